@@ -1,0 +1,60 @@
+"""The exceptions of Tallow and `expect`, which refuses an argument in one uniform sentence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class TallowError(Exception):
+    """Base of every error that Tallow raises on purpose; its text is one clear sentence."""
+
+
+class ShapeError(TallowError, ValueError):
+    """An array has the wrong shape, stride or number of dimensions."""
+
+
+class DTypeError(TallowError, TypeError):
+    """A dtype that the operation has no meaning for."""
+
+
+class ArgumentError(TallowError, ValueError):
+    """An argument has a value that is out of range or of the wrong kind."""
+
+
+class FormatError(TallowError, ValueError):
+    """A file is not what it claims to be: truncated, hostile, or of an unsupported version.
+
+    The text names the file, the field, what was expected and what was found.
+    """
+
+    def __init__(self, path: object, field: str, expected: object, got: object) -> None:
+        super().__init__(f"{path}: {field}: expected {expected}, got {got}")
+        self.path, self.field, self.expected, self.got = str(path), field, expected, got
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), (self.path, self.field, self.expected, self.got))
+
+
+class ModelError(TallowError, ValueError):
+    """Weights or a config do not fit the model: unknown architecture, missing or misshapen tensors."""
+
+
+class ContextError(TallowError, ValueError):
+    """The prompt does not fit into the model's context."""
+
+
+class HubError(TallowError, OSError):
+    """A model reference cannot be turned into a local file: hub down, wrong checksum, no space."""
+
+
+class MissingExtraError(TallowError, ImportError):
+    """An optional dependency is not installed; the text gives the `pip install` line."""
+
+
+def expect(ok: bool, where: object, wanted: str, got: object, error: type[TallowError] = ShapeError) -> None:
+    """Raise `error` with the text `where: expected wanted, got got` unless `ok`.
+
+    `where` is an op row, a function or a string; its `__name__` is used when it has one.
+    """
+    if not ok:
+        raise error(f"{getattr(where, '__name__', where)}: expected {wanted}, got {got}")
