@@ -1,0 +1,122 @@
+#include "array.h"
+
+#include <new>
+#include <utility>
+
+#include "alloc.h"
+
+namespace tl {
+namespace {
+
+void retain(Storage* s) {
+  if (s) s->refs.fetch_add(1, std::memory_order_relaxed);
+}
+
+void drop(Storage* s) {
+  if (!s || s->refs.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  if (s->release) s->release(s->owner);
+  else pool_free(s->data, s->bytes);
+  s->~Storage();
+  pool_free(s, sizeof(Storage));
+}
+
+Storage* new_storage() {
+  void* memory = pool_alloc(sizeof(Storage));
+  return memory ? new (memory) Storage : nullptr;
+}
+
+bool fill_shape(View& view, DType dtype, const int64_t* shape, int ndim) {
+  if (ndim < 0 || ndim > kMaxDims) return false;
+  view.dtype = dtype;
+  view.ndim = static_cast<int8_t>(ndim);
+  for (int i = 0; i < ndim; ++i) view.shape[i] = shape[i];
+  set_contiguous_strides(view);
+  return true;
+}
+
+}  // namespace
+
+int64_t contiguous_bytes(DType dtype, const int64_t* shape, int ndim) {
+  int64_t n = 1;
+  bool zero = false;
+  for (int i = 0; i < ndim; ++i) {
+    if (shape[i] < 0) return -1;
+    zero |= shape[i] == 0;
+  }
+  if (zero) return 0;
+  for (int i = 0; i < ndim; ++i) {
+    if (__builtin_mul_overflow(n, shape[i], &n)) return -1;
+  }
+  int64_t block = block_of(dtype);
+  if (block > 1 && (ndim == 0 || shape[ndim - 1] % block != 0)) return -1;
+  return __builtin_mul_overflow(n / block, int64_t{bytes_of(dtype)}, &n) ? -1 : n;
+}
+
+void set_contiguous_strides(View& view) {
+  int64_t stride = 1;
+  for (int i = view.ndim - 1; i >= 0; --i) {
+    view.strides[i] = stride;
+    stride *= view.shape[i] > 1 ? view.shape[i] : 1;
+  }
+}
+
+Array::Array(const Array& other) : View(other), storage_(other.storage_) { retain(storage_); }
+Array::Array(Array&& other) noexcept : View(other), storage_(std::exchange(other.storage_, nullptr)) {}
+Array& Array::operator=(Array other) noexcept {
+  static_cast<View&>(*this) = other;
+  std::swap(storage_, other.storage_);
+  return *this;
+}
+Array::~Array() { drop(storage_); }
+
+Array Array::empty(DType dtype, const int64_t* shape, int ndim) {
+  Array out;
+  int64_t bytes = ndim <= kMaxDims ? contiguous_bytes(dtype, shape, ndim) : -1;
+  if (bytes < 0 || !fill_shape(out, dtype, shape, ndim)) return out;
+  // Kernels may read up to one vector past a row's end; the slack keeps that inside the block.
+  size_t size = static_cast<size_t>(bytes) + 32;
+  auto* data = static_cast<std::byte*>(pool_alloc(size));
+  Storage* storage = data ? new_storage() : nullptr;
+  if (!storage) {
+    pool_free(data, size);
+    return out;
+  }
+  storage->data = data;
+  storage->bytes = size;
+  out.data = data;
+  out.storage_ = storage;
+  return out;
+}
+
+Array Array::borrow(DType dtype, const int64_t* shape, int ndim, std::byte* data, size_t bytes,
+                    bool writable, void (*release)(void*), void* owner) {
+  Array out;
+  Storage* storage = fill_shape(out, dtype, shape, ndim) ? new_storage() : nullptr;
+  if (!storage) {
+    release(owner);
+    return out;
+  }
+  storage->data = data;
+  storage->bytes = bytes;
+  storage->release = release;
+  storage->owner = owner;
+  storage->writable = writable;
+  out.data = data;
+  out.storage_ = storage;
+  return out;
+}
+
+Array Array::with(const View& view) const {
+  Array out;
+  static_cast<View&>(out) = view;
+  out.storage_ = storage_;
+  retain(storage_);
+  return out;
+}
+
+int64_t Array::offset() const {
+  if (!storage_) return 0;
+  return (data - storage_->data) / bytes_of(dtype) * block_of(dtype);
+}
+
+}  // namespace tl

@@ -1,0 +1,88 @@
+// Array = View (what kernels see) + a reference to the Storage that owns or borrows the bytes.
+#pragma once
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "dtype.h"
+
+// Kernel files are compiled once per ISA; an out-of-line copy of a shared inline function could be taken from the widest
+// ISA by the linker and crash an older CPU. So whatever kernels use from core is forced inline.
+#define TL_INLINE inline __attribute__((always_inline))
+
+namespace tl {
+
+inline constexpr int kMaxDims = 12;
+
+// Where the elements are. `data` already includes the offset; strides are signed and count elements. In block dtypes the
+// last axis is contiguous and its length a multiple of the block.
+struct View {
+  std::byte* data = nullptr;
+  DType dtype = DType::f32;
+  int8_t ndim = 0;
+  int64_t shape[kMaxDims] = {};
+  int64_t strides[kMaxDims] = {};
+
+  template <class T>
+  TL_INLINE T* ptr() const {
+    return reinterpret_cast<T*>(data);
+  }
+  TL_INLINE int64_t size() const {
+    int64_t n = 1;
+    for (int i = 0; i < ndim; ++i) n *= shape[i];
+    return n;
+  }
+  // Length / stride of an axis counted from the end (1 = last); missing axes have length 1, stride 0.
+  TL_INLINE int64_t back(int i) const { return i <= ndim ? shape[ndim - i] : 1; }
+  TL_INLINE int64_t back_stride(int i) const { return i <= ndim ? strides[ndim - i] : 0; }
+  TL_INLINE bool contiguous() const {
+    int64_t want = 1;
+    for (int i = ndim - 1; i >= 0; --i) {
+      if (shape[i] == 0) return true;
+      if (shape[i] != 1 && strides[i] != want) return false;
+      want *= shape[i];
+    }
+    return true;
+  }
+};
+
+// Bytes with one owner. Reference counts are atomic: arrays may be dropped on any thread.
+struct Storage {
+  std::atomic<int64_t> refs{1};
+  std::byte* data = nullptr;
+  size_t bytes = 0;
+  void (*release)(void* owner) = nullptr;  // null: owned memory, back to the pool
+  void* owner = nullptr;                   // what keeps borrowed bytes alive
+  bool writable = true;                    // false: the first in-place write must copy
+  std::atomic<uint32_t> version{0};        // counts in-place writes, for autograd
+};
+
+class Array : public View {
+ public:
+  Array() = default;
+  Array(const Array& other);
+  Array(Array&& other) noexcept;
+  Array& operator=(Array other) noexcept;
+  ~Array();
+
+  // Uninitialised, contiguous. `data` is null (and ok() false) when the size overflows or memory is out.
+  static Array empty(DType dtype, const int64_t* shape, int ndim);
+  // Takes over one reference to `owner`, given back through `release` when the last view dies.
+  static Array borrow(DType dtype, const int64_t* shape, int ndim, std::byte* data, size_t bytes,
+                      bool writable, void (*release)(void*), void* owner);
+  // Another view of the same storage; the caller vouches for the bounds.
+  Array with(const View& view) const;
+
+  bool ok() const { return storage_ != nullptr; }
+  Storage* storage() const { return storage_; }
+  int64_t offset() const;  // elements from the start of the storage
+
+ private:
+  Storage* storage_ = nullptr;
+};
+
+// Bytes of a contiguous array of this shape, or -1 when it overflows, is negative, or splits a block.
+int64_t contiguous_bytes(DType dtype, const int64_t* shape, int ndim);
+void set_contiguous_strides(View& view);
+
+}  // namespace tl

@@ -1,0 +1,233 @@
+#include "parallel.h"
+
+#ifdef __wasm__
+// One thread: the caller does all the work.
+namespace tl {
+int num_threads() { return 1; }
+void set_num_threads(int) {}
+void parallel_range(int64_t n, int64_t, RangeFn fn, void* context) {
+  if (n > 0) fn(context, 0, n, 0);
+}
+}  // namespace tl
+#else
+
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+
+namespace tl {
+namespace {
+
+constexpr int kMaxThreads = 256;
+// How long a worker watches for the next job before it parks: longer than the gap between two ops of a decode step (a few
+// microseconds of Python), far shorter than what a user would notice as a busy core.
+constexpr int kSpins = 20000;
+
+void relax() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+void futex_wait(std::atomic<uint32_t>* word, uint32_t seen) {
+  syscall(SYS_futex, reinterpret_cast<uint32_t*>(word), FUTEX_WAIT_PRIVATE, seen, nullptr, nullptr, 0);
+}
+void futex_wake_all(std::atomic<uint32_t>* word) {
+  syscall(SYS_futex, reinterpret_cast<uint32_t*>(word), FUTEX_WAKE_PRIVATE, kMaxThreads, nullptr, nullptr, 0);
+}
+
+// cgroup v2 (cpu.max) or v1 (cfs_quota): whole cores granted to this process, or a large number.
+int quota_cores() {
+  long long quota = -1, period = 0;
+  if (FILE* f = fopen("/sys/fs/cgroup/cpu.max", "r")) {
+    if (fscanf(f, "%lld %lld", &quota, &period) != 2) quota = -1;
+    fclose(f);
+  } else if (FILE* q = fopen("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "r")) {
+    if (fscanf(q, "%lld", &quota) != 1) quota = -1;
+    fclose(q);
+    if (FILE* p = fopen("/sys/fs/cgroup/cpu/cpu.cfs_period_us", "r")) {
+      if (fscanf(p, "%lld", &period) != 1) period = 0;
+      fclose(p);
+    }
+  }
+  if (quota <= 0 || period <= 0) return kMaxThreads;
+  long long cores = (quota + period - 1) / period;
+  return cores < 1 ? 1 : cores > kMaxThreads ? kMaxThreads : static_cast<int>(cores);
+}
+
+int default_threads() {
+  if (const char* text = getenv("TALLOW_NUM_THREADS")) {
+    int n = atoi(text);
+    if (n >= 1) return n < kMaxThreads ? n : kMaxThreads;
+  }
+  cpu_set_t set;
+  int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+  int quota = quota_cores();
+  n = n < quota ? n : quota;
+  return n < 1 ? 1 : n > kMaxThreads ? kMaxThreads : n;
+}
+
+struct Job {
+  RangeFn fn;
+  void* context;
+  int64_t n, grain;
+};
+
+struct Pool {
+  // `ticket` counts jobs; a worker that sees a new ticket joins it. Low-traffic fields share no line with the hot ones.
+  alignas(64) std::atomic<uint32_t> ticket{0};
+  alignas(64) std::atomic<int64_t> next{0};
+  // A worker counts itself active, then looks whether the job is still open; the caller closes the job, then waits for the
+  // active ones. So a job never waits for a worker that is still waking up.
+  alignas(64) std::atomic<int> active{0};
+  alignas(64) std::atomic<bool> open{false};
+  alignas(64) std::atomic<int> parked{0};
+  Job job{};
+  int threads = 0;  // including the caller
+  bool started = false;
+  std::atomic<bool> stop{false};
+  pthread_t handles[kMaxThreads];
+};
+
+Pool* pool = nullptr;
+pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;  // one job at a time; a second caller works alone
+std::atomic<int> wanted{0};
+thread_local bool inside = false;
+
+void work(Pool& p, int worker) {
+  const Job job = p.job;
+  for (;;) {
+    int64_t begin = p.next.fetch_add(job.grain, std::memory_order_relaxed);
+    if (begin >= job.n) return;
+    int64_t end = begin + job.grain < job.n ? begin + job.grain : job.n;
+    job.fn(job.context, begin, end, worker);
+  }
+}
+
+struct Start {
+  Pool* pool;
+  int worker;
+};
+
+void* worker_main(void* raw) {
+  Start start = *static_cast<Start*>(raw);
+  delete static_cast<Start*>(raw);
+  Pool& p = *start.pool;
+  inside = true;
+  uint32_t seen = 0;
+  for (;;) {
+    uint32_t now = p.ticket.load(std::memory_order_acquire);
+    for (int spin = 0; now == seen && spin < kSpins; ++spin) {
+      relax();
+      now = p.ticket.load(std::memory_order_acquire);
+    }
+    while (now == seen) {
+      p.parked.fetch_add(1, std::memory_order_seq_cst);
+      if (p.ticket.load(std::memory_order_seq_cst) == seen) futex_wait(&p.ticket, seen);
+      p.parked.fetch_sub(1, std::memory_order_seq_cst);
+      now = p.ticket.load(std::memory_order_acquire);
+    }
+    seen = now;
+    if (p.stop.load(std::memory_order_acquire)) return nullptr;
+    p.active.fetch_add(1, std::memory_order_seq_cst);
+    if (p.open.load(std::memory_order_seq_cst)) work(p, start.worker);
+    p.active.fetch_sub(1, std::memory_order_release);
+  }
+}
+
+void announce(Pool& p) {
+  p.ticket.fetch_add(1, std::memory_order_seq_cst);
+  if (p.parked.load(std::memory_order_seq_cst) > 0) futex_wake_all(&p.ticket);
+}
+
+void shut_down(Pool* p) {
+  if (!p) return;
+  p->stop.store(true, std::memory_order_release);
+  announce(*p);
+  for (int i = 1; i < p->threads; ++i) pthread_join(p->handles[i], nullptr);
+  delete p;
+}
+
+// The child of a fork has no workers: forget the pool (its memory is the parent's business) and start anew when needed.
+void after_fork_in_child() {
+  pool = nullptr;
+  pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
+  gate = fresh;
+  inside = false;
+}
+
+// Called with the gate held. Null when one thread is enough or none can be had.
+Pool* ready_pool() {
+  int threads = num_threads();
+  if (pool && pool->threads == threads) return pool;
+  shut_down(pool);
+  pool = nullptr;
+  if (threads < 2) return nullptr;
+  static bool hooked = false;
+  if (!hooked) {
+    pthread_atfork(nullptr, nullptr, after_fork_in_child);
+    hooked = true;
+  }
+  Pool* fresh = new Pool;
+  fresh->threads = 1;
+  for (int i = 1; i < threads; ++i) {
+    if (pthread_create(&fresh->handles[i], nullptr, worker_main, new Start{fresh, i}) != 0) break;
+    fresh->threads = i + 1;
+  }
+  if (fresh->threads != threads) wanted.store(fresh->threads);  // the system refused more
+  return pool = fresh;
+}
+
+}  // namespace
+
+int num_threads() {
+  int n = wanted.load(std::memory_order_relaxed);
+  if (n < 1) {
+    n = default_threads();
+    wanted.store(n, std::memory_order_relaxed);
+  }
+  return n;
+}
+
+void set_num_threads(int n) {
+  wanted.store(n < 1 ? default_threads() : n < kMaxThreads ? n : kMaxThreads);
+}
+
+void parallel_range(int64_t n, int64_t grain, RangeFn fn, void* context) {
+  if (n <= 0) return;
+  if (grain < 1) grain = 1;
+  if (n <= grain || inside || num_threads() < 2 || pthread_mutex_trylock(&gate) != 0) {
+    fn(context, 0, n, 0);
+    return;
+  }
+  Pool* p = ready_pool();
+  if (!p) {
+    pthread_mutex_unlock(&gate);
+    fn(context, 0, n, 0);
+    return;
+  }
+  p->job = {fn, context, n, grain};
+  p->next.store(0, std::memory_order_relaxed);
+  p->open.store(true, std::memory_order_seq_cst);
+  announce(*p);
+  inside = true;
+  work(*p, 0);
+  inside = false;
+  p->open.store(false, std::memory_order_seq_cst);
+  for (int spin = 0; p->active.load(std::memory_order_seq_cst) != 0; ++spin) {
+    if (spin < kSpins) relax();
+    else sched_yield();
+  }
+  pthread_mutex_unlock(&gate);
+}
+
+}  // namespace tl
+#endif
