@@ -1,5 +1,6 @@
 #include "array.h"
 
+#include <cstring>
 #include <new>
 #include <utility>
 
@@ -60,11 +61,15 @@ void set_contiguous_strides(View& view) {
   }
 }
 
-Array::Array(const Array& other) : View(other), storage_(other.storage_) { retain(storage_); }
-Array::Array(Array&& other) noexcept : View(other), storage_(std::exchange(other.storage_, nullptr)) {}
+Array::Array(const Array& other) : View(other), storage_(other.storage_), byte_offset_(other.byte_offset_) {
+  retain(storage_);
+}
+Array::Array(Array&& other) noexcept
+    : View(other), storage_(std::exchange(other.storage_, nullptr)), byte_offset_(other.byte_offset_) {}
 Array& Array::operator=(Array other) noexcept {
   static_cast<View&>(*this) = other;
   std::swap(storage_, other.storage_);
+  byte_offset_ = other.byte_offset_;
   return *this;
 }
 Array::~Array() { drop(storage_); }
@@ -110,13 +115,23 @@ Array Array::with(const View& view) const {
   Array out;
   static_cast<View&>(out) = view;
   out.storage_ = storage_;
+  out.byte_offset_ = byte_offset_ + (view.data - data);
   retain(storage_);
   return out;
 }
 
-int64_t Array::offset() const {
-  if (!storage_) return 0;
-  return (data - storage_->data) / bytes_of(dtype) * block_of(dtype);
+bool detach(Storage* storage) {
+  if (storage->writable) return true;
+  auto* copy = static_cast<std::byte*>(pool_alloc(storage->bytes + 32));
+  if (!copy) return false;
+  memcpy(copy, storage->data, storage->bytes);
+  if (storage->release) storage->release(storage->owner);
+  storage->data = copy;
+  storage->bytes += 32;
+  storage->release = nullptr;
+  storage->owner = nullptr;
+  storage->writable = true;
+  return true;
 }
 
 }  // namespace tl

@@ -70,16 +70,22 @@ class Array : public View {
   // Takes over one reference to `owner`, given back through `release` when the last view dies.
   static Array borrow(DType dtype, const int64_t* shape, int ndim, std::byte* data, size_t bytes,
                       bool writable, void (*release)(void*), void* owner);
-  // Another view of the same storage; the caller vouches for the bounds.
+  // Another view of the same storage, `view.data` counted from this array's data; the caller vouches for the bounds.
   Array with(const View& view) const;
 
   bool ok() const { return storage_ != nullptr; }
   Storage* storage() const { return storage_; }
-  int64_t offset() const;  // elements from the start of the storage
+  int64_t byte_offset() const { return byte_offset_; }  // from the start of the storage
+  // A copy-on-write may have moved the storage's bytes: called before the data is used.
+  void sync() { data = storage_->data + byte_offset_; }
 
  private:
   Storage* storage_ = nullptr;
+  int64_t byte_offset_ = 0;
 };
+
+// Copy-on-write: gives a read-only storage bytes of its own, which all its views then see. False when memory is out.
+bool detach(Storage* storage);
 
 // Bytes of a contiguous array of this shape, or -1 when it overflows, is negative, or splits a block.
 int64_t contiguous_bytes(DType dtype, const int64_t* shape, int ndim);

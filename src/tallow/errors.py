@@ -35,6 +35,14 @@ class FormatError(TallowError, ValueError):
         return (type(self), (self.path, self.field, self.expected, self.got))
 
 
+class IndexRangeError(TallowError, IndexError):
+    """An index lies outside its axis, or there are more indices than axes."""
+
+
+class OutOfMemoryError(TallowError, MemoryError):
+    """An array does not fit into memory."""
+
+
 class ModelError(TallowError, ValueError):
     """Weights or a config do not fit the model: unknown architecture, missing or misshapen tensors."""
 

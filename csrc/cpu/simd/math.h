@@ -83,4 +83,56 @@ TL_INLINE vf cos(vf x) { return each_lane(x, [](float v) { return __builtin_cosf
 TL_INLINE vf log1p(vf x) { return each_lane(x, [](float v) { return __builtin_log1pf(v); }); }
 TL_INLINE vf expm1(vf x) { return each_lane(x, [](float v) { return __builtin_expm1f(v); }); }
 
+// --- the same vocabulary for doubles and integers -------------------------------------------------------------------------
+
+#define TL_SCALAR(name, builtin) \
+  TL_INLINE double name(double x) { return builtin(x); }
+TL_SCALAR(abs, __builtin_fabs)
+TL_SCALAR(exp, __builtin_exp)
+TL_SCALAR(expm1, __builtin_expm1)
+TL_SCALAR(log, __builtin_log)
+TL_SCALAR(log1p, __builtin_log1p)
+TL_SCALAR(sqrt, __builtin_sqrt)
+TL_SCALAR(sin, __builtin_sin)
+TL_SCALAR(cos, __builtin_cos)
+TL_SCALAR(tanh, __builtin_tanh)
+TL_SCALAR(erf, __builtin_erf)
+#undef TL_SCALAR
+TL_INLINE double pow(double a, double b) { return __builtin_pow(a, b); }
+TL_INLINE vf pow(vf a, vf b) {
+  for (int i = 0; i < kLanes; ++i) a[i] = __builtin_powf(a[i], b[i]);
+  return a;
+}
+
+template <class T>
+TL_INLINE T abs(T x) requires(!__is_same(T, vf) && !__is_same(T, double)) {
+  if constexpr (T(-1) < T(0)) return x < 0 ? T(-x) : x;
+  else return x;
+}
+template <class T>
+TL_INLINE T maximum(T a, T b) {
+  return a > b || a != a ? a : b;
+}
+template <class T>
+TL_INLINE T minimum(T a, T b) {
+  return a < b || a != a ? a : b;
+}
+// NaN in either operand wins, as in torch.
+template <>
+TL_INLINE vf maximum<vf>(vf a, vf b) {
+  return select((a > b) | (a != a), a, b);
+}
+template <>
+TL_INLINE vf minimum<vf>(vf a, vf b) {
+  return select((a < b) | (a != a), a, b);
+}
+template <class T>
+TL_INLINE T sign(T x) {
+  return static_cast<T>((x > T(0)) - (x < T(0)));
+}
+template <>
+TL_INLINE vf sign<vf>(vf x) {
+  return select(x > 0, splat(1.f), select(x < 0, splat(-1.f), x));
+}
+
 }  // namespace tl::TL_ISA

@@ -1,0 +1,133 @@
+# One door to everything: `make help` lists the targets, and CI runs no others.
+#
+# Needs python3 >= 3.11 with venv, g++ and make. cmake, ninja and all the rest come from PyPI into .venv.
+SHELL := /bin/bash -o pipefail
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+VENV   ?= .venv
+ORACLE ?= .venv-oracle
+BUILD  ?= build/dev
+ARGS   ?=
+MODEL  ?= smollm2-135m
+PROMPT ?= What is the capital of France?
+
+BIN  := $(VENV)/bin
+PY   := $(BIN)/python
+OPY  := $(ORACLE)/bin/python
+say   = @printf '\033[1m· %s\033[0m\n' "$(1)"
+PIP_QUIET = PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PIP_PROGRESS_BAR=off
+CXX_FILES = $(shell find csrc tests -name '*.h' -o -name '*.cpp' -o -name '*.c' -o -name '*.cu')
+# Markers of the tests that compare with a large reference; `make oracle` runs them.
+ORACLE_TESTS = needs_torch or needs_llama_cpp
+
+.PHONY: help demo test oracle oracle-llama build capi lint format types docs bench wheel sanitize time-build clean distclean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+# --- what runs -------------------------------------------------------------------------------------------------------
+demo: build ## build, fetch smollm2-135m, and let it answer a question
+	@$(BIN)/tallow chat $(MODEL) --prompt "$(PROMPT)"
+
+build: $(VENV)/.run ## compile what has changed into src/tallow
+	@tools/build.sh $(PY) $(BUILD)
+
+test: build $(VENV)/.dev capi ## every test that needs no large reference library
+	$(call say,tests)
+	@$(PY) -m pytest -m "not ($(ORACLE_TESTS))" $(ARGS)
+
+oracle: build $(ORACLE)/.done ## the tests that compare with torch and transformers
+	$(call say,oracle tests)
+	@$(OPY) -m pytest -m "needs_torch" $(ARGS)
+
+oracle-llama: build $(ORACLE)/.llama ## the tests that compare with llama-cpp-python (compiles it: ten minutes)
+	@$(OPY) -m pytest -m "needs_llama_cpp" $(ARGS)
+
+capi: $(VENV)/.run
+	@if compgen -G 'tests/native/*.c' > /dev/null; then \
+	  tools/build.sh $(PY) build/capi -DTALLOW_PYTHON=OFF -DTALLOW_BUILD_CAPI=ON && build/capi/tallow_ctest; fi
+
+sanitize: $(VENV)/.dev ## the tests again, under the address and undefined-behaviour sanitizers
+	@tools/sanitize.sh $(PY) build/sanitize -m "not ($(ORACLE_TESTS) or needs_model or slow)" $(ARGS)
+
+# --- what checks -----------------------------------------------------------------------------------------------------
+lint: $(VENV)/.dev ## ruff, clang-format, import rules
+	$(call say,lint)
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet . || { echo "make format would change these files:"; $(BIN)/ruff format --check .; exit 1; }
+	@$(if $(CXX_FILES),$(BIN)/clang-format --dry-run -Werror $(CXX_FILES))
+	@mkdir -p build; $(BIN)/lint-imports --no-cache > build/imports.txt || { cat build/imports.txt; exit 1; }
+	@echo "ruff, clang-format and import rules: clean"
+
+format: $(VENV)/.dev ## rewrite every file the way lint wants it
+	@$(BIN)/ruff check --quiet --fix-only . ; $(BIN)/ruff format .
+	@$(if $(CXX_FILES),$(BIN)/clang-format -i $(CXX_FILES))
+
+types: $(VENV)/.dev ## mypy --strict on src
+	$(call say,types)
+	@$(BIN)/mypy
+
+docs: build $(VENV)/.dev ## run the code of the guide and README, check every link
+	$(call say,docs)
+	@$(PY) tools/run_docs.py $(ARGS)
+
+bench: build $(ORACLE)/.done ## every benchmark, or BENCH=bench/overhead.py
+	@for file in $(or $(BENCH),$(filter-out bench/_%,$(wildcard bench/*.py))); do \
+	  printf '\033[1m· %s\033[0m\n' $$file; $(OPY) $$file $(ARGS) || exit 1; done
+
+time-build: $(VENV)/.run ## how long a clean build takes, and a rebuild after one kernel changed
+	@tools/time_build.sh $(PY)
+
+# --- what is shipped -------------------------------------------------------------------------------------------------
+wheel: $(VENV)/.dev ## a manylinux wheel in dist/, tried in a fresh environment without a compiler
+	$(call say,wheel)
+	@tools/wheel.sh $(PYTHON) $(VENV) $(MODEL)
+
+# --- environments; each stamp is written last, so that an interrupted step is repeated -----------------------------------
+define make_venv
+	$(call say,new environment $(1))
+	@$(PYTHON) tools/preflight.py
+	@rm -rf $(1) && $(PYTHON) -m venv $(1)
+endef
+install = $(PIP_QUIET) $(1) -m pip install --quiet --quiet -r <($(1) tools/requirements.py $(2))
+
+$(VENV)/.made:
+	$(call make_venv,$(VENV))
+	@touch $@
+
+$(VENV)/.run: $(VENV)/.made pyproject.toml tools/requirements.py tools/link.py
+	$(call say,build and run dependencies from PyPI)
+	@$(call install,$(PY),build run all)
+	@$(PY) tools/link.py
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	$(call say,development tools from PyPI)
+	@$(call install,$(PY),dev)
+	@touch $@
+
+$(ORACLE)/.made:
+	$(call make_venv,$(ORACLE))
+	@touch $@
+
+$(ORACLE)/.done: $(ORACLE)/.made pyproject.toml tools/requirements.py tools/link.py
+	$(call say,torch and transformers (large))
+	@$(call install,$(OPY),run all oracle)
+	@$(OPY) tools/link.py
+	@touch $@
+
+$(ORACLE)/.llama: $(ORACLE)/.done
+	$(call say,compiling llama-cpp-python)
+	@$(call install,$(OPY),oracle-llama)
+	@touch $@
+
+clean: ## remove what was built (environments stay)
+	@rm -rf build dist src/tallow/_native*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@find src tests tools bench examples -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean ## and the environments
+	@rm -rf $(VENV) $(ORACLE)

@@ -1,0 +1,212 @@
+// tallow._native.Array: construction, properties, conversion to and from Python numbers and lists.
+#include "bind.h"
+
+#include <nanobind/stl/string.h>
+
+namespace tl::bind {
+namespace {
+
+nb::tuple tuple_of(const int64_t* values, int n) {
+  PyObject* t = PyTuple_New(n);
+  for (int i = 0; i < n; ++i) PyTuple_SET_ITEM(t, i, PyLong_FromLongLong(values[i]));
+  return nb::steal<nb::tuple>(t);
+}
+
+// 16-bit floats as Python sees them; slow and exact, for single elements only.
+double half_to_double(uint16_t h) {
+  int exponent = h >> 10 & 31, fraction = h & 1023;
+  double value = exponent == 31 ? (fraction ? __builtin_nan("") : __builtin_inf())
+                 : exponent     ? __builtin_ldexp(1024 + fraction, exponent - 25)
+                                : __builtin_ldexp(fraction, -24);
+  return h & 0x8000 ? -value : value;
+}
+
+template <class T>
+T read(const std::byte* p) {
+  T value;
+  memcpy(&value, p, sizeof value);
+  return value;
+}
+
+nb::object element(DType dtype, const std::byte* p) {
+  switch (dtype) {
+    case DType::bool_: return nb::bool_(read<uint8_t>(p) != 0);
+    case DType::u8: return nb::int_(read<uint8_t>(p));
+    case DType::i8: return nb::int_(read<int8_t>(p));
+    case DType::i16: return nb::int_(read<int16_t>(p));
+    case DType::u16: return nb::int_(read<uint16_t>(p));
+    case DType::i32: return nb::int_(read<int32_t>(p));
+    case DType::u32: return nb::int_(read<uint32_t>(p));
+    case DType::i64: return nb::int_(read<int64_t>(p));
+    case DType::u64: return nb::int_(read<uint64_t>(p));
+    case DType::f16: return nb::float_(half_to_double(read<uint16_t>(p)));
+    case DType::bf16: {
+      uint32_t bits = static_cast<uint32_t>(read<uint16_t>(p)) << 16;
+      float value;
+      memcpy(&value, &bits, 4);
+      return nb::float_(static_cast<double>(value));
+    }
+    case DType::f32: return nb::float_(static_cast<double>(read<float>(p)));
+    case DType::f64: return nb::float_(read<double>(p));
+    case DType::complex64: return nb::steal(PyComplex_FromDoubles(read<float>(p), read<float>(p + 4)));
+    default: raise("DTypeError", "item", std::string("expected a plain dtype, got ") + row(dtype).name);
+  }
+}
+
+nb::object to_list(const View& x, int axis, const std::byte* p) {
+  if (axis == x.ndim) return element(x.dtype, p);
+  PyObject* list = PyList_New(x.shape[axis]);
+  nb::object holder = nb::steal(list);
+  for (int64_t i = 0; i < x.shape[axis]; ++i) {
+    PyList_SET_ITEM(list, i, to_list(x, axis + 1, p + i * x.strides[axis] * bytes_of(x.dtype)).release().ptr());
+  }
+  return holder;
+}
+
+// --- from nested lists: shape and kind first, then one pass that fills -------------------------------------------------------
+
+bool is_sequence(nb::handle h) { return PyList_Check(h.ptr()) || PyTuple_Check(h.ptr()); }
+
+void measure(nb::handle h, int depth, View& shape, int& kind) {
+  if (!is_sequence(h)) {
+    if (depth != shape.ndim) raise("ShapeError", "tensor", "expected rows of equal depth, got a number beside a list");
+    int k = PyBool_Check(h.ptr()) ? 0 : PyLong_Check(h.ptr()) ? 1 : 2;
+    kind = k > kind ? k : kind;
+    return;
+  }
+  int64_t n = PySequence_Fast_GET_SIZE(h.ptr());
+  if (depth >= shape.ndim) raise("ShapeError", "tensor", "expected rows of equal depth, got a list beside a number");
+  if (n != shape.shape[depth]) {
+    raise("ShapeError", "tensor", "expected rows of length " + std::to_string(shape.shape[depth]) + ", got " + std::to_string(n));
+  }
+  for (int64_t i = 0; i < n; ++i) measure(PySequence_Fast_GET_ITEM(h.ptr(), i), depth + 1, shape, kind);
+}
+
+template <class T>
+T* fill(nb::handle h, T* out) {
+  if (is_sequence(h)) {
+    int64_t n = PySequence_Fast_GET_SIZE(h.ptr());
+    for (int64_t i = 0; i < n; ++i) out = fill(PySequence_Fast_GET_ITEM(h.ptr(), i), out);
+    return out;
+  }
+  if constexpr (__is_same(T, double)) *out = PyFloat_AsDouble(h.ptr());
+  else *out = PyLong_AsLongLong(h.ptr());
+  if (*out == T(-1) && PyErr_Occurred()) throw nb::python_error();
+  return out + 1;
+}
+
+Array from_list(nb::handle data, int dtype) {
+  View shape;
+  nb::handle h = data;
+  while (is_sequence(h)) {
+    if (shape.ndim == kMaxDims) raise("ShapeError", "tensor", "expected at most " + std::to_string(kMaxDims) + " axes, got more");
+    int64_t n = PySequence_Fast_GET_SIZE(h.ptr());
+    shape.shape[shape.ndim++] = n;
+    if (n == 0) break;
+    h = PySequence_Fast_GET_ITEM(h.ptr(), 0);
+  }
+  int kind = shape.ndim && shape.shape[shape.ndim - 1] == 0 ? 2 : 0;
+  measure(data, 0, shape, kind);
+  DType natural = kind == 0 ? DType::bool_ : kind == 1 ? DType::i64 : DType::f32;
+  DType wanted = dtype < 0 ? natural : static_cast<DType>(dtype);
+  // Wide first, then one conversion: nothing is lost on the way to the wanted dtype.
+  DType wide = kind == 2 ? DType::f64 : DType::i64;
+  Array out = empty(wide, shape.shape, shape.ndim, "tensor");
+  if (kind == 2) fill(data, out.ptr<double>());
+  else fill(data, out.ptr<int64_t>());
+  return cast(out, wanted, "tensor");
+}
+
+int64_t shape_from(nb::handle sequence, int64_t* shape) {
+  nb::object fast = nb::steal(PySequence_Fast(sequence.ptr(), "expected a sequence of sizes"));
+  if (!fast.is_valid()) throw nb::python_error();
+  int64_t n = PySequence_Fast_GET_SIZE(fast.ptr());
+  if (n > kMaxDims) raise("ShapeError", "shape", "expected at most " + std::to_string(kMaxDims) + " axes, got " + std::to_string(n));
+  for (int64_t i = 0; i < n; ++i) {
+    shape[i] = PyLong_AsLongLong(PySequence_Fast_GET_ITEM(fast.ptr(), i));
+    if (shape[i] == -1 && PyErr_Occurred()) throw nb::python_error();
+  }
+  return n;
+}
+
+}  // namespace
+
+Array scalar(nb::handle number, DType dtype, const char* where) {
+  Array out = empty(dtype, nullptr, 0, where);
+  if (is_float(dtype)) {
+    double value = PyFloat_AsDouble(number.ptr());
+    if (value == -1 && PyErr_Occurred()) throw nb::python_error();
+    if (dtype == DType::f32) {
+      *out.ptr<float>() = static_cast<float>(value);
+      return out;
+    }
+    Array wide = empty(DType::f64, nullptr, 0, where);
+    *wide.ptr<double>() = value;
+    return cast(wide, dtype, where);
+  }
+  Array wide = empty(DType::i64, nullptr, 0, where);
+  *wide.ptr<int64_t>() = PyLong_AsLongLong(number.ptr());
+  if (*wide.ptr<int64_t>() == -1 && PyErr_Occurred()) throw nb::python_error();
+  return cast(wide, dtype, where);
+}
+
+void bind_array(nb::module_& m) {
+  ArrayClass c(m, "Array", nb::type_slots(kBufferSlots), nb::is_weak_referenceable());
+  c.def_static("empty", [](nb::handle shape, int dtype) {
+    int64_t dims[kMaxDims];
+    int64_t n = shape_from(shape, dims);
+    return empty(static_cast<DType>(dtype), dims, static_cast<int>(n), "empty");
+  });
+  c.def_static("full", [](nb::handle shape, nb::handle value, int dtype) {
+    int64_t dims[kMaxDims];
+    int n = static_cast<int>(shape_from(shape, dims));
+    Array one = scalar(value, static_cast<DType>(dtype), "full");
+    Array out = empty(one.dtype, dims, n, "full");
+    Array spread = one.with(broadcast_view(one, dims, n, "full"));
+    copy_into(out, spread, "full");
+    return out;
+  });
+  c.def_static("empty_like", [](const Array& x, int dtype) {
+    return empty(dtype < 0 ? x.dtype : static_cast<DType>(dtype), x.shape, x.ndim, "empty_like");
+  }, nb::arg("x"), nb::arg("dtype") = -1);
+  c.def_static("from_list", &from_list);
+  c.def("item", [](Array& x) {
+    if (x.size() != 1) raise("ShapeError", "item", "expected one element, got shape " + shape_text(x));
+    x.sync();
+    return element(x.dtype, x.data);
+  });
+  c.def("tolist", [](Array& x) {
+    if (is_block(x.dtype)) raise("DTypeError", "tolist", std::string("expected a plain dtype, got ") + row(x.dtype).name);
+    x.sync();
+    return to_list(x, 0, x.data);
+  });
+  c.def("cast", [](const Array& x, int dtype) { return cast(x, static_cast<DType>(dtype), "to"); });
+  c.def("contiguous", [](const Array& x) { return contiguous(x, "contiguous"); });
+  c.def("clone", [](const Array& x) { return contiguous_copy(x, "clone"); });
+  c.def("copy_", [](Array& x, const Array& source) {
+    Array spread = source.with(broadcast_view(source, x.shape, x.ndim, "copy_"));
+    if (spread.storage() == x.storage()) spread = contiguous_copy(spread, "copy_");
+    copy_into(x, spread, "copy_");
+  });
+
+  c.def_prop_ro("dtype", [](const Array& x) { return static_cast<int>(x.dtype); });
+  c.def_prop_ro("ndim", [](const Array& x) { return static_cast<int>(x.ndim); });
+  c.def_prop_ro("shape", [](const Array& x) { return tuple_of(x.shape, x.ndim); });
+  c.def_prop_ro("strides", [](const Array& x) { return tuple_of(x.strides, x.ndim); });
+  c.def_prop_ro("size", [](const Array& x) { return x.size(); });
+  c.def_prop_ro("nbytes", [](const Array& x) { return x.size() / block_of(x.dtype) * bytes_of(x.dtype); });
+  c.def_prop_ro("offset", [](const Array& x) { return x.byte_offset() / bytes_of(x.dtype) * block_of(x.dtype); });
+  c.def_prop_ro("data_ptr", [](Array& x) {
+    x.sync();
+    return reinterpret_cast<uintptr_t>(x.data);
+  });
+  c.def_prop_ro("storage_id", [](const Array& x) { return reinterpret_cast<uintptr_t>(x.storage()); });
+  c.def_prop_ro("is_contiguous", [](const Array& x) { return x.contiguous(); });
+  c.def_prop_ro("borrowed", [](const Array& x) { return x.storage()->release != nullptr; });
+  c.def_prop_ro("writable", [](const Array& x) { return x.storage()->writable; });
+  c.def_prop_ro("version", [](const Array& x) { return x.storage()->version.load(); });
+  bind_views(c);
+  bind_exchange(c);
+}
+
+}  // namespace tl::bind

@@ -1,0 +1,41 @@
+// What the binding files share: raising Tallow's own errors, and running a kernel on arrays.
+#pragma once
+#include <nanobind/nanobind.h>
+
+#include <string>
+
+#include "../core/array.h"
+#include "../core/kernel.h"
+
+namespace nb = nanobind;
+
+namespace tl::bind {
+
+// Raises tallow.errors.<type> with `where: text`.
+[[noreturn]] void raise(const char* type, const char* where, const std::string& text);
+std::string shape_text(const View& v);
+
+Array empty(DType dtype, const int64_t* shape, int ndim, const char* where);
+inline Array empty_like(const View& v, const char* where) { return empty(v.dtype, v.shape, v.ndim, where); }
+
+// Runs the kernel (without the GIL when there is enough work) after making the outputs writable; raises on an error.
+void run(const Kernel& kernel, const Arg* args, int n, Array* const* outputs);
+
+Array contiguous(const Array& x, const char* where);
+Array contiguous_copy(const Array& x, const char* where);
+void copy_into(Array& out, const Array& x, const char* where);  // same shape; converts the dtype
+Array cast(const Array& x, DType dtype, const char* where);
+
+// `x` seen as `shape` with stride 0 on the axes that are repeated; raises ShapeError when it does not fit.
+View broadcast_view(const View& x, const int64_t* shape, int ndim, const char* where);
+// A 0-d array holding a Python number.
+Array scalar(nb::handle number, DType dtype, const char* where);
+
+using ArrayClass = nb::class_<Array>;
+void bind_array(nb::module_& m);
+void bind_views(ArrayClass& c);
+void bind_exchange(ArrayClass& c);
+extern PyType_Slot kBufferSlots[];
+void bind_elementwise(nb::module_& m);
+
+}  // namespace tl::bind

@@ -1,0 +1,178 @@
+// tallow._native: the module, the kernel call and what all binding files share.
+#include <nanobind/stl/string.h>
+
+#include <string>
+
+#include "../core/alloc.h"
+#include "../core/parallel.h"
+#include "bind.h"
+
+namespace tl::bind {
+namespace {
+
+// Below this many elements a kernel is over before releasing the GIL would pay.
+constexpr int64_t kReleaseFrom = 16384;
+constexpr int kMaxArgs = 24;
+
+const Kernel& find(const char* name) {
+  const Kernel* kernel = kernels().find(name);
+  if (!kernel) raise("ArgumentError", "kernel", std::string("no kernel named ") + name + " in the " + isa_name() + " build");
+  return *kernel;
+}
+
+void call_with(const Kernel& kernel, nb::args args) {
+  int n = static_cast<int>(args.size());
+  if (n > kMaxArgs) raise("ArgumentError", kernel.name, "too many arguments");
+  Arg list[kMaxArgs];
+  Array* outputs[kMaxArgs] = {};
+  for (int i = 0; i < n; ++i) {
+    nb::handle value = args[i];
+    Array* array;
+    if (nb::try_cast<Array*>(value, array) && array) {
+      list[i].kind = Arg::array;
+      list[i].a = array;
+      outputs[i] = array;
+    } else if (value.is_none()) {
+      list[i].kind = Arg::none;
+      list[i].i = 0;
+    } else if (PyFloat_CheckExact(value.ptr())) {
+      list[i].kind = Arg::real;
+      list[i].f = PyFloat_AS_DOUBLE(value.ptr());
+    } else {
+      list[i].kind = Arg::integer;
+      list[i].i = PyLong_AsLongLong(value.ptr());
+      if (list[i].i == -1 && PyErr_Occurred()) throw nb::python_error();
+    }
+  }
+  for (int i = 0; i < kernel.outputs && i < n; ++i) {
+    if (!outputs[i]) raise("ArgumentError", kernel.name, "an output must be an array");
+  }
+  run(kernel, list, n, outputs);
+}
+
+}  // namespace
+
+void raise(const char* type, const char* where, const std::string& text) {
+  nb::object error = nb::module_::import_("tallow.errors").attr(type);
+  PyErr_SetString(error.ptr(), (std::string(where) + ": " + text).c_str());
+  throw nb::python_error();
+}
+
+std::string shape_text(const View& v) {
+  std::string text = "(";
+  for (int i = 0; i < v.ndim; ++i) text += (i ? ", " : "") + std::to_string(v.shape[i]);
+  return text + (v.ndim == 1 ? ",)" : ")");
+}
+
+Array empty(DType dtype, const int64_t* shape, int ndim, const char* where) {
+  Array out = Array::empty(dtype, shape, ndim);
+  if (out.ok()) return out;
+  View wanted;
+  wanted.ndim = static_cast<int8_t>(ndim < kMaxDims ? ndim : kMaxDims);
+  for (int i = 0; i < wanted.ndim; ++i) wanted.shape[i] = shape[i];
+  int64_t bytes = ndim > kMaxDims ? -1 : contiguous_bytes(dtype, shape, ndim);
+  if (bytes < 0) {
+    raise("ShapeError", where,
+          "expected a shape of at most " + std::to_string(kMaxDims) + " axes whose size fits in memory" +
+              (is_block(dtype) ? " and whose last axis is a multiple of " + std::to_string(block_of(dtype)) : "") +
+              ", got " + shape_text(wanted) + " of " + row(dtype).name);
+  }
+  raise("OutOfMemoryError", where, "expected room for " + std::to_string(bytes) + " bytes, got none");
+}
+
+void run(const Kernel& kernel, const Arg* args, int n, Array* const* outputs) {
+  int64_t work = 0;
+  for (int i = 0; i < n; ++i) {
+    if (args[i].kind != Arg::array) continue;
+    auto* array = const_cast<Array*>(static_cast<const Array*>(args[i].a));
+    if (i < kernel.outputs) {
+      Storage* storage = outputs[i]->storage();
+      if (!storage->writable && !detach(storage)) raise("OutOfMemoryError", kernel.name, "no room for a writable copy");
+      storage->version.fetch_add(1, std::memory_order_relaxed);
+    }
+    array->sync();
+    int64_t size = array->size();
+    work = size > work ? size : work;
+  }
+  const char* error;
+  if (work >= kReleaseFrom) {
+    nb::gil_scoped_release release;
+    error = call(kernel, args, n);
+  } else {
+    error = call(kernel, args, n);
+  }
+  if (error) {
+    std::string text = error;
+    for (int i = 0; i < n; ++i) {
+      if (args[i].kind == Arg::array) text += std::string(i ? ", " : " (arguments ") + row(args[i].a->dtype).name + shape_text(*args[i].a);
+    }
+    raise("ArgumentError", kernel.name, text + ")");
+  }
+}
+
+void copy_into(Array& out, const Array& x, const char*) {
+  Array source = x;
+  Arg args[2];
+  args[0].kind = args[1].kind = Arg::array;
+  args[0].a = &out;
+  args[1].a = &source;
+  Array* outputs[] = {&out};
+  run(find(is_block(x.dtype) && !is_block(out.dtype)   ? "dequantize"
+           : is_block(out.dtype) && !is_block(x.dtype) ? "quantize"
+                                                       : "copy"),
+      args, 2, outputs);
+}
+
+Array cast(const Array& x, DType dtype, const char* where) {
+  if (x.dtype == dtype) return x;
+  Array out = empty(dtype, x.shape, x.ndim, where);
+  copy_into(out, x, where);
+  return out;
+}
+
+Array contiguous_copy(const Array& x, const char* where) {
+  Array out = empty_like(x, where);
+  copy_into(out, x, where);
+  return out;
+}
+
+Array contiguous(const Array& x, const char* where) { return x.contiguous() ? x : contiguous_copy(x, where); }
+
+}  // namespace tl::bind
+
+NB_MODULE(_native, m) {
+  using namespace tl;
+  using namespace tl::bind;
+  nb::set_leak_warnings(false);
+
+  nb::list dtypes;
+  for (int i = 0; i < kDTypeCount; ++i) {
+    const DTypeRow& r = kDTypes[i];
+    dtypes.append(nb::make_tuple(r.name, r.bytes, r.block, std::string(1, r.kind)));
+  }
+  m.attr("DTYPES") = dtypes;
+  m.attr("MAX_DIMS") = kMaxDims;
+  m.attr("ISA") = isa_name();
+
+  bind_array(m);
+  bind_elementwise(m);
+
+  m.def("kernel_names", [] {
+    nb::list names;
+    for (const Kernel& k : kernels()) names.append(nb::make_tuple(k.name, k.signature));
+    return names;
+  });
+  m.def("call", [](const char* name, nb::args args) { call_with(find(name), args); });
+  // A Python callable for one kernel: outputs first, all preallocated.
+  m.def("kernel", [](const char* name) {
+    const Kernel* kernel = &find(name);
+    return nb::cpp_function([kernel](nb::args args) { call_with(*kernel, args); });
+  });
+  m.def("num_threads", &num_threads);
+  m.def("set_num_threads", &set_num_threads);
+  m.def("pool_stats", [] {
+    PoolStats s = pool_stats();
+    return nb::make_tuple(s.in_use, s.cached, s.peak);
+  });
+  m.def("pool_trim", &pool_trim);
+}

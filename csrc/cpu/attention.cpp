@@ -1,0 +1,399 @@
+// Attention with an online softmax over key tiles: grouped heads, causal, window, soft-cap, mask, KV cache with lengths.
+//
+// The work is cut into units (batch, kv head, block of query positions, range of keys). A unit's rows are its positions for
+// all query heads of the kv head, so that a tile of keys and values is fetched (and packed) once for the whole group. Many
+// rows go through packed tiles and GEMM micro-kernels, few rows (decoding) read keys and values in place. Where a key range
+// is cut, each part leaves its unnormalised output, maximum and sum, and a last pass merges them. The cuts depend on shapes
+// and lengths only, never on the number of threads, so results are the same on any.
+#include "attention_tile.h"
+
+namespace tl::TL_ISA {
+namespace {
+
+constexpr int64_t kDirectRows = 12;  // up to here keys and values are read in place
+constexpr int64_t kUnitRows = 192;   // rows of a packed unit: enough to pay for packing its tiles
+constexpr float kLog2e = 1.44269504f;
+
+struct Problem {
+  View q, k, v, out, start, mask;
+  bool has_start, has_mask, causal;
+  int64_t b, h, hk, group, n, m, d, dv, window;
+  float scale, cap;  // scale: what q is multiplied by; without a cap it takes the scores to base-2 logarithms
+  int64_t ldq, ldo;  // row lengths of q and the output in the workspace
+  int64_t block, blocks, chunk, chunks, longest;
+  float* parts;  // per unit: rows × ldo outputs, rows maxima, rows sums; null when the key ranges are whole
+
+  TL_INLINE int64_t start_of(int64_t bi) const { return has_start ? start.ptr<int64_t>()[bi * start.strides[0]] : 0; }
+  TL_INLINE int64_t length_of(int64_t bi) const { return has_start ? start_of(bi) + n : m; }
+  TL_INLINE int64_t part_floats() const { return block * group * (ldo + 2); }
+};
+
+// Memory of one unit.
+struct Work {
+  float *q, *o, *top, *total, *s, *k, *v, *line;
+  int64_t *low, *high;  // visible keys of each row
+  static int64_t bytes(const Problem& p) { return lay_out(p, nullptr, nullptr); }
+  static int64_t lay_out(const Problem& p, std::byte* base, Work* w) {
+    const int64_t rows = p.block * p.group, wide_d = round_up(p.d, kLanes), wide_v = round_up(p.dv, kNR);
+    int64_t at = 0;
+    auto take = [&](int64_t count, int64_t size) {
+      std::byte* p = base + at;
+      at += round_up(count * size, 64);
+      return p;
+    };
+    Work unused, &to = w ? *w : unused;
+    to.q = reinterpret_cast<float*>(take(rows * p.ldq, 4));
+    to.o = reinterpret_cast<float*>(take(rows * p.ldo, 4));
+    to.top = reinterpret_cast<float*>(take(rows, 4));
+    to.total = reinterpret_cast<float*>(take(rows, 4));
+    to.s = reinterpret_cast<float*>(take(kMR * kKeys, 4));
+    to.k = reinterpret_cast<float*>(take(kKeys * wide_d, 4));
+    to.v = reinterpret_cast<float*>(take(kKeys * wide_v, 4));
+    to.line = reinterpret_cast<float*>(take(kLanes * wide_d, 4));
+    to.low = reinterpret_cast<int64_t*>(take(rows, 8));
+    to.high = reinterpret_cast<int64_t*>(take(rows, 8));
+    return at;
+  }
+};
+
+struct Unit {
+  int64_t bi, kv, first, count, key_begin, key_end;  // query positions, keys
+  TL_INLINE int64_t head(const Problem& p, int64_t r) const { return kv * p.group + r / count; }
+  TL_INLINE int64_t position(int64_t r) const { return first + r % count; }
+};
+
+template <class F>
+TL_INLINE void with_float(DType d, const F& f) {
+  switch (d) {
+    case DType::f16: return f.template operator()<f16>();
+    case DType::bf16: return f.template operator()<bf16>();
+    default: return f.template operator()<float>();
+  }
+}
+
+void load_queries(const Problem& p, const Unit& u, Work& w) {
+  const int64_t rows = u.count * p.group, begin = p.start_of(u.bi), length = p.length_of(u.bi);
+  for (int64_t r = 0; r < rows; ++r) {
+    const int64_t i = u.position(r), at = begin + i;
+    const int64_t from = u.bi * p.q.strides[0] + u.head(p, r) * p.q.strides[1] + i * p.q.strides[2];
+    with_float(p.q.dtype, [&]<class T>() { widen(p.q.ptr<T>() + from, p.q.strides[3], w.q + r * p.ldq, p.d, p.scale); });
+    for (int64_t c = p.d; c < p.ldq; ++c) w.q[r * p.ldq + c] = 0;
+    const int64_t low = p.window > 0 && at >= p.window ? at - p.window + 1 : 0;
+    const int64_t high = p.causal && at + 1 < length ? at + 1 : length;
+    w.low[r] = low > u.key_begin ? low : u.key_begin;
+    w.high[r] = high < u.key_end ? high : u.key_end;
+    w.top[r] = -__builtin_inff();
+    w.total[r] = 0;
+  }
+  memset(w.o, 0, rows * p.ldo * sizeof(float));
+}
+
+// Scores of one row as they come from the micro-kernel → base-2 logarithms with cap, mask and visibility applied, for the
+// columns [begin, end) of the tile at `tile`.
+[[gnu::noinline]] void finish_scores(const Problem& p, const Unit& u, const Work& w, int64_t r, float* s, int64_t tile, int64_t begin,
+                             int64_t end) {
+  if (p.cap > 0) {
+    const float inverse = 1 / p.cap, factor = p.cap * kLog2e;
+    for (int64_t j = begin; j < end; j += kLanes) store(s + j, tanh(load(s + j) * inverse) * factor);
+  }
+  const int64_t low = w.low[r] - tile, high = w.high[r] - tile;
+  if (p.has_mask) {
+    const int64_t step = p.mask.strides[3];
+    const int64_t at = u.bi * p.mask.strides[0] + u.head(p, r) * p.mask.strides[1] + u.position(r) * p.mask.strides[2] +
+                       tile * step;
+    const int64_t from = low > begin ? low : begin, to = high < end ? high : end;
+    if (p.mask.dtype == DType::bool_) {
+      const uint8_t* keep = p.mask.ptr<uint8_t>() + at;
+      for (int64_t j = from; j < to; ++j) s[j] = keep[j * step] ? s[j] : -__builtin_inff();
+    } else {
+      with_float(p.mask.dtype, [&]<class T>() {
+        const T* add = p.mask.ptr<T>() + at;
+        for (int64_t j = from; j < to; ++j) s[j] += to_float(add[j * step]) * kLog2e;
+      });
+    }
+  }
+  for (int64_t j = begin; j < low && j < end; ++j) s[j] = -__builtin_inff();
+  for (int64_t j = high > begin ? high : begin; j < end; ++j) s[j] = -__builtin_inff();
+}
+
+// R rows from r on against one tile; the columns some row of them sees, in whole steps of the kernel.
+template <int R, class Score, class Value>
+TL_INLINE void attend_rows(const Problem& p, const Unit& u, Work& w, int64_t r, int64_t tile, int64_t keys, int64_t step,
+                           const Score& score, const Value& value) {
+  int64_t low = w.low[r], high = w.high[r];
+  for (int i = 1; i < R; ++i) {
+    low = w.low[r + i] < low ? w.low[r + i] : low;
+    high = w.high[r + i] > high ? w.high[r + i] : high;
+  }
+  low = low > tile ? low - tile : 0;
+  high = high - tile < keys ? high - tile : keys;
+  if (low >= high) return;
+  const int64_t begin = low / step * step, end = round_up(high, step);
+  score(r, begin, high, end);
+  for (int i = 0; i < R; ++i) {
+    float* s = w.s + i * kKeys;
+    finish_scores(p, u, w, r + i, s, tile, begin, end);
+    online_softmax(s, begin, end, w.top + r + i, w.total + r + i, w.o + (r + i) * p.ldo, p.ldo);
+  }
+  value(r, low, high);
+}
+
+// f.operator()<R>(r) over blocks of at most Most rows.
+template <int Most, class F>
+TL_INLINE void row_blocks(int64_t rows, const F& f) {
+  int64_t r = 0;
+  for (; r + Most <= rows; r += Most) f.template operator()<Most>(r);
+  switch (rows - r) {
+    case 5: if constexpr (Most > 5) f.template operator()<5>(r); break;
+    case 4: if constexpr (Most > 4) f.template operator()<4>(r); break;
+    case 3: if constexpr (Most > 3) f.template operator()<3>(r); break;
+    case 2: if constexpr (Most > 2) f.template operator()<2>(r); break;
+    case 1: f.template operator()<1>(r); break;
+    default: break;
+  }
+}
+
+void tile_packed(const Problem& p, const Unit& u, Work& w, int64_t tile, int64_t keys) {
+  const int64_t k_at = u.bi * p.k.strides[0] + u.kv * p.k.strides[1] + tile * p.k.strides[2];
+  const int64_t v_at = u.bi * p.v.strides[0] + u.kv * p.v.strides[1] + tile * p.v.strides[2];
+  with_float(p.k.dtype, [&]<class T>() {
+    pack_keys(p.k.ptr<T>() + k_at, p.k.strides[2], p.k.strides[3], keys, p.d, w.k, w.line);
+  });
+  with_float(p.v.dtype, [&]<class T>() {
+    pack_values(p.v.ptr<T>() + v_at, p.v.strides[2], p.v.strides[3], keys, p.dv, w.v);
+  });
+  row_blocks<kMR>(u.count * p.group, [&]<int R>(int64_t r0) {
+    attend_rows<R>(
+        p, u, w, r0, tile, keys, kNR,
+        [&](int64_t r, int64_t begin, int64_t, int64_t end) {
+          for (int64_t j = begin; j < end; j += kNR) score_panel<R>(w.q + r * p.ldq, p.ldq, w.k + j * p.d, p.d, w.s + j);
+        },
+        [&](int64_t r, int64_t low, int64_t high) {
+          for (int64_t c = 0; c < p.ldo; c += kNR) {
+            value_panel<R>(w.s, w.v + c * kKeys, low, high, w.o + r * p.ldo + c, p.ldo);
+          }
+        });
+  });
+}
+
+template <class K, class V>
+TL_INLINE void tile_direct_typed(const Problem& p, const Unit& u, Work& w, int64_t tile, int64_t keys, const K* k,
+                                 int64_t k_row, const V* v, int64_t v_row) {
+  row_blocks<3>(u.count * p.group, [&]<int R>(int64_t r0) {
+    attend_rows<R>(
+        p, u, w, r0, tile, keys, kLanes,
+        [&](int64_t r, int64_t begin, int64_t high, int64_t end) {
+          score_direct<R>(w.q + r * p.ldq, p.ldq, k, k_row, begin, high, p.ldq, w.s);
+          for (int i = 0; i < R; ++i) {
+            for (int64_t j = high; j < end; ++j) w.s[i * kKeys + j] = 0;  // finish_scores hides them
+          }
+        },
+        [&](int64_t r, int64_t low, int64_t high) {
+          value_direct<R>(w.s, v, v_row, low, high, p.ldo, w.o + r * p.ldo, p.ldo);
+        });
+  });
+}
+
+// Keys and values are read where they are, or, when their rows are not whole contiguous vectors, from a widened copy.
+void tile_direct(const Problem& p, const Unit& u, Work& w, int64_t tile, int64_t keys) {
+  const int64_t k_at = u.bi * p.k.strides[0] + u.kv * p.k.strides[1] + tile * p.k.strides[2];
+  const int64_t v_at = u.bi * p.v.strides[0] + u.kv * p.v.strides[1] + tile * p.v.strides[2];
+  if (p.k.dtype == p.v.dtype && p.k.strides[3] == 1 && p.v.strides[3] == 1 && p.d == p.ldq && p.dv == p.ldo) {
+    with_float(p.k.dtype, [&]<class T>() {
+      tile_direct_typed(p, u, w, tile, keys, p.k.ptr<T>() + k_at, p.k.strides[2], p.v.ptr<T>() + v_at, p.v.strides[2]);
+    });
+    return;
+  }
+  with_float(p.k.dtype, [&]<class T>() {
+    widen_rows(p.k.ptr<T>() + k_at, p.k.strides[2], p.k.strides[3], keys, p.d, w.k, p.ldq);
+  });
+  with_float(p.v.dtype, [&]<class T>() {
+    widen_rows(p.v.ptr<T>() + v_at, p.v.strides[2], p.v.strides[3], keys, p.dv, w.v, p.ldo);
+  });
+  tile_direct_typed(p, u, w, tile, keys, w.k, p.ldq, w.v, p.ldo);
+}
+
+void store_row(const Problem& p, const Unit& u, int64_t r, const float* o, float total) {
+  const float factor = total == 0 ? 0 : 1 / total;  // a row that sees nothing gives zeros
+  const int64_t at = u.bi * p.out.strides[0] + u.head(p, r) * p.out.strides[1] + u.position(r) * p.out.strides[2];
+  with_float(p.out.dtype, [&]<class T>() {
+    T* to = p.out.ptr<T>() + at;
+    const int64_t step = p.out.strides[3];
+    int64_t c = 0;
+    if (step == 1) {
+      for (; c + kLanes <= p.dv; c += kLanes) store(to + c, load(o + c) * factor);
+    }
+    for (; c < p.dv; ++c) to[c * step] = from_float<T>(o[c] * factor);
+  });
+}
+
+// Units run from the last query block to the first: under a causal mask the long ones start first.
+TL_INLINE Unit unit_at(const Problem& p, int64_t index) {
+  Unit u;
+  const int64_t chunk = index % p.chunks;
+  index /= p.chunks;
+  u.kv = index % p.hk;
+  index /= p.hk;
+  u.bi = index % p.b;
+  u.first = (p.blocks - 1 - index / p.b) * p.block;
+  u.count = p.n - u.first < p.block ? p.n - u.first : p.block;
+  u.key_begin = chunk * p.chunk;
+  u.key_end = u.key_begin + p.chunk;
+  return u;
+}
+
+void run_unit(const Problem& p, int64_t index, Work& w, bool direct) {
+  const Unit u = unit_at(p, index);
+  const int64_t rows = u.count * p.group;
+  load_queries(p, u, w);
+  // low and high both grow with the position: the first position sees the lowest key, the last one the highest.
+  const int64_t low = w.low[0], high = w.high[u.count - 1];
+  for (int64_t tile = low; tile < high; tile += kKeys) {
+    const int64_t keys = high - tile < kKeys ? high - tile : kKeys;
+    if (direct) tile_direct(p, u, w, tile, keys);
+    else tile_packed(p, u, w, tile, keys);
+  }
+  if (!p.parts) {
+    for (int64_t r = 0; r < rows; ++r) store_row(p, u, r, w.o + r * p.ldo, w.total[r]);
+    return;
+  }
+  float* part = p.parts + index * p.part_floats();
+  memcpy(part, w.o, rows * p.ldo * sizeof(float));
+  memcpy(part + rows * p.ldo, w.top, rows * sizeof(float));
+  memcpy(part + rows * (p.ldo + 1), w.total, rows * sizeof(float));
+}
+
+// Merges the key ranges of the units [index * chunks, (index + 1) * chunks) into the first one's memory.
+void merge_unit(const Problem& p, int64_t index) {
+  const Unit u = unit_at(p, index * p.chunks);
+  const int64_t rows = u.count * p.group;
+  float* base = p.parts + index * p.chunks * p.part_floats();
+  for (int64_t r = 0; r < rows; ++r) {
+    float top = -__builtin_inff(), total = 0;
+    for (int64_t c = 0; c < p.chunks; ++c) {
+      const float t = base[c * p.part_floats() + rows * p.ldo + r];
+      top = t > top ? t : top;
+    }
+    float* o = base + r * p.ldo;
+    for (int64_t c = 0; c < p.chunks; ++c) {
+      const float* part = base + c * p.part_floats();
+      const float t = part[rows * p.ldo + r];
+      const float factor = top == -__builtin_inff() ? 1 : exp2_negative(splat(t - top))[0];
+      total += part[rows * (p.ldo + 1) + r] * factor;
+      for (int64_t i = 0; i < p.ldo; i += kLanes) {
+        const vf x = load(part + r * p.ldo + i) * factor;
+        store(o + i, c == 0 ? x : load(o + i) + x);
+      }
+    }
+    store_row(p, u, r, o, total);
+  }
+}
+
+const char* check(Problem& p, const Arg* args) {
+  p.out = *args[0].a, p.q = *args[1].a, p.k = *args[2].a, p.v = *args[3].a;
+  if (p.out.ndim != 4 || p.q.ndim != 4 || p.k.ndim != 4 || p.v.ndim != 4) {
+    return "attention: expected q (b, h, n, d), k (b, hk, m, d), v (b, hk, m, dv) and out (b, h, n, dv)";
+  }
+  p.b = p.q.shape[0], p.h = p.q.shape[1], p.n = p.q.shape[2], p.d = p.q.shape[3];
+  p.hk = p.k.shape[1], p.m = p.k.shape[2], p.dv = p.v.shape[3];
+  if (p.k.shape[0] != p.b || p.k.shape[3] != p.d || p.v.shape[0] != p.b || p.v.shape[1] != p.hk || p.v.shape[2] != p.m ||
+      p.out.shape[0] != p.b || p.out.shape[1] != p.h || p.out.shape[2] != p.n || p.out.shape[3] != p.dv) {
+    return "attention: expected q (b, h, n, d), k (b, hk, m, d), v (b, hk, m, dv) and out (b, h, n, dv)";
+  }
+  for (const View* x : {&p.out, &p.q, &p.k, &p.v}) {
+    if (x->dtype != DType::f32 && x->dtype != DType::f16 && x->dtype != DType::bf16) {
+      return fail("attention: expected f32, f16 or bf16, got %s", row(x->dtype).name);
+    }
+  }
+  if (p.h > 0 && (p.hk == 0 || p.h % p.hk != 0)) {
+    return fail("attention: expected a whole number of query heads for each kv head, got %lld and %lld",
+                static_cast<long long>(p.h), static_cast<long long>(p.hk));
+  }
+  p.group = p.hk ? p.h / p.hk : 1;
+  p.has_start = args[4].kind == Arg::array;
+  if (p.has_start) {
+    p.start = *args[4].a;
+    if (p.start.dtype != DType::i64 || p.start.ndim != 1 || p.start.shape[0] != p.b) {
+      return "attention: expected start (b) in i64";
+    }
+    for (int64_t bi = 0; bi < p.b; ++bi) {
+      const int64_t s = p.start_of(bi);
+      if (s < 0 || s > p.m - p.n) {
+        return fail("attention: %lld queries from position %lld do not fit into %lld keys", static_cast<long long>(p.n),
+                    static_cast<long long>(s), static_cast<long long>(p.m));
+      }
+    }
+  }
+  p.has_mask = args[5].kind == Arg::array;
+  if (p.has_mask) {
+    p.mask = *args[5].a;
+    const int64_t want[4] = {p.b, p.h, p.n, p.m};
+    bool fits = p.mask.ndim == 4 && p.mask.shape[3] == p.m;
+    for (int i = 0; fits && i < 3; ++i) {
+      fits = p.mask.shape[i] == want[i] || p.mask.shape[i] == 1;
+      if (p.mask.shape[i] == 1) p.mask.strides[i] = 0;
+    }
+    if (!fits) return "attention: expected a mask (b or 1, h or 1, n or 1, m)";
+    if (p.mask.dtype != DType::bool_ && p.mask.dtype != DType::f32 && p.mask.dtype != DType::f16 &&
+        p.mask.dtype != DType::bf16) {
+      return fail("attention: expected a mask in bool, f32, f16 or bf16, got %s", row(p.mask.dtype).name);
+    }
+  }
+  p.cap = static_cast<float>(args[9].f);
+  p.scale = static_cast<float>(args[6].f) * (p.cap > 0 ? 1 : kLog2e);
+  p.causal = args[7].i != 0;
+  p.window = args[8].i;
+  return nullptr;
+}
+
+const char* attention(const Arg* args, int) {
+  Problem p;
+  if (const char* error = check(p, args)) return error;
+  if (p.b == 0 || p.h == 0 || p.n == 0 || p.dv == 0) return nullptr;
+  const bool direct = p.group * p.n <= kDirectRows;
+  p.ldq = round_up(p.d, kLanes);
+  p.ldo = round_up(p.dv, direct ? kLanes : kNR);
+  p.block = direct ? p.n : round_up(kUnitRows / p.group + 1, kMR);
+  if (p.block > p.n) p.block = p.n;
+  p.blocks = (p.n + p.block - 1) / p.block;
+  p.longest = 0;
+  for (int64_t bi = 0; bi < p.b; ++bi) p.longest = p.length_of(bi) > p.longest ? p.length_of(bi) : p.longest;
+  // Few units over many keys: cut the keys, so that all threads have work.
+  p.chunk = p.b * p.hk * p.blocks < 16 ? (direct ? 256 : 512) : p.longest;
+  if (p.chunk < 1) p.chunk = 1;
+  p.chunks = (p.longest + p.chunk - 1) / p.chunk;
+  if (p.chunks < 1) p.chunks = 1;
+  const int64_t units = p.b * p.hk * p.blocks * p.chunks;
+  Scratch parts(p.chunks > 1 ? units * p.part_floats() * sizeof(float) : 0);
+  p.parts = p.chunks > 1 ? parts.as<float>() : nullptr;
+  if (p.chunks > 1 && !p.parts) return "attention: out of memory";
+  // One unit of decoding at a few keys is less work than waking a thread.
+  const int64_t unit_work = p.block * p.group * (p.longest < p.chunk ? p.longest : p.chunk) * (p.d + p.dv) + 1;
+  bool ok = true;
+  parallel_for(units, 100000 / unit_work + 1, [&](int64_t begin, int64_t end, int) {
+    Scratch memory(Work::bytes(p));
+    if (!memory.as<std::byte>()) {
+      ok = false;
+      return;
+    }
+    Work w;
+    Work::lay_out(p, memory.as<std::byte>(), &w);
+    for (int64_t i = begin; i < end; ++i) run_unit(p, i, w, direct);
+  });
+  if (!ok) return "attention: out of memory";
+  if (p.parts) {
+    parallel_for(units / p.chunks, 20000 / (p.part_floats() * p.chunks) + 1, [&](int64_t begin, int64_t end, int) {
+      for (int64_t i = begin; i < end; ++i) merge_unit(p, i);
+    });
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+void register_attention(KernelTable& t);
+void register_attention(KernelTable& t) {
+  t.add("attention", "out:A q:A k:A v:A start:A? mask:A? scale:f causal:i window:i softcap:f", attention);
+}
+
+}  // namespace tl::TL_ISA

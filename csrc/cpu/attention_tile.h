@@ -1,0 +1,235 @@
+// Attention's inner loops: packing of key and value tiles, score and value micro-kernels, the online softmax of a row.
+#pragma once
+#include "norm_rows.h"
+#include "simd/math.h"
+
+namespace tl::TL_ISA {
+
+inline constexpr int kMR = 6;             // query rows of a micro-kernel
+inline constexpr int kNR = 2 * kLanes;    // keys, or value columns, of a micro-kernel
+inline constexpr int kKeys = 64;          // keys of a tile: its packed K and V stay in the first two cache levels
+
+TL_INLINE int64_t round_up(int64_t x, int64_t to) { return (x + to - 1) / to * to; }
+
+// 2^t for t <= 0, relative error 2e-7; zero below 2^-125; NaN stays NaN.
+TL_INLINE vf exp2_negative(vf t) {
+  const vf shifted = t + 12582912.f;  // 1.5 * 2^23: the nearest integer stands in the low bits
+  const vf r = t - (shifted - 12582912.f);
+  vf p = splat(1.3264727e-3f);  // own minimax fit on [-1/2, 1/2], the constant term held at 1
+  p = fma(p, r, splat(9.6715130e-3f));
+  p = fma(p, r, splat(5.5507336e-2f));
+  p = fma(p, r, splat(2.4022242e-1f));
+  p = fma(p, r, splat(6.9314700e-1f));
+  p = fma(p, r, splat(1.f));
+  const vf y = (vf)((vu)p + ((vu)shifted << 23));
+  return select(t < -125.f, vf{}, y);
+}
+
+// --- packing -------------------------------------------------------------------------------------------------------------
+
+// dst[i] = src[i * stride] * scale as float.
+template <class T>
+TL_INLINE void widen(const T* src, int64_t stride, float* dst, int64_t n, float scale) {
+  int64_t i = 0;
+  if (stride == 1) {
+    for (; i + kLanes <= n; i += kLanes) store(dst + i, load(src + i) * scale);
+  }
+  for (; i < n; ++i) dst[i] = to_float(src[i * stride]) * scale;
+}
+
+TL_INLINE void transpose_block(const float* src, int64_t ld, float* dst, int64_t dst_ld) {
+#if defined(__AVX2__)
+  __m256 r[8], t[8];
+  for (int i = 0; i < 8; ++i) r[i] = _mm256_loadu_ps(src + i * ld);
+  for (int i = 0; i < 4; ++i) {
+    t[2 * i] = _mm256_unpacklo_ps(r[2 * i], r[2 * i + 1]);
+    t[2 * i + 1] = _mm256_unpackhi_ps(r[2 * i], r[2 * i + 1]);
+  }
+  for (int i = 0; i < 2; ++i) {
+    r[4 * i] = _mm256_shuffle_ps(t[4 * i], t[4 * i + 2], 0x44);
+    r[4 * i + 1] = _mm256_shuffle_ps(t[4 * i], t[4 * i + 2], 0xee);
+    r[4 * i + 2] = _mm256_shuffle_ps(t[4 * i + 1], t[4 * i + 3], 0x44);
+    r[4 * i + 3] = _mm256_shuffle_ps(t[4 * i + 1], t[4 * i + 3], 0xee);
+  }
+  for (int i = 0; i < 4; ++i) {
+    _mm256_storeu_ps(dst + i * dst_ld, _mm256_permute2f128_ps(r[i], r[4 + i], 0x20));
+    _mm256_storeu_ps(dst + (4 + i) * dst_ld, _mm256_permute2f128_ps(r[i], r[4 + i], 0x31));
+  }
+#else
+  for (int i = 0; i < kLanes; ++i) {
+    for (int j = 0; j < kLanes; ++j) dst[j * dst_ld + i] = src[i * ld + j];
+  }
+#endif
+}
+
+// `keys` rows of d → panels [key / kNR][d][kNR]; missing keys of the last panel are zero. `line` holds kLanes rows of d.
+template <class T>
+inline void pack_keys(const T* k, int64_t row, int64_t stride, int64_t keys, int64_t d, float* to, float* line) {
+  const int64_t ld = round_up(d, kLanes);
+  for (int64_t j = 0; j < round_up(keys, kNR); j += kLanes) {
+    for (int i = 0; i < kLanes; ++i) {
+      if (j + i < keys) widen(k + (j + i) * row, stride, line + i * ld, d, 1.f);
+      else memset(line + i * ld, 0, d * sizeof(float));
+    }
+    float* panel = to + j / kNR * kNR * d + j % kNR;
+    int64_t c = 0;
+    for (; c + kLanes <= d; c += kLanes) transpose_block(line + c, ld, panel + c * kNR, kNR);
+    for (; c < d; ++c) {
+      for (int i = 0; i < kLanes; ++i) panel[c * kNR + i] = line[i * ld + c];
+    }
+  }
+}
+
+// `keys` rows of dv → panels [dv / kNR][kKeys][kNR]; columns beyond dv are zero.
+template <class T>
+inline void pack_values(const T* v, int64_t row, int64_t stride, int64_t keys, int64_t dv, float* to) {
+  for (int64_t c = 0; c < dv; c += kNR) {
+    float* panel = to + c * kKeys;
+    const int64_t width = dv - c < kNR ? dv - c : kNR;
+    for (int64_t j = 0; j < keys; ++j) {
+      widen(v + j * row + c * stride, stride, panel + j * kNR, width, 1.f);
+      for (int64_t i = width; i < kNR; ++i) panel[j * kNR + i] = 0;
+    }
+  }
+}
+
+// Rows as floats with the row length rounded up to whole vectors, for the direct kernels when they cannot read in place.
+template <class T>
+inline void widen_rows(const T* x, int64_t row, int64_t stride, int64_t rows, int64_t n, float* to, int64_t ld) {
+  for (int64_t j = 0; j < rows; ++j) {
+    widen(x + j * row, stride, to + j * ld, n, 1.f);
+    for (int64_t i = n; i < ld; ++i) to[j * ld + i] = 0;
+  }
+}
+
+// --- packed micro-kernels (many query rows) ------------------------------------------------------------------------------
+
+// s[r][j] = q[r] · key j for R rows and one panel of kNR keys.
+template <int R>
+TL_INLINE void score_panel(const float* q, int64_t ldq, const float* panel, int64_t d, float* s) {
+  vf acc[R][2] = {};
+  for (int64_t c = 0; c < d; ++c) {
+    const vf k0 = load(panel + c * kNR), k1 = load(panel + c * kNR + kLanes);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+      const vf x = splat(q[r * ldq + c]);
+      acc[r][0] = fma(x, k0, acc[r][0]);
+      acc[r][1] = fma(x, k1, acc[r][1]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+    store(s + r * kKeys, acc[r][0]);
+    store(s + r * kKeys + kLanes, acc[r][1]);
+  }
+}
+
+// o[r][0 … kNR) += p[r][j] * v[j] over the keys [begin, end) of one panel of values.
+template <int R>
+TL_INLINE void value_panel(const float* p, const float* panel, int64_t begin, int64_t end, float* o, int64_t ldo) {
+  vf acc[R][2];
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+    acc[r][0] = load(o + r * ldo);
+    acc[r][1] = load(o + r * ldo + kLanes);
+  }
+  for (int64_t j = begin; j < end; ++j) {
+    const vf v0 = load(panel + j * kNR), v1 = load(panel + j * kNR + kLanes);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+      const vf x = splat(p[r * kKeys + j]);
+      acc[r][0] = fma(x, v0, acc[r][0]);
+      acc[r][1] = fma(x, v1, acc[r][1]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+    store(o + r * ldo, acc[r][0]);
+    store(o + r * ldo + kLanes, acc[r][1]);
+  }
+}
+
+// --- direct micro-kernels (few query rows: keys and values are read once, where they are) ----------------------------------
+
+// s[r][j] for the keys [begin, end); d is whole vectors.
+template <int R, class T>
+TL_INLINE void score_direct(const float* q, int64_t ldq, const T* k, int64_t row, int64_t begin, int64_t end, int64_t d,
+                            float* s) {
+  for (int64_t j = begin; j < end; ++j) {
+    vf acc[R] = {};
+    for (int64_t c = 0; c < d; c += kLanes) {
+      const vf x = load(k + j * row + c);
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) acc[r] = fma(load(q + r * ldq + c), x, acc[r]);
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) s[r * kKeys + j] = sum(acc[r]);
+  }
+}
+
+// o[r] += p[r][j] * v[j] over the keys [begin, end), in column strips of V vectors; dv is whole vectors.
+template <int R, int V, class T>
+TL_INLINE int64_t value_strips(const float* p, const T* v, int64_t row, int64_t begin, int64_t end, int64_t c, int64_t dv,
+                               float* o, int64_t ldo) {
+  for (; c + V * kLanes <= dv; c += V * kLanes) {
+    vf acc[R][V];
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+      for (int i = 0; i < V; ++i) acc[r][i] = load(o + r * ldo + c + i * kLanes);
+    }
+    for (int64_t j = begin; j < end; ++j) {
+      vf x[R];
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) x[r] = splat(p[r * kKeys + j]);
+#pragma GCC unroll 8
+      for (int i = 0; i < V; ++i) {
+        const vf y = load(v + j * row + c + i * kLanes);
+#pragma GCC unroll 8
+        for (int r = 0; r < R; ++r) acc[r][i] = fma(x[r], y, acc[r][i]);
+      }
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+      for (int i = 0; i < V; ++i) store(o + r * ldo + c + i * kLanes, acc[r][i]);
+    }
+  }
+  return c;
+}
+template <int R, class T>
+TL_INLINE void value_direct(const float* p, const T* v, int64_t row, int64_t begin, int64_t end, int64_t dv, float* o,
+                            int64_t ldo) {
+  constexpr int kStrip = R == 1 ? 8 : R == 2 ? 5 : 3;
+  int64_t c = value_strips<R, R == 1 ? 8 : 4>(p, v, row, begin, end, 0, dv, o, ldo);
+  if (kStrip > 4) c = value_strips<R, 4>(p, v, row, begin, end, c, dv, o, ldo);
+  value_strips<R, 1>(p, v, row, begin, end, c, dv, o, ldo);
+}
+
+// --- online softmax ------------------------------------------------------------------------------------------------------
+
+// One row of scores (base-2 logarithms), columns [begin, end), whole vectors → weights relative to the row's running maximum;
+// the row's output so far is rescaled when the maximum rises.
+[[gnu::noinline]] static void online_softmax(float* s, int64_t begin, int64_t end, float* top, float* total, float* o, int64_t dv) {
+  vf best = splat(-__builtin_inff());
+  for (int64_t j = begin; j < end; j += kLanes) best = max(load(s + j), best);
+  const float tile_top = max_lane(best);
+  float m = *top;
+  if (tile_top > m) {
+    m = tile_top;
+    const float shrink = exp2_negative(splat(*top - m))[0];
+    *top = m;
+    *total *= shrink;
+    for (int64_t c = 0; c < dv; c += kLanes) store(o + c, load(o + c) * shrink);
+  }
+  if (m == -__builtin_inff()) m = 0;  // nothing is visible yet: every weight is 0 (or NaN where the score is)
+  vf sums{};
+  for (int64_t j = begin; j < end; j += kLanes) {
+    const vf p = exp2_negative(load(s + j) - m);
+    store(s + j, p);
+    sums += p;
+  }
+  *total += sum(sums);
+}
+
+}  // namespace tl::TL_ISA

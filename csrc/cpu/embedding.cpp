@@ -1,0 +1,165 @@
+// Table look-ups by token: embedding rows (plain or block-quantised), and writing keys and values into a cache.
+#include "norm_rows.h"
+#include "quant_blocks.h"
+
+namespace tl::TL_ISA {
+namespace {
+
+TL_INLINE int64_t id_at(const View& ids, int64_t offset) {
+  switch (ids.dtype) {
+    case DType::i64: return ids.ptr<int64_t>()[offset];
+    case DType::i32: return ids.ptr<int32_t>()[offset];
+    default: return ids.ptr<uint32_t>()[offset];
+  }
+}
+
+bool can_dequantize(DType dtype) {
+  return with_format(dtype, [](auto) {});
+}
+void dequantize_row(DType dtype, const std::byte* p, float* out, int64_t n) {
+  with_format(dtype, [&]<class F>(F) {
+    unpack_blocks<F>(reinterpret_cast<const uint8_t*>(p), n / block_of(F::kDType), out);
+  });
+}
+
+template <class From, class To>
+TL_INLINE void copy_row(const From* from, int64_t fs, To* to, int64_t ts, int64_t n) {
+  if constexpr (__is_same(From, To)) {
+    if (fs == 1 && ts == 1) {
+      memcpy(to, from, n * sizeof(To));
+      return;
+    }
+  }
+  int64_t i = 0;
+  if constexpr (!__is_same(From, double) && !__is_same(To, double)) {
+    if (fs == 1 && ts == 1) {
+      for (; i + kLanes <= n; i += kLanes) store(to + i, load(from + i));
+    }
+  }
+  for (; i < n; ++i) {
+    if constexpr (__is_same(From, To)) to[i * ts] = from[i * fs];
+    else to[i * ts] = from_wide<To>(static_cast<typename Wide<To>::Scalar>(to_wide(from[i * fs])));
+  }
+}
+
+const char* embedding(const Arg* args, int) {
+  const View &out = *args[0].a, &ids = *args[1].a, &weight = *args[2].a;
+  if (ids.dtype != DType::i64 && ids.dtype != DType::i32 && ids.dtype != DType::u32) {
+    return fail("embedding: expected ids in i64, i32 or u32, got %s", row(ids.dtype).name);
+  }
+  if (weight.ndim != 2 || out.ndim != ids.ndim + 1) return "embedding: expected weight (vocab, d) and out (*ids.shape, d)";
+  const int64_t vocab = weight.shape[0], d = weight.shape[1];
+  bool fits = out.shape[ids.ndim] == d;
+  Walk<2> rows;
+  for (int i = 0; i < ids.ndim; ++i) {
+    fits = fits && out.shape[i] == ids.shape[i];
+    rows.axis(ids.shape[i], {out.strides[i], ids.strides[i]});
+  }
+  if (!fits) return "embedding: expected out (*ids.shape, d)";
+  if (rows.count == 0) return nullptr;
+  rows.seek(0);
+  for (int64_t i = 0; i < rows.count; ++i, rows.next()) {
+    const int64_t id = id_at(ids, rows.offset[1]);
+    if (id < 0 || id >= vocab) {
+      return fail("embedding: expected ids in [0, %lld), got %lld", static_cast<long long>(vocab), static_cast<long long>(id));
+    }
+  }
+  if (d == 0) return nullptr;
+  const int64_t grain = 16000 / d + 1, os = out.strides[ids.ndim];
+  if (is_block(weight.dtype)) {
+    if (!can_dequantize(weight.dtype)) return fail("embedding: no code for %s", row(weight.dtype).name);
+    const int64_t block = block_of(weight.dtype), bytes = bytes_of(weight.dtype);
+    if (d % block != 0 || weight.strides[1] != 1) return "embedding: expected whole contiguous blocks in each row";
+    return for_float(out.dtype, "embedding", [&]<class To>() -> const char* {
+      bool ok = true;
+      parallel_for(rows.count, grain, [&](int64_t begin, int64_t end, int) {
+        Scratch floats(d * sizeof(float));
+        if (!floats.template as<float>()) {
+          ok = false;
+          return;
+        }
+        Walk<2> walk = rows;
+        walk.seek(begin);
+        for (int64_t i = begin; i < end; ++i, walk.next()) {
+          const int64_t id = id_at(ids, walk.offset[1]);
+          dequantize_row(weight.dtype, weight.data + id * weight.strides[0] / block * bytes, floats.template as<float>(), d);
+          copy_row(floats.template as<float>(), 1, out.ptr<To>() + walk.offset[0], os, d);
+        }
+      });
+      return ok ? nullptr : "embedding: out of memory";
+    });
+  }
+  return for_float(weight.dtype, "embedding", [&]<class From>() -> const char* {
+    return for_float(out.dtype, "embedding", [&]<class To>() -> const char* {
+      parallel_for(rows.count, grain, [&](int64_t begin, int64_t end, int) {
+        Walk<2> walk = rows;
+        walk.seek(begin);
+        for (int64_t i = begin; i < end; ++i, walk.next()) {
+          const int64_t id = id_at(ids, walk.offset[1]);
+          copy_row(weight.ptr<From>() + id * weight.strides[0], weight.strides[1], out.ptr<To>() + walk.offset[0], os, d);
+        }
+      });
+      return nullptr;
+    });
+  });
+}
+
+// Caches (b, hk, cap, d); k and v (b, hk, n, d) go to the positions start[b] … start[b] + n - 1.
+const char* kv_write(const Arg* args, int) {
+  const View &start = *args[4].a;
+  const char* shapes = "kv_write: expected caches (b, hk, capacity, d), k and v (b, hk, n, d), start (b)";
+  for (int i = 0; i < 2; ++i) {
+    const View &cache = *args[i].a, &x = *args[2 + i].a;
+    if (cache.ndim != 4 || x.ndim != 4 || start.ndim != 1) return shapes;
+    if (cache.shape[0] != x.shape[0] || cache.shape[1] != x.shape[1] || cache.shape[3] != x.shape[3] ||
+        start.shape[0] != x.shape[0] || x.shape[2] != args[2].a->shape[2] || x.shape[0] != args[2].a->shape[0]) {
+      return shapes;
+    }
+  }
+  if (start.dtype != DType::i64) return fail("kv_write: expected start in i64, got %s", row(start.dtype).name);
+  const int64_t b = start.shape[0], n = args[2].a->shape[2];
+  for (int i = 0; i < 2; ++i) {
+    const int64_t capacity = args[i].a->shape[2];
+    for (int64_t bi = 0; bi < b; ++bi) {
+      const int64_t s = start.ptr<int64_t>()[bi * start.strides[0]];
+      if (s < 0 || s > capacity - n) {
+        return fail("kv_write: the cache holds %lld positions, asked for %lld from %lld", static_cast<long long>(capacity),
+                    static_cast<long long>(n), static_cast<long long>(s));
+      }
+    }
+  }
+  for (int i = 0; i < 2; ++i) {  // dtypes too, before anything is written
+    auto none = []<class T>() -> const char* { return nullptr; };
+    if (const char* error = for_float32(args[i].a->dtype, "kv_write", none)) return error;
+    if (const char* error = for_float(args[2 + i].a->dtype, "kv_write", none)) return error;
+  }
+  for (int i = 0; i < 2; ++i) {
+    const View &cache = *args[i].a, &x = *args[2 + i].a;
+    const int64_t h = x.shape[1], d = x.shape[3];
+    for_float32(cache.dtype, "kv_write", [&]<class To>() -> const char* {
+      return for_float(x.dtype, "kv_write", [&]<class From>() -> const char* {
+        parallel_for(b * h * n, 16000 / (d + 1) + 1, [&](int64_t begin, int64_t end, int) {
+          for (int64_t r = begin; r < end; ++r) {
+            const int64_t bi = r / (h * n), hi = r / n % h, ni = r % n;
+            const int64_t at = start.ptr<int64_t>()[bi * start.strides[0]] + ni;
+            copy_row(x.ptr<From>() + bi * x.strides[0] + hi * x.strides[1] + ni * x.strides[2], x.strides[3],
+                     cache.ptr<To>() + bi * cache.strides[0] + hi * cache.strides[1] + at * cache.strides[2],
+                     cache.strides[3], d);
+          }
+        });
+        return nullptr;
+      });
+    });
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+void register_embedding(KernelTable& t);
+void register_embedding(KernelTable& t) {
+  t.add("embedding", "out:A ids:A weight:A", embedding);
+  t.add("kv_write", "out_k:A out_v:A k:A v:A start:A", kv_write);
+}
+
+}  // namespace tl::TL_ISA

@@ -1,0 +1,80 @@
+// The kernel "linear": checks its operands and picks float or int8 activations.
+#include "gemm_linear.h"
+
+namespace tl::TL_ISA {
+
+namespace {
+
+// double takes the general product; it serves gradient checks, not speed.
+const char* linear_double(const Linear& l) {
+  View transposed = l.weight;
+  transposed.shape[0] = l.k;
+  transposed.shape[1] = l.n;
+  transposed.strides[0] = l.weight.strides[1];
+  transposed.strides[1] = l.weight.strides[0];
+  if (const char* error = matmul(l.out, l.x, transposed)) return error;
+  for (int64_t i = 0; l.has_bias && i < l.m; ++i) {
+    double* row = l.out.ptr<double>() + i * l.out.back_stride(2);
+    for (int64_t j = 0; j < l.n; ++j) {
+      bool wide = l.bias.dtype == DType::f64;
+      row[j * l.out.back_stride(1)] += wide ? l.bias.ptr<const double>()[j * l.bias.back_stride(1)] : bias_at(l, j);
+    }
+  }
+  return nullptr;
+}
+
+// x and out may have leading axes when those can be walked as one axis of rows.
+bool as_matrix(View& v) {
+  if (v.ndim == 0) return false;
+  if (v.ndim == 1) {
+    v.shape[1] = v.shape[0];
+    v.strides[1] = v.strides[0];
+    v.shape[0] = 1;
+    v.strides[0] = v.shape[1];
+    v.ndim = 2;
+  }
+  while (v.ndim > 2) {
+    int last = v.ndim - 2, before = v.ndim - 3;
+    bool joined = v.shape[last] == 1 || v.shape[before] == 1 || v.strides[before] == v.strides[last] * v.shape[last];
+    if (!joined && v.size() > 0) return false;
+    if (v.shape[last] == 1) v.strides[last] = v.strides[before];
+    v.shape[before] *= v.shape[last];
+    v.strides[before] = v.strides[last];
+    v.shape[last] = v.shape[last + 1];
+    v.strides[last] = v.strides[last + 1];
+    --v.ndim;
+  }
+  return true;
+}
+
+}  // namespace
+
+const char* linear(const Arg* args, int);
+const char* linear(const Arg* args, int) {
+  Linear l;
+  l.out = *args[0].a;
+  l.x = *args[1].a;
+  l.weight = *args[2].a;
+  l.has_bias = args[3].kind == Arg::array;
+  if (l.has_bias) l.bias = *args[3].a;
+  bool exact = args[4].i != 0;
+  if (l.weight.ndim != 2) return "linear: the weight must have two axes";
+  if (!as_matrix(l.x) || !as_matrix(l.out)) return "linear: the leading axes of x or out cannot be walked as one";
+  l.m = l.x.shape[0];
+  l.n = l.weight.shape[0];
+  l.k = l.weight.shape[1];
+  if (l.x.shape[1] != l.k || l.out.shape[0] != l.m || l.out.shape[1] != l.n) return "linear: shapes do not fit";
+  if (l.has_bias && l.bias.size() != l.n) return "linear: bias does not fit";
+  if (l.m == 0 || l.n == 0) return nullptr;
+  if (l.x.dtype == DType::f64 && l.weight.dtype == DType::f64 && l.out.dtype == DType::f64) return linear_double(l);
+  auto plain = [](DType d) { return d == DType::f32 || d == DType::f16 || d == DType::bf16; };
+  if (!plain(l.x.dtype) || !plain(l.out.dtype)) return "linear: x and out must be f32, f16 or bf16";
+  if (l.has_bias && !plain(l.bias.dtype)) return "linear: bias must be f32, f16 or bf16";
+  if (!exact && is_block(l.weight.dtype) && l.k > 0) {
+    if (l.x.back_stride(1) != 1) return "linear: x must be contiguous along its last axis";
+    return linear_int8(l);
+  }
+  return linear_float(l);
+}
+
+}  // namespace tl::TL_ISA

@@ -1,0 +1,207 @@
+// What the row kernels (norm, softmax, rope, embedding, reduce…) share: dtype dispatch, iteration over the outer axes of
+// strided arrays, a double vector beside the float one, error texts with numbers in them.
+#pragma once
+#include <cstdarg>
+#include <cstdio>
+
+#include "../core/alloc.h"
+#include "../core/kernel.h"
+#include "../core/parallel.h"
+#include "simd/simd.h"
+
+namespace tl::TL_ISA {
+
+// Doubles in a register of the same size, with the operations that the row kernels use.
+inline constexpr int kLanes64 = kLanes / 2;
+typedef double vd __attribute__((vector_size(4 * kLanes)));
+typedef int64_t vl __attribute__((vector_size(4 * kLanes)));
+typedef double vd_unaligned __attribute__((vector_size(4 * kLanes), aligned(8), may_alias));
+
+TL_INLINE vd load(const double* p) { return *reinterpret_cast<const vd_unaligned*>(p); }
+TL_INLINE void store(double* p, vd v) { *reinterpret_cast<vd_unaligned*>(p) = v; }
+TL_INLINE vd splat(double x) { return vd{} + x; }
+TL_INLINE vd max(vd a, vd b) {
+  vl mask = a > b;
+  return (vd)(((vl)a & mask) | ((vl)b & ~mask));
+}
+TL_INLINE double sum(vd v) {
+  double s = 0;
+  for (int i = 0; i < kLanes64; ++i) s += v[i];
+  return s;
+}
+TL_INLINE double max_lane(vd v) {
+  double m = v[0];
+  for (int i = 1; i < kLanes64; ++i) m = v[i] > m ? v[i] : m;
+  return m;
+}
+
+// What a float dtype is computed in: double for f64, float for the others.
+template <class T>
+struct Wide {
+  using Scalar = float;
+  using Vector = vf;
+  static constexpr int kWidth = kLanes;
+};
+template <>
+struct Wide<double> {
+  using Scalar = double;
+  using Vector = vd;
+  static constexpr int kWidth = kLanes64;
+};
+
+TL_INLINE double to_wide(double x) { return x; }
+TL_INLINE float to_wide(float x) { return x; }
+TL_INLINE float to_wide(f16 x) { return to_float(x); }
+TL_INLINE float to_wide(bf16 x) { return to_float(x); }
+template <class T>
+TL_INLINE T from_wide(typename Wide<T>::Scalar x) {
+  if constexpr (__is_same(T, double)) return x;
+  else return from_float<T>(x);
+}
+
+// The first n lanes; the others read as `fill`.
+template <class T>
+TL_INLINE typename Wide<T>::Vector load_or(const T* p, int64_t n, typename Wide<T>::Scalar fill) {
+  auto v = splat(fill);
+  for (int64_t i = 0; i < n; ++i) v[i] = to_wide(p[i]);
+  return v;
+}
+template <class T>
+TL_INLINE void store_first(T* p, typename Wide<T>::Vector v, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) p[i] = from_wide<T>(v[i]);
+}
+
+// A text with numbers in it; it lives until the thread's next error.
+[[maybe_unused, gnu::format(printf, 1, 2), gnu::cold]] static const char* fail(const char* format, ...) {
+  static thread_local char text[200];
+  va_list list;
+  va_start(list, format);
+  vsnprintf(text, sizeof text, format, list);
+  va_end(list);
+  return text;
+}
+
+// f.operator()<T>() for the float dtype d, or the error text of a kernel that has no code for it.
+template <class F>
+TL_INLINE const char* for_float(DType d, const char* kernel, const F& f) {
+  switch (d) {
+    case DType::f32: return f.template operator()<float>();
+    case DType::f16: return f.template operator()<f16>();
+    case DType::bf16: return f.template operator()<bf16>();
+    case DType::f64: return f.template operator()<double>();
+    default: return fail("%s: expected a float dtype, got %s", kernel, row(d).name);
+  }
+}
+template <class F>
+TL_INLINE const char* for_float32(DType d, const char* kernel, const F& f) {
+  switch (d) {
+    case DType::f32: return f.template operator()<float>();
+    case DType::f16: return f.template operator()<f16>();
+    case DType::bf16: return f.template operator()<bf16>();
+    default: return fail("%s: expected f32, f16 or bf16, got %s", kernel, row(d).name);
+  }
+}
+
+TL_INLINE bool same_shape(const View& a, const View& b) {
+  if (a.ndim != b.ndim) return false;
+  for (int i = 0; i < a.ndim; ++i) {
+    if (a.shape[i] != b.shape[i]) return false;
+  }
+  return true;
+}
+
+// The coordinates of up to N arrays of one shape, walked in row-major order, neighbouring axes merged where the strides of
+// all arrays allow it. Offsets are in elements.
+template <int N>
+struct Walk {
+  int ndim = 0;
+  int64_t count = 1;
+  int64_t shape[kMaxDims];
+  int64_t strides[N][kMaxDims];
+  int64_t at[kMaxDims];
+  int64_t offset[N];
+
+  TL_INLINE void axis(int64_t length, const int64_t (&s)[N]) {
+    count *= length;
+    if (length == 1) return;
+    if (ndim > 0) {
+      bool merge = true;
+      for (int k = 0; k < N; ++k) merge = merge && strides[k][ndim - 1] == s[k] * length;
+      if (merge) {
+        shape[ndim - 1] *= length;
+        for (int k = 0; k < N; ++k) strides[k][ndim - 1] = s[k];
+        return;
+      }
+    }
+    shape[ndim] = length;
+    for (int k = 0; k < N; ++k) strides[k][ndim] = s[k];
+    ++ndim;
+  }
+
+  TL_INLINE void seek(int64_t index) {
+    for (int k = 0; k < N; ++k) offset[k] = 0;
+    for (int d = ndim - 1; d >= 0; --d) {
+      at[d] = d == 0 ? index : index % shape[d];
+      if (d > 0) index /= shape[d];
+      for (int k = 0; k < N; ++k) offset[k] += at[d] * strides[k][d];
+    }
+  }
+  TL_INLINE void next() {
+    for (int d = ndim - 1; d >= 0; --d) {
+      for (int k = 0; k < N; ++k) offset[k] += strides[k][d];
+      if (++at[d] < shape[d] || d == 0) return;
+      for (int k = 0; k < N; ++k) offset[k] -= at[d] * strides[k][d];
+      at[d] = 0;
+    }
+  }
+};
+
+// All axes but `skip` of two arrays of one shape.
+TL_INLINE Walk<2> walk_rows(const View& a, const View& b, int skip) {
+  Walk<2> walk;
+  for (int i = 0; i < a.ndim; ++i) {
+    if (i != skip) walk.axis(a.shape[i], {a.strides[i], b.strides[i]});
+  }
+  return walk;
+}
+
+// Rows of length n along an axis of x and out, handed to fn(in, result) as contiguous memory: directly where the stride is 1,
+// through a copy elsewhere. `cost` is the rough number of nanoseconds per thousand elements, for the grain.
+template <class T, class F>
+inline const char* each_row(const View& out, const View& x, int axis, int64_t cost, const F& fn) {
+  const int64_t n = x.ndim ? x.shape[axis] : 1;
+  const int64_t xs = x.ndim ? x.strides[axis] : 1, os = out.ndim ? out.strides[axis] : 1;
+  const Walk<2> rows = walk_rows(out, x, axis);
+  if (n == 0 || rows.count == 0) return nullptr;
+  const bool direct_x = xs == 1 || n == 1, direct_out = os == 1 || n == 1;
+  const int64_t work = 1 + n * cost / 1000 + (direct_x && direct_out ? 0 : n);
+  const int64_t grain = 4000 / work + 1;
+  bool ok = true;
+  parallel_for(rows.count, grain, [&](int64_t begin, int64_t end, int) {
+    Walk<2> walk = rows;
+    walk.seek(begin);
+    if (direct_x && direct_out) {
+      for (int64_t i = begin; i < end; ++i, walk.next()) {
+        fn(x.ptr<T>() + walk.offset[1], out.ptr<T>() + walk.offset[0]);
+      }
+      return;
+    }
+    Scratch copy(2 * n * sizeof(T));
+    T* in = copy.template as<T>();
+    if (!in) {
+      ok = false;
+      return;
+    }
+    T* result = in + n;
+    for (int64_t i = begin; i < end; ++i, walk.next()) {
+      const T* from = x.ptr<T>() + walk.offset[1];
+      T* to = out.ptr<T>() + walk.offset[0];
+      for (int64_t j = 0; j < n; ++j) in[j] = from[j * xs];
+      fn(in, result);
+      for (int64_t j = 0; j < n; ++j) to[j * os] = result[j];
+    }
+  });
+  return ok ? nullptr : "out of memory for a row's copy";
+}
+
+}  // namespace tl::TL_ISA

@@ -1,0 +1,245 @@
+// How the reductions accumulate: per (operation, dtype) a lane type for the inner loop and a wide total that lanes are merged
+// into every kFlush steps, so that a long float sum keeps its digits. Only two small loops exist per (operation, dtype), a run
+// and a tile of columns; what drives them is compiled once.
+#pragma once
+#include "norm_rows.h"
+
+namespace tl::TL_ISA {
+
+template <class T>
+inline constexpr bool kIsHalf = __is_same(T, f16) || __is_same(T, bf16);
+template <class T>
+inline constexpr bool kIsReal = kIsHalf<T> || __is_same(T, float) || __is_same(T, double);
+template <class T>
+inline constexpr bool kIsSigned = static_cast<T>(-1) < static_cast<T>(0);
+
+template <bool c, class A, class B>
+struct Pick {
+  using Type = A;
+};
+template <class A, class B>
+struct Pick<false, A, B> {
+  using Type = B;
+};
+// float for the 16-bit floats, else T itself.
+template <class T>
+using Value = typename Pick<kIsHalf<T>, float, T>::Type;
+
+template <class T>
+TL_INLINE Value<T> value(T x) {
+  if constexpr (kIsHalf<T>) return to_float(x);
+  else return x;
+}
+
+template <class T>
+constexpr T lowest() {
+  if constexpr (__is_same(T, float)) return -__builtin_inff();
+  else if constexpr (__is_same(T, double)) return -__builtin_inf();
+  else if constexpr (kIsSigned<T>) return static_cast<T>(uint64_t{1} << (8 * sizeof(T) - 1));
+  else return 0;
+}
+template <class T>
+constexpr T highest() {
+  if constexpr (__is_same(T, float)) return __builtin_inff();
+  else if constexpr (__is_same(T, double)) return __builtin_inf();
+  else return static_cast<T>(~lowest<T>());
+}
+
+// The 64-bit type that totals of T are kept in.
+template <class T>
+using Wide64 = typename Pick<kIsReal<T>, double, typename Pick<kIsSigned<Value<T>>, int64_t, uint64_t>::Type>::Type;
+union Total {
+  double f;
+  int64_t i;
+  uint64_t u;
+};
+
+// Integers wrap around, as in numpy and torch: they are added and multiplied unsigned.
+template <class T>
+struct Sum {
+  using Lane = typename Pick<kIsReal<T>, Value<T>, uint64_t>::Type;
+  using Wide = typename Pick<kIsReal<T>, double, uint64_t>::Type;
+  static constexpr Lane kInit = 0;
+  template <class V>
+  TL_INLINE static V step(V a, V x) { return a + x; }
+};
+template <class T>
+struct Product {
+  using Lane = typename Sum<T>::Lane;
+  using Wide = typename Sum<T>::Wide;
+  static constexpr Lane kInit = 1;
+  template <class V>
+  TL_INLINE static V step(V a, V x) { return a * x; }
+};
+// A NaN wins, as in torch and numpy.
+template <class T>
+struct Max {
+  using Lane = Value<T>;
+  using Wide = Wide64<T>;
+  static constexpr Lane kInit = lowest<Lane>();
+  template <class V>
+  TL_INLINE static V step(V a, V x) {
+    if constexpr (kIsReal<T>) return (x > a) | (x != x) ? x : a;
+    else return x > a ? x : a;
+  }
+};
+template <class T>
+struct Min {
+  using Lane = Value<T>;
+  using Wide = Wide64<T>;
+  static constexpr Lane kInit = highest<Lane>();
+  template <class V>
+  TL_INLINE static V step(V a, V x) {
+    if constexpr (kIsReal<T>) return (x < a) | (x != x) ? x : a;
+    else return x < a ? x : a;
+  }
+};
+
+inline constexpr int64_t kFlush = 128;  // steps of a lane before it is merged into the total
+
+template <class L>
+struct Lanes {
+  static constexpr int kWidth = 4 * kLanes / sizeof(L);
+  typedef L Vector __attribute__((vector_size(4 * kLanes)));
+};
+
+// kWidth elements of T as lanes.
+template <class L, class T>
+TL_INLINE typename Lanes<L>::Vector load_lanes(const T* p) {
+  using V = typename Lanes<L>::Vector;
+  if constexpr (kIsHalf<T>) {
+    return (V)load(p);
+  } else if constexpr (__is_same(T, L)) {
+    V v;
+    memcpy(&v, p, sizeof v);
+    return v;
+  } else {
+    typedef T Narrow __attribute__((vector_size(sizeof(T) * Lanes<L>::kWidth)));
+    Narrow v;
+    memcpy(&v, p, sizeof v);
+    return __builtin_convertvector(v, V);
+  }
+}
+
+// Reduces n elements `stride` apart.
+template <template <class> class Op, class T>
+TL_INLINE typename Op<T>::Wide reduce_run(const T* p, int64_t stride, int64_t n) {
+  using O = Op<T>;
+  using L = typename O::Lane;
+  using W = typename O::Wide;
+  constexpr int w = Lanes<L>::kWidth;
+  using V = typename Lanes<L>::Vector;
+  W total = static_cast<W>(O::kInit);
+  int64_t i = 0;
+  if (stride == 1) {
+    while (i + 4 * w <= n) {
+      int64_t end = i + 4 * w * kFlush < n ? i + 4 * w * kFlush : n;
+      V a = V{} + O::kInit, b = a, c = a, d = a;
+      for (; i + 4 * w <= end; i += 4 * w) {
+        a = O::step(a, load_lanes<L>(p + i));
+        b = O::step(b, load_lanes<L>(p + i + w));
+        c = O::step(c, load_lanes<L>(p + i + 2 * w));
+        d = O::step(d, load_lanes<L>(p + i + 3 * w));
+      }
+      a = O::step(O::step(a, b), O::step(c, d));
+      for (int j = 0; j < w; ++j) total = O::step(total, static_cast<W>(static_cast<L>(a[j])));
+    }
+  }
+  while (i < n) {
+    const int64_t end = i + kFlush < n ? i + kFlush : n;
+    L a = O::kInit;
+    for (; i < end; ++i) a = O::step(a, static_cast<L>(value(p[i * stride])));
+    total = O::step(total, static_cast<W>(a));
+  }
+  return total;
+}
+
+// For every dtype with an order: f.operator()<T>().
+template <class F>
+TL_INLINE const char* for_any(DType d, const char* kernel, const F& f) {
+  switch (d) {
+    case DType::bool_:
+    case DType::u8: return f.template operator()<uint8_t>();
+    case DType::i8: return f.template operator()<int8_t>();
+    case DType::i16: return f.template operator()<int16_t>();
+    case DType::u16: return f.template operator()<uint16_t>();
+    case DType::i32: return f.template operator()<int32_t>();
+    case DType::u32: return f.template operator()<uint32_t>();
+    case DType::i64: return f.template operator()<int64_t>();
+    case DType::u64: return f.template operator()<uint64_t>();
+    case DType::f16: return f.template operator()<f16>();
+    case DType::bf16: return f.template operator()<bf16>();
+    case DType::f32: return f.template operator()<float>();
+    case DType::f64: return f.template operator()<double>();
+    default: return fail("%s: no code for %s", kernel, row(d).name);
+  }
+}
+
+// The axes of one reduction: kept ones with strides in out and x, reduced ones with their stride in x, each merged and sorted
+// from far to near.
+struct Axes {
+  Walk<2> kept;     // 0: out, 1: x
+  Walk<1> reduced;  // of x
+  const std::byte* data;
+
+  // `mask`: bit i set = axis i is reduced.
+  Axes(const View& out, const View& x, uint64_t mask) : data(x.data) {
+    int order[kMaxDims], n = 0;
+    int64_t step[kMaxDims];
+    for (int i = 0; i < x.ndim; ++i) {
+      step[i] = x.strides[i];
+      if ((mask >> i & 1) && step[i] < 0) {  // the order within a reduction is free: walk upwards
+        data += (x.shape[i] - 1) * step[i] * bytes_of(x.dtype) * (x.shape[i] > 0);
+        step[i] = -step[i];
+      }
+      order[n++] = i;
+    }
+    auto size = [&](int i) { return step[i] < 0 ? -step[i] : step[i]; };
+    for (int i = 1; i < n; ++i) {
+      for (int j = i; j > 0 && size(order[j - 1]) < size(order[j]); --j) {
+        const int swap = order[j];
+        order[j] = order[j - 1];
+        order[j - 1] = swap;
+      }
+    }
+    for (int i = 0; i < n; ++i) {
+      const int a = order[i];
+      if (mask >> a & 1) reduced.axis(x.shape[a], {step[a]});
+      else kept.axis(x.shape[a], {out.strides[a], step[a]});
+    }
+  }
+};
+
+// Length and stride of a walk's nearest axis, taken off it.
+template <int N>
+struct Inner {
+  int64_t length = 1;
+  int64_t strides[N] = {};
+  explicit Inner(Walk<N>& walk) {
+    if (walk.ndim == 0) return;
+    const int d = --walk.ndim;
+    length = walk.shape[d];
+    for (int k = 0; k < N; ++k) strides[k] = walk.strides[k][d];
+    walk.count = 1;
+    for (int i = 0; i < d; ++i) walk.count *= walk.shape[i];
+  }
+};
+
+// out like x with the axes in `mask` of length 1; *reduced: elements per output.
+TL_INLINE const char* check_axes(const char* kernel, const View& out, const View& x, int64_t mask, int64_t* reduced) {
+  bool fits = out.ndim == x.ndim;
+  *reduced = 1;
+  for (int i = 0; fits && i < x.ndim; ++i) {
+    const bool gone = mask >> i & 1;
+    fits = out.shape[i] == (gone ? 1 : x.shape[i]);
+    if (gone) *reduced *= x.shape[i];
+  }
+  return fits ? nullptr : fail("%s: expected out like x with the reduced axes of length 1", kernel);
+}
+
+inline constexpr int64_t kSegment = 32768;  // elements of one segment of a long reduction
+inline constexpr int64_t kTile = 512;       // columns accumulated at once
+
+void register_arg_reduce(KernelTable& t);
+
+}  // namespace tl::TL_ISA

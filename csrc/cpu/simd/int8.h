@@ -1,0 +1,259 @@
+// 32 small integers at a time: unpacking of quantised weights and their dot products with int8 activations.
+// AVX2 has one instruction for u8 × s8 (vpmaddubsw, 16-bit sums of two) and none for s8 × s8, hence two kinds of dot.
+#pragma once
+#include "simd.h"
+
+namespace tl::TL_ISA {
+
+// --- 32 bytes, and the few operations that the block formats are unpacked with ----------------------------------------
+
+#ifdef __AVX2__
+typedef __m256i b32;
+
+TL_INLINE b32 load32(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
+TL_INLINE void store32(void* p, b32 x) { _mm256_storeu_si256(static_cast<__m256i*>(p), x); }
+TL_INLINE b32 splat32(int x) { return _mm256_set1_epi8(static_cast<char>(x)); }
+TL_INLINE b32 operator_or(b32 a, b32 b) { return _mm256_or_si256(a, b); }
+TL_INLINE b32 add32(b32 a, b32 b) { return _mm256_add_epi8(a, b); }
+// ((x >> shift) & mask) in each byte; right only when the mask drops what comes in from the neighbour byte.
+TL_INLINE b32 field(b32 x, int shift, int mask) {
+  return _mm256_and_si256(_mm256_srli_epi16(x, shift), splat32(mask));
+}
+// The low nibbles of 16 bytes, then their high nibbles.
+TL_INLINE b32 nibbles(const void* p) {
+  __m256i x = _mm256_broadcastsi128_si256(_mm_loadu_si128(static_cast<const __m128i*>(p)));
+  return _mm256_and_si256(_mm256_srlv_epi64(x, _mm256_setr_epi64x(0, 0, 4, 4)), splat32(15));
+}
+TL_INLINE b32 shift_left(b32 x, int n) { return _mm256_slli_epi16(x, n); }  // when no bit leaves its byte
+// Byte i is `value` where bit i is set.
+TL_INLINE b32 spread_bits(uint32_t bits, int value) {
+  const __m256i which = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
+  const __m256i one = _mm256_set1_epi64x(static_cast<int64_t>(0x8040201008040201ull));
+  __m256i x = _mm256_shuffle_epi8(_mm256_set1_epi32(static_cast<int32_t>(bits)), which);
+  x = _mm256_cmpeq_epi8(_mm256_and_si256(x, one), one);
+  return _mm256_and_si256(x, splat32(value));
+}
+#else
+struct b32 {
+  uint8_t v[32];
+};
+
+TL_INLINE b32 load32(const void* p) {
+  b32 x;
+  memcpy(&x, p, 32);
+  return x;
+}
+TL_INLINE void store32(void* p, b32 x) { memcpy(p, &x, 32); }
+template <class F>
+TL_INLINE b32 bytes32(F f) {
+  b32 x;
+  for (int i = 0; i < 32; ++i) x.v[i] = static_cast<uint8_t>(f(i));
+  return x;
+}
+TL_INLINE b32 splat32(int x) {
+  return bytes32([=](int) { return x; });
+}
+TL_INLINE b32 operator_or(b32 a, b32 b) {
+  return bytes32([=](int i) { return a.v[i] | b.v[i]; });
+}
+TL_INLINE b32 add32(b32 a, b32 b) {
+  return bytes32([=](int i) { return a.v[i] + b.v[i]; });
+}
+TL_INLINE b32 field(b32 x, int shift, int mask) {
+  return bytes32([=](int i) { return x.v[i] >> shift & mask; });
+}
+TL_INLINE b32 nibbles(const void* p) {
+  const uint8_t* q = static_cast<const uint8_t*>(p);
+  return bytes32([=](int i) { return i < 16 ? q[i] & 15 : q[i - 16] >> 4; });
+}
+TL_INLINE b32 shift_left(b32 x, int n) {
+  return bytes32([=](int i) { return x.v[i] << n; });
+}
+TL_INLINE b32 spread_bits(uint32_t bits, int value) {
+  return bytes32([=](int i) { return bits >> i & 1 ? value : 0; });
+}
+#endif
+
+// --- one block: 32 weights · 32 activations -----------------------------------------------------------------------------
+
+// Partial sums of w·a, as floats: the first half of the lanes adds up elements 0–15, the second half 16–31.
+template <bool kSigned>
+TL_INLINE vf dot32(b32 w, const int8_t* a) {
+#ifdef __AVX2__
+  __m256i x = load32(a);
+  __m256i p = kSigned ? _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w)) : _mm256_maddubs_epi16(w, x);
+  return (vf)_mm256_cvtepi32_ps(_mm256_madd_epi16(p, _mm256_set1_epi16(1)));
+#else
+  int32_t s[2] = {0, 0};
+  for (int h = 0; h < 2; ++h) {
+    for (int i = 16 * h; i < 16 * h + 16; ++i) {
+      s[h] += (kSigned ? static_cast<int8_t>(w.v[i]) : static_cast<int>(w.v[i])) * a[i];
+    }
+  }
+  return vf{static_cast<float>(s[0]), 0, static_cast<float>(s[1]), 0};
+#endif
+}
+
+// p[0] in all lanes, or p[0] in the first half of the lanes and p[1] in the second: the scales that fit dot32.
+template <int kGroup>
+TL_INLINE vf load_scale(const float* p) {
+  if constexpr (kGroup == 32) return splat(*p);
+#ifdef __AVX2__
+  double both;
+  memcpy(&both, p, 8);
+  return (vf)_mm256_permutevar_ps(_mm256_castpd_ps(_mm256_set1_pd(both)), _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1));
+#else
+  return vf{p[0], p[0], p[1], p[1]};
+#endif
+}
+
+// The 32 bytes as floats, 8 at a time in the callback's hands: f(i, v) gets elements i … i + kLanes - 1.
+template <bool kSigned, class F>
+TL_INLINE void each_float(b32 w, F f) {
+#ifdef __AVX2__
+  __m128i half[2] = {_mm256_castsi256_si128(w), _mm256_extracti128_si256(w, 1)};
+  for (int i = 0; i < 32; i += 8) {
+    __m128i x = i % 16 ? _mm_srli_si128(half[i / 16], 8) : half[i / 16];
+    __m256i wide = kSigned ? _mm256_cvtepi8_epi32(x) : _mm256_cvtepu8_epi32(x);
+    f(i, (vf)_mm256_cvtepi32_ps(wide));
+  }
+#else
+  for (int i = 0; i < 32; i += kLanes) {
+    vf v;
+    for (int j = 0; j < kLanes; ++j) v[j] = kSigned ? static_cast<int8_t>(w.v[i + j]) : w.v[i + j];
+    f(i, v);
+  }
+#endif
+}
+
+// --- tiles: 8 columns × 32 weights against many rows of activations ---------------------------------------------------
+
+// Columns of a tile lie so that one broadcast of 4 activations meets the same 4 weights of 8 columns.
+inline constexpr int kTileColumns = 8;
+inline constexpr int kTileBytes = 32 * kTileColumns;
+
+TL_INLINE void store_tile(uint8_t* tile, const b32* w) {
+#ifdef __AVX2__
+  __m256i a[8], b[8];  // an 8 × 8 transpose of 32-bit units
+  for (int i = 0; i < 8; i += 2) {
+    a[i] = _mm256_unpacklo_epi32(w[i], w[i + 1]);
+    a[i + 1] = _mm256_unpackhi_epi32(w[i], w[i + 1]);
+  }
+  for (int i = 0; i < 8; i += 4) {
+    b[i] = _mm256_unpacklo_epi64(a[i], a[i + 2]);
+    b[i + 1] = _mm256_unpackhi_epi64(a[i], a[i + 2]);
+    b[i + 2] = _mm256_unpacklo_epi64(a[i + 1], a[i + 3]);
+    b[i + 3] = _mm256_unpackhi_epi64(a[i + 1], a[i + 3]);
+  }
+  for (int i = 0; i < 4; ++i) {
+    store32(tile + 32 * i, _mm256_permute2x128_si256(b[i], b[i + 4], 0x20));
+    store32(tile + 32 * (i + 4), _mm256_permute2x128_si256(b[i], b[i + 4], 0x31));
+  }
+#else
+  for (int c = 0; c < kTileColumns; ++c) store32(tile + 32 * c, w[c]);
+#endif
+}
+
+// c[r][column] += Σ over the groups of the block: d·da[r]·(w·a) + m·sa[r]. `d` and `m` hold 8 columns per group; da and sa
+// hold `stride` rows per group. kBits is how wide the weights are (8: signed): it says how many products of two a 16-bit
+// sum can take: 4 bits 8 times 2·15·127, 5 bits 4 times 2·31·127, 6 bits twice 2·63·127.
+template <int kBits, int kGroup>
+TL_INLINE void tile_times_rows(const uint8_t* tile, const float* d, const float* m, const int8_t* q, const float* da,
+                               const float* sa, int64_t stride, int rows, float* c) {
+#ifdef __AVX2__
+  constexpr int kSteps = kBits <= 4 ? 8 : kBits == 5 ? 4 : kBits == 6 ? 2 : 1;
+  constexpr int kGroups = 32 / kGroup, kUnits = kGroup / 4, kRun = kSteps < kUnits ? kSteps : kUnits;
+  const __m256i ones = _mm256_set1_epi16(1);
+  __m256i w[8];
+  vf dv[kGroups], mv[kGroups];
+  for (int i = 0; i < 8; ++i) {
+    w[i] = load32(tile + 32 * i);
+    if constexpr (kBits == 8) w[i] = _mm256_abs_epi8(w[i]);
+  }
+  for (int g = 0; g < kGroups; ++g) {
+    dv[g] = load(d + 8 * g);
+    if (m) mv[g] = load(m + 8 * g);
+  }
+  for (int r = 0; r < rows; ++r, q += 32) {
+    vf acc = load(c + 8 * r);
+    for (int g = 0; g < kGroups; ++g) {
+      __m256i sum{};
+      for (int i = 0; i < kUnits; i += kRun) {
+        __m256i part{};
+        for (int j = i; j < i + kRun; ++j) {
+          int unit = g * kUnits + j;
+          int32_t four;
+          memcpy(&four, q + 4 * unit, 4);
+          __m256i a = _mm256_set1_epi32(four);
+          if constexpr (kBits == 8) a = _mm256_sign_epi8(a, load32(tile + 32 * unit));
+          __m256i p = _mm256_maddubs_epi16(w[unit], a);
+          part = j == i ? p : _mm256_add_epi16(part, p);
+        }
+        part = _mm256_madd_epi16(part, ones);
+        sum = i == 0 ? part : _mm256_add_epi32(sum, part);
+      }
+      acc = fma((vf)_mm256_cvtepi32_ps(sum), dv[g] * splat(da[g * stride + r]), acc);
+      if (m) acc = fma(mv[g], splat(sa[g * stride + r]), acc);
+    }
+    store(c + 8 * r, acc);
+  }
+#else
+  for (int r = 0; r < rows; ++r, q += 32) {
+    for (int g = 0; g < 32 / kGroup; ++g) {
+      float x = da[g * stride + r], s = m ? sa[g * stride + r] : 0;
+      for (int column = 0; column < kTileColumns; ++column) {
+        const uint8_t* w = tile + 32 * column + kGroup * g;
+        const int8_t* a = q + kGroup * g;
+        int32_t sum = 0;
+        for (int i = 0; i < kGroup; ++i) sum += (kBits == 8 ? static_cast<int8_t>(w[i]) : static_cast<int>(w[i])) * a[i];
+        float& y = c[8 * r + column];
+        y += static_cast<float>(sum) * (d[8 * g + column] * x);
+        if (m) y += m[8 * g + column] * s;
+      }
+    }
+  }
+#endif
+}
+
+// --- activations --------------------------------------------------------------------------------------------------------
+
+// Rounds 32 floats to int8 with scale max|x| / 127; sums[h] = sum of the rounded half h. A NaN makes the scale NaN.
+TL_INLINE float round32(const float* x, int8_t* q, int32_t* sums) {
+  vf top{};
+  vi bad{};
+  for (int i = 0; i < 32; i += kLanes) {
+    vf v = load(x + i);
+    top = max(abs(v), top);
+    bad |= v != v;
+  }
+  float peak = max_lane(top), nan = sum((vf)(bad & (vi)splat(__builtin_nanf(""))));
+  float d = peak / 127.f + nan;
+  float inverse = peak > 0 ? 127.f / peak : 0.f;
+#ifdef __AVX2__
+  __m256 scale = _mm256_set1_ps(inverse);
+  __m256i v[4];
+  for (int i = 0; i < 4; ++i) v[i] = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 8 * i), scale));
+  __m256i lo = _mm256_add_epi32(v[0], v[1]), hi = _mm256_add_epi32(v[2], v[3]);
+  // The packs interleave 128-bit halves; the permutation puts the groups of four back in order.
+  __m256i packed = _mm256_packs_epi16(_mm256_packs_epi32(v[0], v[1]), _mm256_packs_epi32(v[2], v[3]));
+  store32(q, _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)));
+  __m256i both = _mm256_hadd_epi32(lo, hi);
+  both = _mm256_hadd_epi32(both, both);
+  __m128i total = _mm_add_epi32(_mm256_castsi256_si128(both), _mm256_extracti128_si256(both, 1));
+  sums[0] = _mm_cvtsi128_si32(total);
+  sums[1] = _mm_extract_epi32(total, 1);
+#else
+  for (int h = 0; h < 2; ++h) {
+    sums[h] = 0;
+    for (int i = 16 * h; i < 16 * h + 16; ++i) {
+      // Adding and taking away 1.5·2^23 rounds to the nearest even integer, as cvtps does.
+      float y = x[i] * inverse + 12582912.f;
+      q[i] = static_cast<int8_t>(y - 12582912.f);
+      sums[h] += q[i];
+    }
+  }
+#endif
+  return d;
+}
+
+}  // namespace tl::TL_ISA

@@ -1,0 +1,61 @@
+"""Tallow: a small machine-learning framework with its own kernels, PyTorch's manner, and no PyTorch."""
+
+from __future__ import annotations
+
+import os as _os
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING, Any
+
+from . import _native, errors
+from ._version import __version__
+from .device import CPU, Device
+from .dtype import (
+    DType, bf16, bfloat16, bool_, complex64, f8e4m3, f8e5m2, f16, f32, f64, float8_e4m3fn, float8_e5m2, float16, float32,
+    float64, i8, i16, i32, i64, int8, int16, int32, int64, long, q4_0, q4_1, q4_k, q5_0, q5_1, q6_k, q8_0, u8, u16, u32, u64,
+    uint8, uint16, uint32, uint64,
+)  # fmt: skip
+from .errors import TallowError
+from .tensor import (
+    Tensor, arange, empty, empty_like, from_buffer, from_dlpack, from_numpy, full, full_like, ones, ones_like, tensor, zeros,
+    zeros_like,
+)  # fmt: skip
+
+# After `tensor`, whose class the rows complete.
+from . import ops  # isort: skip
+from .ops import *  # noqa: F403  # isort: skip
+
+if TYPE_CHECKING:
+    from . import formats, generate, hub, models, nn, tasks, text, weights
+    from .tasks import LLM
+
+_forced = _os.environ.get("TALLOW_ISA")
+if _forced and _forced != _native.ISA:
+    raise errors.ArgumentError(f"TALLOW_ISA: expected an instruction set that this CPU and build have, got {_forced!r}")
+
+# Loaded when first used, so that `import tallow` stays in the tens of milliseconds.
+_LAZY = {
+    name: (f".{name}", None) for name in ("formats", "weights", "hub", "text", "nn", "models", "generate", "tasks")
+} | {"LLM": (".tasks", "LLM")}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'tallow' has no attribute {name!r}")
+    module, attribute = _LAZY[name]
+    found = _import_module(module, __name__)
+    return found if attribute is None else getattr(found, attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})
+
+
+def num_threads() -> int:
+    """How many threads kernels use: all that affinity and cgroup quota grant, or TALLOW_NUM_THREADS."""
+    return _native.num_threads()
+
+
+def set_num_threads(n: int) -> None:
+    """Use `n` threads from now on; 0 restores the default."""
+    errors.expect(n >= 0, set_num_threads, "a number of threads, or 0", n, errors.ArgumentError)
+    _native.set_num_threads(n)

@@ -1,0 +1,77 @@
+"""The dtypes: constants of the table in `csrc/core/dtype.def`, under llama.cpp's and PyTorch's names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import _native
+from .errors import DTypeError
+
+
+class DType:
+    """One row of the dtype table; compare with `is` or `==`.
+
+    `itemsize` is in bytes per block, `block` the elements per block (1 for plain dtypes), `kind` one of b (bool), u, i,
+    f, c and q (block-quantised, as in llama.cpp).
+    """
+
+    __slots__ = ("block", "code", "itemsize", "kind", "name")
+
+    def __init__(self, code: int, name: str, itemsize: int, block: int, kind: str) -> None:
+        self.code, self.name, self.itemsize, self.block, self.kind = code, name, itemsize, block, kind
+
+    @property
+    def is_floating_point(self) -> bool:
+        """Whether values are plain floats (block-quantised dtypes are not)."""
+        return self.kind == "f"
+
+    @property
+    def is_quantized(self) -> bool:
+        """Whether values are stored in blocks with shared scales."""
+        return self.kind == "q"
+
+    def __repr__(self) -> str:
+        return f"tl.{self.name}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (by_name, (self.name,))
+
+
+DTYPES = tuple(DType(code, name.rstrip("_"), *rest) for code, (name, *rest) in enumerate(_native.DTYPES))
+_BY_NAME = {dtype.name: dtype for dtype in DTYPES}
+
+
+def by_name(name: str) -> DType:
+    """The dtype called `name` ("f32", "q4_k", "float32", …); DTypeError for any other text."""
+    found = _BY_NAME.get(name)
+    if found is None:
+        raise DTypeError(f"dtype: expected one of {', '.join(_BY_NAME)}, got {name!r}")
+    return found
+
+
+def as_dtype(dtype: DType | str) -> DType:
+    """`dtype` itself, or the one that the text names."""
+    return dtype if isinstance(dtype, DType) else by_name(dtype)
+
+
+bool_ = _BY_NAME["bool"]
+u8, i8, i16, u16 = _BY_NAME["u8"], _BY_NAME["i8"], _BY_NAME["i16"], _BY_NAME["u16"]
+i32, u32, i64, u64 = _BY_NAME["i32"], _BY_NAME["u32"], _BY_NAME["i64"], _BY_NAME["u64"]
+f16, bf16, f32, f64 = _BY_NAME["f16"], _BY_NAME["bf16"], _BY_NAME["f32"], _BY_NAME["f64"]
+f8e4m3, f8e5m2, complex64 = _BY_NAME["f8e4m3"], _BY_NAME["f8e5m2"], _BY_NAME["complex64"]
+q4_0, q4_1, q5_0, q5_1 = _BY_NAME["q4_0"], _BY_NAME["q4_1"], _BY_NAME["q5_0"], _BY_NAME["q5_1"]
+q8_0, q4_k, q6_k = _BY_NAME["q8_0"], _BY_NAME["q4_k"], _BY_NAME["q6_k"]
+
+# PyTorch's names.
+uint8, int8, int16, int32, int64 = u8, i8, i16, i32, i64
+uint16, uint32, uint64 = u16, u32, u64
+float16, bfloat16, float32, float64 = f16, bf16, f32, f64
+half, float_, double, long = f16, f32, f64, i64
+float8_e4m3fn, float8_e5m2 = f8e4m3, f8e5m2
+
+TORCH_NAMES = {
+    "bool": bool_, "uint8": u8, "int8": i8, "int16": i16, "int32": i32, "int64": i64, "uint16": u16, "uint32": u32,
+    "uint64": u64, "float16": f16, "bfloat16": bf16, "float32": f32, "float64": f64, "half": f16, "float": f32,
+    "double": f64, "long": i64, "int": i32, "float8_e4m3fn": f8e4m3, "float8_e5m2": f8e5m2, "complex64": complex64,
+}  # fmt: skip
+_BY_NAME |= {name: dtype for name, dtype in TORCH_NAMES.items() if name not in _BY_NAME}

@@ -1,0 +1,5 @@
+"""File formats: bytes to named arrays and back; nothing here knows about models.
+
+Each module opens one format: `gguf.open_gguf`, `safetensors.open_safetensors`. All of them map the
+file, check it before they trust it, and refuse it with one `FormatError`.
+"""

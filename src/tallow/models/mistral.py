@@ -1,0 +1,38 @@
+"""Mistral 7B, Nemo and relatives: Llama with a window over the keys that a query sees.
+
+In GGUF files these models carry the architecture `llama`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+from tallow.models.blocks import Attention, CausalLM, DecoderLayer, GatedMlp
+from tallow.models.config import DecoderConfig, Fields, read_windows
+from tallow.models.family import family
+
+
+@dataclass(frozen=True)
+class Config(DecoderConfig):
+    """Of Hugging Face's `MistralConfig`."""
+
+    @classmethod
+    def read(cls, fields: Fields) -> Self:
+        """A `sliding_window` of null is none; an absent one is 4096, as in the first release."""
+        cfg = super().read(fields)
+        default = 0 if fields.has("sliding_window") else 4096
+        return replace(cfg, sliding_windows=read_windows(fields, cfg.num_hidden_layers, default))
+
+
+@family("mistral", config=Config)
+class Mistral(CausalLM):
+    """A decoder whose layers look back over a window of positions."""
+
+    def __init__(self, cfg: DecoderConfig) -> None:
+        super().__init__(
+            cfg,
+            layer=lambda i: DecoderLayer(
+                cfg, self_attn=Attention(cfg, window=cfg.window(i)), mlp=GatedMlp(cfg)
+            ),
+        )

@@ -1,0 +1,38 @@
+"""Qwen2 and Qwen2.5, dense: Llama with biases on queries, keys and values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+from tallow.models.blocks import Attention, CausalLM, DecoderLayer, GatedMlp
+from tallow.models.config import DecoderConfig, Fields, read_windows
+from tallow.models.family import GGUF_DECODER, family
+
+
+@dataclass(frozen=True)
+class Config(DecoderConfig):
+    """Of Hugging Face's `Qwen2Config`."""
+
+    @classmethod
+    def read(cls, fields: Fields) -> Self:
+        """Windows stand in the upper layers only, and only if `use_sliding_window` is set."""
+        cfg = replace(super().read(fields), qkv_bias=True)
+        if not fields.flag("use_sliding_window"):
+            return cfg
+        layers = cfg.num_hidden_layers
+        first = fields.integer("max_window_layers", 28, low=0)
+        return replace(cfg, sliding_windows=read_windows(fields, layers, 4096, first))
+
+
+@family("qwen2", config=Config, gguf=GGUF_DECODER)
+class Qwen2(CausalLM):
+    """A decoder of biased attention and gated feed-forward layers."""
+
+    def __init__(self, cfg: DecoderConfig) -> None:
+        super().__init__(
+            cfg,
+            layer=lambda i: DecoderLayer(
+                cfg, self_attn=Attention(cfg, window=cfg.window(i)), mlp=GatedMlp(cfg)
+            ),
+        )

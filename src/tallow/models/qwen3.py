@@ -1,0 +1,47 @@
+"""Qwen3, dense: grouped-query attention with RMS norm on each query and key head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Self
+
+from tallow.models.blocks import Attention, CausalLM, DecoderLayer, GatedMlp
+from tallow.models.config import DecoderConfig, Fields, read_windows
+from tallow.models.family import GGUF_DECODER, family
+from tallow.nn import RMSNorm
+
+
+@dataclass(frozen=True)
+class Config(DecoderConfig):
+    """Of Hugging Face's `Qwen3Config`."""
+
+    @classmethod
+    def read(cls, fields: Fields) -> Self:
+        """The head size is 128 unless said; windows as in Qwen2."""
+        cfg = super().read(fields.with_default("head_dim", 128))
+        bias = fields.flag("attention_bias")
+        cfg = replace(cfg, qkv_bias=cfg.qkv_bias or bias, output_bias=cfg.output_bias or bias)
+        if not fields.flag("use_sliding_window"):
+            return cfg
+        layers = cfg.num_hidden_layers
+        first = fields.integer("max_window_layers", 28, low=0)
+        return replace(cfg, sliding_windows=read_windows(fields, layers, 4096, first))
+
+
+@family("qwen3", config=Config, gguf=GGUF_DECODER)
+class Qwen3(CausalLM):
+    """A decoder of attention with normalised heads, and gated feed-forward layers."""
+
+    def __init__(self, cfg: DecoderConfig) -> None:
+        head_norm = partial(RMSNorm, cfg.head_dim, cfg.rms_norm_eps)
+        super().__init__(
+            cfg,
+            layer=lambda i: DecoderLayer(
+                cfg,
+                self_attn=Attention(
+                    cfg, window=cfg.window(i), q_norm=head_norm(), k_norm=head_norm()
+                ),
+                mlp=GatedMlp(cfg),
+            ),
+        )

@@ -1,0 +1,203 @@
+"""What a transformer layer is made of besides products: embedding, rotary positions, the cache write, attention."""
+
+from __future__ import annotations
+
+import math
+
+from .. import _native
+from ..dtype import f32
+from ..errors import expect
+from ..registry import op, primitive
+from ..tensor import Tensor, arange, empty_like, full, wrap
+from .shape import cat
+
+_embedding = _native.kernel("embedding")
+_rope_table = _native.kernel("rope_table")
+_rope = _native.kernel("rope")
+_kv_write = _native.kernel("kv_write")
+_attention = _native.kernel("attention")
+F32 = f32.code
+
+
+@primitive
+def embedding(ids: Tensor, weight: Tensor) -> Tensor:
+    """The rows of `weight` (vocabulary, size) that `ids` (any shape, integers) name; block dtypes give f32."""
+    w = weight._array
+    expect(w.ndim == 2, embedding, "weight of shape (vocabulary, size)", weight.shape)
+    expect(ids.dtype.kind in "iu", embedding, "integer ids", ids.dtype.name)
+    out = _native.Array.empty((*ids._array.shape, w.shape[1]), F32 if weight.dtype.is_quantized else w.dtype)
+    _embedding(out, ids._array, w)
+    return wrap(out)
+
+
+@op
+def rope_table(positions: Tensor, freqs: Tensor, scale: float = 1.0) -> Tensor:
+    """Cosines and sines for `rope`: positions (batch, n), inverse frequencies (r,): (batch, n, 2r), f32, times `scale`."""
+    angle = positions.to(f32).unsqueeze(-1) * freqs
+    return cat([angle.cos() * scale, angle.sin() * scale], -1)
+
+
+@rope_table.check
+def _(positions: Tensor, freqs: Tensor, scale: float) -> None:
+    expect(positions.ndim == 2 and positions.dtype.kind in "iu", rope_table, "integer positions (batch, n)", positions.shape)
+    expect(freqs.ndim == 1 and freqs.dtype is f32, rope_table, "freqs (r,) of f32", (freqs.shape, freqs.dtype.name))
+
+
+@rope_table.kernel
+def _(positions: Tensor, freqs: Tensor, scale: float = 1.0) -> Tensor:
+    out = _native.Array.empty((*positions.shape, 2 * freqs.shape[0]), F32)
+    _rope_table(out, positions._array, freqs._array, float(scale))
+    return wrap(out)
+
+
+@op
+def rope(x: Tensor, table: Tensor, interleaved: bool = False) -> Tensor:
+    """Rotate pairs of x (batch, n, heads, d) by the angles of `table` (batch or 1, n, 2r) (Su et al. 2021).
+
+    Pairs are (i, i + r) of the first 2r positions of d, as in transformers, or (2i, 2i + 1) when `interleaved`, as in
+    Llama's own code and its GGUF files; the rest of d is kept.
+    """
+    r = table.shape[-1] // 2
+    table = table.to(x.dtype).unsqueeze(2)
+    cos, sin = table[..., :r], table[..., r:]
+    turned = x[..., : 2 * r]
+    if interleaved:
+        pairs = turned.reshape(*x.shape[:-1], r, 2)
+        p, q = pairs[..., 0], pairs[..., 1]
+        both = cat([(p * cos - q * sin).unsqueeze(-1), (p * sin + q * cos).unsqueeze(-1)], -1).flatten(-2)
+    else:
+        p, q = turned[..., :r], turned[..., r:]
+        both = cat([p * cos - q * sin, p * sin + q * cos], -1)
+    return cat([both, x[..., 2 * r :]], -1)
+
+
+@rope.check
+def _(x: Tensor, table: Tensor, interleaved: bool) -> None:
+    s, t = x._array.shape, table._array.shape
+    if len(s) != 4 or len(t) != 3 or t[0] not in (1, s[0]) or t[1] != s[1] or t[2] > s[3]:
+        expect(False, rope, "x (batch, n, heads, d) and table (batch or 1, n, at most d)", (s, t))
+
+
+@rope.kernel
+def _(x: Tensor, table: Tensor, interleaved: bool = False) -> Tensor:
+    out = empty_like(x)
+    _rope(out._array, x._array, table._array, 1 if interleaved else 0)
+    return out
+
+
+@primitive
+def kv_write(cache_k: Tensor, cache_v: Tensor, k: Tensor, v: Tensor, start: Tensor) -> None:
+    """Store k, v (batch, heads, n, d) into the caches (batch, heads, capacity, d) at positions start[b] … in place.
+
+    `start` is (batch,) of i64. ArgumentError before anything is written when the capacity does not suffice.
+    """
+    _kv_write(cache_k._array, cache_v._array, k._array, v._array, start._array)
+
+
+@op
+def attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    start: Tensor | None = None,
+    mask: Tensor | None = None,
+    scale: float | None = None,
+    causal: bool = False,
+    window: int = 0,
+    softcap: float = 0.0,
+) -> Tensor:
+    """softmax(q k^T · scale) v per head, for q (batch, heads, n, d), k (batch, kv heads, m, d), v (…, m, dv).
+
+    Heads may be a multiple of kv heads (grouped-query attention). Query i of batch b stands at position start[b] + i
+    (`start`: (batch,) i64, 0 when absent); with `start`, only the keys before start[b] + n exist. `causal` hides keys behind
+    the query, `window` > 0 those `window` or more before it, `softcap` c bounds scores to c·tanh(score / c). `mask` is
+    additive, or bool (true = keep), broadcast to (batch, heads, n, m). A query without any key gives zeros.
+    The default scale is d^-1/2.
+    """
+    (b, h, n, d), (hk, m) = q.shape, k.shape[1:3]
+    g = h // hk
+    q5 = q.to(f32).reshape(b, hk, g, n, d)
+    scores = q5 @ k.to(f32).unsqueeze(2).transpose(-1, -2) * (d**-0.5 if scale is None else scale)
+    if softcap:
+        scores = (scores / softcap).tanh() * softcap
+    scores = scores.reshape(b, h, n, m)
+    first = full((b, 1), 0) if start is None else start.reshape(b, 1)
+    at = (first + arange(n)).reshape(b, 1, n, 1)
+    keys = arange(m).reshape(1, 1, 1, m)
+    keep = keys.ge(0).bitwise_and(at.ge(0))
+    if start is not None:
+        keep = keep.bitwise_and(keys.lt((first + n).reshape(b, 1, 1, 1)))
+    if causal:
+        keep = keep.bitwise_and(keys.le(at))
+    if window:
+        keep = keep.bitwise_and(keys.gt(at - window))
+    if mask is not None:
+        if mask.dtype.kind == "b":
+            keep = keep.bitwise_and(mask)
+        else:
+            scores = scores + mask
+    from .elementwise import where
+
+    scores = where(keep, scores, -math.inf)
+    top = scores.amax(-1, keepdim=True)
+    e = (scores - where(top.eq(-math.inf), 0.0, top)).exp()
+    total = e.sum(-1, keepdim=True)
+    p = e / where(total.eq(0), 1.0, total)
+    seen = keep.any((1, 2)).reshape(b, 1, m, 1) if start is not None else None
+    values = v.to(f32) if seen is None else where(seen, v.to(f32), 0.0)
+    out = p.reshape(b, hk, g, n, m) @ values.unsqueeze(2)
+    return out.reshape(b, h, n, v.shape[-1]).to(q.dtype)
+
+
+@attention.check
+def _(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    start: Tensor | None,
+    mask: Tensor | None,
+    scale: float | None,
+    causal: bool,
+    window: int,
+    softcap: float,
+) -> None:
+    s, t, u = q._array.shape, k._array.shape, v._array.shape
+    if len(s) != 4 or len(t) != 4 or len(u) != 4 or t[0] != s[0] or t[3] != s[3] or u[:3] != t[:3] or s[1] % max(t[1], 1):
+        wanted = "q (b, heads, n, d), k (b, kv heads, m, d) and v (b, kv heads, m, dv), heads a multiple of kv heads"
+        expect(False, attention, wanted, (s, t, u))
+    if start is not None and start._array.shape != s[:1]:
+        expect(False, attention, f"start of shape {s[:1]}", start.shape)
+
+
+@attention.kernel
+def _(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    start: Tensor | None = None,
+    mask: Tensor | None = None,
+    scale: float | None = None,
+    causal: bool = False,
+    window: int = 0,
+    softcap: float = 0.0,
+) -> Tensor:
+    query, value = q._array, v._array
+    b, h, n, d = query.shape
+    # Laid out as (batch, n, heads, dv), so that joining the heads afterwards is a view.
+    out = _native.Array.empty((b, n, h, value.shape[3]), query.dtype).transpose(1, 2)
+    _attention(
+        out,
+        query,
+        k._array,
+        value,
+        None if start is None else start._array,
+        None if mask is None else mask._array,
+        d**-0.5 if scale is None else float(scale),
+        1 if causal else 0,
+        window,
+        float(softcap),
+    )
+    return wrap(out)

@@ -1,0 +1,63 @@
+"""Normalisations over the last axis."""
+
+from __future__ import annotations
+
+from .. import _native
+from ..dtype import f32
+from ..errors import DTypeError, expect
+from ..registry import op
+from ..tensor import Tensor, empty_like
+
+_rms_norm = _native.kernel("rms_norm")
+_layer_norm = _native.kernel("layer_norm")
+
+
+def _fits(where: object, x: Tensor, *parameters: Tensor | None) -> None:
+    if x.dtype.kind != "f" or x.dtype.itemsize < 2:
+        expect(False, where, "a float dtype", x.dtype.name, DTypeError)
+    for p in parameters:
+        if p is not None and p._array.shape != x._array.shape[-1:]:
+            expect(False, where, f"weight and bias of shape {x.shape[-1:]}", p.shape)
+
+
+@op
+def rms_norm(x: Tensor, weight: Tensor | None = None, eps: float = 1e-6) -> Tensor:
+    """Scale the last axis to unit root-mean-square, taken in float32, then by `weight` (Zhang & Sennrich 2019)."""
+    h = x.to(f32) if x.dtype.itemsize < 4 else x
+    h = h * (h.square().mean(-1, keepdim=True) + eps).rsqrt()
+    return (h if weight is None else h * weight.to(h.dtype)).to(x.dtype)
+
+
+@rms_norm.check
+def _(x: Tensor, weight: Tensor | None, eps: float) -> None:
+    _fits(rms_norm, x, weight)
+
+
+@rms_norm.kernel
+def _(x: Tensor, weight: Tensor | None = None, eps: float = 1e-6) -> Tensor:
+    out = empty_like(x)
+    _rms_norm(out._array, x._array, None if weight is None else weight._array, float(eps))
+    return out
+
+
+@op
+def layer_norm(x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5) -> Tensor:
+    """Shift and scale the last axis to mean 0 and variance 1, then by `weight` and `bias` (Ba et al. 2016)."""
+    h = x.to(f32) if x.dtype.itemsize < 4 else x
+    h = h - h.mean(-1, keepdim=True)
+    h = h * (h.square().mean(-1, keepdim=True) + eps).rsqrt()
+    h = h if weight is None else h * weight.to(h.dtype)
+    return (h if bias is None else h + bias.to(h.dtype)).to(x.dtype)
+
+
+@layer_norm.check
+def _(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> None:
+    _fits(layer_norm, x, weight, bias)
+
+
+@layer_norm.kernel
+def _(x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5) -> Tensor:
+    out = empty_like(x)
+    parameters = (None if p is None else p._array for p in (weight, bias))
+    _layer_norm(out._array, x._array, *parameters, float(eps))
+    return out

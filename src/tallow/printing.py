@@ -1,0 +1,77 @@
+"""How a tensor is shown: aligned columns, the middle of long axes left out, in PyTorch's manner."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
+
+EDGE_ITEMS = 3  # kept at either end of an axis that is cut
+THRESHOLD = 1000  # elements from which axes are cut
+WIDTH = 80
+
+
+def format_tensor(x: Tensor) -> str:
+    """The text of `repr(x)`."""
+    dtype = x.dtype
+    if dtype.is_quantized:
+        return f"tensor(shape={x.shape}, dtype={dtype!r}, {x.nbytes} bytes)"
+    suffix = "" if dtype.name in ("f32", "i64", "bool") else f", dtype={dtype!r}"
+    if x.numel() == 0:
+        shape = f", size={x.shape}" if x.shape != (0,) else ""
+        return f"tensor([]{shape}, dtype={dtype!r})"
+    shown = _cut(x) if x.numel() > THRESHOLD else x
+    values = _leaves(shown.tolist())
+    texts = iter(_aligned(values, dtype.kind))
+    body = _layout(shown.shape, x.shape, texts, len("tensor("))
+    return f"tensor({body}{suffix})"
+
+
+def _cut(x: Tensor) -> Tensor:
+    """The first and last EDGE_ITEMS of every long axis."""
+    for axis, n in enumerate(x.shape):
+        if n > 2 * EDGE_ITEMS:
+            keep = [*range(EDGE_ITEMS), *range(n - EDGE_ITEMS, n)]
+            x = x[(slice(None),) * axis + (keep,)]
+    return x
+
+
+def _leaves(values: Any) -> list[Any]:
+    return [leaf for row in values for leaf in _leaves(row)] if isinstance(values, list) else [values]
+
+
+def _aligned(values: list[Any], kind: str) -> list[str]:
+    """The texts of all elements, right-aligned to one width."""
+    texts = [str(v) for v in values] if kind in "buic" else _floats(values)
+    width = max(map(len, texts))
+    return [text.rjust(width) for text in texts]
+
+
+def _floats(values: list[float]) -> list[str]:
+    finite = [abs(v) for v in values if v == v and abs(v) != float("inf")]
+    if all(v == int(v) for v in finite) and max(finite, default=0) < 1e8:
+        return [f"{v:.0f}." if v == v and abs(v) != float("inf") else str(v) for v in values]
+    nonzero = [v for v in finite if v]
+    large, small = max(nonzero, default=1.0), min(nonzero, default=1.0)
+    form = ".4e" if large >= 1e8 or small < 1e-4 or large / small > 1e4 else ".4f"
+    return [format(v, form) if v == v and abs(v) != float("inf") else str(v) for v in values]
+
+
+def _layout(shape: tuple[int, ...], full: tuple[int, ...], texts: Any, indent: int) -> str:
+    if not shape:
+        return str(next(texts)).strip()
+    gap = shape[0] < full[0]
+    rows = [_layout(shape[1:], full[1:], texts, indent + 1) for _ in range(shape[0])]
+    if gap:
+        rows.insert(EDGE_ITEMS, "...")
+    if len(shape) > 1:
+        return "[" + (",\n" + "\n" * (len(shape) - 2) + " " * (indent + 1)).join(rows) + "]"
+    lines, line = [], ""
+    for i, text in enumerate(rows):
+        piece = text + (", " if i < len(rows) - 1 else "")
+        if line and indent + 1 + len(line) + len(piece.rstrip()) > WIDTH:
+            lines.append(line.rstrip())
+            line = ""
+        line += piece
+    return "[" + ("\n" + " " * (indent + 1)).join([*lines, line]) + "]"

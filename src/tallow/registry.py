@@ -1,0 +1,144 @@
+"""Op rows: one typed Python function per op, whose body is its meaning, with kernels, checks and gradients hung on it.
+
+The signature is the schema and the docstring the documentation. `@op` registers a row with a meaning; `@primitive` one whose
+body is the binding of a native kernel. The caller that users reach (as `tallow.ops.name` and as a Tensor method) is built
+once, for the row's own parameters: a generic `*args, **kwargs` one would cost a microsecond more per call.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, Generic, ParamSpec, TypeVar
+
+from . import _native
+from .tensor import Tensor, unwrap
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+ROWS: dict[str, Row[..., Any]] = {}
+
+# A row becomes a method of Tensor when its first parameter has one of these names.
+SELF_NAMES = ("x", "a")
+
+
+class Row(Generic[P, R]):
+    """One op: its meaning, native kernel, argument check and gradient rule."""
+
+    def __init__(self, meaning: Callable[P, R], *, is_primitive: bool) -> None:
+        self.__name__ = meaning.__name__
+        self.__doc__ = meaning.__doc__
+        self.meaning = meaning
+        self.is_primitive = is_primitive
+        self.signature = inspect.signature(meaning)
+        self.cpu: Callable[P, R] | None = meaning if is_primitive else None
+        self.checker: Callable[..., None] | None = None
+        self.gradient: Callable[..., Any] | None = None
+        self.inplace: Callable[[Tensor, Any], Tensor] | None = None
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self.caller()(*args, **kwargs)
+
+    def kernel(self, binding: Callable[..., R]) -> None:
+        """Give the row a native kernel: `binding` prepares the outputs and calls it."""
+        self.cpu = binding
+
+    def check(self, checker: Callable[..., None]) -> None:
+        """Give the row a check of its arguments, which every backend shares; it raises through `expect`."""
+        self.checker = checker
+
+    def grad(self, rule: Callable[..., Any]) -> None:
+        """Give the row its gradient: `rule(g, *arguments)` returns one gradient (or None) per tensor argument."""
+        self.gradient = rule
+
+    def caller(self) -> Callable[P, R]:
+        """The function that users call: check, then kernel, or the meaning where there is no kernel."""
+        run = self.cpu or self.meaning
+        if self.checker is None:
+            return run
+        return _checked(self, self.checker, run)
+
+
+def _checked(row: Row[P, R], checker: Callable[..., None], run: Callable[..., R]) -> Callable[P, R]:
+    """A function with the row's own signature that calls `checker`, then `run`."""
+    names, heads, scope = [], [], {"check": checker, "run": run}
+    starred = False
+    for p in row.signature.parameters.values():
+        if p.kind is p.KEYWORD_ONLY and not starred:
+            heads.append("*")
+            starred = True
+        default = ""
+        if p.default is not p.empty:
+            scope[f"_{p.name}"] = p.default
+            default = f"=_{p.name}"
+        heads.append(p.name + default)
+        names.append(f"{p.name}={p.name}" if p.kind is p.KEYWORD_ONLY else p.name)
+    code = f"def {row.__name__}({', '.join(heads)}):\n check({', '.join(names)})\n return run({', '.join(names)})"
+    exec(code, scope)
+    made: Any = scope[row.__name__]
+    made.__doc__ = row.__doc__
+    return made  # type: ignore[no-any-return]
+
+
+def op(meaning: Callable[P, R]) -> Row[P, R]:
+    """Register an op by its meaning; an elementwise kernel of the same name is bound at once."""
+    row = Row(meaning, is_primitive=False)
+    native = _native.elementwise(row.__name__)
+    if native is not None:
+        arity, function, inplace = native
+        row.cpu = _unary(function) if arity == 1 else _binary(function)
+        if inplace is not None:
+            row.inplace = _inplace(inplace)
+    ROWS[row.__name__] = row
+    return row
+
+
+def primitive(binding: Callable[P, R]) -> Row[P, R]:
+    """Register an op without a meaning in other ops: its body is the binding of the CPU kernel."""
+    row = ROWS[binding.__name__] = Row(binding, is_primitive=True)
+    return row
+
+
+def _unary(native: Callable[[Any], Any]) -> Any:
+    new = object.__new__
+
+    def call(x: Tensor) -> Tensor:
+        out = new(Tensor)
+        out._array = native(x._array)
+        return out
+
+    return call
+
+
+def _binary(native: Callable[[Any, Any], Any]) -> Any:
+    new = object.__new__
+
+    def call(a: Tensor, b: Tensor | float) -> Tensor:
+        out = new(Tensor)
+        out._array = native(
+            a._array if type(a) is Tensor else unwrap(a), b._array if type(b) is Tensor else unwrap(b)
+        )
+        return out
+
+    return call
+
+
+def _inplace(native: Callable[[Any, Any], None]) -> Any:
+    def call(a: Tensor, b: Tensor | float) -> Tensor:
+        native(a._array, unwrap(b))
+        return a
+
+    return call
+
+
+def install(namespace: dict[str, Any]) -> None:
+    """Put the callers of all rows into `namespace` (the package `tallow.ops`) and onto Tensor."""
+    for name, row in ROWS.items():
+        caller = row.caller()
+        namespace[name] = caller
+        first = next(iter(row.signature.parameters), None)
+        if first in SELF_NAMES:
+            setattr(Tensor, name, caller)
+            if row.inplace is not None:
+                setattr(Tensor, f"{name}_", row.inplace)

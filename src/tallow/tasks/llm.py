@@ -1,0 +1,287 @@
+"""LLM: load a language model and let it continue texts, answer chats and score tokens."""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal, Self, Unpack, overload
+
+from tallow.dtype import DType, f32, i64
+from tallow.errors import ArgumentError, ContextError, ModelError, expect
+from tallow.generate import (
+    Cancel,
+    Event,
+    KVCache,
+    Piece,
+    Result,
+    SamplingOptions,
+    SamplingParams,
+    generate,
+)
+from tallow.models import CausalLM, load
+from tallow.models.loading import Activations
+from tallow.tasks.perplexity import negative_log_likelihood
+from tallow.tensor import Tensor, tensor
+from tallow.text import ChatTemplate, Tokenizer, chat_template_of, encode_chat
+
+Message = Mapping[str, str]
+
+
+class Stream(Iterator[str]):
+    """Pieces of an answer as they come; afterwards `result` holds the whole of it.
+
+    Closing it (or leaving its `with` block) ends the work.
+    """
+
+    def __init__(self, events: Iterator[Event]) -> None:
+        self._events = events
+        self._result: Result | None = None
+
+    def __next__(self) -> str:
+        for event in self._events:
+            if isinstance(event, Piece):
+                if event.text:
+                    return event.text
+            elif isinstance(event, Result):
+                self._result = event
+        raise StopIteration
+
+    @property
+    def result(self) -> Result:
+        """The finished answer.
+
+        Raises:
+            ArgumentError: the stream has not been read to its end.
+        """
+        if self._result is None:
+            raise ArgumentError("Stream.result: expected a stream read to its end, got an open one")
+        return self._result
+
+    def close(self) -> None:
+        """End the work, if it is not at its end."""
+        close = getattr(self._events, "close", None)
+        if close is not None:
+            close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class LLM:
+    """A language model, its tokenizer and the cache of the last conversation.
+
+    `ref` and the options are those of `tallow.models.load`; `cache_dtype` is f32 or f16. Calls
+    that share the beginning of their prompts, such as the turns of a chat, compute it once.
+    Several threads may call; each beyond the first works with a cache of its own.
+
+    Raises:
+        HubError, FormatError, ModelError: as `tallow.models.load`.
+    """
+
+    def __init__(
+        self,
+        ref: str | os.PathLike[str],
+        *,
+        device: str = "cpu",
+        dtype: DType | str | None = None,
+        activations: Activations = "fast",
+        cache_dtype: DType = f32,
+    ) -> None:
+        self._model: CausalLM | None = load(
+            ref, device=device, dtype=dtype, activations=activations
+        )
+        self._cache_dtype = cache_dtype
+        self._idle: KVCache | None = None
+        self._lock = threading.Lock()
+        self._template: ChatTemplate | None = None
+
+    @property
+    def model(self) -> CausalLM:
+        """The model.
+
+        Raises:
+            ModelError: `close` was called.
+        """
+        if self._model is None:
+            raise ModelError("LLM: expected an open model, got one that was closed")
+        return self._model
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The model's tokenizer, made when first asked for."""
+        return self.model.tokenizer
+
+    def generate(
+        self,
+        prompt: str | Sequence[int],
+        params: SamplingParams | None = None,
+        *,
+        cancel: Cancel | None = None,
+        **options: Unpack[SamplingOptions],
+    ) -> Result:
+        """Continue a text or token ids; `options` are fields of `SamplingParams`.
+
+        Raises:
+            ArgumentError: an empty prompt, or a parameter out of range.
+            ContextError: the prompt fills the model's context.
+        """
+        return _finish(self.events(prompt, params, cancel=cancel, **options))
+
+    def stream(
+        self,
+        prompt: str | Sequence[int],
+        params: SamplingParams | None = None,
+        *,
+        cancel: Cancel | None = None,
+        **options: Unpack[SamplingOptions],
+    ) -> Stream:
+        """`generate` as an iterator of text pieces."""
+        return Stream(self.events(prompt, params, cancel=cancel, **options))
+
+    @overload
+    def chat(
+        self,
+        messages: Sequence[Message] | str,
+        params: SamplingParams | None = None,
+        *,
+        stream: Literal[False] = False,
+        cancel: Cancel | None = None,
+        **options: Unpack[SamplingOptions],
+    ) -> Result: ...
+
+    @overload
+    def chat(
+        self,
+        messages: Sequence[Message] | str,
+        params: SamplingParams | None = None,
+        *,
+        stream: Literal[True],
+        cancel: Cancel | None = None,
+        **options: Unpack[SamplingOptions],
+    ) -> Stream: ...
+
+    def chat(
+        self,
+        messages: Sequence[Message] | str,
+        params: SamplingParams | None = None,
+        *,
+        stream: bool = False,
+        cancel: Cancel | None = None,
+        **options: Unpack[SamplingOptions],
+    ) -> Result | Stream:
+        """Answer a conversation: messages with `role` and `content`, or one question as a string.
+
+        To go on, append the answer as a message of the role `assistant`, then the next question:
+        only what is new goes through the model.
+
+        Raises:
+            ModelError: the model has no chat template.
+            ArgumentError, ContextError: as `generate`.
+        """
+        ids = self.chat_ids(messages)
+        events = self.events(ids, params, cancel=cancel, **options)
+        return Stream(events) if stream else _finish(events)
+
+    def chat_ids(self, messages: Sequence[Message] | str) -> list[int]:
+        """The token ids that `chat` gives the model for `messages`."""
+        if self._template is None:
+            self._template = chat_template_of(self.tokenizer)
+        if isinstance(messages, str):
+            messages = [{"role": "user", "content": messages}]
+        expect(len(messages) > 0, LLM.chat, "at least one message", "none", ArgumentError)
+        return encode_chat(self.tokenizer, self._template, messages)
+
+    def events(
+        self,
+        prompt: str | Sequence[int],
+        params: SamplingParams | None = None,
+        *,
+        cancel: Cancel | None = None,
+        **options: Unpack[SamplingOptions],
+    ) -> Iterator[Event]:
+        """`generate` as the events of `tallow.generate`: progress, pieces, the result."""
+        chosen = SamplingParams.of(params, options)
+        ids = self.tokenizer.encode(prompt) if isinstance(prompt, str) else prompt
+        cache = self._borrow()
+        try:
+            events = generate(self.model, ids, chosen, cache=cache, cancel=cancel)
+        except BaseException:
+            self._give_back(cache)
+            raise
+        return self._returning(events, cache)
+
+    def _returning(self, events: Iterator[Event], cache: KVCache) -> Iterator[Event]:
+        try:
+            yield from events
+        finally:
+            self._give_back(cache)
+
+    def _borrow(self) -> KVCache:
+        with self._lock:
+            cache, self._idle = self._idle, None
+        return cache or KVCache(self.model.config, dtype=self._cache_dtype)
+
+    def _give_back(self, cache: KVCache) -> None:
+        with self._lock:
+            if self._idle is None and self._model is not None:
+                self._idle = cache
+
+    def logits(self, ids: Sequence[int]) -> Tensor:
+        """Logits after each of `ids`: `(length, vocab_size)`, float32.
+
+        Raises:
+            ContextError: more ids than the context.
+        """
+        expect(len(ids) > 0, LLM.logits, "at least one id", "none", ArgumentError)
+        return self.model(tensor([list(ids)], dtype=i64)).view(len(ids), -1)
+
+    def perplexity(self, text: str, *, window: int = 512) -> float:
+        """`exp` of the mean negative log-likelihood of each token of `text` but the first.
+
+        The text is cut into windows of `window` tokens that do not overlap; the first token of
+        each is given and not scored.
+
+        Raises:
+            ArgumentError: fewer than two tokens.
+            ContextError: the window exceeds the context.
+        """
+        context = self.model.config.context
+        expect(window >= 2, LLM.perplexity, "a window of at least 2", window, ArgumentError)
+        if window > context:
+            raise ContextError(f"perplexity: expected a window up to {context}, got {window}")
+        ids = self.tokenizer.encode(text)
+        expect(len(ids) >= 2, LLM.perplexity, "at least two tokens", len(ids), ArgumentError)
+        total, scored = negative_log_likelihood(
+            self.model, ids, window=window, cache_dtype=self._cache_dtype
+        )
+        return math.exp(total / scored)
+
+    def close(self) -> None:
+        """Let go of weights, tokenizer and cache."""
+        self._model = None
+        with self._lock:
+            self._idle = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        name = type(self._model).__name__ if self._model is not None else "closed"
+        return f"LLM({name})"
+
+
+def _finish(events: Iterator[Event]) -> Result:
+    result: Result | None = None
+    for event in events:
+        if isinstance(event, Result):
+            result = event
+    assert result is not None, "the decoding loop always ends with a result"
+    return result

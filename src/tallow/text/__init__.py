@@ -1,0 +1,46 @@
+"""Text for language models: `Tokenizer`, `ChatTemplate`, and text as it is generated.
+
+Nothing heavy is imported here: `tokenizers` and `jinja2` are loaded by the functions that use
+them, and a small stand-in in plain Python replaces `tokenizers` where it is not installed.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tallow.text.chat_template import ChatTemplate, chat_template_of, encode_chat
+    from tallow.text.stream import StopStrings, StreamDecoder
+    from tallow.text.tokenizer import Tokenizer
+
+__all__ = [
+    "Tokenizer",
+    "ChatTemplate",
+    "chat_template_of",
+    "encode_chat",
+    "StreamDecoder",
+    "StopStrings",
+]
+
+_HOMES = {
+    "Tokenizer": "tokenizer",
+    "ChatTemplate": "chat_template",
+    "chat_template_of": "chat_template",
+    "encode_chat": "chat_template",
+    "StreamDecoder": "stream",
+    "StopStrings": "stream",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

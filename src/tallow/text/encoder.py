@@ -1,0 +1,74 @@
+"""From text to ids around a `Model`: special and added tokens, the first space, bos and eos."""
+
+from __future__ import annotations
+
+import functools
+import re
+import unicodedata
+from typing import Protocol
+
+from tallow.text.added_tokens import AddedTokens
+from tallow.text.vocab import CONTROL, SPACE_MARK, UNKNOWN, USER_DEFINED, Model, Vocab, clean
+
+
+class Encoder(Protocol):
+    """What a `Tokenizer` asks of an engine."""
+
+    def encode(self, text: str, add_special: bool, parse_special: bool) -> list[int]:
+        """The ids of `text`; see `Tokenizer.encode`."""
+        ...
+
+
+class VocabEncoder:
+    """Cuts the special tokens out of a text and gives the pieces between them to `model`.
+
+    Control tokens never reach the model's vocabulary, so text cannot spell one by accident or by
+    intent.
+    """
+
+    def __init__(self, vocab: Vocab, model: Model) -> None:
+        self._vocab = vocab
+        self._model = model
+
+    @functools.cached_property
+    def _plain(self) -> AddedTokens:
+        return AddedTokens(self._vocab.added(USER_DEFINED), self._vocab.strips_after)
+
+    @functools.cached_property
+    def _special(self) -> AddedTokens:
+        return AddedTokens(
+            self._vocab.added(USER_DEFINED, CONTROL, UNKNOWN), self._vocab.strips_after
+        )
+
+    def encode(self, text: str, add_special: bool, parse_special: bool) -> list[int]:
+        """The ids of `text`; see `Tokenizer.encode`."""
+        vocab = self._vocab
+        if not text.isascii():
+            text = clean(text)
+            if vocab.nfc:
+                text = unicodedata.normalize("NFC", text)
+        ids = list(vocab.prefix_ids) if add_special else []
+        after_token = True
+        for piece in (self._special if parse_special else self._plain).split(text):
+            if isinstance(piece, int):
+                ids.append(piece)
+                after_token = True
+            else:
+                ids += self._model.encode(self._spaced(piece, after_token))
+                after_token = False
+        if add_special:
+            ids += vocab.suffix_ids
+        return ids
+
+    def _spaced(self, text: str, after_token: bool) -> str:
+        """Spaces as the vocabulary spells them, where a model does not do so itself."""
+        vocab = self._vocab
+        if vocab.algorithm == "spm":
+            if vocab.remove_extra_whitespaces:
+                text = re.sub(" {2,}", " ", text.strip(" "))
+            if vocab.add_space_prefix and after_token:
+                text = " " + text
+            return text.replace(" ", SPACE_MARK)
+        if vocab.algorithm == "bpe" and not vocab.pre.byte_level:
+            return text.replace(" ", SPACE_MARK)
+        return text

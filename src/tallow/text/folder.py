@@ -1,0 +1,221 @@
+"""Reads the tokenizer of a Hugging Face folder: tokenizer.json and the configs beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from tallow.errors import FormatError, MissingExtraError, ModelError
+from tallow.text.encoder import Encoder
+from tallow.text.folder_python import stand_in, steps_of
+from tallow.text.hf import import_tokenizers
+from tallow.text.pretokenizers import PreTokenizer
+from tallow.text.vocab import (
+    BYTE,
+    CONTROL,
+    NORMAL,
+    UNKNOWN,
+    USER_DEFINED,
+    Algorithm,
+    Vocab,
+    end_ids,
+)
+
+_ROLES: Final = ("bos", "eos", "unk", "sep", "pad", "cls")
+_MAX_VOCAB: Final = 1 << 24
+
+
+class FileEncoder:
+    """tokenizer.json as Hugging Face's own engine runs it."""
+
+    def __init__(self, source: str) -> None:
+        self._library = import_tokenizers()
+        self._source = source
+        self._with_special = self._load()
+        self._plain: Any = None
+
+    def _load(self) -> Any:
+        try:
+            tokenizer = self._library.Tokenizer.from_str(self._source)
+            tokenizer.no_truncation()
+            tokenizer.no_padding()
+        except Exception as error:  # the library raises bare Exception
+            raise ModelError(f"tokenizer.json: {error}") from error
+        return tokenizer
+
+    def encode(self, text: str, add_special: bool, parse_special: bool) -> list[int]:
+        """The ids of `text`; see `Tokenizer.encode`."""
+        if parse_special:
+            tokenizer = self._with_special
+        else:
+            # Whether special tokens are recognised is a property of the object, so there are two.
+            if self._plain is None:
+                plain = self._load()
+                plain.encode_special_tokens = True
+                self._plain = plain
+            tokenizer = self._plain
+        ids: list[int] = tokenizer.encode(text, add_special_tokens=add_special).ids
+        return ids
+
+
+def read_folder(path: Path, engine: str) -> tuple[Vocab, Encoder]:
+    """The vocabulary and the encoder of a folder with a tokenizer.json.
+
+    Raises:
+        ModelError: no tokenizer.json, or one of an unknown kind.
+        FormatError: a file is not JSON or has a field of the wrong type.
+        MissingExtraError: `tokenizers` is not installed and the stand-in does not know this
+            tokenizer.
+    """
+    file = path / "tokenizer.json"
+    if not file.is_file():
+        raise ModelError(f"{path}: expected a tokenizer.json, got none")
+    source = file.read_text(encoding="utf-8", errors="replace")
+    root = _parse(file, source)
+    vocab = _vocab(root, file, path)
+    if engine != "python":
+        try:
+            return vocab, FileEncoder(source)
+        except MissingExtraError:
+            if engine == "hf":
+                raise
+    return stand_in(vocab, root)
+
+
+def _parse(file: Path, source: str) -> dict[str, Any]:
+    try:
+        root = json.loads(source)
+    except (ValueError, RecursionError) as error:
+        raise FormatError(file, "content", "JSON", error) from None
+    if not isinstance(root, dict):
+        raise FormatError(file, "content", "an object", type(root).__name__)
+    return root
+
+
+def _config(path: Path, name: str) -> dict[str, Any]:
+    file = path / name
+    if not file.is_file():
+        return {}
+    return _parse(file, file.read_text(encoding="utf-8", errors="replace"))
+
+
+def _field(file: Path, owner: Mapping[str, Any], name: str, kind: type, default: Any) -> Any:
+    value = owner.get(name)
+    if value is None:
+        return default
+    if not isinstance(value, kind):
+        raise FormatError(file, name, f"a JSON {kind.__name__}", type(value).__name__)
+    return value
+
+
+def _vocab(root: Mapping[str, Any], file: Path, path: Path) -> Vocab:
+    model = _field(file, root, "model", dict, {})
+    pieces: dict[str, Any]
+    if isinstance(model.get("vocab"), list):  # Unigram: [[text, score], …]
+        pieces = {str(row[0]): i for i, row in enumerate(model["vocab"]) if row}
+    else:
+        pieces = dict(_field(file, model, "vocab", dict, {}))
+    added = [row for row in _field(file, root, "added_tokens", list, []) if isinstance(row, dict)]
+    for row in added:
+        pieces[str(row.get("content"))] = row.get("id")
+    bad = next((i for i in pieces.values() if type(i) is not int or not 0 <= i < _MAX_VOCAB), None)
+    if not pieces or bad is not None:
+        raise FormatError(file, "vocab", f"ids from 0 to {_MAX_VOCAB}", bad)
+    count = max(pieces.values()) + 1
+    tokens, kinds = [""] * count, [NORMAL] * count
+    for text, index in pieces.items():
+        tokens[index] = text
+    algorithm, byte_level = _algorithm(root, model)
+    if not byte_level and model.get("byte_fallback"):
+        for byte in range(256):
+            index = pieces.get(f"<0x{byte:02X}>")
+            if index is not None:
+                kinds[index] = BYTE
+    for row in added:
+        kinds[row["id"]] = CONTROL if row.get("special") else USER_DEFINED
+    config = {**_config(path, "special_tokens_map.json"), **_config(path, "tokenizer_config.json")}
+    special = _special(config, pieces)
+    if "unk" in special and kinds[special["unk"]] == NORMAL:
+        kinds[special["unk"]] = UNKNOWN
+    generation = _config(path, "generation_config.json").get("eos_token_id")
+    named = generation if isinstance(generation, list) else [generation]
+    ends = [i for i in named if type(i) is int and 0 <= i < count]
+    ends += [special[role] for role in ("eos",) if role in special]
+    eos_ids, final_kinds = end_ids(pieces, kinds, ends)
+    return Vocab(
+        algorithm=algorithm,
+        tokens=tokens,
+        kinds=final_kinds,
+        ids=pieces,
+        merges=_merges(model),
+        pre=PreTokenizer((), byte_level=byte_level),
+        special=special,
+        eos_ids=eos_ids,
+        add_space_prefix=_strips_space(root),
+        chat_template=_chat_template(config, path),
+    )
+
+
+def _algorithm(root: Mapping[str, Any], model: Mapping[str, Any]) -> tuple[Algorithm, bool]:
+    """How tokens are spelled, judged by the decoder: as bytes, with `▁`, or with `##`."""
+    types = {step.get("type") for step in steps_of(root.get("decoder"), "decoders")}
+    kind = model.get("type")
+    if "ByteLevel" in types:
+        return "bpe", True
+    if kind == "WordPiece" or "WordPiece" in types:
+        return "wordpiece", False
+    if kind == "Unigram":
+        return "unigram", False
+    if kind == "BPE" or (kind is None and "merges" in model):
+        return "spm", False
+    raise ModelError(f"tokenizer.json: model.type: expected BPE, WordPiece or Unigram, got {kind}")
+
+
+def _strips_space(root: Mapping[str, Any]) -> bool:
+    for step in steps_of(root.get("decoder"), "decoders"):
+        if step.get("type") == "Strip" and step.get("content") == " ":
+            return bool(step.get("start"))
+        if step.get("type") == "Metaspace":
+            return step.get("prepend_scheme", "always") != "never" and (
+                step.get("add_prefix_space", True) is not False
+            )
+    return False
+
+
+def _merges(model: Mapping[str, Any]) -> list[str]:
+    rows = model.get("merges")
+    if not isinstance(rows, list):
+        return []
+    return [" ".join(row) if isinstance(row, list) else str(row) for row in rows]
+
+
+def _text_of(value: Any) -> str | None:
+    """A special token of a config: its text, or an object that has it as `content`."""
+    if isinstance(value, dict):
+        value = value.get("content")
+    return value if isinstance(value, str) else None
+
+
+def _special(config: Mapping[str, Any], ids: Mapping[str, int]) -> dict[str, int]:
+    special = {}
+    for role in _ROLES:
+        text = _text_of(config.get(f"{role}_token"))
+        if text is not None and text in ids:
+            special[role] = ids[text]
+    if "bos" not in special and "cls" in special:
+        special["bos"] = special["cls"]
+    special.pop("cls", None)
+    return special
+
+
+def _chat_template(config: Mapping[str, Any], path: Path) -> str | None:
+    file = path / "chat_template.jinja"
+    if file.is_file():
+        return file.read_text(encoding="utf-8")
+    value = config.get("chat_template") or _config(path, "chat_template.json").get("chat_template")
+    if isinstance(value, list):  # several by name: the one called "default"
+        rows = [row for row in value if isinstance(row, dict)]
+        value = next((r.get("template") for r in rows if r.get("name") == "default"), None)
+    return value if isinstance(value, str) else None

@@ -1,0 +1,253 @@
+"""`Tokenizer`: text to ids and back, from GGUF metadata or from a Hugging Face folder."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from tallow.errors import ArgumentError, MissingExtraError, expect
+from tallow.text import hf
+from tallow.text.added_tokens import AddedTokens
+from tallow.text.encoder import Encoder, VocabEncoder
+from tallow.text.gguf_vocab import read_vocab
+from tallow.text.vocab import CONTROL, NORMAL, UNKNOWN, Model, Vocab
+
+Engine = Literal["auto", "hf", "python"]
+
+_ENGINES: Final = ("auto", "hf", "python")
+_QUICK_LENGTH: Final = 20_000  # characters
+
+
+class Tokenizer:
+    """Turns text into token ids and ids into text; made by `from_gguf` or `from_folder`.
+
+    Safe to share between threads.
+    """
+
+    def __init__(self, vocab: Vocab, encoder: Encoder) -> None:
+        self._vocab = vocab
+        self._encoder = encoder
+        self._pieces: dict[int, bytes] = {}
+        self._special = frozenset(
+            i for i, kind in enumerate(vocab.kinds) if kind != NORMAL and kind in (CONTROL, UNKNOWN)
+        )
+
+    @classmethod
+    def from_gguf(cls, metadata: Mapping[str, Any], *, engine: Engine = "auto") -> Tokenizer:
+        """The tokenizer that a GGUF file's metadata describes (`tokenizer.ggml.*`).
+
+        `engine` is `hf` (the package `tokenizers`), `python` (the stand-in: BPE and SentencePiece),
+        or `auto`: the stand-in for SentencePiece, where it is the faster one, and for short ASCII
+        text; `tokenizers` for the rest, or where it is not installed the stand-in.
+
+        Raises:
+            ModelError: no vocabulary, or an unknown kind; the text lists the known ones.
+            MissingExtraError: the vocabulary needs `tokenizers`, which is not installed.
+        """
+        vocab = read_vocab(metadata)
+        return cls(vocab, VocabEncoder(vocab, _model(vocab, _checked(engine))))
+
+    @classmethod
+    def from_folder(cls, path: str | os.PathLike[str], *, engine: Engine = "auto") -> Tokenizer:
+        """The tokenizer of a Hugging Face folder: tokenizer.json and the configs beside it.
+
+        Raises:
+            ModelError: no tokenizer.json, or one of an unknown kind.
+            FormatError: a file is damaged.
+            MissingExtraError: it needs `tokenizers`, which is not installed.
+        """
+        from tallow.text.folder import read_folder
+
+        return cls(*read_folder(Path(path), _checked(engine)))
+
+    def encode(self, text: str, add_special: bool = True, parse_special: bool = False) -> list[int]:
+        """The ids of `text`.
+
+        `add_special` adds the model's bos and eos where it wants them. `parse_special` takes
+        control tokens that are written in the text, such as `<|im_end|>`, for what they say; leave
+        it False for text of unknown origin, which then cannot forge one. A lone surrogate becomes
+        U+FFFD.
+        """
+        return self._encoder.encode(text, add_special, parse_special)
+
+    def encode_prompt(self, text: str, mark: str) -> list[int]:
+        """The ids of a rendered chat; control tokens count unless `break_special` broke them.
+
+        bos comes first where the model wants it, unless the text begins with it. `mark` is removed.
+        """
+        ids: list[int] = []
+        if mark not in text:
+            ids = self.encode(text, add_special=False, parse_special=True)
+        else:
+            for piece in self._control.split(text):
+                if isinstance(piece, int):
+                    ids.append(piece)
+                else:
+                    ids += self.encode(piece.replace(mark, ""), add_special=False)
+        prefix = self._vocab.prefix_ids
+        if prefix and ids[: len(prefix)] != list(prefix):
+            ids[:0] = prefix
+        return ids
+
+    def break_special(self, text: str, mark: str) -> str:
+        """`text` with `mark` inside each control token, and after what may begin one at its end."""
+        pieces: list[str | int] = list(self._control.split(text))
+        while any(isinstance(piece, int) for piece in pieces):  # one token may overlap the next
+            parts = [
+                piece if isinstance(piece, str) else self._marked(piece, mark) for piece in pieces
+            ]
+            text = "".join(parts)
+            pieces = list(self._control.split(text))
+        return text + mark if self._control.begins_at_end_of(text) else text
+
+    def _marked(self, index: int, mark: str) -> str:
+        token = self._vocab.tokens[index]
+        return token[0] + mark + token[1:] if len(token) > 1 else mark
+
+    @functools.cached_property
+    def _control(self) -> AddedTokens:
+        return AddedTokens(self._vocab.added(CONTROL, UNKNOWN), self._vocab.strips_after)
+
+    def decode(self, ids: Iterable[int], skip_special: bool = True) -> str:
+        """The text of `ids`; invalid UTF-8 becomes U+FFFD, ids beyond the vocabulary nothing.
+
+        `skip_special` leaves out control and unknown tokens. A vocabulary that writes a space
+        before the first word loses that one space again.
+        """
+        joined = b"".join([self.piece(index, skip_special) for index in ids])
+        if self._vocab.strips_space and joined.startswith(b" "):
+            joined = joined[1:]
+        return joined.decode("utf-8", "replace")
+
+    def piece(self, index: int, skip_special: bool = True) -> bytes:
+        """What `decode` takes for one id; b"" for a skipped token or one beyond the vocabulary."""
+        found = self._pieces.get(index)
+        if found is None:
+            known = 0 <= index < len(self._vocab.tokens)
+            found = self._pieces[index] = self._vocab.spell(index) if known else b""
+        return b"" if skip_special and index in self._special else found
+
+    def token_bytes(self, index: int) -> bytes:
+        """The bytes of a token, maybe part of a character; a control token's are its text.
+
+        Raises:
+            ArgumentError: no token has this id.
+        """
+        return self._vocab.spell(index)
+
+    def id_to_token(self, index: int) -> str:
+        """A token as the vocabulary spells it, such as `Ġthe`.
+
+        Raises:
+            ArgumentError: no token has this id.
+        """
+        self._vocab.spell(index)
+        return self._vocab.tokens[index]
+
+    def token_to_id(self, token: str) -> int | None:
+        """The id of a token as the vocabulary spells it, or None."""
+        return self._vocab.ids.get(token)
+
+    @property
+    def vocab_size(self) -> int:
+        """The number of ids; a model's output may be padded to more."""
+        return len(self._vocab.tokens)
+
+    @property
+    def bos_id(self) -> int | None:
+        """The id that begins a text."""
+        return self._vocab.find_special("bos")
+
+    @property
+    def eos_id(self) -> int | None:
+        """The id that ends a text; see `eos_ids` for all that end a generation."""
+        return self._vocab.find_special("eos")
+
+    @property
+    def pad_id(self) -> int | None:
+        """The id that fills a batch."""
+        return self._vocab.find_special("pad")
+
+    @property
+    def unk_id(self) -> int | None:
+        """The id of text that the vocabulary cannot spell."""
+        return self._vocab.find_special("unk")
+
+    @property
+    def eos_ids(self) -> frozenset[int]:
+        """Every id that ends a generation: eos, end of turn, and their like."""
+        return self._vocab.eos_ids
+
+    @property
+    def special_ids(self) -> frozenset[int]:
+        """The control and unknown tokens, which `decode` skips."""
+        return self._special
+
+    @property
+    def strips_space(self) -> bool:
+        """Whether `decode` takes one space from the front of a text."""
+        return self._vocab.strips_space
+
+    @property
+    def chat_template(self) -> str | None:
+        """The model's Jinja template for chats, if it has one."""
+        return self._vocab.chat_template
+
+    def __repr__(self) -> str:
+        return f"Tokenizer({self._vocab.algorithm}, vocab_size={self.vocab_size})"
+
+
+def _checked(engine: str) -> str:
+    expect(engine in _ENGINES, "engine", f"one of {', '.join(_ENGINES)}", engine, ArgumentError)
+    return engine
+
+
+def _model(vocab: Vocab, engine: str) -> Model:
+    plain = None if engine == "hf" else _python_model(vocab)
+    if plain is None:
+        if engine == "python":
+            raise ArgumentError(f"engine: python knows no {vocab.algorithm} vocabularies, hf does")
+        return hf.build(vocab)
+    if engine == "python" or vocab.algorithm == "spm":
+        return plain
+    return _QuickStart(vocab, plain)
+
+
+def _python_model(vocab: Vocab) -> Model | None:
+    if vocab.algorithm == "bpe":
+        from tallow.text.bpe_python import PythonBPE
+
+        return PythonBPE(vocab)
+    if vocab.algorithm == "spm":
+        from tallow.text.spm_python import PythonSPM
+
+        return PythonSPM(vocab)
+    return None
+
+
+class _QuickStart:
+    """The stand-in for short ASCII text, Hugging Face's engine from the first other text on.
+
+    Both give the same ids, at much the same speed; but `tokenizers` takes 0.1 s to import and to
+    build SmolLM2's vocabulary, and 0.5 s for those of 150,000 tokens, which is most of the time
+    until a first answer. ASCII, since on it no two versions of Unicode differ.
+    """
+
+    def __init__(self, vocab: Vocab, plain: Model) -> None:
+        self._vocab = vocab
+        self._plain = plain
+
+    @functools.cached_property
+    def _full(self) -> Model:
+        try:
+            return hf.build(self._vocab)
+        except MissingExtraError:
+            return self._plain
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of plain `text`."""
+        quick = len(text) <= _QUICK_LENGTH and text.isascii()
+        return (self._plain if quick else self._full).encode(text)

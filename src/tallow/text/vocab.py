@@ -1,0 +1,206 @@
+"""What every engine is built from: tokens, their kinds, merges, scores, special ids."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal, Protocol
+
+from tallow.errors import ArgumentError
+from tallow.text.pretokenizers import PreTokenizer
+
+# Kinds of tokens, numbered as in GGUF's `tokenizer.ggml.token_type`.
+NORMAL: Final = 1
+UNKNOWN: Final = 2
+CONTROL: Final = 3
+USER_DEFINED: Final = 4
+UNUSED: Final = 5
+BYTE: Final = 6
+
+SPACE_MARK: Final = "▁"  # U+2581 stands for a space in SentencePiece vocabularies
+
+Algorithm = Literal["bpe", "spm", "wordpiece", "unigram"]
+
+# Texts that end a generation, as llama.cpp knows them; `</s>` is also an HTML tag, so it must be a
+# control token.
+END_TEXTS: Final = (
+    "<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<|flush|>", "<|calls|>",
+    "<end_of_turn>", "<|endoftext|>", "</s>", "<|eom_id|>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]",
+    "<|end_of_text|>", "<end_of_utterance>", "<eos>", "<turn|>", "<|tool_response>",
+    "<｜end▁of▁sentence｜>", "[e~[",
+    # Padding, repository and file separators of fill-in-the-middle models.
+    "<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]",
+    "<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>", "<|file_sep|>",
+)  # fmt: skip
+
+
+class Model(Protocol):
+    """Turns plain text, free of special tokens, into ids."""
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of `text`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Normalizer:
+    """What BERT and Unigram vocabularies do to text before they look it up."""
+
+    lowercase: bool = True
+    strip_accents: bool = True
+    charsmap: bytes = b""
+
+
+@dataclass(frozen=True)
+class Vocab:
+    """Tokens by id, their kinds, and what an algorithm needs to find them in text.
+
+    `merges` are `"left right"` in order of rank (bpe); `scores` are log probabilities or negative
+    ranks (spm, unigram). `special` maps bos, eos, eot, eom, unk, sep and pad to ids; an absent name
+    has no token.
+    """
+
+    algorithm: Algorithm
+    tokens: Sequence[str]
+    kinds: Sequence[int]
+    ids: Mapping[str, int]
+    merges: Sequence[str] = ()
+    scores: Sequence[float] = ()
+    pre: PreTokenizer = field(default_factory=lambda: PreTokenizer(()))
+    normalizer: Normalizer = field(default_factory=Normalizer)
+    special: Mapping[str, int] = field(default_factory=dict)
+    eos_ids: frozenset[int] = frozenset()
+    strips_after: frozenset[int] = frozenset()
+    prefix_ids: tuple[int, ...] = ()
+    suffix_ids: tuple[int, ...] = ()
+    add_space_prefix: bool = False
+    remove_extra_whitespaces: bool = False
+    phantom_space: bool = False
+    nfc: bool = False
+    chat_template: str | None = None
+
+    @property
+    def byte_level(self) -> bool:
+        """Whether tokens are spelled in GPT-2's printable stand-ins for bytes."""
+        return self.algorithm == "bpe" and self.pre.byte_level
+
+    @property
+    def strips_space(self) -> bool:
+        """Whether a decoded text loses the space that encoding put before its first word."""
+        if self.algorithm == "unigram":
+            return self.add_space_prefix or self.remove_extra_whitespaces
+        return self.algorithm == "wordpiece" or (self.algorithm == "spm" and self.add_space_prefix)
+
+    @functools.cached_property
+    def plain_ids(self) -> dict[str, int]:
+        """The tokens that ordinary text can become: not control, not unknown, not byte tokens."""
+        ids = dict(self.ids)
+        for index, kind in enumerate(self.kinds):
+            if kind != NORMAL and kind in (CONTROL, UNKNOWN, BYTE):
+                ids.pop(self.tokens[index], None)
+        return ids
+
+    @functools.cached_property
+    def byte_ids(self) -> list[int | None]:
+        """The id of each byte's own token, `<0x00>` to `<0xFF>`; None where there is none."""
+        return [self.ids.get(f"<0x{byte:02X}>") for byte in range(256)]
+
+    def added(self, *kinds: int) -> dict[str, int]:
+        """The tokens of these kinds, by text."""
+        return {self.tokens[i]: i for i, k in enumerate(self.kinds) if k != NORMAL and k in kinds}
+
+    def find_special(self, name: str) -> int | None:
+        """The id of bos, eos, eot, eom, unk, sep or pad."""
+        return self.special.get(name)
+
+    def spell(self, index: int) -> bytes:
+        """The bytes that token `index` stands for; a control token stands for its own text.
+
+        Raises:
+            ArgumentError: no token has this id.
+        """
+        if not 0 <= index < len(self.tokens):
+            raise ArgumentError(f"token id: expected 0 ≤ id < {len(self.tokens)}, got {index}")
+        text, kind = self.tokens[index], self.kinds[index]
+        if kind in (CONTROL, UNKNOWN, USER_DEFINED):
+            return encode_utf8(text)
+        if kind == UNUSED:
+            return b""
+        if kind == BYTE:
+            return _byte_of(text)
+        if self.byte_level:
+            return _bytes_of(text)
+        if self.algorithm == "wordpiece":
+            return encode_utf8(self._spell_wordpiece(text))
+        return encode_utf8(text.replace(SPACE_MARK, " "))
+
+    def _spell_wordpiece(self, text: str) -> str:
+        if self.phantom_space:
+            return text.replace(SPACE_MARK, " ")
+        return text[2:] if text.startswith("##") else f" {text}"
+
+
+def encode_utf8(text: str) -> bytes:
+    """UTF-8, with U+FFFD for each lone surrogate."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return clean(text).encode()
+
+
+def clean(text: str) -> str:
+    """`text` with U+FFFD for each lone surrogate, which no UTF-8 text can hold."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def end_ids(
+    ids: Mapping[str, int], kinds: Sequence[int], named: Iterable[int]
+) -> tuple[frozenset[int], Sequence[int]]:
+    """Which tokens end a generation, and the kinds with those tokens as control tokens.
+
+    They are those that the file names and those whose text says so; `</s>`, which is also an HTML
+    tag, only if the file calls it a control token. `<|end|>` merely closes a message where
+    `<|return|>` and `<|call|>` (or `<|flush|>` and `<|calls|>`) end the turn.
+    """
+    found = set(named)
+    texts = {text: index for text in END_TEXTS if (index := ids.get(text)) is not None}
+    if "</s>" in texts and (kinds[texts["</s>"]] != CONTROL or "<|tool_response>" in texts):
+        del texts["</s>"]
+    if {"<|return|>", "<|call|>"} <= texts.keys() or {"<|flush|>", "<|calls|>"} <= texts.keys():
+        texts.pop("<|end|>", None)
+    if any(kinds[index] != CONTROL for index in texts.values()):
+        kinds = list(kinds)
+        for index in texts.values():
+            kinds[index] = CONTROL
+    return frozenset(found | set(texts.values())), kinds
+
+
+@functools.cache
+def byte_chars() -> tuple[str, ...]:
+    """GPT-2's character for each byte: itself where printable, else one from U+0100 on."""
+    printable = {*range(33, 127), *range(161, 173), *range(174, 256)}
+    spare: Iterator[int] = iter(range(256, 512))
+    return tuple(chr(b) if b in printable else chr(next(spare)) for b in range(256))
+
+
+@functools.cache
+def _char_bytes() -> dict[int, int]:
+    return {ord(char): byte for byte, char in enumerate(byte_chars())}
+
+
+def _bytes_of(text: str) -> bytes:
+    table = _char_bytes()
+    try:
+        return bytes([table[ord(char)] for char in text])
+    except KeyError:  # a token that is not spelled in bytes stands for its own text
+        return encode_utf8(text)
+
+
+def _byte_of(text: str) -> bytes:
+    if len(text) == 6 and text.startswith("<0x") and text.endswith(">"):
+        try:
+            return bytes([int(text[3:5], 16)])
+        except ValueError:
+            pass
+    return encode_utf8(text)

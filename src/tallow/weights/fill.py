@@ -1,0 +1,96 @@
+"""Fill a model's declared parameters from a source, or say everything that does not fit at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from tallow.dtype import DType, by_name
+from tallow.errors import ModelError, TallowError
+from tallow.nn import Module, Param
+from tallow.weights.source import WeightSource
+
+MAX_LISTED = 20
+
+
+def load(
+    model: Module,
+    source: WeightSource,
+    *,
+    dtype: DType | None = None,
+    ignore: Iterable[str] = (),
+) -> None:
+    """Fill every parameter of `model` with the tensor of its path; matrices borrow the file.
+
+    `dtype` converts the float matrices (block-quantised ones stay); vectors take the dtype that
+    their layer declared. `ignore` holds regular expressions of names that may stand unused in the
+    source. A parameter shared by two modules needs a tensor under one of its paths.
+
+    Raises:
+        ModelError: one line for every tensor that is missing, misshapen, of a dtype that the
+            layer cannot use, or that no parameter asked for. The model is left unfilled then.
+    """
+    paths: dict[int, list[str]] = {}
+    declared: dict[int, Param] = {}
+    for path, param in model.declarations():
+        paths.setdefault(id(param), []).append(path)
+        declared[id(param)] = param
+    chosen: list[tuple[Param, str]] = []
+    misfits: list[str] = []
+    used: set[str] = set()
+    for key, param in declared.items():
+        used.update(paths[key])
+        name = next((path for path in paths[key] if path in source), None)
+        if name is None:
+            wanted = f"{_KINDS[param.kinds]} of shape {param.shape}"
+            misfits.append(f"{source.where(paths[key][0])}: expected {wanted}, found nothing")
+            continue
+        misfit = _misfit(param, source, name)
+        if misfit is None:
+            chosen.append((param, name))
+        else:
+            misfits.append(misfit)
+    skip = [re.compile(pattern) for pattern in ignore]
+    misfits += [
+        f"{source.where(name)}: expected no such tensor, found {_found(source, name)}"
+        for name in source.names()
+        if name not in used and not any(pattern.fullmatch(name) for pattern in skip)
+    ]
+    if misfits:
+        raise ModelError(_report(model, source, misfits))
+    for param, name in chosen:
+        param.fill(source.take(name, _target(param, source.info(name).dtype, dtype)))
+
+
+_KINDS = {"f": "a float tensor", "fq": "a float or block-quantised tensor"}
+
+
+def _misfit(param: Param, source: WeightSource, name: str) -> str | None:
+    info = source.info(name)
+    try:
+        kind = by_name(info.dtype).kind
+    except (TallowError, KeyError):
+        kind = "unknown"
+    if tuple(info.shape) == param.shape and kind in param.kinds:
+        return None
+    wanted = f"{_KINDS.get(param.kinds, param.kinds)} of shape {param.shape}"
+    return f"{source.where(name)}: expected {wanted}, found {_found(source, name)}"
+
+
+def _target(param: Param, stored: str, wanted: DType | None) -> DType | None:
+    if by_name(stored).kind != "f":
+        return None
+    return param.dtype or wanted
+
+
+def _found(source: WeightSource, name: str) -> str:
+    info = source.info(name)
+    return f"{info.dtype} of shape {tuple(info.shape)}"
+
+
+def _report(model: Module, source: WeightSource, misfits: list[str]) -> str:
+    lines = misfits[:MAX_LISTED]
+    if len(misfits) > MAX_LISTED:
+        lines.append(f"… and {len(misfits) - MAX_LISTED} more")
+    head = f"{source.path}: {len(misfits)} tensors do not fit {type(model).__name__}:"
+    return "\n  ".join([head, *lines])

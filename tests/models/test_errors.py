@@ -1,0 +1,203 @@
+"""Configs and files that do not fit give one clear error, before anything large is made."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import gguf
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+import tallow as tl
+from tallow.errors import ArgumentError, FormatError, ModelError, TallowError
+from tallow.models import build, load
+from tallow.weights import open_weights
+
+
+@pytest.fixture
+def folder(golden, tmp_path):
+    copy = tmp_path / "model"
+    shutil.copytree(golden("llama").folder, copy, ignore=shutil.ignore_patterns("*.gguf", "gold*"))
+    return copy
+
+
+def change(folder, **values):
+    path = folder / "config.json"
+    config = {**json.loads(path.read_text()), **values}
+    config = {name: value for name, value in config.items() if value != "absent"}
+    path.write_text(json.dumps(config))
+
+
+def change_tensors(folder, edit):
+    path = folder / "model.safetensors"
+    tensors = load_file(path)
+    edit(tensors)
+    save_file(tensors, path)
+
+
+NAN = float("nan")
+BAD = {
+    "no layers": ({"num_hidden_layers": 0}, "num_hidden_layers: expected an integer from 1"),
+    "too many layers": ({"num_hidden_layers": 10**9}, "num_hidden_layers: expected an integer"),
+    "more layers than tensors": ({"num_hidden_layers": 4000}, "layers: expected 4000"),
+    "zero heads": ({"num_attention_heads": 0}, "num_attention_heads: expected an integer from 1"),
+    "heads not a number": ({"num_attention_heads": "4"}, "found '4'"),
+    "heads a flag": ({"num_attention_heads": True}, "found True"),
+    "heads absent": ({"num_attention_heads": "absent"}, "num_attention_heads.*found nothing"),
+    "zero kv heads": ({"num_key_value_heads": 0}, "num_key_value_heads: expected an integer"),
+    "kv heads": ({"num_key_value_heads": 3}, "num_key_value_heads: expected a divisor of the 4"),
+    "huge hidden": ({"hidden_size": 2**62}, "hidden_size: expected an integer"),
+    "negative hidden": ({"hidden_size": -64}, "hidden_size"),
+    "uneven hidden": ({"hidden_size": 65, "head_dim": None}, "hidden_size: expected a multiple"),
+    "odd head": ({"head_dim": 15}, "head_dim: expected an even number, found 15"),
+    "wide": ({"intermediate_size": 2**30}, r"gate_proj.weight: expected .*\(1073741824, 64\)"),
+    "big vocabulary": ({"vocab_size": 2**31 - 1}, "embed_tokens.weight: expected"),
+    "eps": ({"rms_norm_eps": 0}, "rms_norm_eps: expected a number above 0"),
+    "nan": ({"rms_norm_eps": NAN}, "rms_norm_eps: expected a number above 0, found nan"),
+    "theta": ({"rope_parameters": {"rope_theta": -1}}, "rope_theta: expected a number above 1"),
+    "rope": ({"rope_parameters": [1]}, "rope_parameters: expected an object"),
+    "dynamic": (
+        {"rope_parameters": None, "rope_scaling": {"type": "dynamic", "factor": 2.0}},
+        "type: expected default, linear, llama3, yarn, found 'dynamic'",
+    ),
+    "scaling without factor": (
+        {"rope_parameters": {"rope_type": "linear"}},
+        "factor: expected a number above 0, found nothing",
+    ),
+    "activation": ({"hidden_act": "gelu"}, "hidden_act: expected silu, found 'gelu'"),
+    "quantised": ({"quantization_config": {"quant_method": "gptq"}}, "quantization_config"),
+    "context": ({"max_position_embeddings": 0}, "max_position_embeddings"),
+    "tie": ({"tie_word_embeddings": "yes"}, "tie_word_embeddings: expected true or false"),
+    "family": ({"model_type": "gpt9"}, r"known families \(llama, mistral, .*found 'gpt9'"),
+    "no family": ({"model_type": ["llama"]}, "model_type: expected one of"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_hostile_config(name, folder):
+    values, message = BAD[name]
+    change(folder, **values)
+    with pytest.raises(ModelError, match=message) as caught:
+        build(open_weights(folder))
+    assert str(folder) in str(caught.value)
+    assert len(str(caught.value)) < 4000
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '"x"', "[" * 100_000, "\xff"])
+def test_config_that_is_no_object(text, folder):
+    (folder / "config.json").write_text(text, encoding="latin-1")
+    with pytest.raises(FormatError, match=r"config\.json"):
+        build(open_weights(folder))
+
+
+def test_all_misfits_in_one_error(folder):
+    def edit(tensors):
+        del tensors["model.layers.0.mlp.up_proj.weight"]
+        tensors["model.norm.weight"] = np.ones(63, np.float32)
+        tensors["model.layers.1.self_attn.q_proj.weight"] = np.ones((64, 64), np.int32)
+        tensors["model.layers.1.extra.weight"] = np.ones(2, np.float32)
+        tensors["model.layers.1.self_attn.rotary_emb.inv_freq"] = np.ones(8, np.float32)
+
+    change_tensors(folder, edit)
+    with pytest.raises(ModelError) as caught:
+        build(open_weights(folder))
+    text = str(caught.value)
+    assert "4 tensors do not fit Llama" in text
+    assert "model.layers.0.mlp.up_proj.weight: expected" in text
+    assert "(64, 64), found nothing" in text
+    assert (
+        "model.norm.weight: expected a float tensor of shape (64,), found f32 of shape (63,)"
+        in text
+    )
+    assert "found i32 of shape (64, 64)" in text
+    assert "model.layers.1.extra.weight: expected no such tensor" in text
+    assert "inv_freq" not in text
+
+
+def test_missing_tensor_of_gguf_has_its_own_name(golden, tmp_path):
+    path = rewritten(golden, tmp_path, without=("blk.1.ffn_up.weight",))
+    with pytest.raises(ModelError, match=r"blk\.1\.ffn_up\.weight: expected a float or block"):
+        build(open_weights(path))
+
+
+def test_unknown_architecture(golden, tmp_path):
+    path = rewritten(golden, tmp_path, architecture="gpt9")
+    with pytest.raises(ModelError, match=r"general\.architecture: .*llama.*found 'gpt9'"):
+        build(open_weights(path))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("block_count", 0, r"llama\.block_count: expected an integer from 1"),
+        ("block_count", 2**32 - 1, r"llama\.block_count"),
+        ("attention.head_count", 0, r"llama\.attention\.head_count: expected"),
+        ("attention.head_count_kv", 3, r"llama\.attention\.head_count_kv: expected a divisor"),
+        ("attention.value_length", 32, r"llama\.attention\.value_length: expected 16"),
+        ("rope.dimension_count", 8, r"llama\.rope\.dimension_count: expected the head size 16"),
+        ("expert_count", 8, r"llama\.expert_count: expected no experts"),
+        ("context_length", 0, r"llama\.context_length"),
+    ],
+)
+def test_hostile_metadata(key, value, message, golden, tmp_path):
+    path = rewritten(golden, tmp_path, changes={f"llama.{key}": value})
+    with pytest.raises(ModelError, match=message):
+        build(open_weights(path))
+
+
+@pytest.mark.parametrize("values", [[1.0] * 7, [0.0] * 8, [float("nan")] * 8])
+def test_hostile_rope_factors(values, golden, tmp_path):
+    path = rewritten(golden, tmp_path, add={"rope_freqs.weight": np.array(values, np.float32)})
+    with pytest.raises(ModelError, match=r"rope_freqs\.weight: expected"):
+        build(open_weights(path))
+
+
+def test_weights_without_a_config(folder):
+    with pytest.raises(ModelError, match="found weights without a config"):
+        build(open_weights(folder / "model.safetensors"))
+
+
+def test_options(golden):
+    path = golden("llama").path("q8_0")
+    for options in ({"device": "tpu"}, {"activations": "slow"}, {"dtype": "q4_0"}, {"dtype": "i8"}):
+        with pytest.raises(ArgumentError):
+            load(path, **options)
+    with pytest.raises(TallowError):
+        load(path, dtype="f99")
+    with pytest.raises(TallowError):
+        load("/no/such/file.gguf")
+
+
+def test_dtype_by_name(golden):
+    model = load(golden("llama").path("f16"), dtype="f32")
+    assert {tensor.dtype for tensor in model.parameters()} == {tl.f32}
+
+
+def rewritten(golden, tmp_path, *, changes=None, without=(), add=None, architecture="llama"):
+    """The q8_0 file again with other metadata or tensors."""
+    reader = gguf.GGUFReader(golden("llama").path("q8_0"))
+    path = tmp_path / "changed.gguf"
+    writer = gguf.GGUFWriter(path, architecture)
+    changes = dict(changes or {})
+    for name, field in reader.fields.items():
+        if name.startswith("GGUF.") or name == "general.architecture":
+            continue
+        kind = field.types[0]
+        value = changes.pop(name, None)
+        value = field.contents() if value is None else value
+        inner = field.types[-1] if kind == gguf.GGUFValueType.ARRAY else None
+        writer.add_key_value(name, value, kind, sub_type=inner)
+    for name, value in changes.items():
+        writer.add_uint32(name, value)
+    for tensor in reader.tensors:
+        if tensor.name not in without:
+            writer.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
+    for name, data in (add or {}).items():
+        writer.add_tensor(name, data)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path

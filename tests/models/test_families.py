@@ -1,0 +1,138 @@
+"""Every family, from every kind of file, gives the logits that transformers gives."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+
+import tallow as tl
+from tallow.errors import ContextError
+from tallow.generate import KVCache
+from tallow.models import FAMILIES, build
+from tallow.weights import open_weights
+
+CASES = {
+    "llama": ("hf", "f16", "q4_0", "q8_0"),
+    "llama3": ("hf", "f16", "q4_0", "q8_0"),
+    "llama_bias": ("hf",),
+    "mistral": ("hf", "f16", "q4_0", "q8_0"),
+    "qwen2": ("hf", "f16", "q4_0", "q8_0"),
+    "qwen3": ("hf", "f16", "q4_0", "q8_0"),
+}
+VARIANTS = {"llama": "linear", "mistral": "no_window", "qwen2": "window", "qwen3": "yarn"}
+PAIRS = [(case, form) for case, forms in CASES.items() for form in forms]
+
+
+def close(a, b, tolerance=1e-4):
+    np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+
+
+def test_every_family_has_a_case():
+    assert FAMILIES.keys() <= CASES.keys()
+
+
+@pytest.mark.parametrize(("case", "form"), PAIRS)
+def test_logits_match_transformers(case, form, golden, run):
+    expected = golden(case)
+    close(run(expected.load(form), expected.ids), expected.logits(form))
+
+
+@pytest.mark.parametrize(("case", "variant"), VARIANTS.items())
+def test_other_configs_of_the_same_weights(case, variant, golden, run, tmp_path):
+    expected = golden(case)
+    shutil.copytree(expected.folder, tmp_path / "model")
+    shutil.copy(expected.folder / f"config.{variant}.json", tmp_path / "model" / "config.json")
+    model = build(open_weights(tmp_path / "model"))
+    logits = run(model, expected.ids)
+    close(logits, expected.logits(f"variant.{variant}"))
+    assert np.abs(logits - expected.logits("hf")).max() > 0.1
+
+
+@pytest.mark.parametrize(("case", "form"), PAIRS)
+def test_cache_equals_full_pass(case, form, golden, run):
+    expected = golden(case)
+    model = expected.load(form)
+    cache = KVCache(model.config, batch=2, capacity=4)
+    ids = np.array(expected.ids)
+    parts = []
+    for begin, end in [(0, 5), (5, 6), (6, 7), (7, 12), *((i, i + 1) for i in range(12, 16))]:
+        parts.append(run(model, ids[:, begin:end].tolist(), cache))
+    assert cache.length == 16
+    close(np.concatenate(parts, 1), expected.logits(form))
+
+
+@pytest.mark.parametrize("dtype", ["f16"])
+def test_half_precision_cache_is_near(dtype, golden, run):
+    expected = golden("qwen3")
+    model = expected.load("hf")
+    cache = KVCache(model.config, batch=2, dtype=tl.f16)
+    ids = np.array(expected.ids)
+    run(model, ids[:, :10].tolist(), cache)
+    close(run(model, ids[:, 10:].tolist(), cache), expected.logits("hf")[:, 10:], 0.05)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_batch_equals_singles(case, golden, run):
+    expected = golden(case)
+    model = expected.load("hf")
+    for row, ids in enumerate(expected.ids):
+        close(run(model, [ids]), expected.logits("hf")[row : row + 1])
+
+
+@pytest.mark.parametrize("form", ["q4_0", "q8_0"])
+def test_fast_activations_are_near(form, golden, run):
+    expected = golden("llama")
+    fast = run(expected.load(form, activations="fast"), expected.ids)
+    error = np.abs(fast - expected.logits(form))
+    assert 0 < error.mean() < 0.35  # logits have a standard deviation of 4.3
+
+
+@pytest.mark.parametrize("form", ["hf", "f16"])
+def test_float_weights_may_be_converted(form, golden, run):
+    expected = golden("qwen2")
+    model = expected.load(form, dtype=tl.f32)
+    assert {tensor.dtype for tensor in model.parameters()} == {tl.f32}
+    close(run(model, expected.ids), expected.logits(form))
+
+
+def test_last_only_is_the_last_position(golden, run):
+    expected = golden("llama")
+    model = expected.load("hf")
+    last = run(model, expected.ids, last_only=True)
+    assert last.shape == (2, 1, 288)
+    close(last, expected.logits("hf")[:, -1:])
+
+
+def test_parameters_borrow_the_file(golden):
+    source = open_weights(golden("llama").path("q4_0"))
+    model = build(source)
+    weight = model.model.layers[0].mlp.gate_proj.weight
+    assert weight.dtype is tl.q4_0
+    assert weight.data_ptr() == source.take("blk.0.ffn_gate.weight").data_ptr()
+
+
+def test_tied_head_is_the_embedding(golden):
+    model = golden("llama").load("q8_0")
+    assert model.lm_head.weight is model.model.embed_tokens.weight
+    assert "lm_head.weight" not in dict(model.named_parameters())
+
+
+def test_beyond_the_context(golden, run):
+    model = golden("llama").load("hf")
+    with pytest.raises(ContextError, match=r"at most 64 positions.*0 in the cache \+ 65 new"):
+        run(model, [[1] * 65])
+    cache = KVCache(model.config)
+    run(model, [[1] * 60], cache)
+    with pytest.raises(ContextError, match=r"60 in the cache \+ 5 new"):
+        run(model, [[1] * 5], cache)
+    assert cache.length == 60
+
+
+def test_ids_beyond_the_vocabulary(golden, run):
+    model = golden("llama").load("hf")
+    with pytest.raises(tl.TallowError):
+        run(model, [[288]])
+    with pytest.raises(tl.TallowError):
+        run(model, [[-1]])

@@ -1,0 +1,195 @@
+"""LLM: texts, streams, chats, scores."""
+
+from __future__ import annotations
+
+import math
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+import tallow as tl
+from tallow.errors import ArgumentError, ContextError, ModelError
+
+FOLDER = Path(__file__).parent.parent / "golden" / "models" / "llama"
+QUESTION = "What is the capital of France?"
+
+
+@pytest.fixture
+def llm():
+    with tl.LLM(FOLDER / "llama.q8_0.gguf", activations="exact") as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("path", [FOLDER, FOLDER / "llama.f16.gguf", FOLDER / "llama.q4_0.gguf"])
+def test_generate_from_any_form(path):
+    with tl.LLM(path) as llm:
+        result = llm.generate("Hello", max_tokens=8, ignore_eos=True)
+        assert len(result.tokens) == 8
+        assert result.prompt_tokens == 5
+        assert llm.tokenizer.encode("Hello") == llm.tokenizer.encode("Hello")
+
+
+def test_stream_is_generate_in_pieces(llm):
+    whole = llm.generate("Hello", max_tokens=20, ignore_eos=True)
+    stream = llm.stream("Hello", max_tokens=20, ignore_eos=True)
+    with pytest.raises(ArgumentError, match="read to its end"):
+        _ = stream.result
+    pieces = list(stream)
+    assert all(pieces)
+    assert "".join(pieces) == whole.text
+    assert stream.result.tokens == whole.tokens
+    assert stream.result.cached_tokens == 4
+
+
+def test_closed_stream(llm):
+    with llm.stream("Hello", ignore_eos=True) as stream:
+        next(stream)
+    assert list(stream) == []
+    assert llm.generate("Hello", max_tokens=3).prompt_tokens == 5
+
+
+def test_prompt_may_be_ids(llm):
+    ids = llm.tokenizer.encode("Hello")
+    options = {"max_tokens": 6, "ignore_eos": True}
+    assert llm.generate(ids, **options).tokens == llm.generate("Hello", **options).tokens
+
+
+def test_chat_reuses_its_history(llm):
+    options = {"max_tokens": 4, "temperature": 1.0, "top_k": 50, "seed": 4}
+    messages = [{"role": "user", "content": "Hi"}]
+    first = llm.chat(messages, **options)
+    assert first.cached_tokens == 0
+    assert first.prompt_tokens == len(llm.chat_ids(messages))
+    messages += [
+        {"role": "assistant", "content": "Yes"},
+        {"role": "user", "content": "So?"},
+    ]
+    second = llm.chat(messages, **options)
+    assert second.cached_tokens >= first.prompt_tokens
+    with tl.LLM(FOLDER / "llama.q8_0.gguf", activations="exact") as fresh:
+        assert fresh.chat(messages, **options).tokens == second.tokens
+
+
+def test_chat_of_a_string_and_as_stream(llm):
+    options = {"max_tokens": 4, "ignore_eos": True}
+    whole = llm.chat("Hi", **options)
+    assert whole.text == "".join(llm.chat("Hi", stream=True, **options))
+    with pytest.raises(ArgumentError, match="at least one message"):
+        llm.chat([])
+
+
+def test_logits(llm):
+    golden = load_file(FOLDER / "golden.safetensors")
+    found = llm.logits(golden["ids"][0].tolist()).numpy()
+    np.testing.assert_allclose(found, golden["q8_0"][0], rtol=1e-4, atol=1e-4)
+    with pytest.raises(ArgumentError):
+        llm.logits([])
+
+
+@pytest.mark.parametrize("window", [8, 16, 50])
+def test_perplexity(llm, window):
+    text = "The quick brown fox jumps over it."
+    ids = llm.tokenizer.encode(text)
+    total, count = 0.0, 0
+    for begin in range(0, len(ids), window):
+        part = ids[begin : begin + window]
+        if len(part) < 2:
+            continue
+        logits = llm.logits(part).numpy().astype(np.float64)
+        logs = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+        total -= sum(logs[i, token] for i, token in enumerate(part[1:]))
+        count += len(part) - 1
+    assert llm.perplexity(text, window=window) == pytest.approx(math.exp(total / count), rel=1e-4)
+
+
+def test_perplexity_arguments(llm):
+    with pytest.raises(ContextError, match="window up to 64, got 65"):
+        llm.perplexity("text", window=65)
+    with pytest.raises(ArgumentError):
+        llm.perplexity("text", window=1)
+    with pytest.raises(ArgumentError, match="at least two tokens"):
+        llm.perplexity("x", window=8)
+
+
+def test_threads_have_caches_of_their_own(llm):
+    options = {"max_tokens": 20, "ignore_eos": True}
+    prompts = ["Hello", "Goodbye", "What?", "The end"]
+    expected = {prompt: llm.generate(prompt, **options).tokens for prompt in prompts}
+    found = {}
+
+    def work(prompt):
+        found[prompt] = llm.generate(prompt, **options).tokens
+
+    threads = [threading.Thread(target=work, args=(prompt,)) for prompt in prompts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == expected
+
+
+def test_two_streams_at_once(llm):
+    options = {"max_tokens": 10, "ignore_eos": True}
+    expected = [llm.generate(prompt, **options).text for prompt in ("one", "two")]
+    streams = [llm.stream(prompt, **options) for prompt in ("one", "two")]
+    texts = ["", ""]
+    for _ in range(10):
+        for i, stream in enumerate(streams):
+            texts[i] += next(stream, "")
+    assert texts == expected
+
+
+def test_cancel(llm):
+    event = threading.Event()
+    event.set()
+    assert llm.generate("Hello", cancel=event).finish_reason == "cancelled"
+
+
+def test_arguments(llm):
+    with pytest.raises(ArgumentError, match="temprature"):
+        llm.generate("x", temprature=1.0)
+    with pytest.raises(ArgumentError, match="top_p"):
+        llm.generate("x", top_p=2.0)
+    with pytest.raises(ContextError, match="got 70"):
+        llm.generate("x" * 70)
+    with pytest.raises(ArgumentError, match="at least one token"):
+        llm.generate("")
+    assert llm.generate("x", max_tokens=1).finish_reason in ("length", "stop")
+
+
+def test_closed():
+    llm = tl.LLM(FOLDER / "llama.q8_0.gguf")
+    llm.close()
+    llm.close()
+    with pytest.raises(ModelError, match="closed"):
+        llm.generate("x")
+    assert repr(llm) == "LLM(closed)"
+
+
+def test_tokenizer_is_lazy():
+    llm = tl.LLM(FOLDER / "llama.q8_0.gguf")
+    assert "tokenizer" not in vars(llm.model)
+    assert llm.tokenizer is llm.tokenizer
+    assert "tokenizer" in vars(llm.model)
+
+
+@pytest.mark.needs_model
+@pytest.mark.needs_network
+def test_smollm2_names_paris():
+    with tl.LLM("smollm2-135m") as llm:
+        result = llm.chat(QUESTION, max_tokens=40)
+        assert "Paris" in result.text
+        assert result.finish_reason == "stop"
+        again = llm.chat(
+            [
+                {"role": "user", "content": QUESTION},
+                {"role": "assistant", "content": result.text},
+                {"role": "user", "content": "And of Italy?"},
+            ],
+            max_tokens=40,
+        )
+        assert "Rome" in again.text
+        assert again.cached_tokens > 0.5 * again.prompt_tokens

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Run the tests on a copy built with sanitizers: sanitize.sh PYTHON BUILD_DIR [pytest arguments]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+python=$1 dir=$2
+shift 2
+kinds=${SANITIZE:-address,undefined}
+
+TALLOW_WERROR=OFF tools/build.sh "$python" "$dir" -DTALLOW_INPLACE=OFF -DTALLOW_SANITIZE="$kinds" \
+  -DTALLOW_BUILD_CAPI=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo
+if [ -x "$dir/tallow_ctest" ]; then "$dir/tallow_ctest"; fi
+
+# The package beside its sanitized library, ahead of the source tree on the path.
+rm -rf "$dir/site" && mkdir -p "$dir/site"
+cp -r src/tallow "$dir/site/" && rm -f "$dir"/site/tallow/_native*.so && cp "$dir"/_native*.so "$dir/site/tallow/"
+
+# python itself is not sanitized, so the run-time library is loaded ahead of it; what python keeps until its end is no leak.
+library=asan
+case $kinds in *thread*) library=tsan ;; esac
+export LD_PRELOAD="$(${CXX:-g++} -print-file-name=lib$library.so) $(${CXX:-g++} -print-file-name=libstdc++.so)"
+export ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:${ASAN_OPTIONS:-}
+export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1:${UBSAN_OPTIONS:-}
+PYTHONPATH="$dir/site" exec "$python" -m pytest -p no:cacheprovider "$@"
