@@ -12,7 +12,8 @@ if ! "$1" -c 'import pathlib, sysconfig as s, sys; sys.exit(not pathlib.Path(s.g
       cd "$headers"
       apt=(apt-get -qq -o Dir::State::Lists="$headers/apt/lists" -o Dir::Cache="$headers/apt/cache" -o APT::Sandbox::User=)
       "${apt[@]}" update && "${apt[@]}" download "lib$name-dev" && dpkg-deb -x lib"$name"-dev_*.deb "$headers"
-    ) || {
+    ) 2> build/headers.log || {
+      cat build/headers.log >&2
       echo "Tallow needs the C headers of $name. On Debian or Ubuntu: apt-get install python3-dev" >&2
       exit 1
     }

@@ -117,6 +117,12 @@ Array from_list(nb::handle data, int dtype) {
   return cast(out, wanted, "tensor");
 }
 
+void assign(Array& x, const Array& source, const char* where) {
+  Array spread = source.with(broadcast_view(source, x.shape, x.ndim, where));
+  if (spread.storage() == x.storage()) spread = contiguous_copy(spread, where);
+  copy_into(x, spread, where);
+}
+
 int64_t shape_from(nb::handle sequence, int64_t* shape) {
   nb::object fast = nb::steal(PySequence_Fast(sequence.ptr(), "expected a sequence of sizes"));
   if (!fast.is_valid()) throw nb::python_error();
@@ -183,10 +189,19 @@ void bind_array(nb::module_& m) {
   c.def("cast", [](const Array& x, int dtype) { return cast(x, static_cast<DType>(dtype), "to"); });
   c.def("contiguous", [](const Array& x) { return contiguous(x, "contiguous"); });
   c.def("clone", [](const Array& x) { return contiguous_copy(x, "clone"); });
-  c.def("copy_", [](Array& x, const Array& source) {
-    Array spread = source.with(broadcast_view(source, x.shape, x.ndim, "copy_"));
-    if (spread.storage() == x.storage()) spread = contiguous_copy(spread, "copy_");
-    copy_into(x, spread, "copy_");
+  c.def("copy_", [](Array& x, const Array& source) { assign(x, source, "copy_"); });
+  // As copy_, for x[…] = source: leading axes of length 1 that the target does not have are dropped.
+  c.def("assign", [](Array& x, const Array& source) {
+    Array part = source;
+    int extra = part.ndim - x.ndim;
+    for (int i = 0; i < extra && part.shape[0] == 1; ++i) {
+      --part.ndim;
+      for (int j = 0; j < part.ndim; ++j) {
+        part.shape[j] = part.shape[j + 1];
+        part.strides[j] = part.strides[j + 1];
+      }
+    }
+    assign(x, part, "setitem");
   });
 
   c.def_prop_ro("dtype", [](const Array& x) { return static_cast<int>(x.dtype); });

@@ -140,7 +140,7 @@ nb::object basic_index(Array& x, nb::handle key) {
       if (ellipsis) raise("IndexRangeError", "index", "expected at most one ellipsis, got more");
       ellipsis = true;
     } else if (k != Py_None) {
-      if (PyBool_Check(k) || !(PySlice_Check(k) || PyIndex_Check(k))) return nb::none();
+      if (PyBool_Check(k) || !(PySlice_Check(k) || PyLong_Check(k))) return nb::none();
       ++used;
     }
   }
@@ -155,9 +155,7 @@ nb::object basic_index(Array& x, nb::handle key) {
     else if (k == Py_None) insert_axis(v, axis++, "index");
     else if (PySlice_Check(k)) slice(v, axis++, k);
     else {
-      nb::object number = nb::steal(PyNumber_Index(k));
-      if (!number.is_valid()) throw nb::python_error();
-      int64_t index = PyLong_AsLongLong(number.ptr());
+      int64_t index = PyLong_AsLongLong(k);
       if (index == -1 && PyErr_Occurred()) throw nb::python_error();
       select(v, axis, index, "index");
     }

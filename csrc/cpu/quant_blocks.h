@@ -97,8 +97,9 @@ struct Q8_0 : Format<DType::q8_0, 32, 8, 0, false> {
 // f16 d, f16 dmin, 8 six-bit scales and 8 six-bit minima in 12 bytes, 128 bytes of nibbles.
 struct Q4_K : Format<DType::q4_k, 32, 4, 0, true> {
   static TL_INLINE b32 values(const uint8_t* b, int unit) {
+    // One call with a computed shift, not a choice between two calls: GCC 12 mixes up the returned structs of the portable b32.
     b32 x = load32(b + 16 + unit / 2 * 32);
-    return unit % 2 ? field(x, 4, 15) : field(x, 0, 15);
+    return field(x, unit % 2 * 4, 15);
   }
   static TL_INLINE void scales(const uint8_t* b, int64_t n, float* d, float* m) {
     for (int64_t i = 0; i < n; ++i, b += kBytes) {
@@ -120,9 +121,8 @@ struct Q4_K : Format<DType::q4_k, 32, 4, 0, true> {
 struct Q6_K : Format<DType::q6_k, 16, 6, -32, false> {
   static TL_INLINE b32 values(const uint8_t* b, int unit) {
     int half = unit / 4, j = unit % 4;
-    b32 low = load32(b + 64 * half + 32 * (j & 1)), high = load32(b + 128 + 32 * half);
-    low = j < 2 ? field(low, 0, 15) : field(low, 4, 15);
-    high = j == 0 ? field(high, 0, 3) : j == 1 ? field(high, 2, 3) : j == 2 ? field(high, 4, 3) : field(high, 6, 3);
+    b32 low = field(load32(b + 64 * half + 32 * (j & 1)), j / 2 * 4, 15);
+    b32 high = field(load32(b + 128 + 32 * half), 2 * j, 3);
     return operator_or(low, shift_left(high, 4));
   }
   static TL_INLINE void scales(const uint8_t* b, int64_t n, float* d, float*) {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 from . import _native
@@ -11,8 +12,12 @@ from .tensor import Tensor, tensor, unwrap, wrap
 
 
 def get(x: Tensor, key: Any) -> Tensor:
-    """`x[key]` as a new tensor."""
-    plan = _Plan(x, key)
+    """`x[key]` as a new tensor (a view when numpy integers were all that was special)."""
+    parts = _parts(key)
+    view = x._array.basic_index(tuple(parts))
+    if view is not None:
+        return wrap(view)
+    plan = _Plan(x, parts)
     rest = plan.moved.shape[plan.count :]
     out = _native.Array.empty((plan.size, *rest), x._array.dtype)
     _native.call("index", out, plan.moved, plan.indices)
@@ -21,9 +26,13 @@ def get(x: Tensor, key: Any) -> Tensor:
 
 def put(x: Tensor, key: Any, value: Any) -> None:
     """`x[key] = value` in place; of equal indices the last one wins."""
-    plan = _Plan(x, key)
+    parts = _parts(key)
+    if x._array.basic_index(tuple(parts)) is not None:
+        x._array.basic_index(tuple(parts)).assign(source_of(value, x))
+        return
+    plan = _Plan(x, parts)
     rest = plan.moved.shape[plan.count :]
-    source = wrap(unwrap(value) if not isinstance(value, (bool, int, float, list, tuple)) else tensor(value)._array)
+    source = wrap(source_of(value, x))
     back = sorted(range(len(plan.order)), key=plan.order.__getitem__)
     full = (*plan.shape, *rest)
     shown = tuple(full[axis] for axis in plan.order)
@@ -32,12 +41,17 @@ def put(x: Tensor, key: Any, value: Any) -> None:
     _native.call("index_put", target, spread.reshape((plan.size, *rest)), plan.indices)
 
 
+def source_of(value: Any, x: Tensor) -> Any:
+    """The native array of what is assigned into `x`."""
+    if isinstance(value, (bool, int, float)):
+        return _native.Array.full((), value, x._array.dtype)
+    return tensor(value)._array if isinstance(value, (list, tuple)) else unwrap(value)
+
+
 class _Plan:
     """The indexed axes moved to the front, one (k, n) array of positions, and how the result's axes are ordered."""
 
-    def __init__(self, x: Tensor, key: Any) -> None:
-        parts = list(key) if isinstance(key, tuple) else [key]
-        parts = [_as_index(part) for part in parts]
+    def __init__(self, x: Tensor, parts: list[Any]) -> None:
         used = sum(_axes_used(part) for part in parts)
         expect(used <= x.ndim, "index", f"at most {x.ndim} indices", used, IndexRangeError)
         ellipses = [i for i, part in enumerate(parts) if part is Ellipsis]
@@ -49,23 +63,27 @@ class _Plan:
         # First the views (ints beside arrays count as arrays, as in NumPy), then the arrays by axis.
         view_key: list[Any] = []
         arrays: list[tuple[int, Tensor]] = []
-        axis = 0
+        axis = source = 0  # an axis of the result's base (with new axes), and of `x`
         for part in parts:
             if isinstance(part, Tensor) and part.dtype.kind == "b":
-                arrays += self._mask(x, part, len(view_key) - sum(p is None for p in view_key), axis)
+                arrays += self._mask(x, part, axis, source)
                 view_key += [slice(None)] * part.ndim
                 axis += part.ndim
+                source += part.ndim
             elif isinstance(part, Tensor):
                 arrays.append((axis, part))
                 view_key.append(slice(None))
                 axis += 1
+                source += 1
             elif isinstance(part, int):
                 arrays.append((axis, tensor(part)))
                 view_key.append(slice(None))
                 axis += 1
+                source += 1
             else:
                 view_key.append(part)
                 axis += 1
+                source += part is not None
         base = x._array.basic_index(tuple(view_key))
         axes = [a for a, _ in arrays]
         shape: tuple[int, ...] = ()
@@ -89,9 +107,9 @@ class _Plan:
         self.order = [*range(n, n + ahead), *range(n), *range(n + ahead, n + len(others))]
 
     @staticmethod
-    def _mask(x: Tensor, mask: Tensor, _seen: int, axis: int) -> list[tuple[int, Tensor]]:
-        covered = x.shape[axis : axis + mask.ndim] if len(x.shape) >= axis + mask.ndim else ()
-        expect(mask.shape == tuple(covered), "index", f"a mask of shape {tuple(covered)}", mask.shape, IndexRangeError)
+    def _mask(x: Tensor, mask: Tensor, axis: int, source: int) -> list[tuple[int, Tensor]]:
+        covered = x.shape[source : source + mask.ndim]
+        expect(mask.shape == covered, "index", f"a mask of shape {covered}", mask.shape, IndexRangeError)
         positions = nonzero(mask)
         return [(axis + i, wrap(positions.basic_index(i))) for i in range(mask.ndim)]
 
@@ -105,16 +123,22 @@ def nonzero(mask: Tensor) -> Any:
     return out
 
 
+def _parts(key: Any) -> list[Any]:
+    return [_as_index(part) for part in (key if isinstance(key, tuple) else (key,))]
+
+
 def _as_index(part: Any) -> Any:
     if part is None or part is Ellipsis or isinstance(part, (slice, Tensor)):
         return part
     if isinstance(part, int) and not isinstance(part, bool):
         return part
-    if isinstance(part, (list, tuple, bool)):
-        made = tensor(list(part) if not isinstance(part, bool) else part)
+    expect(not isinstance(part, bool), "index", "a bool array rather than a bare bool", part, IndexRangeError)
+    if isinstance(part, (list, tuple)):
+        made = tensor(list(part))
         return made.to(i64) if not made.numel() else made
-    made = wrap(unwrap(part))
-    return made
+    if hasattr(part, "__index__") and getattr(part, "ndim", 0) == 0:
+        return operator.index(part)
+    return wrap(unwrap(part))
 
 
 def _axes_used(part: Any) -> int:

@@ -59,6 +59,16 @@ class Tensor(Methods):
         """Bytes per element, or per block of a block dtype."""
         return self.dtype.itemsize
 
+    @property
+    def T(self) -> Tensor:
+        """A view with all axes reversed."""
+        return wrap(self._array.permute(range(self._array.ndim - 1, -1, -1)))
+
+    @property
+    def mT(self) -> Tensor:
+        """A view with the last two axes swapped."""
+        return wrap(self._array.transpose(-2, -1))
+
     def dim(self) -> int:
         """The number of axes."""
         return self._array.ndim
@@ -187,8 +197,6 @@ class Tensor(Methods):
         return (1, 0)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        raw = _native.Array.from_buffer  # pickled as bytes of the contiguous elements
-        del raw
         return (_rebuild, (tobytes(self), self.dtype.name, self.shape))
 
     # --- indexing --------------------------------------------------------------------------------------------------------
@@ -209,12 +217,11 @@ class Tensor(Methods):
             put(self, key, value)
             return
         if isinstance(value, Tensor):
-            source = value._array
-        elif isinstance(value, (bool, int, float)):
-            source = _native.Array.full((), value, array.dtype)
+            array.assign(value._array)
         else:
-            source = tensor(value)._array
-        array.copy_(source)
+            from .indexing import source_of
+
+            array.assign(source_of(value, self))
 
     def __len__(self) -> int:
         if not self._array.ndim:

@@ -1,7 +1,8 @@
-"""Writes tests/golden/text/smollm2.json: what llama.cpp's tokenizer makes of a broad sample of text.
+"""Writes tests/golden/text/smollm2.json: llama.cpp's ids for a broad sample of text.
 
-Run with llama-cpp-python installed: python tests/golden/make_text.py SmolLM2-135M-Instruct.Q4_1.gguf
-Each row is [text, ids with special tokens as plain text, ids with special tokens recognised or null if the same].
+Run with llama-cpp-python installed: python tests/golden/make_text.py SmolLM2-135M….gguf
+Each row is [text, ids with special tokens as plain text, ids with special tokens recognised], the
+last null if it is the same.
 """
 
 import json
@@ -11,6 +12,14 @@ from pathlib import Path
 
 OUT = Path(__file__).with_name("text") / "smollm2.json"
 
+SPACES = (
+    "nbsp\u00a0thin\u2009zero\u200bwidth\u200djoin\ufeffbom ideographic\u3000space"
+    " nel\u0085line\u2028para\u2029"
+)
+UNASSIGNED = (
+    "private \ue000\uf8ff \U000f0000 unassigned \u0378 \U000e0001 noncharacter"
+    " \ufdd0 \uffff \ufffd"
+)
 WRITTEN = [
     "",
     " ",
@@ -30,7 +39,7 @@ WRITTEN = [
     "   leading spaces",
     "one  two   three    four     five",
     "tabs\tand\t\ttabs \t mixed\n\twith\n\n\n\tlines\r\nand carriage\r\r\nreturns",
-    "nbsp\u00a0thin\u2009zero\u200bwidth\u200djoin\ufeffbom ideographic\u3000space nel\u0085line\u2028para\u2029",
+    SPACES,
     "def f(x: int) -> int:\n    if x > 0:\n        return x ** 2  # square\n    return -x\n",
     "for (int i = 0; i < n; ++i) {\n\tsum += a[i] * b[i];\n}\n",
     "<div class=\"a-b_c\">&nbsp;<br/></div><!-- comment -->",
@@ -56,7 +65,7 @@ WRITTEN = [
     "𝔘𝔫𝔦𝔠𝔬𝔡𝔢 𝕳𝖊𝖑𝖑𝖔 𐍈 𓀀 𠜎 𩸽",
     "control \x00\x01\x02\x06\x07\x08\x0b\x0c\x0e\x1b\x1c\x1d\x1e\x1f\x7f\x80\x9f end",
     "!\x06!\x06! bytes the vocabulary lacks \x06\x06 a\x06b",
-    "private \ue000\uf8ff \U000f0000 unassigned \u0378 \U000e0001 noncharacter \ufdd0 \uffff \ufffd",
+    UNASSIGNED,
     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
     "================================================",
     "                                                                                 x",
@@ -96,7 +105,19 @@ def drawn(count: int = 160) -> list[str]:
         "नमस्तेไทย",
         "\x00\x06\x1b\x7f\x85",
     ]
-    words = ["the", " and", "'s", "'LL", " n't", "ing", "tion", "http://", "<|im_end|>", "\n\n", "  "]
+    words = [
+        "the",
+        " and",
+        "'s",
+        "'LL",
+        " n't",
+        "ing",
+        "tion",
+        "http://",
+        "<|im_end|>",
+        "\n\n",
+        "  ",
+    ]
     texts = []
     for _ in range(count):
         parts = []

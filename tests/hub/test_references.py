@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tallow.hub
@@ -142,6 +142,7 @@ def test_local_paths(tmp_path, monkeypatch):
             resolve(absent)
 
 
+@settings(deadline=None, database=None)
 @given(st.text(max_size=40) | st.text("hfpyiws:/.@#&=~\\%-a1\0", max_size=40))
 def test_any_text_parses_or_is_refused(text):
     for prefix in ("", "hf:", "pypi:", "https://"):

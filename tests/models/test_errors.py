@@ -6,6 +6,7 @@ import json
 import shutil
 
 import gguf
+import ml_dtypes  # noqa: F401  gives numpy bfloat16
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file

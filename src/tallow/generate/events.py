@@ -21,11 +21,11 @@ class Piece:
     """One token was chosen; `text` is what became certain by it, possibly nothing.
 
     Text is held back while it ends inside a character or may be the beginning of a stop string.
-    The last piece may carry text that was held back, under the last token again.
+    What is still held back at the end comes as one more piece, whose `token` is None.
     """
 
     text: str
-    token: int
+    token: int | None
 
 
 @dataclass(frozen=True, slots=True)

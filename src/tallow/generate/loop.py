@@ -135,7 +135,7 @@ def _run(
 
     rest = text.finish()
     if rest:
-        yield Piece(rest, tokens[-1])
+        yield Piece(rest, None)
     if text.stopped and reason == "length":
         reason = "stop"
     yield Result(text.all(), tuple(tokens[known:]), known, reused, reason, prefill_s, decode_s)

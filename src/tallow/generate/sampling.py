@@ -134,7 +134,7 @@ class Sampler:
     def __call__(self, logits: Tensor, tokens: Sequence[int] = ()) -> int:
         """The id chosen from `logits` `(vocab_size,)`; `tokens` are those before it."""
         if self._plain:
-            return int(argmax(logits).item())
+            return int(argmax(logits, -1).item())
         p = self.params
         draw = self._random.random() if p.temperature else 0.0
         chosen = sample(

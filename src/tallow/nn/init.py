@@ -7,7 +7,7 @@ import random
 from array import array
 from collections.abc import Callable, Sequence
 
-Init = Callable[[Sequence[int], random.Random], array[float]]
+Init = Callable[[Sequence[int], random.Random], "array[float]"]
 
 
 def constant(value: float) -> Init:

@@ -114,16 +114,19 @@ def _vocab(root: Mapping[str, Any], file: Path, path: Path) -> Vocab:
     model = _field(file, root, "model", dict, {})
     pieces: dict[str, Any]
     if isinstance(model.get("vocab"), list):  # Unigram: [[text, score], …]
-        pieces = {str(row[0]): i for i, row in enumerate(model["vocab"]) if row}
+        rows = model["vocab"]
+        if not all(isinstance(row, list) and row for row in rows):
+            raise FormatError(file, "vocab", "pairs of a text and a score", "other values")
+        pieces = {str(row[0]): i for i, row in enumerate(rows)}
     else:
         pieces = dict(_field(file, model, "vocab", dict, {}))
     added = [row for row in _field(file, root, "added_tokens", list, []) if isinstance(row, dict)]
     for row in added:
         pieces[str(row.get("content"))] = row.get("id")
-    bad = next((i for i in pieces.values() if type(i) is not int or not 0 <= i < _MAX_VOCAB), None)
-    if not pieces or bad is not None:
-        raise FormatError(file, "vocab", f"ids from 0 to {_MAX_VOCAB}", bad)
-    count = max(pieces.values()) + 1
+    ids = set(pieces.values())
+    if not ids or set(map(type, ids)) != {int} or min(ids) < 0 or max(ids) >= _MAX_VOCAB:
+        raise FormatError(file, "vocab", f"ids from 0 to {_MAX_VOCAB - 1}", "others or none")
+    count = max(ids) + 1
     tokens, kinds = [""] * count, [NORMAL] * count
     for text, index in pieces.items():
         tokens[index] = text

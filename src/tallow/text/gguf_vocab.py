@@ -197,6 +197,7 @@ def _special(keys: _Keys, defaults: _Defaults, name: str, count: int) -> dict[st
                 continue
             if isinstance(value, bool) or not isinstance(value, int):
                 raise keys.fail(spelling, "a token id", value)
+            special.pop(role, None)
             if 0 <= value < count:  # others mean "none": some converters write -1 or 2**32 - 1
                 special[role] = value
             break

@@ -50,7 +50,10 @@ def _members(name: str, ascii_only: bool) -> str:
     return "".join(f"{re.escape(chr(a))}-{re.escape(chr(b))}" for a, b in found)
 
 
-_CATEGORIES: Final = {"M", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nl", "No", "Pi", "Pf", "Cf"}
+_CATEGORIES: Final = {"M", "Nl", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "No", "Pi", "Pf", "Cf"}
+# Where a word begins or ends; Python's own `\b` does not count marks among its letters.
+_WORD: Final = r"[\p{L}\p{M}\p{N}\p{Pc}]"
+_BOUNDARY: Final = f"(?:(?<={_WORD})(?!{_WORD})|(?<!{_WORD})(?={_WORD}))"
 _TOKEN = re.compile(r"\\p\{(\w+)\}|\\.|\[\^?|\]|[^\\\[\]]+", re.DOTALL)
 
 
@@ -73,6 +76,8 @@ def translate(pattern: str, ascii_only: bool = False) -> str:
             out.append(_SPACE if inside else f"[{_SPACE}]")
         elif token == r"\S" and not inside:
             out.append(f"[^{_SPACE}]")
+        elif token == r"\b" and not inside:
+            out.append(translate(_BOUNDARY, ascii_only))
         elif token in ("[", "[^"):
             if inside:
                 raise ModelError("tokenizer pattern: nested character classes are not supported")
