@@ -179,7 +179,7 @@ void tile_packed(const Problem& p, const Unit& u, Work& w, int64_t tile, int64_t
 template <class K, class V>
 TL_INLINE void tile_direct_typed(const Problem& p, const Unit& u, Work& w, int64_t tile, int64_t keys, const K* k,
                                  int64_t k_row, const V* v, int64_t v_row) {
-  row_blocks<3>(u.count * p.group, [&]<int R>(int64_t r0) {
+  row_blocks<4>(u.count * p.group, [&]<int R>(int64_t r0) {
     attend_rows<R>(
         p, u, w, r0, tile, keys, kLanes,
         [&](int64_t r, int64_t begin, int64_t high, int64_t end) {

@@ -209,9 +209,7 @@ TL_INLINE int64_t value_strips(const float* p, const T* v, int64_t row, int64_t 
 template <int R, class T>
 TL_INLINE void value_direct(const float* p, const T* v, int64_t row, int64_t begin, int64_t end, int64_t dv, float* o,
                             int64_t ldo) {
-  constexpr int kStrip = R == 1 ? 8 : R == 2 ? 5 : 3;
-  int64_t c = value_strips<R, R == 1 ? 8 : 4>(p, v, row, begin, end, 0, dv, o, ldo);
-  if (kStrip > 4) c = value_strips<R, 4>(p, v, row, begin, end, c, dv, o, ldo);
+  int64_t c = value_strips<R, R == 1 ? 8 : R == 4 ? 2 : 4>(p, v, row, begin, end, 0, dv, o, ldo);
   value_strips<R, 1>(p, v, row, begin, end, c, dv, o, ldo);
 }
 

@@ -42,7 +42,7 @@ TL_INLINE void gemm_micro(int64_t k, const T* a, const T* b, T* c, bool add) {
     V b0 = *reinterpret_cast<const VU*>(b), b1 = *reinterpret_cast<const VU*>(b + kV);
 #pragma GCC unroll 6
     for (int i = 0; i < kPanelRows; ++i) {
-      V x = V{} + a[i];
+      V x = a[i] - V{};  // a broadcast; 0 + a would be an addition, for the sake of -0
       acc[i][0] += x * b0;
       acc[i][1] += x * b1;
     }

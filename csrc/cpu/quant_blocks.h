@@ -176,8 +176,8 @@ TL_INLINE void unpack_blocks(const uint8_t* b, int64_t blocks, float* out) {
         const float* dg = d + (j * F::kUnits + unit) * (32 / F::kGroup);
         const float* mg = m + (j * F::kUnits + unit) * (32 / F::kGroup);
         each_float<(F::kOffset != 0 || F::kSigned)>(w, [&](int e, vf v) {
-          v = v * splat(dg[e / F::kGroup]);
-          if constexpr (F::kMins) v = v + splat(mg[e / F::kGroup]);
+          v = v * broadcast(dg[e / F::kGroup]);
+          if constexpr (F::kMins) v = v + broadcast(mg[e / F::kGroup]);
           store(out + e, v);
         });
       }

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from .errors import ArgumentError
 
 
-@dataclass(frozen=True, slots=True)
 class Device:
-    """A place where arrays live and kernels run."""
+    """A place where arrays live and kernels run; `type` is its name ("cpu").
 
-    type: str
+    Not a dataclass: importing those costs a third of `import tallow`.
+    """
+
+    __slots__ = ("type",)
+
+    def __init__(self, type: str) -> None:
+        self.type = type
+
+    def __repr__(self) -> str:
+        return f"tl.Device({self.type!r})"
 
     def __str__(self) -> str:
         return self.type

@@ -16,7 +16,7 @@ NAN, INF = float("nan"), float("inf")
 BAD = [
     ("max_tokens", [0, -1, 1.5, "9", True]),
     ("temperature", [-0.1, NAN, INF, "1", None]),
-    ("top_k", [-1, 2.5, None]),
+    ("top_k", [-1, 2.5, 2**31, None]),
     ("top_p", [-0.1, 1.1, NAN]),
     ("min_p", [-0.1, 1.1, NAN]),
     ("repetition_penalty", [0, -1, NAN, INF]),
@@ -68,6 +68,11 @@ def test_cuts():
     assert draws(300, top_p=0.6).keys() == {2}
     assert draws(300, top_p=0.8).keys() == {1, 2}
     assert draws(300, min_p=0.3).keys() == {1, 2}
+
+
+def test_extreme_temperatures():
+    assert draws(50, temperature=1e-30).keys() == {2}
+    assert draws(500, temperature=1e30).keys() == {0, 1, 2, 3}
 
 
 def test_greedy():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 
 import tallow as tl
@@ -122,6 +125,21 @@ def test_attributes():
     assert not hasattr(layer, "note")
     del layer.bias
     assert [name for name, _ in layer.declarations()] == ["weight"]
+
+
+def test_a_dropped_model_is_freed_at_once():
+    gone = []
+    model = Model()
+    list(model.parameters())
+    for _, module in model.named_modules():
+        weakref.finalize(module, gone.append, 1)
+    del module, _
+    gc.disable()
+    try:
+        del model
+        assert len(gone) == 13
+    finally:
+        gc.enable()
 
 
 def test_train_and_eval():

@@ -54,16 +54,15 @@ def test_raise_exception_gives_its_text():
 HOSTILE = {
     "escape": "{{ ''.__class__.__mro__[1].__subclasses__() }}",
     "globals": "{{ raise_exception.__globals__.os }}",
-    "format escape": "{{ '{0.__class__}'.format(1) }}",
+    "format escape": "{{ '{0.__class__.__mro__}'.format(1).nothing.more }}",
     "mutation": "{{ messages.append(1) }}",
     "huge range": "{% for i in range(10**9) %}{% endfor %}",
     "nested loops": "{% for i in range(9999) %}{% for j in range(9999) %}{% endfor %}{% endfor %}",
     "loops without calls": "{% set r = range(9999) %}{% for i in r %}{% for j in r %}"
     "{% for k in r %}{% endfor %}{% endfor %}{% endfor %}",
-    "silent filter": "{% set r = range(9999) %}{% for i in r if false %}{% endfor %}" * 30,
     "recursion": "{% macro f() %}{{ f() }}{{ f() }}{% endmacro %}{{ f() }}",
     "recursive loop": "{% for i in [[1]] recursive %}{{ loop([[1]]) }}{% endfor %}",
-    "power": "{{ 10 ** 10 ** 10 }}",
+    "power": "{{ 10 ** (10 ** 10) }}",
     "long number": "{% set ns = namespace(x=2) %}{% for i in range(60) %}"
     "{% set ns.x = ns.x * ns.x %}{% endfor %}",
     "repeat": "{{ 'a' * 10**10 }}",
@@ -98,6 +97,24 @@ HOSTILE = {
     "import": "{% import 'os' as os %}",
     "include": "{% include '/etc/passwd' %}",
     "deep": "{{ " + "(" * 3000 + "1" + ")" * 3000 + " }}",
+    "many references": "{% set ns = namespace(s=[1]) %}{% for i in range(60) %}"
+    "{% set ns.s = [ns.s, ns.s] %}{% endfor %}{{ ns.s }}",
+    "many references by dict": "{% set ns = namespace(s=1) %}{% for i in range(60) %}"
+    "{% set ns.s = dict(a=ns.s, b=ns.s) %}{% endfor %}{{ ns.s | tojson }}",
+    "much text in a loop": "{% for i in range(9999) %}{% for i in range(999) %}"
+    + "x" * 5000
+    + "{% endfor %}{% endfor %}",
+    "much text in a block": "{% set a %}{% for i in range(9999) %}"
+    + "x" * 50_000
+    + "{% endfor %}{% endset %}",
+    "much text in a macro": "{% macro f() %}"
+    + "x" * 50_000
+    + "{% endmacro %}{% for i in range(9999) %}{% set a = f() %}{% endfor %}",
+    "many statements": "{% for i in range(9999) %}{% for i in range(9999) %}"
+    + "{% set a = 1 %}" * 5000
+    + "{% endfor %}{% endfor %}",
+    "our filters": "{{ 1 | spent }}",
+    "our names": "{% set the budget = 1 %}",
     "sum": "{% set l = [[1] * 10**5] * 10**3 %}{{ l | sum(start=[]) | length }}",
     "map": "{% set l = [('a' * 10**6)] * 10**6 %}{{ l | map('upper') | list | length }}",
 }
@@ -205,6 +222,5 @@ def test_jinja2_missing(monkeypatch):
     from tallow.text import template_sandbox
 
     template_sandbox.environment.cache_clear()
-    template_sandbox.environment_class.cache_clear()
     with pytest.raises(MissingExtraError, match=r"pip install 'tallow\[text\]'"):
         ChatTemplate("never compiled before")

@@ -106,7 +106,7 @@ _ANY = float("inf")
 _RANGES: dict[str, tuple[Any, float, float, str]] = {
     "max_tokens": (int, 1, _ANY, "an integer of at least 1, or None"),
     "temperature": (int | float, 0, _ANY, "a number of at least 0"),
-    "top_k": (int, 0, _ANY, "an integer of at least 0"),
+    "top_k": (int, 0, 2**31 - 1, "an integer from 0 to 2147483647"),
     "top_p": (int | float, 0, 1, "a number from 0 to 1"),
     "min_p": (int | float, 0, 1, "a number from 0 to 1"),
     "repetition_penalty": (int | float, 0, _ANY, "a number above 0"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Self
 
 from tallow.models.blocks import Attention, CausalLM, DecoderLayer, GatedMlp
@@ -10,7 +10,6 @@ from tallow.models.config import DecoderConfig, Fields
 from tallow.models.family import GGUF_DECODER, family
 
 
-@dataclass(frozen=True)
 class Config(DecoderConfig):
     """Of Hugging Face's `LlamaConfig`."""
 

@@ -5,7 +5,7 @@ In GGUF files these models carry the architecture `llama`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Self
 
 from tallow.models.blocks import Attention, CausalLM, DecoderLayer, GatedMlp
@@ -13,7 +13,6 @@ from tallow.models.config import DecoderConfig, Fields, read_windows
 from tallow.models.family import family
 
 
-@dataclass(frozen=True)
 class Config(DecoderConfig):
     """Of Hugging Face's `MistralConfig`."""
 

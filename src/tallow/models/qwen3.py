@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Self
 
@@ -12,7 +12,6 @@ from tallow.models.family import GGUF_DECODER, family
 from tallow.nn import RMSNorm
 
 
-@dataclass(frozen=True)
 class Config(DecoderConfig):
     """Of Hugging Face's `Qwen3Config`."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self, cast
+from weakref import ReferenceType, ref
 
 from tallow.dtype import DType, f32
 from tallow.errors import ModelError, expect
@@ -19,7 +20,8 @@ class Param:
     """What a parameter will be: shape, initial values and the dtypes it may be filled with.
 
     It holds no memory. Modules that share a parameter share this object; `owners` are the
-    attributes to set when the value arrives.
+    attributes to set when the value arrives, weakly held, so that a dropped model and the file it
+    borrows are freed at once.
     """
 
     __slots__ = ("dtype", "init", "kinds", "owners", "shape")
@@ -29,12 +31,14 @@ class Param:
         self.init = init
         self.dtype = dtype
         self.kinds = kinds
-        self.owners: list[tuple[Module, str]] = []
+        self.owners: list[tuple[ReferenceType[Module], str]] = []
 
     def fill(self, value: Tensor) -> None:
         """Make `value` the parameter of every owner."""
-        for module, name in self.owners:
-            module.__dict__[name] = value
+        for owner, name in self.owners:
+            module = owner()
+            if module is not None:
+                module.__dict__[name] = value
 
     def fits(self, value: Tensor) -> bool:
         """Whether shape and kind of dtype are the declared ones."""
@@ -81,7 +85,7 @@ class Module:
         if isinstance(value, Param):
             self.__dict__.pop(name, None)
             self._params[name] = value
-            value.owners.append((self, name))
+            value.owners.append((ref(self), name))
         else:
             self.__dict__[name] = value
 
@@ -99,7 +103,7 @@ class Module:
         found = self.__dict__.pop(name, self)
         declared = self._params.pop(name, None)
         if declared is not None:
-            declared.owners.remove((self, name))
+            declared.owners.remove((ref(self), name))
         elif found is self:
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
@@ -128,17 +132,20 @@ class Module:
 
     def declarations(self) -> Iterator[tuple[str, Param]]:
         """Pairs of path and declared parameter; a shared one comes under each of its paths."""
+        for path, declared, _, _ in self._walk():
+            yield path, declared
+
+    def _walk(self) -> Iterator[tuple[str, Param, Module, str]]:
         for path, module in self.named_modules():
             for name, declared in module._declared.items():
-                yield _join(path, name), declared
+                yield _join(path, name), declared, module, name
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
         """Pairs of path and tensor; a shared parameter comes once, under its first path."""
         seen: set[int] = set()
-        for path, declared in self.declarations():
+        for path, declared, module, name in self._walk():
             if id(declared) not in seen:
                 seen.add(id(declared))
-                module, name = declared.owners[0]
                 yield path, getattr(module, name)
 
     def parameters(self) -> Iterator[Tensor]:
@@ -188,10 +195,9 @@ class Module:
     def to(self, dtype: DType) -> Self:
         """Convert the float parameters to `dtype` in place; block-quantised ones stay."""
         done: set[int] = set()
-        for _, declared in self.declarations():
+        for _, declared, module, name in self._walk():
             if id(declared) not in done:
                 done.add(id(declared))
-                module, name = declared.owners[0]
                 tensor = getattr(module, name)
                 if tensor.dtype.kind == FLOAT:
                     declared.fill(tensor.to(dtype))

@@ -8,7 +8,8 @@ from types import TracebackType
 from typing import Any, Final
 
 from tallow.errors import MissingExtraError, ModelError
-from tallow.text.template_sandbox import Budget, environment
+from tallow.text.template_limits import Budget
+from tallow.text.template_sandbox import BUDGET, environment
 from tallow.text.tokenizer import Tokenizer
 
 CHATML: Final = (
@@ -60,7 +61,7 @@ class ChatTemplate:
             "tools": tools,
             "documents": (variables or {}).get("documents"),
             "add_generation_prompt": add_generation_prompt,
-            "__budget": Budget(),
+            BUDGET: Budget(),
         }
         try:
             text: str = self._template.render(values)

@@ -1,7 +1,7 @@
 """The Jinja environment of chat templates: as transformers sets it up, and with limits.
 
 A template comes with a model file, so it is untrusted: Jinja's sandbox keeps it from Python's
-insides, and the limits here keep it from eating memory or time.
+insides, and `template_limits` from eating memory or time.
 """
 
 from __future__ import annotations
@@ -10,47 +10,29 @@ import datetime as dt
 import functools
 import importlib
 import json
-import re
 from collections.abc import Iterator
 from typing import Any, Final
 
 from tallow.errors import MissingExtraError
-
-MAX_STEPS: Final = 200_000  # loop rounds and calls of one rendering
-MAX_SIZE: Final = 8_000_000  # characters or items in one value
-MAX_WIDTH: Final = 1_000  # columns that a format or an indent may fill
-
-# Filters that pad, slice or invent text at a size of the template's choosing, and that no chat
-# needs.
-_NO_FILTERS: Final = (
-    "batch",
-    "center",
-    "format",
-    "random",
-    "slice",
-    "urlize",
-    "wordwrap",
-    "xmlattr",
+from tallow.text.template_limits import (
+    Budget,
+    check_binop,
+    check_call,
+    check_format,
+    check_replace,
+    check_size,
+    check_width,
 )
-_PADDING: Final = frozenset({"center", "ljust", "rjust", "zfill", "expandtabs"})
-_WIDE: Final = re.compile(r"\d{4}|\*")
 
+# The variable that holds a rendering's Budget, and our filters: no template can write such names.
+BUDGET: Final = "the budget"
+_ADMITTED, _COUNTED, _JOINED, _SPENT = "it admitted", "it counted", "it joined", "it spent"
 
-class TemplateLimit(Exception):  # noqa: N818
-    """A template asked for more than the limits allow."""
-
-
-class Budget:
-    """Counts the steps of one rendering."""
-
-    def __init__(self) -> None:
-        self.left = MAX_STEPS
-
-    def spend(self) -> None:
-        """Take one step; raises TemplateLimit when none is left."""
-        self.left -= 1
-        if self.left < 0:
-            raise TemplateLimit(f"more than {MAX_STEPS} steps")
+# Filters that pad, slice or invent text at a size of the template's choosing, and no chat needs.
+_NO_FILTERS: Final = (
+    *("batch", "center", "format", "pprint", "random", "slice", "urlize", "wordwrap"),
+    *("filesizeformat", "xmlattr"),
+)
 
 
 def import_jinja2() -> Any:
@@ -61,6 +43,7 @@ def import_jinja2() -> Any:
     """
     try:
         importlib.import_module("jinja2.sandbox")
+        importlib.import_module("jinja2.ext")
         return importlib.import_module("jinja2")
     except ImportError as error:
         raise MissingExtraError(
@@ -68,144 +51,105 @@ def import_jinja2() -> Any:
         ) from error
 
 
-def _limit(value: Any) -> Any:
-    """`value`, if it is not too big."""
-    if isinstance(value, (str, bytes, list, tuple, dict)) and len(value) > MAX_SIZE:
-        raise TemplateLimit(f"a value of more than {MAX_SIZE} characters or items")
-    return value
-
-
-def _limit_size(size: int) -> None:
-    if size > MAX_SIZE:
-        raise TemplateLimit(f"a value of more than {MAX_SIZE} characters or items")
-
-
-def _check_binop(operator: str, left: Any, right: Any) -> None:
-    if operator == "*":
-        for value, times in ((left, right), (right, left)):
-            if isinstance(value, (str, bytes, list, tuple)) and isinstance(times, int):
-                _limit_size(len(value) * times)
-        if isinstance(left, int) and isinstance(right, int):
-            _limit_size(left.bit_length() + right.bit_length())
-    elif operator == "**" and isinstance(left, int) and isinstance(right, int):
-        _limit_size(left.bit_length() * max(right, 0))
-    elif operator == "%" and isinstance(left, str) and _WIDE.search(left):
-        raise TemplateLimit("a format width of more than 999")
-    elif operator == "+" and isinstance(left, (str, list, tuple)) and hasattr(right, "__len__"):
-        _limit_size(len(left) + len(right))
-
-
-def _check_call(function: Any, args: tuple[Any, ...]) -> None:
-    """Refuse the methods of strings whose result is far bigger than what goes in."""
-    owner = getattr(function, "__self__", None)
-    if not isinstance(owner, str):
-        return
-    name = getattr(function, "__name__", "")
-    if name in _PADDING and any(isinstance(arg, int) and arg > MAX_WIDTH for arg in args):
-        raise TemplateLimit(f"padding to more than {MAX_WIDTH} columns")
-    if name in ("format", "format_map"):
-        wide = any(isinstance(arg, int) and arg > MAX_WIDTH for arg in args) and "{" in owner
-        if _WIDE.search(owner) or (wide and re.search(r"\{[^{}]*\{", owner)):
-            raise TemplateLimit("a format width of more than 999")
-    if name == "replace" and len(args) >= 2 and all(isinstance(arg, str) for arg in args[:2]):
-        _check_replace(owner, args[0], args[1])
-    if name == "join" and args and hasattr(args[0], "__len__"):
-        _limit_size(len(owner) * len(args[0]))
-    if name == "translate":
-        raise TemplateLimit("str.translate")
-
-
-def _check_replace(text: str, old: str, new: str) -> None:
-    _limit_size(len(text) + text.count(old) * max(len(new) - len(old), 0))
-
-
-def _indent(do_indent: Any, text: str, width: Any = 4, *args: Any, **kwargs: Any) -> Any:
-    size = len(width) if isinstance(width, str) else int(width)
-    if size > MAX_WIDTH:
-        raise TemplateLimit(f"an indent of more than {MAX_WIDTH} columns")
-    _limit_size(len(str(text)) + size * (str(text).count("\n") + 1))
-    return do_indent(text, width, *args, **kwargs)
-
-
-def _join(do_join: Any, context: Any, value: Any, d: Any = "", attribute: Any = None) -> Any:
-    items = list(value)
-    _limit_size(len(items) * max(len(str(d)), 1))
-    return _limit(do_join(context, items, d, attribute))
-
-
-def _replace(do_replace: Any, context: Any, s: Any, old: Any, new: Any, count: Any = None) -> Any:
-    _check_replace(str(s), str(old), str(new))
-    return do_replace(context, s, old, new, count)
-
-
-def _tojson(
-    value: Any,
-    ensure_ascii: bool = False,
-    indent: int | None = None,
-    separators: tuple[str, str] | None = None,
-    sort_keys: bool = False,
-) -> str:
-    """JSON without HTML escapes, as transformers writes it."""
-    if isinstance(indent, int) and indent > MAX_WIDTH:
-        raise TemplateLimit(f"an indent of more than {MAX_WIDTH} columns")
-    return json.dumps(
-        value,
-        ensure_ascii=ensure_ascii,
-        indent=indent,
-        separators=separators,
-        sort_keys=sort_keys,
-    )
-
-
-def _strftime_now(form: str) -> str:
-    if _WIDE.search(form):
-        raise TemplateLimit("a format width of more than 999")
-    return dt.datetime.now().strftime(form)
-
-
 @functools.cache
-def environment_class() -> Any:
-    """The sandboxed environment with limits; made here, so that this file imports no jinja2."""
+def environment() -> Any:
+    """The environment of every chat template."""
     jinja2 = import_jinja2()
+
+    def raise_exception(message: str) -> None:
+        raise jinja2.TemplateError(message)
+
+    def admitted(context: Any, value: Any) -> Any:
+        budget: Budget = context[BUDGET]
+        budget.spend()
+        return budget.admit(value)
+
+    with_context = jinja2.pass_context
+    env = _environment_class(jinja2)(
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=[jinja2.ext.loopcontrols, _generation_extension(jinja2)],
+        finalize=with_context(admitted),
+    )
+    for name in _NO_FILTERS:
+        env.filters.pop(name, None)
+    for name in ("lipsum", "cycler", "joiner"):
+        env.globals.pop(name, None)
+    wrapped = {"indent": _indent, "join": _join, "replace": _replace}
+    for name, wrapper in wrapped.items():
+        inner = env.filters[name]
+        function = functools.partial(wrapper, inner)
+        if hasattr(inner, "jinja_pass_arg"):
+            function.jinja_pass_arg = inner.jinja_pass_arg  # type: ignore[attr-defined]
+        env.filters[name] = function
+    env.filters |= {
+        "tojson": _tojson,
+        _ADMITTED: with_context(admitted),
+        _COUNTED: with_context(_counted),
+        _JOINED: with_context(_joined),
+        _SPENT: with_context(_spent),
+    }
+    env.globals["raise_exception"] = raise_exception
+    env.globals["strftime_now"] = _strftime_now
+    return env
+
+
+def _environment_class(jinja2: Any) -> Any:
     nodes = jinja2.nodes
     base: Any = jinja2.sandbox.ImmutableSandboxedEnvironment
 
     class LimitedEnvironment(base):  # type: ignore[misc]
-        """Counts loop rounds and calls, and bounds the size of values."""
+        """Writes into each template the filters that count its steps and measure its values."""
 
         intercepted_binops = frozenset({"*", "**", "%", "+"})
 
         def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-            _check_binop(operator, left, right)
-            return _limit(super().call_binop(context, operator, left, right))
+            check_binop(operator, left, right)
+            return context[BUDGET].admit(super().call_binop(context, operator, left, right))
 
         def call(self, context: Any, function: Any, /, *args: Any, **kwargs: Any) -> Any:
-            context["__budget"].spend()
-            _check_call(function, (*args, *kwargs.values()))
-            return _limit(super().call(context, function, *args, **kwargs))
+            budget: Budget = context[BUDGET]
+            budget.spend()
+            check_call(function, (*args, *kwargs.values()))
+            return budget.admit(super().call(context, function, *args, **kwargs))
 
         def _parse(self, source: str, name: str | None, filename: str | None) -> Any:
-            return self._limited(super()._parse(source, name, filename))
-
-        def _limited(self, node: Any) -> Any:
-            """Count every loop's rounds and measure what `~` joins, by wrapping them in filters."""
-            for field, value in list(node.iter_fields()):
-                if isinstance(value, nodes.Node):
-                    setattr(node, field, self._limited(value))
-                elif isinstance(value, list):
-                    wrapped = [self._limited(v) if isinstance(v, nodes.Node) else v for v in value]
-                    setattr(node, field, wrapped)
-            if isinstance(node, nodes.For):
-                node.iter = _filter(nodes, "_counted", node.iter)
-            elif isinstance(node, nodes.Concat):
-                return _filter(nodes, "_joined", nodes.List(node.nodes, lineno=node.lineno))
-            return node
+            tree = super()._parse(source, name, filename)
+            return _limited(nodes, tree).set_environment(self)
 
     return LimitedEnvironment
 
 
-def _filter(nodes: Any, name: str, value: Any) -> Any:
-    return nodes.Filter(value, name, [], [], None, None, lineno=value.lineno)
+def _limited(nodes: Any, node: Any) -> Any:
+    """`node` with the rounds of its loops counted and the values that it makes measured."""
+    weight = sum(1 for _ in node.find_all(nodes.Node))
+    for field, value in list(node.iter_fields()):
+        if isinstance(node, (nodes.AssignBlock, nodes.FilterBlock)) and field == "filter":
+            continue  # what it filters is measured where it is written
+        if isinstance(value, nodes.Node):
+            setattr(node, field, _limited(nodes, value))
+        elif isinstance(value, list):
+            inner = [_limited(nodes, v) if isinstance(v, nodes.Node) else v for v in value]
+            setattr(node, field, inner)
+
+    def filtered(name: str, value: Any, *args: Any) -> Any:
+        line = node.lineno
+        return nodes.Filter(value, name, list(args), [], None, None, lineno=line)
+
+    if isinstance(node, nodes.For):
+        node.iter = filtered(_COUNTED, node.iter, nodes.Const(weight))
+    elif isinstance(node, (nodes.Macro, nodes.CallBlock)):
+        spent = filtered(_SPENT, nodes.Const(weight))
+        node.body = [nodes.ExprStmt(spent, lineno=node.lineno), *node.body]
+    elif isinstance(node, nodes.TemplateData):  # as an expression, it is measured when written
+        return nodes.Const(node.data, lineno=node.lineno)
+    elif isinstance(node, nodes.Concat):
+        return filtered(_JOINED, nodes.List(node.nodes, lineno=node.lineno))
+    elif isinstance(node, (nodes.Filter, nodes.List, nodes.Dict)) or (
+        isinstance(node, nodes.Tuple) and node.ctx == "load"
+    ):
+        return filtered(_ADMITTED, node)
+    return node
 
 
 def _generation_extension(jinja2: Any) -> Any:
@@ -221,47 +165,62 @@ def _generation_extension(jinja2: Any) -> Any:
     return Generation
 
 
-@functools.cache
-def environment() -> Any:
-    """The environment of every chat template."""
-    jinja2 = import_jinja2()
-    importlib.import_module("jinja2.ext")
+def _counted(context: Any, value: Any, weight: int) -> Iterator[Any]:
+    budget: Budget = context[BUDGET]
+    for item in value:
+        budget.spend(weight)
+        yield item
 
-    def raise_exception(message: str) -> None:
-        raise jinja2.TemplateError(message)
 
-    def counted(context: Any, value: Any) -> Iterator[Any]:
-        budget = context["__budget"]
-        for item in value:
-            budget.spend()
-            yield item
+def _spent(context: Any, weight: int) -> None:
+    context[BUDGET].spend(weight)
 
-    def joined(values: list[Any]) -> str:
-        parts = [str(value) for value in values]
-        _limit_size(sum(map(len, parts)))
-        return "".join(parts)
 
-    env = environment_class()(
-        trim_blocks=True,
-        lstrip_blocks=True,
-        extensions=[jinja2.ext.loopcontrols, _generation_extension(jinja2)],
-        finalize=_limit,
+def _joined(context: Any, values: list[Any]) -> Any:
+    budget: Budget = context[BUDGET]
+    parts = [str(budget.admit(value)) for value in values]
+    check_size(sum(map(len, parts)))
+    return budget.admit("".join(parts))
+
+
+def _indent(inner: Any, text: str, width: Any = 4, *args: Any, **kwargs: Any) -> Any:
+    check_width(width)
+    columns = len(width) if isinstance(width, str) else int(width)
+    check_size(len(str(text)) + columns * (str(text).count("\n") + 1))
+    return inner(text, width, *args, **kwargs)
+
+
+def _join(inner: Any, context: Any, value: Any, d: Any = "", attribute: Any = None) -> Any:
+    values = list(value)
+    check_size(len(values) * max(len(str(d)), 1))
+    if attribute is None:
+        check_size(sum(len(value) for value in values if isinstance(value, str)))
+    return inner(context, values, d, attribute)
+
+
+def _replace(inner: Any, context: Any, s: Any, old: Any, new: Any, count: Any = None) -> Any:
+    check_replace(str(s), old, new)
+    return inner(context, s, old, new, count)
+
+
+def _tojson(
+    value: Any,
+    ensure_ascii: bool = False,
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
+    """JSON without HTML escapes, as transformers writes it."""
+    check_width(indent)
+    return json.dumps(
+        value,
+        ensure_ascii=ensure_ascii,
+        indent=indent,
+        separators=separators,
+        sort_keys=sort_keys,
     )
-    filters = env.filters
-    for name in _NO_FILTERS:
-        filters.pop(name, None)
-    filters["_counted"], filters["_joined"] = jinja2.pass_context(counted), joined
-    filters["tojson"] = _tojson
-    filters["indent"] = functools.partial(_indent, filters["indent"])
-    for name, wrapper in (("join", _join), ("replace", _replace)):
-        inner = filters[name]
-        passes = getattr(inner, "jinja_pass_arg", None)
-        wrapped = functools.partial(wrapper, inner)
-        if passes is not None:
-            wrapped.jinja_pass_arg = passes  # type: ignore[attr-defined]
-        filters[name] = wrapped
-    for name in ("lipsum", "cycler", "joiner"):
-        env.globals.pop(name, None)
-    env.globals["raise_exception"] = raise_exception
-    env.globals["strftime_now"] = _strftime_now
-    return env
+
+
+def _strftime_now(form: str) -> str:
+    check_format(form)
+    return dt.datetime.now().strftime(form)

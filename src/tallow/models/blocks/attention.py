@@ -63,6 +63,7 @@ class Attention(Module):
         q = rope(q, table, self.interleaved).transpose(1, 2)
         k = rope(k, table, self.interleaved).transpose(1, 2)
         if slot is not None:
+            assert start is not None, "a slot comes with the position to write at"
             kv_write(slot.keys, slot.values, k, v, start)
             k, v = slot
         out = attention(q, k, v, start=start, causal=True, window=self.window)
