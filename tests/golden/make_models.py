@@ -1,6 +1,6 @@
 """Make the tiny models of tests/golden/models and their logits, with transformers as the oracle.
 
-Run it with torch, transformers, gguf and tokenizers installed:
+Run it with torch, transformers, accelerate (for its GGUF loader), gguf and tokenizers installed:
     python tests/golden/make_models.py
 Every parameter is drawn anew (matrices std 0.5, norms 1 ± 0.3, biases std 0.5) and representable
 in f16 and bf16 alike, so that all files hold the same numbers. Each GGUF file is also read back

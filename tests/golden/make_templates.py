@@ -60,22 +60,34 @@ NAMESPACE = """{{ bos_token }}{% set ns = namespace(system='', n=0) %}
 {%- if m.role == 'system' %}{% set ns.system = m.content %}{% continue %}{% endif %}
 {%- set ns.n = ns.n + 1 %}
 {%- if ns.n > 2 %}{% break %}{% endif %}
-{{ loop.index0 }}/{{ loop.length }}{{ '!' if loop.last else ',' }}{{ m.role.upper() ~ ':' ~ m.content }}
+{{ loop.index0 }}/{{ loop.length }}{{ '!' if loop.last else ',' -}}
+{{ m.role.upper() ~ ':' ~ m.content }}
 {%- endfor %}|{{ ns.system }}"""
 TOOLED = """{% if tools %}{% for tool in tools %}{{ tool | tojson }}
 {{ tool.function | tojson(indent=2) }}{% endfor %}{% endif %}
-{%- macro show(calls) %}{% for c in calls %}<{{ c.function.name }} {{ c.function.arguments | tojson }}>
-{%- for k, v in c.function.arguments.items() %} {{ k }}={{ v }}{% endfor %}{% endfor %}{% endmacro -%}
-{% for m in messages %}{{ m.role }}: {% if m.tool_calls is defined and m.tool_calls %}{{ show(m.tool_calls) }}
-{%- elif m.content is string %}{{ m.content }}{% else %}{% for p in m.content %}{{ p.type }}{% endfor %}{% endif %};
+{%- macro show(calls) %}{% for call in calls %}{% set f = call.function %}
+<{{ f.name }} {{ f.arguments | tojson }}>
+{%- for k, v in f.arguments.items() %} {{ k }}={{ v }}{% endfor %}{% endfor %}{% endmacro -%}
+{% for m in messages %}{{ m.role }}:
+{%- if m.tool_calls is defined and m.tool_calls %}{{ show(m.tool_calls) }}
+{%- elif m.content is string %}{{ m.content }}
+{%- else %}{% for part in m.content %}{{ part.type }}{% endfor %}{% endif %};
 {% endfor %}"""
 FILTERS = """{{ messages | length }} {{ messages | map(attribute='role') | join(', ') }}
-{{ messages[0].content.split(' ')[0] }} {{ messages[-1]['content'][:2] }} {{ messages[0].content | replace('i', 'o') }}
-{{ messages | selectattr('role', 'equalto', 'user') | list | length }} {{ 'abc' in messages[0].content }}
-{{ (messages | first).role | capitalize }} {{ nothing | default('none') }} {{ nothing is defined }} {{ 7 // 2 }} {{ 7 % 4 }}
-{{ '%s-%d' % ('a', 3) }} {{ 'ab' * 2 }} {{ [1, 2] + [3] }} {{ {'b': 1, 'a': 2} | dictsort }} {{ messages[0].content | indent(2) }}
-{% generation %}made{% endgeneration %} {{ 'x'.strip() ~ ' y '.rstrip() }} {{ range(3) | list }} {{ none }} {{ true }}
+{{ messages[0].content.split(' ')[0] }} {{ messages[-1]['content'][:2] }}
+{{ messages[0].content | replace('i', 'o') }} {{ 'abc' in messages[0].content }}
+{{ messages | selectattr('role', 'equalto', 'user') | list | length }}
+{{ (messages | first).role | capitalize }} {{ nothing | default('none') }}
+{{ nothing is defined }} {{ 7 // 2 }} {{ 7 % 4 }} {{ '%s-%d' % ('a', 3) }} {{ 'ab' * 2 }} {{ [1, 2] + [3] }}
+{{ {'b': 1, 'a': 2} | dictsort }} {{ messages[0].content | indent(2) }}
+{% generation %}made{% endgeneration %} {{ 'x'.strip() ~ ' y '.rstrip() }} {{ range(3) | list }}
+{% set block | upper %}in {{ none }}{% endset %}{{ block }} {% filter upper %}f{% endfilter %}
+{{ true }} {{ messages | tojson | length }} {{ '{:>5}|{}'.format('a', 1) }} {{ 'a-b' | title }}
+{% for g in messages | groupby('role') %}{{ g.grouper }}{{ g.list | length }}{% endfor %}
+{% for n in [1, [2, [3]]] recursive %}{{ loop(n) if n is iterable else n }}{% endfor %}
+{%- call(x) shown() %}<{{ x }}>{% endcall %}
 """
+FILTERS = "{% macro shown() %}{{ caller(1) }}{% endmacro %}" + FILTERS
 
 TEMPLATES = {
     "blocks": BLOCKS,

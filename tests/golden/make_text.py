@@ -17,8 +17,7 @@ SPACES = (
     " nel\u0085line\u2028para\u2029"
 )
 UNASSIGNED = (
-    "private \ue000\uf8ff \U000f0000 unassigned \u0378 \U000e0001 noncharacter"
-    " \ufdd0 \uffff \ufffd"
+    "private \ue000\uf8ff \U000f0000 unassigned \u0378 \U000e0001 noncharacter \ufdd0 \uffff \ufffd"
 )
 WRITTEN = [
     "",

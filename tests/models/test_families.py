@@ -73,12 +73,12 @@ def test_half_precision_cache_is_near(dtype, golden, run):
     close(run(model, ids[:, 10:].tolist(), cache), expected.logits("hf")[:, 10:], 0.05)
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_batch_equals_singles(case, golden, run):
+@pytest.mark.parametrize(("case", "form"), PAIRS)
+def test_batch_equals_singles(case, form, golden, run):
     expected = golden(case)
-    model = expected.load("hf")
+    model = expected.load(form)
     for row, ids in enumerate(expected.ids):
-        close(run(model, [ids]), expected.logits("hf")[row : row + 1])
+        close(run(model, [ids]), expected.logits(form)[row : row + 1])
 
 
 @pytest.mark.parametrize("form", ["q4_0", "q8_0"])

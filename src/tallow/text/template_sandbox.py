@@ -10,7 +10,7 @@ import datetime as dt
 import functools
 import importlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from tallow.errors import MissingExtraError
@@ -75,7 +75,7 @@ def environment() -> Any:
         env.filters.pop(name, None)
     for name in ("lipsum", "cycler", "joiner"):
         env.globals.pop(name, None)
-    wrapped = {"indent": _indent, "join": _join, "replace": _replace}
+    wrapped: dict[str, Callable[..., Any]] = {"indent": _indent, "join": _join, "replace": _replace}
     for name, wrapper in wrapped.items():
         inner = env.filters[name]
         function = functools.partial(wrapper, inner)
