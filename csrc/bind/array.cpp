@@ -56,6 +56,7 @@ nb::object element(DType dtype, const std::byte* p) {
 nb::object to_list(const View& x, int axis, const std::byte* p) {
   if (axis == x.ndim) return element(x.dtype, p);
   PyObject* list = PyList_New(x.shape[axis]);
+  if (!list) throw nb::python_error();
   nb::object holder = nb::steal(list);
   for (int64_t i = 0; i < x.shape[axis]; ++i) {
     PyList_SET_ITEM(list, i, to_list(x, axis + 1, p + i * x.strides[axis] * bytes_of(x.dtype)).release().ptr());
@@ -70,7 +71,7 @@ bool is_sequence(nb::handle h) { return PyList_Check(h.ptr()) || PyTuple_Check(h
 void measure(nb::handle h, int depth, View& shape, int& kind) {
   if (!is_sequence(h)) {
     if (depth != shape.ndim) raise("ShapeError", "tensor", "expected rows of equal depth, got a number beside a list");
-    int k = PyBool_Check(h.ptr()) ? 0 : PyLong_Check(h.ptr()) ? 1 : 2;
+    int k = PyBool_Check(h.ptr()) ? 0 : PyIndex_Check(h.ptr()) ? 1 : 2;
     kind = k > kind ? k : kind;
     return;
   }
@@ -82,16 +83,19 @@ void measure(nb::handle h, int depth, View& shape, int& kind) {
   for (int64_t i = 0; i < n; ++i) measure(PySequence_Fast_GET_ITEM(h.ptr(), i), depth + 1, shape, kind);
 }
 
+// Converting an element may run Python code that changes the lists: nothing is written from `end` on.
 template <class T>
-T* fill(nb::handle h, T* out) {
+T* fill(nb::handle h, DType dtype, T* out, T* end) {
   if (is_sequence(h)) {
-    int64_t n = PySequence_Fast_GET_SIZE(h.ptr());
-    for (int64_t i = 0; i < n; ++i) out = fill(PySequence_Fast_GET_ITEM(h.ptr(), i), out);
+    for (int64_t i = 0; i < PySequence_Fast_GET_SIZE(h.ptr()); ++i) {
+      nb::object item = nb::borrow(PySequence_Fast_GET_ITEM(h.ptr(), i));
+      out = fill(item, dtype, out, end);
+    }
     return out;
   }
-  if constexpr (__is_same(T, double)) *out = PyFloat_AsDouble(h.ptr());
-  else *out = PyLong_AsLongLong(h.ptr());
-  if (*out == T(-1) && PyErr_Occurred()) throw nb::python_error();
+  if (out == end) raise("ShapeError", "tensor", "the lists grew while they were read");
+  if constexpr (__is_same(T, double)) *out = real_of(h, "tensor");
+  else *out = integer_of(h, dtype, true, "tensor");
   return out + 1;
 }
 
@@ -112,8 +116,11 @@ Array from_list(nb::handle data, int dtype) {
   // Wide first, then one conversion: nothing is lost on the way to the wanted dtype.
   DType wide = kind == 2 ? DType::f64 : DType::i64;
   Array out = empty(wide, shape.shape, shape.ndim, "tensor");
-  if (kind == 2) fill(data, out.ptr<double>());
-  else fill(data, out.ptr<int64_t>());
+  int64_t n = out.size();
+  bool whole = kind == 2 ? fill(data, wanted, out.ptr<double>(), out.ptr<double>() + n) == out.ptr<double>() + n
+                         : fill(data, wanted, out.ptr<int64_t>(), out.ptr<int64_t>() + n) == out.ptr<int64_t>() + n;
+  if (!whole) raise("ShapeError", "tensor", "the lists shrank while they were read");
+  if (kind != 2 && wanted == DType::u64) out.dtype = DType::u64;  // the same 64 bits
   return cast(out, wanted, "tensor");
 }
 
@@ -128,20 +135,74 @@ int64_t shape_from(nb::handle sequence, int64_t* shape) {
   if (!fast.is_valid()) throw nb::python_error();
   int64_t n = PySequence_Fast_GET_SIZE(fast.ptr());
   if (n > kMaxDims) raise("ShapeError", "shape", "expected at most " + std::to_string(kMaxDims) + " axes, got " + std::to_string(n));
-  for (int64_t i = 0; i < n; ++i) {
-    shape[i] = PyLong_AsLongLong(PySequence_Fast_GET_ITEM(fast.ptr(), i));
-    if (shape[i] == -1 && PyErr_Occurred()) throw nb::python_error();
-  }
+  for (int64_t i = 0; i < n; ++i) shape[i] = size_of(PySequence_Fast_GET_ITEM(fast.ptr(), i), "shape");
   return n;
+}
+
+// Whether a plain integer dtype (or bool, which takes every number) has room for the value.
+bool holds(DType dtype, int64_t value) {
+  if (!is_integral(dtype) || dtype == DType::bool_) return true;
+  int bits = 8 * bytes_of(dtype);
+  if (row(dtype).kind == 'u') return value >= 0 && (bits == 64 || value >> bits == 0);
+  return bits == 64 || (value >= -(int64_t{1} << (bits - 1)) && value < int64_t{1} << (bits - 1));
 }
 
 }  // namespace
 
-Array scalar(nb::handle number, DType dtype, const char* where) {
+int64_t size_of(nb::handle h, const char* where) {
+  int overflow = 0;
+  int64_t size = PyLong_AsLongLongAndOverflow(h.ptr(), &overflow);
+  if (overflow) raise("ShapeError", where, "expected a size below 2**63, got " + std::string(nb::str(h).c_str()));
+  if (size == -1 && PyErr_Occurred()) throw nb::python_error();
+  return size;
+}
+
+double real_of(nb::handle number, const char* where) {
+  double value = PyFloat_AsDouble(number.ptr());
+  if (value != -1 || !PyErr_Occurred()) return value;
+  bool large = PyErr_ExceptionMatches(PyExc_OverflowError);
+  PyErr_Clear();
+  if (large) raise("ArgumentError", where, "expected a number that a float can hold, got a larger integer");
+  raise("DTypeError", where, std::string("expected a number, got ") + Py_TYPE(number.ptr())->tp_name);
+}
+
+// Floats lose their fraction. The upper half of u64 comes as the same bits. `strict`: a value outside the dtype is refused,
+// else it wraps, as torch does for numbers beside tensors.
+int64_t integer_of(nb::handle number, DType dtype, bool strict, const char* where) {
+  auto refuse = [&] {
+    std::string text = nb::str(number).c_str();
+    if (text.size() > 40) text = "a number of " + std::to_string(text.size()) + " digits";
+    raise("ArgumentError", where, std::string("expected a number that ") + row(dtype).name + " can hold, got " + text);
+  };
+  int64_t value = 0;
+  if (PyIndex_Check(number.ptr())) {
+    int overflow = 0;
+    nb::object whole = nb::steal(PyNumber_Index(number.ptr()));
+    if (!whole.is_valid()) throw nb::python_error();
+    value = PyLong_AsLongLongAndOverflow(whole.ptr(), &overflow);
+    if (overflow) {
+      uint64_t large = overflow > 0 && dtype == DType::u64 ? PyLong_AsUnsignedLongLong(whole.ptr()) : 0;
+      if (PyErr_Occurred()) PyErr_Clear(), large = 0;
+      if (!large) refuse();
+      return static_cast<int64_t>(large);
+    }
+    if (value == -1 && PyErr_Occurred()) throw nb::python_error();
+  } else {
+    double real = real_of(number, where);
+    if (dtype == DType::bool_) return real != 0;
+    if (dtype == DType::u64 && real >= 9223372036854775808.0 && real < 18446744073709551616.0)
+      return static_cast<int64_t>(static_cast<uint64_t>(real));
+    if (!(real >= -9223372036854775808.0 && real < 9223372036854775808.0)) refuse();
+    value = static_cast<int64_t>(real);
+  }
+  if (strict && !holds(dtype, value)) refuse();
+  return value;
+}
+
+Array scalar(nb::handle number, DType dtype, const char* where, bool strict) {
   Array out = empty(dtype, nullptr, 0, where);
   if (is_float(dtype)) {
-    double value = PyFloat_AsDouble(number.ptr());
-    if (value == -1 && PyErr_Occurred()) throw nb::python_error();
+    double value = real_of(number, where);
     if (dtype == DType::f32) {
       *out.ptr<float>() = static_cast<float>(value);
       return out;
@@ -151,8 +212,8 @@ Array scalar(nb::handle number, DType dtype, const char* where) {
     return cast(wide, dtype, where);
   }
   Array wide = empty(DType::i64, nullptr, 0, where);
-  *wide.ptr<int64_t>() = PyLong_AsLongLong(number.ptr());
-  if (*wide.ptr<int64_t>() == -1 && PyErr_Occurred()) throw nb::python_error();
+  *wide.ptr<int64_t>() = integer_of(number, dtype, strict, where);
+  if (dtype == DType::u64) wide.dtype = dtype;  // the same 64 bits
   return cast(wide, dtype, where);
 }
 
@@ -166,7 +227,7 @@ void bind_array(nb::module_& m) {
   c.def_static("full", [](nb::handle shape, nb::handle value, int dtype) {
     int64_t dims[kMaxDims];
     int n = static_cast<int>(shape_from(shape, dims));
-    Array one = scalar(value, static_cast<DType>(dtype), "full");
+    Array one = scalar(value, static_cast<DType>(dtype), "full", true);
     Array out = empty(one.dtype, dims, n, "full");
     Array spread = one.with(broadcast_view(one, dims, n, "full"));
     copy_into(out, spread, "full");
@@ -217,7 +278,7 @@ void bind_array(nb::module_& m) {
   });
   c.def_prop_ro("storage_id", [](const Array& x) { return reinterpret_cast<uintptr_t>(x.storage()); });
   c.def_prop_ro("is_contiguous", [](const Array& x) { return x.contiguous(); });
-  c.def_prop_ro("borrowed", [](const Array& x) { return x.storage()->release != nullptr; });
+  c.def_prop_ro("borrowed", [](const Array& x) { return x.storage()->release && !x.storage()->copy; });
   c.def_prop_ro("writable", [](const Array& x) { return x.storage()->writable; });
   c.def_prop_ro("version", [](const Array& x) { return x.storage()->version.load(); });
   bind_views(c);

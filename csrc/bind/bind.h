@@ -28,8 +28,11 @@ Array cast(const Array& x, DType dtype, const char* where);
 
 // `x` seen as `shape` with stride 0 on the axes that are repeated; raises ShapeError when it does not fit.
 View broadcast_view(const View& x, const int64_t* shape, int ndim, const char* where);
-// A 0-d array holding a Python number.
-Array scalar(nb::handle number, DType dtype, const char* where);
+// A 0-d array holding a Python number. `strict`: ArgumentError for one outside the dtype's range, which else wraps.
+Array scalar(nb::handle number, DType dtype, const char* where, bool strict = false);
+double real_of(nb::handle number, const char* where);
+int64_t integer_of(nb::handle number, DType dtype, bool strict, const char* where);
+int64_t size_of(nb::handle h, const char* where);  // of an axis; ShapeError when it has more than 63 bits
 
 using ArrayClass = nb::class_<Array>;
 void bind_array(nb::module_& m);

@@ -90,7 +90,12 @@ void refuse_blocks(const View& v, const char* where) {
   }
 }
 
+// Of the kernels for numbers, two have no meaning for bools, as in torch.
+bool refuses_bools(const char* name) { return strcmp(name, "neg") == 0 || strcmp(name, "sub") == 0; }
+
 DType settle(const Kernel& kernel, Family family, DType common) {
+  if (common == DType::bool_ && refuses_bools(kernel.name))
+    raise("DTypeError", kernel.name, "expected numbers, got bool (use ~ or ^ for bools)");
   if (category(common) == 3) raise("DTypeError", kernel.name, "no kernel for complex64");
   if (family == Family::floating && category(common) < 2) return DType::f32;
   if (family == Family::bitwise && category(common) > 1)
@@ -114,10 +119,10 @@ Array unary(const Kernel& kernel, Family family, const Array& x) {
   return out;
 }
 
-void resolve(const Kernel& kernel, nb::handle h, Operand& o) {
+void resolve(const char* where, nb::handle h, Operand& o) {
   Array* array;
   if (nb::try_cast<Array*>(h, array) && array) {
-    refuse_blocks(*array, kernel.name);
+    refuse_blocks(*array, where);
     o.array = array;
   } else {
     o.number = h;
@@ -132,22 +137,28 @@ bool same_shape(const View& a, const View& b) {
   return true;
 }
 
+struct Groups {
+  DType dims = kNone, zero = kNone, number = kNone;
+  void add(const Operand& o, const char* where) {
+    if (!o.array) {
+      DType d = number_dtype(o.number, where);
+      number = number == kNone ? d : join(number, d);
+    } else {
+      DType& group = o.array->ndim ? dims : zero;
+      group = group == kNone ? o.array->dtype : join(group, o.array->dtype);
+    }
+  }
+  DType result() const { return promote(dims, zero, number); }
+};
+
 // out is given for the in-place form, where its dtype and shape are the result's.
 Array binary(const Kernel& kernel, Family family, nb::handle ha, nb::handle hb, Array* given) {
   Operand a, b;
-  resolve(kernel, ha, a);
-  resolve(kernel, hb, b);
-  DType dims = kNone, zero = kNone, number = kNone;
-  for (const Operand* o : {&a, &b}) {
-    if (!o->array) {
-      DType d = number_dtype(o->number, kernel.name);
-      number = number == kNone ? d : join(number, d);
-    } else {
-      DType& group = o->array->ndim ? dims : zero;
-      group = group == kNone ? o->array->dtype : join(group, o->array->dtype);
-    }
-  }
-  DType common = settle(kernel, family, promote(dims, zero, number));
+  resolve(kernel.name, ha, a);
+  resolve(kernel.name, hb, b);
+  Groups groups;
+  for (const Operand* o : {&a, &b}) groups.add(*o, kernel.name);
+  DType common = settle(kernel, family, groups.result());
   for (Operand* o : {&a, &b}) {
     if (!o->array) {
       o->own = scalar(o->number, common, kernel.name);
@@ -227,6 +238,16 @@ void bind_elementwise(nb::module_& m) {
     return nb::none();
   });
   m.def("promote_types", [](int a, int b) { return static_cast<int>(join(static_cast<DType>(a), static_cast<DType>(b))); });
+  // The dtype in which two operands (arrays or numbers) meet.
+  m.def("result_type", [](nb::handle a, nb::handle b, const char* where) {
+    Groups groups;
+    for (nb::handle h : {a, b}) {
+      Operand o;
+      resolve(where, h, o);
+      groups.add(o, where);
+    }
+    return static_cast<int>(groups.result());
+  });
 }
 
 }  // namespace tl::bind

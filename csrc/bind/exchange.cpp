@@ -37,8 +37,14 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
     PyErr_SetString(PyExc_BufferError, "the array borrows read-only memory");
     return -1;
   }
-  if (!(flags & PyBUF_STRIDES) && !x.contiguous()) {
+  bool strided = (flags & PyBUF_STRIDES) == PyBUF_STRIDES;
+  bool rows = (flags & PyBUF_C_CONTIGUOUS) == PyBUF_C_CONTIGUOUS, columns = (flags & PyBUF_F_CONTIGUOUS) == PyBUF_F_CONTIGUOUS;
+  if ((!strided || rows || (flags & PyBUF_ANY_CONTIGUOUS) == PyBUF_ANY_CONTIGUOUS) && !x.contiguous()) {
     PyErr_SetString(PyExc_BufferError, "the array is not contiguous");
+    return -1;
+  }
+  if (columns && x.ndim > 1) {
+    PyErr_SetString(PyExc_BufferError, "the array is row-major");
     return -1;
   }
   auto* e = new Exported;
@@ -53,7 +59,7 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
   view->ndim = x.ndim;
   view->format = (flags & PyBUF_FORMAT) ? const_cast<char*>(format) : nullptr;
   view->shape = (flags & PyBUF_ND) ? e->shape : nullptr;
-  view->strides = (flags & PyBUF_STRIDES) ? e->strides : nullptr;
+  view->strides = strided ? e->strides : nullptr;
   view->suboffsets = nullptr;
   view->internal = e;
   view->obj = Py_NewRef(self);
@@ -83,8 +89,9 @@ Array from_buffer(nb::handle source, int dtype_code, nb::handle shape, int64_t o
   int64_t n = fast.is_valid() ? PySequence_Fast_GET_SIZE(fast.ptr()) : kMaxDims + 1;
   bool ok = n <= kMaxDims;
   for (int64_t i = 0; ok && i < n; ++i) {
-    dims[i] = PyLong_AsLongLong(PySequence_Fast_GET_ITEM(fast.ptr(), i));
-    if (PyErr_Occurred()) ok = false;
+    int overflow = 0;
+    dims[i] = PyLong_AsLongLongAndOverflow(PySequence_Fast_GET_ITEM(fast.ptr(), i), &overflow);
+    if (overflow || PyErr_Occurred()) ok = false;
   }
   int64_t bytes = ok ? contiguous_bytes(dtype, dims, static_cast<int>(n)) : -1;
   if (PyErr_Occurred()) {

@@ -86,6 +86,10 @@ void run(const Kernel& kernel, const Arg* args, int n, Array* const* outputs) {
     if (args[i].kind != Arg::array) continue;
     auto* array = const_cast<Array*>(static_cast<const Array*>(args[i].a));
     if (i < kernel.outputs) {
+      for (int axis = 0; axis < array->ndim; ++axis) {
+        if (array->strides[axis] == 0 && array->shape[axis] > 1)
+          raise("ShapeError", kernel.name, "expected a target whose elements lie apart, got one expanded to " + shape_text(*array) + " (use .clone() first)");
+      }
       Storage* storage = outputs[i]->storage();
       if (!storage->writable && !detach(storage)) raise("OutOfMemoryError", kernel.name, "no room for a writable copy");
       storage->version.fetch_add(1, std::memory_order_relaxed);
@@ -110,17 +114,30 @@ void run(const Kernel& kernel, const Arg* args, int n, Array* const* outputs) {
   }
 }
 
-void copy_into(Array& out, const Array& x, const char*) {
+// Quantisers read contiguous f32; the unpackers write contiguous floats of at most 32 bits. The rest goes by way of f32.
+void copy_into(Array& out, const Array& x, const char* where) {
   Array source = x;
+  bool packs = is_block(out.dtype) && out.dtype != x.dtype, unpacks = is_block(x.dtype) && out.dtype != x.dtype;
+  if (unpacks) {
+    source = contiguous(x, where);
+    bool direct = out.dtype == DType::f32 || out.dtype == DType::f16 || out.dtype == DType::bf16;
+    if (!direct || !out.contiguous()) {
+      source = cast(source, DType::f32, where);
+      return copy_into(out, source, where);
+    }
+  } else if (packs) {
+    source = contiguous(cast(x, DType::f32, where), where);
+    if (!out.contiguous()) {
+      source = cast(source, out.dtype, where);
+      return copy_into(out, source, where);
+    }
+  }
   Arg args[2];
   args[0].kind = args[1].kind = Arg::array;
   args[0].a = &out;
   args[1].a = &source;
   Array* outputs[] = {&out};
-  run(find(is_block(x.dtype) && !is_block(out.dtype)   ? "dequantize"
-           : is_block(out.dtype) && !is_block(x.dtype) ? "quantize"
-                                                       : "copy"),
-      args, 2, outputs);
+  run(find(unpacks ? "dequantize" : packs ? "quantize" : "copy"), args, 2, outputs);
 }
 
 Array cast(const Array& x, DType dtype, const char* where) {

@@ -61,7 +61,7 @@ void slice(View& v, int axis, nb::handle s) {
   }
   if (n > 0) shift(v, start * v.strides[axis]);
   v.shape[axis] = n;
-  v.strides[axis] *= step;
+  if (n > 1) v.strides[axis] *= step;  // a step longer than the axis could overflow
 }
 
 void transpose(View& v, int a, int b, const char* where) {
@@ -100,8 +100,7 @@ View shaped(const View& v, nb::handle sequence, const char* where) {
   bool overflow = false;
   out.ndim = static_cast<int8_t>(n);
   for (int i = 0; i < n; ++i) {
-    int64_t size = PyLong_AsLongLong(PySequence_Fast_GET_ITEM(fast.ptr(), i));
-    if (size == -1 && PyErr_Occurred()) throw nb::python_error();
+    int64_t size = size_of(PySequence_Fast_GET_ITEM(fast.ptr(), i), where);
     out.shape[i] = size;
     if (size == -1 && free_axis < 0) free_axis = i;
     else if (size < 0) overflow = true;
@@ -155,8 +154,9 @@ nb::object basic_index(Array& x, nb::handle key) {
     else if (k == Py_None) insert_axis(v, axis++, "index");
     else if (PySlice_Check(k)) slice(v, axis++, k);
     else {
-      int64_t index = PyLong_AsLongLong(k);
-      if (index == -1 && PyErr_Occurred()) throw nb::python_error();
+      int overflow = 0;
+      int64_t index = PyLong_AsLongLongAndOverflow(k, &overflow);
+      if (overflow) raise("IndexRangeError", "index", "expected an index below 2**63, got a larger one");
       select(v, axis, index, "index");
     }
   }
@@ -233,12 +233,18 @@ void bind_views(ArrayClass& c) {
     if (n < x.ndim || n > kMaxDims) raise("ShapeError", "expand", "expected at least " + std::to_string(x.ndim) + " sizes, got " + std::to_string(n));
     int64_t shape[kMaxDims];
     for (int i = 0; i < n; ++i) {
-      shape[i] = PyLong_AsLongLong(PySequence_Fast_GET_ITEM(fast.ptr(), i));
-      if (shape[i] == -1 && PyErr_Occurred()) throw nb::python_error();
+      shape[i] = size_of(PySequence_Fast_GET_ITEM(fast.ptr(), i), "expand");
       if (shape[i] == -1 && i >= n - x.ndim) shape[i] = x.shape[i - (n - x.ndim)];
       if (shape[i] < 0) raise("ShapeError", "expand", "expected sizes of at least 0 (or -1 for an axis to keep), got " + std::to_string(shape[i]));
     }
     View out = broadcast_view(x, shape, n, "expand");
+    int64_t total = 1;
+    bool empty = false, large = false;
+    for (int i = 0; i < n; ++i) {
+      empty |= shape[i] == 0;
+      large |= __builtin_mul_overflow(total, shape[i], &total);
+    }
+    if (large && !empty) raise("ShapeError", "expand", "expected fewer than 2**63 elements, got shape " + shape_text(out));
     keep_blocks(x, n == 0 || x.back(1) == shape[n - 1], "expand");
     return x.with(out);
   });

@@ -1,5 +1,9 @@
 #include "alloc.h"
 
+#ifndef __wasm__
+#include <pthread.h>
+#endif
+
 #include <atomic>
 #include <cstdlib>
 
@@ -44,6 +48,17 @@ void acquire(Class& c) {
   }
 }
 void release(Class& c) { c.lock.clear(std::memory_order_release); }
+
+#ifndef __wasm__
+// A fork while another thread holds a lock would leave it held for ever in the child: all are taken around the fork.
+void lock_all() {
+  for (Class& c : classes) acquire(c);
+}
+void unlock_all() {
+  for (Class& c : classes) release(c);
+}
+[[maybe_unused]] const int kHooked = pthread_atfork(lock_all, unlock_all, unlock_all);
+#endif
 
 void count(size_t bytes) {
   size_t now = in_use.fetch_add(bytes, std::memory_order_relaxed) + bytes;

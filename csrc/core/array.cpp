@@ -9,12 +9,16 @@
 namespace tl {
 namespace {
 
+// Kernels may read up to one vector past a row's end; the slack keeps that inside the block.
+constexpr size_t kSlack = 32;
+
 void retain(Storage* s) {
   if (s) s->refs.fetch_add(1, std::memory_order_relaxed);
 }
 
 void drop(Storage* s) {
   if (!s || s->refs.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  if (s->copy) pool_free(s->copy, s->bytes + kSlack);
   if (s->release) s->release(s->owner);
   else pool_free(s->data, s->bytes);
   s->~Storage();
@@ -78,8 +82,7 @@ Array Array::empty(DType dtype, const int64_t* shape, int ndim) {
   Array out;
   int64_t bytes = ndim <= kMaxDims ? contiguous_bytes(dtype, shape, ndim) : -1;
   if (bytes < 0 || !fill_shape(out, dtype, shape, ndim)) return out;
-  // Kernels may read up to one vector past a row's end; the slack keeps that inside the block.
-  size_t size = static_cast<size_t>(bytes) + 32;
+  size_t size = static_cast<size_t>(bytes) + kSlack;
   auto* data = static_cast<std::byte*>(pool_alloc(size));
   Storage* storage = data ? new_storage() : nullptr;
   if (!storage) {
@@ -122,14 +125,10 @@ Array Array::with(const View& view) const {
 
 bool detach(Storage* storage) {
   if (storage->writable) return true;
-  auto* copy = static_cast<std::byte*>(pool_alloc(storage->bytes + 32));
+  auto* copy = static_cast<std::byte*>(pool_alloc(storage->bytes + kSlack));
   if (!copy) return false;
   memcpy(copy, storage->data, storage->bytes);
-  if (storage->release) storage->release(storage->owner);
-  storage->data = copy;
-  storage->bytes += 32;
-  storage->release = nullptr;
-  storage->owner = nullptr;
+  storage->data = storage->copy = copy;
   storage->writable = true;
   return true;
 }

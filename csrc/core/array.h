@@ -51,6 +51,7 @@ struct Storage {
   std::atomic<int64_t> refs{1};
   std::byte* data = nullptr;
   size_t bytes = 0;
+  std::byte* copy = nullptr;               // what copy-on-write made; `data` points to it then
   void (*release)(void* owner) = nullptr;  // null: owned memory, back to the pool
   void* owner = nullptr;                   // what keeps borrowed bytes alive
   bool writable = true;                    // false: the first in-place write must copy
@@ -84,7 +85,9 @@ class Array : public View {
   int64_t byte_offset_ = 0;
 };
 
-// Copy-on-write: gives a read-only storage bytes of its own, which all its views then see. False when memory is out.
+// Copy-on-write: gives a read-only storage bytes of its own, which all its views then see. The owner stays until the
+// storage dies: memory lent from it earlier (a numpy view, a kernel on another thread) may still be read. False when
+// memory is out.
 bool detach(Storage* storage);
 
 // Bytes of a contiguous array of this shape, or -1 when it overflows, is negative, or splits a block.

@@ -1,6 +1,6 @@
 // copy: any plain dtype and layout to any other; the one place where dtypes are converted.
-// Conversion goes through one of three wide types (float, double, int64) in small buffers, so that the code grows with the
-// number of dtypes and not with its square.
+// Conversion goes through one of a few wide types (float, double, int64, and uint64 for itself) in small buffers, so that the
+// code grows with the number of dtypes and not with its square.
 #include "../core/kernel.h"
 #include "strided.h"
 
@@ -10,10 +10,10 @@ namespace {
 constexpr int kChunk = 256;
 constexpr const char* kNoDtype = "no conversion between these dtypes";
 
-enum class Wide { single, twice, integer };
+enum class Wide { single, twice, integer, natural };
 
 Wide wide_of(DType d) {
-  return d == DType::f64 ? Wide::twice : is_float(d) ? Wide::single : Wide::integer;
+  return d == DType::f64 ? Wide::twice : is_float(d) ? Wide::single : d == DType::u64 ? Wide::natural : Wide::integer;
 }
 
 template <class T, class W>
@@ -48,8 +48,11 @@ void write(std::byte* p, int64_t stride, const W* wide, int n) {
     if constexpr (__is_same(T, bool)) out = wide[i] != W(0);
     else if constexpr (__is_same(T, f16) || __is_same(T, bf16)) out = from_float<T>(static_cast<float>(wide[i]));
     // By way of int64, as C defines it for every value that fits: unsigned targets wrap instead of being undefined.
-    else if constexpr (!__is_same(T, float) && !__is_same(T, double) && !__is_same(W, int64_t))
-      out = static_cast<T>(static_cast<int64_t>(wide[i]));
+    else if constexpr (!__is_same(T, float) && !__is_same(T, double) && (__is_same(W, float) || __is_same(W, double))) {
+      // The upper half of u64 lies outside int64.
+      if (__is_same(T, uint64_t) && wide[i] >= W(9223372036854775808.0)) out = static_cast<T>(wide[i]);
+      else out = static_cast<T>(static_cast<int64_t>(wide[i]));
+    }
     else out = static_cast<T>(wide[i]);
   }
 }
@@ -114,7 +117,6 @@ ReadFn<int64_t> read_integer(DType d) {
     case DType::i32: return read<int32_t, int64_t>;
     case DType::u32: return read<uint32_t, int64_t>;
     case DType::i64: return read<int64_t, int64_t>;
-    case DType::u64: return read<uint64_t, int64_t>;
     default: return nullptr;
   }
 }
@@ -168,10 +170,22 @@ void copy_words(const View& out, const View& x) {
   Loop<2>({&out, &x}).run(move_words<Word>);
 }
 
-// Whole blocks of a block dtype, rows contiguous.
+// Whole blocks of a block dtype, row by row; rows are contiguous.
 const char* copy_blocks(const View& out, const View& x) {
-  if (!out.contiguous() || !x.contiguous()) return "block dtypes can only be copied when contiguous";
-  memcpy(out.data, x.data, out.size() / block_of(x.dtype) * bytes_of(x.dtype));
+  int64_t block = block_of(x.dtype), bytes = bytes_of(x.dtype), row = x.back(1) / block * bytes;
+  if (row == 0 || x.size() == 0) return nullptr;
+  int64_t rows = x.size() / x.back(1);
+  for (int64_t i = 0; i < rows; ++i) {
+    std::byte *to = out.data, *from = x.data;
+    int64_t rest = i;
+    for (int axis = x.ndim - 2; axis >= 0; --axis) {
+      int64_t at = rest % x.shape[axis];
+      rest /= x.shape[axis];
+      to += at * out.strides[axis] / block * bytes;
+      from += at * x.strides[axis] / block * bytes;
+    }
+    memcpy(to, from, row);
+  }
   return nullptr;
 }
 
@@ -191,6 +205,7 @@ const char* copy(const Arg* args, int) {
   switch (wide_of(x.dtype)) {
     case Wide::single: return convert<float>(loop, read_single(x.dtype), writer<float>(out.dtype));
     case Wide::twice: return convert<double>(loop, read<double, double>, writer<double>(out.dtype));
+    case Wide::natural: return convert<uint64_t>(loop, read<uint64_t, uint64_t>, writer<uint64_t>(out.dtype));
     default: return convert<int64_t>(loop, read_integer(x.dtype), writer<int64_t>(out.dtype));
   }
 }

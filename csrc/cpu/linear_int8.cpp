@@ -66,7 +66,7 @@ void round_rows(const Linear& l, int64_t row0, int64_t rows, const Activations& 
 
 // --- decode ----------------------------------------------------------------------------------------------------------------
 
-// y[a·kRows + r] = weight row r · activation row a. The scales of a run of blocks are multiplied first, 8 at a time, so
+// y[a·16 + r] = weight row r · activation row a. The scales of a run of blocks are multiplied first, 8 at a time, so
 // that the main loop has one load for them.
 template <class F, int kRows, int kBatch>
 TL_INLINE void dot_rows(const uint8_t* const* w, int64_t blocks, const Activations& act, float* y) {
@@ -77,7 +77,7 @@ TL_INLINE void dot_rows(const uint8_t* const* w, int64_t blocks, const Activatio
     int run = static_cast<int>(min64(kRun, blocks - b0)), groups = run * F::kGroups;
     for (int r = 0; r < kRows; ++r) {
       F::scales(w[r] + b0 * F::kBytes, run, d, m);
-      for (int g = groups; g % 8; ++g) d[g] = m[g] = 0;
+      for (int g = groups; g % 8; ++g) d[g] = m[g] = 0;  // times the zeros that pad the activations
       for (int g = 0; g < groups; g += kLanes) {
         vf dv = load(d + g), mv = F::kMins ? load(m + g) : dv;
         for (int a = 0; a < kBatch; ++a) {
@@ -104,28 +104,35 @@ TL_INLINE void dot_rows(const uint8_t* const* w, int64_t blocks, const Activatio
       }
     }
   }
-  for (int r = 0; r < kRows; ++r) {
-    for (int a = 0; a < kBatch; ++a) {
-      vf total = acc[r][a];
+  for (int a = 0; a < kBatch; ++a) {
+    for (int r = 0; r < kRows; ++r) {
+      vf& total = acc[r][a];
       if constexpr (F::kMins) total = total + least[r][a];
-      else if constexpr (F::kOffset != 0) total = fma(least[r][a], splat(static_cast<float>(F::kOffset)), total);
-      y[a * kRows + r] = sum(total);
+      else if constexpr (F::kOffset != 0) total = fma(least[r][a], broadcast(F::kOffset), total);
+    }
+    if constexpr (kRows == 4) {
+      sum4(acc[0][a], acc[1][a], acc[2][a], acc[3][a], y + a * 16);
+    } else {
+      for (int r = 0; r < kRows; ++r) y[a * 16 + r] = sum(acc[r][a]);
     }
   }
 }
 
 template <class F, int kBatch>
 void decode(const Linear& l, int64_t row0, const Activations& act) {
-  int64_t blocks = l.k / block_of(F::kDType);
+  int64_t blocks = l.k / block_of(F::kDType), row_bytes = l.weight_row(1) - l.weight_row(0);
   constexpr int kRows = kBatch == 1 ? 4 : 2;
   parallel_for(l.n, decode_grain(l.n, blocks * F::kBytes), [&](int64_t begin, int64_t end, int) {
-    for (int64_t i = begin; i < end; i += kRows) {
-      int rows = static_cast<int>(min64(kRows, end - i));
-      const uint8_t* w[kRows];
-      for (int r = 0; r < kRows; ++r) w[r] = l.weight_row(i + (r < rows ? r : 0));
-      float y[kRows * kBatch];
-      dot_rows<F, kRows, kBatch>(w, blocks, act, y);
-      write_tile(l, row0, kBatch, i, rows, y, kRows);
+    for (int64_t i = begin; i < end; i += 16) {
+      int columns = static_cast<int>(min64(16, end - i));
+      float y[kBatch * 16];
+      const uint8_t* first = l.weight_row(i);
+      for (int c = 0; c < columns; c += kRows) {
+        const uint8_t* w[kRows];
+        for (int r = 0; r < kRows; ++r) w[r] = first + (c + r < columns ? c + r : c) * row_bytes;
+        dot_rows<F, kRows, kBatch>(w, blocks, act, y + c);
+      }
+      write_tile(l, row0, kBatch, i, columns, y, 16);
     }
   });
 }

@@ -17,42 +17,48 @@ TL_INLINE uint32_t word_at(const uint8_t* p) {
   return w;
 }
 
-// d[i] = the f16 at p + i·step.
+// d[i] = the f16 at p + i·step. Whole vectors are written: d has room for n rounded up to 8; what follows n is repeated.
 template <int kStep>
 TL_INLINE void halves_at(const uint8_t* p, int64_t n, float* d) {
-  int64_t i = 0;
 #ifdef __F16C__
-  auto bits = [&](int64_t j) {
-    short h;
-    memcpy(&h, p + (i + j) * kStep, 2);
-    return h;
-  };
-  for (; i + 8 <= n; i += 8) {
+  auto convert = [&](int64_t i, auto at) {
+    auto bits = [&](int64_t j) {
+      short h;
+      memcpy(&h, p + at(i + j) * kStep, 2);
+      return h;
+    };
     __m128i x = _mm_setr_epi16(bits(0), bits(1), bits(2), bits(3), bits(4), bits(5), bits(6), bits(7));
     store(d + i, (vf)_mm256_cvtph_ps(x));
-  }
+  };
+  int64_t i = 0;
+  for (; i + 8 <= n; i += 8) convert(i, [](int64_t j) { return j; });
+  if (i < n) convert(i, [n](int64_t j) { return j < n ? j : n - 1; });
+#else
+  for (int64_t i = 0; i < n; ++i) d[i] = half_at(p + i * kStep);
 #endif
-  for (; i < n; ++i) d[i] = half_at(p + i * kStep);
 }
 
-// d[i], m[i] = the pair of f16 at p + i·step.
+// d[i], m[i] = the pair of f16 at p + i·step; room as above.
 template <int kStep>
 TL_INLINE void half_pairs_at(const uint8_t* p, int64_t n, float* d, float* m) {
-  int64_t i = 0;
 #ifdef __F16C__
-  auto bits = [&](int64_t j) { return static_cast<int>(word_at(p + (i + j) * kStep)); };
-  for (; i + 4 <= n; i += 4) {
+  auto convert = [&](int64_t i, auto at) {
+    auto bits = [&](int64_t j) { return static_cast<int>(word_at(p + at(i + j) * kStep)); };
     __m128i x = _mm_setr_epi32(bits(0), bits(1), bits(2), bits(3));
     x = _mm_shuffle_epi8(x, _mm_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15));
     __m256 both = _mm256_cvtph_ps(x);
     _mm_storeu_ps(d + i, _mm256_castps256_ps128(both));
     _mm_storeu_ps(m + i, _mm256_extractf128_ps(both, 1));
-  }
-#endif
-  for (; i < n; ++i) {
+  };
+  int64_t i = 0;
+  for (; i + 4 <= n; i += 4) convert(i, [](int64_t j) { return j; });
+  if (i < n) convert(i, [n](int64_t j) { return j < n ? j : n - 1; });
+#else
+  for (int64_t i = 0; i < n; ++i) {
     d[i] = half_at(p + i * kStep);
     m[i] = half_at(p + i * kStep + 2);
   }
+#endif
 }
 
 // kBytes, kUnits: bytes and 32-weight units of a block; kGroup: weights that share a scale; kBits: see tile_times_rows.

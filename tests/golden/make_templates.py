@@ -78,7 +78,8 @@ FILTERS = """{{ messages | length }} {{ messages | map(attribute='role') | join(
 {{ messages[0].content | replace('i', 'o') }} {{ 'abc' in messages[0].content }}
 {{ messages | selectattr('role', 'equalto', 'user') | list | length }}
 {{ (messages | first).role | capitalize }} {{ nothing | default('none') }}
-{{ nothing is defined }} {{ 7 // 2 }} {{ 7 % 4 }} {{ '%s-%d' % ('a', 3) }} {{ 'ab' * 2 }} {{ [1, 2] + [3] }}
+{{ nothing is defined }}
+{{ 7 // 2 }} {{ 7 % 4 }} {{ '%s-%d' % ('a', 3) }} {{ 'ab' * 2 }} {{ [1, 2] + [3] }}
 {{ {'b': 1, 'a': 2} | dictsort }} {{ messages[0].content | indent(2) }}
 {% generation %}made{% endgeneration %} {{ 'x'.strip() ~ ' y '.rstrip() }} {{ range(3) | list }}
 {% set block | upper %}in {{ none }}{% endset %}{{ block }} {% filter upper %}f{% endfilter %}

@@ -9,7 +9,7 @@ OFF = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "repetition":
 def choose(call, logits, history=(), random=0.5, **options):
     out = np.full((), -7)
     settings = OFF | options
-    call("sample", out, logits, np.array(history, np.int64), *settings.values(), random)
+    call("sample", out, logits, np.array(history, np.int64), *settings.values(), float(random))
     return int(out)
 
 

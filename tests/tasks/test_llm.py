@@ -179,7 +179,7 @@ def test_tokenizer_is_lazy():
 @pytest.mark.needs_model
 @pytest.mark.needs_network
 def test_smollm2_names_paris():
-    with tl.LLM("smollm2-135m") as llm:
+    with tl.LLM("smollm2-135m", activations="exact") as llm:
         result = llm.chat(QUESTION, max_tokens=40)
         assert "Paris" in result.text
         assert result.finish_reason == "stop"

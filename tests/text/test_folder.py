@@ -144,15 +144,37 @@ DAMAGED = {
     "type": '{"model": {"type": "Markov", "vocab": {"a": 0}}}',
     "added": '{"model": {"type": "BPE", "vocab": {"a": 0}}, "added_tokens": [{"content": 3}]}',
     "cut": '{"model": {"type": "BPE", "vocab": {"a": 0}, "merges": [["a", "b"]]}}',
+    "twice": '{"model": {"type": "Unigram", "vocab": [["a", 0]]}, "added_tokens": '
+    '[{"content": "b", "id": 9}, {"content": "b", "id": 0}]}',
     "rows": '{"model": {"type": "Unigram", "vocab": [3, [], null]}}',
 }
 
 
+@pytest.mark.parametrize("engine", ["auto", "python"])
 @pytest.mark.parametrize("name", DAMAGED)
-def test_damaged_files_give_one_clear_error(tmp_path, name):
+def test_damaged_files_give_one_clear_error(tmp_path, name, engine):
     (tmp_path / "tokenizer.json").write_text(DAMAGED[name])
-    with pytest.raises((FormatError, ModelError), match=r"tokenizer\.json"):
-        Tokenizer.from_folder(tmp_path)
+    errors = (FormatError, ModelError, MissingExtraError)
+    with pytest.raises(errors, match=r"tokenizer\.json"):
+        Tokenizer.from_folder(tmp_path, engine=engine)
+
+
+STEPS = [
+    {"pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "Split", "pattern": "x"}]}},
+    {"pre_tokenizer": {"type": "Split", "behavior": "Isolated", "pattern": {"Regex": "("}}},
+    {"post_processor": {"type": "TemplateProcessing", "single": [3]}},
+    {"post_processor": {"type": "TemplateProcessing", "single": [{"SpecialToken": 3}]}},
+    {"added_tokens": [{"content": "<|endoftext|>", "id": 0, "lstrip": True}]},
+    {"normalizer": {"type": "Lowercase"}},
+]
+
+
+@pytest.mark.parametrize("change", STEPS, ids=lambda change: next(iter(change)))
+def test_the_stand_in_refuses_steps_it_does_not_know(folder, change):
+    file = folder / "tokenizer.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
+    with pytest.raises((ModelError, MissingExtraError), match="tokenizer"):
+        Tokenizer.from_folder(folder, engine="python").encode("some text")
 
 
 def test_damaged_config(folder):

@@ -1,5 +1,6 @@
 """Ids against llama.cpp, Hugging Face's own tokenizers, and SentencePiece's definition."""
 
+import contextlib
 import json
 import random
 from itertools import pairwise
@@ -269,6 +270,21 @@ WRONG = {
         "add_bos_token: expected the id of bos, got none",
     ),
 }
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf")])
+def test_scores_must_be_finite(unigram_metadata, spm_metadata, score):
+    for metadata in (unigram_metadata, spm_metadata):
+        scores = [*metadata["tokenizer.ggml.scores"][:-1], score]
+        with pytest.raises(ModelError, match="scores: expected finite numbers"):
+            Tokenizer.from_gguf({**metadata, "tokenizer.ggml.scores": scores})
+
+
+@pytest.mark.parametrize("charsmap", [b"\xff" * 9, [1, 2], [0] * 40, b"\0\0\0\1" * 9, "text"])
+def test_damaged_charsmap(unigram_metadata, charsmap):
+    metadata = {**unigram_metadata, "tokenizer.ggml.precompiled_charsmap": charsmap}
+    with contextlib.suppress(ModelError):
+        Tokenizer.from_gguf(metadata).encode("hello wörld")
 
 
 @pytest.mark.parametrize("name", WRONG)

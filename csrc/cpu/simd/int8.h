@@ -77,6 +77,16 @@ TL_INLINE b32 spread_bits(uint32_t bits, int value) {
 // x in all lanes. Not 0 + x, which the compiler must really add: it turns -0 into 0.
 TL_INLINE vf broadcast(float x) { return x - vf{}; }
 
+// The four sums of lanes.
+TL_INLINE void sum4(vf a, vf b, vf c, vf d, float* to) {
+#ifdef __AVX2__
+  __m256 x = _mm256_hadd_ps(_mm256_hadd_ps((__m256)a, (__m256)b), _mm256_hadd_ps((__m256)c, (__m256)d));
+  _mm_storeu_ps(to, _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1)));
+#else
+  to[0] = sum(a), to[1] = sum(b), to[2] = sum(c), to[3] = sum(d);
+#endif
+}
+
 // --- one block: 32 weights · 32 activations -----------------------------------------------------------------------------
 
 // Partial sums of w·a, as floats: the first half of the lanes adds up elements 0–15, the second half 16–31.

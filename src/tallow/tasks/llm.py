@@ -238,8 +238,8 @@ class LLM:
             ContextError: more ids than the context.
         """
         expect(len(ids) > 0, LLM.logits, "at least one id", "none", ArgumentError)
-        logits: Tensor = self.model(tensor([list(ids)], dtype=i64))
-        return logits.view(len(ids), -1)
+        logits: Tensor = self.model(tensor([list(ids)], dtype=i64)).view(len(ids), -1)
+        return logits
 
     def perplexity(self, text: str, *, window: int = 512) -> float:
         """`exp` of the mean negative log-likelihood of each token of `text` but the first.

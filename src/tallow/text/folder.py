@@ -10,7 +10,7 @@ from typing import Any, Final
 from tallow.errors import FormatError, MissingExtraError, ModelError
 from tallow.text.encoder import Encoder
 from tallow.text.folder_python import stand_in, steps_of
-from tallow.text.hf import import_tokenizers
+from tallow.text.hf import import_tokenizers, refusals
 from tallow.text.pretokenizers import PreTokenizer
 from tallow.text.vocab import (
     BYTE,
@@ -20,6 +20,7 @@ from tallow.text.vocab import (
     USER_DEFINED,
     Algorithm,
     Vocab,
+    clean,
     end_ids,
 )
 
@@ -37,12 +38,10 @@ class FileEncoder:
         self._plain: Any = None
 
     def _load(self) -> Any:
-        try:
+        with refusals("tokenizer.json"):
             tokenizer = self._library.Tokenizer.from_str(self._source)
             tokenizer.no_truncation()
             tokenizer.no_padding()
-        except Exception as error:  # the library raises bare Exception
-            raise ModelError(f"tokenizer.json: {error}") from error
         return tokenizer
 
     def encode(self, text: str, add_special: bool, parse_special: bool) -> list[int]:
@@ -56,7 +55,8 @@ class FileEncoder:
                 plain.encode_special_tokens = True
                 self._plain = plain
             tokenizer = self._plain
-        ids: list[int] = tokenizer.encode(text, add_special_tokens=add_special).ids
+        with refusals("tokenizer.json"):
+            ids: list[int] = tokenizer.encode(clean(text), add_special_tokens=add_special).ids
         return ids
 
 
@@ -81,7 +81,10 @@ def read_folder(path: Path, engine: str) -> tuple[Vocab, Encoder]:
         except MissingExtraError:
             if engine == "hf":
                 raise
-    return stand_in(vocab, root)
+    try:
+        return stand_in(vocab, root)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ModelError(f"tokenizer.json: a step of the wrong form: {error}") from error
 
 
 def _parse(file: Path, source: str) -> dict[str, Any]:
@@ -137,7 +140,7 @@ def _vocab(root: Mapping[str, Any], file: Path, path: Path) -> Vocab:
             if index is not None:
                 kinds[index] = BYTE
     for row in added:
-        kinds[row["id"]] = CONTROL if row.get("special") else USER_DEFINED
+        kinds[pieces[str(row.get("content"))]] = CONTROL if row.get("special") else USER_DEFINED
     config = {**_config(path, "special_tokens_map.json"), **_config(path, "tokenizer_config.json")}
     special = _special(config, pieces)
     if "unk" in special and kinds[special["unk"]] == NORMAL:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -93,7 +94,7 @@ class _Keys:
             return None
         if isinstance(value, str) or not hasattr(value, "__len__"):
             raise self.fail(key, "an array", type(value).__name__)
-        items: list[Any] = value if isinstance(value, list) else list(value)
+        items: Sequence[Any] = value if isinstance(value, (list, tuple)) else list(value)
         if length is not None and len(items) < length:
             raise self.fail(key, f"{length} entries, one for each token", len(items))
         if set(map(type, items)) <= {kind}:
@@ -147,6 +148,8 @@ def read_vocab(metadata: Mapping[str, Any]) -> Vocab:
         scores = keys.array("scores", float, count) or ()
         if not scores:
             raise ModelError("tokenizer.ggml.scores: expected an array of floats, got none")
+        if not math.isfinite(sum(scores)):
+            raise ModelError("tokenizer.ggml.scores: expected finite numbers, got inf or nan")
     ends = (special[role] for role in _ENDS if role in special)
     eos_ids, kinds = end_ids(ids, kinds, ends)
     lowercase = keys.flag("normalizer.lowercase", True)
@@ -262,7 +265,7 @@ def _charsmap(keys: _Keys) -> bytes:
             if isinstance(value, (bytes, bytearray))
             else bytes(int(item) & 0xFF for item in value)
         )
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise keys.fail("precompiled_charsmap", "an array of bytes", type(value).__name__) from None
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tallow.errors import MissingExtraError, ModelError
@@ -25,6 +26,17 @@ def import_tokenizers() -> Any:
         ) from error
 
 
+@contextlib.contextmanager
+def refusals(what: str) -> Iterator[None]:
+    """Turns whatever the library raises (bare Exception, or a Rust panic) into a ModelError."""
+    try:
+        yield
+    except (ModelError, KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError):
+        raise
+    except BaseException as error:
+        raise ModelError(f"{what}: {error}") from error
+
+
 class HFModel:
     """A `tokenizers.Tokenizer` without special tokens, seen as a `Model`."""
 
@@ -33,7 +45,8 @@ class HFModel:
 
     def encode(self, text: str) -> list[int]:
         """The ids of plain `text`."""
-        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        with refusals("tokenizer"):
+            ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
         return ids
 
 
@@ -45,12 +58,8 @@ def build(vocab: Vocab) -> Model:
         ModelError: it refuses the vocabulary.
     """
     library = import_tokenizers()
-    try:
+    with refusals(f"tokenizer: {vocab.algorithm} vocabulary refused"):
         return HFModel(_BUILDERS[vocab.algorithm](library, vocab))
-    except ModelError:
-        raise
-    except Exception as error:  # the library raises bare Exception
-        raise ModelError(f"tokenizer: {vocab.algorithm} vocabulary refused: {error}") from error
 
 
 def _build_bpe(library: Any, vocab: Vocab) -> Any:
@@ -132,9 +141,7 @@ def _build_wordpiece(library: Any, vocab: Vocab) -> Any:
         ids = {_wordpiece(text): index for text, index in reversed(vocab.plain_ids.items())}
     else:
         ids = vocab.plain_ids
-    unk = vocab.find_special("unk")
-    if unk is None:
-        raise ModelError("tokenizer.ggml.unknown_token_id: expected the id of [UNK], got none")
+    unk = _unknown(vocab)
     unk_text = vocab.tokens[unk]
     tokenizer = library.Tokenizer(
         library.models.WordPiece({**ids, unk_text: unk}, unk_token=unk_text)
@@ -148,6 +155,13 @@ def _build_wordpiece(library: Any, vocab: Vocab) -> Any:
     )
     tokenizer.pre_tokenizer = library.pre_tokenizers.BertPreTokenizer()
     return tokenizer
+
+
+def _unknown(vocab: Vocab) -> int:
+    unk = vocab.find_special("unk")
+    if unk is None:
+        raise ModelError("tokenizer.ggml.unknown_token_id: expected an id of the vocabulary")
+    return unk
 
 
 def _wordpiece(text: str) -> str:
@@ -164,7 +178,7 @@ def _build_unigram(library: Any, vocab: Vocab) -> Any:
         if plain.get(text) != index:  # no text has a space when the model sees it, so none matches
             pieces[index] = (f" {index}", score)
     tokenizer = library.Tokenizer(
-        library.models.Unigram(pieces, unk_id=vocab.find_special("unk"), byte_fallback=False)
+        library.models.Unigram(pieces, unk_id=_unknown(vocab), byte_fallback=False)
     )
     norm = library.normalizers
     steps = []

@@ -1,0 +1,114 @@
+"""`tallow bench`: how fast a model reads a prompt and writes, measured as llama-bench does it."""
+
+from __future__ import annotations
+
+import random
+import statistics
+from collections.abc import Callable
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tallow.cli import options
+from tallow.cli.options import Activations
+
+if TYPE_CHECKING:
+    from tallow.models import CausalLM
+
+
+def bench(
+    model: options.Model,
+    prompt_tokens: Annotated[int, typer.Option(min=0, help="Length of the prompt.")] = 512,
+    gen_tokens: Annotated[int, typer.Option(min=0, help="Tokens to decode.")] = 128,
+    runs: Annotated[int, typer.Option(min=1, help="Times each, after one to warm up.")] = 5,
+    threads: options.Threads = None,
+    activations: options.ActivationsOption = Activations.FAST,
+    json: options.Json = False,
+) -> None:
+    """Measure tokens per second: a prompt of random tokens (pp), and decoding one by one (tg).
+
+    Both start from an empty cache, and the prompt gives one row of logits, as in llama-bench.
+    """
+    import tallow
+    from tallow.cli.output import print_json, print_table, table
+
+    if prompt_tokens == gen_tokens == 0:
+        raise typer.BadParameter("give --prompt-tokens or --gen-tokens above 0")
+    with options.open_llm(model, activations, threads) as llm:
+        rows = []
+        for kind, count in (("pp", prompt_tokens), ("tg", gen_tokens)):
+            if count:
+                work = prefill_seconds if kind == "pp" else decode_seconds
+                rates = [count / seconds for seconds in _repeat(work, llm.model, count, runs)]
+                rows.append({"test": f"{kind}{count}", "tokens": count, **_spread(rates)})
+    used = tallow.num_threads()
+    if json:
+        about = {"model": model, "threads": used, "activations": activations.value}
+        print_json({**about, "runs": runs, "tests": rows})
+        return
+    made = table("model", "threads", "test", "tok/s", right=("threads", "tok/s"))
+    for row in rows:
+        made.add_row(model, str(used), row["test"], f"{row['mean']:.2f} ± {row['stdev']:.2f}")
+    print_table(made)
+
+
+def prefill_seconds(model: CausalLM, count: int) -> float:
+    """The time in which `count` random tokens go through the model, up to the last one's logits."""
+    from tallow.generate import KVCache
+    from tallow.generate.loop import CHUNK
+
+    ids = _random_ids(model, count)
+    cache = KVCache(model.config, capacity=count)
+    begin = perf_counter()
+    for start in range(0, count, CHUNK):
+        part = _batch(ids[start : start + CHUNK])
+        if start + CHUNK < count:
+            model.prefill(part, cache)
+        else:
+            model(part, cache, last_only=True)
+    return perf_counter() - begin
+
+
+def decode_seconds(model: CausalLM, count: int) -> float:
+    """The time in which `count` random tokens go through the model one by one, with logits each."""
+    from tallow.generate import KVCache
+
+    ids = _random_ids(model, count)
+    cache = KVCache(model.config, capacity=count)
+    begin = perf_counter()
+    for token in ids:
+        model(_batch([token]), cache, last_only=True)
+    return perf_counter() - begin
+
+
+def _repeat(
+    work: Callable[[CausalLM, int], float], model: CausalLM, count: int, runs: int
+) -> list[float]:
+    from tallow.errors import ContextError
+
+    if count > model.config.context:
+        raise ContextError(f"bench: expected up to {model.config.context} tokens, got {count}")
+    work(model, count if work is prefill_seconds else 1)  # as llama-bench warms up
+    return [work(model, count) for _ in range(runs)]
+
+
+def _spread(rates: list[float]) -> dict[str, Any]:
+    return {
+        "mean": statistics.fmean(rates),
+        "stdev": statistics.stdev(rates) if len(rates) > 1 else 0.0,
+        "median": statistics.median(rates),
+        "samples": rates,
+    }
+
+
+def _random_ids(model: CausalLM, count: int) -> list[int]:
+    draw = random.Random(0)
+    return [draw.randrange(model.config.vocab_size) for _ in range(count)]
+
+
+def _batch(ids: list[int]) -> Any:
+    from tallow.dtype import i64
+    from tallow.tensor import tensor
+
+    return tensor([ids], dtype=i64)

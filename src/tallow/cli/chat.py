@@ -1,0 +1,57 @@
+"""`tallow chat`: talk with a model, or ask it one question."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tallow.cli import options
+from tallow.cli.options import Activations
+
+if TYPE_CHECKING:
+    from tallow.generate import SamplingParams
+
+
+def chat(
+    model: options.Model,
+    prompt: Annotated[
+        str | None, typer.Option("--prompt", "-p", help="Ask this and leave.", metavar="TEXT")
+    ] = None,
+    system: Annotated[
+        str | None, typer.Option(help="Instructions that come first.", metavar="TEXT")
+    ] = None,
+    max_tokens: options.MaxTokens = 512,
+    temperature: options.Temperature = 0.0,
+    top_k: options.TopK = 0,
+    top_p: options.TopP = 1.0,
+    min_p: options.MinP = 0.0,
+    repetition_penalty: options.RepetitionPenalty = 1.0,
+    seed: options.Seed = None,
+    activations: options.ActivationsOption = Activations.FAST,
+    threads: options.Threads = None,
+) -> None:
+    """Chat with a model.
+
+    Without --prompt it is a conversation, or one question a line from a pipe.
+    /reset forgets it, /exit or Ctrl-D leaves, Ctrl-C stops an answer.
+    """
+    from tallow.cli.conversation import Conversation, converse
+    from tallow.generate import SamplingParams
+
+    params: SamplingParams = SamplingParams(
+        max_tokens=max_tokens,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        min_p=min_p,
+        repetition_penalty=repetition_penalty,
+        seed=seed,
+    )
+    with options.open_llm(model, activations, threads) as llm:
+        conversation = Conversation(llm, params, system, sys.stdout)
+        if prompt is not None:
+            conversation.ask(prompt)
+        else:
+            converse(conversation, model)

@@ -1,0 +1,95 @@
+"""`tallow generate`: continue a text."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tallow.cli import options
+from tallow.cli.options import Activations
+
+
+def generate(
+    model: options.Model,
+    prompt: Annotated[
+        str | None, typer.Option("--prompt", "-p", help="The text to continue.", metavar="TEXT")
+    ] = None,
+    prompt_file: Annotated[
+        str | None, typer.Option(help="A UTF-8 file with it; - is standard input.", metavar="FILE")
+    ] = None,
+    max_tokens: options.MaxTokens = 512,
+    temperature: options.Temperature = 0.0,
+    top_k: options.TopK = 0,
+    top_p: options.TopP = 1.0,
+    min_p: options.MinP = 0.0,
+    repetition_penalty: options.RepetitionPenalty = 1.0,
+    seed: options.Seed = None,
+    stop: options.Stop = None,
+    ignore_eos: Annotated[bool, typer.Option("--ignore-eos", help="Go on after the end.")] = False,
+    json: options.Json = False,
+    activations: options.ActivationsOption = Activations.FAST,
+    threads: options.Threads = None,
+) -> None:
+    """Continue a text; the continuation goes to standard output as it comes.
+
+    --json prints text, token_ids, prompt_tokens, finish_reason, prefill_s and decode_s instead.
+    """
+    from tallow.cli.output import print_json
+    from tallow.generate import SamplingParams
+
+    if (prompt is None) == (prompt_file is None):
+        raise typer.BadParameter("give either --prompt or --prompt-file")
+    params = SamplingParams(
+        max_tokens=max_tokens,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        min_p=min_p,
+        repetition_penalty=repetition_penalty,
+        seed=seed,
+        stop=stop or (),
+        ignore_eos=ignore_eos,
+    )
+    text = _read(prompt_file) if prompt_file is not None else prompt or ""
+    text = text.encode("utf-8", "replace").decode()  # a command line may hold any bytes
+    with options.open_llm(model, activations, threads) as llm:
+        if not json:
+            with llm.stream(text, params) as stream:
+                for piece in stream:
+                    sys.stdout.write(piece)
+                    sys.stdout.flush()
+            sys.stdout.write("\n")
+            return
+        result = llm.generate(text, params)
+    print_json(
+        {
+            "text": result.text,
+            "token_ids": result.tokens,
+            "prompt_tokens": result.prompt_tokens,
+            "finish_reason": result.finish_reason,
+            "prefill_s": result.prefill_s,
+            "decode_s": result.decode_s,
+        }
+    )
+
+
+def _read(name: str) -> str:
+    from tallow.errors import ArgumentError
+
+    try:
+        if name == "-":
+            if sys.stdin is None:
+                raise ArgumentError("--prompt-file -: expected standard input, got none")
+            return sys.stdin.buffer.read().decode()
+        return Path(name).read_bytes().decode()
+    except UnicodeDecodeError as error:
+        wanted = f"UTF-8, got {error.reason} at byte {error.start}"
+        raise ArgumentError(f"--prompt-file {name}: expected {wanted}") from error
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise ArgumentError(
+            f"--prompt-file {name}: expected a readable file, got: {why}"
+        ) from error
