@@ -53,6 +53,10 @@ nb::object element(DType dtype, const std::byte* p) {
   }
 }
 
+void refuse_reading(const char* where) {
+  if (is_recording()) raise("ArgumentError", where, "a value cannot be read while a plan is captured: it would be fixed in the plan");
+}
+
 nb::object to_list(const View& x, int axis, const std::byte* p) {
   if (axis == x.ndim) return element(x.dtype, p);
   PyObject* list = PyList_New(x.shape[axis]);
@@ -238,11 +242,13 @@ void bind_array(nb::module_& m) {
   }, nb::arg("x"), nb::arg("dtype") = -1);
   c.def_static("from_list", &from_list);
   c.def("item", [](Array& x) {
+    refuse_reading("item");
     if (x.size() != 1) raise("ShapeError", "item", "expected one element, got shape " + shape_text(x));
     x.sync();
     return element(x.dtype, x.data);
   });
   c.def("tolist", [](Array& x) {
+    refuse_reading("tolist");
     if (is_block(x.dtype)) raise("DTypeError", "tolist", std::string("expected a plain dtype, got ") + row(x.dtype).name);
     x.sync();
     return to_list(x, 0, x.data);

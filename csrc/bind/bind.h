@@ -21,6 +21,9 @@ inline Array empty_like(const View& v, const char* where) { return empty(v.dtype
 // Runs the kernel (without the GIL when there is enough work) after making the outputs writable; raises on an error.
 void run(const Kernel& kernel, const Arg* args, int n, Array* const* outputs);
 
+// Whether kernel calls of this thread go into a plan; values must not be read into Python then.
+bool is_recording();
+
 Array contiguous(const Array& x, const char* where);
 Array contiguous_copy(const Array& x, const char* where);
 void copy_into(Array& out, const Array& x, const char* where);  // same shape; converts the dtype

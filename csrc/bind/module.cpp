@@ -1,10 +1,12 @@
 // tallow._native: the module, the kernel call and what all binding files share.
 #include <nanobind/stl/string.h>
 
+#include <chrono>
 #include <string>
 
 #include "../core/alloc.h"
 #include "../core/parallel.h"
+#include "../core/plan.h"
 #include "bind.h"
 
 namespace tl::bind {
@@ -112,7 +114,10 @@ void run(const Kernel& kernel, const Arg* args, int n, Array* const* outputs) {
     }
     raise("ArgumentError", kernel.name, text + ")");
   }
+  if (recording()) recording()->add(kernel, args, n);
 }
+
+bool is_recording() { return recording() != nullptr; }
 
 // Quantisers read contiguous f32; the unpackers write contiguous floats of at most 32 bits. The rest goes by way of f32.
 void copy_into(Array& out, const Array& x, const char* where) {
@@ -185,6 +190,39 @@ NB_MODULE(_native, m) {
     const Kernel* kernel = &find(name);
     return nb::cpp_function([kernel](nb::args args) { call_with(*kernel, args); });
   });
+  nb::class_<Plan>(m, "Plan")
+      .def(nb::init<>())
+      // Calls on this thread are recorded from start() to stop().
+      .def("start",
+           [](Plan& p) {
+             if (recording()) raise("ArgumentError", "capture", "a plan is being captured already");
+             recording() = &p;
+           })
+      .def("stop", [](Plan&) { recording() = nullptr; })
+      .def("run",
+           [](Plan& p) {
+             if (recording()) raise("ArgumentError", "plan", "a plan cannot be replayed while one is captured");
+             const Kernel* failed = nullptr;
+             const char* error;
+             {
+               nb::gil_scoped_release release;
+               error = p.run(&failed);
+             }
+             if (error) raise("ArgumentError", failed->name, error);
+           })
+      // One replay, and how long each call took: a list of (kernel, seconds).
+      .def("profile",
+           [](Plan& p) {
+             nb::list out;
+             for (const Plan::Call& c : p.calls()) {
+               auto begin = std::chrono::steady_clock::now();
+               if (const char* error = p.run_one(c)) raise("ArgumentError", c.kernel->name, error);
+               std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+               out.append(nb::make_tuple(c.kernel->name, took.count()));
+             }
+             return out;
+           })
+      .def("__len__", [](const Plan& p) { return p.size(); });
   m.def("num_threads", &num_threads);
   m.def("set_num_threads", &set_num_threads);
   m.def("pool_stats", [] {

@@ -77,7 +77,7 @@ TL_INLINE void dot_rows(const uint8_t* const* w, int64_t blocks, const Activatio
     int run = static_cast<int>(min64(kRun, blocks - b0)), groups = run * F::kGroups;
     for (int r = 0; r < kRows; ++r) {
       F::scales(w[r] + b0 * F::kBytes, run, d, m);
-      for (int g = groups; g % 8; ++g) d[g] = m[g] = 0;  // times the zeros that pad the activations
+      // A last part of a vector meets the zeros that pad the activations.
       for (int g = 0; g < groups; g += kLanes) {
         vf dv = load(d + g), mv = F::kMins ? load(m + g) : dv;
         for (int a = 0; a < kBatch; ++a) {

@@ -17,7 +17,8 @@ TL_INLINE uint32_t word_at(const uint8_t* p) {
   return w;
 }
 
-// d[i] = the f16 at p + i·step. Whole vectors are written: d has room for n rounded up to 8; what follows n is repeated.
+// d[i] = the f16 at p + i·step. Written up to n rounded up to 8, the last one repeated: a reader of whole vectors finds
+// numbers there. (Zeros stored one by one would cost it dear: a load cannot be forwarded from several stores.)
 template <int kStep>
 TL_INLINE void halves_at(const uint8_t* p, int64_t n, float* d) {
 #ifdef __F16C__
@@ -34,7 +35,7 @@ TL_INLINE void halves_at(const uint8_t* p, int64_t n, float* d) {
   for (; i + 8 <= n; i += 8) convert(i, [](int64_t j) { return j; });
   if (i < n) convert(i, [n](int64_t j) { return j < n ? j : n - 1; });
 #else
-  for (int64_t i = 0; i < n; ++i) d[i] = half_at(p + i * kStep);
+  for (int64_t i = 0; i < (n + 7) / 8 * 8; ++i) d[i] = half_at(p + (i < n ? i : n - 1) * kStep);
 #endif
 }
 
@@ -52,11 +53,12 @@ TL_INLINE void half_pairs_at(const uint8_t* p, int64_t n, float* d, float* m) {
   };
   int64_t i = 0;
   for (; i + 4 <= n; i += 4) convert(i, [](int64_t j) { return j; });
-  if (i < n) convert(i, [n](int64_t j) { return j < n ? j : n - 1; });
+  for (; i < (n + 7) / 8 * 8; i += 4) convert(i, [n](int64_t j) { return j < n ? j : n - 1; });
 #else
-  for (int64_t i = 0; i < n; ++i) {
-    d[i] = half_at(p + i * kStep);
-    m[i] = half_at(p + i * kStep + 2);
+  for (int64_t i = 0; i < (n + 7) / 8 * 8; ++i) {
+    const uint8_t* at = p + (i < n ? i : n - 1) * kStep;
+    d[i] = half_at(at);
+    m[i] = half_at(at + 2);
   }
 #endif
 }

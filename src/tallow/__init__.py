@@ -25,7 +25,8 @@ from . import ops  # isort: skip
 from .ops import *  # noqa: F403  # isort: skip
 
 if TYPE_CHECKING:
-    from . import formats, generate, hub, models, nn, tasks, text, weights
+    from . import formats, generate, hub, models, nn, plan, tasks, text, weights
+    from .plan import Plan, capture
     from .tasks import LLM
 
 _forced = _os.environ.get("TALLOW_ISA")
@@ -34,8 +35,8 @@ if _forced and _forced != _native.ISA:
 
 # Loaded when first used, so that `import tallow` stays in the tens of milliseconds.
 _LAZY = {
-    name: (f".{name}", None) for name in ("formats", "weights", "hub", "text", "nn", "models", "generate", "tasks")
-} | {"LLM": (".tasks", "LLM")}
+    name: (f".{name}", None) for name in ("formats", "plan", "weights", "hub", "text", "nn", "models", "generate", "tasks")
+} | {"LLM": (".tasks", "LLM"), "capture": (".plan", "capture"), "Plan": (".plan", "Plan")}
 
 
 def __getattr__(name: str) -> Any:

@@ -37,7 +37,10 @@ class DType:
         return (by_name, (self.name,))
 
 
-DTYPES = tuple(DType(code, name.rstrip("_"), *rest) for code, (name, *rest) in enumerate(_native.DTYPES))
+DTYPES = tuple(
+    DType(code, name.rstrip("_"), itemsize, block, kind)
+    for code, (name, itemsize, block, kind) in enumerate(_native.DTYPES)
+)
 _BY_NAME = {dtype.name: dtype for dtype in DTYPES}
 
 

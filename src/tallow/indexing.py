@@ -7,7 +7,7 @@ from typing import Any
 
 from . import _native
 from .dtype import i64
-from .errors import IndexRangeError, expect
+from .errors import ArgumentError, IndexRangeError, expect
 from .tensor import Tensor, tensor, unwrap, wrap
 
 
@@ -20,7 +20,7 @@ def get(x: Tensor, key: Any) -> Tensor:
     plan = _Plan(x, parts)
     rest = plan.moved.shape[plan.count :]
     out = _native.Array.empty((plan.size, *rest), x._array.dtype)
-    _native.call("index", out, plan.moved, plan.indices)
+    _run("index", x, out, plan.moved, plan.indices)
     return wrap(out.reshape((*plan.shape, *rest)).permute(plan.order))
 
 
@@ -33,12 +33,27 @@ def put(x: Tensor, key: Any, value: Any) -> None:
     plan = _Plan(x, parts)
     rest = plan.moved.shape[plan.count :]
     source = wrap(source_of(value, x))
+    if source._array.storage_id == x._array.storage_id:
+        source = source.clone()  # it would be read after it was overwritten
     back = sorted(range(len(plan.order)), key=plan.order.__getitem__)
     full = (*plan.shape, *rest)
     shown = tuple(full[axis] for axis in plan.order)
+    while source.ndim > len(shown) and source.shape[0] == 1:
+        source = source[0]
     spread = source.to(x.dtype)._array.expand(shown).permute(back)
     target = plan.moved
-    _native.call("index_put", target, spread.reshape((plan.size, *rest)), plan.indices)
+    _run("index_put", x, target, spread.reshape((plan.size, *rest)), plan.indices)
+
+
+def _run(kernel: str, x: Tensor, *arrays: Any) -> None:
+    """Call the kernel, which checks the positions before it moves anything."""
+    try:
+        _native.call(kernel, *arrays)
+    except ArgumentError as error:
+        if "index out of range" not in str(error):
+            raise
+        said = f"index: expected positions inside shape {x.shape}, got one outside"
+        raise IndexRangeError(said) from None
 
 
 def source_of(value: Any, x: Tensor) -> Any:

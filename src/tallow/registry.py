@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from . import _native
-from .tensor import Tensor, unwrap
+from .tensor import Tensor, unwrap, unwrap_tensor
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -98,46 +98,49 @@ def op(meaning: Callable[P, R]) -> Row[P, R]:
     native = _native.elementwise(row.__name__)
     if native is not None:
         arity, function, inplace = native
-        row.cpu = _unary(function) if arity == 1 else _binary(function)
+        name = row.__name__
+        row.cpu = _unary(function, name) if arity == 1 else _binary(function, name)
         if inplace is not None:
-            row.inplace = _inplace(inplace)
+            row.inplace = _inplace(inplace, name)
     ROWS[row.__name__] = row
     return row
 
 
 def primitive(binding: Callable[P, R]) -> Row[P, R]:
     """Register an op without a meaning in other ops: its body is the binding of the CPU kernel."""
-    row = ROWS[binding.__name__] = Row(binding, is_primitive=True)
+    row = Row(binding, is_primitive=True)
+    ROWS[row.__name__] = row
     return row
 
 
-def _unary(native: Callable[[Any], Any]) -> Any:
+def _unary(native: Callable[[Any], Any], name: str) -> Any:
     new = object.__new__
 
     def call(x: Tensor) -> Tensor:
         out = new(Tensor)
-        out._array = native(x._array)
+        out._array = native(x._array if type(x) is Tensor else unwrap_tensor(x, name))
         return out
 
     return call
 
 
-def _binary(native: Callable[[Any, Any], Any]) -> Any:
+def _binary(native: Callable[[Any, Any], Any], name: str) -> Any:
     new = object.__new__
 
     def call(a: Tensor, b: Tensor | float) -> Tensor:
         out = new(Tensor)
         out._array = native(
-            a._array if type(a) is Tensor else unwrap(a), b._array if type(b) is Tensor else unwrap(b)
+            a._array if type(a) is Tensor else unwrap(a, name),
+            b._array if type(b) is Tensor else unwrap(b, name),
         )
         return out
 
     return call
 
 
-def _inplace(native: Callable[[Any, Any], None]) -> Any:
+def _inplace(native: Callable[[Any, Any], None], name: str) -> Any:
     def call(a: Tensor, b: Tensor | float) -> Tensor:
-        native(a._array, unwrap(b))
+        native(unwrap_tensor(a, name), unwrap(b, name))
         return a
 
     return call

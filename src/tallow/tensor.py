@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import _native
 from .device import CPU, Device, as_device
 from .dtype import DTYPES, DType, as_dtype, bool_, f32, i64
-from .errors import DTypeError, IndexRangeError, MissingExtraError, ShapeError, expect
+from .errors import ArgumentError, DTypeError, IndexRangeError, MissingExtraError, ShapeError, expect
 
 if TYPE_CHECKING:
     from ._methods import Methods
@@ -270,7 +271,16 @@ def wrap(array: _native.Array) -> Tensor:
     return out
 
 
-def unwrap(value: Any) -> Any:
+def broadcast_shapes(p: tuple[int, ...], q: tuple[int, ...], where: object) -> tuple[int, ...]:
+    """The shape in which arrays of shapes `p` and `q` meet; ShapeError naming `where` when they do not."""
+    size = max(len(p), len(q))
+    left, right = (1,) * (size - len(p)) + p, (1,) * (size - len(q)) + q
+    fits = all(i == j or 1 in (i, j) for i, j in zip(left, right, strict=True))
+    expect(fits, where, "shapes that broadcast", f"{p} and {q}")
+    return tuple(j if i == 1 else i for i, j in zip(left, right, strict=True))
+
+
+def unwrap(value: Any, where: object = "") -> Any:
     """The native array of a Tensor (or of what numpy can make an array of); Python numbers stay as they are."""
     if isinstance(value, Tensor):
         return value._array
@@ -278,7 +288,9 @@ def unwrap(value: Any) -> Any:
         return value
     if hasattr(value, "__array_interface__") or hasattr(value, "__dlpack__"):
         return from_numpy(value)._array if hasattr(value, "__array_interface__") else from_dlpack(value)._array
-    raise DTypeError(f"expected a Tensor or a number, got {type(value).__name__}")
+    name = getattr(where, "__name__", where)
+    said = f"expected a Tensor or a number, got {type(value).__name__}"
+    raise DTypeError(f"{name}: {said}" if name else said)
 
 
 def unwrap_tensor(value: Any, where: object) -> _native.Array:
@@ -322,10 +334,10 @@ def tensor(data: Any, dtype: DType | str | None = None) -> Tensor:
     if isinstance(data, Tensor):
         return data.to(DTYPES[code], copy=True) if code >= 0 else data.clone()
     if isinstance(data, (bool, int, float, list, tuple)):
-        if isinstance(data, (list, tuple)) and data and any(isinstance(row, Tensor) for row in data):
-            data = [row.tolist() if isinstance(row, Tensor) else row for row in data]
+        if isinstance(data, (list, tuple)) and any(hasattr(row, "tolist") for row in data):
+            data = [row.tolist() if hasattr(row, "tolist") else row for row in data]
         return wrap(_native.Array.from_list(data, code))
-    made = wrap(unwrap(data)).clone()
+    made = wrap(unwrap(data, tensor)).clone()
     return made.to(DTYPES[code]) if code >= 0 else made
 
 
@@ -410,15 +422,21 @@ def arange(start: float, stop: float | None = None, step: float = 1, dtype: DTyp
     if step == 0 or (stop - start) * step < 0:
         raise ShapeError(f"arange: expected a step that leads from start to stop, got {start}, {stop}, {step}")
     whole = all(isinstance(value, int) for value in (start, stop, step))
+    if not (whole or math.isfinite((stop - start) / step)):
+        raise ArgumentError(f"arange: expected finite numbers, got {start}, {stop}, {step}")
     count = -int((start - stop) // step) if whole else -int(-((stop - start) / step) // 1)
     wanted = as_dtype(dtype) if dtype is not None else i64 if whole else f32
     out = empty(count, dtype=wanted if wanted.name in ("f32", "f64", "i32", "i64") else i64 if whole else f32)
+    if whole and wanted.kind in "iu" and max(abs(start), abs(stop)) > 1 << 52:
+        # Beyond what a double counts exactly: from 0 in steps of 1, the rest in integers.
+        _fill_range(out._array, 0.0, 1.0)
+        return (out.to(i64) * step + start).to(wanted)
     _fill_range(out._array, float(start), float(step))
     return out.to(wanted)
 
 
 def _sizes(shape: tuple[Any, ...]) -> Any:
-    return shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape
+    return shape[0] if len(shape) == 1 and not hasattr(shape[0], "__index__") else shape
 
 
 __all__ = [

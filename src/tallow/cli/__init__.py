@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
+from importlib import import_module
 
 COMMANDS = ("chat", "generate", "inspect", "pull", "models", "bench")
 """Each is a function of the same name in the module of the same name, in the order of the help."""
@@ -25,21 +26,36 @@ def main(argv: Sequence[str] | None = None) -> int:
     return guarded(partial(_run, options + arguments[end:]), debug=debug)
 
 
+def load_command(name: str) -> Callable[..., None]:
+    """The function of a command."""
+    found: Callable[..., None] = getattr(import_module(f"tallow.cli.{name}"), name)
+    return found
+
+
 def _run(arguments: list[str]) -> int:
     from tallow.errors import MissingExtraError
 
     try:
-        from tallow.cli.app import make_app
+        _call(arguments)
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in ("typer", "click", "rich"):
+        if (error.name or "").partition(".")[0] not in ("typer", "click", "pydantic", "rich"):
             raise
         raise MissingExtraError(
             f"tallow: expected the package {error.name}, which is not installed; "
             'run: pip install "tallow[cli]"'
         ) from error
-    # Typer costs a few milliseconds for each command it knows: give it the one that is called,
-    # or all of them when there is something to list or to correct.
-    name = next((argument for argument in arguments if not argument.startswith("-")), "")
-    names = (name,) if name in COMMANDS and arguments[0] == name else COMMANDS
-    make_app(names)(arguments, prog_name="tallow")
     return 0
+
+
+def _call(arguments: list[str]) -> None:
+    from tallow.cli.parameters import read
+
+    name = arguments[0] if arguments else ""
+    values = read(load_command(name), arguments[1:]) if name in COMMANDS else None
+    if values is not None:
+        load_command(name)(**values)
+        return
+    from tallow.cli.app import make_app
+
+    names = (name,) if name in COMMANDS else COMMANDS
+    make_app({each: load_command(each) for each in names})(arguments, prog_name="tallow")

@@ -8,10 +8,9 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from tallow.cli import options
 from tallow.cli.options import Activations
+from tallow.cli.parameters import Option
 
 if TYPE_CHECKING:
     from tallow.models import CausalLM
@@ -19,9 +18,9 @@ if TYPE_CHECKING:
 
 def bench(
     model: options.Model,
-    prompt_tokens: Annotated[int, typer.Option(min=0, help="Length of the prompt.")] = 512,
-    gen_tokens: Annotated[int, typer.Option(min=0, help="Tokens to decode.")] = 128,
-    runs: Annotated[int, typer.Option(min=1, help="Times each, after one to warm up.")] = 5,
+    prompt_tokens: Annotated[int, Option("Length of the prompt.", min=0)] = 512,
+    gen_tokens: Annotated[int, Option("Tokens to decode.", min=0)] = 128,
+    runs: Annotated[int, Option("Times each, after one to warm up.", min=1)] = 5,
     threads: options.Threads = None,
     activations: options.ActivationsOption = Activations.FAST,
     json: options.Json = False,
@@ -31,10 +30,11 @@ def bench(
     Both start from an empty cache, and the prompt gives one row of logits, as in llama-bench.
     """
     import tallow
+    from tallow.cli.errors import UsageError
     from tallow.cli.output import print_json, print_table, table
 
     if prompt_tokens == gen_tokens == 0:
-        raise typer.BadParameter("give --prompt-tokens or --gen-tokens above 0")
+        raise UsageError("bench: expected --prompt-tokens or --gen-tokens above 0")
     with options.open_llm(model, activations, threads) as llm:
         rows = []
         for kind, count in (("pp", prompt_tokens), ("tg", gen_tokens)):

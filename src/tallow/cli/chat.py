@@ -5,10 +5,9 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from tallow.cli import options
 from tallow.cli.options import Activations
+from tallow.cli.parameters import Option
 
 if TYPE_CHECKING:
     from tallow.generate import SamplingParams
@@ -16,12 +15,8 @@ if TYPE_CHECKING:
 
 def chat(
     model: options.Model,
-    prompt: Annotated[
-        str | None, typer.Option("--prompt", "-p", help="Ask this and leave.", metavar="TEXT")
-    ] = None,
-    system: Annotated[
-        str | None, typer.Option(help="Instructions that come first.", metavar="TEXT")
-    ] = None,
+    prompt: Annotated[str | None, Option("Ask this and leave.", short="-p", metavar="TEXT")] = None,
+    system: Annotated[str | None, Option("Instructions that come first.", metavar="TEXT")] = None,
     max_tokens: options.MaxTokens = 512,
     temperature: options.Temperature = 0.0,
     top_k: options.TopK = 0,

@@ -10,7 +10,11 @@ from typing import TextIO
 from tallow.cli.output import printable
 from tallow.errors import TallowError
 
-FAILED, INTERRUPTED = 1, 130
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
+
+
+class UsageError(TallowError):
+    """A command line whose options do not go together."""
 
 
 def guarded(work: Callable[[], int], *, debug: bool) -> int:
@@ -37,7 +41,7 @@ def guarded(work: Callable[[], int], *, debug: bool) -> int:
 
             traceback.print_exc()
         report(error)
-        return FAILED
+        return USAGE if isinstance(error, UsageError) else FAILED
 
 
 def report(error: BaseException) -> None:

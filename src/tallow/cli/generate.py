@@ -6,19 +6,18 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from tallow.cli import options
 from tallow.cli.options import Activations
+from tallow.cli.parameters import Option
 
 
 def generate(
     model: options.Model,
     prompt: Annotated[
-        str | None, typer.Option("--prompt", "-p", help="The text to continue.", metavar="TEXT")
+        str | None, Option("The text to continue.", short="-p", metavar="TEXT")
     ] = None,
     prompt_file: Annotated[
-        str | None, typer.Option(help="A UTF-8 file with it; - is standard input.", metavar="FILE")
+        str | None, Option("A UTF-8 file with it; - is standard input.", metavar="FILE")
     ] = None,
     max_tokens: options.MaxTokens = 512,
     temperature: options.Temperature = 0.0,
@@ -28,7 +27,7 @@ def generate(
     repetition_penalty: options.RepetitionPenalty = 1.0,
     seed: options.Seed = None,
     stop: options.Stop = None,
-    ignore_eos: Annotated[bool, typer.Option("--ignore-eos", help="Go on after the end.")] = False,
+    ignore_eos: Annotated[bool, Option("Go on after the end.")] = False,
     json: options.Json = False,
     activations: options.ActivationsOption = Activations.FAST,
     threads: options.Threads = None,
@@ -37,11 +36,12 @@ def generate(
 
     --json prints text, token_ids, prompt_tokens, finish_reason, prefill_s and decode_s instead.
     """
+    from tallow.cli.errors import UsageError
     from tallow.cli.output import print_json
     from tallow.generate import SamplingParams
 
     if (prompt is None) == (prompt_file is None):
-        raise typer.BadParameter("give either --prompt or --prompt-file")
+        raise UsageError("generate: expected either --prompt or --prompt-file")
     params = SamplingParams(
         max_tokens=max_tokens,
         temperature=temperature,

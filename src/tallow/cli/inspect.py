@@ -6,9 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from tallow.cli import options
+from tallow.cli.parameters import Option
 
 if TYPE_CHECKING:
     from tallow.weights import WeightSource
@@ -21,9 +20,7 @@ VALUE_WIDTH = 100
 def inspect(
     model: options.Model,
     json: options.Json = False,
-    full: Annotated[
-        bool, typer.Option("--full", help="Whole texts and arrays of the metadata.")
-    ] = False,
+    full: Annotated[bool, Option("Whole texts and arrays of the metadata.")] = False,
 ) -> None:
     """Show metadata and tensors of a GGUF or safetensors file, an index or a folder.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from tallow.cli.parameters import Argument, Option
 
 if TYPE_CHECKING:
     from tallow.generate import Result
@@ -19,32 +19,20 @@ class Activations(StrEnum):
     EXACT = "exact"
 
 
-Model = Annotated[
-    str, typer.Argument(metavar="MODEL", help="Alias, path or reference.", show_default=False)
-]
-MaxTokens = Annotated[int, typer.Option(min=1, help="Tokens at most.")]
-Temperature = Annotated[float, typer.Option(min=0.0, help="0: always the likeliest token.")]
-TopK = Annotated[int, typer.Option(min=0, help="Only the k likeliest tokens; 0: all.")]
-TopP = Annotated[
-    float, typer.Option(min=0.0, max=1.0, help="Only the likeliest of this much probability.")
-]
-MinP = Annotated[
-    float, typer.Option(min=0.0, max=1.0, help="Only tokens above this share of the likeliest's.")
-]
-RepetitionPenalty = Annotated[float, typer.Option(help="Above 1: less repetition.")]
-Seed = Annotated[
-    int | None, typer.Option(help="Makes sampling reproducible.", show_default="random")
-]
-Stop = Annotated[
-    list[str] | None, typer.Option(help="End before this text; may be repeated.", metavar="TEXT")
-]
+Model = Annotated[str, Argument("MODEL", "Alias, path or reference.")]
+MaxTokens = Annotated[int, Option("Tokens at most.", min=1)]
+Temperature = Annotated[float, Option("0: always the likeliest token.", min=0)]
+TopK = Annotated[int, Option("Only the k likeliest tokens; 0: all.", min=0)]
+TopP = Annotated[float, Option("Only the likeliest of this much probability.", min=0, max=1)]
+MinP = Annotated[float, Option("Only tokens above this share of the likeliest's.", min=0, max=1)]
+RepetitionPenalty = Annotated[float, Option("Above 1: less repetition.")]
+Seed = Annotated[int | None, Option("Makes sampling reproducible.", absent="random")]
+Stop = Annotated[list[str] | None, Option("End before this text; may be repeated.", metavar="TEXT")]
 ActivationsOption = Annotated[
-    Activations, typer.Option(help="Arithmetic of quantised weights: 8-bit activations, or floats.")
+    Activations, Option("Arithmetic of quantised weights: 8-bit activations, or floats.")
 ]
-Threads = Annotated[
-    int | None, typer.Option(min=1, max=1024, help="Threads.", show_default="all cores granted")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Threads = Annotated[int | None, Option("Threads.", min=1, max=1024, absent="all cores granted")]
+Json = Annotated[bool, Option("Print one JSON document.")]
 
 
 def open_llm(model: str, activations: Activations, threads: int | None) -> LLM:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
 from tallow.cli import options
+from tallow.cli.parameters import Option
 
 
 def pull(
     model: options.Model,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
-    verify: Annotated[
-        bool, typer.Option("--verify", help="Check the sha256 of what is there already.")
-    ] = False,
+    quiet: Annotated[bool, Option("Show no progress.", short="-q")] = False,
+    verify: Annotated[bool, Option("Check the sha256 of what is there already.")] = False,
 ) -> None:
     """Fetch a model into the cache, if it is not there, and print its path.
 

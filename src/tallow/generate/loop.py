@@ -12,6 +12,7 @@ from tallow.errors import ArgumentError, ContextError, expect
 from tallow.generate.cache import KVCache
 from tallow.generate.events import Event, FinishReason, Piece, Progress, Result
 from tallow.generate.sampling import Sampler, SamplingParams
+from tallow.generate.step import DecodeStep
 from tallow.models import CausalLM
 from tallow.tensor import Tensor, tensor
 from tallow.text import StopStrings, StreamDecoder, Tokenizer
@@ -98,6 +99,7 @@ def _run(
     reason: FinishReason | None = None
     prefill_s = decode_s = 0.0
     logits: Tensor | None = None
+    step = DecodeStep(model, cache)
 
     while done < known:
         if cancelled():
@@ -116,8 +118,8 @@ def _run(
             break
         begin = perf_counter()
         if logits is None:
-            logits = _feed(model, tokens[-1:], cache)
-        assert logits is not None
+            logits = step(tokens[-1])
+            cache.tokens.append(tokens[-1])
         token = sampler(logits, tokens)
         logits = None
         if token in ends:

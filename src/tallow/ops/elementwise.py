@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from .. import _native
-from ..errors import expect
+from ..errors import DTypeError, expect
 from ..registry import ROWS, op, primitive
-from ..tensor import Tensor, ones_like, unwrap_tensor, wrap
+from ..tensor import Tensor, broadcast_shapes, ones_like, unwrap, unwrap_tensor, wrap
 
 
 def _kernel_only(name: str, arity: int, doc: str) -> None:
@@ -121,6 +123,7 @@ def logical_not(x: Tensor) -> Tensor:
 @op
 def bitwise_not(x: Tensor) -> Tensor:
     """Every bit of an integer, or a bool, inverted."""
+    expect(x.dtype.kind in "biu", bitwise_not, "integers or bool", x.dtype.name, DTypeError)
     return x.eq(0) if x.dtype.kind == "b" else x.neg() - ones_like(x)
 
 
@@ -136,15 +139,19 @@ _where = _native.kernel("where")
 @primitive
 def where(condition: Tensor, a: Tensor | float, b: Tensor | float) -> Tensor:
     """`a` where `condition` is true, else `b`; broadcast and promoted."""
-    expect(condition.dtype.kind == "b", where, "a bool condition", condition.dtype.name)
-    common = a * 0 + b * 0 if isinstance(a, Tensor) else b * 0 + a * 0  # type: ignore[operator]
-    shape = (condition.to(common.dtype) * 0 + common).shape
-    parts = [unwrap_tensor(condition, where).expand(shape)]
-    for part in (a, b):
-        tensor = part if isinstance(part, Tensor) else common * 0 + part
-        parts.append(tensor.to(common.dtype)._array.expand(shape))
-    out = _native.Array.empty(shape, common._array.dtype)
-    _where(out, *parts)
+    mask = unwrap_tensor(condition, where)
+    expect(condition.dtype.kind == "b", where, "a bool condition", condition.dtype.name, DTypeError)
+    pair = [x._array if isinstance(x, Tensor) else unwrap(x, "where") for x in (a, b)]
+    code = _native.result_type(pair[0], pair[1], "where")
+    sources = [
+        x.cast(code) if isinstance(x, _native.Array) else _native.Array.full((), x, code)
+        for x in pair
+    ]
+    shape = mask.shape
+    for source in sources:
+        shape = broadcast_shapes(shape, source.shape, where)
+    out = _native.Array.empty(shape, code)
+    _where(out, mask.expand(shape), *(source.expand(shape) for source in sources))
     return wrap(out)
 
 
@@ -158,7 +165,8 @@ OPERATORS = {
     "bitwise_or": ("__or__", "__ror__", "__ior__"),
     "bitwise_xor": ("__xor__", "__rxor__", "__ixor__"),
     "eq": ("__eq__",), "ne": ("__ne__",), "lt": ("__lt__",),
-    "le": ("__le__",), "gt": ("__gt__",), "ge": ("__ge__",),
+    "le": ("__le__",), "gt": ("__gt__",), "ge": ("__ge__",), "matmul": ("__matmul__",),
+    "neg": ("__neg__",), "abs": ("__abs__",), "bitwise_not": ("__invert__",),
 }  # fmt: skip
 
 
@@ -171,12 +179,10 @@ def install_operators() -> None:
         if others:
             setattr(Tensor, others[0], _swapped(call))
             setattr(Tensor, others[1], row.inplace)
-    for dunder, name in (("__neg__", "neg"), ("__abs__", "abs"), ("__invert__", "bitwise_not")):
-        setattr(Tensor, dunder, ROWS[name].caller())
 
 
-def _swapped(call):  # type: ignore[no-untyped-def]
+def _swapped(call: Callable[..., Tensor]) -> Callable[[Tensor, Tensor | float], Tensor]:
     def swapped(b: Tensor, a: Tensor | float) -> Tensor:
-        return call(a, b)  # type: ignore[no-any-return]
+        return call(a, b)
 
     return swapped

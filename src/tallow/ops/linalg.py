@@ -6,7 +6,7 @@ from .. import _native
 from ..dtype import bf16, f16, f32
 from ..errors import DTypeError, expect
 from ..registry import op, primitive
-from ..tensor import Tensor, wrap
+from ..tensor import Tensor, broadcast_shapes, unwrap_tensor, wrap
 
 _matmul = _native.kernel("matmul")
 _linear = _native.kernel("linear")
@@ -15,7 +15,7 @@ _linear = _native.kernel("linear")
 @primitive
 def matmul(a: Tensor, b: Tensor) -> Tensor:
     """`a @ b` by torch's rules: (…, m, k) x (…, k, n) with broadcast leading axes; 1-d operands are vectors."""
-    x, y = a._array, b._array
+    x, y = unwrap_tensor(a, matmul), unwrap_tensor(b, matmul)
     expect(x.ndim > 0 and y.ndim > 0, matmul, "operands of at least one axis", (x.shape, y.shape))
     expect(a.dtype is b.dtype, matmul, f"two tensors of one dtype ({a.dtype.name})", b.dtype.name, DTypeError)
     left, right = x.ndim == 1, y.ndim == 1
@@ -23,22 +23,12 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
     y = y.unsqueeze(1) if right else y
     m, k, n = x.shape[-2], x.shape[-1], y.shape[-1]
     expect(y.shape[-2] == k, matmul, f"inner sizes that agree ({k})", (a.shape, b.shape))
-    batch = _broadcast(x.shape[:-2], y.shape[:-2], a, b)
+    batch = broadcast_shapes(x.shape[:-2], y.shape[:-2], matmul)
     out = _native.Array.empty((*batch, m, n), x.dtype)
     _matmul(out, x.expand((*batch, m, k)), y.expand((*batch, k, n)))
     out = out.squeeze(-1) if right else out
     return wrap(out.squeeze(-1 if right else -2) if left else out)
 
-
-def _broadcast(p: tuple[int, ...], q: tuple[int, ...], a: Tensor, b: Tensor) -> tuple[int, ...]:
-    size = max(len(p), len(q))
-    p, q = (1,) * (size - len(p)) + p, (1,) * (size - len(q)) + q
-    fits = all(i == j or 1 in (i, j) for i, j in zip(p, q, strict=True))
-    expect(fits, matmul, "leading axes that broadcast", (a.shape, b.shape))
-    return tuple(j if i == 1 else i for i, j in zip(p, q, strict=True))
-
-
-Tensor.__matmul__ = matmul.meaning  # type: ignore[method-assign]
 
 _LINEAR_DTYPES = (f32, f16, bf16)
 

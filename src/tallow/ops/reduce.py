@@ -43,6 +43,13 @@ def _reduce(name: str, where: object, x: Tensor, dim: Dim, keepdim: bool, dtype:
     return wrap(out)
 
 
+def _filled(x: Tensor, dim: Dim, where: object) -> None:
+    """Refuse to look for an extreme among no elements."""
+    shape = x.shape
+    empty = builtins.any(shape[axis] == 0 for axis in _axes(x, dim, where))
+    expect(not empty, where, "at least one element along the reduced axes", f"shape {shape}")
+
+
 def _plain(x: Tensor, where: object) -> None:
     expect(x.dtype.kind in "buif", where, "a plain dtype", x.dtype.name, DTypeError)
 
@@ -93,6 +100,7 @@ def std(x: Tensor, dim: Dim = None, correction: float = 1, keepdim: bool = False
 def amax(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """The largest element over the axes `dim` (all by default); NaN wins."""
     _plain(x, amax)
+    _filled(x, dim, amax)
     return _reduce("amax", amax, x, dim, keepdim, x.dtype)
 
 
@@ -100,6 +108,7 @@ def amax(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
 def amin(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """The smallest element over the axes `dim` (all by default); NaN wins."""
     _plain(x, amin)
+    _filled(x, dim, amin)
     return _reduce("amin", amin, x, dim, keepdim, x.dtype)
 
 
@@ -123,6 +132,8 @@ def all(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
 
 def _arg(name: str, where: object, x: Tensor, dim: int | None, keepdim: bool) -> Tensor:
     _plain(x, where)
+    expect(dim is None or isinstance(dim, int), where, "one axis", dim)
+    _filled(x, dim, where)
     if dim is None:
         out = _native.Array.empty((1,) * x.ndim if keepdim else (), i64.code)
         _native.call(name, out, x._array.reshape((-1,)), 0)

@@ -85,14 +85,21 @@ class Decoder(Module):
             positions = start.unsqueeze(1)
         else:
             positions = arange(begin, begin + n, dtype=i64).unsqueeze(0)
+        x = self.run(ids, positions, start, slots)
+        if cache is not None:
+            cache.advance(n)
+        return x
+
+    def run(
+        self, ids: Tensor, positions: Tensor, start: Tensor | None, slots: Sequence[Slot | None]
+    ) -> Tensor:
+        """The kernel calls of `forward`, on tensors alone: what a plan records."""
         table = self.rope.table(positions)
         x: Tensor = self.embed_tokens(ids)
         if x.dtype is not f32:
             x = x.to(f32)
         for layer, slot in zip(self.layers.items, slots, strict=True):
             x = layer(x, table, start, slot)
-        if cache is not None:
-            cache.advance(n)
         return cast(Tensor, self.norm(x))
 
 
@@ -127,6 +134,13 @@ class CausalLM(Module):
         if last_only and n > 1:
             x = x.narrow(1, n - 1, 1)
         return cast(Tensor, self.lm_head(x))
+
+    def step(self, ids: Tensor, start: Tensor, slots: Sequence[Slot]) -> Tensor:
+        """Logits `(batch, 1, vocab_size)` after one more token a row, `(batch, 1)`, at positions `start`.
+
+        Nothing is checked and no cache advanced: this is what `tallow.generate` captures.
+        """
+        return cast(Tensor, self.lm_head(self.model.run(ids, start.unsqueeze(1), start, slots)))
 
     def prefill(self, ids: Tensor, cache: Cache) -> None:
         """Let the cache take in token ids `(batch, length)` without computing any logits."""

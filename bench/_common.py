@@ -1,0 +1,172 @@
+"""What the benchmarks share: alternating runs, medians and ratios, the report, the history."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+HISTORY = ROOT / "bench" / "history"
+MODEL = "smollm2-135m"
+# Settings that pin numpy's BLAS on some machines: a peer is measured as its user gets it.
+PINNED = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "L2_SIZE")
+
+
+def parser(description: str | None, *, pairs: int) -> argparse.ArgumentParser:
+    """Options that every benchmark has."""
+    made = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
+    made.add_argument("--pairs", type=int, default=pairs, help="alternating runs of each side")
+    made.add_argument("--record", action="store_true", help="append the result to bench/history")
+    made.add_argument(
+        "--peer-python", nargs="+", default=[], help="interpreters that have the peers' packages"
+    )
+    return made
+
+
+def alternate(
+    sides: Mapping[str, Callable[[], Any]], rounds: int, label: str = ""
+) -> dict[str, list[Any]]:
+    """Run every side once a round; each round in the opposite order of the one before."""
+    found: dict[str, list[Any]] = {name: [] for name in sides}
+    for index in range(rounds):
+        names = list(sides) if index % 2 == 0 else list(reversed(sides))
+        for name in names:
+            progress(f"{label} {index + 1}/{rounds} {name}")
+            found[name].append(sides[name]())
+    progress("")
+    return found
+
+
+def progress(text: str) -> None:
+    """Show on a terminal what is being done, in the place of what was shown before."""
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Median, quartiles and extremes."""
+    low, high = min(values), max(values)
+    quartiles = (
+        statistics.quantiles(values, n=4, method="inclusive")
+        if len(values) > 1
+        else [low, low, low]
+    )
+    middle = statistics.median(values)
+    return {"median": middle, "q1": quartiles[0], "q3": quartiles[2], "min": low, "max": high}
+
+
+def ratio(ours: Sequence[float], theirs: Sequence[float]) -> dict[str, float]:
+    """The spread of `ours / theirs`, pair by pair: what both sides of a pair suffer falls out."""
+    return spread([a / b for a, b in zip(ours, theirs, strict=True)])
+
+
+def shown(row: Mapping[str, float], digits: int = 2) -> str:
+    """`1.23 (1.20–1.26)`: median and quartiles."""
+    return f"{row['median']:.{digits}f} ({row['q1']:.{digits}f}–{row['q3']:.{digits}f})"
+
+
+def environment(**more: str) -> dict[str, str]:
+    """The environment for a run, without settings that pin a peer to another machine's best."""
+    clean = {name: value for name, value in os.environ.items() if name not in PINNED}
+    return {**clean, "PYTHONWARNINGS": "ignore", "TOKENIZERS_PARALLELISM": "false", **more}
+
+
+def call(command: Sequence[str], **more: str) -> str:
+    """Standard output of a program; what it says on standard error is shown when it fails."""
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(**more))
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)[:300]}\n{done.stderr[-2000:]}")
+    return done.stdout
+
+
+def last_json(text: str) -> Any:
+    """The JSON document in the last line."""
+    return json.loads(text.strip().splitlines()[-1])
+
+
+def interpreter(peers: Sequence[str], *modules: str) -> str | None:
+    """The first interpreter, this one included, that has all modules; None, and a line, if none."""
+    for python in (sys.executable, *peers):
+        if all(has_module(python, name) for name in modules):
+            return python
+    print(f"left out, no interpreter (--peer-python) has it: {' '.join(modules)}", file=sys.stderr)
+    return None
+
+
+def has_module(python: str, name: str) -> bool:
+    """Whether that interpreter finds a module; it is not imported."""
+    probe = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({name!r}) is None)"
+    return subprocess.run([python, "-c", probe], capture_output=True).returncode == 0
+
+
+def model_path(reference: str) -> Path:
+    """The local file of a model reference."""
+    from tallow.hub import resolve
+
+    return Path(resolve(reference)).resolve()
+
+
+def machine() -> dict[str, Any]:
+    """Where this ran."""
+    import tallow
+
+    names = [
+        line.partition(":")[2].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    ]
+    return {
+        "cpu": names[0] if names else platform.processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "load": os.getloadavg()[0],
+        "isa": tallow._native.ISA,
+        "python": platform.python_version(),
+        "tallow": tallow.__version__,
+    }
+
+
+def table(title: str, *columns: str) -> Any:
+    """An empty rich table under a title, the first column to the left."""
+    from rich import box
+    from rich.table import Table
+
+    print(title)
+    made = Table(box=box.SIMPLE_HEAD)
+    for index, column in enumerate(columns):
+        made.add_column(column, justify="right" if index else "left", no_wrap=True)
+    return made
+
+
+def show(made: Any) -> None:
+    """Print a table as wide as it needs to be."""
+    from rich.console import Console
+
+    Console(width=None if sys.stdout.isatty() else 160, highlight=False).print(made)
+
+
+def finish(name: str, result: Mapping[str, Any], *, record: bool) -> None:
+    """Print the result as one line of JSON, the last one, and keep it when asked to."""
+    about = {"bench": name, "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+    line = json.dumps({**about, "machine": machine(), **result})
+    if record:
+        HISTORY.mkdir(parents=True, exist_ok=True)
+        with open(HISTORY / f"{name}.jsonl", "a", encoding="utf-8") as file:
+            file.write(line + "\n")
+    print(line)
+
+
+def work_folder(given: str | None) -> Path:
+    """Where made files are kept between runs: `--work`, else a folder of the system's own."""
+    folder = Path(given) if given else Path(tempfile.gettempdir()) / "tallow-bench"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -1,0 +1,299 @@
+// The C ABI of tallow.h over core: handles are heap-allocated Arrays, errors are texts of the calling thread.
+#include "../tallow.h"
+
+#include <cstdio>
+#include <cstring>
+#include <new>
+#include <utility>
+
+#include "alloc.h"
+#include "array.h"
+#include "kernel.h"
+#include "parallel.h"
+
+struct tl_array {
+  tl::Array array;
+};
+
+namespace tl {
+namespace {
+
+static_assert(TL_MAX_DIMS == kMaxDims, "tallow.h repeats the limit of core/array.h");
+
+thread_local char last_error[512] = "";
+
+template <class... T>
+void fail(const char* format, T... values) {
+  snprintf(last_error, sizeof last_error, format, values...);
+}
+
+const Kernel* unwrap(const tl_kernel* kernel) { return reinterpret_cast<const Kernel*>(kernel); }
+
+bool known(int dtype) { return dtype >= 0 && dtype < kDTypeCount; }
+
+// The table calls the type `bool_`, since C++ has taken the word.
+const char* name_of(int dtype) { return dtype == static_cast<int>(DType::bool_) ? "bool" : kDTypes[dtype].name; }
+
+bool good_shape(const char* where, int dtype, const int64_t* shape, int ndim) {
+  if (!known(dtype)) fail("%s: expected a dtype code, got %d", where, dtype);
+  else if (ndim < 0 || ndim > kMaxDims || (ndim && !shape)) fail("%s: expected 0 to %d axes, got %d", where, kMaxDims, ndim);
+  else if (contiguous_bytes(static_cast<DType>(dtype), shape, ndim) < 0)
+    fail("%s: expected a shape that %s can have (no negative size, whole blocks, fewer than 2^63 bytes)", where, name_of(dtype));
+  else return true;
+  return false;
+}
+
+tl_array* handle(const char* where, Array&& array) {
+  void* memory = array.ok() ? pool_alloc(sizeof(tl_array)) : nullptr;
+  if (!memory) {
+    fail("%s: out of memory", where);
+    return nullptr;
+  }
+  return new (memory) tl_array{std::move(array)};
+}
+
+struct Owner {
+  void (*release)(void*);
+  void* owner;
+};
+void release_owner(void* raw) {
+  auto* owner = static_cast<Owner*>(raw);
+  if (owner->release) owner->release(owner->owner);
+  pool_free(owner, sizeof(Owner));
+}
+
+// --- calls: what the op rows settle in Python is checked here, for kernels that trust their caller ----------------------------
+
+enum class Rule { none, number, compare };
+
+struct Checked {
+  const char* name;
+  Rule rule;
+};
+// The elementwise kernels walk all operands by the shape of the first, in the dtype of the second.
+constexpr Checked kChecked[] = {
+#define UNARY(name, expression) {#name, Rule::number},
+#define UNARY_FLOAT UNARY
+#define BINARY UNARY
+#define BINARY_FLOAT UNARY
+#define BITWISE UNARY
+#define UNARY_BITS UNARY
+#define BINARY_BITS UNARY
+#define COMPARE(name, expression) {#name, Rule::compare},
+#define COMPARE_BITS COMPARE
+#include "../ops/elementwise.def"
+#undef UNARY
+#undef UNARY_FLOAT
+#undef BINARY
+#undef BINARY_FLOAT
+#undef BITWISE
+#undef UNARY_BITS
+#undef BINARY_BITS
+#undef COMPARE
+#undef COMPARE_BITS
+};
+
+bool same_shape(const View& p, const View& q) {
+  if (p.ndim != q.ndim) return false;
+  for (int i = 0; i < p.ndim; ++i) {
+    if (p.shape[i] != q.shape[i]) return false;
+  }
+  return true;
+}
+
+// Null, or why these arrays would lead the kernel out of their memory.
+const char* misfit(const Kernel& kernel, const Arg* args, int n) {
+  auto is = [&](const char* name) { return strcmp(kernel.name, name) == 0; };
+  Rule rule = Rule::none;
+  for (const Checked& row : kChecked) {
+    if (is(row.name)) rule = row.rule;
+  }
+  bool alike = rule != Rule::none || is("copy") || is("where");
+  if (alike) {
+    for (int i = 1; i < n; ++i) {
+      if (!same_shape(*args[i].a, *args[0].a)) return "expected arrays of one shape";
+    }
+  }
+  if (rule != Rule::none) {
+    for (int i = 2; i < n; ++i) {
+      if (args[i].a->dtype != args[1].a->dtype) return "expected operands of one dtype";
+    }
+    DType result = rule == Rule::compare ? DType::bool_ : args[1].a->dtype;
+    if (args[0].a->dtype != result) return rule == Rule::compare ? "expected out of bool" : "expected out of the operands' dtype";
+  }
+  if (is("where") && (args[2].a->dtype != args[0].a->dtype || args[3].a->dtype != args[0].a->dtype))
+    return "expected a and b of out's dtype";
+  if (is("index") || is("index_put")) {
+    const View &many = is("index") ? *args[0].a : *args[1].a, &one = is("index") ? *args[1].a : *args[0].a, &at = *args[2].a;
+    if (many.dtype != one.dtype || at.ndim != 2 || at.shape[0] > one.ndim) return "expected arrays of one dtype and indices (k, n)";
+    int64_t k = at.shape[0];
+    if (many.ndim != one.ndim - k + 1 || many.shape[0] != at.shape[1]) return "expected values of shape (n, rest of the axes)";
+    for (int i = 1; i < many.ndim; ++i) {
+      if (many.shape[i] != one.shape[k + i - 1]) return "expected values of shape (n, rest of the axes)";
+    }
+  }
+  if (is("nonzero")) {
+    const View &out = *args[0].a, &x = *args[1].a;
+    if (out.dtype != DType::i64 || out.ndim != 2 || out.shape[0] != x.ndim) return "expected out (axes, count) of i64";
+  }
+  if (is("arange") && (args[0].a->ndim != 1 || !args[0].a->contiguous())) return "expected a contiguous vector";
+  return nullptr;
+}
+
+const char* run(const Kernel& kernel, const tl_arg* given, int n) {
+  if (n < 0 || n > TL_MAX_ARGS) return "expected at most 24 arguments";
+  Arg args[TL_MAX_ARGS];
+  for (int i = 0; i < n; ++i) {
+    args[i].kind = static_cast<Arg::Kind>(given[i].kind);
+    args[i].i = given[i].value.i;
+    if (given[i].kind == TL_ARRAY) {
+      if (!given[i].value.a) return "an argument is a null array";
+      args[i].a = &given[i].value.a->array;
+    } else if (given[i].kind == TL_REAL) {
+      args[i].f = given[i].value.f;
+    }
+  }
+  if (const char* error = check_call(kernel, args, n)) return error;
+  if (const char* error = misfit(kernel, args, n)) return error;
+  for (int i = 0; i < kernel.outputs; ++i) {
+    const View& out = *args[i].a;
+    for (int axis = 0; axis < out.ndim; ++axis) {
+      if (out.strides[axis] == 0 && out.shape[axis] > 1) return "expected an output whose elements lie apart";
+    }
+    Storage* storage = given[i].value.a->array.storage();
+    if (!detach(storage)) return "out of memory";
+    storage->version.fetch_add(1, std::memory_order_relaxed);
+  }
+  for (int i = 0; i < n; ++i) {
+    if (args[i].kind == Arg::array) given[i].value.a->array.sync();
+  }
+  return kernel.fn(args, n);
+}
+
+}  // namespace
+}  // namespace tl
+
+using namespace tl;
+
+extern "C" {
+
+int tl_dtype_by_name(const char* name) {
+  for (int i = 0; name && i < kDTypeCount; ++i) {
+    if (strcmp(name_of(i), name) == 0) return i;
+  }
+  fail("tl_dtype_by_name: expected the name of a dtype, got %s", name ? name : "NULL");
+  return -1;
+}
+const char* tl_dtype_name(int dtype) { return known(dtype) ? name_of(dtype) : nullptr; }
+int tl_dtype_bytes(int dtype) { return known(dtype) ? kDTypes[dtype].bytes : 0; }
+int tl_dtype_block(int dtype) { return known(dtype) ? kDTypes[dtype].block : 0; }
+
+tl_array* tl_array_new(int dtype, const int64_t* shape, int ndim) {
+  const char* where = "tl_array_new";
+  if (!good_shape(where, dtype, shape, ndim)) return nullptr;
+  return handle(where, Array::empty(static_cast<DType>(dtype), shape, ndim));
+}
+
+tl_array* tl_array_borrow(int dtype, const int64_t* shape, int ndim, void* data, size_t bytes, int writable,
+                          void (*release)(void*), void* owner) {
+  const char* where = "tl_array_borrow";
+  bool good = good_shape(where, dtype, shape, ndim);
+  if (good) {
+    auto need = static_cast<size_t>(contiguous_bytes(static_cast<DType>(dtype), shape, ndim));
+    good = need <= bytes && (data || need == 0);
+    if (!good) fail("%s: expected %zu bytes for this shape, got %zu", where, need, data ? bytes : size_t{0});
+  }
+  void* memory = good ? pool_alloc(sizeof(Owner)) : nullptr;
+  if (!memory) {
+    if (good) fail("%s: out of memory", where);
+    if (release) release(owner);
+    return nullptr;
+  }
+  auto* kept = new (memory) Owner{release, owner};
+  return handle(where, Array::borrow(static_cast<DType>(dtype), shape, ndim, static_cast<std::byte*>(data), bytes,
+                                     writable != 0, release_owner, kept));
+}
+
+tl_array* tl_array_view(const tl_array* array, const int64_t* shape, const int64_t* strides, int ndim, int64_t offset) {
+  const char* where = "tl_array_view";
+  if (!array || (ndim && !strides)) {
+    fail("%s: expected an array and strides, got NULL", where);
+    return nullptr;
+  }
+  Array base = array->array;
+  base.sync();
+  if (!good_shape(where, static_cast<int>(base.dtype), shape, ndim)) return nullptr;
+  int64_t block = block_of(base.dtype), bytes = bytes_of(base.dtype);
+  View view = base;
+  view.ndim = static_cast<int8_t>(ndim);
+  // 128 bits: neither a stride nor an offset can overflow the sum.
+  __int128 low = offset, high = offset;
+  bool empty = false, whole = offset % block == 0;
+  for (int i = 0; i < ndim; ++i) {
+    view.shape[i] = shape[i];
+    view.strides[i] = strides[i];
+    empty |= shape[i] == 0;
+    __int128 reach = static_cast<__int128>(shape[i] - 1) * strides[i];
+    (reach < 0 ? low : high) += reach;
+    if (block > 1) whole &= i == ndim - 1 ? strides[i] == 1 : strides[i] % block == 0;
+  }
+  __int128 first = static_cast<__int128>(base.byte_offset()) + low / block * bytes;
+  __int128 end = static_cast<__int128>(base.byte_offset()) + (high / block + 1) * bytes;
+  if (!whole || (!empty && (first < 0 || end > static_cast<__int128>(base.storage()->bytes)))) {
+    fail("%s: expected a view inside the storage%s", where, whole ? "" : ", of whole blocks");
+    return nullptr;
+  }
+  if (!empty) view.data += offset / block * bytes;
+  return handle(where, base.with(view));
+}
+
+void tl_array_release(tl_array* array) {
+  if (!array) return;
+  array->~tl_array();
+  pool_free(array, sizeof(tl_array));
+}
+
+void tl_array_info(const tl_array* array, tl_info* info) {
+  memset(info, 0, sizeof *info);
+  info->dtype = -1;
+  if (!array) return;
+  const Array& a = array->array;
+  info->dtype = static_cast<int>(a.dtype);
+  info->ndim = a.ndim;
+  memcpy(info->shape, a.shape, sizeof(int64_t) * a.ndim);
+  memcpy(info->strides, a.strides, sizeof(int64_t) * a.ndim);
+  info->size = a.size();
+  info->contiguous = a.contiguous();
+  info->writable = a.storage()->writable;
+}
+
+void* tl_array_data(const tl_array* array) {
+  if (!array) return nullptr;
+  return array->array.storage()->data + array->array.byte_offset();
+}
+
+const tl_kernel* tl_kernel_find(const char* name) {
+  const Kernel* kernel = name ? kernels().find(name) : nullptr;
+  if (!kernel) fail("tl_kernel_find: no kernel named %s in the %s build", name ? name : "NULL", isa_name());
+  return reinterpret_cast<const tl_kernel*>(kernel);
+}
+
+const char* tl_kernel_signature(const tl_kernel* kernel) { return kernel ? unwrap(kernel)->signature : nullptr; }
+
+const char* tl_call(const tl_kernel* kernel, const tl_arg* args, int n) {
+  if (!kernel || (n > 0 && !args)) {
+    fail("tl_call: expected a kernel and arguments, got NULL");
+    return last_error;
+  }
+  const char* error = run(*unwrap(kernel), args, n);
+  if (!error) return nullptr;
+  fail("%s: %s", unwrap(kernel)->name, error);
+  return last_error;
+}
+
+const char* tl_last_error(void) { return last_error; }
+int tl_num_threads(void) { return num_threads(); }
+void tl_set_num_threads(int n) { set_num_threads(n); }
+const char* tl_isa(void) { return isa_name(); }
+
+}  // extern "C"

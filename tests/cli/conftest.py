@@ -1,0 +1,47 @@
+"""The command line in this process and in one of its own, and a tiny model to call it with."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tallow.cli import main
+
+GOLDEN = Path(__file__).parent.parent / "golden" / "models"
+TINY = GOLDEN / "llama" / "llama.q8_0.gguf"
+PROGRAM = [sys.executable, "-c", "import sys; from tallow.cli import main; sys.exit(main())"]
+
+
+@pytest.fixture
+def tiny() -> str:
+    return str(TINY)
+
+
+@pytest.fixture
+def run(capsys):
+    """Call `main` here: exit code, standard output, standard error."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        code = main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        assert "Traceback" not in out + err
+        return code, out, err
+
+    return call
+
+
+@pytest.fixture
+def spawn():
+    """Call the program in a process of its own."""
+
+    def call(*arguments: object, **options) -> subprocess.CompletedProcess:
+        options.setdefault("stdin", None if "input" in options else subprocess.DEVNULL)
+        environment = {**os.environ, **options.pop("env", {})}
+        command = [*PROGRAM, *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, timeout=120, env=environment, **options)
+
+    return call

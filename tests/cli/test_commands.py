@@ -1,0 +1,169 @@
+"""Each command does what its help says, on a tiny model."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+
+import tallow as tl
+from cli.conftest import GOLDEN
+from tallow.hub import ALIASES
+
+OPTIONS = ("--max-tokens", 6, "--activations", "exact")
+
+
+def one_json(text: str):
+    assert text.count("\n") == 1
+    return json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+
+
+def test_generate_says_what_the_api_says(run, tiny):
+    with tl.LLM(tiny, activations="exact") as llm:
+        expected = llm.generate("Hello", max_tokens=6)
+    assert run("generate", tiny, "--prompt", "Hello", *OPTIONS) == (0, expected.text + "\n", "")
+    code, out, err = run("generate", tiny, "-p", "Hello", "--json", *OPTIONS)
+    found = one_json(out)
+    assert (code, err) == (0, "")
+    assert found.pop("prefill_s") > 0
+    assert found.pop("decode_s") >= 0
+    assert found == {
+        "text": expected.text,
+        "token_ids": list(expected.tokens),
+        "prompt_tokens": expected.prompt_tokens,
+        "finish_reason": expected.finish_reason,
+    }
+
+
+def test_generate_reads_the_prompt_from_a_file_or_a_pipe(run, spawn, tiny, tmp_path):
+    (tmp_path / "prompt").write_text("Héllo")
+    _, expected, _ = run("generate", tiny, "-p", "Héllo", *OPTIONS)
+    assert run("generate", tiny, "--prompt-file", tmp_path / "prompt", *OPTIONS)[1] == expected
+    done = spawn("generate", tiny, "--prompt-file", "-", *OPTIONS, input="Héllo".encode())
+    assert done.stdout.decode() == expected
+
+
+def test_seed_stop_and_sampling(run, tiny):
+    sampled = ("generate", tiny, "-p", "Hello", "--temperature", "1.5", "--top-k", 20, "--json")
+    first, again = (one_json(run(*sampled, "--seed", 3)[1])["text"] for _ in range(2))
+    assert first == again
+    others = {one_json(run(*sampled, "--seed", seed)[1])["text"] for seed in range(4)}
+    assert len(others) > 1
+    stop = first[2]
+    shorter = one_json(run(*sampled, "--seed", 3, "--stop", stop, "--stop", "never")[1])
+    assert shorter["text"] == first[: first.index(stop)]
+    assert shorter["finish_reason"] == "stop"
+
+
+@pytest.mark.parametrize("prompt", [("--prompt", "x"), ()], ids=["prompt", "pipe"])
+def test_chat_says_what_the_api_says(run, spawn, tiny, prompt):
+    with tl.LLM(tiny, activations="exact") as llm:
+        begin = [{"role": "system", "content": "s"}]
+        expected = llm.chat([*begin, {"role": "user", "content": "x"}], max_tokens=6).text
+    done = spawn("chat", tiny, "--system", "s", *prompt, *OPTIONS, input=b"" if prompt else b"x\n")
+    assert (done.returncode, done.stdout.decode(), done.stderr) == (0, expected + "\n", b"")
+
+
+def test_inspect_names_everything_in_the_file(run, tiny):
+    code, out, _ = run("inspect", tiny, "--json")
+    found = one_json(out)
+    source = tl.weights.open_weights(tiny)
+    assert code == 0
+    assert found["format"] == "gguf"
+    assert found["config"] is None
+    assert list(found["metadata"]) == list(source.metadata)
+    assert found["metadata"]["general.architecture"] == "llama"
+    tokens = source.metadata["tokenizer.ggml.tokens"]
+    assert found["metadata"]["tokenizer.ggml.tokens"] == {"length": 288, "first": [*tokens[:6]]}
+    assert [row["name"] for row in found["tensors"]] == source.names()
+    first = source.info(source.names()[0])
+    assert found["tensors"][0] == {
+        "name": first.name,
+        "dtype": "q8_0",
+        "shape": list(first.shape),
+        "bytes": first.nbytes,
+        "offset": first.offset,
+    }
+    infos = [source.info(name) for name in source.names()]
+    totals = found["totals"]
+    assert totals["bytes"] == sum(info.nbytes for info in infos)
+    assert totals["elements"] == sum(math.prod(info.shape) for info in infos)
+    assert totals["tensors"] == sum(row["tensors"] for row in totals["by_dtype"].values())
+    full = one_json(run("inspect", tiny, "--json", "--full")[1])
+    assert full["metadata"]["tokenizer.ggml.tokens"] == list(tokens)
+
+
+@pytest.mark.parametrize(
+    ("path", "form"),
+    [
+        ("qwen2", "huggingface"),
+        ("qwen2/model.safetensors.index.json", "safetensors-index"),
+        ("qwen3/model.safetensors", "safetensors"),
+        ("llama/llama.q4_0.gguf", "gguf"),
+    ],
+)
+def test_inspect_every_form(run, path, form):
+    code, out, _ = run("inspect", GOLDEN / path, "--json")
+    found = one_json(out)
+    assert (code, found["format"], bool(found["config"])) == (0, form, form == "huggingface")
+    code, out, _ = run("inspect", GOLDEN / path)
+    assert code == 0
+    assert max(map(len, out.splitlines())) < 300
+    assert not any(line != line.rstrip() for line in out.splitlines())
+    for row in found["tensors"]:
+        assert row["name"] in out
+
+
+def test_inspect_shows_no_control_characters(run, tmp_path):
+    metadata = {"na\x1b[31mme": "\x1b]0;owned\x07 \u202e [bold]x[/nothing]"}
+    file = tmp_path / "odd.safetensors"
+    tl.formats.safetensors.save_safetensors({"[red]w\x9b[/x]": tl.zeros(2)}, file, metadata)
+    code, out, _ = run("inspect", file)
+    assert code == 0
+    assert all(c.isprintable() or c == "\n" for c in out)
+    assert "\\x1b]0;owned\\x07 \\u202e [bold]x[/nothing]" in out
+    assert "[red]w\\x9b[/x]" in out
+
+
+def test_pull_prints_the_path_alone(run, tiny):
+    assert run("pull", tiny) == (0, f"{tiny}\n", "")
+
+
+def test_models_lists_the_aliases(run):
+    code, out, _ = run("models", "--json")
+    found = one_json(out)
+    assert code == 0
+    assert {row["alias"]: row["licence"] for row in found["aliases"]} == {
+        name: row.licence for name, row in ALIASES.items()
+    }
+    assert not any(row["cached"] for row in found["aliases"])
+    code, out, _ = run("models")
+    assert code == 0
+    assert all(name in out for name in ALIASES)
+
+
+def test_bench(run, tiny):
+    sizes = ("--prompt-tokens", 16, "--gen-tokens", 4, "--runs", 3)
+    code, out, _ = run("bench", tiny, *sizes, "--json", "--threads", tl.num_threads())
+    found = one_json(out)
+    assert code == 0
+    assert [row["test"] for row in found["tests"]] == ["pp16", "tg4"]
+    for row in found["tests"]:
+        assert len(row["samples"]) == 3
+        assert min(row["samples"]) <= row["median"] <= max(row["samples"])
+    assert found["threads"] == tl.num_threads()
+    code, out, _ = run("bench", tiny, *sizes)
+    assert code == 0
+    assert "pp16" in out and "±" in out
+    only = run("bench", tiny, "--prompt-tokens", 0, "--gen-tokens", 4, "--runs", 1, "--json")[1]
+    assert [row["test"] for row in one_json(only)["tests"]] == ["tg4"]
+
+
+def test_threads(run, tiny):
+    before = tl.num_threads()
+    try:
+        assert run("generate", tiny, "-p", "x", "--threads", 1, *OPTIONS)[0] == 0
+        assert tl.num_threads() == 1
+    finally:
+        tl.set_num_threads(before)

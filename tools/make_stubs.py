@@ -1,0 +1,132 @@
+"""Write what type checkers see of the op rows: `make_stubs.py [--check]`.
+
+`src/tallow/_methods.pyi` gives Tensor its methods and operators, `src/tallow/ops/__init__.pyi` the
+functions. Both repeat the rows' own signatures; `--check` only says whether they are up to date.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import sys
+from pathlib import Path
+from typing import Any
+
+from tallow.ops.elementwise import OPERATORS
+from tallow.registry import ROWS, SELF_NAMES, Row
+
+SOURCE = Path(__file__).resolve().parents[1] / "src" / "tallow"
+HEAD = '"""{purpose}. Written by tools/make_stubs.py from the op rows; not by hand."""\n\n'
+WIDTH = 100
+
+
+def text_of(value: Any) -> str:
+    """A default as it would stand in Python."""
+    return repr(value) if value is None or isinstance(value, (bool, int, float, str)) else "..."
+
+
+def annotation(value: Any) -> str:
+    """An annotation as it stands in the source."""
+    return "Any" if value is inspect.Signature.empty else str(value)
+
+
+def parameters(row: Row[..., Any], *, method: bool) -> list[str]:
+    """The parameters of a row; a method's first one is `self`."""
+    found, starred = [], False
+    for i, p in enumerate(inspect.signature(row.meaning).parameters.values()):
+        if method and i == 0:
+            found.append("self")
+            continue
+        if p.kind is p.KEYWORD_ONLY and not starred:
+            found.append("*")
+        starred = starred or p.kind in (p.KEYWORD_ONLY, p.VAR_POSITIONAL)
+        star = "*" if p.kind is p.VAR_POSITIONAL else ""
+        default = "" if p.default is p.empty else f" = {text_of(p.default)}"
+        found.append(f"{star}{p.name}: {annotation(p.annotation)}{default}")
+    return found
+
+
+def definition(name: str, parts: list[str], returns: str, indent: str = "", note: str = "") -> str:
+    """One `def` of a stub, as `ruff format` lays it out."""
+    line = f"{indent}def {name}({', '.join(parts)}) -> {returns}: ...{note}"
+    if len(line) <= WIDTH:
+        return line
+    inner = f"{indent}    {', '.join(parts)}"
+    if len(inner) <= WIDTH:
+        return f"{indent}def {name}(\n{inner}\n{indent}) -> {returns}: ...{note}"
+    rows = "".join(f"{indent}    {part},\n" for part in parts)
+    return f"{indent}def {name}(\n{rows}{indent}) -> {returns}: ...{note}"
+
+
+def returns_of(row: Row[..., Any]) -> str:
+    """What the row returns."""
+    return annotation(inspect.signature(row.meaning).return_annotation)
+
+
+def is_method(row: Row[..., Any]) -> bool:
+    """Whether `registry.install` makes the row a method of Tensor."""
+    return bool(row.parameters) and row.parameters[0][0] in SELF_NAMES
+
+
+def methods() -> str:
+    """The text of `_methods.pyi`."""
+    lines = [
+        HEAD.format(purpose="The methods and operators that Tensor has from the op rows"),
+        "from collections.abc import Sequence\nfrom typing import Any\n\n",
+        "from .dtype import DType\n",
+        "from .ops.reduce import Dim, ValuesIndices\nfrom .tensor import Tensor\n\n",
+        "class Methods:\n",
+    ]
+    for name, row in ROWS.items():
+        if not is_method(row):
+            continue
+        parts = parameters(row, method=True)
+        lines.append(definition(name, parts, returns_of(row), "    ") + "\n")
+        if row.inplace is not None:
+            lines.append(definition(f"{name}_", parts, "Tensor", "    ") + "\n")
+    for name, dunders in OPERATORS.items():
+        parts = parameters(ROWS[name], method=True)
+        for dunder in dunders:
+            # `object` compares with anything and gives a bool.
+            note = "  # type: ignore[override]" if dunder in ("__eq__", "__ne__") else ""
+            lines.append(definition(dunder, parts, "Tensor", "    ", note) + "\n")
+    return "".join(lines)
+
+
+def functions() -> str:
+    """The text of `ops/__init__.pyi`."""
+    names = "".join(f'    "{name}",\n' for name in ROWS)
+    lines = [
+        HEAD.format(purpose="The ops as functions"),
+        "from collections.abc import Sequence\nfrom typing import Any\n\n",
+        "from ..dtype import DType\nfrom ..tensor import Tensor\n",
+        "from .reduce import Dim, ValuesIndices\n\n",
+        f"__all__ = [\n{names}]\n\n",
+    ]
+    for name, row in ROWS.items():
+        lines.append(definition(name, parameters(row, method=False), returns_of(row)) + "\n")
+    return "".join(lines)
+
+
+STUBS = {SOURCE / "_methods.pyi": methods, SOURCE / "ops" / "__init__.pyi": functions}
+
+
+def main() -> int:
+    stale = []
+    for path, make in STUBS.items():
+        wanted = make()
+        found = path.read_text(encoding="utf-8") if path.exists() else ""
+        if "--check" not in sys.argv[1:]:
+            path.write_text(wanted, encoding="utf-8")
+        elif wanted != found:
+            stale.append(path.name)
+            sys.stdout.writelines(
+                difflib.unified_diff(found.splitlines(True), wanted.splitlines(True))
+            )
+    if stale:
+        print(f"stale: {', '.join(stale)}; run tools/make_stubs.py")
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
