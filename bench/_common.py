@@ -19,11 +19,15 @@ ROOT = Path(__file__).resolve().parents[1]
 HISTORY = ROOT / "bench" / "history"
 MODEL = "smollm2-135m"
 # Settings that pin numpy's BLAS on some machines: a peer is measured as its user gets it.
+LOAD = os.getloadavg()[0]  # before this benchmark adds to it
 PINNED = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "L2_SIZE")
 
 
 def parser(description: str | None, *, pairs: int) -> argparse.ArgumentParser:
     """Options that every benchmark has."""
+    if LOAD > 0.5:
+        # Threads that spin at barriers (OpenMP in llama.cpp) lose most when they must share cores.
+        print(f"warning: other programs are running (load {LOAD:.1f}): this run proves nothing")
     made = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
     made.add_argument("--pairs", type=int, default=pairs, help="alternating runs of each side")
     made.add_argument("--record", action="store_true", help="append the result to bench/history")
@@ -39,7 +43,7 @@ def alternate(
     """Run every side once a round; each round in the opposite order of the one before."""
     found: dict[str, list[Any]] = {name: [] for name in sides}
     for index in range(rounds):
-        names = list(sides) if index % 2 == 0 else list(reversed(sides))
+        names = list(sides)[:: 1 if index % 2 == 0 else -1]
         for name in names:
             progress(f"{label} {index + 1}/{rounds} {name}")
             found[name].append(sides[name]())
@@ -118,7 +122,8 @@ def model_path(reference: str) -> Path:
 
 def machine() -> dict[str, Any]:
     """Where this ran."""
-    import tallow
+    from tallow import _native
+    from tallow._version import __version__
 
     names = [
         line.partition(":")[2].strip()
@@ -128,10 +133,10 @@ def machine() -> dict[str, Any]:
     return {
         "cpu": names[0] if names else platform.processor(),
         "cores": len(os.sched_getaffinity(0)),
-        "load": os.getloadavg()[0],
-        "isa": tallow._native.ISA,
+        "load_before": LOAD,
+        "isa": _native.ISA,
         "python": platform.python_version(),
-        "tallow": tallow.__version__,
+        "tallow": __version__,
     }
 
 

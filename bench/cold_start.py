@@ -60,8 +60,9 @@ def main() -> None:
         "llama-cpp-python": [LLAMA, path, PROMPT],
         "transformers": [TRANSFORMERS, path, PROMPT],
     }
-    pythons = {name: common.interpreter(args.peer_python, *PACKAGES[name]) for name in calls}
-    scripts = {n: [python, "-c", *calls[n]] for n, python in pythons.items() if python}
+    found = {name: common.interpreter(args.peer_python, *PACKAGES[name]) for name in calls}
+    pythons = {name: python for name, python in found.items() if python is not None}
+    scripts = {name: [python, "-c", *calls[name]] for name, python in pythons.items()}
     for command in scripts.values():
         first_byte(command)  # byte code and libraries into the page cache
     quick = {n: lambda c=c: first_byte(c) for n, c in scripts.items() if n != "transformers"}

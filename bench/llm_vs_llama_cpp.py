@@ -7,13 +7,18 @@ each as by default. Every ratio is of runs next to each other; above 1, Tallow i
     python bench/llm_vs_llama_cpp.py --llama-bench …/bin/llama-bench [--forms q4_1 q4_0] [--pairs 7]
 
 The packaged file is Q4_1. The others are made from it by llama-quantize (which stands beside
-llama-bench) through float32, with the token embedding in q8_0 as in the packaged file.
+llama-bench) through float32, with the token embedding in q8_0 as in the packaged file (not f16).
+
+The limit of decoding is read bandwidth over the bytes of the weights, that of prefill the float32
+FMA peak over the multiplications; `fast` activations multiply in 8 bits and may go beyond it.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +81,7 @@ def measure(args: Any, form: str, path: Path, threads: int, work: Path) -> dict[
     pp, tg = str(args.prompt_tokens), str(args.gen_tokens)
     counts = ["--prompt-tokens", pp, "--gen-tokens", tg, "--runs", "1", "--json"]
     how = ["--threads", str(threads), "--activations", args.activations]
-    ours = [common.sys.executable, "-c", TALLOW, "bench", str(path), *counts, *how]
+    ours = [sys.executable, "-c", TALLOW, "bench", str(path), *counts, *how]
     theirs = [args.llama_bench, "-m", str(path), "-p", pp, "-n", tg, "-r", "1", "-o", "json"]
 
     def tallow() -> dict[str, float]:
@@ -84,7 +89,7 @@ def measure(args: Any, form: str, path: Path, threads: int, work: Path) -> dict[
         return {row["test"][:2]: row["mean"] for row in found["tests"]}
 
     def llama() -> dict[str, float]:
-        found = common.json.loads(common.call([*theirs, "-t", str(threads)]))
+        found = json.loads(common.call([*theirs, "-t", str(threads)]))
         return {"pp" if row["n_prompt"] else "tg": row["avg_ts"] for row in found}
 
     sides = {"tallow": tallow, "llama.cpp": llama}

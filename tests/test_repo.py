@@ -16,7 +16,7 @@ HEAVY = {"huggingface_hub", "jinja2", "ml_dtypes", "numpy", "rich", "tokenizers"
 FORBIDDEN = {
     "a path of one machine": r"(?<![\w.\]/-])/(?:[w]ork/|[r]oot/|[h]ome/\w|[o]pt/\w|[U]sers/\w)",
     "the host of a registry": r"[p]ypi\.org|[p]ythonhosted\.org|[n]pmjs\.(?:org|com)"
-    r"|[d]eb\.debian\.org|[d]ownload\.pytorch\.org|--(?:extra-)?index-[u]rl[ =]",
+    r"|[d]eb\.debian\.org|[d]ownload\.pytorch\.org|--(?:extra-)?index-[u]rl[ =]https?://(?!127\.|localhost)",
 }
 
 

@@ -205,6 +205,13 @@ int64_t integer_of(nb::handle number, DType dtype, bool strict, const char* wher
 
 Array scalar(nb::handle number, DType dtype, const char* where, bool strict) {
   Array out = empty(dtype, nullptr, 0, where);
+  if (dtype == DType::complex64) {
+    Py_complex value = PyComplex_AsCComplex(number.ptr());
+    if (PyErr_Occurred()) throw nb::python_error();
+    out.ptr<float>()[0] = static_cast<float>(value.real);
+    out.ptr<float>()[1] = static_cast<float>(value.imag);
+    return out;
+  }
   if (is_float(dtype)) {
     double value = real_of(number, where);
     if (dtype == DType::f32) {

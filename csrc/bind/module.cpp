@@ -89,7 +89,7 @@ void run(const Kernel& kernel, const Arg* args, int n, Array* const* outputs) {
     auto* array = const_cast<Array*>(static_cast<const Array*>(args[i].a));
     if (i < kernel.outputs) {
       for (int axis = 0; axis < array->ndim; ++axis) {
-        if (array->strides[axis] == 0 && array->shape[axis] > 1)
+        if (array->strides[axis] == 0 && array->shape[axis] > 1 && array->size() > 0)
           raise("ShapeError", kernel.name, "expected a target whose elements lie apart, got one expanded to " + shape_text(*array) + " (use .clone() first)");
       }
       Storage* storage = outputs[i]->storage();

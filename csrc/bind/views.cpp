@@ -188,7 +188,7 @@ View broadcast_view(const View& x, const int64_t* shape, int ndim, const char* w
 }
 
 void bind_views(ArrayClass& c) {
-  c.def("basic_index", &basic_index);
+  c.def("basic_index", &basic_index, nb::arg().none());
   c.def("reshape", [](const Array& x, nb::handle shape) {
     View out = shaped(x, shape, "reshape");
     if (as_view(x, out)) return x.with(out);
@@ -259,7 +259,7 @@ void bind_views(ArrayClass& c) {
       if (x.ndim && out.shape[i] == 1) remove_axis(out, i);
     }
     return x.with(out);
-  });
+  }, nb::arg().none());
   c.def("unsqueeze", [](const Array& x, int64_t axis) {
     View out = x;
     insert_axis(out, axis_of(axis, x.ndim + 1, "unsqueeze"), "unsqueeze");

@@ -16,6 +16,9 @@ struct tl_array {
 };
 
 namespace tl {
+
+const char* check_call(const Kernel& kernel, const Arg* args, int n);  // core/kernel.cpp
+
 namespace {
 
 static_assert(TL_MAX_DIMS == kMaxDims, "tallow.h repeats the limit of core/array.h");

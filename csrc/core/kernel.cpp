@@ -38,7 +38,9 @@ const Kernel* KernelTable::find(const char* name) const {
   return nullptr;
 }
 
-const char* call(const Kernel& kernel, const Arg* args, int n) {
+// Null, or how the arguments differ from the signature; the C ABI asks before it makes the outputs writable.
+const char* check_call(const Kernel& kernel, const Arg* args, int n);
+const char* check_call(const Kernel& kernel, const Arg* args, int n) {
   Words words{kernel.signature};
   char kind;
   bool optional;
@@ -51,8 +53,12 @@ const char* call(const Kernel& kernel, const Arg* args, int n) {
                               : got == Arg::real;
     if (!fits && !(optional && got == Arg::none)) return "an argument's kind differs from the kernel's signature";
   }
-  if (i != n) return "too many arguments for the kernel's signature";
-  return kernel.fn(args, n);
+  return i == n ? nullptr : "too many arguments for the kernel's signature";
+}
+
+const char* call(const Kernel& kernel, const Arg* args, int n) {
+  const char* error = check_call(kernel, args, n);
+  return error ? error : kernel.fn(args, n);
 }
 
 }  // namespace tl

@@ -110,6 +110,9 @@ void compare_inner(std::byte* const* p, const int64_t* s, int64_t n, F f) {
   }
 }
 
+TL_INLINE vf constant(vf, double c) { return splat(static_cast<float>(c)); }
+TL_INLINE double constant(double, double c) { return c; }
+
 // --- dtype dispatch ----------------------------------------------------------------------------------------------------------
 
 constexpr const char* kNoDtype = "no kernel for this dtype";

@@ -25,15 +25,15 @@ TL_INLINE void halves_at(const uint8_t* p, int64_t n, float* d) {
   auto convert = [&](int64_t i, auto at) {
     auto bits = [&](int64_t j) {
       short h;
-      memcpy(&h, p + at(i + j) * kStep, 2);
+      memcpy(&h, at(p + (i + j) * kStep), 2);
       return h;
     };
     __m128i x = _mm_setr_epi16(bits(0), bits(1), bits(2), bits(3), bits(4), bits(5), bits(6), bits(7));
     store(d + i, (vf)_mm256_cvtph_ps(x));
   };
   int64_t i = 0;
-  for (; i + 8 <= n; i += 8) convert(i, [](int64_t j) { return j; });
-  if (i < n) convert(i, [n](int64_t j) { return j < n ? j : n - 1; });
+  for (; i + 8 <= n; i += 8) convert(i, [](const uint8_t* at) { return at; });
+  if (i < n) convert(i, [last = p + (n - 1) * kStep](const uint8_t* at) { return at < last ? at : last; });
 #else
   for (int64_t i = 0; i < (n + 7) / 8 * 8; ++i) d[i] = half_at(p + (i < n ? i : n - 1) * kStep);
 #endif
@@ -44,16 +44,18 @@ template <int kStep>
 TL_INLINE void half_pairs_at(const uint8_t* p, int64_t n, float* d, float* m) {
 #ifdef __F16C__
   auto convert = [&](int64_t i, auto at) {
-    auto bits = [&](int64_t j) { return static_cast<int>(word_at(p + at(i + j) * kStep)); };
-    __m128i x = _mm_setr_epi32(bits(0), bits(1), bits(2), bits(3));
-    x = _mm_shuffle_epi8(x, _mm_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15));
-    __m256 both = _mm256_cvtph_ps(x);
-    _mm_storeu_ps(d + i, _mm256_castps256_ps128(both));
-    _mm_storeu_ps(m + i, _mm256_extractf128_ps(both, 1));
+    auto four = [&](int64_t j) {  // d d d d m m m m
+      auto bits = [&](int64_t e) { return static_cast<int>(word_at(at(p + (j + e) * kStep))); };
+      __m128i x = _mm_setr_epi32(bits(0), bits(1), bits(2), bits(3));
+      return _mm256_cvtph_ps(_mm_shuffle_epi8(x, _mm_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15)));
+    };
+    __m256 low = four(i), high = four(i + 4);
+    store(d + i, (vf)_mm256_permute2f128_ps(low, high, 0x20));
+    store(m + i, (vf)_mm256_permute2f128_ps(low, high, 0x31));
   };
   int64_t i = 0;
-  for (; i + 4 <= n; i += 4) convert(i, [](int64_t j) { return j; });
-  for (; i < (n + 7) / 8 * 8; i += 4) convert(i, [n](int64_t j) { return j < n ? j : n - 1; });
+  for (; i + 8 <= n; i += 8) convert(i, [](const uint8_t* at) { return at; });
+  if (i < n) convert(i, [last = p + (n - 1) * kStep](const uint8_t* at) { return at < last ? at : last; });
 #else
   for (int64_t i = 0; i < (n + 7) / 8 * 8; ++i) {
     const uint8_t* at = p + (i < n ? i : n - 1) * kStep;
@@ -114,13 +116,22 @@ struct Q4_K : Format<DType::q4_k, 32, 4, 0, true> {
       uint32_t x = word_at(b + 4), y = word_at(b + 8), z = word_at(b + 12);
       uint32_t packed[4] = {x & 0x3f3f3f3f, (z & 0x0f0f0f0f) | (x >> 2 & 0x30303030),  //
                             y & 0x3f3f3f3f, (z >> 4 & 0x0f0f0f0f) | (y >> 2 & 0x30303030)};
+      float scale = half_at(b), least = -half_at(b + 2);
+#ifdef __AVX2__
+      auto eight = [&](int j) {
+        __m128i x8 = _mm_set_epi32(0, 0, static_cast<int>(packed[j + 1]), static_cast<int>(packed[j]));
+        return (vf)_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(x8));
+      };
+      store(d + 8 * i, broadcast(scale) * eight(0));
+      store(m + 8 * i, broadcast(least) * eight(2));
+#else
       uint8_t bytes[16];
       memcpy(bytes, packed, 16);
-      float scale = half_at(b), least = -half_at(b + 2);
       for (int j = 0; j < 8; ++j) {
         d[8 * i + j] = scale * bytes[j];
         m[8 * i + j] = least * bytes[8 + j];
       }
+#endif
     }
   }
 };

@@ -153,6 +153,9 @@ def _as_index(part: Any) -> Any:
         return made.to(i64) if not made.numel() else made
     if hasattr(part, "__index__") and getattr(part, "ndim", 0) == 0:
         return operator.index(part)
+    known = hasattr(part, "__array_interface__") or hasattr(part, "__dlpack__")
+    wanted = "ints, slices, None, Ellipsis or arrays"
+    expect(known, "index", wanted, type(part).__name__, IndexRangeError)
     return wrap(unwrap(part))
 
 
@@ -161,6 +164,8 @@ def _axes_used(part: Any) -> int:
         return 0
     if isinstance(part, Tensor):
         expect(part.dtype.kind in "biu", "index", "integer or bool arrays", part.dtype.name, IndexRangeError)
+        flat = part.dtype.kind == "b" and not part.ndim
+        expect(not flat, "index", "a mask of at least one axis", "a 0-d mask", IndexRangeError)
         return part.ndim if part.dtype.kind == "b" else 1
     expect(isinstance(part, (int, slice)), "index", "ints, slices, None, Ellipsis or arrays", type(part).__name__, IndexRangeError)
     return 1

@@ -54,13 +54,13 @@ def _floats(values: list[float]) -> list[str]:
         return [f"{v:.0f}." if v == v and abs(v) != float("inf") else str(v) for v in values]
     nonzero = [v for v in finite if v]
     large, small = max(nonzero, default=1.0), min(nonzero, default=1.0)
-    form = ".4e" if large >= 1e8 or small < 1e-4 or large / small > 1e4 else ".4f"
+    form = ".4e" if large >= 1e8 or small < 1e-4 or large / small > 1e3 else ".4f"
     return [format(v, form) if v == v and abs(v) != float("inf") else str(v) for v in values]
 
 
 def _layout(shape: tuple[int, ...], full: tuple[int, ...], texts: Any, indent: int) -> str:
     if not shape:
-        return str(next(texts)).strip()
+        return str(next(texts))
     gap = shape[0] < full[0]
     rows = [_layout(shape[1:], full[1:], texts, indent + 1) for _ in range(shape[0])]
     if gap:

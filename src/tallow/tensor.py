@@ -361,8 +361,10 @@ def from_numpy(array: Any) -> Tensor:
             return wrap(_reinterpret(raw._array, own))
     if not array.dtype.isnative:
         raise DTypeError(f"from_numpy: expected native byte order, got {array.dtype.str}")
-    base = wrap(_native.Array.from_strided(array))
-    return base
+    try:
+        return wrap(_native.Array.from_strided(array))
+    except (ValueError, BufferError) as error:  # numpy lends no buffer of dates and the like
+        raise DTypeError(f"from_numpy: expected a dtype that Tallow has, got {name}") from error
 
 
 def from_dlpack(source: Any) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from .. import _native
@@ -92,7 +93,7 @@ def silu(x: Tensor) -> Tensor:
 @op
 def gelu(x: Tensor) -> Tensor:
     """`x * Phi(x)` with the Gaussian distribution function, exactly (by erf)."""
-    return x * 0.5 * ((x * 0.5**0.5).erf() + 1)
+    return x * 0.5 * ((x * math.sqrt(0.5)).erf() + 1)
 
 
 @op

@@ -6,13 +6,14 @@ from .. import _native
 from ..dtype import f32
 from ..errors import DTypeError, expect
 from ..registry import op
-from ..tensor import Tensor, empty_like
+from ..tensor import Tensor, empty_like, unwrap_tensor
 
 _rms_norm = _native.kernel("rms_norm")
 _layer_norm = _native.kernel("layer_norm")
 
 
 def _fits(where: object, x: Tensor, *parameters: Tensor | None) -> None:
+    unwrap_tensor(x, where)
     if x.dtype.kind != "f" or x.dtype.itemsize < 2:
         expect(False, where, "a float dtype", x.dtype.name, DTypeError)
     for p in parameters:

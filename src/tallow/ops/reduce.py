@@ -10,7 +10,7 @@ from .. import _native
 from ..dtype import DType, as_dtype, f32, i64
 from ..errors import DTypeError, expect
 from ..registry import op, primitive
-from ..tensor import Tensor, empty_like, wrap
+from ..tensor import Tensor, empty_like, unwrap_tensor, wrap
 
 Dim = int | Sequence[int] | None
 
@@ -51,6 +51,7 @@ def _filled(x: Tensor, dim: Dim, where: object) -> None:
 
 
 def _plain(x: Tensor, where: object) -> None:
+    unwrap_tensor(x, where)
     expect(x.dtype.kind in "buif", where, "a plain dtype", x.dtype.name, DTypeError)
 
 
@@ -135,9 +136,9 @@ def _arg(name: str, where: object, x: Tensor, dim: int | None, keepdim: bool) ->
     expect(dim is None or isinstance(dim, int), where, "one axis", dim)
     _filled(x, dim, where)
     if dim is None:
-        out = _native.Array.empty((1,) * x.ndim if keepdim else (), i64.code)
+        out = _native.Array.empty((1,), i64.code)
         _native.call(name, out, x._array.reshape((-1,)), 0)
-        return wrap(out)
+        return wrap(out.reshape((1,) * x.ndim if keepdim else ()))
     axis = _axes(x, dim, where)
     shape = [1 if i in axis else n for i, n in enumerate(x.shape)]
     out = _native.Array.empty(shape, i64.code)
@@ -189,6 +190,7 @@ def topk(x: Tensor, k: int, largest: bool = True) -> ValuesIndices:
 
 
 def _float(x: Tensor, where: object) -> None:
+    unwrap_tensor(x, where)
     expect(x.dtype.kind == "f" and x.dtype.itemsize > 1, where, "a float dtype", x.dtype.name, DTypeError)
 
 
