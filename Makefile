@@ -34,7 +34,7 @@ demo: build ## build, fetch smollm2-135m, and let it answer a question
 	@$(BIN)/tallow chat $(MODEL) --prompt "$(PROMPT)"
 
 build: $(VENV)/.run ## compile what has changed into src/tallow
-	@tools/build.sh $(PY) $(BUILD)
+	@TARGETS=_native tools/build.sh $(PY) $(BUILD)
 
 test: build $(VENV)/.dev capi ## every test that needs no large reference library
 	$(call say,tests)
@@ -47,9 +47,9 @@ oracle: build $(ORACLE)/.done ## the tests that compare with torch and transform
 oracle-llama: build $(ORACLE)/.llama ## the tests that compare with llama-cpp-python (compiles it: ten minutes)
 	@$(OPY) -m pytest -m "needs_llama_cpp" $(ARGS)
 
-capi: $(VENV)/.run
-	@if compgen -G 'tests/native/*.c' > /dev/null; then \
-	  tools/build.sh $(PY) build/capi -DTALLOW_PYTHON=OFF -DTALLOW_BUILD_CAPI=ON && build/capi/tallow_ctest; fi
+capi: build ## the C library and its test, from the same objects
+	@tools/build.sh $(PY) $(BUILD)
+	@if [ -x $(BUILD)/tallow_ctest ]; then $(BUILD)/tallow_ctest; fi
 
 sanitize: $(VENV)/.dev ## the tests again, under the address and undefined-behaviour sanitizers
 	@tools/sanitize.sh $(PY) build/sanitize -m "not ($(ORACLE_TESTS) or needs_model or slow)" $(ARGS)

@@ -1,7 +1,9 @@
-/* The C interface of Tallow: arrays as handles, kernels called by name. Plain C; nothing throws, nothing prints.
+/* The C interface of Tallow: arrays as handles, kernels called by name. Plain C; nothing throws,
+ * nothing prints.
  *
- * Functions that can fail return NULL, or a text that says what was wrong (tl_call), and keep the text for tl_last_error.
- * An array may be used from any thread; two threads must not write to the same one at once.
+ * Functions that can fail return NULL, or a text that says what was wrong (tl_call), and keep the
+ * text for tl_last_error. An array may be used from any thread; two threads must not write to the
+ * same one at once.
  *
  *   int64_t shape[1] = {3};
  *   tl_array *a = tl_array_new(tl_dtype_by_name("f32"), shape, 1), *out = ...;
@@ -30,7 +32,8 @@ extern "C" {
 typedef struct tl_array tl_array;   /* a view of a storage; release it once */
 typedef struct tl_kernel tl_kernel; /* lives as long as the library */
 
-/* --- dtypes: codes of the table in core/dtype.def ----------------------------------------------------------------- */
+/* --- dtypes: codes of the table in core/dtype.def
+ * ----------------------------------------------------------------- */
 
 /* The code of "f32", "bool", "q8_0", ...; -1 for any other text. */
 TL_API int tl_dtype_by_name(const char* name);
@@ -40,20 +43,26 @@ TL_API const char* tl_dtype_name(int dtype);
 TL_API int tl_dtype_bytes(int dtype);
 TL_API int tl_dtype_block(int dtype);
 
-/* --- arrays --------------------------------------------------------------------------------------------------------- */
+/* --- arrays
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
-/* Contiguous, elements not set. NULL when the shape is negative, overflows or splits a block, or memory is out. */
+/* Contiguous, elements not set. NULL when the shape is negative, overflows or splits a block, or
+ * memory is out. */
 TL_API tl_array* tl_array_new(int dtype, const int64_t* shape, int ndim);
 
-/* Borrows `bytes` of contiguous elements at `data`, without a copy. `release(owner)` (may be NULL) is called when the last
- * view dies, or at once when this call fails. Not writable: the first call that writes makes a copy, `data` never changes. */
-TL_API tl_array* tl_array_borrow(int dtype, const int64_t* shape, int ndim, void* data, size_t bytes, int writable,
-                                 void (*release)(void* owner), void* owner);
+/* Borrows `bytes` of contiguous elements at `data`, without a copy. `release(owner)` (may be NULL)
+ * is called when the last view dies, or at once when this call fails. Not writable: the first call
+ * that writes makes a copy, `data` never changes. */
+TL_API tl_array* tl_array_borrow(int dtype, const int64_t* shape, int ndim, void* data,
+                                 size_t bytes, int writable, void (*release)(void* owner),
+                                 void* owner);
 
-/* Another view of the storage of `array`: strides (signed) and offset count elements, the offset from its first element.
- * NULL when an element would lie outside the storage. In block dtypes only whole contiguous rows can be viewed. */
-TL_API tl_array* tl_array_view(const tl_array* array, const int64_t* shape, const int64_t* strides, int ndim,
-                               int64_t offset);
+/* Another view of the storage of `array`: strides (signed) and offset count elements, the offset
+ * from its first element. NULL when an element would lie outside the storage. In block dtypes only
+ * whole contiguous rows can be viewed. */
+TL_API tl_array* tl_array_view(const tl_array* array, const int64_t* shape, const int64_t* strides,
+                               int ndim, int64_t offset);
 
 TL_API void tl_array_release(tl_array* array); /* NULL is fine */
 
@@ -66,11 +75,13 @@ typedef struct tl_info {
 } tl_info;
 TL_API void tl_array_info(const tl_array* array, tl_info* info);
 
-/* The first element, for reading; writing to it is allowed when info says writable. A write by a call to an array that was
- * not writable moves it: ask again afterwards. */
+/* The first element, for reading; writing to it is allowed when info says writable. A write by a
+ * call to an array that was not writable moves it: ask again afterwards. */
 TL_API void* tl_array_data(const tl_array* array);
 
-/* --- kernels --------------------------------------------------------------------------------------------------------- */
+/* --- kernels
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 enum { TL_NONE = 0, TL_ARRAY = 1, TL_INTEGER = 2, TL_REAL = 3 };
 typedef struct tl_arg {
@@ -109,7 +120,8 @@ static inline tl_arg tl_arg_none(void) {
 
 /* The kernel of this name in the build that the CPU runs, or NULL. */
 TL_API const tl_kernel* tl_kernel_find(const char* name);
-/* Its arguments, such as "out:A x:A weight:A? eps:f": outputs first, A an array, i an integer, f a real, ? may be none. */
+/* Its arguments, such as "out:A x:A weight:A? eps:f": outputs first, A an array, i an integer, f a
+ * real, ? may be none. */
 TL_API const char* tl_kernel_signature(const tl_kernel* kernel);
 
 /* Runs the kernel. NULL, or the text of the error, which stays until this thread's next failure. */
@@ -118,7 +130,9 @@ TL_API const char* tl_call(const tl_kernel* kernel, const tl_arg* args, int n);
 /* The text of this thread's last failure; "" when there was none. */
 TL_API const char* tl_last_error(void);
 
-/* --- the machine ------------------------------------------------------------------------------------------------------ */
+/* --- the machine
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 TL_API int tl_num_threads(void);
 TL_API void tl_set_num_threads(int n); /* n < 1 restores the default */

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Configure once, then compile what has changed: build.sh PYTHON BUILD_DIR [cmake options]
+# Configure once, then compile what has changed: [TARGETS=…] build.sh PYTHON BUILD_DIR [cmake options]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=$(cd "$(dirname "$1")" && pwd)/$(basename "$1") dir=$2
@@ -7,7 +7,7 @@ shift 2
 bin=$(dirname "$python")
 export PATH="$bin:$PATH"
 
-options="-DTALLOW_INPLACE=ON -DTALLOW_WERROR=${TALLOW_WERROR:-${CI:+ON}} $*"
+options="-DTALLOW_INPLACE=ON -DTALLOW_BUILD_CAPI=ON -DTALLOW_WERROR=${TALLOW_WERROR:-${CI:+ON}} $*"
 # A different set of options or another interpreter needs a new configuration; so does one that was interrupted.
 wanted="$("$python" -c 'import sys; print(sys.version)') $python ${CXX:-} ${CXXFLAGS:-} $options"
 if [ ! -f "$dir/build.ninja" ] || [ "$(cat "$dir/.configured" 2> /dev/null)" != "$wanted" ]; then
@@ -19,4 +19,5 @@ if [ ! -f "$dir/build.ninja" ] || [ "$(cat "$dir/.configured" 2> /dev/null)" != 
     > "$dir/configure.log" 2>&1 || { cat "$dir/configure.log" >&2; exit 1; }
   echo "$wanted" > "$dir/.configured"
 fi
-exec ninja -C "$dir" --quiet
+# shellcheck disable=SC2086  # targets are words
+exec ninja -C "$dir" --quiet ${TARGETS-}

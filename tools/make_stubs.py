@@ -16,7 +16,7 @@ from tallow.ops.elementwise import OPERATORS
 from tallow.registry import ROWS, SELF_NAMES, Row
 
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "tallow"
-HEAD = '"""{purpose}. Written by tools/make_stubs.py from the op rows; not by hand."""\n\n'
+HEAD = '"""{purpose}; tools/make_stubs.py writes this file."""\n\n'
 WIDTH = 100
 
 
@@ -71,7 +71,7 @@ def is_method(row: Row[..., Any]) -> bool:
 def methods() -> str:
     """The text of `_methods.pyi`."""
     lines = [
-        HEAD.format(purpose="The methods and operators that Tensor has from the op rows"),
+        HEAD.format(purpose="What Tensor has from the op rows"),
         "from collections.abc import Sequence\nfrom typing import Any\n\n",
         "from .dtype import DType\n",
         "from .ops.reduce import Dim, ValuesIndices\nfrom .tensor import Tensor\n\n",

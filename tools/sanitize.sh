@@ -7,7 +7,7 @@ shift 2
 kinds=${SANITIZE:-address,undefined}
 
 TALLOW_WERROR=OFF tools/build.sh "$python" "$dir" -DTALLOW_INPLACE=OFF -DTALLOW_SANITIZE="$kinds" \
-  -DTALLOW_BUILD_CAPI=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo
+  -DCMAKE_BUILD_TYPE=RelWithDebInfo
 if [ -x "$dir/tallow_ctest" ]; then "$dir/tallow_ctest"; fi
 
 # The package beside its sanitized library, ahead of the source tree on the path.

@@ -13,7 +13,7 @@ mkdir -p build
 TIMEFORMAT='%R %U %S'
 
 timed() {
-  { time "${build[@]}" &> build/timed.log; } 2> build/timed.seconds || { cat build/timed.log >&2; exit 1; }
+  { time TARGETS=_native "${build[@]}" &> build/timed.log; } 2> build/timed.seconds || { cat build/timed.log >&2; exit 1; }
   awk -v what="$1" '{ printf "%-44s %6.1f s  (%6.1f s of processor)\n", what, $1, $2 + $3 }' build/timed.seconds
 }
 

@@ -43,5 +43,6 @@ void bind_views(ArrayClass& c);
 void bind_exchange(ArrayClass& c);
 extern PyType_Slot kBufferSlots[];
 void bind_elementwise(nb::module_& m);
+void bind_scan(nb::module_& m);
 
 }  // namespace tl::bind

@@ -178,6 +178,7 @@ NB_MODULE(_native, m) {
 
   bind_array(m);
   bind_elementwise(m);
+  bind_scan(m);
 
   m.def("kernel_names", [] {
     nb::list names;

@@ -1,4 +1,5 @@
-// The C ABI of tallow.h over core: handles are heap-allocated Arrays, errors are texts of the calling thread.
+// The C ABI of tallow.h over core: handles are heap-allocated Arrays, errors are texts of the
+// calling thread.
 #include "../tallow.h"
 
 #include <cstdio>
@@ -35,14 +36,22 @@ const Kernel* unwrap(const tl_kernel* kernel) { return reinterpret_cast<const Ke
 bool known(int dtype) { return dtype >= 0 && dtype < kDTypeCount; }
 
 // The table calls the type `bool_`, since C++ has taken the word.
-const char* name_of(int dtype) { return dtype == static_cast<int>(DType::bool_) ? "bool" : kDTypes[dtype].name; }
+const char* name_of(int dtype) {
+  return dtype == static_cast<int>(DType::bool_) ? "bool" : kDTypes[dtype].name;
+}
 
 bool good_shape(const char* where, int dtype, const int64_t* shape, int ndim) {
-  if (!known(dtype)) fail("%s: expected a dtype code, got %d", where, dtype);
-  else if (ndim < 0 || ndim > kMaxDims || (ndim && !shape)) fail("%s: expected 0 to %d axes, got %d", where, kMaxDims, ndim);
+  if (!known(dtype))
+    fail("%s: expected a dtype code, got %d", where, dtype);
+  else if (ndim < 0 || ndim > kMaxDims || (ndim && !shape))
+    fail("%s: expected 0 to %d axes, got %d", where, kMaxDims, ndim);
   else if (contiguous_bytes(static_cast<DType>(dtype), shape, ndim) < 0)
-    fail("%s: expected a shape that %s can have (no negative size, whole blocks, fewer than 2^63 bytes)", where, name_of(dtype));
-  else return true;
+    fail(
+        "%s: expected a shape that %s can have (no negative size, whole blocks, fewer than 2^63 "
+        "bytes)",
+        where, name_of(dtype));
+  else
+    return true;
   return false;
 }
 
@@ -65,7 +74,8 @@ void release_owner(void* raw) {
   pool_free(owner, sizeof(Owner));
 }
 
-// --- calls: what the op rows settle in Python is checked here, for kernels that trust their caller ----------------------------
+// --- calls: what the op rows settle in Python is checked here, for kernels that trust their caller
+// ----------------------------
 
 enum class Rule { none, number, compare };
 
@@ -122,24 +132,31 @@ const char* misfit(const Kernel& kernel, const Arg* args, int n) {
       if (args[i].a->dtype != args[1].a->dtype) return "expected operands of one dtype";
     }
     DType result = rule == Rule::compare ? DType::bool_ : args[1].a->dtype;
-    if (args[0].a->dtype != result) return rule == Rule::compare ? "expected out of bool" : "expected out of the operands' dtype";
+    if (args[0].a->dtype != result)
+      return rule == Rule::compare ? "expected out of bool" : "expected out of the operands' dtype";
   }
   if (is("where") && (args[2].a->dtype != args[0].a->dtype || args[3].a->dtype != args[0].a->dtype))
     return "expected a and b of out's dtype";
   if (is("index") || is("index_put")) {
-    const View &many = is("index") ? *args[0].a : *args[1].a, &one = is("index") ? *args[1].a : *args[0].a, &at = *args[2].a;
-    if (many.dtype != one.dtype || at.ndim != 2 || at.shape[0] > one.ndim) return "expected arrays of one dtype and indices (k, n)";
+    const View &many = is("index") ? *args[0].a : *args[1].a,
+               &one = is("index") ? *args[1].a : *args[0].a, &at = *args[2].a;
+    if (many.dtype != one.dtype || at.ndim != 2 || at.shape[0] > one.ndim)
+      return "expected arrays of one dtype and indices (k, n)";
     int64_t k = at.shape[0];
-    if (many.ndim != one.ndim - k + 1 || many.shape[0] != at.shape[1]) return "expected values of shape (n, rest of the axes)";
+    if (many.ndim != one.ndim - k + 1 || many.shape[0] != at.shape[1])
+      return "expected values of shape (n, rest of the axes)";
     for (int i = 1; i < many.ndim; ++i) {
-      if (many.shape[i] != one.shape[k + i - 1]) return "expected values of shape (n, rest of the axes)";
+      if (many.shape[i] != one.shape[k + i - 1])
+        return "expected values of shape (n, rest of the axes)";
     }
   }
   if (is("nonzero")) {
     const View &out = *args[0].a, &x = *args[1].a;
-    if (out.dtype != DType::i64 || out.ndim != 2 || out.shape[0] != x.ndim) return "expected out (axes, count) of i64";
+    if (out.dtype != DType::i64 || out.ndim != 2 || out.shape[0] != x.ndim)
+      return "expected out (axes, count) of i64";
   }
-  if (is("arange") && (args[0].a->ndim != 1 || !args[0].a->contiguous())) return "expected a contiguous vector";
+  if (is("arange") && (args[0].a->ndim != 1 || !args[0].a->contiguous()))
+    return "expected a contiguous vector";
   return nullptr;
 }
 
@@ -161,7 +178,8 @@ const char* run(const Kernel& kernel, const tl_arg* given, int n) {
   for (int i = 0; i < kernel.outputs; ++i) {
     const View& out = *args[i].a;
     for (int axis = 0; axis < out.ndim; ++axis) {
-      if (out.strides[axis] == 0 && out.shape[axis] > 1) return "expected an output whose elements lie apart";
+      if (out.strides[axis] == 0 && out.shape[axis] > 1)
+        return "expected an output whose elements lie apart";
     }
     Storage* storage = given[i].value.a->array.storage();
     if (!detach(storage)) return "out of memory";
@@ -197,14 +215,15 @@ tl_array* tl_array_new(int dtype, const int64_t* shape, int ndim) {
   return handle(where, Array::empty(static_cast<DType>(dtype), shape, ndim));
 }
 
-tl_array* tl_array_borrow(int dtype, const int64_t* shape, int ndim, void* data, size_t bytes, int writable,
-                          void (*release)(void*), void* owner) {
+tl_array* tl_array_borrow(int dtype, const int64_t* shape, int ndim, void* data, size_t bytes,
+                          int writable, void (*release)(void*), void* owner) {
   const char* where = "tl_array_borrow";
   bool good = good_shape(where, dtype, shape, ndim);
   if (good) {
     auto need = static_cast<size_t>(contiguous_bytes(static_cast<DType>(dtype), shape, ndim));
     good = need <= bytes && (data || need == 0);
-    if (!good) fail("%s: expected %zu bytes for this shape, got %zu", where, need, data ? bytes : size_t{0});
+    if (!good)
+      fail("%s: expected %zu bytes for this shape, got %zu", where, need, data ? bytes : size_t{0});
   }
   void* memory = good ? pool_alloc(sizeof(Owner)) : nullptr;
   if (!memory) {
@@ -213,11 +232,13 @@ tl_array* tl_array_borrow(int dtype, const int64_t* shape, int ndim, void* data,
     return nullptr;
   }
   auto* kept = new (memory) Owner{release, owner};
-  return handle(where, Array::borrow(static_cast<DType>(dtype), shape, ndim, static_cast<std::byte*>(data), bytes,
-                                     writable != 0, release_owner, kept));
+  return handle(where,
+                Array::borrow(static_cast<DType>(dtype), shape, ndim, static_cast<std::byte*>(data),
+                              bytes, writable != 0, release_owner, kept));
 }
 
-tl_array* tl_array_view(const tl_array* array, const int64_t* shape, const int64_t* strides, int ndim, int64_t offset) {
+tl_array* tl_array_view(const tl_array* array, const int64_t* shape, const int64_t* strides,
+                        int ndim, int64_t offset) {
   const char* where = "tl_array_view";
   if (!array || (ndim && !strides)) {
     fail("%s: expected an array and strides, got NULL", where);
@@ -277,11 +298,14 @@ void* tl_array_data(const tl_array* array) {
 
 const tl_kernel* tl_kernel_find(const char* name) {
   const Kernel* kernel = name ? kernels().find(name) : nullptr;
-  if (!kernel) fail("tl_kernel_find: no kernel named %s in the %s build", name ? name : "NULL", isa_name());
+  if (!kernel)
+    fail("tl_kernel_find: no kernel named %s in the %s build", name ? name : "NULL", isa_name());
   return reinterpret_cast<const tl_kernel*>(kernel);
 }
 
-const char* tl_kernel_signature(const tl_kernel* kernel) { return kernel ? unwrap(kernel)->signature : nullptr; }
+const char* tl_kernel_signature(const tl_kernel* kernel) {
+  return kernel ? unwrap(kernel)->signature : nullptr;
+}
 
 const char* tl_call(const tl_kernel* kernel, const tl_arg* args, int n) {
   if (!kernel || (n > 0 && !args)) {

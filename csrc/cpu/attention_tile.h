@@ -12,7 +12,7 @@ inline constexpr int kKeys = 64;          // keys of a tile: its packed K and V 
 TL_INLINE int64_t round_up(int64_t x, int64_t to) { return (x + to - 1) / to * to; }
 
 // The float at p in every lane, as one load (splat() adds it to a zero first, which -0 keeps the compiler from dropping).
-TL_INLINE vf broadcast(const float* p) {
+TL_INLINE vf splat(const float* p) {
 #if defined(__AVX2__)
   return (vf)_mm256_broadcast_ss(p);
 #else
@@ -121,7 +121,7 @@ TL_INLINE void score_panel(const float* q, int64_t ldq, const float* panel, int6
     const vf k0 = load(panel + c * kNR), k1 = load(panel + c * kNR + kLanes);
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
-      const vf x = broadcast(q + r * ldq + c);
+      const vf x = splat(q + r * ldq + c);
       acc[r][0] = fma(x, k0, acc[r][0]);
       acc[r][1] = fma(x, k1, acc[r][1]);
     }
@@ -146,7 +146,7 @@ TL_INLINE void value_panel(const float* p, const float* panel, int64_t begin, in
     const vf v0 = load(panel + j * kNR), v1 = load(panel + j * kNR + kLanes);
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
-      const vf x = broadcast(p + r * kKeys + j);
+      const vf x = splat(p + r * kKeys + j);
       acc[r][0] = fma(x, v0, acc[r][0]);
       acc[r][1] = fma(x, v1, acc[r][1]);
     }
@@ -190,7 +190,7 @@ TL_INLINE int64_t value_strips(const float* p, const T* v, int64_t row, int64_t 
     for (int64_t j = begin; j < end; ++j) {
       vf x[R];
 #pragma GCC unroll 8
-      for (int r = 0; r < R; ++r) x[r] = broadcast(p + r * kKeys + j);
+      for (int r = 0; r < R; ++r) x[r] = splat(p + r * kKeys + j);
 #pragma GCC unroll 8
       for (int i = 0; i < V; ++i) {
         const vf y = load(v + j * row + c + i * kLanes);

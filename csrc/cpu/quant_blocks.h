@@ -122,8 +122,8 @@ struct Q4_K : Format<DType::q4_k, 32, 4, 0, true> {
         __m128i x8 = _mm_set_epi32(0, 0, static_cast<int>(packed[j + 1]), static_cast<int>(packed[j]));
         return (vf)_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(x8));
       };
-      store(d + 8 * i, broadcast(scale) * eight(0));
-      store(m + 8 * i, broadcast(least) * eight(2));
+      store(d + 8 * i, splat(scale) * eight(0));
+      store(m + 8 * i, splat(least) * eight(2));
 #else
       uint8_t bytes[16];
       memcpy(bytes, packed, 16);
@@ -195,8 +195,8 @@ TL_INLINE void unpack_blocks(const uint8_t* b, int64_t blocks, float* out) {
         const float* dg = d + (j * F::kUnits + unit) * (32 / F::kGroup);
         const float* mg = m + (j * F::kUnits + unit) * (32 / F::kGroup);
         each_float<(F::kOffset != 0 || F::kSigned)>(w, [&](int e, vf v) {
-          v = v * broadcast(dg[e / F::kGroup]);
-          if constexpr (F::kMins) v = v + broadcast(mg[e / F::kGroup]);
+          v = v * splat(dg[e / F::kGroup]);
+          if constexpr (F::kMins) v = v + splat(mg[e / F::kGroup]);
           store(out + e, v);
         });
       }

@@ -1,4 +1,4 @@
-"""The methods and operators that Tensor has from the op rows. Written by tools/make_stubs.py from the op rows; not by hand."""
+"""What Tensor has from the op rows; tools/make_stubs.py writes this file."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -44,7 +45,9 @@ def _leaves(values: Any) -> list[Any]:
 def _aligned(values: list[Any], kind: str) -> list[str]:
     """The texts of all elements, right-aligned to one width."""
     texts = [str(v) for v in values] if kind in "buic" else _floats(values)
-    width = max(map(len, texts))
+    # As in torch, inf and nan do not widen the column.
+    finite = [t for t, v in zip(texts, values, strict=True) if kind != "f" or abs(v) < math.inf]
+    width = max(map(len, finite), default=0)
     return [text.rjust(width) for text in texts]
 
 
@@ -64,7 +67,7 @@ def _layout(shape: tuple[int, ...], full: tuple[int, ...], texts: Any, indent: i
     gap = shape[0] < full[0]
     rows = [_layout(shape[1:], full[1:], texts, indent + 1) for _ in range(shape[0])]
     if gap:
-        rows.insert(EDGE_ITEMS, "...")
+        rows.insert(EDGE_ITEMS, "..." if len(shape) > 1 else " ...")
     if len(shape) > 1:
         return "[" + (",\n" + "\n" * (len(shape) - 2) + " " * (indent + 1)).join(rows) + "]"
     lines, line = [], ""

@@ -1,4 +1,4 @@
-"""Buffers, numpy and DLPack: no copies, no change to what was lent read-only, nothing freed too early."""
+"""Buffers, numpy and DLPack: no copies, read-only memory unchanged, nothing freed too early."""
 
 import array
 import copy
@@ -14,7 +14,21 @@ import pytest
 import tallow as tl
 from tallow.errors import DTypeError, ShapeError
 
-PLAIN = ["bool", "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float16", "float32", "float64", "complex64"]
+PLAIN = [
+    "bool",
+    "uint8",
+    "int8",
+    "uint16",
+    "int16",
+    "uint32",
+    "int32",
+    "uint64",
+    "int64",
+    "float16",
+    "float32",
+    "float64",
+    "complex64",
+]
 
 
 def address(a):
@@ -24,7 +38,15 @@ def address(a):
 @pytest.mark.parametrize("name", PLAIN)
 def test_numpy_both_ways_without_a_copy(name):
     a = np.arange(24).reshape(2, 3, 4).astype(name)
-    for x in (a, a.T, a[:, ::-1, ::2], a[1:], np.broadcast_to(a, (2, 2, 3, 4)), a[0, 0, 0:1].reshape(()), a[:0]):
+    for x in (
+        a,
+        a.T,
+        a[:, ::-1, ::2],
+        a[1:],
+        np.broadcast_to(a, (2, 2, 3, 4)),
+        a[0, 0, 0:1].reshape(()),
+        a[:0],
+    ):
         t = tl.from_numpy(x)
         back = t.numpy()
         assert t.shape == x.shape and back.dtype == x.dtype
@@ -38,7 +60,9 @@ def test_numpy_both_ways_without_a_copy(name):
     assert (a == 1).all()
 
 
-@pytest.mark.parametrize("kind", [ml_dtypes.bfloat16, ml_dtypes.float8_e4m3fn, ml_dtypes.float8_e5m2])
+@pytest.mark.parametrize(
+    "kind", [ml_dtypes.bfloat16, ml_dtypes.float8_e4m3fn, ml_dtypes.float8_e5m2]
+)
 def test_ml_dtypes_without_a_copy(kind):
     a = np.array([[1.5, -2.0], [0.0, 4.0]]).astype(kind)[:, ::-1]
     t = tl.from_numpy(a)
@@ -47,7 +71,13 @@ def test_ml_dtypes_without_a_copy(kind):
 
 
 def test_numpy_refusals():
-    for bad in (np.arange(3, dtype=">i4"), np.array(["a"]), np.array([None]), np.zeros(2, "datetime64[s]"), np.zeros(2, np.longdouble)):
+    for bad in (
+        np.arange(3, dtype=">i4"),
+        np.array(["a"]),
+        np.array([None]),
+        np.zeros(2, "datetime64[s]"),
+        np.zeros(2, np.longdouble),
+    ):
         with pytest.raises(DTypeError, match=r"^from_numpy: expected"):
             tl.from_numpy(bad)
     records = np.zeros(3, [("a", "i1"), ("b", "f4")])
@@ -57,7 +87,13 @@ def test_numpy_refusals():
 
 def test_numpy_operators_leave_the_result_to_us():
     t = tl.ones(3)
-    for got in (np.arange(3.0) + t, t + np.arange(3.0), np.float64(2) * t, t - np.int64(1), np.arange(3) >= t):
+    for got in (
+        np.arange(3.0) + t,
+        t + np.arange(3.0),
+        np.float64(2) * t,
+        t - np.int64(1),
+        np.arange(3) >= t,
+    ):
         assert isinstance(got, tl.Tensor)
 
 
@@ -105,7 +141,11 @@ def test_bytes_are_copied_on_the_first_write():
     assert not lent.flags.writeable and t.data_ptr() == np.frombuffer(source, np.uint8).ctypes.data
     turned[0] += 10
     assert source == kept
-    assert t.tolist() == [[10, 1], [12, 3]] and row.tolist() == [12, 3] and turned.tolist() == [[10, 12], [1, 3]]
+    assert (
+        t.tolist() == [[10, 1], [12, 3]]
+        and row.tolist() == [12, 3]
+        and turned.tolist() == [[10, 12], [1, 3]]
+    )
     row.mul_(2)
     assert t.tolist() == [[10, 1], [24, 6]] and t.numpy().flags.writeable
     assert lent.tolist() == [[0, 1], [2, 3]]
@@ -191,7 +231,16 @@ def test_buffers():
 
 @pytest.mark.parametrize(
     ("shape", "offset"),
-    [((4,), 0), ((3,), 1), ((1,), -4), ((-1,), 0), ((2**62, 4), 0), ((1,), 2**62), ((1,) * 13, 0), ((2**80,), 0)],
+    [
+        ((4,), 0),
+        ((3,), 1),
+        ((1,), -4),
+        ((-1,), 0),
+        ((2**62, 4), 0),
+        ((1,), 2**62),
+        ((1,) * 13, 0),
+        ((2**80,), 0),
+    ],
     ids=str,
 )
 def test_ranges_outside_the_buffer(shape, offset):

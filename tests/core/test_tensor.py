@@ -1,5 +1,6 @@
-"""Tensor under Python's protocols: text, truth, numbers, sizes that cannot be, and arguments of the wrong kind."""
+"""Tensor under Python's protocols: text, truth, numbers, impossible sizes, wrong arguments."""
 
+import contextlib
 import itertools
 import math
 
@@ -44,7 +45,10 @@ numbers = st.floats(width=32) | st.integers(-9, 9).map(float)
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(numbers, min_size=1, max_size=12), st.sampled_from(["f32", "f64", "f16", "i64", "bool"]))
+@given(
+    st.lists(numbers, min_size=1, max_size=12),
+    st.sampled_from(["f32", "f64", "f16", "i64", "bool"]),
+)
 def test_repr_evaluates_to_the_tensor(values, dtype):
     if dtype in ("i64", "bool"):
         values = [int(v) if math.isfinite(v) and abs(v) < 2**60 else 1 for v in values]
@@ -52,7 +56,9 @@ def test_repr_evaluates_to_the_tensor(values, dtype):
     again = eval(repr(x), NAMES)
     assert again.shape == x.shape
     largest = max((abs(v) for v in x.tolist() if math.isfinite(v)), default=0)
-    np.testing.assert_allclose(again.to("f64").numpy(), x.to("f64").numpy(), rtol=1e-4, atol=1e-4 * min(largest, 1) + 1e-4)
+    np.testing.assert_allclose(
+        again.to("f64").numpy(), x.to("f64").numpy(), rtol=1e-4, atol=1e-4 * min(largest, 1) + 1e-4
+    )
 
 
 def test_numbers():
@@ -69,8 +75,14 @@ def test_numbers():
 
 def test_lists():
     assert tl.tensor([]).shape == (0,) and tl.tensor([[], []]).shape == (2, 0)
-    assert tl.tensor([True]).dtype is tl.bool_ and tl.tensor([True, 2]).dtype is tl.i64 and tl.tensor([1, 2.5]).dtype is tl.f32
-    assert tl.tensor([np.int64(3), 4]).dtype is tl.i64 and tl.tensor([np.float32(3)]).tolist() == [3]
+    assert (
+        tl.tensor([True]).dtype is tl.bool_
+        and tl.tensor([True, 2]).dtype is tl.i64
+        and tl.tensor([1, 2.5]).dtype is tl.f32
+    )
+    assert tl.tensor([np.int64(3), 4]).dtype is tl.i64 and tl.tensor([np.float32(3)]).tolist() == [
+        3
+    ]
     assert tl.tensor([tl.ones(2), tl.zeros(2)]).tolist() == [[1, 1], [0, 0]]
     assert tl.tensor([np.arange(2), np.arange(2)]).tolist() == [[0, 1], [0, 1]]
     assert tl.tensor(np.arange(3)).dtype is tl.i64
@@ -97,13 +109,15 @@ def test_lists_that_change_while_they_are_read():
 
     for kind in (Grows, Number):
         rows = [[kind()], [2.0]]
-        try:
+        # Python's own floats are read without `__float__`.
+        refused = pytest.raises(ShapeError, match="while they were read")
+        with refused if kind is Number else contextlib.nullcontext():
             tl.tensor(rows)
-        except ShapeError as error:
-            assert "while they were read" in str(error)
 
 
-@pytest.mark.parametrize("shape", [(2**62,), (2**31, 2**31, 4), (2**63,), (-1,), (10**30,), (3, -2), (1,) * 13], ids=str)
+@pytest.mark.parametrize(
+    "shape", [(2**62,), (2**31, 2**31, 4), (2**63,), (-1,), (10**30,), (3, -2), (1,) * 13], ids=str
+)
 def test_impossible_sizes(shape):
     for make in (tl.zeros, tl.empty, tl.ones):
         with pytest.raises(ShapeError, match=r"expected"):
@@ -111,7 +125,11 @@ def test_impossible_sizes(shape):
 
 
 def test_sizes_beyond_memory():
-    for make in (lambda: tl.empty(2**50), lambda: tl.zeros(2**57), lambda: tl.zeros(1).expand(2**50).clone()):
+    for make in (
+        lambda: tl.empty(2**50),
+        lambda: tl.zeros(2**57),
+        lambda: tl.zeros(1).expand(2**50).clone(),
+    ):
         with pytest.raises(OutOfMemoryError, match=r"^[a-z]+: expected room for \d+ bytes"):
             make()
     assert tl.zeros(2).sum().item() == 0
@@ -124,11 +142,23 @@ def test_views_larger_than_memory():
         tl.zeros(1, 1).expand(2**40, 2**40)
 
 
-@pytest.mark.parametrize("name", ["exp", "add", "sum", "softmax", "matmul", "where", "cat", "rms_norm"])
+@pytest.mark.parametrize(
+    "name", ["exp", "add", "sum", "softmax", "matmul", "where", "cat", "rms_norm"]
+)
 @pytest.mark.parametrize("bad", [None, "text", object(), [1.0]], ids=lambda v: type(v).__name__)
 def test_operands_that_are_no_tensors(name, bad):
-    arguments = {"exp": (bad,), "add": (tl.ones(2), bad), "sum": (bad,), "softmax": (bad,), "matmul": (tl.ones(2), bad)}
-    arguments |= {"where": (tl.tensor([True]), tl.ones(1), bad), "cat": ([tl.ones(2), bad],), "rms_norm": (bad,)}
+    arguments = {
+        "exp": (bad,),
+        "add": (tl.ones(2), bad),
+        "sum": (bad,),
+        "softmax": (bad,),
+        "matmul": (tl.ones(2), bad),
+    }
+    arguments |= {
+        "where": (tl.tensor([True]), tl.ones(1), bad),
+        "cat": ([tl.ones(2), bad],),
+        "rms_norm": (bad,),
+    }
     with pytest.raises(DTypeError, match=rf"^{name}: expected a Tensor"):
         getattr(tl, name)(*arguments[name])
 
@@ -145,7 +175,9 @@ WRONG = {
     "topk": lambda: tl.ones(2).topk(3),
     "embedding": lambda: tl.embedding(tl.tensor([0]), tl.ones(3)),
     "rope": lambda: tl.rope(tl.ones(1, 2, 3, 4), tl.ones(1, 3, 4)),
-    "attention": lambda: tl.attention(tl.ones(1, 3, 2, 4), tl.ones(1, 2, 2, 4), tl.ones(1, 2, 2, 4)),
+    "attention": lambda: tl.attention(
+        tl.ones(1, 3, 2, 4), tl.ones(1, 2, 2, 4), tl.ones(1, 2, 2, 4)
+    ),
     "where": lambda: tl.where(tl.tensor([True] * 2), tl.ones(3), 0.0),
     "arange": lambda: tl.arange(0, 5, -1),
     "expand": lambda: tl.ones(2).expand(3),

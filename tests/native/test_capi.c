@@ -1,4 +1,5 @@
-/* Drives tallow.h from plain C: arrays, views, three kernels against loops written here, and calls that must be refused. */
+/* Drives tallow.h from plain C: arrays, views, three kernels against loops written here, and calls
+ * that must be refused. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,13 +8,13 @@
 #include "tallow.h"
 
 static int failures = 0, checks = 0;
-#define CHECK(ok)                                                    \
-  do {                                                               \
-    ++checks;                                                        \
-    if (!(ok)) {                                                     \
-      ++failures;                                                    \
+#define CHECK(ok)                                                           \
+  do {                                                                      \
+    ++checks;                                                               \
+    if (!(ok)) {                                                            \
+      ++failures;                                                           \
       printf("%s:%d: %s (%s)\n", __FILE__, __LINE__, #ok, tl_last_error()); \
-    }                                                                \
+    }                                                                       \
   } while (0)
 
 static tl_array* floats(int rows, int columns) {
@@ -31,7 +32,8 @@ static tl_array* waves(int rows, int columns) {
 
 static void test_dtypes(void) {
   CHECK(strcmp(tl_dtype_name(tl_dtype_by_name("bool")), "bool") == 0);
-  CHECK(tl_dtype_bytes(tl_dtype_by_name("q8_0")) == 34 && tl_dtype_block(tl_dtype_by_name("q8_0")) == 32);
+  CHECK(tl_dtype_bytes(tl_dtype_by_name("q8_0")) == 34 &&
+        tl_dtype_block(tl_dtype_by_name("q8_0")) == 32);
   CHECK(tl_dtype_by_name("f31") == -1 && strstr(tl_last_error(), "f31"));
   CHECK(tl_dtype_by_name(NULL) == -1 && tl_dtype_name(-1) == NULL && tl_dtype_name(1000) == NULL);
 }
@@ -44,13 +46,15 @@ static void test_add(void) {
 
   /* A transposed view of a, added to itself into the transpose of out. */
   int64_t shape[2] = {5, 3}, strides[2] = {1, 5};
-  tl_array *at_view = tl_array_view(a, shape, strides, 2, 0), *out_view = tl_array_view(out, shape, strides, 2, 0);
+  tl_array *at_view = tl_array_view(a, shape, strides, 2, 0),
+           *out_view = tl_array_view(out, shape, strides, 2, 0);
   tl_arg turned[3] = {tl_arg_array(out_view), tl_arg_array(at_view), tl_arg_array(at_view)};
   CHECK(tl_call(tl_kernel_find("mul"), turned, 3) == NULL);
   for (int i = 0; i < 15; ++i) CHECK(at(out)[i] == wave(i) * wave(i));
   tl_info info;
   tl_array_info(at_view, &info);
-  CHECK(info.ndim == 2 && info.shape[0] == 5 && info.strides[1] == 5 && !info.contiguous && info.size == 15);
+  CHECK(info.ndim == 2 && info.shape[0] == 5 && info.strides[1] == 5 && !info.contiguous &&
+        info.size == 15);
   tl_array_release(at_view);
   tl_array_release(out_view);
   tl_array_release(a);
@@ -68,7 +72,8 @@ static void test_rms_norm(void) {
     double squares = 0;
     for (int i = 0; i < 40; ++i) squares += (double)at(x)[r * 40 + i] * at(x)[r * 40 + i];
     double scale = 1 / sqrt(squares / 40 + 1e-6);
-    for (int i = 0; i < 40; ++i) CHECK(fabs(at(out)[r * 40 + i] - at(x)[r * 40 + i] * scale * wave(i)) < 1e-5);
+    for (int i = 0; i < 40; ++i)
+      CHECK(fabs(at(out)[r * 40 + i] - at(x)[r * 40 + i] * scale * wave(i)) < 1e-5);
   }
   args[2] = tl_arg_none(); /* the weight may be left out */
   CHECK(tl_call(tl_kernel_find("rms_norm"), args, 4) == NULL);
@@ -89,7 +94,8 @@ static void test_linear_of_q8_0(void) {
   tl_arg unpack[2] = {tl_arg_array(unpacked), tl_arg_array(packed)};
   CHECK(tl_call(tl_kernel_find("dequantize"), unpack, 2) == NULL);
   for (int i = 0; i < 6 * 64; ++i) CHECK(fabsf(at(unpacked)[i] - wave(i)) <= 2.0f / 127);
-  tl_arg args[5] = {tl_arg_array(out), tl_arg_array(x), tl_arg_array(packed), tl_arg_none(), tl_arg_integer(1)};
+  tl_arg args[5] = {tl_arg_array(out), tl_arg_array(x), tl_arg_array(packed), tl_arg_none(),
+                    tl_arg_integer(1)};
   CHECK(tl_call(tl_kernel_find("linear"), args, 5) == NULL);
   for (int r = 0; r < 3; ++r) {
     for (int c = 0; c < 6; ++c) {
@@ -113,7 +119,8 @@ static void test_borrowed(void) {
   const float source[4] = {1, 2, 3, 4};
   int64_t shape[1] = {4}, strides[1] = {-1};
   int f32 = tl_dtype_by_name("f32");
-  tl_array* a = tl_array_borrow(f32, shape, 1, (void*)source, sizeof source, 0, count_release, &one);
+  tl_array* a =
+      tl_array_borrow(f32, shape, 1, (void*)source, sizeof source, 0, count_release, &one);
   tl_array* back = tl_array_view(a, shape, strides, 1, 3);
   CHECK(tl_array_data(a) == (const void*)source);
   tl_arg args[3] = {tl_arg_array(a), tl_arg_array(a), tl_arg_array(a)};
@@ -130,20 +137,26 @@ static void test_borrowed(void) {
 
 static void test_refusals(void) {
   int f32 = tl_dtype_by_name("f32");
-  int64_t negative[1] = {-1}, huge[3] = {1LL << 31, 1LL << 31, 4}, split[1] = {33}, three[1] = {3}, step[1] = {2};
+  int64_t negative[1] = {-1}, huge[3] = {1LL << 31, 1LL << 31, 4}, split[1] = {33}, three[1] = {3},
+          step[1] = {2};
   CHECK(tl_array_new(f32, negative, 1) == NULL && tl_array_new(f32, huge, 3) == NULL);
-  CHECK(tl_array_new(tl_dtype_by_name("q8_0"), split, 1) == NULL && tl_array_new(-1, three, 1) == NULL);
+  CHECK(tl_array_new(tl_dtype_by_name("q8_0"), split, 1) == NULL &&
+        tl_array_new(-1, three, 1) == NULL);
   CHECK(tl_array_new(f32, three, 13) == NULL && tl_array_new(f32, NULL, 1) == NULL);
   tl_array *a = waves(2, 3), *b = waves(3, 2), *out = floats(2, 3);
-  CHECK(tl_array_view(a, huge, step, 1, 0) == NULL && tl_array_view(a, three, step, 1, 1000) == NULL);
-  CHECK(tl_array_view(a, three, step, 1, -1) == NULL && tl_array_view(NULL, three, step, 1, 0) == NULL);
+  CHECK(tl_array_view(a, huge, step, 1, 0) == NULL &&
+        tl_array_view(a, three, step, 1, 1000) == NULL);
+  CHECK(tl_array_view(a, three, step, 1, -1) == NULL &&
+        tl_array_view(NULL, three, step, 1, 0) == NULL);
 
   const tl_kernel* add = tl_kernel_find("add");
   tl_arg args[3] = {tl_arg_array(out), tl_arg_array(a), tl_arg_array(b)};
   const char* error = tl_call(add, args, 3);
   CHECK(error && strstr(error, "add: expected arrays of one shape") && error == tl_last_error());
-  CHECK(tl_call(add, args, 2) != NULL && tl_call(add, args, 0) != NULL && tl_call(add, args, -1) != NULL);
-  CHECK(tl_call(add, NULL, 3) != NULL && tl_call(NULL, args, 3) != NULL && tl_call(add, args, 1000) != NULL);
+  CHECK(tl_call(add, args, 2) != NULL && tl_call(add, args, 0) != NULL &&
+        tl_call(add, args, -1) != NULL);
+  CHECK(tl_call(add, NULL, 3) != NULL && tl_call(NULL, args, 3) != NULL &&
+        tl_call(add, args, 1000) != NULL);
   args[2] = tl_arg_array(NULL);
   CHECK(tl_call(add, args, 3) != NULL);
   args[2] = tl_arg_real(1);

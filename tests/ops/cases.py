@@ -11,10 +11,20 @@ import numpy as np
 import tallow as tl
 
 NUMPY = {
-    "f64": np.float64, "f32": np.float32, "f16": np.float16, "bf16": ml_dtypes.bfloat16, "bool": np.bool_,
-    "u8": np.uint8, "i8": np.int8, "u16": np.uint16, "i16": np.int16, "u32": np.uint32, "i32": np.int32,
-    "u64": np.uint64, "i64": np.int64,
-}  # fmt: skip
+    "f64": np.float64,
+    "f32": np.float32,
+    "f16": np.float16,
+    "bf16": ml_dtypes.bfloat16,
+    "bool": np.bool_,
+    "u8": np.uint8,
+    "i8": np.int8,
+    "u16": np.uint16,
+    "i16": np.int16,
+    "u32": np.uint32,
+    "i32": np.int32,
+    "u64": np.uint64,
+    "i64": np.int64,
+}
 FLOATS = ("f32", "f64", "f16", "bf16")
 INTEGERS = ("u8", "i8", "u16", "i16", "u32", "i32", "u64", "i64")
 NUMBERS = FLOATS + INTEGERS
@@ -42,7 +52,11 @@ def tensor(array: np.ndarray) -> tl.Tensor:
 def wide(array: Any) -> np.ndarray:
     """Floats as f64, everything else as it is: what oracles compute in."""
     array = np.asarray(array)
-    return array.astype(np.float64) if array.dtype.name in ("bfloat16", "float16", "float32") else array
+    return (
+        array.astype(np.float64)
+        if array.dtype.name in ("bfloat16", "float16", "float32")
+        else array
+    )
 
 
 def layouts(array: np.ndarray) -> dict[str, tl.Tensor]:
@@ -61,7 +75,7 @@ def layouts(array: np.ndarray) -> dict[str, tl.Tensor]:
 
 
 def close(got: Any, wanted: Any, dtype: str | None = None, factor: float = 1.0) -> None:
-    """Equal shape and dtype, values within the dtype's tolerance; exactly, where they are not floats."""
+    """Equal shape and dtype; floats within the dtype's tolerance, all else exactly."""
     if isinstance(wanted, tuple | list):
         assert len(got) == len(wanted)
         for g, w in zip(got, wanted, strict=True):
@@ -162,7 +176,11 @@ CASES = {
     "isnan": Case(np.isnan, dtypes=FLOATS, result="bool"),
     "logical_not": Case(lambda x: x == 0, dtypes=ALL, result="bool"),
     "bitwise_not": Case(np.invert, dtypes=(*INTEGERS, "bool")),
-    "clamp": Case(lambda x, low, high: np.clip(x, low, high), arguments=(-1, 2), dtypes=("f32", "f64", "i32", "i64")),
+    "clamp": Case(
+        lambda x, low, high: np.clip(x, low, high),
+        arguments=(-1, 2),
+        dtypes=("f32", "f64", "i32", "i64"),
+    ),
     "add": binary(np.add),
     "sub": binary(np.subtract, NUMBERS),
     "mul": binary(np.multiply),
@@ -195,12 +213,13 @@ CASES = {
     "log_softmax": Case(lambda x: np.log(softmax(x)), factor=4),
     "rms_norm": Case(lambda x: norm(x, False) if x.ndim and x.size else x, elsewhere="test_norms"),
     "layer_norm": Case(lambda x: norm(x, True) if x.ndim and x.size else x, elsewhere="test_norms"),
-}  # fmt: skip
+}
 # Rows whose arguments are not one or two tensors of one shape, by the test that covers them.
 CASES |= {
     name: Case(elsewhere=test)
     for test, names in {
-        "test_views_match_numpy": "reshape view flatten transpose permute expand squeeze unsqueeze narrow select unbind split",
+        "test_views_match_numpy": "reshape view flatten transpose permute expand squeeze "
+        "unsqueeze narrow select unbind split",
         "test_cat_and_stack": "cat stack",
         "test_where": "where",
         "test_extremes": "max min topk",

@@ -7,40 +7,53 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ops.cases import ALL, FLOATS, INTEGERS, NUMPY, draw, tensor
 
 import tallow as tl
+from ops.cases import ALL, FLOATS, INTEGERS, NUMPY, draw, tensor
 from tallow import _native
 from tallow.errors import ArgumentError, DTypeError
 
 GOLDEN = Path(__file__).with_name("promotion.json")
-NUMBERS = {"bool": True, "int": 3, "float": 0.5}
+NUMBERS = {"True": True, "int": 3, "float": 0.5}
 TORCH = {
-    "bool": "bool", "u8": "uint8", "i8": "int8", "i16": "int16", "i32": "int32", "i64": "int64",
-    "f16": "float16", "bf16": "bfloat16", "f32": "float32", "f64": "float64",
-}  # fmt: skip
+    "bool": "bool",
+    "u8": "uint8",
+    "i8": "int8",
+    "i16": "int16",
+    "i32": "int32",
+    "i64": "int64",
+    "f16": "float16",
+    "bf16": "bfloat16",
+    "f32": "float32",
+    "f64": "float64",
+}
 
 
 def promoted(p, q):
-    """The dtype in which two operands meet; each is a dtype, 'dtype()' for 0-d, or a Python number's type."""
+    """The dtype in which two operands meet: "f32" has an axis, "f32()" none, or a number."""
 
     def operand(text):
-        if text in NUMBERS and text != "bool" or text == "True":
-            return NUMBERS["bool" if text == "True" else text]
-        return tl.ones((), dtype=text[:-2])._array if text.endswith("()") else tl.ones(1, dtype=text)._array
+        if text in NUMBERS:
+            return NUMBERS[text]
+        shape = () if text.endswith("()") else (1,)
+        return tl.ones(shape, dtype=text.removesuffix("()"))._array
 
     return tl.dtype.DTYPES[_native.result_type(operand(p), operand(q), "test")].name
 
 
 def pairs():
     tensors = [*TORCH, *(f"{name}()" for name in TORCH)]
-    return itertools.product(tensors, [*tensors, "True", "int", "float"])
+    return itertools.product(tensors, [*tensors, *NUMBERS])
 
 
 def test_promotion_is_torchs():
     golden = json.loads(GOLDEN.read_text())
     assert len(golden) == 20 * 23
-    wrong = {key: (promoted(*key.split(" ")), dtype) for key, dtype in golden.items() if promoted(*key.split(" ")) != dtype}
+    wrong = {
+        key: (promoted(*key.split(" ")), dtype)
+        for key, dtype in golden.items()
+        if promoted(*key.split(" ")) != dtype
+    }
     assert not wrong
 
 
@@ -56,9 +69,11 @@ def make_golden():
     names = {getattr(torch, theirs): ours for ours, theirs in TORCH.items()}
 
     def operand(text):
-        if text in ("True", "int", "float"):
-            return {"True": True, "int": 3, "float": 0.5}[text]
-        return torch.ones(() if text.endswith("()") else 1, dtype=getattr(torch, TORCH[text.removesuffix("()")]))
+        if text in NUMBERS:
+            return NUMBERS[text]
+        return torch.ones(
+            () if text.endswith("()") else 1, dtype=getattr(torch, TORCH[text.removesuffix("()")])
+        )
 
     return {f"{p} {q}": names[torch.result_type(operand(p), operand(q))] for p, q in pairs()}
 
@@ -80,21 +95,50 @@ def test_conversion_of_what_fits(source, target):
     got = tensor(array).to(target)
     assert got.dtype.name == target
     np.testing.assert_array_equal(got.numpy(), array.astype(NUMPY[target]))
-    np.testing.assert_array_equal(tensor(array)[:, ::-3].to(target).numpy(), array[:, ::-3].astype(NUMPY[target]))
+    np.testing.assert_array_equal(
+        tensor(array)[:, ::-3].to(target).numpy(), array[:, ::-3].astype(NUMPY[target])
+    )
 
 
 @pytest.mark.parametrize("source", FLOATS)
 @pytest.mark.parametrize("target", FLOATS)
 def test_conversion_of_hard_floats(source, target):
-    hard = [0.0, -0.0, math.inf, -math.inf, math.nan, 65504, 65519.9, 65520, 3e38, 3.4e38, 1e-8, 6e-8, 2e-45, 1e-40, 1 / 3,
-            1.00048828125, 1.00390625, 1.01171875, 2049, 257, -1e300]  # fmt: skip
+    hard = [
+        0.0,
+        -0.0,
+        math.inf,
+        -math.inf,
+        math.nan,
+        65504,
+        65519.9,
+        65520,
+        3e38,
+        3.4e38,
+        1e-8,
+        6e-8,
+        2e-45,
+        1e-40,
+        1 / 3,
+        1.00048828125,
+        1.00390625,
+        1.01171875,
+        2049,
+        257,
+        -1e300,
+    ]
     with np.errstate(all="ignore"):
         array = np.array(hard * 3).astype(NUMPY[source])
         # 64 bits come down by way of 32, as in torch.
-        wanted = array.astype(np.float32).astype(NUMPY[target]) if target in ("f16", "bf16") else array.astype(NUMPY[target])
+        wanted = (
+            array.astype(np.float32).astype(NUMPY[target])
+            if target in ("f16", "bf16")
+            else array.astype(NUMPY[target])
+        )
     got = tensor(array).to(target).numpy()
     np.testing.assert_array_equal(got.astype(np.float64), wanted.astype(np.float64))
-    assert (np.signbit(got.astype(np.float64)) == np.signbit(wanted.astype(np.float64)))[~np.isnan(got.astype(np.float64))].all()
+    assert (np.signbit(got.astype(np.float64)) == np.signbit(wanted.astype(np.float64)))[
+        ~np.isnan(got.astype(np.float64))
+    ].all()
 
 
 @pytest.mark.parametrize("name", ["f16", "bf16"])
@@ -108,7 +152,9 @@ def test_every_half_survives(name):
         np.testing.assert_array_equal(there.numpy(), wanted)
         back = there.to(name).numpy().view(np.uint16)
         nan = np.isnan(array.astype(np.float32))
-        assert (back == bits)[~nan].all() and np.isnan(back[nan].view(NUMPY[name]).astype(np.float32)).all()
+        assert (back == bits)[~nan].all() and np.isnan(
+            back[nan].view(NUMPY[name]).astype(np.float32)
+        ).all()
 
 
 @pytest.mark.parametrize("source", INTEGERS)
@@ -130,7 +176,13 @@ def test_conversion_of_floats_to_u64():
 
 
 def test_truth_of_floats():
-    assert tl.tensor([0.0, -0.0, math.nan, math.inf, 1e-40]).bool().tolist() == [False, False, True, True, True]
+    assert tl.tensor([0.0, -0.0, math.nan, math.inf, 1e-40]).bool().tolist() == [
+        False,
+        False,
+        True,
+        True,
+        True,
+    ]
     for wild in (math.nan, math.inf, -math.inf, 1e30):
         for target in INTEGERS:
             tl.tensor([wild] * 9).to(target).tolist()  # some integer, as in torch; no trap
@@ -148,15 +200,30 @@ def test_block_dtypes_of_any_layout(dtype):
     assert x.to("f64").T.contiguous().T.to(dtype).to("f32").tolist() == whole.tolist()
     assert packed.to("q8_0").dtype.name == "q8_0"
     assert tl.cat([packed, packed[:1]]).to("f32")[6].tolist() == whole[0].tolist()
-    for refuse in (lambda: packed + 1, lambda: packed.sum(), lambda: packed.exp(), lambda: packed.tolist(), lambda: packed.numpy(),
-                   lambda: packed.T, lambda: packed[:, 1:], lambda: tl.cat([x, packed])):  # fmt: skip
+    for refuse in (
+        lambda: packed + 1,
+        lambda: packed.sum(),
+        lambda: packed.exp(),
+        lambda: packed.tolist(),
+        lambda: packed.numpy(),
+        lambda: packed.T,
+        lambda: packed[:, 1:],
+        lambda: tl.cat([x, packed]),
+    ):
         with pytest.raises(DTypeError):
             refuse()
 
 
 def test_refused_dtypes():
     b = tl.tensor([True])
-    for refuse in (lambda: -b, lambda: b - b, lambda: b - True, lambda: ~tl.ones(2), lambda: tl.ones(2) & 1, lambda: tl.ones(2) << 1):
+    for refuse in (
+        lambda: -b,
+        lambda: b - b,
+        lambda: b - True,
+        lambda: ~tl.ones(2),
+        lambda: tl.ones(2) & 1,
+        lambda: tl.ones(2) << 1,
+    ):
         with pytest.raises(TypeError):
             refuse()
     assert (b - 1).tolist() == [0] and (b + b).tolist() == [True] and (~b).tolist() == [False]
@@ -165,13 +232,23 @@ def test_refused_dtypes():
 
 
 def test_numbers_that_do_not_fit():
-    for call in (lambda: tl.full((2,), 300, "u8"), lambda: tl.tensor([300], "u8"), lambda: tl.tensor([-1], "u64"),
-                 lambda: tl.full((), math.nan, "i32"), lambda: tl.tensor([2**64]), lambda: tl.ones(2, dtype="i64") + 2**63,
-                 lambda: tl.zeros(2).fill_(10**400), lambda: tl.full((), 10**400, "u64")):  # fmt: skip
+    for call in (
+        lambda: tl.full((2,), 300, "u8"),
+        lambda: tl.tensor([300], "u8"),
+        lambda: tl.tensor([-1], "u64"),
+        lambda: tl.full((), math.nan, "i32"),
+        lambda: tl.tensor([2**64]),
+        lambda: tl.ones(2, dtype="i64") + 2**63,
+        lambda: tl.zeros(2).fill_(10**400),
+        lambda: tl.full((), 10**400, "u64"),
+    ):
         with pytest.raises(ArgumentError, match=r"^[a-z]+: expected a number that"):
             call()
     assert tl.full((), 1.9, "i64").item() == 1 and tl.full((), 0.5, "bool").item() is True
-    assert tl.tensor([2**64 - 1], "u64").item() == 2**64 - 1 and tl.full((), 2**63, "u64").item() == 2**63
+    assert (
+        tl.tensor([2**64 - 1], "u64").item() == 2**64 - 1
+        and tl.full((), 2**63, "u64").item() == 2**63
+    )
 
 
 def test_arange_is_exact():
@@ -184,5 +261,7 @@ def test_arange_is_exact():
 
 
 if __name__ == "__main__":
-    text = ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in make_golden().items())
+    text = ",\n".join(
+        f"{json.dumps(key)}: {json.dumps(value)}" for key, value in make_golden().items()
+    )
     GOLDEN.write_text("{\n" + text + "\n}\n")

@@ -1,4 +1,4 @@
-"""Every op row against numpy: shapes, dtypes, layouts; and every kernel against its row's meaning."""
+"""Every op row against numpy: shapes, dtypes, layouts; every kernel against its meaning."""
 
 import inspect
 import math
@@ -6,6 +6,8 @@ import sys
 
 import numpy as np
 import pytest
+
+import tallow as tl
 from ops.cases import (
     ALL,
     CASES,
@@ -22,8 +24,6 @@ from ops.cases import (
     tensor,
     wide,
 )
-
-import tallow as tl
 from tallow import errors, ops
 from tallow.registry import ROWS
 
@@ -77,7 +77,13 @@ def test_layouts(name, shape):
 @pytest.mark.parametrize("name", [n for n in ELEMENTWISE if CASES[n].arity == 2])
 def test_broadcasting(name):
     dtype = CASES[name].dtypes[0]
-    for p, q in [((3, 1), (1, 4)), ((), (5,)), ((2, 1, 3), (4, 1)), ((1,), (0,)), ((300, 70), (70,))]:
+    for p, q in [
+        ((3, 1), (1, 4)),
+        ((), (5,)),
+        ((2, 1, 3), (4, 1)),
+        ((1,), (0,)),
+        ((300, 70), (70,)),
+    ]:
         arrays = [inputs(name, p, dtype)[0], inputs(name, q, dtype)[1]]
         got = getattr(ops, name)(*map(tensor, arrays))
         close(got, expected(name, arrays), result_dtype(name, dtype), CASES[name].factor)
@@ -102,7 +108,9 @@ def test_float_ops_make_f32_of_integers(name, dtype):
     close(getattr(ops, name)(tensor(array)), CASES[name].expected(array.astype(np.float64)), "f32")
 
 
-@pytest.mark.parametrize("name", ["exp", "log", "sqrt", "tanh", "sigmoid", "expm1", "log1p", "erf", "silu", "gelu"])
+@pytest.mark.parametrize(
+    "name", ["exp", "log", "sqrt", "tanh", "sigmoid", "expm1", "log1p", "erf", "silu", "gelu"]
+)
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_special_values(name, dtype):
     special = [0.0, -0.0, 1.0, -1.0, math.inf, -math.inf, math.nan, 1e-30, 88.0, -88.0, 1e4, -1e4]
@@ -125,7 +133,9 @@ def test_nan_wins(name, dtype):
     assert getattr(ops, name)(x, y).isnan().tolist() == [True, True, True, False] * 9
 
 
-REDUCTIONS = [(n, d) for n in CASES if CASES[n].axes or n in ("argmax", "argmin") for d in CASES[n].dtypes]
+REDUCTIONS = [
+    (n, d) for n in CASES if CASES[n].axes or n in ("argmax", "argmin") for d in CASES[n].dtypes
+]
 
 
 @pytest.mark.parametrize(("name", "dtype"), REDUCTIONS)
@@ -206,7 +216,12 @@ def test_norms(shape, dtype):
         close(got, norm(wide(x), True) * wide(w) + wide(b), dtype, 4)
         close(ops.layer_norm(layout), norm(wide(x), True), dtype, 4)
     for name in ("rms_norm", "layer_norm"):
-        close(ROWS[name](tensor(x), tensor(w)), wide(ROWS[name].meaning(tensor(x), tensor(w)).numpy()), dtype, 4)
+        close(
+            ROWS[name](tensor(x), tensor(w)),
+            wide(ROWS[name].meaning(tensor(x), tensor(w)).numpy()),
+            dtype,
+            4,
+        )
 
 
 @pytest.mark.parametrize("dtype", ALL)
@@ -214,14 +229,24 @@ def test_views_match_numpy(dtype):
     a = draw((4, 1, 6), dtype)
     x = tensor(a)
     pairs = [
-        (x.reshape(2, -1), a.reshape(2, -1)), (x.view((24,)), a.reshape(24)), (x.flatten(1), a.reshape(4, 6)),
-        (x.transpose(0, -1), a.swapaxes(0, -1)), (x.permute(2, 0, 1), a.transpose(2, 0, 1)),
-        (x.expand(3, -1, 5, 6), np.broadcast_to(a, (3, 4, 5, 6))), (x.squeeze(), a.squeeze()), (x.squeeze(0), a),
-        (x.squeeze(1), a.squeeze(1)), (x.unsqueeze(-1), a[..., None]), (x.narrow(2, 1, 3), a[..., 1:4]),
-        (x.select(0, -1), a[-1]), (x.T, a.T), (x.mT, a.swapaxes(-1, -2)),
-        *zip(x.unbind(2), np.moveaxis(a, 2, 0), strict=True), *zip(x.split(4, -1), (a[..., :4], a[..., 4:]), strict=True),
+        (x.reshape(2, -1), a.reshape(2, -1)),
+        (x.view((24,)), a.reshape(24)),
+        (x.flatten(1), a.reshape(4, 6)),
+        (x.transpose(0, -1), a.swapaxes(0, -1)),
+        (x.permute(2, 0, 1), a.transpose(2, 0, 1)),
+        (x.expand(3, -1, 5, 6), np.broadcast_to(a, (3, 4, 5, 6))),
+        (x.squeeze(), a.squeeze()),
+        (x.squeeze(0), a),
+        (x.squeeze(1), a.squeeze(1)),
+        (x.unsqueeze(-1), a[..., None]),
+        (x.narrow(2, 1, 3), a[..., 1:4]),
+        (x.select(0, -1), a[-1]),
+        (x.T, a.T),
+        (x.mT, a.swapaxes(-1, -2)),
+        *zip(x.unbind(2), np.moveaxis(a, 2, 0), strict=True),
+        *zip(x.split(4, -1), (a[..., :4], a[..., 4:]), strict=True),
         *zip(x.split([1, 3]), (a[:1], a[1:]), strict=True),
-    ]  # fmt: skip
+    ]
     for got, wanted in pairs:
         assert got._array.storage_id == x._array.storage_id
         close(got, wide(wanted), dtype)
@@ -232,7 +257,11 @@ def test_views_match_numpy(dtype):
 def test_cat_and_stack(dtype):
     a, b = draw((2, 3), dtype), draw((2, 3), dtype, 1)
     for dim in (0, 1, -1):
-        close(ops.cat([tensor(a), layouts(b)["transposed"]], dim), wide(np.concatenate([a, b], dim)), dtype)
+        close(
+            ops.cat([tensor(a), layouts(b)["transposed"]], dim),
+            wide(np.concatenate([a, b], dim)),
+            dtype,
+        )
     for dim in (0, 1, 2, -1):
         close(ops.stack([tensor(a), tensor(b)], dim), wide(np.stack([a, b], dim)), dtype)
     assert ops.cat([tl.ones(2), tl.zeros(0), tl.tensor([1, 2])]).dtype is tl.f32
@@ -253,7 +282,7 @@ def test_where_of_numbers_and_infinities():
     assert ops.where(c, 1, 0).tolist() == [1, 0] and ops.where(c, 1.5, 0).dtype is tl.f32
 
 
-@pytest.mark.parametrize("dtype", FLOATS + ("i64", "u8"))
+@pytest.mark.parametrize("dtype", [*FLOATS, "i64", "u8"])
 def test_extremes(dtype):
     a = np.random.default_rng(0).permutation(60).reshape(5, 12).astype(NUMPY[dtype])
     x = tensor(a)
@@ -270,8 +299,16 @@ def test_extremes(dtype):
 
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_matmul(dtype):
-    for p, q in [((3, 4), (4, 5)), ((4,), (4,)), ((4,), (4, 5)), ((3, 4), (4,)), ((2, 1, 3, 4), (5, 4, 6)), ((2, 0), (0, 3)),
-                 ((33, 70), (70, 41)), ((0, 3), (3, 2))]:  # fmt: skip
+    for p, q in [
+        ((3, 4), (4, 5)),
+        ((4,), (4,)),
+        ((4,), (4, 5)),
+        ((3, 4), (4,)),
+        ((2, 1, 3, 4), (5, 4, 6)),
+        ((2, 0), (0, 3)),
+        ((33, 70), (70, 41)),
+        ((0, 3), (3, 2)),
+    ]:
         a, b = draw(p, dtype), draw(q, dtype, 1)
         wanted = np.matmul(wide(a), wide(b))
         for x in layouts(a).values():
@@ -297,7 +334,10 @@ def test_transformer_ops():
         for i in range(3):
             p, q = (2 * i, 2 * i + 1) if interleaved else (i, i + 3)
             c, s = np.cos(angle[0, :, i])[:, None], np.sin(angle[0, :, i])[:, None]
-            wanted[..., p], wanted[..., q] = x[..., p] * c - x[..., q] * s, x[..., p] * s + x[..., q] * c
+            wanted[..., p], wanted[..., q] = (
+                x[..., p] * c - x[..., q] * s,
+                x[..., p] * s + x[..., q] * c,
+            )
         close(got, wanted, "f32", 4)
         close(got, wide(ROWS["rope"].meaning(tensor(x), table, interleaved).numpy()), "f32", 4)
     q, k, v = draw((2, 4, 3, 8), "f32"), draw((2, 2, 5, 8), "f32", 1), draw((2, 2, 5, 6), "f32", 2)
@@ -306,7 +346,12 @@ def test_transformer_ops():
     arguments = tensor(q), tensor(k), tensor(v)
     close(ops.attention(*arguments), wanted, "f32", 4)
     start = tl.tensor([1, 2])
-    for options in [{"causal": True}, {"causal": True, "start": start}, {"window": 2}, {"softcap": 2.0, "scale": 0.3}]:
+    for options in [
+        {"causal": True},
+        {"causal": True, "start": start},
+        {"window": 2},
+        {"softcap": 2.0, "scale": 0.3},
+    ]:
         wanted = wide(ROWS["attention"].meaning(*arguments, **options).numpy())
         close(ops.attention(*arguments, **options), wanted, "f32", 8)
     cache_k, cache_v = tl.zeros(2, 2, 9, 8), tl.zeros(2, 2, 9, 6)

@@ -27,7 +27,11 @@ def strided(draw):
         elif change == "expand":
             x = np.broadcast_to(x[None], (2, *x.shape)) if x.ndim < 5 else x
         else:
-            key[axis] = {"flip": slice(None, None, -1), "skip": slice(None, None, 2), "cut": slice(1, None)}[change]
+            key[axis] = {
+                "flip": slice(None, None, -1),
+                "skip": slice(None, None, 2),
+                "cut": slice(1, None),
+            }[change]
             x = x[tuple(key)]
     factors, new = x.size, []
     while factors > 1 and len(new) < 5:
@@ -79,7 +83,9 @@ def test_copy_between_any_strides(p, q):
     np.testing.assert_array_equal(tl.from_numpy(y).contiguous().numpy(), y)
 
 
-@pytest.mark.parametrize("shape", [(-1, -1), (5,), (-2, 3), (0, -1), (7, -1), (2**40, 2**40), (2**70,)], ids=str)
+@pytest.mark.parametrize(
+    "shape", [(-1, -1), (5,), (-2, 3), (0, -1), (7, -1), (2**40, 2**40), (2**70,)], ids=str
+)
 def test_wrong_shapes(shape):
     for name in ("reshape", "view"):
         with pytest.raises(ShapeError, match=rf"^{name}: expected"):
@@ -87,21 +93,41 @@ def test_wrong_shapes(shape):
 
 
 def test_shapes_of_numpy_integers():
-    assert tl.zeros(np.int64(3)).shape == (3,) and tl.zeros(6).reshape(np.int32(2), 3).shape == (2, 3)
+    assert tl.zeros(np.int64(3)).shape == (3,) and tl.zeros(6).reshape(np.int32(2), 3).shape == (
+        2,
+        3,
+    )
     assert tl.zeros(6).reshape(np.int64(-1)).shape == (6,)
 
 
 @pytest.mark.parametrize(
     "call",
     [
-        lambda x: x.transpose(0, 2), lambda x: x.permute(0, 0), lambda x: x.permute(0), lambda x: x.expand(2, 4),
-        lambda x: x.expand(3), lambda x: x.unsqueeze(4), lambda x: x.narrow(0, 1, 2), lambda x: x.narrow(0, -1, 1),
-        lambda x: x.squeeze(2), lambda x: x.flatten(5), lambda x: x.flatten(1, 0), lambda x: x.select(5, 0),
-        lambda x: x.unbind(5), lambda x: x.split(2, 5), lambda x: x.split([1, 1], 1), lambda x: x.split([-1, 4], 1),
-        lambda x: x.split(0), lambda x: x.expand(-2, 3), lambda x: x.expand(2**40, 2**40, 2, 3),
-        lambda x: tl.cat([x, x[0]], 1), lambda x: tl.cat([]), lambda x: tl.stack([x, x[0]]), lambda x: tl.cat([x], 2),
+        lambda x: x.transpose(0, 2),
+        lambda x: x.permute(0, 0),
+        lambda x: x.permute(0),
+        lambda x: x.expand(2, 4),
+        lambda x: x.expand(3),
+        lambda x: x.unsqueeze(4),
+        lambda x: x.narrow(0, 1, 2),
+        lambda x: x.narrow(0, -1, 1),
+        lambda x: x.squeeze(2),
+        lambda x: x.flatten(5),
+        lambda x: x.flatten(1, 0),
+        lambda x: x.select(5, 0),
+        lambda x: x.unbind(5),
+        lambda x: x.split(2, 5),
+        lambda x: x.split([1, 1], 1),
+        lambda x: x.split([-1, 4], 1),
+        lambda x: x.split(0),
+        lambda x: x.expand(-2, 3),
+        lambda x: x.expand(2**40, 2**40, 2, 3),
+        lambda x: tl.cat([x, x[0]], 1),
+        lambda x: tl.cat([]),
+        lambda x: tl.stack([x, x[0]]),
+        lambda x: tl.cat([x], 2),
     ],
-)  # fmt: skip
+)
 def test_wrong_views(call):
     with pytest.raises(ShapeError, match=r"^[a-z]+: "):
         call(tl.zeros(2, 3))
@@ -119,7 +145,11 @@ def test_writes_reach_all_views():
 
 @pytest.mark.parametrize("n", [8, 70000])
 def test_operands_that_overlap_the_target(n):
-    for left, right in [(slice(1, None), slice(None, -1)), (slice(None, -1), slice(1, None)), (slice(None), slice(None, None, -1))]:
+    for left, right in [
+        (slice(1, None), slice(None, -1)),
+        (slice(None, -1), slice(1, None)),
+        (slice(None), slice(None, None, -1)),
+    ]:
         a = np.arange(n, dtype=np.float32)
         x = tl.from_numpy(a.copy())
         x[left].add_(x[right])
@@ -141,7 +171,11 @@ def test_in_place_refusals():
     with pytest.raises(ShapeError, match="expected an output of shape"):
         x.add_(tl.zeros(2, 3, dtype="i64"))
     spread = tl.zeros(1).expand(3)
-    for write in (lambda: spread.add_(1), lambda: spread.fill_(2), lambda: spread.__setitem__([0, 1], 1.0)):
+    for write in (
+        lambda: spread.add_(1),
+        lambda: spread.fill_(2),
+        lambda: spread.__setitem__([0, 1], 1.0),
+    ):
         with pytest.raises(ShapeError, match="expected a target whose elements lie apart"):
             write()
     assert spread.tolist() == [0, 0, 0]

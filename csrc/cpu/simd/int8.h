@@ -74,9 +74,6 @@ TL_INLINE b32 spread_bits(uint32_t bits, int value) {
 }
 #endif
 
-// x in all lanes. Not 0 + x, which the compiler must really add: it turns -0 into 0.
-TL_INLINE vf broadcast(float x) { return x - vf{}; }
-
 // The four sums of lanes.
 TL_INLINE void sum4(vf a, vf b, vf c, vf d, float* to) {
 #ifdef __AVX2__
@@ -110,7 +107,7 @@ TL_INLINE vf dot32(b32 w, const int8_t* a) {
 // p[0] in all lanes, or p[0] in the first half of the lanes and p[1] in the second: the scales that fit dot32.
 template <int kGroup>
 TL_INLINE vf load_scale(const float* p) {
-  if constexpr (kGroup == 32) return broadcast(*p);
+  if constexpr (kGroup == 32) return splat(*p);
 #ifdef __AVX2__
   double both;
   memcpy(&both, p, 8);
@@ -205,8 +202,8 @@ TL_INLINE void tile_times_rows(const uint8_t* tile, const float* d, const float*
         part = _mm256_madd_epi16(part, ones);
         sum = i == 0 ? part : _mm256_add_epi32(sum, part);
       }
-      acc = fma((vf)_mm256_cvtepi32_ps(sum), dv[g] * broadcast(da[g * stride + r]), acc);
-      if (m) acc = fma(mv[g], broadcast(sa[g * stride + r]), acc);
+      acc = fma((vf)_mm256_cvtepi32_ps(sum), dv[g] * splat(da[g * stride + r]), acc);
+      if (m) acc = fma(mv[g], splat(sa[g * stride + r]), acc);
     }
     store(c + 8 * r, acc);
   }

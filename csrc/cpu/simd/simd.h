@@ -29,7 +29,8 @@ typedef int32_t vi __attribute__((vector_size(4 * kLanes)));
 typedef uint32_t vu __attribute__((vector_size(4 * kLanes)));
 typedef float vf_unaligned __attribute__((vector_size(4 * kLanes), aligned(4), may_alias));
 
-TL_INLINE vf splat(float x) { return vf{} + x; }
+// Not 0 + x, which the compiler must really add: it turns -0 into 0.
+TL_INLINE vf splat(float x) { return x - vf{}; }
 TL_INLINE vi splat(int32_t x) { return vi{} + x; }
 TL_INLINE vf select(vi mask, vf a, vf b) { return (vf)(((vi)a & mask) | ((vi)b & ~mask)); }
 

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 def chat(
     model: options.Model,
     prompt: Annotated[str | None, Option("Ask this and leave.", short="-p", metavar="TEXT")] = None,
-    system: Annotated[str | None, Option("Instructions that come first.", metavar="TEXT")] = None,
+    system: Annotated[
+        str, Option('Instructions that come first ("" for none).', metavar="TEXT")
+    ] = "You are a helpful assistant.",
     max_tokens: options.MaxTokens = 512,
     temperature: options.Temperature = 0.0,
     top_k: options.TopK = 0,
@@ -45,7 +47,7 @@ def chat(
         seed=seed,
     )
     with options.open_llm(model, activations, threads) as llm:
-        conversation = Conversation(llm, params, system, sys.stdout)
+        conversation = Conversation(llm, params, system or None, sys.stdout)
         if prompt is not None:
             conversation.ask(prompt)
         else:

@@ -1,4 +1,4 @@
-"""The ops as functions. Written by tools/make_stubs.py from the op rows; not by hand."""
+"""The ops as functions; tools/make_stubs.py writes this file."""
 
 from collections.abc import Sequence
 from typing import Any

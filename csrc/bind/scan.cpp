@@ -1,0 +1,31 @@
+// Walks over bytes of files that would take Python a microsecond an item.
+#include "bind.h"
+
+namespace tl::bind {
+namespace {
+
+// The position behind `count` strings, each a little-endian u64 length and that many bytes, from `at` on; -1 when they do
+// not all lie inside the buffer.
+int64_t skip_strings(nb::handle source, int64_t at, int64_t count) {
+  Py_buffer buffer;
+  if (PyObject_GetBuffer(source.ptr(), &buffer, PyBUF_SIMPLE) != 0) throw nb::python_error();
+  auto* bytes = static_cast<const std::byte*>(buffer.buf);
+  bool inside = at >= 0 && at <= buffer.len;
+  for (int64_t i = 0; inside && i < count; ++i) {
+    uint64_t length;
+    inside = buffer.len - at >= 8;
+    if (!inside) break;
+    memcpy(&length, bytes + at, 8);
+    at += 8;
+    inside = length <= static_cast<uint64_t>(buffer.len - at);
+    if (inside) at += static_cast<int64_t>(length);
+  }
+  PyBuffer_Release(&buffer);
+  return inside ? at : -1;
+}
+
+}  // namespace
+
+void bind_scan(nb::module_& m) { m.def("skip_strings", &skip_strings); }
+
+}  // namespace tl::bind
