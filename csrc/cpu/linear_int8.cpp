@@ -108,7 +108,7 @@ TL_INLINE void dot_rows(const uint8_t* const* w, int64_t blocks, const Activatio
     for (int r = 0; r < kRows; ++r) {
       vf& total = acc[r][a];
       if constexpr (F::kMins) total = total + least[r][a];
-      else if constexpr (F::kOffset != 0) total = fma(least[r][a], splat(F::kOffset), total);
+      else if constexpr (F::kOffset != 0) total = fma(least[r][a], splat(static_cast<float>(F::kOffset)), total);
     }
     if constexpr (kRows == 4) {
       sum4(acc[0][a], acc[1][a], acc[2][a], acc[3][a], y + a * 16);

@@ -91,6 +91,9 @@ class _Plan:
                 axis += 1
                 source += 1
             elif isinstance(part, int):
+                n = x.shape[source]
+                inside = -n <= part < n
+                expect(inside, "index", f"a position inside an axis of {n}", part, IndexRangeError)
                 arrays.append((axis, tensor(part)))
                 view_key.append(slice(None))
                 axis += 1

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import tallow as tl
 from tallow.errors import IndexRangeError, ShapeError
 
-QUICK = settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+QUICK = settings(max_examples=3000, deadline=None, suppress_health_check=list(HealthCheck))
 shapes = st.lists(st.integers(0, 4), min_size=0, max_size=4).map(tuple)
 
 
@@ -56,6 +56,13 @@ def keys(draw, shape):
     return parts[0] if len(parts) == 1 and draw(st.booleans()) else tuple(parts)
 
 
+def loose(key):
+    """Whether numpy might let an empty mask stand for an axis of another length."""
+    parts = key if isinstance(key, tuple) else (key,)
+    masks = [p for p in parts if isinstance(p, np.ndarray) and p.dtype == bool]
+    return any(p is Ellipsis for p in parts) and any(not p.size for p in masks)
+
+
 def ours(key):
     """The same key with tensors for arrays."""
     if isinstance(key, tuple):
@@ -83,6 +90,7 @@ def numpy_get(x, key):
 @given(arrays_and_keys())
 def test_reading_matches_numpy(case):
     x, key = case
+    assume(not loose(key))
     wanted = numpy_get(x, key)
     for k in (key, ours(key)):
         if wanted is None:
@@ -99,14 +107,17 @@ def test_reading_matches_numpy(case):
 def test_writing_matches_numpy(case, data):
     x, key = case
     target = numpy_get(x, key)
-    assume(target is not None)
+    assume(target is not None and not loose(key))
     shape = np.shape(target)
     cut = data.draw(st.integers(0, len(shape)))
     small = tuple(1 if data.draw(st.booleans()) else n for n in shape[cut:])
     small = data.draw(st.sampled_from([small, shape, (1, *shape)])) if shape else ()
     value = -1 - np.arange(int(np.prod(small)), dtype=np.int64).reshape(small)
     wanted, got = x.copy(), tl.from_numpy(x.copy())
-    wanted[key] = value
+    try:
+        wanted[key] = value
+    except TypeError:  # numpy takes no (1, n) for a mask; we and torch do
+        assume(False)
     got[ours(key)] = tl.from_numpy(value)
     np.testing.assert_array_equal(got.numpy(), wanted)
     wanted[key] = 77

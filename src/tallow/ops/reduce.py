@@ -64,7 +64,7 @@ def sum(x: Tensor, dim: Dim = None, keepdim: bool = False, dtype: DType | str | 
     """The sum over the axes `dim` (all by default); integers and bools give i64."""
     _plain(x, sum)
     wanted = _sum_dtype(x, dtype)
-    return _reduce("sum", sum, x if wanted.kind != "f" else x.to(wanted), dim, keepdim, wanted)
+    return _reduce("sum", sum, x.to(wanted) if "f" in (wanted.kind, x.dtype.kind) else x, dim, keepdim, wanted)
 
 
 @primitive
@@ -72,7 +72,7 @@ def prod(x: Tensor, dim: Dim = None, keepdim: bool = False, dtype: DType | str |
     """The product over the axes `dim` (all by default); integers and bools give i64."""
     _plain(x, prod)
     wanted = _sum_dtype(x, dtype)
-    return _reduce("prod", prod, x if wanted.kind != "f" else x.to(wanted), dim, keepdim, wanted)
+    return _reduce("prod", prod, x.to(wanted) if "f" in (wanted.kind, x.dtype.kind) else x, dim, keepdim, wanted)
 
 
 @primitive
