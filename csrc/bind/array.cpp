@@ -30,31 +30,47 @@ T read(const std::byte* p) {
 
 nb::object element(DType dtype, const std::byte* p) {
   switch (dtype) {
-    case DType::bool_: return nb::bool_(read<uint8_t>(p) != 0);
-    case DType::u8: return nb::int_(read<uint8_t>(p));
-    case DType::i8: return nb::int_(read<int8_t>(p));
-    case DType::i16: return nb::int_(read<int16_t>(p));
-    case DType::u16: return nb::int_(read<uint16_t>(p));
-    case DType::i32: return nb::int_(read<int32_t>(p));
-    case DType::u32: return nb::int_(read<uint32_t>(p));
-    case DType::i64: return nb::int_(read<int64_t>(p));
-    case DType::u64: return nb::int_(read<uint64_t>(p));
-    case DType::f16: return nb::float_(half_to_double(read<uint16_t>(p)));
+    case DType::bool_:
+      return nb::bool_(read<uint8_t>(p) != 0);
+    case DType::u8:
+      return nb::int_(read<uint8_t>(p));
+    case DType::i8:
+      return nb::int_(read<int8_t>(p));
+    case DType::i16:
+      return nb::int_(read<int16_t>(p));
+    case DType::u16:
+      return nb::int_(read<uint16_t>(p));
+    case DType::i32:
+      return nb::int_(read<int32_t>(p));
+    case DType::u32:
+      return nb::int_(read<uint32_t>(p));
+    case DType::i64:
+      return nb::int_(read<int64_t>(p));
+    case DType::u64:
+      return nb::int_(read<uint64_t>(p));
+    case DType::f16:
+      return nb::float_(half_to_double(read<uint16_t>(p)));
     case DType::bf16: {
       uint32_t bits = static_cast<uint32_t>(read<uint16_t>(p)) << 16;
       float value;
       memcpy(&value, &bits, 4);
       return nb::float_(static_cast<double>(value));
     }
-    case DType::f32: return nb::float_(static_cast<double>(read<float>(p)));
-    case DType::f64: return nb::float_(read<double>(p));
-    case DType::complex64: return nb::steal(PyComplex_FromDoubles(read<float>(p), read<float>(p + 4)));
-    default: raise("DTypeError", "item", std::string("expected a plain dtype, got ") + row(dtype).name);
+    case DType::f32:
+      return nb::float_(static_cast<double>(read<float>(p)));
+    case DType::f64:
+      return nb::float_(read<double>(p));
+    case DType::complex64:
+      return nb::steal(PyComplex_FromDoubles(read<float>(p), read<float>(p + 4)));
+    default:
+      raise("DTypeError", "item", std::string("expected a plain dtype, got ") + row(dtype).name);
   }
 }
 
 void refuse_reading(const char* where) {
-  if (is_recording()) raise("ArgumentError", where, "a value cannot be read while a plan is captured: it would be fixed in the plan");
+  if (is_recording())
+    raise("ArgumentError", where,
+          "a value cannot be read while a plan is captured: it would be fixed in the plan");
 }
 
 nb::object to_list(const View& x, int axis, const std::byte* p) {
@@ -63,31 +79,39 @@ nb::object to_list(const View& x, int axis, const std::byte* p) {
   if (!list) throw nb::python_error();
   nb::object holder = nb::steal(list);
   for (int64_t i = 0; i < x.shape[axis]; ++i) {
-    PyList_SET_ITEM(list, i, to_list(x, axis + 1, p + i * x.strides[axis] * bytes_of(x.dtype)).release().ptr());
+    PyList_SET_ITEM(
+        list, i, to_list(x, axis + 1, p + i * x.strides[axis] * bytes_of(x.dtype)).release().ptr());
   }
   return holder;
 }
 
-// --- from nested lists: shape and kind first, then one pass that fills -------------------------------------------------------
+// --- from nested lists: shape and kind first, then one pass that fills
+// -------------------------------------------------------
 
 bool is_sequence(nb::handle h) { return PyList_Check(h.ptr()) || PyTuple_Check(h.ptr()); }
 
 void measure(nb::handle h, int depth, View& shape, int& kind) {
   if (!is_sequence(h)) {
-    if (depth != shape.ndim) raise("ShapeError", "tensor", "expected rows of equal depth, got a number beside a list");
+    if (depth != shape.ndim)
+      raise("ShapeError", "tensor", "expected rows of equal depth, got a number beside a list");
     int k = PyBool_Check(h.ptr()) ? 0 : PyIndex_Check(h.ptr()) ? 1 : 2;
     kind = k > kind ? k : kind;
     return;
   }
   int64_t n = PySequence_Fast_GET_SIZE(h.ptr());
-  if (depth >= shape.ndim) raise("ShapeError", "tensor", "expected rows of equal depth, got a list beside a number");
+  if (depth >= shape.ndim)
+    raise("ShapeError", "tensor", "expected rows of equal depth, got a list beside a number");
   if (n != shape.shape[depth]) {
-    raise("ShapeError", "tensor", "expected rows of length " + std::to_string(shape.shape[depth]) + ", got " + std::to_string(n));
+    raise("ShapeError", "tensor",
+          "expected rows of length " + std::to_string(shape.shape[depth]) + ", got " +
+              std::to_string(n));
   }
-  for (int64_t i = 0; i < n; ++i) measure(PySequence_Fast_GET_ITEM(h.ptr(), i), depth + 1, shape, kind);
+  for (int64_t i = 0; i < n; ++i)
+    measure(PySequence_Fast_GET_ITEM(h.ptr(), i), depth + 1, shape, kind);
 }
 
-// Converting an element may run Python code that changes the lists: nothing is written from `end` on.
+// Converting an element may run Python code that changes the lists: nothing is written from `end`
+// on.
 template <class T>
 T* fill(nb::handle h, DType dtype, T* out, T* end) {
   if (is_sequence(h)) {
@@ -98,8 +122,10 @@ T* fill(nb::handle h, DType dtype, T* out, T* end) {
     return out;
   }
   if (out == end) raise("ShapeError", "tensor", "the lists grew while they were read");
-  if constexpr (__is_same(T, double)) *out = real_of(h, "tensor");
-  else *out = integer_of(h, dtype, true, "tensor");
+  if constexpr (__is_same(T, double))
+    *out = real_of(h, "tensor");
+  else
+    *out = integer_of(h, dtype, true, "tensor");
   return out + 1;
 }
 
@@ -107,7 +133,9 @@ Array from_list(nb::handle data, int dtype) {
   View shape;
   nb::handle h = data;
   while (is_sequence(h)) {
-    if (shape.ndim == kMaxDims) raise("ShapeError", "tensor", "expected at most " + std::to_string(kMaxDims) + " axes, got more");
+    if (shape.ndim == kMaxDims)
+      raise("ShapeError", "tensor",
+            "expected at most " + std::to_string(kMaxDims) + " axes, got more");
     int64_t n = PySequence_Fast_GET_SIZE(h.ptr());
     shape.shape[shape.ndim++] = n;
     if (n == 0) break;
@@ -121,8 +149,10 @@ Array from_list(nb::handle data, int dtype) {
   DType wide = kind == 2 ? DType::f64 : DType::i64;
   Array out = empty(wide, shape.shape, shape.ndim, "tensor");
   int64_t n = out.size();
-  bool whole = kind == 2 ? fill(data, wanted, out.ptr<double>(), out.ptr<double>() + n) == out.ptr<double>() + n
-                         : fill(data, wanted, out.ptr<int64_t>(), out.ptr<int64_t>() + n) == out.ptr<int64_t>() + n;
+  bool whole = kind == 2 ? fill(data, wanted, out.ptr<double>(), out.ptr<double>() + n) ==
+                               out.ptr<double>() + n
+                         : fill(data, wanted, out.ptr<int64_t>(), out.ptr<int64_t>() + n) ==
+                               out.ptr<int64_t>() + n;
   if (!whole) raise("ShapeError", "tensor", "the lists shrank while they were read");
   if (kind != 2 && wanted == DType::u64) out.dtype = DType::u64;  // the same 64 bits
   return cast(out, wanted, "tensor");
@@ -138,8 +168,11 @@ int64_t shape_from(nb::handle sequence, int64_t* shape) {
   nb::object fast = nb::steal(PySequence_Fast(sequence.ptr(), "expected a sequence of sizes"));
   if (!fast.is_valid()) throw nb::python_error();
   int64_t n = PySequence_Fast_GET_SIZE(fast.ptr());
-  if (n > kMaxDims) raise("ShapeError", "shape", "expected at most " + std::to_string(kMaxDims) + " axes, got " + std::to_string(n));
-  for (int64_t i = 0; i < n; ++i) shape[i] = size_of(PySequence_Fast_GET_ITEM(fast.ptr(), i), "shape");
+  if (n > kMaxDims)
+    raise("ShapeError", "shape",
+          "expected at most " + std::to_string(kMaxDims) + " axes, got " + std::to_string(n));
+  for (int64_t i = 0; i < n; ++i)
+    shape[i] = size_of(PySequence_Fast_GET_ITEM(fast.ptr(), i), "shape");
   return n;
 }
 
@@ -156,7 +189,9 @@ bool holds(DType dtype, int64_t value) {
 int64_t size_of(nb::handle h, const char* where) {
   int overflow = 0;
   int64_t size = PyLong_AsLongLongAndOverflow(h.ptr(), &overflow);
-  if (overflow) raise("ShapeError", where, "expected a size below 2**63, got " + std::string(nb::str(h).c_str()));
+  if (overflow)
+    raise("ShapeError", where,
+          "expected a size below 2**63, got " + std::string(nb::str(h).c_str()));
   if (size == -1 && PyErr_Occurred()) throw nb::python_error();
   return size;
 }
@@ -166,17 +201,20 @@ double real_of(nb::handle number, const char* where) {
   if (value != -1 || !PyErr_Occurred()) return value;
   bool large = PyErr_ExceptionMatches(PyExc_OverflowError);
   PyErr_Clear();
-  if (large) raise("ArgumentError", where, "expected a number that a float can hold, got a larger integer");
-  raise("DTypeError", where, std::string("expected a number, got ") + Py_TYPE(number.ptr())->tp_name);
+  if (large)
+    raise("ArgumentError", where, "expected a number that a float can hold, got a larger integer");
+  raise("DTypeError", where,
+        std::string("expected a number, got ") + Py_TYPE(number.ptr())->tp_name);
 }
 
-// Floats lose their fraction. The upper half of u64 comes as the same bits. `strict`: a value outside the dtype is refused,
-// else it wraps, as torch does for numbers beside tensors.
+// Floats lose their fraction. The upper half of u64 comes as the same bits. `strict`: a value
+// outside the dtype is refused, else it wraps, as torch does for numbers beside tensors.
 int64_t integer_of(nb::handle number, DType dtype, bool strict, const char* where) {
   auto refuse = [&] {
     std::string text = nb::str(number).c_str();
     if (text.size() > 40) text = "a number of " + std::to_string(text.size()) + " digits";
-    raise("ArgumentError", where, std::string("expected a number that ") + row(dtype).name + " can hold, got " + text);
+    raise("ArgumentError", where,
+          std::string("expected a number that ") + row(dtype).name + " can hold, got " + text);
   };
   int64_t value = 0;
   if (PyIndex_Check(number.ptr())) {
@@ -185,7 +223,8 @@ int64_t integer_of(nb::handle number, DType dtype, bool strict, const char* wher
     if (!whole.is_valid()) throw nb::python_error();
     value = PyLong_AsLongLongAndOverflow(whole.ptr(), &overflow);
     if (overflow) {
-      uint64_t large = overflow > 0 && dtype == DType::u64 ? PyLong_AsUnsignedLongLong(whole.ptr()) : 0;
+      uint64_t large =
+          overflow > 0 && dtype == DType::u64 ? PyLong_AsUnsignedLongLong(whole.ptr()) : 0;
       if (PyErr_Occurred()) PyErr_Clear(), large = 0;
       if (!large) refuse();
       return static_cast<int64_t>(large);
@@ -244,19 +283,26 @@ void bind_array(nb::module_& m) {
     copy_into(out, spread, "full");
     return out;
   });
-  c.def_static("empty_like", [](const Array& x, int dtype) {
-    return empty(dtype < 0 ? x.dtype : static_cast<DType>(dtype), x.shape, x.ndim, "empty_like");
-  }, nb::arg("x"), nb::arg("dtype") = -1);
+  c.def_static(
+      "empty_like",
+      [](const Array& x, int dtype) {
+        return empty(dtype < 0 ? x.dtype : static_cast<DType>(dtype), x.shape, x.ndim,
+                     "empty_like");
+      },
+      nb::arg("x"), nb::arg("dtype") = -1);
   c.def_static("from_list", &from_list);
   c.def("item", [](Array& x) {
     refuse_reading("item");
-    if (x.size() != 1) raise("ShapeError", "item", "expected one element, got shape " + shape_text(x));
+    if (x.size() != 1)
+      raise("ShapeError", "item", "expected one element, got shape " + shape_text(x));
     x.sync();
     return element(x.dtype, x.data);
   });
   c.def("tolist", [](Array& x) {
     refuse_reading("tolist");
-    if (is_block(x.dtype)) raise("DTypeError", "tolist", std::string("expected a plain dtype, got ") + row(x.dtype).name);
+    if (is_block(x.dtype))
+      raise("DTypeError", "tolist",
+            std::string("expected a plain dtype, got ") + row(x.dtype).name);
     x.sync();
     return to_list(x, 0, x.data);
   });
@@ -264,7 +310,8 @@ void bind_array(nb::module_& m) {
   c.def("contiguous", [](const Array& x) { return contiguous(x, "contiguous"); });
   c.def("clone", [](const Array& x) { return contiguous_copy(x, "clone"); });
   c.def("copy_", [](Array& x, const Array& source) { assign(x, source, "copy_"); });
-  // As copy_, for x[…] = source: leading axes of length 1 that the target does not have are dropped.
+  // As copy_, for x[…] = source: leading axes of length 1 that the target does not have are
+  // dropped.
   c.def("assign", [](Array& x, const Array& source) {
     Array part = source;
     int extra = part.ndim - x.ndim;
@@ -283,15 +330,20 @@ void bind_array(nb::module_& m) {
   c.def_prop_ro("shape", [](const Array& x) { return tuple_of(x.shape, x.ndim); });
   c.def_prop_ro("strides", [](const Array& x) { return tuple_of(x.strides, x.ndim); });
   c.def_prop_ro("size", [](const Array& x) { return x.size(); });
-  c.def_prop_ro("nbytes", [](const Array& x) { return x.size() / block_of(x.dtype) * bytes_of(x.dtype); });
-  c.def_prop_ro("offset", [](const Array& x) { return x.byte_offset() / bytes_of(x.dtype) * block_of(x.dtype); });
+  c.def_prop_ro("nbytes",
+                [](const Array& x) { return x.size() / block_of(x.dtype) * bytes_of(x.dtype); });
+  c.def_prop_ro("offset", [](const Array& x) {
+    return x.byte_offset() / bytes_of(x.dtype) * block_of(x.dtype);
+  });
   c.def_prop_ro("data_ptr", [](Array& x) {
     x.sync();
     return reinterpret_cast<uintptr_t>(x.data);
   });
-  c.def_prop_ro("storage_id", [](const Array& x) { return reinterpret_cast<uintptr_t>(x.storage()); });
+  c.def_prop_ro("storage_id",
+                [](const Array& x) { return reinterpret_cast<uintptr_t>(x.storage()); });
   c.def_prop_ro("is_contiguous", [](const Array& x) { return x.contiguous(); });
-  c.def_prop_ro("borrowed", [](const Array& x) { return x.storage()->release && !x.storage()->copy; });
+  c.def_prop_ro("borrowed",
+                [](const Array& x) { return x.storage()->release && !x.storage()->copy; });
   c.def_prop_ro("writable", [](const Array& x) { return x.storage()->writable; });
   c.def_prop_ro("version", [](const Array& x) { return x.storage()->version.load(); });
   bind_views(c);

@@ -16,9 +16,12 @@ namespace tl::bind {
 std::string shape_text(const View& v);
 
 Array empty(DType dtype, const int64_t* shape, int ndim, const char* where);
-inline Array empty_like(const View& v, const char* where) { return empty(v.dtype, v.shape, v.ndim, where); }
+inline Array empty_like(const View& v, const char* where) {
+  return empty(v.dtype, v.shape, v.ndim, where);
+}
 
-// Runs the kernel (without the GIL when there is enough work) after making the outputs writable; raises on an error.
+// Runs the kernel (without the GIL when there is enough work) after making the outputs writable;
+// raises on an error.
 void run(const Kernel& kernel, const Arg* args, int n, Array* const* outputs);
 
 // Whether kernel calls of this thread go into a plan; values must not be read into Python then.
@@ -29,13 +32,16 @@ Array contiguous_copy(const Array& x, const char* where);
 void copy_into(Array& out, const Array& x, const char* where);  // same shape; converts the dtype
 Array cast(const Array& x, DType dtype, const char* where);
 
-// `x` seen as `shape` with stride 0 on the axes that are repeated; raises ShapeError when it does not fit.
+// `x` seen as `shape` with stride 0 on the axes that are repeated; raises ShapeError when it does
+// not fit.
 View broadcast_view(const View& x, const int64_t* shape, int ndim, const char* where);
-// A 0-d array holding a Python number. `strict`: ArgumentError for one outside the dtype's range, which else wraps.
+// A 0-d array holding a Python number. `strict`: ArgumentError for one outside the dtype's range,
+// which else wraps.
 Array scalar(nb::handle number, DType dtype, const char* where, bool strict = false);
 double real_of(nb::handle number, const char* where);
 int64_t integer_of(nb::handle number, DType dtype, bool strict, const char* where);
-int64_t size_of(nb::handle h, const char* where);  // of an axis; ShapeError when it has more than 63 bits
+int64_t size_of(nb::handle h,
+                const char* where);  // of an axis; ShapeError when it has more than 63 bits
 
 using ArrayClass = nb::class_<Array>;
 void bind_array(nb::module_& m);

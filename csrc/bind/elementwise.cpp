@@ -1,6 +1,7 @@
-// Calls of the elementwise kernels: promotion, broadcasting and allocation in one step, because they are the ops whose cost
-// is mostly the call. Promotion follows torch: tensors with axes, then 0-d tensors, then Python numbers; a later group
-// counts only when it is of a higher category (bool < integer < float < complex).
+// Calls of the elementwise kernels: promotion, broadcasting and allocation in one step, because
+// they are the ops whose cost is mostly the call. Promotion follows torch: tensors with axes, then
+// 0-d tensors, then Python numbers; a later group counts only when it is of a higher category (bool
+// < integer < float < complex).
 #include <nanobind/stl/string.h>
 
 #include "bind.h"
@@ -31,12 +32,17 @@ const Row kRows[] = {
 
 int category(DType d) {
   switch (row(d).kind) {
-    case 'b': return 0;
+    case 'b':
+      return 0;
     case 'u':
-    case 'i': return 1;
-    case 'f': return 2;
-    case 'c': return 3;
-    default: return 4;
+    case 'i':
+      return 1;
+    case 'f':
+      return 2;
+    case 'c':
+      return 3;
+    default:
+      return 4;
   }
 }
 
@@ -65,8 +71,10 @@ DType promote(DType dims, DType zero, DType number) {
   DType out = dims;
   for (DType next : {zero, number}) {
     if (next == kNone) continue;
-    if (out == kNone) out = next;
-    else if (category(next) > category(out)) out = next;
+    if (out == kNone)
+      out = next;
+    else if (category(next) > category(out))
+      out = next;
   }
   return out;
 }
@@ -75,7 +83,8 @@ DType number_dtype(nb::handle h, const char* where) {
   if (PyBool_Check(h.ptr())) return DType::bool_;
   if (PyLong_Check(h.ptr())) return DType::i64;
   if (PyFloat_Check(h.ptr())) return DType::f32;
-  raise("DTypeError", where, std::string("expected a Tensor or a number, got ") + Py_TYPE(h.ptr())->tp_name);
+  raise("DTypeError", where,
+        std::string("expected a Tensor or a number, got ") + Py_TYPE(h.ptr())->tp_name);
 }
 
 struct Operand {
@@ -86,12 +95,16 @@ struct Operand {
 
 void refuse_blocks(const View& v, const char* where) {
   if (is_block(v.dtype)) {
-    raise("DTypeError", where, std::string("expected a plain dtype, got ") + row(v.dtype).name + " (use .to(tl.f32) first)");
+    raise("DTypeError", where,
+          std::string("expected a plain dtype, got ") + row(v.dtype).name +
+              " (use .to(tl.f32) first)");
   }
 }
 
 // Of the kernels for numbers, two have no meaning for bools, as in torch.
-bool refuses_bools(const char* name) { return strcmp(name, "neg") == 0 || strcmp(name, "sub") == 0; }
+bool refuses_bools(const char* name) {
+  return strcmp(name, "neg") == 0 || strcmp(name, "sub") == 0;
+}
 
 DType settle(const Kernel& kernel, Family family, DType common) {
   if (common == DType::bool_ && refuses_bools(kernel.name))
@@ -99,9 +112,11 @@ DType settle(const Kernel& kernel, Family family, DType common) {
   if (category(common) == 3) raise("DTypeError", kernel.name, "no kernel for complex64");
   if (family == Family::floating && category(common) < 2) return DType::f32;
   if (family == Family::bitwise && category(common) > 1)
-    raise("DTypeError", kernel.name, std::string("expected integers or bool, got ") + row(common).name);
+    raise("DTypeError", kernel.name,
+          std::string("expected integers or bool, got ") + row(common).name);
   if (bytes_of(common) == 1 && category(common) == 2)
-    raise("DTypeError", kernel.name, std::string("expected a dtype for arithmetic, got ") + row(common).name);
+    raise("DTypeError", kernel.name,
+          std::string("expected a dtype for arithmetic, got ") + row(common).name);
   return common;
 }
 
@@ -186,22 +201,30 @@ Array binary(const Kernel& kernel, Family family, nb::handle ha, nb::handle hb, 
     wanted.ndim = static_cast<int8_t>(ndim);
     for (int i = 0; i < ndim; ++i) wanted.shape[i] = shape[i];
     if (!same_shape(*given, wanted)) {
-      raise("ShapeError", kernel.name, "expected an output of shape " + shape_text(wanted) + ", got " + shape_text(*given));
+      raise("ShapeError", kernel.name,
+            "expected an output of shape " + shape_text(wanted) + ", got " + shape_text(*given));
     }
     if (category(result) > category(given->dtype)) {
-      raise("DTypeError", kernel.name, std::string("a result of ") + row(result).name + " cannot be stored into " + row(given->dtype).name);
+      raise("DTypeError", kernel.name,
+            std::string("a result of ") + row(result).name + " cannot be stored into " +
+                row(given->dtype).name);
     }
     out = given->dtype == result ? *given : empty(result, shape, ndim, kernel.name);
   } else {
     out = empty(result, shape, ndim, kernel.name);
   }
   Array left = *a.array, right = *b.array;
-  if (!same_shape(left, out)) static_cast<View&>(left) = broadcast_view(*a.array, shape, ndim, kernel.name);
-  if (!same_shape(right, out)) static_cast<View&>(right) = broadcast_view(*b.array, shape, ndim, kernel.name);
+  if (!same_shape(left, out))
+    static_cast<View&>(left) = broadcast_view(*a.array, shape, ndim, kernel.name);
+  if (!same_shape(right, out))
+    static_cast<View&>(right) = broadcast_view(*b.array, shape, ndim, kernel.name);
   if (given) {
-    // An operand that overlaps the output without being the very same view would be read after it was overwritten.
+    // An operand that overlaps the output without being the very same view would be read after it
+    // was overwritten.
     for (Array* o : {&left, &right}) {
-      if (o->storage() == out.storage() && !(o->byte_offset() == out.byte_offset() && memcmp(o->strides, out.strides, sizeof(int64_t) * ndim) == 0))
+      if (o->storage() == out.storage() &&
+          !(o->byte_offset() == out.byte_offset() &&
+            memcmp(o->strides, out.strides, sizeof(int64_t) * ndim) == 0))
         *o = contiguous_copy(*o, kernel.name);
     }
   }
@@ -219,7 +242,8 @@ Array binary(const Kernel& kernel, Family family, nb::handle ha, nb::handle hb, 
 }  // namespace
 
 void bind_elementwise(nb::module_& m) {
-  // (arity, callable, in-place callable or None) of an elementwise kernel, or None when `name` is not one.
+  // (arity, callable, in-place callable or None) of an elementwise kernel, or None when `name` is
+  // not one.
   m.def("elementwise", [](const std::string& name) -> nb::object {
     for (const Row& r : kRows) {
       if (name != r.name) continue;
@@ -227,17 +251,23 @@ void bind_elementwise(nb::module_& m) {
       if (!kernel) return nb::none();
       Family family = r.family;
       if (r.arity == 1) {
-        return nb::make_tuple(1, nb::cpp_function([kernel, family](const Array& x) { return unary(*kernel, family, x); }),
+        return nb::make_tuple(1, nb::cpp_function([kernel, family](const Array& x) {
+                                return unary(*kernel, family, x);
+                              }),
                               nb::none());
       }
-      return nb::make_tuple(
-          2,
-          nb::cpp_function([kernel, family](nb::handle a, nb::handle b) { return binary(*kernel, family, a, b, nullptr); }),
-          nb::cpp_function([kernel, family](Array& a, nb::handle b) { binary(*kernel, family, nb::find(a), b, &a); }));
+      return nb::make_tuple(2, nb::cpp_function([kernel, family](nb::handle a, nb::handle b) {
+                              return binary(*kernel, family, a, b, nullptr);
+                            }),
+                            nb::cpp_function([kernel, family](Array& a, nb::handle b) {
+                              binary(*kernel, family, nb::find(a), b, &a);
+                            }));
     }
     return nb::none();
   });
-  m.def("promote_types", [](int a, int b) { return static_cast<int>(join(static_cast<DType>(a), static_cast<DType>(b))); });
+  m.def("promote_types", [](int a, int b) {
+    return static_cast<int>(join(static_cast<DType>(a), static_cast<DType>(b)));
+  });
   // The dtype in which two operands (arrays or numbers) meet.
   m.def("result_type", [](nb::handle a, nb::handle b, const char* where) {
     Groups groups;

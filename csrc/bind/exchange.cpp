@@ -1,4 +1,5 @@
-// Exchange without copies: the buffer protocol both ways, and DLPack both ways (data-apis.org/array-api, DLPack 1.x ABI).
+// Exchange without copies: the buffer protocol both ways, and DLPack both ways
+// (data-apis.org/array-api, DLPack 1.x ABI).
 #include "bind.h"
 
 #include <nanobind/stl/string.h>
@@ -6,16 +7,18 @@
 namespace tl::bind {
 namespace {
 
-// --- buffer protocol ---------------------------------------------------------------------------------------------------------
+// --- buffer protocol
+// ---------------------------------------------------------------------------------------------------------
 
 struct Format {
   DType dtype;
   const char* code;
 };
 constexpr Format kFormats[] = {
-    {DType::bool_, "?"}, {DType::u8, "B"},  {DType::i8, "b"},  {DType::i16, "h"}, {DType::u16, "H"},
-    {DType::i32, "i"},   {DType::u32, "I"}, {DType::i64, "q"}, {DType::u64, "Q"}, {DType::f16, "e"},
-    {DType::f32, "f"},   {DType::f64, "d"}, {DType::complex64, "Zf"},
+    {DType::bool_, "?"},      {DType::u8, "B"},  {DType::i8, "b"},  {DType::i16, "h"},
+    {DType::u16, "H"},        {DType::i32, "i"}, {DType::u32, "I"}, {DType::i64, "q"},
+    {DType::u64, "Q"},        {DType::f16, "e"}, {DType::f32, "f"}, {DType::f64, "d"},
+    {DType::complex64, "Zf"},
 };
 
 struct Exported {
@@ -38,8 +41,10 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
     return -1;
   }
   bool strided = (flags & PyBUF_STRIDES) == PyBUF_STRIDES;
-  bool rows = (flags & PyBUF_C_CONTIGUOUS) == PyBUF_C_CONTIGUOUS, columns = (flags & PyBUF_F_CONTIGUOUS) == PyBUF_F_CONTIGUOUS;
-  if ((!strided || rows || (flags & PyBUF_ANY_CONTIGUOUS) == PyBUF_ANY_CONTIGUOUS) && !x.contiguous()) {
+  bool rows = (flags & PyBUF_C_CONTIGUOUS) == PyBUF_C_CONTIGUOUS,
+       columns = (flags & PyBUF_F_CONTIGUOUS) == PyBUF_F_CONTIGUOUS;
+  if ((!strided || rows || (flags & PyBUF_ANY_CONTIGUOUS) == PyBUF_ANY_CONTIGUOUS) &&
+      !x.contiguous()) {
     PyErr_SetString(PyExc_BufferError, "the array is not contiguous");
     return -1;
   }
@@ -101,19 +106,24 @@ Array from_buffer(nb::handle source, int dtype_code, nb::handle shape, int64_t o
   if (bytes < 0 || offset < 0 || offset > buffer->len || bytes > buffer->len - offset) {
     std::string have = std::to_string(buffer->len);
     drop_buffer(buffer);
-    raise("ShapeError", "from_buffer",
-          "expected an offset and shape inside a buffer of " + have + " bytes, got offset " + std::to_string(offset) +
-              " and " + (bytes < 0 ? "a shape that this dtype cannot have" : std::to_string(bytes) + " bytes"));
+    raise(
+        "ShapeError", "from_buffer",
+        "expected an offset and shape inside a buffer of " + have + " bytes, got offset " +
+            std::to_string(offset) + " and " +
+            (bytes < 0 ? "a shape that this dtype cannot have" : std::to_string(bytes) + " bytes"));
   }
-  Array out = Array::borrow(dtype, dims, static_cast<int>(n), static_cast<std::byte*>(buffer->buf) + offset, bytes,
-                            !buffer->readonly, drop_buffer, buffer);
+  Array out =
+      Array::borrow(dtype, dims, static_cast<int>(n), static_cast<std::byte*>(buffer->buf) + offset,
+                    bytes, !buffer->readonly, drop_buffer, buffer);
   if (!out.ok()) raise("OutOfMemoryError", "from_buffer", "no memory");
   return out;
 }
 
-// Borrows strided memory: the storage covers all bytes that the strides (in elements) can reach, on both sides of `data`.
-Array borrow_strided(DType dtype, const int64_t* shape, const int64_t* strides, int ndim, void* data, bool writable,
-                     void (*release)(void*), void* owner, const char* where) {
+// Borrows strided memory: the storage covers all bytes that the strides (in elements) can reach, on
+// both sides of `data`.
+Array borrow_strided(DType dtype, const int64_t* shape, const int64_t* strides, int ndim,
+                     void* data, bool writable, void (*release)(void*), void* owner,
+                     const char* where) {
   int64_t low = 0, high = 0;
   bool zero = false;
   for (int i = 0; i < ndim; ++i) {
@@ -146,24 +156,28 @@ Array from_strided(nb::handle source) {
   for (const Format& f : kFormats) {
     if (format == f.code) dtype = f.dtype;
   }
-  bool fits = dtype != DType::count && buffer->itemsize == bytes_of(dtype) && buffer->ndim <= kMaxDims;
+  bool fits =
+      dtype != DType::count && buffer->itemsize == bytes_of(dtype) && buffer->ndim <= kMaxDims;
   for (int i = 0; fits && i < buffer->ndim; ++i) fits = buffer->strides[i] % buffer->itemsize == 0;
   if (!fits) {
     int ndim = buffer->ndim;
     drop_buffer(buffer);
-    raise("DTypeError", "from_numpy", "expected a dtype and layout that Tallow has (bool, ints, floats, at most " +
-                                          std::to_string(kMaxDims) + " axes), got format " + format + " with " +
-                                          std::to_string(ndim) + " axes");
+    raise("DTypeError", "from_numpy",
+          "expected a dtype and layout that Tallow has (bool, ints, floats, at most " +
+              std::to_string(kMaxDims) + " axes), got format " + format + " with " +
+              std::to_string(ndim) + " axes");
   }
   int64_t shape[kMaxDims], strides[kMaxDims];
   for (int i = 0; i < buffer->ndim; ++i) {
     shape[i] = buffer->shape[i];
     strides[i] = buffer->strides[i] / buffer->itemsize;
   }
-  return borrow_strided(dtype, shape, strides, buffer->ndim, buffer->buf, !buffer->readonly, drop_buffer, buffer, "from_numpy");
+  return borrow_strided(dtype, shape, strides, buffer->ndim, buffer->buf, !buffer->readonly,
+                        drop_buffer, buffer, "from_numpy");
 }
 
-// --- DLPack ------------------------------------------------------------------------------------------------------------------
+// --- DLPack
+// ------------------------------------------------------------------------------------------------------------------
 
 struct DLTensor {
   void* data;
@@ -184,12 +198,23 @@ constexpr uint8_t kInt = 0, kUInt = 1, kFloat = 2, kBfloat = 4, kComplex = 5, kB
 
 bool dl_code(DType d, uint8_t& code) {
   switch (row(d).kind) {
-    case 'b': code = kBool; return true;
-    case 'u': code = kUInt; return true;
-    case 'i': code = kInt; return true;
-    case 'c': code = kComplex; return true;
-    case 'f': code = d == DType::bf16 ? kBfloat : kFloat; return bytes_of(d) > 1;
-    default: return false;
+    case 'b':
+      code = kBool;
+      return true;
+    case 'u':
+      code = kUInt;
+      return true;
+    case 'i':
+      code = kInt;
+      return true;
+    case 'c':
+      code = kComplex;
+      return true;
+    case 'f':
+      code = d == DType::bf16 ? kBfloat : kFloat;
+      return bytes_of(d) > 1;
+    default:
+      return false;
   }
 }
 
@@ -202,17 +227,21 @@ struct Lease {
 nb::object to_dlpack(Array& x) {
   x.sync();
   uint8_t code;
-  if (!dl_code(x.dtype, code)) raise("DTypeError", "__dlpack__", std::string("DLPack has no dtype ") + row(x.dtype).name);
-  // The protocol's unversioned struct cannot say "read only": the consumer gets memory of its own to write to.
-  if (!x.storage()->writable && !detach(x.storage())) raise("OutOfMemoryError", "__dlpack__", "no memory");
+  if (!dl_code(x.dtype, code))
+    raise("DTypeError", "__dlpack__", std::string("DLPack has no dtype ") + row(x.dtype).name);
+  // The protocol's unversioned struct cannot say "read only": the consumer gets memory of its own
+  // to write to.
+  if (!x.storage()->writable && !detach(x.storage()))
+    raise("OutOfMemoryError", "__dlpack__", "no memory");
   x.sync();
   auto* lease = new Lease{{}, x, {}, {}};
   for (int i = 0; i < x.ndim; ++i) {
     lease->shape[i] = x.shape[i];
     lease->strides[i] = x.strides[i];
   }
-  lease->managed.tensor = {x.data, kDLCpu, 0, x.ndim, code, static_cast<uint8_t>(8 * bytes_of(x.dtype)), 1,
-                           lease->shape, lease->strides, 0};
+  lease->managed.tensor = {
+      x.data,       kDLCpu,         0, x.ndim, code, static_cast<uint8_t>(8 * bytes_of(x.dtype)), 1,
+      lease->shape, lease->strides, 0};
   lease->managed.context = lease;
   lease->managed.deleter = [](DLManaged* m) { delete static_cast<Lease*>(m->context); };
   return nb::steal(PyCapsule_New(&lease->managed, "dltensor", [](PyObject* capsule) {
@@ -239,9 +268,16 @@ Array from_dlpack(nb::handle capsule) {
     auto d = static_cast<DType>(i);
     if (dl_code(d, code) && code == t.code && bytes_of(d) * 8 == t.bits && t.lanes == 1) dtype = d;
   }
-  if (t.device_type != kDLCpu) raise("ArgumentError", "from_dlpack", "expected an array on the CPU, got device type " + std::to_string(t.device_type));
-  if (dtype == DType::count) raise("DTypeError", "from_dlpack", "no dtype with DLPack code " + std::to_string(t.code) + " and " + std::to_string(t.bits) + " bits");
-  if (t.ndim > kMaxDims) raise("ShapeError", "from_dlpack", "expected at most " + std::to_string(kMaxDims) + " axes, got " + std::to_string(t.ndim));
+  if (t.device_type != kDLCpu)
+    raise("ArgumentError", "from_dlpack",
+          "expected an array on the CPU, got device type " + std::to_string(t.device_type));
+  if (dtype == DType::count)
+    raise("DTypeError", "from_dlpack",
+          "no dtype with DLPack code " + std::to_string(t.code) + " and " + std::to_string(t.bits) +
+              " bits");
+  if (t.ndim > kMaxDims)
+    raise("ShapeError", "from_dlpack",
+          "expected at most " + std::to_string(kMaxDims) + " axes, got " + std::to_string(t.ndim));
   int64_t bytes = contiguous_bytes(dtype, t.shape, t.ndim);
   if (bytes < 0) raise("ShapeError", "from_dlpack", "the shape's size overflows");
   View packed;
@@ -250,7 +286,8 @@ Array from_dlpack(nb::handle capsule) {
   set_contiguous_strides(packed);
   PyCapsule_SetName(capsule.ptr(), "used_dltensor");
   return borrow_strided(dtype, t.shape, t.strides ? t.strides : packed.strides, t.ndim,
-                        static_cast<std::byte*>(t.data) + t.byte_offset, true, drop_managed, managed, "from_dlpack");
+                        static_cast<std::byte*>(t.data) + t.byte_offset, true, drop_managed,
+                        managed, "from_dlpack");
 }
 
 }  // namespace
@@ -267,7 +304,9 @@ void bind_exchange(ArrayClass& c) {
   c.def("reinterpret", [](const Array& x, int dtype) {
     auto wanted = static_cast<DType>(dtype);
     if (bytes_of(wanted) != bytes_of(x.dtype) || is_block(wanted) || is_block(x.dtype))
-      raise("DTypeError", "reinterpret", std::string("expected a plain dtype of the same size as ") + row(x.dtype).name + ", got " + row(wanted).name);
+      raise("DTypeError", "reinterpret",
+            std::string("expected a plain dtype of the same size as ") + row(x.dtype).name +
+                ", got " + row(wanted).name);
     View out = x;
     out.dtype = wanted;
     return x.with(out);
@@ -275,7 +314,8 @@ void bind_exchange(ArrayClass& c) {
   c.def("raw_bytes", [](Array& x) {
     x.sync();
     if (!x.contiguous()) raise("ShapeError", "raw_bytes", "expected a contiguous array");
-    return nb::bytes(reinterpret_cast<const char*>(x.data), x.size() / block_of(x.dtype) * bytes_of(x.dtype));
+    return nb::bytes(reinterpret_cast<const char*>(x.data),
+                     x.size() / block_of(x.dtype) * bytes_of(x.dtype));
   });
   c.def_static("from_dlpack", &from_dlpack);
   c.def("to_dlpack", &to_dlpack);

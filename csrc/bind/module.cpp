@@ -18,7 +18,9 @@ constexpr int kMaxArgs = 24;
 
 const Kernel& find(const char* name) {
   const Kernel* kernel = kernels().find(name);
-  if (!kernel) raise("ArgumentError", "kernel", std::string("no kernel named ") + name + " in the " + isa_name() + " build");
+  if (!kernel)
+    raise("ArgumentError", "kernel",
+          std::string("no kernel named ") + name + " in the " + isa_name() + " build");
   return *kernel;
 }
 
@@ -75,11 +77,15 @@ Array empty(DType dtype, const int64_t* shape, int ndim, const char* where) {
   int64_t bytes = ndim > kMaxDims ? -1 : contiguous_bytes(dtype, shape, ndim);
   if (bytes < 0) {
     raise("ShapeError", where,
-          "expected a shape of at most " + std::to_string(kMaxDims) + " axes whose size fits in memory" +
-              (is_block(dtype) ? " and whose last axis is a multiple of " + std::to_string(block_of(dtype)) : "") +
+          "expected a shape of at most " + std::to_string(kMaxDims) +
+              " axes whose size fits in memory" +
+              (is_block(dtype)
+                   ? " and whose last axis is a multiple of " + std::to_string(block_of(dtype))
+                   : "") +
               ", got " + shape_text(wanted) + " of " + row(dtype).name);
   }
-  raise("OutOfMemoryError", where, "expected room for " + std::to_string(bytes) + " bytes, got none");
+  raise("OutOfMemoryError", where,
+        "expected room for " + std::to_string(bytes) + " bytes, got none");
 }
 
 void run(const Kernel& kernel, const Arg* args, int n, Array* const* outputs) {
@@ -90,10 +96,13 @@ void run(const Kernel& kernel, const Arg* args, int n, Array* const* outputs) {
     if (i < kernel.outputs) {
       for (int axis = 0; axis < array->ndim; ++axis) {
         if (array->strides[axis] == 0 && array->shape[axis] > 1 && array->size() > 0)
-          raise("ShapeError", kernel.name, "expected a target whose elements lie apart, got one expanded to " + shape_text(*array) + " (use .clone() first)");
+          raise("ShapeError", kernel.name,
+                "expected a target whose elements lie apart, got one expanded to " +
+                    shape_text(*array) + " (use .clone() first)");
       }
       Storage* storage = outputs[i]->storage();
-      if (!storage->writable && !detach(storage)) raise("OutOfMemoryError", kernel.name, "no room for a writable copy");
+      if (!storage->writable && !detach(storage))
+        raise("OutOfMemoryError", kernel.name, "no room for a writable copy");
       storage->version.fetch_add(1, std::memory_order_relaxed);
     }
     array->sync();
@@ -110,7 +119,9 @@ void run(const Kernel& kernel, const Arg* args, int n, Array* const* outputs) {
   if (error) {
     std::string text = error;
     for (int i = 0; i < n; ++i) {
-      if (args[i].kind == Arg::array) text += std::string(i ? ", " : " (arguments ") + row(args[i].a->dtype).name + shape_text(*args[i].a);
+      if (args[i].kind == Arg::array)
+        text += std::string(i ? ", " : " (arguments ") + row(args[i].a->dtype).name +
+                shape_text(*args[i].a);
     }
     raise("ArgumentError", kernel.name, text + ")");
   }
@@ -119,10 +130,12 @@ void run(const Kernel& kernel, const Arg* args, int n, Array* const* outputs) {
 
 bool is_recording() { return recording() != nullptr; }
 
-// Quantisers read contiguous f32; the unpackers write contiguous floats of at most 32 bits. The rest goes by way of f32.
+// Quantisers read contiguous f32; the unpackers write contiguous floats of at most 32 bits. The
+// rest goes by way of f32.
 void copy_into(Array& out, const Array& x, const char* where) {
   Array source = x;
-  bool packs = is_block(out.dtype) && out.dtype != x.dtype, unpacks = is_block(x.dtype) && out.dtype != x.dtype;
+  bool packs = is_block(out.dtype) && out.dtype != x.dtype,
+       unpacks = is_block(x.dtype) && out.dtype != x.dtype;
   if (unpacks) {
     source = contiguous(x, where);
     bool direct = out.dtype == DType::f32 || out.dtype == DType::f16 || out.dtype == DType::bf16;
@@ -158,7 +171,9 @@ Array contiguous_copy(const Array& x, const char* where) {
   return out;
 }
 
-Array contiguous(const Array& x, const char* where) { return x.contiguous() ? x : contiguous_copy(x, where); }
+Array contiguous(const Array& x, const char* where) {
+  return x.contiguous() ? x : contiguous_copy(x, where);
+}
 
 }  // namespace tl::bind
 
@@ -202,7 +217,8 @@ NB_MODULE(_native, m) {
       .def("stop", [](Plan&) { recording() = nullptr; })
       .def("run",
            [](Plan& p) {
-             if (recording()) raise("ArgumentError", "plan", "a plan cannot be replayed while one is captured");
+             if (recording())
+               raise("ArgumentError", "plan", "a plan cannot be replayed while one is captured");
              const Kernel* failed = nullptr;
              const char* error;
              {

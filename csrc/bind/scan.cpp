@@ -4,8 +4,8 @@
 namespace tl::bind {
 namespace {
 
-// The position behind `count` strings, each a little-endian u64 length and that many bytes, from `at` on; -1 when they do
-// not all lie inside the buffer.
+// The position behind `count` strings, each a little-endian u64 length and that many bytes, from
+// `at` on; -1 when they do not all lie inside the buffer.
 int64_t skip_strings(nb::handle source, int64_t at, int64_t count) {
   Py_buffer buffer;
   if (PyObject_GetBuffer(source.ptr(), &buffer, PyBUF_SIMPLE) != 0) throw nb::python_error();

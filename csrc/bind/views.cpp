@@ -1,4 +1,5 @@
-// Views: other shapes and strides over the same storage. Nothing here copies, save reshape when no view can do it.
+// Views: other shapes and strides over the same storage. Nothing here copies, save reshape when no
+// view can do it.
 #include "bind.h"
 
 #include <nanobind/stl/string.h>
@@ -8,17 +9,23 @@ namespace {
 
 int axis_of(int64_t axis, int ndim, const char* where) {
   if (axis < -ndim || axis >= ndim) {
-    raise("ShapeError", where, "expected an axis in [" + std::to_string(-ndim) + ", " + std::to_string(ndim - 1) + "], got " + std::to_string(axis));
+    raise("ShapeError", where,
+          "expected an axis in [" + std::to_string(-ndim) + ", " + std::to_string(ndim - 1) +
+              "], got " + std::to_string(axis));
   }
   return static_cast<int>(axis < 0 ? axis + ndim : axis);
 }
 
-void shift(View& v, int64_t elements) { v.data += elements / block_of(v.dtype) * bytes_of(v.dtype); }
+void shift(View& v, int64_t elements) {
+  v.data += elements / block_of(v.dtype) * bytes_of(v.dtype);
+}
 
 // In block dtypes the last axis is stored in blocks and stays where it is.
 void keep_blocks(const View& v, bool ok, const char* where) {
   if (is_block(v.dtype) && !ok)
-    raise("DTypeError", where, std::string("the last axis of ") + row(v.dtype).name + " is stored in blocks and cannot be cut, moved or repeated");
+    raise("DTypeError", where,
+          std::string("the last axis of ") + row(v.dtype).name +
+              " is stored in blocks and cannot be cut, moved or repeated");
 }
 
 void remove_axis(View& v, int axis) {
@@ -30,7 +37,8 @@ void remove_axis(View& v, int axis) {
 }
 
 void insert_axis(View& v, int axis, const char* where) {
-  if (v.ndim == kMaxDims) raise("ShapeError", where, "expected at most " + std::to_string(kMaxDims) + " axes, got more");
+  if (v.ndim == kMaxDims)
+    raise("ShapeError", where, "expected at most " + std::to_string(kMaxDims) + " axes, got more");
   for (int i = v.ndim; i > axis; --i) {
     v.shape[i] = v.shape[i - 1];
     v.strides[i] = v.strides[i - 1];
@@ -43,7 +51,9 @@ void insert_axis(View& v, int axis, const char* where) {
 void select(View& v, int axis, int64_t index, const char* where) {
   int64_t n = v.shape[axis];
   if (index < -n || index >= n) {
-    raise("IndexRangeError", where, "index " + std::to_string(index) + " is out of range for axis " + std::to_string(axis) + " of length " + std::to_string(n));
+    raise("IndexRangeError", where,
+          "index " + std::to_string(index) + " is out of range for axis " + std::to_string(axis) +
+              " of length " + std::to_string(n));
   }
   keep_blocks(v, axis != v.ndim - 1, where);
   shift(v, (index < 0 ? index + n : index) * v.strides[axis]);
@@ -70,8 +80,9 @@ void transpose(View& v, int a, int b, const char* where) {
   std::swap(v.strides[a], v.strides[b]);
 }
 
-// Strides under which `v` has the new shape, if there are any. Old axes that are contiguous among themselves form a chunk;
-// each chunk must be covered exactly by a run of new axes. Both are walked from the innermost axis outwards.
+// Strides under which `v` has the new shape, if there are any. Old axes that are contiguous among
+// themselves form a chunk; each chunk must be covered exactly by a run of new axes. Both are walked
+// from the innermost axis outwards.
 bool view_strides(const View& v, View& out) {
   int fresh = out.ndim - 1;
   int64_t chunk = 1, covered = 1, stride = v.strides[v.ndim - 1];
@@ -95,16 +106,21 @@ View shaped(const View& v, nb::handle sequence, const char* where) {
   nb::object fast = nb::steal(PySequence_Fast(sequence.ptr(), "expected a sequence of sizes"));
   if (!fast.is_valid()) throw nb::python_error();
   int64_t n = PySequence_Fast_GET_SIZE(fast.ptr()), known = 1;
-  if (n > kMaxDims) raise("ShapeError", where, "expected at most " + std::to_string(kMaxDims) + " axes, got " + std::to_string(n));
+  if (n > kMaxDims)
+    raise("ShapeError", where,
+          "expected at most " + std::to_string(kMaxDims) + " axes, got " + std::to_string(n));
   int free_axis = -1;
   bool overflow = false;
   out.ndim = static_cast<int8_t>(n);
   for (int i = 0; i < n; ++i) {
     int64_t size = size_of(PySequence_Fast_GET_ITEM(fast.ptr(), i), where);
     out.shape[i] = size;
-    if (size == -1 && free_axis < 0) free_axis = i;
-    else if (size < 0) overflow = true;
-    else overflow |= __builtin_mul_overflow(known, size, &known);
+    if (size == -1 && free_axis < 0)
+      free_axis = i;
+    else if (size < 0)
+      overflow = true;
+    else
+      overflow |= __builtin_mul_overflow(known, size, &known);
   }
   int64_t total = v.size();
   if (!overflow && free_axis >= 0 && known > 0 && total % known == 0) {
@@ -112,9 +128,12 @@ View shaped(const View& v, nb::handle sequence, const char* where) {
     known = total;
   }
   if (overflow || known != total || (free_axis >= 0 && out.shape[free_axis] < 0)) {
-    raise("ShapeError", where, "expected a shape of " + std::to_string(total) + " elements (as " + shape_text(v) + " has), got " + shape_text(out));
+    raise("ShapeError", where,
+          "expected a shape of " + std::to_string(total) + " elements (as " + shape_text(v) +
+              " has), got " + shape_text(out));
   }
-  if (is_block(v.dtype) && (out.ndim == 0 || out.shape[out.ndim - 1] % block_of(v.dtype))) keep_blocks(v, false, where);
+  if (is_block(v.dtype) && (out.ndim == 0 || out.shape[out.ndim - 1] % block_of(v.dtype)))
+    keep_blocks(v, false, where);
   return out;
 }
 
@@ -127,10 +146,12 @@ bool as_view(const View& v, View& out) {
   return v.size() > 0 && view_strides(v, out);
 }
 
-// ints, slices, None, Ellipsis. Null result when another kind of index is met: the caller handles those.
+// ints, slices, None, Ellipsis. Null result when another kind of index is met: the caller handles
+// those.
 nb::object basic_index(Array& x, nb::handle key) {
   x.sync();
-  nb::object holder = PyTuple_Check(key.ptr()) ? nb::borrow(key) : nb::object(nb::make_tuple(nb::borrow(key)));
+  nb::object holder =
+      PyTuple_Check(key.ptr()) ? nb::borrow(key) : nb::object(nb::make_tuple(nb::borrow(key)));
   int n = static_cast<int>(PyTuple_GET_SIZE(holder.ptr())), used = 0;
   bool ellipsis = false;
   for (int i = 0; i < n; ++i) {
@@ -144,19 +165,25 @@ nb::object basic_index(Array& x, nb::handle key) {
     }
   }
   if (used > x.ndim) {
-    raise("IndexRangeError", "index", "expected at most " + std::to_string(x.ndim) + " indices for shape " + shape_text(x) + ", got " + std::to_string(used));
+    raise("IndexRangeError", "index",
+          "expected at most " + std::to_string(x.ndim) + " indices for shape " + shape_text(x) +
+              ", got " + std::to_string(used));
   }
   View v = x;
   int axis = 0;
   for (int i = 0; i < n; ++i) {
     PyObject* k = PyTuple_GET_ITEM(holder.ptr(), i);
-    if (k == Py_Ellipsis) axis += x.ndim - used;
-    else if (k == Py_None) insert_axis(v, axis++, "index");
-    else if (PySlice_Check(k)) slice(v, axis++, k);
+    if (k == Py_Ellipsis)
+      axis += x.ndim - used;
+    else if (k == Py_None)
+      insert_axis(v, axis++, "index");
+    else if (PySlice_Check(k))
+      slice(v, axis++, k);
     else {
       int overflow = 0;
       int64_t index = PyLong_AsLongLongAndOverflow(k, &overflow);
-      if (overflow) raise("IndexRangeError", "index", "expected an index below 2**63, got a larger one");
+      if (overflow)
+        raise("IndexRangeError", "index", "expected an index below 2**63, got a larger one");
       select(v, axis, index, "index");
     }
   }
@@ -176,7 +203,8 @@ View broadcast_view(const View& x, const int64_t* shape, int ndim, const char* w
     View wanted;
     wanted.ndim = static_cast<int8_t>(ndim < kMaxDims ? ndim : kMaxDims);
     for (int i = 0; i < wanted.ndim; ++i) wanted.shape[i] = shape[i];
-    raise("ShapeError", where, "expected a shape that broadcasts to " + shape_text(wanted) + ", got " + shape_text(x));
+    raise("ShapeError", where,
+          "expected a shape that broadcasts to " + shape_text(wanted) + ", got " + shape_text(x));
   }
   out.ndim = static_cast<int8_t>(ndim);
   for (int i = 1; i <= ndim; ++i) {
@@ -199,7 +227,10 @@ void bind_views(ArrayClass& c) {
   });
   c.def("view", [](const Array& x, nb::handle shape) {
     View out = shaped(x, shape, "view");
-    if (!as_view(x, out)) raise("ShapeError", "view", "the strides of shape " + shape_text(x) + " allow no view of shape " + shape_text(out) + "; use reshape");
+    if (!as_view(x, out))
+      raise("ShapeError", "view",
+            "the strides of shape " + shape_text(x) + " allow no view of shape " + shape_text(out) +
+                "; use reshape");
     return x.with(out);
   });
   c.def("transpose", [](const Array& x, int64_t a, int64_t b) {
@@ -211,14 +242,18 @@ void bind_views(ArrayClass& c) {
     nb::object fast = nb::steal(PySequence_Fast(axes.ptr(), "expected a sequence of axes"));
     if (!fast.is_valid()) throw nb::python_error();
     int n = static_cast<int>(PySequence_Fast_GET_SIZE(fast.ptr()));
-    if (n != x.ndim) raise("ShapeError", "permute", "expected " + std::to_string(x.ndim) + " axes, got " + std::to_string(n));
+    if (n != x.ndim)
+      raise("ShapeError", "permute",
+            "expected " + std::to_string(x.ndim) + " axes, got " + std::to_string(n));
     View out = x;
     bool seen[kMaxDims] = {};
     for (int i = 0; i < n; ++i) {
       int64_t raw = PyLong_AsLongLong(PySequence_Fast_GET_ITEM(fast.ptr(), i));
       if (raw == -1 && PyErr_Occurred()) throw nb::python_error();
       int axis = axis_of(raw, n, "permute");
-      if (seen[axis]) raise("ShapeError", "permute", "expected each axis once, got axis " + std::to_string(axis) + " twice");
+      if (seen[axis])
+        raise("ShapeError", "permute",
+              "expected each axis once, got axis " + std::to_string(axis) + " twice");
       seen[axis] = true;
       out.shape[i] = x.shape[axis];
       out.strides[i] = x.strides[axis];
@@ -230,12 +265,17 @@ void bind_views(ArrayClass& c) {
     nb::object fast = nb::steal(PySequence_Fast(sizes.ptr(), "expected a sequence of sizes"));
     if (!fast.is_valid()) throw nb::python_error();
     int n = static_cast<int>(PySequence_Fast_GET_SIZE(fast.ptr()));
-    if (n < x.ndim || n > kMaxDims) raise("ShapeError", "expand", "expected at least " + std::to_string(x.ndim) + " sizes, got " + std::to_string(n));
+    if (n < x.ndim || n > kMaxDims)
+      raise("ShapeError", "expand",
+            "expected at least " + std::to_string(x.ndim) + " sizes, got " + std::to_string(n));
     int64_t shape[kMaxDims];
     for (int i = 0; i < n; ++i) {
       shape[i] = size_of(PySequence_Fast_GET_ITEM(fast.ptr(), i), "expand");
       if (shape[i] == -1 && i >= n - x.ndim) shape[i] = x.shape[i - (n - x.ndim)];
-      if (shape[i] < 0) raise("ShapeError", "expand", "expected sizes of at least 0 (or -1 for an axis to keep), got " + std::to_string(shape[i]));
+      if (shape[i] < 0)
+        raise("ShapeError", "expand",
+              "expected sizes of at least 0 (or -1 for an axis to keep), got " +
+                  std::to_string(shape[i]));
     }
     View out = broadcast_view(x, shape, n, "expand");
     int64_t total = 1;
@@ -244,22 +284,27 @@ void bind_views(ArrayClass& c) {
       empty |= shape[i] == 0;
       large |= __builtin_mul_overflow(total, shape[i], &total);
     }
-    if (large && !empty) raise("ShapeError", "expand", "expected fewer than 2**63 elements, got shape " + shape_text(out));
+    if (large && !empty)
+      raise("ShapeError", "expand",
+            "expected fewer than 2**63 elements, got shape " + shape_text(out));
     keep_blocks(x, n == 0 || x.back(1) == shape[n - 1], "expand");
     return x.with(out);
   });
-  c.def("squeeze", [](const Array& x, nb::handle axis) {
-    View out = x;
-    if (axis.is_none()) {
-      for (int i = out.ndim - 1; i >= 0; --i) {
-        if (out.shape[i] == 1) remove_axis(out, i);
-      }
-    } else {
-      int i = axis_of(nb::cast<int64_t>(axis), x.ndim ? x.ndim : 1, "squeeze");
-      if (x.ndim && out.shape[i] == 1) remove_axis(out, i);
-    }
-    return x.with(out);
-  }, nb::arg().none());
+  c.def(
+      "squeeze",
+      [](const Array& x, nb::handle axis) {
+        View out = x;
+        if (axis.is_none()) {
+          for (int i = out.ndim - 1; i >= 0; --i) {
+            if (out.shape[i] == 1) remove_axis(out, i);
+          }
+        } else {
+          int i = axis_of(nb::cast<int64_t>(axis), x.ndim ? x.ndim : 1, "squeeze");
+          if (x.ndim && out.shape[i] == 1) remove_axis(out, i);
+        }
+        return x.with(out);
+      },
+      nb::arg().none());
   c.def("unsqueeze", [](const Array& x, int64_t axis) {
     View out = x;
     insert_axis(out, axis_of(axis, x.ndim + 1, "unsqueeze"), "unsqueeze");
@@ -270,9 +315,13 @@ void bind_views(ArrayClass& c) {
     View out = x;
     int i = axis_of(axis, x.ndim, "narrow");
     if (start < 0 || length < 0 || start > x.shape[i] - length) {
-      raise("ShapeError", "narrow", "expected a range inside [0, " + std::to_string(x.shape[i]) + "), got start " + std::to_string(start) + " and length " + std::to_string(length));
+      raise("ShapeError", "narrow",
+            "expected a range inside [0, " + std::to_string(x.shape[i]) + "), got start " +
+                std::to_string(start) + " and length " + std::to_string(length));
     }
-    keep_blocks(x, i != x.ndim - 1 || (start % block_of(x.dtype) == 0 && length % block_of(x.dtype) == 0), "narrow");
+    keep_blocks(
+        x, i != x.ndim - 1 || (start % block_of(x.dtype) == 0 && length % block_of(x.dtype) == 0),
+        "narrow");
     shift(out, start * out.strides[i]);
     out.shape[i] = length;
     return x.with(out);

@@ -10,8 +10,9 @@
 namespace tl {
 namespace {
 
-// Size classes: four per power of two from 64 bytes to 1 GiB; larger blocks go straight to the system. At most kCacheLimit
-// bytes lie idle. A spin lock guards each class: it is held for a few instructions only.
+// Size classes: four per power of two from 64 bytes to 1 GiB; larger blocks go straight to the
+// system. At most kCacheLimit bytes lie idle. A spin lock guards each class: it is held for a few
+// instructions only.
 constexpr size_t kAlign = 64;
 constexpr int kClasses = 4 * 25;
 constexpr size_t kLargest = size_t{1} << 30;
@@ -50,7 +51,8 @@ void acquire(Class& c) {
 void release(Class& c) { c.lock.clear(std::memory_order_release); }
 
 #ifndef __wasm__
-// A fork while another thread holds a lock would leave it held for ever in the child: all are taken around the fork.
+// A fork while another thread holds a lock would leave it held for ever in the child: all are taken
+// around the fork.
 void lock_all() {
   for (Class& c : classes) acquire(c);
 }
@@ -81,8 +83,10 @@ void* pool_alloc(size_t bytes) {
       p = head;
     }
     release(classes[c]);
-    if (p) cached.fetch_sub(size, std::memory_order_relaxed);
-    else p = aligned_alloc(kAlign, size);
+    if (p)
+      cached.fetch_sub(size, std::memory_order_relaxed);
+    else
+      p = aligned_alloc(kAlign, size);
     if (!p) {
       pool_trim();
       p = aligned_alloc(kAlign, size);

@@ -1,4 +1,5 @@
-// 64-byte aligned memory with a cache of freed blocks, so that a small op does not pay for malloc or page faults.
+// 64-byte aligned memory with a cache of freed blocks, so that a small op does not pay for malloc
+// or page faults.
 #pragma once
 #include <cstddef>
 

@@ -19,8 +19,10 @@ void retain(Storage* s) {
 void drop(Storage* s) {
   if (!s || s->refs.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
   if (s->copy) pool_free(s->copy, s->bytes + kSlack);
-  if (s->release) s->release(s->owner);
-  else pool_free(s->data, s->bytes);
+  if (s->release)
+    s->release(s->owner);
+  else
+    pool_free(s->data, s->bytes);
   s->~Storage();
   pool_free(s, sizeof(Storage));
 }
@@ -65,11 +67,14 @@ void set_contiguous_strides(View& view) {
   }
 }
 
-Array::Array(const Array& other) : View(other), storage_(other.storage_), byte_offset_(other.byte_offset_) {
+Array::Array(const Array& other)
+    : View(other), storage_(other.storage_), byte_offset_(other.byte_offset_) {
   retain(storage_);
 }
 Array::Array(Array&& other) noexcept
-    : View(other), storage_(std::exchange(other.storage_, nullptr)), byte_offset_(other.byte_offset_) {}
+    : View(other),
+      storage_(std::exchange(other.storage_, nullptr)),
+      byte_offset_(other.byte_offset_) {}
 Array& Array::operator=(Array other) noexcept {
   static_cast<View&>(*this) = other;
   std::swap(storage_, other.storage_);

@@ -6,16 +6,17 @@
 
 #include "dtype.h"
 
-// Kernel files are compiled once per ISA; an out-of-line copy of a shared inline function could be taken from the widest
-// ISA by the linker and crash an older CPU. So whatever kernels use from core is forced inline.
+// Kernel files are compiled once per ISA; an out-of-line copy of a shared inline function could be
+// taken from the widest ISA by the linker and crash an older CPU. So whatever kernels use from core
+// is forced inline.
 #define TL_INLINE inline __attribute__((always_inline))
 
 namespace tl {
 
 inline constexpr int kMaxDims = 12;
 
-// Where the elements are. `data` already includes the offset; strides are signed and count elements. In block dtypes the
-// last axis is contiguous and its length a multiple of the block.
+// Where the elements are. `data` already includes the offset; strides are signed and count
+// elements. In block dtypes the last axis is contiguous and its length a multiple of the block.
 struct View {
   std::byte* data = nullptr;
   DType dtype = DType::f32;
@@ -32,7 +33,8 @@ struct View {
     for (int i = 0; i < ndim; ++i) n *= shape[i];
     return n;
   }
-  // Length / stride of an axis counted from the end (1 = last); missing axes have length 1, stride 0.
+  // Length / stride of an axis counted from the end (1 = last); missing axes have length 1, stride
+  // 0.
   TL_INLINE int64_t back(int i) const { return i <= ndim ? shape[ndim - i] : 1; }
   TL_INLINE int64_t back_stride(int i) const { return i <= ndim ? strides[ndim - i] : 0; }
   TL_INLINE bool contiguous() const {
@@ -66,12 +68,14 @@ class Array : public View {
   Array& operator=(Array other) noexcept;
   ~Array();
 
-  // Uninitialised, contiguous. `data` is null (and ok() false) when the size overflows or memory is out.
+  // Uninitialised, contiguous. `data` is null (and ok() false) when the size overflows or memory is
+  // out.
   static Array empty(DType dtype, const int64_t* shape, int ndim);
   // Takes over one reference to `owner`, given back through `release` when the last view dies.
   static Array borrow(DType dtype, const int64_t* shape, int ndim, std::byte* data, size_t bytes,
                       bool writable, void (*release)(void*), void* owner);
-  // Another view of the same storage, `view.data` counted from this array's data; the caller vouches for the bounds.
+  // Another view of the same storage, `view.data` counted from this array's data; the caller
+  // vouches for the bounds.
   Array with(const View& view) const;
 
   bool ok() const { return storage_ != nullptr; }
@@ -85,12 +89,13 @@ class Array : public View {
   int64_t byte_offset_ = 0;
 };
 
-// Copy-on-write: gives a read-only storage bytes of its own, which all its views then see. The owner stays until the
-// storage dies: memory lent from it earlier (a numpy view, a kernel on another thread) may still be read. False when
-// memory is out.
+// Copy-on-write: gives a read-only storage bytes of its own, which all its views then see. The
+// owner stays until the storage dies: memory lent from it earlier (a numpy view, a kernel on
+// another thread) may still be read. False when memory is out.
 bool detach(Storage* storage);
 
-// Bytes of a contiguous array of this shape, or -1 when it overflows, is negative, or splits a block.
+// Bytes of a contiguous array of this shape, or -1 when it overflows, is negative, or splits a
+// block.
 int64_t contiguous_bytes(DType dtype, const int64_t* shape, int ndim);
 void set_contiguous_strides(View& view);
 

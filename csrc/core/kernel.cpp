@@ -5,7 +5,8 @@
 namespace tl {
 namespace {
 
-// Each word is "name:K", "name:K?" or "name:K!" (the last: an output that is also read or written in place).
+// Each word is "name:K", "name:K?" or "name:K!" (the last: an output that is also read or written
+// in place).
 struct Words {
   const char* at;
   bool next(char* kind, bool* optional) {
@@ -38,7 +39,8 @@ const Kernel* KernelTable::find(const char* name) const {
   return nullptr;
 }
 
-// Null, or how the arguments differ from the signature; the C ABI asks before it makes the outputs writable.
+// Null, or how the arguments differ from the signature; the C ABI asks before it makes the outputs
+// writable.
 const char* check_call(const Kernel& kernel, const Arg* args, int n);
 const char* check_call(const Kernel& kernel, const Arg* args, int n) {
   Words words{kernel.signature};
@@ -51,7 +53,8 @@ const char* check_call(const Kernel& kernel, const Arg* args, int n) {
     bool fits = kind == 'A'   ? got == Arg::array && args[i].a
                 : kind == 'i' ? got == Arg::integer
                               : got == Arg::real;
-    if (!fits && !(optional && got == Arg::none)) return "an argument's kind differs from the kernel's signature";
+    if (!fits && !(optional && got == Arg::none))
+      return "an argument's kind differs from the kernel's signature";
   }
   return i == n ? nullptr : "too many arguments for the kernel's signature";
 }

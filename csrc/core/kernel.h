@@ -14,8 +14,9 @@ struct Arg {
   };
 };
 
-// Shapes and dtypes were settled by the caller (the op row); a kernel computes. The text it returns is an error that only
-// a wrong caller can provoke (for instance a dtype it has no code for); null means done.
+// Shapes and dtypes were settled by the caller (the op row); a kernel computes. The text it returns
+// is an error that only a wrong caller can provoke (for instance a dtype it has no code for); null
+// means done.
 using KernelFn = const char* (*)(const Arg* args, int n);
 
 struct Kernel {
@@ -43,7 +44,8 @@ class KernelTable {
 const KernelTable& kernels();
 const char* isa_name();  // "baseline", "avx2", …
 
-// Checks number and kinds of the arguments against the signature, then calls. Null, or the error text.
+// Checks number and kinds of the arguments against the signature, then calls. Null, or the error
+// text.
 const char* call(const Kernel& kernel, const Arg* args, int n);
 
 }  // namespace tl

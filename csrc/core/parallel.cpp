@@ -25,8 +25,9 @@ namespace tl {
 namespace {
 
 constexpr int kMaxThreads = 256;
-// How long a worker watches for the next job before it parks: longer than the gap between two ops of a decode step (a few
-// microseconds of Python), far shorter than what a user would notice as a busy core.
+// How long a worker watches for the next job before it parks: longer than the gap between two ops
+// of a decode step (a few microseconds of Python), far shorter than what a user would notice as a
+// busy core.
 constexpr int kSpins = 20000;
 
 void relax() {
@@ -38,10 +39,12 @@ void relax() {
 }
 
 void futex_wait(std::atomic<uint32_t>* word, uint32_t seen) {
-  syscall(SYS_futex, reinterpret_cast<uint32_t*>(word), FUTEX_WAIT_PRIVATE, seen, nullptr, nullptr, 0);
+  syscall(SYS_futex, reinterpret_cast<uint32_t*>(word), FUTEX_WAIT_PRIVATE, seen, nullptr, nullptr,
+          0);
 }
 void futex_wake_all(std::atomic<uint32_t>* word) {
-  syscall(SYS_futex, reinterpret_cast<uint32_t*>(word), FUTEX_WAKE_PRIVATE, kMaxThreads, nullptr, nullptr, 0);
+  syscall(SYS_futex, reinterpret_cast<uint32_t*>(word), FUTEX_WAKE_PRIVATE, kMaxThreads, nullptr,
+          nullptr, 0);
 }
 
 // cgroup v2 (cpu.max) or v1 (cfs_quota): whole cores granted to this process, or a large number.
@@ -82,11 +85,12 @@ struct Job {
 };
 
 struct Pool {
-  // `ticket` counts jobs; a worker that sees a new ticket joins it. Low-traffic fields share no line with the hot ones.
+  // `ticket` counts jobs; a worker that sees a new ticket joins it. Low-traffic fields share no
+  // line with the hot ones.
   alignas(64) std::atomic<uint32_t> ticket{0};
   alignas(64) std::atomic<int64_t> next{0};
-  // A worker counts itself active, then looks whether the job is still open; the caller closes the job, then waits for the
-  // active ones. So a job never waits for a worker that is still waking up.
+  // A worker counts itself active, then looks whether the job is still open; the caller closes the
+  // job, then waits for the active ones. So a job never waits for a worker that is still waking up.
   alignas(64) std::atomic<int> active{0};
   alignas(64) std::atomic<bool> open{false};
   alignas(64) std::atomic<int> parked{0};
@@ -156,7 +160,8 @@ void shut_down(Pool* p) {
   delete p;
 }
 
-// The child of a fork has no workers: forget the pool (its memory is the parent's business) and start anew when needed.
+// The child of a fork has no workers: forget the pool (its memory is the parent's business) and
+// start anew when needed.
 void after_fork_in_child() {
   pool = nullptr;
   pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
@@ -223,8 +228,10 @@ void parallel_range(int64_t n, int64_t grain, RangeFn fn, void* context) {
   inside = false;
   p->open.store(false, std::memory_order_seq_cst);
   for (int spin = 0; p->active.load(std::memory_order_seq_cst) != 0; ++spin) {
-    if (spin < kSpins) relax();
-    else sched_yield();
+    if (spin < kSpins)
+      relax();
+    else
+      sched_yield();
   }
   pthread_mutex_unlock(&gate);
 }

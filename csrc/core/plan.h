@@ -1,5 +1,6 @@
-// A plan: kernel calls recorded once and replayed without Python. What changes between replays lives in arrays that the
-// calls read; everything else (shapes, numbers, buffers) is fixed at recording.
+// A plan: kernel calls recorded once and replayed without Python. What changes between replays
+// lives in arrays that the calls read; everything else (shapes, numbers, buffers) is fixed at
+// recording.
 #pragma once
 #include <deque>
 #include <vector>
@@ -19,7 +20,9 @@ class Plan {
     size_t first;  // of its arguments
     int n;
   };
-  const char* run_one(const Call& call) { return call.kernel->fn(args_.data() + call.first, call.n); }
+  const char* run_one(const Call& call) {
+    return call.kernel->fn(args_.data() + call.first, call.n);
+  }
   const std::vector<Call>& calls() const { return calls_; }
   size_t size() const { return calls_.size(); }
 

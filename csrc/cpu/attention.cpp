@@ -1,10 +1,13 @@
-// Attention with an online softmax over key tiles: grouped heads, causal, window, soft-cap, mask, KV cache with lengths.
+// Attention with an online softmax over key tiles: grouped heads, causal, window, soft-cap, mask,
+// KV cache with lengths.
 //
-// The work is cut into units (batch, kv head, block of query positions, range of keys). A unit's rows are its positions for
-// all query heads of the kv head, so that a tile of keys and values is fetched (and packed) once for the whole group. Many
-// rows go through packed tiles and GEMM micro-kernels, few rows (decoding) read keys and values in place. Where a key range
-// is cut, each part leaves its unnormalised output, maximum and sum, and a last pass merges them. The cuts depend on shapes
-// and lengths only, never on the number of threads, so results are the same on any.
+// The work is cut into units (batch, kv head, block of query positions, range of keys). A unit's
+// rows are its positions for all query heads of the kv head, so that a tile of keys and values is
+// fetched (and packed) once for the whole group. Many rows go through packed tiles and GEMM
+// micro-kernels, few rows (decoding) read keys and values in place. Where a key range is cut, each
+// part leaves its unnormalised output, maximum and sum, and a last pass merges them. The cuts
+// depend on shapes and lengths only, never on the number of threads, so results are the same on
+// any.
 #include "attention_tile.h"
 
 namespace tl::TL_ISA {
@@ -18,12 +21,16 @@ struct Problem {
   View q, k, v, out, start, mask;
   bool has_start, has_mask, causal;
   int64_t b, h, hk, group, n, m, d, dv, window;
-  float scale, cap;  // scale: what q is multiplied by; without a cap it takes the scores to base-2 logarithms
+  float scale, cap;  // scale: what q is multiplied by; without a cap it takes the scores to base-2
+                     // logarithms
   int64_t ldq, ldo;  // row lengths of q and the output in the workspace
   int64_t block, blocks, chunk, chunks, longest;
-  float* parts;  // per unit: rows × ldo outputs, rows maxima, rows sums; null when the key ranges are whole
+  float* parts;  // per unit: rows × ldo outputs, rows maxima, rows sums; null when the key ranges
+                 // are whole
 
-  TL_INLINE int64_t start_of(int64_t bi) const { return has_start ? start.ptr<int64_t>()[bi * start.strides[0]] : 0; }
+  TL_INLINE int64_t start_of(int64_t bi) const {
+    return has_start ? start.ptr<int64_t>()[bi * start.strides[0]] : 0;
+  }
   TL_INLINE int64_t length_of(int64_t bi) const { return has_start ? start_of(bi) + n : m; }
   TL_INLINE int64_t part_floats() const { return block * group * (ldo + 2); }
 };
@@ -34,7 +41,8 @@ struct Work {
   int64_t *low, *high;  // visible keys of each row
   static int64_t bytes(const Problem& p) { return lay_out(p, nullptr, nullptr); }
   static int64_t lay_out(const Problem& p, std::byte* base, Work* w) {
-    const int64_t rows = p.block * p.group, wide_d = round_up(p.d, kLanes), wide_v = round_up(p.dv, kNR);
+    const int64_t rows = p.block * p.group, wide_d = round_up(p.d, kLanes),
+                  wide_v = round_up(p.dv, kNR);
     int64_t at = 0;
     auto take = [&](int64_t count, int64_t size) {
       std::byte* p = base + at;
@@ -65,9 +73,12 @@ struct Unit {
 template <class F>
 TL_INLINE void with_float(DType d, const F& f) {
   switch (d) {
-    case DType::f16: return f.template operator()<f16>();
-    case DType::bf16: return f.template operator()<bf16>();
-    default: return f.template operator()<float>();
+    case DType::f16:
+      return f.template operator()<f16>();
+    case DType::bf16:
+      return f.template operator()<bf16>();
+    default:
+      return f.template operator()<float>();
   }
 }
 
@@ -76,7 +87,9 @@ void load_queries(const Problem& p, const Unit& u, Work& w) {
   for (int64_t r = 0; r < rows; ++r) {
     const int64_t i = u.position(r), at = begin + i;
     const int64_t from = u.bi * p.q.strides[0] + u.head(p, r) * p.q.strides[1] + i * p.q.strides[2];
-    with_float(p.q.dtype, [&]<class T>() { widen(p.q.ptr<T>() + from, p.q.strides[3], w.q + r * p.ldq, p.d, p.scale); });
+    with_float(p.q.dtype, [&]<class T>() {
+      widen(p.q.ptr<T>() + from, p.q.strides[3], w.q + r * p.ldq, p.d, p.scale);
+    });
     for (int64_t c = p.d; c < p.ldq; ++c) w.q[r * p.ldq + c] = 0;
     const int64_t low = p.window > 0 && at >= p.window ? at - p.window + 1 : 0;
     const int64_t high = p.causal && at + 1 < length ? at + 1 : length;
@@ -88,19 +101,20 @@ void load_queries(const Problem& p, const Unit& u, Work& w) {
   memset(w.o, 0, rows * p.ldo * sizeof(float));
 }
 
-// Scores of one row as they come from the micro-kernel → base-2 logarithms with cap, mask and visibility applied, for the
-// columns [begin, end) of the tile at `tile`.
-[[gnu::noinline]] void finish_scores(const Problem& p, const Unit& u, const Work& w, int64_t r, float* s, int64_t tile, int64_t begin,
-                             int64_t end) {
+// Scores of one row as they come from the micro-kernel → base-2 logarithms with cap, mask and
+// visibility applied, for the columns [begin, end) of the tile at `tile`.
+[[gnu::noinline]] void finish_scores(const Problem& p, const Unit& u, const Work& w, int64_t r,
+                                     float* s, int64_t tile, int64_t begin, int64_t end) {
   if (p.cap > 0) {
     const float inverse = 1 / p.cap, factor = p.cap * kLog2e;
-    for (int64_t j = begin; j < end; j += kLanes) store(s + j, tanh(load(s + j) * inverse) * factor);
+    for (int64_t j = begin; j < end; j += kLanes)
+      store(s + j, tanh(load(s + j) * inverse) * factor);
   }
   const int64_t low = w.low[r] - tile, high = w.high[r] - tile;
   if (p.has_mask) {
     const int64_t step = p.mask.strides[3];
-    const int64_t at = u.bi * p.mask.strides[0] + u.head(p, r) * p.mask.strides[1] + u.position(r) * p.mask.strides[2] +
-                       tile * step;
+    const int64_t at = u.bi * p.mask.strides[0] + u.head(p, r) * p.mask.strides[1] +
+                       u.position(r) * p.mask.strides[2] + tile * step;
     const int64_t from = low > begin ? low : begin, to = high < end ? high : end;
     if (p.mask.dtype == DType::bool_) {
       const uint8_t* keep = p.mask.ptr<uint8_t>() + at;
@@ -116,10 +130,11 @@ void load_queries(const Problem& p, const Unit& u, Work& w) {
   for (int64_t j = high > begin ? high : begin; j < end; ++j) s[j] = -__builtin_inff();
 }
 
-// R rows from r on against one tile; the columns some row of them sees, in whole steps of the kernel.
+// R rows from r on against one tile; the columns some row of them sees, in whole steps of the
+// kernel.
 template <int R, class Score, class Value>
-TL_INLINE void attend_rows(const Problem& p, const Unit& u, Work& w, int64_t r, int64_t tile, int64_t keys, int64_t step,
-                           const Score& score, const Value& value) {
+TL_INLINE void attend_rows(const Problem& p, const Unit& u, Work& w, int64_t r, int64_t tile,
+                           int64_t keys, int64_t step, const Score& score, const Value& value) {
   int64_t low = w.low[r], high = w.high[r];
   for (int i = 1; i < R; ++i) {
     low = w.low[r + i] < low ? w.low[r + i] : low;
@@ -144,12 +159,23 @@ TL_INLINE void row_blocks(int64_t rows, const F& f) {
   int64_t r = 0;
   for (; r + Most <= rows; r += Most) f.template operator()<Most>(r);
   switch (rows - r) {
-    case 5: if constexpr (Most > 5) f.template operator()<5>(r); break;
-    case 4: if constexpr (Most > 4) f.template operator()<4>(r); break;
-    case 3: if constexpr (Most > 3) f.template operator()<3>(r); break;
-    case 2: if constexpr (Most > 2) f.template operator()<2>(r); break;
-    case 1: f.template operator()<1>(r); break;
-    default: break;
+    case 5:
+      if constexpr (Most > 5) f.template operator()<5>(r);
+      break;
+    case 4:
+      if constexpr (Most > 4) f.template operator()<4>(r);
+      break;
+    case 3:
+      if constexpr (Most > 3) f.template operator()<3>(r);
+      break;
+    case 2:
+      if constexpr (Most > 2) f.template operator()<2>(r);
+      break;
+    case 1:
+      f.template operator()<1>(r);
+      break;
+    default:
+      break;
   }
 }
 
@@ -166,7 +192,8 @@ void tile_packed(const Problem& p, const Unit& u, Work& w, int64_t tile, int64_t
     attend_rows<R>(
         p, u, w, r0, tile, keys, kNR,
         [&](int64_t r, int64_t begin, int64_t, int64_t end) {
-          for (int64_t j = begin; j < end; j += kNR) score_panel<R>(w.q + r * p.ldq, p.ldq, w.k + j * p.d, p.d, w.s + j);
+          for (int64_t j = begin; j < end; j += kNR)
+            score_panel<R>(w.q + r * p.ldq, p.ldq, w.k + j * p.d, p.d, w.s + j);
         },
         [&](int64_t r, int64_t low, int64_t high) {
           for (int64_t c = 0; c < p.ldo; c += kNR) {
@@ -177,15 +204,17 @@ void tile_packed(const Problem& p, const Unit& u, Work& w, int64_t tile, int64_t
 }
 
 template <class K, class V>
-TL_INLINE void tile_direct_typed(const Problem& p, const Unit& u, Work& w, int64_t tile, int64_t keys, const K* k,
-                                 int64_t k_row, const V* v, int64_t v_row) {
+TL_INLINE void tile_direct_typed(const Problem& p, const Unit& u, Work& w, int64_t tile,
+                                 int64_t keys, const K* k, int64_t k_row, const V* v,
+                                 int64_t v_row) {
   row_blocks<4>(u.count * p.group, [&]<int R>(int64_t r0) {
     attend_rows<R>(
         p, u, w, r0, tile, keys, kLanes,
         [&](int64_t r, int64_t begin, int64_t high, int64_t end) {
           score_direct<R>(w.q + r * p.ldq, p.ldq, k, k_row, begin, high, p.ldq, w.s);
           for (int i = 0; i < R; ++i) {
-            for (int64_t j = high; j < end; ++j) w.s[i * kKeys + j] = 0;  // finish_scores hides them
+            for (int64_t j = high; j < end; ++j)
+              w.s[i * kKeys + j] = 0;  // finish_scores hides them
           }
         },
         [&](int64_t r, int64_t low, int64_t high) {
@@ -194,13 +223,16 @@ TL_INLINE void tile_direct_typed(const Problem& p, const Unit& u, Work& w, int64
   });
 }
 
-// Keys and values are read where they are, or, when their rows are not whole contiguous vectors, from a widened copy.
+// Keys and values are read where they are, or, when their rows are not whole contiguous vectors,
+// from a widened copy.
 void tile_direct(const Problem& p, const Unit& u, Work& w, int64_t tile, int64_t keys) {
   const int64_t k_at = u.bi * p.k.strides[0] + u.kv * p.k.strides[1] + tile * p.k.strides[2];
   const int64_t v_at = u.bi * p.v.strides[0] + u.kv * p.v.strides[1] + tile * p.v.strides[2];
-  if (p.k.dtype == p.v.dtype && p.k.strides[3] == 1 && p.v.strides[3] == 1 && p.d == p.ldq && p.dv == p.ldo) {
+  if (p.k.dtype == p.v.dtype && p.k.strides[3] == 1 && p.v.strides[3] == 1 && p.d == p.ldq &&
+      p.dv == p.ldo) {
     with_float(p.k.dtype, [&]<class T>() {
-      tile_direct_typed(p, u, w, tile, keys, p.k.ptr<T>() + k_at, p.k.strides[2], p.v.ptr<T>() + v_at, p.v.strides[2]);
+      tile_direct_typed(p, u, w, tile, keys, p.k.ptr<T>() + k_at, p.k.strides[2],
+                        p.v.ptr<T>() + v_at, p.v.strides[2]);
     });
     return;
   }
@@ -215,7 +247,8 @@ void tile_direct(const Problem& p, const Unit& u, Work& w, int64_t tile, int64_t
 
 void store_row(const Problem& p, const Unit& u, int64_t r, const float* o, float total) {
   const float factor = total == 0 ? 0 : 1 / total;  // a row that sees nothing gives zeros
-  const int64_t at = u.bi * p.out.strides[0] + u.head(p, r) * p.out.strides[1] + u.position(r) * p.out.strides[2];
+  const int64_t at =
+      u.bi * p.out.strides[0] + u.head(p, r) * p.out.strides[1] + u.position(r) * p.out.strides[2];
   with_float(p.out.dtype, [&]<class T>() {
     T* to = p.out.ptr<T>() + at;
     const int64_t step = p.out.strides[3];
@@ -246,12 +279,15 @@ void run_unit(const Problem& p, int64_t index, Work& w, bool direct) {
   const Unit u = unit_at(p, index);
   const int64_t rows = u.count * p.group;
   load_queries(p, u, w);
-  // low and high both grow with the position: the first position sees the lowest key, the last one the highest.
+  // low and high both grow with the position: the first position sees the lowest key, the last one
+  // the highest.
   const int64_t low = w.low[0], high = w.high[u.count - 1];
   for (int64_t tile = low; tile < high; tile += kKeys) {
     const int64_t keys = high - tile < kKeys ? high - tile : kKeys;
-    if (direct) tile_direct(p, u, w, tile, keys);
-    else tile_packed(p, u, w, tile, keys);
+    if (direct)
+      tile_direct(p, u, w, tile, keys);
+    else
+      tile_packed(p, u, w, tile, keys);
   }
   if (!p.parts) {
     for (int64_t r = 0; r < rows; ++r) store_row(p, u, r, w.o + r * p.ldo, w.total[r]);
@@ -263,7 +299,8 @@ void run_unit(const Problem& p, int64_t index, Work& w, bool direct) {
   memcpy(part + rows * (p.ldo + 1), w.total, rows * sizeof(float));
 }
 
-// Merges the key ranges of the units [index * chunks, (index + 1) * chunks) into the first one's memory.
+// Merges the key ranges of the units [index * chunks, (index + 1) * chunks) into the first one's
+// memory.
 void merge_unit(const Problem& p, int64_t index) {
   const Unit u = unit_at(p, index * p.chunks);
   const int64_t rows = u.count * p.group;
@@ -292,13 +329,16 @@ void merge_unit(const Problem& p, int64_t index) {
 const char* check(Problem& p, const Arg* args) {
   p.out = *args[0].a, p.q = *args[1].a, p.k = *args[2].a, p.v = *args[3].a;
   if (p.out.ndim != 4 || p.q.ndim != 4 || p.k.ndim != 4 || p.v.ndim != 4) {
-    return "attention: expected q (b, h, n, d), k (b, hk, m, d), v (b, hk, m, dv) and out (b, h, n, dv)";
+    return "attention: expected q (b, h, n, d), k (b, hk, m, d), v (b, hk, m, dv) and out (b, h, "
+           "n, dv)";
   }
   p.b = p.q.shape[0], p.h = p.q.shape[1], p.n = p.q.shape[2], p.d = p.q.shape[3];
   p.hk = p.k.shape[1], p.m = p.k.shape[2], p.dv = p.v.shape[3];
-  if (p.k.shape[0] != p.b || p.k.shape[3] != p.d || p.v.shape[0] != p.b || p.v.shape[1] != p.hk || p.v.shape[2] != p.m ||
-      p.out.shape[0] != p.b || p.out.shape[1] != p.h || p.out.shape[2] != p.n || p.out.shape[3] != p.dv) {
-    return "attention: expected q (b, h, n, d), k (b, hk, m, d), v (b, hk, m, dv) and out (b, h, n, dv)";
+  if (p.k.shape[0] != p.b || p.k.shape[3] != p.d || p.v.shape[0] != p.b || p.v.shape[1] != p.hk ||
+      p.v.shape[2] != p.m || p.out.shape[0] != p.b || p.out.shape[1] != p.h ||
+      p.out.shape[2] != p.n || p.out.shape[3] != p.dv) {
+    return "attention: expected q (b, h, n, d), k (b, hk, m, d), v (b, hk, m, dv) and out (b, h, "
+           "n, dv)";
   }
   for (const View* x : {&p.out, &p.q, &p.k, &p.v}) {
     if (x->dtype != DType::f32 && x->dtype != DType::f16 && x->dtype != DType::bf16) {
@@ -306,8 +346,9 @@ const char* check(Problem& p, const Arg* args) {
     }
   }
   if (p.h > 0 && (p.hk == 0 || p.h % p.hk != 0)) {
-    return fail("attention: expected a whole number of query heads for each kv head, got %lld and %lld",
-                static_cast<long long>(p.h), static_cast<long long>(p.hk));
+    return fail(
+        "attention: expected a whole number of query heads for each kv head, got %lld and %lld",
+        static_cast<long long>(p.h), static_cast<long long>(p.hk));
   }
   p.group = p.hk ? p.h / p.hk : 1;
   p.has_start = args[4].kind == Arg::array;
@@ -319,8 +360,9 @@ const char* check(Problem& p, const Arg* args) {
     for (int64_t bi = 0; bi < p.b; ++bi) {
       const int64_t s = p.start_of(bi);
       if (s < 0 || s > p.m - p.n) {
-        return fail("attention: %lld queries from position %lld do not fit into %lld keys", static_cast<long long>(p.n),
-                    static_cast<long long>(s), static_cast<long long>(p.m));
+        return fail("attention: %lld queries from position %lld do not fit into %lld keys",
+                    static_cast<long long>(p.n), static_cast<long long>(s),
+                    static_cast<long long>(p.m));
       }
     }
   }
@@ -336,7 +378,8 @@ const char* check(Problem& p, const Arg* args) {
     if (!fits) return "attention: expected a mask (b or 1, h or 1, n or 1, m)";
     if (p.mask.dtype != DType::bool_ && p.mask.dtype != DType::f32 && p.mask.dtype != DType::f16 &&
         p.mask.dtype != DType::bf16) {
-      return fail("attention: expected a mask in bool, f32, f16 or bf16, got %s", row(p.mask.dtype).name);
+      return fail("attention: expected a mask in bool, f32, f16 or bf16, got %s",
+                  row(p.mask.dtype).name);
     }
   }
   p.cap = static_cast<float>(args[9].f);
@@ -357,7 +400,8 @@ const char* attention(const Arg* args, int) {
   if (p.block > p.n) p.block = p.n;
   p.blocks = (p.n + p.block - 1) / p.block;
   p.longest = 0;
-  for (int64_t bi = 0; bi < p.b; ++bi) p.longest = p.length_of(bi) > p.longest ? p.length_of(bi) : p.longest;
+  for (int64_t bi = 0; bi < p.b; ++bi)
+    p.longest = p.length_of(bi) > p.longest ? p.length_of(bi) : p.longest;
   // Few units over many keys: cut the keys, so that all threads have work.
   p.chunk = p.b * p.hk * p.blocks < 16 ? (direct ? 256 : 512) : p.longest;
   if (p.chunk < 1) p.chunk = 1;
@@ -368,7 +412,8 @@ const char* attention(const Arg* args, int) {
   p.parts = p.chunks > 1 ? parts.as<float>() : nullptr;
   if (p.chunks > 1 && !p.parts) return "attention: out of memory";
   // One unit of decoding at a few keys is less work than waking a thread.
-  const int64_t unit_work = p.block * p.group * (p.longest < p.chunk ? p.longest : p.chunk) * (p.d + p.dv) + 1;
+  const int64_t unit_work =
+      p.block * p.group * (p.longest < p.chunk ? p.longest : p.chunk) * (p.d + p.dv) + 1;
   bool ok = true;
   parallel_for(units, 100000 / unit_work + 1, [&](int64_t begin, int64_t end, int) {
     Scratch memory(Work::bytes(p));
@@ -382,9 +427,10 @@ const char* attention(const Arg* args, int) {
   });
   if (!ok) return "attention: out of memory";
   if (p.parts) {
-    parallel_for(units / p.chunks, 20000 / (p.part_floats() * p.chunks) + 1, [&](int64_t begin, int64_t end, int) {
-      for (int64_t i = begin; i < end; ++i) merge_unit(p, i);
-    });
+    parallel_for(units / p.chunks, 20000 / (p.part_floats() * p.chunks) + 1,
+                 [&](int64_t begin, int64_t end, int) {
+                   for (int64_t i = begin; i < end; ++i) merge_unit(p, i);
+                 });
   }
   return nullptr;
 }
@@ -393,7 +439,8 @@ const char* attention(const Arg* args, int) {
 
 void register_attention(KernelTable& t);
 void register_attention(KernelTable& t) {
-  t.add("attention", "out:A q:A k:A v:A start:A? mask:A? scale:f causal:i window:i softcap:f", attention);
+  t.add("attention", "out:A q:A k:A v:A start:A? mask:A? scale:f causal:i window:i softcap:f",
+        attention);
 }
 
 }  // namespace tl::TL_ISA

@@ -1,17 +1,20 @@
-// Attention's inner loops: packing of key and value tiles, score and value micro-kernels, the online softmax of a row.
+// Attention's inner loops: packing of key and value tiles, score and value micro-kernels, the
+// online softmax of a row.
 #pragma once
 #include "norm_rows.h"
 #include "simd/math.h"
 
 namespace tl::TL_ISA {
 
-inline constexpr int kMR = 6;             // query rows of a micro-kernel
-inline constexpr int kNR = 2 * kLanes;    // keys, or value columns, of a micro-kernel
-inline constexpr int kKeys = 64;          // keys of a tile: its packed K and V stay in the first two cache levels
+inline constexpr int kMR = 6;           // query rows of a micro-kernel
+inline constexpr int kNR = 2 * kLanes;  // keys, or value columns, of a micro-kernel
+inline constexpr int kKeys =
+    64;  // keys of a tile: its packed K and V stay in the first two cache levels
 
 TL_INLINE int64_t round_up(int64_t x, int64_t to) { return (x + to - 1) / to * to; }
 
-// The float at p in every lane, as one load (splat() adds it to a zero first, which -0 keeps the compiler from dropping).
+// The float at p in every lane, as one load (splat() adds it to a zero first, which -0 keeps the
+// compiler from dropping).
 TL_INLINE vf splat(const float* p) {
 #if defined(__AVX2__)
   return (vf)_mm256_broadcast_ss(p);
@@ -34,7 +37,8 @@ TL_INLINE vf exp2_negative(vf t) {
   return select(t < -125.f, vf{}, y);
 }
 
-// --- packing -------------------------------------------------------------------------------------------------------------
+// --- packing
+// -------------------------------------------------------------------------------------------------------------
 
 // dst[i] = src[i * stride] * scale as float.
 template <class T>
@@ -71,14 +75,18 @@ TL_INLINE void transpose_block(const float* src, int64_t ld, float* dst, int64_t
 #endif
 }
 
-// `keys` rows of d → panels [key / kNR][d][kNR]; missing keys of the last panel are zero. `line` holds kLanes rows of d.
+// `keys` rows of d → panels [key / kNR][d][kNR]; missing keys of the last panel are zero. `line`
+// holds kLanes rows of d.
 template <class T>
-inline void pack_keys(const T* k, int64_t row, int64_t stride, int64_t keys, int64_t d, float* to, float* line) {
+inline void pack_keys(const T* k, int64_t row, int64_t stride, int64_t keys, int64_t d, float* to,
+                      float* line) {
   const int64_t ld = round_up(d, kLanes);
   for (int64_t j = 0; j < round_up(keys, kNR); j += kLanes) {
     for (int i = 0; i < kLanes; ++i) {
-      if (j + i < keys) widen(k + (j + i) * row, stride, line + i * ld, d, 1.f);
-      else memset(line + i * ld, 0, d * sizeof(float));
+      if (j + i < keys)
+        widen(k + (j + i) * row, stride, line + i * ld, d, 1.f);
+      else
+        memset(line + i * ld, 0, d * sizeof(float));
     }
     float* panel = to + j / kNR * kNR * d + j % kNR;
     int64_t c = 0;
@@ -91,7 +99,8 @@ inline void pack_keys(const T* k, int64_t row, int64_t stride, int64_t keys, int
 
 // `keys` rows of dv → panels [dv / kNR][kKeys][kNR]; columns beyond dv are zero.
 template <class T>
-inline void pack_values(const T* v, int64_t row, int64_t stride, int64_t keys, int64_t dv, float* to) {
+inline void pack_values(const T* v, int64_t row, int64_t stride, int64_t keys, int64_t dv,
+                        float* to) {
   for (int64_t c = 0; c < dv; c += kNR) {
     float* panel = to + c * kKeys;
     const int64_t width = dv - c < kNR ? dv - c : kNR;
@@ -102,16 +111,19 @@ inline void pack_values(const T* v, int64_t row, int64_t stride, int64_t keys, i
   }
 }
 
-// Rows as floats with the row length rounded up to whole vectors, for the direct kernels when they cannot read in place.
+// Rows as floats with the row length rounded up to whole vectors, for the direct kernels when they
+// cannot read in place.
 template <class T>
-inline void widen_rows(const T* x, int64_t row, int64_t stride, int64_t rows, int64_t n, float* to, int64_t ld) {
+inline void widen_rows(const T* x, int64_t row, int64_t stride, int64_t rows, int64_t n, float* to,
+                       int64_t ld) {
   for (int64_t j = 0; j < rows; ++j) {
     widen(x + j * row, stride, to + j * ld, n, 1.f);
     for (int64_t i = n; i < ld; ++i) to[j * ld + i] = 0;
   }
 }
 
-// --- packed micro-kernels (many query rows) ------------------------------------------------------------------------------
+// --- packed micro-kernels (many query rows)
+// ------------------------------------------------------------------------------
 
 // s[r][j] = q[r] · key j for R rows and one panel of kNR keys.
 template <int R>
@@ -135,7 +147,8 @@ TL_INLINE void score_panel(const float* q, int64_t ldq, const float* panel, int6
 
 // o[r][0 … kNR) += p[r][j] * v[j] over the keys [begin, end) of one panel of values.
 template <int R>
-TL_INLINE void value_panel(const float* p, const float* panel, int64_t begin, int64_t end, float* o, int64_t ldo) {
+TL_INLINE void value_panel(const float* p, const float* panel, int64_t begin, int64_t end, float* o,
+                           int64_t ldo) {
   vf acc[R][2];
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
@@ -158,12 +171,13 @@ TL_INLINE void value_panel(const float* p, const float* panel, int64_t begin, in
   }
 }
 
-// --- direct micro-kernels (few query rows: keys and values are read once, where they are) ----------------------------------
+// --- direct micro-kernels (few query rows: keys and values are read once, where they are)
+// ----------------------------------
 
 // s[r][j] for the keys [begin, end); d is whole vectors.
 template <int R, class T>
-TL_INLINE void score_direct(const float* q, int64_t ldq, const T* k, int64_t row, int64_t begin, int64_t end, int64_t d,
-                            float* s) {
+TL_INLINE void score_direct(const float* q, int64_t ldq, const T* k, int64_t row, int64_t begin,
+                            int64_t end, int64_t d, float* s) {
   for (int64_t j = begin; j < end; ++j) {
     vf acc[R] = {};
     for (int64_t c = 0; c < d; c += kLanes) {
@@ -176,10 +190,11 @@ TL_INLINE void score_direct(const float* q, int64_t ldq, const T* k, int64_t row
   }
 }
 
-// o[r] += p[r][j] * v[j] over the keys [begin, end), in column strips of V vectors; dv is whole vectors.
+// o[r] += p[r][j] * v[j] over the keys [begin, end), in column strips of V vectors; dv is whole
+// vectors.
 template <int R, int V, class T>
-TL_INLINE int64_t value_strips(const float* p, const T* v, int64_t row, int64_t begin, int64_t end, int64_t c, int64_t dv,
-                               float* o, int64_t ldo) {
+TL_INLINE int64_t value_strips(const float* p, const T* v, int64_t row, int64_t begin, int64_t end,
+                               int64_t c, int64_t dv, float* o, int64_t ldo) {
   for (; c + V * kLanes <= dv; c += V * kLanes) {
     vf acc[R][V];
 #pragma GCC unroll 8
@@ -207,17 +222,19 @@ TL_INLINE int64_t value_strips(const float* p, const T* v, int64_t row, int64_t 
   return c;
 }
 template <int R, class T>
-TL_INLINE void value_direct(const float* p, const T* v, int64_t row, int64_t begin, int64_t end, int64_t dv, float* o,
-                            int64_t ldo) {
+TL_INLINE void value_direct(const float* p, const T* v, int64_t row, int64_t begin, int64_t end,
+                            int64_t dv, float* o, int64_t ldo) {
   int64_t c = value_strips<R, R == 1 ? 8 : R == 4 ? 2 : 4>(p, v, row, begin, end, 0, dv, o, ldo);
   value_strips<R, 1>(p, v, row, begin, end, c, dv, o, ldo);
 }
 
-// --- online softmax ------------------------------------------------------------------------------------------------------
+// --- online softmax
+// ------------------------------------------------------------------------------------------------------
 
-// One row of scores (base-2 logarithms), columns [begin, end), whole vectors → weights relative to the row's running maximum;
-// the row's output so far is rescaled when the maximum rises.
-[[gnu::noinline]] static void online_softmax(float* s, int64_t begin, int64_t end, float* top, float* total, float* o, int64_t dv) {
+// One row of scores (base-2 logarithms), columns [begin, end), whole vectors → weights relative to
+// the row's running maximum; the row's output so far is rescaled when the maximum rises.
+[[gnu::noinline]] static void online_softmax(float* s, int64_t begin, int64_t end, float* top,
+                                             float* total, float* o, int64_t dv) {
   vf best = splat(-__builtin_inff());
   for (int64_t j = begin; j < end; j += kLanes) best = max(load(s + j), best);
   const float tile_top = max_lane(best);
@@ -229,7 +246,8 @@ TL_INLINE void value_direct(const float* p, const T* v, int64_t row, int64_t beg
     *total *= shrink;
     for (int64_t c = 0; c < dv; c += kLanes) store(o + c, load(o + c) * shrink);
   }
-  if (m == -__builtin_inff()) m = 0;  // nothing is visible yet: every weight is 0 (or NaN where the score is)
+  if (m == -__builtin_inff())
+    m = 0;  // nothing is visible yet: every weight is 0 (or NaN where the score is)
   vf sums{};
   for (int64_t j = begin; j < end; j += kLanes) {
     const vf p = exp2_negative(load(s + j) - m);

@@ -1,6 +1,6 @@
 // copy: any plain dtype and layout to any other; the one place where dtypes are converted.
-// Conversion goes through one of a few wide types (float, double, int64, and uint64 for itself) in small buffers, so that the
-// code grows with the number of dtypes and not with its square.
+// Conversion goes through one of a few wide types (float, double, int64, and uint64 for itself) in
+// small buffers, so that the code grows with the number of dtypes and not with its square.
 #include "../core/kernel.h"
 #include "strided.h"
 
@@ -13,7 +13,10 @@ constexpr const char* kNoDtype = "no conversion between these dtypes";
 enum class Wide { single, twice, integer, natural };
 
 Wide wide_of(DType d) {
-  return d == DType::f64 ? Wide::twice : is_float(d) ? Wide::single : d == DType::u64 ? Wide::natural : Wide::integer;
+  return d == DType::f64   ? Wide::twice
+         : is_float(d)     ? Wide::single
+         : d == DType::u64 ? Wide::natural
+                           : Wide::integer;
 }
 
 template <class T, class W>
@@ -28,13 +31,15 @@ void read(const std::byte* p, int64_t stride, W* wide, int n) {
     }
     for (int i = 0; i < n; ++i) wide[i] = to_float(*reinterpret_cast<const T*>(p + i * stride));
   } else {
-    for (int i = 0; i < n; ++i) wide[i] = static_cast<W>(*reinterpret_cast<const T*>(p + i * stride));
+    for (int i = 0; i < n; ++i)
+      wide[i] = static_cast<W>(*reinterpret_cast<const T*>(p + i * stride));
   }
 }
 
 template <class W, class T>
 void write(std::byte* p, int64_t stride, const W* wide, int n) {
-  if constexpr (__is_same(W, float) && (__is_same(T, float) || __is_same(T, f16) || __is_same(T, bf16))) {
+  if constexpr (__is_same(W, float) &&
+                (__is_same(T, float) || __is_same(T, f16) || __is_same(T, bf16))) {
     if (stride == sizeof(T)) {
       T* out = reinterpret_cast<T*>(p);
       int i = 0;
@@ -45,15 +50,21 @@ void write(std::byte* p, int64_t stride, const W* wide, int n) {
   }
   for (int i = 0; i < n; ++i) {
     T& out = *reinterpret_cast<T*>(p + i * stride);
-    if constexpr (__is_same(T, bool)) out = wide[i] != W(0);
-    else if constexpr (__is_same(T, f16) || __is_same(T, bf16)) out = from_float<T>(static_cast<float>(wide[i]));
-    // By way of int64, as C defines it for every value that fits: unsigned targets wrap instead of being undefined.
-    else if constexpr (!__is_same(T, float) && !__is_same(T, double) && (__is_same(W, float) || __is_same(W, double))) {
+    if constexpr (__is_same(T, bool))
+      out = wide[i] != W(0);
+    else if constexpr (__is_same(T, f16) || __is_same(T, bf16))
+      out = from_float<T>(static_cast<float>(wide[i]));
+    // By way of int64, as C defines it for every value that fits: unsigned targets wrap instead of
+    // being undefined.
+    else if constexpr (!__is_same(T, float) && !__is_same(T, double) &&
+                       (__is_same(W, float) || __is_same(W, double))) {
       // The upper half of u64 lies outside int64.
-      if (__is_same(T, uint64_t) && wide[i] >= W(9223372036854775808.0)) out = static_cast<T>(wide[i]);
-      else out = static_cast<T>(static_cast<int64_t>(wide[i]));
-    }
-    else out = static_cast<T>(wide[i]);
+      if (__is_same(T, uint64_t) && wide[i] >= W(9223372036854775808.0))
+        out = static_cast<T>(wide[i]);
+      else
+        out = static_cast<T>(static_cast<int64_t>(wide[i]));
+    } else
+      out = static_cast<T>(wide[i]);
   }
 }
 
@@ -65,20 +76,34 @@ using WriteFn = void (*)(std::byte*, int64_t, const W*, int);
 template <class W>
 WriteFn<W> writer(DType d) {
   switch (d) {
-    case DType::bool_: return write<W, bool>;
-    case DType::u8: return write<W, uint8_t>;
-    case DType::i8: return write<W, int8_t>;
-    case DType::i16: return write<W, int16_t>;
-    case DType::u16: return write<W, uint16_t>;
-    case DType::i32: return write<W, int32_t>;
-    case DType::u32: return write<W, uint32_t>;
-    case DType::i64: return write<W, int64_t>;
-    case DType::u64: return write<W, uint64_t>;
-    case DType::f16: return write<W, f16>;
-    case DType::bf16: return write<W, bf16>;
-    case DType::f32: return write<W, float>;
-    case DType::f64: return write<W, double>;
-    default: return nullptr;
+    case DType::bool_:
+      return write<W, bool>;
+    case DType::u8:
+      return write<W, uint8_t>;
+    case DType::i8:
+      return write<W, int8_t>;
+    case DType::i16:
+      return write<W, int16_t>;
+    case DType::u16:
+      return write<W, uint16_t>;
+    case DType::i32:
+      return write<W, int32_t>;
+    case DType::u32:
+      return write<W, uint32_t>;
+    case DType::i64:
+      return write<W, int64_t>;
+    case DType::u64:
+      return write<W, uint64_t>;
+    case DType::f16:
+      return write<W, f16>;
+    case DType::bf16:
+      return write<W, bf16>;
+    case DType::f32:
+      return write<W, float>;
+    case DType::f64:
+      return write<W, double>;
+    default:
+      return nullptr;
   }
 }
 
@@ -105,23 +130,36 @@ const char* convert(const Loop<2>& loop, ReadFn<W> in, WriteFn<W> out) {
 }
 
 ReadFn<float> read_single(DType d) {
-  return d == DType::f32 ? read<float, float> : d == DType::f16 ? read<f16, float> : d == DType::bf16 ? read<bf16, float> : nullptr;
+  return d == DType::f32    ? read<float, float>
+         : d == DType::f16  ? read<f16, float>
+         : d == DType::bf16 ? read<bf16, float>
+                            : nullptr;
 }
 ReadFn<int64_t> read_integer(DType d) {
   switch (d) {
-    case DType::bool_: return read<bool, int64_t>;
-    case DType::u8: return read<uint8_t, int64_t>;
-    case DType::i8: return read<int8_t, int64_t>;
-    case DType::i16: return read<int16_t, int64_t>;
-    case DType::u16: return read<uint16_t, int64_t>;
-    case DType::i32: return read<int32_t, int64_t>;
-    case DType::u32: return read<uint32_t, int64_t>;
-    case DType::i64: return read<int64_t, int64_t>;
-    default: return nullptr;
+    case DType::bool_:
+      return read<bool, int64_t>;
+    case DType::u8:
+      return read<uint8_t, int64_t>;
+    case DType::i8:
+      return read<int8_t, int64_t>;
+    case DType::i16:
+      return read<int16_t, int64_t>;
+    case DType::u16:
+      return read<uint16_t, int64_t>;
+    case DType::i32:
+      return read<int32_t, int64_t>;
+    case DType::u32:
+      return read<uint32_t, int64_t>;
+    case DType::i64:
+      return read<int64_t, int64_t>;
+    default:
+      return nullptr;
   }
 }
 
-// --- same dtype: bytes are moved, never looked at ----------------------------------------------------------------------------
+// --- same dtype: bytes are moved, never looked at
+// ----------------------------------------------------------------------------
 
 template <class Word>
 void move_words(std::byte* const* p, const int64_t* s, int64_t n) {
@@ -132,7 +170,8 @@ void move_words(std::byte* const* p, const int64_t* s, int64_t n) {
   for (int64_t i = 0; i < n; ++i) memcpy(p[0] + i * s[0], p[1] + i * s[1], sizeof(Word));
 }
 
-// A transposition: the output runs along one axis, the input along the other. Square tiles keep both in cache lines.
+// A transposition: the output runs along one axis, the input along the other. Square tiles keep
+// both in cache lines.
 template <class Word>
 void transpose(const View& out, const View& x) {
   constexpr int64_t kTile = 64 / sizeof(Word) * 4;
@@ -149,7 +188,8 @@ void transpose(const View& out, const View& x) {
         rest /= x.shape[i];
       }
       int64_t bottom = top + kTile < rows ? top + kTile : rows;
-      int64_t or_ = out.back_stride(2), oc = out.back_stride(1), xr = x.back_stride(2), xc = x.back_stride(1);
+      int64_t or_ = out.back_stride(2), oc = out.back_stride(1), xr = x.back_stride(2),
+              xc = x.back_stride(1);
       for (int64_t left = 0; left < columns; left += kTile) {
         int64_t right = left + kTile < columns ? left + kTile : columns;
         for (int64_t r = top; r < bottom; ++r) {
@@ -162,8 +202,8 @@ void transpose(const View& out, const View& x) {
 
 template <class Word>
 void copy_words(const View& out, const View& x) {
-  if (x.ndim >= 2 && out.back_stride(1) == 1 && x.back_stride(2) == 1 && x.back_stride(1) > 1 && x.back(1) >= 8 &&
-      x.back(2) >= 8) {
+  if (x.ndim >= 2 && out.back_stride(1) == 1 && x.back_stride(2) == 1 && x.back_stride(1) > 1 &&
+      x.back(1) >= 8 && x.back(2) >= 8) {
     transpose<Word>(out, x);
     return;
   }
@@ -194,19 +234,31 @@ const char* copy(const Arg* args, int) {
   if (out.dtype == x.dtype) {
     if (is_block(x.dtype)) return copy_blocks(out, x);
     switch (bytes_of(x.dtype)) {
-      case 1: copy_words<uint8_t>(out, x); return nullptr;
-      case 2: copy_words<uint16_t>(out, x); return nullptr;
-      case 4: copy_words<uint32_t>(out, x); return nullptr;
-      default: copy_words<uint64_t>(out, x); return nullptr;
+      case 1:
+        copy_words<uint8_t>(out, x);
+        return nullptr;
+      case 2:
+        copy_words<uint16_t>(out, x);
+        return nullptr;
+      case 4:
+        copy_words<uint32_t>(out, x);
+        return nullptr;
+      default:
+        copy_words<uint64_t>(out, x);
+        return nullptr;
     }
   }
   if (is_block(out.dtype) || is_block(x.dtype)) return kNoDtype;
   Loop<2> loop({&out, &x});
   switch (wide_of(x.dtype)) {
-    case Wide::single: return convert<float>(loop, read_single(x.dtype), writer<float>(out.dtype));
-    case Wide::twice: return convert<double>(loop, read<double, double>, writer<double>(out.dtype));
-    case Wide::natural: return convert<uint64_t>(loop, read<uint64_t, uint64_t>, writer<uint64_t>(out.dtype));
-    default: return convert<int64_t>(loop, read_integer(x.dtype), writer<int64_t>(out.dtype));
+    case Wide::single:
+      return convert<float>(loop, read_single(x.dtype), writer<float>(out.dtype));
+    case Wide::twice:
+      return convert<double>(loop, read<double, double>, writer<double>(out.dtype));
+    case Wide::natural:
+      return convert<uint64_t>(loop, read<uint64_t, uint64_t>, writer<uint64_t>(out.dtype));
+    default:
+      return convert<int64_t>(loop, read_integer(x.dtype), writer<int64_t>(out.dtype));
   }
 }
 

@@ -6,7 +6,8 @@
 namespace tl::TL_ISA {
 namespace {
 
-// --- inner loops -----------------------------------------------------------------------------------------------------------
+// --- inner loops
+// -----------------------------------------------------------------------------------------------------------
 
 template <class T>
 constexpr bool kVector = __is_same(T, float) || __is_same(T, f16) || __is_same(T, bf16);
@@ -16,7 +17,8 @@ template <class T>
 TL_INLINE vf load_strided(const std::byte* p, int64_t stride, int n) {
   if (stride == 0) return splat(to_float(*reinterpret_cast<const T*>(p)));
   if (stride == sizeof(T)) {
-    return n == kLanes ? load(reinterpret_cast<const T*>(p)) : load_part(reinterpret_cast<const T*>(p), n);
+    return n == kLanes ? load(reinterpret_cast<const T*>(p))
+                       : load_part(reinterpret_cast<const T*>(p), n);
   }
   T buffer[kLanes] = {};
   for (int i = 0; i < n; ++i) buffer[i] = *reinterpret_cast<const T*>(p + i * stride);
@@ -50,7 +52,8 @@ void unary_inner(std::byte* const* p, const int64_t* s, int64_t n, F f) {
     }
   } else {
     for (int64_t i = 0; i < n; ++i) {
-      *reinterpret_cast<T*>(p[0] + i * s[0]) = static_cast<T>(f(*reinterpret_cast<const T*>(p[1] + i * s[1])));
+      *reinterpret_cast<T*>(p[0] + i * s[0]) =
+          static_cast<T>(f(*reinterpret_cast<const T*>(p[1] + i * s[1])));
     }
   }
 }
@@ -64,8 +67,9 @@ void binary_scalar(std::byte* const* p, const int64_t* s, int64_t n, F f) {
     return;
   }
   for (int64_t i = 0; i < n; ++i) {
-    *reinterpret_cast<O*>(p[0] + i * s[0]) = static_cast<O>(
-        f(*reinterpret_cast<const T*>(p[1] + i * s[1]), *reinterpret_cast<const T*>(p[2] + i * s[2])));
+    *reinterpret_cast<O*>(p[0] + i * s[0]) =
+        static_cast<O>(f(*reinterpret_cast<const T*>(p[1] + i * s[1]),
+                         *reinterpret_cast<const T*>(p[2] + i * s[2])));
   }
 }
 
@@ -84,16 +88,21 @@ void binary_inner(std::byte* const* p, const int64_t* s, int64_t n, F f) {
         for (; i + kLanes <= n; i += kLanes) store(out + i, f(load(a + i), y));
       } else {
         vf x = splat(to_float(*a));
-        for (; i + kLanes <= n; i += kLanes) store(out + i, f(x, load_strided<T>(p[2] + i * s[2], s[2], kLanes)));
+        for (; i + kLanes <= n; i += kLanes)
+          store(out + i, f(x, load_strided<T>(p[2] + i * s[2], s[2], kLanes)));
       }
       if (int m = int(n - i)) {
-        store_part(out + i, f(load_strided<T>(p[1] + i * s[1], s[1], m), load_strided<T>(p[2] + i * s[2], s[2], m)), m);
+        store_part(
+            out + i,
+            f(load_strided<T>(p[1] + i * s[1], s[1], m), load_strided<T>(p[2] + i * s[2], s[2], m)),
+            m);
       }
       return;
     }
     for (int64_t i = 0; i < n; i += kLanes) {
       int m = n - i < kLanes ? int(n - i) : kLanes;
-      vf x = load_strided<T>(p[1] + i * s[1], s[1], m), y = load_strided<T>(p[2] + i * s[2], s[2], m);
+      vf x = load_strided<T>(p[1] + i * s[1], s[1], m),
+         y = load_strided<T>(p[2] + i * s[2], s[2], m);
       store_strided<T>(p[0] + i * s[0], s[0], f(x, y), m);
     }
   } else {
@@ -113,7 +122,8 @@ void compare_inner(std::byte* const* p, const int64_t* s, int64_t n, F f) {
 TL_INLINE vf constant(vf, double c) { return splat(static_cast<float>(c)); }
 TL_INLINE double constant(double, double c) { return c; }
 
-// --- dtype dispatch ----------------------------------------------------------------------------------------------------------
+// --- dtype dispatch
+// ----------------------------------------------------------------------------------------------------------
 
 constexpr const char* kNoDtype = "no kernel for this dtype";
 
@@ -121,29 +131,58 @@ constexpr const char* kNoDtype = "no kernel for this dtype";
 template <class F>
 const char* for_float(DType dtype, F f) {
   switch (dtype) {
-    case DType::f32: f.template operator()<float>(); return nullptr;
-    case DType::f64: f.template operator()<double>(); return nullptr;
-    case DType::f16: f.template operator()<f16>(); return nullptr;
-    case DType::bf16: f.template operator()<bf16>(); return nullptr;
-    default: return kNoDtype;
+    case DType::f32:
+      f.template operator()<float>();
+      return nullptr;
+    case DType::f64:
+      f.template operator()<double>();
+      return nullptr;
+    case DType::f16:
+      f.template operator()<f16>();
+      return nullptr;
+    case DType::bf16:
+      f.template operator()<bf16>();
+      return nullptr;
+    default:
+      return kNoDtype;
   }
 }
 template <class F>
 const char* for_integer(DType dtype, F f) {
   switch (dtype) {
-    case DType::bool_: f.template operator()<bool>(); return nullptr;
-    case DType::u8: f.template operator()<uint8_t>(); return nullptr;
-    case DType::i8: f.template operator()<int8_t>(); return nullptr;
-    case DType::i16: f.template operator()<int16_t>(); return nullptr;
-    case DType::u16: f.template operator()<uint16_t>(); return nullptr;
-    case DType::i32: f.template operator()<int32_t>(); return nullptr;
-    case DType::u32: f.template operator()<uint32_t>(); return nullptr;
-    case DType::i64: f.template operator()<int64_t>(); return nullptr;
-    case DType::u64: f.template operator()<uint64_t>(); return nullptr;
-    default: return kNoDtype;
+    case DType::bool_:
+      f.template operator()<bool>();
+      return nullptr;
+    case DType::u8:
+      f.template operator()<uint8_t>();
+      return nullptr;
+    case DType::i8:
+      f.template operator()<int8_t>();
+      return nullptr;
+    case DType::i16:
+      f.template operator()<int16_t>();
+      return nullptr;
+    case DType::u16:
+      f.template operator()<uint16_t>();
+      return nullptr;
+    case DType::i32:
+      f.template operator()<int32_t>();
+      return nullptr;
+    case DType::u32:
+      f.template operator()<uint32_t>();
+      return nullptr;
+    case DType::i64:
+      f.template operator()<int64_t>();
+      return nullptr;
+    case DType::u64:
+      f.template operator()<uint64_t>();
+      return nullptr;
+    default:
+      return kNoDtype;
   }
 }
-// Where only the bits matter (sums, products, equality): one type per width serves signed and unsigned alike.
+// Where only the bits matter (sums, products, equality): one type per width serves signed and
+// unsigned alike.
 template <class F>
 const char* for_bits(DType dtype, F f) {
   if (dtype == DType::bool_) {
@@ -152,20 +191,37 @@ const char* for_bits(DType dtype, F f) {
   }
   if (!is_integral(dtype)) return for_float(dtype, f);
   switch (bytes_of(dtype)) {
-    case 1: f.template operator()<uint8_t>(); return nullptr;
-    case 2: f.template operator()<uint16_t>(); return nullptr;
-    case 4: f.template operator()<uint32_t>(); return nullptr;
-    default: f.template operator()<uint64_t>(); return nullptr;
+    case 1:
+      f.template operator()<uint8_t>();
+      return nullptr;
+    case 2:
+      f.template operator()<uint16_t>();
+      return nullptr;
+    case 4:
+      f.template operator()<uint32_t>();
+      return nullptr;
+    default:
+      f.template operator()<uint64_t>();
+      return nullptr;
   }
 }
 template <class F>
 const char* for_integer_bits(DType dtype, F f) {
   switch (is_integral(dtype) ? bytes_of(dtype) : 0) {
-    case 1: f.template operator()<uint8_t>(); return nullptr;
-    case 2: f.template operator()<uint16_t>(); return nullptr;
-    case 4: f.template operator()<uint32_t>(); return nullptr;
-    case 8: f.template operator()<uint64_t>(); return nullptr;
-    default: return kNoDtype;
+    case 1:
+      f.template operator()<uint8_t>();
+      return nullptr;
+    case 2:
+      f.template operator()<uint16_t>();
+      return nullptr;
+    case 4:
+      f.template operator()<uint32_t>();
+      return nullptr;
+    case 8:
+      f.template operator()<uint64_t>();
+      return nullptr;
+    default:
+      return kNoDtype;
   }
 }
 template <class F>
@@ -173,23 +229,23 @@ const char* for_number(DType dtype, F f) {
   return is_float(dtype) ? for_float(dtype, f) : for_integer(dtype, f);
 }
 
-#define UNARY_KERNEL(name, expression, dispatch)                                              \
-  const char* k_##name(const Arg* args, int) {                                                \
-    Loop<2> loop({args[0].a, args[1].a});                                                     \
-    return dispatch(args[1].a->dtype, [&]<class T>() {                                        \
-      loop.run([](std::byte* const* p, const int64_t* s, int64_t n) {                         \
-        unary_inner<T>(p, s, n, [](auto x) { return expression; });                           \
-      });                                                                                     \
-    });                                                                                       \
+#define UNARY_KERNEL(name, expression, dispatch)                      \
+  const char* k_##name(const Arg* args, int) {                        \
+    Loop<2> loop({args[0].a, args[1].a});                             \
+    return dispatch(args[1].a->dtype, [&]<class T>() {                \
+      loop.run([](std::byte* const* p, const int64_t* s, int64_t n) { \
+        unary_inner<T>(p, s, n, [](auto x) { return expression; });   \
+      });                                                             \
+    });                                                               \
   }
-#define BINARY_KERNEL(name, expression, dispatch, inner)                                      \
-  const char* k_##name(const Arg* args, int) {                                                \
-    Loop<3> loop({args[0].a, args[1].a, args[2].a});                                          \
-    return dispatch(args[1].a->dtype, [&]<class T>() {                                        \
-      loop.run([](std::byte* const* p, const int64_t* s, int64_t n) {                         \
-        inner<T>(p, s, n, [](auto a, auto b) { return expression; });                         \
-      });                                                                                     \
-    });                                                                                       \
+#define BINARY_KERNEL(name, expression, dispatch, inner)              \
+  const char* k_##name(const Arg* args, int) {                        \
+    Loop<3> loop({args[0].a, args[1].a, args[2].a});                  \
+    return dispatch(args[1].a->dtype, [&]<class T>() {                \
+      loop.run([](std::byte* const* p, const int64_t* s, int64_t n) { \
+        inner<T>(p, s, n, [](auto a, auto b) { return expression; }); \
+      });                                                             \
+    });                                                               \
   }
 #define UNARY(name, expression) UNARY_KERNEL(name, expression, for_number)
 #define UNARY_FLOAT(name, expression) UNARY_KERNEL(name, expression, for_float)

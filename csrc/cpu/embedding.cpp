@@ -1,4 +1,5 @@
-// Table look-ups by token: embedding rows (plain or block-quantised), and writing keys and values into a cache.
+// Table look-ups by token: embedding rows (plain or block-quantised), and writing keys and values
+// into a cache.
 #include "norm_rows.h"
 #include "quant_blocks.h"
 
@@ -7,9 +8,12 @@ namespace {
 
 TL_INLINE int64_t id_at(const View& ids, int64_t offset) {
   switch (ids.dtype) {
-    case DType::i64: return ids.ptr<int64_t>()[offset];
-    case DType::i32: return ids.ptr<int32_t>()[offset];
-    default: return ids.ptr<uint32_t>()[offset];
+    case DType::i64:
+      return ids.ptr<int64_t>()[offset];
+    case DType::i32:
+      return ids.ptr<int32_t>()[offset];
+    default:
+      return ids.ptr<uint32_t>()[offset];
   }
 }
 
@@ -37,8 +41,10 @@ TL_INLINE void copy_row(const From* from, int64_t fs, To* to, int64_t ts, int64_
     }
   }
   for (; i < n; ++i) {
-    if constexpr (__is_same(From, To)) to[i * ts] = from[i * fs];
-    else to[i * ts] = from_wide<To>(static_cast<typename Wide<To>::Scalar>(to_wide(from[i * fs])));
+    if constexpr (__is_same(From, To))
+      to[i * ts] = from[i * fs];
+    else
+      to[i * ts] = from_wide<To>(static_cast<typename Wide<To>::Scalar>(to_wide(from[i * fs])));
   }
 }
 
@@ -47,7 +53,8 @@ const char* embedding(const Arg* args, int) {
   if (ids.dtype != DType::i64 && ids.dtype != DType::i32 && ids.dtype != DType::u32) {
     return fail("embedding: expected ids in i64, i32 or u32, got %s", row(ids.dtype).name);
   }
-  if (weight.ndim != 2 || out.ndim != ids.ndim + 1) return "embedding: expected weight (vocab, d) and out (*ids.shape, d)";
+  if (weight.ndim != 2 || out.ndim != ids.ndim + 1)
+    return "embedding: expected weight (vocab, d) and out (*ids.shape, d)";
   const int64_t vocab = weight.shape[0], d = weight.shape[1];
   bool fits = out.shape[ids.ndim] == d;
   Walk<2> rows;
@@ -61,15 +68,18 @@ const char* embedding(const Arg* args, int) {
   for (int64_t i = 0; i < rows.count; ++i, rows.next()) {
     const int64_t id = id_at(ids, rows.offset[1]);
     if (id < 0 || id >= vocab) {
-      return fail("embedding: expected ids in [0, %lld), got %lld", static_cast<long long>(vocab), static_cast<long long>(id));
+      return fail("embedding: expected ids in [0, %lld), got %lld", static_cast<long long>(vocab),
+                  static_cast<long long>(id));
     }
   }
   if (d == 0) return nullptr;
   const int64_t grain = 16000 / d + 1, os = out.strides[ids.ndim];
   if (is_block(weight.dtype)) {
-    if (!can_dequantize(weight.dtype)) return fail("embedding: no code for %s", row(weight.dtype).name);
+    if (!can_dequantize(weight.dtype))
+      return fail("embedding: no code for %s", row(weight.dtype).name);
     const int64_t block = block_of(weight.dtype), bytes = bytes_of(weight.dtype);
-    if (d % block != 0 || weight.strides[1] != 1) return "embedding: expected whole contiguous blocks in each row";
+    if (d % block != 0 || weight.strides[1] != 1)
+      return "embedding: expected whole contiguous blocks in each row";
     return for_float(out.dtype, "embedding", [&]<class To>() -> const char* {
       bool ok = true;
       parallel_for(rows.count, grain, [&](int64_t begin, int64_t end, int) {
@@ -82,7 +92,8 @@ const char* embedding(const Arg* args, int) {
         walk.seek(begin);
         for (int64_t i = begin; i < end; ++i, walk.next()) {
           const int64_t id = id_at(ids, walk.offset[1]);
-          dequantize_row(weight.dtype, weight.data + id * weight.strides[0] / block * bytes, floats.template as<float>(), d);
+          dequantize_row(weight.dtype, weight.data + id * weight.strides[0] / block * bytes,
+                         floats.template as<float>(), d);
           copy_row(floats.template as<float>(), 1, out.ptr<To>() + walk.offset[0], os, d);
         }
       });
@@ -96,7 +107,8 @@ const char* embedding(const Arg* args, int) {
         walk.seek(begin);
         for (int64_t i = begin; i < end; ++i, walk.next()) {
           const int64_t id = id_at(ids, walk.offset[1]);
-          copy_row(weight.ptr<From>() + id * weight.strides[0], weight.strides[1], out.ptr<To>() + walk.offset[0], os, d);
+          copy_row(weight.ptr<From>() + id * weight.strides[0], weight.strides[1],
+                   out.ptr<To>() + walk.offset[0], os, d);
         }
       });
       return nullptr;
@@ -106,25 +118,29 @@ const char* embedding(const Arg* args, int) {
 
 // Caches (b, hk, cap, d); k and v (b, hk, n, d) go to the positions start[b] … start[b] + n - 1.
 const char* kv_write(const Arg* args, int) {
-  const View &start = *args[4].a;
-  const char* shapes = "kv_write: expected caches (b, hk, capacity, d), k and v (b, hk, n, d), start (b)";
+  const View& start = *args[4].a;
+  const char* shapes =
+      "kv_write: expected caches (b, hk, capacity, d), k and v (b, hk, n, d), start (b)";
   for (int i = 0; i < 2; ++i) {
     const View &cache = *args[i].a, &x = *args[2 + i].a;
     if (cache.ndim != 4 || x.ndim != 4 || start.ndim != 1) return shapes;
-    if (cache.shape[0] != x.shape[0] || cache.shape[1] != x.shape[1] || cache.shape[3] != x.shape[3] ||
-        start.shape[0] != x.shape[0] || x.shape[2] != args[2].a->shape[2] || x.shape[0] != args[2].a->shape[0]) {
+    if (cache.shape[0] != x.shape[0] || cache.shape[1] != x.shape[1] ||
+        cache.shape[3] != x.shape[3] || start.shape[0] != x.shape[0] ||
+        x.shape[2] != args[2].a->shape[2] || x.shape[0] != args[2].a->shape[0]) {
       return shapes;
     }
   }
-  if (start.dtype != DType::i64) return fail("kv_write: expected start in i64, got %s", row(start.dtype).name);
+  if (start.dtype != DType::i64)
+    return fail("kv_write: expected start in i64, got %s", row(start.dtype).name);
   const int64_t b = start.shape[0], n = args[2].a->shape[2];
   for (int i = 0; i < 2; ++i) {
     const int64_t capacity = args[i].a->shape[2];
     for (int64_t bi = 0; bi < b; ++bi) {
       const int64_t s = start.ptr<int64_t>()[bi * start.strides[0]];
       if (s < 0 || s > capacity - n) {
-        return fail("kv_write: the cache holds %lld positions, asked for %lld from %lld", static_cast<long long>(capacity),
-                    static_cast<long long>(n), static_cast<long long>(s));
+        return fail("kv_write: the cache holds %lld positions, asked for %lld from %lld",
+                    static_cast<long long>(capacity), static_cast<long long>(n),
+                    static_cast<long long>(s));
       }
     }
   }
@@ -142,8 +158,10 @@ const char* kv_write(const Arg* args, int) {
           for (int64_t r = begin; r < end; ++r) {
             const int64_t bi = r / (h * n), hi = r / n % h, ni = r % n;
             const int64_t at = start.ptr<int64_t>()[bi * start.strides[0]] + ni;
-            copy_row(x.ptr<From>() + bi * x.strides[0] + hi * x.strides[1] + ni * x.strides[2], x.strides[3],
-                     cache.ptr<To>() + bi * cache.strides[0] + hi * cache.strides[1] + at * cache.strides[2],
+            copy_row(x.ptr<From>() + bi * x.strides[0] + hi * x.strides[1] + ni * x.strides[2],
+                     x.strides[3],
+                     cache.ptr<To>() + bi * cache.strides[0] + hi * cache.strides[1] +
+                         at * cache.strides[2],
                      cache.strides[3], d);
           }
         });

@@ -1,5 +1,6 @@
-// Float and double matrix products on packed panels: the micro-kernel, the packing, and the walk over tiles.
-// A (rows) is packed in panels of 6 rows, B (columns) in panels of two vectors; the 12 accumulators stay in registers.
+// Float and double matrix products on packed panels: the micro-kernel, the packing, and the walk
+// over tiles. A (rows) is packed in panels of 6 rows, B (columns) in panels of two vectors; the 12
+// accumulators stay in registers.
 #pragma once
 #include "../core/alloc.h"
 #include "../core/parallel.h"
@@ -24,11 +25,11 @@ template <class T>
 inline constexpr int kVec = 4 * kLanes / sizeof(T);
 template <class T>
 inline constexpr int kPanelColumns = 2 * kVec<T>;
-// Depth of a step: 16 columns × 256 floats take 16 KB of the 32 KB L1, the 6 rows that pass by another 6 KB. A multiple of
-// every block length.
+// Depth of a step: 16 columns × 256 floats take 16 KB of the 32 KB L1, the 6 rows that pass by
+// another 6 KB. A multiple of every block length.
 inline constexpr int64_t kDepth = 256;
-// Rows that share one packed B panel: its packing (about 1 operation per element) is then 3% of the multiplications, and
-// 240 × 256 floats of A stay in L2.
+// Rows that share one packed B panel: its packing (about 1 operation per element) is then 3% of the
+// multiplications, and 240 × 256 floats of A stay in L2.
 inline constexpr int64_t kChunkRows = 240;
 
 // c (6 × columns, contiguous) = or += a (k × 6) · b (k × columns).
@@ -63,8 +64,10 @@ TL_INLINE void gemm_micro(int64_t k, const T* a, const T* b, T* c, bool add) {
 
 template <class To, class From>
 TL_INLINE To widen(From x) {
-  if constexpr (__is_same(From, f16) || __is_same(From, bf16)) return to_float(x);
-  else return static_cast<To>(x);
+  if constexpr (__is_same(From, f16) || __is_same(From, bf16))
+    return to_float(x);
+  else
+    return static_cast<To>(x);
 }
 
 #ifdef __AVX2__
@@ -87,21 +90,24 @@ TL_INLINE void transpose8(__m256* r) {
 }
 #endif
 
-// Packs `lines` rows (or columns) of a matrix into a panel of `width` lines, the missing ones zero: to[p·width + i] =
-// from[i·line_stride + p·step].
+// Packs `lines` rows (or columns) of a matrix into a panel of `width` lines, the missing ones zero:
+// to[p·width + i] = from[i·line_stride + p·step].
 template <int kWidth, class T, class From>
-inline void pack_panel(const From* from, int64_t line_stride, int64_t step, int lines, int64_t k, T* to) {
+inline void pack_panel(const From* from, int64_t line_stride, int64_t step, int lines, int64_t k,
+                       T* to) {
   int64_t p = 0;
 #ifdef __AVX2__
-  // Lines contiguous along k: transpose 8 × 8. A panel of 6 is stored 8 wide, each store overwriting the two surplus
-  // elements of the one before; the last one must not touch the next panel, which may be another thread's.
+  // Lines contiguous along k: transpose 8 × 8. A panel of 6 is stored 8 wide, each store
+  // overwriting the two surplus elements of the one before; the last one must not touch the next
+  // panel, which may be another thread's.
   if constexpr (__is_same(T, float) && sizeof(From) <= 4 && (kWidth == 6 || kWidth == 16)) {
     if (step == 1) {
       for (; p + 8 <= k; p += 8) {
         for (int i = 0; i < kWidth; i += 8) {
           __m256 r[8];
           for (int j = 0; j < 8; ++j) {
-            r[j] = i + j < lines ? (__m256)load(from + (i + j) * line_stride + p) : _mm256_setzero_ps();
+            r[j] = i + j < lines ? (__m256)load(from + (i + j) * line_stride + p)
+                                 : _mm256_setzero_ps();
           }
           transpose8(r);
           for (int j = 0; j < 7; ++j) _mm256_storeu_ps(to + (p + j) * kWidth + i, r[j]);
@@ -128,7 +134,9 @@ TL_INLINE int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 TL_INLINE int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
 
 // Elements of A packed for `rows` rows: panel after panel of k × 6.
-TL_INLINE int64_t packed_rows_size(int64_t rows, int64_t k) { return ceil_div(rows, kPanelRows) * kPanelRows * k; }
+TL_INLINE int64_t packed_rows_size(int64_t rows, int64_t k) {
+  return ceil_div(rows, kPanelRows) * kPanelRows * k;
+}
 
 // Rows of a tile are a multiple of 6 and few enough that every thread gets several tiles.
 inline int64_t chunk_rows(int64_t m, int64_t column_panels) {
@@ -142,8 +150,8 @@ inline size_t gemm_scratch(int64_t rows, int64_t k) {
   return (rows * kPanelColumns<T> + min64(k, kDepth) * kPanelColumns<T> + 32) * sizeof(T);
 }
 
-// One tile: `rows` rows of packed A times one column panel. pack(k0, depth, to) writes the B panel; the tile of
-// rows × kPanelColumns results is left at the start of `scratch` (see gemm_scratch).
+// One tile: `rows` rows of packed A times one column panel. pack(k0, depth, to) writes the B panel;
+// the tile of rows × kPanelColumns results is left at the start of `scratch` (see gemm_scratch).
 template <class T, class Pack>
 inline T* gemm_tile(const T* a, int64_t rows, int64_t k, T* scratch, const Pack& pack) {
   constexpr int kN = kPanelColumns<T>;
@@ -151,7 +159,8 @@ inline T* gemm_tile(const T* a, int64_t rows, int64_t k, T* scratch, const Pack&
   for (int64_t k0 = 0; k0 < k; k0 += kDepth) {
     int64_t depth = min64(kDepth, k - k0);
     pack(k0, depth, b);
-    for (int64_t r = 0; r < rows; r += kPanelRows) gemm_micro<T>(depth, a + r * k + k0 * kPanelRows, b, c + r * kN, k0 > 0);
+    for (int64_t r = 0; r < rows; r += kPanelRows)
+      gemm_micro<T>(depth, a + r * k + k0 * kPanelRows, b, c + r * kN, k0 > 0);
   }
   if (k == 0) {
     for (int64_t i = 0; i < rows * kN; ++i) c[i] = 0;

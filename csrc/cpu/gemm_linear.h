@@ -1,4 +1,5 @@
-// What the two ways of `linear` (float and int8 activations) share: the checked operands and the writing of results.
+// What the two ways of `linear` (float and int8 activations) share: the checked operands and the
+// writing of results.
 #pragma once
 #include "../core/kernel.h"
 #include "gemm.h"
@@ -22,10 +23,12 @@ struct Linear {
   }
 };
 
-// Up to this many rows, dot products straight from the file's bytes; above, weights are unpacked once for all rows.
+// Up to this many rows, dot products straight from the file's bytes; above, weights are unpacked
+// once for all rows.
 inline constexpr int64_t kDotRows = 4;
 
-// Bytes that a thread should get at once in decode: enough to hide the hand-out (about 50 ns), few enough to balance.
+// Bytes that a thread should get at once in decode: enough to hide the hand-out (about 50 ns), few
+// enough to balance.
 inline int64_t decode_grain(int64_t n, size_t row_bytes) {
   int64_t rows = max64(4, 16384 / max64(1, row_bytes));
   rows = min64(rows, max64(4, n / (2 * num_threads())));
@@ -35,16 +38,19 @@ inline int64_t decode_grain(int64_t n, size_t row_bytes) {
 TL_INLINE float bias_at(const Linear& l, int64_t i) {
   int64_t at = i * l.bias.back_stride(1);
   switch (l.bias.dtype) {
-    case DType::f16: return to_float(l.bias.ptr<const f16>()[at]);
-    case DType::bf16: return to_float(l.bias.ptr<const bf16>()[at]);
-    default: return l.bias.ptr<const float>()[at];
+    case DType::f16:
+      return to_float(l.bias.ptr<const f16>()[at]);
+    case DType::bf16:
+      return to_float(l.bias.ptr<const bf16>()[at]);
+    default:
+      return l.bias.ptr<const float>()[at];
   }
 }
 
 // out[row0 + r][column0 + c] = tile[r·tile_stride + c] + bias
 template <class T>
-inline void write_rows(const Linear& l, int64_t row0, int64_t rows, int64_t column0, int columns, const float* tile,
-                       int64_t tile_stride) {
+inline void write_rows(const Linear& l, int64_t row0, int64_t rows, int64_t column0, int columns,
+                       const float* tile, int64_t tile_stride) {
   float bias[16] = {};
   if (l.has_bias) {
     for (int c = 0; c < columns; ++c) bias[c] = bias_at(l, column0 + c);
@@ -60,9 +66,11 @@ inline void write_rows(const Linear& l, int64_t row0, int64_t rows, int64_t colu
   }
 }
 
-inline void write_tile(const Linear& l, int64_t row0, int64_t rows, int64_t column0, int columns, const float* tile,
-                       int64_t tile_stride) {
-  with_float(l.out.dtype, [&]<class T>(T) { write_rows<T>(l, row0, rows, column0, columns, tile, tile_stride); });
+inline void write_tile(const Linear& l, int64_t row0, int64_t rows, int64_t column0, int columns,
+                       const float* tile, int64_t tile_stride) {
+  with_float(l.out.dtype, [&]<class T>(T) {
+    write_rows<T>(l, row0, rows, column0, columns, tile, tile_stride);
+  });
 }
 
 const char* linear_float(const Linear& l);

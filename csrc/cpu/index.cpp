@@ -10,7 +10,8 @@ struct Rest {
   int64_t count = 1;
   int ndim;
   const int64_t *shape, *strides;
-  Rest(const View& v, int skip) : ndim(v.ndim - skip), shape(v.shape + skip), strides(v.strides + skip) {
+  Rest(const View& v, int skip)
+      : ndim(v.ndim - skip), shape(v.shape + skip), strides(v.strides + skip) {
     for (int i = 0; i < ndim; ++i) count *= shape[i];
   }
   int64_t offset(int64_t index) const {
@@ -24,9 +25,11 @@ struct Rest {
   bool flat() const { return ndim == 0 || (ndim == 1 && strides[0] == 1); }
 };
 
-// indices is (k, n) contiguous i64; row j indexes axis j of `x`; negative ones count from the end. Null, or the error.
+// indices is (k, n) contiguous i64; row j indexes axis j of `x`; negative ones count from the end.
+// Null, or the error.
 const char* check_indices(const View& x, const View& indices) {
-  if (indices.dtype != DType::i64 || indices.ndim != 2 || !indices.contiguous() || indices.shape[0] > x.ndim)
+  if (indices.dtype != DType::i64 || indices.ndim != 2 || !indices.contiguous() ||
+      indices.shape[0] > x.ndim)
     return "indices must be a contiguous (k, n) array of i64";
   for (int64_t j = 0; j < indices.shape[0]; ++j) {
     const int64_t *row = indices.ptr<int64_t>() + j * indices.shape[1], size = x.shape[j];
@@ -46,9 +49,11 @@ int64_t offset_of(const View& x, const View& indices, int64_t i) {
   return at;
 }
 
-// `many` is (n, rest…), `one` the indexed array with k leading indexed axes; move(one's word, many's word).
+// `many` is (n, rest…), `one` the indexed array with k leading indexed axes; move(one's word,
+// many's word).
 template <class Word, class Move>
-void each_indexed(const View& one, const View& many, const View& indices, bool parallel, const Move& move) {
+void each_indexed(const View& one, const View& many, const View& indices, bool parallel,
+                  const Move& move) {
   int k = static_cast<int>(indices.shape[0]);
   Rest from(one, k), to(many, 1);
   int64_t grain = parallel ? 1 + 16384 / (from.count + 1) : indices.shape[1];
@@ -69,10 +74,18 @@ template <class F>
 const char* for_word(DType dtype, F f) {
   if (is_block(dtype)) return "no kernel for this dtype";
   switch (bytes_of(dtype)) {
-    case 1: f.template operator()<uint8_t>(); return nullptr;
-    case 2: f.template operator()<uint16_t>(); return nullptr;
-    case 4: f.template operator()<uint32_t>(); return nullptr;
-    default: f.template operator()<uint64_t>(); return nullptr;
+    case 1:
+      f.template operator()<uint8_t>();
+      return nullptr;
+    case 2:
+      f.template operator()<uint16_t>();
+      return nullptr;
+    case 4:
+      f.template operator()<uint32_t>();
+      return nullptr;
+    default:
+      f.template operator()<uint64_t>();
+      return nullptr;
   }
 }
 
@@ -94,10 +107,12 @@ const char* index_put(const Arg* args, int) {
   });
 }
 
-// The positions of the true elements, (ndim, count), in row-major order; `out` has room for exactly that many.
+// The positions of the true elements, (ndim, count), in row-major order; `out` has room for exactly
+// that many.
 const char* nonzero(const Arg* args, int) {
   const View &out = *args[0].a, &x = *args[1].a;
-  if (x.dtype != DType::bool_ || !x.contiguous() || !out.contiguous()) return "x must be a contiguous bool array";
+  if (x.dtype != DType::bool_ || !x.contiguous() || !out.contiguous())
+    return "x must be a contiguous bool array";
   int64_t n = x.size(), found = 0, room = out.shape[1];
   for (int64_t i = 0; i < n; ++i) {
     if (!x.ptr<uint8_t>()[i]) continue;
@@ -133,14 +148,24 @@ const char* arange(const Arg* args, int) {
   double start = args[1].f, step = args[2].f;
   int64_t n = out.size();
   auto fill = [&]<class T>() {
-    for (int64_t i = 0; i < n; ++i) out.ptr<T>()[i] = static_cast<T>(start + static_cast<double>(i) * step);
+    for (int64_t i = 0; i < n; ++i)
+      out.ptr<T>()[i] = static_cast<T>(start + static_cast<double>(i) * step);
   };
   switch (out.dtype) {
-    case DType::f32: fill.operator()<float>(); return nullptr;
-    case DType::f64: fill.operator()<double>(); return nullptr;
-    case DType::i32: fill.operator()<int32_t>(); return nullptr;
-    case DType::i64: fill.operator()<int64_t>(); return nullptr;
-    default: return "no kernel for this dtype";
+    case DType::f32:
+      fill.operator()<float>();
+      return nullptr;
+    case DType::f64:
+      fill.operator()<double>();
+      return nullptr;
+    case DType::i32:
+      fill.operator()<int32_t>();
+      return nullptr;
+    case DType::i64:
+      fill.operator()<int64_t>();
+      return nullptr;
+    default:
+      return "no kernel for this dtype";
   }
 }
 

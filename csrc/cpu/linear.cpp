@@ -17,7 +17,8 @@ const char* linear_double(const Linear& l) {
     double* row = l.out.ptr<double>() + i * l.out.back_stride(2);
     for (int64_t j = 0; j < l.n; ++j) {
       bool wide = l.bias.dtype == DType::f64;
-      row[j * l.out.back_stride(1)] += wide ? l.bias.ptr<const double>()[j * l.bias.back_stride(1)] : bias_at(l, j);
+      row[j * l.out.back_stride(1)] +=
+          wide ? l.bias.ptr<const double>()[j * l.bias.back_stride(1)] : bias_at(l, j);
     }
   }
   return nullptr;
@@ -35,7 +36,8 @@ bool as_matrix(View& v) {
   }
   while (v.ndim > 2) {
     int last = v.ndim - 2, before = v.ndim - 3;
-    bool joined = v.shape[last] == 1 || v.shape[before] == 1 || v.strides[before] == v.strides[last] * v.shape[last];
+    bool joined = v.shape[last] == 1 || v.shape[before] == 1 ||
+                  v.strides[before] == v.strides[last] * v.shape[last];
     if (!joined && v.size() > 0) return false;
     if (v.shape[last] == 1) v.strides[last] = v.strides[before];
     v.shape[before] *= v.shape[last];
@@ -59,14 +61,17 @@ const char* linear(const Arg* args, int) {
   if (l.has_bias) l.bias = *args[3].a;
   bool exact = args[4].i != 0;
   if (l.weight.ndim != 2) return "linear: the weight must have two axes";
-  if (!as_matrix(l.x) || !as_matrix(l.out)) return "linear: the leading axes of x or out cannot be walked as one";
+  if (!as_matrix(l.x) || !as_matrix(l.out))
+    return "linear: the leading axes of x or out cannot be walked as one";
   l.m = l.x.shape[0];
   l.n = l.weight.shape[0];
   l.k = l.weight.shape[1];
-  if (l.x.shape[1] != l.k || l.out.shape[0] != l.m || l.out.shape[1] != l.n) return "linear: shapes do not fit";
+  if (l.x.shape[1] != l.k || l.out.shape[0] != l.m || l.out.shape[1] != l.n)
+    return "linear: shapes do not fit";
   if (l.has_bias && l.bias.size() != l.n) return "linear: bias does not fit";
   if (l.m == 0 || l.n == 0) return nullptr;
-  if (l.x.dtype == DType::f64 && l.weight.dtype == DType::f64 && l.out.dtype == DType::f64) return linear_double(l);
+  if (l.x.dtype == DType::f64 && l.weight.dtype == DType::f64 && l.out.dtype == DType::f64)
+    return linear_double(l);
   auto plain = [](DType d) { return d == DType::f32 || d == DType::f16 || d == DType::bf16; };
   if (!plain(l.x.dtype) || !plain(l.out.dtype)) return "linear: x and out must be f32, f16 or bf16";
   if (l.has_bias && !plain(l.bias.dtype)) return "linear: bias must be f32, f16 or bf16";

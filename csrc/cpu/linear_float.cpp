@@ -1,14 +1,17 @@
-// `linear` with float activations (`exact`): weights of any float or block dtype, converted a panel at a time.
+// `linear` with float activations (`exact`): weights of any float or block dtype, converted a panel
+// at a time.
 #include "gemm_linear.h"
 
 namespace tl::TL_ISA {
 namespace {
 
-// --- few rows: dot products, weights converted in registers or through a small buffer ----------------------------------
+// --- few rows: dot products, weights converted in registers or through a small buffer
+// ----------------------------------
 
 // y[a·kRows + r] += Σ w[r][i]·x[a][i]
 template <int kRows, int kBatch, class T>
-TL_INLINE void dot_floats(const T* const* w, const float* x, int64_t x_stride, int64_t k, float* y) {
+TL_INLINE void dot_floats(const T* const* w, const float* x, int64_t x_stride, int64_t k,
+                          float* y) {
   constexpr int kChains = kRows * kBatch >= 4 ? 1 : 2;
   vf acc[kRows][kBatch][kChains] = {};
   int64_t i = 0;
@@ -17,7 +20,8 @@ TL_INLINE void dot_floats(const T* const* w, const float* x, int64_t x_stride, i
       int64_t at = i + chain * kLanes;
       for (int r = 0; r < kRows; ++r) {
         vf v = load(w[r] + at);
-        for (int a = 0; a < kBatch; ++a) acc[r][a][chain] = fma(v, load(x + a * x_stride + at), acc[r][a][chain]);
+        for (int a = 0; a < kBatch; ++a)
+          acc[r][a][chain] = fma(v, load(x + a * x_stride + at), acc[r][a][chain]);
       }
     }
   }
@@ -25,7 +29,8 @@ TL_INLINE void dot_floats(const T* const* w, const float* x, int64_t x_stride, i
     int rest = static_cast<int>(min64(kLanes, k - i));
     for (int r = 0; r < kRows; ++r) {
       vf v = load_part(w[r] + i, rest);
-      for (int a = 0; a < kBatch; ++a) acc[r][a][0] = fma(v, load_part(x + a * x_stride + i, rest), acc[r][a][0]);
+      for (int a = 0; a < kBatch; ++a)
+        acc[r][a][0] = fma(v, load_part(x + a * x_stride + i, rest), acc[r][a][0]);
     }
   }
   for (int r = 0; r < kRows; ++r) {
@@ -45,7 +50,8 @@ void decode_floats(const Linear& l, const float* x, int64_t x_stride) {
     for (int64_t i = begin; i < end; i += kRows) {
       int rows = static_cast<int>(min64(kRows, end - i));
       const T* w[kRows];
-      for (int r = 0; r < kRows; ++r) w[r] = l.weight.ptr<const T>() + (i + (r < rows ? r : 0)) * stride;
+      for (int r = 0; r < kRows; ++r)
+        w[r] = l.weight.ptr<const T>() + (i + (r < rows ? r : 0)) * stride;
       float y[kRows * kBatch] = {};
       dot_floats<kRows, kBatch>(w, x, x_stride, l.k, y);
       write_tile(l, 0, kBatch, i, rows, y, kRows);
@@ -65,7 +71,8 @@ void decode_blocks(const Linear& l, const float* x, int64_t x_stride) {
       for (int64_t b = 0; b < blocks; b += kRun) {
         int64_t run = min64(kRun, blocks - b);
         unpack_blocks<F>(l.weight_row(i) + b * F::kBytes, run, buffer);
-        dot_floats<1, kBatch>(w, x + b * block_of(F::kDType), x_stride, run * block_of(F::kDType), y);
+        dot_floats<1, kBatch>(w, x + b * block_of(F::kDType), x_stride, run * block_of(F::kDType),
+                              y);
       }
       write_tile(l, 0, kBatch, i, 1, y, 1);
     }
@@ -94,36 +101,49 @@ const char* few_rows(const Linear& l) {
     stride = l.k;
   }
   switch (l.m) {
-    case 1: decode<1>(l, x, stride); break;
-    case 2: decode<2>(l, x, stride); break;
-    case 3: decode<3>(l, x, stride); break;
-    default: decode<4>(l, x, stride);
+    case 1:
+      decode<1>(l, x, stride);
+      break;
+    case 2:
+      decode<2>(l, x, stride);
+      break;
+    case 3:
+      decode<3>(l, x, stride);
+      break;
+    default:
+      decode<4>(l, x, stride);
   }
   return nullptr;
 }
 
-// --- many rows: GEMM ---------------------------------------------------------------------------------------------------------
+// --- many rows: GEMM
+// ---------------------------------------------------------------------------------------------------------
 
-// Packs a panel of 16 weight rows, elements k0 … k0 + depth, as floats. Block dtypes go through `rows`, 16 × kDepth floats.
+// Packs a panel of 16 weight rows, elements k0 … k0 + depth, as floats. Block dtypes go through
+// `rows`, 16 × kDepth floats.
 constexpr int kColumns = kPanelColumns<float>;
 
 template <class T>
 struct FloatWeights {
   static constexpr int64_t kBuffer = 0;
-  static void pack(const Linear& l, int64_t column0, int columns, int64_t k0, int64_t depth, float*, float* to) {
+  static void pack(const Linear& l, int64_t column0, int columns, int64_t k0, int64_t depth, float*,
+                   float* to) {
     int64_t stride = l.weight.back_stride(2), step = l.weight.back_stride(1);
-    pack_panel<kColumns>(l.weight.ptr<const T>() + column0 * stride + k0 * step, stride, step, columns, depth, to);
+    pack_panel<kColumns>(l.weight.ptr<const T>() + column0 * stride + k0 * step, stride, step,
+                         columns, depth, to);
   }
 };
 
 template <class F>
 struct BlockWeights {
   static constexpr int64_t kBuffer = kColumns * kDepth;
-  static void pack(const Linear& l, int64_t column0, int columns, int64_t k0, int64_t depth, float* rows, float* to) {
+  static void pack(const Linear& l, int64_t column0, int columns, int64_t k0, int64_t depth,
+                   float* rows, float* to) {
     constexpr int kBlock = block_of(F::kDType);
     static_assert(kDepth % kBlock == 0);
     for (int c = 0; c < columns; ++c) {
-      unpack_blocks<F>(l.weight_row(column0 + c) + k0 / kBlock * F::kBytes, depth / kBlock, rows + c * depth);
+      unpack_blocks<F>(l.weight_row(column0 + c) + k0 / kBlock * F::kBytes, depth / kBlock,
+                       rows + c * depth);
     }
     pack_panel<kColumns>(static_cast<const float*>(rows), depth, int64_t{1}, columns, depth, to);
   }
@@ -141,26 +161,31 @@ const char* many_rows(const Linear& l) {
   for (int64_t row0 = 0; row0 < l.m; row0 += part) {
     int64_t rows = min64(part, l.m - row0);
     with_float(l.x.dtype, [&]<class T>(T) {
-      parallel_for(ceil_div(rows, kPanelRows), max64(1, 8192 / max64(1, l.k)), [&](int64_t begin, int64_t end, int) {
-        for (int64_t p = begin; p < end; ++p) {
-          int lines = static_cast<int>(min64(kPanelRows, rows - p * kPanelRows));
-          pack_panel<kPanelRows>(l.x_row<T>(row0 + p * kPanelRows), l.x.back_stride(2), l.x.back_stride(1), lines, l.k,
-                                 packed.as<float>() + p * kPanelRows * l.k);
-        }
-      });
+      parallel_for(ceil_div(rows, kPanelRows), max64(1, 8192 / max64(1, l.k)),
+                   [&](int64_t begin, int64_t end, int) {
+                     for (int64_t p = begin; p < end; ++p) {
+                       int lines = static_cast<int>(min64(kPanelRows, rows - p * kPanelRows));
+                       pack_panel<kPanelRows>(l.x_row<T>(row0 + p * kPanelRows), l.x.back_stride(2),
+                                              l.x.back_stride(1), lines, l.k,
+                                              packed.as<float>() + p * kPanelRows * l.k);
+                     }
+                   });
     });
-    parallel_for(column_panels * ceil_div(rows, chunk), 1, [&](int64_t begin, int64_t end, int worker) {
-      float* buffer = reinterpret_cast<float*>(scratch.as<char>() + worker * own);
-      for (int64_t i = begin; i < end; ++i) {
-        int64_t first = i / column_panels * chunk, column0 = i % column_panels * kColumns;
-        int64_t here = min64(chunk, rows - first);
-        int columns = static_cast<int>(min64(kColumns, l.n - column0));
-        const float* tile = gemm_tile<float>(
-            packed.as<float>() + first * l.k, here, l.k, buffer + W::kBuffer,
-            [&](int64_t k0, int64_t depth, float* to) { W::pack(l, column0, columns, k0, depth, buffer, to); });
-        write_tile(l, row0 + first, here, column0, columns, tile, kColumns);
-      }
-    });
+    parallel_for(
+        column_panels * ceil_div(rows, chunk), 1, [&](int64_t begin, int64_t end, int worker) {
+          float* buffer = reinterpret_cast<float*>(scratch.as<char>() + worker * own);
+          for (int64_t i = begin; i < end; ++i) {
+            int64_t first = i / column_panels * chunk, column0 = i % column_panels * kColumns;
+            int64_t here = min64(chunk, rows - first);
+            int columns = static_cast<int>(min64(kColumns, l.n - column0));
+            const float* tile =
+                gemm_tile<float>(packed.as<float>() + first * l.k, here, l.k, buffer + W::kBuffer,
+                                 [&](int64_t k0, int64_t depth, float* to) {
+                                   W::pack(l, column0, columns, k0, depth, buffer, to);
+                                 });
+            write_tile(l, row0 + first, here, column0, columns, tile, kColumns);
+          }
+        });
   }
   return nullptr;
 }

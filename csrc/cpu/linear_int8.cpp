@@ -1,14 +1,15 @@
 // `linear` with activations rounded to int8 blocks of 32 (`fast`), for block-quantised weights.
-// Few rows: dot products straight from the file's bytes. Many: 8 columns of weights are unpacked into cache once and
-// multiplied with all rows.
+// Few rows: dot products straight from the file's bytes. Many: 8 columns of weights are unpacked
+// into cache once and multiplied with all rows.
 #include "gemm_linear.h"
 
 namespace tl::TL_ISA {
 namespace {
 
-// Rounded activations of `rows` rows in chunks of `chunk` rows. In a chunk the rows of one block of 32 lie side by side,
-// as the tile kernel reads them; with chunk = 1 each row is contiguous, as the dot kernel does. Per group of the weight's
-// format (32 or 16): d = the scale, s = d·Σq. Padded by zeros to whole vectors.
+// Rounded activations of `rows` rows in chunks of `chunk` rows. In a chunk the rows of one block of
+// 32 lie side by side, as the tile kernel reads them; with chunk = 1 each row is contiguous, as the
+// dot kernel does. Per group of the weight's format (32 or 16): d = the scale, s = d·Σq. Padded by
+// zeros to whole vectors.
 struct Activations {
   int8_t* q;
   float *d, *s;
@@ -64,10 +65,11 @@ void round_rows(const Linear& l, int64_t row0, int64_t rows, const Activations& 
   });
 }
 
-// --- decode ----------------------------------------------------------------------------------------------------------------
+// --- decode
+// ----------------------------------------------------------------------------------------------------------------
 
-// y[a·16 + r] = weight row r · activation row a. The scales of a run of blocks are multiplied first, 8 at a time, so
-// that the main loop has one load for them.
+// y[a·16 + r] = weight row r · activation row a. The scales of a run of blocks are multiplied
+// first, 8 at a time, so that the main loop has one load for them.
 template <class F, int kRows, int kBatch>
 TL_INLINE void dot_rows(const uint8_t* const* w, int64_t blocks, const Activations& act, float* y) {
   constexpr int kPer = 32 / F::kGroup, kRun = 64 / F::kUnits, kScales = kRun * F::kGroups;
@@ -83,7 +85,8 @@ TL_INLINE void dot_rows(const uint8_t* const* w, int64_t blocks, const Activatio
         for (int a = 0; a < kBatch; ++a) {
           int64_t at = b0 * F::kGroups + g;
           store(scale[r][a] + g, dv * load(act.d_at(a) + at));
-          if constexpr (F::kMins || F::kOffset != 0) least[r][a] = fma(mv, load(act.s_at(a) + at), least[r][a]);
+          if constexpr (F::kMins || F::kOffset != 0)
+            least[r][a] = fma(mv, load(act.s_at(a) + at), least[r][a]);
         }
       }
     }
@@ -107,8 +110,10 @@ TL_INLINE void dot_rows(const uint8_t* const* w, int64_t blocks, const Activatio
   for (int a = 0; a < kBatch; ++a) {
     for (int r = 0; r < kRows; ++r) {
       vf& total = acc[r][a];
-      if constexpr (F::kMins) total = total + least[r][a];
-      else if constexpr (F::kOffset != 0) total = fma(least[r][a], splat(static_cast<float>(F::kOffset)), total);
+      if constexpr (F::kMins)
+        total = total + least[r][a];
+      else if constexpr (F::kOffset != 0)
+        total = fma(least[r][a], splat(static_cast<float>(F::kOffset)), total);
     }
     if constexpr (kRows == 4) {
       sum4(acc[0][a], acc[1][a], acc[2][a], acc[3][a], y + a * 16);
@@ -137,7 +142,8 @@ void decode(const Linear& l, int64_t row0, const Activations& act) {
   });
 }
 
-// --- prefill ---------------------------------------------------------------------------------------------------------------
+// --- prefill
+// ---------------------------------------------------------------------------------------------------------------
 
 // 8 columns of weights, unpacked: tiles of 256 bytes, and 8 scales (and minima) per group.
 template <class F>
@@ -147,7 +153,8 @@ struct Panel {
 
   static size_t bytes(int64_t blocks) {
     int64_t groups = blocks * F::kGroups + 8;
-    return blocks * F::kUnits * kTileBytes + groups * 8 * 2 * sizeof(float) + groups * 2 * sizeof(float) + 64;
+    return blocks * F::kUnits * kTileBytes + groups * 8 * 2 * sizeof(float) +
+           groups * 2 * sizeof(float) + 64;
   }
   Panel(void* memory, int64_t blocks) {
     int64_t groups = blocks * F::kGroups + 8;
@@ -167,8 +174,10 @@ struct Panel {
       F::scales(w[c], blocks, dr, mr);
       for (int64_t g = 0; g < groups; ++g) {
         d[g * 8 + c] = dr[g];
-        if constexpr (F::kMins) m[g * 8 + c] = mr[g];
-        else if constexpr (F::kOffset != 0) m[g * 8 + c] = F::kOffset * dr[g];
+        if constexpr (F::kMins)
+          m[g * 8 + c] = mr[g];
+        else if constexpr (F::kOffset != 0)
+          m[g * 8 + c] = F::kOffset * dr[g];
       }
     }
     uint8_t* to = tiles;
@@ -189,7 +198,8 @@ const char* prefill(const Linear& l, int64_t row0, int64_t rows, const Activatio
   constexpr bool kLeast = F::kMins || F::kOffset != 0;
   int64_t blocks = l.k / block_of(F::kDType), units = blocks * F::kUnits;
   int64_t columns8 = ceil_div(l.n, kTileColumns), chunks = ceil_div(rows, act.chunk);
-  size_t panel_bytes = (Panel<F>::bytes(blocks) + 63) / 64 * 64, c_bytes = act.chunk * kTileColumns * sizeof(float);
+  size_t panel_bytes = (Panel<F>::bytes(blocks) + 63) / 64 * 64,
+         c_bytes = act.chunk * kTileColumns * sizeof(float);
   Scratch scratch(num_threads() * (panel_bytes + c_bytes));
   if (!scratch.as<char>()) return "linear: out of memory";
   parallel_for(columns8 * chunks, 1, [&](int64_t begin, int64_t end, int worker) {
@@ -206,9 +216,9 @@ const char* prefill(const Linear& l, int64_t row0, int64_t rows, const Activatio
       const float *da = act.d_at(chunk), *sa = act.s_at(chunk);
       for (int64_t u = 0; u < units; ++u) {
         int64_t g = u * kPer;
-        tile_times_rows<F::kBits, F::kGroup>(panel.tiles + u * kTileBytes, panel.d + g * 8, kLeast ? panel.m + g * 8 : nullptr,
-                                             q + u * act.chunk * 32, da + g * act.chunk, sa + g * act.chunk, act.chunk, here,
-                                             c);
+        tile_times_rows<F::kBits, F::kGroup>(
+            panel.tiles + u * kTileBytes, panel.d + g * 8, kLeast ? panel.m + g * 8 : nullptr,
+            q + u * act.chunk * 32, da + g * act.chunk, sa + g * act.chunk, act.chunk, here, c);
       }
       write_tile(l, row0 + chunk * act.chunk, here, column0, columns, c, kTileColumns);
     }
@@ -216,7 +226,8 @@ const char* prefill(const Linear& l, int64_t row0, int64_t rows, const Activatio
   return nullptr;
 }
 
-// Rows of a chunk: its activations should stay in L2 while the columns pass, and every thread should get several tiles.
+// Rows of a chunk: its activations should stay in L2 while the columns pass, and every thread
+// should get several tiles.
 int64_t int8_chunk(int64_t m, int64_t n, int64_t k) {
   int64_t rows = max64(32, min64(256, 196608 / k));
   while (rows > 32 && ceil_div(m, rows) * ceil_div(n, kTileColumns) < 4 * num_threads()) rows /= 2;
@@ -232,10 +243,17 @@ const char* run(const Linear& l) {
     Activations act(memory.as<char>(), l.m, 1, units, groups);
     round_rows<F::kGroup>(l, 0, l.m, act);
     switch (l.m) {
-      case 1: decode<F, 1>(l, 0, act); break;
-      case 2: decode<F, 2>(l, 0, act); break;
-      case 3: decode<F, 3>(l, 0, act); break;
-      default: decode<F, 4>(l, 0, act);
+      case 1:
+        decode<F, 1>(l, 0, act);
+        break;
+      case 2:
+        decode<F, 2>(l, 0, act);
+        break;
+      case 3:
+        decode<F, 3>(l, 0, act);
+        break;
+      default:
+        decode<F, 4>(l, 0, act);
     }
     return nullptr;
   }

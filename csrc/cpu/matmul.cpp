@@ -1,4 +1,5 @@
-// Batched matrix products of any strides and any plain dtype: "matmul". Float types run on the panels of linear_float.
+// Batched matrix products of any strides and any plain dtype: "matmul". Float types run on the
+// panels of linear_float.
 #include "gemm_linear.h"
 
 namespace tl::TL_ISA {
@@ -7,12 +8,13 @@ namespace {
 // One (m, k) · (k, n) product; strides in elements.
 struct Product {
   int64_t m, n, k;
-  int64_t a_row, a_step;    // a: along m, along k
+  int64_t a_row, a_step;     // a: along m, along k
   int64_t b_column, b_step;  // b: along n, along k
   int64_t out_row, out_column;
 };
 
-// Batch axes of out, with the strides of all three; axes of length 1 dropped, neighbours joined where all strides allow.
+// Batch axes of out, with the strides of all three; axes of length 1 dropped, neighbours joined
+// where all strides allow.
 struct Batch {
   int ndim = 0;
   int64_t count = 1;
@@ -50,7 +52,8 @@ struct Batch {
   }
 };
 
-View matrix(const View& v, size_t bytes, int64_t offset, int64_t rows, int64_t columns, int64_t row, int64_t column) {
+View matrix(const View& v, size_t bytes, int64_t offset, int64_t rows, int64_t columns, int64_t row,
+            int64_t column) {
   View out;
   out.data = v.data + offset * static_cast<int64_t>(bytes);
   out.dtype = v.dtype;
@@ -68,13 +71,14 @@ const char* product_double(const Product& p, const double* a, const double* b, d
   size_t own = (gemm_scratch<double>(chunk, p.k) + 63) / 64 * 64;
   Scratch packed(packed_rows_size(p.m, p.k) * sizeof(double) + 64), scratch(own * num_threads());
   if (!packed.as<char>() || !scratch.as<char>()) return "matmul: out of memory";
-  parallel_for(ceil_div(p.m, kPanelRows), max64(1, 8192 / max64(1, p.k)), [&](int64_t begin, int64_t end, int) {
-    for (int64_t i = begin; i < end; ++i) {
-      pack_panel<kPanelRows>(a + i * kPanelRows * p.a_row, p.a_row, p.a_step,
-                             static_cast<int>(min64(kPanelRows, p.m - i * kPanelRows)), p.k,
-                             packed.as<double>() + i * kPanelRows * p.k);
-    }
-  });
+  parallel_for(ceil_div(p.m, kPanelRows), max64(1, 8192 / max64(1, p.k)),
+               [&](int64_t begin, int64_t end, int) {
+                 for (int64_t i = begin; i < end; ++i) {
+                   pack_panel<kPanelRows>(a + i * kPanelRows * p.a_row, p.a_row, p.a_step,
+                                          static_cast<int>(min64(kPanelRows, p.m - i * kPanelRows)),
+                                          p.k, packed.as<double>() + i * kPanelRows * p.k);
+                 }
+               });
   parallel_for(panels * ceil_div(p.m, chunk), 1, [&](int64_t begin, int64_t end, int worker) {
     for (int64_t i = begin; i < end; ++i) {
       int64_t row0 = i / panels * chunk, column0 = i % panels * kN, rows = min64(chunk, p.m - row0);
@@ -82,11 +86,12 @@ const char* product_double(const Product& p, const double* a, const double* b, d
       double* tile = gemm_tile<double>(packed.as<double>() + row0 * p.k, rows, p.k,
                                        reinterpret_cast<double*>(scratch.as<char>() + worker * own),
                                        [&](int64_t k0, int64_t depth, double* to) {
-                                         pack_panel<kN>(b + column0 * p.b_column + k0 * p.b_step, p.b_column, p.b_step,
-                                                        columns, depth, to);
+                                         pack_panel<kN>(b + column0 * p.b_column + k0 * p.b_step,
+                                                        p.b_column, p.b_step, columns, depth, to);
                                        });
       for (int64_t r = 0; r < rows; ++r) {
-        for (int c = 0; c < columns; ++c) out[(row0 + r) * p.out_row + (column0 + c) * p.out_column] = tile[r * kN + c];
+        for (int c = 0; c < columns; ++c)
+          out[(row0 + r) * p.out_row + (column0 + c) * p.out_column] = tile[r * kN + c];
       }
     }
   });
@@ -101,7 +106,8 @@ const char* product_integer(const Product& p, const T* a, const T* b, T* out) {
       for (int64_t j = 0; j < p.n; ++j) {
         uint64_t sum = 0;
         for (int64_t q = 0; q < p.k; ++q) {
-          sum += static_cast<uint64_t>(a[i * p.a_row + q * p.a_step]) * static_cast<uint64_t>(b[q * p.b_step + j * p.b_column]);
+          sum += static_cast<uint64_t>(a[i * p.a_row + q * p.a_step]) *
+                 static_cast<uint64_t>(b[q * p.b_step + j * p.b_column]);
         }
         out[i * p.out_row + j * p.out_column] = static_cast<T>(sum);
       }
@@ -110,17 +116,19 @@ const char* product_integer(const Product& p, const T* a, const T* b, T* out) {
   return nullptr;
 }
 
-// Runs one(i) for each product: side by side when they are small, otherwise one after the other with all threads in each.
+// Runs one(i) for each product: side by side when they are small, otherwise one after the other
+// with all threads in each.
 template <class F>
 const char* each_product(const Batch& batch, const Product& p, const F& one) {
   int64_t work = p.m * p.n * max64(1, p.k);
   if (batch.count > 1 && work < (int64_t{1} << 22)) {
     std::atomic<const char*> error{nullptr};
-    parallel_for(batch.count, max64(1, 65536 / max64(1, work)), [&](int64_t begin, int64_t end, int) {
-      for (int64_t i = begin; i < end; ++i) {
-        if (const char* text = one(i)) error.store(text, std::memory_order_relaxed);
-      }
-    });
+    parallel_for(batch.count, max64(1, 65536 / max64(1, work)),
+                 [&](int64_t begin, int64_t end, int) {
+                   for (int64_t i = begin; i < end; ++i) {
+                     if (const char* text = one(i)) error.store(text, std::memory_order_relaxed);
+                   }
+                 });
     return error.load();
   }
   for (int64_t i = 0; i < batch.count; ++i) {
@@ -130,7 +138,8 @@ const char* each_product(const Batch& batch, const Product& p, const F& one) {
 }
 
 template <class T, class F>
-const char* typed(const View& out, const View& a, const View& b, const Batch& batch, const Product& p, const F& product) {
+const char* typed(const View& out, const View& a, const View& b, const Batch& batch,
+                  const Product& p, const F& product) {
   return each_product(batch, p, [&](int64_t i) {
     int64_t ao, bo, oo;
     batch.offsets(i, &ao, &bo, &oo);
@@ -138,7 +147,8 @@ const char* typed(const View& out, const View& a, const View& b, const Batch& ba
   });
 }
 
-const char* floats(const View& out, const View& a, const View& b, const Batch& batch, const Product& p) {
+const char* floats(const View& out, const View& a, const View& b, const Batch& batch,
+                   const Product& p) {
   size_t bytes = bytes_of(out.dtype);
   return each_product(batch, p, [&](int64_t i) {
     int64_t ao, bo, oo;
@@ -163,15 +173,19 @@ void transpose(Product& p) {
 
 const char* matmul(const View& out, const View& a_, const View& b_) {
   View a = a_, b = b_;
-  if (out.ndim < 2 || a.ndim < 2 || b.ndim < 2) return "matmul: operands must have two axes or more";
-  if (a.dtype != out.dtype || b.dtype != out.dtype) return "matmul: operands must have the dtype of out";
-  Product p{out.back(2), out.back(1), a.back(1), a.back_stride(2), a.back_stride(1),
-            b.back_stride(1), b.back_stride(2), out.back_stride(2), out.back_stride(1)};
+  if (out.ndim < 2 || a.ndim < 2 || b.ndim < 2)
+    return "matmul: operands must have two axes or more";
+  if (a.dtype != out.dtype || b.dtype != out.dtype)
+    return "matmul: operands must have the dtype of out";
+  Product p{out.back(2),      out.back(1),        a.back(1),
+            a.back_stride(2), a.back_stride(1),   b.back_stride(1),
+            b.back_stride(2), out.back_stride(2), out.back_stride(1)};
   if (a.back(2) != p.m || b.back(1) != p.n || b.back(2) != p.k) return "matmul: shapes do not fit";
   Batch batch(out, a, b);
   if (out.size() == 0) return nullptr;
   // A batch that shares b is one tall product when its rows follow each other.
-  while (batch.ndim > 0 && batch.b[0] == 0 && batch.a[0] == p.m * p.a_row && batch.out[0] == p.m * p.out_row) {
+  while (batch.ndim > 0 && batch.b[0] == 0 && batch.a[0] == p.m * p.a_row &&
+         batch.out[0] == p.m * p.out_row) {
     p.m *= batch.shape[0];
     batch.count /= batch.shape[0];
     --batch.ndim;
@@ -198,17 +212,28 @@ const char* matmul(const View& out, const View& a_, const View& b_) {
   switch (out.dtype) {
     case DType::f32:
     case DType::f16:
-    case DType::bf16: return floats(out, a, b, batch, p);
-    case DType::f64: return typed<double>(out, a, b, batch, p, product_double);
-    case DType::i8: return typed<int8_t>(out, a, b, batch, p, product_integer<int8_t>);
-    case DType::u8: return typed<uint8_t>(out, a, b, batch, p, product_integer<uint8_t>);
-    case DType::i16: return typed<int16_t>(out, a, b, batch, p, product_integer<int16_t>);
-    case DType::u16: return typed<uint16_t>(out, a, b, batch, p, product_integer<uint16_t>);
-    case DType::i32: return typed<int32_t>(out, a, b, batch, p, product_integer<int32_t>);
-    case DType::u32: return typed<uint32_t>(out, a, b, batch, p, product_integer<uint32_t>);
-    case DType::i64: return typed<int64_t>(out, a, b, batch, p, product_integer<int64_t>);
-    case DType::u64: return typed<uint64_t>(out, a, b, batch, p, product_integer<uint64_t>);
-    default: return "matmul: no kernel for this dtype";
+    case DType::bf16:
+      return floats(out, a, b, batch, p);
+    case DType::f64:
+      return typed<double>(out, a, b, batch, p, product_double);
+    case DType::i8:
+      return typed<int8_t>(out, a, b, batch, p, product_integer<int8_t>);
+    case DType::u8:
+      return typed<uint8_t>(out, a, b, batch, p, product_integer<uint8_t>);
+    case DType::i16:
+      return typed<int16_t>(out, a, b, batch, p, product_integer<int16_t>);
+    case DType::u16:
+      return typed<uint16_t>(out, a, b, batch, p, product_integer<uint16_t>);
+    case DType::i32:
+      return typed<int32_t>(out, a, b, batch, p, product_integer<int32_t>);
+    case DType::u32:
+      return typed<uint32_t>(out, a, b, batch, p, product_integer<uint32_t>);
+    case DType::i64:
+      return typed<int64_t>(out, a, b, batch, p, product_integer<int64_t>);
+    case DType::u64:
+      return typed<uint64_t>(out, a, b, batch, p, product_integer<uint64_t>);
+    default:
+      return "matmul: no kernel for this dtype";
   }
 }
 
@@ -216,7 +241,8 @@ const char* linear(const Arg* args, int n);  // linear.cpp
 
 void register_matmul(KernelTable& t);
 void register_matmul(KernelTable& t) {
-  t.add("matmul", "out:A a:A b:A", [](const Arg* args, int) { return matmul(*args[0].a, *args[1].a, *args[2].a); });
+  t.add("matmul", "out:A a:A b:A",
+        [](const Arg* args, int) { return matmul(*args[0].a, *args[1].a, *args[2].a); });
   t.add("linear", "out:A x:A weight:A bias:A? exact:i", linear);
 }
 

@@ -11,15 +11,16 @@ TL_INLINE vd exp(vd x) {
 
 namespace {
 
-
 TL_INLINE float log1(float x) { return __builtin_logf(x); }
 TL_INLINE double log1(double x) { return __builtin_log(x); }
 TL_INLINE float root(float x) { return __builtin_sqrtf(x); }
 TL_INLINE double root(double x) { return __builtin_sqrt(x); }
 
-// Sum of f(x[i]) with four independent accumulators; f(0 lanes) of the tail must be masked by the caller through `fill`.
+// Sum of f(x[i]) with four independent accumulators; f(0 lanes) of the tail must be masked by the
+// caller through `fill`.
 template <class T, class F>
-TL_INLINE typename Wide<T>::Scalar sum_of(const T* x, int64_t n, typename Wide<T>::Scalar fill, const F& f) {
+TL_INLINE typename Wide<T>::Scalar sum_of(const T* x, int64_t n, typename Wide<T>::Scalar fill,
+                                          const F& f) {
   constexpr int w = Wide<T>::kWidth;
   typename Wide<T>::Vector a{}, b{}, c{}, d{};
   int64_t i = 0;
@@ -34,7 +35,8 @@ TL_INLINE typename Wide<T>::Scalar sum_of(const T* x, int64_t n, typename Wide<T
   return sum((a + b) + (c + d));
 }
 
-// The weights of a norm as contiguous values of W (the row's wide type), whatever their dtype and stride; null when absent.
+// The weights of a norm as contiguous values of W (the row's wide type), whatever their dtype and
+// stride; null when absent.
 template <class W>
 struct Weights {
   Scratch copy;
@@ -49,18 +51,20 @@ struct Weights {
     }
     W* to = copy.template as<W>();
     ok = to != nullptr && !for_float(v.dtype, "norm", [&]<class T>() -> const char* {
-      const int64_t s = v.back_stride(1);
-      for (int64_t i = 0; i < n; ++i) to[i] = static_cast<W>(to_wide(v.ptr<T>()[i * s]));
-      return nullptr;
-    });
+           const int64_t s = v.back_stride(1);
+           for (int64_t i = 0; i < n; ++i) to[i] = static_cast<W>(to_wide(v.ptr<T>()[i * s]));
+           return nullptr;
+         });
     data = to;
   }
   static bool needs_copy(const Arg& arg) {
-    return arg.kind != Arg::none && (arg.a->dtype != dtype_of<W>() || (arg.a->back_stride(1) != 1 && arg.a->size() != 1));
+    return arg.kind != Arg::none &&
+           (arg.a->dtype != dtype_of<W>() || (arg.a->back_stride(1) != 1 && arg.a->size() != 1));
   }
 };
 
-const char* check_norm(const char* kernel, const View& out, const View& x, const Arg* extras, int n_extras) {
+const char* check_norm(const char* kernel, const View& out, const View& x, const Arg* extras,
+                       int n_extras) {
   if (x.ndim < 1) return fail("%s: expected at least one axis, got none", kernel);
   if (!same_shape(out, x) || out.dtype != x.dtype) return fail("%s: expected out like x", kernel);
   for (int i = 0; i < n_extras; ++i) {
@@ -77,9 +81,11 @@ const char* check_norm(const char* kernel, const View& out, const View& x, const
   return nullptr;
 }
 
-// x is rounded to its own dtype before the weight, as the models that were trained in half precision did.
+// x is rounded to its own dtype before the weight, as the models that were trained in half
+// precision did.
 template <class T>
-TL_INLINE void rms_row(const T* x, T* out, const typename Wide<T>::Scalar* weight, int64_t n, double eps) {
+TL_INLINE void rms_row(const T* x, T* out, const typename Wide<T>::Scalar* weight, int64_t n,
+                       double eps) {
   using W = typename Wide<T>::Scalar;
   constexpr int w = Wide<T>::kWidth;
   const W squares = sum_of(x, n, W(0), [](auto v) { return v * v; });
@@ -96,7 +102,10 @@ TL_INLINE void rms_row(const T* x, T* out, const typename Wide<T>::Scalar* weigh
   int64_t i = 0;
   if (weight) {
     for (; i + w <= n; i += w) store(out + i, rounded(load(x + i) * scale) * load(weight + i));
-    if (i < n) store_first(out + i, rounded(load_or(x + i, n - i, W(0)) * scale) * load_or(weight + i, n - i, W(0)), n - i);
+    if (i < n)
+      store_first(out + i,
+                  rounded(load_or(x + i, n - i, W(0)) * scale) * load_or(weight + i, n - i, W(0)),
+                  n - i);
   } else {
     for (; i + w <= n; i += w) store(out + i, load(x + i) * scale);
     if (i < n) store_first(out + i, load_or(x + i, n - i, W(0)) * scale, n - i);
@@ -112,13 +121,14 @@ const char* rms_norm(const Arg* args, int) {
     const int64_t n = x.back(1);
     const Weights<W> weight(args[2], n);
     if (!weight.ok) return "rms_norm: out of memory";
-    return each_row<T>(out, x, x.ndim - 1, 200, [&](const T* in, T* to) { rms_row(in, to, weight.data, n, eps); });
+    return each_row<T>(out, x, x.ndim - 1, 200,
+                       [&](const T* in, T* to) { rms_row(in, to, weight.data, n, eps); });
   });
 }
 
 template <class T>
-TL_INLINE void layer_row(const T* x, T* out, const typename Wide<T>::Scalar* weight, const typename Wide<T>::Scalar* bias,
-                         int64_t n, double eps) {
+TL_INLINE void layer_row(const T* x, T* out, const typename Wide<T>::Scalar* weight,
+                         const typename Wide<T>::Scalar* bias, int64_t n, double eps) {
   using W = typename Wide<T>::Scalar;
   constexpr int w = Wide<T>::kWidth;
   const W mean = sum_of(x, n, W(0), [](auto v) { return v; }) / static_cast<W>(n);
@@ -131,10 +141,14 @@ TL_INLINE void layer_row(const T* x, T* out, const typename Wide<T>::Scalar* wei
     return v;
   };
   int64_t i = 0;
-  for (; i + w <= n; i += w) store(out + i, finish(load(x + i), i, [](const W* p) { return load(p); }));
+  for (; i + w <= n; i += w)
+    store(out + i, finish(load(x + i), i, [](const W* p) { return load(p); }));
   if (i < n) {
     const int64_t rest = n - i;
-    store_first(out + i, finish(load_or(x + i, rest, W(0)), i, [rest](const W* p) { return load_or(p, rest, W(0)); }), rest);
+    store_first(out + i,
+                finish(load_or(x + i, rest, W(0)), i,
+                       [rest](const W* p) { return load_or(p, rest, W(0)); }),
+                rest);
   }
 }
 
@@ -147,12 +161,14 @@ const char* layer_norm(const Arg* args, int) {
     const int64_t n = x.back(1);
     const Weights<W> weight(args[2], n), bias(args[3], n);
     if (!weight.ok || !bias.ok) return "layer_norm: out of memory";
-    return each_row<T>(out, x, x.ndim - 1, 300,
-                       [&](const T* in, T* to) { layer_row(in, to, weight.data, bias.data, n, eps); });
+    return each_row<T>(out, x, x.ndim - 1, 300, [&](const T* in, T* to) {
+      layer_row(in, to, weight.data, bias.data, n, eps);
+    });
   });
 }
 
-// --- softmax -------------------------------------------------------------------------------------------------------------
+// --- softmax
+// -------------------------------------------------------------------------------------------------------------
 
 template <class W>
 constexpr W kInfinity = static_cast<W>(__builtin_inf());
@@ -174,8 +190,8 @@ TL_INLINE typename Wide<T>::Scalar max_of(const T* x, int64_t n) {
   return max_lane(max(max(a, b), max(c, d)));
 }
 
-// `powers` holds n wide values: the output itself where it is as wide as the computation. A NaN or a row of -inf gives NaN
-// everywhere, as in torch.
+// `powers` holds n wide values: the output itself where it is as wide as the computation. A NaN or
+// a row of -inf gives NaN everywhere, as in torch.
 template <class T>
 TL_INLINE void softmax_row(const T* x, T* out, typename Wide<T>::Scalar* powers, int64_t n) {
   using W = typename Wide<T>::Scalar;
@@ -219,24 +235,31 @@ const char* softmax(const Arg* args, int) {
   const bool log = args[3].i != 0;
   if (!same_shape(out, x) || out.dtype != x.dtype) return "softmax: expected out like x";
   int64_t axis = args[2].i < 0 ? args[2].i + x.ndim : args[2].i;
-  if (x.ndim == 0) axis = 0;
-  else if (axis < 0 || axis >= x.ndim) return fail("softmax: axis %lld of %d axes", static_cast<long long>(args[2].i), x.ndim);
+  if (x.ndim == 0)
+    axis = 0;
+  else if (axis < 0 || axis >= x.ndim)
+    return fail("softmax: axis %lld of %d axes", static_cast<long long>(args[2].i), x.ndim);
   return for_float(x.dtype, "softmax", [&]<class T>() -> const char* {
     using W = typename Wide<T>::Scalar;
     const int64_t n = x.ndim ? x.shape[axis] : 1;
     const int64_t cost = sizeof(W) == 8 ? 8000 : 1000;
     if (log) {
-      return each_row<T>(out, x, static_cast<int>(axis), cost, [&](const T* in, T* to) { log_softmax_row(in, to, n); });
+      return each_row<T>(out, x, static_cast<int>(axis), cost,
+                         [&](const T* in, T* to) { log_softmax_row(in, to, n); });
     }
     if constexpr (sizeof(T) == sizeof(W)) {
-      return each_row<T>(out, x, static_cast<int>(axis), cost, [&](const T* in, T* to) { softmax_row(in, to, to, n); });
+      return each_row<T>(out, x, static_cast<int>(axis), cost,
+                         [&](const T* in, T* to) { softmax_row(in, to, to, n); });
     } else {
       bool ok = true;
-      const char* error = each_row<T>(out, x, static_cast<int>(axis), cost, [&](const T* in, T* to) {
-        Scratch powers(n * sizeof(W));
-        if (powers.as<W>()) softmax_row(in, to, powers.as<W>(), n);
-        else ok = false;
-      });
+      const char* error =
+          each_row<T>(out, x, static_cast<int>(axis), cost, [&](const T* in, T* to) {
+            Scratch powers(n * sizeof(W));
+            if (powers.as<W>())
+              softmax_row(in, to, powers.as<W>(), n);
+            else
+              ok = false;
+          });
       return ok ? error : "softmax: out of memory";
     }
   });

@@ -1,5 +1,6 @@
-// What the row kernels (norm, softmax, rope, embedding, reduce…) share: dtype dispatch, iteration over the outer axes of
-// strided arrays, a double vector beside the float one, error texts with numbers in them.
+// What the row kernels (norm, softmax, rope, embedding, reduce…) share: dtype dispatch, iteration
+// over the outer axes of strided arrays, a double vector beside the float one, error texts with
+// numbers in them.
 #pragma once
 #include <cstdarg>
 #include <cstdio>
@@ -55,8 +56,10 @@ TL_INLINE float to_wide(f16 x) { return to_float(x); }
 TL_INLINE float to_wide(bf16 x) { return to_float(x); }
 template <class T>
 TL_INLINE T from_wide(typename Wide<T>::Scalar x) {
-  if constexpr (__is_same(T, double)) return x;
-  else return from_float<T>(x);
+  if constexpr (__is_same(T, double))
+    return x;
+  else
+    return from_float<T>(x);
 }
 
 // The first n lanes; the others read as `fill`.
@@ -72,7 +75,8 @@ TL_INLINE void store_first(T* p, typename Wide<T>::Vector v, int64_t n) {
 }
 
 // A text with numbers in it; it lives until the thread's next error.
-[[maybe_unused, gnu::format(printf, 1, 2), gnu::cold]] static const char* fail(const char* format, ...) {
+[[maybe_unused, gnu::format(printf, 1, 2), gnu::cold]] static const char* fail(const char* format,
+                                                                               ...) {
   static thread_local char text[200];
   va_list list;
   va_start(list, format);
@@ -85,20 +89,29 @@ TL_INLINE void store_first(T* p, typename Wide<T>::Vector v, int64_t n) {
 template <class F>
 TL_INLINE const char* for_float(DType d, const char* kernel, const F& f) {
   switch (d) {
-    case DType::f32: return f.template operator()<float>();
-    case DType::f16: return f.template operator()<f16>();
-    case DType::bf16: return f.template operator()<bf16>();
-    case DType::f64: return f.template operator()<double>();
-    default: return fail("%s: expected a float dtype, got %s", kernel, row(d).name);
+    case DType::f32:
+      return f.template operator()<float>();
+    case DType::f16:
+      return f.template operator()<f16>();
+    case DType::bf16:
+      return f.template operator()<bf16>();
+    case DType::f64:
+      return f.template operator()<double>();
+    default:
+      return fail("%s: expected a float dtype, got %s", kernel, row(d).name);
   }
 }
 template <class F>
 TL_INLINE const char* for_float32(DType d, const char* kernel, const F& f) {
   switch (d) {
-    case DType::f32: return f.template operator()<float>();
-    case DType::f16: return f.template operator()<f16>();
-    case DType::bf16: return f.template operator()<bf16>();
-    default: return fail("%s: expected f32, f16 or bf16, got %s", kernel, row(d).name);
+    case DType::f32:
+      return f.template operator()<float>();
+    case DType::f16:
+      return f.template operator()<f16>();
+    case DType::bf16:
+      return f.template operator()<bf16>();
+    default:
+      return fail("%s: expected f32, f16 or bf16, got %s", kernel, row(d).name);
   }
 }
 
@@ -110,8 +123,8 @@ TL_INLINE bool same_shape(const View& a, const View& b) {
   return true;
 }
 
-// The coordinates of up to N arrays of one shape, walked in row-major order, neighbouring axes merged where the strides of
-// all arrays allow it. Offsets are in elements.
+// The coordinates of up to N arrays of one shape, walked in row-major order, neighbouring axes
+// merged where the strides of all arrays allow it. Offsets are in elements.
 template <int N>
 struct Walk {
   int ndim = 0;
@@ -165,8 +178,9 @@ TL_INLINE Walk<2> walk_rows(const View& a, const View& b, int skip) {
   return walk;
 }
 
-// Rows of length n along an axis of x and out, handed to fn(in, result) as contiguous memory: directly where the stride is 1,
-// through a copy elsewhere. `cost` is the rough number of nanoseconds per thousand elements, for the grain.
+// Rows of length n along an axis of x and out, handed to fn(in, result) as contiguous memory:
+// directly where the stride is 1, through a copy elsewhere. `cost` is the rough number of
+// nanoseconds per thousand elements, for the grain.
 template <class T, class F>
 inline const char* each_row(const View& out, const View& x, int axis, int64_t cost, const F& fn) {
   const int64_t n = x.ndim ? x.shape[axis] : 1;

@@ -1,4 +1,5 @@
-// Block formats to floats ("dequantize") and floats to block formats ("quantize"), bit-equal to the gguf package.
+// Block formats to floats ("dequantize") and floats to block formats ("quantize"), bit-equal to the
+// gguf package.
 #include "../core/kernel.h"
 #include "../core/parallel.h"
 #include "quant_blocks.h"
@@ -15,7 +16,8 @@ const char* dequantize(const Arg* args, int) {
   bool known = false;
   with_float(out.dtype, [&]<class To>(To) {
     To* to = out.ptr<To>();
-    // fill(first, n, floats) unpacks n elements from `first` on; both are multiples of 256 but for the end.
+    // fill(first, n, floats) unpacks n elements from `first` on; both are multiples of 256 but for
+    // the end.
     auto walk = [&](auto fill) {
       known = true;
       parallel_for((x.size() + 255) / 256, kGrain / 256, [&](int64_t begin, int64_t end, int) {
@@ -33,21 +35,25 @@ const char* dequantize(const Arg* args, int) {
         }
       });
     };
-    with_format(x.dtype, [&]<class F>(F) {
-      constexpr int kBlock = block_of(F::kDType);
-      walk([&](int64_t first, int64_t n, float* floats) {
-        unpack_blocks<F>(x.ptr<const uint8_t>() + first / kBlock * F::kBytes, n / kBlock, floats);
-      });
-    }) || with_float(x.dtype, [&]<class From>(From) {
-      walk([&](int64_t first, int64_t n, float* floats) {
-        for (int64_t i = 0; i < n; ++i) floats[i] = to_float(x.ptr<const From>()[first + i]);
-      });
-    });
+    with_format(x.dtype,
+                [&]<class F>(F) {
+                  constexpr int kBlock = block_of(F::kDType);
+                  walk([&](int64_t first, int64_t n, float* floats) {
+                    unpack_blocks<F>(x.ptr<const uint8_t>() + first / kBlock * F::kBytes,
+                                     n / kBlock, floats);
+                  });
+                }) ||
+        with_float(x.dtype, [&]<class From>(From) {
+          walk([&](int64_t first, int64_t n, float* floats) {
+            for (int64_t i = 0; i < n; ++i) floats[i] = to_float(x.ptr<const From>()[first + i]);
+          });
+        });
   });
   return known ? nullptr : "dequantize: no kernel for these dtypes";
 }
 
-// The product as float arithmetic rounds it: the empty statement keeps the compiler from fusing it with an addition.
+// The product as float arithmetic rounds it: the empty statement keeps the compiler from fusing it
+// with an addition.
 TL_INLINE float rounded(float x) {
   asm("" : "+m"(x));
   return x;
@@ -58,7 +64,8 @@ TL_INLINE void put_half(uint8_t* p, float x) {
 }
 // Truncates into 0 … top; also when x is not finite.
 TL_INLINE uint8_t clip(float x, int top) {
-  return x > 0 ? (x < static_cast<float>(top) ? static_cast<uint8_t>(x) : static_cast<uint8_t>(top)) : 0;
+  return x > 0 ? (x < static_cast<float>(top) ? static_cast<uint8_t>(x) : static_cast<uint8_t>(top))
+               : 0;
 }
 
 // Nibbles (and fifth bits at `high`, when given) of 32 values.
@@ -130,7 +137,8 @@ const char* quantize(const Arg* args, int) {
   if (!encode) return "quantize: no kernel for this dtype";
   int bytes = bytes_of(out.dtype);
   parallel_for(x.size() / 32, kGrain / 32, [&](int64_t begin, int64_t end, int) {
-    for (int64_t i = begin; i < end; ++i) encode(x.ptr<const float>() + i * 32, out.ptr<uint8_t>() + i * bytes);
+    for (int64_t i = begin; i < end; ++i)
+      encode(x.ptr<const float>() + i * 32, out.ptr<uint8_t>() + i * bytes);
   });
   return nullptr;
 }

@@ -1,6 +1,7 @@
-// The block formats: how 32 weights are unpacked to small integers, and the scales (and minima) that belong to them.
-// Every kernel is written on these two functions alone; a new format is one struct here and one line in with_format.
-// Layouts: ggml-common.h of llama.cpp. A weight is d·(q + kOffset), or d·q + m in the formats with kMins.
+// The block formats: how 32 weights are unpacked to small integers, and the scales (and minima)
+// that belong to them. Every kernel is written on these two functions alone; a new format is one
+// struct here and one line in with_format. Layouts: ggml-common.h of llama.cpp. A weight is d·(q +
+// kOffset), or d·q + m in the formats with kMins.
 #pragma once
 #include "simd/int8.h"
 
@@ -17,8 +18,9 @@ TL_INLINE uint32_t word_at(const uint8_t* p) {
   return w;
 }
 
-// d[i] = the f16 at p + i·step. Written up to n rounded up to 8, the last one repeated: a reader of whole vectors finds
-// numbers there. (Zeros stored one by one would cost it dear: a load cannot be forwarded from several stores.)
+// d[i] = the f16 at p + i·step. Written up to n rounded up to 8, the last one repeated: a reader of
+// whole vectors finds numbers there. (Zeros stored one by one would cost it dear: a load cannot be
+// forwarded from several stores.)
 template <int kStep>
 TL_INLINE void halves_at(const uint8_t* p, int64_t n, float* d) {
 #ifdef __F16C__
@@ -28,12 +30,14 @@ TL_INLINE void halves_at(const uint8_t* p, int64_t n, float* d) {
       memcpy(&h, at(p + (i + j) * kStep), 2);
       return h;
     };
-    __m128i x = _mm_setr_epi16(bits(0), bits(1), bits(2), bits(3), bits(4), bits(5), bits(6), bits(7));
+    __m128i x =
+        _mm_setr_epi16(bits(0), bits(1), bits(2), bits(3), bits(4), bits(5), bits(6), bits(7));
     store(d + i, (vf)_mm256_cvtph_ps(x));
   };
   int64_t i = 0;
   for (; i + 8 <= n; i += 8) convert(i, [](const uint8_t* at) { return at; });
-  if (i < n) convert(i, [last = p + (n - 1) * kStep](const uint8_t* at) { return at < last ? at : last; });
+  if (i < n)
+    convert(i, [last = p + (n - 1) * kStep](const uint8_t* at) { return at < last ? at : last; });
 #else
   for (int64_t i = 0; i < (n + 7) / 8 * 8; ++i) d[i] = half_at(p + (i < n ? i : n - 1) * kStep);
 #endif
@@ -47,7 +51,8 @@ TL_INLINE void half_pairs_at(const uint8_t* p, int64_t n, float* d, float* m) {
     auto four = [&](int64_t j) {  // d d d d m m m m
       auto bits = [&](int64_t e) { return static_cast<int>(word_at(at(p + (j + e) * kStep))); };
       __m128i x = _mm_setr_epi32(bits(0), bits(1), bits(2), bits(3));
-      return _mm256_cvtph_ps(_mm_shuffle_epi8(x, _mm_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15)));
+      return _mm256_cvtph_ps(
+          _mm_shuffle_epi8(x, _mm_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15)));
     };
     __m256 low = four(i), high = four(i + 4);
     store(d + i, (vf)_mm256_permute2f128_ps(low, high, 0x20));
@@ -55,7 +60,8 @@ TL_INLINE void half_pairs_at(const uint8_t* p, int64_t n, float* d, float* m) {
   };
   int64_t i = 0;
   for (; i + 8 <= n; i += 8) convert(i, [](const uint8_t* at) { return at; });
-  if (i < n) convert(i, [last = p + (n - 1) * kStep](const uint8_t* at) { return at < last ? at : last; });
+  if (i < n)
+    convert(i, [last = p + (n - 1) * kStep](const uint8_t* at) { return at < last ? at : last; });
 #else
   for (int64_t i = 0; i < (n + 7) / 8 * 8; ++i) {
     const uint8_t* at = p + (i < n ? i : n - 1) * kStep;
@@ -65,7 +71,8 @@ TL_INLINE void half_pairs_at(const uint8_t* p, int64_t n, float* d, float* m) {
 #endif
 }
 
-// kBytes, kUnits: bytes and 32-weight units of a block; kGroup: weights that share a scale; kBits: see tile_times_rows.
+// kBytes, kUnits: bytes and 32-weight units of a block; kGroup: weights that share a scale; kBits:
+// see tile_times_rows.
 template <DType kType, int kGroupSize, int kBitWidth, int kShift, bool kHasMins>
 struct Format {
   static constexpr DType kDType = kType;
@@ -77,37 +84,48 @@ struct Format {
 
 struct Q4_0 : Format<DType::q4_0, 32, 4, -8, false> {
   static TL_INLINE b32 values(const uint8_t* b, int) { return nibbles(b + 2); }
-  static TL_INLINE void scales(const uint8_t* b, int64_t n, float* d, float*) { halves_at<kBytes>(b, n, d); }
+  static TL_INLINE void scales(const uint8_t* b, int64_t n, float* d, float*) {
+    halves_at<kBytes>(b, n, d);
+  }
 };
 
 struct Q4_1 : Format<DType::q4_1, 32, 4, 0, true> {
   static TL_INLINE b32 values(const uint8_t* b, int) { return nibbles(b + 4); }
-  static TL_INLINE void scales(const uint8_t* b, int64_t n, float* d, float* m) { half_pairs_at<kBytes>(b, n, d, m); }
+  static TL_INLINE void scales(const uint8_t* b, int64_t n, float* d, float* m) {
+    half_pairs_at<kBytes>(b, n, d, m);
+  }
 };
 
 struct Q5_0 : Format<DType::q5_0, 32, 5, -16, false> {
   static TL_INLINE b32 values(const uint8_t* b, int) {
     return operator_or(nibbles(b + 6), spread_bits(word_at(b + 2), 16));
   }
-  static TL_INLINE void scales(const uint8_t* b, int64_t n, float* d, float*) { halves_at<kBytes>(b, n, d); }
+  static TL_INLINE void scales(const uint8_t* b, int64_t n, float* d, float*) {
+    halves_at<kBytes>(b, n, d);
+  }
 };
 
 struct Q5_1 : Format<DType::q5_1, 32, 5, 0, true> {
   static TL_INLINE b32 values(const uint8_t* b, int) {
     return operator_or(nibbles(b + 8), spread_bits(word_at(b + 4), 16));
   }
-  static TL_INLINE void scales(const uint8_t* b, int64_t n, float* d, float* m) { half_pairs_at<kBytes>(b, n, d, m); }
+  static TL_INLINE void scales(const uint8_t* b, int64_t n, float* d, float* m) {
+    half_pairs_at<kBytes>(b, n, d, m);
+  }
 };
 
 struct Q8_0 : Format<DType::q8_0, 32, 8, 0, false> {
   static TL_INLINE b32 values(const uint8_t* b, int) { return load32(b + 2); }
-  static TL_INLINE void scales(const uint8_t* b, int64_t n, float* d, float*) { halves_at<kBytes>(b, n, d); }
+  static TL_INLINE void scales(const uint8_t* b, int64_t n, float* d, float*) {
+    halves_at<kBytes>(b, n, d);
+  }
 };
 
 // f16 d, f16 dmin, 8 six-bit scales and 8 six-bit minima in 12 bytes, 128 bytes of nibbles.
 struct Q4_K : Format<DType::q4_k, 32, 4, 0, true> {
   static TL_INLINE b32 values(const uint8_t* b, int unit) {
-    // One call with a computed shift, not a choice between two calls: GCC 12 mixes up the returned structs of the portable b32.
+    // One call with a computed shift, not a choice between two calls: GCC 12 mixes up the returned
+    // structs of the portable b32.
     b32 x = load32(b + 16 + unit / 2 * 32);
     return field(x, unit % 2 * 4, 15);
   }
@@ -119,7 +137,8 @@ struct Q4_K : Format<DType::q4_k, 32, 4, 0, true> {
       float scale = half_at(b), least = -half_at(b + 2);
 #ifdef __AVX2__
       auto eight = [&](int j) {
-        __m128i x8 = _mm_set_epi32(0, 0, static_cast<int>(packed[j + 1]), static_cast<int>(packed[j]));
+        __m128i x8 =
+            _mm_set_epi32(0, 0, static_cast<int>(packed[j + 1]), static_cast<int>(packed[j]));
         return (vf)_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(x8));
       };
       store(d + 8 * i, splat(scale) * eight(0));
@@ -156,14 +175,22 @@ struct Q6_K : Format<DType::q6_k, 16, 6, -32, false> {
 template <class F>
 TL_INLINE bool with_format(DType dtype, F f) {
   switch (dtype) {
-    case DType::q4_0: return f(Q4_0{}), true;
-    case DType::q4_1: return f(Q4_1{}), true;
-    case DType::q5_0: return f(Q5_0{}), true;
-    case DType::q5_1: return f(Q5_1{}), true;
-    case DType::q8_0: return f(Q8_0{}), true;
-    case DType::q4_k: return f(Q4_K{}), true;
-    case DType::q6_k: return f(Q6_K{}), true;
-    default: return false;
+    case DType::q4_0:
+      return f(Q4_0{}), true;
+    case DType::q4_1:
+      return f(Q4_1{}), true;
+    case DType::q5_0:
+      return f(Q5_0{}), true;
+    case DType::q5_1:
+      return f(Q5_1{}), true;
+    case DType::q8_0:
+      return f(Q8_0{}), true;
+    case DType::q4_k:
+      return f(Q4_K{}), true;
+    case DType::q6_k:
+      return f(Q6_K{}), true;
+    default:
+      return false;
   }
 }
 
@@ -171,15 +198,19 @@ TL_INLINE bool with_format(DType dtype, F f) {
 template <class F>
 TL_INLINE bool with_float(DType dtype, F f) {
   switch (dtype) {
-    case DType::f32: return f(float{}), true;
-    case DType::f16: return f(f16{}), true;
-    case DType::bf16: return f(bf16{}), true;
-    default: return false;
+    case DType::f32:
+      return f(float{}), true;
+    case DType::f16:
+      return f(f16{}), true;
+    case DType::bf16:
+      return f(bf16{}), true;
+    default:
+      return false;
   }
 }
 
-// Weights of `blocks` blocks as floats. d·(q + offset) and d·q + m are rounded once, as in the reference: d·q is exact in
-// float, so a fused multiply-add changes nothing.
+// Weights of `blocks` blocks as floats. d·(q + offset) and d·q + m are rounded once, as in the
+// reference: d·q is exact in float, so a fused multiply-add changes nothing.
 template <class F>
 TL_INLINE void unpack_blocks(const uint8_t* b, int64_t blocks, float* out) {
   constexpr int kRun = 8;  // blocks of 32, or 1 of 256: what the scales on the stack are for

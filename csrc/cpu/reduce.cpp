@@ -1,8 +1,9 @@
 // Sum, mean, prod, amax, amin, any and all over any axes of any strided array.
 //
-// Where the nearest axis is reduced, each output takes runs of neighbouring elements; where it is kept, rows are accumulated
-// into a tile of columns. A long reduction with few outputs is cut into segments of a size that depends on the shape only, so
-// the result does not depend on the number of threads.
+// Where the nearest axis is reduced, each output takes runs of neighbouring elements; where it is
+// kept, rows are accumulated into a tile of columns. A long reduction with few outputs is cut into
+// segments of a size that depends on the shape only, so the result does not depend on the number of
+// threads.
 #include "reduce.h"
 
 namespace tl::TL_ISA {
@@ -13,7 +14,8 @@ struct Loops {
   Total init;
   Total (*run)(const std::byte* p, int64_t stride, int64_t n);
   // totals[j] over the rows [begin, end) of `rows`, for `width` neighbouring columns.
-  void (*tile)(const std::byte* p, Walk<1>& rows, int64_t begin, int64_t end, int64_t width, Total* totals);
+  void (*tile)(const std::byte* p, Walk<1>& rows, int64_t begin, int64_t end, int64_t width,
+               Total* totals);
   Total (*merge)(Total a, Total b);
   int bytes;  // of an element of x
 };
@@ -21,16 +23,22 @@ struct Loops {
 template <class W>
 TL_INLINE Total pack(W x) {
   Total t;
-  if constexpr (__is_same(W, double)) t.f = x;
-  else if constexpr (__is_same(W, int64_t)) t.i = x;
-  else t.u = x;
+  if constexpr (__is_same(W, double))
+    t.f = x;
+  else if constexpr (__is_same(W, int64_t))
+    t.i = x;
+  else
+    t.u = x;
   return t;
 }
 template <class W>
 TL_INLINE W unpack(Total t) {
-  if constexpr (__is_same(W, double)) return t.f;
-  else if constexpr (__is_same(W, int64_t)) return t.i;
-  else return t.u;
+  if constexpr (__is_same(W, double))
+    return t.f;
+  else if constexpr (__is_same(W, int64_t))
+    return t.i;
+  else
+    return t.u;
 }
 
 template <template <class> class Op, class T>
@@ -45,7 +53,8 @@ Total merge_totals(Total a, Total b) {
 }
 
 template <template <class> class Op, class T>
-void tile_loop(const std::byte* p, Walk<1>& rows, int64_t begin, int64_t end, int64_t width, Total* totals) {
+void tile_loop(const std::byte* p, Walk<1>& rows, int64_t begin, int64_t end, int64_t width,
+               Total* totals) {
   using O = Op<T>;
   using L = typename O::Lane;
   using W = typename O::Wide;
@@ -65,14 +74,15 @@ void tile_loop(const std::byte* p, Walk<1>& rows, int64_t begin, int64_t end, in
       }
       for (; j < width; ++j) lanes[j] = O::step(lanes[j], static_cast<L>(value(from[j])));
     }
-    for (int64_t j = 0; j < width; ++j) totals[j] = pack(O::step(unpack<W>(totals[j]), static_cast<W>(lanes[j])));
+    for (int64_t j = 0; j < width; ++j)
+      totals[j] = pack(O::step(unpack<W>(totals[j]), static_cast<W>(lanes[j])));
   }
 }
 
 template <template <class> class Op, class T>
 TL_INLINE Loops loops_of() {
-  return {pack(static_cast<typename Op<T>::Wide>(Op<T>::kInit)), run_loop<Op, T>, tile_loop<Op, T>, merge_totals<Op, T>,
-          sizeof(T)};
+  return {pack(static_cast<typename Op<T>::Wide>(Op<T>::kInit)), run_loop<Op, T>, tile_loop<Op, T>,
+          merge_totals<Op, T>, sizeof(T)};
 }
 
 enum class Kind { sum, mean, prod, amax, amin };
@@ -80,28 +90,45 @@ enum class Kind { sum, mean, prod, amax, amin };
 // How a total becomes an element of out.
 struct Finish {
   const View& out;
-  char kind;        // f, i or u: what the total is
-  double divisor;   // of a mean; 0 for the others
+  char kind;       // f, i or u: what the total is
+  double divisor;  // of a mean; 0 for the others
 
   template <class N>
   TL_INLINE void put(int64_t at, N x) const {
     switch (out.dtype) {
-      case DType::f64: out.ptr<double>()[at] = static_cast<double>(x); return;
-      case DType::f32: out.ptr<float>()[at] = static_cast<float>(x); return;
-      case DType::f16: out.ptr<f16>()[at] = to_f16(static_cast<float>(x)); return;
-      case DType::bf16: out.ptr<bf16>()[at] = to_bf16(static_cast<float>(x)); return;
+      case DType::f64:
+        out.ptr<double>()[at] = static_cast<double>(x);
+        return;
+      case DType::f32:
+        out.ptr<float>()[at] = static_cast<float>(x);
+        return;
+      case DType::f16:
+        out.ptr<f16>()[at] = to_f16(static_cast<float>(x));
+        return;
+      case DType::bf16:
+        out.ptr<bf16>()[at] = to_bf16(static_cast<float>(x));
+        return;
       default:
         switch (bytes_of(out.dtype)) {
-          case 8: out.ptr<uint64_t>()[at] = static_cast<uint64_t>(x); return;
-          case 4: out.ptr<uint32_t>()[at] = static_cast<uint32_t>(x); return;
-          case 2: out.ptr<uint16_t>()[at] = static_cast<uint16_t>(x); return;
-          default: out.ptr<uint8_t>()[at] = static_cast<uint8_t>(x);
+          case 8:
+            out.ptr<uint64_t>()[at] = static_cast<uint64_t>(x);
+            return;
+          case 4:
+            out.ptr<uint32_t>()[at] = static_cast<uint32_t>(x);
+            return;
+          case 2:
+            out.ptr<uint16_t>()[at] = static_cast<uint16_t>(x);
+            return;
+          default:
+            out.ptr<uint8_t>()[at] = static_cast<uint8_t>(x);
         }
     }
   }
   void operator()(int64_t at, Total t) const {
     if (divisor != 0 || divisor != divisor) {
-      const double x = kind == 'f' ? t.f : kind == 'i' ? static_cast<double>(t.i) : static_cast<double>(t.u);
+      const double x = kind == 'f'   ? t.f
+                       : kind == 'i' ? static_cast<double>(t.i)
+                                     : static_cast<double>(t.u);
       put(at, x / divisor);
     } else if (kind == 'f') {
       put(at, t.f);
@@ -135,8 +162,10 @@ const char* reduce_runs(const Loops& loops, Axes& axes, const Finish& finish) {
     kept.seek(begin / cuts);
     for (int64_t i = begin; i < end; ++i) {
       const int64_t s = i % cuts;
-      const int64_t row_begin = by_row ? rows * s / cuts : 0, row_end = by_row ? rows * (s + 1) / cuts : rows;
-      const int64_t from = by_row ? 0 : run.length * s / cuts, to = by_row ? run.length : run.length * (s + 1) / cuts;
+      const int64_t row_begin = by_row ? rows * s / cuts : 0,
+                    row_end = by_row ? rows * (s + 1) / cuts : rows;
+      const int64_t from = by_row ? 0 : run.length * s / cuts,
+                    to = by_row ? run.length : run.length * (s + 1) / cuts;
       Total total = loops.init;
       reduced.seek(row_begin);
       for (int64_t r = row_begin; r < row_end; ++r, reduced.next()) {
@@ -144,8 +173,10 @@ const char* reduce_runs(const Loops& loops, Axes& axes, const Finish& finish) {
         const Total one = loops.run(axes.data + at * loops.bytes, run.strides[0], to - from);
         total = r == row_begin ? one : loops.merge(total, one);
       }
-      if (cuts == 1) finish(kept.offset[0], total);
-      else parts[i] = total;
+      if (cuts == 1)
+        finish(kept.offset[0], total);
+      else
+        parts[i] = total;
       if (s == cuts - 1) kept.next();
     }
   });
@@ -165,34 +196,39 @@ const char* reduce_columns(const Loops& loops, Axes& axes, const Finish& finish)
   const Inner<2> columns(axes.kept);
   const int64_t tiles = (columns.length + kTile - 1) / kTile, rows = axes.reduced.count;
   const int64_t widest = columns.length < kTile ? columns.length : kTile;
-  const int64_t cuts = segments(axes.kept.count * tiles, rows * widest), tasks = axes.kept.count * tiles;
+  const int64_t cuts = segments(axes.kept.count * tiles, rows * widest),
+                tasks = axes.kept.count * tiles;
   Scratch memory(cuts > 1 ? tasks * cuts * widest * sizeof(Total) : 0);
   Total* parts = memory.as<Total>();
   if (!parts) return "reduce: out of memory";
-  auto width = [&](int64_t tile) { return columns.length - tile * kTile < kTile ? columns.length - tile * kTile : kTile; };
+  auto width = [&](int64_t tile) {
+    return columns.length - tile * kTile < kTile ? columns.length - tile * kTile : kTile;
+  };
   auto give = [&](const Walk<2>& kept, int64_t tile, const Total* totals) {
     const int64_t at = kept.offset[0] + tile * kTile * columns.strides[0];
     for (int64_t j = 0; j < width(tile); ++j) finish(at + j * columns.strides[0], totals[j]);
   };
-  parallel_for(tasks * cuts, 16000 / (rows * widest / cuts + 1) + 1, [&](int64_t begin, int64_t end, int) {
-    Walk<2> kept = axes.kept;
-    Walk<1> reduced = axes.reduced;
-    alignas(64) Total own[kTile];
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t s = i % cuts, tile = i / cuts % tiles;
-      kept.seek(i / cuts / tiles);
-      Total* totals = cuts > 1 ? parts + i * widest : own;
-      loops.tile(axes.data + (kept.offset[1] + tile * kTile) * loops.bytes, reduced, rows * s / cuts, rows * (s + 1) / cuts,
-                 width(tile), totals);
-      if (cuts == 1) give(kept, tile, own);
-    }
-  });
+  parallel_for(tasks * cuts, 16000 / (rows * widest / cuts + 1) + 1,
+               [&](int64_t begin, int64_t end, int) {
+                 Walk<2> kept = axes.kept;
+                 Walk<1> reduced = axes.reduced;
+                 alignas(64) Total own[kTile];
+                 for (int64_t i = begin; i < end; ++i) {
+                   const int64_t s = i % cuts, tile = i / cuts % tiles;
+                   kept.seek(i / cuts / tiles);
+                   Total* totals = cuts > 1 ? parts + i * widest : own;
+                   loops.tile(axes.data + (kept.offset[1] + tile * kTile) * loops.bytes, reduced,
+                              rows * s / cuts, rows * (s + 1) / cuts, width(tile), totals);
+                   if (cuts == 1) give(kept, tile, own);
+                 }
+               });
   if (cuts > 1) {
     Walk<2> kept = axes.kept;
     for (int64_t i = 0; i < tasks; ++i) {
       Total* totals = parts + i * cuts * widest;
       for (int64_t s = 1; s < cuts; ++s) {
-        for (int64_t j = 0; j < width(i % tiles); ++j) totals[j] = loops.merge(totals[j], totals[s * widest + j]);
+        for (int64_t j = 0; j < width(i % tiles); ++j)
+          totals[j] = loops.merge(totals[j], totals[s * widest + j]);
       }
       kept.seek(i / tiles);
       give(kept, i % tiles, totals);
@@ -209,35 +245,46 @@ const char* reduce(const Arg* args, int) {
   const View &out = *args[0].a, &x = *args[1].a;
   int64_t reduced;
   if (const char* error = check_axes(name, out, x, args[2].i, &reduced)) return error;
-  if (kOrder && reduced == 0 && out.size() > 0) return fail("%s: expected at least one element to reduce, got none", name);
+  if (kOrder && reduced == 0 && out.size() > 0)
+    return fail("%s: expected at least one element to reduce, got none", name);
   if ((kOrder && out.dtype != x.dtype) || (is_float(x.dtype) && !is_float(out.dtype)) ||
-      (kind == Kind::mean && !is_float(out.dtype)) || (!is_float(out.dtype) && !is_integral(out.dtype)) ||
-      out.dtype == DType::f8e4m3 || out.dtype == DType::f8e5m2) {
+      (kind == Kind::mean && !is_float(out.dtype)) ||
+      (!is_float(out.dtype) && !is_integral(out.dtype)) || out.dtype == DType::f8e4m3 ||
+      out.dtype == DType::f8e5m2) {
     return fail("%s: no code from %s to %s", name, row(x.dtype).name, row(out.dtype).name);
   }
   Loops loops;
   const char* error = for_any(x.dtype, name, [&]<class T>() -> const char* {
-    if constexpr (kind == Kind::prod) loops = loops_of<Product, T>();
-    else if constexpr (kind == Kind::amax) loops = loops_of<Max, T>();
-    else if constexpr (kind == Kind::amin) loops = loops_of<Min, T>();
-    else loops = loops_of<Sum, T>();
+    if constexpr (kind == Kind::prod)
+      loops = loops_of<Product, T>();
+    else if constexpr (kind == Kind::amax)
+      loops = loops_of<Max, T>();
+    else if constexpr (kind == Kind::amin)
+      loops = loops_of<Min, T>();
+    else
+      loops = loops_of<Sum, T>();
     return nullptr;
   });
   if (error) return error;
   const char type = row(x.dtype).kind == 'b' ? 'u' : row(x.dtype).kind;
-  const double divisor = kind != Kind::mean ? 0 : reduced ? static_cast<double>(reduced) : __builtin_nan("");
+  const double divisor = kind != Kind::mean ? 0
+                         : reduced          ? static_cast<double>(reduced)
+                                            : __builtin_nan("");
   const Finish finish{out, type, divisor};
   Axes axes(out, x, static_cast<uint64_t>(args[2].i));
   if (axes.kept.count == 0) return nullptr;
   const int near = axes.kept.ndim - 1, far = axes.reduced.ndim - 1;
-  const bool columns = near >= 0 && axes.kept.strides[1][near] == 1 && axes.kept.shape[near] >= kLanes && reduced > 1 &&
+  const bool columns = near >= 0 && axes.kept.strides[1][near] == 1 &&
+                       axes.kept.shape[near] >= kLanes && reduced > 1 &&
                        !(far >= 0 && axes.reduced.strides[0][far] == 1);
   return columns ? reduce_columns(loops, axes, finish) : reduce_runs(loops, axes, finish);
 }
 
-// --- any, all ------------------------------------------------------------------------------------------------------------
+// --- any, all
+// ------------------------------------------------------------------------------------------------------------
 
-// Whether one of the elements has the truth that decides: true for any, false for all. -0 is false, NaN is true.
+// Whether one of the elements has the truth that decides: true for any, false for all. -0 is false,
+// NaN is true.
 template <class T>
 bool some_loop(const std::byte* at, int64_t stride, int64_t n, bool truth) {
   const T* p = reinterpret_cast<const T*>(at);
@@ -245,8 +292,10 @@ bool some_loop(const std::byte* at, int64_t stride, int64_t n, bool truth) {
     const int64_t end = i + 256 < n ? i + 256 : n;
     int found = 0;
     for (; i < end; ++i) {
-      if constexpr (__is_same(T, f16)) found |= ((p[i * stride].bits & 0x7fff) != 0) == truth;
-      else found |= (p[i * stride] != 0) == truth;
+      if constexpr (__is_same(T, f16))
+        found |= ((p[i * stride].bits & 0x7fff) != 0) == truth;
+      else
+        found |= (p[i * stride] != 0) == truth;
     }
     if (found) return true;
   }
@@ -259,13 +308,15 @@ const char* any_all(const Arg* args, int) {
   const View &out = *args[0].a, &x = *args[1].a;
   int64_t reduced;
   if (const char* error = check_axes(name, out, x, args[2].i, &reduced)) return error;
-  if (out.dtype != DType::bool_) return fail("%s: expected a bool out, got %s", name, row(out.dtype).name);
-  if (!is_integral(x.dtype) && bytes_of(x.dtype) == 1) return fail("%s: no code for %s", name, row(x.dtype).name);
+  if (out.dtype != DType::bool_)
+    return fail("%s: expected a bool out, got %s", name, row(out.dtype).name);
+  if (!is_integral(x.dtype) && bytes_of(x.dtype) == 1)
+    return fail("%s: no code for %s", name, row(x.dtype).name);
   const bool halves = x.dtype == DType::f16 || x.dtype == DType::bf16;
-  const auto loop = x.dtype == DType::f64   ? some_loop<double>
-                    : x.dtype == DType::f32 ? some_loop<float>
-                    : halves                ? some_loop<f16>
-                    : !is_integral(x.dtype) ? nullptr
+  const auto loop = x.dtype == DType::f64    ? some_loop<double>
+                    : x.dtype == DType::f32  ? some_loop<float>
+                    : halves                 ? some_loop<f16>
+                    : !is_integral(x.dtype)  ? nullptr
                     : bytes_of(x.dtype) == 8 ? some_loop<uint64_t>
                     : bytes_of(x.dtype) == 4 ? some_loop<uint32_t>
                     : bytes_of(x.dtype) == 2 ? some_loop<uint16_t>
@@ -273,20 +324,22 @@ const char* any_all(const Arg* args, int) {
   if (!loop) return fail("%s: no code for %s", name, row(x.dtype).name);
   const Axes axes(out, x, static_cast<uint64_t>(args[2].i));
   const int bytes = bytes_of(x.dtype);
-  parallel_for(axes.kept.count, 16000 / (axes.reduced.count + 1) + 1, [&](int64_t begin, int64_t end, int) {
-    Walk<2> kept = axes.kept;
-    Walk<1> rows = axes.reduced;
-    const Inner<1> run(rows);
-    kept.seek(begin);
-    for (int64_t i = begin; i < end; ++i, kept.next()) {
-      bool found = false;
-      rows.seek(0);
-      for (int64_t r = 0; r < rows.count && !found; ++r, rows.next()) {
-        found = loop(axes.data + (kept.offset[1] + rows.offset[0]) * bytes, run.strides[0], run.length, !kAll);
-      }
-      out.ptr<uint8_t>()[kept.offset[0]] = found != kAll;
-    }
-  });
+  parallel_for(axes.kept.count, 16000 / (axes.reduced.count + 1) + 1,
+               [&](int64_t begin, int64_t end, int) {
+                 Walk<2> kept = axes.kept;
+                 Walk<1> rows = axes.reduced;
+                 const Inner<1> run(rows);
+                 kept.seek(begin);
+                 for (int64_t i = begin; i < end; ++i, kept.next()) {
+                   bool found = false;
+                   rows.seek(0);
+                   for (int64_t r = 0; r < rows.count && !found; ++r, rows.next()) {
+                     found = loop(axes.data + (kept.offset[1] + rows.offset[0]) * bytes,
+                                  run.strides[0], run.length, !kAll);
+                   }
+                   out.ptr<uint8_t>()[kept.offset[0]] = found != kAll;
+                 }
+               });
   return nullptr;
 }
 

@@ -1,6 +1,7 @@
-// How the reductions accumulate: per (operation, dtype) a lane type for the inner loop and a wide total that lanes are merged
-// into every kFlush steps, so that a long float sum keeps its digits. Only two small loops exist per (operation, dtype), a run
-// and a tile of columns; what drives them is compiled once.
+// How the reductions accumulate: per (operation, dtype) a lane type for the inner loop and a wide
+// total that lanes are merged into every kFlush steps, so that a long float sum keeps its digits.
+// Only two small loops exist per (operation, dtype), a run and a tile of columns; what drives them
+// is compiled once.
 #pragma once
 #include "norm_rows.h"
 
@@ -27,27 +28,37 @@ using Value = typename Pick<kIsHalf<T>, float, T>::Type;
 
 template <class T>
 TL_INLINE Value<T> value(T x) {
-  if constexpr (kIsHalf<T>) return to_float(x);
-  else return x;
+  if constexpr (kIsHalf<T>)
+    return to_float(x);
+  else
+    return x;
 }
 
 template <class T>
 constexpr T lowest() {
-  if constexpr (__is_same(T, float)) return -__builtin_inff();
-  else if constexpr (__is_same(T, double)) return -__builtin_inf();
-  else if constexpr (kIsSigned<T>) return static_cast<T>(uint64_t{1} << (8 * sizeof(T) - 1));
-  else return 0;
+  if constexpr (__is_same(T, float))
+    return -__builtin_inff();
+  else if constexpr (__is_same(T, double))
+    return -__builtin_inf();
+  else if constexpr (kIsSigned<T>)
+    return static_cast<T>(uint64_t{1} << (8 * sizeof(T) - 1));
+  else
+    return 0;
 }
 template <class T>
 constexpr T highest() {
-  if constexpr (__is_same(T, float)) return __builtin_inff();
-  else if constexpr (__is_same(T, double)) return __builtin_inf();
-  else return static_cast<T>(~lowest<T>());
+  if constexpr (__is_same(T, float))
+    return __builtin_inff();
+  else if constexpr (__is_same(T, double))
+    return __builtin_inf();
+  else
+    return static_cast<T>(~lowest<T>());
 }
 
 // The 64-bit type that totals of T are kept in.
 template <class T>
-using Wide64 = typename Pick<kIsReal<T>, double, typename Pick<kIsSigned<Value<T>>, int64_t, uint64_t>::Type>::Type;
+using Wide64 = typename Pick<kIsReal<T>, double,
+                             typename Pick<kIsSigned<Value<T>>, int64_t, uint64_t>::Type>::Type;
 union Total {
   double f;
   int64_t i;
@@ -61,7 +72,9 @@ struct Sum {
   using Wide = typename Pick<kIsReal<T>, double, uint64_t>::Type;
   static constexpr Lane kInit = 0;
   template <class V>
-  TL_INLINE static V step(V a, V x) { return a + x; }
+  TL_INLINE static V step(V a, V x) {
+    return a + x;
+  }
 };
 template <class T>
 struct Product {
@@ -69,7 +82,9 @@ struct Product {
   using Wide = typename Sum<T>::Wide;
   static constexpr Lane kInit = 1;
   template <class V>
-  TL_INLINE static V step(V a, V x) { return a * x; }
+  TL_INLINE static V step(V a, V x) {
+    return a * x;
+  }
 };
 // A NaN wins, as in torch and numpy.
 template <class T>
@@ -79,8 +94,10 @@ struct Max {
   static constexpr Lane kInit = lowest<Lane>();
   template <class V>
   TL_INLINE static V step(V a, V x) {
-    if constexpr (kIsReal<T>) return (x > a) | (x != x) ? x : a;
-    else return x > a ? x : a;
+    if constexpr (kIsReal<T>)
+      return (x > a) | (x != x) ? x : a;
+    else
+      return x > a ? x : a;
   }
 };
 template <class T>
@@ -90,8 +107,10 @@ struct Min {
   static constexpr Lane kInit = highest<Lane>();
   template <class V>
   TL_INLINE static V step(V a, V x) {
-    if constexpr (kIsReal<T>) return (x < a) | (x != x) ? x : a;
-    else return x < a ? x : a;
+    if constexpr (kIsReal<T>)
+      return (x < a) | (x != x) ? x : a;
+    else
+      return x < a ? x : a;
   }
 };
 
@@ -159,24 +178,37 @@ template <class F>
 TL_INLINE const char* for_any(DType d, const char* kernel, const F& f) {
   switch (d) {
     case DType::bool_:
-    case DType::u8: return f.template operator()<uint8_t>();
-    case DType::i8: return f.template operator()<int8_t>();
-    case DType::i16: return f.template operator()<int16_t>();
-    case DType::u16: return f.template operator()<uint16_t>();
-    case DType::i32: return f.template operator()<int32_t>();
-    case DType::u32: return f.template operator()<uint32_t>();
-    case DType::i64: return f.template operator()<int64_t>();
-    case DType::u64: return f.template operator()<uint64_t>();
-    case DType::f16: return f.template operator()<f16>();
-    case DType::bf16: return f.template operator()<bf16>();
-    case DType::f32: return f.template operator()<float>();
-    case DType::f64: return f.template operator()<double>();
-    default: return fail("%s: no code for %s", kernel, row(d).name);
+    case DType::u8:
+      return f.template operator()<uint8_t>();
+    case DType::i8:
+      return f.template operator()<int8_t>();
+    case DType::i16:
+      return f.template operator()<int16_t>();
+    case DType::u16:
+      return f.template operator()<uint16_t>();
+    case DType::i32:
+      return f.template operator()<int32_t>();
+    case DType::u32:
+      return f.template operator()<uint32_t>();
+    case DType::i64:
+      return f.template operator()<int64_t>();
+    case DType::u64:
+      return f.template operator()<uint64_t>();
+    case DType::f16:
+      return f.template operator()<f16>();
+    case DType::bf16:
+      return f.template operator()<bf16>();
+    case DType::f32:
+      return f.template operator()<float>();
+    case DType::f64:
+      return f.template operator()<double>();
+    default:
+      return fail("%s: no code for %s", kernel, row(d).name);
   }
 }
 
-// The axes of one reduction: kept ones with strides in out and x, reduced ones with their stride in x, each merged and sorted
-// from far to near.
+// The axes of one reduction: kept ones with strides in out and x, reduced ones with their stride in
+// x, each merged and sorted from far to near.
 struct Axes {
   Walk<2> kept;     // 0: out, 1: x
   Walk<1> reduced;  // of x
@@ -204,8 +236,10 @@ struct Axes {
     }
     for (int i = 0; i < n; ++i) {
       const int a = order[i];
-      if (mask >> a & 1) reduced.axis(x.shape[a], {step[a]});
-      else kept.axis(x.shape[a], {out.strides[a], step[a]});
+      if (mask >> a & 1)
+        reduced.axis(x.shape[a], {step[a]});
+      else
+        kept.axis(x.shape[a], {out.strides[a], step[a]});
     }
   }
 };
@@ -226,7 +260,8 @@ struct Inner {
 };
 
 // out like x with the axes in `mask` of length 1; *reduced: elements per output.
-TL_INLINE const char* check_axes(const char* kernel, const View& out, const View& x, int64_t mask, int64_t* reduced) {
+TL_INLINE const char* check_axes(const char* kernel, const View& out, const View& x, int64_t mask,
+                                 int64_t* reduced) {
   bool fits = out.ndim == x.ndim;
   *reduced = 1;
   for (int i = 0; fits && i < x.ndim; ++i) {

@@ -16,8 +16,10 @@ TL_INLINE bool better(T x, T best) {  // a NaN beats all but an earlier NaN
 template <class T, bool kMax>
 TL_INLINE int64_t find_extreme(const T* p, int64_t stride, int64_t n, Value<T>* found) {
   Value<T> best;
-  if constexpr (kMax) best = reduce_run<Max>(p, stride, n);
-  else best = reduce_run<Min>(p, stride, n);
+  if constexpr (kMax)
+    best = reduce_run<Max>(p, stride, n);
+  else
+    best = reduce_run<Min>(p, stride, n);
   *found = best;
   for (int64_t i = 0; i < n;) {
     const int64_t end = i + 64 < n ? i + 64 : n;
@@ -43,7 +45,8 @@ const char* arg_flat(const View& out, const View& x) {
   for (int i = 0; i < x.ndim; ++i) all.axis(x.shape[i], {x.strides[i]});
   const int64_t n = all.count;
   const Inner<1> run(all);
-  const int64_t rows = all.count, cuts = run.length > kSegment ? (run.length + kSegment - 1) / kSegment : 1;
+  const int64_t rows = all.count,
+                cuts = run.length > kSegment ? (run.length + kSegment - 1) / kSegment : 1;
   struct Best {
     Value<T> value;
     int64_t index;
@@ -51,15 +54,18 @@ const char* arg_flat(const View& out, const View& x) {
   Scratch memory(rows * cuts * sizeof(Best));
   Best* found = memory.as<Best>();
   if (!found) return "argmax: out of memory";
-  parallel_for(rows * cuts, 16000 / (n / (rows * cuts) + 1) + 1, [&](int64_t begin, int64_t end, int) {
-    Walk<1> walk = all;
-    for (int64_t i = begin; i < end; ++i) {
-      walk.seek(i / cuts);
-      const int64_t from = run.length * (i % cuts) / cuts, to = run.length * (i % cuts + 1) / cuts;
-      const T* p = x.ptr<T>() + walk.offset[0] + from * run.strides[0];
-      found[i].index = i / cuts * run.length + from + find_extreme<T, kMax>(p, run.strides[0], to - from, &found[i].value);
-    }
-  });
+  parallel_for(
+      rows * cuts, 16000 / (n / (rows * cuts) + 1) + 1, [&](int64_t begin, int64_t end, int) {
+        Walk<1> walk = all;
+        for (int64_t i = begin; i < end; ++i) {
+          walk.seek(i / cuts);
+          const int64_t from = run.length * (i % cuts) / cuts,
+                        to = run.length * (i % cuts + 1) / cuts;
+          const T* p = x.ptr<T>() + walk.offset[0] + from * run.strides[0];
+          found[i].index = i / cuts * run.length + from +
+                           find_extreme<T, kMax>(p, run.strides[0], to - from, &found[i].value);
+        }
+      });
   Best best = found[0];
   for (int64_t i = 1; i < rows * cuts; ++i) {
     if (better<Value<T>, kMax>(found[i].value, best.value)) best = found[i];
@@ -78,31 +84,32 @@ const char* arg_axis(const View& out, const View& x, int axis) {
   if (stride != 1 && kept.ndim > 0 && kept.strides[1][kept.ndim - 1] == 1) {
     const Inner<2> columns(kept);
     const int64_t tiles = (columns.length + kTile - 1) / kTile;
-    parallel_for(kept.count * tiles, 8000 / (n * (columns.length < kTile ? columns.length : kTile)) + 1,
-                 [&](int64_t begin, int64_t end, int) {
-                   Walk<2> walk = kept;
-                   Value<T> best[kTile];
-                   int64_t index[kTile];
-                   for (int64_t i = begin; i < end; ++i) {
-                     walk.seek(i / tiles);
-                     const int64_t first = i % tiles * kTile;
-                     const int64_t width = columns.length - first < kTile ? columns.length - first : kTile;
-                     const T* p = x.ptr<T>() + walk.offset[1] + first;
-                     for (int64_t j = 0; j < width; ++j) best[j] = value(p[j]), index[j] = 0;
-                     for (int64_t r = 1; r < n; ++r) {
-                       const T* from = p + r * stride;
-                       for (int64_t j = 0; j < width; ++j) {
-                         const Value<T> v = value(from[j]);
-                         const bool wins = better<Value<T>, kMax>(v, best[j]);
-                         best[j] = wins ? v : best[j];
-                         index[j] = wins ? r : index[j];
-                       }
-                     }
-                     for (int64_t j = 0; j < width; ++j) {
-                       out.ptr<int64_t>()[walk.offset[0] + (first + j) * columns.strides[0]] = index[j];
-                     }
-                   }
-                 });
+    parallel_for(
+        kept.count * tiles, 8000 / (n * (columns.length < kTile ? columns.length : kTile)) + 1,
+        [&](int64_t begin, int64_t end, int) {
+          Walk<2> walk = kept;
+          Value<T> best[kTile];
+          int64_t index[kTile];
+          for (int64_t i = begin; i < end; ++i) {
+            walk.seek(i / tiles);
+            const int64_t first = i % tiles * kTile;
+            const int64_t width = columns.length - first < kTile ? columns.length - first : kTile;
+            const T* p = x.ptr<T>() + walk.offset[1] + first;
+            for (int64_t j = 0; j < width; ++j) best[j] = value(p[j]), index[j] = 0;
+            for (int64_t r = 1; r < n; ++r) {
+              const T* from = p + r * stride;
+              for (int64_t j = 0; j < width; ++j) {
+                const Value<T> v = value(from[j]);
+                const bool wins = better<Value<T>, kMax>(v, best[j]);
+                best[j] = wins ? v : best[j];
+                index[j] = wins ? r : index[j];
+              }
+            }
+            for (int64_t j = 0; j < width; ++j) {
+              out.ptr<int64_t>()[walk.offset[0] + (first + j) * columns.strides[0]] = index[j];
+            }
+          }
+        });
     return nullptr;
   }
   parallel_for(kept.count, 8000 / n + 1, [&](int64_t begin, int64_t end, int) {
@@ -110,7 +117,8 @@ const char* arg_axis(const View& out, const View& x, int axis) {
     walk.seek(begin);
     for (int64_t i = begin; i < end; ++i, walk.next()) {
       Value<T> unused;
-      out.ptr<int64_t>()[walk.offset[0]] = find_extreme<T, kMax>(x.ptr<T>() + walk.offset[1], stride, n, &unused);
+      out.ptr<int64_t>()[walk.offset[0]] =
+          find_extreme<T, kMax>(x.ptr<T>() + walk.offset[1], stride, n, &unused);
     }
   });
   return nullptr;
@@ -121,8 +129,10 @@ const char* arg_extreme(const Arg* args, int) {
   const char* name = kMax ? "argmax" : "argmin";
   const View &out = *args[0].a, &x = *args[1].a;
   const int64_t axis = args[2].i;
-  if (out.dtype != DType::i64) return fail("%s: expected an i64 out, got %s", name, row(out.dtype).name);
-  if (axis < -1 || axis >= x.ndim) return fail("%s: axis %lld of %d axes", name, static_cast<long long>(axis), x.ndim);
+  if (out.dtype != DType::i64)
+    return fail("%s: expected an i64 out, got %s", name, row(out.dtype).name);
+  if (axis < -1 || axis >= x.ndim)
+    return fail("%s: axis %lld of %d axes", name, static_cast<long long>(axis), x.ndim);
   int64_t reduced = 0;
   if (axis >= 0) {
     if (const char* error = check_axes(name, out, x, int64_t{1} << axis, &reduced)) return error;

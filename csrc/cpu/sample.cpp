@@ -1,7 +1,8 @@
 // Choosing a token from logits (penalties, top-k, top-p, min-p, temperature), and topk.
 //
-// Candidates are 64-bit keys: the logit's bits in an order-preserving form above, the complement of the index below. Larger
-// key = larger logit, then lower index: one total order, so the choice is the same however it is computed.
+// Candidates are 64-bit keys: the logit's bits in an order-preserving form above, the complement of
+// the index below. Larger key = larger logit, then lower index: one total order, so the choice is
+// the same however it is computed.
 #include <algorithm>
 
 #include "norm_rows.h"
@@ -11,7 +12,8 @@ namespace {
 
 using Key = uint64_t;
 
-// A comparison type of this namespace also keeps the standard algorithms' instances out of other ISA builds' reach.
+// A comparison type of this namespace also keeps the standard algorithms' instances out of other
+// ISA builds' reach.
 struct Descending {
   TL_INLINE bool operator()(Key a, Key b) const { return a > b; }
 };
@@ -36,8 +38,9 @@ TL_INLINE Key key_of(float x, int64_t index) {
 TL_INLINE float logit_of(Key key) { return value_of(static_cast<uint32_t>(key >> 32)); }
 TL_INLINE int64_t index_of(Key key) { return 0xffffffff - static_cast<uint32_t>(key); }
 
-// The k largest keys of n, unordered, to keys[0 … k). `get(i, &key)` tells whether element i takes part. `keys` holds
-// 2 * k + kBlock elements: when they are full the lower half is dropped, and what is not above the rest's least is skipped.
+// The k largest keys of n, unordered, to keys[0 … k). `get(i, &key)` tells whether element i takes
+// part. `keys` holds 2 * k + kBlock elements: when they are full the lower half is dropped, and
+// what is not above the rest's least is skipped.
 constexpr int64_t kBlock = 64;
 template <class Skip, class Get>
 TL_INLINE int64_t select_top(Key* keys, int64_t k, int64_t n, const Skip& skip, const Get& get) {
@@ -86,10 +89,13 @@ TL_INLINE double weight_of(float logit, float best, double temperature) {
   return __builtin_exp((static_cast<double>(logit) - static_cast<double>(best)) / temperature);
 }
 
-// Repetition, frequency and presence penalties, as llama.cpp applies them. Negative ids in the history are padding.
-const char* penalise(float* logits, int64_t vocab, const View& history, double repetition, double frequency, double presence) {
+// Repetition, frequency and presence penalties, as llama.cpp applies them. Negative ids in the
+// history are padding.
+const char* penalise(float* logits, int64_t vocab, const View& history, double repetition,
+                     double frequency, double presence) {
   const int64_t n = history.size();
-  const float r = static_cast<float>(repetition), f = static_cast<float>(frequency), p = static_cast<float>(presence);
+  const float r = static_cast<float>(repetition), f = static_cast<float>(frequency),
+              p = static_cast<float>(presence);
   if (n == 0 || (r == 1 && f == 0 && p == 0)) return nullptr;
   Scratch memory(n * sizeof(Key));
   Key* ids = memory.as<Key>();
@@ -98,8 +104,8 @@ const char* penalise(float* logits, int64_t vocab, const View& history, double r
   for (int64_t i = 0; i < n; ++i) {
     const int64_t id = history.ptr<int64_t>()[i * history.strides[0]];
     if (id >= vocab) {
-      return fail("sample: expected ids of the history below %lld, got %lld", static_cast<long long>(vocab),
-                  static_cast<long long>(id));
+      return fail("sample: expected ids of the history below %lld, got %lld",
+                  static_cast<long long>(vocab), static_cast<long long>(id));
     }
     if (id >= 0) ids[count++] = static_cast<Key>(id);
   }
@@ -109,8 +115,10 @@ const char* penalise(float* logits, int64_t vocab, const View& history, double r
     while (end < count && ids[end] == ids[i]) ++end;
     float& logit = logits[ids[i]];
     logit = logit > 0 ? logit / r : logit * r;
-    // In double: products of floats are exact there, so that fused and separate multiply-adds agree.
-    const double off = static_cast<double>(static_cast<float>(end - i)) * f + static_cast<double>(p);
+    // In double: products of floats are exact there, so that fused and separate multiply-adds
+    // agree.
+    const double off =
+        static_cast<double>(static_cast<float>(end - i)) * f + static_cast<double>(p);
     logit = static_cast<float>(static_cast<double>(logit) - off);
     i = end;
   }
@@ -129,7 +137,8 @@ const char* sample(const Arg* args, int) {
   int64_t top_k = args[4].i;
   if (out.dtype != DType::i64 || out.size() != 1) return "sample: expected out () or (1) in i64";
   if (x.dtype != DType::f32 || x.ndim != 1) return "sample: expected logits (vocab) in f32";
-  if (history.dtype != DType::i64 || history.ndim != 1) return "sample: expected history (n) in i64";
+  if (history.dtype != DType::i64 || history.ndim != 1)
+    return "sample: expected history (n) in i64";
   const int64_t vocab = x.shape[0];
   if (vocab < 1 || vocab > 0x7fffffff) return "sample: expected between 1 and 2^31 - 1 logits";
   if (top_k <= 0 || top_k > vocab || temperature <= 0) top_k = vocab;
@@ -142,7 +151,8 @@ const char* sample(const Arg* args, int) {
     const float v = x.ptr<float>()[i * x.strides[0]];
     logits[i] = v == v ? v : -__builtin_inff();  // a NaN among numbers is never chosen
   }
-  if (const char* error = penalise(logits, vocab, history, args[7].f, args[8].f, args[9].f)) return error;
+  if (const char* error = penalise(logits, vocab, history, args[7].f, args[8].f, args[9].f))
+    return error;
   int64_t first = 0;
   {
     int64_t i = 0;
@@ -170,8 +180,9 @@ const char* sample(const Arg* args, int) {
     return logits[i] > -__builtin_inff();
   };
   if (top_k < vocab) {
-    c.count = select_top(c.keys, top_k, vocab, [&](int64_t i, Key least) { return block_below(logits + i, logit_of(least)); },
-                         get);
+    c.count = select_top(
+        c.keys, top_k, vocab,
+        [&](int64_t i, Key least) { return block_below(logits + i, logit_of(least)); }, get);
   } else {
     for (int64_t i = 0; i < vocab; ++i) {
       if (get(i, c.keys + c.count)) ++c.count;
@@ -213,7 +224,8 @@ const char* sample(const Arg* args, int) {
   return nullptr;
 }
 
-// --- topk ----------------------------------------------------------------------------------------------------------------
+// --- topk
+// ----------------------------------------------------------------------------------------------------------------
 
 struct Ranked {
   double value;
@@ -233,17 +245,21 @@ struct Before {
 };
 
 template <class T, class Compare>
-TL_INLINE void topk_row(const T* x, int64_t xs, int64_t n, int64_t k, Ranked* list, const Compare& before) {
+TL_INLINE void topk_row(const T* x, int64_t xs, int64_t n, int64_t k, Ranked* list,
+                        const Compare& before) {
   for (int64_t i = 0; i < n; ++i) {
-    if constexpr (__is_same(T, f16) || __is_same(T, bf16)) list[i] = {to_float(x[i * xs]), i};
-    else list[i] = {static_cast<double>(x[i * xs]), i};
+    if constexpr (__is_same(T, f16) || __is_same(T, bf16))
+      list[i] = {to_float(x[i * xs]), i};
+    else
+      list[i] = {static_cast<double>(x[i * xs]), i};
   }
   if (k < n) std::nth_element(list, list + k, list + n, before);
   std::sort(list, list + k, before);
 }
 
 // Rows of f32 with n below 2^32 go through keys, which compare as integers.
-TL_INLINE void topk_float_row(const float* x, int64_t xs, int64_t n, int64_t k, bool largest, Key* keys) {
+TL_INLINE void topk_float_row(const float* x, int64_t xs, int64_t n, int64_t k, bool largest,
+                              Key* keys) {
   auto get = [&](int64_t i, Key* key) {
     const uint32_t rank = rank_of(x[i * xs]);
     *key = static_cast<Key>(largest ? rank : ~rank) << 32 | (0xffffffff - static_cast<uint32_t>(i));
@@ -257,7 +273,8 @@ TL_INLINE void topk_float_row(const float* x, int64_t xs, int64_t n, int64_t k, 
     for (int j = 0; j < kLanes; ++j) {
       if (nan[j]) return false;
     }
-    return static_cast<uint32_t>(least >> 32) != 0xffffffff ? block_below(p, logit_of(least)) : true;
+    return static_cast<uint32_t>(least >> 32) != 0xffffffff ? block_below(p, logit_of(least))
+                                                            : true;
   };
   std::sort(keys, keys + select_top(keys, k, n, skip, get), Descending());
 }
@@ -266,11 +283,13 @@ const char* topk(const Arg* args, int) {
   const View &values = *args[0].a, &indices = *args[1].a, &x = *args[2].a;
   const int64_t k = args[3].i;
   const bool largest = args[4].i != 0;
-  if (x.ndim < 1 || !same_shape(values, indices) || values.ndim != x.ndim) return "topk: expected outputs (…, k) for x (…, n)";
+  if (x.ndim < 1 || !same_shape(values, indices) || values.ndim != x.ndim)
+    return "topk: expected outputs (…, k) for x (…, n)";
   const int last = x.ndim - 1;
   const int64_t n = x.shape[last];
   if (k < 0 || k > n) {
-    return fail("topk: expected k in [0, %lld], got %lld", static_cast<long long>(n), static_cast<long long>(k));
+    return fail("topk: expected k in [0, %lld], got %lld", static_cast<long long>(n),
+                static_cast<long long>(k));
   }
   bool fits = values.shape[last] == k && indices.dtype == DType::i64 && values.dtype == x.dtype;
   Walk<3> rows;
@@ -300,11 +319,14 @@ const char* topk(const Arg* args, int) {
           if (keyed) topk_float_row(from, xs, n, k, largest, memory.template as<Key>());
         }
         if (!keyed) {
-          if (largest) topk_row(from, xs, n, k, memory.template as<Ranked>(), Before<true>());
-          else topk_row(from, xs, n, k, memory.template as<Ranked>(), Before<false>());
+          if (largest)
+            topk_row(from, xs, n, k, memory.template as<Ranked>(), Before<true>());
+          else
+            topk_row(from, xs, n, k, memory.template as<Ranked>(), Before<false>());
         }
         for (int64_t i = 0; i < k; ++i) {
-          const int64_t at = keyed ? index_of(memory.template as<Key>()[i]) : memory.template as<Ranked>()[i].index;
+          const int64_t at = keyed ? index_of(memory.template as<Key>()[i])
+                                   : memory.template as<Ranked>()[i].index;
           index[i * is] = at;
           value[i * vs] = from[at * xs];
         }
@@ -313,13 +335,20 @@ const char* topk(const Arg* args, int) {
     return ok ? nullptr : "topk: out of memory";
   };
   switch (x.dtype) {
-    case DType::f32: return run.operator()<float>();
-    case DType::f64: return run.operator()<double>();
-    case DType::f16: return run.operator()<f16>();
-    case DType::bf16: return run.operator()<bf16>();
-    case DType::i32: return run.operator()<int32_t>();
-    case DType::u8: return run.operator()<uint8_t>();
-    default: return fail("topk: no code for %s", row(x.dtype).name);
+    case DType::f32:
+      return run.operator()<float>();
+    case DType::f64:
+      return run.operator()<double>();
+    case DType::f16:
+      return run.operator()<f16>();
+    case DType::bf16:
+      return run.operator()<bf16>();
+    case DType::i32:
+      return run.operator()<int32_t>();
+    case DType::u8:
+      return run.operator()<uint8_t>();
+    default:
+      return fail("topk: no code for %s", row(x.dtype).name);
   }
 }
 
@@ -328,7 +357,9 @@ const char* topk(const Arg* args, int) {
 void register_sample(KernelTable& t);
 void register_sample(KernelTable& t) {
   t.add("sample",
-        "out:A logits:A history:A temperature:f top_k:i top_p:f min_p:f repetition:f frequency:f presence:f random:f", sample);
+        "out:A logits:A history:A temperature:f top_k:i top_p:f min_p:f repetition:f frequency:f "
+        "presence:f random:f",
+        sample);
   t.add("topk", "out_values:A out_indices:A x:A k:i largest:i", topk);
 }
 

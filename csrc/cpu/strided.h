@@ -1,5 +1,6 @@
-// One loop over any number of equally shaped, arbitrarily strided operands: axes merged where possible, cut into pieces for
-// the thread pool, the innermost axis handed to the kernel as (pointers, byte strides, length).
+// One loop over any number of equally shaped, arbitrarily strided operands: axes merged where
+// possible, cut into pieces for the thread pool, the innermost axis handed to the kernel as
+// (pointers, byte strides, length).
 #pragma once
 #include "../core/parallel.h"
 #include "simd/simd.h"
@@ -22,7 +23,9 @@ struct Loop {
     }
     // Outer to inner by the output's stride, so that writes run through memory in order.
     for (int i = 1; i < count; ++i) {
-      for (int j = i; j > 0 && magnitude(first.strides[order[j - 1]]) < magnitude(first.strides[order[j]]); --j) {
+      for (int j = i;
+           j > 0 && magnitude(first.strides[order[j - 1]]) < magnitude(first.strides[order[j]]);
+           --j) {
         int swap = order[j];
         order[j] = order[j - 1];
         order[j - 1] = swap;
@@ -34,7 +37,8 @@ struct Loop {
       int64_t step[N];
       for (int k = 0; k < N; ++k) step[k] = views[k]->strides[axis] * bytes_of(views[k]->dtype);
       bool merge = ndim > 0;
-      for (int k = 0; merge && k < N; ++k) merge = strides[k][ndim - 1] == step[k] * first.shape[axis];
+      for (int k = 0; merge && k < N; ++k)
+        merge = strides[k][ndim - 1] == step[k] * first.shape[axis];
       if (merge) {
         shape[ndim - 1] *= first.shape[axis];
       } else {
@@ -58,7 +62,8 @@ struct Loop {
         reinterpret_cast<const void*>(inner));
   }
 
-  using InnerWith = void (*)(std::byte* const* pointers, const int64_t* byte_strides, int64_t n, const void* context);
+  using InnerWith = void (*)(std::byte* const* pointers, const int64_t* byte_strides, int64_t n,
+                             const void* context);
   void run(InnerWith body, const void* context) const {
     int64_t inner = shape[ndim - 1], outer = 1, steps[N];
     for (int i = 0; i < ndim - 1; ++i) outer *= shape[i];
@@ -88,7 +93,8 @@ struct Loop {
   }
 
  private:
-  // Elements of one piece: enough work (several microseconds) to be worth handing to another thread.
+  // Elements of one piece: enough work (several microseconds) to be worth handing to another
+  // thread.
   static constexpr int64_t kPiece = 16384;
   static int64_t magnitude(int64_t x) { return x < 0 ? -x : x; }
 };

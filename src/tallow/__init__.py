@@ -10,13 +10,61 @@ from . import _native, errors
 from ._version import __version__
 from .device import CPU, Device
 from .dtype import (
-    DType, bf16, bfloat16, bool_, complex64, f8e4m3, f8e5m2, f16, f32, f64, float8_e4m3fn, float8_e5m2, float16, float32,
-    float64, i8, i16, i32, i64, int8, int16, int32, int64, long, q4_0, q4_1, q4_k, q5_0, q5_1, q6_k, q8_0, u8, u16, u32, u64,
-    uint8, uint16, uint32, uint64,
+    DType,
+    bf16,
+    bfloat16,
+    bool_,
+    complex64,
+    f8e4m3,
+    f8e5m2,
+    f16,
+    f32,
+    f64,
+    float8_e4m3fn,
+    float8_e5m2,
+    float16,
+    float32,
+    float64,
+    i8,
+    i16,
+    i32,
+    i64,
+    int8,
+    int16,
+    int32,
+    int64,
+    long,
+    q4_0,
+    q4_1,
+    q4_k,
+    q5_0,
+    q5_1,
+    q6_k,
+    q8_0,
+    u8,
+    u16,
+    u32,
+    u64,
+    uint8,
+    uint16,
+    uint32,
+    uint64,
 )  # fmt: skip
 from .errors import TallowError
 from .tensor import (
-    Tensor, arange, empty, empty_like, from_buffer, from_dlpack, from_numpy, full, full_like, ones, ones_like, tensor, zeros,
+    Tensor,
+    arange,
+    empty,
+    empty_like,
+    from_buffer,
+    from_dlpack,
+    from_numpy,
+    full,
+    full_like,
+    ones,
+    ones_like,
+    tensor,
+    zeros,
     zeros_like,
 )  # fmt: skip
 
@@ -31,11 +79,14 @@ if TYPE_CHECKING:
 
 _forced = _os.environ.get("TALLOW_ISA")
 if _forced and _forced != _native.ISA:
-    raise errors.ArgumentError(f"TALLOW_ISA: expected an instruction set that this CPU and build have, got {_forced!r}")
+    raise errors.ArgumentError(
+        f"TALLOW_ISA: expected an instruction set that this CPU and build have, got {_forced!r}"
+    )
 
 # Loaded when first used, so that `import tallow` stays in the tens of milliseconds.
 _LAZY = {
-    name: (f".{name}", None) for name in ("formats", "plan", "weights", "hub", "text", "nn", "models", "generate", "tasks")
+    name: (f".{name}", None)
+    for name in ("formats", "plan", "weights", "hub", "text", "nn", "models", "generate", "tasks")
 } | {"LLM": (".tasks", "LLM"), "capture": (".plan", "capture"), "Plan": (".plan", "Plan")}
 
 

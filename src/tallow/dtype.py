@@ -18,7 +18,13 @@ class DType:
     __slots__ = ("block", "code", "itemsize", "kind", "name")
 
     def __init__(self, code: int, name: str, itemsize: int, block: int, kind: str) -> None:
-        self.code, self.name, self.itemsize, self.block, self.kind = code, name, itemsize, block, kind
+        self.code, self.name, self.itemsize, self.block, self.kind = (
+            code,
+            name,
+            itemsize,
+            block,
+            kind,
+        )
 
     @property
     def is_floating_point(self) -> bool:

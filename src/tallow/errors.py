@@ -59,7 +59,9 @@ class MissingExtraError(TallowError, ImportError):
     """An optional dependency is not installed; the text gives the `pip install` line."""
 
 
-def expect(ok: bool, where: object, wanted: str, got: object, error: type[TallowError] = ShapeError) -> None:
+def expect(
+    ok: bool, where: object, wanted: str, got: object, error: type[TallowError] = ShapeError
+) -> None:
     """Raise `error` with the text `where: expected wanted, got got` unless `ok`.
 
     `where` is an op row, a function or a string; its `__name__` is used when it has one.

@@ -127,7 +127,13 @@ class _Plan:
     @staticmethod
     def _mask(x: Tensor, mask: Tensor, axis: int, source: int) -> list[tuple[int, Tensor]]:
         covered = x.shape[source : source + mask.ndim]
-        expect(mask.shape == covered, "index", f"a mask of shape {covered}", mask.shape, IndexRangeError)
+        expect(
+            mask.shape == covered,
+            "index",
+            f"a mask of shape {covered}",
+            mask.shape,
+            IndexRangeError,
+        )
         positions = nonzero(mask)
         return [(axis + i, wrap(positions.basic_index(i))) for i in range(mask.ndim)]
 
@@ -150,7 +156,13 @@ def _as_index(part: Any) -> Any:
         return part
     if isinstance(part, int) and not isinstance(part, bool):
         return part
-    expect(not isinstance(part, bool), "index", "a bool array rather than a bare bool", part, IndexRangeError)
+    expect(
+        not isinstance(part, bool),
+        "index",
+        "a bool array rather than a bare bool",
+        part,
+        IndexRangeError,
+    )
     if isinstance(part, (list, tuple)):
         made = tensor(list(part))
         return made.to(i64) if not made.numel() else made
@@ -166,11 +178,23 @@ def _axes_used(part: Any) -> int:
     if part is None or part is Ellipsis:
         return 0
     if isinstance(part, Tensor):
-        expect(part.dtype.kind in "biu", "index", "integer or bool arrays", part.dtype.name, IndexRangeError)
+        expect(
+            part.dtype.kind in "biu",
+            "index",
+            "integer or bool arrays",
+            part.dtype.name,
+            IndexRangeError,
+        )
         flat = part.dtype.kind == "b" and not part.ndim
         expect(not flat, "index", "a mask of at least one axis", "a 0-d mask", IndexRangeError)
         return part.ndim if part.dtype.kind == "b" else 1
-    expect(isinstance(part, (int, slice)), "index", "ints, slices, None, Ellipsis or arrays", type(part).__name__, IndexRangeError)
+    expect(
+        isinstance(part, (int, slice)),
+        "index",
+        "ints, slices, None, Ellipsis or arrays",
+        type(part).__name__,
+        IndexRangeError,
+    )
     return 1
 
 

@@ -39,7 +39,9 @@ def _cut(x: Tensor) -> Tensor:
 
 
 def _leaves(values: Any) -> list[Any]:
-    return [leaf for row in values for leaf in _leaves(row)] if isinstance(values, list) else [values]
+    return (
+        [leaf for row in values for leaf in _leaves(row)] if isinstance(values, list) else [values]
+    )
 
 
 def _aligned(values: list[Any], kind: str) -> list[str]:

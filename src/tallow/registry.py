@@ -34,7 +34,9 @@ def _parameters(function: Any) -> list[tuple[str, bool, Any]]:
     keyword = function.__kwdefaults__ or {}
     names = code.co_varnames
     plain = [(name, False, value) for name, value in zip(names[:count], values, strict=True)]
-    return plain + [(name, True, keyword.get(name, REQUIRED)) for name in names[count : count + named]]
+    return plain + [
+        (name, True, keyword.get(name, REQUIRED)) for name in names[count : count + named]
+    ]
 
 
 class Row(Generic[P, R]):

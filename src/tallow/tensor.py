@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 from . import _native
 from .device import CPU, Device, as_device
 from .dtype import DTYPES, DType, as_dtype, bool_, f32, i64
-from .errors import ArgumentError, DTypeError, IndexRangeError, MissingExtraError, ShapeError, expect
+from .errors import (
+    ArgumentError,
+    DTypeError,
+    IndexRangeError,
+    MissingExtraError,
+    ShapeError,
+    expect,
+)
 
 if TYPE_CHECKING:
     from ._methods import Methods
@@ -177,7 +184,9 @@ class Tensor(Methods):
         numpy = _import("numpy")
         array = self._array
         if self.dtype.kind == "q":
-            raise DTypeError(f"numpy: expected a plain dtype, got {self.dtype.name} (use .to(tl.f32) first)")
+            raise DTypeError(
+                f"numpy: expected a plain dtype, got {self.dtype.name} (use .to(tl.f32) first)"
+            )
         twin = _ML_DTYPES.get(self.dtype.name)
         if twin is None:
             return numpy.asarray(array)
@@ -259,7 +268,11 @@ class Tensor(Methods):
         return format_tensor(self)
 
 
-_ML_DTYPES = {"bf16": ("bfloat16", "u16"), "f8e4m3": ("float8_e4m3fn", "u8"), "f8e5m2": ("float8_e5m2", "u8")}
+_ML_DTYPES = {
+    "bf16": ("bfloat16", "u16"),
+    "f8e4m3": ("float8_e4m3fn", "u8"),
+    "f8e5m2": ("float8_e5m2", "u8"),
+}
 
 _new = object.__new__
 
@@ -287,7 +300,11 @@ def unwrap(value: Any, where: object = "") -> Any:
     if isinstance(value, (bool, int, float)):
         return value
     if hasattr(value, "__array_interface__") or hasattr(value, "__dlpack__"):
-        return from_numpy(value)._array if hasattr(value, "__array_interface__") else from_dlpack(value)._array
+        return (
+            from_numpy(value)._array
+            if hasattr(value, "__array_interface__")
+            else from_dlpack(value)._array
+        )
     name = getattr(where, "__name__", where)
     said = f"expected a Tensor or a number, got {type(value).__name__}"
     raise DTypeError(f"{name}: {said}" if name else said)
@@ -381,7 +398,9 @@ def empty(*shape: Any, dtype: DType | str = f32) -> Tensor:
 def full(shape: Sequence[int], value: complex, dtype: DType | str | None = None) -> Tensor:
     """A tensor of `value`; without `dtype` bool, i64 or f32 by the kind of the value."""
     chosen = bool_ if isinstance(value, bool) else i64 if isinstance(value, int) else f32
-    return wrap(_native.Array.full(shape, value, (chosen if dtype is None else as_dtype(dtype)).code))
+    return wrap(
+        _native.Array.full(shape, value, (chosen if dtype is None else as_dtype(dtype)).code)
+    )
 
 
 def zeros(*shape: Any, dtype: DType | str = f32) -> Tensor:
@@ -417,18 +436,25 @@ def full_like(x: Tensor, value: complex, dtype: DType | str | None = None) -> Te
 _fill_range: Callable[..., None] = _native.kernel("arange")
 
 
-def arange(start: float, stop: float | None = None, step: float = 1, dtype: DType | str | None = None) -> Tensor:
+def arange(
+    start: float, stop: float | None = None, step: float = 1, dtype: DType | str | None = None
+) -> Tensor:
     """`start, start + step, …` below `stop`; i64 when all three are integers, else f32."""
     if stop is None:
         start, stop = 0, start
     if step == 0 or (stop - start) * step < 0:
-        raise ShapeError(f"arange: expected a step that leads from start to stop, got {start}, {stop}, {step}")
+        raise ShapeError(
+            f"arange: expected a step that leads from start to stop, got {start}, {stop}, {step}"
+        )
     whole = all(isinstance(value, int) for value in (start, stop, step))
     if not (whole or math.isfinite((stop - start) / step)):
         raise ArgumentError(f"arange: expected finite numbers, got {start}, {stop}, {step}")
     count = -int((start - stop) // step) if whole else -int(-((stop - start) / step) // 1)
     wanted = as_dtype(dtype) if dtype is not None else i64 if whole else f32
-    out = empty(count, dtype=wanted if wanted.name in ("f32", "f64", "i32", "i64") else i64 if whole else f32)
+    out = empty(
+        count,
+        dtype=wanted if wanted.name in ("f32", "f64", "i32", "i64") else i64 if whole else f32,
+    )
     if whole and wanted.kind in "iu" and max(abs(start), abs(stop)) > 1 << 52:
         # Beyond what a double counts exactly: from 0 in steps of 1, the rest in integers.
         _fill_range(out._array, 0.0, 1.0)

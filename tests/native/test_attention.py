@@ -33,8 +33,24 @@ def reference(q, k, v, start, mask, scale, causal, window, cap):
     return out
 
 
-def check(call, rng, *, n, m, group=1, kv_heads=2, d=16, dv=None, start=None, mask=None, causal=1, window=0, cap=0.0,
-          cache=np.float32, layout=lambda x: x):
+def check(
+    call,
+    rng,
+    *,
+    n,
+    m,
+    group=1,
+    kv_heads=2,
+    d=16,
+    dv=None,
+    start=None,
+    mask=None,
+    causal=1,
+    window=0,
+    cap=0.0,
+    cache=np.float32,
+    layout=lambda x: x,
+):
     batch, heads, dv = 2, group * kv_heads, dv or d
     q = rng.normal(size=(batch, heads, n, d)).astype(np.float32)
     k = rng.normal(size=(batch, kv_heads, m, d)).astype(cache)
@@ -62,7 +78,9 @@ def test_lengths_and_groups(call, rng, n, m, group, cached, causal):
     check(call, rng, n=n, m=m, group=group, start=start, causal=causal)
 
 
-@pytest.mark.parametrize(("d", "dv"), [(1, 1), (3, 5), (8, 24), (20, 20), (64, 64), (80, 33), (128, 128), (256, 256)])
+@pytest.mark.parametrize(
+    ("d", "dv"), [(1, 1), (3, 5), (8, 24), (20, 20), (64, 64), (80, 33), (128, 128), (256, 256)]
+)
 @pytest.mark.parametrize(("n", "m"), [(1, 90), (50, 90)])
 def test_head_sizes(call, rng, n, m, d, dv):
     check(call, rng, n=n, m=m, d=d, dv=dv, group=2, start=np.array([m - n, 0]))
@@ -76,7 +94,9 @@ def test_window(call, rng, n, m, window, causal):
 
 
 @pytest.mark.parametrize("cap", [0.0, 2.0, 30.0])
-@pytest.mark.parametrize("shape", [(2, 6, "n", "m"), (1, 1, 1, "m"), (1, 6, "n", "m"), (2, 1, 1, "m")], ids=str)
+@pytest.mark.parametrize(
+    "shape", [(2, 6, "n", "m"), (1, 1, 1, "m"), (1, 6, "n", "m"), (2, 1, 1, "m")], ids=str
+)
 @pytest.mark.parametrize("kind", [bool, np.float32, np.float16])
 @pytest.mark.parametrize(("n", "m"), [(1, 90), (40, 90)])
 def test_mask_and_cap(call, rng, n, m, shape, kind, cap):
@@ -125,7 +145,19 @@ def test_in_pieces_equals_one_pass(call, rng):
     at = 0
     for n in [1, 3, 60, 1, 25]:
         part = slice(at, at + n)
-        call("attention", pieces[:, :, part], q[:, :, part], k, v, np.array([at]), None, 0.2, 1, 0, 0.0)
+        call(
+            "attention",
+            pieces[:, :, part],
+            q[:, :, part],
+            k,
+            v,
+            np.array([at]),
+            None,
+            0.2,
+            1,
+            0,
+            0.0,
+        )
         at += n
     np.testing.assert_allclose(pieces, whole, rtol=0, atol=2e-6)
 
@@ -148,9 +180,29 @@ def test_the_number_of_threads_changes_nothing(call, rng):
 
 
 def test_empty(call):
-    call("attention", *(np.zeros((1, 2, n, 8), np.float32) for n in (0, 0, 5, 5)), None, None, 1.0, 1, 0, 0.0)
+    call(
+        "attention",
+        *(np.zeros((1, 2, n, 8), np.float32) for n in (0, 0, 5, 5)),
+        None,
+        None,
+        1.0,
+        1,
+        0,
+        0.0,
+    )
     out = np.full((1, 2, 3, 8), 7, np.float32)
-    call("attention", out, out.copy(), *(np.zeros((1, 2, 0, 8), np.float32),) * 2, None, None, 1.0, 0, 0, 0.0)
+    call(
+        "attention",
+        out,
+        out.copy(),
+        *(np.zeros((1, 2, 0, 8), np.float32),) * 2,
+        None,
+        None,
+        1.0,
+        0,
+        0,
+        0.0,
+    )
     assert (out == 0).all()
 
 

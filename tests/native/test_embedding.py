@@ -17,7 +17,9 @@ def test_embedding(call, dtype, rng, ids_dtype, shape):
         for i in (ids, np.array(ids, order="F")):
             out = np.zeros((*shape, 24), dtype)
             call("embedding", out, i, w)
-            np.testing.assert_equal(out.astype(np.float64), weight[ids.astype(int)].astype(np.float64))
+            np.testing.assert_equal(
+                out.astype(np.float64), weight[ids.astype(int)].astype(np.float64)
+            )
     out = np.zeros((*shape, 24), np.float64)
     call("embedding", out, ids, weight)
     np.testing.assert_equal(out, weight[ids.astype(int)].astype(np.float64))

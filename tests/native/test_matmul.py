@@ -6,12 +6,23 @@ import pytest
 from tallow import _native
 
 CODES = {name: code for code, (name, *_) in enumerate(_native.DTYPES)}
-BLOCKS = {"q4_0": (32, 18), "q4_1": (32, 20), "q5_0": (32, 22), "q5_1": (32, 24), "q8_0": (32, 34)} | {
+BLOCKS = {
+    "q4_0": (32, 18),
+    "q4_1": (32, 20),
+    "q5_0": (32, 22),
+    "q5_1": (32, 24),
+    "q8_0": (32, 34),
+} | {
     "q4_k": (256, 144),
     "q6_k": (256, 210),
 }
 # Where the f16 scales stand in a block; all other bytes may be anything.
-HALVES = {name: [0] for name in BLOCKS} | {"q4_1": [0, 2], "q5_1": [0, 2], "q4_k": [0, 2], "q6_k": [208]}
+HALVES = {name: [0] for name in BLOCKS} | {
+    "q4_1": [0, 2],
+    "q5_1": [0, 2],
+    "q4_k": [0, 2],
+    "q6_k": [208],
+}
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +37,9 @@ def random_blocks(rng, name, n, k):
     block, size = BLOCKS[name]
     data = rng.integers(0, 256, (n, k // block, size), np.uint8)
     for at in HALVES[name]:
-        data[..., at : at + 2] = rng.normal(0, 0.02, (n, k // block, 1)).astype(np.float16).view(np.uint8)
+        data[..., at : at + 2] = (
+            rng.normal(0, 0.02, (n, k // block, 1)).astype(np.float16).view(np.uint8)
+        )
     return data.reshape(n, -1)
 
 
@@ -66,8 +79,12 @@ def test_dequantize_is_gguf_s(call, rng, quants, name, blocks):
     data = random_blocks(rng, name, 7, k)
     module, number = quants(name)
     want = module.dequantize(data, number)
-    np.testing.assert_array_equal(dequantized(call, name, data, k).view(np.uint32), want.view(np.uint32))
-    np.testing.assert_array_equal(dequantized(call, name, data, k, np.float16), want.astype(np.float16))
+    np.testing.assert_array_equal(
+        dequantized(call, name, data, k).view(np.uint32), want.view(np.uint32)
+    )
+    np.testing.assert_array_equal(
+        dequantized(call, name, data, k, np.float16), want.astype(np.float16)
+    )
 
 
 @pytest.mark.parametrize("name", ["q4_0", "q4_1", "q5_0", "q5_1", "q8_0"])
@@ -121,7 +138,13 @@ def test_fast_linear_keeps_zero_and_nan(call, rng, name):
         assert not out[[i for i in range(len(rows)) if i != 1]].any()
 
 
-SHAPES = [((3, 4), (4, 5)), ((1, 300), (300, 20)), ((20, 70), (70, 1)), ((2, 3, 7, 9), (2, 3, 9, 8)), ((0, 4), (4, 3))] + [
+SHAPES = [
+    ((3, 4), (4, 5)),
+    ((1, 300), (300, 20)),
+    ((20, 70), (70, 1)),
+    ((2, 3, 7, 9), (2, 3, 9, 8)),
+    ((0, 4), (4, 3)),
+] + [
     ((5, 0), (0, 3)),
     ((4, 1, 6, 10), (1, 3, 10, 17)),
     ((7, 33, 12), (12, 19)),
@@ -138,7 +161,11 @@ def test_matmul(call, dtype, rtol, rng, layouts, left, right, flip):
     for _, a_view in layouts(a):
         for _, b_view in layouts(b):
             m, n = left[-2], right[-1]
-            out = np.full((*batch, n, m), 9, dtype).swapaxes(-1, -2) if flip else np.full((*batch, m, n), 9, dtype)
+            out = (
+                np.full((*batch, n, m), 9, dtype).swapaxes(-1, -2)
+                if flip
+                else np.full((*batch, m, n), 9, dtype)
+            )
             views = (np.broadcast_to(v, (*batch, *v.shape[-2:])) for v in (a_view, b_view))
             call("matmul", out, *views)
             close_to_sum(out, a, b, rtol)

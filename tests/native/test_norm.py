@@ -46,7 +46,16 @@ def test_norm_refuses_weights_of_another_length(call):
 @pytest.mark.parametrize("log", [0, 1])
 @pytest.mark.parametrize(
     ("shape", "axis"),
-    [((5,), 0), ((3, 33), 1), ((3, 33), 0), ((4, 6, 5), -2), ((2, 0), 1), ((0, 3), 1), ((), 0), ((300, 70), 1)],
+    [
+        ((5,), 0),
+        ((3, 33), 1),
+        ((3, 33), 0),
+        ((4, 6, 5), -2),
+        ((2, 0), 1),
+        ((0, 3), 1),
+        ((), 0),
+        ((300, 70), 1),
+    ],
     ids=str,
 )
 def test_softmax(call, dtype, rtol, rng, layouts, shape, axis, log):
@@ -60,11 +69,17 @@ def test_softmax(call, dtype, rtol, rng, layouts, shape, axis, log):
     for name, view in layouts(x):
         out = np.full_like(x, 9)
         call("softmax", out, view, axis, log)
-        np.testing.assert_allclose(wide(out), want, rtol=2 * rtol, atol=4e-7 if log else 1e-7, err_msg=name)
+        np.testing.assert_allclose(
+            wide(out), want, rtol=2 * rtol, atol=4e-7 if log else 1e-7, err_msg=name
+        )
 
 
 def test_softmax_in_place_and_at_the_edges(call):
     inf, nan = np.inf, np.nan
-    x = np.array([[1000, 1000], [-inf, 0], [-inf, -inf], [nan, 0], [inf, 0], [-3e38, 3e38]], np.float32)
+    x = np.array(
+        [[1000, 1000], [-inf, 0], [-inf, -inf], [nan, 0], [inf, 0], [-3e38, 3e38]], np.float32
+    )
     call("softmax", x, x, 1, 0)
-    np.testing.assert_equal(x, np.array([[0.5, 0.5], [0, 1], [nan, nan], [nan, nan], [nan, nan], [0, 1]], np.float32))
+    np.testing.assert_equal(
+        x, np.array([[0.5, 0.5], [0, 1], [nan, nan], [nan, nan], [nan, nan], [0, 1]], np.float32)
+    )

@@ -23,7 +23,9 @@ def reduced(shape, mask):
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_floats(call, dtype, rtol, rng, layouts, name, shape):
-    x = np.asarray(rng.normal(size=shape) if name != "prod" else rng.uniform(0.9, 1.1, size=shape)).astype(dtype)
+    x = np.asarray(
+        rng.normal(size=shape) if name != "prod" else rng.uniform(0.9, 1.1, size=shape)
+    ).astype(dtype)
     for mask in axes_of(x.ndim):
         axes = split(mask, x.ndim)
         count = int(np.prod([shape[i] for i in axes]))
@@ -36,7 +38,9 @@ def test_floats(call, dtype, rtol, rng, layouts, name, shape):
             slack = 1e-6 * max(1, count) ** 0.5
             loose = 2 * rtol + (slack if name == "prod" else 0)
             got = out.astype(np.float64)
-            np.testing.assert_allclose(got, want, rtol=loose, atol=slack, err_msg=f"{layout} {axes}")
+            np.testing.assert_allclose(
+                got, want, rtol=loose, atol=slack, err_msg=f"{layout} {axes}"
+            )
 
 
 @pytest.mark.parametrize("kind", INTS)
@@ -85,7 +89,9 @@ def test_argmax(call, rng, layouts, kind, name):
             for layout, view in layouts(x):
                 out = np.zeros(want.shape if axis >= 0 else (), np.int64)
                 call(name, out, view, axis)
-                np.testing.assert_equal(out, want.reshape(out.shape), err_msg=f"{shape} {layout} {axis}")
+                np.testing.assert_equal(
+                    out, want.reshape(out.shape), err_msg=f"{shape} {layout} {axis}"
+                )
 
 
 @pytest.mark.parametrize("name", ["amax", "amin"])
@@ -120,7 +126,9 @@ def test_the_number_of_threads_changes_nothing(call, rng):
             call("sum", results[-1], x, mask)
         _native.set_num_threads(before)
         np.testing.assert_equal(results[1:], results[:1] * 2)
-        np.testing.assert_allclose(results[0], x.astype(np.float64).sum(split(mask, x.ndim), keepdims=True), atol=2e-4)
+        np.testing.assert_allclose(
+            results[0], x.astype(np.float64).sum(split(mask, x.ndim), keepdims=True), atol=2e-4
+        )
 
 
 @pytest.mark.parametrize("name", ["amax", "amin", "argmax"])

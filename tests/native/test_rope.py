@@ -31,11 +31,15 @@ def test_rotation(call, dtype, rtol, rng, layouts, d, r, interleaved, table_batc
     for name, view in layouts(x):
         out = np.full((2, 4, 3, d), 9).astype(dtype).transpose(0, 2, 1, 3)
         call("rope", out, view, table, interleaved)
-        np.testing.assert_allclose(out.astype(np.float64), want, rtol=rtol, atol=max(rtol, 1e-6), err_msg=name)
+        np.testing.assert_allclose(
+            out.astype(np.float64), want, rtol=rtol, atol=max(rtol, 1e-6), err_msg=name
+        )
         np.testing.assert_equal(out[..., 2 * r :].astype(np.float64), wide[..., 2 * r :])
         view = view.copy() if name == "contiguous" else view
         call("rope", view, view, table, interleaved)
-        np.testing.assert_equal(view.astype(np.float64), out.astype(np.float64), err_msg=f"in place, {name}")
+        np.testing.assert_equal(
+            view.astype(np.float64), out.astype(np.float64), err_msg=f"in place, {name}"
+        )
 
 
 def test_refuses_a_table_wider_than_the_head(call):

@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-OFF = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "repetition": 1.0, "frequency": 0.0, "presence": 0.0}
+OFF = {
+    "temperature": 1.0,
+    "top_k": 0,
+    "top_p": 1.0,
+    "min_p": 0.0,
+    "repetition": 1.0,
+    "frequency": 0.0,
+    "presence": 0.0,
+}
 
 
 def choose(call, logits, history=(), random=0.5, **options):
@@ -13,13 +21,17 @@ def choose(call, logits, history=(), random=0.5, **options):
     return int(out)
 
 
-def reference(logits, history, random, temperature, top_k, top_p, min_p, repetition, frequency, presence):
+def reference(
+    logits, history, random, temperature, top_k, top_p, min_p, repetition, frequency, presence
+):
     x = logits.astype(np.float32).copy()
     f32 = np.float32
     ids, counts = np.unique([i for i in history if i >= 0], return_counts=True)
     for i, count in zip(ids.astype(int), counts, strict=True):
         x[i] = x[i] / f32(repetition) if x[i] > 0 else x[i] * f32(repetition)
-        x[i] = f32(np.float64(x[i]) - (count * np.float64(f32(frequency)) + np.float64(f32(presence))))
+        x[i] = f32(
+            np.float64(x[i]) - (count * np.float64(f32(frequency)) + np.float64(f32(presence)))
+        )
     order = np.argsort(-x, kind="stable")
     order = order[x[order] > -np.inf]
     if temperature <= 0:
@@ -59,11 +71,15 @@ def test_equals_numpy(call, rng, vocab, top_k, top_p, min_p, penalties):
             np.testing.assert_equal(logits, before)
 
 
-@pytest.mark.parametrize("options", [{}, {"temperature": 0.6}, {"top_k": 4}, {"top_p": 0.8}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"temperature": 0.6}, {"top_k": 4}, {"top_p": 0.8}], ids=str
+)
 def test_distribution(call, rng, options):
     logits = rng.normal(size=8).astype(np.float32)
     draws = 20_000
-    counts = np.bincount([choose(call, logits, random=r, **options) for r in rng.random(draws)], minlength=8)
+    counts = np.bincount(
+        [choose(call, logits, random=r, **options) for r in rng.random(draws)], minlength=8
+    )
     order = np.argsort(-logits)
     p = np.exp(logits[order].astype(np.float64))
     p /= p.sum()

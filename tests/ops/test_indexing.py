@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import tallow as tl
 from tallow.errors import IndexRangeError, ShapeError
 
-QUICK = settings(max_examples=3000, deadline=None, suppress_health_check=list(HealthCheck))
+QUICK = settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 shapes = st.lists(st.integers(0, 4), min_size=0, max_size=4).map(tuple)
 
 

@@ -1,11 +1,13 @@
-// 32 small integers at a time: unpacking of quantised weights and their dot products with int8 activations.
-// AVX2 has one instruction for u8 × s8 (vpmaddubsw, 16-bit sums of two) and none for s8 × s8, hence two kinds of dot.
+// 32 small integers at a time: unpacking of quantised weights and their dot products with int8
+// activations. AVX2 has one instruction for u8 × s8 (vpmaddubsw, 16-bit sums of two) and none for
+// s8 × s8, hence two kinds of dot.
 #pragma once
 #include "simd.h"
 
 namespace tl::TL_ISA {
 
-// --- 32 bytes, and the few operations that the block formats are unpacked with ----------------------------------------
+// --- 32 bytes, and the few operations that the block formats are unpacked with
+// ----------------------------------------
 
 #ifdef __AVX2__
 typedef __m256i b32;
@@ -15,7 +17,8 @@ TL_INLINE void store32(void* p, b32 x) { _mm256_storeu_si256(static_cast<__m256i
 TL_INLINE b32 splat32(int x) { return _mm256_set1_epi8(static_cast<char>(x)); }
 TL_INLINE b32 operator_or(b32 a, b32 b) { return _mm256_or_si256(a, b); }
 TL_INLINE b32 add32(b32 a, b32 b) { return _mm256_add_epi8(a, b); }
-// ((x >> shift) & mask) in each byte; right only when the mask drops what comes in from the neighbour byte.
+// ((x >> shift) & mask) in each byte; right only when the mask drops what comes in from the
+// neighbour byte.
 TL_INLINE b32 field(b32 x, int shift, int mask) {
   return _mm256_and_si256(_mm256_srli_epi16(x, shift), splat32(mask));
 }
@@ -24,10 +27,13 @@ TL_INLINE b32 nibbles(const void* p) {
   __m256i x = _mm256_broadcastsi128_si256(_mm_loadu_si128(static_cast<const __m128i*>(p)));
   return _mm256_and_si256(_mm256_srlv_epi64(x, _mm256_setr_epi64x(0, 0, 4, 4)), splat32(15));
 }
-TL_INLINE b32 shift_left(b32 x, int n) { return _mm256_slli_epi16(x, n); }  // when no bit leaves its byte
+TL_INLINE b32 shift_left(b32 x, int n) {
+  return _mm256_slli_epi16(x, n);
+}  // when no bit leaves its byte
 // Byte i is `value` where bit i is set.
 TL_INLINE b32 spread_bits(uint32_t bits, int value) {
-  const __m256i which = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
+  const __m256i which =
+      _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
   const __m256i one = _mm256_set1_epi64x(static_cast<int64_t>(0x8040201008040201ull));
   __m256i x = _mm256_shuffle_epi8(_mm256_set1_epi32(static_cast<int32_t>(bits)), which);
   x = _mm256_cmpeq_epi8(_mm256_and_si256(x, one), one);
@@ -77,21 +83,25 @@ TL_INLINE b32 spread_bits(uint32_t bits, int value) {
 // The four sums of lanes.
 TL_INLINE void sum4(vf a, vf b, vf c, vf d, float* to) {
 #ifdef __AVX2__
-  __m256 x = _mm256_hadd_ps(_mm256_hadd_ps((__m256)a, (__m256)b), _mm256_hadd_ps((__m256)c, (__m256)d));
+  __m256 x =
+      _mm256_hadd_ps(_mm256_hadd_ps((__m256)a, (__m256)b), _mm256_hadd_ps((__m256)c, (__m256)d));
   _mm_storeu_ps(to, _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1)));
 #else
   to[0] = sum(a), to[1] = sum(b), to[2] = sum(c), to[3] = sum(d);
 #endif
 }
 
-// --- one block: 32 weights · 32 activations -----------------------------------------------------------------------------
+// --- one block: 32 weights · 32 activations
+// -----------------------------------------------------------------------------
 
-// Partial sums of w·a, as floats: the first half of the lanes adds up elements 0–15, the second half 16–31.
+// Partial sums of w·a, as floats: the first half of the lanes adds up elements 0–15, the second
+// half 16–31.
 template <bool kSigned>
 TL_INLINE vf dot32(b32 w, const int8_t* a) {
 #ifdef __AVX2__
   __m256i x = load32(a);
-  __m256i p = kSigned ? _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w)) : _mm256_maddubs_epi16(w, x);
+  __m256i p = kSigned ? _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w))
+                      : _mm256_maddubs_epi16(w, x);
   return (vf)_mm256_cvtepi32_ps(_mm256_madd_epi16(p, _mm256_set1_epi16(1)));
 #else
   int32_t s[2] = {0, 0};
@@ -104,20 +114,23 @@ TL_INLINE vf dot32(b32 w, const int8_t* a) {
 #endif
 }
 
-// p[0] in all lanes, or p[0] in the first half of the lanes and p[1] in the second: the scales that fit dot32.
+// p[0] in all lanes, or p[0] in the first half of the lanes and p[1] in the second: the scales that
+// fit dot32.
 template <int kGroup>
 TL_INLINE vf load_scale(const float* p) {
   if constexpr (kGroup == 32) return splat(*p);
 #ifdef __AVX2__
   double both;
   memcpy(&both, p, 8);
-  return (vf)_mm256_permutevar_ps(_mm256_castpd_ps(_mm256_set1_pd(both)), _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1));
+  return (vf)_mm256_permutevar_ps(_mm256_castpd_ps(_mm256_set1_pd(both)),
+                                  _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1));
 #else
   return vf{p[0], p[0], p[1], p[1]};
 #endif
 }
 
-// The 32 bytes as floats, 8 at a time in the callback's hands: f(i, v) gets elements i … i + kLanes - 1.
+// The 32 bytes as floats, 8 at a time in the callback's hands: f(i, v) gets elements i … i + kLanes
+// - 1.
 template <bool kSigned, class F>
 TL_INLINE void each_float(b32 w, F f) {
 #ifdef __AVX2__
@@ -136,9 +149,11 @@ TL_INLINE void each_float(b32 w, F f) {
 #endif
 }
 
-// --- tiles: 8 columns × 32 weights against many rows of activations ---------------------------------------------------
+// --- tiles: 8 columns × 32 weights against many rows of activations
+// ---------------------------------------------------
 
-// Columns of a tile lie so that one broadcast of 4 activations meets the same 4 weights of 8 columns.
+// Columns of a tile lie so that one broadcast of 4 activations meets the same 4 weights of 8
+// columns.
 inline constexpr int kTileColumns = 8;
 inline constexpr int kTileBytes = 32 * kTileColumns;
 
@@ -164,15 +179,18 @@ TL_INLINE void store_tile(uint8_t* tile, const b32* w) {
 #endif
 }
 
-// c[r][column] += Σ over the groups of the block: d·da[r]·(w·a) + m·sa[r]. `d` and `m` hold 8 columns per group; da and sa
-// hold `stride` rows per group. kBits is how wide the weights are (8: signed): it says how many products of two a 16-bit
-// sum can take: 4 bits 8 times 2·15·127, 5 bits 4 times 2·31·127, 6 bits twice 2·63·127.
+// c[r][column] += Σ over the groups of the block: d·da[r]·(w·a) + m·sa[r]. `d` and `m` hold 8
+// columns per group; da and sa hold `stride` rows per group. kBits is how wide the weights are (8:
+// signed): it says how many products of two a 16-bit sum can take: 4 bits 8 times 2·15·127, 5 bits
+// 4 times 2·31·127, 6 bits twice 2·63·127.
 template <int kBits, int kGroup>
-TL_INLINE void tile_times_rows(const uint8_t* tile, const float* d, const float* m, const int8_t* q, const float* da,
-                               const float* sa, int64_t stride, int rows, float* c) {
+TL_INLINE void tile_times_rows(const uint8_t* tile, const float* d, const float* m, const int8_t* q,
+                               const float* da, const float* sa, int64_t stride, int rows,
+                               float* c) {
 #ifdef __AVX2__
   constexpr int kSteps = kBits <= 4 ? 8 : kBits == 5 ? 4 : kBits == 6 ? 2 : 1;
-  constexpr int kGroups = 32 / kGroup, kUnits = kGroup / 4, kRun = kSteps < kUnits ? kSteps : kUnits;
+  constexpr int kGroups = 32 / kGroup, kUnits = kGroup / 4,
+                kRun = kSteps < kUnits ? kSteps : kUnits;
   const __m256i ones = _mm256_set1_epi16(1);
   __m256i w[8];
   vf dv[kGroups], mv[kGroups];
@@ -215,7 +233,8 @@ TL_INLINE void tile_times_rows(const uint8_t* tile, const float* d, const float*
         const uint8_t* w = tile + 32 * column + kGroup * g;
         const int8_t* a = q + kGroup * g;
         int32_t sum = 0;
-        for (int i = 0; i < kGroup; ++i) sum += (kBits == 8 ? static_cast<int8_t>(w[i]) : static_cast<int>(w[i])) * a[i];
+        for (int i = 0; i < kGroup; ++i)
+          sum += (kBits == 8 ? static_cast<int8_t>(w[i]) : static_cast<int>(w[i])) * a[i];
         float& y = c[8 * r + column];
         y += static_cast<float>(sum) * (d[8 * g + column] * x);
         if (m) y += m[8 * g + column] * s;
@@ -225,9 +244,11 @@ TL_INLINE void tile_times_rows(const uint8_t* tile, const float* d, const float*
 #endif
 }
 
-// --- activations --------------------------------------------------------------------------------------------------------
+// --- activations
+// --------------------------------------------------------------------------------------------------------
 
-// Rounds 32 floats to int8 with scale max|x| / 127; sums[h] = sum of the rounded half h. A NaN makes the scale NaN.
+// Rounds 32 floats to int8 with scale max|x| / 127; sums[h] = sum of the rounded half h. A NaN
+// makes the scale NaN.
 TL_INLINE float round32(const float* x, int8_t* q, int32_t* sums) {
   vf top{};
   vi bad{};
@@ -242,10 +263,12 @@ TL_INLINE float round32(const float* x, int8_t* q, int32_t* sums) {
 #ifdef __AVX2__
   __m256 scale = _mm256_set1_ps(inverse);
   __m256i v[4];
-  for (int i = 0; i < 4; ++i) v[i] = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 8 * i), scale));
+  for (int i = 0; i < 4; ++i)
+    v[i] = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 8 * i), scale));
   __m256i lo = _mm256_add_epi32(v[0], v[1]), hi = _mm256_add_epi32(v[2], v[3]);
   // The packs interleave 128-bit halves; the permutation puts the groups of four back in order.
-  __m256i packed = _mm256_packs_epi16(_mm256_packs_epi32(v[0], v[1]), _mm256_packs_epi32(v[2], v[3]));
+  __m256i packed =
+      _mm256_packs_epi16(_mm256_packs_epi32(v[0], v[1]), _mm256_packs_epi32(v[2], v[3]));
   store32(q, _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)));
   __m256i both = _mm256_hadd_epi32(lo, hi);
   both = _mm256_hadd_epi32(both, both);

@@ -1,13 +1,14 @@
-// exp, log, tanh, erf, sin, cos on the generic vector, within a few units in the last place of float.
-// Minimax coefficients: Cephes (S. Moshier) for exp and log; Abramowitz & Stegun 7.1.26 is too coarse for erf, so erf uses
-// the series / continued-fraction split below.
+// exp, log, tanh, erf, sin, cos on the generic vector, within a few units in the last place of
+// float. Minimax coefficients: Cephes (S. Moshier) for exp and log; Abramowitz & Stegun 7.1.26 is
+// too coarse for erf, so erf uses the series / continued-fraction split below.
 #pragma once
 #include "simd.h"
 
 namespace tl::TL_ISA {
 
 TL_INLINE vf exp(vf x) {
-  // exp(x) = 2^n * exp(r), |r| <= ln2/2. Clamped so that 2^n is built in two halves: no overflow on the way, subnormals right.
+  // exp(x) = 2^n * exp(r), |r| <= ln2/2. Clamped so that 2^n is built in two halves: no overflow on
+  // the way, subnormals right.
   vf clamped = min(max(x, splat(-104.f)), splat(89.f));
   vf t = clamped * 1.44269504088896341f;
   vf n = to_vf(to_vi(t + select(t < 0, splat(-0.5f), splat(0.5f))));
@@ -56,7 +57,8 @@ TL_INLINE vf log(vf x) {
 }
 
 TL_INLINE vf tanh(vf x) {
-  // Odd polynomial where exp would cancel, (1 - e) / (1 + e) with e = exp(-2|x|) elsewhere. Coefficients: Cephes.
+  // Odd polynomial where exp would cancel, (1 - e) / (1 + e) with e = exp(-2|x|) elsewhere.
+  // Coefficients: Cephes.
   vf a = abs(x), z = x * x;
   vf p = splat(-5.70498872745e-3f);
   p = fma(p, z, splat(2.06390887954e-2f));
@@ -77,13 +79,24 @@ TL_INLINE vf each_lane(vf x, F f) {
   for (int i = 0; i < kLanes; ++i) x[i] = f(x[i]);
   return x;
 }
-TL_INLINE vf erf(vf x) { return each_lane(x, [](float v) { return __builtin_erff(v); }); }
-TL_INLINE vf sin(vf x) { return each_lane(x, [](float v) { return __builtin_sinf(v); }); }
-TL_INLINE vf cos(vf x) { return each_lane(x, [](float v) { return __builtin_cosf(v); }); }
-TL_INLINE vf log1p(vf x) { return each_lane(x, [](float v) { return __builtin_log1pf(v); }); }
-TL_INLINE vf expm1(vf x) { return each_lane(x, [](float v) { return __builtin_expm1f(v); }); }
+TL_INLINE vf erf(vf x) {
+  return each_lane(x, [](float v) { return __builtin_erff(v); });
+}
+TL_INLINE vf sin(vf x) {
+  return each_lane(x, [](float v) { return __builtin_sinf(v); });
+}
+TL_INLINE vf cos(vf x) {
+  return each_lane(x, [](float v) { return __builtin_cosf(v); });
+}
+TL_INLINE vf log1p(vf x) {
+  return each_lane(x, [](float v) { return __builtin_log1pf(v); });
+}
+TL_INLINE vf expm1(vf x) {
+  return each_lane(x, [](float v) { return __builtin_expm1f(v); });
+}
 
-// --- the same vocabulary for doubles and integers -------------------------------------------------------------------------
+// --- the same vocabulary for doubles and integers
+// -------------------------------------------------------------------------
 
 #define TL_SCALAR(name, builtin) \
   TL_INLINE double name(double x) { return builtin(x); }
@@ -105,9 +118,13 @@ TL_INLINE vf pow(vf a, vf b) {
 }
 
 template <class T>
-TL_INLINE T abs(T x) requires(!__is_same(T, vf) && !__is_same(T, double)) {
-  if constexpr (T(-1) < T(0)) return x < 0 ? T(-x) : x;
-  else return x;
+TL_INLINE T abs(T x)
+  requires(!__is_same(T, vf) && !__is_same(T, double))
+{
+  if constexpr (T(-1) < T(0))
+    return x < 0 ? T(-x) : x;
+  else
+    return x;
 }
 template <class T>
 TL_INLINE T maximum(T a, T b) {

@@ -1,5 +1,6 @@
-// One generic float vector (GCC/Clang vector extensions), its loads and stores for every float dtype, and reductions.
-// Everything lives in the ISA's own namespace and is forced inline: see TL_INLINE.
+// One generic float vector (GCC/Clang vector extensions), its loads and stores for every float
+// dtype, and reductions. Everything lives in the ISA's own namespace and is forced inline: see
+// TL_INLINE.
 #pragma once
 #include <cstdint>
 #include <cstring>
@@ -37,13 +38,15 @@ TL_INLINE vf select(vi mask, vf a, vf b) { return (vf)(((vi)a & mask) | ((vi)b &
 TL_INLINE vf load(const float* p) { return *reinterpret_cast<const vf_unaligned*>(p); }
 TL_INLINE void store(float* p, vf v) { *reinterpret_cast<vf_unaligned*>(p) = v; }
 
-// --- 16-bit floats -------------------------------------------------------------------------------------------------------
+// --- 16-bit floats
+// -------------------------------------------------------------------------------------------------------
 
 TL_INLINE float to_float(f16 h) {
 #ifdef __F16C__
   return _cvtsh_ss(h.bits);
 #else
-  // Rebias the exponent by a multiplication, which also makes subnormals right; infinities and NaN keep a full exponent.
+  // Rebias the exponent by a multiplication, which also makes subnormals right; infinities and NaN
+  // keep a full exponent.
   uint32_t sign = static_cast<uint32_t>(h.bits & 0x8000) << 16, rest = h.bits & 0x7fff;
   uint32_t bits = rest << 13;
   float x;
@@ -98,9 +101,12 @@ TL_INLINE float to_float(float x) { return x; }
 
 template <class T>
 TL_INLINE T from_float(float x) {
-  if constexpr (__is_same(T, f16)) return to_f16(x);
-  else if constexpr (__is_same(T, bf16)) return to_bf16(x);
-  else return static_cast<T>(x);
+  if constexpr (__is_same(T, f16))
+    return to_f16(x);
+  else if constexpr (__is_same(T, bf16))
+    return to_bf16(x);
+  else
+    return static_cast<T>(x);
 }
 
 TL_INLINE vf load(const f16* p) {
@@ -114,7 +120,8 @@ TL_INLINE vf load(const f16* p) {
 }
 TL_INLINE void store(f16* p, vf v) {
 #if defined(__F16C__)
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph((__m256)v, _MM_FROUND_TO_NEAREST_INT));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p),
+                   _mm256_cvtps_ph((__m256)v, _MM_FROUND_TO_NEAREST_INT));
 #else
   for (int i = 0; i < kLanes; ++i) p[i] = to_f16(v[i]);
 #endif
@@ -153,7 +160,8 @@ TL_INLINE void store_part(T* p, vf v, int n) {
   memcpy(p, buffer, n * sizeof(T));
 }
 
-// --- arithmetic that needs care ------------------------------------------------------------------------------------------
+// --- arithmetic that needs care
+// ------------------------------------------------------------------------------------------
 
 TL_INLINE vf fma(vf a, vf b, vf c) {
 #if defined(__FMA__)

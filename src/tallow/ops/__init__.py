@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ..registry import ROWS, install
-from . import elementwise, linalg, norm, reduce, sampling, shape
 from . import attention as _attention
+from . import elementwise, linalg, norm, reduce, sampling, shape
 
 install(globals())
-__all__ = list(ROWS)  # noqa: PLE0605
+__all__ = list(ROWS)
 elementwise.install_operators()

@@ -25,7 +25,9 @@ def embedding(ids: Tensor, weight: Tensor) -> Tensor:
     w = weight._array
     expect(w.ndim == 2, embedding, "weight of shape (vocabulary, size)", weight.shape)
     expect(ids.dtype.kind in "iu", embedding, "integer ids", ids.dtype.name)
-    out = _native.Array.empty((*ids._array.shape, w.shape[1]), F32 if weight.dtype.is_quantized else w.dtype)
+    out = _native.Array.empty(
+        (*ids._array.shape, w.shape[1]), F32 if weight.dtype.is_quantized else w.dtype
+    )
     _embedding(out, ids._array, w)
     return wrap(out)
 
@@ -39,8 +41,18 @@ def rope_table(positions: Tensor, freqs: Tensor, scale: float = 1.0) -> Tensor:
 
 @rope_table.check
 def _(positions: Tensor, freqs: Tensor, scale: float) -> None:
-    expect(positions.ndim == 2 and positions.dtype.kind in "iu", rope_table, "integer positions (batch, n)", positions.shape)
-    expect(freqs.ndim == 1 and freqs.dtype is f32, rope_table, "freqs (r,) of f32", (freqs.shape, freqs.dtype.name))
+    expect(
+        positions.ndim == 2 and positions.dtype.kind in "iu",
+        rope_table,
+        "integer positions (batch, n)",
+        positions.shape,
+    )
+    expect(
+        freqs.ndim == 1 and freqs.dtype is f32,
+        rope_table,
+        "freqs (r,) of f32",
+        (freqs.shape, freqs.dtype.name),
+    )
 
 
 @rope_table.kernel
@@ -64,7 +76,9 @@ def rope(x: Tensor, table: Tensor, interleaved: bool = False) -> Tensor:
     if interleaved:
         pairs = turned.reshape(*x.shape[:-1], r, 2)
         p, q = pairs[..., 0], pairs[..., 1]
-        both = cat([(p * cos - q * sin).unsqueeze(-1), (p * sin + q * cos).unsqueeze(-1)], -1).flatten(-2)
+        both = cat(
+            [(p * cos - q * sin).unsqueeze(-1), (p * sin + q * cos).unsqueeze(-1)], -1
+        ).flatten(-2)
     else:
         p, q = turned[..., :r], turned[..., r:]
         both = cat([p * cos - q * sin, p * sin + q * cos], -1)
@@ -164,7 +178,15 @@ def _(
     softcap: float,
 ) -> None:
     s, t, u = q._array.shape, k._array.shape, v._array.shape
-    if len(s) != 4 or len(t) != 4 or len(u) != 4 or t[0] != s[0] or t[3] != s[3] or u[:3] != t[:3] or s[1] % max(t[1], 1):
+    if (
+        len(s) != 4
+        or len(t) != 4
+        or len(u) != 4
+        or t[0] != s[0]
+        or t[3] != s[3]
+        or u[:3] != t[:3]
+        or s[1] % max(t[1], 1)
+    ):
         wanted = "q (b, heads, n, d), k (b, kv heads, m, d) and v (b, kv heads, m, dv), heads a multiple of kv heads"
         expect(False, attention, wanted, (s, t, u))
     if start is not None and start._array.shape != s[:1]:

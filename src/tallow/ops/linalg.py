@@ -17,7 +17,13 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
     """`a @ b` by torch's rules: (…, m, k) x (…, k, n) with broadcast leading axes; 1-d operands are vectors."""
     x, y = unwrap_tensor(a, matmul), unwrap_tensor(b, matmul)
     expect(x.ndim > 0 and y.ndim > 0, matmul, "operands of at least one axis", (x.shape, y.shape))
-    expect(a.dtype is b.dtype, matmul, f"two tensors of one dtype ({a.dtype.name})", b.dtype.name, DTypeError)
+    expect(
+        a.dtype is b.dtype,
+        matmul,
+        f"two tensors of one dtype ({a.dtype.name})",
+        b.dtype.name,
+        DTypeError,
+    )
     left, right = x.ndim == 1, y.ndim == 1
     x = x.unsqueeze(0) if left else x
     y = y.unsqueeze(1) if right else y
@@ -49,7 +55,12 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, exact: bool
 def _(x: Tensor, weight: Tensor, bias: Tensor | None, exact: bool) -> None:
     w, a = weight._array.shape, x._array.shape
     if len(w) != 2 or not a or a[-1] != w[1]:
-        expect(False, linear, f"x of shape (…, k) and weight of shape (n, k), k = {w[-1] if w else '?'}", (a, w))
+        expect(
+            False,
+            linear,
+            f"x of shape (…, k) and weight of shape (n, k), k = {w[-1] if w else '?'}",
+            (a, w),
+        )
     if bias is not None and bias._array.shape != w[:1]:
         expect(False, linear, f"bias of shape {w[:1]}", bias.shape)
 
@@ -60,7 +71,13 @@ def _(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, exact: bool = Fa
     shape = array.shape
     n = w.shape[0]
     if x.dtype not in _LINEAR_DTYPES:
-        expect(x.dtype.kind == "f" and not weight.dtype.is_quantized, linear, "x of f32, f16 or bf16", x.dtype.name, DTypeError)
+        expect(
+            x.dtype.kind == "f" and not weight.dtype.is_quantized,
+            linear,
+            "x of f32, f16 or bf16",
+            x.dtype.name,
+            DTypeError,
+        )
         return linear.meaning(x, weight, bias)
     rows = array if len(shape) == 2 else array.reshape((-1, shape[-1]))
     out = _native.Array.empty((rows.shape[0], n), array.dtype)

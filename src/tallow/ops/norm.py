@@ -42,7 +42,9 @@ def _(x: Tensor, weight: Tensor | None = None, eps: float = 1e-6) -> Tensor:
 
 
 @op
-def layer_norm(x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5) -> Tensor:
+def layer_norm(
+    x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+) -> Tensor:
     """Shift and scale the last axis to mean 0 and variance 1, then by `weight` and `bias` (Ba et al. 2016)."""
     h = x.to(f32) if x.dtype.itemsize < 4 else x
     h = h - h.mean(-1, keepdim=True)
@@ -57,7 +59,9 @@ def _(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> None
 
 
 @layer_norm.kernel
-def _(x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5) -> Tensor:
+def _(
+    x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+) -> Tensor:
     out = empty_like(x)
     parameters = (None if p is None else p._array for p in (weight, bias))
     _layer_norm(out._array, x._array, *parameters, float(eps))

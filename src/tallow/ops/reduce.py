@@ -25,9 +25,17 @@ class ValuesIndices(NamedTuple):
 def _axes(x: Tensor, dim: Dim, where: object) -> tuple[int, ...]:
     """The axes to reduce, counted from the front, each once; all of them for None and ()."""
     n = x.ndim
-    dims = tuple(range(n)) if dim is None else (dim,) if isinstance(dim, int) else tuple(dim) or tuple(range(n))
+    dims = (
+        tuple(range(n))
+        if dim is None
+        else (dim,)
+        if isinstance(dim, int)
+        else tuple(dim) or tuple(range(n))
+    )
     for d in dims:
-        expect(-builtins.max(n, 1) <= d < builtins.max(n, 1), where, f"an axis of a {n}-d tensor", d)
+        expect(
+            -builtins.max(n, 1) <= d < builtins.max(n, 1), where, f"an axis of a {n}-d tensor", d
+        )
     out = tuple(sorted({d % builtins.max(n, 1) for d in dims}))
     expect(len(out) == len(dims), where, "each axis once", dims)
     return out if n else ()
@@ -60,23 +68,38 @@ def _sum_dtype(x: Tensor, dtype: DType | str | None) -> DType:
 
 
 @primitive
-def sum(x: Tensor, dim: Dim = None, keepdim: bool = False, dtype: DType | str | None = None) -> Tensor:
+def sum(
+    x: Tensor, dim: Dim = None, keepdim: bool = False, dtype: DType | str | None = None
+) -> Tensor:
     """The sum over the axes `dim` (all by default); integers and bools give i64."""
     _plain(x, sum)
     wanted = _sum_dtype(x, dtype)
-    return _reduce("sum", sum, x.to(wanted) if "f" in (wanted.kind, x.dtype.kind) else x, dim, keepdim, wanted)
+    return _reduce(
+        "sum", sum, x.to(wanted) if "f" in (wanted.kind, x.dtype.kind) else x, dim, keepdim, wanted
+    )
 
 
 @primitive
-def prod(x: Tensor, dim: Dim = None, keepdim: bool = False, dtype: DType | str | None = None) -> Tensor:
+def prod(
+    x: Tensor, dim: Dim = None, keepdim: bool = False, dtype: DType | str | None = None
+) -> Tensor:
     """The product over the axes `dim` (all by default); integers and bools give i64."""
     _plain(x, prod)
     wanted = _sum_dtype(x, dtype)
-    return _reduce("prod", prod, x.to(wanted) if "f" in (wanted.kind, x.dtype.kind) else x, dim, keepdim, wanted)
+    return _reduce(
+        "prod",
+        prod,
+        x.to(wanted) if "f" in (wanted.kind, x.dtype.kind) else x,
+        dim,
+        keepdim,
+        wanted,
+    )
 
 
 @primitive
-def mean(x: Tensor, dim: Dim = None, keepdim: bool = False, dtype: DType | str | None = None) -> Tensor:
+def mean(
+    x: Tensor, dim: Dim = None, keepdim: bool = False, dtype: DType | str | None = None
+) -> Tensor:
     """The mean over the axes `dim` (all by default); integers must be converted first, as in PyTorch."""
     wanted = as_dtype(dtype) if dtype is not None else x.dtype
     expect(wanted.kind == "f", mean, "a float dtype", wanted.name, DTypeError)
@@ -182,16 +205,27 @@ def min(x: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
 def topk(x: Tensor, k: int, largest: bool = True) -> ValuesIndices:
     """The `k` largest (or smallest) elements of the last axis, sorted, and their indices (i64)."""
     _plain(x, topk)
-    expect(x.ndim > 0 and 0 <= k <= x.shape[-1], topk, f"k in [0, {x.shape[-1] if x.ndim else 0}]", k)
+    expect(
+        x.ndim > 0 and 0 <= k <= x.shape[-1], topk, f"k in [0, {x.shape[-1] if x.ndim else 0}]", k
+    )
     shape = (*x.shape[:-1], k)
-    values, indices = _native.Array.empty(shape, x._array.dtype), _native.Array.empty(shape, i64.code)
+    values, indices = (
+        _native.Array.empty(shape, x._array.dtype),
+        _native.Array.empty(shape, i64.code),
+    )
     _native.call("topk", values, indices, x._array, k, int(largest))
     return ValuesIndices(wrap(values), wrap(indices))
 
 
 def _float(x: Tensor, where: object) -> None:
     unwrap_tensor(x, where)
-    expect(x.dtype.kind == "f" and x.dtype.itemsize > 1, where, "a float dtype", x.dtype.name, DTypeError)
+    expect(
+        x.dtype.kind == "f" and x.dtype.itemsize > 1,
+        where,
+        "a float dtype",
+        x.dtype.name,
+        DTypeError,
+    )
 
 
 @op

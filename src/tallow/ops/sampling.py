@@ -29,7 +29,12 @@ def sample(
     In llama.cpp's order: penalties, top_k (0 off), top_p (1 off), min_p (0 off), temperature (0: the largest logit), then
     the inverse distribution function at `random` in [0, 1).
     """
-    expect(logits.ndim == 1 and logits.dtype is f32, sample, "logits (vocabulary,) of f32", (logits.shape, logits.dtype.name))
+    expect(
+        logits.ndim == 1 and logits.dtype is f32,
+        sample,
+        "logits (vocabulary,) of f32",
+        (logits.shape, logits.dtype.name),
+    )
     out = _native.Array.empty((), i64.code)
     _sample(
         out, logits._array, history._array, float(temperature), top_k, float(top_p), float(min_p), float(repetition),

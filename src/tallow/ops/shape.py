@@ -95,7 +95,9 @@ def unbind(x: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """The views along axis `dim`."""
     expect(x.ndim > 0, unbind, "at least one axis", "a 0-d tensor")
     dim = _axis(dim, x.ndim, unbind)
-    return tuple(wrap(x._array.basic_index((slice(None),) * dim + (i,))) for i in range(x.shape[dim]))
+    return tuple(
+        wrap(x._array.basic_index((slice(None),) * dim + (i,))) for i in range(x.shape[dim])
+    )
 
 
 @primitive
@@ -127,7 +129,11 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     expect(0 <= axis < first.ndim, cat, f"an axis of a {first.ndim}-d tensor", dim)
     dtype, total = first.dtype, 0
     for x, array in zip(tensors, arrays, strict=True):
-        same = array.ndim == first.ndim and array.shape[:axis] + array.shape[axis + 1 :] == first.shape[:axis] + first.shape[axis + 1 :]
+        same = (
+            array.ndim == first.ndim
+            and array.shape[:axis] + array.shape[axis + 1 :]
+            == first.shape[:axis] + first.shape[axis + 1 :]
+        )
         expect(same, cat, f"shapes equal to {first.shape} but for axis {axis}", array.shape)
         plain = not x.dtype.is_quantized or array.dtype == first.dtype
         expect(plain, cat, "plain dtypes, or one block dtype", x.dtype.name, DTypeError)

@@ -25,10 +25,22 @@ class Plan:
 
     def __call__(self, *inputs: Tensor) -> Any:
         """Copy `inputs` into the plan's own, replay, and return the outputs."""
-        expect(len(inputs) == len(self.inputs), "plan", f"{len(self.inputs)} inputs", len(inputs), ShapeError)
+        expect(
+            len(inputs) == len(self.inputs),
+            "plan",
+            f"{len(self.inputs)} inputs",
+            len(inputs),
+            ShapeError,
+        )
         for own, given in zip(self.inputs, inputs, strict=True):
             expect(given.shape == own.shape, "plan", f"an input of shape {own.shape}", given.shape)
-            expect(given.dtype is own.dtype, "plan", f"an input of {own.dtype.name}", given.dtype.name, DTypeError)
+            expect(
+                given.dtype is own.dtype,
+                "plan",
+                f"an input of {own.dtype.name}",
+                given.dtype.name,
+                DTypeError,
+            )
             if given is not own:
                 own.copy_(given)
         self.run()
