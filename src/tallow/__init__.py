@@ -1,4 +1,4 @@
-"""Tallow: a small machine-learning framework with its own kernels, PyTorch's manner, and no PyTorch."""
+"""Tallow: a small machine-learning framework with its own kernels and PyTorch's manner."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def __dir__() -> list[str]:
 
 
 def num_threads() -> int:
-    """How many threads kernels use: all that affinity and cgroup quota grant, or TALLOW_NUM_THREADS."""
+    """How many threads kernels use: what affinity and cgroup quota grant, or TALLOW_NUM_THREADS."""
     return _native.num_threads()
 
 

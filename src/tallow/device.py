@@ -28,7 +28,7 @@ DEVICES = {"cpu": CPU}
 
 
 def as_device(device: Device | str) -> Device:
-    """`device` itself, or the one that the text names; ArgumentError for one that this build does not have."""
+    """`device` itself, or the one that the text names; ArgumentError for an unknown one."""
     if isinstance(device, Device):
         return device
     if device not in DEVICES:

@@ -1,4 +1,4 @@
-"""The dtypes: constants of the table in `csrc/core/dtype.def`, under llama.cpp's and PyTorch's names."""
+"""The dtypes of `csrc/core/dtype.def`, as constants under llama.cpp's and PyTorch's names."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from .errors import DTypeError
 class DType:
     """One row of the dtype table; compare with `is` or `==`.
 
-    `itemsize` is in bytes per block, `block` the elements per block (1 for plain dtypes), `kind` one of b (bool), u, i,
-    f, c and q (block-quantised, as in llama.cpp).
+    `itemsize` is in bytes per block, `block` the elements per block (1 for plain dtypes), `kind`
+    one of b (bool), u, i, f, c and q (block-quantised, as in llama.cpp).
     """
 
     __slots__ = ("block", "code", "itemsize", "kind", "name")
@@ -79,8 +79,9 @@ half, float_, double, long = f16, f32, f64, i64
 float8_e4m3fn, float8_e5m2 = f8e4m3, f8e5m2
 
 TORCH_NAMES = {
-    "bool": bool_, "uint8": u8, "int8": i8, "int16": i16, "int32": i32, "int64": i64, "uint16": u16, "uint32": u32,
-    "uint64": u64, "float16": f16, "bfloat16": bf16, "float32": f32, "float64": f64, "half": f16, "float": f32,
-    "double": f64, "long": i64, "int": i32, "float8_e4m3fn": f8e4m3, "float8_e5m2": f8e5m2, "complex64": complex64,
+    "bool": bool_, "uint8": u8, "int8": i8, "int16": i16, "int32": i32, "int64": i64, "uint16":
+    u16, "uint32": u32, "uint64": u64, "float16": f16, "bfloat16": bf16, "float32": f32,
+    "float64": f64, "half": f16, "float": f32, "double": f64, "long": i64, "int": i32,
+    "float8_e4m3fn": f8e4m3, "float8_e5m2": f8e5m2, "complex64": complex64,
 }  # fmt: skip
 _BY_NAME |= {name: dtype for name, dtype in TORCH_NAMES.items() if name not in _BY_NAME}

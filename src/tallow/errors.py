@@ -44,7 +44,7 @@ class OutOfMemoryError(TallowError, MemoryError):
 
 
 class ModelError(TallowError, ValueError):
-    """Weights or a config do not fit the model: unknown architecture, missing or misshapen tensors."""
+    """Weights or a config do not fit: unknown architecture, missing or misshapen tensors."""
 
 
 class ContextError(TallowError, ValueError):

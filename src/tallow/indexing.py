@@ -1,4 +1,4 @@
-"""Indexing with integer and bool arrays, by NumPy's and PyTorch's rules; ints, slices and None are views and never come here."""
+"""Indexing with integer and bool arrays, by NumPy's rules; ints, slices and None are views."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def source_of(value: Any, x: Tensor) -> Any:
 
 
 class _Plan:
-    """The indexed axes moved to the front, one (k, n) array of positions, and how the result's axes are ordered."""
+    """The indexed axes in front, a (k, n) array of positions, the order of the result's axes."""
 
     def __init__(self, x: Tensor, parts: list[Any]) -> None:
         used = sum(_axes_used(part) for part in parts)
@@ -73,9 +73,12 @@ class _Plan:
         expect(len(ellipses) <= 1, "index", "at most one ellipsis", len(ellipses), IndexRangeError)
         fill = [slice(None)] * (x.ndim - used)
         at = ellipses[0] if ellipses else len(parts)
+        arrays_before = any(isinstance(part, (int, Tensor)) for part in parts[:at])
+        arrays_behind = any(isinstance(part, (int, Tensor)) for part in parts[at:])
         parts[at : at + len(ellipses)] = fill
 
-        # First the views (ints beside arrays count as arrays, as in NumPy), then the arrays by axis.
+        # First the views (ints beside arrays count as arrays, as in NumPy), then the arrays by
+        # axis.
         view_key: list[Any] = []
         arrays: list[tuple[int, Tensor]] = []
         axis = source = 0  # an axis of the result's base (with new axes), and of `x`
@@ -119,7 +122,9 @@ class _Plan:
             spread = array.to(i64)._array.expand(shape)
             self.indices.basic_index(row).reshape((self.size,)).copy_(spread.reshape((self.size,)))
         # Arrays side by side: their axes stay where the first one was; else they go to the front.
-        together = axes == list(range(axes[0], axes[0] + len(axes)))
+        # An ellipsis that covers no axis parts them all the same.
+        parted = arrays_before and arrays_behind
+        together = not parted and axes == list(range(axes[0], axes[0] + len(axes)))
         ahead = sum(a < axes[0] for a in others) if together else 0
         n = len(shape)
         self.order = [*range(n, n + ahead), *range(n), *range(n + ahead, n + len(others))]

@@ -1,8 +1,9 @@
-"""Op rows: one typed Python function per op, whose body is its meaning, with kernels, checks and gradients hung on it.
+"""Op rows: one typed function per op, its body the meaning; kernel, check, gradient hang on it.
 
-The signature is the schema and the docstring the documentation. `@op` registers a row with a meaning; `@primitive` one whose
-body is the binding of a native kernel. The caller that users reach (as `tallow.ops.name` and as a Tensor method) is built
-once, for the row's own parameters: a generic `*args, **kwargs` one would cost a microsecond more per call.
+The signature is the schema and the docstring the documentation. `@op` registers a row with a
+meaning; `@primitive` one whose body is the binding of a native kernel. The caller that users reach
+(as `tallow.ops.name` and as a Tensor method) is built once, for the row's own parameters: a generic
+`*args, **kwargs` one would cost a microsecond more per call.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ REQUIRED: Any = object()
 
 
 def _parameters(function: Any) -> list[tuple[str, bool, Any]]:
-    """(name, keyword only, default or REQUIRED) of each parameter, read off the code object: `inspect` takes 10 ms to load."""
+    """(name, keyword only, default or REQUIRED) of each parameter.
+
+    Read off the code object: `inspect` takes 10 ms to load.
+    """
     code = function.__code__
     count, named = code.co_argcount, code.co_kwonlyargcount
     defaults = function.__defaults__ or ()
@@ -54,6 +58,7 @@ class Row(Generic[P, R]):
         self.inplace: Callable[[Tensor, Any], Tensor] | None = None
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the op; `tallow.ops` has callers without this detour."""
         return self.caller()(*args, **kwargs)
 
     def kernel(self, binding: Callable[..., R]) -> None:
@@ -61,15 +66,15 @@ class Row(Generic[P, R]):
         self.cpu = binding
 
     def check(self, checker: Callable[..., None]) -> None:
-        """Give the row a check of its arguments, which every backend shares; it raises through `expect`."""
+        """Give the row a check of its arguments, for all backends; it raises through `expect`."""
         self.checker = checker
 
     def grad(self, rule: Callable[..., Any]) -> None:
-        """Give the row its gradient: `rule(g, *arguments)` returns one gradient (or None) per tensor argument."""
+        """Give the row its gradient: `rule(g, *arguments)`, one (or None) per tensor argument."""
         self.gradient = rule
 
     def caller(self) -> Callable[P, R]:
-        """The function that users call: check, then kernel, or the meaning where there is no kernel."""
+        """What users call: check, then kernel, or the meaning where there is no kernel."""
         run = self.cpu or self.meaning
         if self.checker is None:
             return run
@@ -87,7 +92,8 @@ def _checked(row: Row[P, R], checker: Callable[..., None], run: Callable[..., R]
         scope[f"_{name}"] = default
         heads.append(name if default is REQUIRED else f"{name}=_{name}")
         names.append(f"{name}={name}" if keyword_only else name)
-    code = f"def {row.__name__}({', '.join(heads)}):\n check({', '.join(names)})\n return run({', '.join(names)})"
+    given = ", ".join(names)
+    code = f"def {row.__name__}({', '.join(heads)}):\n check({given})\n return run({given})"
     exec(code, scope)
     made: Any = scope[row.__name__]
     made.__doc__ = row.__doc__

@@ -1,4 +1,4 @@
-"""Tensor: a native array under PyTorch's names. Ops are rows in `tallow.ops`, installed here as methods."""
+"""Tensor: a native array under PyTorch's names; the ops of `tallow.ops` become its methods."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ class Tensor(Methods):
 
     _array: _native.Array
 
-    # --- facts -----------------------------------------------------------------------------------------------------------
+    # --- facts ------------------------------------------------------------------------------------
+    # -----------------------
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -68,12 +69,12 @@ class Tensor(Methods):
         return self.dtype.itemsize
 
     @property
-    def T(self) -> Tensor:
+    def T(self) -> Tensor:  # noqa: N802
         """A view with all axes reversed."""
         return wrap(self._array.permute(range(self._array.ndim - 1, -1, -1)))
 
     @property
-    def mT(self) -> Tensor:
+    def mT(self) -> Tensor:  # noqa: N802
         """A view with the last two axes swapped."""
         return wrap(self._array.transpose(-2, -1))
 
@@ -109,7 +110,8 @@ class Tensor(Methods):
         """Whether the dtype is a plain float."""
         return self.dtype.is_floating_point
 
-    # --- conversion ------------------------------------------------------------------------------------------------------
+    # --- conversion -------------------------------------------------------------------------------
+    # -----------------------
 
     def item(self) -> Any:
         """The only element, as a Python number; ShapeError when there is not exactly one."""
@@ -120,9 +122,10 @@ class Tensor(Methods):
         return self._array.tolist()
 
     def to(self, *targets: DType | Device | str | Tensor, copy: bool = False) -> Tensor:
-        """This tensor as another dtype and/or on another device; itself when nothing changes and not `copy`.
+        """This tensor in another dtype or on another device; itself when that changes nothing.
 
-        Block dtypes are dequantised; a float tensor is quantised when the target is a block dtype that has a quantiser.
+        Block dtypes are dequantised; a float tensor is quantised when the target is a block dtype
+        that has a quantiser.
         """
         array = self._array
         for target in targets:
@@ -180,7 +183,7 @@ class Tensor(Methods):
         return self.fill_(0)
 
     def numpy(self) -> Any:
-        """A numpy array that shares this tensor's memory (read-only where that is); bf16 and f8 through ml_dtypes."""
+        """A numpy array on this tensor's memory (read-only if that is); bf16, f8 by ml_dtypes."""
         numpy = _import("numpy")
         array = self._array
         if self.dtype.kind == "q":
@@ -209,7 +212,8 @@ class Tensor(Methods):
     def __reduce__(self) -> tuple[Any, ...]:
         return (_rebuild, (tobytes(self), self.dtype.name, self.shape))
 
-    # --- indexing --------------------------------------------------------------------------------------------------------
+    # --- indexing ---------------------------------------------------------------------------------
+    # -----------------------
 
     def __getitem__(self, key: Any) -> Tensor:
         array = self._array.basic_index(key)
@@ -243,7 +247,8 @@ class Tensor(Methods):
             raise ShapeError("iter: expected at least one axis, got a 0-d tensor")
         return (wrap(self._array.basic_index(i)) for i in range(self._array.shape[0]))
 
-    # --- Python's protocols ----------------------------------------------------------------------------------------------
+    # --- Python's protocols
+    # ----------------------------------------------------------------------------------------------
 
     def __bool__(self) -> Any:
         return bool(self._array.item())
@@ -285,7 +290,7 @@ def wrap(array: _native.Array) -> Tensor:
 
 
 def broadcast_shapes(p: tuple[int, ...], q: tuple[int, ...], where: object) -> tuple[int, ...]:
-    """The shape in which arrays of shapes `p` and `q` meet; ShapeError naming `where` when they do not."""
+    """The shape that `p` and `q` broadcast to; ShapeError naming `where` when they do not."""
     size = max(len(p), len(q))
     left, right = (1,) * (size - len(p)) + p, (1,) * (size - len(q)) + q
     fits = all(i == j or 1 in (i, j) for i, j in zip(left, right, strict=True))
@@ -294,7 +299,7 @@ def broadcast_shapes(p: tuple[int, ...], q: tuple[int, ...], where: object) -> t
 
 
 def unwrap(value: Any, where: object = "") -> Any:
-    """The native array of a Tensor (or of what numpy can make an array of); Python numbers stay as they are."""
+    """The native array of a Tensor or of a foreign array; Python numbers stay as they are."""
     if isinstance(value, Tensor):
         return value._array
     if isinstance(value, (bool, int, float)):
@@ -339,7 +344,8 @@ def _rebuild(data: bytes, dtype: str, shape: tuple[int, ...]) -> Tensor:
     return from_buffer(data, dtype, shape)
 
 
-# --- making tensors ------------------------------------------------------------------------------------------------------
+# --- making tensors -------------------------------------------------------------------------------
+# -----------------------
 
 
 def tensor(data: Any, dtype: DType | str | None = None) -> Tensor:
@@ -361,14 +367,15 @@ def tensor(data: Any, dtype: DType | str | None = None) -> Tensor:
 def from_buffer(buffer: Any, dtype: DType | str, shape: Sequence[int], offset: int = 0) -> Tensor:
     """Borrow `buffer` (bytes, mmap, memoryview, array, …) without a copy, from byte `offset` on.
 
-    The buffer stays alive as long as the tensor. A read-only one is copy-on-write: the first in-place write copies the
-    tensor's bytes, the buffer never changes. ShapeError when the range does not fit.
+    The buffer stays alive as long as the tensor. A read-only one is copy-on-write: the first in-
+    place write copies the tensor's bytes, the buffer never changes. ShapeError when the range does
+    not fit.
     """
     return wrap(_native.Array.from_buffer(buffer, as_dtype(dtype).code, shape, offset))
 
 
 def from_numpy(array: Any) -> Tensor:
-    """Borrow a numpy array without a copy, whatever its strides; bf16 and f8 arrays of ml_dtypes too."""
+    """Borrow a numpy array without a copy, any strides; bf16 and f8 of ml_dtypes too."""
     numpy = _import("numpy")
     array = numpy.asarray(array)
     name = array.dtype.name
@@ -468,6 +475,6 @@ def _sizes(shape: tuple[Any, ...]) -> Any:
 
 
 __all__ = [
-    "IndexRangeError", "Tensor", "arange", "empty", "empty_like", "from_buffer", "from_dlpack", "from_numpy", "full",
-    "full_like", "ones", "ones_like", "tensor", "wrap", "zeros", "zeros_like",
+    "IndexRangeError", "Tensor", "arange", "empty", "empty_like", "from_buffer", "from_dlpack",
+    "from_numpy", "full", "full_like", "ones", "ones_like", "tensor", "wrap", "zeros", "zeros_like",
 ]  # fmt: skip

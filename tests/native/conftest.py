@@ -1,4 +1,4 @@
-"""Kernels called directly, on numpy's memory and strides, and the float dtypes that they are tried with."""
+"""Kernels called directly, on numpy's memory and strides; the float dtypes to try."""
 
 import ml_dtypes
 import numpy as np

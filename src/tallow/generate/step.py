@@ -13,8 +13,8 @@ from tallow.tensor import Tensor, tensor
 class DecodeStep:
     """`step(token)` feeds one token to the model and gives the logits `(vocab_size,)` of the next.
 
-    The plan holds the addresses of the cache's memory, so it is recorded anew when the cache has grown. The logits are
-    the same tensor at every step.
+    The plan holds the addresses of the cache's memory, so it is recorded anew when the cache has
+    grown. The logits are the same tensor at every step.
     """
 
     def __init__(self, model: CausalLM, cache: KVCache) -> None:

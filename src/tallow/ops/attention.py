@@ -1,4 +1,4 @@
-"""What a transformer layer is made of besides products: embedding, rotary positions, the cache write, attention."""
+"""What a transformer layer needs besides products: embedding, rotary positions, attention."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ F32 = f32.code
 
 @primitive
 def embedding(ids: Tensor, weight: Tensor) -> Tensor:
-    """The rows of `weight` (vocabulary, size) that `ids` (any shape, integers) name; block dtypes give f32."""
+    """The rows of `weight` (vocabulary, size) that integer `ids` name; block dtypes give f32."""
     w = weight._array
     expect(w.ndim == 2, embedding, "weight of shape (vocabulary, size)", weight.shape)
     expect(ids.dtype.kind in "iu", embedding, "integer ids", ids.dtype.name)
@@ -34,7 +34,10 @@ def embedding(ids: Tensor, weight: Tensor) -> Tensor:
 
 @op
 def rope_table(positions: Tensor, freqs: Tensor, scale: float = 1.0) -> Tensor:
-    """Cosines and sines for `rope`: positions (batch, n), inverse frequencies (r,): (batch, n, 2r), f32, times `scale`."""
+    """Cosines and sines for `rope`, times `scale`: (batch, n, 2r) of f32.
+
+    `positions` are integers (batch, n), `freqs` the inverse frequencies (r,).
+    """
     angle = positions.to(f32).unsqueeze(-1) * freqs
     return cat([angle.cos() * scale, angle.sin() * scale], -1)
 
@@ -64,10 +67,12 @@ def _(positions: Tensor, freqs: Tensor, scale: float = 1.0) -> Tensor:
 
 @op
 def rope(x: Tensor, table: Tensor, interleaved: bool = False) -> Tensor:
-    """Rotate pairs of x (batch, n, heads, d) by the angles of `table` (batch or 1, n, 2r) (Su et al. 2021).
+    """Rotate pairs of x (batch, n, heads, d) by the angles of `table` (batch or 1, n, 2r).
 
-    Pairs are (i, i + r) of the first 2r positions of d, as in transformers, or (2i, 2i + 1) when `interleaved`, as in
-    Llama's own code and its GGUF files; the rest of d is kept.
+    Source: Su et al. 2021.
+
+    Pairs are (i, i + r) of the first 2r positions of d, as in transformers, or (2i, 2i + 1) when
+    `interleaved`, as in Llama's own code and its GGUF files; the rest of d is kept.
     """
     r = table.shape[-1] // 2
     table = table.to(x.dtype).unsqueeze(2)
@@ -101,9 +106,12 @@ def _(x: Tensor, table: Tensor, interleaved: bool = False) -> Tensor:
 
 @primitive
 def kv_write(cache_k: Tensor, cache_v: Tensor, k: Tensor, v: Tensor, start: Tensor) -> None:
-    """Store k, v (batch, heads, n, d) into the caches (batch, heads, capacity, d) at positions start[b] … in place.
+    """Store k, v (batch, heads, n, d) into the caches at positions start[b] …, in place.
 
-    `start` is (batch,) of i64. ArgumentError before anything is written when the capacity does not suffice.
+    The caches are (batch, heads, capacity, d).
+
+    `start` is (batch,) of i64. ArgumentError before anything is written when the capacity does not
+    suffice.
     """
     _kv_write(cache_k._array, cache_v._array, k._array, v._array, start._array)
 
@@ -121,13 +129,14 @@ def attention(
     window: int = 0,
     softcap: float = 0.0,
 ) -> Tensor:
-    """softmax(q k^T · scale) v per head, for q (batch, heads, n, d), k (batch, kv heads, m, d), v (…, m, dv).
+    """softmax(q k^T · scale) v, for q (b, heads, n, d), k (b, kv heads, m, d), v (…, m, dv).
 
-    Heads may be a multiple of kv heads (grouped-query attention). Query i of batch b stands at position start[b] + i
-    (`start`: (batch,) i64, 0 when absent); with `start`, only the keys before start[b] + n exist. `causal` hides keys behind
-    the query, `window` > 0 those `window` or more before it, `softcap` c bounds scores to c·tanh(score / c). `mask` is
-    additive, or bool (true = keep), broadcast to (batch, heads, n, m). A query without any key gives zeros.
-    The default scale is d^-1/2.
+    Heads may be a multiple of kv heads (grouped-query attention). Query i of batch b stands at
+    position start[b] + i (`start`: (batch,) i64, 0 when absent); with `start`, only the keys before
+    start[b] + n exist. `causal` hides keys behind the query, `window` > 0 those `window` or more
+    before it, `softcap` c bounds scores to c·tanh(score / c). `mask` is additive, or bool (true =
+    keep), broadcast to (batch, heads, n, m). A query without any key gives zeros. The default scale
+    is d^-1/2.
     """
     (b, h, n, d), (hk, m) = q.shape, k.shape[1:3]
     g = h // hk
@@ -187,7 +196,10 @@ def _(
         or u[:3] != t[:3]
         or s[1] % max(t[1], 1)
     ):
-        wanted = "q (b, heads, n, d), k (b, kv heads, m, d) and v (b, kv heads, m, dv), heads a multiple of kv heads"
+        wanted = (
+            "q (b, heads, n, d), k (b, kv heads, m, d) and v (b, kv heads, m, dv), "
+            "heads a multiple of kv heads"
+        )
         expect(False, attention, wanted, (s, t, u))
     if start is not None and start._array.shape != s[:1]:
         expect(False, attention, f"start of shape {s[:1]}", start.shape)

@@ -1,4 +1,4 @@
-"""Elementwise ops. Those with a line in `csrc/ops/elementwise.def` get their kernel by name; the body is the meaning."""
+"""Elementwise ops: a line in `csrc/ops/elementwise.def` is the kernel, the body the meaning."""
 
 from __future__ import annotations
 

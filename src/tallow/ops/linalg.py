@@ -14,7 +14,7 @@ _linear = _native.kernel("linear")
 
 @primitive
 def matmul(a: Tensor, b: Tensor) -> Tensor:
-    """`a @ b` by torch's rules: (…, m, k) x (…, k, n) with broadcast leading axes; 1-d operands are vectors."""
+    """`a @ b` by torch's rules: (…, m, k) x (…, k, n), leading axes broadcast; 1-d are vectors."""
     x, y = unwrap_tensor(a, matmul), unwrap_tensor(b, matmul)
     expect(x.ndim > 0 and y.ndim > 0, matmul, "operands of at least one axis", (x.shape, y.shape))
     expect(
@@ -41,10 +41,10 @@ _LINEAR_DTYPES = (f32, f16, bf16)
 
 @op
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, exact: bool = False) -> Tensor:
-    """`x @ weight.T + bias` for x (…, k), weight (n, k) of a float or block dtype, bias (n,): (…, n).
+    """`x @ weight.T + bias`, (…, n), for x (…, k), weight (n, k) of any dtype, bias (n,).
 
-    With a block-quantised weight, `exact=False` rounds the activations to int8 blocks of 32 as llama.cpp does, and
-    `exact=True` keeps them as they are.
+    With a block-quantised weight, `exact=False` rounds the activations to int8 blocks of 32 as
+    llama.cpp does, and `exact=True` keeps them as they are.
     """
     full = weight.to(x.dtype)
     out = x @ full.transpose(0, 1)

@@ -23,7 +23,7 @@ def _fits(where: object, x: Tensor, *parameters: Tensor | None) -> None:
 
 @op
 def rms_norm(x: Tensor, weight: Tensor | None = None, eps: float = 1e-6) -> Tensor:
-    """Scale the last axis to unit root-mean-square, taken in float32, then by `weight` (Zhang & Sennrich 2019)."""
+    """Scale the last axis to root-mean-square 1, then by `weight` (Zhang & Sennrich 2019)."""
     h = x.to(f32) if x.dtype.itemsize < 4 else x
     h = h * (h.square().mean(-1, keepdim=True) + eps).rsqrt()
     return (h if weight is None else h * weight.to(h.dtype)).to(x.dtype)
@@ -45,7 +45,7 @@ def _(x: Tensor, weight: Tensor | None = None, eps: float = 1e-6) -> Tensor:
 def layer_norm(
     x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
 ) -> Tensor:
-    """Shift and scale the last axis to mean 0 and variance 1, then by `weight` and `bias` (Ba et al. 2016)."""
+    """The last axis at mean 0 and variance 1, then `weight` and `bias` (Ba et al. 2016)."""
     h = x.to(f32) if x.dtype.itemsize < 4 else x
     h = h - h.mean(-1, keepdim=True)
     h = h * (h.square().mean(-1, keepdim=True) + eps).rsqrt()

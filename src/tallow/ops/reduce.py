@@ -100,7 +100,7 @@ def prod(
 def mean(
     x: Tensor, dim: Dim = None, keepdim: bool = False, dtype: DType | str | None = None
 ) -> Tensor:
-    """The mean over the axes `dim` (all by default); integers must be converted first, as in PyTorch."""
+    """The mean over the axes `dim` (all by default); for floats, as in PyTorch."""
     wanted = as_dtype(dtype) if dtype is not None else x.dtype
     expect(wanted.kind == "f", mean, "a float dtype", wanted.name, DTypeError)
     return _reduce("mean", mean, x.to(wanted), dim, keepdim, wanted)
@@ -191,13 +191,13 @@ def _extreme(x: Tensor, other: Any, keepdim: bool, whole: Any, pair: Any, arg: A
 
 @primitive
 def max(x: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
-    """The largest element; with an axis (values, indices); with another tensor the elementwise maximum."""
+    """The largest element; (values, indices) along an axis; elementwise with another tensor."""
     return _extreme(x, dim, keepdim, Tensor.amax, Tensor.maximum, Tensor.argmax)
 
 
 @primitive
 def min(x: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
-    """The smallest element; with an axis (values, indices); with another tensor the elementwise minimum."""
+    """The smallest element; (values, indices) along an axis; elementwise with another tensor."""
     return _extreme(x, dim, keepdim, Tensor.amin, Tensor.minimum, Tensor.argmin)
 
 

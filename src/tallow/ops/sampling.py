@@ -24,10 +24,10 @@ def sample(
     presence: float = 0.0,
     random: float = 0.0,
 ) -> Tensor:
-    """One token id (0-d, i64) from logits (vocabulary,) of f32, given the recent ids `history` (n,) of i64.
+    """One token id (0-d, i64) from logits (vocabulary,) of f32, after `history` (n,) of i64.
 
-    In llama.cpp's order: penalties, top_k (0 off), top_p (1 off), min_p (0 off), temperature (0: the largest logit), then
-    the inverse distribution function at `random` in [0, 1).
+    In llama.cpp's order: penalties, top_k (0 off), top_p (1 off), min_p (0 off), temperature (0:
+    the largest logit), then the inverse distribution function at `random` in [0, 1).
     """
     expect(
         logits.ndim == 1 and logits.dtype is f32,
@@ -37,7 +37,7 @@ def sample(
     )
     out = _native.Array.empty((), i64.code)
     _sample(
-        out, logits._array, history._array, float(temperature), top_k, float(top_p), float(min_p), float(repetition),
-        float(frequency), float(presence), float(random),
+        out, logits._array, history._array, float(temperature), top_k, float(top_p), float(min_p),
+        float(repetition), float(frequency), float(presence), float(random),
     )  # fmt: skip
     return wrap(out)

@@ -25,7 +25,7 @@ def _axis(dim: int, ndim: int, where: object) -> int:
 
 @primitive
 def reshape(x: Tensor, *shape: Any) -> Tensor:
-    """The same elements in another shape (one size may be -1); a view if strides allow, else a copy."""
+    """The elements in another shape (one size may be -1): a view if strides allow, else a copy."""
     return wrap(x._array.reshape(_flat(shape)))
 
 

@@ -1,4 +1,4 @@
-"""Plans: the kernel calls of a function, recorded once and replayed by native code without Python."""
+"""Plans: the kernel calls of a function, recorded once and replayed without Python."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from tallow.tensor import Tensor
 
 
 class Plan:
-    """What `capture` gives: call it with inputs like the examples, and it returns the same output tensors, refilled.
+    """What `capture` gives: called with inputs like the examples, it refills the same outputs.
 
-    `inputs` are the tensors that replays read; writing to them in place and calling `run()` saves the copies of a call.
-    `outputs` is what the function returned when it was captured: the same memory is overwritten by each replay.
+    `inputs` are the tensors that replays read; writing to them in place and calling `run()` saves
+    the copies of a call. `outputs` is what the function returned when it was captured: the same
+    memory is overwritten by each replay.
     """
 
     def __init__(self, calls: _native.Plan, inputs: tuple[Tensor, ...], outputs: Any) -> None:
@@ -53,9 +54,9 @@ class Plan:
 def capture(fn: Callable[..., Any], *examples: Tensor) -> Plan:
     """Run `fn(*examples)` once and record its kernel calls.
 
-    Shapes, Python numbers and control flow are fixed as they were in this run; what is to change must be read from the
-    example tensors. Reading a value into Python (`item`, `tolist`) while capturing is an error. Replays are bit-equal to
-    running `fn` again.
+    Shapes, Python numbers and control flow are fixed as they were in this run; what is to change
+    must be read from the example tensors. Reading a value into Python (`item`, `tolist`) while
+    capturing is an error. Replays are bit-equal to running `fn` again.
     """
     calls = _native.Plan()
     calls.start()

@@ -136,7 +136,7 @@ class CausalLM(Module):
         return cast(Tensor, self.lm_head(x))
 
     def step(self, ids: Tensor, start: Tensor, slots: Sequence[Slot]) -> Tensor:
-        """Logits `(batch, 1, vocab_size)` after one more token a row, `(batch, 1)`, at positions `start`.
+        """Logits `(batch, 1, vocab_size)` after one more token a row, at positions `start`.
 
         Nothing is checked and no cache advanced: this is what `tallow.generate` captures.
         """
