@@ -37,7 +37,12 @@ class Scripted:
             head_dim=8,
             max_position_embeddings=context,
         )
-        self.begin, self.answer, self.passes = begin, answer, []
+        self.passes = []
+        rows = [[0.0] * 288 for _ in range(context + 1)]
+        for at, row in enumerate(rows):
+            said = at - begin + 1
+            row[answer[said] if 0 <= said < len(answer) else 2] = 1.0
+        self.script = tl.tensor(rows)  # logits by the position of the last token
 
     def prefill(self, ids, cache):
         cache.begin(1, ids.shape[1])
@@ -47,10 +52,10 @@ class Scripted:
     def __call__(self, ids, cache, *, last_only):
         assert last_only
         self.prefill(ids, cache)
-        at = cache.length - self.begin
-        logits = [0.0] * 288
-        logits[self.answer[at] if at < len(self.answer) else 2] = 1.0
-        return tl.tensor([[logits]])
+        return self.script[cache.length - 1].view(1, 1, 288)
+
+    def step(self, ids, start, slots):
+        return tl.embedding(start, self.script).view(1, 1, 288)
 
 
 @pytest.fixture
