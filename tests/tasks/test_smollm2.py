@@ -1,0 +1,72 @@
+"""The real model against transformers, llama.cpp, and itself in the two precisions."""
+
+import pydoc_data.topics
+
+import pytest
+
+import tallow as tl
+
+TEXT = "\n".join(pydoc_data.topics.topics[name] for name in sorted(pydoc_data.topics.topics))
+# Both tokens of a near-tie are right; the largest gap at which rounding has been seen to decide.
+NEAR_TIE = 0.5
+SYSTEM = "You are a helpful assistant."
+QUESTIONS = (
+    "What is the capital of France?",
+    "Write a short story about a dog who learns to swim.",
+    "Explain how a rainbow forms, in simple words.",
+    "List three uses of copper.",
+    "Why is the sky dark at night?",
+    "Give me a recipe for pancakes.",
+)
+
+
+def test_fast_costs_less_than_half_a_percent_of_perplexity(smollm2_path):
+    text = TEXT[:20_000]
+    fast = tl.LLM(smollm2_path, activations="fast").perplexity(text)
+    exact = tl.LLM(smollm2_path, activations="exact").perplexity(text)
+    print(f"perplexity of 20 kB: fast {float(fast):.4f}, exact {float(exact):.4f}")
+    assert abs(float(fast) / float(exact) - 1) < 0.005
+
+
+@pytest.mark.needs_torch
+def test_exact_logits_equal_transformers(smollm2_path):
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    llm = tl.LLM(smollm2_path, activations="exact")
+    ids = llm.tokenizer.encode(TEXT[:1200])
+    reference = transformers.AutoModelForCausalLM.from_pretrained(
+        smollm2_path.parent, gguf_file=smollm2_path.name, dtype=torch.float32
+    )
+    with torch.no_grad():
+        expected = reference(torch.tensor([ids])).logits[0].numpy()
+    gap = abs(llm.logits(ids).numpy() - expected).max()
+    print(f"{len(ids)} x {expected.shape[1]} logits: largest difference {gap:.2e}")
+    assert gap < 1e-3
+
+
+@pytest.mark.needs_llama_cpp
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_greedy_follows_llama_cpp_up_to_a_near_tie(smollm2_path, question):
+    llama_cpp = pytest.importorskip("llama_cpp")
+    numpy = pytest.importorskip("numpy")
+    peer = llama_cpp.Llama(str(smollm2_path), n_ctx=512, n_threads=2, verbose=False)
+    text = (
+        f"<|im_start|>system\n{SYSTEM}<|im_end|>\n<|im_start|>user\n{question}<|im_end|>\n"
+        "<|im_start|>assistant\n"
+    )
+    llm = tl.LLM(smollm2_path)
+    ids = llm.tokenizer.encode(text, parse_special=True)
+    assert ids == peer.tokenize(text.encode(), add_bos=False, special=True)
+    said = llm.generate(ids, max_tokens=64, temperature=0, ignore_eos=True).tokens
+    peer.eval(ids)
+    for at, token in enumerate(said):
+        pointer = llama_cpp.llama_get_logits_ith(peer.ctx, -1)
+        logits = numpy.ctypeslib.as_array(pointer, (peer.n_vocab(),))
+        best = int(logits.argmax())
+        if best != token:
+            gap = float(logits[best] - logits[token])
+            print(f"{question} {at} tokens alike, then a gap of {gap:.3f}")
+            assert gap < NEAR_TIE
+            return
+        peer.eval([token])
+    print(f"{question} all {len(said)} tokens alike")
