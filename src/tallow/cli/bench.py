@@ -71,14 +71,19 @@ def prefill_seconds(model: CausalLM, count: int) -> float:
 
 
 def decode_seconds(model: CausalLM, count: int) -> float:
-    """The time in which `count` random tokens go through the model one by one, with logits each."""
+    """The time in which `count` random tokens go through the model one by one, with logits each.
+
+    The steps are those of generation: the first is recorded as a plan, the others replay it.
+    """
     from tallow.generate import KVCache
+    from tallow.generate.step import DecodeStep
 
     ids = _random_ids(model, count)
     cache = KVCache(model.config, capacity=count)
     begin = perf_counter()
+    step = DecodeStep(model, cache)
     for token in ids:
-        model(_batch([token]), cache, last_only=True)
+        step(token)
     return perf_counter() - begin
 
 
