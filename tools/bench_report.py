@@ -87,8 +87,10 @@ def plot(bars: list[tuple[str, dict[str, float]]]) -> str:
     widest = max(row["q3"] for _, row in bars)
     width, height = left + int(scale * widest) + 70, step * len(bars) + 40
     body = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
-        'font-family="sans-serif" font-size="12">',
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
+            'font-family="sans-serif" font-size="12">'
+        ),
         f'<rect width="{width}" height="{height}" fill="white"/>',
     ]
     for i, (label, row) in enumerate(bars):
@@ -131,10 +133,12 @@ def load(result: dict[str, Any], about: str) -> str:
         "",
         about,
         "",
-        f"A file of {size:.1f} MB: {cell(rows['milliseconds'], 1)} ms without the tokenizer, "
-        f"{cell(rows['tokenizer_ms'], 1)} ms for the tokenizer; "
-        f"{rows['file']['median'] / 1e6:.1f} MB of the file in memory afterwards, the process "
-        f"{rows['total']['median'] / 1e6:.1f} MB larger.",
+        (
+            f"A file of {size:.1f} MB: {cell(rows['milliseconds'], 1)} ms without the tokenizer, "
+            f"{cell(rows['tokenizer_ms'], 1)} ms for the tokenizer; "
+            f"{rows['file']['median'] / 1e6:.1f} MB of the file in memory afterwards, the process "
+            f"{rows['total']['median'] / 1e6:.1f} MB larger."
+        ),
     ]
     return "\n".join(lines) + "\n"
 
