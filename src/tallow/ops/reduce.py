@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from .. import _native
-from ..dtype import DType, as_dtype, f32, i64
+from ..dtype import DType, as_dtype, i64
 from ..errors import DTypeError, expect
 from ..registry import op, primitive
 from ..tensor import Tensor, empty_like, unwrap_tensor, wrap
@@ -263,8 +263,3 @@ def _softmax(where: object, x: Tensor, dim: int, dtype: DType | str | None, log:
     out = empty_like(x)
     _native.call("softmax", out._array, x._array, axis, log)
     return out
-
-
-def logits_dtype(x: Tensor) -> Tensor:
-    """`x` as f32, unless it is a float of 32 or 64 bits already."""
-    return x if x.dtype.kind == "f" and x.dtype.itemsize >= 4 else x.to(f32)
