@@ -74,7 +74,7 @@ def methods() -> str:
         HEAD.format(purpose="What Tensor has from the op rows"),
         "from collections.abc import Sequence\nfrom typing import Any\n\n",
         "from .dtype import DType\n",
-        "from .ops.reduce import Dim, ValuesIndices\nfrom .tensor import Tensor\n\n",
+        "from .ops.extreme import ValuesIndices\nfrom .ops.reduce import Dim\nfrom .tensor import Tensor\n\n",
         "class Methods:\n",
     ]
     for name, row in ROWS.items():
@@ -100,7 +100,7 @@ def functions() -> str:
         HEAD.format(purpose="The ops as functions"),
         "from collections.abc import Sequence\nfrom typing import Any\n\n",
         "from ..dtype import DType\nfrom ..tensor import Tensor\n",
-        "from .reduce import Dim, ValuesIndices\n\n",
+        "from .extreme import ValuesIndices\nfrom .reduce import Dim\n\n",
         f"__all__ = [\n{names}]\n\n",
     ]
     for name, row in ROWS.items():

@@ -341,6 +341,8 @@ void bind_array(nb::module_& m) {
   });
   c.def_prop_ro("storage_id",
                 [](const Array& x) { return reinterpret_cast<uintptr_t>(x.storage()); });
+  // How many arrays share the storage: 1 means that nothing else can see a change.
+  c.def_prop_ro("storage_refs", [](const Array& x) { return x.storage()->refs.load(); });
   c.def_prop_ro("is_contiguous", [](const Array& x) { return x.contiguous(); });
   c.def_prop_ro("borrowed",
                 [](const Array& x) { return x.storage()->release && !x.storage()->copy; });

@@ -9,7 +9,7 @@
 namespace tl::bind {
 namespace {
 
-enum class Family { number, floating, compare, bitwise, unknown };
+enum class Family { number, floating, compare, bitwise, integer, test, other };
 
 struct Row {
   const char* name;
@@ -20,14 +20,25 @@ struct Row {
 const Row kRows[] = {
 #define UNARY(name, expression) {#name, 1, Family::number},
 #define UNARY_FLOAT(name, expression) {#name, 1, Family::floating},
+#define UNARY_NUMBERS(name, expression) {#name, -1, Family::other},
+#define TEST(name, expression) {#name, 1, Family::test},
 #define BINARY(name, expression) {#name, 2, Family::number},
 #define BINARY_FLOAT(name, expression) {#name, 2, Family::floating},
 #define COMPARE(name, expression) {#name, 2, Family::compare},
 #define BITWISE(name, expression) {#name, 2, Family::bitwise},
+#define TERNARY(name, expression) {#name, -1, Family::other},
+#define INTEGER2(name, function) {#name, 2, Family::integer},
+#define TEST_ALL TEST
+#define LIBM1 UNARY_FLOAT
+#define LIBM2 BINARY_FLOAT
+#define DIVISION BINARY
 #define UNARY_BITS UNARY
 #define BINARY_BITS BINARY
-#define COMPARE_BITS COMPARE
 #include "../ops/elementwise.def"
+    {"pow", 2, Family::number},
+    {"nextafter", 2, Family::floating},
+    {"conj", 1, Family::number},
+    {"angle", 1, Family::floating},
 };
 
 int category(DType d) {
@@ -83,12 +94,13 @@ DType number_dtype(nb::handle h, const char* where) {
   if (PyBool_Check(h.ptr())) return DType::bool_;
   if (PyLong_Check(h.ptr())) return DType::i64;
   if (PyFloat_Check(h.ptr())) return DType::f32;
+  if (PyComplex_Check(h.ptr())) return DType::complex64;
   raise("DTypeError", where,
         std::string("expected a Tensor or a number, got ") + Py_TYPE(h.ptr())->tp_name);
 }
 
 struct Operand {
-  Array own;  // a number made into an array
+  Array own;  // a number made into an array, or a converted one
   const Array* array = nullptr;
   nb::handle number;
 };
@@ -101,37 +113,89 @@ void refuse_blocks(const View& v, const char* where) {
   }
 }
 
-// Of the kernels for numbers, two have no meaning for bools, as in torch.
+// Of the kernels for numbers, some have no meaning for bools, as in torch.
 bool refuses_bools(const char* name) {
-  return strcmp(name, "neg") == 0 || strcmp(name, "sub") == 0;
+  for (const char* refused : {"neg", "sub", "abs", "relu", "floor", "ceil", "trunc", "round_even",
+                              "remainder", "fmod", "floor_divide", "trunc_divide"}) {
+    if (strcmp(name, refused) == 0) return true;
+  }
+  return false;
 }
 
+// The kernels that csrc/cpu/complex.cpp has.
+bool takes_complex(const char* name) {
+  static const char* const kNames[] = {
+      "neg",      "conj",  "square",      "sign",       "reciprocal",  "exp",         "exp2",
+      "expm1",    "log",   "log2",        "log10",      "log1p",       "sqrt",        "rsqrt",
+      "sin",      "cos",   "tan",         "asin",       "acos",        "atan",        "sinh",
+      "cosh",     "tanh",  "asinh",       "acosh",      "atanh",       "sigmoid",     "silu",
+      "abs",      "angle", "add",         "sub",        "mul",         "div",         "pow",
+      "eq",       "ne",    "logical_and", "logical_or", "logical_xor", "logical_not", "isnan",
+      "isfinite", "isinf", "where"};
+  for (const char* known : kNames) {
+    if (strcmp(name, known) == 0) return true;
+  }
+  return false;
+}
+
+// The dtype in which the kernel computes.
 DType settle(const Kernel& kernel, Family family, DType common) {
   if (common == DType::bool_ && refuses_bools(kernel.name))
     raise("DTypeError", kernel.name, "expected numbers, got bool (use ~ or ^ for bools)");
-  if (category(common) == 3) raise("DTypeError", kernel.name, "no kernel for complex64");
+  if (category(common) == 3) {
+    if (!takes_complex(kernel.name))
+      raise("DTypeError", kernel.name, "expected real numbers, got complex64");
+    return common;
+  }
   if (family == Family::floating && category(common) < 2) return DType::f32;
-  if (family == Family::bitwise && category(common) > 1)
+  if ((family == Family::bitwise || family == Family::integer) && category(common) > 1)
     raise("DTypeError", kernel.name,
-          std::string("expected integers or bool, got ") + row(common).name);
+          std::string("expected integers") + (family == Family::bitwise ? " or bool" : "") +
+              ", got " + row(common).name);
+  if (family == Family::integer && common == DType::bool_)
+    raise("DTypeError", kernel.name, "expected integers, got bool");
   if (bytes_of(common) == 1 && category(common) == 2)
     raise("DTypeError", kernel.name,
           std::string("expected a dtype for arithmetic, got ") + row(common).name);
   return common;
 }
 
-Array unary(const Kernel& kernel, Family family, const Array& x) {
+DType result_of(const Kernel& kernel, Family family, DType common) {
+  if (family == Family::compare || family == Family::test) return DType::bool_;
+  bool real = common == DType::complex64 &&
+              (strcmp(kernel.name, "abs") == 0 || strcmp(kernel.name, "angle") == 0);
+  return real ? DType::f32 : common;
+}
+
+void check_target(const char* where, const View& given, DType result) {
+  if (category(result) > category(given.dtype)) {
+    raise("DTypeError", where,
+          std::string("a result of ") + row(result).name + " cannot be stored into " +
+              row(given.dtype).name);
+  }
+}
+
+// `given` is the output of the in-place form.
+Array unary(const Kernel& kernel, Family family, const Array& x, const double* numbers, int count,
+            Array* given) {
   refuse_blocks(x, kernel.name);
-  DType dtype = settle(kernel, family, x.dtype);
+  DType dtype = settle(kernel, family, x.dtype), result = result_of(kernel, family, dtype);
+  if (given) check_target(kernel.name, *given, result);
   Array in = cast(x, dtype, kernel.name);
-  Array out = empty(dtype, in.shape, in.ndim, kernel.name);
-  Arg args[2];
+  Array out =
+      given && given->dtype == result ? *given : empty(result, in.shape, in.ndim, kernel.name);
+  Arg args[5];
   args[0].kind = args[1].kind = Arg::array;
   args[0].a = &out;
   args[1].a = &in;
+  for (int i = 0; i < count; ++i) {
+    args[2 + i].kind = Arg::real;
+    args[2 + i].f = numbers[i];
+  }
   Array* outputs[] = {&out};
-  run(kernel, args, 2, outputs);
-  return out;
+  run(kernel, args, 2 + count, outputs);
+  if (given && given->dtype != result) copy_into(*given, out, kernel.name);
+  return given ? *given : out;
 }
 
 void resolve(const char* where, nb::handle h, Operand& o) {
@@ -166,35 +230,47 @@ struct Groups {
   DType result() const { return promote(dims, zero, number); }
 };
 
-// out is given for the in-place form, where its dtype and shape are the result's.
-Array binary(const Kernel& kernel, Family family, nb::handle ha, nb::handle hb, Array* given) {
-  Operand a, b;
-  resolve(kernel.name, ha, a);
-  resolve(kernel.name, hb, b);
+// n operands, after a mask if there is one (of `where`); `given` is the output of the in-place
+// form, whose dtype and shape are the result's.
+Array several(const Kernel& kernel, Family family, const nb::handle* handles, int n,
+              const Array* mask, const double* numbers, int count, Array* given) {
+  constexpr int kMost = 3;
+  Operand operands[kMost];
   Groups groups;
-  for (const Operand* o : {&a, &b}) groups.add(*o, kernel.name);
-  DType common = settle(kernel, family, groups.result());
-  for (Operand* o : {&a, &b}) {
-    if (!o->array) {
-      o->own = scalar(o->number, common, kernel.name);
-      o->array = &o->own;
-    } else if (o->array->dtype != common) {
-      o->own = cast(*o->array, common, kernel.name);
-      o->array = &o->own;
-    }
+  for (int i = 0; i < n; ++i) {
+    resolve(kernel.name, handles[i], operands[i]);
+    groups.add(operands[i], kernel.name);
   }
-  const View *va = a.array, *vb = b.array;
+  DType common = groups.result();
+  if (!mask) common = settle(kernel, family, common);
   int64_t shape[kMaxDims];
-  int ndim = va->ndim > vb->ndim ? va->ndim : vb->ndim;
-  for (int i = 1; i <= ndim; ++i) {
-    int64_t sa = va->back(i), sb = vb->back(i);
-    if (sa != sb && sa != 1 && sb != 1) {
-      raise("ShapeError", kernel.name,
-            "expected shapes that broadcast, got " + shape_text(*va) + " and " + shape_text(*vb));
+  int ndim = mask ? mask->ndim : 0;
+  for (int i = 0; i < n; ++i) {
+    Operand& o = operands[i];
+    if (!o.array) {
+      o.own = scalar(o.number, common, kernel.name);
+      o.array = &o.own;
+    } else if (o.array->dtype != common) {
+      o.own = cast(*o.array, common, kernel.name);
+      o.array = &o.own;
     }
-    shape[ndim - i] = sa == 1 ? sb : sa;
+    ndim = o.array->ndim > ndim ? o.array->ndim : ndim;
   }
-  DType result = family == Family::compare ? DType::bool_ : common;
+  for (int i = 1; i <= ndim; ++i) {
+    int64_t size = mask ? mask->back(i) : 1;
+    for (int k = 0; k < n; ++k) {
+      int64_t other = operands[k].array->back(i);
+      if (size != other && size != 1 && other != 1) {
+        std::string text = mask ? shape_text(*mask) + ", " : "";
+        for (int j = 0; j < n; ++j)
+          text += (j == 0 ? "" : j + 1 == n ? " and " : ", ") + shape_text(*operands[j].array);
+        raise("ShapeError", kernel.name, "expected shapes that broadcast, got " + text);
+      }
+      size = size == 1 ? other : size;
+    }
+    shape[ndim - i] = size;
+  }
+  DType result = result_of(kernel, family, common);
   Array out;
   if (given) {
     View wanted;
@@ -204,67 +280,129 @@ Array binary(const Kernel& kernel, Family family, nb::handle ha, nb::handle hb, 
       raise("ShapeError", kernel.name,
             "expected an output of shape " + shape_text(wanted) + ", got " + shape_text(*given));
     }
-    if (category(result) > category(given->dtype)) {
-      raise("DTypeError", kernel.name,
-            std::string("a result of ") + row(result).name + " cannot be stored into " +
-                row(given->dtype).name);
-    }
+    check_target(kernel.name, *given, result);
     out = given->dtype == result ? *given : empty(result, shape, ndim, kernel.name);
   } else {
     out = empty(result, shape, ndim, kernel.name);
   }
-  Array left = *a.array, right = *b.array;
-  if (!same_shape(left, out))
-    static_cast<View&>(left) = broadcast_view(*a.array, shape, ndim, kernel.name);
-  if (!same_shape(right, out))
-    static_cast<View&>(right) = broadcast_view(*b.array, shape, ndim, kernel.name);
-  if (given) {
+  Array views[kMost + 1];
+  int total = 0;
+  if (mask) views[total++] = *mask;
+  for (int i = 0; i < n; ++i) views[total++] = *operands[i].array;
+  Arg args[1 + kMost + 1 + 3];
+  args[0].kind = Arg::array;
+  args[0].a = &out;
+  for (int i = 0; i < total; ++i) {
+    Array& o = views[i];
+    if (!same_shape(o, out))
+      static_cast<View&>(o) = broadcast_view(Array(o), shape, ndim, kernel.name);
     // An operand that overlaps the output without being the very same view would be read after it
     // was overwritten.
-    for (Array* o : {&left, &right}) {
-      if (o->storage() == out.storage() &&
-          !(o->byte_offset() == out.byte_offset() &&
-            memcmp(o->strides, out.strides, sizeof(int64_t) * ndim) == 0))
-        *o = contiguous_copy(*o, kernel.name);
-    }
+    if (given && o.storage() == out.storage() &&
+        !(o.byte_offset() == out.byte_offset() && o.dtype == out.dtype &&
+          memcmp(o.strides, out.strides, sizeof(int64_t) * ndim) == 0))
+      o = contiguous_copy(o, kernel.name);
+    args[1 + i].kind = Arg::array;
+    args[1 + i].a = &o;
   }
-  Arg args[3];
-  for (Arg& arg : args) arg.kind = Arg::array;
-  args[0].a = &out;
-  args[1].a = &left;
-  args[2].a = &right;
+  for (int i = 0; i < count; ++i) {
+    args[1 + total + i].kind = Arg::real;
+    args[1 + total + i].f = numbers[i];
+  }
   Array* outputs[] = {&out};
-  run(kernel, args, 3, outputs);
+  run(kernel, args, 1 + total + count, outputs);
   if (given && given->dtype != result) copy_into(*given, out, kernel.name);
   return given ? *given : out;
+}
+
+const Kernel& known(const char* name) {
+  const Kernel* kernel = kernels().find(name);
+  if (!kernel) raise("ArgumentError", "kernel", std::string("no kernel named ") + name);
+  return *kernel;
+}
+
+// complex64 seen as f32 with a last axis of two, and back.
+Array as_real(const Array& x) {
+  if (x.dtype != DType::complex64)
+    raise("DTypeError", "view_as_real",
+          std::string("expected complex64, got ") + row(x.dtype).name);
+  if (x.ndim == kMaxDims)
+    raise("ShapeError", "view_as_real",
+          "expected fewer than " + std::to_string(kMaxDims) + " axes, got " + shape_text(x));
+  View v = x;
+  v.dtype = DType::f32;
+  for (int i = 0; i < v.ndim; ++i) v.strides[i] *= 2;
+  v.shape[v.ndim] = 2;
+  v.strides[v.ndim++] = 1;
+  return x.with(v);
+}
+Array as_complex(const Array& x) {
+  if (x.dtype != DType::f32)
+    raise("DTypeError", "view_as_complex", std::string("expected f32, got ") + row(x.dtype).name);
+  bool fits = x.ndim > 0 && x.back(1) == 2 && x.back_stride(1) == 1;
+  for (int i = 0; fits && i < x.ndim - 1; ++i) fits = x.strides[i] % 2 == 0 || x.shape[i] == 1;
+  if (!fits || x.byte_offset() % 8 != 0)
+    raise("ShapeError", "view_as_complex",
+          "expected a last axis of 2 with stride 1 and the others even, got " + shape_text(x));
+  View v = x;
+  v.dtype = DType::complex64;
+  --v.ndim;
+  for (int i = 0; i < v.ndim; ++i) v.strides[i] /= 2;
+  return x.with(v);
 }
 
 }  // namespace
 
 void bind_elementwise(nb::module_& m) {
-  // (arity, callable, in-place callable or None) of an elementwise kernel, or None when `name` is
-  // not one.
+  // (arity, callable, in-place callable) of an elementwise kernel, or None when `name` is not one.
   m.def("elementwise", [](const std::string& name) -> nb::object {
     for (const Row& r : kRows) {
-      if (name != r.name) continue;
+      if (name != r.name || r.arity < 0) continue;
       const Kernel* kernel = kernels().find(r.name);
       if (!kernel) return nb::none();
       Family family = r.family;
       if (r.arity == 1) {
         return nb::make_tuple(1, nb::cpp_function([kernel, family](const Array& x) {
-                                return unary(*kernel, family, x);
+                                return unary(*kernel, family, x, nullptr, 0, nullptr);
                               }),
-                              nb::none());
+                              nb::cpp_function([kernel, family](Array& x) {
+                                unary(*kernel, family, x, nullptr, 0, &x);
+                              }));
       }
       return nb::make_tuple(2, nb::cpp_function([kernel, family](nb::handle a, nb::handle b) {
-                              return binary(*kernel, family, a, b, nullptr);
+                              nb::handle operands[] = {a, b};
+                              return several(*kernel, family, operands, 2, nullptr, nullptr, 0,
+                                             nullptr);
                             }),
                             nb::cpp_function([kernel, family](Array& a, nb::handle b) {
-                              binary(*kernel, family, nb::find(a), b, &a);
+                              nb::handle operands[] = {nb::find(a), b};
+                              several(*kernel, family, operands, 2, nullptr, nullptr, 0, &a);
                             }));
     }
     return nb::none();
   });
+  // A kernel of one float array and three constants.
+  m.def("with_numbers", [](const char* name) {
+    const Kernel* kernel = &known(name);
+    return nb::cpp_function([kernel](const Array& x, double p, double q, double r) {
+      const double numbers[] = {p, q, r};
+      return unary(*kernel, Family::floating, x, numbers, 3, nullptr);
+    });
+  });
+  // A kernel of three float operands and one constant.
+  m.def("ternary", [](const char* name) {
+    const Kernel* kernel = &known(name);
+    return nb::cpp_function([kernel](nb::handle a, nb::handle b, nb::handle c, double p) {
+      nb::handle operands[] = {a, b, c};
+      return several(*kernel, Family::floating, operands, 3, nullptr, &p, 1, nullptr);
+    });
+  });
+  m.def("where", [](const Array& condition, nb::handle a, nb::handle b) {
+    nb::handle operands[] = {a, b};
+    return several(known("where"), Family::other, operands, 2, &condition, nullptr, 0, nullptr);
+  });
+  m.def("view_as_real", &as_real);
+  m.def("view_as_complex", &as_complex);
   m.def("promote_types", [](int a, int b) {
     return static_cast<int>(join(static_cast<DType>(a), static_cast<DType>(b)));
   });

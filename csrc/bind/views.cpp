@@ -190,6 +190,91 @@ nb::object basic_index(Array& x, nb::handle key) {
   return nb::cast(x.with(v));
 }
 
+constexpr int64_t kSlack = 32;  // as Array::empty adds
+
+int read_sizes(nb::handle sequence, int64_t* values, const char* where) {
+  nb::object fast = nb::steal(PySequence_Fast(sequence.ptr(), "expected a sequence of integers"));
+  if (!fast.is_valid()) throw nb::python_error();
+  int64_t n = PySequence_Fast_GET_SIZE(fast.ptr());
+  if (n > kMaxDims)
+    raise("ShapeError", where,
+          "expected at most " + std::to_string(kMaxDims) + " axes, got " + std::to_string(n));
+  for (int64_t i = 0; i < n; ++i)
+    values[i] = size_of(PySequence_Fast_GET_ITEM(fast.ptr(), i), where);
+  return static_cast<int>(n);
+}
+
+// Any shape and strides, `shift` elements after the first element of `x`; every element must lie
+// inside the storage.
+Array strided(const Array& x, nb::handle shape, nb::handle strides, int64_t shift_) {
+  const char* where = "as_strided";
+  if (is_block(x.dtype))
+    raise("DTypeError", where, std::string("expected a plain dtype, got ") + row(x.dtype).name);
+  View out = x;
+  int n = read_sizes(shape, out.shape, where);
+  if (read_sizes(strides, out.strides, where) != n)
+    raise("ShapeError", where, "expected as many strides as sizes");
+  out.ndim = static_cast<int8_t>(n);
+  int64_t low = shift_, high = shift_, total = 1, step, bytes = bytes_of(x.dtype), begin, end;
+  bool empty = false, large = false;
+  for (int i = 0; i < n; ++i) {
+    if (out.shape[i] < 0)
+      raise("ShapeError", where, "expected sizes of at least 0, got " + shape_text(out));
+    if (out.shape[i] == 0) {
+      empty = true;
+      continue;
+    }
+    large |= __builtin_mul_overflow(total, out.shape[i], &total);
+    large |= __builtin_mul_overflow(out.shape[i] - 1, out.strides[i], &step);
+    int64_t& side = step < 0 ? low : high;
+    large |= __builtin_add_overflow(side, step, &side);
+  }
+  if (empty) return x.with(out);
+  large |= __builtin_mul_overflow(low, bytes, &begin);
+  large |= __builtin_mul_overflow(high, bytes, &end);
+  large |= __builtin_add_overflow(begin, x.byte_offset(), &begin);
+  large |= __builtin_add_overflow(end, x.byte_offset() + bytes, &end);
+  // Memory of our own ends in a few bytes that vector loads may touch but no element lies in.
+  int64_t held = static_cast<int64_t>(x.storage()->bytes) - (x.storage()->release ? 0 : kSlack);
+  if (large || begin < 0 || end > held)
+    raise("ShapeError", where,
+          "expected elements inside the storage of " + std::to_string(held / bytes) +
+              " elements, got some outside");
+  shift(out, shift_);
+  return x.with(out);
+}
+
+// The same bytes as another plain dtype. When it is narrower or wider, the last axis, whose
+// elements must be neighbours, grows or shrinks.
+Array retype(const Array& x, int dtype) {
+  auto wanted = static_cast<DType>(dtype);
+  if (is_block(x.dtype) || is_block(wanted))
+    raise("DTypeError", "view", "expected plain dtypes, got a block dtype");
+  View out = x;
+  out.dtype = wanted;
+  int64_t from = bytes_of(x.dtype), to = bytes_of(wanted),
+          ratio = from > to ? from / to : to / from;
+  if (from == to) return x.with(out);
+  bool fits = x.ndim > 0 && (x.back_stride(1) == 1 || (from > to && x.back(1) == 1));
+  if (fits && to > from) {
+    fits = x.back(1) % ratio == 0 && x.byte_offset() % to == 0;
+    for (int i = 2; i <= x.ndim; ++i) fits = fits && x.back_stride(i) % ratio == 0;
+  }
+  if (!fits)
+    raise("ShapeError", "view",
+          std::string("expected a last axis whose elements can be seen as ") + row(wanted).name +
+              ", got shape " + shape_text(x));
+  for (int i = 0; i < x.ndim; ++i) {
+    int64_t& length = i + 1 == x.ndim ? out.shape[i] : out.strides[i];
+    if (to > from)
+      length /= ratio;
+    else if (__builtin_mul_overflow(length, ratio, &length))
+      raise("ShapeError", "view", "expected fewer than 2**63 elements");
+  }
+  out.strides[x.ndim - 1] = 1;
+  return x.with(out);
+}
+
 }  // namespace
 
 View broadcast_view(const View& x, const int64_t* shape, int ndim, const char* where) {
@@ -235,7 +320,9 @@ void bind_views(ArrayClass& c) {
   });
   c.def("transpose", [](const Array& x, int64_t a, int64_t b) {
     View out = x;
-    transpose(out, axis_of(a, x.ndim, "transpose"), axis_of(b, x.ndim, "transpose"), "transpose");
+    int n = x.ndim ? x.ndim : 1;  // a 0-d array has, for this, one axis
+    int i = axis_of(a, n, "transpose"), j = axis_of(b, n, "transpose");
+    if (x.ndim) transpose(out, i, j, "transpose");
     return x.with(out);
   });
   c.def("permute", [](const Array& x, nb::handle axes) {
@@ -326,6 +413,8 @@ void bind_views(ArrayClass& c) {
     out.shape[i] = length;
     return x.with(out);
   });
+  c.def("strided", &strided);
+  c.def("retype", &retype);
 }
 
 }  // namespace tl::bind

@@ -5,30 +5,48 @@
 namespace tl::TL_ISA {
 
 void register_attention(KernelTable& t);
+void register_complex(KernelTable& t);
+void register_conv(KernelTable& t);
 void register_copy(KernelTable& t);
 void register_elementwise(KernelTable& t);
 void register_embedding(KernelTable& t);
 void register_index(KernelTable& t);
 void register_matmul(KernelTable& t);
 void register_norm(KernelTable& t);
+void register_optim(KernelTable& t);
+void register_pool(KernelTable& t);
 void register_quant(KernelTable& t);
+void register_random(KernelTable& t);
 void register_reduce(KernelTable& t);
+void register_resample(KernelTable& t);
 void register_rope(KernelTable& t);
 void register_sample(KernelTable& t);
+void register_scan(KernelTable& t);
+void register_scatter(KernelTable& t);
+void register_sort(KernelTable& t);
 
 void register_all(KernelTable& t);
 void register_all(KernelTable& t) {
   register_attention(t);
+  register_complex(t);
+  register_conv(t);
   register_copy(t);
   register_elementwise(t);
   register_embedding(t);
   register_index(t);
   register_matmul(t);
   register_norm(t);
+  register_optim(t);
+  register_pool(t);
   register_quant(t);
+  register_random(t);
   register_reduce(t);
+  register_resample(t);
   register_rope(t);
   register_sample(t);
+  register_scan(t);
+  register_scatter(t);
+  register_sort(t);
 }
 
 }  // namespace tl::TL_ISA

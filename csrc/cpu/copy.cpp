@@ -1,80 +1,252 @@
 // copy: any plain dtype and layout to any other; the one place where dtypes are converted.
-// Conversion goes through one of a few wide types (float, double, int64, and uint64 for itself) in
-// small buffers, so that the code grows with the number of dtypes and not with its square.
-#include "../core/kernel.h"
-#include "strided.h"
+// Conversion goes through one of a few wide types (float, double, int64, uint64, complex) in small
+// buffers, so that the code grows with the number of dtypes and not with its square.
+#include "../core/parallel.h"
+#include "elementwise.h"
 
 namespace tl::TL_ISA {
 namespace {
 
-constexpr int kChunk = 256;
 constexpr const char* kNoDtype = "no conversion between these dtypes";
 
-enum class Wide { single, twice, integer, natural };
+// --- 8-bit floats: bits in memory, arithmetic in float
+// -------------------------------------------------------------------------------------------------
 
-Wide wide_of(DType d) {
-  return d == DType::f64   ? Wide::twice
-         : is_float(d)     ? Wide::single
-         : d == DType::u64 ? Wide::natural
-                           : Wide::integer;
+using tl::TL_ISA::to_float;
+
+struct f8e4m3 {
+  uint8_t bits;
+};
+struct f8e5m2 {
+  uint8_t bits;
+};
+
+TL_INLINE float as_float(uint32_t bits) {
+  float x;
+  memcpy(&x, &bits, 4);
+  return x;
+}
+TL_INLINE uint32_t as_bits(float x) {
+  uint32_t bits;
+  memcpy(&bits, &x, 4);
+  return bits;
+}
+
+// Exponent and fraction moved to where a float has them; the multiplication rebiases the exponent
+// and makes subnormals right. OCP 8-bit formats: e4m3 has no infinities and one NaN per sign.
+TL_INLINE float to_float(f8e4m3 x) {
+  uint32_t rest = x.bits & 0x7f, sign = static_cast<uint32_t>(x.bits & 0x80) << 24;
+  uint32_t bits = as_bits(as_float(rest << 20) * 0x1p120f);
+  return as_float((rest == 0x7f ? 0x7fc00000u : bits) | sign);
+}
+TL_INLINE float to_float(f8e5m2 x) { return to_float(f16{static_cast<uint16_t>(x.bits << 8)}); }
+
+// Rounds to nearest, ties to even, keeping `kept` fraction bits of a float whose exponent bias is
+// lowered by `shift`; `smallest` is the bits of the smallest normal number.
+template <int kept, int bias>
+TL_INLINE uint32_t narrow(uint32_t a) {
+  constexpr uint32_t smallest = static_cast<uint32_t>(128 - bias) << 23;
+  // Below it a float addition rounds at the right bit: its last place is the target's.
+  constexpr uint32_t magic = static_cast<uint32_t>(128 - bias + 23 - kept) << 23;
+  if (a < smallest) return as_bits(as_float(a) + as_float(magic)) - magic;
+  a += (1u << (22 - kept)) - 1 + (a >> (23 - kept) & 1);
+  return (a - (static_cast<uint32_t>(127 - bias) << 23)) >> (23 - kept);
+}
+TL_INLINE f8e4m3 to_e4m3(float x) {
+  uint32_t bits = as_bits(x), sign = bits >> 24 & 0x80, a = bits & 0x7fffffff;
+  // From 480 on (and NaN) there is nothing but NaN; 464 and more round there by themselves.
+  return {static_cast<uint8_t>(sign | (a >= 0x43f00000 ? 0x7f : narrow<3, 7>(a)))};
+}
+TL_INLINE f8e5m2 to_e5m2(float x) {
+  uint32_t bits = as_bits(x), sign = bits >> 24 & 0x80, a = bits & 0x7fffffff;
+  uint32_t value = a > 0x7f800000 ? 0x7f : a >= 0x47800000 ? 0x7c : narrow<2, 15>(a);
+  return {static_cast<uint8_t>(sign | value)};
+}
+
+template <class T>
+constexpr bool kHalf = __is_same(T, f16) || __is_same(T, bf16);
+template <class T>
+constexpr bool kEighth = __is_same(T, f8e4m3) || __is_same(T, f8e5m2);
+
+template <class T, class W>
+TL_INLINE W widen(T x) {
+  if constexpr (kHalf<T> || kEighth<T>)
+    return to_float(x);
+  else
+    return static_cast<W>(x);
 }
 
 template <class T, class W>
-void read(const std::byte* p, int64_t stride, W* wide, int n) {
-  if constexpr (__is_same(W, float)) {
-    if (stride == sizeof(T)) {
-      const T* x = reinterpret_cast<const T*>(p);
-      int i = 0;
-      for (; i + kLanes <= n; i += kLanes) store(wide + i, load(x + i));
-      for (; i < n; ++i) wide[i] = to_float(x[i]);
-      return;
-    }
-    for (int i = 0; i < n; ++i) wide[i] = to_float(*reinterpret_cast<const T*>(p + i * stride));
+TL_INLINE T shrink(W x) {
+  if constexpr (__is_same(T, c64)) {
+    return {static_cast<float>(x), 0.f};
+  } else if constexpr (__is_same(T, bool)) {
+    return x != W(0);
+  } else if constexpr (kHalf<T>) {
+    return from_float<T>(static_cast<float>(x));
+  } else if constexpr (__is_same(T, f8e4m3)) {
+    return to_e4m3(static_cast<float>(x));
+  } else if constexpr (__is_same(T, f8e5m2)) {
+    return to_e5m2(static_cast<float>(x));
+  } else if constexpr (!__is_same(T, float) && !__is_same(T, double) &&
+                       (__is_same(W, float) || __is_same(W, double))) {
+    // By way of int64, as C defines it for every value that fits: unsigned targets wrap instead of
+    // being undefined. The upper half of u64 lies outside int64.
+    if (__is_same(T, uint64_t) && x >= W(9223372036854775808.0)) return static_cast<T>(x);
+    return static_cast<T>(static_cast<int64_t>(x));
   } else {
-    for (int i = 0; i < n; ++i)
-      wide[i] = static_cast<W>(*reinterpret_cast<const T*>(p + i * stride));
+    return static_cast<T>(x);
   }
+}
+
+// --- chunks in, chunks out
+// -------------------------------------------------------------------------------------------------
+
+template <class T, class W>
+void read(const std::byte* p, int64_t stride, void* buffer, int64_t n) {
+  W* wide = static_cast<W*>(buffer);
+  if (stride == 0) {
+    W value = widen<T, W>(*reinterpret_cast<const T*>(p));
+    for (int64_t i = 0; i < n; ++i) wide[i] = value;
+    return;
+  }
+  if (stride == sizeof(T)) {
+    const T* x = reinterpret_cast<const T*>(p);
+    int64_t i = 0;
+    if constexpr (kHalf<T>) {
+      for (; i + kLanes <= n; i += kLanes) tl::TL_ISA::store(wide + i, load(x + i));
+    }
+    for (; i < n; ++i) wide[i] = widen<T, W>(x[i]);
+    return;
+  }
+  for (int64_t i = 0; i < n; ++i)
+    wide[i] = widen<T, W>(*reinterpret_cast<const T*>(p + i * stride));
+}
+
+#ifdef __AVX2__
+// Two vectors at once: rounding leaves 16 bits in each 32, which one pack joins.
+TL_INLINE __m256i round_bf16(vf v) {
+  vu bits = (vu)v;
+  vi is_nan = ((vi)v & 0x7fffffff) > 0x7f800000;
+  vu rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+  vu quiet = bits >> 16 | 0x40;
+  return (__m256i)((rounded & ~(vu)is_nan) | (quiet & (vu)is_nan));
+}
+TL_INLINE void store_two(bf16* p, vf a, vf b) {
+  __m256i packed = _mm256_packus_epi32(round_bf16(a), round_bf16(b));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm256_permute4x64_epi64(packed, 0xd8));
+}
+#else
+TL_INLINE void store_two(bf16* p, vf a, vf b) {
+  store(p, a);
+  store(p + kLanes, b);
+}
+#endif
+TL_INLINE void store_two(f16* p, vf a, vf b) {
+  store(p, a);
+  store(p + kLanes, b);
 }
 
 template <class W, class T>
-void write(std::byte* p, int64_t stride, const W* wide, int n) {
-  if constexpr (__is_same(W, float) &&
-                (__is_same(T, float) || __is_same(T, f16) || __is_same(T, bf16))) {
-    if (stride == sizeof(T)) {
-      T* out = reinterpret_cast<T*>(p);
-      int i = 0;
-      for (; i + kLanes <= n; i += kLanes) store(out + i, load(wide + i));
-      for (; i < n; ++i) out[i] = from_float<T>(wide[i]);
-      return;
+void write(std::byte* p, int64_t stride, const void* buffer, int64_t n) {
+  const W* wide = static_cast<const W*>(buffer);
+  if (stride == sizeof(T)) {
+    T* out = reinterpret_cast<T*>(p);
+    int64_t i = 0;
+    if constexpr (__is_same(W, float) && kHalf<T>) {
+      for (; i + 2 * kLanes <= n; i += 2 * kLanes)
+        store_two(out + i, load(wide + i), load(wide + i + kLanes));
     }
+    for (; i < n; ++i) out[i] = shrink<T>(wide[i]);
+    return;
   }
-  for (int i = 0; i < n; ++i) {
-    T& out = *reinterpret_cast<T*>(p + i * stride);
-    if constexpr (__is_same(T, bool))
-      out = wide[i] != W(0);
-    else if constexpr (__is_same(T, f16) || __is_same(T, bf16))
-      out = from_float<T>(static_cast<float>(wide[i]));
-    // By way of int64, as C defines it for every value that fits: unsigned targets wrap instead of
-    // being undefined.
-    else if constexpr (!__is_same(T, float) && !__is_same(T, double) &&
-                       (__is_same(W, float) || __is_same(W, double))) {
-      // The upper half of u64 lies outside int64.
-      if (__is_same(T, uint64_t) && wide[i] >= W(9223372036854775808.0))
-        out = static_cast<T>(wide[i]);
-      else
-        out = static_cast<T>(static_cast<int64_t>(wide[i]));
-    } else
-      out = static_cast<T>(wide[i]);
+  for (int64_t i = 0; i < n; ++i) *reinterpret_cast<T*>(p + i * stride) = shrink<T>(wide[i]);
+}
+
+// The real part lies first; only bool asks for both.
+void read_truth(const std::byte* p, int64_t stride, void* buffer, int64_t n) {
+  float* wide = static_cast<float*>(buffer);
+  for (int64_t i = 0; i < n; ++i) {
+    c64 x = *reinterpret_cast<const c64*>(p + i * stride);
+    wide[i] = x.re != 0 || x.im != 0 ? 1.f : 0.f;
+  }
+}
+
+template <class Word>
+void load_words(const std::byte* p, int64_t stride, void* buffer, int64_t n) {
+  Word* to = static_cast<Word*>(buffer);
+  if (stride == sizeof(Word)) {
+    memcpy(to, p, n * sizeof(Word));
+  } else if (stride == 0) {
+    Word value = *reinterpret_cast<const Word*>(p);
+    for (int64_t i = 0; i < n; ++i) to[i] = value;
+  } else {
+    for (int64_t i = 0; i < n; ++i) to[i] = *reinterpret_cast<const Word*>(p + i * stride);
+  }
+}
+template <class Word>
+void store_words(std::byte* p, int64_t stride, const void* buffer, int64_t n) {
+  const Word* from = static_cast<const Word*>(buffer);
+  if (stride == sizeof(Word)) {
+    memcpy(p, from, n * sizeof(Word));
+  } else {
+    for (int64_t i = 0; i < n; ++i) *reinterpret_cast<Word*>(p + i * stride) = from[i];
+  }
+}
+
+Form words_of(int width) {
+  Form f;
+  f.width = f.wide = static_cast<int16_t>(width);
+  f.same = true;
+  f.load = width == 1   ? load_words<uint8_t>
+           : width == 2 ? load_words<uint16_t>
+           : width == 4 ? load_words<uint32_t>
+                        : load_words<uint64_t>;
+  f.store = width == 1   ? store_words<uint8_t>
+            : width == 2 ? store_words<uint16_t>
+            : width == 4 ? store_words<uint32_t>
+                         : store_words<uint64_t>;
+  return f;
+}
+
+LoadFn loader(DType d, Wide wide) {
+  switch (d) {
+    case DType::f16:
+      return wide == Wide::single ? read<f16, float> : nullptr;
+    case DType::bf16:
+      return wide == Wide::single ? read<bf16, float> : nullptr;
+    case DType::f8e4m3:
+      return wide == Wide::single ? read<f8e4m3, float> : nullptr;
+    case DType::f8e5m2:
+      return wide == Wide::single ? read<f8e5m2, float> : nullptr;
+    case DType::complex64:
+      return wide == Wide::single ? read<float, float> : nullptr;
+    default:
+      break;
+  }
+  if (wide != Wide::integer) return nullptr;
+  switch (d) {
+    case DType::bool_:
+      return read<bool, int64_t>;
+    case DType::u8:
+      return read<uint8_t, int64_t>;
+    case DType::i8:
+      return read<int8_t, int64_t>;
+    case DType::i16:
+      return read<int16_t, int64_t>;
+    case DType::u16:
+      return read<uint16_t, int64_t>;
+    case DType::i32:
+      return read<int32_t, int64_t>;
+    case DType::u32:
+      return read<uint32_t, int64_t>;
+    default:
+      return nullptr;
   }
 }
 
 template <class W>
-using ReadFn = void (*)(const std::byte*, int64_t, W*, int);
-template <class W>
-using WriteFn = void (*)(std::byte*, int64_t, const W*, int);
-
-template <class W>
-WriteFn<W> writer(DType d) {
+StoreFn writer(DType d) {
   switch (d) {
     case DType::bool_:
       return write<W, bool>;
@@ -102,112 +274,131 @@ WriteFn<W> writer(DType d) {
       return write<W, float>;
     case DType::f64:
       return write<W, double>;
+    case DType::f8e4m3:
+      return write<W, f8e4m3>;
+    case DType::f8e5m2:
+      return write<W, f8e5m2>;
+    case DType::complex64:
+      return write<W, c64>;
     default:
       return nullptr;
   }
 }
 
-template <class W>
-const char* convert(const Loop<2>& loop, ReadFn<W> in, WriteFn<W> out) {
-  if (!in || !out) return kNoDtype;
-  struct Pair {
-    ReadFn<W> in;
-    WriteFn<W> out;
-  };
-  const Pair pair{in, out};
-  loop.run(
-      [](std::byte* const* p, const int64_t* s, int64_t n, const void* context) {
-        const Pair& f = *static_cast<const Pair*>(context);
-        W wide[kChunk];
-        for (int64_t i = 0; i < n; i += kChunk) {
-          int m = n - i < kChunk ? static_cast<int>(n - i) : kChunk;
-          f.in(p[1] + i * s[1], s[1], wide, m);
-          f.out(p[0] + i * s[0], s[0], wide, m);
-        }
-      },
-      &pair);
-  return nullptr;
-}
-
-ReadFn<float> read_single(DType d) {
-  return d == DType::f32    ? read<float, float>
-         : d == DType::f16  ? read<f16, float>
-         : d == DType::bf16 ? read<bf16, float>
-                            : nullptr;
-}
-ReadFn<int64_t> read_integer(DType d) {
-  switch (d) {
-    case DType::bool_:
-      return read<bool, int64_t>;
-    case DType::u8:
-      return read<uint8_t, int64_t>;
-    case DType::i8:
-      return read<int8_t, int64_t>;
-    case DType::i16:
-      return read<int16_t, int64_t>;
-    case DType::u16:
-      return read<uint16_t, int64_t>;
-    case DType::i32:
-      return read<int32_t, int64_t>;
-    case DType::u32:
-      return read<uint32_t, int64_t>;
-    case DType::i64:
-      return read<int64_t, int64_t>;
+// The dtype whose memory already is the wide type.
+DType natural_dtype(Wide wide) {
+  switch (wide) {
+    case Wide::single:
+      return DType::f32;
+    case Wide::twice:
+      return DType::f64;
+    case Wide::integer:
+      return DType::i64;
+    case Wide::natural:
+      return DType::u64;
     default:
-      return nullptr;
+      return DType::complex64;
   }
 }
 
-// --- same dtype: bytes are moved, never looked at
-// ----------------------------------------------------------------------------
+int bytes_of_wide(Wide wide) { return wide == Wide::single ? 4 : 8; }
 
+// --- a transposition: the output runs along one axis, the input along another
+// -------------------------------------------------------------------------------------------------
+
+#ifdef __AVX2__
+// Eight rows of eight 32-bit words, turned in registers.
+TL_INLINE void turn(const uint32_t* from, int64_t from_step, uint32_t* to, int64_t to_step) {
+  __m256 r[8], t[8];
+  for (int i = 0; i < 8; ++i)
+    r[i] = _mm256_loadu_ps(reinterpret_cast<const float*>(from + i * from_step));
+  for (int i = 0; i < 4; ++i) {
+    t[2 * i] = _mm256_unpacklo_ps(r[2 * i], r[2 * i + 1]);
+    t[2 * i + 1] = _mm256_unpackhi_ps(r[2 * i], r[2 * i + 1]);
+  }
+  for (int half = 0; half < 2; ++half) {
+    int b = 4 * half;
+    r[b] = _mm256_shuffle_ps(t[b], t[b + 2], 0x44);
+    r[b + 1] = _mm256_shuffle_ps(t[b], t[b + 2], 0xee);
+    r[b + 2] = _mm256_shuffle_ps(t[b + 1], t[b + 3], 0x44);
+    r[b + 3] = _mm256_shuffle_ps(t[b + 1], t[b + 3], 0xee);
+  }
+  for (int i = 0; i < 4; ++i) {
+    _mm256_storeu_ps(reinterpret_cast<float*>(to + i * to_step),
+                     _mm256_permute2f128_ps(r[i], r[i + 4], 0x20));
+    _mm256_storeu_ps(reinterpret_cast<float*>(to + (i + 4) * to_step),
+                     _mm256_permute2f128_ps(r[i], r[i + 4], 0x31));
+  }
+}
+#endif
+
+// to[r][c] = from[c][r], both with unit steps inside.
 template <class Word>
-void move_words(std::byte* const* p, const int64_t* s, int64_t n) {
-  if (s[0] == sizeof(Word) && s[1] == sizeof(Word)) {
-    memcpy(p[0], p[1], n * sizeof(Word));
-    return;
+void turn_tile(Word* to, int64_t to_step, const Word* from, int64_t from_step, int64_t rows,
+               int64_t columns) {
+  int64_t r = 0;
+#ifdef __AVX2__
+  if constexpr (sizeof(Word) == 4) {
+    for (; r + 8 <= rows; r += 8) {
+      int64_t c = 0;
+      for (; c + 8 <= columns; c += 8)
+        turn(from + c * from_step + r, from_step, to + r * to_step + c, to_step);
+      for (; c < columns; ++c) {
+        for (int64_t i = r; i < r + 8; ++i) to[i * to_step + c] = from[c * from_step + i];
+      }
+    }
   }
-  for (int64_t i = 0; i < n; ++i) memcpy(p[0] + i * s[0], p[1] + i * s[1], sizeof(Word));
+#endif
+  for (; r < rows; ++r) {
+    for (int64_t c = 0; c < columns; ++c) to[r * to_step + c] = from[c * from_step + r];
+  }
 }
 
-// A transposition: the output runs along one axis, the input along the other. Square tiles keep
-// both in cache lines.
 template <class Word>
 void transpose(const View& out, const View& x) {
-  constexpr int64_t kTile = 64 / sizeof(Word) * 4;
+  // Columns of the output a tile is wide: whole cache lines of both sides are used while they are
+  // near, and a power-of-two step between rows does not push them out of their set.
+  constexpr int64_t kRows = 64 / sizeof(Word) * 4, kColumns = 64 / sizeof(Word) * 2;
   int64_t rows = x.back(2), columns = x.back(1), batch = 1;
   for (int i = 0; i < x.ndim - 2; ++i) batch *= x.shape[i];
-  int64_t tall = (rows + kTile - 1) / kTile;
-  parallel_for(batch * tall, 1 + 32768 / (kTile * columns), [&](int64_t begin, int64_t end, int) {
+  int64_t tall = (rows + kRows - 1) / kRows;
+  parallel_for(batch * tall, 1 + 32768 / (kRows * columns), [&](int64_t begin, int64_t end, int) {
     for (int64_t piece = begin; piece < end; ++piece) {
-      int64_t rest = piece / tall, top = piece % tall * kTile;
+      int64_t rest = piece / tall, top = piece % tall * kRows;
       Word *to = out.ptr<Word>(), *from = x.ptr<Word>();
       for (int i = x.ndim - 3; i >= 0; --i) {
         to += rest % x.shape[i] * out.strides[i];
         from += rest % x.shape[i] * x.strides[i];
         rest /= x.shape[i];
       }
-      int64_t bottom = top + kTile < rows ? top + kTile : rows;
-      int64_t or_ = out.back_stride(2), oc = out.back_stride(1), xr = x.back_stride(2),
-              xc = x.back_stride(1);
-      for (int64_t left = 0; left < columns; left += kTile) {
-        int64_t right = left + kTile < columns ? left + kTile : columns;
-        for (int64_t r = top; r < bottom; ++r) {
-          for (int64_t c = left; c < right; ++c) to[r * or_ + c * oc] = from[r * xr + c * xc];
-        }
+      int64_t height = top + kRows < rows ? kRows : rows - top;
+      int64_t to_step = out.back_stride(2), from_step = x.back_stride(1);
+      for (int64_t left = 0; left < columns; left += kColumns) {
+        int64_t wide = left + kColumns < columns ? kColumns : columns - left;
+        turn_tile(to + top * to_step + left, to_step, from + left * from_step + top, from_step,
+                  height, wide);
       }
     }
   });
 }
 
-template <class Word>
 void copy_words(const View& out, const View& x) {
   if (x.ndim >= 2 && out.back_stride(1) == 1 && x.back_stride(2) == 1 && x.back_stride(1) > 1 &&
       x.back(1) >= 8 && x.back(2) >= 8) {
-    transpose<Word>(out, x);
-    return;
+    switch (bytes_of(x.dtype)) {
+      case 1:
+        return transpose<uint8_t>(out, x);
+      case 2:
+        return transpose<uint16_t>(out, x);
+      case 4:
+        return transpose<uint32_t>(out, x);
+      default:
+        return transpose<uint64_t>(out, x);
+    }
   }
-  Loop<2>({&out, &x}).run(move_words<Word>);
+  const View* views[] = {&out, &x};
+  const Form forms[] = {words_of(bytes_of(x.dtype)), words_of(bytes_of(x.dtype))};
+  run_steps(views, forms, 1, nullptr, nullptr);
 }
 
 // Whole blocks of a block dtype, row by row; rows are contiguous.
@@ -233,36 +424,52 @@ const char* copy(const Arg* args, int) {
   const View &out = *args[0].a, &x = *args[1].a;
   if (out.dtype == x.dtype) {
     if (is_block(x.dtype)) return copy_blocks(out, x);
-    switch (bytes_of(x.dtype)) {
-      case 1:
-        copy_words<uint8_t>(out, x);
-        return nullptr;
-      case 2:
-        copy_words<uint16_t>(out, x);
-        return nullptr;
-      case 4:
-        copy_words<uint32_t>(out, x);
-        return nullptr;
-      default:
-        copy_words<uint64_t>(out, x);
-        return nullptr;
-    }
+    copy_words(out, x);
+    return nullptr;
   }
   if (is_block(out.dtype) || is_block(x.dtype)) return kNoDtype;
-  Loop<2> loop({&out, &x});
-  switch (wide_of(x.dtype)) {
-    case Wide::single:
-      return convert<float>(loop, read_single(x.dtype), writer<float>(out.dtype));
-    case Wide::twice:
-      return convert<double>(loop, read<double, double>, writer<double>(out.dtype));
-    case Wide::natural:
-      return convert<uint64_t>(loop, read<uint64_t, uint64_t>, writer<uint64_t>(out.dtype));
-    default:
-      return convert<int64_t>(loop, read_integer(x.dtype), writer<int64_t>(out.dtype));
-  }
+  Wide wide = x.dtype == DType::complex64 ? Wide::single : wide_of(x.dtype);
+  Form forms[] = {writing(out.dtype, wide), reading(x.dtype, wide)};
+  if (x.dtype == DType::complex64 && out.dtype == DType::bool_) forms[1].load = read_truth;
+  if (!forms[0].width || !forms[1].width) return kNoDtype;
+  const View* views[] = {&out, &x};
+  run_steps(views, forms, 1, nullptr, nullptr);
+  return nullptr;
 }
 
 }  // namespace
+
+Wide wide_of(DType d) {
+  return d == DType::f64         ? Wide::twice
+         : d == DType::complex64 ? Wide::complex
+         : is_float(d)           ? Wide::single
+         : d == DType::u64       ? Wide::natural
+                                 : Wide::integer;
+}
+
+Form reading(DType dtype, Wide wide) {
+  if (wide == Wide::raw || dtype == natural_dtype(wide)) return words_of(bytes_of(dtype));
+  Form f;
+  f.load = loader(dtype, wide);
+  if (!f.load) return f;
+  f.width = static_cast<int16_t>(bytes_of(dtype));
+  f.wide = static_cast<int16_t>(bytes_of_wide(wide));
+  return f;
+}
+
+Form writing(DType dtype, Wide wide) {
+  if (wide == Wide::raw || dtype == natural_dtype(wide)) return words_of(bytes_of(dtype));
+  Form f;
+  f.store = wide == Wide::single    ? writer<float>(dtype)
+            : wide == Wide::twice   ? writer<double>(dtype)
+            : wide == Wide::natural ? writer<uint64_t>(dtype)
+            : wide == Wide::integer ? writer<int64_t>(dtype)
+                                    : nullptr;
+  if (!f.store) return f;
+  f.width = static_cast<int16_t>(bytes_of(dtype));
+  f.wide = static_cast<int16_t>(bytes_of_wide(wide));
+  return f;
+}
 
 void register_copy(KernelTable& t) { t.add("copy", "out:A x:A", copy); }
 

@@ -1,285 +1,236 @@
-// The ops of elementwise.def over every dtype and layout.
-#include "../core/kernel.h"
+// The hot ops of elementwise.def: their loops for float vectors, doubles and integers.
+#include "elementwise.h"
 #include "simd/math.h"
-#include "strided.h"
 
 namespace tl::TL_ISA {
 namespace {
 
-// --- inner loops
-// -----------------------------------------------------------------------------------------------------------
-
+TL_INLINE vf constant(vf, double c) { return splat(static_cast<float>(c)); }
+TL_INLINE double constant(double, double c) { return c; }
+TL_INLINE float constant(float, double c) { return static_cast<float>(c); }
+TL_INLINE bool signbit(float x) { return __builtin_signbit(x); }
+TL_INLINE bool signbit(double x) { return __builtin_signbit(x); }
 template <class T>
-constexpr bool kVector = __is_same(T, float) || __is_same(T, f16) || __is_same(T, bf16);
-
-// n ≤ kLanes elements with a byte stride.
-template <class T>
-TL_INLINE vf load_strided(const std::byte* p, int64_t stride, int n) {
-  if (stride == 0) return splat(to_float(*reinterpret_cast<const T*>(p)));
-  if (stride == sizeof(T)) {
-    return n == kLanes ? load(reinterpret_cast<const T*>(p))
-                       : load_part(reinterpret_cast<const T*>(p), n);
-  }
-  T buffer[kLanes] = {};
-  for (int i = 0; i < n; ++i) buffer[i] = *reinterpret_cast<const T*>(p + i * stride);
-  return load(buffer);
-}
-template <class T>
-TL_INLINE void store_strided(std::byte* p, int64_t stride, vf v, int n) {
-  if (stride == sizeof(T)) {
-    n == kLanes ? store(reinterpret_cast<T*>(p), v) : store_part(reinterpret_cast<T*>(p), v, n);
-    return;
-  }
-  T buffer[kLanes];
-  store(buffer, v);
-  for (int i = 0; i < n; ++i) *reinterpret_cast<T*>(p + i * stride) = buffer[i];
+TL_INLINE bool signbit(T x) {
+  return x < T(0);
 }
 
-template <class T, class F>
-void unary_inner(std::byte* const* p, const int64_t* s, int64_t n, F f) {
-  if constexpr (kVector<T>) {
-    if (s[0] == sizeof(T) && s[1] == sizeof(T)) {
-      T* out = reinterpret_cast<T*>(p[0]);
-      const T* x = reinterpret_cast<const T*>(p[1]);
-      int64_t i = 0;
-      for (; i + kLanes <= n; i += kLanes) store(out + i, f(load(x + i)));
-      if (i < n) store_part(out + i, f(load_part(x + i, int(n - i))), int(n - i));
-      return;
-    }
-    for (int64_t i = 0; i < n; i += kLanes) {
-      int m = n - i < kLanes ? int(n - i) : kLanes;
-      store_strided<T>(p[0] + i * s[0], s[0], f(load_strided<T>(p[1] + i * s[1], s[1], m)), m);
-    }
-  } else {
-    for (int64_t i = 0; i < n; ++i) {
-      *reinterpret_cast<T*>(p[0] + i * s[0]) =
-          static_cast<T>(f(*reinterpret_cast<const T*>(p[1] + i * s[1])));
-    }
-  }
+// --- loops; F is a lambda without captures
+// -------------------------------------------------------------------------------------------------
+
+template <class F>
+void single1(void* o, const void* const* in, int64_t n, const double*) {
+  float* out = static_cast<float*>(o);
+  const float* x = static_cast<const float*>(in[0]);
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) store(out + i, F{}(load(x + i)));
+  if (int m = static_cast<int>(n - i)) store_part(out + i, F{}(load_part(x + i, m)), m);
+}
+
+template <class F>
+void single_numbers(void* o, const void* const* in, int64_t n, const double* k) {
+  float* out = static_cast<float*>(o);
+  const float* x = static_cast<const float*>(in[0]);
+  vf p = constant(vf{}, k[0]), q = constant(vf{}, k[1]), r = constant(vf{}, k[2]);
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) store(out + i, F{}(load(x + i), p, q, r));
+  if (int m = static_cast<int>(n - i)) store_part(out + i, F{}(load_part(x + i, m), p, q, r), m);
+}
+
+template <class F>
+void single2(void* o, const void* const* in, int64_t n, const double*) {
+  float* out = static_cast<float*>(o);
+  const float *a = static_cast<const float*>(in[0]), *b = static_cast<const float*>(in[1]);
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) store(out + i, F{}(load(a + i), load(b + i)));
+  if (int m = static_cast<int>(n - i))
+    store_part(out + i, F{}(load_part(a + i, m), load_part(b + i, m)), m);
+}
+
+template <class F>
+void single3(void* o, const void* const* in, int64_t n, const double* k) {
+  float* out = static_cast<float*>(o);
+  const float *a = static_cast<const float*>(in[0]), *b = static_cast<const float*>(in[1]),
+              *c = static_cast<const float*>(in[2]);
+  vf p = constant(vf{}, k[0]);
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes)
+    store(out + i, F{}(load(a + i), load(b + i), load(c + i), p));
+  if (int m = static_cast<int>(n - i))
+    store_part(out + i, F{}(load_part(a + i, m), load_part(b + i, m), load_part(c + i, m), p), m);
 }
 
 template <class T, class O, class F>
-void binary_scalar(std::byte* const* p, const int64_t* s, int64_t n, F f) {
-  if (s[0] == sizeof(O) && s[1] == sizeof(T) && s[2] == sizeof(T)) {
-    O* out = reinterpret_cast<O*>(p[0]);
-    const T *a = reinterpret_cast<const T*>(p[1]), *b = reinterpret_cast<const T*>(p[2]);
-    for (int64_t i = 0; i < n; ++i) out[i] = static_cast<O>(f(a[i], b[i]));
-    return;
-  }
-  for (int64_t i = 0; i < n; ++i) {
-    *reinterpret_cast<O*>(p[0] + i * s[0]) =
-        static_cast<O>(f(*reinterpret_cast<const T*>(p[1] + i * s[1]),
-                         *reinterpret_cast<const T*>(p[2] + i * s[2])));
-  }
+void scalar1(void* o, const void* const* in, int64_t n, const double*) {
+  O* out = static_cast<O*>(o);
+  const T* x = static_cast<const T*>(in[0]);
+  TL_IVDEP
+  for (int64_t i = 0; i < n; ++i) out[i] = static_cast<O>(F{}(x[i]));
 }
 
-template <class T, class F>
-void binary_inner(std::byte* const* p, const int64_t* s, int64_t n, F f) {
-  if constexpr (kVector<T>) {
-    T* out = reinterpret_cast<T*>(p[0]);
-    const T *a = reinterpret_cast<const T*>(p[1]), *b = reinterpret_cast<const T*>(p[2]);
-    constexpr int64_t unit = sizeof(T);
-    if (s[0] == unit && (s[1] == unit || s[1] == 0) && (s[2] == unit || s[2] == 0)) {
-      int64_t i = 0;
-      if (s[1] == unit && s[2] == unit) {
-        for (; i + kLanes <= n; i += kLanes) store(out + i, f(load(a + i), load(b + i)));
-      } else if (s[1] == unit) {
-        vf y = splat(to_float(*b));
-        for (; i + kLanes <= n; i += kLanes) store(out + i, f(load(a + i), y));
-      } else {
-        vf x = splat(to_float(*a));
-        for (; i + kLanes <= n; i += kLanes)
-          store(out + i, f(x, load_strided<T>(p[2] + i * s[2], s[2], kLanes)));
-      }
-      if (int m = int(n - i)) {
-        store_part(
-            out + i,
-            f(load_strided<T>(p[1] + i * s[1], s[1], m), load_strided<T>(p[2] + i * s[2], s[2], m)),
-            m);
-      }
-      return;
-    }
-    for (int64_t i = 0; i < n; i += kLanes) {
-      int m = n - i < kLanes ? int(n - i) : kLanes;
-      vf x = load_strided<T>(p[1] + i * s[1], s[1], m),
-         y = load_strided<T>(p[2] + i * s[2], s[2], m);
-      store_strided<T>(p[0] + i * s[0], s[0], f(x, y), m);
-    }
-  } else {
-    binary_scalar<T, T>(p, s, n, f);
-  }
-}
-
-template <class T, class F>
-void compare_inner(std::byte* const* p, const int64_t* s, int64_t n, F f) {
-  if constexpr (__is_same(T, f16) || __is_same(T, bf16)) {
-    binary_scalar<T, bool>(p, s, n, [f](T a, T b) { return f(to_float(a), to_float(b)); });
-  } else {
-    binary_scalar<T, bool>(p, s, n, f);
-  }
-}
-
-TL_INLINE vf constant(vf, double c) { return splat(static_cast<float>(c)); }
-TL_INLINE double constant(double, double c) { return c; }
-
-// --- dtype dispatch
-// ----------------------------------------------------------------------------------------------------------
-
-constexpr const char* kNoDtype = "no kernel for this dtype";
-
-// f.template operator()<T>()
 template <class F>
-const char* for_float(DType dtype, F f) {
-  switch (dtype) {
-    case DType::f32:
-      f.template operator()<float>();
-      return nullptr;
-    case DType::f64:
-      f.template operator()<double>();
-      return nullptr;
-    case DType::f16:
-      f.template operator()<f16>();
-      return nullptr;
-    case DType::bf16:
-      f.template operator()<bf16>();
-      return nullptr;
-    default:
-      return kNoDtype;
-  }
-}
-template <class F>
-const char* for_integer(DType dtype, F f) {
-  switch (dtype) {
-    case DType::bool_:
-      f.template operator()<bool>();
-      return nullptr;
-    case DType::u8:
-      f.template operator()<uint8_t>();
-      return nullptr;
-    case DType::i8:
-      f.template operator()<int8_t>();
-      return nullptr;
-    case DType::i16:
-      f.template operator()<int16_t>();
-      return nullptr;
-    case DType::u16:
-      f.template operator()<uint16_t>();
-      return nullptr;
-    case DType::i32:
-      f.template operator()<int32_t>();
-      return nullptr;
-    case DType::u32:
-      f.template operator()<uint32_t>();
-      return nullptr;
-    case DType::i64:
-      f.template operator()<int64_t>();
-      return nullptr;
-    case DType::u64:
-      f.template operator()<uint64_t>();
-      return nullptr;
-    default:
-      return kNoDtype;
-  }
-}
-// Where only the bits matter (sums, products, equality): one type per width serves signed and
-// unsigned alike.
-template <class F>
-const char* for_bits(DType dtype, F f) {
-  if (dtype == DType::bool_) {
-    f.template operator()<bool>();
-    return nullptr;
-  }
-  if (!is_integral(dtype)) return for_float(dtype, f);
-  switch (bytes_of(dtype)) {
-    case 1:
-      f.template operator()<uint8_t>();
-      return nullptr;
-    case 2:
-      f.template operator()<uint16_t>();
-      return nullptr;
-    case 4:
-      f.template operator()<uint32_t>();
-      return nullptr;
-    default:
-      f.template operator()<uint64_t>();
-      return nullptr;
-  }
-}
-template <class F>
-const char* for_integer_bits(DType dtype, F f) {
-  switch (is_integral(dtype) ? bytes_of(dtype) : 0) {
-    case 1:
-      f.template operator()<uint8_t>();
-      return nullptr;
-    case 2:
-      f.template operator()<uint16_t>();
-      return nullptr;
-    case 4:
-      f.template operator()<uint32_t>();
-      return nullptr;
-    case 8:
-      f.template operator()<uint64_t>();
-      return nullptr;
-    default:
-      return kNoDtype;
-  }
-}
-template <class F>
-const char* for_number(DType dtype, F f) {
-  return is_float(dtype) ? for_float(dtype, f) : for_integer(dtype, f);
+void twice_numbers(void* o, const void* const* in, int64_t n, const double* k) {
+  double* out = static_cast<double*>(o);
+  const double* x = static_cast<const double*>(in[0]);
+  double p = k[0], q = k[1], r = k[2];
+  TL_IVDEP
+  for (int64_t i = 0; i < n; ++i) out[i] = F{}(x[i], p, q, r);
 }
 
-#define UNARY_KERNEL(name, expression, dispatch)                      \
-  const char* k_##name(const Arg* args, int) {                        \
-    Loop<2> loop({args[0].a, args[1].a});                             \
-    return dispatch(args[1].a->dtype, [&]<class T>() {                \
-      loop.run([](std::byte* const* p, const int64_t* s, int64_t n) { \
-        unary_inner<T>(p, s, n, [](auto x) { return expression; });   \
-      });                                                             \
-    });                                                               \
+template <class T, class O, class F>
+void scalar2(void* o, const void* const* in, int64_t n, const double*) {
+  O* out = static_cast<O*>(o);
+  const T *a = static_cast<const T*>(in[0]), *b = static_cast<const T*>(in[1]);
+  TL_IVDEP
+  for (int64_t i = 0; i < n; ++i) out[i] = static_cast<O>(F{}(a[i], b[i]));
+}
+
+template <class F>
+void twice3(void* o, const void* const* in, int64_t n, const double* k) {
+  double* out = static_cast<double*>(o);
+  const double *a = static_cast<const double*>(in[0]), *b = static_cast<const double*>(in[1]),
+               *c = static_cast<const double*>(in[2]);
+  double p = k[0];
+  TL_IVDEP
+  for (int64_t i = 0; i < n; ++i) out[i] = F{}(a[i], b[i], c[i], p);
+}
+
+#define TL_F1(expression) decltype([](auto x) { return expression; })
+#define TL_FN(expression)                                               \
+  decltype([]<class V>(V x, [[maybe_unused]] V p, [[maybe_unused]] V q, \
+                       [[maybe_unused]] V r) -> V { return expression; })
+#define TL_F2(expression) decltype([](auto a, auto b) { return expression; })
+#define TL_F3(expression) \
+  decltype([]<class V>(V a, V b, V c, [[maybe_unused]] V p) -> V { return expression; })
+
+// A kernel of `inputs` arrays, then `numbers` constants.
+template <int inputs, int numbers>
+TL_INLINE const char* kernel(const Arg* args, const Steps& steps, const char* name) {
+  double k[3] = {};
+  for (int i = 0; i < numbers; ++i) k[i] = args[1 + inputs + i].f;
+  return run_op(args, inputs, steps, name, k);
+}
+
+#define KERNEL(name, inputs, numbers, ...)              \
+  const char* k_##name(const Arg* args, int) {          \
+    static constexpr Steps steps{__VA_ARGS__};          \
+    return kernel<inputs, numbers>(args, steps, #name); \
   }
-#define BINARY_KERNEL(name, expression, dispatch, inner)              \
-  const char* k_##name(const Arg* args, int) {                        \
-    Loop<3> loop({args[0].a, args[1].a, args[2].a});                  \
-    return dispatch(args[1].a->dtype, [&]<class T>() {                \
-      loop.run([](std::byte* const* p, const int64_t* s, int64_t n) { \
-        inner<T>(p, s, n, [](auto a, auto b) { return expression; }); \
-      });                                                             \
-    });                                                               \
-  }
-#define UNARY(name, expression) UNARY_KERNEL(name, expression, for_number)
-#define UNARY_FLOAT(name, expression) UNARY_KERNEL(name, expression, for_float)
-#define BINARY(name, expression) BINARY_KERNEL(name, expression, for_number, binary_inner)
-#define BINARY_FLOAT(name, expression) BINARY_KERNEL(name, expression, for_float, binary_inner)
-#define COMPARE(name, expression) BINARY_KERNEL(name, expression, for_number, compare_inner)
-#define UNARY_BITS(name, expression) UNARY_KERNEL(name, expression, for_bits)
-#define BINARY_BITS(name, expression) BINARY_KERNEL(name, expression, for_bits, binary_inner)
-#define COMPARE_BITS(name, expression) BINARY_KERNEL(name, expression, for_bits, compare_inner)
-#define BITWISE(name, expression) BINARY_KERNEL(name, expression, for_integer_bits, binary_inner)
+#define UNARY_FLOAT(name, expression) \
+  using F_##name = TL_F1(expression); \
+  KERNEL(name, 1, 0, single1<F_##name>, scalar1<double, double, F_##name>)
+#define UNARY(name, expression)                                            \
+  using F_##name = TL_F1(expression);                                      \
+  KERNEL(name, 1, 0, single1<F_##name>, scalar1<double, double, F_##name>, \
+         scalar1<int64_t, int64_t, F_##name>, scalar1<uint64_t, uint64_t, F_##name>)
+#define UNARY_BITS(name, expression)                                       \
+  using F_##name = TL_F1(expression);                                      \
+  KERNEL(name, 1, 0, single1<F_##name>, scalar1<double, double, F_##name>, \
+         scalar1<uint64_t, uint64_t, F_##name>, scalar1<uint64_t, uint64_t, F_##name>)
+#define UNARY_NUMBERS(name, expression) \
+  using F_##name = TL_FN(expression);   \
+  KERNEL(name, 1, 3, single_numbers<F_##name>, twice_numbers<F_##name>)
+#define TEST(name, expression)                                                                 \
+  using F_##name = TL_F1(expression);                                                          \
+  KERNEL(name, 1, 0, scalar1<float, bool, F_##name>, scalar1<double, bool, F_##name>, nullptr, \
+         nullptr, {}, true)
+#define TEST_ALL(name, expression)                                                    \
+  using F_##name = TL_F1(expression);                                                 \
+  KERNEL(name, 1, 0, scalar1<float, bool, F_##name>, scalar1<double, bool, F_##name>, \
+         scalar1<int64_t, bool, F_##name>, scalar1<uint64_t, bool, F_##name>, {}, true)
+#define BINARY_FLOAT(name, expression) \
+  using F_##name = TL_F2(expression);  \
+  KERNEL(name, 2, 0, single2<F_##name>, scalar2<double, double, F_##name>)
+#define BINARY(name, expression)                                           \
+  using F_##name = TL_F2(expression);                                      \
+  KERNEL(name, 2, 0, single2<F_##name>, scalar2<double, double, F_##name>, \
+         scalar2<int64_t, int64_t, F_##name>, scalar2<uint64_t, uint64_t, F_##name>)
+#define BINARY_BITS(name, expression)                                                  \
+  using F_##name = TL_F2(expression);                                                  \
+  KERNEL(name, 2, 0, single2<F_##name>, scalar2<double, double, F_##name>,             \
+         scalar2<uint64_t, uint64_t, F_##name>, scalar2<uint64_t, uint64_t, F_##name>, \
+         {scalar2<uint8_t, uint8_t, F_##name>, scalar2<uint16_t, uint16_t, F_##name>,  \
+          scalar2<uint32_t, uint32_t, F_##name>, scalar2<uint64_t, uint64_t, F_##name>})
+#define COMPARE(name, expression)                                                     \
+  using F_##name = TL_F2(expression);                                                 \
+  KERNEL(name, 2, 0, scalar2<float, bool, F_##name>, scalar2<double, bool, F_##name>, \
+         scalar2<int64_t, bool, F_##name>, scalar2<uint64_t, bool, F_##name>, {}, true)
+#define BITWISE(name, expression)                                                     \
+  using F_##name = TL_F2(expression);                                                 \
+  KERNEL(name, 2, 0, nullptr, nullptr, nullptr, nullptr,                              \
+         {scalar2<uint8_t, uint8_t, F_##name>, scalar2<uint16_t, uint16_t, F_##name>, \
+          scalar2<uint32_t, uint32_t, F_##name>, scalar2<uint64_t, uint64_t, F_##name>})
+#define TERNARY(name, expression)     \
+  using F_##name = TL_F3(expression); \
+  KERNEL(name, 3, 1, single3<F_##name>, twice3<F_##name>)
+#define LIBM1(name, function)
+#define LIBM2(name, function)
+#define INTEGER2(name, function)
+#define DIVISION(name, function)
 #include "../ops/elementwise.def"
-#undef UNARY
 #undef UNARY_FLOAT
-#undef BINARY
+#undef UNARY
+#undef UNARY_BITS
+#undef UNARY_NUMBERS
+#undef TEST
+#undef TEST_ALL
 #undef BINARY_FLOAT
+#undef BINARY
+#undef BINARY_BITS
 #undef COMPARE
 #undef BITWISE
-#undef UNARY_BITS
-#undef BINARY_BITS
-#undef COMPARE_BITS
+#undef TERNARY
+
+// --- where: the words of one of two operands
+// -------------------------------------------------------------------------------------------------
+
+template <class Word>
+void choose(void* o, const void* const* in, int64_t n, const double*) {
+  Word* out = static_cast<Word*>(o);
+  const uint8_t* mask = static_cast<const uint8_t*>(in[0]);
+  const Word *a = static_cast<const Word*>(in[1]), *b = static_cast<const Word*>(in[2]);
+  TL_IVDEP
+  for (int64_t i = 0; i < n; ++i) out[i] = mask[i] ? a[i] : b[i];
+}
+
+// out = condition ? a : b; all of one shape.
+const char* where(const Arg* args, int) {
+  const View* views[] = {args[0].a, args[1].a, args[2].a, args[3].a};
+  DType dtype = views[0]->dtype;
+  if (views[1]->dtype != DType::bool_) return "condition must be bool";
+  if (is_block(dtype) || views[2]->dtype != dtype || views[3]->dtype != dtype)
+    return "no kernel for this dtype";
+  Form form = reading(dtype, Wide::raw);
+  Form forms[] = {form, reading(DType::bool_, Wide::raw), form, form};
+  int bytes = bytes_of(dtype);
+  run_steps(views, forms, 3,
+            bytes == 1   ? choose<uint8_t>
+            : bytes == 2 ? choose<uint16_t>
+            : bytes == 4 ? choose<uint32_t>
+                         : choose<uint64_t>,
+            nullptr);
+  return nullptr;
+}
 
 }  // namespace
 
+void register_elementwise_cold(KernelTable& t);
 void register_elementwise(KernelTable& t) {
 #define UNARY(name, expression) t.add(#name, "out:A x:A", k_##name);
 #define BINARY(name, expression) t.add(#name, "out:A a:A b:A", k_##name);
+#define UNARY_NUMBERS(name, expression) t.add(#name, "out:A x:A p:f q:f r:f", k_##name);
+#define TERNARY(name, expression) t.add(#name, "out:A a:A b:A c:A p:f", k_##name);
 #define UNARY_FLOAT UNARY
+#define UNARY_BITS UNARY
+#define TEST UNARY
+#define TEST_ALL UNARY
 #define BINARY_FLOAT BINARY
+#define BINARY_BITS BINARY
 #define COMPARE BINARY
 #define BITWISE BINARY
-#define UNARY_BITS UNARY
-#define BINARY_BITS BINARY
-#define COMPARE_BITS BINARY
 #include "../ops/elementwise.def"
+  t.add("where", "out:A condition:A a:A b:A", where);
+  register_elementwise_cold(t);
 }
 
 }  // namespace tl::TL_ISA

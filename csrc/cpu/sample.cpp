@@ -5,7 +5,7 @@
 // the same however it is computed.
 #include <algorithm>
 
-#include "norm_rows.h"
+#include "rank.h"
 
 namespace tl::TL_ISA {
 namespace {
@@ -18,14 +18,6 @@ struct Descending {
   TL_INLINE bool operator()(Key a, Key b) const { return a > b; }
 };
 
-// Order-preserving unsigned form of a float; NaN of either sign is the greatest.
-TL_INLINE uint32_t rank_of(float x) {
-  uint32_t bits;
-  memcpy(&bits, &x, 4);
-  if ((bits & 0x7fffffff) > 0x7f800000) return 0xffffffff;
-  if (bits == 0x80000000) bits = 0;  // -0 equals +0: ties go by index
-  return bits & 0x80000000 ? ~bits : bits | 0x80000000;
-}
 TL_INLINE float value_of(uint32_t rank) {
   const uint32_t bits = rank & 0x80000000 ? rank & 0x7fffffff : ~rank;
   float x;
@@ -227,34 +219,12 @@ const char* sample(const Arg* args, int) {
 // --- topk
 // ----------------------------------------------------------------------------------------------------------------
 
-struct Ranked {
-  double value;
-  int64_t index;
-};
-template <bool kLargest>
-struct Before {
-  TL_INLINE bool operator()(const Ranked& a, const Ranked& b) const {
-    const bool a_nan = a.value != a.value, b_nan = b.value != b.value;
-    if (a_nan || b_nan) {
-      if (a_nan != b_nan) return kLargest ? a_nan : b_nan;
-    } else if (a.value != b.value) {
-      return kLargest ? a.value > b.value : a.value < b.value;
-    }
-    return a.index < b.index;
-  }
-};
-
-template <class T, class Compare>
-TL_INLINE void topk_row(const T* x, int64_t xs, int64_t n, int64_t k, Ranked* list,
-                        const Compare& before) {
-  for (int64_t i = 0; i < n; ++i) {
-    if constexpr (__is_same(T, f16) || __is_same(T, bf16))
-      list[i] = {to_float(x[i * xs]), i};
-    else
-      list[i] = {static_cast<double>(x[i * xs]), i};
-  }
-  if (k < n) std::nth_element(list, list + k, list + n, before);
-  std::sort(list, list + k, before);
+// The k best of n other elements: the smallest pairs (rank, index).
+template <class T>
+TL_INLINE void topk_row(const T* x, int64_t xs, int64_t n, int64_t k, uint64_t flip, Ranked* list) {
+  for (int64_t i = 0; i < n; ++i) list[i] = {rank_of(x[i * xs]) ^ flip, i};
+  if (k < n) std::nth_element(list, list + k, list + n, Ascending());
+  std::sort(list, list + k, Ascending());
 }
 
 // Rows of f32 with n below 2^32 go through keys, which compare as integers.
@@ -318,12 +288,8 @@ const char* topk(const Arg* args, int) {
         if constexpr (__is_same(T, float)) {
           if (keyed) topk_float_row(from, xs, n, k, largest, memory.template as<Key>());
         }
-        if (!keyed) {
-          if (largest)
-            topk_row(from, xs, n, k, memory.template as<Ranked>(), Before<true>());
-          else
-            topk_row(from, xs, n, k, memory.template as<Ranked>(), Before<false>());
-        }
+        if (!keyed)
+          topk_row(from, xs, n, k, largest ? ~uint64_t{0} : 0, memory.template as<Ranked>());
         for (int64_t i = 0; i < k; ++i) {
           const int64_t at = keyed ? index_of(memory.template as<Key>()[i])
                                    : memory.template as<Ranked>()[i].index;
@@ -334,22 +300,7 @@ const char* topk(const Arg* args, int) {
     });
     return ok ? nullptr : "topk: out of memory";
   };
-  switch (x.dtype) {
-    case DType::f32:
-      return run.operator()<float>();
-    case DType::f64:
-      return run.operator()<double>();
-    case DType::f16:
-      return run.operator()<f16>();
-    case DType::bf16:
-      return run.operator()<bf16>();
-    case DType::i32:
-      return run.operator()<int32_t>();
-    case DType::u8:
-      return run.operator()<uint8_t>();
-    default:
-      return fail("topk: no code for %s", row(x.dtype).name);
-  }
+  return for_any(x.dtype, "topk", run);
 }
 
 }  // namespace

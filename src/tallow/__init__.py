@@ -70,10 +70,11 @@ from .tensor import (
 
 # After `tensor`, whose class the rows complete.
 from . import ops  # isort: skip
-from .ops import *  # noqa: F403  # isort: skip
+from .registry import op, primitive  # isort: skip
 
 if TYPE_CHECKING:
     from . import formats, generate, hub, models, nn, plan, tasks, text, weights
+    from .ops import *  # noqa: F403
     from .plan import Plan, capture
     from .tasks import LLM
 
@@ -84,22 +85,47 @@ if _forced and _forced != _native.ISA:
     )
 
 # Loaded when first used, so that `import tallow` stays in the tens of milliseconds.
-_LAZY = {
-    name: (f".{name}", None)
-    for name in ("formats", "plan", "weights", "hub", "text", "nn", "models", "generate", "tasks")
-} | {"LLM": (".tasks", "LLM"), "capture": (".plan", "capture"), "Plan": (".plan", "Plan")}
+_MODULES = (
+    "amp", "autograd", "data", "fft", "formats", "generate", "hub", "linalg", "models", "nn",
+    "optim", "plan", "random", "special", "tasks", "text", "utils", "weights",
+)  # fmt: skip
+_PLACES = {
+    ".tasks": ("LLM",),
+    ".plan": ("capture", "Plan"),
+    ".autograd": (
+        "checkpoint", "enable_grad", "gradcheck", "gradgradcheck", "inference_mode",
+        "is_grad_enabled", "is_inference_mode_enabled", "no_grad", "set_grad_enabled",
+    ),
+    ".autograd.transforms": ("grad", "hessian", "jacobian", "jvp", "value_and_grad", "vjp"),
+    ".random": (
+        "Generator", "default_generator", "get_rng_state", "initial_seed", "manual_seed", "seed",
+        "set_rng_state",
+    ),
+}  # fmt: skip
+_LAZY: dict[str, tuple[str, str | None]] = {name: (f".{name}", None) for name in _MODULES} | {
+    name: (place, name) for place, names in _PLACES.items() for name in names
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
+    """A module or a name of one, or an op, when it is first asked for."""
+    if name in _LAZY:
+        module, attribute = _LAZY[name]
+        found: Any = _import_module(module, __name__)
+        found = found if attribute is None else getattr(found, attribute)
+    elif name.startswith("__"):
         raise AttributeError(f"module 'tallow' has no attribute {name!r}")
-    module, attribute = _LAZY[name]
-    found = _import_module(module, __name__)
-    return found if attribute is None else getattr(found, attribute)
+    else:
+        try:
+            found = getattr(ops, name)
+        except AttributeError:
+            raise AttributeError(f"module 'tallow' has no attribute {name!r}") from None
+    globals()[name] = found
+    return found
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY})
+    return sorted({*globals(), *_LAZY, *ops.__all__})
 
 
 def num_threads() -> int:

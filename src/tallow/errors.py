@@ -43,6 +43,10 @@ class OutOfMemoryError(TallowError, MemoryError):
     """An array does not fit into memory."""
 
 
+class GradError(TallowError, RuntimeError):
+    """A gradient that cannot be had: no graph, one used up, a saved tensor changed in place."""
+
+
 class ModelError(TallowError, ValueError):
     """Weights or a config do not fit: unknown architecture, missing or misshapen tensors."""
 

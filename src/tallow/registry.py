@@ -2,16 +2,20 @@
 
 The signature is the schema and the docstring the documentation. `@op` registers a row with a
 meaning; `@primitive` one whose body is the binding of a native kernel. The caller that users reach
-(as `tallow.ops.name` and as a Tensor method) is built once, for the row's own parameters: a generic
-`*args, **kwargs` one would cost a microsecond more per call.
+(as `tallow.ops.name` and as a Tensor method) is built for the row's own parameters when it is first
+used: a generic `*args, **kwargs` one would cost a microsecond more per call.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from . import _native
+from .autograd.mode import MODE
+from .autograd.node import link
+from .autograd.record import TENSOR, TENSORS, Rule, run_recorded
+from .errors import ArgumentError
 from .tensor import Tensor, unwrap, unwrap_tensor
 
 P = ParamSpec("P")
@@ -24,6 +28,7 @@ SELF_NAMES = ("x", "a")
 
 
 REQUIRED: Any = object()
+VARIADIC: Any = object()  # the default of a `*name` parameter
 
 
 def _parameters(function: Any) -> list[tuple[str, bool, Any]]:
@@ -38,102 +43,258 @@ def _parameters(function: Any) -> list[tuple[str, bool, Any]]:
     keyword = function.__kwdefaults__ or {}
     names = code.co_varnames
     plain = [(name, False, value) for name, value in zip(names[:count], values, strict=True)]
-    return plain + [
-        (name, True, keyword.get(name, REQUIRED)) for name in names[count : count + named]
-    ]
+    star = [(names[count + named], False, VARIADIC)] if code.co_flags & 4 else []
+    return (
+        plain
+        + star
+        + [(name, True, keyword.get(name, REQUIRED)) for name in names[count : count + named]]
+    )
+
+
+def _kind(annotation: Any) -> int:
+    """What a parameter takes, by its annotation: no tensor (0), TENSOR or TENSORS."""
+    text = annotation if isinstance(annotation, str) else str(annotation)
+    if "Tensor" not in text or "Callable" in text:
+        return 0
+    return TENSORS if "[" in text.split("Tensor")[0] else TENSOR
 
 
 class Row(Generic[P, R]):
     """One op: its meaning, native kernel, argument check and gradient rule."""
 
-    def __init__(self, meaning: Callable[P, R], *, is_primitive: bool) -> None:
-        self.__name__ = meaning.__name__
+    def __init__(
+        self,
+        meaning: Callable[P, R],
+        *,
+        is_primitive: bool,
+        name: str | None = None,
+        inplace: bool = False,
+        view: bool = False,
+    ) -> None:
+        self.__name__ = name or meaning.__name__
+        self.__qualname__ = self.__name__
+        self.__module__ = meaning.__module__
         self.__doc__ = meaning.__doc__
         self.meaning = meaning
         self.is_primitive = is_primitive
+        self.is_view = view
+        self.has_inplace = inplace
         self.parameters = _parameters(meaning)
         self.cpu: Callable[P, R] | None = meaning if is_primitive else None
+        self.native: tuple[Any, ...] | None = None  # arity and functions of an elementwise kernel
         self.checker: Callable[..., None] | None = None
         self.gradient: Callable[..., Any] | None = None
-        self.inplace: Callable[[Tensor, Any], Tensor] | None = None
+        self._uses: dict[str, tuple[str, ...]] | None = None
+        self._rule: Rule | None = None
+        self._kinds: tuple[int, ...] | None = None
+        self._caller: Callable[P, R] | None = None
+        self._positional: Callable[[tuple[Any, ...]], R] | None = None
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the op; `tallow.ops` has callers without this detour."""
-        return self.caller()(*args, **kwargs)
+        return (self._caller or self.caller())(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<op {self.__name__}>"
 
     def kernel(self, binding: Callable[..., R]) -> None:
         """Give the row a native kernel: `binding` prepares the outputs and calls it."""
         self.cpu = binding
+        self._caller = None
 
     def check(self, checker: Callable[..., None]) -> None:
         """Give the row a check of its arguments, for all backends; it raises through `expect`."""
         self.checker = checker
+        self._caller = None
 
-    def grad(self, rule: Callable[..., Any]) -> None:
-        """Give the row its gradient: `rule(g, *arguments)`, one (or None) per tensor argument."""
-        self.gradient = rule
+    def grad(
+        self,
+        rule: Callable[..., Any] | None = None,
+        *,
+        uses: dict[str, tuple[str, ...]] | None = None,
+    ) -> Any:
+        """Give the row its gradient: `rule(g, *parameters[, out])`, one entry per tensor parameter.
+
+        An entry is a tensor, None, or a function of nothing that is called when the gradient is
+        wanted. Parameters named with a leading underscore are not kept: the rule gets their shape
+        and dtype. `uses={"b": ("a",)}`: b is kept only when the gradient of a is wanted.
+        """
+
+        def hang(function: Callable[..., Any]) -> None:
+            self.gradient = function
+            self._uses = uses
+            self._rule = None
+            self._caller = None
+
+        if rule is None:
+            return hang
+        hang(rule)
+        return None
+
+    @property
+    def kinds(self) -> tuple[int, ...]:
+        """Per parameter: 0, TENSOR or TENSORS."""
+        if self._kinds is None:
+            notes = getattr(self.meaning, "__annotations__", {})
+            self._kinds = tuple(_kind(notes.get(name, "")) for name, _, _ in self.parameters)
+        return self._kinds
+
+    @property
+    def rule(self) -> Rule | None:
+        """The gradient rule with what it needs kept; None without one."""
+        if self._rule is None and self.gradient is not None:
+            names = [name for name, _, _ in self.parameters]
+            self._rule = Rule(self.gradient, names, self._uses)
+        return self._rule
+
+    @property
+    def is_composite(self) -> bool:
+        """Whether the row is its meaning, whose ops are recorded one by one."""
+        return self.cpu is None and self.native is None and self.gradient is None
+
+    @property
+    def positional(self) -> Callable[[tuple[Any, ...]], R]:
+        """The kernel (or meaning), called with all parameters in order."""
+        if self._positional is None:
+            self._positional = _spread(self, self.cpu or self._native_run() or self.meaning)
+        return self._positional
+
+    def _native_run(self) -> Callable[..., Any] | None:
+        if self.native is None:
+            return None
+        maker = _unary if self.native[0] == 1 else _binary
+        run: Callable[..., Any] = maker(self, self.native[1], recorded=False)
+        return run
 
     def caller(self) -> Callable[P, R]:
         """What users call: check, then kernel, or the meaning where there is no kernel."""
-        run = self.cpu or self.meaning
-        if self.checker is None:
-            return run
-        return _checked(self, self.checker, run)
+        if self._caller is None:
+            if self.native is not None and self.cpu is None and self.checker is None:
+                maker = _unary if self.native[0] == 1 else _binary
+                self._caller = maker(self, self.native[1], recorded=True)
+            elif self.is_composite and self.checker is None and not self.is_view:
+                self._caller = self.meaning
+            else:
+                self._caller = _build(self)
+        return self._caller  # type: ignore[return-value]
+
+    @property
+    def inplace(self) -> Callable[..., Tensor] | None:
+        """The twin `name_`, which writes the result over its first argument; None without one."""
+        if self.native is not None and self.native[2] is not None:
+            return _native_inplace(self, self.native[2])
+        return _inplace(self) if self.has_inplace or self.native is not None else None
 
 
-def _checked(row: Row[P, R], checker: Callable[..., None], run: Callable[..., R]) -> Callable[P, R]:
-    """A function with the row's own signature that calls `checker`, then `run`."""
-    names: list[str] = []
-    heads: list[str] = []
-    scope: dict[str, Any] = {"check": checker, "run": run}
-    for name, keyword_only, default in row.parameters:
-        if keyword_only and "*" not in heads:
-            heads.append("*")
-        scope[f"_{name}"] = default
-        heads.append(name if default is REQUIRED else f"{name}=_{name}")
-        names.append(f"{name}={name}" if keyword_only else name)
-    given = ", ".join(names)
-    code = f"def {row.__name__}({', '.join(heads)}):\n check({given})\n return run({given})"
-    exec(code, scope)
-    made: Any = scope[row.__name__]
-    made.__doc__ = row.__doc__
-    return made  # type: ignore[no-any-return]
+# --- callers --------------------------------------------------------------------------------------
 
 
-def op(meaning: Callable[P, R]) -> Row[P, R]:
-    """Register an op by its meaning; an elementwise kernel of the same name is bound at once."""
-    row = Row(meaning, is_primitive=False)
-    native = _native.elementwise(row.__name__)
-    if native is not None:
-        arity, function, inplace = native
-        name = row.__name__
-        row.cpu = _unary(function, name) if arity == 1 else _binary(function, name)
-        if inplace is not None:
-            row.inplace = _inplace(inplace, name)
-    ROWS[row.__name__] = row
-    return row
+def _spread(row: Row[..., Any], run: Callable[..., Any]) -> Callable[[tuple[Any, ...]], Any]:
+    """`run` as a function of one tuple with all parameters in order."""
+    keyword = [name for name, only, _ in row.parameters if only]
+    star = [default is VARIADIC for _, _, default in row.parameters]
+    if not keyword and not any(star):
+        return lambda args: run(*args)
+    plain = len(row.parameters) - len(keyword)
 
-
-def primitive(binding: Callable[P, R]) -> Row[P, R]:
-    """Register an op without a meaning in other ops: its body is the binding of the CPU kernel."""
-    row = Row(binding, is_primitive=True)
-    ROWS[row.__name__] = row
-    return row
-
-
-def _unary(native: Callable[[Any], Any], name: str) -> Any:
-    new = object.__new__
-
-    def call(x: Tensor) -> Tensor:
-        out = new(Tensor)
-        out._array = native(x._array if type(x) is Tensor else unwrap_tensor(x, name))
-        return out
+    def call(args: tuple[Any, ...]) -> Any:
+        given = args[:plain]
+        if star and any(star):
+            given = (*args[: plain - 1], *args[plain - 1])
+        return run(*given, **dict(zip(keyword, args[plain:], strict=True)))
 
     return call
 
 
-def _binary(native: Callable[[Any, Any], Any], name: str) -> Any:
-    new = object.__new__
+def _build(row: Row[P, R]) -> Callable[P, R]:
+    """A function with the row's own signature: check, record when a gradient is wanted, run."""
+    names: list[str] = []
+    heads: list[str] = []
+    values: list[str] = []
+    scope: dict[str, Any] = {
+        "check": row.checker, "run": row.cpu or row._native_run() or row.meaning, "MODE": MODE, "Tensor": Tensor,
+        "row": row, "record": run_recorded, "link": link, "meaning": row.meaning,
+    }  # fmt: skip
+    for name, keyword_only, default in row.parameters:
+        if default is VARIADIC:
+            heads.append(f"*{name}")
+            names.append(f"*{name}")
+            values.append(name)
+            continue
+        if keyword_only and not any(head.startswith("*") for head in heads):
+            heads.append("*")
+        scope[f"_{name}"] = default
+        heads.append(name if default is REQUIRED else f"{name}=_{name}")
+        names.append(f"{name}={name}" if keyword_only else name)
+        values.append(name)
+    given = ", ".join(names)
+    title = row.__name__.replace(".", "_")
+    code = f"def {title}({', '.join(heads)}):\n"
+    if row.checker is not None:
+        code += f" check({given})\n"
+    condition = " or ".join(
+        f"isinstance({value}, Tensor) and {value}._node is not None"
+        if kind == TENSOR
+        else f"any(isinstance(e, Tensor) and e._node is not None for e in {value})"
+        for kind, value in zip(row.kinds, values, strict=True)
+        if kind
+    )
+    if condition and not row.is_composite:
+        if row.gradient is None and not row.is_primitive:
+            recorded = f"meaning({given})"
+        else:
+            recorded = f"record(row, ({', '.join(values)},))"
+        then = f"out = {recorded}" if row.is_view else f"return {recorded}"
+        code += f" if ({condition}) and MODE.enabled:\n  {then}\n"
+        if row.is_view:
+            code += " else:\n "
+    if not row.is_view:
+        code += f" return run({given})"
+    else:
+        first = row.parameters[0][0]
+        code += (
+            f" out = run({given})\n"
+            f" if not MODE.inference and out is not {first}:\n"
+            "  if isinstance(out, Tensor):\n"
+            f"   if out._array.storage_id == {first}._array.storage_id: link(out, {first})\n"
+            "  else:\n"
+            f"   for each in out: link(each, {first})\n"
+            " return out"
+        )
+    exec(code, scope)
+    made: Any = scope[title]
+    made.__doc__, made.__name__, made.__module__ = row.__doc__, row.__name__, row.__module__
+    return made  # type: ignore[no-any-return]
+
+
+def _unary(row: Row[..., Any], native: Callable[[Any], Any], *, recorded: bool) -> Any:
+    new, mode, name = object.__new__, MODE, row.__name__
+
+    def call(x: Tensor) -> Tensor:
+        out = new(Tensor)
+        out._array = native(x._array if type(x) is Tensor else unwrap_tensor(x, name))
+        out._node = out._base = out._views = None
+        return out
+
+    if not recorded:
+        return call
+    again = _recording(row)
+
+    def recorded_call(x: Tensor) -> Tensor:
+        out = new(Tensor)
+        if type(x) is not Tensor:
+            unwrap_tensor(x, name)
+        if x._node is not None and mode.enabled:
+            return again((x,))
+        out._array = native(x._array)
+        out._node = out._base = out._views = None
+        return out
+
+    return recorded_call
+
+
+def _binary(row: Row[..., Any], native: Callable[[Any, Any], Any], *, recorded: bool) -> Any:
+    new, mode, name = object.__new__, MODE, row.__name__
 
     def call(a: Tensor, b: Tensor | float) -> Tensor:
         out = new(Tensor)
@@ -141,25 +302,169 @@ def _binary(native: Callable[[Any, Any], Any], name: str) -> Any:
             a._array if type(a) is Tensor else unwrap(a, name),
             b._array if type(b) is Tensor else unwrap(b, name),
         )
+        out._node = out._base = out._views = None
         return out
 
-    return call
+    if not recorded:
+        return call
+    again = _recording(row)
+
+    def recorded_call(a: Tensor, b: Tensor | float) -> Tensor:
+        if type(a) is Tensor:
+            left, tracked = a._array, a._node is not None
+        else:
+            left = unwrap(a, name)
+            tracked = isinstance(a, Tensor) and a._node is not None
+        if type(b) is Tensor:
+            right = b._array
+            tracked = tracked or b._node is not None
+        else:
+            right = unwrap(b, name)
+            tracked = tracked or (isinstance(b, Tensor) and b._node is not None)
+        if tracked and mode.enabled:
+            return again((a, b))
+        out = new(Tensor)
+        out._array = native(left, right)
+        out._node = out._base = out._views = None
+        return out
+
+    return recorded_call
 
 
-def _inplace(native: Callable[[Any, Any], None], name: str) -> Any:
-    def call(a: Tensor, b: Tensor | float) -> Tensor:
-        native(unwrap_tensor(a, name), unwrap(b, name))
+def _recording(row: Row[..., Any]) -> Callable[[tuple[Any, ...]], Any]:
+    """How the row is recorded: by its rule, or by its meaning's ops when it has none."""
+
+    def again(args: tuple[Any, ...]) -> Any:
+        if row.gradient is None and not row.is_primitive:
+            return row.meaning(*args)
+        return run_recorded(row, args)
+
+    return again
+
+
+def _native_inplace(row: Row[..., Any], native: Callable[..., None]) -> Any:
+    slow = _inplace(row)
+    name, mode = row.__name__, MODE
+
+    def call(a: Tensor, *args: Any) -> Tensor:
+        array = unwrap_tensor(a, name)
+        if mode.enabled and (
+            a._node is not None
+            or any(isinstance(b, Tensor) and b._node is not None for b in args)
+        ):
+            return slow(a, *args)  # type: ignore[no-any-return]
+        native(array, *[unwrap(b, name) for b in args])
         return a
 
     return call
 
 
-def install(namespace: dict[str, Any]) -> None:
-    """Put the callers of all rows into `namespace` (the package `tallow.ops`) and onto Tensor."""
+def _inplace(row: Row[..., Any]) -> Any:
+    from .autograd.inplace import change
+
+    caller, name = row.caller(), f"{row.__name__}_"
+
+    def call(x: Tensor, *args: Any, **options: Any) -> Tensor:
+        unwrap_tensor(x, name)
+        return change(x, args, options, caller, name)
+
+    call.__name__, call.__doc__ = name, f"`{row.__name__}`, written into the tensor."
+    return call
+
+
+# --- registration ---------------------------------------------------------------------------------
+
+
+@overload
+def op(meaning: Callable[P, R], /) -> Row[P, R]: ...
+@overload
+def op(
+    *, name: str | None = None, inplace: bool = False, view: bool = False
+) -> Callable[[Callable[P, R]], Row[P, R]]: ...
+def op(meaning: Any = None, /, **options: Any) -> Any:
+    """Register an op by its meaning; an elementwise kernel of the same name is bound at once.
+
+    `name` is for a row in a namespace (`linalg.inv`); `inplace` asks for a twin `name_`; `view`
+    says that the result shares the first argument's memory.
+    """
+    if meaning is None:
+        return lambda function: _register(function, options)
+    return _register(meaning, {})
+
+
+def _register(meaning: Any, options: dict[str, Any]) -> Row[..., Any]:
+    row: Row[..., Any] = Row(meaning, is_primitive=False, **options)
+    row.native = _native.elementwise(row.__name__)
+    return _enter(row)
+
+
+@overload
+def primitive(binding: Callable[P, R], /) -> Row[P, R]: ...
+@overload
+def primitive(
+    *, name: str | None = None, inplace: bool = False, view: bool = False
+) -> Callable[[Callable[P, R]], Row[P, R]]: ...
+def primitive(binding: Any = None, /, **options: Any) -> Any:
+    """Register an op without a meaning in other ops: its body is the binding of the CPU kernel."""
+    if binding is None:
+        return lambda function: _enter(Row(function, is_primitive=True, **options))
+    return _enter(Row(binding, is_primitive=True))
+
+
+def _enter(row: Row[..., Any]) -> Row[..., Any]:
+    before = ROWS.get(row.__name__)
+    # Run again in a notebook, a definition replaces its former self, but nobody else's row.
+    if before is not None and before.__module__ != row.__module__:
+        raise ArgumentError(
+            f"op: expected a name that is free, got {row.__name__!r} of {before.__module__}"
+        )
+    ROWS[row.__name__] = row
+    if _installed:
+        _install_method(row.__name__, row)
+    return row
+
+
+class _Method:
+    """Stands on Tensor for a row's method until it is first used, and then makes way for it."""
+
+    __slots__ = ("inplace", "name", "row")
+
+    def __init__(self, row: Row[..., Any], name: str, inplace: bool) -> None:
+        self.row, self.name, self.inplace = row, name, inplace
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        made: Any = self.row.inplace if self.inplace else self.row.caller()
+        setattr(Tensor, self.name, made)
+        return made if instance is None else made.__get__(instance, owner)
+
+
+_installed = False
+_OWN = frozenset(Tensor.__dict__)  # what the class defines itself is a richer form of the row
+
+
+def _install_method(name: str, row: Row[..., Any]) -> None:
+    if "." in name or not row.parameters or row.parameters[0][0] not in SELF_NAMES:
+        return
+    if name not in _OWN:
+        setattr(Tensor, name, _Method(row, name, False))
+    if row.has_inplace or row.native is not None:
+        setattr(Tensor, f"{name}_", _Method(row, f"{name}_", True))
+
+
+def install() -> None:
+    """Put all rows onto Tensor; `tallow.ops` finds them by name."""
+    global _installed
     for name, row in ROWS.items():
-        caller = row.caller()
-        namespace[name] = caller
-        if row.parameters and row.parameters[0][0] in SELF_NAMES:
-            setattr(Tensor, name, caller)
-            if row.inplace is not None:
-                setattr(Tensor, f"{name}_", row.inplace)
+        _install_method(name, row)
+    _installed = True
+
+
+def namespace(prefix: str, scope: dict[str, Any]) -> list[str]:
+    """Put the rows named `prefix.…` into the module `scope`; returns their short names."""
+    found = []
+    for name, row in ROWS.items():
+        if name.startswith(f"{prefix}."):
+            short = name[len(prefix) + 1 :]
+            scope[short] = row
+            found.append(short)
+    return found

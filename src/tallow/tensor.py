@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from . import _native
 from .device import CPU, Device, as_device
-from .dtype import DTYPES, DType, as_dtype, bool_, f32, i64
+from .autograd.mode import MODE as _MODE
+from .dtype import DTYPES, DType, as_dtype, bf16, bool_, complex64, f16, f32, f64, i8, i16, i32, i64, u8
 from .errors import (
     ArgumentError,
     DTypeError,
+    GradError,
     IndexRangeError,
     MissingExtraError,
     ShapeError,
@@ -30,13 +32,16 @@ class Tensor(Methods):
     Made by `tl.tensor`, `tl.zeros`, `tl.from_numpy`, `tl.from_buffer`, … and by ops.
     """
 
-    __slots__ = ("__weakref__", "_array")
+    __slots__ = ("__weakref__", "_array", "_base", "_index", "_node", "_views")
     __array_priority__ = 1000  # numpy's operators leave mixed expressions to us
 
     _array: _native.Array
+    _node: Any  # what made it, when it requires a gradient: a Node of the tape, a Leaf, else None
+    _index: int  # which output of the node it is
+    _base: Tensor | None  # for a view: the tensor whose memory it shares
+    _views: list[Any] | None  # weak references to the views of it
 
-    # --- facts ------------------------------------------------------------------------------------
-    # -----------------------
+    # --- facts --------------------------------------------------------------------------------------
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -110,8 +115,7 @@ class Tensor(Methods):
         """Whether the dtype is a plain float."""
         return self.dtype.is_floating_point
 
-    # --- conversion -------------------------------------------------------------------------------
-    # -----------------------
+    # --- conversion ---------------------------------------------------------------------------------
 
     def item(self) -> Any:
         """The only element, as a Python number; ShapeError when there is not exactly one."""
@@ -121,69 +125,246 @@ class Tensor(Methods):
         """Nested lists of Python numbers (a number for a 0-d tensor)."""
         return self._array.tolist()
 
-    def to(self, *targets: DType | Device | str | Tensor, copy: bool = False) -> Tensor:
+    def to(
+        self,
+        *targets: DType | Device | str | Tensor | bool,
+        dtype: DType | str | None = None,
+        device: Device | str | None = None,
+        copy: bool = False,
+    ) -> Tensor:
         """This tensor in another dtype or on another device; itself when that changes nothing.
 
         Block dtypes are dequantised; a float tensor is quantised when the target is a block dtype
         that has a quantiser.
         """
-        array = self._array
-        for target in targets:
+        wanted = self.dtype
+        for target in (*targets, device, dtype):
+            if target is None or isinstance(target, bool):  # torch's non_blocking
+                continue
             if isinstance(target, Tensor):
                 target = target.dtype
             if isinstance(target, Device) or (isinstance(target, str) and target == "cpu"):
                 as_device(target)
                 continue
-            array = array.cast(as_dtype(target).code)
-        if array is self._array or array.storage_id == self._array.storage_id:
+            wanted = as_dtype(target)
+        if wanted.code == self._array.dtype:
             return self.clone() if copy else self
-        return wrap(array)
+        if self._node is not None:
+            return self.cast(wanted)
+        return wrap(self._array.cast(wanted.code))
 
     def float(self) -> Tensor:
         """This tensor as f32."""
         return self.to(f32)
 
+    def double(self) -> Tensor:
+        """This tensor as f64."""
+        return self.to(f64)
+
+    def half(self) -> Tensor:
+        """This tensor as f16."""
+        return self.to(f16)
+
+    def bfloat16(self) -> Tensor:
+        """This tensor as bf16."""
+        return self.to(bf16)
+
     def long(self) -> Tensor:
         """This tensor as i64."""
         return self.to(i64)
+
+    def int(self) -> Tensor:
+        """This tensor as i32."""
+        return self.to(i32)
+
+    def short(self) -> Tensor:
+        """This tensor as i16."""
+        return self.to(i16)
+
+    def char(self) -> Tensor:
+        """This tensor as i8."""
+        return self.to(i8)
+
+    def byte(self) -> Tensor:
+        """This tensor as u8."""
+        return self.to(u8)
 
     def bool(self) -> Tensor:
         """This tensor as bool."""
         return self.to(bool_)
 
-    def clone(self) -> Tensor:
-        """A contiguous copy with storage of its own."""
-        return wrap(self._array.clone())
+    def cfloat(self) -> Tensor:
+        """This tensor as complex64."""
+        return self.to(complex64)
+
+    def type(self, dtype: DType | str) -> Tensor:
+        """This tensor as `dtype`."""
+        return self.to(dtype)
+
+    def type_as(self, other: Tensor) -> Tensor:
+        """This tensor in the dtype of `other`."""
+        return self.to(other.dtype)
 
     def contiguous(self) -> Tensor:
         """This tensor if it is contiguous, else a contiguous copy."""
-        array = self._array
-        return self if array.is_contiguous else wrap(array.contiguous())
+        return self if self._array.is_contiguous else self.clone()
 
     def cpu(self) -> Tensor:
         """This tensor, which is on the CPU already."""
         return self
 
-    def detach(self) -> Tensor:
-        """A tensor that shares this one's storage."""
-        return wrap(self._array.view(self._array.shape))
-
-    def copy_(self, source: Tensor) -> Tensor:
+    def copy_(self, source: Tensor | float) -> Tensor:
         """Write `source` (broadcast and converted) into this tensor."""
-        self._array.copy_(unwrap_tensor(source, "copy_"))
+        given = source if isinstance(source, Tensor) else tensor(source)
+        if self._node is None and given._node is None:
+            self._array.copy_(given._array)
+        else:
+            from .autograd.inplace import assign
+
+            assign(self, given, lambda: self._array.copy_(given._array), None, "copy_")
         return self
 
-    def fill_(self, value: complex) -> Tensor:
-        """Write `value` into every element."""
-        self._array.copy_(_native.Array.full((), value, self._array.dtype))
-        return self
+    def fill_(self, value: Any) -> Tensor:
+        """Write `value` (a number or a 0-d tensor) into every element."""
+        if isinstance(value, Tensor):
+            expect(not value._array.ndim, "fill_", "a number or a 0-d tensor", value.shape)
+            return self.copy_(value)
+        filling = _native.Array.full((), value, self._array.dtype)
+        return self.copy_(wrap(filling))
 
     def zero_(self) -> Tensor:
         """Write 0 into every element."""
         return self.fill_(0)
 
+    # --- gradients --------------------------------------------------------------------------------
+
+    @property
+    def requires_grad(self) -> Any:
+        """Whether gradients flow into this tensor: operations on it are recorded."""
+        return self._node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, value: Any) -> None:
+        self.requires_grad_(value)
+
+    def requires_grad_(self, requires_grad: Any = True) -> Tensor:
+        """Make this leaf require a gradient, or no longer; GradError for integers, results."""
+        from .autograd.node import FLOATING, Leaf
+
+        if requires_grad and self._node is None:
+            kind = self.dtype.kind
+            expect(
+                kind in FLOATING, "requires_grad_", "a float dtype", self.dtype.name, GradError
+            )
+            self._node, self._index = Leaf(), 0
+        elif not requires_grad and self._node is not None:
+            expect(self.is_leaf, "requires_grad_", "a leaf", "a result (use .detach())", GradError)
+            self._node = None
+        return self
+
+    @property
+    def is_leaf(self) -> Any:
+        """Whether no recorded operation made this tensor."""
+        from .autograd.node import Leaf
+
+        return self._node is None or isinstance(self._node, Leaf)
+
+    @property
+    def grad_fn(self) -> Any:
+        """The node of the operation that made this tensor; None for a leaf."""
+        return None if self.is_leaf else self._node
+
+    @property
+    def output_nr(self) -> Any:
+        """Which output of `grad_fn` this is."""
+        return 0 if self.is_leaf else self._index
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The gradient that backward collected; None before, and for other than leaves."""
+        if self._node is None:
+            return None
+        if self.is_leaf:
+            return self._node.grad  # type: ignore[no-any-return]
+        from .autograd.hooks import retained
+
+        return retained(self)
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if self._node is None or not self.is_leaf:
+            if value is None:
+                return
+            raise GradError("grad: expected a leaf that requires a gradient to hold one")
+        if value is not None:
+            expect(value.shape == self.shape, "grad", f"shape {self.shape}", value.shape)
+            expect(value.dtype is self.dtype, "grad", self.dtype.name, value.dtype.name, DTypeError)
+        self._node.grad = value
+
+    @property
+    def data(self) -> Tensor:
+        """A tensor that shares this one's storage and no history."""
+        return self.detach()
+
+    @data.setter
+    def data(self, value: Tensor) -> None:
+        self._array = unwrap_tensor(value, "data")
+
+    def backward(
+        self,
+        gradient: Tensor | None = None,
+        retain_graph: Any = None,
+        create_graph: Any = False,
+        inputs: Any = None,
+    ) -> None:
+        """Collect the gradients of the leaves that this tensor was computed from in their `.grad`.
+
+        `gradient` (ones for a single element) weighs the elements; `create_graph` records the
+        backward pass too; `retain_graph` lets it be done again.
+        """
+        from .autograd.engine import backward
+
+        backward(self, gradient, retain_graph, create_graph, inputs)
+
+    def detach(self) -> Tensor:
+        """A tensor that shares this one's storage, outside the graph."""
+        return wrap(self._array.view(self._array.shape))
+
+    def detach_(self) -> Tensor:
+        """Forget this tensor's history; it becomes a leaf without gradient."""
+        self._node = None
+        return self
+
+    def retain_grad(self) -> None:
+        """Let backward keep the gradient of this result in `.grad` too."""
+        from .autograd.hooks import retain
+
+        retain(self)
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Any:
+        """Call `hook(gradient)` in backward; what it returns replaces the gradient.
+
+        Returns a handle with `remove()`.
+        """
+        from .autograd.hooks import register
+
+        return register(self, hook)
+
+    def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> Any:
+        """Call `hook(self)` each time backward has added to this leaf's gradient."""
+        from .autograd.hooks import register_after
+
+        return register_after(self, hook)
+
+    @property
+    def _version(self) -> Any:
+        """How often the storage was changed in place."""
+        return self._array.version
+
     def numpy(self) -> Any:
         """A numpy array on this tensor's memory (read-only if that is); bf16, f8 by ml_dtypes."""
+        if self._node is not None:
+            raise GradError("numpy: expected a tensor without gradient (use .detach() first)")
         numpy = _import("numpy")
         array = self._array
         if self.dtype.kind == "q":
@@ -212,16 +393,22 @@ class Tensor(Methods):
     def __reduce__(self) -> tuple[Any, ...]:
         return (_rebuild, (tobytes(self), self.dtype.name, self.shape))
 
-    # --- indexing ---------------------------------------------------------------------------------
-    # -----------------------
+    # --- indexing -----------------------------------------------------------------------------------
 
     def __getitem__(self, key: Any) -> Tensor:
         array = self._array.basic_index(key)
-        if array is not None:
-            return wrap(array)
-        from .indexing import get
+        if array is None:
+            from .indexing import get
 
-        return get(self, key)
+            return get(self, key)
+        out = wrap(array)
+        if not _MODE.inference:
+            _link(out, self)
+            if self._node is not None and _MODE.enabled:
+                from .ops.convert import record_slice
+
+                record_slice(out, self, key)
+        return out
 
     def __setitem__(self, key: Any, value: Any) -> None:
         array = self._array.basic_index(key)
@@ -230,12 +417,16 @@ class Tensor(Methods):
 
             put(self, key, value)
             return
-        if isinstance(value, Tensor):
-            array.assign(value._array)
-        else:
+        if not isinstance(value, Tensor):
             from .indexing import source_of
 
             array.assign(source_of(value, self))
+        elif self._node is None and value._node is None:
+            array.assign(value._array)
+        else:
+            from .ops.convert import assign_slice
+
+            assign_slice(self, key, array, value)
 
     def __len__(self) -> int:
         if not self._array.ndim:
@@ -245,10 +436,9 @@ class Tensor(Methods):
     def __iter__(self) -> Iterator[Tensor]:
         if not self._array.ndim:
             raise ShapeError("iter: expected at least one axis, got a 0-d tensor")
-        return (wrap(self._array.basic_index(i)) for i in range(self._array.shape[0]))
+        return (self[i] for i in range(self._array.shape[0]))
 
-    # --- Python's protocols
-    # ----------------------------------------------------------------------------------------------
+    # --- Python's protocols -------------------------------------------------------------------------
 
     def __bool__(self) -> Any:
         return bool(self._array.item())
@@ -286,6 +476,7 @@ def wrap(array: _native.Array) -> Tensor:
     """A Tensor around a native array."""
     out = _new(Tensor)
     out._array = array
+    out._node = out._base = out._views = None
     return out
 
 
@@ -478,3 +669,5 @@ __all__ = [
     "IndexRangeError", "Tensor", "arange", "empty", "empty_like", "from_buffer", "from_dlpack",
     "from_numpy", "full", "full_like", "ones", "ones_like", "tensor", "wrap", "zeros", "zeros_like",
 ]  # fmt: skip
+
+from .autograd.node import link as _link  # noqa: E402  (it needs Tensor)

@@ -2,189 +2,318 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Self, cast
-from weakref import ReferenceType, ref
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NoReturn, Self, cast
 
-from tallow.dtype import DType, f32
-from tallow.errors import ModelError, expect
-from tallow.nn.init import Init, zeros
-from tallow.tensor import Tensor, from_buffer
-
-FLOAT = "f"
-FLOAT_OR_BLOCK = "fq"
-
-
-class Param:
-    """What a parameter will be: shape, initial values and the dtypes it may be filled with.
-
-    It holds no memory. Modules that share a parameter share this object; `owners` are the
-    attributes to set when the value arrives, weakly held, so that a dropped model and the file it
-    borrows are freed at once.
-    """
-
-    __slots__ = ("dtype", "init", "kinds", "owners", "shape")
-
-    def __init__(self, shape: tuple[int, ...], init: Init, dtype: DType | None, kinds: str) -> None:
-        self.shape = shape
-        self.init = init
-        self.dtype = dtype
-        self.kinds = kinds
-        self.owners: list[tuple[ReferenceType[Module], str]] = []
-
-    def fill(self, value: Tensor) -> None:
-        """Make `value` the parameter of every owner."""
-        for owner, name in self.owners:
-            module = owner()
-            if module is not None:
-                module.__dict__[name] = value
-
-    def fits(self, value: Tensor) -> bool:
-        """Whether shape and kind of dtype are the declared ones."""
-        return tuple(value.shape) == self.shape and value.dtype.kind in self.kinds
+from tallow.device import Device, as_device
+from tallow.dtype import DType, as_dtype, bf16, f16, f32, f64
+from tallow.errors import ArgumentError, DTypeError, expect
+from tallow.nn import hooks
+from tallow.nn.hooks import Hook, RemovableHandle
+from tallow.nn.parameter import FLOAT, Param, Parameter, declaration_of, mark
+from tallow.nn.state import IncompatibleKeys, load_state
+from tallow.tensor import Tensor
 
 
-def param(
-    *shape: int, init: Init = zeros, dtype: DType | None = None, kinds: str | None = None
-) -> Tensor:
-    """Declare a parameter without memory; assign it to an attribute of a Module.
-
-    The first read of the attribute draws the initial values, unless weights were loaded before.
-    `dtype` is the one that weights are converted to when they are loaded (None: as in the file);
-    `kinds` the accepted dtype kinds, by default floats, and for matrices block formats too.
-    """
-    expect(min(shape, default=0) >= 0, param, "sizes of at least 0", shape)
-    allowed = kinds or (FLOAT_OR_BLOCK if len(shape) == 2 else FLOAT)
-    return cast(Tensor, Param(shape, init, dtype, allowed))
+def _no_forward(self: Module, *_args: Any, **_kwargs: Any) -> NoReturn:
+    """What a module without `forward` answers."""
+    raise NotImplementedError(f"{type(self).__name__} has no forward")
 
 
 class Module:
     """Base of layers and models: attributes are the names that a checkpoint uses.
 
-    Sub-modules are plain attributes; parameters are declared with `param`. Calling a module is
-    calling its `forward`: there is nothing in between, so a call costs one Python call.
+    Sub-modules are plain attributes; parameters are declared with `param`, or are `Parameter`s
+    assigned to an attribute. Calling a module is calling its `forward`: there is nothing in
+    between until a hook is registered, so a call costs one Python call.
     """
 
     training: bool = True
-    __call__: Any
 
     def __new__(cls, *_args: Any, **_options: Any) -> Self:
-        """Prepare the table of declared parameters, so that `__init__` needs no super() call."""
+        """Prepare the tables of parameters and buffers: `__init__` needs no super() call."""
         self = super().__new__(cls)
         self.__dict__["_params"] = {}
+        self.__dict__["_buffers"] = {}
         return self
 
     def __init_subclass__(cls) -> None:
         """Let the class be called through its own `forward`."""
         super().__init_subclass__()
-        if "forward" in cls.__dict__:
+        if "forward" in cls.__dict__ and "__call__" not in cls.__dict__:
             type.__setattr__(cls, "__call__", cls.__dict__["forward"])
 
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call `forward`."""
+        return self.forward(*args, **kwargs)
+
+    # A class has its own signature; the annotation keeps type checkers from comparing them.
+    forward: Callable[..., Any] = _no_forward
+
+    # --- attributes -------------------------------------------------------------------------------
+
     def __setattr__(self, name: str, value: Any) -> None:
+        own = self.__dict__
         if isinstance(value, Param):
-            self.__dict__.pop(name, None)
-            self._params[name] = value
-            value.owners.append((ref(self), name))
+            self._declare(name, value)
+        elif isinstance(value, Parameter):
+            self._declare(name, declaration_of(value))
+            own[name] = value
+        elif name in self._params:
+            if value is not None:
+                wanted = f"a Parameter or None for {name!r}"
+                expect(False, type(self), wanted, type(value).__name__, DTypeError)
+            self._params.pop(name).disown(self, name)
+            own[name] = None
         else:
-            self.__dict__[name] = value
+            if isinstance(value, Module) and not isinstance(own.get(name, value), Module):
+                del own[name]  # the order of sub-modules is that of their registration
+            own[name] = value
+            if name == "forward":
+                hooks.watch(type(self))
+
+    def _declare(self, name: str, declared: Param) -> None:
+        old = self._params.get(name)
+        if old is not None:
+            old.disown(self, name)
+        self.__dict__.pop(name, None)
+        self._buffers.pop(name, None)
+        self._params[name] = declared
+        declared.own(self, name)
 
     def __getattr__(self, name: str) -> Any:
         # Only reached when the instance has no such attribute: a parameter that nobody filled yet.
         declared = self.__dict__.get("_params", {}).get(name)
         if declared is None:
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
-        values = declared.init(declared.shape, _random)
-        tensor = from_buffer(values, f32, declared.shape)
-        declared.fill(tensor if declared.dtype in (None, f32) else tensor.to(declared.dtype))
+        declared.draw()
         return self.__dict__[name]
 
     def __delattr__(self, name: str) -> None:
         found = self.__dict__.pop(name, self)
+        self._buffers.pop(name, None)
         declared = self._params.pop(name, None)
         if declared is not None:
-            declared.owners.remove((ref(self), name))
+            declared.disown(self, name)
         elif found is self:
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+
+    def __getstate__(self) -> dict[str, Any]:
+        for name, declared in self._params.items():
+            if (value := self.__dict__.get(name)) is not None:
+                declared.requires_grad = value.requires_grad
+        return dict(self.__dict__)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        for name, declared in self._params.items():
+            declared.own(self, name)
+            if (value := self.__dict__.get(name)) is not None:
+                mark(value, declared.requires_grad)
+        if "_hooks" in state or "forward" in state:
+            hooks.watch(type(self))
 
     @property
     def _declared(self) -> dict[str, Param]:
         return cast("dict[str, Param]", self.__dict__["_params"])
 
-    def children(self) -> Iterator[tuple[str, Module]]:
-        """Pairs of name and direct sub-module, in the order of assignment."""
+    # --- registration -----------------------------------------------------------------------------
+
+    def register_parameter(self, name: str, param: Parameter | None) -> None:
+        """Give the module a parameter; None keeps the name for one that is absent."""
+        self._new_name(name, "register_parameter")
+        good = param is None or isinstance(param, (Parameter, Param))
+        expect(good, "register_parameter", "a Parameter or None", type(param).__name__, DTypeError)
+        setattr(self, name, param)
+
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        """Give the module a tensor that is no parameter; a persistent one is in `state_dict`."""
+        if name not in self._buffers:
+            self._new_name(name, "register_buffer")
+        good = tensor is None or isinstance(tensor, Tensor)
+        expect(good, "register_buffer", "a Tensor or None", type(tensor).__name__, DTypeError)
+        self._buffers[name] = persistent
+        self.__dict__[name] = tensor
+
+    def add_module(self, name: str, module: Module | None) -> None:
+        """Give the module a sub-module."""
+        self._new_name(name, "add_module")
+        good = module is None or isinstance(module, Module)
+        expect(good, "add_module", "a Module or None", type(module).__name__, DTypeError)
+        setattr(self, name, module)
+
+    register_module = add_module
+
+    def _new_name(self, name: str, where: str) -> None:
+        good = bool(name) and "." not in name
+        expect(good, where, "a name without dots", repr(name), ArgumentError)
+        known = self.__dict__.get(name)
+        free = name in self._params or name in self._buffers or known is None
+        free = (free or isinstance(known, Module)) and not hasattr(type(self), name)
+        expect(free, where, "a name that is not taken", repr(name), ArgumentError)
+
+    # --- walks ------------------------------------------------------------------------------------
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """Pairs of name and direct sub-module, in the order of assignment, each once."""
+        seen: set[int] = set()
         for name, value in self.__dict__.items():
-            if isinstance(value, Module):
+            if isinstance(value, Module) and id(value) not in seen:
+                seen.add(id(value))
                 yield name, value
 
-    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+    def children(self) -> Iterator[Module]:
+        """The direct sub-modules."""
+        for _, module in self.named_children():
+            yield module
+
+    def named_modules(
+        self, memo: set[Module] | None = None, prefix: str = "", remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Module]]:
         """Pairs of path and module: this one first, then all below it, each once."""
-        seen: set[int] = set()
+        seen = set() if memo is None else memo
         stack = [(prefix, self)]
         while stack:
             path, module = stack.pop()
-            if id(module) in seen:
-                continue
-            seen.add(id(module))
+            if remove_duplicate:
+                if module in seen:
+                    continue
+                seen.add(module)
             yield path, module
-            below = [(_join(path, name), child) for name, child in module.children()]
+            below = [
+                (_join(path, name), value)
+                for name, value in module.__dict__.items()
+                if isinstance(value, Module)
+            ]
             stack.extend(reversed(below))
+
+    def modules(self) -> Iterator[Module]:
+        """This module and all below it, each once."""
+        for _, module in self.named_modules():
+            yield module
 
     def declarations(self) -> Iterator[tuple[str, Param]]:
         """Pairs of path and declared parameter; a shared one comes under each of its paths."""
         for path, declared, _, _ in self._walk():
             yield path, declared
 
-    def _walk(self) -> Iterator[tuple[str, Param, Module, str]]:
-        for path, module in self.named_modules():
+    def _walk(
+        self, prefix: str = "", recurse: bool = True
+    ) -> Iterator[tuple[str, Param, Module, str]]:
+        # One Parameter assigned to two modules is declared twice; the first declaration counts.
+        first: dict[int, Param] = {}
+        modules = self.named_modules(prefix=prefix) if recurse else [(prefix, self)]
+        for path, module in modules:
             for name, declared in module._declared.items():
+                value = module.__dict__.get(name)
+                if value is not None:
+                    declared = first.setdefault(id(value), declared)
                 yield _join(path, name), declared, module, name
 
-    def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Parameter]]:
         """Pairs of path and tensor; a shared parameter comes once, under its first path."""
         seen: set[int] = set()
-        for path, declared, module, name in self._walk():
-            if id(declared) not in seen:
-                seen.add(id(declared))
-                yield path, getattr(module, name)
+        for path, declared, module, name in self._walk(prefix, recurse):
+            if remove_duplicate and id(declared) in seen:
+                continue
+            seen.add(id(declared))
+            yield path, getattr(module, name)
 
-    def parameters(self) -> Iterator[Tensor]:
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
         """The parameters, shared ones once."""
-        for _, tensor in self.named_parameters():
+        for _, tensor in self.named_parameters(recurse=recurse):
             yield tensor
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """Parameters by path; the tensors themselves, not copies."""
-        return dict(self.named_parameters())
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Tensor]]:
+        """Pairs of path and buffer, those that are None left out."""
+        seen: set[int] = set()
+        for path, module in self.named_modules(prefix=prefix) if recurse else [(prefix, self)]:
+            for name in module._buffers:
+                value = module.__dict__[name]
+                if value is None or (remove_duplicate and id(value) in seen):
+                    continue
+                seen.add(id(value))
+                yield _join(path, name), value
 
-    def load_state_dict(self, state: Mapping[str, Tensor], *, strict: bool = True) -> None:
-        """Fill the parameters from tensors by path.
+    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
+        """The buffers, shared ones once."""
+        for _, tensor in self.named_buffers(recurse=recurse):
+            yield tensor
 
-        All misfits are listed in one ModelError; `strict=False` tolerates missing and unknown
-        names. Nothing is filled when anything misfits.
+    def get_submodule(self, target: str) -> Module:
+        """The module at a path ("" is this one); AttributeError when there is none."""
+        module = self
+        for name in target.split(".") if target else ():
+            found = getattr(module, name, None)
+            if not isinstance(found, Module):
+                raise AttributeError(f"{type(module).__name__} has no sub-module {name!r}")
+            module = found
+        return module
+
+    def get_parameter(self, target: str) -> Parameter:
+        """The parameter at a path; AttributeError when there is none."""
+        path, _, name = target.rpartition(".")
+        module = self.get_submodule(path)
+        if name not in module._params:
+            raise AttributeError(f"{type(module).__name__} has no parameter {name!r}")
+        return cast(Parameter, getattr(module, name))
+
+    def get_buffer(self, target: str) -> Tensor:
+        """The buffer at a path; AttributeError when there is none."""
+        path, _, name = target.rpartition(".")
+        module = self.get_submodule(path)
+        if name not in module._buffers:
+            raise AttributeError(f"{type(module).__name__} has no buffer {name!r}")
+        return cast(Tensor, module.__dict__[name])
+
+    # --- state ------------------------------------------------------------------------------------
+
+    def state_dict(
+        self,
+        *,
+        destination: dict[str, Any] | None = None,
+        prefix: str = "",
+        keep_vars: bool = False,
+    ) -> dict[str, Any]:
+        """Parameters and persistent buffers by path, in torch's order; they share the storage.
+
+        A shared parameter comes under each of its paths. `prefix` ends in a dot, as in torch;
+        `keep_vars` gives the parameters themselves.
         """
-        found: list[tuple[Param, Tensor]] = []
-        wrong: list[str] = []
-        known = dict(self.declarations())
-        given = {id(known[name]) for name in state if name in known}
-        for name, declared in known.items():
-            value = state.get(name)
-            if value is not None and declared.fits(value):
-                found.append((declared, value))
-            elif value is not None:
-                wrong.append(f"{name}: expected {declared.shape}, got {tuple(value.shape)}")
-            elif strict and id(declared) not in given:
-                wrong.append(f"{name}: expected {declared.shape}, got nothing")
-        if strict:
-            wrong += [f"{name}: expected no such name" for name in state if name not in known]
-        if wrong:
-            raise ModelError(f"load_state_dict of {type(self).__name__}: " + "; ".join(wrong))
-        for declared, value in found:
-            declared.fill(value)
+        out: dict[str, Any] = {} if destination is None else destination
+        for path, module in self.named_modules(remove_duplicate=False):
+            start = prefix + (f"{path}." if path else "")
+            for name in module._params:
+                value = getattr(module, name)
+                out[start + name] = value if keep_vars else value.detach()
+            for name, persistent in module._buffers.items():
+                value = module.__dict__[name]
+                if persistent and value is not None:
+                    out[start + name] = value if keep_vars else value.detach()
+        return out
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> IncompatibleKeys:
+        """Copy tensors into the parameters and buffers by path; the names that did not match.
+
+        A tensor that the module has already keeps its dtype and identity; a parameter that was
+        not drawn yet takes the state's dtype unless its layer declared one; block-quantised ones
+        are taken over as they are. `assign` borrows the state's tensors instead of copying.
+
+        Raises:
+            ModelError: all misfits in one; `strict=False` tolerates missing and unknown names.
+                Nothing is filled then.
+        """
+        return load_state(self, state_dict, strict, assign)
 
     def train(self, mode: bool = True) -> Self:
         """Set the `training` flag here and below; returns the module."""
-        for _, module in self.named_modules():
+        for module in self.modules():
             module.training = mode
         return self
 
@@ -192,60 +321,137 @@ class Module:
         """`train(False)`."""
         return self.train(False)
 
-    def to(self, dtype: DType) -> Self:
-        """Convert the float parameters to `dtype` in place; block-quantised ones stay."""
-        done: set[int] = set()
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Let the float parameters ask for gradients, or freeze them; returns the module."""
         for _, declared, module, name in self._walk():
-            if id(declared) not in done:
-                done.add(id(declared))
-                tensor = getattr(module, name)
-                if tensor.dtype.kind == FLOAT:
-                    declared.fill(tensor.to(dtype))
+            declared.requires_grad = requires_grad
+            value = module.__dict__.get(name)
+            if value is not None and value.dtype.kind in FLOAT:
+                value.requires_grad_(requires_grad)
         return self
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Drop the gradients of all parameters, or fill them with zeros."""
+        for _, _, module, name in self._walk():
+            value = module.__dict__.get(name)
+            if value is not None and value.grad is not None:
+                if set_to_none:
+                    value.grad = None
+                else:
+                    value.grad = value.grad.detach().zero_()
+
+    def apply(self, fn: Callable[[Module], object]) -> Self:
+        """Call `fn` with every module below this one, then with this one."""
+        for module in self.children():
+            module.apply(fn)
+        fn(self)
+        return self
+
+    # --- conversion -------------------------------------------------------------------------------
+
+    def to(
+        self,
+        *targets: DType | Device | str | Tensor | None,
+        dtype: DType | str | None = None,
+        device: Device | str | None = None,
+        non_blocking: bool = False,
+    ) -> Self:
+        """Convert the float parameters and buffers in place; block-quantised ones stay.
+
+        Takes a dtype, a device, or a tensor that has both. Parameters keep their identity.
+        """
+        wanted = None if dtype is None else as_dtype(dtype)
+        for target in targets:
+            if isinstance(target, Tensor):
+                wanted = target.dtype
+            elif isinstance(target, Device) or (isinstance(target, str) and target == "cpu"):
+                as_device(target)
+            elif target is not None:
+                wanted = as_dtype(target)
+        if device is not None:
+            as_device(device)
+        if wanted is not None:
+            expect(wanted.kind in FLOAT, "Module.to", "a float dtype", wanted.name, DTypeError)
+            self._convert(wanted)
+        return self
+
+    def _convert(self, dtype: DType) -> None:
+        for _, declared, module, name in self._walk():
+            value = module.__dict__.get(name)
+            if value is None:
+                declared.dtype = dtype
+            elif value.dtype.kind in FLOAT and value.dtype is not dtype:
+                value._array = value.detach().to(dtype)._array
+                if value.grad is not None:
+                    value.grad = value.grad.detach().to(dtype)
+        for module in self.modules():
+            for name in module._buffers:
+                value = module.__dict__[name]
+                if value is not None and value.dtype.kind in FLOAT:
+                    module.__dict__[name] = value.to(dtype)
+
+    def float(self) -> Self:
+        """`to(f32)`."""
+        return self.to(f32)
+
+    def double(self) -> Self:
+        """`to(f64)`."""
+        return self.to(f64)
+
+    def half(self) -> Self:
+        """`to(f16)`."""
+        return self.to(f16)
+
+    def bfloat16(self) -> Self:
+        """`to(bf16)`."""
+        return self.to(bf16)
+
+    def cpu(self) -> Self:
+        """`to("cpu")`."""
+        return self.to("cpu")
+
+    # --- hooks ------------------------------------------------------------------------------------
+
+    def register_forward_pre_hook(
+        self, hook: Hook, *, prepend: bool = False, with_kwargs: bool = False
+    ) -> RemovableHandle:
+        """Call `hook(module, args)` before `forward`; what it returns replaces the arguments."""
+        return hooks.register(self, "forward_pre", hook, prepend=prepend, with_kwargs=with_kwargs)
+
+    def register_forward_hook(
+        self,
+        hook: Hook,
+        *,
+        prepend: bool = False,
+        with_kwargs: bool = False,
+        always_call: bool = False,
+    ) -> RemovableHandle:
+        """Call `hook(module, args, output)` after `forward`; its result replaces the output."""
+        return hooks.register(
+            self, "forward", hook, prepend=prepend, with_kwargs=with_kwargs, always_call=always_call
+        )
+
+    def register_full_backward_hook(self, hook: Hook, prepend: bool = False) -> RemovableHandle:
+        """Call `hook(module, grad_input, grad_output)` in backward; its result is grad_input."""
+        return hooks.register(self, "backward", hook, prepend=prepend)
+
+    def register_full_backward_pre_hook(self, hook: Hook, prepend: bool = False) -> RemovableHandle:
+        """Call `hook(module, grad_output)` before the module's backward; may replace it."""
+        return hooks.register(self, "backward_pre", hook, prepend=prepend)
+
+    # --- printing ---------------------------------------------------------------------------------
 
     def extra_repr(self) -> str:
         """What stands between the parentheses of a leaf in the printed tree."""
         return ""
 
     def __repr__(self) -> str:
-        lines = [f"({name}): " + repr(child) for name, child in self.children()]
-        return _tree(type(self).__name__, self.extra_repr(), lines)
-
-
-class ModuleList(Module):
-    """A list of modules, named by their index as in PyTorch."""
-
-    def __init__(self, modules: Sequence[Module] = ()) -> None:
-        for i, module in enumerate(modules):
-            self.__dict__[str(i)] = module
-        self.items: list[Any] = list(modules)
-
-    def append(self, module: Module) -> None:
-        """Add a module at the end."""
-        self.__dict__[str(len(self.items))] = module
-        self.items.append(module)
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self.items)
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def __getitem__(self, index: int) -> Any:
-        return self.items[index]
-
-    def __repr__(self) -> str:
-        lines: list[str] = []
-        texts = [repr(module) for module in self.items]
-        first = 0
-        for i in range(len(texts) + 1):
-            if i == len(texts) or texts[i] != texts[first]:
-                if i > first:
-                    same = i - first
-                    head = f"({first}): " if same == 1 else f"({first}-{i - 1}): {same} x "
-                    lines.append(head + texts[first])
-                first = i
-        return _tree("ModuleList", "", lines)
+        lines = [
+            f"({name}): " + repr(child)
+            for name, child in self.__dict__.items()
+            if isinstance(child, Module)
+        ]
+        return tree(type(self).__name__, self.extra_repr(), lines)
 
 
 def tie(module: Module, name: str, other: Module, other_name: str) -> None:
@@ -255,20 +461,15 @@ def tie(module: Module, name: str, other: Module, other_name: str) -> None:
         module.__dict__[name] = other.__dict__[other_name]
 
 
-def seed(value: int) -> None:
-    """Make the initial values drawn from now on reproducible."""
-    _random.seed(value)
-
-
-_random = random.Random()
-
-
 def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def _tree(name: str, extra: str, lines: list[str]) -> str:
-    if not lines:
+def tree(name: str, extra: str, lines: list[str]) -> str:
+    """`name(extra)` of a leaf; else the lines of the children, indented, below it."""
+    if not lines and "\n" not in extra:
         return f"{name}({extra})"
+    if extra:
+        lines = [*extra.split("\n"), *lines]
     body = "\n".join("  " + line.replace("\n", "\n  ") for line in lines)
     return f"{name}(\n{body}\n)"

@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
-from ..registry import ROWS, install
-from . import attention as _attention
-from . import elementwise, linalg, norm, reduce, sampling, shape
+from typing import Any
 
-install(globals())
-__all__ = list(ROWS)
+from ..registry import ROWS, install
+from . import attention, convert, elementwise, extreme, join, linalg, norm, reduce, sampling, shape, softmax
+
+install()
 elementwise.install_operators()
+__all__ = [name for name in ROWS if "." not in name]
+
+# A module named like one of its ops makes way for the op.
+for _name in set(__all__) & set(globals()):
+    del globals()[_name]
+
+
+def __getattr__(name: str) -> Any:
+    """The caller of a row, built when it is first asked for."""
+    row = ROWS.get(name)
+    if row is None or "." in name:
+        raise AttributeError(f"module 'tallow.ops' has no attribute {name!r}")
+    made = row.caller()
+    globals()[name] = made
+    return made
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

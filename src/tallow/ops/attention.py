@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from .. import _native
-from ..dtype import f32
+from ..autograd.mode import MODE
+from ..autograd.record import recomputed
+from ..dtype import f32, f64
 from ..errors import expect
 from ..registry import op, primitive
 from ..tensor import Tensor, arange, empty_like, full, wrap
-from .shape import cat
+from .join import cat
 
 _embedding = _native.kernel("embedding")
 _rope_table = _native.kernel("rope_table")
@@ -30,6 +33,13 @@ def embedding(ids: Tensor, weight: Tensor) -> Tensor:
     )
     _embedding(out, ids._array, w)
     return wrap(out)
+
+
+@embedding.grad
+def _(g: Tensor, ids: Tensor, _weight: Tensor) -> tuple[None, Any]:
+    from . import embedding_weight_grad
+
+    return None, lambda: embedding_weight_grad(g, ids, _weight.shape[0])
 
 
 @op
@@ -104,6 +114,20 @@ def _(x: Tensor, table: Tensor, interleaved: bool = False) -> Tensor:
     return out
 
 
+@rope.grad(uses={"x": ("table",), "table": ("x",)})
+def _(g: Tensor, x: Tensor, table: Tensor, interleaved: bool) -> tuple[Any, Any]:
+    def of_x() -> Tensor:  # turned back by the same angles
+        r = table.shape[-1] // 2
+        back = cat([table.narrow(-1, 0, r), -table.narrow(-1, r, r)], -1)
+        return rope(g, back, interleaved)
+
+    def of_table() -> Tensor:
+        found = recomputed(lambda x, table: rope.meaning(x, table, interleaved), (x, table), g)
+        return found[1]
+
+    return of_x, of_table
+
+
 @primitive
 def kv_write(cache_k: Tensor, cache_v: Tensor, k: Tensor, v: Tensor, start: Tensor) -> None:
     """Store k, v (batch, heads, n, d) into the caches at positions start[b] …, in place.
@@ -140,8 +164,9 @@ def attention(
     """
     (b, h, n, d), (hk, m) = q.shape, k.shape[1:3]
     g = h // hk
-    q5 = q.to(f32).reshape(b, hk, g, n, d)
-    scores = q5 @ k.to(f32).unsqueeze(2).transpose(-1, -2) * (d**-0.5 if scale is None else scale)
+    wide = f64 if q.dtype is f64 else f32
+    q5 = q.to(wide).reshape(b, hk, g, n, d)
+    scores = q5 @ k.to(wide).unsqueeze(2).transpose(-1, -2) * (d**-0.5 if scale is None else scale)
     if softcap:
         scores = (scores / softcap).tanh() * softcap
     scores = scores.reshape(b, h, n, m)
@@ -163,12 +188,12 @@ def attention(
     from .elementwise import where
 
     scores = where(keep, scores, -math.inf)
-    top = scores.amax(-1, keepdim=True)
+    top = scores.detach().amax(-1, keepdim=True)
     e = (scores - where(top.eq(-math.inf), 0.0, top)).exp()
     total = e.sum(-1, keepdim=True)
     p = e / where(total.eq(0), 1.0, total)
     seen = keep.any((1, 2)).reshape(b, 1, m, 1) if start is not None else None
-    values = v.to(f32) if seen is None else where(seen, v.to(f32), 0.0)
+    values = v.to(wide) if seen is None else where(seen, v.to(wide), 0.0)
     out = p.reshape(b, hk, g, n, m) @ values.unsqueeze(2)
     return out.reshape(b, h, n, v.shape[-1]).to(q.dtype)
 
@@ -220,6 +245,11 @@ def _(
 ) -> Tensor:
     query, value = q._array, v._array
     b, h, n, d = query.shape
+    if q.dtype is f64:  # for checks of gradients: the kernel works in f32
+        return attention.meaning(
+            q, k, v, start=start, mask=mask, scale=scale, causal=causal, window=window,
+            softcap=softcap,
+        )  # fmt: skip
     # Laid out as (batch, n, heads, dv), so that joining the heads afterwards is a view.
     out = _native.Array.empty((b, n, h, value.shape[3]), query.dtype).transpose(1, 2)
     _attention(
@@ -235,3 +265,51 @@ def _(
         float(softcap),
     )
     return wrap(out)
+
+
+# Elements of the score matrices of one round of the backward pass: what stays in the cache.
+_ROUND = 1 << 20
+
+
+@attention.grad
+def _(
+    g: Tensor,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    start: Tensor | None,
+    mask: Tensor | None,
+    scale: float | None,
+    causal: bool,
+    window: int,
+    softcap: float,
+) -> tuple[Any, ...]:
+    """The scores are computed again, some batches at a time: nothing of size n x m is kept."""
+
+    def part(i: int, n: int, *tensors: Tensor) -> Tensor:
+        rows = None if start is None else start[i : i + n]
+        at = mask if len(tensors) < 4 else tensors[3]
+        if at is not None and len(tensors) < 4 and at.ndim == 4 and at.shape[0] > 1:
+            at = at[i : i + n]
+        return attention.meaning(
+            *tensors[:3], start=rows, mask=at, scale=scale, causal=causal, window=window,
+            softcap=softcap,
+        )  # fmt: skip
+
+    soft = mask is not None and mask.requires_grad
+    b = q.shape[0]
+    each = max(1, _ROUND // max(1, q.shape[1] * q.shape[2] * k.shape[2]))
+    if MODE.enabled or soft or each >= b:
+        inputs = (q, k, v, mask) if soft and mask is not None else (q, k, v)
+        found = recomputed(lambda *tensors: part(0, b, *tensors), inputs, g)
+        return (*found[:3], None, found[3] if soft else None)
+    rounds = [
+        recomputed(
+            lambda *tensors, i=i, n=n: part(i, n, *tensors),
+            tuple(x.narrow(0, i, n) for x in (q, k, v)),
+            g.narrow(0, i, n),
+        )
+        for i in range(0, b, each)
+        for n in (min(each, b - i),)
+    ]
+    return (*(cat([one[j] for one in rounds], 0) for j in range(3)), None, None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .. import _native
 from ..dtype import f32
 from ..errors import DTypeError, expect
@@ -41,6 +43,20 @@ def _(x: Tensor, weight: Tensor | None = None, eps: float = 1e-6) -> Tensor:
     return out
 
 
+@rms_norm.grad(uses={"x": ("x", "weight"), "weight": ("x",)})
+def _(g: Tensor, x: Tensor, weight: Tensor | None, eps: float) -> tuple[Any, Any]:
+    h = x.to(f32) if x.dtype.itemsize < 4 else x
+    wide = g.to(h.dtype)
+    scale = (h.square().mean(-1, keepdim=True) + eps).rsqrt()
+    unit = h * scale
+
+    def of_x() -> Tensor:
+        inner = wide if weight is None else wide * weight.to(h.dtype)
+        return scale * (inner - unit * (inner * unit).mean(-1, keepdim=True))
+
+    return of_x, lambda: wide * unit
+
+
 @op
 def layer_norm(
     x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
@@ -66,3 +82,21 @@ def _(
     parameters = (None if p is None else p._array for p in (weight, bias))
     _layer_norm(out._array, x._array, *parameters, float(eps))
     return out
+
+
+@layer_norm.grad(uses={"x": ("x", "weight"), "weight": ("x",)})
+def _(
+    g: Tensor, x: Tensor, weight: Tensor | None, _bias: Tensor | None, eps: float
+) -> tuple[Any, Any, Any]:
+    h = x.to(f32) if x.dtype.itemsize < 4 else x
+    wide = g.to(h.dtype)
+    centred = h - h.mean(-1, keepdim=True)
+    scale = (centred.square().mean(-1, keepdim=True) + eps).rsqrt()
+    unit = centred * scale
+
+    def of_x() -> Tensor:
+        inner = wide if weight is None else wide * weight.to(h.dtype)
+        middle = inner - inner.mean(-1, keepdim=True)
+        return scale * (middle - unit * (inner * unit).mean(-1, keepdim=True))
+
+    return of_x, lambda: wide * unit, lambda: wide

@@ -1,30 +1,25 @@
-"""Reductions, softmax, order."""
+"""Reductions: sums, means, products, variances, any and all."""
 
 from __future__ import annotations
 
 import builtins
+import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from .. import _native
-from ..dtype import DType, as_dtype, i64
+from ..dtype import DType, as_dtype, f32, i64
 from ..errors import DTypeError, expect
 from ..registry import op, primitive
-from ..tensor import Tensor, empty_like, unwrap_tensor, wrap
+from ..tensor import Tensor, unwrap_tensor, wrap
 
 Dim = int | Sequence[int] | None
 
 
-class ValuesIndices(NamedTuple):
-    """What max, min and topk give along an axis."""
-
-    values: Tensor
-    indices: Tensor
-
-
-def _axes(x: Tensor, dim: Dim, where: object) -> tuple[int, ...]:
+def axes_of(x: Tensor | Any, dim: Dim, where: object) -> tuple[int, ...]:
     """The axes to reduce, counted from the front, each once; all of them for None and ()."""
-    n = x.ndim
+    n = len(x.shape)
+    size = builtins.max(n, 1)
     dims = (
         tuple(range(n))
         if dim is None
@@ -33,16 +28,17 @@ def _axes(x: Tensor, dim: Dim, where: object) -> tuple[int, ...]:
         else tuple(dim) or tuple(range(n))
     )
     for d in dims:
-        expect(
-            -builtins.max(n, 1) <= d < builtins.max(n, 1), where, f"an axis of a {n}-d tensor", d
-        )
-    out = tuple(sorted({d % builtins.max(n, 1) for d in dims}))
+        expect(-size <= d < size, where, f"an axis of a {n}-d tensor", d)
+    out = tuple(sorted({d % size for d in dims}))
     expect(len(out) == len(dims), where, "each axis once", dims)
     return out if n else ()
 
 
-def _reduce(name: str, where: object, x: Tensor, dim: Dim, keepdim: bool, dtype: DType) -> Tensor:
-    axes = _axes(x, dim, where)
+def reduced(
+    name: str, where: object, x: Tensor, dim: Dim, keepdim: bool, dtype: DType
+) -> Tensor:
+    """Call a reduction kernel: `dtype` is that of the result."""
+    axes = axes_of(x, dim, where)
     shape = x.shape
     out = _native.Array.empty([1 if i in axes else n for i, n in enumerate(shape)], dtype.code)
     _native.call(name, out, x._array, builtins.sum(1 << i for i in axes))
@@ -51,215 +47,259 @@ def _reduce(name: str, where: object, x: Tensor, dim: Dim, keepdim: bool, dtype:
     return wrap(out)
 
 
-def _filled(x: Tensor, dim: Dim, where: object) -> None:
-    """Refuse to look for an extreme among no elements."""
-    shape = x.shape
-    empty = builtins.any(shape[axis] == 0 for axis in _axes(x, dim, where))
-    expect(not empty, where, "at least one element along the reduced axes", f"shape {shape}")
-
-
-def _plain(x: Tensor, where: object) -> None:
+def plain(x: Tensor, where: object, kinds: str = "buif") -> None:
+    """Refuse what is no tensor, and dtypes of other kinds."""
     unwrap_tensor(x, where)
-    expect(x.dtype.kind in "buif", where, "a plain dtype", x.dtype.name, DTypeError)
+    expect(x.dtype.kind in kinds, where, "a plain dtype", x.dtype.name, DTypeError)
+
+
+def spread(g: Tensor, x: Any, dim: Dim, keepdim: bool) -> Tensor:
+    """A gradient of a reduction of `x` (which has a shape), seen over the shape of `x`."""
+    shape = x.shape
+    if not keepdim and shape:
+        axes = axes_of(x, dim, "gradient")
+        g = g.reshape([1 if i in axes else n for i, n in enumerate(shape)])
+    return g.expand(shape)
 
 
 def _sum_dtype(x: Tensor, dtype: DType | str | None) -> DType:
-    return as_dtype(dtype) if dtype is not None else x.dtype if x.dtype.kind == "f" else i64
+    return as_dtype(dtype) if dtype is not None else x.dtype if x.dtype.kind in "fc" else i64
+
+
+def _complex_sum(name: str, x: Tensor, dim: Dim, keepdim: bool) -> Tensor:
+    from . import view_as_complex, view_as_real
+
+    axes = axes_of(x, dim, name)
+    both = view_as_real(x.to("complex64"))
+    out: Tensor = both if x.ndim == 0 else reduced(name, name, both, axes, keepdim, f32)
+    made: Tensor = view_as_complex(out.contiguous())
+    return made
 
 
 @primitive
 def sum(
-    x: Tensor, dim: Dim = None, keepdim: bool = False, dtype: DType | str | None = None
+    x: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: DType | str | None = None
 ) -> Tensor:
     """The sum over the axes `dim` (all by default); integers and bools give i64."""
-    _plain(x, sum)
+    plain(x, sum, "buifc")
     wanted = _sum_dtype(x, dtype)
-    return _reduce(
-        "sum", sum, x.to(wanted) if "f" in (wanted.kind, x.dtype.kind) else x, dim, keepdim, wanted
-    )
+    if "c" in (wanted.kind, x.dtype.kind):
+        return _complex_sum("sum", x, dim, keepdim).to(wanted)
+    source = x.to(wanted) if "f" in (wanted.kind, x.dtype.kind) else x
+    return reduced("sum", sum, source, dim, keepdim, wanted)
 
 
-@primitive
-def prod(
-    x: Tensor, dim: Dim = None, keepdim: bool = False, dtype: DType | str | None = None
-) -> Tensor:
-    """The product over the axes `dim` (all by default); integers and bools give i64."""
-    _plain(x, prod)
-    wanted = _sum_dtype(x, dtype)
-    return _reduce(
-        "prod",
-        prod,
-        x.to(wanted) if "f" in (wanted.kind, x.dtype.kind) else x,
-        dim,
-        keepdim,
-        wanted,
-    )
+@sum.grad
+def _(g: Tensor, _x: Tensor, dim: Dim, keepdim: bool, dtype: Any) -> Tensor:
+    return spread(g, _x, dim, keepdim)
 
 
 @primitive
 def mean(
-    x: Tensor, dim: Dim = None, keepdim: bool = False, dtype: DType | str | None = None
+    x: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: DType | str | None = None
 ) -> Tensor:
     """The mean over the axes `dim` (all by default); for floats, as in PyTorch."""
     wanted = as_dtype(dtype) if dtype is not None else x.dtype
-    expect(wanted.kind == "f", mean, "a float dtype", wanted.name, DTypeError)
-    return _reduce("mean", mean, x.to(wanted), dim, keepdim, wanted)
+    expect(wanted.kind in "fc", mean, "a float dtype", wanted.name, DTypeError)
+    if wanted.kind == "c":
+        return _complex_sum("mean", x, dim, keepdim)
+    return reduced("mean", mean, x.to(wanted), dim, keepdim, wanted)
+
+
+@mean.grad
+def _(g: Tensor, _x: Tensor, dim: Dim, keepdim: bool, dtype: Any) -> Tensor:
+    return spread(g / _count(_x, dim), _x, dim, keepdim)
+
+
+def _count(x: Any, dim: Dim) -> int:
+    return math.prod(x.shape[axis] for axis in axes_of(x, dim, "reduction"))
+
+
+@primitive
+def prod(
+    x: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: DType | str | None = None
+) -> Tensor:
+    """The product over the axes `dim` (all by default); integers and bools give i64."""
+    plain(x, prod)
+    wanted = _sum_dtype(x, dtype)
+    source = x.to(wanted) if "f" in (wanted.kind, x.dtype.kind) else x
+    return reduced("prod", prod, source, dim, keepdim, wanted)
+
+
+@prod.grad
+def _(g: Tensor, x: Tensor, dim: Dim, keepdim: bool, dtype: Any, out: Tensor) -> Tensor:
+    x = x if dtype is None else x.to(dtype)
+    if not x.detach().eq(0).any():
+        return spread(g * out, x, dim, keepdim) / x
+    # With a zero, each element's derivative is the product of the others: those before it times
+    # those behind it.
+    axes = axes_of(x, dim, prod)
+    rest = [i for i in range(x.ndim) if i not in axes]
+    order = [*rest, *axes]
+    lines = x.permute(order).reshape([*(x.shape[i] for i in rest), -1])
+    others = _products_before(lines) * _products_before(lines.flip(-1)).flip(-1)
+    shaped = others.reshape([x.shape[i] for i in order])
+    back = sorted(range(len(order)), key=order.__getitem__)
+    return spread(g, x, dim, keepdim) * shaped.permute(back)
+
+
+def _products_before(x: Tensor) -> Tensor:
+    from ..tensor import ones_like
+    from .join import cat
+
+    first = ones_like(x.detach().narrow(-1, 0, 1))
+    return cat([first, x.narrow(-1, 0, x.shape[-1] - 1)], -1).cumprod(-1)
+
+
+def _variance_options(
+    dim: Any, unbiased: bool | None, correction: float | None
+) -> tuple[Dim, float]:
+    """torch's forms: `var(dim, unbiased)`, `var(unbiased)`, `var(dim, correction=…)`."""
+    if isinstance(dim, bool):
+        dim, unbiased = None, dim
+    if correction is None:
+        correction = 1 if unbiased is None or unbiased else 0
+    return dim, correction
 
 
 @op
-def var(x: Tensor, dim: Dim = None, correction: float = 1, keepdim: bool = False) -> Tensor:
-    """The variance over the axes `dim`: squared deviations summed, over `n - correction`."""
-    centred = x - x.mean(dim, keepdim=True)
-    count = x.numel() / builtins.max(x.mean(dim).numel(), 1)
-    return centred.square().sum(dim, keepdim=keepdim) / builtins.max(count - correction, 0)
+def var(
+    x: Tensor,
+    dim: Any = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+) -> Tensor:
+    """The variance over the axes `dim`: squared deviations summed, over `n - correction`.
+
+    `correction` is 1, or 0 when `unbiased` is false.
+    """
+    dim, less = _variance_options(dim, unbiased, correction)
+    expect(x.dtype.kind in "fc", var, "a float dtype", x.dtype.name, DTypeError)
+    if x.dtype.kind == "c":
+        parts = (part.var(dim, keepdim=keepdim, correction=less) for part in (x.real, x.imag))
+        return next(parts) + next(parts)
+    narrow = x.dtype.itemsize < 4
+    h = x.to(f32) if narrow else x
+    centred = h - h.mean(dim, keepdim=True)
+    total = centred.square().sum(dim, keepdim=keepdim)
+    return (total / builtins.max(_count(x, dim) - less, 0)).to(x.dtype)
 
 
 @op
-def std(x: Tensor, dim: Dim = None, correction: float = 1, keepdim: bool = False) -> Tensor:
+def std(
+    x: Tensor,
+    dim: Any = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+) -> Tensor:
     """The square root of `var`."""
-    return x.var(dim, correction, keepdim).sqrt()
+    return x.var(dim, unbiased, keepdim, correction=correction).sqrt()
 
 
-@primitive
-def amax(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
-    """The largest element over the axes `dim` (all by default); NaN wins."""
-    _plain(x, amax)
-    _filled(x, dim, amax)
-    return _reduce("amax", amax, x, dim, keepdim, x.dtype)
+@op
+def var_mean(
+    x: Tensor,
+    dim: Any = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+) -> tuple[Tensor, Tensor]:
+    """(variance, mean) over the axes `dim`."""
+    axes = _variance_options(dim, unbiased, correction)[0]
+    return x.var(dim, unbiased, keepdim, correction=correction), x.mean(axes, keepdim)
 
 
-@primitive
-def amin(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
-    """The smallest element over the axes `dim` (all by default); NaN wins."""
-    _plain(x, amin)
-    _filled(x, dim, amin)
-    return _reduce("amin", amin, x, dim, keepdim, x.dtype)
+@op
+def std_mean(
+    x: Tensor,
+    dim: Any = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+) -> tuple[Tensor, Tensor]:
+    """(standard deviation, mean) over the axes `dim`."""
+    axes = _variance_options(dim, unbiased, correction)[0]
+    return x.std(dim, unbiased, keepdim, correction=correction), x.mean(axes, keepdim)
 
 
-def _boolean(name: str, where: object, x: Tensor, dim: Dim, keepdim: bool) -> Tensor:
-    return _reduce(name, where, x, dim, keepdim, as_dtype("bool"))
+@op
+def nansum(
+    x: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: DType | str | None = None
+) -> Tensor:
+    """The sum over the axes `dim`, NaN counted as 0."""
+    from . import where
+
+    known = where(x.isnan(), 0, x) if x.dtype.kind == "f" else x
+    return known.sum(dim, keepdim, dtype=dtype)
+
+
+@op
+def nanmean(
+    x: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: DType | str | None = None
+) -> Tensor:
+    """The mean over the axes `dim` of what is not NaN."""
+    expect(x.dtype.kind == "f", nanmean, "a float dtype", x.dtype.name, DTypeError)
+    total = x.nansum(dim, keepdim, dtype=dtype)
+    return total / x.detach().isnan().logical_not().sum(dim, keepdim).to(total.dtype)
 
 
 @primitive
 def any(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
-    """Whether an element over the axes `dim` is nonzero."""
-    _plain(x, any)
+    """Whether an element over the axes `dim` is nonzero; of u8 as u8, as in PyTorch."""
     return _boolean("any", any, x, dim, keepdim)
 
 
 @primitive
 def all(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
-    """Whether every element over the axes `dim` is nonzero."""
-    _plain(x, all)
+    """Whether every element over the axes `dim` is nonzero; of u8 as u8, as in PyTorch."""
     return _boolean("all", all, x, dim, keepdim)
 
 
-def _arg(name: str, where: object, x: Tensor, dim: int | None, keepdim: bool) -> Tensor:
-    _plain(x, where)
-    expect(dim is None or isinstance(dim, int), where, "one axis", dim)
-    _filled(x, dim, where)
-    if dim is None:
-        out = _native.Array.empty((1,), i64.code)
-        _native.call(name, out, x._array.reshape((-1,)), 0)
-        return wrap(out.reshape((1,) * x.ndim if keepdim else ()))
-    axis = _axes(x, dim, where)
-    shape = [1 if i in axis else n for i, n in enumerate(x.shape)]
-    out = _native.Array.empty(shape, i64.code)
-    _native.call(name, out, x._array if x.ndim else x._array.reshape((1,)), axis[0] if axis else 0)
-    return wrap(out if keepdim or not axis else out.squeeze(axis[0]))
-
-
-@primitive
-def argmax(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """The index (i64) of the first largest element, of the flattened tensor or along `dim`."""
-    return _arg("argmax", argmax, x, dim, keepdim)
-
-
-@primitive
-def argmin(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """The index (i64) of the first smallest element, of the flattened tensor or along `dim`."""
-    return _arg("argmin", argmin, x, dim, keepdim)
-
-
-def _extreme(x: Tensor, other: Any, keepdim: bool, whole: Any, pair: Any, arg: Any) -> Any:
-    if other is None:
-        return whole(x)
-    if isinstance(other, Tensor):
-        return pair(x, other)
-    return ValuesIndices(whole(x, other, keepdim), arg(x, other, keepdim))
-
-
-@primitive
-def max(x: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
-    """The largest element; (values, indices) along an axis; elementwise with another tensor."""
-    return _extreme(x, dim, keepdim, Tensor.amax, Tensor.maximum, Tensor.argmax)
-
-
-@primitive
-def min(x: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
-    """The smallest element; (values, indices) along an axis; elementwise with another tensor."""
-    return _extreme(x, dim, keepdim, Tensor.amin, Tensor.minimum, Tensor.argmin)
-
-
-@primitive
-def topk(x: Tensor, k: int, largest: bool = True) -> ValuesIndices:
-    """The `k` largest (or smallest) elements of the last axis, sorted, and their indices (i64)."""
-    _plain(x, topk)
-    expect(
-        x.ndim > 0 and 0 <= k <= x.shape[-1], topk, f"k in [0, {x.shape[-1] if x.ndim else 0}]", k
-    )
-    shape = (*x.shape[:-1], k)
-    values, indices = (
-        _native.Array.empty(shape, x._array.dtype),
-        _native.Array.empty(shape, i64.code),
-    )
-    _native.call("topk", values, indices, x._array, k, int(largest))
-    return ValuesIndices(wrap(values), wrap(indices))
-
-
-def _float(x: Tensor, where: object) -> None:
-    unwrap_tensor(x, where)
-    expect(
-        x.dtype.kind == "f" and x.dtype.itemsize > 1,
-        where,
-        "a float dtype",
-        x.dtype.name,
-        DTypeError,
-    )
+def _boolean(name: str, where: object, x: Tensor, dim: Dim, keepdim: bool) -> Tensor:
+    if x.dtype.kind == "c":
+        x = x.ne(0)
+    plain(x, where)
+    out = reduced(name, where, x, dim, keepdim, as_dtype("bool"))
+    return out.to(x.dtype) if x.dtype.name == "u8" else out
 
 
 @op
-def softmax(x: Tensor, dim: int = -1, dtype: DType | str | None = None) -> Tensor:
-    """`exp(x)` scaled to sum 1 along `dim`."""
-    x = x if dtype is None else x.to(dtype)
-    e = (x - x.amax(dim, keepdim=True)).exp()
-    return e / e.sum(dim, keepdim=True)
-
-
-@softmax.kernel
-def _(x: Tensor, dim: int = -1, dtype: DType | str | None = None) -> Tensor:
-    return _softmax(softmax, x, dim, dtype, 0)
+def count_nonzero(x: Tensor, dim: Dim = None) -> Tensor:
+    """How many elements over the axes `dim` (all by default) are nonzero, i64."""
+    return x.ne(0).sum(dim)
 
 
 @op
-def log_softmax(x: Tensor, dim: int = -1, dtype: DType | str | None = None) -> Tensor:
-    """`log(softmax(x))` along `dim`, without the loss of precision."""
-    x = x if dtype is None else x.to(dtype)
-    shifted = x - x.amax(dim, keepdim=True)
-    return shifted - shifted.exp().sum(dim, keepdim=True).log()
+def sum_to_size(x: Tensor, *size: Any) -> Tensor:
+    """`x` summed to `size`, from which it could be broadcast."""
+    wanted = tuple(size[0] if len(size) == 1 and not isinstance(size[0], int) else size)
+    ahead = x.ndim - len(wanted)
+    fits = ahead >= 0 and builtins.all(
+        n in (1, have) for n, have in zip(wanted, x.shape[ahead:], strict=True)
+    )
+    expect(fits, sum_to_size, f"a size that expands to {x.shape}", wanted)
+    axes = [*range(ahead)] + [
+        i + ahead for i, n in enumerate(wanted) if n == 1 and x.shape[i + ahead] != 1
+    ]
+    return x.sum(axes, keepdim=True).reshape(wanted) if axes else x
 
 
-@log_softmax.kernel
-def _(x: Tensor, dim: int = -1, dtype: DType | str | None = None) -> Tensor:
-    return _softmax(log_softmax, x, dim, dtype, 1)
+@op
+def logsumexp(x: Tensor, dim: Dim, keepdim: bool = False) -> Tensor:
+    """`log(sum(exp(x)))` over the axes `dim`, without overflow."""
+    from . import where
 
-
-def _softmax(where: object, x: Tensor, dim: int, dtype: DType | str | None, log: int) -> Tensor:
-    x = x if dtype is None else x.to(dtype)
-    _float(x, where)
-    if not x.ndim:
-        return _softmax(where, x.reshape(1), 0, None, log).reshape(())
-    axis = _axes(x, dim, where)[0]
-    out = empty_like(x)
-    _native.call("softmax", out._array, x._array, axis, log)
-    return out
+    h = x if x.dtype.kind in "fc" else x.to(f32)
+    if not h.ndim or not h.numel():
+        return h.exp().sum(dim, keepdim).log()
+    top = h.detach().real if h.dtype.kind == "c" else h.detach()
+    top = top.amax(dim, keepdim=True)
+    top = where(top.abs().eq(math.inf), 0.0, top)
+    out = (h - top).exp().sum(dim, keepdim=True).log() + top
+    return out if keepdim else out.squeeze(axes_of(x, dim, logsumexp))

@@ -2,44 +2,74 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
-from .. import _native
-from ..errors import DTypeError, expect
-from ..registry import primitive
-from ..tensor import Tensor, unwrap_tensor, wrap
+from ..dtype import DType, as_dtype
+from ..errors import ArgumentError, DTypeError, expect
+from ..registry import op, primitive
+from ..tensor import Tensor, broadcast_shapes, unwrap_tensor, wrap
+from .convert import _overlaps as overlaps
+from .convert import put_strided, take_strided
 
 
-def _flat(sizes: tuple[Any, ...]) -> Any:
+def flat(sizes: tuple[Any, ...]) -> Any:
     """The sizes themselves, whether given one by one or as one sequence."""
     return sizes[0] if len(sizes) == 1 and not hasattr(sizes[0], "__index__") else sizes
 
 
-def _axis(dim: int, ndim: int, where: object) -> int:
-    """`dim` counted from the front."""
+def axis_of(dim: int, ndim: int, where: object) -> int:
+    """`dim` counted from the front; a 0-d tensor counts as having one axis."""
     n = max(ndim, 1)
-    expect(-n <= dim < n, where, f"an axis in [{-n}, {n - 1}]", dim)
+    ok = hasattr(dim, "__index__") and -n <= dim < n
+    expect(ok, where, f"an axis in [{-n}, {n - 1}]", dim)
     return dim % n
 
 
-@primitive
+def axes_of(dims: Any, ndim: int, where: object) -> tuple[int, ...]:
+    """One axis or several, counted from the front, each once."""
+    given = (dims,) if hasattr(dims, "__index__") else tuple(dims)
+    out = tuple(axis_of(dim, ndim, where) for dim in given)
+    expect(len(set(out)) == len(out), where, "each axis once", given)
+    return out
+
+
+def contiguous_strides(shape: Sequence[int]) -> list[int]:
+    """The strides of a row-major array without gaps."""
+    out, step = [], 1
+    for n in reversed(shape):
+        out.append(step)
+        step *= max(n, 1)
+    return out[::-1]
+
+
+# --- the same elements in another shape -----------------------------------------------------------
+
+
+@primitive(view=True)
 def reshape(x: Tensor, *shape: Any) -> Tensor:
     """The elements in another shape (one size may be -1): a view if strides allow, else a copy."""
-    return wrap(x._array.reshape(_flat(shape)))
+    return wrap(x._array.reshape(flat(shape)))
 
 
-@primitive
+@primitive(view=True)
 def view(x: Tensor, *shape: Any) -> Tensor:
-    """A view in another shape (one size may be -1); ShapeError when strides do not allow it."""
-    return wrap(x._array.view(_flat(shape)))
+    """A view in another shape (one size may be -1); ShapeError when strides do not allow it.
+
+    With a dtype in place of the sizes, the same bytes seen as that dtype: the last axis grows or
+    shrinks when it is narrower or wider.
+    """
+    if len(shape) == 1 and isinstance(shape[0], DType | str):
+        return wrap(x._array.retype(as_dtype(shape[0]).code))
+    return wrap(x._array.view(flat(shape)))
 
 
-@primitive
+@primitive(view=True)
 def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """Axes `start_dim` to `end_dim` merged into one."""
     shape = x.shape or (1,)
-    first, last = _axis(start_dim, len(shape), flatten), _axis(end_dim, len(shape), flatten)
+    first, last = axis_of(start_dim, len(shape), flatten), axis_of(end_dim, len(shape), flatten)
     expect(first <= last, flatten, "start_dim not behind end_dim", (start_dim, end_dim))
     size = 1
     for n in shape[first : last + 1]:
@@ -47,111 +77,452 @@ def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     return wrap(x._array.reshape((*shape[:first], size, *shape[last + 1 :])))
 
 
-@primitive
-def transpose(x: Tensor, dim0: int, dim1: int) -> Tensor:
-    """A view with two axes swapped."""
-    return wrap(x._array.transpose(dim0, dim1))
+@primitive(view=True)
+def squeeze(x: Tensor, dim: Any = None) -> Tensor:
+    """A view without those of the axes `dim` (one, several, or all) whose length is 1."""
+    array = x._array
+    if dim is None or isinstance(dim, int):
+        return wrap(array.squeeze(dim))
+    for axis in sorted(axes_of(dim, array.ndim, squeeze), reverse=True):
+        array = array.squeeze(axis) if array.ndim else array
+    return wrap(array)
 
 
-@primitive
-def permute(x: Tensor, *dims: Any) -> Tensor:
-    """A view with the axes in the given order."""
-    return wrap(x._array.permute(_flat(dims)))
-
-
-@primitive
-def expand(x: Tensor, *sizes: Any) -> Tensor:
-    """A view with axes of length 1 repeated (stride 0); -1 keeps an axis."""
-    return wrap(x._array.expand(_flat(sizes)))
-
-
-@primitive
-def squeeze(x: Tensor, dim: int | None = None) -> Tensor:
-    """A view without axis `dim` if its length is 1, or without all such axes."""
-    return wrap(x._array.squeeze(dim))
-
-
-@primitive
+@primitive(view=True)
 def unsqueeze(x: Tensor, dim: int) -> Tensor:
     """A view with a new axis of length 1 at `dim`."""
     return wrap(x._array.unsqueeze(dim))
 
 
-@primitive
-def narrow(x: Tensor, dim: int, start: int, length: int) -> Tensor:
-    """A view of `length` positions of axis `dim`, from `start` on."""
-    return wrap(x._array.narrow(dim, start, length))
+@reshape.grad
+def _(g: Tensor, _x: Tensor, shape: Any) -> Tensor:
+    return g.reshape(_x.shape)
 
 
-@primitive
-def select(x: Tensor, dim: int, index: int) -> Tensor:
+@view.grad
+def _(g: Tensor, _x: Tensor, shape: Any) -> Any:
+    if len(shape) == 1 and isinstance(shape[0], DType | str):
+        same = as_dtype(shape[0]) is _x.dtype
+        expect(same, view, "a change of dtype without gradient (use .detach())", shape[0])
+        return g
+    return g.reshape(_x.shape)
+
+
+@flatten.grad
+def _(g: Tensor, _x: Tensor, start_dim: int, end_dim: int) -> Tensor:
+    return g.reshape(_x.shape)
+
+
+@squeeze.grad
+def _(g: Tensor, _x: Tensor, dim: Any) -> Tensor:
+    return g.reshape(_x.shape)
+
+
+@unsqueeze.grad
+def _(g: Tensor, _x: Tensor, dim: int) -> Tensor:
+    return g.reshape(_x.shape)
+
+
+@op
+def reshape_as(x: Tensor, other: Tensor) -> Tensor:
+    """`x` in the shape of `other`."""
+    return x.reshape(other.shape)
+
+
+@op
+def view_as(x: Tensor, other: Tensor) -> Tensor:
+    """A view of `x` in the shape of `other`."""
+    return x.view(other.shape)
+
+
+@op
+def ravel(x: Tensor) -> Tensor:
+    """The elements along one axis."""
+    return x.reshape(-1)
+
+
+@op
+def unflatten(x: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
+    """Axis `dim` split into axes of the given sizes, one of which may be -1."""
+    axis = axis_of(dim, x.ndim, unflatten)
+    expect(len(sizes) > 0, unflatten, "at least one size", sizes)
+    shape = x.shape or (1,)
+    known = 1
+    for n in sizes:
+        known *= n if n != -1 else 1
+    fits = known == shape[axis] if -1 not in sizes else known > 0 and shape[axis] % known == 0
+    expect(fits, unflatten, f"sizes whose product is {shape[axis]}", tuple(sizes))
+    made = [n if n != -1 else shape[axis] // known for n in sizes]
+    return x.view(*shape[:axis], *made, *shape[axis + 1 :])
+
+
+# --- the order of axes ----------------------------------------------------------------------------
+
+
+@primitive(view=True)
+def transpose(x: Tensor, dim0: int, dim1: int) -> Tensor:
+    """A view with two axes swapped."""
+    return wrap(x._array.transpose(dim0, dim1))
+
+
+@transpose.grad
+def _(g: Tensor, _x: Tensor, dim0: int, dim1: int) -> Tensor:
+    return g.transpose(dim0, dim1)
+
+
+@primitive(view=True)
+def permute(x: Tensor, *dims: Any) -> Tensor:
+    """A view with the axes in the given order."""
+    return wrap(x._array.permute(flat(dims)))
+
+
+@permute.grad
+def _(g: Tensor, _x: Tensor, dims: Any) -> Tensor:
+    order = [dim % max(_x.ndim, 1) for dim in flat(dims)]
+    return g.permute(sorted(range(len(order)), key=order.__getitem__))
+
+
+@op
+def swapaxes(x: Tensor, axis0: int, axis1: int) -> Tensor:
+    """A view with two axes swapped: `transpose` under NumPy's name."""
+    return x.transpose(axis0, axis1)
+
+
+@op
+def swapdims(x: Tensor, dim0: int, dim1: int) -> Tensor:
+    """A view with two axes swapped: `transpose`."""
+    return x.transpose(dim0, dim1)
+
+
+@op
+def t(x: Tensor) -> Tensor:
+    """A matrix transposed; tensors of fewer axes as they are."""
+    expect(x.ndim <= 2, t, "at most two axes", x.shape)
+    return x.transpose(0, 1) if x.ndim == 2 else x
+
+
+@op
+def adjoint(x: Tensor) -> Tensor:
+    """The last two axes swapped, and complex values conjugated."""
+    expect(x.ndim >= 2, adjoint, "at least two axes", x.shape)
+    out = x.transpose(-2, -1)
+    return out.conj() if x.dtype.kind == "c" else out
+
+
+@op
+def movedim(x: Tensor, source: Any, destination: Any) -> Tensor:
+    """A view with the axes `source` (one or several) at the places `destination`."""
+    moved = axes_of(source, x.ndim, movedim)
+    places = axes_of(destination, x.ndim, movedim)
+    same = len(moved) == len(places)
+    expect(same, movedim, f"{len(moved)} destinations", f"{len(places)}")
+    if not x.ndim:
+        return x.view(())
+    taken = dict(zip(places, moved, strict=True))
+    rest = iter(axis for axis in range(x.ndim) if axis not in moved)
+    return x.permute([taken[i] if i in taken else next(rest) for i in range(x.ndim)])
+
+
+@op
+def moveaxis(x: Tensor, source: Any, destination: Any) -> Tensor:
+    """`movedim` under NumPy's name."""
+    return x.movedim(source, destination)
+
+
+# --- repeating by stride 0 ------------------------------------------------------------------------
+
+
+@primitive(view=True)
+def expand(x: Tensor, *sizes: Any) -> Tensor:
+    """A view with axes of length 1 repeated (stride 0); -1 keeps an axis."""
+    return wrap(x._array.expand(flat(sizes)))
+
+
+@expand.grad
+def _(g: Tensor, _x: Tensor, sizes: Any) -> Tensor:
+    return g  # the core sums over the axes that were repeated
+
+
+@op
+def expand_as(x: Tensor, other: Tensor) -> Tensor:
+    """`x` expanded to the shape of `other`."""
+    return x.expand(other.shape)
+
+
+@op
+def broadcast_to(x: Tensor, size: Sequence[int]) -> Tensor:
+    """`x` expanded to the shape `size`."""
+    return x.expand(size)
+
+
+@op
+def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
+    """All tensors expanded to the shape that they have in common."""
+    given = list(flat_tensors(tensors))
+    shape: tuple[int, ...] = ()
+    for x in given:
+        unwrap_tensor(x, broadcast_tensors)
+        shape = broadcast_shapes(shape, x.shape, broadcast_tensors)
+    return tuple(x.expand(shape) for x in given)
+
+
+def flat_tensors(tensors: Sequence[Any]) -> Sequence[Any]:
+    """The tensors, whether given one by one or as one sequence."""
+    single = len(tensors) == 1 and isinstance(tensors[0], list | tuple)
+    found: Sequence[Any] = tensors[0] if single else tensors
+    return found
+
+
+# --- parts ----------------------------------------------------------------------------------------
+
+
+@primitive(view=True)
+def narrow(x: Tensor, dim: int, start: Any, length: int) -> Tensor:
+    """A view of `length` positions of axis `dim`, from `start` (from the end if negative) on."""
+    expect(x.ndim > 0, narrow, "at least one axis", "a 0-d tensor")
+    axis = axis_of(dim, x.ndim, narrow)
+    first = start if isinstance(start, int) else int(start.__index__())
+    n = x.shape[axis]
+    expect(-n <= first <= n, narrow, f"a start in [{-n}, {n}]", first)
+    return wrap(x._array.narrow(axis, first + n if first < 0 else first, length))
+
+
+@narrow.grad
+def _(g: Tensor, _x: Tensor, dim: int, start: Any, length: int) -> Tensor:
+    axis = dim % _x.ndim
+    steps = contiguous_strides(_x.shape)
+    first = int(start.__index__()) % max(_x.shape[axis], 1) if length else 0
+    return put_strided(g, _x.shape, g.shape, steps, first * steps[axis])
+
+
+@primitive(view=True)
+def select(x: Tensor, dim: int, index: Any) -> Tensor:
     """A view of one position of axis `dim`, without that axis."""
-    dim = _axis(dim, x.ndim, select)
-    return wrap(x._array.basic_index((slice(None),) * dim + (index,)))
+    expect(x.ndim > 0, select, "at least one axis", "a 0-d tensor")
+    axis = axis_of(dim, x.ndim, select)
+    return wrap(x._array.basic_index((slice(None),) * axis + (index.__index__(),)))
 
 
-@primitive
-def unbind(x: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
-    """The views along axis `dim`."""
-    expect(x.ndim > 0, unbind, "at least one axis", "a 0-d tensor")
-    dim = _axis(dim, x.ndim, unbind)
-    return tuple(
-        wrap(x._array.basic_index((slice(None),) * dim + (i,))) for i in range(x.shape[dim])
+@select.grad
+def _(g: Tensor, _x: Tensor, dim: int, index: Any) -> Tensor:
+    axis, steps = dim % _x.ndim, contiguous_strides(_x.shape)
+    rest = steps[:axis] + steps[axis + 1 :]
+    shift = index.__index__() % _x.shape[axis] * steps[axis]
+    return put_strided(g, _x.shape, g.shape, rest, shift)
+
+
+@primitive(view=True)
+def diagonal(x: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
+    """A view of the diagonal of axes `dim1` and `dim2`, as a last axis; `offset` above the main."""
+    shape, strides, shift = diagonal_place(x.shape, x._array.strides, offset, dim1, dim2)
+    return wrap(x._array.strided(shape, strides, shift))
+
+
+@diagonal.grad
+def _(g: Tensor, _x: Tensor, offset: int, dim1: int, dim2: int) -> Tensor:
+    steps = contiguous_strides(_x.shape)
+    _, strides, shift = diagonal_place(_x.shape, steps, offset, dim1, dim2)
+    return put_strided(g, _x.shape, g.shape, strides, shift)
+
+
+def diagonal_place(
+    shape: Sequence[int], strides: Sequence[int], offset: int, dim1: int, dim2: int
+) -> tuple[list[int], list[int], int]:
+    """Shape, strides and first element of a diagonal."""
+    expect(len(shape) >= 2, diagonal, "at least two axes", tuple(shape))
+    i, j = axis_of(dim1, len(shape), diagonal), axis_of(dim2, len(shape), diagonal)
+    expect(i != j, diagonal, "two different axes", (dim1, dim2))
+    length = min(shape[i], shape[j] - offset) if offset >= 0 else min(shape[i] + offset, shape[j])
+    shift = (strides[j] * offset if offset >= 0 else -strides[i] * offset) if length > 0 else 0
+    rest = [axis for axis in range(len(shape)) if axis not in (i, j)]
+    kept = [shape[axis] for axis in rest] + [max(length, 0)]
+    return kept, [strides[axis] for axis in rest] + [strides[i] + strides[j]], shift
+
+
+@primitive(view=True)
+def unfold(x: Tensor, dimension: int, size: int, step: int) -> Tensor:
+    """A view of the windows of `size` positions along an axis, every `step`; a new last axis."""
+    shape, strides = unfold_place(x.shape, x._array.strides, dimension, size, step)
+    return wrap(x._array.strided(shape, strides, 0))
+
+
+@unfold.grad
+def _(g: Tensor, _x: Tensor, dimension: int, size: int, step: int) -> Tensor:
+    steps = contiguous_strides(_x.shape)
+    _, strides = unfold_place(_x.shape, steps, dimension, size, step)
+    return put_strided(g, _x.shape, g.shape, strides, 0)
+
+
+def unfold_place(
+    shape: Sequence[int], strides: Sequence[int], dimension: int, size: int, step: int
+) -> tuple[list[int], list[int]]:
+    """Shape and strides of the windows."""
+    axis = axis_of(dimension, len(shape), unfold)
+    n = shape[axis] if shape else 1
+    expect(0 <= size <= n, unfold, f"a size in [0, {n}]", size)
+    expect(step > 0, unfold, "a step above 0", step)
+    if not shape:
+        return [size], [1]
+    sizes, steps = list(shape), list(strides)
+    sizes[axis] = (n - size) // step + 1
+    steps[axis] *= step if sizes[axis] > 1 else 1
+    return [*sizes, size], [*steps, strides[axis]]
+
+
+@op
+def as_strided(
+    x: Tensor, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None
+) -> Tensor:
+    """A view of any shape and strides over `x`'s storage, whose bounds it must not leave.
+
+    Without `storage_offset` it begins where `x` does.
+    """
+    expect(min(stride, default=0) >= 0, as_strided, "strides of at least 0", tuple(stride))
+    array = x._array
+    shift = 0 if storage_offset is None else storage_offset - array.offset
+    return strided_view(x, tuple(size), tuple(stride), shift, array.strides)
+
+
+@primitive(view=True)
+def strided_view(
+    input: Tensor, size: Sequence[int], stride: Sequence[int], shift: int, strides: Sequence[int]
+) -> Tensor:
+    """What `as_strided` makes of a tensor with these `strides`, `shift` elements from its first."""
+    return wrap(input._array.strided(size, stride, shift))
+
+
+@strided_view.grad
+def _(
+    g: Tensor, _x: Tensor, size: Sequence[int], stride: Sequence[int], shift: int, strides: Any
+) -> Tensor:
+    if not _x.numel() or not g.numel():
+        return g.new_zeros(_x.shape)
+    ends = [
+        (sum(min((n - 1) * s, 0) for n, s in place), sum(max((n - 1) * s, 0) for n, s in place))
+        for place in (
+            list(zip(_x.shape, strides, strict=True)),
+            list(zip(size, stride, strict=True)),
+        )
+    ]
+    low, high = min(ends[0][0], ends[1][0] + shift), max(ends[0][1], ends[1][1] + shift)
+    places = (_x.shape, tuple(strides), -low)
+    out = take_strided(put_strided(g, (high - low + 1,), size, stride, shift - low), *places)
+    if not overlaps(_x.shape, strides):
+        return out
+    # Elements of `x` that share memory share the gradient, as in PyTorch.
+    return out / take_strided(
+        put_strided(g.new_ones(_x.shape), (high - low + 1,), *places), *places
     )
 
 
-@primitive
-def split(x: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
+# --- several parts --------------------------------------------------------------------------------
+
+
+@primitive(view=True)
+def unbind(x: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
+    """The views along axis `dim`."""
+    expect(x.ndim > 0, unbind, "at least one axis", "a 0-d tensor")
+    axis = axis_of(dim, x.ndim, unbind)
+    ahead = (slice(None),) * axis
+    return tuple(wrap(x._array.basic_index((*ahead, i))) for i in range(x.shape[axis]))
+
+
+@unbind.grad
+def _(g: Any, _x: Tensor, dim: int) -> Tensor:
+    from .join import stack
+
+    parts = [g] if isinstance(g, Tensor) else list(g)
+    return stack(parts, dim)
+
+
+@primitive(view=True)
+def split(x: Tensor, split_size: Any, dim: int = 0) -> tuple[Tensor, ...]:
     """Views of `split_size` positions each (the last may be shorter), or of the listed sizes."""
     expect(x.ndim > 0, split, "at least one axis", "a 0-d tensor")
-    dim = _axis(dim, x.ndim, split)
-    n = x.shape[dim]
-    if isinstance(split_size, int):
-        expect(split_size > 0, split, "a positive split_size", split_size)
-        sizes = [min(split_size, n - start) for start in range(0, n, split_size)] or [0]
+    axis = axis_of(dim, x.ndim, split)
+    n = x.shape[axis]
+    if hasattr(split_size, "__index__"):
+        size = split_size.__index__()
+        good = size > 0 or (size == 0 and n == 0)
+        expect(good, split, "a positive split_size", split_size)
+        sizes = [min(size, n - start) for start in range(0, n, size or 1)] or [0]
     else:
         sizes = list(split_size)
         good = all(size >= 0 for size in sizes) and sum(sizes) == n
         expect(good, split, f"sizes that add up to {n}", sizes)
-    starts = [sum(sizes[:i]) for i in range(len(sizes))]
-    return tuple(
-        wrap(x._array.narrow(dim, start, size)) for start, size in zip(starts, sizes, strict=True)
-    )
+    out, start = [], 0
+    for size in sizes:
+        out.append(wrap(x._array.narrow(axis, start, size)))
+        start += size
+    return tuple(out)
 
 
-@primitive
-def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
-    """The tensors joined along an existing axis; dtypes are promoted."""
-    expect(len(tensors) > 0, cat, "at least one tensor", "none")
-    arrays = [unwrap_tensor(x, cat) for x in tensors]
-    first = arrays[0]
-    axis = dim + first.ndim if dim < 0 else dim
-    expect(0 <= axis < first.ndim, cat, f"an axis of a {first.ndim}-d tensor", dim)
-    dtype, total = first.dtype, 0
-    for x, array in zip(tensors, arrays, strict=True):
-        same = (
-            array.ndim == first.ndim
-            and array.shape[:axis] + array.shape[axis + 1 :]
-            == first.shape[:axis] + first.shape[axis + 1 :]
-        )
-        expect(same, cat, f"shapes equal to {first.shape} but for axis {axis}", array.shape)
-        plain = not x.dtype.is_quantized or array.dtype == first.dtype
-        expect(plain, cat, "plain dtypes, or one block dtype", x.dtype.name, DTypeError)
-        dtype = _native.promote_types(dtype, array.dtype)
-        total += array.shape[axis]
-    out = _native.Array.empty((*first.shape[:axis], total, *first.shape[axis + 1 :]), dtype)
-    at = 0
-    for array in arrays:
-        out.narrow(axis, at, array.shape[axis]).copy_(array)
-        at += array.shape[axis]
-    return wrap(out)
+@split.grad
+def _(g: Any, _x: Tensor, split_size: Any, dim: int) -> Tensor:
+    from .join import cat
+
+    parts = [g] if isinstance(g, Tensor) else list(g)
+    return cat(parts, dim)
 
 
-@primitive
-def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
-    """The tensors joined along a new axis."""
-    expect(len(tensors) > 0, stack, "at least one tensor", "none")
-    shape = unwrap_tensor(tensors[0], stack).shape
-    for x in tensors:
-        expect(unwrap_tensor(x, stack).shape == shape, stack, f"shapes equal to {shape}", x.shape)
-    return cat.meaning([x.unsqueeze(dim) for x in tensors], dim)
+@op
+def split_with_sizes(x: Tensor, split_sizes: Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
+    """Views of the listed sizes along axis `dim`."""
+    return x.split(split_sizes, dim)  # type: ignore[no-any-return]
+
+
+@op
+def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """At most `chunks` views of equal length (the last may be shorter) along axis `dim`."""
+    expect(x.ndim > 0, chunk, "at least one axis", "a 0-d tensor")
+    expect(chunks > 0, chunk, "a positive number of chunks", chunks, ArgumentError)
+    n = x.shape[axis_of(dim, x.ndim, chunk)]
+    return x.split(-(-n // chunks) if n else [0] * chunks, dim)  # type: ignore[no-any-return]
+
+
+@op
+def tensor_split(x: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
+    """Views along axis `dim`: so many of nearly equal length, or cut at the listed indices."""
+    expect(x.ndim > 0, tensor_split, "at least one axis", "a 0-d tensor")
+    n = x.shape[axis_of(dim, x.ndim, tensor_split)]
+    if isinstance(indices_or_sections, Tensor):
+        integers = indices_or_sections.dtype.kind in "iu" and indices_or_sections.ndim <= 1
+        given = (indices_or_sections.dtype.name, indices_or_sections.shape)
+        expect(integers, tensor_split, "integers of at most one axis", given, DTypeError)
+        indices_or_sections = indices_or_sections.tolist()
+    if hasattr(indices_or_sections, "__index__"):
+        count = indices_or_sections.__index__()
+        expect(count > 0, tensor_split, "a positive number of sections", count, ArgumentError)
+        return x.split([n // count + (i < n % count) for i in range(count)], dim)  # type: ignore[no-any-return]
+    edges = [0, *(i.__index__() for i in indices_or_sections), n]
+    ranges = [slice(a, b).indices(n) for a, b in itertools.pairwise(edges)]
+    return tuple(x.narrow(dim, a, max(b - a, 0)) for a, b, _ in ranges)
+
+
+def _xsplit(x: Tensor, parts: Any, dim: int, where: object) -> tuple[Tensor, ...]:
+    if hasattr(parts, "__index__"):
+        n = x.shape[dim]
+        even = parts > 0 and n % parts == 0
+        expect(even, where, f"a number of sections that divides {n}", parts)
+    return x.tensor_split(parts, dim)  # type: ignore[no-any-return]
+
+
+@op
+def hsplit(x: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
+    """Views along the second axis (the first of a 1-d tensor)."""
+    expect(x.ndim >= 1, hsplit, "at least one axis", x.shape)
+    return _xsplit(x, indices_or_sections, 0 if x.ndim == 1 else 1, hsplit)
+
+
+@op
+def vsplit(x: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
+    """Views along the first axis of at least two."""
+    expect(x.ndim >= 2, vsplit, "at least two axes", x.shape)
+    return _xsplit(x, indices_or_sections, 0, vsplit)
+
+
+@op
+def dsplit(x: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
+    """Views along the third axis."""
+    expect(x.ndim >= 3, dsplit, "at least three axes", x.shape)
+    return _xsplit(x, indices_or_sections, 2, dsplit)

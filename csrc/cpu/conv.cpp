@@ -1,0 +1,247 @@
+// Convolution over 1 to 3 axes and its two gradients: "conv", "conv_input_grad" (also the transposed
+// convolution) and "conv_weight_grad".
+#include "conv_gemm.h"
+
+namespace tl::TL_ISA {
+
+const char* convolve(const Conv& v) {
+  if (v.out.size() == 0) return nullptr;
+  if (depthwise_fits(v)) return depthwise(v);
+  if (winograd_fits(v)) return winograd(v);
+  return for_computing(v.out.dtype, "conv",
+                       [&]<class T>() { return conv_by_product<T>(v); });
+}
+
+namespace {
+
+// (batch, channels, spatial…) with missing spatial axes of length 1 put in front.
+const char* widened(const View& x, View* to) {
+  if (x.ndim < 3 || x.ndim > 5) return "conv: expected arrays of 3 to 5 axes";
+  *to = x;
+  to->ndim = 5;
+  const int missing = 5 - x.ndim;
+  for (int i = 0; i < missing; ++i) {
+    to->shape[2 + i] = 1;
+    to->strides[2 + i] = 0;
+  }
+  for (int i = 2; i < x.ndim; ++i) {
+    to->shape[i + missing] = x.shape[i];
+    to->strides[i + missing] = x.strides[i];
+  }
+  for (int i = 0; i < 5; ++i) {  // so that a borrowed line's stride is never odd for length 1
+    if (to->shape[i] == 1) to->strides[i] = i == 4 ? 1 : 0;
+  }
+  return nullptr;
+}
+
+// The problem in which `out`, `x` and `weight` stand as in the forward direction; args holds stride,
+// offset, dilation (3 each) and groups.
+const char* read(const View& out, const View& x, const View& weight, const View* bias,
+                 const Arg* args, Conv* v) {
+  if (out.ndim != x.ndim || out.ndim != weight.ndim) return "conv: expected arrays of as many axes";
+  if (const char* error = widened(out, &v->out)) return error;
+  widened(x, &v->x);
+  widened(weight, &v->weight);
+  if (x.dtype != out.dtype || weight.dtype != out.dtype)
+    return "conv: expected arrays of one dtype";
+  for (int i = 0; i < 3; ++i) {
+    v->stride[i] = args[i].i;
+    v->offset[i] = args[3 + i].i;
+    v->dilation[i] = args[6 + i].i;
+    if (v->stride[i] < 1 || v->dilation[i] < 1)
+      return "conv: expected a positive stride and dilation";
+    const int64_t far = int64_t{1} << 40;
+    if (v->stride[i] > far || v->dilation[i] > far || v->offset[i] > far || v->offset[i] < -far)
+      return "conv: expected a stride, padding and dilation below 2^40";
+  }
+  v->groups = args[9].i;
+  const int64_t g = v->groups;
+  if (g < 1 || v->out.shape[1] % g || v->x.shape[1] % g) return "conv: groups do not divide channels";
+  if (v->out.shape[0] != v->x.shape[0] || v->weight.shape[0] != v->out.shape[1] ||
+      v->weight.shape[1] != v->channels())
+    return "conv: shapes do not fit";
+  v->has_bias = bias != nullptr;
+  if (bias) v->bias = *bias;
+  return nullptr;
+}
+
+const char* check_bias(const View* bias, const View& out) {
+  if (bias && (bias->ndim != 1 || bias->shape[0] != out.shape[1] || bias->dtype != out.dtype))
+    return "conv: expected a bias with one element per output channel";
+  return nullptr;
+}
+
+const View* optional(const Arg& arg) { return arg.kind == Arg::array ? arg.a : nullptr; }
+
+// out[n, c, …] = bias[c]
+template <class T>
+void fill(const View& out, const View* bias) {
+  const int64_t lines = out.shape[0] * out.shape[1] * out.shape[2] * out.shape[3];
+  parallel_for(lines, 1 + 16384 / (1 + out.shape[4]), [&](int64_t begin, int64_t end, int) {
+    for (int64_t i = begin; i < end; ++i) {
+      int64_t rest = i, at = 0;
+      for (int axis = 3; axis >= 0; --axis) {
+        at += rest % out.shape[axis] * out.strides[axis];
+        rest /= out.shape[axis];
+      }
+      const int64_t channel = i / (out.shape[2] * out.shape[3]) % out.shape[1];
+      const T value = bias ? scalar_at<T>(*bias, channel * bias->strides[0]) : T(0);
+      const T zero = 0;
+      for (int64_t x = 0; x < out.shape[4]; ++x)
+        write_line<T>(out, at + x * out.strides[4], 1, 1, &zero, value);
+    }
+  });
+}
+
+// Taps of one axis that reach the inputs of one phase, as a convolution of stride 1 over outputs.
+struct Phase {
+  int64_t first, step, count;  // taps first, first + step, …
+  int64_t at, length;          // inputs at, at + stride, …
+  int64_t offset, dilation;    // of that convolution, its taps in reverse order
+};
+
+Phase phase_of(const Conv& v, int axis, int64_t tap) {
+  const int64_t s = v.stride[axis], d = v.dilation[axis], shared = common_divisor(s, d);
+  const int64_t kernel = v.weight.shape[2 + axis], length = v.x.shape[2 + axis];
+  Phase p;
+  p.first = tap;
+  p.step = s / shared;
+  p.count = ceil_div(kernel - tap, p.step);
+  p.at = floor_mod(v.offset[axis] + tap * d, s);
+  p.length = p.at < length ? ceil_div(length - p.at, s) : 0;
+  p.dilation = d / shared;
+  p.offset = floor_div(p.at - v.offset[axis] - tap * d, s) - (p.count - 1) * p.dilation;
+  return p;
+}
+
+// The weights of one phase: to[(group, channel), row, taps reversed] = weight[(group, row), channel].
+template <class T>
+void phase_weight(const Conv& v, const Phase (&p)[3], T* to) {
+  const View& w = v.weight;
+  const int64_t rows = v.rows(), channels = v.channels();
+  const int64_t taps = p[0].count * p[1].count * p[2].count;
+  parallel_for(v.groups * rows, 1 + 8192 / (1 + channels * taps),
+               [&](int64_t begin, int64_t end, int) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t group = i / rows, r = i % rows;
+      for (int64_t c = 0; c < channels; ++c) {
+        T* line = to + ((group * channels + c) * rows + r) * taps;
+        for (int64_t z = p[0].count - 1; z >= 0; --z) {
+          for (int64_t y = p[1].count - 1; y >= 0; --y) {
+            for (int64_t x = p[2].count - 1; x >= 0; --x) {
+              const int64_t at = (p[0].first + z * p[0].step) * w.strides[2] +
+                                 (p[1].first + y * p[1].step) * w.strides[3] +
+                                 (p[2].first + x * p[2].step) * w.strides[4];
+              *line++ = scalar_at<T>(w, i * w.strides[0] + c * w.strides[1] + at);
+            }
+          }
+        }
+      }
+    }
+  });
+}
+
+// v.x (written) from v.out (read): each phase of the inputs is a convolution of stride 1.
+template <class T>
+const char* input_grad(const Conv& v, const View* bias) {
+  const DType computing = sizeof(T) == 8 ? DType::f64 : DType::f32;
+  Scratch g_memory(plain_bytes<T>(v.out)), weight_memory(v.weight.size() * sizeof(T) + 64);
+  if (!g_memory.as<char>() || !weight_memory.as<char>()) return "conv: out of memory";
+  Conv back;
+  back.groups = v.groups;
+  back.has_bias = bias != nullptr;
+  if (bias) back.bias = *bias;
+  back.x = v.out;
+  back.x.data = reinterpret_cast<std::byte*>(const_cast<T*>(plain<T>(v.out, g_memory.as<T>())));
+  back.x.dtype = computing;
+  set_strides(back.x);
+  back.weight.data = weight_memory.as<std::byte>();
+  back.weight.dtype = computing;
+  back.weight.ndim = 5;
+  int64_t phases[3];
+  bool covered = true;
+  for (int i = 0; i < 3; ++i) {
+    phases[i] = min64(v.stride[i] / common_divisor(v.stride[i], v.dilation[i]),
+                      v.weight.shape[2 + i]);
+    covered = covered && phases[i] == v.stride[i];
+  }
+  if (!covered) fill<T>(v.x, bias);
+  for (int64_t i = 0; i < phases[0] * phases[1] * phases[2]; ++i) {
+    const Phase p[3] = {phase_of(v, 0, i / phases[2] / phases[1]),
+                        phase_of(v, 1, i / phases[2] % phases[1]), phase_of(v, 2, i % phases[2])};
+    back.out = v.x;
+    back.weight.shape[0] = v.x.shape[1];
+    back.weight.shape[1] = v.rows();
+    for (int axis = 0; axis < 3; ++axis) {
+      back.out.data += p[axis].at * v.x.strides[2 + axis] * bytes_of(v.x.dtype);
+      back.out.shape[2 + axis] = p[axis].length;
+      back.out.strides[2 + axis] *= v.stride[axis];
+      back.weight.shape[2 + axis] = p[axis].count;
+      back.stride[axis] = 1;
+      back.offset[axis] = p[axis].offset;
+      back.dilation[axis] = p[axis].dilation;
+    }
+    if (back.out.size() == 0) continue;
+    set_strides(back.weight);
+    phase_weight<T>(v, p, weight_memory.as<T>());
+    if (const char* error = convolve(back)) return error;
+  }
+  return nullptr;
+}
+
+const char* conv(const Arg* args, int) {
+  Conv v;
+  const View* bias = optional(args[3]);
+  if (const char* error = read(*args[0].a, *args[1].a, *args[2].a, bias, args + 4, &v))
+    return error;
+  if (const char* error = check_bias(bias, v.out)) return error;
+  return convolve(v);
+}
+
+// out: like the convolution's input; x: like its output.
+const char* conv_input_grad(const Arg* args, int) {
+  Conv v;
+  const View* bias = optional(args[3]);
+  if (const char* error = read(*args[1].a, *args[0].a, *args[2].a, nullptr, args + 4, &v))
+    return error;
+  if (const char* error = check_bias(bias, v.x)) return error;
+  if (v.x.size() == 0) return nullptr;
+  return for_computing(v.x.dtype, "conv", [&]<class T>() -> const char* {
+    if (v.out.size() == 0 || v.weight.size() == 0) {
+      fill<T>(v.x, bias);
+      return nullptr;
+    }
+    return input_grad<T>(v, bias);
+  });
+}
+
+// out: like the weight.
+const char* conv_weight_grad_entry(const Arg* args, int) {
+  Conv v;
+  if (const char* error = read(*args[1].a, *args[2].a, *args[0].a, nullptr, args + 3, &v))
+    return error;
+  if (v.weight.size() == 0) return nullptr;
+  if (v.out.size() == 0 || v.x.size() == 0) {
+    return for_computing(v.weight.dtype, "conv", [&]<class T>() -> const char* {
+      fill<T>(v.weight, nullptr);
+      return nullptr;
+    });
+  }
+  return conv_weight_grad(v);
+}
+
+}  // namespace
+
+void register_conv_unfold(KernelTable& t);
+
+void register_conv(KernelTable& t);
+void register_conv(KernelTable& t) {
+#define TL_CONV_NUMBERS " sz:i sy:i sx:i oz:i oy:i ox:i dz:i dy:i dx:i groups:i"
+  t.add("conv", "out:A x:A weight:A bias:A?" TL_CONV_NUMBERS, conv);
+  t.add("conv_input_grad", "out:A g:A weight:A bias:A?" TL_CONV_NUMBERS, conv_input_grad);
+  t.add("conv_weight_grad", "out:A g:A x:A" TL_CONV_NUMBERS, conv_weight_grad_entry);
+#undef TL_CONV_NUMBERS
+  register_conv_unfold(t);
+}
+
+}  // namespace tl::TL_ISA

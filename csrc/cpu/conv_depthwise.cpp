@@ -1,0 +1,241 @@
+// Depthwise convolution, every output channel reading one input channel: rows of the image are laid
+// out padded and with their strides undone, so that each tap is one shift of a flat line.
+#include "conv.h"
+
+namespace tl::TL_ISA {
+
+bool depthwise_fits(const Conv& v) {
+  return v.channels() == 1 && v.rows() <= 4 && v.stride[1] <= 4 && v.stride[2] <= 4;
+}
+
+namespace {
+
+// Elements of a band: its layout for all depth taps should stay near L1.
+constexpr int64_t kBand = 12288;
+
+// The layout of the input rows behind some output rows: a plane for each (depth tap, phase of the
+// row, phase of the column), `pitch` elements a row. Output (y, x) is element y·pitch + x, tap t
+// reads `at[t]` further.
+struct Layout {
+  int64_t row_phases, column_phases;
+  int64_t extra_rows, pitch;  // rows of a plane beyond those of the output
+  int64_t most;               // output rows of one band
+
+  explicit Layout(const Conv& v) {
+    const View &w = v.weight, &out = v.out;
+    row_phases = v.stride[1];
+    column_phases = v.stride[2];
+    extra_rows = (w.shape[3] - 1) * v.dilation[1] / v.stride[1];
+    pitch = out.shape[4] + (w.shape[4] - 1) * v.dilation[2] / v.stride[2];
+    const int64_t planes = w.shape[2] * row_phases * column_phases;
+    most = min64(out.shape[3], max64(1, kBand / (planes * pitch) - extra_rows));
+  }
+  int64_t plane() const { return (most + extra_rows) * pitch; }
+  int64_t flat(int64_t rows, int64_t width) const { return (rows - 1) * pitch + width; }
+  // The shifts read up to 4 vectors beyond the end.
+  int64_t size(const Conv& v) const {
+    return v.weight.shape[2] * row_phases * column_phases * plane() + 128;
+  }
+  void shifts(const Conv& v, int64_t* at) const {
+    for (int64_t z = 0; z < v.weight.shape[2]; ++z) {
+      for (int64_t y = 0; y < v.weight.shape[3]; ++y) {
+        for (int64_t x = 0; x < v.weight.shape[4]; ++x) {
+          const int64_t dy = y * v.dilation[1], dx = x * v.dilation[2];
+          const int64_t plane_index =
+              (z * row_phases + dy % row_phases) * column_phases + dx % column_phases;
+          *at++ = plane_index * plane() + dy / row_phases * pitch + dx / column_phases;
+        }
+      }
+    }
+  }
+};
+
+// Lays out what output rows y0 … y0 + rows of depth z read of image n, channel c.
+template <class T>
+void lay_out(const Conv& v, const Layout& l, int64_t n, int64_t c, int64_t z, int64_t y0,
+             int64_t rows, T* to) {
+  const View& x = v.x;
+  const int64_t width = x.shape[4], image = n * x.strides[0] + c * x.strides[1];
+  const int64_t stride = v.stride[2], plane = l.plane();
+  for (int64_t kz = 0; kz < v.weight.shape[2]; ++kz) {
+    const int64_t iz = z * v.stride[0] + v.offset[0] + kz * v.dilation[0];
+    for (int64_t rp = 0; rp < l.row_phases; ++rp) {
+      T* first = to + (kz * l.row_phases + rp) * l.column_phases * plane;
+      for (int64_t r = 0; r < rows + l.extra_rows; ++r) {
+        const int64_t iy = (y0 + r) * v.stride[1] + v.offset[1] + rp;
+        const bool inside = iz >= 0 && iz < x.shape[2] && iy >= 0 && iy < x.shape[3];
+        const int64_t from = image + iz * x.strides[2] + iy * x.strides[3];
+        for (int64_t cp = 0; cp < l.column_phases; ++cp) {
+          T* line = first + cp * plane + r * l.pitch;
+          // Element i of the line is input i·stride + offset + cp.
+          const int64_t start = v.offset[2] + cp;
+          int64_t low = start < 0 ? ceil_div(-start, stride) : 0;
+          int64_t high = start < width ? ceil_div(width - start, stride) : 0;
+          high = min64(high, l.pitch);
+          if (!inside || low >= high) low = high = l.pitch;
+          for (int64_t i = 0; i < low; ++i) line[i] = 0;
+          if (low < high) {
+            copy_line<T>(x, from + (start + low * stride) * x.strides[4], stride * x.strides[4],
+                         high - low, line + low);
+          }
+          for (int64_t i = high; i < l.pitch; ++i) line[i] = 0;
+        }
+      }
+    }
+  }
+}
+
+template <class T>
+using VecOf = typename Vec<T>::type;
+
+template <class T>
+TL_INLINE VecOf<T> load_vec(const T* p) {
+  typedef VecOf<T> V __attribute__((aligned(sizeof(T)), may_alias));
+  return *reinterpret_cast<const V*>(p);
+}
+template <class T>
+TL_INLINE void store_vec(T* p, VecOf<T> x) {
+  typedef VecOf<T> V __attribute__((aligned(sizeof(T)), may_alias));
+  *reinterpret_cast<V*>(p) = x;
+}
+
+// to[i] = Σ_t w[t]·from[at[t] + i]; up to 4 vectors are written beyond n.
+template <class T, int kTaps>
+void shifted_sums(const T* from, const int64_t* at, const T* w, int64_t taps, int64_t n, T* to) {
+  constexpr int kV = kVec<T>;
+  const int64_t count = kTaps ? kTaps : taps;
+  for (int64_t i = 0; i < n; i += 4 * kV) {
+    VecOf<T> a = {}, b = {}, c = {}, d = {};
+#pragma GCC unroll 9
+    for (int64_t t = 0; t < count; ++t) {
+      const T* p = from + at[t] + i;
+      const VecOf<T> x = w[t] - VecOf<T>{};
+      a += x * load_vec(p);
+      b += x * load_vec(p + kV);
+      c += x * load_vec(p + 2 * kV);
+      d += x * load_vec(p + 3 * kV);
+    }
+    store_vec(to + i, a);
+    store_vec(to + i + kV, b);
+    store_vec(to + i + 2 * kV, c);
+    store_vec(to + i + 3 * kV, d);
+  }
+}
+
+template <class T>
+const char* forward(const Conv& v) {
+  const Layout l(v);
+  const int64_t taps = v.taps(), width = v.out.shape[4], height = v.out.shape[3];
+  const int64_t bands = ceil_div(height, l.most), depth = v.out.shape[2], all = v.out.shape[1];
+  const int64_t result = l.flat(l.most, width) + 4 * kVec<T>;
+  const size_t own = ((l.size(v) + result) * sizeof(T) + 63) / 64 * 64;
+  Scratch memory(own * num_threads()), weight_memory(plain_bytes<T>(v.weight)),
+      at_memory(taps * sizeof(int64_t));
+  if (!memory.as<char>() || !weight_memory.as<char>() || !at_memory.as<char>())
+    return "conv: out of memory";
+  const T* weight = plain<T>(v.weight, weight_memory.as<T>());
+  int64_t* at = at_memory.as<int64_t>();
+  l.shifts(v, at);
+  const int64_t work = l.most * width * (taps + 4);
+  parallel_for(v.batch() * all * depth * bands, 1 + 65536 / work,
+               [&](int64_t begin, int64_t end, int worker) {
+    T* laid = reinterpret_cast<T*>(memory.as<char>() + worker * own);
+    T* tile = laid + l.size(v);
+    int64_t last = -1;  // the band that is laid out
+    for (int64_t i = begin; i < end; ++i) {
+      // The channels that share an input follow each other.
+      const int64_t m = v.rows(), sub = i % m, band = i / m;
+      const int64_t y0 = band % bands * l.most, z = band / bands % depth;
+      const int64_t c = band / bands / depth % v.groups, n = band / bands / depth / v.groups;
+      const int64_t rows = min64(l.most, height - y0), row = c * m + sub;
+      if (band != last) lay_out<T>(v, l, n, c, z, y0, rows, laid);
+      last = band;
+      if (taps == 9)
+        shifted_sums<T, 9>(laid, at, weight + row * taps, taps, l.flat(rows, width), tile);
+      else
+        shifted_sums<T, 0>(laid, at, weight + row * taps, taps, l.flat(rows, width), tile);
+      const T add = v.has_bias ? scalar_at<T>(v.bias, row * v.bias.strides[0]) : T(0);
+      for (int64_t r = 0; r < rows; ++r) {
+        const int64_t offset = n * v.out.strides[0] + row * v.out.strides[1] +
+                               z * v.out.strides[2] + (y0 + r) * v.out.strides[3];
+        write_line<T>(v.out, offset, v.out.strides[4], width, tile + r * l.pitch, add);
+      }
+    }
+  });
+  return nullptr;
+}
+
+template <class T>
+T dot(const T* a, const T* b, int64_t n) {  // n: a multiple of the vector
+  constexpr int kV = kVec<T>;
+  VecOf<T> s = {}, s1 = {};
+  int64_t i = 0;
+  for (; i + 2 * kV <= n; i += 2 * kV) {
+    s += load_vec(a + i) * load_vec(b + i);
+    s1 += load_vec(a + i + kV) * load_vec(b + i + kV);
+  }
+  if (i < n) s += load_vec(a + i) * load_vec(b + i);
+  s += s1;
+  T total = 0;
+  for (int j = 0; j < kV; ++j) total += s[j];
+  return total;
+}
+
+// v.weight (written) from v.out (the gradient) and v.x.
+template <class T>
+const char* weight_grad(const Conv& v) {
+  constexpr int kV = kVec<T>;
+  const Layout l(v);
+  const int64_t taps = v.taps(), width = v.out.shape[4], height = v.out.shape[3];
+  const int64_t result = (l.most * l.pitch + 2 * kV) / kV * kV;
+  const size_t own = ((l.size(v) + result + taps) * sizeof(T) + 63) / 64 * 64;
+  Scratch memory(own * num_threads()), at_memory(taps * sizeof(int64_t));
+  if (!memory.as<char>() || !at_memory.as<char>()) return "conv: out of memory";
+  int64_t* at = at_memory.as<int64_t>();
+  l.shifts(v, at);
+  const View& w = v.weight;
+  parallel_for(v.out.shape[1], 1, [&](int64_t begin, int64_t end, int worker) {
+    T* laid = reinterpret_cast<T*>(memory.as<char>() + worker * own);
+    T *g = laid + l.size(v), *sums = g + result;
+    for (int64_t i = 0; i < l.size(v); ++i) laid[i] = 0;  // what follows the last row is read, × 0
+    for (int64_t row = begin; row < end; ++row) {
+      for (int64_t t = 0; t < taps; ++t) sums[t] = 0;
+      for (int64_t n = 0; n < v.batch(); ++n) {
+        for (int64_t z = 0; z < v.out.shape[2]; ++z) {
+          for (int64_t y0 = 0; y0 < height; y0 += l.most) {
+            const int64_t rows = min64(l.most, height - y0);
+            lay_out<T>(v, l, n, row / v.rows(), z, y0, rows, laid);
+            for (int64_t r = 0; r < rows; ++r) {
+              const int64_t from = n * v.out.strides[0] + row * v.out.strides[1] +
+                                   z * v.out.strides[2] + (y0 + r) * v.out.strides[3];
+              copy_line<T>(v.out, from, v.out.strides[4], width, g + r * l.pitch);
+              for (int64_t x = width; x < l.pitch; ++x) g[r * l.pitch + x] = 0;
+            }
+            const int64_t flat = l.flat(rows, width), whole = ceil_div(flat, kV) * kV;
+            for (int64_t i = flat; i < whole; ++i) g[i] = 0;
+            for (int64_t t = 0; t < taps; ++t) sums[t] += dot<T>(g, laid + at[t], whole);
+          }
+        }
+      }
+      for (int64_t t = 0; t < taps; ++t) {
+        const int64_t to = row * w.strides[0] + t / (w.shape[4] * w.shape[3]) * w.strides[2] +
+                           t / w.shape[4] % w.shape[3] * w.strides[3] +
+                           t % w.shape[4] * w.strides[4];
+        write_line<T>(w, to, 1, 1, sums + t, T(0));
+      }
+    }
+  });
+  return nullptr;
+}
+
+}  // namespace
+
+const char* depthwise(const Conv& v) {
+  return for_computing(v.out.dtype, "conv", [&]<class T>() { return forward<T>(v); });
+}
+
+const char* depthwise_weight_grad(const Conv& v) {
+  return for_computing(v.weight.dtype, "conv", [&]<class T>() { return weight_grad<T>(v); });
+}
+
+}  // namespace tl::TL_ISA

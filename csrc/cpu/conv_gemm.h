@@ -1,0 +1,227 @@
+// Convolution as a product with the patches of the input, which are packed straight into the panels
+// that the micro-kernel reads; no matrix of all patches is ever made.
+#pragma once
+#include "conv.h"
+
+namespace tl::TL_ISA {
+
+#ifdef __AVX2__
+// Lanes [low, high) of eight set.
+TL_INLINE __m256i lane_mask(int low, int high) {
+  alignas(64) static constexpr int32_t kSteps[24] = {0,  0,  0,  0,  0,  0,  0,  0,
+                                                     -1, -1, -1, -1, -1, -1, -1, -1,
+                                                     0,  0,  0,  0,  0,  0,  0,  0};
+  low = low < 0 ? 0 : low > 8 ? 8 : low;
+  high = high < 0 ? 0 : high > 8 ? 8 : high;
+  const __m256i from = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(kSteps + 8 - low));
+  const __m256i to = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(kSteps + 16 - high));
+  return _mm256_and_si256(from, to);
+}
+#endif
+
+// What one tap reads of one run: lanes low … high - 1 come from `data + lane`.
+template <class T>
+struct Piece {
+  const T* data;
+  int low, high;
+};
+
+// A panel of patches: to[(c·taps + t)·columns + lane] for channels 0 … count - 1 of `data`.
+template <class T>
+inline void pack_patches(const Conv& v, const Input<T>& in, const T* data, int64_t count,
+                         const Run* runs, int run_count, T* to) {
+  constexpr int kN = kPanelColumns<T>;
+  const int64_t taps = v.taps(), step = taps * kN;
+  int64_t t = 0;
+  for (int64_t kz = 0; kz < v.weight.shape[2]; ++kz) {
+    for (int64_t ky = 0; ky < v.weight.shape[3]; ++ky) {
+      for (int64_t kx = 0; kx < v.weight.shape[4]; ++kx, ++t) {
+        const Tap& tap = in.taps[kx];
+        Piece<T> pieces[kN];
+        int made = 0;
+        for (int r = 0; r < run_count; ++r) {
+          const Run& run = runs[r];
+          const int64_t z = run.z * v.stride[0] + v.offset[0] + kz * v.dilation[0];
+          const int64_t y = run.y * v.stride[1] + v.offset[1] + ky * v.dilation[1];
+          if (z < 0 || z >= v.x.shape[2] || y < 0 || y >= v.x.shape[3]) continue;
+          const int64_t low = max64(run.x, tap.low), high = min64(run.x + run.count, tap.high);
+          if (low >= high) continue;
+          const int64_t at = run.n * in.n + z * in.d + y * in.h + tap.at + run.x - run.lane;
+          pieces[made++] = {data + at, static_cast<int>(low - run.x + run.lane),
+                            static_cast<int>(high - run.x + run.lane)};
+        }
+        T* dst = to + t * kN;
+        if (made == 1 && pieces[0].low == 0 && pieces[0].high == kN) {
+          const T* from = pieces[0].data;
+          for (int64_t c = 0; c < count; ++c, from += in.c, dst += step)
+            memcpy(dst, from, kN * sizeof(T));
+          continue;
+        }
+#ifdef __AVX2__
+        if constexpr (__is_same(T, float)) {
+          if (made <= 4) {
+            __m256i masks[4][2];
+            for (int i = 0; i < made; ++i) {
+              masks[i][0] = lane_mask(pieces[i].low, pieces[i].high);
+              masks[i][1] = lane_mask(pieces[i].low - 8, pieces[i].high - 8);
+            }
+            for (int64_t c = 0; c < count; ++c, dst += step) {
+              __m256 a = _mm256_setzero_ps(), b = a;
+              for (int i = 0; i < made; ++i) {
+                const float* from = pieces[i].data + c * in.c;
+                a = _mm256_or_ps(a, _mm256_maskload_ps(from, masks[i][0]));
+                b = _mm256_or_ps(b, _mm256_maskload_ps(from + 8, masks[i][1]));
+              }
+              _mm256_storeu_ps(dst, a);
+              _mm256_storeu_ps(dst + 8, b);
+            }
+            continue;
+          }
+        }
+#endif
+        for (int64_t c = 0; c < count; ++c, dst += step) {
+          for (int i = 0; i < kN; ++i) dst[i] = 0;
+          for (int i = 0; i < made; ++i) {
+            const T* from = pieces[i].data + c * in.c;
+            for (int lane = pieces[i].low; lane < pieces[i].high; ++lane) dst[lane] = from[lane];
+          }
+        }
+      }
+    }
+  }
+}
+
+// out[…, row, …] for a block of outputs first … first + count: lines of the tile, `tile_row` apart.
+template <class T>
+inline void write_outputs(const Conv& v, int64_t row0, int64_t rows, int64_t first, int64_t count,
+                          const T* tile, int64_t tile_row) {
+  const View& out = v.out;
+  const int64_t width = out.shape[4], pixels = v.pixels();
+  const bool flat = (out.shape[3] == 1 || out.strides[3] == width * out.strides[4]) &&
+                    (out.shape[2] == 1 || out.strides[2] == out.shape[3] * width * out.strides[4]);
+  const int64_t line = flat ? pixels : width;
+  for (int64_t i = 0; i < count;) {
+    const int64_t at = first + i, n = at / pixels, pixel = at % pixels;
+    const int64_t here = min64(count - i, line - pixel % line);
+    const int64_t x = pixel % width, y = pixel / width % out.shape[3],
+                  z = pixel / width / out.shape[3];
+    const int64_t offset = n * out.strides[0] + z * out.strides[2] + y * out.strides[3] +
+                           x * out.strides[4];
+    for (int64_t r = 0; r < rows; ++r) {
+      const T add = v.has_bias ? scalar_at<T>(v.bias, (row0 + r) * v.bias.strides[0]) : T(0);
+      write_line<T>(out, offset + (row0 + r) * out.strides[1], out.strides[4], here,
+                    tile + r * tile_row + i, add);
+    }
+    i += here;
+  }
+}
+
+// How the outputs of one group are cut into tasks.
+struct Cut {
+  int64_t panels;        // of the whole group
+  int64_t block;         // panels per task
+  int64_t rows;          // rows per task
+  int64_t row_blocks, column_blocks;
+  bool shared;           // few panels: all packed first, tasks split the rows
+
+  Cut(int64_t columns, int64_t width, int64_t all_rows, int64_t groups) {
+    const int64_t threads = num_threads();
+    panels = ceil_div(columns, width);
+    shared = panels <= 8 && threads > 1 && panels * groups < 8 * threads && all_rows >= 48;
+    if (shared) {
+      block = panels;
+      rows = ceil_div(ceil_div(all_rows, 2 * threads), kPanelRows) * kPanelRows;
+    } else {
+      row_blocks = ceil_div(all_rows, 288);
+      rows = ceil_div(ceil_div(all_rows, row_blocks), kPanelRows) * kPanelRows;
+      // Wide blocks reuse a strip of weights more often; their number should divide evenly.
+      double best = 0;
+      block = 1;
+      for (int64_t b = 1; b <= 8 && b <= panels; ++b) {
+        const int64_t tasks = ceil_div(panels, b) * ceil_div(all_rows, rows) * groups;
+        const double cost = ceil_div(tasks, threads) * (static_cast<double>(b) + 0.15);
+        if (b == 1 || cost < best) {
+          best = cost;
+          block = b;
+        }
+      }
+    }
+    row_blocks = ceil_div(all_rows, rows);
+    column_blocks = ceil_div(panels, block);
+  }
+};
+
+// Channels whose patches are packed at once: about kDepth lines.
+TL_INLINE int64_t channels_at_once(int64_t channels, int64_t taps) {
+  return min64(channels, max64(1, (kDepth + 8) / taps));
+}
+
+template <class T>
+inline const char* conv_by_product(const Conv& v) {
+  constexpr int kN = kPanelColumns<T>;
+  const int64_t taps = v.taps(), channels = v.channels(), depth = channels * taps, rows = v.rows();
+  const int64_t pixels = v.pixels(), columns = v.batch() * pixels;
+  const Cut cut(columns, kN, rows, v.groups);
+  const int64_t at_once = channels_at_once(channels, taps);
+  const int64_t panel = at_once * taps * kN;  // elements of a packed panel of one step
+  const int64_t steps = ceil_div(channels, max64(1, at_once));
+  const size_t tile_bytes = (cut.rows * cut.block * kN * sizeof(T) + 63) / 64 * 64;
+  const size_t pack_bytes = cut.block * panel * sizeof(T);
+  const size_t own = tile_bytes + (cut.shared ? 0 : pack_bytes) + 64;
+  Scratch own_memory(own * num_threads()), input_memory(Input<T>::bytes(v)),
+      weight_memory(plain_bytes<T>(v.weight)),
+      shared_memory(cut.shared ? v.groups * steps * pack_bytes + 64 : 64);
+  if (!own_memory.as<char>() || !input_memory.as<char>() || !weight_memory.as<char>() ||
+      !shared_memory.as<char>())
+    return "conv: out of memory";
+  const T* weight = plain<T>(v.weight, weight_memory.as<T>());
+  const Input<T> in(v, input_memory.as<char>());
+
+  auto pack = [&](int64_t group, int64_t step, int64_t panel0, int64_t count, T* to) {
+    const int64_t c0 = step * at_once, some = min64(at_once, channels - c0);
+    const T* data = in.data + (group * channels + c0) * in.c;
+    for (int64_t p = 0; p < count; ++p) {
+      Run runs[kN];
+      const int64_t first = (panel0 + p) * kN;
+      const int made = cut_runs(v, first, static_cast<int>(min64(kN, columns - first)), runs);
+      pack_patches<T>(v, in, data, some, runs, made, to + p * panel);
+    }
+  };
+  T* shared = shared_memory.as<T>();
+  if (cut.shared) {
+    parallel_for(v.groups * steps * cut.panels, 1, [&](int64_t begin, int64_t end, int) {
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t p = i % cut.panels, step = i / cut.panels;
+        pack(step / steps, step % steps, p, 1, shared + (step * cut.panels + p) * panel);
+      }
+    });
+  }
+  const int64_t tasks = v.groups * cut.row_blocks * cut.column_blocks;
+  parallel_for(tasks, 1, [&](int64_t begin, int64_t end, int worker) {
+    char* mine = own_memory.as<char>() + worker * own;
+    T *tile = reinterpret_cast<T*>(mine), *packed = reinterpret_cast<T*>(mine + tile_bytes);
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t row_block = i % cut.row_blocks, rest = i / cut.row_blocks;
+      const int64_t panel0 = rest % cut.column_blocks * cut.block, group = rest / cut.column_blocks;
+      const int64_t panels = min64(cut.block, cut.panels - panel0), row0 = row_block * cut.rows;
+      const int64_t here = min64(cut.rows, rows - row0), first_row = group * rows + row0;
+      for (int64_t step = 0; step < steps; ++step) {
+        const int64_t c0 = step * at_once, some = min64(at_once, channels - c0);
+        const T* b = packed;
+        if (cut.shared)
+          b = shared + (group * steps + step) * cut.panels * panel;
+        else
+          pack(group, step, panel0, panels, packed);
+        conv_product<T>(here, panels, some * taps, weight + first_row * depth + c0 * taps, depth, b,
+                        panel, tile, step > 0);
+      }
+      if (depth == 0) memset(tile, 0, here * panels * kN * sizeof(T));
+      const int64_t first = panel0 * kN;
+      write_outputs<T>(v, first_row, here, first, min64(panels * kN, columns - first), tile,
+                       panels * kN);
+    }
+  });
+  return nullptr;
+}
+
+}  // namespace tl::TL_ISA

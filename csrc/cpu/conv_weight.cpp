@@ -1,0 +1,128 @@
+// The gradient of a convolution for its weight: a product over all pixels of the batch, the patches
+// of the input packed as its right side.
+#include "conv.h"
+
+namespace tl::TL_ISA {
+namespace {
+
+// Patch elements of one (channel, tap) for the pixels first … first + count of image n.
+template <class T>
+void fill_line(const Conv& v, const Input<T>& in, int64_t channel, int64_t tap, int64_t n,
+               int64_t first, int64_t count, T* to) {
+  const int64_t kw = v.weight.shape[4], kh = v.weight.shape[3], width = v.out.shape[4];
+  const Tap& along = in.taps[tap % kw];
+  const int64_t y_off = v.offset[1] + tap / kw % kh * v.dilation[1];
+  const int64_t z_off = v.offset[0] + tap / kw / kh * v.dilation[0];
+  int64_t x = first % width, y = first / width % v.out.shape[3],
+          z = first / width / v.out.shape[3];
+  const T* base = in.data + n * in.n + channel * in.c + along.at;
+  for (int64_t i = 0; i < count;) {
+    const int64_t here = min64(count - i, width - x);
+    const int64_t iz = z * v.stride[0] + z_off, iy = y * v.stride[1] + y_off;
+    int64_t low = max64(x, along.low), high = min64(x + here, along.high);
+    if (iz < 0 || iz >= v.x.shape[2] || iy < 0 || iy >= v.x.shape[3] || high < low)
+      low = high = x + here;
+    const T* from = base + iz * in.d + iy * in.h;
+    T* line = to + i - x;
+    for (int64_t j = x; j < low; ++j) line[j] = 0;
+    for (int64_t j = low; j < high; ++j) line[j] = from[j];
+    for (int64_t j = high; j < x + here; ++j) line[j] = 0;
+    i += here;
+    x = 0;
+    if (++y == v.out.shape[3]) {
+      y = 0;
+      ++z;
+    }
+  }
+}
+
+template <class T>
+const char* weight_grad(const Conv& v) {
+  constexpr int kN = kPanelColumns<T>;
+  const int64_t taps = v.taps(), channels = v.channels(), rows = v.rows(), pixels = v.pixels();
+  const int64_t columns = channels * taps, panels = ceil_div(columns, kN);
+  // g needs pixels in one contiguous line; any stride between channels and images will do.
+  View g = v.out;
+  const bool lines = g.dtype == (sizeof(T) == 8 ? DType::f64 : DType::f32) &&
+                     g.strides[4] == 1 &&
+                     (g.shape[3] == 1 || g.strides[3] == g.shape[4]) &&
+                     (g.shape[2] == 1 || g.strides[2] == g.shape[3] * g.shape[4]);
+  Scratch g_memory(lines ? 64 : g.size() * sizeof(T) + 64), input_memory(Input<T>::bytes(v));
+  if (!g_memory.as<char>() || !input_memory.as<char>()) return "conv: out of memory";
+  const Input<T> in(v, input_memory.as<char>());
+  const T* grad = g.ptr<const T>();
+  int64_t g_image = g.strides[0], g_row = g.strides[1];
+  if (!lines) {
+    grad = plain<T>(g, g_memory.as<T>());
+    g_row = pixels;
+    g_image = pixels * g.shape[1];
+  }
+  // Blocks: some 8 panels deep in L2, rows cut when there are too few blocks for the threads.
+  const int64_t threads = num_threads();
+  int64_t block = min64(panels, 8), row_blocks = ceil_div(rows, 288);
+  while (block > 1 && v.groups * row_blocks * ceil_div(panels, block) < 2 * threads) --block;
+  while (rows / row_blocks > 24 && v.groups * row_blocks * ceil_div(panels, block) < 2 * threads)
+    ++row_blocks;
+  const int64_t some = ceil_div(ceil_div(rows, row_blocks), kPanelRows) * kPanelRows;
+  row_blocks = ceil_div(rows, some);
+  const int64_t blocks = ceil_div(panels, block), chunk = min64(pixels, kDepth);
+  const size_t tile_bytes = (some * block * kN * sizeof(T) + 63) / 64 * 64;
+  const size_t line_bytes = (chunk * kN * sizeof(T) + 63) / 64 * 64;
+  const size_t own = tile_bytes + line_bytes * (1 + block);
+  Scratch memory(own * threads);
+  if (!memory.as<char>()) return "conv: out of memory";
+  const View& w = v.weight;
+  parallel_for(v.groups * row_blocks * blocks, 1, [&](int64_t begin, int64_t end, int worker) {
+    char* mine = memory.as<char>() + worker * own;
+    T* tile = reinterpret_cast<T*>(mine);
+    T* line = reinterpret_cast<T*>(mine + tile_bytes);
+    T* packed = reinterpret_cast<T*>(mine + tile_bytes + line_bytes);
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t row0 = i % row_blocks * some, rest = i / row_blocks;
+      const int64_t panel0 = rest % blocks * block, group = rest / blocks;
+      const int64_t here = min64(some, rows - row0), wide = min64(block, panels - panel0);
+      bool add = false;
+      for (int64_t n = 0; n < v.batch(); ++n) {
+        for (int64_t first = 0; first < pixels; first += chunk) {
+          const int64_t count = min64(chunk, pixels - first);
+          for (int64_t p = 0; p < wide; ++p) {
+            const int64_t column = (panel0 + p) * kN;
+            const int used = static_cast<int>(min64(kN, columns - column));
+            for (int j = 0; j < used; ++j) {
+              fill_line<T>(v, in, group * channels + (column + j) / taps, (column + j) % taps, n,
+                           first, count, line + j * chunk);
+            }
+            pack_panel<kN>(static_cast<const T*>(line), chunk, int64_t{1}, used, count,
+                           packed + p * chunk * kN);
+          }
+          conv_product<T>(here, wide, count,
+                          grad + n * g_image + (group * rows + row0) * g_row + first, g_row, packed,
+                          chunk * kN, tile, add);
+          add = true;
+        }
+      }
+      for (int64_t r = 0; r < here; ++r) {
+        const T* from = tile + r * wide * kN;
+        for (int64_t j = 0; j < wide * kN && panel0 * kN + j < columns; ++j) {
+          const int64_t column = panel0 * kN + j, tap = column % taps;
+          const int64_t at = (group * rows + row0 + r) * w.strides[0] +
+                             column / taps * w.strides[1] +
+                             tap / (w.shape[4] * w.shape[3]) * w.strides[2] +
+                             tap / w.shape[4] % w.shape[3] * w.strides[3] +
+                             tap % w.shape[4] * w.strides[4];
+          write_line<T>(w, at, 1, 1, from + j, T(0));
+        }
+      }
+    }
+  });
+  return nullptr;
+}
+
+}  // namespace
+
+const char* conv_weight_grad(const Conv& v) {
+  if (depthwise_fits(v)) return depthwise_weight_grad(v);
+  return for_computing(v.weight.dtype, "conv", [&]<class T>() { return weight_grad<T>(v); });
+}
+
+}  // namespace tl::TL_ISA

@@ -1,0 +1,71 @@
+// How elementwise kernels run. An op is a handful of loops over contiguous memory, one per type
+// that arithmetic is done in; a driver, compiled once, brings every operand there: in place where
+// memory already looks like that, else in chunks that stay in the first-level cache (half types,
+// strides, broadcast numbers). So an op costs two or three small loops and not one per dtype and
+// layout.
+#pragma once
+#include "../core/kernel.h"
+#include "simd/simd.h"
+
+#if defined(__clang__)
+#define TL_IVDEP _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define TL_IVDEP _Pragma("GCC ivdep")
+#endif
+
+namespace tl::TL_ISA {
+
+struct c64 {
+  float re, im;
+};
+
+// What values are computed in. `raw`: the dtype's own words, never looked at.
+enum class Wide : uint8_t { single, twice, integer, natural, complex, raw };
+
+inline constexpr int kChunk = 512;  // elements of an operand in the cache
+inline constexpr int kMaxInputs = 3;
+
+using LoadFn = void (*)(const std::byte* p, int64_t stride, void* wide, int64_t n);
+using StoreFn = void (*)(std::byte* p, int64_t stride, const void* wide, int64_t n);
+
+// How one operand is brought to and from the type of the arithmetic.
+struct Form {
+  int16_t width = 0;  // bytes in memory; 0: there is no such conversion
+  int16_t wide = 0;   // bytes in a chunk
+  bool same = false;  // memory already holds that type
+  LoadFn load = nullptr;
+  StoreFn store = nullptr;
+};
+
+// copy.cpp: the one place where dtypes are converted.
+Wide wide_of(DType dtype);
+Form reading(DType dtype, Wide wide);
+Form writing(DType dtype, Wide wide);
+
+// n elements; an input may be the output itself. `numbers` are the op's own constants.
+using Step = void (*)(void* out, const void* const* in, int64_t n, const double* numbers);
+
+// elementwise_run.cpp. views[0] is the output; all have one shape. A null step copies.
+void run_steps(const View* const* views, const Form* forms, int inputs, Step step,
+               const double* numbers);
+
+struct Steps {
+  Step single = nullptr, twice = nullptr, integer = nullptr, natural = nullptr;
+  Step words[4] = {};  // of 1, 2, 4, 8 bytes, where only bits matter: instead of integer, natural
+  bool truth = false;  // the result is bool
+};
+
+// By the dtype of the first input; complex64 by the op's name.
+const char* run_op(const Arg* args, int inputs, const Steps& steps, const char* name,
+                   const double* numbers = nullptr);
+// complex.cpp: null when there is no such op. `real` is set when the result is f32.
+Step complex_step(const char* name, bool* real);
+
+TL_INLINE bool is_number(const View& v) {
+  for (int i = 0; i < v.ndim; ++i) {
+    if (v.shape[i] != 1 && v.strides[i] != 0) return false;
+  }
+  return v.size() > 0;
+}
+
+}  // namespace tl::TL_ISA

@@ -1,0 +1,309 @@
+// The driver of elementwise.h: axes are merged, cut into pieces for the thread pool, and each piece
+// is walked in chunks.
+#include "../core/parallel.h"
+#include "elementwise.h"
+
+namespace tl::TL_ISA {
+namespace {
+
+constexpr int kOperands = kMaxInputs + 1;
+// Elements of one piece: enough work (several microseconds) to be worth handing to another thread.
+constexpr int64_t kPiece = 16384;
+// Rows shorter than this are taken several at a time; a transposed operand is cut to such rows.
+constexpr int64_t kShort = 64;
+// An output this large passes the cache by; the inputs keep their place in it.
+constexpr int64_t kStreamFrom = int64_t{48} << 20;
+
+int64_t magnitude(int64_t x) { return x < 0 ? -x : x; }
+
+// The two innermost axes of one piece.
+struct Block {
+  std::byte* at[kOperands];
+  int64_t row_steps[kOperands], column_steps[kOperands];  // bytes
+  int64_t rows, columns;
+};
+
+struct Job {
+  int inputs;
+  Form forms[kOperands];
+  Step step;
+  const double* numbers;
+  bool stream;
+
+  void run(const Block& b) const;
+
+ private:
+  void line(std::byte* const* at, const int64_t* steps, int64_t n, bool kept,
+            std::byte (*chunks)[kChunk * 8]) const;
+  void several(const Block& b, int64_t left, int64_t columns,
+               std::byte (*chunks)[kChunk * 8]) const;
+  void apply(void* out, const void* const* in, int64_t n) const { step(out, in, n, numbers); }
+};
+
+void stream_bytes(std::byte* to, const std::byte* from, int64_t bytes) {
+#ifdef __AVX2__
+  for (int64_t i = 0; i < bytes; i += 32) {
+    _mm256_stream_si256(reinterpret_cast<__m256i*>(to + i),
+                        _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + i)));
+  }
+#else
+  memcpy(to, from, bytes);
+#endif
+}
+
+// One row. `kept`: operands that do not move from row to row are in their chunks already.
+void Job::line(std::byte* const* at, const int64_t* steps, int64_t n, bool kept,
+               std::byte (*chunks)[kChunk * 8]) const {
+  bool direct[kOperands], all = true;
+  for (int k = 0; k <= inputs; ++k) {
+    direct[k] = forms[k].same && steps[k] == forms[k].width;
+    all = all && direct[k];
+  }
+  if (all && !stream) {
+    const void* in[kMaxInputs];
+    for (int k = 0; k < inputs; ++k) in[k] = at[k + 1];
+    if (step)
+      apply(at[0], in, n);
+    else
+      memcpy(at[0], at[1], n * forms[0].width);
+    return;
+  }
+  for (int64_t i = 0; i < n; i += kChunk) {
+    int64_t m = n - i < kChunk ? n - i : kChunk;
+    const void* in[kMaxInputs];
+    for (int k = 1; k <= inputs; ++k) {
+      std::byte* p = at[k] + i * steps[k];
+      in[k - 1] = direct[k] ? p : chunks[k];
+      if (direct[k] || (steps[k] == 0 && (kept || i > 0))) continue;
+      if (step || !direct[0] || stream) forms[k].load(p, steps[k], chunks[k], m);
+    }
+    std::byte* p = at[0] + i * steps[0];
+    bool streams = stream && direct[0] && (m * forms[0].width) % 32 == 0 &&
+                   reinterpret_cast<uintptr_t>(p) % 32 == 0;
+    std::byte* result = direct[0] && !streams ? p : chunks[0];
+    const void* from = result;
+    if (step)
+      apply(result, in, m);
+    else if (direct[0] && !streams)
+      forms[1].load(at[1] + i * steps[1], steps[1], p, m);
+    else
+      from = in[0];
+    if (streams)
+      stream_bytes(p, static_cast<const std::byte*>(from), m * forms[0].width);
+    else if (!direct[0])
+      forms[0].store(p, steps[0], from, m);
+  }
+}
+
+// Short rows, as many at once as a chunk holds.
+void Job::several(const Block& b, int64_t left, int64_t columns,
+                  std::byte (*chunks)[kChunk * 8]) const {
+  int64_t group = kChunk / columns;
+  if (group > b.rows) group = b.rows;
+  bool direct[kOperands];
+  for (int k = 0; k <= inputs; ++k) {
+    direct[k] = forms[k].same && b.column_steps[k] == forms[k].width &&
+                (b.rows == 1 || b.row_steps[k] == columns * forms[k].width);
+  }
+  for (int64_t top = 0; top < b.rows; top += group) {
+    int64_t height = b.rows - top < group ? b.rows - top : group;
+    const void* in[kMaxInputs];
+    for (int k = 1; k <= inputs; ++k) {
+      std::byte* p = b.at[k] + top * b.row_steps[k] + left * b.column_steps[k];
+      in[k - 1] = direct[k] ? p : chunks[k];
+      if (direct[k] || (b.row_steps[k] == 0 && top > 0)) continue;
+      for (int64_t r = 0; r < height; ++r)
+        forms[k].load(p + r * b.row_steps[k], b.column_steps[k],
+                      chunks[k] + r * columns * forms[k].wide, columns);
+    }
+    std::byte* p = b.at[0] + top * b.row_steps[0] + left * b.column_steps[0];
+    const void* from = in[0];
+    if (step) {
+      std::byte* result = direct[0] ? p : chunks[0];
+      apply(result, in, height * columns);
+      from = result;
+    }
+    if (direct[0] && step) continue;
+    for (int64_t r = 0; r < height; ++r)
+      forms[0].store(p + r * b.row_steps[0], b.column_steps[0],
+                     static_cast<const std::byte*>(from) + r * columns * forms[0].wide, columns);
+  }
+}
+
+// Whether an operand runs along memory faster from row to row than within one.
+bool crosses(const Block& b, int k) {
+  return b.row_steps[k] != 0 && magnitude(b.row_steps[k]) < magnitude(b.column_steps[k]);
+}
+
+void Job::run(const Block& b) const {
+  alignas(64) std::byte chunks[kOperands][kChunk * 8];
+  bool crossed = false;
+  for (int k = 0; k <= inputs; ++k) crossed = crossed || crosses(b, k);
+  if (b.rows > 1 && (crossed || b.columns <= kShort)) {
+    for (int64_t left = 0; left < b.columns; left += kShort)
+      several(b, left, b.columns - left < kShort ? b.columns - left : kShort, chunks);
+    return;
+  }
+  std::byte* at[kOperands];
+  for (int64_t r = 0; r < b.rows; ++r) {
+    bool kept = r > 0;
+    for (int k = 0; k <= inputs; ++k) {
+      at[k] = b.at[k] + r * b.row_steps[k];
+      // Repeated within the row but not from row to row: read anew.
+      if (k > 0 && b.column_steps[k] == 0 && b.row_steps[k] != 0) kept = false;
+    }
+    line(at, b.column_steps, b.columns, kept, chunks);
+  }
+}
+
+// Axes sorted by the output's strides and merged where every operand allows it.
+struct Walk {
+  int ndim = 0;
+  int64_t shape[kMaxDims], steps[kOperands][kMaxDims];  // bytes
+
+  Walk(const View* const* views, int count) {
+    const View& first = *views[0];
+    int order[kMaxDims], kept = 0;
+    for (int i = 0; i < first.ndim; ++i) {
+      if (first.shape[i] != 1) order[kept++] = i;
+    }
+    for (int i = 1; i < kept; ++i) {
+      for (int j = i;
+           j > 0 && magnitude(first.strides[order[j - 1]]) < magnitude(first.strides[order[j]]);
+           --j) {
+        int swap = order[j];
+        order[j] = order[j - 1];
+        order[j - 1] = swap;
+      }
+    }
+    for (int i = 0; i < kept; ++i) {
+      int axis = order[i];
+      int64_t step[kOperands];
+      for (int k = 0; k < count; ++k) step[k] = views[k]->strides[axis] * bytes_of(views[k]->dtype);
+      bool merge = ndim > 0;
+      for (int k = 0; merge && k < count; ++k)
+        merge = steps[k][ndim - 1] == step[k] * first.shape[axis];
+      if (merge)
+        shape[ndim - 1] *= first.shape[axis];
+      else
+        shape[ndim++] = first.shape[axis];
+      for (int k = 0; k < count; ++k) steps[k][ndim - 1] = step[k];
+    }
+    while (ndim < 2) {  // rows of one column are never short of an axis
+      for (int i = ndim; i > 0; --i) {
+        shape[i] = shape[i - 1];
+        for (int k = 0; k < count; ++k) steps[k][i] = steps[k][i - 1];
+      }
+      shape[0] = 1;
+      for (int k = 0; k < count; ++k) steps[k][0] = 0;
+      ++ndim;
+    }
+  }
+};
+
+}  // namespace
+
+void run_steps(const View* const* views, const Form* forms, int inputs, Step step,
+               const double* numbers) {
+  int64_t size = views[0]->size();
+  if (size == 0) return;
+  int count = inputs + 1;
+  bool plain = size <= kPiece && step;
+  for (int k = 0; plain && k < count; ++k) plain = forms[k].same && views[k]->contiguous();
+  if (plain) {
+    const void* in[kMaxInputs];
+    for (int k = 0; k < inputs; ++k) in[k] = views[k + 1]->data;
+    step(views[0]->data, in, size, numbers);
+    return;
+  }
+  Walk walk(views, count);
+  Job job{inputs, {}, step, numbers, size * forms[0].width >= kStreamFrom};
+  for (int k = 0; k < count; ++k) {
+    job.forms[k] = forms[k];
+    if (k > 0 && views[k]->data == views[0]->data) job.stream = false;
+  }
+  int64_t rows = walk.shape[walk.ndim - 2], columns = walk.shape[walk.ndim - 1], outer = 1;
+  for (int i = 0; i < walk.ndim - 2; ++i) outer *= walk.shape[i];
+  Block whole;
+  whole.rows = rows;
+  whole.columns = columns;
+  bool crossed = false;
+  for (int k = 0; k < count; ++k) {
+    whole.at[k] = views[k]->data;
+    whole.row_steps[k] = walk.steps[k][walk.ndim - 2];
+    whole.column_steps[k] = walk.steps[k][walk.ndim - 1];
+    crossed = crossed || (rows > 1 && crosses(whole, k));
+  }
+  if (outer == 1 && size <= kPiece) {
+    job.run(whole);
+    return;
+  }
+  // Pieces are wide for the sake of long lines; for a transposed operand nearer to square.
+  int64_t most = crossed ? kShort * 8 : kPiece;
+  int64_t across = (columns + most - 1) / most;
+  int64_t width = ((columns + across - 1) / across + kChunk - 1) / kChunk * kChunk;
+  if (width > columns) width = columns;
+  across = (columns + width - 1) / width;
+  int64_t height = kPiece / width < 1 ? 1 : kPiece / width > rows ? rows : kPiece / width;
+  int64_t down = (rows + height - 1) / height;
+  int64_t grain = width * height >= kPiece / 2 ? 1 : kPiece / (width * height);
+  parallel_for(outer * down * across, grain, [&](int64_t begin, int64_t end, int) {
+    for (int64_t piece = begin; piece < end; ++piece) {
+      int64_t left = piece % across * width, rest = piece / across;
+      int64_t top = rest % down * height;
+      rest /= down;
+      Block b = whole;
+      b.columns = columns - left < width ? columns - left : width;
+      b.rows = rows - top < height ? rows - top : height;
+      for (int k = 0; k < count; ++k) b.at[k] += left * b.column_steps[k] + top * b.row_steps[k];
+      for (int i = walk.ndim - 3; i >= 0; --i) {
+        int64_t index = rest % walk.shape[i];
+        rest /= walk.shape[i];
+        for (int k = 0; k < count; ++k) b.at[k] += index * walk.steps[k][i];
+      }
+      job.run(b);
+    }
+#ifdef __AVX2__
+    if (job.stream) _mm_sfence();
+#endif
+  });
+}
+
+const char* run_op(const Arg* args, int inputs, const Steps& steps, const char* name,
+                   const double* numbers) {
+  constexpr const char* kNoDtype = "no kernel for this dtype";
+  const View* views[kOperands];
+  for (int k = 0; k <= inputs; ++k) views[k] = args[k].a;
+  // All inputs have one dtype, but for a leading bool that chooses.
+  DType dtype = views[inputs]->dtype;
+  if (is_block(dtype) || (is_float(dtype) && bytes_of(dtype) == 1)) return kNoDtype;
+  Wide wide = wide_of(dtype);
+  Step step = nullptr;
+  bool real = false;
+  if (wide == Wide::complex) {
+    step = complex_step(name, &real);
+  } else if (is_integral(dtype) && steps.words[0] && (dtype != DType::bool_ || !steps.integer)) {
+    int bytes = bytes_of(dtype);
+    wide = Wide::raw;
+    step = steps.words[bytes == 1 ? 0 : bytes == 2 ? 1 : bytes == 4 ? 2 : 3];
+  } else {
+    step = wide == Wide::single    ? steps.single
+           : wide == Wide::twice   ? steps.twice
+           : wide == Wide::integer ? steps.integer
+                                   : steps.natural;
+  }
+  if (!step) return kNoDtype;
+  Form forms[kOperands];
+  bool raw = steps.truth || real;
+  if (views[0]->dtype != (steps.truth ? DType::bool_ : real ? DType::f32 : dtype))
+    return "the output has another dtype than the result";
+  forms[0] = writing(views[0]->dtype, raw ? Wide::raw : wide);
+  for (int k = 1; k <= inputs; ++k) {
+    if (views[k]->dtype != dtype) return "the inputs have different dtypes";
+    forms[k] = reading(dtype, wide);
+  }
+  run_steps(views, forms, inputs, step, numbers);
+  return nullptr;
+}
+
+}  // namespace tl::TL_ISA

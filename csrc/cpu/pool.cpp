@@ -1,0 +1,311 @@
+// Maxima over windows of an image ("max_pool", with positions on request), and moving elements of a
+// plane by their positions: "plane_gather" and its transpose "plane_scatter".
+#include "conv.h"
+
+namespace tl::TL_ISA {
+namespace {
+
+struct Windows {
+  View out, indices, x;  // (batch, channels, depth, height, width)
+  bool has_indices;
+  int64_t kernel[3], stride[3], padding[3], dilation[3];
+
+  // Elements first, first + dilation, … below `end` of axis for output o; a kernel of 0 cuts the
+  // axis into equal parts instead.
+  TL_INLINE void window(int axis, int64_t o, int64_t* first, int64_t* end) const {
+    const int64_t length = x.shape[2 + axis];
+    if (kernel[axis] == 0) {
+      const int64_t parts = out.shape[2 + axis];
+      *first = o * length / parts;
+      *end = ((o + 1) * length + parts - 1) / parts;
+      return;
+    }
+    *first = o * stride[axis] - padding[axis];
+    *end = min64(*first + (kernel[axis] - 1) * dilation[axis] + 1, length);
+    if (*first < 0) *first += ceil_div(-*first, dilation[axis]) * dilation[axis];
+  }
+};
+
+View widened(const View& x) {
+  View to = x;
+  to.ndim = 5;
+  const int missing = 5 - x.ndim;
+  for (int i = 0; i < missing; ++i) {
+    to.shape[2 + i] = 1;
+    to.strides[2 + i] = 0;
+  }
+  for (int i = 2; i < x.ndim; ++i) {
+    to.shape[i + missing] = x.shape[i];
+    to.strides[i + missing] = x.strides[i];
+  }
+  return to;
+}
+
+template <class S>
+TL_INLINE S larger(S a, S b) {  // a NaN wins
+  return (b > a) | (b != b) ? b : a;
+}
+
+// a[i] = larger(a[i], x[i])
+template <class T, class S>
+TL_INLINE void larger_line(const T* x, int64_t step, int64_t n, S* a) {
+  if (step == 1) {
+    for (int64_t i = 0; i < n; ++i) a[i] = larger(a[i], static_cast<S>(to_wide(x[i])));
+  } else {
+    for (int64_t i = 0; i < n; ++i) a[i] = larger(a[i], static_cast<S>(to_wide(x[i * step])));
+  }
+}
+
+// Length of the line that one row of windows reads, padding included.
+int64_t line_length(const Windows& w) {
+  if (w.kernel[2] == 0) return w.x.shape[4];
+  const int64_t reach = (w.out.shape[4] - 1) * w.stride[2] + (w.kernel[2] - 1) * w.dilation[2] + 1;
+  return max64(reach, w.x.shape[4] + w.padding[2]);
+}
+
+// One row of outputs: the maximum over the rows of the windows, then along it.
+template <class T>
+void max_row(const Windows& w, int64_t n, int64_t c, int64_t z, int64_t y,
+             typename Wide<T>::Scalar* line, typename Wide<T>::Scalar* best) {
+  using S = typename Wide<T>::Scalar;
+  const View &x = w.x, &out = w.out;
+  const int64_t length = line_length(w), pad = w.kernel[2] ? w.padding[2] : 0;
+  const S least = -static_cast<S>(__builtin_inff());
+  for (int64_t i = 0; i < length; ++i) line[i] = least;
+  int64_t z0, z1, y0, y1;
+  w.window(0, z, &z0, &z1);
+  w.window(1, y, &y0, &y1);
+  for (int64_t iz = z0; iz < z1; iz += w.dilation[0]) {
+    for (int64_t iy = y0; iy < y1; iy += w.dilation[1]) {
+      const T* from = x.ptr<T>() + n * x.strides[0] + c * x.strides[1] + iz * x.strides[2] +
+                      iy * x.strides[3];
+      larger_line(from, x.strides[4], x.shape[4], line + pad);
+    }
+  }
+  T* to = out.ptr<T>() + n * out.strides[0] + c * out.strides[1] + z * out.strides[2] +
+          y * out.strides[3];
+  if (w.kernel[2] == 0) {
+    for (int64_t o = 0; o < out.shape[4]; ++o) {
+      int64_t first, end;
+      w.window(2, o, &first, &end);
+      S m = least;
+      for (int64_t i = first; i < end; ++i) m = larger(m, line[i]);
+      to[o * out.strides[4]] = from_wide<T>(m);
+    }
+    return;
+  }
+  const int64_t spread = (w.out.shape[4] - 1) * w.stride[2] + 1;
+  for (int64_t i = 0; i < spread; ++i) best[i] = line[i];
+  for (int64_t k = 1; k < w.kernel[2]; ++k)
+    larger_line(static_cast<const S*>(line + k * w.dilation[2]), 1, spread, best);
+  for (int64_t o = 0; o < out.shape[4]; ++o)
+    to[o * out.strides[4]] = from_wide<T>(best[o * w.stride[2]]);
+}
+
+// The same with the position in the plane of the first of equal maxima (the last NaN).
+template <class T>
+void max_row_indices(const Windows& w, int64_t n, int64_t c, int64_t z, int64_t y) {
+  using S = typename Wide<T>::Scalar;
+  const View &x = w.x, &out = w.out, &indices = w.indices;
+  const T* plane = x.ptr<T>() + n * x.strides[0] + c * x.strides[1];
+  int64_t z0, z1, y0, y1;
+  w.window(0, z, &z0, &z1);
+  w.window(1, y, &y0, &y1);
+  for (int64_t o = 0; o < out.shape[4]; ++o) {
+    int64_t x0, x1;
+    w.window(2, o, &x0, &x1);
+    S best = -static_cast<S>(__builtin_inff());
+    // A window may miss the input altogether; the position stays inside the plane all the same.
+    int64_t at = (min64(z0, x.shape[2] - 1) * x.shape[3] + min64(y0, x.shape[3] - 1)) * x.shape[4] +
+                 min64(x0, x.shape[4] - 1);
+    for (int64_t iz = z0; iz < z1; iz += w.dilation[0]) {
+      for (int64_t iy = y0; iy < y1; iy += w.dilation[1]) {
+        const T* from = plane + iz * x.strides[2] + iy * x.strides[3];
+        for (int64_t ix = x0; ix < x1; ix += w.dilation[2]) {
+          const S value = to_wide(from[ix * x.strides[4]]);
+          if ((value > best) | (value != value)) {
+            best = value;
+            at = (iz * x.shape[3] + iy) * x.shape[4] + ix;
+          }
+        }
+      }
+    }
+    const int64_t row[] = {n, c, z, y, o};
+    int64_t to = 0, to_index = 0;
+    for (int i = 0; i < 5; ++i) {
+      to += row[i] * out.strides[i];
+      to_index += row[i] * indices.strides[i];
+    }
+    out.ptr<T>()[to] = from_wide<T>(best);
+    indices.ptr<int64_t>()[to_index] = at;
+  }
+}
+
+const char* pool(const View& out, const View* indices, const View& x, const Arg* numbers) {
+  if (out.ndim < 3 || out.ndim > 5 || x.ndim != out.ndim || out.dtype != x.dtype ||
+      out.shape[0] != x.shape[0] || out.shape[1] != x.shape[1])
+    return "max_pool: expected an input and a result of the same axes, batch and channels";
+  Windows w;
+  w.out = widened(out);
+  w.x = widened(x);
+  w.has_indices = indices != nullptr;
+  if (indices) {
+    if (indices->dtype != DType::i64 || !same_shape(*indices, out))
+      return "max_pool: expected indices of i64 shaped like the result";
+    w.indices = widened(*indices);
+  }
+  for (int i = 0; i < 3; ++i) {
+    w.kernel[i] = numbers[i].i;
+    w.stride[i] = numbers[3 + i].i;
+    w.padding[i] = numbers[6 + i].i;
+    w.dilation[i] = numbers[9 + i].i;
+    const int64_t far = int64_t{1} << 30, length = w.x.shape[2 + i];
+    if (w.kernel[i] < 0 || w.stride[i] < 1 || w.padding[i] < 0 || w.dilation[i] < 1 ||
+        w.kernel[i] > far || w.stride[i] > far || w.padding[i] > far || w.dilation[i] > far)
+      return "max_pool: expected positive kernel, stride and dilation";
+    if (length == 0 && w.out.size() > 0) return "max_pool: expected an input with elements";
+  }
+  if (w.out.size() == 0) return nullptr;
+  const int64_t lines = w.out.shape[0] * w.out.shape[1] * w.out.shape[2] * w.out.shape[3];
+  const int64_t taps = max64(1, w.kernel[0]) * max64(1, w.kernel[1]) * max64(1, w.kernel[2]);
+  const int64_t length = line_length(w) + 16;
+  return for_float(x.dtype, "max_pool", [&]<class T>() -> const char* {
+    using S = typename Wide<T>::Scalar;
+    Scratch memory(2 * length * sizeof(S) * num_threads());
+    if (!memory.as<char>()) return "max_pool: out of memory";
+    parallel_for(lines, 1 + 16384 / (1 + w.out.shape[4] * taps),
+                 [&](int64_t begin, int64_t end, int worker) {
+      S* line = memory.as<S>() + 2 * length * worker;
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t y = i % w.out.shape[3], rest = i / w.out.shape[3];
+        const int64_t z = rest % w.out.shape[2], plane = rest / w.out.shape[2];
+        const int64_t c = plane % w.out.shape[1], n = plane / w.out.shape[1];
+        if (w.has_indices)
+          max_row_indices<T>(w, n, c, z, y);
+        else
+          max_row<T>(w, n, c, z, y, line, line + length);
+      }
+    });
+    return nullptr;
+  });
+}
+
+const char* max_pool(const Arg* args, int) {
+  return pool(*args[0].a, nullptr, *args[1].a, args + 2);
+}
+const char* max_pool_indices(const Arg* args, int) {
+  return pool(*args[0].a, args[1].a, *args[2].a, args + 3);
+}
+
+// --- by position ----------------------------------------------------------------------------------
+
+// `planes` (batch, channels, places) and `picked`, `indices` (batch, channels, count): the error
+// when they do not fit or an index lies outside.
+const char* check_places(const View& planes, const View& picked, const View& indices) {
+  if (planes.ndim != 3 || picked.ndim != 3 || !same_shape(picked, indices) ||
+      indices.dtype != DType::i64 || planes.dtype != picked.dtype ||
+      planes.shape[0] != picked.shape[0] || planes.shape[1] != picked.shape[1])
+    return "expected planes (batch, channels, places) and i64 indices (batch, channels, count)";
+  View scan = indices;
+  for (int i = 0; i < 3; ++i) {
+    if (scan.strides[i] == 0 && scan.shape[i] > 1) scan.shape[i] = 1;
+  }
+  std::atomic<bool> bad{false};
+  const int64_t count = scan.shape[2], places = planes.shape[2];
+  parallel_for(scan.shape[0] * scan.shape[1], 1 + 32768 / (1 + count),
+               [&](int64_t begin, int64_t end, int) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t* p = scan.ptr<const int64_t>() + i / scan.shape[1] * scan.strides[0] +
+                         i % scan.shape[1] * scan.strides[1];
+      bool outside = false;
+      for (int64_t j = 0; j < count; ++j) {
+        const int64_t at = p[j * scan.strides[2]];
+        outside |= at < 0 || at >= places;
+      }
+      if (outside) bad.store(true, std::memory_order_relaxed);
+    }
+  });
+  return bad.load() ? "index outside its plane" : nullptr;
+}
+
+// out[n, c, j] = x[n, c, indices[n, c, j]]
+const char* plane_gather(const Arg* args, int) {
+  const View &out = *args[0].a, &x = *args[1].a, &indices = *args[2].a;
+  if (const char* error = check_places(x, out, indices)) return error;
+  const int64_t count = out.shape[2], channels = out.shape[1];
+  auto run = [&]<class Word>() {
+    parallel_for(out.shape[0] * channels, 1 + 16384 / (1 + count),
+                 [&](int64_t begin, int64_t end, int) {
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t n = i / channels, c = i % channels;
+        const Word* from = x.ptr<Word>() + n * x.strides[0] + c * x.strides[1];
+        const int64_t* at =
+            indices.ptr<int64_t>() + n * indices.strides[0] + c * indices.strides[1];
+        Word* to = out.ptr<Word>() + n * out.strides[0] + c * out.strides[1];
+        for (int64_t j = 0; j < count; ++j)
+          to[j * out.strides[2]] = from[at[j * indices.strides[2]] * x.strides[2]];
+      }
+    });
+  };
+  if (is_block(x.dtype)) return "no kernel for this dtype";
+  switch (bytes_of(x.dtype)) {
+    case 1:
+      run.operator()<uint8_t>();
+      return nullptr;
+    case 2:
+      run.operator()<uint16_t>();
+      return nullptr;
+    case 4:
+      run.operator()<uint32_t>();
+      return nullptr;
+    default:
+      run.operator()<uint64_t>();
+      return nullptr;
+  }
+}
+
+// out[n, c, p] = the sum of x[n, c, j] over j with indices[n, c, j] = p; without `add` the last one.
+const char* plane_scatter(const Arg* args, int) {
+  const View &out = *args[0].a, &x = *args[1].a, &indices = *args[2].a;
+  const bool add = args[3].i != 0;
+  if (const char* error = check_places(out, x, indices)) return error;
+  const int64_t count = x.shape[2], places = out.shape[2], channels = out.shape[1];
+  return for_float(out.dtype, "plane_scatter", [&]<class T>() -> const char* {
+    using S = typename Wide<T>::Scalar;
+    Scratch memory((places + 16) * sizeof(S) * num_threads());
+    if (!memory.as<char>()) return "plane_scatter: out of memory";
+    parallel_for(out.shape[0] * channels, 1 + 16384 / (1 + count + places),
+                 [&](int64_t begin, int64_t end, int worker) {
+      S* sums = memory.as<S>() + worker * (places + 16);
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t n = i / channels, c = i % channels;
+        const T* from = x.ptr<T>() + n * x.strides[0] + c * x.strides[1];
+        const int64_t* at =
+            indices.ptr<int64_t>() + n * indices.strides[0] + c * indices.strides[1];
+        T* to = out.ptr<T>() + n * out.strides[0] + c * out.strides[1];
+        for (int64_t p = 0; p < places; ++p) sums[p] = 0;
+        for (int64_t j = 0; j < count; ++j) {
+          S& sum = sums[at[j * indices.strides[2]]];
+          const S value = to_wide(from[j * x.strides[2]]);
+          sum = add ? sum + value : value;
+        }
+        for (int64_t p = 0; p < places; ++p) to[p * out.strides[2]] = from_wide<T>(sums[p]);
+      }
+    });
+    return nullptr;
+  });
+}
+
+}  // namespace
+
+void register_pool(KernelTable& t);
+void register_pool(KernelTable& t) {
+#define TL_POOL_NUMBERS " kz:i ky:i kx:i sz:i sy:i sx:i pz:i py:i px:i dz:i dy:i dx:i"
+  t.add("max_pool", "out:A x:A" TL_POOL_NUMBERS, max_pool);
+  t.add("max_pool_indices", "out:A out_indices:A x:A" TL_POOL_NUMBERS, max_pool_indices);
+#undef TL_POOL_NUMBERS
+  t.add("plane_gather", "out:A x:A indices:A", plane_gather);
+  t.add("plane_scatter", "out:A x:A indices:A add:i", plane_scatter);
+}
+
+}  // namespace tl::TL_ISA

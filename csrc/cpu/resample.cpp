@@ -1,0 +1,136 @@
+// Resampling along one axis by a table of weights: "resample". Averages over windows and all kinds
+// of interpolation are tables; the gradient is the transposed table.
+#include "conv.h"
+
+namespace tl::TL_ISA {
+namespace {
+
+// Output o is Σ weight[offset[o] + j] · x[start[o] + j] for j up to offset[o + 1] - offset[o].
+struct Table {
+  const int64_t *start, *offset;
+  const double* weight;
+  int64_t length, results;
+};
+
+const char* read(const View& start, const View& offset, const View& weight, int64_t length,
+                 int64_t results, Table* t) {
+  if (start.dtype != DType::i64 || offset.dtype != DType::i64 || weight.dtype != DType::f64 ||
+      start.ndim != 1 || offset.ndim != 1 || weight.ndim != 1 || !start.contiguous() ||
+      !offset.contiguous() || !weight.contiguous() || start.shape[0] != results ||
+      offset.shape[0] != results + 1)
+    return "resample: expected a table of contiguous i64 start, i64 offset and f64 weight";
+  *t = {start.ptr<const int64_t>(), offset.ptr<const int64_t>(), weight.ptr<const double>(), length,
+        results};
+  if (t->offset[0] != 0 || t->offset[results] != weight.shape[0])
+    return "resample: offsets do not fit the weights";
+  for (int64_t o = 0; o < results; ++o) {
+    const int64_t count = t->offset[o + 1] - t->offset[o];
+    if (count < 0 || t->offset[o + 1] > weight.shape[0] || t->start[o] < 0 || count > length ||
+        t->start[o] > length - count)
+      return "resample: a window leaves the axis";
+  }
+  return nullptr;
+}
+
+// Arrays are (outer, axis, inner). Lines along the inner axis are weighed and added up.
+template <class To, class From, class S>
+void by_lines(const Table& t, const View& out, const View& x) {
+  constexpr int64_t kLine = 512;
+  const int64_t inner = out.shape[2], cuts = ceil_div(inner, kLine);
+  const int64_t xs = x.strides[2], os = out.strides[2];
+  parallel_for(out.shape[0] * t.results * cuts, 1 + 16384 / (1 + 4 * min64(inner, kLine)),
+               [&](int64_t begin, int64_t end, int) {
+    S sums[kLine];
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t first = i % cuts * kLine, rest = i / cuts, n = min64(kLine, inner - first);
+      const int64_t o = rest % t.results, outer = rest / t.results;
+      const int64_t count = t.offset[o + 1] - t.offset[o];
+      const double* weight = t.weight + t.offset[o];
+      const From* from = x.ptr<const From>() + outer * x.strides[0] + t.start[o] * x.strides[1] +
+                         first * xs;
+      for (int64_t k = 0; k < n; ++k) sums[k] = 0;
+      for (int64_t j = 0; j < count; ++j, from += x.strides[1]) {
+        const S w = static_cast<S>(weight[j]);
+        if (xs == 1) {
+          for (int64_t k = 0; k < n; ++k) sums[k] += w * static_cast<S>(to_wide(from[k]));
+        } else {
+          for (int64_t k = 0; k < n; ++k) sums[k] += w * static_cast<S>(to_wide(from[k * xs]));
+        }
+      }
+      To* to = out.ptr<To>() + outer * out.strides[0] + o * out.strides[1] + first * os;
+      for (int64_t k = 0; k < n; ++k) to[k * os] = from_wide<To>(sums[k]);
+    }
+  });
+}
+
+// The axis is the innermost one.
+template <class To, class From, class S>
+void along_line(const Table& t, const View& out, const View& x, const S* weight) {
+  const int64_t xs = x.strides[1], os = out.strides[1], inner = out.shape[2];
+  parallel_for(out.shape[0] * inner, 1 + 16384 / (1 + 2 * t.offset[t.results] + t.results),
+               [&](int64_t begin, int64_t end, int) {
+    for (int64_t i = begin; i < end; ++i) {
+      const From* from =
+          x.ptr<const From>() + i / inner * x.strides[0] + i % inner * x.strides[2];
+      To* to = out.ptr<To>() + i / inner * out.strides[0] + i % inner * out.strides[2];
+      for (int64_t o = 0; o < t.results; ++o) {
+        const S* w = weight + t.offset[o];
+        const int64_t count = t.offset[o + 1] - t.offset[o];
+        const From* p = from + t.start[o] * xs;
+        S sum = 0;
+        for (int64_t j = 0; j < count; ++j) sum += w[j] * static_cast<S>(to_wide(p[j * xs]));
+        to[o * os] = from_wide<To>(sum);
+      }
+    }
+  });
+}
+
+template <class To, class From>
+const char* typed(const Table& t, const View& out, const View& x) {
+  using S = typename Wide<To>::Scalar;
+  if (out.shape[2] > 4) {
+    by_lines<To, From, S>(t, out, x);
+    return nullptr;
+  }
+  Scratch memory(t.offset[t.results] * sizeof(S) + 64);
+  S* weight = memory.as<S>();
+  if (!weight) return "resample: out of memory";
+  for (int64_t i = 0; i < t.offset[t.results]; ++i) weight[i] = static_cast<S>(t.weight[i]);
+  along_line<To, From, S>(t, out, x, weight);
+  return nullptr;
+}
+
+const char* resample(const Arg* args, int) {
+  const View &out = *args[0].a, &x = *args[1].a;
+  if (out.ndim != 3 || x.ndim != 3 || out.shape[0] != x.shape[0] || out.shape[2] != x.shape[2])
+    return "resample: expected arrays of (outer, axis, inner)";
+  Table t;
+  if (const char* error =
+          read(*args[2].a, *args[3].a, *args[4].a, x.shape[1], out.shape[1], &t))
+    return error;
+  if (out.size() == 0) return nullptr;
+  if (out.dtype == DType::f64 && x.dtype == DType::f64) return typed<double, double>(t, out, x);
+  if (out.dtype == DType::f32) {
+    if (x.dtype == DType::f32) return typed<float, float>(t, out, x);
+    if (x.dtype == DType::f16) return typed<float, f16>(t, out, x);
+    if (x.dtype == DType::bf16) return typed<float, bf16>(t, out, x);
+  }
+  if (out.dtype == DType::f16) {
+    if (x.dtype == DType::f16) return typed<f16, f16>(t, out, x);
+    if (x.dtype == DType::f32) return typed<f16, float>(t, out, x);
+  }
+  if (out.dtype == DType::bf16) {
+    if (x.dtype == DType::bf16) return typed<bf16, bf16>(t, out, x);
+    if (x.dtype == DType::f32) return typed<bf16, float>(t, out, x);
+  }
+  return fail("resample: no code for %s to %s", row(x.dtype).name, row(out.dtype).name);
+}
+
+}  // namespace
+
+void register_resample(KernelTable& t);
+void register_resample(KernelTable& t) {
+  t.add("resample", "out:A x:A start:A offset:A weight:A", resample);
+}
+
+}  // namespace tl::TL_ISA

@@ -1,0 +1,265 @@
+"""The backward pass: nodes from the newest to the oldest, each once, without recursion."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from ..errors import DTypeError, GradError, ShapeError, expect
+from ..tensor import Tensor, ones_like, wrap, zeros
+from .mode import MODE
+from .node import Leaf, Meta, Node
+
+Key = tuple[Any, int]  # (node or leaf, which of its outputs)
+
+
+def fit(g: Tensor, meta: Meta) -> Tensor:
+    """A gradient of a broadcast and promoted argument, summed and converted back to it."""
+    shape = g._array.shape
+    if shape != meta.shape:
+        ahead = len(shape) - len(meta.shape)
+        axes = list(range(ahead)) + [
+            i + ahead for i, n in enumerate(meta.shape) if n == 1 and shape[i + ahead] != 1
+        ]
+        g = g.sum(axes, keepdim=True) if axes else g
+        g = g.reshape(meta.shape)
+    if g._array.dtype != meta.dtype.code:
+        if g.dtype.kind == "c" and meta.dtype.kind == "f":
+            g = g.real
+        g = g.to(meta.dtype)
+    return g
+
+
+def _reachable(roots: Sequence[Any]) -> list[Any]:
+    """All nodes below the roots (leaves too), the newest first."""
+    seen: dict[int, Any] = {}
+    stack = list(roots)
+    while stack:
+        node = stack.pop()
+        if id(node) in seen:
+            continue
+        seen[id(node)] = node
+        stack.extend(edge[0] for edge in node.edges if edge is not None and id(edge[0]) not in seen)
+    return sorted(seen.values(), key=lambda node: -node.order)
+
+
+def _leading_to(nodes: Sequence[Any], targets: set[int]) -> set[int]:
+    """Ids of the nodes from which a target can be reached; `nodes` stand newest first."""
+    useful = set(targets)
+    for node in reversed(nodes):
+        if any(edge is not None and id(edge[0]) in useful for edge in node.edges):
+            useful.add(id(node))
+    return useful
+
+
+def run(
+    roots: Sequence[tuple[Tensor, Tensor]],
+    *,
+    retain_graph: bool,
+    create_graph: bool,
+    captures: Sequence[Key] | None = None,
+) -> dict[tuple[int, int], Tensor]:
+    """Send the gradients of the roots down the tape.
+
+    Without `captures` every leaf collects its gradient in `.grad`; with it, only what leads to
+    the captured (node, output) pairs is computed, and their gradients are returned by
+    (id, output).
+    """
+    nodes = _reachable([x._node for x, _ in roots])
+    useful = None
+    wanted: set[tuple[int, int]] = set()
+    if captures is not None:
+        wanted = {(id(node), index) for node, index in captures}
+        useful = _leading_to(nodes, {id(node) for node, _ in captures})
+    pending: dict[int, list[Tensor | None]] = {}
+    own: set[tuple[int, int]] = set()  # sums made here, which may be added to in place
+    found: dict[tuple[int, int], Tensor] = {}
+
+    def add(node: Any, index: int, g: Tensor) -> None:
+        slots = pending.get(id(node))
+        if slots is None:
+            slots = pending[id(node)] = [None] * (len(getattr(node, "outputs", ())) or 1)
+        before = slots[index]
+        if before is None:
+            slots[index] = g
+        elif (id(node), index) in own and not create_graph:
+            before.add_(g)
+        else:
+            slots[index] = before + g
+            own.add((id(node), index))
+
+    enabled, inference = MODE.enabled, MODE.inference
+    MODE.enabled, MODE.inference = create_graph, False
+    try:
+        for x, g in roots:
+            add(x._node, x._index, g)
+        for node in nodes:
+            grads = pending.pop(id(node), None)
+            if grads is None or (useful is not None and id(node) not in useful):
+                continue
+            if isinstance(node, Leaf):
+                (g,) = grads
+                grads.clear()
+                assert g is not None
+                g = _hooked(node.hooks, g)
+                if captures is None:
+                    _collect(node, g, create_graph)
+                elif (id(node), 0) in wanted:
+                    found[id(node), 0] = g
+                continue
+            _through(node, grads, useful, wanted, found, add, create_graph)
+            if not retain_graph:
+                node.rule = None
+    finally:
+        MODE.enabled, MODE.inference = enabled, inference
+    return found
+
+
+def _through(
+    node: Node,
+    grads: list[Tensor | None],
+    useful: set[int] | None,
+    wanted: set[tuple[int, int]],
+    found: dict[tuple[int, int], Tensor],
+    add: Any,
+    create_graph: bool,
+) -> None:
+    """One node: its hooks, its rule, and what each edge that is wanted receives."""
+    for index, g in enumerate(grads):
+        if g is None:
+            continue
+        if node.hooks and index in node.hooks:
+            g = grads[index] = _hooked(node.hooks[index], g)
+        if (id(node), index) in wanted:
+            found[id(node), index] = g
+    if useful is not None and not any(
+        edge is not None and id(edge[0]) in useful for edge in node.edges
+    ):
+        return
+    if node.rule is None:
+        raise GradError(
+            f"backward: expected a graph that was not used yet, got {node.name} for the second"
+            " time (use retain_graph=True the first time)"
+        )
+    entries = node.rule(grads, create_graph)
+    assert len(entries) == len(node.edges), (node.name, len(entries), len(node.edges))
+    for entry, edge, meta in zip(entries, node.edges, node.metas, strict=True):
+        if edge is None or entry is None or (useful is not None and id(edge[0]) not in useful):
+            continue
+        g = entry() if callable(entry) else entry
+        if g is not None and meta is not None:
+            add(edge[0], edge[1], fit(g, meta))
+
+
+def _hooked(hooks: Any, g: Tensor) -> Tensor:
+    for hook in list(hooks.values()) if hooks else ():
+        changed = hook(g)
+        g = g if changed is None else changed
+    return g
+
+
+def _collect(leaf: Leaf, g: Tensor, create_graph: bool) -> None:
+    """Add to the leaf's gradient: in place, unless it is itself to be differentiated."""
+    if leaf.grad is None:
+        # Taken over when nothing else can see it, for else a later addition in place would show.
+        # References: the caller's local, this parameter, getrefcount's own.
+        alone = sys.getrefcount(g) <= 3 and g._array.storage_refs == 1 and g._array.is_contiguous
+        leaf.grad = g if alone or create_graph else wrap(g._array.clone())
+    elif create_graph or leaf.grad._node is not None:
+        leaf.grad = leaf.grad + g
+    else:
+        leaf.grad.add_(g)
+    if leaf.after:
+        for hook in list(leaf.after.values()):
+            hook(leaf)  # type: ignore[arg-type]
+
+
+def start(outputs: Sequence[Tensor], gradients: Sequence[Any], where: str) -> list[Any]:
+    """Pairs of root and its gradient; scalars begin with 1."""
+    pairs = []
+    for x, g in zip(outputs, gradients, strict=True):
+        if not isinstance(x, Tensor):
+            raise DTypeError(f"{where}: expected a Tensor, got {type(x).__name__}")
+        if x._node is None:
+            raise GradError(
+                f"{where}: expected a result of recorded operations, got a tensor that does not"
+                " require a gradient"
+            )
+        if g is None:
+            expect(
+                x.numel() == 1, where, "a gradient for a result of more than one element", "none"
+            )
+            g = ones_like(x)
+        else:
+            expect(isinstance(g, Tensor), where, "a Tensor as gradient", type(g).__name__)
+            expect(g.shape == x.shape, where, f"a gradient of shape {x.shape}", g.shape, ShapeError)
+        pairs.append((x, g))
+    return pairs
+
+
+def backward(
+    tensors: Tensor | Sequence[Tensor],
+    grad_tensors: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Sequence[Tensor] | Tensor | None = None,
+) -> None:
+    """Collect the gradients of `tensors` in the leaves' `.grad` (only of `inputs` when given)."""
+    outputs = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+    given = [grad_tensors] if isinstance(grad_tensors, Tensor) else grad_tensors
+    given = [None] * len(outputs) if given is None else list(given)
+    expect(len(given) == len(outputs), "backward", f"{len(outputs)} gradients", len(given))
+    pairs = start(outputs, given, "backward")
+    keep = create_graph if retain_graph is None else retain_graph
+    if inputs is None:
+        run(pairs, retain_graph=keep, create_graph=create_graph)
+        return
+    into = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    for x in into:
+        expect(x._node is not None, "backward", "inputs that require a gradient", "one that not")
+    keys = [(x._node, x._index) for x in into]
+    found = run(pairs, retain_graph=keep, create_graph=create_graph, captures=keys)
+    for x in into:
+        g = found.get((id(x._node), x._index))
+        if g is not None:
+            x.grad = g if x.grad is None else x.grad + g
+
+
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool | None = None,
+    materialize_grads: bool = False,
+) -> tuple[Tensor | None, ...]:
+    """The gradients of `outputs` (weighted by `grad_outputs`) by `inputs`; `.grad` stays as is.
+
+    GradError for an input that the outputs do not depend on, unless `allow_unused` (then None) or
+    `materialize_grads` (then zeros).
+    """
+    ys = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+    xs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    given = [grad_outputs] if isinstance(grad_outputs, Tensor) else grad_outputs
+    given = [None] * len(ys) if given is None else list(given)
+    pairs = start(ys, given, "grad")
+    for x in xs:
+        if x._node is None:
+            raise GradError("grad: expected inputs that require a gradient, got one that does not")
+    keep = create_graph if retain_graph is None else retain_graph
+    keys = [(x._node, x._index) for x in xs]
+    found = run(pairs, retain_graph=keep, create_graph=create_graph, captures=keys)
+    out: list[Tensor | None] = []
+    for x in xs:
+        g = found.get((id(x._node), x._index))
+        if g is None and materialize_grads:
+            g = zeros(x.shape, dtype=x.dtype)
+        if g is None and not allow_unused:
+            raise GradError(
+                "grad: expected inputs that the outputs depend on, got one they do not"
+                " (allow_unused=True gives None for it)"
+            )
+        out.append(g)
+    return tuple(out)

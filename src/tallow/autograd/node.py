@@ -1,0 +1,249 @@
+"""The tape: nodes made by recorded operations, what they keep for backward, views and their base.
+
+A Tensor that requires a gradient holds its node: a `Leaf`, which collects the gradient, or the
+`Node` of the operation that made it. A node's edges lead to the nodes of its arguments.
+"""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .. import _native
+from ..dtype import DTYPES, DType
+from ..errors import GradError
+from ..tensor import Tensor, wrap
+from .mode import MODE
+
+_order = itertools.count(1).__next__
+_new = object.__new__
+FLOATING = "fc"  # the dtype kinds that can carry a gradient
+
+
+class Leaf:
+    """Where the gradient of a tensor that the user made is collected."""
+
+    __slots__ = ("after", "grad", "hooks", "shape")
+    order = 0
+    edges: tuple[None, ...] = ()
+
+    def __init__(self) -> None:
+        self.grad: Tensor | None = None
+        self.hooks: dict[int, Callable[[Tensor], Tensor | None]] | None = None
+        self.after: dict[int, Callable[[Tensor], None]] | None = None
+
+
+class Meta:
+    """Shape and dtype of an argument whose elements backward does not need."""
+
+    __slots__ = ("dtype", "shape")
+
+    def __init__(self, shape: tuple[int, ...], dtype: DType) -> None:
+        self.shape = shape
+        self.dtype = dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
+
+    def numel(self) -> int:
+        """The number of elements."""
+        size = 1
+        for n in self.shape:
+            size *= n
+        return size
+
+
+Edge = tuple[Any, int] | None  # (Node or Leaf, which of its outputs)
+
+
+class Node:
+    """One recorded operation: `rule(gradients of its outputs)` gives those of its arguments.
+
+    `rule` is None once backward has been through. `metas` describes the arguments, as `edges`.
+    """
+
+    __slots__ = ("__weakref__", "edges", "hooks", "metas", "name", "order", "outputs", "rule")
+
+    def __init__(
+        self,
+        name: str,
+        edges: Sequence[Edge],
+        metas: Sequence[Meta | None],
+        rule: Callable[[list[Tensor | None], bool], Sequence[Any]],
+    ) -> None:
+        self.name = name
+        self.edges = edges
+        self.metas = metas
+        self.rule: Callable[[list[Tensor | None], bool], Sequence[Any]] | None = rule
+        self.order = _order()
+        self.outputs: tuple[Meta, ...] = ()
+        self.hooks: dict[int, dict[int, Any]] | None = None
+
+    @property
+    def next_functions(self) -> tuple[Any, ...]:
+        """The nodes that the gradient goes on to, with the output's number."""
+        return tuple((None, 0) if edge is None else edge for edge in self.edges)
+
+    def __repr__(self) -> str:
+        return f"<{self.name} backward>"
+
+
+class Saved:
+    """A tensor kept for backward, with the version it had: a later change in place is noticed."""
+
+    __slots__ = ("array", "index", "node", "version")
+
+    def __init__(self, array: _native.Array, node: Any, index: int) -> None:
+        self.array = array
+        self.node = node
+        self.index = index
+        self.version = array.version
+
+    def get(self, name: str, node: Any) -> Tensor:
+        """The tensor, as part of the graph; GradError when it was changed since."""
+        if self.array.version != self.version:
+            raise GradError(
+                f"{name}: expected the tensor of shape {self.array.shape} that backward needs as it"
+                f" was (version {self.version}), got one changed in place"
+                f" (version {self.array.version})"
+            )
+        out = wrap(self.array)
+        out._node = self.node if node is None else node
+        out._index = self.index
+        return out
+
+
+def tracked(values: Any) -> bool:
+    """Whether any Tensor in a sequence requires a gradient."""
+    return any(isinstance(x, Tensor) and x._node is not None for x in values)
+
+
+def attach(out: Tensor, node: Node, index: int = 0) -> Tensor:
+    """Make `out` the `index`-th output of `node`."""
+    out._node = node
+    out._index = index
+    return out
+
+
+def edge_of(x: Any) -> Edge:
+    """The edge to the node of `x`, None when it needs no gradient."""
+    return None if x._node is None else (x._node, x._index)
+
+
+def meta_of(x: Tensor) -> Meta:
+    """Shape and dtype of `x`."""
+    array = x._array
+    return Meta(array.shape, DTYPES[array.dtype])
+
+
+def record_call(
+    name: str,
+    tensors: Sequence[Tensor],
+    outputs: Sequence[Tensor],
+    rule: Callable[..., Any],
+) -> None:
+    """Attach `outputs` to a new node; `rule(*gradients)` gives one per tensor in `tensors`.
+
+    The rule runs in the grad mode of the backward pass, so what it computes from recorded tensors
+    that it closed over can be differentiated again.
+    """
+    edges = [edge_of(x) for x in tensors]
+    metas = [meta_of(x) for x in tensors]
+
+    def run(grads: list[Tensor | None], _create_graph: bool) -> Sequence[Any]:
+        found = rule(*grads)
+        return found if isinstance(found, (tuple, list)) else (found,)
+
+    node = Node(name, edges, metas, run)
+    node.outputs = tuple(meta_of(x) for x in outputs)
+    for i, out in enumerate(outputs):
+        if out.dtype.kind in FLOATING:
+            attach(out, node, i)
+
+
+# --- views ----------------------------------------------------------------------------------------
+
+
+def link(view: Tensor, x: Tensor) -> None:
+    """Note that `view` shares the memory of `x`: a change of one in place concerns the other."""
+    base = x if x._base is None else x._base
+    view._base = base
+    views = base._views
+    if views is None:
+        base._views = [weakref.ref(view)]
+        return
+    views.append(weakref.ref(view))
+    n = len(views)
+    if n >= 32 and n & (n - 1) == 0:  # at powers of two: amortised over the appends
+        base._views = [r for r in views if r() is not None]
+
+
+def rebase(x: Tensor, node: Node | None, index: int) -> None:
+    """`x` was changed in place by the operation `node`: bring its history, and its views', along.
+
+    A view passes the change on to its base: the base's gradient is cut at the view's place, and
+    the views of the base begin anew from it.
+    """
+    base = x._base
+    if base is None:
+        x._node, x._index = node, index
+        base = x
+        if x._views is None:
+            return
+    else:
+        _paste(base, x, node, index)
+    for ref in base._views or ():
+        view = ref()
+        if view is not None:
+            _review(view, base)
+
+
+def _place(view: Tensor, base: Tensor) -> tuple[tuple[int, ...], tuple[int, ...], int]:
+    """Shape, strides and offset of `view` inside a contiguous copy of `base`."""
+    a, b = view._array, base._array
+    if not b.is_contiguous or a.dtype != b.dtype:
+        raise GradError(
+            "in-place change of a view: expected a base that is contiguous and of the same dtype,"
+            f" got strides {b.strides} (use .contiguous() before taking views)"
+        )
+    return a.shape, a.strides, a.offset - b.offset
+
+
+def _paste(base: Tensor, view: Tensor, node: Node | None, index: int) -> None:
+    place = _place(view, base)
+    kept = wrap(base._array)
+    kept._node, kept._index = base._node, base._index
+    part = wrap(view._array)
+    part._node, part._index = node, index
+
+    def rule(g: Tensor) -> tuple[Any, Any]:
+        from ..ops.convert import put_strided, take_strided
+
+        def outside() -> Tensor:
+            inside = take_strided(g.contiguous(), *place)
+            return g - put_strided(inside, g.shape, *place)
+
+        return outside, lambda: take_strided(g.contiguous(), *place)
+
+    record_call("view_change", [kept, part], [base], rule)
+
+
+def _review(view: Tensor, base: Tensor) -> None:
+    place = _place(view, base)
+    shape = base.shape
+    source = wrap(base._array)
+    source._node, source._index = base._node, base._index
+    if source._node is None:
+        view._node = None
+        return
+
+    def rule(g: Tensor) -> Tensor:
+        from ..ops.convert import put_strided
+
+        return put_strided(g, shape, *place)
+
+    record_call("view", [source], [view], rule)

@@ -1,0 +1,58 @@
+"""Distances, similarities and bilinear forms of vectors."""
+
+from __future__ import annotations
+
+from ..errors import expect
+from ..registry import op
+from ..tensor import Tensor, arange, unwrap_tensor
+
+
+@op
+def pairwise_distance(
+    x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
+) -> Tensor:
+    """The p-norm of `x1 - x2 + eps` along the last axis."""
+    return (x1 - x2 + eps).norm(p, -1, keepdim=keepdim)  # type: ignore[no-any-return]
+
+
+@op
+def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
+    """The cosine of the angle between vectors along `dim`; each length counts as `eps` at least."""
+    from .shape import broadcast_tensors
+
+    a, b = broadcast_tensors(x1, x2)
+    if a.dtype is not b.dtype:
+        a, b = a + b * 0, b + a * 0
+    a = a / a.norm(2, dim, keepdim=True).clamp(min=eps)
+    b = b / b.norm(2, dim, keepdim=True).clamp(min=eps)
+    return (a * b).sum(dim)
+
+
+@op
+def pdist(input: Tensor, p: float = 2.0) -> Tensor:
+    """The p-norm distances of all pairs of rows of (n, d), in the order (0, 1), (0, 2), ..."""
+    unwrap_tensor(input, pdist)
+    expect(input.ndim == 2, pdist, "input of shape (n, d)", input.shape)
+    n = input.shape[0]
+    i = arange(n)
+    above = i.unsqueeze(1) < i
+    first = i.unsqueeze(1).expand(n, n)[above]
+    second = i.expand(n, n)[above]
+    return (input[first] - input[second]).norm(p, -1)  # type: ignore[no-any-return]
+
+
+@op
+def bilinear(
+    input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None
+) -> Tensor:
+    """`input1^T weight[o] input2 + bias[o]`; (..., i), (..., j), weight (o, i, j) give (..., o)."""
+    unwrap_tensor(input1, bilinear), unwrap_tensor(input2, bilinear)
+    good = weight.ndim == 3 and input1.ndim > 0 and input1.shape[:-1] == input2.shape[:-1]
+    good = good and weight.shape[1:] == (*input1.shape[-1:], *input2.shape[-1:])
+    wanted = "input1 (..., i), input2 (..., j) and weight (o, i, j)"
+    expect(good, bilinear, wanted, (input1.shape, input2.shape, weight.shape))
+    outputs, first, second = weight.shape
+    a, b = input1.reshape(-1, first), input2.reshape(-1, 1, second)
+    half = (a @ weight.permute(1, 0, 2).reshape(first, -1)).reshape(-1, outputs, second)
+    out = (half * b).sum(-1).reshape(*input1.shape[:-1], outputs)
+    return out if bias is None else out + bias

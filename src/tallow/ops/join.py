@@ -1,0 +1,357 @@
+"""Tensors joined, repeated and turned round: these copy."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+from .. import _native
+from ..dtype import i64
+from ..errors import ArgumentError, DTypeError, expect
+from ..registry import op, primitive
+from ..tensor import Tensor, arange, from_numpy, tensor, unwrap_tensor, wrap, zeros
+from .shape import axes_of, axis_of, flat, flat_tensors
+
+# --- one after the other --------------------------------------------------------------------------
+
+
+@primitive
+def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+    """The tensors joined along an existing axis; dtypes are promoted.
+
+    Tensors of shape (0,) are left out whatever the shape of the others, as in PyTorch.
+    """
+    expect(len(tensors) > 0, cat, "at least one tensor", "none")
+    arrays = [unwrap_tensor(x, cat) for x in tensors]
+    first = next((a for a in arrays if a.shape != (0,)), arrays[0])
+    expect(first.ndim > 0, cat, "tensors of at least one axis", "a 0-d tensor")
+    axis = axis_of(dim, first.ndim, cat)
+    dtype, total = first.dtype, 0
+    rest = first.shape[:axis] + first.shape[axis + 1 :]
+    for x, array in zip(tensors, arrays, strict=True):
+        if array.shape == (0,):
+            dtype = _native.promote_types(dtype, array.dtype)
+            continue
+        same = array.ndim == first.ndim and array.shape[:axis] + array.shape[axis + 1 :] == rest
+        expect(same, cat, f"shapes equal to {first.shape} but for axis {axis}", array.shape)
+        plain = not x.dtype.is_quantized or array.dtype == first.dtype
+        expect(plain, cat, "plain dtypes, or one block dtype", x.dtype.name, DTypeError)
+        dtype = _native.promote_types(dtype, array.dtype)
+        total += array.shape[axis]
+    out = _native.Array.empty((*first.shape[:axis], total, *first.shape[axis + 1 :]), dtype)
+    at = 0
+    for array in arrays:
+        if array.shape != (0,):
+            out.narrow(axis, at, array.shape[axis]).copy_(array)
+            at += array.shape[axis]
+    return wrap(out)
+
+
+@cat.grad
+def _(g: Tensor, _tensors: Any, dim: int) -> tuple[list[Any]]:
+    entries, at = [], 0
+    axis = dim % g.ndim
+    for x in _tensors:
+        if x.shape == (0,) and g.ndim > 1:
+            entries.append(None)
+            continue
+        entries.append(_part(g, axis, at, x.shape[axis]))
+        at += x.shape[axis]
+    return (entries,)
+
+
+def _part(g: Tensor, axis: int, start: int, length: int) -> Any:
+    return lambda: g.narrow(axis, start, length)
+
+
+@op
+def concat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+    """`cat` under another name."""
+    return cat(tensors, dim)
+
+
+@op
+def concatenate(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+    """`cat` under NumPy's name."""
+    return cat(tensors, dim)
+
+
+@primitive
+def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+    """The tensors joined along a new axis."""
+    expect(len(tensors) > 0, stack, "at least one tensor", "none")
+    shape = unwrap_tensor(tensors[0], stack).shape
+    axis = axis_of(dim, len(shape) + 1, stack)
+    for x in tensors:
+        expect(unwrap_tensor(x, stack).shape == shape, stack, f"shapes equal to {shape}", x.shape)
+    return cat.meaning([wrap(x._array.unsqueeze(axis)) for x in tensors], axis)
+
+
+@stack.grad
+def _(g: Tensor, _tensors: Any, dim: int) -> tuple[list[Any]]:
+    return ([_position(g, dim, i) for i in range(len(_tensors))],)
+
+
+def _position(g: Tensor, dim: int, i: int) -> Any:
+    return lambda: g.select(dim, i)
+
+
+@op
+def atleast_1d(*tensors: Any) -> Any:
+    """Tensors with new leading axes where they have none; one tensor, or a tuple of several."""
+    return _each(tensors, lambda x: x if x.ndim else x.reshape(1))
+
+
+@op
+def atleast_2d(*tensors: Any) -> Any:
+    """Tensors of at least two axes, new ones in front."""
+    return _each(
+        tensors, lambda x: x if x.ndim > 1 else x.unsqueeze(0) if x.ndim else x.reshape(1, 1)
+    )
+
+
+@op
+def atleast_3d(*tensors: Any) -> Any:
+    """Tensors of at least three axes: a matrix gets one behind, a vector one on each side."""
+
+    def grow(x: Tensor) -> Tensor:
+        if x.ndim > 2:
+            return x
+        if x.ndim == 2:
+            return x.unsqueeze(-1)
+        return x.reshape(1, -1, 1)
+
+    return _each(tensors, grow)
+
+
+def _each(tensors: Sequence[Any], change: Any) -> Any:
+    if len(tensors) == 1 and isinstance(tensors[0], Tensor):
+        return change(tensors[0])
+    return tuple(change(x) for x in flat_tensors(tensors))
+
+
+@op
+def hstack(tensors: Sequence[Tensor]) -> Tensor:
+    """The tensors joined along the second axis; vectors along their only one."""
+    grown = [atleast_1d(x) for x in tensors]
+    return cat(grown, 0 if grown and grown[0].ndim == 1 else 1)
+
+
+@op
+def vstack(tensors: Sequence[Tensor]) -> Tensor:
+    """The tensors joined along the first axis; vectors count as rows."""
+    return cat([atleast_2d(x) for x in tensors], 0)
+
+
+@op
+def row_stack(tensors: Sequence[Tensor]) -> Tensor:
+    """`vstack` under NumPy's other name."""
+    return vstack(tensors)
+
+
+@op
+def dstack(tensors: Sequence[Tensor]) -> Tensor:
+    """The tensors joined along the third axis."""
+    return cat([atleast_3d(x) for x in tensors], 2)
+
+
+@op
+def column_stack(tensors: Sequence[Tensor]) -> Tensor:
+    """The tensors joined along the second axis; vectors count as columns."""
+    return hstack([x.reshape(x.numel(), 1) if x.ndim <= 1 else x for x in tensors])
+
+
+@op
+def block_diag(*tensors: Any) -> Tensor:
+    """The matrices along the diagonal of a larger one; numbers and vectors count as rows."""
+    given = flat_tensors(tensors)
+    for x in given:
+        expect(x.ndim <= 2, block_diag, "tensors of at most two axes", x.shape)
+    blocks = [atleast_2d(x) for x in given] or [zeros(1, 0)]
+    width = sum(x.shape[1] for x in blocks)
+    rows, at = [], 0
+    for x in blocks:
+        n, m = x.shape
+        parts = [x.new_zeros((n, at)), x, x.new_zeros((n, width - at - m))]
+        rows.append(cat(parts, 1))
+        at += m
+    return cat(rows, 0)
+
+
+# --- products of sets -----------------------------------------------------------------------------
+
+
+@op
+def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
+    """Coordinates of a grid, a tensor for each axis; `indexing` is "ij" or "xy"."""
+    given = list(flat_tensors(tensors))
+    known = indexing in (None, "ij", "xy")
+    expect(known, meshgrid, '"ij" or "xy"', indexing, ArgumentError)
+    expect(len(given) > 0, meshgrid, "at least one tensor", "none")
+    for x in given:
+        expect(x.ndim <= 1, meshgrid, "tensors of at most one axis", x.shape)
+        expect(x.dtype is given[0].dtype, meshgrid, "one dtype", x.dtype.name, DTypeError)
+    swap = indexing == "xy" and len(given) >= 2
+    if swap:
+        given[:2] = given[1::-1]
+    shape = [x.numel() for x in given]
+    made = [
+        x.reshape([-1 if i == axis else 1 for i in range(len(given))]).expand(shape)
+        for axis, x in enumerate(given)
+    ]
+    if swap:
+        made = [x.transpose(0, 1) for x in made]
+        made[:2] = made[1::-1]
+    return tuple(made)
+
+
+@op
+def cartesian_prod(*tensors: Any) -> Tensor:
+    """All rows with one element of each vector, the last varying fastest: (count, vectors)."""
+    given = flat_tensors(tensors)
+    for x in given:
+        expect(x.ndim == 1, cartesian_prod, "vectors", x.shape)
+    if len(given) == 1:
+        return given[0]  # type: ignore[no-any-return]
+    return stack([x.reshape(-1) for x in meshgrid(*given)], 1)
+
+
+@op
+def combinations(x: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
+    """All choices of `r` elements of a vector, in order: (count, r)."""
+    expect(x.ndim == 1, combinations, "a vector", x.shape)
+    expect(r >= 0, combinations, "r of at least 0", r, ArgumentError)
+    if r == 0:
+        return x.new_empty((0,))
+    choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
+    rows = list(choose(range(x.shape[0]), r))
+    if not rows:
+        return x.new_empty((0, r))
+    return x.index_select(0, tensor(list(itertools.chain(*rows)), dtype=i64)).reshape(-1, r)
+
+
+# --- repeated -------------------------------------------------------------------------------------
+
+
+@op
+def repeat(x: Tensor, *repeats: Any) -> Tensor:
+    """A copy with the whole tensor repeated along each axis; new axes come in front."""
+    counts = [n.__index__() for n in flat(repeats)]
+    ahead = len(counts) - x.ndim
+    expect(ahead >= 0, repeat, f"at least {x.ndim} numbers", tuple(counts))
+    expect(min(counts, default=0) >= 0, repeat, "numbers of at least 0", tuple(counts))
+    shape = (1,) * ahead + x.shape
+    if all(n == 1 for n in counts):
+        return x.reshape(shape).clone()
+    apart = [n for size in shape for n in (1, size)]
+    spread = [n for pair in zip(counts, shape, strict=True) for n in pair]
+    whole = [n * size for n, size in zip(counts, shape, strict=True)]
+    return x.reshape(apart).expand(spread).reshape(whole)
+
+
+@op
+def tile(x: Tensor, *dims: Any) -> Tensor:
+    """`repeat` that also takes fewer numbers than axes: those in front count as 1."""
+    counts = list(flat(dims))
+    return x.repeat([1] * (x.ndim - len(counts)) + counts)
+
+
+@op
+def repeat_interleave(
+    x: Tensor, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None
+) -> Tensor:
+    """Each position of axis `dim` (of the flat tensor, without) repeated, by a number or tensor.
+
+    A tensor of counts alone gives the positions, each as often as it says.
+    """
+    if repeats is None:
+        return arange(x.numel()).repeat_interleave(x, 0)
+    source, axis = (
+        (x.reshape(-1), 0) if dim is None else (x, axis_of(dim, x.ndim, "repeat_interleave"))
+    )
+    source = source if source.ndim else source.reshape(1)
+    n = source.shape[axis]
+    if isinstance(repeats, Tensor) and repeats.numel() == 1 and n != 1:
+        repeats = repeats.item()
+    if not isinstance(repeats, Tensor):
+        count = repeats.__index__()
+        expect(count >= 0, repeat_interleave, "a number of at least 0", count, ArgumentError)
+        shape = [*source.shape[: axis + 1], count, *source.shape[axis + 1 :]]
+        return source.unsqueeze(axis + 1).expand(shape).flatten(axis, axis + 1)
+    integers = repeats.dtype.kind in "iu"
+    expect(integers, repeat_interleave, "integers", repeats.dtype.name, DTypeError)
+    fits = repeats.ndim <= 1 and repeats.numel() == n
+    expect(fits, repeat_interleave, f"{n} counts along one axis", repeats.shape)
+    import numpy as np
+
+    counts = repeats.reshape(-1).numpy()
+    least = int(counts.min(initial=0))
+    expect(least >= 0, repeat_interleave, "counts of at least 0", least, ArgumentError)
+    positions = from_numpy(np.repeat(np.arange(n), counts))
+    return source.index_select(axis, positions)
+
+
+# --- turned round ---------------------------------------------------------------------------------
+
+
+@primitive
+def flip(x: Tensor, *dims: Any) -> Tensor:
+    """A copy with the order along the given axes reversed."""
+    axes = axes_of(flat(dims), x.ndim, flip)
+    key = tuple(slice(None, None, -1) if i in axes else slice(None) for i in range(x.ndim))
+    return wrap(x._array.basic_index(key).clone())
+
+
+@flip.grad
+def _(g: Tensor, _x: Tensor, dims: Any) -> Tensor:
+    return g.flip(*dims)
+
+
+@op
+def fliplr(x: Tensor) -> Tensor:
+    """A copy with the order along the second axis reversed."""
+    expect(x.ndim >= 2, fliplr, "at least two axes", x.shape)
+    return x.flip(1)
+
+
+@op
+def flipud(x: Tensor) -> Tensor:
+    """A copy with the order along the first axis reversed."""
+    expect(x.ndim >= 1, flipud, "at least one axis", x.shape)
+    return x.flip(0)
+
+
+@op
+def roll(x: Tensor, shifts: Any, dims: Any = None) -> Tensor:
+    """Elements moved on by `shifts` along `dims` (in the flat tensor, without), round the end."""
+    steps = (shifts,) if hasattr(shifts, "__index__") else tuple(shifts)
+    if dims is None or (not hasattr(dims, "__index__") and not len(dims)):
+        expect(len(steps) == 1, roll, "one shift without dims", steps, ArgumentError)
+        return x.reshape(-1).roll(steps[0], 0).reshape(x.shape)
+    axes = (dims,) if hasattr(dims, "__index__") else tuple(dims)
+    same = len(steps) == len(axes)
+    expect(same, roll, f"{len(axes)} shifts", len(steps), ArgumentError)
+    if not x.ndim:
+        for dim in axes:
+            axis_of(dim, 0, roll)
+        return x.clone()
+    out = x
+    for step, dim in zip(steps, axes, strict=True):
+        axis = axis_of(dim, x.ndim, roll)
+        n = x.shape[axis]
+        at = -step % n if n else 0
+        out = cat([out.narrow(axis, at, n - at), out.narrow(axis, 0, at)], axis)
+    return out
+
+
+@op
+def rot90(x: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
+    """A copy turned by `k` right angles, from the first of `dims` towards the second."""
+    expect(len(dims) == 2 and x.ndim >= 2, rot90, "two axes of at least two", (dims, x.shape))
+    i, j = axes_of(dims, x.ndim, rot90)
+    if k % 4 == 0:
+        return x.clone()
+    if k % 4 == 2:
+        return x.flip(i, j)
+    return x.flip(j).transpose(i, j) if k % 4 == 1 else x.flip(i).transpose(i, j)

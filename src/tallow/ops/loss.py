@@ -1,0 +1,461 @@
+"""Losses of classes, values and distributions; those of margins and sequences stand beside it."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+from ..dtype import f32
+from ..errors import ArgumentError, DTypeError, IndexRangeError, expect
+from ..registry import op
+from ..tensor import Tensor, unwrap_tensor
+from .elementwise import where
+
+REDUCTIONS = ("none", "mean", "sum")
+
+
+def mode(
+    where_: object, reduction: str, size_average: bool | None = None, reduce: bool | None = None
+) -> str:
+    """The reduction, checked; `size_average` and `reduce` are its older spelling in torch."""
+    if size_average is not None or reduce is not None:
+        text = "size_average and reduce are the older spelling of reduction"
+        warnings.warn(text, DeprecationWarning, stacklevel=3)
+        if reduce is False:
+            return "none"
+        return "sum" if size_average is False else "mean"
+    wanted = f"reduction one of {', '.join(REDUCTIONS)}"
+    expect(reduction in REDUCTIONS, where_, wanted, repr(reduction), ArgumentError)
+    return reduction
+
+
+def reduced(loss: Tensor, reduction: str) -> Tensor:
+    """The loss itself, its mean or its sum."""
+    if reduction == "none":
+        return loss
+    return loss.mean() if reduction == "mean" else loss.sum()
+
+
+@op
+def log1p_exp(input: Tensor) -> Tensor:
+    """`log(1 + exp(input))` without overflow: the loss of a logit."""
+    return input.maximum(0) + (-input.abs()).exp().log1p()
+
+
+@log1p_exp.grad
+def _(g: Tensor, input: Tensor) -> Tensor:
+    return g * input.sigmoid()
+
+
+# --- classes --------------------------------------------------------------------------------------
+
+
+@op
+def label_nll(input: Tensor, target: Tensor) -> Tensor:
+    """`-log_softmax(input)[target]` of each row: (n,) for logits (n, classes), labels (n,) i64.
+
+    Backward keeps the logits alone: half of what log_softmax and a gather would.
+    """
+    return -input.log_softmax(1).gather(1, target.unsqueeze(1)).squeeze(1)
+
+
+@label_nll.grad
+def _(g: Tensor, input: Tensor, target: Tensor) -> Any:
+    g = g.unsqueeze(1)
+    return (input.softmax(1) * g).scatter_add(1, target.unsqueeze(1), -g), None
+
+
+def _labels(name: str, input: Tensor, target: Tensor, ignore: int) -> tuple[Tensor, Tensor | None]:
+    """Labels that are in range, and where they count (None: everywhere)."""
+    unwrap_tensor(input, name), unwrap_tensor(target, name)
+    expect(input.ndim > 0, name, "input of shape (batch, classes, ...) or (classes,)", input.shape)
+    axis = 1 if input.ndim > 1 else 0
+    wanted = input.shape[:axis] + input.shape[axis + 1 :]
+    expect(target.shape == wanted, name, f"target of shape {wanted}", target.shape)
+    expect(target.dtype.kind in "iu", name, "an integer target", target.dtype.name, DTypeError)
+    classes = input.shape[axis]
+    if not target.numel():
+        return target.long(), None
+    keep = None
+    low, high = target.amin().item(), target.amax().item()
+    if low <= ignore <= high:
+        keep = target.ne(ignore)
+        target = where(keep, target, 0)
+        low, high = target.amin().item(), target.amax().item()
+    wrong = low if low < 0 else high
+    wanted_text = f"labels in [0, {classes})"
+    expect(0 <= low and high < classes, name, wanted_text, wrong, IndexRangeError)
+    return target.long(), keep
+
+
+def _class_weight(name: str, input: Tensor, weight: Tensor | None) -> Tensor | None:
+    if weight is not None:
+        classes = input.shape[1 if input.ndim > 1 else 0]
+        expect(weight.shape == (classes,), name, f"weight of shape ({classes},)", weight.shape)
+    return weight
+
+
+def _weighted(
+    loss: Tensor, target: Tensor, keep: Tensor | None, weight: Tensor | None, reduction: str
+) -> Tensor:
+    """Losses by label, weighed by class; their mean is over the weights that count."""
+    each = None
+    if weight is not None:
+        each = weight.to(loss.dtype)[target]
+        loss = loss * each
+    if keep is not None:
+        loss = where(keep, loss, 0)
+        each = keep.to(loss.dtype) if each is None else where(keep, each, 0)
+    if reduction != "mean" or each is None:
+        return reduced(loss, reduction)
+    total = each.to(f32).sum().to(loss.dtype) if each.dtype.itemsize < 4 else each.sum()
+    return loss.sum() / total
+
+
+@op
+def nll_loss(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    ignore_index: int = -100,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """`-input[target]`, for log-probabilities (batch, classes, ...) and labels (batch, ...).
+
+    Labels equal to `ignore_index` do not count; `weight` (classes,) weighs the others, also in the
+    mean. Without a batch: (classes,) and a 0-d label. IndexRangeError for other labels.
+    """
+    reduction = mode(nll_loss, reduction, size_average, reduce)
+    weight = _class_weight("nll_loss", input, weight)
+    labels, keep = _labels("nll_loss", input, target, ignore_index)
+    axis = 1 if input.ndim > 1 else 0
+    loss = -input.gather(axis, labels.unsqueeze(axis)).squeeze(axis)
+    return _weighted(loss, labels, keep, weight, reduction)
+
+
+@op
+def cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    ignore_index: int = -100,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """`-log_softmax(input)[target]`, for logits (batch, classes, ...) and labels (batch, ...).
+
+    A float `target` of the shape of `input` holds probabilities instead. `label_smoothing` mixes
+    the target with the uniform distribution; the rest is as in `nll_loss`.
+    """
+    name = "cross_entropy"
+    reduction = mode(cross_entropy, reduction, size_average, reduce)
+    good = 0.0 <= label_smoothing <= 1.0
+    expect(good, name, "label_smoothing in [0, 1]", label_smoothing, ArgumentError)
+    weight = _class_weight(name, input, weight)
+    axis = 1 if input.ndim > 1 else 0
+    if target.shape == input.shape and target.dtype.kind == "f":
+        return _soft_cross_entropy(input, target, weight, axis, reduction, label_smoothing)
+    labels, keep = _labels(name, input, target, ignore_index)
+    if not label_smoothing:
+        loss = _rows_nll(input, labels, axis)
+        return _weighted(loss, labels, keep, weight, reduction)
+    logp = input.log_softmax(axis)
+    loss = -logp.gather(axis, labels.unsqueeze(axis)).squeeze(axis)
+    loss = _weighted(loss, labels, keep, weight, reduction)
+    spread = -(logp if weight is None else logp * _along(weight, logp, axis)).sum(axis)
+    if keep is not None:
+        spread = where(keep, spread, 0)
+    if reduction == "mean" and (keep is not None or weight is not None):
+        each = input.sum(axis).detach() * 0 + 1 if weight is None else weight.to(input.dtype)[labels]
+        spread = spread.sum() / (each if keep is None else where(keep, each, 0)).sum()
+    else:
+        spread = reduced(spread, reduction)
+    share = label_smoothing / input.shape[axis]
+    return loss * (1 - label_smoothing) + spread * share
+
+
+def _rows_nll(input: Tensor, labels: Tensor, axis: int) -> Tensor:
+    """`label_nll` with the classes on any axis."""
+    if input.ndim == 2:
+        return label_nll(input, labels)
+    if input.ndim == 1:
+        return label_nll(input.unsqueeze(0), labels.unsqueeze(0)).squeeze(0)
+    return -input.log_softmax(axis).gather(axis, labels.unsqueeze(axis)).squeeze(axis)
+
+
+def _along(weight: Tensor, x: Tensor, axis: int) -> Tensor:
+    return weight.to(x.dtype).reshape(-1, *(1,) * (x.ndim - axis - 1))
+
+
+def _soft_cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    axis: int,
+    reduction: str,
+    label_smoothing: float,
+) -> Tensor:
+    classes = input.shape[axis]
+    if label_smoothing:
+        target = target * (1 - label_smoothing) + label_smoothing / classes
+    logp = input.log_softmax(axis)
+    each = logp * target
+    if weight is not None:
+        each = each * _along(weight, each, axis)
+    if reduction == "none":
+        return -each.sum(axis)
+    total = -each.sum()
+    return total / max(input.numel() / classes, 1) if reduction == "mean" else total
+
+
+# --- values ---------------------------------------------------------------------------------------
+
+
+def _values(
+    loss: Tensor, weight: Tensor | None, reduction: str
+) -> Tensor:
+    """Reduce losses of values; the mean of weighed ones is over the weights."""
+    if weight is None:
+        return reduced(loss, reduction)
+    loss = loss * weight
+    if reduction != "mean":
+        return reduced(loss, reduction)
+    return loss.sum() / weight.expand(*loss.shape).sum()
+
+
+@op
+def mse_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    weight: Tensor | None = None,
+) -> Tensor:
+    """`(input - target) ** 2`."""
+    reduction = mode(mse_loss, reduction, size_average, reduce)
+    return _values((input - target).square(), weight, reduction)
+
+
+@op
+def l1_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    weight: Tensor | None = None,
+) -> Tensor:
+    """`|input - target|`."""
+    reduction = mode(l1_loss, reduction, size_average, reduce)
+    return _values((input - target).abs(), weight, reduction)
+
+
+@op
+def smooth_l1_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    beta: float = 1.0,
+) -> Tensor:
+    """`huber_loss / beta`: a parabola within `beta` of the target, then lines of slope 1."""
+    reduction = mode(smooth_l1_loss, reduction, size_average, reduce)
+    expect(beta >= 0, smooth_l1_loss, "a beta of at least 0", beta, ArgumentError)
+    difference = input - target
+    size = difference.abs()
+    if not beta:
+        return reduced(size, reduction)
+    loss = where(size < beta, difference.square() * (0.5 / beta), size - 0.5 * beta)
+    return reduced(loss, reduction)
+
+
+@op
+def huber_loss(
+    input: Tensor,
+    target: Tensor,
+    reduction: str = "mean",
+    delta: float = 1.0,
+    weight: Tensor | None = None,
+) -> Tensor:
+    """A parabola within `delta` of the target, then lines of slope `delta`."""
+    reduction = mode(huber_loss, reduction)
+    expect(delta > 0, huber_loss, "a delta above 0", delta, ArgumentError)
+    difference = input - target
+    size = difference.abs()
+    loss = where(size <= delta, difference.square() * 0.5, (size - 0.5 * delta) * delta)
+    return _values(loss, weight, reduction)
+
+
+# --- probabilities --------------------------------------------------------------------------------
+
+
+@op
+def bernoulli_nll(input: Tensor, target: Tensor) -> Tensor:
+    """`-(target * log(input) + (1 - target) * log(1 - input))`, no logarithm below -100."""
+    return -(
+        target * input.log().clamp(min=-100) + (1 - target) * (-input).log1p().clamp(min=-100)
+    )
+
+
+@bernoulli_nll.grad
+def _(g: Tensor, input: Tensor, target: Tensor) -> Any:
+    return (
+        lambda: g * (input - target) / (input * (1 - input)).clamp(min=1e-12),
+        lambda: g * ((-input).log1p().clamp(min=-100) - input.log().clamp(min=-100)),
+    )
+
+
+@op
+def binary_cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """Minus the log-probability of `target` in [0, 1] under probabilities `input`; none over 100.
+
+    ArgumentError when `input` is not in [0, 1]. `weight` is broadcast to the losses.
+    """
+    name = binary_cross_entropy
+    reduction = mode(name, reduction, size_average, reduce)
+    unwrap_tensor(input, name), unwrap_tensor(target, name)
+    expect(target.shape == input.shape, name, f"target of shape {input.shape}", target.shape)
+    if input.numel():
+        low, high = input.detach().amin().item(), input.detach().amax().item()
+        wrong = high if high > 1 else low
+        expect(low >= 0 and high <= 1, name, "input in [0, 1]", wrong, ArgumentError)
+    loss = bernoulli_nll(input, target)
+    return reduced(loss if weight is None else loss * weight, reduction)
+
+
+@op
+def binary_cross_entropy_with_logits(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    pos_weight: Tensor | None = None,
+) -> Tensor:
+    """`binary_cross_entropy` of `sigmoid(input)`; `pos_weight` multiplies the part of the target.
+
+    Both weights are broadcast to the losses.
+    """
+    name = binary_cross_entropy_with_logits
+    reduction = mode(name, reduction, size_average, reduce)
+    unwrap_tensor(input, name), unwrap_tensor(target, name)
+    expect(target.shape == input.shape, name, f"target of shape {input.shape}", target.shape)
+    if pos_weight is None:
+        loss = log1p_exp(input) - target * input
+    else:
+        share = target * (pos_weight - 1) + 1
+        loss = (1 - target) * input + share * log1p_exp(-input)
+    return reduced(loss if weight is None else loss * weight, reduction)
+
+
+@op
+def kl_div(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    log_target: bool = False,
+) -> Tensor:
+    """`target * (log(target) - input)`, for log-probabilities `input`.
+
+    `log_target` says that the target is logarithms too; `reduction="batchmean"` divides the sum by
+    the length of the first axis.
+    """
+    batch = reduction == "batchmean"
+    reduction = mode(kl_div, "sum" if batch else reduction, size_average, reduce)
+    if log_target:
+        loss = target.exp() * (target - input)
+    else:
+        loss = where(target.eq(0), 0, target * where(target.eq(0), 1, target).log())
+        loss = loss - target * input
+    loss = reduced(loss, reduction)
+    return loss / input.shape[0] if batch and input.ndim else loss
+
+
+@op
+def poisson_nll_loss(
+    input: Tensor,
+    target: Tensor,
+    log_input: bool = True,
+    full: bool = False,
+    size_average: bool | None = None,
+    eps: float = 1e-8,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """Minus the log-probability of counts under the rates `exp(input)`, or `input` itself.
+
+    `full` adds Stirling's approximation of log(target!) for targets above 1.
+    """
+    reduction = mode(poisson_nll_loss, reduction, size_average, reduce)
+    if log_input:
+        loss = input.exp() - target * input
+    else:
+        loss = input - target * (input + eps).log()
+    if full:
+        t = where(target > 1, target, 2)
+        stirling = t * t.log() - t + (t * (2 * math.pi)).log() * 0.5
+        loss = loss + where(target > 1, stirling, 0)
+    return reduced(loss, reduction)
+
+
+@op
+def gaussian_nll_loss(
+    input: Tensor,
+    target: Tensor,
+    var: Tensor | float,
+    full: bool = False,
+    eps: float = 1e-6,
+    reduction: str = "mean",
+) -> Tensor:
+    """Minus the log-probability under normal distributions of mean `input`, variance `var`.
+
+    `var` counts as `eps` at least, without that stopping its gradient; its shape is the input's,
+    with the last axis missing or 1 perhaps. `full` adds log(2 pi) / 2. ArgumentError below 0.
+    """
+    name = gaussian_nll_loss
+    reduction = mode(name, reduction)
+    if not isinstance(var, Tensor):
+        expect(var >= 0, name, "a var of at least 0", var, ArgumentError)
+        var = input.detach() * 0 + var
+    if var.shape != input.shape and var.shape == input.shape[:-1]:
+        var = var.unsqueeze(-1)
+    fits = var.ndim == input.ndim and all(
+        v in (1, n) for v, n in zip(var.shape, input.shape, strict=False)
+    )
+    expect(fits or var.ndim == 0, name, f"var of shape {input.shape}, or 1 last", var.shape)
+    if var.numel():
+        low = var.detach().amin().item()
+        expect(not low < 0, name, "a var of at least 0", low, ArgumentError)
+    var = var + (var.detach().clamp(min=eps) - var.detach())
+    loss = (var.log() + (input - target).square() / var) * 0.5
+    return reduced(loss + 0.5 * math.log(2 * math.pi) if full else loss, reduction)
+
+
+@op
+def soft_margin_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """`log(1 + exp(-target * input))`, for targets of 1 and -1."""
+    reduction = mode(soft_margin_loss, reduction, size_average, reduce)
+    return reduced(log1p_exp(-target * input), reduction)

@@ -1,0 +1,146 @@
+"""Connectionist temporal classification: the loss of a label sequence under frames of symbols."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from ..dtype import f32, i64
+from ..errors import ArgumentError, DTypeError, expect
+from ..registry import op
+from ..tensor import Tensor, arange, full, tensor, unwrap_tensor
+from .elementwise import where
+from .loss import mode, reduced
+
+
+@op
+def log_add(terms: Sequence[Tensor]) -> Tensor:
+    """`log(sum of exp(terms))`, elementwise, where terms may be -inf, also all of them."""
+    top = terms[0]
+    for term in terms[1:]:
+        top = top.maximum(term)
+    safe = where(top.eq(-math.inf), 0, top).detach()
+    total = (terms[0] - safe).exp()
+    for term in terms[1:]:
+        total = total + (term - safe).exp()
+    return total.log() + safe
+
+
+@log_add.grad
+def _(g: Tensor, terms: Sequence[Tensor], out: Tensor) -> list[Tensor]:
+    # exp(-inf - -inf) would be NaN; a sum of nothing has no share to give.
+    safe = where(out.eq(-math.inf), 0, out)
+    return [g * (term - safe).exp() for term in terms]
+
+
+def _lengths(name: str, given: Tensor | Sequence[int], batch: int, most: int, what: str) -> Tensor:
+    made = given if isinstance(given, Tensor) else tensor(list(given), dtype=i64)
+    made = made.reshape(1) if made.ndim == 0 else made
+    expect(made.dtype.kind in "iu", name, f"integer {what}", made.dtype.name, DTypeError)
+    expect(made.shape == (batch,), name, f"{what} of shape ({batch},)", made.shape)
+    if batch:
+        low, high = made.amin().item(), made.amax().item()
+        good = low >= 0 and high <= most
+        expect(good, name, f"{what} in [0, {most}]", low if low < 0 else high, ArgumentError)
+    return made.long()
+
+
+def _padded(name: str, targets: Tensor, lengths: Tensor, batch: int) -> Tensor:
+    """Targets as (batch, longest), whether they came so or one after the other."""
+    if targets.ndim == 2:
+        expect(targets.shape[0] == batch, name, f"targets of {batch} rows", targets.shape)
+        return targets.long()
+    counts = lengths.tolist()
+    expect(targets.ndim == 1, name, "targets of shape (batch, s) or (sum,)", targets.shape)
+    total = sum(counts)
+    expect(targets.shape[0] == total, name, f"{total} targets", targets.shape[0])
+    flat, rows, at, width = targets.tolist(), [], 0, max(counts, default=0)
+    for count in counts:
+        rows.append(flat[at : at + count] + [0] * (width - count))
+        at += count
+    return tensor(rows, dtype=i64).reshape(batch, width)
+
+
+@op
+def ctc_loss(
+    log_probs: Tensor,
+    targets: Tensor,
+    input_lengths: Tensor | Sequence[int],
+    target_lengths: Tensor | Sequence[int],
+    blank: int = 0,
+    reduction: str = "mean",
+    zero_infinity: bool = False,
+) -> Tensor:
+    """Minus the log-probability of each target over all alignments (Graves et al. 2006).
+
+    `log_probs` is (time, batch, symbols) or (time, symbols); `targets` (batch, s), padded, or one
+    after the other (sum of lengths,). A target that does not fit gives infinity, or 0 with
+    `zero_infinity`. The mean is over the batch, of losses over target lengths. The gradient is
+    that of `log_probs` itself, also where they are not normalised.
+    """
+    name = "ctc_loss"
+    reduction = mode(name, reduction)
+    unwrap_tensor(log_probs, name), unwrap_tensor(targets, name)
+    wanted = "log_probs (time, batch, symbols) or (time, symbols)"
+    expect(log_probs.ndim in (2, 3), name, wanted, log_probs.shape)
+    single = log_probs.ndim == 2
+    lp = log_probs.unsqueeze(1) if single else log_probs
+    lp = lp.to(f32) if lp.dtype.itemsize < 4 else lp
+    steps, batch, symbols = lp.shape
+    expect(0 <= blank < symbols, name, f"blank in [0, {symbols})", blank, ArgumentError)
+    if single and targets.ndim == 1:
+        targets = targets.unsqueeze(0)
+    limit = targets.shape[1] if targets.ndim == 2 else targets.shape[0]
+    ends = _lengths(name, input_lengths, batch, steps, "input_lengths")
+    sizes = _lengths(name, target_lengths, batch, limit, "target_lengths")
+    labels = _padded(name, targets, sizes, batch)
+    loss = _scan(lp, _checked(name, labels, sizes, symbols), ends, sizes, blank)
+    if zero_infinity:
+        loss = where(loss.eq(math.inf), 0, loss)
+    if reduction == "mean":
+        loss = loss / sizes.clamp(min=1).to(loss.dtype)
+    loss = loss.to(log_probs.dtype)
+    return reduced(loss.squeeze(0) if single and reduction == "none" else loss, reduction)
+
+
+def _checked(name: str, labels: Tensor, sizes: Tensor, symbols: int) -> Tensor:
+    """Labels with 0 behind their end; ArgumentError for one that is no symbol."""
+    if not labels.numel():
+        return labels
+    labels = where(arange(labels.shape[1]) < sizes.unsqueeze(1), labels, 0)
+    low, high = labels.amin().item(), labels.amax().item()
+    good = low >= 0 and high < symbols
+    expect(good, name, f"labels in [0, {symbols})", low if low < 0 else high, ArgumentError)
+    return labels
+
+
+def _scan(lp: Tensor, labels: Tensor, ends: Tensor, sizes: Tensor, blank: int) -> Tensor:
+    """(batch,) from log-probabilities (time, batch, symbols): states are blank, label, blank, …"""
+    from .join import cat, stack
+
+    steps, batch, _ = lp.shape
+    width = 2 * labels.shape[1] + 1
+    blanks = full((batch, labels.shape[1]), blank, i64)
+    between = stack([blanks, labels], 2).reshape(batch, width - 1)
+    states = cat([between, full((batch, 1), blank, i64)], 1)
+    never = full((batch, 2), -math.inf, lp.dtype)
+    # A label may follow the one before it without a blank unless they are equal.
+    before = cat([full((batch, 2), blank, i64), states], 1)[:, :width]
+    skips = states.ne(blank).bitwise_and(states.ne(before))
+    barred = where(skips, full((), 0.0, lp.dtype), -math.inf)
+    emitted = lp.gather(2, states.unsqueeze(0).expand(steps, batch, width)) if steps else lp
+    place = arange(width)
+    alpha = where(place.expand(batch, width).eq(0), full((), 0.0, lp.dtype), -math.inf)
+    for t in range(steps):
+        if t == 0:
+            first = where(place < 2, full((), 0.0, lp.dtype), -math.inf)
+            fresh = emitted[0] + first
+        else:
+            padded = cat([never, alpha], 1)
+            stay, step, skip = (padded[:, i : i + width] for i in (2, 1, 0))
+            fresh = log_add([stay, step, skip + barred]) + emitted[t]
+        alpha = where((ends > t).unsqueeze(1), fresh, alpha)
+    last = (sizes * 2).unsqueeze(1)
+    whole = alpha.gather(1, last).squeeze(1)
+    label = alpha.gather(1, (last - 1).clamp(min=0)).squeeze(1)
+    return -log_add([whole, where(sizes > 0, label, -math.inf)])

@@ -1,0 +1,243 @@
+"""Normalisations over other axes than the last one: batch, group, instance, local response."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ..autograd.mode import MODE, no_grad
+from ..dtype import f32
+from ..errors import ArgumentError, DTypeError, expect
+from ..registry import op
+from ..tensor import Tensor, unwrap_tensor
+
+
+def _channels(where: object, x: Tensor, *parameters: Tensor | None) -> None:
+    """Refuse what is not floats of shape (batch, channels, ...) with one value per channel."""
+    unwrap_tensor(x, where)
+    expect(x.ndim >= 2, where, "input of shape (batch, channels, ...)", x.shape)
+    expect(x.dtype.kind == "f", where, "a float dtype", x.dtype.name, DTypeError)
+    for p in parameters:
+        if p is not None:
+            expect(p.shape == x.shape[1:2], where, f"shape {x.shape[1:2]} per channel", p.shape)
+
+
+def _column(p: Tensor, ndim: int) -> Tensor:
+    """One value per channel, to be broadcast over the other axes."""
+    return p.reshape(1, -1, *(1,) * (ndim - 2))
+
+
+def _wide(x: Tensor) -> Tensor:
+    return x.to(f32) if x.dtype.itemsize < 4 else x
+
+
+def _axes(x: Tensor) -> tuple[int, ...]:
+    return (0, *range(2, x.ndim))
+
+
+def _moments(x: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean, variance and 1 / standard deviation of each channel, to be broadcast."""
+    axes = _axes(x)
+    mean = x.mean(axes, keepdim=True)
+    var = (x - mean).square().mean(axes, keepdim=True)
+    return mean, var, (var + eps).rsqrt()
+
+
+@op
+def whiten_channels(
+    input: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    mean: Tensor,
+    rstd: Tensor,
+    eps: float = 1e-5,
+) -> Tensor:
+    """`(input - mean) * rstd * weight + bias`, where `mean`, `rstd` are those of `input` itself.
+
+    The middle of `batch_norm`: they are passed in, (1, channels, 1, ...) of f32 or f64, because its
+    caller needs them too. The gradient knows that they depend on `input`; none goes to them.
+    """
+    scale = rstd if weight is None else rstd * _column(weight, input.ndim).to(rstd.dtype)
+    shift = -mean * scale
+    if bias is not None:
+        shift = shift + _column(bias, input.ndim).to(rstd.dtype)
+    return (input * scale + shift).to(input.dtype)
+
+
+@whiten_channels.grad
+def _(
+    g: Tensor,
+    input: Tensor,
+    weight: Tensor | None,
+    _bias: Tensor | None,
+    mean: Tensor,
+    rstd: Tensor,
+    eps: float,
+) -> Any:
+    x, g, axes = _wide(input), _wide(g), _axes(input)
+    if MODE.enabled:  # to be differentiated again: what depends on the input has to show it
+        mean, _, rstd = _moments(x, eps)
+    unit = (x - mean) * rstd
+    g_bias = g.sum(axes, keepdim=True)
+    g_weight = (g * unit).sum(axes, keepdim=True)
+
+    def to_input() -> Tensor:
+        n = max(input.numel() // max(input.shape[1], 1), 1)
+        scale = rstd if weight is None else rstd * _column(weight, input.ndim).to(rstd.dtype)
+        return ((g - unit * (g_weight / n)) - g_bias / n) * scale
+
+    return (
+        to_input,
+        None if weight is None else g_weight.reshape(-1),
+        None if _bias is None else g_bias.reshape(-1),
+        None,
+        None,
+    )
+
+
+def _update(running: Tensor | None, fresh: Tensor, momentum: float) -> None:
+    if running is not None:
+        fresh = fresh.reshape(-1).to(running.dtype)
+        running.copy_(running * (1 - momentum) + fresh * momentum)
+
+
+@op
+def batch_norm(
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Each channel of `(batch, channels, ...)` at mean 0, variance 1, then `weight` and `bias`.
+
+    While `training`, over the batch, whose statistics enter the running ones in place with the
+    share `momentum` (the unbiased variance); else by the running ones. Source: arXiv 1502.03167.
+    """
+    _channels(batch_norm, input, running_mean, running_var, weight, bias)
+    if not training:
+        good = running_mean is not None and running_var is not None
+        expect(good, batch_norm, "running_mean and running_var outside training", "None")
+        assert running_mean is not None and running_var is not None
+        work = _wide(input).dtype
+        scale = (running_var.to(work) + eps).rsqrt()
+        scale = scale if weight is None else scale * weight.to(work)
+        shift = -running_mean.to(work) * scale
+        shift = shift if bias is None else shift + bias.to(work)
+        out = input * _column(scale, input.ndim) + _column(shift, input.ndim)
+        return out.to(input.dtype)
+    count = input.numel() // max(input.shape[1], 1)
+    expect(count != 1, batch_norm, "more than 1 value per channel when training", input.shape)
+    with no_grad():
+        mean, var, rstd = _moments(_wide(input).detach(), eps)
+        _update(running_mean, mean, momentum)
+        if running_var is not None:
+            _update(running_var, var * (count / max(count - 1, 1)), momentum)
+    return whiten_channels(input, weight, bias, mean, rstd, eps)
+
+
+def _grouped(x: Tensor, groups: int, eps: float) -> Tensor:
+    """Each of `groups` parts of the channels of each sample at mean 0 and variance 1, wide."""
+    from .norm import layer_norm
+
+    flat = _wide(x).reshape(x.shape[0] * groups, -1)
+    return layer_norm(flat, None, None, eps).reshape(x.shape)
+
+
+def _affine(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    x = x if weight is None else x * _column(weight, x.ndim).to(x.dtype)
+    return x if bias is None else x + _column(bias, x.ndim).to(x.dtype)
+
+
+@op
+def group_norm(
+    input: Tensor,
+    num_groups: int,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Groups of channels of each sample at mean 0, variance 1, then `weight`, `bias` per channel.
+
+    `input` is (batch, channels, ...); source: arXiv 1803.08494.
+    """
+    _channels(group_norm, input, weight, bias)
+    good = num_groups > 0 and input.shape[1] % num_groups == 0
+    expect(good, group_norm, f"a divisor of {input.shape[1]} channels", num_groups, ArgumentError)
+    if not input.numel():
+        return _affine(_wide(input), weight, bias).to(input.dtype)
+    return _affine(_grouped(input, num_groups, eps), weight, bias).to(input.dtype)
+
+
+@op
+def instance_norm(
+    input: Tensor,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Each channel of each sample at mean 0, variance 1, then `weight` and `bias` per channel.
+
+    `input` is (batch, channels, ...). The mean over the batch of these statistics enters the
+    running ones in place; without `use_input_stats` the running ones serve instead.
+    """
+    _channels(instance_norm, input, running_mean, running_var, weight, bias)
+    if not use_input_stats:
+        return batch_norm.meaning(input, running_mean, running_var, weight, bias, eps=eps)
+    b, c = input.shape[:2]
+    count = math.prod(input.shape[2:])
+    wanted = "more than 1 spatial element when training"
+    expect(input.ndim > 2 and count != 1, instance_norm, wanted, input.shape)
+    if running_mean is not None or running_var is not None:
+        with no_grad():
+            flat = _wide(input).detach().reshape(b, c, -1)
+            mean = flat.mean(-1, keepdim=True)
+            var = (flat - mean).square().sum(-1) / max(count - 1, 1)
+            _update(running_mean, mean.mean(0), momentum)
+            _update(running_var, var.mean(0), momentum)
+    if not input.numel():
+        return _affine(_wide(input), weight, bias).to(input.dtype)
+    return _affine(_grouped(input, c, eps), weight, bias).to(input.dtype)
+
+
+@op
+def local_response_norm(
+    input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Tensor:
+    """`input / (k + alpha * mean of squares over size neighbouring channels) ** beta`.
+
+    `input` is (batch, channels, ...); source: Krizhevsky et al. 2012, 3.3.
+    """
+    unwrap_tensor(input, local_response_norm)
+    wanted = "at least 3 axes: (batch, channels, ...)"
+    expect(input.ndim >= 3, local_response_norm, wanted, input.shape)
+    expect(size > 0, local_response_norm, "a positive size", size, ArgumentError)
+    if not input.numel():
+        return input
+    from .join import cat
+
+    squares = input.square()
+    before, after = size // 2, (size - 1) // 2
+    zeros = [squares.narrow(1, 0, 1) * 0]
+    padded = cat([*zeros * before, squares, *zeros * after], 1)
+    c = input.shape[1]
+    total = padded.narrow(1, 0, c)
+    for i in range(1, size):
+        total = total + padded.narrow(1, i, c)
+    return input / (total * (alpha / size) + k) ** beta
+
+
+@op
+def normalize(
+    input: Tensor, p: float = 2.0, dim: int | tuple[int, ...] = 1, eps: float = 1e-12
+) -> Tensor:
+    """`input` over its p-norm along `dim`, which counts as `eps` at least."""
+    length: Tensor = input.norm(p, dim, keepdim=True)
+    return input / length.clamp(min=eps)

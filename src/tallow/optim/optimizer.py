@@ -1,0 +1,308 @@
+"""Optimizer: parameters in groups with options, state per parameter, one native call per step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar
+
+from tallow import _native
+from tallow.autograd.mode import enable_grad, no_grad
+from tallow.dtype import f32, f64
+from tallow.errors import ArgumentError, DTypeError, expect
+from tallow.tensor import Tensor, wrap, zeros
+
+Params = Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]
+State = dict[str, Any]
+
+# What a kernel gets in the place of a state that is not wanted.
+ABSENT = _native.Array.empty((0,), f32.code)
+
+
+def number(
+    where: object, name: str, value: Any, low: float = 0.0, high: float | None = None
+) -> Any:
+    """`value`, after checking that it is in [low, high), or just at least `low`."""
+    given = float(value)
+    ok = low <= given and (high is None or given < high)  # a NaN is refused too
+    span = f"of at least {low:g}" if high is None else f"in [{low:g}, {high:g})"
+    expect(ok, where, f"{name} {span}", given, ArgumentError)
+    return value
+
+
+class Optimizer:
+    """Base of the optimisers; as in torch.optim, with fused native steps.
+
+    `params` are tensors, `(name, tensor)` pairs or dicts with a `params` key and options that
+    differ from the defaults. State is kept in f32 (f64 for f64 parameters) whatever the parameter's
+    dtype. `master_weights=True` keeps an f32 copy of each f16 and bf16 parameter too: steps too
+    small for the 16-bit parameter add up in the copy instead of being rounded away.
+    """
+
+    # Names of the state tensors that have the parameter's shape, and of the numbers beside them.
+    tensors: ClassVar[tuple[str, ...]] = ()
+    numbers: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(
+        self,
+        params: Params,
+        defaults: dict[str, Any],
+        *,
+        master_weights: bool = False,
+        differentiable: bool = False,
+    ) -> None:
+        expect(
+            not differentiable,
+            type(self),
+            "differentiable=False (steps are not recorded)",
+            differentiable,
+            ArgumentError,
+        )
+        if isinstance(params, Tensor):
+            raise DTypeError(
+                f"{type(self).__name__}: expected an iterable of Tensors, got a Tensor"
+            )
+        self.defaults = defaults
+        self.master_weights = master_weights
+        self.state: dict[Tensor, State] = {}
+        self.param_groups: list[dict[str, Any]] = []
+        self._opt_called = False  # the schedulers ask
+        self._pre_hooks: dict[int, Callable[..., Any]] = {}
+        self._post_hooks: dict[int, Callable[..., Any]] = {}
+        given: list[Any] = list(params)
+        expect(len(given) > 0, type(self), "at least one parameter", "none", ArgumentError)
+        if not isinstance(given[0], dict):
+            given = [{"params": given}]
+        for group in given:
+            self.add_param_group(group)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Take more parameters in, with options of their own; the defaults fill in the others."""
+        where = type(self)
+        expect(isinstance(param_group, dict), where, "a dict", type(param_group), ArgumentError)
+        group = dict(param_group)
+        params = group.get("params", ())
+        entries: list[Any] = [params] if isinstance(params, Tensor) else list(params)
+        names = [entry[0] for entry in entries if isinstance(entry, tuple)]
+        tensors = [entry[1] if isinstance(entry, tuple) else entry for entry in entries]
+        expect(
+            len(names) in (0, len(tensors)), where, "names for all parameters or none", names,
+            ArgumentError,
+        )  # fmt: skip
+        known = {id(p) for other in self.param_groups for p in other["params"]}
+        for p in tensors:
+            if not isinstance(p, Tensor):
+                raise DTypeError(f"{where.__name__}: expected Tensors, got {type(p).__name__}")
+            plain = p.dtype.kind == "f" and p.dtype.itemsize > 1
+            expect(plain, where, "parameters of f32, f64, f16 or bf16", p.dtype.name, DTypeError)
+            expect(p.is_leaf, where, "leaf tensors", "the result of an op", ArgumentError)
+            expect(id(p) not in known, where, "each parameter once", "one twice", ArgumentError)
+            known.add(id(p))
+        group["params"] = tensors
+        if names:
+            group["param_names"] = names
+        for name, default in self.defaults.items():
+            group.setdefault(name, default)
+        self.check(group)
+        self.param_groups.append(group)
+
+    def check(self, group: dict[str, Any]) -> None:
+        """Refuse options of a group that are out of range; subclasses override it."""
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Drop the gradients, or with `set_to_none=False` fill them with zeros."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                if set_to_none:
+                    p.grad = None
+                elif p.grad is not None:
+                    p.grad = wrap(_native.Array.full(p.grad.shape, 0, p.grad.dtype.code))
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """One update of every parameter that has a gradient.
+
+        `closure` computes the loss and its gradients first; its result is returned.
+        """
+        self._opt_called = True
+        for hook in list(self._pre_hooks.values()):
+            hook(self, (closure,), {})
+        loss = None
+        if closure is not None:
+            with enable_grad():
+                loss = closure()
+        with no_grad():
+            for group in self.param_groups:
+                self.update(group)
+        for hook in list(self._post_hooks.values()):
+            hook(self, (closure,), {})
+        return loss
+
+    def update(self, group: dict[str, Any]) -> None:
+        """Update the parameters of one group; subclasses implement it."""
+        raise NotImplementedError
+
+    # --- what updates are made of -----------------------------------------------------------------
+
+    def pending(
+        self, group: dict[str, Any]
+    ) -> list[tuple[Tensor, _native.Array, State, _native.Array]]:
+        """(parameter, its gradient, its state, its master copy) where there is a gradient."""
+        found = []
+        states = self.state
+        for p in group["params"]:
+            grad = p.grad
+            if grad is None:
+                continue
+            state = states.get(p)
+            if state is None:
+                state = states[p] = self.new_state(p, group)
+                if self.master_weights and p.dtype.itemsize == 2:
+                    state["master"] = p.detach().to(f32)
+            g = grad._array
+            if g.dtype != p._array.dtype:
+                g = g.cast(p._array.dtype)
+            master = state.get("master")
+            found.append((p, g, state, ABSENT if master is None else master._array))
+        return found
+
+    def new_state(self, p: Tensor, group: dict[str, Any]) -> State:
+        """The state of a parameter before its first step: zeros; subclasses override it."""
+        return {name: wide_zeros(p) for name in self.tensors}
+
+    # --- state ------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """`{"state": {index: …}, "param_groups": […]}` in torch's layout.
+
+        Parameters are counted through all groups. The tensors are the optimiser's own, not copies.
+        """
+        index: dict[Tensor, int] = {}
+        groups = []
+        for group in self.param_groups:
+            for p in group["params"]:
+                index.setdefault(p, len(index))
+            packed = {name: value for name, value in group.items() if name != "params"}
+            packed["params"] = [index[p] for p in group["params"]]
+            groups.append(packed)
+        state = {index[p]: dict(entries) for p, entries in self.state.items() if p in index}
+        return {"state": state, "param_groups": groups}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over what `state_dict` of the same kind of optimiser gave (torch's own will do).
+
+        Everything is checked before anything changes: the groups and their lengths, the names,
+        shapes and kinds of the state. Tensors are copied, to f32 or f64.
+        """
+        where = f"{type(self).__name__}.load_state_dict"
+        groups, states = state_dict.get("param_groups"), state_dict.get("state")
+        ok = isinstance(groups, list) and isinstance(states, Mapping)
+        expect(ok, where, "the keys state and param_groups", sorted(state_dict), ArgumentError)
+        assert isinstance(groups, list) and isinstance(states, Mapping)
+        sizes = [len(group["params"]) for group in self.param_groups]
+        fits = all(isinstance(g, Mapping) and isinstance(g.get("params"), list) for g in groups)
+        got = [len(group["params"]) for group in groups] if fits else "something else"
+        expect(got == sizes, where, f"groups of {sizes} parameters", got, ArgumentError)
+        targets: dict[Any, Tensor] = {}
+        loaded: list[dict[str, Any]] = []
+        for group, saved in zip(self.param_groups, groups, strict=True):
+            targets.update(zip(saved["params"], group["params"], strict=True))
+            loaded.append({**self._options(saved, where), "params": group["params"]})
+            if "param_names" in group:
+                loaded[-1].setdefault("param_names", group["param_names"])
+            self.check(loaded[-1])
+        made: dict[Tensor, State] = {}
+        for key, entries in states.items():
+            expect(key in targets, where, "state of its parameters", key, ArgumentError)
+            expect(isinstance(entries, Mapping), where, "a dict per index", entries, ArgumentError)
+            made[targets[key]] = self._load_state(targets[key], entries, f"{where}: {key!r}")
+        self.state = made
+        for group, options in zip(self.param_groups, loaded, strict=True):
+            group.clear()
+            group.update(options)
+
+    def _options(self, saved: Mapping[str, Any], where: str) -> dict[str, Any]:
+        options = {**self.defaults, **saved}
+        for name, default in self.defaults.items():
+            value = options[name]
+            if isinstance(default, tuple):
+                ok = isinstance(value, (list, tuple)) and len(value) == len(default)
+                ok = ok and all(isinstance(x, (int, float, Tensor)) for x in value)
+                options[name] = tuple(value) if ok else value
+            elif isinstance(default, bool):
+                ok = isinstance(value, (bool, int))
+            elif isinstance(default, (int, float, Tensor)):
+                ok = isinstance(value, (int, float)) or hasattr(value, "__float__")
+            else:
+                ok = value is None or isinstance(default, type(value)) or default is None
+            expect(ok, where, f"{name} like {default!r}", value, ArgumentError)
+        return options
+
+    def _load_state(self, p: Tensor, entries: Mapping[str, Any], where: str) -> State:
+        state: State = {}
+        wide = wide_dtype(p)
+        for name, value in entries.items():
+            if value is None:
+                continue
+            known = name in self.tensors or name in self.numbers or name == "master"
+            expect(known, where, f"one of {self.tensors + self.numbers}", name, ArgumentError)
+            if name in self.numbers:
+                count = float(value)
+                state[name] = int(count) if count.is_integer() and name == "step" else count
+                continue
+            array = value if isinstance(value, Tensor) else None
+            if array is None and hasattr(value, "__dlpack__"):  # a tensor of torch
+                array = wrap(_native.Array.from_dlpack(value.detach().__dlpack__()))
+            if array is None:
+                raise DTypeError(
+                    f"{where}: expected a Tensor as {name}, got {type(value).__name__}"
+                )
+            expect(array.shape == p.shape, where, f"{name} of shape {p.shape}", array.shape)
+            plain = array.dtype.kind == "f"
+            expect(plain, where, f"{name} of a float dtype", array.dtype.name, DTypeError)
+            state[name] = array.detach().to(wide).clone()
+        for name in self.numbers:
+            expect(name in state, where, f"the entry {name}", sorted(entries), ArgumentError)
+        return state
+
+    # --- the rest ---------------------------------------------------------------------------------
+
+    def register_step_pre_hook(self, hook: Callable[..., Any]) -> RemovableHook:
+        """Call `hook(optimizer, args, kwargs)` before each step."""
+        return RemovableHook(self._pre_hooks, hook)
+
+    def register_step_post_hook(self, hook: Callable[..., Any]) -> RemovableHook:
+        """Call `hook(optimizer, args, kwargs)` after each step."""
+        return RemovableHook(self._post_hooks, hook)
+
+    def __repr__(self) -> str:
+        lines = []
+        for i, group in enumerate(self.param_groups):
+            options = sorted(k for k in group if k not in ("params", "param_names"))
+            lines += [f"Parameter Group {i}"] + [f"    {name}: {group[name]}" for name in options]
+        return "\n".join([f"{type(self).__name__} (", *lines, ")"])
+
+
+class RemovableHook:
+    """What registering a hook gives; `remove()` takes the hook away."""
+
+    def __init__(self, table: dict[int, Callable[..., Any]], hook: Callable[..., Any]) -> None:
+        self._table = table
+        table[id(self)] = hook
+
+    def remove(self) -> None:
+        """Take the hook away; nothing happens the second time."""
+        self._table.pop(id(self), None)
+
+
+def wide_dtype(p: Tensor) -> Any:
+    """The dtype of a parameter's state: f64 for f64, f32 for the others."""
+    return f64 if p.dtype is f64 else f32
+
+
+def wide_zeros(p: Tensor) -> Tensor:
+    """Zeros of a parameter's shape in the dtype of its state."""
+    return zeros(p.shape, dtype=wide_dtype(p))
+
+
+def sign_of(group: Mapping[str, Any]) -> float:
+    """The factor of gradients: -1 when the objective is maximised."""
+    return -1.0 if group["maximize"] else 1.0

@@ -1,0 +1,239 @@
+"""Cases of the ops that the first models needed: views, arithmetic, reductions, attention."""
+
+import math
+
+import numpy as np
+
+from ops.table import ALL, FLOATS, NUMBERS, TORCH_INTEGERS, Case
+
+SHAPES = [(), (3,), (2, 0), (4, 1, 5), (7, 33)]
+BROADCAST = [
+    ((3, 1), (1, 4)),
+    ((), (5,)),
+    ((2, 1, 3), (4, 1)),
+    ((1,), (0,)),
+    ((4, 1, 5), (4, 1, 5)),
+]
+BITS = (*TORCH_INTEGERS, "bool")
+
+
+def quietly(function):
+    """numpy's function without its warnings: integers wrap as ours do."""
+
+    def call(*args, **kwargs):
+        with np.errstate(all="ignore"):
+            return function(*args, **kwargs)
+
+    return call
+
+
+def unary(numpy=None, dtypes=FLOATS, low=-3, high=3, **more):
+    return Case(
+        lambda d: [d(d.x(shape, low, high)) for shape in SHAPES],
+        dtypes,
+        numpy=numpy and quietly(numpy),
+        **more,
+    )
+
+
+def binary(numpy=None, dtypes=ALL, low=-3, high=3, **more):
+    return Case(
+        lambda d: [
+            *(d(d.x(p, low, high), d.x(q, low, high)) for p, q in BROADCAST),
+            d(d.x((2, 3), low, high), 2),
+        ],
+        dtypes,
+        numpy=numpy and quietly(numpy),
+        **more,
+    )
+
+
+_erf = np.vectorize(math.erf, otypes=[float])
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def softmax(x, dim=-1):
+    if not x.ndim:
+        return np.ones(())
+    e = np.exp(x - x.max(dim, keepdims=True, initial=-np.inf))
+    return e / e.sum(dim, keepdims=True)
+
+
+def norm(x, shift, eps):
+    h = x - x.mean(-1, keepdims=True) if shift else x
+    return h / np.sqrt((h * h).mean(-1, keepdims=True) + eps)
+
+
+def rms_norm(x, weight, eps=1e-6):
+    return norm(x, False, eps) * weight
+
+
+def layer_norm(x, weight=1, bias=0, eps=1e-5):
+    return norm(x, True, eps) * weight + bias
+
+
+def axes_of(numpy_function):
+    """A reduction of numpy's with PyTorch's names of arguments."""
+
+    def call(x, dim=None, keepdim=False, **options):
+        return numpy_function(x, axis=dim, keepdims=keepdim, **options)
+
+    return quietly(call)
+
+
+def reduction(numpy, dtypes=FLOATS, single=False, low=-3, high=3, distinct=False, **more):
+    def draw(d):
+        def x(shape):
+            return d.distinct(shape) if distinct else d.x(shape, low, high)
+
+        yield d(x((3,)), 0)
+        yield d(x((4, 2, 5)), -1, keepdim=True)
+        yield d(x((4, 2, 5)), 1)
+        yield d(x((37, 7)), 0)
+        if not single:
+            yield d(x((2, 3)))
+            yield d(x((4, 2, 5)), (0, 2))
+            yield d(x((4, 2, 5)), (-1, 0), keepdim=True)
+
+    return Case(draw, dtypes, numpy=numpy and axes_of(numpy), **more)
+
+
+CASES = {
+    "neg": unary(np.negative, NUMBERS),
+    "abs": unary(np.abs, NUMBERS),
+    "square": unary(lambda x: x * x, NUMBERS),
+    "sign": unary(np.sign, NUMBERS),
+    "relu": unary(lambda x: np.maximum(x, x.dtype.type(0)), NUMBERS),
+    "reciprocal": unary(lambda x: 1 / x, low=0.5),
+    "exp": unary(np.exp),
+    "expm1": unary(np.expm1),
+    "log": unary(np.log, low=0.5),
+    "log1p": unary(np.log1p, low=-0.5),
+    "sqrt": unary(np.sqrt, low=0.5),
+    "rsqrt": unary(lambda x: 1 / np.sqrt(x), low=0.5),
+    "sin": unary(np.sin),
+    "cos": unary(np.cos),
+    "tanh": unary(np.tanh),
+    "erf": unary(_erf),
+    "sigmoid": unary(sigmoid),
+    "silu": unary(lambda x: x * sigmoid(x)),
+    "gelu": unary(lambda x: x * 0.5 * (1 + _erf(x / math.sqrt(2)))),
+    "gelu_tanh": unary(
+        lambda x: x * 0.5 * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
+        torch=False,
+    ),
+    "isnan": unary(np.isnan),
+    "logical_not": unary(lambda x: x == 0, ALL),
+    "bitwise_not": unary(np.invert, BITS),
+    "clamp": Case(lambda d: [d(d.x((4, 5)), -1, 2), d(d.x((7,)), max=1), d(d.x((7,)), 0)], NUMBERS),
+    "add": binary(np.add),
+    "sub": binary(np.subtract, NUMBERS),
+    "mul": binary(np.multiply),
+    "div": binary(np.divide, FLOATS, low=0.5),
+    "pow": binary(np.power, FLOATS, low=0.5, factor=4),
+    "maximum": Case(lambda d: [d(d.x(p), d.x(q)) for p, q in BROADCAST], ALL, numpy=np.maximum),
+    "minimum": Case(lambda d: [d(d.x(p), d.x(q)) for p, q in BROADCAST], ALL, numpy=np.minimum),
+    "eq": binary(np.equal),
+    "ne": binary(np.not_equal),
+    "lt": binary(np.less),
+    "le": binary(np.less_equal),
+    "gt": binary(np.greater),
+    "ge": binary(np.greater_equal),
+    "bitwise_and": binary(np.bitwise_and, BITS),
+    "bitwise_or": binary(np.bitwise_or, BITS),
+    "bitwise_xor": binary(np.bitwise_xor, BITS),
+    "silu_mul": Case(
+        lambda d: [d(d.x(p), d.x(q)) for p, q in BROADCAST],
+        numpy=lambda g, x: g * sigmoid(g) * x,
+        torch=False,
+    ),
+    "where": Case(
+        lambda d: [d(d.bools((4, 5)), d.x((4, 5)), d.x((5,))), d(d.bools((3,)), d.x((3,)), 1)],
+        ALL,
+        numpy=np.where,
+    ),
+    # --- reductions, order
+    "sum": reduction(np.sum, factor=4),
+    "prod": reduction(np.prod, factor=4, single=True, low=0.5, high=1.5),
+    "mean": reduction(np.mean, factor=2),
+    "var": reduction(lambda x, **k: np.var(x, ddof=1, **k), factor=6),
+    "std": reduction(lambda x, **k: np.std(x, ddof=1, **k), factor=6),
+    "amax": reduction(np.max, ALL, distinct=True),
+    "amin": reduction(np.min, ALL, distinct=True),
+    "any": reduction(np.any, ALL, single=True),
+    "all": reduction(np.all, ALL, single=True),
+    "argmax": reduction(np.argmax, NUMBERS, single=True, distinct=True),
+    "argmin": reduction(np.argmin, NUMBERS, single=True, distinct=True),
+    "max": Case(lambda d: [d(d.distinct((4, 5))), d(d.distinct((4, 5)), 1)], NUMBERS),
+    "min": Case(lambda d: [d(d.distinct((4, 5))), d(d.distinct((4, 5)), 0, True)], NUMBERS),
+    "topk": Case(lambda d: [d(d.distinct((4, 9)), 3)], NUMBERS),
+    "softmax": Case(
+        lambda d: [d(d.x((4, 5)), dim=1), d(d.x((2, 3, 4)), 0), d(d.x((3, 33)), -1)], numpy=softmax
+    ),
+    "log_softmax": Case(
+        lambda d: [d(d.x((4, 5)), dim=1), d(d.x((2, 3, 4)), -2)],
+        numpy=lambda x, dim: np.log(softmax(x, dim)),
+        factor=4,
+    ),
+    # --- products, norms
+    "matmul": Case(
+        lambda d: [
+            d(d.x(p), d.x(q))
+            for p, q in [
+                ((3, 4), (4, 5)),
+                ((4,), (4,)),
+                ((4,), (4, 5)),
+                ((3, 4), (4,)),
+                ((2, 1, 3, 4), (5, 4, 6)),
+                ((2, 0), (0, 3)),
+                ((0, 3), (3, 2)),
+                ((9, 40), (40, 11)),
+            ]
+        ],
+        numpy=np.matmul,
+        factor=4,
+    ),
+    "linear": Case(
+        lambda d: [d(d.x((2, 3, 8)), d.x((7, 8)), d.x((7,))), d(d.x((3, 8)), d.x((7, 8)))],
+        numpy=lambda x, w, b=0: x @ w.T + b,
+        factor=8,
+    ),
+    "rms_norm": Case(
+        lambda d: [d(d.x(s), d.x(s[-1:])) for s in [(3,), (4, 33), (2, 3, 8), (0, 8)]],
+        numpy=rms_norm,
+        torch=False,
+        factor=4,
+    ),
+    "layer_norm": Case(
+        lambda d: [d(d.x(s), d.x(s[-1:]), d.x(s[-1:])) for s in [(4, 33), (2, 3, 8), (0, 8)]],
+        numpy=layer_norm,
+        torch=False,
+        factor=4,
+    ),
+    # --- views and shapes
+    "reshape": Case(lambda d: [d(d.x((4, 6)), 3, 8), d(d.x((4, 6)), (2, -1, 3))], ALL),
+    "view": Case(lambda d: [d(d.x((4, 6)), 3, 8), d(d.x((4, 6)), (24,))], ALL, layouts=False),
+    "flatten": Case(lambda d: [d(d.x((4, 1, 6)), 1), d(d.x((2, 3)))], ALL),
+    "transpose": Case(lambda d: [d(d.x((4, 1, 6)), 0, -1)], ALL),
+    "permute": Case(lambda d: [d(d.x((4, 1, 6)), (2, 0, 1))], ALL),
+    "expand": Case(lambda d: [d(d.x((4, 1, 6)), 3, -1, 5, 6)], ALL),
+    "squeeze": Case(lambda d: [d(d.x((4, 1, 6))), d(d.x((4, 1)), 1), d(d.x((4, 1)), 0)], ALL),
+    "unsqueeze": Case(lambda d: [d(d.x((4, 6)), -1), d(d.x((4, 6)), 0)], ALL),
+    "narrow": Case(lambda d: [d(d.x((4, 6)), 1, 2, 3)], ALL),
+    "select": Case(lambda d: [d(d.x((4, 6)), 0, -1)], ALL),
+    "unbind": Case(lambda d: [d(d.x((4, 6)), 1)], ALL),
+    "split": Case(lambda d: [d(d.x((4, 6)), 4, -1), d(d.x((4, 6)), [1, 3])], ALL),
+    "cat": Case(
+        lambda d: [d([d.x((2, 3)), d.x((1, 3))]), d([d.x((2, 3)), d.x((2, 1))], dim=-1)], ALL
+    ),
+    "stack": Case(lambda d: [d([d.x((2, 3)), d.x((2, 3))], dim) for dim in (0, 1, -1)], ALL),
+    # --- transformers
+    "embedding": Case(
+        lambda d: [d(d.ints((2, 3), 0, 10), d.x((10, 6)))],
+        numpy=lambda ids, weight: weight[ids],
+        hypothesis=False,
+    ),
+}
