@@ -238,21 +238,16 @@ class Copy:
 
 
 def _view(memory: np.ndarray, x: torch.Tensor) -> Any:
-    """The Tallow tensor on a copy of x's storage, with x's strides."""
+    """The Tallow tensor on a copy of x's storage, with x's strides and offset."""
     carrier = {torch.bfloat16: np.dtype(np.uint16)}.get(x.dtype)
     if carrier is None:
         carrier = torch.empty(0, dtype=x.dtype).numpy().dtype
     if x.numel() == 0:
         array = np.zeros(x.shape, carrier)
-    else:
-        typed = memory[: memory.size // carrier.itemsize * carrier.itemsize].view(carrier)
-        strides = [n * carrier.itemsize for n in x.stride()]
-        array = np.lib.stride_tricks.as_strided(typed[x.storage_offset() :], x.shape, strides)
-    if x.dtype == torch.bfloat16:
-        array = array.view(ml_dtypes.bfloat16)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return tl.from_numpy(array)
+        return tl.from_numpy(array.view(ml_dtypes.bfloat16) if x.dtype == torch.bfloat16 else array)
+    array = memory[: memory.size // carrier.itemsize * carrier.itemsize].view(carrier)
+    whole = tl.from_numpy(array.view(ml_dtypes.bfloat16) if x.dtype == torch.bfloat16 else array)
+    return whole.as_strided(tuple(x.shape), tuple(x.stride()), x.storage_offset()).detach()
 
 
 def to_torch(x: Any) -> torch.Tensor:
@@ -590,10 +585,7 @@ class Runner:
                 raise AssertionError(
                     f"{len(outs)} differentiable results expected, got {len(mine)}"
                 )
-            seeds = [
-                _view(np.array(c.numpy(), copy=True).reshape(-1).view(np.uint8), c)
-                for c in cotangents
-            ]
+            seeds = [tl.from_numpy(np.array(c.numpy())) for c in cotangents]
             made = tl.autograd.grad(mine, [x for _, x in leaves], seeds, allow_unused=True)
             return [
                 tl.zeros_like(x) if g is None else g for g, (_, x) in zip(made, leaves, strict=True)

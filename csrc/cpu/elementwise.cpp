@@ -163,23 +163,7 @@ TL_INLINE const char* kernel(const Arg* args, const Steps& steps, const char* na
 #define TERNARY(name, expression)     \
   using F_##name = TL_F3(expression); \
   KERNEL(name, 3, 1, single3<F_##name>, twice3<F_##name>)
-#define LIBM1(name, function)
-#define LIBM2(name, function)
-#define INTEGER2(name, function)
-#define DIVISION(name, function)
 #include "../ops/elementwise.def"
-#undef UNARY_FLOAT
-#undef UNARY
-#undef UNARY_BITS
-#undef UNARY_NUMBERS
-#undef TEST
-#undef TEST_ALL
-#undef BINARY_FLOAT
-#undef BINARY
-#undef BINARY_BITS
-#undef COMPARE
-#undef BITWISE
-#undef TERNARY
 
 // --- where: the words of one of two operands
 // -------------------------------------------------------------------------------------------------

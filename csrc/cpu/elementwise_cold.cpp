@@ -87,19 +87,34 @@ double digamma(double x) {
   return sum + __builtin_log(x) - 0.5 / x - series;
 }
 
-// The derivative of digamma, likewise (6.4.6, 6.4.12).
-double trigamma(double x) {
-  if (x <= 0) {
-    if (x == __builtin_floor(x)) return kInf;
-    double s = __builtin_sin(kPi * x);
-    return kPi * kPi / (s * s) - trigamma(1 - x);
+// The Hurwitz zeta function: the first terms, then the Euler-Maclaurin sum of the rest (Abramowitz &
+// Stegun 23.2.9 with 23.1.30; the Bernoulli numbers over factorials).
+double hurwitz_zeta(double s, double q) {
+  if (s == 1) return kInf;
+  if (!(s > 1)) return kNan;
+  if (q <= 0) {
+    if (q == __builtin_floor(q)) return kInf;
+    if (s != __builtin_floor(s)) return kNan;
   }
-  double sum = 0;
-  for (; x < 12; x += 1) sum += 1 / (x * x);
-  double z = 1 / (x * x);
-  double series =
-      1. / 6 - z * (1. / 30 - z * (1. / 42 - z * (1. / 30 - z * (5. / 66 - z * 691. / 2730))));
-  return sum + 1 / x + z / 2 + z / x * series;
+  double sum = 0, x = q;
+  for (int k = 0; k < 10 || x <= 9; ++k, x += 1) {
+    double term = __builtin_pow(x, -s);
+    sum += term;
+    if (x > 0 && term < sum * 1e-17) return sum;
+  }
+  double power = __builtin_pow(x, -s);
+  sum += power * x / (s - 1) + power / 2;
+  static constexpr double kBernoulli[] = {1. / 12, -1. / 720, 1. / 30240, -1. / 1209600,
+                                          1. / 47900160, -691. / 1307674368000.,
+                                          1. / 74724249600., -3617. / 10670622842880000.};
+  double factor = s * power / x;
+  for (int k = 0; k < 8; ++k) {
+    double term = kBernoulli[k] * factor;
+    sum += term;
+    if (__builtin_fabs(term) < __builtin_fabs(sum) * 1e-17) break;
+    factor *= (s + 2 * k + 1) * (s + 2 * k + 2) / (x * x);
+  }
+  return sum;
 }
 
 // exp(-|x|) I_n(x): the power series, whose terms are all positive, then the asymptotic one
@@ -324,23 +339,7 @@ bool has_zero(const View& x) {
     if (has_zero(*args[2].a)) return "expected a divisor that is not 0, got 0";          \
     return libm2(args, steps, #name, function);                                          \
   }
-#define UNARY(name, expression)
-#define UNARY_FLOAT(name, expression)
-#define UNARY_BITS(name, expression)
-#define UNARY_NUMBERS(name, expression)
-#define TEST(name, expression)
-#define TEST_ALL(name, expression)
-#define BINARY(name, expression)
-#define BINARY_FLOAT(name, expression)
-#define BINARY_BITS(name, expression)
-#define COMPARE(name, expression)
-#define BITWISE(name, expression)
-#define TERNARY(name, expression)
 #include "../ops/elementwise.def"
-#undef LIBM1
-#undef LIBM2
-#undef INTEGER2
-#undef DIVISION
 
 // --- powers
 // -------------------------------------------------------------------------------------------------

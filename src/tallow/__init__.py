@@ -10,11 +10,14 @@ from . import _native, errors
 from ._version import __version__
 from .device import CPU, Device
 from .dtype import (
+    TORCH_NAMES,
     DType,
     bf16,
     bfloat16,
     bool_,
+    cfloat,
     complex64,
+    double,
     f8e4m3,
     f8e5m2,
     f16,
@@ -25,6 +28,7 @@ from .dtype import (
     float16,
     float32,
     float64,
+    half,
     i8,
     i16,
     i32,
@@ -33,6 +37,7 @@ from .dtype import (
     int16,
     int32,
     int64,
+    int_,
     long,
     q4_0,
     q4_1,
@@ -41,6 +46,7 @@ from .dtype import (
     q5_1,
     q6_k,
     q8_0,
+    short,
     u8,
     u16,
     u32,
@@ -54,6 +60,7 @@ from .errors import TallowError
 from .tensor import (
     Tensor,
     arange,
+    as_tensor,
     empty,
     empty_like,
     from_buffer,
@@ -68,6 +75,19 @@ from .tensor import (
     zeros_like,
 )  # fmt: skip
 
+from .numeric import (
+    can_cast,
+    finfo,
+    get_default_dtype,
+    iinfo,
+    is_complex,
+    is_floating_point,
+    is_tensor,
+    numel,
+    promote_types,
+    result_type,
+)
+
 # After `tensor`, whose class the rows complete.
 from . import ops  # isort: skip
 from .registry import op, primitive  # isort: skip
@@ -78,6 +98,10 @@ if TYPE_CHECKING:
     from .plan import Plan, capture
     from .tasks import LLM
 
+# PyTorch's names of the classes; the modules are reached by `from tallow.dtype import …`.
+device, dtype = Device, DType  # type: ignore[assignment]
+inf, nan, pi, e = float("inf"), float("nan"), 3.141592653589793, 2.718281828459045
+
 _forced = _os.environ.get("TALLOW_ISA")
 if _forced and _forced != _native.ISA:
     raise errors.ArgumentError(
@@ -87,7 +111,7 @@ if _forced and _forced != _native.ISA:
 # Loaded when first used, so that `import tallow` stays in the tens of milliseconds.
 _MODULES = (
     "amp", "autograd", "data", "fft", "formats", "generate", "hub", "linalg", "models", "nn",
-    "optim", "plan", "random", "special", "tasks", "text", "utils", "weights",
+    "optim", "plan", "random", "special", "tasks", "text", "weights",
 )  # fmt: skip
 _PLACES = {
     ".tasks": ("LLM",),
@@ -113,6 +137,8 @@ def __getattr__(name: str) -> Any:
         module, attribute = _LAZY[name]
         found: Any = _import_module(module, __name__)
         found = found if attribute is None else getattr(found, attribute)
+    elif name in TORCH_NAMES:  # tl.float, tl.int, tl.bool: not names of this file's own code
+        found = TORCH_NAMES[name]
     elif name.startswith("__"):
         raise AttributeError(f"module 'tallow' has no attribute {name!r}")
     else:

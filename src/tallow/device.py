@@ -5,6 +5,9 @@ from __future__ import annotations
 from .errors import ArgumentError
 
 
+_NAMES = ("cpu",)
+
+
 class Device:
     """A place where arrays live and kernels run; `type` is its name ("cpu").
 
@@ -14,7 +17,16 @@ class Device:
     __slots__ = ("type",)
 
     def __init__(self, type: str) -> None:
-        self.type = type
+        name = type.partition(":")[0]
+        if name not in _NAMES:
+            raise ArgumentError(f"device: expected one of {', '.join(_NAMES)}, got {type!r}")
+        self.type = name
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Device) and self.type == other.type
+
+    def __hash__(self) -> int:
+        return hash(self.type)
 
     def __repr__(self) -> str:
         return f"tl.Device({self.type!r})"
@@ -31,6 +43,4 @@ def as_device(device: Device | str) -> Device:
     """`device` itself, or the one that the text names; ArgumentError for an unknown one."""
     if isinstance(device, Device):
         return device
-    if device not in DEVICES:
-        raise ArgumentError(f"device: expected one of {', '.join(DEVICES)}, got {device!r}")
-    return DEVICES[device]
+    return DEVICES.get(device) or Device(device)

@@ -75,7 +75,7 @@ q8_0, q4_k, q6_k = _BY_NAME["q8_0"], _BY_NAME["q4_k"], _BY_NAME["q6_k"]
 uint8, int8, int16, int32, int64 = u8, i8, i16, i32, i64
 uint16, uint32, uint64 = u16, u32, u64
 float16, bfloat16, float32, float64 = f16, bf16, f32, f64
-half, float_, double, long = f16, f32, f64, i64
+half, float_, double, long, short, int_, cfloat = f16, f32, f64, i64, i16, i32, complex64
 float8_e4m3fn, float8_e5m2 = f8e4m3, f8e5m2
 
 TORCH_NAMES = {

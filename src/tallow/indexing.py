@@ -1,4 +1,8 @@
-"""Indexing with integer and bool arrays, by NumPy's rules; ints, slices and None are views."""
+"""Indexing with integer and bool arrays, by PyTorch's rules; ints, slices and None are views.
+
+Ints select first, also beside arrays (NumPy counts them as arrays). The axes of the arrays' common
+shape stand where the arrays do if these are neighbours, else in front.
+"""
 
 from __future__ import annotations
 
@@ -10,42 +14,58 @@ from .dtype import i64
 from .errors import ArgumentError, IndexRangeError, expect
 from .tensor import Tensor, tensor, unwrap, wrap
 
+CHUNK = 16384  # elements of a mask that are counted together (csrc/cpu/index.cpp)
+
 
 def get(x: Tensor, key: Any) -> Tensor:
     """`x[key]` as a new tensor (a view when numpy integers were all that was special)."""
     parts = _parts(key)
-    view = x._array.basic_index(tuple(parts))
-    if view is not None:
-        return wrap(view)
-    plan = _Plan(x, parts)
-    rest = plan.moved.shape[plan.count :]
-    out = _native.Array.empty((plan.size, *rest), x._array.dtype)
-    _run("index", x, out, plan.moved, plan.indices)
-    return wrap(out.reshape((*plan.shape, *rest)).permute(plan.order))
+    if not any(isinstance(part, (Tensor, bool)) for part in parts):
+        return x[tuple(parts)]
+    from .ops import take_positions
+
+    plan = Plan(x.shape, parts)
+    moved = plan.moved(x)
+    rest = moved.shape[plan.count :]
+    out = take_positions(moved, wrap(plan.indices))
+    if len(plan.shape) != 1:
+        out = out.reshape((*plan.shape, *rest))
+    return out if plan.order == sorted(plan.order) else out.permute(plan.order)
 
 
 def put(x: Tensor, key: Any, value: Any) -> None:
     """`x[key] = value` in place; of equal indices the last one wins."""
     parts = _parts(key)
-    if x._array.basic_index(tuple(parts)) is not None:
-        x._array.basic_index(tuple(parts)).assign(source_of(value, x))
+    if not any(isinstance(part, (Tensor, bool)) for part in parts):
+        x[tuple(parts)] = value
         return
-    plan = _Plan(x, parts)
-    rest = plan.moved.shape[plan.count :]
-    source = wrap(source_of(value, x))
-    if source._array.storage_id == x._array.storage_id:
-        source = source.clone()  # it would be read after it was overwritten
-    back = sorted(range(len(plan.order)), key=plan.order.__getitem__)
-    full = (*plan.shape, *rest)
-    shown = tuple(full[axis] for axis in plan.order)
+    plan = Plan(x.shape, parts)
+    source = value if isinstance(value, Tensor) else wrap(source_of(value, x))
+    shown = plan.shown(x)
     while source.ndim > len(shown) and source.shape[0] == 1:
         source = source[0]
-    spread = source.to(x.dtype)._array.expand(shown).permute(back)
-    target = plan.moved
-    _run("index_put", x, target, spread.reshape((plan.size, *rest)), plan.indices)
+
+    def write() -> None:
+        array = source._array
+        if array.storage_id == x._array.storage_id:
+            array = array.clone()  # it would be read after it was overwritten
+        target = plan.moved(wrap(x._array))._array
+        values = array.cast(x._array.dtype).expand(shown).permute(plan.inverse)
+        rest = target.shape[plan.count :]
+        call("index_put", x, target, values.reshape((plan.size, *rest)), plan.indices)
+
+    from .autograd.inplace import assign
+
+    def part(g: Tensor, fill: Any) -> Any:
+        if fill is None:
+            return get(g, key)
+        put(g, key, fill)
+        return g
+
+    assign(x, source, write, part, "setitem")
 
 
-def _run(kernel: str, x: Tensor, *arrays: Any) -> None:
+def call(kernel: str, x: Tensor, *arrays: Any) -> None:
     """Call the kernel, which checks the positions before it moves anything."""
     try:
         _native.call(kernel, *arrays)
@@ -58,97 +78,114 @@ def _run(kernel: str, x: Tensor, *arrays: Any) -> None:
 
 def source_of(value: Any, x: Tensor) -> Any:
     """The native array of what is assigned into `x`."""
-    if isinstance(value, (bool, int, float)):
+    if isinstance(value, (bool, int, float, complex)):
         return _native.Array.full((), value, x._array.dtype)
     return tensor(value)._array if isinstance(value, (list, tuple)) else unwrap(value)
 
 
-class _Plan:
-    """The indexed axes in front, a (k, n) array of positions, the order of the result's axes."""
+class Plan:
+    """How a key with arrays is carried out on a tensor of `shape`.
 
-    def __init__(self, x: Tensor, parts: list[Any]) -> None:
+    `moved(x)`: the indexed axes in front. `indices`: (k, n) positions of them. `shape`: the arrays'
+    common shape. `order`: brings the axes (*shape, *rest) into the result's order.
+    """
+
+    def __init__(self, shape: tuple[int, ...], parts: list[Any]) -> None:
         used = sum(_axes_used(part) for part in parts)
-        expect(used <= x.ndim, "index", f"at most {x.ndim} indices", used, IndexRangeError)
+        ndim = len(shape)
+        expect(used <= ndim, "index", f"at most {ndim} indices", used, IndexRangeError)
         ellipses = [i for i, part in enumerate(parts) if part is Ellipsis]
         expect(len(ellipses) <= 1, "index", "at most one ellipsis", len(ellipses), IndexRangeError)
-        fill = [slice(None)] * (x.ndim - used)
         at = ellipses[0] if ellipses else len(parts)
-        arrays_before = any(isinstance(part, (int, Tensor)) for part in parts[:at])
-        arrays_behind = any(isinstance(part, (int, Tensor)) for part in parts[at:])
-        parts[at : at + len(ellipses)] = fill
-
-        # First the views (ints beside arrays count as arrays, as in NumPy), then the arrays by
-        # axis.
-        view_key: list[Any] = []
+        parts[at : at + len(ellipses)] = [slice(None)] * (ndim - used)
+        self.view_key: list[Any] = []
         arrays: list[tuple[int, Tensor]] = []
-        axis = source = 0  # an axis of the result's base (with new axes), and of `x`
+        axis = source = 0  # an axis of the view (with new axes), and of the tensor
         for part in parts:
-            if isinstance(part, Tensor) and part.dtype.kind == "b":
-                arrays += self._mask(x, part, axis, source)
-                view_key += [slice(None)] * part.ndim
+            if isinstance(part, bool) or (
+                isinstance(part, Tensor) and part.dtype.kind == "b" and not part.ndim
+            ):  # a mask of no axes: a new axis of length 1, kept or not
+                arrays.append((axis, tensor([0] if part else [], dtype=i64)))
+                self.view_key.append(None)
+                axis += 1
+            elif isinstance(part, Tensor) and part.dtype.kind == "b":
+                arrays += _mask(shape, part, axis, source)
+                self.view_key += [slice(None)] * part.ndim
                 axis += part.ndim
                 source += part.ndim
             elif isinstance(part, Tensor):
                 arrays.append((axis, part))
-                view_key.append(slice(None))
-                axis += 1
-                source += 1
-            elif isinstance(part, int):
-                n = x.shape[source]
-                inside = -n <= part < n
-                expect(inside, "index", f"a position inside an axis of {n}", part, IndexRangeError)
-                arrays.append((axis, tensor(part)))
-                view_key.append(slice(None))
+                self.view_key.append(slice(None))
                 axis += 1
                 source += 1
             else:
-                view_key.append(part)
-                axis += 1
+                self.view_key.append(part)
+                axis += not isinstance(part, int)
                 source += part is not None
-        base = x._array.basic_index(tuple(view_key))
+        self.plain = all(isinstance(p, slice) and p == slice(None) for p in self.view_key)
         axes = [a for a, _ in arrays]
-        shape: tuple[int, ...] = ()
+        common: tuple[int, ...] = ()
         for _, array in arrays:
-            shape = _broadcast(shape, array.shape)
-        self.shape = shape
+            common = _broadcast(common, array.shape)
+        self.shape = common
         self.count = len(axes)
-        others = [a for a in range(base.ndim) if a not in axes]
-        self.moved = base.permute(axes + others)
+        others = [a for a in range(axis) if a not in axes]
+        self.axes = axes + others
         self.size = 1
-        for n in shape:
+        for n in common:
             self.size *= n
-        self.indices = _native.Array.empty((self.count, self.size), i64.code)
-        for row, (_, array) in enumerate(arrays):
-            spread = array.to(i64)._array.expand(shape)
-            self.indices.basic_index(row).reshape((self.size,)).copy_(spread.reshape((self.size,)))
-        # Arrays side by side: their axes stay where the first one was; else they go to the front.
-        # An ellipsis that covers no axis parts them all the same.
-        parted = arrays_before and arrays_behind
-        together = not parted and axes == list(range(axes[0], axes[0] + len(axes)))
-        ahead = sum(a < axes[0] for a in others) if together else 0
-        n = len(shape)
+        if len(arrays) == 1:
+            self.indices = arrays[0][1]._array.cast(i64.code).contiguous().reshape((1, self.size))
+        else:
+            self.indices = _native.Array.empty((self.count, self.size), i64.code)
+            for row, (_, array) in enumerate(arrays):
+                spread = array.to(i64)._array.expand(common).reshape((self.size,))
+                self.indices.basic_index(row).copy_(spread)
+        # 0-d arrays are ints: they do not part the others.
+        proper = [a for a, array in arrays if array.ndim] or axes
+        vanished = [a for a, array in arrays if not array.ndim and a not in proper]
+        seen = [a for a in range(axis) if a not in vanished]
+        first = seen.index(proper[0])
+        together = [seen.index(a) for a in proper] == list(range(first, first + len(proper)))
+        ahead = sum(a < proper[0] for a in others) if together else 0
+        n = len(common)
         self.order = [*range(n, n + ahead), *range(n), *range(n + ahead, n + len(others))]
+        self.inverse = sorted(range(len(self.order)), key=self.order.__getitem__)
 
-    @staticmethod
-    def _mask(x: Tensor, mask: Tensor, axis: int, source: int) -> list[tuple[int, Tensor]]:
-        covered = x.shape[source : source + mask.ndim]
-        expect(
-            mask.shape == covered,
-            "index",
-            f"a mask of shape {covered}",
-            mask.shape,
-            IndexRangeError,
-        )
-        positions = nonzero(mask)
-        return [(axis + i, wrap(positions.basic_index(i))) for i in range(mask.ndim)]
+    def moved(self, x: Tensor) -> Tensor:
+        """A view of `x` with the indexed axes in front."""
+        base = x if self.plain else x[tuple(self.view_key)]
+        return base if self.axes == sorted(self.axes) else base.permute(self.axes)
+
+    def shown(self, x: Tensor) -> tuple[int, ...]:
+        """The shape of `x[key]`."""
+        rest = self.moved(wrap(x._array)).shape[self.count :]
+        full = (*self.shape, *rest)
+        return tuple(full[axis] for axis in self.order)
+
+
+def _mask(shape: tuple[int, ...], mask: Tensor, axis: int, source: int) -> list[tuple[int, Tensor]]:
+    covered = shape[source : source + mask.ndim]
+    wanted = f"a mask of shape {covered}"
+    expect(mask.shape == covered, "index", wanted, mask.shape, IndexRangeError)
+    positions = nonzero(mask)
+    return [(axis + i, wrap(positions.basic_index(i))) for i in range(mask.ndim)]
+
+
+def mask_counts(mask: _native.Array) -> tuple[_native.Array, int]:
+    """For a contiguous bool array: what the mask kernels need, and how many elements are true."""
+    counts = _native.Array.empty(((mask.size + CHUNK - 1) // CHUNK + 1,), i64.code)
+    _native.call("mask_counts", counts, mask)
+    return counts, counts.basic_index(counts.size - 1).item()
 
 
 def nonzero(mask: Tensor) -> Any:
     """Native (ndim, count) array of the positions where a bool tensor is true."""
-    count = int(mask.sum().item())
+    flat = mask._array.contiguous()
+    counts, count = mask_counts(flat)
     out = _native.Array.empty((mask.ndim, count), i64.code)
     if count:
-        _native.call("nonzero", out, mask._array.contiguous())
+        _native.call("nonzero", out, flat, counts)
     return out
 
 
@@ -157,19 +194,10 @@ def _parts(key: Any) -> list[Any]:
 
 
 def _as_index(part: Any) -> Any:
-    if part is None or part is Ellipsis or isinstance(part, (slice, Tensor)):
+    if part is None or part is Ellipsis or isinstance(part, (slice, int, Tensor)):
         return part
-    if isinstance(part, int) and not isinstance(part, bool):
-        return part
-    expect(
-        not isinstance(part, bool),
-        "index",
-        "a bool array rather than a bare bool",
-        part,
-        IndexRangeError,
-    )
-    if isinstance(part, (list, tuple)):
-        made = tensor(list(part))
+    if isinstance(part, (list, tuple, range)):
+        made = tensor([int(p) if _is_scalar(p) else p for p in part])
         return made.to(i64) if not made.numel() else made
     if hasattr(part, "__index__") and getattr(part, "ndim", 0) == 0:
         return operator.index(part)
@@ -179,27 +207,24 @@ def _as_index(part: Any) -> Any:
     return wrap(unwrap(part))
 
 
+def _is_scalar(p: Any) -> bool:
+    """Whether `p` is an integer that is neither int nor bool: of numpy, or a 0-d tensor."""
+    if isinstance(p, (bool, int, float)) or getattr(p, "ndim", None) != 0:
+        return False
+    kind = p.dtype.kind
+    return kind in "iu"
+
+
 def _axes_used(part: Any) -> int:
-    if part is None or part is Ellipsis:
+    if part is None or part is Ellipsis or isinstance(part, bool):
         return 0
     if isinstance(part, Tensor):
-        expect(
-            part.dtype.kind in "biu",
-            "index",
-            "integer or bool arrays",
-            part.dtype.name,
-            IndexRangeError,
-        )
-        flat = part.dtype.kind == "b" and not part.ndim
-        expect(not flat, "index", "a mask of at least one axis", "a 0-d mask", IndexRangeError)
-        return part.ndim if part.dtype.kind == "b" else 1
-    expect(
-        isinstance(part, (int, slice)),
-        "index",
-        "ints, slices, None, Ellipsis or arrays",
-        type(part).__name__,
-        IndexRangeError,
-    )
+        kind = part.dtype.kind
+        wanted = "integer or bool arrays"
+        expect(kind in "biu", "index", wanted, part.dtype.name, IndexRangeError)
+        return part.ndim if kind == "b" else 1
+    wanted = "ints, slices, None, Ellipsis or arrays"
+    expect(isinstance(part, (int, slice)), "index", wanted, type(part).__name__, IndexRangeError)
     return 1
 
 

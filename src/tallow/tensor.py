@@ -76,20 +76,42 @@ class Tensor(Methods):
     @property
     def T(self) -> Tensor:  # noqa: N802
         """A view with all axes reversed."""
-        return wrap(self._array.permute(range(self._array.ndim - 1, -1, -1)))
+        return self.permute(tuple(range(self._array.ndim - 1, -1, -1)))
 
     @property
     def mT(self) -> Tensor:  # noqa: N802
         """A view with the last two axes swapped."""
-        return wrap(self._array.transpose(-2, -1))
+        return self.transpose(-2, -1)
+
+    @property
+    def H(self) -> Tensor:  # noqa: N802
+        """The conjugate transpose of a matrix."""
+        return self.adjoint()
+
+    @property
+    def mH(self) -> Tensor:  # noqa: N802
+        """The conjugate transpose of the last two axes."""
+        return self.adjoint()
+
+    def element_size(self) -> Any:
+        """Bytes per element."""
+        return self.dtype.itemsize
+
+    def is_complex(self) -> Any:
+        """Whether the dtype is complex."""
+        return self.dtype.kind == "c"
 
     def dim(self) -> int:
         """The number of axes."""
         return self._array.ndim
 
+    ndimension = dim
+
     def numel(self) -> int:
         """The number of elements."""
         return self._array.size
+
+    nelement = numel
 
     def size(self, dim: int | None = None) -> Any:
         """The shape, or the length of axis `dim`."""
@@ -493,7 +515,7 @@ def unwrap(value: Any, where: object = "") -> Any:
     """The native array of a Tensor or of a foreign array; Python numbers stay as they are."""
     if isinstance(value, Tensor):
         return value._array
-    if isinstance(value, (bool, int, float)):
+    if isinstance(value, (bool, int, float, complex)):
         return value
     if hasattr(value, "__array_interface__") or hasattr(value, "__dlpack__"):
         return (
@@ -539,20 +561,46 @@ def _rebuild(data: bytes, dtype: str, shape: tuple[int, ...]) -> Tensor:
 # -----------------------
 
 
-def tensor(data: Any, dtype: DType | str | None = None) -> Tensor:
+def tensor(
+    data: Any,
+    dtype: DType | str | None = None,
+    device: Device | str | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """A new tensor from a number, nested lists, a numpy array or another tensor (always a copy).
 
-    Without `dtype`: bool, i64 or f32 for Python values, as in PyTorch; the source's own for arrays.
+    Without `dtype`: bool, i64, f32 or complex64 for Python values, as in PyTorch; the source's own
+    for arrays.
     """
     code = -1 if dtype is None else as_dtype(dtype).code
     if isinstance(data, Tensor):
-        return data.to(DTYPES[code], copy=True) if code >= 0 else data.clone()
-    if isinstance(data, (bool, int, float, list, tuple)):
+        data = data.detach()
+        made = data.to(DTYPES[code], copy=True) if code >= 0 else data.clone()
+    elif isinstance(data, (bool, int, float, complex, list, tuple)):
         if isinstance(data, (list, tuple)) and any(hasattr(row, "tolist") for row in data):
             data = [row.tolist() if hasattr(row, "tolist") else row for row in data]
-        return wrap(_native.Array.from_list(data, code))
-    made = wrap(unwrap(data, tensor)).clone()
-    return made.to(DTYPES[code]) if code >= 0 else made
+        made = wrap(_native.Array.from_list(data, code))
+    else:
+        made = wrap(wrap(unwrap(data, tensor))._array.clone())
+        made = made.to(DTYPES[code]) if code >= 0 else made
+    return _as_asked(made, device, requires_grad)
+
+
+def _as_asked(out: Tensor, device: Device | str | None, requires_grad: bool) -> Tensor:
+    """A new tensor with what the keywords of the factories ask for."""
+    if device is not None:
+        as_device(device)
+    return out.requires_grad_() if requires_grad else out
+
+
+def as_tensor(
+    data: Any, dtype: DType | str | None = None, device: Device | str | None = None
+) -> Tensor:
+    """`data` itself if it is a tensor of this dtype, a borrowed numpy array, else a new tensor."""
+    if isinstance(data, Tensor) or hasattr(data, "__array_interface__"):
+        x = data if isinstance(data, Tensor) else from_numpy(data)
+        return _as_asked(x if dtype is None else x.to(dtype), device, False)
+    return tensor(data, dtype, device)
 
 
 def from_buffer(buffer: Any, dtype: DType | str, shape: Sequence[int], offset: int = 0) -> Tensor:
@@ -588,47 +636,96 @@ def from_dlpack(source: Any) -> Tensor:
     return wrap(_native.Array.from_dlpack(capsule))
 
 
-def empty(*shape: Any, dtype: DType | str = f32) -> Tensor:
-    """A tensor whose elements are not set."""
-    return wrap(_native.Array.empty(_sizes(shape), as_dtype(dtype).code))
+def empty(
+    *size: Any,
+    dtype: DType | str | None = None,
+    device: Device | str | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """A tensor whose elements are not set; of f32 unless told otherwise."""
+    code = (f32 if dtype is None else as_dtype(dtype)).code
+    return _as_asked(wrap(_native.Array.empty(_sizes(size), code)), device, requires_grad)
 
 
-def full(shape: Sequence[int], value: complex, dtype: DType | str | None = None) -> Tensor:
-    """A tensor of `value`; without `dtype` bool, i64 or f32 by the kind of the value."""
-    chosen = bool_ if isinstance(value, bool) else i64 if isinstance(value, int) else f32
-    return wrap(
-        _native.Array.full(shape, value, (chosen if dtype is None else as_dtype(dtype)).code)
-    )
+def full(
+    size: Sequence[int],
+    fill_value: Any,
+    dtype: DType | str | None = None,
+    device: Device | str | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """A tensor of one value; without `dtype` bool, i64, f32 or complex64 by the kind of it."""
+    value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
+    if dtype is None:
+        kinds = ((bool, bool_), (int, i64), (complex, complex64))
+        chosen = next((own for kind, own in kinds if isinstance(value, kind)), f32)
+    else:
+        chosen = as_dtype(dtype)
+    if isinstance(size, int):
+        size = (size,)
+    return _as_asked(wrap(_native.Array.full(size, value, chosen.code)), device, requires_grad)
 
 
-def zeros(*shape: Any, dtype: DType | str = f32) -> Tensor:
-    """A tensor of zeros."""
-    return full(_sizes(shape), 0, dtype)
+def zeros(
+    *size: Any,
+    dtype: DType | str | None = None,
+    device: Device | str | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """A tensor of zeros; of f32 unless told otherwise."""
+    return full(_sizes(size), 0, dtype or f32, device, requires_grad)
 
 
-def ones(*shape: Any, dtype: DType | str = f32) -> Tensor:
-    """A tensor of ones."""
-    return full(_sizes(shape), 1, dtype)
+def ones(
+    *size: Any,
+    dtype: DType | str | None = None,
+    device: Device | str | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """A tensor of ones; of f32 unless told otherwise."""
+    return full(_sizes(size), 1, dtype or f32, device, requires_grad)
 
 
-def empty_like(x: Tensor, dtype: DType | str | None = None) -> Tensor:
+def empty_like(
+    x: Tensor,
+    dtype: DType | str | None = None,
+    device: Device | str | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """A contiguous tensor of `x`'s shape whose elements are not set."""
-    return wrap(_native.Array.empty_like(x._array, -1 if dtype is None else as_dtype(dtype).code))
+    code = -1 if dtype is None else as_dtype(dtype).code
+    return _as_asked(wrap(_native.Array.empty_like(x._array, code)), device, requires_grad)
 
 
-def zeros_like(x: Tensor, dtype: DType | str | None = None) -> Tensor:
+def zeros_like(
+    x: Tensor,
+    dtype: DType | str | None = None,
+    device: Device | str | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """Zeros of `x`'s shape and, unless given, dtype."""
-    return full(x.shape, 0, dtype or x.dtype)
+    return full(x.shape, 0, dtype or x.dtype, device, requires_grad)
 
 
-def ones_like(x: Tensor, dtype: DType | str | None = None) -> Tensor:
+def ones_like(
+    x: Tensor,
+    dtype: DType | str | None = None,
+    device: Device | str | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """Ones of `x`'s shape and, unless given, dtype."""
-    return full(x.shape, 1, dtype or x.dtype)
+    return full(x.shape, 1, dtype or x.dtype, device, requires_grad)
 
 
-def full_like(x: Tensor, value: complex, dtype: DType | str | None = None) -> Tensor:
-    """`value` in `x`'s shape and, unless given, dtype."""
-    return full(x.shape, value, dtype or x.dtype)
+def full_like(
+    x: Tensor,
+    fill_value: Any,
+    dtype: DType | str | None = None,
+    device: Device | str | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """One value in `x`'s shape and, unless given, dtype."""
+    return full(x.shape, fill_value, dtype or x.dtype, device, requires_grad)
 
 
 _fill_range: Callable[..., None] = _native.kernel("arange")
@@ -666,7 +763,7 @@ def _sizes(shape: tuple[Any, ...]) -> Any:
 
 
 __all__ = [
-    "IndexRangeError", "Tensor", "arange", "empty", "empty_like", "from_buffer", "from_dlpack",
+    "IndexRangeError", "Tensor", "arange", "as_tensor", "empty", "empty_like", "from_buffer", "from_dlpack",
     "from_numpy", "full", "full_like", "ones", "ones_like", "tensor", "wrap", "zeros", "zeros_like",
 ]  # fmt: skip
 

@@ -179,7 +179,9 @@ def multi_head_attention_forward(
     k = _heads(k, num_heads) if static_k is None else _given(static_k, batch, num_heads)
     v = _heads(v, num_heads) if static_v is None else _given(static_v, batch, num_heads)
     if add_zero_attn:
-        k, v = (ops.cat([x, zeros((*x.shape[:2], 1, x.shape[3]), dtype=x.dtype)], 2) for x in (k, v))
+        k, v = (
+            ops.cat([x, zeros((*x.shape[:2], 1, x.shape[3]), dtype=x.dtype)], 2) for x in (k, v)
+        )
     p = dropout_p if training else 0.0
     causal = is_causal and key_padding_mask is None and not need_weights
     mask = None

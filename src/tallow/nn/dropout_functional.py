@@ -28,9 +28,7 @@ def _drop(input: Tensor, p: float, shape: tuple[int, ...], inplace: bool) -> Ten
     return change(input, (), {}, drop, "dropout_") if inplace else drop(input)
 
 
-def dropout(
-    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
-) -> Tensor:
+def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Elements set to 0 with the probability `p`, the others times 1 / (1 - p), when `training`."""
     _probability("dropout", p)
     if not training or p == 0:
@@ -38,7 +36,9 @@ def dropout(
     return _drop(input, p, input.shape, inplace)
 
 
-def _channels(name: str, input: Tensor, p: float, training: bool, axes: int, inplace: bool) -> Tensor:
+def _channels(
+    name: str, input: Tensor, p: float, training: bool, axes: int, inplace: bool
+) -> Tensor:
     """Dropout of whole channels; `axes` is the number of axes with a batch."""
     _probability(name, p)
     wanted = f"input of {axes - 1} or {axes} axes"

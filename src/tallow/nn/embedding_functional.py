@@ -7,28 +7,8 @@ from typing import Any
 
 from tallow import ops
 from tallow.autograd.mode import MODE, no_grad
-from tallow.errors import ArgumentError, DTypeError, IndexRangeError, expect
-from tallow.tensor import Tensor, arange, tensor, unwrap_tensor, zeros
-
-
-def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
-    """(...) of class indices as (..., num_classes) of i64, 1 at the index, else 0.
-
-    By default there are as many classes as the largest index asks for.
-    """
-    unwrap_tensor(input, "one_hot")
-    expect(input.dtype.kind in "iu", "one_hot", "integers", input.dtype.name, DTypeError)
-    top, low = -1, 0
-    if input.numel():
-        top, low = input.amax().item(), input.amin().item()
-    else:
-        wanted = "num_classes above 0 for no indices"
-        expect(num_classes > 0, "one_hot", wanted, num_classes, ArgumentError)
-    classes = top + 1 if num_classes == -1 else num_classes
-    wrong = low if low < 0 else top
-    good = low >= 0 and top < classes
-    expect(good, "one_hot", f"indices in [0, {classes})", wrong, IndexRangeError)
-    return input.long().unsqueeze(-1).eq(arange(classes)).long()
+from tallow.errors import ArgumentError, expect
+from tallow.tensor import Tensor, arange, tensor, zeros
 
 
 def _limit(weight: Tensor, ids: Tensor, max_norm: float, norm_type: float) -> None:
@@ -53,9 +33,7 @@ def _row(padding_idx: int | None, rows: int, name: str) -> int | None:
 def _by_frequency(out: Tensor, ids: Tensor, rows: int) -> Tensor:
     """`out`, whose gradient is divided by how often its row is used."""
     flat = ids.reshape(-1).long()
-    counts = zeros(rows, dtype=out.dtype).scatter_add(
-        0, flat, (flat * 0 + 1).to(out.dtype)
-    )
+    counts = zeros(rows, dtype=out.dtype).scatter_add(0, flat, (flat * 0 + 1).to(out.dtype))
     share = counts[flat].reciprocal().reshape(*ids.shape, 1)
     return out * share + (out * (1 - share)).detach()
 

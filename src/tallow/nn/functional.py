@@ -6,7 +6,6 @@ and in the modules beside this one.
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -15,40 +14,11 @@ from tallow import ops
 from tallow.autograd.inplace import change
 from tallow.dtype import DType
 from tallow.errors import ArgumentError, expect
-from tallow.nn.attention_functional import (
-    multi_head_attention_forward,
-    scaled_dot_product_attention,
-)
-from tallow.nn.dropout_functional import (
-    alpha_dropout,
-    dropout,
-    dropout1d,
-    dropout2d,
-    dropout3d,
-    feature_alpha_dropout,
-    gumbel_softmax,
-    rrelu,
-)
-from tallow.nn.embedding_functional import embedding, embedding_bag, one_hot
-from tallow.ops.loss_margin import triplet_margin_with_distance_loss
+from tallow.registry import ROWS
 from tallow.tensor import Tensor
 
 _ROWS = frozenset(
-    """
-    adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d
-    adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d
-    affine_grid avg_pool1d avg_pool2d avg_pool3d batch_norm bilinear binary_cross_entropy
-    binary_cross_entropy_with_logits channel_shuffle
-    conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d
-    cosine_embedding_loss cosine_similarity cross_entropy ctc_loss fold gaussian_nll_loss glu
-    grid_sample group_norm hardshrink hinge_embedding_loss huber_loss instance_norm interpolate
-    kl_div l1_loss local_response_norm logsigmoid lp_pool1d lp_pool2d lp_pool3d margin_ranking_loss
-    max_pool1d max_pool2d max_pool3d max_unpool1d max_unpool2d max_unpool3d
-    mse_loss multi_margin_loss multilabel_margin_loss multilabel_soft_margin_loss nll_loss
-    normalize pad pairwise_distance pdist pixel_shuffle pixel_unshuffle poisson_nll_loss prelu
-    sigmoid smooth_l1_loss soft_margin_loss softplus softshrink softsign tanh tanhshrink
-    triplet_margin_loss
-    """.split()
+    ["adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d", "affine_grid", "avg_pool1d", "avg_pool2d", "avg_pool3d", "batch_norm", "bilinear", "binary_cross_entropy", "binary_cross_entropy_with_logits", "channel_shuffle", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "cosine_embedding_loss", "cosine_similarity", "cross_entropy", "ctc_loss", "gaussian_nll_loss", "glu", "grid_sample", "group_norm", "hardshrink", "hinge_embedding_loss", "huber_loss", "instance_norm", "interpolate", "kl_div", "l1_loss", "local_response_norm", "logsigmoid", "lp_pool1d", "lp_pool2d", "lp_pool3d", "margin_ranking_loss", "max_pool1d", "max_pool2d", "max_pool3d", "max_unpool1d", "max_unpool2d", "max_unpool3d", "mse_loss", "multi_margin_loss", "multilabel_margin_loss", "multilabel_soft_margin_loss", "nll_loss", "normalize", "one_hot", "pad", "pairwise_distance", "pdist", "pixel_shuffle", "pixel_unshuffle", "poisson_nll_loss", "prelu", "sigmoid", "smooth_l1_loss", "soft_margin_loss", "softplus", "softshrink", "softsign", "tanh", "tanhshrink", "triplet_margin_loss"]
 )
 # Twins that write over their argument; methods of Tensor.
 _TWINS = frozenset(["celu_", "elu_", "hardtanh_", "leaky_relu_", "relu_", "selu_", "threshold_"])
@@ -56,9 +26,9 @@ _TWINS = frozenset(["celu_", "elu_", "hardtanh_", "leaky_relu_", "relu_", "selu_
 __all__ = sorted(
     {
         *_ROWS, *_TWINS, "alpha_dropout", "celu", "dropout", "dropout1d", "dropout2d", "dropout3d",
-        "elu", "embedding", "embedding_bag", "feature_alpha_dropout", "gelu", "gumbel_softmax",
+        "elu", "embedding", "embedding_bag", "feature_alpha_dropout", "fold", "gelu", "gumbel_softmax",
         "hardsigmoid", "hardswish", "hardtanh", "layer_norm", "leaky_relu", "linear",
-        "log_softmax", "mish", "multi_head_attention_forward", "one_hot", "relu", "relu6",
+        "log_softmax", "mish", "multi_head_attention_forward", "relu", "relu6",
         "rms_norm", "rrelu", "scaled_dot_product_attention", "selu", "silu", "softmax", "softmin",
         "threshold", "triplet_margin_with_distance_loss", "unfold", "upsample",
         "upsample_bilinear", "upsample_nearest",
@@ -70,6 +40,8 @@ def __getattr__(name: str) -> Any:
     """A row, when it is first asked for."""
     if name in _ROWS:
         found: Any = getattr(ops, name)
+    elif name in ("fold", "unfold"):  # Tensor.unfold is another op, as in torch
+        found = ROWS[f"nn.{name}"].caller()
     elif name in _TWINS:
         found = getattr(Tensor, name)
     else:
@@ -254,11 +226,6 @@ def log_softmax(
 
 
 # --- images ---------------------------------------------------------------------------------------
-
-
-def unfold(input: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Tensor:
-    """Sliding blocks as columns: (n, c, h, w) to (n, c * kernel elements, positions)."""
-    return ops.im2col(input, kernel_size, dilation, padding, stride)  # type: ignore[no-any-return]
 
 
 def upsample(

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from ..registry import ROWS, install
-from . import attention, convert, elementwise, extreme, join, linalg, norm, reduce, sampling, shape, softmax
+from . import activation, attention, complexes, convert, elementwise, extreme, join, linalg, norm, reduce, sampling, shape, softmax, special
+from . import distance, loss, loss_ctc, loss_margin, normalization
+from . import conv, grid, pool, resample
+from . import creation, einsum, fft, linalg_lapack, linalg_norm, linalg_solve, pad, stft
 
 install()
 elementwise.install_operators()

@@ -1,189 +1,591 @@
-"""Elementwise ops: a line in `csrc/ops/elementwise.def` is the kernel, the body the meaning."""
+"""Arithmetic, rounding, comparison and bits: a line in `csrc/ops/elementwise.def` is the kernel."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 from .. import _native
-from ..errors import DTypeError, expect
+from ..dtype import f32, f64
+from ..errors import ArgumentError, DTypeError, expect
 from ..registry import ROWS, op, primitive
-from ..tensor import Tensor, broadcast_shapes, ones_like, unwrap, unwrap_tensor, wrap
+from ..tensor import Tensor, full, unwrap, unwrap_tensor, wrap, zeros_like
+from .elementwise_rows import conj, install_operators, kernel_row, quick_row
+
+LN2, LN10 = math.log(2), math.log(10)
 
 
-def _kernel_only(name: str, arity: int, doc: str) -> None:
-    """A row whose whole meaning is one line of the .def table."""
-    if arity == 1:
-
-        def row(x: Tensor) -> Tensor:
-            raise AssertionError(name)
-    else:
-
-        def row(a: Tensor, b: Tensor | float) -> Tensor:  # type: ignore[misc]
-            raise AssertionError(name)
-
-    row.__name__, row.__doc__ = name, doc
-    op(row).is_primitive = True
+# --- one operand ------------------------------------------------------------------------------------
 
 
-for _name, _arity, _doc in (
-    ("neg", 1, "`-x`."),
-    ("abs", 1, "The absolute value."),
-    ("sign", 1, "-1, 0 or 1; NaN stays NaN."),
-    ("reciprocal", 1, "`1 / x`, as a float."),
-    ("exp", 1, "e to the power `x`."),
-    ("expm1", 1, "`exp(x) - 1`, exact near 0."),
-    ("log", 1, "The natural logarithm; NaN below 0."),
-    ("log1p", 1, "`log(1 + x)`, exact near 0."),
-    ("sqrt", 1, "The square root; NaN below 0."),
-    ("sin", 1, "The sine of radians."),
-    ("cos", 1, "The cosine of radians."),
-    ("tanh", 1, "The hyperbolic tangent."),
-    ("erf", 1, "The error function."),
-    ("add", 2, "`a + b`, broadcast and promoted as in PyTorch."),
-    ("sub", 2, "`a - b`, broadcast and promoted as in PyTorch."),
-    ("mul", 2, "`a * b`, broadcast and promoted as in PyTorch."),
-    ("div", 2, "`a / b` as a float, broadcast."),
-    ("pow", 2, "`a` to the power `b`, as a float."),
-    ("maximum", 2, "The larger of `a` and `b`; NaN in either wins."),
-    ("minimum", 2, "The smaller of `a` and `b`; NaN in either wins."),
-    ("eq", 2, "Whether `a == b`."),
-    ("ne", 2, "Whether `a != b`."),
-    ("lt", 2, "Whether `a < b`."),
-    ("le", 2, "Whether `a <= b`."),
-    ("gt", 2, "Whether `a > b`."),
-    ("ge", 2, "Whether `a >= b`."),
-    ("bitwise_and", 2, "`a & b` of integers or bools."),
-    ("bitwise_or", 2, "`a | b` of integers or bools."),
-    ("bitwise_xor", 2, "`a ^ b` of integers or bools."),
+def _nothing(g: Tensor, _x: Tensor) -> Tensor:
+    """The gradient of what is constant between its steps."""
+    return zeros_like(g)
+
+
+def _sign(g: Tensor, x: Tensor, out: Tensor) -> Tensor:
+    if x.dtype.kind != "c":
+        return zeros_like(g)
+    # Only what turns the direction matters, the less the farther out.
+    turned = (g - (g * out.conj()).real * out) / x.abs()
+    return where(x == 0, 0, turned)
+
+
+for _name, _doc, _rule in (
+    ("neg", "`-x`.", lambda g, _x: -g),
+    ("abs", "The absolute value; of a complex number its magnitude, as f32.",
+     lambda g, x: g * x.sign()),
+    ("sign", "-1, 0 or 1; of a complex number the one on the unit circle in its direction.", _sign),
+    ("square", "`x * x`.", lambda g, x: g * conj(x * 2)),
+    ("floor", "The largest whole number that is not above `x`.", _nothing),
+    ("ceil", "The smallest whole number that is not below `x`.", _nothing),
+    ("trunc", "`x` without its fraction.", _nothing),
+    ("frac", "`x - trunc(x)`.", lambda g, _x: g),
+    ("reciprocal", "`1 / x`, as a float.", lambda g, _x, out: -g * conj(out * out)),
+    ("exp", "e to the power `x`.", lambda g, _x, out: g * conj(out)),
+    ("exp2", "2 to the power `x`.", lambda g, _x, out: g * conj(out) * LN2),
+    ("expm1", "`exp(x) - 1`, exact near 0.", lambda g, _x, out: g * conj(out + 1)),
+    ("log", "The natural logarithm; NaN below 0.", lambda g, x: g / conj(x)),
+    ("log2", "The logarithm to base 2; NaN below 0.", lambda g, x: g / (conj(x) * LN2)),
+    ("log10", "The logarithm to base 10; NaN below 0.", lambda g, x: g / (conj(x) * LN10)),
+    ("log1p", "`log(1 + x)`, exact near 0.", lambda g, x: g / conj(x + 1)),
+    ("sqrt", "The square root; NaN below 0.", lambda g, _x, out: g / conj(out * 2)),
+    ("rsqrt", "`1 / sqrt(x)`.", lambda g, _x, out: g * conj(out * out * out) * -0.5),
+    ("sin", "The sine of radians.", lambda g, x: g * conj(x.cos())),
+    ("cos", "The cosine of radians.", lambda g, x: -g * conj(x.sin())),
+    ("tan", "The tangent of radians.", lambda g, _x, out: g * conj(out * out + 1)),
+    ("asin", "The angle whose sine is `x`.", lambda g, x: g * conj((1 - x * x).rsqrt())),
+    ("acos", "The angle whose cosine is `x`.", lambda g, x: -g * conj((1 - x * x).rsqrt())),
+    ("atan", "The angle whose tangent is `x`.", lambda g, x: g / conj(x * x + 1)),
+    ("sinh", "The hyperbolic sine.", lambda g, x: g * conj(x.cosh())),
+    ("cosh", "The hyperbolic cosine.", lambda g, x: g * conj(x.sinh())),
+    ("tanh", "The hyperbolic tangent.", lambda g, _x, out: tanh_grad(g, out)),
+    ("asinh", "The inverse of sinh.", lambda g, x: g * conj((x * x + 1).rsqrt())),
+    ("acosh", "The inverse of cosh, for `x` from 1 up.",
+     lambda g, x: g * conj(((x - 1).sqrt() * (x + 1).sqrt()).reciprocal())),
+    ("atanh", "The inverse of tanh, for `x` in (-1, 1).", lambda g, x: g / conj(1 - x * x)),
+):  # fmt: skip
+    kernel_row(_name, 1, _doc, _rule)
+
+for _name, _doc in (
+    ("logical_not", "Whether `x` is zero."),
+    ("signbit", "Whether the sign bit is set: below 0, or -0.0."),
 ):
-    _kernel_only(_name, _arity, _doc)
+    kernel_row(_name, 1, _doc)
 
 
 @op
-def square(x: Tensor) -> Tensor:
-    """`x * x`."""
-    return x * x
+def tanh_grad(g: Tensor, out: Tensor) -> Tensor:
+    """`g * (1 - out²)`: the gradient of `out = tanh(x)`."""
+    return g * conj(1 - out * out)
 
 
-@op
-def rsqrt(x: Tensor) -> Tensor:
-    """`1 / sqrt(x)`."""
-    return x.sqrt().reciprocal()
+tanh_grad.native = None  # the .def has it for real numbers only
+_tanh_grad = quick_row("tanh_grad", 2)
 
 
-@op
-def relu(x: Tensor) -> Tensor:
-    """`x` where it is positive, else 0."""
-    return x.maximum(0)
+@tanh_grad.kernel
+def _(g: Tensor, out: Tensor) -> Tensor:
+    if g.dtype.kind == "c":
+        return tanh_grad.meaning(g, out)
+    return _tanh_grad(g, out)
 
 
-@op
-def sigmoid(x: Tensor) -> Tensor:
-    """`1 / (1 + exp(-x))`."""
-    return ((-x).exp() + 1).reciprocal()
+_round = quick_row("round_even", 1, _nothing)
 
 
-@op
-def silu(x: Tensor) -> Tensor:
-    """`x * sigmoid(x)`."""
-    return x * x.sigmoid()
+@op(inplace=True)
+def round(x: Tensor, *, decimals: int = 0) -> Tensor:
+    """The nearest whole number, ties to the even one; or rounded to `decimals` digits."""
+    if decimals == 0:
+        return _round(x)
+    expect(x.dtype.kind == "f", round, "a float dtype", x.dtype.name, DTypeError)
+    wide = x if x.dtype.itemsize > 2 else x.to(f32)
+    scale = 10.0 ** abs(decimals)
+    out = _round(wide * scale) / scale if decimals > 0 else _round(wide / scale) * scale
+    return out.to(x.dtype)
 
 
-@op
-def gelu(x: Tensor) -> Tensor:
-    """`x * Phi(x)` with the Gaussian distribution function, exactly (by erf)."""
-    return x * 0.5 * ((x * math.sqrt(0.5)).erf() + 1)
+@op(inplace=True)
+def positive(x: Tensor) -> Tensor:
+    """`x` itself."""
+    expect(x.dtype.kind != "b", positive, "numbers", "bool", DTypeError)
+    return x
 
 
-@op
-def gelu_tanh(x: Tensor) -> Tensor:
-    """GELU by its tanh approximation (Hendrycks & Gimpel 2016)."""
-    return x * 0.5 * ((x + x * x * x * 0.044715).__mul__((2 / 3.141592653589793) ** 0.5).tanh() + 1)
+@op(inplace=True)
+def sgn(x: Tensor) -> Tensor:
+    """-1, 0 or 1; of a complex number the one on the unit circle in its direction."""
+    return x.sign()
 
 
-@op
-def silu_mul(gate: Tensor, up: Tensor) -> Tensor:
-    """`silu(gate) * up` in one pass: the middle of a gated MLP."""
-    return gate.silu() * up
+@op(inplace=True)
+def deg2rad(x: Tensor) -> Tensor:
+    """Degrees as radians."""
+    return x * (math.pi / 180)
 
 
-@op
-def clamp(x: Tensor, min: float | None = None, max: float | None = None) -> Tensor:
-    """`x` limited to [min, max]; either bound may be left out."""
-    out = x if min is None else x.maximum(min)
-    return out if max is None else out.minimum(max)
+@op(inplace=True)
+def rad2deg(x: Tensor) -> Tensor:
+    """Radians as degrees."""
+    return x * (180 / math.pi)
 
 
-@op
-def logical_not(x: Tensor) -> Tensor:
-    """Whether `x` is zero."""
-    return x.eq(0)
-
-
-@op
+@op(inplace=True)
 def bitwise_not(x: Tensor) -> Tensor:
     """Every bit of an integer, or a bool, inverted."""
     expect(x.dtype.kind in "biu", bitwise_not, "integers or bool", x.dtype.name, DTypeError)
-    return x.eq(0) if x.dtype.kind == "b" else x.neg() - ones_like(x)
+    return x.logical_not() if x.dtype.kind == "b" else x.bitwise_xor(~0 if x.dtype.kind == "i" else full((), (1 << 8 * x.itemsize) - 1, x.dtype))
+
+
+def _test_row(name: str, doc: str, whole: bool) -> None:
+    """A question about floats; integers all give the answer `whole`."""
+    quick = quick_row(name, 1)
+
+    def row(x: Tensor) -> Tensor:
+        if unwrap_tensor(x, name).dtype and x.dtype.kind in "biu":
+            return full(x.shape, whole, "bool")
+        return quick(x)
+
+    row.__name__ = row.__qualname__ = name
+    row.__doc__ = doc
+    primitive(row)
+
+
+for _name, _doc, _whole in (
+    ("isnan", "Whether `x` is not a number.", False),
+    ("isinf", "Whether `x` is an infinity.", False),
+    ("isposinf", "Whether `x` is +inf.", False),
+    ("isneginf", "Whether `x` is -inf.", False),
+    ("isfinite", "Whether `x` is neither infinite nor NaN.", True),
+):
+    _test_row(_name, _doc, _whole)
+
+_replace = _native.with_numbers("replace_nonfinite")
+_LARGEST = {"f32": 3.4028234663852886e38, "f64": 1.7976931348623157e308, "f16": 65504.0,
+            "bf16": 3.3895313892515355e38}  # fmt: skip
+
+
+@primitive(inplace=True)
+def nan_to_num(
+    x: Tensor, nan: float | None = None, posinf: float | None = None, neginf: float | None = None
+) -> Tensor:
+    """NaN as `nan` (0), infinities as `posinf`, `neginf` (the dtype's largest and smallest)."""
+    array = unwrap_tensor(x, nan_to_num)
+    if x.dtype.kind in "biu":
+        return wrap(array.clone())
+    if x.dtype.kind == "c":
+        parts = nan_to_num(x.view_as_real(), nan, posinf, neginf)
+        return parts.view_as_complex()
+    largest = _LARGEST.get(x.dtype.name, 0.0)
+    values = (nan or 0.0, largest if posinf is None else posinf, -largest if neginf is None else neginf)
+    return wrap(_replace(array, *map(float, values)))
+
+
+@nan_to_num.grad
+def _(g: Tensor, x: Tensor, _nan: Any, _posinf: Any, _neginf: Any) -> Tensor:
+    return where(x.isfinite(), g, 0)
+
+
+# --- two operands -----------------------------------------------------------------------------------
+
+
+def _power(g: Tensor, a: Any, b: Any, out: Tensor) -> tuple[Any, Any]:
+    def base() -> Tensor:
+        if not isinstance(b, Tensor):
+            return zeros_like(g) if b == 0 else g * conj(a.pow(b - 1) * b)
+        return where(b == 0, 0, g * conj(b * pow(a, b - 1)))
+
+    def exponent() -> Tensor:
+        if not isinstance(a, Tensor):
+            log = math.log(a) if not isinstance(a, complex) and a > 0 else full((), a, out.dtype).log()
+            still = b.real >= 0 if a == 0 else None
+        else:
+            log = a.to(out.dtype).log()
+            still = (a == 0).logical_and((b.real if isinstance(b, Tensor) else b) >= 0)
+        slope = g * conj(out * log)
+        return slope if still is None else where(still, 0, slope)
+
+    return base, exponent
+
+
+def _larger(g: Tensor, a: Any, b: Any) -> tuple[Any, Any]:
+    def share(loses: Callable[[], Tensor]) -> Callable[[], Tensor]:
+        return lambda: where(ROWS["eq"](a, b), g / 2, where(loses(), 0, g))
+
+    return share(lambda: ROWS["lt"](a, b)), share(lambda: ROWS["gt"](a, b))
+
+
+def _smaller(g: Tensor, a: Any, b: Any) -> tuple[Any, Any]:
+    left, right = _larger(g, b, a)
+    return right, left
+
+
+def _chosen(compare: str) -> Callable[..., tuple[Any, Any]]:
+    def rule(g: Tensor, a: Any, b: Any) -> tuple[Any, Any]:
+        def first() -> Tensor:
+            return ROWS[compare](a, b).logical_or(ROWS["ne"](b, b))
+
+        return lambda: where(first(), g, 0), lambda: where(first(), 0, g)
+
+    return rule
+
+
+def _flat(g: Tensor, _a: Any, _b: Any) -> tuple[Any, Any]:
+    return lambda: zeros_like(g), lambda: zeros_like(g)
+
+
+def _of_circle(g: Tensor, a: Any, b: Any) -> tuple[Any, Any]:
+    def norm() -> Tensor:
+        return ROWS["add"](a * a, b * b)
+
+    return lambda: g * (b / norm()), lambda: g * (-a / norm())
+
+
+def _copied(g: Tensor, a: Any, _b: Any, out: Tensor) -> tuple[Any, Any]:
+    return lambda: where(a == 0, 0, g * (out / a)), lambda: zeros_like(g)
+
+
+BOTH = {"a": ("b",), "b": ("a",)}
+
+for _name, _doc, _rule, _uses in (
+    ("mul", "`a * b`, broadcast and promoted as in PyTorch.",
+     lambda g, a, b: (lambda: g * conj(b), lambda: g * conj(a)), BOTH),
+    ("pow", "`a` to the power `b`; integers stay integers.", _power, None),
+    ("maximum", "The larger of `a` and `b`; NaN in either wins.", _larger, None),
+    ("minimum", "The smaller of `a` and `b`; NaN in either wins.", _smaller, None),
+    ("fmax", "The larger of `a` and `b`; a number wins over NaN.", _chosen("ge"), None),
+    ("fmin", "The smaller of `a` and `b`; a number wins over NaN.", _chosen("le"), None),
+    ("floor_divide", "`a / b` rounded down.", _flat, None),
+    ("remainder", "What `a` exceeds a multiple of `b` by, with the sign of `b`.",
+     lambda g, a, b: (lambda: g, lambda: -g * floor_divide(a, b)), None),
+    ("fmod", "What `a` exceeds a multiple of `b` by, with the sign of `a`.",
+     lambda g, a, b: (lambda: g, lambda: -g * div(a, b, rounding_mode="trunc")), None),
+    ("atan2", "The angle of the point (`b`, `a`).", _of_circle, None),
+    ("hypot", "`sqrt(a² + b²)`, without overflow on the way.",
+     lambda g, a, b, out: (lambda: g * (a / out), lambda: g * (b / out)), None),
+    ("copysign", "The magnitude of `a` with the sign of `b`, as a float.", _copied, None),
+    ("logaddexp", "`log(exp(a) + exp(b))`, without overflow on the way.",
+     lambda g, a, b: (lambda: g * sub(a, b).sigmoid(), lambda: g * sub(b, a).sigmoid()), None),
+    ("logaddexp2", "`log2(2**a + 2**b)`, without overflow on the way.",
+     lambda g, a, b: (lambda: g * (sub(a, b) * LN2).sigmoid(),
+                      lambda: g * (sub(b, a) * LN2).sigmoid()), None),
+    ("nextafter", "The float next to `a` towards `b`.", None, None),
+    ("eq", "Whether `a == b`.", None, None),
+    ("ne", "Whether `a != b`.", None, None),
+    ("lt", "Whether `a < b`.", None, None),
+    ("le", "Whether `a <= b`.", None, None),
+    ("gt", "Whether `a > b`.", None, None),
+    ("ge", "Whether `a >= b`.", None, None),
+    ("logical_and", "Whether both are nonzero.", None, None),
+    ("logical_or", "Whether one is nonzero, or both are.", None, None),
+    ("logical_xor", "Whether exactly one is nonzero.", None, None),
+    ("bitwise_and", "`a & b` of integers or bools.", None, None),
+    ("bitwise_or", "`a | b` of integers or bools.", None, None),
+    ("bitwise_xor", "`a ^ b` of integers or bools.", None, None),
+    ("bitwise_left_shift", "`a << b` of integers; 0 when no bit is left.", None, None),
+    ("bitwise_right_shift", "`a >> b` of integers; the sign when no bit is left.", None, None),
+    ("gcd", "The greatest common divisor of integers.", None, None),
+    ("lcm", "The least common multiple of integers.", None, None),
+):  # fmt: skip
+    kernel_row(_name, 2, _doc, _rule, _uses)
+
+pow: Any = ROWS["pow"]
+floor_divide: Any = ROWS["floor_divide"]
+
+_add = quick_row("add", 2, lambda g, _a, _b: (g, g))
+_sub = quick_row("sub", 2, lambda g, _a, _b: (g, lambda: -g))
+_div = quick_row(
+    "div", 2, lambda g, _a, b, out: (lambda: g / conj(b), lambda: -g * conj(out / b))
+)
+_trunc_div = quick_row("trunc_divide", 2, _flat)
+
+
+def _times(other: Any, alpha: Any) -> Any:
+    if isinstance(alpha, float) and isinstance(other, Tensor):
+        kind = other.dtype.kind
+        expect(kind in "fc", "alpha", "an integer for integer tensors", alpha, ArgumentError)
+    return other * alpha
+
+
+@op(inplace=True)
+def add(x: Tensor, other: Tensor | float, *, alpha: float = 1) -> Tensor:
+    """`x + alpha * other`, broadcast and promoted as in PyTorch."""
+    return _add(x, other if alpha == 1 else _times(other, alpha))
+
+
+@op(inplace=True)
+def sub(x: Tensor, other: Tensor | float, *, alpha: float = 1) -> Tensor:
+    """`x - alpha * other`, broadcast and promoted as in PyTorch."""
+    return _sub(x, other if alpha == 1 else _times(other, alpha))
 
 
 @op
-def isnan(x: Tensor) -> Tensor:
-    """Whether `x` is not a number."""
-    return x.ne(x)
+def rsub(x: Tensor, other: Tensor | float, *, alpha: float = 1) -> Tensor:
+    """`other - alpha * x`."""
+    return _sub(other, x if alpha == 1 else _times(x, alpha))
 
 
-_where = _native.kernel("where")
+@op(inplace=True)
+def div(x: Tensor, other: Tensor | float, *, rounding_mode: str | None = None) -> Tensor:
+    """`x / other` as a float; with `rounding_mode` "floor" or "trunc" a whole number."""
+    if rounding_mode is None:
+        return _div(x, other)
+    modes = rounding_mode in ("floor", "trunc")
+    expect(modes, div, 'rounding_mode None, "floor" or "trunc"', rounding_mode, ArgumentError)
+    return floor_divide(x, other) if rounding_mode == "floor" else _trunc_div(x, other)
+
+
+@op(inplace=True)
+def true_divide(x: Tensor, other: Tensor | float) -> Tensor:
+    """`x / other` as a float."""
+    return _div(x, other)
+
+
+for _row in (add, sub, div):
+    _row.native = None  # the kernel of that name has no options
+
+
+@op(inplace=True)
+def float_power(x: Tensor | float, exponent: Tensor | float) -> Tensor:
+    """`x` to the power `exponent` in f64 (complex numbers in complex64)."""
+
+    def wide(value: Any) -> Any:
+        if isinstance(value, Tensor):
+            return value if value.dtype.kind == "c" else value.to(f64)
+        return value if isinstance(value, complex) else float(value)
+
+    return pow(wide(x), wide(exponent))
+
+
+@op(inplace=True)
+def heaviside(x: Tensor, values: Tensor) -> Tensor:
+    """0 below 0, 1 above, and `values` at 0."""
+    same = x.dtype == values.dtype
+    expect(same, heaviside, "two tensors of one dtype", f"{x.dtype.name} and {values.dtype.name}", DTypeError)
+    return where(x == 0, values, (x > 0).to(x.dtype))
+
+
+@op(inplace=True)
+def ldexp(x: Tensor, other: Tensor) -> Tensor:
+    """`x * 2**other`."""
+    return x * pow(2.0, other)
+
+
+@op(inplace=True)
+def clamp(
+    x: Tensor, min: Tensor | float | None = None, max: Tensor | float | None = None
+) -> Tensor:
+    """`x` limited to [min, max], numbers or tensors; either bound may be left out."""
+    bounded = min is not None or max is not None
+    expect(bounded, clamp, "a lower or an upper bound", "neither", ArgumentError)
+    out = x if min is None else ROWS["maximum"](x, min)
+    return out if max is None else ROWS["minimum"](out, max)
+
+
+_between = _native.with_numbers("clamp_between")
+
+
+@clamp.kernel
+def _(x: Tensor, min: Tensor | float | None = None, max: Tensor | float | None = None) -> Tensor:
+    numbers = not (isinstance(min, Tensor) or isinstance(max, Tensor))
+    if numbers and (min is not None or max is not None) and x.dtype.kind == "f":
+        low = -math.inf if min is None else float(min)
+        high = math.inf if max is None else float(max)
+        return wrap(_between(unwrap_tensor(x, clamp), low, high, 0.0))
+    return clamp.meaning(x, min, max)
+
+
+@clamp.grad
+def _(g: Tensor, x: Tensor, min: Any, max: Any) -> tuple[Any, Any, Any]:
+    def inside() -> Tensor:
+        above = None if min is None else x >= min
+        below = None if max is None else x <= max
+        kept = below if above is None else above if below is None else above.logical_and(below)
+        return where(kept, g, 0)
+
+    def low() -> Tensor:
+        kept = x < min if max is None else (x < min).logical_and(ROWS["lt"](min, max))
+        return where(kept, g, 0)
+
+    def high() -> Tensor:
+        kept = x > max if min is None else (x > max).logical_or(ROWS["gt"](min, max))
+        return where(kept, g, 0)
+
+    return inside, low, high
+
+
+@op(inplace=True)
+def clamp_min(x: Tensor, min: Tensor | float) -> Tensor:
+    """`x`, but nothing below `min`."""
+    return ROWS["maximum"](x, min)
+
+
+@clamp_min.grad
+def _(g: Tensor, x: Tensor, min: Any) -> tuple[Any, Any]:
+    # As in PyTorch an element at its bound has the whole gradient, unlike in maximum.
+    return lambda: where(x >= min, g, 0), lambda: where(x < min, g, 0)
+
+
+@op(inplace=True)
+def clamp_max(x: Tensor, max: Tensor | float) -> Tensor:
+    """`x`, but nothing above `max`."""
+    return ROWS["minimum"](x, max)
+
+
+@clamp_max.grad
+def _(g: Tensor, x: Tensor, max: Any) -> tuple[Any, Any]:
+    return lambda: where(x <= max, g, 0), lambda: where(x > max, g, 0)
+
+
+# --- three operands, and questions about two --------------------------------------------------------
 
 
 @primitive
-def where(condition: Tensor, a: Tensor | float, b: Tensor | float) -> Tensor:
-    """`a` where `condition` is true, else `b`; broadcast and promoted."""
+def where(condition: Tensor, input: Tensor | float | None = None, other: Tensor | float | None = None) -> Any:
+    """`input` where `condition` is true, else `other`, broadcast and promoted.
+
+    With the condition alone: the indices of its nonzero elements, one tensor per axis.
+    """
     mask = unwrap_tensor(condition, where)
-    expect(condition.dtype.kind == "b", where, "a bool condition", condition.dtype.name, DTypeError)
-    pair = [x._array if isinstance(x, Tensor) else unwrap(x, "where") for x in (a, b)]
-    code = _native.result_type(pair[0], pair[1], "where")
-    sources = [
-        x.cast(code) if isinstance(x, _native.Array) else _native.Array.full((), x, code)
-        for x in pair
-    ]
-    shape = mask.shape
-    for source in sources:
-        shape = broadcast_shapes(shape, source.shape, where)
-    out = _native.Array.empty(shape, code)
-    _where(out, mask.expand(shape), *(source.expand(shape) for source in sources))
-    return wrap(out)
+    if input is None and other is None:
+        return condition.nonzero(as_tuple=True)
+    expect(condition.dtype.name in ("bool", "u8"), where, "a bool condition", condition.dtype.name, DTypeError)
+    if condition.dtype.kind != "b":
+        mask = condition.ne(0)._array
+    return wrap(_native.where(mask, unwrap_number(input, where), unwrap_number(other, where)))
 
 
-OPERATORS = {
-    "add": ("__add__", "__radd__", "__iadd__"),
-    "sub": ("__sub__", "__rsub__", "__isub__"),
-    "mul": ("__mul__", "__rmul__", "__imul__"),
-    "div": ("__truediv__", "__rtruediv__", "__itruediv__"),
-    "pow": ("__pow__", "__rpow__", "__ipow__"),
-    "bitwise_and": ("__and__", "__rand__", "__iand__"),
-    "bitwise_or": ("__or__", "__ror__", "__ior__"),
-    "bitwise_xor": ("__xor__", "__rxor__", "__ixor__"),
-    "eq": ("__eq__",), "ne": ("__ne__",), "lt": ("__lt__",),
-    "le": ("__le__",), "gt": ("__gt__",), "ge": ("__ge__",), "matmul": ("__matmul__",),
-    "neg": ("__neg__",), "abs": ("__abs__",), "bitwise_not": ("__invert__",),
+@where.grad
+def _(g: Tensor, condition: Tensor, _input: Any, _other: Any) -> tuple[Any, Any, Any]:
+    return None, lambda: where(condition, g, 0), lambda: where(condition, 0, g)
+
+
+def unwrap_number(value: Any, at: object) -> Any:
+    """As `unwrap`, complex numbers too."""
+    return value if isinstance(value, complex) else unwrap(value, at)
+
+
+_lerp, _addcmul, _addcdiv = map(_native.ternary, ("lerp", "addcmul", "addcdiv"))
+
+
+def _fused(values: tuple[Any, ...]) -> bool:
+    """Whether the native kernels, which are for floats, take the operands."""
+    return all(not isinstance(v, Tensor) or v.dtype.kind == "f" for v in values)
+
+
+@op(inplace=True)
+def lerp(x: Tensor, end: Tensor, weight: Tensor | float) -> Tensor:
+    """`x + weight * (end - x)`, exact at weights 0 and 1."""
+    expect(x.dtype.kind in "fc", lerp, "floats", x.dtype.name, DTypeError)
+    way = end - x
+    near = x + way * weight
+    size = weight.abs() if isinstance(weight, Tensor) else full((), abs(weight))
+    return where(size < 0.5, near, end - way * (1 - weight))
+
+
+@lerp.kernel
+def _(x: Tensor, end: Tensor, weight: Tensor | float) -> Tensor:
+    same = x.dtype == end.dtype and (not isinstance(weight, Tensor) or weight.dtype == x.dtype)
+    expect(same, lerp, "operands of one dtype", "several", DTypeError)
+    if not _fused((x, end, weight)) or isinstance(weight, complex):
+        return lerp.meaning(x, end, weight)
+    return wrap(_lerp(x._array, end._array, unwrap(weight, lerp), 0.0))
+
+
+@lerp.grad
+def _(g: Tensor, x: Tensor, end: Tensor, weight: Any) -> tuple[Any, Any, Any]:
+    return (
+        lambda: g * conj(1 - weight),
+        lambda: g * conj(weight),
+        lambda: g * conj(end - x),
+    )
+
+
+@op(inplace=True)
+def addcmul(x: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
+    """`x + value * tensor1 * tensor2`."""
+    return x + tensor1 * tensor2 * value
+
+
+@addcmul.kernel
+def _(x: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
+    if not _fused((x, tensor1, tensor2)):
+        return addcmul.meaning(x, tensor1, tensor2, value=value)
+    return wrap(_addcmul(x._array, tensor1._array, tensor2._array, float(value)))
+
+
+@addcmul.grad
+def _(g: Tensor, _x: Tensor, tensor1: Tensor, tensor2: Tensor, value: float) -> Any:
+    return g, lambda: g * conj(tensor2 * value), lambda: g * conj(tensor1 * value)
+
+
+@op(inplace=True)
+def addcdiv(x: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
+    """`x + value * tensor1 / tensor2`, of floats."""
+    return x + tensor1 / tensor2 * value
+
+
+@addcdiv.kernel
+def _(x: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
+    whole = tensor1.dtype.kind in "biu" and tensor2.dtype.kind in "biu"
+    expect(not whole, addcdiv, "floats to divide", "integers", DTypeError)
+    if not _fused((x, tensor1, tensor2)):
+        return addcdiv.meaning(x, tensor1, tensor2, value=value)
+    return wrap(_addcdiv(x._array, tensor1._array, tensor2._array, float(value)))
+
+
+@addcdiv.grad
+def _(g: Tensor, _x: Tensor, tensor1: Tensor, tensor2: Tensor, value: float) -> Any:
+    return (
+        g,
+        lambda: g * conj(value / tensor2),
+        lambda: -g * conj(tensor1 * value / (tensor2 * tensor2)),
+    )
+
+
+@op
+def isclose(
+    x: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
+) -> Tensor:
+    """Whether `|x - other| <= atol + rtol * |other|`, or both are the same infinity."""
+    same = x.dtype == other.dtype
+    expect(same, isclose, "two tensors of one dtype", f"{x.dtype.name} and {other.dtype.name}", DTypeError)
+    expect(rtol >= 0 and atol >= 0, isclose, "tolerances from 0 up", (rtol, atol), ArgumentError)
+    out = x.eq(other)
+    if equal_nan:
+        out = out | (x.ne(x) & other.ne(other))
+    if rtol == 0 and atol == 0:
+        return out
+    wide = x if x.dtype.kind in "fc" else x.to(f64)
+    goal = other if other.dtype.kind in "fc" else other.to(f64)
+    near = (wide - goal).abs()
+    return out | (near.isfinite() & (near <= goal.abs() * rtol + atol))
+
+
+@primitive
+def allclose(
+    x: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
+) -> bool:
+    """Whether all elements are close (see `isclose`)."""
+    return bool(isclose(x, other, rtol, atol, equal_nan).all().item())
+
+
+@primitive
+def equal(x: Tensor, other: Tensor) -> bool:
+    """Whether shape and every element are equal; NaN differs from itself."""
+    return x.shape == other.shape and bool(x.eq(other).all().item())
+
+
+# --- other names ------------------------------------------------------------------------------------
+
+ALIASES = {
+    "absolute": "abs", "negative": "neg", "arcsin": "asin", "arccos": "acos", "arctan": "atan",
+    "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh", "arctan2": "atan2", "fix": "trunc",
+    "multiply": "mul", "subtract": "sub", "divide": "div", "clip": "clamp", "greater": "gt",
+    "greater_equal": "ge", "less": "lt", "less_equal": "le", "not_equal": "ne",
 }  # fmt: skip
+ROWS.update({alias: ROWS[name] for alias, name in ALIASES.items()})
 
-
-def install_operators() -> None:
-    """Give Tensor Python's operators."""
-    for name, (forward, *others) in OPERATORS.items():
-        row = ROWS[name]
-        call = row.caller()
-        setattr(Tensor, forward, call)
-        if others:
-            setattr(Tensor, others[0], _swapped(call))
-            setattr(Tensor, others[1], row.inplace)
-
-
-def _swapped(call: Callable[..., Tensor]) -> Callable[[Tensor, Tensor | float], Tensor]:
-    def swapped(b: Tensor, a: Tensor | float) -> Tensor:
-        return call(a, b)
-
-    return swapped
+__all__ = ["install_operators"]

@@ -37,7 +37,7 @@ def reduced(loss: Tensor, reduction: str) -> Tensor:
     return loss.mean() if reduction == "mean" else loss.sum()
 
 
-@op
+@op(name="nn.log1p_exp")
 def log1p_exp(input: Tensor) -> Tensor:
     """`log(1 + exp(input))` without overflow: the loss of a logit."""
     return input.maximum(0) + (-input.abs()).exp().log1p()
@@ -51,7 +51,7 @@ def _(g: Tensor, input: Tensor) -> Tensor:
 # --- classes --------------------------------------------------------------------------------------
 
 
-@op
+@op(name="nn.label_nll")
 def label_nll(input: Tensor, target: Tensor) -> Tensor:
     """`-log_softmax(input)[target]` of each row: (n,) for logits (n, classes), labels (n,) i64.
 
@@ -296,7 +296,7 @@ def huber_loss(
 # --- probabilities --------------------------------------------------------------------------------
 
 
-@op
+@op(name="nn.bernoulli_nll")
 def bernoulli_nll(input: Tensor, target: Tensor) -> Tensor:
     """`-(target * log(input) + (1 - target) * log(1 - input))`, no logarithm below -100."""
     return -(

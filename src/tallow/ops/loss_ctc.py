@@ -13,7 +13,7 @@ from .elementwise import where
 from .loss import mode, reduced
 
 
-@op
+@op(name="nn.log_add")
 def log_add(terms: Sequence[Tensor]) -> Tensor:
     """`log(sum of exp(terms))`, elementwise, where terms may be -inf, also all of them."""
     top = terms[0]

@@ -43,7 +43,7 @@ def _moments(x: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
     return mean, var, (var + eps).rsqrt()
 
 
-@op
+@op(name="nn.whiten_channels")
 def whiten_channels(
     input: Tensor,
     weight: Tensor | None,

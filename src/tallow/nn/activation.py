@@ -1,0 +1,426 @@
+"""Activation functions as modules."""
+
+from __future__ import annotations
+
+from tallow.dtype import DType
+from tallow.errors import expect
+from tallow.nn import functional as F
+from tallow.nn.init import constant
+from tallow.nn.layer import Layer
+from tallow.nn.module import Module
+from tallow.nn.parameter import param
+from tallow.tensor import Tensor
+
+
+class Threshold(Module):
+    """`x` where it is above `threshold`, else `value`."""
+
+    def __init__(self, threshold: float, value: float, inplace: bool = False) -> None:
+        self.threshold = threshold
+        self.value = value
+        self.inplace = inplace
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape, kept."""
+        return F.threshold(x, self.threshold, self.value, self.inplace)
+
+    def extra_repr(self) -> str:
+        """The options."""
+        return f"threshold={self.threshold}, value={self.value}" + (
+            ", inplace=True" if self.inplace else ""
+        )
+
+
+class ReLU(Module):
+    """`x` where it is positive, else 0."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        self.inplace = inplace
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape, kept."""
+        return F.relu(x, self.inplace)
+
+    def extra_repr(self) -> str:
+        """The options."""
+        return "inplace=True" if self.inplace else ""
+
+
+class RReLU(Module):
+    """`LeakyReLU` with slopes drawn from [lower, upper) in training, their mean in use."""
+
+    def __init__(
+        self, lower: float = 1.0 / 8, upper: float = 1.0 / 3, inplace: bool = False
+    ) -> None:
+        self.lower = lower
+        self.upper = upper
+        self.inplace = inplace
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape, kept."""
+        return F.rrelu(x, self.lower, self.upper, self.training, self.inplace)
+
+    def extra_repr(self) -> str:
+        """The options."""
+        return f"lower={self.lower}, upper={self.upper}" + (
+            ", inplace=True" if self.inplace else ""
+        )
+
+
+class Hardtanh(Module):
+    """`x` limited to [min_val, max_val]."""
+
+    def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
+        self.min_val = min_val
+        self.max_val = max_val
+        self.inplace = inplace
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape, kept."""
+        return F.hardtanh(x, self.min_val, self.max_val, self.inplace)
+
+    def extra_repr(self) -> str:
+        """The options."""
+        return f"min_val={self.min_val}, max_val={self.max_val}" + (
+            ", inplace=True" if self.inplace else ""
+        )
+
+
+class ReLU6(Module):
+    """`x` limited to [0, 6]."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        self.inplace = inplace
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape, kept."""
+        return F.relu6(x, self.inplace)
+
+    def extra_repr(self) -> str:
+        """The options."""
+        return "inplace=True" if self.inplace else ""
+
+
+class Sigmoid(Module):
+    """`1 / (1 + exp(-x))`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape, kept."""
+        out: Tensor = F.sigmoid(x)
+        return out
+
+
+class Hardsigmoid(Module):
+    """`relu6(x + 3) / 6`."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        self.inplace = inplace
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape, kept."""
+        return F.hardsigmoid(x, self.inplace)
+
+    def extra_repr(self) -> str:
+        """The options."""
+        return "inplace=True" if self.inplace else ""
+
+
+class Tanh(Module):
+    """The hyperbolic tangent."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape, kept."""
+        out: Tensor = F.tanh(x)
+        return out
+
+
+class SiLU(Module):
+    """`x * sigmoid(x)`."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        self.inplace = inplace
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape, kept."""
+        return F.silu(x, self.inplace)
+
+    def extra_repr(self) -> str:
+        """The options."""
+        return "inplace=True" if self.inplace else ""
+
+
+class Mish(Module):
+    """`x * tanh(softplus(x))`."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        self.inplace = inplace
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape, kept."""
+        return F.mish(x, self.inplace)
+
+    def extra_repr(self) -> str:
+        """The options."""
+        return "inplace=True" if self.inplace else ""
+
+
+class Hardswish(Module):
+    """`x * hardsigmoid(x)`."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        self.inplace = inplace
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape, kept."""
+        return F.hardswish(x, self.inplace)
+
+    def extra_repr(self) -> str:
+        """The options."""
+        return "inplace=True" if self.inplace else ""
+
+
+class ELU(Module):
+    """`x` where it is positive, else `alpha * (exp(x) - 1)`."""
+
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        self.alpha = alpha
+        self.inplace = inplace
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape, kept."""
+        return F.elu(x, self.alpha, self.inplace)
+
+    def extra_repr(self) -> str:
+        """The options."""
+        return f"alpha={self.alpha}" + (", inplace=True" if self.inplace else "")
+
+
+class CELU(Module):
+    """`x` where it is positive, else `alpha * (exp(x / alpha) - 1)`."""
+
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        self.alpha = alpha
+        self.inplace = inplace
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape, kept."""
+        return F.celu(x, self.alpha, self.inplace)
+
+    def extra_repr(self) -> str:
+        """The options."""
+        return f"alpha={self.alpha}" + (", inplace=True" if self.inplace else "")
+
+
+class SELU(Module):
+    """ELU scaled so that layers keep mean 0 and variance 1 (arXiv 1706.02515)."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        self.inplace = inplace
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape, kept."""
+        return F.selu(x, self.inplace)
+
+    def extra_repr(self) -> str:
+        """The options."""
+        return "inplace=True" if self.inplace else ""
+
+
+class GELU(Module):
+    """`x * Phi(x)`, exactly or by tanh (`approximate="tanh"`)."""
+
+    def __init__(self, approximate: str = "none") -> None:
+        self.approximate = approximate
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape, kept."""
+        return F.gelu(x, self.approximate)
+
+    def extra_repr(self) -> str:
+        """The options."""
+        return f"approximate={self.approximate!r}"
+
+
+class Hardshrink(Module):
+    """`x`, or 0 within `lambd` of 0."""
+
+    def __init__(self, lambd: float = 0.5) -> None:
+        self.lambd = lambd
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape, kept."""
+        out: Tensor = F.hardshrink(x, self.lambd)
+        return out
+
+    def extra_repr(self) -> str:
+        """The options."""
+        return f"{self.lambd}"
+
+
+class LeakyReLU(Module):
+    """`x` where it is positive, else `negative_slope * x`."""
+
+    def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
+        self.negative_slope = negative_slope
+        self.inplace = inplace
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape, kept."""
+        return F.leaky_relu(x, self.negative_slope, self.inplace)
+
+    def extra_repr(self) -> str:
+        """The options."""
+        return f"negative_slope={self.negative_slope}" + (", inplace=True" if self.inplace else "")
+
+
+class LogSigmoid(Module):
+    """`log(sigmoid(x))`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape, kept."""
+        out: Tensor = F.logsigmoid(x)
+        return out
+
+
+class Softplus(Module):
+    """`log(1 + exp(beta * x)) / beta`; `x` itself where `beta * x` is above `threshold`."""
+
+    def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
+        self.beta = beta
+        self.threshold = threshold
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape, kept."""
+        out: Tensor = F.softplus(x, self.beta, self.threshold)
+        return out
+
+    def extra_repr(self) -> str:
+        """The options."""
+        return f"beta={self.beta}, threshold={self.threshold}"
+
+
+class Softshrink(Module):
+    """`x` drawn nearer to 0 by `lambd`, and 0 within it."""
+
+    def __init__(self, lambd: float = 0.5) -> None:
+        self.lambd = lambd
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape, kept."""
+        out: Tensor = F.softshrink(x, self.lambd)
+        return out
+
+    def extra_repr(self) -> str:
+        """The options."""
+        return f"{self.lambd}"
+
+
+class Softsign(Module):
+    """`x / (1 + |x|)`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape, kept."""
+        out: Tensor = F.softsign(x)
+        return out
+
+
+class Tanhshrink(Module):
+    """`x - tanh(x)`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape, kept."""
+        out: Tensor = F.tanhshrink(x)
+        return out
+
+
+class GLU(Module):
+    """The first half of axis `dim` times the sigmoid of the second (arXiv 1612.08083)."""
+
+    def __init__(self, dim: int = -1) -> None:
+        self.dim = dim
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape, kept but for `dim`, which is halved."""
+        out: Tensor = F.glu(x, self.dim)
+        return out
+
+    def extra_repr(self) -> str:
+        """The options."""
+        return f"dim={self.dim}"
+
+
+class Softmin(Module):
+    """`softmax(-x)` along `dim`."""
+
+    def __init__(self, dim: int | None = None) -> None:
+        self.dim = dim
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape, kept."""
+        return F.softmin(x, self.dim)
+
+    def extra_repr(self) -> str:
+        """The options."""
+        return f"dim={self.dim}"
+
+
+class Softmax(Module):
+    """`exp(x)` scaled to sum 1 along `dim`."""
+
+    def __init__(self, dim: int | None = None) -> None:
+        self.dim = dim
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape, kept."""
+        return F.softmax(x, self.dim)
+
+    def extra_repr(self) -> str:
+        """The options."""
+        return f"dim={self.dim}"
+
+
+class LogSoftmax(Module):
+    """`log(softmax(x))` along `dim`."""
+
+    def __init__(self, dim: int | None = None) -> None:
+        self.dim = dim
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape, kept."""
+        return F.log_softmax(x, self.dim)
+
+    def extra_repr(self) -> str:
+        """The options."""
+        return f"dim={self.dim}"
+
+
+class Softmax2d(Module):
+    """Softmax over the channels of (batch, channels, height, width)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(batch, channels, height, width)`, or without the batch, kept."""
+        expect(x.ndim in (3, 4), "Softmax2d", "input of 3 or 4 axes", x.shape)
+        return F.softmax(x, -3)
+
+
+class PReLU(Layer):
+    """`x` where it is positive, else `weight * x`, with one learnt slope, or one per channel."""
+
+    def __init__(
+        self,
+        num_parameters: int = 1,
+        init: float = 0.25,
+        device: object = None,
+        dtype: DType | str | None = None,
+    ) -> None:
+        self.num_parameters = num_parameters
+        self.weight = param(num_parameters, init=constant(init), dtype=dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(batch, channels, ...)`, kept."""
+        out: Tensor = F.prelu(x, self.weight)
+        return out
+
+    def extra_repr(self) -> str:
+        """The number of slopes."""
+        return f"num_parameters={self.num_parameters}"

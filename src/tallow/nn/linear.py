@@ -1,0 +1,88 @@
+"""Linear, bilinear and identity maps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tallow.dtype import DType, f32
+from tallow.nn.init import uniform
+from tallow.nn.layer import Layer
+from tallow.nn.module import Module
+from tallow.nn.parameter import param
+from tallow.ops import bilinear, linear
+from tallow.tensor import Tensor
+
+
+class Linear(Layer):
+    """`x @ weight.T + bias`; the weight may be loaded in any float or block-quantised dtype.
+
+    `exact` asks for float activations where the weight is block-quantised; otherwise they are
+    rounded to 8-bit blocks, which is faster. Initially uniform within in_features^-0.5.
+    """
+
+    exact: bool = False
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        device: object = None,
+        dtype: DType | str | None = None,
+    ) -> None:
+        self.in_features, self.out_features = in_features, out_features
+        bound = in_features**-0.5 if in_features else 0.0
+        self.weight = param(out_features, in_features, init=uniform(bound), dtype=dtype)
+        rule = uniform(bound)
+        self.bias = param(out_features, init=rule, dtype=dtype or f32) if bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(..., in_features)` → `(..., out_features)`."""
+        return linear(x, self.weight, self.bias, exact=self.exact)
+
+    def extra_repr(self) -> str:
+        """Sizes, and whether there is a bias."""
+        out_features, in_features = self._declared["weight"].shape
+        bias = "bias" in self._declared
+        return f"in_features={in_features}, out_features={out_features}, bias={bias}"
+
+
+class Bilinear(Layer):
+    """`x1^T weight[o] x2 + bias[o]`; initially uniform within in1_features^-0.5."""
+
+    def __init__(
+        self,
+        in1_features: int,
+        in2_features: int,
+        out_features: int,
+        bias: bool = True,
+        device: object = None,
+        dtype: DType | str | None = None,
+    ) -> None:
+        self.in1_features, self.in2_features = in1_features, in2_features
+        self.out_features = out_features
+        rule = uniform(in1_features**-0.5)
+        self.weight = param(out_features, in1_features, in2_features, init=rule, dtype=dtype)
+        self.bias = param(out_features, init=rule, dtype=dtype) if bias else None
+
+    def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
+        """`(..., in1_features)`, `(..., in2_features)` → `(..., out_features)`."""
+        return bilinear(x1, x2, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        """Sizes, and whether there is a bias."""
+        return (
+            f"in1_features={self.in1_features}, in2_features={self.in2_features}, "
+            f"out_features={self.out_features}, bias={'bias' in self._declared}"
+        )
+
+
+class Identity(Module):
+    """Gives its argument back; takes any options and ignores them."""
+
+    def __init__(self, *_args: Any, **_options: Any) -> None:
+        pass
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape, kept."""
+        return x

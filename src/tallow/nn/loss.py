@@ -1,0 +1,435 @@
+"""Losses as modules; the formulas stand with the functions of the same meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tallow.nn import functional as F
+from tallow.nn.module import Module
+from tallow.tensor import Tensor
+
+
+class _Loss(Module):
+    """A loss that is reduced by `none`, `mean` or `sum`."""
+
+    def __init__(
+        self,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        if size_average is not None or reduce is not None:
+            from tallow.ops.loss import mode
+
+            reduction = mode(type(self), reduction, size_average, reduce)
+        self.reduction = reduction
+
+
+class _Weighted(_Loss):
+    """A loss with a fixed `weight`, which is a buffer."""
+
+    weight: Tensor | None
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.register_buffer("weight", weight)
+
+
+class L1Loss(_Loss):
+    """`|input - target|`."""
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Two of one shape; a number, or that shape without reduction."""
+        out: Tensor = F.l1_loss(input, target, reduction=self.reduction)
+        return out
+
+
+class MSELoss(_Loss):
+    """`(input - target) ** 2`."""
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Two of one shape; a number, or that shape without reduction."""
+        out: Tensor = F.mse_loss(input, target, reduction=self.reduction)
+        return out
+
+
+class SmoothL1Loss(_Loss):
+    """A parabola within `beta` of the target, then lines of slope 1."""
+
+    def __init__(
+        self,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        beta: float = 1.0,
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.beta = beta
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Two of one shape; a number, or that shape without reduction."""
+        out: Tensor = F.smooth_l1_loss(input, target, reduction=self.reduction, beta=self.beta)
+        return out
+
+
+class HuberLoss(_Loss):
+    """A parabola within `delta` of the target, then lines of slope `delta`."""
+
+    def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
+        super().__init__(reduction=reduction)
+        self.delta = delta
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Two of one shape; a number, or that shape without reduction."""
+        out: Tensor = F.huber_loss(input, target, reduction=self.reduction, delta=self.delta)
+        return out
+
+
+class NLLLoss(_Weighted):
+    """`-input[target]`, for log-probabilities and labels; labels `ignore_index` do not count."""
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        ignore_index: int = -100,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(weight, size_average, reduce, reduction)
+        self.ignore_index = ignore_index
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """`(batch, classes, ...)` and labels `(batch, ...)`."""
+        out: Tensor = F.nll_loss(
+            input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction
+        )
+        return out
+
+
+class NLLLoss2d(NLLLoss):
+    """`NLLLoss`, by its older name for images."""
+
+
+class CrossEntropyLoss(_Weighted):
+    """`-log_softmax(input)[target]`, for logits and labels, or probabilities as targets."""
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        ignore_index: int = -100,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__(weight, size_average, reduce, reduction)
+        self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """`(batch, classes, ...)` and labels `(batch, ...)`, or floats of the input's shape."""
+        out: Tensor = F.cross_entropy(
+            input,
+            target,
+            self.weight,
+            ignore_index=self.ignore_index,
+            reduction=self.reduction,
+            label_smoothing=self.label_smoothing,
+        )
+        return out
+
+
+class BCELoss(_Weighted):
+    """Minus the log-probability of targets in [0, 1] under probabilities."""
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Two of one shape; a number, or that shape without reduction."""
+        out: Tensor = F.binary_cross_entropy(input, target, self.weight, reduction=self.reduction)
+        return out
+
+
+class BCEWithLogitsLoss(_Weighted):
+    """`BCELoss` of sigmoid(input); `pos_weight` multiplies the part of the target."""
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        pos_weight: Tensor | None = None,
+    ) -> None:
+        super().__init__(weight, size_average, reduce, reduction)
+        self.pos_weight: Tensor | None
+        self.register_buffer("pos_weight", pos_weight)
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Two of one shape; a number, or that shape without reduction."""
+        out: Tensor = F.binary_cross_entropy_with_logits(
+            input, target, self.weight, reduction=self.reduction, pos_weight=self.pos_weight
+        )
+        return out
+
+
+class KLDivLoss(_Loss):
+    """`target * (log(target) - input)`, for log-probabilities `input`."""
+
+    def __init__(
+        self,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        log_target: bool = False,
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.log_target = log_target
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Two of one shape; a number, or that shape without reduction."""
+        out: Tensor = F.kl_div(input, target, reduction=self.reduction, log_target=self.log_target)
+        return out
+
+
+class PoissonNLLLoss(_Loss):
+    """Minus the log-probability of counts under the rates `exp(input)`, or `input` itself."""
+
+    def __init__(
+        self,
+        log_input: bool = True,
+        full: bool = False,
+        size_average: bool | None = None,
+        eps: float = 1e-8,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.log_input, self.full, self.eps = log_input, full, eps
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Two of one shape; a number, or that shape without reduction."""
+        out: Tensor = F.poisson_nll_loss(
+            input, target, self.log_input, self.full, eps=self.eps, reduction=self.reduction
+        )
+        return out
+
+
+class GaussianNLLLoss(_Loss):
+    """Minus the log-probability under normal distributions."""
+
+    def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
+        super().__init__(reduction=reduction)
+        self.full, self.eps = full, eps
+
+    def forward(self, input: Tensor, target: Tensor, var: Tensor) -> Tensor:
+        """Means, values and variances."""
+        out: Tensor = F.gaussian_nll_loss(input, target, var, self.full, self.eps, self.reduction)
+        return out
+
+
+class CTCLoss(_Loss):
+    """The loss of label sequences under frames (Graves et al. 2006)."""
+
+    def __init__(
+        self, blank: int = 0, reduction: str = "mean", zero_infinity: bool = False
+    ) -> None:
+        super().__init__(reduction=reduction)
+        self.blank, self.zero_infinity = blank, zero_infinity
+
+    def forward(
+        self,
+        log_probs: Tensor,
+        targets: Tensor,
+        input_lengths: Tensor | Sequence[int],
+        target_lengths: Tensor | Sequence[int],
+    ) -> Tensor:
+        """`(time, batch, symbols)`; other arguments as of `functional.ctc_loss`."""
+        out: Tensor = F.ctc_loss(
+            log_probs,
+            targets,
+            input_lengths,
+            target_lengths,
+            self.blank,
+            self.reduction,
+            self.zero_infinity,
+        )
+        return out
+
+
+class CosineEmbeddingLoss(_Loss):
+    """`1 - cos` for targets of 1, `max(0, cos - margin)` for -1."""
+
+    def __init__(
+        self,
+        margin: float = 0.0,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.margin = margin
+
+    def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> Tensor:
+        """Vectors `(n, d)` or `(d,)`."""
+        out: Tensor = F.cosine_embedding_loss(
+            input1, input2, target, self.margin, reduction=self.reduction
+        )
+        return out
+
+
+class MarginRankingLoss(_Loss):
+    """`max(0, margin - target * (input1 - input2))`, for targets of 1 and -1."""
+
+    def __init__(
+        self,
+        margin: float = 0.0,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.margin = margin
+
+    def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> Tensor:
+        """Three of one shape."""
+        out: Tensor = F.margin_ranking_loss(
+            input1, input2, target, self.margin, reduction=self.reduction
+        )
+        return out
+
+
+class HingeEmbeddingLoss(_Loss):
+    """`input` for targets of 1, `max(0, margin - input)` for -1."""
+
+    def __init__(
+        self,
+        margin: float = 1.0,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.margin = margin
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Two of one shape; a number, or that shape without reduction."""
+        out: Tensor = F.hinge_embedding_loss(input, target, self.margin, reduction=self.reduction)
+        return out
+
+
+class SoftMarginLoss(_Loss):
+    """`log(1 + exp(-target * input))`, for targets of 1 and -1."""
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Two of one shape; a number, or that shape without reduction."""
+        out: Tensor = F.soft_margin_loss(input, target, reduction=self.reduction)
+        return out
+
+
+class MultiMarginLoss(_Weighted):
+    """The hinge of each label's score over the other classes' scores."""
+
+    def __init__(
+        self,
+        p: int = 1,
+        margin: float = 1.0,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(weight, size_average, reduce, reduction)
+        self.p, self.margin = p, margin
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Scores `(n, classes)` and labels `(n,)`."""
+        out: Tensor = F.multi_margin_loss(
+            input, target, self.p, self.margin, self.weight, reduction=self.reduction
+        )
+        return out
+
+
+class MultiLabelMarginLoss(_Loss):
+    """The hinge of the labels' scores over the other classes' scores."""
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Scores `(n, classes)` and labels of that shape, ended by -1."""
+        out: Tensor = F.multilabel_margin_loss(input, target, reduction=self.reduction)
+        return out
+
+
+class MultiLabelSoftMarginLoss(_Weighted):
+    """The mean over classes of `BCEWithLogitsLoss`."""
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Scores and targets `(n, classes)`."""
+        out: Tensor = F.multilabel_soft_margin_loss(
+            input, target, self.weight, reduction=self.reduction
+        )
+        return out
+
+
+class TripletMarginLoss(_Loss):
+    """`max(0, d(anchor, positive) - d(anchor, negative) + margin)`."""
+
+    def __init__(
+        self,
+        margin: float = 1.0,
+        p: float = 2.0,
+        eps: float = 1e-6,
+        swap: bool = False,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.margin, self.p, self.eps, self.swap = margin, p, eps, swap
+
+    def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+        """Three of shape `(n, d)`."""
+        out: Tensor = F.triplet_margin_loss(
+            anchor,
+            positive,
+            negative,
+            self.margin,
+            self.p,
+            self.eps,
+            self.swap,
+            reduction=self.reduction,
+        )
+        return out
+
+
+class TripletMarginWithDistanceLoss(_Loss):
+    """`TripletMarginLoss` by any distance."""
+
+    def __init__(
+        self,
+        *,
+        distance_function: Callable[[Tensor, Tensor], Tensor] | None = None,
+        margin: float = 1.0,
+        swap: bool = False,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(reduction=reduction)
+        self.distance_function: Any = distance_function
+        self.margin, self.swap = margin, swap
+
+    def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+        """Three of one shape."""
+        out: Tensor = F.triplet_margin_with_distance_loss(
+            anchor,
+            positive,
+            negative,
+            distance_function=self.distance_function,
+            margin=self.margin,
+            swap=self.swap,
+            reduction=self.reduction,
+        )
+        return out

@@ -1,0 +1,297 @@
+"""Normalising layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tallow.dtype import DType, f32
+from tallow.errors import ArgumentError, expect
+from tallow.nn import functional as F
+from tallow.nn.init import ones, zeros
+from tallow.nn.layer import Layer
+from tallow.nn.module import Module
+from tallow.nn.parameter import param
+from tallow.ops import layer_norm, rms_norm
+from tallow.tensor import Tensor, tensor
+from tallow.tensor import ones as full_of_ones
+from tallow.tensor import zeros as full_of_zeros
+
+
+def _sizes(shape: int | Sequence[int]) -> tuple[int, ...]:
+    return (shape,) if isinstance(shape, int) else tuple(shape)
+
+
+class RMSNorm(Layer):
+    """Scale the last axes to unit root-mean-square, then by `weight` (arXiv 1910.07467).
+
+    `eps` None is the distance from 1 to the next number of the dtype, as in torch.
+    """
+
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float | None = None,
+        elementwise_affine: bool = True,
+        device: object = None,
+        dtype: DType | str | None = None,
+    ) -> None:
+        self.normalized_shape = _sizes(normalized_shape)
+        self.eps = eps
+        self.elementwise_affine = elementwise_affine
+        shape = self.normalized_shape
+        self.weight = param(*shape, init=ones, dtype=dtype or f32) if elementwise_affine else None
+        # What language models use goes to the row at once.
+        self._eps = eps if len(shape) == 1 and elementwise_affine else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(..., *normalized_shape)`, kept."""
+        if self._eps is not None:
+            return rms_norm(x, self.weight, self._eps)
+        return F.rms_norm(x, self.normalized_shape, self.weight, self.eps)
+
+    def extra_repr(self) -> str:
+        """Shape and options."""
+        return (
+            f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+        )
+
+
+class LayerNorm(Layer):
+    """Shift and scale the last axes to mean 0 and variance 1, then by `weight` and `bias`."""
+
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+        device: object = None,
+        dtype: DType | str | None = None,
+    ) -> None:
+        self.normalized_shape = shape = _sizes(normalized_shape)
+        self.eps = eps
+        self.elementwise_affine = elementwise_affine
+        self.weight = param(*shape, init=ones, dtype=dtype or f32) if elementwise_affine else None
+        biased = elementwise_affine and bias
+        self.bias = param(*shape, init=zeros, dtype=dtype or f32) if biased else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(..., *normalized_shape)`, kept."""
+        if len(self.normalized_shape) == 1 and self.elementwise_affine:
+            return layer_norm(x, self.weight, self.bias, self.eps)
+        return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        """Shape and options."""
+        return (
+            f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+        )
+
+
+class GroupNorm(Layer):
+    """Groups of channels of each sample at mean 0, variance 1, then scaled and shifted."""
+
+    def __init__(
+        self,
+        num_groups: int,
+        num_channels: int,
+        eps: float = 1e-5,
+        affine: bool = True,
+        device: object = None,
+        dtype: DType | str | None = None,
+        bias: bool = True,
+    ) -> None:
+        wanted = f"a divisor of {num_channels} channels"
+        good = num_groups > 0 and num_channels % num_groups == 0
+        expect(good, "GroupNorm", wanted, num_groups, ArgumentError)
+        self.num_groups, self.num_channels, self.eps = num_groups, num_channels, eps
+        self.affine = affine
+        self.weight = param(num_channels, init=ones, dtype=dtype) if affine else None
+        self.bias = param(num_channels, init=zeros, dtype=dtype) if affine and bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(batch, channels, ...)`, kept."""
+        out: Tensor = F.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
+        return out
+
+    def extra_repr(self) -> str:
+        """Numbers and options."""
+        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
+
+
+class LocalResponseNorm(Module):
+    """Divide by the energy of neighbouring channels; as `functional.local_response_norm`."""
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
+        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(batch, channels, ...)`, kept."""
+        out: Tensor = F.local_response_norm(x, self.size, self.alpha, self.beta, self.k)
+        return out
+
+    def extra_repr(self) -> str:
+        """The options."""
+        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
+
+
+class _RunningNorm(Layer):
+    """Statistics per channel that run along while training, and what else batch and instance share.
+
+    `axes` are the numbers of axes that the input may have.
+    """
+
+    axes: tuple[int, ...] = ()
+
+    def _set_up(
+        self,
+        num_features: int,
+        eps: float,
+        momentum: float | None,
+        affine: bool,
+        track_running_stats: bool,
+        dtype: DType | str | None,
+        bias: bool,
+    ) -> None:
+        self.num_features, self.eps, self.momentum = num_features, eps, momentum
+        self.affine, self.track_running_stats = affine, track_running_stats
+        self.weight = param(num_features, init=ones, dtype=dtype) if affine else None
+        self.bias = param(num_features, init=zeros, dtype=dtype) if affine and bias else None
+        track = track_running_stats
+        kind = dtype or f32
+        self.running_mean: Tensor | None
+        self.running_var: Tensor | None
+        self.num_batches_tracked: Tensor | None
+        zero = full_of_zeros(num_features, dtype=kind) if track else None
+        one = full_of_ones(num_features, dtype=kind) if track else None
+        self.register_buffer("running_mean", zero)
+        self.register_buffer("running_var", one)
+        self.register_buffer("num_batches_tracked", tensor(0) if track else None)
+
+    def reset_running_stats(self) -> None:
+        """Forget the statistics."""
+        if self.running_mean is not None and self.running_var is not None:
+            self.running_mean.zero_()
+            self.running_var.fill_(1)
+        if self.num_batches_tracked is not None:
+            self.num_batches_tracked.zero_()
+
+    def reset_parameters(self) -> None:
+        """Forget the statistics and draw the parameters again."""
+        self.reset_running_stats()
+        super().reset_parameters()
+
+    def extra_repr(self) -> str:
+        """Number of channels and options."""
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
+            f"affine={self.affine}, track_running_stats={self.track_running_stats}"
+        )
+
+
+class _BatchNorm(_RunningNorm):
+    """Each channel at mean 0, variance 1: over the batch in training, else by running statistics.
+
+    They take up each batch with the share `momentum` (None: their plain mean), and are absent
+    without `track_running_stats`; then the batch's own serve always. Source: arXiv 1502.03167.
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        device: object = None,
+        dtype: DType | str | None = None,
+        bias: bool = True,
+    ) -> None:
+        self._set_up(num_features, eps, momentum, affine, track_running_stats, dtype, bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(batch, channels, ...)`, kept."""
+        wanted = f"input of {' or '.join(map(str, self.axes))} axes"
+        expect(x.ndim in self.axes, type(self), wanted, x.shape)
+        share = 0.0 if self.momentum is None else self.momentum
+        if self.training and self.track_running_stats and self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)
+            if self.momentum is None:
+                share = 1.0 / float(self.num_batches_tracked.item())
+        own = self.training or self.running_mean is None
+        tracked = not self.training or self.track_running_stats
+        out: Tensor = F.batch_norm(
+            x,
+            self.running_mean if tracked else None,
+            self.running_var if tracked else None,
+            self.weight, self.bias, own, share, self.eps,
+        )  # fmt: skip
+        return out
+
+
+class BatchNorm1d(_BatchNorm):
+    """Batch normalisation of (batch, channels) or (batch, channels, length)."""
+
+    axes = (2, 3)
+
+
+class BatchNorm2d(_BatchNorm):
+    """Batch normalisation of (batch, channels, height, width)."""
+
+    axes = (4,)
+
+
+class BatchNorm3d(_BatchNorm):
+    """Batch normalisation of (batch, channels, depth, height, width)."""
+
+    axes = (5,)
+
+
+class _InstanceNorm(_RunningNorm):
+    """Each channel of each sample at mean 0, variance 1; by running statistics only if tracked.
+
+    Source: arXiv 1607.08022.
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        affine: bool = False,
+        track_running_stats: bool = False,
+        device: object = None,
+        dtype: DType | str | None = None,
+        bias: bool = True,
+    ) -> None:
+        self._set_up(num_features, eps, momentum, affine, track_running_stats, dtype, bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(batch, channels, ...)`, or without the batch, kept."""
+        single, full = self.axes
+        expect(x.ndim in self.axes, type(self), f"input of {single} or {full} axes", x.shape)
+        out: Tensor = F.instance_norm(
+            x.unsqueeze(0) if x.ndim == single else x,
+            self.running_mean, self.running_var, self.weight, self.bias,
+            self.training or not self.track_running_stats,
+            0.0 if self.momentum is None else self.momentum, self.eps,
+        )  # fmt: skip
+        return out.squeeze(0) if x.ndim == single else out
+
+
+class InstanceNorm1d(_InstanceNorm):
+    """Instance normalisation of (batch, channels, length)."""
+
+    axes = (2, 3)
+
+
+class InstanceNorm2d(_InstanceNorm):
+    """Instance normalisation of (batch, channels, height, width)."""
+
+    axes = (3, 4)
+
+
+class InstanceNorm3d(_InstanceNorm):
+    """Instance normalisation of (batch, channels, depth, height, width)."""
+
+    axes = (4, 5)

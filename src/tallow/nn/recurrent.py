@@ -1,0 +1,450 @@
+"""Recurrent layers: RNN, LSTM and GRU over sequences, stacked and in both directions."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tallow import ops
+from tallow.dtype import DType
+from tallow.errors import ArgumentError, expect
+from tallow.nn import functional as F
+from tallow.nn.init import uniform
+from tallow.nn.layer import Layer
+from tallow.nn.parameter import param
+from tallow.nn.utils.rnn import PackedSequence, pack_steps, unpack_steps
+from tallow.tensor import Tensor, zeros
+
+# State of one layer and direction: (hidden,), or (hidden, cell) of an LSTM.
+State = tuple[Tensor, ...]
+# step(projected input, state, recurrent weights) -> state
+Step = Callable[[Tensor, State, "Weights"], State]
+
+
+class Weights:
+    """The parameters of one layer and direction."""
+
+    def __init__(self, layer: Any, suffix: str) -> None:
+        self.input = getattr(layer, f"weight_ih{suffix}")
+        self.hidden = getattr(layer, f"weight_hh{suffix}")
+        self.input_bias = getattr(layer, f"bias_ih{suffix}", None)
+        self.hidden_bias = getattr(layer, f"bias_hh{suffix}", None)
+        self.projection = getattr(layer, f"weight_hr{suffix}", None)
+
+
+def tanh_step(x: Tensor, state: State, w: Weights) -> State:
+    """`tanh(x + W h + b)`."""
+    return ((x + ops.linear(state[0], w.hidden, w.hidden_bias)).tanh(),)
+
+
+def relu_step(x: Tensor, state: State, w: Weights) -> State:
+    """`relu(x + W h + b)`."""
+    return ((x + ops.linear(state[0], w.hidden, w.hidden_bias)).relu(),)
+
+
+def lstm_step(x: Tensor, state: State, w: Weights) -> State:
+    """Hochreiter & Schmidhuber 1997, with a forget gate; gates in the order i, f, g, o."""
+    h, c = state
+    gates = x + ops.linear(h, w.hidden, w.hidden_bias)
+    i, f, g, o = gates.chunk(4, -1)
+    c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+    h = o.sigmoid() * c.tanh()
+    if w.projection is not None:
+        h = ops.linear(h, w.projection)
+    return h, c
+
+
+def gru_step(x: Tensor, state: State, w: Weights) -> State:
+    """Cho et al. 2014, the reset gate applied behind the product; gates in the order r, z, n."""
+    (h,) = state
+    xr, xz, xn = x.chunk(3, -1)
+    hr, hz, hn = ops.linear(h, w.hidden, w.hidden_bias).chunk(3, -1)
+    z = (xz + hz).sigmoid()
+    n = (xn + (xr + hr).sigmoid() * hn).tanh()
+    return (n + z * (h - n),)
+
+
+def run(
+    x: Tensor, state: State, w: Weights, step: Step, reverse: bool, lengths: Tensor | None
+) -> tuple[Tensor, State]:
+    """One layer in one direction: (time, batch, input) → (time, batch, hidden), and the last state.
+
+    Where a sequence is over (or, in reverse, has not begun), its state stands still.
+    """
+    projected = ops.linear(x, w.input, w.input_bias)
+    steps = projected.unbind(0)
+    out: list[Any] = [None] * len(steps)
+    for t in reversed(range(len(steps))) if reverse else range(len(steps)):
+        fresh = step(steps[t], state, w)
+        if lengths is not None:
+            live = (lengths > t).unsqueeze(1)
+            fresh = tuple(
+                ops.where(live, new, old) for new, old in zip(fresh, state, strict=True)
+            )
+        state = fresh
+        out[t] = state[0]
+    return ops.stack(out), state
+
+
+class RNNBase(Layer):
+    """What RNN, LSTM and GRU share: parameters `weight_ih_l0` …, layers, directions, packing."""
+
+    gates = 1
+
+    def _step(self) -> Step:
+        """How one step goes."""
+        raise NotImplementedError
+
+    def _set_up(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int,
+        bias: bool,
+        batch_first: bool,
+        dropout: float,
+        bidirectional: bool,
+        proj_size: int,
+        dtype: DType | str | None,
+    ) -> None:
+        name = type(self).__name__
+        good = hidden_size > 0 and num_layers > 0
+        wanted = "hidden_size and num_layers above 0"
+        expect(good, name, wanted, (hidden_size, num_layers), ArgumentError)
+        expect(0 <= dropout <= 1, name, "dropout in [0, 1]", dropout, ArgumentError)
+        wanted = f"proj_size in [0, {hidden_size})"
+        expect(0 <= proj_size < hidden_size, name, wanted, proj_size, ArgumentError)
+        if dropout and num_layers == 1:
+            text = "dropout stands between layers: with one layer it does nothing"
+            warnings.warn(text, UserWarning, stacklevel=4)
+        self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
+        self.has_bias, self.batch_first, self.dropout = bias, batch_first, dropout
+        self.bidirectional, self.proj_size = bidirectional, proj_size
+        rule = uniform(hidden_size**-0.5)
+        rows, out = self.gates * hidden_size, proj_size or hidden_size
+        for layer in range(num_layers):
+            width = input_size if layer == 0 else out * len(self._directions())
+            for suffix in self._suffixes(layer):
+                setattr(self, f"weight_ih{suffix}", param(rows, width, init=rule, dtype=dtype))
+                setattr(self, f"weight_hh{suffix}", param(rows, out, init=rule, dtype=dtype))
+                if bias:
+                    setattr(self, f"bias_ih{suffix}", param(rows, init=rule, dtype=dtype))
+                    setattr(self, f"bias_hh{suffix}", param(rows, init=rule, dtype=dtype))
+                if proj_size:
+                    projection = param(proj_size, hidden_size, init=rule, dtype=dtype)
+                    setattr(self, f"weight_hr{suffix}", projection)
+
+    @property
+    def bias(self) -> bool:
+        """Whether there are biases."""
+        return self.has_bias
+
+    @property
+    def all_weights(self) -> list[list[Tensor]]:
+        """The parameters of each layer and direction."""
+        return [
+            [getattr(self, name) for name in self._declared if name.endswith(suffix)]
+            for layer in range(self.num_layers)
+            for suffix in self._suffixes(layer)
+        ]
+
+    def flatten_parameters(self) -> None:
+        """Nothing: it exists for code that was written for torch on CUDA."""
+
+    def _directions(self) -> tuple[str, ...]:
+        return ("", "_reverse") if self.bidirectional else ("",)
+
+    def _suffixes(self, layer: int) -> list[str]:
+        return [f"_l{layer}{direction}" for direction in self._directions()]
+
+    def _widths(self) -> tuple[int, ...]:
+        """Sizes of the parts of a state."""
+        return (self.hidden_size,)
+
+    def _layers(
+        self, x: Tensor, states: State, lengths: Tensor | None
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """All layers on (time, batch, input); states are (layers * directions, batch, size)."""
+        last: list[State] = []
+        directions = self._directions()
+        for layer in range(self.num_layers):
+            outs = []
+            for suffix in self._suffixes(layer):
+                state = tuple(part[len(last)] for part in states)
+                reverse = suffix.endswith("_reverse")
+                weights = Weights(self, suffix)
+                out, state = run(x, state, weights, self._step(), reverse, lengths)
+                outs.append(out)
+                last.append(state)
+            x = outs[0] if len(directions) == 1 else ops.cat(outs, -1)
+            if self.dropout and self.training and layer + 1 < self.num_layers:
+                x = F.dropout(x, self.dropout)
+        return x, tuple(ops.stack(list(part)) for part in zip(*last, strict=True))
+
+    def _initial(self, given: Any, batch: int, single: bool, like: Tensor) -> State:
+        """The given state checked, or zeros."""
+        count = self.num_layers * len(self._directions())
+        widths = self._widths()
+        if given is None:
+            return tuple(zeros((count, batch, width), dtype=like.dtype) for width in widths)
+        parts = (given,) if isinstance(given, Tensor) else tuple(given)
+        shapes = [(count, width) if single else (count, batch, width) for width in widths]
+        got = [tuple(part.shape) for part in parts]
+        expect(got == shapes, type(self), f"initial states of shapes {shapes}", got)
+        return tuple(part.unsqueeze(1) if single else part for part in parts)
+
+    def forward(self, input: Any, hx: Any = None) -> tuple[Any, Any]:
+        """`(time, batch, input_size)` → `(time, batch, directions * size)`, and the last state.
+
+        `(batch, time, input_size)` with `batch_first`, `(time, input_size)` without a batch, or a
+        PackedSequence. The state is `(layers * directions, batch, size)`, of an LSTM a pair of
+        them; `hx` is the first one, zeros by default.
+        """
+        if isinstance(input, PackedSequence):
+            return self._packed(input, hx)
+        name = type(self)
+        single = input.ndim == 2
+        expect(input.ndim in (2, 3), name, "input of 2 or 3 axes", input.shape)
+        good = input.shape[-1] == self.input_size
+        expect(good, name, f"input of size {self.input_size}", input.shape)
+        swap = self.batch_first and not single
+        x = input.unsqueeze(1) if single else input.transpose(0, 1) if swap else input
+        expect(x.shape[0] > 0, name, "at least one step", input.shape)
+        out, states = self._layers(x, self._initial(hx, x.shape[1], single, x), None)
+        if single:
+            out, states = out.squeeze(1), tuple(part.squeeze(1) for part in states)
+        return out.transpose(0, 1) if swap else out, self._result(states)
+
+    def _packed(self, input: PackedSequence, hx: Any) -> tuple[Any, Any]:
+        good = input.data.ndim == 2 and input.data.shape[1] == self.input_size
+        expect(good, type(self), f"packed steps of size {self.input_size}", input.data.shape)
+        x, lengths = unpack_steps(input)
+        states = self._initial(hx, x.shape[1], False, x)
+        if hx is not None and input.sorted_indices is not None:
+            states = tuple(part[:, input.sorted_indices] for part in states)
+        even = int(lengths.amin().item()) == x.shape[0]
+        out, states = self._layers(x, states, None if even else lengths)
+        if input.unsorted_indices is not None:
+            states = tuple(part[:, input.unsorted_indices] for part in states)
+        packed = PackedSequence(
+            pack_steps(out, input.batch_sizes),
+            input.batch_sizes,
+            input.sorted_indices,
+            input.unsorted_indices,
+        )
+        return packed, self._result(states)
+
+    def _result(self, states: tuple[Tensor, ...]) -> Any:
+        return states[0] if len(states) == 1 else states
+
+    def extra_repr(self) -> str:
+        """Sizes, and the options that differ from the usual ones."""
+        said = f"{self.input_size}, {self.hidden_size}"
+        if self.proj_size:
+            said += f", proj_size={self.proj_size}"
+        if self.num_layers != 1:
+            said += f", num_layers={self.num_layers}"
+        if not self.has_bias:
+            said += ", bias=False"
+        if self.batch_first:
+            said += ", batch_first=True"
+        if self.dropout:
+            said += f", dropout={self.dropout}"
+        if self.bidirectional:
+            said += ", bidirectional=True"
+        return said
+
+
+class RNN(RNNBase):
+    """Elman's network: `tanh` (or relu) of the projected input and state."""
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        nonlinearity: str = "tanh",
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: object = None,
+        dtype: DType | str | None = None,
+    ) -> None:
+        _check_nonlinearity("RNN", nonlinearity)
+        self.nonlinearity = nonlinearity
+        self._set_up(
+            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, 0, dtype
+        )
+
+    def _step(self) -> Step:
+        return tanh_step if self.nonlinearity == "tanh" else relu_step
+
+
+class LSTM(RNNBase):
+    """Long short-term memory; `proj_size` projects the hidden state (arXiv 1402.1128)."""
+
+    gates = 4
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: object = None,
+        dtype: DType | str | None = None,
+    ) -> None:
+        self._set_up(
+            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
+            proj_size, dtype,
+        )  # fmt: skip
+
+    def _step(self) -> Step:
+        return lstm_step
+
+    def _widths(self) -> tuple[int, ...]:
+        return (self.proj_size or self.hidden_size, self.hidden_size)
+
+
+class GRU(RNNBase):
+    """Gated recurrent units (arXiv 1406.1078)."""
+
+    gates = 3
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: object = None,
+        dtype: DType | str | None = None,
+    ) -> None:
+        self._set_up(
+            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, 0, dtype
+        )
+
+    def _step(self) -> Step:
+        return gru_step
+
+
+def _check_nonlinearity(name: str, nonlinearity: str) -> None:
+    good = nonlinearity in ("tanh", "relu")
+    expect(good, name, "nonlinearity tanh or relu", repr(nonlinearity), ArgumentError)
+
+
+# --- single steps ---------------------------------------------------------------------------------
+
+
+class _Cell(Layer):
+    """One step of a recurrent layer, with the parameters `weight_ih` … of its own."""
+
+    gates = 1
+    parts = 1
+
+    def _set_up(
+        self, input_size: int, hidden_size: int, bias: bool, dtype: DType | str | None
+    ) -> None:
+        self.input_size, self.hidden_size, self.has_bias = input_size, hidden_size, bias
+        rule = uniform(hidden_size**-0.5 if hidden_size else 0.0)
+        rows = self.gates * hidden_size
+        self.weight_ih = param(rows, input_size, init=rule, dtype=dtype)
+        self.weight_hh = param(rows, hidden_size, init=rule, dtype=dtype)
+        self.bias_ih = param(rows, init=rule, dtype=dtype) if bias else None
+        self.bias_hh = param(rows, init=rule, dtype=dtype) if bias else None
+
+    def _step(self, x: Tensor, hx: Any, step: Step) -> State:
+        name, size = type(self), self.hidden_size
+        expect(x.ndim in (1, 2), name, "input of 1 or 2 axes", x.shape)
+        good = x.shape[-1] == self.input_size
+        expect(good, name, f"input of size {self.input_size}", x.shape)
+        single = x.ndim == 1
+        x = x.unsqueeze(0) if single else x
+        if hx is None:
+            state: State = tuple(
+                zeros((x.shape[0], size), dtype=x.dtype) for _ in range(self.parts)
+            )
+        else:
+            state = (hx,) if isinstance(hx, Tensor) else tuple(hx)
+            state = tuple(part.unsqueeze(0) if single else part for part in state)
+            shapes = [tuple(part.shape) for part in state]
+            wanted = [(x.shape[0], size)] * self.parts
+            expect(shapes == wanted, name, f"states of shapes {wanted}", shapes)
+        weights = Weights(self, "")
+        state = step(ops.linear(x, weights.input, weights.input_bias), state, weights)
+        return tuple(part.squeeze(0) for part in state) if single else state
+
+    def extra_repr(self) -> str:
+        """Sizes."""
+        said = f"{self.input_size}, {self.hidden_size}"
+        return said if self.has_bias else said + ", bias=False"
+
+
+class RNNCell(_Cell):
+    """One step of `RNN`."""
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        nonlinearity: str = "tanh",
+        device: object = None,
+        dtype: DType | str | None = None,
+    ) -> None:
+        _check_nonlinearity("RNNCell", nonlinearity)
+        self.nonlinearity = nonlinearity
+        self._set_up(input_size, hidden_size, bias, dtype)
+
+    def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
+        """`(batch, input_size)` and the state → the state `(batch, hidden_size)`."""
+        return self._step(input, hx, tanh_step if self.nonlinearity == "tanh" else relu_step)[0]
+
+
+class LSTMCell(_Cell):
+    """One step of `LSTM`."""
+
+    gates, parts = 4, 2
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: object = None,
+        dtype: DType | str | None = None,
+    ) -> None:
+        self._set_up(input_size, hidden_size, bias, dtype)
+
+    def forward(self, input: Tensor, hx: Sequence[Tensor] | None = None) -> State:
+        """`(batch, input_size)` and the states → both states `(batch, hidden_size)`."""
+        return self._step(input, hx, lstm_step)
+
+
+class GRUCell(_Cell):
+    """One step of `GRU`."""
+
+    gates = 3
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: object = None,
+        dtype: DType | str | None = None,
+    ) -> None:
+        self._set_up(input_size, hidden_size, bias, dtype)
+
+    def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
+        """`(batch, input_size)` and the state → the state `(batch, hidden_size)`."""
+        return self._step(input, hx, gru_step)[0]

@@ -1,0 +1,293 @@
+"""Layers without parameters that reshape, pad, resize or compare."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tallow.errors import expect
+from tallow.nn import functional as F
+from tallow.nn.module import Module
+from tallow.tensor import Tensor
+
+
+class Flatten(Module):
+    """Axes `start_dim` to `end_dim` merged into one; by default all but the batch."""
+
+    def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
+        self.start_dim, self.end_dim = start_dim, end_dim
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape."""
+        return x.flatten(self.start_dim, self.end_dim)
+
+    def extra_repr(self) -> str:
+        """The axes."""
+        return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
+
+
+class Unflatten(Module):
+    """Axis `dim` cut into axes of the sizes `unflattened_size`."""
+
+    def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
+        self.dim, self.unflattened_size = dim, unflattened_size
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape."""
+        return x.unflatten(self.dim, self.unflattened_size)
+
+    def extra_repr(self) -> str:
+        """The sizes."""
+        return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
+
+
+class Upsample(Module):
+    """Resize to `size`, or by `scale_factor`; as `functional.interpolate`."""
+
+    def __init__(
+        self,
+        size: Any = None,
+        scale_factor: Any = None,
+        mode: str = "nearest",
+        align_corners: bool | None = None,
+        recompute_scale_factor: bool | None = None,
+    ) -> None:
+        self.size, self.scale_factor, self.mode = size, scale_factor, mode
+        self.align_corners, self.recompute_scale_factor = align_corners, recompute_scale_factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(batch, channels, *sizes)` → the same with other sizes."""
+        out: Tensor = F.interpolate(
+            x, self.size, self.scale_factor, self.mode, self.align_corners,
+            self.recompute_scale_factor,
+        )  # fmt: skip
+        return out
+
+    def extra_repr(self) -> str:
+        """The target."""
+        if self.scale_factor is not None:
+            return f"scale_factor={self.scale_factor}, mode={self.mode!r}"
+        return f"size={self.size}, mode={self.mode!r}"
+
+
+class UpsamplingNearest2d(Upsample):
+    """`Upsample` of images with mode nearest."""
+
+    def __init__(self, size: Any = None, scale_factor: Any = None) -> None:
+        super().__init__(size, scale_factor)
+
+
+class UpsamplingBilinear2d(Upsample):
+    """`Upsample` of images with mode bilinear and aligned corners."""
+
+    def __init__(self, size: Any = None, scale_factor: Any = None) -> None:
+        super().__init__(size, scale_factor, "bilinear", True)
+
+
+class PixelShuffle(Module):
+    """Channels spread over space: (n, c·r², h, w) to (n, c, h·r, w·r)."""
+
+    def __init__(self, upscale_factor: int) -> None:
+        self.upscale_factor = upscale_factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(..., channels, height, width)`."""
+        out: Tensor = F.pixel_shuffle(x, self.upscale_factor)
+        return out
+
+    def extra_repr(self) -> str:
+        """The factor."""
+        return f"upscale_factor={self.upscale_factor}"
+
+
+class PixelUnshuffle(Module):
+    """Space gathered into channels: (n, c, h·r, w·r) to (n, c·r², h, w)."""
+
+    def __init__(self, downscale_factor: int) -> None:
+        self.downscale_factor = downscale_factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(..., channels, height, width)`."""
+        out: Tensor = F.pixel_unshuffle(x, self.downscale_factor)
+        return out
+
+    def extra_repr(self) -> str:
+        """The factor."""
+        return f"downscale_factor={self.downscale_factor}"
+
+
+class ChannelShuffle(Module):
+    """Channels of (batch, channels, ...) dealt out in turn from `groups` groups."""
+
+    def __init__(self, groups: int) -> None:
+        self.groups = groups
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(batch, channels, ...)`, kept."""
+        out: Tensor = F.channel_shuffle(x, self.groups)
+        return out
+
+    def extra_repr(self) -> str:
+        """The number of groups."""
+        return f"groups={self.groups}"
+
+
+class CosineSimilarity(Module):
+    """The cosine of the angle between vectors along `dim`."""
+
+    def __init__(self, dim: int = 1, eps: float = 1e-8) -> None:
+        self.dim, self.eps = dim, eps
+
+    def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
+        """Two shapes that broadcast; without axis `dim`."""
+        out: Tensor = F.cosine_similarity(x1, x2, self.dim, self.eps)
+        return out
+
+
+class PairwiseDistance(Module):
+    """The p-norm of `x1 - x2 + eps` along the last axis."""
+
+    def __init__(self, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> None:
+        self.norm, self.eps, self.keepdim = p, eps, keepdim
+
+    def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
+        """`(n, d)` twice → `(n,)`."""
+        out: Tensor = F.pairwise_distance(x1, x2, self.norm, self.eps, self.keepdim)
+        return out
+
+
+# --- padding --------------------------------------------------------------------------------------
+
+
+class _Pad(Module):
+    """Padding of the last `axes` axes: one number for all sides, or two per axis, the last first."""
+
+    mode = "constant"
+    axes = 0
+    value = 0.0
+
+    def __init__(self, padding: int | Sequence[int]) -> None:
+        sides = (padding,) * (2 * self.axes) if isinstance(padding, int) else tuple(padding)
+        wanted = f"a number, or {2 * self.axes} of them"
+        expect(len(sides) == 2 * self.axes, type(self), wanted, padding)
+        self.padding = sides
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(batch, channels, *sizes)`, or without the batch."""
+        out: Tensor = F.pad(x, self.padding, self.mode, self.value or None)
+        return out
+
+    def extra_repr(self) -> str:
+        """The sides."""
+        return f"{self.padding}"
+
+
+class _ConstantPad(_Pad):
+    """Padding with `value`."""
+
+    def __init__(self, padding: int | Sequence[int], value: float) -> None:
+        super().__init__(padding)
+        self.value = value
+
+    def extra_repr(self) -> str:
+        """The sides and the value."""
+        return f"padding={self.padding}, value={self.value}"
+
+
+class ConstantPad1d(_ConstantPad):
+    """Padding of length with one value."""
+
+    axes = 1
+
+
+class ConstantPad2d(_ConstantPad):
+    """Padding of images with one value."""
+
+    axes = 2
+
+
+class ConstantPad3d(_ConstantPad):
+    """Padding of volumes with one value."""
+
+    axes = 3
+
+
+class ZeroPad1d(_Pad):
+    """Padding of length with 0."""
+
+    axes = 1
+
+
+class ZeroPad2d(_Pad):
+    """Padding of images with 0."""
+
+    axes = 2
+
+
+class ZeroPad3d(_Pad):
+    """Padding of volumes with 0."""
+
+    axes = 3
+
+
+class ReflectionPad1d(_Pad):
+    """Padding of length with its mirror image, the edge not repeated."""
+
+    axes = 1
+    mode = "reflect"
+
+
+class ReflectionPad2d(_Pad):
+    """Padding of images with its mirror image, the edge not repeated."""
+
+    axes = 2
+    mode = "reflect"
+
+
+class ReflectionPad3d(_Pad):
+    """Padding of volumes with its mirror image, the edge not repeated."""
+
+    axes = 3
+    mode = "reflect"
+
+
+class ReplicationPad1d(_Pad):
+    """Padding of length with its edge."""
+
+    axes = 1
+    mode = "replicate"
+
+
+class ReplicationPad2d(_Pad):
+    """Padding of images with its edge."""
+
+    axes = 2
+    mode = "replicate"
+
+
+class ReplicationPad3d(_Pad):
+    """Padding of volumes with its edge."""
+
+    axes = 3
+    mode = "replicate"
+
+
+class CircularPad1d(_Pad):
+    """Padding of length with its other end."""
+
+    axes = 1
+    mode = "circular"
+
+
+class CircularPad2d(_Pad):
+    """Padding of images with its other end."""
+
+    axes = 2
+    mode = "circular"
+
+
+class CircularPad3d(_Pad):
+    """Padding of volumes with its other end."""
+
+    axes = 3
+    mode = "circular"

@@ -1,0 +1,263 @@
+"""Tensors out of numbers: ranges, identities, windows, and new ones in the likeness of another."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from .. import _native
+from ..device import as_device
+from ..dtype import DType, as_dtype, f32, f64
+from ..errors import ArgumentError, DTypeError, expect
+from ..registry import op
+from ..tensor import Tensor, arange, full, tensor, wrap
+from .shape import flat
+
+Kind = DType | str | None
+
+
+def finish(x: Tensor, dtype: Kind, device: Any, requires_grad: bool) -> Tensor:
+    """`x` in the dtype asked for, as a leaf if it is to require a gradient."""
+    if device is not None:
+        as_device(device)
+    out = x if dtype is None else x.to(as_dtype(dtype))
+    return out.requires_grad_() if requires_grad else out
+
+
+def _number(value: Any) -> Any:
+    return value.item() if isinstance(value, Tensor) else value
+
+
+# --- ranges ---------------------------------------------------------------------------------------
+
+
+def _spaced(start: Any, end: Any, steps: int, where: object) -> Tensor:
+    """f64 numbers at equal distances, exact at both ends."""
+    expect(steps >= 0, where, "a number of steps of at least 0", steps, ArgumentError)
+    if steps <= 1:
+        return full((steps,), float(start), f64)
+    step = (float(end) - float(start)) / (steps - 1)
+    half = steps // 2
+    ahead = arange(half).to(f64) * step + float(start)
+    back = arange(steps - 1 - half, -1, -1).to(f64) * -step + float(end)
+    from .join import cat
+
+    return cat([ahead, back])
+
+
+@op
+def linspace(
+    start: Any, end: Any, steps: int, *, dtype: Kind = None, device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """`steps` numbers at equal distances from `start` to `end`, both included; f32 by default."""
+    made = _spaced(_number(start), _number(end), steps, linspace)
+    return finish(made, f32 if dtype is None else dtype, device, requires_grad)
+
+
+@op
+def logspace(
+    start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: Kind = None,
+    device: Any = None, requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """`base` to the power of `steps` numbers from `start` to `end`."""
+    exponents = _spaced(_number(start), _number(end), steps, logspace)
+    wanted = f32 if dtype is None else as_dtype(dtype)
+    made = full((), float(base), f64) ** exponents
+    return finish(made, wanted, device, requires_grad)
+
+
+@op
+def eye(
+    n: int, m: int | None = None, *, dtype: Kind = None, device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """(n, m or n): ones on the diagonal, zeros beside it; f32 by default."""
+    m = n if m is None else m
+    expect(n >= 0 and m >= 0, eye, "sizes of at least 0", (n, m))
+    wanted = f32 if dtype is None else as_dtype(dtype)
+    out = _native.Array.full((n, m), 0, wanted.code)
+    if min(n, m):
+        one = _native.Array.full((), 1, wanted.code)
+        out.strided((min(n, m),), (m + 1,), 0).copy_(one)
+    return finish(wrap(out), None, device, requires_grad)
+
+
+@op
+def scalar_tensor(
+    s: Any, *, dtype: Kind = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """A 0-d tensor of a number; f32 by default."""
+    return finish(full((), s, f32 if dtype is None else dtype), None, device, requires_grad)
+
+
+@op
+def empty_strided(
+    size: Sequence[int], stride: Sequence[int], *, dtype: Kind = None, device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """A tensor of the given shape and strides (at least 0) whose elements are not set."""
+    fits = len(size) == len(stride) and min((*size, *stride), default=0) >= 0
+    expect(fits, empty_strided, "as many sizes as strides, all of at least 0", (size, stride))
+    count = 1 + sum((n - 1) * s for n, s in zip(size, stride, strict=True))
+    count = 0 if 0 in size else count
+    code = (f32 if dtype is None else as_dtype(dtype)).code
+    made = wrap(_native.Array.empty((count,), code).strided(tuple(size), tuple(stride), 0))
+    return finish(made, None, device, requires_grad)
+
+
+# --- in the likeness of another -------------------------------------------------------------------
+
+
+def _like(x: Tensor, dtype: Kind) -> DType:
+    return x.dtype if dtype is None else as_dtype(dtype)
+
+
+@op
+def new_empty(
+    x: Tensor, *size: Any, dtype: Kind = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """A tensor of `size`, of `x`'s dtype unless given, whose elements are not set."""
+    made = wrap(_native.Array.empty(flat(size), _like(x, dtype).code))
+    return finish(made, None, device, requires_grad)
+
+
+@op
+def new_zeros(
+    x: Tensor, *size: Any, dtype: Kind = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """Zeros of `size`, of `x`'s dtype unless given."""
+    return finish(full(flat(size), 0, _like(x, dtype)), None, device, requires_grad)
+
+
+@op
+def new_ones(
+    x: Tensor, *size: Any, dtype: Kind = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """Ones of `size`, of `x`'s dtype unless given."""
+    return finish(full(flat(size), 1, _like(x, dtype)), None, device, requires_grad)
+
+
+@op
+def new_full(
+    x: Tensor, size: Sequence[int], fill_value: Any, *, dtype: Kind = None, device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """`fill_value` in the shape `size`, of `x`'s dtype unless given."""
+    made = full(size, _number(fill_value), _like(x, dtype))
+    return finish(made, None, device, requires_grad)
+
+
+@op
+def new_tensor(
+    x: Tensor, data: Any, *, dtype: Kind = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """A copy of `data` (numbers, lists, an array) in `x`'s dtype unless given."""
+    return finish(tensor(data, _like(x, dtype)), None, device, requires_grad)
+
+
+@op
+def new_empty_strided(
+    x: Tensor, size: Sequence[int], stride: Sequence[int], *, dtype: Kind = None,
+    device: Any = None, requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """`empty_strided` in `x`'s dtype unless given."""
+    return empty_strided(
+        size, stride, dtype=_like(x, dtype), device=device, requires_grad=requires_grad
+    )
+
+
+# --- windows of signals ---------------------------------------------------------------------------
+
+
+def _window(
+    length: int,
+    periodic: bool,
+    dtype: Kind,
+    device: Any,
+    requires_grad: bool,
+    shape: Any,
+    name: str,
+) -> Tensor:
+    """`shape(t)` over `length` points t from 0 to 1 (1 left out when periodic)."""
+    expect(length >= 0, name, "a length of at least 0", length, ArgumentError)
+    wanted = f32 if dtype is None else as_dtype(dtype)
+    expect(wanted.kind == "f", name, "a float dtype", wanted.name, DTypeError)
+    if length <= 1:
+        return finish(full((length,), 1, wanted), None, device, requires_grad)
+    t = arange(length).to(f64) / (length if periodic else length - 1)
+    return finish(shape(t), wanted, device, requires_grad)
+
+
+@op
+def hann_window(
+    window_length: int, periodic: bool = True, *, dtype: Kind = None, device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """The Hann window: `0.5 - 0.5 cos(2 pi t)`."""
+    return hamming_window(
+        window_length, periodic, 0.5, 0.5, dtype=dtype, device=device, requires_grad=requires_grad
+    )
+
+
+@op
+def hamming_window(
+    window_length: int, periodic: bool = True, alpha: float = 0.54, beta: float = 0.46, *,
+    dtype: Kind = None, device: Any = None, requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """The Hamming window: `alpha - beta cos(2 pi t)`."""
+    return _window(
+        window_length, periodic, dtype, device, requires_grad,
+        lambda t: (t * (2 * math.pi)).cos() * -beta + alpha, "hamming_window",
+    )  # fmt: skip
+
+
+@op
+def blackman_window(
+    window_length: int, periodic: bool = True, *, dtype: Kind = None, device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """The Blackman window: `0.42 - 0.5 cos(2 pi t) + 0.08 cos(4 pi t)`."""
+    return _window(
+        window_length, periodic, dtype, device, requires_grad,
+        lambda t: (t * (2 * math.pi)).cos() * -0.5 + (t * (4 * math.pi)).cos() * 0.08 + 0.42,
+        "blackman_window",
+    )  # fmt: skip
+
+
+@op
+def bartlett_window(
+    window_length: int, periodic: bool = True, *, dtype: Kind = None, device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """The triangular window: `1 - |2 t - 1|`."""
+    return _window(
+        window_length, periodic, dtype, device, requires_grad,
+        lambda t: 1 - (t * 2 - 1).abs(), "bartlett_window",
+    )  # fmt: skip
+
+
+@op
+def kaiser_window(
+    window_length: int, periodic: bool = True, beta: float = 12.0, *, dtype: Kind = None,
+    device: Any = None, requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """The Kaiser window: `I0(beta sqrt(1 - (2 t - 1)^2)) / I0(beta)`, I0 a Bessel function."""
+
+    def shape(t: Tensor) -> Tensor:
+        inside = (1 - (t * 2 - 1).square()).maximum(0.0).sqrt()
+        return tensor([_bessel(beta * x) / _bessel(beta) for x in inside.tolist()], dtype=f64)
+
+    return _window(window_length, periodic, dtype, device, requires_grad, shape, "kaiser_window")
+
+
+def _bessel(x: float) -> float:
+    """I0 by its power series (DLMF 10.25.2), whose terms are all positive."""
+    total = term = 1.0
+    k = 0
+    while term > total * 1e-17:
+        k += 1
+        term *= (x / (2 * k)) ** 2
+        total += term
+    return total

@@ -1,0 +1,177 @@
+"""How elementwise rows are made: with a kernel alone, hidden behind options, as operators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .. import _native
+from ..autograd.mode import MODE
+from ..autograd.record import run_recorded
+from ..registry import ROWS, Row, op
+from ..tensor import Tensor
+
+Rule = Callable[..., Any] | None
+Uses = dict[str, tuple[str, ...]] | None
+
+
+def conj(x: Any) -> Any:
+    """The complex conjugate, by which gradients of complex numbers go; real ones are themselves."""
+    if isinstance(x, Tensor):
+        return x.conj() if x.dtype.kind == "c" else x
+    return x.conjugate() if isinstance(x, complex) else x
+
+
+def _signature(name: str, arity: int, doc: str) -> Callable[..., Tensor]:
+    if arity == 1:
+
+        def row(x: Tensor) -> Tensor:
+            raise AssertionError(name)
+    else:
+
+        def row(a: Tensor, b: Tensor | float) -> Tensor:  # type: ignore[misc]
+            raise AssertionError(name)
+
+    row.__name__ = row.__qualname__ = name
+    row.__doc__ = doc
+    row.__module__ = "tallow.ops.elementwise"
+    return row
+
+
+def kernel_row(name: str, arity: int, doc: str, rule: Rule = None, uses: Uses = None) -> None:
+    """A row whose whole meaning is one line of the .def table, with its gradient rule."""
+    row = op(_signature(name, arity, doc))
+    row.is_primitive = True
+    if rule is not None:
+        row.grad(rule, uses=uses)
+
+
+_QUICK: dict[str, Row[..., Any]] = {}
+
+
+def quick_row(name: str, arity: int, rule: Rule = None) -> Callable[..., Tensor]:
+    """The caller of a kernel that stands behind a row with options, and is no row for users."""
+    row: Row[..., Any] = Row(_signature(name, arity, ""), is_primitive=False)
+    row.native = _native.elementwise(name)
+    row.is_primitive = True
+    if rule is not None:
+        row.grad(rule)
+    _QUICK[name] = row
+    return row.caller()
+
+
+# --- operators --------------------------------------------------------------------------------------
+
+OPERATORS = {
+    "add": ("__add__", "__radd__", "__iadd__"),
+    "sub": ("__sub__", "__rsub__", "__isub__"),
+    "mul": ("__mul__", "__rmul__", "__imul__"),
+    "div": ("__truediv__", "__rtruediv__", "__itruediv__"),
+    "floor_divide": ("__floordiv__", "__rfloordiv__", "__ifloordiv__"),
+    "remainder": ("__mod__", "__rmod__", "__imod__"),
+    "pow": ("__pow__", "__rpow__", "__ipow__"),
+    "bitwise_and": ("__and__", "__rand__", "__iand__"),
+    "bitwise_or": ("__or__", "__ror__", "__ior__"),
+    "bitwise_xor": ("__xor__", "__rxor__", "__ixor__"),
+    "bitwise_left_shift": ("__lshift__", "__rlshift__", "__ilshift__"),
+    "bitwise_right_shift": ("__rshift__", "__rrshift__", "__irshift__"),
+    "eq": ("__eq__",), "ne": ("__ne__",), "lt": ("__lt__",),
+    "le": ("__le__",), "gt": ("__gt__",), "ge": ("__ge__",), "matmul": ("__matmul__",),
+    "neg": ("__neg__",), "abs": ("__abs__",), "bitwise_not": ("__invert__",),
+    "positive": ("__pos__",),
+}  # fmt: skip
+
+_NUMBERS = frozenset((int, float, bool, complex))
+
+
+def install_operators() -> None:
+    """Give Tensor Python's operators, and the in-place twins of rows with options."""
+    for name, (forward, *others) in OPERATORS.items():
+        row = _QUICK.get(name) or ROWS[name]
+        if row.native is None or row.native[0] == 1:
+            setattr(Tensor, forward, row.caller())
+            continue
+        setattr(Tensor, forward, _operator(row, row.native[1], swapped=False))
+        if others:
+            setattr(Tensor, others[0], _operator(row, row.native[1], swapped=True))
+            setattr(Tensor, others[1], _in_place(row))
+    # Attributes, as in PyTorch.
+    Tensor.real = property(ROWS["real"].caller())  # type: ignore[attr-defined]
+    Tensor.imag = property(ROWS["imag"].caller())  # type: ignore[attr-defined]
+    Tensor.add_ = _scaled(_QUICK["add"], "add")  # type: ignore[method-assign]
+    Tensor.sub_ = Tensor.subtract_ = _scaled(_QUICK["sub"], "sub")  # type: ignore[method-assign]
+
+
+def _is_operand(value: Any) -> bool:
+    return (
+        isinstance(value, (Tensor, int, float, complex))
+        or hasattr(value, "__array_interface__")
+        or hasattr(value, "__dlpack__")
+    )
+
+
+def _operator(row: Row[..., Any], native: Callable[..., Any], *, swapped: bool) -> Any:
+    """`a ∘ b` in one Python frame; NotImplemented for operands that are none."""
+    new, mode, numbers = object.__new__, MODE, _NUMBERS
+
+    def other(a: Tensor, b: Any) -> Any:
+        if not _is_operand(b):
+            return NotImplemented
+        return row.caller()(b, a) if swapped else row.caller()(a, b)
+
+    def forward(a: Tensor, b: Any) -> Any:
+        kind = type(b)
+        if kind is Tensor:
+            right = b._array
+            tracked = a._node is not None or b._node is not None
+        elif kind in numbers:
+            right = b
+            tracked = a._node is not None
+        else:
+            return other(a, b)
+        if tracked and mode.enabled:
+            return run_recorded(row, (a, b))
+        out = new(Tensor)
+        out._array = native(a._array, right)
+        out._node = out._base = out._views = None
+        return out
+
+    def backward(a: Tensor, b: Any) -> Any:
+        if type(b) not in numbers:
+            return other(a, b)
+        if a._node is not None and mode.enabled:
+            return run_recorded(row, (b, a))
+        out = new(Tensor)
+        out._array = native(b, a._array)
+        out._node = out._base = out._views = None
+        return out
+
+    made = backward if swapped else forward
+    made.__name__, made.__doc__ = row.__name__, row.__doc__
+    return made
+
+
+def _in_place(row: Row[..., Any]) -> Any:
+    change: Any = None
+
+    def call(a: Tensor, b: Any) -> Any:
+        nonlocal change
+        if not _is_operand(b):
+            return NotImplemented
+        change = change or row.inplace
+        return change(a, b)
+
+    call.__name__ = f"{row.__name__}_"
+    return call
+
+
+def _scaled(row: Row[..., Any], name: str) -> Any:
+    change: Any = None
+
+    def call(x: Tensor, other: Any, *, alpha: float = 1) -> Tensor:
+        nonlocal change
+        change = change or row.inplace
+        return change(x, other if alpha == 1 else other * alpha)  # type: ignore[no-any-return]
+
+    call.__name__, call.__doc__ = f"{name}_", f"`{name}`, written into the tensor."
+    return call

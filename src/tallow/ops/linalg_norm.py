@@ -1,0 +1,339 @@
+"""Norms, distances, covariances, and functions of matrices that need no factorisation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from ..dtype import DType, as_dtype, f32, f64
+from ..errors import ArgumentError, DTypeError, expect
+from ..registry import op, primitive
+from ..tensor import Tensor
+from .elementwise import where
+from .linalg import conj
+from .shape import axes_of, axis_of
+
+Dims = int | Sequence[int] | None
+INF = math.inf
+
+
+def _real(dtype: DType) -> DType:
+    return f32 if dtype.kind == "c" else dtype
+
+
+# --- of vectors -----------------------------------------------------------------------------------
+
+
+@primitive
+def p_norm(input: Tensor, p: float, dims: Sequence[int], keepdim: bool) -> Tensor:
+    """The p-norm over the axes `dims`, for finite p other than 0; its gradient at 0 is 0."""
+    wide = input.to(f32) if input.dtype.itemsize == 2 else input
+    size = wide.abs()
+    if p == 2:
+        total = size.square().sum(dims, keepdim).sqrt() if dims else size
+    elif p == 1:
+        total = size.sum(dims, keepdim) if dims else size
+    else:
+        total = (size.pow(p).sum(dims, keepdim) if dims else size.pow(p)).pow(1 / p)
+    return total.to(_real(input.dtype))
+
+
+@p_norm.grad
+def _(
+    g: Tensor, input: Tensor, p: float, dims: Sequence[int], keepdim: bool, out: Tensor
+) -> Tensor:
+    if not keepdim:
+        for axis in sorted(dims):
+            g, out = g.unsqueeze(axis), out.unsqueeze(axis)
+    safe = where(out == 0, 1.0, out)
+    if p == 2:
+        return input * (g / safe)
+    size = input.abs()
+    size = where(size == 0, 1.0, size)
+    weight = input / size if p == 1 else input * size.pow(p - 2)
+    return weight * (g if p == 1 else g / safe.pow(p - 1))
+
+
+@op(name="linalg.vector_norm")
+def vector_norm(
+    x: Tensor, ord: Any = 2, dim: Dims = None, keepdim: bool = False, *,
+    dtype: DType | str | None = None,
+) -> Tensor:  # fmt: skip
+    """The `ord`-norm (a number, inf, -inf) over `dim` (all axes by default), of a float tensor."""
+    expect(x.dtype.kind in "fc", vector_norm, "a float tensor", x.dtype.name, DTypeError)
+    x = x if dtype is None else x.to(as_dtype(dtype))
+    p = float(ord)
+    axes = tuple(range(x.ndim)) if dim is None else axes_of(dim, x.ndim, vector_norm)
+    axes = axes or tuple(range(x.ndim))
+    axes = tuple(sorted(axes)) if x.ndim else ()
+    if p == 0:
+        return x.ne(0).to(_real(x.dtype)).sum(axes, keepdim) if axes else x.ne(0).to(_real(x.dtype))
+    if math.isinf(p) or p < 0:
+        filled = all(x.shape[axis] for axis in axes)
+        expect(filled, vector_norm, f"elements for the norm of order {p}", x.shape)
+    if math.isinf(p):
+        size = x.abs()
+        if not axes:
+            return size
+        return size.amax(axes, keepdim) if p > 0 else size.amin(axes, keepdim)  # type: ignore[no-any-return]
+    return p_norm(x, p, axes, keepdim)
+
+
+@op(name="linalg.matrix_norm")
+def matrix_norm(
+    A: Tensor, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = False, *,
+    dtype: DType | str | None = None,
+) -> Tensor:  # fmt: skip
+    """A norm of matrices in the axes `dim`: "fro", "nuc", inf, -inf, 1, -1, 2 or -2."""
+    expect(A.dtype.kind in "fc", matrix_norm, "a float tensor", A.dtype.name, DTypeError)
+    A = A if dtype is None else A.to(as_dtype(dtype))
+    expect(A.ndim >= 2, matrix_norm, "at least two axes", A.shape)
+    i, j = axes_of(dim, A.ndim, matrix_norm)
+    if ord == "fro":
+        return p_norm(A, 2.0, tuple(sorted((i, j))), keepdim)
+    known = ord == "nuc" or (not isinstance(ord, str) and abs(ord) in (1, 2, INF))
+    expect(known, matrix_norm, "fro, nuc, inf, -inf, 1, -1, 2 or -2", ord, ArgumentError)
+    if ord == "nuc" or abs(ord) == 2:
+        from .linalg_lapack import svdvals
+
+        values = svdvals(A.movedim((i, j), (-2, -1)))
+        out = values.sum(-1) if ord == "nuc" else values.amax(-1) if ord > 0 else values.amin(-1)
+        return _kept(out, i, j) if keepdim else out
+    if abs(ord) == INF:
+        i, j = j, i
+    # The sums over axis i, of which the extreme along j.
+    size = A.abs().sum(i, True)
+    out = size.amax(j, True) if ord > 0 else size.amin(j, True)
+    return out if keepdim else out.squeeze((i, j))
+
+
+def _kept(out: Tensor, i: int, j: int) -> Tensor:
+    first, last = sorted((i, j))
+    return out.unsqueeze(first).unsqueeze(last)
+
+
+@op(name="linalg.norm")
+def linalg_norm(
+    A: Tensor, ord: Any = None, dim: Dims = None, keepdim: bool = False, *,
+    dtype: DType | str | None = None,
+) -> Tensor:  # fmt: skip
+    """A norm of vectors or matrices, by `ord` and how many axes `dim` names."""
+    if dim is not None:
+        dim = (dim,) if hasattr(dim, "__index__") else tuple(dim)  # type: ignore[arg-type, assignment]
+        expect(len(dim) in (1, 2) or ord is None, linalg_norm, "one or two axes", dim)  # type: ignore[arg-type]
+    if ord is None:
+        if keepdim and dim is None:
+            return vector_norm(A, 2, None, True, dtype=dtype)
+        return vector_norm(A, 2, dim, keepdim, dtype=dtype)
+    if dim is None:
+        expect(A.ndim in (1, 2), linalg_norm, "one or two axes", A.shape)
+        dim = tuple(range(A.ndim))
+    if len(dim) == 1:  # type: ignore[arg-type]
+        expect(not isinstance(ord, str), linalg_norm, "a number for vectors", ord, ArgumentError)
+        return vector_norm(A, ord, dim, keepdim, dtype=dtype)
+    return matrix_norm(A, ord, dim, keepdim, dtype=dtype)
+
+
+@op
+def norm(
+    x: Tensor, p: Any = "fro", dim: Dims = None, keepdim: bool = False,
+    dtype: DType | str | None = None,
+) -> Tensor:  # fmt: skip
+    """The p-norm of all elements or over `dim`; "fro" is 2, "nuc" the sum of singular values."""
+    if p == "nuc":
+        axes = (-2, -1) if dim is None else dim
+        expect(dim is not None or x.ndim == 2, norm, "two axes", x.shape)
+        return matrix_norm(x, "nuc", axes, keepdim, dtype=dtype)
+    known = p in ("fro", None) or not isinstance(p, str)
+    expect(known, norm, '"fro", "nuc" or a number', p, ArgumentError)
+    return vector_norm(x, 2 if p in ("fro", None) else p, dim, keepdim, dtype=dtype)
+
+
+@op
+def dist(x: Tensor, other: Tensor, p: Any = 2) -> Tensor:
+    """The p-norm of all elements of `x - other`."""
+    return vector_norm(x - other, p)
+
+
+@op
+def cdist(
+    x1: Tensor, x2: Tensor, p: float = 2.0,
+    compute_mode: str | None = "use_mm_for_euclid_dist_if_necessary",
+) -> Tensor:  # fmt: skip
+    """p-norm distances of each row of `x1` (…, n, k) and each of `x2` (…, m, k): (…, n, m).
+
+    `compute_mode` is taken for compatibility: distances always come from the differences.
+    """
+    expect(
+        x1.ndim >= 2 and x2.ndim >= 2, cdist, "matrices or batches of them", (x1.shape, x2.shape)
+    )
+    same = x1.shape[-1] == x2.shape[-1]
+    expect(same, cdist, "rows of one length", (x1.shape, x2.shape))
+    expect(p >= 0, cdist, "p of at least 0", p, ArgumentError)
+    difference = x1.unsqueeze(-2) - x2.unsqueeze(-3)
+    if not difference.shape[-1]:
+        return difference.sum(-1)
+    return vector_norm(difference, p, -1)
+
+
+# --- products of vectors in an axis ---------------------------------------------------------------
+
+
+def _cross(a: Tensor, b: Tensor, dim: int, where: object) -> Tensor:
+    expect(a.ndim == b.ndim, where, f"tensors of {a.ndim} axes", b.shape)
+    axis = axis_of(dim, a.ndim, where)
+    fits = a.ndim > 0 and a.shape[axis] == 3 and b.shape[axis] == 3
+    expect(fits, where, f"vectors of length 3 along axis {axis}", (a.shape, b.shape))
+    return a.roll(-1, axis) * b.roll(-2, axis) - a.roll(-2, axis) * b.roll(-1, axis)
+
+
+@op(name="linalg.cross")
+def linalg_cross(input: Tensor, other: Tensor, *, dim: int = -1) -> Tensor:
+    """The cross products of the 3-vectors along `dim`."""
+    return _cross(input, other, dim, linalg_cross)
+
+
+@op
+def cross(x: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
+    """The cross products of the 3-vectors along `dim`, the first axis of length 3 by default."""
+    if dim is None:
+        found = [i for i, n in enumerate(x.shape) if n == 3]
+        expect(len(found) > 0, cross, "an axis of length 3", x.shape)
+        dim = found[0]
+    return _cross(x, other, dim, cross)
+
+
+@op(name="linalg.vecdot")
+def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
+    """Products of `x` (conjugated) and `y` summed along `dim`."""
+    out = conj(x) * y
+    return out.sum(dim).to(out.dtype)
+
+
+@op(name="linalg.diagonal")
+def linalg_diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
+    """A view of the diagonals of matrices in the last two axes."""
+    return A.diagonal(offset, dim1, dim2)
+
+
+# --- covariance -----------------------------------------------------------------------------------
+
+
+@op
+def cov(
+    x: Tensor, *, correction: int = 1, fweights: Tensor | None = None,
+    aweights: Tensor | None = None,
+) -> Tensor:  # fmt: skip
+    """Covariances of the rows (variables) of `x` over its columns (observations).
+
+    `fweights` says how often each observation counts, `aweights` how much.
+    """
+    expect(x.ndim <= 2, cov, "at most two axes", x.shape)
+    expect(x.dtype.kind != "b", cov, "numbers", x.dtype.name, DTypeError)
+    rows = x.reshape(1, -1) if x.ndim < 2 else x
+    rows = rows if rows.dtype.kind in "fc" else rows.to(f32)
+    n = rows.shape[1]
+    weight: Tensor | None = None
+    for name, w, kinds in (("fweights", fweights, "iu"), ("aweights", aweights, "f")):
+        if w is None:
+            continue
+        expect(w.ndim <= 1 and w.numel() == n, cov, f"{name} of shape ({n},)", w.shape)
+        expect(w.dtype.kind in kinds, cov, f"{name} of another kind", w.dtype.name, DTypeError)
+        least = w.amin().item() if n else 0
+        expect(least >= 0, cov, f"{name} of at least 0", least, ArgumentError)
+        weight = w.to(rows.dtype) if weight is None else weight * w.to(rows.dtype)
+    if weight is None:
+        mean = rows.sum(1, True) / max(n, 1) if n else rows.sum(1, True) * math.nan
+        centred = rows - mean
+        scaled, count = centred, float(max(n - correction, 0))
+        out = centred @ conj(scaled).transpose(0, 1) / count
+    else:
+        total = weight.sum()
+        centred = rows - (rows * weight).sum(1, True) / total
+        if correction == 0 or aweights is None:
+            norm = total - correction
+        else:
+            norm = total - correction * (weight * aweights).sum() / total
+        out = (centred * weight) @ conj(centred).transpose(0, 1) / norm.clamp(min=0)
+    return out.squeeze() if x.ndim < 2 else out.squeeze((0, 1)) if x.shape[0] == 1 else out
+
+
+@op
+def corrcoef(x: Tensor) -> Tensor:
+    """Correlations of the rows of `x` over its columns."""
+    expect(x.ndim <= 2, corrcoef, "at most two axes", x.shape)
+    c = x.cov()
+    if not c.ndim:
+        return c / c
+    deviation = (c.diagonal().real if c.dtype.kind == "c" else c.diagonal()).sqrt()
+    out = c / deviation.unsqueeze(1) / deviation
+    return out if c.dtype.kind == "c" else out.clamp(-1, 1)
+
+
+# --- functions of square matrices -----------------------------------------------------------------
+
+
+@op
+def matrix_exp(x: Tensor) -> Tensor:
+    """The exponential of square matrices: a Taylor polynomial of the scaled matrix, squared back.
+
+    Moler & Van Loan 2003, method 3.
+    """
+    square = x.ndim >= 2 and x.shape[-1] == x.shape[-2]
+    expect(square, matrix_exp, "square matrices", x.shape)
+    expect(x.dtype.kind in "fc", matrix_exp, "a float tensor", x.dtype.name, DTypeError)
+    n = x.shape[-1]
+    if not x.numel():
+        return x.clone()
+    size = x.detach().abs().sum(-1).amax().to(f64).item()
+    expect(math.isfinite(size), matrix_exp, "finite elements", size, ArgumentError)
+    halvings = max(0, math.ceil(math.log2(size / 0.5))) if size > 0.5 else 0
+    scaled = x * 0.5**halvings
+    one = _identity(x, n)
+    terms = 14 if x.dtype is f64 else 9
+    out = one + scaled / terms
+    for k in range(terms - 1, 0, -1):  # Horner's scheme
+        out = one + (scaled @ out) / k
+    for _ in range(halvings):
+        out = out @ out
+    return out
+
+
+def _identity(x: Tensor, n: int) -> Tensor:
+    from .creation import eye
+
+    return eye(n, dtype=x.dtype)
+
+
+@op(name="linalg.matrix_exp")
+def linalg_matrix_exp(A: Tensor) -> Tensor:
+    """The exponential of square matrices."""
+    return A.matrix_exp()
+
+
+@op
+def matrix_power(x: Tensor, n: int) -> Tensor:
+    """Square matrices to the power of an integer, by squaring; a negative one inverts first."""
+    square = x.ndim >= 2 and x.shape[-1] == x.shape[-2]
+    expect(square, matrix_power, "square matrices", x.shape)
+    if n == 0:
+        return _identity(x, x.shape[-1]).expand(x.shape).clone()
+    if n < 0:
+        from .linalg_lapack import inv
+
+        x, n = inv(x), -n
+    out: Tensor | None = None
+    while True:
+        if n & 1:
+            out = x if out is None else out @ x
+        n >>= 1
+        if not n:
+            return out.clone() if out is x else out  # type: ignore[return-value, union-attr]
+        x = x @ x
+
+
+@op(name="linalg.matrix_power")
+def linalg_matrix_power(A: Tensor, n: int) -> Tensor:
+    """Square matrices to the power of an integer."""
+    return A.matrix_power(n)

@@ -1,0 +1,64 @@
+"""How ops hand matrices to numpy's LAPACK: dtypes, batches and errors in one place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import _native
+from ..dtype import complex64, f32, f64
+from ..errors import ArgumentError, DTypeError, expect
+from ..tensor import Tensor, from_numpy, unwrap_tensor
+
+KINDS = (f32, f64, complex64)
+
+
+def to_numpy(x: Tensor, where: object) -> Any:
+    """A numpy array on the tensor's memory; refused while a plan is captured.
+
+    numpy's work would not become part of the plan.
+    """
+    array = unwrap_tensor(x, where)
+    _native.Array.empty((), array.dtype).item()  # raises while a plan is captured
+    import numpy as np
+
+    return np.asarray(array)
+
+
+def check(x: Tensor, where: object, *, square: bool = False) -> None:
+    """Refuse what is no (batch of) matrices of f32, f64 or complex64."""
+    unwrap_tensor(x, where)
+    expect(x.dtype in KINDS, where, "f32, f64 or complex64", x.dtype.name, DTypeError)
+    expect(x.ndim >= 2, where, "a matrix or a batch of matrices", f"shape {x.shape}")
+    if square:
+        fits = x.shape[-1] == x.shape[-2]
+        expect(fits, where, "square matrices", f"shape {x.shape}")
+
+
+def lapack(where: object, wanted: str, run: Any, *tensors: Tensor) -> Any:
+    """`run` on numpy arrays; its LinAlgError becomes `where: expected wanted`."""
+    import numpy as np
+
+    try:
+        with np.errstate(all="ignore"):
+            out = run(*(to_numpy(x, where) for x in tensors))
+    except np.linalg.LinAlgError as error:
+        name = getattr(where, "__name__", where)
+        raise ArgumentError(
+            f"{name}: expected {wanted}, got one of which LAPACK says: {error}"
+        ) from None
+    if isinstance(out, tuple):
+        return tuple(tensor_of(y, tensors[0]) for y in out)
+    return tensor_of(out, tensors[0])
+
+
+def tensor_of(array: Any, like: Tensor) -> Tensor:
+    """A tensor of what numpy computed, in f32 or complex64 when the source was no wider."""
+    import numpy as np
+
+    out = np.asarray(array)
+    if like.dtype is not f64 and out.dtype.kind in "fc":
+        out = out.astype(np.float32 if out.dtype.kind == "f" else np.complex64, copy=False)
+    expect(
+        out.dtype.name != "complex128", "linalg", "f32 (there is no complex128)", "f64", DTypeError
+    )
+    return from_numpy(np.ascontiguousarray(out) if out.ndim else out.copy())

@@ -1,0 +1,350 @@
+"""The backward pass: accumulation, graphs used twice, leaves, detached and pruned parts."""
+
+import gc
+import math
+
+import pytest
+
+import tallow as tl
+from tallow.errors import GradError, TallowError
+
+
+def leaf(*values, dtype="f64"):
+    return tl.tensor(list(values), dtype=dtype).requires_grad_()
+
+
+def test_gradient_of_a_scalar():
+    x = tl.tensor(3.0, dtype="f64").requires_grad_()
+    y = x * x + 2 * x
+    y.backward()
+    assert x.grad.item() == 8.0 and x.grad.dtype is tl.f64
+    assert y.grad is None
+
+
+def test_leaves_and_results():
+    x = leaf(1.0, 2.0)
+    assert x.is_leaf and x.grad_fn is None and x.requires_grad and x.grad is None
+    y = x * 2
+    assert not y.is_leaf and y.grad_fn is not None and y.requires_grad
+    constant = tl.ones(2)
+    assert constant.is_leaf and not constant.requires_grad and constant.grad_fn is None
+    assert not (constant * 2).requires_grad
+
+
+def test_integers_cannot_require_a_gradient():
+    for dtype in ("i64", "u8", "bool"):
+        with pytest.raises(TallowError, match="requires_grad_: expected a float dtype"):
+            tl.ones(2, dtype=dtype).requires_grad_()
+
+
+def test_results_of_integers_carry_none():
+    x = leaf(1.0, -2.0)
+    assert not (x > 0).requires_grad
+    assert not x.to("i64").requires_grad
+    assert not x.argmax().requires_grad
+
+
+def test_gradients_add_up():
+    x = leaf(1.0, 2.0)
+    (x * 3).sum().backward()
+    (x * 4).sum().backward()
+    assert x.grad.tolist() == [7.0, 7.0]
+    x.grad = None
+    (x * 5).sum().backward()
+    assert x.grad.tolist() == [5.0, 5.0]
+
+
+def test_one_tensor_on_many_paths():
+    x = leaf(2.0)
+    a = x * x
+    b = a + x
+    (a * b + x).sum().backward()  # x^4 + x^3 + x
+    assert x.grad.tolist() == [4 * 8 + 3 * 4 + 1]
+
+
+def test_the_same_argument_twice():
+    x = leaf(3.0, -1.0)
+    (x * x).sum().backward()
+    assert x.grad.tolist() == [6.0, -2.0]
+
+
+def test_collected_gradients_are_not_shared():
+    x, y = leaf(1.0), leaf(1.0)
+    seed = tl.ones(1, dtype="f64")
+    (x + y).backward(seed)
+    x.grad.add_(5)
+    assert y.grad.tolist() == [1.0] and seed.tolist() == [1.0]
+
+
+def test_adding_twice_leaves_earlier_sums_alone():
+    x = leaf(1.0)
+    seed = tl.ones(1, dtype="f64")
+    x.reshape(1).backward(seed)
+    first = x.grad.clone()
+    x.reshape(1).backward(seed)
+    assert seed.tolist() == [1.0] and first.tolist() == [1.0] and x.grad.tolist() == [2.0]
+
+
+def test_only_a_single_element_starts_by_itself():
+    x = leaf(1.0, 2.0)
+    with pytest.raises(TallowError, match="expected a gradient for a result of more than one"):
+        (x * 2).backward()
+    (x * 2).backward(tl.tensor([1.0, 10.0], dtype="f64"))
+    assert x.grad.tolist() == [2.0, 20.0]
+
+
+def test_a_gradient_has_the_shape_of_its_tensor():
+    x = leaf(1.0, 2.0)
+    with pytest.raises(TallowError, match=r"expected a gradient of shape \(2,\)"):
+        (x * 2).backward(tl.ones(3, dtype="f64"))
+
+
+def test_backward_needs_a_graph():
+    with pytest.raises(GradError):
+        tl.ones(1).backward()
+    with pytest.raises(GradError):
+        leaf(1.0).detach().backward()
+
+
+def test_backward_of_a_leaf():
+    x = leaf(1.0)
+    x.backward(tl.tensor([4.0], dtype="f64"))
+    assert x.grad.tolist() == [4.0]
+
+
+def test_second_backward_is_refused():
+    x = leaf(2.0)
+    y = x.exp() * x
+    y.sum().backward()
+    with pytest.raises(GradError, match="retain_graph"):
+        y.sum().backward()
+
+
+def test_retained_graph_works_again():
+    x = leaf(2.0)
+    y = (x * x * x).sum()
+    y.backward(retain_graph=True)
+    y.backward(retain_graph=True)
+    y.backward()
+    assert x.grad.tolist() == [36.0]
+    with pytest.raises(GradError, match="retain_graph"):
+        y.backward()
+
+
+def test_a_shared_part_that_was_used():
+    x = leaf(2.0)
+    shared = x * x
+    shared.sum().backward()
+    with pytest.raises(GradError, match="retain_graph"):
+        (shared * 2).sum().backward()
+
+
+def test_create_graph():
+    x = leaf(2.0)
+    (g,) = tl.autograd.grad((x * x * x).sum(), x, create_graph=True)
+    assert g.tolist() == [12.0] and g.requires_grad
+    (h,) = tl.autograd.grad(g.sum(), x, create_graph=True)
+    (third,) = tl.autograd.grad(h.sum(), x)
+    assert h.tolist() == [12.0] and third.tolist() == [6.0] and not third.requires_grad
+
+
+def test_gradients_have_no_graph_of_their_own():
+    x = leaf(2.0)
+    (x * x).sum().backward()
+    assert not x.grad.requires_grad
+    (g,) = tl.autograd.grad((x * x).sum(), x)
+    assert not g.requires_grad
+
+
+def test_grad_leaves_dot_grad_alone():
+    x, w = leaf(2.0), leaf(5.0)
+    (g,) = tl.autograd.grad((x * w).sum(), x)
+    assert g.tolist() == [5.0] and x.grad is None and w.grad is None
+
+
+def test_grad_of_results_and_several_inputs():
+    x, w = leaf(2.0), leaf(5.0)
+    y = x * w
+    z = (y * y).sum()
+    by_y, by_w = tl.autograd.grad(z, [y, w])
+    assert by_y.tolist() == [20.0] and by_w.tolist() == [40.0]
+
+
+def test_grad_of_several_outputs():
+    x = leaf(2.0, 3.0)
+    (g,) = tl.autograd.grad([x * 2, (x * x).sum()], x, [tl.ones(2, dtype="f64"), None])
+    assert g.tolist() == [6.0, 8.0]
+
+
+def test_unused_inputs():
+    x, other = leaf(2.0), leaf(1.0)
+    y = (x * x).sum()
+    with pytest.raises(GradError, match="allow_unused"):
+        tl.autograd.grad(y, [x, other], retain_graph=True)
+    assert tl.autograd.grad(y, [x, other], retain_graph=True, allow_unused=True)[1] is None
+    zeros = tl.autograd.grad(y, [x, other], materialize_grads=True)[1]
+    assert zeros.tolist() == [0.0] and zeros.dtype is tl.f64
+
+
+def test_backward_into_given_inputs():
+    x, w = leaf(2.0), leaf(5.0)
+    (x * w).sum().backward(inputs=[w])
+    assert x.grad is None and w.grad.tolist() == [2.0]
+
+
+def test_broadcast_arguments_get_their_own_shape():
+    x, row = tl.ones(3, 4, dtype="f64").requires_grad_(), tl.ones(4, dtype="f64").requires_grad_()
+    scalar = tl.tensor(2.0, dtype="f64").requires_grad_()
+    (x * row * scalar).sum().backward()
+    assert x.grad.shape == (3, 4) and row.grad.tolist() == [6.0] * 4 and scalar.grad.item() == 12.0
+
+
+def test_gradients_keep_the_dtype_of_their_tensor():
+    x = tl.ones(2, dtype="f32").requires_grad_()
+    half = tl.ones(2, dtype="bf16").requires_grad_()
+    (x * half).sum().backward()
+    assert x.grad.dtype is tl.f32 and half.grad.dtype is tl.bf16
+
+
+def test_gradients_pass_through_conversions():
+    x = tl.ones(2, dtype="f32").requires_grad_()
+    y = (x.to("f64") * 3).to("bf16")
+    y.sum().backward()
+    assert x.grad.tolist() == [3.0, 3.0] and x.grad.dtype is tl.f32
+
+
+# --- parts without gradient ----------------------------------------------------------------------
+
+
+def test_detach_cuts():
+    x = leaf(2.0)
+    y = (x * x).detach()
+    assert not y.requires_grad and y.is_leaf
+    (y * x).sum().backward()
+    assert x.grad.tolist() == [4.0]
+
+
+def test_detached_tensors_share_memory():
+    x = leaf(2.0)
+    x.detach().fill_(7)
+    assert x.tolist() == [7.0]
+
+
+def test_detach_in_place():
+    x = leaf(2.0)
+    y = x * x
+    assert y.detach_() is y and not y.requires_grad and y.is_leaf
+
+
+def test_a_frozen_leaf_gets_nothing():
+    x, frozen = leaf(2.0), tl.tensor([3.0], dtype="f64")
+    (x * frozen).sum().backward()
+    assert frozen.grad is None and x.grad.tolist() == [3.0]
+    x.requires_grad_(False)
+    assert not (x * 2).requires_grad
+
+
+def test_results_cannot_be_frozen():
+    y = leaf(1.0) * 2
+    with pytest.raises(TallowError, match="detach"):
+        y.requires_grad_(False)
+
+
+def live_bytes():
+    gc.collect()
+    return tl._native.pool_stats()[0]
+
+
+def test_frozen_parts_keep_no_memory():
+    """What only frozen tensors went into is not kept: 20 layers cost the memory of one."""
+    weight = tl.ones(256, 256)
+    x = tl.ones(64, 256)
+    before = live_bytes()
+    h = x
+    for _ in range(20):
+        h = (h @ weight).tanh()
+    head = tl.ones(256, 1).requires_grad_()
+    loss = (h @ head).sum()
+    kept = live_bytes() - before
+    assert kept < 4 * h.nbytes
+    loss.backward()
+    assert head.grad.shape == (256, 1)
+
+
+def test_used_graphs_let_their_memory_go():
+    x = tl.ones(512, 512).requires_grad_()
+    y = x
+    before = live_bytes()
+    for _ in range(10):
+        y = y.exp() * 0.1
+    loss = y.sum()
+    del y
+    held = live_bytes() - before
+    loss.backward()
+    after = live_bytes() - before
+    assert held > 8 * x.nbytes and after < 4 * x.nbytes, (held, after)
+    del loss
+
+
+def test_a_product_by_a_constant_keeps_one_factor():
+    """`x @ w` with w frozen needs w alone for x's gradient: x itself is let go."""
+    x = tl.ones(512, 512).requires_grad_()
+    w = tl.ones(512, 512)
+    before = live_bytes()
+    h = x * 2
+    y = h @ w
+    del h
+    assert live_bytes() - before < 2.5 * x.nbytes
+    del y
+
+
+# --- depth ---------------------------------------------------------------------------------------
+
+
+def test_deep_graphs_do_not_recurse():
+    x = leaf(1.0)
+    y = x
+    for _ in range(100_000):
+        y = y + 1
+    y.sum().backward()
+    assert x.grad.tolist() == [1.0]
+
+
+def test_deep_graphs_are_freed_without_recursion():
+    x = leaf(1.0)
+    y = x
+    for _ in range(100_000):
+        y = y * 1.0
+    del y
+    gc.collect()
+    z = x
+    for _ in range(100_000):
+        z = z + x
+    z.sum().backward()
+    assert x.grad.tolist() == [100_001.0]
+    del z
+
+
+def test_graphs_are_freed_without_the_garbage_collector():
+    """No cycle holds a graph: its memory is back when the last reference goes."""
+    gc.collect()
+    gc.disable()
+    try:
+        x = tl.ones(256, 256).requires_grad_()
+        start = tl._native.pool_stats()[0]
+        for _ in range(5):
+            y = (x.exp() * x).tanh() @ x
+            del y
+        assert tl._native.pool_stats()[0] - start < x.nbytes
+        for _ in range(5):
+            (x.exp() * x).softmax(-1).sum().backward()
+            x.grad = None
+        assert tl._native.pool_stats()[0] - start < x.nbytes
+    finally:
+        gc.enable()
+
+
+def test_infinite_and_nan_gradients_pass():
+    x = leaf(0.0, 1.0)
+    x.sqrt().sum().backward()
+    assert x.grad.tolist() == [math.inf, 0.5]

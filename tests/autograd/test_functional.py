@@ -1,0 +1,193 @@
+"""Derivatives of functions: vjp, jvp, jacobian, hessian; the checks themselves; checkpoint."""
+
+import numpy as np
+import pytest
+
+import tallow as tl
+from tallow.autograd import functional as F
+from tallow.errors import GradError, TallowError
+
+
+def t(values):
+    return tl.tensor(values, dtype="f64")
+
+
+def cubes(x):
+    return x * x * x
+
+
+def near(x, wanted):
+    np.testing.assert_allclose(
+        x.detach().numpy(), np.asarray(wanted, float), rtol=1e-12, atol=1e-12
+    )
+
+
+def test_vjp():
+    out, g = F.vjp(cubes, t([1.0, 2.0]), t([1.0, 10.0]))
+    near(out, [1, 8])
+    near(g, [3, 120])
+
+
+def test_vjp_of_several_inputs():
+    _, (gx, gy) = F.vjp(lambda x, y: x * y, (t([1.0, 2.0]), t([3.0, 4.0])), t([1.0, 1.0]))
+    near(gx, [3, 4])
+    near(gy, [1, 2])
+
+
+def test_jvp():
+    out, d = F.jvp(cubes, t([1.0, 2.0]), t([1.0, 10.0]))
+    near(out, [1, 8])
+    near(d, [3, 120])
+    _, d = F.jvp(lambda x, y: x * y, (t([1.0, 2.0]), t([3.0, 4.0])), (t([1.0, 0.0]), t([0.0, 1.0])))
+    near(d, [3, 2])
+
+
+def test_jacobian():
+    near(F.jacobian(cubes, t([1.0, 2.0])), [[3, 0], [0, 12]])
+    a, b = F.jacobian(lambda x, y: x.sum() * y, (t([1.0, 2.0]), t([3.0, 4.0])))
+    near(a, [[3, 3], [4, 4]])
+    near(b, [[3, 0], [0, 3]])
+
+
+def test_jacobian_of_matrices():
+    x = t([[1.0, 2.0], [3.0, 4.0]])
+    j = F.jacobian(lambda m: m.sum(0), x)
+    assert j.shape == (2, 2, 2)
+    near(j, [[[1, 0], [1, 0]], [[0, 1], [0, 1]]])
+
+
+def test_hessian():
+    near(F.hessian(lambda x: (x * x * x).sum(), t([1.0, 2.0])), [[6, 0], [0, 12]])
+    ((xx, xy), (yx, yy)) = F.hessian(lambda x, y: (x * x * y).sum(), (t([3.0]), t([5.0])))
+    near(xx, [[10]])
+    near(xy, [[6]])
+    near(yx, [[6]])
+    near(yy, [[0]])
+
+
+def test_what_does_not_depend_is_zero():
+    near(F.jacobian(lambda x: t([1.0, 2.0]) + 0 * x, t([1.0, 2.0])), [[0, 0], [0, 0]])
+
+
+def test_gradcheck_passes_what_is_right():
+    x = t([[0.3, -0.7], [1.1, 0.2]]).requires_grad_()
+    assert tl.autograd.gradcheck(lambda v: (v.exp() * v.sin()).sum(0), [x])
+    assert tl.autograd.gradgradcheck(lambda v: (v.exp() * v.sin()).sum(0), [x])
+    assert x.tolist() == [[0.3, -0.7], [1.1, 0.2]]
+
+
+def test_gradcheck_catches_what_is_wrong():
+    def wrong(v):
+        return v * v.detach()  # half of the slope is missing
+
+    x = t([0.3, -0.7]).requires_grad_()
+    with pytest.raises(GradError, match="gradcheck: expected"):
+        tl.autograd.gradcheck(wrong, [x])
+    assert not tl.autograd.gradcheck(wrong, [x], raise_exception=False)
+
+
+def test_gradgradcheck_catches_what_is_wrong():
+    class Cube(tl.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x * x * x
+
+        @staticmethod
+        def backward(ctx, g):
+            (x,) = ctx.saved_tensors
+            return g * 3 * (x * x).detach()
+
+    x = t([0.3, -0.7]).requires_grad_()
+    assert tl.autograd.gradcheck(Cube.apply, [x])
+    with pytest.raises(GradError):
+        tl.autograd.gradgradcheck(Cube.apply, [x])
+
+
+def test_functions_of_users():
+    class Scale(tl.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, factor):
+            ctx.factor = factor
+            return x * factor
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * ctx.factor * 100, None
+
+    x = t([1.0, 2.0]).requires_grad_()
+    Scale.apply(x, 3).sum().backward()
+    assert x.grad.tolist() == [300.0, 300.0]
+
+
+# --- checkpoint ----------------------------------------------------------------------------------
+
+
+def layer(x, w):
+    return (x @ w).tanh() * 2
+
+
+def test_checkpoint_gives_the_same():
+    x, w = (
+        t([[0.1, 0.2], [0.3, 0.4]]).requires_grad_(),
+        t([[0.5, -0.1], [0.2, 0.3]]).requires_grad_(),
+    )
+    plain = layer(layer(x, w), w).sum()
+    wanted = tl.autograd.grad(plain, [x, w])
+    out = tl.checkpoint(layer, tl.checkpoint(layer, x, w), w).sum()
+    near(out, plain.item())
+    out.backward()
+    near(x.grad, wanted[0].tolist())
+    near(w.grad, wanted[1].tolist())
+
+
+def test_checkpoint_reaches_what_it_closes_over():
+    w = t([3.0]).requires_grad_()
+    x = t([2.0])
+    tl.checkpoint(lambda v: v * w * w, x).sum().backward()
+    assert w.grad.tolist() == [12.0]
+
+
+def test_checkpoint_keeps_less():
+    def deep(x):
+        for _ in range(20):
+            x = x.exp() * 0.1
+        return x
+
+    x = tl.ones(256, 256).requires_grad_()
+    start = tl._native.pool_stats()[0]
+    y = deep(x)
+    plain = tl._native.pool_stats()[0] - start
+    del y
+    y = tl.checkpoint(deep, x)
+    kept = tl._native.pool_stats()[0] - start
+    assert kept * 4 < plain
+    y.sum().backward()
+    assert x.grad.isfinite().all().item() if hasattr(x, "isfinite") else True
+
+
+def test_checkpoint_repeats_the_random_numbers():
+    x = tl.ones(1000).requires_grad_()
+    y = tl.checkpoint(lambda v: tl.dropout(v, 0.5, True), x)
+    y.sum().backward()
+    assert x.grad.tolist() == y.tolist()
+
+
+def test_checkpoint_of_nothing_to_differentiate():
+    out = tl.checkpoint(lambda v: v * 2, tl.ones(2))
+    assert out.tolist() == [2.0, 2.0]
+    with tl.no_grad():
+        assert not tl.checkpoint(lambda v: v * 2, t([1.0]).requires_grad_()).requires_grad
+
+
+def test_nonsense_is_refused():
+    x = t([1.0]).requires_grad_()
+    for call in (
+        lambda: tl.autograd.grad(3, x),
+        lambda: tl.autograd.grad(x * 2, tl.ones(1)),
+        lambda: tl.autograd.grad(x * 2, x, [None, None]),
+        lambda: F.jvp(cubes, (x,), (x, x)),
+        lambda: tl.autograd.gradcheck(cubes, [tl.ones(2).requires_grad_()]),
+    ):
+        with pytest.raises(TallowError):
+            call()

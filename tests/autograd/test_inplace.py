@@ -1,0 +1,206 @@
+"""Changes in place: refused on leaves, noticed on saved tensors, passed on through views."""
+
+import pytest
+
+import tallow as tl
+from tallow.errors import GradError
+
+
+def leaf(*values):
+    return tl.tensor(list(values), dtype="f64").requires_grad_()
+
+
+CHANGES = {
+    "add_": lambda x: x.add_(1),
+    "mul_": lambda x: x.mul_(2),
+    "zero_": lambda x: x.zero_(),
+    "fill_": lambda x: x.fill_(3),
+    "copy_": lambda x: x.copy_(tl.ones(2, dtype="f64")),
+    "setitem": lambda x: x.__setitem__(0, 5.0),
+    "iadd": lambda x: x.__iadd__(1),
+    "of a view": lambda x: x[:1].add_(1),
+    "exp_": lambda x: x.exp_(),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_leaves_are_not_changed(name):
+    x = leaf(1.0, 2.0)
+    with pytest.raises(GradError, match="leaf"):
+        CHANGES[name](x)
+    assert x.tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_leaves_are_changed_without_recording(name):
+    x = leaf(1.0, 2.0)
+    with tl.no_grad():
+        CHANGES[name](x)
+    assert x.is_leaf and x.requires_grad and x.tolist() != [1.0, 2.0]
+    (x * 2).sum().backward()
+    assert x.grad.tolist() == [2.0, 2.0]
+
+
+@pytest.mark.parametrize("name", [n for n in CHANGES if n != "of a view"])
+def test_results_are_changed(name):
+    x = leaf(1.0, 2.0)
+    y = x * 3
+    before = y.grad_fn
+    CHANGES[name](y)
+    assert y.requires_grad and not y.is_leaf and y.grad_fn is not before
+    y.sum().backward()
+    wanted = {
+        "add_": [3.0, 3.0], "mul_": [6.0, 6.0], "zero_": [0.0, 0.0], "fill_": [0.0, 0.0],
+        "copy_": [0.0, 0.0], "setitem": [0.0, 3.0], "iadd": [3.0, 3.0],
+    }  # fmt: skip
+    if name != "exp_":
+        got = x.grad.tolist() if x.grad is not None else [0.0, 0.0]
+        assert got == wanted[name]
+
+
+def test_saved_tensors_notice_changes():
+    x = leaf(1.0, 2.0)
+    h = x * 1
+    y = h * h  # keeps h
+    h.add_(1)
+    with pytest.raises(GradError, match="changed in place"):
+        y.sum().backward()
+
+
+def test_saved_results_notice_changes():
+    x = leaf(1.0, 2.0)
+    y = x.exp()  # keeps its result
+    y.add_(1)
+    with pytest.raises(GradError, match="changed in place"):
+        y.sum().backward()
+
+
+def test_saved_tensors_notice_changes_by_views_and_detached():
+    for change in (
+        lambda h: h[0:1].mul_(2),
+        lambda h: h.detach().mul_(2),
+        lambda h: h.data.add_(1),
+    ):
+        h = leaf(1.0, 2.0) * 1
+        y = (h * h).sum()
+        change(h)
+        with pytest.raises(GradError, match="changed in place"):
+            y.backward()
+
+
+def test_what_is_not_kept_may_change():
+    x = leaf(1.0, 2.0)
+    h = x * 3  # needs neither h nor x
+    y = h + 1
+    h.add_(5)
+    (y + h).sum().backward()
+    assert x.grad.tolist() == [6.0, 6.0]
+
+
+def test_versions_count():
+    x = tl.ones(3)
+    before = x._version
+    x.add_(1)
+    assert x._version > before
+    between = x._version
+    x[0] = 4
+    assert x._version > between
+    view = x[1:]
+    assert view._version == x._version
+    view.zero_()
+    assert view._version == x._version > between + 1
+
+
+# --- views ---------------------------------------------------------------------------------------
+
+
+def test_a_changed_view_changes_its_base():
+    x = leaf(1.0, 2.0, 3.0)
+    y = x * 1
+    y[1:].mul_(10)
+    y.sum().backward()
+    assert y.tolist() == [1.0, 20.0, 30.0] and x.grad.tolist() == [1.0, 10.0, 10.0]
+
+
+def test_a_changed_base_changes_its_views():
+    x = leaf(1.0, 2.0, 3.0)
+    y = x * 1
+    view = y[1:]
+    y.mul_(10)
+    view.sum().backward()
+    assert view.tolist() == [20.0, 30.0] and x.grad.tolist() == [0.0, 10.0, 10.0]
+
+
+def test_a_changed_view_changes_other_views():
+    x = leaf(1.0, 2.0, 3.0, 4.0)
+    y = x * 1
+    matrix, tail = y.view(2, 2), y[2:]
+    matrix.t()[1].mul_(5)  # elements 1 and 3
+    tail.sum().backward()
+    assert tail.tolist() == [3.0, 20.0] and x.grad.tolist() == [0.0, 0.0, 1.0, 5.0]
+
+
+def test_a_source_with_gradient_written_into_a_view():
+    x, w = leaf(1.0, 2.0), leaf(7.0)
+    y = x * 1
+    y[0:1] = w * 2
+    (y * tl.tensor([3.0, 4.0], dtype="f64")).sum().backward()
+    assert y.tolist() == [14.0, 2.0]
+    assert x.grad.tolist() == [0.0, 4.0] and w.grad.tolist() == [6.0]
+
+
+def test_a_plain_tensor_takes_over_the_history_of_what_is_written():
+    w = leaf(7.0)
+    buffer = tl.zeros(3, dtype="f64")
+    buffer[1:2] = w * 2
+    assert buffer.requires_grad
+    buffer.sum().backward()
+    assert w.grad.tolist() == [2.0]
+
+
+def test_filled_step_by_step():
+    w = leaf(1.0, 2.0, 3.0)
+    out = tl.zeros(3, dtype="f64")
+    for i in range(3):
+        out[i] = w[i] * (i + 1)
+    out.sum().backward()
+    assert w.grad.tolist() == [1.0, 2.0, 3.0]
+
+
+def test_assignment_by_mask_and_by_index():
+    x, w = leaf(1.0, 2.0, 3.0), leaf(5.0)
+    y = x * 2
+    y[y > 3] = 0.0
+    assert y.tolist() == [2.0, 0.0, 0.0]
+    y[tl.tensor([0])] = w
+    y.sum().backward()
+    assert y.tolist() == [5.0, 0.0, 0.0]
+    assert w.grad.tolist() == [1.0] and x.grad.tolist() == [0.0, 0.0, 0.0]
+
+
+def test_chains_of_changes():
+    x = leaf(0.5, -0.25)
+    y = x * 1
+    y.exp_().mul_(2).add_(x).neg_()
+    y.sum().backward()
+    wanted = [
+        -(2 * v.exp().item() + 1)
+        for v in (tl.tensor(0.5, dtype="f64"), tl.tensor(-0.25, dtype="f64"))
+    ]
+    assert x.grad.tolist() == pytest.approx(wanted, rel=1e-12)
+
+
+def test_a_tensor_added_to_itself():
+    x = leaf(3.0)
+    y = x * 1
+    y.mul_(y)
+    y.backward(tl.ones(1, dtype="f64"))
+    assert y.tolist() == [9.0] and x.grad.tolist() == [6.0]
+
+
+def test_detached_after_a_change():
+    x = leaf(3.0)
+    y = x * 2
+    z = y.detach()
+    z.add_(1)
+    assert y.tolist() == [7.0] and not z.requires_grad

@@ -1,0 +1,104 @@
+"""Training leaks nothing: steps leave the memory as it was."""
+
+import gc
+import resource
+
+import pytest
+
+import tallow as tl
+
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
+
+
+def net():
+    """Two layers of weights with gradients, and a step of plain gradient descent."""
+    first = (tl.ones(16, 32) * 0.1).requires_grad_()
+    second = (tl.ones(32, 4) * 0.1).requires_grad_()
+    x = tl.arange(8 * 16).to("f32").reshape(8, 16) / 100
+
+    def step():
+        h = (x @ first).relu()
+        h = h + h.tanh()
+        out = (h @ second).softmax(-1)
+        loss = (out * out).mean()
+        loss.backward()
+        with tl.no_grad():
+            for p in (first, second):
+                p.sub_(p.grad * 0.01)
+                p.grad = None
+        return loss.item()
+
+    return step
+
+
+def grown(steps):
+    step = net()
+    for _ in range(200):
+        step()
+    gc.collect()
+    tl._native.pool_trim()
+    objects, memory = len(gc.get_objects()), resident()
+    for _ in range(steps):
+        step()
+    gc.collect()
+    tl._native.pool_trim()
+    return len(gc.get_objects()) - objects, resident() - memory
+
+
+def test_steps_leave_memory_as_it_was():
+    objects, memory = grown(1000)
+    assert objects < 50 and memory < 1 << 20, (objects, memory)
+
+
+@pytest.mark.slow
+def test_ten_thousand_steps_leave_memory_as_it_was():
+    objects, memory = grown(10_000)
+    assert objects < 50 and memory < 1 << 20, (objects, memory)
+
+
+def test_steps_leave_nothing_to_the_garbage_collector():
+    step = net()
+    step()
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(50):
+            step()
+        assert gc.collect() < 50
+    finally:
+        gc.enable()
+
+
+def test_views_kept_over_many_steps():
+    """A base remembers its views weakly: a million short-lived ones cost nothing."""
+    base = tl.ones(64).requires_grad_() * 1
+    for _ in range(2000):
+        base[3:9]
+    gc.collect()
+    start = resident()
+    for _ in range(100_000):
+        base[3:9]
+    assert resident() - start < 2 << 20
+
+
+def test_hooks_and_kept_gradients_leave_nothing():
+    x = tl.ones(1000).requires_grad_()
+    for _ in range(100):
+        y = x * 2
+        y.register_hook(lambda g: None)
+        y.retain_grad()
+        y.sum().backward()
+        x.grad = None
+    gc.collect()
+    start = tl._native.pool_stats()[0]
+    for _ in range(100):
+        y = x * 2
+        y.register_hook(lambda g: None)
+        y.retain_grad()
+        y.sum().backward()
+        x.grad = None
+    gc.collect()
+    assert tl._native.pool_stats()[0] - start <= 2 * x.nbytes
