@@ -1,6 +1,7 @@
 // Maxima over windows of an image ("max_pool", with positions on request), and moving elements of a
 // plane by their positions: "plane_gather" and its transpose "plane_scatter".
 #include "conv.h"
+#include "reduce.h"
 
 namespace tl::TL_ISA {
 namespace {
@@ -50,9 +51,9 @@ TL_INLINE S larger(S a, S b) {  // a NaN wins
 template <class T, class S>
 TL_INLINE void larger_line(const T* x, int64_t step, int64_t n, S* a) {
   if (step == 1) {
-    for (int64_t i = 0; i < n; ++i) a[i] = larger(a[i], static_cast<S>(to_wide(x[i])));
+    for (int64_t i = 0; i < n; ++i) a[i] = larger(a[i], static_cast<S>(value(x[i])));
   } else {
-    for (int64_t i = 0; i < n; ++i) a[i] = larger(a[i], static_cast<S>(to_wide(x[i * step])));
+    for (int64_t i = 0; i < n; ++i) a[i] = larger(a[i], static_cast<S>(value(x[i * step])));
   }
 }
 
@@ -63,14 +64,22 @@ int64_t line_length(const Windows& w) {
   return max64(reach, w.x.shape[4] + w.padding[2]);
 }
 
+template <class T>
+TL_INLINE T pooled(Value<T> x) {
+  if constexpr (kIsHalf<T>)
+    return from_float<T>(x);
+  else
+    return x;
+}
+
 // One row of outputs: the maximum over the rows of the windows, then along it.
 template <class T>
 void max_row(const Windows& w, int64_t n, int64_t c, int64_t z, int64_t y,
-             typename Wide<T>::Scalar* line, typename Wide<T>::Scalar* best) {
-  using S = typename Wide<T>::Scalar;
+             Value<T>* line, Value<T>* best) {
+  using S = Value<T>;
   const View &x = w.x, &out = w.out;
   const int64_t length = line_length(w), pad = w.kernel[2] ? w.padding[2] : 0;
-  const S least = -static_cast<S>(__builtin_inff());
+  const S least = lowest<S>();
   for (int64_t i = 0; i < length; ++i) line[i] = least;
   int64_t z0, z1, y0, y1;
   w.window(0, z, &z0, &z1);
@@ -90,7 +99,7 @@ void max_row(const Windows& w, int64_t n, int64_t c, int64_t z, int64_t y,
       w.window(2, o, &first, &end);
       S m = least;
       for (int64_t i = first; i < end; ++i) m = larger(m, line[i]);
-      to[o * out.strides[4]] = from_wide<T>(m);
+      to[o * out.strides[4]] = pooled<T>(m);
     }
     return;
   }
@@ -99,13 +108,13 @@ void max_row(const Windows& w, int64_t n, int64_t c, int64_t z, int64_t y,
   for (int64_t k = 1; k < w.kernel[2]; ++k)
     larger_line(static_cast<const S*>(line + k * w.dilation[2]), 1, spread, best);
   for (int64_t o = 0; o < out.shape[4]; ++o)
-    to[o * out.strides[4]] = from_wide<T>(best[o * w.stride[2]]);
+    to[o * out.strides[4]] = pooled<T>(best[o * w.stride[2]]);
 }
 
 // The same with the position in the plane of the first of equal maxima (the last NaN).
 template <class T>
 void max_row_indices(const Windows& w, int64_t n, int64_t c, int64_t z, int64_t y) {
-  using S = typename Wide<T>::Scalar;
+  using S = Value<T>;
   const View &x = w.x, &out = w.out, &indices = w.indices;
   const T* plane = x.ptr<T>() + n * x.strides[0] + c * x.strides[1];
   int64_t z0, z1, y0, y1;
@@ -114,7 +123,7 @@ void max_row_indices(const Windows& w, int64_t n, int64_t c, int64_t z, int64_t 
   for (int64_t o = 0; o < out.shape[4]; ++o) {
     int64_t x0, x1;
     w.window(2, o, &x0, &x1);
-    S best = -static_cast<S>(__builtin_inff());
+    S best = lowest<S>();
     // A window may miss the input altogether; the position stays inside the plane all the same.
     int64_t at = (min64(z0, x.shape[2] - 1) * x.shape[3] + min64(y0, x.shape[3] - 1)) * x.shape[4] +
                  min64(x0, x.shape[4] - 1);
@@ -122,9 +131,9 @@ void max_row_indices(const Windows& w, int64_t n, int64_t c, int64_t z, int64_t 
       for (int64_t iy = y0; iy < y1; iy += w.dilation[1]) {
         const T* from = plane + iz * x.strides[2] + iy * x.strides[3];
         for (int64_t ix = x0; ix < x1; ix += w.dilation[2]) {
-          const S value = to_wide(from[ix * x.strides[4]]);
-          if ((value > best) | (value != value)) {
-            best = value;
+          const S here = value(from[ix * x.strides[4]]);
+          if ((here > best) | (here != here)) {
+            best = here;
             at = (iz * x.shape[3] + iy) * x.shape[4] + ix;
           }
         }
@@ -136,7 +145,7 @@ void max_row_indices(const Windows& w, int64_t n, int64_t c, int64_t z, int64_t 
       to += row[i] * out.strides[i];
       to_index += row[i] * indices.strides[i];
     }
-    out.ptr<T>()[to] = from_wide<T>(best);
+    out.ptr<T>()[to] = pooled<T>(best);
     indices.ptr<int64_t>()[to_index] = at;
   }
 }
@@ -169,8 +178,8 @@ const char* pool(const View& out, const View* indices, const View& x, const Arg*
   const int64_t lines = w.out.shape[0] * w.out.shape[1] * w.out.shape[2] * w.out.shape[3];
   const int64_t taps = max64(1, w.kernel[0]) * max64(1, w.kernel[1]) * max64(1, w.kernel[2]);
   const int64_t length = line_length(w) + 16;
-  return for_float(x.dtype, "max_pool", [&]<class T>() -> const char* {
-    using S = typename Wide<T>::Scalar;
+  return for_any(x.dtype, "max_pool", [&]<class T>() -> const char* {
+    using S = Value<T>;
     Scratch memory(2 * length * sizeof(S) * num_threads());
     if (!memory.as<char>()) return "max_pool: out of memory";
     parallel_for(lines, 1 + 16384 / (1 + w.out.shape[4] * taps),

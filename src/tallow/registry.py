@@ -349,8 +349,7 @@ def _native_inplace(row: Row[..., Any], native: Callable[..., None]) -> Any:
     def call(a: Tensor, *args: Any) -> Tensor:
         array = unwrap_tensor(a, name)
         if mode.enabled and (
-            a._node is not None
-            or any(isinstance(b, Tensor) and b._node is not None for b in args)
+            a._node is not None or any(isinstance(b, Tensor) and b._node is not None for b in args)
         ):
             return slow(a, *args)  # type: ignore[no-any-return]
         native(array, *[unwrap(b, name) for b in args])

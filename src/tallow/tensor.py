@@ -9,7 +9,22 @@ from typing import TYPE_CHECKING, Any
 from . import _native
 from .device import CPU, Device, as_device
 from .autograd.mode import MODE as _MODE
-from .dtype import DTYPES, DType, as_dtype, bf16, bool_, complex64, f16, f32, f64, i8, i16, i32, i64, u8
+from .dtype import (
+    DTYPES,
+    DType,
+    as_dtype,
+    bf16,
+    bool_,
+    complex64,
+    f16,
+    f32,
+    f64,
+    i8,
+    i16,
+    i32,
+    i64,
+    u8,
+)
 from .errors import (
     ArgumentError,
     DTypeError,
@@ -275,9 +290,7 @@ class Tensor(Methods):
 
         if requires_grad and self._node is None:
             kind = self.dtype.kind
-            expect(
-                kind in FLOATING, "requires_grad_", "a float dtype", self.dtype.name, GradError
-            )
+            expect(kind in FLOATING, "requires_grad_", "a float dtype", self.dtype.name, GradError)
             self._node, self._index = Leaf(), 0
         elif not requires_grad and self._node is not None:
             expect(self.is_leaf, "requires_grad_", "a leaf", "a result (use .detach())", GradError)
@@ -350,7 +363,7 @@ class Tensor(Methods):
 
     def detach(self) -> Tensor:
         """A tensor that shares this one's storage, outside the graph."""
-        return wrap(self._array.view(self._array.shape))
+        return wrap(self._array.basic_index(...))
 
     def detach_(self) -> Tensor:
         """Forget this tensor's history; it becomes a leaf without gradient."""

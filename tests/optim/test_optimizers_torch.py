@@ -47,6 +47,16 @@ CASES = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def _doubles():
+    """NAdam's product of momenta is f32 in torch unless this is the default dtype; ours is f64."""
+    import torch
+
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
 def twins(dtype, shapes=SHAPES, seed=0):
     """The same parameters for torch and for us."""
     import torch

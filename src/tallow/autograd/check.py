@@ -81,7 +81,8 @@ def _differences(
         for y, w in zip(_outputs(fn, inputs), weights, strict=True):
             if y.dtype.kind == "c":
                 total += sum(
-                    (a.conjugate() * b).real for a, b in zip(_flat(w), _flat(y), strict=True)  # type: ignore[attr-defined]
+                    (a.conjugate() * b).real
+                    for a, b in zip(_flat(w), _flat(y), strict=True)  # type: ignore[attr-defined]
                 )
             else:
                 total += sum(a * b for a, b in zip(_flat(w), _flat(y), strict=True))

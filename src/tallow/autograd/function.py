@@ -23,7 +23,7 @@ class Context:
     def save_for_backward(self, *tensors: Tensor | None) -> None:
         """Keep tensors; a later change of them in place is noticed."""
         self._saved = [
-            None if x is None else (x, Saved(x._array, x._node, getattr(x, "_index", 0)))
+            None if x is None else (x, Saved(x._array, x._node, x._index if x._node is not None else 0))
             for x in tensors
         ]
 
@@ -44,7 +44,9 @@ class Context:
                 continue
             x, saved = pair
             again = saved.get("saved_tensors", None)
-            again._node, again._index = x._node, x._index if x._node is not None else 0
+            again._node = x._node
+            if x._node is not None:
+                again._index = x._index
             found.append(again)
         return tuple(found)
 
@@ -81,9 +83,7 @@ class Function:
         def rule(*grads: Tensor | None) -> tuple[Any, ...]:
             from ..tensor import zeros_like
 
-            whole = [
-                zeros_like(y) if g is None else g for g, y in zip(grads, outputs, strict=True)
-            ]
+            whole = [zeros_like(y) if g is None else g for g, y in zip(grads, outputs, strict=True)]
             found = cls.backward(ctx, *whole)
             found = found if isinstance(found, tuple) else (found,)
             if len(found) < len(args):

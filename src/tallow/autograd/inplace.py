@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import DTypeError, GradError, ShapeError, expect
 from ..tensor import Tensor, wrap
 from .mode import MODE
-from .node import Leaf, Node, record_call, rebase
+from .node import Leaf, Node, alias, record_call, rebase
 
 
 def refuse_leaf(x: Tensor, where: object) -> None:
@@ -36,12 +36,12 @@ def change(
         return x
     refuse_leaf(x, name)
     # A copy goes into the record: what backward keeps of `x` must not change with it.
-    before = wrap(x._array.clone())
-    before._node, before._index = x._node, x._index
+    before = alias(x)
+    before._array = x._array.clone()
     args = tuple(before if a is x else a for a in args)
     out = call(before, *args, **options)
     write(x, out, name)
-    rebase(x, out._node, out._index)
+    rebase(x, out._node, 0 if out._node is None else out._index)
     return x
 
 
@@ -71,8 +71,7 @@ def assign(x: Tensor, source: Tensor, put: Callable[[], None], part: Any, name: 
         return
     refuse_leaf(x, name)
     put()
-    before = wrap(x._array)
-    before._node, before._index = x._node, x._index
+    before = alias(x)
     after = wrap(x._array)
 
     def rule(g: Tensor) -> tuple[Any, Any]:

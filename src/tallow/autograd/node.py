@@ -129,6 +129,14 @@ def attach(out: Tensor, node: Node, index: int = 0) -> Tensor:
     return out
 
 
+def alias(x: Tensor) -> Tensor:
+    """Another tensor on the same array, with the same history: what `x` is now."""
+    out = wrap(x._array)
+    if x._node is not None:
+        out._node, out._index = x._node, x._index
+    return out
+
+
 def edge_of(x: Any) -> Edge:
     """The edge to the node of `x`, None when it needs no gradient."""
     return None if x._node is None else (x._node, x._index)
@@ -215,8 +223,7 @@ def _place(view: Tensor, base: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]
 
 def _paste(base: Tensor, view: Tensor, node: Node | None, index: int) -> None:
     place = _place(view, base)
-    kept = wrap(base._array)
-    kept._node, kept._index = base._node, base._index
+    kept = alias(base)
     part = wrap(view._array)
     part._node, part._index = node, index
 
@@ -235,8 +242,7 @@ def _paste(base: Tensor, view: Tensor, node: Node | None, index: int) -> None:
 def _review(view: Tensor, base: Tensor) -> None:
     place = _place(view, base)
     shape = base.shape
-    source = wrap(base._array)
-    source._node, source._index = base._node, base._index
+    source = alias(base)
     if source._node is None:
         view._node = None
         return

@@ -54,7 +54,12 @@ def run_recorded(row: Row[..., Any], args: tuple[Any, ...]) -> Any:
         mode.enabled = True
     single = isinstance(out, Tensor)
     outputs: Sequence[Any] = (out,) if single else out
-    if out is None or not any(isinstance(o, Tensor) and o.dtype.kind in FLOATING for o in outputs):
+    if out is None:
+        raise GradError(
+            f"{row.__name__}: expected arguments without gradient, since the op writes into them;"
+            " got one that requires it (use no_grad())"
+        )
+    if not any(isinstance(o, Tensor) and o.dtype.kind in FLOATING for o in outputs):
         return out
     if single and any(out is a for a in args):
         return out
@@ -159,7 +164,10 @@ def _node(row: Row[..., Any], rule: Rule, args: tuple[Any, ...], outputs: Sequen
 def _keep(value: Any, keep: bool) -> Any:
     if not isinstance(value, Tensor):
         return value
-    return Saved(value._array, value._node, value._index) if keep else meta_of(value)
+    if not keep:
+        return meta_of(value)
+    node = value._node
+    return Saved(value._array, node, 0 if node is None else value._index)
 
 
 def _zeros(meta: Meta) -> Tensor | None:

@@ -106,9 +106,7 @@ def jvp(fn: Callable[..., Any], primals: Any, tangents: Any) -> tuple[Any, Any]:
         live = [y for y in outputs if y.requires_grad]
         dummies = [zeros_like(y).requires_grad_() for y in live]
         if live:
-            pulled = engine.grad(
-                live, starts, dummies, create_graph=True, materialize_grads=True
-            )
+            pulled = engine.grad(live, starts, dummies, create_graph=True, materialize_grads=True)
             linked = [
                 (p, t)
                 for p, t in zip(pulled, directions, strict=True)

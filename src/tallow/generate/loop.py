@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from operator import index
 from time import perf_counter
 
+from tallow.autograd.mode import inference_mode
 from tallow.dtype import i64
 from tallow.errors import ArgumentError, ContextError, expect
 from tallow.generate.cache import KVCache
@@ -143,6 +144,7 @@ def _run(
     yield Result(text.all(), tuple(tokens[known:]), known, reused, reason, prefill_s, decode_s)
 
 
+@inference_mode()
 def _feed(model: CausalLM, ids: list[int], cache: KVCache, *, wanted: bool = True) -> Tensor | None:
     """Take `ids` into the cache; the logits `(vocab_size,)` of the last one, if wanted."""
     batch = tensor([ids], dtype=i64)

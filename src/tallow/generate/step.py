@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tallow.autograd.mode import inference_mode
 from tallow.dtype import i64
 from tallow.generate.cache import KVCache
 from tallow.models import CausalLM
@@ -43,5 +44,6 @@ class DecodeStep:
         assert self._logits is not None
         return self._logits
 
+    @inference_mode()
     def _run(self, ids: Tensor, start: Tensor) -> Tensor:
         return self._model.step(ids, start, self._slots).view(self._model.config.vocab_size)

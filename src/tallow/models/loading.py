@@ -66,7 +66,7 @@ def build(
             if isinstance(module, Linear):
                 module.exact = True
     model.tokenizer_source = partial(_tokenizer, source)
-    return model.eval()
+    return model.eval().requires_grad_(False)
 
 
 def _check_size(cfg: DecoderConfig, source: WeightSource) -> None:

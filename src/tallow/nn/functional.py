@@ -14,25 +14,78 @@ from tallow import ops
 from tallow.autograd.inplace import change
 from tallow.dtype import DType
 from tallow.errors import ArgumentError, expect
+from tallow.nn.attention_functional import (
+    multi_head_attention_forward as multi_head_attention_forward,
+)
+from tallow.nn.attention_functional import (
+    scaled_dot_product_attention as scaled_dot_product_attention,
+)
+from tallow.nn.dropout_functional import (
+    alpha_dropout as alpha_dropout,
+)
+from tallow.nn.dropout_functional import (
+    dropout as dropout,
+)
+from tallow.nn.dropout_functional import (
+    dropout1d as dropout1d,
+)
+from tallow.nn.dropout_functional import (
+    dropout2d as dropout2d,
+)
+from tallow.nn.dropout_functional import (
+    dropout3d as dropout3d,
+)
+from tallow.nn.dropout_functional import (
+    feature_alpha_dropout as feature_alpha_dropout,
+)
+from tallow.nn.dropout_functional import (
+    gumbel_softmax as gumbel_softmax,
+)
+from tallow.nn.dropout_functional import (
+    rrelu as rrelu,
+)
+from tallow.nn.embedding_functional import (
+    embedding as embedding,
+)
+from tallow.nn.embedding_functional import (
+    embedding_bag as embedding_bag,
+)
+from tallow.ops.loss_margin import (
+    triplet_margin_with_distance_loss as triplet_margin_with_distance_loss,
+)
 from tallow.registry import ROWS
 from tallow.tensor import Tensor
 
-_ROWS = frozenset(
-    ["adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d", "affine_grid", "avg_pool1d", "avg_pool2d", "avg_pool3d", "batch_norm", "bilinear", "binary_cross_entropy", "binary_cross_entropy_with_logits", "channel_shuffle", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "cosine_embedding_loss", "cosine_similarity", "cross_entropy", "ctc_loss", "gaussian_nll_loss", "glu", "grid_sample", "group_norm", "hardshrink", "hinge_embedding_loss", "huber_loss", "instance_norm", "interpolate", "kl_div", "l1_loss", "local_response_norm", "logsigmoid", "lp_pool1d", "lp_pool2d", "lp_pool3d", "margin_ranking_loss", "max_pool1d", "max_pool2d", "max_pool3d", "max_unpool1d", "max_unpool2d", "max_unpool3d", "mse_loss", "multi_margin_loss", "multilabel_margin_loss", "multilabel_soft_margin_loss", "nll_loss", "normalize", "one_hot", "pad", "pairwise_distance", "pdist", "pixel_shuffle", "pixel_unshuffle", "poisson_nll_loss", "prelu", "sigmoid", "smooth_l1_loss", "soft_margin_loss", "softplus", "softshrink", "softsign", "tanh", "tanhshrink", "triplet_margin_loss"]
-)
+# Rows that have torch's signature.
+_ROWS = frozenset({
+    "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d",
+    "adaptive_max_pool2d", "adaptive_max_pool3d", "affine_grid", "avg_pool1d", "avg_pool2d",
+    "avg_pool3d", "batch_norm", "bilinear", "binary_cross_entropy",
+    "binary_cross_entropy_with_logits", "channel_shuffle", "conv1d", "conv2d", "conv3d",
+    "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "cosine_embedding_loss",
+    "cosine_similarity", "cross_entropy", "ctc_loss", "gaussian_nll_loss", "glu", "grid_sample",
+    "group_norm", "hardshrink", "hinge_embedding_loss", "huber_loss", "instance_norm",
+    "interpolate", "kl_div", "l1_loss", "local_response_norm", "logsigmoid", "lp_pool1d",
+    "lp_pool2d", "lp_pool3d", "margin_ranking_loss", "max_pool1d", "max_pool2d", "max_pool3d",
+    "max_unpool1d", "max_unpool2d", "max_unpool3d", "mse_loss", "multi_margin_loss",
+    "multilabel_margin_loss", "multilabel_soft_margin_loss", "nll_loss", "normalize", "one_hot",
+    "pad", "pairwise_distance", "pdist", "pixel_shuffle", "pixel_unshuffle", "poisson_nll_loss",
+    "prelu", "sigmoid", "smooth_l1_loss", "soft_margin_loss", "softplus", "softshrink",
+    "softsign", "tanh", "tanhshrink", "triplet_margin_loss",
+})  # fmt: skip
 # Twins that write over their argument; methods of Tensor.
-_TWINS = frozenset(["celu_", "elu_", "hardtanh_", "leaky_relu_", "relu_", "selu_", "threshold_"])
-
-__all__ = sorted(
-    {
-        *_ROWS, *_TWINS, "alpha_dropout", "celu", "dropout", "dropout1d", "dropout2d", "dropout3d",
-        "elu", "embedding", "embedding_bag", "feature_alpha_dropout", "fold", "gelu", "gumbel_softmax",
-        "hardsigmoid", "hardswish", "hardtanh", "layer_norm", "leaky_relu", "linear",
-        "log_softmax", "mish", "multi_head_attention_forward", "relu", "relu6",
-        "rms_norm", "rrelu", "scaled_dot_product_attention", "selu", "silu", "softmax", "softmin",
-        "threshold", "triplet_margin_with_distance_loss", "unfold", "upsample",
-        "upsample_bilinear", "upsample_nearest",
-    }
+_TWINS = frozenset({
+    "celu_", "elu_", "hardtanh_", "leaky_relu_", "relu_", "selu_", "threshold_",
+})  # fmt: skip
+# What is written here and beside.
+_OWN = (
+    "alpha_dropout", "celu", "dropout", "dropout1d", "dropout2d", "dropout3d", "elu",
+    "embedding", "embedding_bag", "feature_alpha_dropout", "fold", "gelu", "gumbel_softmax",
+    "hardsigmoid", "hardswish", "hardtanh", "layer_norm", "leaky_relu", "linear", "log_softmax",
+    "mish", "multi_head_attention_forward", "relu", "relu6", "rms_norm", "rrelu",
+    "scaled_dot_product_attention", "selu", "silu", "softmax", "softmin", "threshold",
+    "triplet_margin_with_distance_loss", "unfold", "upsample", "upsample_bilinear",
+    "upsample_nearest",
 )  # fmt: skip
 
 
@@ -51,7 +104,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *_ROWS, *_TWINS, *_OWN})
 
 
 # --- linear and norms -----------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from tallow.dtype import DType, as_dtype, bf16, f16, f32, f64
 from tallow.errors import ArgumentError, DTypeError, expect
 from tallow.nn import hooks
 from tallow.nn.hooks import Hook, RemovableHandle
-from tallow.nn.parameter import FLOAT, Param, Parameter, declaration_of, mark
+from tallow.nn.parameter import DIFFERENTIABLE, Param, Parameter, declaration_of, mark
 from tallow.nn.state import IncompatibleKeys, load_state
 from tallow.tensor import Tensor
 
@@ -326,7 +326,7 @@ class Module:
         for _, declared, module, name in self._walk():
             declared.requires_grad = requires_grad
             value = module.__dict__.get(name)
-            if value is not None and value.dtype.kind in FLOAT:
+            if value is not None and value.dtype.kind in DIFFERENTIABLE:
                 value.requires_grad_(requires_grad)
         return self
 
@@ -371,7 +371,7 @@ class Module:
         if device is not None:
             as_device(device)
         if wanted is not None:
-            expect(wanted.kind in FLOAT, "Module.to", "a float dtype", wanted.name, DTypeError)
+            expect(wanted.kind in DIFFERENTIABLE, "Module.to", "a float dtype", wanted.name, DTypeError)
             self._convert(wanted)
         return self
 
@@ -380,14 +380,14 @@ class Module:
             value = module.__dict__.get(name)
             if value is None:
                 declared.dtype = dtype
-            elif value.dtype.kind in FLOAT and value.dtype is not dtype:
+            elif value.dtype.kind in DIFFERENTIABLE and value.dtype is not dtype:
                 value._array = value.detach().to(dtype)._array
                 if value.grad is not None:
                     value.grad = value.grad.detach().to(dtype)
         for module in self.modules():
             for name in module._buffers:
                 value = module.__dict__[name]
-                if value is not None and value.dtype.kind in FLOAT:
+                if value is not None and value.dtype.kind in DIFFERENTIABLE:
                     module.__dict__[name] = value.to(dtype)
 
     def float(self) -> Self:

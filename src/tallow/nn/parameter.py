@@ -13,8 +13,9 @@ from tallow.tensor import Tensor, empty, unwrap_tensor
 if TYPE_CHECKING:
     from tallow.nn.module import Module
 
-FLOAT = "fc"
-FLOAT_OR_BLOCK = "fcq"
+FLOAT = "f"
+FLOAT_OR_BLOCK = "fq"
+DIFFERENTIABLE = "fc"  # the dtype kinds that can carry a gradient
 
 # What fills a new tensor with its initial values, in place: the functions of `nn.init` are rules.
 Init = Callable[[Tensor], object]
@@ -44,7 +45,7 @@ class Parameter(Tensor, metaclass=_ParameterType):
         unwrap_tensor(data, "Parameter")
         if requires_grad:
             wanted = "floats, or requires_grad=False"
-            expect(data.dtype.kind in FLOAT, "Parameter", wanted, data.dtype.name, DTypeError)
+            expect(data.dtype.kind in DIFFERENTIABLE, "Parameter", wanted, data.dtype.name, DTypeError)
         return as_parameter(data, requires_grad)
 
 
@@ -61,7 +62,7 @@ def mark(leaf: Tensor, requires_grad: bool) -> Parameter:
     """Make a leaf a parameter in place."""
     key = id(leaf)
     _known[key] = ref(leaf, lambda _: _known.pop(key, None))
-    leaf.requires_grad_(requires_grad and leaf.dtype.kind in FLOAT)
+    leaf.requires_grad_(requires_grad and leaf.dtype.kind in DIFFERENTIABLE)
     return cast(Parameter, leaf)
 
 
@@ -109,7 +110,7 @@ class Param:
             self.place(as_parameter(value, self.requires_grad))
             return
         current._array = value._array
-        if current.dtype.kind not in FLOAT:
+        if current.dtype.kind not in DIFFERENTIABLE:
             current.requires_grad_(False)
 
     def place(self, made: Parameter) -> None:

@@ -65,7 +65,7 @@ class MaxPool2d(_MaxPool):
     """Maxima of windows of (batch, channels, height, width)."""
 
     def forward(self, x: Tensor) -> Any:
-        """`(batch, channels, height, width)`, or without the batch; a pair with `return_indices`."""
+        """`(batch, channels, height, width)`; a pair with `return_indices`."""
         return F.max_pool2d(
             x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode,
             self.return_indices,
@@ -76,7 +76,7 @@ class MaxPool3d(_MaxPool):
     """Maxima of windows of (batch, channels, depth, height, width)."""
 
     def forward(self, x: Tensor) -> Any:
-        """`(batch, channels, depth, height, width)`, or without the batch; a pair with `return_indices`."""
+        """`(batch, channels, depth, height, width)`; a pair with `return_indices`."""
         return F.max_pool3d(
             x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode,
             self.return_indices,
@@ -292,7 +292,7 @@ class AdaptiveMaxPool2d(_AdaptiveMax):
     """Maxima of `output_size` windows of (batch, channels, height, width)."""
 
     def forward(self, x: Tensor) -> Any:
-        """`(batch, channels, height, width)`, or without the batch; a pair with `return_indices`."""
+        """`(batch, channels, height, width)`; a pair with `return_indices`."""
         return F.adaptive_max_pool2d(x, self.output_size, self.return_indices)
 
 
@@ -309,5 +309,5 @@ class AdaptiveMaxPool3d(_AdaptiveMax):
     """Maxima of `output_size` windows of (batch, channels, depth, height, width)."""
 
     def forward(self, x: Tensor) -> Any:
-        """`(batch, channels, depth, height, width)`, or without the batch; a pair with `return_indices`."""
+        """`(batch, channels, depth, height, width)`; a pair with `return_indices`."""
         return F.adaptive_max_pool3d(x, self.output_size, self.return_indices)

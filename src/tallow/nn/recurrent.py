@@ -79,9 +79,7 @@ def run(
         fresh = step(steps[t], state, w)
         if lengths is not None:
             live = (lengths > t).unsqueeze(1)
-            fresh = tuple(
-                ops.where(live, new, old) for new, old in zip(fresh, state, strict=True)
-            )
+            fresh = tuple(ops.where(live, new, old) for new, old in zip(fresh, state, strict=True))
         state = fresh
         out[t] = state[0]
     return ops.stack(out), state

@@ -160,7 +160,7 @@ class PairwiseDistance(Module):
 
 
 class _Pad(Module):
-    """Padding of the last `axes` axes: one number for all sides, or two per axis, the last first."""
+    """Padding of the last `axes` axes: one number, or two for each axis, the last axis first."""
 
     mode = "constant"
     axes = 0

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tallow.errors import ModelError
-from tallow.nn.parameter import FLOAT, Param, as_parameter
+from tallow.nn.parameter import DIFFERENTIABLE, Param, as_parameter
 from tallow.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _misfit(name: str, value: Any, shape: tuple[int, ...], kinds: str) -> list[s
     return []
 
 
-_KINDS = {"fc": "floats", "fcq": "floats or a block dtype"}
+_KINDS = {"f": "floats", "fq": "floats or a block dtype"}
 
 
 def _fill(declared: Param, value: Tensor, assign: bool) -> None:
@@ -98,7 +98,7 @@ def _fill(declared: Param, value: Tensor, assign: bool) -> None:
     elif current is None:
         made = value.detach() if declared.dtype is None else value.detach().to(declared.dtype)
         declared.fill(made.clone() if made.data_ptr() == value.data_ptr() else made)
-    elif value.dtype.kind in FLOAT and current.dtype.kind in FLOAT:
+    elif value.dtype.kind in DIFFERENTIABLE and current.dtype.kind in DIFFERENTIABLE:
         current._array.copy_(value._array)
     else:
         declared.fill(value.detach().clone())

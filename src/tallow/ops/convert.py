@@ -111,9 +111,7 @@ def _(g: Tensor, _g: Tensor, _shape: Any, sizes: Any, strides: Any, offset: Any)
 
 
 @primitive
-def take_strided(
-    x: Tensor, sizes: Sequence[int], strides: Sequence[int], offset: int
-) -> Tensor:
+def take_strided(x: Tensor, sizes: Sequence[int], strides: Sequence[int], offset: int) -> Tensor:
     """A view of contiguous `x` with any sizes and strides, `offset` elements behind its start."""
     return wrap(x._array.strided(sizes, strides, offset))
 
@@ -121,4 +119,3 @@ def take_strided(
 @take_strided.grad
 def _(g: Tensor, _x: Tensor, sizes: Any, strides: Any, offset: Any) -> Tensor:
     return put_strided(g, _x.shape, sizes, strides, offset)
-

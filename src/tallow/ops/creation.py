@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import _native
 from ..device import as_device
-from ..dtype import DType, as_dtype, f32, f64
+from ..dtype import DType, as_dtype, f32, f64, i64
 from ..errors import ArgumentError, DTypeError, expect
 from ..registry import op
 from ..tensor import Tensor, arange, full, tensor, wrap
@@ -32,9 +32,37 @@ def _number(value: Any) -> Any:
 # --- ranges ---------------------------------------------------------------------------------------
 
 
+@op(name="arange")
+def numbers(
+    start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Kind = None, device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """`start, start + step, …` short of `end`; i64 when all three are integers, else f32."""
+    if end is None:
+        start, end = 0, start
+    start, end, step = _number(start), _number(end), _number(step)
+    if dtype is not None and as_dtype(dtype).kind in "iu":
+        # As in PyTorch: integers count in whole steps; narrower ones keep the count of the floats.
+        given = start, end, step
+        start, step = int(start), int(step)
+        end = int(end) if as_dtype(dtype) is i64 else end
+        if not isinstance(end, int):
+            expect(step != 0, "arange", "a step other than 0", given[2])
+            end = start + step * math.ceil((given[1] - given[0]) / given[2])
+    made = arange(start, end, step, dtype)
+    return finish(made, None, device, requires_grad)
+
+
+def _ends(start: Any, end: Any, dtype: DType) -> tuple[Any, Any]:
+    """Both numbers, cut to integers for an integer dtype, as in PyTorch."""
+    start, end = _number(start), _number(end)
+    return (int(start), int(end)) if dtype.kind in "iu" else (start, end)
+
+
 def _spaced(start: Any, end: Any, steps: int, where: object) -> Tensor:
     """f64 numbers at equal distances, exact at both ends."""
-    expect(steps >= 0, where, "a number of steps of at least 0", steps, ArgumentError)
+    whole = hasattr(steps, "__index__")
+    expect(whole and steps >= 0, where, "a number of steps of at least 0", steps, ArgumentError)
     if steps <= 1:
         return full((steps,), float(start), f64)
     step = (float(end) - float(start)) / (steps - 1)
@@ -52,8 +80,9 @@ def linspace(
     requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """`steps` numbers at equal distances from `start` to `end`, both included; f32 by default."""
-    made = _spaced(_number(start), _number(end), steps, linspace)
-    return finish(made, f32 if dtype is None else dtype, device, requires_grad)
+    wanted = f32 if dtype is None else as_dtype(dtype)
+    made = _spaced(*_ends(start, end, wanted), steps, linspace)
+    return finish(made, wanted, device, requires_grad)
 
 
 @op
@@ -62,8 +91,8 @@ def logspace(
     device: Any = None, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """`base` to the power of `steps` numbers from `start` to `end`."""
-    exponents = _spaced(_number(start), _number(end), steps, logspace)
     wanted = f32 if dtype is None else as_dtype(dtype)
+    exponents = _spaced(*_ends(start, end, wanted), steps, logspace)
     made = full((), float(base), f64) ** exponents
     return finish(made, wanted, device, requires_grad)
 
@@ -89,7 +118,7 @@ def scalar_tensor(
     s: Any, *, dtype: Kind = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """A 0-d tensor of a number; f32 by default."""
-    return finish(full((), s, f32 if dtype is None else dtype), None, device, requires_grad)
+    return finish(tensor(_number(s)), f32 if dtype is None else dtype, device, requires_grad)
 
 
 @op

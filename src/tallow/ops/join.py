@@ -201,7 +201,6 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
         for axis, x in enumerate(given)
     ]
     if swap:
-        made = [x.transpose(0, 1) for x in made]
         made[:2] = made[1::-1]
     return tuple(made)
 
@@ -223,11 +222,11 @@ def combinations(x: Tensor, r: int = 2, with_replacement: bool = False) -> Tenso
     expect(x.ndim == 1, combinations, "a vector", x.shape)
     expect(r >= 0, combinations, "r of at least 0", r, ArgumentError)
     if r == 0:
-        return x.new_empty((0,))
+        return x.narrow(0, 0, 0)
     choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
     rows = list(choose(range(x.shape[0]), r))
     if not rows:
-        return x.new_empty((0, r))
+        return x.narrow(0, 0, 0).unsqueeze(1).expand(0, r)
     return x.index_select(0, tensor(list(itertools.chain(*rows)), dtype=i64)).reshape(-1, r)
 
 
@@ -235,9 +234,9 @@ def combinations(x: Tensor, r: int = 2, with_replacement: bool = False) -> Tenso
 
 
 @op
-def repeat(x: Tensor, *repeats: Any) -> Tensor:
+def repeat(x: Tensor, *counts_: Any, repeats: Any = None) -> Tensor:
     """A copy with the whole tensor repeated along each axis; new axes come in front."""
-    counts = [n.__index__() for n in flat(repeats)]
+    counts = [n.__index__() for n in (flat(counts_) if repeats is None else repeats)]
     ahead = len(counts) - x.ndim
     expect(ahead >= 0, repeat, f"at least {x.ndim} numbers", tuple(counts))
     expect(min(counts, default=0) >= 0, repeat, "numbers of at least 0", tuple(counts))
@@ -251,9 +250,9 @@ def repeat(x: Tensor, *repeats: Any) -> Tensor:
 
 
 @op
-def tile(x: Tensor, *dims: Any) -> Tensor:
+def tile(x: Tensor, *counts_: Any, dims: Any = None) -> Tensor:
     """`repeat` that also takes fewer numbers than axes: those in front count as 1."""
-    counts = list(flat(dims))
+    counts = list(flat(counts_) if dims is None else dims)
     return x.repeat([1] * (x.ndim - len(counts)) + counts)
 
 
@@ -296,16 +295,16 @@ def repeat_interleave(
 
 
 @primitive
-def flip(x: Tensor, *dims: Any) -> Tensor:
+def flip(x: Tensor, *axes: Any, dims: Any = None) -> Tensor:
     """A copy with the order along the given axes reversed."""
-    axes = axes_of(flat(dims), x.ndim, flip)
-    key = tuple(slice(None, None, -1) if i in axes else slice(None) for i in range(x.ndim))
+    chosen = axes_of(flat(axes) if dims is None else dims, x.ndim, flip)
+    key = tuple(slice(None, None, -1) if i in chosen else slice(None) for i in range(x.ndim))
     return wrap(x._array.basic_index(key).clone())
 
 
 @flip.grad
-def _(g: Tensor, _x: Tensor, dims: Any) -> Tensor:
-    return g.flip(*dims)
+def _(g: Tensor, _x: Tensor, axes: Any, dims: Any) -> Tensor:
+    return g.flip(*axes, dims=dims)
 
 
 @op
@@ -332,10 +331,7 @@ def roll(x: Tensor, shifts: Any, dims: Any = None) -> Tensor:
     axes = (dims,) if hasattr(dims, "__index__") else tuple(dims)
     same = len(steps) == len(axes)
     expect(same, roll, f"{len(axes)} shifts", len(steps), ArgumentError)
-    if not x.ndim:
-        for dim in axes:
-            axis_of(dim, 0, roll)
-        return x.clone()
+    expect(x.ndim > 0, roll, "at least one axis", "a 0-d tensor")
     out = x
     for step, dim in zip(steps, axes, strict=True):
         axis = axis_of(dim, x.ndim, roll)

@@ -100,8 +100,10 @@ def _(
     return lambda: _spread(g[0], out[1], _input.shape[2:])
 
 
-def _spatial(where: str, n: int, input: Tensor) -> None:
-    check_float(where, input)
+def _spatial(where: str, n: int, input: Tensor, integers: bool = False) -> None:
+    unwrap_tensor(input, where)
+    if not (integers and input.dtype.kind in "iu"):
+        check_float(where, input)
     fits = input.ndim in (n + 1, n + 2) and 0 not in input.shape[-n - 1 :]
     if not fits:
         axes = ", ".join(("length",) if n == 1 else ("depth", "height", "width")[3 - n :])
@@ -153,7 +155,7 @@ def _max(
     where: str, n: int, input: Tensor, kernel_size: Sizes, stride: Sizes | None, padding: Sizes,
     dilation: Sizes, ceil_mode: bool, return_indices: bool,
 ) -> Any:  # fmt: skip
-    _spatial(where, n, input)
+    _spatial(where, n, input, integers=True)
     numbers, size = _windows(
         where, n, input, kernel_size, stride, padding, dilation, ceil_mode
     )
@@ -225,7 +227,7 @@ def _targets(where: str, n: int, input: Tensor, output_size: Any) -> tuple[int, 
 def _adaptive_max(
     where: str, n: int, input: Tensor, output_size: Any, return_indices: bool
 ) -> Any:
-    _spatial(where, n, input)
+    _spatial(where, n, input, integers=True)
     size = _targets(where, n, input, output_size)
     # An axis that is not there is one window of length 1.
     how = ((1,) * (3 - n) + (0,) * n) + (1, 1, 1) + (0, 0, 0) + (1, 1, 1)

@@ -48,9 +48,9 @@ def contiguous_strides(shape: Sequence[int]) -> list[int]:
 
 
 @primitive(view=True)
-def reshape(x: Tensor, *shape: Any) -> Tensor:
+def reshape(x: Tensor, *sizes: Any, shape: Any = None) -> Tensor:
     """The elements in another shape (one size may be -1): a view if strides allow, else a copy."""
-    return wrap(x._array.reshape(flat(shape)))
+    return wrap(x._array.reshape(flat(sizes) if shape is None else shape))
 
 
 @primitive(view=True)
@@ -95,7 +95,7 @@ def unsqueeze(x: Tensor, dim: int) -> Tensor:
 
 
 @reshape.grad
-def _(g: Tensor, _x: Tensor, shape: Any) -> Tensor:
+def _(g: Tensor, _x: Tensor, sizes: Any, shape: Any) -> Tensor:
     return g.reshape(_x.shape)
 
 
@@ -171,14 +171,14 @@ def _(g: Tensor, _x: Tensor, dim0: int, dim1: int) -> Tensor:
 
 
 @primitive(view=True)
-def permute(x: Tensor, *dims: Any) -> Tensor:
+def permute(x: Tensor, *axes: Any, dims: Any = None) -> Tensor:
     """A view with the axes in the given order."""
-    return wrap(x._array.permute(flat(dims)))
+    return wrap(x._array.permute(flat(axes) if dims is None else dims))
 
 
 @permute.grad
-def _(g: Tensor, _x: Tensor, dims: Any) -> Tensor:
-    order = [dim % max(_x.ndim, 1) for dim in flat(dims)]
+def _(g: Tensor, _x: Tensor, axes: Any, dims: Any) -> Tensor:
+    order = [dim % max(_x.ndim, 1) for dim in (flat(axes) if dims is None else dims)]
     return g.permute(sorted(range(len(order)), key=order.__getitem__))
 
 
@@ -233,13 +233,13 @@ def moveaxis(x: Tensor, source: Any, destination: Any) -> Tensor:
 
 
 @primitive(view=True)
-def expand(x: Tensor, *sizes: Any) -> Tensor:
+def expand(x: Tensor, *sizes: Any, size: Any = None) -> Tensor:
     """A view with axes of length 1 repeated (stride 0); -1 keeps an axis."""
-    return wrap(x._array.expand(flat(sizes)))
+    return wrap(x._array.expand(flat(sizes) if size is None else size))
 
 
 @expand.grad
-def _(g: Tensor, _x: Tensor, sizes: Any) -> Tensor:
+def _(g: Tensor, _x: Tensor, sizes: Any, size: Any) -> Tensor:
     return g  # the core sums over the axes that were repeated
 
 
@@ -281,7 +281,15 @@ def narrow(x: Tensor, dim: int, start: Any, length: int) -> Tensor:
     """A view of `length` positions of axis `dim`, from `start` (from the end if negative) on."""
     expect(x.ndim > 0, narrow, "at least one axis", "a 0-d tensor")
     axis = axis_of(dim, x.ndim, narrow)
-    first = start if isinstance(start, int) else int(start.__index__())
+    first = (
+        start
+        if isinstance(start, int)
+        else start.item()
+        if isinstance(start, Tensor)
+        else start.__index__()
+    )
+    whole = isinstance(first, int) and not isinstance(first, bool)
+    expect(whole, narrow, "an integer start", start, DTypeError)
     n = x.shape[axis]
     expect(-n <= first <= n, narrow, f"a start in [{-n}, {n}]", first)
     return wrap(x._array.narrow(axis, first + n if first < 0 else first, length))
@@ -500,6 +508,8 @@ def tensor_split(x: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple[Ten
 
 
 def _xsplit(x: Tensor, parts: Any, dim: int, where: object) -> tuple[Tensor, ...]:
+    known = hasattr(parts, "__index__") or isinstance(parts, list | tuple)
+    expect(known, where, "a number of sections or a list of indices", parts, DTypeError)
     if hasattr(parts, "__index__"):
         n = x.shape[dim]
         even = parts > 0 and n % parts == 0

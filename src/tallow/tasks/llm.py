@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, Self, Unpack, overload
 
+from tallow.autograd.mode import inference_mode
 from tallow.dtype import DType, f32, i64
 from tallow.errors import ArgumentError, ContextError, ModelError, expect
 from tallow.generate import (
@@ -231,6 +232,7 @@ class LLM:
             if self._idle is None and self._model is not None:
                 self._idle = cache
 
+    @inference_mode()
     def logits(self, ids: Sequence[int]) -> Tensor:
         """Logits after each of `ids`: `(length, vocab_size)`, float32.
 

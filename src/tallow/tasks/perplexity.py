@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tallow.autograd.mode import inference_mode
 from tallow.dtype import DType, f32, i64
 from tallow.generate import KVCache
 from tallow.models import CausalLM
@@ -13,6 +14,7 @@ from tallow.tensor import arange, tensor
 CHUNK = 128  # rows of logits at a time: a whole window would be 100 MB for a vocabulary of 49152
 
 
+@inference_mode()
 def negative_log_likelihood(
     model: CausalLM, ids: Sequence[int], *, window: int, cache_dtype: DType = f32
 ) -> tuple[float, int]:

@@ -62,7 +62,7 @@ def load(
         param.fill(source.take(name, _target(param, source.info(name).dtype, dtype)))
 
 
-_KINDS = {"f": "a float tensor", "fq": "a float or block-quantised tensor"}
+_KINDS = {"fc": "a float tensor", "fcq": "a float or block-quantised tensor"}
 
 
 def _misfit(param: Param, source: WeightSource, name: str) -> str | None:
@@ -78,7 +78,7 @@ def _misfit(param: Param, source: WeightSource, name: str) -> str | None:
 
 
 def _target(param: Param, stored: str, wanted: DType | None) -> DType | None:
-    if by_name(stored).kind != "f":
+    if by_name(stored).kind not in "fc":
         return None
     return param.dtype or wanted
 

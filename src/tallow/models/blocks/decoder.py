@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol, cast
 
+from tallow.autograd.mode import MODE, inference_mode
 from tallow.dtype import f32, i64
 from tallow.errors import ContextError, ModelError, expect
 from tallow.models.blocks.attention import Slot
@@ -62,11 +63,15 @@ class Decoder(Module):
     def forward(self, ids: Tensor, cache: Cache | None = None) -> Tensor:
         """`(batch, length)` of token ids → `(batch, length, hidden_size)`.
 
-        With a cache, the ids continue what it holds, and it is advanced by their number.
+        With a cache, the ids continue what it holds, it is advanced by their number, and nothing is
+        recorded for gradients.
 
         Raises:
             ContextError: more positions than the model was made for.
         """
+        if cache is not None and MODE.enabled:
+            with inference_mode():  # a cache holds no history, so gradients could not be right
+                return self.forward(ids, cache)
         shape = ids.shape
         expect(len(shape) == 2 and shape[1] > 0, "forward", "ids of shape (batch, length)", shape)
         b, n = shape

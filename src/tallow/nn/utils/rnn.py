@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from tallow import ops
@@ -12,7 +13,7 @@ from tallow.tensor import Tensor, full, tensor
 
 
 class PackedSequence(NamedTuple):
-    """Steps of all sequences, the longest sequence first: first steps, then second ones, …
+    """Steps of all sequences, the longest sequence first, by step.
 
     `data` is (sum of lengths, ...); `batch_sizes` (i64) how many sequences have a step 0, 1, ….
     The indices lead from the given order to the sorted one and back; None when they are the same.
@@ -79,7 +80,7 @@ def pack_padded_sequence(
     expect(good, name, f"lengths in [1, {x.shape[0]}]", counts, ArgumentError)
     order = None
     if enforce_sorted:
-        falling = all(a >= b for a, b in zip(counts, counts[1:], strict=False))
+        falling = all(a >= b for a, b in pairwise(counts))
         expect(falling, name, "falling lengths, or enforce_sorted=False", counts, ArgumentError)
     else:
         ranks = sorted(range(len(counts)), key=lambda b: -counts[b])

@@ -109,9 +109,10 @@ class ChainedScheduler(_Composed):
         self._last_lr = [float(rate) for rate in self.rates()]
 
     def start(self) -> None:
-        """Start every part."""
+        """Step every part, as torch does in a SequentialLR: those by a factor change the rate."""
         for scheduler in self._schedulers:
-            scheduler.start()
+            scheduler.move()
+        self._last_lr = [float(rate) for rate in self.rates()]
 
     def step(self, epoch: int | None = None) -> None:
         """Step every part."""
