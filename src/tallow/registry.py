@@ -15,7 +15,7 @@ from . import _native
 from .autograd.mode import MODE
 from .autograd.node import link
 from .autograd.record import TENSOR, TENSORS, Rule, run_recorded
-from .errors import ArgumentError
+from .errors import ArgumentError, GradError
 from .tensor import Tensor, unwrap, unwrap_tensor
 
 P = ParamSpec("P")
@@ -53,10 +53,13 @@ def _parameters(function: Any) -> list[tuple[str, bool, Any]]:
 
 def _kind(annotation: Any) -> int:
     """What a parameter takes, by its annotation: no tensor (0), TENSOR or TENSORS."""
+    if annotation is None:
+        return TENSOR  # a user's op without annotations: rather record too much than too little
     text = annotation if isinstance(annotation, str) else str(annotation)
     if "Tensor" not in text or "Callable" in text:
         return 0
-    return TENSORS if "[" in text.split("Tensor")[0] else TENSOR
+    before = text.split("Tensor")[0].replace("Optional[", "").replace("Union[", "")
+    return TENSORS if "[" in before else TENSOR
 
 
 class Row(Generic[P, R]):
@@ -136,7 +139,7 @@ class Row(Generic[P, R]):
         """Per parameter: 0, TENSOR or TENSORS."""
         if self._kinds is None:
             notes = getattr(self.meaning, "__annotations__", {})
-            self._kinds = tuple(_kind(notes.get(name, "")) for name, _, _ in self.parameters)
+            self._kinds = tuple(_kind(notes.get(name)) for name, _, _ in self.parameters)
         return self._kinds
 
     @property
@@ -146,6 +149,21 @@ class Row(Generic[P, R]):
             names = [name for name, _, _ in self.parameters]
             self._rule = Rule(self.gradient, names, self._uses)
         return self._rule
+
+    @property
+    def takes_out(self) -> bool:
+        """Whether `out=` names the tensor to write into: as in PyTorch, of what gives one tensor."""
+        notes = getattr(self.meaning, "__annotations__", {})
+        names = [name for name, _, _ in self.parameters]
+        return (
+            notes.get("return") == "Tensor"
+            and not self.is_view
+            and "." not in self.__name__
+            and bool(names)
+            and names[0] in SELF_NAMES
+            and "out" not in names
+            and not any(default is VARIADIC for _, _, default in self.parameters)
+        )
 
     @property
     def is_composite(self) -> bool:
@@ -172,7 +190,7 @@ class Row(Generic[P, R]):
             if self.native is not None and self.cpu is None and self.checker is None:
                 maker = _unary if self.native[0] == 1 else _binary
                 self._caller = maker(self, self.native[1], recorded=True)
-            elif self.is_composite and self.checker is None and not self.is_view:
+            elif self.is_composite and self.checker is None and not self.takes_out:
                 self._caller = self.meaning
             else:
                 self._caller = _build(self)
@@ -214,6 +232,7 @@ def _build(row: Row[P, R]) -> Callable[P, R]:
     scope: dict[str, Any] = {
         "check": row.checker, "run": row.cpu or row._native_run() or row.meaning, "MODE": MODE, "Tensor": Tensor,
         "row": row, "record": run_recorded, "link": link, "meaning": row.meaning,
+        "write_out": _write_out,
     }  # fmt: skip
     for name, keyword_only, default in row.parameters:
         if default is VARIADIC:
@@ -229,7 +248,11 @@ def _build(row: Row[P, R]) -> Callable[P, R]:
         values.append(name)
     given = ", ".join(names)
     title = row.__name__.replace(".", "_")
+    if row.takes_out:
+        heads += ["out=None"] if any(head.startswith("*") for head in heads) else ["*", "out=None"]
     code = f"def {title}({', '.join(heads)}):\n"
+    if row.takes_out:
+        code += f" if out is not None: return write_out({title}({given}), out, {title!r})\n"
     if row.checker is not None:
         code += f" check({given})\n"
     condition = " or ".join(
@@ -280,15 +303,17 @@ def _unary(row: Row[..., Any], native: Callable[[Any], Any], *, recorded: bool) 
         return call
     again = _recording(row)
 
-    def recorded_call(x: Tensor) -> Tensor:
-        out = new(Tensor)
+    def recorded_call(x: Tensor, *, out: Tensor | None = None) -> Tensor:
+        if out is not None:
+            return _write_out(recorded_call(x), out, name)
         if type(x) is not Tensor:
             unwrap_tensor(x, name)
         if x._node is not None and mode.enabled:
-            return again((x,))
-        out._array = native(x._array)
-        out._node = out._base = out._views = None
-        return out
+            return again((x,))  # type: ignore[no-any-return]
+        made = new(Tensor)
+        made._array = native(x._array)
+        made._node = made._base = made._views = None
+        return made
 
     return recorded_call
 
@@ -309,7 +334,11 @@ def _binary(row: Row[..., Any], native: Callable[[Any, Any], Any], *, recorded: 
         return call
     again = _recording(row)
 
-    def recorded_call(a: Tensor, b: Tensor | float) -> Tensor:
+    def recorded_call(
+        a: Tensor, b: Tensor | float, *, out: Tensor | None = None
+    ) -> Tensor:
+        if out is not None:
+            return _write_out(recorded_call(a, b), out, name)
         if type(a) is Tensor:
             left, tracked = a._array, a._node is not None
         else:
@@ -322,13 +351,26 @@ def _binary(row: Row[..., Any], native: Callable[[Any, Any], Any], *, recorded: 
             right = unwrap(b, name)
             tracked = tracked or (isinstance(b, Tensor) and b._node is not None)
         if tracked and mode.enabled:
-            return again((a, b))
-        out = new(Tensor)
-        out._array = native(left, right)
-        out._node = out._base = out._views = None
-        return out
+            return again((a, b))  # type: ignore[no-any-return]
+        made = new(Tensor)
+        made._array = native(left, right)
+        made._node = made._base = made._views = None
+        return made
 
     return recorded_call
+
+
+def _write_out(made: Tensor, out: Tensor, name: str) -> Tensor:
+    """What `out=` asks for: `made` written into `out`, which takes its shape when it is empty."""
+    from .autograd.inplace import write
+
+    unwrap_tensor(out, name)
+    if made._node is not None or out._node is not None:
+        raise GradError(f"{name}: expected no gradients beside out=, which records nothing")
+    if out.shape != made.shape and not out.numel():
+        out._array = _native.Array.empty(made.shape, out._array.dtype)
+    write(out, made, name)
+    return out
 
 
 def _recording(row: Row[..., Any]) -> Callable[[tuple[Any, ...]], Any]:

@@ -14,7 +14,7 @@ from tallow.errors import ModelError
 
 class Block(nn.Module):
     def __init__(self, size):
-        self.norm = nn.RMSNorm(size)
+        self.norm = nn.RMSNorm(size, 1e-6)
         self.proj = nn.Linear(size, size)
 
     def forward(self, x):
@@ -44,10 +44,11 @@ NAMES = ["embed.weight"] + [
 
 def test_names_and_sharing():
     model = Model()
-    assert list(model.state_dict()) == NAMES
+    assert list(model.state_dict()) == [*NAMES, "head.weight"]
     assert [name for name, _ in model.declarations()] == [*NAMES, "head.weight"]
     assert model.head.weight is model.embed.weight
     assert len(list(model.parameters())) == len(NAMES)
+    assert list(dict(model.named_parameters())) == NAMES
 
 
 def test_paths_of_modules():
@@ -113,7 +114,8 @@ def test_load_state_dict_lists_every_misfit():
     assert "weight" not in vars(model.proj)
     del state["norm.weight"]
     model.load_state_dict(state, strict=False)
-    assert model.proj.weight is state["proj.weight"]
+    assert model.proj.weight.tolist() == state["proj.weight"].tolist()
+    assert model.proj.weight.data_ptr() != state["proj.weight"].data_ptr()
 
 
 def test_attributes():
@@ -163,7 +165,7 @@ def test_repr_is_a_tree():
         "  (embed): Embedding(10, 4)\n"
         "  (layers): ModuleList(\n"
         "    (0-2): 3 x Block(\n"
-        "      (norm): RMSNorm(4, eps=1e-06)\n"
+        "      (norm): RMSNorm((4,), eps=1e-06, elementwise_affine=True)\n"
         "      (proj): Linear(in_features=4, out_features=4, bias=True)\n"
         "    )\n"
         "  )\n"

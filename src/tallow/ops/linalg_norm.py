@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from ..dtype import DType, as_dtype, f32, f64
+from ..dtype import DType, as_dtype, bool_, f32, f64
 from ..errors import ArgumentError, DTypeError, expect
 from ..registry import op, primitive
-from ..tensor import Tensor
+from ..tensor import Tensor, zeros
 from .elementwise import where
 from .linalg import conj
 from .shape import axes_of, axis_of
@@ -27,7 +27,13 @@ def _real(dtype: DType) -> DType:
 
 @primitive
 def p_norm(input: Tensor, p: float, dims: Sequence[int], keepdim: bool) -> Tensor:
-    """The p-norm over the axes `dims`, for finite p other than 0; its gradient at 0 is 0."""
+    """The p-norm over the axes `dims`, for finite p; its gradient at 0 is 0.
+
+    For p = 0 the number of elements that are not 0.
+    """
+    if p == 0:
+        count = input.ne(0).to(_real(input.dtype))
+        return count.sum(dims, keepdim) if dims else count
     wide = input.to(f32) if input.dtype.itemsize == 2 else input
     size = wide.abs()
     if p == 2:
@@ -43,6 +49,8 @@ def p_norm(input: Tensor, p: float, dims: Sequence[int], keepdim: bool) -> Tenso
 def _(
     g: Tensor, input: Tensor, p: float, dims: Sequence[int], keepdim: bool, out: Tensor
 ) -> Tensor:
+    if p == 0:
+        return g.new_zeros(input.shape)
     if not keepdim:
         for axis in sorted(dims):
             g, out = g.unsqueeze(axis), out.unsqueeze(axis)
@@ -67,8 +75,6 @@ def vector_norm(
     axes = tuple(range(x.ndim)) if dim is None else axes_of(dim, x.ndim, vector_norm)
     axes = axes or tuple(range(x.ndim))
     axes = tuple(sorted(axes)) if x.ndim else ()
-    if p == 0:
-        return x.ne(0).to(_real(x.dtype)).sum(axes, keepdim) if axes else x.ne(0).to(_real(x.dtype))
     if math.isinf(p) or p < 0:
         filled = all(x.shape[axis] for axis in axes)
         expect(filled, vector_norm, f"elements for the norm of order {p}", x.shape)
@@ -98,13 +104,19 @@ def matrix_norm(
         from .linalg_lapack import svdvals
 
         values = svdvals(A.movedim((i, j), (-2, -1)))
-        out = values.sum(-1) if ord == "nuc" else values.amax(-1) if ord > 0 else values.amin(-1)
+        if ord == "nuc" or (ord > 0 and not values.shape[-1]):
+            out = values.sum(-1)
+        else:
+            out = values.amax(-1) if ord > 0 else values.amin(-1)
         return _kept(out, i, j) if keepdim else out
     if abs(ord) == INF:
         i, j = j, i
     # The sums over axis i, of which the extreme along j.
     size = A.abs().sum(i, True)
-    out = size.amax(j, True) if ord > 0 else size.amin(j, True)
+    if ord > 0 and not size.shape[j]:
+        out = size.sum(j, True)
+    else:
+        out = size.amax(j, True) if ord > 0 else size.amin(j, True)
     return out if keepdim else out.squeeze((i, j))
 
 
@@ -242,7 +254,7 @@ def cov(
         expect(w.dtype.kind in kinds, cov, f"{name} of another kind", w.dtype.name, DTypeError)
         least = w.amin().item() if n else 0
         expect(least >= 0, cov, f"{name} of at least 0", least, ArgumentError)
-        weight = w.to(rows.dtype) if weight is None else weight * w.to(rows.dtype)
+        weight = w if weight is None else weight * w
     if weight is None:
         mean = rows.sum(1, True) / max(n, 1) if n else rows.sum(1, True) * math.nan
         centred = rows - mean
@@ -251,11 +263,12 @@ def cov(
     else:
         total = weight.sum()
         centred = rows - (rows * weight).sum(1, True) / total
-        if correction == 0 or aweights is None:
-            norm = total - correction
-        else:
-            norm = total - correction * (weight * aweights).sum() / total
-        out = (centred * weight) @ conj(centred).transpose(0, 1) / norm.clamp(min=0)
+        lost: Any = correction
+        if correction != 0 and aweights is not None:
+            lost = (weight * aweights).sum() / total * correction
+        weighted = centred * weight
+        turned = conj(centred).to(weighted.dtype).transpose(0, 1)
+        out = weighted @ turned / (total - lost).maximum(0)
     return out.squeeze() if x.ndim < 2 else out.squeeze((0, 1)) if x.shape[0] == 1 else out
 
 
@@ -286,12 +299,14 @@ def matrix_exp(x: Tensor) -> Tensor:
     n = x.shape[-1]
     if not x.numel():
         return x.clone()
+    if x.dtype.kind == "f" and x.dtype is not f64:  # squaring multiplies what rounding leaves
+        return x.to(f64).matrix_exp().to(x.dtype)  # type: ignore[no-any-return]
     size = x.detach().abs().sum(-1).amax().to(f64).item()
     expect(math.isfinite(size), matrix_exp, "finite elements", size, ArgumentError)
-    halvings = max(0, math.ceil(math.log2(size / 0.5))) if size > 0.5 else 0
+    halvings = max(0, math.ceil(math.log2(size))) if size > 1 else 0
     scaled = x * 0.5**halvings
     one = _identity(x, n)
-    terms = 14 if x.dtype is f64 else 9
+    terms = 18
     out = one + scaled / terms
     for k in range(terms - 1, 0, -1):  # Horner's scheme
         out = one + (scaled @ out) / k
@@ -318,7 +333,8 @@ def matrix_power(x: Tensor, n: int) -> Tensor:
     square = x.ndim >= 2 and x.shape[-1] == x.shape[-2]
     expect(square, matrix_power, "square matrices", x.shape)
     if n == 0:
-        return _identity(x, x.shape[-1]).expand(x.shape).clone()
+        nowhere = zeros(x.shape, dtype=bool_)
+        return where(nowhere, x, _identity(x, x.shape[-1]))  # with a gradient, of zeros
     if n < 0:
         from .linalg_lapack import inv
 

@@ -62,7 +62,12 @@ def load(
         param.fill(source.take(name, _target(param, source.info(name).dtype, dtype)))
 
 
-_KINDS = {"fc": "a float tensor", "fcq": "a float or block-quantised tensor"}
+_KINDS = {
+    "f": "a float tensor",
+    "fc": "a float tensor",
+    "fq": "a float or block-quantised tensor",
+    "fcq": "a float or block-quantised tensor",
+}
 
 
 def _misfit(param: Param, source: WeightSource, name: str) -> str | None:
