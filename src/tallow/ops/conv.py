@@ -165,16 +165,26 @@ def _(
 # --- convolutions ---------------------------------------------------------------------------------
 
 
+def _parts(x: Tensor) -> tuple[Tensor, Tensor]:
+    pair = x.view_as_real()
+    return pair.select(-1, 0), pair.select(-1, 1)
+
+
+def _by_parts(row: Any, x: Tensor, *how: Any) -> Tensor:
+    """A linear row of one tensor, which may be complex."""
+    if x.dtype.kind != "c":
+        return row(x, *how)  # type: ignore[no-any-return]
+    return stack([row(part, *how) for part in _parts(x)], -1).view_as_complex()
+
+
 def _run(row: Any, input: Tensor, weight: Tensor, bias: Tensor | None, *how: Any) -> Tensor:
     """One of the rows, on complex tensors by their parts, on integers in f64 while that is exact."""
     kind = input.dtype.kind
     if kind == "f":
         return row(input, weight, bias, *how)  # type: ignore[no-any-return]
     if kind == "c":
-        xs, ws = ((x.view_as_real().select(-1, i) for i in (0, 1)) for x in (input, weight))
-        (xr, xi), (wr, wi) = xs, ws
-        parts = None if bias is None else bias.view_as_real()
-        br, bi = (None, None) if parts is None else (parts.select(-1, 0), parts.select(-1, 1))
+        (xr, xi), (wr, wi) = _parts(input), _parts(weight)
+        br, bi = (None, None) if bias is None else _parts(bias)
         real = row(xr, wr, br, *how) - row(xi, wi, None, *how)
         imag = row(xr, wi, bi, *how) + row(xi, wr, None, *how)
         return stack([real, imag], -1).view_as_complex()
@@ -416,6 +426,12 @@ def _patch_count(size: Sequence[int], how: tuple[int, ...]) -> list[int]:
     ]  # fmt: skip
 
 
+def _check_columns(where: str, input: Tensor) -> None:
+    unwrap_tensor(input, where)
+    if input.dtype.kind != "c":
+        check_float(where, input)
+
+
 @op(name="nn.unfold")
 def unfold(
     input: Tensor, kernel_size: Sizes, dilation: Sizes = 1, padding: Sizes = 0, stride: Sizes = 1
@@ -425,7 +441,7 @@ def unfold(
     Shapes: (batch, channels, height, width) or without batch, to (batch, channels * kernel height *
     kernel width, patches).
     """
-    check_float("unfold", input)
+    _check_columns("unfold", input)
     text = "an image of shape (batch, channels, height, width) or (channels, height, width)"
     fits = input.ndim in (3, 4) and 0 not in input.shape[-3:]
     expect(fits, "unfold", text, input.shape)
@@ -433,8 +449,8 @@ def unfold(
     if min(_patch_count(input.shape[-2:], how)) < 1:
         expect(False, "unfold", f"an image as large as a patch ({how})", input.shape)
     if input.ndim == 3:
-        return image_to_columns(input.unsqueeze(0), how).squeeze(0)
-    return image_to_columns(input, how)
+        return _by_parts(image_to_columns, input.unsqueeze(0), how).squeeze(0)
+    return _by_parts(image_to_columns, input, how)
 
 
 @op(name="nn.fold")
@@ -447,7 +463,7 @@ def fold(
     Shapes: (batch, channels * kernel height * kernel width, patches) or without batch, to
     (batch, channels, *output_size).
     """
-    check_float("fold", input)
+    _check_columns("fold", input)
     expect(input.ndim in (2, 3), "fold", "columns of 2 or 3 axes", input.shape)
     how = _patches("fold", kernel_size, dilation, padding, stride)
     height, width = sizes(output_size, 2, "fold", "output_size", 1)
@@ -459,5 +475,6 @@ def fold(
         text = f"(…, a multiple of {taps}, {patches}) for an image of {(height, width)}"
         expect(False, "fold", text, input.shape, ShapeError)
     if input.ndim == 2:
-        return columns_to_image(input.unsqueeze(0), (height, width), how).squeeze(0)
-    return columns_to_image(input, (height, width), how)
+        image = _by_parts(columns_to_image, input.unsqueeze(0), (height, width), how)
+        return image.squeeze(0)
+    return _by_parts(columns_to_image, input, (height, width), how)

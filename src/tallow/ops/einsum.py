@@ -120,6 +120,8 @@ def _contract(
     """Multiply two operands and sum over the axes that nothing later needs."""
     names, x = _summed(names, x, later | set(other_names))
     other_names, y = _summed(other_names, y, later | set(names))
+    if x.dtype is not y.dtype:  # a sum has widened integers
+        x, y = (z.to(DTYPES[_native.promote_types(x.dtype.code, y.dtype.code)]) for z in (x, y))
     shared = [name for name in names if name in other_names]
     batch = [name for name in shared if name in later]
     summed = [name for name in shared if name not in later]
@@ -145,7 +147,7 @@ def _summed(names: list[str], x: Tensor, needed: set[str]) -> tuple[list[str], T
     gone = [i for i, name in enumerate(names) if name not in needed]
     if not gone:
         return names, x
-    return [name for name in names if name in needed], x.sum(gone).to(x.dtype)
+    return [name for name in names if name in needed], x.sum(gone)
 
 
 def _product(sizes: Any) -> int:

@@ -308,7 +308,7 @@ def bernoulli_nll(input: Tensor, target: Tensor) -> Tensor:
 def _(g: Tensor, input: Tensor, target: Tensor) -> Any:
     return (
         lambda: g * (input - target) / (input * (1 - input)).clamp(min=1e-12),
-        lambda: g * ((-input).log1p().clamp(min=-100) - input.log().clamp(min=-100)),
+        lambda: g * ((-input).log1p() - input.log()),
     )
 
 

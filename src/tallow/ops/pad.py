@@ -310,4 +310,5 @@ def _powers(x: Tensor, count: int, where: object) -> Tensor:
 def linalg_vander(input: Tensor, N: int | None = None) -> Tensor:
     """Powers 0, 1, … of the last axis along a new one."""
     expect(input.ndim >= 1 or N is not None, linalg_vander, "at least one axis", input.shape)
-    return _powers(input, input.shape[-1] if N is None else N, linalg_vander)
+    x = input if input.ndim else input.reshape(1)
+    return _powers(x, x.shape[-1] if N is None else N, linalg_vander)
