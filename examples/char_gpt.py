@@ -16,9 +16,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import tallow as tl
 from plot import save_plot
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+import tallow as tl
 from tallow import data, nn, optim
 from tallow.nn import functional as F
 

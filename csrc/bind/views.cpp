@@ -139,7 +139,7 @@ View shaped(const View& v, nb::handle sequence, const char* where) {
 
 // The view with the new shape, or false when only a copy can have it.
 bool as_view(const View& v, View& out) {
-  if (v.contiguous()) {
+  if (v.contiguous() || v.size() == 0) {
     set_contiguous_strides(out);
     return true;
   }

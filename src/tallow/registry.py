@@ -8,6 +8,7 @@ used: a generic `*args, **kwargs` one would cost a microsecond more per call.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
@@ -103,12 +104,21 @@ class Row(Generic[P, R]):
     def kernel(self, binding: Callable[..., R]) -> None:
         """Give the row a native kernel: `binding` prepares the outputs and calls it."""
         self.cpu = binding
-        self._caller = None
+        self._renew()
+
+    def _renew(self) -> None:
+        """Forget callers made before: a user may add a kernel when the op is in use."""
+        old, self._caller, self._positional = self._caller, None, None
+        if _installed and old is not None:
+            _install_method(self.__name__, self)
+            for module in ("tallow", "tallow.ops"):
+                if vars(sys.modules[module]).get(self.__name__) is old:
+                    delattr(sys.modules[module], self.__name__)
 
     def check(self, checker: Callable[..., None]) -> None:
         """Give the row a check of its arguments, for all backends; it raises through `expect`."""
         self.checker = checker
-        self._caller = None
+        self._renew()
 
     def grad(
         self,
@@ -127,7 +137,7 @@ class Row(Generic[P, R]):
             self.gradient = function
             self._uses = uses
             self._rule = None
-            self._caller = None
+            self._renew()
 
         if rule is None:
             return hang

@@ -292,7 +292,9 @@ def leaves(values):
     for value in values:
         if isinstance(value, tuple):
             yield from leaves(value)
-        elif hasattr(value, "requires_grad") and "float" in str(value.dtype).replace("tl.f", "float"):
+        elif hasattr(value, "requires_grad") and "float" in str(value.dtype).replace(
+            "tl.f", "float"
+        ):
             yield value
 
 
@@ -357,7 +359,9 @@ def test_layer(one):
                     total = total + (out * made(w, library)).sum()
             if not isinstance(total, int):
                 total.backward()
-            results.append((outs, roots, dict(layer.named_parameters()), dict(layer.named_buffers())))
+            results.append(
+                (outs, roots, dict(layer.named_parameters()), dict(layer.named_buffers()))
+            )
     (outs, roots, params, buffers), (outs_t, roots_t, params_t, buffers_t) = results
     assert len(outs) == len(outs_t)
     for i, (a, b) in enumerate(zip(outs, outs_t, strict=True)):

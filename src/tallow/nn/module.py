@@ -371,7 +371,9 @@ class Module:
         if device is not None:
             as_device(device)
         if wanted is not None:
-            expect(wanted.kind in DIFFERENTIABLE, "Module.to", "a float dtype", wanted.name, DTypeError)
+            expect(
+                wanted.kind in DIFFERENTIABLE, "Module.to", "a float dtype", wanted.name, DTypeError
+            )
             self._convert(wanted)
         return self
 

@@ -116,7 +116,8 @@ class GroupNorm(Layer):
 
     def extra_repr(self) -> str:
         """Numbers and options."""
-        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
+        said = f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
+        return f"{said}, bias={'bias' in self._declared}"
 
 
 class LocalResponseNorm(Module):
@@ -185,7 +186,8 @@ class _RunningNorm(Layer):
         """Number of channels and options."""
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
-            f"affine={self.affine}, track_running_stats={self.track_running_stats}"
+            f"affine={self.affine}, bias={'bias' in self._declared}, "
+            f"track_running_stats={self.track_running_stats}"
         )
 
 

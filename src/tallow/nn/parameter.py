@@ -45,7 +45,9 @@ class Parameter(Tensor, metaclass=_ParameterType):
         unwrap_tensor(data, "Parameter")
         if requires_grad:
             wanted = "floats, or requires_grad=False"
-            expect(data.dtype.kind in DIFFERENTIABLE, "Parameter", wanted, data.dtype.name, DTypeError)
+            expect(
+                data.dtype.kind in DIFFERENTIABLE, "Parameter", wanted, data.dtype.name, DTypeError
+            )
         return as_parameter(data, requires_grad)
 
 

@@ -42,9 +42,7 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
 
 
 @op
-def bilinear(
-    input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None
-) -> Tensor:
+def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """`input1^T weight[o] input2 + bias[o]`; (..., i), (..., j), weight (o, i, j) give (..., o)."""
     unwrap_tensor(input1, bilinear), unwrap_tensor(input2, bilinear)
     good = weight.ndim == 3 and input1.ndim > 0 and input1.shape[:-1] == input2.shape[:-1]

@@ -137,6 +137,7 @@ def _lengths(x: Tensor, s: Any, dim: Any, where: object) -> tuple[tuple[int, ...
         expect(s is None or len(s) <= x.ndim, where, f"at most {x.ndim} lengths", s)
     else:
         dims = axes_of(dim, x.ndim, where)
+        expect(x.ndim > 0 or not dims, where, "at least one axis", "a 0-d tensor")
     given = [-1] * len(dims) if s is None else list(s)
     expect(len(given) == len(dims), where, f"{len(dims)} lengths", given, ArgumentError)
     sizes = [x.shape[d] if n == -1 else n for d, n in zip(dims, given, strict=True)]

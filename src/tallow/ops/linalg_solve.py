@@ -1,12 +1,12 @@
 """Linear equations: solve, triangular systems, LU, least squares; rows of `tallow.linalg`."""
 
-
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from ..dtype import f32, f64, i32
+from ..dtype import bool_, f32, f64, i32
 from ..errors import ArgumentError, DTypeError, expect
 from ..registry import op, primitive
 from ..tensor import Tensor, broadcast_shapes, from_numpy, zeros
@@ -231,12 +231,13 @@ def lu_rows(input: Tensor, pivot: bool) -> FactoredLU:
         import numpy as np
 
         m, n = a.shape[-2:]
-        flat = np.array(a).reshape(-1, m, n)
+        flat = np.array(a).reshape(math.prod(a.shape[:-2]), m, n)
         order = np.tile(np.arange(m), (len(flat), 1))
         each = np.arange(len(flat))
         for k in range(min(m, n)):
             if pivot and m > k + 1:
-                best = k + np.argmax(np.abs(flat[:, k:, k]), axis=1)
+                column = flat[:, k:, k]  # LAPACK takes |re| + |im| for the size
+                best = k + np.argmax(np.abs(column.real) + np.abs(column.imag), axis=1)
                 flat[each, k], flat[each, best] = flat[each, best], flat[each, k]
                 order[each, k], order[each, best] = order[each, best], order[each, k]
             below = flat[:, k + 1 :, k]
@@ -294,7 +295,8 @@ def _exchanges(order: Tensor, count: int) -> Tensor:
     """The order of rows as LAPACK's exchanges, from 1."""
     import numpy as np
 
-    flat = np.array(to_numpy(order, "linalg.lu_factor")).reshape(-1, order.shape[-1])
+    count_ = math.prod(order.shape[:-1])
+    flat = np.array(to_numpy(order, "linalg.lu_factor")).reshape(count_, order.shape[-1])
     out = np.zeros((len(flat), count), np.int32)
     for rows, pivots in zip(flat, out, strict=True):
         now = np.arange(len(rows))
@@ -313,7 +315,7 @@ def _order(pivots: Tensor, m: int, where_: object) -> Tensor:
     given = np.array(to_numpy(pivots, where_))
     inside = not given.size or (given.min() >= 1 and given.max() <= m)
     expect(inside, where_, f"pivots in [1, {m}]", "others", ArgumentError)
-    flat = given.reshape(-1, given.shape[-1])
+    flat = given.reshape(math.prod(given.shape[:-1]), given.shape[-1])
     out = np.tile(np.arange(m), (len(flat), 1))
     for rows, exchanges in zip(out, flat, strict=True):
         for k, at in enumerate(exchanges):
@@ -456,14 +458,14 @@ def lstsq(
     limit = max(m, n) * (2.2e-16 if A.dtype is f64 else 1.2e-7) if rcond is None else rcond
     x, _, rank, values = least_squares(A, rhs, float(limit))
     none = A.new_empty((0,), dtype=f64 if A.dtype is f64 else f32)
-    left = none
+    left = x.abs().reshape(x.numel()).narrow(0, 0, 0)
     if m > n and driver != "gelsy" and (not rank.numel() or rank.amin().item() == n):
         left = (A @ x - rhs).abs().square().sum(-2)
     return LeastSquares(
         x.squeeze(-1) if vector else x,
         left,
         zeros(0, dtype=rank.dtype) if driver == "gels" else rank,
-        values if driver in ("gelsd", "gelss") else none,
+        values.detach() if driver in ("gelsd", "gelss") else none,
     )
 
 
@@ -483,7 +485,9 @@ def householder_product(A: Tensor, tau: Tensor) -> Tensor:
         v = vectors.narrow(-1, i, 1)
         weight = tau.narrow(-1, i, 1).unsqueeze(-1)
         out = out - (v * weight) @ (adjoint(v) @ out)
-    return out.clone() if not k else out
+    if not k:  # with a gradient, of zeros
+        return where(zeros(A.shape, dtype=bool_), A, out)
+    return out
 
 
 @op

@@ -85,7 +85,7 @@ def _labels(name: str, input: Tensor, target: Tensor, ignore: int) -> tuple[Tens
         low, high = target.amin().item(), target.amax().item()
     wrong = low if low < 0 else high
     wanted_text = f"labels in [0, {classes})"
-    expect(0 <= low and high < classes, name, wanted_text, wrong, IndexRangeError)
+    expect(low >= 0 and high < classes, name, wanted_text, wrong, IndexRangeError)
     return target.long(), keep
 
 
@@ -171,7 +171,9 @@ def cross_entropy(
     if keep is not None:
         spread = where(keep, spread, 0)
     if reduction == "mean" and (keep is not None or weight is not None):
-        each = input.sum(axis).detach() * 0 + 1 if weight is None else weight.to(input.dtype)[labels]
+        each = (
+            input.sum(axis).detach() * 0 + 1 if weight is None else weight.to(input.dtype)[labels]
+        )
         spread = spread.sum() / (each if keep is None else where(keep, each, 0)).sum()
     else:
         spread = reduced(spread, reduction)
@@ -216,9 +218,7 @@ def _soft_cross_entropy(
 # --- values ---------------------------------------------------------------------------------------
 
 
-def _values(
-    loss: Tensor, weight: Tensor | None, reduction: str
-) -> Tensor:
+def _values(loss: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
     """Reduce losses of values; the mean of weighed ones is over the weights."""
     if weight is None:
         return reduced(loss, reduction)
@@ -299,9 +299,7 @@ def huber_loss(
 @op(name="nn.bernoulli_nll")
 def bernoulli_nll(input: Tensor, target: Tensor) -> Tensor:
     """`-(target * log(input) + (1 - target) * log(1 - input))`, no logarithm below -100."""
-    return -(
-        target * input.log().clamp(min=-100) + (1 - target) * (-input).log1p().clamp(min=-100)
-    )
+    return -(target * input.log().clamp(min=-100) + (1 - target) * (-input).log1p().clamp(min=-100))
 
 
 @bernoulli_nll.grad

@@ -1,0 +1,147 @@
+"""Generators of random numbers: seeds, states, the default generator.
+
+Numbers come from Philox 4x32-10, which makes any block of its sequence on its own: what is drawn
+depends on seed and offset only, never on the number of threads. The drawing ops stand in
+`tallow.ops` and are reached as `tl.rand`, `tl.random.rand`, …
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from . import _native
+from .device import Device, as_device
+from .dtype import i64, u8
+from .errors import ArgumentError, expect
+from .tensor import Tensor, from_buffer
+
+if TYPE_CHECKING:
+    from .ops.random import (
+        bernoulli,
+        multinomial,
+        normal,
+        poisson,
+        rand,
+        rand_like,
+        randint,
+        randint_like,
+        randn,
+        randn_like,
+        randperm,
+    )
+
+_LOW, _HIGH = -(1 << 63), (1 << 64) - 1
+
+
+class Generator:
+    """A stream of random numbers, seeded from the system until `manual_seed`; safe for threads.
+
+    Its state, seed and offset, lives in an array that kernels read and advance in one step, so a
+    replayed plan draws new numbers.
+    """
+
+    __slots__ = ("_state", "device")
+
+    def __init__(self, device: Device | str = "cpu") -> None:
+        self.device = as_device(device)
+        self._state = _native.Array.empty((2,), i64.code)
+        self.seed()
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Start anew from `seed`, any number of 64 bits, signed or not."""
+        value = int(seed)
+        expect(_LOW <= value <= _HIGH, "manual_seed", "a seed of 64 bits", value, ArgumentError)
+        self._set(value & _HIGH, 0)
+        return self
+
+    def seed(self) -> int:
+        """Start anew from a seed of the operating system, which is returned."""
+        value = int.from_bytes(os.urandom(8), "little") >> 1
+        self._set(value, 0)
+        return value
+
+    def initial_seed(self) -> int:
+        """The seed that the generator was started from."""
+        found: int = self._state.basic_index(0).item()
+        return found & _HIGH
+
+    def get_state(self) -> Tensor:
+        """Seed and offset, as 16 bytes (u8)."""
+        return from_buffer(bytes(self._state.raw_bytes()), u8, (16,)).clone()
+
+    def set_state(self, new_state: Tensor) -> Generator:
+        """Go on from a state that `get_state` gave."""
+        good = isinstance(new_state, Tensor) and new_state.dtype is u8 and new_state.shape == (16,)
+        got = (
+            (new_state.shape, new_state.dtype.name) if isinstance(new_state, Tensor) else new_state
+        )
+        expect(good, "set_state", "16 bytes (u8) of get_state", got, ArgumentError)
+        data = bytes(new_state.tolist())
+        self._set(int.from_bytes(data[:8], "little"), int.from_bytes(data[8:], "little"))
+        return self
+
+    def clone_state(self) -> Generator:
+        """Another generator that goes on as this one does."""
+        return Generator(self.device).set_state(self.get_state())
+
+    def _set(self, seed: int, offset: int) -> None:
+        values = [v - (1 << 64) if v >> 63 else v for v in (seed, offset)]
+        self._state.copy_(_native.Array.from_list(values, i64.code))
+
+    def __repr__(self) -> str:
+        return f"<Generator seed={self.initial_seed()}>"
+
+
+default_generator = Generator()
+
+
+def manual_seed(seed: int) -> Generator:
+    """Start the default generator anew from `seed`."""
+    return default_generator.manual_seed(seed)
+
+
+def seed() -> int:
+    """Start the default generator anew from a seed of the operating system, which is returned."""
+    return default_generator.seed()
+
+
+def initial_seed() -> int:
+    """The seed of the default generator."""
+    return default_generator.initial_seed()
+
+
+def get_rng_state() -> Tensor:
+    """The state of the default generator, as 16 bytes (u8)."""
+    return default_generator.get_state()
+
+
+def set_rng_state(new_state: Tensor) -> None:
+    """Let the default generator go on from a state that `get_rng_state` gave."""
+    default_generator.set_state(new_state)
+
+
+class fork_rng:  # noqa: N801  (as in PyTorch)
+    """`with fork_rng():` the default generator is as before when the block is left."""
+
+    def __init__(self, devices: Any = None, enabled: bool = True) -> None:
+        self.enabled = enabled
+        self._state: Tensor | None = None
+
+    def __enter__(self) -> None:
+        self._state = get_rng_state() if self.enabled else None
+
+    def __exit__(self, *_: object) -> None:
+        if self._state is not None:
+            set_rng_state(self._state)
+
+
+def __getattr__(name: str) -> Any:
+    """The ops that draw."""
+    if name.startswith("_"):
+        raise AttributeError(f"module 'tallow.random' has no attribute {name!r}")
+    from .ops import random as drawing
+
+    if name not in drawing.DRAWING:
+        raise AttributeError(f"module 'tallow.random' has no attribute {name!r}")
+    return getattr(drawing, name)

@@ -1,0 +1,196 @@
+"""Cases of the losses and distances."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ops.table import WIDE, Case
+
+
+def labels_like(d, *shape, classes):
+    return d.ints(shape, 0, classes)
+
+
+def logits(d, *shape):
+    return d.x(shape)
+
+
+def log_probs(d, *shape):
+    x = d.x(shape).astype(float)
+    return (x - np.log(np.exp(x).sum(-1, keepdims=True))).astype(d.x((1,)).dtype)
+
+
+def unit(d, *shape):
+    return d.x(shape, 0.1, 0.9)
+
+
+def signs(d, *shape):
+    return np.where(d.bools(shape), 1, -1).astype(d.x((1,)).dtype)
+
+
+def pairs(d, **options):
+    """Two of one shape under each reduction."""
+    return [
+        d(d.x((4, 5)), d.x((4, 5)), reduction="none", **options),
+        d(d.x((4, 5)), d.x((4, 5)), **options),
+        d(d.x((3,)), d.x((3,)), reduction="sum", **options),
+        d(d.x((0, 2)), d.x((0, 2)), reduction="none", **options),
+    ]
+
+
+def weighted(d):
+    return [
+        d(d.x((5, 4)), d.ints((5,), 0, 4)),
+        d(d.x((5, 4)), d.ints((5,), 0, 4), d.positive((4,)), ignore_index=1),
+        d(d.x((2, 4, 3)), d.ints((2, 3), 0, 4), d.positive((4,)), reduction="none"),
+        d(d.x((4,)), d.ints((), 0, 4), reduction="sum"),
+    ]
+
+
+def cross_entropy(d):
+    return [
+        *weighted(d),
+        d(d.x((5, 4)), d.ints((5,), 0, 4), d.positive((4,)), ignore_index=1, label_smoothing=0.3),
+        d(d.x((5, 4)), d.ints((5,), 0, 4), label_smoothing=0.3, reduction="none"),
+        d(d.x((5, 4)), unit(d, 5, 4), d.positive((4,)), label_smoothing=0.2),
+        d(d.x((2, 4, 3)), unit(d, 2, 4, 3), reduction="none"),
+    ]
+
+
+def ctc(d):
+    targets, lengths, sizes = d.ints((3, 3), 1, 4), np.array([6, 5, 4]), np.array([3, 2, 0])
+    return [
+        d(log_probs(d, 6, 3, 4), targets, lengths, sizes, reduction="none"),
+        d(log_probs(d, 6, 3, 4), d.ints((5,), 1, 4), lengths, sizes),
+        d(log_probs(d, 6, 4), d.ints((2,), 1, 4), np.array(6), np.array(2), reduction="sum"),
+        d(
+            log_probs(d, 2, 1, 4),
+            np.array([[1, 1]]),
+            np.array([2]),
+            np.array([2]),
+            zero_infinity=True,
+        ),
+    ]
+
+
+def embedding_pairs(d):
+    return [
+        d(d.x((4, 5)), d.x((4, 5)), signs(d, 4), margin=0.1),
+        d(d.x((5,)), d.x((5,)), signs(d), reduction="none"),
+    ]
+
+
+def triplets(d):
+    a, b, c = (d.x((4, 5)) for _ in range(3))
+    return [d(a, b, c), d(a, b, c, margin=2.0, p=3.0, swap=True, reduction="none")]
+
+
+def torch_log_add(terms):
+    import torch
+
+    return torch.stack(list(terms)).logsumexp(0)
+
+
+def torch_log1p_exp(input):
+    import torch
+
+    return torch.nn.functional.softplus(input, threshold=100)
+
+
+def torch_label_nll(input, target):
+    import torch
+
+    return torch.nn.functional.cross_entropy(input, target, reduction="none")
+
+
+def torch_bernoulli_nll(input, target):
+    import torch
+
+    return torch.nn.functional.binary_cross_entropy(input, target, reduction="none")
+
+
+CASES = {
+    "nn.log1p_exp": Case(lambda d: [d(d.x((4, 5), -30, 30))], torch=torch_log1p_exp),
+    "nn.label_nll": Case(
+        lambda d: [d(d.x((5, 4)), d.ints((5,), 0, 4))], torch=torch_label_nll, hypothesis=False
+    ),
+    "nn.bernoulli_nll": Case(
+        lambda d: [d(unit(d, 4, 5), unit(d, 4, 5))], torch=torch_bernoulli_nll, hypothesis=False
+    ),
+    "nn.log_add": Case(lambda d: [d([d.x((4,)), d.x((4,))])], torch=torch_log_add),
+    "nll_loss": Case(weighted, hypothesis=False),
+    "cross_entropy": Case(cross_entropy, hypothesis=False),
+    "mse_loss": Case(pairs),
+    "l1_loss": Case(pairs),
+    "smooth_l1_loss": Case(lambda d: [*pairs(d), d(d.x((4,)), d.x((4,)), beta=0.3)]),
+    "huber_loss": Case(lambda d: [*pairs(d), d(d.x((4,)), d.x((4,)), delta=0.3)]),
+    "binary_cross_entropy": Case(
+        lambda d: [
+            d(unit(d, 4, 5), unit(d, 4, 5)),
+            d(unit(d, 4, 5), unit(d, 4, 5), d.positive((5,)), reduction="none"),
+        ],
+        hypothesis=False,
+    ),
+    "binary_cross_entropy_with_logits": Case(
+        lambda d: [
+            d(d.x((4, 5)), unit(d, 4, 5)),
+            d(d.x((4, 5)), unit(d, 4, 5), d.positive((5,)), pos_weight=d.positive((5,))),
+        ]
+    ),
+    "kl_div": Case(
+        lambda d: [
+            d(d.x((4, 5)), unit(d, 4, 5), reduction="batchmean"),
+            d(d.x((4, 5)), d.x((4, 5)), log_target=True, reduction="sum"),
+        ]
+    ),
+    "poisson_nll_loss": Case(
+        lambda d: [
+            d(d.x((4, 5)), d.x((4, 5), 0, 4), full=True),
+            d(unit(d, 4), d.x((4,), 0, 4), log_input=False, reduction="none"),
+        ],
+        gradgrad=False,
+    ),
+    "gaussian_nll_loss": Case(
+        lambda d: [
+            d(d.x((4, 5)), d.x((4, 5)), d.positive((4, 5)), full=True),
+            d(d.x((4, 5)), d.x((4, 5)), d.positive((4,)), reduction="none"),
+        ],
+        hypothesis=False,
+    ),
+    "ctc_loss": Case(ctc, dtypes=WIDE, hypothesis=False),
+    "soft_margin_loss": Case(lambda d: [d(d.x((6,)), signs(d, 6))]),
+    "cosine_embedding_loss": Case(embedding_pairs, hypothesis=False, gradient=True),
+    "margin_ranking_loss": Case(lambda d: [d(d.x((6,)), d.x((6,)), signs(d, 6), margin=0.1)]),
+    "hinge_embedding_loss": Case(lambda d: [d(d.x((6,)), signs(d, 6))]),
+    "triplet_margin_loss": Case(triplets, hypothesis=False),
+    "multi_margin_loss": Case(
+        lambda d: [
+            d(d.x((4, 5)), d.ints((4,), 0, 5)),
+            d(d.x((4, 5)), d.ints((4,), 0, 5), 2, 0.5, d.positive((5,)), reduction="none"),
+        ],
+        dtypes=WIDE,
+        hypothesis=False,
+    ),
+    "multilabel_margin_loss": Case(
+        lambda d: [d(d.x((2, 4)), np.array([[3, 0, -1, 1], [2, 1, 0, 3]]))],
+        dtypes=WIDE,
+        hypothesis=False,
+    ),
+    "multilabel_soft_margin_loss": Case(
+        lambda d: [d(d.x((4, 5)), unit(d, 4, 5), d.positive((5,)))]
+    ),
+    "pairwise_distance": Case(
+        lambda d: [d(d.x((4, 5)), d.x((4, 5))), d(d.x((5,)), d.x((4, 5)), 3.0, keepdim=True)]
+    ),
+    "cosine_similarity": Case(
+        lambda d: [d(d.x((4, 5)), d.x((4, 5))), d(d.x((4, 1, 5)), d.x((3, 5)), -1)]
+    ),
+    "pdist": Case(lambda d: [d(d.x((4, 3))), d(d.x((4, 3)), 3.0)], dtypes=WIDE),
+    "bilinear": Case(
+        lambda d: [
+            d(d.x((2, 3)), d.x((2, 4)), d.x((5, 3, 4)), d.x((5,))),
+            d(d.x((3,)), d.x((4,)), d.x((5, 3, 4))),
+        ],
+        hypothesis=False,
+    ),
+}

@@ -1,0 +1,57 @@
+"""Cases of the normalisations over other axes than the last one."""
+
+from __future__ import annotations
+
+from ops.table import FLOATS, Case
+
+
+def batch_norm(d):
+    mean, var, weight, bias = d.x((3,)), d.positive((3,)), d.x((3,)), d.x((3,))
+    return [
+        d(d.x((4, 3)), None, None, weight, bias, True),
+        d(d.x((2, 3, 4)), None, None, None, None, True, 0.1, 1e-3),
+        d(d.x((2, 3, 2, 2)), mean, var, weight, bias),
+    ]
+
+
+def whiten(d):
+    x = d.x((4, 3, 2))
+    wide = x.astype("float64" if d.dtype == "f64" else "float32")
+    mean = wide.mean((0, 2), keepdims=True)
+    rstd = (wide.var((0, 2), keepdims=True) + 1e-5) ** -0.5
+    return [d(x, d.x((3,)), d.x((3,)), mean.astype(wide.dtype), rstd.astype(wide.dtype))]
+
+
+def torch_whiten(input, weight, bias, mean, rstd, eps=1e-5):
+    import torch
+
+    return torch.nn.functional.batch_norm(input, None, None, weight, bias, True)
+
+
+CASES = {
+    "batch_norm": Case(batch_norm, hypothesis=False),
+    # Finite differences of its meaning would hold the statistics still.
+    "nn.whiten_channels": Case(whiten, torch=torch_whiten, gradient=False, hypothesis=False),
+    "group_norm": Case(
+        lambda d: [
+            d(d.x((2, 4, 3)), 2, d.x((4,)), d.x((4,))),
+            d(d.x((2, 4)), 1),
+            d(d.x((2, 6, 2, 2)), 3, d.x((6,)), None, 1e-3),
+        ],
+        hypothesis=False,
+    ),
+    "instance_norm": Case(
+        lambda d: [
+            d(d.x((2, 3, 4)), None, None, d.x((3,)), d.x((3,))),
+            d(d.x((2, 3, 4)), d.x((3,)), d.positive((3,)), use_input_stats=False),
+        ],
+        hypothesis=False,
+    ),
+    "local_response_norm": Case(
+        lambda d: [d(d.x((2, 5, 3)), 3, 0.5), d(d.x((2, 4, 2, 2)), 2, 0.1, 0.5, 2.0)]
+    ),
+    "normalize": Case(
+        lambda d: [d(d.x((3, 4))), d(d.x((3, 4)), 1.0, 0), d(d.x((3, 2, 4)), 3.0, -1)],
+        dtypes=FLOATS,
+    ),
+}
