@@ -153,8 +153,8 @@ def main() -> None:
         return common.last_json(common.call(command, PYTHONPATH=path))
 
     made = common.table(
-        "training, milliseconds a step, median (quartiles)", "", "tallow", "torch", "tallow / torch",
-        "greatest difference of losses",
+        "training, milliseconds a step, median (quartiles)",
+        "", "tallow", "torch", "tallow / torch", "greatest difference of losses",
     )  # fmt: skip
     result: dict[str, Any] = {"pairs": args.pairs, "jobs": {}}
     for job, (steps, _) in JOBS.items():

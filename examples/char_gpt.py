@@ -22,6 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 import tallow as tl
 from tallow import data, nn, optim
 from tallow.nn import functional as F
+from tallow.training import load_checkpoint, save_checkpoint
 
 LENGTH = 128  # characters that the model sees
 
@@ -132,7 +133,7 @@ def main() -> None:
     parts = {"model": model, "optimizer": optimizer, "scheduler": scheduler, "loader": loader}
     step, losses = 0, []
     if args.resume:
-        rest = tl.load_checkpoint(args.checkpoint, **parts)
+        rest = load_checkpoint(args.checkpoint, **parts)
         step, losses = rest["step"], rest["losses"]
 
     columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
@@ -147,7 +148,7 @@ def main() -> None:
             losses.append((step, loss))
             progress.update(task, completed=step, loss=loss)
             if step % 100 == 0 or step == args.steps:
-                tl.save_checkpoint(args.checkpoint, step=step, losses=losses, **parts)
+                save_checkpoint(args.checkpoint, step=step, losses=losses, **parts)
     picture = Path(__file__).with_suffix(".svg")
     save_plot(picture, "Character GPT: training loss", "step", {"cross entropy": losses})
     print(f"loss {losses[-1][1]:.3f}, drawn to {picture}\n")

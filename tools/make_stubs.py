@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
-from tallow.ops.elementwise import OPERATORS
-from tallow.registry import ROWS, SELF_NAMES, Row
+from tallow.ops.elementwise_rows import OPERATORS
+from tallow.registry import OWN, ROWS, SELF_NAMES, Row
 
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "tallow"
 HEAD = '"""{purpose}; tools/make_stubs.py writes this file."""\n\n'
@@ -25,9 +26,19 @@ def text_of(value: Any) -> str:
     return repr(value) if value is None or isinstance(value, (bool, int, float, str)) else "..."
 
 
+# What the heads of the stubs import; an annotation with any other name is shown as Any.
+KNOWN = {
+    "Any", "Callable", "DType", "Device", "Dim", "Generator", "Literal", "MinMax", "None",
+    "Sequence", "Tensor", "ValuesIndices", "bool", "complex", "dict", "float", "int", "list",
+    "object", "str", "tuple",
+}  # fmt: skip
+
+
 def annotation(value: Any) -> str:
     """An annotation as it stands in the source."""
-    return "Any" if value is inspect.Signature.empty else str(value)
+    text = "Any" if value is inspect.Signature.empty else str(value)
+    names = re.findall(r"[A-Za-z_][\w.]*", re.sub(r"\"[^\"]*\"|'[^']*'", "", text))
+    return text if KNOWN.issuperset(names) else "Any"
 
 
 def parameters(row: Row[..., Any], *, method: bool) -> list[str]:
@@ -65,16 +76,18 @@ def returns_of(row: Row[..., Any]) -> str:
 
 def is_method(row: Row[..., Any]) -> bool:
     """Whether `registry.install` makes the row a method of Tensor."""
-    return bool(row.parameters) and row.parameters[0][0] in SELF_NAMES
+    fits = bool(row.parameters) and row.parameters[0][0] in SELF_NAMES
+    return fits and "." not in row.__name__ and row.__name__ not in OWN
 
 
 def methods() -> str:
     """The text of `_methods.pyi`."""
     lines = [
         HEAD.format(purpose="What Tensor has from the op rows"),
-        "from collections.abc import Sequence\nfrom typing import Any\n\n",
-        "from .dtype import DType\n",
-        "from .ops.extreme import ValuesIndices\nfrom .ops.reduce import Dim\nfrom .tensor import Tensor\n\n",
+        "from collections.abc import Callable, Sequence\nfrom typing import Any, Literal\n\n",
+        "from .device import Device\nfrom .dtype import DType\n",
+        "from .ops.extreme import MinMax, ValuesIndices\nfrom .ops.reduce import Dim\n",
+        "from .random import Generator\nfrom .tensor import Tensor\n\n",
         "class Methods:\n",
     ]
     for name, row in ROWS.items():
@@ -82,7 +95,7 @@ def methods() -> str:
             continue
         parts = parameters(row, method=True)
         lines.append(definition(name, parts, returns_of(row), "    ") + "\n")
-        if row.inplace is not None:
+        if row.has_inplace or row.native is not None:
             lines.append(definition(f"{name}_", parts, "Tensor", "    ") + "\n")
     for name, dunders in OPERATORS.items():
         parts = parameters(ROWS[name], method=True)
@@ -95,15 +108,17 @@ def methods() -> str:
 
 def functions() -> str:
     """The text of `ops/__init__.pyi`."""
-    names = "".join(f'    "{name}",\n' for name in ROWS)
+    rows = {name: row for name, row in ROWS.items() if "." not in name}
+    names = "".join(f'    "{name}",\n' for name in rows)
     lines = [
         HEAD.format(purpose="The ops as functions"),
-        "from collections.abc import Sequence\nfrom typing import Any\n\n",
-        "from ..dtype import DType\nfrom ..tensor import Tensor\n",
-        "from .extreme import ValuesIndices\nfrom .reduce import Dim\n\n",
+        "from collections.abc import Callable, Sequence\nfrom typing import Any, Literal\n\n",
+        "from ..device import Device\nfrom ..dtype import DType\nfrom ..random import Generator\n",
+        "from ..tensor import Tensor\nfrom .extreme import MinMax, ValuesIndices\n",
+        "from .reduce import Dim\n\n",
         f"__all__ = [\n{names}]\n\n",
     ]
-    for name, row in ROWS.items():
+    for name, row in rows.items():
         lines.append(definition(name, parameters(row, method=False), returns_of(row)) + "\n")
     return "".join(lines)
 

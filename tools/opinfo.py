@@ -18,6 +18,7 @@ import select
 import signal
 import sys
 import time
+import traceback
 import warnings
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,8 @@ class Job:
             os.close(reading)
             try:
                 _child(self.op, self.options, skip, writing)
+            except BaseException:
+                traceback.print_exc()
             finally:
                 os._exit(0)
         os.close(writing)
@@ -215,9 +218,8 @@ def main() -> None:
         good, count = _total(jobs, kind)
         print(f"{kind} samples: {good} of {count} ({100 * good / max(count, 1):.2f}%)")
     clean = [j for j in jobs if not any(r[3] == "fail" and r[0] != "error" for r in j.records)]
-    print(
-        f"ops without a failure: {len(clean)} of {len(jobs)}; crashes: {sum(j.crashes for j in jobs)}"
-    )
+    crashes = sum(j.crashes for j in jobs)
+    print(f"ops without a failure: {len(clean)} of {len(jobs)}; crashes: {crashes}")
     print(f"names shared: {len(shared)} of {len(public)}")
     if missing and options.names:
         print("missing:", " ".join(missing))

@@ -1,4 +1,4 @@
-"""One op of PyTorch's OpInfo table run on both libraries, sample by sample: what opinfo.py's children do.
+"""One op of PyTorch's OpInfo table on both libraries, sample by sample: opinfo.py's children.
 
 Every sample is rebuilt twice from the same memory, storages shared as in the original, so that
 strides, offsets, expanded axes and aliasing arguments reach both sides alike.
@@ -262,7 +262,10 @@ def _view(memory: np.ndarray, x: torch.Tensor) -> Any:
         return tl.from_numpy(array.view(ml_dtypes.bfloat16) if x.dtype == torch.bfloat16 else array)
     array = memory[: memory.size // carrier.itemsize * carrier.itemsize].view(carrier)
     whole = tl.from_numpy(array.view(ml_dtypes.bfloat16) if x.dtype == torch.bfloat16 else array)
-    return whole.as_strided(tuple(x.shape), tuple(x.stride()), x.storage_offset()).detach()
+    try:
+        return whole.as_strided(tuple(x.shape), tuple(x.stride()), x.storage_offset()).detach()
+    except tl.TallowError as error:  # more axes than Tallow has
+        raise Unfit(str(error)) from error
 
 
 def to_torch(x: Any) -> torch.Tensor:

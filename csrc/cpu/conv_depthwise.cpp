@@ -4,8 +4,12 @@
 
 namespace tl::TL_ISA {
 
+// The phases of a larger stride would hold more zeros than elements.
+constexpr int kMostStride = 4;
+
 bool depthwise_fits(const Conv& v) {
-  return v.channels() == 1 && v.rows() <= 4 && v.stride[1] <= 4 && v.stride[2] <= 4;
+  return v.channels() == 1 && v.rows() <= 4 && v.stride[1] <= kMostStride &&
+         v.stride[2] <= kMostStride;
 }
 
 namespace {
@@ -57,6 +61,14 @@ void lay_out(const Conv& v, const Layout& l, int64_t n, int64_t c, int64_t z, in
   const View& x = v.x;
   const int64_t width = x.shape[4], image = n * x.strides[0] + c * x.strides[1];
   const int64_t stride = v.stride[2], plane = l.plane();
+  // Element i of a line of phase p is input i·stride + offset + p, inside for low <= i < high.
+  int64_t lows[kMostStride], highs[kMostStride];
+  for (int64_t cp = 0; cp < l.column_phases; ++cp) {
+    const int64_t start = v.offset[2] + cp;
+    lows[cp] = start < 0 ? ceil_div(-start, stride) : 0;
+    highs[cp] = min64(start < width ? ceil_div(width - start, stride) : 0, l.pitch);
+    if (lows[cp] >= highs[cp]) lows[cp] = highs[cp] = l.pitch;
+  }
   for (int64_t kz = 0; kz < v.weight.shape[2]; ++kz) {
     const int64_t iz = z * v.stride[0] + v.offset[0] + kz * v.dilation[0];
     for (int64_t rp = 0; rp < l.row_phases; ++rp) {
@@ -67,16 +79,12 @@ void lay_out(const Conv& v, const Layout& l, int64_t n, int64_t c, int64_t z, in
         const int64_t from = image + iz * x.strides[2] + iy * x.strides[3];
         for (int64_t cp = 0; cp < l.column_phases; ++cp) {
           T* line = first + cp * plane + r * l.pitch;
-          // Element i of the line is input i·stride + offset + cp.
-          const int64_t start = v.offset[2] + cp;
-          int64_t low = start < 0 ? ceil_div(-start, stride) : 0;
-          int64_t high = start < width ? ceil_div(width - start, stride) : 0;
-          high = min64(high, l.pitch);
-          if (!inside || low >= high) low = high = l.pitch;
+          const int64_t low = inside ? lows[cp] : l.pitch, high = inside ? highs[cp] : l.pitch;
           for (int64_t i = 0; i < low; ++i) line[i] = 0;
           if (low < high) {
-            copy_line<T>(x, from + (start + low * stride) * x.strides[4], stride * x.strides[4],
-                         high - low, line + low);
+            const int64_t start = v.offset[2] + cp + low * stride;
+            copy_line<T>(x, from + start * x.strides[4], stride * x.strides[4], high - low,
+                         line + low);
           }
           for (int64_t i = high; i < l.pitch; ++i) line[i] = 0;
         }

@@ -26,66 +26,98 @@ struct Piece {
   int low, high;
 };
 
+// One line of a panel for each channel, from the pieces of one tap.
+template <class T>
+TL_INLINE void pack_lines(const Piece<T>* pieces, int made, int64_t channel, int64_t count, T* to,
+                          int64_t step) {
+  constexpr int kN = kPanelColumns<T>;
+  if (made == 1 && pieces[0].low == 0 && pieces[0].high == kN) {
+    const T* from = pieces[0].data;
+    for (int64_t c = 0; c < count; ++c, from += channel, to += step) {
+      // Channels lie pages apart; the next panel will read on from here.
+      __builtin_prefetch(from + kN);
+      memcpy(to, from, kN * sizeof(T));
+    }
+    return;
+  }
+#ifdef __AVX2__
+  if constexpr (__is_same(T, float)) {
+    auto masked = [&]<int kPieces>() {
+      const float* from[kPieces];
+      __m256i low[kPieces], high[kPieces];
+      for (int i = 0; i < kPieces; ++i) {
+        from[i] = pieces[i].data;
+        low[i] = lane_mask(pieces[i].low, pieces[i].high);
+        high[i] = lane_mask(pieces[i].low - 8, pieces[i].high - 8);
+      }
+      for (int64_t c = 0; c < count; ++c, to += step) {
+        __m256 a = _mm256_maskload_ps(from[0], low[0]);
+        __m256 b = _mm256_maskload_ps(from[0] + 8, high[0]);
+        for (int i = 1; i < kPieces; ++i) {
+          a = _mm256_or_ps(a, _mm256_maskload_ps(from[i], low[i]));
+          b = _mm256_or_ps(b, _mm256_maskload_ps(from[i] + 8, high[i]));
+        }
+        for (int i = 0; i < kPieces; ++i) from[i] += channel;
+        _mm256_storeu_ps(to, a);
+        _mm256_storeu_ps(to + 8, b);
+      }
+    };
+    switch (made) {
+      case 1:
+        return masked.template operator()<1>();
+      case 2:
+        return masked.template operator()<2>();
+      case 3:
+        return masked.template operator()<3>();
+      case 4:
+        return masked.template operator()<4>();
+      default:
+        break;
+    }
+  }
+#endif
+  for (int64_t c = 0; c < count; ++c, to += step) {
+    for (int i = 0; i < kN; ++i) to[i] = 0;
+    for (int i = 0; i < made; ++i) {
+      const T* from = pieces[i].data + c * channel;
+      for (int lane = pieces[i].low; lane < pieces[i].high; ++lane) to[lane] = from[lane];
+    }
+  }
+}
+
 // A panel of patches: to[(c·taps + t)·columns + lane] for channels 0 … count - 1 of `data`.
 template <class T>
 inline void pack_patches(const Conv& v, const Input<T>& in, const T* data, int64_t count,
                          const Run* runs, int run_count, T* to) {
   constexpr int kN = kPanelColumns<T>;
-  const int64_t taps = v.taps(), step = taps * kN;
-  int64_t t = 0;
+  const int64_t kernel = v.weight.shape[4], step = v.taps() * kN;
   for (int64_t kz = 0; kz < v.weight.shape[2]; ++kz) {
-    for (int64_t ky = 0; ky < v.weight.shape[3]; ++ky) {
-      for (int64_t kx = 0; kx < v.weight.shape[4]; ++kx, ++t) {
+    for (int64_t ky = 0; ky < v.weight.shape[3]; ++ky, to += kernel * kN) {
+      // The runs whose row lies inside, and where their line begins.
+      const Run* inside[kN];
+      const T* lines[kN];
+      int rows = 0;
+      for (int r = 0; r < run_count; ++r) {
+        const Run& run = runs[r];
+        const int64_t z = run.z * v.stride[0] + v.offset[0] + kz * v.dilation[0];
+        const int64_t y = run.y * v.stride[1] + v.offset[1] + ky * v.dilation[1];
+        if (z < 0 || z >= v.x.shape[2] || y < 0 || y >= v.x.shape[3]) continue;
+        inside[rows] = &run;
+        lines[rows++] = data + run.n * in.n + z * in.d + y * in.h + run.x - run.lane;
+      }
+      for (int64_t kx = 0; kx < kernel; ++kx) {
         const Tap& tap = in.taps[kx];
         Piece<T> pieces[kN];
         int made = 0;
-        for (int r = 0; r < run_count; ++r) {
-          const Run& run = runs[r];
-          const int64_t z = run.z * v.stride[0] + v.offset[0] + kz * v.dilation[0];
-          const int64_t y = run.y * v.stride[1] + v.offset[1] + ky * v.dilation[1];
-          if (z < 0 || z >= v.x.shape[2] || y < 0 || y >= v.x.shape[3]) continue;
+        for (int r = 0; r < rows; ++r) {
+          const Run& run = *inside[r];
           const int64_t low = max64(run.x, tap.low), high = min64(run.x + run.count, tap.high);
           if (low >= high) continue;
-          const int64_t at = run.n * in.n + z * in.d + y * in.h + tap.at + run.x - run.lane;
-          pieces[made++] = {data + at, static_cast<int>(low - run.x + run.lane),
-                            static_cast<int>(high - run.x + run.lane)};
+          const int64_t shift = run.lane - run.x;
+          pieces[made++] = {lines[r] + tap.at, static_cast<int>(low + shift),
+                            static_cast<int>(high + shift)};
         }
-        T* dst = to + t * kN;
-        if (made == 1 && pieces[0].low == 0 && pieces[0].high == kN) {
-          const T* from = pieces[0].data;
-          for (int64_t c = 0; c < count; ++c, from += in.c, dst += step)
-            memcpy(dst, from, kN * sizeof(T));
-          continue;
-        }
-#ifdef __AVX2__
-        if constexpr (__is_same(T, float)) {
-          if (made <= 4) {
-            __m256i masks[4][2];
-            for (int i = 0; i < made; ++i) {
-              masks[i][0] = lane_mask(pieces[i].low, pieces[i].high);
-              masks[i][1] = lane_mask(pieces[i].low - 8, pieces[i].high - 8);
-            }
-            for (int64_t c = 0; c < count; ++c, dst += step) {
-              __m256 a = _mm256_setzero_ps(), b = a;
-              for (int i = 0; i < made; ++i) {
-                const float* from = pieces[i].data + c * in.c;
-                a = _mm256_or_ps(a, _mm256_maskload_ps(from, masks[i][0]));
-                b = _mm256_or_ps(b, _mm256_maskload_ps(from + 8, masks[i][1]));
-              }
-              _mm256_storeu_ps(dst, a);
-              _mm256_storeu_ps(dst + 8, b);
-            }
-            continue;
-          }
-        }
-#endif
-        for (int64_t c = 0; c < count; ++c, dst += step) {
-          for (int i = 0; i < kN; ++i) dst[i] = 0;
-          for (int i = 0; i < made; ++i) {
-            const T* from = pieces[i].data + c * in.c;
-            for (int lane = pieces[i].low; lane < pieces[i].high; ++lane) dst[lane] = from[lane];
-          }
-        }
+        pack_lines<T>(pieces, made, in.c, count, to + kx * kN, step);
       }
     }
   }

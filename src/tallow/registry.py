@@ -120,9 +120,16 @@ class Row(Generic[P, R]):
         self.checker = checker
         self._renew()
 
+    @overload
+    def grad(self, rule: Callable[..., Any], /) -> None: ...
+    @overload
+    def grad(
+        self, /, *, uses: dict[str, tuple[str, ...]] | None = None
+    ) -> Callable[[Callable[..., Any]], None]: ...
     def grad(
         self,
         rule: Callable[..., Any] | None = None,
+        /,
         *,
         uses: dict[str, tuple[str, ...]] | None = None,
     ) -> Any:
@@ -490,13 +497,13 @@ class _Method:
 
 
 _installed = False
-_OWN = frozenset(Tensor.__dict__)  # what the class defines itself is a richer form of the row
+OWN = frozenset(Tensor.__dict__)  # what the class defines itself is a richer form of the row
 
 
 def _install_method(name: str, row: Row[..., Any]) -> None:
     if "." in name or not row.parameters or row.parameters[0][0] not in SELF_NAMES:
         return
-    if name not in _OWN:
+    if name not in OWN:
         setattr(Tensor, name, _Method(row, name, False))
     if row.has_inplace or row.native is not None:
         setattr(Tensor, f"{name}_", _Method(row, f"{name}_", True))

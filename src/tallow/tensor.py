@@ -41,6 +41,9 @@ else:
     Methods = object
 
 
+_int = int  # the class has a method of this name
+
+
 class Tensor(Methods):
     """An n-dimensional array of one dtype; a view when it came from a view op.
 
@@ -52,14 +55,14 @@ class Tensor(Methods):
 
     _array: _native.Array
     _node: Any  # what made it, when it requires a gradient: a Node of the tape, a Leaf, else None
-    _index: int  # which output of the node it is
+    _index: _int  # which output of the node it is
     _base: Tensor | None  # for a view: the tensor whose memory it shares
     _views: list[Any] | None  # weak references to the views of it
 
     # --- facts --------------------------------------------------------------------------------------
 
     @property
-    def shape(self) -> tuple[int, ...]:
+    def shape(self) -> tuple[_int, ...]:
         """The length of each axis."""
         return self._array.shape
 
@@ -74,17 +77,17 @@ class Tensor(Methods):
         return CPU
 
     @property
-    def ndim(self) -> int:
+    def ndim(self) -> _int:
         """The number of axes."""
         return self._array.ndim
 
     @property
-    def nbytes(self) -> int:
+    def nbytes(self) -> _int:
         """Bytes of the elements (not of the storage behind a view)."""
         return self._array.nbytes
 
     @property
-    def itemsize(self) -> int:
+    def itemsize(self) -> _int:
         """Bytes per element, or per block of a block dtype."""
         return self.dtype.itemsize
 
@@ -116,31 +119,31 @@ class Tensor(Methods):
         """Whether the dtype is complex."""
         return self.dtype.kind == "c"
 
-    def dim(self) -> int:
+    def dim(self) -> _int:
         """The number of axes."""
         return self._array.ndim
 
     ndimension = dim
 
-    def numel(self) -> int:
+    def numel(self) -> _int:
         """The number of elements."""
         return self._array.size
 
     nelement = numel
 
-    def size(self, dim: int | None = None) -> Any:
+    def size(self, dim: _int | None = None) -> Any:
         """The shape, or the length of axis `dim`."""
         return self._array.shape if dim is None else self._array.shape[dim]
 
-    def stride(self, dim: int | None = None) -> Any:
+    def stride(self, dim: _int | None = None) -> Any:
         """The strides in elements, or that of axis `dim`."""
         return self._array.strides if dim is None else self._array.strides[dim]
 
-    def storage_offset(self) -> int:
+    def storage_offset(self) -> _int:
         """Elements between the start of the storage and the first element."""
         return self._array.offset
 
-    def data_ptr(self) -> int:
+    def data_ptr(self) -> _int:
         """Address of the first element."""
         return self._array.data_ptr
 
@@ -422,7 +425,7 @@ class Tensor(Methods):
     def __dlpack__(self, *, stream: object = None, **_: object) -> object:
         return self._array.to_dlpack()
 
-    def __dlpack_device__(self) -> tuple[int, int]:
+    def __dlpack_device__(self) -> tuple[_int, _int]:
         return (1, 0)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -463,7 +466,7 @@ class Tensor(Methods):
 
             assign_slice(self, key, array, value)
 
-    def __len__(self) -> int:
+    def __len__(self) -> _int:
         if not self._array.ndim:
             raise ShapeError("len: expected at least one axis, got a 0-d tensor")
         return self._array.shape[0]
@@ -478,18 +481,18 @@ class Tensor(Methods):
     def __bool__(self) -> Any:
         return bool(self._array.item())
 
-    def __int__(self) -> int:
+    def __int__(self) -> _int:
         return int(self._array.item())
 
     def __float__(self) -> Any:
         return float(self._array.item())
 
-    def __index__(self) -> int:
+    def __index__(self) -> _int:
         value = self._array.item()
         expect(isinstance(value, int), "index", "an integer tensor", self.dtype.name, DTypeError)
         return int(value)
 
-    def __hash__(self) -> int:
+    def __hash__(self) -> _int:
         return id(self)
 
     def __repr__(self) -> str:

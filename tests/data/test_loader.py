@@ -187,12 +187,12 @@ def test_resuming_in_the_middle(workers, shuffle):
             state = loader.state_dict()
     other = make(2)
     other.load_state_dict(state)
-    assert other.state_dict() == state
+    assert repr(other.state_dict()) == repr(state)
     assert [batch[0].tolist() for batch in other] == rest
     assert len(list(other)) == 8  # the pass after is a whole one
     fresh = make(3)
     fresh.load_state_dict(loader.state_dict())  # between two passes
-    assert len(list(fresh)) == 8
+    assert values(fresh) == values(loader)
 
 
 def test_resuming_a_stream():

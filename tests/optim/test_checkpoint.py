@@ -12,6 +12,7 @@ import pytest
 
 import tallow as tl
 from tallow.errors import ArgumentError, FormatError, TallowError
+from tallow.tensor import tobytes
 from tallow.training import load_checkpoint, save_checkpoint
 
 RUN = textwrap.dedent(
@@ -128,7 +129,7 @@ def test_tensors_come_back_bit_for_bit(tmp_path, dtype):
     for name, value in part.state.items():
         found = other.state[name]
         assert found.dtype is value.dtype and found.shape == value.shape
-        assert found.tolist() == value.tolist()
+        assert tobytes(found) == tobytes(value)
 
 
 def test_the_random_stream_goes_on(tmp_path):
@@ -182,7 +183,7 @@ def test_what_cannot_be_saved_is_named(tmp_path):
     with pytest.raises(ArgumentError, match=r"part.a.1, got object"):
         save_checkpoint(tmp_path / "c", rng=None, part=Part(a=[1, object()]))
     with pytest.raises(ArgumentError, match="keys of part"):
-        save_checkpoint(tmp_path / "c", rng=None, part=Part(**{"a": {1.5: 2}}))
+        save_checkpoint(tmp_path / "c", rng=None, part=Part(a={1.5: 2}))
     assert not (tmp_path / "c").exists()
     (tmp_path / "file").write_text("x")
     with pytest.raises(FormatError):
@@ -265,7 +266,6 @@ def test_hostile_tensors(tmp_path):
 
 def test_a_hostile_random_state_is_refused(tmp_path):
     for bad in ("x", [1, 2], tl.zeros(3), {}):
-        save_checkpoint(tmp_path / "c", rng=None, **{"rng_": 1})
         path = tmp_path / "c" / "state.json"
         save_checkpoint(tmp_path / "c", rng=None, rng_state=bad)
         state = json.loads(path.read_text())

@@ -37,7 +37,8 @@ class DataLoader:
     kernels and file reads run beside Python. The order and content of batches do not depend on
     their number. A stream (IterableDataset) is read ahead by one thread, in its own order. An
     exception in a worker is raised where the batch is asked for, with the worker's traceback and a
-    note that names the batch. Leaving a loop early stops the workers.
+    note that names the batch. Leaving a loop early stops the workers. Samples that draw from the
+    global random stream come out alike again only without workers, which take turns as they may.
 
     `state_dict()` within a loop tells how many batches were handed out and in which order;
     after `load_state_dict` the next loop goes on with the batch that follows.
@@ -237,8 +238,8 @@ class DataLoader:
             ok = isinstance(entries, Mapping)
             expect(ok, DataLoader, f"the state of its {name}", entries, ArgumentError)
             # Between passes there is no order to repeat.
-            if entries and position:
-                part.load_state_dict(entries)
+            if position or "seed" in (entries or ()):
+                part.load_state_dict(entries if position else {**(entries or {}), "seed": None})
         self._position = self._resume = position
 
     def _parts(self) -> Iterator[tuple[str, Any]]:

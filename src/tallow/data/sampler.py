@@ -15,7 +15,7 @@ SEEDS = 2**62
 
 def draw_seed(generator: Any = None) -> int:
     """A seed from `generator`, or from the global one that `tl.manual_seed` sets."""
-    from tallow.random import randint
+    from tallow.ops.random import randint
 
     return int(randint(0, SEEDS, (), generator=generator).item())
 
@@ -29,7 +29,7 @@ def seeded(seed: int) -> Any:
 
 def permutation(n: int, seed: int) -> list[int]:
     """The numbers below n in the order that `seed` gives."""
-    from tallow.random import randperm
+    from tallow.ops.random import randperm
 
     order: list[int] = randperm(n, generator=seeded(seed)).tolist()
     return order
@@ -78,14 +78,17 @@ class SeededSampler(Sampler[int]):
         return self.order(self.seed)
 
     def state_dict(self) -> dict[str, Any]:
-        """The seed of the current pass."""
-        return {"seed": self.seed}
+        """The seed of the current pass, and the state of the sampler's own generator."""
+        own = {} if self.generator is None else {"generator": self.generator.get_state()}
+        return {"seed": self.seed, **own}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Let the next pass have the order of a saved one."""
+        """Let the next pass have the order of a saved one (a seed of None: a new order)."""
         seed = state_dict.get("seed")
         ok = seed is None or (type(seed) is int and 0 <= seed < SEEDS)
         expect(ok, type(self), f"a seed below {SEEDS}", seed, ArgumentError)
+        if self.generator is not None and "generator" in state_dict:
+            self.generator.set_state(state_dict["generator"])
         self.seed, self._again = seed, seed is not None
 
 
@@ -122,7 +125,7 @@ class RandomSampler(SeededSampler):
             for i in range(0, wanted, n):
                 yield from permutation(n, seed + i // n)[: wanted - i]
             return
-        from tallow.random import randint
+        from tallow.ops.random import randint
 
         source = seeded(seed)
         for i in range(0, wanted, 1024):

@@ -124,7 +124,7 @@ class TokenDataset(Dataset[tuple[Tensor, Tensor]]):
 
     def sample(self, count: int, generator: Any = None) -> list[Tensor]:
         """`count` windows that begin at random tokens, whatever the stride."""
-        from tallow.random import randint
+        from tallow.ops.random import randint
 
         last = len(self.tokens) - self.length
         return self._windows(randint(0, last, (count, 1), generator=generator))

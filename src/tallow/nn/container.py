@@ -122,10 +122,10 @@ class Sequential(Module):
             for name, module in modules[0].items():
                 self.add_module(name, module)
         else:
-            for i, module in enumerate(modules):
-                good = isinstance(module, Module)
-                expect(good, "Sequential", "modules", type(module).__name__, DTypeError)
-                setattr(self, str(i), module)
+            for i, one in enumerate(modules):
+                good = isinstance(one, Module)
+                expect(good, "Sequential", "modules", type(one).__name__, DTypeError)
+                setattr(self, str(i), one)
 
     def _named(self) -> list[tuple[str, Module]]:
         return [(n, m) for n, m in self.__dict__.items() if isinstance(m, Module)]
@@ -151,8 +151,10 @@ class Sequential(Module):
         setattr(self, self._name(index), module)
 
     def __delitem__(self, index: int | slice) -> None:
-        gone = [self._name(index)] if isinstance(index, int) else []
-        gone = gone or [name for name, _ in self._named()[index]]  # type: ignore[index]
+        if isinstance(index, slice):
+            gone = [name for name, _ in self._named()[index]]
+        else:
+            gone = [self._name(index)]
         self._renumber([(n, m) for n, m in self._named() if n not in gone])
 
     def _renumber(self, pairs: Sequence[tuple[str, Module]]) -> None:

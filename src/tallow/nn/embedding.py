@@ -97,8 +97,9 @@ class Embedding(_Table):
     ) -> Self:
         """A layer on a given table (rows, size), which is not trained if `freeze`."""
         expect(embeddings.ndim == 2, cls, "embeddings of shape (rows, size)", embeddings.shape)
+        rows, size = embeddings.shape
         return cls(
-            *embeddings.shape, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse,
+            rows, size, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse,
             _weight=embeddings, _freeze=freeze,
         )  # fmt: skip
 
@@ -159,8 +160,9 @@ class EmbeddingBag(_Table):
     ) -> Self:
         """A layer on a given table (rows, size), which is not trained if `freeze`."""
         expect(embeddings.ndim == 2, cls, "embeddings of shape (rows, size)", embeddings.shape)
+        rows, size = embeddings.shape
         made = cls(
-            *embeddings.shape, max_norm, norm_type, scale_grad_by_freq, mode, sparse, embeddings,
+            rows, size, max_norm, norm_type, scale_grad_by_freq, mode, sparse, embeddings,
             include_last_offset, padding_idx,
         )  # fmt: skip
         made.weight.requires_grad_(not freeze)

@@ -142,8 +142,9 @@ def layer_norm(
     sizes = _flattened("layer_norm", input, normalized_shape, weight, bias)
     if len(sizes) == 1:
         return ops.layer_norm(input, weight, bias, eps)
-    flat = (None if p is None else p.reshape(-1) for p in (weight, bias))
-    out = ops.layer_norm(input.flatten(-len(sizes)), *flat, eps)
+    scale = None if weight is None else weight.reshape(-1)
+    shift = None if bias is None else bias.reshape(-1)
+    out = ops.layer_norm(input.flatten(-len(sizes)), scale, shift, eps)
     return out.reshape(input.shape)
 
 

@@ -115,7 +115,7 @@ def _checked(name: str, labels: Tensor, sizes: Tensor, symbols: int) -> Tensor:
 
 
 def _scan(lp: Tensor, labels: Tensor, ends: Tensor, sizes: Tensor, blank: int) -> Tensor:
-    """(batch,) from log-probabilities (time, batch, symbols): states are blank, label, blank, …"""
+    """(batch,) from log-probabilities (time, batch, symbols): states alternate blank and label."""
     from .join import cat, stack
 
     steps, batch, _ = lp.shape
