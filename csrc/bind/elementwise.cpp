@@ -9,7 +9,7 @@
 namespace tl::bind {
 namespace {
 
-enum class Family { number, floating, compare, bitwise, integer, test, other };
+enum class Family { number, power, floating, compare, bitwise, integer, test, other };
 
 struct Row {
   const char* name;
@@ -35,7 +35,7 @@ const Row kRows[] = {
 #define UNARY_BITS UNARY
 #define BINARY_BITS BINARY
 #include "../ops/elementwise.def"
-    {"pow", 2, Family::number},
+    {"pow", 2, Family::power},
     {"nextafter", 2, Family::floating},
     {"conj", 1, Family::number},
     {"angle", 1, Family::floating},
@@ -148,6 +148,8 @@ DType settle(const Kernel& kernel, Family family, DType common) {
     return common;
   }
   if (family == Family::floating && category(common) < 2) return DType::f32;
+  // The square of a bool is a power of it, which counts.
+  if (common == DType::bool_ && strcmp(kernel.name, "square") == 0) return DType::i64;
   if ((family == Family::bitwise || family == Family::integer) && category(common) > 1)
     raise("DTypeError", kernel.name,
           std::string("expected integers") + (family == Family::bitwise ? " or bool" : "") +
@@ -241,6 +243,14 @@ Array several(const Kernel& kernel, Family family, const nb::handle* handles, in
     resolve(kernel.name, handles[i], operands[i]);
     groups.add(operands[i], kernel.name);
   }
+  if (!mask && groups.dims == kNone && groups.zero == kNone)
+    raise("DTypeError", kernel.name, "expected a Tensor, got numbers only");
+  // As torch, which does not give 1 / b of an integer b the integers' type.
+  bool whole = family == Family::power && handles[1].is_valid() && !operands[1].array &&
+               PyLong_Check(handles[1].ptr()) && category(groups.result()) < 2;
+  if (whole && nb::cast<bool>(nb::handle(handles[1]) < nb::int_(0)))
+    raise("ArgumentError", kernel.name,
+          "expected an exponent from 0 up for integers, got a negative number");
   DType common = groups.result();
   if (!mask) common = settle(kernel, family, common);
   int64_t shape[kMaxDims];

@@ -1,5 +1,5 @@
-// Convolution over 1 to 3 axes and its two gradients: "conv", "conv_input_grad" (also the transposed
-// convolution) and "conv_weight_grad".
+// Convolution over 1 to 3 axes and its two gradients: "conv", "conv_input_grad" (also the
+// transposed convolution) and "conv_weight_grad".
 #include "conv_gemm.h"
 
 namespace tl::TL_ISA {
@@ -8,8 +8,7 @@ const char* convolve(const Conv& v) {
   if (v.out.size() == 0) return nullptr;
   if (depthwise_fits(v)) return depthwise(v);
   if (winograd_fits(v)) return winograd(v);
-  return for_computing(v.out.dtype, "conv",
-                       [&]<class T>() { return conv_by_product<T>(v); });
+  return for_computing(v.out.dtype, "conv", [&]<class T>() { return conv_by_product<T>(v); });
 }
 
 namespace {
@@ -34,8 +33,8 @@ const char* widened(const View& x, View* to) {
   return nullptr;
 }
 
-// The problem in which `out`, `x` and `weight` stand as in the forward direction; args holds stride,
-// offset, dilation (3 each) and groups.
+// The problem in which `out`, `x` and `weight` stand as in the forward direction; args holds
+// stride, offset, dilation (3 each) and groups.
 const char* read(const View& out, const View& x, const View& weight, const View* bias,
                  const Arg* args, Conv* v) {
   if (out.ndim != x.ndim || out.ndim != weight.ndim) return "conv: expected arrays of as many axes";
@@ -56,7 +55,8 @@ const char* read(const View& out, const View& x, const View& weight, const View*
   }
   v->groups = args[9].i;
   const int64_t g = v->groups;
-  if (g < 1 || v->out.shape[1] % g || v->x.shape[1] % g) return "conv: groups do not divide channels";
+  if (g < 1 || v->out.shape[1] % g || v->x.shape[1] % g)
+    return "conv: groups do not divide channels";
   if (v->out.shape[0] != v->x.shape[0] || v->weight.shape[0] != v->out.shape[1] ||
       v->weight.shape[1] != v->channels())
     return "conv: shapes do not fit";
@@ -114,39 +114,47 @@ Phase phase_of(const Conv& v, int axis, int64_t tap) {
   return p;
 }
 
-// The weights of one phase: to[(group, channel), row, taps reversed] = weight[(group, row), channel].
+// The weights of one phase: to[(group, channel), row, taps reversed] = weight[(group, row),
+// channel].
 template <class T>
-void phase_weight(const Conv& v, const Phase (&p)[3], T* to) {
-  const View& w = v.weight;
-  const int64_t rows = v.rows(), channels = v.channels();
+void phase_weight(const Conv& v, const T* weight, const Phase (&p)[3], T* to) {
+  const int64_t rows = v.rows(), channels = v.channels(), all = v.taps();
   const int64_t taps = p[0].count * p[1].count * p[2].count;
-  parallel_for(v.groups * rows, 1 + 8192 / (1 + channels * taps),
-               [&](int64_t begin, int64_t end, int) {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t group = i / rows, r = i % rows;
-      for (int64_t c = 0; c < channels; ++c) {
-        T* line = to + ((group * channels + c) * rows + r) * taps;
-        for (int64_t z = p[0].count - 1; z >= 0; --z) {
-          for (int64_t y = p[1].count - 1; y >= 0; --y) {
-            for (int64_t x = p[2].count - 1; x >= 0; --x) {
-              const int64_t at = (p[0].first + z * p[0].step) * w.strides[2] +
-                                 (p[1].first + y * p[1].step) * w.strides[3] +
-                                 (p[2].first + x * p[2].step) * w.strides[4];
-              *line++ = scalar_at<T>(w, i * w.strides[0] + c * w.strides[1] + at);
+  const int64_t high = v.weight.shape[3], wide = v.weight.shape[4];
+  parallel_for(
+      v.groups * channels, 1 + 8192 / (1 + rows * taps), [&](int64_t begin, int64_t end, int) {
+        for (int64_t i = begin; i < end; ++i) {
+          const int64_t group = i / channels, c = i % channels;
+          T* line = to + i * rows * taps;
+          for (int64_t r = 0; r < rows; ++r) {
+            const T* from = weight + ((group * rows + r) * channels + c) * all;
+            if (taps == all) {
+              for (int64_t t = 0; t < taps; ++t) line[t] = from[taps - 1 - t];
+              line += taps;
+              continue;
+            }
+            for (int64_t z = p[0].count - 1; z >= 0; --z) {
+              for (int64_t y = p[1].count - 1; y >= 0; --y) {
+                const T* at =
+                    from +
+                    ((p[0].first + z * p[0].step) * high + p[1].first + y * p[1].step) * wide +
+                    p[2].first;
+                for (int64_t x = p[2].count - 1; x >= 0; --x) *line++ = at[x * p[2].step];
+              }
             }
           }
         }
-      }
-    }
-  });
+      });
 }
 
 // v.x (written) from v.out (read): each phase of the inputs is a convolution of stride 1.
 template <class T>
 const char* input_grad(const Conv& v, const View* bias) {
   const DType computing = sizeof(T) == 8 ? DType::f64 : DType::f32;
-  Scratch g_memory(plain_bytes<T>(v.out)), weight_memory(v.weight.size() * sizeof(T) + 64);
-  if (!g_memory.as<char>() || !weight_memory.as<char>()) return "conv: out of memory";
+  Scratch g_memory(plain_bytes<T>(v.out)), weight_memory(v.weight.size() * sizeof(T) + 64),
+      plain_memory(plain_bytes<T>(v.weight));
+  if (!g_memory.as<char>() || !weight_memory.as<char>() || !plain_memory.as<char>())
+    return "conv: out of memory";
   Conv back;
   back.groups = v.groups;
   back.has_bias = bias != nullptr;
@@ -155,14 +163,15 @@ const char* input_grad(const Conv& v, const View* bias) {
   back.x.data = reinterpret_cast<std::byte*>(const_cast<T*>(plain<T>(v.out, g_memory.as<T>())));
   back.x.dtype = computing;
   set_strides(back.x);
+  const T* weight = plain<T>(v.weight, plain_memory.as<T>());
   back.weight.data = weight_memory.as<std::byte>();
   back.weight.dtype = computing;
   back.weight.ndim = 5;
   int64_t phases[3];
   bool covered = true;
   for (int i = 0; i < 3; ++i) {
-    phases[i] = min64(v.stride[i] / common_divisor(v.stride[i], v.dilation[i]),
-                      v.weight.shape[2 + i]);
+    phases[i] =
+        min64(v.stride[i] / common_divisor(v.stride[i], v.dilation[i]), v.weight.shape[2 + i]);
     covered = covered && phases[i] == v.stride[i];
   }
   if (!covered) fill<T>(v.x, bias);
@@ -183,7 +192,7 @@ const char* input_grad(const Conv& v, const View* bias) {
     }
     if (back.out.size() == 0) continue;
     set_strides(back.weight);
-    phase_weight<T>(v, p, weight_memory.as<T>());
+    phase_weight<T>(v, weight, p, weight_memory.as<T>());
     if (const char* error = convolve(back)) return error;
   }
   return nullptr;

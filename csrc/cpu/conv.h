@@ -17,11 +17,9 @@ struct Conv {
   int64_t stride[3], offset[3], dilation[3];
 
   TL_INLINE int64_t batch() const { return out.shape[0]; }
-  TL_INLINE int64_t rows() const { return out.shape[1] / groups; }      // per group
+  TL_INLINE int64_t rows() const { return out.shape[1] / groups; }    // per group
   TL_INLINE int64_t channels() const { return x.shape[1] / groups; }  // per group
-  TL_INLINE int64_t taps() const {
-    return weight.shape[2] * weight.shape[3] * weight.shape[4];
-  }
+  TL_INLINE int64_t taps() const { return weight.shape[2] * weight.shape[3] * weight.shape[4]; }
   TL_INLINE int64_t pixels() const { return out.shape[2] * out.shape[3] * out.shape[4]; }
 };
 
@@ -128,8 +126,8 @@ TL_INLINE T scalar_at(const View& x, int64_t offset) {
   return value;
 }
 
-// Where a tap of the last axis reads: output o takes element `at + o` of the row, and it lies inside
-// for low <= o < high.
+// Where a tap of the last axis reads: output o takes element `at + o` of the row, and it lies
+// inside for low <= o < high.
 struct Tap {
   int64_t at, low, high;
 };

@@ -54,10 +54,32 @@ struct Layout {
   }
 };
 
-// Lays out what output rows y0 … y0 + rows of depth z read of image n, channel c.
+// n elements to a place where 7 more may be written.
+template <class T>
+TL_INLINE void copy_over(const View& x, int64_t from, int64_t step, int64_t n, T* to) {
+#ifdef __AVX2__
+  if constexpr (__is_same(T, float)) {
+    if (x.dtype == DType::f32 && step == 1) {
+      const float* p = x.ptr<const float>() + from;
+      int64_t i = 0;
+      for (; i + 8 <= n; i += 8) _mm256_storeu_ps(to + i, _mm256_loadu_ps(p + i));
+      if (i < n) {
+        alignas(32) static constexpr int32_t kFirst[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
+        const auto* mask = reinterpret_cast<const __m256i*>(kFirst + 8 - (n - i));
+        _mm256_storeu_ps(to + i, _mm256_maskload_ps(p + i, _mm256_loadu_si256(mask)));
+      }
+      return;
+    }
+  }
+#endif
+  copy_line<T>(x, from, step, n, to);
+}
+
+// Lays out what output rows y0 … y0 + rows of depth z read of image n, channel c. `again`: the same
+// rows of another channel stand there, so that what is zero is zero already.
 template <class T>
 void lay_out(const Conv& v, const Layout& l, int64_t n, int64_t c, int64_t z, int64_t y0,
-             int64_t rows, T* to) {
+             int64_t rows, bool again, T* to) {
   const View& x = v.x;
   const int64_t width = x.shape[4], image = n * x.strides[0] + c * x.strides[1];
   const int64_t stride = v.stride[2], plane = l.plane();
@@ -80,13 +102,21 @@ void lay_out(const Conv& v, const Layout& l, int64_t n, int64_t c, int64_t z, in
         for (int64_t cp = 0; cp < l.column_phases; ++cp) {
           T* line = first + cp * plane + r * l.pitch;
           const int64_t low = inside ? lows[cp] : l.pitch, high = inside ? highs[cp] : l.pitch;
-          for (int64_t i = 0; i < low; ++i) line[i] = 0;
+          if (!again) {
+            for (int64_t i = 0; i < low; ++i) line[i] = 0;
+          }
           if (low < high) {
             const int64_t start = v.offset[2] + cp + low * stride;
-            copy_line<T>(x, from + start * x.strides[4], stride * x.strides[4], high - low,
-                         line + low);
+            // Lines are written in the order of memory when there is one phase.
+            if (l.column_phases == 1)
+              copy_over<T>(x, from + start * x.strides[4], x.strides[4], high - low, line + low);
+            else
+              copy_line<T>(x, from + start * x.strides[4], stride * x.strides[4], high - low,
+                           line + low);
           }
-          for (int64_t i = high; i < l.pitch; ++i) line[i] = 0;
+          if (!again || l.column_phases == 1) {
+            for (int64_t i = high; i < l.pitch; ++i) line[i] = 0;
+          }
         }
       }
     }
@@ -145,31 +175,47 @@ const char* forward(const Conv& v) {
   int64_t* at = at_memory.as<int64_t>();
   l.shifts(v, at);
   const int64_t work = l.most * width * (taps + 4);
-  parallel_for(v.batch() * all * depth * bands, 1 + 65536 / work,
-               [&](int64_t begin, int64_t end, int worker) {
-    T* laid = reinterpret_cast<T*>(memory.as<char>() + worker * own);
-    T* tile = laid + l.size(v);
-    int64_t last = -1;  // the band that is laid out
-    for (int64_t i = begin; i < end; ++i) {
-      // The channels that share an input follow each other.
-      const int64_t m = v.rows(), sub = i % m, band = i / m;
-      const int64_t y0 = band % bands * l.most, z = band / bands % depth;
-      const int64_t c = band / bands / depth % v.groups, n = band / bands / depth / v.groups;
-      const int64_t rows = min64(l.most, height - y0), row = c * m + sub;
-      if (band != last) lay_out<T>(v, l, n, c, z, y0, rows, laid);
-      last = band;
-      if (taps == 9)
-        shifted_sums<T, 9>(laid, at, weight + row * taps, taps, l.flat(rows, width), tile);
-      else
-        shifted_sums<T, 0>(laid, at, weight + row * taps, taps, l.flat(rows, width), tile);
-      const T add = v.has_bias ? scalar_at<T>(v.bias, row * v.bias.strides[0]) : T(0);
-      for (int64_t r = 0; r < rows; ++r) {
-        const int64_t offset = n * v.out.strides[0] + row * v.out.strides[1] +
-                               z * v.out.strides[2] + (y0 + r) * v.out.strides[3];
-        write_line<T>(v.out, offset, v.out.strides[4], width, tile + r * l.pitch, add);
-      }
-    }
-  });
+  parallel_for(
+      v.batch() * all * depth * bands, 1 + 65536 / work,
+      [&](int64_t begin, int64_t end, int worker) {
+        T* laid = reinterpret_cast<T*>(memory.as<char>() + worker * own);
+        T* tile = laid + l.size(v);
+        int64_t last = -1;  // the band that is laid out
+        for (int64_t i = begin; i < end; ++i) {
+          // The channels that share an input follow each other.
+          const int64_t m = v.rows(), sub = i % m, band = i / m;
+          const int64_t y0 = band % bands * l.most, z = band / bands % depth;
+          const int64_t c = band / bands / depth % v.groups, n = band / bands / depth / v.groups;
+          const int64_t rows = min64(l.most, height - y0), row = c * m + sub;
+          // The zeros stay where they are as long as every band lies alike.
+          if (band != last)
+            lay_out<T>(v, l, n, c, z, y0, rows, last >= 0 && bands * depth == 1, laid);
+          last = band;
+          if (taps == 9)
+            shifted_sums<T, 9>(laid, at, weight + row * taps, taps, l.flat(rows, width), tile);
+          else
+            shifted_sums<T, 0>(laid, at, weight + row * taps, taps, l.flat(rows, width), tile);
+          const T add = v.has_bias ? scalar_at<T>(v.bias, row * v.bias.strides[0]) : T(0);
+          const int64_t to = n * v.out.strides[0] + row * v.out.strides[1] + z * v.out.strides[2] +
+                             y0 * v.out.strides[3];
+          int64_t r = 0;
+          if constexpr (__is_same(T, float)) {
+            // Whole vectors, whose surplus the next row overwrites.
+            const bool dense =
+                v.out.dtype == DType::f32 && v.out.strides[4] == 1 && v.out.strides[3] == width;
+            float* line = v.out.ptr<float>() + to;
+            const int64_t wide = ceil_div(width, kLanes) * kLanes;
+            for (; dense && r * width + wide <= rows * width; ++r) {
+              for (int64_t x = 0; x < width; x += kLanes)
+                store(line + r * width + x, load(tile + r * l.pitch + x) + splat(add));
+            }
+          }
+          for (; r < rows; ++r) {
+            write_line<T>(v.out, to + r * v.out.strides[3], v.out.strides[4], width,
+                          tile + r * l.pitch, add);
+          }
+        }
+      });
   return nullptr;
 }
 
@@ -212,7 +258,7 @@ const char* weight_grad(const Conv& v) {
         for (int64_t z = 0; z < v.out.shape[2]; ++z) {
           for (int64_t y0 = 0; y0 < height; y0 += l.most) {
             const int64_t rows = min64(l.most, height - y0);
-            lay_out<T>(v, l, n, row / v.rows(), z, y0, rows, laid);
+            lay_out<T>(v, l, n, row / v.rows(), z, y0, rows, false, laid);
             for (int64_t r = 0; r < rows; ++r) {
               const int64_t from = n * v.out.strides[0] + row * v.out.strides[1] +
                                    z * v.out.strides[2] + (y0 + r) * v.out.strides[3];

@@ -8,9 +8,8 @@ namespace tl::TL_ISA {
 #ifdef __AVX2__
 // Lanes [low, high) of eight set.
 TL_INLINE __m256i lane_mask(int low, int high) {
-  alignas(64) static constexpr int32_t kSteps[24] = {0,  0,  0,  0,  0,  0,  0,  0,
-                                                     -1, -1, -1, -1, -1, -1, -1, -1,
-                                                     0,  0,  0,  0,  0,  0,  0,  0};
+  alignas(64) static constexpr int32_t kSteps[24] = {0,  0,  0,  0,  0, 0, 0, 0, -1, -1, -1, -1,
+                                                     -1, -1, -1, -1, 0, 0, 0, 0, 0,  0,  0,  0};
   low = low < 0 ? 0 : low > 8 ? 8 : low;
   high = high < 0 ? 0 : high > 8 ? 8 : high;
   const __m256i from = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(kSteps + 8 - low));
@@ -137,8 +136,8 @@ inline void write_outputs(const Conv& v, int64_t row0, int64_t rows, int64_t fir
     const int64_t here = min64(count - i, line - pixel % line);
     const int64_t x = pixel % width, y = pixel / width % out.shape[3],
                   z = pixel / width / out.shape[3];
-    const int64_t offset = n * out.strides[0] + z * out.strides[2] + y * out.strides[3] +
-                           x * out.strides[4];
+    const int64_t offset =
+        n * out.strides[0] + z * out.strides[2] + y * out.strides[3] + x * out.strides[4];
     for (int64_t r = 0; r < rows; ++r) {
       const T add = v.has_bias ? scalar_at<T>(v.bias, (row0 + r) * v.bias.strides[0]) : T(0);
       write_line<T>(out, offset + (row0 + r) * out.strides[1], out.strides[4], here,
@@ -150,11 +149,11 @@ inline void write_outputs(const Conv& v, int64_t row0, int64_t rows, int64_t fir
 
 // How the outputs of one group are cut into tasks.
 struct Cut {
-  int64_t panels;        // of the whole group
-  int64_t block;         // panels per task
-  int64_t rows;          // rows per task
+  int64_t panels;  // of the whole group
+  int64_t block;   // panels per task
+  int64_t rows;    // rows per task
   int64_t row_blocks, column_blocks;
-  bool shared;           // few panels: all packed first, tasks split the rows
+  bool shared;  // few panels: all packed first, tasks split the rows
 
   Cut(int64_t columns, int64_t width, int64_t all_rows, int64_t groups) {
     const int64_t threads = num_threads();

@@ -88,7 +88,8 @@ void fold_plane(const Patches& p, int64_t n, int64_t c, typename Wide<T>::Scalar
   }
   for (int64_t y = 0; y < height; ++y) {
     T* to = image.ptr<T>() + n * image.strides[0] + c * image.strides[1] + y * image.strides[2];
-    for (int64_t x = 0; x < width; ++x) to[x * image.strides[3]] = from_wide<T>(sums[y * width + x]);
+    for (int64_t x = 0; x < width; ++x)
+      to[x * image.strides[3]] = from_wide<T>(sums[y * width + x]);
   }
 }
 

@@ -13,8 +13,7 @@ void fill_line(const Conv& v, const Input<T>& in, int64_t channel, int64_t tap, 
   const Tap& along = in.taps[tap % kw];
   const int64_t y_off = v.offset[1] + tap / kw % kh * v.dilation[1];
   const int64_t z_off = v.offset[0] + tap / kw / kh * v.dilation[0];
-  int64_t x = first % width, y = first / width % v.out.shape[3],
-          z = first / width / v.out.shape[3];
+  int64_t x = first % width, y = first / width % v.out.shape[3], z = first / width / v.out.shape[3];
   const T* base = in.data + n * in.n + channel * in.c + along.at;
   for (int64_t i = 0; i < count;) {
     const int64_t here = min64(count - i, width - x);
@@ -43,8 +42,7 @@ const char* weight_grad(const Conv& v) {
   const int64_t columns = channels * taps, panels = ceil_div(columns, kN);
   // g needs pixels in one contiguous line; any stride between channels and images will do.
   View g = v.out;
-  const bool lines = g.dtype == (sizeof(T) == 8 ? DType::f64 : DType::f32) &&
-                     g.strides[4] == 1 &&
+  const bool lines = g.dtype == (sizeof(T) == 8 ? DType::f64 : DType::f32) && g.strides[4] == 1 &&
                      (g.shape[3] == 1 || g.strides[3] == g.shape[4]) &&
                      (g.shape[2] == 1 || g.strides[2] == g.shape[3] * g.shape[4]);
   Scratch g_memory(lines ? 64 : g.size() * sizeof(T) + 64), input_memory(Input<T>::bytes(v));
@@ -72,6 +70,7 @@ const char* weight_grad(const Conv& v) {
   Scratch memory(own * threads);
   if (!memory.as<char>()) return "conv: out of memory";
   const View& w = v.weight;
+  const bool dense = w.contiguous();
   parallel_for(v.groups * row_blocks * blocks, 1, [&](int64_t begin, int64_t end, int worker) {
     char* mine = memory.as<char>() + worker * own;
     T* tile = reinterpret_cast<T*>(mine);
@@ -103,13 +102,18 @@ const char* weight_grad(const Conv& v) {
       }
       for (int64_t r = 0; r < here; ++r) {
         const T* from = tile + r * wide * kN;
+        if (dense) {
+          const int64_t first = panel0 * kN;
+          write_line<T>(w, (group * rows + row0 + r) * columns + first, 1,
+                        min64(wide * kN, columns - first), from, T(0));
+          continue;
+        }
         for (int64_t j = 0; j < wide * kN && panel0 * kN + j < columns; ++j) {
           const int64_t column = panel0 * kN + j, tap = column % taps;
-          const int64_t at = (group * rows + row0 + r) * w.strides[0] +
-                             column / taps * w.strides[1] +
-                             tap / (w.shape[4] * w.shape[3]) * w.strides[2] +
-                             tap / w.shape[4] % w.shape[3] * w.strides[3] +
-                             tap % w.shape[4] * w.strides[4];
+          const int64_t at =
+              (group * rows + row0 + r) * w.strides[0] + column / taps * w.strides[1] +
+              tap / (w.shape[4] * w.shape[3]) * w.strides[2] +
+              tap / w.shape[4] % w.shape[3] * w.strides[3] + tap % w.shape[4] * w.strides[4];
           write_line<T>(w, at, 1, 1, from + j, T(0));
         }
       }

@@ -1,6 +1,6 @@
 // Winograd's way F(2 × 2, 3 × 3) for kernels of stride 1 (Lavin & Gray 2016): tiles of 4 × 4 inputs
-// and the kernels are transformed, 16 products replace 36 multiplications by 16, and the results are
-// transformed back. Sixteen tiles lie in the lanes of a panel.
+// and the kernels are transformed, 16 products replace 36 multiplications by 16, and the results
+// are transformed back. Sixteen tiles lie in the lanes of a panel.
 #include "conv_gemm.h"
 
 namespace tl::TL_ISA {
@@ -113,8 +113,8 @@ int cut_spans(const Tiles& t, int64_t first, int64_t total, Span* spans) {
   int made = 0;
   for (int lane = 0; lane < count; ++made) {
     const int here = static_cast<int>(min64(count - lane, t.wide - x));
-    spans[made] = {n, y, x, lane, here, lane_mask(lane, lane + here),
-                   lane_mask(lane - 8, lane + here - 8)};
+    spans[made] = {
+        n, y, x, lane, here, lane_mask(lane, lane + here), lane_mask(lane - 8, lane + here - 8)};
     lane += here;
     x = 0;
     if (++y == t.high) {
@@ -158,8 +158,8 @@ void transform_input(const Tiles& t, const float* laid, int64_t all_channels, in
   int count[2] = {};
   for (int s = 0; s < made; ++s) {
     const Span& span = spans[s];
-    const float* at = laid + (span.n * all_channels + c0) * t.plane + 2 * span.y * t.line + span.x -
-                      span.lane;
+    const float* at =
+        laid + (span.n * all_channels + c0) * t.plane + 2 * span.y * t.line + span.x - span.lane;
     for (int h = 0; h < 2; ++h) {
       if (span.lane >= 8 * (h + 1) || span.lane + span.count <= 8 * h) continue;
       masks[h][count[h]] = h ? span.high : span.low;

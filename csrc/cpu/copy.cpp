@@ -37,7 +37,7 @@ TL_INLINE uint32_t as_bits(float x) {
 TL_INLINE float to_float(f8e4m3 x) {
   uint32_t rest = x.bits & 0x7f, sign = static_cast<uint32_t>(x.bits & 0x80) << 24;
   uint32_t bits = as_bits(as_float(rest << 20) * 0x1p120f);
-  return as_float((rest == 0x7f ? 0x7fc00000u : bits) | sign);
+  return as_float((rest == 0x7f ? 0x7ff00000u : bits) | sign);
 }
 TL_INLINE float to_float(f8e5m2 x) { return to_float(f16{static_cast<uint16_t>(x.bits << 8)}); }
 
@@ -54,8 +54,9 @@ TL_INLINE uint32_t narrow(uint32_t a) {
 }
 TL_INLINE f8e4m3 to_e4m3(float x) {
   uint32_t bits = as_bits(x), sign = bits >> 24 & 0x80, a = bits & 0x7fffffff;
-  // From 480 on (and NaN) there is nothing but NaN; 464 and more round there by themselves.
-  return {static_cast<uint8_t>(sign | (a >= 0x43f00000 ? 0x7f : narrow<3, 7>(a)))};
+  // As PyTorch: what lies beyond 448, the largest number, becomes 448; NaN stays NaN.
+  uint32_t value = a > 0x7f800000 ? 0x7f : a >= 0x43e80000 ? 0x7e : narrow<3, 7>(a);
+  return {static_cast<uint8_t>(sign | value)};
 }
 TL_INLINE f8e5m2 to_e5m2(float x) {
   uint32_t bits = as_bits(x), sign = bits >> 24 & 0x80, a = bits & 0x7fffffff;

@@ -87,8 +87,8 @@ double digamma(double x) {
   return sum + __builtin_log(x) - 0.5 / x - series;
 }
 
-// The Hurwitz zeta function: the first terms, then the Euler-Maclaurin sum of the rest (Abramowitz &
-// Stegun 23.2.9 with 23.1.30; the Bernoulli numbers over factorials).
+// The Hurwitz zeta function: the first terms, then the Euler-Maclaurin sum of the rest (Abramowitz
+// & Stegun 23.2.9 with 23.1.30; the Bernoulli numbers over factorials).
 double hurwitz_zeta(double s, double q) {
   if (s == 1) return kInf;
   if (!(s > 1)) return kNan;
@@ -104,8 +104,9 @@ double hurwitz_zeta(double s, double q) {
   }
   double power = __builtin_pow(x, -s);
   sum += power * x / (s - 1) + power / 2;
-  static constexpr double kBernoulli[] = {1. / 12, -1. / 720, 1. / 30240, -1. / 1209600,
-                                          1. / 47900160, -691. / 1307674368000.,
+  static constexpr double kBernoulli[] = {1. / 12,           -1. / 720,
+                                          1. / 30240,        -1. / 1209600,
+                                          1. / 47900160,     -691. / 1307674368000.,
                                           1. / 74724249600., -3617. / 10670622842880000.};
   double factor = s * power / x;
   for (int k = 0; k < 8; ++k) {

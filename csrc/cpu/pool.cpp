@@ -74,8 +74,8 @@ TL_INLINE T pooled(Value<T> x) {
 
 // One row of outputs: the maximum over the rows of the windows, then along it.
 template <class T>
-void max_row(const Windows& w, int64_t n, int64_t c, int64_t z, int64_t y,
-             Value<T>* line, Value<T>* best) {
+void max_row(const Windows& w, int64_t n, int64_t c, int64_t z, int64_t y, Value<T>* line,
+             Value<T>* best) {
   using S = Value<T>;
   const View &x = w.x, &out = w.out;
   const int64_t length = line_length(w), pad = w.kernel[2] ? w.padding[2] : 0;
@@ -86,8 +86,8 @@ void max_row(const Windows& w, int64_t n, int64_t c, int64_t z, int64_t y,
   w.window(1, y, &y0, &y1);
   for (int64_t iz = z0; iz < z1; iz += w.dilation[0]) {
     for (int64_t iy = y0; iy < y1; iy += w.dilation[1]) {
-      const T* from = x.ptr<T>() + n * x.strides[0] + c * x.strides[1] + iz * x.strides[2] +
-                      iy * x.strides[3];
+      const T* from =
+          x.ptr<T>() + n * x.strides[0] + c * x.strides[1] + iz * x.strides[2] + iy * x.strides[3];
       larger_line(from, x.strides[4], x.shape[4], line + pad);
     }
   }
@@ -184,17 +184,17 @@ const char* pool(const View& out, const View* indices, const View& x, const Arg*
     if (!memory.as<char>()) return "max_pool: out of memory";
     parallel_for(lines, 1 + 16384 / (1 + w.out.shape[4] * taps),
                  [&](int64_t begin, int64_t end, int worker) {
-      S* line = memory.as<S>() + 2 * length * worker;
-      for (int64_t i = begin; i < end; ++i) {
-        const int64_t y = i % w.out.shape[3], rest = i / w.out.shape[3];
-        const int64_t z = rest % w.out.shape[2], plane = rest / w.out.shape[2];
-        const int64_t c = plane % w.out.shape[1], n = plane / w.out.shape[1];
-        if (w.has_indices)
-          max_row_indices<T>(w, n, c, z, y);
-        else
-          max_row<T>(w, n, c, z, y, line, line + length);
-      }
-    });
+                   S* line = memory.as<S>() + 2 * length * worker;
+                   for (int64_t i = begin; i < end; ++i) {
+                     const int64_t y = i % w.out.shape[3], rest = i / w.out.shape[3];
+                     const int64_t z = rest % w.out.shape[2], plane = rest / w.out.shape[2];
+                     const int64_t c = plane % w.out.shape[1], n = plane / w.out.shape[1];
+                     if (w.has_indices)
+                       max_row_indices<T>(w, n, c, z, y);
+                     else
+                       max_row<T>(w, n, c, z, y, line, line + length);
+                   }
+                 });
     return nullptr;
   });
 }
@@ -206,7 +206,8 @@ const char* max_pool_indices(const Arg* args, int) {
   return pool(*args[0].a, args[1].a, *args[2].a, args + 3);
 }
 
-// --- by position ----------------------------------------------------------------------------------
+// --- by position
+// ----------------------------------------------------------------------------------
 
 // `planes` (batch, channels, places) and `picked`, `indices` (batch, channels, count): the error
 // when they do not fit or an index lies outside.
@@ -221,19 +222,19 @@ const char* check_places(const View& planes, const View& picked, const View& ind
   }
   std::atomic<bool> bad{false};
   const int64_t count = scan.shape[2], places = planes.shape[2];
-  parallel_for(scan.shape[0] * scan.shape[1], 1 + 32768 / (1 + count),
-               [&](int64_t begin, int64_t end, int) {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t* p = scan.ptr<const int64_t>() + i / scan.shape[1] * scan.strides[0] +
-                         i % scan.shape[1] * scan.strides[1];
-      bool outside = false;
-      for (int64_t j = 0; j < count; ++j) {
-        const int64_t at = p[j * scan.strides[2]];
-        outside |= at < 0 || at >= places;
-      }
-      if (outside) bad.store(true, std::memory_order_relaxed);
-    }
-  });
+  parallel_for(
+      scan.shape[0] * scan.shape[1], 1 + 32768 / (1 + count), [&](int64_t begin, int64_t end, int) {
+        for (int64_t i = begin; i < end; ++i) {
+          const int64_t* p = scan.ptr<const int64_t>() + i / scan.shape[1] * scan.strides[0] +
+                             i % scan.shape[1] * scan.strides[1];
+          bool outside = false;
+          for (int64_t j = 0; j < count; ++j) {
+            const int64_t at = p[j * scan.strides[2]];
+            outside |= at < 0 || at >= places;
+          }
+          if (outside) bad.store(true, std::memory_order_relaxed);
+        }
+      });
   return bad.load() ? "index outside its plane" : nullptr;
 }
 
@@ -245,16 +246,16 @@ const char* plane_gather(const Arg* args, int) {
   auto run = [&]<class Word>() {
     parallel_for(out.shape[0] * channels, 1 + 16384 / (1 + count),
                  [&](int64_t begin, int64_t end, int) {
-      for (int64_t i = begin; i < end; ++i) {
-        const int64_t n = i / channels, c = i % channels;
-        const Word* from = x.ptr<Word>() + n * x.strides[0] + c * x.strides[1];
-        const int64_t* at =
-            indices.ptr<int64_t>() + n * indices.strides[0] + c * indices.strides[1];
-        Word* to = out.ptr<Word>() + n * out.strides[0] + c * out.strides[1];
-        for (int64_t j = 0; j < count; ++j)
-          to[j * out.strides[2]] = from[at[j * indices.strides[2]] * x.strides[2]];
-      }
-    });
+                   for (int64_t i = begin; i < end; ++i) {
+                     const int64_t n = i / channels, c = i % channels;
+                     const Word* from = x.ptr<Word>() + n * x.strides[0] + c * x.strides[1];
+                     const int64_t* at =
+                         indices.ptr<int64_t>() + n * indices.strides[0] + c * indices.strides[1];
+                     Word* to = out.ptr<Word>() + n * out.strides[0] + c * out.strides[1];
+                     for (int64_t j = 0; j < count; ++j)
+                       to[j * out.strides[2]] = from[at[j * indices.strides[2]] * x.strides[2]];
+                   }
+                 });
   };
   if (is_block(x.dtype)) return "no kernel for this dtype";
   switch (bytes_of(x.dtype)) {
@@ -273,7 +274,8 @@ const char* plane_gather(const Arg* args, int) {
   }
 }
 
-// out[n, c, p] = the sum of x[n, c, j] over j with indices[n, c, j] = p; without `add` the last one.
+// out[n, c, p] = the sum of x[n, c, j] over j with indices[n, c, j] = p; without `add` the last
+// one.
 const char* plane_scatter(const Arg* args, int) {
   const View &out = *args[0].a, &x = *args[1].a, &indices = *args[2].a;
   const bool add = args[3].i != 0;
@@ -285,22 +287,23 @@ const char* plane_scatter(const Arg* args, int) {
     if (!memory.as<char>()) return "plane_scatter: out of memory";
     parallel_for(out.shape[0] * channels, 1 + 16384 / (1 + count + places),
                  [&](int64_t begin, int64_t end, int worker) {
-      S* sums = memory.as<S>() + worker * (places + 16);
-      for (int64_t i = begin; i < end; ++i) {
-        const int64_t n = i / channels, c = i % channels;
-        const T* from = x.ptr<T>() + n * x.strides[0] + c * x.strides[1];
-        const int64_t* at =
-            indices.ptr<int64_t>() + n * indices.strides[0] + c * indices.strides[1];
-        T* to = out.ptr<T>() + n * out.strides[0] + c * out.strides[1];
-        for (int64_t p = 0; p < places; ++p) sums[p] = 0;
-        for (int64_t j = 0; j < count; ++j) {
-          S& sum = sums[at[j * indices.strides[2]]];
-          const S value = to_wide(from[j * x.strides[2]]);
-          sum = add ? sum + value : value;
-        }
-        for (int64_t p = 0; p < places; ++p) to[p * out.strides[2]] = from_wide<T>(sums[p]);
-      }
-    });
+                   S* sums = memory.as<S>() + worker * (places + 16);
+                   for (int64_t i = begin; i < end; ++i) {
+                     const int64_t n = i / channels, c = i % channels;
+                     const T* from = x.ptr<T>() + n * x.strides[0] + c * x.strides[1];
+                     const int64_t* at =
+                         indices.ptr<int64_t>() + n * indices.strides[0] + c * indices.strides[1];
+                     T* to = out.ptr<T>() + n * out.strides[0] + c * out.strides[1];
+                     for (int64_t p = 0; p < places; ++p) sums[p] = 0;
+                     for (int64_t j = 0; j < count; ++j) {
+                       S& sum = sums[at[j * indices.strides[2]]];
+                       const S value = to_wide(from[j * x.strides[2]]);
+                       sum = add ? sum + value : value;
+                     }
+                     for (int64_t p = 0; p < places; ++p)
+                       to[p * out.strides[2]] = from_wide<T>(sums[p]);
+                   }
+                 });
     return nullptr;
   });
 }

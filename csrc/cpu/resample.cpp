@@ -38,29 +38,30 @@ void by_lines(const Table& t, const View& out, const View& x) {
   constexpr int64_t kLine = 512;
   const int64_t inner = out.shape[2], cuts = ceil_div(inner, kLine);
   const int64_t xs = x.strides[2], os = out.strides[2];
-  parallel_for(out.shape[0] * t.results * cuts, 1 + 16384 / (1 + 4 * min64(inner, kLine)),
-               [&](int64_t begin, int64_t end, int) {
-    S sums[kLine];
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t first = i % cuts * kLine, rest = i / cuts, n = min64(kLine, inner - first);
-      const int64_t o = rest % t.results, outer = rest / t.results;
-      const int64_t count = t.offset[o + 1] - t.offset[o];
-      const double* weight = t.weight + t.offset[o];
-      const From* from = x.ptr<const From>() + outer * x.strides[0] + t.start[o] * x.strides[1] +
-                         first * xs;
-      for (int64_t k = 0; k < n; ++k) sums[k] = 0;
-      for (int64_t j = 0; j < count; ++j, from += x.strides[1]) {
-        const S w = static_cast<S>(weight[j]);
-        if (xs == 1) {
-          for (int64_t k = 0; k < n; ++k) sums[k] += w * static_cast<S>(to_wide(from[k]));
-        } else {
-          for (int64_t k = 0; k < n; ++k) sums[k] += w * static_cast<S>(to_wide(from[k * xs]));
+  parallel_for(
+      out.shape[0] * t.results * cuts, 1 + 16384 / (1 + 4 * min64(inner, kLine)),
+      [&](int64_t begin, int64_t end, int) {
+        S sums[kLine];
+        for (int64_t i = begin; i < end; ++i) {
+          const int64_t first = i % cuts * kLine, rest = i / cuts, n = min64(kLine, inner - first);
+          const int64_t o = rest % t.results, outer = rest / t.results;
+          const int64_t count = t.offset[o + 1] - t.offset[o];
+          const double* weight = t.weight + t.offset[o];
+          const From* from =
+              x.ptr<const From>() + outer * x.strides[0] + t.start[o] * x.strides[1] + first * xs;
+          for (int64_t k = 0; k < n; ++k) sums[k] = 0;
+          for (int64_t j = 0; j < count; ++j, from += x.strides[1]) {
+            const S w = static_cast<S>(weight[j]);
+            if (xs == 1) {
+              for (int64_t k = 0; k < n; ++k) sums[k] += w * static_cast<S>(to_wide(from[k]));
+            } else {
+              for (int64_t k = 0; k < n; ++k) sums[k] += w * static_cast<S>(to_wide(from[k * xs]));
+            }
+          }
+          To* to = out.ptr<To>() + outer * out.strides[0] + o * out.strides[1] + first * os;
+          for (int64_t k = 0; k < n; ++k) to[k * os] = from_wide<To>(sums[k]);
         }
-      }
-      To* to = out.ptr<To>() + outer * out.strides[0] + o * out.strides[1] + first * os;
-      for (int64_t k = 0; k < n; ++k) to[k * os] = from_wide<To>(sums[k]);
-    }
-  });
+      });
 }
 
 // The axis is the innermost one.
@@ -69,20 +70,21 @@ void along_line(const Table& t, const View& out, const View& x, const S* weight)
   const int64_t xs = x.strides[1], os = out.strides[1], inner = out.shape[2];
   parallel_for(out.shape[0] * inner, 1 + 16384 / (1 + 2 * t.offset[t.results] + t.results),
                [&](int64_t begin, int64_t end, int) {
-    for (int64_t i = begin; i < end; ++i) {
-      const From* from =
-          x.ptr<const From>() + i / inner * x.strides[0] + i % inner * x.strides[2];
-      To* to = out.ptr<To>() + i / inner * out.strides[0] + i % inner * out.strides[2];
-      for (int64_t o = 0; o < t.results; ++o) {
-        const S* w = weight + t.offset[o];
-        const int64_t count = t.offset[o + 1] - t.offset[o];
-        const From* p = from + t.start[o] * xs;
-        S sum = 0;
-        for (int64_t j = 0; j < count; ++j) sum += w[j] * static_cast<S>(to_wide(p[j * xs]));
-        to[o * os] = from_wide<To>(sum);
-      }
-    }
-  });
+                 for (int64_t i = begin; i < end; ++i) {
+                   const From* from =
+                       x.ptr<const From>() + i / inner * x.strides[0] + i % inner * x.strides[2];
+                   To* to = out.ptr<To>() + i / inner * out.strides[0] + i % inner * out.strides[2];
+                   for (int64_t o = 0; o < t.results; ++o) {
+                     const S* w = weight + t.offset[o];
+                     const int64_t count = t.offset[o + 1] - t.offset[o];
+                     const From* p = from + t.start[o] * xs;
+                     S sum = 0;
+                     for (int64_t j = 0; j < count; ++j)
+                       sum += w[j] * static_cast<S>(to_wide(p[j * xs]));
+                     to[o * os] = from_wide<To>(sum);
+                   }
+                 }
+               });
 }
 
 template <class To, class From>
@@ -105,8 +107,7 @@ const char* resample(const Arg* args, int) {
   if (out.ndim != 3 || x.ndim != 3 || out.shape[0] != x.shape[0] || out.shape[2] != x.shape[2])
     return "resample: expected arrays of (outer, axis, inner)";
   Table t;
-  if (const char* error =
-          read(*args[2].a, *args[3].a, *args[4].a, x.shape[1], out.shape[1], &t))
+  if (const char* error = read(*args[2].a, *args[3].a, *args[4].a, x.shape[1], out.shape[1], &t))
     return error;
   if (out.size() == 0) return nullptr;
   if (out.dtype == DType::f64 && x.dtype == DType::f64) return typed<double, double>(t, out, x);

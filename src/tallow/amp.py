@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable
+from types import CodeType, FunctionType
 from typing import Any, Self, TypeVar
 
 from tallow.autograd.mode import MODE
@@ -47,7 +48,7 @@ class _State(threading.local):
 _state = _State()
 _lock = threading.Lock()
 _active = 0
-_saved: list[tuple[dict[str, Any], Any, Any]] = []
+_codes: dict[str, tuple[FunctionType, CodeType, CodeType]] = {}  # caller, its code, casting code
 
 
 def _low(value: Any) -> Any:
@@ -76,51 +77,55 @@ def _full(value: Any) -> Any:
     return value
 
 
-def _casting(run: Any, record: Any, cast: Callable[[Any], Any]) -> tuple[Any, Any]:
-    """What a row's caller calls, with its arguments cast when the thread is in an autocast."""
-
-    def cast_run(*args: Any, **options: Any) -> Any:
-        if _state.dtype is None:
-            return run(*args, **options)
-        return run(*map(cast, args), **{name: cast(value) for name, value in options.items()})
-
-    def cast_record(row: Any, args: tuple[Any, ...]) -> Any:
-        return record(row, args if _state.dtype is None else tuple(map(cast, args)))
-
-    return cast_run, cast_record
-
-
 def _install() -> None:
+    """Let the callers of the listed rows cast first.
+
+    A caller has been bound under many names by now (`tl.conv2d`, `F.conv2d`, a method), so it stays
+    the same function and gets other code, which calls the former code with cast arguments.
+    """
     for names, cast in ((LOW, _low), (FULL, _full)):
         for name in names:
             row = ROWS.get(name)
-            if row is None:
+            caller: Any = None if row is None else row.caller()
+            if not isinstance(caller, FunctionType) or caller.__closure__:
                 continue
-            scope: Any = getattr(row.caller(), "__globals__", {})
-            # A row that is only its meaning has no caller of its own: the rows in it are cast.
-            if scope.get("row") is row:
-                _saved.append((scope, scope["run"], scope["record"]))
-                scope["run"], scope["record"] = _casting(scope["run"], scope["record"], cast)
-                _wrap_meaning(scope, cast)
+            known = _codes.get(name)
+            if known is None or known[0] is not caller:
+                known = _codes[name] = (caller, caller.__code__, _cast_code(row, caller, cast))
+            caller.__code__ = known[2]
 
 
-def _wrap_meaning(scope: dict[str, Any], cast: Callable[[Any], Any]) -> None:
-    """Rows without a gradient rule are recorded by their meaning, which is called directly."""
-    meaning = scope["row"].meaning
+def _cast_code(row: Any, caller: FunctionType, cast: Callable[[Any], Any]) -> CodeType:
+    """Code of the caller's signature that goes by way of `_casting`."""
+    former = FunctionType(caller.__code__, caller.__globals__, caller.__name__, caller.__defaults__)
+    former.__kwdefaults__ = caller.__kwdefaults__
+    heads: list[str] = []
+    given: list[str] = []
+    for parameter, keyword_only, _ in row.parameters:
+        if keyword_only and "*" not in heads:
+            heads.append("*")
+        heads.append(parameter)
+        given.append(f"{parameter}={parameter}" if keyword_only else parameter)
+    hidden = f"__autocast_{row.__name__.replace('.', '_')}"
+    scope: dict[str, Any] = {}
+    exec(f"def caller({', '.join(heads)}): return {hidden}({', '.join(given)})", scope)
+    caller.__globals__[hidden] = _casting(former, cast)
+    made: CodeType = scope["caller"].__code__
+    return made
 
-    def cast_meaning(*args: Any, **options: Any) -> Any:
+
+def _casting(former: Callable[..., Any], cast: Callable[[Any], Any]) -> Callable[..., Any]:
+    def call(*args: Any, **options: Any) -> Any:
         if _state.dtype is None:
-            return meaning(*args, **options)
-        return meaning(*map(cast, args), **{name: cast(value) for name, value in options.items()})
+            return former(*args, **options)
+        return former(*map(cast, args), **{name: cast(value) for name, value in options.items()})
 
-    scope["meaning"] = cast_meaning
+    return call
 
 
 def _uninstall() -> None:
-    for scope, run, record in _saved:
-        scope["run"], scope["record"] = run, record
-        scope["meaning"] = scope["row"].meaning
-    _saved.clear()
+    for caller, code, _ in _codes.values():
+        caller.__code__ = code
 
 
 class autocast:  # noqa: N801  (PyTorch's name)

@@ -8,28 +8,13 @@ depends on seed and offset only, never on the number of threads. The drawing ops
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import _native
 from .device import Device, as_device
 from .dtype import i64, u8
 from .errors import ArgumentError, expect
 from .tensor import Tensor, from_buffer
-
-if TYPE_CHECKING:
-    from .ops.random import (
-        bernoulli,
-        multinomial,
-        normal,
-        poisson,
-        rand,
-        rand_like,
-        randint,
-        randint_like,
-        randn,
-        randn_like,
-        randperm,
-    )
 
 _LOW, _HIGH = -(1 << 63), (1 << 64) - 1
 

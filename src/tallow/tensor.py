@@ -458,8 +458,8 @@ class Tensor(Methods):
         if not isinstance(value, Tensor):
             from .indexing import source_of
 
-            array.assign(source_of(value, self))
-        elif self._node is None and value._node is None:
+            value = wrap(source_of(value, self))
+        if self._node is None and value._node is None:
             array.assign(value._array)
         else:
             from .ops.convert import assign_slice

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from ops.table import ALL, FLOATS, NUMBERS, TORCH_INTEGERS, Case
+from ops.table import EVERY, FLOATS, INTEGERS, NUMBERS, UNSIGNED, Case
 
 SHAPES = [(), (3,), (2, 0), (4, 1, 5), (7, 33)]
 BROADCAST = [
@@ -14,7 +14,8 @@ BROADCAST = [
     ((1,), (0,)),
     ((4, 1, 5), (4, 1, 5)),
 ]
-BITS = (*TORCH_INTEGERS, "bool")
+BITS = (*INTEGERS, "bool")
+NUMERIC = (*NUMBERS, *UNSIGNED)
 
 
 def quietly(function):
@@ -36,7 +37,7 @@ def unary(numpy=None, dtypes=FLOATS, low=-3, high=3, **more):
     )
 
 
-def binary(numpy=None, dtypes=ALL, low=-3, high=3, **more):
+def binary(numpy=None, dtypes=EVERY, low=-3, high=3, **more):
     return Case(
         lambda d: [
             *(d(d.x(p, low, high), d.x(q, low, high)) for p, q in BROADCAST),
@@ -102,11 +103,11 @@ def reduction(numpy, dtypes=FLOATS, single=False, low=-3, high=3, distinct=False
 
 
 CASES = {
-    "neg": unary(np.negative, NUMBERS),
-    "abs": unary(np.abs, NUMBERS),
-    "square": unary(lambda x: x * x, NUMBERS),
-    "sign": unary(np.sign, NUMBERS),
-    "relu": unary(lambda x: np.maximum(x, x.dtype.type(0)), NUMBERS),
+    "neg": unary(np.negative, NUMERIC),
+    "abs": unary(np.abs, NUMERIC),
+    "square": unary(lambda x: x * x, NUMERIC),
+    "sign": unary(np.sign, NUMERIC),
+    "relu": unary(lambda x: np.maximum(x, x.dtype.type(0)), NUMERIC),
     "reciprocal": unary(lambda x: 1 / x, low=0.5),
     "exp": unary(np.exp),
     "expm1": unary(np.expm1),
@@ -126,16 +127,16 @@ CASES = {
         torch=False,
     ),
     "isnan": unary(np.isnan),
-    "logical_not": unary(lambda x: x == 0, ALL),
+    "logical_not": unary(lambda x: x == 0, EVERY),
     "bitwise_not": unary(np.invert, BITS),
-    "clamp": Case(lambda d: [d(d.x((4, 5)), -1, 2), d(d.x((7,)), max=1), d(d.x((7,)), 0)], NUMBERS),
+    "clamp": Case(lambda d: [d(d.x((4, 5)), -1, 2), d(d.x((7,)), max=1), d(d.x((7,)), 0)], NUMERIC),
     "add": binary(np.add),
-    "sub": binary(np.subtract, NUMBERS),
+    "sub": binary(np.subtract, NUMERIC),
     "mul": binary(np.multiply),
     "div": binary(np.divide, FLOATS, low=0.5),
     "pow": binary(np.power, FLOATS, low=0.5, factor=4),
-    "maximum": Case(lambda d: [d(d.x(p), d.x(q)) for p, q in BROADCAST], ALL, numpy=np.maximum),
-    "minimum": Case(lambda d: [d(d.x(p), d.x(q)) for p, q in BROADCAST], ALL, numpy=np.minimum),
+    "maximum": Case(lambda d: [d(d.x(p), d.x(q)) for p, q in BROADCAST], EVERY, numpy=np.maximum),
+    "minimum": Case(lambda d: [d(d.x(p), d.x(q)) for p, q in BROADCAST], EVERY, numpy=np.minimum),
     "eq": binary(np.equal),
     "ne": binary(np.not_equal),
     "lt": binary(np.less),
@@ -152,7 +153,7 @@ CASES = {
     ),
     "where": Case(
         lambda d: [d(d.bools((4, 5)), d.x((4, 5)), d.x((5,))), d(d.bools((3,)), d.x((3,)), 1)],
-        ALL,
+        EVERY,
         numpy=np.where,
     ),
     # --- reductions, order
@@ -161,15 +162,15 @@ CASES = {
     "mean": reduction(np.mean, factor=2),
     "var": reduction(lambda x, **k: np.var(x, ddof=1, **k), factor=6),
     "std": reduction(lambda x, **k: np.std(x, ddof=1, **k), factor=6),
-    "amax": reduction(np.max, ALL, distinct=True),
-    "amin": reduction(np.min, ALL, distinct=True),
-    "any": reduction(np.any, ALL, single=True),
-    "all": reduction(np.all, ALL, single=True),
-    "argmax": reduction(np.argmax, NUMBERS, single=True, distinct=True),
-    "argmin": reduction(np.argmin, NUMBERS, single=True, distinct=True),
-    "max": Case(lambda d: [d(d.distinct((4, 5))), d(d.distinct((4, 5)), 1)], NUMBERS),
-    "min": Case(lambda d: [d(d.distinct((4, 5))), d(d.distinct((4, 5)), 0, True)], NUMBERS),
-    "topk": Case(lambda d: [d(d.distinct((4, 9)), 3)], NUMBERS),
+    "amax": reduction(np.max, EVERY, distinct=True),
+    "amin": reduction(np.min, EVERY, distinct=True),
+    "any": reduction(np.any, EVERY, single=True),
+    "all": reduction(np.all, EVERY, single=True),
+    "argmax": reduction(np.argmax, NUMERIC, single=True, distinct=True),
+    "argmin": reduction(np.argmin, NUMERIC, single=True, distinct=True),
+    "max": Case(lambda d: [d(d.distinct((4, 5))), d(d.distinct((4, 5)), 1)], NUMERIC),
+    "min": Case(lambda d: [d(d.distinct((4, 5))), d(d.distinct((4, 5)), 0, True)], NUMERIC),
+    "topk": Case(lambda d: [d(d.distinct((4, 9)), 3)], NUMERIC),
     "softmax": Case(
         lambda d: [d(d.x((4, 5)), dim=1), d(d.x((2, 3, 4)), 0), d(d.x((3, 33)), -1)], numpy=softmax
     ),
@@ -214,22 +215,22 @@ CASES = {
         factor=4,
     ),
     # --- views and shapes
-    "reshape": Case(lambda d: [d(d.x((4, 6)), 3, 8), d(d.x((4, 6)), (2, -1, 3))], ALL),
-    "view": Case(lambda d: [d(d.x((4, 6)), 3, 8), d(d.x((4, 6)), (24,))], ALL, layouts=False),
-    "flatten": Case(lambda d: [d(d.x((4, 1, 6)), 1), d(d.x((2, 3)))], ALL),
-    "transpose": Case(lambda d: [d(d.x((4, 1, 6)), 0, -1)], ALL),
-    "permute": Case(lambda d: [d(d.x((4, 1, 6)), (2, 0, 1))], ALL),
-    "expand": Case(lambda d: [d(d.x((4, 1, 6)), 3, -1, 5, 6)], ALL),
-    "squeeze": Case(lambda d: [d(d.x((4, 1, 6))), d(d.x((4, 1)), 1), d(d.x((4, 1)), 0)], ALL),
-    "unsqueeze": Case(lambda d: [d(d.x((4, 6)), -1), d(d.x((4, 6)), 0)], ALL),
-    "narrow": Case(lambda d: [d(d.x((4, 6)), 1, 2, 3)], ALL),
-    "select": Case(lambda d: [d(d.x((4, 6)), 0, -1)], ALL),
-    "unbind": Case(lambda d: [d(d.x((4, 6)), 1)], ALL),
-    "split": Case(lambda d: [d(d.x((4, 6)), 4, -1), d(d.x((4, 6)), [1, 3])], ALL),
+    "reshape": Case(lambda d: [d(d.x((4, 6)), 3, 8), d(d.x((4, 6)), (2, -1, 3))], EVERY),
+    "view": Case(lambda d: [d(d.x((4, 6)), 3, 8), d(d.x((4, 6)), (24,))], EVERY, layouts=False),
+    "flatten": Case(lambda d: [d(d.x((4, 1, 6)), 1), d(d.x((2, 3)))], EVERY),
+    "transpose": Case(lambda d: [d(d.x((4, 1, 6)), 0, -1)], EVERY),
+    "permute": Case(lambda d: [d(d.x((4, 1, 6)), (2, 0, 1))], EVERY),
+    "expand": Case(lambda d: [d(d.x((4, 1, 6)), 3, -1, 5, 6)], EVERY),
+    "squeeze": Case(lambda d: [d(d.x((4, 1, 6))), d(d.x((4, 1)), 1), d(d.x((4, 1)), 0)], EVERY),
+    "unsqueeze": Case(lambda d: [d(d.x((4, 6)), -1), d(d.x((4, 6)), 0)], EVERY),
+    "narrow": Case(lambda d: [d(d.x((4, 6)), 1, 2, 3)], EVERY),
+    "select": Case(lambda d: [d(d.x((4, 6)), 0, -1)], EVERY),
+    "unbind": Case(lambda d: [d(d.x((4, 6)), 1)], EVERY),
+    "split": Case(lambda d: [d(d.x((4, 6)), 4, -1), d(d.x((4, 6)), [1, 3])], EVERY),
     "cat": Case(
         lambda d: [d([d.x((2, 3)), d.x((1, 3))]), d([d.x((2, 3)), d.x((2, 1))], dim=-1)], ALL
     ),
-    "stack": Case(lambda d: [d([d.x((2, 3)), d.x((2, 3))], dim) for dim in (0, 1, -1)], ALL),
+    "stack": Case(lambda d: [d([d.x((2, 3)), d.x((2, 3))], dim) for dim in (0, 1, -1)], EVERY),
     # --- transformers
     "embedding": Case(
         lambda d: [d(d.ints((2, 3), 0, 10), d.x((10, 6)))],

@@ -16,7 +16,7 @@ def one(dtypes, **more):
         yield d(d.x((3, 8)), 10, -1, "ortho")
         yield d(d.x((1, 6)), norm="forward")
 
-    return Case(draw, dtypes, gradient=False, hypothesis=False, **more)
+    return Case(draw, dtypes, gradient=False, hypothesis=False, wide=False, **more)
 
 
 def many(dtypes, two=False, **more):
@@ -27,7 +27,7 @@ def many(dtypes, two=False, **more):
         if not two:
             yield d(d.x((3, 4)), (2, 6))
 
-    return Case(draw, dtypes, gradient=False, hypothesis=False, **more)
+    return Case(draw, dtypes, gradient=False, hypothesis=False, wide=False, **more)
 
 
 def shift(name):
@@ -60,6 +60,7 @@ CASES = {
         numpy=complex_transform,
         gradient=False,
         hypothesis=False,
+        wide=False,
     ),
     "real_transform": Case(
         lambda d: [d(d.x((3, n)), 1, 0.5, w) for n in (7, 8) for w in (1.0, 2.0)],
@@ -68,6 +69,7 @@ CASES = {
         numpy=lambda x, dim, scale, w: np.fft.rfft(x) * scale * weighed(x.shape[1], w),
         gradient=False,
         hypothesis=False,
+        wide=False,
     ),
     "hermitian_transform": Case(
         lambda d: [d(d.x((3, n // 2 + 1)), n, 1, 0.5, w) for n in (7, 8) for w in (1.0, 2.0)],
@@ -76,6 +78,7 @@ CASES = {
         numpy=lambda x, n, dim, scale, w: np.fft.irfft(x * weighed(n, w), n) * n * scale,
         gradient=False,
         hypothesis=False,
+        wide=False,
     ),
     **{f"fft.{name}": one(BOTH) for name in ("fft", "ifft", "irfft", "hfft")},
     **{f"fft.{name}": one(("f32", "i64")) for name in ("rfft", "ihfft")},
@@ -92,7 +95,7 @@ CASES = {
     },
     "fft.fftshift": shift("fftshift"),
     "fft.ifftshift": shift("ifftshift"),
-    "stft": Case(spectra, BOTH, gradient=False, hypothesis=False),
+    "stft": Case(spectra, BOTH, gradient=False, hypothesis=False, wide=False),
     "istft": Case(
         lambda d: [
             d(d.x((9, 6)), 16, 4, 12, np.hanning(14)[1:-1].astype(np.float32)),
@@ -102,5 +105,6 @@ CASES = {
         ("complex64",),
         gradient=False,
         hypothesis=False,
+        wide=False,
     ),
 }  # fmt: skip

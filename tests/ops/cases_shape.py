@@ -17,7 +17,7 @@ def each(*argument_lists, dtypes=ALL, shape=(4, 6), **more):
 def windows(x, dimension, size, step):
     view = np.lib.stride_tricks.sliding_window_view(x, size, dimension)
     keep = [slice(None)] * view.ndim
-    keep[dimension] = slice(None, None, step)
+    keep[dimension % x.ndim] = slice(None, None, step)
     return view[tuple(keep)]
 
 

@@ -57,6 +57,8 @@ INTEGERS = ("u8", "i8", "u16", "i16", "u32", "i32", "u64", "i64")
 TORCH_INTEGERS = ("u8", "i8", "i16", "i32", "i64")  # of u16 to u64 torch has few ops
 NUMBERS = FLOATS + TORCH_INTEGERS
 ALL = (*NUMBERS, "bool")
+UNSIGNED = ("u16", "u32", "u64")
+EVERY = (*ALL, *UNSIGNED)  # torch is asked for none of the UNSIGNED
 COMPLEX = ("complex64",)
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import tallow as tl
-from ops.cases import ALL, FLOATS, INTEGERS, NUMPY, draw, tensor
+from ops.arrays import ALL, draw, tensor
+from ops.table import FLOATS, INTEGERS, NUMPY
 from tallow import _native
 from tallow.errors import ArgumentError, DTypeError
 

@@ -76,7 +76,12 @@ def test_numpy_agrees(name, dtype):
         for g, w in zip(laws.leaves(got), laws.leaves(wanted), strict=True):
             w = np.asarray(w)
             assert tuple(g.shape) == w.shape, f"{said}: expected shape {w.shape}, got {g.shape}"
-            laws.near(laws.numpy_of(g), laws.widened(w), laws.dtype_name(g), case.factor, said)
+            kind = laws.dtype_name(g)
+            assert (kind == "bool") == (w.dtype.kind == "b"), f"{said}: got {kind}"
+            assert (kind in FLOATS) == (w.dtype.kind in "fV"), f"{said}: got {kind}"
+            if kind in FLOATS and dtype in FLOATS and "dtype" not in sample.kwargs:
+                assert kind == dtype, f"{said}: expected {dtype}, got {kind}"
+            laws.near(laws.numpy_of(g), laws.widened(w), kind, case.factor, said)
 
 
 def has_both(name, case):

@@ -142,7 +142,7 @@ def _through(
             f"backward: expected a graph that was not used yet, got {node.name} for the second"
             " time (use retain_graph=True the first time)"
         )
-    entries = node.rule(grads, create_graph)
+    entries = node.rule(node, grads, create_graph)
     assert len(entries) == len(node.edges), (node.name, len(entries), len(node.edges))
     for entry, edge, meta in zip(entries, node.edges, node.metas, strict=True):
         if edge is None or entry is None or (useful is not None and id(edge[0]) not in useful):
@@ -198,6 +198,14 @@ def start(outputs: Sequence[Tensor], gradients: Sequence[Any], where: str) -> li
     return pairs
 
 
+def _listed(tensors: Any, where: str) -> list[Tensor]:
+    """The tensors as a list; DTypeError for anything that is none."""
+    found = [tensors] if isinstance(tensors, Tensor) else tensors
+    if not isinstance(found, (list, tuple)) or not all(isinstance(x, Tensor) for x in found):
+        raise DTypeError(f"{where}: expected Tensors, got {type(tensors).__name__}")
+    return list(found)
+
+
 def backward(
     tensors: Tensor | Sequence[Tensor],
     grad_tensors: Any = None,
@@ -206,7 +214,7 @@ def backward(
     inputs: Sequence[Tensor] | Tensor | None = None,
 ) -> None:
     """Collect the gradients of `tensors` in the leaves' `.grad` (only of `inputs` when given)."""
-    outputs = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+    outputs = _listed(tensors, "backward")
     given = [grad_tensors] if isinstance(grad_tensors, Tensor) else grad_tensors
     given = [None] * len(outputs) if given is None else list(given)
     expect(len(given) == len(outputs), "backward", f"{len(outputs)} gradients", len(given))
@@ -240,8 +248,7 @@ def grad(
     GradError for an input that the outputs do not depend on, unless `allow_unused` (then None) or
     `materialize_grads` (then zeros).
     """
-    ys = [outputs] if isinstance(outputs, Tensor) else list(outputs)
-    xs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    ys, xs = _listed(outputs, "grad"), _listed(inputs, "grad")
     given = [grad_outputs] if isinstance(grad_outputs, Tensor) else grad_outputs
     given = [None] * len(ys) if given is None else list(given)
     pairs = start(ys, given, "grad")

@@ -61,7 +61,8 @@ Edge = tuple[Any, int] | None  # (Node or Leaf, which of its outputs)
 
 
 class Node:
-    """One recorded operation: `rule(gradients of its outputs)` gives those of its arguments.
+    """One recorded operation: `rule(node, gradients of its outputs, create_graph)` gives those of
+    its arguments.
 
     `rule` is None once backward has been through. `metas` describes the arguments, as `edges`.
     """
@@ -73,12 +74,12 @@ class Node:
         name: str,
         edges: Sequence[Edge],
         metas: Sequence[Meta | None],
-        rule: Callable[[list[Tensor | None], bool], Sequence[Any]],
+        rule: Callable[[Node, list[Tensor | None], bool], Sequence[Any]],
     ) -> None:
         self.name = name
         self.edges = edges
         self.metas = metas
-        self.rule: Callable[[list[Tensor | None], bool], Sequence[Any]] | None = rule
+        self.rule: Callable[[Node, list[Tensor | None], bool], Sequence[Any]] | None = rule
         self.order = _order()
         self.outputs: tuple[Meta, ...] = ()
         self.hooks: dict[int, dict[int, Any]] | None = None
@@ -162,7 +163,7 @@ def record_call(
     edges = [edge_of(x) for x in tensors]
     metas = [meta_of(x) for x in tensors]
 
-    def run(grads: list[Tensor | None], _create_graph: bool) -> Sequence[Any]:
+    def run(_node: Node, grads: list[Tensor | None], _create_graph: bool) -> Sequence[Any]:
         found = rule(*grads)
         return found if isinstance(found, (tuple, list)) else (found,)
 

@@ -117,7 +117,8 @@ def _node(row: Row[..., Any], rule: Rule, args: tuple[Any, ...], outputs: Sequen
     positions = [i for i, kind in enumerate(kinds) if kind]
     lengths = {i: len(args[i]) for i in sequences}
 
-    def run(grads: list[Tensor | None], create_graph: bool) -> Sequence[Any]:
+    # The node is an argument: one that its own rule held would live until the cycle collector runs.
+    def run(node: Node, grads: list[Tensor | None], create_graph: bool) -> Sequence[Any]:
         values = [
             v.get(name, None)
             if type(v) is Saved

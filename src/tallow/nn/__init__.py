@@ -174,6 +174,7 @@ from tallow.nn.transformer import (
     TransformerEncoder,
     TransformerEncoderLayer,
 )
+from tallow.random import manual_seed as seed  # its older name here
 
 __all__ = [
     "AdaptiveAvgPool1d",
@@ -326,13 +327,3 @@ __all__ = [
     "tie",
     "utils",
 ]
-
-
-def seed(value: int) -> None:
-    """`tl.manual_seed`, by its older name here."""
-    try:
-        from tallow.random import manual_seed
-    except ImportError:
-        init._source.seed(value)
-        return
-    manual_seed(value)

@@ -48,6 +48,10 @@ def scaled_dot_product_attention(
     if attn_mask is not None:
         _mask_fits(q, k, attn_mask)
     if not dropout_p and _row_serves(q, k, v, attn_mask, enable_gqa):
+        if attn_mask is not None:  # the row's kernel takes four axes
+            shape = attn_mask.shape
+            attn_mask = attn_mask.reshape((1,) * (4 - len(shape)) + shape)
+            attn_mask = attn_mask.expand(*attn_mask.shape[:3], k.shape[2])
         return ops.attention(q, k, v, mask=attn_mask, scale=scale, causal=is_causal)
     if enable_gqa and k.shape[-3] != q.shape[-3]:
         k, v = (_repeated(x, q.shape[-3] // k.shape[-3]) for x in (k, v))
@@ -99,6 +103,9 @@ def _by_parts(
     causal: bool,
     scale: float | None,
 ) -> Tensor:
+    kind = q.dtype
+    if kind in (f16, bf16):  # sums and the softmax in f32, as in the row
+        q, k, v = q.to(f32), k.to(f32), v.to(f32)
     n, m = q.shape[-2], k.shape[-2]
     factor = (1 / math.sqrt(q.shape[-1]) if q.shape[-1] else 1.0) if scale is None else scale
     scores = (q * factor) @ k.transpose(-2, -1)
@@ -113,7 +120,7 @@ def _by_parts(
     else:
         dead = scores.detach().amax(-1, keepdim=True).eq(-math.inf)
         p = ops.where(dead, 0, ops.where(dead, 0, scores).softmax(-1))
-    return (dropout(p, dropout_p) if dropout_p else p) @ v
+    return ((dropout(p, dropout_p) if dropout_p else p) @ v).to(kind)
 
 
 def multi_head_attention_forward(

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import math
-
-from tallow import ops
 from tallow.autograd.inplace import change
 from tallow.errors import ArgumentError, expect
-from tallow.tensor import Tensor
+from tallow.tensor import Tensor, empty
 
 
 def _kept(p: float, shape: tuple[int, ...], like: Tensor) -> Tensor:
     """1 with the probability 1 - p, else 0, in the dtype of `like`."""
-    return ops.rand(*shape).ge(p).to(like.dtype)  # type: ignore[no-any-return]
+    return empty(shape, dtype=like.dtype).bernoulli_(1 - p)
 
 
 def _probability(name: str, p: float) -> None:
@@ -23,7 +20,7 @@ def _drop(input: Tensor, p: float, shape: tuple[int, ...], inplace: bool) -> Ten
     def drop(x: Tensor) -> Tensor:
         if p == 1:
             return x * 0
-        return x * (_kept(p, shape, x) * (1 / (1 - p)))
+        return x * _kept(p, shape, x).mul_(1 / (1 - p))
 
     return change(input, (), {}, drop, "dropout_") if inplace else drop(input)
 
@@ -111,26 +108,6 @@ def feature_alpha_dropout(
     return _alpha(input, p, (*input.shape[:2], *(1,) * (input.ndim - 2)), inplace)
 
 
-def rrelu(
-    input: Tensor,
-    lower: float = 1.0 / 8,
-    upper: float = 1.0 / 3,
-    training: bool = False,
-    inplace: bool = False,
-) -> Tensor:
-    """`leaky_relu` with a slope drawn from [lower, upper) for each element, or else their mean."""
-    good = -math.inf < lower <= upper < math.inf
-    expect(good, "rrelu", "lower at most upper", (lower, upper), ArgumentError)
-
-    def call(x: Tensor) -> Tensor:
-        if not training:
-            return ops.where(x.ge(0), x, x * ((lower + upper) / 2))
-        slope = (ops.rand(*x.shape) * (upper - lower) + lower).to(x.dtype)
-        return ops.where(x.ge(0), x, x * slope)
-
-    return change(input, (), {}, call, "rrelu_") if inplace else call(input)
-
-
 def gumbel_softmax(
     logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1
 ) -> Tensor:
@@ -138,9 +115,8 @@ def gumbel_softmax(
 
     `hard` gives the corner itself, with the gradient of the soft sample.
     """
-    uniform = ops.rand(*logits.shape).clamp(min=2.0**-24)
-    noise = -(-uniform.log()).clamp(min=2.0**-24).log()
-    soft = ((logits + noise.to(logits.dtype)) / tau).softmax(dim)
+    noise = -empty(logits.shape, dtype=logits.dtype).exponential_().log()
+    soft = ((logits + noise) / tau).softmax(dim)
     if not hard:
         return soft
     top = soft.detach().argmax(dim, keepdim=True)

@@ -15,44 +15,20 @@ from tallow.autograd.inplace import change
 from tallow.dtype import DType
 from tallow.errors import ArgumentError, expect
 from tallow.nn.attention_functional import (
-    multi_head_attention_forward as multi_head_attention_forward,
-)
-from tallow.nn.attention_functional import (
-    scaled_dot_product_attention as scaled_dot_product_attention,
+    multi_head_attention_forward,
+    scaled_dot_product_attention,
 )
 from tallow.nn.dropout_functional import (
-    alpha_dropout as alpha_dropout,
+    alpha_dropout,
+    dropout,
+    dropout1d,
+    dropout2d,
+    dropout3d,
+    feature_alpha_dropout,
+    gumbel_softmax,
 )
-from tallow.nn.dropout_functional import (
-    dropout as dropout,
-)
-from tallow.nn.dropout_functional import (
-    dropout1d as dropout1d,
-)
-from tallow.nn.dropout_functional import (
-    dropout2d as dropout2d,
-)
-from tallow.nn.dropout_functional import (
-    dropout3d as dropout3d,
-)
-from tallow.nn.dropout_functional import (
-    feature_alpha_dropout as feature_alpha_dropout,
-)
-from tallow.nn.dropout_functional import (
-    gumbel_softmax as gumbel_softmax,
-)
-from tallow.nn.dropout_functional import (
-    rrelu as rrelu,
-)
-from tallow.nn.embedding_functional import (
-    embedding as embedding,
-)
-from tallow.nn.embedding_functional import (
-    embedding_bag as embedding_bag,
-)
-from tallow.ops.loss_margin import (
-    triplet_margin_with_distance_loss as triplet_margin_with_distance_loss,
-)
+from tallow.nn.embedding_functional import embedding, embedding_bag
+from tallow.ops.loss_margin import triplet_margin_with_distance_loss
 from tallow.registry import ROWS
 from tallow.tensor import Tensor
 
@@ -78,15 +54,15 @@ _TWINS = frozenset({
     "celu_", "elu_", "hardtanh_", "leaky_relu_", "relu_", "selu_", "threshold_",
 })  # fmt: skip
 # What is written here and beside.
-_OWN = (
+__all__ = [
     "alpha_dropout", "celu", "dropout", "dropout1d", "dropout2d", "dropout3d", "elu",
-    "embedding", "embedding_bag", "feature_alpha_dropout", "fold", "gelu", "gumbel_softmax",
+    "embedding", "embedding_bag", "feature_alpha_dropout", "gelu", "gumbel_softmax",
     "hardsigmoid", "hardswish", "hardtanh", "layer_norm", "leaky_relu", "linear", "log_softmax",
     "mish", "multi_head_attention_forward", "relu", "relu6", "rms_norm", "rrelu",
     "scaled_dot_product_attention", "selu", "silu", "softmax", "softmin", "threshold",
-    "triplet_margin_with_distance_loss", "unfold", "upsample", "upsample_bilinear",
-    "upsample_nearest",
-)  # fmt: skip
+    "triplet_margin_with_distance_loss", "upsample", "upsample_bilinear", "upsample_nearest",
+]  # fmt: skip
+__all__ += sorted(_ROWS | _TWINS | {"fold", "unfold"})
 
 
 def __getattr__(name: str) -> Any:
@@ -104,7 +80,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_ROWS, *_TWINS, *_OWN})
+    return sorted({*globals(), *__all__})
 
 
 # --- linear and norms -----------------------------------------------------------------------------
@@ -209,6 +185,17 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """`input` where it is positive, else `negative_slope * input`."""
     return _act("leaky_relu", input, inplace, negative_slope)
+
+
+def rrelu(
+    input: Tensor,
+    lower: float = 1.0 / 8,
+    upper: float = 1.0 / 3,
+    training: bool = False,
+    inplace: bool = False,
+) -> Tensor:
+    """`leaky_relu` with slopes drawn from [lower, upper) when `training`, else their mean."""
+    return _act("rrelu", input, inplace, lower, upper, training)
 
 
 def hardtanh(

@@ -7,10 +7,7 @@ Each is also a rule for `param(init=...)`, with `functools.partial` where it tak
 from __future__ import annotations
 
 import math
-import random
 import warnings
-from array import array
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +15,7 @@ from tallow import ops
 from tallow.autograd.mode import no_grad
 from tallow.dtype import f32
 from tallow.errors import ArgumentError, expect
-from tallow.tensor import Tensor, arange, empty, from_buffer
+from tallow.tensor import Tensor, arange, empty
 from tallow.tensor import zeros as _zeros
 
 if TYPE_CHECKING:
@@ -38,25 +35,13 @@ def _write(tensor: Tensor, values: Tensor | float) -> Tensor:
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Any = None) -> Tensor:
     """Draw from the uniform distribution on [a, b)."""
     with no_grad():
-        if not hasattr(tensor, "uniform_"):
-            return _fallback(tensor, lambda: _source.uniform(a, b))
         return tensor.uniform_(a, b, generator=generator)
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Any = None) -> Tensor:
     """Draw from the normal distribution."""
     with no_grad():
-        if not hasattr(tensor, "normal_"):
-            return _fallback(tensor, lambda: _source.gauss(mean, std))
         return tensor.normal_(mean, std, generator=generator)
-
-
-_source = random.Random()
-
-
-def _fallback(tensor: Tensor, draw: Callable[[], float]) -> Tensor:
-    values = array("f", [draw() for _ in range(tensor.numel())])
-    return tensor.copy_(from_buffer(values, f32, tensor.shape))
 
 
 def trunc_normal_(

@@ -84,7 +84,8 @@ class LayerNorm(Layer):
     def extra_repr(self) -> str:
         """Shape and options."""
         return (
-            f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+            f"{self.normalized_shape}, eps={self.eps}, "
+            f"elementwise_affine={self.elementwise_affine}, bias={'bias' in self._declared}"
         )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..registry import ROWS, install
 from . import activation, attention, complexes, convert, elementwise, extreme, join, linalg, norm, reduce, sampling, shape, softmax, special
+from . import index, random, scan, scatter, search, sort
 from . import distance, loss, loss_ctc, loss_margin, normalization
 from . import conv, grid, pool, resample
 from . import creation, einsum, fft, linalg_lapack, linalg_norm, linalg_solve, pad, stft

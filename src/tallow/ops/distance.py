@@ -52,5 +52,5 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
     outputs, first, second = weight.shape
     a, b = input1.reshape(-1, first), input2.reshape(-1, 1, second)
     half = (a @ weight.permute(1, 0, 2).reshape(first, -1)).reshape(-1, outputs, second)
-    out = (half * b).sum(-1).reshape(*input1.shape[:-1], outputs)
+    out = (half * b).sum(-1, dtype=half.dtype).reshape(*input1.shape[:-1], outputs)
     return out if bias is None else out + bias

@@ -144,7 +144,8 @@ def _test_row(name: str, doc: str, whole: bool) -> None:
     quick = quick_row(name, 1)
 
     def row(x: Tensor) -> Tensor:
-        if unwrap_tensor(x, name).dtype and x.dtype.kind in "biu":
+        unwrap_tensor(x, name)
+        if x.dtype.kind in "biu":
             return full(x.shape, whole, "bool")
         return quick(x)
 
@@ -218,7 +219,7 @@ def _larger(g: Tensor, a: Any, b: Any) -> tuple[Any, Any]:
 
 
 def _smaller(g: Tensor, a: Any, b: Any) -> tuple[Any, Any]:
-    left, right = _larger(g, b, a)
+    left, right = _larger(g, a, b)
     return right, left
 
 
@@ -266,12 +267,11 @@ for _name, _doc, _rule, _uses in (
     ("hypot", "`sqrt(a² + b²)`, without overflow on the way.",
      lambda g, a, b, out: (lambda: g * (a / out), lambda: g * (b / out)), None),
     ("copysign", "The magnitude of `a` with the sign of `b`, as a float.", _copied, None),
-    ("logaddexp", "`log(exp(a) + exp(b))`, without overflow on the way.",
-     lambda g, a, b: (lambda: g * sub(a, b).sigmoid(), lambda: g * sub(b, a).sigmoid()), None),
     ("logaddexp2", "`log2(2**a + 2**b)`, without overflow on the way.",
      lambda g, a, b: (lambda: g * (sub(a, b) * LN2).sigmoid(),
                       lambda: g * (sub(b, a) * LN2).sigmoid()), None),
-    ("nextafter", "The float next to `a` towards `b`.", None, None),
+    ("nextafter", "The float next to `a` towards `b`.",
+     lambda g, a, b: (lambda: where(ROWS["ne"](a, b), g, 0), lambda: zeros_like(g)), None),
     ("eq", "Whether `a == b`.", None, None),
     ("ne", "Whether `a != b`.", None, None),
     ("lt", "Whether `a < b`.", None, None),
@@ -300,6 +300,13 @@ _div = quick_row(
     "div", 2, lambda g, _a, b, out: (lambda: g / conj(b), lambda: -g * conj(out / b))
 )
 _trunc_div = quick_row("trunc_divide", 2, _flat)
+
+
+_logaddexp = quick_row(
+    "logaddexp",
+    2,
+    lambda g, a, b: (lambda: g * _sub(a, b).sigmoid(), lambda: g * _sub(b, a).sigmoid()),
+)
 
 
 def _times(other: Any, alpha: Any) -> Any:
@@ -343,7 +350,17 @@ def true_divide(x: Tensor, other: Tensor | float) -> Tensor:
     return _div(x, other)
 
 
-for _row in (add, sub, div):
+@op
+def logaddexp(x: Tensor, other: Tensor) -> Tensor:
+    """`log(exp(x) + exp(other))`, without overflow on the way."""
+    if x.dtype.kind != "c" and other.dtype.kind != "c":
+        return _logaddexp(x, other)
+    above = x.real >= other.real
+    large, small = where(above, x, other), where(above, other, x)
+    return large + (small - large).exp().log1p()
+
+
+for _row in (add, sub, div, logaddexp):
     _row.native = None  # the kernel of that name has no options
 
 

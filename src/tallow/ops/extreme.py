@@ -130,19 +130,3 @@ def min(x: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
 def aminmax(x: Tensor, *, dim: int | None = None, keepdim: bool = False) -> MinMax:
     """(smallest, largest) element, of all or along an axis."""
     return MinMax(x.amin(dim, keepdim), x.amax(dim, keepdim))
-
-
-@primitive
-def topk(x: Tensor, k: int, largest: bool = True) -> ValuesIndices:
-    """The `k` largest (or smallest) elements of the last axis, sorted, and their indices (i64)."""
-    plain(x, topk)
-    expect(
-        x.ndim > 0 and 0 <= k <= x.shape[-1], topk, f"k in [0, {x.shape[-1] if x.ndim else 0}]", k
-    )
-    shape = (*x.shape[:-1], k)
-    values, indices = (
-        _native.Array.empty(shape, x._array.dtype),
-        _native.Array.empty(shape, i64.code),
-    )
-    _native.call("topk", values, indices, x._array, k, int(largest))
-    return ValuesIndices(wrap(values), wrap(indices))

@@ -131,7 +131,7 @@ def _mask(mask: Tensor, where: object) -> None:
 
 @op
 def nonzero(x: Tensor, *, as_tuple: bool = False) -> Any:
-    """The positions of the nonzero elements: (count, ndim) in i64; `as_tuple`: a vector per axis."""
+    """Positions of the nonzero elements: (count, ndim) in i64; or, `as_tuple`, a vector per axis."""
     mask = x.detach() if x.dtype.kind == "b" else x.detach().ne(0)
     if as_tuple and not x.ndim:
         mask = mask.reshape(1)

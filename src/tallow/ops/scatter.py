@@ -1,7 +1,7 @@
-"""Reading and writing along one axis by an index: gather, scatter, index_select, index_add, …
+"""Reading and writing along one axis by an index: gather, scatter, index_select, index_add.
 
-Two kernels do it all: an index of one axis is expanded (stride 0) over the others, and rows are then
-moved whole. Sums are made in the order of the index, whatever the number of threads.
+Two kernels do it all: an index of one axis is expanded (stride 0) over the others, and rows are
+then moved whole. Sums are made in the order of the index, whatever the number of threads.
 """
 
 from __future__ import annotations

@@ -358,7 +358,7 @@ def unfold(x: Tensor, dimension: int, size: int, step: int) -> Tensor:
 def _(g: Tensor, _x: Tensor, dimension: int, size: int, step: int) -> Tensor:
     steps = contiguous_strides(_x.shape)
     _, strides = unfold_place(_x.shape, steps, dimension, size, step)
-    return put_strided(g, _x.shape, g.shape, strides, 0)
+    return add_strided(g, _x.shape, g.shape, strides, 0)
 
 
 def unfold_place(
@@ -414,13 +414,25 @@ def _(
     ]
     low, high = min(ends[0][0], ends[1][0] + shift), max(ends[0][1], ends[1][1] + shift)
     places = (_x.shape, tuple(strides), -low)
-    out = take_strided(put_strided(g, (high - low + 1,), size, stride, shift - low), *places)
+    out = take_strided(add_strided(g, (high - low + 1,), size, stride, shift - low), *places)
     if not overlaps(_x.shape, strides):
         return out
     # Elements of `x` that share memory share the gradient, as in PyTorch.
     return out / take_strided(
         put_strided(g.new_ones(_x.shape), (high - low + 1,), *places), *places
     )
+
+
+def add_strided(
+    g: Tensor, shape: Sequence[int], sizes: Sequence[int], strides: Sequence[int], shift: int
+) -> Tensor:
+    """`put_strided`, for complex tensors too when places overlap."""
+    place = (tuple(shape), tuple(sizes), tuple(strides), shift)
+    if g.dtype.kind != "c" or not overlaps(sizes, strides):
+        return put_strided(g, *place)
+    from .join import stack
+
+    return stack([put_strided(part, *place) for part in (g.real, g.imag)], -1).view_as_complex()
 
 
 # --- several parts --------------------------------------------------------------------------------

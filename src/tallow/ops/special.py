@@ -95,11 +95,13 @@ def logit(x: Tensor, eps: float | None = None) -> Tensor:
 @op(inplace=True)
 def sinc(x: Tensor) -> Tensor:
     """`sin(pi x) / (pi x)`, 1 at 0."""
-    turned = x * math.pi
+    half = x.dtype.kind == "f" and x.dtype.itemsize == 2
+    turned = (x.to("f32") if half else x) * math.pi
     zero = turned == 0
     safe = where(zero, 1, turned)
     # At 0 the slope is 0, its derivative -pi² / 3: the polynomial has both.
-    return where(zero, 1 - turned * turned / 6, safe.sin() / safe)
+    out = where(zero, 1 - turned * turned / 6, safe.sin() / safe)
+    return out.to(x.dtype) if half else out
 
 
 @op(inplace=True)

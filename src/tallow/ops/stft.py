@@ -5,9 +5,9 @@ from __future__ import annotations
 from ..errors import ArgumentError, DTypeError, expect
 from ..registry import op
 from ..tensor import Tensor, ones
-from .convert import put_strided
 from .fft import fft, ifft, irfft, rfft
 from .pad import constant_pad_nd, pad
+from .shape import add_strided
 
 
 def _window(
@@ -97,9 +97,9 @@ def istft(
     pieces = pieces * taper
     batch, count = pieces.shape[:2]
     total = n_fft + hop * (count - 1)
-    signal = put_strided(pieces, (batch, total), pieces.shape, (total, hop, 1), 0)
+    signal = add_strided(pieces, (batch, total), pieces.shape, (total, hop, 1), 0)
     squares = (taper * taper).expand(count, n_fft)
-    weight = put_strided(squares, (total,), squares.shape, (hop, 1), 0)
+    weight = add_strided(squares, (total,), squares.shape, (hop, 1), 0)
     start = n_fft // 2 if center else 0
     end = total - start if length is None else start + length
     stop = min(end, total)

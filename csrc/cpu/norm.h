@@ -1,0 +1,80 @@
+// What the norms and softmax share: walks over a row vector by vector, and a norm's weights.
+#pragma once
+#include "norm_rows.h"
+
+namespace tl::TL_ISA {
+
+template <class T>
+using Scalar = typename Wide<T>::Scalar;
+template <class T>
+using Vector = typename Wide<T>::Vector;
+
+// f(i, load, store) for i in steps of a vector up to n; the last step may be a part of one, in
+// which missing lanes read as `fill` and are not stored.
+template <class W, class F>
+TL_INLINE void vectors(int64_t n, W fill, const F& f) {
+  constexpr int w = Wide<W>::kWidth;
+  int64_t i = 0;
+  for (; i + w <= n; i += w)
+    f(i, [](const auto* p) { return load(p); }, [](auto* p, auto v) { store(p, v); });
+  if (i < n) {
+    const int64_t rest = n - i;
+    f(
+        i, [=](const auto* p) { return load_or(p, rest, fill); },
+        [=](auto* p, auto v) { store_first(p, v, rest); });
+  }
+}
+
+// Sum of f(i) over the vectors of n elements, with four chains.
+template <class W, class F>
+TL_INLINE W sum_over(int64_t n, W fill, const F& f) {
+  constexpr int w = Wide<W>::kWidth;
+  typename Wide<W>::Vector a{}, b{}, c{}, d{};
+  auto whole = [](const auto* p) { return load(p); };
+  int64_t i = 0;
+  for (; i + 4 * w <= n; i += 4 * w) {
+    a += f(i, whole);
+    b += f(i + w, whole);
+    c += f(i + 2 * w, whole);
+    d += f(i + 3 * w, whole);
+  }
+  for (; i + w <= n; i += w) a += f(i, whole);
+  if (i < n) {
+    const int64_t rest = n - i;
+    b += f(i, [=](const auto* p) { return load_or(p, rest, fill); });
+  }
+  return sum((a + b) + (c + d));
+}
+
+TL_INLINE float root(float x) { return __builtin_sqrtf(x); }
+TL_INLINE double root(double x) { return __builtin_sqrt(x); }
+
+// The weights of a norm as contiguous values of W (the row's wide type), whatever their dtype and
+// stride; null when absent.
+template <class W>
+struct Weights {
+  Scratch copy;
+  const W* data = nullptr;
+  bool ok = true;
+  Weights(const Arg& arg, int64_t n) : copy(needs_copy(arg) ? n * sizeof(W) : 0) {
+    if (arg.kind == Arg::none) return;
+    const View& v = *arg.a;
+    if (!needs_copy(arg)) {
+      data = v.ptr<W>();
+      return;
+    }
+    W* to = copy.template as<W>();
+    ok = to != nullptr && !for_float(v.dtype, "norm", [&]<class T>() -> const char* {
+           const int64_t s = v.back_stride(1);
+           for (int64_t i = 0; i < n; ++i) to[i] = static_cast<W>(to_wide(v.ptr<T>()[i * s]));
+           return nullptr;
+         });
+    data = to;
+  }
+  static bool needs_copy(const Arg& arg) {
+    return arg.kind != Arg::none &&
+           (arg.a->dtype != dtype_of<W>() || (arg.a->back_stride(1) != 1 && arg.a->size() != 1));
+  }
+};
+
+}  // namespace tl::TL_ISA

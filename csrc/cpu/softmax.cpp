@@ -1,0 +1,359 @@
+// softmax and log_softmax over any axis, forward and backward, computed in float (f64 in double).
+//
+// Where the axis is contiguous, a line is a row and is taken vector by vector. Where another axis
+// is, neighbouring lines are taken together as a tile of columns, so that memory is read in order
+// too. What is neither goes through a copy. Every line is computed alone: results do not depend on
+// the number of threads.
+#include "norm.h"
+#include "simd/math.h"
+
+namespace tl::TL_ISA {
+namespace {
+
+template <class W>
+constexpr W kInfinity = static_cast<W>(__builtin_inf());
+// exp(x) for x <= 0 to 3e-7; zero where the result would be subnormal; NaN stays NaN. Shorter than
+// exp: nothing can overflow, so 2^n is one shift.
+TL_INLINE vf exp_negative(vf x) {
+  const vf shifted = fma(x, splat(1.44269504f), splat(12582912.f));  // 1.5 * 2^23 + n
+  const vf n = shifted - 12582912.f;
+  vf r = fma(n, splat(-0.693359375f), x);  // x - n * ln 2, ln 2 in two parts
+  r = fma(n, splat(2.12194440e-4f), r);
+  vf p = splat(8.3124303551e-3f);  // our own fit, least maximum of the relative error: 1.1e-7
+  p = fma(p, r, splat(4.1890987448e-2f));
+  p = fma(p, r, splat(1.6667118169e-1f));
+  p = fma(p, r, splat(4.9999225850e-1f));
+  p = fma(p, r, splat(1.f));
+  p = fma(p, r, splat(1.f));
+  const vf y = select(x < -87.f, vf{}, (vf)((vu)p + ((vu)shifted << 23)));
+  return select(x == x, y, x);
+}
+TL_INLINE vd exp_negative(vd x) {
+  for (int i = 0; i < kLanes64; ++i) x[i] = __builtin_exp(x[i]);
+  return x;
+}
+TL_INLINE vf exp_any(vf x) { return exp(x); }
+TL_INLINE vd exp_any(vd x) { return exp_negative(x); }
+TL_INLINE float log_one(float x) { return __builtin_logf(x); }
+TL_INLINE double log_one(double x) { return __builtin_log(x); }
+
+// --- rows
+// -------------------------------------------------------------------------------------------------
+
+template <class T>
+TL_INLINE Scalar<T> max_of(const T* x, int64_t n) {
+  constexpr int w = Wide<T>::kWidth;
+  using W = Scalar<T>;
+  auto a = splat(-kInfinity<W>), b = a, c = a, d = a;
+  int64_t i = 0;
+  for (; i + 4 * w <= n; i += 4 * w) {
+    a = max(load(x + i), a);
+    b = max(load(x + i + w), b);
+    c = max(load(x + i + 2 * w), c);
+    d = max(load(x + i + 3 * w), d);
+  }
+  for (; i + w <= n; i += w) a = max(load(x + i), a);
+  if (i < n) b = max(load_or(x + i, n - i, -kInfinity<W>), b);
+  return max_lane(max(max(a, b), max(c, d)));
+}
+
+// `spare` holds n wide values: the output itself where it is as wide as the computation. A NaN or
+// a row of -inf gives NaN everywhere, as in torch.
+template <class T>
+TL_INLINE void softmax_row(const T* x, T* out, Scalar<T>* spare, int64_t n) {
+  using W = Scalar<T>;
+  constexpr int w = Wide<T>::kWidth;
+  const W top = max_of(x, n);
+  Vector<T> a{}, b{};
+  int64_t i = 0;
+  for (; i + 2 * w <= n; i += 2 * w) {
+    const auto p = exp_negative(load(x + i) - top), q = exp_negative(load(x + i + w) - top);
+    a += p;
+    b += q;
+    store(spare + i, p);
+    store(spare + i + w, q);
+  }
+  for (; i < n; i += w) {
+    const int64_t k = n - i < w ? n - i : w;
+    const auto p = exp_negative(load_or(x + i, k, -kInfinity<W>) - top);
+    store_first(spare + i, p, k);
+    for (int64_t j = 0; j < k; ++j) b[j] += p[j];
+  }
+  const W scale = 1 / sum(a + b);
+  vectors(n, W(0), [&](int64_t j, auto get, auto put) { put(out + j, get(spare + j) * scale); });
+}
+
+template <class T>
+TL_INLINE void log_softmax_row(const T* x, T* out, int64_t n) {
+  using W = Scalar<T>;
+  const W top = max_of(x, n);
+  const W total = sum_over(n, -kInfinity<W>,
+                           [=](int64_t i, auto get) { return exp_negative(get(x + i) - top); });
+  const W shift = log_one(total);
+  vectors(n, W(0),
+          [&](int64_t i, auto get, auto put) { put(out + i, (get(x + i) - top) - shift); });
+}
+
+// dx = y * (g - sum(g * y)); after the logarithm, dx = g - exp(y) * sum(g).
+template <class T>
+TL_INLINE void softmax_backward_row(const T* g, const T* y, T* dx, int64_t n) {
+  using W = Scalar<T>;
+  const W dot = sum_over(n, W(0), [=](int64_t i, auto get) { return get(g + i) * get(y + i); });
+  vectors(n, W(0),
+          [&](int64_t i, auto get, auto put) { put(dx + i, get(y + i) * (get(g + i) - dot)); });
+}
+template <class T>
+TL_INLINE void log_softmax_backward_row(const T* g, const T* y, T* dx, int64_t n) {
+  using W = Scalar<T>;
+  const W total = sum_over(n, W(0), [=](int64_t i, auto get) { return get(g + i); });
+  vectors(n, W(0), [&](int64_t i, auto get, auto put) {
+    put(dx + i, get(g + i) - exp_any(get(y + i)) * total);
+  });
+}
+
+// --- tiles of columns
+// -------------------------------------------------------------------------------------
+
+// `width` neighbouring lines of n; the k-th operand's elements of a line stand step[k] apart.
+// `spare`: (n + 2) rows of `width` rounded up to whole vectors.
+template <class T, bool kLog>
+void softmax_tile(T* const* data, const int64_t* step, int64_t n, int64_t width, Scalar<T>* spare) {
+  using W = Scalar<T>;
+  constexpr int w = Wide<T>::kWidth;
+  const int64_t ld = (width + w - 1) / w * w;
+  W *top = spare, *total = spare + ld, *copy = spare + 2 * ld;
+  for (int64_t j = 0; j < ld; ++j) top[j] = -kInfinity<W>, total[j] = 0;
+  for (int64_t r = 0; r < n; ++r) {
+    vectors(width, W(0), [&](int64_t j, auto get, auto) {
+      const auto v = get(data[1] + r * step[1] + j);
+      store(top + j, max(v, load(top + j)));
+      store(copy + r * ld + j, v);
+    });
+  }
+  for (int64_t r = 0; r < n; ++r) {
+    for (int64_t j = 0; j < ld; j += w) {
+      const auto p = exp_negative(load(copy + r * ld + j) - load(top + j));
+      if (!kLog) store(copy + r * ld + j, p);
+      store(total + j, load(total + j) + p);
+    }
+  }
+  for (int64_t j = 0; j < ld; ++j) total[j] = kLog ? log_one(total[j]) : 1 / total[j];
+  for (int64_t r = 0; r < n; ++r) {
+    vectors(width, W(0), [&](int64_t j, auto, auto put) {
+      const auto v = load(copy + r * ld + j);
+      put(data[0] + r * step[0] + j,
+          kLog ? (v - load(top + j)) - load(total + j) : v * load(total + j));
+    });
+  }
+}
+
+template <class T, bool kLog>
+void backward_tile(T* const* data, const int64_t* step, int64_t n, int64_t width,
+                   Scalar<T>* total) {
+  using W = Scalar<T>;
+  for (int64_t j = 0; j < width + Wide<T>::kWidth - 1; ++j) total[j] = 0;
+  for (int64_t r = 0; r < n; ++r) {
+    const T *g = data[1] + r * step[1], *y = data[2] + r * step[2];
+    vectors(width, W(0), [&](int64_t j, auto get, auto) {
+      const auto v = kLog ? get(g + j) : get(g + j) * get(y + j);
+      store(total + j, load(total + j) + v);
+    });
+  }
+  for (int64_t r = 0; r < n; ++r) {
+    const T *g = data[1] + r * step[1], *y = data[2] + r * step[2];
+    T* dx = data[0] + r * step[0];
+    vectors(width, W(0), [&](int64_t j, auto get, auto put) {
+      const auto s = load(total + j);
+      if constexpr (kLog)
+        put(dx + j, get(g + j) - exp_any(get(y + j)) * s);
+      else
+        put(dx + j, get(y + j) * (get(g + j) - s));
+    });
+  }
+}
+
+// --- what drives them
+// -------------------------------------------------------------------------------------
+
+// The lines along `axis` of N arrays of one shape, the first of which is written.
+template <int N>
+struct Lines {
+  Walk<N> others;
+  int64_t n = 1, step[N];
+  bool rows = true;  // every array is contiguous along the axis
+
+  Lines(const View* const (&views)[N], int axis) {
+    const View& first = *views[0];
+    for (int k = 0; k < N; ++k) step[k] = first.ndim ? views[k]->strides[axis] : 1;
+    if (first.ndim) n = first.shape[axis];
+    for (int k = 0; k < N; ++k) rows = rows && (step[k] == 1 || n == 1);
+    for (int i = 0; i < first.ndim; ++i) {
+      if (i == axis) continue;
+      int64_t s[N];
+      for (int k = 0; k < N; ++k) s[k] = views[k]->strides[i];
+      others.axis(first.shape[i], s);
+    }
+  }
+  // Whether tiles of columns are worth it: the nearest of the other axes is contiguous everywhere.
+  TL_INLINE bool columns() const {
+    const int near = others.ndim - 1;
+    bool fits = near >= 0 && others.shape[near] >= kLanes;
+    for (int k = 0; fits && k < N; ++k) fits = others.strides[k][near] == 1;
+    return fits;
+  }
+};
+
+// Runs row(pointers, spare) or tile(pointers, steps, width, spare) over all lines. `spare_rows`:
+// wide values per element of a line (and two more lines for tiles).
+template <int N, class T, class Row, class Tile>
+TL_INLINE const char* each_line(const View* const (&views)[N], int axis, int64_t cost, bool spare,
+                                const Row& row, const Tile& tile) {
+  using W = Scalar<T>;
+  const Lines<N> lines(views, axis);
+  const int64_t n = lines.n;
+  if (n == 0 || lines.others.count == 0) return nullptr;
+  bool ok = true;
+  T* base[N];
+  for (int k = 0; k < N; ++k) base[k] = views[k]->template ptr<T>();
+  if (!lines.rows && lines.columns()) {
+    Walk<N> outer = lines.others;
+    const int64_t length = outer.shape[--outer.ndim];
+    outer.count /= length;
+    // A tile's copy should stay in the second cache, its rows be long enough for the prefetcher.
+    int64_t width = 65536 / (n + 2) / 16 * 16;
+    width = width < 64 ? 64 : width > 512 ? 512 : width;
+    if (width > length) width = length;
+    const int64_t tiles = (length + width - 1) / width;
+    const int64_t floats = (width + Wide<T>::kWidth) * (spare ? n + 2 : 1);
+    parallel_for(outer.count * tiles, 4000 / (1 + n * width * cost / 1000) + 1,
+                 [&](int64_t begin, int64_t end, int) {
+                   Scratch memory(floats * sizeof(W));
+                   if (!memory.template as<W>()) {
+                     ok = false;
+                     return;
+                   }
+                   Walk<N> walk = outer;
+                   for (int64_t i = begin; i < end; ++i) {
+                     const int64_t first = i % tiles * width;
+                     walk.seek(i / tiles);
+                     T* at[N];
+                     for (int k = 0; k < N; ++k) at[k] = base[k] + walk.offset[k] + first;
+                     tile(at, lines.step, length - first < width ? length - first : width,
+                          memory.template as<W>());
+                   }
+                 });
+    return ok ? nullptr : "softmax: out of memory";
+  }
+  const bool copied = !lines.rows;
+  const int64_t work = 1 + n * cost / 1000 + (copied ? 2 * n : 0);
+  const int64_t bytes = n * sizeof(W) + (copied ? N * n * sizeof(T) : 0);
+  const bool needs = copied || spare;
+  parallel_for(lines.others.count, 4000 / work + 1, [&](int64_t begin, int64_t end, int) {
+    Scratch memory(needs ? bytes : 0);
+    if (needs && !memory.template as<W>()) {
+      ok = false;
+      return;
+    }
+    T* const copies = reinterpret_cast<T*>(memory.template as<W>() + n);
+    Walk<N> walk = lines.others;
+    walk.seek(begin);
+    for (int64_t i = begin; i < end; ++i, walk.next()) {
+      T* at[N];
+      for (int k = 0; k < N; ++k) at[k] = base[k] + walk.offset[k];
+      if (!copied) {
+        row(at, memory.template as<W>());
+        continue;
+      }
+      T* near[N];
+      for (int k = 0; k < N; ++k) {
+        near[k] = copies + k * n;
+        for (int64_t j = 0; k > 0 && j < n; ++j) near[k][j] = at[k][j * lines.step[k]];
+      }
+      row(near, memory.template as<W>());
+      for (int64_t j = 0; j < n; ++j) at[0][j * lines.step[0]] = near[0][j];
+    }
+  });
+  return ok ? nullptr : "softmax: out of memory";
+}
+
+// The axis counted from the front, or -1.
+TL_INLINE int axis_of(const View& x, int64_t axis) {
+  if (x.ndim == 0) return 0;
+  const int64_t at = axis < 0 ? axis + x.ndim : axis;
+  return at < 0 || at >= x.ndim ? -1 : static_cast<int>(at);
+}
+
+const char* softmax(const Arg* args, int) {
+  const View &out = *args[0].a, &x = *args[1].a;
+  const bool log = args[3].i != 0;
+  if (!same_shape(out, x) || out.dtype != x.dtype) return "softmax: expected out like x";
+  const int axis = axis_of(x, args[2].i);
+  if (axis < 0)
+    return fail("softmax: axis %lld of %d axes", static_cast<long long>(args[2].i), x.ndim);
+  return for_float(x.dtype, "softmax", [&]<class T>() -> const char* {
+    const int64_t n = x.ndim ? x.shape[axis] : 1;
+    const int64_t cost = sizeof(T) == 8 ? 8000 : 700;
+    constexpr bool kNarrow = sizeof(T) < 4;
+    const View* const views[] = {&out, &x};
+    if (log) {
+      return each_line<2, T>(
+          views, axis, cost, true, [&](T* const* p, Scalar<T>*) { log_softmax_row(p[1], p[0], n); },
+          [&](T* const* p, const int64_t* step, int64_t width, Scalar<T>* spare) {
+            softmax_tile<T, true>(p, step, n, width, spare);
+          });
+    }
+    return each_line<2, T>(
+        views, axis, cost, true,
+        [&](T* const* p, Scalar<T>* spare) {
+          if constexpr (kNarrow)
+            softmax_row(p[1], p[0], spare, n);
+          else
+            softmax_row(p[1], p[0], p[0], n);
+        },
+        [&](T* const* p, const int64_t* step, int64_t width, Scalar<T>* spare) {
+          softmax_tile<T, false>(p, step, n, width, spare);
+        });
+  });
+}
+
+const char* softmax_backward(const Arg* args, int) {
+  const View &dx = *args[0].a, &g = *args[1].a, &y = *args[2].a;
+  const bool log = args[4].i != 0;
+  for (const View* v : {&g, &y}) {
+    if (!same_shape(dx, *v) || dx.dtype != v->dtype)
+      return "softmax_backward: expected the gradients and out to be alike";
+  }
+  const int axis = axis_of(dx, args[3].i);
+  if (axis < 0) {
+    return fail("softmax_backward: axis %lld of %d axes", static_cast<long long>(args[3].i),
+                dx.ndim);
+  }
+  return for_float(dx.dtype, "softmax_backward", [&]<class T>() -> const char* {
+    const int64_t n = dx.ndim ? dx.shape[axis] : 1;
+    const View* const views[] = {&dx, &g, &y};
+    if (log) {
+      return each_line<3, T>(
+          views, axis, sizeof(T) == 8 ? 8000 : 700, false,
+          [&](T* const* p, Scalar<T>*) { log_softmax_backward_row(p[1], p[2], p[0], n); },
+          [&](T* const* p, const int64_t* step, int64_t width, Scalar<T>* spare) {
+            backward_tile<T, true>(p, step, n, width, spare);
+          });
+    }
+    return each_line<3, T>(
+        views, axis, 300, false,
+        [&](T* const* p, Scalar<T>*) { softmax_backward_row(p[1], p[2], p[0], n); },
+        [&](T* const* p, const int64_t* step, int64_t width, Scalar<T>* spare) {
+          backward_tile<T, false>(p, step, n, width, spare);
+        });
+  });
+}
+
+}  // namespace
+
+void register_softmax(KernelTable& t);
+void register_softmax(KernelTable& t) {
+  t.add("softmax", "out:A x:A axis:i log:i", softmax);
+  t.add("softmax_backward", "out:A g:A y:A axis:i log:i", softmax_backward);
+}
+
+}  // namespace tl::TL_ISA

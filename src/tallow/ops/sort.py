@@ -1,0 +1,258 @@
+"""Order: sort, topk, the k-th value, median, mode, quantiles.
+
+NaN counts as the largest value. Every sort is stable.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from .. import _native
+from ..dtype import i64
+from ..errors import ArgumentError, DTypeError, expect
+from ..registry import op, primitive
+from ..tensor import Tensor, tensor, unwrap_tensor, wrap, zeros
+from .extreme import ValuesIndices
+from .scatter import axis_of
+
+
+def _plain(x: Tensor, where: object) -> None:
+    unwrap_tensor(x, where)
+    good = x.dtype.kind in "buif" and (x.dtype.kind != "f" or x.dtype.itemsize > 1)
+    expect(good, where, "a plain dtype", x.dtype.name, DTypeError)
+
+
+def _lines(
+    kernel: str, where: object, x: Tensor, dim: int, size: int | None, *numbers: int
+) -> ValuesIndices:
+    """Run a kernel of the last axis along any; the axis gets the length `size` (None: its own)."""
+    _plain(x, where)
+    axis = axis_of(x, dim, where)
+    if not x.ndim:
+        made = _lines(kernel, where, wrap(x._array.reshape((1,))), 0, size, *numbers)
+        return ValuesIndices(made[0].reshape(()), made[1].reshape(()))
+    shape = list(x.shape)
+    shape[axis] = shape[axis] if size is None else size
+    values = _native.Array.empty(shape, x._array.dtype)
+    indices = _native.Array.empty(shape, i64.code)
+    if values.size:
+        views = [a.transpose(axis, -1) for a in (values, indices, x._array)]
+        _native.call(kernel, *views, *numbers)
+    return ValuesIndices(wrap(values), wrap(indices))
+
+
+def _scattered(g: Tensor, x: Any, dim: int, indices: Tensor) -> Tensor:
+    """The gradient of picking `indices` along `dim`."""
+    return zeros(x.shape, dtype=g.dtype).scatter(dim, indices, g)
+
+
+@primitive
+def sort(x: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> ValuesIndices:
+    """The elements along `dim` in order, and where they were (i64); equal ones keep their order."""
+    return _lines("sort", sort, x, dim, None, int(descending))
+
+
+@sort.grad
+def _(g: Any, _x: Tensor, dim: int, _descending: bool, _stable: bool, out: Any) -> Tensor:
+    return _scattered(g[0], _x, dim, out[1])
+
+
+@op
+def argsort(x: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = False) -> Tensor:
+    """The positions (i64) that `sort` gives."""
+    found: Tensor = sort(x.detach(), dim, descending).indices
+    return found
+
+
+@op
+def msort(x: Tensor) -> Tensor:
+    """The elements along the first axis in order."""
+    out: Tensor = sort(x, 0).values
+    return out
+
+
+@primitive
+def topk(
+    x: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
+) -> ValuesIndices:
+    """The `k` largest (or smallest) elements along `dim`, the best first, and their positions.
+
+    Of equal elements the one in front comes first.
+    """
+    k = int(k)
+    size = x.shape[axis_of(x, dim, topk)] if x.ndim else 1
+    expect(0 <= k <= size, topk, f"k in [0, {size}]", k, ArgumentError)
+    if not x.ndim and k == 0:
+        flat = wrap(x._array.reshape((1,)))
+        return topk(flat, 0)
+    return _lines("topk", topk, x, dim, k, k, int(largest))
+
+
+@topk.grad
+def _(g: Any, _x: Tensor, _k: int, dim: int, _largest: bool, _sorted: bool, out: Any) -> Tensor:
+    return _scattered(g[0], _x, dim, out[1])
+
+
+def _statistic(where: object, x: Tensor, which: int, dim: int, keepdim: bool) -> ValuesIndices:
+    axis = axis_of(x, dim, where)
+    if x.ndim:
+        expect(x.shape[axis] > 0, where, "at least one element along the axis", x.shape)
+    values, indices = _lines("order_statistic", where, x, dim, 1, which)
+    if not keepdim and x.ndim:
+        values = wrap(values._array.squeeze(axis))
+        indices = wrap(indices._array.squeeze(axis))
+    return ValuesIndices(values, indices)
+
+
+def _picked(g: Any, x: Any, dim: int, keepdim: bool, out: Any) -> Tensor:
+    places, share = out[1], g[0]
+    if len(x.shape) and not keepdim:
+        places, share = places.unsqueeze(dim), share.unsqueeze(dim)
+    return _scattered(share, x, dim, places)
+
+
+@primitive
+def kthvalue(x: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> ValuesIndices:
+    """The `k`-th smallest element (from 1) along `dim`, and its position (i64)."""
+    size = x.shape[axis_of(x, dim, kthvalue)] if x.ndim else 1
+    expect(1 <= k <= size, kthvalue, f"k in [1, {size}]", k, ArgumentError)
+    return _statistic(kthvalue, x, k - 1, dim, keepdim)
+
+
+@kthvalue.grad
+def _(g: Any, _x: Tensor, _k: int, dim: int, keepdim: bool, out: Any) -> Tensor:
+    return _picked(g, _x, dim, keepdim, out)
+
+
+@primitive
+def median_of(input: Tensor, which: int, dim: int, keepdim: bool) -> ValuesIndices:
+    """The order statistic `which` along `dim`: -1 median, -2 nanmedian, -3 mode; its position."""
+    names = {-1: "median", -2: "nanmedian", -3: "mode"}
+    return _statistic(names[which], input, which, dim, keepdim)
+
+
+@median_of.grad
+def _(g: Any, _input: Tensor, _which: int, dim: int, keepdim: bool, out: Any) -> Tensor:
+    return _picked(g, _input, dim, keepdim, out)
+
+
+def _median(x: Tensor, which: int, dim: int | None, keepdim: bool) -> Any:
+    if dim is not None:
+        return median_of(x, which, dim, keepdim)
+    if not x.numel():
+        return x.reshape(-1).to(x.dtype).sum() * math.nan
+    return median_of(x.reshape(-1), which, 0, False).values
+
+
+@op
+def median(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
+    """The (lower) median of all elements, or (values, indices) along `dim`; NaN if there is one."""
+    return _median(x, -1, dim, keepdim)
+
+
+@op
+def nanmedian(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
+    """`median` of what is not NaN."""
+    return _median(x, -2, dim, keepdim)
+
+
+@op
+def mode(x: Tensor, dim: int = -1, keepdim: bool = False) -> ValuesIndices:
+    """The most frequent value along `dim` (the smallest such), and its last position (i64)."""
+    out: ValuesIndices = median_of(x, -3, dim, keepdim)
+    return out
+
+
+def _quantile(
+    x: Tensor, q: Any, dim: int | None, keepdim: bool, interpolation: str, where: object, skip: bool
+) -> Tensor:
+    unwrap_tensor(x, where)
+    expect(x.dtype.name in ("f32", "f64"), where, "f32 or f64", x.dtype.name, DTypeError)
+    known = ("linear", "lower", "higher", "midpoint", "nearest")
+    expect(
+        interpolation in known, where, f"one of {', '.join(known)}", interpolation, ArgumentError
+    )
+    shares = q if isinstance(q, Tensor) else tensor(q, dtype=x.dtype)
+    expect(shares.dtype is x.dtype, where, f"q of {x.dtype.name}", shares.dtype.name, DTypeError)
+    expect(shares.ndim <= 1, where, "q as a number or vector", shares.shape)
+    if shares.numel():
+        inside = shares.detach().ge(0).logical_and(shares.detach().le(1)).all()
+        expect(bool(inside), where, "q in [0, 1]", "others", ArgumentError)
+    expect(x.numel() > 0, where, "at least one element", x.shape)
+    ndim = x.ndim
+    axis = axis_of(x, 0 if dim is None else dim, where)
+    line = x.reshape(-1) if dim is None or not ndim else x.transpose(axis, -1)
+    ordered = sort(line, -1).values  # (…, n), NaN behind
+    n = ordered.shape[-1]
+    nan = ordered.isnan()
+    if skip:  # per line: as many as are not NaN
+        last = (nan.logical_not().sum(-1, keepdim=True) - 1).clamp(0, None).to(x.dtype)
+    else:
+        last = tensor(float(n - 1), dtype=x.dtype)
+    at = (shares.reshape(-1) * last).expand((*ordered.shape[:-1], shares.numel()))
+    if not skip:  # a NaN makes the whole line NaN
+        at = at.masked_fill(nan.any(-1, keepdim=True), float(n - 1))
+    if interpolation == "lower":
+        at = at.floor()
+    elif interpolation == "higher":
+        at = at.ceil()
+    elif interpolation == "nearest":
+        at = at.round()
+    low = at.detach().floor()
+    below = ordered.take_along_dim(low.to(i64), -1)
+    if interpolation in ("linear", "midpoint"):
+        above = ordered.take_along_dim(at.detach().ceil().to(i64), -1)
+        weight = at - low if interpolation == "linear" else 0.5
+        out = below + (above - below) * weight
+        # Two equal infinities have no difference.
+        out = _where(below.detach().eq(above.detach()), below, out)
+    else:
+        out = below
+    # (…, k) with the axis last: bring it back, then k in front, as torch has it.
+    if dim is None or not ndim:
+        out = out.reshape((-1,) + (1,) * ndim) if keepdim else out
+    else:
+        out = out.unsqueeze(0).transpose(0, -1).squeeze(-1)  # (k, … without the axis)
+        # the last axis of x stood at `axis` meanwhile
+        out = out.unsqueeze(-1).transpose(axis + 1, -1)
+        if not keepdim:
+            out = out.squeeze(axis + 1)
+    return out if shares.ndim else out.squeeze(0)
+
+
+def _where(mask: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    from . import where
+
+    out: Tensor = where(mask, a, b)
+    return out
+
+
+@op
+def quantile(
+    x: Tensor,
+    q: Any,
+    dim: int | None = None,
+    keepdim: bool = False,
+    *,
+    interpolation: str = "linear",
+) -> Tensor:
+    """The `q` quantiles (a number or vector in [0, 1]) of all elements, or along `dim`.
+
+    Between two elements: linear, lower, higher, midpoint or nearest. A vector `q` gives its axis in
+    front. A NaN makes the result NaN.
+    """
+    return _quantile(x, q, dim, keepdim, interpolation, quantile, False)
+
+
+@op
+def nanquantile(
+    x: Tensor,
+    q: Any,
+    dim: int | None = None,
+    keepdim: bool = False,
+    *,
+    interpolation: str = "linear",
+) -> Tensor:
+    """`quantile` of what is not NaN."""
+    return _quantile(x, q, dim, keepdim, interpolation, nanquantile, True)
