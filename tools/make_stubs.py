@@ -9,10 +9,13 @@ from __future__ import annotations
 import difflib
 import inspect
 import re
+import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from tallow.ops import open_all
 from tallow.ops.elementwise_rows import OPERATORS
 from tallow.registry import OWN, ROWS, SELF_NAMES, Row
 
@@ -123,10 +126,34 @@ def functions() -> str:
     return "".join(lines)
 
 
-STUBS = {SOURCE / "_methods.pyi": methods, SOURCE / "ops" / "__init__.pyi": functions}
+def places() -> str:
+    """The text of `ops/_places.py`: in which room each op stands that is not loaded at once."""
+    hot = hot_rooms()
+    table = {
+        name: row.__module__.rsplit(".", 1)[1]
+        for name, row in sorted(ROWS.items())
+        if row.__module__.startswith("tallow.ops.")
+    }
+    lines = [HEAD.format(purpose="Where the ops stand that are loaded when first used")]
+    lines += ["# fmt: off\nPLACES = {\n"]
+    lines += [f'    "{name}": "{room}",\n' for name, room in table.items() if room not in hot]
+    return "".join([*lines, "}\n"])
+
+
+def hot_rooms() -> set[str]:
+    """The rooms that `import tallow` loads."""
+    code = "import sys, tallow; print(*(m for m in sys.modules if m.startswith('tallow.ops.')))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return {name.rsplit(".", 1)[1] for name in found.stdout.split()}
+
+
+STUBS = {SOURCE / "ops" / "_places.py": places, SOURCE / "_methods.pyi": methods, SOURCE / "ops" / "__init__.pyi": functions}
 
 
 def main() -> int:
+    for path in sorted((SOURCE / "ops").glob("*.py")):
+        import_module(f"tallow.ops.{path.stem}")
+    open_all()
     stale = []
     for path, make in STUBS.items():
         wanted = make()

@@ -55,8 +55,7 @@ def gradient(row: Row[..., Any]) -> str:
 
 def page() -> str:
     """The text of the page."""
-    for name in ("linalg", "fft", "special"):
-        getattr(tl, name)
+    tl.ops.open_all()
     rooms: dict[str, list[Row[..., Any]]] = defaultdict(list)
     for row in ROWS.values():
         if row.__module__.startswith("tallow."):

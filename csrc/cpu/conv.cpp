@@ -121,30 +121,37 @@ void phase_weight(const Conv& v, const T* weight, const Phase (&p)[3], T* to) {
   const int64_t rows = v.rows(), channels = v.channels(), all = v.taps();
   const int64_t taps = p[0].count * p[1].count * p[2].count;
   const int64_t high = v.weight.shape[3], wide = v.weight.shape[4];
-  parallel_for(
-      v.groups * channels, 1 + 8192 / (1 + rows * taps), [&](int64_t begin, int64_t end, int) {
-        for (int64_t i = begin; i < end; ++i) {
-          const int64_t group = i / channels, c = i % channels;
-          T* line = to + i * rows * taps;
-          for (int64_t r = 0; r < rows; ++r) {
-            const T* from = weight + ((group * rows + r) * channels + c) * all;
-            if (taps == all) {
-              for (int64_t t = 0; t < taps; ++t) line[t] = from[taps - 1 - t];
-              line += taps;
-              continue;
-            }
-            for (int64_t z = p[0].count - 1; z >= 0; --z) {
-              for (int64_t y = p[1].count - 1; y >= 0; --y) {
-                const T* at =
-                    from +
-                    ((p[0].first + z * p[0].step) * high + p[1].first + y * p[1].step) * wide +
-                    p[2].first;
-                for (int64_t x = p[2].count - 1; x >= 0; --x) *line++ = at[x * p[2].step];
-              }
-            }
-          }
-        }
-      });
+  // Some channels together: their taps follow each other in the weight, rows lie pages apart.
+  constexpr int64_t kBlock = 16;
+  const int64_t blocks = ceil_div(channels, kBlock);
+  parallel_for(v.groups * blocks, 1 + 512 / (1 + rows * taps),
+               [&](int64_t begin, int64_t end, int) {
+                 for (int64_t i = begin; i < end; ++i) {
+                   const int64_t group = i / blocks, c0 = i % blocks * kBlock;
+                   const int64_t some = min64(kBlock, channels - c0);
+                   int64_t r = 0, c = c0;
+                   for (int64_t j = 0; j < rows * some; ++j, ++c) {
+                     if (c == c0 + some) {
+                       c = c0;
+                       ++r;
+                     }
+                     const T* from = weight + ((group * rows + r) * channels + c) * all;
+                     T* line = to + ((group * channels + c) * rows + r) * taps;
+                     if (taps == all) {
+                       for (int64_t t = 0; t < taps; ++t) line[t] = from[taps - 1 - t];
+                       continue;
+                     }
+                     for (int64_t z = p[0].count - 1; z >= 0; --z) {
+                       for (int64_t y = p[1].count - 1; y >= 0; --y) {
+                         const int64_t row =
+                             (p[0].first + z * p[0].step) * high + p[1].first + y * p[1].step;
+                         const T* at = from + row * wide + p[2].first;
+                         for (int64_t x = p[2].count - 1; x >= 0; --x) *line++ = at[x * p[2].step];
+                       }
+                     }
+                   }
+                 }
+               });
 }
 
 // v.x (written) from v.out (read): each phase of the inputs is a convolution of stride 1.

@@ -72,13 +72,19 @@ template <class Word>
 void write_move(std::byte* one, int64_t os, std::byte* many, int64_t ms, int64_t m) {
   copy_words<Word>(many, ms, one, os, m);
 }
+struct Complex {
+  float re, im;
+};
+
 template <class T>
 void add_move(std::byte* one, int64_t os, std::byte* many, int64_t ms, int64_t m) {
   T* to = reinterpret_cast<T*>(one);
   const T* from = reinterpret_cast<const T*>(many);
   for (int64_t i = 0; i < m; ++i) {
-    if constexpr (__is_same(T, uint8_t) || __is_same(T, uint16_t) || __is_same(T, uint32_t) ||
-                  __is_same(T, uint64_t) || __is_same(T, float) || __is_same(T, double))
+    if constexpr (__is_same(T, Complex))
+      to[i * os] = {to[i * os].re + from[i * ms].re, to[i * os].im + from[i * ms].im};
+    else if constexpr (__is_same(T, uint8_t) || __is_same(T, uint16_t) || __is_same(T, uint32_t) ||
+                       __is_same(T, uint64_t) || __is_same(T, float) || __is_same(T, double))
       to[i * os] = static_cast<T>(to[i * os] + from[i * ms]);
     else
       to[i * os] = to[i * os] | from[i * ms];  // bool
@@ -172,6 +178,9 @@ const char* index_put_add(const Arg* args, int) {
       break;
     case DType::f64:
       move = add_move<double>;
+      break;
+    case DType::complex64:
+      move = add_move<Complex>;
       break;
     case DType::bool_:
       move = add_move<int8_t>;

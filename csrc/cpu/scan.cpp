@@ -176,12 +176,40 @@ const char* for_running(DType d, const char* kernel, const F& f) {
   return for_float(d, kernel, f);
 }
 
+struct Complex {
+  float re, im;
+};
+struct ComplexSum {
+  double re, im;
+};
+
+template <bool product>
+struct RunningComplex {
+  using Carry = ComplexSum;
+  Complex* out;
+  const Complex* x;
+  TL_INLINE Carry init() const { return {product ? 1.0 : 0.0, 0}; }
+  TL_INLINE void step(Carry& c, int64_t, const int64_t (&at)[2]) const {
+    const double re = static_cast<double>(x[at[1]].re), im = static_cast<double>(x[at[1]].im);
+    if (product)
+      c = {c.re * re - c.im * im, c.re * im + c.im * re};
+    else
+      c = {c.re + re, c.im + im};
+    out[at[0]] = {static_cast<float>(c.re), static_cast<float>(c.im)};
+  }
+};
+
 template <bool product>
 const char* cumulate(const Arg* args, int) {
   const char* name = product ? "cumprod" : "cumsum";
   const View &out = *args[0].a, &x = *args[1].a;
   if (const char* error = check(name, out, x, args[2].i)) return error;
   if (out.dtype != x.dtype) return fail("%s: expected out like x", name);
+  if (x.dtype == DType::complex64) {
+    using R = RunningComplex<product>;
+    return scan_lines<R, 2>({&out, &x}, static_cast<int>(args[2].i),
+                            R{out.ptr<Complex>(), x.ptr<Complex>()});
+  }
   return for_running(x.dtype, name, [&]<class T>() -> const char* {
     return running<T, product>(out, x, static_cast<int>(args[2].i));
   });

@@ -58,9 +58,18 @@ void scatter_row(std::byte* table, int64_t ts, std::byte* many, int64_t ms, int6
   gather_row<Word>(many, ms, table, ts, m);
 }
 
+struct Complex {
+  float re, im;
+};
+
 template <class T, Mode mode>
 TL_INLINE T combine(T a, T b) {
-  if constexpr (mode == kMax) {
+  if constexpr (__is_same(T, Complex)) {
+    if constexpr (mode == kAdd)
+      return {a.re + b.re, a.im + b.im};
+    else
+      return {a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re};
+  } else if constexpr (mode == kMax) {
     return Max<T>::step(a, b);
   } else if constexpr (mode == kMin) {
     return Min<T>::step(a, b);
@@ -153,6 +162,11 @@ Moves reducing_moves(DType d, Mode mode) {
       return reducing<float>(mode);
     case DType::f64:
       return reducing<double>(mode);
+    case DType::complex64:
+      return mode == kAdd ? Moves{reduce_elements<Complex, kAdd>, reduce_row<Complex, kAdd>}
+             : mode == kMultiply
+                 ? Moves{reduce_elements<Complex, kMultiply>, reduce_row<Complex, kMultiply>}
+                 : Moves{};
     default:
       return {};
   }

@@ -22,10 +22,40 @@ from .tensor import Tensor, unwrap, unwrap_tensor
 P = ParamSpec("P")
 R = TypeVar("R")
 
-ROWS: dict[str, Row[..., Any]] = {}
+
+class _Rows(dict[str, "Row[..., Any]"]):
+    """The rows by name; `rows[name]` opens the room of a row that is not loaded yet."""
+
+    find: Callable[[str], bool] | None = None
+
+    def __missing__(self, name: str) -> Row[..., Any]:
+        if self.find is None or not self.find(name) or name not in self:
+            raise KeyError(name)
+        return self[name]
+
+
+ROWS = _Rows()
 
 # A row becomes a method of Tensor when its first parameter has one of these names.
 SELF_NAMES = ("x", "a")
+
+
+# Rows that `amp.autocast` casts for: "low" where the arithmetic is, "full" where sums and
+# exponentials would be too coarse in 16 bits.
+AUTOCAST = dict.fromkeys(
+    (
+        "matmul", "mm", "bmm", "mv", "addmm", "addmv", "addbmm", "baddbmm", "linear", "bilinear",
+        "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
+        "attention",
+    ), "low",
+) | dict.fromkeys(
+    (
+        "softmax", "log_softmax", "logsumexp", "cross_entropy", "nll_loss", "mse_loss", "l1_loss",
+        "smooth_l1_loss", "huber_loss", "kl_div", "binary_cross_entropy", "ctc_loss",
+        "binary_cross_entropy_with_logits", "cosine_similarity", "cosine_embedding_loss", "prod",
+        "std", "var", "norm", "cumsum", "cumprod", "dist", "cdist",
+    ), "full",
+)  # fmt: skip
 
 
 REQUIRED: Any = object()
@@ -207,7 +237,12 @@ class Row(Generic[P, R]):
             if self.native is not None and self.cpu is None and self.checker is None:
                 maker = _unary if self.native[0] == 1 else _binary
                 self._caller = maker(self, self.native[1], recorded=True)
-            elif self.is_composite and self.checker is None and not self.takes_out:
+            elif (
+                self.is_composite
+                and self.checker is None
+                and not self.takes_out
+                and self.__name__ not in AUTOCAST
+            ):
                 self._caller = self.meaning
             else:
                 self._caller = _build(self)
@@ -270,6 +305,12 @@ def _build(row: Row[P, R]) -> Callable[P, R]:
     code = f"def {title}({', '.join(heads)}):\n"
     if row.takes_out:
         code += f" if out is not None: return write_out({title}({given}), out, {title!r})\n"
+    if row.__name__ in AUTOCAST:
+        tensors = "".join(
+            f"{value}, " for kind, value in zip(row.kinds, values, strict=True) if kind == TENSOR
+        )
+        kind = AUTOCAST[row.__name__]
+        code += f" if MODE.autocast is not None: {tensors} = MODE.autocast({kind!r}, {tensors})\n"
     if row.checker is not None:
         code += f" check({given})\n"
     condition = " or ".join(
@@ -351,9 +392,7 @@ def _binary(row: Row[..., Any], native: Callable[[Any, Any], Any], *, recorded: 
         return call
     again = _recording(row)
 
-    def recorded_call(
-        a: Tensor, b: Tensor | float, *, out: Tensor | None = None
-    ) -> Tensor:
+    def recorded_call(a: Tensor, b: Tensor | float, *, out: Tensor | None = None) -> Tensor:
         if out is not None:
             return _write_out(recorded_call(a, b), out, name)
         if type(a) is Tensor:
@@ -509,6 +548,20 @@ def _install_method(name: str, row: Row[..., Any]) -> None:
         setattr(Tensor, f"{name}_", _Method(row, f"{name}_", True))
 
 
+def when_missing(find: Callable[[str], bool]) -> None:
+    """Let Tensor ask `find` to load the row of a method that it does not have yet."""
+
+    ROWS.find = find
+
+    def method(self: Tensor, name: str) -> Any:
+        row = name.removesuffix("_")
+        if name.startswith("_") or not (find(name) or find(row)) or name not in Tensor.__dict__:
+            raise AttributeError(f"'Tensor' object has no attribute {name!r}")
+        return getattr(self, name)
+
+    Tensor.__getattr__ = method  # type: ignore[attr-defined]
+
+
 def install() -> None:
     """Put all rows onto Tensor; `tallow.ops` finds them by name."""
     global _installed
@@ -517,12 +570,19 @@ def install() -> None:
     _installed = True
 
 
-def namespace(prefix: str, scope: dict[str, Any]) -> list[str]:
-    """Put the rows named `prefix.…` into the module `scope`; returns their short names."""
-    found = []
-    for name, row in ROWS.items():
-        if name.startswith(f"{prefix}."):
-            short = name[len(prefix) + 1 :]
-            scope[short] = row
-            found.append(short)
-    return found
+def namespace(module: str) -> tuple[list[str], Callable[[str], Any]]:
+    """What a module for the rows named `module.…` needs: `__all__` and its `__getattr__`."""
+    from .ops._places import PLACES
+
+    prefix = module.rpartition(".")[2]
+    names = {name for name in (*ROWS, *PLACES) if name.startswith(f"{prefix}.")}
+
+    def find(name: str) -> Any:
+        full = f"{prefix}.{name}"
+        if name.startswith("_") or full not in names:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        made = ROWS[full].caller()
+        setattr(sys.modules[module], name, made)
+        return made
+
+    return sorted(name.removeprefix(f"{prefix}.") for name in names), find

@@ -14,11 +14,13 @@ _ALIASES = {
     "log_softmax": "log_softmax", "logsumexp": "logsumexp",
 }  # fmt: skip
 
-__all__ = [*namespace("special", globals()), *(name for name, row in _ALIASES.items() if row in ROWS)]
+_names, _find = namespace(__name__)
+__all__ = sorted({*_names, *_ALIASES})  # noqa: PLE0605
 
 
 def __getattr__(name: str) -> Any:
-    row = ROWS.get(_ALIASES.get(name, ""))
-    if row is None:
-        raise AttributeError(f"module 'tallow.special' has no attribute {name!r}")
-    return row.caller()
+    return ROWS[_ALIASES[name]].caller() if name in _ALIASES else _find(name)
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

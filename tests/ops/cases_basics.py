@@ -228,7 +228,7 @@ CASES = {
     "unbind": Case(lambda d: [d(d.x((4, 6)), 1)], EVERY),
     "split": Case(lambda d: [d(d.x((4, 6)), 4, -1), d(d.x((4, 6)), [1, 3])], EVERY),
     "cat": Case(
-        lambda d: [d([d.x((2, 3)), d.x((1, 3))]), d([d.x((2, 3)), d.x((2, 1))], dim=-1)], ALL
+        lambda d: [d([d.x((2, 3)), d.x((1, 3))]), d([d.x((2, 3)), d.x((2, 1))], dim=-1)], EVERY
     ),
     "stack": Case(lambda d: [d([d.x((2, 3)), d.x((2, 3))], dim) for dim in (0, 1, -1)], EVERY),
     # --- transformers

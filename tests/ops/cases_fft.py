@@ -99,8 +99,11 @@ CASES = {
     "istft": Case(
         lambda d: [
             d(d.x((9, 6)), 16, 4, 12, np.hanning(14)[1:-1].astype(np.float32)),
-            d(d.x((2, 5, 4)), 8, 3, length=15),
-            d(d.x((8, 4)), 8, 2, normalized=True, onesided=False, return_complex=True),
+            d(d.x((2, 5, 4)), 8, 3, window=np.hanning(10)[1:-1].astype(np.float32), length=13),
+            d(
+                d.x((8, 4)), 8, 2, window=np.ones(8, np.float32),
+                normalized=True, onesided=False, return_complex=True,
+            ),
         ],
         ("complex64",),
         gradient=False,

@@ -8,6 +8,47 @@ TALL, WIDE_, SQUARE = (5, 3), (3, 5), (4, 4)
 ANY = (*WIDE, *COMPLEX)
 
 
+def torch_linalg(name, *keywords):
+    """`torch.linalg.name` with what stands behind the first argument given by keywords."""
+
+    def call(a, *more):
+        import torch
+
+        function = getattr(torch.linalg, name)
+        return (
+            function(a, **dict(zip(keywords, more, strict=True)))
+            if keywords
+            else function(a, *more)
+        )
+
+    return call
+
+
+HOW = [(upper, transpose) for upper in (False, True) for transpose in (False, True)]
+
+
+def old_triangular_solve(b, a, upper, transpose):
+    """`torch.triangular_solve` by the function that replaced it."""
+    import torch
+
+    given = a.mT if transpose else a
+    return torch.linalg.solve_triangular(given, b, upper=upper != transpose), a.clone()
+
+
+def triangle(name):
+    """torch reads one triangle, but its gradient reaches into the other."""
+
+    def call(*given):
+        import torch
+
+        *tensors, upper = given
+        *first, last = tensors
+        half = last.triu() if upper else last.tril()
+        return getattr(torch, name)(*first, half, upper=upper)
+
+    return call
+
+
 def square(dtypes=ANY, **more):
     """Well-conditioned square matrices, a batch of them, and an empty one."""
     return Case(
@@ -31,10 +72,6 @@ def shapes(*arguments, dtypes=WIDE, **more):
         dtypes,
         **({"factor": 40, "hypothesis": False} | more),
     )
-
-
-def hermitian(x):
-    return x + x.mT
 
 
 def product(out):
@@ -100,13 +137,13 @@ CASES = {
     "linalg.cholesky": Case(
         lambda d: [d(d.spd(4)), d(d.spd(3, (2,)), upper=True)], ANY, gradient=False, **SOLVE
     ),
-    "cholesky": positive((True,), gradient=False),
+    "cholesky": positive((True,), gradient=False, torch=torch_linalg("cholesky", "upper")),
     "linalg.cholesky_ex": positive(gradient=False),
     "qr_factors": shapes((False,), torch=False, numpy=lambda a, _: tuple(np.linalg.qr(a))),
     "linalg.qr": shapes((), ("reduced",)),
-    "qr": shapes(()),
+    "qr": shapes((), torch="linalg.qr"),
     "svd_factors": shapes(
-        (False,), torch=lambda a, full: __import__("torch").linalg.svd(a, full), output=product
+        (False,), torch="linalg.svd", output=product
     ),
     "linalg.svd": shapes((), (False,), output=product),
     "svd": shapes((), output=product_transposed),
@@ -155,7 +192,7 @@ CASES = {
     "slogdet": square(WIDE),
     "logdet": positive(dtypes=WIDE),
     "pseudo_inverse": shapes(
-        (None, 1e-6, False), torch=lambda a, t, r, h: __import__("torch").linalg.pinv(a, rtol=r)
+        (None, 1e-6, False), torch=torch_linalg("pinv", "atol", "rtol", "hermitian")
     ),
     "linalg.pinv": shapes(()),
     "pinverse": shapes(()),
@@ -177,23 +214,30 @@ CASES = {
     "solve_triangles": Case(
         lambda d: [d(d.invertible(4), d.x((4, 2)), u, False) for u in (True, False)],
         ANY,
-        torch=lambda a, b, u, unit: __import__("torch").linalg.solve_triangular(a, b, upper=u),
+        torch=torch_linalg("solve_triangular", "B", "upper", "unitriangular"),
         **SOLVE,
     ),
     "linalg.solve_triangular": Case(triangular, ANY, **SOLVE),
     "triangular_solve": Case(
-        lambda d: [d(d.x((4, 2)), d.invertible(4), u, t) for u in (0, 1) for t in (0, 1)],
+        lambda d: [d(d.x((4, 2)), d.invertible(4), *how) for how in HOW],
         WIDE,
+        torch=old_triangular_solve,
         **SOLVE,
     ),
     "cholesky_solve": Case(
-        lambda d: [d(d.x((4, 2)), d.invertible(4), u) for u in (True, False)], WIDE, **SOLVE
+        lambda d: [d(d.x((4, 2)), d.invertible(4), u) for u in (True, False)],
+        WIDE,
+        torch=triangle("cholesky_solve"),
+        **SOLVE,
     ),
     "cholesky_inverse": Case(
-        lambda d: [d(d.invertible(4), u) for u in (True, False)], WIDE, **SOLVE
+        lambda d: [d(d.invertible(4), u) for u in (True, False)],
+        WIDE,
+        torch=triangle("cholesky_inverse"),
+        **SOLVE,
     ),
     "lu_rows": shapes(
-        (True,), torch=lambda a, p: __import__("torch").linalg.lu_factor(a)[:1],
+        (True,), torch=torch_linalg("lu_factor", "pivot"),
         output=lambda out: out[:1],
     ),
     "linalg.lu_factor": shapes(()),
@@ -203,12 +247,17 @@ CASES = {
         lambda d: [d(d.invertible(4), np.array([2, 2, 4, 4], np.int32))], WIDE, **SOLVE
     ),
     "linalg.lu_solve": Case(lambda d: lu_arguments(d, first=False), WIDE, **SOLVE),
-    "lu_solve": Case(lambda d: lu_arguments(d, first=True), WIDE, **SOLVE),
+    "lu_solve": Case(
+        lambda d: lu_arguments(d, first=True),
+        WIDE,
+        torch=lambda b, lu, p: torch_linalg("lu_solve")(lu, p, b),
+        **SOLVE,
+    ),
     "least_squares": Case(
         lambda d: [d(d.x((5, 3)), d.x((5, 2)), 1e-6)],
         WIDE,
-        torch=lambda a, b, r: __import__("torch").linalg.lstsq(a, b).solution,
-        output=lambda out: out if hasattr(out, "shape") else out[0],
+        torch="linalg.lstsq",
+        output=lambda out: out[0],
         **SOLVE,
     ),
     "linalg.lstsq": Case(

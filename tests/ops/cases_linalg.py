@@ -91,7 +91,11 @@ CASES = {
         chained([(3, 4), (4, 2), (2, 5)], [(3,), (3, 2), (2, 4), (4,)], [(2, 3), (3,)]),
         factor=40,
     ),
-    "chain_matmul": Case(lambda d: [d(d.x((3, 4)), d.x((4, 2)), d.x((2, 5)))], factor=40),
+    "chain_matmul": Case(
+        lambda d: [d(d.x((3, 4)), d.x((4, 2)), d.x((2, 5)))],
+        torch=lambda *matrices: matrices[0] @ matrices[1] @ matrices[2],
+        factor=40,
+    ),
     "einsum": Case(
         lambda d: [d(equation, *(d.x(s) for s in shapes)) for equation, *shapes in EQUATIONS],
         (*FLOATS, *TORCH_INTEGERS),
@@ -152,7 +156,11 @@ CASES = {
         factor=8,
         hypothesis=False,
     ),
-    "cross": Case(lambda d: [d(d.x((3, 4)), d.x((3, 4))), d(d.x((2, 3)), d.x((2, 3)), 1)], NUMBERS),
+    "cross": Case(
+        lambda d: [d(d.x((3, 4)), d.x((3, 4))), d(d.x((2, 3)), d.x((2, 3)), 1)],
+        NUMBERS,
+        torch=lambda a, b, dim=0: a.cross(b, dim),
+    ),
     "linalg.cross": Case(
         lambda d: [d(d.x((4, 3)), d.x((4, 3))), d(d.x((3, 2)), d.x((3, 1)), dim=0)], NUMBERS
     ),

@@ -12,6 +12,7 @@ import tallow as tl
 from ops.arrays import ALL, draw, tensor
 from ops.table import FLOATS, INTEGERS, NUMPY
 from tallow import _native
+from tallow.dtype import DTYPES
 from tallow.errors import ArgumentError, DTypeError
 
 GOLDEN = Path(__file__).with_name("promotion.json")
@@ -39,7 +40,7 @@ def promoted(p, q):
         shape = () if text.endswith("()") else (1,)
         return tl.ones(shape, dtype=text.removesuffix("()"))._array
 
-    return tl.dtype.DTYPES[_native.result_type(operand(p), operand(q), "test")].name
+    return DTYPES[_native.result_type(operand(p), operand(q), "test")].name
 
 
 def pairs():

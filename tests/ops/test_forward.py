@@ -90,6 +90,8 @@ RESULTS = {"any": "bool", "all": "bool", "argmax": "i64", "argmin": "i64"}
 @pytest.mark.parametrize(("name", "dtype"), [(n, d) for n, r in REDUCTIONS.items() for d in r[1]])
 def test_reductions_over_axes(name, dtype):
     function, _, factor = REDUCTIONS[name]
+    u8 = dtype == "u8" and name in ("any", "all")  # of u8 torch makes u8
+    kind = dtype if u8 else RESULTS.get(name, dtype)
     for shape, dims in {
         (): [None],
         (3,): [None, 0, -1],
@@ -109,7 +111,7 @@ def test_reductions_over_axes(name, dtype):
                 wanted = function(wide(array), axis=dim, keepdims=keep)
                 for x in layouts(array).values():
                     got = getattr(x, name)(dim, keepdim=keep)
-                    close(got, wanted, RESULTS.get(name, dtype), factor)
+                    close(got, wanted.astype(wide(array).dtype) if u8 else wanted, kind, factor)
         if name == "prod":
             close(tensor(array).prod(), np.prod(wide(array)), dtype, factor)
 
@@ -243,7 +245,7 @@ def test_extremes(dtype):
     close(x.min(0, keepdim=True).indices, a.argmin(0)[None])
     close(x.max(tensor(a[::-1])), wide(np.maximum(a, a[::-1])), dtype)
     for largest in (True, False):
-        values, indices = x.topk(4, largest)
+        values, indices = x.topk(4, largest=largest)
         order = np.argsort(-a.astype(np.int64) if largest else a.astype(np.int64), 1)[:, :4]
         close(indices, order, "i64")
         close(values, wide(np.take_along_axis(a, order, 1)), dtype)

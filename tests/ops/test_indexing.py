@@ -139,7 +139,7 @@ def test_basic_indexing_gives_views():
 
 @pytest.mark.parametrize(
     "key",
-    [3, -4, (0, 0, 0), (..., ...), [3], [0, -4], ([0], [2]), 2**70, "a", 1.5, True],
+    [3, -4, (0, 0, 0), (..., ...), [3], [0, -4], ([0], [2]), 2**70, "a", 1.5],
     ids=str,
 )
 def test_wrong_keys(key):
@@ -149,6 +149,11 @@ def test_wrong_keys(key):
     with pytest.raises((IndexRangeError, tl.errors.DTypeError)):
         x[key] = 1.0
     assert not x.any()
+
+
+def test_a_bool_adds_an_axis():
+    x = tl.arange(6).reshape(2, 3)
+    assert x[True].shape == (1, 2, 3) and x[False].shape == (0, 2, 3)
 
 
 def test_index_errors_are_python_index_errors():

@@ -8,6 +8,7 @@ import pytest
 
 import tallow as tl
 from tallow import amp
+from tallow.autograd.mode import MODE
 from tallow.errors import ArgumentError
 from tallow.nn import functional as F
 
@@ -59,14 +60,14 @@ def test_weights_are_cast_once():
     x = tl.ones(4, 8)
     with amp.autocast("cpu"):
         F.linear(x, w)
-        first = amp._state.cache[id(w)][2]
+        first = MODE.autocast._cache[id(w)][2]
         y = F.linear(x, w)
-        assert amp._state.cache[id(w)][2] is first
+        assert MODE.autocast._cache[id(w)][2] is first
         with tl.no_grad():
             w.mul_(2)
         z = F.linear(x, w)  # a changed weight is cast again
     assert z[0, 0].item() == 2 * y[0, 0].item()
-    assert amp._state.cache is None
+    assert MODE.autocast is None
 
 
 def test_nesting_dtypes_and_decoration():
@@ -88,19 +89,14 @@ def test_nesting_dtypes_and_decoration():
 
 
 def test_other_threads_are_left_alone_and_nothing_stays():
-    from tallow.registry import ROWS
-
-    callers = [ROWS[name].caller() for name in ("matmul", "conv2d", "softmax")]
-    before = [caller.__code__ for caller in callers]
     found = []
     x = tl.ones(2, 2)
     with amp.autocast("cpu"):
         thread = threading.Thread(target=lambda: found.append((x @ x).dtype))
         thread.start()
         thread.join()
-        assert all(c.__code__ is not code for c, code in zip(callers, before, strict=True))
     assert found == [tl.f32]
-    assert [caller.__code__ for caller in callers] == before
+    assert (x @ x).dtype is tl.f32
 
 
 def test_an_exception_ends_it():

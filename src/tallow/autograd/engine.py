@@ -89,7 +89,8 @@ def run(
             slots[index] = before + g
             own.add((id(node), index))
 
-    enabled, inference = MODE.enabled, MODE.inference
+    enabled, inference, autocast = MODE.enabled, MODE.inference, MODE.autocast
+    MODE.autocast = None  # dtypes were settled by the forward pass
     MODE.enabled, MODE.inference = create_graph, False
     try:
         for x, g in roots:
@@ -112,7 +113,7 @@ def run(
             if not retain_graph:
                 node.rule = None
     finally:
-        MODE.enabled, MODE.inference = enabled, inference
+        MODE.enabled, MODE.inference, MODE.autocast = enabled, inference, autocast
     return found
 
 

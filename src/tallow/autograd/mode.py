@@ -13,6 +13,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 class _Mode(threading.local):
     enabled = True  # operations are recorded
     inference = False  # not even views are noted
+    # In an `amp.autocast`: a function (kind, tensors…) -> tensors, in the dtype for this kind of row.
+    autocast: Callable[..., tuple[Any, ...]] | None = None
 
 
 MODE = _Mode()

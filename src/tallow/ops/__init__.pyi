@@ -68,7 +68,6 @@ __all__ = [
     "atan2",
     "hypot",
     "copysign",
-    "logaddexp",
     "logaddexp2",
     "nextafter",
     "eq",
@@ -92,6 +91,7 @@ __all__ = [
     "rsub",
     "div",
     "true_divide",
+    "logaddexp",
     "float_power",
     "heaviside",
     "ldexp",
@@ -257,7 +257,6 @@ __all__ = [
     "max",
     "min",
     "aminmax",
-    "topk",
     "matmul",
     "linear",
     "mm",
@@ -279,52 +278,56 @@ __all__ = [
     "sample",
     "softmax",
     "log_softmax",
-    "erf",
-    "erfc",
-    "erfinv",
-    "lgamma",
-    "digamma",
-    "i0",
-    "xlogy",
-    "polygamma",
-    "logit",
-    "sinc",
-    "mvlgamma",
-    "pairwise_distance",
-    "cosine_similarity",
-    "pdist",
-    "bilinear",
-    "nll_loss",
-    "cross_entropy",
-    "mse_loss",
-    "l1_loss",
-    "smooth_l1_loss",
-    "huber_loss",
-    "binary_cross_entropy",
-    "binary_cross_entropy_with_logits",
-    "kl_div",
-    "poisson_nll_loss",
-    "gaussian_nll_loss",
-    "soft_margin_loss",
-    "ctc_loss",
-    "cosine_embedding_loss",
-    "margin_ranking_loss",
-    "hinge_embedding_loss",
-    "triplet_margin_loss",
-    "multi_margin_loss",
-    "multilabel_margin_loss",
-    "multilabel_soft_margin_loss",
-    "batch_norm",
-    "group_norm",
-    "instance_norm",
-    "local_response_norm",
-    "normalize",
     "conv1d",
     "conv2d",
     "conv3d",
     "conv_transpose1d",
     "conv_transpose2d",
     "conv_transpose3d",
+    "arange",
+    "linspace",
+    "logspace",
+    "eye",
+    "scalar_tensor",
+    "empty_strided",
+    "new_empty",
+    "new_zeros",
+    "new_ones",
+    "new_full",
+    "new_tensor",
+    "new_empty_strided",
+    "hann_window",
+    "hamming_window",
+    "blackman_window",
+    "bartlett_window",
+    "kaiser_window",
+    "pairwise_distance",
+    "cosine_similarity",
+    "pdist",
+    "bilinear",
+    "einsum",
+    "tensordot",
+    "kron",
+    "constant_pad_nd",
+    "pad",
+    "one_hot",
+    "tril",
+    "triu",
+    "tril_indices",
+    "triu_indices",
+    "diag_embed",
+    "diag",
+    "diagflat",
+    "trace",
+    "replace_strided",
+    "diagonal_scatter",
+    "select_scatter",
+    "slice_scatter",
+    "as_strided_scatter",
+    "vander",
+    "complex_transform",
+    "real_transform",
+    "hermitian_transform",
     "interpolate",
     "upsample",
     "upsample_nearest",
@@ -352,46 +355,17 @@ __all__ = [
     "max_unpool3d",
     "grid_sample",
     "affine_grid",
-    "arange",
-    "linspace",
-    "logspace",
-    "eye",
-    "scalar_tensor",
-    "empty_strided",
-    "new_empty",
-    "new_zeros",
-    "new_ones",
-    "new_full",
-    "new_tensor",
-    "new_empty_strided",
-    "hann_window",
-    "hamming_window",
-    "blackman_window",
-    "bartlett_window",
-    "kaiser_window",
-    "einsum",
-    "tensordot",
-    "kron",
-    "constant_pad_nd",
-    "pad",
-    "one_hot",
-    "tril",
-    "triu",
-    "tril_indices",
-    "triu_indices",
-    "diag_embed",
-    "diag",
-    "diagflat",
-    "trace",
-    "replace_strided",
-    "diagonal_scatter",
-    "select_scatter",
-    "slice_scatter",
-    "as_strided_scatter",
-    "vander",
-    "complex_transform",
-    "real_transform",
-    "hermitian_transform",
+    "take_positions",
+    "put_positions",
+    "index_put",
+    "take",
+    "put",
+    "nonzero",
+    "argwhere",
+    "masked_fill",
+    "masked_select",
+    "masked_scatter",
+    "embedding_weight_grad",
     "inverse",
     "lower_cholesky",
     "cholesky",
@@ -426,6 +400,93 @@ __all__ = [
     "lu_solve",
     "least_squares",
     "orgqr",
+    "nll_loss",
+    "cross_entropy",
+    "mse_loss",
+    "l1_loss",
+    "smooth_l1_loss",
+    "huber_loss",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "kl_div",
+    "poisson_nll_loss",
+    "gaussian_nll_loss",
+    "soft_margin_loss",
+    "ctc_loss",
+    "cosine_embedding_loss",
+    "margin_ranking_loss",
+    "hinge_embedding_loss",
+    "triplet_margin_loss",
+    "multi_margin_loss",
+    "multilabel_margin_loss",
+    "multilabel_soft_margin_loss",
+    "batch_norm",
+    "group_norm",
+    "instance_norm",
+    "local_response_norm",
+    "normalize",
+    "rand",
+    "randn",
+    "randint",
+    "randperm",
+    "rand_like",
+    "randn_like",
+    "randint_like",
+    "bernoulli",
+    "poisson",
+    "multinomial",
+    "normal",
+    "gather",
+    "scatter_values",
+    "scatter",
+    "scatter_add",
+    "scatter_combine",
+    "scatter_reduce",
+    "index_select",
+    "index_add",
+    "index_copy",
+    "index_fill",
+    "index_reduce",
+    "take_along_dim",
+    "cumsum",
+    "cumprod",
+    "linear_scan",
+    "cummax",
+    "cummin",
+    "logcumsumexp",
+    "diff",
+    "trapezoid",
+    "cumulative_trapezoid",
+    "sort",
+    "argsort",
+    "msort",
+    "topk",
+    "kthvalue",
+    "median_of",
+    "median",
+    "nanmedian",
+    "mode",
+    "quantile",
+    "nanquantile",
+    "unique",
+    "unique_consecutive",
+    "searchsorted",
+    "bucketize",
+    "isin",
+    "bincount",
+    "histc",
+    "histogram",
+    "erf",
+    "erfc",
+    "erfinv",
+    "lgamma",
+    "digamma",
+    "i0",
+    "xlogy",
+    "polygamma",
+    "logit",
+    "sinc",
+    "mvlgamma",
     "stft",
     "istft",
 ]
@@ -489,7 +550,6 @@ def fmod(a: Tensor, b: Tensor | float) -> Tensor: ...
 def atan2(a: Tensor, b: Tensor | float) -> Tensor: ...
 def hypot(a: Tensor, b: Tensor | float) -> Tensor: ...
 def copysign(a: Tensor, b: Tensor | float) -> Tensor: ...
-def logaddexp(a: Tensor, b: Tensor | float) -> Tensor: ...
 def logaddexp2(a: Tensor, b: Tensor | float) -> Tensor: ...
 def nextafter(a: Tensor, b: Tensor | float) -> Tensor: ...
 def eq(a: Tensor, b: Tensor | float) -> Tensor: ...
@@ -513,6 +573,7 @@ def sub(x: Tensor, other: Tensor | float, *, alpha: float = 1) -> Tensor: ...
 def rsub(x: Tensor, other: Tensor | float, *, alpha: float = 1) -> Tensor: ...
 def div(x: Tensor, other: Tensor | float, *, rounding_mode: str | None = None) -> Tensor: ...
 def true_divide(x: Tensor, other: Tensor | float) -> Tensor: ...
+def logaddexp(x: Tensor, other: Tensor) -> Tensor: ...
 def float_power(x: Tensor | float, exponent: Tensor | float) -> Tensor: ...
 def heaviside(x: Tensor, values: Tensor) -> Tensor: ...
 def ldexp(x: Tensor, other: Tensor) -> Tensor: ...
@@ -749,7 +810,6 @@ def argmin(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor: 
 def max(x: Tensor, dim: Any = None, keepdim: bool = False) -> Any: ...
 def min(x: Tensor, dim: Any = None, keepdim: bool = False) -> Any: ...
 def aminmax(x: Tensor, *, dim: int | None = None, keepdim: bool = False) -> MinMax: ...
-def topk(x: Tensor, k: int, largest: bool = True) -> ValuesIndices: ...
 def matmul(a: Tensor, b: Tensor) -> Tensor: ...
 def linear(
     x: Tensor, weight: Tensor, bias: Tensor | None = None, *, exact: bool = False
@@ -790,17 +850,183 @@ def sample(
 ) -> Tensor: ...
 def softmax(x: Tensor, dim: int = -1, dtype: DType | str | None = None) -> Tensor: ...
 def log_softmax(x: Tensor, dim: int = -1, dtype: DType | str | None = None) -> Tensor: ...
-def erf(x: Tensor) -> Tensor: ...
-def erfc(x: Tensor) -> Tensor: ...
-def erfinv(x: Tensor) -> Tensor: ...
-def lgamma(x: Tensor) -> Tensor: ...
-def digamma(x: Tensor) -> Tensor: ...
-def i0(x: Tensor) -> Tensor: ...
-def xlogy(a: Tensor, b: Tensor | float) -> Tensor: ...
-def polygamma(n: int, x: Tensor) -> Tensor: ...
-def logit(x: Tensor, eps: float | None = None) -> Tensor: ...
-def sinc(x: Tensor) -> Tensor: ...
-def mvlgamma(x: Tensor, p: int) -> Tensor: ...
+def conv1d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Tensor: ...
+def conv2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Tensor: ...
+def conv3d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Tensor: ...
+def conv_transpose1d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+) -> Tensor: ...
+def conv_transpose2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+) -> Tensor: ...
+def conv_transpose3d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+) -> Tensor: ...
+def arange(
+    start: Any = 0,
+    end: Any = None,
+    step: Any = 1,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor: ...
+def linspace(
+    start: Any,
+    end: Any,
+    steps: int,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor: ...
+def logspace(
+    start: Any,
+    end: Any,
+    steps: int,
+    base: float = 10.0,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor: ...
+def eye(
+    n: int,
+    m: int | None = None,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor: ...
+def scalar_tensor(
+    s: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor: ...
+def empty_strided(
+    size: Sequence[int],
+    stride: Sequence[int],
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor: ...
+def new_empty(
+    x: Tensor, *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor: ...
+def new_zeros(
+    x: Tensor, *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor: ...
+def new_ones(
+    x: Tensor, *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor: ...
+def new_full(
+    x: Tensor,
+    size: Sequence[int],
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor: ...
+def new_tensor(
+    x: Tensor, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor: ...
+def new_empty_strided(
+    x: Tensor,
+    size: Sequence[int],
+    stride: Sequence[int],
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor: ...
+def hann_window(
+    window_length: int,
+    periodic: bool = True,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor: ...
+def hamming_window(
+    window_length: int,
+    periodic: bool = True,
+    alpha: float = 0.54,
+    beta: float = 0.46,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor: ...
+def blackman_window(
+    window_length: int,
+    periodic: bool = True,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor: ...
+def bartlett_window(
+    window_length: int,
+    periodic: bool = True,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor: ...
+def kaiser_window(
+    window_length: int,
+    periodic: bool = True,
+    beta: float = 12.0,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor: ...
 def pairwise_distance(
     x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-06, keepdim: bool = False
 ) -> Tensor: ...
@@ -809,6 +1035,249 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor: ...
 def bilinear(
     input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None
 ) -> Tensor: ...
+def einsum(equation: str, *operands: Any) -> Tensor: ...
+def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor: ...
+def kron(x: Tensor, other: Tensor) -> Tensor: ...
+def constant_pad_nd(input: Tensor, pad: Sequence[int], value: Any = 0) -> Tensor: ...
+def pad(input: Tensor, pad: Sequence[int], mode: str = 'constant', value: Any = None) -> Tensor: ...
+def one_hot(input: Tensor, num_classes: int = -1) -> Tensor: ...
+def tril(x: Tensor, diagonal: int = 0) -> Tensor: ...
+def triu(x: Tensor, diagonal: int = 0) -> Tensor: ...
+def tril_indices(
+    row: int, col: int, offset: int = 0, *, dtype: DType | str = ..., device: Any = None
+) -> Tensor: ...
+def triu_indices(
+    row: int, col: int, offset: int = 0, *, dtype: DType | str = ..., device: Any = None
+) -> Tensor: ...
+def diag_embed(x: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor: ...
+def diag(x: Tensor, diagonal: int = 0) -> Tensor: ...
+def diagflat(x: Tensor, offset: int = 0) -> Tensor: ...
+def trace(x: Tensor) -> Tensor: ...
+def replace_strided(
+    input: Tensor, src: Tensor, stride: Sequence[int], shift: int, where: str
+) -> Tensor: ...
+def diagonal_scatter(
+    x: Tensor, src: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1
+) -> Tensor: ...
+def select_scatter(x: Tensor, src: Tensor, dim: int, index: int) -> Tensor: ...
+def slice_scatter(
+    x: Tensor,
+    src: Tensor,
+    dim: int = 0,
+    start: int | None = None,
+    end: int | None = None,
+    step: int = 1,
+) -> Tensor: ...
+def as_strided_scatter(
+    x: Tensor,
+    src: Tensor,
+    size: Sequence[int],
+    stride: Sequence[int],
+    storage_offset: int | None = None,
+) -> Tensor: ...
+def vander(input: Tensor, N: int | None = None, increasing: bool = False) -> Tensor: ...
+def complex_transform(
+    input: Tensor, dims: Sequence[int], forward: bool, scale: float
+) -> Tensor: ...
+def real_transform(input: Tensor, dim: int, scale: float, inside: float = 1.0) -> Tensor: ...
+def hermitian_transform(
+    input: Tensor, n: int, dim: int, scale: float, inside: float = 1.0
+) -> Tensor: ...
+def interpolate(
+    input: Tensor,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = 'nearest',
+    align_corners: bool | None = None,
+    recompute_scale_factor: bool | None = None,
+    antialias: bool = False,
+) -> Tensor: ...
+def upsample(
+    input: Tensor,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = 'nearest',
+    align_corners: bool | None = None,
+) -> Tensor: ...
+def upsample_nearest(input: Tensor, size: Any = None, scale_factor: Any = None) -> Tensor: ...
+def upsample_bilinear(input: Tensor, size: Any = None, scale_factor: Any = None) -> Tensor: ...
+def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor: ...
+def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor: ...
+def channel_shuffle(input: Tensor, groups: int) -> Tensor: ...
+def max_pool1d(
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any: ...
+def max_pool2d(
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any: ...
+def max_pool3d(
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any: ...
+def adaptive_max_pool1d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any: ...
+def adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any: ...
+def adaptive_max_pool3d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any: ...
+def avg_pool1d(
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> Tensor: ...
+def avg_pool2d(
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Tensor: ...
+def avg_pool3d(
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Tensor: ...
+def adaptive_avg_pool1d(input: Tensor, output_size: Any) -> Tensor: ...
+def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor: ...
+def adaptive_avg_pool3d(input: Tensor, output_size: Any) -> Tensor: ...
+def lp_pool1d(
+    input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
+) -> Tensor: ...
+def lp_pool2d(
+    input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
+) -> Tensor: ...
+def lp_pool3d(
+    input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
+) -> Tensor: ...
+def max_unpool1d(
+    input: Tensor,
+    indices: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    output_size: Sequence[int] | None = None,
+) -> Tensor: ...
+def max_unpool2d(
+    input: Tensor,
+    indices: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    output_size: Sequence[int] | None = None,
+) -> Tensor: ...
+def max_unpool3d(
+    input: Tensor,
+    indices: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    output_size: Sequence[int] | None = None,
+) -> Tensor: ...
+def grid_sample(
+    input: Tensor,
+    grid: Tensor,
+    mode: str = 'bilinear',
+    padding_mode: str = 'zeros',
+    align_corners: bool | None = None,
+) -> Tensor: ...
+def affine_grid(
+    theta: Tensor, size: Sequence[int], align_corners: bool | None = None
+) -> Tensor: ...
+def take_positions(input: Tensor, indices: Tensor) -> Tensor: ...
+def put_positions(
+    input: Tensor, indices: Tensor, values: Tensor, accumulate: bool = False
+) -> Tensor: ...
+def index_put(
+    x: Tensor, indices: Sequence[Any], values: Tensor, accumulate: bool = False
+) -> Tensor: ...
+def take(x: Tensor, index: Tensor) -> Tensor: ...
+def put(x: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor: ...
+def nonzero(x: Tensor, *, as_tuple: bool = False) -> Any: ...
+def argwhere(x: Tensor) -> Tensor: ...
+def masked_fill(x: Tensor, mask: Tensor, value: Tensor | float) -> Tensor: ...
+def masked_select(x: Tensor, mask: Tensor) -> Tensor: ...
+def masked_scatter(x: Tensor, mask: Tensor, source: Tensor) -> Tensor: ...
+def embedding_weight_grad(
+    g: Tensor, ids: Tensor, num_rows: int, padding_idx: int | None = None
+) -> Tensor: ...
+def inverse(x: Tensor) -> Tensor: ...
+def lower_cholesky(input: Tensor) -> Tensor: ...
+def cholesky(x: Tensor, upper: bool = False) -> Tensor: ...
+def qr_factors(input: Tensor, complete: bool) -> Any: ...
+def qr(x: Tensor, some: bool = True) -> Any: ...
+def svd_factors(input: Tensor, full_matrices: bool) -> Any: ...
+def svd(x: Tensor, some: bool = True, compute_uv: bool = True) -> Any: ...
+def eigh_factors(input: Tensor, UPLO: str) -> Any: ...
+def eig_factors(input: Tensor) -> Any: ...
+def det(x: Tensor) -> Tensor: ...
+def slogdet_parts(input: Tensor) -> Any: ...
+def slogdet(x: Tensor) -> Any: ...
+def logdet(x: Tensor) -> Tensor: ...
+def pseudo_inverse(input: Tensor, atol: Any, rtol: Any, hermitian: bool) -> Tensor: ...
+def pinverse(x: Tensor, rcond: float = 1e-15) -> Tensor: ...
+def p_norm(input: Tensor, p: float, dims: Sequence[int], keepdim: bool) -> Tensor: ...
+def norm(
+    x: Tensor,
+    p: Any = 'fro',
+    dim: Any = None,
+    keepdim: bool = False,
+    dtype: DType | str | None = None,
+) -> Tensor: ...
+def dist(x: Tensor, other: Tensor, p: Any = 2) -> Tensor: ...
+def cdist(
+    x1: Tensor,
+    x2: Tensor,
+    p: float = 2.0,
+    compute_mode: str | None = 'use_mm_for_euclid_dist_if_necessary',
+) -> Tensor: ...
+def cross(x: Tensor, other: Tensor, dim: int | None = None) -> Tensor: ...
+def cov(
+    x: Tensor,
+    *,
+    correction: int = 1,
+    fweights: Tensor | None = None,
+    aweights: Tensor | None = None,
+) -> Tensor: ...
+def corrcoef(x: Tensor) -> Tensor: ...
+def matrix_exp(x: Tensor) -> Tensor: ...
+def matrix_power(x: Tensor, n: int) -> Tensor: ...
+def solve_matrices(A: Tensor, B: Tensor) -> Tensor: ...
+def solve_triangles(A: Tensor, B: Tensor, upper: bool, unitriangular: bool) -> Tensor: ...
+def triangular_solve(
+    x: Tensor, A: Tensor, upper: bool = True, transpose: bool = False, unitriangular: bool = False
+) -> Any: ...
+def cholesky_solve(x: Tensor, L: Tensor, upper: bool = False) -> Tensor: ...
+def cholesky_inverse(x: Tensor, upper: bool = False) -> Tensor: ...
+def lu_rows(input: Tensor, pivot: bool) -> Any: ...
+def lu_unpack(
+    LU_data: Tensor, LU_pivots: Tensor, unpack_data: bool = True, unpack_pivots: bool = True
+) -> Any: ...
+def lu_solve(x: Tensor, LU_data: Tensor, LU_pivots: Tensor) -> Tensor: ...
+def least_squares(A: Tensor, B: Tensor, rcond: float) -> Any: ...
+def orgqr(x: Tensor, input2: Tensor) -> Tensor: ...
 def nll_loss(
     input: Tensor,
     target: Tensor,
@@ -1014,409 +1483,205 @@ def local_response_norm(
 def normalize(
     input: Tensor, p: float = 2.0, dim: int | tuple[int, ...] = 1, eps: float = 1e-12
 ) -> Tensor: ...
-def conv1d(
-    input: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: int = 1,
-) -> Tensor: ...
-def conv2d(
-    input: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: int = 1,
-) -> Tensor: ...
-def conv3d(
-    input: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: int = 1,
-) -> Tensor: ...
-def conv_transpose1d(
-    input: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    output_padding: Any = 0,
-    groups: int = 1,
-    dilation: Any = 1,
-) -> Tensor: ...
-def conv_transpose2d(
-    input: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    output_padding: Any = 0,
-    groups: int = 1,
-    dilation: Any = 1,
-) -> Tensor: ...
-def conv_transpose3d(
-    input: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    output_padding: Any = 0,
-    groups: int = 1,
-    dilation: Any = 1,
-) -> Tensor: ...
-def interpolate(
-    input: Tensor,
-    size: Any = None,
-    scale_factor: Any = None,
-    mode: str = 'nearest',
-    align_corners: bool | None = None,
-    recompute_scale_factor: bool | None = None,
-    antialias: bool = False,
-) -> Tensor: ...
-def upsample(
-    input: Tensor,
-    size: Any = None,
-    scale_factor: Any = None,
-    mode: str = 'nearest',
-    align_corners: bool | None = None,
-) -> Tensor: ...
-def upsample_nearest(input: Tensor, size: Any = None, scale_factor: Any = None) -> Tensor: ...
-def upsample_bilinear(input: Tensor, size: Any = None, scale_factor: Any = None) -> Tensor: ...
-def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor: ...
-def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor: ...
-def channel_shuffle(input: Tensor, groups: int) -> Tensor: ...
-def max_pool1d(
-    input: Tensor,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    dilation: Any = 1,
-    ceil_mode: bool = False,
-    return_indices: bool = False,
-) -> Any: ...
-def max_pool2d(
-    input: Tensor,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    dilation: Any = 1,
-    ceil_mode: bool = False,
-    return_indices: bool = False,
-) -> Any: ...
-def max_pool3d(
-    input: Tensor,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    dilation: Any = 1,
-    ceil_mode: bool = False,
-    return_indices: bool = False,
-) -> Any: ...
-def adaptive_max_pool1d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any: ...
-def adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any: ...
-def adaptive_max_pool3d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any: ...
-def avg_pool1d(
-    input: Tensor,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    ceil_mode: bool = False,
-    count_include_pad: bool = True,
-) -> Tensor: ...
-def avg_pool2d(
-    input: Tensor,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    ceil_mode: bool = False,
-    count_include_pad: bool = True,
-    divisor_override: int | None = None,
-) -> Tensor: ...
-def avg_pool3d(
-    input: Tensor,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    ceil_mode: bool = False,
-    count_include_pad: bool = True,
-    divisor_override: int | None = None,
-) -> Tensor: ...
-def adaptive_avg_pool1d(input: Tensor, output_size: Any) -> Tensor: ...
-def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor: ...
-def adaptive_avg_pool3d(input: Tensor, output_size: Any) -> Tensor: ...
-def lp_pool1d(
-    input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
-) -> Tensor: ...
-def lp_pool2d(
-    input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
-) -> Tensor: ...
-def lp_pool3d(
-    input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
-) -> Tensor: ...
-def max_unpool1d(
-    input: Tensor,
-    indices: Tensor,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    output_size: Sequence[int] | None = None,
-) -> Tensor: ...
-def max_unpool2d(
-    input: Tensor,
-    indices: Tensor,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    output_size: Sequence[int] | None = None,
-) -> Tensor: ...
-def max_unpool3d(
-    input: Tensor,
-    indices: Tensor,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    output_size: Sequence[int] | None = None,
-) -> Tensor: ...
-def grid_sample(
-    input: Tensor,
-    grid: Tensor,
-    mode: str = 'bilinear',
-    padding_mode: str = 'zeros',
-    align_corners: bool | None = None,
-) -> Tensor: ...
-def affine_grid(
-    theta: Tensor, size: Sequence[int], align_corners: bool | None = None
-) -> Tensor: ...
-def arange(
-    start: Any = 0,
-    end: Any = None,
-    step: Any = 1,
-    *,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-) -> Tensor: ...
-def linspace(
-    start: Any,
-    end: Any,
-    steps: int,
-    *,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-) -> Tensor: ...
-def logspace(
-    start: Any,
-    end: Any,
-    steps: int,
-    base: float = 10.0,
-    *,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-) -> Tensor: ...
-def eye(
-    n: int,
-    m: int | None = None,
-    *,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-) -> Tensor: ...
-def scalar_tensor(
-    s: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Tensor: ...
-def empty_strided(
-    size: Sequence[int],
-    stride: Sequence[int],
-    *,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-) -> Tensor: ...
-def new_empty(
-    x: Tensor, *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Tensor: ...
-def new_zeros(
-    x: Tensor, *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Tensor: ...
-def new_ones(
-    x: Tensor, *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Tensor: ...
-def new_full(
-    x: Tensor,
-    size: Sequence[int],
-    fill_value: Any,
-    *,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-) -> Tensor: ...
-def new_tensor(
-    x: Tensor, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Tensor: ...
-def new_empty_strided(
-    x: Tensor,
-    size: Sequence[int],
-    stride: Sequence[int],
-    *,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-) -> Tensor: ...
-def hann_window(
-    window_length: int,
-    periodic: bool = True,
-    *,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-) -> Tensor: ...
-def hamming_window(
-    window_length: int,
-    periodic: bool = True,
-    alpha: float = 0.54,
-    beta: float = 0.46,
-    *,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-) -> Tensor: ...
-def blackman_window(
-    window_length: int,
-    periodic: bool = True,
-    *,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-) -> Tensor: ...
-def bartlett_window(
-    window_length: int,
-    periodic: bool = True,
-    *,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-) -> Tensor: ...
-def kaiser_window(
-    window_length: int,
-    periodic: bool = True,
-    beta: float = 12.0,
-    *,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-) -> Tensor: ...
-def einsum(equation: str, *operands: Any) -> Tensor: ...
-def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor: ...
-def kron(x: Tensor, other: Tensor) -> Tensor: ...
-def constant_pad_nd(input: Tensor, pad: Sequence[int], value: Any = 0) -> Tensor: ...
-def pad(input: Tensor, pad: Sequence[int], mode: str = 'constant', value: Any = None) -> Tensor: ...
-def one_hot(input: Tensor, num_classes: int = -1) -> Tensor: ...
-def tril(x: Tensor, diagonal: int = 0) -> Tensor: ...
-def triu(x: Tensor, diagonal: int = 0) -> Tensor: ...
-def tril_indices(
-    row: int, col: int, offset: int = 0, *, dtype: DType | str = ..., device: Any = None
-) -> Tensor: ...
-def triu_indices(
-    row: int, col: int, offset: int = 0, *, dtype: DType | str = ..., device: Any = None
-) -> Tensor: ...
-def diag_embed(x: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor: ...
-def diag(x: Tensor, diagonal: int = 0) -> Tensor: ...
-def diagflat(x: Tensor, offset: int = 0) -> Tensor: ...
-def trace(x: Tensor) -> Tensor: ...
-def replace_strided(
-    input: Tensor, src: Tensor, stride: Sequence[int], shift: int, where: str
-) -> Tensor: ...
-def diagonal_scatter(
-    x: Tensor, src: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1
-) -> Tensor: ...
-def select_scatter(x: Tensor, src: Tensor, dim: int, index: int) -> Tensor: ...
-def slice_scatter(
-    x: Tensor,
-    src: Tensor,
-    dim: int = 0,
-    start: int | None = None,
-    end: int | None = None,
-    step: int = 1,
-) -> Tensor: ...
-def as_strided_scatter(
-    x: Tensor,
-    src: Tensor,
-    size: Sequence[int],
-    stride: Sequence[int],
-    storage_offset: int | None = None,
-) -> Tensor: ...
-def vander(input: Tensor, N: int | None = None, increasing: bool = False) -> Tensor: ...
-def complex_transform(
-    input: Tensor, dims: Sequence[int], forward: bool, scale: float
-) -> Tensor: ...
-def real_transform(input: Tensor, dim: int, scale: float, inside: float = 1.0) -> Tensor: ...
-def hermitian_transform(
-    input: Tensor, n: int, dim: int, scale: float, inside: float = 1.0
-) -> Tensor: ...
-def inverse(x: Tensor) -> Tensor: ...
-def lower_cholesky(input: Tensor) -> Tensor: ...
-def cholesky(x: Tensor, upper: bool = False) -> Tensor: ...
-def qr_factors(input: Tensor, complete: bool) -> Any: ...
-def qr(x: Tensor, some: bool = True) -> Any: ...
-def svd_factors(input: Tensor, full_matrices: bool) -> Any: ...
-def svd(x: Tensor, some: bool = True, compute_uv: bool = True) -> Any: ...
-def eigh_factors(input: Tensor, UPLO: str) -> Any: ...
-def eig_factors(input: Tensor) -> Any: ...
-def det(x: Tensor) -> Tensor: ...
-def slogdet_parts(input: Tensor) -> Any: ...
-def slogdet(x: Tensor) -> Any: ...
-def logdet(x: Tensor) -> Tensor: ...
-def pseudo_inverse(input: Tensor, atol: Any, rtol: Any, hermitian: bool) -> Tensor: ...
-def pinverse(x: Tensor, rcond: float = 1e-15) -> Tensor: ...
-def p_norm(input: Tensor, p: float, dims: Sequence[int], keepdim: bool) -> Tensor: ...
-def norm(
-    x: Tensor,
-    p: Any = 'fro',
-    dim: Any = None,
-    keepdim: bool = False,
+def rand(
+    *size: Any,
+    generator: Generator | None = None,
     dtype: DType | str | None = None,
+    device: Device | str | None = None,
+    requires_grad: bool = False,
 ) -> Tensor: ...
-def dist(x: Tensor, other: Tensor, p: Any = 2) -> Tensor: ...
-def cdist(
-    x1: Tensor,
-    x2: Tensor,
-    p: float = 2.0,
-    compute_mode: str | None = 'use_mm_for_euclid_dist_if_necessary',
+def randn(
+    *size: Any,
+    generator: Generator | None = None,
+    dtype: DType | str | None = None,
+    device: Device | str | None = None,
+    requires_grad: bool = False,
 ) -> Tensor: ...
-def cross(x: Tensor, other: Tensor, dim: int | None = None) -> Tensor: ...
-def cov(
-    x: Tensor,
+def randint(
+    low: int,
+    high: Any = None,
+    size: Any = None,
     *,
-    correction: int = 1,
-    fweights: Tensor | None = None,
-    aweights: Tensor | None = None,
+    generator: Generator | None = None,
+    dtype: DType | str | None = None,
+    device: Device | str | None = None,
+    requires_grad: bool = False,
 ) -> Tensor: ...
-def corrcoef(x: Tensor) -> Tensor: ...
-def matrix_exp(x: Tensor) -> Tensor: ...
-def matrix_power(x: Tensor, n: int) -> Tensor: ...
-def solve_matrices(A: Tensor, B: Tensor) -> Tensor: ...
-def solve_triangles(A: Tensor, B: Tensor, upper: bool, unitriangular: bool) -> Tensor: ...
-def triangular_solve(
-    x: Tensor, A: Tensor, upper: bool = True, transpose: bool = False, unitriangular: bool = False
+def randperm(
+    n: int,
+    *,
+    generator: Generator | None = None,
+    dtype: DType | str | None = None,
+    device: Device | str | None = None,
+    requires_grad: bool = False,
+) -> Tensor: ...
+def rand_like(
+    input: Tensor,
+    *,
+    dtype: DType | str | None = None,
+    device: Device | str | None = None,
+    requires_grad: bool = False,
+    generator: Generator | None = None,
+) -> Tensor: ...
+def randn_like(
+    input: Tensor,
+    *,
+    dtype: DType | str | None = None,
+    device: Device | str | None = None,
+    requires_grad: bool = False,
+    generator: Generator | None = None,
+) -> Tensor: ...
+def randint_like(
+    input: Tensor,
+    low: int,
+    high: int | None = None,
+    *,
+    dtype: DType | str | None = None,
+    device: Device | str | None = None,
+    requires_grad: bool = False,
+    generator: Generator | None = None,
+) -> Tensor: ...
+def bernoulli(
+    x: Tensor, p: float | None = None, *, generator: Generator | None = None
+) -> Tensor: ...
+def poisson(input: Tensor, generator: Generator | None = None) -> Tensor: ...
+def multinomial(
+    x: Tensor, num_samples: int, replacement: bool = False, *, generator: Generator | None = None
+) -> Tensor: ...
+def normal(
+    mean: Tensor | float = 0.0,
+    std: Tensor | float = 1.0,
+    size: Any = None,
+    *,
+    generator: Generator | None = None,
+    dtype: DType | str | None = None,
+    device: Device | str | None = None,
+    requires_grad: bool = False,
+) -> Tensor: ...
+def gather(x: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False) -> Tensor: ...
+def scatter_values(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor: ...
+def scatter(
+    x: Tensor,
+    dim: int,
+    index: Tensor,
+    src: Tensor | float | None = None,
+    *,
+    value: float | None = None,
+    reduce: str | None = None,
+) -> Tensor: ...
+def scatter_add(x: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor: ...
+def scatter_combine(input: Tensor, dim: int, index: Tensor, src: Tensor, mode: int) -> Tensor: ...
+def scatter_reduce(
+    x: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True
+) -> Tensor: ...
+def index_select(x: Tensor, dim: int, index: Tensor) -> Tensor: ...
+def index_add(
+    x: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1
+) -> Tensor: ...
+def index_copy(x: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor: ...
+def index_fill(x: Tensor, dim: int, index: Tensor, value: Tensor | float) -> Tensor: ...
+def index_reduce(
+    x: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, *, include_self: bool = True
+) -> Tensor: ...
+def take_along_dim(x: Tensor, indices: Tensor, dim: int | None = None) -> Tensor: ...
+def cumsum(x: Tensor, dim: int, dtype: DType | str | None = None) -> Tensor: ...
+def cumprod(x: Tensor, dim: int, dtype: DType | str | None = None) -> Tensor: ...
+def linear_scan(decay: Tensor, input: Tensor, dim: int = -1) -> Tensor: ...
+def cummax(x: Tensor, dim: int) -> ValuesIndices: ...
+def cummin(x: Tensor, dim: int) -> ValuesIndices: ...
+def logcumsumexp(x: Tensor, dim: int) -> Tensor: ...
+def diff(
+    x: Tensor,
+    n: int = 1,
+    dim: int = -1,
+    prepend: Tensor | None = None,
+    append: Tensor | None = None,
+) -> Tensor: ...
+def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float = 1, dim: int = -1) -> Tensor: ...
+def cumulative_trapezoid(
+    y: Tensor, x: Tensor | None = None, *, dx: float = 1, dim: int = -1
+) -> Tensor: ...
+def sort(
+    x: Tensor, dim: int = -1, descending: bool = False, stable: bool = False
+) -> ValuesIndices: ...
+def argsort(
+    x: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = False
+) -> Tensor: ...
+def msort(x: Tensor) -> Tensor: ...
+def topk(
+    x: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
+) -> ValuesIndices: ...
+def kthvalue(x: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> ValuesIndices: ...
+def median_of(input: Tensor, which: int, dim: int, keepdim: bool) -> ValuesIndices: ...
+def median(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any: ...
+def nanmedian(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any: ...
+def mode(x: Tensor, dim: int = -1, keepdim: bool = False) -> ValuesIndices: ...
+def quantile(
+    x: Tensor,
+    q: Any,
+    dim: int | None = None,
+    keepdim: bool = False,
+    *,
+    interpolation: str = 'linear',
+) -> Tensor: ...
+def nanquantile(
+    x: Tensor,
+    q: Any,
+    dim: int | None = None,
+    keepdim: bool = False,
+    *,
+    interpolation: str = 'linear',
+) -> Tensor: ...
+def unique(
+    x: Tensor,
+    sorted: bool = True,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    dim: int | None = None,
 ) -> Any: ...
-def cholesky_solve(x: Tensor, L: Tensor, upper: bool = False) -> Tensor: ...
-def cholesky_inverse(x: Tensor, upper: bool = False) -> Tensor: ...
-def lu_rows(input: Tensor, pivot: bool) -> Any: ...
-def lu_unpack(
-    LU_data: Tensor, LU_pivots: Tensor, unpack_data: bool = True, unpack_pivots: bool = True
+def unique_consecutive(
+    x: Tensor, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
 ) -> Any: ...
-def lu_solve(x: Tensor, LU_data: Tensor, LU_pivots: Tensor) -> Tensor: ...
-def least_squares(A: Tensor, B: Tensor, rcond: float) -> Any: ...
-def orgqr(x: Tensor, input2: Tensor) -> Tensor: ...
+def searchsorted(
+    sorted_sequence: Tensor,
+    input: Tensor | float,
+    *,
+    out_int32: bool = False,
+    right: bool = False,
+    side: str | None = None,
+    sorter: Tensor | None = None,
+) -> Tensor: ...
+def bucketize(
+    input: Tensor | float, boundaries: Tensor, *, out_int32: bool = False, right: bool = False
+) -> Tensor: ...
+def isin(
+    elements: Tensor | float,
+    test_elements: Tensor | float,
+    *,
+    assume_unique: bool = False,
+    invert: bool = False,
+) -> Tensor: ...
+def bincount(x: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor: ...
+def histc(x: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor: ...
+def histogram(
+    x: Tensor,
+    bins: Any,
+    *,
+    range: Sequence[float] | None = None,
+    weight: Tensor | None = None,
+    density: bool = False,
+) -> Any: ...
+def erf(x: Tensor) -> Tensor: ...
+def erfc(x: Tensor) -> Tensor: ...
+def erfinv(x: Tensor) -> Tensor: ...
+def lgamma(x: Tensor) -> Tensor: ...
+def digamma(x: Tensor) -> Tensor: ...
+def i0(x: Tensor) -> Tensor: ...
+def xlogy(a: Tensor, b: Tensor | float) -> Tensor: ...
+def polygamma(n: int, x: Tensor) -> Tensor: ...
+def logit(x: Tensor, eps: float | None = None) -> Tensor: ...
+def sinc(x: Tensor) -> Tensor: ...
+def mvlgamma(x: Tensor, p: int) -> Tensor: ...
 def stft(
     x: Tensor,
     n_fft: int,

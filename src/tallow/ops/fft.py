@@ -6,6 +6,7 @@ and scaling around them. There is no complex128: f32 and complex64 are transform
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -91,7 +92,7 @@ def _scale(norm: str | None, count: int, forward: bool, where: object) -> float:
     kind = "backward" if norm is None else norm
     expect(kind in NORMS, where, f"a norm of {', '.join(NORMS)}", norm, ArgumentError)
     if kind == "ortho":
-        return float(count) ** -0.5
+        return 1 / math.sqrt(count)
     return 1 / count if (kind == "forward") == forward else 1.0
 
 

@@ -154,6 +154,8 @@ def masked_fill(x: Tensor, mask: Tensor, value: Tensor | float) -> Tensor:
         expect(value.ndim == 0, masked_fill, "a number or a 0-d tensor", value.shape)
         filling = value.to(x.dtype)
     else:
+        real = not isinstance(value, complex) or x.dtype.kind == "c"
+        expect(real, masked_fill, f"a value that {x.dtype.name} holds", value, DTypeError)
         filling = full((), value, x.dtype)
     out: Tensor = _where(mask, filling, x)
     return out

@@ -50,7 +50,8 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
 
 @cat.grad
 def _(g: Tensor, _tensors: Any, dim: int) -> tuple[list[Any]]:
-    entries, at = [], 0
+    entries: list[Any] = []
+    at = 0
     axis = dim % g.ndim
     for x in _tensors:
         if x.shape == (0,) and g.ndim > 1:

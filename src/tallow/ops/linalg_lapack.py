@@ -4,17 +4,16 @@ Gradients: Giles 2008 (An extended collection of matrix derivative results), Mur
 (Cholesky), Walter & Lehmann 2018 (QR), Seeger et al. 2017 (SVD, symmetric eigenproblems).
 """
 
-
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from ..dtype import complex64, f32, f64
 from ..errors import ArgumentError, DTypeError, GradError, expect
 from ..registry import op, primitive
 from ..tensor import Tensor, zeros
 from .elementwise import where
-from .linalg_numpy import check, lapack, to_numpy
+from .linalg_numpy import check, lapack, lapack_many, to_numpy
 from .shape import adjoint
 
 
@@ -205,14 +204,14 @@ def qr_factors(input: Tensor, complete: bool) -> QR:
 
     mode = "complete" if complete else "reduced"
     return QR(
-        *lapack("linalg.qr", "finite matrices", lambda a: tuple(np.linalg.qr(a, mode)), input)
+        *lapack_many(
+            "linalg.qr", "finite matrices", lambda a: np.linalg.qr(a, cast(Any, mode)), input
+        )
     )
 
 
 @qr_factors.grad
 def _(g: Any, _input: Tensor, complete: bool, out: Any) -> Tensor:
-    from .linalg_solve import solve_triangular
-
     gQ, gR = g
     Q, R = out
     m, n = _input.shape[-2:]
@@ -226,7 +225,6 @@ def _(g: Any, _input: Tensor, complete: bool, out: Any) -> Tensor:
     from .join import cat
 
     gX = _qr_tall(gQ + Y @ adjoint(gV), gU, Q, U)
-    _ = solve_triangular
     return cat([gX, Q @ gV], -1)
 
 
@@ -269,8 +267,8 @@ def svd_factors(input: Tensor, full_matrices: bool) -> SVD:
     import numpy as np
 
     return SVD(
-        *lapack(
-            "linalg.svd", "finite matrices", lambda a: tuple(np.linalg.svd(a, full_matrices)), input
+        *lapack_many(
+            "linalg.svd", "finite matrices", lambda a: np.linalg.svd(a, full_matrices), input
         )
     )
 
@@ -348,8 +346,8 @@ def eigh_factors(input: Tensor, UPLO: str) -> Eigen:
     """Ascending eigenvalues and orthonormal eigenvectors, from one triangle."""
     import numpy as np
 
-    run = lambda a: tuple(np.linalg.eigh(a, UPLO))  # noqa: E731
-    return Eigen(*lapack("linalg.eigh", "finite matrices", run, input))
+    run = lambda a: np.linalg.eigh(a, cast(Any, UPLO))  # noqa: E731
+    return Eigen(*lapack_many("linalg.eigh", "finite matrices", run, input))
 
 
 @eigh_factors.grad
@@ -381,7 +379,7 @@ def eigvalsh(A: Tensor, UPLO: str = "L") -> Tensor:
 
     check(A, eigvalsh, square=True)
     kind = _uplo(UPLO, eigvalsh)
-    return lapack(eigvalsh, "finite matrices", lambda a: np.linalg.eigvalsh(a, kind), A)
+    return lapack(eigvalsh, "finite matrices", lambda a: np.linalg.eigvalsh(a, cast(Any, kind)), A)
 
 
 @eigvalsh.grad
@@ -399,7 +397,7 @@ def eig_factors(input: Tensor) -> Eigen:
         values, vectors = np.linalg.eig(a)
         return values.astype(np.complex64), vectors.astype(np.complex64)
 
-    return Eigen(*lapack("linalg.eig", "finite matrices", run, input))
+    return Eigen(*lapack_many("linalg.eig", "finite matrices", run, input))
 
 
 @eig_factors.grad
@@ -474,8 +472,8 @@ def slogdet_parts(input: Tensor) -> SignLog:
     """Sign and logarithm of the size of determinants."""
     import numpy as np
 
-    run = lambda a: tuple(np.linalg.slogdet(a))  # noqa: E731
-    return SignLog(*lapack("linalg.slogdet", "finite matrices", run, input))
+    run = lambda a: np.linalg.slogdet(a)  # noqa: E731
+    return SignLog(*lapack_many("linalg.slogdet", "finite matrices", run, input))
 
 
 @slogdet_parts.grad

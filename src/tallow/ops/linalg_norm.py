@@ -10,6 +10,7 @@ from ..dtype import DType, as_dtype, bool_, f32, f64
 from ..errors import ArgumentError, DTypeError, expect
 from ..registry import op, primitive
 from ..tensor import Tensor, zeros
+from .complexes import real
 from .elementwise import where
 from .linalg import conj
 from .shape import axes_of, axis_of
@@ -56,11 +57,13 @@ def _(
             g, out = g.unsqueeze(axis), out.unsqueeze(axis)
     safe = where(out == 0, 1.0, out)
     if p == 2:
-        return input * (g / safe)
+        whole: Tensor = input * (g / safe)
+        return whole
     size = input.abs()
     size = where(size == 0, 1.0, size)
     weight = input / size if p == 1 else input * size.pow(p - 2)
-    return weight * (g if p == 1 else g / safe.pow(p - 1))
+    out = weight * (g if p == 1 else g / safe.pow(p - 1))
+    return out
 
 
 @op(name="linalg.vector_norm")
@@ -82,7 +85,7 @@ def vector_norm(
         size = x.abs()
         if not axes:
             return size
-        return size.amax(axes, keepdim) if p > 0 else size.amin(axes, keepdim)  # type: ignore[no-any-return]
+        return size.amax(axes, keepdim) if p > 0 else size.amin(axes, keepdim)
     return p_norm(x, p, axes, keepdim)
 
 
@@ -132,8 +135,8 @@ def linalg_norm(
 ) -> Tensor:  # fmt: skip
     """A norm of vectors or matrices, by `ord` and how many axes `dim` names."""
     if dim is not None:
-        dim = (dim,) if hasattr(dim, "__index__") else tuple(dim)  # type: ignore[arg-type, assignment]
-        expect(len(dim) in (1, 2) or ord is None, linalg_norm, "one or two axes", dim)  # type: ignore[arg-type]
+        dim = (dim,) if hasattr(dim, "__index__") else tuple(dim)
+        expect(len(dim) in (1, 2) or ord is None, linalg_norm, "one or two axes", dim)
     if ord is None:
         if keepdim and dim is None:
             return vector_norm(A, 2, None, True, dtype=dtype)
@@ -141,7 +144,7 @@ def linalg_norm(
     if dim is None:
         expect(A.ndim in (1, 2), linalg_norm, "one or two axes", A.shape)
         dim = tuple(range(A.ndim))
-    if len(dim) == 1:  # type: ignore[arg-type]
+    if len(dim) == 1:
         expect(not isinstance(ord, str), linalg_norm, "a number for vectors", ord, ArgumentError)
         return vector_norm(A, ord, dim, keepdim, dtype=dtype)
     return matrix_norm(A, ord, dim, keepdim, dtype=dtype)
@@ -279,7 +282,7 @@ def corrcoef(x: Tensor) -> Tensor:
     c = x.cov()
     if not c.ndim:
         return c / c
-    deviation = (c.diagonal().real if c.dtype.kind == "c" else c.diagonal()).sqrt()
+    deviation = real(c.diagonal()).sqrt()
     out = c / deviation.unsqueeze(1) / deviation
     return out if c.dtype.kind == "c" else out.clamp(-1, 1)
 
@@ -300,7 +303,7 @@ def matrix_exp(x: Tensor) -> Tensor:
     if not x.numel():
         return x.clone()
     if x.dtype.kind == "f" and x.dtype is not f64:  # squaring multiplies what rounding leaves
-        return x.to(f64).matrix_exp().to(x.dtype)  # type: ignore[no-any-return]
+        return x.to(f64).matrix_exp().to(x.dtype)
     size = x.detach().abs().sum(-1).amax().to(f64).item()
     expect(math.isfinite(size), matrix_exp, "finite elements", size, ArgumentError)
     halvings = max(0, math.ceil(math.log2(size))) if size > 1 else 0
@@ -334,7 +337,8 @@ def matrix_power(x: Tensor, n: int) -> Tensor:
     expect(square, matrix_power, "square matrices", x.shape)
     if n == 0:
         nowhere = zeros(x.shape, dtype=bool_)
-        return where(nowhere, x, _identity(x, x.shape[-1]))  # with a gradient, of zeros
+        one: Tensor = where(nowhere, x, _identity(x, x.shape[-1]))  # has a gradient, of zeros
+        return one
     if n < 0:
         from .linalg_lapack import inv
 
@@ -345,7 +349,7 @@ def matrix_power(x: Tensor, n: int) -> Tensor:
             out = x if out is None else out @ x
         n >>= 1
         if not n:
-            return out.clone() if out is x else out  # type: ignore[return-value, union-attr]
+            return out.clone() if out is x else out
         x = x @ x
 
 

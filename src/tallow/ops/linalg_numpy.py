@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from .. import _native
@@ -34,28 +35,33 @@ def check(x: Tensor, where: object, *, square: bool = False) -> None:
         expect(fits, where, "square matrices", f"shape {x.shape}")
 
 
-def lapack(where: object, wanted: str, run: Any, *tensors: Tensor) -> Any:
+def lapack(where: object, wanted: str, run: Any, *tensors: Tensor) -> Tensor:
     """`run` on numpy arrays; its LinAlgError becomes `where: expected wanted`."""
+    return tensor_of(_run(where, wanted, run, tensors), tensors[0])
+
+
+def lapack_many(where: object, wanted: str, run: Any, *tensors: Tensor) -> tuple[Tensor, ...]:
+    """`lapack` of what gives several arrays."""
+    return tuple(tensor_of(y, tensors[0]) for y in _run(where, wanted, run, tensors))
+
+
+def _run(where: object, wanted: str, run: Any, tensors: Sequence[Tensor]) -> Any:
     import numpy as np
 
     try:
         with np.errstate(all="ignore"):
-            out = run(*(to_numpy(x, where) for x in tensors))
+            return run(*(to_numpy(x, where) for x in tensors))
     except np.linalg.LinAlgError as error:
         name = getattr(where, "__name__", where)
-        raise ArgumentError(
-            f"{name}: expected {wanted}, got one of which LAPACK says: {error}"
-        ) from None
-    if isinstance(out, tuple):
-        return tuple(tensor_of(y, tensors[0]) for y in out)
-    return tensor_of(out, tensors[0])
+        said = f"{name}: expected {wanted}, got one of which LAPACK says: {error}"
+        raise ArgumentError(said) from None
 
 
 def tensor_of(array: Any, like: Tensor) -> Tensor:
     """A tensor of what numpy computed, in f32 or complex64 when the source was no wider."""
     import numpy as np
 
-    out = np.asarray(array)
+    out: Any = np.asarray(array)
     if like.dtype is not f64 and out.dtype.kind in "fc":
         out = out.astype(np.float32 if out.dtype.kind == "f" else np.complex64, copy=False)
     expect(

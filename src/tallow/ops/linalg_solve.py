@@ -12,7 +12,7 @@ from ..registry import op, primitive
 from ..tensor import Tensor, broadcast_shapes, from_numpy, zeros
 from .elementwise import where
 from .linalg_lapack import inv, pinv, pinv_gradient
-from .linalg_numpy import check, lapack, to_numpy
+from .linalg_numpy import check, lapack, lapack_many, to_numpy
 from .shape import adjoint
 
 
@@ -246,8 +246,7 @@ def lu_rows(input: Tensor, pivot: bool) -> FactoredLU:
             flat[:, k + 1 :, k + 1 :] -= below[:, :, None] * flat[:, k, None, k + 1 :]
         return flat.reshape(a.shape), order.reshape(*a.shape[:-2], m)
 
-    out = lapack("linalg.lu", "matrices", run, input)
-    return FactoredLU(*out)
+    return FactoredLU(*lapack_many("linalg.lu", "matrices", run, input))
 
 
 @lu_rows.grad
@@ -426,7 +425,7 @@ def least_squares(A: Tensor, B: Tensor, rcond: float) -> LeastSquares:
         middle = inverses[..., None] * (u.conj().swapaxes(-1, -2) @ b)
         return vh.conj().swapaxes(-1, -2) @ middle, kept.sum(-1), s
 
-    x, rank, values = lapack("linalg.lstsq", "finite matrices", run, A, B)
+    x, rank, values = lapack_many("linalg.lstsq", "finite matrices", run, A, B)
     return LeastSquares(x, x.new_empty((0,)), rank, values)
 
 

@@ -129,7 +129,8 @@ def _triangle(x: Tensor, k: int, upper: bool, where: object) -> Tensor:
     mask = columns.ge(rows + k) if upper else columns.le(rows + k)
     from .elementwise import where as choose
 
-    return choose(mask, x, x.new_zeros(()))
+    out: Tensor = choose(mask, x, x.new_zeros(()))
+    return out
 
 
 @op(inplace=True)

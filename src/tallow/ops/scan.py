@@ -51,10 +51,10 @@ def _shifted(x: Tensor, dim: int, first: float) -> Tensor:
 
 def _wide(x: Tensor, dtype: DType | str | None, where: object) -> tuple[_native.Array, int]:
     """The array to be scanned and the code of the result's dtype; integers are scanned in i64."""
-    _plain(x, where)
-    wanted = as_dtype(dtype) if dtype is not None else x.dtype if x.dtype.kind == "f" else i64
+    _plain(x, where, "buifc")
+    wanted = as_dtype(dtype) if dtype is not None else x.dtype if x.dtype.kind in "fc" else i64
     array = x._array if dtype is None else x._array.cast(wanted.code)
-    return array.cast(i64.code if wanted.kind != "f" else wanted.code), wanted.code
+    return array.cast(i64.code if wanted.kind not in "fc" else wanted.code), wanted.code
 
 
 @primitive(inplace=True)

@@ -423,11 +423,11 @@ def index_reduce(
 def take_along_dim(x: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
     """`gather` with `x` and `indices` broadcast beside `dim`; of flattened ones without `dim`."""
     if dim is None:
-        return gather(x.reshape(-1), 0, indices.reshape(-1))
+        return gather(x.reshape(-1), 0, _counted(indices.reshape(-1), x.numel()))
     axis = axis_of(x, dim, take_along_dim)
     expect(x.ndim == indices.ndim, take_along_dim, f"{x.ndim} axes of indices", indices.ndim)
     if not x.ndim:
-        return gather(x, 0, indices)
+        return gather(x, 0, _counted(indices, 1))
     a, b = list(x.shape), list(indices.shape)
     for i in range(x.ndim):
         if i != axis and a[i] != b[i]:
@@ -435,4 +435,10 @@ def take_along_dim(x: Tensor, indices: Tensor, dim: int | None = None) -> Tensor
                 1 in (a[i], b[i]), take_along_dim, "shapes that broadcast", (x.shape, indices.shape)
             )
             a[i] = b[i] = b[i] if a[i] == 1 else a[i]
-    return gather(x.expand(a), axis, indices.expand(b))
+    return gather(x.expand(a), axis, _counted(indices, x.shape[axis]).expand(b))
+
+
+def _counted(indices: Tensor, n: int) -> Tensor:
+    """Negative indices counted from the end."""
+    expect(indices.dtype.kind in "iu", take_along_dim, "integers", indices.dtype.name, DTypeError)
+    return indices + indices.lt(0).to(indices.dtype) * n

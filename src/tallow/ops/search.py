@@ -53,7 +53,7 @@ def _rows_of(x: Tensor, dim: int, where: object) -> tuple[Tensor, int]:
     """Contiguous rows (n, m) of what lies along `dim`."""
     axis = axis_of(x, dim, where)
     first = x if x.ndim else x.reshape(1)
-    first = first.transpose(0, axis)
+    first = first.permute(axis, *(i for i in range(first.ndim) if i != axis))
     n = first.shape[0]
     m = first.numel() // n if n else 1
     zero = n == 0 and any(size == 0 for i, size in enumerate(x.shape) if i != axis)

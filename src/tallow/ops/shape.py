@@ -10,6 +10,7 @@ from ..dtype import DType, as_dtype
 from ..errors import ArgumentError, DTypeError, expect
 from ..registry import op, primitive
 from ..tensor import Tensor, broadcast_shapes, unwrap_tensor, wrap
+from .complexes import imag, real
 from .convert import _overlaps as overlaps
 from .convert import put_strided, take_strided
 
@@ -432,7 +433,7 @@ def add_strided(
         return put_strided(g, *place)
     from .join import stack
 
-    return stack([put_strided(part, *place) for part in (g.real, g.imag)], -1).view_as_complex()
+    return stack([put_strided(part, *place) for part in (real(g), imag(g))], -1).view_as_complex()
 
 
 # --- several parts --------------------------------------------------------------------------------
@@ -488,7 +489,7 @@ def _(g: Any, _x: Tensor, split_size: Any, dim: int) -> Tensor:
 @op
 def split_with_sizes(x: Tensor, split_sizes: Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
     """Views of the listed sizes along axis `dim`."""
-    return x.split(split_sizes, dim)  # type: ignore[no-any-return]
+    return x.split(split_sizes, dim)
 
 
 @op
@@ -497,7 +498,7 @@ def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     expect(x.ndim > 0, chunk, "at least one axis", "a 0-d tensor")
     expect(chunks > 0, chunk, "a positive number of chunks", chunks, ArgumentError)
     n = x.shape[axis_of(dim, x.ndim, chunk)]
-    return x.split(-(-n // chunks) if n else [0] * chunks, dim)  # type: ignore[no-any-return]
+    return x.split(-(-n // chunks) if n else [0] * chunks, dim)
 
 
 @op
@@ -513,7 +514,7 @@ def tensor_split(x: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple[Ten
     if hasattr(indices_or_sections, "__index__"):
         count = indices_or_sections.__index__()
         expect(count > 0, tensor_split, "a positive number of sections", count, ArgumentError)
-        return x.split([n // count + (i < n % count) for i in range(count)], dim)  # type: ignore[no-any-return]
+        return x.split([n // count + (i < n % count) for i in range(count)], dim)
     edges = [0, *(i.__index__() for i in indices_or_sections), n]
     ranges = [slice(a, b).indices(n) for a, b in itertools.pairwise(edges)]
     return tuple(x.narrow(dim, a, max(b - a, 0)) for a, b, _ in ranges)
@@ -526,7 +527,7 @@ def _xsplit(x: Tensor, parts: Any, dim: int, where: object) -> tuple[Tensor, ...
         n = x.shape[dim]
         even = parts > 0 and n % parts == 0
         expect(even, where, f"a number of sections that divides {n}", parts)
-    return x.tensor_split(parts, dim)  # type: ignore[no-any-return]
+    return x.tensor_split(parts, dim)
 
 
 @op
