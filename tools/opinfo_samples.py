@@ -24,6 +24,7 @@ from torch.testing._internal import common_methods_invocations as table
 import tallow as tl
 from tallow.registry import ROWS
 
+tl.ops.open_all()
 TORCH = {
     "bool": torch.bool, "u8": torch.uint8, "i8": torch.int8, "i16": torch.int16, "i32": torch.int32,
     "i64": torch.int64, "f16": torch.float16, "bf16": torch.bfloat16, "f32": torch.float32,

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import _native
-from .device import CPU, Device, as_device
+from .autograd.methods import Gradients
 from .autograd.mode import MODE as _MODE
+from .device import CPU, Device, as_device
 from .dtype import (
     DTYPES,
     DType,
@@ -41,10 +42,10 @@ else:
     Methods = object
 
 
-_int = int  # the class has a method of this name
+_int, _float, _bool = int, float, bool  # the class has methods of these names
 
 
-class Tensor(Methods):
+class Tensor(Gradients, Methods):
     """An n-dimensional array of one dtype; a view when it came from a view op.
 
     Made by `tl.tensor`, `tl.zeros`, `tl.from_numpy`, `tl.from_buffer`, … and by ops.
@@ -59,7 +60,7 @@ class Tensor(Methods):
     _base: Tensor | None  # for a view: the tensor whose memory it shares
     _views: list[Any] | None  # weak references to the views of it
 
-    # --- facts --------------------------------------------------------------------------------------
+    # --- facts ------------------------------------------------------------------------------------
 
     @property
     def shape(self) -> tuple[_int, ...]:
@@ -155,7 +156,7 @@ class Tensor(Methods):
         """Whether the dtype is a plain float."""
         return self.dtype.is_floating_point
 
-    # --- conversion ---------------------------------------------------------------------------------
+    # --- conversion -------------------------------------------------------------------------------
 
     def item(self) -> Any:
         """The only element, as a Python number; ShapeError when there is not exactly one."""
@@ -167,10 +168,10 @@ class Tensor(Methods):
 
     def to(
         self,
-        *targets: DType | Device | str | Tensor | bool,
+        *targets: DType | Device | str | Tensor | _bool | None,
         dtype: DType | str | None = None,
         device: Device | str | None = None,
-        copy: bool = False,
+        copy: _bool = False,
     ) -> Tensor:
         """This tensor in another dtype or on another device; itself when that changes nothing.
 
@@ -253,7 +254,7 @@ class Tensor(Methods):
         """This tensor, which is on the CPU already."""
         return self
 
-    def copy_(self, source: Tensor | float) -> Tensor:
+    def copy_(self, source: Tensor | _float) -> Tensor:
         """Write `source` (broadcast and converted) into this tensor."""
         given = source if isinstance(source, Tensor) else tensor(source)
         if self._node is None and given._node is None:
@@ -275,129 +276,6 @@ class Tensor(Methods):
     def zero_(self) -> Tensor:
         """Write 0 into every element."""
         return self.fill_(0)
-
-    # --- gradients --------------------------------------------------------------------------------
-
-    @property
-    def requires_grad(self) -> Any:
-        """Whether gradients flow into this tensor: operations on it are recorded."""
-        return self._node is not None
-
-    @requires_grad.setter
-    def requires_grad(self, value: Any) -> None:
-        self.requires_grad_(value)
-
-    def requires_grad_(self, requires_grad: Any = True) -> Tensor:
-        """Make this leaf require a gradient, or no longer; GradError for integers, results."""
-        from .autograd.node import FLOATING, Leaf
-
-        if requires_grad and self._node is None:
-            kind = self.dtype.kind
-            expect(kind in FLOATING, "requires_grad_", "a float dtype", self.dtype.name, GradError)
-            self._node, self._index = Leaf(), 0
-        elif not requires_grad and self._node is not None:
-            expect(self.is_leaf, "requires_grad_", "a leaf", "a result (use .detach())", GradError)
-            self._node = None
-        return self
-
-    @property
-    def is_leaf(self) -> Any:
-        """Whether no recorded operation made this tensor."""
-        from .autograd.node import Leaf
-
-        return self._node is None or isinstance(self._node, Leaf)
-
-    @property
-    def grad_fn(self) -> Any:
-        """The node of the operation that made this tensor; None for a leaf."""
-        return None if self.is_leaf else self._node
-
-    @property
-    def output_nr(self) -> Any:
-        """Which output of `grad_fn` this is."""
-        return 0 if self.is_leaf else self._index
-
-    @property
-    def grad(self) -> Tensor | None:
-        """The gradient that backward collected; None before, and for other than leaves."""
-        if self._node is None:
-            return None
-        if self.is_leaf:
-            return self._node.grad  # type: ignore[no-any-return]
-        from .autograd.hooks import retained
-
-        return retained(self)
-
-    @grad.setter
-    def grad(self, value: Tensor | None) -> None:
-        if self._node is None or not self.is_leaf:
-            if value is None:
-                return
-            raise GradError("grad: expected a leaf that requires a gradient to hold one")
-        if value is not None:
-            expect(value.shape == self.shape, "grad", f"shape {self.shape}", value.shape)
-            expect(value.dtype is self.dtype, "grad", self.dtype.name, value.dtype.name, DTypeError)
-        self._node.grad = value
-
-    @property
-    def data(self) -> Tensor:
-        """A tensor that shares this one's storage and no history."""
-        return self.detach()
-
-    @data.setter
-    def data(self, value: Tensor) -> None:
-        self._array = unwrap_tensor(value, "data")
-
-    def backward(
-        self,
-        gradient: Tensor | None = None,
-        retain_graph: Any = None,
-        create_graph: Any = False,
-        inputs: Any = None,
-    ) -> None:
-        """Collect the gradients of the leaves that this tensor was computed from in their `.grad`.
-
-        `gradient` (ones for a single element) weighs the elements; `create_graph` records the
-        backward pass too; `retain_graph` lets it be done again.
-        """
-        from .autograd.engine import backward
-
-        backward(self, gradient, retain_graph, create_graph, inputs)
-
-    def detach(self) -> Tensor:
-        """A tensor that shares this one's storage, outside the graph."""
-        return wrap(self._array.basic_index(...))
-
-    def detach_(self) -> Tensor:
-        """Forget this tensor's history; it becomes a leaf without gradient."""
-        self._node = None
-        return self
-
-    def retain_grad(self) -> None:
-        """Let backward keep the gradient of this result in `.grad` too."""
-        from .autograd.hooks import retain
-
-        retain(self)
-
-    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Any:
-        """Call `hook(gradient)` in backward; what it returns replaces the gradient.
-
-        Returns a handle with `remove()`.
-        """
-        from .autograd.hooks import register
-
-        return register(self, hook)
-
-    def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> Any:
-        """Call `hook(self)` each time backward has added to this leaf's gradient."""
-        from .autograd.hooks import register_after
-
-        return register_after(self, hook)
-
-    @property
-    def _version(self) -> Any:
-        """How often the storage was changed in place."""
-        return self._array.version
 
     def numpy(self) -> Any:
         """A numpy array on this tensor's memory (read-only if that is); bf16, f8 by ml_dtypes."""
@@ -431,7 +309,7 @@ class Tensor(Methods):
     def __reduce__(self) -> tuple[Any, ...]:
         return (_rebuild, (tobytes(self), self.dtype.name, self.shape))
 
-    # --- indexing -----------------------------------------------------------------------------------
+    # --- indexing ---------------------------------------------------------------------------------
 
     def __getitem__(self, key: Any) -> Tensor:
         array = self._array.basic_index(key)
@@ -476,7 +354,7 @@ class Tensor(Methods):
             raise ShapeError("iter: expected at least one axis, got a 0-d tensor")
         return (self[i] for i in range(self._array.shape[0]))
 
-    # --- Python's protocols -------------------------------------------------------------------------
+    # --- Python's protocols -----------------------------------------------------------------------
 
     def __bool__(self) -> Any:
         return bool(self._array.item())
@@ -779,8 +657,9 @@ def _sizes(shape: tuple[Any, ...]) -> Any:
 
 
 __all__ = [
-    "IndexRangeError", "Tensor", "arange", "as_tensor", "empty", "empty_like", "from_buffer", "from_dlpack",
-    "from_numpy", "full", "full_like", "ones", "ones_like", "tensor", "wrap", "zeros", "zeros_like",
+    "IndexRangeError", "Tensor", "arange", "as_tensor", "empty", "empty_like", "from_buffer",
+    "from_dlpack", "from_numpy", "full", "full_like", "ones", "ones_like", "tensor", "wrap",
+    "zeros", "zeros_like",
 ]  # fmt: skip
 
 from .autograd.node import link as _link  # noqa: E402  (it needs Tensor)

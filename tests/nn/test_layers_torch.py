@@ -47,6 +47,7 @@ ACTIVATIONS = [
     "Softshrink", "Softsign", "Tanh", "Tanhshrink", "Sigmoid", "Hardsigmoid", "Hardtanh",
     "Hardshrink", "Hardswish", "SiLU", "Mish",
 ]  # fmt: skip
+MODES = ("sum", "mean", "max")
 CASES = [
     *[case(name, inputs=[(4, 5)]) for name in ACTIVATIONS],
     case("GELU", approximate="tanh", inputs=[(4, 5)]),
@@ -67,13 +68,13 @@ CASES = [
     case("Embedding", 7, 4, padding_idx=2, inputs=[ints(3, 5, high=7)]),
     case("Embedding", 7, 4, scale_grad_by_freq=True, inputs=[ints(3, 5, high=7)]),
     case("Embedding", 7, 4, max_norm=1.0, inputs=[ints(3, 5, high=7)]),
-    *[case("EmbeddingBag", 7, 4, mode=m, inputs=[ints(3, 5, high=7)]) for m in ("sum", "mean", "max")],
+    *[case("EmbeddingBag", 7, 4, mode=m, inputs=[ints(3, 5, high=7)]) for m in MODES],
     *[
         case(
             "EmbeddingBag", 7, 4, mode=m, padding_idx=1,
             inputs=[ints(8, high=7), np.array([0, 3, 3, 5])],
         )
-        for m in ("sum", "mean", "max")
+        for m in MODES
     ],
     case(
         "EmbeddingBag", 7, 4, mode="sum", include_last_offset=True,
@@ -94,7 +95,10 @@ CASES = [
     case("Conv3d", 4, 6, (3, 2, 2), padding=1, stride=(1, 2, 1), inputs=[VOLUME]),
     case("ConvTranspose1d", 4, 6, 3, stride=2, padding=1, output_padding=1, inputs=[LINE]),
     case("ConvTranspose2d", 4, 6, 3, stride=2, groups=2, inputs=[IMAGE]),
-    case("ConvTranspose2d", 4, 6, 3, stride=2, padding=1, inputs=[IMAGE], call={"output_size": (14, 12)}),
+    case(
+        "ConvTranspose2d", 4, 6, 3, stride=2, padding=1, inputs=[IMAGE],
+        call={"output_size": (14, 12)},
+    ),
     case("ConvTranspose3d", 4, 2, 2, stride=2, inputs=[VOLUME]),
     case("Unfold", (2, 3), padding=1, stride=2, inputs=[IMAGE]),
     case("Fold", (6, 5), (2, 2), inputs=[(2, 12, 20)]),
@@ -166,7 +170,10 @@ CASES = [
     case("RNN", 5, 4, 2, nonlinearity="relu", bidirectional=True, bias=False, inputs=[(6, B, 5)]),
     case("LSTM", 5, 4, inputs=[(6, B, 5)]),
     case("LSTM", 5, 4, 2, batch_first=True, bidirectional=True, inputs=[(B, 6, 5)]),
-    case("LSTM", 5, 4, 2, proj_size=3, bidirectional=True, inputs=[(6, B, 5), ((4, B, 3), (4, B, 4))]),
+    case(
+        "LSTM", 5, 4, 2, proj_size=3, bidirectional=True,
+        inputs=[(6, B, 5), ((4, B, 3), (4, B, 4))],
+    ),
     case("LSTM", 5, 4, inputs=[(6, 5)]),
     case("GRU", 5, 4, inputs=[(6, B, 5), (1, B, 4)]),
     case("GRU", 5, 4, 2, bidirectional=True, batch_first=True, inputs=[(B, 6, 5)]),
@@ -230,7 +237,10 @@ CASES = [
         )
     ],
     case("CrossEntropyLoss", inputs=[(8, 5), unit(8, 5)]),
-    case("CrossEntropyLoss", weight=unit(5), label_smoothing=0.1, inputs=[(3, 5, 2), unit(3, 5, 2)]),
+    case(
+        "CrossEntropyLoss", weight=unit(5), label_smoothing=0.1,
+        inputs=[(3, 5, 2), unit(3, 5, 2)],
+    ),
     *[case("BCELoss", reduction=r, inputs=[unit(4, 5), unit(4, 5)]) for r in ("none", "mean")],
     case("BCELoss", weight=unit(5), inputs=[unit(4, 5), unit(4, 5)]),
     case("BCELoss", inputs=[np.array([0.0, 1, 0, 1, 0.5]), np.array([0.0, 1, 1, 0, 0.5])]),
@@ -242,12 +252,14 @@ CASES = [
     case("GaussianNLLLoss", inputs=[(4, 5), (4, 5), unit(4, 1)]),
     *[
         case("CTCLoss", reduction=r, inputs=[
-            log_probs(12, 3, 5), ints(3, 4, high=4) + 1, np.array([12, 10, 11]), np.array([4, 2, 3]),
+            log_probs(12, 3, 5), ints(3, 4, high=4) + 1, np.array([12, 10, 11]),
+            np.array([4, 2, 3]),
         ])
         for r in ("none", "mean", "sum")
     ],
     case("CTCLoss", blank=2, zero_infinity=True, inputs=[
-        log_probs(3, 3, 5), np.array([0, 1, 1, 3, 4, 0, 0]), np.array([3, 3, 2]), np.array([2, 4, 1]),
+        log_probs(3, 3, 5), np.array([0, 1, 1, 3, 4, 0, 0]), np.array([3, 3, 2]),
+        np.array([2, 4, 1]),
     ]),
     case("CosineEmbeddingLoss", margin=0.1, inputs=[(6, 5), (6, 5), signs(6)]),
     case("MarginRankingLoss", margin=0.1, inputs=[(6,), (6,), signs(6)]),

@@ -85,6 +85,11 @@ def axes_of(numpy_function):
     return quietly(call)
 
 
+def truth(function):
+    """Of u8 torch makes u8."""
+    return lambda x, **k: function(x, **k).astype(np.uint8 if x.dtype == np.uint8 else bool)
+
+
 def reduction(numpy, dtypes=FLOATS, single=False, low=-3, high=3, distinct=False, **more):
     def draw(d):
         def x(shape):
@@ -164,8 +169,8 @@ CASES = {
     "std": reduction(lambda x, **k: np.std(x, ddof=1, **k), factor=6),
     "amax": reduction(np.max, EVERY, distinct=True),
     "amin": reduction(np.min, EVERY, distinct=True),
-    "any": reduction(np.any, EVERY, single=True),
-    "all": reduction(np.all, EVERY, single=True),
+    "any": reduction(truth(np.any), EVERY, single=True),
+    "all": reduction(truth(np.all), EVERY, single=True),
     "argmax": reduction(np.argmax, NUMERIC, single=True, distinct=True),
     "argmin": reduction(np.argmin, NUMERIC, single=True, distinct=True),
     "max": Case(lambda d: [d(d.distinct((4, 5))), d(d.distinct((4, 5)), 1)], NUMERIC),

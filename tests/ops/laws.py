@@ -15,6 +15,7 @@ from tallow.registry import ROWS
 # Relative to the largest magnitude of the result: a few units in the last place of each dtype.
 TOLERANCE = {"f32": 4e-6, "f64": 1e-12, "f16": 4e-3, "bf16": 3.2e-2, "complex64": 8e-6}
 
+tl.ops.open_all()
 CASES: dict[str, Case] = {name: case for name, case in all_cases().items() if name in ROWS}
 
 

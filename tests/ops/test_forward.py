@@ -12,6 +12,7 @@ from ops.table import FLOATS, INTEGERS, NUMPY
 from tallow import errors, ops
 from tallow.registry import ROWS, SELF_NAMES
 
+ops.open_all()
 _erf = np.vectorize(math.erf, otypes=[float])
 
 

@@ -120,10 +120,9 @@ def gradgradcheck(
         with enable_grad():
             active = [x for x in args if isinstance(x, Tensor) and x.requires_grad]
             outputs = [y for y in _outputs(fn, args) if y.requires_grad]
-            found = engine.grad(
+            return engine.grad(
                 outputs, active, [_weights(y, i + 3) for i, y in enumerate(outputs)],
                 create_graph=True, materialize_grads=True,
             )  # fmt: skip
-        return found
 
     return gradcheck(slope, given, eps, atol, rtol, raise_exception)

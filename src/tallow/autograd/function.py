@@ -23,7 +23,9 @@ class Context:
     def save_for_backward(self, *tensors: Tensor | None) -> None:
         """Keep tensors; a later change of them in place is noticed."""
         self._saved = [
-            None if x is None else (x, Saved(x._array, x._node, x._index if x._node is not None else 0))
+            None
+            if x is None
+            else (x, Saved(x._array, x._node, x._index if x._node is not None else 0))
             for x in tensors
         ]
 
@@ -37,7 +39,7 @@ class Context:
     @property
     def saved_tensors(self) -> tuple[Any, ...]:
         """What was kept; GradError when one was changed in place since."""
-        found = []
+        found: list[Tensor | None] = []
         for pair in self._saved:
             if pair is None:
                 found.append(None)

@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import DTypeError, GradError, ShapeError, expect
 from ..tensor import Tensor, wrap
 from .mode import MODE
-from .node import Leaf, Node, alias, record_call, rebase
+from .node import Leaf, Node, alias, rebase, record_call
 
 
 def refuse_leaf(x: Tensor, where: object) -> None:

@@ -15,7 +15,6 @@ from .. import _native
 from ..dtype import DTYPES, DType
 from ..errors import GradError
 from ..tensor import Tensor, wrap
-from .mode import MODE
 
 _order = itertools.count(1).__next__
 _new = object.__new__
@@ -61,10 +60,10 @@ Edge = tuple[Any, int] | None  # (Node or Leaf, which of its outputs)
 
 
 class Node:
-    """One recorded operation: `rule(node, gradients of its outputs, create_graph)` gives those of
-    its arguments.
+    """One recorded operation: edges to the nodes of its arguments, and its gradient rule.
 
-    `rule` is None once backward has been through. `metas` describes the arguments, as `edges`.
+    `rule(node, gradients of the outputs, create_graph)` gives those of the arguments; it is None
+    once backward has been through. `metas` describes the arguments, as `edges`.
     """
 
     __slots__ = ("__weakref__", "edges", "hooks", "metas", "name", "order", "outputs", "rule")

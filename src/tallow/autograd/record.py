@@ -197,5 +197,4 @@ def recomputed(
         else:
             inputs = [x.detach().requires_grad_() for x in tensors]
         out = fn(*inputs)
-        found = grad(out, inputs, g, create_graph=again, materialize_grads=True)
-    return found  # type: ignore[return-value]
+        return grad(out, inputs, g, create_graph=again, materialize_grads=True)

@@ -135,8 +135,7 @@ def hvp(fn: Callable[..., Any], inputs: Any, v: Any) -> tuple[Any, Any]:
 
     def slope(*args: Tensor) -> Any:
         with enable_grad():
-            found = engine.grad(fn(*args), args, create_graph=True, materialize_grads=True)
-        return found
+            return engine.grad(fn(*args), args, create_graph=True, materialize_grads=True)
 
     _, product = jvp(slope, xs, v)
     return fn(*xs).detach(), product[0] if alone else product

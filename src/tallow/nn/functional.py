@@ -8,30 +8,45 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from tallow import ops
 from tallow.autograd.inplace import change
 from tallow.dtype import DType
 from tallow.errors import ArgumentError, expect
-from tallow.nn.attention_functional import (
-    multi_head_attention_forward,
-    scaled_dot_product_attention,
-)
-from tallow.nn.dropout_functional import (
-    alpha_dropout,
-    dropout,
-    dropout1d,
-    dropout2d,
-    dropout3d,
-    feature_alpha_dropout,
-    gumbel_softmax,
-)
-from tallow.nn.embedding_functional import embedding, embedding_bag
-from tallow.ops.loss_margin import triplet_margin_with_distance_loss
 from tallow.registry import ROWS
 from tallow.tensor import Tensor
 
+if TYPE_CHECKING:
+    from tallow.nn.attention_functional import (
+        multi_head_attention_forward,
+        scaled_dot_product_attention,
+    )
+    from tallow.nn.dropout_functional import (
+        alpha_dropout,
+        dropout,
+        dropout1d,
+        dropout2d,
+        dropout3d,
+        feature_alpha_dropout,
+        gumbel_softmax,
+    )
+    from tallow.nn.embedding_functional import embedding, embedding_bag
+    from tallow.ops.loss_margin import triplet_margin_with_distance_loss
+
+# What is written in other files, read when it is first asked for.
+_FILES = {
+    "tallow.nn.attention_functional": (
+        "multi_head_attention_forward scaled_dot_product_attention "
+    ),
+    "tallow.nn.dropout_functional": (
+        "alpha_dropout dropout dropout1d dropout2d dropout3d feature_alpha_dropout gumbel_softmax "
+    ),
+    "tallow.nn.embedding_functional": "embedding embedding_bag",
+    "tallow.ops.loss_margin": "triplet_margin_with_distance_loss",
+}
+_PLACES = {name: file for file, names in _FILES.items() for name in names.split()}
 # Rows that have torch's signature.
 _ROWS = frozenset({
     "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d",
@@ -71,6 +86,8 @@ def __getattr__(name: str) -> Any:
         found: Any = getattr(ops, name)
     elif name in ("fold", "unfold"):  # Tensor.unfold is another op, as in torch
         found = ROWS[f"nn.{name}"].caller()
+    elif name in _PLACES:
+        found = getattr(import_module(_PLACES[name]), name)
     elif name in _TWINS:
         found = getattr(Tensor, name)
     else:

@@ -55,7 +55,7 @@ def trunc_normal_(
     """Draw from the normal distribution as far as it lies in [a, b]."""
     low, high = (math.erf((end - mean) / std / math.sqrt(2)) for end in (a, b))
     drawn = uniform_(empty(tensor.shape, dtype=f32), low, high, generator)
-    return _write(tensor, (drawn.erfinv() * (std * math.sqrt(2)) + mean).clamp(a, b))
+    return _write(tensor, (ops.erfinv(drawn) * (std * math.sqrt(2)) + mean).clamp(a, b))
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from tallow import ops
 from tallow.dtype import DType, f32
 from tallow.nn.init import uniform
 from tallow.nn.layer import Layer
 from tallow.nn.module import Module
 from tallow.nn.parameter import param
-from tallow.ops import bilinear, linear
+from tallow.ops import linear
 from tallow.tensor import Tensor
 
 
@@ -67,7 +68,7 @@ class Bilinear(Layer):
 
     def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
         """`(..., in1_features)`, `(..., in2_features)` → `(..., out_features)`."""
-        return bilinear(x1, x2, self.weight, self.bias)
+        return ops.bilinear(x1, x2, self.weight, self.bias)
 
     def extra_repr(self) -> str:
         """Sizes, and whether there is a bias."""

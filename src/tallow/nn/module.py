@@ -121,15 +121,14 @@ class Module:
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """Give the module a parameter; None keeps the name for one that is absent."""
-        self._new_name(name, "register_parameter")
+        self._new_name(name, "register_parameter", name in self._params)
         good = param is None or isinstance(param, (Parameter, Param))
         expect(good, "register_parameter", "a Parameter or None", type(param).__name__, DTypeError)
         setattr(self, name, param)
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Give the module a tensor that is no parameter; a persistent one is in `state_dict`."""
-        if name not in self._buffers:
-            self._new_name(name, "register_buffer")
+        self._new_name(name, "register_buffer", name in self._buffers)
         good = tensor is None or isinstance(tensor, Tensor)
         expect(good, "register_buffer", "a Tensor or None", type(tensor).__name__, DTypeError)
         self._buffers[name] = persistent
@@ -137,19 +136,19 @@ class Module:
 
     def add_module(self, name: str, module: Module | None) -> None:
         """Give the module a sub-module."""
-        self._new_name(name, "add_module")
+        self._new_name(name, "add_module", isinstance(self.__dict__.get(name), Module))
         good = module is None or isinstance(module, Module)
         expect(good, "add_module", "a Module or None", type(module).__name__, DTypeError)
         setattr(self, name, module)
 
     register_module = add_module
 
-    def _new_name(self, name: str, where: str) -> None:
+    def _new_name(self, name: str, where: str, again: bool) -> None:
+        """Refuse a name that means something else already; `again`: what it names is replaced."""
         good = bool(name) and "." not in name
         expect(good, where, "a name without dots", repr(name), ArgumentError)
-        known = self.__dict__.get(name)
-        free = name in self._params or name in self._buffers or known is None
-        free = (free or isinstance(known, Module)) and not hasattr(type(self), name)
+        declared = name in self._params or self.__dict__.get(name) is not None
+        free = again or not (declared or hasattr(type(self), name))
         expect(free, where, "a name that is not taken", repr(name), ArgumentError)
 
     # --- walks ------------------------------------------------------------------------------------

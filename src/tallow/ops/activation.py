@@ -10,7 +10,7 @@ from ..errors import ArgumentError, DTypeError, expect
 from ..registry import op
 from ..tensor import Tensor, unwrap_tensor, wrap
 from .elementwise import clamp, where
-from .elementwise_rows import conj, kernel_row, quick_row
+from .elementwise_rows import conj, quick_row
 
 
 def _float(x: Tensor, at: object) -> Any:

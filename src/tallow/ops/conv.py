@@ -178,7 +178,7 @@ def _by_parts(row: Any, x: Tensor, *how: Any) -> Tensor:
 
 
 def _run(row: Any, input: Tensor, weight: Tensor, bias: Tensor | None, *how: Any) -> Tensor:
-    """One of the rows, on complex tensors by their parts, on integers in f64 while that is exact."""
+    """One of the rows; complex tensors by their parts, integers in f64 while that is exact."""
     kind = input.dtype.kind
     if kind == "f":
         return row(input, weight, bias, *how)  # type: ignore[no-any-return]
@@ -314,8 +314,8 @@ def conv2d(
 
     Shapes: input (batch, channels, height, width) or (channels, height, width), weight (rows,
     channels / groups, kernel height, kernel width), out (batch, rows, height', width'). Many 3 × 3
-    kernels of stride 1 in f32, f16 and bf16 take Winograd's way F(2×2, 3×3) (Lavin & Gray 2016): the
-    result differs by rounding, and an infinite input makes its 4 × 4 neighbourhood NaN.
+    kernels of stride 1 in f32, f16 and bf16 take Winograd's way F(2×2, 3×3) (Lavin & Gray 2016):
+    the result differs by rounding, and an infinite input makes its 4 × 4 neighbourhood NaN.
     """
     return _convolve("conv2d", 2, input, weight, bias, stride, padding, dilation, groups)
 

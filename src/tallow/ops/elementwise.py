@@ -66,13 +66,13 @@ for _name, _doc, _rule in (
      lambda g, x: g * conj(((x - 1).sqrt() * (x + 1).sqrt()).reciprocal())),
     ("atanh", "The inverse of tanh, for `x` in (-1, 1).", lambda g, x: g / conj(1 - x * x)),
 ):  # fmt: skip
-    kernel_row(_name, 1, _doc, _rule)
+    kernel_row(__name__, _name, 1, _doc, _rule)
 
 for _name, _doc in (
     ("logical_not", "Whether `x` is zero."),
     ("signbit", "Whether the sign bit is set: below 0, or -0.0."),
 ):
-    kernel_row(_name, 1, _doc)
+    kernel_row(__name__, _name, 1, _doc)
 
 
 @op
@@ -289,7 +289,7 @@ for _name, _doc, _rule, _uses in (
     ("gcd", "The greatest common divisor of integers.", None, None),
     ("lcm", "The least common multiple of integers.", None, None),
 ):  # fmt: skip
-    kernel_row(_name, 2, _doc, _rule, _uses)
+    kernel_row(__name__, _name, 2, _doc, _rule, _uses)
 
 pow: Any = ROWS["pow"]
 floor_divide: Any = ROWS["floor_divide"]

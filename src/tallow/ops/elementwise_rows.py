@@ -22,7 +22,7 @@ def conj(x: Any) -> Any:
     return x.conjugate() if isinstance(x, complex) else x
 
 
-def _signature(name: str, arity: int, doc: str) -> Callable[..., Tensor]:
+def _signature(name: str, arity: int, doc: str, module: str) -> Callable[..., Tensor]:
     if arity == 1:
 
         def row(x: Tensor) -> Tensor:
@@ -34,13 +34,15 @@ def _signature(name: str, arity: int, doc: str) -> Callable[..., Tensor]:
 
     row.__name__ = row.__qualname__ = name
     row.__doc__ = doc
-    row.__module__ = "tallow.ops.elementwise"
+    row.__module__ = module  # the room in which the row stands
     return row
 
 
-def kernel_row(name: str, arity: int, doc: str, rule: Rule = None, uses: Uses = None) -> None:
+def kernel_row(
+    module: str, name: str, arity: int, doc: str, rule: Rule = None, uses: Uses = None
+) -> None:
     """A row whose whole meaning is one line of the .def table, with its gradient rule."""
-    row = op(_signature(name, arity, doc))
+    row = op(_signature(name, arity, doc, module))
     row.is_primitive = True
     if rule is not None:
         row.grad(rule, uses=uses)
@@ -51,7 +53,7 @@ _QUICK: dict[str, Row[..., Any]] = {}
 
 def quick_row(name: str, arity: int, rule: Rule = None) -> Callable[..., Tensor]:
     """The caller of a kernel that stands behind a row with options, and is no row for users."""
-    row: Row[..., Any] = Row(_signature(name, arity, ""), is_primitive=False)
+    row: Row[..., Any] = Row(_signature(name, arity, "", __name__), is_primitive=False)
     row.native = _native.elementwise(name)
     row.is_primitive = True
     if rule is not None:

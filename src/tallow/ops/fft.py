@@ -214,7 +214,7 @@ def hfft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = 
 @op(name="fft.ihfft")
 def ihfft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None) -> Tensor:
     """The inverse of `hfft`."""
-    return _from_real(input, n, dim, norm, False, ihfft).conj()  # type: ignore[no-any-return]
+    return _from_real(input, n, dim, norm, False, ihfft).conj()
 
 
 # --- several axes ---------------------------------------------------------------------------------

@@ -57,7 +57,8 @@ def _taken(
     flat: Tensor, at: Sequence[Tensor], spatial: Sequence[int], padding_mode: str
 ) -> tuple[Tensor, Tensor | None]:
     """Pixels (batch, channels, points) at whole coordinates (batch, points) per axis, and a factor
-    that is 0 where they lie outside (None: nowhere)."""  # noqa: D205
+    that is 0 where they lie outside (None: nowhere).
+    """  # noqa: D205
     index: Any = None
     mask: Tensor | None = None
     for a, length in zip(at, spatial, strict=True):
@@ -85,9 +86,7 @@ def _cubic_weights(t: Tensor) -> list[Tensor]:
     return [far(t + 1), near(t), near(1 - t), far(2 - t)]
 
 
-def _grid_check(
-    input: Tensor, grid: Tensor, mode: str, padding_mode: str
-) -> None:
+def _grid_check(input: Tensor, grid: Tensor, mode: str, padding_mode: str) -> None:
     check_float("grid_sample", input, grid)
     n = input.ndim - 2
     expect(n in (2, 3), "grid_sample", "an input of 4 or 5 axes", input.shape)
@@ -133,11 +132,12 @@ def grid_sample(
         out = _bicubic(flat, at, spatial, padding_mode, corners)
     else:
         at = [
-            _inside(a, length, padding_mode, corners)
-            for a, length in zip(at, spatial, strict=True)
+            _inside(a, length, padding_mode, corners) for a, length in zip(at, spatial, strict=True)
         ]
-        out = _nearest(flat, at, spatial, padding_mode) if mode == "nearest" else _linear(
-            flat, at, spatial, padding_mode
+        out = (
+            _nearest(flat, at, spatial, padding_mode)
+            if mode == "nearest"
+            else _linear(flat, at, spatial, padding_mode)
         )
     return out.reshape((batch, input.shape[1], *grid.shape[1:-1])).to(dtype)
 

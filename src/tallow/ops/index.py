@@ -22,7 +22,7 @@ def take_positions(input: Tensor, indices: Tensor) -> Tensor:
 
     Negative positions count from the end; IndexRangeError for one outside. What `x[…]` does.
     """
-    array, at = unwrap_tensor(input, take_positions), indices._array
+    array, at = unwrap_tensor(input, take_positions), indices._array.contiguous()
     out = _native.Array.empty((at.shape[1], *array.shape[at.shape[0] :]), array.dtype)
     call("index", input, out, array, at)
     return wrap(out)
@@ -42,13 +42,14 @@ def put_positions(
     Of equal positions the last one wins; sums are made in the order of the indices.
     """
     array, given = unwrap_tensor(input, put_positions), values._array
+    at = indices._array.contiguous()
     if not accumulate:
         out = array.clone()
-        call("index_put", input, out, given, indices._array)
+        call("index_put", input, out, given, at)
         return wrap(out)
     half = array.dtype != f32.code and input.dtype.kind == "f" and input.dtype.itemsize == 2
     out = array.cast(f32.code) if half else array.clone()
-    call("index_put_add", input, out, given.cast(out.dtype), indices._array)
+    call("index_put_add", input, out, given.cast(out.dtype), at)
     return wrap(out.cast(array.dtype))
 
 

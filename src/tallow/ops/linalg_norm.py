@@ -62,8 +62,7 @@ def _(
     size = input.abs()
     size = where(size == 0, 1.0, size)
     weight = input / size if p == 1 else input * size.pow(p - 2)
-    out = weight * (g if p == 1 else g / safe.pow(p - 1))
-    return out
+    return weight * (g if p == 1 else g / safe.pow(p - 1))
 
 
 @op(name="linalg.vector_norm")
@@ -343,7 +342,7 @@ def matrix_power(x: Tensor, n: int) -> Tensor:
         from .linalg_lapack import inv
 
         x, n = inv(x), -n
-    out: Tensor | None = None
+    out: Any = None
     while True:
         if n & 1:
             out = x if out is None else out @ x

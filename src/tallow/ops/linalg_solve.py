@@ -11,8 +11,9 @@ from ..errors import ArgumentError, DTypeError, expect
 from ..registry import op, primitive
 from ..tensor import Tensor, broadcast_shapes, from_numpy, zeros
 from .elementwise import where
-from .linalg_lapack import inv, pinv, pinv_gradient
+from .linalg_lapack import inv
 from .linalg_numpy import check, lapack, lapack_many, to_numpy
+from .linalg_rank import pinv, pinv_gradient
 from .shape import adjoint
 
 
@@ -395,7 +396,7 @@ def linalg_lu_solve(
     P = permutation(_order(pivots, n, linalg_lu_solve), LU.dtype)
     if not left:  # X A = B is A^H X^H = B^H
         turned = linalg_lu_solve(LU, pivots, B.adjoint(), adjoint=not adjoint)
-        return turned.adjoint()  # type: ignore[no-any-return]
+        return turned.adjoint()
     if adjoint:
         half = solve_triangular(LU.adjoint(), B, upper=False)
         return P @ solve_triangular(LU.adjoint(), half, upper=True, unitriangular=True)
@@ -485,7 +486,7 @@ def householder_product(A: Tensor, tau: Tensor) -> Tensor:
         weight = tau.narrow(-1, i, 1).unsqueeze(-1)
         out = out - (v * weight) @ (adjoint(v) @ out)
     if not k:  # with a gradient, of zeros
-        return where(zeros(A.shape, dtype=bool_), A, out)
+        out = where(zeros(A.shape, dtype=bool_), A, out)
     return out
 
 

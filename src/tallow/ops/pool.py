@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import _native
-from ..dtype import f32, i64
+from ..dtype import i64
 from ..errors import ArgumentError, DTypeError, expect
 from ..registry import op, primitive
 from ..tensor import Tensor, unwrap_tensor, wrap
@@ -66,9 +66,7 @@ def max_windows(input: Tensor, how: How, size: Sequence[int]) -> Tensor:
 
 
 @primitive(name="nn.max_pool_indices")
-def max_windows_indices(
-    input: Tensor, how: How, size: Sequence[int]
-) -> tuple[Tensor, Tensor]:
+def max_windows_indices(input: Tensor, how: How, size: Sequence[int]) -> tuple[Tensor, Tensor]:
     """The maxima of windows, and where they are in the flattened spatial axes (i64)."""
     shape = (*input.shape[:2], *size)
     out = _native.Array.empty(shape, input._array.dtype)
@@ -156,9 +154,7 @@ def _max(
     dilation: Sizes, ceil_mode: bool, return_indices: bool,
 ) -> Any:  # fmt: skip
     _spatial(where, n, input, integers=True)
-    numbers, size = _windows(
-        where, n, input, kernel_size, stride, padding, dilation, ceil_mode
-    )
+    numbers, size = _windows(where, n, input, kernel_size, stride, padding, dilation, ceil_mode)
     how = sum((_three(x, fill) for x, fill in zip(numbers, (1, 1, 0, 1), strict=True)), ())
     return _max_of(n, input, how, size, return_indices)
 
@@ -183,9 +179,7 @@ def max_pool1d(
     Shapes: (batch, channels, length) or (channels, length). NaN wins; padding never does.
     """
     where = "max_pool1d"
-    return _max(
-        where, 1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices
-    )
+    return _max(where, 1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
 @op
@@ -195,9 +189,7 @@ def max_pool2d(
 ) -> Any:  # fmt: skip
     """The maximum of each window of the last two axes; positions count through both axes."""
     where = "max_pool2d"
-    return _max(
-        where, 2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices
-    )
+    return _max(where, 2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
 @op
@@ -207,9 +199,7 @@ def max_pool3d(
 ) -> Any:  # fmt: skip
     """The maximum of each window of the last three axes; positions count through all three."""
     where = "max_pool3d"
-    return _max(
-        where, 3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices
-    )
+    return _max(where, 3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
 def _targets(where: str, n: int, input: Tensor, output_size: Any) -> tuple[int, ...]:
@@ -224,9 +214,7 @@ def _targets(where: str, n: int, input: Tensor, output_size: Any) -> tuple[int, 
     return sizes(filled, n, where, "output_size")
 
 
-def _adaptive_max(
-    where: str, n: int, input: Tensor, output_size: Any, return_indices: bool
-) -> Any:
+def _adaptive_max(where: str, n: int, input: Tensor, output_size: Any, return_indices: bool) -> Any:
     _spatial(where, n, input, integers=True)
     size = _targets(where, n, input, output_size)
     # An axis that is not there is one window of length 1.
@@ -235,25 +223,19 @@ def _adaptive_max(
 
 
 @op
-def adaptive_max_pool1d(
-    input: Tensor, output_size: Any, return_indices: bool = False
-) -> Any:
+def adaptive_max_pool1d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
     """The maxima of `output_size` equal parts of the last axis, which overlap if need be."""
     return _adaptive_max("adaptive_max_pool1d", 1, input, output_size, return_indices)
 
 
 @op
-def adaptive_max_pool2d(
-    input: Tensor, output_size: Any, return_indices: bool = False
-) -> Any:
+def adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
     """The maxima of equal parts of the last two axes; None keeps an axis."""
     return _adaptive_max("adaptive_max_pool2d", 2, input, output_size, return_indices)
 
 
 @op
-def adaptive_max_pool3d(
-    input: Tensor, output_size: Any, return_indices: bool = False
-) -> Any:
+def adaptive_max_pool3d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
     """The maxima of equal parts of the last three axes; None keeps an axis."""
     return _adaptive_max("adaptive_max_pool3d", 3, input, output_size, return_indices)
 
@@ -431,9 +413,7 @@ def max_unpool1d(
     padding: Sizes = 0, output_size: Sequence[int] | None = None,
 ) -> Tensor:  # fmt: skip
     """Zeros with the elements of `input` at the positions that `max_pool1d` returned."""
-    return _unpool(
-        "max_unpool1d", 1, input, indices, kernel_size, stride, padding, output_size
-    )
+    return _unpool("max_unpool1d", 1, input, indices, kernel_size, stride, padding, output_size)
 
 
 @op
@@ -442,9 +422,7 @@ def max_unpool2d(
     padding: Sizes = 0, output_size: Sequence[int] | None = None,
 ) -> Tensor:  # fmt: skip
     """Zeros with the elements of `input` at the positions that `max_pool2d` returned."""
-    return _unpool(
-        "max_unpool2d", 2, input, indices, kernel_size, stride, padding, output_size
-    )
+    return _unpool("max_unpool2d", 2, input, indices, kernel_size, stride, padding, output_size)
 
 
 @op
@@ -453,6 +431,4 @@ def max_unpool3d(
     padding: Sizes = 0, output_size: Sequence[int] | None = None,
 ) -> Tensor:  # fmt: skip
     """Zeros with the elements of `input` at the positions that `max_pool3d` returned."""
-    return _unpool(
-        "max_unpool3d", 3, input, indices, kernel_size, stride, padding, output_size
-    )
+    return _unpool("max_unpool3d", 3, input, indices, kernel_size, stride, padding, output_size)

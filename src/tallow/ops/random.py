@@ -10,7 +10,7 @@ from .. import _native
 from ..autograd.inplace import refuse_leaf
 from ..autograd.mode import MODE
 from ..device import Device, as_device
-from ..dtype import DType, as_dtype, f32, f64, i64
+from ..dtype import DType, as_dtype, bool_, f32, f64, i64
 from ..errors import ArgumentError, DTypeError, expect
 from ..random import Generator, default_generator
 from ..registry import op, primitive
@@ -36,9 +36,9 @@ def _shape(size: tuple[Any, ...], where: object) -> tuple[int, ...]:
     return shape
 
 
-def _float(dtype: DType | str | None, where: object) -> DType:
+def _float(dtype: DType | str | None, where: object, kinds: str = "f") -> DType:
     wanted = f32 if dtype is None else as_dtype(dtype)
-    plain = wanted.kind == "f" and wanted.itemsize > 1
+    plain = wanted.kind in kinds and wanted.itemsize > 1
     expect(plain, where, "a float dtype", wanted.name, DTypeError)
     return wanted
 
@@ -46,6 +46,14 @@ def _float(dtype: DType | str | None, where: object) -> DType:
 def _drawn(
     kernel: str, shape: tuple[int, ...], dtype: DType, state: Any, *numbers: float
 ) -> _native.Array:
+    if dtype.kind == "c":  # a normal number's variance is shared by its two parts
+        if kernel == "random_normal":
+            numbers = (numbers[0], numbers[1] * math.sqrt(0.5))
+        from . import complex as join
+
+        parts = wrap(_drawn(kernel, (2, *shape), f32, state, *numbers))
+        found: _native.Array = join(parts[0], parts[1])._array
+        return found
     out = _native.Array.empty(shape, dtype.code)
     _native.call(kernel, out, state, *numbers)
     return out
@@ -72,7 +80,7 @@ def rand(
     requires_grad: bool = False,
 ) -> Tensor:
     """Uniform numbers in [0, 1): 24 bits in f32, 53 in f64, 11 in f16, 8 in bf16."""
-    shape, wanted = _shape(size, rand), _float(dtype, rand)
+    shape, wanted = _shape(size, rand), _float(dtype, rand, "fc")
     out = _drawn("random_uniform", shape, wanted, _state(generator, rand), 0.0, 1.0)
     return _asked(out, device, requires_grad)
 
@@ -86,7 +94,7 @@ def randn(
     requires_grad: bool = False,
 ) -> Tensor:
     """Normal numbers of mean 0 and variance 1 (Box and Muller 1958)."""
-    shape, wanted = _shape(size, randn), _float(dtype, randn)
+    shape, wanted = _shape(size, randn), _float(dtype, randn, "fc")
     out = _drawn("random_normal", shape, wanted, _state(generator, randn), 0.0, 1.0)
     return _asked(out, device, requires_grad)
 
@@ -148,7 +156,7 @@ def rand_like(
     generator: Generator | None = None,
 ) -> Tensor:
     """Uniform numbers in [0, 1) of `input`'s shape and dtype."""
-    wanted = _float(dtype or input.dtype, rand_like)
+    wanted = _float(dtype or input.dtype, rand_like, "fc")
     state = _state(generator, rand_like)
     out = _drawn("random_uniform", input.shape, wanted, state, 0.0, 1.0)
     return _asked(out, device, requires_grad)
@@ -164,7 +172,7 @@ def randn_like(
     generator: Generator | None = None,
 ) -> Tensor:
     """Normal numbers of mean 0 and variance 1, of `input`'s shape and dtype."""
-    wanted = _float(dtype or input.dtype, randn_like)
+    wanted = _float(dtype or input.dtype, randn_like, "fc")
     state = _state(generator, randn_like)
     out = _drawn("random_normal", input.shape, wanted, state, 0.0, 1.0)
     return _asked(out, device, requires_grad)
@@ -329,6 +337,46 @@ def normal(
 
 def _deviation(std: float, where: object) -> None:
     expect(std >= 0, where, "a standard deviation of at least 0", std, ArgumentError)
+
+
+# --- dropout --------------------------------------------------------------------------------------
+
+
+@primitive
+def native_dropout(
+    input: Tensor, p: float, train: bool | None = True, generator: Generator | None = None
+) -> tuple[Tensor, Tensor]:
+    """`input` with elements set to 0 with probability `p`, the others over `1 - p`; and the mask.
+
+    One pass; of the mask one byte per element is kept for the gradient.
+    """
+    array = unwrap_tensor(input, native_dropout)
+    expect(0 <= p <= 1, native_dropout, "p in [0, 1]", p, ArgumentError)
+    _float(input.dtype, native_dropout)
+    mask = _native.Array.empty(array.shape, bool_.code)
+    out = _native.Array.empty(array.shape, array.dtype)
+    keep = 1.0 - p if train or train is None else 1.0
+    state = _state(generator, native_dropout)
+    _native.call("random_dropout", out, mask, state, array.contiguous(), float(keep))
+    return wrap(out), wrap(mask)
+
+
+@native_dropout.grad
+def _(
+    g: tuple[Tensor, None], _input: Tensor, p: float, train: bool | None, _generator: Any, out: Any
+) -> Tensor:
+    keep = 1.0 - p if train or train is None else 1.0
+    return g[0] * out[1].to(g[0].dtype) * (1 / keep if keep else 0.0)
+
+
+@op
+def dropout(input: Tensor, p: float = 0.5, train: bool = True) -> Tensor:
+    """`input` with elements set to 0 with probability `p`, the others times `1 / (1 - p)`."""
+    expect(0 <= p <= 1, dropout, "p in [0, 1]", p, ArgumentError)
+    if not train or p == 0:
+        return input
+    out: Tensor = native_dropout(input, p)[0]
+    return out
 
 
 # --- in place -------------------------------------------------------------------------------------

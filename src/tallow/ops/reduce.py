@@ -296,7 +296,9 @@ def logsumexp(x: Tensor, dim: Dim, keepdim: bool = False) -> Tensor:
     from . import where
 
     h = x if x.dtype.kind in "fc" else x.to(f32)
-    if not h.ndim or not h.numel():
+    if not h.ndim:
+        return h * 1
+    if not h.numel():
         return h.exp().sum(dim, keepdim).log()
     top = h.detach().real if h.dtype.kind == "c" else h.detach()
     top = top.amax(dim, keepdim=True)

@@ -1,4 +1,4 @@
-"""Resampling: interpolation, sampling at the points of a grid, shuffles between channels and pixels.
+"""Resampling: interpolation, and shuffles between channels and pixels.
 
 What works axis by axis (averages, every mode of `interpolate`) is a table of weights per axis and
 one native row, `nn.resample`, whose gradient is the same row with the transposed table.

@@ -155,11 +155,13 @@ def _(g: Tensor, x: Tensor, dim: int, out: Tensor) -> Tensor:
     from . import where
 
     axis = axis_of(g, dim, logcumsumexp)
+    nothing = out.detach().eq(float("-inf"))  # no part of any sum: the gradient is 0 there
+    level = out.masked_fill(nothing, 0)
 
     def part(share: Tensor) -> Tensor:
-        live = share.detach().gt(0)
+        live = share.detach().gt(0).logical_and(nothing.logical_not())
         logs = where(live, share.masked_fill(live.logical_not(), 1).log(), float("-inf"))
-        behind = _turned(logcumsumexp(_turned(logs - out, axis), axis), axis)
+        behind = _turned(logcumsumexp(_turned(logs - level, axis), axis), axis)
         return (behind + x).exp()
 
     return part(g) - part(-g)

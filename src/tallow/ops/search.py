@@ -222,11 +222,13 @@ def bincount(x: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Te
     return zeros(size, dtype=kept.dtype).index_add(0, whole, kept)
 
 
-def _range(x: Tensor, low: float, high: float, where: object) -> tuple[float, float]:
+def _range(
+    x: Tensor, low: float, high: float, where: object, margin: float = 1
+) -> tuple[float, float]:
     if low == high == 0 and x.numel():
         low, high = float(x.amin()), float(x.amax())
     if low == high:
-        low, high = low - 1, high + 1
+        low, high = low - margin, high + margin
     good = low < high and high - low < float("inf")
     expect(good, where, "finite bounds min < max", (low, high), ArgumentError)
     return low, high
@@ -284,7 +286,7 @@ def histogram(
         expect(edges.ndim == 1 and edges.shape[0] > 1, histogram, "edges of bins", edges.shape)
     else:
         low, high = (0.0, 0.0) if range is None else (float(range[0]), float(range[1]))
-        edges = _edges(*_range(flat, low, high, histogram), bins, x)
+        edges = _edges(*_range(flat, low, high, histogram, 0.5), bins, x)
     counts = _counted(flat, edges, None if weight is None else weight.detach().reshape(-1))
     if density:
         counts = counts / counts.sum() / edges.diff()

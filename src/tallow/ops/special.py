@@ -51,7 +51,7 @@ for _name, _doc, _rule in (
     ("i0", "The modified Bessel function of the first kind, of order 0.",
      lambda g, x: g * _i1_of(x)),
 ):  # fmt: skip
-    kernel_row(_name, 1, _doc, _rule)
+    kernel_row(__name__, _name, 1, _doc, _rule)
 
 _i0 = ROWS["i0"]
 _i0e = quick_row("i0e", 1, lambda g, x, out: g * (_i1e_of(x) - x.sign() * out))
@@ -64,7 +64,7 @@ _log_ndtr = quick_row(
 )
 _zeta = quick_row("zeta", 2, None)
 
-kernel_row("xlogy", 2, "`a * log(b)`, 0 where `a` is 0.", _xlogy)
+kernel_row(__name__, "xlogy", 2, "`a * log(b)`, 0 where `a` is 0.", _xlogy)
 _xlog1py_of = quick_row("xlog1py", 2, _xlog1py)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from ..dtype import f32
 from ..errors import ArgumentError, DTypeError, expect
 from ..registry import op
 from ..tensor import Tensor, ones
+from .complexes import real
 from .fft import fft, ifft, irfft, rfft
 from .pad import constant_pad_nd, pad
 from .shape import add_strided
@@ -17,8 +19,8 @@ def _window(
     length = n_fft if win_length is None else win_length
     fits = 0 < length <= n_fft
     expect(fits, where, f"a win_length in [1, {n_fft}]", length, ArgumentError)
-    real = x.real.dtype if x.dtype.kind == "c" else x.dtype
-    made = ones(length, dtype=real) if window is None else window
+    kind = f32 if x.dtype.kind == "c" else x.dtype
+    made = ones(length, dtype=kind) if window is None else window
     expect(made.shape == (length,), where, f"a window of shape ({length},)", made.shape)
     left = (n_fft - length) // 2
     return constant_pad_nd(made, (left, n_fft - length - left)) if length < n_fft else made
@@ -93,7 +95,7 @@ def istft(
         pieces = irfft(spectra, n_fft, norm=norm)
     else:
         pieces = ifft(spectra, norm=norm)
-        pieces = pieces if return_complex else pieces.real
+        pieces = pieces if return_complex else real(pieces)
     pieces = pieces * taper
     batch, count = pieces.shape[:2]
     total = n_fft + hop * (count - 1)

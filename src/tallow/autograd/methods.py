@@ -1,0 +1,142 @@
+"""What Tensor has for gradients: requires_grad, grad, backward, detach, hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ..errors import DTypeError, GradError, expect
+
+if TYPE_CHECKING:
+    from ..tensor import Tensor
+
+
+class Gradients:
+    """The part of Tensor that concerns the tape."""
+
+    __slots__ = ()
+
+    @property
+    def requires_grad(self: Tensor) -> Any:
+        """Whether gradients flow into this tensor: operations on it are recorded."""
+        return self._node is not None
+
+    @requires_grad.setter
+    def requires_grad(self: Tensor, value: Any) -> None:
+        self.requires_grad_(value)
+
+    def requires_grad_(self: Tensor, requires_grad: Any = True) -> Tensor:
+        """Make this leaf require a gradient, or no longer; GradError for integers, results."""
+        from .node import FLOATING, Leaf
+
+        if requires_grad and self._node is None:
+            kind = self.dtype.kind
+            expect(kind in FLOATING, "requires_grad_", "a float dtype", self.dtype.name, GradError)
+            self._node, self._index = Leaf(), 0
+        elif not requires_grad and self._node is not None:
+            expect(self.is_leaf, "requires_grad_", "a leaf", "a result (use .detach())", GradError)
+            self._node = None
+        return self
+
+    @property
+    def is_leaf(self: Tensor) -> Any:
+        """Whether no recorded operation made this tensor."""
+        from .node import Leaf
+
+        return self._node is None or isinstance(self._node, Leaf)
+
+    @property
+    def grad_fn(self: Tensor) -> Any:
+        """The node of the operation that made this tensor; None for a leaf."""
+        return None if self.is_leaf else self._node
+
+    @property
+    def output_nr(self: Tensor) -> Any:
+        """Which output of `grad_fn` this is."""
+        return 0 if self.is_leaf else self._index
+
+    @property
+    def grad(self: Tensor) -> Tensor | None:
+        """The gradient that backward collected; None before, and for other than leaves."""
+        if self._node is None:
+            return None
+        if self.is_leaf:
+            return self._node.grad  # type: ignore[no-any-return]
+        from .hooks import retained
+
+        return retained(self)
+
+    @grad.setter
+    def grad(self: Tensor, value: Tensor | None) -> None:
+        if self._node is None or not self.is_leaf:
+            if value is None:
+                return
+            raise GradError("grad: expected a leaf that requires a gradient to hold one")
+        if value is not None:
+            expect(value.shape == self.shape, "grad", f"shape {self.shape}", value.shape)
+            expect(value.dtype is self.dtype, "grad", self.dtype.name, value.dtype.name, DTypeError)
+        self._node.grad = value
+
+    @property
+    def data(self: Tensor) -> Tensor:
+        """A tensor that shares this one's storage and no history."""
+        return self.detach()
+
+    @data.setter
+    def data(self: Tensor, value: Tensor) -> None:
+        from ..tensor import unwrap_tensor
+
+        self._array = unwrap_tensor(value, "data")
+
+    def backward(
+        self: Tensor,
+        gradient: Tensor | None = None,
+        retain_graph: Any = None,
+        create_graph: Any = False,
+        inputs: Any = None,
+    ) -> None:
+        """Collect the gradients of the leaves that this tensor was computed from in their `.grad`.
+
+        `gradient` (ones for a single element) weighs the elements; `create_graph` records the
+        backward pass too; `retain_graph` lets it be done again.
+        """
+        from .engine import backward
+
+        backward(self, gradient, retain_graph, create_graph, inputs)
+
+    def detach(self: Tensor) -> Tensor:
+        """A tensor that shares this one's storage, outside the graph."""
+        from ..tensor import wrap
+
+        return wrap(self._array.basic_index(...))
+
+    def detach_(self: Tensor) -> Tensor:
+        """Forget this tensor's history; it becomes a leaf without gradient."""
+        self._node = None
+        return self
+
+    def retain_grad(self: Tensor) -> None:
+        """Let backward keep the gradient of this result in `.grad` too."""
+        from .hooks import retain
+
+        retain(self)
+
+    def register_hook(self: Tensor, hook: Callable[[Tensor], Tensor | None]) -> Any:
+        """Call `hook(gradient)` in backward; what it returns replaces the gradient.
+
+        Returns a handle with `remove()`.
+        """
+        from .hooks import register
+
+        return register(self, hook)
+
+    def register_post_accumulate_grad_hook(self: Tensor, hook: Callable[[Tensor], None]) -> Any:
+        """Call `hook(self: Tensor)` each time backward has added to this leaf's gradient."""
+        from .hooks import register_after
+
+        return register_after(self, hook)
+
+    @property
+    def _version(self: Tensor) -> Any:
+        """How often the storage was changed in place."""
+        return self._array.version

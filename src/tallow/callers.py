@@ -1,0 +1,257 @@
+"""The functions that users call: built from a row for its own parameters when first used.
+
+A generic `*args, **kwargs` caller would cost a microsecond more per call, so each has the row's
+signature and exactly the tests that it needs: is a gradient wanted, is there an `out`, a check.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from . import _native
+from .autograd.mode import MODE
+from .autograd.node import link
+from .autograd.record import TENSOR, run_recorded
+from .errors import GradError
+from .tensor import Tensor, unwrap, unwrap_tensor
+
+if TYPE_CHECKING:
+    from .registry import Row
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+REQUIRED: Any = object()
+VARIADIC: Any = object()  # the default of a `*name` parameter
+
+# Rows that `amp.autocast` casts for: "low" where the arithmetic is, "full" where sums and
+# exponentials would be too coarse in 16 bits.
+AUTOCAST = dict.fromkeys(
+    (
+        "matmul", "mm", "bmm", "mv", "addmm", "addmv", "addbmm", "baddbmm", "linear", "bilinear",
+        "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
+        "attention",
+    ), "low",
+) | dict.fromkeys(
+    (
+        "softmax", "log_softmax", "logsumexp", "cross_entropy", "nll_loss", "mse_loss", "l1_loss",
+        "smooth_l1_loss", "huber_loss", "kl_div", "binary_cross_entropy", "ctc_loss",
+        "binary_cross_entropy_with_logits", "cosine_similarity", "cosine_embedding_loss", "prod",
+        "std", "var", "norm", "cumsum", "cumprod", "dist", "cdist",
+    ), "full",
+)  # fmt: skip
+
+
+def spread(row: Row[..., Any], run: Callable[..., Any]) -> Callable[[tuple[Any, ...]], Any]:
+    """`run` as a function of one tuple with all parameters in order."""
+    keyword = [name for name, only, _ in row.parameters if only]
+    star = [default is VARIADIC for _, _, default in row.parameters]
+    if not keyword and not any(star):
+        return lambda args: run(*args)
+    plain = len(row.parameters) - len(keyword)
+
+    def call(args: tuple[Any, ...]) -> Any:
+        given = args[:plain]
+        if star and any(star):
+            given = (*args[: plain - 1], *args[plain - 1])
+        return run(*given, **dict(zip(keyword, args[plain:], strict=True)))
+
+    return call
+
+
+def build(row: Row[P, R]) -> Callable[P, R]:
+    """A function with the row's own signature: check, record when a gradient is wanted, run."""
+    names: list[str] = []
+    heads: list[str] = []
+    values: list[str] = []
+    scope: dict[str, Any] = {
+        "check": row.checker, "run": row.cpu or row._native_run() or row.meaning, 
+        "MODE": MODE, "Tensor": Tensor, "row": row, "record": run_recorded, "link": link, "meaning": row.meaning,
+        "write_out": write_out,
+    }  # fmt: skip
+    for name, keyword_only, default in row.parameters:
+        if default is VARIADIC:
+            heads.append(f"*{name}")
+            names.append(f"*{name}")
+            values.append(name)
+            continue
+        if keyword_only and not any(head.startswith("*") for head in heads):
+            heads.append("*")
+        scope[f"_{name}"] = default
+        heads.append(name if default is REQUIRED else f"{name}=_{name}")
+        names.append(f"{name}={name}" if keyword_only else name)
+        values.append(name)
+    given = ", ".join(names)
+    title = row.__name__.replace(".", "_")
+    if row.takes_out:
+        heads += ["out=None"] if any(head.startswith("*") for head in heads) else ["*", "out=None"]
+    code = f"def {title}({', '.join(heads)}):\n"
+    if row.takes_out:
+        code += f" if out is not None: return write_out({title}({given}), out, {title!r})\n"
+    if row.__name__ in AUTOCAST:
+        tensors = "".join(
+            f"{value}, " for kind, value in zip(row.kinds, values, strict=True) if kind == TENSOR
+        )
+        kind = AUTOCAST[row.__name__]
+        code += f" if MODE.autocast is not None: {tensors} = MODE.autocast({kind!r}, {tensors})\n"
+    if row.checker is not None:
+        code += f" check({given})\n"
+    condition = " or ".join(
+        f"isinstance({value}, Tensor) and {value}._node is not None"
+        if kind == TENSOR
+        else f"any(isinstance(e, Tensor) and e._node is not None for e in {value})"
+        for kind, value in zip(row.kinds, values, strict=True)
+        if kind
+    )
+    if condition and not row.is_composite:
+        if row.gradient is None and not row.is_primitive:
+            recorded = f"meaning({given})"
+        else:
+            recorded = f"record(row, ({', '.join(values)},))"
+        then = f"out = {recorded}" if row.is_view else f"return {recorded}"
+        code += f" if ({condition}) and MODE.enabled:\n  {then}\n"
+        if row.is_view:
+            code += " else:\n "
+    if not row.is_view:
+        code += f" return run({given})"
+    else:
+        first = row.parameters[0][0]
+        code += (
+            f" out = run({given})\n"
+            f" if not MODE.inference and out is not {first}:\n"
+            "  if isinstance(out, Tensor):\n"
+            f"   if out._array.storage_id == {first}._array.storage_id: link(out, {first})\n"
+            "  else:\n"
+            f"   for each in out: link(each, {first})\n"
+            " return out"
+        )
+    exec(code, scope)
+    made: Any = scope[title]
+    made.__doc__, made.__name__, made.__module__ = row.__doc__, row.__name__, row.__module__
+    return made  # type: ignore[no-any-return]
+
+
+def unary(row: Row[..., Any], native: Callable[[Any], Any], *, recorded: bool) -> Any:
+    """The caller of an elementwise kernel of one argument; `recorded`: with the test for it."""
+    new, mode, name = object.__new__, MODE, row.__name__
+
+    def call(x: Tensor) -> Tensor:
+        out = new(Tensor)
+        out._array = native(x._array if type(x) is Tensor else unwrap_tensor(x, name))
+        out._node = out._base = out._views = None
+        return out
+
+    if not recorded:
+        return call
+    again = recording(row)
+
+    def recorded_call(x: Tensor, *, out: Tensor | None = None) -> Tensor:
+        if out is not None:
+            return write_out(recorded_call(x), out, name)
+        if type(x) is not Tensor:
+            unwrap_tensor(x, name)
+        if x._node is not None and mode.enabled:
+            return again((x,))  # type: ignore[no-any-return]
+        made = new(Tensor)
+        made._array = native(x._array)
+        made._node = made._base = made._views = None
+        return made
+
+    return recorded_call
+
+
+def binary(row: Row[..., Any], native: Callable[[Any, Any], Any], *, recorded: bool) -> Any:
+    """The caller of an elementwise kernel of two arguments, tensors or numbers."""
+    new, mode, name = object.__new__, MODE, row.__name__
+
+    def call(a: Tensor, b: Tensor | float) -> Tensor:
+        out = new(Tensor)
+        out._array = native(
+            a._array if type(a) is Tensor else unwrap(a, name),
+            b._array if type(b) is Tensor else unwrap(b, name),
+        )
+        out._node = out._base = out._views = None
+        return out
+
+    if not recorded:
+        return call
+    again = recording(row)
+
+    def recorded_call(a: Tensor, b: Tensor | float, *, out: Tensor | None = None) -> Tensor:
+        if out is not None:
+            return write_out(recorded_call(a, b), out, name)
+        if type(a) is Tensor:
+            left, tracked = a._array, a._node is not None
+        else:
+            left = unwrap(a, name)
+            tracked = isinstance(a, Tensor) and a._node is not None
+        if type(b) is Tensor:
+            right = b._array
+            tracked = tracked or b._node is not None
+        else:
+            right = unwrap(b, name)
+            tracked = tracked or (isinstance(b, Tensor) and b._node is not None)
+        if tracked and mode.enabled:
+            return again((a, b))  # type: ignore[no-any-return]
+        made = new(Tensor)
+        made._array = native(left, right)
+        made._node = made._base = made._views = None
+        return made
+
+    return recorded_call
+
+
+def write_out(made: Tensor, out: Tensor, name: str) -> Tensor:
+    """What `out=` asks for: `made` written into `out`, which takes its shape when it is empty."""
+    from .autograd.inplace import write
+
+    unwrap_tensor(out, name)
+    if made._node is not None or out._node is not None:
+        raise GradError(f"{name}: expected no gradients beside out=, which records nothing")
+    if out.shape != made.shape and not out.numel():
+        out._array = _native.Array.empty(made.shape, out._array.dtype)
+    write(out, made, name)
+    return out
+
+
+def recording(row: Row[..., Any]) -> Callable[[tuple[Any, ...]], Any]:
+    """How the row is recorded: by its rule, or by its meaning's ops when it has none."""
+
+    def again(args: tuple[Any, ...]) -> Any:
+        if row.gradient is None and not row.is_primitive:
+            return row.meaning(*args)
+        return run_recorded(row, args)
+
+    return again
+
+
+def native_inplace(row: Row[..., Any], native: Callable[..., None]) -> Any:
+    """The twin `name_` of an elementwise row whose kernel can write over its first argument."""
+    slow = inplace(row)
+    name, mode = row.__name__, MODE
+
+    def call(a: Tensor, *args: Any) -> Tensor:
+        array = unwrap_tensor(a, name)
+        if mode.enabled and (
+            a._node is not None or any(isinstance(b, Tensor) and b._node is not None for b in args)
+        ):
+            return slow(a, *args)  # type: ignore[no-any-return]
+        native(array, *[unwrap(b, name) for b in args])
+        return a
+
+    return call
+
+
+def inplace(row: Row[..., Any]) -> Any:
+    """The twin `name_` of any row: the op, its result written into the tensor."""
+    from .autograd.inplace import change
+
+    caller, name = row.caller(), f"{row.__name__}_"
+
+    def call(x: Tensor, *args: Any, **options: Any) -> Tensor:
+        unwrap_tensor(x, name)
+        return change(x, args, options, caller, name)
+
+    call.__name__, call.__doc__ = name, f"`{row.__name__}`, written into the tensor."
+    return call
