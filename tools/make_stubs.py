@@ -18,6 +18,7 @@ from typing import Any
 from tallow.ops import open_all
 from tallow.ops.elementwise_rows import OPERATORS
 from tallow.registry import OWN, ROWS, SELF_NAMES, Row
+from tallow.tensor import Tensor
 
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "tallow"
 HEAD = '"""{purpose}; tools/make_stubs.py writes this file."""\n\n'
@@ -97,6 +98,8 @@ def methods() -> str:
         if not is_method(row):
             continue
         parts = parameters(row, method=True)
+        if isinstance(Tensor.__dict__.get(name), property):
+            lines.append("    @property\n")
         lines.append(definition(name, parts, returns_of(row), "    ") + "\n")
         if row.has_inplace or row.native is not None:
             lines.append(definition(f"{name}_", parts, "Tensor", "    ") + "\n")

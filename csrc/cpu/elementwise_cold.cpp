@@ -362,7 +362,10 @@ uint64_t power(uint64_t a, uint64_t b) { return power_of(a, b); }
 void power_single(void* o, const void* const* in, int64_t n, const double*) {
   float* out = static_cast<float*>(o);
   const float *a = static_cast<const float*>(in[0]), *b = static_cast<const float*>(in[1]);
-  for (int64_t i = 0; i < n; ++i) out[i] = __builtin_powf(a[i], b[i]);
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) store(out + i, pow(load(a + i), load(b + i)));
+  if (int m = static_cast<int>(n - i))
+    store_part(out + i, pow(load_part(a + i, m), load_part(b + i, m)), m);
 }
 
 // Exponents that are a few operations, exactly as the library's pow rounds them or better.

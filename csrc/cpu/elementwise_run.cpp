@@ -95,11 +95,29 @@ void Job::line(std::byte* const* at, const int64_t* steps, int64_t n, bool kept,
   }
 }
 
+// Each element of a column repeated along its row.
+template <class Word>
+void spread_words(void* to, const void* from, int64_t rows, int64_t columns) {
+  Word* out = static_cast<Word*>(to);
+  for (int64_t r = 0; r < rows; ++r) {
+    Word value = static_cast<const Word*>(from)[r];
+    for (int64_t c = 0; c < columns; ++c) *out++ = value;
+  }
+}
+void spread(void* to, const void* from, int64_t rows, int64_t columns, int wide) {
+  auto* f = wide == 1   ? spread_words<uint8_t>
+            : wide == 2 ? spread_words<uint16_t>
+            : wide == 4 ? spread_words<uint32_t>
+                        : spread_words<uint64_t>;
+  f(to, from, rows, columns);
+}
+
 // Short rows, as many at once as a chunk holds.
 void Job::several(const Block& b, int64_t left, int64_t columns,
                   std::byte (*chunks)[kChunk * 8]) const {
   int64_t group = kChunk / columns;
   if (group > b.rows) group = b.rows;
+  alignas(64) std::byte spare[kChunk * 8];
   bool direct[kOperands];
   for (int k = 0; k <= inputs; ++k) {
     direct[k] = forms[k].same && b.column_steps[k] == forms[k].width &&
@@ -112,6 +130,11 @@ void Job::several(const Block& b, int64_t left, int64_t columns,
       std::byte* p = b.at[k] + top * b.row_steps[k] + left * b.column_steps[k];
       in[k - 1] = direct[k] ? p : chunks[k];
       if (direct[k] || (b.row_steps[k] == 0 && top > 0)) continue;
+      if (b.column_steps[k] == 0 && b.row_steps[k] != 0) {
+        forms[k].load(p, b.row_steps[k], spare, height);
+        spread(chunks[k], spare, height, columns, forms[k].wide);
+        continue;
+      }
       for (int64_t r = 0; r < height; ++r)
         forms[k].load(p + r * b.row_steps[k], b.column_steps[k],
                       chunks[k] + r * columns * forms[k].wide, columns);

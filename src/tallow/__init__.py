@@ -59,7 +59,6 @@ from .dtype import (
 from .errors import TallowError
 from .tensor import (
     Tensor,
-    arange,
     as_tensor,
     empty,
     empty_like,
@@ -99,7 +98,7 @@ if TYPE_CHECKING:
     from .tasks import LLM
 
 # PyTorch's names of the classes; the modules are reached by `from tallow.dtype import …`.
-device, dtype = Device, DType  # type: ignore[assignment]
+device, dtype = Device, DType
 inf, nan, pi, e = float("inf"), float("nan"), 3.141592653589793, 2.718281828459045
 
 _forced = _os.environ.get("TALLOW_ISA")

@@ -185,13 +185,13 @@ def binary(row: Row[..., Any], native: Callable[[Any, Any], Any], *, recorded: b
             left, tracked = a._array, a._node is not None
         else:
             left = unwrap(a, name)
-            tracked = isinstance(a, Tensor) and a._node is not None
+            tracked = getattr(a, "_node", None) is not None  # a Parameter is a Tensor too
         if type(b) is Tensor:
             right = b._array
             tracked = tracked or b._node is not None
         else:
             right = unwrap(b, name)
-            tracked = tracked or (isinstance(b, Tensor) and b._node is not None)
+            tracked = tracked or getattr(b, "_node", None) is not None
         if tracked and mode.enabled:
             return again((a, b))  # type: ignore[no-any-return]
         made = new(Tensor)

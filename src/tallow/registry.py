@@ -233,13 +233,14 @@ class Row(Generic[P, R]):
                 self._caller = self.meaning
             else:
                 self._caller = build(self)
-        return self._caller  # type: ignore[return-value]
+        return self._caller
 
     @property
     def inplace(self) -> Callable[..., Tensor] | None:
         """The twin `name_`, which writes the result over its first argument; None without one."""
         if self.native is not None and self.native[2] is not None:
-            return native_inplace(self, self.native[2])
+            twin: Callable[..., Tensor] = native_inplace(self, self.native[2])
+            return twin
         return inplace(self) if self.has_inplace or self.native is not None else None
 
 

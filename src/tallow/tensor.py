@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from . import _native
 from .autograd.methods import Gradients
@@ -42,7 +42,10 @@ else:
     Methods = object
 
 
-_int, _float, _bool = int, float, bool  # the class has methods of these names
+# The class has methods of these names.
+_int: TypeAlias = int
+_float: TypeAlias = float
+_bool: TypeAlias = bool
 
 
 class Tensor(Gradients, Methods):

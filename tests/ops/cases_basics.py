@@ -4,7 +4,8 @@ import math
 
 import numpy as np
 
-from ops.table import EVERY, FLOATS, INTEGERS, NUMBERS, UNSIGNED, Case
+import tallow as tl
+from ops.table import COMPLEX, EVERY, FLOATS, INTEGERS, NUMBERS, UNSIGNED, Case
 
 SHAPES = [(), (3,), (2, 0), (4, 1, 5), (7, 33)]
 BROADCAST = [
@@ -107,6 +108,44 @@ def reduction(numpy, dtypes=FLOATS, single=False, low=-3, high=3, distinct=False
     return Case(draw, dtypes, numpy=numpy and axes_of(numpy), **more)
 
 
+def rope_table(positions, freqs, scale=1.0):
+    angle = positions[..., None] * np.asarray(freqs, np.float64)
+    return np.concatenate([np.cos(angle) * scale, np.sin(angle) * scale], -1).astype(np.float32)
+
+
+def rope(x, table, interleaved=False):
+    out, r = x.astype(np.float64), table.shape[-1] // 2
+    for i in range(r):
+        p, q = (2 * i, 2 * i + 1) if interleaved else (i, i + r)
+        c, s = table[..., i, None], table[..., i + r, None]
+        out[..., p], out[..., q] = x[..., p] * c - x[..., q] * s, x[..., p] * s + x[..., q] * c
+    return out.astype(x.dtype)
+
+
+def attention(d):
+    def qkv():
+        return d.x((2, 4, 3, 8), -1, 1), d.x((2, 2, 5, 8), -1, 1), d.x((2, 2, 5, 6))
+
+    yield d(*qkv())
+    yield d(*qkv(), causal=True)
+    yield d(*qkv(), causal=True, start=d.ints((2,), 1, 3))
+    yield d(*qkv(), window=2)
+    yield d(*qkv(), softcap=2.0, scale=0.3)
+
+
+def unslice(g, shape, key):
+    out = np.zeros(shape, g.dtype)
+    out[key] = g
+    return out
+
+
+def put_strided(g, shape, sizes, strides, offset):
+    out = np.zeros(int(np.prod(shape)))
+    for at in np.ndindex(*sizes):
+        out[offset + sum(i * n for i, n in zip(at, strides, strict=True))] += g[at]
+    return out.reshape(shape)
+
+
 CASES = {
     "neg": unary(np.negative, NUMERIC),
     "abs": unary(np.abs, NUMERIC),
@@ -167,6 +206,27 @@ CASES = {
     "mean": reduction(np.mean, factor=2),
     "var": reduction(lambda x, **k: np.var(x, ddof=1, **k), factor=6),
     "std": reduction(lambda x, **k: np.std(x, ddof=1, **k), factor=6),
+    "var_mean": reduction(lambda x, **k: (np.var(x, ddof=1, **k), np.mean(x, **k)), factor=6),
+    "std_mean": reduction(lambda x, **k: (np.std(x, ddof=1, **k), np.mean(x, **k)), factor=6),
+    "nansum": reduction(np.nansum, factor=4),
+    "nanmean": reduction(np.nanmean, factor=2),
+    "count_nonzero": Case(
+        lambda d: [d(d.x((4, 5))), d(d.x((4, 5)), 1), d(d.x((4, 2, 5)), (0, -1))],
+        EVERY,
+        numpy=lambda x, dim=None: np.asarray(np.count_nonzero(x, axis=dim)),
+    ),
+    "sum_to_size": Case(
+        lambda d: [d(d.x((3, 4, 5)), 4, 1), d(d.x((3, 4)), (3, 4)), d(d.x((2, 3)), ())],
+        torch="Tensor.sum_to_size",
+        factor=4,
+    ),
+    "logsumexp": Case(
+        lambda d: [d(d.x((4, 5)), 1), d(d.x((4, 5)), (0, 1), True), d(d.x((3,), 500, 600), 0)],
+        factor=4,
+    ),
+    "aminmax": Case(
+        lambda d: [d(d.distinct((4, 5))), d(d.distinct((4, 5)), dim=1, keepdim=True)], NUMBERS
+    ),
     "amax": reduction(np.max, EVERY, distinct=True),
     "amin": reduction(np.min, EVERY, distinct=True),
     "any": reduction(truth(np.any), EVERY, single=True),
@@ -175,7 +235,6 @@ CASES = {
     "argmin": reduction(np.argmin, NUMERIC, single=True, distinct=True),
     "max": Case(lambda d: [d(d.distinct((4, 5))), d(d.distinct((4, 5)), 1)], NUMERIC),
     "min": Case(lambda d: [d(d.distinct((4, 5))), d(d.distinct((4, 5)), 0, True)], NUMERIC),
-    "topk": Case(lambda d: [d(d.distinct((4, 9)), 3)], NUMERIC),
     "softmax": Case(
         lambda d: [d(d.x((4, 5)), dim=1), d(d.x((2, 3, 4)), 0), d(d.x((3, 33)), -1)], numpy=softmax
     ),
@@ -241,5 +300,80 @@ CASES = {
         lambda d: [d(d.ints((2, 3), 0, 10), d.x((10, 6)))],
         numpy=lambda ids, weight: weight[ids],
         hypothesis=False,
+    ),
+    "rope_table": Case(
+        lambda d: [
+            d(d.ints((2, 3), 0, 50), d.positive((4,), 0.1, 1)),
+            d(d.ints((1, 2), 0, 9), d.x((2,)), 1.5),
+        ],
+        ("f32",),
+        torch=False,
+        numpy=rope_table,
+        factor=8,
+    ),
+    "rope": Case(
+        lambda d: [
+            d(d.x((2, 3, 4, 8)), d.floats((1, 3, 6))),
+            d(d.x((2, 3, 1, 6)), d.floats((2, 3, 6)), True),
+        ],
+        torch=False,
+        numpy=rope,
+        factor=4,
+    ),
+    "attention": Case(attention, torch=False, factor=8),
+    "kv_write": Case(  # its result is None: tests/ops/test_forward.py looks at the caches
+        lambda d: [
+            d(
+                d.x((2, 2, 9, 8)),
+                d.x((2, 2, 9, 6)),
+                d.x((2, 2, 3, 8)),
+                d.x((2, 2, 3, 6)),
+                d.ints((2,), 0, 6),
+            )
+        ],
+        torch=False,
+        gradient=False,
+        hypothesis=False,
+    ),
+    "sample": Case(
+        lambda d: [
+            d(d.x((20,)), d.ints((4,), 0, 20), temperature=0.0, repetition=1.5),
+            d(d.x((20,)), d.ints((0,), 0, 20), 0.7, top_k=5, top_p=0.9, random=0.4),
+        ],
+        ("f32",),
+        torch=False,
+        gradient=False,
+    ),
+    # --- conversions and what slices are differentiated by
+    "cast": Case(
+        lambda d: [d(d.x((4, 5)), t) for t in (tl.f32, tl.f64, tl.bf16, tl.i64, tl.bool_)],
+        EVERY,
+        torch=lambda x, dtype: x.to(dtype),
+        inplace=False,
+        gradient=False,  # differences of rounded values say nothing; tests/autograd does
+    ),
+    "clone": Case(lambda d: [d(d.x(shape)) for shape in SHAPES], (*EVERY, *COMPLEX)),
+    "unslice": Case(
+        lambda d: [
+            d(d.x((3, 2)), (5, 4), (slice(1, 4), slice(None, None, 2))),
+            d(d.x((4,)), (2, 4), 1),
+        ],
+        torch=False,
+        numpy=unslice,
+        hypothesis=False,
+    ),
+    "put_strided": Case(
+        lambda d: [
+            d(d.x((2, 3)), (4, 5), (2, 3), (10, 1), 1),
+            d(d.x((2, 3)), (5,), (2, 3), (1, 1), 0),
+        ],
+        torch=False,
+        numpy=put_strided,
+        hypothesis=False,
+    ),
+    "take_strided": Case(
+        lambda d: [d(d.x((4, 5)), (2, 3), (10, 1), 1), d(d.x((4, 5)), (3, 3), (1, 1), 2)],
+        torch=lambda x, sizes, strides, offset: x.as_strided(sizes, strides, offset),
+        layouts=False,
     ),
 }

@@ -21,7 +21,7 @@ def convolutions(n: int) -> Callable[[Draw], list[Any]]:
             d(x, w, d.x((6,)), stride=(1, 2, 3)[-n:], padding=(2, 0, 1)[-n:], dilation=2)
             if n < 3
             else d(x, w, None, (1, 2, 3), (2, 1, 2), (2, 1, 2)),
-            d(x, w, None, padding="same"),
+            d(x, d.x((2, 4, *(3,) * n)), None, padding="same"),
             d(x, w, None, padding="valid", dilation=(1,) * n),
             d(x, grouped, d.x((6,)), 1, 1, 1, 2),
             d(x, deep, None, 2, 2, 1, 4),

@@ -109,6 +109,32 @@ def torch_bernoulli_nll(input, target):
     return torch.nn.functional.binary_cross_entropy(input, target, reduction="none")
 
 
+# torch's own have no gradient for weights and some targets: here by their formulas.
+
+
+def torch_reduced(loss, reduction):
+    return loss if reduction == "none" else getattr(loss, reduction)()
+
+
+def torch_bce(input, target, weight=None, reduction="mean"):
+    import torch
+
+    loss = torch.nn.functional.binary_cross_entropy(input, target, reduction="none")
+    return torch_reduced(loss if weight is None else loss * weight, reduction)
+
+
+def torch_bce_with_logits(input, target, weight=None, reduction="mean", pos_weight=1):
+    import torch
+
+    log = torch.nn.functional.logsigmoid
+    loss = -pos_weight * target * log(input) - (1 - target) * log(-input)
+    return torch_reduced(loss if weight is None else loss * weight, reduction)
+
+
+def torch_soft_margin(input, target):
+    return (-target * input).exp().log1p().mean()
+
+
 CASES = {
     "nn.log1p_exp": Case(lambda d: [d(d.x((4, 5), -30, 30))], torch=torch_log1p_exp),
     "nn.label_nll": Case(
@@ -129,13 +155,15 @@ CASES = {
             d(unit(d, 4, 5), unit(d, 4, 5)),
             d(unit(d, 4, 5), unit(d, 4, 5), d.positive((5,)), reduction="none"),
         ],
+        torch=torch_bce,
         hypothesis=False,
     ),
     "binary_cross_entropy_with_logits": Case(
         lambda d: [
             d(d.x((4, 5)), unit(d, 4, 5)),
             d(d.x((4, 5)), unit(d, 4, 5), d.positive((5,)), pos_weight=d.positive((5,))),
-        ]
+        ],
+        torch=torch_bce_with_logits,
     ),
     "kl_div": Case(
         lambda d: [
@@ -158,7 +186,7 @@ CASES = {
         hypothesis=False,
     ),
     "ctc_loss": Case(ctc, dtypes=WIDE, hypothesis=False),
-    "soft_margin_loss": Case(lambda d: [d(d.x((6,)), signs(d, 6))]),
+    "soft_margin_loss": Case(lambda d: [d(d.x((6,)), signs(d, 6))], torch=torch_soft_margin),
     "cosine_embedding_loss": Case(embedding_pairs, hypothesis=False, gradient=True),
     "margin_ranking_loss": Case(lambda d: [d(d.x((6,)), d.x((6,)), signs(d, 6), margin=0.1)]),
     "hinge_embedding_loss": Case(lambda d: [d(d.x((6,)), signs(d, 6))]),

@@ -28,8 +28,40 @@ def torch_whiten(input, weight, bias, mean, rstd, eps=1e-5):
     return torch.nn.functional.batch_norm(input, None, None, weight, bias, True)
 
 
+def torch_batch_norm(
+    input, mean, var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5
+):
+    import torch
+
+    if training:
+        return torch.nn.functional.batch_norm(input, mean, var, weight, bias, True, momentum, eps)
+    # torch's own has no gradient for the statistics.
+    mean, var, weight, bias = (
+        p if p is None else p.reshape(1, -1, *(1,) * (input.ndim - 2))
+        for p in (mean, var, weight, bias)
+    )
+    out = (input - mean) / (var + eps).sqrt()
+    out = out if weight is None else out * weight
+    return out if bias is None else out + bias
+
+
+def torch_instance_norm(input, mean, var, weight=None, bias=None, use_input_stats=True):
+    import torch
+
+    if use_input_stats:
+        return torch.nn.functional.instance_norm(input, mean, var, weight, bias)
+    return torch_batch_norm(input, mean, var, weight, bias)
+
+
+def torch_local_response_norm(input, *args):
+    import torch  # which has no kernel for halves
+
+    wide = input if input.dtype is torch.float64 else input.float()
+    return torch.nn.functional.local_response_norm(wide, *args).to(input.dtype)
+
+
 CASES = {
-    "batch_norm": Case(batch_norm, hypothesis=False),
+    "batch_norm": Case(batch_norm, torch=torch_batch_norm, hypothesis=False),
     # Finite differences of its meaning would hold the statistics still.
     "nn.whiten_channels": Case(whiten, torch=torch_whiten, gradient=False, hypothesis=False),
     "group_norm": Case(
@@ -45,10 +77,12 @@ CASES = {
             d(d.x((2, 3, 4)), None, None, d.x((3,)), d.x((3,))),
             d(d.x((2, 3, 4)), d.x((3,)), d.positive((3,)), use_input_stats=False),
         ],
+        torch=torch_instance_norm,
         hypothesis=False,
     ),
     "local_response_norm": Case(
-        lambda d: [d(d.x((2, 5, 3)), 3, 0.5), d(d.x((2, 4, 2, 2)), 2, 0.1, 0.5, 2.0)]
+        lambda d: [d(d.x((2, 5, 3)), 3, 0.5), d(d.x((2, 4, 2, 2)), 2, 0.1, 0.5, 2.0)],
+        torch=torch_local_response_norm,
     ),
     "normalize": Case(
         lambda d: [d(d.x((3, 4))), d(d.x((3, 4)), 1.0, 0), d(d.x((3, 2, 4)), 3.0, -1)],

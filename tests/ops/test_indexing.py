@@ -1,4 +1,8 @@
-"""Indexing against numpy: ints, slices, None, Ellipsis, bool and integer arrays, in any mix."""
+"""Indexing against numpy: ints, slices, None, Ellipsis, bool and integer arrays, in any mix.
+
+Where torch differs from numpy we follow torch: ints select first, also beside arrays, and an
+Ellipsis that covers no axis does not part the arrays around it.
+"""
 
 import numpy as np
 import pytest
@@ -83,11 +87,43 @@ def arrays_and_keys(draw):
     return x, draw(keys(x.shape))
 
 
+def in_two_steps(x, key):
+    """(view, rest of the key): numpy's own view by ints, slices and None, then the arrays."""
+    parts = list(key) if isinstance(key, tuple) else [key]
+    used = [p.ndim if isinstance(p, np.ndarray) and p.dtype == bool else 1 for p in parts]
+    used = [0 if p is None or p is Ellipsis else n for p, n in zip(parts, used, strict=True)]
+    arrays = any(isinstance(p, np.ndarray | list) for p in parts)
+    if not arrays or sum(used) > x.ndim or sum(p is Ellipsis for p in parts) > 1:
+        return x, key
+    if any(p is Ellipsis for p in parts):
+        at = next(i for i, p in enumerate(parts) if p is Ellipsis)
+        parts[at : at + 1] = [slice(None)] * (x.ndim - sum(used))
+        used[at : at + 1] = [1] * (x.ndim - sum(used))
+    view, rest, axis = [], [], 0
+    for p, n in zip(parts, used, strict=True):
+        if isinstance(p, np.ndarray) and not p.ndim:
+            p = int(p)
+        if isinstance(p, np.ndarray | list):
+            view += [slice(None)] * n
+            rest.append(p)
+        else:
+            view.append(p)
+            rest += [] if isinstance(p, int) else [slice(None)]
+        axis += n
+    return x[tuple(view)], tuple(rest)
+
+
 def numpy_get(x, key):
     try:
-        return x[key]
+        view, rest = in_two_steps(x, key)
+        return view[rest]
     except (IndexError, ValueError):
         return None
+
+
+def numpy_set(x, key, value):
+    view, rest = in_two_steps(x, key)
+    view[rest] = value
 
 
 @QUICK
@@ -119,12 +155,12 @@ def test_writing_matches_numpy(case, data):
     value = -1 - np.arange(int(np.prod(small)), dtype=np.int64).reshape(small)
     wanted, got = x.copy(), tl.from_numpy(x.copy())
     try:
-        wanted[key] = value
+        numpy_set(wanted, key, value)
     except TypeError:  # numpy takes no (1, n) for a mask; we and torch do
         assume(False)
     got[ours(key)] = tl.from_numpy(value)
     np.testing.assert_array_equal(got.numpy(), wanted)
-    wanted[key] = 77
+    numpy_set(wanted, key, 77)
     got[key] = 77
     np.testing.assert_array_equal(got.numpy(), wanted)
 
@@ -196,3 +232,140 @@ def test_iteration():
     for bad in (lambda: len(tl.tensor(1)), lambda: iter(tl.tensor(1))):
         with pytest.raises(tl.TallowError):
             bad()
+
+
+def test_ints_select_first_as_in_torch():
+    x = tl.arange(24).reshape(2, 3, 4)
+    assert x[0, :, [0, 1]].tolist() == x[0][:, [0, 1]].tolist()
+    assert x[:, 1, [0, 3]].tolist() == x[:, 1][:, [0, 3]].tolist()
+    assert x[[0, 1], :, 2].shape == (2, 3) and x[tl.tensor(1), :, [0, 1]].shape == (3, 2)
+    assert x[[0, 1], ..., [0, 1], :].shape == (2, 4)
+    assert x[:, None, [0, 1]].shape == (2, 1, 2, 4) and x[[0, 1], None, [0, 1]].shape == (2, 1, 4)
+
+
+def test_masks_without_axes():
+    x = tl.arange(6).reshape(2, 3)
+    assert x[True].tolist() == [x.tolist()] and x[False].shape == (0, 2, 3)
+    assert x[tl.tensor(True)].shape == (1, 2, 3) and x[0, True].shape == (1, 3)
+    assert x[:, True, [0, 1]].shape == (2, 2)
+    x[tl.tensor(False)] = 9
+    assert x.tolist() == [[0, 1, 2], [3, 4, 5]]
+    x[True] = 9
+    assert x.tolist() == [[9] * 3] * 2
+
+
+def test_gradients_of_reading():
+    x = tl.arange(12).reshape(3, 4).to("f64").requires_grad_()
+    for key, wanted in [
+        ([0, 2, 0], [[2] * 4, [0] * 4, [1] * 4]),
+        ((slice(None), [1, 1, 3]), [[0, 2, 0, 1]] * 3),
+        (([0, 1], [2, 3]), [[0, 0, 1, 0], [0, 0, 0, 1], [0] * 4]),
+    ]:
+        x.grad = None
+        x[key].sum().backward()
+        assert x.grad.tolist() == wanted
+    x.grad = None
+    (x[x > 5] ** 2).sum().backward()
+    assert x.grad.tolist() == [[0] * 4, [0, 0, 12, 14], [16, 18, 20, 22]]
+    key = tl.tensor([[2, 0], [1, 2]])
+    assert tl.gradcheck(lambda a: a[key, 1] * a[:2, 1:3], [x])
+    assert tl.gradgradcheck(lambda a: (a[key, 1] * a[:2, 1:3]).sin(), [x])
+
+
+def test_gradients_of_writing():
+    value = tl.tensor([[5.0, 7.0]], dtype="f64").requires_grad_()
+    x = tl.arange(6).reshape(3, 2).to("f64").requires_grad_()
+
+    def f(x, value):
+        y = x * 2
+        y[[0, 2]] = value
+        y[y > 6.5] = 1.0
+        return y * y
+
+    out = f(x, value)
+    out.sum().backward()
+    assert x.grad.tolist() == [[0, 0], [16, 24], [0, 0]]
+    assert value.grad.tolist() == [[20, 0]]
+    assert tl.gradcheck(lambda x, v: x.index_put((tl.tensor([0, 2]),), v), [x, value])
+
+
+def test_sums_do_not_depend_on_threads():
+    rng = np.random.default_rng(0)
+    ids = tl.from_numpy(rng.integers(0, 50, 4000))
+    rows = tl.from_numpy(rng.standard_normal((4000, 96)).astype(np.float32))
+    threads = tl.num_threads()
+    try:
+        found = []
+        for n in (1, 2):
+            tl.set_num_threads(n)
+            zero = tl.zeros(50, 96)
+            found.append(
+                [
+                    zero.index_add(0, ids, rows).tolist(),
+                    zero.index_put((ids,), rows, True).tolist(),
+                    zero.scatter_add(0, ids[:, None].expand(4000, 96), rows).tolist(),
+                    tl.ops.embedding_weight_grad(rows, ids, 50, 3).tolist(),
+                ]
+            )
+        assert found[0] == found[1]
+        wanted = np.zeros((50, 96), np.float32)
+        np.add.at(wanted, ids.numpy(), rows.numpy())
+        np.testing.assert_array_equal(np.array(found[0][0], np.float32), wanted)
+        assert sum(map(sum, found[0][3])) != 0 and found[0][3][3] == [0] * 96
+    finally:
+        tl.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("bad", [5, -1, 2**62, -(2**63)])
+def test_indices_out_of_range(bad):
+    x, at, one = tl.zeros(3, 5), tl.tensor([[0, bad]]), tl.ones(1, 2)
+    for call in [
+        lambda: x.gather(1, at),
+        lambda: x.scatter(1, at, one),
+        lambda: x.scatter_add(1, at, one),
+        lambda: x.scatter_reduce(1, at, one, "amax"),
+        lambda: x.index_select(1, at[0]),
+        lambda: x.index_add(1, at[0], tl.ones(3, 2)),
+        lambda: x.index_copy(1, at[0], tl.ones(3, 2)),
+        lambda: x.index_fill(1, at[0], 1.0),
+    ]:
+        with pytest.raises(IndexRangeError, match=r"expected an index in \[0, 5\), got"):
+            call()
+    if bad != -1:
+        for call in [lambda: x.take(at * 3), lambda: x[:, at[0]], lambda: x[at[0]]]:
+            with pytest.raises(IndexRangeError):
+                call()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x, i: x.gather(2, i),
+        lambda x, i: x.gather(1, i.to("f32")),
+        lambda x, i: x.gather(1, i[0]),
+        lambda x, i: x.gather(1, tl.zeros(4, 1, dtype="i64")),
+        lambda x, i: x.scatter(1, i, x.to("f64")),
+        lambda x, i: x.scatter(1, i),
+        lambda x, i: x.scatter(1, i, x, reduce="max"),
+        lambda x, i: x.scatter_reduce(1, i, x, "median"),
+        lambda x, i: x.index_add(0, i, x),
+        lambda x, i: x.index_add(0, i[0], x),
+        lambda x, i: x.masked_fill(i, 1.0),
+        lambda x, i: x.masked_fill(x > 0, tl.ones(2)),
+        lambda x, i: x.masked_select(tl.ones(4, dtype="bool")),
+        lambda x, i: x.masked_scatter(tl.ones(3, 5, dtype="bool"), tl.ones(14)),
+        lambda x, i: x.put(i, tl.ones(3)),
+        lambda x, i: x.index_put((), tl.ones(3)),
+        lambda x, i: x.topk(6),
+        lambda x, i: x.kthvalue(0),
+        lambda x, i: x.quantile(1.5),
+        lambda x, i: x.cumsum(2),
+        lambda x, i: x.sort(3),
+        lambda x, i: tl.searchsorted(tl.tensor(1.0), x),
+        lambda x, i: tl.bincount(tl.tensor([-1])),
+        lambda x, i: x.histc(0),
+    ],
+)
+def test_wrong_arguments(call):
+    with pytest.raises(tl.TallowError, match="expected"):
+        call(tl.zeros(3, 5), tl.tensor([[0, 1]]))

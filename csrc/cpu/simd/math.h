@@ -6,24 +6,79 @@
 
 namespace tl::TL_ISA {
 
-TL_INLINE vf exp(vf x) {
-  // exp(x) = 2^n * exp(r), |r| <= ln2/2. Clamped so that 2^n is built in two halves: no overflow on
-  // the way, subnormals right.
-  vf clamped = min(max(x, splat(-104.f)), splat(89.f));
-  vf t = clamped * 1.44269504088896341f;
-  vf n = to_vf(to_vi(t + select(t < 0, splat(-0.5f), splat(0.5f))));
-  vf r = fma(n, splat(-0.693359375f), clamped);
-  r = fma(n, splat(2.12194440e-4f), r);
+template <class F>
+TL_INLINE vf each_lane(vf x, F f) {
+  for (int i = 0; i < kLanes; ++i) x[i] = f(x[i]);
+  return x;
+}
+
+#if defined(__AVX2__)
+TL_INLINE vf floor(vf x) { return (vf)_mm256_floor_ps((__m256)x); }
+TL_INLINE vf ceil(vf x) { return (vf)_mm256_ceil_ps((__m256)x); }
+TL_INLINE vf trunc(vf x) { return (vf)_mm256_round_ps((__m256)x, 0x0b); }
+TL_INLINE vf round(vf x) { return (vf)_mm256_round_ps((__m256)x, 0x08); }  // ties to even
+// The instructions give their second operand when one is NaN.
+TL_INLINE vf between(vf x, float low, float high) {
+  return (vf)_mm256_min_ps((__m256)splat(high), _mm256_max_ps((__m256)splat(low), (__m256)x));
+}
+TL_INLINE vf blend(vi mask, vf a, vf b) {
+  return (vf)_mm256_blendv_ps((__m256)b, (__m256)a, (__m256)mask);
+}
+#else
+TL_INLINE vf floor(vf x) {
+  return each_lane(x, [](float v) { return __builtin_floorf(v); });
+}
+TL_INLINE vf ceil(vf x) {
+  return each_lane(x, [](float v) { return __builtin_ceilf(v); });
+}
+TL_INLINE vf trunc(vf x) {
+  return each_lane(x, [](float v) { return __builtin_truncf(v); });
+}
+TL_INLINE vf round(vf x) {
+  return each_lane(x, [](float v) { return __builtin_rintf(v); });
+}
+TL_INLINE vf between(vf x, float low, float high) {
+  x = select(x < low, splat(low), x);
+  return select(x > high, splat(high), x);
+}
+TL_INLINE vf blend(vi mask, vf a, vf b) { return select(mask, a, b); }
+#endif
+
+// exp(r) - 1 for |r| <= ln(2) / 2, and x as n ln(2) + r.
+TL_INLINE vf expm1_near(vf r) {
   vf p = splat(1.9875691500e-4f);
   p = fma(p, r, splat(1.3981999507e-3f));
   p = fma(p, r, splat(8.3334519073e-3f));
   p = fma(p, r, splat(4.1665795894e-2f));
   p = fma(p, r, splat(1.6666665459e-1f));
   p = fma(p, r, splat(5.0000001201e-1f));
-  p = fma(p, r * r, r) + 1.f;
-  vi k = to_vi(n), half = k >> 1;
-  vf y = p * (vf)((half + 127) << 23) * (vf)((k - half + 127) << 23);
-  return select(x == x, y, x);
+  return fma(p, r * r, r);
+}
+TL_INLINE vf split_exponent(vf x, vi* n) {
+#if defined(__AVX2__)
+  vf turns = round(x * 1.44269504088896341f);
+#else
+  vf t = x * 1.44269504088896341f;
+  vf turns = to_vf(to_vi(t + select(t < 0, splat(-0.5f), splat(0.5f))));
+#endif
+  *n = to_vi(turns);
+  return fma(turns, splat(2.12194440e-4f), fma(turns, splat(-0.693359375f), x));
+}
+
+TL_INLINE vf exp(vf x) {
+  // Clamped so that 2^n is built in two halves: no overflow on the way, subnormals right. NaN
+  // comes through.
+  vi n;
+  vf p = expm1_near(split_exponent(between(x, -104.f, 89.f), &n)) + 1.f;
+  vi half = n >> 1;
+  return p * (vf)((half + 127) << 23) * (vf)((n - half + 127) << 23);
+}
+// For x in [-87, 0].
+TL_INLINE vf exp_inside(vf x) {
+  vi n;
+  vf p = expm1_near(split_exponent(x, &n));
+  vf scale = (vf)((n + 127) << 23);
+  return fma(p, scale, scale);
 }
 
 TL_INLINE vf log(vf x) {
@@ -66,39 +121,13 @@ TL_INLINE vf tanh(vf x) {
   p = fma(p, z, splat(1.33314422036e-1f));
   p = fma(p, z, splat(-3.33332819422e-1f));
   vf small = fma(p * z, x, x);
-  vf e = exp(a * -2.f);
+  vf e = exp_inside(between(a, 0.f, 10.f) * -2.f);
   vf big = (1.f - e) / (1.f + e);
   big = (vf)((vi)big | ((vi)x & static_cast<int32_t>(0x80000000)));
-  return select(a < 0.625f, small, select(x == x, big, x));
+  return blend(a < 0.625f, small, big);
 }
 
 TL_INLINE vf sigmoid(vf x) { return 1.f / (1.f + exp(-x)); }
-
-template <class F>
-TL_INLINE vf each_lane(vf x, F f) {
-  for (int i = 0; i < kLanes; ++i) x[i] = f(x[i]);
-  return x;
-}
-
-#if defined(__AVX2__)
-TL_INLINE vf floor(vf x) { return (vf)_mm256_floor_ps((__m256)x); }
-TL_INLINE vf ceil(vf x) { return (vf)_mm256_ceil_ps((__m256)x); }
-TL_INLINE vf trunc(vf x) { return (vf)_mm256_round_ps((__m256)x, 0x0b); }
-TL_INLINE vf round(vf x) { return (vf)_mm256_round_ps((__m256)x, 0x08); }  // ties to even
-#else
-TL_INLINE vf floor(vf x) {
-  return each_lane(x, [](float v) { return __builtin_floorf(v); });
-}
-TL_INLINE vf ceil(vf x) {
-  return each_lane(x, [](float v) { return __builtin_ceilf(v); });
-}
-TL_INLINE vf trunc(vf x) {
-  return each_lane(x, [](float v) { return __builtin_truncf(v); });
-}
-TL_INLINE vf round(vf x) {
-  return each_lane(x, [](float v) { return __builtin_rintf(v); });
-}
-#endif
 
 TL_INLINE vf copy_sign(vf x, vf sign) {
   return (vf)(((vi)x & 0x7fffffff) | ((vi)sign & static_cast<int32_t>(0x80000000)));
@@ -108,14 +137,13 @@ TL_INLINE vf erf(vf x) {
   // Up to 1 an odd polynomial; above, 1 - exp(q(|x|)) with q fitted to log(erfc) up to 4, where
   // float's erf is 1. Both fits are our own (least maximum of the relative error).
   vf a = abs(x), z = x * x;
-  vf p = splat(7.8538610283e-05f);
-  p = fma(p, z, splat(-8.0101935263e-04f));
-  p = fma(p, z, splat(5.1883276744e-03f));
-  p = fma(p, z, splat(-2.6853811929e-02f));
-  p = fma(p, z, splat(1.1283585148e-01f));
-  p = fma(p, z, splat(-3.7612625824e-01f));
-  p = fma(p, z, splat(1.1283791657e+00f)) * x;
-  vf t = min(a, splat(4.f));
+  vf p = splat(-5.6314220001e-04f);
+  p = fma(p, z, splat(4.9175513728e-03f));
+  p = fma(p, z, splat(-2.6711311264e-02f));
+  p = fma(p, z, splat(1.1280180110e-01f));
+  p = fma(p, z, splat(-3.7612326186e-01f));
+  p = fma(p, z, splat(1.1283791225e+00f)) * x;
+  vf t = between(a, 1.f, 4.f);
   vf q = splat(-2.1697589407e-05f);
   q = fma(q, t, splat(4.4147232679e-04f));
   q = fma(q, t, splat(-4.2052829659e-03f));
@@ -124,8 +152,7 @@ TL_INLINE vf erf(vf x) {
   q = fma(q, t, splat(-6.3321640637e-01f));
   q = fma(q, t, splat(-1.1295803062e+00f));
   q = fma(q, t, splat(1.8846660737e-04f));
-  vf large = copy_sign(1.f - exp(q), x);
-  return select(a < 1.f, p, select(x == x, large, x));
+  return blend(a < 1.f, p, copy_sign(1.f - exp_inside(q), x));
 }
 
 // x - n * pi / 2 in three parts, n the nearest integer; good while n has no more than 13 bits.
@@ -151,9 +178,13 @@ TL_INLINE vf sine_of(vf r, vi n) {
   return (vf)((vi)y ^ ((n & 2) << 30));
 }
 TL_INLINE bool any(vi mask) {
+#if defined(__AVX2__)
+  return _mm256_movemask_ps((__m256)mask) != 0;
+#else
   int32_t found = 0;
   for (int i = 0; i < kLanes; ++i) found |= mask[i];
   return found != 0;
+#endif
 }
 TL_INLINE vf sin(vf x) {
   vi n;
@@ -178,31 +209,20 @@ TL_INLINE vf log1p(vf x) {
 }
 TL_INLINE vf expm1(vf x) {
   // As exp, but 1 is taken from the power of two before the polynomial is added.
-  vf clamped = min(max(x, splat(-20.f)), splat(89.f));
-  vf n = round(clamped * 1.44269504088896341f);
-  vf r = fma(n, splat(-0.693359375f), clamped);
-  r = fma(n, splat(2.12194440e-4f), r);
-  vf p = splat(1.9875691500e-4f);
-  p = fma(p, r, splat(1.3981999507e-3f));
-  p = fma(p, r, splat(8.3334519073e-3f));
-  p = fma(p, r, splat(4.1665795894e-2f));
-  p = fma(p, r, splat(1.6666665459e-1f));
-  p = fma(p, r, splat(5.0000001201e-1f));
-  p = fma(p, r * r, r);
-  vi k = to_vi(n), half = k >> 1;
-  vf first = (vf)((half + 127) << 23), second = (vf)((k - half + 127) << 23);
+  vi n;
+  vf p = expm1_near(split_exponent(between(x, -20.f, 89.f), &n));
+  vi half = n >> 1;
+  vf first = (vf)((half + 127) << 23), second = (vf)((n - half + 127) << 23);
   vf scale = first * second;
   // 2^128 itself is no float: its two halves are applied one after the other.
-  vf y = select(k > 126, (p + 1.f) * first * second, fma(p, scale, scale - 1.f));
-  return select(x == x, select(x == 0, x, y), x);
+  vf y = select(n > 126, (p + 1.f) * first * second, fma(p, scale, scale - 1.f));
+  return select(x == 0, x, y);
 }
 TL_INLINE vf exp2(vf x) {
-  vf clamped = min(max(x, splat(-151.f)), splat(129.f));
-  vf n = round(clamped);
-  vf y = exp((clamped - n) * 0.693147180559945309f);
+  vf clamped = between(x, -151.f, 129.f), n = round(clamped);
+  vf y = expm1_near((clamped - n) * 0.693147180559945309f) + 1.f;
   vi k = to_vi(n), half = k >> 1;
-  y = y * (vf)((half + 127) << 23) * (vf)((k - half + 127) << 23);
-  return select(x == x, y, x);
+  return y * (vf)((half + 127) << 23) * (vf)((k - half + 127) << 23);
 }
 TL_INLINE vf log2(vf x) {
   // The exponent is taken out first, so that powers of two come out whole.
@@ -244,10 +264,68 @@ TL_SCALAR(trunc, __builtin_trunc)
 TL_SCALAR(round, __builtin_rint)
 #undef TL_SCALAR
 TL_INLINE double pow(double a, double b) { return __builtin_pow(a, b); }
+#if defined(__AVX2__)
+typedef double vd __attribute__((vector_size(32)));
+typedef int64_t vl __attribute__((vector_size(32)));
+
+// 2^(b log2(a)) in double, for positive normal a: what float needs and more.
+TL_INLINE __m128 power_near(__m128 base, __m128 exponent) {
+  vd x = (vd)_mm256_cvtps_pd(base), y = (vd)_mm256_cvtps_pd(exponent);
+  // m in [sqrt(1/2), sqrt(2)); an integer below 2^51 becomes a double by its bits.
+  vl bits = (vl)x + ((int64_t{0x3ff0} << 48) - 0x3fe6a09e667f3bcd);
+  vd e = (vd)((vl)((__m256i)_mm256_srli_epi64((__m256i)bits, 52)) | 0x4330000000000000) -
+         (0x1p52 + 1023.);
+  vd m = (vd)((bits & 0x000fffffffffffff) + 0x3fe6a09e667f3bcd);
+  vd s = (m - 1.) / (m + 1.), z = s * s;
+  vd p = z * (2.8853900817779268 / 15) + 2.8853900817779268 / 13;
+  p = p * z + 2.8853900817779268 / 11;
+  p = p * z + 2.8853900817779268 / 9;
+  p = p * z + 2.8853900817779268 / 7;
+  p = p * z + 2.8853900817779268 / 5;
+  p = p * z + 2.8853900817779268 / 3;
+  p = p * z + 2.8853900817779268;
+  vd t = (e + s * p) * y;
+  t = (vd)_mm256_min_pd(_mm256_set1_pd(200), _mm256_max_pd(_mm256_set1_pd(-200), (__m256d)t));
+  vd n = (vd)_mm256_round_pd((__m256d)t, 0x08), r = (t - n) * 0.69314718055994530942;
+  vd q = r * (1. / 362880) + 1. / 40320;
+  q = q * r + 1. / 5040;
+  q = q * r + 1. / 720;
+  q = q * r + 1. / 120;
+  q = q * r + 1. / 24;
+  q = q * r + 1. / 6;
+  q = q * r + 0.5;
+  q = q * r + 1.;
+  q = q * r + 1.;
+  vl scale = ((vl)(n + (0x1.8p52 + 1023.)) << 52);
+  return _mm256_cvtpd_ps((__m256d)(q * (vd)scale));
+}
+TL_INLINE vf pow(vf a, vf b) {
+  const float inf = __builtin_inff();
+  vf size = abs(a);
+  __m256 base = (__m256)between(size, 1e-37f, 3e38f);
+  __m128 low = power_near(_mm256_castps256_ps128(base), _mm256_castps256_ps128((__m256)b));
+  __m128 high = power_near(_mm256_extractf128_ps(base, 1), _mm256_extractf128_ps((__m256)b, 1));
+  vf y = (vf)_mm256_set_m128(high, low);
+  // A negative base has a power when the exponent is whole: negative when that is odd.
+  vf whole = trunc(b);
+  vi odd = (abs(b) < 16777216.f) & -(to_vi(between(whole, -16777216.f, 16777216.f)) & 1);
+  vf negative = blend(whole == b, (vf)((vi)y ^ (odd & INT32_MIN)), splat(__builtin_nanf("")));
+  y = blend(a < 0.f, negative, y);
+  // Zeros, infinities, NaN and what lies near them: the library's.
+  vi plain = (size >= 1e-37f) & (size <= 3e38f) & (abs(b) < inf);
+  if (_mm256_movemask_ps((__m256)plain) != 0xff) {
+    for (int i = 0; i < kLanes; ++i) {
+      if (!plain[i]) y[i] = __builtin_powf(a[i], b[i]);
+    }
+  }
+  return y;
+}
+#else
 TL_INLINE vf pow(vf a, vf b) {
   for (int i = 0; i < kLanes; ++i) a[i] = __builtin_powf(a[i], b[i]);
   return a;
 }
+#endif
 
 TL_INLINE float abs(float x) { return __builtin_fabsf(x); }
 template <class T>

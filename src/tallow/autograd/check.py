@@ -69,7 +69,7 @@ def _weights(y: Tensor, seed: int) -> Tensor:
     return tensor(values, dtype=y.dtype).reshape(y.shape)
 
 
-def _flat(x: Tensor) -> list[float]:
+def _flat(x: Tensor) -> list[Any]:
     return list(x.detach().reshape(-1).tolist())
 
 
@@ -82,7 +82,7 @@ def _differences(
             if y.dtype.kind == "c":
                 total += sum(
                     (a.conjugate() * b).real
-                    for a, b in zip(_flat(w), _flat(y), strict=True)  # type: ignore[attr-defined]
+                    for a, b in zip(_flat(w), _flat(y), strict=True)
                 )
             else:
                 total += sum(a * b for a, b in zip(_flat(w), _flat(y), strict=True))

@@ -100,10 +100,10 @@ def run(
             if grads is None or (useful is not None and id(node) not in useful):
                 continue
             if isinstance(node, Leaf):
-                (g,) = grads
-                grads.clear()
-                assert g is not None
-                g = _hooked(node.hooks, g)
+                total = grads.pop()
+                assert total is not None
+                g = _hooked(node.hooks, total)
+                del total
                 if captures is None:
                     _collect(node, g, create_graph)
                 elif (id(node), 0) in wanted:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import DTypeError, GradError, expect
 
@@ -17,15 +17,15 @@ class Gradients:
     __slots__ = ()
 
     @property
-    def requires_grad(self: Tensor) -> Any:
+    def requires_grad(self: Any) -> Any:
         """Whether gradients flow into this tensor: operations on it are recorded."""
         return self._node is not None
 
     @requires_grad.setter
-    def requires_grad(self: Tensor, value: Any) -> None:
+    def requires_grad(self: Any, value: Any) -> None:
         self.requires_grad_(value)
 
-    def requires_grad_(self: Tensor, requires_grad: Any = True) -> Tensor:
+    def requires_grad_(self: Any, requires_grad: Any = True) -> Tensor:
         """Make this leaf require a gradient, or no longer; GradError for integers, results."""
         from .node import FLOATING, Leaf
 
@@ -36,27 +36,27 @@ class Gradients:
         elif not requires_grad and self._node is not None:
             expect(self.is_leaf, "requires_grad_", "a leaf", "a result (use .detach())", GradError)
             self._node = None
-        return self
+        return cast("Tensor", self)
 
     @property
-    def is_leaf(self: Tensor) -> Any:
+    def is_leaf(self: Any) -> Any:
         """Whether no recorded operation made this tensor."""
         from .node import Leaf
 
         return self._node is None or isinstance(self._node, Leaf)
 
     @property
-    def grad_fn(self: Tensor) -> Any:
+    def grad_fn(self: Any) -> Any:
         """The node of the operation that made this tensor; None for a leaf."""
         return None if self.is_leaf else self._node
 
     @property
-    def output_nr(self: Tensor) -> Any:
+    def output_nr(self: Any) -> Any:
         """Which output of `grad_fn` this is."""
         return 0 if self.is_leaf else self._index
 
     @property
-    def grad(self: Tensor) -> Tensor | None:
+    def grad(self: Any) -> Tensor | None:
         """The gradient that backward collected; None before, and for other than leaves."""
         if self._node is None:
             return None
@@ -67,7 +67,7 @@ class Gradients:
         return retained(self)
 
     @grad.setter
-    def grad(self: Tensor, value: Tensor | None) -> None:
+    def grad(self: Any, value: Tensor | None) -> None:
         if self._node is None or not self.is_leaf:
             if value is None:
                 return
@@ -78,18 +78,18 @@ class Gradients:
         self._node.grad = value
 
     @property
-    def data(self: Tensor) -> Tensor:
+    def data(self: Any) -> Tensor:
         """A tensor that shares this one's storage and no history."""
-        return self.detach()
+        return cast("Tensor", self.detach())
 
     @data.setter
-    def data(self: Tensor, value: Tensor) -> None:
+    def data(self: Any, value: Tensor) -> None:
         from ..tensor import unwrap_tensor
 
         self._array = unwrap_tensor(value, "data")
 
     def backward(
-        self: Tensor,
+        self: Any,
         gradient: Tensor | None = None,
         retain_graph: Any = None,
         create_graph: Any = False,
@@ -104,24 +104,24 @@ class Gradients:
 
         backward(self, gradient, retain_graph, create_graph, inputs)
 
-    def detach(self: Tensor) -> Tensor:
+    def detach(self: Any) -> Tensor:
         """A tensor that shares this one's storage, outside the graph."""
         from ..tensor import wrap
 
         return wrap(self._array.basic_index(...))
 
-    def detach_(self: Tensor) -> Tensor:
+    def detach_(self: Any) -> Tensor:
         """Forget this tensor's history; it becomes a leaf without gradient."""
         self._node = None
-        return self
+        return cast("Tensor", self)
 
-    def retain_grad(self: Tensor) -> None:
+    def retain_grad(self: Any) -> None:
         """Let backward keep the gradient of this result in `.grad` too."""
         from .hooks import retain
 
         retain(self)
 
-    def register_hook(self: Tensor, hook: Callable[[Tensor], Tensor | None]) -> Any:
+    def register_hook(self: Any, hook: Callable[[Tensor], Tensor | None]) -> Any:
         """Call `hook(gradient)` in backward; what it returns replaces the gradient.
 
         Returns a handle with `remove()`.
@@ -130,13 +130,13 @@ class Gradients:
 
         return register(self, hook)
 
-    def register_post_accumulate_grad_hook(self: Tensor, hook: Callable[[Tensor], None]) -> Any:
-        """Call `hook(self: Tensor)` each time backward has added to this leaf's gradient."""
+    def register_post_accumulate_grad_hook(self: Any, hook: Callable[[Tensor], None]) -> Any:
+        """Call `hook(self: Any)` each time backward has added to this leaf's gradient."""
         from .hooks import register_after
 
         return register_after(self, hook)
 
     @property
-    def _version(self: Tensor) -> Any:
+    def _version(self: Any) -> Any:
         """How often the storage was changed in place."""
         return self._array.version

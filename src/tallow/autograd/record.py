@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from ..dtype import bool_
 from ..errors import GradError
 from ..tensor import Tensor
 from .mode import MODE
@@ -144,9 +145,10 @@ def _node(row: Row[..., Any], rule: Rule, args: tuple[Any, ...], outputs: Sequen
         found = function(g, *values)
         if not isinstance(found, tuple):
             found = (found,)
-        if not sequences:
-            return found
         flat: list[Any] = []
+        if not sequences:
+            flat += found
+            return flat
         for position, one in zip(positions, found, strict=True):
             if position in lengths:
                 flat += one if one is not None else [None] * lengths[position]
@@ -156,7 +158,7 @@ def _node(row: Row[..., Any], rule: Rule, args: tuple[Any, ...], outputs: Sequen
 
     node = Node(name, edges, metas, run)
     node.outputs = tuple(
-        meta_of(o) if isinstance(o, Tensor) else Meta((), None)  # type: ignore[arg-type]
+        meta_of(o) if isinstance(o, Tensor) else Meta((), bool_)
         for o in outputs
     )
     return node
@@ -174,7 +176,7 @@ def _keep(value: Any, keep: bool) -> Any:
 def _zeros(meta: Meta) -> Tensor | None:
     from ..tensor import zeros
 
-    if meta.dtype is None or meta.dtype.kind not in FLOATING:
+    if meta.dtype.kind not in FLOATING:
         return None
     return zeros(meta.shape, dtype=meta.dtype)
 
@@ -197,4 +199,5 @@ def recomputed(
         else:
             inputs = [x.detach().requires_grad_() for x in tensors]
         out = fn(*inputs)
-        return grad(out, inputs, g, create_graph=again, materialize_grads=True)
+        found = grad(out, inputs, g, create_graph=again, materialize_grads=True)
+    return cast("tuple[Tensor, ...]", found)

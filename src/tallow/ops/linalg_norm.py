@@ -62,7 +62,8 @@ def _(
     size = input.abs()
     size = where(size == 0, 1.0, size)
     weight = input / size if p == 1 else input * size.pow(p - 2)
-    return weight * (g if p == 1 else g / safe.pow(p - 1))
+    slope: Tensor = weight * (g if p == 1 else g / safe.pow(p - 1))
+    return slope
 
 
 @op(name="linalg.vector_norm")
@@ -129,7 +130,7 @@ def _kept(out: Tensor, i: int, j: int) -> Tensor:
 
 @op(name="linalg.norm")
 def linalg_norm(
-    A: Tensor, ord: Any = None, dim: Dims = None, keepdim: bool = False, *,
+    A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False, *,
     dtype: DType | str | None = None,
 ) -> Tensor:  # fmt: skip
     """A norm of vectors or matrices, by `ord` and how many axes `dim` names."""
