@@ -275,6 +275,58 @@ Array retype(const Array& x, int dtype) {
   return x.with(out);
 }
 
+// Arrays one after the other along an axis, converted to `dtype`. Those of shape (0,) are left out,
+// whatever the shape of the others.
+Array cat(nb::handle arrays, int64_t dim, int dtype_) {
+  const char* where = "cat";
+  nb::object fast = nb::steal(PySequence_Fast(arrays.ptr(), "expected a sequence of arrays"));
+  if (!fast.is_valid()) throw nb::python_error();
+  int64_t count = PySequence_Fast_GET_SIZE(fast.ptr()), total = 0;
+  auto dtype = static_cast<DType>(dtype_);
+  auto item = [&](int64_t i) -> const Array& {
+    return *nb::cast<Array*>(nb::handle(PySequence_Fast_GET_ITEM(fast.ptr(), i)));
+  };
+  auto left_out = [](const Array& x) { return x.ndim == 1 && x.shape[0] == 0; };
+  const Array* first = nullptr;
+  for (int64_t i = 0; i < count; ++i) {
+    if (!first || (left_out(*first) && !left_out(item(i)))) first = &item(i);
+  }
+  if (!first) raise("ShapeError", where, "expected at least one tensor, got none");
+  if (!first->ndim)
+    raise("ShapeError", where, "expected tensors of at least one axis, got a 0-d tensor");
+  int axis = axis_of(dim, first->ndim, where);
+  for (int64_t i = 0; i < count; ++i) {
+    const Array& x = item(i);
+    if (x.dtype != dtype && (is_block(x.dtype) || is_block(dtype)))
+      raise("DTypeError", where,
+            std::string("expected plain dtypes, or one block dtype, got ") + row(x.dtype).name);
+    if (left_out(x)) continue;
+    bool same = x.ndim == first->ndim;
+    for (int j = 0; same && j < x.ndim; ++j) same = j == axis || x.shape[j] == first->shape[j];
+    if (!same)
+      raise("ShapeError", where,
+            "expected shapes equal to " + shape_text(*first) + " but for axis " +
+                std::to_string(axis) + ", got " + shape_text(x));
+    if (__builtin_add_overflow(total, x.shape[axis], &total))
+      raise("ShapeError", where, "expected fewer than 2**63 positions, got more");
+  }
+  int64_t shape[kMaxDims];
+  for (int j = 0; j < first->ndim; ++j) shape[j] = j == axis ? total : first->shape[j];
+  Array out = empty(dtype, shape, first->ndim, where);
+  int64_t at = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    const Array& x = item(i);
+    if (left_out(x)) continue;
+    View place = out;
+    shift(place, at * out.strides[axis]);
+    place.shape[axis] = x.shape[axis];
+    at += x.shape[axis];
+    Array part = out.with(place);
+    if (part.size() > 0) copy_into(part, x, where);
+  }
+  return out;
+}
+
 }  // namespace
 
 View broadcast_view(const View& x, const int64_t* shape, int ndim, const char* where) {
@@ -413,6 +465,7 @@ void bind_views(ArrayClass& c) {
     out.shape[i] = length;
     return x.with(out);
   });
+  c.def_static("cat", &cat);
   c.def("strided", &strided);
   c.def("retype", &retype);
 }

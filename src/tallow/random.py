@@ -55,8 +55,8 @@ class Generator:
         """Seed and offset, as 16 bytes (u8)."""
         return from_buffer(bytes(self._state.raw_bytes()), u8, (16,)).clone()
 
-    def set_state(self, new_state: Tensor) -> Generator:
-        """Go on from a state that `get_state` gave."""
+    def set_state(self, new_state: Any) -> Generator:
+        """Go on from a state (a tensor) that `get_state` gave."""
         good = isinstance(new_state, Tensor) and new_state.dtype is u8 and new_state.shape == (16,)
         got = (
             (new_state.shape, new_state.dtype.name) if isinstance(new_state, Tensor) else new_state

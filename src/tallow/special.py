@@ -1,4 +1,4 @@
-"""Special functions under PyTorch's names: `tl.special.expit`, `tl.special.xlogy`, …"""
+"""Special functions under PyTorch's names (`tl.special.expit` and so on)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ALIASES = {
 }  # fmt: skip
 
 _names, _find = namespace(__name__)
-__all__ = sorted({*_names, *_ALIASES})  # noqa: PLE0605
+__all__ = sorted({*_names, *_ALIASES})
 
 
 def __getattr__(name: str) -> Any:

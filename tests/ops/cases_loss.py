@@ -131,6 +131,80 @@ def torch_bce_with_logits(input, target, weight=None, reduction="mean", pos_weig
     return torch_reduced(loss if weight is None else loss * weight, reduction)
 
 
+def torch_nll(input, target, weight=None, ignore_index=-100, reduction="mean"):
+    axis = 1 if input.ndim > 1 else 0
+    keep = target.ne(ignore_index)
+    safe = target.where(keep, 0)
+    share = keep.to(input.dtype) * (1 if weight is None else weight[safe])
+    loss = -input.gather(axis, safe.unsqueeze(axis)).squeeze(axis) * share
+    return loss.sum() / share.sum() if reduction == "mean" else torch_reduced(loss, reduction)
+
+
+def torch_cross_entropy(input, target, weight=None, label_smoothing=0.0, **options):
+    import torch
+
+    if target.is_floating_point():
+        options["label_smoothing"] = label_smoothing
+        return torch.nn.functional.cross_entropy(input, target, weight, **options)
+    logs = input.log_softmax(1 if input.ndim > 1 else 0)
+    loss = torch_nll(logs, target, weight, **options)
+    if not label_smoothing:
+        return loss
+    # Labels elsewhere stand for the uniform part: one pass for each class, each by its own weight.
+    reduction = options.get("reduction", "mean")
+    keep = target.ne(options.get("ignore_index", -100))
+    share = 1 if weight is None else weight
+    spread = -(logs * share).sum(1) * keep
+    if reduction == "mean":
+        safe = target.where(keep, 0)
+        spread = spread.sum() / (keep if weight is None else weight[safe] * keep).sum()
+    else:
+        spread = torch_reduced(spread, reduction)
+    return loss * (1 - label_smoothing) + spread * label_smoothing / input.shape[1]
+
+
+def torch_multi_margin(input, target, p=1, margin=1.0, weight=None, reduction="mean"):
+    import torch
+
+    loss = (margin - input.gather(1, target.unsqueeze(1)) + input).clamp(min=0) ** p
+    loss = loss if weight is None else loss * weight[target].unsqueeze(1)
+    other = 1 - torch.nn.functional.one_hot(target, input.shape[1])
+    return torch_reduced((loss * other).sum(1) / input.shape[1], reduction)
+
+
+def torch_ctc(log_probs, targets, ends, sizes, blank=0, reduction="mean", zero_infinity=False):
+    """By the recursion; torch's own gradient supposes that a log_softmax stands before."""
+    import torch
+
+    single = log_probs.ndim == 2
+    lp = log_probs.unsqueeze(1) if single else log_probs
+    ends, sizes = ends.reshape(-1).tolist(), sizes.reshape(-1).tolist()
+    rows = targets.reshape(len(sizes), -1) if targets.numel() % len(sizes) == 0 else None
+    if targets.ndim == 1 and not single:
+        rows = targets.split(sizes)
+    losses = []
+    for b, (end, size) in enumerate(zip(ends, sizes, strict=True)):
+        labels = [blank]
+        for label in rows[b][:size].tolist():
+            labels += [label, blank]
+        none = torch.full((), -1e30, dtype=lp.dtype)
+        alpha = [lp[0, b, label] if s < 2 else none for s, label in enumerate(labels)]
+        for t in range(1, end):
+            fresh = []
+            for s, label in enumerate(labels):
+                terms = [alpha[s], *(alpha[s - 1 : s] if s else [])]
+                if s > 1 and label not in (blank, labels[s - 2]):
+                    terms.append(alpha[s - 2])
+                fresh.append(torch.stack(terms).logsumexp(0) + lp[t, b, label])
+            alpha = fresh
+        loss = -torch.stack(alpha[-2:]).logsumexp(0)
+        if loss > 1e20:
+            loss = loss * 0 if zero_infinity else loss * float("inf")
+        losses.append(loss / max(size, 1) if reduction == "mean" else loss)
+    loss = torch.stack(losses)
+    return torch_reduced(loss.squeeze(0) if single and reduction == "none" else loss, reduction)
+
+
 def torch_soft_margin(input, target):
     return (-target * input).exp().log1p().mean()
 
@@ -144,8 +218,8 @@ CASES = {
         lambda d: [d(unit(d, 4, 5), unit(d, 4, 5))], torch=torch_bernoulli_nll, hypothesis=False
     ),
     "nn.log_add": Case(lambda d: [d([d.x((4,)), d.x((4,))])], torch=torch_log_add),
-    "nll_loss": Case(weighted, hypothesis=False),
-    "cross_entropy": Case(cross_entropy, hypothesis=False),
+    "nll_loss": Case(weighted, torch=torch_nll, hypothesis=False),
+    "cross_entropy": Case(cross_entropy, torch=torch_cross_entropy, hypothesis=False),
     "mse_loss": Case(pairs),
     "l1_loss": Case(pairs),
     "smooth_l1_loss": Case(lambda d: [*pairs(d), d(d.x((4,)), d.x((4,)), beta=0.3)]),
@@ -185,7 +259,7 @@ CASES = {
         ],
         hypothesis=False,
     ),
-    "ctc_loss": Case(ctc, dtypes=WIDE, hypothesis=False),
+    "ctc_loss": Case(ctc, dtypes=WIDE, torch=torch_ctc, hypothesis=False),
     "soft_margin_loss": Case(lambda d: [d(d.x((6,)), signs(d, 6))], torch=torch_soft_margin),
     "cosine_embedding_loss": Case(embedding_pairs, hypothesis=False, gradient=True),
     "margin_ranking_loss": Case(lambda d: [d(d.x((6,)), d.x((6,)), signs(d, 6), margin=0.1)]),
@@ -197,6 +271,7 @@ CASES = {
             d(d.x((4, 5)), d.ints((4,), 0, 5), 2, 0.5, d.positive((5,)), reduction="none"),
         ],
         dtypes=WIDE,
+        torch=torch_multi_margin,
         hypothesis=False,
     ),
     "multilabel_margin_loss": Case(

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ops.table import FLOATS, Case, Draw
+from ops.table import FLOATS, WIDE, Case, Draw
 
 SIDES = (5, 7, 6)
 
@@ -66,7 +66,11 @@ def parts(n: int, *more: Any) -> Callable[[Draw], list[Any]]:
 def powers(n: int) -> Callable[[Draw], list[Any]]:
     def samples(d: Draw) -> list[Any]:
         x = d.x((2, 2, *SIDES[-n:]), 0.5, 3)
-        return [d(x, 2, 2), d(x, 3, 3, 2), d(x, 2.0, (2, 3, 2)[-n:], ceil_mode=True)]
+        return [
+            d(x, 2, 2),
+            d(x, 3, 3, 2),
+            d(x, 2.0, 2 if n == 1 else (2, 3, 2)[-n:], ceil_mode=True),
+        ]
 
     return samples
 
@@ -132,7 +136,9 @@ CASES = {
         for n in (1, 2, 3)
     },
     **{
-        f"avg_pool{n}d": Case(averages(n), factor=2, gradgrad=n < 3, hypothesis=False)
+        f"avg_pool{n}d": Case(
+            averages(n), FLOATS if n < 3 else WIDE, factor=2, gradgrad=n < 3, hypothesis=False
+        )
         for n in (1, 2, 3)
     },
     **{
@@ -144,7 +150,9 @@ CASES = {
         for n in (1, 2, 3)
     },
     **{
-        f"lp_pool{n}d": Case(powers(n), factor=8, gradgrad=n < 3, hypothesis=False)
+        f"lp_pool{n}d": Case(
+            powers(n), FLOATS if n < 3 else WIDE, factor=8, gradgrad=n < 3, hypothesis=False
+        )
         for n in (1, 2, 3)
     },
     **{f"max_unpool{n}d": Case(unpooled(n), hypothesis=False) for n in (1, 2, 3)},

@@ -1,6 +1,5 @@
 """Cases of interpolation, of sampling at a grid, and of shuffles."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -49,7 +48,7 @@ def sampled(d: Draw) -> list[Any]:
             for padding in ("zeros", "border", "reflection")
             for corners in (False, True)
         ],
-        d(volume, space),
+        d(volume, space, align_corners=False),
         d(volume, space, "nearest", "border", True),
         d(volume, space, padding_mode="reflection", align_corners=False),
     ]
@@ -75,26 +74,32 @@ def resampled(d: Draw) -> list[Any]:
     ]
 
 
-def ups(mode: str) -> Callable[[Draw], list[Any]]:
-    def samples(d: Draw) -> list[Any]:
-        return [d(d.x((1, 2, 3, 4)), (5, 6)), d(d.x((1, 2, 3, 4)), scale_factor=2)]
+def ups(d: Draw) -> list[Any]:
+    return [d(d.x((1, 2, 3, 4)), (5, 6)), d(d.x((1, 2, 3, 4)), scale_factor=2)]
 
-    return samples
+
+def torch_bilinear(input: Any, size: Any = None, scale_factor: Any = None) -> Any:
+    import torch
+
+    how = {"mode": "bilinear", "align_corners": True}
+    return torch.nn.functional.interpolate(input, size, scale_factor, **how)
 
 
 CASES = {
     "interpolate": Case(interpolated, factor=8, hypothesis=False),
-    "upsample": Case(ups(""), factor=4, hypothesis=False),
-    "upsample_nearest": Case(ups(""), hypothesis=False),
-    "upsample_bilinear": Case(ups(""), factor=4, hypothesis=False),
-    "nn.resample": Case(resampled, torch=False, numpy=weighed, factor=4, hypothesis=False),
+    "upsample": Case(ups, torch="nn.functional.interpolate", hypothesis=False),
+    "upsample_nearest": Case(ups, torch="nn.functional.interpolate", hypothesis=False),
+    "upsample_bilinear": Case(ups, torch=torch_bilinear, factor=4, hypothesis=False),
+    "nn.resample": Case(
+        resampled, torch=False, numpy=weighed, factor=4, wide=False, hypothesis=False
+    ),
     # In a half the coordinates of grid and pixels round differently.
     "grid_sample": Case(sampled, dtypes=WIDE, factor=32, gradgrad=False, hypothesis=False),
     "affine_grid": Case(
         lambda d: [
             d(d.x((2, 2, 3)), (2, 1, 3, 4), align_corners=True),
             d(d.x((2, 2, 3)), (2, 1, 3, 4), align_corners=False),
-            d(d.x((1, 3, 4)), (1, 2, 2, 3, 1)),
+            d(d.x((1, 3, 4)), (1, 2, 2, 3, 1), False),
         ],
         dtypes=WIDE,
         factor=4,

@@ -97,3 +97,44 @@ def test_linear_maps_have_their_adjoint(name):
     # The second derivative: the map from g to `back` is linear too, and its adjoint is the first.
     (again,) = tl.autograd.grad(back, g, v)
     assert dot(again, g) == pytest.approx(wanted, rel=2e-5, abs=2e-5)
+
+
+BAD = {
+    "inv singular": lambda: tl.linalg.inv(tl.zeros(2, 2)),
+    "solve singular": lambda: tl.linalg.solve(tl.zeros(2, 2), tl.ones(2, 1)),
+    "cholesky negative": lambda: tl.linalg.cholesky(tl.eye(2) * -1),
+    "svd nan": lambda: tl.linalg.svd(tl.full((2, 2), float("nan"))),
+    "eigh inf": lambda: tl.linalg.eigh(tl.full((2, 2), float("inf"))),
+    "eig f64": lambda: tl.linalg.eig(tl.ones(2, 2, dtype="f64")),
+    "inv integers": lambda: tl.linalg.inv(tl.ones(2, 2, dtype="i64")),
+    "svd half": lambda: tl.linalg.svd(tl.ones(2, 2, dtype="f16")),
+    "det wide": lambda: tl.linalg.det(tl.ones(2, 3)),
+    "qr vector": lambda: tl.linalg.qr(tl.ones(3)),
+    "qr mode": lambda: tl.linalg.qr(tl.ones(3, 3), "both"),
+    "lu_solve pivots": lambda: tl.linalg.lu_solve(
+        tl.eye(2), tl.tensor([1, 9], dtype="i32"), tl.eye(2)
+    ),
+    "fft f64": lambda: tl.fft.fft(tl.ones(4, dtype="f64")),
+    "fft norm": lambda: tl.fft.fft(tl.ones(4), norm="both"),
+    "irfft 0": lambda: tl.fft.irfft(tl.ones(1)),
+    "istft window": lambda: tl.istft(tl.ones(5, 3, dtype="complex64"), 8, window=tl.zeros(8)),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_refusals_name_the_op(name):
+    with pytest.raises(tl.TallowError, match=rf"^(linalg\.|fft\.)?{name.split()[0]}: expected"):
+        BAD[name]()
+
+
+def test_no_plan_holds_what_numpy_computed():
+    with pytest.raises(tl.TallowError):
+        tl.capture(tl.linalg.inv, tl.eye(2))
+
+
+def test_info_tells_which_matrix_is_bad():
+    a = tl.stack([tl.eye(2), tl.zeros(2, 2)])
+    inverse, info = tl.linalg.inv_ex(a)
+    assert (info != 0).tolist() == [False, True] and inverse[0].tolist() == [[1, 0], [0, 1]]
+    factor, info = tl.linalg.cholesky_ex(a)
+    assert (info != 0).tolist() == [False, True] and factor[0].tolist() == [[1, 0], [0, 1]]

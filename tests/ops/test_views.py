@@ -181,3 +181,119 @@ def test_in_place_refusals():
     assert spread.tolist() == [0, 0, 0]
     x.add_(tl.tensor([1, 2, 3], dtype="u8")).sub_(1).mul_(2)
     assert x.tolist() == [0, 2, 4] and x._array.version > 0
+
+
+VIEWS = {
+    "reshape": lambda x: x.reshape(2, 12),
+    "view": lambda x: x.view(24),
+    "flatten": lambda x: x.flatten(),
+    "unflatten": lambda x: x.unflatten(1, (2, 3)),
+    "squeeze": lambda x: x.squeeze((0, 1)),
+    "unsqueeze": lambda x: x.unsqueeze(1),
+    "transpose": lambda x: x.transpose(0, 1),
+    "permute": lambda x: x.permute(1, 0),
+    "movedim": lambda x: x.movedim(0, -1),
+    "expand": lambda x: x.expand(3, 4, 6),
+    "narrow": lambda x: x.narrow(1, -3, 2),
+    "select": lambda x: x.select(0, 2),
+    "diagonal": lambda x: x.diagonal(1),
+    "unfold": lambda x: x.unfold(1, 3, 2),
+    "as_strided": lambda x: x.as_strided((2, 3), (7, 1), 4),
+    "unbind": lambda x: x.unbind(1)[2],
+    "split": lambda x: x.split([1, 3])[1],
+    "chunk": lambda x: x.chunk(2, 1)[1],
+    "tensor_split": lambda x: x.tensor_split([2, 3], 1)[1],
+    "hsplit": lambda x: tl.hsplit(x, 3)[2],
+    "T": lambda x: x.T,
+    "broadcast_tensors": lambda x: tl.broadcast_tensors(x, tl.zeros(2, 1, 1))[0],
+    "atleast_3d": lambda x: tl.atleast_3d(x),
+}
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_views_share_memory_and_history(name):
+    x = tl.arange(24.0, dtype="f64").reshape(4, 6)
+    part = VIEWS[name](x)
+    assert part._array.storage_id == x._array.storage_id
+    if name in ("expand", "broadcast_tensors"):  # elements seen more than once
+        with pytest.raises(ShapeError, match="expanded"):
+            part.zero_()
+        return
+    before = x.tolist()
+    if name != "unfold":
+        part.zero_()
+        assert x.tolist() != before
+    # A change through the view reaches the gradient of what the base came from.
+    leaf = tl.ones(4, 6, dtype="f64").requires_grad_()
+    base = leaf * 2
+    if name == "unfold":
+        return
+    VIEWS[name](base).mul_(3)
+    base.sum().backward()
+    wanted = tl.ones(4, 6, dtype="f64")
+    VIEWS[name](wanted).fill_(3)
+    assert leaf.grad.tolist() == (wanted * 2).tolist()
+
+
+@pytest.mark.parametrize(
+    ("size", "stride", "offset"),
+    [
+        ((2, 3), (2, 1), 0),
+        ((5,), (1,), None),
+        ((2,), (1,), 3),
+        ((2,), (2**62,), 0),
+        ((2**40, 2**40), (0, 0), 0),
+        ((1,), (1,), -1),
+        ((-1,), (1,), 0),
+        ((2,), (-1,), 1),
+        ((2, 2), (1,), 0),
+        ((1,) * 13, (1,) * 13, 0),
+    ],
+)
+def test_as_strided_stays_in_the_storage(size, stride, offset):
+    with pytest.raises(ShapeError, match="as_strided"):
+        tl.zeros(4).as_strided(size, stride, offset)
+
+
+def test_as_strided_sees_the_storage_behind_a_view():
+    x = tl.arange(12.0)
+    assert x[6:].as_strided((2, 2), (3, 1), 1).tolist() == [[1, 2], [4, 5]]
+    assert x[6:].as_strided((2,), (1,)).tolist() == [6, 7]
+    assert x.as_strided((0, 5), (100, 100)).shape == (0, 5)
+
+
+def test_overlapping_windows_add_their_gradients():
+    x = tl.arange(5.0, dtype="f64").requires_grad_()
+    x.unfold(0, 3, 1).sum().backward()
+    assert x.grad.tolist() == [1, 2, 3, 2, 1]
+    y = tl.ones(1, dtype="f64").requires_grad_()
+    y.expand(4).as_strided((2,), (0,)).sum().backward()
+    assert y.grad.tolist() == [2]
+
+
+def test_view_as_another_dtype():
+    x = tl.tensor([[1.0, 2.0], [3.0, 4.0]])
+    assert x.view("i32").view(tl.f32).tolist() == x.tolist()
+    assert x.view("u8").shape == (2, 8)
+    assert x.view("u8").view("f32").tolist() == x.tolist()
+    assert x.view("complex64").tolist() == [[1 + 2j], [3 + 4j]]
+    for bad in (lambda: x[:, :1].view("f64"), lambda: x.T.view("u8"), lambda: x[:, 1:].view("f64")):
+        with pytest.raises(ShapeError, match=r"^view"):
+            bad()
+    with pytest.raises(DTypeError, match=r"^view"):
+        x.view("q8_0")
+
+
+def test_cat_refuses_and_leaves_out():
+    a = tl.ones(2, 3)
+    assert tl.cat([tl.zeros(0), a, tl.zeros(0)]).tolist() == a.tolist()
+    assert tl.cat([a, tl.ones(1, 3, dtype="f64")]).dtype is tl.f64
+    for bad in ([], [a, tl.ones(3, 2)], [tl.tensor(1.0)], [a, tl.ones(2)]):
+        with pytest.raises(ShapeError, match=r"^cat"):
+            tl.cat(bad)
+    with pytest.raises(ShapeError, match=r"^cat"):
+        tl.cat([a, a], 2)
+    q = tl.ones(2, 32).to("q8_0")
+    assert tl.cat([q, q]).shape == (4, 32) and tl.cat([q, q], 1).shape == (2, 64)
+    with pytest.raises(DTypeError, match=r"^cat"):
+        tl.cat([q, tl.ones(2, 32)])

@@ -102,9 +102,9 @@ def feature_alpha_dropout(
 ) -> Tensor:
     """`alpha_dropout` of whole channels of (batch, channels, ...)."""
     _probability("feature_alpha_dropout", p)
-    expect(input.ndim >= 2, "feature_alpha_dropout", "at least 2 axes", input.shape)
     if not training or p == 0:
         return input
+    expect(input.ndim >= 2, "feature_alpha_dropout", "at least 2 axes", input.shape)
     return _alpha(input, p, (*input.shape[:2], *(1,) * (input.ndim - 2)), inplace)
 
 

@@ -212,6 +212,7 @@ def rrelu(
     inplace: bool = False,
 ) -> Tensor:
     """`leaky_relu` with slopes drawn from [lower, upper) when `training`, else their mean."""
+    expect(lower <= upper, "rrelu", "lower at most upper", (lower, upper), ArgumentError)
     return _act("rrelu", input, inplace, lower, upper, training)
 
 

@@ -19,7 +19,7 @@ def _float(x: Tensor, at: object) -> Any:
     return array
 
 
-# --- one input --------------------------------------------------------------------------------------
+# --- one input ------------------------------------------------------------------------------------
 
 
 @op
@@ -116,7 +116,8 @@ def gelu_tanh(x: Tensor) -> Tensor:
 
 @gelu_tanh.grad
 def _(g: Tensor, x: Tensor) -> Tensor:
-    # tanh(u) = 2 sigmoid(2u) - 1, so the function is x times a sigmoid of twice the inner polynomial.
+    # tanh(u) = 2 sigmoid(2u) - 1, so the function is x times a sigmoid of twice the inner
+    # polynomial.
     square = x * x
     s = (x * (square * 0.044715 + 1) * (2 * math.sqrt(2 / math.pi))).sigmoid()
     slope = (square * (3 * 0.044715) + 1) * (2 * math.sqrt(2 / math.pi))
@@ -183,11 +184,18 @@ def tanhshrink(x: Tensor) -> Tensor:
     return x - x.tanh()
 
 
-# --- with numbers -----------------------------------------------------------------------------------
+# --- with numbers ---------------------------------------------------------------------------------
 
 _leaky, _elu, _softplus, _hardshrink, _softshrink, _threshold = map(
     _native.with_numbers,
-    ("leaky", "elu_scaled", "softplus_scaled", "hardshrink_beyond", "softshrink_by", "threshold_at"),
+    (
+        "leaky",
+        "elu_scaled",
+        "softplus_scaled",
+        "hardshrink_beyond",
+        "softshrink_by",
+        "threshold_at",
+    ),
 )
 
 
@@ -342,7 +350,7 @@ def relu6(x: Tensor) -> Tensor:
     return hardtanh(x, 0.0, 6.0)
 
 
-# --- with weights, or of several parts --------------------------------------------------------------
+# --- with weights, or of several parts ------------------------------------------------------------
 
 
 @op

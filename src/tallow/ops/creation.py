@@ -225,9 +225,10 @@ def hann_window(
     requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """The Hann window: `0.5 - 0.5 cos(2 pi t)`."""
-    return hamming_window(
-        window_length, periodic, 0.5, 0.5, dtype=dtype, device=device, requires_grad=requires_grad
-    )
+    return _window(
+        window_length, periodic, dtype, device, requires_grad,
+        lambda t: (t * (2 * math.pi)).cos() * -0.5 + 0.5, "hann_window",
+    )  # fmt: skip
 
 
 @op

@@ -16,7 +16,7 @@ from .elementwise_rows import conj, install_operators, kernel_row, quick_row
 LN2, LN10 = math.log(2), math.log(10)
 
 
-# --- one operand ------------------------------------------------------------------------------------
+# --- one operand ----------------------------------------------------------------------------------
 
 
 def _nothing(g: Tensor, _x: Tensor) -> Tensor:
@@ -136,7 +136,13 @@ def rad2deg(x: Tensor) -> Tensor:
 def bitwise_not(x: Tensor) -> Tensor:
     """Every bit of an integer, or a bool, inverted."""
     expect(x.dtype.kind in "biu", bitwise_not, "integers or bool", x.dtype.name, DTypeError)
-    return x.logical_not() if x.dtype.kind == "b" else x.bitwise_xor(~0 if x.dtype.kind == "i" else full((), (1 << 8 * x.itemsize) - 1, x.dtype))
+    return (
+        x.logical_not()
+        if x.dtype.kind == "b"
+        else x.bitwise_xor(
+            ~0 if x.dtype.kind == "i" else full((), (1 << 8 * x.itemsize) - 1, x.dtype)
+        )
+    )
 
 
 def _test_row(name: str, doc: str, whole: bool) -> None:
@@ -180,7 +186,11 @@ def nan_to_num(
         parts = nan_to_num(x.view_as_real(), nan, posinf, neginf)
         return parts.view_as_complex()
     largest = _LARGEST.get(x.dtype.name, 0.0)
-    values = (nan or 0.0, largest if posinf is None else posinf, -largest if neginf is None else neginf)
+    values = (
+        nan or 0.0,
+        largest if posinf is None else posinf,
+        -largest if neginf is None else neginf,
+    )
     return wrap(_replace(array, *map(float, values)))
 
 
@@ -189,7 +199,7 @@ def _(g: Tensor, x: Tensor, _nan: Any, _posinf: Any, _neginf: Any) -> Tensor:
     return where(x.isfinite(), g, 0)
 
 
-# --- two operands -----------------------------------------------------------------------------------
+# --- two operands ---------------------------------------------------------------------------------
 
 
 def _power(g: Tensor, a: Any, b: Any, out: Tensor) -> tuple[Any, Any]:
@@ -200,7 +210,11 @@ def _power(g: Tensor, a: Any, b: Any, out: Tensor) -> tuple[Any, Any]:
 
     def exponent() -> Tensor:
         if not isinstance(a, Tensor):
-            log = math.log(a) if not isinstance(a, complex) and a > 0 else full((), a, out.dtype).log()
+            log = (
+                math.log(a)
+                if not isinstance(a, complex) and a > 0
+                else full((), a, out.dtype).log()
+            )
             still = b.real >= 0 if a == 0 else None
         else:
             log = a.to(out.dtype).log()
@@ -296,9 +310,7 @@ floor_divide: Any = ROWS["floor_divide"]
 
 _add = quick_row("add", 2, lambda g, _a, _b: (g, g))
 _sub = quick_row("sub", 2, lambda g, _a, _b: (g, lambda: -g))
-_div = quick_row(
-    "div", 2, lambda g, _a, b, out: (lambda: g / conj(b), lambda: -g * conj(out / b))
-)
+_div = quick_row("div", 2, lambda g, _a, b, out: (lambda: g / conj(b), lambda: -g * conj(out / b)))
 _trunc_div = quick_row("trunc_divide", 2, _flat)
 
 
@@ -380,7 +392,13 @@ def float_power(x: Tensor | float, exponent: Tensor | float) -> Tensor:
 def heaviside(x: Tensor, values: Tensor) -> Tensor:
     """0 below 0, 1 above, and `values` at 0."""
     same = x.dtype == values.dtype
-    expect(same, heaviside, "two tensors of one dtype", f"{x.dtype.name} and {values.dtype.name}", DTypeError)
+    expect(
+        same,
+        heaviside,
+        "two tensors of one dtype",
+        f"{x.dtype.name} and {values.dtype.name}",
+        DTypeError,
+    )
     return where(x == 0, values, (x > 0).to(x.dtype))
 
 
@@ -456,11 +474,13 @@ def _(g: Tensor, x: Tensor, max: Any) -> tuple[Any, Any]:
     return lambda: where(x <= max, g, 0), lambda: where(x > max, g, 0)
 
 
-# --- three operands, and questions about two --------------------------------------------------------
+# --- three operands, and questions about two ------------------------------------------------------
 
 
 @primitive
-def where(condition: Tensor, input: Tensor | float | None = None, other: Tensor | float | None = None) -> Any:
+def where(
+    condition: Tensor, input: Tensor | float | None = None, other: Tensor | float | None = None
+) -> Any:
     """`input` where `condition` is true, else `other`, broadcast and promoted.
 
     With the condition alone: the indices of its nonzero elements, one tensor per axis.
@@ -468,7 +488,13 @@ def where(condition: Tensor, input: Tensor | float | None = None, other: Tensor 
     mask = unwrap_tensor(condition, where)
     if input is None and other is None:
         return condition.nonzero(as_tuple=True)
-    expect(condition.dtype.name in ("bool", "u8"), where, "a bool condition", condition.dtype.name, DTypeError)
+    expect(
+        condition.dtype.name in ("bool", "u8"),
+        where,
+        "a bool condition",
+        condition.dtype.name,
+        DTypeError,
+    )
     if condition.dtype.kind != "b":
         mask = condition.ne(0)._array
     return wrap(_native.where(mask, unwrap_number(input, where), unwrap_number(other, where)))
@@ -568,7 +594,13 @@ def isclose(
 ) -> Tensor:
     """Whether `|x - other| <= atol + rtol * |other|`, or both are the same infinity."""
     same = x.dtype == other.dtype
-    expect(same, isclose, "two tensors of one dtype", f"{x.dtype.name} and {other.dtype.name}", DTypeError)
+    expect(
+        same,
+        isclose,
+        "two tensors of one dtype",
+        f"{x.dtype.name} and {other.dtype.name}",
+        DTypeError,
+    )
     expect(rtol >= 0 and atol >= 0, isclose, "tolerances from 0 up", (rtol, atol), ArgumentError)
     out = x.eq(other)
     if equal_nan:
@@ -595,7 +627,7 @@ def equal(x: Tensor, other: Tensor) -> bool:
     return x.shape == other.shape and bool(x.eq(other).all().item())
 
 
-# --- other names ------------------------------------------------------------------------------------
+# --- other names ----------------------------------------------------------------------------------
 
 ALIASES = {
     "absolute": "abs", "negative": "neg", "arcsin": "asin", "arccos": "acos", "arctan": "atan",

@@ -62,7 +62,7 @@ def quick_row(name: str, arity: int, rule: Rule = None) -> Callable[..., Tensor]
     return row.caller()
 
 
-# --- operators --------------------------------------------------------------------------------------
+# --- operators ------------------------------------------------------------------------------------
 
 OPERATORS = {
     "add": ("__add__", "__radd__", "__iadd__"),

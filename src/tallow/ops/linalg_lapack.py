@@ -14,7 +14,7 @@ from ..registry import op, primitive
 from ..tensor import Tensor, zeros
 from .complexes import real
 from .elementwise import where
-from .linalg_numpy import check, lapack, lapack_many, to_numpy
+from .linalg_numpy import FINITE, check, lapack, lapack_many, to_numpy
 from .shape import adjoint
 
 
@@ -199,9 +199,7 @@ def qr_factors(input: Tensor, complete: bool) -> QR:
 
     mode = "complete" if complete else "reduced"
     return QR(
-        *lapack_many(
-            "linalg.qr", "finite matrices", lambda a: np.linalg.qr(a, cast(Any, mode)), input
-        )
+        *lapack_many("linalg.qr", "matrices", lambda a: np.linalg.qr(a, cast(Any, mode)), input)
     )
 
 
@@ -261,11 +259,7 @@ def svd_factors(input: Tensor, full_matrices: bool) -> SVD:
     """U, S and Vh."""
     import numpy as np
 
-    return SVD(
-        *lapack_many(
-            "linalg.svd", "finite matrices", lambda a: np.linalg.svd(a, full_matrices), input
-        )
-    )
+    return SVD(*lapack_many("linalg.svd", FINITE, lambda a: np.linalg.svd(a, full_matrices), input))
 
 
 @svd_factors.grad
@@ -312,7 +306,7 @@ def svdvals(A: Tensor, *, driver: str | None = None) -> Tensor:
     import numpy as np
 
     check(A, svdvals)
-    return lapack(svdvals, "finite matrices", lambda a: np.linalg.svd(a, compute_uv=False), A)
+    return lapack(svdvals, FINITE, lambda a: np.linalg.svd(a, compute_uv=False), A)
 
 
 @svdvals.grad
@@ -343,7 +337,7 @@ def eigh_factors(input: Tensor, UPLO: str) -> Eigen:
     import numpy as np
 
     run = lambda a: np.linalg.eigh(a, cast(Any, UPLO))  # noqa: E731
-    return Eigen(*lapack_many("linalg.eigh", "finite matrices", run, input))
+    return Eigen(*lapack_many("linalg.eigh", FINITE, run, input))
 
 
 @eigh_factors.grad
@@ -376,7 +370,7 @@ def eigvalsh(A: Tensor, UPLO: str = "L") -> Tensor:
 
     check(A, eigvalsh, square=True)
     kind = _uplo(UPLO, eigvalsh)
-    return lapack(eigvalsh, "finite matrices", lambda a: np.linalg.eigvalsh(a, cast(Any, kind)), A)
+    return lapack(eigvalsh, FINITE, lambda a: np.linalg.eigvalsh(a, cast(Any, kind)), A)
 
 
 @eigvalsh.grad
@@ -394,7 +388,7 @@ def eig_factors(input: Tensor) -> Eigen:
         values, vectors = np.linalg.eig(a)
         return values.astype(np.complex64), vectors.astype(np.complex64)
 
-    return Eigen(*lapack_many("linalg.eig", "finite matrices", run, input))
+    return Eigen(*lapack_many("linalg.eig", FINITE, run, input))
 
 
 @eig_factors.grad

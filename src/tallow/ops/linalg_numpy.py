@@ -11,6 +11,7 @@ from ..errors import ArgumentError, DTypeError, expect
 from ..tensor import Tensor, from_numpy, unwrap_tensor
 
 KINDS = (f32, f64, complex64)
+FINITE = "finite matrices"
 
 
 def to_numpy(x: Tensor, where: object) -> Any:
@@ -36,7 +37,10 @@ def check(x: Tensor, where: object, *, square: bool = False) -> None:
 
 
 def lapack(where: object, wanted: str, run: Any, *tensors: Tensor) -> Tensor:
-    """`run` on numpy arrays; its LinAlgError becomes `where: expected wanted`."""
+    """`run` on numpy arrays; its LinAlgError becomes `where: expected wanted`.
+
+    When `wanted` is FINITE, infinities and NaN are refused: LAPACK may make nonsense of them.
+    """
     return tensor_of(_run(where, wanted, run, tensors), tensors[0])
 
 
@@ -48,9 +52,13 @@ def lapack_many(where: object, wanted: str, run: Any, *tensors: Tensor) -> tuple
 def _run(where: object, wanted: str, run: Any, tensors: Sequence[Tensor]) -> Any:
     import numpy as np
 
+    arrays = [to_numpy(x, where) for x in tensors]
+    if wanted is FINITE:
+        finite = all(np.isfinite(a).all() for a in arrays)
+        expect(finite, where, wanted, "one with infinity or NaN", ArgumentError)
     try:
         with np.errstate(all="ignore"):
-            return run(*(to_numpy(x, where) for x in tensors))
+            return run(*arrays)
     except np.linalg.LinAlgError as error:
         name = getattr(where, "__name__", where)
         said = f"{name}: expected {wanted}, got one of which LAPACK says: {error}"

@@ -29,7 +29,7 @@ def linalg_det(A: Tensor) -> Tensor:
     import numpy as np
 
     check(A, linalg_det, square=True)
-    return lapack(linalg_det, "finite matrices", np.linalg.det, A)
+    return lapack(linalg_det, "matrices", np.linalg.det, A)
 
 
 @linalg_det.grad
@@ -63,7 +63,7 @@ def slogdet_parts(input: Tensor) -> SignLog:
     import numpy as np
 
     run = lambda a: np.linalg.slogdet(a)  # noqa: E731
-    return SignLog(*lapack_many("linalg.slogdet", "finite matrices", run, input))
+    return SignLog(*lapack_many("linalg.slogdet", "matrices", run, input))
 
 
 @slogdet_parts.grad

@@ -12,7 +12,7 @@ from ..registry import op, primitive
 from ..tensor import Tensor, broadcast_shapes, from_numpy, zeros
 from .elementwise import where
 from .linalg_lapack import inv
-from .linalg_numpy import check, lapack, lapack_many, to_numpy
+from .linalg_numpy import FINITE, check, lapack, lapack_many, to_numpy
 from .linalg_rank import pinv, pinv_gradient
 from .shape import adjoint
 
@@ -426,7 +426,7 @@ def least_squares(A: Tensor, B: Tensor, rcond: float) -> LeastSquares:
         middle = inverses[..., None] * (u.conj().swapaxes(-1, -2) @ b)
         return vh.conj().swapaxes(-1, -2) @ middle, kept.sum(-1), s
 
-    x, rank, values = lapack_many("linalg.lstsq", "finite matrices", run, A, B)
+    x, rank, values = lapack_many("linalg.lstsq", FINITE, run, A, B)
     return LeastSquares(x, x.new_empty((0,)), rank, values)
 
 

@@ -129,6 +129,8 @@ def triplet_margin_with_distance_loss(
 def _labelled(name: object, input: Tensor, target: Tensor, axes: int) -> tuple[Tensor, Tensor]:
     """Scores (n, classes) and their labels, with a batch axis where there was none."""
     unwrap_tensor(input, name), unwrap_tensor(target, name)
+    if input.ndim == 0:  # one class
+        input, target = input.reshape(1), target.reshape(1) if axes else target
     expect(input.ndim in (1, 2), name, "input of shape (n, classes) or (classes,)", input.shape)
     wanted = input.shape if axes else input.shape[:-1]
     single = not axes and input.ndim == 1 and target.shape in ((), (1,))
@@ -174,7 +176,7 @@ def multi_margin_loss(
         loss = loss * weight[labels]
     own = zeros(x.shape, dtype="bool").scatter(1, labels, True)
     loss = where(own, 0, loss).sum(1) / max(x.shape[1], 1)
-    return reduced(loss.squeeze(0) if input.ndim == 1 else loss, reduction)
+    return reduced(loss.squeeze(0) if input.ndim < 2 else loss, reduction)
 
 
 @op
@@ -200,7 +202,7 @@ def multilabel_margin_loss(
     loss = (1 - x.gather(1, safe).unsqueeze(2) + x.unsqueeze(1)).clamp(min=0)
     counts = valid.unsqueeze(2).bitwise_and(chosen.logical_not().unsqueeze(1))
     loss = where(counts, loss, 0).sum((1, 2)) / max(classes, 1)
-    return reduced(loss.squeeze(0) if input.ndim == 1 else loss, reduction)
+    return reduced(loss.squeeze(0) if input.ndim < 2 else loss, reduction)
 
 
 @op

@@ -19,12 +19,12 @@ SET, ADD, MULTIPLY, MAX, MIN = range(5)
 _gather, _scatter = _native.kernel("gather"), _native.kernel("scatter")
 
 
-def axis_of(x: Any, dim: int, where: object) -> int:
+def axis_of(x: Any, dim: Any, where: object) -> int:
     """`dim` counted from the front; 0-d tensors count as vectors."""
-    n = max(x.ndim, 1)
+    n: int = max(x.ndim, 1)
     inside = isinstance(dim, int) and -n <= dim < n
     expect(inside, where, f"an axis in [{-n}, {n - 1}]", dim, IndexRangeError)
-    return dim % n
+    return int(dim) % n
 
 
 def _index(index: Tensor, where: object) -> _native.Array:

@@ -16,7 +16,15 @@ _ROOT_PI = math.sqrt(math.pi)
 
 def _xlogy(g: Tensor, a: Any, b: Any) -> tuple[Any, Any]:
     def first() -> Tensor:
-        log = b.log() if isinstance(b, Tensor) else math.log(b) if b > 0 else -math.inf if b == 0 else math.nan
+        log = (
+            b.log()
+            if isinstance(b, Tensor)
+            else math.log(b)
+            if b > 0
+            else -math.inf
+            if b == 0
+            else math.nan
+        )
         gone = ROWS["logical_and"](a == 0, b <= 0)
         return where(gone, 0, g * log)
 
@@ -57,7 +65,9 @@ _i0 = ROWS["i0"]
 _i0e = quick_row("i0e", 1, lambda g, x, out: g * (_i1e_of(x) - x.sign() * out))
 _i1_of = quick_row("i1", 1, _i1)
 _i1e_of = quick_row("i1e", 1, _i1e)
-_ndtri = quick_row("ndtri", 1, lambda g, _x, out: g * (out * out * 0.5).exp() * math.sqrt(2 * math.pi))
+_ndtri = quick_row(
+    "ndtri", 1, lambda g, _x, out: g * (out * out * 0.5).exp() * math.sqrt(2 * math.pi)
+)
 _erfcx = quick_row("erfcx", 1, lambda g, x, out: g * (x * out * 2 - 2 / _ROOT_PI))
 _log_ndtr = quick_row(
     "log_ndtr", 1, lambda g, x: g * (math.sqrt(2 / math.pi) / _erfcx(x * -math.sqrt(0.5)))
