@@ -437,10 +437,12 @@ const char* attention(const Arg* args, int) {
 
 }  // namespace
 
+void register_attention_backward(KernelTable& t);
 void register_attention(KernelTable& t);
 void register_attention(KernelTable& t) {
   t.add("attention", "out:A q:A k:A v:A start:A? mask:A? scale:f causal:i window:i softcap:f",
         attention);
+  register_attention_backward(t);
 }
 
 }  // namespace tl::TL_ISA

@@ -1,6 +1,8 @@
-// What the norms and softmax share: walks over a row vector by vector, and a norm's weights.
+// What norms, softmax and the backward pass of attention share: the exponential of what is not
+// positive, walks over a row vector by vector, a norm's weights.
 #pragma once
 #include "norm_rows.h"
+#include "simd/math.h"
 
 namespace tl::TL_ISA {
 
@@ -9,6 +11,26 @@ using Scalar = typename Wide<T>::Scalar;
 template <class T>
 using Vector = typename Wide<T>::Vector;
 
+// exp(x) for x <= 0 to 3e-7; zero where the result would be subnormal; NaN stays NaN. Shorter than
+// exp: nothing can overflow, so 2^n is one shift.
+TL_INLINE vf exp_negative(vf x) {
+  const vf shifted = fma(x, splat(1.44269504f), splat(12582912.f));  // 1.5 * 2^23 + n
+  const vf n = shifted - 12582912.f;
+  vf r = fma(n, splat(-0.693359375f), x);  // x - n * ln 2, ln 2 in two parts
+  r = fma(n, splat(2.12194440e-4f), r);
+  vf p = splat(8.3124303551e-3f);  // our own fit, least maximum of the relative error: 1.1e-7
+  p = fma(p, r, splat(4.1890987448e-2f));
+  p = fma(p, r, splat(1.6667118169e-1f));
+  p = fma(p, r, splat(4.9999225850e-1f));
+  p = fma(p, r, splat(1.f));
+  p = fma(p, r, splat(1.f));
+  const vf y = select(x < -87.f, vf{}, (vf)((vu)p + ((vu)shifted << 23)));
+  return select(x == x, y, x);
+}
+TL_INLINE vd exp_negative(vd x) {
+  for (int i = 0; i < kLanes64; ++i) x[i] = __builtin_exp(x[i]);
+  return x;
+}
 // f(i, load, store) for i in steps of a vector up to n; the last step may be a part of one, in
 // which missing lanes read as `fill` and are not stored.
 template <class W, class F>

@@ -111,42 +111,75 @@ void max_row(const Windows& w, int64_t n, int64_t c, int64_t z, int64_t y, Value
     to[o * out.strides[4]] = pooled<T>(best[o * w.stride[2]]);
 }
 
-// The same with the position in the plane of the first of equal maxima (the last NaN).
+// a[i] = larger(a[i], x[i]), and `row` in which[i] where that is x[i].
+template <class T, class S>
+TL_INLINE void larger_line_from(const T* x, int64_t step, int64_t n, int32_t row, S* __restrict a,
+                                int32_t* __restrict which) {
+  auto at = [&](int64_t i, int64_t from) {
+    const S here = static_cast<S>(value(x[from]));
+    const bool taken = (here > a[i]) | (here != here);
+    a[i] = taken ? here : a[i];
+    which[i] = taken ? row : which[i];
+  };
+  if (step == 1) {
+    for (int64_t i = 0; i < n; ++i) at(i, i);
+  } else {
+    for (int64_t i = 0; i < n; ++i) at(i, i * step);
+  }
+}
+
+// The same with the position in the plane of the first of equal maxima (the last NaN), in the order
+// of memory: first down the columns, all at once, then along the row.
 template <class T>
-void max_row_indices(const Windows& w, int64_t n, int64_t c, int64_t z, int64_t y) {
+void max_row_indices(const Windows& w, int64_t n, int64_t c, int64_t z, int64_t y, Value<T>* line,
+                     int32_t* which) {
   using S = Value<T>;
   const View &x = w.x, &out = w.out, &indices = w.indices;
   const T* plane = x.ptr<T>() + n * x.strides[0] + c * x.strides[1];
   int64_t z0, z1, y0, y1;
   w.window(0, z, &z0, &z1);
   w.window(1, y, &y0, &y1);
+  for (int64_t i = 0; i < x.shape[4]; ++i) {
+    line[i] = lowest<S>();
+    which[i] = 0;
+  }
+  const int64_t rows = y1 > y0 ? ceil_div(y1 - y0, w.dilation[1]) : 1;
+  int32_t row = 0;
+  for (int64_t iz = z0; iz < z1; iz += w.dilation[0]) {
+    for (int64_t iy = y0; iy < y1; iy += w.dilation[1], ++row) {
+      larger_line_from(plane + iz * x.strides[2] + iy * x.strides[3], x.strides[4], x.shape[4], row,
+                       line, which);
+    }
+  }
+  const int64_t to =
+      n * out.strides[0] + c * out.strides[1] + z * out.strides[2] + y * out.strides[3];
+  const int64_t to_index = n * indices.strides[0] + c * indices.strides[1] +
+                           z * indices.strides[2] + y * indices.strides[3];
   for (int64_t o = 0; o < out.shape[4]; ++o) {
     int64_t x0, x1;
     w.window(2, o, &x0, &x1);
     S best = lowest<S>();
     // A window may miss the input altogether; the position stays inside the plane all the same.
-    int64_t at = (min64(z0, x.shape[2] - 1) * x.shape[3] + min64(y0, x.shape[3] - 1)) * x.shape[4] +
-                 min64(x0, x.shape[4] - 1);
-    for (int64_t iz = z0; iz < z1; iz += w.dilation[0]) {
-      for (int64_t iy = y0; iy < y1; iy += w.dilation[1]) {
-        const T* from = plane + iz * x.strides[2] + iy * x.strides[3];
-        for (int64_t ix = x0; ix < x1; ix += w.dilation[2]) {
-          const S here = value(from[ix * x.strides[4]]);
-          if ((here > best) | (here != here)) {
-            best = here;
-            at = (iz * x.shape[3] + iy) * x.shape[4] + ix;
-          }
-        }
+    int64_t at_z = min64(z0, x.shape[2] - 1), at_y = min64(y0, x.shape[3] - 1);
+    int64_t at_x = min64(x0, x.shape[4] - 1);
+    int32_t from = -1;
+    for (int64_t ix = x0; ix < x1; ix += w.dilation[2]) {
+      const S here = line[ix];
+      const int32_t row_here = which[ix];
+      if ((here > best) | ((here == best) & (row_here < from)) |
+          ((here != here) & ((best == best) | (row_here >= from)))) {
+        best = here;
+        from = row_here;
+        at_x = ix;
       }
     }
-    const int64_t row[] = {n, c, z, y, o};
-    int64_t to = 0, to_index = 0;
-    for (int i = 0; i < 5; ++i) {
-      to += row[i] * out.strides[i];
-      to_index += row[i] * indices.strides[i];
+    if (from >= 0) {
+      at_z = z0 + from / rows * w.dilation[0];
+      at_y = y0 + from % rows * w.dilation[1];
     }
-    out.ptr<T>()[to] = pooled<T>(best);
-    indices.ptr<int64_t>()[to_index] = at;
+    out.ptr<T>()[to + o * out.strides[4]] = pooled<T>(best);
+    indices.ptr<int64_t>()[to_index + o * indices.strides[4]] =
+        (at_z * x.shape[3] + at_y) * x.shape[4] + at_x;
   }
 }
 
@@ -180,17 +213,21 @@ const char* pool(const View& out, const View* indices, const View& x, const Arg*
   const int64_t length = line_length(w) + 16;
   return for_any(x.dtype, "max_pool", [&]<class T>() -> const char* {
     using S = Value<T>;
-    Scratch memory(2 * length * sizeof(S) * num_threads());
+    // Two lines of values, or one of values and one of 32-bit row numbers.
+    const size_t own = 2 * length * (sizeof(S) > 4 ? sizeof(S) : 4);
+    Scratch memory(own * num_threads());
     if (!memory.as<char>()) return "max_pool: out of memory";
     parallel_for(lines, 1 + 16384 / (1 + w.out.shape[4] * taps),
                  [&](int64_t begin, int64_t end, int worker) {
-                   S* line = memory.as<S>() + 2 * length * worker;
+                   S* line = reinterpret_cast<S*>(memory.as<char>() + own * worker);
                    for (int64_t i = begin; i < end; ++i) {
                      const int64_t y = i % w.out.shape[3], rest = i / w.out.shape[3];
                      const int64_t z = rest % w.out.shape[2], plane = rest / w.out.shape[2];
                      const int64_t c = plane % w.out.shape[1], n = plane / w.out.shape[1];
                      if (w.has_indices)
-                       max_row_indices<T>(w, n, c, z, y);
+                       max_row_indices<T>(
+                           w, n, c, z, y, line,
+                           reinterpret_cast<int32_t*>(memory.as<char>() + own * worker + own / 2));
                      else
                        max_row<T>(w, n, c, z, y, line, line + length);
                    }

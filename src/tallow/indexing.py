@@ -22,8 +22,12 @@ def get(x: Tensor, key: Any) -> Tensor:
     parts = _parts(key)
     if not any(isinstance(part, (Tensor, bool)) for part in parts):
         return x[tuple(parts)]
-    from .ops import take_positions
+    from .ops import masked_select, take_positions
 
+    mask = parts[0]
+    alone = len(parts) == 1 and isinstance(mask, Tensor) and mask.dtype.kind == "b"
+    if alone and mask.ndim and mask.shape == x.shape:
+        return masked_select(x, mask)
     plan = Plan(x.shape, parts)
     moved = plan.moved(x)
     rest = moved.shape[plan.count :]

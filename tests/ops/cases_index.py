@@ -20,15 +20,15 @@ def gathers(d):
 def scatters(d):
     return [
         d(d.x((4, 5)), 1, np.argsort(d.rng.random((4, 5)), 1)[:, :3].astype("i8"), d.x((4, 3))),
-        d(d.x((4, 5)), 0, np.argsort(d.rng.random((4, 5)), 0)[:2].astype("i8"), d.x((3, 5))),
-        d(d.x((3,)), 0, d.ints((0,), 0, 3), d.x((2,))),
+        d(d.x((4, 5)), 0, np.argsort(d.rng.random((4, 5)), 0)[:2].astype("i8"), d.x((2, 5))),
+        d(d.x((3,)), 0, d.ints((0,), 0, 3), d.x((0,))),
     ]
 
 
 def adds(d):
     return [
         d(d.x((4, 5)), 1, d.ints((4, 7), 0, 5), d.x((4, 7))),
-        d(d.x((4, 5)), -2, d.ints((6, 3), 0, 4), d.x((7, 5))),
+        d(d.x((4, 5)), -2, d.ints((6, 3), 0, 4), d.x((6, 3))),
         d(d.x((2, 3, 4)), 1, d.ints((2, 7, 4), 0, 3), d.x((2, 7, 4))),
         d(d.x(()), 0, d.ints((), 0, 1), d.x(())),
     ]

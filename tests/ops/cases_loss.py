@@ -205,6 +205,24 @@ def torch_ctc(log_probs, targets, ends, sizes, blank=0, reduction="mean", zero_i
     return torch_reduced(loss.squeeze(0) if single and reduction == "none" else loss, reduction)
 
 
+def torch_alignment(lp, skips, ends, sizes):
+    """By enumeration of all paths through the states."""
+    import itertools
+
+    import torch
+
+    losses = []
+    for b, (end, size) in enumerate(zip(ends.tolist(), sizes.tolist(), strict=True)):
+        ways = []
+        for path in itertools.product(range(2 * size + 1), repeat=end):
+            moves = [(q - p, q) for p, q in itertools.pairwise(path)]
+            good = all(d in (0, 1) or (d == 2 and skips[b, q]) for d, q in moves)
+            if good and path[0] < 2 and path[-1] >= 2 * size - 1:
+                ways.append(sum(lp[t, b, s] for t, s in enumerate(path)))
+        losses.append(-torch.stack(ways).logsumexp(0))
+    return torch.stack(losses)
+
+
 def torch_soft_margin(input, target):
     return (-target * input).exp().log1p().mean()
 
@@ -218,6 +236,19 @@ CASES = {
         lambda d: [d(unit(d, 4, 5), unit(d, 4, 5))], torch=torch_bernoulli_nll, hypothesis=False
     ),
     "nn.log_add": Case(lambda d: [d([d.x((4,)), d.x((4,))])], torch=torch_log_add),
+    "nn.alignment_nll": Case(
+        lambda d: [
+            d(
+                d.x((5, 2, 5)),
+                np.array([[0, 0, 0, 1, 0], [0, 0, 0, 0, 0]], bool),
+                np.array([5, 4]),
+                np.array([2, 1]),
+            )
+        ],
+        dtypes=WIDE,
+        torch=torch_alignment,
+        hypothesis=False,
+    ),
     "nll_loss": Case(weighted, torch=torch_nll, hypothesis=False),
     "cross_entropy": Case(cross_entropy, torch=torch_cross_entropy, hypothesis=False),
     "mse_loss": Case(pairs),

@@ -1,13 +1,27 @@
 """Cases of the rows in tallow.ops.random; test_random.py looks at the numbers themselves."""
 
+import tallow as tl
 from ops.table import NUMBERS, WIDE, Case
 
+
+def filled(*args):
+    return Case(lambda d: [d(d.x((3, 4)), *args)], random=True, gradient=False, hypothesis=False)
+
+
 CASES = {
+    "uniform_": filled(-1.0, 2.0),
+    "normal_": filled(1.0, 2.0),
+    "bernoulli_": filled(0.3),
+    "random_": filled(2, 9),
+    "exponential_": filled(2.0),
+    "geometric_": filled(0.3),
+    "cauchy_": filled(),
+    "log_normal_": filled(),
     "rand": Case(
-        lambda d: [d(3, 4), d((2, 0)), d(5, dtype="f64")], random=True, dtypes=WIDE, gradient=False
+        lambda d: [d(3, 4), d((2, 0)), d(5, dtype=tl.f64)], random=True, dtypes=WIDE, gradient=False
     ),
     "randn": Case(
-        lambda d: [d(3, 4), d((2, 0)), d(5, dtype="f64")], random=True, dtypes=WIDE, gradient=False
+        lambda d: [d(3, 4), d((2, 0)), d(5, dtype=tl.f64)], random=True, dtypes=WIDE, gradient=False
     ),
     "randint": Case(
         lambda d: [d(10, (3, 4)), d(-2, 5, (3,))], random=True, dtypes=WIDE, gradient=False

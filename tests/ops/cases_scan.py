@@ -2,6 +2,7 @@
 
 import numpy as np
 
+import tallow as tl
 from ops.table import ALL, COMPLEX, NUMBERS, Case
 
 
@@ -31,7 +32,7 @@ def recurrence(decay, x, dim=-1):
 
 CASES = {
     "cumsum": Case(
-        lambda d: [*axes(d), d(d.x((3, 4)), 1, dtype="f64")], dtypes=(*ALL, *COMPLEX), factor=4
+        lambda d: [*axes(d), d(d.x((3, 4)), 1, dtype=tl.f64)], dtypes=(*ALL, *COMPLEX), factor=4
     ),
     "cumprod": Case(with_zeros, dtypes=NUMBERS, factor=8),
     "cummax": Case(

@@ -369,3 +369,25 @@ def test_indices_out_of_range(bad):
 def test_wrong_arguments(call):
     with pytest.raises(tl.TallowError, match="expected"):
         call(tl.zeros(3, 5), tl.tensor([[0, 1]]))
+
+
+def test_a_source_may_be_larger_than_the_index():
+    x, src = (tl.randn(3, 4, dtype="f64").requires_grad_() for _ in range(2))
+    index = tl.tensor([[0, 2], [1, 3]])
+    for name in ("scatter", "scatter_add"):
+        call = getattr(x, name)(1, index, src)
+        call.sum().backward()
+        assert tl.gradcheck(lambda a, b, name=name: getattr(a, name)(1, index, b) ** 2, [x, src])
+    for how in ("sum", "prod", "mean", "amax"):
+        f = lambda a, b, how=how: a.scatter_reduce(1, index, b, how).sin()  # noqa: E731
+        assert tl.gradcheck(f, [x, src]) and tl.gradgradcheck(f, [x, src])
+
+
+def test_gradients_of_products_with_zeros():
+    x = tl.tensor([[2.0, 0.0, 3.0], [0.0, 1.0, 0.0]], dtype="f64").requires_grad_()
+    assert tl.gradcheck(lambda a: a.cumprod(1), [x]) and tl.gradgradcheck(
+        lambda a: a.cumprod(1), [x]
+    )
+    src = tl.tensor([[0.0, 2.0, 0.0, 5.0]] * 2, dtype="f64").requires_grad_()
+    index = tl.tensor([[0, 0, 1, 2]] * 2)
+    assert tl.gradcheck(lambda a, b: a.scatter_reduce(1, index, b, "prod"), [x, src])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ..dtype import bool_
 from ..errors import GradError
-from ..tensor import Tensor
+from ..tensor import Tensor, wrap
 from .mode import MODE
 from .node import FLOATING, Edge, Meta, Node, Saved, attach, edge_of, meta_of
 
@@ -48,13 +48,14 @@ def run_recorded(row: Row[..., Any], args: tuple[Any, ...]) -> Any:
     """Call the row's kernel on `args` (all its parameters in order) and record the call."""
     run = row.positional
     mode = MODE
+    plain = tuple([_plain(value) for value in args])
     mode.enabled = False  # what the kernel's binding does with its arguments is no operation
     try:
-        out = run(args)
+        out = run(plain)
     finally:
         mode.enabled = True
     single = isinstance(out, Tensor)
-    outputs: Sequence[Any] = (out,) if single else out
+    outputs: Sequence[Any] = out if isinstance(out, (tuple, list)) else (out,)
     if out is None:
         raise GradError(
             f"{row.__name__}: expected arguments without gradient, since the op writes into them;"
@@ -62,8 +63,9 @@ def run_recorded(row: Row[..., Any], args: tuple[Any, ...]) -> Any:
         )
     if not any(isinstance(o, Tensor) and o.dtype.kind in FLOATING for o in outputs):
         return out
-    if single and any(out is a for a in args):
-        return out
+    for value, given in zip(plain, args, strict=True):
+        if out is value:
+            return given  # the op had nothing to do
     rule = row.rule
     if rule is None:
         raise GradError(
@@ -75,6 +77,15 @@ def run_recorded(row: Row[..., Any], args: tuple[Any, ...]) -> Any:
         if isinstance(o, Tensor) and o.dtype.kind in FLOATING:
             attach(o, node, i)
     return out
+
+
+def _plain(value: Any) -> Any:
+    """An argument as the kernel sees it: without history, so that it may be lent to anyone."""
+    if isinstance(value, Tensor):
+        return value if value._node is None else wrap(value._array)
+    if isinstance(value, (list, tuple)) and any(isinstance(x, Tensor) for x in value):
+        return [_plain(x) for x in value]
+    return value
 
 
 def _node(row: Row[..., Any], rule: Rule, args: tuple[Any, ...], outputs: Sequence[Any]) -> Node:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from tallow.autograd.inplace import change
 from tallow.errors import ArgumentError, expect
+from tallow.ops.random import bernoulli_, exponential_
 from tallow.tensor import Tensor, empty
 
 
 def _kept(p: float, shape: tuple[int, ...], like: Tensor) -> Tensor:
     """1 with the probability 1 - p, else 0, in the dtype of `like`."""
-    return empty(shape, dtype=like.dtype).bernoulli_(1 - p)
+    return bernoulli_(empty(shape, dtype=like.dtype), 1 - p)
 
 
 def _probability(name: str, p: float) -> None:
@@ -115,7 +116,7 @@ def gumbel_softmax(
 
     `hard` gives the corner itself, with the gradient of the soft sample.
     """
-    noise = -empty(logits.shape, dtype=logits.dtype).exponential_().log()
+    noise = -exponential_(empty(logits.shape, dtype=logits.dtype)).log()
     soft = ((logits + noise) / tau).softmax(dim)
     if not hard:
         return soft

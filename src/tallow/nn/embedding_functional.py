@@ -7,6 +7,7 @@ from typing import Any
 
 from tallow import ops
 from tallow.autograd.mode import MODE, no_grad
+from tallow.dtype import f32
 from tallow.errors import ArgumentError, expect
 from tallow.tensor import Tensor, arange, tensor, zeros
 
@@ -52,6 +53,7 @@ def embedding(
     Row `padding_idx` gets no gradient. Rows longer than `max_norm` are shortened in place first.
     Gradients are dense, also with `sparse`.
     """
+    expect(weight.ndim == 2, "embedding", "weight of shape (rows, size)", weight.shape)
     padding_idx = _row(padding_idx, weight.shape[0], "embedding")
     if max_norm is not None:
         _limit(weight, input, max_norm, norm_type)
@@ -109,6 +111,7 @@ def embedding_bag(
     if per_sample_weights is not None:
         shape = per_sample_weights.shape
         expect(shape == input.shape, name, f"per_sample_weights of shape {input.shape}", shape)
+    expect(weight.ndim == 2, name, "weight of shape (rows, size)", weight.shape)
     padding_idx = _row(padding_idx, weight.shape[0], name)
     if max_norm is not None:
         _limit(weight, input, max_norm, norm_type)
@@ -136,17 +139,18 @@ def embedding_bag(
 
 
 def _pooled(rows: Tensor, live: Tensor | None, mode: str) -> Tensor:
-    """(bags, n, size) reduced over the n that live."""
+    """(bags, n, size) reduced over the n that live; halves are added up in f32."""
     if not rows.shape[1]:
         return rows.sum(1)
-    if live is None:
-        made: Any = rows.max(1).values if mode == "max" else getattr(rows, mode)(1)
-        return made  # type: ignore[no-any-return]
-    here = live.unsqueeze(-1)
+    kind = rows.dtype
     if mode == "max":
-        out = ops.where(here, rows, -math.inf).max(1).values
-        return ops.where(here.any(1), out, 0)
-    total = ops.where(here, rows, 0).sum(1)
-    if mode == "sum":
-        return total
-    return total / live.long().sum(1, keepdim=True).clamp(min=1).to(total.dtype)
+        here = None if live is None else live.unsqueeze(-1)
+        out: Tensor = (rows if here is None else ops.where(here, rows, -math.inf)).max(1).values
+        return out if here is None else ops.where(here.any(1), out, 0)
+    rows = rows.to(f32) if kind.itemsize < 4 else rows
+    count: Any = rows.shape[1]
+    if live is not None:
+        rows = ops.where(live.unsqueeze(-1), rows, 0)
+        count = live.long().sum(1, keepdim=True).clamp(min=1).to(rows.dtype)
+    total = rows.sum(1)
+    return (total if mode == "sum" else total / count).to(kind)

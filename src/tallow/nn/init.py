@@ -34,14 +34,18 @@ def _write(tensor: Tensor, values: Tensor | float) -> Tensor:
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Any = None) -> Tensor:
     """Draw from the uniform distribution on [a, b)."""
+    from tallow.ops.random import uniform_ as fill
+
     with no_grad():
-        return tensor.uniform_(a, b, generator=generator)
+        return fill(tensor, a, b, generator=generator)
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Any = None) -> Tensor:
     """Draw from the normal distribution."""
+    from tallow.ops.random import normal_ as fill
+
     with no_grad():
-        return tensor.normal_(mean, std, generator=generator)
+        return fill(tensor, mean, std, generator=generator)
 
 
 def trunc_normal_(

@@ -11,9 +11,15 @@ from ..dtype import f32, f64
 from ..errors import ArgumentError, DTypeError, expect
 from ..registry import ROWS, op, primitive
 from ..tensor import Tensor, full, unwrap, unwrap_tensor, wrap, zeros_like
-from .elementwise_rows import conj, install_operators, kernel_row, quick_row
+from .elementwise_rows import Rule, Uses, conj, install_operators, kernel_row, quick_row
 
 LN2, LN10 = math.log(2), math.log(10)
+
+
+def row(name: str) -> Callable[..., Tensor]:
+    """The row of a name, for what is defined further down."""
+    found: Callable[..., Tensor] = ROWS[name]
+    return found
 
 
 # --- one operand ----------------------------------------------------------------------------------
@@ -32,7 +38,7 @@ def _sign(g: Tensor, x: Tensor, out: Tensor) -> Tensor:
     return where(x == 0, 0, turned)
 
 
-for _name, _doc, _rule in (
+_UNARY: tuple[tuple[str, str, Callable[..., Any]], ...] = (
     ("neg", "`-x`.", lambda g, _x: -g),
     ("abs", "The absolute value; of a complex number its magnitude, as f32.",
      lambda g, x: g * x.sign()),
@@ -60,12 +66,13 @@ for _name, _doc, _rule in (
     ("atan", "The angle whose tangent is `x`.", lambda g, x: g / conj(x * x + 1)),
     ("sinh", "The hyperbolic sine.", lambda g, x: g * conj(x.cosh())),
     ("cosh", "The hyperbolic cosine.", lambda g, x: g * conj(x.sinh())),
-    ("tanh", "The hyperbolic tangent.", lambda g, _x, out: tanh_grad(g, out)),
+    ("tanh", "The hyperbolic tangent.", lambda g, _x, out: row("tanh_grad")(g, out)),
     ("asinh", "The inverse of sinh.", lambda g, x: g * conj((x * x + 1).rsqrt())),
     ("acosh", "The inverse of cosh, for `x` from 1 up.",
      lambda g, x: g * conj(((x - 1).sqrt() * (x + 1).sqrt()).reciprocal())),
     ("atanh", "The inverse of tanh, for `x` in (-1, 1).", lambda g, x: g / conj(1 - x * x)),
-):  # fmt: skip
+)  # fmt: skip
+for _name, _doc, _rule in _UNARY:
     kernel_row(__name__, _name, 1, _doc, _rule)
 
 for _name, _doc in (
@@ -227,9 +234,9 @@ def _power(g: Tensor, a: Any, b: Any, out: Tensor) -> tuple[Any, Any]:
 
 def _larger(g: Tensor, a: Any, b: Any) -> tuple[Any, Any]:
     def share(loses: Callable[[], Tensor]) -> Callable[[], Tensor]:
-        return lambda: where(ROWS["eq"](a, b), g / 2, where(loses(), 0, g))
+        return lambda: where(row("eq")(a, b), g / 2, where(loses(), 0, g))
 
-    return share(lambda: ROWS["lt"](a, b)), share(lambda: ROWS["gt"](a, b))
+    return share(lambda: row("lt")(a, b)), share(lambda: row("gt")(a, b))
 
 
 def _smaller(g: Tensor, a: Any, b: Any) -> tuple[Any, Any]:
@@ -240,7 +247,7 @@ def _smaller(g: Tensor, a: Any, b: Any) -> tuple[Any, Any]:
 def _chosen(compare: str) -> Callable[..., tuple[Any, Any]]:
     def rule(g: Tensor, a: Any, b: Any) -> tuple[Any, Any]:
         def first() -> Tensor:
-            return ROWS[compare](a, b).logical_or(ROWS["ne"](b, b))
+            return row(compare)(a, b).logical_or(row("ne")(b, b))
 
         return lambda: where(first(), g, 0), lambda: where(first(), 0, g)
 
@@ -253,7 +260,7 @@ def _flat(g: Tensor, _a: Any, _b: Any) -> tuple[Any, Any]:
 
 def _of_circle(g: Tensor, a: Any, b: Any) -> tuple[Any, Any]:
     def norm() -> Tensor:
-        return ROWS["add"](a * a, b * b)
+        return row("add")(a * a, b * b)
 
     return lambda: g * (b / norm()), lambda: g * (-a / norm())
 
@@ -262,9 +269,9 @@ def _copied(g: Tensor, a: Any, _b: Any, out: Tensor) -> tuple[Any, Any]:
     return lambda: where(a == 0, 0, g * (out / a)), lambda: zeros_like(g)
 
 
-BOTH = {"a": ("b",), "b": ("a",)}
+BOTH: Uses = {"a": ("b",), "b": ("a",)}
 
-for _name, _doc, _rule, _uses in (
+_BINARY: tuple[tuple[str, str, Rule, Uses], ...] = (
     ("mul", "`a * b`, broadcast and promoted as in PyTorch.",
      lambda g, a, b: (lambda: g * conj(b), lambda: g * conj(a)), BOTH),
     ("pow", "`a` to the power `b`; integers stay integers.", _power, None),
@@ -274,18 +281,18 @@ for _name, _doc, _rule, _uses in (
     ("fmin", "The smaller of `a` and `b`; a number wins over NaN.", _chosen("le"), None),
     ("floor_divide", "`a / b` rounded down.", _flat, None),
     ("remainder", "What `a` exceeds a multiple of `b` by, with the sign of `b`.",
-     lambda g, a, b: (lambda: g, lambda: -g * floor_divide(a, b)), None),
+     lambda g, a, b: (lambda: g, lambda: -g * row("floor_divide")(a, b)), None),
     ("fmod", "What `a` exceeds a multiple of `b` by, with the sign of `a`.",
-     lambda g, a, b: (lambda: g, lambda: -g * div(a, b, rounding_mode="trunc")), None),
+     lambda g, a, b: (lambda: g, lambda: -g * row("div")(a, b, rounding_mode="trunc")), None),
     ("atan2", "The angle of the point (`b`, `a`).", _of_circle, None),
     ("hypot", "`sqrt(a² + b²)`, without overflow on the way.",
      lambda g, a, b, out: (lambda: g * (a / out), lambda: g * (b / out)), None),
     ("copysign", "The magnitude of `a` with the sign of `b`, as a float.", _copied, None),
     ("logaddexp2", "`log2(2**a + 2**b)`, without overflow on the way.",
-     lambda g, a, b: (lambda: g * (sub(a, b) * LN2).sigmoid(),
-                      lambda: g * (sub(b, a) * LN2).sigmoid()), None),
+     lambda g, a, b: (lambda: g * (row("sub")(a, b) * LN2).sigmoid(),
+                      lambda: g * (row("sub")(b, a) * LN2).sigmoid()), None),
     ("nextafter", "The float next to `a` towards `b`.",
-     lambda g, a, b: (lambda: where(ROWS["ne"](a, b), g, 0), lambda: zeros_like(g)), None),
+     lambda g, a, b: (lambda: row("where")(row("ne")(a, b), g, 0), lambda: zeros_like(g)), None),
     ("eq", "Whether `a == b`.", None, None),
     ("ne", "Whether `a != b`.", None, None),
     ("lt", "Whether `a < b`.", None, None),
@@ -302,11 +309,12 @@ for _name, _doc, _rule, _uses in (
     ("bitwise_right_shift", "`a >> b` of integers; the sign when no bit is left.", None, None),
     ("gcd", "The greatest common divisor of integers.", None, None),
     ("lcm", "The least common multiple of integers.", None, None),
-):  # fmt: skip
-    kernel_row(__name__, _name, 2, _doc, _rule, _uses)
+)  # fmt: skip
+for _name, _doc, _pair, _uses in _BINARY:
+    kernel_row(__name__, _name, 2, _doc, _pair, _uses)
 
-pow: Any = ROWS["pow"]
-floor_divide: Any = ROWS["floor_divide"]
+pow: Callable[..., Tensor] = row("pow")
+floor_divide: Callable[..., Tensor] = row("floor_divide")
 
 _add = quick_row("add", 2, lambda g, _a, _b: (g, g))
 _sub = quick_row("sub", 2, lambda g, _a, _b: (g, lambda: -g))
@@ -415,8 +423,8 @@ def clamp(
     """`x` limited to [min, max], numbers or tensors; either bound may be left out."""
     bounded = min is not None or max is not None
     expect(bounded, clamp, "a lower or an upper bound", "neither", ArgumentError)
-    out = x if min is None else ROWS["maximum"](x, min)
-    return out if max is None else ROWS["minimum"](out, max)
+    out = x if min is None else row("maximum")(x, min)
+    return out if max is None else row("minimum")(out, max)
 
 
 _between = _native.with_numbers("clamp_between")
@@ -441,11 +449,11 @@ def _(g: Tensor, x: Tensor, min: Any, max: Any) -> tuple[Any, Any, Any]:
         return where(kept, g, 0)
 
     def low() -> Tensor:
-        kept = x < min if max is None else (x < min).logical_and(ROWS["lt"](min, max))
+        kept = x < min if max is None else (x < min).logical_and(row("lt")(min, max))
         return where(kept, g, 0)
 
     def high() -> Tensor:
-        kept = x > max if min is None else (x > max).logical_or(ROWS["gt"](min, max))
+        kept = x > max if min is None else (x > max).logical_or(row("gt")(min, max))
         return where(kept, g, 0)
 
     return inside, low, high
@@ -454,7 +462,7 @@ def _(g: Tensor, x: Tensor, min: Any, max: Any) -> tuple[Any, Any, Any]:
 @op(inplace=True)
 def clamp_min(x: Tensor, min: Tensor | float) -> Tensor:
     """`x`, but nothing below `min`."""
-    return ROWS["maximum"](x, min)
+    return row("maximum")(x, min)
 
 
 @clamp_min.grad
@@ -466,7 +474,7 @@ def _(g: Tensor, x: Tensor, min: Any) -> tuple[Any, Any]:
 @op(inplace=True)
 def clamp_max(x: Tensor, max: Tensor | float) -> Tensor:
     """`x`, but nothing above `max`."""
-    return ROWS["minimum"](x, max)
+    return row("minimum")(x, max)
 
 
 @clamp_max.grad
@@ -480,14 +488,14 @@ def _(g: Tensor, x: Tensor, max: Any) -> tuple[Any, Any]:
 @primitive
 def where(
     condition: Tensor, input: Tensor | float | None = None, other: Tensor | float | None = None
-) -> Any:
+) -> Tensor:
     """`input` where `condition` is true, else `other`, broadcast and promoted.
 
     With the condition alone: the indices of its nonzero elements, one tensor per axis.
     """
     mask = unwrap_tensor(condition, where)
     if input is None and other is None:
-        return condition.nonzero(as_tuple=True)
+        return condition.nonzero(as_tuple=True)  # type: ignore[no-any-return]
     expect(
         condition.dtype.name in ("bool", "u8"),
         where,

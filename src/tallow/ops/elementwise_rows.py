@@ -15,11 +15,11 @@ Rule = Callable[..., Any] | None
 Uses = dict[str, tuple[str, ...]] | None
 
 
-def conj(x: Any) -> Any:
+def conj(x: Any) -> Tensor:
     """The complex conjugate, by which gradients of complex numbers go; real ones are themselves."""
     if isinstance(x, Tensor):
         return x.conj() if x.dtype.kind == "c" else x
-    return x.conjugate() if isinstance(x, complex) else x
+    return x.conjugate() if isinstance(x, complex) else x  # type: ignore[no-any-return]
 
 
 def _signature(name: str, arity: int, doc: str, module: str) -> Callable[..., Tensor]:
@@ -45,7 +45,7 @@ def kernel_row(
     row = op(_signature(name, arity, doc, module))
     row.is_primitive = True
     if rule is not None:
-        row.grad(rule, uses=uses)
+        row.grad(uses=uses)(rule)
 
 
 _QUICK: dict[str, Row[..., Any]] = {}
@@ -98,8 +98,8 @@ def install_operators() -> None:
             setattr(Tensor, others[0], _operator(row, row.native[1], swapped=True))
             setattr(Tensor, others[1], _in_place(row))
     # Attributes, as in PyTorch.
-    Tensor.real = property(ROWS["real"].caller())  # type: ignore[attr-defined]
-    Tensor.imag = property(ROWS["imag"].caller())  # type: ignore[attr-defined]
+    for name in ("real", "imag"):
+        setattr(Tensor, name, property(ROWS[name].caller()))
     Tensor.add_ = _scaled(_QUICK["add"], "add")  # type: ignore[method-assign]
     Tensor.sub_ = Tensor.subtract_ = _scaled(_QUICK["sub"], "sub")  # type: ignore[method-assign]
 

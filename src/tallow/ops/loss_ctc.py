@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
-from ..dtype import f32, i64
+from ..dtype import DType, f32, i64
 from ..errors import ArgumentError, DTypeError, expect
 from ..registry import op
 from ..tensor import Tensor, arange, full, tensor, unwrap_tensor
-from .elementwise import where
+from .elementwise import logaddexp, where
 from .loss import mode, reduced
 
 
@@ -24,6 +25,14 @@ def log_add(terms: Sequence[Tensor]) -> Tensor:
     for term in terms[1:]:
         total = total + (term - safe).exp()
     return total.log() + safe
+
+
+@log_add.kernel
+def _(terms: Sequence[Tensor]) -> Tensor:
+    out = terms[0]
+    for term in terms[1:]:
+        out = logaddexp(out, term)
+    return out
 
 
 @log_add.grad
@@ -123,24 +132,92 @@ def _scan(lp: Tensor, labels: Tensor, ends: Tensor, sizes: Tensor, blank: int) -
     blanks = full((batch, labels.shape[1]), blank, i64)
     between = stack([blanks, labels], 2).reshape(batch, width - 1)
     states = cat([between, full((batch, 1), blank, i64)], 1)
-    never = full((batch, 2), -math.inf, lp.dtype)
     # A label may follow the one before it without a blank unless they are equal.
     before = cat([full((batch, 2), blank, i64), states], 1)[:, :width]
     skips = states.ne(blank).bitwise_and(states.ne(before))
-    barred = where(skips, full((), 0.0, lp.dtype), -math.inf)
-    emitted = lp.gather(2, states.unsqueeze(0).expand(steps, batch, width)) if steps else lp
+    if steps:
+        lp = lp.gather(2, states.unsqueeze(0).expand(steps, batch, width))
+    else:
+        lp = full((0, batch, width), 0.0, lp.dtype)
+    return alignment_nll(lp, skips, ends, sizes)
+
+
+def _log(mask: Tensor, dtype: DType) -> Tensor:
+    """0 where the mask is true, else -inf."""
+    return where(mask, full((), 0.0, dtype), -math.inf)
+
+
+def _forwards(lp: Tensor, skips: Tensor, ends: Tensor) -> list[Tensor]:
+    """Log-probability of all ways into each state at each step; a last state stands still."""
+    from .join import cat
+
+    steps, batch, width = lp.shape
     place = arange(width)
-    alpha = where(place.expand(batch, width).eq(0), full((), 0.0, lp.dtype), -math.inf)
+    kind = lp.dtype
+    barred = _log(skips, kind)
+    never = full((batch, 2), -math.inf, kind)
+    alpha = _log(place.expand(batch, width).eq(0), kind)
+    rows = lp.unbind(0)
+    even = not batch or int(ends.amin().item()) == steps
+    out = [alpha]
     for t in range(steps):
         if t == 0:
-            first = where(place < 2, full((), 0.0, lp.dtype), -math.inf)
-            fresh = emitted[0] + first
+            fresh = rows[0] + _log(place < 2, kind)
         else:
             padded = cat([never, alpha], 1)
-            stay, step, skip = (padded[:, i : i + width] for i in (2, 1, 0))
-            fresh = log_add([stay, step, skip + barred]) + emitted[t]
-        alpha = where((ends > t).unsqueeze(1), fresh, alpha)
+            stay, step, skip = (padded.narrow(1, i, width) for i in (2, 1, 0))
+            fresh = log_add([stay, step, skip + barred]) + rows[t]
+        alpha = fresh if even else where((ends > t).unsqueeze(1), fresh, alpha)
+        out.append(alpha)
+    return out
+
+
+def _finish(sizes: Tensor, width: int, dtype: DType) -> Tensor:
+    """0 for the states in which an alignment may end, (batch, width), else -inf."""
+    place, last = arange(width), (sizes * 2).unsqueeze(1)
+    # With no labels, -1 is no place.
+    return _log(place.eq(last).bitwise_or(place.eq(last - 1)), dtype)
+
+
+@op(name="nn.alignment_nll")
+def alignment_nll(lp: Tensor, skips: Tensor, ends: Tensor, sizes: Tensor) -> Tensor:
+    """Minus the log-probability of all alignments: (batch,) from `lp` (time, batch, states).
+
+    The middle of `ctc_loss`: states are blank, label, blank, …; `skips` (batch, states) says which
+    may be entered from two states before.
+    """
+    from .join import cat
+
+    alpha = _forwards(lp, skips, ends)[-1]
     last = (sizes * 2).unsqueeze(1)
-    whole = alpha.gather(1, last).squeeze(1)
-    label = alpha.gather(1, (last - 1).clamp(min=0)).squeeze(1)
-    return -log_add([whole, where(sizes > 0, label, -math.inf)])
+    alpha = cat([full((alpha.shape[0], 1), -math.inf, alpha.dtype), alpha], 1)  # a place for -1
+    return -log_add([alpha.gather(1, last + 1).squeeze(1), alpha.gather(1, last).squeeze(1)])
+
+
+@alignment_nll.grad
+def _(g: Tensor, lp: Tensor, skips: Tensor, ends: Tensor, sizes: Tensor) -> Any:
+    from .join import cat, stack
+
+    steps, batch, width = lp.shape
+    if not steps:
+        return lp * 0, None, None, None
+    alpha = _forwards(lp, skips, ends)
+    finish = _finish(sizes, width, lp.dtype)
+    barred = cat([_log(skips, lp.dtype), full((batch, 2), -math.inf, lp.dtype)], 1)
+    barred = barred.narrow(1, 2, width)
+    never = full((batch, 2), -math.inf, lp.dtype)
+    rows = lp.unbind(0)
+    beta = finish
+    ways: list[Tensor] = []
+    for t in reversed(range(steps)):
+        if t < steps - 1:
+            padded = cat([beta + rows[t + 1], never], 1)
+            stay, step, skip = (padded.narrow(1, i, width) for i in (0, 1, 2))
+            beta = where((ends <= t + 1).unsqueeze(1), finish, log_add([stay, step, skip + barred]))
+        ways.append(alpha[t + 1] + beta)
+    through = stack(ways[::-1])
+    total = log_add(list((alpha[-1] + finish).unbind(1)))
+    total = where(total.eq(-math.inf), 0, total).unsqueeze(1)
+    share = (through - total).exp()
+    live = (arange(steps).unsqueeze(1) < ends).unsqueeze(2)
+    return where(live, share, 0) * -g.unsqueeze(1), None, None, None

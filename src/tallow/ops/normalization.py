@@ -117,6 +117,8 @@ def batch_norm(
     While `training`, over the batch, whose statistics enter the running ones in place with the
     share `momentum` (the unbiased variance); else by the running ones. Source: arXiv 1502.03167.
     """
+    if input.ndim == 1 and not input.numel():  # torch takes that, too
+        return input.clone()
     _channels(batch_norm, input, running_mean, running_var, weight, bias)
     if not training:
         good = running_mean is not None and running_var is not None

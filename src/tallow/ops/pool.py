@@ -307,6 +307,8 @@ def adaptive_average(where: str, n: int, input: Tensor, output_size: Any) -> Ten
     """The means of equal parts of the last n axes."""
     _spatial(where, n, input)
     size = _targets(where, n, input, output_size)
+    if set(size) == {1}:
+        return input.mean(tuple(range(-n, 0)), keepdim=True)
     tables = [window_table(input.shape[i - n], size[i], 0, 1, 0, False, None) for i in range(n)]
     return resample_axes(input, tables)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from .. import _native
@@ -366,7 +366,8 @@ def _(
     g: tuple[Tensor, None], _input: Tensor, p: float, train: bool | None, _generator: Any, out: Any
 ) -> Tensor:
     keep = 1.0 - p if train or train is None else 1.0
-    return g[0] * out[1].to(g[0].dtype) * (1 / keep if keep else 0.0)
+    mask: Tensor = out[1]
+    return g[0] * mask.to(g[0].dtype) * (1 / keep if keep else 0.0)
 
 
 @op
@@ -392,12 +393,7 @@ def _fill(x: Tensor, source: Tensor, name: str) -> Tensor:
     return x
 
 
-def _inplace(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    setattr(Tensor, function.__name__, function)
-    return function
-
-
-@_inplace
+@op
 def uniform_(
     x: Tensor,
     from_: float = 0.0,
@@ -417,7 +413,7 @@ def uniform_(
     )
 
 
-@_inplace
+@op
 def normal_(
     x: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None
 ) -> Tensor:
@@ -429,7 +425,7 @@ def normal_(
     return _fill(x, wrap(made), "normal_")
 
 
-@_inplace
+@op
 def bernoulli_(x: Tensor, p: Tensor | float = 0.5, *, generator: Generator | None = None) -> Tensor:
     """Fill with 1 with the probability `p` (a number or tensor), else 0."""
     if isinstance(p, Tensor):
@@ -442,7 +438,7 @@ def bernoulli_(x: Tensor, p: Tensor | float = 0.5, *, generator: Generator | Non
     return _fill(x, drawn.lt(chance).to(x.dtype), "bernoulli_")
 
 
-@_inplace
+@op
 def random_(
     x: Tensor,
     from_: int | None = None,
@@ -470,7 +466,7 @@ def _open_unit(x: Tensor, generator: Generator | None, where: str) -> Tensor:
     return 1 - wrap(_drawn("random_uniform", x.shape, f64, _state(generator, where), 0.0, 1.0))
 
 
-@_inplace
+@op
 def exponential_(x: Tensor, lambd: float = 1.0, *, generator: Generator | None = None) -> Tensor:
     """Fill with exponential numbers of rate `lambd`."""
     expect(lambd > 0, "exponential_", "a rate above 0", lambd, ArgumentError)
@@ -478,7 +474,7 @@ def exponential_(x: Tensor, lambd: float = 1.0, *, generator: Generator | None =
     return _fill(x, drawn.to(x.dtype), "exponential_")
 
 
-@_inplace
+@op
 def geometric_(x: Tensor, p: float, *, generator: Generator | None = None) -> Tensor:
     """Fill with the number of trials, from 1 on, up to the first success of probability `p`."""
     expect(0 < p < 1, "geometric_", "p in (0, 1)", p, ArgumentError)
@@ -488,7 +484,7 @@ def geometric_(x: Tensor, p: float, *, generator: Generator | None = None) -> Te
     return _fill(x, counts.to(x.dtype), "geometric_")
 
 
-@_inplace
+@op
 def cauchy_(
     x: Tensor, median: float = 0.0, sigma: float = 1.0, *, generator: Generator | None = None
 ) -> Tensor:
@@ -498,7 +494,7 @@ def cauchy_(
     return _fill(x, (angle.sin() / angle.cos() * sigma + median).to(x.dtype), "cauchy_")
 
 
-@_inplace
+@op
 def log_normal_(
     x: Tensor, mean: float = 1.0, std: float = 2.0, *, generator: Generator | None = None
 ) -> Tensor:

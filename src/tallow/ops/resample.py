@@ -237,19 +237,20 @@ def _sizes_of(
     n = input.ndim - 2
     one = (size is None) != (scale_factor is None)
     expect(one, "interpolate", "either size or scale_factor", (size, scale_factor), ArgumentError)
+    factors: list[float | None] = [None] * n
     if size is not None:
         if recompute:
             text = "scale_factor with recompute_scale_factor"
             expect(False, "interpolate", text, f"size {size}", ArgumentError)
-        made, factors = [int(s) for s in _list(size, n, "size")], [None] * n
+        made = [int(s) for s in _list(size, n, "size")]
     else:
-        factors = [float(s) for s in _list(scale_factor, n, "scale_factor")]
-        for s in factors:
+        given = [float(s) for s in _list(scale_factor, n, "scale_factor")]
+        for s in given:
             good = s > 0 and math.isfinite(s)
             expect(good, "interpolate", "positive scale factors", scale_factor, ArgumentError)
-        made = [math.floor(i * s) for i, s in zip(input.shape[2:], factors, strict=True)]
-        if recompute:
-            factors = [None] * n
+        made = [math.floor(i * s) for i, s in zip(input.shape[2:], given, strict=True)]
+        if not recompute:
+            factors = list(given)
     fits = min(made) > 0
     expect(fits, "interpolate", "an output of at least one element an axis", tuple(made))
     return made, factors

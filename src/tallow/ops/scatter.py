@@ -111,7 +111,8 @@ def _source(x: Tensor, axis: int, index: Tensor, src: Tensor, where: object) -> 
         m >= n for m, n in zip(array.shape, index.shape, strict=True)
     )
     expect(covers, where, f"a source of at least the index's shape {index.shape}", src.shape)
-    return array.basic_index(tuple(slice(0, n) for n in index.shape))
+    found: _native.Array = array.basic_index(tuple(slice(0, n) for n in index.shape))
+    return found
 
 
 def _covered(g: Tensor, dim: int, index: Tensor, src: Any) -> Tensor:

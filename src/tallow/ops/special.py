@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import ArgumentError, expect
 from ..registry import ROWS, op, primitive
 from ..tensor import Tensor
-from .elementwise import where
+from .elementwise import row, where
 from .elementwise_rows import kernel_row, quick_row
 
 _ROOT_PI = math.sqrt(math.pi)
@@ -25,7 +25,7 @@ def _xlogy(g: Tensor, a: Any, b: Any) -> tuple[Any, Any]:
             if b == 0
             else math.nan
         )
-        gone = ROWS["logical_and"](a == 0, b <= 0)
+        gone = row("logical_and")(a == 0, b <= 0)
         return where(gone, 0, g * log)
 
     return first, lambda: g * (a / b)
@@ -34,7 +34,7 @@ def _xlogy(g: Tensor, a: Any, b: Any) -> tuple[Any, Any]:
 def _xlog1py(g: Tensor, a: Any, b: Any) -> tuple[Any, Any]:
     def first() -> Tensor:
         log = b.log1p() if isinstance(b, Tensor) else math.log1p(b) if b > -1 else -math.inf
-        return where(ROWS["logical_and"](a == 0, b <= -1), 0, g * log)
+        return where(row("logical_and")(a == 0, b <= -1), 0, g * log)
 
     return first, lambda: g * (a / (b + 1))
 
@@ -55,14 +55,14 @@ for _name, _doc, _rule in (
      lambda g, _x, out: g * (out * out).exp() * (_ROOT_PI / 2)),
     ("lgamma", "The logarithm of the absolute value of the gamma function.",
      lambda g, x: g * x.digamma()),
-    ("digamma", "The derivative of lgamma.", lambda g, x: g * polygamma(1, x)),
+    ("digamma", "The derivative of lgamma.", lambda g, x: g * row("polygamma")(1, x)),
     ("i0", "The modified Bessel function of the first kind, of order 0.",
-     lambda g, x: g * _i1_of(x)),
+     lambda g, x: g * row("special.i1")(x)),
 ):  # fmt: skip
     kernel_row(__name__, _name, 1, _doc, _rule)
 
 _i0 = ROWS["i0"]
-_i0e = quick_row("i0e", 1, lambda g, x, out: g * (_i1e_of(x) - x.sign() * out))
+_i0e = quick_row("i0e", 1, lambda g, x, out: g * (row("special.i1e")(x) - x.sign() * out))
 _i1_of = quick_row("i1", 1, _i1)
 _i1e_of = quick_row("i1e", 1, _i1e)
 _ndtri = quick_row(
@@ -128,13 +128,13 @@ def mvlgamma(x: Tensor, p: int) -> Tensor:
 def entr(input: Tensor) -> Tensor:
     """`-x * log(x)`: 0 at 0, -inf below."""
     x = input if input.dtype.kind == "f" else input.to("f32")
-    return where(x < 0, -math.inf, -ROWS["xlogy"](x, where(x > 0, x, 1)))
+    return where(x < 0, -math.inf, -row("xlogy")(x, where(x > 0, x, 1)))
 
 
 @op(name="special.ndtr")
 def ndtr(input: Tensor) -> Tensor:
     """The standard normal distribution function."""
-    return ROWS["erfc"](input * -math.sqrt(0.5)) * 0.5
+    return row("erfc")(input * -math.sqrt(0.5)) * 0.5
 
 
 @op(name="special.ndtri")
