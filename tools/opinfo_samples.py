@@ -12,7 +12,6 @@ import inspect
 import operator
 import signal
 import types
-import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -49,6 +48,8 @@ DRAWN = {
 # Results that are settled but for signs, phases or order: `output_process_fn_grad` for values too.
 GAUGE = {"svd", "linalg.svd", "linalg.eig", "linalg.eigh", "svd_lowrank", "pca_lowrank"}
 UNORDERED = {"linalg.eigvals"}
+# Which of equal elements an index names is open: the position of `dim` among the arguments.
+TIES = {"argsort": 1, "sort": 1, "topk": 2, "kthvalue": 2, "mode": 1, "median": 1, "nanmedian": 1}
 # Errors of these are relative to the size of the whole matrix, not to each element.
 NORMWISE = (
     "linalg.",
@@ -274,10 +275,10 @@ def to_torch(x: Any) -> torch.Tensor:
     x = x.detach()
     if hasattr(x, "resolve_conj"):
         x = x.resolve_conj()
-    array = np.ascontiguousarray(x.numpy())
+    array = np.array(x.numpy(), order="C")
     if x.dtype is tl.bf16:
-        return torch.from_numpy(array.view(np.int16).copy()).view(torch.bfloat16)
-    return torch.from_numpy(array.copy()).reshape(x.shape)
+        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(array)
 
 
 def flat(value: Any) -> list[Any]:
@@ -498,6 +499,8 @@ class Runner:
             (targs, oargs), (tkwargs, okwargs) = copy.both(args), copy.both(kwargs)
         except Unfit as error:
             return "skip", str(error)
+        if _meets_in_complex128(args, kwargs):
+            return "skip", "needs complex128"
         first = Copy(self.op).both(args)[0], Copy(self.op).both(kwargs)[0]
         try:
             theirs = self.call(self.op.op, targs, tkwargs, False)
@@ -519,6 +522,14 @@ class Runner:
             if outcome != "ok":
                 return outcome, f"output_process: {ours}"
             theirs = sample.output_process_fn_grad(theirs)
+        if values and self.op.name in TIES and not kwargs.get("stable"):
+            if said := differ(ours, theirs, False):
+                return "fail", said
+            x = first[0][0]
+            outcome, ours = self.guarded(lambda: self.elements(ours, x, args, kwargs))
+            if outcome != "ok":
+                return outcome, ours
+            theirs = self.elements(theirs, x, args, kwargs)
         if values and self.op.name in UNORDERED:
             ours, theirs = _ordered(to_torch(ours)), _ordered(theirs)
             ours = tl.from_numpy(ours.numpy())
@@ -531,6 +542,26 @@ class Runner:
             lambda: differ(ours, theirs, values, precise, self.op.name.startswith(NORMWISE))
         )
         return ("fail", said) if said or outcome != "ok" else ("ok", "")
+
+    def elements(self, result: Any, x: torch.Tensor, args: Any, kwargs: Any) -> list[Any]:
+        """Indices in a result replaced by the elements they name, and whether they are distinct."""
+        place = TIES[self.op.name]
+        dim = kwargs.get("dim", args[place] if len(args) > place else -1)
+        dim = -1 if isinstance(dim, bool) else dim
+        leaves = flat(result)
+        own = isinstance(leaves[0], tl.Tensor)
+        found: list[torch.Tensor] = []
+        for i, leaf in enumerate(leaves):
+            given = to_torch(leaf) if own else leaf
+            is_index = i == 1 or self.op.name == "argsort"
+            if not is_index or not x.ndim or not x.numel():
+                found.append(given)
+                continue
+            index = given if given.ndim == x.ndim else given.unsqueeze(dim)
+            found.append(x.take_along_dim(index, dim))
+            if self.op.name in ("argsort", "sort", "topk"):
+                found.append(index.sort(dim).values.diff(dim=dim).ne(0).all())
+        return [_twin_of(t) for t in found] if own else found
 
     def refused(self, said: str) -> tuple[str, str]:
         """A failure; a skip where only complex128 is missing."""
@@ -707,6 +738,15 @@ def _ordered(x: torch.Tensor) -> torch.Tensor:
 
 def _differentiable(outs: list[Any]) -> list[torch.Tensor]:
     return [t for t in outs if isinstance(t, torch.Tensor) and t.requires_grad]
+
+
+def _meets_in_complex128(*given: Any) -> bool:
+    """Whether f64 and complex64 meet, which makes complex128 in torch."""
+    tensors = [t for t in flat(list(given)) if isinstance(t, torch.Tensor)]
+    axes = {t.dtype for t in tensors if t.ndim}
+    none = {t.dtype for t in tensors if not t.ndim}
+    both = {torch.complex64, torch.float64}
+    return both <= axes or (not axes and both <= none)
 
 
 def _twin_of(x: torch.Tensor) -> Any:

@@ -8,30 +8,35 @@
 namespace tl::TL_ISA {
 namespace {
 
-// One call; the outputs that nobody wants are null.
+// Up to kTogether rows, so that weight, dw and db are fetched once for all of them; the outputs
+// that nobody wants are null.
+constexpr int kTogether = 4;
 template <class T>
-struct Gradients {
-  const T *g, *x;
-  T* dx;
+struct Rows {
+  const T *g[kTogether], *x[kTogether];
+  T* dx[kTogether];
+  Scalar<T> mean[kTogether], scale[kTogether], shift[kTogether], slope[kTogether];
   const Scalar<T>* weight;
   Scalar<T>*dw, *db;  // sums of this block
+  bool wants_x;
 };
 
 // With unit = (x - mean) * scale and inner = g * weight:
 // dx = scale * (inner - mean(inner) - unit * mean(inner * unit)); without kCentre the mean is 0 and
-// so is that of inner.
+// so is that of inner. This takes the means of row r.
 template <bool kCentre, class T>
-TL_INLINE void backward_row(const Gradients<T>& p, int64_t n, double eps) {
+TL_INLINE void measure(Rows<T>& p, int r, int64_t n, double eps) {
   using W = Scalar<T>;
   constexpr int w = Wide<T>::kWidth;
   const W count = static_cast<W>(n);
+  const T *x = p.x[r], *g = p.g[r];
   W mean = 0;
   if constexpr (kCentre)
-    mean = sum_over(n, W(0), [&](int64_t i, auto get) { return get(p.x + i); }) / count;
+    mean = sum_over(n, W(0), [&](int64_t i, auto get) { return get(x + i); }) / count;
   Vector<T> squares{}, inners{}, dots{};
   auto gather = [&](int64_t i, auto get, auto get_x) {
-    const auto h = get_x(p.x + i) - mean;
-    auto inner = get(p.g + i);
+    const auto h = get_x(x + i) - mean;
+    auto inner = get(g + i);
     if (p.weight) inner = inner * get(p.weight + i);
     squares += h * h;
     if (kCentre) inners += inner;
@@ -47,31 +52,57 @@ TL_INLINE void backward_row(const Gradients<T>& p, int64_t n, double eps) {
         [=](const auto* at) { return load_or(at, rest, mean); });
   }
   const W scale = 1 / root(sum(squares) / count + static_cast<W>(eps));
-  const W shift = sum(inners) / count, slope = sum(dots) * scale * scale / count;
+  p.mean[r] = mean;
+  p.scale[r] = scale;
+  p.shift[r] = sum(inners) / count;
+  p.slope[r] = sum(dots) * scale * scale / count;
+}
+
+template <bool kCentre, int R, class T>
+TL_INLINE void finish(const Rows<T>& p, int64_t n) {
+  using W = Scalar<T>;
   vectors(n, W(0), [&](int64_t j, auto get, auto put) {
-    const auto h = get(p.x + j) - mean, g = get(p.g + j);
-    if (p.dx) {
-      auto inner = p.weight ? g * get(p.weight + j) : g;
-      if (kCentre) inner = inner - shift;
-      put(p.dx + j, (inner - h * slope) * scale);
+    Vector<T> weights{}, toward_w{}, toward_b{};
+    if (p.weight) weights = get(p.weight + j);
+#pragma GCC unroll 4
+    for (int r = 0; r < R; ++r) {
+      const auto h = get(p.x[r] + j) - p.mean[r], g = get(p.g[r] + j);
+      if (p.wants_x) {
+        auto inner = p.weight ? g * weights : g;
+        if (kCentre) inner = inner - p.shift[r];
+        put(p.dx[r] + j, (inner - h * p.slope[r]) * p.scale[r]);
+      }
+      toward_w += g * (h * p.scale[r]);
+      toward_b += g;
     }
-    if (p.dw) put(p.dw + j, get(p.dw + j) + g * (h * scale));
-    if (p.db) put(p.db + j, get(p.db + j) + g);
+    if (p.dw) put(p.dw + j, get(p.dw + j) + toward_w);
+    if (p.db) put(p.db + j, get(p.db + j) + toward_b);
   });
 }
 
 // The sum over blocks of one output's parts, which stand `step` apart.
 template <class W>
 void merge(const View& out, const W* parts, int64_t step, int64_t blocks, int64_t n) {
+  constexpr int64_t kWidth = 256;
   const int64_t stride = out.strides[0];
-  parallel_for(n, 32768 / (blocks + 1) + 1, [&](int64_t begin, int64_t end, int) {
-    for (int64_t j = begin; j < end; ++j) {
-      double total = 0;
-      for (int64_t b = 0; b < blocks; ++b) total += static_cast<double>(parts[b * step + j]);
-      out.ptr<W>()[j * stride] = static_cast<W>(total);
-    }
-  });
+  parallel_for((n + kWidth - 1) / kWidth, 64 / (blocks + 1) + 1,
+               [&](int64_t begin, int64_t end, int) {
+                 for (int64_t tile = begin; tile < end; ++tile) {
+                   const int64_t first = tile * kWidth;
+                   const int64_t width = n - first < kWidth ? n - first : kWidth;
+                   double total[kWidth] = {};
+                   for (int64_t b = 0; b < blocks; ++b) {
+                     const W* from = parts + b * step + first;
+                     for (int64_t j = 0; j < width; ++j) total[j] += static_cast<double>(from[j]);
+                   }
+                   for (int64_t j = 0; j < width; ++j)
+                     out.ptr<W>()[(first + j) * stride] = static_cast<W>(total[j]);
+                 }
+               });
 }
+
+// An output that nobody wants is an array without elements.
+TL_INLINE bool wanted(const Arg& out) { return out.a->size() > 0; }
 
 const char* check(const char* kernel, const Arg* args, const Arg& weight) {
   const View &g = *args[3].a, &x = *args[4].a;
@@ -79,10 +110,10 @@ const char* check(const char* kernel, const Arg* args, const Arg& weight) {
     return fail("%s: expected g like x, of at least one axis", kernel);
   const int64_t n = x.back(1);
   const DType wide = x.dtype == DType::f64 ? DType::f64 : DType::f32;
-  if (args[0].kind == Arg::array && (!same_shape(*args[0].a, x) || args[0].a->dtype != x.dtype))
+  if (wanted(args[0]) && (!same_shape(*args[0].a, x) || args[0].a->dtype != x.dtype))
     return fail("%s: expected the gradient of x like x", kernel);
   for (int i = 1; i < 3; ++i) {
-    if (args[i].kind != Arg::array) continue;
+    if (!wanted(args[i])) continue;
     const View& v = *args[i].a;
     if (v.ndim != 1 || v.shape[0] != n || v.dtype != wide) {
       return fail("%s: expected gradients of weight and bias of shape (%lld,) and dtype %s", kernel,
@@ -91,14 +122,14 @@ const char* check(const char* kernel, const Arg* args, const Arg& weight) {
   }
   if (weight.kind == Arg::array && (weight.a->ndim != 1 || weight.a->shape[0] != n))
     return fail("%s: expected a weight of shape (%lld,)", kernel, static_cast<long long>(n));
-  for (const View* v : {&g, &x, args[0].kind == Arg::array ? args[0].a : &x}) {
+  for (const View* v : {&g, &x, wanted(args[0]) ? args[0].a : &x}) {
     if (v->back_stride(1) != 1 && n > 1)
       return fail("%s: expected rows without gaps between their elements", kernel);
   }
   return nullptr;
 }
 
-// args: out_x? out_weight? out_bias? g x weight? eps
+// args: out_x out_weight out_bias g x weight? eps
 template <bool kCentre>
 const char* norm_backward(const Arg* args, int) {
   const char* name = kCentre ? "layer_norm_backward" : "rms_norm_backward";
@@ -108,17 +139,17 @@ const char* norm_backward(const Arg* args, int) {
   return for_float(x.dtype, name, [&]<class T>() -> const char* {
     using W = Scalar<T>;
     const int64_t n = x.back(1);
-    const View* dx = args[0].kind == Arg::array ? args[0].a : nullptr;
-    const View *dw = args[1].kind == Arg::array ? args[1].a : nullptr,
-               *db = args[2].kind == Arg::array ? args[2].a : nullptr;
+    const View* dx = wanted(args[0]) ? args[0].a : nullptr;
+    const View *dw = wanted(args[1]) ? args[1].a : nullptr,
+               *db = wanted(args[2]) ? args[2].a : nullptr;
     const Weights<W> weight(args[5], n);
     if (!weight.ok) return "norm_backward: out of memory";
     Walk<3> rows;
     for (int i = 0; i + 1 < x.ndim; ++i)
       rows.axis(x.shape[i], {x.strides[i], g.strides[i], dx ? dx->strides[i] : 0});
     if (n == 0) return nullptr;
-    int64_t per_block = rows.count / 64;
-    per_block = per_block < 8 ? 8 : per_block > 512 ? 512 : per_block;
+    int64_t per_block = rows.count / 32;
+    per_block = per_block < 16 ? 16 : per_block > 512 ? 512 : per_block;
     const int64_t blocks = (rows.count + per_block - 1) / per_block,
                   parts = (dw != nullptr) + (db != nullptr);
     Scratch memory(blocks * parts * n * sizeof(W));
@@ -127,20 +158,34 @@ const char* norm_backward(const Arg* args, int) {
     parallel_for(blocks, 8000 / (per_block * n) + 1, [&](int64_t begin, int64_t end, int) {
       Walk<3> walk = rows;
       for (int64_t b = begin; b < end; ++b) {
-        Gradients<T> p;
+        Rows<T> p;
         W* own = sums + b * parts * n;
         p.weight = weight.data;
         p.dw = dw ? own : nullptr;
         p.db = db ? own + (parts - 1) * n : nullptr;
+        p.wants_x = dx != nullptr;
         if (parts > 0) memset(own, 0, parts * n * sizeof(W));
         const int64_t first = b * per_block,
                       last = first + per_block < rows.count ? first + per_block : rows.count;
         walk.seek(first);
+        int held = 0;
         for (int64_t r = first; r < last; ++r, walk.next()) {
-          p.x = x.ptr<T>() + walk.offset[0];
-          p.g = g.ptr<T>() + walk.offset[1];
-          p.dx = dx ? dx->ptr<T>() + walk.offset[2] : nullptr;
-          backward_row<kCentre>(p, n, eps);
+          p.x[held] = x.ptr<T>() + walk.offset[0];
+          p.g[held] = g.ptr<T>() + walk.offset[1];
+          p.dx[held] = dx ? dx->ptr<T>() + walk.offset[2] : nullptr;
+          measure<kCentre>(p, held++, n, eps);
+          if (held == kTogether) {
+            finish<kCentre, kTogether>(p, n);
+            held = 0;
+          } else if (r + 1 == last) {
+            for (int i = 0; i < held; ++i) {
+              Rows<T> one = p;
+              one.x[0] = p.x[i], one.g[0] = p.g[i], one.dx[0] = p.dx[i];
+              one.mean[0] = p.mean[i], one.scale[0] = p.scale[i];
+              one.shift[0] = p.shift[i], one.slope[0] = p.slope[i];
+              finish<kCentre, 1>(one, n);
+            }
+          }
         }
       }
     });
@@ -154,7 +199,7 @@ const char* norm_backward(const Arg* args, int) {
 
 void register_norm_backward(KernelTable& t);
 void register_norm_backward(KernelTable& t) {
-  const char* signature = "out_x:A? out_weight:A? out_bias:A? g:A x:A weight:A? eps:f";
+  const char* signature = "out_x:A out_weight:A out_bias:A g:A x:A weight:A? eps:f";
   t.add("layer_norm_backward", signature, norm_backward<true>);
   t.add("rms_norm_backward", signature, norm_backward<false>);
 }

@@ -9,6 +9,8 @@
 namespace tl::TL_ISA {
 namespace {
 
+inline constexpr int64_t kWidest = 2048;  // columns accumulated at once
+
 // The loops of one (operation, dtype).
 struct Loops {
   Total init;
@@ -16,7 +18,7 @@ struct Loops {
   // totals[j] over the rows [begin, end) of `rows`, for `width` neighbouring columns.
   void (*tile)(const std::byte* p, Walk<1>& rows, int64_t begin, int64_t end, int64_t width,
                Total* totals);
-  Total (*merge)(Total a, Total b);
+  void (*merge)(Total* into, const Total* from, int64_t n);
   int bytes;  // of an element of x
 };
 
@@ -47,29 +49,50 @@ Total run_loop(const std::byte* p, int64_t stride, int64_t n) {
 }
 
 template <template <class> class Op, class T>
-Total merge_totals(Total a, Total b) {
+void merge_totals(Total* into, const Total* from, int64_t n) {
   using W = typename Op<T>::Wide;
-  return pack<W>(Op<T>::step(unpack<W>(a), unpack<W>(b)));
+  for (int64_t i = 0; i < n; ++i)
+    into[i] = pack<W>(Op<T>::step(unpack<W>(into[i]), unpack<W>(from[i])));
 }
 
+// Rows a fixed step apart are taken four at a time: a lane is fetched and stored once for all four,
+// and memory is read at four places.
 template <template <class> class Op, class T>
 void tile_loop(const std::byte* p, Walk<1>& rows, int64_t begin, int64_t end, int64_t width,
                Total* totals) {
   using O = Op<T>;
   using L = typename O::Lane;
   using W = typename O::Wide;
+  using V = typename Lanes<L>::Vector;
   constexpr int w = Lanes<L>::kWidth;
-  alignas(64) L lanes[kTile];
+  const T* base = reinterpret_cast<const T*>(p);
+  const int64_t step = rows.ndim == 1 ? rows.strides[0][0] : 0;
+  alignas(64) L lanes[kWidest];
   for (int64_t j = 0; j < width; ++j) totals[j] = pack(static_cast<W>(O::kInit));
-  rows.seek(begin);
   for (int64_t r = begin; r < end;) {
     const int64_t stop = r + kFlush < end ? r + kFlush : end;
     for (int64_t j = 0; j < width; ++j) lanes[j] = O::kInit;
-    for (; r < stop; ++r, rows.next()) {
-      const T* from = reinterpret_cast<const T*>(p) + rows.offset[0];
+    for (; rows.ndim == 1 && r + 4 <= stop; r += 4) {
+      const T* from = base + r * step;
       int64_t j = 0;
       for (; j + w <= width; j += w) {
-        auto* at = reinterpret_cast<typename Lanes<L>::Vector*>(lanes + j);
+        const T* at = from + j;
+        V near = O::step(load_lanes<L>(at), load_lanes<L>(at + step));
+        V far = O::step(load_lanes<L>(at + 2 * step), load_lanes<L>(at + 3 * step));
+        auto* lane = reinterpret_cast<V*>(lanes + j);
+        *lane = O::step(*lane, O::step(near, far));
+      }
+      for (; j < width; ++j) {
+        for (int i = 0; i < 4; ++i)
+          lanes[j] = O::step(lanes[j], static_cast<L>(value(from[j + i * step])));
+      }
+    }
+    if (r < stop) rows.seek(r);
+    for (; r < stop; ++r, rows.next()) {
+      const T* from = base + rows.offset[0];
+      int64_t j = 0;
+      for (; j + w <= width; j += w) {
+        auto* at = reinterpret_cast<V*>(lanes + j);
         *at = O::step(*at, load_lanes<L>(from + j));
       }
       for (; j < width; ++j) lanes[j] = O::step(lanes[j], static_cast<L>(value(from[j])));
@@ -171,7 +194,10 @@ const char* reduce_runs(const Loops& loops, Axes& axes, const Finish& finish) {
       for (int64_t r = row_begin; r < row_end; ++r, reduced.next()) {
         const int64_t at = kept.offset[1] + reduced.offset[0] + from * run.strides[0];
         const Total one = loops.run(axes.data + at * loops.bytes, run.strides[0], to - from);
-        total = r == row_begin ? one : loops.merge(total, one);
+        if (r == row_begin)
+          total = one;
+        else
+          loops.merge(&total, &one, 1);
       }
       if (cuts == 1)
         finish(kept.offset[0], total);
@@ -185,39 +211,48 @@ const char* reduce_runs(const Loops& loops, Axes& axes, const Finish& finish) {
     kept.seek(0);
     for (int64_t o = 0; o < outputs; ++o, kept.next()) {
       Total total = parts[o * cuts];
-      for (int64_t s = 1; s < cuts; ++s) total = loops.merge(total, parts[o * cuts + s]);
+      for (int64_t s = 1; s < cuts; ++s) loops.merge(&total, parts + o * cuts + s, 1);
       finish(kept.offset[0], total);
     }
   }
   return nullptr;
 }
 
+// Cuts of the rows of a tile of columns: enough for many threads, each of some size.
+TL_INLINE int64_t row_cuts(int64_t tasks, int64_t rows, int64_t width) {
+  if (tasks >= 32) return 1;
+  int64_t n = rows * width / (2 * kSegment);
+  n = n < rows ? n : rows;
+  return n < 1 ? 1 : n < 64 ? n : 64;
+}
+
 const char* reduce_columns(const Loops& loops, Axes& axes, const Finish& finish) {
   const Inner<2> columns(axes.kept);
-  const int64_t tiles = (columns.length + kTile - 1) / kTile, rows = axes.reduced.count;
-  const int64_t widest = columns.length < kTile ? columns.length : kTile;
-  const int64_t cuts = segments(axes.kept.count * tiles, rows * widest),
-                tasks = axes.kept.count * tiles;
+  // Equal tiles, of whole vectors: long stretches of memory are read faster than short ones.
+  const int64_t count = (columns.length + kWidest - 1) / kWidest;
+  const int64_t widest = ((columns.length + count - 1) / count + 31) / 32 * 32;
+  const int64_t tiles = (columns.length + widest - 1) / widest, rows = axes.reduced.count;
+  const int64_t tasks = axes.kept.count * tiles, cuts = row_cuts(tasks, rows, widest);
   Scratch memory(cuts > 1 ? tasks * cuts * widest * sizeof(Total) : 0);
   Total* parts = memory.as<Total>();
   if (!parts) return "reduce: out of memory";
   auto width = [&](int64_t tile) {
-    return columns.length - tile * kTile < kTile ? columns.length - tile * kTile : kTile;
+    return columns.length - tile * widest < widest ? columns.length - tile * widest : widest;
   };
   auto give = [&](const Walk<2>& kept, int64_t tile, const Total* totals) {
-    const int64_t at = kept.offset[0] + tile * kTile * columns.strides[0];
+    const int64_t at = kept.offset[0] + tile * widest * columns.strides[0];
     for (int64_t j = 0; j < width(tile); ++j) finish(at + j * columns.strides[0], totals[j]);
   };
   parallel_for(tasks * cuts, 16000 / (rows * widest / cuts + 1) + 1,
                [&](int64_t begin, int64_t end, int) {
                  Walk<2> kept = axes.kept;
                  Walk<1> reduced = axes.reduced;
-                 alignas(64) Total own[kTile];
+                 alignas(64) Total own[kWidest];
                  for (int64_t i = begin; i < end; ++i) {
                    const int64_t s = i % cuts, tile = i / cuts % tiles;
                    kept.seek(i / cuts / tiles);
                    Total* totals = cuts > 1 ? parts + i * widest : own;
-                   loops.tile(axes.data + (kept.offset[1] + tile * kTile) * loops.bytes, reduced,
+                   loops.tile(axes.data + (kept.offset[1] + tile * widest) * loops.bytes, reduced,
                               rows * s / cuts, rows * (s + 1) / cuts, width(tile), totals);
                    if (cuts == 1) give(kept, tile, own);
                  }
@@ -226,10 +261,7 @@ const char* reduce_columns(const Loops& loops, Axes& axes, const Finish& finish)
     Walk<2> kept = axes.kept;
     for (int64_t i = 0; i < tasks; ++i) {
       Total* totals = parts + i * cuts * widest;
-      for (int64_t s = 1; s < cuts; ++s) {
-        for (int64_t j = 0; j < width(i % tiles); ++j)
-          totals[j] = loops.merge(totals[j], totals[s * widest + j]);
-      }
+      for (int64_t s = 1; s < cuts; ++s) loops.merge(totals, totals + s * widest, width(i % tiles));
       kept.seek(i / tiles);
       give(kept, i % tiles, totals);
     }

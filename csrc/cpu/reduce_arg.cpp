@@ -12,31 +12,57 @@ TL_INLINE bool better(T x, T best) {  // a NaN beats all but an earlier NaN
   return kMax ? x > best : x < best;
 }
 
-// First place of the extreme value among n elements `stride` apart.
-template <class T, bool kMax>
-TL_INLINE int64_t find_extreme(const T* p, int64_t stride, int64_t n, Value<T>* found) {
-  Value<T> best;
-  if constexpr (kMax)
-    best = reduce_run<Max>(p, stride, n);
-  else
-    best = reduce_run<Min>(p, stride, n);
-  *found = best;
-  for (int64_t i = 0; i < n;) {
-    const int64_t end = i + 64 < n ? i + 64 : n;
-    bool here = false;
-    for (int64_t j = i; j < end; ++j) {
-      const Value<T> x = value(p[j * stride]);
-      here |= x == best || (x != x && best != best);
+// Whether some lane of a comparison is true.
+template <class M>
+TL_INLINE bool any_lane(M mask) {
+  uint64_t words[sizeof(M) / 8], all = 0;
+  memcpy(words, &mask, sizeof words);
+  for (uint64_t word : words) all |= word;
+  return all != 0;
+}
+
+// First place of `best`, which is there, among n elements.
+template <class T>
+TL_INLINE int64_t find_value(const T* p, int64_t stride, int64_t n, Value<T> best) {
+  using L = Value<T>;
+  constexpr int w = Lanes<L>::kWidth;
+  int64_t i = 0;
+  if (stride == 1 && best == best) {
+    for (; i + 4 * w <= n; i += 4 * w) {
+      const auto near = (load_lanes<L>(p + i) == best) | (load_lanes<L>(p + i + w) == best);
+      const auto far =
+          (load_lanes<L>(p + i + 2 * w) == best) | (load_lanes<L>(p + i + 3 * w) == best);
+      if (any_lane(near | far)) break;
     }
-    if (here) {
-      for (int64_t j = i;; ++j) {
-        const Value<T> x = value(p[j * stride]);
-        if (x == best || (x != x && best != best)) return j;
-      }
-    }
-    i = end;
+  }
+  for (; i < n; ++i) {
+    const L x = value(p[i * stride]);
+    if (x == best || (x != x && best != best)) return i;
   }
   return 0;
+}
+
+// First place of the extreme value among n elements `stride` apart: block by block, then within
+// the block that has it.
+template <class T, bool kMax>
+TL_INLINE int64_t find_extreme(const T* p, int64_t stride, int64_t n, Value<T>* found) {
+  constexpr int64_t kBlock = 1024;
+  Value<T> best{};
+  int64_t at = 0;
+  for (int64_t i = 0; i < n; i += kBlock) {
+    const int64_t length = n - i < kBlock ? n - i : kBlock;
+    Value<T> x;
+    if constexpr (kMax)
+      x = reduce_run<Max>(p + i * stride, stride, length);
+    else
+      x = reduce_run<Min>(p + i * stride, stride, length);
+    if (i == 0 || better<Value<T>, kMax>(x, best)) {
+      best = x;
+      at = i;
+    }
+  }
+  *found = best;
+  return at + find_value(p + at * stride, stride, n - at < kBlock ? n - at : kBlock, best);
 }
 
 template <class T, bool kMax>

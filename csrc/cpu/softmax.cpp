@@ -11,8 +11,6 @@ namespace {
 
 template <class W>
 constexpr W kInfinity = static_cast<W>(__builtin_inf());
-TL_INLINE vf exp_any(vf x) { return exp(x); }
-TL_INLINE vd exp_any(vd x) { return exp_negative(x); }
 TL_INLINE float log_one(float x) { return __builtin_logf(x); }
 TL_INLINE double log_one(double x) { return __builtin_log(x); }
 
@@ -86,7 +84,7 @@ TL_INLINE void log_softmax_backward_row(const T* g, const T* y, T* dx, int64_t n
   using W = Scalar<T>;
   const W total = sum_over(n, W(0), [=](int64_t i, auto get) { return get(g + i); });
   vectors(n, W(0), [&](int64_t i, auto get, auto put) {
-    put(dx + i, get(g + i) - exp_any(get(y + i)) * total);
+    put(dx + i, get(g + i) - exp_negative(get(y + i)) * total);
   });
 }
 
@@ -144,7 +142,7 @@ void backward_tile(T* const* data, const int64_t* step, int64_t n, int64_t width
     vectors(width, W(0), [&](int64_t j, auto get, auto put) {
       const auto s = load(total + j);
       if constexpr (kLog)
-        put(dx + j, get(g + j) - exp_any(get(y + j)) * s);
+        put(dx + j, get(g + j) - exp_negative(get(y + j)) * s);
       else
         put(dx + j, get(y + j) * (get(g + j) - s));
     });

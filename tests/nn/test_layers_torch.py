@@ -120,6 +120,11 @@ CASES = [
     case("AdaptiveMaxPool1d", 4, inputs=[LINE]),
     case("AdaptiveMaxPool2d", (3, 2), inputs=[IMAGE]),
     case("AdaptiveMaxPool3d", 2, inputs=[VOLUME]),
+    case("FractionalMaxPool2d", 2, (3, 4), inputs=[IMAGE], _random_samples=unit(B, C, 2)),
+    case(
+        "FractionalMaxPool3d", (2, 1, 3), output_ratio=0.5, return_indices=True, inputs=[VOLUME],
+        _random_samples=unit(2, C, 3),
+    ),
     # norms
     case("LayerNorm", 6, inputs=[IMAGE]),
     case("LayerNorm", (7, 6), bias=False, inputs=[IMAGE]),
@@ -450,10 +455,9 @@ def test_every_layer_of_torch_is_here():
     import torch
 
     left_out = {
-        "AdaptiveLogSoftmaxWithLoss", "CrossMapLRN2d", "Container", "FractionalMaxPool2d",
-        "FractionalMaxPool3d", "RNNCellBase", "SyncBatchNorm", "UninitializedParameter",
-        "UninitializedBuffer", "Buffer", "DataParallel", "LinearCrossEntropyLoss",
-        "LinearCrossEntropyOptions",
+        "AdaptiveLogSoftmaxWithLoss", "Buffer", "Container", "CrossMapLRN2d",
+        "DataParallel", "LinearCrossEntropyLoss", "LinearCrossEntropyOptions",
+        "RNNCellBase", "SyncBatchNorm", "UninitializedBuffer", "UninitializedParameter",
     }  # fmt: skip
     names = {
         name

@@ -232,6 +232,14 @@ def test_containers():
     assert list(table) == ["left", "right"] and table["left"].requires_grad
 
 
+def test_a_module_is_put_at_a_path():
+    model = nn.ModuleDict({"a": nn.Sequential(nn.Linear(2, 2), nn.ReLU())})
+    model.set_submodule("a.1", nn.Tanh())
+    assert isinstance(model["a"][1], nn.Tanh)
+    model.set_submodule("a", nn.Identity())
+    assert isinstance(model["a"], nn.Identity) and list(model) == ["a"]
+
+
 def test_clipping():
     p, q = (nn.Parameter(tl.zeros(2)) for _ in range(2))
     p.grad, q.grad = tl.tensor([3.0, 0.0]), tl.tensor([0.0, 4.0])

@@ -284,7 +284,9 @@ CASES = {
         factor=4,
     ),
     # --- views and shapes
-    "reshape": Case(lambda d: [d(d.x((4, 6)), 3, 8), d(d.x((4, 6)), (2, -1, 3))], EVERY),
+    "reshape": Case(
+        lambda d: [d(d.x((4, 6)), 3, 8), d(d.x((4, 6)), (2, -1, 3))], EVERY, torch="Tensor.reshape"
+    ),
     "view": Case(lambda d: [d(d.x((4, 6)), 3, 8), d(d.x((4, 6)), (24,))], EVERY, layouts=False),
     "flatten": Case(lambda d: [d(d.x((4, 1, 6)), 1), d(d.x((2, 3)))], EVERY),
     "transpose": Case(lambda d: [d(d.x((4, 1, 6)), 0, -1)], EVERY),

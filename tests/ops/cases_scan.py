@@ -32,7 +32,12 @@ def recurrence(decay, x, dim=-1):
 
 CASES = {
     "cumsum": Case(
-        lambda d: [*axes(d), d(d.x((3, 4)), 1, dtype=tl.f64)], dtypes=(*ALL, *COMPLEX), factor=4
+        lambda d: [
+            *axes(d),
+            *([d(d.x((3, 4)), 1, dtype=tl.f64)] if d.dtype not in COMPLEX else []),
+        ],
+        dtypes=(*ALL, *COMPLEX),
+        factor=4,
     ),
     "cumprod": Case(with_zeros, dtypes=NUMBERS, factor=8),
     "cummax": Case(

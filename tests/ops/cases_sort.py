@@ -93,7 +93,10 @@ CASES = {
         gradient=False,
     ),
     "unique_consecutive": Case(
-        lambda d: [d(d.x((20,), 0, 2), True, True), d(np.repeat(d.x((2, 3)), 2, 0), True, dim=0)],
+        lambda d: [
+            d(d.x((20,), 0, 2), True, True),
+            d(np.repeat(d.x((2, 3)), 2, 0), return_inverse=True, return_counts=True, dim=0),
+        ],
         dtypes=ALL,
         gradient=False,
     ),

@@ -7,9 +7,10 @@ import tallow as tl
 from ops import laws
 from ops.laws import CASES, call, convert, samples, tensor
 from ops.table import COMPLEX, FLOATS, NUMPY, UNSIGNED
+from tallow.dtype import as_dtype
 from tallow.registry import ROWS
 
-pytestmark = pytest.mark.needs_torch
+pytestmark = [pytest.mark.needs_torch, pytest.mark.filterwarnings("ignore::UserWarning")]
 
 DTYPES = {
     "bool": "bool", "u8": "uint8", "i8": "int8", "i16": "int16", "i32": "int32", "i64": "int64",
@@ -46,7 +47,7 @@ def theirs(array, grad=False):
     """A torch tensor of an array."""
     import torch
 
-    array = np.array(array)
+    array = np.array(array, order="C")
     if array.dtype.name == "bfloat16":
         return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16).requires_grad_(grad)
     return torch.from_numpy(array).requires_grad_(grad)
@@ -60,7 +61,14 @@ def mapped(value):
         return getattr(torch, DTYPES[value.name])
     if isinstance(value, list | tuple):
         return type(value)(map(mapped, value))
-    return {k: mapped(v) for k, v in value.items()} if isinstance(value, dict) else value
+    if isinstance(value, dict):
+        return {k: dtype_of(v) if k == "dtype" else mapped(v) for k, v in value.items()}
+    return value
+
+
+def dtype_of(value):
+    """torch's dtype for one of ours, or its name."""
+    return mapped(as_dtype(value) if isinstance(value, str) else value)
 
 
 def run_torch(name, sample, array):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from tallow.autograd.inplace import change
 from tallow.errors import ArgumentError, expect
 from tallow.ops.random import bernoulli_, exponential_
@@ -81,7 +83,7 @@ def _alpha(input: Tensor, p: float, shape: tuple[int, ...], inplace: bool) -> Te
     def drop(x: Tensor) -> Tensor:
         if p == 1:
             return x * 0
-        scale = ((1 - p) * (1 + p * _LOWEST**2)) ** -0.5
+        scale = 1 / math.sqrt((1 - p) * (1 + p * _LOWEST**2))
         kept = _kept(p, shape, x)
         return x * (kept * scale) + ((1 - kept) * (_LOWEST * scale) - scale * _LOWEST * p)
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         gumbel_softmax,
     )
     from tallow.nn.embedding_functional import embedding, embedding_bag
+    from tallow.nn.fractional_pool import fractional_max_pool2d, fractional_max_pool3d
     from tallow.ops.loss_margin import triplet_margin_with_distance_loss
 
 # What is written in other files, read when it is first asked for.
@@ -44,6 +45,7 @@ _FILES = {
         "alpha_dropout dropout dropout1d dropout2d dropout3d feature_alpha_dropout gumbel_softmax "
     ),
     "tallow.nn.embedding_functional": "embedding embedding_bag",
+    "tallow.nn.fractional_pool": "fractional_max_pool2d fractional_max_pool3d",
     "tallow.ops.loss_margin": "triplet_margin_with_distance_loss",
 }
 _PLACES = {name: file for file, names in _FILES.items() for name in names.split()}
@@ -71,11 +73,12 @@ _TWINS = frozenset({
 # What is written here and beside.
 __all__ = [
     "alpha_dropout", "celu", "dropout", "dropout1d", "dropout2d", "dropout3d", "elu",
-    "embedding", "embedding_bag", "feature_alpha_dropout", "gelu", "gumbel_softmax",
-    "hardsigmoid", "hardswish", "hardtanh", "layer_norm", "leaky_relu", "linear", "log_softmax",
-    "mish", "multi_head_attention_forward", "relu", "relu6", "rms_norm", "rrelu",
-    "scaled_dot_product_attention", "selu", "silu", "softmax", "softmin", "threshold",
-    "triplet_margin_with_distance_loss", "upsample", "upsample_bilinear", "upsample_nearest",
+    "embedding", "embedding_bag", "feature_alpha_dropout", "fractional_max_pool2d",
+    "fractional_max_pool3d", "gelu", "gumbel_softmax", "hardsigmoid", "hardswish", "hardtanh",
+    "layer_norm", "leaky_relu", "linear", "log_softmax", "mish", "multi_head_attention_forward",
+    "relu", "relu6", "rms_norm", "rrelu", "scaled_dot_product_attention", "selu", "silu",
+    "softmax", "softmin", "threshold", "triplet_margin_with_distance_loss", "upsample",
+    "upsample_bilinear", "upsample_nearest",
 ]  # fmt: skip
 __all__ += sorted(_ROWS | _TWINS | {"fold", "unfold"})
 
@@ -295,7 +298,7 @@ def upsample(
     align_corners: bool | None = None,
 ) -> Tensor:
     """`interpolate`, by its older name."""
-    return ops.interpolate(input, size, scale_factor, mode, align_corners)  # type: ignore[no-any-return]
+    return ops.interpolate(input, size, scale_factor, mode, align_corners)
 
 
 def upsample_nearest(input: Tensor, size: Any = None, scale_factor: Any = None) -> Tensor:

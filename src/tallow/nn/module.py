@@ -253,6 +253,15 @@ class Module:
             module = found
         return module
 
+    def set_submodule(self, target: str, module: Module) -> None:
+        """Put a module at a path; AttributeError when the one above it does not exist."""
+        path, _, name = target.rpartition(".")
+        above = self.get_submodule(path)
+        if hasattr(above, "__setitem__"):  # a list keeps its order, too
+            above[int(name) if name.isdigit() else name] = module
+        else:
+            above.add_module(name, module)
+
     def get_parameter(self, target: str) -> Parameter:
         """The parameter at a path; AttributeError when there is none."""
         path, _, name = target.rpartition(".")

@@ -381,5 +381,6 @@ def rrelu(x: Tensor, lower: float = 1 / 8, upper: float = 1 / 3, training: bool 
     """Leaky ReLU with a slope drawn from [lower, upper]; their mean unless `training`."""
     if not training:
         return leaky_relu(x, (lower + upper) / 2)
-    slope = x.detach().clone().uniform_(lower, upper)
+    slope: Any = x.detach().clone()
+    slope.uniform_(lower, upper)
     return where(x > 0, x, x * slope)

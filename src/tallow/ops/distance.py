@@ -12,7 +12,7 @@ def pairwise_distance(
     x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
 ) -> Tensor:
     """The p-norm of `x1 - x2 + eps` along the last axis."""
-    return (x1 - x2 + eps).norm(p, -1, keepdim=keepdim)  # type: ignore[no-any-return]
+    return (x1 - x2 + eps).norm(p, -1, keepdim=keepdim)
 
 
 @op
@@ -38,7 +38,7 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
     above = i.unsqueeze(1) < i
     first = i.unsqueeze(1).expand(n, n)[above]
     second = i.expand(n, n)[above]
-    return (input[first] - input[second]).norm(p, -1)  # type: ignore[no-any-return]
+    return (input[first] - input[second]).norm(p, -1)
 
 
 @op

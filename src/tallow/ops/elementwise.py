@@ -446,6 +446,7 @@ def _(g: Tensor, x: Tensor, min: Any, max: Any) -> tuple[Any, Any, Any]:
         above = None if min is None else x >= min
         below = None if max is None else x <= max
         kept = below if above is None else above if below is None else above.logical_and(below)
+        assert kept is not None
         return where(kept, g, 0)
 
     def low() -> Tensor:

@@ -19,7 +19,8 @@ def conj(x: Any) -> Tensor:
     """The complex conjugate, by which gradients of complex numbers go; real ones are themselves."""
     if isinstance(x, Tensor):
         return x.conj() if x.dtype.kind == "c" else x
-    return x.conjugate() if isinstance(x, complex) else x  # type: ignore[no-any-return]
+    found: Any = x.conjugate() if isinstance(x, complex) else x
+    return found  # type: ignore[no-any-return]
 
 
 def _signature(name: str, arity: int, doc: str, module: str) -> Callable[..., Tensor]:

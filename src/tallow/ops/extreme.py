@@ -72,15 +72,15 @@ def _arg(name: str, where: object, x: Tensor, dim: int | None, keepdim: bool) ->
     plain(x, where)
     expect(dim is None or isinstance(dim, int), where, "one axis", dim)
     _filled(x, dim, where)
-    if dim is None:
+    axis = axes_of(x, dim, where)
+    if dim is None or not x.ndim:
         out = _native.Array.empty((1,), i64.code)
         _native.call(name, out, x._array.reshape((-1,)), 0)
         return wrap(out.reshape((1,) * x.ndim if keepdim else ()))
-    axis = axes_of(x, dim, where)
     shape = [1 if i in axis else n for i, n in enumerate(x.shape)]
     out = _native.Array.empty(shape, i64.code)
-    _native.call(name, out, x._array if x.ndim else x._array.reshape((1,)), axis[0] if axis else 0)
-    return wrap(out if keepdim or not axis else out.squeeze(axis[0]))
+    _native.call(name, out, x._array, axis[0])
+    return wrap(out if keepdim else out.squeeze(axis[0]))
 
 
 @primitive

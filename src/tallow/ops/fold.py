@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import _native
+from ..dtype import bool_, f32
 from ..errors import ShapeError, expect
 from ..registry import op, primitive
 from ..tensor import Tensor, unwrap_tensor, wrap
@@ -79,6 +80,9 @@ def unfold(
     Shapes: (batch, channels, height, width) or without batch, to (batch, channels * kernel height *
     kernel width, patches).
     """
+    unwrap_tensor(input, "unfold")
+    if input.dtype is bool_:  # copies, which f32 holds exactly
+        return unfold(input.to(f32), kernel_size, dilation, padding, stride).to(bool_)
     _check_columns("unfold", input)
     text = "an image of shape (batch, channels, height, width) or (channels, height, width)"
     fits = input.ndim in (3, 4) and 0 not in input.shape[-3:]

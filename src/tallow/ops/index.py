@@ -132,7 +132,7 @@ def _mask(mask: Tensor, where: object) -> None:
 
 @op
 def nonzero(x: Tensor, *, as_tuple: bool = False) -> Any:
-    """Positions of the nonzero elements: (count, ndim) in i64; or, `as_tuple`, a vector per axis."""
+    """Positions of nonzero elements: (count, ndim) in i64; or, `as_tuple`, a vector per axis."""
     mask = x.detach() if x.dtype.kind == "b" else x.detach().ne(0)
     if as_tuple and not x.ndim:
         mask = mask.reshape(1)
@@ -153,6 +153,10 @@ def masked_fill(x: Tensor, mask: Tensor, value: Tensor | float) -> Tensor:
     _mask(mask, masked_fill)
     if isinstance(value, Tensor):
         expect(value.ndim == 0, masked_fill, "a number or a 0-d tensor", value.shape)
+        real = value.dtype.kind != "c" or x.dtype.kind == "c"
+        expect(
+            real, masked_fill, f"a value that {x.dtype.name} holds", value.dtype.name, DTypeError
+        )
         filling = value.to(x.dtype)
     else:
         real = not isinstance(value, complex) or x.dtype.kind == "c"

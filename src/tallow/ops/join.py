@@ -22,30 +22,12 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
 
     Tensors of shape (0,) are left out whatever the shape of the others, as in PyTorch.
     """
-    expect(len(tensors) > 0, cat, "at least one tensor", "none")
-    arrays = [unwrap_tensor(x, cat) for x in tensors]
-    first = next((a for a in arrays if a.shape != (0,)), arrays[0])
-    expect(first.ndim > 0, cat, "tensors of at least one axis", "a 0-d tensor")
-    axis = axis_of(dim, first.ndim, cat)
-    dtype, total = first.dtype, 0
-    rest = first.shape[:axis] + first.shape[axis + 1 :]
-    for x, array in zip(tensors, arrays, strict=True):
-        if array.shape == (0,):
-            dtype = _native.promote_types(dtype, array.dtype)
-            continue
-        same = array.ndim == first.ndim and array.shape[:axis] + array.shape[axis + 1 :] == rest
-        expect(same, cat, f"shapes equal to {first.shape} but for axis {axis}", array.shape)
-        plain = not x.dtype.is_quantized or array.dtype == first.dtype
-        expect(plain, cat, "plain dtypes, or one block dtype", x.dtype.name, DTypeError)
-        dtype = _native.promote_types(dtype, array.dtype)
-        total += array.shape[axis]
-    out = _native.Array.empty((*first.shape[:axis], total, *first.shape[axis + 1 :]), dtype)
-    at = 0
+    arrays = [x._array if type(x) is Tensor else unwrap_tensor(x, cat) for x in tensors]
+    dtype = arrays[0].dtype if arrays else 0
     for array in arrays:
-        if array.shape != (0,):
-            out.narrow(axis, at, array.shape[axis]).copy_(array)
-            at += array.shape[axis]
-    return wrap(out)
+        if array.dtype != dtype:
+            dtype = _native.promote_types(dtype, array.dtype)
+    return wrap(_native.Array.cat(arrays, dim, dtype))
 
 
 @cat.grad

@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from .. import _native
-from ..dtype import f32
+from ..autograd.mode import MODE
+from ..dtype import f32, f64
 from ..errors import DTypeError, expect
 from ..registry import op
-from ..tensor import Tensor, empty_like, unwrap_tensor
+from ..tensor import Tensor, empty_like, unwrap_tensor, wrap
 
 _rms_norm = _native.kernel("rms_norm")
 _layer_norm = _native.kernel("layer_norm")
+_rms_norm_backward = _native.kernel("rms_norm_backward")
+_layer_norm_backward = _native.kernel("layer_norm_backward")
 
 
 def _fits(where: object, x: Tensor, *parameters: Tensor | None) -> None:
@@ -21,6 +24,33 @@ def _fits(where: object, x: Tensor, *parameters: Tensor | None) -> None:
     for p in parameters:
         if p is not None and p._array.shape != x._array.shape[-1:]:
             expect(False, where, f"weight and bias of shape {x.shape[-1:]}", p.shape)
+
+
+def _gradients(
+    kernel: Any, g: Tensor, x: Any, weight: Tensor | None, bias: Tensor | None, eps: float
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """The gradients of x, weight and bias that are wanted, in one pass over the rows.
+
+    Those of weight and bias come in f32 (f64 for f64), summed over the rows.
+    """
+    by_x, by_weight, by_bias = (p is not None and p._node is not None for p in (x, weight, bias))
+    n, wide = x.shape[-1], f64 if x.dtype is f64 else f32
+    wanted = (by_x, by_weight, by_bias)
+    shapes = (x.shape, (n,), (n,))
+    codes = (x.dtype.code, wide.code, wide.code)
+    outputs = [
+        _native.Array.empty(shape, code) for shape, code in zip(shapes, codes, strict=True)
+    ]
+    scale = None if weight is None else weight._array
+    kernel(*outputs, _rows(g.to(x.dtype)), _rows(x), scale, float(eps))
+    made = [wrap(out) if want else None for out, want in zip(outputs, wanted, strict=True)]
+    return made[0], made[1], made[2]
+
+
+def _rows(x: Tensor) -> _native.Array:
+    """The array of `x`, with a contiguous last axis."""
+    array = x._array
+    return array if array.shape[-1] < 2 or array.strides[-1] == 1 else x.contiguous()._array
 
 
 @op
@@ -43,8 +73,10 @@ def _(x: Tensor, weight: Tensor | None = None, eps: float = 1e-6) -> Tensor:
     return out
 
 
-@rms_norm.grad(uses={"x": ("x", "weight"), "weight": ("x",)})
+@rms_norm.grad(uses={"x": ("x", "weight")})
 def _(g: Tensor, x: Tensor, weight: Tensor | None, eps: float) -> tuple[Any, Any]:
+    if not MODE.enabled:
+        return _gradients(_rms_norm_backward, g, x, weight, None, eps)[:2]
     h = x.to(f32) if x.dtype.itemsize < 4 else x
     wide = g.to(h.dtype)
     scale = (h.square().mean(-1, keepdim=True) + eps).rsqrt()
@@ -84,10 +116,14 @@ def _(
     return out
 
 
-@layer_norm.grad(uses={"x": ("x", "weight"), "weight": ("x",)})
+@layer_norm.grad(uses={"x": ("x", "weight")})
 def _(
-    g: Tensor, x: Tensor, weight: Tensor | None, _bias: Tensor | None, eps: float
+    g: Tensor, x: Any, weight: Tensor | None, bias: Tensor | None, eps: float
 ) -> tuple[Any, Any, Any]:
+    if not isinstance(x, Tensor):  # only the bias wants a gradient
+        return None, None, g
+    if not MODE.enabled:
+        return _gradients(_layer_norm_backward, g, x, weight, bias, eps)
     h = x.to(f32) if x.dtype.itemsize < 4 else x
     wide = g.to(h.dtype)
     centred = h - h.mean(-1, keepdim=True)

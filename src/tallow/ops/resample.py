@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from .. import _native
-from ..dtype import DType, f32, f64, i64
+from ..dtype import DType, f32, f64, i64, u8
 from ..errors import ArgumentError, DTypeError, expect
 from ..registry import op, primitive
 from ..tensor import Tensor, from_buffer, unwrap_tensor, wrap
@@ -269,6 +269,14 @@ def interpolate(
     pixels' middles the ends of the axis; `antialias` (bilinear, bicubic) widens the filter when
     shrinking. ArgumentError for a combination that has no meaning.
     """
+    unwrap_tensor(input, "interpolate")
+    if input.dtype is u8 and mode in (
+        "nearest",
+        "nearest-exact",
+    ):  # copies, which f32 holds exactly
+        wide = input.to(f32)
+        given = (size, scale_factor, mode, align_corners, recompute_scale_factor, antialias)
+        return interpolate(wide, *given).to(u8)
     check_float("interpolate", input)
     expect(input.ndim in (3, 4, 5), "interpolate", "3 to 5 axes", input.shape)
     expect(0 not in input.shape[1:], "interpolate", "axes with elements", input.shape)

@@ -392,17 +392,16 @@ def _(g: Tensor, _x: Tensor, dim: int, index: Tensor, _source: Tensor) -> tuple[
 @op(inplace=True)
 def index_fill(x: Tensor, dim: int, index: Tensor, value: Tensor | float) -> Tensor:
     """`x` with `value` (a number or 0-d tensor) at the positions `index` of axis `dim`."""
-    if isinstance(value, Tensor):
-        expect(value.ndim == 0, index_fill, "a number or a 0-d tensor", value.shape)
-        filling = value.to(x.dtype)
-    else:
-        filling = full((), value, x.dtype)
     axis = axis_of(x, dim, index_fill)
     expect(index.ndim <= 1, index_fill, "an index of one axis", index.shape)
-    shape = list(x.shape)
-    if shape:
-        shape[axis] = index.numel()
-    return index_copy(x, dim, index, filling.expand(shape))
+    at = _vector(_index(index, index_fill))
+    n = x.shape[axis] if x.ndim else 1
+    hit = zeros(n, dtype="bool")
+    if at.size:
+        yes = full((1,), True, "bool")._array.expand(at.shape)
+        hit = wrap(_written(index_fill, hit, 0, at, yes, SET))
+    shape = [n if i == axis else 1 for i in range(x.ndim)]
+    return x.masked_fill(hit.reshape(shape), value)
 
 
 @op(inplace=True)

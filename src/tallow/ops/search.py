@@ -225,8 +225,8 @@ def bincount(x: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Te
 def _range(
     x: Tensor, low: float, high: float, where: object, margin: float = 1
 ) -> tuple[float, float]:
-    if low == high == 0 and x.numel():
-        low, high = float(x.amin()), float(x.amax())
+    if low == high == 0:
+        low, high = (float(x.amin()), float(x.amax())) if x.numel() else (0.0, 1.0)
     if low == high:
         low, high = low - margin, high + margin
     good = low < high and high - low < float("inf")

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from .. import _native
+from ..autograd.mode import MODE
 from ..dtype import DType
 from ..errors import DTypeError, expect
 from ..registry import op
-from ..tensor import Tensor, empty_like, unwrap_tensor
+from ..tensor import Tensor, empty_like, unwrap_tensor, wrap
 from .reduce import axes_of
+
+_kernel = _native.kernel("softmax")
+_backward = _native.kernel("softmax_backward")
 
 
 def _float(x: Tensor, where: object) -> None:
@@ -36,6 +40,8 @@ def _(x: Tensor, dim: int = -1, dtype: DType | str | None = None) -> Tensor:
 
 @softmax.grad
 def _(g: Tensor, _x: Tensor, dim: int, dtype: object, out: Tensor) -> Tensor:
+    if not MODE.enabled:
+        return _slope(g, dim, out, 0)
     g = g.to(out.dtype)
     weighted = g * out
     return weighted - out * weighted.sum(dim, keepdim=True)
@@ -56,15 +62,30 @@ def _(x: Tensor, dim: int = -1, dtype: DType | str | None = None) -> Tensor:
 
 @log_softmax.grad
 def _(g: Tensor, _x: Tensor, dim: int, dtype: object, out: Tensor) -> Tensor:
+    if not MODE.enabled:
+        return _slope(g, dim, out, 1)
     return g - out.exp() * g.sum(dim, keepdim=True)
 
 
 def _softmax(where: object, x: Tensor, dim: int, dtype: DType | str | None, log: int) -> Tensor:
     x = x if dtype is None else x.to(dtype)
     _float(x, where)
-    if not x.ndim:
-        return _softmax(where, x.reshape(1), 0, None, log).reshape(())
-    axis = axes_of(x, dim, where)[0]
-    out = empty_like(x)
-    _native.call("softmax", out._array, x._array, axis, log)
-    return out
+    array = x._array
+    last = array.ndim - 1
+    axis = last if dim in (-1, last) else axes_of(x, dim, where)[0] if last >= 0 else _scalar(dim)
+    out = _native.Array.empty(array.shape, array.dtype)
+    _kernel(out, array, axis, log)
+    return wrap(out)
+
+
+def _scalar(dim: int) -> int:
+    """The axis that a 0-d tensor is taken to have."""
+    expect(dim in (-1, 0), softmax, "dim 0 or -1 of a 0-d tensor", dim)
+    return 0
+
+
+def _slope(g: Tensor, dim: int, out: Tensor, log: int) -> Tensor:
+    """The gradient of x, of the dtype of `out`."""
+    made = empty_like(out)
+    _backward(made._array, g.to(out.dtype)._array, out._array, dim, log)
+    return made

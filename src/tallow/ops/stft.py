@@ -6,7 +6,6 @@ from ..dtype import f32
 from ..errors import ArgumentError, DTypeError, expect
 from ..registry import op
 from ..tensor import Tensor, ones
-from .complexes import real
 from .fft import fft, ifft, irfft, rfft
 from .pad import constant_pad_nd, pad
 from .shape import add_strided
@@ -91,11 +90,10 @@ def istft(
     taper = _window(x, window, n_fft, win_length, istft)
     spectra = (x.unsqueeze(0) if x.ndim == 2 else x).transpose(1, 2)
     norm = "ortho" if normalized else "backward"
-    if halved:
-        pieces = irfft(spectra, n_fft, norm=norm)
-    else:
+    if return_complex:
         pieces = ifft(spectra, norm=norm)
-        pieces = pieces if return_complex else real(pieces)
+    else:  # of a real signal the second half says nothing new, and is not read
+        pieces = irfft(spectra.narrow(2, 0, n_fft // 2 + 1), n_fft, norm=norm)
     pieces = pieces * taper
     batch, count = pieces.shape[:2]
     total = n_fft + hop * (count - 1)
