@@ -226,12 +226,12 @@ def local_response_norm(
     from .join import cat
 
     squares = input.square()
-    before, after = size // 2, (size - 1) // 2
+    c = input.shape[1]
+    before, after = min(size // 2, c), min((size - 1) // 2, c)
     zeros = [squares.narrow(1, 0, 1) * 0]
     padded = cat([*zeros * before, squares, *zeros * after], 1)
-    c = input.shape[1]
     total = padded.narrow(1, 0, c)
-    for i in range(1, size):
+    for i in range(1, before + after + 1):
         total = total + padded.narrow(1, i, c)
     return input / (total * (alpha / size) + k) ** beta
 

@@ -34,14 +34,28 @@ def axes_of(x: Tensor | Any, dim: Dim, where: object) -> tuple[int, ...]:
     return out if n else ()
 
 
-def reduced(
-    name: str, where: object, x: Tensor, dim: Dim, keepdim: bool, dtype: DType
-) -> Tensor:
+_KERNELS = {
+    name: _native.kernel(name) for name in ("sum", "mean", "prod", "amax", "amin", "any", "all")
+}
+
+
+def reduced(name: str, where: object, x: Tensor, dim: Dim, keepdim: bool, dtype: DType) -> Tensor:
     """Call a reduction kernel: `dtype` is that of the result."""
+    array, kernel = x._array, _KERNELS[name]
+    shape = array.shape
+    n = len(shape)
+    if dim is None and not keepdim:  # the two usual forms, without general talk about axes
+        out = _native.Array.empty((1,) * n, dtype.code)
+        kernel(out, array, (1 << n) - 1)
+        return wrap(out.reshape(()) if n else out)
+    if type(dim) is int and -n <= dim < n:
+        axis = dim % n
+        out = _native.Array.empty((*shape[:axis], 1, *shape[axis + 1 :]), dtype.code)
+        kernel(out, array, 1 << axis)
+        return wrap(out if keepdim else out.squeeze(axis))
     axes = axes_of(x, dim, where)
-    shape = x.shape
     out = _native.Array.empty([1 if i in axes else n for i, n in enumerate(shape)], dtype.code)
-    _native.call(name, out, x._array, builtins.sum(1 << i for i in axes))
+    kernel(out, array, builtins.sum(1 << i for i in axes))
     if not keepdim and axes:
         out = out.reshape([n for i, n in enumerate(shape) if i not in axes])
     return wrap(out)
@@ -81,6 +95,8 @@ def sum(
     x: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: DType | str | None = None
 ) -> Tensor:
     """The sum over the axes `dim` (all by default); integers and bools give i64."""
+    if dtype is None and type(x) is Tensor and x.dtype.kind == "f":
+        return reduced("sum", sum, x, dim, keepdim, x.dtype)
     plain(x, sum, "buifc")
     wanted = _sum_dtype(x, dtype)
     if "c" in (wanted.kind, x.dtype.kind):
