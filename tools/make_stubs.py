@@ -104,7 +104,7 @@ def methods() -> str:
         if row.has_inplace or row.native is not None:
             lines.append(definition(f"{name}_", parts, "Tensor", "    ") + "\n")
     for name, dunders in OPERATORS.items():
-        parts = parameters(ROWS[name], method=True)
+        parts = parameters(ROWS[name], method=True)[:2]
         for dunder in dunders:
             # `object` compares with anything and gives a bool.
             note = "  # type: ignore[override]" if dunder in ("__eq__", "__ne__") else ""
@@ -150,7 +150,11 @@ def hot_rooms() -> set[str]:
     return {name.rsplit(".", 1)[1] for name in found.stdout.split()}
 
 
-STUBS = {SOURCE / "ops" / "_places.py": places, SOURCE / "_methods.pyi": methods, SOURCE / "ops" / "__init__.pyi": functions}
+STUBS = {
+    SOURCE / "ops" / "_places.py": places,
+    SOURCE / "_methods.pyi": methods,
+    SOURCE / "ops" / "__init__.pyi": functions,
+}
 
 
 def main() -> int:

@@ -18,10 +18,11 @@ from tallow.registry import ROWS, Row
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "ops.md"
 HEAD = """# Op reference
 
-Generated from the rows by `tools/op_reference.py`. Names, arguments and results are PyTorch's; the first tensor argument is
-positional. *Kernel*: native code (those with a meaning beside it are tested against it); *meaning*: computed by other ops.
-*Gradient*: by a rule of its own, through the meaning, or none (results that are integers or bools, random numbers).
-A `_` behind the name: an in-place twin exists. Ops whose first parameter is `x` or `a` are methods of `Tensor`, too.
+Generated from the rows by `tools/op_reference.py`. Names, arguments and results are PyTorch's; the
+first tensor argument is positional. *Kernel*: native code (those with a meaning beside it are
+tested against it); *meaning*: computed by other ops. *Gradient*: by a rule of its own, through the
+meaning, or none (results that are integers or bools, random numbers). A `_` behind the name: an
+in-place twin exists. Ops whose first parameter is `x` or `a` are methods of `Tensor`, too.
 """
 
 

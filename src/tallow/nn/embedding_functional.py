@@ -123,7 +123,8 @@ def embedding_bag(
         assert offsets is not None
         places, live = _bags(input, offsets, include_last_offset)
         if not input.shape[0] or not places.numel():
-            return weight.sum() * zeros((places.shape[0], weight.shape[1]), dtype=weight.dtype)
+            nothing = weight.narrow(0, 0, 0).sum()  # ties the result to the weight
+            return zeros((places.shape[0], weight.shape[1]), dtype=weight.dtype) + nothing
         ids = input[places]
         if per_sample_weights is not None:
             per_sample_weights = per_sample_weights[places]

@@ -210,6 +210,7 @@ PLACES = {
     "new_tensor": "creation",
     "new_zeros": "creation",
     "nll_loss": "loss",
+    "nn.alignment_nll": "loss_ctc",
     "nn.bernoulli_nll": "loss",
     "nn.columns_to_image": "fold",
     "nn.convolution": "conv",

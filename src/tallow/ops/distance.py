@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .. import _native
+from ..dtype import DTYPES
 from ..errors import expect
 from ..registry import op
 from ..tensor import Tensor, arange, unwrap_tensor
@@ -21,8 +23,8 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     from .shape import broadcast_tensors
 
     a, b = broadcast_tensors(x1, x2)
-    if a.dtype is not b.dtype:
-        a, b = a + b * 0, b + a * 0
+    kind = DTYPES[_native.promote_types(a.dtype.code, b.dtype.code)]
+    a, b = a.to(kind), b.to(kind)
     a = a / a.norm(2, dim, keepdim=True).clamp(min=eps)
     b = b / b.norm(2, dim, keepdim=True).clamp(min=eps)
     return (a * b).sum(dim)

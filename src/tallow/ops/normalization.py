@@ -9,7 +9,7 @@ from ..autograd.mode import MODE, no_grad
 from ..dtype import f32
 from ..errors import ArgumentError, DTypeError, expect
 from ..registry import op
-from ..tensor import Tensor, unwrap_tensor
+from ..tensor import Tensor, unwrap_tensor, zeros
 
 
 def _channels(where: object, x: Tensor, *parameters: Tensor | None) -> None:
@@ -228,8 +228,10 @@ def local_response_norm(
     squares = input.square()
     c = input.shape[1]
     before, after = min(size // 2, c), min((size - 1) // 2, c)
-    zeros = [squares.narrow(1, 0, 1) * 0]
-    padded = cat([*zeros * before, squares, *zeros * after], 1)
+    sides = [
+        zeros((input.shape[0], n, *input.shape[2:]), dtype=squares.dtype) for n in (before, after)
+    ]
+    padded = cat([sides[0], squares, sides[1]], 1)
     total = padded.narrow(1, 0, c)
     for i in range(1, before + after + 1):
         total = total + padded.narrow(1, i, c)

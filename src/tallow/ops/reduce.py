@@ -115,6 +115,8 @@ def mean(
     x: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: DType | str | None = None
 ) -> Tensor:
     """The mean over the axes `dim` (all by default); for floats, as in PyTorch."""
+    if dtype is None and type(x) is Tensor and x.dtype.kind == "f":
+        return reduced("mean", mean, x, dim, keepdim, x.dtype)
     wanted = as_dtype(dtype) if dtype is not None else x.dtype
     expect(wanted.kind in "fc", mean, "a float dtype", wanted.name, DTypeError)
     if wanted.kind == "c":
@@ -170,7 +172,7 @@ def _products_before(x: Tensor) -> Tensor:
 def _variance_options(
     dim: Any, unbiased: bool | None, correction: float | None
 ) -> tuple[Dim, float]:
-    """torch's forms: `var(dim, unbiased)`, `var(unbiased)`, `var(dim, correction=…)`."""
+    """The forms of torch: `var(dim, unbiased)`, `var(unbiased)`, `var(dim, correction=…)`."""
     if isinstance(dim, bool):
         dim, unbiased = None, dim
     if correction is None:
