@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from . import _native
 from .autograd.mode import MODE
 from .autograd.node import link
-from .autograd.record import TENSOR, run_recorded
+from .autograd.record import FLOAT_CODES, TENSOR, record, run_recorded
 from .errors import GradError
 from .tensor import Tensor, unwrap, unwrap_tensor
 
@@ -66,7 +66,7 @@ def build(row: Row[P, R]) -> Callable[P, R]:
     heads: list[str] = []
     values: list[str] = []
     scope: dict[str, Any] = {
-        "check": row.checker, "run": row.cpu or row._native_run() or row.meaning, 
+        "check": row.checker, "run": row.cpu or row._native_run() or row.meaning,
         "MODE": MODE, "Tensor": Tensor, "row": row, "record": run_recorded, "link": link, "meaning": row.meaning,
         "write_out": write_out,
     }  # fmt: skip
@@ -144,18 +144,20 @@ def unary(row: Row[..., Any], native: Callable[[Any], Any], *, recorded: bool) -
 
     if not recorded:
         return call
-    again = recording(row)
 
     def recorded_call(x: Tensor, *, out: Tensor | None = None) -> Tensor:
         if out is not None:
             return write_out(recorded_call(x), out, name)
         if type(x) is not Tensor:
             unwrap_tensor(x, name)
-        if x._node is not None and mode.enabled:
-            return again((x,))  # type: ignore[no-any-return]
+        wanted = x._node is not None and mode.enabled
+        if wanted and through_meaning(row):
+            return row.meaning(x)  # type: ignore[no-any-return]
         made = new(Tensor)
         made._array = native(x._array)
         made._node = made._base = made._views = None
+        if wanted and made._array.dtype in FLOAT_CODES:
+            record(row, (x,), (made,))
         return made
 
     return recorded_call
@@ -176,7 +178,6 @@ def binary(row: Row[..., Any], native: Callable[[Any, Any], Any], *, recorded: b
 
     if not recorded:
         return call
-    again = recording(row)
 
     def recorded_call(a: Tensor, b: Tensor | float, *, out: Tensor | None = None) -> Tensor:
         if out is not None:
@@ -192,11 +193,14 @@ def binary(row: Row[..., Any], native: Callable[[Any, Any], Any], *, recorded: b
         else:
             right = unwrap(b, name)
             tracked = tracked or getattr(b, "_node", None) is not None
-        if tracked and mode.enabled:
-            return again((a, b))  # type: ignore[no-any-return]
+        wanted = tracked and mode.enabled
+        if wanted and through_meaning(row):
+            return row.meaning(a, b)  # type: ignore[no-any-return]
         made = new(Tensor)
         made._array = native(left, right)
         made._node = made._base = made._views = None
+        if wanted and made._array.dtype in FLOAT_CODES:
+            record(row, (a, b), (made,))
         return made
 
     return recorded_call
@@ -215,15 +219,9 @@ def write_out(made: Tensor, out: Tensor, name: str) -> Tensor:
     return out
 
 
-def recording(row: Row[..., Any]) -> Callable[[tuple[Any, ...]], Any]:
-    """How the row is recorded: by its rule, or by its meaning's ops when it has none."""
-
-    def again(args: tuple[Any, ...]) -> Any:
-        if row.gradient is None and not row.is_primitive:
-            return row.meaning(*args)
-        return run_recorded(row, args)
-
-    return again
+def through_meaning(row: Row[..., Any]) -> bool:
+    """Whether a recorded call goes by the row's meaning, because it has no rule of its own."""
+    return row.gradient is None and not row.is_primitive
 
 
 def native_inplace(row: Row[..., Any], native: Callable[..., None]) -> Any:

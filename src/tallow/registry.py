@@ -181,7 +181,7 @@ class Row(Generic[P, R]):
         """The gradient rule with what it needs kept; None without one."""
         if self._rule is None and self.gradient is not None:
             names = [name for name, _, _ in self.parameters]
-            self._rule = Rule(self.gradient, names, self._uses)
+            self._rule = Rule(self.gradient, names, self.kinds, self._uses)
         return self._rule
 
     @property

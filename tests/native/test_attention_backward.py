@@ -119,9 +119,8 @@ def test_refusals(call):
     rest = (None, None, 1.0, 0, 0, 0.0)
     with pytest.raises(Exception, match="gradients like"):
         call("attention_backward", x.copy(), x.copy(), x.copy(), x[:, :1], x, x, x, *rest)
+    at, y = np.array([1]), x.astype(np.float64)
     with pytest.raises(Exception, match="do not fit into"):
-        at = np.array([1])
         call("attention_backward", *[x.copy() for _ in range(3)], x, x, x, x, at, *rest[1:])
     with pytest.raises(Exception, match="no code for f64"):
-        y = x.astype(np.float64)
         call("attention_backward", *[x.copy() for _ in range(3)], x, x, y, x, *rest)

@@ -287,6 +287,7 @@ CASES = {
         lambda d: [
             d(d.x((4, 5)), d.x((4, 5)), d.positive((4, 5)), full=True),
             d(d.x((4, 5)), d.x((4, 5)), d.positive((4,)), reduction="none"),
+            d(d.x((4, 5)), d.x((4, 5)), 1.5, full=True),
         ],
         hypothesis=False,
     ),

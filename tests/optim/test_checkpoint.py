@@ -78,15 +78,14 @@ def run(*args):
     return done.stdout
 
 
-@pytest.mark.parametrize("name", ["AdamW", "Muon", "SGD"])
-@pytest.mark.parametrize("cut", [10, 13])
-def test_a_resumed_run_is_the_run(tmp_path, name, cut):
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "cuts"), [("AdamW", [10, 13]), ("NAdam", [12]), ("SGD", [10])])
+def test_a_resumed_run_is_the_run(tmp_path, name, cuts):
     """20 steps = `cut` steps, save, another process with another seed, resume, the rest."""
-    if name == "Muon":
-        name = "NAdam"  # Muon takes no vectors
     whole = run(tmp_path / "none", name, 0, 20, 1, 0)
-    run(tmp_path / "c", name, 0, cut, 1, 1)
-    assert run(tmp_path / "c", name, cut, 20, 99, 0) == whole
+    for cut in cuts:  # 13 batches are a pass
+        run(tmp_path / "c", name, 0, cut, 1, 1)
+        assert run(tmp_path / "c", name, cut, 20, 99, 0) == whole
 
 
 class Part:

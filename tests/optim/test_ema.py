@@ -55,17 +55,14 @@ def test_the_warm_up_forgets_the_first_weights():
 def test_averaged_model_equals_torch(decay, use_buffers):
     import torch
 
-    def averaged(library, utils, model):
-        average = None if decay is None else utils.get_ema_avg_fn(decay)
-        if library is torch and decay is not None:
-            average = utils.get_ema_multi_avg_fn(decay)
-            return utils.AveragedModel(model, multi_avg_fn=average, use_buffers=use_buffers)
-        return utils.AveragedModel(model, avg_fn=average, use_buffers=use_buffers)
+    def averaged(utils, model):
+        multi = None if decay is None else utils.get_ema_multi_avg_fn(decay)
+        return utils.AveragedModel(model, multi_avg_fn=multi, use_buffers=use_buffers)
 
     ours = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
     theirs = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.BatchNorm1d(2))
-    mine = averaged(tl, swa_utils, ours)
-    peer = averaged(torch, torch.optim.swa_utils, theirs)
+    mine = averaged(swa_utils, ours)
+    peer = averaged(torch.optim.swa_utils, theirs)
     draw = torch.Generator().manual_seed(0)
     for _ in range(6):
         values = {

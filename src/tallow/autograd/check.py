@@ -81,8 +81,7 @@ def _differences(
         for y, w in zip(_outputs(fn, inputs), weights, strict=True):
             if y.dtype.kind == "c":
                 total += sum(
-                    (a.conjugate() * b).real
-                    for a, b in zip(_flat(w), _flat(y), strict=True)
+                    (a.conjugate() * b).real for a, b in zip(_flat(w), _flat(y), strict=True)
                 )
             else:
                 total += sum(a * b for a, b in zip(_flat(w), _flat(y), strict=True))

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from ..dtype import DTYPES
 from ..errors import DTypeError, GradError, ShapeError, expect
 from ..tensor import Tensor, ones_like, wrap, zeros
 from .mode import MODE
@@ -14,20 +15,21 @@ from .node import Leaf, Meta, Node
 Key = tuple[Any, int]  # (node or leaf, which of its outputs)
 
 
-def fit(g: Tensor, meta: Meta) -> Tensor:
+def fit(g: Tensor, meta: Any) -> Tensor:
     """A gradient of a broadcast and promoted argument, summed and converted back to it."""
-    shape = g._array.shape
-    if shape != meta.shape:
-        ahead = len(shape) - len(meta.shape)
+    shape, wanted = g._array.shape, meta.shape
+    if shape != wanted:
+        ahead = len(shape) - len(wanted)
         axes = list(range(ahead)) + [
-            i + ahead for i, n in enumerate(meta.shape) if n == 1 and shape[i + ahead] != 1
+            i + ahead for i, n in enumerate(wanted) if n == 1 and shape[i + ahead] != 1
         ]
         g = g.sum(axes, keepdim=True) if axes else g
-        g = g.reshape(meta.shape)
-    if g._array.dtype != meta.dtype.code:
-        if g.dtype.kind == "c" and meta.dtype.kind == "f":
+        g = g.reshape(wanted)
+    code = meta.code if type(meta) is Meta else meta.dtype
+    if g._array.dtype != code:
+        if g.dtype.kind == "c" and DTYPES[code].kind == "f":
             g = g.real
-        g = g.to(meta.dtype)
+        g = g.to(DTYPES[code])
     return g
 
 
@@ -79,7 +81,7 @@ def run(
     def add(node: Any, index: int, g: Tensor) -> None:
         slots = pending.get(id(node))
         if slots is None:
-            slots = pending[id(node)] = [None] * (len(getattr(node, "outputs", ())) or 1)
+            slots = pending[id(node)] = [None] * node.count
         before = slots[index]
         if before is None:
             slots[index] = g
@@ -111,7 +113,7 @@ def run(
                 continue
             _through(node, grads, useful, wanted, found, add, create_graph)
             if not retain_graph:
-                node.rule = None
+                node.release()
     finally:
         MODE.enabled, MODE.inference, MODE.autocast = enabled, inference, autocast
     return found
@@ -138,12 +140,12 @@ def _through(
         edge is not None and id(edge[0]) in useful for edge in node.edges
     ):
         return
-    if node.rule is None:
+    entries = node.apply(grads, create_graph)
+    if entries is None:
         raise GradError(
             f"backward: expected a graph that was not used yet, got {node.name} for the second"
             " time (use retain_graph=True the first time)"
         )
-    entries = node.rule(node, grads, create_graph)
     assert len(entries) == len(node.edges), (node.name, len(entries), len(node.edges))
     for entry, edge, meta in zip(entries, node.edges, node.metas, strict=True):
         if edge is None or entry is None or (useful is not None and id(edge[0]) not in useful):

@@ -7,7 +7,7 @@ from typing import Any
 from ..errors import GradError
 from ..tensor import Tensor, wrap
 from .mode import MODE, no_grad
-from .node import Saved, record_call, tracked
+from .node import alias, changed, record_call, tracked
 
 
 class Context:
@@ -22,12 +22,7 @@ class Context:
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:
         """Keep tensors; a later change of them in place is noticed."""
-        self._saved = [
-            None
-            if x is None
-            else (x, Saved(x._array, x._node, x._index if x._node is not None else 0))
-            for x in tensors
-        ]
+        self._saved = [None if x is None else (alias(x), x._array.version) for x in tensors]
 
     def mark_non_differentiable(self, *tensors: Tensor) -> None:
         """These outputs carry no gradient."""
@@ -44,12 +39,10 @@ class Context:
             if pair is None:
                 found.append(None)
                 continue
-            x, saved = pair
-            again = saved.get("saved_tensors", None)
-            again._node = x._node
-            if x._node is not None:
-                again._index = x._index
-            found.append(again)
+            x, version = pair
+            if x._array.version != version:
+                raise changed("saved_tensors", x._array, version)
+            found.append(x)
         return tuple(found)
 
 

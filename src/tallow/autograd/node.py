@@ -7,17 +7,16 @@ A Tensor that requires a gradient holds its node: a `Leaf`, which collects the g
 from __future__ import annotations
 
 import itertools
+import math
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .. import _native
 from ..dtype import DTYPES, DType
 from ..errors import GradError
 from ..tensor import Tensor, wrap
 
 _order = itertools.count(1).__next__
-_new = object.__new__
 FLOATING = "fc"  # the dtype kinds that can carry a gradient
 
 
@@ -26,6 +25,7 @@ class Leaf:
 
     __slots__ = ("after", "grad", "hooks", "shape")
     order = 0
+    count = 1
     edges: tuple[None, ...] = ()
 
     def __init__(self) -> None:
@@ -37,11 +37,16 @@ class Leaf:
 class Meta:
     """Shape and dtype of an argument whose elements backward does not need."""
 
-    __slots__ = ("dtype", "shape")
+    __slots__ = ("code", "shape")
 
-    def __init__(self, shape: tuple[int, ...], dtype: DType) -> None:
-        self.shape = shape
-        self.dtype = dtype
+    def __init__(self, array: Any) -> None:
+        self.shape: tuple[int, ...] = array.shape
+        self.code: int = array.dtype
+
+    @property
+    def dtype(self) -> DType:
+        """The dtype."""
+        return DTYPES[self.code]
 
     @property
     def ndim(self) -> int:
@@ -50,38 +55,37 @@ class Meta:
 
     def numel(self) -> int:
         """The number of elements."""
-        size = 1
-        for n in self.shape:
-            size *= n
-        return size
+        return math.prod(self.shape)
 
 
 Edge = tuple[Any, int] | None  # (Node or Leaf, which of its outputs)
 
 
 class Node:
-    """One recorded operation: edges to the nodes of its arguments, and its gradient rule.
+    """One recorded operation: edges to the nodes of its arguments; `apply` gives their gradients.
 
-    `rule(node, gradients of the outputs, create_graph)` gives those of the arguments; it is None
-    once backward has been through. `metas` describes the arguments, as `edges`.
+    `metas` has shape and dtype of the arguments that have an edge, as a Meta or as their array;
+    `count` is the number of outputs, which `outputs` describes when there are several.
     """
 
-    __slots__ = ("__weakref__", "edges", "hooks", "metas", "name", "order", "outputs", "rule")
+    __slots__ = ("__weakref__", "count", "edges", "hooks", "metas", "order", "outputs")
 
-    def __init__(
-        self,
-        name: str,
-        edges: Sequence[Edge],
-        metas: Sequence[Meta | None],
-        rule: Callable[[Node, list[Tensor | None], bool], Sequence[Any]],
-    ) -> None:
-        self.name = name
+    name = "op"
+
+    def __init__(self, edges: Sequence[Edge], metas: Sequence[Any], count: int) -> None:
         self.edges = edges
         self.metas = metas
-        self.rule: Callable[[Node, list[Tensor | None], bool], Sequence[Any]] | None = rule
+        self.count = count
         self.order = _order()
-        self.outputs: tuple[Meta, ...] = ()
+        self.outputs: tuple[Any, ...] = ()
         self.hooks: dict[int, dict[int, Any]] | None = None
+
+    def apply(self, grads: list[Tensor | None], create_graph: bool) -> Sequence[Any] | None:
+        """The gradients of the arguments, from those of the outputs; None once released."""
+        raise NotImplementedError
+
+    def release(self) -> None:
+        """Forget what backward needed."""
 
     @property
     def next_functions(self) -> tuple[Any, ...]:
@@ -92,29 +96,29 @@ class Node:
         return f"<{self.name} backward>"
 
 
-class Saved:
-    """A tensor kept for backward, with the version it had: a later change in place is noticed."""
+class CallNode(Node):
+    """A node whose rule is a function that closed over what it needs."""
 
-    __slots__ = ("array", "index", "node", "version")
+    __slots__ = ("name", "rule")
 
-    def __init__(self, array: _native.Array, node: Any, index: int) -> None:
-        self.array = array
-        self.node = node
-        self.index = index
-        self.version = array.version
+    def apply(self, grads: list[Tensor | None], create_graph: bool) -> Sequence[Any] | None:
+        """Call the rule with the gradients."""
+        if self.rule is None:
+            return None
+        found = self.rule(*grads)
+        return found if isinstance(found, (tuple, list)) else (found,)
 
-    def get(self, name: str, node: Any) -> Tensor:
-        """The tensor, as part of the graph; GradError when it was changed since."""
-        if self.array.version != self.version:
-            raise GradError(
-                f"{name}: expected the tensor of shape {self.array.shape} that backward needs as it"
-                f" was (version {self.version}), got one changed in place"
-                f" (version {self.array.version})"
-            )
-        out = wrap(self.array)
-        out._node = self.node if node is None else node
-        out._index = self.index
-        return out
+    def release(self) -> None:
+        """Forget the function."""
+        self.rule = None
+
+
+def changed(name: str, array: Any, version: int) -> GradError:
+    """The error for a kept tensor that was changed in place."""
+    return GradError(
+        f"{name}: expected the tensor of shape {array.shape} that backward needs as it was (version"
+        f" {version}), got one changed in place (version {array.version})"
+    )
 
 
 def tracked(values: Any) -> bool:
@@ -144,8 +148,7 @@ def edge_of(x: Any) -> Edge:
 
 def meta_of(x: Tensor) -> Meta:
     """Shape and dtype of `x`."""
-    array = x._array
-    return Meta(array.shape, DTYPES[array.dtype])
+    return Meta(x._array)
 
 
 def record_call(
@@ -159,14 +162,8 @@ def record_call(
     The rule runs in the grad mode of the backward pass, so what it computes from recorded tensors
     that it closed over can be differentiated again.
     """
-    edges = [edge_of(x) for x in tensors]
-    metas = [meta_of(x) for x in tensors]
-
-    def run(_node: Node, grads: list[Tensor | None], _create_graph: bool) -> Sequence[Any]:
-        found = rule(*grads)
-        return found if isinstance(found, (tuple, list)) else (found,)
-
-    node = Node(name, edges, metas, run)
+    node = CallNode([edge_of(x) for x in tensors], [meta_of(x) for x in tensors], len(outputs))
+    node.name, node.rule = name, rule
     node.outputs = tuple(meta_of(x) for x in outputs)
     for i, out in enumerate(outputs):
         if out.dtype.kind in FLOATING:

@@ -1,82 +1,217 @@
-"""Recording a row: run its kernel, keep what its gradient rule names, make the node."""
+"""Recording a row: run its kernel, keep what its gradient rule names, make the node.
+
+A small op must not cost much more for being recorded, so what can be known of a row is worked out
+once (`Rule`), and a call makes few objects: the node, a tuple per argument.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from ..dtype import bool_
+from ..dtype import DTYPES
 from ..errors import GradError
-from ..tensor import Tensor, wrap
+from ..tensor import Tensor, wrap, zeros
 from .mode import MODE
-from .node import FLOATING, Edge, Meta, Node, Saved, attach, edge_of, meta_of
+from .node import FLOATING, Meta, Node, changed, meta_of
 
 if TYPE_CHECKING:
     from ..registry import Row
 
 TENSOR, TENSORS = 1, 2  # what a parameter takes: one tensor (or number, or None), a sequence
+FLOAT_CODES = frozenset(dtype.code for dtype in DTYPES if dtype.kind in FLOATING)
 
 
 class Rule:
     """A row's gradient function and, from its parameters' names, what it needs kept."""
 
-    __slots__ = ("function", "kept", "uses", "wants_out")
+    __slots__ = ("function", "kept", "kinds", "plain", "sequences", "uses", "wants_out")
 
     def __init__(
         self,
         function: Callable[..., Any],
         names: Sequence[str],
+        kinds: Sequence[int],
         uses: dict[str, tuple[str, ...]] | None,
     ) -> None:
         code = function.__code__
         given = code.co_varnames[1 : code.co_argcount]
         self.function = function
+        self.kinds = tuple(kinds)
         self.wants_out = len(given) == len(names) + 1 and given[-1] in ("out", "_out")
         if len(given) - self.wants_out != len(names):
             raise TypeError(
                 f"gradient rule: expected parameters (g, {', '.join(names)}[, out]),"
                 f" got {code.co_varnames[: code.co_argcount]}"
             )
-        self.kept = [not name.startswith("_") for name in given[: len(names)]]
+        self.kept = tuple(not name.startswith("_") for name in given[: len(names)])
         self.uses = {
             names.index(name): tuple(names.index(user) for user in users)
             for name, users in (uses or {}).items()
         }
+        self.sequences = TENSORS in kinds
+        self.plain = not self.sequences and not self.uses
+
+    def keeps(self, args: Sequence[Any]) -> Sequence[bool]:
+        """Per parameter: whether its tensors are kept for this call."""
+        if not self.uses:
+            return self.kept
+        kept = list(self.kept)
+        for i, users in self.uses.items():
+            kept[i] = kept[i] and any(_wanted(args[user]) for user in users)
+        return kept
+
+
+def _wanted(value: Any) -> bool:
+    if isinstance(value, Tensor):
+        return value._node is not None
+    return isinstance(value, (list, tuple)) and any(_wanted(x) for x in value)
+
+
+class RowNode(Node):
+    """The node of a recorded row: its rule is called with what was kept of the arguments.
+
+    A kept tensor stands in `saved` as (array, node, output, version), so that a later change of it
+    in place is noticed.
+    """
+
+    __slots__ = ("out", "row", "saved")
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """The op's name."""
+        return self.row.__name__
+
+    def release(self) -> None:
+        """Forget what was kept."""
+        self.saved = self.out = None
+        self.metas = ()
+
+    def apply(self, grads: list[Tensor | None], create_graph: bool) -> Sequence[Any] | None:
+        """The gradients of the arguments; None once released."""
+        saved = self.saved
+        if saved is None:
+            return None
+        rule: Rule = self.row.rule
+        values = [
+            self._restore(value)
+            if kind == TENSOR
+            else value
+            if not kind
+            else list(map(self._restore, value))
+            for kind, value in zip(rule.kinds, saved, strict=True)
+        ]
+        if rule.wants_out:
+            outs = [
+                self._restore((a, self if create_graph else None, i, v))
+                for i, (a, v) in enumerate(self.out)
+            ]
+            values.append(outs[0] if self.count == 1 else tuple(outs))
+        if self.count == 1:
+            found = rule.function(grads[0], *values)
+        else:
+            filled = zip(grads, self.outputs, strict=True)
+            found = rule.function(tuple(_zeros(m) if g is None else g for g, m in filled), *values)
+        if not rule.sequences:
+            return found if isinstance(found, tuple) else (found,)
+        flat: list[Any] = []
+        entries = iter(found if isinstance(found, tuple) else (found,))
+        for kind, value in zip(rule.kinds, saved, strict=True):
+            if kind == TENSOR:
+                flat.append(next(entries))
+            elif kind == TENSORS:
+                one = next(entries)
+                flat += [None] * len(value) if one is None else one
+        return flat
+
+    def _restore(self, value: Any) -> Any:
+        if type(value) is not tuple:
+            return value
+        array, node, index, version = value
+        if array.version != version:
+            raise changed(self.name, array, version)
+        out = wrap(array)
+        if node is not None:
+            out._node, out._index = node, index
+        return out
 
 
 def run_recorded(row: Row[..., Any], args: tuple[Any, ...]) -> Any:
     """Call the row's kernel on `args` (all its parameters in order) and record the call."""
-    run = row.positional
-    mode = MODE
     plain = tuple([_plain(value) for value in args])
+    mode = MODE
     mode.enabled = False  # what the kernel's binding does with its arguments is no operation
     try:
-        out = run(plain)
+        out = row.positional(plain)
     finally:
         mode.enabled = True
-    single = isinstance(out, Tensor)
-    outputs: Sequence[Any] = out if isinstance(out, (tuple, list)) else (out,)
+    if isinstance(out, Tensor):
+        for value, given in zip(plain, args, strict=True):
+            if out is value:
+                return given  # the op had nothing to do
+        if out._array.dtype in FLOAT_CODES:
+            record(row, args, (out,))
+        return out
     if out is None:
         raise GradError(
             f"{row.__name__}: expected arguments without gradient, since the op writes into them;"
             " got one that requires it (use no_grad())"
         )
-    if not any(isinstance(o, Tensor) and o.dtype.kind in FLOATING for o in outputs):
-        return out
-    for value, given in zip(plain, args, strict=True):
-        if out is value:
-            return given  # the op had nothing to do
+    if isinstance(out, (tuple, list)) and any(
+        isinstance(o, Tensor) and o._array.dtype in FLOAT_CODES for o in out
+    ):
+        record(row, args, out)
+    return out
+
+
+def record(row: Row[..., Any], args: tuple[Any, ...], outputs: Sequence[Any]) -> None:
+    """Make the node of a call whose results are `outputs`, and attach them to it."""
     rule = row.rule
     if rule is None:
         raise GradError(
             f"{row.__name__}: expected arguments without gradient, since the op has none;"
             " got one that requires it (use .detach())"
         )
-    node = _node(row, rule, args, outputs)
+    edges: list[Any] = []
+    metas: list[Any] = []
+    saved: list[Any] = []
+    for kind, keep, value in zip(rule.kinds, rule.keeps(args), args, strict=True):
+        if kind == TENSOR:
+            saved.append(_note(value, keep, edges, metas))
+        elif kind == TENSORS:
+            saved.append([_note(x, keep, edges, metas) for x in value])
+        else:
+            saved.append(value)
+    node = RowNode(edges, metas, len(outputs))
+    node.row, node.saved, node.out = row, saved, None
+    if rule.wants_out:
+        node.out = [(o._array, o._array.version) for o in outputs]
+    if node.count > 1:
+        node.outputs = tuple(meta_of(o) if isinstance(o, Tensor) else None for o in outputs)
     for i, o in enumerate(outputs):
-        if isinstance(o, Tensor) and o.dtype.kind in FLOATING:
-            attach(o, node, i)
-    return out
+        if isinstance(o, Tensor) and o._array.dtype in FLOAT_CODES:
+            o._node, o._index = node, i
+
+
+def _note(value: Any, keep: bool, edges: list[Any], metas: list[Any]) -> Any:
+    """Add the edge of an argument; returns what is kept of it."""
+    if not isinstance(value, Tensor):
+        edges.append(None)
+        metas.append(None)
+        return value
+    array, node = value._array, value._node
+    if node is None:
+        edges.append(None)
+        metas.append(None)
+        return (array, None, 0, array.version) if keep else Meta(array)
+    index = value._index
+    edges.append((node, index))
+    if keep:
+        metas.append(array)
+        return (array, node, index, array.version)
+    meta = Meta(array)
+    metas.append(meta)
+    return meta
 
 
 def _plain(value: Any) -> Any:
@@ -88,106 +223,8 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _node(row: Row[..., Any], rule: Rule, args: tuple[Any, ...], outputs: Sequence[Any]) -> Node:
-    edges: list[Edge] = []
-    metas: list[Meta | None] = []
-    wanted: list[bool] = []  # per parameter: whether a tensor in it needs a gradient
-    kinds = row.kinds
-    for kind, value in zip(kinds, args, strict=True):
-        need = False
-        if kind == TENSOR:
-            if isinstance(value, Tensor):
-                edges.append(edge_of(value))
-                metas.append(meta_of(value))
-                need = value._node is not None
-            else:
-                edges.append(None)
-                metas.append(None)
-        elif kind == TENSORS:
-            edges += [edge_of(x) for x in value]
-            metas += [meta_of(x) for x in value]
-            need = any(x._node is not None for x in value)
-        wanted.append(need)
-    kept: list[Any] = []
-    for i, value in enumerate(args):
-        keep = rule.kept[i]
-        users = rule.uses.get(i)
-        if users is not None:
-            keep = keep and any(wanted[user] for user in users)
-        if kinds[i] == TENSORS:
-            kept.append([_keep(x, keep) for x in value])
-        else:
-            kept.append(_keep(value, keep))
-    out: Any = None
-    if rule.wants_out:
-        made = [Saved(o._array, None, i) for i, o in enumerate(outputs)]
-        out = made[0] if len(made) == 1 else tuple(made)
-    many = len(outputs) > 1
-    function = rule.function
-    name = row.__name__
-    sequences = [i for i, kind in enumerate(kinds) if kind == TENSORS]
-    positions = [i for i, kind in enumerate(kinds) if kind]
-    lengths = {i: len(args[i]) for i in sequences}
-
-    # The node is an argument: one that its own rule held would live until the cycle collector runs.
-    def run(node: Node, grads: list[Tensor | None], create_graph: bool) -> Sequence[Any]:
-        values = [
-            v.get(name, None)
-            if type(v) is Saved
-            else [x.get(name, None) if type(x) is Saved else x for x in v]
-            if type(v) is list
-            else v
-            for v in kept
-        ]
-        if out is not None:
-            self_ = node if create_graph else None
-            values.append(
-                out.get(name, self_)
-                if type(out) is Saved
-                else tuple(o.get(name, self_) for o in out)
-            )
-        if many:
-            g: Any = tuple(
-                _zeros(meta) if one is None else one
-                for one, meta in zip(grads, node.outputs, strict=True)
-            )
-        else:
-            g = grads[0]
-        found = function(g, *values)
-        if not isinstance(found, tuple):
-            found = (found,)
-        flat: list[Any] = []
-        if not sequences:
-            flat += found
-            return flat
-        for position, one in zip(positions, found, strict=True):
-            if position in lengths:
-                flat += one if one is not None else [None] * lengths[position]
-            else:
-                flat.append(one)
-        return flat
-
-    node = Node(name, edges, metas, run)
-    node.outputs = tuple(
-        meta_of(o) if isinstance(o, Tensor) else Meta((), bool_)
-        for o in outputs
-    )
-    return node
-
-
-def _keep(value: Any, keep: bool) -> Any:
-    if not isinstance(value, Tensor):
-        return value
-    if not keep:
-        return meta_of(value)
-    node = value._node
-    return Saved(value._array, node, 0 if node is None else value._index)
-
-
-def _zeros(meta: Meta) -> Tensor | None:
-    from ..tensor import zeros
-
-    if meta.dtype.kind not in FLOATING:
+def _zeros(meta: Any) -> Tensor | None:
+    if meta is None or meta.code not in FLOAT_CODES:
         return None
     return zeros(meta.shape, dtype=meta.dtype)
 

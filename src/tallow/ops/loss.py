@@ -9,7 +9,8 @@ from typing import Any
 from ..dtype import f32
 from ..errors import ArgumentError, DTypeError, IndexRangeError, expect
 from ..registry import op
-from ..tensor import Tensor, full, unwrap_tensor
+from ..tensor import Tensor, unwrap_tensor
+from ..tensor import full as filled
 from .elementwise import where
 
 REDUCTIONS = ("none", "mean", "sum")
@@ -172,7 +173,7 @@ def cross_entropy(
         spread = where(keep, spread, 0)
     if reduction == "mean" and (keep is not None or weight is not None):
         if weight is None:
-            each = full(labels.shape, 1.0, input.dtype)
+            each = filled(labels.shape, 1.0, input.dtype)
         else:
             each = weight.to(input.dtype)[labels]
         spread = spread.sum() / (each if keep is None else where(keep, each, 0)).sum()
@@ -432,7 +433,7 @@ def gaussian_nll_loss(
     reduction = mode(name, reduction)
     if not isinstance(var, Tensor):
         expect(var >= 0, name, "a var of at least 0", var, ArgumentError)
-        var = full(input.shape, var, input.dtype)
+        var = filled(input.shape, var, input.dtype)
     if var.shape != input.shape and var.shape == input.shape[:-1]:
         var = var.unsqueeze(-1)
     fits = var.ndim == input.ndim and all(

@@ -93,6 +93,25 @@ def get_swa_avg_fn() -> Average:
     return lambda average, value, seen: average + (value - average) * (1 / (float(seen) + 1))
 
 
+def get_ema_multi_avg_fn(decay: float = 0.999) -> Callable[[list[Tensor], list[Tensor], Any], None]:
+    """`get_ema_avg_fn` for all parameters at once, as `multi_avg_fn`."""
+    return _each(get_ema_avg_fn(decay))
+
+
+def get_swa_multi_avg_fn() -> Callable[[list[Tensor], list[Tensor], Any], None]:
+    """`get_swa_avg_fn` for all parameters at once, as `multi_avg_fn`."""
+    return _each(get_swa_avg_fn())
+
+
+def _each(average: Average) -> Callable[[list[Tensor], list[Tensor], Any], None]:
+    def update(averages: list[Tensor], values: list[Tensor], seen: Any) -> None:
+        for own, value in zip(averages, values, strict=True):
+            new = average(own.detach(), value, seen) if value.dtype.kind == "f" else value
+            own._array.copy_(new._array)
+
+    return update
+
+
 class AveragedModel(Module):
     """A copy of a model whose parameters are an average of the model's, updated on demand.
 

@@ -173,7 +173,8 @@ class Optimizer:
     def state_dict(self) -> dict[str, Any]:
         """`{"state": {index: …}, "param_groups": […]}` in torch's layout.
 
-        Parameters are counted through all groups. The tensors are the optimiser's own, not copies.
+        Parameters are counted through all groups. The tensors are the optimiser's own, not copies;
+        `step` is a number, which torch's `load_state_dict` takes as well as its 0-d tensors.
         """
         index: dict[Tensor, int] = {}
         groups = []

@@ -1,5 +1,17 @@
 """Weight averaging under the names of torch.optim.swa_utils."""
 
-from tallow.optim.ema import AveragedModel, get_ema_avg_fn, get_swa_avg_fn
+from tallow.optim.ema import (
+    AveragedModel,
+    get_ema_avg_fn,
+    get_ema_multi_avg_fn,
+    get_swa_avg_fn,
+    get_swa_multi_avg_fn,
+)
 
-__all__ = ["AveragedModel", "get_ema_avg_fn", "get_swa_avg_fn"]
+__all__ = [
+    "AveragedModel",
+    "get_ema_avg_fn",
+    "get_ema_multi_avg_fn",
+    "get_swa_avg_fn",
+    "get_swa_multi_avg_fn",
+]
