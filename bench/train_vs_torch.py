@@ -142,6 +142,7 @@ def main() -> None:
         return
     parser = common.parser(__doc__, pairs=5)
     parser.add_argument("--losses", type=int, default=200, help="steps whose losses are compared")
+    parser.add_argument("--steps", type=int, help="steps of a timed run (default: an epoch, or 50)")
     args = parser.parse_args()
     python = common.interpreter(args.peer_python, "torch")
     if python is None:
@@ -157,7 +158,8 @@ def main() -> None:
         "", "tallow", "torch", "tallow / torch", "greatest difference of losses",
     )  # fmt: skip
     result: dict[str, Any] = {"pairs": args.pairs, "jobs": {}}
-    for job, (steps, _) in JOBS.items():
+    for job, (usual, _) in JOBS.items():
+        steps = args.steps or usual
         ours, theirs = (side(job, name, args.losses)["losses"] for name in ("tallow", "torch"))
         gaps = [abs(a - b) for a, b in zip(ours, theirs, strict=True)]
         times = common.alternate(

@@ -193,14 +193,15 @@ def main() -> None:
     options = parser.parse_args()
 
     import opinfo_samples as samples
+    import opinfo_twins as twins
 
     samples.torch.set_num_threads(1)
     rows = samples.op_rows()
     chosen = [
         n for n in rows if not options.names or any(fnmatch.fnmatch(n, p) for p in options.names)
     ]
-    public = [n for n in chosen if not n.startswith(samples.NO_TWIN) or n.startswith(samples.KEPT)]
-    missing = [n for n in public if samples.twin(n) is None]
+    public = [n for n in chosen if not n.startswith(twins.NO_TWIN) or n.startswith(twins.KEPT)]
+    missing = [n for n in public if twins.twin(n) is None]
     shared = [n for n in public if n not in missing]
     if options.missing:
         print(f"{len(shared)} of {len(public)} names shared; missing:")

@@ -341,9 +341,11 @@ Array as_real(const Array& x) {
           "expected fewer than " + std::to_string(kMaxDims) + " axes, got " + shape_text(x));
   View v = x;
   v.dtype = DType::f32;
-  for (int i = 0; i < v.ndim; ++i) v.strides[i] *= 2;
+  for (int i = 0; i < v.ndim; ++i) v.strides[i] *= v.shape[i] > 1 ? 2 : 1;
   v.shape[v.ndim] = 2;
   v.strides[v.ndim++] = 1;
+  if (contiguous_bytes(v.dtype, v.shape, v.ndim) < 0)
+    raise("ShapeError", "view_as_real", "expected fewer than 2**63 bytes, got " + shape_text(x));
   return x.with(v);
 }
 Array as_complex(const Array& x) {

@@ -247,6 +247,8 @@ Array strided(const Array& x, nb::handle shape, nb::handle strides, int64_t shif
 // The same bytes as another plain dtype. When it is narrower or wider, the last axis, whose
 // elements must be neighbours, grows or shrinks.
 Array retype(const Array& x, int dtype) {
+  if (dtype < 0 || dtype >= kDTypeCount)
+    raise("DTypeError", "view", "expected the code of a dtype, got " + std::to_string(dtype));
   auto wanted = static_cast<DType>(dtype);
   if (is_block(x.dtype) || is_block(wanted))
     raise("DTypeError", "view", "expected plain dtypes, got a block dtype");
@@ -272,6 +274,8 @@ Array retype(const Array& x, int dtype) {
       raise("ShapeError", "view", "expected fewer than 2**63 elements");
   }
   out.strides[x.ndim - 1] = 1;
+  if (contiguous_bytes(wanted, out.shape, out.ndim) < 0)
+    raise("ShapeError", "view", "expected fewer than 2**63 bytes, got " + shape_text(out));
   return x.with(out);
 }
 
@@ -279,12 +283,13 @@ Array retype(const Array& x, int dtype) {
 // whatever the shape of the others.
 Array cat(nb::handle arrays, int64_t dim, int dtype_) {
   const char* where = "cat";
-  nb::object fast = nb::steal(PySequence_Fast(arrays.ptr(), "expected a sequence of arrays"));
+  // A tuple of our own: another thread may change a list while the copying lets it run.
+  nb::object fast = nb::steal(PySequence_Tuple(arrays.ptr()));
   if (!fast.is_valid()) throw nb::python_error();
-  int64_t count = PySequence_Fast_GET_SIZE(fast.ptr()), total = 0;
+  int64_t count = PyTuple_GET_SIZE(fast.ptr()), total = 0;
   auto dtype = static_cast<DType>(dtype_);
   auto item = [&](int64_t i) -> const Array& {
-    return *nb::cast<Array*>(nb::handle(PySequence_Fast_GET_ITEM(fast.ptr(), i)));
+    return *nb::cast<Array*>(nb::handle(PyTuple_GET_ITEM(fast.ptr(), i)));
   };
   auto left_out = [](const Array& x) { return x.ndim == 1 && x.shape[0] == 0; };
   const Array* first = nullptr;

@@ -142,6 +142,7 @@ const char* join(const Arg* args, int) {
   if (views[0]->dtype != DType::complex64 || views[1]->dtype != DType::f32 ||
       views[2]->dtype != DType::f32)
     return "expected two arrays of f32 and an output of complex64";
+  if (const char* error = differ(views, 3)) return error;
   Form part = reading(DType::f32, Wide::raw);
   Form forms[] = {reading(DType::complex64, Wide::raw), part, part};
   run_steps(

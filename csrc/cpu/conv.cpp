@@ -33,6 +33,33 @@ const char* widened(const View& x, View* to) {
   return nullptr;
 }
 
+// Whether the sizes leave room for what is computed of them in 64 bits: a view can repeat one
+// element more often than any memory holds.
+bool moderate(const Conv& v) {
+  const int64_t most = int64_t{1} << 40;
+  for (const View* x : {&v.out, &v.x, &v.weight}) {
+    int64_t size = 1;
+    for (int i = 0; i < 5; ++i) {
+      if (__builtin_mul_overflow(size, max64(1, x->shape[i]), &size) || size > most) return false;
+    }
+  }
+  // What is laid out of x has at most as many elements as x has for each tap, or out for each
+  // channel of x.
+  int64_t laid, channels;
+  if (__builtin_mul_overflow(v.x.size(), max64(1, v.taps()), &laid) ||
+      __builtin_mul_overflow(v.x.shape[0] * v.x.shape[1], v.pixels(), &channels) ||
+      max64(laid, channels) > int64_t{1} << 56)
+    return false;
+  for (int i = 0; i < 3; ++i) {
+    int64_t reach, width;
+    if (__builtin_mul_overflow(v.weight.shape[2 + i], v.dilation[i], &reach) ||
+        __builtin_mul_overflow(v.out.shape[2 + i], v.stride[i], &width) ||
+        max64(reach, width) > int64_t{1} << 60)
+      return false;
+  }
+  return true;
+}
+
 // The problem in which `out`, `x` and `weight` stand as in the forward direction; args holds
 // stride, offset, dilation (3 each) and groups.
 const char* read(const View& out, const View& x, const View& weight, const View* bias,
@@ -62,7 +89,7 @@ const char* read(const View& out, const View& x, const View& weight, const View*
     return "conv: shapes do not fit";
   v->has_bias = bias != nullptr;
   if (bias) v->bias = *bias;
-  return nullptr;
+  return moderate(*v) ? nullptr : "conv: expected shapes of fewer elements";
 }
 
 const char* check_bias(const View* bias, const View& out) {
@@ -189,9 +216,10 @@ const char* input_grad(const Conv& v, const View* bias) {
     back.weight.shape[0] = v.x.shape[1];
     back.weight.shape[1] = v.rows();
     for (int axis = 0; axis < 3; ++axis) {
-      back.out.data += p[axis].at * v.x.strides[2 + axis] * bytes_of(v.x.dtype);
       back.out.shape[2 + axis] = p[axis].length;
-      back.out.strides[2 + axis] *= v.stride[axis];
+      if (p[axis].length > 0)
+        back.out.data += p[axis].at * v.x.strides[2 + axis] * bytes_of(v.x.dtype);
+      if (p[axis].length > 1) back.out.strides[2 + axis] *= v.stride[axis];
       back.weight.shape[2 + axis] = p[axis].count;
       back.stride[axis] = 1;
       back.offset[axis] = p[axis].offset;
@@ -211,6 +239,12 @@ const char* conv(const Arg* args, int) {
   if (const char* error = read(*args[0].a, *args[1].a, *args[2].a, bias, args + 4, &v))
     return error;
   if (const char* error = check_bias(bias, v.out)) return error;
+  if (v.x.size() == 0 || v.weight.size() == 0) {
+    return for_computing(v.out.dtype, "conv", [&]<class T>() -> const char* {
+      fill<T>(v.out, bias);
+      return nullptr;
+    });
+  }
   return convolve(v);
 }
 

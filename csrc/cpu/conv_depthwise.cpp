@@ -8,8 +8,14 @@ namespace tl::TL_ISA {
 constexpr int kMostStride = 4;
 
 bool depthwise_fits(const Conv& v) {
-  return v.channels() == 1 && v.rows() <= 4 && v.stride[1] <= kMostStride &&
-         v.stride[2] <= kMostStride;
+  if (v.channels() != 1 || v.rows() > 4 || v.stride[1] > kMostStride || v.stride[2] > kMostStride)
+    return false;
+  // A far dilation would lay out mostly zeros, or more than there is memory for.
+  const double rows = 1 + static_cast<double>(v.weight.shape[3] * v.dilation[1] / v.stride[1]);
+  const double columns = static_cast<double>(v.out.shape[4]) +
+                         static_cast<double>(v.weight.shape[4] * v.dilation[2] / v.stride[2]);
+  return static_cast<double>(v.weight.shape[2] * v.stride[1] * v.stride[2]) * rows * columns <
+         1 << 28;
 }
 
 namespace {
@@ -98,7 +104,7 @@ void lay_out(const Conv& v, const Layout& l, int64_t n, int64_t c, int64_t z, in
       for (int64_t r = 0; r < rows + l.extra_rows; ++r) {
         const int64_t iy = (y0 + r) * v.stride[1] + v.offset[1] + rp;
         const bool inside = iz >= 0 && iz < x.shape[2] && iy >= 0 && iy < x.shape[3];
-        const int64_t from = image + iz * x.strides[2] + iy * x.strides[3];
+        const int64_t from = inside ? image + iz * x.strides[2] + iy * x.strides[3] : 0;
         for (int64_t cp = 0; cp < l.column_phases; ++cp) {
           T* line = first + cp * plane + r * l.pitch;
           const int64_t low = inside ? lows[cp] : l.pitch, high = inside ? highs[cp] : l.pitch;

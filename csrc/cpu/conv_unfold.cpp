@@ -25,12 +25,16 @@ const char* read(const View& columns, const View& image, const Arg* numbers, Pat
     if (p->kernel[i] < 1 || p->dilation[i] < 1 || p->stride[i] < 1 || p->padding[i] < 0 ||
         p->kernel[i] > far || p->dilation[i] > far || p->stride[i] > far || p->padding[i] > far)
       return "fold: expected positive kernel, dilation and stride";
+    if (image.shape[2 + i] > int64_t{1} << 56) return "fold: expected a smaller image";
     const int64_t room =
         image.shape[2 + i] + 2 * p->padding[i] - p->dilation[i] * (p->kernel[i] - 1) - 1;
     p->count[i] = room < 0 ? 0 : room / p->stride[i] + 1;
   }
-  if (columns.shape[0] != image.shape[0] || columns.shape[1] != image.shape[1] * p->taps() ||
-      columns.shape[2] != p->count[0] * p->count[1])
+  int64_t rows, patches, work;  // a kernel far larger than the image could overflow them
+  if (__builtin_mul_overflow(image.shape[1], p->taps(), &rows) ||
+      __builtin_mul_overflow(p->count[0], p->count[1], &patches) ||
+      __builtin_mul_overflow(p->taps(), patches + 1, &work) || work > int64_t{1} << 60 ||
+      columns.shape[0] != image.shape[0] || columns.shape[1] != rows || columns.shape[2] != patches)
     return "fold: shapes do not fit";
   return nullptr;
 }
@@ -60,7 +64,7 @@ void unfold_plane(const Patches& p, int64_t n, int64_t c) {
       const int64_t iy = y * p.stride[0] + ky * p.dilation[0] - p.padding[0];
       const int64_t ix = kx * p.dilation[1] - p.padding[1], hop = p.stride[1] * image.strides[3];
       const T* from = image.ptr<T>() + n * image.strides[0] + c * image.strides[1] +
-                      iy * image.strides[2] + ix * image.strides[3];
+                      (low < high ? iy * image.strides[2] + ix * image.strides[3] : 0);
       for (int64_t x = 0; x < low; ++x) to[x * step] = T{};
       for (int64_t x = low; x < high; ++x) to[x * step] = from[x * hop];
       for (int64_t x = high; x < p.count[1]; ++x) to[x * step] = T{};

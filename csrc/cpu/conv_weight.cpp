@@ -19,9 +19,11 @@ void fill_line(const Conv& v, const Input<T>& in, int64_t channel, int64_t tap, 
     const int64_t here = min64(count - i, width - x);
     const int64_t iz = z * v.stride[0] + z_off, iy = y * v.stride[1] + y_off;
     int64_t low = max64(x, along.low), high = min64(x + here, along.high);
+    const T* from = base;
     if (iz < 0 || iz >= v.x.shape[2] || iy < 0 || iy >= v.x.shape[3] || high < low)
       low = high = x + here;
-    const T* from = base + iz * in.d + iy * in.h;
+    else
+      from += iz * in.d + iy * in.h;
     T* line = to + i - x;
     for (int64_t j = x; j < low; ++j) line[j] = 0;
     for (int64_t j = low; j < high; ++j) line[j] = from[j];

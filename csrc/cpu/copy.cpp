@@ -423,6 +423,8 @@ const char* copy_blocks(const View& out, const View& x) {
 
 const char* copy(const Arg* args, int) {
   const View &out = *args[0].a, &x = *args[1].a;
+  const View* views[] = {&out, &x};
+  if (const char* error = differ(views, 2)) return error;
   if (out.dtype == x.dtype) {
     if (is_block(x.dtype)) return copy_blocks(out, x);
     copy_words(out, x);
@@ -433,7 +435,6 @@ const char* copy(const Arg* args, int) {
   Form forms[] = {writing(out.dtype, wide), reading(x.dtype, wide)};
   if (x.dtype == DType::complex64 && out.dtype == DType::bool_) forms[1].load = read_truth;
   if (!forms[0].width || !forms[1].width) return kNoDtype;
-  const View* views[] = {&out, &x};
   run_steps(views, forms, 1, nullptr, nullptr);
   return nullptr;
 }

@@ -184,6 +184,7 @@ const char* where(const Arg* args, int) {
   if (views[1]->dtype != DType::bool_) return "condition must be bool";
   if (is_block(dtype) || views[2]->dtype != dtype || views[3]->dtype != dtype)
     return "no kernel for this dtype";
+  if (const char* error = differ(views, 4)) return error;
   Form form = reading(dtype, Wide::raw);
   Form forms[] = {form, reading(DType::bool_, Wide::raw), form, form};
   int bytes = bytes_of(dtype);

@@ -55,6 +55,17 @@ struct Steps {
   bool truth = false;  // the result is bool
 };
 
+// Null, or the error of arrays that cannot be walked together; run_steps itself asks nothing.
+TL_INLINE const char* differ(const View* const* views, int count) {
+  for (int k = 1; k < count; ++k) {
+    bool same = views[k]->ndim == views[0]->ndim;
+    for (int i = 0; same && i < views[0]->ndim; ++i)
+      same = views[k]->shape[i] == views[0]->shape[i];
+    if (!same) return "expected arrays of one shape";
+  }
+  return nullptr;
+}
+
 // By the dtype of the first input; complex64 by the op's name.
 const char* run_op(const Arg* args, int inputs, const Steps& steps, const char* name,
                    const double* numbers = nullptr);

@@ -448,6 +448,7 @@ const char* k_nextafter(const Arg* args, int) {
               : d == DType::bf16 ? neighbours<uint16_t, 7>
                                  : nullptr;
   if (!step || views[1]->dtype != d || views[2]->dtype != d) return "no kernel for this dtype";
+  if (const char* error = differ(views, 3)) return error;
   Form form = reading(d, Wide::raw);
   Form forms[] = {form, form, form};
   run_steps(views, forms, 2, step, nullptr);

@@ -297,12 +297,7 @@ const char* run_op(const Arg* args, int inputs, const Steps& steps, const char* 
   constexpr const char* kNoDtype = "no kernel for this dtype";
   const View* views[kOperands];
   for (int k = 0; k <= inputs; ++k) views[k] = args[k].a;
-  for (int k = 1; k <= inputs; ++k) {
-    bool same = views[k]->ndim == views[0]->ndim;
-    for (int i = 0; same && i < views[0]->ndim; ++i)
-      same = views[k]->shape[i] == views[0]->shape[i];
-    if (!same) return "expected arrays of one shape";
-  }
+  if (const char* error = differ(views, inputs + 1)) return error;
   DType dtype = views[inputs]->dtype;
   if (is_block(dtype) || (is_float(dtype) && bytes_of(dtype) == 1)) return kNoDtype;
   Wide wide = wide_of(dtype);

@@ -1,6 +1,7 @@
 // Table look-ups by token: embedding rows (plain or block-quantised), and writing keys and values
 // into a cache.
 #include "norm_rows.h"
+#include "overlap.h"
 #include "quant_blocks.h"
 
 namespace tl::TL_ISA {
@@ -63,6 +64,7 @@ const char* embedding(const Arg* args, int) {
     rows.axis(ids.shape[i], {out.strides[i], ids.strides[i]});
   }
   if (!fits) return "embedding: expected out (*ids.shape, d)";
+  if (may_overlap(out, ids)) return "embedding: expected ids that are no part of out";
   if (rows.count == 0) return nullptr;
   rows.seek(0);
   for (int64_t i = 0; i < rows.count; ++i, rows.next()) {
@@ -135,6 +137,7 @@ const char* kv_write(const Arg* args, int) {
   const int64_t b = start.shape[0], n = args[2].a->shape[2];
   for (int i = 0; i < 2; ++i) {
     const int64_t capacity = args[i].a->shape[2];
+    if (may_overlap(*args[i].a, start)) return "kv_write: expected a start outside the caches";
     for (int64_t bi = 0; bi < b; ++bi) {
       const int64_t s = start.ptr<int64_t>()[bi * start.strides[0]];
       if (s < 0 || s > capacity - n) {

@@ -42,8 +42,9 @@ const char* locate(const View& x, const View& indices, int64_t* offsets) {
       uint64_t outside = 0;
       for (int64_t i = begin; i < end; ++i) {
         const int64_t at = row[i] + (row[i] < 0 ? size : 0);
-        outside |= static_cast<uint64_t>(at) >= static_cast<uint64_t>(size);
-        offsets[i] += at * stride;
+        const bool off = static_cast<uint64_t>(at) >= static_cast<uint64_t>(size);
+        outside |= off;
+        offsets[i] += off ? 0 : at * stride;
       }
       if (outside) __atomic_store_n(&bad, true, __ATOMIC_RELAXED);
     }
@@ -230,10 +231,10 @@ bool counts_fit(const View& counts, const View& mask) {
 }
 int64_t total_of(const View& counts) { return counts.ptr<int64_t>()[counts.size() - 1]; }
 
-// fn(i, place): element i of the mask is the place-th true one. The counts were made by another
-// call: what they allow is checked again.
+// fn(i, place): element i of the mask is the place-th true one, place < room. The counts were made
+// by another call, and may lie in what is written: what they allow is checked again.
 template <class F>
-TL_INLINE const char* each_true(const View& mask, const View& counts, const F& fn) {
+TL_INLINE const char* each_true(const View& mask, const View& counts, int64_t room, const F& fn) {
   const int64_t n = mask.size();
   bool bad = false;
   parallel_for(chunks_of(mask), 1, [&](int64_t begin, int64_t end, int) {
@@ -242,7 +243,7 @@ TL_INLINE const char* each_true(const View& mask, const View& counts, const F& f
       int64_t place = counts.ptr<int64_t>()[c];
       const int64_t limit = counts.ptr<int64_t>()[c + 1];
       const int64_t last = n < (c + 1) * kChunk ? n : (c + 1) * kChunk;
-      bool wrong = place < 0 || limit > total_of(counts);
+      bool wrong = place < 0 || limit > room;
       for (int64_t i = c * kChunk; i < last && !wrong; ++i) {
         if (!p[i]) continue;
         wrong = place >= limit;
@@ -261,7 +262,7 @@ const char* nonzero(const Arg* args, int) {
       out.shape[0] != x.ndim || out.shape[1] != total_of(counts) || out.dtype != DType::i64)
     return "expected a contiguous bool array, its counts, and an out (ndim, count)";
   const int64_t room = out.shape[1];
-  return each_true(x, counts, [&](int64_t i, int64_t place) {
+  return each_true(x, counts, room, [&](int64_t i, int64_t place) {
     int64_t rest = i;
     for (int axis = x.ndim - 1; axis > 0; --axis) {
       out.ptr<int64_t>()[axis * room + place] = rest % x.shape[axis];
@@ -279,7 +280,7 @@ const char* masked_select(const Arg* args, int) {
     return "expected x and a contiguous mask of one shape, and an out for what is true";
   const char* error = nullptr;
   const char* none = for_word(x.dtype, [&]<class Word>() {
-    error = each_true(mask, counts,
+    error = each_true(mask, counts, out.size(),
                       [&](int64_t i, int64_t place) { out.ptr<Word>()[place] = x.ptr<Word>()[i]; });
   });
   return none ? none : error;
@@ -298,32 +299,18 @@ const char* masked_scatter(const Arg* args, int) {
   }
   const char* error = nullptr;
   const char* none = for_word(out.dtype, [&]<class Word>() {
-    error = each_true(mask, counts, [&](int64_t i, int64_t place) {
+    error = each_true(mask, counts, source.size(), [&](int64_t i, int64_t place) {
       out.ptr<Word>()[i] = source.ptr<Word>()[place];
     });
   });
   return none ? none : error;
 }
 
-// out = condition ? a : b; all of one shape.
-const char* where(const Arg* args, int) {
-  if (args[1].a->dtype != DType::bool_) return "condition must be bool";
-  Loop<4> loop({args[0].a, args[1].a, args[2].a, args[3].a});
-  return for_word(args[0].a->dtype, [&]<class Word>() {
-    loop.run([](std::byte* const* p, const int64_t* s, int64_t n) {
-      for (int64_t i = 0; i < n; ++i) {
-        bool c = *reinterpret_cast<const uint8_t*>(p[1] + i * s[1]) != 0;
-        const std::byte* from = c ? p[2] + i * s[2] : p[3] + i * s[3];
-        *reinterpret_cast<Word*>(p[0] + i * s[0]) = *reinterpret_cast<const Word*>(from);
-      }
-    });
-  });
-}
-
 // out[i] = start + i * step along a contiguous vector; integers exactly, floats in double.
 const char* arange(const Arg* args, int) {
   const View& out = *args[0].a;
   double start = args[1].f, step = args[2].f;
+  if (!out.contiguous()) return "arange: expected a contiguous out";
   int64_t n = out.size();
   auto fill = [&]<class T>() {
     for (int64_t i = 0; i < n; ++i)
@@ -347,9 +334,36 @@ const char* arange(const Arg* args, int) {
   }
 }
 
+// Zeros above (or, for `upper`, below) the diagonal `k` of each matrix, in place.
+const char* clear_triangle(const Arg* args, int) {
+  const View& out = *args[0].a;
+  const int64_t k = args[1].i;
+  const bool upper = args[2].i != 0;
+  if (out.ndim < 2 || !out.contiguous() || is_block(out.dtype))
+    return "clear_triangle: expected contiguous matrices of a plain dtype";
+  const int64_t bytes = bytes_of(out.dtype);
+  const int64_t rows = out.shape[out.ndim - 2], columns = out.shape[out.ndim - 1];
+  int64_t count = rows;
+  for (int i = 0; i < out.ndim - 2; ++i) count *= out.shape[i];
+  if (count == 0 || columns == 0) return nullptr;
+  parallel_for(count, 16384 / columns + 1, [&](int64_t begin, int64_t end, int) {
+    for (int64_t i = begin; i < end; ++i) {
+      int64_t edge = i % rows + k + (upper ? 0 : 1);  // the first column beyond the zeros' border
+      edge = edge < 0 ? 0 : edge > columns ? columns : edge;
+      std::byte* row = out.data + i * columns * bytes;
+      if (upper)
+        __builtin_memset(row, 0, static_cast<size_t>(edge * bytes));
+      else
+        __builtin_memset(row + edge * bytes, 0, static_cast<size_t>((columns - edge) * bytes));
+    }
+  });
+  return nullptr;
+}
+
 }  // namespace
 
 void register_index(KernelTable& t) {
+  t.add("clear_triangle", "out:A k:i upper:i", clear_triangle);
   t.add("index", "out:A x:A indices:A", index);
   t.add("index_put", "out:A values:A indices:A", index_put);
   t.add("index_put_add", "out:A values:A indices:A", index_put_add);
@@ -357,7 +371,6 @@ void register_index(KernelTable& t) {
   t.add("nonzero", "out:A x:A counts:A", nonzero);
   t.add("masked_select", "out:A x:A mask:A counts:A", masked_select);
   t.add("masked_scatter", "out:A mask:A counts:A source:A", masked_scatter);
-  t.add("where", "out:A condition:A a:A b:A", where);
   t.add("arange", "out:A start:f step:f", arange);
 }
 

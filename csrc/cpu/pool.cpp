@@ -1,6 +1,7 @@
 // Maxima over windows of an image ("max_pool", with positions on request), and moving elements of a
 // plane by their positions: "plane_gather" and its transpose "plane_scatter".
 #include "conv.h"
+#include "overlap.h"
 #include "reduce.h"
 
 namespace tl::TL_ISA {
@@ -209,15 +210,22 @@ const char* pool(const View& out, const View* indices, const View& x, const Arg*
   }
   if (w.out.size() == 0) return nullptr;
   const int64_t lines = w.out.shape[0] * w.out.shape[1] * w.out.shape[2] * w.out.shape[3];
-  const int64_t taps = max64(1, w.kernel[0]) * max64(1, w.kernel[1]) * max64(1, w.kernel[2]);
-  const int64_t length = line_length(w) + 16;
+  int64_t taps = 1, work;
+  bool large = false;
+  for (int i = 0; i < 3; ++i) {
+    large |= __builtin_mul_overflow(taps, max64(1, w.kernel[i]), &taps);
+    large |= max64(w.out.shape[2 + i], w.x.shape[2 + i]) > int64_t{1} << 40;
+  }
+  large |= __builtin_mul_overflow(w.out.shape[4], taps, &work) || work > int64_t{1} << 60;
+  const int64_t length = large ? 0 : line_length(w) + 16;
+  if (large || length > int64_t{1} << 40) return "max_pool: out of memory";
   return for_any(x.dtype, "max_pool", [&]<class T>() -> const char* {
     using S = Value<T>;
     // Two lines of values, or one of values and one of 32-bit row numbers.
     const size_t own = 2 * length * (sizeof(S) > 4 ? sizeof(S) : 4);
     Scratch memory(own * num_threads());
     if (!memory.as<char>()) return "max_pool: out of memory";
-    parallel_for(lines, 1 + 16384 / (1 + w.out.shape[4] * taps),
+    parallel_for(lines, 1 + 16384 / (1 + work),
                  [&](int64_t begin, int64_t end, int worker) {
                    S* line = reinterpret_cast<S*>(memory.as<char>() + own * worker);
                    for (int64_t i = begin; i < end; ++i) {
@@ -279,6 +287,7 @@ const char* check_places(const View& planes, const View& picked, const View& ind
 const char* plane_gather(const Arg* args, int) {
   const View &out = *args[0].a, &x = *args[1].a, &indices = *args[2].a;
   if (const char* error = check_places(x, out, indices)) return error;
+  if (may_overlap(out, indices)) return "plane_gather: expected indices that are no part of out";
   const int64_t count = out.shape[2], channels = out.shape[1];
   auto run = [&]<class Word>() {
     parallel_for(out.shape[0] * channels, 1 + 16384 / (1 + count),
@@ -317,6 +326,7 @@ const char* plane_scatter(const Arg* args, int) {
   const View &out = *args[0].a, &x = *args[1].a, &indices = *args[2].a;
   const bool add = args[3].i != 0;
   if (const char* error = check_places(out, x, indices)) return error;
+  if (may_overlap(out, indices)) return "plane_scatter: expected indices that are no part of out";
   const int64_t count = x.shape[2], places = out.shape[2], channels = out.shape[1];
   return for_float(out.dtype, "plane_scatter", [&]<class T>() -> const char* {
     using S = typename Wide<T>::Scalar;

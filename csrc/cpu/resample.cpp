@@ -1,6 +1,7 @@
 // Resampling along one axis by a table of weights: "resample". Averages over windows and all kinds
 // of interpolation are tables; the gradient is the transposed table.
 #include "conv.h"
+#include "overlap.h"
 
 namespace tl::TL_ISA {
 namespace {
@@ -110,6 +111,8 @@ const char* resample(const Arg* args, int) {
   if (const char* error = read(*args[2].a, *args[3].a, *args[4].a, x.shape[1], out.shape[1], &t))
     return error;
   if (out.size() == 0) return nullptr;
+  if (may_overlap(out, *args[2].a) || may_overlap(out, *args[3].a))
+    return "resample: expected a table that is no part of out";
   if (out.dtype == DType::f64 && x.dtype == DType::f64) return typed<double, double>(t, out, x);
   if (out.dtype == DType::f32) {
     if (x.dtype == DType::f32) return typed<float, float>(t, out, x);

@@ -273,10 +273,39 @@ struct LogSum {
   }
 };
 
+// Of complex numbers: the smaller one is added to the larger, whose argument may lie beyond pi.
+struct LogSumComplex {
+  using Carry = ComplexSum;
+  Complex* out;
+  const Complex* x;
+  TL_INLINE Carry init() const { return {-__builtin_inf(), 0}; }
+  TL_INLINE static Carry join(Carry a, Carry b) {
+    if (a.re != a.re || a.im != a.im || b.re != b.re || b.im != b.im)
+      return {__builtin_nan(""), __builtin_nan("")};
+    const Carry high = a.re >= b.re ? a : b, low = a.re >= b.re ? b : a;
+    double gap = low.re - high.re;
+    if (low.re == high.re && !__builtin_isfinite(low.re)) {
+      if (low.re < 0) return low;  // both stand for 0, which has no argument
+      gap = 0;
+    }
+    const double size = __builtin_exp(gap), angle = low.im - high.im;
+    const double re = size * __builtin_cos(angle), im = size * __builtin_sin(angle);
+    return {high.re + 0.5 * __builtin_log1p(re * (2 + re) + im * im),
+            high.im + __builtin_atan2(im, 1 + re)};
+  }
+  TL_INLINE void step(Carry& c, int64_t, const int64_t (&at)[2]) const {
+    c = join({static_cast<double>(x[at[1]].re), static_cast<double>(x[at[1]].im)}, c);
+    out[at[0]] = {static_cast<float>(c.re), static_cast<float>(c.im)};
+  }
+};
+
 const char* logcumsumexp(const Arg* args, int) {
   const View &out = *args[0].a, &x = *args[1].a;
   if (const char* error = check("logcumsumexp", out, x, args[2].i)) return error;
   if (out.dtype != x.dtype) return "logcumsumexp: expected out like x";
+  if (x.dtype == DType::complex64)
+    return scan_lines<LogSumComplex, 2>({&out, &x}, static_cast<int>(args[2].i),
+                                        LogSumComplex{out.ptr<Complex>(), x.ptr<Complex>()});
   return for_float(x.dtype, "logcumsumexp", [&]<class T>() -> const char* {
     return scan_lines<LogSum<T>, 2>({&out, &x}, static_cast<int>(args[2].i),
                                     LogSum<T>{out.ptr<T>(), x.ptr<T>()});
@@ -299,11 +328,31 @@ struct Recurrence {
   }
 };
 
+struct RecurrenceComplex {
+  using Carry = ComplexSum;
+  Complex* out;
+  const Complex *a, *x;
+  TL_INLINE Carry init() const { return {0, 0}; }
+  TL_INLINE void step(Carry& c, int64_t r, const int64_t (&at)[3]) const {
+    Carry y{static_cast<double>(x[at[2]].re), static_cast<double>(x[at[2]].im)};
+    if (r > 0) {
+      const double re = static_cast<double>(a[at[1]].re), im = static_cast<double>(a[at[1]].im);
+      y = {y.re + c.re * re - c.im * im, y.im + c.re * im + c.im * re};
+    }
+    c = y;
+    out[at[0]] = {static_cast<float>(c.re), static_cast<float>(c.im)};
+  }
+};
+
 const char* linear_scan(const Arg* args, int) {
   const View &out = *args[0].a, &a = *args[1].a, &x = *args[2].a;
   if (const char* error = check("linear_scan", out, x, args[3].i)) return error;
   if (out.dtype != x.dtype || a.dtype != x.dtype || !same_shape(a, x))
     return "linear_scan: expected out and a like x";
+  if (x.dtype == DType::complex64)
+    return scan_lines<RecurrenceComplex, 3>(
+        {&out, &a, &x}, static_cast<int>(args[3].i),
+        RecurrenceComplex{out.ptr<Complex>(), a.ptr<Complex>(), x.ptr<Complex>()});
   return for_float(x.dtype, "linear_scan", [&]<class T>() -> const char* {
     return scan_lines<Recurrence<T>, 3>({&out, &a, &x}, static_cast<int>(args[3].i),
                                         Recurrence<T>{out.ptr<T>(), a.ptr<T>(), x.ptr<T>()});

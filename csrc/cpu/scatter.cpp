@@ -5,6 +5,7 @@
 // two kernels also serve index_select, index_add, index_copy, embedding gradients and their like.
 // A scatter is split between threads by what lies beside the axis, never along it: each target is
 // written by one thread, in the order of the index, whatever the number of threads.
+#include "overlap.h"
 #include "reduce.h"
 
 namespace tl::TL_ISA {
@@ -250,6 +251,7 @@ const char* check(const char* kernel, const View& table, const View& index, cons
 const char* gather(const Arg* args, int) {
   const View &out = *args[0].a, &x = *args[1].a, &index = *args[2].a;
   if (const char* error = check("gather", x, index, out, args[3].i)) return error;
+  if (may_overlap(out, index)) return "gather: expected an index that is no part of out";
   const Moves moves = by_word<Gather>(x.dtype);
   if (!moves.row) return fail("gather: no code for %s", row(x.dtype).name);
   if (index.size() == 0) return nullptr;
@@ -307,6 +309,7 @@ const char* scatter(const Arg* args, int) {
   const View &out = *args[0].a, &index = *args[1].a, &source = *args[2].a;
   const int axis = static_cast<int>(args[3].i);
   if (const char* error = check("scatter", out, index, source, args[3].i)) return error;
+  if (may_overlap(out, index)) return "scatter: expected an index that is no part of out";
   const Mode mode = static_cast<Mode>(args[4].i);
   const Moves moves = mode == kSet ? by_word<Scatter>(out.dtype) : reducing_moves(out.dtype, mode);
   if (!moves.row) return fail("scatter: no code for %s", row(out.dtype).name);

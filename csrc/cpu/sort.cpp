@@ -145,6 +145,7 @@ const char* each_line(const View& values, const View& indices, const View& x, bo
                       bool alone, const F& fn) {
   const int last = x.ndim - 1;
   const int64_t n = x.shape[last], xs = x.strides[last], bytes = bytes_of(x.dtype);
+  if (n > int64_t{1} << 56) return "out of memory";  // a view can be that long; its keys cannot
   Walk<3> lines;
   for (int i = 0; i < last; ++i)
     lines.axis(x.shape[i], {values.strides[i], indices.strides[i], x.strides[i]});

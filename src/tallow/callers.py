@@ -67,8 +67,8 @@ def build(row: Row[P, R]) -> Callable[P, R]:
     values: list[str] = []
     scope: dict[str, Any] = {
         "check": row.checker, "run": row.cpu or row._native_run() or row.meaning,
-        "MODE": MODE, "Tensor": Tensor, "row": row, "record": run_recorded, "link": link, "meaning": row.meaning,
-        "write_out": write_out,
+        "MODE": MODE, "Tensor": Tensor, "row": row, "record": run_recorded, "link": link,
+        "meaning": row.meaning, "write_out": write_out,
     }  # fmt: skip
     for name, keyword_only, default in row.parameters:
         if default is VARIADIC:

@@ -121,12 +121,16 @@ class fork_rng:  # noqa: N801  (as in PyTorch)
             set_rng_state(self._state)
 
 
+_DRAWING = frozenset((
+    "bernoulli", "multinomial", "normal", "poisson", "rand", "rand_like", "randint",
+    "randint_like", "randn", "randn_like", "randperm",
+))  # fmt: skip
+
+
 def __getattr__(name: str) -> Any:
     """The ops that draw."""
-    if name.startswith("_"):
+    if name not in _DRAWING:
         raise AttributeError(f"module 'tallow.random' has no attribute {name!r}")
-    from .ops import random as drawing
+    from . import ops
 
-    if name not in drawing.DRAWING:
-        raise AttributeError(f"module 'tallow.random' has no attribute {name!r}")
-    return getattr(drawing, name)
+    return getattr(ops, name)

@@ -558,6 +558,8 @@ def full(
         chosen = next((own for kind, own in kinds if isinstance(value, kind)), f32)
     else:
         chosen = as_dtype(dtype)
+    if chosen.kind == "u" and isinstance(value, int) and -1 << 8 * chosen.itemsize < value < 0:
+        value += 1 << 8 * chosen.itemsize  # wraps, as in PyTorch
     if isinstance(size, int):
         size = (size,)
     return _as_asked(wrap(_native.Array.full(size, value, chosen.code)), device, requires_grad)

@@ -19,6 +19,7 @@ _rope_table = _native.kernel("rope_table")
 _rope = _native.kernel("rope")
 _kv_write = _native.kernel("kv_write")
 _attention = _native.kernel("attention")
+_attention_backward = _native.kernel("attention_backward")
 F32 = f32.code
 
 
@@ -267,10 +268,6 @@ def _(
     return wrap(out)
 
 
-# Elements of the score matrices of one round of the backward pass: what stays in the cache.
-_ROUND = 1 << 20
-
-
 @attention.grad
 def _(
     g: Tensor,
@@ -284,32 +281,36 @@ def _(
     window: int,
     softcap: float,
 ) -> tuple[Any, ...]:
-    """The scores are computed again, some batches at a time: nothing of size n x m is kept."""
-
-    def part(i: int, n: int, *tensors: Tensor) -> Tensor:
-        rows = None if start is None else start[i : i + n]
-        at = mask if len(tensors) < 4 else tensors[3]
-        if at is not None and len(tensors) < 4 and at.ndim == 4 and at.shape[0] > 1:
-            at = at[i : i + n]
-        return attention.meaning(
-            *tensors[:3], start=rows, mask=at, scale=scale, causal=causal, window=window,
-            softcap=softcap,
-        )  # fmt: skip
-
+    """The kernel computes scores again; through the meaning where more is wanted than it gives."""
     soft = mask is not None and mask.requires_grad
-    b = q.shape[0]
-    each = max(1, _ROUND // max(1, q.shape[1] * q.shape[2] * k.shape[2]))
-    if MODE.enabled or soft or each >= b:
+    if MODE.enabled or soft or not q.numel() or not k.numel():
         inputs = (q, k, v, mask) if soft and mask is not None else (q, k, v)
-        found = recomputed(lambda *tensors: part(0, b, *tensors), inputs, g)
+
+        def meaning(q: Tensor, k: Tensor, v: Tensor, given: Tensor | None = None) -> Tensor:
+            return attention.meaning(
+                q, k, v, start=start, mask=mask if given is None else given, scale=scale,
+                causal=causal, window=window, softcap=softcap,
+            )  # fmt: skip
+
+        found = recomputed(meaning, inputs, g)
         return (*found[:3], None, found[3] if soft else None)
-    rounds = [
-        recomputed(
-            lambda *tensors, i=i, n=n: part(i, n, *tensors),
-            tuple(x.narrow(0, i, n) for x in (q, k, v)),
-            g.narrow(0, i, n),
-        )
-        for i in range(0, b, each)
-        for n in (min(each, b - i),)
-    ]
-    return (*(cat([one[j] for one in rounds], 0) for j in range(3)), None, None)
+    wide = f64 if q.dtype is f64 else f32
+    if wide is f64:
+        k, v, g = k.to(f64), v.to(f64), g.to(f64)
+    if mask is not None:
+        mask = mask.expand(*q.shape[:3], k.shape[2])
+    outputs = [_native.Array.empty(x.shape, wide.code) for x in (q, k, v)]
+    _attention_backward(
+        *outputs,
+        g._array,
+        q._array,
+        k._array,
+        v._array,
+        None if start is None else start._array,
+        None if mask is None else mask._array,
+        q.shape[-1] ** -0.5 if scale is None else float(scale),
+        1 if causal else 0,
+        window,
+        float(softcap),
+    )
+    return (*map(wrap, outputs), None, None)

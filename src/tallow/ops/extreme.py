@@ -74,6 +74,13 @@ def _arg(name: str, where: object, x: Tensor, dim: int | None, keepdim: bool) ->
     plain(x, where)
     expect(dim is None or isinstance(dim, int), where, "one axis", dim)
     _filled(x, dim, where)
+    shape = x._array.shape
+    n = len(shape)
+    if type(dim) is int and -n <= dim < n:  # the usual form, without general talk about axes
+        at = dim % n
+        out = _native.Array.empty((*shape[:at], 1, *shape[at + 1 :]), i64.code)
+        _KERNELS[name](out, x._array, at)
+        return wrap(out if keepdim else out.squeeze(at))
     axis = axes_of(x, dim, where)
     if dim is None or not x.ndim:
         out = _native.Array.empty((1,), i64.code)

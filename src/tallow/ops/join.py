@@ -63,12 +63,19 @@ def concatenate(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
 @primitive
 def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """The tensors joined along a new axis."""
-    expect(len(tensors) > 0, stack, "at least one tensor", "none")
-    shape = unwrap_tensor(tensors[0], stack).shape
+    if not len(tensors):
+        expect(False, stack, "at least one tensor", "none")
+    arrays = [x._array if type(x) is Tensor else unwrap_tensor(x, stack) for x in tensors]
+    shape, dtype = arrays[0].shape, arrays[0].dtype
     axis = axis_of(dim, len(shape) + 1, stack)
-    for x in tensors:
-        expect(unwrap_tensor(x, stack).shape == shape, stack, f"shapes equal to {shape}", x.shape)
-    return cat.meaning([wrap(x._array.unsqueeze(axis)) for x in tensors], axis)
+    grown = []
+    for array in arrays:
+        if array.shape != shape:
+            expect(False, stack, f"shapes equal to {shape}", array.shape)
+        if array.dtype != dtype:
+            dtype = _native.promote_types(dtype, array.dtype)
+        grown.append(array.unsqueeze(axis))
+    return wrap(_native.Array.cat(grown, axis, dtype))
 
 
 @stack.grad
@@ -277,11 +284,14 @@ def repeat_interleave(
 # --- turned round ---------------------------------------------------------------------------------
 
 
+_WHOLE, _BACK = slice(None), slice(None, None, -1)
+
+
 @primitive
 def flip(x: Tensor, *axes: Any, dims: Any = None) -> Tensor:
     """A copy with the order along the given axes reversed."""
     chosen = axes_of(flat(axes) if dims is None else dims, x.ndim, flip)
-    key = tuple(slice(None, None, -1) if i in chosen else slice(None) for i in range(x.ndim))
+    key = tuple([_BACK if i in chosen else _WHOLE for i in range(x._array.ndim)])
     return wrap(x._array.basic_index(key).clone())
 
 
@@ -320,8 +330,9 @@ def roll(x: Tensor, shifts: Any, dims: Any = None) -> Tensor:
         axis = axis_of(dim, x.ndim, roll)
         n = x.shape[axis]
         at = -step % n if n else 0
-        out = cat([out.narrow(axis, at, n - at), out.narrow(axis, 0, at)], axis)
-    return out
+        if at:
+            out = cat([out.narrow(axis, at, n - at), out.narrow(axis, 0, at)], axis)
+    return x.clone() if out is x else out
 
 
 @op

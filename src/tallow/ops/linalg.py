@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import _native
-from ..dtype import bf16, complex64, f16, f32
+from ..dtype import DTYPES, bf16, complex64, f16, f32
 from ..errors import DTypeError, expect
 from ..registry import op, primitive
 from ..tensor import Tensor, broadcast_shapes, unwrap_tensor, wrap
@@ -18,29 +18,42 @@ _linear = _native.kernel("linear")
 @primitive
 def matmul(a: Tensor, b: Tensor) -> Tensor:
     """`a @ b` by torch's rules: (…, m, k) x (…, k, n), leading axes broadcast; 1-d are vectors."""
-    x, y = unwrap_tensor(a, matmul), unwrap_tensor(b, matmul)
-    expect(x.ndim > 0 and y.ndim > 0, matmul, "operands of at least one axis", (x.shape, y.shape))
-    expect(
-        a.dtype is b.dtype,
-        matmul,
-        f"two tensors of one dtype ({a.dtype.name})",
-        b.dtype.name,
-        DTypeError,
-    )
-    left, right = x.ndim == 1, y.ndim == 1
-    x = x.unsqueeze(0) if left else x
-    y = y.unsqueeze(1) if right else y
-    m, k, n = x.shape[-2], x.shape[-1], y.shape[-1]
-    expect(y.shape[-2] == k, matmul, f"inner sizes that agree ({k})", (a.shape, b.shape))
-    batch = broadcast_shapes(x.shape[:-2], y.shape[:-2], matmul)
-    out = _native.Array.empty((*batch, m, n), x.dtype)
-    x, y = x.expand((*batch, m, k)), y.expand((*batch, k, n))
-    if a.dtype is complex64:
+    x = a._array if type(a) is Tensor else unwrap_tensor(a, matmul)
+    y = b._array if type(b) is Tensor else unwrap_tensor(b, matmul)
+    p, q, dtype = x.shape, y.shape, x.dtype
+    if len(p) == 2 == len(q) and p[1] == q[0] and dtype == y.dtype and dtype != complex64.code:
+        out = _native.Array.empty((p[0], q[1]), dtype)
+        _matmul(out, x, y)
+        return wrap(out)
+    return wrap(_batched(x, y, p, q))
+
+
+def _batched(x: Any, y: Any, p: tuple[int, ...], q: tuple[int, ...]) -> Any:
+    """The product of what is not just two matrices: vectors, batches, complex numbers."""
+    if not p or not q:
+        expect(False, matmul, "operands of at least one axis", (p, q))
+    if x.dtype != y.dtype:
+        names = DTYPES[x.dtype].name, DTYPES[y.dtype].name
+        expect(False, matmul, f"two tensors of one dtype ({names[0]})", names[1], DTypeError)
+    left, right = len(p) == 1, len(q) == 1
+    if left:
+        x, p = x.unsqueeze(0), (1, *p)
+    if right:
+        y, q = y.unsqueeze(1), (*q, 1)
+    k = p[-1]
+    if q[-2] != k:
+        expect(False, matmul, f"inner sizes that agree ({k})", (x.shape, y.shape))
+    batch = p[:-2]
+    if batch != q[:-2]:
+        batch = broadcast_shapes(batch, q[:-2], matmul)
+        x, y = x.expand((*batch, p[-2], k)), y.expand((*batch, k, q[-1]))
+    out = _native.Array.empty((*batch, p[-2], q[-1]), x.dtype)
+    if x.dtype == complex64.code:
         _complex_product(out, x, y)
     else:
         _matmul(out, x, y)
     out = out.squeeze(-1) if right else out
-    return wrap(out.squeeze(-1 if right else -2) if left else out)
+    return out.squeeze(-1 if right else -2) if left else out
 
 
 def _complex_product(out: Any, x: Any, y: Any) -> None:

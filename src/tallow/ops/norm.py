@@ -38,8 +38,9 @@ def _gradients(
     wanted = (by_x, by_weight, by_bias)
     shapes = (x.shape, (n,), (n,))
     codes = (x.dtype.code, wide.code, wide.code)
-    outputs = [
-        _native.Array.empty(shape, code) for shape, code in zip(shapes, codes, strict=True)
+    outputs = [  # without elements where nobody wants it
+        _native.Array.empty(shape if want else (0,), code)
+        for shape, code, want in zip(shapes, codes, wanted, strict=True)
     ]
     scale = None if weight is None else weight._array
     kernel(*outputs, _rows(g.to(x.dtype)), _rows(x), scale, float(eps))

@@ -124,25 +124,34 @@ def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
 
 
 def _triangle(x: Tensor, k: int, upper: bool, where: object) -> Tensor:
-    expect(x.ndim >= 2, where, "at least two axes", x.shape)
-    rows, columns = arange(x.shape[-2]).unsqueeze(1), arange(x.shape[-1])
-    mask = columns.ge(rows + k) if upper else columns.le(rows + k)
-    from .elementwise import where as choose
+    out = unwrap_tensor(x, where).clone()
+    if out.ndim < 2:
+        expect(False, where, "at least two axes", x.shape)
+    rows, columns = out.shape[-2:]
+    _native.call("clear_triangle", out, max(min(int(k), columns), -rows - 1), int(upper))
+    return wrap(out)
 
-    out: Tensor = choose(mask, x, x.new_zeros(()))
-    return out
 
-
-@op(inplace=True)
+@primitive(inplace=True)
 def tril(x: Tensor, diagonal: int = 0) -> Tensor:
     """Zeros above the diagonal `diagonal` (0 the main one, positive above it) of each matrix."""
     return _triangle(x, diagonal, False, tril)
 
 
-@op(inplace=True)
+@tril.grad
+def _(g: Tensor, _x: Tensor, diagonal: int) -> Tensor:
+    return g.tril(diagonal)
+
+
+@primitive(inplace=True)
 def triu(x: Tensor, diagonal: int = 0) -> Tensor:
     """Zeros below the diagonal `diagonal` (0 the main one, positive above it) of each matrix."""
     return _triangle(x, diagonal, True, triu)
+
+
+@triu.grad
+def _(g: Tensor, _x: Tensor, diagonal: int) -> Tensor:
+    return g.triu(diagonal)
 
 
 def _indices(mask: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from .scatter import axis_of
 def _plain(x: Tensor, where: object, kinds: str = "buif") -> None:
     unwrap_tensor(x, where)
     good = x.dtype.kind in kinds and (x.dtype.kind != "f" or x.dtype.itemsize > 1)
-    expect(good, where, "floats" if kinds == "f" else "a plain dtype", x.dtype.name, DTypeError)
+    expect(good, where, "floats" if kinds[0] == "f" else "a plain dtype", x.dtype.name, DTypeError)
 
 
 def _scan(kernel: str, x: _native.Array, axis: int, *before: _native.Array) -> _native.Array:
@@ -84,18 +84,23 @@ def _(g: Tensor, x: Tensor, dim: int, _dtype: Any, out: Tensor) -> Tensor:
     # Without a division, so zeros need no care: (product before i) times b[i], where
     # b[i] = g[i] + x[i + 1] b[i + 1].
     axis = axis_of(g, dim, cumprod)
-    factors = _shifted(_turned(x.to(g.dtype), axis), axis, 0)
+    factors = _shifted(_turned(_conj(x.to(g.dtype)), axis), axis, 0)
     behind = _turned(linear_scan(factors, _turned(g, axis), axis), axis)
-    return _shifted(out, axis, 1) * behind
+    return _shifted(_conj(out), axis, 1) * behind
+
+
+def _conj(x: Tensor) -> Tensor:
+    found: Tensor = x.conj() if x.dtype.kind == "c" else x
+    return found
 
 
 @primitive
 def linear_scan(decay: Tensor, input: Tensor, dim: int = -1) -> Tensor:
-    """`y[i] = decay[i] * y[i - 1] + input[i]` along `dim`, from `y[-1] = 0`; floats of one shape.
+    """`y[i] = decay[i] * y[i - 1] + input[i]` along `dim`, from `y[-1] = 0`; of one shape.
 
     The first `decay` meets nothing and does not count.
     """
-    _plain(input, linear_scan, "f")
+    _plain(input, linear_scan, "fc")
     same = decay.shape == input.shape and decay.dtype is input.dtype
     wanted = f"decay of shape {input.shape} and {input.dtype.name}"
     expect(same, linear_scan, wanted, (decay.shape, decay.dtype.name))
@@ -106,9 +111,9 @@ def linear_scan(decay: Tensor, input: Tensor, dim: int = -1) -> Tensor:
 @linear_scan.grad
 def _(g: Tensor, decay: Tensor, _input: Tensor, dim: int, out: Tensor) -> tuple[Any, Any]:
     axis = axis_of(g, dim, linear_scan)
-    later = _shifted(_turned(decay, axis), axis, 0)
+    later = _shifted(_turned(_conj(decay), axis), axis, 0)
     z = _turned(linear_scan(later, _turned(g, axis), axis), axis)
-    return lambda: z * _shifted(out, axis, 0), z
+    return lambda: z * _shifted(_conj(out), axis, 0), z
 
 
 def _extreme(kernel: str, where: object, x: Tensor, dim: int) -> ValuesIndices:
@@ -144,8 +149,8 @@ cummin.grad(_extreme_rule)
 
 @primitive
 def logcumsumexp(x: Tensor, dim: int) -> Tensor:
-    """`log(cumsum(exp(x)))` along `dim`, without overflow."""
-    _plain(x, logcumsumexp, "f")
+    """`log(cumsum(exp(x)))` along `dim`, without overflow; floats or complex numbers."""
+    _plain(x, logcumsumexp, "fc")
     return wrap(_scan("logcumsumexp", x._array, axis_of(x, dim, logcumsumexp)))
 
 
@@ -155,16 +160,19 @@ def _(g: Tensor, x: Tensor, dim: int, out: Tensor) -> Tensor:
     from . import where
 
     axis = axis_of(g, dim, logcumsumexp)
-    nothing = out.detach().eq(float("-inf"))  # no part of any sum: the gradient is 0 there
+    is_complex = out.dtype.kind == "c"
+    size = out.detach().real if is_complex else out.detach()
+    nothing = size.eq(float("-inf"))  # no part of any sum: the gradient is 0 there
     level = out.masked_fill(nothing, 0)
 
     def part(share: Tensor) -> Tensor:
-        live = share.detach().gt(0).logical_and(nothing.logical_not())
+        counts = share.detach().ne(0) if is_complex else share.detach().gt(0)
+        live = counts.logical_and(nothing.logical_not())
         logs = where(live, share.masked_fill(live.logical_not(), 1).log(), float("-inf"))
         behind = _turned(logcumsumexp(_turned(logs - level, axis), axis), axis)
         return (behind + x).exp()
 
-    return part(g) - part(-g)
+    return part(g.conj()).conj() if is_complex else part(g) - part(-g)
 
 
 # --- differences and areas ------------------------------------------------------------------------

@@ -21,10 +21,10 @@ def flat(sizes: tuple[Any, ...]) -> Any:
 
 def axis_of(dim: int, ndim: int, where: object) -> int:
     """`dim` counted from the front; a 0-d tensor counts as having one axis."""
-    n = max(ndim, 1)
-    ok = hasattr(dim, "__index__") and -n <= dim < n
-    expect(ok, where, f"an axis in [{-n}, {n - 1}]", dim)
-    return dim % n
+    n = ndim or 1
+    if not (hasattr(dim, "__index__") and -n <= dim < n):
+        expect(False, where, f"an axis in [{-n}, {n - 1}]", dim)
+    return dim if dim >= 0 else dim + n
 
 
 def axes_of(dims: Any, ndim: int, where: object) -> tuple[int, ...]:
@@ -68,7 +68,9 @@ def view(x: Tensor, *shape: Any) -> Tensor:
 @primitive(view=True)
 def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """Axes `start_dim` to `end_dim` merged into one."""
-    shape = x.shape or (1,)
+    shape = x._array.shape or (1,)
+    if start_dim == 0 and end_dim == -1:
+        return wrap(x._array.reshape((-1,) if x._array.size else (0,)))
     first, last = axis_of(start_dim, len(shape), flatten), axis_of(end_dim, len(shape), flatten)
     expect(first <= last, flatten, "start_dim not behind end_dim", (start_dim, end_dim))
     size = 1
@@ -212,15 +214,21 @@ def adjoint(x: Tensor) -> Tensor:
 @op
 def movedim(x: Tensor, source: Any, destination: Any) -> Tensor:
     """A view with the axes `source` (one or several) at the places `destination`."""
-    moved = axes_of(source, x.ndim, movedim)
-    places = axes_of(destination, x.ndim, movedim)
-    same = len(moved) == len(places)
-    expect(same, movedim, f"{len(moved)} destinations", f"{len(places)}")
-    if not x.ndim:
+    ndim = x._array.ndim
+    if not ndim:
+        axes_of(source, 0, movedim), axes_of(destination, 0, movedim)
         return x.view(())
+    if hasattr(source, "__index__") and hasattr(destination, "__index__"):
+        order = list(range(ndim))
+        moving = order.pop(axis_of(source, ndim, movedim))
+        order.insert(axis_of(destination, ndim, movedim), moving)
+        return x.permute(order)
+    moved, places = axes_of(source, ndim, movedim), axes_of(destination, ndim, movedim)
+    if len(moved) != len(places):
+        expect(False, movedim, f"{len(moved)} destinations", f"{len(places)}")
     taken = dict(zip(places, moved, strict=True))
-    rest = iter(axis for axis in range(x.ndim) if axis not in moved)
-    return x.permute([taken[i] if i in taken else next(rest) for i in range(x.ndim)])
+    rest = iter(axis for axis in range(ndim) if axis not in moved)
+    return x.permute([taken[i] if i in taken else next(rest) for i in range(ndim)])
 
 
 @op
@@ -279,20 +287,19 @@ def flat_tensors(tensors: Sequence[Any]) -> Sequence[Any]:
 @primitive(view=True)
 def narrow(x: Tensor, dim: int, start: Any, length: int) -> Tensor:
     """A view of `length` positions of axis `dim`, from `start` (from the end if negative) on."""
-    expect(x.ndim > 0, narrow, "at least one axis", "a 0-d tensor")
-    axis = axis_of(dim, x.ndim, narrow)
-    first = (
-        start
-        if isinstance(start, int)
-        else start.item()
-        if isinstance(start, Tensor)
-        else start.__index__()
-    )
-    whole = isinstance(first, int) and not isinstance(first, bool)
-    expect(whole, narrow, "an integer start", start, DTypeError)
-    n = x.shape[axis]
-    expect(-n <= first <= n, narrow, f"a start in [{-n}, {n}]", first)
-    return wrap(x._array.narrow(axis, first + n if first < 0 else first, length))
+    array = x._array
+    if not array.ndim:
+        expect(False, narrow, "at least one axis", "a 0-d tensor")
+    axis = axis_of(dim, array.ndim, narrow)
+    first = start
+    if type(start) is not int:
+        first = start.item() if isinstance(start, Tensor) else start.__index__()
+        whole = isinstance(first, int) and not isinstance(first, bool)
+        expect(whole, narrow, "an integer start", start, DTypeError)
+    n = array.shape[axis]
+    if not -n <= first <= n:
+        expect(False, narrow, f"a start in [{-n}, {n}]", first)
+    return wrap(array.narrow(axis, first + n if first < 0 else first, length))
 
 
 @narrow.grad
@@ -303,12 +310,18 @@ def _(g: Tensor, _x: Tensor, dim: int, start: Any, length: int) -> Tensor:
     return put_strided(g, _x.shape, g.shape, steps, first * steps[axis])
 
 
+_WHOLE = (slice(None),) * 32
+
+
 @primitive(view=True)
 def select(x: Tensor, dim: int, index: Any) -> Tensor:
     """A view of one position of axis `dim`, without that axis."""
-    expect(x.ndim > 0, select, "at least one axis", "a 0-d tensor")
-    axis = axis_of(dim, x.ndim, select)
-    return wrap(x._array.basic_index((slice(None),) * axis + (index.__index__(),)))
+    array = x._array
+    if not array.ndim:
+        expect(False, select, "at least one axis", "a 0-d tensor")
+    axis = axis_of(dim, array.ndim, select)
+    place = index.__index__()
+    return wrap(array.basic_index((*_WHOLE[:axis], place) if axis else place))
 
 
 @select.grad
@@ -322,8 +335,9 @@ def _(g: Tensor, _x: Tensor, dim: int, index: Any) -> Tensor:
 @primitive(view=True)
 def diagonal(x: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
     """A view of the diagonal of axes `dim1` and `dim2`, as a last axis; `offset` above the main."""
-    shape, strides, shift = diagonal_place(x.shape, x._array.strides, offset, dim1, dim2)
-    return wrap(x._array.strided(shape, strides, shift))
+    array = x._array
+    shape, strides, shift = diagonal_place(array.shape, array.strides, offset, dim1, dim2)
+    return wrap(array.strided(shape, strides, shift))
 
 
 @diagonal.grad
@@ -337,21 +351,29 @@ def diagonal_place(
     shape: Sequence[int], strides: Sequence[int], offset: int, dim1: int, dim2: int
 ) -> tuple[list[int], list[int], int]:
     """Shape, strides and first element of a diagonal."""
-    expect(len(shape) >= 2, diagonal, "at least two axes", tuple(shape))
-    i, j = axis_of(dim1, len(shape), diagonal), axis_of(dim2, len(shape), diagonal)
-    expect(i != j, diagonal, "two different axes", (dim1, dim2))
+    n = len(shape)
+    if n < 2:
+        expect(False, diagonal, "at least two axes", tuple(shape))
+    i, j = axis_of(dim1, n, diagonal), axis_of(dim2, n, diagonal)
+    if i == j:
+        expect(False, diagonal, "two different axes", (dim1, dim2))
     length = min(shape[i], shape[j] - offset) if offset >= 0 else min(shape[i] + offset, shape[j])
     shift = (strides[j] * offset if offset >= 0 else -strides[i] * offset) if length > 0 else 0
-    rest = [axis for axis in range(len(shape)) if axis not in (i, j)]
-    kept = [shape[axis] for axis in rest] + [max(length, 0)]
-    return kept, [strides[axis] for axis in rest] + [strides[i] + strides[j]], shift
+    kept, steps = [], []
+    if n > 2:
+        rest = [axis for axis in range(n) if axis not in (i, j)]
+        kept, steps = [shape[axis] for axis in rest], [strides[axis] for axis in rest]
+    kept.append(max(length, 0))
+    steps.append(strides[i] + strides[j])
+    return kept, steps, shift
 
 
 @primitive(view=True)
 def unfold(x: Tensor, dimension: int, size: int, step: int) -> Tensor:
     """A view of the windows of `size` positions along an axis, every `step`; a new last axis."""
-    shape, strides = unfold_place(x.shape, x._array.strides, dimension, size, step)
-    return wrap(x._array.strided(shape, strides, 0))
+    array = x._array
+    shape, strides = unfold_place(array.shape, array.strides, dimension, size, step)
+    return wrap(array.strided(shape, strides, 0))
 
 
 @unfold.grad
@@ -367,7 +389,8 @@ def unfold_place(
     """Shape and strides of the windows."""
     axis = axis_of(dimension, len(shape), unfold)
     n = shape[axis] if shape else 1
-    expect(0 <= size <= n, unfold, f"a size in [0, {n}]", size)
+    if not 0 <= size <= n:
+        expect(False, unfold, f"a size in [0, {n}]", size)
     expect(step > 0, unfold, "a step above 0", step)
     if not shape:
         return [size], [1]

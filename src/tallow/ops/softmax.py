@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .. import _native
 from ..autograd.mode import MODE
-from ..dtype import DType
+from ..dtype import DType, bf16, f16, f32, f64
 from ..errors import DTypeError, expect
 from ..registry import op
 from ..tensor import Tensor, empty_like, unwrap_tensor, wrap
@@ -12,6 +12,7 @@ from .reduce import axes_of
 
 _kernel = _native.kernel("softmax")
 _backward = _native.kernel("softmax_backward")
+_FLOATS = frozenset(dtype.code for dtype in (f32, f64, f16, bf16))
 
 
 def _float(x: Tensor, where: object) -> None:
@@ -68,9 +69,11 @@ def _(g: Tensor, _x: Tensor, dim: int, dtype: object, out: Tensor) -> Tensor:
 
 
 def _softmax(where: object, x: Tensor, dim: int, dtype: DType | str | None, log: int) -> Tensor:
-    x = x if dtype is None else x.to(dtype)
-    _float(x, where)
-    array = x._array
+    if dtype is not None:
+        x = x.to(dtype)
+    array = x._array if type(x) is Tensor else unwrap_tensor(x, where)
+    if array.dtype not in _FLOATS:
+        _float(x, where)
     last = array.ndim - 1
     axis = last if dim in (-1, last) else axes_of(x, dim, where)[0] if last >= 0 else _scalar(dim)
     out = _native.Array.empty(array.shape, array.dtype)

@@ -16,10 +16,12 @@ from .shape import axis_of
 @primitive(view=True)
 def unbind(x: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """The views along axis `dim`."""
-    expect(x.ndim > 0, unbind, "at least one axis", "a 0-d tensor")
-    axis = axis_of(dim, x.ndim, unbind)
+    array = x._array
+    if not array.ndim:
+        expect(False, unbind, "at least one axis", "a 0-d tensor")
+    axis = axis_of(dim, array.ndim, unbind)
     ahead = (slice(None),) * axis
-    return tuple(wrap(x._array.basic_index((*ahead, i))) for i in range(x.shape[axis]))
+    return tuple([wrap(array.basic_index((*ahead, i))) for i in range(array.shape[axis])])
 
 
 @unbind.grad
@@ -31,9 +33,11 @@ def _(g: Any, _x: Tensor, dim: int) -> Tensor:
 @primitive(view=True)
 def split(x: Tensor, split_size: Any, dim: int = 0) -> tuple[Tensor, ...]:
     """Views of `split_size` positions each (the last may be shorter), or of the listed sizes."""
-    expect(x.ndim > 0, split, "at least one axis", "a 0-d tensor")
-    axis = axis_of(dim, x.ndim, split)
-    n = x.shape[axis]
+    array = x._array
+    if not array.ndim:
+        expect(False, split, "at least one axis", "a 0-d tensor")
+    axis = axis_of(dim, array.ndim, split)
+    n = array.shape[axis]
     if hasattr(split_size, "__index__"):
         size = split_size.__index__()
         good = size > 0 or (size == 0 and n == 0)
@@ -41,11 +45,11 @@ def split(x: Tensor, split_size: Any, dim: int = 0) -> tuple[Tensor, ...]:
         sizes = [min(size, n - start) for start in range(0, n, size or 1)] or [0]
     else:
         sizes = list(split_size)
-        good = all(size >= 0 for size in sizes) and sum(sizes) == n
-        expect(good, split, f"sizes that add up to {n}", sizes)
+        if sum(sizes) != n or (sizes and min(sizes) < 0):
+            expect(False, split, f"sizes that add up to {n}", sizes)
     out, start = [], 0
     for size in sizes:
-        out.append(wrap(x._array.narrow(axis, start, size)))
+        out.append(wrap(array.narrow(axis, start, size)))
         start += size
     return tuple(out)
 
@@ -65,9 +69,10 @@ def split_with_sizes(x: Tensor, split_sizes: Sequence[int], dim: int = 0) -> tup
 @op
 def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most `chunks` views of equal length (the last may be shorter) along axis `dim`."""
-    expect(x.ndim > 0, chunk, "at least one axis", "a 0-d tensor")
+    shape = x._array.shape
+    expect(len(shape) > 0, chunk, "at least one axis", "a 0-d tensor")
     expect(chunks > 0, chunk, "a positive number of chunks", chunks, ArgumentError)
-    n = x.shape[axis_of(dim, x.ndim, chunk)]
+    n = shape[axis_of(dim, len(shape), chunk)]
     return x.split(-(-n // chunks) if n else [0] * chunks, dim)
 
 

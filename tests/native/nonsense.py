@@ -1,0 +1,276 @@
+"""Random calls of kernels, derived from a seed: `python nonsense.py FIRST LAST NOTE` makes them."""
+
+from __future__ import annotations
+
+import mmap
+import random
+import struct
+import sys
+
+from tallow import _native
+from tallow.errors import TallowError
+
+CODES = {name: code for code, (name, *_) in enumerate(_native.DTYPES)}
+BYTES = {code: row[1] for code, row in enumerate(_native.DTYPES)}
+BLOCKS = {code: row[2] for code, row in enumerate(_native.DTYPES)}
+KINDS = {code: row[3] for code, row in enumerate(_native.DTYPES)}
+FLOATS = [CODES[name] for name in ("f32", "f64", "f16", "bf16")]
+COMMON = [*FLOATS, *(CODES[name] for name in ("i64", "i32", "u8", "bool_", "complex64"))]
+
+SMALL = [0, 1, 1, 1, 2, 2, 3, 4]
+WHOLE = [*SMALL, *SMALL, *SMALL, -1, -1, -2, 5, 8, 17, 2**31, -(2**31), 2**40, 2**62]
+WHOLE += [2**63 - 1, -(2**63)]
+REAL = [0.0, 1.0, 0.5, 1.0, 2.0, -1.0, 1e-6, 1e308, -1e308, float("inf"), -float("inf")]
+REAL += [float("nan"), 1e-320]
+SIZES = [0, 1, 1, 2, 2, 3, 3, 4, 5, 8, 9, 17, 33, 64]
+# Elements of integer arrays: mostly plausible indices.
+PLACES = [0, 0, 1, 1, 2, 3, 4, -1, -1, 7, 100, 2**31, -(2**31), 2**62, 2**63 - 1, -(2**63)]
+
+# Calls that make sense, from which those of kernels with many conditions are spoilt: the shape of an
+# array, `:dtype` where it is fixed; a number.
+_IMAGE = "1 1 1 0 -1 -1 1 1 1"
+_POOL = "0 2 2 1 1 1 0 0 0 1 1 1"
+SENSE = {
+    "conv": [
+        f"1,2,4,4 1,2,4,4 2,2,3,3 2 {_IMAGE} 1",
+        f"2,4,5 2,4,5 4,1,3 4 {_IMAGE} 4",
+        f"1,24,12,14 1,24,12,14 24,24,3,3 24 {_IMAGE} 1",
+    ],
+    "conv_input_grad": [
+        f"1,2,4,4 1,2,4,4 2,2,3,3 2 {_IMAGE} 1",
+        "1,4,8,8 1,4,4,4 4,1,3,3 4 1 2 2 0 -1 -1 1 1 1 4",
+    ],
+    "conv_weight_grad": [
+        f"2,2,3,3 1,2,4,4 1,2,4,4 {_IMAGE} 1",
+        f"4,1,3,3 1,4,4,4 1,4,4,4 {_IMAGE} 4",
+    ],
+    "unfold": ["1,8,9 1,2,4,4 2 2 1 1 0 0 1 1", "1,18,16 1,2,4,4 3 3 1 1 1 1 1 1"],
+    "fold": ["1,2,4,4 1,8,9 2 2 1 1 0 0 1 1", "1,2,4,4 1,18,16 3 3 1 1 1 1 1 1"],
+    "max_pool": [f"1,2,3,3 1,2,4,4 {_POOL}", "1,2,3 1,2,7 0 0 0 1 1 1 0 0 0 1 1 1"],
+    "max_pool_indices": [
+        f"1,2,3,3 1,2,3,3:i64 1,2,4,4 {_POOL}",
+        "1,2,3 1,2,3:i64 1,2,7 0 0 0 1 1 1 0 0 0 1 1 1",
+    ],
+    "plane_gather": ["2,2,5 2,2,7 2,2,5:i64"],
+    "plane_scatter": ["2,2,7 2,2,5 2,2,5:i64 1"],
+    "resample": ["2,3,5 2,4,5 3:i64 4:i64 3:f64"],
+    "index": ["4,3 5,3 1,4:i64", "4 5,3 2,4:i64"],
+    "index_put": ["5,3 4,3 1,4:i64", "5,3 4 2,4:i64"],
+    "index_put_add": ["5,3 4,3 1,4:i64", "5,3 4 2,4:i64"],
+    "gather": ["3,4 5,4 3,4:i64 0", "9 9 9:i64 0"],
+    "scatter": ["5,4 3,4:i64 3,4 0 1", "9 9:i64 9 0 0"],
+    "mask_counts": ["2:i64 9:bool_"],
+    "nonzero": ["1,1:i64 9:bool_ 2:i64", "2,4:i64 3,3:bool_ 2:i64"],
+    "masked_select": ["1 9 9:bool_ 2:i64"],
+    "masked_scatter": ["9 9:bool_ 2:i64 9"],
+    "sort": ["3,9 3,9:i64 3,9 0"],
+    "order_statistic": ["3,1 3,1:i64 3,9 -1"],
+    "row_order": ["5:i64 5,3"],
+    "searchsorted": ["3,4:i64 3,9 3,4 3,9:i64 0", "4:i64 9 4 9:i64 1"],
+    "topk": ["3,2 3,2:i64 3,9 2 1"],
+    "sample": ["2:i64 2,9 2,3:i64 1 3 1 0 1 0 0 0.5"],
+    "embedding": ["3,8 3:i64 5,8", "3,32 3:i64 5,32:q8_0"],
+    "kv_write": ["1,2,8,4 1,2,8,4 1,2,3,4 1,2,3,4 1:i64"],
+    "matmul": ["3,5 3,4 4,5"],
+    "linear": ["3,5 3,4 5,4 5 0", "3,5 3,32 5,32:q8_0 5 0"],
+    "rope_table": ["1,3,2,4:f32 1,3:i64 4:f32 1"],
+    "rope": ["1,2,3,8 1,2,3,8 1,3,2,4:f32 0"],
+    "attention": ["1,2,3,8 1,2,3,8 1,2,4,8 1,2,4,8 1:i64 1,1,3,4 1 1 0 0"],
+    "attention_backward": [
+        "1,2,3,8 1,2,4,8 1,2,4,8 1,2,3,8 1,2,3,8 1,2,4,8 1,2,4,8 1:i64 1,1,3,4 1 1 0 0"
+    ],
+    "quantize": ["2,64:q8_0 2,64:f32", "2,256:q6_k 2,256:f32"],
+    "dequantize": ["2,64 2,64:q8_0", "2,256 2,256:q4_k"],
+    "random_uniform": ["33 2:i64 0 1"],
+    "random_normal": ["33 2:i64 0 1"],
+    "random_integers": ["33:i64 2:i64 0 9"],
+    "random_permutation": ["33:i64 2:i64"],
+    "random_poisson": ["9:f64 2:i64 9:f64"],
+    "random_dropout": ["33 33:bool_ 2:i64 33 0.5"],
+}
+
+
+class Draw:
+    """The arguments of one call; arrays of a call agree in shape and dtype more often than not."""
+
+    def __init__(self, seed: str) -> None:
+        self.random = random.Random(seed)
+        pick = self.random.choice
+        self.shape = [pick(SIZES) for _ in range(pick([0, 1, 1, 2, 2, 3, 3, 4, 5]))]
+        if self.random.random() < 0.6:
+            self.shape = [max(1, n) for n in self.shape]
+        while self.shape and _product(self.shape) > 4096:
+            self.shape[self.shape.index(max(self.shape))] = 2
+        self.dtype = pick(FLOATS if self.random.random() < 0.6 else COMMON)
+        self.chaos = pick([0, 0.05, 0.2, 0.6])
+        self.arrays: list[_native.Array] = []
+
+    def arguments(self, name: str, signature: str) -> list[_native.Argument]:
+        kinds = [word.split(":")[1] for word in signature.split()]
+        if name not in SENSE or self.random.random() < 0.25:
+            return [self.argument(kind) for kind in kinds]
+        words = self.random.choice(SENSE[name]).split()
+        if len(words) != len(kinds):  # the signature has grown
+            return [self.argument(kind) for kind in kinds]
+        wild = self.random.choice([0, 0.05, 0.15, 0.4])
+        args: list[_native.Argument] = []
+        for kind, word in zip(kinds, words, strict=True):
+            if self.random.random() < wild:
+                args.append(self.argument(kind))
+            elif kind[0] == "A":
+                shape, _, dtype = word.partition(":")
+                sizes = [int(n) for n in shape.split(",")]
+                code = CODES[dtype] if dtype else self.dtype
+                plain = BLOCKS[code] > 1
+                args.append(self.filled(sizes, code) if plain else self.laid_out(sizes, code))
+                self.arrays.append(args[-1])
+            else:
+                args.append(int(word) if kind == "i" else float(word))
+        return args
+
+    def argument(self, kind: str) -> _native.Argument:
+        if kind == "i":
+            return self.random.choice(SMALL if self.random.random() < 0.7 else WHOLE)
+        if kind == "f":
+            return self.random.choice(REAL)
+        if kind.endswith("?") and self.random.random() < 0.4:
+            return None
+        array = self.array()
+        self.arrays.append(array)
+        return array
+
+    def array(self) -> _native.Array:
+        pick, chance = self.random.choice, self.random.random
+        if self.arrays and chance() < 0.1:
+            return self.view(pick(self.arrays), CODES["i64"])
+        shape, dtype = [*self.shape], self.dtype
+        if chance() < 0.15 + self.chaos:
+            shape = self.other(shape)
+        if chance() < 0.15 + self.chaos:
+            dtype = pick(COMMON + [CODES["i64"]] * 4 if chance() < 0.9 else [*BYTES])
+        if BLOCKS[dtype] > 1:
+            shape = [*shape[:-1], BLOCKS[dtype] * pick([0, 1, 2])] if shape else [BLOCKS[dtype]]
+            return self.filled(shape, dtype)
+        return self.laid_out(shape, dtype)
+
+    def other(self, shape: list[int]) -> list[int]:
+        pick, at = self.random.choice, self.random.randrange(len(shape) + 1)
+        way = self.random.randrange(6)
+        if way == 0:
+            return [*shape[:at], pick(SIZES), *shape[at:]][:8]
+        if way == 1:
+            return [*shape[:at], *shape[at + 1 :]]
+        if way == 2 and shape:
+            at = min(at, len(shape) - 1)
+            return [*shape[:at], pick(SIZES), *shape[at + 1 :]]
+        if way == 3:
+            return self.random.sample(shape, len(shape))
+        if way == 4:
+            return [pick(SIZES)]
+        return [pick([0, 1, 2, 3]) for _ in range(pick([0, 1, 2, 3, 4, 5]))]
+
+    def laid_out(self, shape: list[int], dtype: int) -> _native.Array:
+        way = self.random.random()
+        if way < 0.6 or not shape:
+            return self.filled(shape, dtype)
+        axis = self.random.randrange(len(shape))
+        if way < 0.75:  # repeated, perhaps more often than any memory holds
+            once = [*shape[:axis], 1, *shape[axis + 1 :]]
+            large = self.random.random() < 0.1 * (1 + 4 * self.chaos)
+            shape[axis] = self.random.choice([2**31, 2**40, 2**59, 2**62]) if large else shape[axis]
+            array = self.filled(once, dtype)
+            try:
+                return array.expand(shape)
+            except TallowError:
+                return array
+        if way < 0.9:
+            array = self.filled([*shape[:axis], 2 * shape[axis] + 1, *shape[axis + 1 :]], dtype)
+            key = [slice(None)] * len(shape)
+            key[axis] = self.random.choice([slice(1, None, 2), slice(-1, 0, -2)])
+            return array.basic_index(tuple(key))
+        order = self.random.sample(range(len(shape)), len(shape))
+        turned = self.filled([shape[i] for i in order], dtype)
+        return turned.permute([order.index(i) for i in range(len(shape))])
+
+    def filled(self, shape: list[int], dtype: int) -> _native.Array:
+        pick, count = self.random.choice, _product(shape)
+        if KINDS[dtype] == "q" or KINDS[dtype] == "b":
+            bits = self.random.randbytes(count // BLOCKS[dtype] * BYTES[dtype])
+            if KINDS[dtype] == "b":
+                bits = bytes(byte & 1 for byte in bits)
+            return _native.Array.from_buffer(bits, dtype, shape, 0)
+        if KINDS[dtype] in "iu":
+            wild = self.random.random() < 0.3
+            values = [pick(PLACES if wild else PLACES[:7]) for _ in range(min(count, 50))]
+            wide = CODES["i64"]
+        else:
+            wild = self.random.random() < 0.2
+            values = [pick(REAL if wild else REAL[:7]) for _ in range(min(count, 50))]
+            wide = CODES["f64"]
+        values = (values * (count // 50 + 1))[:count]
+        flat = struct.pack(f"<{count}{'q' if wide == CODES['i64'] else 'd'}", *values)
+        return _native.Array.from_buffer(flat, wide, shape, 0).cast(dtype).clone()
+
+    def view(self, array: _native.Array, dtype: int) -> _native.Array:
+        """Another view of memory that the call uses already, perhaps as another dtype."""
+        try:
+            if self.random.random() < 0.5:
+                array = array.retype(dtype)
+            if array.ndim and self.random.random() < 0.5:
+                axis = self.random.randrange(array.ndim)
+                key = [slice(None)] * array.ndim
+                key[axis] = self.random.choice([slice(1, None), slice(None, -1), slice(0, 1)])
+                array = array.basic_index(tuple(key))
+        except TallowError:
+            pass
+        return array
+
+
+def _product(shape: list[int]) -> int:
+    total = 1
+    for n in shape:
+        total *= n
+    return total
+
+
+def make(index: int, kernels: list[tuple[str, str]]) -> tuple[str, list[_native.Argument]]:
+    """The kernel and the arguments of call `index`."""
+    name, signature = kernels[index % len(kernels)]
+    draw = Draw(f"{name} {index // len(kernels)}")
+    return name, draw.arguments(name, signature)
+
+
+def describe(index: int, kernels: list[tuple[str, str]]) -> str:
+    """Call `index` as text; nothing is called."""
+
+    def text(value: _native.Argument) -> str:
+        if not isinstance(value, _native.Array):
+            return repr(value)
+        return f"{_native.DTYPES[value.dtype][0]}{[*value.shape]}/{[*value.strides]}"
+
+    name, args = make(index, kernels)
+    return f"{name}({', '.join(map(text, args))})"
+
+
+def kernels() -> list[tuple[str, str]]:
+    return sorted(set(_native.kernel_names()))
+
+
+def main(first: int, last: int, note: str) -> None:
+    """Make the calls, the number of the current one and of those done noted in a file."""
+    known = kernels()
+    with open(note, "r+b") as file, mmap.mmap(file.fileno(), 16) as page:
+        done = 0
+        for index in range(first, last):
+            name, args = make(index, known)
+            page[:16] = struct.pack("<qq", index, done)
+            try:
+                _native.call(name, *args)
+                done += 1
+            except (TallowError, OverflowError):
+                pass
+        page[:16] = struct.pack("<qq", last, done)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
