@@ -229,16 +229,26 @@ def native_inplace(row: Row[..., Any], native: Callable[..., None]) -> Any:
     slow = inplace(row)
     name, mode = row.__name__, MODE
 
-    def call(a: Tensor, *args: Any) -> Tensor:
+    def unary_call(a: Tensor) -> Tensor:
         array = unwrap_tensor(a, name)
-        if mode.enabled and (
-            a._node is not None or any(isinstance(b, Tensor) and b._node is not None for b in args)
-        ):
-            return slow(a, *args)  # type: ignore[no-any-return]
-        native(array, *[unwrap(b, name) for b in args])
+        if a._node is not None and mode.enabled:
+            return slow(a)  # type: ignore[no-any-return]
+        native(array)
         return a
 
-    return call
+    def binary_call(a: Tensor, b: Tensor | float) -> Tensor:
+        array = a._array if type(a) is Tensor else unwrap_tensor(a, name)
+        if type(b) is Tensor:
+            other, tracked = b._array, a._node is not None or b._node is not None
+        else:
+            other = unwrap(b, name)
+            tracked = a._node is not None or getattr(b, "_node", None) is not None
+        if tracked and mode.enabled:
+            return slow(a, b)  # type: ignore[no-any-return]
+        native(array, other)
+        return a
+
+    return unary_call if row.native is not None and row.native[0] == 1 else binary_call
 
 
 def inplace(row: Row[..., Any]) -> Any:

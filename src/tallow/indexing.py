@@ -19,11 +19,18 @@ CHUNK = 16384  # elements of a mask that are counted together (csrc/cpu/index.cp
 
 def get(x: Tensor, key: Any) -> Tensor:
     """`x[key]` as a new tensor (a view when numpy integers were all that was special)."""
+    from .ops import masked_select, take_positions
+
+    if isinstance(key, Tensor) and key.dtype.kind in "iu" and x._array.ndim:
+        at = key._array
+        shape = at.shape
+        size = at.size
+        rows = at.cast(i64.code).reshape((1, size)).contiguous()
+        out: Tensor = take_positions(x, wrap(rows))
+        return out if len(shape) == 1 else out.reshape((*shape, *x._array.shape[1:]))
     parts = _parts(key)
     if not any(isinstance(part, (Tensor, bool)) for part in parts):
         return x[tuple(parts)]
-    from .ops import masked_select, take_positions
-
     mask = parts[0]
     alone = len(parts) == 1 and isinstance(mask, Tensor) and mask.dtype.kind == "b"
     if alone and mask.ndim and mask.shape == x.shape:

@@ -70,7 +70,7 @@ class Node:
 
     __slots__ = ("__weakref__", "count", "edges", "hooks", "metas", "order", "outputs")
 
-    name = "op"
+    name: Any
 
     def __init__(self, edges: Sequence[Edge], metas: Sequence[Any], count: int) -> None:
         self.edges = edges
@@ -100,6 +100,8 @@ class CallNode(Node):
     """A node whose rule is a function that closed over what it needs."""
 
     __slots__ = ("name", "rule")
+
+    rule: Callable[..., Any] | None
 
     def apply(self, grads: list[Tensor | None], create_graph: bool) -> Sequence[Any] | None:
         """Call the rule with the gradients."""

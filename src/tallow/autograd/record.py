@@ -77,8 +77,12 @@ class RowNode(Node):
 
     __slots__ = ("out", "row", "saved")
 
+    row: Row[..., Any]
+    saved: list[Any] | None
+    out: list[tuple[Any, int]] | None
+
     @property
-    def name(self) -> str:  # type: ignore[override]
+    def name(self) -> str:
         """The op's name."""
         return self.row.__name__
 
@@ -92,20 +96,15 @@ class RowNode(Node):
         saved = self.saved
         if saved is None:
             return None
-        rule: Rule = self.row.rule
+        rule, restore = self.row.rule, self._restore
+        assert rule is not None
         values = [
-            self._restore(value)
-            if kind == TENSOR
-            else value
-            if not kind
-            else list(map(self._restore, value))
+            restore(value) if kind == TENSOR else list(map(restore, value)) if kind else value
             for kind, value in zip(rule.kinds, saved, strict=True)
         ]
-        if rule.wants_out:
-            outs = [
-                self._restore((a, self if create_graph else None, i, v))
-                for i, (a, v) in enumerate(self.out)
-            ]
+        if self.out is not None:
+            own = self if create_graph else None
+            outs = [restore((a, own, i, version)) for i, (a, version) in enumerate(self.out)]
             values.append(outs[0] if self.count == 1 else tuple(outs))
         if self.count == 1:
             found = rule.function(grads[0], *values)

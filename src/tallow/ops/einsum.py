@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from .. import _native
@@ -25,19 +25,22 @@ def einsum(equation: str, *operands: Any) -> Tensor:
     """
     given = list(flat_tensors(operands))
     expect(len(given) > 0, einsum, "at least one operand", "none", ArgumentError)
-    terms, result = _parse(equation, given)
+    terms, result = _parse(equation, tuple([x.ndim for x in given]))
     dtype = given[0].dtype.code
     for x in given[1:]:
-        dtype = _native.promote_types(dtype, x.dtype.code)
+        if x.dtype.code != dtype:
+            dtype = _native.promote_types(dtype, x.dtype.code)
     sizes: dict[str, int] = {}
     parts: list[tuple[list[str], Tensor]] = []
     for names, x in zip(terms, given, strict=True):
-        names, x = _diagonals(names, x.to(DTYPES[dtype]))
+        names, x = _diagonals(names, x if x.dtype.code == dtype else x.to(DTYPES[dtype]))
         for name, n in zip(names, x.shape, strict=True):
-            known = sizes.get(name, 1)
-            fits = known == n or 1 in (known, n)
-            expect(fits, einsum, f"sizes of {name!r} that agree ({known})", n, ArgumentError)
-            sizes[name] = n if known == 1 else known
+            known = sizes.setdefault(name, n)
+            if known != n:
+                if 1 not in (known, n):
+                    said = f"sizes of {name!r} that agree ({known})"
+                    expect(False, einsum, said, n, ArgumentError)
+                sizes[name] = n if known == 1 else known
         parts.append((names, x))
     parts = [_without_ones(names, x, sizes) for names, x in parts]
     names, x = parts[0]
@@ -49,26 +52,31 @@ def einsum(equation: str, *operands: Any) -> Tensor:
         x = x.sum(gone) if len(parts) == 1 else x.sum(gone).to(x.dtype)
         names = [name for name in names if name in result]
     kept = [name for name in result if name in names]
-    x = x.permute([names.index(name) for name in kept])
+    x = _ordered(names, x, kept)
     if len(kept) == len(result):
         return x
     return x.reshape([sizes[name] if name in kept else 1 for name in result])
 
 
-def _parse(equation: str, given: Sequence[Tensor]) -> tuple[list[list[str]], list[str]]:
-    """The axis names of each operand and of the result."""
+def _ordered(names: list[str], x: Tensor, wanted: list[str]) -> Tensor:
+    return x if names == wanted else x.permute([names.index(name) for name in wanted])
+
+
+@lru_cache(256)
+def _parse(equation: str, given: tuple[int, ...]) -> tuple[list[list[str]], list[str]]:
+    """The axis names of each operand, of so many axes each, and of the result."""
     text = equation.replace(" ", "")
     left, arrow, right = text.partition("->")
     inputs = left.split(",")
     same = len(inputs) == len(given)
     expect(same, einsum, f"{len(inputs)} operands for {equation!r}", len(given), ArgumentError)
     terms, widest = [], 0
-    for term, x in zip(inputs, given, strict=True):
+    for term, ndim in zip(inputs, given, strict=True):
         _letters(term, equation)
         letters = len(term.replace("...", ""))
-        spare = x.ndim - letters
+        spare = ndim - letters
         fits = spare >= 0 if "..." in term else spare == 0
-        expect(fits, einsum, f"an operand of {letters} axes for {term!r}", x.shape, ArgumentError)
+        expect(fits, einsum, f"an operand of {letters} axes for {term!r}", ndim, ArgumentError)
         widest = max(widest, spare)
         before, dots, after = term.partition("...")
         hidden = [f"{_ELLIPSIS}{i}" for i in range(spare, 0, -1)] if dots else []
@@ -129,8 +137,10 @@ def _contract(
     others = [name for name in other_names if name not in shared]
     size = dict(zip(names, x.shape, strict=True)) | dict(zip(other_names, y.shape, strict=True))
     lead = [size[name] for name in batch]
-    x = x.permute([names.index(n) for n in (*batch, *own, *summed)])
-    y = y.permute([other_names.index(n) for n in (*batch, *summed, *others)])
+    x = _ordered(names, x, [*batch, *own, *summed])
+    y = _ordered(other_names, y, [*batch, *summed, *others])
+    if not batch and len(own) == len(summed) == len(others) == 1:
+        return [*own, *others], x @ y
     m, k, n = (_product(size[name] for name in group) for group in (own, summed, others))
     if not summed:  # nothing to sum over: a plain product
         x = x.reshape(*lead, *(size[n] for n in own), *(1 for _ in others))

@@ -70,26 +70,24 @@ def _shared(g: Tensor, x: Tensor, dim: Dim, keepdim: bool, out: Tensor) -> Tenso
     return spread(g, x, dim, keepdim) * (mask / mask.sum(dim, keepdim=True))
 
 
+_KERNELS = {name: _native.kernel(name) for name in ("argmax", "argmin")}
+
+
 def _arg(name: str, where: object, x: Tensor, dim: int | None, keepdim: bool) -> Tensor:
     plain(x, where)
     expect(dim is None or isinstance(dim, int), where, "one axis", dim)
     _filled(x, dim, where)
-    shape = x._array.shape
+    kernel, shape = _KERNELS[name], x._array.shape
     n = len(shape)
-    if type(dim) is int and -n <= dim < n:  # the usual form, without general talk about axes
-        at = dim % n
-        out = _native.Array.empty((*shape[:at], 1, *shape[at + 1 :]), i64.code)
-        _KERNELS[name](out, x._array, at)
-        return wrap(out if keepdim else out.squeeze(at))
-    axis = axes_of(x, dim, where)
-    if dim is None or not x.ndim:
-        out = _native.Array.empty((1,), i64.code)
-        _native.call(name, out, x._array.reshape((-1,)), 0)
-        return wrap(out.reshape((1,) * x.ndim if keepdim else ()))
-    shape = [1 if i in axis else n for i, n in enumerate(x.shape)]
-    out = _native.Array.empty(shape, i64.code)
-    _native.call(name, out, x._array, axis[0])
-    return wrap(out if keepdim else out.squeeze(axis[0]))
+    if dim is not None and -n <= dim < n:
+        axis = dim % n
+        out = _native.Array.empty((*shape[:axis], 1, *shape[axis + 1 :]), i64.code)
+        kernel(out, x._array, axis)
+        return wrap(out if keepdim else out.squeeze(axis))
+    axes_of(x, dim, where)  # refuses an axis that is not there; a 0-d tensor has 0 and -1
+    out = _native.Array.empty((1,), i64.code)
+    kernel(out, x._array.reshape((-1,)), 0)
+    return wrap(out.reshape((1,) * n if keepdim else ()))
 
 
 @primitive

@@ -23,7 +23,8 @@ def take_positions(input: Tensor, indices: Tensor) -> Tensor:
     Negative positions count from the end; IndexRangeError for one outside. What `x[…]` does.
     """
     array, at = unwrap_tensor(input, take_positions), indices._array.contiguous()
-    out = _native.Array.empty((at.shape[1], *array.shape[at.shape[0] :]), array.dtype)
+    count, size = at.shape
+    out = _native.Array.empty((size, *array.shape[count:]), array.dtype)
     call("index", input, out, array, at)
     return wrap(out)
 

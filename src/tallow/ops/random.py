@@ -32,14 +32,17 @@ def state_of(generator: Generator | None, where: object) -> Any:
 def shape_of(size: tuple[Any, ...], where: object) -> tuple[int, ...]:
     """Sizes given one by one or as one sequence, checked."""
     sizes = size[0] if len(size) == 1 and not hasattr(size[0], "__index__") else size
-    shape = tuple(int(n) for n in sizes)
-    expect(all(n >= 0 for n in shape), where, "sizes of at least 0", shape)
+    shape = tuple([int(n) for n in sizes])
+    if shape and min(shape) < 0:
+        expect(False, where, "sizes of at least 0", shape)
     return shape
 
 
 def float_of(dtype: DType | str | None, where: object, kinds: str = "f") -> DType:
     """The dtype asked for (f32 by default), which must be a float or of these `kinds`."""
-    wanted = f32 if dtype is None else as_dtype(dtype)
+    if dtype is None:
+        return f32
+    wanted = as_dtype(dtype)
     plain = wanted.kind in kinds and wanted.itemsize > 1
     expect(plain, where, "a float dtype", wanted.name, DTypeError)
     return wanted

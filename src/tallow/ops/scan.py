@@ -15,8 +15,10 @@ from .scatter import axis_of
 
 def _plain(x: Tensor, where: object, kinds: str = "buif") -> None:
     unwrap_tensor(x, where)
-    good = x.dtype.kind in kinds and (x.dtype.kind != "f" or x.dtype.itemsize > 1)
-    expect(good, where, "floats" if kinds[0] == "f" else "a plain dtype", x.dtype.name, DTypeError)
+    dtype = x.dtype
+    if dtype.kind not in kinds or (dtype.kind == "f" and dtype.itemsize == 1):
+        wanted = "floats" if kinds[0] == "f" else "a plain dtype"
+        expect(False, where, wanted, dtype.name, DTypeError)
 
 
 def _scan(kernel: str, x: _native.Array, axis: int, *before: _native.Array) -> _native.Array:
@@ -52,7 +54,10 @@ def _shifted(x: Tensor, dim: int, first: float) -> Tensor:
 def _wide(x: Tensor, dtype: DType | str | None, where: object) -> tuple[_native.Array, int]:
     """The array to be scanned and the code of the result's dtype; integers are scanned in i64."""
     _plain(x, where, "buifc")
-    wanted = as_dtype(dtype) if dtype is not None else x.dtype if x.dtype.kind in "fc" else i64
+    given = x.dtype
+    if dtype is None and given.kind in "fc":
+        return x._array, given.code
+    wanted = i64 if dtype is None else as_dtype(dtype)
     array = x._array if dtype is None else x._array.cast(wanted.code)
     return array.cast(i64.code if wanted.kind not in "fc" else wanted.code), wanted.code
 

@@ -9,26 +9,29 @@ from __future__ import annotations
 from typing import Any
 
 from .. import _native
-from ..dtype import f32, i64
+from ..dtype import bf16, f16, f32, i64
 from ..errors import ArgumentError, DTypeError, IndexRangeError, expect
 from ..registry import op, primitive
 from ..tensor import Tensor, full, ones, unwrap_tensor, wrap, zeros
 from .convert import unslice
 
 SET, ADD, MULTIPLY, MAX, MIN = range(5)
+_HALVES = (f16.code, bf16.code)
 _gather, _scatter = _native.kernel("gather"), _native.kernel("scatter")
 
 
 def axis_of(x: Any, dim: Any, where: object) -> int:
     """`dim` counted from the front; 0-d tensors count as vectors."""
-    n: int = max(x.ndim, 1)
-    inside = isinstance(dim, int) and -n <= dim < n
-    expect(inside, where, f"an axis in [{-n}, {n - 1}]", dim, IndexRangeError)
-    return int(dim) % n
+    n: int = x.ndim or 1
+    if not (isinstance(dim, int) and -n <= dim < n):
+        expect(False, where, f"an axis in [{-n}, {n - 1}]", dim, IndexRangeError)
+    return dim if dim >= 0 else dim + n
 
 
 def _index(index: Tensor, where: object) -> _native.Array:
     array = unwrap_tensor(index, where)
+    if array.dtype == i64.code:
+        return array
     fits = index.dtype.kind in "iu"
     expect(fits, where, "an index of i64 or i32", index.dtype.name, DTypeError)
     return array.cast(i64.code)
@@ -60,23 +63,27 @@ def _written(
 ) -> _native.Array:
     """A copy of `x` into which the source is scattered; halves are reduced in f32."""
     array = x._array
-    half = mode != SET and x.dtype.kind == "f" and x.dtype.itemsize == 2
+    half = mode != SET and array.dtype in _HALVES
     out = array.cast(f32.code) if half else array.clone()
     flat = _vector(out)
-    _run(where, _scatter, flat, _vector(index), _vector(source.cast(out.dtype)), axis, mode)
-    return out.cast(array.dtype)
+    given = source if source.dtype == out.dtype else source.cast(out.dtype)
+    _run(where, _scatter, flat, _vector(index), _vector(given), axis, mode)
+    return out.cast(array.dtype) if half else out
 
 
 # --- an index of every element --------------------------------------------------------------------
 
 
 def _check_index(x: Tensor, axis: int, index: Tensor, where: object) -> None:
-    a, b = x.shape or (1,), index.shape or (1,)
+    a, b = x._array.shape or (1,), index._array.shape or (1,)
+    if a == b:
+        return
     fits = len(a) == len(b) and all(
         n <= m or i == axis for i, (m, n) in enumerate(zip(a, b, strict=True))
     )
     fits = fits or not index.numel()
-    expect(fits, where, f"an index that lies inside {x.shape} beside axis {axis}", index.shape)
+    if not fits:
+        expect(False, where, f"an index that lies inside {x.shape} beside axis {axis}", index.shape)
 
 
 @primitive
@@ -86,12 +93,15 @@ def gather(x: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False) -> 
     `index` has as many axes as `x` and is nowhere longer, but along `dim`. IndexRangeError for an
     index outside `[0, x.shape[dim])`.
     """
-    axis = axis_of(x, dim, gather)
+    array = x._array
+    axis = axis_of(array, dim, gather)
     at = _index(index, gather)
     _check_index(x, axis, index, gather)
     if not at.size:
-        return wrap(_native.Array.empty(at.shape, x._array.dtype))
-    return wrap(_read(gather, _vector(x._array), axis, _vector(at)).reshape(at.shape))
+        return wrap(_native.Array.empty(at.shape, array.dtype))
+    if at.ndim and array.ndim:
+        return wrap(_read(gather, array, axis, at))
+    return wrap(_read(gather, _vector(array), axis, _vector(at)).reshape(at.shape))
 
 
 @gather.grad
@@ -101,11 +111,12 @@ def _(g: Tensor, _x: Tensor, dim: int, index: Tensor, _sparse: bool) -> tuple[An
 
 def _source(x: Tensor, axis: int, index: Tensor, src: Tensor, where: object) -> _native.Array:
     """The part of the source that the index covers."""
-    unwrap_tensor(src, where)
-    expect(src.dtype is x.dtype, where, f"a source of {x.dtype.name}", src.dtype.name, DTypeError)
+    array = unwrap_tensor(src, where)
+    if array.dtype != x._array.dtype:
+        expect(False, where, f"a source of {x.dtype.name}", src.dtype.name, DTypeError)
     _check_index(x, axis, index, where)
-    array = src._array
-    if array.shape == index.shape or not index.ndim:
+    shape = index._array.shape
+    if array.shape == shape or not shape:
         return array
     covers = array.ndim == index.ndim and all(
         m >= n for m, n in zip(array.shape, index.shape, strict=True)
@@ -309,22 +320,27 @@ def _extreme_of(x: Tensor, reduce: str) -> Any:
 
 def _spread(where: object, x: Tensor, axis: int, index: Tensor, count: int | None) -> Any:
     """The index of one axis, expanded over the others: of the shape of what it picks out."""
-    expect(index.ndim <= 1, where, "an index of one axis", index.shape)
     at = _vector(_index(index, where))
-    if count is not None:
-        expect(at.size == count, where, f"an index of {count} elements", at.size)
-    shape = list(x.shape or (1,))
-    shape[axis] = at.size
-    return at.reshape([at.size if i == axis else 1 for i in range(len(shape))]).expand(shape)
+    if at.ndim > 1:
+        expect(False, where, "an index of one axis", index.shape)
+    size: int = at.size
+    if count is not None and size != count:
+        expect(False, where, f"an index of {count} elements", size)
+    shape = list(x._array.shape or (1,))
+    shape[axis] = size
+    if len(shape) == 1:
+        return at
+    return at.reshape([size if i == axis else 1 for i in range(len(shape))]).expand(shape)
 
 
 @primitive
 def index_select(x: Tensor, dim: int, index: Tensor) -> Tensor:
     """The positions `index` (a vector) of axis `dim`."""
-    axis = axis_of(x, dim, index_select)
-    at = _spread(index_select, x, axis, index, None if x.ndim else 1)
-    out = _read(index_select, _vector(x._array), axis, at)
-    return wrap(out if x.ndim else out.reshape(()))
+    array = x._array
+    axis = axis_of(array, dim, index_select)
+    at = _spread(index_select, x, axis, index, None if array.ndim else 1)
+    out = _read(index_select, _vector(array), axis, at)
+    return wrap(out if array.ndim else out.reshape(()))
 
 
 @index_select.grad

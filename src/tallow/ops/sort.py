@@ -28,16 +28,20 @@ def _lines(
 ) -> ValuesIndices:
     """Run a kernel of the last axis along any; the axis gets the length `size` (None: its own)."""
     _plain(x, where)
-    axis = axis_of(x, dim, where)
-    if not x.ndim:
+    array = x._array
+    axis = axis_of(array, dim, where)
+    if not array.ndim:
         made = _lines(kernel, where, wrap(x._array.reshape((1,))), 0, size, *numbers)
         return ValuesIndices(made[0].reshape(()), made[1].reshape(()))
-    shape = list(x.shape)
-    shape[axis] = shape[axis] if size is None else size
-    values = _native.Array.empty(shape, x._array.dtype)
+    shape = list(array.shape)
+    if size is not None:
+        shape[axis] = size
+    values = _native.Array.empty(shape, array.dtype)
     indices = _native.Array.empty(shape, i64.code)
     if values.size:
-        views = [a.transpose(axis, -1) for a in (values, indices, x._array)]
+        views = [values, indices, array]
+        if axis != len(shape) - 1:
+            views = [a.transpose(axis, -1) for a in views]
         _native.call(kernel, *views, *numbers)
     return ValuesIndices(wrap(values), wrap(indices))
 
