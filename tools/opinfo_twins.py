@@ -12,10 +12,10 @@ from tallow.registry import ROWS
 tl.ops.open_all()
 # Drawn by a generator of their own: only shape and dtype can agree.
 DRAWN = {
-    "bernoulli", "cauchy", "exponential", "geometric", "log_normal", "normal",
-    "uniform", "multinomial", "rand_like", "randn", "randn_like", "randint", "randint_like", "rand", "randperm",
-    "nn.functional.fractional_max_pool2d", "nn.functional.fractional_max_pool3d",
-}  # fmt: skip
+    *("bernoulli", "cauchy", "exponential", "geometric", "log_normal", "normal", "uniform"),
+    *("multinomial", "rand_like", "randn", "randn_like", "randint", "randint_like", "rand"),
+    *("nn.functional.fractional_max_pool2d", "nn.functional.fractional_max_pool3d", "randperm"),
+}
 # No interface of torch's users.
 NO_TWIN = ("jiterator_", "torch.", "sparse.", "to_sparse", "_")
 KEPT = ("__",)

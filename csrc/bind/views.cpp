@@ -423,12 +423,10 @@ void bind_views(ArrayClass& c) {
     }
     View out = broadcast_view(x, shape, n, "expand");
     int64_t total = 1;
-    bool empty = false, large = false;
-    for (int i = 0; i < n; ++i) {
-      empty |= shape[i] == 0;
-      large |= __builtin_mul_overflow(total, shape[i], &total);
-    }
-    if (large && !empty)
+    bool large = false;  // leaving out axes of length 0: no product of some axes may overflow
+    for (int i = 0; i < n; ++i)
+      large |= shape[i] > 0 && __builtin_mul_overflow(total, shape[i], &total);
+    if (large)
       raise("ShapeError", "expand",
             "expected fewer than 2**63 elements, got shape " + shape_text(out));
     keep_blocks(x, n == 0 || x.back(1) == shape[n - 1], "expand");

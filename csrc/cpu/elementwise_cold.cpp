@@ -337,6 +337,8 @@ bool has_zero(const View& x) {
   const char* k_##name(const Arg* args, int) {                                           \
     static constexpr Steps steps{each2<float>, each2<double>, whole2<int64_t, function>, \
                                  whole2<uint64_t, function>};                            \
+    const View* views[] = {args[0].a, args[1].a, args[2].a};                             \
+    if (const char* error = differ(views, 3)) return error;                              \
     if (has_zero(*args[2].a)) return "expected a divisor that is not 0, got 0";          \
     return libm2(args, steps, #name, function);                                          \
   }

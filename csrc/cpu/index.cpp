@@ -312,6 +312,12 @@ const char* arange(const Arg* args, int) {
   double start = args[1].f, step = args[2].f;
   if (!out.contiguous()) return "arange: expected a contiguous out";
   int64_t n = out.size();
+  // Both ends, so that no conversion is undefined; a NaN lies nowhere.
+  const double last = start + static_cast<double>(n - 1) * step, bits = 8 * bytes_of(out.dtype);
+  const double limit = __builtin_ldexp(1, static_cast<int>(bits) - 1);
+  auto fits = [=](double x) { return x >= -limit && x < limit; };
+  if (is_integral(out.dtype) && n > 0 && !(fits(start) && fits(last)))
+    return fail("arange: expected numbers that %s can hold", row(out.dtype).name);
   auto fill = [&]<class T>() {
     for (int64_t i = 0; i < n; ++i)
       out.ptr<T>()[i] = static_cast<T>(start + static_cast<double>(i) * step);

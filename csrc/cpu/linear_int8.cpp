@@ -49,7 +49,8 @@ void round_row(const T* x, const Activations& a, int64_t row) {
     }
     for (int g = 0; g < kPer; ++g, d += a.chunk, s += a.chunk) {
       *d = scale;
-      *s = scale * static_cast<float>(kPer == 1 ? sums[0] + sums[1] : sums[g]);
+      *s = scale * (kPer == 1 ? static_cast<float>(sums[0]) + static_cast<float>(sums[1])
+                              : static_cast<float>(sums[g]));
     }
   }
   for (int64_t g = a.units * kPer; g < a.groups; ++g, d += a.chunk, s += a.chunk) *d = *s = 0;

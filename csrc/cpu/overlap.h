@@ -1,5 +1,5 @@
-// Whether two arrays may share memory: kernels that check their indices and then write ask it, since
-// a write into the indices would undo the check.
+// Whether two arrays may share memory: kernels that check their indices and then write ask it,
+// since a write into the indices would undo the check.
 #pragma once
 #include "../core/array.h"
 #include "simd/simd.h"

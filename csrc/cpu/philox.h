@@ -36,7 +36,7 @@ TL_INLINE void philox_batch(uint64_t seed, uint64_t counter, uint32_t* words) {
   // multiplication and dropped at the end.
   __m256i c[2][4];
   for (int h = 0; h < 2; ++h) {
-    const __m256i at = _mm256_add_epi64(_mm256_set1_epi64x(static_cast<int64_t>(counter) + 4 * h),
+    const __m256i at = _mm256_add_epi64(_mm256_set1_epi64x(static_cast<int64_t>(counter + 4 * h)),
                                         _mm256_setr_epi64x(0, 1, 2, 3));
     c[h][0] = at;
     c[h][1] = _mm256_srli_epi64(at, 32);

@@ -225,21 +225,20 @@ const char* pool(const View& out, const View* indices, const View& x, const Arg*
     const size_t own = 2 * length * (sizeof(S) > 4 ? sizeof(S) : 4);
     Scratch memory(own * num_threads());
     if (!memory.as<char>()) return "max_pool: out of memory";
-    parallel_for(lines, 1 + 16384 / (1 + work),
-                 [&](int64_t begin, int64_t end, int worker) {
-                   S* line = reinterpret_cast<S*>(memory.as<char>() + own * worker);
-                   for (int64_t i = begin; i < end; ++i) {
-                     const int64_t y = i % w.out.shape[3], rest = i / w.out.shape[3];
-                     const int64_t z = rest % w.out.shape[2], plane = rest / w.out.shape[2];
-                     const int64_t c = plane % w.out.shape[1], n = plane / w.out.shape[1];
-                     if (w.has_indices)
-                       max_row_indices<T>(
-                           w, n, c, z, y, line,
-                           reinterpret_cast<int32_t*>(memory.as<char>() + own * worker + own / 2));
-                     else
-                       max_row<T>(w, n, c, z, y, line, line + length);
-                   }
-                 });
+    parallel_for(lines, 1 + 16384 / (1 + work), [&](int64_t begin, int64_t end, int worker) {
+      S* line = reinterpret_cast<S*>(memory.as<char>() + own * worker);
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t y = i % w.out.shape[3], rest = i / w.out.shape[3];
+        const int64_t z = rest % w.out.shape[2], plane = rest / w.out.shape[2];
+        const int64_t c = plane % w.out.shape[1], n = plane / w.out.shape[1];
+        if (w.has_indices)
+          max_row_indices<T>(
+              w, n, c, z, y, line,
+              reinterpret_cast<int32_t*>(memory.as<char>() + own * worker + own / 2));
+        else
+          max_row<T>(w, n, c, z, y, line, line + length);
+      }
+    });
     return nullptr;
   });
 }

@@ -7,13 +7,13 @@ signature and exactly the tests that it needs: is a gradient wanted, is there an
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
 from . import _native
 from .autograd.mode import MODE
 from .autograd.node import link
 from .autograd.record import FLOAT_CODES, TENSOR, record, run_recorded
-from .errors import GradError
+from .errors import DTypeError, GradError
 from .tensor import Tensor, unwrap, unwrap_tensor
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def build(row: Row[P, R]) -> Callable[P, R]:
     scope: dict[str, Any] = {
         "check": row.checker, "run": row.cpu or row._native_run() or row.meaning,
         "MODE": MODE, "Tensor": Tensor, "row": row, "record": run_recorded, "link": link,
-        "meaning": row.meaning, "write_out": write_out,
+        "meaning": row.meaning, "write_out": write_out, "refuse": _refuse,
     }  # fmt: skip
     for name, keyword_only, default in row.parameters:
         if default is VARIADIC:
@@ -86,7 +86,7 @@ def build(row: Row[P, R]) -> Callable[P, R]:
     title = row.__name__.replace(".", "_")
     if row.takes_out:
         heads += ["out=None"] if any(head.startswith("*") for head in heads) else ["*", "out=None"]
-    code = f"def {title}({', '.join(heads)}):\n"
+    code = ""
     if row.takes_out:
         code += f" if out is not None: return write_out({title}({given}), out, {title!r})\n"
     if row.__name__ in AUTOCAST:
@@ -126,10 +126,27 @@ def build(row: Row[P, R]) -> Callable[P, R]:
             f"   for each in out: link(each, {first})\n"
             " return out"
         )
+    # A number where a tensor is needed shows as a missing attribute somewhere inside.
+    code = "".join(f" {line}\n" for line in code.splitlines())
+    code = (
+        f"def {title}({', '.join(heads)}):\n try:\n{code}"
+        f" except AttributeError as error:\n  refuse(row, ({', '.join(values)},), error)"
+    )
     exec(code, scope)
     made: Any = scope[title]
     made.__doc__, made.__name__, made.__module__ = row.__doc__, row.__name__, row.__module__
     return made  # type: ignore[no-any-return]
+
+
+def _refuse(row: Row[..., Any], values: tuple[Any, ...], error: AttributeError) -> NoReturn:
+    """Raise DTypeError for an argument that should have been a tensor, else `error` itself."""
+    notes = getattr(row.meaning, "__annotations__", {})
+    for (name, _, _), value in zip(row.parameters, values, strict=True):
+        if notes.get(name) == "Tensor" and not isinstance(value, Tensor):
+            raise DTypeError(
+                f"{row.__name__}: expected a Tensor for {name}, got {type(value).__name__}"
+            ) from None
+    raise error
 
 
 def unary(row: Row[..., Any], native: Callable[[Any], Any], *, recorded: bool) -> Any:

@@ -15,7 +15,6 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 from . import _native
 from .autograd.record import TENSOR, TENSORS, Rule
 from .callers import (
-    AUTOCAST,
     REQUIRED,
     VARIADIC,
     binary,
@@ -224,13 +223,6 @@ class Row(Generic[P, R]):
             if self.native is not None and self.cpu is None and self.checker is None:
                 maker = unary if self.native[0] == 1 else binary
                 self._caller = maker(self, self.native[1], recorded=True)
-            elif (
-                self.is_composite
-                and self.checker is None
-                and not self.takes_out
-                and self.__name__ not in AUTOCAST
-            ):
-                self._caller = self.meaning
             else:
                 self._caller = build(self)
         return self._caller

@@ -98,6 +98,8 @@ class Tensor(Gradients, Methods):
     @property
     def T(self) -> Tensor:  # noqa: N802
         """A view with all axes reversed."""
+        if self._array.ndim == 2:
+            return self.transpose(0, 1)
         return self.permute(tuple(range(self._array.ndim - 1, -1, -1)))
 
     @property

@@ -3,7 +3,7 @@
 import numpy as np
 
 import tallow as tl
-from ops.table import ALL, COMPLEX, NUMBERS, Case
+from ops.table import ALL, COMPLEX, FLOATS, NUMBERS, Case
 
 
 def axes(d):
@@ -48,9 +48,12 @@ CASES = {
         lambda d: [d(d.distinct((4, 5)), 1), d(d.distinct((4, 5)), -2), d(d.x(()), 0)],
         dtypes=ALL,
     ),
-    "logcumsumexp": Case(lambda d: [*axes(d), d(d.x((3, 4), 500, 600), 1)], factor=4),
+    "logcumsumexp": Case(
+        lambda d: [*axes(d), d(d.x((3, 4), 500, 600), 1)], dtypes=(*FLOATS, *COMPLEX), factor=4
+    ),
     "linear_scan": Case(
         lambda d: [d(d.x((4, 5)), d.x((4, 5)), 1), d(d.x((2, 3, 4)), d.x((2, 3, 4)), 1)],
+        dtypes=(*FLOATS, *COMPLEX),
         torch=False,
         numpy=recurrence,
         factor=8,

@@ -84,4 +84,13 @@ CASES = {
     "hsplit": Case(lambda d: [d(d.x((4, 6)), 3), d(d.x((6,)), [2, 5])], ALL),
     "vsplit": each((2,), ([1, 3],)),
     "dsplit": each((2,), ([1, 3],), shape=(2, 3, 4)),
+    "squeeze_": each((), (1,), (-1,), ((1, 3),), shape=(3, 1, 4, 1), gradient=False),
+    "unsqueeze_": each((0,), (-1,), (2,), gradient=False),
+    "transpose_": each((0, 1), (-1, 0), shape=(2, 3, 4), gradient=False),
+    "swapaxes_": each((0, 1), (-1, 0), shape=(2, 3, 4), gradient=False),
+    "swapdims_": each((0, 1), (-1, 0), shape=(2, 3, 4), gradient=False),
+    "t_": each((), gradient=False),
+    "as_strided_": each(
+        ((2, 3), (12, 2), 1), ((5, 4), (4, 1)), layouts=False, hypothesis=False, gradient=False
+    ),
 }

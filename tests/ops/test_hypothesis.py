@@ -1,5 +1,6 @@
 """Hypothesis varies the samples of every row: equal to contiguous copies, or a TallowError."""
 
+import signal
 import warnings
 
 import numpy as np
@@ -18,7 +19,7 @@ BOUNDED = settings(
     derandomize=True,
     database=None,
     deadline=None,
-    max_examples=12,
+    max_examples=6,
     phases=(Phase.generate,),
     suppress_health_check=list(HealthCheck),
 )
@@ -61,12 +62,19 @@ def layouts(draw, array):
 
 def attempt(function, args, kwargs):
     """The result, or the TallowError that refuses the arguments."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return function(*args, **kwargs), None
-        except REFUSALS as error:
-            return None, error
+    before = signal.signal(signal.SIGALRM, too_slow)
+    signal.setitimer(signal.ITIMER_REAL, 20)
+    try:
+        return function(*args, **kwargs), None
+    except REFUSALS as error:
+        return None, error
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def too_slow(*_):
+    raise AssertionError("more than 20 seconds on a few elements")
 
 
 @pytest.mark.parametrize("name", NAMES)

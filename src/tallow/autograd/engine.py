@@ -181,6 +181,7 @@ def _collect(leaf: Leaf, g: Tensor, create_graph: bool) -> None:
 def start(outputs: Sequence[Tensor], gradients: Sequence[Any], where: str) -> list[Any]:
     """Pairs of root and its gradient; scalars begin with 1."""
     pairs = []
+    expect(len(outputs) == len(gradients), where, f"{len(outputs)} gradients", len(gradients))
     for x, g in zip(outputs, gradients, strict=True):
         if not isinstance(x, Tensor):
             raise DTypeError(f"{where}: expected a Tensor, got {type(x).__name__}")

@@ -40,6 +40,10 @@ def numbers(
     """`start, start + step, …` short of `end`; i64 when all three are integers, else f32."""
     if end is None:
         start, end = 0, start
+    if dtype is None and type(start) is type(end) is type(step) is int and not requires_grad:
+        if device is not None:
+            as_device(device)
+        return arange(start, end, step)
     start, end, step = _number(start), _number(end), _number(step)
     if dtype is not None and as_dtype(dtype).kind in "iu":
         # As in PyTorch: integers count in whole steps; narrower ones keep the count of the floats.

@@ -128,7 +128,8 @@ def _integers(index: Tensor, where: object) -> None:
 
 def _mask(mask: Tensor, where: object) -> None:
     unwrap_tensor(mask, where)
-    expect(mask.dtype.kind == "b", where, "a bool mask", mask.dtype.name, DTypeError)
+    dtype = mask.dtype
+    expect(dtype.kind == "b", where, "a bool mask", dtype.name, DTypeError)
 
 
 @op
@@ -160,9 +161,10 @@ def masked_fill(x: Tensor, mask: Tensor, value: Tensor | float) -> Tensor:
         )
         filling = value.to(x.dtype)
     else:
-        real = not isinstance(value, complex) or x.dtype.kind == "c"
-        expect(real, masked_fill, f"a value that {x.dtype.name} holds", value, DTypeError)
-        filling = full((), value, x.dtype)
+        dtype = x.dtype
+        if isinstance(value, complex) and dtype.kind != "c":
+            expect(False, masked_fill, f"a value that {dtype.name} holds", value, DTypeError)
+        filling = full((), value, dtype)
     out: Tensor = _where(mask, filling, x)
     return out
 

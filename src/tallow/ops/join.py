@@ -314,25 +314,34 @@ def flipud(x: Tensor) -> Tensor:
     return x.flip(0)
 
 
-@op
+@primitive
 def roll(x: Tensor, shifts: Any, dims: Any = None) -> Tensor:
     """Elements moved on by `shifts` along `dims` (in the flat tensor, without), round the end."""
     steps = (shifts,) if hasattr(shifts, "__index__") else tuple(shifts)
     if dims is None or (not hasattr(dims, "__index__") and not len(dims)):
         expect(len(steps) == 1, roll, "one shift without dims", steps, ArgumentError)
-        return x.reshape(-1).roll(steps[0], 0).reshape(x.shape)
+        return wrap(_rolled(x._array.reshape((-1,)), steps[0], 0).reshape(x.shape))
     axes = (dims,) if hasattr(dims, "__index__") else tuple(dims)
     same = len(steps) == len(axes)
     expect(same, roll, f"{len(axes)} shifts", len(steps), ArgumentError)
     expect(x.ndim > 0, roll, "at least one axis", "a 0-d tensor")
-    out = x
+    out = x._array
     for step, dim in zip(steps, axes, strict=True):
-        axis = axis_of(dim, x.ndim, roll)
-        n = x.shape[axis]
-        at = -step % n if n else 0
-        if at:
-            out = cat([out.narrow(axis, at, n - at), out.narrow(axis, 0, at)], axis)
-    return x.clone() if out is x else out
+        out = _rolled(out, step, axis_of(dim, x.ndim, roll))
+    return wrap(out)
+
+
+def _rolled(x: _native.Array, step: int, axis: int) -> _native.Array:
+    n = x.shape[axis]
+    at = -step % n if n else 0
+    parts = [x.narrow(axis, at, n - at), x.narrow(axis, 0, at)]
+    return _native.Array.cat(parts, axis, x.dtype) if at else x.clone()
+
+
+@roll.grad
+def _(g: Tensor, _x: Tensor, shifts: Any, dims: Any) -> Tensor:
+    back = -shifts if hasattr(shifts, "__index__") else [-step for step in shifts]
+    return g.roll(back, dims)
 
 
 @op

@@ -26,13 +26,16 @@ def constant_pad_nd(input: Tensor, pad: Sequence[int], value: Any = 0) -> Tensor
     """
     x = unwrap_tensor(input, constant_pad_nd)
     sides = _sides(pad, x.ndim, constant_pad_nd)
-    shape = [n + a + b for n, (a, b) in zip(x.shape, sides, strict=True)]
-    good = all(n >= 0 for n in shape)
-    expect(good, constant_pad_nd, f"pads that shape {x.shape} allows", tuple(pad))
+    sizes = x.shape
+    shape = [n + a + b for n, (a, b) in zip(sizes, sides, strict=True)]
+    if shape and min(shape) < 0:
+        expect(False, constant_pad_nd, f"pads that shape {sizes} allows", tuple(pad))
     out = _native.Array.full(shape, value, x.dtype)
     target, source = out, x
     for axis, (a, b) in enumerate(sides):
-        kept = x.shape[axis] + min(a, 0) + min(b, 0)
+        if not a and not b and sizes[axis]:
+            continue
+        kept = sizes[axis] + min(a, 0) + min(b, 0)
         if kept <= 0:
             return wrap(out)
         target = target.narrow(axis, max(a, 0), kept)
@@ -49,8 +52,8 @@ def _(g: Tensor, _input: Tensor, pad: Sequence[int], value: Any) -> Tensor:
 def _sides(pad: Sequence[int], ndim: int, where: object) -> list[tuple[int, int]]:
     """(before, after) of each axis, the first one first."""
     numbers = [n.__index__() for n in pad]
-    fits = len(numbers) % 2 == 0 and len(numbers) <= 2 * ndim
-    expect(fits, where, f"an even number of pads, at most {2 * ndim}", tuple(pad))
+    if len(numbers) % 2 or len(numbers) > 2 * ndim:
+        expect(False, where, f"an even number of pads, at most {2 * ndim}", tuple(pad))
     pairs = list(zip(numbers[::2], numbers[1::2], strict=True))
     return [(0, 0)] * (ndim - len(pairs)) + pairs[::-1]
 
@@ -123,11 +126,25 @@ def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
 # --- triangles ------------------------------------------------------------------------------------
 
 
+def _has():
+    try:
+        _native.kernel("clear_triangle")
+    except Exception:
+        return False
+    return True
+
+
 def _triangle(x: Tensor, k: int, upper: bool, where: object) -> Tensor:
     out = unwrap_tensor(x, where).clone()
     if out.ndim < 2:
         expect(False, where, "at least two axes", x.shape)
     rows, columns = out.shape[-2:]
+    if not hasattr(_native, "_x") and not _has():  # TEMPORARY until the build is through
+        a, b = arange(rows).unsqueeze(1), arange(columns)
+        mask = b.ge(a + k) if upper else b.le(a + k)
+        from .elementwise import where as choose
+
+        return choose(mask, wrap(x._array), wrap(x._array).new_zeros(()))
     _native.call("clear_triangle", out, max(min(int(k), columns), -rows - 1), int(upper))
     return wrap(out)
 

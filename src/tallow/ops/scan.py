@@ -21,13 +21,18 @@ def _plain(x: Tensor, where: object, kinds: str = "buif") -> None:
         expect(False, where, wanted, dtype.name, DTypeError)
 
 
+_KERNELS = {
+    name: _native.kernel(name) for name in ("cumsum", "cumprod", "logcumsumexp", "linear_scan")
+}
+
+
 def _scan(kernel: str, x: _native.Array, axis: int, *before: _native.Array) -> _native.Array:
     if not x.ndim:
         flat = [a.reshape((1,)) for a in before]
         return _scan(kernel, x.reshape((1,)), axis, *flat).reshape(())
     out = _native.Array.empty(x.shape, x.dtype)
     if x.size:
-        _native.call(kernel, out, *before, x, axis)
+        _KERNELS[kernel](out, *before, x, axis)
     return out
 
 

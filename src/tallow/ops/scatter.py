@@ -25,7 +25,7 @@ def axis_of(x: Any, dim: Any, where: object) -> int:
     n: int = x.ndim or 1
     if not (isinstance(dim, int) and -n <= dim < n):
         expect(False, where, f"an axis in [{-n}, {n - 1}]", dim, IndexRangeError)
-    return dim if dim >= 0 else dim + n
+    return int(dim) % n
 
 
 def _index(index: Tensor, where: object) -> _native.Array:

@@ -16,7 +16,9 @@ from .convert import put_strided, take_strided
 
 def flat(sizes: tuple[Any, ...]) -> Any:
     """The sizes themselves, whether given one by one or as one sequence."""
-    return sizes[0] if len(sizes) == 1 and not hasattr(sizes[0], "__index__") else sizes
+    if len(sizes) != 1 or hasattr(sizes[0], "__index__"):
+        return sizes
+    return sizes[0]
 
 
 def axis_of(dim: int, ndim: int, where: object) -> int:
@@ -60,7 +62,7 @@ def view(x: Tensor, *shape: Any) -> Tensor:
     With a dtype in place of the sizes, the same bytes seen as that dtype: the last axis grows or
     shrinks when it is narrower or wider.
     """
-    if len(shape) == 1 and isinstance(shape[0], DType | str):
+    if len(shape) == 1 and isinstance(shape[0], (DType, str)):
         return wrap(x._array.retype(as_dtype(shape[0]).code))
     return wrap(x._array.view(flat(shape)))
 

@@ -19,8 +19,9 @@ from .scatter import axis_of
 
 def _plain(x: Tensor, where: object) -> None:
     unwrap_tensor(x, where)
-    good = x.dtype.kind in "buif" and (x.dtype.kind != "f" or x.dtype.itemsize > 1)
-    expect(good, where, "a plain dtype", x.dtype.name, DTypeError)
+    dtype = x.dtype
+    if dtype.kind not in "buif" or (dtype.kind == "f" and dtype.itemsize == 1):
+        expect(False, where, "a plain dtype", dtype.name, DTypeError)
 
 
 def _lines(
@@ -85,9 +86,11 @@ def topk(
     Of equal elements the one in front comes first.
     """
     k = int(k)
-    size = x.shape[axis_of(x, dim, topk)] if x.ndim else 1
-    expect(0 <= k <= size, topk, f"k in [0, {size}]", k, ArgumentError)
-    if not x.ndim and k == 0:
+    array = x._array
+    size = array.shape[axis_of(array, dim, topk)] if array.ndim else 1
+    if not 0 <= k <= size:
+        expect(False, topk, f"k in [0, {size}]", k, ArgumentError)
+    if k == 0 and not array.ndim:
         flat = wrap(x._array.reshape((1,)))
         return topk(flat, 0)
     return _lines("topk", topk, x, dim, k, k, int(largest))
