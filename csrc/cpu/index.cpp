@@ -27,11 +27,8 @@ const char* for_word(DType dtype, F f) {
 // --- positions over k leading axes: indices is (k, n) contiguous i64, row j for axis j; negative
 // ones count from the end
 
-// offsets[i]: where position i lies in x, in elements. Null, or the error.
+// offsets[i]: where position i lies in x, in elements. Null, or that there is none.
 const char* locate(const View& x, const View& indices, int64_t* offsets) {
-  if (indices.dtype != DType::i64 || indices.ndim != 2 || !indices.contiguous() ||
-      indices.shape[0] > x.ndim)
-    return "indices must be a contiguous (k, n) array of i64";
   const int64_t k = indices.shape[0], n = indices.shape[1];
   bool bad = false;
   parallel_for(n, 8192, [&](int64_t begin, int64_t end, int) {
@@ -96,12 +93,11 @@ void add_move(std::byte* one, int64_t os, std::byte* many, int64_t ms, int64_t m
 // all are added in order) and every target is one thread's; reading is split along positions.
 const char* move_indexed(const View& one, const View& many, const View& indices, bool reading,
                          Move move) {
-  const int64_t n = indices.ndim == 2 ? indices.shape[1] : 0;
+  if (indices.dtype != DType::i64 || indices.ndim != 2 || !indices.contiguous() ||
+      indices.shape[0] > one.ndim)
+    return "indices must be a contiguous (k, n) array of i64";
+  const int64_t n = indices.shape[1];
   const int k = static_cast<int>(indices.shape[0]);
-  Scratch memory((n + 1) * sizeof(int64_t));
-  int64_t* offsets = memory.as<int64_t>();
-  if (!offsets) return "out of memory";
-  if (const char* error = locate(one, indices, offsets)) return error;
   bool fits = many.dtype == one.dtype && many.ndim == one.ndim - k + 1 && many.shape[0] == n;
   Walk<2> rest;
   for (int i = k; fits && i < one.ndim; ++i) {
@@ -109,6 +105,11 @@ const char* move_indexed(const View& one, const View& many, const View& indices,
     rest.axis(one.shape[i], {one.strides[i], many.strides[i - k + 1]});
   }
   if (!fits) return "values must be (n, rest of the axes)";
+  // Without indexed axes n can be any number.
+  Scratch memory(n < int64_t{1} << 56 ? (n + 1) * sizeof(int64_t) : SIZE_MAX);
+  int64_t* offsets = memory.as<int64_t>();
+  if (!offsets) return "out of memory";
+  if (const char* error = locate(one, indices, offsets)) return error;
   if (n == 0 || rest.count == 0) return nullptr;
   int64_t length = 1, os = 1, ms = 1;
   const int64_t row = many.strides[0], bytes = bytes_of(one.dtype);
@@ -349,6 +350,7 @@ const char* clear_triangle(const Arg* args, int) {
     return "clear_triangle: expected contiguous matrices of a plain dtype";
   const int64_t bytes = bytes_of(out.dtype);
   const int64_t rows = out.shape[out.ndim - 2], columns = out.shape[out.ndim - 1];
+  if (k < -rows - 1 || k > columns + 1) return "clear_triangle: expected a diagonal of the matrix";
   int64_t count = rows;
   for (int i = 0; i < out.ndim - 2; ++i) count *= out.shape[i];
   if (count == 0 || columns == 0) return nullptr;

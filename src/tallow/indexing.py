@@ -21,12 +21,16 @@ def get(x: Tensor, key: Any) -> Tensor:
     """`x[key]` as a new tensor (a view when numpy integers were all that was special)."""
     from .ops import masked_select, take_positions
 
-    if isinstance(key, Tensor) and key.dtype.kind in "iu" and x._array.ndim:
-        at = key._array
+    axis, single = _single(key) if x._array.ndim else (0, None)
+    if single is not None and axis < x._array.ndim:
+        at = single._array
         shape = at.shape
-        size = at.size
-        rows = at.cast(i64.code).reshape((1, size)).contiguous()
-        out: Tensor = take_positions(x, wrap(rows))
+        rows = at.cast(i64.code).reshape((1, at.size)).contiguous()
+        if axis:
+            others = list(range(1, x._array.ndim))
+            out: Tensor = take_positions(x.movedim(axis, 0), wrap(rows))
+            return out.permute([*others[:axis], 0, *others[axis:]])
+        out = take_positions(x, wrap(rows))
         return out if len(shape) == 1 else out.reshape((*shape, *x._array.shape[1:]))
     parts = _parts(key)
     if not any(isinstance(part, (Tensor, bool)) for part in parts):
@@ -42,6 +46,28 @@ def get(x: Tensor, key: Any) -> Tensor:
     if len(plan.shape) != 1:
         out = out.reshape((*plan.shape, *rest))
     return out if plan.order == sorted(plan.order) else out.permute(plan.order)
+
+
+def _single(key: Any) -> tuple[int, Tensor | None]:
+    """The axis that one integer tensor indexes and the tensor, where no other part does anything.
+
+    In a tuple only vectors, with nothing behind them, are found.
+    """
+    if isinstance(key, Tensor):
+        return 0, key if key.dtype.kind in "iu" else None
+    found = None
+    axis = 0
+    if type(key) is tuple:
+        for i, part in enumerate(key):
+            if isinstance(part, Tensor):
+                if found is not None or part._array.ndim != 1 or part.dtype.kind not in "iu":
+                    return 0, None
+                axis, found = i, part
+            elif not isinstance(part, slice) or part != _WHOLE:
+                return 0, None
+        if found is not None and len(key) > axis + 1:
+            return 0, None
+    return axis, found
 
 
 def put(x: Tensor, key: Any, value: Any) -> None:
@@ -94,6 +120,9 @@ def source_of(value: Any, x: Tensor) -> Any:
     return tensor(value)._array if isinstance(value, (list, tuple)) else unwrap(value)
 
 
+_WHOLE = slice(None)
+
+
 class Plan:
     """How a key with arrays is carried out on a tensor of `shape`.
 
@@ -102,42 +131,44 @@ class Plan:
     """
 
     def __init__(self, shape: tuple[int, ...], parts: list[Any]) -> None:
-        used = sum(_axes_used(part) for part in parts)
+        used = sum([_axes_used(part) for part in parts])
         ndim = len(shape)
-        expect(used <= ndim, "index", f"at most {ndim} indices", used, IndexRangeError)
+        if used > ndim:
+            expect(False, "index", f"at most {ndim} indices", used, IndexRangeError)
         ellipses = [i for i, part in enumerate(parts) if part is Ellipsis]
         expect(len(ellipses) <= 1, "index", "at most one ellipsis", len(ellipses), IndexRangeError)
         at = ellipses[0] if ellipses else len(parts)
-        parts[at : at + len(ellipses)] = [slice(None)] * (ndim - used)
+        parts[at : at + len(ellipses)] = [_WHOLE] * (ndim - used)
         self.view_key: list[Any] = []
         arrays: list[tuple[int, Tensor]] = []
         axis = source = 0  # an axis of the view (with new axes), and of the tensor
         for part in parts:
+            is_mask = isinstance(part, Tensor) and part.dtype.kind == "b"
             if isinstance(part, bool) or (
-                isinstance(part, Tensor) and part.dtype.kind == "b" and not part.ndim
+                is_mask and not part.ndim
             ):  # a mask of no axes: a new axis of length 1, kept or not
                 arrays.append((axis, tensor([0] if part else [], dtype=i64)))
                 self.view_key.append(None)
                 axis += 1
-            elif isinstance(part, Tensor) and part.dtype.kind == "b":
+            elif is_mask:
                 arrays += _mask(shape, part, axis, source)
-                self.view_key += [slice(None)] * part.ndim
+                self.view_key += [_WHOLE] * part.ndim
                 axis += part.ndim
                 source += part.ndim
             elif isinstance(part, Tensor):
                 arrays.append((axis, part))
-                self.view_key.append(slice(None))
+                self.view_key.append(_WHOLE)
                 axis += 1
                 source += 1
             else:
                 self.view_key.append(part)
                 axis += not isinstance(part, int)
                 source += part is not None
-        self.plain = all(isinstance(p, slice) and p == slice(None) for p in self.view_key)
+        self.plain = all(isinstance(p, slice) and p == _WHOLE for p in self.view_key)
         axes = [a for a, _ in arrays]
         common: tuple[int, ...] = ()
         for _, array in arrays:
-            common = _broadcast(common, array.shape)
+            common = _broadcast(common, array._array.shape)
         self.shape = common
         self.count = len(axes)
         others = [a for a in range(axis) if a not in axes]
@@ -150,8 +181,12 @@ class Plan:
         else:
             self.indices = _native.Array.empty((self.count, self.size), i64.code)
             for row, (_, array) in enumerate(arrays):
-                spread = array.to(i64)._array.expand(common).reshape((self.size,))
+                spread = array._array.cast(i64.code).expand(common).reshape((self.size,))
                 self.indices.basic_index(row).copy_(spread)
+        n = len(common)
+        if n and axes == list(range(len(axes))):  # in front: the result's axes are in order
+            self.order = self.inverse = list(range(n + len(others)))
+            return
         # 0-d arrays are ints: they do not part the others.
         proper = [a for a, array in arrays if array.ndim] or axes
         vanished = [a for a, array in arrays if not array.ndim and a not in proper]
@@ -159,7 +194,6 @@ class Plan:
         first = seen.index(proper[0])
         together = [seen.index(a) for a in proper] == list(range(first, first + len(proper)))
         ahead = sum(a < proper[0] for a in others) if together else 0
-        n = len(common)
         self.order = [*range(n, n + ahead), *range(n), *range(n + ahead, n + len(others))]
         self.inverse = sorted(range(len(self.order)), key=self.order.__getitem__)
 
@@ -231,8 +265,9 @@ def _axes_used(part: Any) -> int:
         return 0
     if isinstance(part, Tensor):
         kind = part.dtype.kind
-        wanted = "integer or bool arrays"
-        expect(kind in "biu", "index", wanted, part.dtype.name, IndexRangeError)
+        if kind not in "biu":
+            wanted = "integer or bool arrays"
+            expect(False, "index", wanted, part.dtype.name, IndexRangeError)
         return part.ndim if kind == "b" else 1
     wanted = "ints, slices, None, Ellipsis or arrays"
     expect(isinstance(part, (int, slice)), "index", wanted, type(part).__name__, IndexRangeError)
@@ -240,6 +275,8 @@ def _axes_used(part: Any) -> int:
 
 
 def _broadcast(p: tuple[int, ...], q: tuple[int, ...]) -> tuple[int, ...]:
+    if not p or p == q:
+        return q
     size = max(len(p), len(q))
     p, q = (1,) * (size - len(p)) + p, (1,) * (size - len(q)) + q
     fits = all(i == j or 1 in (i, j) for i, j in zip(p, q, strict=True))

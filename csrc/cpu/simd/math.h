@@ -272,7 +272,8 @@ typedef int64_t vl __attribute__((vector_size(32)));
 TL_INLINE __m128 power_near(__m128 base, __m128 exponent) {
   vd x = (vd)_mm256_cvtps_pd(base), y = (vd)_mm256_cvtps_pd(exponent);
   // m in [sqrt(1/2), sqrt(2)); an integer below 2^51 becomes a double by its bits.
-  vl bits = (vl)x + ((int64_t{0x3ff0} << 48) - 0x3fe6a09e667f3bcd);
+  typedef uint64_t vw __attribute__((vector_size(32)));  // a NaN's bits may wrap around
+  vl bits = (vl)((vw)x + ((uint64_t{0x3ff0} << 48) - 0x3fe6a09e667f3bcd));
   vd e = (vd)((vl)((__m256i)_mm256_srli_epi64((__m256i)bits, 52)) | 0x4330000000000000) -
          (0x1p52 + 1023.);
   vd m = (vd)((bits & 0x000fffffffffffff) + 0x3fe6a09e667f3bcd);
@@ -351,7 +352,7 @@ TL_INLINE T abs(T x)
   requires(!__is_same(T, vf) && !__is_same(T, double) && !__is_same(T, float))
 {
   if constexpr (T(-1) < T(0))
-    return x < 0 ? T(-x) : x;
+    return x < 0 ? static_cast<T>(0 - static_cast<uint64_t>(x)) : x;  // the lowest one stays
   else
     return x;
 }

@@ -1,0 +1,125 @@
+"""No arguments crash a kernel: random calls in a process of their own; each crash was a bug."""
+
+import os
+import re
+import struct
+import subprocess
+import sys
+
+import pytest
+
+from native import nonsense
+from tallow import _native
+from tallow.errors import TallowError
+
+# A few seconds' worth; TALLOW_NONSENSE=1000000 for a longer search.
+CALLS = int(os.environ.get("TALLOW_NONSENSE", "20000"))
+SECONDS = max(60, CALLS // 100)
+
+
+def test_random_calls_end_well(tmp_path):
+    note = tmp_path / "note"
+    note.write_bytes(bytes(16))
+    command = [sys.executable, nonsense.__file__, "0", str(CALLS), note]
+    try:
+        run = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+        code, end = run.returncode, run.stderr[-2000:]
+    except subprocess.TimeoutExpired:
+        code, end = -1, f"not done after {SECONDS} seconds"
+    at, done = struct.unpack("<qq", note.read_bytes())
+    call = f"call {at}, {nonsense.describe(at, nonsense.kernels())}" if at < CALLS else "the end"
+    assert code == 0, f"exit {code} in {call}\n{end}"
+    # Nonsense that is always refused would find nothing.
+    assert done > CALLS / 20
+
+
+def test_calls_are_the_same_in_every_run():
+    known = nonsense.kernels()
+    first = [nonsense.describe(i, known) for i in range(300)]
+    assert first == [nonsense.describe(i, known) for i in range(300)]
+
+
+# --- what the search, and reading with it in mind, found ------------------------------------------
+
+
+CODES = nonsense.CODES
+
+
+def zeros(*shape, dtype="f32"):
+    return _native.Array.full(shape, 0, CODES[dtype])
+
+
+def integers(*values):
+    return _native.Array.from_list([*values], CODES["i64"])
+
+
+NEAR = (1, 1, 1, 0, 0, 0, 1, 1, 1, 1)  # stride, offset, dilation, groups
+FAR = 2**39
+
+
+def _calls():
+    f = zeros
+    index = integers(0, 1, 2, 3)
+    yield "arrays of several shapes", "copy", (f(4), f(9))
+    yield "arrays of several shapes", "nextafter", (f(4), f(9), f(2))
+    yield "arrays of several shapes", "complex", (f(4, dtype="complex64"), f(9), f(2))
+    yield (
+        "arrays of several shapes",
+        "where",
+        (f(4), f(9, dtype="bool_"), f(2), f(1)),
+    )
+    # An index inside the output changes after it was checked.
+    yield "an index in the output", "scatter", (index, index, integers(2**40, 0, 0, 0), 0, 0)
+    shifted = integers(*range(9))
+    part, rest = shifted.narrow(0, 0, 8), shifted.narrow(0, 1, 8)
+    yield "an index in the output", "gather", (rest, f(9, dtype="i64"), part, 0)
+    one = shifted.view([1, 1, 9])
+    yield "an index in the output", "plane_scatter", (one.retype(CODES["f64"]), one, one, 0)
+    # Sizes whose product overflows: a view can repeat an element 2^62 times.
+    long = f(1).expand([2**59])
+    yield "a long view", "order_statistic", (f(1), f(1, dtype="i64"), long, -1)
+    wide = f(1, 1, 1).expand([1, 1, 2**61])
+    yield "a long view", "max_pool", (f(1, 1, 1), wide, 0, 0, 0, 1, 1, 1, 0, 0, 0, 1, 1, 1)
+    taps = f(1, 1, 1).expand([1, 1, 2**61])
+    yield "a long view", "conv", (f(1, 1, 1), f(1, 1, 4), taps, None, *NEAR)
+    yield "a long view", "conv_input_grad", (f(1, 1, 4), f(1, 1, 1), taps, None, *NEAR)
+    no_axes = f(0, 1, dtype="i64").expand([0, 2**61])
+    many = f(1).expand([2**61])
+    yield "a long view", "index_put", (f(), many, no_axes)
+    # A reach that overflows, or a division by what overflows to 0.
+    reach = (1, 1, 2**30, 1, 1, 1, 0, 0, 0, 1, 1, 2**30)
+    yield "a far reach", "max_pool", (f(1, 1, 1), f(1, 1, 4), *reach)
+    taps = (65537 * 641, 6700417, 65535, 1, 1, 1, 0, 0, 0, 1, 1, 1)  # 2^64 - 1 of them
+    yield "a far reach", "max_pool", (f(1, 1, 1, 1, 1), f(1, 1, 4, 4, 4), *taps)
+    far = (1, 1, 1, 0, -FAR, -FAR, 1, FAR, FAR, 1)
+    yield "a far reach", "conv", (f(1, 1, 4, 4), f(1, 1, 4, 4), f(1, 1, 3, 3), None, *far)
+    patches = (2**30, 2**30, 1, 1, 2**29, 2**29, 1, 1)
+    yield "a far reach", "unfold", (f(1, 0, 25), f(1, 16, 4, 4), *patches)
+    yield "no taps", "conv", (f(1, 1, 4, 4), f(1, 1, 4, 4), f(1, 1, 0, 0), None, *NEAR)
+    yield "no taps", "conv", (f(1, 2, 4, 4), f(1, 2, 4, 4), f(2, 2, 0, 0), None, *NEAR)
+    # A divisor was searched for zeros before its shape was looked at.
+    divisor = f(8, 1, dtype="i64").expand([8, 2**40])
+    yield "a long search", "floor_divide", (f(8, dtype="i64"), f(8, dtype="i64"), divisor)
+    yield "numbers that do not fit", "arange", (f(3, dtype="i64"), 1e300, 1.0)
+    # Positions that fit an output with room for fewer.
+    counts = integers(0, 2)
+    mask = f(4, dtype="bool_")
+    yield "counts in the output", "masked_select", (counts, integers(9, 9, 9, 9), mask, counts)
+    yield "a far diagonal", "clear_triangle", (f(3, 3), 2**63 - 1, 1)
+
+
+MAY_BE_RIGHT = {"no taps", "counts in the output", "a far reach"}
+
+
+@pytest.mark.parametrize(
+    ("why", "name", "args"), [pytest.param(*c, id=f"{c[1]}-{c[0]}") for c in _calls()]
+)
+def test_refused_and_alive(why, name, args):
+    if why in MAY_BE_RIGHT:
+        try:
+            _native.call(name, *args)
+        except TallowError as error:
+            assert re.search(name.split("_")[0] + r"\w*: ", str(error))
+    else:
+        with pytest.raises(TallowError, match=f"{name}: "):
+            _native.call(name, *args)
