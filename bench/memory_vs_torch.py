@@ -7,6 +7,7 @@ own size is shown beside it.
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -28,10 +29,7 @@ def resident(field: str) -> int:
 def mlp(lib: Any) -> Any:
     """Three linear layers on a batch of 256."""
     sizes = (784, 2048, 2048, 10)
-    weights = [
-        (lib.randn(n, k) * k**-0.5).requires_grad_()
-        for k, n in zip(sizes[:-1], sizes[1:], strict=True)
-    ]
+    weights = [(lib.randn(n, k) * k**-0.5).requires_grad_() for k, n in itertools.pairwise(sizes)]
     x, goal = lib.randn(256, 784), lib.randint(0, 10, (256,))
 
     def step() -> None:
@@ -122,6 +120,7 @@ def main() -> None:
     rows = table("Peak memory of a training step", "model", "Tallow MB", "torch MB", "ratio")
     result: dict[str, Any] = {}
     for model in MODELS:
+
         def run(side: str, model: str = model) -> Any:
             return last_json(call([python, HERE, "--child", side, model]))
 

@@ -32,8 +32,8 @@ def text_of(value: Any) -> str:
 
 # What the heads of the stubs import; an annotation with any other name is shown as Any.
 KNOWN = {
-    "Any", "Callable", "DType", "Device", "Dim", "Generator", "Literal", "MinMax", "None",
-    "Sequence", "Tensor", "ValuesIndices", "bool", "complex", "dict", "float", "int", "list",
+    "Any", "DType", "Dim", "Generator", "MinMax", "None", "Sequence",
+    "Tensor", "ValuesIndices", "bool", "complex", "dict", "float", "int", "list",
     "object", "str", "tuple",
 }  # fmt: skip
 
@@ -88,8 +88,8 @@ def methods() -> str:
     """The text of `_methods.pyi`."""
     lines = [
         HEAD.format(purpose="What Tensor has from the op rows"),
-        "from collections.abc import Callable, Sequence\nfrom typing import Any, Literal\n\n",
-        "from .device import Device\nfrom .dtype import DType\n",
+        "from collections.abc import Sequence\nfrom typing import Any\n\n",
+        "from .dtype import DType\n",
         "from .ops.extreme import MinMax, ValuesIndices\nfrom .ops.reduce import Dim\n",
         "from .random import Generator\nfrom .tensor import Tensor\n\n",
         "class Methods:\n",
@@ -118,8 +118,8 @@ def functions() -> str:
     names = "".join(f'    "{name}",\n' for name in rows)
     lines = [
         HEAD.format(purpose="The ops as functions"),
-        "from collections.abc import Callable, Sequence\nfrom typing import Any, Literal\n\n",
-        "from ..device import Device\nfrom ..dtype import DType\nfrom ..random import Generator\n",
+        "from collections.abc import Sequence\nfrom typing import Any\n\n",
+        "from ..dtype import DType\nfrom ..random import Generator\n",
         "from ..tensor import Tensor\nfrom .extreme import MinMax, ValuesIndices\n",
         "from .reduce import Dim\n\n",
         f"__all__ = [\n{names}]\n\n",

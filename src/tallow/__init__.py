@@ -57,6 +57,18 @@ from .dtype import (
     uint64,
 )  # fmt: skip
 from .errors import TallowError
+from .numeric import (
+    can_cast,
+    finfo,
+    get_default_dtype,
+    iinfo,
+    is_complex,
+    is_floating_point,
+    is_tensor,
+    numel,
+    promote_types,
+    result_type,
+)
 from .tensor import (
     Tensor,
     as_tensor,
@@ -73,19 +85,6 @@ from .tensor import (
     zeros,
     zeros_like,
 )  # fmt: skip
-
-from .numeric import (
-    can_cast,
-    finfo,
-    get_default_dtype,
-    iinfo,
-    is_complex,
-    is_floating_point,
-    is_tensor,
-    numel,
-    promote_types,
-    result_type,
-)
 
 # After `tensor`, whose class the rows complete.
 from . import ops  # isort: skip
@@ -110,7 +109,7 @@ if _forced and _forced != _native.ISA:
 # Loaded when first used, so that `import tallow` stays in the tens of milliseconds.
 _MODULES = (
     "amp", "autograd", "data", "fft", "formats", "generate", "hub", "linalg", "models", "nn",
-    "optim", "plan", "random", "special", "tasks", "text", "weights",
+    "optim", "plan", "random", "special", "tasks", "text", "training", "weights",
 )  # fmt: skip
 _PLACES = {
     ".tasks": ("LLM",),
@@ -120,6 +119,8 @@ _PLACES = {
         "is_grad_enabled", "is_inference_mode_enabled", "no_grad", "set_grad_enabled",
     ),
     ".autograd.transforms": ("grad", "hessian", "jacobian", "jvp", "value_and_grad", "vjp"),
+    ".training": ("load_checkpoint", "save_checkpoint"),
+    ".amp": ("autocast",),
     ".random": (
         "Generator", "default_generator", "get_rng_state", "initial_seed", "manual_seed", "seed",
         "set_rng_state",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from .errors import ArgumentError
 
-
 _NAMES = ("cpu",)
 
 

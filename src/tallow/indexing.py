@@ -27,9 +27,11 @@ def get(x: Tensor, key: Any) -> Tensor:
         shape = at.shape
         rows = at.cast(i64.code).reshape((1, at.size)).contiguous()
         if axis:
-            others = list(range(1, x._array.ndim))
-            out: Tensor = take_positions(x.movedim(axis, 0), wrap(rows))
-            return out.permute([*others[:axis], 0, *others[axis:]])
+            n = x._array.ndim
+            out: Tensor = take_positions(
+                x.permute((axis, *range(axis), *range(axis + 1, n))), wrap(rows)
+            )
+            return out.permute((*range(1, axis + 1), 0, *range(axis + 1, n)))
         out = take_positions(x, wrap(rows))
         return out if len(shape) == 1 else out.reshape((*shape, *x._array.shape[1:]))
     parts = _parts(key)

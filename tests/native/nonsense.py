@@ -26,8 +26,8 @@ SIZES = [0, 1, 1, 2, 2, 3, 3, 4, 5, 8, 9, 17, 33, 64]
 # Elements of integer arrays: mostly plausible indices.
 PLACES = [0, 0, 1, 1, 2, 3, 4, -1, -1, 7, 100, 2**31, -(2**31), 2**62, 2**63 - 1, -(2**63)]
 
-# Calls that make sense, from which those of kernels with many conditions are spoilt: the shape of an
-# array, `:dtype` where it is fixed; a number.
+# Calls that make sense, from which those of kernels with many conditions are spoilt: the shape of
+# an array, `:dtype` where it is fixed; a number.
 _IMAGE = "1 1 1 0 -1 -1 1 1 1"
 _POOL = "0 2 2 1 1 1 0 0 0 1 1 1"
 SENSE = {

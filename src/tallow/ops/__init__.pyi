@@ -1,9 +1,8 @@
 """The ops as functions; tools/make_stubs.py writes this file."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any
 
-from ..device import Device
 from ..dtype import DType
 from ..random import Generator
 from ..tensor import Tensor
@@ -297,6 +296,27 @@ __all__ = [
     "cosine_similarity",
     "pdist",
     "bilinear",
+    "rand",
+    "randn",
+    "randint",
+    "randperm",
+    "rand_like",
+    "randn_like",
+    "randint_like",
+    "uniform_",
+    "normal_",
+    "bernoulli_",
+    "random_",
+    "exponential_",
+    "geometric_",
+    "cauchy_",
+    "log_normal_",
+    "bernoulli",
+    "poisson",
+    "multinomial",
+    "normal",
+    "native_dropout",
+    "dropout",
     "einsum",
     "tensordot",
     "kron",
@@ -367,15 +387,6 @@ __all__ = [
     "svd",
     "eigh_factors",
     "eig_factors",
-    "p_norm",
-    "norm",
-    "dist",
-    "cdist",
-    "cross",
-    "cov",
-    "corrcoef",
-    "matrix_exp",
-    "matrix_power",
     "det",
     "slogdet_parts",
     "slogdet",
@@ -387,11 +398,20 @@ __all__ = [
     "triangular_solve",
     "cholesky_solve",
     "cholesky_inverse",
+    "least_squares",
+    "orgqr",
     "lu_rows",
     "lu_unpack",
     "lu_solve",
-    "least_squares",
-    "orgqr",
+    "p_norm",
+    "norm",
+    "dist",
+    "cdist",
+    "cross",
+    "cov",
+    "corrcoef",
+    "matrix_exp",
+    "matrix_power",
     "nll_loss",
     "cross_entropy",
     "mse_loss",
@@ -417,27 +437,6 @@ __all__ = [
     "instance_norm",
     "local_response_norm",
     "normalize",
-    "rand",
-    "randn",
-    "randint",
-    "randperm",
-    "rand_like",
-    "randn_like",
-    "randint_like",
-    "bernoulli",
-    "poisson",
-    "multinomial",
-    "normal",
-    "native_dropout",
-    "dropout",
-    "uniform_",
-    "normal_",
-    "bernoulli_",
-    "random_",
-    "exponential_",
-    "geometric_",
-    "cauchy_",
-    "log_normal_",
     "gather",
     "scatter_values",
     "scatter",
@@ -478,6 +477,13 @@ __all__ = [
     "bincount",
     "histc",
     "histogram",
+    "squeeze_",
+    "unsqueeze_",
+    "transpose_",
+    "swapaxes_",
+    "swapdims_",
+    "t_",
+    "as_strided_",
     "erf",
     "erfc",
     "erfinv",
@@ -1037,6 +1043,117 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor: ...
 def bilinear(
     input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None
 ) -> Tensor: ...
+def rand(
+    *size: Any,
+    generator: Generator | None = None,
+    dtype: DType | str | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor: ...
+def randn(
+    *size: Any,
+    generator: Generator | None = None,
+    dtype: DType | str | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor: ...
+def randint(
+    low: int,
+    high: Any = None,
+    size: Any = None,
+    *,
+    generator: Generator | None = None,
+    dtype: DType | str | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor: ...
+def randperm(
+    n: int,
+    *,
+    generator: Generator | None = None,
+    dtype: DType | str | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor: ...
+def rand_like(
+    input: Tensor,
+    *,
+    dtype: DType | str | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    generator: Generator | None = None,
+) -> Tensor: ...
+def randn_like(
+    input: Tensor,
+    *,
+    dtype: DType | str | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    generator: Generator | None = None,
+) -> Tensor: ...
+def randint_like(
+    input: Tensor,
+    low: int,
+    high: int | None = None,
+    *,
+    dtype: DType | str | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    generator: Generator | None = None,
+) -> Tensor: ...
+def uniform_(
+    x: Tensor,
+    from_: float = 0.0,
+    to: float = 1.0,
+    *,
+    generator: Generator | None = None,
+    named: Any,
+) -> Tensor: ...
+def normal_(
+    x: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None
+) -> Tensor: ...
+def bernoulli_(
+    x: Tensor, p: Tensor | float = 0.5, *, generator: Generator | None = None
+) -> Tensor: ...
+def random_(
+    x: Tensor,
+    from_: int | None = None,
+    to: int | None = None,
+    *,
+    generator: Generator | None = None,
+    named: Any,
+) -> Tensor: ...
+def exponential_(
+    x: Tensor, lambd: float = 1.0, *, generator: Generator | None = None
+) -> Tensor: ...
+def geometric_(x: Tensor, p: float, *, generator: Generator | None = None) -> Tensor: ...
+def cauchy_(
+    x: Tensor, median: float = 0.0, sigma: float = 1.0, *, generator: Generator | None = None
+) -> Tensor: ...
+def log_normal_(
+    x: Tensor, mean: float = 1.0, std: float = 2.0, *, generator: Generator | None = None
+) -> Tensor: ...
+def bernoulli(
+    x: Tensor, p: float | None = None, *, generator: Generator | None = None
+) -> Tensor: ...
+def poisson(input: Tensor, generator: Generator | None = None) -> Tensor: ...
+def multinomial(
+    x: Tensor, num_samples: int, replacement: bool = False, *, generator: Generator | None = None
+) -> Tensor: ...
+def normal(
+    mean: Tensor | float = 0.0,
+    std: Tensor | float = 1.0,
+    size: Any = None,
+    *,
+    generator: Generator | None = None,
+    dtype: DType | str | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor: ...
+def native_dropout(
+    input: Tensor, p: float, train: bool | None = True, generator: Generator | None = None
+) -> tuple[Tensor, Tensor]: ...
+def dropout(input: Tensor, p: float = 0.5, train: bool = True) -> Tensor: ...
 def einsum(equation: str, *operands: Any) -> Tensor: ...
 def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor: ...
 def kron(x: Tensor, other: Tensor) -> Tensor: ...
@@ -1234,6 +1351,26 @@ def svd_factors(input: Tensor, full_matrices: bool) -> Any: ...
 def svd(x: Tensor, some: bool = True, compute_uv: bool = True) -> Any: ...
 def eigh_factors(input: Tensor, UPLO: str) -> Any: ...
 def eig_factors(input: Tensor) -> Any: ...
+def det(x: Tensor) -> Tensor: ...
+def slogdet_parts(input: Tensor) -> Any: ...
+def slogdet(x: Tensor) -> Any: ...
+def logdet(x: Tensor) -> Tensor: ...
+def pseudo_inverse(input: Tensor, atol: Any, rtol: Any, hermitian: bool) -> Tensor: ...
+def pinverse(x: Tensor, rcond: float = 1e-15) -> Tensor: ...
+def solve_matrices(A: Tensor, B: Tensor) -> Tensor: ...
+def solve_triangles(A: Tensor, B: Tensor, upper: bool, unitriangular: bool) -> Tensor: ...
+def triangular_solve(
+    x: Tensor, A: Tensor, upper: bool = True, transpose: bool = False, unitriangular: bool = False
+) -> Any: ...
+def cholesky_solve(x: Tensor, L: Tensor, upper: bool = False) -> Tensor: ...
+def cholesky_inverse(x: Tensor, upper: bool = False) -> Tensor: ...
+def least_squares(A: Tensor, B: Tensor, rcond: float) -> Any: ...
+def orgqr(x: Tensor, input2: Tensor) -> Tensor: ...
+def lu_rows(input: Tensor, pivot: bool) -> Any: ...
+def lu_unpack(
+    LU_data: Tensor, LU_pivots: Tensor, unpack_data: bool = True, unpack_pivots: bool = True
+) -> Any: ...
+def lu_solve(x: Tensor, LU_data: Tensor, LU_pivots: Tensor) -> Tensor: ...
 def p_norm(input: Tensor, p: float, dims: Sequence[int], keepdim: bool) -> Tensor: ...
 def norm(
     x: Tensor,
@@ -1260,26 +1397,6 @@ def cov(
 def corrcoef(x: Tensor) -> Tensor: ...
 def matrix_exp(x: Tensor) -> Tensor: ...
 def matrix_power(x: Tensor, n: int) -> Tensor: ...
-def det(x: Tensor) -> Tensor: ...
-def slogdet_parts(input: Tensor) -> Any: ...
-def slogdet(x: Tensor) -> Any: ...
-def logdet(x: Tensor) -> Tensor: ...
-def pseudo_inverse(input: Tensor, atol: Any, rtol: Any, hermitian: bool) -> Tensor: ...
-def pinverse(x: Tensor, rcond: float = 1e-15) -> Tensor: ...
-def solve_matrices(A: Tensor, B: Tensor) -> Tensor: ...
-def solve_triangles(A: Tensor, B: Tensor, upper: bool, unitriangular: bool) -> Tensor: ...
-def triangular_solve(
-    x: Tensor, A: Tensor, upper: bool = True, transpose: bool = False, unitriangular: bool = False
-) -> Any: ...
-def cholesky_solve(x: Tensor, L: Tensor, upper: bool = False) -> Tensor: ...
-def cholesky_inverse(x: Tensor, upper: bool = False) -> Tensor: ...
-def lu_rows(input: Tensor, pivot: bool) -> Any: ...
-def lu_unpack(
-    LU_data: Tensor, LU_pivots: Tensor, unpack_data: bool = True, unpack_pivots: bool = True
-) -> Any: ...
-def lu_solve(x: Tensor, LU_data: Tensor, LU_pivots: Tensor) -> Tensor: ...
-def least_squares(A: Tensor, B: Tensor, rcond: float) -> Any: ...
-def orgqr(x: Tensor, input2: Tensor) -> Tensor: ...
 def nll_loss(
     input: Tensor,
     target: Tensor,
@@ -1485,117 +1602,6 @@ def local_response_norm(
 def normalize(
     input: Tensor, p: float = 2.0, dim: int | tuple[int, ...] = 1, eps: float = 1e-12
 ) -> Tensor: ...
-def rand(
-    *size: Any,
-    generator: Generator | None = None,
-    dtype: DType | str | None = None,
-    device: Device | str | None = None,
-    requires_grad: bool = False,
-) -> Tensor: ...
-def randn(
-    *size: Any,
-    generator: Generator | None = None,
-    dtype: DType | str | None = None,
-    device: Device | str | None = None,
-    requires_grad: bool = False,
-) -> Tensor: ...
-def randint(
-    low: int,
-    high: Any = None,
-    size: Any = None,
-    *,
-    generator: Generator | None = None,
-    dtype: DType | str | None = None,
-    device: Device | str | None = None,
-    requires_grad: bool = False,
-) -> Tensor: ...
-def randperm(
-    n: int,
-    *,
-    generator: Generator | None = None,
-    dtype: DType | str | None = None,
-    device: Device | str | None = None,
-    requires_grad: bool = False,
-) -> Tensor: ...
-def rand_like(
-    input: Tensor,
-    *,
-    dtype: DType | str | None = None,
-    device: Device | str | None = None,
-    requires_grad: bool = False,
-    generator: Generator | None = None,
-) -> Tensor: ...
-def randn_like(
-    input: Tensor,
-    *,
-    dtype: DType | str | None = None,
-    device: Device | str | None = None,
-    requires_grad: bool = False,
-    generator: Generator | None = None,
-) -> Tensor: ...
-def randint_like(
-    input: Tensor,
-    low: int,
-    high: int | None = None,
-    *,
-    dtype: DType | str | None = None,
-    device: Device | str | None = None,
-    requires_grad: bool = False,
-    generator: Generator | None = None,
-) -> Tensor: ...
-def bernoulli(
-    x: Tensor, p: float | None = None, *, generator: Generator | None = None
-) -> Tensor: ...
-def poisson(input: Tensor, generator: Generator | None = None) -> Tensor: ...
-def multinomial(
-    x: Tensor, num_samples: int, replacement: bool = False, *, generator: Generator | None = None
-) -> Tensor: ...
-def normal(
-    mean: Tensor | float = 0.0,
-    std: Tensor | float = 1.0,
-    size: Any = None,
-    *,
-    generator: Generator | None = None,
-    dtype: DType | str | None = None,
-    device: Device | str | None = None,
-    requires_grad: bool = False,
-) -> Tensor: ...
-def native_dropout(
-    input: Tensor, p: float, train: bool | None = True, generator: Generator | None = None
-) -> tuple[Tensor, Tensor]: ...
-def dropout(input: Tensor, p: float = 0.5, train: bool = True) -> Tensor: ...
-def uniform_(
-    x: Tensor,
-    from_: float = 0.0,
-    to: float = 1.0,
-    *,
-    generator: Generator | None = None,
-    named: Any,
-) -> Tensor: ...
-def normal_(
-    x: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None
-) -> Tensor: ...
-def bernoulli_(
-    x: Tensor, p: Tensor | float = 0.5, *, generator: Generator | None = None
-) -> Tensor: ...
-def random_(
-    x: Tensor,
-    from_: int | None = None,
-    to: int | None = None,
-    *,
-    generator: Generator | None = None,
-    named: Any,
-) -> Tensor: ...
-def exponential_(
-    x: Tensor, lambd: float = 1.0, *, generator: Generator | None = None
-) -> Tensor: ...
-def geometric_(x: Tensor, p: float, *, generator: Generator | None = None) -> Tensor: ...
-def cauchy_(
-    x: Tensor, median: float = 0.0, sigma: float = 1.0, *, generator: Generator | None = None
-) -> Tensor: ...
-def log_normal_(
-    x: Tensor, mean: float = 1.0, std: float = 2.0, *, generator: Generator | None = None
-) -> Tensor: ...
 def gather(x: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False) -> Tensor: ...
 def scatter_values(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor: ...
 def scatter(
@@ -1709,6 +1715,15 @@ def histogram(
     weight: Tensor | None = None,
     density: bool = False,
 ) -> Any: ...
+def squeeze_(x: Tensor, dim: Any = None) -> Tensor: ...
+def unsqueeze_(x: Tensor, dim: int) -> Tensor: ...
+def transpose_(x: Tensor, dim0: int, dim1: int) -> Tensor: ...
+def swapaxes_(x: Tensor, axis0: int, axis1: int) -> Tensor: ...
+def swapdims_(x: Tensor, dim0: int, dim1: int) -> Tensor: ...
+def t_(x: Tensor) -> Tensor: ...
+def as_strided_(
+    x: Tensor, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None
+) -> Tensor: ...
 def erf(x: Tensor) -> Tensor: ...
 def erfc(x: Tensor) -> Tensor: ...
 def erfinv(x: Tensor) -> Tensor: ...

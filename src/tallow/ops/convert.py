@@ -37,7 +37,7 @@ def _(g: Tensor, _x: Tensor, _memory_format: object) -> Tensor:
     return g
 
 
-# --- basic slices -----------------------------------------------------------------------------------
+# --- basic slices ---------------------------------------------------------------------------------
 
 
 @primitive
@@ -71,7 +71,7 @@ def assign_slice(x: Tensor, key: Any, target: _native.Array, value: Tensor) -> N
     assign(x, value, lambda: target.assign(value._array), part, "setitem")
 
 
-# --- strided places ---------------------------------------------------------------------------------
+# --- strided places -------------------------------------------------------------------------------
 
 
 def _overlaps(sizes: Sequence[int], strides: Sequence[int]) -> bool:
