@@ -13,7 +13,7 @@ from . import _native
 from .autograd.mode import MODE
 from .autograd.node import link
 from .autograd.record import FLOAT_CODES, TENSOR, record, run_recorded
-from .errors import DTypeError, GradError
+from .errors import ArgumentError, DTypeError, GradError
 from .tensor import Tensor, unwrap, unwrap_tensor
 
 if TYPE_CHECKING:
@@ -130,7 +130,8 @@ def build(row: Row[P, R]) -> Callable[P, R]:
     code = "".join(f" {line}\n" for line in code.splitlines())
     code = (
         f"def {title}({', '.join(heads)}):\n try:\n{code}"
-        f" except AttributeError as error:\n  refuse(row, ({', '.join(values)},), error)"
+        " except (AttributeError, RuntimeError) as error:\n"
+        f"  refuse(row, ({', '.join(values)},), error)"
     )
     exec(code, scope)
     made: Any = scope[title]
@@ -138,8 +139,14 @@ def build(row: Row[P, R]) -> Callable[P, R]:
     return made  # type: ignore[no-any-return]
 
 
-def _refuse(row: Row[..., Any], values: tuple[Any, ...], error: AttributeError) -> NoReturn:
-    """Raise DTypeError for an argument that should have been a tensor, else `error` itself."""
+def _refuse(row: Row[..., Any], values: tuple[Any, ...], error: Exception) -> NoReturn:
+    """Raise a clear error for an argument that is no tensor or too large, else `error` itself."""
+    if str(error) == "std::bad_cast":  # what the binding says of an integer beyond 64 bits
+        raise ArgumentError(
+            f"{row.__name__}: expected integers of at most 64 bits, got larger ones"
+        ) from None
+    if not isinstance(error, AttributeError):
+        raise error
     notes = getattr(row.meaning, "__annotations__", {})
     for (name, _, _), value in zip(row.parameters, values, strict=True):
         if notes.get(name) == "Tensor" and not isinstance(value, Tensor):

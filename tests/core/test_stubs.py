@@ -33,3 +33,12 @@ def test_native_stub_is_complete():
         if isinstance(node, ast.ClassDef):
             given = {name for name in names(node.body) if not name.startswith("_")}
             assert given == public(getattr(_native, node.name)), node.name
+
+
+def test_op_reference_is_up_to_date():
+    done = subprocess.run(
+        [sys.executable, ROOT / "tools" / "op_reference.py", "--check"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -16,7 +16,7 @@ def torch_linalg(name, *keywords):
 
         function = getattr(torch.linalg, name)
         return (
-            function(a, **dict(zip(keywords, more, strict=True)))
+            function(a, **dict(zip(keywords, more, strict=False)))
             if keywords
             else function(a, *more)
         )

@@ -153,7 +153,9 @@ def same(got: Any, wanted: Any, factor: float = 1.0, dtypes: bool = True, said: 
         near(numpy_of(g), numpy_of(w), kind, factor, said)
 
 
-def near(values: np.ndarray, wanted: np.ndarray, kind: str, factor: float, said: str) -> None:
+def near(
+    values: np.ndarray, wanted: np.ndarray, kind: str, factor: float, said: str, extra: float = 0.0
+) -> None:
     """`values` of dtype `kind` agree with `wanted`."""
     if kind not in TOLERANCE:
         np.testing.assert_array_equal(values, wanted, said)
@@ -163,5 +165,5 @@ def near(values: np.ndarray, wanted: np.ndarray, kind: str, factor: float, said:
             wanted = wanted.astype(NUMPY[kind]).astype(np.float64)  # overflows where the dtype does
         finite = np.abs(wanted[np.isfinite(wanted)])
     scale = max(1.0, float(finite.max())) if finite.size else 1.0
-    limit = TOLERANCE[kind] * factor * scale
+    limit = TOLERANCE[kind] * factor * scale + extra
     np.testing.assert_allclose(values, wanted, rtol=0, atol=limit, err_msg=said)

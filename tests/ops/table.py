@@ -186,6 +186,8 @@ class Case:
     layouts: bool = True  # False: the op refuses some layouts by its nature (view)
     output: Callable[[Any], Any] | None = None
     factor: float = 1.0  # on the tolerances: error grows in the op
+    torch_error: float = 0.0  # how far torch itself is off, beside the tolerance
+    torch_gradient: bool = True  # False: torch's own gradient is wrong
     wide: bool = True  # False: the value in a half is not the rounded one of f64 (nextafter)
     random: bool = False  # only shapes and dtypes are compared
     inplace: bool = True  # the twin `name_` is compared, where there is one

@@ -23,6 +23,8 @@ def take_positions(input: Tensor, indices: Tensor) -> Tensor:
     Negative positions count from the end; IndexRangeError for one outside. What `x[…]` does.
     """
     array, at = unwrap_tensor(input, take_positions), indices._array.contiguous()
+    fits = at.ndim == 2 and at.shape[0] <= array.ndim
+    expect(fits, take_positions, f"indices (k, n), k up to {array.ndim}", at.shape)
     count, size = at.shape
     out = _native.Array.empty((size, *array.shape[count:]), array.dtype)
     call("index", input, out, array, at)

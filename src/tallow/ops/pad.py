@@ -126,25 +126,11 @@ def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
 # --- triangles ------------------------------------------------------------------------------------
 
 
-def _has():
-    try:
-        _native.kernel("clear_triangle")
-    except Exception:
-        return False
-    return True
-
-
 def _triangle(x: Tensor, k: int, upper: bool, where: object) -> Tensor:
     out = unwrap_tensor(x, where).clone()
     if out.ndim < 2:
         expect(False, where, "at least two axes", x.shape)
     rows, columns = out.shape[-2:]
-    if not hasattr(_native, "_x") and not _has():  # TEMPORARY until the build is through
-        a, b = arange(rows).unsqueeze(1), arange(columns)
-        mask = b.ge(a + k) if upper else b.le(a + k)
-        from .elementwise import where as choose
-
-        return choose(mask, wrap(x._array), wrap(x._array).new_zeros(()))
     _native.call("clear_triangle", out, max(min(int(k), columns), -rows - 1), int(upper))
     return wrap(out)
 
@@ -322,7 +308,8 @@ def vander(input: Tensor, N: int | None = None, increasing: bool = False) -> Ten
 
 def _powers(x: Tensor, count: int, where: object) -> Tensor:
     """The powers 0 to count - 1 along a new last axis."""
-    expect(count >= 0, where, "a number of columns of at least 0", count, ArgumentError)
+    fits = 0 <= count <= _MOST_POWERS
+    expect(fits, where, f"a number of columns from 0 to {_MOST_POWERS}", count, ArgumentError)
     if x.dtype.kind in "biu":
         x = x.to(i64)
     if count == 0:
@@ -331,6 +318,9 @@ def _powers(x: Tensor, count: int, where: object) -> Tensor:
     for _ in range(count - 1):
         columns.append(columns[-1] * x)
     return stack(columns, -1)
+
+
+_MOST_POWERS = 1 << 20  # each is a tensor of its own until they are stacked
 
 
 @op(name="linalg.vander")

@@ -81,7 +81,8 @@ _xlog1py_of = quick_row("xlog1py", 2, _xlog1py)
 @primitive
 def polygamma(n: int, x: Tensor) -> Tensor:
     """The derivative of order `n` of digamma."""
-    expect(n >= 0, polygamma, "an order from 0 up", n, ArgumentError)
+    expect(0 <= n <= 170, polygamma, "an order from 0 to 170, whose factorial f64 holds", n,
+           ArgumentError)  # fmt: skip
     if n == 0:
         return x.digamma()
     return _zeta(float(n + 1), x) * (math.factorial(n) * (-1.0) ** (n + 1))
