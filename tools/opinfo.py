@@ -40,6 +40,7 @@ class Job:
         self.records: list[tuple[Any, ...]] = []
         self.at: dict[str, Any] | None = None
         self.crashes = 0
+        self.stalled = False
         self.done = False
         self.buffer = b""
         self.pid = self.fd = -1
@@ -78,7 +79,9 @@ class Job:
             return True
         os.close(self.fd)
         _, status = os.waitpid(self.pid, 0)
-        if not self.done:
+        if not self.done and self.stalled and self.at is None:
+            self.stalled = False  # never got to its first sample: the machine was busy
+        elif not self.done:
             self.crashes += 1
             why = f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"status {status}"
             if self.at is None:
@@ -136,7 +139,7 @@ def _run(jobs: list[Job], parallel: int, tell: bool) -> None:
                     _tell(job)
         for job in running.values():
             if time.monotonic() - job.heard > STALL:
-                job.heard = time.monotonic()
+                job.heard, job.stalled = time.monotonic(), True
                 os.kill(job.pid, signal.SIGKILL)
 
 

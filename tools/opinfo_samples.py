@@ -377,7 +377,7 @@ class Runner:
                     said = f"raised {type(error).__name__}: {_line(error)}"
                     return "error", "", i, "other", said, describe(sample)
                 numbers = any(isinstance(v, int | float) for v in args)
-                if numbers and issubclass(wrong.error_type, TypeError) and not wrong.error_regex:
+                if numbers and not wrong.error_regex:
                     return "error", "", i, "skip", "a number does as well", ""
                 said = f"no error; torch: {wrong.error_regex[:100]}"
                 return "error", "", i, "fail", said, describe(sample)
