@@ -412,8 +412,10 @@ def heaviside(x: Tensor, values: Tensor) -> Tensor:
 
 @op(inplace=True)
 def ldexp(x: Tensor, other: Tensor) -> Tensor:
-    """`x * 2**other`."""
-    return x * pow(2.0, other)
+    """`x * 2**other`; with integers for `other` in the dtype of `x`."""
+    out = x * pow(2.0, other)
+    keeps = x.dtype.kind == "f" and isinstance(other, Tensor) and other.dtype.kind in "biu"
+    return out.to(x.dtype) if keeps else out
 
 
 @op(inplace=True)

@@ -295,6 +295,8 @@ def narrow(x: Tensor, dim: int, start: Any, length: int) -> Tensor:
     axis = axis_of(dim, array.ndim, narrow)
     first = start
     if type(start) is not int:
+        known = isinstance(start, Tensor) or hasattr(start, "__index__")
+        expect(known, narrow, "an integer start", start, DTypeError)
         first = start.item() if isinstance(start, Tensor) else start.__index__()
         whole = isinstance(first, int) and not isinstance(first, bool)
         expect(whole, narrow, "an integer start", start, DTypeError)

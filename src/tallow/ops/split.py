@@ -88,7 +88,9 @@ def tensor_split(x: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple[Ten
         indices_or_sections = indices_or_sections.tolist()
     if hasattr(indices_or_sections, "__index__"):
         count = indices_or_sections.__index__()
-        expect(count > 0, tensor_split, "a positive number of sections", count, ArgumentError)
+        most = 1 << 20  # each is a tensor, empty or not
+        fits = 0 < count <= most
+        expect(fits, tensor_split, f"a number of sections from 1 to {most}", count, ArgumentError)
         return x.split([n // count + (i < n % count) for i in range(count)], dim)
     edges = [0, *(i.__index__() for i in indices_or_sections), n]
     ranges = [slice(a, b).indices(n) for a, b in itertools.pairwise(edges)]
