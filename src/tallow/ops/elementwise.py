@@ -414,7 +414,7 @@ def heaviside(x: Tensor, values: Tensor) -> Tensor:
 def ldexp(x: Tensor, other: Tensor) -> Tensor:
     """`x * 2**other`; with integers for `other` in the dtype of `x`."""
     out = x * pow(2.0, other)
-    keeps = x.dtype.kind == "f" and isinstance(other, Tensor) and other.dtype.kind in "biu"
+    keeps = x.dtype.kind == "f" and other.dtype.kind in "biu"
     return out.to(x.dtype) if keeps else out
 
 
