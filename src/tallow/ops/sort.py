@@ -89,7 +89,7 @@ def topk(
     array = x._array
     size = array.shape[axis_of(array, dim, topk)] if array.ndim else 1
     if not 0 <= k <= size:
-        expect(False, topk, f"k in [0, {size}]", k, ArgumentError)
+        expect(False, topk, f"k in [0, {size}]", k)
     if k == 0 and not array.ndim:
         flat = wrap(x._array.reshape((1,)))
         return topk(flat, 0)
