@@ -175,7 +175,7 @@ def _collect(leaf: Leaf, g: Tensor, create_graph: bool) -> None:
         leaf.grad.add_(g)
     if leaf.after:
         for hook in list(leaf.after.values()):
-            hook(leaf)  # type: ignore[arg-type]
+            hook()
 
 
 def start(outputs: Sequence[Tensor], gradients: Sequence[Any], where: str) -> list[Any]:

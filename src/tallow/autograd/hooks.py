@@ -61,7 +61,7 @@ def register_after(x: Tensor, hook: Callable[[Tensor], None]) -> Handle:
     node.after = {} if node.after is None else node.after
     key, seen = _number(), weakref.ref(x)
 
-    def call(_leaf: Any) -> None:
+    def call() -> None:
         there = seen()
         if there is not None:
             hook(there)

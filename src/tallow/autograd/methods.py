@@ -61,7 +61,7 @@ class Gradients:
         if self._node is None:
             return None
         if self.is_leaf:
-            return self._node.grad  # type: ignore[no-any-return]
+            return cast("Tensor | None", self._node.grad)
         from .hooks import retained
 
         return retained(self)

@@ -31,7 +31,7 @@ class Leaf:
     def __init__(self) -> None:
         self.grad: Tensor | None = None
         self.hooks: dict[int, Callable[[Tensor], Tensor | None]] | None = None
-        self.after: dict[int, Callable[[Tensor], None]] | None = None
+        self.after: dict[int, Callable[[], None]] | None = None
 
 
 class Meta:
