@@ -2,6 +2,8 @@
 #pragma once
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <memory>
 #include <random>
 #include <vector>
 
@@ -26,12 +28,17 @@ inline const Kernel* find(const char* name) {
   return table->find(name);
 }
 
+// Ends where its last byte is, so that a sanitizer sees what reads beyond.
 struct Buffer {
   View view;
-  std::vector<uint8_t> bytes;
+  std::shared_ptr<void> memory;
   Buffer(DType dtype, int64_t rows, int64_t columns) {
-    bytes.resize(rows * columns / block_of(dtype) * bytes_of(dtype) + 64);
-    view.data = reinterpret_cast<std::byte*>((reinterpret_cast<uintptr_t>(bytes.data()) + 63) / 64 * 64);
+    size_t size = rows * columns / block_of(dtype) * bytes_of(dtype);
+    void* data = nullptr;
+    if (posix_memalign(&data, 64, size ? size : 1)) abort();
+    memset(data, 0, size);
+    memory.reset(data, free);
+    view.data = static_cast<std::byte*>(data);
     view.dtype = dtype;
     view.ndim = 2;
     view.shape[0] = rows;
@@ -73,21 +80,40 @@ inline Buffer random_floats(DType dtype, int64_t rows, int64_t columns, std::mt1
   return b;
 }
 
-// Where the f16 scales stand in a block; all other bytes may be anything.
+// Where the f16 scales (and minima) stand in a block; all other bytes may be anything.
+inline std::vector<int> halves_of(DType dtype) {
+  switch (dtype) {
+    case DType::q4_1: case DType::q5_1: case DType::q4_k: case DType::q5_k: case DType::q8_1: return {0, 2};
+    case DType::q2_k: return {80, 82};
+    case DType::q3_k: return {108};
+    case DType::q6_k: return {208};
+    case DType::tq1_0: return {52};
+    case DType::tq2_0: return {64};
+    case DType::q8_k: case DType::iq1_m: case DType::mxfp4: case DType::nvfp4: case DType::f8e4m3_128: return {};
+    default: return {0};
+  }
+}
+
 inline Buffer random_weights(DType dtype, int64_t rows, int64_t columns, std::mt19937& rng) {
   if (!is_block(dtype)) return random_floats(dtype, rows, columns, rng);
   Buffer b(dtype, rows, columns);
   uint8_t* p = b.view.ptr<uint8_t>();
   int size = bytes_of(dtype);
+  std::vector<int> halves = halves_of(dtype);
   for (int64_t i = 0; i < rows * columns / block_of(dtype); ++i, p += size) {
     for (int j = 0; j < size; ++j) p[j] = uint8_t(rng());
-    auto half = [&](int at, float low, float high) {
-      f16 h = TL_ISA::to_f16(std::uniform_real_distribution<float>(low, high)(rng));
-      memcpy(p + at, &h, 2);
-    };
-    if (dtype == DType::q6_k) half(208, -0.01f, 0.01f);
-    else half(0, -0.01f, 0.01f);
-    if (dtype == DType::q4_1 || dtype == DType::q5_1 || dtype == DType::q4_k) half(2, -0.1f, 0.1f);
+    float scale = std::uniform_real_distribution<float>(-0.01f, 0.01f)(rng);
+    f16 half = TL_ISA::to_f16(scale);
+    for (int at : halves) memcpy(p + at, &half, 2);
+    if (dtype == DType::q8_k) memcpy(p, &scale, 4);
+    if (dtype == DType::mxfp4) p[0] = uint8_t(120 + rng() % 8);
+    if (dtype == DType::iq1_m) {  // its scale is in the top nibbles of four u16
+      for (int j = 0; j < 4; ++j) p[49 + 2 * j] = uint8_t((p[49 + 2 * j] & 15) | (half.bits >> 4 * j & 15) << 4);
+    }
+    if (dtype == DType::f8e4m3_128) {
+      memcpy(p, &scale, 4);
+      for (int j = 4; j < size; ++j) p[j] = uint8_t((p[j] & 0x7f) == 0x7f ? 0 : p[j]);
+    }
   }
   return b;
 }

@@ -16,6 +16,7 @@ void register_norm(KernelTable& t);
 void register_optim(KernelTable& t);
 void register_pool(KernelTable& t);
 void register_quant(KernelTable& t);
+void register_quantize(KernelTable& t);
 void register_random(KernelTable& t);
 void register_reduce(KernelTable& t);
 void register_resample(KernelTable& t);
@@ -39,6 +40,7 @@ void register_all(KernelTable& t) {
   register_optim(t);
   register_pool(t);
   register_quant(t);
+  register_quantize(t);
   register_random(t);
   register_reduce(t);
   register_resample(t);

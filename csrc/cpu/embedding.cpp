@@ -18,15 +18,6 @@ TL_INLINE int64_t id_at(const View& ids, int64_t offset) {
   }
 }
 
-bool can_dequantize(DType dtype) {
-  return with_format(dtype, [](auto) {});
-}
-void dequantize_row(DType dtype, const std::byte* p, float* out, int64_t n) {
-  with_format(dtype, [&]<class F>(F) {
-    unpack_blocks<F>(reinterpret_cast<const uint8_t*>(p), n / block_of(F::kDType), out);
-  });
-}
-
 template <class From, class To>
 TL_INLINE void copy_row(const From* from, int64_t fs, To* to, int64_t ts, int64_t n) {
   if constexpr (__is_same(From, To)) {
@@ -77,8 +68,8 @@ const char* embedding(const Arg* args, int) {
   if (d == 0) return nullptr;
   const int64_t grain = 16000 / d + 1, os = out.strides[ids.ndim];
   if (is_block(weight.dtype)) {
-    if (!can_dequantize(weight.dtype))
-      return fail("embedding: no code for %s", row(weight.dtype).name);
+    const BlockKernels* kernels = block_kernels(weight.dtype);
+    if (!kernels) return fail("embedding: no code for %s", row(weight.dtype).name);
     const int64_t block = block_of(weight.dtype), bytes = bytes_of(weight.dtype);
     if (d % block != 0 || weight.strides[1] != 1)
       return "embedding: expected whole contiguous blocks in each row";
@@ -94,8 +85,8 @@ const char* embedding(const Arg* args, int) {
         walk.seek(begin);
         for (int64_t i = begin; i < end; ++i, walk.next()) {
           const int64_t id = id_at(ids, walk.offset[1]);
-          dequantize_row(weight.dtype, weight.data + id * weight.strides[0] / block * bytes,
-                         floats.template as<float>(), d);
+          kernels->unpack(weight.ptr<const uint8_t>() + id * weight.strides[0] / block * bytes,
+                          d / block, floats.template as<float>());
           copy_row(floats.template as<float>(), 1, out.ptr<To>() + walk.offset[0], os, d);
         }
       });

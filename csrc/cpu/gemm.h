@@ -64,7 +64,7 @@ TL_INLINE void gemm_micro(int64_t k, const T* a, const T* b, T* c, bool add) {
 
 template <class To, class From>
 TL_INLINE To widen(From x) {
-  if constexpr (__is_same(From, f16) || __is_same(From, bf16))
+  if constexpr (__is_class(From))  // f16, bf16 and the 8-bit floats
     return to_float(x);
   else
     return static_cast<To>(x);

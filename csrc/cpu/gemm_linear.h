@@ -74,7 +74,6 @@ inline void write_tile(const Linear& l, int64_t row0, int64_t rows, int64_t colu
 }
 
 const char* linear_float(const Linear& l);
-const char* linear_int8(const Linear& l);
 const char* matmul(const View& out, const View& a, const View& b);
 
 }  // namespace tl::TL_ISA

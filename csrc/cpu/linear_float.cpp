@@ -1,9 +1,18 @@
 // `linear` with float activations (`exact`): weights of any float or block dtype, converted a panel
 // at a time.
+#include "blocks/fp8.h"
 #include "gemm_linear.h"
 
 namespace tl::TL_ISA {
 namespace {
+
+// The plain dtypes of weights: f(T{}).
+template <class F>
+TL_INLINE bool with_plain(DType dtype, F f) {
+  if (dtype == DType::f8e4m3) return f(F8E4M3{}), true;
+  if (dtype == DType::f8e5m2) return f(F8E5M2{}), true;
+  return with_float(dtype, f);
+}
 
 // --- few rows: dot products, weights converted in registers or through a small buffer
 // ----------------------------------
@@ -59,20 +68,20 @@ void decode_floats(const Linear& l, const float* x, int64_t x_stride) {
   });
 }
 
-template <int kBatch, class F>
-void decode_blocks(const Linear& l, const float* x, int64_t x_stride) {
-  constexpr int kRun = 1024 / block_of(F::kDType);  // 4 KB of floats, which stay in L1
-  int64_t blocks = l.k / block_of(F::kDType);
-  parallel_for(l.n, decode_grain(l.n, blocks * F::kBytes), [&](int64_t begin, int64_t end, int) {
-    alignas(64) float buffer[1024];
+template <int kBatch>
+void decode_blocks(const Linear& l, const BlockKernels& kernels, const float* x, int64_t x_stride) {
+  constexpr int64_t kFloats = 1024;  // 4 KB, which stay in L1
+  const int64_t block = block_of(l.weight.dtype), bytes = bytes_of(l.weight.dtype);
+  const int64_t step = kFloats / block, blocks = l.k / block;
+  parallel_for(l.n, decode_grain(l.n, blocks * bytes), [&](int64_t begin, int64_t end, int) {
+    alignas(64) float buffer[kFloats];
     const float* w[1] = {buffer};
     for (int64_t i = begin; i < end; ++i) {
       float y[kBatch] = {};
-      for (int64_t b = 0; b < blocks; b += kRun) {
-        int64_t run = min64(kRun, blocks - b);
-        unpack_blocks<F>(l.weight_row(i) + b * F::kBytes, run, buffer);
-        dot_floats<1, kBatch>(w, x + b * block_of(F::kDType), x_stride, run * block_of(F::kDType),
-                              y);
+      for (int64_t b = 0; b < blocks; b += step) {
+        int64_t run = min64(step, blocks - b);
+        kernels.unpack(l.weight_row(i) + b * bytes, run, buffer);
+        dot_floats<1, kBatch>(w, x + b * block, x_stride, run * block, y);
       }
       write_tile(l, 0, kBatch, i, 1, y, 1);
     }
@@ -81,8 +90,8 @@ void decode_blocks(const Linear& l, const float* x, int64_t x_stride) {
 
 template <int kBatch>
 void decode(const Linear& l, const float* x, int64_t x_stride) {
-  with_float(l.weight.dtype, [&]<class T>(T) { decode_floats<kBatch, T>(l, x, x_stride); }) ||
-      with_format(l.weight.dtype, [&]<class F>(F) { decode_blocks<kBatch, F>(l, x, x_stride); });
+  with_plain(l.weight.dtype, [&]<class T>(T) { decode_floats<kBatch, T>(l, x, x_stride); }) ||
+      (decode_blocks<kBatch>(l, *block_kernels(l.weight.dtype), x, x_stride), true);
 }
 
 const char* few_rows(const Linear& l) {
@@ -134,29 +143,60 @@ struct FloatWeights {
   }
 };
 
-template <class F>
 struct BlockWeights {
   static constexpr int64_t kBuffer = kColumns * kDepth;
   static void pack(const Linear& l, int64_t column0, int columns, int64_t k0, int64_t depth,
                    float* rows, float* to) {
-    constexpr int kBlock = block_of(F::kDType);
-    static_assert(kDepth % kBlock == 0);
+    const int64_t block = block_of(l.weight.dtype), bytes = bytes_of(l.weight.dtype);
+    const BlockKernels& kernels = *block_kernels(l.weight.dtype);
     for (int c = 0; c < columns; ++c) {
-      unpack_blocks<F>(l.weight_row(column0 + c) + k0 / kBlock * F::kBytes, depth / kBlock,
-                       rows + c * depth);
+      kernels.unpack(l.weight_row(column0 + c) + k0 / block * bytes, depth / block,
+                     rows + c * depth);
     }
     pack_panel<kColumns>(static_cast<const float*>(rows), depth, int64_t{1}, columns, depth, to);
   }
 };
+
+// Column panels that pass by a slab of A (chunk × kDepth) while it is in L2. One after the other
+// over the whole depth, they would read A from L3 as often as there are panels: 60% of the FMA peak
+// where this is 80%.
+constexpr int kTogether = 8;
+
+inline int panels_together(int64_t column_panels, int64_t chunks) {
+  int together = kTogether;
+  while (together > 1 && ceil_div(column_panels, together) * chunks < 4 * num_threads())
+    together /= 2;
+  return together;
+}
+
+// The tiles of `panels` column panels and `rows` packed rows from `a` on, one behind the other in
+// c.
+template <class W>
+void multiply_panels(const Linear& l, const float* a, int64_t rows, int64_t column0, int panels,
+                     float* b, float* buffer, float* c, int64_t c_stride) {
+  for (int64_t k0 = 0; k0 < l.k; k0 += kDepth) {
+    int64_t depth = min64(kDepth, l.k - k0);
+    for (int p = 0; p < panels; ++p) {
+      int64_t column = column0 + p * kColumns;
+      W::pack(l, column, static_cast<int>(min64(kColumns, l.n - column)), k0, depth, buffer, b);
+      for (int64_t r = 0; r < rows; r += kPanelRows)
+        gemm_micro<float>(depth, a + r * l.k + k0 * kPanelRows, b, c + p * c_stride + r * kColumns,
+                          k0 > 0);
+    }
+  }
+  if (l.k == 0) memset(c, 0, panels * c_stride * sizeof(float));
+}
 
 template <class W>
 const char* many_rows(const Linear& l) {
   int64_t column_panels = ceil_div(l.n, kColumns), chunk = chunk_rows(l.m, column_panels);
   // The packed copy of a very tall x is made in parts of some 16 MB.
   int64_t part = min64(l.m, max64(1, (int64_t{4} << 20) / (max64(1, l.k) * chunk)) * chunk);
-  size_t own = gemm_scratch<float>(chunk, l.k) + W::kBuffer * sizeof(float);
-  own = (own + 63) / 64 * 64;
-  Scratch packed(packed_rows_size(part, l.k) * sizeof(float) + 64), scratch(own * num_threads());
+  int together = panels_together(column_panels, ceil_div(part, chunk));
+  int64_t groups = ceil_div(column_panels, together), c_stride = chunk * kColumns;
+  size_t own = together * c_stride + kDepth * kColumns + W::kBuffer + 16;  // floats
+  Scratch packed(packed_rows_size(part, l.k) * sizeof(float) + 64),
+      scratch(own * sizeof(float) * num_threads());
   if (!packed.as<char>() || !scratch.as<char>()) return "linear: out of memory";
   for (int64_t row0 = 0; row0 < l.m; row0 += part) {
     int64_t rows = min64(part, l.m - row0);
@@ -171,21 +211,22 @@ const char* many_rows(const Linear& l) {
                      }
                    });
     });
-    parallel_for(
-        column_panels * ceil_div(rows, chunk), 1, [&](int64_t begin, int64_t end, int worker) {
-          float* buffer = reinterpret_cast<float*>(scratch.as<char>() + worker * own);
-          for (int64_t i = begin; i < end; ++i) {
-            int64_t first = i / column_panels * chunk, column0 = i % column_panels * kColumns;
-            int64_t here = min64(chunk, rows - first);
-            int columns = static_cast<int>(min64(kColumns, l.n - column0));
-            const float* tile =
-                gemm_tile<float>(packed.as<float>() + first * l.k, here, l.k, buffer + W::kBuffer,
-                                 [&](int64_t k0, int64_t depth, float* to) {
-                                   W::pack(l, column0, columns, k0, depth, buffer, to);
-                                 });
-            write_tile(l, row0 + first, here, column0, columns, tile, kColumns);
-          }
-        });
+    parallel_for(groups * ceil_div(rows, chunk), 1, [&](int64_t begin, int64_t end, int worker) {
+      float *c = scratch.as<float>() + worker * own, *b = c + together * c_stride,
+            *buffer = b + kDepth * kColumns;
+      for (int64_t i = begin; i < end; ++i) {
+        int64_t first = i / groups * chunk, panel0 = i % groups * together;
+        int64_t here = min64(chunk, rows - first), column0 = panel0 * kColumns;
+        int panels = static_cast<int>(min64(together, column_panels - panel0));
+        multiply_panels<W>(l, packed.as<float>() + first * l.k, here, column0, panels, b, buffer, c,
+                           c_stride);
+        for (int p = 0; p < panels; ++p) {
+          int64_t column = column0 + p * kColumns;
+          write_tile(l, row0 + first, here, column, static_cast<int>(min64(kColumns, l.n - column)),
+                     c + p * c_stride, kColumns);
+        }
+      }
+    });
   }
   return nullptr;
 }
@@ -193,11 +234,13 @@ const char* many_rows(const Linear& l) {
 }  // namespace
 
 const char* linear_float(const Linear& l) {
+  bool known = with_plain(l.weight.dtype, [](auto) {}) || block_kernels(l.weight.dtype);
+  if (!known) return "linear: no kernel for this weight dtype";
   bool whole = l.weight.back_stride(1) == 1 && l.x.back_stride(1) == 1;
   if (l.m <= kDotRows && whole && l.k > 0) return few_rows(l);
-  const char* error = "linear: no kernel for this weight dtype";
-  with_float(l.weight.dtype, [&]<class T>(T) { error = many_rows<FloatWeights<T>>(l); }) ||
-      with_format(l.weight.dtype, [&]<class F>(F) { error = many_rows<BlockWeights<F>>(l); });
+  const char* error = nullptr;
+  with_plain(l.weight.dtype, [&]<class T>(T) { error = many_rows<FloatWeights<T>>(l); }) ||
+      (error = many_rows<BlockWeights>(l), true);
   return error;
 }
 

@@ -69,7 +69,13 @@ i32, u32, i64, u64 = _BY_NAME["i32"], _BY_NAME["u32"], _BY_NAME["i64"], _BY_NAME
 f16, bf16, f32, f64 = _BY_NAME["f16"], _BY_NAME["bf16"], _BY_NAME["f32"], _BY_NAME["f64"]
 f8e4m3, f8e5m2, complex64 = _BY_NAME["f8e4m3"], _BY_NAME["f8e5m2"], _BY_NAME["complex64"]
 q4_0, q4_1, q5_0, q5_1 = _BY_NAME["q4_0"], _BY_NAME["q4_1"], _BY_NAME["q5_0"], _BY_NAME["q5_1"]
-q8_0, q4_k, q6_k = _BY_NAME["q8_0"], _BY_NAME["q4_k"], _BY_NAME["q6_k"]
+q8_0, q8_1, q1_0, q2_0 = _BY_NAME["q8_0"], _BY_NAME["q8_1"], _BY_NAME["q1_0"], _BY_NAME["q2_0"]
+q2_k, q3_k, q4_k = _BY_NAME["q2_k"], _BY_NAME["q3_k"], _BY_NAME["q4_k"]
+q5_k, q6_k, q8_k = _BY_NAME["q5_k"], _BY_NAME["q6_k"], _BY_NAME["q8_k"]
+iq1_s, iq1_m, iq2_xxs, iq2_xs = (_BY_NAME[n] for n in ("iq1_s", "iq1_m", "iq2_xxs", "iq2_xs"))
+iq2_s, iq3_xxs, iq3_s = _BY_NAME["iq2_s"], _BY_NAME["iq3_xxs"], _BY_NAME["iq3_s"]
+iq4_nl, iq4_xs, mxfp4, nvfp4 = (_BY_NAME[n] for n in ("iq4_nl", "iq4_xs", "mxfp4", "nvfp4"))
+tq1_0, tq2_0, f8e4m3_128 = _BY_NAME["tq1_0"], _BY_NAME["tq2_0"], _BY_NAME["f8e4m3_128"]
 
 # PyTorch's names.
 uint8, int8, int16, int32, int64 = u8, i8, i16, i32, i64

@@ -1,6 +1,6 @@
-// 32 small integers at a time: unpacking of quantised weights and their dot products with int8
-// activations. AVX2 has one instruction for u8 × s8 (vpmaddubsw, 16-bit sums of two) and none for
-// s8 × s8, hence two kinds of dot.
+// 32 small integers at a time: unpacking of quantised weights, rounding of activations, and the dot
+// product of both. AVX2 has one instruction for u8 × s8 (vpmaddubsw, 16-bit sums of two) and none
+// for s8 × s8: signs of weights go to the activations first.
 #pragma once
 #include "simd.h"
 
@@ -30,14 +30,28 @@ TL_INLINE b32 nibbles(const void* p) {
 TL_INLINE b32 shift_left(b32 x, int n) {
   return _mm256_slli_epi16(x, n);
 }  // when no bit leaves its byte
-// Byte i is `value` where bit i is set.
-TL_INLINE b32 spread_bits(uint32_t bits, int value) {
+// Byte i is 0xff where bit i is set, else 0.
+TL_INLINE b32 mask_of_bits(uint32_t bits) {
   const __m256i which =
       _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
   const __m256i one = _mm256_set1_epi64x(static_cast<int64_t>(0x8040201008040201ull));
   __m256i x = _mm256_shuffle_epi8(_mm256_set1_epi32(static_cast<int32_t>(bits)), which);
-  x = _mm256_cmpeq_epi8(_mm256_and_si256(x, one), one);
-  return _mm256_and_si256(x, splat32(value));
+  return _mm256_cmpeq_epi8(_mm256_and_si256(x, one), one);
+}
+TL_INLINE b32 and32(b32 a, b32 b) { return _mm256_and_si256(a, b); }
+// -x where the mask is set.
+TL_INLINE b32 negate32(b32 x, b32 mask) { return _mm256_sub_epi8(_mm256_xor_si256(x, mask), mask); }
+// table[x], for x from 0 to 15.
+TL_INLINE b32 lookup32(const int8_t* table, b32 x) {
+  __m128i t = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table));
+  return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(t), x);
+}
+// |x|, 128 for -128; and a with the sign of x, when x is not 0.
+TL_INLINE b32 abs32(b32 x) { return _mm256_abs_epi8(x); }
+TL_INLINE b32 sign32(b32 a, b32 x) { return _mm256_sign_epi8(a, x); }
+TL_INLINE b32 join32(uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
+  return _mm256_setr_epi64x(static_cast<int64_t>(a), static_cast<int64_t>(b),
+                            static_cast<int64_t>(c), static_cast<int64_t>(d));
 }
 #else
 struct b32 {
@@ -75,10 +89,34 @@ TL_INLINE b32 nibbles(const void* p) {
 TL_INLINE b32 shift_left(b32 x, int n) {
   return bytes32([=](int i) { return x.v[i] << n; });
 }
-TL_INLINE b32 spread_bits(uint32_t bits, int value) {
-  return bytes32([=](int i) { return bits >> i & 1 ? value : 0; });
+TL_INLINE b32 mask_of_bits(uint32_t bits) {
+  return bytes32([=](int i) { return bits >> i & 1 ? 0xff : 0; });
+}
+TL_INLINE b32 and32(b32 a, b32 b) {
+  return bytes32([=](int i) { return a.v[i] & b.v[i]; });
+}
+TL_INLINE b32 negate32(b32 x, b32 mask) {
+  return bytes32([=](int i) { return (x.v[i] ^ mask.v[i]) - mask.v[i]; });
+}
+TL_INLINE b32 lookup32(const int8_t* table, b32 x) {
+  return bytes32([=](int i) { return table[x.v[i]]; });
+}
+TL_INLINE b32 abs32(b32 x) {
+  return bytes32([=](int i) { return x.v[i] & 0x80 ? -x.v[i] : x.v[i]; });
+}
+TL_INLINE b32 sign32(b32 a, b32 x) {
+  return bytes32([=](int i) { return x.v[i] & 0x80 ? -a.v[i] : a.v[i]; });
+}
+TL_INLINE b32 join32(uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
+  const uint64_t words[4] = {a, b, c, d};
+  return load32(words);
 }
 #endif
+
+// Byte i is `value` where bit i is set.
+TL_INLINE b32 spread_bits(uint32_t bits, int value) {
+  return and32(mask_of_bits(bits), splat32(value));
+}
 
 // The four sums of lanes.
 TL_INLINE void sum4(vf a, vf b, vf c, vf d, float* to) {
@@ -95,21 +133,14 @@ TL_INLINE void sum4(vf a, vf b, vf c, vf d, float* to) {
 // -----------------------------------------------------------------------------
 
 // Partial sums of w·a, as floats: the first half of the lanes adds up elements 0–15, the second
-// half 16–31.
-template <bool kSigned>
-TL_INLINE vf dot32(b32 w, const int8_t* a) {
+// half 16–31. The weights are unsigned and at most 128.
+TL_INLINE vf dot32(b32 w, b32 a) {
 #ifdef __AVX2__
-  __m256i x = load32(a);
-  __m256i p = kSigned ? _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w))
-                      : _mm256_maddubs_epi16(w, x);
+  __m256i p = _mm256_maddubs_epi16(w, a);
   return (vf)_mm256_cvtepi32_ps(_mm256_madd_epi16(p, _mm256_set1_epi16(1)));
 #else
   int32_t s[2] = {0, 0};
-  for (int h = 0; h < 2; ++h) {
-    for (int i = 16 * h; i < 16 * h + 16; ++i) {
-      s[h] += (kSigned ? static_cast<int8_t>(w.v[i]) : static_cast<int>(w.v[i])) * a[i];
-    }
-  }
+  for (int i = 0; i < 32; ++i) s[i / 16] += w.v[i] * static_cast<int8_t>(a.v[i]);
   return vf{static_cast<float>(s[0]), 0, static_cast<float>(s[1]), 0};
 #endif
 }
@@ -149,106 +180,12 @@ TL_INLINE void each_float(b32 w, F f) {
 #endif
 }
 
-// --- tiles: 8 columns × 32 weights against many rows of activations
-// ---------------------------------------------------
-
-// Columns of a tile lie so that one broadcast of 4 activations meets the same 4 weights of 8
-// columns.
-inline constexpr int kTileColumns = 8;
-inline constexpr int kTileBytes = 32 * kTileColumns;
-
-TL_INLINE void store_tile(uint8_t* tile, const b32* w) {
-#ifdef __AVX2__
-  __m256i a[8], b[8];  // an 8 × 8 transpose of 32-bit units
-  for (int i = 0; i < 8; i += 2) {
-    a[i] = _mm256_unpacklo_epi32(w[i], w[i + 1]);
-    a[i + 1] = _mm256_unpackhi_epi32(w[i], w[i + 1]);
-  }
-  for (int i = 0; i < 8; i += 4) {
-    b[i] = _mm256_unpacklo_epi64(a[i], a[i + 2]);
-    b[i + 1] = _mm256_unpackhi_epi64(a[i], a[i + 2]);
-    b[i + 2] = _mm256_unpacklo_epi64(a[i + 1], a[i + 3]);
-    b[i + 3] = _mm256_unpackhi_epi64(a[i + 1], a[i + 3]);
-  }
-  for (int i = 0; i < 4; ++i) {
-    store32(tile + 32 * i, _mm256_permute2x128_si256(b[i], b[i + 4], 0x20));
-    store32(tile + 32 * (i + 4), _mm256_permute2x128_si256(b[i], b[i + 4], 0x31));
-  }
-#else
-  for (int c = 0; c < kTileColumns; ++c) store32(tile + 32 * c, w[c]);
-#endif
-}
-
-// c[r][column] += Σ over the groups of the block: d·da[r]·(w·a) + m·sa[r]. `d` and `m` hold 8
-// columns per group; da and sa hold `stride` rows per group. kBits is how wide the weights are (8:
-// signed): it says how many products of two a 16-bit sum can take: 4 bits 8 times 2·15·127, 5 bits
-// 4 times 2·31·127, 6 bits twice 2·63·127.
-template <int kBits, int kGroup>
-TL_INLINE void tile_times_rows(const uint8_t* tile, const float* d, const float* m, const int8_t* q,
-                               const float* da, const float* sa, int64_t stride, int rows,
-                               float* c) {
-#ifdef __AVX2__
-  constexpr int kSteps = kBits <= 4 ? 8 : kBits == 5 ? 4 : kBits == 6 ? 2 : 1;
-  constexpr int kGroups = 32 / kGroup, kUnits = kGroup / 4,
-                kRun = kSteps < kUnits ? kSteps : kUnits;
-  const __m256i ones = _mm256_set1_epi16(1);
-  __m256i w[8];
-  vf dv[kGroups], mv[kGroups];
-  for (int i = 0; i < 8; ++i) {
-    w[i] = load32(tile + 32 * i);
-    if constexpr (kBits == 8) w[i] = _mm256_abs_epi8(w[i]);
-  }
-  for (int g = 0; g < kGroups; ++g) {
-    dv[g] = load(d + 8 * g);
-    if (m) mv[g] = load(m + 8 * g);
-  }
-  for (int r = 0; r < rows; ++r, q += 32) {
-    vf acc = load(c + 8 * r);
-    for (int g = 0; g < kGroups; ++g) {
-      __m256i sum{};
-      for (int i = 0; i < kUnits; i += kRun) {
-        __m256i part{};
-        for (int j = i; j < i + kRun; ++j) {
-          int unit = g * kUnits + j;
-          int32_t four;
-          memcpy(&four, q + 4 * unit, 4);
-          __m256i a = _mm256_set1_epi32(four);
-          if constexpr (kBits == 8) a = _mm256_sign_epi8(a, load32(tile + 32 * unit));
-          __m256i p = _mm256_maddubs_epi16(w[unit], a);
-          part = j == i ? p : _mm256_add_epi16(part, p);
-        }
-        part = _mm256_madd_epi16(part, ones);
-        sum = i == 0 ? part : _mm256_add_epi32(sum, part);
-      }
-      acc = fma((vf)_mm256_cvtepi32_ps(sum), dv[g] * splat(da[g * stride + r]), acc);
-      if (m) acc = fma(mv[g], splat(sa[g * stride + r]), acc);
-    }
-    store(c + 8 * r, acc);
-  }
-#else
-  for (int r = 0; r < rows; ++r, q += 32) {
-    for (int g = 0; g < 32 / kGroup; ++g) {
-      float x = da[g * stride + r], s = m ? sa[g * stride + r] : 0;
-      for (int column = 0; column < kTileColumns; ++column) {
-        const uint8_t* w = tile + 32 * column + kGroup * g;
-        const int8_t* a = q + kGroup * g;
-        int32_t sum = 0;
-        for (int i = 0; i < kGroup; ++i)
-          sum += (kBits == 8 ? static_cast<int8_t>(w[i]) : static_cast<int>(w[i])) * a[i];
-        float& y = c[8 * r + column];
-        y += static_cast<float>(sum) * (d[8 * g + column] * x);
-        if (m) y += m[8 * g + column] * s;
-      }
-    }
-  }
-#endif
-}
-
 // --- activations
 // --------------------------------------------------------------------------------------------------------
 
-// Rounds 32 floats to int8 with scale max|x| / 127; sums[h] = sum of the rounded half h. A NaN
+// Rounds 32 floats to int8 with scale max|x| / kTop; sums[h] = sum of the rounded half h. A NaN
 // makes the scale NaN.
+template <int kTop>
 TL_INLINE float round32(const float* x, int8_t* q, int32_t* sums) {
   vf top{};
   vi bad{};
@@ -258,8 +195,8 @@ TL_INLINE float round32(const float* x, int8_t* q, int32_t* sums) {
     bad |= v != v;
   }
   float peak = max_lane(top), nan = sum((vf)(bad & (vi)splat(__builtin_nanf(""))));
-  float d = peak / 127.f + nan;
-  float inverse = peak > 0 ? 127.f / peak : 0.f;
+  float d = peak / kTop + nan;
+  float inverse = peak > 0 ? kTop / peak : 0.f;
 #ifdef __AVX2__
   __m256 scale = _mm256_set1_ps(inverse);
   __m256i v[4];
@@ -287,6 +224,18 @@ TL_INLINE float round32(const float* x, int8_t* q, int32_t* sums) {
   }
 #endif
   return d;
+}
+
+// The same from any float dtype.
+template <int kTop, class T>
+TL_INLINE float round_any32(const T* x, int8_t* q, int32_t* sums) {
+  if constexpr (__is_same(T, float)) {
+    return round32<kTop>(x, q, sums);
+  } else {
+    float buffer[32];
+    for (int i = 0; i < 32; i += kLanes) store(buffer + i, load(x + i));
+    return round32<kTop>(buffer, q, sums);
+  }
 }
 
 }  // namespace tl::TL_ISA

@@ -1,0 +1,171 @@
+// What a block format tells the kernels: how 32 weights are unpacked to small integers, and the
+// scales (and minima) that belong to them. Every kernel is written on these few functions alone.
+// Layouts: ggml-common.h of llama.cpp, and the gguf package.
+#pragma once
+#include "../../core/grids.h"
+#include "../simd/int8.h"
+
+namespace tl::TL_ISA {
+
+// How a weight w comes from the bytes q of values(), its scale d and its minimum m.
+enum class Form {
+  shifted,  // w = d·(q + kShift), q from 0 to kTop
+  minimum,  // w = d·q + m, q from 0 to kTop
+  masked,   // w = d·q, or d·-q where the mask is set; q from 0 to kTop
+  plain,    // w = d·q, q any int8
+};
+
+// kBytes, kUnits: bytes and 32-weight units of a block; kGroup: weights that share a scale, 32 or
+// 16 (a format with fewer scales repeats them). kActivationTop: what `fast` rounds the largest
+// activation of 32 to.
+template <DType kType, int kGroupSize, Form kFormOf, int kTopValue, int kShiftBy = 0,
+          int kActivation = 127>
+struct Format {
+  static constexpr DType kDType = kType;
+  static constexpr int kBytes = bytes_of(kType), kUnits = block_of(kType) / 32, kGroup = kGroupSize;
+  static constexpr int kGroups = kUnits * 32 / kGroup;  // in a block
+  static constexpr Form kForm = kFormOf;
+  static constexpr int kTop = kTopValue, kShift = kShiftBy, kActivationTop = kActivation;
+  static constexpr bool kMins = kForm == Form::minimum;
+  static constexpr bool kSigned = kForm == Form::plain || kForm == Form::masked || kShift != 0;
+
+  // A format may work something out for a whole block first; values() and mask() take the result.
+  static TL_INLINE const uint8_t* open(const uint8_t* b) { return b; }
+  // Formats without a mask.
+  template <class B>
+  static TL_INLINE b32 mask(const B&, int) {
+    return splat32(0);
+  }
+};
+
+TL_INLINE float half_at(const uint8_t* p) {
+  f16 h;
+  memcpy(&h, p, 2);
+  return to_float(h);
+}
+TL_INLINE uint16_t short_at(const uint8_t* p) {
+  uint16_t w;
+  memcpy(&w, p, 2);
+  return w;
+}
+TL_INLINE uint32_t word_at(const uint8_t* p) {
+  uint32_t w;
+  memcpy(&w, p, 4);
+  return w;
+}
+TL_INLINE uint64_t long_at(const uint8_t* p) {
+  uint64_t w;
+  memcpy(&w, p, 8);
+  return w;
+}
+
+// --- scales ------------------------------------------------------------------------------------
+// F::scales(b, n, d, m) writes the scales of n blocks; up to 7 places after the last may be
+// written.
+
+// d[i] = the f16 at p + i·step. Written up to n rounded up to 8, the last one repeated: a reader of
+// whole vectors finds numbers there. (Zeros stored one by one would cost it dear: a load cannot be
+// forwarded from several stores.)
+template <int kStep>
+TL_INLINE void halves_at(const uint8_t* p, int64_t n, float* d) {
+#ifdef __F16C__
+  auto convert = [&](int64_t i, auto at) {
+    auto bits = [&](int64_t j) {
+      short h;
+      memcpy(&h, at(p + (i + j) * kStep), 2);
+      return h;
+    };
+    __m128i x =
+        _mm_setr_epi16(bits(0), bits(1), bits(2), bits(3), bits(4), bits(5), bits(6), bits(7));
+    store(d + i, (vf)_mm256_cvtph_ps(x));
+  };
+  int64_t i = 0;
+  for (; i + 8 <= n; i += 8) convert(i, [](const uint8_t* at) { return at; });
+  if (i < n)
+    convert(i, [last = p + (n - 1) * kStep](const uint8_t* at) { return at < last ? at : last; });
+#else
+  for (int64_t i = 0; i < (n + 7) / 8 * 8; ++i) d[i] = half_at(p + (i < n ? i : n - 1) * kStep);
+#endif
+}
+
+// d[i], m[i] = the pair of f16 at p + i·step; room as above.
+template <int kStep>
+TL_INLINE void half_pairs_at(const uint8_t* p, int64_t n, float* d, float* m) {
+#ifdef __F16C__
+  auto convert = [&](int64_t i, auto at) {
+    auto four = [&](int64_t j) {  // d d d d m m m m
+      auto bits = [&](int64_t e) { return static_cast<int>(word_at(at(p + (j + e) * kStep))); };
+      __m128i x = _mm_setr_epi32(bits(0), bits(1), bits(2), bits(3));
+      return _mm256_cvtph_ps(
+          _mm_shuffle_epi8(x, _mm_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15)));
+    };
+    __m256 low = four(i), high = four(i + 4);
+    store(d + i, (vf)_mm256_permute2f128_ps(low, high, 0x20));
+    store(m + i, (vf)_mm256_permute2f128_ps(low, high, 0x31));
+  };
+  int64_t i = 0;
+  for (; i + 8 <= n; i += 8) convert(i, [](const uint8_t* at) { return at; });
+  if (i < n)
+    convert(i, [last = p + (n - 1) * kStep](const uint8_t* at) { return at < last ? at : last; });
+#else
+  for (int64_t i = 0; i < (n + 7) / 8 * 8; ++i) {
+    const uint8_t* at = p + (i < n ? i : n - 1) * kStep;
+    d[i] = half_at(at);
+    m[i] = half_at(at + 2);
+  }
+#endif
+}
+
+// As halves_at, each number kTimes (2 or 4) in a row.
+template <int kStep, int kTimes>
+TL_INLINE void repeated_halves_at(const uint8_t* p, int64_t n, float* d) {
+#ifdef __AVX2__
+  for (int64_t i = 0; i < n; i += 8, p += 8 * kStep) {
+    alignas(32) float eight[8];
+    int64_t rest = n - i < 8 ? n - i : 8;
+    halves_at<kStep>(p, rest, eight);
+    __m256 x = (__m256)load(eight);
+    for (int64_t j = 0; j < rest * kTimes; j += 8, d += 8) {
+      __m256i which = _mm256_set1_epi32(static_cast<int>(j / kTimes));
+      which = _mm256_add_epi32(which, kTimes == 2 ? _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3)
+                                                  : _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1));
+      store(d, (vf)_mm256_permutevar8x32_ps(x, which));
+    }
+  }
+#else
+  for (int64_t i = 0; i < n * kTimes; ++i) d[i] = half_at(p + i / kTimes * kStep);
+#endif
+}
+
+// All 8 scales of a block of 256 are the same.
+TL_INLINE void eight_same(float scale, float* d) {
+  for (int i = 0; i < 8; i += kLanes) store(d + i, splat(scale));
+}
+
+// to[i] = scale · the i-th of 8 int8.
+TL_INLINE void scale8(float scale, uint64_t bytes, float* to) {
+#ifdef __AVX2__
+  __m256i x = _mm256_cvtepi8_epi32(_mm_cvtsi64_si128(static_cast<int64_t>(bytes)));
+  store(to, splat(scale) * (vf)_mm256_cvtepi32_ps(x));
+#else
+  for (int i = 0; i < 8; ++i)
+    to[i] = scale * static_cast<float>(static_cast<int8_t>(bytes >> 8 * i & 0xff));
+#endif
+}
+
+inline constexpr uint64_t kEachByte = 0x0101010101010101;
+
+// 8 nibbles, the low one of a byte first, as bytes.
+TL_INLINE uint64_t nibbles8(uint32_t x) {
+  uint64_t y = (x | static_cast<uint64_t>(x) << 16) & 0x0000ffff0000ffff;
+  y = (y | y << 8) & 0x00ff00ff00ff00ff;
+  return (y | y << 4) & 0x0f0f0f0f0f0f0f0f;
+}
+// 2x + 1 in each byte.
+TL_INLINE uint64_t odd8(uint64_t x) { return x << 1 | kEachByte; }
+// x - 32 in each byte, for x from 0 to 63.
+TL_INLINE uint64_t less32(uint64_t x) {
+  return ((x | 0x80 * kEachByte) - 0x20 * kEachByte) ^ 0x80 * kEachByte;
+}
+
+}  // namespace tl::TL_ISA

@@ -1,0 +1,84 @@
+// Formats of one scale to 32 (64, 128) weights: Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q8_1, Q1_0, Q2_0.
+#pragma once
+#include "format.h"
+
+namespace tl::TL_ISA {
+
+struct Q4_0 : Format<DType::q4_0, 32, Form::shifted, 15, -8> {
+  static TL_INLINE b32 values(const uint8_t* b, int) { return nibbles(b + 2); }
+  static TL_INLINE void scales(const uint8_t* b, int64_t n, float* d, float*) {
+    halves_at<kBytes>(b, n, d);
+  }
+};
+
+struct Q4_1 : Format<DType::q4_1, 32, Form::minimum, 15> {
+  static TL_INLINE b32 values(const uint8_t* b, int) { return nibbles(b + 4); }
+  static TL_INLINE void scales(const uint8_t* b, int64_t n, float* d, float* m) {
+    half_pairs_at<kBytes>(b, n, d, m);
+  }
+};
+
+struct Q5_0 : Format<DType::q5_0, 32, Form::shifted, 31, -16> {
+  static TL_INLINE b32 values(const uint8_t* b, int) {
+    return operator_or(nibbles(b + 6), spread_bits(word_at(b + 2), 16));
+  }
+  static TL_INLINE void scales(const uint8_t* b, int64_t n, float* d, float*) {
+    halves_at<kBytes>(b, n, d);
+  }
+};
+
+struct Q5_1 : Format<DType::q5_1, 32, Form::minimum, 31> {
+  static TL_INLINE b32 values(const uint8_t* b, int) {
+    return operator_or(nibbles(b + 8), spread_bits(word_at(b + 4), 16));
+  }
+  static TL_INLINE void scales(const uint8_t* b, int64_t n, float* d, float* m) {
+    half_pairs_at<kBytes>(b, n, d, m);
+  }
+};
+
+struct Q8_0 : Format<DType::q8_0, 32, Form::plain, 128> {
+  static TL_INLINE b32 values(const uint8_t* b, int) { return load32(b + 2); }
+  static TL_INLINE void scales(const uint8_t* b, int64_t n, float* d, float*) {
+    halves_at<kBytes>(b, n, d);
+  }
+};
+
+// As Q8_0, with d·Σq behind the scale, which only its use for activations needs.
+struct Q8_1 : Format<DType::q8_1, 32, Form::plain, 128> {
+  static TL_INLINE b32 values(const uint8_t* b, int) { return load32(b + 4); }
+  static TL_INLINE void scales(const uint8_t* b, int64_t n, float* d, float*) {
+    halves_at<kBytes>(b, n, d);
+  }
+};
+
+// 128 bits: a set one is d, the others -d. The bytes are 0 and 2.
+struct Q1_0 : Format<DType::q1_0, 32, Form::shifted, 2, -1> {
+  static TL_INLINE b32 values(const uint8_t* b, int unit) {
+    return spread_bits(word_at(b + 2 + 4 * unit), 2);
+  }
+  static TL_INLINE void scales(const uint8_t* b, int64_t n, float* d, float*) {
+    repeated_halves_at<kBytes, kUnits>(b, n, d);
+  }
+};
+
+// 64 fields of 2 bits, 4 to a byte: d·(q - 1).
+struct Q2_0 : Format<DType::q2_0, 32, Form::shifted, 3, -1> {
+  static TL_INLINE b32 values(const uint8_t* b, int unit) {
+    const uint8_t* q = b + 2 + 8 * unit;
+#ifdef __AVX2__
+    __m128i x = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(q));
+    x = _mm_unpacklo_epi8(x, _mm_srli_epi16(x, 4));  // nibbles in order
+    const __m128i three = _mm_set1_epi8(3);
+    __m128i even = _mm_and_si128(x, three), odd = _mm_and_si128(_mm_srli_epi16(x, 2), three);
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_unpacklo_epi8(even, odd)),
+                                   _mm_unpackhi_epi8(even, odd), 1);
+#else
+    return bytes32([=](int i) { return q[i / 4] >> i % 4 * 2 & 3; });
+#endif
+  }
+  static TL_INLINE void scales(const uint8_t* b, int64_t n, float* d, float*) {
+    repeated_halves_at<kBytes, kUnits>(b, n, d);
+  }
+};
+
+}  // namespace tl::TL_ISA
