@@ -144,18 +144,22 @@ void copy_into(Array& out, const Array& x, const char* where) {
       return copy_into(out, source, where);
     }
   } else if (packs) {
+    if (row(x.dtype).kind == 'c')
+      raise("DTypeError", where,
+            std::string("expected a real dtype to make ") + row(out.dtype).name + " of, got " +
+                row(x.dtype).name);
     source = contiguous(cast(x, DType::f32, where), where);
     if (!out.contiguous()) {
       source = cast(source, out.dtype, where);
       return copy_into(out, source, where);
     }
   }
-  Arg args[2];
+  Arg args[3] = {};  // the third: no importances
   args[0].kind = args[1].kind = Arg::array;
   args[0].a = &out;
   args[1].a = &source;
   Array* outputs[] = {&out};
-  run(find(unpacks ? "dequantize" : packs ? "quantize" : "copy"), args, 2, outputs);
+  run(find(unpacks ? "dequantize" : packs ? "quantize" : "copy"), args, packs ? 3 : 2, outputs);
 }
 
 Array cast(const Array& x, DType dtype, const char* where) {

@@ -89,8 +89,8 @@ static void test_linear_of_q8_0(void) {
   int64_t shape[2] = {6, 64};
   tl_array *w = waves(6, 64), *packed = tl_array_new(tl_dtype_by_name("q8_0"), shape, 2);
   tl_array *unpacked = floats(6, 64), *x = waves(3, 64), *out = floats(3, 6);
-  tl_arg pack[2] = {tl_arg_array(packed), tl_arg_array(w)};
-  CHECK(tl_call(tl_kernel_find("quantize"), pack, 2) == NULL);
+  tl_arg pack[3] = {tl_arg_array(packed), tl_arg_array(w), tl_arg_none()};
+  CHECK(tl_call(tl_kernel_find("quantize"), pack, 3) == NULL);
   tl_arg unpack[2] = {tl_arg_array(unpacked), tl_arg_array(packed)};
   CHECK(tl_call(tl_kernel_find("dequantize"), unpack, 2) == NULL);
   for (int i = 0; i < 6 * 64; ++i) CHECK(fabsf(at(unpacked)[i] - wave(i)) <= 2.0f / 127);

@@ -38,7 +38,7 @@ def test_an_id_out_of_range(call, bad):
 def test_quantised_rows_are_the_dequantised_table(rng, form, out_dtype):
     to = _native.Array.from_strided
     table = _native.Array.empty((9, 64), CODES[form])
-    _native.call("quantize", table, to(rng.normal(size=(9, 64)).astype(np.float32)))
+    _native.call("quantize", table, to(rng.normal(size=(9, 64)).astype(np.float32)), None)
     floats = np.empty((9, 64), np.float32)
     _native.call("dequantize", to(floats), table)
     ids, out = np.array([[8, 0], [3, 3]]), np.empty((2, 2, 64), out_dtype)

@@ -96,7 +96,7 @@ def test_quantize_is_gguf_s(call, rng, quants, name):
     module, number = quants(name)
     want = module.quantize(x, number)
     out = np.zeros(want.shape, np.uint8)
-    _native.call("quantize", as_blocks(out, name, 320), _native.Array.from_strided(x))
+    _native.call("quantize", as_blocks(out, name, 320), _native.Array.from_strided(x), None)
     np.testing.assert_array_equal(out, want)
 
 

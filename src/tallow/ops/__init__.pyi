@@ -437,6 +437,8 @@ __all__ = [
     "instance_norm",
     "local_response_norm",
     "normalize",
+    "quantize",
+    "dequantize",
     "gather",
     "scatter_values",
     "scatter",
@@ -1602,6 +1604,8 @@ def local_response_norm(
 def normalize(
     input: Tensor, p: float = 2.0, dim: int | tuple[int, ...] = 1, eps: float = 1e-12
 ) -> Tensor: ...
+def quantize(x: Tensor, dtype: DType | str, importance: Tensor | None = None) -> Tensor: ...
+def dequantize(x: Tensor, dtype: DType | str = ...) -> Tensor: ...
 def gather(x: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False) -> Tensor: ...
 def scatter_values(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor: ...
 def scatter(

@@ -21,6 +21,16 @@ def cast(x: Tensor, dtype: DType | str) -> Tensor:
     return x if array.dtype == code else wrap(array.cast(code))
 
 
+@cast.check
+def _(x: Tensor, dtype: DType | str) -> None:
+    if x._node is not None:
+        to = as_dtype(dtype)
+        if to.kind == "q":
+            from .quant import refuse_gradient
+
+            refuse_gradient(x, to)
+
+
 @cast.grad
 def _(g: Tensor, _x: Tensor, _dtype: Any) -> Tensor:
     return g  # the tape converts it to the dtype of x

@@ -1,0 +1,189 @@
+// A point's error is the sum of four numbers, one for each of its keys. So four tables of 16 give
+// the error of every point. As bytes they fit the byte shuffle, which adds up the errors of 32
+// points in a dozen instructions; what bytes cannot tell apart is compared in floats.
+#include "codebook.h"
+
+#include "../../core/grid_codes.h"
+#include "../../core/grids.h"
+
+namespace tl::TL_ISA {
+namespace {
+
+template <int kCount>
+struct Planes {
+  alignas(64) uint8_t key[4 * kCount];
+};
+template <int kBits, int kCount>
+constexpr Planes<kCount> planes_of(const uint16_t (&code)[kCount]) {
+  Planes<kCount> planes{};
+  for (int p = 0; p < 4; ++p) {
+    for (int i = 0; i < kCount; ++i)
+      planes.key[p * kCount + i] = static_cast<uint8_t>(code[i] >> kBits * p & ((1 << kBits) - 1));
+  }
+  return planes;
+}
+
+constexpr auto kIq1sPlanes = planes_of<4>(kIq1sCodes);
+constexpr auto kIq2xxsPlanes = planes_of<4>(kIq2xxsCodes);
+constexpr auto kIq2xsPlanes = planes_of<4>(kIq2xsCodes);
+constexpr auto kIq2sPlanes = planes_of<4>(kIq2sCodes);
+constexpr auto kIq3xxsPlanes = planes_of<3>(kIq3xxsCodes);
+constexpr auto kIq3sPlanes = planes_of<3>(kIq3sCodes);
+
+constexpr int kMostPoints = 2048;
+constexpr float kByteTop = 250;  // leaves room for what four truncations take away
+
+struct Tables {
+  alignas(64) float error[4][16];
+  alignas(64) uint8_t rough[4][16];
+};
+
+TL_INLINE float least_lane(vf v) {
+#ifdef __AVX2__
+  __m128 x = _mm_min_ps(_mm256_castps256_ps128((__m256)v), _mm256_extractf128_ps((__m256)v, 1));
+  x = _mm_min_ps(x, _mm_movehl_ps(x, x));
+  return _mm_cvtss_f32(_mm_min_ss(x, _mm_movehdup_ps(x)));
+#else
+  return -max_lane(vf{} - v);
+#endif
+}
+
+// Errors of the 16 keys for the element(s) at x, less the least of them, which is returned.
+TL_INLINE float fill(const Values& values, const float* x, const float* w, float s, bool pair,
+                     float* to) {
+  vf least = splat(3e38f);
+  for (int i = 0; i < 16; i += kLanes) {
+    vf e = splat(x[0]) - splat(s) * load(values.first + i);
+    vf error = splat(w[0]) * e * e;
+    if (pair) {
+      e = splat(x[1]) - splat(s) * load(values.second + i);
+      error += splat(w[1]) * e * e;
+    }
+    store(to + i, error);
+#ifdef __AVX2__
+    least = (vf)_mm256_min_ps((__m256)error, (__m256)least);
+#else
+    least = min(error, least);
+#endif
+  }
+  float floor = least_lane(least);
+  for (int i = 0; i < 16; i += kLanes) store(to + i, load(to + i) - splat(floor));
+  return floor;
+}
+
+// The 16 errors of each table in units of 1 / scale, cut off to a byte.
+TL_INLINE void to_bytes(Tables& t, float scale) {
+  for (int p = 0; p < 4; ++p) {
+#ifdef __AVX2__
+    auto whole = [&](int i) {
+      return _mm256_cvttps_epi32((__m256)clamp(load(t.error[p] + i) * splat(scale), 0, 255));
+    };
+    // The packs leave the halves of both vectors interleaved by fours.
+    __m256i x = _mm256_packs_epi32(whole(0), whole(8));
+    x = _mm256_packus_epi16(x, x);
+    _mm_store_si128(reinterpret_cast<__m128i*>(t.rough[p]),
+                    _mm_unpacklo_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1)));
+#else
+    for (int i = 0; i < 16; ++i) t.rough[p][i] = clip(t.error[p][i] * scale, 255);
+#endif
+  }
+}
+
+// Rough errors of all points to `rough`; returns the least.
+TL_INLINE int scan(const Codebook& book, const Tables& t, uint8_t* rough) {
+#ifdef __AVX2__
+  __m256i table[4], least = _mm256_set1_epi8(-1);
+  for (int p = 0; p < 4; ++p) {
+    table[p] =
+        _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(t.rough[p])));
+  }
+  for (int i = 0; i < book.count; i += 32) {
+    auto part = [&](int p) {
+      return _mm256_shuffle_epi8(
+          table[p], _mm256_load_si256(reinterpret_cast<const __m256i*>(book.plane(p) + i)));
+    };
+    __m256i error =
+        _mm256_adds_epu8(_mm256_adds_epu8(part(0), part(1)), _mm256_adds_epu8(part(2), part(3)));
+    _mm256_store_si256(reinterpret_cast<__m256i*>(rough + i), error);
+    least = _mm256_min_epu8(least, error);
+  }
+  __m128i x = _mm_min_epu8(_mm256_castsi256_si128(least), _mm256_extracti128_si256(least, 1));
+  x = _mm_min_epu8(x, _mm_srli_epi16(x, 8));  // odd bytes to even ones
+  return _mm_extract_epi16(_mm_minpos_epu16(_mm_and_si128(x, _mm_set1_epi16(255))), 0);
+#else
+  int least = 255;
+  for (int i = 0; i < book.count; ++i) {
+    int error = 0;
+    for (int p = 0; p < 4; ++p) error += t.rough[p][book.plane(p)[i]];
+    error = error < 255 ? error : 255;
+    rough[i] = static_cast<uint8_t>(error);
+    least = error < least ? error : least;
+  }
+  return least;
+#endif
+}
+
+TL_INLINE float exact(const Codebook& book, const Tables& t, int i) {
+  return (t.error[0][book.plane(0)[i]] + t.error[1][book.plane(1)[i]]) +
+         (t.error[2][book.plane(2)[i]] + t.error[3][book.plane(3)[i]]);
+}
+
+// f(i) for every point whose rough error is at most `limit`.
+template <class F>
+TL_INLINE void each_below(const uint8_t* rough, int count, int limit, F f) {
+#ifdef __AVX2__
+  const __m256i top = _mm256_set1_epi8(static_cast<char>(limit));
+  for (int i = 0; i < count; i += 32) {
+    __m256i v = _mm256_load_si256(reinterpret_cast<const __m256i*>(rough + i));
+    auto hits =
+        static_cast<uint32_t>(_mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_min_epu8(v, top), v)));
+    for (; hits; hits &= hits - 1) f(i + __builtin_ctz(hits));
+  }
+#else
+  for (int i = 0; i < count; ++i) {
+    if (rough[i] <= limit) f(i);
+  }
+#endif
+}
+
+}  // namespace
+
+const Codebook kIq1sBook{kIq1sPlanes.key, 2048, 8};
+const Codebook kIq2xxsBook{kIq2xxsPlanes.key, 256, 8};
+const Codebook kIq2xsBook{kIq2xsPlanes.key, 512, 8};
+const Codebook kIq2sBook{kIq2sPlanes.key, 1024, 8};
+const Codebook kIq3xxsBook{kIq3xxsPlanes.key, 256, 4};
+const Codebook kIq3sBook{kIq3sPlanes.key, 512, 4};
+
+Point nearest_point(const Codebook& book, const Values& values, const float* x, const float* w,
+                    float s, int hint, float limit) {
+  Tables t;
+  float floor = 0;
+  int per = book.size / 4;
+  for (int p = 0; p < 4; ++p)
+    floor += fill(values, x + p * per, w + p * per, s, per == 2, t.error[p]);
+  if (floor >= limit) return {hint, floor};
+  Point best{hint, exact(book, t, hint)};
+  if (best.error > limit - floor) best.error = limit - floor;
+  if (best.error > 0) {
+    alignas(64) uint8_t rough[kMostPoints];
+    float bound = best.error;
+    int least = 0;
+    // A bound far above the least error leaves few steps to tell points apart: then once more with
+    // what the first look has shown.
+    for (int pass = 0; pass < 3; ++pass) {
+      to_bytes(t, kByteTop / bound);
+      least = scan(book, t, rough);
+      if (least >= 40) break;
+      bound *= static_cast<float>(least + 4) / kByteTop;
+    }
+    each_below(rough, book.count, least + 3, [&](int i) {
+      float error = exact(book, t, i);
+      if (error < best.error) best = {i, error};
+    });
+  }
+  best.error += floor;
+  return best;
+}
+
+}  // namespace tl::TL_ISA
