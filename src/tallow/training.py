@@ -199,7 +199,7 @@ def _read_state(path: str) -> tuple[str, dict[str, Any]]:
     try:
         if file.size > MAX_STATE:
             raise FormatError(path, "file", f"at most {MAX_STATE} bytes", file.size)
-        raw = file.buffer[:]
+        raw = bytes(file.buffer)
     finally:
         file.close()
     try:

@@ -47,7 +47,7 @@ def read_idx(path: str | os.PathLike[str]) -> Tensor:
     """
     file = FileMap(path)
     packed = file.path.endswith(".gz")
-    head = _unpack(file, 4 + 4 * MAX_AXES) if packed else file.buffer[: 4 + 4 * MAX_AXES]
+    head = _unpack(file, 4 + 4 * MAX_AXES) if packed else bytes(file.buffer[: 4 + 4 * MAX_AXES])
     if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in IDX_TYPES:
         raise FormatError(file.path, "header", "0, 0, an IDX type, a number of axes", head[:4])
     dtype, letter, itemsize = IDX_TYPES[head[2]]

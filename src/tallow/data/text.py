@@ -34,9 +34,8 @@ class LineDataset(Dataset[str]):
         self._file = FileMap(path)
         self.path, self.encoding, self.errors = self._file.path, encoding, errors
         self.max_line = max_line
-        buffer, size = self._file.buffer, self._file.size
+        find, size = self._file.find, self._file.size
         starts, at = array("q", [0]), 0
-        find = buffer.find
         while (at := find(b"\n", at) + 1) > 0:
             starts.append(at)
         if starts[-1] != size:  # a last line without an end
@@ -54,7 +53,7 @@ class LineDataset(Dataset[str]):
         field = f"line {index + 1}"
         if end - begin > self.max_line + 2:
             raise FormatError(self.path, field, f"at most {self.max_line} bytes", end - begin)
-        raw = self._file.check(end, field)[begin:end]
+        raw = bytes(self._file.check(end, field)[begin:end])
         raw = raw.removesuffix(b"\n").removesuffix(b"\r")
         try:
             return raw.decode(self.encoding, self.errors)

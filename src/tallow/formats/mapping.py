@@ -1,4 +1,4 @@
-"""Map a file read-only: what all formats of named arrays share (infos, bounds, closing)."""
+"""Map a file or borrow bytes, read-only: what all formats share (infos, bounds, closing)."""
 
 from __future__ import annotations
 
@@ -7,19 +7,25 @@ import mmap
 import os
 import secrets
 import stat
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self, TypeAlias
 
-from tallow.errors import ArgumentError, FormatError
+from tallow.errors import ArgumentError, DTypeError, FormatError, ShapeError
 
 if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
     from tallow.tensor import Tensor
 
-MAX_INT64 = 2**63 - 1
+    # What every `open_*` takes: a path, or the content itself as a contiguous bytes-like object.
+    Source: TypeAlias = str | os.PathLike[str] | Buffer
+
+MAX_INT64: Final = 2**63 - 1
+PIECE: Final = 4 << 20  # bytes of a tensor that writers copy at a time
 
 _KINDS = {
     stat.S_IFDIR: "a directory",
@@ -30,12 +36,20 @@ _KINDS = {
 }
 
 
+class Stored(NamedTuple):
+    """Dtype and shape in the words of a file, of a tensor that Tallow only keeps as bytes."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class TensorInfo:
     """Where one tensor lies in its file, and as what; reading it touches no byte of the tensor.
 
     `dtype` is a name of the dtype table, `shape` is row-major as in PyTorch, `offset` counts bytes
-    from the start of the file, `nbytes` is the exact length.
+    from the start of the file, `nbytes` is the exact length. `stored` is set when the file's dtype
+    is none of ours: `dtype` is then `u8`, and the last axis of `shape` counts bytes.
     """
 
     name: str
@@ -43,6 +57,7 @@ class TensorInfo:
     shape: tuple[int, ...]
     offset: int
     nbytes: int
+    stored: Stored | None = None
 
 
 def shown(value: object, limit: int = 60) -> str:
@@ -74,6 +89,35 @@ def unknown_name(path: object, name: object, known: Collection[str]) -> FormatEr
     return FormatError(path, f"tensor {shown(name)}", wanted, hint)
 
 
+def borrow(path: str, info: TensorInfo, buffer: object, offset: int) -> Tensor:
+    """The tensor of `info`, on the bytes of `buffer` from `offset` on, without a copy.
+
+    Only where the bytes lie at an address that does not suit the dtype they are copied.
+
+    Raises:
+        FormatError: Tallow does not compute with such a dtype, or holds no such shape.
+    """
+    from tallow.formats import arrays
+
+    field = f"tensor {shown(info.name)}"
+    try:
+        return arrays.borrow(buffer, info.dtype, info.shape, offset)
+    except DTypeError:
+        wanted = "a dtype that Tallow computes with (`data` gives the bytes)"
+        raise FormatError(path, f"{field} dtype", wanted, info.dtype) from None
+    except ShapeError as error:  # more axes, or longer ones, than an array may have
+        wanted = "a shape that Tallow can hold"
+        raise FormatError(path, f"{field} shape", wanted, shown(info.shape)) from error
+
+
+class MoreNeededError(Exception):
+    """Of the file only the first bytes are here, and reading on takes those up to `end`."""
+
+    def __init__(self, end: int) -> None:
+        super().__init__(end)
+        self.end = end
+
+
 def _text(path: str | os.PathLike[str]) -> str:
     text = os.fsdecode(path)
     try:
@@ -86,61 +130,95 @@ def _text(path: str | os.PathLike[str]) -> str:
 
 
 class FileMap:
-    """A regular file mapped read-only; the pages are read when they are touched, not before.
+    """The bytes of a regular file, mapped read-only, or of an object in memory, borrowed.
 
-    The map lives until the last tensor, memoryview or `FileMap` that uses it is gone. A file that
-    another program shortens while it is mapped can end the process (SIGBUS), as with every memory
-    map; `check` finds it out in time when it happened before the call.
+    A path (`str` or `PathLike`) is mapped: the pages are read when they are touched, not before.
+    Anything else must be contiguous and bytes-like (`bytes`, `bytearray`, `memoryview`, `mmap`, a
+    numpy array of a plain dtype) and is the content itself; it is neither copied nor written to,
+    and `path` is then the type's name, such as `<bytes>`.
+
+    The bytes live until the last tensor, memoryview or `FileMap` that uses them is gone. A file
+    that another program shortens while it is mapped can end the process (SIGBUS), as with every
+    memory map; `check` finds it out in time when it happened before the call.
 
     Raises:
+        ArgumentError: neither a path nor a contiguous bytes-like object.
         FormatError: no such file, no permission, empty, or not a regular file.
     """
 
-    __slots__ = ("_map", "path", "size")
+    __slots__ = ("_map", "_view", "path", "size")
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = _text(path)
+    def __init__(self, source: Source) -> None:
+        self._map: mmap.mmap | None = None
+        self._view: memoryview | None
+        if isinstance(source, str | os.PathLike):
+            self.path = _text(source)
+            self._map = self._open()
+            self._view = memoryview(self._map)
+        else:
+            self.path = f"<{type(source).__name__}>"
+            self._view = self._borrow(source)
+        self.size = len(self._view)
+
+    def _open(self) -> mmap.mmap:
+        # Without O_NONBLOCK, opening a pipe waits for a writer that may never come.
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
         try:
-            # Without O_NONBLOCK, opening a pipe waits for a writer that may never come.
-            flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
             descriptor = os.open(self.path, flags | getattr(os, "O_CLOEXEC", 0))
             try:
-                self._map: mmap.mmap | None = self._open(descriptor)
+                return self._map_whole(descriptor)
             finally:
                 os.close(descriptor)
         except OSError as error:
             raise FormatError(self.path, "file", "a readable file", error.strerror) from error
 
-    def _open(self, descriptor: int) -> mmap.mmap:
+    def _map_whole(self, descriptor: int) -> mmap.mmap:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             kind = _KINDS.get(stat.S_IFMT(status.st_mode), "a special file")
             raise FormatError(self.path, "file", "a regular file", kind)
-        if status.st_size == 0:
+        size = status.st_size
+        if size == 0:
             raise FormatError(self.path, "file", "at least one byte", "an empty file")
-        self.size = status.st_size
         try:
-            return mmap.mmap(descriptor, self.size, access=mmap.ACCESS_READ)
+            return mmap.mmap(descriptor, size, access=mmap.ACCESS_READ)
         except (ValueError, OverflowError) as error:  # cut meanwhile, or beyond the address space
-            raise FormatError(self.path, "file", f"{self.size} bytes to map", error) from error
+            raise FormatError(self.path, "file", f"{size} bytes to map", error) from error
+
+    def _borrow(self, source: Buffer) -> memoryview:
+        wanted = "a path or a contiguous bytes-like object of plain numbers"
+        try:
+            view = memoryview(source)
+            if not view.nbytes:
+                raise FormatError(self.path, "file", "at least one byte", "no bytes")
+            if view.c_contiguous:
+                return view.cast("B").toreadonly()
+            got = f"{self.path} with gaps or another order"
+        except (TypeError, BufferError) as error:
+            got = f"{self.path} ({error})"
+        except ValueError as error:
+            if isinstance(error, FormatError):
+                raise
+            got = f"{self.path} ({error})"
+        raise ArgumentError(f"open: expected {wanted}, got {got}")
 
     @property
     def closed(self) -> bool:
         """Whether `close` was called."""
-        return self._map is None
+        return self._view is None
 
     @property
-    def buffer(self) -> mmap.mmap:
-        """The whole file as a read-only buffer.
+    def buffer(self) -> memoryview:
+        """All bytes as a read-only memoryview; a slice of it copies nothing, `bytes(slice)` does.
 
         Raises:
             ArgumentError: the file was closed.
         """
-        if self._map is None:
+        if self._view is None:
             raise ArgumentError(f"{self.path}: expected an open file, got one that was closed")
-        return self._map
+        return self._view
 
-    def check(self, end: int, field: str) -> mmap.mmap:
+    def check(self, end: int, field: str) -> memoryview:
         """The buffer, after checking that the file on disk still reaches up to byte `end`.
 
         Raises:
@@ -148,16 +226,29 @@ class FileMap:
             FormatError: the file has been shortened since it was opened.
         """
         buffer = self.buffer
-        size = buffer.size()
+        size = self.size if self._map is None else self._map.size()
         if size < end:
             raise FormatError(self.path, field, f"{end} bytes, as when opened", f"{size} bytes")
         return buffer
 
+    def find(self, part: bytes, start: int = 0) -> int:
+        """Where `part` stands first at or after byte `start`, -1 where it does not."""
+        buffer = self.buffer
+        if self._map is not None:
+            return self._map.find(part, start)
+        import re
+
+        found = re.compile(re.escape(part)).search(buffer, start)
+        return found.start() if found else -1
+
     def close(self) -> None:
-        """Let go of the map; it is unmapped when the last tensor that borrows it is gone."""
+        """Let go of the bytes; they are freed when the last tensor that borrows them is gone."""
+        view, self._view = self._view, None
         mapped, self._map = self._map, None
-        if mapped is not None:
-            with suppress(BufferError):  # Tensors still borrow it: the last of them frees it.
+        with suppress(BufferError):  # Tensors still borrow it: the last of them frees it.
+            if view is not None:
+                view.release()
+            if mapped is not None:
                 mapped.close()
 
 
@@ -187,6 +278,38 @@ def replace_file(path: str | os.PathLike[str], chunks: Iterable[bytes | memoryvi
             os.unlink(beside)
 
 
+def tensor_bytes(tensor: Tensor, most: int | None = None) -> Iterator[memoryview]:
+    """The elements as bytes in row-major order, for writers, in pieces of about `most` bytes.
+
+    The memory of a contiguous tensor is lent; of another one only a piece at a time is copied.
+    """
+    most = most or PIECE
+    tensor = tensor.detach()
+    if tensor.is_contiguous() or tensor.nbytes <= most:
+        whole = tensor.contiguous()
+        view = _lend(whole)
+        for start in range(0, len(view), most):
+            yield view[start : start + most]
+    elif tensor.shape[0] == 1:
+        yield from tensor_bytes(tensor[0], most)
+    else:
+        rows = max(1, most * tensor.shape[0] // tensor.nbytes)
+        for start in range(0, tensor.shape[0], rows):
+            yield from tensor_bytes(tensor[start : start + rows], most)
+
+
+def _lend(tensor: Tensor) -> memoryview:
+    """The memory of a contiguous tensor, which lives as long as the view or a slice of it does."""
+    import ctypes
+
+    if not tensor.nbytes:
+        return memoryview(b"")
+    # By address, as block dtypes and the small floats have no format in the buffer protocol.
+    lent = (ctypes.c_ubyte * tensor.nbytes).from_address(tensor.data_ptr())
+    lent.owner = tensor  # type: ignore[attr-defined]
+    return memoryview(lent).cast("B").toreadonly()
+
+
 def _flush_folder(folder: str) -> None:
     """Make a rename in `folder` survive a power cut, where the system offers that."""
     with suppress(OSError):
@@ -198,7 +321,7 @@ def _flush_folder(folder: str) -> None:
 
 
 class TensorFile:
-    """Named arrays of one mapped file: `.tensors` tells what there is, `.tensor(name)` gives one.
+    """Named arrays of one file: `.tensors` tells what there is, `.tensor(name)` gives one.
 
     Usable in a `with` statement. Tensors taken before the file is closed stay valid after it.
     """
@@ -209,15 +332,15 @@ class TensorFile:
 
     @property
     def path(self) -> str:
-        """The path that the file was opened by."""
+        """The path that the file was opened by; `<bytes>` and the like for bytes in memory."""
         return self._file.path
 
     @property
-    def buffer(self) -> mmap.mmap:
+    def buffer(self) -> memoryview:
         """The whole file as a read-only buffer; `ArgumentError` once the file is closed."""
         return self._file.buffer
 
-    def _locate(self, name: str) -> tuple[mmap.mmap, TensorInfo]:
+    def _locate(self, name: str) -> tuple[memoryview, TensorInfo]:
         info = self.tensors.get(name)
         if info is None:
             raise unknown_name(self.path, name, self.tensors)
@@ -231,19 +354,18 @@ class TensorFile:
             FormatError: no such tensor, or the file has been shortened since it was opened.
         """
         buffer, info = self._locate(name)
-        return memoryview(buffer)[info.offset : info.offset + info.nbytes]
+        return buffer[info.offset : info.offset + info.nbytes]
 
     def tensor(self, name: str) -> Tensor:
         """A tensor that borrows its bytes from the map, without a copy.
 
         Raises:
             ArgumentError: the file was closed.
-            FormatError: no such tensor, or the file has been shortened since it was opened.
+            FormatError: no such tensor, the file has been shortened since it was opened, or the
+                format knows a dtype that Tallow does not compute with (`data` gives its bytes).
         """
-        from tallow.tensor import from_buffer
-
         buffer, info = self._locate(name)
-        return from_buffer(buffer, info.dtype, info.shape, info.offset)
+        return borrow(self.path, info, buffer, info.offset)
 
     def close(self) -> None:
         """Let go of the file; tensors that borrow from it stay valid."""

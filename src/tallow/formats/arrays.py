@@ -1,0 +1,47 @@
+"""Tensors on bytes that lie at any address and in either byte order."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from tallow.dtype import DTYPES
+
+if TYPE_CHECKING:
+    from tallow.tensor import Tensor
+
+
+def borrow(buffer: Any, dtype: str, shape: Sequence[int], offset: int) -> Tensor:
+    """A tensor that borrows its bytes from `buffer`, or has a copy where they lie at an odd place.
+
+    Kernels read numbers of 2, 4 and 8 bytes from addresses that are multiples of these: what lies
+    elsewhere is undefined in C, and an error on some processors.
+    """
+    from tallow.tensor import from_buffer
+
+    tensor = from_buffer(buffer, dtype, shape, offset)
+    if not tensor.nbytes or tensor.data_ptr() % alignment_of(dtype) == 0:
+        return tensor
+    raw = bytes(memoryview(buffer)[offset : offset + tensor.nbytes])
+    return from_buffer(raw, dtype, shape)
+
+
+def alignment_of(dtype: str) -> int:
+    """Bytes that the address of an array must be a multiple of; blocks may lie anywhere."""
+    return _ALIGNMENTS[dtype]
+
+
+_ALIGNMENTS: Final = {
+    row.name: 1 if row.is_quantized else row.itemsize // (2 if row.kind == "c" else 1)
+    for row in DTYPES
+}
+_CODES: Final = {array(code).itemsize: code for code in "BHILQ"}
+
+
+def swapped(raw: bytes | bytearray | memoryview, size: int) -> bytearray:
+    """A copy in which the bytes of each number of `size` bytes stand in the other order."""
+    numbers = array(_CODES[size])
+    numbers.frombytes(raw)
+    numbers.byteswap()
+    return bytearray(numbers.tobytes())

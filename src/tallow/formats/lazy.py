@@ -1,0 +1,58 @@
+"""Tensors for writers: given as they are, or made only when their turn to be written comes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from tallow.errors import DTypeError, ShapeError
+from tallow.formats.mapping import tensor_bytes
+
+if TYPE_CHECKING:
+    from tallow.tensor import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class LazyTensor:
+    """A tensor that is made when its turn to be written comes, so that only one is held at a time.
+
+    `dtype` is a name of the dtype table, or of the format's own types where a writer knows more;
+    `shape` is row-major as in PyTorch; `make` gives a Tensor of exactly these, or the bytes of one
+    as they stand in a file.
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+    make: Callable[[], Tensor | bytes | bytearray | memoryview]
+
+
+Tensors: TypeAlias = "Mapping[str, Tensor | LazyTensor]"
+
+
+def described(tensor: Tensor | LazyTensor) -> tuple[str, tuple[int, ...]]:
+    """The name of the dtype, and the shape."""
+    dtype = tensor.dtype
+    return (dtype if isinstance(dtype, str) else dtype.name), tuple(tensor.shape)
+
+
+def written(where: str, tensor: Tensor | LazyTensor, nbytes: int) -> Iterator[memoryview]:
+    """The bytes of a tensor in pieces, as `tensor_bytes`; a lazy one is made and checked here.
+
+    Raises:
+        DTypeError: a lazy tensor turns out to have another dtype than it said.
+        ShapeError: or another shape, or number of bytes.
+    """
+    if not isinstance(tensor, LazyTensor):
+        return tensor_bytes(tensor)
+    made = tensor.make()
+    if isinstance(made, bytes | bytearray | memoryview):
+        view = memoryview(made).cast("B")
+        if len(view) != nbytes:
+            raise ShapeError(f"{where}: expected {nbytes} bytes, got {len(view)}")
+        return iter((view,))
+    if made.dtype.name != tensor.dtype:
+        raise DTypeError(f"{where}: expected {tensor.dtype}, got {made.dtype.name}")
+    if tuple(made.shape) != tuple(tensor.shape):
+        raise ShapeError(f"{where}: expected shape {tensor.shape}, got {made.shape}")
+    return tensor_bytes(made)
