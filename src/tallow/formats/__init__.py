@@ -1,5 +1,6 @@
 """File formats: bytes to named arrays and back; nothing here knows about models.
 
-Each module opens one format: `gguf.open_gguf`, `safetensors.open_safetensors`. All of them map the
-file, check it before they trust it, and refuse it with one `FormatError`.
+Each module opens one format: `gguf.open_gguf`, `safetensors.open_safetensors`,
+`torch_pickle.open_torch`. All of them map the file, check it before they trust it, and refuse it
+with one `FormatError`.
 """
