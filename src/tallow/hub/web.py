@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -39,7 +40,7 @@ def fetch_file(web: WebRef, target: Path, progress: Progress) -> str:
             try:
                 _attempt(web, part, progress)
                 break
-            except _TransientError as error:
+            except TransientError as error:
                 failures = 1 if part.size() >= best + STEADY else failures + 1
                 best = max(best, part.size())
                 if failures >= ATTEMPTS:
@@ -58,12 +59,14 @@ def fetch_file(web: WebRef, target: Path, progress: Progress) -> str:
     return found
 
 
-class _TransientError(Exception):
+class TransientError(Exception):
     """A failure that another attempt may mend; `wait` is what the server asked for, in seconds."""
 
-    def __init__(self, expected: str, got: object, wait: float = 0.0) -> None:
+    def __init__(
+        self, expected: str, got: object, wait: float = 0.0, status: int | None = None
+    ) -> None:
         super().__init__(expected, got)
-        self.expected, self.got, self.wait = expected, got, wait
+        self.expected, self.got, self.wait, self.status = expected, got, wait, status
 
 
 @dataclass
@@ -125,7 +128,7 @@ def _attempt(web: WebRef, part: _Part, progress: Progress) -> None:
         handle = os.open(part.file, flags | (os.O_APPEND if start else os.O_TRUNC), 0o666)
         try:
             done = start
-            while block := _read(response):
+            while block := read_block(response):
                 write_all(handle, block)
                 done += len(block)
                 progress.advance(len(block))
@@ -133,29 +136,29 @@ def _attempt(web: WebRef, part: _Part, progress: Progress) -> None:
         finally:
             os.close(handle)
     if total is not None and done != total:
-        raise _TransientError(f"{total} bytes", f"{done} before the connection closed")
+        raise TransientError(f"{total} bytes", f"{done} before the connection closed")
 
 
-def _read(response: HTTPResponse) -> bytes:
+def read_block(response: HTTPResponse) -> bytes:
+    """Some of the body, b"" at its end; `TransientError` when the connection fails."""
     from http.client import HTTPException
 
     try:
         return response.read1(BLOCK)
     except (OSError, HTTPException) as error:
-        raise _TransientError("the whole body", _reason(error)) from error
+        raise TransientError("the whole body", _reason(error)) from error
 
 
 def _agree(web: WebRef, part: _Part, offset: int, response: HTTPResponse) -> tuple[int, int | None]:
     """Where the body starts and how long the file is; raises when the answer does not fit."""
     headers = response.headers
-    if headers.get("Content-Encoding", "identity").lower() not in ("identity", ""):
-        raise failure(web.label, "encoding", "identity", headers["Content-Encoding"])
-    validator = _validator(headers)
+    refuse_encoded(web, headers)
+    validator = validator_of(headers)
     if response.status == 206:
-        start, total = _content_range(headers.get("Content-Range", ""))
+        start, _, total = content_range(headers.get("Content-Range", ""))
         if start != offset or total != part.total or validator not in (None, part.validator):
             part.clear()
-            raise _TransientError(f"bytes from {offset}", headers.get("Content-Range"))
+            raise TransientError(f"bytes from {offset}", headers.get("Content-Range"))
         return offset, total
     if response.status != 200:
         raise failure(web.label, "download", "status 200", response.status)
@@ -169,7 +172,13 @@ def _agree(web: WebRef, part: _Part, offset: int, response: HTTPResponse) -> tup
     return 0, total
 
 
-def _validator(headers: Any) -> str | None:
+def refuse_encoded(web: WebRef, headers: Any) -> None:
+    """Raise `HubError` for a body that is compressed although we asked for it as it is."""
+    if headers.get("Content-Encoding", "identity").lower() not in ("identity", ""):
+        raise failure(web.label, "encoding", "identity", headers["Content-Encoding"])
+
+
+def validator_of(headers: Any) -> str | None:
     """What If-Range may carry (RFC 9110, 13.1.5): a strong ETag, else the date of last change."""
     tag: str | None = headers.get("ETag")
     if tag and tag.startswith('"'):
@@ -178,18 +187,29 @@ def _validator(headers: Any) -> str | None:
     return changed
 
 
-def _content_range(text: str) -> tuple[int, int | None]:
-    """`bytes 5-9/10` → (5, 10); (-1, None) when it is something else."""
-    unit, _, rest = text.partition(" ")
-    span, _, total = rest.partition("/")
-    start, dash, _ = span.partition("-")
-    if unit != "bytes" or not dash or not start.isdigit():
-        return -1, None
-    return int(start), int(total) if total.isdigit() else None
+def content_range(text: str) -> tuple[int, int, int | None]:
+    """`bytes 5-9/10` → (5, 10, 10): begin, end (past the last) and total; -1 where it is wrong."""
+    found = re.fullmatch(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", text.strip())
+    if not found:
+        return -1, -1, None
+    return int(found[1]), int(found[2]) + 1, None if found[3] == "*" else int(found[3])
 
 
 def _open(web: WebRef, wanted: dict[str, str], part: _Part) -> HTTPResponse:
-    """The open response to a GET; raises `HubError`, or `_TransientError` if a retry may help."""
+    try:
+        return send(web, wanted)
+    except TransientError as error:
+        if error.status == 416:  # the part is as long as the file or longer, or the file changed
+            part.clear()
+        raise
+
+
+def send(web: WebRef, wanted: dict[str, str], opener: Any = None) -> HTTPResponse:
+    """The open response to a GET; raises `HubError`, or `TransientError` if a retry may help.
+
+    Proxies, certificates, the rules for redirects and the time limit are those of all downloads.
+    `opener` is what `make_opener` gave for `web`: it takes a while, so many requests share one.
+    """
     from http.client import HTTPException
     from urllib.error import HTTPError, URLError
     from urllib.request import Request
@@ -198,32 +218,32 @@ def _open(web: WebRef, wanted: dict[str, str], part: _Part) -> HTTPResponse:
     if web.user is not None:
         request.add_unredirected_header("Authorization", _basic(web.user))
     try:
-        response: HTTPResponse = _opener(web).open(request, timeout=_timeout(web))
+        response: HTTPResponse = (opener or make_opener(web)).open(request, timeout=_timeout(web))
         return response
     except HTTPError as error:
         with error:
-            _refused(web, part, error)
+            _refused(web, error)
     except URLError as error:
         import ssl
 
         if isinstance(error.reason, ssl.SSLCertVerificationError):
             advice = f"{error.reason}; set SSL_CERT_FILE to your certificate authority's file"
             raise failure(web.label, "download", "a trusted certificate", advice) from error
-        raise _TransientError("an answer", _reason(error.reason)) from error
+        raise TransientError("an answer", _reason(error.reason)) from error
     except (OSError, HTTPException) as error:
         if isinstance(error, HubError):
             raise
-        raise _TransientError("an answer", _reason(error)) from error
+        raise TransientError("an answer", _reason(error)) from error
 
 
-def _refused(web: WebRef, part: _Part, error: Any) -> NoReturn:
+def _refused(web: WebRef, error: Any) -> NoReturn:
     """Raise for an HTTP error status."""
     got = " ".join(f"{error.code} {error.reason}".split())
-    if error.code == 416:  # the part is as long as the file or longer, or the file has changed
-        part.clear()
-        raise _TransientError("a range of bytes", got)
+    if error.code == 416:
+        raise TransientError("a range of bytes", got, status=416)
     if error.code in (408, 425, 429) or error.code >= 500:
-        raise _TransientError("status 200", got, _retry_after(error.headers.get("Retry-After")))
+        wait = _retry_after(error.headers.get("Retry-After"))
+        raise TransientError("status 200", got, wait, error.code)
     if error.code in (401, 403):
         got += "; it needs a login: https://user:password@host/… is possible"
     raise failure(web.label, "download", "status 200", got)
@@ -262,7 +282,7 @@ def _basic(user: str) -> str:
     return "Basic " + b64encode(user.encode()).decode("ascii")
 
 
-def _opener(web: WebRef) -> Any:
+def make_opener(web: WebRef) -> Any:
     """A urllib opener with the environment's proxies and certificates, and our redirect rule."""
     import ssl
     from urllib.request import (
@@ -280,9 +300,14 @@ def _opener(web: WebRef) -> Any:
             self, req: Request, fp: Any, code: Any, msg: Any, headers: Any, newurl: str
         ) -> Any:
             old, new = urlsplit(req.full_url), urlsplit(urljoin(req.full_url, newurl))
-            if new.scheme not in ("http", "https") or (old.scheme, new.scheme) == ("https", "http"):
-                raise failure(web.label, f"redirect from {web.url}", "https", newurl)
-            refuse_plain_http(web.label, newurl)
+            try:
+                downgrade = (old.scheme, new.scheme) == ("https", "http")
+                if new.scheme not in ("http", "https") or downgrade:
+                    raise failure(web.label, f"redirect from {web.url}", "https", newurl)
+                refuse_plain_http(web.label, newurl)
+            except HubError:
+                fp.close()
+                raise
             following = super().redirect_request(req, fp, code, msg, headers, newurl)
             same = (old.scheme, old.netloc) == (new.scheme, new.netloc)
             if following and same and req.has_header("Authorization"):

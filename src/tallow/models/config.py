@@ -278,7 +278,7 @@ def _yarn(rope: Fields, fields: Fields) -> RopeScaling:
 
 
 _UNSUPPORTED = {
-    "quantization_config": "none (quantised weights are read from GGUF files)",
+    "quantization_config": "none, or gptq, awq, fp8, compressed-tensors (convert others to GGUF)",
     "expert_count": "no experts (mixture-of-experts models are not supported)",
 }
 _SCALINGS = {"linear": _linear, "llama3": _llama3, "yarn": _yarn}

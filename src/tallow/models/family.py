@@ -110,10 +110,10 @@ def identify(source: WeightSource) -> tuple[Family, DecoderConfig, WeightSource]
     Raises:
         ModelError: the architecture is unknown, or a field of the config is unusable.
     """
+    if source.config is not None:  # first, for its safetensors may carry GGUF metadata as text
+        return _from_folder(source)
     if "general.architecture" in source.metadata:
         return _from_gguf(source)
-    if source.config is not None:
-        return _from_folder(source)
     wanted = "a Hugging Face folder with config.json, or a GGUF file"
     raise ModelError(f"{source.path}: config: expected {wanted}, found weights without a config")
 

@@ -1,7 +1,8 @@
-"""Weights by name from any file or folder, and filling a model with them."""
+"""Weights by name from any file, folder, URL or memory, and filling a model with them."""
 
 from tallow.weights.fill import load
+from tallow.weights.names import Names
 from tallow.weights.open import open_weights
-from tallow.weights.source import Names, WeightSource
+from tallow.weights.source import WeightSource
 
 __all__ = ["Names", "WeightSource", "load", "open_weights"]

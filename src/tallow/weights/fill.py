@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 from tallow.dtype import DType, by_name
 from tallow.errors import ModelError, TallowError
 from tallow.nn import Module, Param
-from tallow.weights.source import WeightSource
+from tallow.weights.source import MAX_LISTED, WeightSource
 
-MAX_LISTED = 20
+TOGETHER: Final = 1 << 28  # bytes that are fetched ahead of filling, from a source far away
 
 
 def load(
@@ -28,7 +29,8 @@ def load(
 
     Raises:
         ModelError: one line for every tensor that is missing, misshapen, of a dtype that the
-            layer cannot use, or that no parameter asked for. The model is left unfilled then.
+            layer cannot use, that cannot be given in that dtype, or that no parameter asked for.
+            The model is left unfilled then.
     """
     paths: dict[int, list[str]] = {}
     declared: dict[int, Param] = {}
@@ -42,10 +44,11 @@ def load(
         used.update(paths[key])
         name = next((path for path in paths[key] if path in source), None)
         if name is None:
-            wanted = f"{_KINDS[param.kinds]} of shape {param.shape}"
-            misfits.append(f"{source.where(paths[key][0])}: expected {wanted}, found nothing")
+            misfits.append(
+                f"{source.where(paths[key][0])}: expected {_wanted(param)}, found nothing"
+            )
             continue
-        misfit = _misfit(param, source, name)
+        misfit = _misfit(param, source, name, dtype)
         if misfit is None:
             chosen.append((param, name))
         else:
@@ -58,11 +61,30 @@ def load(
     ]
     if misfits:
         raise ModelError(_report(model, source, misfits))
-    for param, name in chosen:
-        param.fill(source.take(name, _target(param, source.info(name).dtype, dtype)))
+    for batch in _batches(source, chosen):
+        source.prefetch(name for _, name in batch)
+        for param, name in batch:
+            param.fill(source.take(name, _target(param, source.info(name).dtype, dtype)))
 
 
-_KINDS = {
+def _batches(
+    source: WeightSource, chosen: list[tuple[Param, str]]
+) -> Iterator[list[tuple[Param, str]]]:
+    """`chosen` in the order of the file, in runs of at most `TOGETHER` bytes."""
+    batch: list[tuple[Param, str]] = []
+    size = 0
+    for param, name in sorted(chosen, key=lambda pair: source.info(pair[1]).offset):
+        nbytes = source.info(name).nbytes
+        if batch and size + nbytes > TOGETHER:
+            yield batch
+            batch, size = [], 0
+        batch.append((param, name))
+        size += nbytes
+    if batch:
+        yield batch
+
+
+_KINDS: Final = {
     "f": "a float tensor",
     "fc": "a float tensor",
     "fq": "a float or block-quantised tensor",
@@ -70,16 +92,16 @@ _KINDS = {
 }
 
 
-def _misfit(param: Param, source: WeightSource, name: str) -> str | None:
+def _misfit(param: Param, source: WeightSource, name: str, dtype: DType | None) -> str | None:
     info = source.info(name)
     try:
         kind = by_name(info.dtype).kind
-    except (TallowError, KeyError):
+    except TallowError:
         kind = "unknown"
-    if tuple(info.shape) == param.shape and kind in param.kinds:
-        return None
-    wanted = f"{_KINDS.get(param.kinds, param.kinds)} of shape {param.shape}"
-    return f"{source.where(name)}: expected {wanted}, found {_found(source, name)}"
+    if tuple(info.shape) != param.shape or kind not in param.kinds or info.stored is not None:
+        return f"{source.where(name)}: expected {_wanted(param)}, found {_found(source, name)}"
+    problem = source.problem(name, _target(param, info.dtype, dtype))
+    return None if problem is None else f"{source.where(name)}: {problem}"
 
 
 def _target(param: Param, stored: str, wanted: DType | None) -> DType | None:
@@ -88,14 +110,21 @@ def _target(param: Param, stored: str, wanted: DType | None) -> DType | None:
     return param.dtype or wanted
 
 
+def _wanted(param: Param) -> str:
+    return f"{_KINDS.get(param.kinds, param.kinds)} of shape {param.shape}"
+
+
 def _found(source: WeightSource, name: str) -> str:
     info = source.info(name)
-    return f"{info.dtype} of shape {tuple(info.shape)}"
+    if info.stored is not None:
+        return f"{info.stored.dtype} of shape {info.stored.shape}, kept as bytes"
+    part = source.part_of(name)
+    return f"{info.dtype} of shape {tuple(info.shape)}{part}"
 
 
 def _report(model: Module, source: WeightSource, misfits: list[str]) -> str:
     lines = misfits[:MAX_LISTED]
     if len(misfits) > MAX_LISTED:
         lines.append(f"… and {len(misfits) - MAX_LISTED} more")
-    head = f"{source.path}: {len(misfits)} tensors do not fit {type(model).__name__}:"
+    head = f"{source.label}: {len(misfits)} tensors do not fit {type(model).__name__}:"
     return "\n  ".join([head, *lines])

@@ -1,39 +1,76 @@
-"""Open whatever holds weights: a GGUF file (split ones too), safetensors, a Hugging Face folder."""
+"""Open whatever holds weights: a file of any format, a folder, a URL, bytes or tensors."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
+from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tallow.errors import FormatError, ModelError
+from tallow.weights.kinds import Kind, recognise
 from tallow.weights.source import WeightSource
 
-MAX_CONFIG_BYTES = 16 << 20
-_SPLIT = re.compile(r"^(?P<stem>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$")
+if TYPE_CHECKING:
+    from tallow.formats.mapping import Source
+    from tallow.tensor import Tensor
+
+MAX_CONFIG_BYTES: Final = 16 << 20
+_URL: Final = re.compile(r"https?://", re.IGNORECASE)
+# What a folder is opened by, the first that is there; a format that cannot run code comes first.
+_FOLDER: Final = (
+    "model.safetensors.index.json",
+    "model.safetensors",
+    "pytorch_model.bin.index.json",
+    "pytorch_model.bin",
+    "model.bin",
+)
+
+# Where the settings of a quantised model stood before transformers put them into config.json.
+_QUANTIZATION: Final = {"quantize_config.json": "gptq", "quant_config.json": "awq"}
 
 
-def open_weights(path: str | os.PathLike[str]) -> WeightSource:
+def open_weights(source: Source | Mapping[str, Tensor]) -> WeightSource:
     """Open weights by mapping them; no byte of a tensor is read.
 
-    Accepts a `.gguf` file (of a split model: any part), a `.safetensors` file, a
-    `.safetensors.index.json`, a Hugging Face folder (config.json and safetensors, single or
-    sharded) or a folder with exactly one model in GGUF.
+    `source` is
+
+    - a file: `.safetensors`, `.gguf` (of a split model any part), legacy `.bin` of ggml, `.npz`,
+      `.npy`, PyTorch's `.pt` `.pth` `.bin` `.ckpt`, CTranslate2's `model.bin`, or the index of
+      a sharded model (`model.safetensors.index.json`, `pytorch_model.bin.index.json`); what it is
+      says its content, not its name;
+    - a folder of Hugging Face's layout (safetensors preferred, else PyTorch's files), of
+      CTranslate2's, or with exactly one model in GGUF or safetensors;
+    - an `https:` URL of a safetensors file, its index, or a GGUF file, of which only the header and
+      the tensors that are taken are fetched;
+    - the content of a file as a bytes-like object, which is borrowed;
+    - tensors by name.
+
+    GPTQ, AWQ and FP8 checkpoints of a folder give their weights as block dtypes: see
+    `tallow.weights.quantized`.
 
     Raises:
-        FormatError: a file is damaged or missing.
-        ModelError: nothing at `path` can be opened as weights.
+        ArgumentError: none of these.
+        FormatError: a file is damaged, missing, or of no known format.
+        HubError: a URL cannot be read in parts.
+        ModelError: nothing in a folder can be opened as weights.
     """
-    path = Path(path)
-    if path.is_dir():
-        return _open_folder(path)
-    if path.name.endswith(".safetensors.index.json"):
-        return _open_index(path, path, None)
-    if path.suffix == ".safetensors":
-        return _open_single(path, path, None)
-    return _open_gguf(path)
+    if isinstance(source, Mapping):
+        from tallow.weights.memory import TensorDict
+
+        return WeightSource(Path("<tensors>"), [TensorDict(source)])
+    if isinstance(source, str) and _URL.match(source):
+        from tallow.weights.remote import open_remote
+
+        return open_remote(source)
+    if not isinstance(source, str | os.PathLike):
+        kind = recognise(source)
+        return _open(kind, source, Path(f"<{type(source).__name__}>"), None)
+    path = Path(os.fsdecode(source))
+    return _open_folder(path) if _is_folder(path) else _open(recognise(path), path, path, None)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -60,59 +97,70 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # what is wrong with the path, the reader says
+        return False
+
+
+def _open(kind: Kind, source: Source, path: Path, config: dict[str, Any] | None) -> WeightSource:
+    if kind.name.endswith(" index") and not isinstance(source, str | os.PathLike):
+        got = "an index in memory, which has no folder with shards"
+        raise FormatError(path, "content", "a file that holds tensors", got)
+    module, _, function = kind.opener_for(path).partition(":")
+    file = getattr(import_module(module), function)(source)
+    if kind.name == "gguf":
+        _refuse_lone_part(file)
+    opened = WeightSource(path, [file], metadata=file.metadata, config=config)
+    if config is not None and config.get("quantization_config") is not None:
+        from tallow.weights.quantized import unpacked
+
+        return unpacked(opened, config["quantization_config"])
+    return opened
+
+
+def _refuse_lone_part(file: Any) -> None:
+    """A part of a split model under a name that does not lead to the others."""
+    count = file.metadata.get("split.count", 1)
+    if count != 1 and not hasattr(file, "shards"):
+        file.close()
+        wanted = f"the name of a part of {count}, such as model-00001-of-{count:05d}.gguf"
+        raise ModelError(f"{file.path}: split.count: expected {wanted}, found another name")
+
+
 def _open_folder(path: Path) -> WeightSource:
     config = path / "config.json"
-    index = path / "model.safetensors.index.json"
-    single = path / "model.safetensors"
-    if config.is_file():
-        if index.is_file():
-            return _open_index(index, path, read_json(config))
-        if single.is_file():
-            return _open_single(single, path, read_json(config))
-    first_of_split = "-00001-of-"
-    ggufs = sorted(
-        file
-        for file in path.glob("*.gguf")
-        if not _SPLIT.match(file.name) or first_of_split in file.name
-    )
-    if len(ggufs) == 1:
-        return _open_gguf(ggufs[0])
+    chosen = next((path / name for name in _FOLDER if (path / name).is_file()), None)
+    chosen = chosen or _only_model(path)
+    values = _config(path) if config.is_file() else None
+    kind = recognise(chosen)
+    # A GGUF file says everything about itself; a config beside it is of what it was made from.
+    if kind.name == "gguf":
+        return _open(kind, chosen, chosen, None)
+    return _open(kind, chosen, path, values)
+
+
+def _config(path: Path) -> dict[str, Any]:
+    """config.json, with what older tools wrote into a file beside it as `quantization_config`."""
+    values = read_json(path / "config.json")
+    for name, method in _QUANTIZATION.items():
+        if values.get("quantization_config") is None and (path / name).is_file():
+            values["quantization_config"] = {"quant_method": method, **read_json(path / name)}
+    return values
+
+
+def _only_model(path: Path) -> Path:
+    """The one file of a folder, or the first part of the one model, that holds weights."""
+    for suffix in (".gguf", ".safetensors"):
+        part = re.compile(rf".*-(\d{{5}})-of-\d{{5}}{re.escape(suffix)}", re.DOTALL)
+        files = sorted(file for file in path.iterdir() if file.name.endswith(suffix))
+        matches = [(file, part.fullmatch(file.name)) for file in files]
+        models = [file for file, match in matches if not match or match[1] == "00001"]
+        if len(models) == 1:
+            return models[0]
+        if models:
+            found = f"{len(models)} {suffix} models: name one of them"
+            raise ModelError(f"{path}: expected one model, found {found}")
     found = ", ".join(sorted(entry.name for entry in path.iterdir())[:12]) or "an empty folder"
-    if len(ggufs) > 1:
-        found += f" ({len(ggufs)} GGUF models: name one of them)"
-    wanted = "config.json with model.safetensors or model.safetensors.index.json, or one .gguf file"
-    raise ModelError(f"{path}: expected {wanted}, found {found}")
-
-
-def _open_single(path: Path, source: Path, config: dict[str, Any] | None) -> WeightSource:
-    from tallow.formats.safetensors import open_safetensors
-
-    file = open_safetensors(path)
-    return WeightSource(source, [file], metadata=file.metadata, config=config)
-
-
-def _open_index(path: Path, source: Path, config: dict[str, Any] | None) -> WeightSource:
-    from tallow.formats.safetensors import open_safetensors_index
-
-    file = open_safetensors_index(path)
-    return WeightSource(source, [file], metadata=file.metadata, config=config)
-
-
-def _open_gguf(path: Path) -> WeightSource:
-    from tallow.formats.gguf import open_gguf
-
-    split = _SPLIT.match(path.name)
-    if split is None:
-        file = open_gguf(path)
-        count = file.metadata.get("split.count", 1)
-        if count != 1:
-            wanted = f"the name of a part of {count}, such as model-00001-of-{count:05d}.gguf"
-            raise ModelError(f"{path}: split.count: expected {wanted}, found {path.name}")
-        return WeightSource(path, [file], metadata=file.metadata)
-    count, stem = int(split["count"]), split["stem"]
-    paths = [path.with_name(f"{stem}-{i:05d}-of-{count:05d}.gguf") for i in range(1, count + 1)]
-    missing = [part.name for part in paths if not part.is_file()]
-    if missing or not paths:
-        raise ModelError(f"{path}: expected all {count} parts beside it, missing {missing[:5]}")
-    files = [open_gguf(part) for part in paths]
-    return WeightSource(path, files, metadata=files[0].metadata)
+    raise ModelError(f"{path}: expected one of {', '.join(_FOLDER)} or one .gguf, found {found}")

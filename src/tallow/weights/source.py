@@ -1,19 +1,27 @@
-"""WeightSource: a lazy map from names to tensors, over one file or several."""
+"""WeightSource: a lazy map from names to tensors, over one file or several, here or far away."""
 
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from tallow.dtype import DType
-from tallow.errors import ModelError
+from tallow.device import Device, as_device
+from tallow.dtype import DType, as_dtype
+from tallow.errors import ArgumentError, DTypeError, ModelError, TallowError
+from tallow.weights.cuts import Cut, cut_info, equal_cut, range_cut, rows_of
+from tallow.weights.names import Names
 
 if TYPE_CHECKING:
     from tallow.formats.mapping import TensorInfo
     from tallow.tensor import Tensor
+
+MAX_LISTED = 20
 
 
 class TensorFile(Protocol):
@@ -26,45 +34,71 @@ class TensorFile(Protocol):
     def tensor(self, name: str) -> Tensor:
         """One tensor, borrowing the file's bytes."""
 
-
-class Names:
-    """A two-way table between the names that a file stores and those that a model uses.
-
-    `table` maps stored stems to visible stems; `{}` stands for the same number on both sides:
-    `Names({"blk.{}.attn_q": "model.layers.{}.self_attn.q_proj"})` turns `blk.3.attn_q.weight` into
-    `model.layers.3.self_attn.q_proj.weight`. A name that the table lacks stays as it is.
-    """
-
-    def __init__(self, table: Mapping[str, str]) -> None:
-        self._visible = dict(table)
-        self._stored = {visible: stored for stored, visible in table.items()}
-
-    def __call__(self, stored: str) -> str:
-        """The visible name of a stored one."""
-        return _translate(stored, self._visible)
-
-    def stored(self, visible: str) -> str:
-        """The stored name of a visible one."""
-        return _translate(visible, self._stored)
+    def close(self) -> None:
+        """Let go of the file; tensors that were taken stay valid."""
 
 
-def _translate(name: str, table: Mapping[str, str]) -> str:
-    stem, dot, last = name.rpartition(".")
-    found = _NUMBER.search(stem)
-    number = found.group(1) if found else ""
-    pattern = stem[: found.start(1)] + "{}" + stem[found.end(1) :] if found else stem
-    other = table.get(pattern)
-    return f"{other.replace('{}', number)}{dot}{last}" if other is not None else name
+class PartialFile(ABC):
+    """A file of which parts are worth asking for: fetching all of a tensor would cost more."""
+
+    @abstractmethod
+    def part(self, name: str, start: int, stop: int, shape: tuple[int, ...]) -> Tensor:
+        """Bytes `start` to `stop` of a tensor, as a tensor of `shape` and the same dtype."""
+
+    @abstractmethod
+    def prefetch(self, names: Iterable[str]) -> None:
+        """Fetch the bytes of these tensors now, neighbours together."""
 
 
-_NUMBER = re.compile(r"(?<=\.)(\d+)(?=\.|$)")
+class ComputedFile(ABC):
+    """A file whose tensors are computed from others, which may fail or depend on the dtype."""
+
+    @abstractmethod
+    def tensor_as(self, name: str, dtype: DType) -> Tensor:
+        """A tensor in `dtype`, from the stored values without rounding to `info.dtype` between."""
+
+    @abstractmethod
+    def problem(self, name: str, dtype: DType | None) -> str | None:
+        """Why a tensor cannot be given in `dtype` (None: that of its info), or None if it can."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """Where a visible name leads: a file, the name there, and which part of that tensor."""
+
+    file: TensorFile
+    stored: str
+    cuts: tuple[Cut, ...] = ()
+
+    @property
+    def info(self) -> TensorInfo:
+        return cut_info(self.file.tensors[self.stored], self.cuts)
+
+    def read(self, dtype: DType | None) -> Tensor:
+        file = self.file
+        if self.cuts and isinstance(file, PartialFile):
+            span = rows_of(file.tensors[self.stored], self.cuts)
+            if span is not None:
+                return file.part(self.stored, *span, self.info.shape)
+        if dtype is not None and isinstance(file, ComputedFile):
+            tensor = file.tensor_as(self.stored, dtype)
+        else:
+            tensor = file.tensor(self.stored)
+        for cut in self.cuts:
+            tensor = cut.of(tensor)
+        return tensor
+
+    def problem(self, dtype: DType | None) -> str | None:
+        file = self.file
+        return file.problem(self.stored, dtype) if isinstance(file, ComputedFile) else None
 
 
 class WeightSource:
     """Tensors by name, taken lazily: nothing is read before it is asked for.
 
-    `path` is the file or folder; `metadata` what stands in the file beside the tensors; `config`
-    the content of a Hugging Face `config.json`, when the source is such a folder.
+    `path` is the file or folder (a mere label when there is none, as of bytes or a URL); `metadata`
+    what stands in the file beside the tensors; `config` the content of a Hugging Face
+    `config.json`, when the source is such a folder. Usable in a `with` statement.
     """
 
     def __init__(
@@ -74,18 +108,22 @@ class WeightSource:
         *,
         metadata: Mapping[str, Any] | None = None,
         config: Mapping[str, Any] | None = None,
+        label: str | None = None,
     ) -> None:
         self.path = path
+        self.label = str(path) if label is None else label
         self.metadata: Mapping[str, Any] = {} if metadata is None else metadata
         self.config = config
-        # visible name → file and the name it has there
-        self._where: dict[str, tuple[TensorFile, str]] = {}
+        self._where: dict[str, _Entry] = {}  # by visible name
         for file in files:
             for name in file.tensors:
                 if name in self._where:
-                    raise ModelError(f"{path}: tensor {name!r}: expected once, found in two files")
-                self._where[name] = (file, name)
+                    found = "expected once, found in two files"
+                    raise ModelError(f"{self.label}: tensor {name!r}: {found}")
+                self._where[name] = _Entry(file, name)
         self._inverse: Callable[[str], str] = _same
+
+    # --- what there is ----------------------------------------------------------------------------
 
     def names(self) -> list[str]:
         """All names, in the order of the file."""
@@ -98,36 +136,120 @@ class WeightSource:
         return len(self._where)
 
     def info(self, name: str) -> TensorInfo:
-        """Dtype, shape and place of a tensor, without touching its bytes."""
-        file, stored = self._find(name)
-        return file.tensors[stored]
-
-    def take(self, name: str, dtype: DType | None = None) -> Tensor:
-        """A tensor; it borrows the mapped file unless `dtype` asks for a conversion."""
-        file, stored = self._find(name)
-        tensor = file.tensor(stored)
-        return tensor if dtype is None or tensor.dtype is dtype else tensor.to(dtype)
+        """Dtype, shape and place of a tensor (or of the part of it), without touching its bytes."""
+        return self._find(name).info
 
     def where(self, name: str) -> str:
         """File and stored name, for errors; a name that is absent gets the one it would have."""
-        if name not in self._where:
-            return f"{self.path}: {self._inverse(name)}"
-        file, stored = self._where[name]
-        return f"{getattr(file, 'path', self.path)}: {stored}"
+        entry = self._where.get(name)
+        if entry is None:
+            return f"{self.label}: {self._inverse(name)}"
+        return f"{getattr(entry.file, 'path', self.label)}: {entry.stored}"
+
+    def part_of(self, name: str) -> str:
+        """For errors: which part of the stored tensor a name is, "" for all of it."""
+        entry = self._find(name)
+        if not entry.cuts:
+            return ""
+        ranges = ", ".join(f"{cut.start} to {cut.stop} of axis {cut.dim}" for cut in entry.cuts)
+        return f" ({ranges} of {entry.file.tensors[entry.stored].shape})"
+
+    def problem(self, name: str, dtype: DType | None = None) -> str | None:
+        """Why `take(name, dtype)` would fail although the tensor is there, or None."""
+        return self._find(name).problem(dtype)
+
+    # --- taking -----------------------------------------------------------------------------------
+
+    def take(
+        self, name: str, dtype: DType | str | None = None, device: Device | str | None = None
+    ) -> Tensor:
+        """A tensor; it borrows the mapped file unless `dtype` asks for a conversion.
+
+        Raises:
+            DTypeError: `dtype` is none, or the tensor cannot be converted to it.
+            FormatError: the file was shortened since it was opened.
+            ModelError: no such tensor.
+        """
+        return self._read(name, self._find(name), dtype, device)
+
+    def take_slice(
+        self,
+        name: str,
+        dim: int,
+        index: int,
+        count: int,
+        *,
+        dtype: DType | str | None = None,
+        device: Device | str | None = None,
+    ) -> Tensor:
+        """Part `index` of `count` equal parts of a tensor along axis `dim`: a view, no copy.
+
+        Block dtypes divide along the last axis at the borders of their blocks, along others freely.
+
+        Raises:
+            ArgumentError: `index` is not one of `count`.
+            ModelError: no such tensor.
+            ShapeError: no such axis, or it does not divide evenly.
+        """
+        entry = self._find(name)
+        cut = equal_cut(self.where(name), entry.info, dim, index, count)
+        return self._read(name, _with(entry, cut), dtype, device)
+
+    def take_range(
+        self,
+        name: str,
+        dim: int,
+        start: int,
+        stop: int,
+        *,
+        dtype: DType | str | None = None,
+        device: Device | str | None = None,
+    ) -> Tensor:
+        """Elements `start` to `stop` of a tensor along axis `dim`: a view, no copy.
+
+        Raises:
+            ModelError: no such tensor.
+            ShapeError: no such axis or range, or a range that cuts a block in two.
+        """
+        entry = self._find(name)
+        cut = range_cut(self.where(name), entry.info, dim, start, stop)
+        return self._read(name, _with(entry, cut), dtype, device)
+
+    def prefetch(self, names: Iterable[str] | None = None) -> None:
+        """Fetch tensors of a remote source now, neighbours together; mapped files need none.
+
+        What was fetched is held until it is taken.
+        """
+        wanted: dict[int, tuple[PartialFile, list[str]]] = {}
+        for name in self.names() if names is None else names:
+            entry = self._find(name)
+            if isinstance(entry.file, PartialFile):
+                wanted.setdefault(id(entry.file), (entry.file, []))[1].append(entry.stored)
+        for file, stored in wanted.values():
+            file.prefetch(stored)
+
+    # --- other views of the same tensors ----------------------------------------------------------
 
     def rename(self, names: Mapping[str, str] | Callable[[str], str]) -> WeightSource:
         """The same tensors under other names: stored name → visible name.
 
         A mapping leaves the names it lacks as they are; a `Names` table keeps the way back too, so
         that errors about absent tensors speak of the file's own names.
+
+        Raises:
+            ModelError: two tensors would get the same name.
         """
         visible = partial(_from_table, names) if isinstance(names, Mapping) else names
         back = names.stored if isinstance(names, Names) else _same
         inverse = self._inverse
-        return self._derived(
-            {visible(name): entry for name, entry in self._where.items()},
-            lambda name: inverse(back(name)),
-        )
+        where: dict[str, _Entry] = {}
+        for name, entry in self._where.items():
+            new = visible(name)
+            if new in where:
+                found = f"{where[new].stored} and {entry.stored}"
+                raise ModelError(f"{self.label}: rename: expected one {new}, found {found}")
+            where[new] = entry
+        return self._derived(where, lambda name: inverse(back(name)))
 
     def scope(self, prefix: str) -> WeightSource:
         """The tensors below `prefix.`, under names without it."""
@@ -138,22 +260,144 @@ class WeightSource:
             lambda name: inverse(head + name),
         )
 
-    def _derived(
-        self, where: dict[str, tuple[TensorFile, str]], inverse: Callable[[str], str]
+    def select(self, names: str | re.Pattern[str] | Iterable[str]) -> WeightSource:
+        """Some of the tensors: a regular expression for whole names, or the names themselves.
+
+        Raises:
+            ModelError: names that are not there, or a pattern that no name matches.
+        """
+        if isinstance(names, str | re.Pattern):
+            pattern = re.compile(names)
+            chosen = [name for name in self._where if pattern.fullmatch(name)]
+            if not chosen:
+                found = f"none among {len(self)}"
+                wanted = f"names that match {pattern.pattern!r}"
+                raise ModelError(f"{self.label}: select: expected {wanted}, found {found}")
+        else:
+            chosen = list(names)
+            missing = [self.where(name) for name in chosen if name not in self._where]
+            if missing:
+                raise ModelError(
+                    _listed(f"{self.label}: select: tensors that are absent:", missing)
+                )
+        return self._derived({name: self._where[name] for name in chosen}, self._inverse)
+
+    def shard(
+        self, rank: int, world: int, dims: Mapping[str, int] | Callable[[str], int | None]
     ) -> WeightSource:
-        source = WeightSource(self.path, (), metadata=self.metadata, config=self.config)
+        r"""The tensors as process `rank` of `world` needs them: cut along an axis, or whole.
+
+        `dims` tells the axis of a name: a function (None: whole), or a table of regular expressions
+        for whole names, the first that matches counting:
+        `source.shard(0, 2, {r".*[qkv]_proj\.weight": 0, r".*o_proj\.weight": 1})`.
+        `info` and `take` then give equal parts, as `take_slice` does.
+
+        Raises:
+            ArgumentError: `rank` is not one of `world`.
+            ModelError: one line for every tensor that does not divide.
+        """
+        if world < 1 or not 0 <= rank < world:
+            raise ArgumentError(f"shard: expected a rank from 0 to {world - 1}, got {rank}")
+        choose = partial(_first_match, _compiled(dims)) if isinstance(dims, Mapping) else dims
+        where, misfits = dict(self._where), []
+        for name, entry in self._where.items():
+            dim = choose(name)
+            if dim is None:
+                continue
+            try:
+                where[name] = _with(
+                    entry, equal_cut(self.where(name), entry.info, dim, rank, world)
+                )
+            except TallowError as error:
+                misfits.append(str(error))
+        if misfits:
+            raise ModelError(_listed(f"{self.label}: shard {rank} of {world}:", misfits))
+        return self._derived(where, self._inverse)
+
+    def merge(self, *others: WeightSource) -> WeightSource:
+        """The tensors of this source and others; path, config and metadata of the first that has.
+
+        Raises:
+            ModelError: one line for every name that stands in two of them.
+        """
+        where, misfits = dict(self._where), []
+        for other in others:
+            for name, entry in other._where.items():
+                if name in where:
+                    places = f"{_place(where[name])} and {_place(entry)}"
+                    misfits.append(f"{name}: expected once, found in {places}")
+                where[name] = entry
+        if misfits:
+            raise ModelError(_listed(f"{self.label}: merge:", misfits))
+        merged = self._derived(where, self._inverse)
+        merged.metadata = ChainMap(*[dict(each.metadata) for each in (self, *others)])
+        merged.config = next((s.config for s in (self, *others) if s.config is not None), None)
+        return merged
+
+    def _derived(self, where: dict[str, _Entry], inverse: Callable[[str], str]) -> WeightSource:
+        source = WeightSource(
+            self.path, (), metadata=self.metadata, config=self.config, label=self.label
+        )
         source._where = where
         source._inverse = inverse
         return source
 
-    def _find(self, name: str) -> tuple[TensorFile, str]:
+    def _find(self, name: str) -> _Entry:
         found = self._where.get(name)
         if found is None:
             raise ModelError(f"{self.where(name)}: expected a tensor of this name, found none")
         return found
 
+    def _read(
+        self, name: str, entry: _Entry, dtype: DType | str | None, device: Device | str | None
+    ) -> Tensor:
+        wanted = None if dtype is None else as_dtype(dtype)
+        if device is not None:
+            as_device(device)
+        kept = entry.info.stored
+        if kept is not None and wanted is not None and wanted.name != "u8":
+            stored = f"{kept.dtype}, which is only kept as bytes"
+            raise DTypeError(f"{self.where(name)}: expected u8 for {stored}, got {wanted.name}")
+        tensor = entry.read(wanted)
+        return tensor if wanted is None or tensor.dtype is wanted else tensor.to(wanted)
+
+    # --- end --------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Let go of the files; tensors that were taken stay valid."""
+        for file in {id(entry.file): entry.file for entry in self._where.values()}.values():
+            file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def __repr__(self) -> str:
-        return f"WeightSource({str(self.path)!r}, {len(self)} tensors)"
+        return f"WeightSource({self.label!r}, {len(self)} tensors)"
+
+
+def _with(entry: _Entry, cut: Cut) -> _Entry:
+    """`entry` cut once more; a second cut of an axis counts from where the first begins."""
+    return replace(entry, cuts=(*entry.cuts, cut))
+
+
+def _place(entry: _Entry) -> str:
+    return str(getattr(entry.file, "path", entry.stored))
+
+
+def _listed(head: str, lines: list[str]) -> str:
+    more = [f"… and {len(lines) - MAX_LISTED} more"] if len(lines) > MAX_LISTED else []
+    return "\n  ".join([head, *lines[:MAX_LISTED], *more])
+
+
+def _compiled(dims: Mapping[str, int]) -> list[tuple[re.Pattern[str], int]]:
+    return [(re.compile(pattern), dim) for pattern, dim in dims.items()]
+
+
+def _first_match(table: list[tuple[re.Pattern[str], int]], name: str) -> int | None:
+    return next((dim for pattern, dim in table if pattern.fullmatch(name)), None)
 
 
 def _from_table(table: Mapping[str, str], name: str) -> str:
