@@ -19,6 +19,7 @@ from .dtype import (
     complex64,
     double,
     f8e4m3,
+    f8e4m3_128,
     f8e5m2,
     f16,
     f32,
@@ -38,15 +39,35 @@ from .dtype import (
     int32,
     int64,
     int_,
+    iq1_m,
+    iq1_s,
+    iq2_s,
+    iq2_xs,
+    iq2_xxs,
+    iq3_s,
+    iq3_xxs,
+    iq4_nl,
+    iq4_xs,
     long,
+    mxfp4,
+    nvfp4,
+    q1_0,
+    q2_0,
+    q2_k,
+    q3_k,
     q4_0,
     q4_1,
     q4_k,
     q5_0,
     q5_1,
+    q5_k,
     q6_k,
     q8_0,
+    q8_1,
+    q8_k,
     short,
+    tq1_0,
+    tq2_0,
     u8,
     u16,
     u32,
@@ -91,7 +112,19 @@ from . import ops  # isort: skip
 from .registry import op, primitive  # isort: skip
 
 if TYPE_CHECKING:
-    from . import formats, generate, hub, models, nn, plan, tasks, text, weights
+    from . import (
+        conversion,
+        formats,
+        generate,
+        hub,
+        models,
+        nn,
+        plan,
+        quantization,
+        tasks,
+        text,
+        weights,
+    )
     from .ops import *  # noqa: F403
     from .plan import Plan, capture
     from .tasks import LLM
@@ -108,8 +141,9 @@ if _forced and _forced != _native.ISA:
 
 # Loaded when first used, so that `import tallow` stays in the tens of milliseconds.
 _MODULES = (
-    "amp", "autograd", "data", "fft", "formats", "generate", "hub", "linalg", "models", "nn",
-    "optim", "plan", "random", "special", "tasks", "text", "training", "weights",
+    "amp", "autograd", "conversion", "data", "fft", "formats", "generate", "hub", "linalg",
+    "models", "nn", "optim", "plan", "quantization", "random", "special", "tasks", "text",
+    "training", "weights",
 )  # fmt: skip
 _PLACES = {
     ".tasks": ("LLM",),

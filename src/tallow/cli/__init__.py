@@ -7,7 +7,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 
-COMMANDS = ("chat", "generate", "inspect", "pull", "models", "bench")
+COMMANDS = (
+    "chat", "generate", "inspect", "convert", "quantize", "imatrix", "diff", "pull", "models",
+    "bench",
+)  # fmt: skip
 """Each is a function of the same name in the module of the same name, in the order of the help."""
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 from tallow.cli import options
@@ -53,7 +52,9 @@ def generate(
         stop=stop or (),
         ignore_eos=ignore_eos,
     )
-    text = _read(prompt_file) if prompt_file is not None else prompt or ""
+    text = prompt or ""
+    if prompt_file is not None:
+        text = options.read_text(prompt_file, "--prompt-file")
     text = text.encode("utf-8", "replace").decode()  # a command line may hold any bytes
     with options.open_llm(model, activations, threads) as llm:
         if not json:
@@ -74,22 +75,3 @@ def generate(
             "decode_s": result.decode_s,
         }
     )
-
-
-def _read(name: str) -> str:
-    from tallow.errors import ArgumentError
-
-    try:
-        if name == "-":
-            if sys.stdin is None:
-                raise ArgumentError("--prompt-file -: expected standard input, got none")
-            return sys.stdin.buffer.read().decode()
-        return Path(name).read_bytes().decode()
-    except UnicodeDecodeError as error:
-        wanted = f"UTF-8, got {error.reason} at byte {error.start}"
-        raise ArgumentError(f"--prompt-file {name}: expected {wanted}") from error
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise ArgumentError(
-            f"--prompt-file {name}: expected a readable file, got: {why}"
-        ) from error

@@ -22,15 +22,14 @@ def inspect(
     json: options.Json = False,
     full: Annotated[bool, Option("Whole texts and arrays of the metadata.")] = False,
 ) -> None:
-    """Show metadata and tensors of a GGUF or safetensors file, an index or a folder.
+    """Show metadata and tensors of a model file of any format, an index or a folder.
 
-    Reads no tensor. In the JSON a long array stands as {"length": n, "first": […]} without --full.
+    Reads no tensor; of a safetensors or GGUF file behind https: only the header is fetched. In the
+    JSON a long array stands as {"length": n, "first": […]} without --full.
     """
     from tallow.cli.output import print_json
-    from tallow.hub import resolve
-    from tallow.weights import open_weights
 
-    source = open_weights(resolve(model))
+    source = options.open_source(model)
     if json:
         print_json(_described(source, full))
     else:
@@ -49,7 +48,7 @@ def _described(source: WeightSource, full: bool) -> dict[str, Any]:
         for info in map(source.info, source.names())
     ]
     return {
-        "path": str(source.path),
+        "path": source.label,
         "format": _format(source),
         "metadata": {key: _summary(source.metadata[key], full) for key in source.metadata},
         "config": None if source.config is None else dict(source.config),
@@ -59,16 +58,24 @@ def _described(source: WeightSource, full: bool) -> dict[str, Any]:
 
 
 def _format(source: WeightSource) -> str:
-    name = source.path.name
+    from tallow.weights.kinds import BY_SUFFIX, recognise
+
     if source.config is not None:
         return "huggingface"
-    if name.endswith(".safetensors.index.json"):
-        return "safetensors-index"
-    return "safetensors" if name.endswith(".safetensors") else "gguf"
+    if source.path.is_file():
+        name = recognise(source.path).name
+    elif source.path.is_dir():
+        name = "folder"
+    else:  # behind a URL
+        suffixes = (
+            kind.name for suffix, kind in BY_SUFFIX.items() if source.label.endswith(suffix)
+        )
+        name = next(suffixes, "unknown")
+    return name.replace(" ", "-")
 
 
 def _totals(source: WeightSource) -> dict[str, Any]:
-    by_dtype: dict[str, dict[str, int]] = {}
+    by_dtype: dict[str, dict[str, Any]] = {}
     for info in map(source.info, source.names()):
         row = by_dtype.setdefault(info.dtype, {"tensors": 0, "elements": 0, "bytes": 0})
         row["tensors"] += 1
@@ -77,7 +84,13 @@ def _totals(source: WeightSource) -> dict[str, Any]:
     sums = {
         key: sum(row[key] for row in by_dtype.values()) for key in ("tensors", "elements", "bytes")
     }
+    for total in (sums, *by_dtype.values()):
+        total["bits_per_weight"] = _bits(total["bytes"], total["elements"])
     return {**sums, "by_dtype": by_dtype}
+
+
+def _bits(count: int, elements: int) -> float:
+    return round(8 * count / elements, 4) if elements else 0.0
 
 
 def _summary(value: Any, full: bool) -> Any:
@@ -92,7 +105,7 @@ def _show(source: WeightSource, full: bool) -> None:
     from tallow.cli.output import print_table, printable, shortened, table
     from tallow.hub.progress import size_text
 
-    print(f"{printable(str(source.path))}: {_format(source)}\n")
+    print(f"{printable(source.label)}: {_format(source)}\n")
     limit = 1_000_000_000 if full else VALUE_WIDTH
     for title, values in (("metadata", source.metadata), ("config.json", source.config)):
         if values:
@@ -108,11 +121,22 @@ def _show(source: WeightSource, full: bool) -> None:
     print_table(made)
     print()
     totals = _totals(source)
-    made = table("total", "tensors", "elements", "bytes", right=("tensors", "elements", "bytes"))
+    columns = ("tensors", "elements", "bytes", "bits a weight")
+    made = table("total", *columns, right=columns)
     for name, row in [*totals["by_dtype"].items(), ("all", totals)]:
-        made.add_row(name, *(f"{row[key]:,}" for key in ("tensors", "elements", "bytes")))
+        numbers = [f"{row[key]:,}" for key in ("tensors", "elements", "bytes")]
+        made.add_row(name, *numbers, f"{row['bits_per_weight']:.2f}")
     print_table(made)
-    print(f"\n{size_text(totals['bytes'])} in {totals['tensors']:,} tensors")
+    parameters = f"{_count_text(totals['elements'])} parameters"
+    print(f"\n{size_text(totals['bytes'])} in {totals['tensors']:,} tensors, {parameters}")
+
+
+def _count_text(count: int) -> str:
+    """A number of parameters for people: `134.5 M`."""
+    for unit, size in (("T", 10**12), ("B", 10**9), ("M", 10**6), ("k", 10**3)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return str(count)
 
 
 def _text(value: Any, full: bool) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from tallow.cli.parameters import Argument, Option
@@ -10,6 +12,7 @@ from tallow.cli.parameters import Argument, Option
 if TYPE_CHECKING:
     from tallow.generate import Result
     from tallow.tasks import LLM
+    from tallow.weights import WeightSource
 
 
 class Activations(StrEnum):
@@ -33,15 +36,28 @@ ActivationsOption = Annotated[
 ]
 Threads = Annotated[int | None, Option("Threads.", min=1, max=1024, absent="all cores granted")]
 Json = Annotated[bool, Option("Print one JSON document.")]
+Force = Annotated[bool, Option("Overwrite what is there.")]
+ShardSize = Annotated[str | None, Option("Split above this size, as 5GB or 800MB.", metavar="SIZE")]
+
+
+class NameStyle(StrEnum):
+    """Whose names tensors go by."""
+
+    KEEP = "keep"
+    HF = "hf"
+    GGUF = "gguf"
+
+
+REMOTE_SUFFIXES = (".safetensors", ".gguf", ".safetensors.index.json")
+
+Names = Annotated[NameStyle, Option("Whose tensor names: as they are, Hugging Face's or GGUF's.")]
 
 
 def open_llm(model: str, activations: Activations, threads: int | None) -> LLM:
     """The model of a command line, with that many threads."""
-    import tallow
     from tallow.tasks import LLM
 
-    if threads is not None:
-        tallow.set_num_threads(threads)
+    set_threads(threads)
     return LLM(model, activations=activations.value)
 
 
@@ -50,3 +66,46 @@ def tokens_per_second(result: Result) -> float | None:
     # The first token comes from the prompt's logits; an end token takes a step and is not shown.
     steps = len(result.tokens) - 1 + (result.finish_reason == "stop")
     return steps / result.decode_s if steps > 0 and result.decode_s > 0 else None
+
+
+def open_source(reference: str) -> WeightSource:
+    """The weights behind a reference; of a file behind a URL only what is needed is fetched."""
+    from tallow.hub import resolve
+    from tallow.hub.refs import WebRef, parse
+    from tallow.weights import open_weights
+
+    target = parse(reference)
+    # A checksum is one of the whole file.
+    if isinstance(target, WebRef) and target.sha256 is None and _is_read_in_parts(target.url):
+        return open_weights(reference)
+    return open_weights(resolve(reference))
+
+
+def _is_read_in_parts(url: str) -> bool:
+    return url.partition("?")[0].endswith(REMOTE_SUFFIXES)
+
+
+def set_threads(threads: int | None) -> None:
+    """Use that many threads; None leaves it at all cores granted."""
+    import tallow
+
+    if threads is not None:
+        tallow.set_num_threads(threads)
+
+
+def read_text(name: str, where: str) -> str:
+    """The text of a file, or of standard input for `-`; `where` is the option that names it."""
+    from tallow.errors import ArgumentError
+
+    try:
+        if name == "-":
+            if sys.stdin is None:
+                raise ArgumentError(f"{where} -: expected standard input, got none")
+            return sys.stdin.buffer.read().decode()
+        return Path(name).read_bytes().decode()
+    except UnicodeDecodeError as error:
+        wanted = f"UTF-8, got {error.reason} at byte {error.start}"
+        raise ArgumentError(f"{where} {name}: expected {wanted}") from error
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise ArgumentError(f"{where} {name}: expected a readable file, got: {why}") from error

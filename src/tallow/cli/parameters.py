@@ -7,6 +7,7 @@ and Typer answers all others: help, mistakes, and spellings that `read` does not
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ class Parameter:
     kind: type
     many: bool
     row: Argument | Option
+    required: bool = False
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -57,12 +59,15 @@ class Parameter:
 
 def parameters(command: Callable[..., None]) -> Iterator[Parameter]:
     """The parameters of a command, from its annotations."""
+    declared = inspect.signature(command).parameters
     for name, hint in get_type_hints(command, include_extras=True).items():
         if get_origin(hint) is Annotated:
             kind, row = get_args(hint)
             kinds = [part for part in get_args(kind) or (kind,) if part is not NoneType]
             many = get_origin(kinds[0]) is list
-            yield Parameter(name, get_args(kinds[0])[0] if many else kinds[0], many, row)
+            kind = get_args(kinds[0])[0] if many else kinds[0]
+            required = declared[name].default is inspect.Parameter.empty
+            yield Parameter(name, kind, many, row, required)
 
 
 def read(command: Callable[..., None], line: list[str]) -> dict[str, Any] | None:
@@ -89,7 +94,8 @@ def read(command: Callable[..., None], line: list[str]) -> dict[str, Any] | None
         if value is None:
             return None
         values[row.name] = [*values.get(row.name, ()), value] if row.many else value
-    return None if places else values
+    lacking = any(row.required and row.name not in values for row in rows)
+    return None if lacking else values
 
 
 def _value(row: Parameter, text: str, *, dashes: bool) -> Any:

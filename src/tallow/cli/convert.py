@@ -1,0 +1,78 @@
+"""`tallow convert`: weights from one file format to another."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Annotated
+
+from tallow.cli import options
+from tallow.cli.options import NameStyle
+from tallow.cli.parameters import Argument, Option
+
+if TYPE_CHECKING:
+    from tallow.conversion import Content
+    from tallow.conversion.writers import Writer
+
+
+def convert(
+    source: Annotated[str, Argument("IN", "Alias, path or reference.")],
+    out: Annotated[str, Argument("OUT", "File to write: .gguf .safetensors .npz .pt .pth .bin.")],
+    dtype: Annotated[
+        str | None,
+        Option("f32, f16, bf16, or q8_0 and the like.", metavar="DTYPE", absent="as they are"),
+    ] = None,
+    to: Annotated[
+        str | None,
+        Option("gguf, safetensors, npz or torch.", metavar="FORMAT", absent="by OUT's suffix"),
+    ] = None,
+    names: options.Names = NameStyle.KEEP,
+    max_shard_size: options.ShardSize = None,
+    threads: options.Threads = None,
+    force: options.Force = False,
+) -> None:
+    """Write weights in another format, one tensor at a time.
+
+    A Hugging Face folder of a known family becomes a GGUF file that llama.cpp loads, with its
+    tokenizer. Block-quantised tensors need --dtype where the format cannot hold them. Metadata
+    goes along where the format has a place for it.
+    """
+    from tallow.cli.writing import (
+        byte_count,
+        note,
+        progress,
+        refuse_existing,
+        refuse_existing_shards,
+    )
+    from tallow.conversion.writers import convert as write
+    from tallow.conversion.writers import prepare, writer_for
+    from tallow.hub.progress import size_text
+
+    writer, limit = writer_for(out, to), byte_count(max_shard_size)
+    refuse_existing(out, force)
+    if limit is not None:
+        refuse_existing_shards(out, force)
+    options.set_threads(threads)
+    content = _content(source, writer, names)
+    conversion = prepare(content, writer, dtype)
+    for loss in conversion.losses:
+        note(loss)
+    paths = write(conversion, out, max_shard_bytes=limit, progress=progress())
+    size = sum(os.path.getsize(path) for path in paths)
+    count = len(conversion.content.entries)
+    print(f"{', '.join(paths)}: {count:,} tensors, {size_text(size)}")
+
+
+def _content(reference: str, writer: Writer, names: NameStyle) -> Content:
+    from tallow.cli.writing import note
+    from tallow.conversion import Content
+    from tallow.conversion.content import typed_metadata
+    from tallow.conversion.gguf_model import dropped, gguf_content
+    from tallow.conversion.names import named_entries
+
+    opened = options.open_source(reference)
+    if writer.name == "gguf" and opened.config is not None and names is not NameStyle.HF:
+        for what in dropped(opened):
+            note(what)
+        return gguf_content(opened)
+    entries = named_entries(opened, names.value)
+    return Content(opened.label, entries, typed_metadata(opened))

@@ -1,0 +1,94 @@
+"""What the commands that write files share: refusing to overwrite, sizes, notes, a progress bar."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tallow.hub import Progress
+
+
+def progress() -> Progress:
+    """A bar on standard error where that is a terminal and rich is installed, else nothing."""
+    from tallow.hub import Silent
+    from tallow.hub.progress import Bar, default_progress
+
+    shown = default_progress()
+    return shown if isinstance(shown, Bar) else Silent()
+
+
+@contextmanager
+def steps(description: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar that counts: the body is given a function of how many steps are done, and of how many.
+
+    Nothing is shown where `progress` shows nothing.
+    """
+    from tallow.hub import Silent
+
+    if isinstance(progress(), Silent):
+        yield lambda done, count: None
+        return
+    import rich.progress as rich
+    from rich.console import Console
+
+    columns = (
+        rich.TextColumn("{task.description}", markup=False),
+        rich.BarColumn(),
+        rich.MofNCompleteColumn(),
+        rich.TimeRemainingColumn(),
+    )
+    with rich.Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(description, total=None)
+        yield lambda done, count: bar.update(task, completed=done, total=count)
+
+
+def note(text: str) -> None:
+    """A line on standard error for what a user should know and no program reads."""
+    from tallow.cli.output import printable
+
+    print(f"note: {printable(text)}", file=sys.stderr, flush=True)
+
+
+def refuse_existing(path: str, force: bool) -> None:
+    """Refuse to overwrite, unless that is wanted; a folder is never overwritten."""
+    from tallow.errors import ArgumentError
+
+    if os.path.isdir(path):
+        raise ArgumentError(f"{path}: expected the name of a file to write, got a folder")
+    if not force and os.path.lexists(path):
+        raise ArgumentError(f"{path}: expected no such file, found one; --force overwrites it")
+
+
+def refuse_existing_shards(path: str, force: bool) -> None:
+    """Refuse to overwrite any part of a set of shards of this name, unless that is wanted."""
+    import glob
+
+    from tallow.errors import ArgumentError
+
+    stem, suffix = os.path.splitext(glob.escape(path))
+    number = "[0-9]" * 5
+    found = sorted(glob.glob(f"{stem}-{number}-of-{number}{suffix}"))
+    found += glob.glob(f"{stem}*.index.json")
+    if found and not force:
+        raise ArgumentError(f"{found[0]}: expected no shards, found this; --force overwrites them")
+
+
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+
+
+def byte_count(text: str | None) -> int | None:
+    """`5GB`, `800MB`, `1.5G` or a plain number of bytes; units are powers of 1000."""
+    from tallow.cli.errors import UsageError
+
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kmgt]?)b?", text.lower())
+    count = int(float(found[1]) * _UNITS[found[2]]) if found else 0
+    if count < 1:
+        raise UsageError(f"size: expected a number with kB, MB, GB or TB, got {text!r}")
+    return count

@@ -1,0 +1,68 @@
+"""What stands in a file, to be written elsewhere: metadata, and tensors made one at a time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from tallow.dtype import by_name
+
+if TYPE_CHECKING:
+    from tallow.tensor import Tensor
+    from tallow.weights import WeightSource
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A tensor of `dtype` (a name of the dtype table) and row-major `shape`; `take()` makes it."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    take: Callable[[], Tensor]
+
+    @property
+    def elements(self) -> int:
+        """How many numbers it holds."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Its size in `dtype`."""
+        return stored_bytes(self.dtype, self.shape)
+
+
+@dataclass(frozen=True)
+class Content:
+    """Entries by name in the order in which they are written, and metadata.
+
+    Values of GGUF metadata are `Typed`. `origin` is the path that errors name.
+    """
+
+    origin: str
+    entries: dict[str, Entry]
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+def stored_bytes(dtype: str, shape: tuple[int, ...]) -> int:
+    """The bytes of a tensor; blocks lie along the last axis, which they divide."""
+    row = by_name(dtype)
+    return math.prod(shape) // row.block * row.itemsize
+
+
+def entries_of(source: WeightSource) -> dict[str, Entry]:
+    """The tensors of an open source, as they are."""
+    found = {}
+    for name in source.names():
+        info = source.info(name)
+        found[name] = Entry(name, info.dtype, tuple(info.shape), partial(source.take, name))
+    return found
+
+
+def typed_metadata(source: WeightSource) -> dict[str, Any]:
+    """The metadata of a source, with GGUF types where it has them."""
+    typed = getattr(source.metadata, "typed_items", None)
+    return dict(typed() if typed is not None else source.metadata)

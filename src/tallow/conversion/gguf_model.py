@@ -1,0 +1,173 @@
+"""A Hugging Face folder of a known family as the content of a GGUF file that llama.cpp loads.
+
+Source: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md; for what its text leaves open,
+what llama.cpp's `convert_hf_to_gguf.py` writes.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from tallow.conversion.content import Content, Entry, entries_of, typed_metadata
+from tallow.conversion.file_types import code_of
+from tallow.conversion.gguf_vocab import has_tokenizer, vocab_metadata
+from tallow.conversion.names import ARCHITECTURES, family_form, named_entries, style_of
+from tallow.dtype import by_name, f32
+from tallow.errors import ModelError
+from tallow.formats.gguf import Typed
+
+if TYPE_CHECKING:
+    from tallow.models import DecoderConfig
+    from tallow.models.family import GGUFForm
+    from tallow.tensor import Tensor
+    from tallow.weights import WeightSource
+
+QUANTIZATION_VERSION = 2
+
+
+def gguf_content(source: WeightSource) -> Content:
+    """What a GGUF file of this model holds: a GGUF file as it is, a folder in GGUF's terms.
+
+    Vectors become f32, for llama.cpp adds and multiplies by nothing else; matrices stay.
+
+    Raises:
+        ModelError: neither of both, an unknown family, or a tokenizer that GGUF cannot name.
+    """
+    origin = str(source.path)
+    if style_of(source) == "gguf":
+        return Content(origin, entries_of(source), typed_metadata(source))
+    if source.config is None:
+        wanted = "a GGUF file or a Hugging Face folder with config.json"
+        raise ModelError(f"{origin}: expected {wanted}, found weights alone")
+    form, cfg = family_form(source)
+    entries = _entries(source, form, cfg)
+    architecture = str(source.config["model_type"])
+    architecture = ARCHITECTURES.get(architecture, architecture)
+    metadata = {
+        **_general(source, architecture, entries),
+        **{f"{architecture}.{key}": value for key, value in _sizes(cfg).items()},
+        **vocab_metadata(source.path, source.config, cfg.vocab_size),
+        "general.quantization_version": Typed("u32", QUANTIZATION_VERSION),
+    }
+    return Content(origin, entries, metadata)
+
+
+def dropped(source: WeightSource) -> list[str]:
+    """What a GGUF file of a folder's model lacks, in words for people."""
+    if style_of(source) != "hf":
+        return []
+    missing = [] if has_tokenizer(source.path) else ["no tokenizer.json: a model of ids alone"]
+    _, cfg = family_form(source)
+    windows = sorted({window for window in cfg.sliding_windows if window})
+    lost = "is not kept by GGUF files of this family"
+    return missing + [f"sliding window of {window} positions {lost}" for window in windows]
+
+
+# Computed by whoever reads the file, not weights.
+_COMPUTED = re.compile(r".*rotary_emb\.inv_freq|.*\.attention\.masked_bias")
+
+
+def _entries(source: WeightSource, form: GGUFForm, cfg: DecoderConfig) -> dict[str, Entry]:
+    entries: dict[str, Entry] = {}
+    for name, entry in named_entries(source, "gguf").items():
+        tied = name == "output.weight" and cfg.tie_word_embeddings
+        if tied or _COMPUTED.fullmatch(name):
+            continue
+        if form.names(name) == name:
+            raise ModelError(f"{source.path}: {name}: expected a tensor that GGUF has a name for")
+        entries[name] = _as_vector(entry) if len(entry.shape) < 2 else entry
+    scaling = cfg.rope_scaling
+    if scaling is not None and scaling.kind == "llama3":
+        name, size = "rope_freqs.weight", cfg.head_dim // 2
+        entries[name] = Entry(name, "f32", (size,), partial(_rope_factors, cfg))
+    return entries
+
+
+def _as_vector(entry: Entry) -> Entry:
+    if by_name(entry.dtype).kind != "f" or entry.dtype == "f32":
+        return entry
+    take = entry.take
+    return replace(entry, dtype="f32", take=lambda: take().to(f32))
+
+
+def _rope_factors(cfg: DecoderConfig) -> Tensor:
+    """By how much each frequency is divided (Llama 3.1): long waves wholly, short ones not."""
+    from tallow.tensor import tensor
+
+    scaling = cfg.rope_scaling
+    assert scaling is not None, "asked for only where there is one"
+    factors = []
+    for i in range(cfg.head_dim // 2):
+        frequency = cfg.rope_theta ** (-2 * i / cfg.head_dim)
+        turns = scaling.original_context * frequency / (2 * math.pi)
+        low, high = scaling.low_freq_factor, scaling.high_freq_factor
+        keep = min(max((turns - low) / (high - low), 0.0), 1.0)
+        factors.append(1 / (keep + (1 - keep) / scaling.factor))
+    return tensor(factors, dtype=f32)
+
+
+def _general(
+    source: WeightSource, architecture: str, entries: Mapping[str, Entry]
+) -> dict[str, Any]:
+    keys = {
+        "general.architecture": Typed("str", architecture),
+        "general.type": Typed("str", "model"),
+        "general.name": Typed("str", source.path.resolve().name),
+    }
+    code = file_type_code(entries)
+    return keys if code is None else {**keys, "general.file_type": Typed("u32", code)}
+
+
+def file_type_code(entries: Mapping[str, Entry]) -> int | None:
+    """The `general.file_type` by the dtype that most matrices have; None when none says it."""
+    dtypes = [entry.dtype for entry in entries.values() if len(entry.shape) > 1]
+    return code_of(max(sorted(set(dtypes)), key=dtypes.count)) if dtypes else None
+
+
+def _sizes(cfg: DecoderConfig) -> dict[str, Any]:
+    """Keys below the architecture's name."""
+    integers = {
+        "block_count": cfg.num_hidden_layers,
+        "context_length": cfg.max_position_embeddings,
+        "embedding_length": cfg.hidden_size,
+        "feed_forward_length": cfg.intermediate_size,
+        "attention.head_count": cfg.num_attention_heads,
+        "attention.head_count_kv": cfg.num_key_value_heads,
+        "attention.key_length": cfg.head_dim,
+        "attention.value_length": cfg.head_dim,
+        "rope.dimension_count": cfg.head_dim,
+        "vocab_size": cfg.vocab_size,
+    }
+    floats = {
+        "rope.freq_base": cfg.rope_theta,
+        "attention.layer_norm_rms_epsilon": cfg.rms_norm_eps,
+    }
+    keys = {key: Typed("u32", value) for key, value in integers.items()}
+    keys |= {key: Typed("f32", value) for key, value in floats.items()}
+    return keys | _scaling(cfg)
+
+
+def _scaling(cfg: DecoderConfig) -> dict[str, Any]:
+    scaling = cfg.rope_scaling
+    if scaling is None or scaling.kind == "llama3":  # the latter is the tensor rope_freqs
+        return {}
+    head = "rope.scaling."
+    keys: dict[str, Any] = {
+        head + "type": Typed("str", scaling.kind),
+        head + "factor": Typed("f32", scaling.factor),
+    }
+    if scaling.kind == "yarn":
+        usual = 1 + 0.1 * math.log(max(scaling.factor, 1.0))
+        keys[head + "original_context_length"] = Typed("u32", scaling.original_context)
+        keys[head + "yarn_beta_fast"] = Typed("f32", scaling.beta_fast)
+        keys[head + "yarn_beta_slow"] = Typed("f32", scaling.beta_slow)
+        if scaling.attention_factor and scaling.attention_factor != usual:
+            # llama.cpp multiplies what stands here with the usual growth.
+            extra = scaling.attention_factor / usual
+            keys[head + "attn_factor"] = Typed("f32", extra)
+    return keys

@@ -1,0 +1,161 @@
+"""The tokenizer of a Hugging Face folder as the metadata of a GGUF file.
+
+Source: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md (`tokenizer.ggml.*`), and what
+llama.cpp's converter chooses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tallow.errors import ModelError
+from tallow.formats.gguf import Typed
+
+if TYPE_CHECKING:
+    from tallow.text import Tokenizer
+    from tallow.text.vocab import Vocab
+
+UNUSED = 5  # a kind of token, as in `tallow.text.vocab`
+
+_ID_KEYS = {
+    "bos": "bos_token_id",
+    "eos": "eos_token_id",
+    "unk": "unknown_token_id",
+    "sep": "seperator_token_id",  # the format spells it with an e
+    "pad": "padding_token_id",
+}
+
+# Names of `tokenizer.ggml.pre` that may be written, the likelier first where two cut alike.
+_PRE_NAMES = (
+    "gpt-2", "smollm", "llama-bpe", "smaug-bpe", "qwen2", "qwen35", "gpt-4o", "tekken",
+    "deepseek-llm", "deepseek-coder", "deepseek-v3", "falcon", "bloom", "viking", "kimi-k2",
+    "superbpe", "seed-coder", "minicpm5", "bailingmoe", "exaone-moe", "jais-2", "youtu", "default",
+)  # fmt: skip
+
+# Cut by every pattern at some place: contractions, digits, spaces, line ends, marks, scripts.
+_PROBE = (
+    "It's we'LL I'd HE'S don't 1 12 123 1234 12345678 3.14 a1b22c333 \u0663\u0664 "
+    "two  three   four\ttab \n line\n\n\n  indented\r\n end   \n"
+    "snake_case camelCase HTTPServer x+=1; //~!@#$%^&*()[]{} ... --- \u2026\u201cquote\u201d "
+    "na\u00efve e\u0301 \u00fcber \u0434\u043e\u043c \u041c\u043e\u0441\u043a\u0432\u0430 "
+    "\u4f60\u597d\u4e16\u754c\u3002 \u65e5\u672c\u8a9e\u30c6 \ud55c\uad6d\uc5b4 "
+    "\u0928\u092e\u0938\u094d\u0924\u0947 \U0001f600\U0001f680 \u00a0nbsp [INST] <s> </s>"
+)
+
+
+def vocab_metadata(folder: Path, config: Mapping[str, Any], size: int) -> dict[str, Any]:
+    """`tokenizer.*` keys for the folder's tokenizer, padded to `size` tokens.
+
+    A folder without tokenizer.json gives a model of token ids alone, which llama.cpp loads too.
+
+    Raises:
+        FormatError, MissingExtraError: as `Tokenizer.from_folder`.
+        ModelError: more tokens than `size`, or text is cut in a way that no
+            pre-tokenizer of llama.cpp's is known to follow.
+    """
+    from tallow.text import Tokenizer
+    from tallow.text.folder import read_folder
+
+    if not has_tokenizer(folder):
+        return {"tokenizer.ggml.model": Typed("str", "no_vocab")}
+    tokenizer = Tokenizer.from_folder(folder)
+    vocab, _ = read_folder(folder, "auto")
+    count = len(vocab.tokens)
+    if count > size:
+        raise ModelError(f"{folder}: vocab_size: expected at least {count} tokens, found {size}")
+    fill = range(count, size)
+    tokens = [*vocab.tokens, *(f"[PAD{i}]" for i in fill)]
+    kinds = [*vocab.kinds, *(UNUSED for _ in fill)]
+    for index, text in enumerate(vocab.tokens):
+        if not text:  # an id that the file leaves out
+            tokens[index], kinds[index] = f"[PAD{index}]", UNUSED
+    keys: dict[str, Any] = {}
+    head = "tokenizer.ggml."
+    if vocab.algorithm == "bpe":
+        keys[head + "model"] = Typed("str", "gpt2")
+        keys[head + "pre"] = Typed("str", pre_tokenizer_name(folder))
+    elif vocab.algorithm == "spm":
+        keys[head + "model"] = Typed("str", "llama")
+        keys[head + "pre"] = Typed("str", "default")
+        keys[head + "scores"] = Typed("arr[f32]", _scores(vocab, size))
+        keys[head + "add_space_prefix"] = Typed("bool", vocab.add_space_prefix)
+    else:
+        wanted = "a byte-pair or SentencePiece vocabulary"
+        raise ModelError(f"{folder}: tokenizer.json: expected {wanted}, got {vocab.algorithm}")
+    keys[head + "tokens"] = Typed("arr[str]", tokens)
+    keys[head + "token_type"] = Typed("arr[i32]", kinds)
+    if vocab.algorithm == "bpe":
+        keys[head + "merges"] = Typed("arr[str]", list(vocab.merges))
+    return keys | _special(vocab, config, size) | _affixes(tokenizer, vocab)
+
+
+def has_tokenizer(folder: Path) -> bool:
+    """Whether a folder brings the file that tokenizers are read from."""
+    return (folder / "tokenizer.json").is_file()
+
+
+def _special(vocab: Vocab, config: Mapping[str, Any], size: int) -> dict[str, Any]:
+    """Ids by role: the tokenizer's own, else those of config.json."""
+    keys: dict[str, Any] = {}
+    for role, key in _ID_KEYS.items():
+        index = vocab.special.get(role, config.get(f"{role}_token_id"))
+        if isinstance(index, int) and not isinstance(index, bool) and 0 <= index < size:
+            keys[f"tokenizer.ggml.{key}"] = Typed("u32", index)
+    if vocab.chat_template is not None:
+        keys["tokenizer.chat_template"] = Typed("str", vocab.chat_template)
+    return keys
+
+
+def _affixes(tokenizer: Tokenizer, vocab: Vocab) -> dict[str, Any]:
+    """Whether bos and eos are added, judged by what the tokenizer does."""
+    plain = tokenizer.encode("a", add_special=False)
+    whole = tokenizer.encode("a", add_special=True)
+    at = next((i for i in range(len(whole)) if whole[i : i + len(plain)] == plain), 0)
+    before, after = whole[:at], whole[at + len(plain) :]
+    return {
+        "tokenizer.ggml.add_bos_token": Typed("bool", vocab.special.get("bos") in before),
+        "tokenizer.ggml.add_eos_token": Typed("bool", vocab.special.get("eos") in after),
+    }
+
+
+def _scores(vocab: Vocab, size: int) -> list[float]:
+    """Scores that order merges as the file does: minus the rank of the first that makes a token.
+
+    Tokens that no merge makes come after all others.
+    """
+    ranks: dict[str, int] = {}
+    for rank, pair in enumerate(vocab.merges):
+        left, _, right = pair.partition(" ")
+        ranks.setdefault(left + right, rank)
+    last = len(vocab.merges)
+    return [-float(ranks.get(text, last)) for text in vocab.tokens] + [-float(last)] * (
+        size - len(vocab.tokens)
+    )
+
+
+def pre_tokenizer_name(folder: Path) -> str:
+    """The `tokenizer.ggml.pre` that cuts text as the folder's tokenizer.json does.
+
+    Raises:
+        ModelError: none of those that may be written does.
+    """
+    from tallow.text.folder import read_folder
+    from tallow.text.pretokenizers import PreTokenizer, by_name
+    from tallow.text.unicode_regex import compile_pattern, split
+
+    def cut(pre: PreTokenizer) -> list[str]:
+        return split(_PROBE, [compile_pattern(pattern) for pattern in pre.patterns])
+
+    vocab, _ = read_folder(folder, "python")
+    own = cut(vocab.pre)
+    alike = [name for name in _PRE_NAMES if by_name(name).byte_level and cut(by_name(name)) == own]
+    for name in alike:
+        if by_name(name).ignore_merges == vocab.pre.ignore_merges:
+            return name
+    found = f"{len(vocab.pre.patterns)} patterns that cut differently"
+    raise ModelError(
+        f"{folder}: tokenizer.json: expected to cut text like one of {', '.join(_PRE_NAMES)}, "
+        f"found {found}"
+    )

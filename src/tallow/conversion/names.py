@@ -1,0 +1,105 @@
+"""Tensor names of Hugging Face and of GGUF for the families that Tallow knows.
+
+For the architecture `llama`, GGUF files hold the rows of queries and keys in another order: pairs
+that are rotated together are neighbours there and half a head apart in Hugging Face's checkpoints.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Literal
+
+from tallow.conversion.content import Entry, entries_of
+from tallow.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tallow.models import DecoderConfig
+    from tallow.models.family import GGUFForm
+    from tallow.tensor import Tensor
+    from tallow.weights import WeightSource
+
+Style = Literal["keep", "hf", "gguf"]
+
+# Families that llama.cpp keeps under another architecture.
+ARCHITECTURES = {"mistral": "llama"}
+
+
+def style_of(source: WeightSource) -> Style:
+    """Whose names the source has; `keep` where there is no telling."""
+    if source.config is not None:  # first, for its safetensors may carry GGUF metadata as text
+        return "hf"
+    return "gguf" if "general.architecture" in source.metadata else "keep"
+
+
+def named_entries(source: WeightSource, style: Style) -> dict[str, Entry]:
+    """The tensors under the names of `style`, their rows in the order that belongs to it.
+
+    Raises:
+        ModelError: the family is unknown or nothing says which it is.
+    """
+    entries = entries_of(source)
+    if style in ("keep", style_of(source)):
+        return entries
+    form, cfg = family_form(source)
+    name_of = form.names if style == "hf" else form.names.stored
+    reorder: Callable[[Tensor, int], Tensor] = neighbours if style == "gguf" else halves
+    renamed: dict[str, Entry] = {}
+    for entry in entries.values():
+        name = name_of(entry.name)
+        heads = heads_of(name, cfg) if form.interleaved else None
+        take = entry.take if heads is None else partial(_reordered, entry.take, reorder, heads)
+        if name in renamed:
+            raise ModelError(f"{source.path}: {name}: expected one tensor of this name, found two")
+        renamed[name] = replace(entry, name=name, take=take)
+    return renamed
+
+
+def family_form(source: WeightSource) -> tuple[GGUFForm, DecoderConfig]:
+    """How the family of a source stands in GGUF files, and its sizes."""
+    from tallow.models.family import FAMILIES, identify
+
+    row, cfg, _ = identify(source)
+    form = FAMILIES[ARCHITECTURES.get(row.name, row.name)].gguf
+    if form is None:
+        raise ModelError(f"{source.path}: expected a family with GGUF names, found {row.name}")
+    return form, cfg
+
+
+_QUERIES = ("attn_q.", "q_proj.")
+_KEYS = ("attn_k.", "k_proj.")
+
+
+def heads_of(name: str, cfg: DecoderConfig) -> int | None:
+    """The heads of a tensor of queries or keys; None for any other."""
+    if any(part in name for part in _QUERIES):
+        return cfg.num_attention_heads
+    return cfg.num_key_value_heads if any(part in name for part in _KEYS) else None
+
+
+def neighbours(x: Tensor, heads: int) -> Tensor:
+    """Rows of queries or keys from Hugging Face's order to that of the GGUF architecture llama."""
+    return _swapped(x, (heads, 2, x.shape[0] // heads // 2))
+
+
+def halves(x: Tensor, heads: int) -> Tensor:
+    """The way back from `neighbours`."""
+    return _swapped(x, (heads, x.shape[0] // heads // 2, 2))
+
+
+def _swapped(x: Tensor, shape: tuple[int, int, int]) -> Tensor:
+    """Rows as bytes, so that blocks move as they are."""
+    import numpy as np
+
+    from tallow.tensor import from_buffer, tobytes
+
+    rows = np.frombuffer(tobytes(x), np.uint8).reshape(*shape, -1)
+    return from_buffer(rows.swapaxes(1, 2).tobytes(), x.dtype, tuple(x.shape))
+
+
+def _reordered(
+    take: Callable[[], Tensor], reorder: Callable[[Tensor, int], Tensor], heads: int
+) -> Tensor:
+    return reorder(take(), heads)
