@@ -12,6 +12,7 @@ VENV   ?= .venv
 ORACLE ?= .venv-oracle
 BUILD  ?= build/dev
 ARGS   ?=
+RUNS   ?= 100000
 MODEL  ?= smollm2-135m
 PROMPT ?= What is the capital of France?
 
@@ -22,9 +23,9 @@ say   = @printf '\033[1m· %s\033[0m\n' "$(1)"
 PIP_QUIET = PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PIP_PROGRESS_BAR=off
 CXX_FILES = $(shell find csrc tests -name '*.h' -o -name '*.cpp' -o -name '*.c' -o -name '*.cu')
 # Markers of the tests that compare with a large reference; `make oracle` runs them.
-ORACLE_TESTS = needs_torch or needs_llama_cpp
+ORACLE_TESTS = needs_torch or needs_formats or needs_llama_cpp
 
-.PHONY: help demo test oracle oracle-llama build capi lint format types docs bench wheel sanitize time-build clean distclean
+.PHONY: help demo test oracle oracle-llama build capi lint format types docs bench fuzz wheel sanitize time-build clean distclean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -42,7 +43,7 @@ test: build $(VENV)/.dev capi ## every test that needs no large reference librar
 
 oracle: build $(ORACLE)/.done ## the tests that compare with torch and transformers
 	$(call say,oracle tests)
-	@$(OPY) -m pytest -m "needs_torch" $(ARGS)
+	@$(OPY) -m pytest -m "needs_torch or needs_formats" $(ARGS)
 
 oracle-llama: build $(ORACLE)/.llama ## the tests that compare with llama-cpp-python (compiles it: ten minutes)
 	@$(OPY) -m pytest -m "needs_llama_cpp" $(ARGS)
@@ -53,6 +54,10 @@ capi: build ## the C library and its test, from the same objects
 
 sanitize: $(VENV)/.dev ## the tests again, under the address and undefined-behaviour sanitizers
 	@tools/sanitize.sh $(PY) build/sanitize -m "not ($(ORACLE_TESTS) or needs_model or slow)" $(ARGS)
+
+fuzz: build $(VENV)/.fuzz ## every reader of files under atheris: RUNS=100000 inputs each, FORMATS="gguf npy" or all
+	$(call say,fuzz)
+	@$(PY) tools/fuzz.py $(FORMATS) --runs $(RUNS) $(ARGS)
 
 # --- what checks -----------------------------------------------------------------------------------------------------
 lint: $(VENV)/.dev ## ruff, clang-format, import rules
@@ -110,13 +115,18 @@ $(VENV)/.dev: $(VENV)/.run
 	@$(call install,$(PY),dev)
 	@touch $@
 
+$(VENV)/.fuzz: $(VENV)/.run
+	$(call say,atheris from PyPI)
+	@$(call install,$(PY),fuzz)
+	@touch $@
+
 $(ORACLE)/.made:
 	$(call make_venv,$(ORACLE))
 	@touch $@
 
 $(ORACLE)/.done: $(ORACLE)/.made pyproject.toml tools/requirements.py tools/link.py
 	$(call say,torch and transformers (large))
-	@$(call install,$(OPY),run all oracle)
+	@$(call install,$(OPY),run all oracle formats)
 	@$(OPY) tools/link.py
 	@touch $@
 
