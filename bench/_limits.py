@@ -81,21 +81,25 @@ int main(int, char** argv) {
 
 
 @cache
-def _probe(folder: Path) -> Path | None:
+def _probe(folder: Path, march: str) -> Path | None:
     compiler = shutil.which("g++") or shutil.which("clang++")
     if compiler is None:
         return None
-    source, program = folder / "limits.cpp", folder / "limits"
+    name = "limits" if march == "native" else f"limits-{march}"
+    source, program = folder / f"{name}.cpp", folder / name
     if not program.exists() or not source.exists() or source.read_text() != SOURCE:
         source.write_text(SOURCE)
-        flags = ["-std=c++20", "-O3", "-march=native", "-ffp-contract=fast", "-pthread"]
+        flags = ["-std=c++20", "-O3", f"-march={march}", "-ffp-contract=fast", "-pthread"]
         subprocess.run([compiler, *flags, str(source), "-o", str(program)], check=True)
     return program
 
 
-def limits(folder: Path, threads: int) -> dict[str, float] | None:
-    """`read_bytes_per_s` and `flops_per_s` of that many threads; None without a compiler."""
-    program = _probe(folder)
+def limits(folder: Path, threads: int, march: str = "native") -> dict[str, float] | None:
+    """`read_bytes_per_s` and `flops_per_s` of that many threads; None without a compiler.
+
+    `march` is the instruction set of the probe, as the compiler names it.
+    """
+    program = _probe(folder, march)
     if program is None:
         return None
     found: dict[str, float] = last_json(call([str(program), str(threads)]))
