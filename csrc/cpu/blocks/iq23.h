@@ -65,7 +65,8 @@ struct SignWords {
 };
 
 // The IQ2 formats take activations up to 95 and not 127: four products of 86 · 95 fit into 16 bits.
-// In blocks of 32 that rounds as finely as 127 does in ggml's blocks of 256.
+// It rounds a third more coarsely; the peak of 32, smaller than that of ggml's 256, makes up for
+// it.
 
 // f16 d; for each 32 weights 4 indices of 8 bits, then 4 × 7 signs and a scale of 4 bits.
 struct IQ2_XXS : Format<DType::iq2_xxs, 32, Form::masked, 43, 0, 95> {
