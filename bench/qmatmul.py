@@ -103,7 +103,13 @@ def main() -> None:
     report(rows)
     common.finish(
         "qmatmul",
-        {"variant": args.variant, "cpu_time": args.cpu_time, "size": SIZE, "rows": rows},
+        {
+            "pairs": args.pairs,
+            "variant": args.variant,
+            "cpu_time": args.cpu_time,
+            "size": SIZE,
+            "rows": rows,
+        },
         record=args.record,
     )
 

@@ -9,6 +9,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 HISTORY = ROOT / "bench" / "history"
 PAGE, PLOT = ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "benchmarks.svg"
+BY_HAND = "<!-- by hand -->"  # what follows it in the page is kept
 HEAD = """# Benchmarks
 
 Written by `tools/bench_report.py` from the newest recorded run of each benchmark (`bench/history`).
@@ -36,17 +37,20 @@ def main() -> None:
         ("cold_start", cold_start),
         ("overhead", overhead),
         ("load", load),
+        ("qmatmul", qmatmul),
+        ("quantized_perplexity", quantized),
     ):
         result = newest(name)
         if result:
             machine = result["machine"]
             about = (
-                f"`bench/{name}.py`, {result['pairs']} pairs, {machine['cores']} cores of "
+                f"`bench/{name}.py`, {result.get('pairs', 1)} pairs, {machine['cores']} cores of "
                 f"{machine['cpu']}, {machine['isa']} kernels, load before the run "
                 f"{machine['load_before']:.1f}, {result['time'][:10]}."
             )
             parts += [write(result, about)]
-    PAGE.write_text("\n".join(parts), encoding="utf-8")
+    _, mark, by_hand = PAGE.read_text(encoding="utf-8").partition(BY_HAND)
+    PAGE.write_text("\n".join(parts) + "\n" + mark + by_hand, encoding="utf-8")
 
 
 def cell(row: dict[str, float], digits: int = 0) -> str:
@@ -140,6 +144,64 @@ def load(result: dict[str, Any], about: str) -> str:
             f"{rows['total']['median'] / 1e6:.1f} MB larger."
         ),
     ]
+    return "\n".join(lines) + "\n"
+
+
+def qmatmul(result: dict[str, Any], about: str) -> str:
+    """One matrix in every weight format, beside ggml."""
+    size = result["size"]
+    lines = [
+        "## Products with weights of every format",
+        "",
+        (
+            f"{about} {size} × {size}, decode with 1 row of activations and prefill with 512; the "
+            f"peer is ggml's `{result['variant']}` kernels with weights in the buffer type that it "
+            "prefers. Share: of the read bandwidth and of the float32 FMA peak (same instruction "
+            "set) measured in the run."
+        ),
+        "",
+        "| format | threads | decode GB/s | share | ratio | prefill GFLOP/s | share | ratio |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in result["rows"]:
+        cells = [row["form"], str(row["threads"])]
+        for test, work, limit in (
+            ("decode", row["bytes"], "read_bytes_per_s"),
+            ("prefill", 2 * size * size * 512, "flops_per_s"),
+        ):
+            at = row[test]
+            rate = work / at["tallow"]["median"]
+            share = f"{rate / row['limits'][limit]:.0%}" if row["limits"] else ""
+            cells += [f"{rate / 1e9:.1f}", share, f"**{cell(at['ratio'], 2)}**"]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def quantized(result: dict[str, Any], _about: str) -> str:
+    """Perplexity of the model in every file type, made by both quantisers."""
+    lines = [
+        "## Perplexity of every file type",
+        "",
+        (
+            f"`bench/quantized_perplexity.py`: {result['model']} made into each type from the same "
+            f"f32 file by Tallow and by llama-quantize; {result['limit'] // 1000} kB of text, read "
+            f"by Tallow with `{result['activations']}` activations. In f32: {result['f32']:.4f}. "
+            "Ratios below 1: Tallow's file predicts better."
+        ),
+        "",
+        "| type | importance | bits a weight | Tallow | llama.cpp | ratio |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in result["rows"]:
+        ours, theirs = row["tallow"], row.get("llama.cpp")
+        importance = "yes" if row["with"] == "imatrix" else "no"
+        line = f"| {row['type']} | {importance} | {ours['bits']:.2f} | {ours['perplexity']:.4f} | "
+        if theirs:
+            line += f"{theirs['perplexity']:.4f} | "
+            line += "same bytes |" if row["equal"] else f"{row['ratio']:.4f} |"
+        else:
+            line += "| |"
+        lines.append(line)
     return "\n".join(lines) + "\n"
 
 
