@@ -1,6 +1,7 @@
 """Fixtures for every test: the real model, a cache of their own, and no way to the network."""
 
 import os
+import signal
 import socket
 import tempfile
 from pathlib import Path
@@ -17,6 +18,10 @@ _network_allowed = False
 
 
 def pytest_configure(config):
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # Started in the background of a shell, as by nohup; the programs that tests interrupt would
+        # inherit that and never end.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     patch = pytest.MonkeyPatch()
     config.add_cleanup(patch.undo)
     folder = tempfile.TemporaryDirectory(prefix="tallow-tests-")
