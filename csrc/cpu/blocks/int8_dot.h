@@ -59,6 +59,9 @@ TL_INLINE void dot_unit(const B& block, int unit, const int8_t* const* q, Add ad
   }
 }
 
+// Bytes that are asked for ahead of their use, in the order in which the rows lie in memory.
+inline constexpr int kAhead = 2048;
+
 // y[a·16 + r] = weight row r · activation row a. The scales of a run of blocks are multiplied
 // first, 8 at a time, so that the main loop has one load for them.
 template <class F, int kRows, int kBatch>
@@ -66,7 +69,9 @@ TL_INLINE void dot_rows(const uint8_t* const* w, int64_t blocks, const DotActiva
                         float* y) {
   constexpr int kPer = 32 / F::kGroup, kRun = 64 / F::kUnits, kScales = kRun * F::kGroups;
   constexpr bool kLeast = F::kMins || F::kShift != 0;
-  vf acc[kRows][kBatch] = {}, least[kRows][kBatch] = {};
+  // One row alone would wait for each of its own additions.
+  constexpr int kChains = kRows == 1 ? 2 : 1, kStep = F::kUnits % kChains == 0 ? 1 : kChains;
+  vf sums[kRows][kBatch][kChains] = {}, least[kRows][kBatch] = {};
   alignas(32) float d[kScales], m[kScales], scale[kRows][kBatch][kScales];
   for (int64_t b0 = 0; b0 < blocks; b0 += kRun) {
     int run = static_cast<int>(min64(kRun, blocks - b0)), groups = run * F::kGroups;
@@ -82,33 +87,40 @@ TL_INLINE void dot_rows(const uint8_t* const* w, int64_t blocks, const DotActiva
         }
       }
     }
-    for (int j = 0; j < run; ++j) {
-      if constexpr (kBatch == 1) {
-        // The rows lie one behind the other in memory but are read side by side, an order that the
-        // hardware does not foresee. Two groups of rows ahead, a few lines a step: all at once
-        // would hold up the loads of this group.
-        const uint8_t* ahead = w[0] + (2 * blocks + b0 + j) * kRows * F::kBytes;
-        for (int at = 0; at < kRows * F::kBytes; at += 64) __builtin_prefetch(ahead + at);
-      }
+    for (int j0 = 0; j0 < run; j0 += kStep) {
+#pragma GCC unroll 2
+      for (int step = 0; step < kStep; ++step) {
+        int j = j0 + step;
+        if (kStep > 1 && j == run) break;
+        if constexpr (kBatch == 1) {
+          // A page holds one or two rows, and at its end the hardware stops looking ahead.
+          const uint8_t* ahead = w[0] + (b0 + j) * F::kBytes + kAhead;
+          for (int at = 0; at < F::kBytes; at += 64) __builtin_prefetch(ahead + at);
+        }
 #pragma GCC unroll 4
-      for (int r = 0; r < kRows; ++r) {
-        const auto block = F::open(w[r] + (b0 + j) * F::kBytes);
+        for (int r = 0; r < kRows; ++r) {
+          const auto block = F::open(w[r] + (b0 + j) * F::kBytes);
 #pragma GCC unroll 8
-        for (int unit = 0; unit < F::kUnits; ++unit) {
-          int64_t u = (b0 + j) * F::kUnits + unit;
-          int g = (j * F::kUnits + unit) * kPer;
-          const int8_t* q[kBatch];
-          for (int a = 0; a < kBatch; ++a) q[a] = act.q_at(a) + u * 32;
-          dot_unit<F, kBatch>(block, unit, q, [&](int a, vf part) {
-            acc[r][a] = fma(part, load_scale<F::kGroup>(scale[r][a] + g), acc[r][a]);
-          });
+          for (int unit = 0; unit < F::kUnits; ++unit) {
+            int64_t u = (b0 + j) * F::kUnits + unit;
+            int g = (j * F::kUnits + unit) * kPer;
+            const int8_t* q[kBatch];
+            for (int a = 0; a < kBatch; ++a) q[a] = act.q_at(a) + u * 32;
+            dot_unit<F, kBatch>(block, unit, q, [&](int a, vf part) {
+              vf& sum = sums[r][a][(unit + step) % kChains];
+              sum = fma(part, load_scale<F::kGroup>(scale[r][a] + g), sum);
+            });
+          }
         }
       }
     }
   }
+  vf acc[kRows][kBatch];
   for (int a = 0; a < kBatch; ++a) {
     for (int r = 0; r < kRows; ++r) {
       vf& total = acc[r][a];
+      total = sums[r][a][0];
+      if constexpr (kChains == 2) total = total + sums[r][a][1];
       if constexpr (F::kMins)
         total = total + least[r][a];
       else if constexpr (F::kShift != 0)
@@ -125,7 +137,7 @@ TL_INLINE void dot_rows(const uint8_t* const* w, int64_t blocks, const DotActiva
 template <class F, int kBatch>
 void decode(const Linear& l, const DotActivations& act) {
   int64_t blocks = l.k / block_of(F::kDType), row_bytes = l.weight_row(1) - l.weight_row(0);
-  constexpr int kRows = kBatch == 1 ? 4 : 2;
+  constexpr int kRows = kBatch > 1 ? 2 : 1;
   parallel_for(l.n, decode_grain(l.n, blocks * F::kBytes), [&](int64_t begin, int64_t end, int) {
     for (int64_t i = begin; i < end; i += 16) {
       int columns = static_cast<int>(min64(16, end - i));
