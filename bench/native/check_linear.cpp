@@ -41,12 +41,11 @@ void linear_case(DType dtype, DType xtype, int64_t m, int64_t n, int64_t k, bool
     return;
   }
   std::vector<double> wf = as_double(w.view), xf = as_double(xv);
-  if (!exact && dtype != DType::f8e4m3_128) {  // the scalar twin: each block of 32 rounded to max / 127 (95)
+  if (!exact && dtype != DType::f8e4m3_128) {  // the scalar twin: each block of 32 rounded to max / 127
     for (size_t b = 0; b < xf.size(); b += 32) {
       float peak = 0;
       for (int i = 0; i < 32; ++i) peak = std::fmax(peak, std::fabs(float(xf[b + i])));
-      bool iq2 = dtype == DType::iq2_xxs || dtype == DType::iq2_xs || dtype == DType::iq2_s;
-      float top = iq2 ? 95.f : 127.f, d = peak / top, inverse = peak > 0 ? top / peak : 0;
+      float d = peak / 127.f, inverse = peak > 0 ? 127.f / peak : 0;
       for (int i = 0; i < 32; ++i) xf[b + i] = double(d) * std::nearbyintf(float(xf[b + i]) * inverse);
     }
   }

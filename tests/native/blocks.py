@@ -22,8 +22,6 @@ HALVES = {name: [0] for name in BLOCKS} | {
     "q2_k": [80, 82], "q3_k": [108], "q6_k": [208], "tq1_0": [52], "tq2_0": [64],
     "q8_k": [], "iq1_m": [], "mxfp4": [], "nvfp4": [], "f8e4m3_128": [],
 }  # fmt: skip
-# What the largest activation of 32 is rounded to, where it is not 127.
-ACTIVATION_TOP = {"iq2_xxs": 95, "iq2_xs": 95, "iq2_s": 95}
 FOLDER = Path(__file__).parents[1] / "golden" / "blocks"
 
 

@@ -64,12 +64,8 @@ struct SignWords {
 #endif
 };
 
-// The IQ2 formats take activations up to 95 and not 127: four products of 86 · 95 fit into 16 bits.
-// It rounds a third more coarsely; the peak of 32, smaller than that of ggml's 256, makes up for
-// it.
-
 // f16 d; for each 32 weights 4 indices of 8 bits, then 4 × 7 signs and a scale of 4 bits.
-struct IQ2_XXS : Format<DType::iq2_xxs, 32, Form::masked, 43, 0, 95> {
+struct IQ2_XXS : Format<DType::iq2_xxs, 32, Form::masked, 43> {
   typedef SignedBlock Block;
   static TL_INLINE Block open(const uint8_t* b) {
     Block block;
@@ -97,7 +93,7 @@ TL_INLINE void nibble_scales(const uint8_t* nibbles, float d, float* to) {
 }
 
 // f16 d; 32 u16 of 9 bits index and 7 signs; 16 scales of 4 bits.
-struct IQ2_XS : Format<DType::iq2_xs, 16, Form::masked, 43, 0, 95> {
+struct IQ2_XS : Format<DType::iq2_xs, 16, Form::masked, 43> {
   typedef IndexedBlock<32> Block;
   static TL_INLINE Block open(const uint8_t* b) {
     Block block;
@@ -132,7 +128,7 @@ struct IQ2_XS : Format<DType::iq2_xs, 16, Form::masked, 43, 0, 95> {
 };
 
 // f16 d; low 8 bits of 32 indices; 32 bytes of signs; 32 high bit pairs; 16 scales of 4 bits.
-struct IQ2_S : Format<DType::iq2_s, 16, Form::masked, 43, 0, 95> {
+struct IQ2_S : Format<DType::iq2_s, 16, Form::masked, 43> {
   typedef IndexedBlock<32> Block;
   static TL_INLINE Block open(const uint8_t* b) {
     Block block;
