@@ -149,10 +149,12 @@ def test_a_reader_that_leaves(tiny):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_output_that_cannot_be_written(tiny):
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_output_that_cannot_be_written(tiny, unbuffered):
+    env = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
     with open("/dev/full", "wb") as full:
         call = [*PROGRAM, "inspect", tiny, "--json"]
-        done = subprocess.run(call, stdout=full, stderr=subprocess.PIPE, timeout=60)
+        done = subprocess.run(call, stdout=full, stderr=subprocess.PIPE, timeout=60, env=env)
     assert done.returncode == 1
     assert done.stderr.startswith(b"error: ") and done.stderr.count(b"\n") == 1
 

@@ -41,6 +41,10 @@ def guarded(work: Callable[[], int], *, debug: bool) -> int:
 
             traceback.print_exc()
         report(error)
+        try:
+            sys.stdout.flush()
+        except OSError:  # what could not be written would be tried again at exit, with a traceback
+            _abandon_output()
         return USAGE if isinstance(error, UsageError) else FAILED
 
 
