@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tallow import _native
 from tallow.dtype import by_name
-from tallow.formats.arrays import borrow
 from tallow.formats.cursor import Cursor
 from tallow.formats.mapping import (
     MAX_INT64,
@@ -24,7 +23,6 @@ from tallow.formats.mapping import (
 
 if TYPE_CHECKING:
     from tallow.formats.mapping import Source
-    from tallow.tensor import Tensor
 
 VERSIONS: Final = range(1, 7)
 _DTYPES: Final = ("f32", "i8", "i16", "i32", "f16", "bf16")  # by their number, from version 4 on
@@ -38,6 +36,7 @@ class CT2File(TensorFile):
     `.metadata` has `spec` (such as "WhisperSpec"; absent in version 1), `revision` of the spec and
     `binary_version`. `.aliases` maps the further names of a variable to the name that it is stored
     by. Scalars, settings of the model among them, are tensors without axes.
+    The format aligns nothing, so that about half of the f16 tensors are copied when they are taken.
     """
 
     def __init__(
@@ -49,18 +48,6 @@ class CT2File(TensorFile):
     ) -> None:
         super().__init__(file, tensors)
         self.metadata, self.aliases = metadata, aliases
-
-    def tensor(self, name: str) -> Tensor:
-        """A tensor that borrows its bytes from the map; a copy where they lie at an odd address.
-
-        The format does not align anything, so that about half of the f16 tensors are copied.
-
-        Raises:
-            ArgumentError: the file was closed.
-            FormatError: no such tensor, or the file has been shortened since it was opened.
-        """
-        buffer, info = self._locate(name)
-        return borrow(buffer, info.dtype, info.shape, info.offset)
 
 
 def open_ct2(source: Source) -> CT2File:

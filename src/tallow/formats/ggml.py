@@ -10,7 +10,6 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from tallow.formats.arrays import borrow
 from tallow.formats.cursor import Cursor
 from tallow.formats.gguf_types import GGML_TYPES, MAX_DIMS, WITHDRAWN_TYPES
 from tallow.formats.mapping import (
@@ -24,7 +23,6 @@ from tallow.formats.mapping import (
 
 if TYPE_CHECKING:
     from tallow.formats.mapping import Source
-    from tallow.tensor import Tensor
 
 MAX_TEXT: Final = 4096  # bytes of a token or name; more means that it is a file of another model
 
@@ -68,7 +66,8 @@ class GGMLFile(TensorFile):
     `.metadata` has `container` (GGML, GGMF, GGJT or whisper.cpp), `version` and the numbers of the
     head under llama.cpp's names (`n_vocab`, `n_embd`, …, `ftype`). `.vocabulary` has the tokens as
     bytes, `.scores` their scores, None in files that have none. Whisper's mel filters are the
-    tensor `mel_filters`.
+    tensor `mel_filters`. GGJT aligns tensors; the others do not, so that some are copied when they
+    are taken.
     """
 
     def __init__(
@@ -81,19 +80,6 @@ class GGMLFile(TensorFile):
     ) -> None:
         super().__init__(file, tensors)
         self.metadata, self.vocabulary, self.scores = metadata, vocabulary, scores
-
-    def tensor(self, name: str) -> Tensor:
-        """A tensor that borrows its bytes from the map.
-
-        GGJT aligns them. The others do not: a float tensor at an odd address is copied, because
-        the kernels read whole numbers at addresses that suit them.
-
-        Raises:
-            ArgumentError: the file was closed.
-            FormatError: no such tensor, or the file has been shortened since it was opened.
-        """
-        buffer, info = self._locate(name)
-        return borrow(buffer, info.dtype, info.shape, info.offset)
 
 
 def open_ggml(source: Source) -> GGMLFile:
