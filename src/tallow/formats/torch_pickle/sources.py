@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection
 from typing import Any, Final, NoReturn
 
@@ -29,7 +30,7 @@ _NEWEST_VERSION: Final = 10  # of the zip layout
 _MAX_KEY: Final = 256
 
 
-class Source:
+class Source(ABC):
     """One opened file: `read` runs its pickle, `big_endian` tells how its numbers are written.
 
     `pickled` is the length of the pickle, the measure of what its result may cost.
@@ -53,8 +54,9 @@ class Source:
         with self._reading:
             return self._read(tensor)
 
+    @abstractmethod
     def _read(self, tensor: Make | None) -> Any:
-        raise NotImplementedError
+        """The object of the file, by one run of its pickles."""
 
     def fail(self, field: str, expected: object, got: object) -> NoReturn:
         """Raise the error of this file."""
@@ -79,9 +81,9 @@ class Source:
             self.fail(f"storage {shown(key)}", what, f"{nbytes} of {dtype}")
         return known
 
+    @abstractmethod
     def locate(self, storage: Storage) -> None:
         """Find the bytes of a storage in the file."""
-        raise NotImplementedError
 
 
 def open_source(file: FileMap, records: Collection[str] = ()) -> Source:
