@@ -8,67 +8,29 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+from typing import Any, Final, Protocol
 
 from tallow.errors import FormatError
 from tallow.formats.gguf import GGUFFile, Metadata, open_gguf
 from tallow.formats.gguf_write import shard_paths
-from tallow.formats.mapping import shown, unknown_name
-
-if TYPE_CHECKING:
-    from tallow.tensor import Tensor
+from tallow.formats.mapping import shown
+from tallow.formats.shards import ShardSet
 
 SHARD_NAME: Final = re.compile(
     r"(?P<stem>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf", re.DOTALL
 )
 
 
-class GGUFSplit:
+class GGUFSplit(ShardSet[GGUFFile]):
     """Several GGUF files that hold one model; the same interface as a single file.
 
     `.metadata` is that of the first shard, `.shards` the open files in order.
     """
 
     def __init__(self, path: str, shards: list[GGUFFile], places: dict[str, int]) -> None:
-        self.path, self.shards = path, shards
+        super().__init__(path, shards, {name: shards[at] for name, at in places.items()})
+        self.shards = shards
         self.metadata: Metadata = shards[0].metadata
-        self._places = places
-        self.tensors = {name: shards[at].tensors[name] for name, at in places.items()}
-
-    def shard(self, name: str) -> GGUFFile:
-        """The file that holds a tensor; `FormatError` when there is none of that name."""
-        if name not in self._places:
-            raise unknown_name(self.path, name, self._places)
-        return self.shards[self._places[name]]
-
-    def data(self, name: str) -> memoryview:
-        """The bytes of a tensor as they stand in its shard, without a copy."""
-        return self.shard(name).data(name)
-
-    def tensor(self, name: str) -> Tensor:
-        """A tensor that borrows its bytes from the map of its shard, without a copy."""
-        return self.shard(name).tensor(name)
-
-    def close(self) -> None:
-        """Let go of the shards; tensors that borrow from them stay valid."""
-        for shard in self.shards:
-            shard.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        counts = f"{len(self.tensors)} tensors, {len(self.shards)} shards"
-        return f"GGUFSplit({self.path!r}, {counts})"
 
 
 def is_shard_name(path: str | os.PathLike[str]) -> bool:

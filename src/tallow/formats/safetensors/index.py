@@ -4,65 +4,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import Any
 
 from tallow.errors import ArgumentError, FormatError
-from tallow.formats.mapping import FileMap, TensorFile, shown, unknown_name
+from tallow.formats.mapping import FileMap, shown
 from tallow.formats.safetensors.header import MAX_HEADER, JsonReader
 from tallow.formats.safetensors.reading import SafetensorsFile, open_safetensors
-
-if TYPE_CHECKING:
-    from tallow.tensor import Tensor
+from tallow.formats.shards import File, ShardSet
 
 
-File = TypeVar("File", bound=TensorFile)
-
-
-class ShardIndex(Generic[File]):
+class ShardIndex(ShardSet[File]):
     """A folder of shards behind one index; the same interface as a single file.
 
     `.metadata` is what the index says of itself, `.shards` the open files by name.
     """
 
     def __init__(
-        self,
-        path: str,
-        metadata: dict[str, Any],
-        shards: dict[str, File],
-        places: dict[str, str],
+        self, path: str, metadata: dict[str, Any], shards: dict[str, File], places: dict[str, str]
     ) -> None:
-        self.path, self.metadata, self.shards = path, metadata, shards
-        self._places = places
-        self.tensors = {name: shards[place].tensors[name] for name, place in places.items()}
-
-    def shard(self, name: str) -> File:
-        """The file that holds a tensor; `FormatError` when there is none of that name."""
-        if name not in self._places:
-            raise unknown_name(self.path, name, self._places)
-        return self.shards[self._places[name]]
-
-    def data(self, name: str) -> memoryview:
-        """The bytes of a tensor, as its shard gives them."""
-        return self.shard(name).data(name)
-
-    def tensor(self, name: str) -> Tensor:
-        """A tensor that borrows its bytes from the map of its shard, without a copy."""
-        return self.shard(name).tensor(name)
-
-    def close(self) -> None:
-        """Let go of the shards; tensors that borrow from them stay valid."""
-        for shard in self.shards.values():
-            shard.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        counts = f"{len(self.tensors)} tensors, {len(self.shards)} shards"
-        return f"{type(self).__name__}({self.path!r}, {counts})"
+        super().__init__(
+            path, shards.values(), {name: shards[place] for name, place in places.items()}
+        )
+        self.metadata, self.shards = metadata, shards
 
 
 class SafetensorsIndex(ShardIndex[SafetensorsFile]):
