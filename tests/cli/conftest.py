@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -43,5 +45,25 @@ def spawn():
         environment = {**os.environ, **options.pop("env", {})}
         command = [*PROGRAM, *map(str, arguments)]
         return subprocess.run(command, capture_output=True, timeout=120, env=environment, **options)
+
+    return call
+
+
+@pytest.fixture
+def interrupted(tmp_path):
+    """Start the program, press Ctrl-C when it begins to write, and give back the folder."""
+
+    def call(*arguments: object) -> Path:
+        folder = tmp_path / "out"
+        folder.mkdir()
+        command = [*PROGRAM, *(str(arg).replace("OUT", str(folder)) for arg in arguments)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        deadline = time.monotonic() + 60
+        while not list(folder.iterdir()) and time.monotonic() < deadline:
+            time.sleep(0.001)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        assert (process.returncode, out, err) == (130, b"", b"")
+        return folder
 
     return call

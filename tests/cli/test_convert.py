@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
-import time
 
 import numpy as np
 import pytest
 
 import tallow as tl
-from cli.conftest import GOLDEN, PROGRAM, TINY
+from cli.conftest import GOLDEN, TINY
 from tallow.conversion import compare
 from tallow.conversion.content import entries_of
 from tallow.dtype import by_name
@@ -208,17 +205,9 @@ def test_damage_leaves_nothing(run, tmp_path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_ctrl_c_leaves_nothing(tmp_path):
-    source, folder = tmp_path / "large.safetensors", tmp_path / "out"
-    folder.mkdir()
+def test_ctrl_c_leaves_nothing(tmp_path, interrupted):
+    source = tmp_path / "large.safetensors"
     row = tl.zeros(1 << 22)
     save_safetensors({f"t{i}": row for i in range(32)}, source)
-    call = [*PROGRAM, "convert", source, folder / "out.gguf", "--dtype", "f16"]
-    process = subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 60
-    while not list(folder.iterdir()) and time.monotonic() < deadline:
-        time.sleep(0.001)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    assert (process.returncode, out, err) == (130, b"", b"")
+    folder = interrupted("convert", source, "OUT/out.gguf", "--dtype", "f16")
     assert list(folder.iterdir()) == []

@@ -5,14 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import signal
-import subprocess
-import time
 
 import pytest
 
 import tallow as tl
-from cli.conftest import GOLDEN, PROGRAM, TINY
+from cli.conftest import GOLDEN, TINY
 from tallow.formats.gguf import Typed, open_gguf, save_gguf
 from tallow.formats.imatrix import ImportanceMatrix, save_imatrix
 from tallow.quantization import FILE_TYPES, file_type
@@ -273,18 +270,10 @@ def test_overwrites_nothing_unasked(run, tmp_path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_ctrl_c_leaves_nothing(tmp_path):
-    source, folder = tmp_path / "large.gguf", tmp_path / "out"
-    folder.mkdir()
+def test_ctrl_c_leaves_nothing(tmp_path, interrupted):
+    source = tmp_path / "large.gguf"
     row = tl.zeros(1 << 12, 1 << 11)
     tensors = {f"blk.{i}.attn_q.weight": row for i in range(16)}
     save_gguf(tensors, source, {"general.architecture": "llama"})
-    call = [*PROGRAM, "quantize", source, folder / "out.gguf", "--type", "q4_0"]
-    process = subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 60
-    while not list(folder.iterdir()) and time.monotonic() < deadline:
-        time.sleep(0.001)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    assert (process.returncode, out, err) == (130, b"", b"")
+    folder = interrupted("quantize", source, "OUT/out.gguf", "--type", "q4_0")
     assert list(folder.iterdir()) == []

@@ -8,17 +8,17 @@ import json
 import os
 import subprocess
 import sys
-import threading
 import time
 import zipfile
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
+from loopback import Loopback
 from tallow.hub import huggingface, web
 
 SOURCE = str(Path(web.__file__).parents[2])
@@ -51,40 +51,13 @@ class Reply:
     denial: tuple[int, dict[str, str]] = (401, {})
 
 
-class Site:
+class Site(Loopback):
     """A loopback HTTP server; `log` holds (method, path, headers) of every request."""
 
     def __init__(self) -> None:
         self.replies: dict[str, Reply] = {}
         self.log: list[tuple[str, str, dict[str, str]]] = []
-        site = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                site.answer(self)
-
-            do_HEAD = do_GET
-
-            def log_message(self, *args: object) -> None:
-                pass
-
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-
-            def handle_error(self, *args: object) -> None:
-                pass
-
-        self.server = Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
-        self.thread.start()
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.thread.join()
-        self.server.server_close()
+        super().__init__()
 
     def add(self, path: str, body: bytes = b"", **how: object) -> Reply:
         self.replies[path] = Reply(body, **how)

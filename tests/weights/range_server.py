@@ -1,12 +1,13 @@
 """A loopback HTTP server that serves ranges, and whose answers a test may twist."""
 
 import re
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import urlsplit
+
+from loopback import Loopback
 
 
 @dataclass
@@ -37,39 +38,13 @@ class Request:
 
 
 @dataclass
-class RangeServer:
+class RangeServer(Loopback):
     files: dict[str, bytes] = field(default_factory=dict)
     log: list[Request] = field(default_factory=list)
     twist: Callable[[Answer], None] = lambda answer: None
 
     def __post_init__(self) -> None:
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                outer.answer(self)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-
-            def handle_error(self, *_: object) -> None:
-                pass
-
-        self.server = Server(("127.0.0.1", 0), Handler)
-        self.host = f"127.0.0.1:{self.server.server_port}"
-        self.url = f"http://{self.host}"
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
-        self.thread.start()
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.thread.join()
-        self.server.server_close()
+        super().__init__()
 
     def spans(self) -> list[tuple[int, int]]:
         return [request.span for request in self.log]
