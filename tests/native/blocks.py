@@ -61,11 +61,11 @@ def golden(name):
         return file[f"{name}.bytes"], file[f"{name}.floats"]
 
 
-def rounded(x, top=127):
-    """`x` as the fast kernels see it: blocks of 32, each rounded by its own scale to -top … top."""
+def rounded(x):
+    """`x` as the fast kernels see it: blocks of 32, each rounded by its own scale to -127 … 127."""
     blocks = np.asarray(x, np.float32).reshape(len(x), -1, 32)
     peak = np.abs(blocks).max(-1, keepdims=True)
-    inverse = np.divide(np.float32(top), peak, out=np.zeros_like(peak), where=peak > 0)
-    return (np.rint(blocks * inverse) * (peak / np.float32(top)).astype(np.float64)).reshape(
+    inverse = np.divide(np.float32(127), peak, out=np.zeros_like(peak), where=peak > 0)
+    return (np.rint(blocks * inverse) * (peak / np.float32(127)).astype(np.float64)).reshape(
         x.shape
     )

@@ -16,16 +16,14 @@ enum class Form {
 };
 
 // kBytes, kUnits: bytes and 32-weight units of a block; kGroup: weights that share a scale, 32 or
-// 16 (a format with fewer scales repeats them). kActivationTop: what `fast` rounds the largest
-// activation of 32 to.
-template <DType kType, int kGroupSize, Form kFormOf, int kTopValue, int kShiftBy = 0,
-          int kActivation = 127>
+// 16 (a format with fewer scales repeats them).
+template <DType kType, int kGroupSize, Form kFormOf, int kTopValue, int kShiftBy = 0>
 struct Format {
   static constexpr DType kDType = kType;
   static constexpr int kBytes = bytes_of(kType), kUnits = block_of(kType) / 32, kGroup = kGroupSize;
   static constexpr int kGroups = kUnits * 32 / kGroup;  // in a block
   static constexpr Form kForm = kFormOf;
-  static constexpr int kTop = kTopValue, kShift = kShiftBy, kActivationTop = kActivation;
+  static constexpr int kTop = kTopValue, kShift = kShiftBy;
   static constexpr bool kMins = kForm == Form::minimum;
   static constexpr bool kSigned = kForm == Form::plain || kForm == Form::masked || kShift != 0;
 

@@ -34,7 +34,7 @@ void round_row(const T* x, const DotActivations& a, int64_t row) {
   float *d = a.d_at(row), *s = a.s_at(row);
   for (int64_t u = 0; u < a.units; ++u, x += 32, q += 32) {
     int32_t sums[2];
-    float scale = round_any32<F::kActivationTop>(x, q, sums);
+    float scale = round_any32(x, q, sums);
     for (int g = 0; g < kPer; ++g) {
       *d++ = scale;
       *s++ = scale * static_cast<float>(kPer == 1 ? sums[0] + sums[1] : sums[g]);

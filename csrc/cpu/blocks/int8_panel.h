@@ -16,7 +16,7 @@ struct TileFormat {
   static constexpr Extra kExtra = F::kMins      ? Extra::minimum
                                   : kShift != 0 ? Extra::shift
                                                 : Extra::none;
-  typedef Tile<kTop, F::kActivationTop, F::kGroup, kExtra> Type;
+  typedef Tile<kTop, F::kGroup, kExtra> Type;
 
   template <class B>
   static TL_INLINE b32 values(const B& block, int unit) {
@@ -60,7 +60,7 @@ struct PanelActivations {
     for (int64_t u = 0; u < units; ++u, x += 32, at += chunk) {
       int32_t sums[2];
       alignas(32) int8_t narrow[32];
-      d[at] = round_any32<F::kActivationTop>(x, narrow, sums);
+      d[at] = round_any32(x, narrow, sums);
       for (int i = 0; i < 32; ++i) q[at * 32 + i] = narrow[i];
       if constexpr (!kExtra) continue;
       for (int g = 0; g < kPer; ++g) {

@@ -183,9 +183,8 @@ TL_INLINE void each_float(b32 w, F f) {
 // --- activations
 // --------------------------------------------------------------------------------------------------------
 
-// Rounds 32 floats to int8 with scale max|x| / kTop; sums[h] = sum of the rounded half h. A NaN
+// Rounds 32 floats to int8 with scale max|x| / 127; sums[h] = sum of the rounded half h. A NaN
 // makes the scale NaN.
-template <int kTop>
 TL_INLINE float round32(const float* x, int8_t* q, int32_t* sums) {
   vf top{};
   vi bad{};
@@ -195,8 +194,8 @@ TL_INLINE float round32(const float* x, int8_t* q, int32_t* sums) {
     bad |= v != v;
   }
   float peak = max_lane(top), nan = sum((vf)(bad & (vi)splat(__builtin_nanf(""))));
-  float d = peak / kTop + nan;
-  float inverse = peak > 0 ? kTop / peak : 0.f;
+  float d = peak / 127 + nan;
+  float inverse = peak > 0 ? 127.f / peak : 0.f;
 #ifdef __AVX2__
   __m256 scale = _mm256_set1_ps(inverse);
   __m256i v[4];
@@ -227,14 +226,14 @@ TL_INLINE float round32(const float* x, int8_t* q, int32_t* sums) {
 }
 
 // The same from any float dtype.
-template <int kTop, class T>
+template <class T>
 TL_INLINE float round_any32(const T* x, int8_t* q, int32_t* sums) {
   if constexpr (__is_same(T, float)) {
-    return round32<kTop>(x, q, sums);
+    return round32(x, q, sums);
   } else {
     float buffer[32];
     for (int i = 0; i < 32; i += kLanes) store(buffer + i, load(x + i));
-    return round32<kTop>(buffer, q, sums);
+    return round32(buffer, q, sums);
   }
 }
 

@@ -42,10 +42,10 @@ struct ActivationOf<true> {
   typedef int16_t type;
 };
 
-// kTop, kActivationTop: the greatest weight, in unsigned bytes, and activation; they say how many
-// products of two a 16-bit sum can take. 255: signed weights, multiplied in 16 bits. kGroup:
+// kTop: the greatest weight, in unsigned bytes; it says how many products of two with activations
+// of up to 127 a 16-bit sum can take. 255: signed weights, multiplied in 16 bits. kGroup:
 // weights to a scale.
-template <int kTop, int kActivationTop, int kGroup, Extra kExtra>
+template <int kTop, int kGroup, Extra kExtra>
 struct Tile {
   static constexpr bool kWide = kTop == 255;
   static constexpr int kBytes = 32 * kTileColumns * (kWide ? 2 : 1), kGroups = 32 / kGroup;
@@ -123,7 +123,7 @@ struct Tile {
 
   static TL_INLINE void narrow(const uint8_t* tile, const float* d, const float* m,
                                const Rows& rows, float* c) {
-    constexpr int kFit = 32767 / (2 * kActivationTop * kTop), kUnits = kGroup / 4;
+    constexpr int kFit = 32767 / (2 * 127 * kTop), kUnits = kGroup / 4;
     constexpr int kRun = kFit >= kUnits ? kUnits : kFit >= 4 ? 4 : kFit >= 2 ? 2 : 1;
     static_assert(kFit >= 1);
     const __m256i ones = _mm256_set1_epi16(1);
