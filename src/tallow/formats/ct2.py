@@ -18,6 +18,7 @@ from tallow.formats.mapping import (
     TensorFile,
     TensorInfo,
     element_count,
+    opening,
     shown,
 )
 
@@ -57,12 +58,8 @@ def open_ct2(source: Source) -> CT2File:
         FormatError: not such a file, of a newer version, damaged, with bytes after its end, with a
             variable that stands twice or an alias of none.
     """
-    file = FileMap(source)
-    try:
+    with opening(source) as file:
         return _parse(file)
-    except BaseException:
-        file.close()
-        raise
 
 
 def _parse(file: FileMap) -> CT2File:

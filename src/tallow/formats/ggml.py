@@ -18,6 +18,7 @@ from tallow.formats.mapping import (
     TensorFile,
     TensorInfo,
     element_count,
+    opening,
     shown,
 )
 
@@ -93,12 +94,8 @@ def open_ggml(source: Source) -> GGMLFile:
         FormatError: not such a file, of another model or version, damaged, or quantised in a layout
             that is no longer read.
     """
-    file = FileMap(source)
-    try:
+    with opening(source) as file:
         return _parse(file)
-    except BaseException:
-        file.close()
-        raise
 
 
 def _parse(file: FileMap) -> GGMLFile:

@@ -28,6 +28,7 @@ from tallow.formats.mapping import (
     TensorFile,
     TensorInfo,
     element_count,
+    opening,
     shown,
 )
 
@@ -68,12 +69,8 @@ def open_gguf(source: Source) -> GGUFFile:
     Raises:
         FormatError: not a GGUF file, or of another version or byte order, or damaged.
     """
-    file = FileMap(source)
-    try:
+    with opening(source) as file:
         return parse_gguf(file)
-    except BaseException:
-        file.close()
-        raise
 
 
 def parse_gguf(file: FileMap) -> GGUFFile:

@@ -8,7 +8,7 @@ import os
 import secrets
 import stat
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from types import TracebackType
@@ -250,6 +250,17 @@ class FileMap:
                 view.release()
             if mapped is not None:
                 mapped.close()
+
+
+@contextmanager
+def opening(source: Source) -> Iterator[FileMap]:
+    """A `FileMap` for the file that is made of it in the block; closed where that fails."""
+    file = FileMap(source)
+    try:
+        yield file
+    except BaseException:
+        file.close()
+        raise
 
 
 def replace_file(path: str | os.PathLike[str], chunks: Iterable[bytes | memoryview]) -> None:

@@ -16,7 +16,7 @@ from tallow.dtype import by_name
 from tallow.errors import ArgumentError, FormatError, expect
 from tallow.formats.arrays import alignment_of, borrow, swapped
 from tallow.formats.lazy import LazyTensor, described, written
-from tallow.formats.mapping import FileMap, TensorFile, TensorInfo, replace_file
+from tallow.formats.mapping import FileMap, TensorFile, TensorInfo, opening, replace_file
 from tallow.formats.npy_header import (
     FIRST,
     VOIDS,
@@ -123,8 +123,7 @@ def open_npy(source: Source, *, void: str | None = None) -> NpyFile:
             text, dates, structures or other numbers.
     """
     check_void("open_npy", void)
-    file = FileMap(source)
-    try:
+    with opening(source) as file:
         length = head_length(file.path, "", bytes(file.buffer[:FIRST]))
         if length > file.size:
             raise FormatError(file.path, "header", f"{length} bytes", file.size)
@@ -134,9 +133,6 @@ def open_npy(source: Source, *, void: str | None = None) -> NpyFile:
             wanted = f"{header.nbytes} bytes after the header, for {header.dtype} {header.shape}"
             raise FormatError(file.path, "data", wanted, file.size - header.length)
         return NpyFile(file, NpyInfo.of(NAME, header, header.length))
-    except BaseException:
-        file.close()
-        raise
 
 
 def save_npy(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from tallow.dtype import by_name
 from tallow.errors import FormatError
 from tallow.formats.lazy import LazyTensor, Tensors, described, written
-from tallow.formats.mapping import FileMap, TensorFile, replace_file, shown, unknown_name
+from tallow.formats.mapping import FileMap, TensorFile, opening, replace_file, shown, unknown_name
 from tallow.formats.npy_file import NpyInfo, array_of, check_void, row_major
 from tallow.formats.npy_header import FIRST, MAGIC, encode_header, head_length, parse_header
 from tallow.formats.zip_map import DEFLATED, STORED, ZipMap, ZipMember, give_back
@@ -133,8 +133,7 @@ def open_npz(
             than they can hold or have the same name, or an array whose head does not fit its data.
     """
     check_void("open_npz", void)
-    file = FileMap(source)
-    try:
+    with opening(source) as file:
         archive = ZipMap(file)
         if max_inflated is None:
             max_inflated = max(LEAST_LIMIT, MOST_RATIO * file.size)
@@ -143,9 +142,6 @@ def open_npz(
             wanted = f"at most {max_inflated} bytes (pass a larger max_inflated to trust the file)"
             raise FormatError(file.path, "inflated size", wanted, total)
         return NpzFile(file, archive, void)
-    except BaseException:
-        file.close()
-        raise
 
 
 def _start(file: FileMap, member: ZipMember, count: int) -> bytes:

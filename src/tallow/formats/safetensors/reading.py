@@ -6,7 +6,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from tallow.errors import FormatError
-from tallow.formats.mapping import FileMap, TensorFile, TensorInfo
+from tallow.formats.mapping import FileMap, TensorFile, TensorInfo, opening
 from tallow.formats.safetensors.header import check_length, read_header
 
 if TYPE_CHECKING:
@@ -39,8 +39,7 @@ def open_safetensors(source: Source) -> SafetensorsFile:
     Raises:
         FormatError: not a safetensors file, or damaged.
     """
-    file = FileMap(source)
-    try:
+    with opening(source) as file:
         if file.size < 8:
             raise FormatError(file.path, "header length", "8 bytes", f"a file of {file.size}")
         (stated,) = struct.unpack_from("<Q", file.buffer)
@@ -48,6 +47,3 @@ def open_safetensors(source: Source) -> SafetensorsFile:
         raw = bytes(file.buffer[8 : 8 + length])
         tensors, metadata = read_header(file.path, raw, file.size)
         return SafetensorsFile(file, tensors, metadata)
-    except BaseException:
-        file.close()
-        raise

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from tallow.errors import FormatError, ShapeError
-from tallow.formats.mapping import FileMap, TensorFile, TensorInfo, shown, unknown_name
+from tallow.formats.mapping import FileMap, TensorFile, TensorInfo, opening, shown, unknown_name
 from tallow.formats.torch_pickle.sources import LegacySource, Source, ZipSource, open_source
 from tallow.formats.torch_pickle.tree import flatten
 from tallow.formats.torch_pickle.values import DTYPES, SUPPORTED, Storage, TensorRef
@@ -132,12 +132,8 @@ def open_torch(source: Readable, *, records: Collection[str] = ()) -> TorchFile:
     Raises:
         FormatError: not a PyTorch file, damaged, or it names what is not on the list.
     """
-    file = FileMap(source)
-    try:
+    with opening(source) as file:
         return TorchFile(file, open_source(file, records))
-    except BaseException:
-        file.close()
-        raise
 
 
 def load_torch(source: Readable, *, records: Collection[str] = ()) -> Any:
