@@ -202,3 +202,24 @@ def rewritten(golden, tmp_path, *, changes=None, without=(), add=None, architect
     writer.write_tensors_to_file()
     writer.close()
     return path
+
+
+def test_a_head_in_the_file_of_a_tied_model_counts(golden, run, folder):
+    """As in transformers 5 (`tie_weights`): tied only where head and embedding are equal."""
+    change(folder, tie_word_embeddings=True)
+    ids = golden("llama").ids
+    table = load_file(folder / "model.safetensors")["model.embed_tokens.weight"]
+    head = {"lm_head.weight": table * 2}
+    change_tensors(folder, lambda tensors: tensors.update(head))
+    other = run(load(folder), ids)
+    change_tensors(folder, lambda tensors: tensors.update({"lm_head.weight": table}))
+    model = load(folder)
+    assert model.lm_head.weight is model.model.embed_tokens.weight
+    np.testing.assert_allclose(other, 2 * run(model, ids), rtol=1e-3)
+    change_tensors(folder, lambda tensors: tensors.pop("model.embed_tokens.weight"))
+    np.testing.assert_array_equal(run(load(folder), ids), run(model, ids))
+    change_tensors(
+        folder, lambda tensors: tensors.update(head | {"model.embed_tokens.weight": table[1:]})
+    )
+    with pytest.raises(ModelError, match=r"embed_tokens.weight: expected"):
+        load(folder)

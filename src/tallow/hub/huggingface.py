@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tallow.errors import HubError, MissingExtraError
+from tallow.formats.part_names import part_name
 from tallow.hub.cache import (
     Entry,
     Record,
@@ -28,9 +29,7 @@ ATTEMPTS = 3
 BACKOFF_SECONDS = 0.5
 
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
-_SHARD = re.compile(r"(.*)-(\d{5})-of-(\d{5})(\.\w+)")
-_MAIN_WEIGHTS = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors")
-_BIN_WEIGHTS = re.compile(r"pytorch_model(-\d{5}-of-\d{5})?\.bin")
+_MAIN_WEIGHTS, _BIN_WEIGHTS = "model.safetensors", "pytorch_model.bin"
 # All that stands beside the weights at the root: config, tokenizer, template, pre-processing; and
 # the modules of sentence-transformers.
 _COMPANION = re.compile(
@@ -182,12 +181,12 @@ def _choose(ref: HubRef, files: list[_Remote]) -> list[_Remote]:
         return _pick(ref, files, _siblings_of_shard(ref.file))
     names = [file.name for file in files if "/" not in file.name]
     safe = [name for name in names if name.endswith(".safetensors")]
-    main = [name for name in safe if _MAIN_WEIGHTS.fullmatch(name)] or safe
-    weights = main or [name for name in names if _BIN_WEIGHTS.fullmatch(name)]
+    main = [name for name in safe if _whole(name) == _MAIN_WEIGHTS] or safe
+    weights = main or [name for name in names if _whole(name) == _BIN_WEIGHTS]
     if not weights:
         ggufs = [file.name for file in files if file.name.endswith(".gguf")]
         return _pick(ref, files, _only_gguf(ref, ggufs))
-    index = {_SHARD.sub(r"\1\4", name) + ".index.json" for name in weights}
+    index = {_whole(name) + ".index.json" for name in weights}
     companions = {
         file.name
         for file in files
@@ -222,10 +221,15 @@ def _only_gguf(ref: HubRef, names: list[str]) -> set[str]:
 
 def _siblings_of_shard(name: str) -> set[str]:
     """All names of the set that `model-00001-of-00003.gguf` belongs to, else the name alone."""
-    match = _SHARD.fullmatch(name)
-    if not match or int(match[3]) > 9999:
-        return {name}
-    return {f"{match[1]}-{i:05}-of-{match[3]}{match[4]}" for i in range(1, int(match[3]) + 1)}
+    folder, slash, last = name.rpartition("/")
+    part = part_name(last)
+    return {name} if part is None else {folder + slash + other for other in part.names()}
+
+
+def _whole(name: str) -> str:
+    """The name of the single file that a set of parts stands for; another name as it is."""
+    part = part_name(name)
+    return name if part is None else part.whole
 
 
 def _listing(names: list[str]) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from tallow.errors import ModelError
+from tallow.formats.mapping import same_bytes
 from tallow.models.blocks import CausalLM
 from tallow.models.config import DecoderConfig, Fields
 from tallow.weights import Names, WeightSource
@@ -132,7 +133,22 @@ def _from_folder(source: WeightSource) -> tuple[Family, DecoderConfig, WeightSou
     values = source.config or {}
     where = source.path / "config.json"
     row = _find(values.get("model_type"), FAMILIES, f"{where}: model_type")
-    return row, row.config.read(Fields(values, where)), source
+    return row, _as_tied(row.config.read(Fields(values, where)), source), source
+
+
+def _as_tied(cfg: DecoderConfig, source: WeightSource) -> DecoderConfig:
+    """`cfg`, untied where the file holds a head and an embedding with different values.
+
+    The file is then right and the config wrong, as in transformers.
+    """
+    head, table = "lm_head.weight", "model.embed_tokens.weight"
+    if not cfg.tie_word_embeddings or head not in source or table not in source:
+        return cfg
+    infos = source.info(head), source.info(table)
+    alike = infos[0].dtype == infos[1].dtype and infos[0].shape == infos[1].shape
+    if alike and same_bytes(source.take(head), source.take(table)):
+        return cfg
+    return replace(cfg, tie_word_embeddings=False)
 
 
 def _from_gguf(source: WeightSource) -> tuple[Family, DecoderConfig, WeightSource]:

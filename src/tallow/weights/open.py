@@ -6,11 +6,14 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tallow.errors import FormatError, ModelError
+from tallow.formats.part_names import part_name, whole_set
+from tallow.weights.folder import main_file
 from tallow.weights.kinds import Kind, recognise
 from tallow.weights.source import WeightSource
 
@@ -20,14 +23,6 @@ if TYPE_CHECKING:
 
 MAX_CONFIG_BYTES: Final = 16 << 20
 _URL: Final = re.compile(r"https?://", re.IGNORECASE)
-# What a folder is opened by, the first that is there; a format that cannot run code comes first.
-_FOLDER: Final = (
-    "model.safetensors.index.json",
-    "model.safetensors",
-    "pytorch_model.bin.index.json",
-    "pytorch_model.bin",
-    "model.bin",
-)
 
 # Where the settings of a quantised model stood before transformers put them into config.json.
 _QUANTIZATION: Final = {"quantize_config.json": "gptq", "quant_config.json": "awq"}
@@ -38,12 +33,13 @@ def open_weights(source: Source | Mapping[str, Tensor]) -> WeightSource:
 
     `source` is
 
-    - a file: `.safetensors`, `.gguf` (of a split model any part), legacy `.bin` of ggml, `.npz`,
-      `.npy`, PyTorch's `.pt` `.pth` `.bin` `.ckpt`, CTranslate2's `model.bin`, or the index of
-      a sharded model (`model.safetensors.index.json`, `pytorch_model.bin.index.json`); what it is
-      says its content, not its name;
-    - a folder of Hugging Face's layout (safetensors preferred, else PyTorch's files), of
-      CTranslate2's, or with exactly one model in GGUF or safetensors;
+    - a file: `.safetensors`, `.gguf`, legacy `.bin` of ggml, `.npz`, `.npy`, PyTorch's `.pt` `.pth`
+      `.bin` `.ckpt`, CTranslate2's `model.bin`, or the index of a sharded model
+      (`model.safetensors.index.json`, `pytorch_model.bin.index.json`); what it is says its content,
+      not its name; one that is named as a part, `…-00001-of-00003.…`, stands for the whole set;
+    - a folder of Hugging Face's layout (chosen from as transformers does: safetensors before
+      PyTorch's files, a single file before an index), of CTranslate2's, or with exactly one model
+      in GGUF or safetensors, or one set of parts;
     - an `https:` URL of a safetensors file, its index, or a GGUF file, of which only the header and
       the tensors that are taken are fetched;
     - the content of a file as a bytes-like object, which is borrowed;
@@ -108,16 +104,32 @@ def _open(kind: Kind, source: Source, path: Path, config: dict[str, Any] | None)
     if kind.name.endswith(" index") and not isinstance(source, str | os.PathLike):
         got = "an index in memory, which has no folder with shards"
         raise FormatError(path, "content", "a file that holds tensors", got)
-    module, _, function = kind.opener_for(path).partition(":")
-    file = getattr(import_module(module), function)(source)
-    if kind.name == "gguf":
-        _refuse_lone_part(file)
-    opened = WeightSource(path, [file], metadata=file.metadata, config=config)
+    files = _files(kind, source)
+    opened = WeightSource(path, files, metadata=files[0].metadata, config=config)
     if config is not None and config.get("quantization_config") is not None:
         from tallow.weights.quantized import unpacked
 
         return unpacked(opened, config["quantization_config"])
     return opened
+
+
+def _files(kind: Kind, source: Source) -> list[Any]:
+    """The open file; all of a set when its name says that it is one part of several."""
+    path = Path(os.fsdecode(source)) if isinstance(source, str | os.PathLike) else Path()
+    module, _, function = kind.opener_for(path).partition(":")
+    open_one = getattr(import_module(module), function)
+    part = part_name(path.name)
+    if kind.name == "gguf":  # whose reader looks for the other parts itself
+        file = open_one(source)
+        _refuse_lone_part(file)
+        return [file]
+    if part is None or kind.name.endswith(" index"):
+        return [open_one(source)]
+    names = whole_set(part, str(path.parent), os.listdir(path.parent))
+    with ExitStack() as opened:
+        files = [opened.enter_context(open_one(path.parent / name)) for name in names]
+        opened.pop_all()
+    return files
 
 
 def _refuse_lone_part(file: Any) -> None:
@@ -131,9 +143,8 @@ def _refuse_lone_part(file: Any) -> None:
 
 def _open_folder(path: Path) -> WeightSource:
     config = path / "config.json"
-    chosen = next((path / name for name in _FOLDER if (path / name).is_file()), None)
-    chosen = chosen or _only_model(path)
     values = _config(path) if config.is_file() else None
+    chosen = main_file(path, values)
     kind = recognise(chosen)
     # A GGUF file says everything about itself; a config beside it is of what it was made from.
     if kind.name == "gguf":
@@ -148,19 +159,3 @@ def _config(path: Path) -> dict[str, Any]:
         if values.get("quantization_config") is None and (path / name).is_file():
             values["quantization_config"] = {"quant_method": method, **read_json(path / name)}
     return values
-
-
-def _only_model(path: Path) -> Path:
-    """The one file of a folder, or the first part of the one model, that holds weights."""
-    for suffix in (".gguf", ".safetensors"):
-        part = re.compile(rf".*-(\d{{5}})-of-\d{{5}}{re.escape(suffix)}", re.DOTALL)
-        files = sorted(file for file in path.iterdir() if file.name.endswith(suffix))
-        matches = [(file, part.fullmatch(file.name)) for file in files]
-        models = [file for file, match in matches if not match or match[1] == "00001"]
-        if len(models) == 1:
-            return models[0]
-        if models:
-            found = f"{len(models)} {suffix} models: name one of them"
-            raise ModelError(f"{path}: expected one model, found {found}")
-    found = ", ".join(sorted(entry.name for entry in path.iterdir())[:12]) or "an empty folder"
-    raise ModelError(f"{path}: expected one of {', '.join(_FOLDER)} or one .gguf, found {found}")

@@ -103,8 +103,8 @@ def open_remote(url: str) -> WeightSource:
     """Open a safetensors or GGUF file, or a safetensors index, behind a URL; only headers are read.
 
     Two range requests list the tensors: the first 64 KiB, then the rest of the header if it is
-    longer (of a GGUF file up to four more, each four times as long). Of a GGUF model in parts the
-    URL may be that of any part; all are opened.
+    longer (of a GGUF file up to four more, each four times as long). Of a model in parts the URL
+    may be that of any part; all are opened.
 
     Raises:
         FormatError: neither, or damaged.
@@ -145,27 +145,29 @@ def _open_safetensors(file: RemoteFile) -> RemoteTensors:
 
 
 def _open_parts(file: RemoteFile, opened: RemoteTensors) -> list[RemoteTensors]:
-    """All parts of a split GGUF model, in order; a file that is no part is alone."""
+    """All parts of a set, in order; a file that is named as no part is alone."""
     from urllib.parse import unquote, urlsplit
 
-    from tallow.formats.gguf_split import SHARD_NAME, check_shard, places_of
+    from tallow.formats.gguf_split import check_shard, places_of
+    from tallow.formats.gguf_types import MAGIC
+    from tallow.formats.part_names import part_name
     from tallow.hub.ranges import RemoteFile
 
     name = unquote(urlsplit(file.path).path).rpartition("/")[2]
-    stated, found = opened.metadata.get("split.count", 1), SHARD_NAME.fullmatch(name)
+    gguf = file.head.startswith(MAGIC)
+    stated, found = opened.metadata.get("split.count", 1) if gguf else None, part_name(name)
     if found is None or stated == 1:
-        if stated != 1:
+        if stated not in (1, None):
             wanted = "a URL whose name leads to the other parts"
             raise FormatError(file.path, "metadata split.count", wanted, shown(name))
         return [opened]
     parts: list[RemoteTensors] = []
-    count = int(found["count"])
-    for number in range(1, count + 1):
-        own = number == int(found["number"])
-        place = file.beside(f"{found['stem']}-{number:05d}-of-{found['count']}.gguf")
-        parts.append(opened if own else _open_single(RemoteFile(place)))
-        check_shard(parts, count)
-    places_of(parts)
+    for other in found.names():
+        parts.append(opened if other == name else _open_single(RemoteFile(file.beside(other))))
+        if gguf:
+            check_shard(parts, int(found.count))
+    if gguf:
+        places_of(parts)
     return parts
 
 
@@ -196,7 +198,12 @@ def _open_gguf(file: RemoteFile) -> RemoteTensors:
 
 
 def _open_index(file: RemoteFile) -> tuple[Mapping[str, Any], list[RemoteTensors]]:
-    from tallow.formats.safetensors.index import check_index_size, misplaced, read_index
+    from tallow.formats.safetensors.index import (
+        all_places,
+        check_index_size,
+        misplaced,
+        read_index,
+    )
     from tallow.hub.ranges import RemoteFile
 
     check_index_size(file.path, file.size)
@@ -204,14 +211,16 @@ def _open_index(file: RemoteFile) -> tuple[Mapping[str, Any], list[RemoteTensors
     if file.size > len(raw):
         raw += file.read(len(raw), file.size)
     metadata, places = read_index(file.path, raw)
+    shards = {
+        shard: _open_safetensors(RemoteFile(file.beside(shard)))
+        for shard in dict.fromkeys(places.values())
+    }
+    for name, shard in places.items():
+        if name not in shards[shard].tensors:
+            raise misplaced(file.path, name, shard)
+    every = all_places(places, shards)
     files = []
-    for shard in dict.fromkeys(places.values()):
-        opened = _open_safetensors(RemoteFile(file.beside(shard)))
-        named = {name for name, place in places.items() if place == shard}
-        for name in named:
-            if name not in opened.tensors:
-                raise misplaced(file.path, name, shard)
-        # As for a folder, only what the index names counts.
-        chosen = {name: info for name, info in opened.tensors.items() if name in named}
-        files.append(RemoteTensors(opened._file, chosen, opened.metadata))
+    for shard, opened in shards.items():
+        own = {name: info for name, info in opened.tensors.items() if every[name] == shard}
+        files.append(RemoteTensors(opened._file, own, opened.metadata))
     return metadata, files
