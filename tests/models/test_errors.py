@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import fields
 
-import gguf
 import ml_dtypes  # noqa: F401  gives numpy bfloat16
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
 import tallow as tl
+from models.gguf_files import rewritten
 from tallow.errors import ArgumentError, FormatError, ModelError, TallowError
-from tallow.models import build, load
+from tallow.models import DecoderConfig, build, load
+from tallow.models.config import RopeScaling
 from tallow.weights import open_weights
 
 
@@ -86,6 +88,43 @@ def test_hostile_config(name, folder):
     assert len(str(caught.value)) < 4000
 
 
+# Keys that Hugging Face's configs of all these families know, of those that are fields of ours.
+SHARED_KEYS = {
+    "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
+    "num_key_value_heads", "head_dim", "max_position_embeddings", "rms_norm_eps", "rope_theta",
+    "rope_scaling", "tie_word_embeddings",
+}  # fmt: skip
+OWN_KEYS = {"llama": {"mlp_bias"}, "mistral": set(), "qwen2": set(), "qwen3": set()}
+GGUF_KEYS = {
+    "block_count", "embedding_length", "expert_count", "rope_dimension", "value_dim", "key_length",
+    "rope.scale_linear", "llama.block_count", "general.architecture",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("value", [8, True, "nonsense"])
+@pytest.mark.parametrize("family", OWN_KEYS)
+def test_names_of_ours_and_of_gguf_mean_nothing_in_a_config(family, value, golden, tmp_path, run):
+    folder = tmp_path / "model"
+    expected = golden(family)
+    shutil.copytree(expected.folder, folder, ignore=shutil.ignore_patterns("*.gguf", "gold*"))
+    ours = {field.name for field in (*fields(DecoderConfig), *fields(RopeScaling))}
+    foreign = (ours | GGUF_KEYS | {"attention_bias"}) - SHARED_KEYS - OWN_KEYS[family]
+    foreign -= {"attention_bias"} if family in ("llama", "qwen3") else set()
+    assert {"rope_interleaved", "qkv_bias", "output_bias", "sliding_windows", "kind"} <= foreign
+    change(folder, **dict.fromkeys(foreign, value))
+    logits = run(build(open_weights(folder)), expected.ids)
+    np.testing.assert_allclose(logits, expected.logits("hf"), rtol=1e-4, atol=1e-4)
+
+
+def test_names_of_a_config_mean_nothing_in_gguf(golden, tmp_path, run):
+    config = json.loads((golden("llama").folder / "config.json").read_text())
+    names = {*config, "rope_scaling", "rope_interleaved", "qkv_bias"}
+    names.remove("vocab_size")  # a key of both formats
+    path = rewritten(golden, tmp_path, changes={f"llama.{name}": 3 for name in names})
+    logits = run(build(open_weights(path), activations="exact"), golden("llama").ids)
+    np.testing.assert_allclose(logits, golden("llama").logits("q8_0"), rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{", '"x"', "[" * 100_000, "\xff"])
 def test_config_that_is_no_object(text, folder):
     (folder / "config.json").write_text(text, encoding="latin-1")
@@ -148,6 +187,30 @@ def test_hostile_metadata(key, value, message, golden, tmp_path):
         build(open_weights(path))
 
 
+PER_LAYER = {
+    "attention.head_count": 4,
+    "attention.head_count_kv": 2,
+    "feed_forward_length": 64,
+}
+
+
+def test_sizes_of_each_layer_that_are_equal(golden, tmp_path, run):
+    """llama.cpp's converter writes arrays for models whose layers may differ."""
+    changes = {f"llama.{key}": [value] * 2 for key, value in PER_LAYER.items()}
+    path = rewritten(golden, tmp_path, changes=changes)
+    logits = run(build(open_weights(path), activations="exact"), golden("llama").ids)
+    np.testing.assert_allclose(logits, golden("llama").logits("q8_0"), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("key", PER_LAYER)
+def test_sizes_of_each_layer_that_differ(key, golden, tmp_path):
+    size = PER_LAYER[key]
+    for values in ([size, size // 2], [size], [size] * 3, [0, 0], [0.5, 0.5], ["a", "a"]):
+        path = rewritten(golden, tmp_path, changes={f"llama.{key}": values})
+        with pytest.raises(ModelError, match=rf"llama\.{key}: expected an integer"):
+            build(open_weights(path))
+
+
 @pytest.mark.parametrize("values", [[1.0] * 7, [0.0] * 8, [float("nan")] * 8])
 def test_hostile_rope_factors(values, golden, tmp_path):
     path = rewritten(golden, tmp_path, add={"rope_freqs.weight": np.array(values, np.float32)})
@@ -174,34 +237,6 @@ def test_options(golden):
 def test_dtype_by_name(golden):
     model = load(golden("llama").path("f16"), dtype="f32")
     assert {tensor.dtype for tensor in model.parameters()} == {tl.f32}
-
-
-def rewritten(golden, tmp_path, *, changes=None, without=(), add=None, architecture="llama"):
-    """The q8_0 file again with other metadata or tensors."""
-    reader = gguf.GGUFReader(golden("llama").path("q8_0"))
-    path = tmp_path / "changed.gguf"
-    writer = gguf.GGUFWriter(path, architecture)
-    changes = dict(changes or {})
-    for name, field in reader.fields.items():
-        if name.startswith("GGUF.") or name == "general.architecture":
-            continue
-        kind = field.types[0]
-        value = changes.pop(name, None)
-        value = field.contents() if value is None else value
-        inner = field.types[-1] if kind == gguf.GGUFValueType.ARRAY else None
-        writer.add_key_value(name, value, kind, sub_type=inner)
-    for name, value in changes.items():
-        writer.add_uint32(name, value)
-    for tensor in reader.tensors:
-        if tensor.name not in without:
-            writer.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
-    for name, data in (add or {}).items():
-        writer.add_tensor(name, data)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return path
 
 
 def test_a_head_in_the_file_of_a_tied_model_counts(golden, run, folder):

@@ -1,108 +1,25 @@
-"""DecoderConfig: the sizes of a decoder-only model, read from config.json or GGUF metadata."""
+"""DecoderConfig: the sizes of a decoder-only model, and how config.json says them."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
-from tallow.errors import ModelError
+from tallow.models.fields import Fields
 
 MAX_LAYERS = 4096  # module objects are made before the file is asked, so their number is bounded
-MAX_SIZE = 2**31 - 1
-
-
-class Fields:
-    """Values by name, read with a check; every error names the source, the key and the value."""
-
-    def __init__(
-        self, values: Mapping[str, Any], source: object, keys: Mapping[str, str] | None = None
-    ) -> None:
-        self._values = values
-        self._source = source
-        self._keys = keys or {}
-
-    def __contains__(self, name: str) -> bool:
-        return self._values.get(name) is not None
-
-    def has(self, name: str) -> bool:
-        """Whether the name is there, be it as null."""
-        return name in self._values
-
-    def with_default(self, name: str, value: Any) -> Fields:
-        """The same fields, with `value` in the place of an absent one."""
-        if self.get(name) is not None:
-            return self
-        return Fields({**self._values, name: value}, self._source, self._keys)
-
-    def get(self, name: str) -> Any:
-        """The raw value, None when absent."""
-        return self._values.get(name)
-
-    def scope(self, name: str) -> Fields:
-        """The object that stands under `name`; an empty one when absent."""
-        value = self.get(name)
-        if value is None:
-            value = {}
-        if not isinstance(value, Mapping):
-            raise self.misfit(name, "an object", value)
-        return Fields(value, f"{self._source}: {name}")
-
-    def integer(
-        self, name: str, default: int | None = None, *, low: int = 1, high: int = MAX_SIZE
-    ) -> int:
-        """An integer in `[low, high]`; `default` None makes the field required."""
-        value = self.get(name)
-        if value is None and default is not None:
-            return default
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise self.misfit(name, f"an integer from {low} to {high}", value)
-        return value
-
-    def number(self, name: str, default: float | None = None, *, low: float = 0.0) -> float:
-        """A finite number above `low`; `default` None makes the field required."""
-        value = self.get(name)
-        if value is None and default is not None:
-            return default
-        good = isinstance(value, int | float) and not isinstance(value, bool)
-        if not good or not math.isfinite(value) or value <= low:
-            raise self.misfit(name, f"a number above {low:g}", value)
-        return float(value)
-
-    def flag(self, name: str, default: bool = False) -> bool:
-        """A boolean."""
-        value = self.get(name)
-        if value is None:
-            return default
-        if not isinstance(value, bool):
-            raise self.misfit(name, "true or false", value)
-        return value
-
-    def text(self, name: str, default: str = "") -> str:
-        """A string."""
-        value = self.get(name)
-        if value is None:
-            return default
-        if not isinstance(value, str):
-            raise self.misfit(name, "a string", value)
-        return value
-
-    def misfit(self, name: str, wanted: str, value: object) -> ModelError:
-        """The error for a field with an unusable value."""
-        shown = "nothing" if value is None else repr(value)
-        shown = shown if len(shown) <= 80 else shown[:77] + "…"
-        return ModelError(
-            f"{self._source}: {self._keys.get(name, name)}: expected {wanted}, found {shown}"
-        )
+MAX_HEADS = 65536
 
 
 @dataclass(frozen=True)
 class RopeScaling:
     """How rotary frequencies are stretched beyond the trained context.
 
-    `kind` is one of linear, llama3 (Llama 3.1's bands) and yarn (arXiv 2309.00071); the others are
-    that kind's parameters, as Hugging Face names them.
+    `kind` is one of linear, llama3 (Llama 3.1's bands), yarn (arXiv 2309.00071) and longrope
+    (factors in the file, other ones beyond the original context; GGUF only); the others are that
+    kind's parameters, as Hugging Face names them. `attention_factor` multiplies cosines and
+    sines; 0 stands for 1.
     """
 
     kind: str
@@ -112,7 +29,7 @@ class RopeScaling:
     high_freq_factor: float = 4.0
     beta_fast: float = 32.0
     beta_slow: float = 1.0
-    attention_factor: float = 0.0  # of yarn; 0: 1 + 0.1 ln(factor)
+    attention_factor: float = 0.0
     truncate: bool = True
 
 
@@ -150,14 +67,17 @@ class DecoderConfig:
 
     @classmethod
     def read(cls, fields: Fields) -> Self:
-        """Read and check the fields that every decoder has; families adapt the rest.
+        """Read and check the keys of config.json that every decoder has; families read the rest.
+
+        Only keys that Hugging Face's own config of the family knows may be read: what a field is
+        called here must mean nothing in a file.
 
         Raises:
             ModelError: a field is missing, out of range or of a kind that is not supported.
         """
-        heads = fields.integer("num_attention_heads", high=65536)
+        heads = fields.integer("num_attention_heads", high=MAX_HEADS)
         hidden = fields.integer("hidden_size")
-        kv_heads = fields.integer("num_key_value_heads", heads, high=65536)
+        kv_heads = fields.integer("num_key_value_heads", heads, high=MAX_HEADS)
         if heads % kv_heads:
             wanted = f"a divisor of the {heads} attention heads"
             raise fields.misfit("num_key_value_heads", wanted, kv_heads)
@@ -166,14 +86,11 @@ class DecoderConfig:
         head_dim = fields.integer("head_dim", hidden // heads, high=65536)
         if head_dim % 2:
             raise fields.misfit("head_dim", "an even number", head_dim)
-        if fields.integer("rope_dimension", head_dim) != head_dim:
-            wanted = f"the head size {head_dim} (partial rotation is not supported)"
-            raise fields.misfit("rope_dimension", wanted, fields.get("rope_dimension"))
         if fields.text("hidden_act", "silu") not in ("silu", "swish"):
             raise fields.misfit("hidden_act", "silu", fields.get("hidden_act"))
-        for name, wanted in _UNSUPPORTED.items():
-            if fields.get(name):
-                raise fields.misfit(name, wanted, fields.get(name))
+        if fields.get("quantization_config"):
+            found = fields.get("quantization_config")
+            raise fields.misfit("quantization_config", _QUANTIZATIONS, found)
         theta, scaling = _read_rope(fields)
         return cls(
             vocab_size=fields.integer("vocab_size"),
@@ -187,11 +104,7 @@ class DecoderConfig:
             rms_norm_eps=fields.number("rms_norm_eps", 1e-6),
             rope_theta=theta,
             rope_scaling=scaling,
-            rope_interleaved=fields.flag("rope_interleaved"),
             tie_word_embeddings=fields.flag("tie_word_embeddings"),
-            qkv_bias=fields.flag("qkv_bias"),
-            output_bias=fields.flag("output_bias"),
-            mlp_bias=fields.flag("mlp_bias"),
         )
 
     def window(self, layer: int) -> int:
@@ -277,8 +190,5 @@ def _yarn(rope: Fields, fields: Fields) -> RopeScaling:
     )
 
 
-_UNSUPPORTED = {
-    "quantization_config": "none, or gptq, awq, fp8, compressed-tensors (convert others to GGUF)",
-    "expert_count": "no experts (mixture-of-experts models are not supported)",
-}
+_QUANTIZATIONS = "none, or gptq, awq, fp8, compressed-tensors (convert others to GGUF)"
 _SCALINGS = {"linear": _linear, "llama3": _llama3, "yarn": _yarn}

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from tallow.errors import ModelError
 from tallow.formats.mapping import same_bytes
 from tallow.models.blocks import CausalLM
-from tallow.models.config import DecoderConfig, Fields
+from tallow.models.config import DecoderConfig
+from tallow.models.fields import Fields
+from tallow.models.gguf_config import read_gguf
 from tallow.weights import Names, WeightSource
 
 Model = TypeVar("Model", bound=Callable[[DecoderConfig], CausalLM])
@@ -18,15 +19,15 @@ Model = TypeVar("Model", bound=Callable[[DecoderConfig], CausalLM])
 
 @dataclass(frozen=True)
 class GGUFForm:
-    """How a family stands in GGUF files: the names of its tensors and of its metadata.
+    """How a family stands in GGUF files: the names of its tensors, and what is fixed.
 
-    `keys` maps config fields to metadata keys below `{architecture}.`; `interleaved` says that the
-    rotated pairs of queries and keys are neighbours, as ggml's plain rope wants them.
+    `interleaved` says that the rotated pairs of queries and keys are neighbours, as ggml's plain
+    rope wants them; `qkv_bias` that queries, keys and values have biases whatever the file holds.
     """
 
     names: Names
-    keys: Mapping[str, str]
     interleaved: bool = False
+    qkv_bias: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,28 +70,7 @@ GGUF_DECODER = GGUFForm(
             "blk.{}.ffn_down": _LAYER + "mlp.down_proj",
         }
     ),
-    keys={
-        "hidden_size": "embedding_length",
-        "intermediate_size": "feed_forward_length",
-        "num_hidden_layers": "block_count",
-        "num_attention_heads": "attention.head_count",
-        "num_key_value_heads": "attention.head_count_kv",
-        "head_dim": "attention.key_length",
-        "value_dim": "attention.value_length",
-        "rope_dimension": "rope.dimension_count",
-        "max_position_embeddings": "context_length",
-        "rms_norm_eps": "attention.layer_norm_rms_epsilon",
-        "rope_theta": "rope.freq_base",
-        "expert_count": "expert_count",
-    },
 )
-_GGUF_ROPE = {
-    "type": "type",
-    "factor": "factor",
-    "original_max_position_embeddings": "original_context_length",
-    "beta_fast": "yarn_beta_fast",
-    "beta_slow": "yarn_beta_slow",
-}
 
 
 def family(
@@ -157,41 +137,7 @@ def _from_gguf(source: WeightSource) -> tuple[Family, DecoderConfig, WeightSourc
     row = _find(metadata["general.architecture"], known, where)
     form = row.gguf
     assert form is not None
-    keys = {field: f"{row.name}.{key}" for field, key in form.keys.items()}
-    values: dict[str, Any] = {field: metadata.get(key) for field, key in keys.items()}
-    _check_value_length(source, values, keys)
-    values |= {
-        "rope_scaling": _gguf_scaling(metadata, row.name),
-        "rope_interleaved": form.interleaved,
-        "tie_word_embeddings": "output.weight" not in source,
-        "qkv_bias": "blk.0.attn_q.bias" in source,
-        "output_bias": "blk.0.attn_output.bias" in source,
-        "mlp_bias": "blk.0.ffn_gate.bias" in source,
-    }
-    # The table is the truth about the vocabulary; `vocab_size` may be absent or stale.
-    if "token_embd.weight" in source and source.info("token_embd.weight").shape:
-        values["vocab_size"] = source.info("token_embd.weight").shape[0]
-    fields = Fields(values, source.path, keys | {"vocab_size": "token_embd.weight"})
-    return row, row.config.read(fields), source.rename(form.names)
-
-
-def _check_value_length(
-    source: WeightSource, values: dict[str, Any], keys: Mapping[str, str]
-) -> None:
-    length = values.pop("value_dim")
-    if length is not None and values["head_dim"] is not None and length != values["head_dim"]:
-        wanted = f"{values['head_dim']}, as {keys['head_dim']} (other sizes are not supported)"
-        raise ModelError(f"{source.path}: {keys['value_dim']}: expected {wanted}, found {length!r}")
-
-
-def _gguf_scaling(metadata: Mapping[str, Any], architecture: str) -> dict[str, Any] | None:
-    head = f"{architecture}.rope.scaling."
-    values = {field: metadata.get(head + key) for field, key in _GGUF_ROPE.items()}
-    if values["type"] in (None, "none"):
-        return None
-    factor = values["factor"]
-    extra = metadata.get(head + "attn_factor", 1.0)
-    if values["type"] == "yarn" and isinstance(factor, float | int) and factor > 0 and extra != 1.0:
-        # llama.cpp multiplies its own factor with the growth that yarn prescribes.
-        values["attention_factor"] = extra * (1 + 0.1 * math.log(max(factor, 1.0)))
-    return values
+    cfg = read_gguf(source, row.name)
+    bias = cfg.qkv_bias or form.qkv_bias
+    cfg = replace(cfg, rope_interleaved=form.interleaved, qkv_bias=bias)
+    return row, cfg, source.rename(form.names)

@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import Self
 
 from tallow.models.blocks import Attention, CausalLM, DecoderLayer, GatedMlp
-from tallow.models.config import DecoderConfig, Fields
+from tallow.models.config import DecoderConfig
 from tallow.models.family import GGUF_DECODER, family
+from tallow.models.fields import Fields
 
 
 class Config(DecoderConfig):
@@ -16,9 +17,9 @@ class Config(DecoderConfig):
     @classmethod
     def read(cls, fields: Fields) -> Self:
         """`attention_bias` gives all four projections of the attention a bias."""
-        cfg = super().read(fields)
         bias = fields.flag("attention_bias")
-        return replace(cfg, qkv_bias=cfg.qkv_bias or bias, output_bias=cfg.output_bias or bias)
+        mlp_bias = fields.flag("mlp_bias")
+        return replace(super().read(fields), qkv_bias=bias, output_bias=bias, mlp_bias=mlp_bias)
 
 
 # The converter of llama.cpp reorders the rows of q_proj and k_proj for rotated neighbours.

@@ -59,9 +59,10 @@ def build(
     _check_size(cfg, named)
     model = row.model(cfg)
     ignorable = (*IGNORABLE, r"lm_head\.weight") if cfg.tie_word_embeddings else IGNORABLE
-    fill(model, named, dtype=dtype, ignore=ignorable)
-    if "rope_freqs.weight" in named and source.config is None:
-        model.model.rope = Rope(cfg, _factors(named, cfg))
+    factors = _rope_factors(cfg, named) if source.config is None else None
+    fill(model, named, dtype=dtype, ignore=(*ignorable, _OTHER_FACTORS) if factors else ignorable)
+    if factors is not None:
+        model.model.rope = Rope(cfg, factors)
     if activations == "exact":
         for _, module in model.named_modules():
             if isinstance(module, Linear):
@@ -79,8 +80,23 @@ def _check_size(cfg: DecoderConfig, source: WeightSource) -> None:
         )
 
 
-def _factors(source: WeightSource, cfg: DecoderConfig) -> list[float]:
-    name = "rope_freqs.weight"
+# Of two such tensors one is used.
+_OTHER_FACTORS = r"rope_factors_(long|short)\.weight"
+
+
+def _rope_factors(cfg: DecoderConfig, source: WeightSource) -> list[float] | None:
+    """What a GGUF file divides the rotary frequencies by: longrope beyond its first context."""
+    scaling = cfg.rope_scaling
+    if scaling is None or scaling.kind != "longrope":
+        return _factors(source, "rope_freqs.weight", cfg) if "rope_freqs.weight" in source else None
+    part = "long" if cfg.context > scaling.original_context else "short"
+    name = f"rope_factors_{part}.weight"
+    if name not in source:
+        raise ModelError(f"{source.where(name)}: expected the factors of longrope, found nothing")
+    return _factors(source, name, cfg)
+
+
+def _factors(source: WeightSource, name: str, cfg: DecoderConfig) -> list[float]:
     info, count = source.info(name), cfg.head_dim // 2
     if info.dtype not in ("f32", "f16", "bf16") or tuple(info.shape) != (count,):
         found = f"{info.dtype} of shape {info.shape}"

@@ -9,8 +9,9 @@ from dataclasses import replace
 from typing import Self
 
 from tallow.models.blocks import Attention, CausalLM, DecoderLayer, GatedMlp
-from tallow.models.config import DecoderConfig, Fields, read_windows
+from tallow.models.config import DecoderConfig, read_windows
 from tallow.models.family import family
+from tallow.models.fields import Fields
 
 
 class Config(DecoderConfig):

@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import Self
 
 from tallow.models.blocks import Attention, CausalLM, DecoderLayer, GatedMlp
-from tallow.models.config import DecoderConfig, Fields, read_windows
+from tallow.models.config import DecoderConfig, read_windows
 from tallow.models.family import GGUF_DECODER, family
+from tallow.models.fields import Fields
 
 
 class Config(DecoderConfig):
@@ -24,7 +25,7 @@ class Config(DecoderConfig):
         return replace(cfg, sliding_windows=read_windows(fields, layers, 4096, first))
 
 
-@family("qwen2", config=Config, gguf=GGUF_DECODER)
+@family("qwen2", config=Config, gguf=replace(GGUF_DECODER, qkv_bias=True))
 class Qwen2(CausalLM):
     """A decoder of biased attention and gated feed-forward layers."""
 

@@ -7,8 +7,9 @@ from functools import partial
 from typing import Self
 
 from tallow.models.blocks import Attention, CausalLM, DecoderLayer, GatedMlp
-from tallow.models.config import DecoderConfig, Fields, read_windows
+from tallow.models.config import DecoderConfig, read_windows
 from tallow.models.family import GGUF_DECODER, family
+from tallow.models.fields import Fields
 from tallow.nn import RMSNorm
 
 
@@ -20,7 +21,7 @@ class Config(DecoderConfig):
         """The head size is 128 unless said; windows as in Qwen2."""
         cfg = super().read(fields.with_default("head_dim", 128))
         bias = fields.flag("attention_bias")
-        cfg = replace(cfg, qkv_bias=cfg.qkv_bias or bias, output_bias=cfg.output_bias or bias)
+        cfg = replace(cfg, qkv_bias=bias, output_bias=bias)
         if not fields.flag("use_sliding_window"):
             return cfg
         layers = cfg.num_hidden_layers

@@ -13,8 +13,8 @@ from tallow.tensor import Tensor, tensor
 class Rope:
     """Cosines and sines for positions; one object serves all layers.
 
-    `factors` divide the frequencies one by one (`rope_freqs.weight` of GGUF files) and stand for
-    the scaling of the config where they are given.
+    `factors` divide the frequencies one by one (`rope_freqs.weight` of GGUF files), before the
+    scaling of the config is applied.
     """
 
     def __init__(self, cfg: DecoderConfig, factors: list[float] | None = None) -> None:
@@ -24,7 +24,7 @@ class Rope:
         self.scale = 1.0
         if factors is not None:
             plain = [f / factor for f, factor in zip(plain, factors, strict=True)]
-        elif scaling is not None:
+        if scaling is not None:
             plain = _SCALINGS[scaling.kind](plain, scaling, cfg)
             self.scale = scaling.attention_factor or 1.0
         self.freqs = tensor(plain, dtype=f32)
@@ -68,4 +68,4 @@ def _yarn(freqs: list[float], scaling: RopeScaling, cfg: DecoderConfig) -> list[
     return scaled
 
 
-_SCALINGS = {"linear": _linear, "llama3": _llama3, "yarn": _yarn}
+_SCALINGS = {"linear": _linear, "llama3": _llama3, "longrope": _linear, "yarn": _yarn}
