@@ -204,6 +204,11 @@ int read_sizes(nb::handle sequence, int64_t* values, const char* where) {
   return static_cast<int>(n);
 }
 
+// Memory of our own ends in a few bytes that vector loads may touch but no element lies in.
+int64_t held_bytes(const Array& x) {
+  return static_cast<int64_t>(x.storage()->bytes) - (x.storage()->release ? 0 : kSlack);
+}
+
 // Any shape and strides, `shift` elements after the first element of `x`; every element must lie
 // inside the storage.
 Array strided(const Array& x, nb::handle shape, nb::handle strides, int64_t shift_) {
@@ -234,8 +239,7 @@ Array strided(const Array& x, nb::handle shape, nb::handle strides, int64_t shif
   large |= __builtin_mul_overflow(high, bytes, &end);
   large |= __builtin_add_overflow(begin, x.byte_offset(), &begin);
   large |= __builtin_add_overflow(end, x.byte_offset() + bytes, &end);
-  // Memory of our own ends in a few bytes that vector loads may touch but no element lies in.
-  int64_t held = static_cast<int64_t>(x.storage()->bytes) - (x.storage()->release ? 0 : kSlack);
+  int64_t held = held_bytes(x);
   if (large || begin < 0 || end > held)
     raise("ShapeError", where,
           "expected elements inside the storage of " + std::to_string(held / bytes) +
@@ -469,6 +473,7 @@ void bind_views(ArrayClass& c) {
     return x.with(out);
   });
   c.def_static("cat", &cat);
+  c.def_prop_ro("storage_bytes", &held_bytes);
   c.def("strided", &strided);
   c.def("retype", &retype);
 }

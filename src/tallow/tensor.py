@@ -312,7 +312,19 @@ class Tensor(Gradients, Methods):
         return (1, 0)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (_rebuild, (tobytes(self), self.dtype.name, self.shape))
+        from .copying import reduced
+
+        return reduced(self)
+
+    def __copy__(self) -> Tensor:
+        from .copying import shallow
+
+        return shallow(self)
+
+    def __deepcopy__(self, memo: dict[Any, Any]) -> Tensor:
+        from .copying import deep
+
+        return deep(self, memo)
 
     # --- indexing ---------------------------------------------------------------------------------
 
@@ -450,10 +462,6 @@ def _reinterpret(array: _native.Array, carrier: str) -> _native.Array:
 def tobytes(x: Tensor) -> bytes:
     """The elements as bytes, in row-major order."""
     return bytes(x._array.contiguous().raw_bytes())
-
-
-def _rebuild(data: bytes, dtype: str, shape: tuple[int, ...]) -> Tensor:
-    return from_buffer(data, dtype, shape)
 
 
 # --- making tensors -------------------------------------------------------------------------------
