@@ -121,11 +121,13 @@ if TYPE_CHECKING:
         nn,
         plan,
         quantization,
+        safetensors,
         tasks,
         text,
         weights,
     )
     from .ops import *  # noqa: F403
+    from .persistence import load, save
     from .plan import Plan, capture
     from .tasks import LLM
 
@@ -143,7 +145,7 @@ if _forced and _forced != _native.ISA:
 _MODULES = (
     "amp", "autograd", "conversion", "data", "fft", "formats", "generate", "hub", "linalg",
     "models", "nn", "optim", "plan", "quantization", "random", "special", "tasks", "text",
-    "training", "weights",
+    "safetensors", "training", "weights",
 )  # fmt: skip
 _PLACES = {
     ".tasks": ("LLM",),
@@ -153,6 +155,7 @@ _PLACES = {
         "is_grad_enabled", "is_inference_mode_enabled", "no_grad", "set_grad_enabled",
     ),
     ".autograd.transforms": ("grad", "hessian", "jacobian", "jvp", "value_and_grad", "vjp"),
+    ".persistence": ("load", "save"),
     ".training": ("load_checkpoint", "save_checkpoint"),
     ".amp": ("autocast",),
     ".random": (

@@ -35,6 +35,14 @@ class FormatError(TallowError, ValueError):
         return (type(self), (self.path, self.field, self.expected, self.got))
 
 
+class MissingFileError(FormatError, FileNotFoundError):
+    """A file or the folder for one is not there."""
+
+
+class SharedMemoryError(TallowError, RuntimeError):
+    """Tensors share memory where each must have its own."""
+
+
 class IndexRangeError(TallowError, IndexError):
     """An index lies outside its axis, or there are more indices than axes."""
 

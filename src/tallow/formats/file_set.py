@@ -7,8 +7,7 @@ import secrets
 from collections.abc import Iterable
 from contextlib import suppress
 
-from tallow.errors import FormatError
-from tallow.formats.mapping import _flush_folder, _text
+from tallow.formats.mapping import _flush_folder, _text, unusable
 
 
 def replace_files(
@@ -35,7 +34,7 @@ def replace_files(
         if waiting:
             _rename(waiting)
     except OSError as error:
-        raise FormatError(place, "file", "a file that can be written", error.strerror) from error
+        raise unusable(place, "a file that can be written", error) from error
     finally:
         for beside, _ in waiting:
             with suppress(OSError):

@@ -8,7 +8,6 @@ as llama.cpp's `gguf-split` makes them.
 from __future__ import annotations
 
 import math
-import os
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -27,9 +26,10 @@ from tallow.formats.gguf_types import (
     Typed,
 )
 from tallow.formats.lazy import LazyTensor, Tensors, described, written
-from tallow.formats.mapping import replace_file, shown
+from tallow.formats.mapping import path_of, shown, write_to
 
 if TYPE_CHECKING:
+    from tallow.formats.mapping import Target
     from tallow.tensor import Tensor
 
 MAX_TENSOR_NAME: Final = 63  # bytes: GGML_MAX_NAME with the NUL at its end
@@ -40,7 +40,7 @@ _SPLIT_KEYS: Final = ("split.no", "split.count", "split.tensors.count")
 
 def save_gguf(
     tensors: Tensors,
-    path: str | os.PathLike[str],
+    path: Target,
     metadata: Mapping[str, Any] | None = None,
     *,
     alignment: int | None = None,
@@ -48,6 +48,8 @@ def save_gguf(
     max_shard_bytes: int | None = None,
 ) -> list[str]:
     """Write a GGUF file of version 2 or 3, or a set of shards; returns the paths written.
+
+    `path` may be an open binary file, for which no path is returned.
 
     The metadata is that of an open file or any mapping. Values may be `Typed`; an int is otherwise
     u32 where that holds it, a float f32 (see `gguf_encode.encode_value`). Tensors are written in
@@ -66,7 +68,6 @@ def save_gguf(
         FormatError: a file cannot be written.
         ShapeError: more than 4 axes, or a lazy tensor that turns out to have another shape.
     """
-    path = os.fsdecode(path)
     keys = _typed_keys(metadata or {})
     alignment = _settle_alignment(keys, alignment)
     if version not in (2, 3):
@@ -74,9 +75,8 @@ def save_gguf(
     entries = [_entry(name, tensor) for name, tensor in tensors.items()]
     shards = _shards(entries, alignment, max_shard_bytes)
     if len(shards) == 1:
-        replace_file(path, _file(keys, entries, tensors, alignment, version))
-        return [path]
-    paths = shard_paths(path, len(shards))
+        return write_to(path, _file(keys, entries, tensors, alignment, version))
+    paths = shard_paths(path_of(path), len(shards))
     replace_files(
         (part, _file(_shard_keys(keys, i, shards), shard, tensors, alignment, version))
         for i, (part, shard) in enumerate(zip(paths, shards, strict=True))

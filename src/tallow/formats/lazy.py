@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from tallow.errors import DTypeError, ShapeError
+from tallow.errors import ArgumentError, DTypeError, ShapeError
 from tallow.formats.mapping import tensor_bytes
 
 if TYPE_CHECKING:
@@ -31,8 +31,15 @@ Tensors: TypeAlias = "Mapping[str, Tensor | LazyTensor]"
 
 
 def described(tensor: Tensor | LazyTensor) -> tuple[str, tuple[int, ...]]:
-    """The name of the dtype, and the shape."""
-    dtype = tensor.dtype
+    """The name of the dtype, and the shape.
+
+    Raises:
+        ArgumentError: no tensor; a dict in a dict is not what most formats hold.
+    """
+    dtype = getattr(tensor, "dtype", None)
+    if dtype is None:
+        got = f"a {type(tensor).__name__} (only a .pt file keeps nested objects)"
+        raise ArgumentError(f"save: expected a tensor, got {got}")
     return (dtype if isinstance(dtype, str) else dtype.name), tuple(tensor.shape)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import io
 import mmap
 import os
 import secrets
@@ -12,9 +13,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, NamedTuple, Self, TypeAlias
+from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, Self, TypeAlias
 
-from tallow.errors import ArgumentError, DTypeError, FormatError, ShapeError
+from tallow.errors import ArgumentError, DTypeError, FormatError, MissingFileError, ShapeError
+from tallow.formats.mistaken import mistaken_for
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -23,18 +25,21 @@ if TYPE_CHECKING:
 
     # What every `open_*` takes: a path, or the content itself as a contiguous bytes-like object.
     Source: TypeAlias = str | os.PathLike[str] | Buffer
+    # What every writer of one file takes: a path, or an open binary file.
+    Target: TypeAlias = str | os.PathLike[str] | BinaryIO
 
 MAX_INT64: Final = 2**63 - 1
 PIECE: Final = 4 << 20  # bytes of a tensor that writers copy at a time
 GLANCE: Final = 1 << 17  # bytes that are compared at a time
 
 _KINDS = {
-    stat.S_IFDIR: "a directory",
+    stat.S_IFDIR: "a directory (name a file in it)",
     stat.S_IFIFO: "a pipe",
     stat.S_IFSOCK: "a socket",
     stat.S_IFCHR: "a character device",
     stat.S_IFBLK: "a block device",
 }
+_EMPTY = "an empty file (left by a download or a save that was interrupted?)"
 
 
 class Stored(NamedTuple):
@@ -111,6 +116,12 @@ def borrow(path: str, info: TensorInfo, buffer: object, offset: int) -> Tensor:
         raise FormatError(path, f"{field} shape", wanted, shown(info.shape)) from error
 
 
+def unusable(path: str, wanted: str, error: OSError) -> FormatError:
+    """The error for a file that the system refuses to open or to write."""
+    kind = MissingFileError if isinstance(error, FileNotFoundError) else FormatError
+    return kind(path, "file", wanted, error.strerror)
+
+
 class MoreNeededError(Exception):
     """Of the file only the first bytes are here, and reading on takes those up to `end`."""
 
@@ -171,7 +182,7 @@ class FileMap:
             finally:
                 os.close(descriptor)
         except OSError as error:
-            raise FormatError(self.path, "file", "a readable file", error.strerror) from error
+            raise unusable(self.path, "a readable file", error) from error
 
     def _map_whole(self, descriptor: int) -> mmap.mmap:
         status = os.fstat(descriptor)
@@ -180,7 +191,7 @@ class FileMap:
             raise FormatError(self.path, "file", "a regular file", kind)
         size = status.st_size
         if size == 0:
-            raise FormatError(self.path, "file", "at least one byte", "an empty file")
+            raise FormatError(self.path, "file", "at least one byte", _EMPTY)
         try:
             return mmap.mmap(descriptor, size, access=mmap.ACCESS_READ)
         except (ValueError, OverflowError) as error:  # cut meanwhile, or beyond the address space
@@ -255,13 +266,50 @@ class FileMap:
 
 @contextmanager
 def opening(source: Source) -> Iterator[FileMap]:
-    """A `FileMap` for the file that is made of it in the block; closed where that fails."""
+    """A `FileMap` for the file that is made of it in the block; closed where that fails.
+
+    The error of a file that is something else altogether, such as a web page, says so.
+    """
     file = FileMap(source)
     try:
         yield file
+    except FormatError as error:
+        what = None if file.closed else mistaken_for(bytes(file.buffer[:512]))
+        file.close()
+        if what is None:
+            raise
+        field = "content" if error.field == "content" else "file"
+        raise FormatError(file.path, field, "weights", what) from error
     except BaseException:
         file.close()
         raise
+
+
+def write_to(target: Target, chunks: Iterable[bytes | memoryview]) -> list[str]:
+    """Write a file: at a path as `replace_file` does, or into an open binary file; gives the path.
+
+    Raises:
+        ArgumentError: neither a path nor a file that takes bytes.
+        FormatError: the path cannot be written.
+    """
+    if isinstance(target, str | os.PathLike):
+        replace_file(target, chunks)
+        return [os.fsdecode(target)]
+    text = issubclass(type(target), io.TextIOBase)
+    if text or not hasattr(target, "write"):
+        got = f"a {type(target).__name__}"
+        raise ArgumentError(f"save: expected a path or a file opened in binary mode, got {got}")
+    for chunk in chunks:
+        target.write(chunk)
+    return []
+
+
+def path_of(target: Target) -> str:
+    """The path, of which shards make several; ArgumentError for an open file."""
+    if not isinstance(target, str | os.PathLike):
+        got = f"a {type(target).__name__}"
+        raise ArgumentError(f"save: expected a path, beside which shards find a place, got {got}")
+    return os.fsdecode(target)
 
 
 def replace_file(path: str | os.PathLike[str], chunks: Iterable[bytes | memoryview]) -> None:
@@ -284,7 +332,7 @@ def replace_file(path: str | os.PathLike[str], chunks: Iterable[bytes | memoryvi
         os.replace(beside, path)
         _flush_folder(folder)
     except OSError as error:
-        raise FormatError(path, "file", "a file that can be written", error.strerror) from error
+        raise unusable(path, "a file that can be written", error) from error
     finally:
         with suppress(OSError):
             os.unlink(beside)

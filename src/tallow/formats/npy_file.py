@@ -7,7 +7,6 @@ evaluated or unpickled: arrays of objects are refused by name.
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
@@ -16,7 +15,7 @@ from tallow.dtype import by_name
 from tallow.errors import ArgumentError, FormatError, expect
 from tallow.formats.arrays import alignment_of, borrow, swapped
 from tallow.formats.lazy import LazyTensor, described, written
-from tallow.formats.mapping import FileMap, TensorFile, TensorInfo, opening, replace_file
+from tallow.formats.mapping import FileMap, TensorFile, TensorInfo, opening, write_to
 from tallow.formats.npy_header import (
     FIRST,
     VOIDS,
@@ -27,7 +26,7 @@ from tallow.formats.npy_header import (
 )
 
 if TYPE_CHECKING:
-    from tallow.formats.mapping import Source
+    from tallow.formats.mapping import Source, Target
     from tallow.tensor import Tensor
 
 NAME: Final = "arr_0"  # what numpy calls an array without a name
@@ -135,10 +134,10 @@ def open_npy(source: Source, *, void: str | None = None) -> NpyFile:
         return NpyFile(file, NpyInfo.of(NAME, header, header.length))
 
 
-def save_npy(
-    tensor: Tensor | LazyTensor, path: str | os.PathLike[str], *, void: bool = False
-) -> None:
+def save_npy(tensor: Tensor | LazyTensor, path: Target, *, void: bool = False) -> None:
     """Write one array as `.npy`, byte for byte as `numpy.save` does; whole or not at all.
+
+    `path` may be an open binary file.
 
     `void` permits bf16 and f8 tensors: as numpy has no name for them, they are written as raw
     bytes (`<V2`, `<V1`) and come back by `numpy.load(…).view(ml_dtypes.bfloat16)`.
@@ -150,4 +149,4 @@ def save_npy(
     dtype, shape = described(tensor)
     head = encode_header("save_npy", dtype, shape, void=void)
     nbytes = math.prod(shape) * by_name(dtype).itemsize
-    replace_file(path, chain((head,), written("save_npy", tensor, nbytes)))
+    write_to(path, chain((head,), written("save_npy", tensor, nbytes)))

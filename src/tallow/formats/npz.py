@@ -7,7 +7,6 @@ the member `x.npy` is the array `x`.
 from __future__ import annotations
 
 import math
-import os
 import zlib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
@@ -15,14 +14,14 @@ from typing import TYPE_CHECKING, Final
 from tallow.dtype import by_name
 from tallow.errors import FormatError
 from tallow.formats.lazy import LazyTensor, Tensors, described, written
-from tallow.formats.mapping import FileMap, TensorFile, opening, replace_file, shown, unknown_name
+from tallow.formats.mapping import FileMap, TensorFile, opening, shown, unknown_name, write_to
 from tallow.formats.npy_file import NpyInfo, array_of, check_void, row_major
 from tallow.formats.npy_header import FIRST, MAGIC, encode_header, head_length, parse_header
 from tallow.formats.zip_map import DEFLATED, STORED, ZipMap, ZipMember, give_back
 from tallow.formats.zip_write import Content, zip_chunks
 
 if TYPE_CHECKING:
-    from tallow.formats.mapping import Source
+    from tallow.formats.mapping import Source, Target
     from tallow.tensor import Tensor
 
 SUFFIX: Final = ".npy"
@@ -166,11 +165,11 @@ def _start(file: FileMap, member: ZipMember, count: int) -> bytes:
     return found
 
 
-def save_npz(tensors: Tensors, path: str | os.PathLike[str], *, void: bool = False) -> None:
+def save_npz(tensors: Tensors, path: Target, *, void: bool = False) -> None:
     """Write named arrays as `.npz`, uncompressed, which `numpy.load` reads; whole or not at all.
 
     Each array begins at a multiple of 64 bytes, so that it can be mapped. The same tensors make the
-    same file, whenever it is written. `void` is as in `save_npy`.
+    same file, whenever it is written. `path` may be an open binary file. `void`: see `save_npy`.
 
     Raises:
         ArgumentError: a name that is empty, not text, or has a NUL.
@@ -180,7 +179,7 @@ def save_npz(tensors: Tensors, path: str | os.PathLike[str], *, void: bool = Fal
     for name in tensors:
         dtype, shape = described(tensors[name])
         encode_header(f"save_npz: {shown(name)}", dtype, shape, void=void)
-    replace_file(path, zip_chunks(_members(tensors, void)))
+    write_to(path, zip_chunks(_members(tensors, void)))
 
 
 def _members(tensors: Tensors, void: bool) -> Iterator[tuple[str, Content]]:

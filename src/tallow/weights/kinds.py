@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tallow.errors import FormatError
-from tallow.formats.mapping import FileMap, shown
+from tallow.formats.mapping import FileMap, opening, shown
 
 if TYPE_CHECKING:
     from tallow.formats.mapping import Source
@@ -156,8 +156,7 @@ def recognise(source: Source) -> Kind:
     Raises:
         FormatError: unreadable, or of no known format.
     """
-    file = FileMap(source)
-    try:
+    with opening(source) as file:
         probe = Probe(file)
         found = next((kind for kind in KINDS if kind.matches(probe)), None)
         if found is None and isinstance(source, str | os.PathLike):
@@ -167,6 +166,5 @@ def recognise(source: Source) -> Kind:
         if found is None:
             wanted = f"a file of a known format ({', '.join(kind.name for kind in KINDS)})"
             raise FormatError(file.path, "content", wanted, shown(probe.head[:16]))
-        return found
-    finally:
         file.close()
+        return found

@@ -8,11 +8,12 @@ from tallow.formats.safetensors.header import MAX_HEADER, read_header
 from tallow.formats.safetensors.index import SafetensorsIndex, open_safetensors_index
 from tallow.formats.safetensors.reading import SafetensorsFile, open_safetensors
 from tallow.formats.safetensors.saving import save_safetensors
-from tallow.formats.safetensors.types import DTYPES, StoredType
+from tallow.formats.safetensors.types import DTYPES, NAMES, StoredType
 
 __all__ = [
     "DTYPES",
     "MAX_HEADER",
+    "NAMES",
     "SafetensorsFile",
     "SafetensorsIndex",
     "Stored",

@@ -12,23 +12,26 @@ from typing import TYPE_CHECKING, Any
 from tallow.errors import ArgumentError, DTypeError
 from tallow.formats.file_set import replace_files
 from tallow.formats.lazy import LazyTensor, Tensors, described, written
-from tallow.formats.mapping import Stored, replace_file, shown
+from tallow.formats.mapping import Stored, path_of, shown, write_to
 from tallow.formats.safetensors.header import MAX_HEADER
 from tallow.formats.safetensors.types import DTYPES, NAMES, RANKS, stored_bytes
 
 if TYPE_CHECKING:
+    from tallow.formats.mapping import Target
     from tallow.tensor import Tensor
 
 
 def save_safetensors(
     tensors: Tensors,
-    path: str | os.PathLike[str],
+    path: Target,
     metadata: Mapping[str, str] | None = None,
     *,
     stored: Mapping[str, Stored] | None = None,
     max_shard_bytes: int | None = None,
 ) -> list[str]:
     """Write tensors to a safetensors file, whole or not at all; gives the paths written.
+
+    `path` may be an open binary file, for which no path is given.
 
     The memory of contiguous tensors is written as it is, other ones in pieces of 4 MiB; one that
     is a `LazyTensor` is made at its turn and dropped after it. Wide dtypes come first, as in the
@@ -49,12 +52,10 @@ def save_safetensors(
     kept = stored or {}
     rows = {name: _stored(name, tensor, kept.get(name)) for name, tensor in tensors.items()}
     about = {_plain(key): _plain(text) for key, text in (metadata or {}).items()}
-    place = os.fspath(path)
     shards = _shards(rows, max_shard_bytes)
     if len(shards) == 1:
-        replace_file(place, _file(rows, tensors, rows, about))
-        return [place]
-    stem = place.removesuffix(".safetensors")
+        return write_to(path, _file(rows, tensors, rows, about))
+    stem = path_of(path).removesuffix(".safetensors")
     names = [f"{stem}-{i + 1:05d}-of-{len(shards):05d}.safetensors" for i in range(len(shards))]
     weight_map = {
         tensor: os.path.basename(name) for name, shard in zip(names, shards, strict=True)

@@ -155,7 +155,11 @@ class Machine:
             found = found and found(full)
         if found is None:
             wanted = f"one of the {len(self.names)} names that checkpoints need"
-            got = "one off that list (`records` can admit a class as an inert record)"
+            got = (
+                "one off that list: a whole module or another object of a class, which runs code"
+                " when it is loaded (where it comes from, save the module's state_dict() instead;"
+                " `records` can admit a class as an inert record)"
+            )
             raise FormatError(self.path, f"global {shown(full, 100)}", wanted, got)
         return found
 

@@ -145,12 +145,11 @@ def load_torch(source: Readable, *, records: Collection[str] = ()) -> Any:
     Raises:
         FormatError: not a PyTorch file, damaged, or it names what is not on the list.
     """
-    file = FileMap(source)
-    try:
+    with opening(source) as file:
         opened = open_source(file, records)
-        return opened.read(_Maker(file, opened))
-    finally:
+        loaded = opened.read(_Maker(file, opened))
         file.close()
+        return loaded
 
 
 def _info(name: str, ref: TensorRef) -> TensorInfo:

@@ -10,7 +10,6 @@ Sources: caffe2/serialize/inline_container.cc and torch/serialization.py of PyTo
 from __future__ import annotations
 
 import math
-import os
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -19,12 +18,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tallow.errors import ArgumentError
 from tallow.formats.lazy import LazyTensor, described, written
-from tallow.formats.mapping import replace_file, tensor_bytes
+from tallow.formats.mapping import tensor_bytes, write_to
 from tallow.formats.torch_pickle.pickler import Pickler, Place, torch_dtype
 from tallow.formats.torch_pickle.values import DTYPES
 
 if TYPE_CHECKING:
     from tallow import _native
+    from tallow.formats.mapping import Target
     from tallow.tensor import Tensor
 
 ALIGNMENT: Final = 64
@@ -37,8 +37,10 @@ _FLAGS: Final = 0x0808  # names in UTF-8; CRC and sizes follow the data
 Chunk = bytes | memoryview
 
 
-def save_torch(obj: Any, path: str | os.PathLike[str]) -> None:
+def save_torch(obj: Any, path: Target) -> None:
     """Write an object as PyTorch's `.pt` file, whole or not at all (a temporary file, a rename).
+
+    `path` may be an open binary file, into which the archive is written.
 
     `obj` is a tensor or a nesting of dicts, lists, tuples and sets of tensors, numbers, texts,
     bytes, dtypes and None; a `LazyTensor` is made at its turn and dropped after it.
@@ -55,7 +57,7 @@ def save_torch(obj: Any, path: str | os.PathLike[str]) -> None:
     """
     storages, places = plan_storages(find_tensors(obj))
     pickled = Pickler(places).pickle(obj)
-    replace_file(path, _archive(pickled, storages))
+    write_to(path, _archive(pickled, storages))
 
 
 def find_tensors(root: Any) -> list[Tensor | LazyTensor]:
