@@ -167,3 +167,23 @@ def test_threads(run, tiny):
         assert tl.num_threads() == 1
     finally:
         tl.set_num_threads(before)
+
+
+def test_shift_forgets_the_oldest_turns(spawn, tiny):
+    """The tiny context holds two short turns; the question that follows them is still answered."""
+    lines = ["Hello", "What?", "Why so?", "Bye"]
+    line = ("chat", tiny, "--system", "", "--max-tokens", 4, "--activations", "exact")
+    refused = spawn(*line, input="\n".join(lines).encode())
+    assert (refused.returncode, b"fewer than 64 tokens" in refused.stderr) == (1, True)
+    done = spawn(*line, "--shift", input="\n".join(lines).encode())
+    assert (done.returncode, done.stderr) == (0, b"")
+    with tl.LLM(tiny, activations="exact") as llm:
+        said: list[dict[str, str]] = []
+        for text in lines:
+            said.append({"role": "user", "content": text})
+            while len(llm.chat_ids(said)) + 4 > 64:
+                del said[:2]
+            answer = llm.chat(said, max_tokens=4).text
+            said.append({"role": "assistant", "content": answer})
+            assert answer in done.stdout.decode()
+    assert len(said) < 2 * len(lines)

@@ -32,6 +32,23 @@ llm.LLM.events = endless
 from tallow.cli import main
 sys.exit(main())
 """
+# Questions are told instead of answered; a signal may go to another thread than the one that waits.
+TOLD = """
+import os, signal, sys, threading, time
+import tallow.cli.conversation as conversation
+def ask(self, question, cancel=None):
+    print("asked", repr(question), flush=True)
+    time.sleep(0.5)
+conversation.Conversation.ask = ask
+def interrupt_aside():
+    while not os.path.exists(sys.argv[0]):
+        time.sleep(0.01)
+    signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+sys.argv[0] = os.environ.get("TRIGGER", "/nowhere")
+threading.Thread(target=interrupt_aside, daemon=True).start()
+from tallow.cli import main
+sys.exit(main())
+"""
 
 
 class Terminal:
@@ -126,6 +143,94 @@ def test_ctrl_c_at_the_prompt_drops_the_line(terminal, tiny):
     shell.expect("Ctrl-D leaves")
     shell.expect(PROMPT)
     shell.send("\x04")
+    assert shell.close() == 0
+
+
+def test_a_signal_that_interrupts_no_call_is_obeyed(terminal, tiny, tmp_path, monkeypatch):
+    """As one that comes when a key was handled and the wait for the next has not begun."""
+    monkeypatch.setenv("TRIGGER", str(tmp_path / "now"))
+    shell = terminal(sys.executable, "-c", TOLD, "chat", tiny)
+    shell.expect(PROMPT)
+    shell.send("half a que")
+    shell.expect("half a que")
+    (tmp_path / "now").touch()
+    shell.expect("Ctrl-D leaves")
+    shell.expect(PROMPT)
+    shell.send("whole\n")
+    shell.expect("asked 'whole'")
+    shell.expect(PROMPT)
+    shell.send("\x04")
+    assert shell.close() == 0
+
+
+def test_ctrl_c_again_and_again_only_drops_lines(terminal, tiny):
+    shell = terminal(sys.executable, "-c", TOLD, "chat", tiny)
+    shell.expect(PROMPT)
+    for _ in range(20):
+        shell.interrupt()
+        time.sleep(0.01)
+    shell.expect("Ctrl-D leaves")
+    shell.expect(PROMPT)
+    shell.send("\x15/exit\n")
+    assert shell.close() == 0
+
+
+@pytest.mark.parametrize("sent", ["one\ntwo\n\nthree\n", "\x1b[200~one\ntwo\n\nthree\x1b[201~\n"])
+def test_a_paste_is_one_question(terminal, tiny, sent):
+    shell = terminal(sys.executable, "-c", TOLD, "chat", tiny)
+    for _ in range(2):
+        shell.expect(PROMPT)
+        shell.send(sent)
+        shell.expect(r"asked 'one\\ntwo\\n\\nthree'")
+    shell.expect(PROMPT)
+    shell.send("/exit\n")
+    assert shell.close() == 0
+
+
+def test_lines_typed_during_an_answer_are_questions_of_their_own(terminal, tiny):
+    shell = terminal(sys.executable, "-c", TOLD, "chat", tiny)
+    shell.expect(PROMPT)
+    shell.send("one\n")
+    shell.expect("asked 'one'")
+    shell.send("two\nthree\n")
+    shell.expect("asked 'two'")
+    shell.expect("asked 'three'")
+    shell.expect(PROMPT)
+    shell.send("/exit\n")
+    assert shell.close() == 0
+
+
+@pytest.mark.parametrize(
+    "line", ["/restart", "/set temperature 1", "/foo-bar", "/exit now", "/Reset"]
+)
+def test_unknown_commands_are_no_questions(terminal, tiny, line):
+    shell = terminal(sys.executable, "-c", TOLD, "chat", tiny)
+    shell.expect(PROMPT)
+    shell.send(line + "\n")
+    assert "asked" not in shell.expect("unknown command /.*/reset forgets")
+    shell.expect(PROMPT)
+    shell.send("/usr/bin is what?\n")
+    shell.expect("asked '/usr/bin is what")
+    shell.expect(PROMPT)
+    shell.send("\x04")
+    assert shell.close() == 0
+
+
+def test_a_full_conversation_says_how_to_go_on(terminal, tiny):
+    shell = terminal(*PROGRAM, "chat", tiny, "--max-tokens", "3")
+    shell.expect(PROMPT)
+    shell.send("Hi\n")
+    shell.expect(PROMPT)
+    shell.send("And then, what came after it?\n")
+    shell.expect("error: prompt: expected fewer than 64")
+    shell.expect("the conversation is full; /reset forgets")
+    shell.expect(PROMPT)
+    shell.send("/reset\n")
+    shell.expect(PROMPT)
+    shell.send("Hi\n")
+    shell.expect("first after")
+    shell.expect(PROMPT)
+    shell.send("/exit\n")
     assert shell.close() == 0
 
 

@@ -26,6 +26,7 @@ def chat(
     min_p: options.MinP = 0.0,
     repetition_penalty: options.RepetitionPenalty = 1.0,
     seed: options.Seed = None,
+    shift: Annotated[bool, Option("Forget the oldest turns when the context is full.")] = False,
     activations: options.ActivationsOption = Activations.FAST,
     threads: options.Threads = None,
 ) -> None:
@@ -47,7 +48,7 @@ def chat(
         seed=seed,
     )
     with options.open_llm(model, activations, threads) as llm:
-        conversation = Conversation(llm, params, system or None, sys.stdout)
+        conversation = Conversation(llm, params, system or None, sys.stdout, shift=shift)
         if prompt is not None:
             conversation.ask(prompt)
         else:

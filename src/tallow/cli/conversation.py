@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
-import signal
+import re
 import sys
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from types import FrameType
 from typing import TYPE_CHECKING, TextIO
 
 from tallow.cli.errors import report
 from tallow.cli.options import tokens_per_second
-from tallow.cli.output import dimmed
-from tallow.errors import TallowError
+from tallow.cli.output import dimmed, printable
+from tallow.errors import ContextError, TallowError
 
 if TYPE_CHECKING:
+    import threading
+
+    from tallow.cli.prompt import Interrupts
     from tallow.generate import Result, SamplingParams
     from tallow.tasks import LLM
 
 HELP = "/reset forgets the conversation · /exit or Ctrl-D leaves · Ctrl-C stops an answer"
+COMMANDS = ("/exit", "/quit", "/reset", "/help")
+_COMMAND = re.compile(r"/[^\W\d][\w-]*")  # one slash and a word: no path, no comment, no fraction
 
 
 class Conversation:
-    """The messages so far; `ask` adds a question and its answer, written to `out` as it comes."""
+    """The messages so far; `ask` adds a question and its answer, written to `out` as it comes.
 
-    def __init__(self, llm: LLM, params: SamplingParams, system: str | None, out: TextIO) -> None:
-        self._llm, self._params, self._out = llm, params, out
+    With `shift`, the oldest turns are forgotten where a question finds no room for its answer.
+    """
+
+    def __init__(
+        self,
+        llm: LLM,
+        params: SamplingParams,
+        system: str | None,
+        out: TextIO,
+        *,
+        shift: bool = False,
+    ) -> None:
+        self._llm, self._params, self._out, self._shift = llm, params, out, shift
         self._begin = [{"role": "system", "content": system}] if system is not None else []
         self.messages: list[dict[str, str]] = list(self._begin)
 
@@ -41,6 +54,8 @@ class Conversation:
             ContextError, ModelError: as `LLM.chat`; the question is then not part of the messages.
         """
         asked = [*self.messages, {"role": "user", "content": _unicode(question)}]
+        if self._shift:
+            asked = self._shifted(asked)
         out = self._out
         with self._llm.chat(asked, self._params, stream=True, cancel=cancel) as stream:
             for piece in stream:
@@ -54,77 +69,85 @@ class Conversation:
         self.messages = [*asked, {"role": "assistant", "content": result.text}]
         return result
 
+    def _shifted(self, messages: list[dict[str, str]]) -> list[dict[str, str]]:
+        """`messages` without as many of the oldest turns as leave a quarter of the context free."""
+        context, first = self._llm.model.config.context, len(self._begin)
+        room = min(self._params.max_tokens or context, context // 4)
+        while len(messages) > first + 2 and len(self._llm.chat_ids(messages)) + room > context:
+            messages = [*messages[:first], *messages[first + 2 :]]
+        return messages
+
 
 def converse(conversation: Conversation, name: str) -> None:
     """Read questions from standard input until its end or /exit; errors do not end the session."""
-    interactive = sys.stdin is not None and sys.stdin.isatty()
-    if interactive:
-        with suppress(ImportError):
-            import readline  # noqa: F401  (gives `input` editing and the lines typed before)
-        print(dimmed(f"{name}: {HELP}"), flush=True)
-    for question in _questions(interactive):
-        if question in ("/exit", "/quit"):
-            return
-        if question == "/reset":
-            conversation.reset()
-        elif question == "/help":
-            print(HELP, flush=True)
-        elif question.startswith("/") and question[1:].isalpha():
-            print(f"unknown command {question}; {HELP}", file=sys.stderr, flush=True)
-        elif question:
-            try:
-                _answer(conversation, question, interactive)
-            except TallowError as error:
-                if not interactive:
-                    raise
-                report(error)
-
-
-def _answer(conversation: Conversation, question: str, interactive: bool) -> None:
-    if not interactive:
-        conversation.ask(question)
-        return
-    try:
-        with _ctrl_c_sets() as stopped:
-            conversation.ask(question, stopped)
-    except KeyboardInterrupt:  # the second Ctrl-C, when the first is not obeyed fast enough
-        print(flush=True)
-
-
-def _questions(interactive: bool) -> Iterator[str]:
-    """Lines of standard input, without their ends; Ctrl-C at the prompt drops the line."""
     if sys.stdin is None:
         return
     sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]
-    prompt = "> " if interactive and sys.stdout.isatty() else ""
+    if not sys.stdin.isatty():
+        for line in sys.stdin:
+            if not _obey(conversation, line.strip(), None):
+                return
+        return
+    from tallow.cli.prompt import Interrupts, edit_lines
+
+    edit_lines()
+    print(dimmed(f"{name}: {HELP}"), flush=True)
+    with Interrupts() as interrupts:
+        for question in _questions(interrupts):
+            if not _obey(conversation, question, interrupts):
+                return
+
+
+def _obey(conversation: Conversation, question: str, interrupts: Interrupts | None) -> bool:
+    """Do what a line says; whether the session goes on."""
+    word = question.split(maxsplit=1)[0] if question else ""
+    if question in ("/exit", "/quit"):
+        return False
+    if question == "/reset":
+        conversation.reset()
+    elif question == "/help":
+        print(HELP, flush=True)
+    elif _COMMAND.fullmatch(word):
+        said = question if word in COMMANDS else word
+        print(f"unknown command {printable(said)}; {HELP}", file=sys.stderr, flush=True)
+    elif question:
+        _answer(conversation, question, interrupts)
+    return True
+
+
+def _answer(conversation: Conversation, question: str, interrupts: Interrupts | None) -> None:
+    if interrupts is None:
+        conversation.ask(question)
+        return
+    try:
+        with interrupts.answering() as stopped:
+            conversation.ask(question, stopped)
+    except KeyboardInterrupt:  # the second Ctrl-C, when the first is not obeyed fast enough
+        print(flush=True)
+    except ContextError as error:
+        report(error)
+        if len(conversation.messages) > 1:
+            print(f"the conversation is full; {HELP}", file=sys.stderr, flush=True)
+    except TallowError as error:
+        report(error)
+
+
+def _questions(interrupts: Interrupts) -> Iterator[str]:
+    """What is typed or pasted at the prompt; Ctrl-C there drops it."""
+    from tallow.cli.prompt import read_line
+
+    prompt = "> " if sys.stdout.isatty() else ""
     while True:
         try:
-            yield input(prompt).strip()
+            with interrupts.at_prompt():
+                question = read_line(prompt)
         except EOFError:
-            if interactive:
-                print(flush=True)
+            print(flush=True)
             return
         except KeyboardInterrupt:
-            if not interactive:
-                raise
             print(f"\n{dimmed(HELP)}", flush=True)
-
-
-@contextmanager
-def _ctrl_c_sets() -> Iterator[threading.Event]:
-    """While the body runs, Ctrl-C sets the event; a second one interrupts as usual."""
-    event = threading.Event()
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if event.is_set():
-            raise KeyboardInterrupt
-        event.set()
-
-    before = signal.signal(signal.SIGINT, handle)
-    try:
-        yield event
-    finally:
-        signal.signal(signal.SIGINT, before)
+        else:
+            yield question.strip()
 
 
 def _summary(result: Result) -> str:
