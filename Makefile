@@ -25,7 +25,7 @@ CXX_FILES = $(shell find csrc tests -name '*.h' -o -name '*.cpp' -o -name '*.c' 
 # Markers of the tests that compare with a large reference; `make oracle` runs them.
 ORACLE_TESTS = needs_torch or needs_formats or needs_llama_cpp
 
-.PHONY: help demo test oracle oracle-llama build capi lint format types docs bench fuzz wheel sanitize time-build clean distclean
+.PHONY: help demo test oracle oracle-llama build capi lint format types docs bench programs fuzz wheel sanitize time-build clean distclean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -83,6 +83,11 @@ docs: build $(VENV)/.dev ## run the code of the guide and README, check every li
 bench: build $(ORACLE)/.done ## every benchmark, or BENCH=bench/overhead.py
 	@for file in $(or $(BENCH),$(filter-out bench/_%,$(wildcard bench/*.py))); do \
 	  printf '\033[1m· %s\033[0m\n' $$file; $(OPY) $$file $(ARGS) || exit 1; done
+
+programs: build $(ORACLE)/.done ## public PyTorch programs of SOURCES=folder, by torch and by Tallow: docs/programs.md
+	$(call say,programs)
+	@test -n "$(SOURCES)" || { echo "make programs SOURCES=folder: see tools/programs.toml"; exit 1; }
+	@$(PY) tools/programs.py $(SOURCES) --document $(ARGS)
 
 time-build: $(VENV)/.run ## how long a clean build takes, and a rebuild after one kernel changed
 	@tools/time_build.sh $(PY)

@@ -1,0 +1,96 @@
+"""The runner of public programs: its table, made-up data, replayed draws and comparison."""
+
+import math
+import pickle
+import sys
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tallow as tl
+
+ROOT = Path(__file__).resolve().parents[1]
+TOOLS = ROOT / "tools"
+PARTS = TOOLS / "programs"
+
+
+@pytest.fixture
+def tools(monkeypatch):
+    """The modules of the runner."""
+    monkeypatch.syspath_prepend(str(PARTS))
+    monkeypatch.syspath_prepend(str(TOOLS))
+    before = {*sys.modules}
+    import draws
+    import made_data
+
+    import programs
+
+    yield {"draws": draws, "made_data": made_data, "programs": programs}
+    for name in {*sys.modules} - before:
+        if str(TOOLS) in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]
+
+
+def test_the_table_names_what_exists(tools):
+    table = tomllib.loads((TOOLS / "programs.toml").read_text())
+    names = [row["name"] for row in table["program"]]
+    assert len(names) == len({*names}) >= 90
+    packages = {name.partition("==")[0] for name in table["packages"]["names"]}
+    for row in table["program"]:
+        assert row["source"] in table["sources"] or row["source"] in packages, row
+        assert ("script" in row) != ("driver" in row), row
+        assert "driver" not in row or (PARTS / row["driver"]).is_file(), row
+        assert all((PARTS / "standins" / n).is_dir() for n in row.get("standins", [])), row
+        kinds = {spec.split()[0] for spec in row.get("data", [])}
+        assert kinds <= tools["made_data"].MAKERS.keys(), row
+    assert all(len(commit) == 40 for commit in table["sources"].values())
+
+
+def test_made_up_sets_have_the_real_formats(tools, tmp_path):
+    make = tools["made_data"].make
+    make("mnist data train=20 test=10", tmp_path)
+    train = tl.data.MNIST(tmp_path / "data" / "MNIST" / "raw", train=True)
+    assert len(train) == 20
+    assert {*train.targets.tolist()} <= {*range(10)}
+    make("cifar10 data train=20 test=10", tmp_path)
+    batch = pickle.loads((tmp_path / "data/cifar-10-batches-py/test_batch").read_bytes())
+    assert batch["data"].shape == (10, 3072) and batch["data"].dtype == np.uint8
+    make("shakespeare_char data lines=20", tmp_path)
+    meta = pickle.loads((tmp_path / "data" / "meta.pkl").read_bytes())
+    ids = np.fromfile(tmp_path / "data" / "val.bin", np.uint16)
+    assert len(meta["itos"]) == meta["vocab_size"] > ids.max()
+    make("text a.txt lines=3 first=O_God", tmp_path)
+    assert (tmp_path / "a.txt").read_text().splitlines()[0] == "O God"
+
+
+def test_a_draw_depends_on_kind_shape_and_number_only(tools):
+    one, other = tools["draws"].Draws(), tools["draws"].Draws()
+    first = [one.uniform((3,)), one.normal((2, 2)), one.uniform((3,)), one.uniform((4,))]
+    again = [other.uniform((4,)), other.uniform((3,)), other.uniform((3,)), other.normal((2, 2))]
+    for a, b in zip(first, [again[1], again[3], again[2], again[0]], strict=True):
+        assert (a == b).all()
+    assert (first[0] != first[2]).any()
+    one.restart(7)
+    other.restart(7)
+    assert (one.permutation(9) == other.permutation(9)).all()
+    assert {*one.integers((100,), -2, 3).tolist()} == {-2, -1, 0, 1, 2}
+    scaled = one.uniform((1000,), -3, 5)
+    assert scaled.min() >= -3 and scaled.max() < 5 and abs(scaled.mean() - 1) < 0.3
+
+
+def test_the_error_of_a_curve(tools):
+    error = tools["programs"].curve_error
+    assert error([1.0, 2.0], [1.0, 2.0]) == 0
+    assert error([1.0, 2.2], [1.0, 2.0]) == pytest.approx(0.2 / 2.2)
+    assert error([100.0, 1e-9], [100.0, 0.0]) == pytest.approx(1e-9)
+    assert error([1.0], [1.0, 2.0]) == math.inf
+    assert error([], []) == math.inf
+    assert error([math.nan, 1.0], [math.nan, 1.0]) == 0
+    assert error([math.nan], [1.0]) == error([1.0], [math.inf]) == math.inf
+
+
+def test_printed_numbers_without_the_lines_of_times(tools):
+    text = "step 3: loss 0.25, -1e-3\nin 7.5 s\n"
+    assert tools["programs"].numbers(text, "^in ") == [3, 0.25, -1e-3]

@@ -1,0 +1,306 @@
+"""Random draws that come out alike in torch and in Tallow: one Philox stream per kind and shape.
+
+A draw is a function of the seed, its kind, its shape and how many draws of that kind and shape went
+before, so that two libraries that draw their weights in another order still get the same ones.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import random
+from typing import Any
+
+import numpy as np
+
+
+class Draws:
+    """The stream that both sides read."""
+
+    def __init__(self) -> None:
+        self.restart(0)
+
+    def restart(self, seed: int) -> None:
+        """Begin anew, as `torch.manual_seed` does."""
+        self.key = int(seed) & ((1 << 64) - 1)
+        self.counts: dict[Any, int] = {}
+
+    def _source(self, kind: str, shape: tuple[int, ...]) -> np.random.Generator:
+        count = self.counts[kind, shape] = self.counts.get((kind, shape), 0) + 1
+        name = repr((self.key, kind, shape, count)).encode()
+        key = int.from_bytes(hashlib.blake2b(name, digest_size=16).digest(), "little")
+        return np.random.Generator(np.random.Philox(key=key))
+
+    def uniform(self, shape: tuple[int, ...], low: float = 0.0, high: float = 1.0) -> np.ndarray:
+        """Numbers in [low, high), of 24 bits so that f32 and f64 get the same ones."""
+        unit = self._source("uniform", shape).integers(0, 1 << 24, size=shape) / (1 << 24)
+        return np.asarray(unit * (float(high) - float(low)) + float(low))
+
+    def normal(self, shape: tuple[int, ...], mean: float = 0.0, std: float = 1.0) -> np.ndarray:
+        """Normal numbers."""
+        unit = self._source("normal", shape).standard_normal(shape, dtype=np.float32)
+        return np.asarray(np.asarray(unit, np.float64) * float(std) + float(mean))
+
+    def integers(self, shape: tuple[int, ...], low: int, high: int) -> np.ndarray:
+        """Integers in [low, high)."""
+        high = min(high, (1 << 63) - 1)
+        return np.asarray(self._source(f"integers {low} {high}", shape).integers(low, high, shape))
+
+    def permutation(self, n: int) -> np.ndarray:
+        """The numbers below n in random order."""
+        return self._source("permutation", (n,)).permutation(n)
+
+
+def attach(torch: Any, draws: Draws) -> None:
+    """Let every random function of `torch` (the real one or Tallow's) read the stream."""
+    random.seed(0)
+    np.random.seed(0)
+    (_attach_tallow if torch.nn.__name__.startswith("tallow") else _attach_torch)(torch, draws)
+    seeding = torch.manual_seed
+
+    def manual_seed(seed: int) -> Any:
+        draws.restart(seed)
+        return seeding(seed)
+
+    torch.manual_seed = torch.random.manual_seed = manual_seed
+
+
+def _attach_tallow(torch: Any, draws: Draws) -> None:
+    """All draws of Tallow are calls of six kernels: fill their outputs instead."""
+    from tallow import _native
+    from tallow.tensor import from_buffer, wrap
+
+    native = _native.call
+
+    def fill(array: Any, values: np.ndarray) -> None:
+        name = {"b": "u8", "i": "i64"}.get(values.dtype.kind, "f64")
+        flat = np.ascontiguousarray(values, np.dtype({"u8": "u1", "i64": "i8", "f64": "f8"}[name]))
+        whole = from_buffer(flat.tobytes(), name, array.shape)
+        array.copy_(whole._array.cast(array.dtype))
+
+    def call(name: str, *args: Any) -> Any:
+        if not name.startswith("random_"):
+            return native(name, *args)
+        out, shape = args[0], tuple(args[0].shape)
+        if name == "random_uniform":
+            fill(out, draws.uniform(shape, args[2], args[3]))
+        elif name == "random_normal":
+            fill(out, draws.normal(shape, args[2], args[3]))
+        elif name == "random_integers":
+            fill(out, draws.integers(shape, args[2], args[2] + (args[3] or (1 << 63))))
+        elif name == "random_permutation":
+            fill(out, draws.permutation(shape[0]))
+        elif name == "random_dropout":
+            mask, _state, x, keep = args[1:]
+            kept = draws.uniform(shape) < keep
+            fill(mask, kept)
+            scaled = from_buffer((kept / keep).astype("f8").tobytes(), "f64", shape)
+            out.copy_((wrap(x) * scaled.to(wrap(x).dtype))._array)
+        else:
+            raise NotImplementedError(f"{name} is not replayed")
+        return None
+
+    _native.call = call
+
+
+def _attach_torch(torch: Any, draws: Draws) -> None:
+    """Replace the public functions and methods that draw."""
+    F, Tensor = torch.nn.functional, torch.Tensor
+
+    def sizes(size: Any) -> tuple[int, ...]:
+        if len(size) == 1 and not hasattr(size[0], "__index__"):
+            size = size[0]
+        return tuple(int(n) for n in size)
+
+    def made(values: np.ndarray, dtype: Any, device: Any = None, requires_grad: Any = False) -> Any:
+        out = torch.from_numpy(np.array(values)).to(dtype or torch.get_default_dtype())
+        out = out.to(device) if device is not None else out
+        return out.requires_grad_() if requires_grad else out
+
+    def rand(*size: Any, dtype: Any = None, device: Any = None, requires_grad: Any = False,
+             **named: Any) -> Any:  # fmt: skip
+        size = size or (named["size"],)
+        return made(draws.uniform(sizes(size)), dtype, device, requires_grad)
+
+    def randn(*size: Any, dtype: Any = None, device: Any = None, requires_grad: Any = False,
+              **named: Any) -> Any:  # fmt: skip
+        size = size or (named["size"],)
+        return made(draws.normal(sizes(size)), dtype, device, requires_grad)
+
+    def randint(low: Any = None, high: Any = None, size: Any = None, *, dtype: Any = None,
+                device: Any = None, requires_grad: Any = False, **_: Any) -> Any:  # fmt: skip
+        if size is None and high is not None and not hasattr(high, "__index__"):
+            low, high, size = 0, low, high
+        elif high is None:
+            low, high = 0, low
+        elif low is None:
+            low = 0
+        values = draws.integers(sizes((size,)), int(low), int(high))
+        return made(values, dtype or torch.int64, device, requires_grad)
+
+    def randperm(n: int, *, dtype: Any = None, device: Any = None, **_: Any) -> Any:
+        return made(draws.permutation(n), dtype or torch.int64, device)
+
+    def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, dtype: Any = None,
+               device: Any = None, out: Any = None, **named: Any) -> Any:  # fmt: skip
+        if size is not None:
+            return made(draws.normal(sizes((size,)), mean, std), dtype, device)
+        if out is not None:
+            return out.copy_(normal(mean, std))
+        given = [t for t in (mean, std) if isinstance(t, Tensor)]
+        shape = torch.broadcast_shapes(*[t.shape for t in given])
+        with torch.no_grad():
+            return made(draws.normal(tuple(shape)), given[0].dtype) * std + mean
+
+    def bernoulli(x: Any, p: Any = None, **_: Any) -> Any:
+        with torch.no_grad():
+            chance = x if p is None else p
+            uniform = torch.from_numpy(np.array(draws.uniform(tuple(x.shape))))
+            return (uniform.to(_wide(x)) < chance).to(x.dtype)
+
+    def _wide(x: Any) -> Any:
+        return torch.float64 if x.dtype == torch.float64 else torch.float32
+
+    def multinomial(x: Any, num_samples: int, replacement: bool = False, **_: Any) -> Any:
+        with torch.no_grad():
+            weights, rows = x.detach().to(torch.float64), tuple(x.shape[:-1])
+            if not replacement:
+                uniform = torch.from_numpy(np.array(draws.uniform(tuple(x.shape))))
+                keys = weights / -(1 - uniform).log().clamp(max=-1e-300)
+                return keys.topk(num_samples, -1).indices
+            sums = weights.cumsum(-1)
+            uniform = torch.from_numpy(np.array(draws.uniform((*rows, num_samples))))
+            return torch.searchsorted(sums, uniform * sums[..., -1:], right=True)
+
+    def filling(values: Any) -> Any:
+        def method(self: Any, *args: Any, generator: Any = None, **named: Any) -> Any:
+            with torch.no_grad():
+                found = values(self, *args, **named)
+                found = torch.from_numpy(np.array(found)) if not torch.is_tensor(found) else found
+                self.copy_(found)
+            return self
+
+        return method
+
+    def uniform_(x: Any, low: float = 0.0, high: float = 1.0, **named: Any) -> Any:
+        low, high = named.get("from", low), named.get("to", named.get("b", high))
+        return draws.uniform(tuple(x.shape), low, high)
+
+    def random_(x: Any, low: Any = None, high: Any = None, **named: Any) -> Any:
+        low, high = named.get("from", low), named.get("to", high)
+        if low is None:
+            low, high = 0, (1 << 24) + 1 if x.is_floating_point() else torch.iinfo(x.dtype).max
+        elif high is None:
+            low, high = 0, low
+        return draws.integers(tuple(x.shape), int(low), int(high))
+
+    def open_unit(x: Any) -> np.ndarray:
+        return 1 - draws.uniform(tuple(x.shape))
+
+    def bernoulli_(x: Any, p: Any = 0.5) -> Any:
+        uniform = torch.from_numpy(np.array(draws.uniform(tuple(x.shape))))
+        return uniform.to(_wide(p if torch.is_tensor(p) else x)) < p
+
+    Tensor.uniform_ = filling(uniform_)
+    Tensor.normal_ = filling(lambda x, mean=0.0, std=1.0: draws.normal(tuple(x.shape), mean, std))
+    Tensor.random_ = filling(random_)
+    Tensor.bernoulli_ = filling(bernoulli_)
+    Tensor.exponential_ = filling(lambda x, lambd=1.0: np.log(open_unit(x)) / -lambd)
+    Tensor.geometric_ = filling(
+        lambda x, p: np.maximum(np.ceil(np.log(open_unit(x)) / math.log1p(-p)), 1)
+    )
+    Tensor.bernoulli = bernoulli
+    Tensor.multinomial = multinomial
+    for name, new in {
+        "rand": rand, "randn": randn, "randint": randint, "randperm": randperm, "normal": normal,
+        "bernoulli": bernoulli, "multinomial": multinomial,
+    }.items():  # fmt: skip
+        setattr(torch, name, new)
+    torch.rand_like = lambda x, *, dtype=None, device=None, requires_grad=False, **_: rand(
+        x.shape, dtype=dtype or x.dtype, device=device, requires_grad=requires_grad
+    )
+    torch.randn_like = lambda x, *, dtype=None, device=None, requires_grad=False, **_: randn(
+        x.shape, dtype=dtype or x.dtype, device=device, requires_grad=requires_grad
+    )
+    torch.randint_like = lambda x, low, high=None, *, dtype=None, **_: (
+        randint(low, high, tuple(x.shape), dtype=dtype or x.dtype)
+        if high is not None
+        else randint(0, low, tuple(x.shape), dtype=dtype or x.dtype)
+    )
+    _attach_dropout(torch, F, bernoulli)
+    _attach_sampler(torch)
+
+
+def _attach_dropout(torch: Any, F: Any, bernoulli: Any) -> None:
+    def kept(p: float, shape: Any, like: Any) -> Any:
+        return bernoulli(torch.empty(shape, dtype=like.dtype), 1 - p)
+
+    def drop(x: Any, p: float, shape: Any, inplace: bool) -> Any:
+        if p == 1:
+            return x * 0
+        mask = kept(p, shape, x).mul_(1 / (1 - p))
+        return x.mul_(mask) if inplace else x * mask
+
+    def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
+        return drop(input, p, input.shape, inplace) if training and p else input
+
+    def channels(axes: int) -> Any:
+        def dropping(
+            input: Any, p: float = 0.5, training: bool = True, inplace: bool = False
+        ) -> Any:
+            if not training or not p:
+                return input
+            spatial = axes - 2 if input.ndim >= axes - 1 else input.ndim - 1
+            lead = input.ndim - spatial
+            return drop(input, p, (*input.shape[:lead], *(1,) * spatial), inplace)
+
+        return dropping
+
+    F.dropout, F.dropout1d, F.dropout2d, F.dropout3d = (
+        dropout,
+        channels(3),
+        channels(4),
+        channels(5),
+    )
+    torch.dropout = lambda x, p, train: dropout(x, p, train)
+    fused = F.scaled_dot_product_attention
+
+    def attention(
+        query: Any,
+        key: Any,
+        value: Any,
+        attn_mask: Any = None,
+        dropout_p: float = 0.0,
+        is_causal: bool = False,
+        scale: Any = None,
+        enable_gqa: bool = False,
+    ) -> Any:
+        if not dropout_p:
+            return fused(query, key, value, attn_mask, 0.0, is_causal, scale=scale,
+                         enable_gqa=enable_gqa)  # fmt: skip
+        scores = query @ key.transpose(-2, -1) * (scale or query.shape[-1] ** -0.5)
+        if is_causal:
+            seen = torch.ones(scores.shape[-2:], dtype=torch.bool).tril()
+            scores = scores.masked_fill(~seen, -math.inf)
+        if attn_mask is not None:
+            hidden = attn_mask.dtype == torch.bool
+            scores = scores.masked_fill(~attn_mask, -math.inf) if hidden else scores + attn_mask
+        return dropout(scores.softmax(-1), dropout_p) @ value
+
+    F.scaled_dot_product_attention = attention
+
+
+def _attach_sampler(torch: Any) -> None:
+    """Draw the order of a pass as Tallow's sampler does: torch draws one permutation too many."""
+    RandomSampler = torch.utils.data.RandomSampler
+
+    def order(self: Any) -> Any:
+        n, wanted = len(self.data_source), self.num_samples
+        if not self.replacement:
+            for i in range(0, wanted, n):
+                yield from torch.randperm(n).tolist()[: wanted - i]
+            return
+        for i in range(0, wanted, 1024):
+            yield from torch.randint(0, n, (min(1024, wanted - i),)).tolist()
+
+    RandomSampler.__iter__ = order

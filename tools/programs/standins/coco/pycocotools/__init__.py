@@ -1,0 +1,1 @@
+"""Stands in for pycocotools: captions of pictures only."""

@@ -1,0 +1,1 @@
+"""Tokenizers and datasets as lists: torchtext.data."""
