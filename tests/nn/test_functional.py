@@ -102,6 +102,15 @@ def test_dropout_keeps_the_mean_and_follows_the_seed():
     close(given.grad, out)
 
 
+@pytest.mark.parametrize(("drop", "axes"), [(F.dropout2d, 2), (F.dropout2d, 5), (F.dropout3d, 3)])
+def test_dropout_of_channels_takes_other_numbers_of_axes_as_torch_does(drop, axes):
+    x = tl.ones((30, 40, 2, 2, 2)[:axes])
+    with pytest.warns(UserWarning, match="taken for"):
+        out = drop(x, 0.5).reshape(30, 40, -1)
+    assert {*out.amax(2).reshape(-1).tolist()} == {0.0, 2.0}
+    assert (out == out[:, :, :1]).all()
+
+
 def test_gumbel_softmax():
     tl.manual_seed(2)
     logits = normal(500, 3).requires_grad_()
@@ -212,6 +221,16 @@ def test_initial_distributions(name):
     assert x.mean().item() == pytest.approx(mean, abs=0.03 * std)
     assert x.std().item() == pytest.approx(std, rel=0.02)
     assert x.requires_grad and x.grad_fn is None
+
+
+def test_orthogonal_rows_are_drawn_in_the_shape_of_the_tensor():
+    """As in torch: a wide matrix is drawn wide, so that replayed draws give the same weights."""
+    tl.manual_seed(3)
+    drawn = tl.randn(2, 5)
+    tl.manual_seed(3)
+    made = nn.init.orthogonal_(tl.empty(2, 5))
+    q, r = tl.linalg.qr(drawn.T)
+    assert (made - (q * r.diagonal().sign()).T).abs().max().item() < 1e-6
 
 
 def test_initial_patterns():

@@ -232,6 +232,14 @@ def test_gradients_end_at_a_fill():
     assert tl.rand(3, requires_grad=True).requires_grad
 
 
+@pytest.mark.parametrize("draw", [tl.rand_like, tl.randn_like, lambda x: tl.randint_like(x, 9)])
+def test_draws_like_a_tensor_that_requires_a_gradient(draw):
+    """Shape and dtype alone are taken: no gradient passes (VAEs draw like their deviations)."""
+    x = tl.ones(2, 3, requires_grad=True)
+    out = draw(x * 2)
+    assert out.shape == (2, 3) and out.dtype is x.dtype and not out.requires_grad
+
+
 def test_views_are_filled():
     x = tl.zeros(4, 6)
     x[:, ::2].uniform_(1, 2)

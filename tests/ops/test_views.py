@@ -210,6 +210,24 @@ VIEWS = {
 }
 
 
+@pytest.mark.parametrize(
+    "copy",
+    [
+        lambda x: x.repeat(2, 1),
+        lambda x: x.repeat(1, 1),
+        lambda x: x.repeat(2, 1, 1),
+        lambda x: x.tile(3, 1),
+        lambda x: x.repeat_interleave(1, 0),
+        lambda x: x.repeat_interleave(2, 0),
+    ],
+)
+def test_repeats_are_copies(copy):
+    x = tl.ones(1, 3)
+    out = copy(x)
+    out.mul_(5)  # of a view of stride 0 this would be refused
+    assert (x == 1).all() and (out == 5).all()
+
+
 @pytest.mark.parametrize("name", VIEWS)
 def test_views_share_memory_and_history(name):
     x = tl.arange(24.0, dtype="f64").reshape(4, 6)

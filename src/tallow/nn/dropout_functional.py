@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 from tallow.autograd.inplace import change
 from tallow.errors import ArgumentError, expect
@@ -39,8 +40,15 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
 def _channels(
     name: str, input: Tensor, p: float, training: bool, axes: int, inplace: bool
 ) -> Tensor:
-    """Dropout of whole channels; `axes` is the number of axes with a batch."""
+    """Dropout of whole channels; `axes` is the number of axes with a batch.
+
+    Two axes, and one too many or too few, are taken for (batch, channels, ...) where torch does.
+    """
     _probability(name, p)
+    if axes > 3 and input.ndim > 1 and input.ndim not in (axes - 1, axes):
+        text = f"{name}: an input of {input.ndim} axes is taken for (batch, channels, ...)"
+        warnings.warn(text, UserWarning, stacklevel=3)
+        axes = input.ndim
     wanted = f"input of {axes - 1} or {axes} axes"
     expect(input.ndim in (axes - 1, axes), name, wanted, input.shape)
     if not training or p == 0:

@@ -183,8 +183,8 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Any = None) -> Tenso
 
     rows = tensor.shape[0]
     columns = tensor.numel() // rows
-    drawn = normal_(empty((max(rows, columns), min(rows, columns))), generator=generator)
-    q, r = linalg.qr(drawn)
+    drawn = normal_(empty((rows, columns)), generator=generator)
+    q, r = linalg.qr(drawn.T if rows < columns else drawn)
     q = q * r.diagonal().sign()
     return _write(tensor, (q.T if rows < columns else q).reshape(tensor.shape) * gain)
 

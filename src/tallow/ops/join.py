@@ -236,7 +236,8 @@ def repeat(x: Tensor, *counts_: Any, repeats: Any = None) -> Tensor:
     apart = [n for size in shape for n in (1, size)]
     spread = [n for pair in zip(counts, shape, strict=True) for n in pair]
     whole = [n * size for n, size in zip(counts, shape, strict=True)]
-    return x.reshape(apart).expand(spread).reshape(whole)
+    # contiguous(): where only axes of length 1 grow, the reshaped one would be a view of stride 0.
+    return x.reshape(apart).expand(spread).contiguous().reshape(whole)
 
 
 @op
@@ -267,7 +268,9 @@ def repeat_interleave(
         count = repeats.__index__()
         expect(count >= 0, repeat_interleave, "a number of at least 0", count, ArgumentError)
         shape = [*source.shape[: axis + 1], count, *source.shape[axis + 1 :]]
-        return source.unsqueeze(axis + 1).expand(shape).flatten(axis, axis + 1)
+        spread = source.unsqueeze(axis + 1).expand(shape)
+        spread = spread.clone() if count == 1 else spread.contiguous()  # never a view
+        return spread.flatten(axis, axis + 1)
     integers = repeats.dtype.kind in "iu"
     expect(integers, repeat_interleave, "integers", repeats.dtype.name, DTypeError)
     fits = repeats.ndim <= 1 and repeats.numel() == n

@@ -151,7 +151,7 @@ def randperm(
     return asked(out.cast((i64 if dtype is None else as_dtype(dtype)).code), device, requires_grad)
 
 
-@primitive
+@op
 def rand_like(
     input: Tensor,
     *,
@@ -167,7 +167,7 @@ def rand_like(
     return asked(out, device, requires_grad)
 
 
-@primitive
+@op
 def randn_like(
     input: Tensor,
     *,
@@ -183,7 +183,7 @@ def randn_like(
     return asked(out, device, requires_grad)
 
 
-@primitive
+@op
 def randint_like(
     input: Tensor,
     low: int,

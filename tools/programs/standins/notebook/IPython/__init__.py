@@ -3,6 +3,7 @@
 from . import display
 
 __all__ = ["display"]
+version_info = (8, 24)  # matplotlib asks
 
 
 def get_ipython() -> None:
