@@ -63,6 +63,10 @@ class ContextError(TallowError, ValueError):
     """The prompt does not fit into the model's context."""
 
 
+class NonFiniteError(TallowError, FloatingPointError):
+    """A model computed NaN or infinity where a number is needed to go on."""
+
+
 class HubError(TallowError, OSError):
     """A model reference cannot be turned into a local file: hub down, wrong checksum, no space."""
 

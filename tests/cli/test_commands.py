@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 
 import pytest
 
@@ -187,3 +188,47 @@ def test_shift_forgets_the_oldest_turns(spawn, tiny):
             said.append({"role": "assistant", "content": answer})
             assert answer in done.stdout.decode()
     assert len(said) < 2 * len(lines)
+
+
+def test_generate_takes_control_tokens_unless_told(run, tiny):
+    counts = []
+    for more in ((), ("--no-special",)):
+        code, out, _ = run("generate", tiny, "-p", "a<|im_end|>", "--json", *more, *OPTIONS)
+        counts.append(one_json(out)["prompt_tokens"])
+        assert code == 0
+    assert counts == [2, 11]
+
+
+def test_chat_gives_tools_and_variables_to_the_template(spawn, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(GOLDEN / "llama", folder, ignore=shutil.ignore_patterns("*.gguf", "gold*"))
+    template = (
+        "{% if a is false and b == 'x=y' and c == 3 and tools[0].name == 'f' %}"
+        "{{ messages[-1].content }}{% else %}{{ raise_exception('not given') }}{% endif %}"
+    )
+    config = {"bos_token": "<|im_start|>", "eos_token": "<|im_end|>", "chat_template": template}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    (tmp_path / "tools.json").write_text('[{"name": "f"}]')
+    (tmp_path / "bad.json").write_text("{")
+    line = ("chat", folder, "--system", "", "--prompt", "Hi", "--max-tokens", 2)
+    variables = ("--template-var", "a=false", "--template-var", "b=x=y", "--template-var", "c=3")
+    done = spawn(*line, "--tools", tmp_path / "tools.json", *variables)
+    assert (done.returncode, done.stderr) == (0, b"")
+    done = spawn(*line, *variables)
+    assert (done.returncode, b"chat template: " in done.stderr) == (1, True)
+    for more, text in (
+        (("--tools", tmp_path / "bad.json"), b"expected JSON, got"),
+        (("--tools", tmp_path / "none.json"), b"expected a readable file"),
+        (("--template-var", "a"), b"expected NAME=VALUE, got 'a'"),
+    ):
+        done = spawn(*line, *more)
+        assert done.returncode in (1, 2)
+        assert text in done.stderr
+        assert b"Traceback" not in done.stderr
+
+
+def test_context_of_a_command(run, tiny):
+    prompt = ("generate", tiny, "-p", "x" * 70, *OPTIONS)
+    code, _, err = run(*prompt)
+    assert (code, "context= overrides" in err) == (1, True)
+    assert run(*prompt, "--context", 128)[0] == 0

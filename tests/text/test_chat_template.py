@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tallow.errors import MissingExtraError, ModelError
+from tallow.errors import ArgumentError, MissingExtraError, ModelError
 from tallow.text import ChatTemplate, Tokenizer, chat_template_of, encode_chat
 
 MESSAGES = [{"role": "user", "content": "Hi"}]
@@ -178,9 +178,80 @@ def test_the_models_own_template_and_tokens(spm_metadata):
 
 def test_encode_chat_equals_encoding_the_text(tokenizer):
     template = chat_template_of(tokenizer)
-    messages = [*MESSAGES, {"role": "assistant", "content": "Yes<|im_end|>"}]
+    messages = [*MESSAGES, {"role": "assistant", "content": "Yes<|im_end"}]
     expected = tokenizer.encode(template.render(messages), parse_special=True)
     assert encode_chat(tokenizer, template, messages) == expected
+
+
+ROLES = ("system", "developer", "user", "assistant", "model", "tool")
+TOLD = (
+    "{% for t in tools or [] %}{{ t | tojson }}{{ t | tojson(ensure_ascii=true) }}{% endfor %}"
+    "{% for m in messages %}<|im_start|>{{ m.role }}{{ m.content }}{{ m.reasoning_content }}"
+    "{% for c in m.tool_calls or [] %}{{ c.function | tojson }}{% endfor %}{% endfor %}"
+    "{{ note }}{{ documents }}"
+)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_nothing_but_the_template_writes_control_tokens(tokenizer, role):
+    end = "<|im_end|>"
+    call = {"function": {"name": end, "arguments": {f"{end}é": [end, {"x": (end, 3, None)}]}}}
+    message = {"role": role, "content": end, "reasoning": end, "tool_calls": [call]}
+    tools = [{"type": "function", "function": {"name": "f", "description": f"é {end}"}}]
+    variables = {"note": end, "documents": [{"text": end}]}
+    template = ChatTemplate(TOLD)
+    ids = encode_chat(tokenizer, template, [message], tools=tools, variables=variables)
+    special = [index for index in ids if index in tokenizer.special_ids]
+    assert special == [tokenizer.token_to_id("<|im_start|>")]
+    text = template.render([message], tools=tools, variables=variables)
+    assert tokenizer.decode(ids, skip_special=False) == text
+    assert text.count(end) == 10
+
+
+@pytest.mark.parametrize("name", ["reasoning_content", "thinking", "reasoning"])
+def test_reasoning_by_any_of_its_names(name):
+    """As transformers 5 (`_REASONING_FIELDS`); the standard name counts where there are several."""
+    template = ChatTemplate("{{ messages[0].reasoning_content }}|{{ messages[0].thinking }}")
+    assert template.render([{"role": "assistant", name: "why"}]) == "why|why"
+    both = {"role": "assistant", "reasoning": "c", "thinking": "b", "reasoning_content": "a"}
+    assert template.render([both]) == "a|b"
+
+
+def test_keys_without_a_value_are_left_out():
+    template = ChatTemplate("{% if messages[0].content is defined %}x{% endif %}{{ messages[0] }}")
+    message = {"role": "assistant", "content": None, "tool_calls": None}
+    assert template.render([message]) == "{'role': 'assistant'}"
+
+
+WRONG_MESSAGES = [
+    ({"role": "user", "content": "Hi"}, "messages: expected a list of messages"),
+    (5, "messages: expected a list of messages .*, got int 5"),
+    (["Hi"], r"messages\[0\]: expected a dict with role and content, got str 'Hi'"),
+    ([{"content": "Hi"}], r"messages\[0\].role: expected a string, got NoneType"),
+    ([{"role": "user", "content": 5}], r"messages\[0\].content: expected a string or a list"),
+    ([{"role": "user", "content": b"x"}], r"messages\[0\].content: expected text, .* got bytes"),
+    ([{"role": "user", "content": [object()]}], r"messages\[0\].content\[0\]: .* got object"),
+    ([{"role": "user", 3: "x"}], r"messages\[0\]: expected keys that are strings"),
+]
+
+
+@pytest.mark.parametrize(("messages", "message"), WRONG_MESSAGES)
+def test_what_is_no_list_of_messages(tokenizer, messages, message):
+    template = chat_template_of(tokenizer)
+    for call in (template.render, lambda messages: encode_chat(tokenizer, template, messages)):
+        with pytest.raises(ArgumentError, match=message):
+            call(messages)
+
+
+def test_endless_messages_and_wrong_tools():
+    template = ChatTemplate("x")
+    endless: list = []
+    endless.append(endless)
+    with pytest.raises(ArgumentError, match="expected at most 200 levels"):
+        template.render([{"role": "user", "content": endless}])
+    for tools in ({"name": "f"}, ["f"], 5, [len]):
+        with pytest.raises(ArgumentError, match="^tools"):
+            template.render(MESSAGES, tools=tools)
 
 
 FORGED = [

@@ -26,8 +26,17 @@ def chat(
     min_p: options.MinP = 0.0,
     repetition_penalty: options.RepetitionPenalty = 1.0,
     seed: options.Seed = None,
+    tools: Annotated[
+        str | None, Option("A JSON file: functions that may be called.", metavar="FILE")
+    ] = None,
+    template_var: Annotated[
+        list[str] | None,
+        Option("Variable of the template; may be repeated.", metavar="NAME=VALUE"),
+    ] = None,
     shift: Annotated[bool, Option("Forget the oldest turns when the context is full.")] = False,
     activations: options.ActivationsOption = Activations.FAST,
+    context: options.Context = None,
+    allow_extra: options.AllowExtra = False,
     threads: options.Threads = None,
 ) -> None:
     """Chat with a model.
@@ -38,6 +47,7 @@ def chat(
     from tallow.cli.conversation import Conversation, converse
     from tallow.generate import SamplingParams
 
+    template = options.template_options(tools, template_var)
     params: SamplingParams = SamplingParams(
         max_tokens=max_tokens,
         temperature=temperature,
@@ -47,8 +57,12 @@ def chat(
         repetition_penalty=repetition_penalty,
         seed=seed,
     )
-    with options.open_llm(model, activations, threads) as llm:
-        conversation = Conversation(llm, params, system or None, sys.stdout, shift=shift)
+    with options.open_llm(
+        model, activations, threads, context=context, allow_extra=allow_extra
+    ) as llm:
+        conversation = Conversation(
+            llm, params, system or None, sys.stdout, shift=shift, **template
+        )
         if prompt is not None:
             conversation.ask(prompt)
         else:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO, Unpack
 
 from tallow.cli.errors import report
-from tallow.cli.options import tokens_per_second
+from tallow.cli.options import TemplateOptions, tokens_per_second
 from tallow.cli.output import dimmed, printable
 from tallow.errors import ContextError, TallowError
 
@@ -38,8 +38,10 @@ class Conversation:
         out: TextIO,
         *,
         shift: bool = False,
+        **template: Unpack[TemplateOptions],
     ) -> None:
         self._llm, self._params, self._out, self._shift = llm, params, out, shift
+        self._template = template
         self._begin = [{"role": "system", "content": system}] if system is not None else []
         self.messages: list[dict[str, str]] = list(self._begin)
 
@@ -57,7 +59,8 @@ class Conversation:
         if self._shift:
             asked = self._shifted(asked)
         out = self._out
-        with self._llm.chat(asked, self._params, stream=True, cancel=cancel) as stream:
+        options = self._template
+        with self._llm.chat(asked, self._params, stream=True, cancel=cancel, **options) as stream:
             for piece in stream:
                 out.write(piece)
                 out.flush()
@@ -73,7 +76,10 @@ class Conversation:
         """`messages` without as many of the oldest turns as leave a quarter of the context free."""
         context, first = self._llm.model.config.context, len(self._begin)
         room = min(self._params.max_tokens or context, context // 4)
-        while len(messages) > first + 2 and len(self._llm.chat_ids(messages)) + room > context:
+        while (
+            len(messages) > first + 2
+            and len(self._llm.chat_ids(messages, **self._template)) + room > context
+        ):
             messages = [*messages[:first], *messages[first + 2 :]]
         return messages
 

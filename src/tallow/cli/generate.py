@@ -27,8 +27,11 @@ def generate(
     seed: options.Seed = None,
     stop: options.Stop = None,
     ignore_eos: Annotated[bool, Option("Go on after the end.")] = False,
+    no_special: Annotated[bool, Option("Take control tokens in the text for plain text.")] = False,
     json: options.Json = False,
     activations: options.ActivationsOption = Activations.FAST,
+    context: options.Context = None,
+    allow_extra: options.AllowExtra = False,
     threads: options.Threads = None,
 ) -> None:
     """Continue a text; the continuation goes to standard output as it comes.
@@ -56,15 +59,17 @@ def generate(
     if prompt_file is not None:
         text = options.read_text(prompt_file, "--prompt-file")
     text = text.encode("utf-8", "replace").decode()  # a command line may hold any bytes
-    with options.open_llm(model, activations, threads) as llm:
+    with options.open_llm(
+        model, activations, threads, context=context, allow_extra=allow_extra
+    ) as llm:
         if not json:
-            with llm.stream(text, params) as stream:
+            with llm.stream(text, params, parse_special=not no_special) as stream:
                 for piece in stream:
                     sys.stdout.write(piece)
                     sys.stdout.flush()
             sys.stdout.write("\n")
             return
-        result = llm.generate(text, params)
+        result = llm.generate(text, params, parse_special=not no_special)
     print_json(
         {
             "text": result.text,

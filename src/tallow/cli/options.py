@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 from tallow.cli.parameters import Argument, Option
+from tallow.errors import TallowError
 
 if TYPE_CHECKING:
     from tallow.generate import Result
@@ -34,10 +35,22 @@ Stop = Annotated[list[str] | None, Option("End before this text; may be repeated
 ActivationsOption = Annotated[
     Activations, Option("Arithmetic of quantised weights: 8-bit activations, or floats.")
 ]
+Context = Annotated[
+    int | None,
+    Option("Positions at most, whatever the model's file says.", min=1, absent="its own"),
+]
+AllowExtra = Annotated[bool, Option("Leave tensors unused that the model has no place for.")]
 Threads = Annotated[int | None, Option("Threads.", min=1, max=1024, absent="all cores granted")]
 Json = Annotated[bool, Option("Print one JSON document.")]
 Force = Annotated[bool, Option("Overwrite what is there.")]
 ShardSize = Annotated[str | None, Option("Split above this size, as 5GB or 800MB.", metavar="SIZE")]
+
+
+class TemplateOptions(TypedDict):
+    """What `LLM.chat` gives to the template besides messages."""
+
+    tools: Any
+    template_options: dict[str, Any]
 
 
 class NameStyle(StrEnum):
@@ -53,12 +66,45 @@ REMOTE_SUFFIXES = (".safetensors", ".gguf", ".safetensors.index.json")
 Names = Annotated[NameStyle, Option("Whose tensor names: as they are, Hugging Face's or GGUF's.")]
 
 
-def open_llm(model: str, activations: Activations, threads: int | None) -> LLM:
+def open_llm(
+    model: str,
+    activations: Activations,
+    threads: int | None,
+    *,
+    context: int | None = None,
+    allow_extra: bool = False,
+) -> LLM:
     """The model of a command line, with that many threads."""
     from tallow.tasks import LLM
 
     set_threads(threads)
-    return LLM(model, activations=activations.value)
+    return LLM(model, activations=activations.value, context=context, allow_extra=allow_extra)
+
+
+def template_options(tools: str | None, variables: list[str] | None) -> TemplateOptions:
+    """What `--tools FILE` and `--template-var NAME=VALUE` say; a value is JSON, else text."""
+    import json
+
+    from tallow.cli.errors import UsageError
+
+    found: TemplateOptions = {"tools": None, "template_options": {}}
+    if tools is not None:
+        try:
+            found["tools"] = json.loads(read_text(tools, "--tools"))
+        except (ValueError, RecursionError) as error:
+            if isinstance(error, TallowError):
+                raise
+            raise UsageError(f"--tools {tools}: expected JSON, got: {error}") from None
+    for pair in variables or ():
+        name, equals, text = pair.partition("=")
+        if not equals or not name.isidentifier():
+            raise UsageError(f"--template-var: expected NAME=VALUE, got {pair!r}")
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            value = text
+        found["template_options"][name] = value
+    return found
 
 
 def tokens_per_second(result: Result) -> float | None:

@@ -3,7 +3,12 @@
 from tallow.generate.cache import KVCache
 from tallow.generate.events import Event, FinishReason, Piece, Progress, Result
 from tallow.generate.loop import Cancel, generate
-from tallow.generate.sampling import Sampler, SamplingOptions, SamplingParams
+from tallow.generate.sampling import (
+    Sampler,
+    SamplingOptions,
+    SamplingParams,
+    refuse_non_finite,
+)
 
 __all__ = [
     "Cancel",
@@ -17,4 +22,5 @@ __all__ = [
     "SamplingOptions",
     "SamplingParams",
     "generate",
+    "refuse_non_finite",
 ]

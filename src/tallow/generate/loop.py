@@ -12,7 +12,7 @@ from tallow.dtype import i64
 from tallow.errors import ArgumentError, ContextError, expect
 from tallow.generate.cache import KVCache
 from tallow.generate.events import Event, FinishReason, Piece, Progress, Result
-from tallow.generate.sampling import Sampler, SamplingParams
+from tallow.generate.sampling import Sampler, SamplingParams, refuse_non_finite
 from tallow.generate.step import DecodeStep
 from tallow.models import CausalLM
 from tallow.tensor import Tensor, tensor
@@ -41,33 +41,42 @@ def generate(
     Raises (at the call, not at the first event):
         ArgumentError: an empty prompt, or an id beyond the vocabulary.
         ContextError: the prompt fills the model's context.
+        NonFiniteError (at an event): a logit is not finite.
+
+    A model without a tokenizer gives ids and no text, so that no stop strings can be asked for.
     """
     ids, context = [index(token) for token in prompt], model.config.context
     _check_prompt(ids, model.config.vocab_size)
     if len(ids) >= context:
-        wanted = f"fewer than {context} tokens (the model's context)"
+        wanted = f"fewer than {context} tokens (the model's context, which context= overrides)"
         raise ContextError(f"prompt: expected {wanted}, got {len(ids)}")
     if cache is None:
         cache = KVCache(model.config, capacity=min(context, len(ids) + 256))
     expect(cache.batch == 1, generate, "a cache of batch 1", cache.batch, ArgumentError)
     params = params or SamplingParams()
-    return _run(model, ids, params, tokenizer or model.tokenizer, cache, _as_function(cancel))
+    if tokenizer is None and model.has_tokenizer:
+        tokenizer = model.tokenizer
+    if tokenizer is None and params.stop:
+        raise ArgumentError("SamplingParams.stop: expected none for a model without a tokenizer")
+    return _run(model, ids, params, tokenizer, cache, _as_function(cancel))
 
 
 class _Text:
-    """Token ids to text that is safe to show, up to a stop string."""
+    """Token ids to text that is safe to show, up to a stop string; to none without a tokenizer."""
 
-    def __init__(self, tokenizer: Tokenizer, stops: Sequence[str]) -> None:
-        self._decoder = StreamDecoder(tokenizer)
+    def __init__(self, tokenizer: Tokenizer | None, stops: Sequence[str]) -> None:
+        self._decoder = None if tokenizer is None else StreamDecoder(tokenizer)
         self._stops = StopStrings(stops)
         self._shown: list[str] = []
         self.stopped = False
 
     def push(self, token: int) -> str:
+        if self._decoder is None:
+            return ""
         return self._show(*self._stops.push(self._decoder.push(token)))
 
     def finish(self) -> str:
-        if self.stopped:
+        if self.stopped or self._decoder is None:
             return ""
         text, hit = self._stops.push(self._decoder.finish())
         return self._show(text if hit else text + self._stops.finish(), hit)
@@ -86,13 +95,15 @@ def _run(
     model: CausalLM,
     prompt: list[int],
     params: SamplingParams,
-    tokenizer: Tokenizer,
+    tokenizer: Tokenizer | None,
     cache: KVCache,
     cancelled: Callable[[], bool],
 ) -> Iterator[Event]:
     text = _Text(tokenizer, params.stop)
     sampler = Sampler(params)
-    ends: Collection[int] = () if params.ignore_eos else tokenizer.eos_ids
+    ends: Collection[int] = model.end_ids if tokenizer is None else tokenizer.eos_ids
+    if params.ignore_eos:
+        ends = ()
     room = model.config.context - len(prompt)
     limit = room if params.max_tokens is None else min(params.max_tokens, room)
     tokens, known = list(prompt), len(prompt)
@@ -121,7 +132,8 @@ def _run(
         if logits is None:
             logits = step(tokens[-1])
             cache.tokens.append(tokens[-1])
-        token = sampler(logits, tokens)
+        refuse_non_finite(logits)
+        token = sampler.choose(logits, tokens)
         logits = None
         if token in ends:
             reason = "stop"

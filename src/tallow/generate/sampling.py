@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Self, TypedDict, Unpack
 
 from tallow.dtype import i64
-from tallow.errors import ArgumentError, expect
+from tallow.errors import ArgumentError, NonFiniteError, expect
 from tallow.ops import argmax, sample
 from tallow.tensor import Tensor, tensor
 
@@ -117,12 +117,29 @@ _RANGES: dict[str, tuple[Any, float, float, str]] = {
 }
 
 
+def refuse_non_finite(logits: Tensor) -> None:
+    """Raise NonFiniteError unless all logits of a model are numbers; costs one sum."""
+    if not _is_finite(logits):
+        advice = "TALLOW_CHECK=nan names the layer that first makes one"
+        raise NonFiniteError(f"logits are not finite: the model computed NaN or infinity; {advice}")
+
+
+def _is_finite(logits: Tensor) -> bool:
+    # A sum is finite only if all its terms are; where finite ones overflow, each is looked at.
+    return math.isfinite(logits.sum().item()) or bool(logits.isfinite().all().item())
+
+
+def _state_of(seed: int | None) -> int | str | None:
+    """What seeds `random`, which takes a negative number for its absolute value."""
+    return str(seed) if seed is not None and seed < 0 else seed
+
+
 class Sampler:
     """Chooses tokens by `params`; equal seeds and logits give equal choices."""
 
     def __init__(self, params: SamplingParams | None = None, **options: Unpack[SamplingOptions]):
         self.params = SamplingParams.of(params, options)
-        self._random = random.Random(self.params.seed)
+        self._random = random.Random(_state_of(self.params.seed))
         self._plain = self.params.temperature == 0 and not self.params.penalised
         self._none = tensor([], dtype=i64)
 
@@ -132,7 +149,21 @@ class Sampler:
         return cls()
 
     def __call__(self, logits: Tensor, tokens: Sequence[int] = ()) -> int:
-        """The id chosen from `logits` `(vocab_size,)`; `tokens` are those before it."""
+        """The id chosen from `logits` `(vocab_size,)`; `tokens` are those before it.
+
+        -inf bans a token.
+
+        Raises:
+            NonFiniteError: a logit is NaN or +inf, or all are -inf.
+        """
+        if not _is_finite(logits):
+            largest = float(logits.amax().item())  # NaN where one is
+            if not math.isfinite(largest):
+                raise NonFiniteError(f"logits are not finite: the largest is {largest}")
+        return self.choose(logits, tokens)
+
+    def choose(self, logits: Tensor, tokens: Sequence[int] = ()) -> int:
+        """The same for logits that are known to be finite."""
         if self._plain:
             return int(argmax(logits, -1).item())
         p = self.params

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tallow.autograd.mode import inference_mode
 from tallow.dtype import i64
 from tallow.generate.cache import KVCache
-from tallow.models import CausalLM
+from tallow.models import CausalLM, checks
 from tallow.models.blocks import Slot
 from tallow.plan import Plan, capture
 from tallow.tensor import Tensor, tensor
@@ -23,6 +23,7 @@ class DecodeStep:
         self._cache = cache
         self._ids = tensor([[0]], dtype=i64)
         self._start = tensor([0], dtype=i64)
+        self._eager = checks.wanted()  # a replay calls no module, so nothing looks at its output
         self._plan: Plan | None = None
         self._slots: list[Slot] = []
         self._logits: Tensor | None = None
@@ -34,7 +35,10 @@ class DecodeStep:
         cache.begin(1, 1)
         self._ids.fill_(token)
         self._start.fill_(position)
-        if self._plan is None or self._slots is not cache.slots:
+        if self._eager:
+            self._slots = cache.slots
+            self._logits = self._run(self._ids, self._start)
+        elif self._plan is None or self._slots is not cache.slots:
             self._slots = cache.slots
             self._plan = capture(self._run, self._ids, self._start)
             self._logits = self._plan.outputs

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from tallow.dtype import DType, by_name, f32
+from tallow.dtype import DType, by_name, f32, f64
 from tallow.errors import ArgumentError, ModelError, expect
+from tallow.models import checks
 from tallow.models.blocks import CausalLM, Rope
 from tallow.models.config import DecoderConfig
 from tallow.models.family import IGNORABLE, identify
+from tallow.models.fields import MAX_SIZE
 from tallow.nn import Linear
 from tallow.weights import WeightSource, open_weights
 from tallow.weights import load as fill
@@ -27,11 +30,15 @@ def load(
     device: str = "cpu",
     dtype: DType | str | None = None,
     activations: Activations = "fast",
+    context: int | None = None,
+    allow_extra: bool = False,
 ) -> CausalLM:
     """Load a language model; the weights stay in the mapped file and are read when used.
 
     `ref` is an alias, a path to a GGUF file or Hugging Face folder, `hf:…`, `pypi:…` or `https:…`.
-    `dtype` converts float matrices (None keeps the file's; block-quantised ones always stay).
+    `dtype` converts float matrices (None keeps the file's, but makes f64 f32; block-quantised ones
+    always stay). `context` is how many positions there may be, whatever the file says, and
+    `allow_extra` leaves tensors unused that the model has no parameter for.
     `activations` says what block-quantised matrices are multiplied with: `exact` floats, or floats
     rounded to 8-bit blocks, which is `fast`. The model comes in eval mode with frozen weights:
     `model.train().requires_grad_()` makes it ready for fine-tuning.
@@ -47,27 +54,52 @@ def load(
     modes = ("fast", "exact")
     expect(activations in modes, load, f"activations of {modes}", repr(activations), ArgumentError)
     target = by_name(dtype) if isinstance(dtype, str) else dtype
-    expect(target is None or target.kind == "f", load, "a float dtype", dtype, ArgumentError)
-    return build(open_weights(resolve(os.fspath(ref))), dtype=target, activations=activations)
+    good = target is None or (target.kind == "f" and target is not f64)
+    expect(good, load, "a float dtype of at most 32 bits", dtype, ArgumentError)
+    good = context is None or (type(context) is int and 1 <= context <= MAX_SIZE)
+    expect(good, load, "a context of at least 1", repr(context), ArgumentError)
+    return build(
+        open_weights(resolve(os.fspath(ref))),
+        dtype=target,
+        activations=activations,
+        context=context,
+        allow_extra=allow_extra,
+    )
 
 
 def build(
-    source: WeightSource, *, dtype: DType | None = None, activations: Activations = "fast"
+    source: WeightSource,
+    *,
+    dtype: DType | None = None,
+    activations: Activations = "fast",
+    context: int | None = None,
+    allow_extra: bool = False,
 ) -> CausalLM:
     """The model that stands in an open source; options as of `load`."""
     row, cfg, named = identify(source)
+    if context is not None:
+        cfg = replace(cfg, max_position_embeddings=context)
     _check_size(cfg, named)
+    if dtype is None and any(named.info(name).dtype == "f64" for name in named.names()):
+        dtype = f32  # no kernel multiplies f64 weights with the f32 of activations
     model = row.model(cfg)
     ignorable = (*IGNORABLE, r"lm_head\.weight") if cfg.tie_word_embeddings else IGNORABLE
     factors = _rope_factors(cfg, named) if source.config is None else None
-    fill(model, named, dtype=dtype, ignore=(*ignorable, _OTHER_FACTORS) if factors else ignorable)
+    if factors is not None:
+        ignorable = (*ignorable, _OTHER_FACTORS)
+    fill(model, named, dtype=dtype, ignore=(".*",) if allow_extra else ignorable)
     if factors is not None:
         model.model.rope = Rope(cfg, factors)
     if activations == "exact":
         for _, module in model.named_modules():
             if isinstance(module, Linear):
                 module.exact = True
-    model.tokenizer_source = partial(_tokenizer, source)
+    if _has_tokenizer(source):
+        model.tokenizer_source = partial(_tokenizer, source)
+    else:
+        model.end_ids = _end_ids(source)
+    if checks.wanted():
+        checks.name_non_finite(model)
     return model.eval().requires_grad_(False)
 
 
@@ -107,6 +139,22 @@ def _factors(source: WeightSource, name: str, cfg: DecoderConfig) -> list[float]
     if not all(0 < factor < float("inf") for factor in factors):
         raise ModelError(f"{source.where(name)}: expected numbers above 0, found {factors[:8]}")
     return factors
+
+
+def _has_tokenizer(source: WeightSource) -> bool:
+    if source.config is not None:
+        return (source.path / "tokenizer.json").is_file()
+    return source.metadata.get("tokenizer.ggml.model", "no_vocab") not in ("no_vocab", "none")
+
+
+def _end_ids(source: WeightSource) -> frozenset[int]:
+    """The ids that end a generation by the config alone."""
+    if source.config is not None:
+        from tallow.text.end_ids import configured_ends
+
+        return frozenset(configured_ends(source.path, source.config))
+    ids = (source.metadata.get(f"tokenizer.ggml.{name}_token_id") for name in ("eos", "eot", "eom"))
+    return frozenset(index for index in ids if type(index) is int)
 
 
 def _tokenizer(source: WeightSource) -> Tokenizer:

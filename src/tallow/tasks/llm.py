@@ -6,7 +6,7 @@ import math
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal, Self, Unpack, overload
+from typing import Any, Literal, Self, Unpack, overload
 
 from tallow.autograd.mode import inference_mode
 from tallow.dtype import DType, f32, i64
@@ -20,14 +20,16 @@ from tallow.generate import (
     SamplingOptions,
     SamplingParams,
     generate,
+    refuse_non_finite,
 )
 from tallow.models import CausalLM, load
 from tallow.models.loading import Activations
 from tallow.tasks.perplexity import negative_log_likelihood
 from tallow.tensor import Tensor, tensor
 from tallow.text import ChatTemplate, Tokenizer, chat_template_of, encode_chat
+from tallow.text.chat_messages import plain_messages
 
-Message = Mapping[str, str]
+Message = Mapping[str, Any]
 
 
 class Stream(Iterator[str]):
@@ -76,7 +78,8 @@ class Stream(Iterator[str]):
 class LLM:
     """A language model, its tokenizer and the cache of the last conversation.
 
-    `ref` and the options are those of `tallow.models.load`; `cache_dtype` is f32 or f16. Calls
+    `ref` and the options are those of `tallow.models.load`; `cache_dtype` is f32 or f16. With
+    `context=`, a prompt may be longer (or must be shorter) than the model's file says. Calls
     that share the beginning of their prompts, such as the turns of a chat, compute it once.
     Several threads may call; each beyond the first works with a cache of its own.
 
@@ -91,10 +94,17 @@ class LLM:
         device: str = "cpu",
         dtype: DType | str | None = None,
         activations: Activations = "fast",
+        context: int | None = None,
+        allow_extra: bool = False,
         cache_dtype: DType = f32,
     ) -> None:
         self._model: CausalLM | None = load(
-            ref, device=device, dtype=dtype, activations=activations
+            ref,
+            device=device,
+            dtype=dtype,
+            activations=activations,
+            context=context,
+            allow_extra=allow_extra,
         )
         self._cache_dtype = cache_dtype
         self._idle: KVCache | None = None
@@ -122,27 +132,38 @@ class LLM:
         prompt: str | Sequence[int],
         params: SamplingParams | None = None,
         *,
+        parse_special: bool = True,
         cancel: Cancel | None = None,
         **options: Unpack[SamplingOptions],
     ) -> Result:
         """Continue a text or token ids; `options` are fields of `SamplingParams`.
 
+        Control tokens that are written in the text, such as `<|im_end|>`, count; give
+        `parse_special=False` for text of unknown origin, which then cannot forge one. A model
+        without a tokenizer takes ids and gives ids.
+
         Raises:
             ArgumentError: an empty prompt, or a parameter out of range.
             ContextError: the prompt fills the model's context.
+            NonFiniteError: the model computes NaN or infinity.
         """
-        return _finish(self.events(prompt, params, cancel=cancel, **options))
+        return _finish(
+            self.events(prompt, params, parse_special=parse_special, cancel=cancel, **options)
+        )
 
     def stream(
         self,
         prompt: str | Sequence[int],
         params: SamplingParams | None = None,
         *,
+        parse_special: bool = True,
         cancel: Cancel | None = None,
         **options: Unpack[SamplingOptions],
     ) -> Stream:
         """`generate` as an iterator of text pieces."""
-        return Stream(self.events(prompt, params, cancel=cancel, **options))
+        return Stream(
+            self.events(prompt, params, parse_special=parse_special, cancel=cancel, **options)
+        )
 
     @overload
     def chat(
@@ -150,6 +171,8 @@ class LLM:
         messages: Sequence[Message] | str,
         params: SamplingParams | None = None,
         *,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        template_options: Mapping[str, Any] | None = None,
         stream: Literal[False] = False,
         cancel: Cancel | None = None,
         **options: Unpack[SamplingOptions],
@@ -161,6 +184,8 @@ class LLM:
         messages: Sequence[Message] | str,
         params: SamplingParams | None = None,
         *,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        template_options: Mapping[str, Any] | None = None,
         stream: Literal[True],
         cancel: Cancel | None = None,
         **options: Unpack[SamplingOptions],
@@ -171,6 +196,8 @@ class LLM:
         messages: Sequence[Message] | str,
         params: SamplingParams | None = None,
         *,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        template_options: Mapping[str, Any] | None = None,
         stream: bool = False,
         cancel: Cancel | None = None,
         **options: Unpack[SamplingOptions],
@@ -178,36 +205,54 @@ class LLM:
         """Answer a conversation: messages with `role` and `content`, or one question as a string.
 
         To go on, append the answer as a message of the role `assistant`, then the next question:
-        only what is new goes through the model.
+        only what is new goes through the model. Messages may have what the template knows besides,
+        such as `tool_calls` and `reasoning_content` of an assistant, and the role `tool`. `tools`
+        are JSON schemas of functions; `template_options` are variables of the template, such as
+        `{"enable_thinking": False}`. Control tokens that are written in any of them are plain text.
 
         Raises:
-            ModelError: the model has no chat template.
-            ArgumentError, ContextError: as `generate`.
+            ModelError: the model has no chat template, or its template refuses the messages.
+            ArgumentError: something that is no list of messages; and as `generate`.
+            ContextError, NonFiniteError: as `generate`.
         """
-        ids = self.chat_ids(messages)
+        ids = self.chat_ids(messages, tools=tools, template_options=template_options)
         events = self.events(ids, params, cancel=cancel, **options)
         return Stream(events) if stream else _finish(events)
 
-    def chat_ids(self, messages: Sequence[Message] | str) -> list[int]:
+    def chat_ids(
+        self,
+        messages: Sequence[Message] | str,
+        *,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        template_options: Mapping[str, Any] | None = None,
+    ) -> list[int]:
         """The token ids that `chat` gives the model for `messages`."""
         if self._template is None:
             self._template = chat_template_of(self.tokenizer)
         if isinstance(messages, str):
             messages = [{"role": "user", "content": messages}]
-        expect(len(messages) > 0, LLM.chat, "at least one message", "none", ArgumentError)
-        return encode_chat(self.tokenizer, self._template, messages)
+        listed = plain_messages(messages)
+        expect(len(listed) > 0, LLM.chat, "at least one message", "none", ArgumentError)
+        return encode_chat(
+            self.tokenizer, self._template, listed, tools=tools, variables=template_options
+        )
 
     def events(
         self,
         prompt: str | Sequence[int],
         params: SamplingParams | None = None,
         *,
+        parse_special: bool = True,
         cancel: Cancel | None = None,
         **options: Unpack[SamplingOptions],
     ) -> Iterator[Event]:
         """`generate` as the events of `tallow.generate`: progress, pieces, the result."""
         chosen = SamplingParams.of(params, options)
-        ids = self.tokenizer.encode(prompt) if isinstance(prompt, str) else prompt
+        ids = (
+            self.tokenizer.encode(prompt, parse_special=parse_special)
+            if isinstance(prompt, str)
+            else prompt
+        )
         cache = self._borrow()
         try:
             events = generate(self.model, ids, chosen, cache=cache, cancel=cancel)
@@ -238,22 +283,26 @@ class LLM:
 
         Raises:
             ContextError: more ids than the context.
+            NonFiniteError: the model computes NaN or infinity.
         """
         expect(len(ids) > 0, LLM.logits, "at least one id", "none", ArgumentError)
         logits: Tensor = self.model(tensor([list(ids)], dtype=i64)).view(len(ids), -1)
+        refuse_non_finite(logits)
         return logits
 
-    def perplexity(self, text: str, *, window: int = 512) -> float:
+    def perplexity(self, text: str, *, window: int | None = None) -> float:
         """`exp` of the mean negative log-likelihood of each token of `text` but the first.
 
-        The text is cut into windows of `window` tokens that do not overlap; the first token of
-        each is given and not scored.
+        The text is cut into windows of `window` tokens (None: 512, or the context where that is
+        less) that do not overlap; the first token of each is given and not scored.
 
         Raises:
             ArgumentError: fewer than two tokens.
             ContextError: the window exceeds the context.
+            NonFiniteError: the model computes NaN or infinity.
         """
         context = self.model.config.context
+        window = min(512, context) if window is None else window
         expect(window >= 2, LLM.perplexity, "a window of at least 2", window, ArgumentError)
         if window > context:
             raise ContextError(f"perplexity: expected a window up to {context}, got {window}")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tallow.autograd.mode import inference_mode
 from tallow.dtype import DType, f32, i64
-from tallow.generate import KVCache
+from tallow.generate import KVCache, refuse_non_finite
 from tallow.models import CausalLM
 from tallow.ops import log_softmax
 from tallow.tensor import arange, tensor
@@ -32,6 +32,7 @@ def negative_log_likelihood(
             given = part[at : min(at + CHUNK, len(part) - 1)]
             targets = part[at + 1 : at + 1 + len(given)]
             logits = model(tensor([list(given)], dtype=i64), cache)[0]
+            refuse_non_finite(logits)
             rows = arange(0, len(given), dtype=i64)
             scores = log_softmax(logits, -1)[rows, tensor(list(targets), dtype=i64)]
             total -= float(scores.sum().item())

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Final
 
 from tallow.errors import MissingExtraError, ModelError
+from tallow.text.chat_messages import plain_json, plain_messages, plain_tools, with_texts
 from tallow.text.template_limits import Budget
 from tallow.text.template_sandbox import BUDGET, environment
 from tallow.text.tokenizer import Tokenizer
@@ -21,7 +22,7 @@ CHATML: Final = (
 
 # Put inside a control token's text to break it; a noncharacter, which no message has a use for.
 _BREAK: Final = "\ufdd0"
-_TRUSTED: Final = ("system", "developer", "assistant", "model")
+_ESCAPED: Final = "\\ufdd0"  # how it looks in a list that a template prints, and in ASCII JSON
 
 
 class ChatTemplate:
@@ -48,18 +49,21 @@ class ChatTemplate:
         """The prompt for `messages`, each with `role` and `content`.
 
         `tools` are JSON schemas of functions; `variables` are what this template knows besides,
-        such as `enable_thinking`.
+        such as `enable_thinking`. What a message has as `reasoning` or `thinking` is its
+        `reasoning_content` too, and keys without a value are left out, as in transformers.
 
         Raises:
+            ArgumentError: messages, tools or variables are not what JSON has a form for.
             ModelError: the template fails, refuses the messages, or goes beyond its limits; the
                 text gives its line.
         """
+        given = plain_json(variables or {}, "variables")
         values = {
             **self._tokens,
-            **(variables or {}),
-            "messages": list(messages),
-            "tools": tools,
-            "documents": (variables or {}).get("documents"),
+            **given,
+            "messages": plain_messages(messages),
+            "tools": plain_tools(tools),
+            "documents": given.get("documents"),
             "add_generation_prompt": add_generation_prompt,
             BUDGET: Budget(),
         }
@@ -103,36 +107,29 @@ def encode_chat(
     tools: Sequence[Mapping[str, Any]] | None = None,
     variables: Mapping[str, Any] | None = None,
 ) -> list[int]:
-    """The ids of a rendered chat, in which a user or a tool cannot forge a control token.
+    """The ids of a rendered chat, in which nothing but the template can write a control token.
 
-    Control tokens that the template writes are recognised, as are those in messages of role system,
-    developer, assistant and model; in all others, and in the name of a role, they are plain text.
-    bos is added where the model wants it and the template has not.
+    Those that stand in messages of any role, in tools or in variables (but those named `…_token`)
+    are plain text. bos is added where the model wants it and the template has not.
     """
-    guarded = [_guard(tokenizer, message) for message in messages]
+    literal = False
+
+    def broken(text: str) -> str:
+        nonlocal literal
+        literal = literal or _ESCAPED in text
+        return tokenizer.break_special(text, _BREAK)
+
+    given = plain_json(variables or {}, "variables")
     text = template.render(
-        guarded, add_generation_prompt=add_generation_prompt, tools=tools, variables=variables
+        with_texts(plain_messages(messages), broken),
+        add_generation_prompt=add_generation_prompt,
+        tools=with_texts(plain_tools(tools), broken),
+        variables={
+            key: value if key.endswith("_token") else with_texts(value, broken)
+            for key, value in given.items()
+        },
     )
-    return tokenizer.encode_prompt(text, _BREAK)
-
-
-def _guard(tokenizer: Tokenizer, message: Mapping[str, Any]) -> Mapping[str, Any]:
-    trusted = message.get("role") in _TRUSTED
-    return {
-        key: value if trusted and key != "role" else _broken(tokenizer, value)
-        for key, value in message.items()
-    }
-
-
-def _broken(tokenizer: Tokenizer, value: Any) -> Any:
-    """`value` with a break after the first character of each control token in its texts."""
-    if isinstance(value, str):
-        return tokenizer.break_special(value, _BREAK)
-    if isinstance(value, list):
-        return [_broken(tokenizer, item) for item in value]
-    if isinstance(value, dict):
-        return {key: _broken(tokenizer, item) for key, item in value.items()}
-    return value
+    return tokenizer.encode_prompt(text if literal else text.replace(_ESCAPED, _BREAK), _BREAK)
 
 
 @functools.lru_cache(maxsize=32)

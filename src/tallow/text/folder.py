@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from tallow.errors import FormatError, MissingExtraError, ModelError
 from tallow.text.encoder import Encoder
+from tallow.text.end_ids import configured_ends
+from tallow.text.folder_files import field_of, parse_json, read_config
 from tallow.text.folder_python import stand_in, steps_of
 from tallow.text.hf import import_tokenizers, refusals
 from tallow.text.pretokenizers import PreTokenizer
@@ -73,7 +74,7 @@ def read_folder(path: Path, engine: str) -> tuple[Vocab, Encoder]:
     if not file.is_file():
         raise ModelError(f"{path}: expected a tokenizer.json, got none")
     source = file.read_text(encoding="utf-8", errors="replace")
-    root = _parse(file, source)
+    root = parse_json(file, source)
     vocab = _vocab(root, file, path)
     if engine != "python":
         try:
@@ -87,34 +88,8 @@ def read_folder(path: Path, engine: str) -> tuple[Vocab, Encoder]:
         raise ModelError(f"tokenizer.json: a step of the wrong form: {error}") from error
 
 
-def _parse(file: Path, source: str) -> dict[str, Any]:
-    try:
-        root = json.loads(source)
-    except (ValueError, RecursionError) as error:
-        raise FormatError(file, "content", "JSON", error) from None
-    if not isinstance(root, dict):
-        raise FormatError(file, "content", "an object", type(root).__name__)
-    return root
-
-
-def _config(path: Path, name: str) -> dict[str, Any]:
-    file = path / name
-    if not file.is_file():
-        return {}
-    return _parse(file, file.read_text(encoding="utf-8", errors="replace"))
-
-
-def _field(file: Path, owner: Mapping[str, Any], name: str, kind: type, default: Any) -> Any:
-    value = owner.get(name)
-    if value is None:
-        return default
-    if not isinstance(value, kind):
-        raise FormatError(file, name, f"a JSON {kind.__name__}", type(value).__name__)
-    return value
-
-
 def _vocab(root: Mapping[str, Any], file: Path, path: Path) -> Vocab:
-    model = _field(file, root, "model", dict, {})
+    model = field_of(file, root, "model", dict, {})
     pieces: dict[str, Any]
     if isinstance(model.get("vocab"), list):  # Unigram: [[text, score], …]
         rows = model["vocab"]
@@ -122,8 +97,8 @@ def _vocab(root: Mapping[str, Any], file: Path, path: Path) -> Vocab:
             raise FormatError(file, "vocab", "pairs of a text and a score", "other values")
         pieces = {str(row[0]): i for i, row in enumerate(rows)}
     else:
-        pieces = dict(_field(file, model, "vocab", dict, {}))
-    added = [row for row in _field(file, root, "added_tokens", list, []) if isinstance(row, dict)]
+        pieces = dict(field_of(file, model, "vocab", dict, {}))
+    added = [row for row in field_of(file, root, "added_tokens", list, []) if isinstance(row, dict)]
     for row in added:
         pieces[str(row.get("content"))] = row.get("id")
     ids = set(pieces.values())
@@ -141,13 +116,14 @@ def _vocab(root: Mapping[str, Any], file: Path, path: Path) -> Vocab:
                 kinds[index] = BYTE
     for row in added:
         kinds[pieces[str(row.get("content"))]] = CONTROL if row.get("special") else USER_DEFINED
-    config = {**_config(path, "special_tokens_map.json"), **_config(path, "tokenizer_config.json")}
+    config = {
+        **read_config(path, "special_tokens_map.json"),
+        **read_config(path, "tokenizer_config.json"),
+    }
     special = _special(config, pieces)
     if "unk" in special and kinds[special["unk"]] == NORMAL:
         kinds[special["unk"]] = UNKNOWN
-    generation = _config(path, "generation_config.json").get("eos_token_id")
-    named = generation if isinstance(generation, list) else [generation]
-    ends = [i for i in named if type(i) is int and 0 <= i < count]
+    ends = [index for index in configured_ends(path) if index < count]
     ends += [special[role] for role in ("eos",) if role in special]
     eos_ids, final_kinds = end_ids(pieces, kinds, ends)
     return Vocab(
@@ -220,7 +196,9 @@ def _chat_template(config: Mapping[str, Any], path: Path) -> str | None:
     file = path / "chat_template.jinja"
     if file.is_file():
         return file.read_text(encoding="utf-8")
-    value = config.get("chat_template") or _config(path, "chat_template.json").get("chat_template")
+    value = config.get("chat_template") or read_config(path, "chat_template.json").get(
+        "chat_template"
+    )
     if isinstance(value, list):  # several by name: the one called "default"
         rows = [row for row in value if isinstance(row, dict)]
         value = next((r.get("template") for r in rows if r.get("name") == "default"), None)

@@ -78,8 +78,8 @@ class Decoder(Module):
         begin = 0 if cache is None else cache.length
         if begin + n > self.context:
             raise ContextError(
-                f"input: expected at most {self.context} positions (the model's context), "
-                f"got {begin} in the cache + {n} new"
+                f"input: expected at most {self.context} positions (the model's context, which "
+                f"context= overrides), got {begin} in the cache + {n} new"
             )
         slots: Sequence[Slot | None]
         if cache is None:
@@ -115,6 +115,7 @@ class CausalLM(Module):
     """
 
     tokenizer_source: Callable[[], Tokenizer] | None = None
+    end_ids: frozenset[int] = frozenset()  # that end a generation where there is no tokenizer
 
     def __init__(self, cfg: DecoderConfig, *, layer: Callable[[int], Module]) -> None:
         self.config = cfg
@@ -151,13 +152,20 @@ class CausalLM(Module):
         """Let the cache take in token ids `(batch, length)` without computing any logits."""
         self.model(ids, cache)
 
+    @property
+    def has_tokenizer(self) -> bool:
+        """Whether a tokenizer came with the weights."""
+        return self.tokenizer_source is not None
+
     @cached_property
     def tokenizer(self) -> Tokenizer:
         """The tokenizer that came with the weights.
 
         Raises:
-            ModelError: the model was not loaded from a file.
+            ModelError: none came with them, or the model was not loaded from a file.
         """
         if self.tokenizer_source is None:
-            raise ModelError(f"{type(self).__name__}: expected a loaded model, found no tokenizer")
+            wanted = "weights that come with one (tokenizer.json or GGUF's keys)"
+            found = "none: give it token ids instead of text"
+            raise ModelError(f"{type(self).__name__}: tokenizer: expected {wanted}, found {found}")
         return self.tokenizer_source()

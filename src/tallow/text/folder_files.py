@@ -1,0 +1,39 @@
+"""The JSON files of a Hugging Face folder, read with a check."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tallow.errors import FormatError
+
+
+def parse_json(file: Path, source: str) -> dict[str, Any]:
+    """The object that `source`, the content of `file`, stands for; else a FormatError."""
+    try:
+        root = json.loads(source)
+    except (ValueError, RecursionError) as error:
+        raise FormatError(file, "content", "JSON", error) from None
+    if not isinstance(root, dict):
+        raise FormatError(file, "content", "an object", type(root).__name__)
+    return root
+
+
+def read_config(path: Path, name: str) -> dict[str, Any]:
+    """The object in a file of the folder; an empty one where there is no such file."""
+    file = path / name
+    if not file.is_file():
+        return {}
+    return parse_json(file, file.read_text(encoding="utf-8", errors="replace"))
+
+
+def field_of(file: Path, owner: Mapping[str, Any], name: str, kind: type, default: Any) -> Any:
+    """A value of that kind, `default` where it is absent or null; else a FormatError."""
+    value = owner.get(name)
+    if value is None:
+        return default
+    if not isinstance(value, kind):
+        raise FormatError(file, name, f"a JSON {kind.__name__}", type(value).__name__)
+    return value
