@@ -28,20 +28,22 @@ def convert(
     names: options.Names = NameStyle.KEEP,
     max_shard_size: options.ShardSize = None,
     threads: options.Threads = None,
+    strict: options.Strict = False,
     force: options.Force = False,
 ) -> None:
     """Write weights in another format, one tensor at a time.
 
     A Hugging Face folder of a known family becomes a GGUF file that llama.cpp loads, with its
     tokenizer. Block-quantised tensors need --dtype where the format cannot hold them. Metadata
-    goes along where the format has a place for it.
+    goes along where the format has a place for it. What is lost is told on standard error; a model
+    whose tensors do not fit what it declares is refused.
     """
     from tallow.cli.writing import (
         byte_count,
-        note,
         progress,
         refuse_existing,
         refuse_existing_shards,
+        tell_losses,
     )
     from tallow.conversion.writers import convert as write
     from tallow.conversion.writers import prepare, writer_for
@@ -54,8 +56,7 @@ def convert(
     options.set_threads(threads)
     content = _content(source, writer, names)
     conversion = prepare(content, writer, dtype)
-    for loss in conversion.losses:
-        note(loss)
+    tell_losses(conversion.losses, strict=strict)
     paths = write(conversion, out, max_shard_bytes=limit, progress=progress())
     size = sum(os.path.getsize(path) for path in paths)
     count = len(conversion.content.entries)
@@ -63,16 +64,15 @@ def convert(
 
 
 def _content(reference: str, writer: Writer, names: NameStyle) -> Content:
-    from tallow.cli.writing import note
     from tallow.conversion import Content
     from tallow.conversion.content import typed_metadata
-    from tallow.conversion.gguf_model import dropped, gguf_content
-    from tallow.conversion.names import named_entries
+    from tallow.conversion.declared import losses_as_it_is
+    from tallow.conversion.gguf_model import gguf_content
+    from tallow.conversion.names import named_entries, style_of
 
     opened = options.open_source(reference)
-    if writer.name == "gguf" and opened.config is not None and names is not NameStyle.HF:
-        for what in dropped(opened):
-            note(what)
+    if writer.name == "gguf" and style_of(opened) != "keep" and names is not NameStyle.HF:
         return gguf_content(opened)
     entries = named_entries(opened, names.value)
-    return Content(opened.label, entries, typed_metadata(opened))
+    losses = losses_as_it_is(opened)
+    return Content(opened.label, entries, typed_metadata(opened), tuple(losses))

@@ -42,6 +42,7 @@ Context = Annotated[
 AllowExtra = Annotated[bool, Option("Leave tensors unused that the model has no place for.")]
 Threads = Annotated[int | None, Option("Threads.", min=1, max=1024, absent="all cores granted")]
 Json = Annotated[bool, Option("Print one JSON document.")]
+Strict = Annotated[bool, Option("Refuse what would be lost, instead of a note.")]
 Force = Annotated[bool, Option("Overwrite what is there.")]
 ShardSize = Annotated[str | None, Option("Split above this size, as 5GB or 800MB.", metavar="SIZE")]
 

@@ -41,6 +41,7 @@ def quantize(
         str | None, Option("Compare before and after on this text.", metavar="FILE")
     ] = None,
     activations: options.ActivationsOption = Activations.FAST,
+    strict: options.Strict = False,
     force: options.Force = False,
     json: options.Json = False,
 ) -> None:
@@ -50,7 +51,7 @@ def quantize(
     need an importance matrix.
     """
     from tallow.cli.errors import UsageError
-    from tallow.cli.writing import progress, refuse_existing
+    from tallow.cli.writing import progress, refuse_existing, tell_losses
     from tallow.conversion.gguf_model import gguf_content
     from tallow.formats.imatrix import open_imatrix
     from tallow.hub import resolve
@@ -67,6 +68,7 @@ def quantize(
     text = None if perplexity is None or dry_run else options.read_text(perplexity, "--perplexity")
     path = resolve(model)
     content = gguf_content(open_weights(path))
+    tell_losses(content.losses, strict=strict)
     importance = None if imatrix is None else open_imatrix(imatrix)
     made = plan_model(content, kind, by_hand, has_imatrix=importance is not None)
     if dry_run:

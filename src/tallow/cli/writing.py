@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -52,6 +52,17 @@ def note(text: str) -> None:
     from tallow.cli.output import printable
 
     print(f"note: {printable(text)}", file=sys.stderr, flush=True)
+
+
+def tell_losses(losses: Iterable[str], *, strict: bool) -> None:
+    """A note for each loss; with `strict` one error for all, before anything is written."""
+    from tallow.errors import ModelError
+
+    found = list(dict.fromkeys(losses))
+    if strict and found:
+        raise ModelError("--strict: expected nothing to be lost, found " + "; ".join(found))
+    for loss in found:
+        note(loss)
 
 
 def refuse_existing(path: str, force: bool) -> None:

@@ -11,18 +11,23 @@ from typing import TYPE_CHECKING, Any
 from tallow.dtype import by_name
 
 if TYPE_CHECKING:
+    from tallow.formats.mapping import Stored
     from tallow.tensor import Tensor
     from tallow.weights import WeightSource
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A tensor of `dtype` (a name of the dtype table) and row-major `shape`; `take()` makes it."""
+    """A tensor of `dtype` (a name of the dtype table) and row-major `shape`; `take()` makes it.
+
+    `stored` is set for a dtype of the file that is none of ours: the tensor is its bytes.
+    """
 
     name: str
     dtype: str
     shape: tuple[int, ...]
     take: Callable[[], Tensor]
+    stored: Stored | None = None
 
     @property
     def elements(self) -> int:
@@ -39,12 +44,14 @@ class Entry:
 class Content:
     """Entries by name in the order in which they are written, and metadata.
 
-    Values of GGUF metadata are `Typed`. `origin` is the path that errors name.
+    Values of GGUF metadata are `Typed`. `origin` is the path that errors name, `losses` what the
+    source has and the content lacks, in sentences for people.
     """
 
     origin: str
     entries: dict[str, Entry]
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    losses: tuple[str, ...] = ()
 
 
 def stored_bytes(dtype: str, shape: tuple[int, ...]) -> int:
@@ -58,7 +65,8 @@ def entries_of(source: WeightSource) -> dict[str, Entry]:
     found = {}
     for name in source.names():
         info = source.info(name)
-        found[name] = Entry(name, info.dtype, tuple(info.shape), partial(source.take, name))
+        take = partial(source.take, name)
+        found[name] = Entry(name, info.dtype, tuple(info.shape), take, info.stored)
     return found
 
 

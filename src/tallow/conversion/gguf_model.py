@@ -13,9 +13,17 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from tallow.conversion.casting import cast
 from tallow.conversion.content import Content, Entry, entries_of, typed_metadata
+from tallow.conversion.declared import (
+    completed,
+    lost_fields,
+    not_of_the_model,
+    plain,
+    surplus_of,
+)
 from tallow.conversion.file_types import code_of
-from tallow.conversion.gguf_vocab import has_tokenizer, vocab_metadata
+from tallow.conversion.gguf_vocab import lost_of_tokenizer, vocab_metadata
 from tallow.conversion.names import ARCHITECTURES, family_form, named_entries, style_of
 from tallow.dtype import by_name, f32
 from tallow.errors import ModelError
@@ -33,19 +41,23 @@ QUANTIZATION_VERSION = 2
 def gguf_content(source: WeightSource) -> Content:
     """What a GGUF file of this model holds: a GGUF file as it is, a folder in GGUF's terms.
 
-    Vectors become f32, for llama.cpp adds and multiplies by nothing else; matrices stay.
+    Vectors become f32, for llama.cpp adds and multiplies by nothing else; matrices stay. What the
+    folder has and the file cannot hold is told in `losses`.
 
     Raises:
-        ModelError: neither of both, an unknown family, or a tokenizer that GGUF cannot name.
+        ModelError: neither of both, an unknown family, a tokenizer that GGUF cannot name, or
+            tensors that are missing or do not fit the declared model.
     """
     origin = str(source.path)
     if style_of(source) == "gguf":
-        return Content(origin, entries_of(source), typed_metadata(source))
+        return completed(Content(origin, entries_of(source), typed_metadata(source)))
     if source.config is None:
         wanted = "a GGUF file or a Hugging Face folder with config.json"
         raise ModelError(f"{origin}: expected {wanted}, found weights alone")
     form, cfg = family_form(source)
-    entries = _entries(source, form, cfg)
+    surplus = surplus_of(source)
+    losses = [not_of_the_model(surplus, "left out")] if surplus else []
+    entries = _entries(source, form, cfg, frozenset(surplus))
     architecture = str(source.config["model_type"])
     architecture = ARCHITECTURES.get(architecture, architecture)
     metadata = {
@@ -54,32 +66,29 @@ def gguf_content(source: WeightSource) -> Content:
         **vocab_metadata(source.path, source.config, cfg.vocab_size),
         "general.quantization_version": Typed("u32", QUANTIZATION_VERSION),
     }
-    return Content(origin, entries, metadata)
-
-
-def dropped(source: WeightSource) -> list[str]:
-    """What a GGUF file of a folder's model lacks, in words for people."""
-    if style_of(source) != "hf":
-        return []
-    missing = [] if has_tokenizer(source.path) else ["no tokenizer.json: a model of ids alone"]
-    _, cfg = family_form(source)
-    windows = sorted({window for window in cfg.sliding_windows if window})
-    lost = "is not kept by GGUF files of this family"
-    return missing + [f"sliding window of {window} positions {lost}" for window in windows]
+    content = completed(Content(origin, entries, metadata))
+    losses += lost_fields(cfg, content)
+    losses += lost_of_tokenizer(source.path, plain(metadata))
+    return replace(content, losses=(*losses, *content.losses))
 
 
 # Computed by whoever reads the file, not weights.
 _COMPUTED = re.compile(r".*rotary_emb\.inv_freq|.*\.attention\.masked_bias")
 
 
-def _entries(source: WeightSource, form: GGUFForm, cfg: DecoderConfig) -> dict[str, Entry]:
+def _entries(
+    source: WeightSource, form: GGUFForm, cfg: DecoderConfig, surplus: frozenset[str]
+) -> dict[str, Entry]:
     entries: dict[str, Entry] = {}
-    for name, entry in named_entries(source, "gguf").items():
-        tied = name == "output.weight" and cfg.tie_word_embeddings
-        if tied or _COMPUTED.fullmatch(name):
+    for name, found in named_entries(source, "gguf").items():
+        if form.names(name) in surplus or _COMPUTED.fullmatch(name):
             continue
-        if form.names(name) == name:
-            raise ModelError(f"{source.path}: {name}: expected a tensor that GGUF has a name for")
+        entry = found
+        if name == "output.weight" and cfg.tie_word_embeddings:
+            if "model.embed_tokens.weight" in source:
+                continue
+            name = "token_embd.weight"  # tied to the one that is there
+            entry = replace(found, name=name)
         entries[name] = _as_vector(entry) if len(entry.shape) < 2 else entry
     scaling = cfg.rope_scaling
     if scaling is not None and scaling.kind == "llama3":
@@ -91,8 +100,7 @@ def _entries(source: WeightSource, form: GGUFForm, cfg: DecoderConfig) -> dict[s
 def _as_vector(entry: Entry) -> Entry:
     if by_name(entry.dtype).kind != "f" or entry.dtype == "f32":
         return entry
-    take = entry.take
-    return replace(entry, dtype="f32", take=lambda: take().to(f32))
+    return replace(entry, dtype="f32", take=lambda: cast(entry.name, entry.take(), "f32"))
 
 
 def _rope_factors(cfg: DecoderConfig) -> Tensor:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tallow.errors import ModelError
+from tallow.errors import MissingExtraError, ModelError
 from tallow.formats.gguf import Typed
 
 if TYPE_CHECKING:
@@ -91,6 +91,94 @@ def vocab_metadata(folder: Path, config: Mapping[str, Any], size: int) -> dict[s
     return keys | _special(vocab, config, size) | _affixes(tokenizer, vocab)
 
 
+def lost_of_tokenizer(folder: Path, metadata: Mapping[str, Any]) -> list[str]:
+    """What a folder's tokenizer does otherwise when it is read from GGUF metadata, in sentences."""
+    from tallow.text import Tokenizer
+
+    if not has_tokenizer(folder):
+        return ["no tokenizer.json: a model of ids alone"]
+    try:
+        ours = Tokenizer.from_gguf(metadata)
+    except ModelError as error:
+        return [f"tokenizer: a GGUF file of it cannot be read: {error}"]
+    theirs = Tokenizer.from_folder(folder)
+    lost = []
+    other = [text for text in _texts(folder) if not _same_ids(ours, theirs, text)]
+    if other:
+        steps = _normalizers(folder)
+        why = f" (normalizer {', '.join(steps)})" if steps else ""
+        shown = ", ".join(map(ascii, other[:3]))
+        lost.append(f"tokenizer: {shown} gets other ids from a GGUF file{why}")
+    for role in ("bos_id", "eos_id", "eos_ids"):
+        before, after = getattr(theirs, role), getattr(ours, role)
+        if before != after:
+            lost.append(f"tokenizer: {role}: {_ids(before)} becomes {_ids(after)}")
+    named = [name for name in _template_names(folder) if name != "default"]
+    if named:
+        lost.append(f"chat templates {', '.join(named)} stay behind: only the default goes along")
+    return lost
+
+
+def _ids(value: Any) -> Any:
+    return sorted(value) if isinstance(value, frozenset) else value
+
+
+_MOST_ADDED = 64  # added tokens that are tried with spaces around them
+
+
+# What normalizers change: composition, width, ligatures, jamo, case, accents, spaces.
+_NORMALIZED = (
+    "e\u0301",
+    "\uff21\uff11",
+    "\ufb01",
+    "\u1100\u1161",
+    "AB \u0130",
+    " x",
+    "x  y ",
+    "\tx",
+)
+
+
+def _texts(folder: Path) -> list[str]:
+    """Texts in which tokenizers differ: pieces of `_PROBE`, `_NORMALIZED`, added tokens."""
+    from tallow.weights.open import read_json
+
+    pieces = [piece for piece in _PROBE.split(" ") if piece]
+    added = read_json(folder / "tokenizer.json").get("added_tokens")
+    rows = added[:_MOST_ADDED] if isinstance(added, list) else []
+    named = [f"x {row.get('content')} y" for row in rows if isinstance(row, dict)]
+    return [*_NORMALIZED, *pieces, *named]
+
+
+def _same_ids(ours: Tokenizer, theirs: Tokenizer, text: str) -> bool:
+    return all(
+        ours.encode(text, parse_special=special) == theirs.encode(text, parse_special=special)
+        for special in (False, True)
+    )
+
+
+def _normalizers(folder: Path) -> list[str]:
+    from tallow.weights.open import read_json
+
+    step = read_json(folder / "tokenizer.json").get("normalizer")
+    steps = step.get("normalizers") if isinstance(step, dict) else None
+    rows = steps if isinstance(steps, list) else [step]
+    return [str(row.get("type")) for row in rows if isinstance(row, dict)]
+
+
+def _template_names(folder: Path) -> list[str]:
+    from tallow.weights.open import read_json
+
+    file = folder / "tokenizer_config.json"
+    found = read_json(file).get("chat_template") if file.is_file() else None
+    rows = found if isinstance(found, list) else []
+    named = [str(row.get("name")) for row in rows if isinstance(row, dict)]
+    beside = folder / "additional_chat_templates"
+    if beside.is_dir():
+        named += sorted(path.stem for path in beside.iterdir() if path.suffix == ".jinja")
+    return named
+
+
 def has_tokenizer(folder: Path) -> bool:
     """Whether a folder brings the file that tokenizers are read from."""
     return (folder / "tokenizer.json").is_file()
@@ -148,7 +236,15 @@ def pre_tokenizer_name(folder: Path) -> str:
     def cut(pre: PreTokenizer) -> list[str]:
         return split(_PROBE, [compile_pattern(pattern) for pattern in pre.patterns])
 
-    vocab, _ = read_folder(folder, "python")
+    try:
+        vocab, _ = read_folder(folder, "python")
+    except MissingExtraError as error:  # steps that only `tokenizers` knows, and llama.cpp does not
+        steps = ", ".join(_normalizers(folder)) or "none"
+        wanted = "steps that a GGUF file can name"
+        raise ModelError(
+            f"{folder}: tokenizer.json: expected {wanted}, found others (normalizer {steps}) or "
+            "options of its model and added tokens"
+        ) from error
     own = cut(vocab.pre)
     alike = [name for name in _PRE_NAMES if by_name(name).byte_level and cut(by_name(name)) == own]
     for name in alike:

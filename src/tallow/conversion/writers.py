@@ -15,6 +15,7 @@ from tallow.errors import ArgumentError, DTypeError
 from tallow.formats.gguf_types import GGML_TYPES
 
 if TYPE_CHECKING:
+    from tallow.formats.lazy import LazyTensor
     from tallow.hub.progress import Progress
     from tallow.tensor import Tensor
 
@@ -80,7 +81,7 @@ def prepare(content: Content, writer: Writer, dtype: str | None = None) -> Conve
     """
     if dtype is not None:
         _expect_target(dtype, writer)
-    losses: list[str] = []
+    losses = [*content.losses]
     entries = {name: _settled(row, writer, dtype) for name, row in content.entries.items()}
     changes: dict[tuple[str, str], int] = {}
     for name, entry in entries.items():
@@ -95,6 +96,11 @@ def prepare(content: Content, writer: Writer, dtype: str | None = None) -> Conve
     if dtype is not None and "general.architecture" in metadata:
         metadata |= _file_type(entries)
     made = Content(content.origin, entries, _METADATA[writer.name](metadata, losses))
+    if writer.name == "gguf":
+        from tallow.conversion.declared import completed
+
+        made = completed(made)
+        losses += made.losses
     return Conversion(writer, made, tuple(losses))
 
 
@@ -111,17 +117,12 @@ def convert(
         ArgumentError: shards are asked of a format that has none.
         FormatError: a file is damaged or cannot be written.
     """
-    from tallow.formats.gguf import LazyTensor
-
     writer, content = conversion.writer, conversion.content
     if max_shard_bytes is not None and not writer.shards:
         wanted = ", ".join(row.name for row in WRITERS if row.shards)
         raise ArgumentError(f"convert: expected shards of {wanted}, got {writer.name}")
     tell = (lambda n: None) if progress is None else progress.advance
-    tensors = {
-        name: LazyTensor(entry.dtype, entry.shape, partial(_make, entry, tell))
-        for name, entry in content.entries.items()
-    }
+    tensors = {name: _lazy(entry, tell) for name, entry in content.entries.items()}
     if progress is not None:
         total = sum(entry.nbytes for entry in content.entries.values())
         progress.start(os.path.basename(os.fsdecode(path)), total)
@@ -130,6 +131,12 @@ def convert(
     finally:
         if progress is not None:
             progress.finish()
+
+
+def _lazy(entry: Entry, tell: Callable[[int], None]) -> LazyTensor:
+    from tallow.formats.lazy import LazyTensor
+
+    return LazyTensor(entry.dtype, entry.shape, partial(_make, entry, tell), entry.stored)
 
 
 def _make(entry: Entry, tell: Callable[[int], None]) -> Tensor:
@@ -152,6 +159,11 @@ def _expect_target(dtype: str, writer: Writer) -> None:
 
 def _settled(entry: Entry, writer: Writer, dtype: str | None) -> Entry:
     """The entry as it will be written."""
+    if entry.stored is not None:
+        if writer.name == "safetensors" and dtype is None:
+            return entry
+        found = f"{entry.stored.dtype}, which is only kept as bytes"
+        raise DTypeError(f"{entry.name}: expected a dtype that {writer.name} holds, found {found}")
     kind = by_name(entry.dtype).kind
     target = entry.dtype
     if dtype is not None and kind in "fq":
@@ -169,19 +181,13 @@ def _settled(entry: Entry, writer: Writer, dtype: str | None) -> Entry:
         )
     if target == entry.dtype:
         return entry
-    return replace(entry, dtype=target, take=partial(_cast, entry.take, target))
+    return replace(entry, dtype=target, take=partial(_cast, entry, target))
 
 
-def _cast(take: Callable[[], Tensor], dtype: str) -> Tensor:
-    from tallow.dtype import f32
+def _cast(entry: Entry, dtype: str) -> Tensor:
+    from tallow.conversion.casting import cast
 
-    target, x = by_name(dtype), take()
-    if not target.is_quantized:
-        return x.to(target)
-    from tallow.ops import quantize
-
-    made: Tensor = quantize(x.to(f32), target)
-    return made
+    return cast(entry.name, entry.take(), dtype)
 
 
 # --- metadata -------------------------------------------------------------------------------------
@@ -250,6 +256,7 @@ def _kinds_of(text: object) -> dict[str, str]:
 
 
 def _none(metadata: Mapping[str, Any], losses: list[str]) -> dict[str, Any]:
+    metadata = {key: value for key, value in metadata.items() if key != "format"}
     if metadata:
         losses.append(f"{len(metadata)} keys of metadata are left out: the format has no place")
     return {}
@@ -306,7 +313,7 @@ _NOT_IN_NUMPY = {"bf16", "f8e4m3", "f8e5m2"}
 
 WRITERS = (
     Writer("gguf", (".gguf",), _GGUF, _write_gguf),
-    Writer("safetensors", (".safetensors",), _PLAIN - {"complex64"}, _write_safetensors),
+    Writer("safetensors", (".safetensors",), _PLAIN, _write_safetensors),
     Writer("npz", (".npz",), _PLAIN - _NOT_IN_NUMPY, _write_npz, shards=False),
     Writer("torch", (".pt", ".pth", ".bin"), _PLAIN, _write_torch, shards=False),
 )

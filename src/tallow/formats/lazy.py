@@ -10,6 +10,7 @@ from tallow.errors import ArgumentError, DTypeError, ShapeError
 from tallow.formats.mapping import tensor_bytes
 
 if TYPE_CHECKING:
+    from tallow.formats.mapping import Stored
     from tallow.tensor import Tensor
 
 
@@ -19,12 +20,13 @@ class LazyTensor:
 
     `dtype` is a name of the dtype table, or of the format's own types where a writer knows more;
     `shape` is row-major as in PyTorch; `make` gives a Tensor of exactly these, or the bytes of one
-    as they stand in a file.
+    as they stand in a file. `stored` is, for `u8`, the safetensors dtype and shape of the bytes.
     """
 
     dtype: str
     shape: tuple[int, ...]
     make: Callable[[], Tensor | bytes | bytearray | memoryview]
+    stored: Stored | None = None
 
 
 Tensors: TypeAlias = "Mapping[str, Tensor | LazyTensor]"

@@ -17,6 +17,7 @@ from tallow.models.fields import MAX_SIZE
 from tallow.nn import Linear
 from tallow.weights import WeightSource, open_weights
 from tallow.weights import load as fill
+from tallow.weights.fill import Fit, fit
 
 if TYPE_CHECKING:
     from tallow.text import Tokenizer
@@ -83,8 +84,8 @@ def build(
     if dtype is None and any(named.info(name).dtype == "f64" for name in named.names()):
         dtype = f32  # no kernel multiplies f64 weights with the f32 of activations
     model = row.model(cfg)
-    ignorable = (*IGNORABLE, r"lm_head\.weight") if cfg.tie_word_embeddings else IGNORABLE
     factors = _rope_factors(cfg, named) if source.config is None else None
+    ignorable = _ignorable(cfg)
     if factors is not None:
         ignorable = (*ignorable, _OTHER_FACTORS)
     fill(model, named, dtype=dtype, ignore=(".*",) if allow_extra else ignorable)
@@ -101,6 +102,22 @@ def build(
     if checks.wanted():
         checks.name_non_finite(model)
     return model.eval().requires_grad_(False)
+
+
+def declared_fit(source: WeightSource) -> Fit:
+    """How the tensors of an open source fit the model that its config declares; reads none.
+
+    Raises:
+        ModelError: the family is unknown, or a field of its config is unusable.
+    """
+    row, cfg, named = identify(source)
+    _check_size(cfg, named)
+    # A float dtype, as quantised layers that no block dtype holds are there for those who ask.
+    return fit(row.model(cfg), named, dtype=f32, ignore=(*_ignorable(cfg), _OTHER_FACTORS))
+
+
+def _ignorable(cfg: DecoderConfig) -> tuple[str, ...]:
+    return (*IGNORABLE, r"lm_head\.weight") if cfg.tie_word_embeddings else IGNORABLE
 
 
 def _check_size(cfg: DecoderConfig, source: WeightSource) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from tallow.conversion.casting import cast, expect_finite
 from tallow.conversion.content import Content, Entry, stored_bytes
 from tallow.conversion.file_types import FileType
 from tallow.conversion.writers import ACTIVATION_DTYPES
@@ -191,11 +192,9 @@ def _make(
     made = bytearray()
     for begin, end, expert in _slabs(per_expert, experts, step):
         part = rows[begin:end].to(f32)
-        _expect_finite(part, entry.name)
-        try:
-            made += tobytes(converted(part, dtype, None if weights is None else weights[expert]))
-        except ArgumentError as error:  # such as values beyond the scales of the blocks
-            raise ModelError(f"{entry.name}: {error}") from error
+        expect_finite(entry.name, part)
+        weight = None if weights is None else weights[expert]
+        made += tobytes(cast(entry.name, part, dtype, weight))
         tell(stored_bytes(entry.dtype, (end - begin, columns)))
     return made
 
@@ -205,24 +204,6 @@ def _slabs(per_expert: int, experts: int, step: int) -> Iterable[tuple[int, int,
         first = expert * per_expert
         for begin in range(first, first + per_expert, step):
             yield begin, min(begin + step, first + per_expert), expert
-
-
-def converted(x: Tensor, dtype: str, weights: Tensor | None = None) -> Tensor:
-    """Float rows in `dtype`; `weights` say how much an error in each column matters."""
-    target = by_name(dtype)
-    if not target.is_quantized or x.numel() == 0:
-        return x.to(target)
-    from tallow.ops import quantize
-
-    made: Tensor = quantize(x, target, weights)
-    return made
-
-
-def _expect_finite(x: Tensor, name: str) -> None:
-    from tallow.ops import isfinite
-
-    if not bool(isfinite(x).all()):
-        raise ModelError(f"{name}: expected finite values to quantise, found nan or inf")
 
 
 def _metadata(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Final
 
 from tallow.dtype import DType, by_name
@@ -32,6 +33,42 @@ def load(
             layer cannot use, that cannot be given in that dtype, or that no parameter asked for.
             The model is left unfilled then.
     """
+    found = fit(model, source, dtype=dtype, ignore=ignore)
+    misfits = [
+        *found.problems,
+        *(
+            f"{source.where(name)}: expected no such tensor, found {_found(source, name)}"
+            for name in found.surplus
+        ),
+    ]
+    if misfits:
+        raise ModelError(_report(model, source, misfits))
+    for batch in _batches(source, found.chosen):
+        source.prefetch(name for _, name in batch)
+        for param, name in batch:
+            param.fill(source.take(name, _target(param, source.info(name).dtype, dtype)))
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Which tensor fills each parameter, what is amiss in words, and what nothing asks for."""
+
+    chosen: list[tuple[Param, str]]
+    problems: list[str]
+    surplus: list[str]
+
+
+def fit(
+    model: Module,
+    source: WeightSource,
+    *,
+    dtype: DType | None = None,
+    ignore: Iterable[str] = (),
+) -> Fit:
+    """Hold a model's declarations against what a source has, without reading a tensor.
+
+    Arguments as of `load`.
+    """
     paths: dict[int, list[str]] = {}
     declared: dict[int, Param] = {}
     for path, param in model.declarations():
@@ -54,17 +91,12 @@ def load(
         else:
             misfits.append(misfit)
     skip = [re.compile(pattern) for pattern in ignore]
-    misfits += [
-        f"{source.where(name)}: expected no such tensor, found {_found(source, name)}"
+    surplus = [
+        name
         for name in source.names()
         if name not in used and not any(pattern.fullmatch(name) for pattern in skip)
     ]
-    if misfits:
-        raise ModelError(_report(model, source, misfits))
-    for batch in _batches(source, chosen):
-        source.prefetch(name for _, name in batch)
-        for param, name in batch:
-            param.fill(source.take(name, _target(param, source.info(name).dtype, dtype)))
+    return Fit(chosen, misfits, surplus)
 
 
 def _batches(

@@ -50,7 +50,10 @@ def save_safetensors(
         ShapeError: a lazy tensor turns out to have another shape.
     """
     kept = stored or {}
-    rows = {name: _stored(name, tensor, kept.get(name)) for name, tensor in tensors.items()}
+    rows = {
+        name: _stored(name, tensor, kept.get(name, getattr(tensor, "stored", None)))
+        for name, tensor in tensors.items()
+    }
     about = {_plain(key): _plain(text) for key, text in (metadata or {}).items()}
     shards = _shards(rows, max_shard_bytes)
     if len(shards) == 1:
