@@ -1,0 +1,98 @@
+"""Tensor types by dtype, as of PyTorch before 0.4: `torch.FloatTensor` and its kin; `Size`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tallow.device import Device
+from tallow.dtype import (
+    DType,
+    bf16,
+    bool_,
+    f16,
+    f32,
+    f64,
+    i8,
+    i16,
+    i32,
+    i64,
+    register_names,
+    u8,
+)
+from tallow.errors import DTypeError, expect
+from tallow.tensor import Tensor, empty, tensor
+
+
+class _TypedTensor(type):
+    """A tensor type: `isinstance` asks the dtype, a call makes a tensor of it."""
+
+    dtype: DType
+    is_sparse = False
+    is_cuda = False
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        return isinstance(instance, Tensor) and instance.dtype is cls.dtype
+
+    def __call__(cls, *args: Any, device: Device | str | None = None) -> Tensor:
+        """A tensor of sizes `(2, 3)` that is not set, or of the values given."""
+        if len(args) == 1 and isinstance(args[0], Tensor):
+            given = args[0]
+            expect(given.dtype is cls.dtype, cls, f"a tensor of {cls.dtype.name}",
+                   given.dtype.name, DTypeError)  # fmt: skip
+            return given.view_as(given)
+        if len(args) == 1 and (isinstance(args[0], SIZES) or not hasattr(args[0], "__index__")):
+            if isinstance(args[0], SIZES):
+                return empty(*args[0], dtype=cls.dtype, device=device)
+            data = args[0] if isinstance(args[0], (list, tuple)) or hasattr(
+                args[0], "__array_interface__"
+            ) else list(args[0])  # fmt: skip
+            return tensor(data, cls.dtype, device)
+        return empty(*args, dtype=cls.dtype, device=device) if args else empty(0, dtype=cls.dtype)
+
+    def __repr__(cls) -> str:
+        return f"<class 'torch.{cls.__name__}'>"
+
+
+class _SizeType(type):
+    """Makes a shape, which is a tuple here, an instance of `Size`."""
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        return isinstance(instance, tuple)
+
+
+class Size(tuple, metaclass=_SizeType):  # type: ignore[type-arg]
+    """The lengths of axes; a tuple that counts its elements."""
+
+    __slots__ = ()
+
+    def numel(self) -> int:
+        """The number of elements of such a tensor."""
+        count = 1
+        for n in self:
+            count *= n
+        return count
+
+    def __getitem__(self, key: Any) -> Any:
+        found = super().__getitem__(key)
+        return tuple.__new__(Size, found) if isinstance(key, slice) else found
+
+    def __add__(self, other: Any) -> Size:
+        return tuple.__new__(Size, super().__add__(tuple(other)))
+
+    def __repr__(self) -> str:
+        return f"torch.Size({list(self)})"
+
+
+SIZES: tuple[type, ...] = (Size,) if type(empty(0).shape) is tuple else (type(empty(0).shape),)
+
+_TYPES = {
+    "FloatTensor": f32, "DoubleTensor": f64, "HalfTensor": f16, "BFloat16Tensor": bf16,
+    "LongTensor": i64, "IntTensor": i32, "ShortTensor": i16, "CharTensor": i8, "ByteTensor": u8,
+    "BoolTensor": bool_,
+}  # fmt: skip
+
+for _name, _dtype in _TYPES.items():
+    globals()[_name] = _TypedTensor(
+        _name, (), {"dtype": _dtype, "__module__": "torch", "__doc__": f"Tensors of {_dtype}."}
+    )
+register_names({f"torch.{name}": dtype for name, dtype in _TYPES.items()})

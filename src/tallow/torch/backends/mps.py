@@ -1,0 +1,16 @@
+"""torch.backends.mps: not there; what can be set changes nothing."""
+
+from __future__ import annotations
+
+from tallow.torch._names import namespace
+
+
+__getattr__, __dir__ = namespace(
+    __name__,
+    answers={
+        "is_available": False,
+        "is_built": False,
+        "is_macos_or_newer": False,
+        "is_macos13_or_newer": False,
+    },
+)

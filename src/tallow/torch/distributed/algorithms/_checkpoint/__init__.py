@@ -1,0 +1,10 @@
+"""torch.distributed.algorithms._checkpoint: checkpoints of modules."""
+
+from __future__ import annotations
+
+from tallow.torch._names import namespace
+
+__getattr__, __dir__ = namespace(
+    __name__,
+    modules="checkpoint_wrapper",
+)

@@ -1,0 +1,98 @@
+"""torch.jit and torch.compile: functions and modules run as they are, so nothing is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Final, TypeVar
+
+from tallow.nn.module import Module
+from tallow.torch._names import namespace
+
+T = TypeVar("T")
+ScriptModule = Module
+ScriptFunction = type("ScriptFunction", (), {"__doc__": "What scripting would give; none is made."})
+RecursiveScriptModule = type("RecursiveScriptModule", (Module,), {"__module__": __name__})
+Final = Final
+Attribute = None
+
+__getattr__, __dir__ = namespace(
+    __name__,
+    answers={
+        "is_scripting": False,
+        "is_tracing": False,
+        "set_fusion_strategy": None,
+        "enable_onednn_fusion": None,
+        "onednn_fusion_enabled": False,
+    },
+    decorators=(
+        "script_method export ignore unused interface script_if_tracing _overload _overload_method "
+        "_overload_class _copy_to_script_wrapper"
+    ),
+    refuses={
+        "programs of TorchScript are not supported": (
+            "load save fork wait trace_module CompilationUnit"
+        )
+    },
+)
+
+
+def script(obj: T, *_: Any, **__: Any) -> T:
+    """`obj` itself."""
+    return obj
+
+
+def freeze(mod: T, *_: Any, **__: Any) -> T:
+    """`mod` itself."""
+    return mod
+
+
+def optimize_for_inference(mod: T, *_: Any, **__: Any) -> T:
+    """`mod` itself."""
+    return mod
+
+
+def trace(func: T, example_inputs: Any = None, *_: Any, **__: Any) -> T:
+    """`func` itself, after running it once on the example, as tracing does."""
+    if example_inputs is not None and callable(func):
+        from tallow.autograd.mode import no_grad
+        from tallow.tensor import Tensor
+
+        given = (example_inputs,) if isinstance(example_inputs, Tensor) else example_inputs
+        with no_grad():
+            func(**given) if isinstance(given, dict) else func(*given)
+    return func
+
+
+def annotate(the_type: Any, the_value: T) -> T:
+    """`the_value` itself."""
+    return the_value
+
+
+def isinstance(obj: Any, target_type: Any) -> bool:
+    """Python's `isinstance`."""
+    import builtins
+
+    return builtins.isinstance(obj, target_type)
+
+
+def optimized_execution(should_optimize: bool) -> AbstractContextManager[None]:
+    """A block that changes nothing."""
+    return nullcontext()
+
+
+strict_fusion = optimized_execution
+
+
+def compile(
+    model: Callable[..., Any] | None = None,
+    *,
+    fullgraph: bool = False,
+    dynamic: bool | None = None,
+    backend: Any = "inductor",
+    mode: str | None = None,
+    options: Any = None,
+    disable: bool = False,
+) -> Any:
+    """`model` itself; also a decorator, with or without arguments."""
+    return model if model is not None else lambda function: function

@@ -1,0 +1,29 @@
+"""torch.nn: Tallow's layers, and PyTorch's names for what stands elsewhere."""
+
+from __future__ import annotations
+
+from tallow.torch._names import namespace
+
+__getattr__, __dir__ = namespace(
+    __name__,
+    modules="attention functional init parallel utils quantized qat intrinsic",
+    places={
+        "tallow.torch.nn._lazy": (
+            "LazyLinear LazyConv1d LazyConv2d LazyConv3d LazyConvTranspose1d LazyConvTranspose2d "
+            "LazyConvTranspose3d LazyBatchNorm1d LazyBatchNorm2d LazyBatchNorm3d "
+            "LazyInstanceNorm1d LazyInstanceNorm2d LazyInstanceNorm3d"
+        ),
+        "tallow.torch.nn._layers": (
+            "SyncBatchNorm CrossMapLRN2d Hardtanh_ AdaptiveLogSoftmaxWithLoss Container "
+            "NonDynamicallyQuantizableLinear UninitializedParameter UninitializedBuffer "
+            "is_lazy register_module_forward_hook"
+        ),
+        "tallow.torch.nn._bases": (
+            "_BatchNorm _NormBase _InstanceNorm _ConvNd _ConvTransposeNd _Loss _WeightedLoss "
+            "_MaxPoolNd _AvgPoolNd _AdaptiveAvgPoolNd _AdaptiveMaxPoolNd _DropoutNd RNNCellBase "
+            "_single _pair _triple _quadruple _ntuple _reverse_repeat_tuple"
+        ),
+        "tallow.torch.nn.parallel": "DataParallel",
+    },
+    behind=("tallow.nn",),
+)

@@ -1,0 +1,19 @@
+"""torch.quantization: PyTorch's quantisation is not there; see tallow quantize."""
+
+from __future__ import annotations
+
+from tallow.torch._names import namespace
+
+__getattr__, __dir__ = namespace(
+    __name__,
+    refuses={
+        "PyTorch's quantisation is not supported (see tallow quantize)": (
+            "quantize quantize_dynamic quantize_qat prepare prepare_qat convert fuse_modules "
+            "fuse_modules_qat get_default_qconfig get_default_qat_qconfig default_qconfig QConfig "
+            "QuantStub DeQuantStub QuantWrapper default_dynamic_qconfig float16_dynamic_qconfig "
+            "per_channel_dynamic_qconfig add_quant_dequant propagate_qconfig_ swap_module "
+            "FakeQuantize MinMaxObserver HistogramObserver PerChannelMinMaxObserver "
+            "MovingAverageMinMaxObserver get_default_qconfig_mapping QConfigMapping"
+        )
+    },
+)

@@ -1,0 +1,22 @@
+"""torch.types: what annotations name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+from tallow.device import Device as _device
+from tallow.dtype import DType as _dtype
+from tallow.tensor import Tensor
+
+Number: TypeAlias = int | float | bool
+FileLike: TypeAlias = Any
+Device: TypeAlias = _device | str | int | None
+Storage: TypeAlias = Any
+_bool, _int, _float = bool, int, float
+_size: TypeAlias = Sequence[int]
+_TensorOrTensors: TypeAlias = Tensor | Sequence[Tensor]
+PathLike: TypeAlias = str | os.PathLike[str]
+
+__all__ = ["Device", "FileLike", "Number", "Storage", "_dtype"]

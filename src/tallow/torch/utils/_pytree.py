@@ -1,0 +1,177 @@
+"""torch.utils._pytree: nested containers as a list of leaves and a description of the rest."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from tallow.errors import ArgumentError, expect
+
+Leaf = Any
+# type → (value → children and context, children and context → value)
+_KINDS: dict[type, tuple[Callable[[Any], tuple[list[Any], Any]], Callable[..., Any]]] = {
+    list: (lambda x: (list(x), None), lambda children, _: list(children)),
+    tuple: (lambda x: (list(x), None), lambda children, _: tuple(children)),
+    dict: (
+        lambda x: (list(x.values()), list(x)),
+        lambda children, keys: dict(zip(keys, children, strict=True)),
+    ),
+    OrderedDict: (
+        lambda x: (list(x.values()), list(x)),
+        lambda children, keys: OrderedDict(zip(keys, children, strict=True)),
+    ),
+    defaultdict: (
+        lambda x: (list(x.values()), (x.default_factory, list(x))),
+        lambda children, context: defaultdict(
+            context[0], zip(context[1], children, strict=True)
+        ),
+    ),
+    deque: (lambda x: (list(x), x.maxlen), lambda children, size: deque(children, size)),
+}
+
+
+@dataclass(frozen=True)
+class TreeSpec:
+    """The shape of a tree: the type of this node (None for a leaf), and what lies below."""
+
+    type: Any
+    context: Any
+    children_specs: list[TreeSpec]
+
+    @property
+    def num_leaves(self) -> int:
+        """The leaves below this node."""
+        return 1 if self.type is None else sum(c.num_leaves for c in self.children_specs)
+
+    def is_leaf(self) -> bool:
+        """Whether this is a leaf."""
+        return self.type is None
+
+    def unflatten(self, leaves: Iterable[Any]) -> Any:
+        """The tree with these leaves."""
+        return tree_unflatten(leaves, self)
+
+
+def register_pytree_node(
+    cls: type, flatten_fn: Callable[[Any], Any], unflatten_fn: Callable[..., Any], **_: Any
+) -> None:
+    """Let instances of `cls` be nodes: `flatten_fn(x)` gives children and a context."""
+
+    def flatten(x: Any) -> tuple[list[Any], Any]:
+        children, context = flatten_fn(x)
+        return list(children), context
+
+    _KINDS[cls] = (flatten, unflatten_fn)
+
+
+_register_pytree_node = register_pytree_node
+
+
+def _kind(x: Any) -> Any:
+    if type(x) in _KINDS:
+        return type(x)
+    return "named" if isinstance(x, tuple) and hasattr(x, "_fields") else None
+
+
+def tree_flatten(
+    tree: Any, is_leaf: Callable[[Any], bool] | None = None
+) -> tuple[list[Any], TreeSpec]:
+    """The leaves in order, and the shape of the tree."""
+    leaves: list[Any] = []
+
+    def walk(x: Any) -> TreeSpec:
+        kind = None if is_leaf is not None and is_leaf(x) else _kind(x)
+        if kind is None:
+            leaves.append(x)
+            return TreeSpec(None, None, [])
+        children, context = (list(x), type(x)) if kind == "named" else _KINDS[kind][0](x)
+        return TreeSpec(kind, context, [walk(child) for child in children])
+
+    spec = walk(tree)
+    return leaves, spec
+
+
+def tree_unflatten(leaves: Iterable[Any], treespec: TreeSpec) -> Any:
+    """The tree of a shape, with these leaves."""
+    given = list(leaves)
+    expect(len(given) == treespec.num_leaves, tree_unflatten, f"{treespec.num_leaves} leaves",
+           len(given), ArgumentError)  # fmt: skip
+    each = iter(given)
+
+    def build(spec: TreeSpec) -> Any:
+        if spec.type is None:
+            return next(each)
+        children = [build(child) for child in spec.children_specs]
+        if spec.type == "named":
+            return spec.context(*children)
+        return _KINDS[spec.type][1](children, spec.context)
+
+    return build(treespec)
+
+
+def tree_map(
+    func: Callable[..., Any], tree: Any, *rests: Any,
+    is_leaf: Callable[[Any], bool] | None = None,
+) -> Any:  # fmt: skip
+    """The tree with `func` of each leaf (and of the leaves at the same place of other trees)."""
+    leaves, spec = tree_flatten(tree, is_leaf)
+    others = [tree_flatten(rest, is_leaf)[0] for rest in rests]
+    return tree_unflatten((func(*each) for each in zip(leaves, *others, strict=True)), spec)
+
+
+def tree_map_(func: Callable[..., Any], tree: Any, *rests: Any, is_leaf: Any = None) -> Any:
+    """Call `func` with each leaf; the tree itself."""
+    tree_map(func, tree, *rests, is_leaf=is_leaf)
+    return tree
+
+
+def tree_map_only(kinds: Any, func: Callable[[Any], Any], tree: Any, is_leaf: Any = None) -> Any:
+    """As `tree_map`, for leaves of these types."""
+    return tree_map(lambda x: func(x) if isinstance(x, kinds) else x, tree, is_leaf=is_leaf)
+
+
+def tree_leaves(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[Any]:
+    """The leaves."""
+    return tree_flatten(tree, is_leaf)[0]
+
+
+def tree_iter(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> Iterable[Any]:
+    """The leaves, one after the other."""
+    return iter(tree_leaves(tree, is_leaf))
+
+
+def tree_structure(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> TreeSpec:
+    """The shape."""
+    return tree_flatten(tree, is_leaf)[1]
+
+
+def tree_any(pred: Callable[[Any], bool], tree: Any, is_leaf: Any = None) -> bool:
+    """Whether `pred` holds for a leaf."""
+    return any(map(pred, tree_leaves(tree, is_leaf)))
+
+
+def tree_all(pred: Callable[[Any], bool], tree: Any, is_leaf: Any = None) -> bool:
+    """Whether `pred` holds for all leaves."""
+    return all(map(pred, tree_leaves(tree, is_leaf)))
+
+
+def _broadcast_to_and_flatten(tree: Any, treespec: TreeSpec, is_leaf: Any = None) -> Any:
+    """`tree`, a prefix of the shape, as one value per leaf of it; None when it does not fit."""
+
+    def spread(x: Any, spec: TreeSpec) -> list[Any] | None:
+        kind = None if is_leaf is not None and is_leaf(x) else _kind(x)
+        if kind is None or spec.type is None:
+            return [x] * spec.num_leaves if kind is None else None
+        if kind != spec.type:
+            return None
+        children, _ = (list(x), None) if kind == "named" else _KINDS[kind][0](x)
+        if len(children) != len(spec.children_specs):
+            return None
+        parts = [spread(c, s) for c, s in zip(children, spec.children_specs, strict=True)]
+        if any(part is None for part in parts):
+            return None
+        return [leaf for part in parts for leaf in part or ()]
+
+    return spread(tree, treespec)

@@ -1,0 +1,7 @@
+"""torch.utils.mobile_optimizer: the names that programs import; they say so when they are called."""
+
+from __future__ import annotations
+
+from tallow.torch._names import namespace
+
+__getattr__, __dir__ = namespace(__name__, refuses={"it is not supported": "optimize_for_mobile"})
