@@ -143,7 +143,7 @@ Array from_list(nb::handle data, int dtype) {
   }
   int kind = shape.ndim && shape.shape[shape.ndim - 1] == 0 ? 2 : 0;
   measure(data, 0, shape, kind);
-  DType natural = kind == 0 ? DType::bool_ : kind == 1 ? DType::i64 : DType::f32;
+  DType natural = kind == 0 ? DType::bool_ : kind == 1 ? DType::i64 : default_float;
   DType wanted = dtype < 0 ? natural : static_cast<DType>(dtype);
   // Wide first, then one conversion: nothing is lost on the way to the wanted dtype.
   DType wide = kind == 2 ? DType::f64 : DType::i64;

@@ -32,6 +32,9 @@ Array contiguous_copy(const Array& x, const char* where);
 void copy_into(Array& out, const Array& x, const char* where);  // same shape; converts the dtype
 Array cast(const Array& x, DType dtype, const char* where);
 
+// The dtype of floats made without one, and of quotients of integers.
+inline DType default_float = DType::f32;
+
 // `x` seen as `shape` with stride 0 on the axes that are repeated; raises ShapeError when it does
 // not fit.
 View broadcast_view(const View& x, const int64_t* shape, int ndim, const char* where);

@@ -93,7 +93,7 @@ DType promote(DType dims, DType zero, DType number) {
 DType number_dtype(nb::handle h, const char* where) {
   if (PyBool_Check(h.ptr())) return DType::bool_;
   if (PyLong_Check(h.ptr())) return DType::i64;
-  if (PyFloat_Check(h.ptr())) return DType::f32;
+  if (PyFloat_Check(h.ptr())) return default_float;
   if (PyComplex_Check(h.ptr())) return DType::complex64;
   raise("DTypeError", where,
         std::string("expected a Tensor or a number, got ") + Py_TYPE(h.ptr())->tp_name);
@@ -147,7 +147,7 @@ DType settle(const Kernel& kernel, Family family, DType common) {
       raise("DTypeError", kernel.name, "expected real numbers, got complex64");
     return common;
   }
-  if (family == Family::floating && category(common) < 2) return DType::f32;
+  if (family == Family::floating && category(common) < 2) return default_float;
   // The square of a bool is a power of it, which counts.
   if (common == DType::bool_ && strcmp(kernel.name, "square") == 0) return DType::i64;
   if ((family == Family::bitwise || family == Family::integer) && category(common) > 1)

@@ -246,6 +246,7 @@ NB_MODULE(_native, m) {
       .def("__len__", [](const Plan& p) { return p.size(); });
   m.def("num_threads", &num_threads);
   m.def("set_num_threads", &set_num_threads);
+  m.def("set_default_float", [](int code) { default_float = static_cast<DType>(code); });
   m.def("pool_stats", [] {
     PoolStats s = pool_stats();
     return nb::make_tuple(s.in_use, s.cached, s.peak);

@@ -52,8 +52,8 @@ _BY_NAME = {dtype.name: dtype for dtype in DTYPES}
 
 def by_name(name: str) -> DType:
     """The dtype called `name` ("f32", "q4_k", "float32", …); DTypeError for any other text."""
-    found = _BY_NAME.get(name)
-    if found is None:
+    found = _BY_NAME.get(name) if type(name) is str else getattr(name, "dtype", None)
+    if not isinstance(found, DType):
         raise DTypeError(f"dtype: expected one of {', '.join(_BY_NAME)}, got {name!r}")
     return found
 
@@ -91,3 +91,27 @@ TORCH_NAMES = {
     "float8_e4m3fn": f8e4m3, "float8_e5m2": f8e5m2, "complex64": complex64,
 }  # fmt: skip
 _BY_NAME |= {name: dtype for name, dtype in TORCH_NAMES.items() if name not in _BY_NAME}
+
+
+class Default:
+    """The dtype of floats made without one: f32, until `set_default_dtype` says otherwise."""
+
+    float = f32
+
+
+def set_default_dtype(dtype: DType | str) -> None:
+    """Let floats made without a dtype be of `dtype`: f32, f64, f16 or bf16.
+
+    It holds for new tensors of Python's floats, for what is drawn, for parameters of layers made
+    from now on, and for quotients of integers.
+    """
+    wanted = as_dtype(dtype)
+    if wanted not in (f32, f64, f16, bf16):
+        raise DTypeError(f"set_default_dtype: expected f32, f64, f16 or bf16, got {wanted.name}")
+    _native.set_default_float(wanted.code)
+    Default.float = wanted
+
+
+def register_names(names: dict[str, DType]) -> None:
+    """Let texts name dtypes, such as PyTorch's typed tensors (`"torch.FloatTensor"`)."""
+    _BY_NAME.update(names)

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from . import _native
-from .dtype import DTYPES, DType, as_dtype, f32
+from .dtype import DTYPES, Default, DType, as_dtype, f32
 from .errors import DTypeError, expect
 from .tensor import Tensor, unwrap, unwrap_tensor
 
@@ -97,5 +97,5 @@ def can_cast(source: DType | str, target: DType | str) -> bool:
 
 
 def get_default_dtype() -> DType:
-    """The dtype of floats made without one: f32."""
-    return f32
+    """The dtype of floats made without one: f32, or what `set_default_dtype` says."""
+    return Default.float

@@ -5,12 +5,49 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from .errors import ArgumentError, expect
+
 if TYPE_CHECKING:
     from .tensor import Tensor
 
-EDGE_ITEMS = 3  # kept at either end of an axis that is cut
-THRESHOLD = 1000  # elements from which axes are cut
-WIDTH = 80
+
+class Options:
+    """How tensors are printed; `set_options` changes it."""
+
+    edge_items = 3  # kept at either end of an axis that is cut
+    threshold: float = 1000  # elements from which axes are cut
+    width = 80
+    precision = 4
+    scientific: bool | None = None  # None: as the numbers ask for
+
+
+_PROFILES: dict[str, tuple[int, float, int]] = {
+    "default": (4, 1000, 3),
+    "short": (2, 1000, 2),
+    "full": (4, math.inf, 3),
+}
+
+
+def set_options(
+    *,
+    precision: int | None = None,
+    threshold: float | None = None,
+    edgeitems: int | None = None,
+    linewidth: int | None = None,
+    profile: str | None = None,
+    sci_mode: bool | None = None,
+) -> None:
+    """Change how tensors are printed, as torch.set_printoptions does."""
+    if profile is not None:
+        known = profile.lower() in _PROFILES
+        expect(known, "set_printoptions", f"a profile of {[*_PROFILES]}", profile, ArgumentError)
+        Options.precision, Options.threshold, Options.edge_items = _PROFILES[profile.lower()]
+        Options.width = 80
+    Options.precision = Options.precision if precision is None else precision
+    Options.threshold = Options.threshold if threshold is None else threshold
+    Options.edge_items = Options.edge_items if edgeitems is None else edgeitems
+    Options.width = Options.width if linewidth is None else linewidth
+    Options.scientific = sci_mode
 
 
 def format_tensor(x: Tensor) -> str:
@@ -22,7 +59,7 @@ def format_tensor(x: Tensor) -> str:
     if x.numel() == 0:
         shape = f", size={x.shape}" if x.shape != (0,) else ""
         return f"tensor([]{shape}, dtype={dtype!r})"
-    shown = _cut(x) if x.numel() > THRESHOLD else x
+    shown = _cut(x) if x.numel() > Options.threshold else x
     values = _leaves(shown.tolist())
     texts = iter(_aligned(values, dtype.kind))
     body = _layout(shown.shape, x.shape, texts, len("tensor("))
@@ -30,10 +67,10 @@ def format_tensor(x: Tensor) -> str:
 
 
 def _cut(x: Tensor) -> Tensor:
-    """The first and last EDGE_ITEMS of every long axis."""
+    """The first and last items of every long axis."""
     for axis, n in enumerate(x.shape):
-        if n > 2 * EDGE_ITEMS:
-            keep = [*range(EDGE_ITEMS), *range(n - EDGE_ITEMS, n)]
+        if n > 2 * Options.edge_items:
+            keep = [*range(Options.edge_items), *range(n - Options.edge_items, n)]
             x = x[(slice(None),) * axis + (keep,)]
     return x
 
@@ -59,7 +96,9 @@ def _floats(values: list[float]) -> list[str]:
         return [f"{v:.0f}." if v == v and abs(v) != float("inf") else str(v) for v in values]
     nonzero = [v for v in finite if v]
     large, small = max(nonzero, default=1.0), min(nonzero, default=1.0)
-    form = ".4e" if large >= 1e8 or small < 1e-4 or large / small > 1e3 else ".4f"
+    wide = large >= 1e8 or small < 1e-4 or large / small > 1e3
+    chosen = wide if Options.scientific is None else Options.scientific
+    form = f".{Options.precision}{'e' if chosen else 'f'}"
     return [format(v, form) if v == v and abs(v) != float("inf") else str(v) for v in values]
 
 
@@ -69,13 +108,13 @@ def _layout(shape: tuple[int, ...], full: tuple[int, ...], texts: Any, indent: i
     gap = shape[0] < full[0]
     rows = [_layout(shape[1:], full[1:], texts, indent + 1) for _ in range(shape[0])]
     if gap:
-        rows.insert(EDGE_ITEMS, "..." if len(shape) > 1 else " ...")
+        rows.insert(Options.edge_items, "..." if len(shape) > 1 else " ...")
     if len(shape) > 1:
         return "[" + (",\n" + "\n" * (len(shape) - 2) + " " * (indent + 1)).join(rows) + "]"
     lines, line = [], ""
     for i, text in enumerate(rows):
         piece = text + (", " if i < len(rows) - 1 else "")
-        if line and indent + 1 + len(line) + len(piece.rstrip()) > WIDTH:
+        if line and indent + 1 + len(line) + len(piece.rstrip()) > Options.width:
             lines.append(line.rstrip())
             line = ""
         line += piece

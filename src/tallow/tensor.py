@@ -12,6 +12,7 @@ from .autograd.mode import MODE as _MODE
 from .device import CPU, Device, as_device
 from .dtype import (
     DTYPES,
+    Default,
     DType,
     as_dtype,
     bf16,
@@ -550,7 +551,7 @@ def empty(
     requires_grad: bool = False,
 ) -> Tensor:
     """A tensor whose elements are not set; of f32 unless told otherwise."""
-    code = (f32 if dtype is None else as_dtype(dtype)).code
+    code = (Default.float if dtype is None else as_dtype(dtype)).code
     return _as_asked(wrap(_native.Array.empty(_sizes(size), code)), device, requires_grad)
 
 
@@ -565,7 +566,7 @@ def full(
     value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
     if dtype is None:
         kinds = ((bool, bool_), (int, i64), (complex, complex64))
-        chosen = next((own for kind, own in kinds if isinstance(value, kind)), f32)
+        chosen = next((own for kind, own in kinds if isinstance(value, kind)), Default.float)
     else:
         chosen = as_dtype(dtype)
     if chosen.kind == "u" and isinstance(value, int) and -1 << 8 * chosen.itemsize < value < 0:
@@ -582,7 +583,7 @@ def zeros(
     requires_grad: bool = False,
 ) -> Tensor:
     """A tensor of zeros; of f32 unless told otherwise."""
-    return full(_sizes(size), 0, dtype or f32, device, requires_grad)
+    return full(_sizes(size), 0, dtype or Default.float, device, requires_grad)
 
 
 def ones(
@@ -592,7 +593,7 @@ def ones(
     requires_grad: bool = False,
 ) -> Tensor:
     """A tensor of ones; of f32 unless told otherwise."""
-    return full(_sizes(size), 1, dtype or f32, device, requires_grad)
+    return full(_sizes(size), 1, dtype or Default.float, device, requires_grad)
 
 
 def empty_like(
@@ -654,7 +655,7 @@ def arange(
     if not (whole or math.isfinite((stop - start) / step)):
         raise ArgumentError(f"arange: expected finite numbers, got {start}, {stop}, {step}")
     count = -int((start - stop) // step) if whole else -int(-((stop - start) / step) // 1)
-    wanted = as_dtype(dtype) if dtype is not None else i64 if whole else f32
+    wanted = as_dtype(dtype) if dtype is not None else i64 if whole else Default.float
     out = empty(
         count,
         dtype=wanted if wanted.name in ("f32", "f64", "i32", "i64") else i64 if whole else f32,

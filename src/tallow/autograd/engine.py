@@ -152,6 +152,8 @@ def _through(
             continue
         g = entry() if callable(entry) else entry
         if g is not None and meta is not None:
+            if MODE.anomaly and bool(g.isnan().any()):
+                raise GradError(f"backward: expected no NaN, got some from the rule of {node.name}")
             add(edge[0], edge[1], fit(g, meta))
 
 

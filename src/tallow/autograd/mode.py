@@ -13,6 +13,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 class _Mode(threading.local):
     enabled = True  # operations are recorded
     inference = False  # not even views are noted
+    anomaly = False  # the backward pass refuses NaN
     # In an `amp.autocast`: (kind of row, tensors…) -> the tensors in the dtype for that kind.
     autocast: Callable[..., tuple[Any, ...]] | None = None
 

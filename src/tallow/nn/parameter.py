@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 from weakref import ReferenceType, ref
 
-from tallow.dtype import DType, as_dtype, f32
+from tallow.dtype import Default, DType, as_dtype, f32
 from tallow.errors import DTypeError, expect
 from tallow.tensor import Tensor, empty, unwrap_tensor
 
@@ -124,7 +124,7 @@ class Param:
 
     def draw(self) -> None:
         """Fill with initial values."""
-        wanted = self.dtype or f32
+        wanted = self.dtype or Default.float
         # The halves would round each step of a rule.
         made = empty(self.shape, dtype=wanted if wanted.itemsize >= 4 else f32)
         self.init(made)

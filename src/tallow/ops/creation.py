@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import _native
 from ..device import as_device
-from ..dtype import DType, as_dtype, f32, f64, i64
+from ..dtype import Default, DType, as_dtype, f64, i64
 from ..errors import ArgumentError, DTypeError, expect
 from ..registry import op
 from ..tensor import Tensor, arange, full, tensor, wrap
@@ -84,7 +84,7 @@ def linspace(
     requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """`steps` numbers at equal distances from `start` to `end`, both included; f32 by default."""
-    wanted = f32 if dtype is None else as_dtype(dtype)
+    wanted = Default.float if dtype is None else as_dtype(dtype)
     made = _spaced(*_ends(start, end, wanted), steps, linspace)
     return finish(made, wanted, device, requires_grad)
 
@@ -95,7 +95,7 @@ def logspace(
     device: Any = None, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """`base` to the power of `steps` numbers from `start` to `end`."""
-    wanted = f32 if dtype is None else as_dtype(dtype)
+    wanted = Default.float if dtype is None else as_dtype(dtype)
     exponents = _spaced(*_ends(start, end, wanted), steps, logspace)
     made = full((), float(base), f64) ** exponents
     return finish(made, wanted, device, requires_grad)
@@ -109,7 +109,7 @@ def eye(
     """(n, m or n): ones on the diagonal, zeros beside it; f32 by default."""
     m = n if m is None else m
     expect(n >= 0 and m >= 0, eye, "sizes of at least 0", (n, m))
-    wanted = f32 if dtype is None else as_dtype(dtype)
+    wanted = Default.float if dtype is None else as_dtype(dtype)
     out = _native.Array.full((n, m), 0, wanted.code)
     if min(n, m):
         one = _native.Array.full((), 1, wanted.code)
@@ -122,7 +122,9 @@ def scalar_tensor(
     s: Any, *, dtype: Kind = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """A 0-d tensor of a number; f32 by default."""
-    return finish(tensor(_number(s)), f32 if dtype is None else dtype, device, requires_grad)
+    return finish(
+        tensor(_number(s)), Default.float if dtype is None else dtype, device, requires_grad
+    )
 
 
 @op
@@ -135,7 +137,7 @@ def empty_strided(
     expect(fits, empty_strided, "as many sizes as strides, all of at least 0", (size, stride))
     count = 1 + sum((n - 1) * s for n, s in zip(size, stride, strict=True))
     count = 0 if 0 in size else count
-    code = (f32 if dtype is None else as_dtype(dtype)).code
+    code = (Default.float if dtype is None else as_dtype(dtype)).code
     made = wrap(_native.Array.empty((count,), code).strided(tuple(size), tuple(stride), 0))
     return finish(made, None, device, requires_grad)
 
@@ -215,7 +217,7 @@ def _window(
 ) -> Tensor:
     """`shape(t)` over `length` points t from 0 to 1 (1 left out when periodic)."""
     expect(length >= 0, name, "a length of at least 0", length, ArgumentError)
-    wanted = f32 if dtype is None else as_dtype(dtype)
+    wanted = Default.float if dtype is None else as_dtype(dtype)
     expect(wanted.kind == "f", name, "a float dtype", wanted.name, DTypeError)
     if length <= 1:
         return finish(full((length,), 1, wanted), None, device, requires_grad)

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from ..dtype import complex64, f32
+from ..dtype import Default, complex64, f32
 from ..errors import ArgumentError, DTypeError, expect
 from ..registry import op, primitive
 from ..tensor import Tensor, arange, from_numpy
@@ -341,7 +341,7 @@ def fftfreq(
 
     k = cat([arange((n + 1) // 2), arange(-(n // 2), 0)])
     return finish(
-        k.double() * (1 / (n * d)), f32 if dtype is None else dtype, device, requires_grad
+        k.double() * (1 / (n * d)), Default.float if dtype is None else dtype, device, requires_grad
     )
 
 
@@ -352,7 +352,7 @@ def rfftfreq(
     """The frequencies of `rfft`."""
     expect(n >= 1, rfftfreq, "a length of at least 1", n, ArgumentError)
     k = arange(n // 2 + 1).double() * (1 / (n * d))
-    return finish(k, f32 if dtype is None else dtype, device, requires_grad)
+    return finish(k, Default.float if dtype is None else dtype, device, requires_grad)
 
 
 @op(name="fft.fftshift")

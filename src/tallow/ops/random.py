@@ -9,7 +9,7 @@ from .. import _native
 from ..autograd.inplace import refuse_leaf
 from ..autograd.mode import MODE
 from ..device import Device, as_device
-from ..dtype import DType, as_dtype, f32, f64, i64
+from ..dtype import Default, DType, as_dtype, f32, f64, i64
 from ..errors import ArgumentError, DTypeError, expect
 from ..random import Generator, default_generator
 from ..registry import op, primitive
@@ -39,9 +39,9 @@ def shape_of(size: tuple[Any, ...], where: object) -> tuple[int, ...]:
 
 
 def float_of(dtype: DType | str | None, where: object, kinds: str = "f") -> DType:
-    """The dtype asked for (f32 by default), which must be a float or of these `kinds`."""
+    """The dtype asked for (or the default one), which must be a float or of these `kinds`."""
     if dtype is None:
-        return f32
+        return Default.float
     wanted = as_dtype(dtype)
     plain = wanted.kind in kinds and wanted.itemsize > 1
     expect(plain, where, "a float dtype", wanted.name, DTypeError)

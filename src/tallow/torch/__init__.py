@@ -15,19 +15,22 @@ _find_aliases()
 
 # What `tallow` has under PyTorch's names, beside the ops.
 _TALLOW = (
-    "Generator Tensor as_tensor arange bfloat16 bool can_cast checkpoint complex64 default_generator "
+    "Generator Tensor as_tensor arange bfloat16 bool can_cast checkpoint complex64 "
+    "default_generator "
     "device double dtype e empty empty_like enable_grad finfo float float16 float32 float64 "
     "float8_e4m3fn float8_e5m2 from_dlpack from_numpy full full_like get_rng_state half iinfo inf "
     "inference_mode initial_seed int int16 int32 int64 int8 is_complex is_floating_point "
     "is_grad_enabled is_inference_mode_enabled is_tensor long manual_seed nan no_grad numel ones "
-    "ones_like pi promote_types result_type seed set_grad_enabled set_rng_state short tensor uint16 "
+    "ones_like pi promote_types result_type seed set_grad_enabled set_rng_state short tensor "
+    "uint16 "
     "uint32 uint64 uint8 zeros zeros_like cfloat"
 )
 _MODULES = (
     "accelerator amp autograd backends classes cpu cuda distributed distributions fft func futures "
     "fx hub jit library linalg monitor mps mtia multiprocessing nested nn onnx ops optim overrides "
     "package profiler quantization random serialization signal sparse special testing types utils "
-    "version xpu ao _C _dynamo _functorch _inductor _ops _utils _logging export compiler functional "
+    "version xpu ao _C _dynamo _functorch _inductor _ops _utils _logging export compiler "
+    "functional "
     "return_types storage masked _tensor"
 )
 _NO_SPARSE = "sparse tensors are not supported"
@@ -38,6 +41,7 @@ __getattr__, __dir__ = _namespace(
     modules=_MODULES,
     places={
         "tallow": _TALLOW,
+        "tallow.ops": "spmm=mm",
         "tallow.torch._settings": (
             "set_default_dtype get_default_dtype set_default_device get_default_device "
             "set_default_tensor_type set_printoptions use_deterministic_algorithms "
@@ -59,9 +63,10 @@ __getattr__, __dir__ = _namespace(
             "sparse_csr sparse_csc sparse_bsr sparse_bsc jagged complex128 complex32 cdouble chalf "
             "qint8 quint8 qint32 quint4x2 float8_e4m3fnuz float8_e5m2fnuz float8_e8m0fnu "
             "per_channel_affine per_tensor_affine range renorm trapz unravel_index "
-            "embedding_bag alpha_dropout feature_dropout lu pca_lowrank svd_lowrank igamma "
-            "igammac narrow_copy expand_copy segment_reduce native_channel_shuffle "
-            "native_layer_norm scalar_tensor typename dropout_ lstm gru rnn_tanh rnn_relu lstm_cell "
+            "embedding_bag alpha_dropout feature_dropout lu pca_lowrank svd_lowrank narrow_copy"
+            "  expand_copy segment_reduce native_channel_shuffle "
+            "native_layer_norm scalar_tensor typename dropout_ lstm gru rnn_tanh rnn_relu "
+            "lstm_cell "
             "gru_cell rnn_tanh_cell rnn_relu_cell is_distributed SymInt SymFloat SymBool sym_int "
             "sym_float sym_max sym_min sym_not newaxis"
         ),
@@ -69,13 +74,13 @@ __getattr__, __dir__ = _namespace(
             "abs_ acos_ asin_ atan_ ceil_ celu_ clamp_ clamp_max_ clamp_min_ cos_ cosh_ deg2rad_ "
             "erf_ erfc_ exp2_ exp_ expm1_ fill_ floor_ frac_ log10_ log1p_ log2_ log_ logit_ "
             "nan_to_num_ neg_ negative_ rad2deg_ reciprocal_ relu_ resize_as_ round_ rrelu_ rsqrt_ "
-            "selu_ sigmoid_ sin_ sinc_ sinh_ sqrt_ square_ tan_ tanh_ threshold_ trunc_ xlogy_ zero_"
+            "selu_ sigmoid_ sin_ sinc_ sinh_ sqrt_ square_ tan_ tanh_ threshold_ trunc_ xlogy_ "
+            "zero_"
         ),
         "tallow.torch.version": "__version__",
         "tallow.torch.amp": "autocast is_autocast_enabled get_autocast_dtype",
         "tallow.torch.jit": "compile",
         "tallow.torch.func": "vmap",
-        "tallow.torch.autograd": "Function=Function",
         "tallow.torch.storage": "UntypedStorage TypedStorage",
     },
     behind=("tallow.torch._ops_of_tallow",),

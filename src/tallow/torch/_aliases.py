@@ -28,7 +28,6 @@ ALIASES: dict[str, str] = {
     "nn.modules": "nn",
     **{f"nn.modules.{name}": "nn" for name in _LAYERS.split()},
     "nn.parameter": "nn",
-    "nn.init": "nn._init",
     "nn.utils.clip_grad": "nn.utils",
     "nn.utils.convert_parameters": "nn.utils",
     "nn.parallel.data_parallel": "nn.parallel",

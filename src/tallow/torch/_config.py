@@ -6,7 +6,8 @@ from tallow.torch._names import Settings
 
 dynamo = Settings(
     verbose=False, suppress_errors=False, cache_size_limit=8, recompile_limit=8, optimize_ddp=True,
-    capture_scalar_outputs=False, capture_dynamic_output_shape_ops=False, automatic_dynamic_shapes=True,
+    capture_scalar_outputs=False, capture_dynamic_output_shape_ops=False,
+    automatic_dynamic_shapes=True,
     assume_static_by_default=True, disable=False, compiled_autograd=False,
 )  # fmt: skip
 inductor = Settings(

@@ -16,6 +16,8 @@ __getattr__, __dir__ = namespace(
         "mark_static_address": None,
         "list_backends": [],
     },
-    decorators="disable allow_in_graph disallow_in_graph graph_break optimize run assume_constant_result",
+    decorators=(
+        "disable allow_in_graph disallow_in_graph graph_break optimize run assume_constant_result"
+    ),
     refuses={"programs are not captured as graphs (see tl.capture)": "export explain"},
 )

@@ -29,7 +29,7 @@ def functional_call(
         given = dict(parameter_and_buffer_dicts)
     else:
         given = {name: x for part in parameter_and_buffer_dicts for name, x in part.items()}
-    own = dict(module.named_parameters(remove_duplicate=False))
+    own: dict[str, Any] = dict(module.named_parameters(remove_duplicate=False))
     own |= dict(module.named_buffers(remove_duplicate=False))
     if strict:
         unlike = sorted(own.keys() ^ given.keys())

@@ -118,6 +118,8 @@ def namespace(
         for alias in ALIASES
         if alias.startswith(below) and "." not in alias[len(below) :]
     }
+    if children and not hasattr(sys.modules[module], "__path__"):
+        vars(sys.modules[module])["__path__"] = []  # modules below a plain file are aliases
 
     def find(name: str) -> Any:
         if name in here:
@@ -153,7 +155,7 @@ def namespace(
 
 
 class Settings:
-    """A group of settings that take any value and change nothing: `torch._inductor.config`, …"""
+    """A group of settings that take any value and change nothing: `torch._inductor.config`."""
 
     def __init__(self, **values: Any) -> None:
         self.__dict__.update(values)

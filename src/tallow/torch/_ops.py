@@ -6,5 +6,7 @@ from tallow.torch._names import namespace
 
 __getattr__, __dir__ = namespace(
     __name__,
-    places={"tallow.torch.ops": "OpOverloadPacket=OpPacket OpOverload=OpPacket _OpNamespace=OpNamespace"},
+    places={
+        "tallow.torch.ops": "OpOverloadPacket=OpPacket OpOverload=OpPacket _OpNamespace=OpNamespace"
+    },
 )

@@ -7,10 +7,9 @@ from typing import Any
 from tallow import ops
 
 # Ops that PyTorch has only elsewhere, such as in nn.functional.
-_ELSEWHERE = frozenset(
-    "attention cast causal_conv dequantize gelu_tanh linear quantize rotary silu embedding_lookup "
-    "rms_norm_gated topk_mask".split()
-)
+_ELSEWHERE = frozenset({
+    "attention", "cast", "dequantize", "gelu_tanh", "linear", "quantize", "rope", "rope_table",
+})  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

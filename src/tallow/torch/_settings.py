@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from tallow import _native
 from tallow import num_threads as get_num_threads
 from tallow import set_num_threads as _set_num_threads
 from tallow.device import CPU, Device, as_device
@@ -33,7 +31,7 @@ def get_default_dtype() -> DType:
 
 def set_default_dtype(d: DType | str) -> None:
     """Make floats without a dtype of `d`: f32 (as at the start), f64, f16 or bf16."""
-    from tallow.numeric import set_default_dtype as put
+    from tallow.dtype import set_default_dtype as put
 
     put(d)
 

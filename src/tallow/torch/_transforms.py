@@ -136,7 +136,9 @@ def jacrev(
         def flat(*given: Tensor) -> Any:
             placed = list(args)
             back = tree_unflatten(given, spec)
-            for i, value in zip(numbers, (back,) if isinstance(argnums, int) else back, strict=True):
+            for i, value in zip(
+                numbers, (back,) if isinstance(argnums, int) else back, strict=True
+            ):
                 placed[i] = value
             out = func(*placed, **kwargs)
             out, kept["aux"] = out if has_aux else (out, None)

@@ -42,7 +42,7 @@ class _TypedTensor(type):
             return given.view_as(given)
         if len(args) == 1 and (isinstance(args[0], SIZES) or not hasattr(args[0], "__index__")):
             if isinstance(args[0], SIZES):
-                return empty(*args[0], dtype=cls.dtype, device=device)
+                return empty(args[0], dtype=cls.dtype, device=device)
             data = args[0] if isinstance(args[0], (list, tuple)) or hasattr(
                 args[0], "__array_interface__"
             ) else list(args[0])  # fmt: skip

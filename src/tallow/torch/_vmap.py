@@ -36,9 +36,7 @@ def vmap(
         outs = []
         for i in range(size):
             before = default_generator.get_state()
-            one = [
-                x if d is None else x.select(d, i) for x, d in zip(leaves, dims, strict=True)
-            ]
+            one = [x if d is None else x.select(d, i) for x, d in zip(leaves, dims, strict=True)]
             outs.append(func(*tree_unflatten(one, spec), **kwargs))
             if randomness != "different":
                 _settle(randomness, before, i == size - 1)

@@ -23,7 +23,7 @@ _DEVICES = ("cpu", "cuda", "mps", "xpu", "hpu", "mtia")
 
 
 class autocast(_autocast):  # noqa: N801  (PyTorch's name)
-    """`tallow.amp.autocast` on the CPU; for a device that is not there, switched off with a warning."""
+    """`tallow.amp.autocast` on the CPU; switched off, with a warning, for other devices."""
 
     def __init__(
         self,
@@ -121,7 +121,9 @@ class GradScaler:
         elif any(self._found.values()):
             self._scale, self._tracker = self._scale * self._backoff, 0
         else:
-            expect(bool(self._found), "GradScaler.update", "a step before it", "none", ArgumentError)
+            expect(
+                bool(self._found), "GradScaler.update", "a step before it", "none", ArgumentError
+            )
             self._tracker += 1
             if self._tracker == self._interval:
                 self._scale, self._tracker = self._scale * self._growth, 0
@@ -172,8 +174,8 @@ class GradScaler:
         """Take over what `state_dict` gave."""
         if not self._enabled:
             return
-        expect(bool(state_dict), "GradScaler.load_state_dict", "a state", "an empty one (of one that "
-               "was switched off)", ArgumentError)  # fmt: skip
+        got = "an empty one (of a scaler that was switched off)"
+        expect(bool(state_dict), "GradScaler.load_state_dict", "a state", got, ArgumentError)
         self._scale, self._tracker = state_dict["scale"], state_dict["_growth_tracker"]
         self._growth, self._backoff = state_dict["growth_factor"], state_dict["backoff_factor"]
         self._interval = state_dict["growth_interval"]

@@ -7,9 +7,7 @@ from tallow.torch._names import namespace
 __getattr__, __dir__ = namespace(
     __name__,
     places={
-        "tallow.torch._transforms": (
-            "grad grad_and_value vjp jvp jacrev jacfwd hessian linearize"
-        ),
+        "tallow.torch._transforms": ("grad grad_and_value vjp jvp jacrev jacfwd hessian linearize"),
         "tallow.torch._vmap": "vmap",
         "tallow.torch._functional_call": "functional_call stack_module_state",
     },

@@ -41,7 +41,8 @@ def set_dir(d: str | os.PathLike[str]) -> None:
 def _folder(repo_or_dir: Any, source: str) -> ModuleType:
     if source != "local":
         raise UnsupportedError(
-            "hub.load: expected source='local' (a folder with a hubconf.py), got 'github': programs "
+            "hub.load: expected source='local' (a folder with a hubconf.py), got 'github': "
+            "programs "
             "are not fetched and run"
         )
     path = Path(repo_or_dir) / "hubconf.py"

@@ -54,26 +54,20 @@ def optimize_for_inference(mod: T, *_: Any, **__: Any) -> T:
 
 def trace(func: T, example_inputs: Any = None, *_: Any, **__: Any) -> T:
     """`func` itself, after running it once on the example, as tracing does."""
+    call: Any = func
     if example_inputs is not None and callable(func):
         from tallow.autograd.mode import no_grad
         from tallow.tensor import Tensor
 
         given = (example_inputs,) if isinstance(example_inputs, Tensor) else example_inputs
         with no_grad():
-            func(**given) if isinstance(given, dict) else func(*given)
+            call(**given) if type(given) is dict else call(*given)
     return func
 
 
 def annotate(the_type: Any, the_value: T) -> T:
     """`the_value` itself."""
     return the_value
-
-
-def isinstance(obj: Any, target_type: Any) -> bool:
-    """Python's `isinstance`."""
-    import builtins
-
-    return builtins.isinstance(obj, target_type)
 
 
 def optimized_execution(should_optimize: bool) -> AbstractContextManager[None]:

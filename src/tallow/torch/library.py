@@ -42,6 +42,7 @@ class CustomOp:
         self.__name__, self.__doc__ = name.rpartition("::")[2], function.__doc__
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the op."""
         if self._backward is None:
             return self._function(*args, **kwargs)
         from tallow.torch._custom import with_gradient
@@ -51,7 +52,7 @@ class CustomOp:
     def register_autograd(
         self, backward: Callable[..., Any], /, *, setup_context: Callable[..., Any] | None = None
     ) -> None:
-        """The op's gradient: `backward(ctx, *grads)`, after `setup_context(ctx, inputs, output)`."""
+        """The op's gradient: `backward(ctx, *grads)`; `setup_context` keeps what it needs."""
         self._backward, self._setup = backward, setup_context
 
     def register_fake(self, fn: Callable[..., Any]) -> Callable[..., Any]:
@@ -60,7 +61,9 @@ class CustomOp:
 
     def register_kernel(self, device_types: Any, fn: Any = None, /) -> Any:
         """The op on other devices than the CPU is not called here."""
-        kinds = (device_types,) if isinstance(device_types, str) else tuple(device_types or ("cpu",))
+        kinds = (
+            (device_types,) if isinstance(device_types, str) else tuple(device_types or ("cpu",))
+        )
 
         def take(function: Callable[..., Any]) -> Callable[..., Any]:
             if "cpu" in kinds:

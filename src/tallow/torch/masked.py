@@ -7,6 +7,8 @@ from tallow.torch._names import namespace
 __getattr__, __dir__ = namespace(
     __name__,
     refuses={
-        "masked tensors are not supported (use torch.where)": "MaskedTensor masked_tensor as_masked_tensor"
+        "masked tensors are not supported (use torch.where)": (
+            "MaskedTensor masked_tensor as_masked_tensor"
+        )
     },
 )

@@ -28,7 +28,9 @@ def lookup(space: str, name: str) -> Any:
             return found
     if space == "aten":
         root = import_module("tallow.torch")
-        found = getattr(root, name, None) or getattr(import_module("tallow.torch.nn.functional"), name, None)
+        found = getattr(root, name, None) or getattr(
+            import_module("tallow.torch.nn.functional"), name, None
+        )
         if callable(found):
             return found
     raise AttributeError(f"torch.ops: '_OpNamespace' '{space}' object has no attribute {name!r}")
@@ -43,6 +45,7 @@ class OpPacket:
         self._overloads = ("default",)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the op."""
         return self._function(*args, **kwargs)
 
     def overloads(self) -> list[str]:

@@ -6,5 +6,9 @@ from tallow.torch._names import namespace
 
 __getattr__, __dir__ = namespace(
     __name__,
-    refuses={"storages are not handed out (use tensor.numpy() or data_ptr())": "UntypedStorage TypedStorage FloatStorage"},
+    refuses={
+        "storages are not handed out (use tensor.numpy() or data_ptr())": (
+            "UntypedStorage TypedStorage FloatStorage"
+        )
+    },
 )

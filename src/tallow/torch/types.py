@@ -6,14 +6,15 @@ import os
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-from tallow.device import Device as _device
-from tallow.dtype import DType as _dtype
+from tallow.device import Device as _Device
+from tallow.dtype import DType
 from tallow.tensor import Tensor
 
 Number: TypeAlias = int | float | bool
 FileLike: TypeAlias = Any
-Device: TypeAlias = _device | str | int | None
+Device: TypeAlias = _Device | str | int | None
 Storage: TypeAlias = Any
+_dtype = DType
 _bool, _int, _float = bool, int, float
 _size: TypeAlias = Sequence[int]
 _TensorOrTensors: TypeAlias = Tensor | Sequence[Tensor]

@@ -6,5 +6,8 @@ from tallow.torch._names import namespace
 
 __getattr__, __dir__ = namespace(
     __name__,
-    modules="cpu cuda cudnn cusparselt kleidiai mha mkl mkldnn mps nnpack openmp opt_einsum quantized xeon",
+    modules=(
+        "cpu cuda cudnn cusparselt kleidiai mha mkl mkldnn mps nnpack openmp opt_einsum "
+        "quantized xeon"
+    ),
 )

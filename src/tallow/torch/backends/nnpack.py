@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from tallow.torch._names import namespace
 
-
 __getattr__, __dir__ = namespace(
     __name__,
     answers={

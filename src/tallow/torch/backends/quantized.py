@@ -9,6 +9,5 @@ supported_engines = ["none"]
 
 __getattr__, __dir__ = namespace(
     __name__,
-    answers={
-    },
+    answers={},
 )

@@ -8,7 +8,8 @@ from tallow.torch._names import NoDeviceError, namespace, refused
 
 _NONE = "there is no CUDA device: Tallow runs on the CPU (torch.cuda.is_available() says so)"
 _TYPES = (
-    "FloatTensor DoubleTensor HalfTensor BFloat16Tensor LongTensor IntTensor ShortTensor CharTensor "
+    "FloatTensor DoubleTensor HalfTensor BFloat16Tensor LongTensor IntTensor ShortTensor "
+    "CharTensor "
     "ByteTensor BoolTensor"
 )
 

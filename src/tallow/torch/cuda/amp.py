@@ -13,9 +13,7 @@ from tallow.torch.amp import custom_fwd as _custom_fwd
 class autocast(_autocast):  # noqa: N801  (PyTorch's name)
     """`torch.amp.autocast("cuda")`: switched off, with a warning, where there is no CUDA."""
 
-    def __init__(
-        self, enabled: bool = True, dtype: Any = None, cache_enabled: bool = True
-    ) -> None:
+    def __init__(self, enabled: bool = True, dtype: Any = None, cache_enabled: bool = True) -> None:
         super().__init__("cuda", dtype, enabled, cache_enabled)
 
 

@@ -10,7 +10,9 @@ from tallow.torch._names import NoDeviceError, namespace
 __getattr__, __dir__ = namespace(
     __name__,
     refuses={
-        "NVTX is not there: Tallow runs on the CPU": "range_push range_pop range_start range_end mark"
+        "NVTX is not there: Tallow runs on the CPU": (
+            "range_push range_pop range_start range_end mark"
+        )
     },
     error=NoDeviceError,
 )

@@ -7,10 +7,12 @@ from tallow.torch._names import namespace
 _ONE = "one process is all there is"
 _STATIC = (
     "all_reduce all_gather all_gather_into_tensor all_gather_object all_to_all all_to_all_single "
-    "barrier broadcast broadcast_object_list destroy_process_group gather gather_object get_backend "
+    "barrier broadcast broadcast_object_list destroy_process_group gather gather_object "
+    "get_backend "
     "get_rank get_world_size init_process_group is_initialized monitored_barrier new_group reduce "
     "reduce_scatter reduce_scatter_tensor scatter scatter_object_list send recv isend irecv "
-    "ReduceOp ProcessGroup Work group GroupMember Backend all_gather_coalesced all_reduce_coalesced "
+    "ReduceOp ProcessGroup Work group GroupMember Backend all_gather_coalesced "
+    "all_reduce_coalesced "
     "get_process_group_ranks get_group_rank get_global_rank get_node_local_rank "
     "get_default_backend_for_device"
 )

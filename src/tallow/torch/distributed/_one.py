@@ -77,7 +77,7 @@ def init_process_group(
     pg_options: Any = None,
     device_id: Any = None,
 ) -> None:
-    """Make the group of one process; a larger `world_size`, given or in the environment, is refused."""
+    """Make the group of one process; a larger `world_size` is refused."""
     text = os.environ.get("WORLD_SIZE", "1")
     size = world_size if world_size > 0 else int(text) if text.isdigit() else 1
     if size != 1:
@@ -277,7 +277,11 @@ def gather(
 
 
 def gather_object(
-    obj: Any, object_gather_list: list[Any] | None = None, dst: int | None = None, *_: Any, **__: Any
+    obj: Any,
+    object_gather_list: list[Any] | None = None,
+    dst: int | None = None,
+    *_: Any,
+    **__: Any,
 ) -> None:
     """Put `obj` into the one entry."""
     _group("gather_object")

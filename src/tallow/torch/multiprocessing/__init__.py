@@ -9,7 +9,7 @@ from tallow.errors import ArgumentError, TallowError, expect
 from tallow.torch._names import namespace
 
 
-class ProcessRaisedException(TallowError, RuntimeError):
+class ProcessRaisedException(TallowError, RuntimeError):  # noqa: N818  (PyTorch's name)
     """A process of `spawn` raised; the text is its traceback."""
 
     def __init__(self, msg: str, error_index: int, error_pid: int) -> None:
@@ -17,12 +17,17 @@ class ProcessRaisedException(TallowError, RuntimeError):
         self.msg, self.error_index, self.pid = msg, error_index, error_pid
 
 
-class ProcessExitedException(TallowError, RuntimeError):
+class ProcessExitedException(TallowError, RuntimeError):  # noqa: N818
     """A process of `spawn` ended by a signal or with another exit code than 0."""
 
     def __init__(self, msg: str, error_index: int, error_pid: int, exit_code: int) -> None:
         super().__init__(msg)
-        self.msg, self.error_index, self.pid, self.exit_code = msg, error_index, error_pid, exit_code
+        self.msg, self.error_index, self.pid, self.exit_code = (
+            msg,
+            error_index,
+            error_pid,
+            exit_code,
+        )
 
 
 class SpawnContext:
@@ -45,7 +50,7 @@ class SpawnContext:
             if not ready:
                 return False
             for sentinel in ready:
-                self._ended(waiting.pop(sentinel))  # type: ignore[call-overload]
+                self._ended(waiting.pop(sentinel))
         for i in range(len(self.processes)):
             self._ended(i)
         return True

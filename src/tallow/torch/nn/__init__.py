@@ -8,15 +8,9 @@ __getattr__, __dir__ = namespace(
     __name__,
     modules="attention functional init parallel utils quantized qat intrinsic",
     places={
-        "tallow.torch.nn._lazy": (
-            "LazyLinear LazyConv1d LazyConv2d LazyConv3d LazyConvTranspose1d LazyConvTranspose2d "
-            "LazyConvTranspose3d LazyBatchNorm1d LazyBatchNorm2d LazyBatchNorm3d "
-            "LazyInstanceNorm1d LazyInstanceNorm2d LazyInstanceNorm3d"
-        ),
         "tallow.torch.nn._layers": (
-            "SyncBatchNorm CrossMapLRN2d Hardtanh_ AdaptiveLogSoftmaxWithLoss Container "
-            "NonDynamicallyQuantizableLinear UninitializedParameter UninitializedBuffer "
-            "is_lazy register_module_forward_hook"
+            "SyncBatchNorm CrossMapLRN2d AdaptiveLogSoftmaxWithLoss Container "
+            "NonDynamicallyQuantizableLinear"
         ),
         "tallow.torch.nn._bases": (
             "_BatchNorm _NormBase _InstanceNorm _ConvNd _ConvTransposeNd _Loss _WeightedLoss "

@@ -14,9 +14,7 @@ _KINDS = {
     "_NormBase": (
         "BatchNorm1d BatchNorm2d BatchNorm3d InstanceNorm1d InstanceNorm2d InstanceNorm3d"
     ),
-    "_ConvNd": (
-        "Conv1d Conv2d Conv3d ConvTranspose1d ConvTranspose2d ConvTranspose3d"
-    ),
+    "_ConvNd": ("Conv1d Conv2d Conv3d ConvTranspose1d ConvTranspose2d ConvTranspose3d"),
     "_ConvTransposeNd": "ConvTranspose1d ConvTranspose2d ConvTranspose3d",
     "_MaxPoolNd": "MaxPool1d MaxPool2d MaxPool3d",
     "_AvgPoolNd": "AvgPool1d AvgPool2d AvgPool3d",

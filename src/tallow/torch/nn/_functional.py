@@ -31,7 +31,9 @@ fractional_max_pool2d_with_indices = _with_indices("fractional_max_pool2d")
 fractional_max_pool3d_with_indices = _with_indices("fractional_max_pool3d")
 
 
-def rrelu_(input: Tensor, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False) -> Tensor:
+def rrelu_(
+    input: Tensor, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False
+) -> Tensor:
     """`rrelu`, written into `input`."""
     return F.rrelu(input, lower, upper, training, inplace=True)
 
@@ -44,7 +46,7 @@ def conv_tbc(input: Tensor, weight: Tensor, bias: Tensor, pad: int = 0) -> Tenso
 
 def native_channel_shuffle(input: Tensor, groups: int) -> Tensor:
     """`channel_shuffle`."""
-    return ops.channel_shuffle(input, groups)  # type: ignore[no-any-return]
+    return ops.channel_shuffle(input, groups)
 
 
 def has_torch_function(relevant_args: Any) -> bool:

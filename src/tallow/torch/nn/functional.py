@@ -12,7 +12,8 @@ __getattr__, __dir__ = namespace(
         "conv_tbc has_torch_function has_torch_function_unary has_torch_function_variadic "
         "handle_torch_function max_pool1d_with_indices max_pool2d_with_indices "
         "max_pool3d_with_indices fractional_max_pool2d_with_indices "
-        "fractional_max_pool3d_with_indices rrelu_ native_channel_shuffle hardsigmoid_ assert_int_or_pair",
+        "fractional_max_pool3d_with_indices rrelu_ native_channel_shuffle hardsigmoid_ "
+        "assert_int_or_pair",
         "tallow.torch.nn._bases": "_single _pair _triple",
         "tallow.torch": "Tensor",
     },

@@ -8,7 +8,7 @@ from typing import Any
 
 from tallow import ops
 from tallow.dtype import f64
-from tallow.tensor import Tensor, arange, tensor
+from tallow.tensor import Tensor, arange, ones, tensor
 from tallow.torch._settings import get_default_dtype
 
 
@@ -29,7 +29,7 @@ def general_cosine(
 ) -> Tensor:  # fmt: skip
     """A sum of cosines with these weights and alternating signs."""
     if M == 1:
-        return _made(ops.ones(1, dtype=f64), dtype, requires_grad)
+        return _made(ones(1, dtype=f64), dtype, requires_grad)
     at = _points(M, sym) * (2 * math.pi)
     parts = [((-1) ** i * weight) * ops.cos(at * i) for i, weight in enumerate(a)]
     return _made(sum(parts[1:], parts[0]), dtype, requires_grad)
@@ -66,7 +66,7 @@ def bartlett(
 ) -> Tensor:  # fmt: skip
     """Bartlett's triangle."""
     if M == 1:
-        return _made(ops.ones(1, dtype=f64), dtype, requires_grad)
+        return _made(ones(1, dtype=f64), dtype, requires_grad)
     return _made(1 - (2 * _points(M, sym) - 1).abs(), dtype, requires_grad)
 
 
@@ -108,8 +108,10 @@ def kaiser(
 ) -> Tensor:  # fmt: skip
     """Kaiser's window."""
     if M == 1:
-        return _made(ops.ones(1, dtype=f64), dtype, requires_grad)
+        return _made(ones(1, dtype=f64), dtype, requires_grad)
     at = 2 * _points(M, sym) - 1
     inside = (beta * (1 - at * at).clamp(min=0).sqrt()).to(f64)
-    top = ops.special.i0(tensor(beta, f64)) if hasattr(ops, "special") else ops.i0(tensor(beta, f64))
+    top = (
+        ops.special.i0(tensor(beta, f64)) if hasattr(ops, "special") else ops.i0(tensor(beta, f64))
+    )
     return _made(ops.i0(inside) / top, dtype, requires_grad)

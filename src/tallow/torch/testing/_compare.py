@@ -168,6 +168,6 @@ def make_tensor(
     else:
         made = (ops.rand(given) * (last - first) + first).to(kind)
     if exclude_zero:
-        made = ops.where(made == 0, ops.ones_like(made), made)
+        made = ops.where(made == 0, made + 1, made)
     made = made[..., ::2] if noncontiguous and sizes else made
     return made.requires_grad_() if requires_grad else made

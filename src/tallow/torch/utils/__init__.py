@@ -7,8 +7,10 @@ from tallow.torch._names import namespace
 __getattr__, __dir__ = namespace(
     __name__,
     modules=(
-        "data checkpoint tensorboard model_zoo _pytree benchmark bottleneck collect_env cpp_extension "
-        "dlpack flop_counter hooks mobile_optimizer _contextlib _python_dispatch _triton deterministic"
+        "data checkpoint tensorboard model_zoo _pytree benchmark bottleneck collect_env "
+        "cpp_extension "
+        "dlpack flop_counter hooks mobile_optimizer _contextlib _python_dispatch _triton "
+        "deterministic"
     ),
     places={"tallow.torch.utils._small": "set_module swap_tensors rename_privateuse1_backend"},
 )

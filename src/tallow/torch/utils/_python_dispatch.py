@@ -1,4 +1,4 @@
-"""torch.utils._python_dispatch: the names that programs import; they say so when they are called."""
+"""torch.utils._python_dispatch: it is not there; its names say so when called."""
 
 from __future__ import annotations
 

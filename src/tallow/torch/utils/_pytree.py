@@ -24,9 +24,7 @@ _KINDS: dict[type, tuple[Callable[[Any], tuple[list[Any], Any]], Callable[..., A
     ),
     defaultdict: (
         lambda x: (list(x.values()), (x.default_factory, list(x))),
-        lambda children, context: defaultdict(
-            context[0], zip(context[1], children, strict=True)
-        ),
+        lambda children, context: defaultdict(context[0], zip(context[1], children, strict=True)),
     ),
     deque: (lambda x: (list(x), x.maxlen), lambda children, size: deque(children, size)),
 }

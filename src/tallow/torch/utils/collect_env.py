@@ -1,7 +1,9 @@
-"""torch.utils.collect_env: the names that programs import; they say so when they are called."""
+"""torch.utils.collect_env: it is not there; its names say so when called."""
 
 from __future__ import annotations
 
 from tallow.torch._names import namespace
 
-__getattr__, __dir__ = namespace(__name__, refuses={"it is not supported": "main get_pretty_env_info"})
+__getattr__, __dir__ = namespace(
+    __name__, refuses={"it is not supported": "main get_pretty_env_info"}
+)

@@ -1,7 +1,14 @@
-"""torch.utils.cpp_extension: the names that programs import; they say so when they are called."""
+"""torch.utils.cpp_extension: it is not there; its names say so when called."""
 
 from __future__ import annotations
 
 from tallow.torch._names import namespace
 
-__getattr__, __dir__ = namespace(__name__, refuses={"it is not supported": "load load_inline CppExtension CUDAExtension BuildExtension include_paths"})
+__getattr__, __dir__ = namespace(
+    __name__,
+    refuses={
+        "it is not supported": (
+            "load load_inline CppExtension CUDAExtension BuildExtension include_paths"
+        )
+    },
+)

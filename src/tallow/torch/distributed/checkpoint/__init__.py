@@ -9,7 +9,8 @@ __getattr__, __dir__ = namespace(
     modules="state_dict default_planner",
     refuses={
         "checkpoints of shards are not supported (use torch.save)": (
-            "FileSystemReader FileSystemWriter load load_state_dict save save_state_dict async_save "
+            "FileSystemReader FileSystemWriter load load_state_dict save save_state_dict "
+            "async_save "
             "StorageReader StorageWriter"
         )
     },

@@ -6,7 +6,5 @@ from tallow.torch._names import namespace
 
 __getattr__, __dir__ = namespace(
     __name__,
-    refuses={
-        "checkpoints of shards are not supported": "DefaultLoadPlanner DefaultSavePlanner"
-    },
+    refuses={"checkpoints of shards are not supported": "DefaultLoadPlanner DefaultSavePlanner"},
 )

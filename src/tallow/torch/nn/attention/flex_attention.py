@@ -29,7 +29,7 @@ def create_mask(
     """What `mod_fn(batch, head, query, key)` says, as (batch, heads, queries, keys) of bool."""
     b, h = B or 1, H or 1
     found = mod_fn(*_places(b, h, Q_LEN, KV_LEN))
-    return ops.broadcast_to(found, (b, h, Q_LEN, KV_LEN)).bool()  # type: ignore[no-any-return]
+    return ops.broadcast_to(found, (b, h, Q_LEN, KV_LEN)).bool()
 
 
 create_block_mask = create_mask

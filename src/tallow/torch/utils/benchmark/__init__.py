@@ -51,7 +51,8 @@ class Timer:
 
     def blocked_autorange(self, callback: Any = None, min_run_time: float = 0.2) -> Measurement:
         """Measurements of blocks of runs, until they took `min_run_time` together."""
-        number, times, spent = 1, [], 0.0
+        times: list[float] = []
+        number, spent = 1, 0.0
         while self._timer.timeit(number) < min_run_time / 100 and number < 1 << 20:
             number *= 2
         while spent < min_run_time or not times:

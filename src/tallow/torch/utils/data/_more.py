@@ -13,7 +13,7 @@ from tallow.random import Generator
 from tallow.torch import distributed
 
 
-class DistributedSampler(Sampler):
+class DistributedSampler(Sampler[int]):
     """Every `num_replicas`-th index from `rank` on; shuffled anew by `set_epoch`."""
 
     def __init__(
@@ -61,7 +61,7 @@ class DistributedSampler(Sampler):
         self.epoch = epoch
 
 
-class StackDataset(Dataset):
+class StackDataset(Dataset[Any]):
     """Samples of several datasets side by side: a tuple, or a dict by name."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

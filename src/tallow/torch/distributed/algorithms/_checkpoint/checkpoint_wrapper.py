@@ -18,7 +18,7 @@ class CheckpointImpl(Enum):
 
 
 class CheckpointWrapper(Module):
-    """A module as a checkpoint; its parameters keep their paths below `_checkpoint_wrapped_module`."""
+    """A module as a checkpoint, kept as `_checkpoint_wrapped_module`."""
 
     def __init__(
         self, mod: Module, checkpoint_impl: CheckpointImpl = CheckpointImpl.NO_REENTRANT, **_: Any
