@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from tallow.dtype import by_name
+from tallow.dtype import by_name, f32
 
 if TYPE_CHECKING:
     from tallow.formats.mapping import Stored
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class Entry:
     """A tensor of `dtype` (a name of the dtype table) and row-major `shape`; `take()` makes it.
 
-    `stored` is set for a dtype of the file that is none of ours: the tensor is its bytes.
+    `stored` is set for a dtype of the file that is none of ours: the tensor is its bytes. `exact`
+    is set for a tensor that a file holds packed (GPTQ and the like): its values in f32.
     """
 
     name: str
@@ -28,6 +29,11 @@ class Entry:
     shape: tuple[int, ...]
     take: Callable[[], Tensor]
     stored: Stored | None = None
+    exact: Callable[[], Tensor] | None = None
+
+    def values(self) -> Tensor:
+        """The tensor; where it is computed from packed numbers in f32, not through blocks."""
+        return self.take() if self.exact is None else self.exact()
 
     @property
     def elements(self) -> int:
@@ -66,7 +72,8 @@ def entries_of(source: WeightSource) -> dict[str, Entry]:
     for name in source.names():
         info = source.info(name)
         take = partial(source.take, name)
-        found[name] = Entry(name, info.dtype, tuple(info.shape), take, info.stored)
+        exact = partial(source.take, name, f32) if source.is_computed(name) else None
+        found[name] = Entry(name, info.dtype, tuple(info.shape), take, info.stored, exact)
     return found
 
 

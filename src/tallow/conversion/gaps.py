@@ -71,7 +71,7 @@ def _pair(name: str, left: Entry, right: Entry, tolerance: float | None) -> Diff
     if left.shape != right.shape:
         return Difference(name, SHAPE, left, right)
     try:
-        gap = _gap(left.take(), right.take())
+        gap = _gap(left.values(), right.values())
     except TallowError:  # a dtype that no kernel reads, such as 4-bit floats kept as bytes
         return Difference(name, OPAQUE, left, right)
     alike = gap.largest == 0

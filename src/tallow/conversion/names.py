@@ -47,13 +47,13 @@ def named_entries(source: WeightSource, style: Style) -> dict[str, Entry]:
     name_of = form.names if style == "hf" else form.names.stored
     reorder: Callable[[Tensor, int], Tensor] = neighbours if style == "gguf" else halves
     renamed: dict[str, Entry] = {}
-    for entry in entries.values():
-        name = name_of(entry.name)
+    for found in entries.values():
+        name = name_of(found.name)
         heads = heads_of(name, cfg) if form.interleaved else None
-        take = entry.take if heads is None else partial(_reordered, entry.take, reorder, heads)
+        entry = found if heads is None else _with_rows(found, reorder, heads)
         if name in renamed:
             raise ModelError(f"{source.path}: {name}: expected one tensor of this name, found two")
-        renamed[name] = replace(entry, name=name, take=take)
+        renamed[name] = replace(entry, name=name)
     return renamed
 
 
@@ -97,6 +97,16 @@ def _swapped(x: Tensor, shape: tuple[int, int, int]) -> Tensor:
 
     rows = np.frombuffer(tobytes(x), np.uint8).reshape(*shape, -1)
     return from_buffer(rows.swapaxes(1, 2).tobytes(), x.dtype, tuple(x.shape))
+
+
+def _with_rows(entry: Entry, reorder: Callable[[Tensor, int], Tensor], heads: int) -> Entry:
+    """The entry with its rows in another order, however it is taken."""
+    exact = entry.exact
+    return replace(
+        entry,
+        take=partial(_reordered, entry.take, reorder, heads),
+        exact=None if exact is None else partial(_reordered, exact, reorder, heads),
+    )
 
 
 def _reordered(

@@ -92,6 +92,9 @@ def prepare(content: Content, writer: Writer, dtype: str | None = None) -> Conve
         f"{count} tensors in {before} are dequantised to {after}"
         for (before, after), count in changes.items()
     ]
+    rounded = sum(row.exact is not None and row.dtype == "q4_1" for row in entries.values())
+    if dtype is None and rounded:
+        losses.append(f"zero points of {rounded} tensors are rounded to f16 by the blocks of q4_1")
     metadata = dict(content.metadata)
     if dtype is not None and "general.architecture" in metadata:
         metadata |= _file_type(entries)
@@ -179,7 +182,7 @@ def _settled(entry: Entry, writer: Writer, dtype: str | None) -> Entry:
             f"{entry.name}: expected a dtype that {writer.name} holds, found {entry.dtype}; "
             "--dtype f16 or f32 says what to make of it"
         )
-    if target == entry.dtype:
+    if target == entry.dtype and (dtype is None or entry.exact is None):
         return entry
     return replace(entry, dtype=target, take=partial(_cast, entry, target))
 
@@ -187,7 +190,7 @@ def _settled(entry: Entry, writer: Writer, dtype: str | None) -> Entry:
 def _cast(entry: Entry, dtype: str) -> Tensor:
     from tallow.conversion.casting import cast
 
-    return cast(entry.name, entry.take(), dtype)
+    return cast(entry.name, entry.values(), dtype)
 
 
 # --- metadata -------------------------------------------------------------------------------------

@@ -185,7 +185,7 @@ def _make(
         tell(entry.nbytes)
         return tobytes(entry.take())
     columns = entry.shape[-1]
-    rows = entry.take().reshape(-1, columns)
+    rows = entry.values().reshape(-1, columns)
     experts = 1 if weights is None else weights.shape[0]
     per_expert = rows.shape[0] // experts
     step = max(1, SLAB // columns)

@@ -118,6 +118,8 @@ class IntLayer:
         self._need(layout.scale in present, layout.scale, "scales", "nothing")
         words = self._info(layout.weight, ("i32",), 2)
         self.shape = layout.shape(words, 32 // bits)
+        if extra:
+            self.shape = self._stated_shape(extra[0], 32 // bits)
         n, k = self.shape
         scales = self._info(layout.scale, ("f16", "bf16", "f32"), 2)
         self._groups, columns = scales[::-1] if layout.turned else scales
@@ -138,10 +140,21 @@ class IntLayer:
             self._need(layout.turned, layout.zero, "zero points", "nothing")
             return
         found = self._info(layout.zero, ("i32",), 2)
-        pair = (self._groups, n * self._bits // 32)
+        pair = (self._groups, -(-n * self._bits // 32))
         wanted = pair[::-1] if layout.turned else pair
-        whole = n * self._bits % 32 == 0
+        whole = layout.turned or n * self._bits % 32 == 0  # compressed-tensors fills up
         self._need(whole and found == wanted, layout.zero, f"shape {wanted}", found)
+
+    def _stated_shape(self, suffix: str, per: int) -> tuple[int, int]:
+        """The shape that a tensor of the file states: the last word of a row may be part empty."""
+        length = self._info(suffix, ("i64", "i32"), 1)
+        self._need(length == (2,), suffix, "two numbers", length)
+        n, k = (int(number) for number in self._source.take(self._stem + suffix).tolist())
+        rows, columns = self.shape
+        fits = n == rows and columns - per < k <= columns
+        wanted = f"{rows} rows and {columns - per + 1} to {columns} columns"
+        self._need(fits, suffix, wanted, f"{n} and {k}")
+        return n, k
 
     def _need(self, ok: bool, suffix: str, expected: object, got: object) -> None:
         if not ok:
@@ -177,7 +190,8 @@ class IntLayer:
         import numpy as np
 
         if self._stem + self._layout.zero in self.parts:
-            return self._layout.zeros(self._array(self._layout.zero), self._bits)
+            zeros = self._layout.zeros(self._array(self._layout.zero), self._bits)
+            return zeros[:, : self.shape[0]]
         return np.full((self._groups, self.shape[0]), 1 << self._bits - 1, np.uint8)
 
     def _scales(self, dtype: str) -> Any:
@@ -228,7 +242,7 @@ class IntLayer:
         zeros, scales, group = self._zeros(), self._scales("f32"), self._group_of
         out = np.empty(self.shape, np.float32)
         for start, stop in self._runs():
-            codes = self._layout.codes(words, self._bits, start, stop)
+            codes = self._layout.codes(words, self._bits, start, stop)[:, : self.shape[1]]
             part = out[start:stop]
             np.subtract(codes, zeros[:, start:stop][group].T, out=part, dtype=np.float32)
             part *= scales[:, start:stop][group].T

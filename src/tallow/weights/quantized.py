@@ -149,7 +149,8 @@ class LayerFile(ComputedFile):
         reason = self._layers[name].form()[1]
         if reason is None or dtype is not None:
             return None
-        return f"expected dtype f32, f16 or bf16 to be asked for, as no block dtype holds {reason}"
+        wanted = "dtype f32, f16 or bf16 to be asked for (--dtype)"
+        return f"expected {wanted}, as no block dtype holds {reason}"
 
     def close(self) -> None:
         """Let go of the file behind."""

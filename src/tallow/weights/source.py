@@ -158,6 +158,10 @@ class WeightSource:
         """Why `take(name, dtype)` would fail although the tensor is there, or None."""
         return self._find(name).problem(dtype)
 
+    def is_computed(self, name: str) -> bool:
+        """Whether a tensor is computed from others, so that what it is depends on the dtype."""
+        return isinstance(self._find(name).file, ComputedFile)
+
     # --- taking -----------------------------------------------------------------------------------
 
     def take(
