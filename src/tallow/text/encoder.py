@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import unicodedata
+from collections.abc import Iterable
 from typing import Protocol
 
 from tallow.text.added_tokens import AddedTokens
@@ -16,6 +17,10 @@ class Encoder(Protocol):
 
     def encode(self, text: str, add_special: bool, parse_special: bool) -> list[int]:
         """The ids of `text`; see `Tokenizer.encode`."""
+        ...
+
+    def encode_marked(self, text: str, mark: str) -> list[int]:
+        """The ids of `text` without `mark`; a special token that holds a mark is plain text."""
         ...
 
 
@@ -43,21 +48,39 @@ class VocabEncoder:
     def encode(self, text: str, add_special: bool, parse_special: bool) -> list[int]:
         """The ids of `text`; see `Tokenizer.encode`."""
         vocab = self._vocab
-        if not text.isascii():
-            text = clean(text)
-            if vocab.nfc:
-                text = unicodedata.normalize("NFC", text)
+        pieces = (self._special if parse_special else self._plain).split(self._normalized(text))
         ids = list(vocab.prefix_ids) if add_special else []
+        ids += self._encode_pieces(pieces)
+        if add_special:
+            ids += vocab.suffix_ids
+        return ids
+
+    def encode_marked(self, text: str, mark: str) -> list[int]:
+        """The ids of `text` without `mark`; a special token that holds a mark is plain text."""
+        pieces: list[str | int] = []
+        for piece in self._special.split(self._normalized(text)):
+            if isinstance(piece, int):
+                pieces.append(piece)
+            else:
+                pieces += self._plain.split(piece.replace(mark, ""))
+        return self._encode_pieces(pieces)
+
+    def _normalized(self, text: str) -> str:
+        if text.isascii():
+            return text
+        text = clean(text)
+        return unicodedata.normalize("NFC", text) if self._vocab.nfc else text
+
+    def _encode_pieces(self, pieces: Iterable[str | int]) -> list[int]:
+        ids: list[int] = []
         after_token = True
-        for piece in (self._special if parse_special else self._plain).split(text):
+        for piece in pieces:
             if isinstance(piece, int):
                 ids.append(piece)
                 after_token = True
             else:
                 ids += self._model.encode(self._spaced(piece, after_token))
                 after_token = False
-        if add_special:
-            ids += vocab.suffix_ids
         return ids
 
     def _spaced(self, text: str, after_token: bool) -> str:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import functools
+import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from tallow.errors import FormatError, MissingExtraError, ModelError
 from tallow.text.encoder import Encoder
 from tallow.text.end_ids import configured_ends
 from tallow.text.folder_files import field_of, parse_json, read_config
 from tallow.text.folder_python import stand_in, steps_of
+from tallow.text.folder_tokens import (
+    MAX_VOCAB,
+    ROLES,
+    complete,
+    model_pieces,
+    text_of,
+    with_control_tokens,
+)
 from tallow.text.hf import import_tokenizers, refusals
 from tallow.text.pretokenizers import PreTokenizer
 from tallow.text.vocab import (
@@ -25,40 +35,87 @@ from tallow.text.vocab import (
     end_ids,
 )
 
-_ROLES: Final = ("bos", "eos", "unk", "sep", "pad", "cls")
-_MAX_VOCAB: Final = 1 << 24
-
 
 class FileEncoder:
     """tokenizer.json as Hugging Face's own engine runs it."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, root: Mapping[str, Any], source: str | None = None) -> None:
+        """`source` is the text of `root`, where there is one already."""
         self._library = import_tokenizers()
-        self._source = source
-        self._with_special = self._load()
-        self._plain: Any = None
+        self._root = root
+        self._source = json.dumps(root) if source is None else source
+        self._with_special = self._load(self._source)
+        self._marked: dict[str, Any] = {}
 
-    def _load(self) -> Any:
+    def _load(self, source: str) -> Any:
         with refusals("tokenizer.json"):
-            tokenizer = self._library.Tokenizer.from_str(self._source)
+            tokenizer = self._library.Tokenizer.from_str(source)
             tokenizer.no_truncation()
             tokenizer.no_padding()
         return tokenizer
 
+    @functools.cached_property
+    def _plain(self) -> Any:
+        # Whether special tokens are recognised is a property of the object, so there are two.
+        root = _unreachable(self._root)
+        plain = self._load(self._source if root is self._root else json.dumps(root))
+        plain.encode_special_tokens = True
+        return plain
+
+    def _without(self, mark: str) -> Any:
+        """The engine that drops `mark` when it has found the special tokens."""
+        root = _found_as_written(self._root)
+        tokenizer = self._load(self._source if root is self._root else json.dumps(root))
+        steps = self._library.normalizers
+        remove, own = steps.Replace(mark, ""), tokenizer.normalizer
+        tokenizer.normalizer = remove if own is None else steps.Sequence([remove, own])
+        return tokenizer
+
     def encode(self, text: str, add_special: bool, parse_special: bool) -> list[int]:
         """The ids of `text`; see `Tokenizer.encode`."""
-        if parse_special:
-            tokenizer = self._with_special
-        else:
-            # Whether special tokens are recognised is a property of the object, so there are two.
-            if self._plain is None:
-                plain = self._load()
-                plain.encode_special_tokens = True
-                self._plain = plain
-            tokenizer = self._plain
+        tokenizer = self._with_special if parse_special else self._plain
         with refusals("tokenizer.json"):
             ids: list[int] = tokenizer.encode(clean(text), add_special_tokens=add_special).ids
         return ids
+
+    def encode_marked(self, text: str, mark: str) -> list[int]:
+        """The ids of `text` without `mark`; a special token that holds a mark is plain text.
+
+        The mark goes when special tokens have been found, in the normaliser; the text is encoded as
+        a whole, for some models put a space before each piece that is encoded by itself.
+        """
+        if mark not in self._marked:
+            self._marked[mark] = self._without(mark)
+        with refusals("tokenizer.json"):
+            ids: list[int] = self._marked[mark].encode(clean(text), add_special_tokens=False).ids
+        return ids
+
+
+def _unreachable(root: Mapping[str, Any]) -> Mapping[str, Any]:
+    """`root` with its special tokens out of reach of a Unigram model, which has them as pieces."""
+    model = root.get("model")
+    if not isinstance(model, dict) or model.get("type") != "Unigram":
+        return root
+    vocab = list(model.get("vocab") or [])
+    kept = []
+    for row in root.get("added_tokens") or []:
+        index = row.get("id")
+        own = row.get("special") and type(index) is int and index < len(vocab)
+        if own and index != model.get("unk_id") and vocab[index][0] == row.get("content"):
+            vocab[index] = [
+                f" {index}",
+                vocab[index][1],
+            ]  # no text has a space when a model sees it
+        else:
+            kept.append(row)
+    return {**root, "model": {**model, "vocab": vocab}, "added_tokens": kept}
+
+
+def _found_as_written(root: Mapping[str, Any]) -> Mapping[str, Any]:
+    """`root` with its special tokens looked for before the text is normalised."""
+    listed = root.get("added_tokens") or []
+    rows = [{**row, "normalized": False} if row.get("special") else row for row in listed]
+    return root if rows == listed else {**root, "added_tokens": rows}
 
 
 def read_folder(path: Path, engine: str) -> tuple[Vocab, Encoder]:
@@ -74,11 +131,17 @@ def read_folder(path: Path, engine: str) -> tuple[Vocab, Encoder]:
     if not file.is_file():
         raise ModelError(f"{path}: expected a tokenizer.json, got none")
     source = file.read_text(encoding="utf-8", errors="replace")
-    root = parse_json(file, source)
-    vocab = _vocab(root, file, path)
+    own = parse_json(file, source)
+    config = {
+        **read_config(path, "special_tokens_map.json"),
+        **read_config(path, "tokenizer_config.json"),
+    }
+    root = complete(own, file, config)
+    vocab = _vocab(root, file, path, config)
+    root = with_control_tokens(root, vocab)
     if engine != "python":
         try:
-            return vocab, FileEncoder(source)
+            return vocab, FileEncoder(root, source if root is own else None)
         except MissingExtraError:
             if engine == "hf":
                 raise
@@ -88,22 +151,15 @@ def read_folder(path: Path, engine: str) -> tuple[Vocab, Encoder]:
         raise ModelError(f"tokenizer.json: a step of the wrong form: {error}") from error
 
 
-def _vocab(root: Mapping[str, Any], file: Path, path: Path) -> Vocab:
+def _vocab(root: Mapping[str, Any], file: Path, path: Path, config: Mapping[str, Any]) -> Vocab:
     model = field_of(file, root, "model", dict, {})
-    pieces: dict[str, Any]
-    if isinstance(model.get("vocab"), list):  # Unigram: [[text, score], …]
-        rows = model["vocab"]
-        if not all(isinstance(row, list) and row for row in rows):
-            raise FormatError(file, "vocab", "pairs of a text and a score", "other values")
-        pieces = {str(row[0]): i for i, row in enumerate(rows)}
-    else:
-        pieces = dict(field_of(file, model, "vocab", dict, {}))
+    pieces = model_pieces(file, root)
     added = [row for row in field_of(file, root, "added_tokens", list, []) if isinstance(row, dict)]
     for row in added:
         pieces[str(row.get("content"))] = row.get("id")
     ids = set(pieces.values())
-    if not ids or set(map(type, ids)) != {int} or min(ids) < 0 or max(ids) >= _MAX_VOCAB:
-        raise FormatError(file, "vocab", f"ids from 0 to {_MAX_VOCAB - 1}", "others or none")
+    if not ids or set(map(type, ids)) != {int} or min(ids) < 0 or max(ids) >= MAX_VOCAB:
+        raise FormatError(file, "vocab", f"ids from 0 to {MAX_VOCAB - 1}", "others or none")
     count = max(ids) + 1
     tokens, kinds = [""] * count, [NORMAL] * count
     for text, index in pieces.items():
@@ -116,16 +172,14 @@ def _vocab(root: Mapping[str, Any], file: Path, path: Path) -> Vocab:
                 kinds[index] = BYTE
     for row in added:
         kinds[pieces[str(row.get("content"))]] = CONTROL if row.get("special") else USER_DEFINED
-    config = {
-        **read_config(path, "special_tokens_map.json"),
-        **read_config(path, "tokenizer_config.json"),
-    }
     special = _special(config, pieces)
     if "unk" in special and kinds[special["unk"]] == NORMAL:
         kinds[special["unk"]] = UNKNOWN
     ends = [index for index in configured_ends(path) if index < count]
     ends += [special[role] for role in ("eos",) if role in special]
-    eos_ids, final_kinds = end_ids(pieces, kinds, ends)
+    # Of ordinary pieces none ends a text, whatever it spells: Hugging Face's engine knows it not.
+    known = {text: pieces[text] for row in added if (text := str(row.get("content"))) in pieces}
+    eos_ids, final_kinds = end_ids(known, kinds, ends)
     return Vocab(
         algorithm=algorithm,
         tokens=tokens,
@@ -136,6 +190,7 @@ def _vocab(root: Mapping[str, Any], file: Path, path: Path) -> Vocab:
         special=special,
         eos_ids=eos_ids,
         add_space_prefix=_strips_space(root),
+        chat_prefix=False,  # a chat gets no bos but the template's, as in transformers
         chat_template=_chat_template(config, path),
     )
 
@@ -173,22 +228,16 @@ def _merges(model: Mapping[str, Any]) -> list[str]:
     return [" ".join(row) if isinstance(row, list) else str(row) for row in rows]
 
 
-def _text_of(value: Any) -> str | None:
-    """A special token of a config: its text, or an object that has it as `content`."""
-    if isinstance(value, dict):
-        value = value.get("content")
-    return value if isinstance(value, str) else None
-
-
 def _special(config: Mapping[str, Any], ids: Mapping[str, int]) -> dict[str, int]:
     special = {}
-    for role in _ROLES:
-        text = _text_of(config.get(f"{role}_token"))
+    for role in ROLES:
+        text = text_of(config.get(f"{role}_token"))
         if text is not None and text in ids:
             special[role] = ids[text]
     if "bos" not in special and "cls" in special:
         special["bos"] = special["cls"]
     special.pop("cls", None)
+    special.pop("mask", None)
     return special
 
 

@@ -76,18 +76,14 @@ class Tokenizer:
     def encode_prompt(self, text: str, mark: str) -> list[int]:
         """The ids of a rendered chat; control tokens count unless `break_special` broke them.
 
-        bos comes first where the model wants it, unless the text begins with it. `mark` is removed.
+        bos comes first where a GGUF file wants it, unless the text begins with it. `mark` is
+        removed.
         """
-        ids: list[int] = []
-        if mark not in text:
-            ids = self.encode(text, add_special=False, parse_special=True)
+        if mark in text:
+            ids = self._encoder.encode_marked(text, mark)
         else:
-            for piece in self._control.split(text):
-                if isinstance(piece, int):
-                    ids.append(piece)
-                else:
-                    ids += self.encode(piece.replace(mark, ""), add_special=False)
-        prefix = self._vocab.prefix_ids
+            ids = self.encode(text, add_special=False, parse_special=True)
+        prefix = self._vocab.prefix_ids if self._vocab.chat_prefix else ()
         if prefix and ids[: len(prefix)] != list(prefix):
             ids[:0] = prefix
         return ids

@@ -57,8 +57,9 @@ class Vocab:
     """Tokens by id, their kinds, and what an algorithm needs to find them in text.
 
     `merges` are `"left right"` in order of rank (bpe); `scores` are log probabilities or negative
-    ranks (spm, unigram). `special` maps bos, eos, eot, eom, unk, sep and pad to ids; an absent name
-    has no token.
+    ranks (spm, unigram). `chat_prefix` says that a chat begins with `prefix_ids` even where its
+    template does not write them. `special` maps bos, eos, eot, eom, unk, sep and pad to ids; an
+    absent name has no token.
     """
 
     algorithm: Algorithm
@@ -74,6 +75,7 @@ class Vocab:
     strips_after: frozenset[int] = frozenset()
     prefix_ids: tuple[int, ...] = ()
     suffix_ids: tuple[int, ...] = ()
+    chat_prefix: bool = True
     add_space_prefix: bool = False
     remove_extra_whitespaces: bool = False
     phantom_space: bool = False
@@ -160,12 +162,12 @@ def end_ids(
     """Which tokens end a generation, and the kinds with those tokens as control tokens.
 
     They are those that the file names and those whose text says so; `</s>`, which is also an HTML
-    tag, only if the file calls it a control token. `<|end|>` merely closes a message where
+    tag, not where the file calls it ordinary text. `<|end|>` merely closes a message where
     `<|return|>` and `<|call|>` (or `<|flush|>` and `<|calls|>`) end the turn.
     """
     found = set(named)
     texts = {text: index for text in END_TEXTS if (index := ids.get(text)) is not None}
-    if "</s>" in texts and (kinds[texts["</s>"]] != CONTROL or "<|tool_response>" in texts):
+    if "</s>" in texts and (kinds[texts["</s>"]] == NORMAL or "<|tool_response>" in texts):
         del texts["</s>"]
     if {"<|return|>", "<|call|>"} <= texts.keys() or {"<|flush|>", "<|calls|>"} <= texts.keys():
         texts.pop("<|end|>", None)
