@@ -128,7 +128,8 @@ class Program:
             "OMP_NUM_THREADS": "1", "TALLOW_NUM_THREADS": "1", "MPLBACKEND": "Agg",
             "PYTHONHASHSEED": "0", "TORCH_HOME": str(self.options.out / "hub"),
             "PROGRAMS_TRUST": "1" if any("cifar" in d for d in self.row.get("data", [])) else "",
-            "HF_HUB_OFFLINE": "1", "MPLCONFIGDIR": str(self.options.out / "matplotlib"),
+            "HF_HUB_OFFLINE": "1", "TORCHDYNAMO_DISABLE": "1",
+            "MPLCONFIGDIR": str(self.options.out / "matplotlib"),
             **self.row.get("environment", {}),
         }  # fmt: skip
         log = self.options.out / f"{self.slug}.{side}.log"

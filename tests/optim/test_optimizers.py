@@ -173,7 +173,6 @@ def test_bad_parameters_are_refused():
         ([], ArgumentError),
         (p, DTypeError),
         ([1.0], DTypeError),
-        ([p, p], ArgumentError),
         ([{"params": [p]}, {"params": [p]}], ArgumentError),
         ([p * 2], ArgumentError),
         ([tl.zeros(3, dtype="i64")], DTypeError),
@@ -200,6 +199,23 @@ def test_a_step_is_no_operation_and_counts_as_a_change():
     assert p.is_leaf and p.requires_grad and p.grad.tolist() == [1, 1, 1]
     with pytest.raises(TallowError):  # p was saved for this, and has changed
         loss.backward()
+
+
+def test_a_parameter_that_stands_twice_in_a_group_steps_twice():
+    """Networks that share a layer give its weights twice (UNIT); torch 2.13 warns and goes on."""
+    p, q = tl.ones(2, requires_grad=True), tl.ones(1, requires_grad=True)
+    with pytest.warns(UserWarning, match="holds a parameter twice"):
+        optimizer = optim.Adam([p, p, q], lr=0.1)
+    for _ in range(3):
+        p.grad, q.grad = tl.tensor([1.0, 2.0]), tl.tensor([1.0])
+        optimizer.step()
+    assert (p - 0.4).abs().max().item() < 1e-6 and abs(q.item() - 0.7) < 1e-6
+    saved = optimizer.state_dict()
+    assert saved["param_groups"][0]["params"] == [0, 0, 2] and {*saved["state"]} == {0, 2}
+    optimizer.load_state_dict(saved)
+    assert optimizer.state[p]["step"] == 6 and optimizer.state[q]["step"] == 3
+    with pytest.raises(ArgumentError, match="another group"):
+        optim.SGD([{"params": [p]}, {"params": [p]}], lr=0.1)
 
 
 def test_closure_zero_grad_and_hooks():

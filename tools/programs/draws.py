@@ -144,7 +144,8 @@ def _attach_torch(torch: Any, draws: Draws) -> None:
     def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, dtype: Any = None,
                device: Any = None, out: Any = None, **named: Any) -> Any:  # fmt: skip
         if size is not None:
-            return made(draws.normal(sizes((size,)), mean, std), dtype, device)
+            wanted = named.get("requires_grad", False)
+            return made(draws.normal(sizes((size,)), mean, std), dtype, device, wanted)
         if out is not None:
             return out.copy_(normal(mean, std))
         given = [t for t in (mean, std) if isinstance(t, Tensor)]

@@ -211,14 +211,21 @@ def pairs(path: Path, lines: int = 200) -> None:
 
 
 @maker
-def columns(path: Path, rows: int = 200, names: str = "a,b,c,target") -> None:
-    """A CSV file of numbers, the last column a sum of the others."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    header = names.split(",")
-    values = _source(path.name).normal(0, 1, (rows, len(header)))
+def pairs_archive(path: Path, lines: int = 700) -> None:
+    """The sentence pairs as fra-eng.zip holds them."""
+    import zipfile
+
+    pairs(path.parent / "fra.txt", lines)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.write(path.parent / "fra.txt", "fra-eng/fra.txt")
+
+
+@maker
+def airfoil(path: Path, rows: int = 1503) -> None:
+    """NASA's table of noise as d2l reads it: six columns, the last a sum of the others."""
+    values = _source("airfoil").normal(0, 1, (rows, 6))
     values[:, -1] = values[:, :-1].sum(1)
-    lines = [names, *(",".join(f"{v:.5f}" for v in row) for row in values)]
-    path.write_text("\n".join(lines) + "\n")
+    path.write_text("".join("\t".join(f"{v:.5f}" for v in row) + "\n" for row in values))
 
 
 @maker

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
@@ -95,8 +96,11 @@ class Optimizer:
             plain = p.dtype.kind == "f" and p.dtype.itemsize > 1
             expect(plain, where, "parameters of f32, f64, f16 or bf16", p.dtype.name, DTypeError)
             expect(p.is_leaf, where, "leaf tensors", "the result of an op", ArgumentError)
-            expect(id(p) not in known, where, "each parameter once", "one twice", ArgumentError)
-            known.add(id(p))
+            wanted = "no parameter of another group"
+            expect(id(p) not in known, where, wanted, "one twice", ArgumentError)
+        if len({id(p) for p in tensors}) < len(tensors):  # shared layers: each time is a step
+            text = f"{where.__name__}: a parameter group holds a parameter twice"
+            warnings.warn(text, UserWarning, stacklevel=3)
         group["params"] = tensors
         if names:
             group["param_names"] = names
@@ -177,10 +181,12 @@ class Optimizer:
         `step` is a number, which torch's `load_state_dict` takes as well as its 0-d tensors.
         """
         index: dict[Tensor, int] = {}
-        groups = []
+        groups: list[dict[str, Any]] = []
+        counted = 0  # what stands twice is counted twice, as in torch
         for group in self.param_groups:
-            for p in group["params"]:
-                index.setdefault(p, len(index))
+            for position, p in enumerate(group["params"], counted):
+                index.setdefault(p, position)
+            counted += len(group["params"])
             packed = {name: value for name, value in group.items() if name != "params"}
             packed["params"] = [index[p] for p in group["params"]]
             groups.append(packed)

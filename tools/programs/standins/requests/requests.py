@@ -12,6 +12,12 @@ class Response:
     def __init__(self, url: str) -> None:
         self.raw = Path(url.rpartition("/")[2]).open("rb")  # noqa: SIM115  (closed by __exit__)
 
+    @property
+    def content(self) -> bytes:
+        """All bytes."""
+        with self.raw:
+            return self.raw.read()
+
     def __enter__(self) -> Response:
         return self
 
