@@ -32,7 +32,7 @@ inline constexpr int64_t kDotRows = 4;
 inline int64_t decode_grain(int64_t n, size_t row_bytes) {
   int64_t rows = max64(4, 16384 / max64(1, row_bytes));
   rows = min64(rows, max64(4, n / (2 * num_threads())));
-  return (rows + 3) / 4 * 4;
+  return (rows + 15) / 16 * 16;
 }
 
 TL_INLINE float bias_at(const Linear& l, int64_t i) {

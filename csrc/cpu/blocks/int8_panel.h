@@ -67,7 +67,7 @@ struct PanelActivations {
         int32_t total = kPer == 1 ? sums[0] + sums[1] : sums[g];
         float* to = extra + (at - row % chunk) * kPer + g * chunk + row % chunk;
         if constexpr (F::kMins) {
-          *to = d[at] * static_cast<float>(total);
+          *to = static_cast<float>(total);
         } else {
           total *= TileFormat<F>::kShift;
           memcpy(to, &total, 4);

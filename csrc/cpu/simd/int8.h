@@ -118,47 +118,23 @@ TL_INLINE b32 spread_bits(uint32_t bits, int value) {
   return and32(mask_of_bits(bits), splat32(value));
 }
 
-// The four sums of lanes.
-TL_INLINE void sum4(vf a, vf b, vf c, vf d, float* to) {
-#ifdef __AVX2__
-  __m256 x =
-      _mm256_hadd_ps(_mm256_hadd_ps((__m256)a, (__m256)b), _mm256_hadd_ps((__m256)c, (__m256)d));
-  _mm_storeu_ps(to, _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1)));
-#else
-  to[0] = sum(a), to[1] = sum(b), to[2] = sum(c), to[3] = sum(d);
-#endif
-}
-
-// --- one block: 32 weights · 32 activations
+// --- one unit: 32 weights · 32 activations
 // -----------------------------------------------------------------------------
 
-// Partial sums of w·a, as floats: the first half of the lanes adds up elements 0–15, the second
-// half 16–31. The weights are unsigned and at most 128.
-TL_INLINE vf dot32(b32 w, b32 a) {
 #ifdef __AVX2__
-  __m256i p = _mm256_maddubs_epi16(w, a);
-  return (vf)_mm256_cvtepi32_ps(_mm256_madd_epi16(p, _mm256_set1_epi16(1)));
-#else
-  int32_t s[2] = {0, 0};
-  for (int i = 0; i < 32; ++i) s[i / 16] += w.v[i] * static_cast<int8_t>(a.v[i]);
-  return vf{static_cast<float>(s[0]), 0, static_cast<float>(s[1]), 0};
-#endif
+// Partial sums of w·a: the first half of the lanes adds up elements 0–15, the second half 16–31.
+// The weights are unsigned and at most 128.
+TL_INLINE __m256i dot32(b32 w, b32 a) {
+  return _mm256_madd_epi16(_mm256_maddubs_epi16(w, a), _mm256_set1_epi16(1));
 }
-
-// p[0] in all lanes, or p[0] in the first half of the lanes and p[1] in the second: the scales that
-// fit dot32.
-template <int kGroup>
-TL_INLINE vf load_scale(const float* p) {
-  if constexpr (kGroup == 32) return splat(*p);
-#ifdef __AVX2__
-  double both;
-  memcpy(&both, p, 8);
-  return (vf)_mm256_permutevar_ps(_mm256_castpd_ps(_mm256_set1_pd(both)),
-                                  _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1));
 #else
-  return vf{p[0], p[0], p[1], p[1]};
-#endif
+// Σ w·a over the elements [begin, end).
+TL_INLINE int32_t dot_of(b32 w, b32 a, int begin, int end) {
+  int32_t s = 0;
+  for (int i = begin; i < end; ++i) s += w.v[i] * static_cast<int8_t>(a.v[i]);
+  return s;
 }
+#endif
 
 // The 32 bytes as floats, 8 at a time in the callback's hands: f(i, v) gets elements i … i + kLanes
 // - 1.

@@ -29,9 +29,28 @@ TL_INLINE void transpose_units(const __m256i* w, __m256i* to) {
 }
 #endif
 
-// What belongs to a tile's sum besides d·da·(w·a): nothing; a multiple of the activations' sum,
-// in integers; or m·sa.
+// What belongs to a group's sum w·a besides: nothing; a multiple of the activations' sum; or m
+// times that sum.
 enum class Extra { none, shift, minimum };
+
+TL_INLINE float fma(float a, float b, float c) {
+#if defined(__FMA__)
+  return __builtin_fmaf(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
+
+// The arithmetic of one group of weights, the same wherever activations are int8, so that a row
+// gets the same bits from the kernels for few rows and for many: the sum of w·a (and of a shift) in
+// integers, times d, plus m·Σa; then that, times da, onto the result, one group after the other.
+template <Extra kExtra, class V>
+TL_INLINE V group_value(V sum, V d, V m, V total) {
+  if constexpr (kExtra == Extra::minimum)
+    return fma(sum, d, m * total);
+  else
+    return sum * d;
+}
 
 template <bool kWide>
 struct ActivationOf {
@@ -53,7 +72,7 @@ struct Tile {
   static_assert(!kWide || (kGroup == 32 && kExtra == Extra::none));
 
   // Rows of activations, 32 in each, one unit of the depth: scales da, and `extra` for each group
-  // at a distance of `stride`: int32 multiples of sums (shift), or float sums (minimum).
+  // at a distance of `stride`: int32 multiples of Σa (shift), or Σa as floats (minimum).
   struct Rows {
     const Activation* q;
     const float* da;
@@ -102,10 +121,13 @@ struct Tile {
             sum += (kWide ? static_cast<int8_t>(w[i]) : static_cast<int>(w[i])) * a[i];
           int64_t at = g * rows.stride + r;
           if constexpr (kExtra == Extra::shift) sum += static_cast<const int32_t*>(rows.extra)[at];
-          float& y = c[8 * r + column];
-          y += static_cast<float>(sum) * (d[8 * g + column] * rows.da[r]);
-          if constexpr (kExtra == Extra::minimum)
-            y += m[8 * g + column] * static_cast<const float*>(rows.extra)[at];
+          float least = 0, total = 0, &y = c[8 * r + column];
+          if constexpr (kExtra == Extra::minimum) {
+            least = m[8 * g + column];
+            total = static_cast<const float*>(rows.extra)[at];
+          }
+          y = fma(group_value<kExtra>(static_cast<float>(sum), d[8 * g + column], least, total),
+                  rows.da[r], y);
         }
       }
     }
@@ -128,7 +150,7 @@ struct Tile {
     static_assert(kFit >= 1);
     const __m256i ones = _mm256_set1_epi16(1);
     __m256i w[8];
-    vf dv[kGroups], mv[kGroups];
+    vf dv[kGroups], mv[kGroups] = {};
 #pragma GCC unroll 8
     for (int i = 0; i < 8; ++i) w[i] = load32(tile + 32 * i);
 #pragma GCC unroll 2
@@ -161,9 +183,10 @@ struct Tile {
         int64_t at = g * stride + r;
         if constexpr (kExtra == Extra::shift)
           sum = _mm256_add_epi32(sum, broadcast4(static_cast<const int32_t*>(extra) + at));
-        acc = fma((vf)_mm256_cvtepi32_ps(sum), dv[g] * splat(da[r]), acc);
-        if constexpr (kExtra == Extra::minimum)
-          acc = fma(mv[g], splat(static_cast<const float*>(extra)[at]), acc);
+        vf total{};
+        if constexpr (kExtra == Extra::minimum) total = splat(static_cast<const float*>(extra)[at]);
+        const vf value = group_value<kExtra>((vf)_mm256_cvtepi32_ps(sum), dv[g], mv[g], total);
+        acc = fma(value, splat(da[r]), acc);
       }
       store(c + 8 * r, acc);
     }
@@ -181,7 +204,8 @@ struct Tile {
     const Activation* q = rows.q;
     const float* da = rows.da;
     auto finish = [&](__m256i sum, int r) {
-      store(c + 8 * r, fma((vf)_mm256_cvtepi32_ps(sum), dv * splat(da[r]), load(c + 8 * r)));
+      const vf value = group_value<kExtra>((vf)_mm256_cvtepi32_ps(sum), dv, vf{}, vf{});
+      store(c + 8 * r, fma(value, splat(da[r]), load(c + 8 * r)));
     };
     int r = 0;
     const int count = rows.count;
