@@ -54,7 +54,7 @@ CASES = {
         [("<x>", False)], {"added_tokens_decoder": {"258": row("<x>", True)}}, {}, {X: True},
     ),
     "special in the file alone": (
-        [("<x>", True)], {"added_tokens_decoder": {"258": row("<x>", False)}}, {}, {X: False},
+        [("<x>", True)], {"added_tokens_decoder": {"258": row("<x>", False)}}, {}, {X: True},
     ),
     "not special": ((), {"added_tokens_decoder": {"258": row("<x>", False)}}, {}, {X: False}),
     "named": ([("<x>", False)], {"eos_token": "<x>", "pad_token": "<inv>"}, {}, {X: 1, INV: 1}),

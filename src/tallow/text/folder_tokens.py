@@ -57,7 +57,9 @@ def complete(root: dict[str, Any], file: Path, config: Mapping[str, Any]) -> dic
         if known != index:
             where = file.parent / "tokenizer_config.json"
             raise FormatError(where, "added_tokens_decoder", f"id {known} for {text!r}", index)
-        changed[text] = {**changed.get(text, {}), **row, "id": index}
+        own = changed.get(text, {})
+        special = bool(own.get("special")) or row["special"]  # the engine does not forget it
+        changed[text] = {**own, **row, "id": index, "special": special}
     for text, given in _special_texts(config):
         if text in ids:
             row = changed.get(text) or _row(given if isinstance(given, dict) else {}, text, True)
