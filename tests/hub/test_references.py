@@ -177,3 +177,14 @@ def test_a_hit_takes_under_five_milliseconds(site):
         times.append(time.perf_counter() - start)
     assert len(site.log) == 1
     assert min(times) < 0.005
+
+
+@pytest.mark.parametrize("name", ["x.gguf", "model.safetensors", "X.GGUF", "weights.pt", "a.onnx"])
+def test_names_of_files_are_paths(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        HubError, match=rf"{name}: path: expected a file or folder, got nothing at /"
+    ):
+        resolve(name)
+    (tmp_path / name).touch()
+    assert resolve(name).name == name

@@ -144,9 +144,17 @@ def parse(ref: str | os.PathLike[str]) -> LocalRef | RemoteRef:
         raise failure(repr(ref), "model reference", FORMS, "an empty name or a NUL byte")
     path = Path(os.path.expanduser(ref))
     separators = ("/", os.sep, os.altsep or "/")
-    if ref.startswith("~") or any(s in ref for s in separators) or os.path.exists(path):
+    is_path = ref.startswith("~") or any(s in ref for s in separators)
+    if is_path or ref.lower().endswith(_FILES) or os.path.exists(path):
         return LocalRef(path, ref)
     raise failure(ref, "model reference", FORMS, f"an unknown name{_similar(ref)}")
+
+
+# No alias ends so: what does is the name of a file, be it there or not.
+_FILES = (
+    *(".gguf", ".ggml", ".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".npz", ".npy", ".onnx"),
+    *(".json", ".zip", ".dat", ".imatrix"),
+)
 
 
 def _similar(name: str) -> str:

