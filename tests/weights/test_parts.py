@@ -151,25 +151,6 @@ def test_an_adapter_beside_its_model_is_not_passed_over(tmp_path):
     assert open_weights(tmp_path / "model.safetensors").names() == ["w"]
 
 
-@pytest.mark.parametrize("save", [save_safetensors, save_torch], ids=["safetensors", "torch"])
-def test_what_an_index_leaves_out_is_read_too(tmp_path, save):
-    """transformers takes every tensor of the shards; where two hold one, the index decides."""
-    suffix, name = (
-        ("safetensors", "model") if save is save_safetensors else ("bin", "pytorch_model")
-    )
-    save({"a": tl.tensor([1.0]), "left": tl.tensor([2.0])}, tmp_path / f"one.{suffix}")
-    save({"a": tl.tensor([9.0]), "b": tl.tensor([3.0])}, tmp_path / f"two.{suffix}")
-    places = {"a": "two", "b": "two", "left": "one"}
-    places = {tensor: f"{file}.{suffix}" for tensor, file in places.items()}
-    index(tmp_path, f"{name}.{suffix}.index.json", places)
-    wanted = {"a": [9.0], "b": [3.0], "left": [2.0]}
-    assert values(open_weights(tmp_path)) == wanted
-    save(
-        {"a": tl.tensor([9.0]), "b": tl.tensor([3.0]), "c": tl.ones(1)}, tmp_path / f"two.{suffix}"
-    )
-    assert values(open_weights(tmp_path)) == wanted | {"c": [1.0]}
-
-
 def test_parts_behind_a_url(tmp_path, server):
     paths = write(tmp_path, "model-{:05d}-of-00003.safetensors")
     server.files = {f"/{path.name}": path.read_bytes() for path in paths}

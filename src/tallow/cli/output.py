@@ -64,15 +64,20 @@ def print_table(made: Table) -> None:
 
 
 def print_json(value: Any) -> None:
-    """Print one JSON document in one line, valid whatever the values: nan and inf become text."""
-    print(json.dumps(_finite(value), allow_nan=False))
+    """Print one JSON document in one line, valid whatever the values.
+
+    nan, inf, keys that are no text and what JSON has no form for become text, sets lists.
+    """
+    print(json.dumps(_finite(value), allow_nan=False, default=str))
 
 
 def _finite(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
+        return {
+            key if isinstance(key, str) else str(key): _finite(item) for key, item in value.items()
+        }
+    if isinstance(value, list | tuple | set | frozenset):
         return [_finite(item) for item in value]
     return value

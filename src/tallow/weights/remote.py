@@ -199,7 +199,6 @@ def _open_gguf(file: RemoteFile) -> RemoteTensors:
 
 def _open_index(file: RemoteFile) -> tuple[Mapping[str, Any], list[RemoteTensors]]:
     from tallow.formats.safetensors.index import (
-        all_places,
         check_index_size,
         misplaced,
         read_index,
@@ -218,9 +217,9 @@ def _open_index(file: RemoteFile) -> tuple[Mapping[str, Any], list[RemoteTensors
     for name, shard in places.items():
         if name not in shards[shard].tensors:
             raise misplaced(file.path, name, shard)
-    every = all_places(places, shards)
     files = []
     for shard, opened in shards.items():
-        own = {name: info for name, info in opened.tensors.items() if every[name] == shard}
+        # As for a folder, only what the index names counts.
+        own = {name: info for name, info in opened.tensors.items() if places.get(name) == shard}
         files.append(RemoteTensors(opened._file, own, opened.metadata))
     return metadata, files

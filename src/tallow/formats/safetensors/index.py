@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 from tallow.errors import ArgumentError, FormatError
 from tallow.formats.mapping import FileMap, shown
 from tallow.formats.safetensors.header import MAX_HEADER, JsonReader
 from tallow.formats.safetensors.reading import SafetensorsFile, open_safetensors
 from tallow.formats.shards import File, ShardSet
-
-
-class Shard(Protocol):
-    """A shard, here or elsewhere."""
-
-    @property
-    def tensors(self) -> Mapping[str, Any]:
-        """What is in it, by name."""
 
 
 class ShardIndex(ShardSet[File]):
@@ -75,23 +67,11 @@ def open_shards(
                 shards[shard] = open_shard(os.path.join(os.path.dirname(file.path), shard))
             if name not in shards[shard].tensors:
                 raise misplaced(file.path, name, shard)
-        return file.path, metadata, shards, all_places(places, shards)
+        return file.path, metadata, shards, places
     except BaseException:
         for opened in shards.values():
             opened.close()
         raise
-
-
-def all_places(places: dict[str, str], shards: Mapping[str, Shard]) -> dict[str, str]:
-    """Name → shard of all tensors that the shards hold, as transformers takes them.
-
-    An index may leave some out; where two shards hold one, the index decides, else the first.
-    """
-    every = dict(places)
-    for shard, file in shards.items():
-        for name in file.tensors:
-            every.setdefault(name, shard)
-    return every
 
 
 def check_index_size(path: str, size: int) -> None:

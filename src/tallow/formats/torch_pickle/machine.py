@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import struct
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NoReturn
 
 from tallow.errors import FormatError
 from tallow.formats.mapping import shown
+from tallow.formats.torch_pickle.hashing import FEW, Slots
 from tallow.formats.torch_pickle.values import Global, NumpyArray, NumpyType, described
 
 _MAX_LINE: Final = 1000  # bytes of an argument that ends with a line
-_MAX_TUPLE_KEYS: Final = 4096  # their hashes can be made to collide, which is quadratic
-_PAID: Final = 24  # bytes of memory that a byte of the file pays for
+_MAX_REPEATED: Final = 4096  # tuples that are a key again: no pickler writes one twice
+_PAID: Final = 35  # bytes of memory that a byte of the file pays for: `]` and its memo are two
 _FREE: Final = 1 << 18
 MARK: Final = 64  # bytes of a mark, as long as it stands
 
@@ -57,7 +58,8 @@ class Machine:
         self.frames: list[list[Any]] = []
         self.memo: list[Any] = []
         self.far: dict[int, Any] = {}  # memo entries out of the usual order
-        self.spent, self.tuple_keys = 0, 0
+        self.spent, self.repeated = 0, 0
+        self._slots: dict[int, tuple[Any, Slots]] = {}  # of large dicts and sets, by their id
         self.step: Callable[[Machine], None] | None = None  # what is being run
 
     # --- what the steps share ---------------------------------------------------------------------
@@ -130,11 +132,11 @@ class Machine:
         """`value`, when it may be a key or a member of a set: its hash is cheap and spreads well.
 
         Integers beyond 64 bits and tuples in tuples are refused: many of them can share a hash.
+        What else collides, `put` finds out.
         """
         if isinstance(value, tuple):
-            self.tuple_keys += 1
-            if self.tuple_keys > _MAX_TUPLE_KEYS or len(value) > 64:
-                self.fail(f"at most {_MAX_TUPLE_KEYS} short tuples as keys", "more")
+            if len(value) > 64:
+                self.fail("a tuple of at most 64 values as key", f"one of {len(value)}")
             if any(isinstance(item, tuple) for item in value):
                 self.fail("a flat tuple as key", "a nested one")
             for item in value:
@@ -145,6 +147,41 @@ class Machine:
         elif isinstance(value, _UNHASHABLE):
             self.fail("a text or number as key", described(value))
         return value
+
+    def put(self, target: dict[Any, Any], key: Any, value: Any) -> None:
+        """Set an item, after a look at the key and at how many others it collides with."""
+        key = self.key(key)
+        if type(key) not in _SALTED:
+            self._weigh(target, key)
+        target[key] = value
+
+    def members(self, target: set[Any], values: Iterable[Any]) -> set[Any]:
+        """Add to a set, as `put` to a dict."""
+        for value in values:
+            key = self.key(value)
+            if type(key) not in _SALTED:
+                self._weigh(target, key)
+            target.add(key)
+        return target
+
+    def _weigh(self, target: Any, key: Any) -> None:
+        """Count what it takes to find the place of a key whose hash a file can choose."""
+        if key in target:
+            self.repeated += isinstance(key, tuple)
+            if self.repeated > _MAX_REPEATED:
+                self.fail("tuples that are keys once", f"{self.repeated} that are again")
+        elif len(target) >= FEW:
+            self._slots_of(target, linear=isinstance(target, set)).add(key)
+
+    def _slots_of(self, target: Any, *, linear: bool) -> Slots:
+        known = self._slots.get(id(target))
+        if known is None:
+            known = target, Slots(target, linear=linear, refuse=self._collide)
+            self._slots[id(target)] = known
+        return known[1]
+
+    def _collide(self, count: int) -> None:
+        self.fail("keys whose hashes spread", f"{count} that were chosen to collide")
 
     def find(self, module: str, name: str) -> Any:
         """What stands for a name, when the table has it."""
@@ -174,6 +211,7 @@ class Machine:
             self.fail(expected, got)
 
 
+_SALTED = (str, bytes)
 _UNHASHABLE = (list, dict, set, frozenset, bytearray, complex, slice, deque, NumpyArray)
 
 

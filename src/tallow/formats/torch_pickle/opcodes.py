@@ -202,7 +202,7 @@ def _tuple3(m: Machine) -> None:
 
 @step("]")
 def _empty_list(m: Machine) -> None:
-    m.spend(64)
+    m.spend(62)
     m.stack.append([])
 
 
@@ -269,7 +269,7 @@ def _update(m: Machine, values: list[Any]) -> None:
     m.check(isinstance(target, dict), "a dict to set items of", target)
     m.spend((0 if target else 120) + 24 * len(values))
     for position in range(0, len(values), 2):
-        target[m.key(values[position])] = values[position + 1]
+        m.put(target, values[position], values[position + 1])
 
 
 @step(0x8F)
@@ -283,14 +283,14 @@ def _additems(m: Machine) -> None:
     values, target = m.since_mark(), m.top()
     m.check(isinstance(target, set), "a set to add to", target)
     m.spend(32 * len(values))
-    target.update(m.key(value) for value in values)
+    m.members(target, values)
 
 
 @step(0x91)
 def _frozenset(m: Machine) -> None:
     values = m.since_mark()
     m.spend(216 + 32 * len(values))
-    m.stack.append(frozenset(m.key(value) for value in values))
+    m.stack.append(frozenset(m.members(set(), values)))
 
 
 # --- names, and what is done with them ------------------------------------------------------------

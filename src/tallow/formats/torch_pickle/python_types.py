@@ -30,13 +30,13 @@ def _named(*names: str) -> Callable[[Call], Call]:
 def _mapping(kind: Callable[[], Any], m: Machine, args: tuple[Any, ...]) -> Any:
     m.check(len(args) <= 1, "at most one argument", args)
     made = kind()
-    m.spend(128)
+    m.spend(160)
     pairs = args[0] if args else ()
     m.check(isinstance(pairs, dict | list | tuple), "pairs of keys and values", pairs)
     for pair in pairs.items() if isinstance(pairs, dict) else pairs:
         m.check(isinstance(pair, tuple | list) and len(pair) == 2, "a key and a value", pair)
         m.spend(100)
-        made[m.key(pair[0])] = pair[1]
+        m.put(made, pair[0], pair[1])
     return made
 
 
@@ -64,12 +64,12 @@ def _items(m: Machine, args: tuple[Any, ...]) -> Any:
 
 @_named("builtins.set")
 def _set(m: Machine, args: tuple[Any, ...]) -> Any:
-    return {m.key(item) for item in _items(m, args)}
+    return m.members(set(), _items(m, args))
 
 
 @_named("builtins.frozenset")
 def _frozenset(m: Machine, args: tuple[Any, ...]) -> Any:
-    return frozenset(m.key(item) for item in _items(m, args))
+    return frozenset(m.members(set(), _items(m, args)))
 
 
 @_named("builtins.list")

@@ -11,7 +11,7 @@ from tallow.errors import FormatError
 from tallow.formats.mapping import shown
 from tallow.formats.torch_pickle.values import DTYPES, Record, Storage, TensorRef
 
-_PAID: Final = 16  # bytes of memory that a byte of the pickle pays for
+_PAID: Final = 64  # bytes of memory that a byte of the pickle pays for
 _FREE: Final = 1 << 18
 _LEAF: Final = 300
 _MANY: Final = 64  # scalars in a dict beyond which it is data, not settings
@@ -31,7 +31,7 @@ def flatten(path: str, root: Any, pickled: int) -> tuple[dict[str, TensorRef], d
     tensors: dict[str, TensorRef] = {}
     others: dict[str, Any] = {}
     left = _FREE + _PAID * pickled
-    inside, plain = {id(root)}, _Plain()
+    inside, seen, plain = {id(root)}, set[int](), _Plain()
     first = _children(root, plain)
     levels = [("", root, iter((("tensor", root),)) if first is None else first)]
     while levels:
@@ -39,10 +39,12 @@ def flatten(path: str, root: Any, pickled: int) -> tuple[dict[str, TensorRef], d
         key, value = next(children, (None, _END))
         if value is _END:
             inside.discard(id(owner))
+            seen.add(id(owner))
             levels.pop()
             continue
         name = f"{prefix}{_text(key)}"
-        left -= _LEAF + 2 * len(name)
+        # What stands there for the first time was paid for when it was read.
+        left -= 2 * len(prefix) if id(owner) not in seen else _LEAF + 2 * len(name)
         if left < 0:
             raise FormatError(path, "objects", "each in a place or two", "some shared very often")
         below = None if value is owner else _children(value, plain)
@@ -51,7 +53,9 @@ def flatten(path: str, root: Any, pickled: int) -> tuple[dict[str, TensorRef], d
                 inside.add(id(value))
                 levels.append((f"{name}.", value, below))
             continue
-        left -= len(value) if isinstance(value, Sized) else 0
+        if isinstance(value, Sized):
+            left -= len(value) if id(value) in seen else 0
+            seen.add(id(value))
         if isinstance(value, Storage):
             value = _whole(value)
         target: dict[str, Any] = tensors if isinstance(value, TensorRef) else others
