@@ -4,16 +4,19 @@
 // The work is cut into units (batch, kv head, block of query positions, range of keys). A unit's
 // rows are its positions for all query heads of the kv head, so that a tile of keys and values is
 // fetched (and packed) once for the whole group. Many rows go through packed tiles and GEMM
-// micro-kernels, few rows (decoding) read keys and values in place. Where a key range is cut, each
-// part leaves its unnormalised output, maximum and sum, and a last pass merges them. The cuts
-// depend on shapes and lengths only, never on the number of threads, so results are the same on
-// any.
+// micro-kernels, few rows (decoding) read values in place.
+//
+// What a query gets does not depend on the queries, rows or threads beside it, to the last bit: a
+// score is summed over d in order, keys are cut into tiles and parts at fixed positions, each part
+// has an online softmax of its own, and parts are merged in order: by the unit itself, or, where
+// there are few units over many keys, by a last pass over what the parts' units have left.
 #include "attention_tile.h"
 
 namespace tl::TL_ISA {
 namespace {
 
-constexpr int64_t kDirectRows = 12;  // up to here keys and values are read in place
+constexpr int64_t kDirectRows = 12;  // up to here values are read in place
+constexpr int64_t kPart = 256;       // keys with a softmax of their own: whole tiles
 constexpr int64_t kUnitRows = 192;   // rows of a packed unit: enough to pay for packing its tiles
 constexpr float kLog2e = 1.44269504f;
 
@@ -24,7 +27,7 @@ struct Problem {
   float scale, cap;  // scale: what q is multiplied by; without a cap it takes the scores to base-2
                      // logarithms
   int64_t ldq, ldo;  // row lengths of q and the output in the workspace
-  int64_t block, blocks, chunk, chunks, longest;
+  int64_t block, blocks, chunk, chunks, longest;  // chunk: keys of a unit, kPart or all
   float* parts;  // per unit: rows × ldo outputs, rows maxima, rows sums; null when the key ranges
                  // are whole
 
@@ -35,9 +38,9 @@ struct Problem {
   TL_INLINE int64_t part_floats() const { return block * group * (ldo + 2); }
 };
 
-// Memory of one unit.
+// Memory of one unit: o, top and total of the part under way, and those of the parts before it.
 struct Work {
-  float *q, *o, *top, *total, *s, *k, *v, *line;
+  float *q, *o, *top, *total, *before_o, *before_top, *before_total, *s, *k, *v, *line;
   int64_t *low, *high;  // visible keys of each row
   static int64_t bytes(const Problem& p) { return lay_out(p, nullptr, nullptr); }
   static int64_t lay_out(const Problem& p, std::byte* base, Work* w) {
@@ -54,6 +57,10 @@ struct Work {
     to.o = reinterpret_cast<float*>(take(rows * p.ldo, 4));
     to.top = reinterpret_cast<float*>(take(rows, 4));
     to.total = reinterpret_cast<float*>(take(rows, 4));
+    const int64_t before = p.chunks > 1 || p.longest <= kPart ? 0 : rows;
+    to.before_o = reinterpret_cast<float*>(take(before * p.ldo, 4));
+    to.before_top = reinterpret_cast<float*>(take(before, 4));
+    to.before_total = reinterpret_cast<float*>(take(before, 4));
     to.s = reinterpret_cast<float*>(take(kMR * kKeys, 4));
     to.k = reinterpret_cast<float*>(take(kKeys * wide_d, 4));
     to.v = reinterpret_cast<float*>(take(kKeys * wide_v, 4));
@@ -95,9 +102,11 @@ void load_queries(const Problem& p, const Unit& u, Work& w) {
     const int64_t high = p.causal && at + 1 < length ? at + 1 : length;
     w.low[r] = low > u.key_begin ? low : u.key_begin;
     w.high[r] = high < u.key_end ? high : u.key_end;
-    w.top[r] = -__builtin_inff();
-    w.total[r] = 0;
   }
+}
+
+void begin_part(const Problem& p, int64_t rows, Work& w) {
+  for (int64_t r = 0; r < rows; ++r) w.top[r] = -__builtin_inff(), w.total[r] = 0;
   memset(w.o, 0, rows * p.ldo * sizeof(float));
 }
 
@@ -134,7 +143,7 @@ void load_queries(const Problem& p, const Unit& u, Work& w) {
 // kernel.
 template <int R, class Score, class Value>
 TL_INLINE void attend_rows(const Problem& p, const Unit& u, Work& w, int64_t r, int64_t tile,
-                           int64_t keys, int64_t step, const Score& score, const Value& value) {
+                           int64_t keys, const Score& score, const Value& value) {
   int64_t low = w.low[r], high = w.high[r];
   for (int i = 1; i < R; ++i) {
     low = w.low[r + i] < low ? w.low[r + i] : low;
@@ -143,8 +152,8 @@ TL_INLINE void attend_rows(const Problem& p, const Unit& u, Work& w, int64_t r, 
   low = low > tile ? low - tile : 0;
   high = high - tile < keys ? high - tile : keys;
   if (low >= high) return;
-  const int64_t begin = low / step * step, end = round_up(high, step);
-  score(r, begin, high, end);
+  const int64_t begin = low / kNR * kNR, end = round_up(high, kNR);
+  score(r, begin, end);
   for (int i = 0; i < R; ++i) {
     float* s = w.s + i * kKeys;
     finish_scores(p, u, w, r + i, s, tile, begin, end);
@@ -179,70 +188,57 @@ TL_INLINE void row_blocks(int64_t rows, const F& f) {
   }
 }
 
-void tile_packed(const Problem& p, const Unit& u, Work& w, int64_t tile, int64_t keys) {
-  const int64_t k_at = u.bi * p.k.strides[0] + u.kv * p.k.strides[1] + tile * p.k.strides[2];
-  const int64_t v_at = u.bi * p.v.strides[0] + u.kv * p.v.strides[1] + tile * p.v.strides[2];
+void pack_tile_keys(const Problem& p, const Unit& u, Work& w, int64_t tile, int64_t keys) {
+  const int64_t at = u.bi * p.k.strides[0] + u.kv * p.k.strides[1] + tile * p.k.strides[2];
   with_float(p.k.dtype, [&]<class T>() {
-    pack_keys(p.k.ptr<T>() + k_at, p.k.strides[2], p.k.strides[3], keys, p.d, w.k, w.line);
+    pack_keys(p.k.ptr<T>() + at, p.k.strides[2], p.k.strides[3], keys, p.d, w.k, w.line);
   });
-  with_float(p.v.dtype, [&]<class T>() {
-    pack_values(p.v.ptr<T>() + v_at, p.v.strides[2], p.v.strides[3], keys, p.dv, w.v);
-  });
-  row_blocks<kMR>(u.count * p.group, [&]<int R>(int64_t r0) {
+}
+
+// The rows of a unit against one tile of packed keys; value.operator()<R>(r, low, high).
+template <int Most, class Value>
+TL_INLINE void attend_tile(const Problem& p, const Unit& u, Work& w, int64_t tile, int64_t keys,
+                           const Value& value) {
+  row_blocks<Most>(u.count * p.group, [&]<int R>(int64_t r0) {
     attend_rows<R>(
-        p, u, w, r0, tile, keys, kNR,
-        [&](int64_t r, int64_t begin, int64_t, int64_t end) {
+        p, u, w, r0, tile, keys,
+        [&](int64_t r, int64_t begin, int64_t end) {
           for (int64_t j = begin; j < end; j += kNR)
             score_panel<R>(w.q + r * p.ldq, p.ldq, w.k + j * p.d, p.d, w.s + j);
         },
-        [&](int64_t r, int64_t low, int64_t high) {
-          for (int64_t c = 0; c < p.ldo; c += kNR) {
-            value_panel<R>(w.s, w.v + c * kKeys, low, high, w.o + r * p.ldo + c, p.ldo);
-          }
-        });
+        [&](int64_t r, int64_t low, int64_t high) { value.template operator()<R>(r, low, high); });
   });
 }
 
-template <class K, class V>
-TL_INLINE void tile_direct_typed(const Problem& p, const Unit& u, Work& w, int64_t tile,
-                                 int64_t keys, const K* k, int64_t k_row, const V* v,
-                                 int64_t v_row) {
-  row_blocks<4>(u.count * p.group, [&]<int R>(int64_t r0) {
-    attend_rows<R>(
-        p, u, w, r0, tile, keys, kLanes,
-        [&](int64_t r, int64_t begin, int64_t high, int64_t end) {
-          score_direct<R>(w.q + r * p.ldq, p.ldq, k, k_row, begin, high, p.ldq, w.s);
-          for (int i = 0; i < R; ++i) {
-            for (int64_t j = high; j < end; ++j)
-              w.s[i * kKeys + j] = 0;  // finish_scores hides them
-          }
-        },
-        [&](int64_t r, int64_t low, int64_t high) {
-          value_direct<R>(w.s, v, v_row, low, high, p.ldo, w.o + r * p.ldo, p.ldo);
-        });
-  });
-}
-
-// Keys and values are read where they are, or, when their rows are not whole contiguous vectors,
-// from a widened copy.
-void tile_direct(const Problem& p, const Unit& u, Work& w, int64_t tile, int64_t keys) {
-  const int64_t k_at = u.bi * p.k.strides[0] + u.kv * p.k.strides[1] + tile * p.k.strides[2];
+void tile_packed(const Problem& p, const Unit& u, Work& w, int64_t tile, int64_t keys) {
+  pack_tile_keys(p, u, w, tile, keys);
   const int64_t v_at = u.bi * p.v.strides[0] + u.kv * p.v.strides[1] + tile * p.v.strides[2];
-  if (p.k.dtype == p.v.dtype && p.k.strides[3] == 1 && p.v.strides[3] == 1 && p.d == p.ldq &&
-      p.dv == p.ldo) {
-    with_float(p.k.dtype, [&]<class T>() {
-      tile_direct_typed(p, u, w, tile, keys, p.k.ptr<T>() + k_at, p.k.strides[2],
-                        p.v.ptr<T>() + v_at, p.v.strides[2]);
-    });
-    return;
-  }
-  with_float(p.k.dtype, [&]<class T>() {
-    widen_rows(p.k.ptr<T>() + k_at, p.k.strides[2], p.k.strides[3], keys, p.d, w.k, p.ldq);
-  });
   with_float(p.v.dtype, [&]<class T>() {
-    widen_rows(p.v.ptr<T>() + v_at, p.v.strides[2], p.v.strides[3], keys, p.dv, w.v, p.ldo);
+    pack_values(p.v.ptr<T>() + v_at, p.v.strides[2], p.v.strides[3], keys, p.dv, w.v);
   });
-  tile_direct_typed(p, u, w, tile, keys, w.k, p.ldq, w.v, p.ldo);
+  attend_tile<kMR>(p, u, w, tile, keys, [&]<int R>(int64_t r, int64_t low, int64_t high) {
+    for (int64_t c = 0; c < p.ldo; c += kNR)
+      value_panel<R>(w.s, w.v + c * kKeys, low, high, w.o + r * p.ldo + c, p.ldo);
+  });
+}
+
+// Values are read where they are, or, when their rows are not whole contiguous vectors, from a
+// widened copy.
+void tile_direct(const Problem& p, const Unit& u, Work& w, int64_t tile, int64_t keys) {
+  pack_tile_keys(p, u, w, tile, keys);
+  const int64_t v_at = u.bi * p.v.strides[0] + u.kv * p.v.strides[1] + tile * p.v.strides[2];
+  auto attend = [&](const auto* v, int64_t v_row) {
+    attend_tile<4>(p, u, w, tile, keys, [&]<int R>(int64_t r, int64_t low, int64_t high) {
+      value_direct<R>(w.s, v, v_row, low, high, p.ldo, w.o + r * p.ldo, p.ldo);
+    });
+  };
+  const bool in_place = p.v.strides[3] == 1 && p.dv == p.ldo;
+  with_float(p.v.dtype, [&]<class T>() {
+    const T* v = p.v.ptr<T>() + v_at;
+    if (in_place) return attend(v, p.v.strides[2]);
+    widen_rows(v, p.v.strides[2], p.v.strides[3], keys, p.dv, w.v, p.ldo);
+    attend(w.v, p.ldo);
+  });
 }
 
 void store_row(const Problem& p, const Unit& u, int64_t r, const float* o, float total) {
@@ -275,6 +271,27 @@ TL_INLINE Unit unit_at(const Problem& p, int64_t index) {
   return u;
 }
 
+// Adds what a part left (output o, maximum, sum) to what the parts before it did. Parts that a row
+// sees nothing of change nothing.
+[[gnu::noinline]] void merge_row(const float* o, float top, float total, int64_t n, float* sum_o,
+                                 float* sum_top, float* sum_total) {
+  const float nothing = -__builtin_inff();
+  if (top == nothing && total == 0) return;
+  if (*sum_top == nothing && *sum_total == 0) {
+    memcpy(sum_o, o, n * sizeof(float));
+    *sum_top = top;
+    *sum_total = total;
+    return;
+  }
+  const float most = top > *sum_top ? top : *sum_top;
+  const float before = *sum_top == most ? 1 : exp2_negative(splat(*sum_top - most))[0];
+  const float now = top == most ? 1 : exp2_negative(splat(top - most))[0];
+  *sum_top = most;
+  *sum_total = *sum_total * before + total * now;
+  for (int64_t i = 0; i < n; i += kLanes)
+    store(sum_o + i, fma(load(o + i), splat(now), load(sum_o + i) * before));
+}
+
 void run_unit(const Problem& p, int64_t index, Work& w, bool direct) {
   const Unit u = unit_at(p, index);
   const int64_t rows = u.count * p.group;
@@ -282,15 +299,32 @@ void run_unit(const Problem& p, int64_t index, Work& w, bool direct) {
   // low and high both grow with the position: the first position sees the lowest key, the last one
   // the highest.
   const int64_t low = w.low[0], high = w.high[u.count - 1];
-  for (int64_t tile = low; tile < high; tile += kKeys) {
-    const int64_t keys = high - tile < kKeys ? high - tile : kKeys;
-    if (direct)
-      tile_direct(p, u, w, tile, keys);
-    else
-      tile_packed(p, u, w, tile, keys);
+  const int64_t first = low / kPart * kPart;
+  const bool one = first + kPart >= high;
+  for (int64_t part = first; part < high || part == first; part += kPart) {
+    const int64_t end = part + kPart < high ? part + kPart : high;
+    begin_part(p, rows, w);
+    for (int64_t tile = (part > low ? part : low) / kKeys * kKeys; tile < end; tile += kKeys) {
+      const int64_t keys = end - tile < kKeys ? end - tile : kKeys;
+      if (direct)
+        tile_direct(p, u, w, tile, keys);
+      else
+        tile_packed(p, u, w, tile, keys);
+    }
+    if (one) break;
+    for (int64_t r = 0; r < rows; ++r) {
+      float* o = w.before_o + r * p.ldo;
+      if (part == first) {
+        memset(o, 0, p.ldo * sizeof(float));
+        w.before_top[r] = -__builtin_inff(), w.before_total[r] = 0;
+      }
+      merge_row(w.o + r * p.ldo, w.top[r], w.total[r], p.ldo, o, w.before_top + r,
+                w.before_total + r);
+    }
   }
   if (!p.parts) {
-    for (int64_t r = 0; r < rows; ++r) store_row(p, u, r, w.o + r * p.ldo, w.total[r]);
+    const float *o = one ? w.o : w.before_o, *total = one ? w.total : w.before_total;
+    for (int64_t r = 0; r < rows; ++r) store_row(p, u, r, o + r * p.ldo, total[r]);
     return;
   }
   float* part = p.parts + index * p.part_floats();
@@ -299,30 +333,19 @@ void run_unit(const Problem& p, int64_t index, Work& w, bool direct) {
   memcpy(part + rows * (p.ldo + 1), w.total, rows * sizeof(float));
 }
 
-// Merges the key ranges of the units [index * chunks, (index + 1) * chunks) into the first one's
-// memory.
+// Merges the parts of the units [index * chunks, (index + 1) * chunks) into the first one's memory.
 void merge_unit(const Problem& p, int64_t index) {
   const Unit u = unit_at(p, index * p.chunks);
   const int64_t rows = u.count * p.group;
   float* base = p.parts + index * p.chunks * p.part_floats();
+  float *tops = base + rows * p.ldo, *totals = tops + rows;
   for (int64_t r = 0; r < rows; ++r) {
-    float top = -__builtin_inff(), total = 0;
-    for (int64_t c = 0; c < p.chunks; ++c) {
-      const float t = base[c * p.part_floats() + rows * p.ldo + r];
-      top = t > top ? t : top;
-    }
     float* o = base + r * p.ldo;
-    for (int64_t c = 0; c < p.chunks; ++c) {
-      const float* part = base + c * p.part_floats();
-      const float t = part[rows * p.ldo + r];
-      const float factor = top == -__builtin_inff() ? 1 : exp2_negative(splat(t - top))[0];
-      total += part[rows * (p.ldo + 1) + r] * factor;
-      for (int64_t i = 0; i < p.ldo; i += kLanes) {
-        const vf x = load(part + r * p.ldo + i) * factor;
-        store(o + i, c == 0 ? x : load(o + i) + x);
-      }
+    for (int64_t c = 1; c < p.chunks; ++c) {
+      const float *part = base + c * p.part_floats(), *top = part + rows * p.ldo + r;
+      merge_row(part + r * p.ldo, *top, top[rows], p.ldo, o, tops + r, totals + r);
     }
-    store_row(p, u, r, o, total);
+    store_row(p, u, r, o, totals[r]);
   }
 }
 
@@ -402,8 +425,8 @@ const char* attention(const Arg* args, int) {
   p.longest = 0;
   for (int64_t bi = 0; bi < p.b; ++bi)
     p.longest = p.length_of(bi) > p.longest ? p.length_of(bi) : p.longest;
-  // Few units over many keys: cut the keys, so that all threads have work.
-  p.chunk = p.b * p.hk * p.blocks < 16 ? (direct ? 256 : 512) : p.longest;
+  // Few units over many keys: a unit for each part of them, so that all threads have work.
+  p.chunk = p.b * p.hk * p.blocks < 16 ? kPart : p.longest;
   if (p.chunk < 1) p.chunk = 1;
   p.chunks = (p.longest + p.chunk - 1) / p.chunk;
   if (p.chunks < 1) p.chunks = 1;

@@ -82,17 +82,24 @@ inline void pack_keys(const T* k, int64_t row, int64_t stride, int64_t keys, int
                       float* line) {
   const int64_t ld = round_up(d, kLanes);
   for (int64_t j = 0; j < round_up(keys, kNR); j += kLanes) {
-    for (int i = 0; i < kLanes; ++i) {
-      if (j + i < keys)
-        widen(k + (j + i) * row, stride, line + i * ld, d, 1.f);
-      else
-        memset(line + i * ld, 0, d * sizeof(float));
+    const float* from = line;
+    int64_t apart = ld;
+    if (__is_same(T, float) && stride == 1 && j + kLanes <= keys) {
+      from = reinterpret_cast<const float*>(k + j * row);
+      apart = row;
+    } else {
+      for (int i = 0; i < kLanes; ++i) {
+        if (j + i < keys)
+          widen(k + (j + i) * row, stride, line + i * ld, d, 1.f);
+        else
+          memset(line + i * ld, 0, d * sizeof(float));
+      }
     }
     float* panel = to + j / kNR * kNR * d + j % kNR;
     int64_t c = 0;
-    for (; c + kLanes <= d; c += kLanes) transpose_block(line + c, ld, panel + c * kNR, kNR);
+    for (; c + kLanes <= d; c += kLanes) transpose_block(from + c, apart, panel + c * kNR, kNR);
     for (; c < d; ++c) {
-      for (int i = 0; i < kLanes; ++i) panel[c * kNR + i] = line[i * ld + c];
+      for (int i = 0; i < kLanes; ++i) panel[c * kNR + i] = from[i * apart + c];
     }
   }
 }
@@ -111,8 +118,8 @@ inline void pack_values(const T* v, int64_t row, int64_t stride, int64_t keys, i
   }
 }
 
-// Rows as floats with the row length rounded up to whole vectors, for the direct kernels when they
-// cannot read in place.
+// Rows as floats with the row length rounded up to whole vectors, for values that cannot be read in
+// place.
 template <class T>
 inline void widen_rows(const T* x, int64_t row, int64_t stride, int64_t rows, int64_t n, float* to,
                        int64_t ld) {
@@ -171,24 +178,8 @@ TL_INLINE void value_panel(const float* p, const float* panel, int64_t begin, in
   }
 }
 
-// --- direct micro-kernels (few query rows: keys and values are read once, where they are)
-// ----------------------------------
-
-// s[r][j] for the keys [begin, end); d is whole vectors.
-template <int R, class T>
-TL_INLINE void score_direct(const float* q, int64_t ldq, const T* k, int64_t row, int64_t begin,
-                            int64_t end, int64_t d, float* s) {
-  for (int64_t j = begin; j < end; ++j) {
-    vf acc[R] = {};
-    for (int64_t c = 0; c < d; c += kLanes) {
-      const vf x = load(k + j * row + c);
-#pragma GCC unroll 8
-      for (int r = 0; r < R; ++r) acc[r] = fma(load(q + r * ldq + c), x, acc[r]);
-    }
-#pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) s[r * kKeys + j] = sum(acc[r]);
-  }
-}
+// --- values in place (few query rows)
+// ------------------------------------------------------------------------------------------
 
 // o[r] += p[r][j] * v[j] over the keys [begin, end), in column strips of V vectors; dv is whole
 // vectors.

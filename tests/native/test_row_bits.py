@@ -51,3 +51,51 @@ def test_rows_of_rounded_activations(call, rng, threads, name):
         x[5] = 0
         check_rows(call, x, weight, rng.normal(size=n).astype(np.float32), 0)
     check_rows(call, x.astype(np.float16), weight, None, 0)
+
+
+def attend(call, q, k, v, start, window=0, cap=0.0, mask=None, causal=1):
+    out = np.full((*q.shape[:3], v.shape[3]), 9, q.dtype)
+    start = None if start is None else np.array(start, np.int64)
+    call("attention", out, q, k, v, start, mask, q.shape[3] ** -0.5, causal, window, cap)
+    return out
+
+
+# heads, kv heads, d, dv, queries: also more than one unit of queries
+HEADS = [(6, 2, 64, 64, 70), (3, 3, 16, 16, 200), (9, 1, 20, 12, 70), (40, 20, 8, 8, 33)]
+
+
+@pytest.mark.parametrize("cache", [np.float32, np.float16])
+@pytest.mark.parametrize(
+    ("window", "cap"), [(0, 0.0), (5, 0.0), (100, 0.0), (300, 0.0), (0, 3.0)], ids=str
+)
+@pytest.mark.parametrize("heads", HEADS, ids=str)
+def test_queries_of_attention(call, rng, threads, heads, window, cap, cache):
+    h, hk, d, dv, n = heads
+    for before in (0, 63, 190, 700):
+        capacity = before + n + 9  # the places behind the last key hold what is there
+        q = rng.normal(size=(2, h, n, d)).astype(np.float32)
+        k = rng.normal(size=(2, hk, capacity, d)).astype(cache)
+        v = rng.normal(size=(2, hk, capacity, dv)).astype(cache)
+        whole = attend(call, q, k, v, [before] * 2, window, cap)
+        for count in (1, 2, 3, 4, 5, 7, 33):
+            for first in (0, n // 2, n - count):
+                rows = slice(first, first + count)
+                alone = attend(call, q[1:, :, rows], k[1:], v[1:], [before + first], window, cap)
+                np.testing.assert_array_equal(bits(alone), bits(whole[1:, :, rows]))
+
+
+def test_attention_without_a_cache_and_with_masks(call, rng, threads):
+    q, k, v = (rng.normal(size=(2, 4, 600, 32)).astype(np.float32) for _ in range(3))
+    whole = attend(call, q, k, v, None)
+    np.testing.assert_array_equal(whole, attend(call, q, k, v, [0, 0]))
+    keep = rng.random((2, 1, 600, 600)) < 0.3
+    keep[:, :, :, 256:512] &= rng.random((2, 1, 600, 1)) < 0.5  # rows that see no key of a part
+    added = np.where(keep, rng.normal(size=keep.shape), -np.inf).astype(np.float32)
+    for mask in (keep, added):
+        whole = attend(call, q, k, v, None, mask=mask, causal=0)
+        for first, count in [(0, 1), (17, 3), (599, 1), (300, 20)]:
+            rows = slice(first, first + count)
+            alone = attend(
+                call, q[:1, :, rows], k[:1], v[:1], None, mask=mask[:1, :, rows], causal=0
+            )
+            np.testing.assert_array_equal(bits(alone), bits(whole[:1, :, rows]))
