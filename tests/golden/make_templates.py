@@ -90,12 +90,50 @@ FILTERS = """{{ messages | length }} {{ messages | map(attribute='role') | join(
 """
 FILTERS = "{% macro shown() %}{{ caller(1) }}{% endmacro %}" + FILTERS
 
+THINKING = """{% for m in messages %}{{ m.role }}:
+{%- if m.reasoning_content is defined %}<{{ m.reasoning_content | trim }}>{% endif %}
+{%- if m.thinking is defined %}({{ m.thinking }}){% endif %}
+{%- if m.reasoning is defined %}[{{ m.reasoning }}]{% endif %}
+{%- if m.content is defined %}{{ m.content }}{% else %}nothing{% endif %}
+{%- for c in m.tool_calls or [] %}{{ c.id }}{{ c.function.arguments | tojson(ensure_ascii=True) }}
+{%- endfor %}{{ m.tool_call_id if m.tool_call_id is defined }}{{ m.name }};{{ m | tojson }}
+{% endfor %}{{ 'off' if enable_thinking is defined and enable_thinking is false }}
+{{- documents | tojson if documents }}{{ date_string }}"""
+
 TEMPLATES = {
     "blocks": BLOCKS,
     "trimmed": TRIMMED,
     "namespace": NAMESPACE,
     "tools": TOOLED,
     "filters": FILTERS,
+    "thinking": THINKING,
+}
+ASK = {"role": "user", "content": "Why?"}
+REASONED = {
+    "reasoning_content": [ASK, {"role": "assistant", "content": "A", "reasoning_content": " r "}],
+    "thinking": [ASK, {"role": "assistant", "content": "A", "thinking": "t"}],
+    "reasoning": [ASK, {"role": "assistant", "content": "A", "reasoning": "n"}],
+    "all names": [ASK, {"role": "assistant", "reasoning": "n", "thinking": "t", "content": "A"}],
+    "no values": [ASK, {"role": "assistant", "content": None, "thinking": None, "reasoning": ""}],
+    "text arguments": [
+        {"role": "developer", "content": "d", "name": "n"},
+        {
+            "role": "assistant",
+            "content": None,
+            "refusal": None,
+            "tool_calls": [
+                {"id": "1", "type": "function", "function": {"name": "f", "arguments": '{"a": "é"}'}},
+                {"id": "2", "type": "function", "function": {"name": "f", "arguments": {"a": [1.5]}}},
+            ],
+        },
+        {"role": "tool", "tool_call_id": "1", "name": "f", "content": "21"},
+        {"role": "tool", "tool_call_id": "2", "content": [{"type": "text", "text": "22"}]},
+    ],
+}
+VARIABLES = {
+    "reasoning_content": {"enable_thinking": False},
+    "no values": {"enable_thinking": True, "date_string": "1 May"},
+    "text arguments": {"documents": [{"title": "t", "text": "x"}], "date_string": None},
 }
 CHATS = {
     "short": (SHORT, None),
@@ -104,26 +142,36 @@ CHATS = {
     "call": (CALL, TOOLS),
 }
 # What a template takes content to be, chats must give.
-PAIRS = [(t, c) for t in TEMPLATES for c in CHATS if c != "parts" or t == "tools"]
+PAIRS = [
+    (t, c) for t in TEMPLATES for c in CHATS if t != "thinking" and (c != "parts" or t == "tools")
+]
+CHATS |= {name: (messages, None) for name, messages in REASONED.items()}
+PAIRS += [("thinking", c) for c in REASONED]
 
 
 def main() -> None:
     import transformers
-    from transformers.utils.chat_template_utils import render_jinja_template
+    from transformers.utils.chat_template_utils import (
+        _normalize_chat_messages,
+        render_jinja_template,
+    )
 
     rows = []
     for template, chat in PAIRS:
         messages, tools = CHATS[chat]
         for prompt in (True, False):
             rendered, _ = render_jinja_template(
-                [messages],
+                [_normalize_chat_messages(messages)],  # as apply_chat_template does
                 tools=tools,
                 chat_template=TEMPLATES[template],
                 add_generation_prompt=prompt,
                 bos_token="<s>",
                 eos_token="</s>",
+                **VARIABLES.get(chat, {}),
             )
             rows.append({"template": template, "chat": chat, "prompt": prompt, "text": rendered[0]})
+            if chat in VARIABLES:
+                rows[-1]["variables"] = VARIABLES[chat]
     golden = {
         "transformers": transformers.__version__,
         "templates": TEMPLATES,

@@ -20,7 +20,10 @@ def test_renders_as_transformers(template_golden):
         )
         chat = template_golden["chats"][row["chat"]]
         text = template.render(
-            chat["messages"], tools=chat["tools"], add_generation_prompt=row["prompt"]
+            chat["messages"],
+            tools=chat["tools"],
+            add_generation_prompt=row["prompt"],
+            variables=row.get("variables"),
         )
         assert text == row["text"], (row["template"], row["chat"])
 
