@@ -122,8 +122,16 @@ REASONED = {
             "content": None,
             "refusal": None,
             "tool_calls": [
-                {"id": "1", "type": "function", "function": {"name": "f", "arguments": '{"a": "é"}'}},
-                {"id": "2", "type": "function", "function": {"name": "f", "arguments": {"a": [1.5]}}},
+                {
+                    "id": "1",
+                    "type": "function",
+                    "function": {"name": "f", "arguments": '{"a": "é"}'},
+                },
+                {
+                    "id": "2",
+                    "type": "function",
+                    "function": {"name": "f", "arguments": {"a": [1.5]}},
+                },
             ],
         },
         {"role": "tool", "tool_call_id": "1", "name": "f", "content": "21"},

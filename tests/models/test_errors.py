@@ -14,8 +14,9 @@ from safetensors.numpy import load_file, save_file
 import tallow as tl
 from models.gguf_files import rewritten
 from tallow.errors import ArgumentError, FormatError, ModelError, TallowError
-from tallow.models import DecoderConfig, build, load
+from tallow.models import FAMILIES, DecoderConfig, build, load
 from tallow.models.config import RopeScaling
+from tallow.models.fields import Fields
 from tallow.weights import open_weights
 
 
@@ -69,6 +70,14 @@ BAD = {
         {"rope_parameters": {"rope_type": "linear"}},
         "factor: expected a number above 0, found nothing",
     ),
+    "partial rotation": (
+        {"partial_rotary_factor": 0.5},
+        "partial_rotary_factor: expected 1 .*, found 0.5",
+    ),
+    "partial rotation of the rope": (
+        {"rope_parameters": {"partial_rotary_factor": 0.5, "rope_theta": 10000.0}},
+        "rope_parameters: partial_rotary_factor: expected 1",
+    ),
     "activation": ({"hidden_act": "gelu"}, "hidden_act: expected silu, found 'gelu'"),
     "quantised": ({"quantization_config": {"quant_method": "gptq"}}, "quantization_config"),
     "context": ({"max_position_embeddings": 0}, "max_position_embeddings"),
@@ -86,6 +95,44 @@ def test_hostile_config(name, folder):
         build(open_weights(folder))
     assert str(folder) in str(caught.value)
     assert len(str(caught.value)) < 4000
+
+
+def test_the_older_scaling_goes_before_the_newer(folder, golden, run):
+    """As in transformers, which takes its theta from beside it."""
+    rope = {"rope_type": "default", "rope_theta": 7.0}
+    change(folder, rope_parameters=rope, rope_scaling={"type": "linear", "factor": 3.0})
+    expected = golden("llama").logits("variant.linear")
+    np.testing.assert_allclose(run(load(folder), golden("llama").ids), expected, atol=1e-3)
+
+
+def test_yarn_by_the_ratio_of_its_contexts(tmp_path, golden, run):
+    """`factor` may be absent or null, as in transformers."""
+    shutil.copytree(golden("qwen3").folder, tmp_path / "model")
+    config = json.loads((golden("qwen3").folder / "config.yarn.json").read_text())
+    assert config["rope_parameters"].pop("factor") == config["max_position_embeddings"] / 16
+    (tmp_path / "model" / "config.json").write_text(json.dumps(config))
+    logits = run(load(tmp_path / "model"), golden("qwen3").ids)
+    np.testing.assert_allclose(logits, golden("qwen3").logits("variant.yarn"), atol=1e-3)
+
+
+DEFAULTS = {  # of the config classes of transformers 5.24
+    "llama": (2048, 4),
+    "mistral": (131072, 8),
+    "qwen2": (32768, 32),
+    "qwen3": (32768, 32),
+}
+
+
+@pytest.mark.parametrize("family", DEFAULTS)
+def test_defaults_are_those_of_the_family(family):
+    sizes = {"hidden_size": 128, "intermediate_size": 64, "num_hidden_layers": 1, "vocab_size": 9}
+    heads = 4 if family == "llama" else 32
+    config = FAMILIES[family].config
+    found = config.read(Fields({**sizes, "num_attention_heads": heads}, "x"))
+    assert (found.context, found.num_key_value_heads) == DEFAULTS[family]
+    assert (found.rope_theta, found.rms_norm_eps, found.tie_word_embeddings) == (1e4, 1e-6, False)
+    given = {**sizes, "num_attention_heads": heads, "num_key_value_heads": None}
+    assert config.read(Fields(given, "x")).num_key_value_heads == heads
 
 
 # Keys that Hugging Face's configs of all these families know, of those that are fields of ours.

@@ -134,12 +134,17 @@ def read_windows(fields: Fields, layers: int, default: int, first: int = 0) -> t
 
 
 def _read_rope(fields: Fields) -> tuple[float, RopeScaling | None]:
-    # `rope_parameters` since transformers 5; before, `rope_theta` beside `rope_scaling`.
-    name = "rope_parameters" if "rope_parameters" in fields else "rope_scaling"
+    # `rope_parameters` since transformers 5; before, `rope_theta` beside `rope_scaling`, which goes
+    # first where both stand.
+    name = "rope_scaling" if fields.get("rope_scaling") else "rope_parameters"
     rope = fields.scope(name)
     theta = rope.number("rope_theta", fields.number("rope_theta", 10000.0), low=1.0)
-    if rope.number("partial_rotary_factor", 1.0) != 1.0:
-        raise rope.misfit("partial_rotary_factor", "1", rope.get("partial_rotary_factor"))
+    rotated = rope if "partial_rotary_factor" in rope else fields
+    if rotated.number("partial_rotary_factor", 1.0) != 1.0:
+        found = rotated.get("partial_rotary_factor")
+        raise rotated.misfit(
+            "partial_rotary_factor", "1 (partial rotation is not supported)", found
+        )
     key = "rope_type" if "rope_type" in rope else "type"
     kind = rope.text(key, "default")
     if kind in ("default", "none"):
@@ -171,7 +176,8 @@ def _llama3(rope: Fields, fields: Fields) -> RopeScaling:
 
 
 def _yarn(rope: Fields, fields: Fields) -> RopeScaling:
-    factor = rope.number("factor")
+    original = _original_context(rope, fields)
+    factor = rope.number("factor", fields.integer("max_position_embeddings", 2048) / original)
     growth = 0.1 * math.log(max(factor, 1.0))
     attention = 1 + growth
     if "attention_factor" in rope:
@@ -182,7 +188,7 @@ def _yarn(rope: Fields, fields: Fields) -> RopeScaling:
     return RopeScaling(
         "yarn",
         factor,
-        original_context=_original_context(rope, fields),
+        original_context=original,
         beta_fast=rope.number("beta_fast", 32.0),
         beta_slow=rope.number("beta_slow", 1.0),
         attention_factor=attention,

@@ -33,6 +33,10 @@ class Fields:
         """The same fields, with `value` in the place of an absent one."""
         return self if self.get(name) is not None else self.with_value(name, value)
 
+    def with_defaults(self, **values: Any) -> Fields:
+        """The same fields, with a family's own defaults where a name is not there at all."""
+        return Fields({**values, **self._values}, self._source, self._prefix)
+
     def with_value(self, name: str, value: Any) -> Fields:
         """The same fields, with `value` under `name`."""
         return Fields({**self._values, name: value}, self._source, self._prefix)

@@ -88,7 +88,12 @@ def build(
     ignorable = _ignorable(cfg)
     if factors is not None:
         ignorable = (*ignorable, _OTHER_FACTORS)
-    fill(model, named, dtype=dtype, ignore=(".*",) if allow_extra else ignorable)
+    try:
+        fill(model, named, dtype=dtype, ignore=(".*",) if allow_extra else ignorable)
+    except ModelError as error:
+        if "expected no such tensor" not in str(error):
+            raise
+        raise ModelError(f"{error}\n  (allow_extra leaves tensors that nothing asks for)") from None
     if factors is not None:
         model.model.rope = Rope(cfg, factors)
     if activations == "exact":

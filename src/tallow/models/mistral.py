@@ -20,6 +20,7 @@ class Config(DecoderConfig):
     @classmethod
     def read(cls, fields: Fields) -> Self:
         """A `sliding_window` of null is none; an absent one is 4096, as in the first release."""
+        fields = fields.with_defaults(num_key_value_heads=8, max_position_embeddings=131072)
         cfg = super().read(fields)
         default = 0 if fields.has("sliding_window") else 4096
         return replace(cfg, sliding_windows=read_windows(fields, cfg.num_hidden_layers, default))

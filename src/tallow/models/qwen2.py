@@ -17,6 +17,7 @@ class Config(DecoderConfig):
     @classmethod
     def read(cls, fields: Fields) -> Self:
         """Windows stand in the upper layers only, and only if `use_sliding_window` is set."""
+        fields = fields.with_defaults(num_key_value_heads=32, max_position_embeddings=32768)
         cfg = replace(super().read(fields), qkv_bias=True)
         if not fields.flag("use_sliding_window"):
             return cfg

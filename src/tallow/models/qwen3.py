@@ -19,6 +19,7 @@ class Config(DecoderConfig):
     @classmethod
     def read(cls, fields: Fields) -> Self:
         """The head size is 128 unless said; windows as in Qwen2."""
+        fields = fields.with_defaults(num_key_value_heads=32, max_position_embeddings=32768)
         cfg = super().read(fields.with_default("head_dim", 128))
         bias = fields.flag("attention_bias")
         cfg = replace(cfg, qkv_bias=bias, output_bias=bias)
