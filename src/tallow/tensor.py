@@ -66,6 +66,11 @@ class Tensor(Gradients, Methods):
 
     # --- facts ------------------------------------------------------------------------------------
 
+    # Kinds that programs written for PyTorch ask about; a tensor here is a strided one on the CPU.
+    is_cpu = True
+    is_cuda = is_mps = is_xpu = is_xla = is_meta = is_sparse = is_sparse_csr = False
+    is_quantized = is_mkldnn = is_nested = is_vulkan = is_ipu = is_mtia = is_hpu = False
+
     @property
     def shape(self) -> tuple[_int, ...]:
         """The length of each axis."""

@@ -10,6 +10,11 @@ __getattr__, __dir__ = namespace(
         "tallow.torch": "Generator device dtype Size",
         "tallow.tensor": "TensorBase=Tensor _TensorBase=Tensor",
         "tallow.torch._names": "_Unsupported=UnsupportedError",
+        "tallow.torch._dispatch": (
+            "DispatchKey DispatchKeySet _ExcludeDispatchKeyGuard=Guard "
+            "DisableTorchFunctionSubclass=Guard DisableTorchFunction=Guard "
+            "_AutoDispatchBelowAutograd=Guard"
+        ),
     },
     answers={
         "_get_tracing_state": None,
@@ -26,6 +31,10 @@ __getattr__, __dir__ = namespace(
         "_has_mkldnn": False,
         "_cuda_getDeviceCount": 0,
         "_is_tracing": False,
+        "_jit_set_nvfuser_guard_mode": False,
+        "_jit_can_fuse_on_cpu": False,
+        "_jit_can_fuse_on_gpu": False,
+        "_get_privateuse1_backend_name": "privateuseone",
     },
 )
 

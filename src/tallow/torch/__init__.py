@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from tallow.torch._finder import find_aliases as _find_aliases
 from tallow.torch._finder import install
+from tallow.torch._foreach import NAMES as _FOREACH
 from tallow.torch._names import namespace as _namespace
 
 _find_aliases()
@@ -68,7 +69,7 @@ __getattr__, __dir__ = _namespace(
             "native_layer_norm scalar_tensor typename dropout_ lstm gru rnn_tanh rnn_relu "
             "lstm_cell "
             "gru_cell rnn_tanh_cell rnn_relu_cell is_distributed SymInt SymFloat SymBool sym_int "
-            "sym_float sym_max sym_min sym_not newaxis"
+            "_assert _check _check_value _shape_as_tensor sym_float sym_max sym_min sym_not newaxis"
         ),
         "tallow.torch._inplace": (
             "abs_ acos_ asin_ atan_ ceil_ celu_ clamp_ clamp_max_ clamp_min_ cos_ cosh_ deg2rad_ "
@@ -77,6 +78,7 @@ __getattr__, __dir__ = _namespace(
             "selu_ sigmoid_ sin_ sinc_ sinh_ sqrt_ square_ tan_ tanh_ threshold_ trunc_ xlogy_ "
             "zero_"
         ),
+        "tallow.torch._foreach": _FOREACH,
         "tallow.torch.version": "__version__",
         "tallow.torch.amp": "autocast is_autocast_enabled get_autocast_dtype",
         "tallow.torch.jit": "compile",

@@ -68,4 +68,11 @@ ALIASES: dict[str, str] = {
     "fft": "tallow.fft",
     "special": "tallow.special",
     "_jit_internal": "jit",
+    "jit.annotations": "jit",
+    "_custom_ops": "library",
+    "_dynamo.utils": "_dynamo",
+    "onnx.symbolic_helper": "onnx",
+    "onnx.symbolic_opset9": "onnx",
+    "onnx.symbolic_opset11": "onnx",
+    "onnx.operators": "onnx",
 }

@@ -15,6 +15,7 @@ __getattr__, __dir__ = namespace(
         "maybe_mark_dynamic": None,
         "mark_static_address": None,
         "list_backends": [],
+        "is_compile_supported": False,
     },
     decorators=(
         "disable allow_in_graph disallow_in_graph graph_break optimize run assume_constant_result"

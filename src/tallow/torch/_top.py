@@ -84,6 +84,32 @@ float8_e8m0fnu = MissingDType("float8_e8m0fnu")
 per_channel_affine, per_tensor_affine = Settings(), Settings()
 
 
+# --- checks ---------------------------------------------------------------------------------------
+
+
+def _assert(condition: Any, message: str = "") -> None:
+    """`assert condition, message`, that compilers of PyTorch see."""
+    if not condition:
+        raise AssertionError(message)
+
+
+def _check(cond: bool, message: Any = None) -> None:
+    """RuntimeError with what `message()` gives, unless `cond`."""
+    if not cond:
+        raise RuntimeError(message() if callable(message) else str(message or "check failed"))
+
+
+def _check_value(cond: bool, message: Any = None) -> None:
+    """`_check` with a ValueError."""
+    if not cond:
+        raise ValueError(message() if callable(message) else str(message or "check failed"))
+
+
+def _shape_as_tensor(input: Tensor) -> Tensor:
+    """The sizes as a tensor (i64)."""
+    return tensor(list(input.shape), dtype="i64")
+
+
 # --- questions ------------------------------------------------------------------------------------
 
 

@@ -40,6 +40,9 @@ class _TypedTensor(type):
             expect(given.dtype is cls.dtype, cls, f"a tensor of {cls.dtype.name}",
                    given.dtype.name, DTypeError)  # fmt: skip
             return given.view_as(given)
+        array = len(args) == 1 and hasattr(args[0], "__array_interface__")  # it has an __index__
+        if array and args[0].ndim:
+            return tensor(args[0], cls.dtype, device)
         if len(args) == 1 and (isinstance(args[0], SIZES) or not hasattr(args[0], "__index__")):
             if isinstance(args[0], SIZES):
                 return empty(args[0], dtype=cls.dtype, device=device)

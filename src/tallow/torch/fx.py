@@ -8,6 +8,7 @@ from tallow.torch._names import namespace
 
 Target = Any
 Argument = Any
+_USER_PRESERVED_ATTRIBUTES_KEY = "_user_preserved_attributes"
 
 __getattr__, __dir__ = namespace(
     __name__,
@@ -15,7 +16,8 @@ __getattr__, __dir__ = namespace(
     refuses={
         "graphs of PyTorch are not supported (tl.capture captures a function)": (
             "symbolic_trace replace_pattern Graph GraphModule Node Tracer Interpreter Transformer "
-            "Proxy GraphAppendingTracer TracerBase PH ProxyableClassMeta CodeGen"
+            "_CodeOnlyModule Proxy GraphAppendingTracer TracerBase _copy_attr PH "
+            "ProxyableClassMeta CodeGen"
         )
     },
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import importlib.util
 import os
 import re
@@ -17,20 +18,22 @@ from urllib.parse import urlparse
 from tallow.errors import ArgumentError, HubError, expect
 from tallow.torch._names import UnsupportedError
 
-_HASH = re.compile(r"-([a-f0-9]*)\.")
+HASH_REGEX = re.compile(r"-([a-f0-9]*)\.")
 
 
 class _State:
     folder: str | None = None
 
 
+def _get_torch_home() -> str:
+    """TORCH_HOME, or torch in the user's cache; torchvision and timm ask for it by this name."""
+    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    return os.path.expanduser(os.environ.get("TORCH_HOME", os.path.join(cache, "torch")))
+
+
 def get_dir() -> str:
     """Where downloads are kept: TORCH_HOME/hub, or torch/hub in the user's cache."""
-    if _State.folder is not None:
-        return _State.folder
-    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
-    home = os.environ.get("TORCH_HOME", os.path.join(cache, "torch"))
-    return os.path.join(os.path.expanduser(home), "hub")
+    return os.path.join(_get_torch_home(), "hub") if _State.folder is None else _State.folder
 
 
 def set_dir(d: str | os.PathLike[str]) -> None:
@@ -124,6 +127,18 @@ def load_state_dict_from_url(
     name = file_name or os.path.basename(urlparse(url).path)
     path = os.path.join(folder, name)
     if not os.path.exists(path):
-        found = _HASH.search(name) if check_hash else None
+        found = HASH_REGEX.search(name) if check_hash else None
         download_url_to_file(url, path, found[1] if found else None, progress)
     return load_file(path, map_location=map_location, weights_only=weights_only)
+
+
+def __getattr__(name: str) -> Any:
+    """`tqdm`: the bars of the package tqdm, which is imported when it is asked for."""
+    if name != "tqdm":
+        raise AttributeError(f"module 'torch.hub' has no attribute {name!r}")
+    try:
+        return importlib.import_module("tqdm").tqdm
+    except ImportError:
+        from tallow.torch._progress import NoBar
+
+        return NoBar

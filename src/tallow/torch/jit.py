@@ -16,6 +16,9 @@ RecursiveScriptModule = type("RecursiveScriptModule", (Module,), {"__module__": 
 Final = Final
 Attribute = None
 
+# torch.jit.annotations: what annotations of sizes name.
+BroadcastingList1 = BroadcastingList2 = BroadcastingList3 = list
+
 __getattr__, __dir__ = namespace(
     __name__,
     answers={
@@ -26,8 +29,8 @@ __getattr__, __dir__ = namespace(
         "onednn_fusion_enabled": False,
     },
     decorators=(
-        "script_method export ignore unused interface script_if_tracing _overload _overload_method "
-        "_overload_class _copy_to_script_wrapper"
+        "script_method _script_if_tracing export ignore unused interface script_if_tracing "
+        "_overload _overload_method _overload_class _copy_to_script_wrapper"
     ),
     refuses={
         "programs of TorchScript are not supported": (

@@ -127,6 +127,8 @@ def register_autograd(
     from tallow.torch.ops import lookup
 
     target = op if isinstance(op, CustomOp) else lookup(*str(op).split("::"))
+    if str(op).startswith("torchvision::"):
+        return  # ours are made of ops that have gradients
     target.register_autograd(backward, setup_context=setup_context)
 
 

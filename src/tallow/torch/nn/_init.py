@@ -7,6 +7,17 @@ from collections.abc import Callable
 from typing import Any
 
 from tallow.nn import init
+from tallow.tensor import Tensor
+
+
+def _calculate_fan_in_and_fan_out(tensor: Tensor) -> tuple[int, int]:
+    """Inputs and outputs of each neuron of (out, in, kernel …)."""
+    return init._fans(tensor, "_calculate_fan_in_and_fan_out")
+
+
+def _calculate_correct_fan(tensor: Tensor, mode: str) -> int:
+    """Inputs ("fan_in") or outputs ("fan_out") of each neuron."""
+    return init._fan(tensor, mode.lower(), "_calculate_correct_fan")
 
 
 def __getattr__(name: str) -> Callable[..., Any]:

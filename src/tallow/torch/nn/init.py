@@ -8,12 +8,12 @@ _OLD = (
     "uniform normal constant eye dirac xavier_uniform xavier_normal kaiming_uniform "
     "kaiming_normal orthogonal sparse"
 )
+_FANS = " _calculate_fan_in_and_fan_out _calculate_correct_fan"
 _RULES = (
     "uniform_ normal_ trunc_normal_ constant_ ones_ zeros_ eye_ dirac_ calculate_gain "
-    "xavier_uniform_ xavier_normal_ kaiming_uniform_ kaiming_normal_ orthogonal_ sparse_ "
-    "_calculate_fan_in_and_fan_out _calculate_correct_fan"
+    "xavier_uniform_ xavier_normal_ kaiming_uniform_ kaiming_normal_ orthogonal_ sparse_"
 )
 
 __getattr__, __dir__ = namespace(
-    __name__, places={"tallow.torch.nn._init": _OLD, "tallow.nn.init": _RULES}
+    __name__, places={"tallow.torch.nn._init": _OLD + _FANS, "tallow.nn.init": _RULES}
 )

@@ -8,6 +8,6 @@ __getattr__, __dir__ = namespace(
     __name__,
     places={
         "tallow.torch.hub": "load_url=load_state_dict_from_url load_state_dict_from_url "
-        "download_url_to_file"
+        "download_url_to_file _download_url_to_file=download_url_to_file tqdm"
     },
 )
