@@ -20,7 +20,7 @@ from tallow.formats.torch_pickle.values import Global, NumpyArray, NumpyType, de
 
 _MAX_LINE: Final = 1000  # bytes of an argument that ends with a line
 _MAX_REPEATED: Final = 4096  # tuples that are a key again: no pickler writes one twice
-_PAID: Final = 35  # bytes of memory that a byte of the file pays for: `]` and its memo are two
+_PAID: Final = 33  # bytes of memory that a byte of the file pays for: `]` and its memo are two
 _FREE: Final = 1 << 18
 MARK: Final = 64  # bytes of a mark, as long as it stands
 

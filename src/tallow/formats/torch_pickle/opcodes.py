@@ -202,7 +202,7 @@ def _tuple3(m: Machine) -> None:
 
 @step("]")
 def _empty_list(m: Machine) -> None:
-    m.spend(62)
+    m.spend(60)
     m.stack.append([])
 
 
