@@ -21,6 +21,12 @@ class ArgumentError(TallowError, ValueError):
     """An argument has a value that is out of range or of the wrong kind."""
 
 
+class NameTakenError(ArgumentError, KeyError):
+    """A name that means something else already, or that cannot be one."""
+
+    __str__ = Exception.__str__  # a KeyError would show the text in quotes
+
+
 class FormatError(TallowError, ValueError):
     """A file is not what it claims to be: truncated, hostile, or of an unsupported version.
 

@@ -6,6 +6,7 @@ import pytest
 
 import tallow as tl
 from tallow import nn
+from tallow.nn.hooks import register
 
 
 class Twice(nn.Module):
@@ -13,8 +14,41 @@ class Twice(nn.Module):
         return x * 2 + plus
 
 
-def test_without_hooks_a_call_is_forward():
-    assert Twice.__call__ is Twice.forward
+def test_forward_is_looked_up_when_a_module_is_called(monkeypatch):
+    class Mixin:
+        def forward(self, x):
+            return x + 1
+
+    class Mixed(Mixin, Twice):
+        pass
+
+    class Other(nn.Module):
+        pass
+
+    x = tl.tensor(3.0)
+    assert Mixed()(x) == 4
+    assert Twice()(x, plus=1) == 7
+    with pytest.raises(NotImplementedError, match="forward"):
+        Other()(x)
+    Other.forward = lambda self, x: x * 5
+    assert Other()(x) == 15
+    monkeypatch.setattr(nn.ReLU, "forward", lambda self, x: x * 9)
+    assert nn.Sequential(nn.ReLU())(x) == 27
+    mine = Twice()
+    mine.forward = lambda x: x - 1
+    assert mine(x) == 2
+    del mine.forward
+    assert mine(x) == 6
+
+
+def test_hooks_of_all_modules():
+    seen = []
+    handle = register(nn.Module, "forward", lambda m, args, out: seen.append(type(m).__name__))
+    nn.Sequential(nn.ReLU())(tl.tensor(1.0))
+    handle.remove()
+    nn.ReLU()(tl.tensor(1.0))
+    nn.Module._hooks = None
+    assert seen == ["ReLU", "Sequential"]
 
 
 def test_forward_hooks():

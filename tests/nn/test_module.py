@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import weakref
 
@@ -57,13 +58,39 @@ def test_paths_of_modules():
     assert paths[-1] == "head"
 
 
-def test_declaring_takes_no_memory():
-    layer = nn.Linear(2**20, 2**20)
-    assert "weight" not in vars(layer)
+def test_deferred_layers_take_no_memory_and_draw_nothing():
+    tl.manual_seed(5)
+    with nn.deferred():
+        layer = nn.Linear(2**20, 2**20)
+        small = nn.Linear(3, 2)
+        own = nn.param(2, init=nn.init.ones_)
+    expected = tl.rand(2)
+    tl.manual_seed(5)
+    assert tl.rand(2).tolist() == expected.tolist()
     assert repr(layer) == "Linear(in_features=1048576, out_features=1048576, bias=True)"
+    assert sum(p.numel() for p in layer.parameters()) == 2**40 + 2**20
+    assert layer.half().weight.dtype is tl.f16 and layer.weight.shape == (2**20, 2**20)
+    assert isinstance(layer.weight, nn.Parameter) and layer.weight.requires_grad
+    weight = small.weight
+    assert copy.deepcopy(small).weight is not weight
+    small.load_state_dict({"weight": tl.ones(2, 3).half(), "bias": tl.ones(2).half()})
+    assert small.weight is weight and weight.dtype is tl.f16 and small.bias.dtype is tl.f32
+    assert type(weight) is nn.Parameter and own.tolist() == [1, 1]
+    tl.manual_seed(5)
+    assert tl.rand(2).tolist() == expected.tolist()
 
 
-def test_initial_values_are_drawn_on_first_use():
+def test_initial_values_are_drawn_at_construction():
+    nn.seed(1)
+    first, second = nn.Linear(4, 3), nn.Linear(4, 3)
+    nn.seed(1)
+    third, fourth = nn.Linear(4, 3), nn.Linear(4, 3)
+    nn.seed(2)
+    assert second.weight.tolist() == fourth.weight.tolist()
+    assert first.bias.tolist() == third.bias.tolist()
+
+
+def test_initial_values():
     nn.seed(1)
     first = nn.Linear(16, 32).weight
     assert first.shape == (32, 16)
@@ -111,7 +138,6 @@ def test_load_state_dict_lists_every_misfit():
     assert "norm.weight: expected (4,), got (5,)" in text
     assert "proj.bias: expected (4,), got nothing" in text
     assert "other: expected no such name" in text
-    assert "weight" not in vars(model.proj)
     del state["norm.weight"]
     model.load_state_dict(state, strict=False)
     assert model.proj.weight.tolist() == state["proj.weight"].tolist()
@@ -120,7 +146,7 @@ def test_load_state_dict_lists_every_misfit():
 
 def test_attributes():
     layer = nn.Linear(2, 3)
-    with pytest.raises(AttributeError, match="Linear has no attribute 'wieght'"):
+    with pytest.raises(AttributeError, match="'Linear' object has no attribute 'wieght'"):
         _ = layer.wieght
     layer.note = "x"
     del layer.note

@@ -122,12 +122,12 @@ def test_loading_tells_all_names():
         assert name in str(caught.value)
     with pytest.raises(ModelError, match="weight: expected a Tensor, got list"):
         module.load_state_dict({"weight": [1]}, strict=False)
-    with pytest.raises(ModelError, match="weight: expected floats"):
-        module.load_state_dict({"weight": tl.arange(3)}, strict=False)
+    module.load_state_dict({"weight": tl.arange(3)}, strict=False)
+    assert module.weight.tolist() == [0, 1, 2] and module.weight.dtype is tl.f32
 
 
 def test_old_checkpoints_of_batch_norm_load():
-    state = nn.BatchNorm1d(3).state_dict()
+    state = dict(nn.BatchNorm1d(3).state_dict())
     del state["num_batches_tracked"]
     assert nn.BatchNorm1d(3).load_state_dict(state).missing_keys == []
 
@@ -135,8 +135,6 @@ def test_old_checkpoints_of_batch_norm_load():
 @pytest.mark.parametrize("again", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
 def test_copies(again):
     model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.ModuleList([nn.GELU()]))
-    undrawn = again(model)
-    assert "weight" not in vars(undrawn[0])
     model[0].weight.requires_grad_(False)
     list(model.parameters())
     made = again(model)
@@ -146,7 +144,7 @@ def test_copies(again):
         assert value.data_ptr() != state[name].data_ptr()
     assert not made[0].weight.requires_grad and made[0].bias.requires_grad
     assert all(isinstance(p, nn.Parameter) for p in made.parameters())
-    assert made[2].items[0] is made[2][0]
+    assert made[2] is made._modules["2"]
     made[0].weight = None  # its declaration knows the new owner
     assert model[0].weight is not None
 

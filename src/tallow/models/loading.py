@@ -14,7 +14,7 @@ from tallow.models.blocks import CausalLM, Rope
 from tallow.models.config import DecoderConfig
 from tallow.models.family import IGNORABLE, identify
 from tallow.models.fields import MAX_SIZE
-from tallow.nn import Linear
+from tallow.nn import Linear, deferred
 from tallow.weights import WeightSource, open_weights
 from tallow.weights import load as fill
 from tallow.weights.fill import Fit, fit
@@ -83,7 +83,8 @@ def build(
     _check_size(cfg, named)
     if dtype is None and any(named.info(name).dtype == "f64" for name in named.names()):
         dtype = f32  # no kernel multiplies f64 weights with the f32 of activations
-    model = row.model(cfg)
+    with deferred():  # the weights come from the source
+        model = row.model(cfg)
     factors = _rope_factors(cfg, named) if source.config is None else None
     ignorable = _ignorable(cfg)
     if factors is not None:
@@ -118,7 +119,9 @@ def declared_fit(source: WeightSource) -> Fit:
     row, cfg, named = identify(source)
     _check_size(cfg, named)
     # A float dtype, as quantised layers that no block dtype holds are there for those who ask.
-    return fit(row.model(cfg), named, dtype=f32, ignore=(*_ignorable(cfg), _OTHER_FACTORS))
+    with deferred():
+        model = row.model(cfg)
+    return fit(model, named, dtype=f32, ignore=(*_ignorable(cfg), _OTHER_FACTORS))
 
 
 def _ignorable(cfg: DecoderConfig) -> tuple[str, ...]:

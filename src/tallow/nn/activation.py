@@ -8,7 +8,7 @@ from tallow.nn import functional as F
 from tallow.nn.init import constant
 from tallow.nn.layer import Layer
 from tallow.nn.module import Module
-from tallow.nn.parameter import param
+from tallow.nn.parameter import declare
 from tallow.tensor import Tensor
 
 
@@ -414,7 +414,9 @@ class PReLU(Layer):
         dtype: DType | str | None = None,
     ) -> None:
         self.num_parameters = num_parameters
-        self.weight = param(num_parameters, init=constant(init), dtype=dtype)
+        self.init = init
+        self.weight = declare(num_parameters, init=constant(init), dtype=dtype)
+        self.reset_parameters()
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, channels, ...)`, kept."""

@@ -18,10 +18,8 @@ Gradients = tuple[Tensor | None, ...]
 class Watcher:
     """One call of a module: what its backward hooks are told, once each."""
 
-    def __init__(self, module: Module, tables: dict[str, dict[int, Any]]) -> None:
-        self.module = module
-        self.before = [hook for hook, _ in tables["backward_pre"].values()]
-        self.after = [hook for hook, _ in tables["backward"].values()]
+    def __init__(self, module: Module, before: list[Any], after: list[Any]) -> None:
+        self.module, self.before, self.after = module, before, after
         self.places: list[int] = []  # of the tensors among the arguments
         self.count = 0
         self.grad_output: Gradients = ()

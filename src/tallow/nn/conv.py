@@ -13,7 +13,7 @@ from tallow.nn import functional as F
 from tallow.nn.init import kaiming_uniform_, uniform
 from tallow.nn.layer import Layer
 from tallow.nn.module import Module
-from tallow.nn.parameter import param
+from tallow.nn.parameter import Parameter, declare
 from tallow.tensor import Tensor
 
 Size = int | Sequence[int]
@@ -31,6 +31,7 @@ class _Conv(Layer):
 
     n = 0
     transposed = False
+    bias: Parameter | None
 
     def _set_up(
         self,
@@ -71,10 +72,12 @@ class _Conv(Layer):
             first, second = in_channels, out_channels // groups
         shape = (first, second, *self.kernel_size)
         rule = partial(kaiming_uniform_, a=math.sqrt(5))
-        self.weight = param(*shape, init=rule, dtype=dtype)
+        self.weight = declare(*shape, init=rule, dtype=dtype)
         fan = second * math.prod(self.kernel_size)
         bound = fan**-0.5 if fan else 0.0
-        self.bias = param(out_channels, init=uniform(bound), dtype=dtype) if bias else None
+        row = declare(out_channels, init=uniform(bound), dtype=dtype) if bias else None
+        self.register_parameter("bias", row)
+        self.reset_parameters()
 
     def extra_repr(self) -> str:
         """Sizes, and the options that differ from the usual ones."""
@@ -89,7 +92,7 @@ class _Conv(Layer):
             said += f", output_padding={self.output_padding}"
         if self.groups != 1:
             said += f", groups={self.groups}"
-        if "bias" not in self._declared:
+        if self.bias is None:
             said += ", bias=False"
         if self.padding_mode != "zeros":
             said += f", padding_mode={self.padding_mode}"

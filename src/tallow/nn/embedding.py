@@ -10,7 +10,7 @@ from tallow.errors import ArgumentError, expect
 from tallow.nn import functional as F
 from tallow.nn.init import normal_
 from tallow.nn.layer import Layer
-from tallow.nn.parameter import Init, Parameter, param
+from tallow.nn.parameter import Init, Parameter, declare
 from tallow.ops import embedding
 from tallow.tensor import Tensor
 
@@ -52,7 +52,8 @@ class _Table(Layer):
         self.padding_idx = padding_idx
         if given is None:
             rule = _table_rule(padding_idx)
-            self.weight = param(num_embeddings, embedding_dim, init=rule, dtype=dtype)
+            self.weight = declare(num_embeddings, embedding_dim, init=rule, dtype=dtype)
+            self.reset_parameters()
         else:
             shape = (num_embeddings, embedding_dim)
             expect(given.shape == shape, type(self), f"a weight of shape {shape}", given.shape)
@@ -114,7 +115,7 @@ class Embedding(_Table):
 
     def extra_repr(self) -> str:
         """Number and length of the rows, and the options."""
-        said = "{}, {}".format(*self._declared["weight"].shape)
+        said = f"{self.num_embeddings}, {self.embedding_dim}"
         if self.padding_idx is not None:
             said += f", padding_idx={self.padding_idx}"
         if self.max_norm is not None:

@@ -1,4 +1,4 @@
-"""Hooks of modules: a class pays for them only from the moment one of its modules has one."""
+"""Hooks of modules: around `forward`, in backward, and around state dicts."""
 
 from __future__ import annotations
 
@@ -10,22 +10,24 @@ if TYPE_CHECKING:
     from tallow.nn.module import Module
 
 Hook = Callable[..., Any]
+Table = dict[int, Hook]
 
-KINDS = ("forward_pre", "forward", "backward_pre", "backward")
+CALL_KINDS = ("forward_pre", "forward", "backward_pre", "backward")
+STATE_KINDS = ("state_dict_pre", "state_dict", "load_state_dict_pre", "load_state_dict_post")
 
 _ids = count()
 
 
 class Hooks:
-    """The hooks of one module, by kind; an entry holds the function and its options."""
+    """Hooks by kind: a table from number to function, and the options of those that have some."""
 
     def __init__(self) -> None:
-        self.tables: dict[str, dict[int, tuple[Hook, dict[str, bool]]]] = {k: {} for k in KINDS}
+        self.tables: dict[str, Table] = {kind: {} for kind in CALL_KINDS + STATE_KINDS}
+        self.options: dict[int, dict[str, bool]] = {}
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Hooks:
-        made = Hooks()
-        made.tables = {kind: dict(table) for kind, table in self.tables.items()}
-        return made
+    def asks(self, key: int, option: str) -> bool:
+        """Whether the hook of this number was registered with an option."""
+        return bool(self.options) and self.options.get(key, {}).get(option, False)
 
 
 class RemovableHandle:
@@ -45,61 +47,73 @@ class RemovableHandle:
         self.remove()
 
 
+def hooks_of(owner: Module | type[Module]) -> Hooks:
+    """The hooks of a module, or with Module itself those of all modules; made if there are none."""
+    found: Hooks | None = vars(owner).get("_hooks")
+    if found is None:
+        found = owner._hooks = Hooks()
+    return found
+
+
 def register(
-    module: Module, kind: str, hook: Hook, *, prepend: bool = False, **options: bool
+    owner: Module | type[Module], kind: str, hook: Hook, *, prepend: bool = False, **options: bool
 ) -> RemovableHandle:
-    """Add a hook to `module` and let its class look for hooks from now on."""
-    hooks = module.__dict__.get("_hooks")
-    if hooks is None:
-        hooks = module.__dict__["_hooks"] = Hooks()
+    """Add a hook to a module, or with Module itself to all modules."""
+    hooks = hooks_of(owner)
     table = hooks.tables[kind]
     key = next(_ids)
-    table[key] = (hook, options)
+    table[key] = hook
+    if any(options.values()):
+        hooks.options[key] = options
     if prepend:
         for other in [k for k in table if k != key]:
             table[other] = table.pop(other)
-    watch(type(module))
     return RemovableHandle(table, key)
 
 
-def watch(cls: type[Module]) -> None:
-    """Let calls of this class's modules pass by their hooks instead of going to `forward`."""
-    if cls.__dict__.get("__call__") is not call:
-        type.__setattr__(cls, "__call__", call)
-
-
-def call(self: Module, *args: Any, **kwargs: Any) -> Any:
-    """Call `forward` between the hooks of the module."""
-    hooks = self.__dict__.get("_hooks")
-    if hooks is None or not any(hooks.tables.values()):
-        return self.forward(*args, **kwargs)
-    tables = hooks.tables
-    for hook, options in list(tables["forward_pre"].values()):
-        args, kwargs = _before(self, hook, options, args, kwargs)
+def call(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Call `forward` between the hooks of all modules and of this one."""
+    of_all, own = _all_and_own(module)
+    for hooks in (of_all, own):
+        for key, hook in list(hooks.tables["forward_pre"].items()):
+            args, kwargs = _before(module, hook, hooks.asks(key, "with_kwargs"), args, kwargs)
     watcher = None
-    if tables["backward"] or tables["backward_pre"]:
+    if any(hooks.tables[kind] for hooks in (of_all, own) for kind in ("backward", "backward_pre")):
         from tallow.nn.backward_hooks import Watcher
 
-        watcher = Watcher(self, tables)
+        before = [*of_all.tables["backward_pre"].values(), *own.tables["backward_pre"].values()]
+        after = [*of_all.tables["backward"].values(), *own.tables["backward"].values()]
+        watcher = Watcher(module, before, after)
         args = watcher.inputs(args)
     ran: set[int] = set()
     try:
-        out = self.forward(*args, **kwargs)
-        for key, (hook, options) in list(tables["forward"].items()):
-            ran.add(key)
-            out = _after(self, hook, options, args, kwargs, out)
+        out = module.forward(*args, **kwargs)
+        for hooks in (of_all, own):
+            for key, hook in list(hooks.tables["forward"].items()):
+                ran.add(key)
+                out = _after(module, hook, hooks.asks(key, "with_kwargs"), args, kwargs, out)
     except Exception:
-        for key, (hook, options) in list(tables["forward"].items()):
-            if options.get("always_call") and key not in ran:
-                _after(self, hook, options, args, kwargs, None)
+        for hooks in (of_all, own):
+            for key, hook in list(hooks.tables["forward"].items()):
+                if hooks.asks(key, "always_call") and key not in ran:
+                    _after(module, hook, hooks.asks(key, "with_kwargs"), args, kwargs, None)
         raise
     return out if watcher is None else watcher.outputs(out)
 
 
+_NONE = Hooks()
+
+
+def _all_and_own(module: Module) -> tuple[Hooks, Hooks]:
+    from tallow.nn.module import Module
+
+    return vars(Module)["_hooks"] or _NONE, vars(module).get("_hooks") or _NONE
+
+
 def _before(
-    module: Module, hook: Hook, options: dict[str, bool], args: Any, kwargs: Any
+    module: Module, hook: Hook, with_kwargs: bool, args: Any, kwargs: Any
 ) -> tuple[Any, Any]:
-    if options.get("with_kwargs"):
+    if with_kwargs:
         found = hook(module, args, kwargs)
         return (args, kwargs) if found is None else found
     found = hook(module, args)
@@ -108,11 +122,6 @@ def _before(
     return found if isinstance(found, tuple) else (found,), kwargs
 
 
-def _after(
-    module: Module, hook: Hook, options: dict[str, bool], args: Any, kwargs: Any, out: Any
-) -> Any:
-    if options.get("with_kwargs"):
-        found = hook(module, args, kwargs, out)
-    else:
-        found = hook(module, args, out)
+def _after(module: Module, hook: Hook, with_kwargs: bool, args: Any, kwargs: Any, out: Any) -> Any:
+    found = hook(module, args, kwargs, out) if with_kwargs else hook(module, args, out)
     return out if found is None else found

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from tallow.nn.module import Module
+from tallow.nn.parameter import reset
 
 
 class Layer(Module):
-    """Base of the layers that declare parameters."""
+    """Base of the layers that declare parameters.
+
+    A layer's `__init__` declares them and then calls `reset_parameters`, so that a sub-class
+    decides the initial values by overriding it.
+    """
 
     def reset_parameters(self) -> None:
-        """Draw initial values again; parameters that were not drawn yet stay undrawn."""
-        for declared in self._declared.values():
-            value = declared.value()
+        """Draw the initial values of what the layer declared; other parameters stay."""
+        for name, declared in self._declared.items():
+            value = self._parameters.get(name)
             if value is not None:
-                declared.init(value)
+                reset(value, declared.init)

@@ -9,7 +9,7 @@ from tallow.dtype import DType, f32
 from tallow.nn.init import uniform
 from tallow.nn.layer import Layer
 from tallow.nn.module import Module
-from tallow.nn.parameter import param
+from tallow.nn.parameter import Parameter, declare
 from tallow.ops import linear
 from tallow.tensor import Tensor
 
@@ -22,6 +22,7 @@ class Linear(Layer):
     """
 
     exact: bool = False
+    bias: Parameter | None
 
     def __init__(
         self,
@@ -33,9 +34,11 @@ class Linear(Layer):
     ) -> None:
         self.in_features, self.out_features = in_features, out_features
         bound = in_features**-0.5 if in_features else 0.0
-        self.weight = param(out_features, in_features, init=uniform(bound), dtype=dtype)
         rule = uniform(bound)
-        self.bias = param(out_features, init=rule, dtype=dtype or f32) if bias else None
+        self.weight = declare(out_features, in_features, init=rule, dtype=dtype)
+        row = declare(out_features, init=rule, dtype=dtype, loaded=f32) if bias else None
+        self.register_parameter("bias", row)
+        self.reset_parameters()
 
     def forward(self, x: Tensor) -> Tensor:
         """`(..., in_features)` → `(..., out_features)`."""
@@ -43,13 +46,14 @@ class Linear(Layer):
 
     def extra_repr(self) -> str:
         """Sizes, and whether there is a bias."""
-        out_features, in_features = self._declared["weight"].shape
-        bias = "bias" in self._declared
-        return f"in_features={in_features}, out_features={out_features}, bias={bias}"
+        sizes = f"in_features={self.in_features}, out_features={self.out_features}"
+        return f"{sizes}, bias={self.bias is not None}"
 
 
 class Bilinear(Layer):
     """`x1^T weight[o] x2 + bias[o]`; initially uniform within in1_features^-0.5."""
+
+    bias: Parameter | None
 
     def __init__(
         self,
@@ -63,8 +67,10 @@ class Bilinear(Layer):
         self.in1_features, self.in2_features = in1_features, in2_features
         self.out_features = out_features
         rule = uniform(in1_features**-0.5)
-        self.weight = param(out_features, in1_features, in2_features, init=rule, dtype=dtype)
-        self.bias = param(out_features, init=rule, dtype=dtype) if bias else None
+        self.weight = declare(out_features, in1_features, in2_features, init=rule, dtype=dtype)
+        row = declare(out_features, init=rule, dtype=dtype) if bias else None
+        self.register_parameter("bias", row)
+        self.reset_parameters()
 
     def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
         """`(..., in1_features)`, `(..., in2_features)` → `(..., out_features)`."""
@@ -74,7 +80,7 @@ class Bilinear(Layer):
         """Sizes, and whether there is a bias."""
         return (
             f"in1_features={self.in1_features}, in2_features={self.in2_features}, "
-            f"out_features={self.out_features}, bias={'bias' in self._declared}"
+            f"out_features={self.out_features}, bias={self.bias is not None}"
         )
 
 

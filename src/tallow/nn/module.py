@@ -1,165 +1,69 @@
-"""Module: a tree of sub-modules; parameters are declared first and filled later."""
+"""Module: a tree of sub-modules with parameters and buffers, called through `forward`."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn, Self, cast
 
+from tallow.autograd.mode import no_grad
 from tallow.device import Device, as_device
 from tallow.dtype import DType, as_dtype, bf16, f16, f32, f64
 from tallow.errors import ArgumentError, DTypeError, expect
 from tallow.nn import hooks
-from tallow.nn.hooks import Hook, RemovableHandle
-from tallow.nn.parameter import DIFFERENTIABLE, Param, Parameter, declaration_of, mark
-from tallow.nn.state import IncompatibleKeys, load_state
+from tallow.nn.attributes import Attributes
+from tallow.nn.hooks import Hook, Hooks, RemovableHandle
+from tallow.nn.parameter import (
+    DIFFERENTIABLE,
+    DeferredParameter,
+    Param,
+    Parameter,
+)
+from tallow.nn.state import EXTRA, IncompatibleKeys, Loading, load_own, load_state, own_state
 from tallow.tensor import Tensor
 
 
 def _no_forward(self: Module, *_args: Any, **_kwargs: Any) -> NoReturn:
     """What a module without `forward` answers."""
-    raise NotImplementedError(f"{type(self).__name__} has no forward")
+    raise NotImplementedError(
+        f'Module [{type(self).__name__}] is missing the required "forward" function'
+    )
 
 
-class Module:
+class Module(Attributes):
     """Base of layers and models: attributes are the names that a checkpoint uses.
 
-    Sub-modules are plain attributes; parameters are declared with `param`, or are `Parameter`s
-    assigned to an attribute. Calling a module is calling its `forward`: there is nothing in
-    between until a hook is registered, so a call costs one Python call.
+    Sub-modules are plain attributes; parameters are `Parameter`s assigned to an attribute, or made
+    with `param`. Calling a module is calling its `forward`, between the hooks if there are any.
     """
 
     training: bool = True
+    dump_patches: bool = False
+    call_super_init: bool = False
+    _version: int = 1  # of the layout of its part of a state dict
+    _hooks: Hooks | None = None  # of Module itself: those of all modules
 
-    def __new__(cls, *_args: Any, **_options: Any) -> Self:
-        """Prepare the tables of parameters and buffers: `__init__` needs no super() call."""
-        self = super().__new__(cls)
-        self.__dict__["_params"] = {}
-        self.__dict__["_buffers"] = {}
-        return self
-
-    def __init_subclass__(cls) -> None:
-        """Let the class be called through its own `forward`."""
-        super().__init_subclass__()
-        if "forward" in cls.__dict__ and "__call__" not in cls.__dict__:
-            type.__setattr__(cls, "__call__", cls.__dict__["forward"])
+    def __init__(self) -> None:
+        """Nothing is left to do; so sub-classes may leave the call out."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call `forward`."""
-        return self.forward(*args, **kwargs)
+        if self._hooks is not None:
+            return hooks.call(self, args, kwargs)
+        return self.forward(*args, **kwargs) if kwargs else self.forward(*args)
 
     # A class has its own signature; the annotation keeps type checkers from comparing them.
     forward: Callable[..., Any] = _no_forward
-
-    # --- attributes -------------------------------------------------------------------------------
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        own = self.__dict__
-        if isinstance(value, Param):
-            self._declare(name, value)
-        elif isinstance(value, Parameter):
-            self._declare(name, declaration_of(value))
-            own[name] = value
-        elif name in self._params:
-            if value is not None:
-                wanted = f"a Parameter or None for {name!r}"
-                expect(False, type(self), wanted, type(value).__name__, DTypeError)
-            self._params.pop(name).disown(self, name)
-            own[name] = None
-        else:
-            if isinstance(value, Module) and not isinstance(own.get(name, value), Module):
-                del own[name]  # the order of sub-modules is that of their registration
-            own[name] = value
-            if name == "forward":
-                hooks.watch(type(self))
-
-    def _declare(self, name: str, declared: Param) -> None:
-        old = self._params.get(name)
-        if old is not None:
-            old.disown(self, name)
-        self.__dict__.pop(name, None)
-        self._buffers.pop(name, None)
-        self._params[name] = declared
-        declared.own(self, name)
-
-    def __getattr__(self, name: str) -> Any:
-        # Only reached when the instance has no such attribute: a parameter that nobody filled yet.
-        declared = self.__dict__.get("_params", {}).get(name)
-        if declared is None:
-            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
-        declared.draw()
-        return self.__dict__[name]
-
-    def __delattr__(self, name: str) -> None:
-        found = self.__dict__.pop(name, self)
-        self._buffers.pop(name, None)
-        declared = self._params.pop(name, None)
-        if declared is not None:
-            declared.disown(self, name)
-        elif found is self:
-            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
-
-    def __getstate__(self) -> dict[str, Any]:
-        for name, declared in self._params.items():
-            if (value := self.__dict__.get(name)) is not None:
-                declared.requires_grad = value.requires_grad
-        return dict(self.__dict__)
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        for name, declared in self._params.items():
-            declared.own(self, name)
-            if (value := self.__dict__.get(name)) is not None:
-                mark(value, declared.requires_grad)
-        if "_hooks" in state or "forward" in state:
-            hooks.watch(type(self))
-
-    @property
-    def _declared(self) -> dict[str, Param]:
-        return cast("dict[str, Param]", self.__dict__["_params"])
-
-    # --- registration -----------------------------------------------------------------------------
-
-    def register_parameter(self, name: str, param: Parameter | None) -> None:
-        """Give the module a parameter; None keeps the name for one that is absent."""
-        self._new_name(name, "register_parameter", name in self._params)
-        good = param is None or isinstance(param, (Parameter, Param))
-        expect(good, "register_parameter", "a Parameter or None", type(param).__name__, DTypeError)
-        setattr(self, name, param)
-
-    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
-        """Give the module a tensor that is no parameter; a persistent one is in `state_dict`."""
-        self._new_name(name, "register_buffer", name in self._buffers)
-        good = tensor is None or isinstance(tensor, Tensor)
-        expect(good, "register_buffer", "a Tensor or None", type(tensor).__name__, DTypeError)
-        self._buffers[name] = persistent
-        self.__dict__[name] = tensor
-
-    def add_module(self, name: str, module: Module | None) -> None:
-        """Give the module a sub-module."""
-        self._new_name(name, "add_module", isinstance(self.__dict__.get(name), Module))
-        good = module is None or isinstance(module, Module)
-        expect(good, "add_module", "a Module or None", type(module).__name__, DTypeError)
-        setattr(self, name, module)
-
-    register_module = add_module
-
-    def _new_name(self, name: str, where: str, again: bool) -> None:
-        """Refuse a name that means something else already; `again`: what it names is replaced."""
-        good = bool(name) and "." not in name
-        expect(good, where, "a name without dots", repr(name), ArgumentError)
-        declared = name in self._params or self.__dict__.get(name) is not None
-        free = again or not (declared or hasattr(type(self), name))
-        expect(free, where, "a name that is not taken", repr(name), ArgumentError)
 
     # --- walks ------------------------------------------------------------------------------------
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         """Pairs of name and direct sub-module, in the order of assignment, each once."""
         seen: set[int] = set()
-        for name, value in self.__dict__.items():
-            if isinstance(value, Module) and id(value) not in seen:
-                seen.add(id(value))
-                yield name, value
+        for name, module in self._modules.items():
+            if module is not None and id(module) not in seen:
+                seen.add(id(module))
+                yield name, module
 
     def children(self) -> Iterator[Module]:
         """The direct sub-modules."""
@@ -171,7 +75,7 @@ class Module:
     ) -> Iterator[tuple[str, Module]]:
         """Pairs of path and module: this one first, then all below it, each once."""
         seen = set() if memo is None else memo
-        stack = [(prefix, self)]
+        stack: list[tuple[str, Module]] = [(prefix, self)]
         while stack:
             path, module = stack.pop()
             if remove_duplicate:
@@ -179,11 +83,7 @@ class Module:
                     continue
                 seen.add(module)
             yield path, module
-            below = [
-                (_join(path, name), value)
-                for name, value in module.__dict__.items()
-                if isinstance(value, Module)
-            ]
+            below = [(_join(path, name), m) for name, m in module._modules.items() if m is not None]
             stack.extend(reversed(below))
 
     def modules(self) -> Iterator[Module]:
@@ -191,57 +91,59 @@ class Module:
         for _, module in self.named_modules():
             yield module
 
-    def declarations(self) -> Iterator[tuple[str, Param]]:
-        """Pairs of path and declared parameter; a shared one comes under each of its paths."""
-        for path, declared, _, _ in self._walk():
-            yield path, declared
-
-    def _walk(
-        self, prefix: str = "", recurse: bool = True
-    ) -> Iterator[tuple[str, Param, Module, str]]:
-        # One Parameter assigned to two modules is declared twice; the first declaration counts.
-        first: dict[int, Param] = {}
-        modules = self.named_modules(prefix=prefix) if recurse else [(prefix, self)]
+    def _named_members(
+        self,
+        get_members_fn: Callable[[Module], Any],
+        prefix: str = "",
+        recurse: bool = True,
+        remove_duplicate: bool = True,
+    ) -> Iterator[tuple[str, Any]]:
+        """Pairs of path and member, of all modules, those that are None left out."""
+        seen: set[int] = set()
+        if recurse:
+            modules = self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate)
+        else:
+            modules = iter([(prefix, self)])
         for path, module in modules:
-            for name, declared in module._declared.items():
-                value = module.__dict__.get(name)
-                if value is not None:
-                    declared = first.setdefault(id(value), declared)
-                yield _join(path, name), declared, module, name
+            for name, value in get_members_fn(module):
+                if value is None or id(value) in seen:
+                    continue
+                if remove_duplicate:
+                    seen.add(id(value))
+                yield _join(path, name), value
 
     def named_parameters(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Parameter]]:
-        """Pairs of path and tensor; a shared parameter comes once, under its first path."""
-        seen: set[int] = set()
-        for path, declared, module, name in self._walk(prefix, recurse):
-            if remove_duplicate and id(declared) in seen:
-                continue
-            seen.add(id(declared))
-            yield path, getattr(module, name)
+        """Pairs of path and parameter; a shared one comes once, under its first path."""
+        return self._named_members(_parameters_of, prefix, recurse, remove_duplicate)
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
         """The parameters, shared ones once."""
-        for _, tensor in self.named_parameters(recurse=recurse):
-            yield tensor
+        for _, parameter in self.named_parameters(recurse=recurse):
+            yield parameter
 
     def named_buffers(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Tensor]]:
-        """Pairs of path and buffer, those that are None left out."""
-        seen: set[int] = set()
-        for path, module in self.named_modules(prefix=prefix) if recurse else [(prefix, self)]:
-            for name in module._buffers:
-                value = module.__dict__[name]
-                if value is None or (remove_duplicate and id(value) in seen):
-                    continue
-                seen.add(id(value))
-                yield _join(path, name), value
+        """Pairs of path and buffer; a shared one comes once, under its first path."""
+        return self._named_members(_buffers_of, prefix, recurse, remove_duplicate)
 
     def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
         """The buffers, shared ones once."""
-        for _, tensor in self.named_buffers(recurse=recurse):
-            yield tensor
+        for _, buffer in self.named_buffers(recurse=recurse):
+            yield buffer
+
+    def declarations(self) -> Iterator[tuple[str, Param]]:
+        """Pairs of path and what may be loaded there; a shared parameter has one under each."""
+        made: dict[int, Param] = {}
+        for path, module in self.named_modules():
+            for name, value in module._parameters.items():
+                if value is not None:
+                    declared = module._declared.get(name)
+                    if isinstance(value, DeferredParameter):
+                        declared = value._declared
+                    yield _join(path, name), made.setdefault(id(value), Param(value, declared))
 
     def get_submodule(self, target: str) -> Module:
         """The module at a path ("" is this one); AttributeError when there is none."""
@@ -253,36 +155,39 @@ class Module:
             module = found
         return module
 
-    def set_submodule(self, target: str, module: Module) -> None:
-        """Put a module at a path; AttributeError when the one above it does not exist."""
+    def set_submodule(self, target: str, module: Module, strict: bool = False) -> None:
+        """Put a module at a path; AttributeError when the one above it does not exist.
+
+        With `strict`, one must stand there already.
+        """
+        expect(bool(target), "set_submodule", "a path", repr(target), ArgumentError)
+        expect(isinstance(module, Module), "set_submodule", "a Module", module, DTypeError)
         path, _, name = target.rpartition(".")
         above = self.get_submodule(path)
-        if hasattr(above, "__setitem__"):  # a list keeps its order, too
-            above[int(name) if name.isdigit() else name] = module
-        else:
-            above.add_module(name, module)
+        if strict:
+            above.get_submodule(name)
+        setattr(above, name, module)
 
     def get_parameter(self, target: str) -> Parameter:
         """The parameter at a path; AttributeError when there is none."""
-        path, _, name = target.rpartition(".")
-        module = self.get_submodule(path)
-        if name not in module._params:
-            raise AttributeError(f"{type(module).__name__} has no parameter {name!r}")
-        return cast(Parameter, getattr(module, name))
+        return cast(Parameter, self._member(target, "_parameters", "parameter"))
 
     def get_buffer(self, target: str) -> Tensor:
         """The buffer at a path; AttributeError when there is none."""
+        return cast(Tensor, self._member(target, "_buffers", "buffer"))
+
+    def _member(self, target: str, kind: str, word: str) -> Any:
         path, _, name = target.rpartition(".")
         module = self.get_submodule(path)
-        if name not in module._buffers:
-            raise AttributeError(f"{type(module).__name__} has no buffer {name!r}")
-        return cast(Tensor, module.__dict__[name])
+        if name not in module.__dict__[kind]:
+            raise AttributeError(f"{type(module).__name__} has no {word} {name!r}")
+        return getattr(module, name)
 
     # --- state ------------------------------------------------------------------------------------
 
     def state_dict(
         self,
-        *,
+        *args: Any,
         destination: dict[str, Any] | None = None,
         prefix: str = "",
         keep_vars: bool = False,
@@ -292,37 +197,85 @@ class Module:
         A shared parameter comes under each of its paths. `prefix` ends in a dot, as in torch;
         `keep_vars` gives the parameters themselves.
         """
-        out: dict[str, Any] = {} if destination is None else destination
-        for path, module in self.named_modules(remove_duplicate=False):
-            start = prefix + (f"{path}." if path else "")
-            for name in module._params:
-                value = getattr(module, name)
-                out[start + name] = value if keep_vars else value.detach()
-            for name, persistent in module._buffers.items():
-                value = module.__dict__[name]
-                if persistent and value is not None:
-                    out[start + name] = value if keep_vars else value.detach()
-        return out
+        if args:  # as torch still takes them
+            given: Any = (*args, *(destination, prefix, keep_vars)[len(args) :])
+            destination, prefix, keep_vars = given
+        out: Any = destination
+        if out is None:
+            out = OrderedDict()
+            out._metadata = OrderedDict()
+        local = {"version": self._version}
+        if hasattr(out, "_metadata"):
+            out._metadata[prefix[:-1]] = local
+        tables = self._hooks.tables if self._hooks is not None else {}
+        for before in tables.get("state_dict_pre", {}).values():
+            before(self, prefix, keep_vars)
+        self._save_to_state_dict(out, prefix, keep_vars)
+        for name, module in self._modules.items():
+            if module is not None:
+                module.state_dict(destination=out, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
+        for after in tables.get("state_dict", {}).values():
+            found = after(self, out, prefix, local)
+            out = out if found is None else found
+        return cast("dict[str, Any]", out)
+
+    def _save_to_state_dict(
+        self, destination: dict[str, Any], prefix: str, keep_vars: bool
+    ) -> None:
+        """Enter what this module alone has."""
+        for name, value in own_state(self).items():
+            destination[prefix + name] = value if keep_vars else value.detach()
+        if type(self).get_extra_state is not Module.get_extra_state:
+            destination[prefix + EXTRA] = self.get_extra_state()
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
     ) -> IncompatibleKeys:
         """Copy tensors into the parameters and buffers by path; the names that did not match.
 
-        A tensor that the module has already keeps its dtype and identity; a parameter that was
-        not drawn yet takes the state's dtype unless its layer declared one; block-quantised ones
-        are taken over as they are. `assign` borrows the state's tensors instead of copying.
+        What the module has keeps its dtype and identity; block-quantised tensors are taken over as
+        they are, and a parameter that `nn.deferred` left without values takes the state's dtype
+        unless its layer declared one. `assign` puts the state's tensors in their place instead.
 
         Raises:
-            ModelError: all misfits in one; `strict=False` tolerates missing and unknown names.
-                Nothing is filled then.
+            ModelError: all misfits in one, when what fitted has been loaded, as in torch;
+                `strict=False` tolerates missing and unknown names.
         """
         return load_state(self, state_dict, strict, assign)
 
+    def _load_from_state_dict(
+        self,
+        state_dict: dict[str, Any],
+        prefix: str,
+        local_metadata: dict[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        """Load what concerns this module alone; the lists take what does not fit."""
+        told = Loading(missing_keys, unexpected_keys, error_msgs)
+        if self._hooks is not None:
+            for key, hook in list(self._hooks.tables["load_state_dict_pre"].items()):
+                given = (self,) if self._hooks.asks(key, "with_module") else ()
+                hook(*given, state_dict, prefix, local_metadata, strict, *told)
+        assign = bool(local_metadata.get("assign_to_params_buffers", False))
+        load_own(self, state_dict, prefix, assign, strict, told)
+
+    def get_extra_state(self) -> Any:
+        """What a state dict holds of this module beside tensors; a sub-class may define it."""
+        raise NotImplementedError(f"{type(self).__name__} has no extra state")
+
+    def set_extra_state(self, state: Any) -> None:
+        """Take over what `get_extra_state` gave; a sub-class that has the one has the other."""
+        raise NotImplementedError(f"{type(self).__name__} has no extra state")
+
     def train(self, mode: bool = True) -> Self:
         """Set the `training` flag here and below; returns the module."""
-        for module in self.modules():
-            module.training = mode
+        expect(isinstance(mode, bool), "train", "mode True or False", mode, ArgumentError)
+        self.training = mode
+        for module in self.children():
+            module.train(mode)
         return self
 
     def eval(self) -> Self:
@@ -331,22 +284,15 @@ class Module:
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Let the float parameters ask for gradients, or freeze them; returns the module."""
-        for _, declared, module, name in self._walk():
-            declared.requires_grad = requires_grad
-            value = module.__dict__.get(name)
-            if value is not None and value.dtype.kind in DIFFERENTIABLE:
-                value.requires_grad_(requires_grad)
+        for value in self.parameters():
+            value.requires_grad_(requires_grad and value.dtype.kind in DIFFERENTIABLE)
         return self
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Drop the gradients of all parameters, or fill them with zeros."""
-        for _, _, module, name in self._walk():
-            value = module.__dict__.get(name)
-            if value is not None and value.grad is not None:
-                if set_to_none:
-                    value.grad = None
-                else:
-                    value.grad = value.grad.detach().zero_()
+        for value in self.parameters():
+            if value.grad is not None:
+                value.grad = None if set_to_none else value.grad.detach().zero_()
 
     def apply(self, fn: Callable[[Module], object]) -> Self:
         """Call `fn` with every module below this one, then with this one."""
@@ -359,10 +305,11 @@ class Module:
 
     def to(
         self,
-        *targets: DType | Device | str | Tensor | None,
+        *targets: DType | Device | str | Tensor | bool | None,
         dtype: DType | str | None = None,
         device: Device | str | None = None,
         non_blocking: bool = False,
+        memory_format: object = None,
     ) -> Self:
         """Convert the float parameters and buffers in place; block-quantised ones stay.
 
@@ -374,51 +321,82 @@ class Module:
                 wanted = target.dtype
             elif isinstance(target, Device) or (isinstance(target, str) and target == "cpu"):
                 as_device(target)
-            elif target is not None:
+            elif target is not None and not isinstance(target, bool):
                 wanted = as_dtype(target)
         if device is not None:
             as_device(device)
         if wanted is not None:
-            expect(
-                wanted.kind in DIFFERENTIABLE, "Module.to", "a float dtype", wanted.name, DTypeError
-            )
-            self._convert(wanted)
+            good = wanted.kind in DIFFERENTIABLE
+            expect(good, "Module.to", "a float dtype", wanted.name, DTypeError)
+            self._convert(wanted, DIFFERENTIABLE)
         return self
 
-    def _convert(self, dtype: DType) -> None:
-        for _, declared, module, name in self._walk():
-            value = module.__dict__.get(name)
-            if value is None:
-                declared.dtype = dtype
-            elif value.dtype.kind in DIFFERENTIABLE and value.dtype is not dtype:
-                value._array = value.detach().to(dtype)._array
-                if value.grad is not None:
-                    value.grad = value.grad.detach().to(dtype)
-        for module in self.modules():
-            for name in module._buffers:
-                value = module.__dict__[name]
-                if value is not None and value.dtype.kind in DIFFERENTIABLE:
-                    module.__dict__[name] = value.to(dtype)
+    def _convert(self, dtype: DType, kinds: str) -> Self:
+        for value in self.parameters():
+            if isinstance(value, DeferredParameter) and value.dtype.kind in kinds:
+                value.convert(dtype)
+        return self._apply(
+            lambda x: x.to(dtype) if x.dtype.kind in kinds and x.dtype is not dtype else x
+        )
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Put what `fn` makes of each parameter, gradient and buffer in its place."""
+        if recurse:
+            for module in self.children():
+                module._apply(fn)
+        with no_grad():
+            for value in self._parameters.values():
+                if value is None:
+                    continue
+                made, grad = fn(value), value.grad
+                if made is not value:
+                    value._array = made._array
+                if grad is not None:
+                    grad._array = fn(grad)._array
+            for name, buffer in self._buffers.items():
+                if buffer is not None:
+                    self._buffers[name] = fn(buffer)
+        return self
+
+    def type(self, dst_type: DType | str) -> Self:
+        """Convert all parameters and buffers, whatever they are."""
+        wanted = as_dtype(dst_type)
+        return self._apply(lambda x: x.to(wanted))
 
     def float(self) -> Self:
-        """`to(f32)`."""
-        return self.to(f32)
+        """Float parameters and buffers as f32."""
+        return self._convert(f32, "f")
 
     def double(self) -> Self:
-        """`to(f64)`."""
-        return self.to(f64)
+        """Float parameters and buffers as f64."""
+        return self._convert(f64, "f")
 
     def half(self) -> Self:
-        """`to(f16)`."""
-        return self.to(f16)
+        """Float parameters and buffers as f16."""
+        return self._convert(f16, "f")
 
     def bfloat16(self) -> Self:
-        """`to(bf16)`."""
-        return self.to(bf16)
+        """Float parameters and buffers as bf16."""
+        return self._convert(bf16, "f")
 
     def cpu(self) -> Self:
         """`to("cpu")`."""
         return self.to("cpu")
+
+    def cuda(self, device: int | str | Device | None = None) -> Self:
+        """`to("cuda")`."""
+        return self.to(device=f"cuda:{device}" if isinstance(device, int) else device or "cuda")
+
+    def to_empty(self, *, device: Device | str | None, recurse: bool = True) -> Self:
+        """Give parameters and buffers new memory whose values are not set."""
+        from tallow.tensor import empty_like
+
+        as_device(device or "cpu")
+        return self._apply(empty_like, recurse)
+
+    def share_memory(self) -> Self:
+        """The module: its memory is this process's own, and worker processes get copies of it."""
+        return self
 
     # --- hooks ------------------------------------------------------------------------------------
 
@@ -445,9 +423,39 @@ class Module:
         """Call `hook(module, grad_input, grad_output)` in backward; its result is grad_input."""
         return hooks.register(self, "backward", hook, prepend=prepend)
 
+    def register_backward_hook(self, hook: Hook) -> RemovableHandle:
+        """`register_full_backward_hook`, under the name that torch has given up."""
+        return self.register_full_backward_hook(hook)
+
     def register_full_backward_pre_hook(self, hook: Hook, prepend: bool = False) -> RemovableHandle:
         """Call `hook(module, grad_output)` before the module's backward; may replace it."""
         return hooks.register(self, "backward_pre", hook, prepend=prepend)
+
+    def register_state_dict_pre_hook(self, hook: Hook) -> RemovableHandle:
+        """Call `hook(module, prefix, keep_vars)` before the module enters its state."""
+        return hooks.register(self, "state_dict_pre", hook)
+
+    def register_state_dict_post_hook(self, hook: Hook) -> RemovableHandle:
+        """Call `hook(module, state_dict, prefix, local_metadata)`, which may change the dict."""
+        return hooks.register(self, "state_dict", hook)
+
+    _register_state_dict_hook = register_state_dict_post_hook
+
+    def register_load_state_dict_pre_hook(self, hook: Hook) -> RemovableHandle:
+        """Call `hook(module, state_dict, prefix, local_metadata, strict, *lists)` before loading.
+
+        The lists are those of missing keys, unexpected keys and error messages.
+        """
+        return self._register_load_state_dict_pre_hook(hook, with_module=True)
+
+    def _register_load_state_dict_pre_hook(
+        self, hook: Hook, with_module: bool = False
+    ) -> RemovableHandle:
+        return hooks.register(self, "load_state_dict_pre", hook, with_module=with_module)
+
+    def register_load_state_dict_post_hook(self, hook: Hook) -> RemovableHandle:
+        """Call `hook(module, incompatible_keys)` when the module was loaded."""
+        return hooks.register(self, "load_state_dict_post", hook)
 
     # --- printing ---------------------------------------------------------------------------------
 
@@ -455,20 +463,39 @@ class Module:
         """What stands between the parentheses of a leaf in the printed tree."""
         return ""
 
+    def _get_name(self) -> str:
+        return type(self).__name__
+
     def __repr__(self) -> str:
-        lines = [
-            f"({name}): " + repr(child)
-            for name, child in self.__dict__.items()
-            if isinstance(child, Module)
-        ]
-        return tree(type(self).__name__, self.extra_repr(), lines)
+        lines = [f"({name}): {module!r}" for name, module in self._modules.items()]
+        return tree(self._get_name(), self.extra_repr(), lines)
+
+
+def _hook_table(kind: str) -> property:
+    """The table of a module's hooks of one kind, under torch's name."""
+    return property(lambda self: hooks.hooks_of(self).tables[kind])
+
+
+for _name, _kind in {
+    "_forward_hooks": "forward", "_forward_pre_hooks": "forward_pre", "_backward_hooks": "backward",
+    "_backward_pre_hooks": "backward_pre", "_state_dict_hooks": "state_dict",
+    "_state_dict_pre_hooks": "state_dict_pre", "_load_state_dict_pre_hooks": "load_state_dict_pre",
+    "_load_state_dict_post_hooks": "load_state_dict_post",
+}.items():  # fmt: skip
+    setattr(Module, _name, _hook_table(_kind))
+
+
+def _parameters_of(module: Module) -> Any:
+    return module._parameters.items()
+
+
+def _buffers_of(module: Module) -> Any:
+    return module._buffers.items()
 
 
 def tie(module: Module, name: str, other: Module, other_name: str) -> None:
     """Let `module.name` be the same parameter as `other.other_name`."""
-    setattr(module, name, other._declared[other_name])
-    if other_name in other.__dict__:
-        module.__dict__[name] = other.__dict__[other_name]
+    setattr(module, name, getattr(other, other_name))
 
 
 def _join(path: str, name: str) -> str:

@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from tallow.dtype import DType, f32
+from tallow.dtype import Default, DType, f32
 from tallow.errors import ArgumentError, expect
 from tallow.nn import functional as F
 from tallow.nn.init import ones, zeros
 from tallow.nn.layer import Layer
 from tallow.nn.module import Module
-from tallow.nn.parameter import param
+from tallow.nn.parameter import Parameter, declare
 from tallow.ops import layer_norm, rms_norm
 from tallow.tensor import Tensor, tensor
 from tallow.tensor import ones as full_of_ones
 from tallow.tensor import zeros as full_of_zeros
+
+
+def _scale_and_shift(
+    layer: Layer,
+    shape: tuple[int, ...],
+    affine: bool,
+    bias: bool,
+    dtype: DType | str | None,
+    loaded: DType | None = None,
+) -> None:
+    """Declare `weight` and `bias`, or their absence, and set them."""
+    scale = declare(*shape, init=ones, dtype=dtype, loaded=loaded) if affine else None
+    shift = declare(*shape, init=zeros, dtype=dtype, loaded=loaded) if affine and bias else None
+    layer.register_parameter("weight", scale)
+    layer.register_parameter("bias", shift)
+    layer.reset_parameters()
 
 
 def _sizes(shape: int | Sequence[int]) -> tuple[int, ...]:
@@ -39,7 +56,9 @@ class RMSNorm(Layer):
         self.eps = eps
         self.elementwise_affine = elementwise_affine
         shape = self.normalized_shape
-        self.weight = param(*shape, init=ones, dtype=dtype or f32) if elementwise_affine else None
+        scale = declare(*shape, init=ones, dtype=dtype, loaded=f32) if elementwise_affine else None
+        self.register_parameter("weight", scale)
+        self.reset_parameters()
         # What language models use goes to the row at once.
         self._eps = eps if len(shape) == 1 and elementwise_affine else None
 
@@ -71,9 +90,7 @@ class LayerNorm(Layer):
         self.normalized_shape = shape = _sizes(normalized_shape)
         self.eps = eps
         self.elementwise_affine = elementwise_affine
-        self.weight = param(*shape, init=ones, dtype=dtype or f32) if elementwise_affine else None
-        biased = elementwise_affine and bias
-        self.bias = param(*shape, init=zeros, dtype=dtype or f32) if biased else None
+        _scale_and_shift(self, shape, elementwise_affine, bias, dtype, f32)
 
     def forward(self, x: Tensor) -> Tensor:
         """`(..., *normalized_shape)`, kept."""
@@ -85,7 +102,7 @@ class LayerNorm(Layer):
         """Shape and options."""
         return (
             f"{self.normalized_shape}, eps={self.eps}, "
-            f"elementwise_affine={self.elementwise_affine}, bias={'bias' in self._declared}"
+            f"elementwise_affine={self.elementwise_affine}, bias={self.bias is not None}"
         )
 
 
@@ -107,8 +124,7 @@ class GroupNorm(Layer):
         expect(good, "GroupNorm", wanted, num_groups, ArgumentError)
         self.num_groups, self.num_channels, self.eps = num_groups, num_channels, eps
         self.affine = affine
-        self.weight = param(num_channels, init=ones, dtype=dtype) if affine else None
-        self.bias = param(num_channels, init=zeros, dtype=dtype) if affine and bias else None
+        _scale_and_shift(self, (num_channels,), affine, bias, dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, channels, ...)`, kept."""
@@ -118,7 +134,7 @@ class GroupNorm(Layer):
     def extra_repr(self) -> str:
         """Numbers and options."""
         said = f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
-        return f"{said}, bias={'bias' in self._declared}"
+        return f"{said}, bias={self.bias is not None}"
 
 
 class LocalResponseNorm(Module):
@@ -144,6 +160,22 @@ class _RunningNorm(Layer):
     """
 
     axes: tuple[int, ...] = ()
+    _version = 2
+    weight: Parameter | None
+    bias: Parameter | None
+
+    def _load_from_state_dict(
+        self,
+        state_dict: dict[str, Any],
+        prefix: str,
+        local_metadata: dict[str, Any],
+        *lists: Any,
+    ) -> None:
+        """Load; the number of batches may be absent in layouts before the second."""
+        key = f"{prefix}num_batches_tracked"
+        if self.num_batches_tracked is not None and (local_metadata.get("version") or 0) < 2:
+            state_dict.setdefault(key, self.num_batches_tracked)
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *lists)
 
     def _set_up(
         self,
@@ -157,10 +189,7 @@ class _RunningNorm(Layer):
     ) -> None:
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
-        self.weight = param(num_features, init=ones, dtype=dtype) if affine else None
-        self.bias = param(num_features, init=zeros, dtype=dtype) if affine and bias else None
-        track = track_running_stats
-        kind = dtype or f32
+        track, kind = track_running_stats, dtype or Default.float
         self.running_mean: Tensor | None
         self.running_var: Tensor | None
         self.num_batches_tracked: Tensor | None
@@ -169,6 +198,7 @@ class _RunningNorm(Layer):
         self.register_buffer("running_mean", zero)
         self.register_buffer("running_var", one)
         self.register_buffer("num_batches_tracked", tensor(0) if track else None)
+        _scale_and_shift(self, (num_features,), affine, bias, dtype)
 
     def reset_running_stats(self) -> None:
         """Forget the statistics."""
@@ -187,7 +217,7 @@ class _RunningNorm(Layer):
         """Number of channels and options."""
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
-            f"affine={self.affine}, bias={'bias' in self._declared}, "
+            f"affine={self.affine}, bias={self.bias is not None}, "
             f"track_running_stats={self.track_running_stats}"
         )
 

@@ -1,146 +1,208 @@
-"""Parameters: declared without memory, drawn or loaded later; `Parameter` is torch's way."""
+"""Parameters and buffers: tensors that a module takes in when they are assigned to an attribute."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
-from weakref import ReferenceType, ref
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple, TypeVar, cast
 
+from tallow.autograd.mode import no_grad
 from tallow.dtype import Default, DType, as_dtype, f32
 from tallow.errors import DTypeError, expect
 from tallow.tensor import Tensor, empty, unwrap_tensor
-
-if TYPE_CHECKING:
-    from tallow.nn.module import Module
 
 FLOAT = "f"
 FLOAT_OR_BLOCK = "fq"
 DIFFERENTIABLE = "fc"  # the dtype kinds that can carry a gradient
 
+T = TypeVar("T", bound=Tensor)
+
 # What fills a new tensor with its initial values, in place: the functions of `nn.init` are rules.
 Init = Callable[[Tensor], object]
 
 
-class _ParameterType(type):
-    """Makes `isinstance(x, Parameter)` ask whether `x` was made one: its type stays Tensor."""
-
-    def __instancecheck__(cls, instance: object) -> bool:
-        known = _known.get(id(instance))
-        return known is not None and known() is instance
-
-
-class Parameter(Tensor, metaclass=_ParameterType):
+class Parameter(Tensor):
     """A tensor that becomes a parameter of the module to whose attribute it is assigned.
 
     `Parameter(data)` is a leaf on the storage of `data` that requires a gradient, and an ordinary
-    Tensor to every op. DTypeError for a gradient of integers or of block dtypes.
+    tensor to every op. DTypeError for a gradient of integers or of block dtypes.
     """
 
-    __slots__ = ()
+    __slots__ = ("__dict__", "_declared")
+
+    _declared: Declaration  # by its layer; a parameter that the user made has none
 
     def __new__(cls, data: Tensor | None = None, requires_grad: bool = True) -> Parameter:
         """Make a leaf of `data` (an empty f32 tensor by default)."""
-        if data is None:
-            data = empty(0)
+        data = empty(0) if data is None else data
         unwrap_tensor(data, "Parameter")
         if requires_grad:
             wanted = "floats, or requires_grad=False"
-            expect(
-                data.dtype.kind in DIFFERENTIABLE, "Parameter", wanted, data.dtype.name, DTypeError
-            )
-        return as_parameter(data, requires_grad)
+            kind = data.dtype.kind
+            expect(kind in DIFFERENTIABLE, "Parameter", wanted, data.dtype.name, DTypeError)
+        made = _leaf(cls, data)
+        made.requires_grad_(bool(requires_grad))
+        return made
+
+    def __repr__(self) -> str:
+        return f"Parameter containing:\n{super().__repr__()}"
 
 
-# The parameters that live, by id; what dies takes itself out.
-_known: dict[int, ReferenceType[Tensor]] = {}
+class Buffer(Tensor):
+    """A tensor that becomes a buffer of the module to whose attribute it is assigned.
+
+    A persistent one is in `state_dict`.
+    """
+
+    __slots__ = ("__dict__",)
+
+    persistent: bool
+
+    def __new__(cls, data: Tensor | None = None, *, persistent: bool = True) -> Buffer:
+        """Make a tensor on the storage of `data` (an empty f32 tensor by default)."""
+        data = empty(0) if data is None else data
+        unwrap_tensor(data, "Buffer")
+        made = _leaf(cls, data)
+        made.requires_grad_(data.requires_grad)
+        made.persistent = persistent
+        return made
+
+
+def _leaf(kind: type[T], data: Tensor) -> T:
+    made = object.__new__(kind)
+    made._array = data._array.basic_index(...)
+    made._node = made._base = made._views = None
+    return made
 
 
 def as_parameter(value: Tensor, requires_grad: bool) -> Parameter:
     """A new leaf on the storage of `value`; block dtypes and integers never get gradients."""
-    return mark(value.detach(), requires_grad)
+    return Parameter(value, requires_grad and value.dtype.kind in DIFFERENTIABLE)
 
 
-def mark(leaf: Tensor, requires_grad: bool) -> Parameter:
-    """Make a leaf a parameter in place."""
-    key = id(leaf)
-    _known[key] = ref(leaf, lambda _: _known.pop(key, None))
-    leaf.requires_grad_(requires_grad and leaf.dtype.kind in DIFFERENTIABLE)
-    return cast(Parameter, leaf)
+# --- declared by layers ---------------------------------------------------------------------------
 
 
-class Param:
-    """What a parameter will be: shape, initial values and the dtypes it may be filled with.
+class Declaration(NamedTuple):
+    """What a layer says of one of its parameters."""
 
-    It holds no memory. Modules that share a parameter share this object; `owners` are the
-    attributes to set when the value arrives, weakly held, so that a dropped model and the file it
-    borrows are freed at once.
+    shape: tuple[int, ...]
+    init: Init
+    dtype: DType | None  # that loaded values are converted to (None: as in the file)
+    kinds: str  # the dtype kinds that it may be loaded in
+
+    def __deepcopy__(self, _memo: object) -> Declaration:
+        return self
+
+
+class DeferredParameter(Parameter):
+    """A parameter without memory: its first use draws the initial values, unless it was loaded."""
+
+    __slots__ = ()
+
+    def __new__(cls, declared: Declaration, requires_grad: bool = True) -> DeferredParameter:
+        """Note the declaration."""
+        made = object.__new__(cls)
+        made._declared = declared
+        made._node = made._base = made._views = None
+        made.requires_grad_(requires_grad and made.dtype.kind in DIFFERENTIABLE)
+        return made
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The declared shape."""
+        return self._declared.shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self._declared.shape)
+
+    @property
+    def dtype(self) -> DType:
+        """The declared dtype, or what it would be drawn in."""
+        return self._declared.dtype or Default.float
+
+    def numel(self) -> int:
+        """The number of elements."""
+        count = 1
+        for n in self._declared.shape:
+            count *= n
+        return count
+
+    def size(self, dim: int | None = None) -> Any:
+        """The declared shape, or the length of axis `dim`."""
+        return self._declared.shape if dim is None else self._declared.shape[dim]
+
+    def convert(self, dtype: DType) -> None:
+        """Ask for another dtype, without drawing."""
+        self._declared = self._declared._replace(dtype=dtype)
+
+    def place(self, value: Tensor) -> None:
+        """Become an ordinary parameter on `value`'s storage."""
+        self._array = value._array
+        cast(Any, self).__class__ = Parameter
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "_array":
+            return cast(Any, Tensor).__getattr__(self, name)
+        declared = self._declared
+        made = _leaf(Parameter, empty(declared.shape, dtype=self.dtype))
+        draw(made, declared.init)
+        self.place(made)
+        return self._array
+
+    def __deepcopy__(self, memo: dict[Any, Any]) -> Parameter:
+        made = memo[id(self)] = DeferredParameter(self._declared, self.requires_grad)
+        return made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (DeferredParameter, (self._declared, self.requires_grad))
+
+
+class _Deferring(threading.local):
+    depth = 0
+
+
+_deferring = _Deferring()
+
+
+@contextmanager
+def deferred() -> Iterator[None]:
+    """In it, layers are made without memory or draws: for models whose weights are then loaded.
+
+    A parameter that is used before it was loaded is drawn at that moment.
     """
+    _deferring.depth += 1
+    try:
+        yield
+    finally:
+        _deferring.depth -= 1
 
-    __slots__ = ("dtype", "init", "kinds", "owners", "requires_grad", "shape")
 
-    def __init__(self, shape: tuple[int, ...], init: Init, dtype: DType | None, kinds: str) -> None:
-        self.shape = shape
-        self.init = init
-        self.dtype = dtype
-        self.kinds = kinds
-        self.requires_grad = True
-        self.owners: list[tuple[ReferenceType[Module], str]] = []
+def declare(
+    *shape: int,
+    init: Init | None = None,
+    dtype: DType | str | None = None,
+    loaded: DType | None = None,
+    kinds: str | None = None,
+) -> Parameter:
+    """A parameter of a layer, its values still to be set by `reset_parameters`.
 
-    def __getstate__(self) -> tuple[Any, ...]:
-        # Owners are known to the modules, which sign in again when they are restored.
-        return (self.shape, self.init, self.dtype, self.kinds, self.requires_grad)
-
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
-        self.shape, self.init, self.dtype, self.kinds, self.requires_grad = state
-        self.owners = []
-
-    def value(self) -> Parameter | None:
-        """The tensor, or None while there is none."""
-        for owner, name in self.owners:
-            module = owner()
-            if module is not None and name in module.__dict__:
-                return cast(Parameter, module.__dict__[name])
-        return None
-
-    def fill(self, value: Tensor) -> None:
-        """Make `value`'s storage the parameter of every owner.
-
-        A parameter that has values stays the same object, so that optimisers keep it.
-        """
-        current = self.value()
-        if current is None:
-            self.place(as_parameter(value, self.requires_grad))
-            return
-        current._array = value._array
-        if current.dtype.kind not in DIFFERENTIABLE:
-            current.requires_grad_(False)
-
-    def place(self, made: Parameter) -> None:
-        """Set the attribute of every owner."""
-        for owner, name in self.owners:
-            module = owner()
-            if module is not None:
-                module.__dict__[name] = made
-
-    def draw(self) -> None:
-        """Fill with initial values."""
-        wanted = self.dtype or Default.float
-        # The halves would round each step of a rule.
-        made = empty(self.shape, dtype=wanted if wanted.itemsize >= 4 else f32)
-        self.init(made)
-        self.fill(made.to(wanted))
-
-    def fits(self, value: Tensor) -> bool:
-        """Whether shape and kind of dtype are the declared ones."""
-        return tuple(value.shape) == self.shape and value.dtype.kind in self.kinds
-
-    def own(self, module: Module, name: str) -> None:
-        """Take `module.name` into the owners."""
-        self.owners.append((ref(module), name))
-
-    def disown(self, module: Module, name: str) -> None:
-        """Take `module.name` out of the owners."""
-        self.owners.remove((ref(module), name))
+    `loaded` is the dtype that values are converted to by loading where `dtype` is None; the rest
+    is as of `param`.
+    """
+    expect(min(shape, default=0) >= 0, "param", "sizes of at least 0", shape)
+    allowed = kinds or (FLOAT_OR_BLOCK if len(shape) == 2 else FLOAT)
+    rule = Tensor.zero_ if init is None else init
+    wanted = None if dtype is None else as_dtype(dtype)
+    declared = Declaration(shape, rule, wanted or loaded, allowed)
+    if _deferring.depth:
+        return DeferredParameter(declared)
+    made = as_parameter(empty(shape, dtype=wanted), True)
+    made._declared = declared
+    return made
 
 
 def param(
@@ -148,25 +210,80 @@ def param(
     init: Init | None = None,
     dtype: DType | str | None = None,
     kinds: str | None = None,
-) -> Tensor:
-    """Declare a parameter without memory; assign it to an attribute of a Module.
+) -> Parameter:
+    """A parameter of this shape with its initial values; assign it to an attribute of a Module.
 
-    The first read of the attribute draws the initial values (`init`, a function that fills a
-    tensor in place; zeros by default), unless weights were loaded before. `dtype` is the one that
-    weights are converted to when they are loaded (None: as in the file); `kinds` the accepted
+    `init` is a function that fills a tensor in place (zeros by default). Under `nn.deferred()` it
+    is called only if the parameter is used before weights were loaded into it. `dtype` is the one
+    that weights are converted to when they are loaded (None: as in the file); `kinds` the accepted
     dtype kinds, by default floats, and for matrices block formats too. Float parameters require
     gradients.
     """
-    expect(min(shape, default=0) >= 0, param, "sizes of at least 0", shape)
-    allowed = kinds or (FLOAT_OR_BLOCK if len(shape) == 2 else FLOAT)
-    rule = Tensor.zero_ if init is None else init
-    return cast(Tensor, Param(shape, rule, None if dtype is None else as_dtype(dtype), allowed))
+    made = declare(*shape, init=init, dtype=dtype, kinds=kinds)
+    reset(made, made._declared.init)
+    return made
 
 
-def declaration_of(value: Parameter) -> Param:
-    """What a given Parameter declares: its own shape and dtype."""
+def reset(parameter: Parameter, rule: Init) -> None:
+    """Set values by a rule: now, or when a deferred parameter is first used."""
+    if isinstance(parameter, DeferredParameter):
+        parameter._declared = parameter._declared._replace(init=rule)
+    else:
+        draw(parameter, rule)
+
+
+def draw(tensor: Tensor, rule: Init) -> None:
+    """Fill a tensor by a rule, outside the graph."""
+    with no_grad():
+        if tensor.dtype.itemsize >= 4:
+            rule(tensor)
+        else:  # the halves would round each step of a rule
+            wide = empty(tensor.shape, dtype=f32)
+            rule(wide)
+            tensor.copy_(wide)
+
+
+class Param:
+    """A parameter with its declaration, as loaders see it."""
+
+    __slots__ = ("declared", "parameter")
+
+    def __init__(self, parameter: Parameter, declared: Declaration | None) -> None:
+        self.parameter = parameter
+        self.declared = declared or _declaration_of(parameter)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape that a tensor must have."""
+        return self.declared.shape
+
+    @property
+    def dtype(self) -> DType | None:
+        """What loaded values are converted to (None: as in the file)."""
+        return self.declared.dtype
+
+    @property
+    def kinds(self) -> str:
+        """The dtype kinds that are accepted."""
+        return self.declared.kinds
+
+    def fill(self, value: Tensor) -> None:
+        """Make `value`'s storage that of the parameter, which stays the same object."""
+        fill(self.parameter, value)
+
+
+def fill(parameter: Parameter, value: Tensor) -> None:
+    """Make `value`'s storage that of the parameter; block dtypes get no gradient."""
+    if isinstance(parameter, DeferredParameter):
+        parameter.place(value)
+    else:
+        parameter._array = value._array
+    if value.dtype.kind not in DIFFERENTIABLE:
+        parameter.requires_grad_(False)
+
+
+def _declaration_of(value: Parameter) -> Declaration:
+    """What a parameter that the user made declares: its own shape and kind."""
     kinds = FLOAT_OR_BLOCK if value.ndim == 2 else FLOAT
     kinds = kinds if value.dtype.kind in kinds else value.dtype.kind
-    made = Param(value.shape, Tensor.zero_, None, kinds)
-    made.requires_grad = value.requires_grad
-    return made
+    return Declaration(value.shape, Tensor.zero_, None, kinds)

@@ -12,7 +12,7 @@ from tallow.errors import ArgumentError, expect
 from tallow.nn import functional as F
 from tallow.nn.init import uniform
 from tallow.nn.layer import Layer
-from tallow.nn.parameter import param
+from tallow.nn.parameter import declare
 from tallow.nn.utils.rnn import PackedSequence, pack_steps, unpack_steps
 from tallow.tensor import Tensor, zeros
 
@@ -124,14 +124,15 @@ class RNNBase(Layer):
         for layer in range(num_layers):
             width = input_size if layer == 0 else out * len(self._directions())
             for suffix in self._suffixes(layer):
-                setattr(self, f"weight_ih{suffix}", param(rows, width, init=rule, dtype=dtype))
-                setattr(self, f"weight_hh{suffix}", param(rows, out, init=rule, dtype=dtype))
+                setattr(self, f"weight_ih{suffix}", declare(rows, width, init=rule, dtype=dtype))
+                setattr(self, f"weight_hh{suffix}", declare(rows, out, init=rule, dtype=dtype))
                 if bias:
-                    setattr(self, f"bias_ih{suffix}", param(rows, init=rule, dtype=dtype))
-                    setattr(self, f"bias_hh{suffix}", param(rows, init=rule, dtype=dtype))
+                    setattr(self, f"bias_ih{suffix}", declare(rows, init=rule, dtype=dtype))
+                    setattr(self, f"bias_hh{suffix}", declare(rows, init=rule, dtype=dtype))
                 if proj_size:
-                    projection = param(proj_size, hidden_size, init=rule, dtype=dtype)
+                    projection = declare(proj_size, hidden_size, init=rule, dtype=dtype)
                     setattr(self, f"weight_hr{suffix}", projection)
+        self.reset_parameters()
 
     @property
     def bias(self) -> bool:
@@ -142,7 +143,7 @@ class RNNBase(Layer):
     def all_weights(self) -> list[list[Tensor]]:
         """The parameters of each layer and direction."""
         return [
-            [getattr(self, name) for name in self._declared if name.endswith(suffix)]
+            [getattr(self, name) for name in self._parameters if name.endswith(suffix)]
             for layer in range(self.num_layers)
             for suffix in self._suffixes(layer)
         ]
@@ -355,10 +356,12 @@ class _Cell(Layer):
         self.input_size, self.hidden_size, self.has_bias = input_size, hidden_size, bias
         rule = uniform(hidden_size**-0.5 if hidden_size else 0.0)
         rows = self.gates * hidden_size
-        self.weight_ih = param(rows, input_size, init=rule, dtype=dtype)
-        self.weight_hh = param(rows, hidden_size, init=rule, dtype=dtype)
-        self.bias_ih = param(rows, init=rule, dtype=dtype) if bias else None
-        self.bias_hh = param(rows, init=rule, dtype=dtype) if bias else None
+        self.weight_ih = declare(rows, input_size, init=rule, dtype=dtype)
+        self.weight_hh = declare(rows, hidden_size, init=rule, dtype=dtype)
+        for name in ("bias_ih", "bias_hh"):
+            row = declare(rows, init=rule, dtype=dtype) if bias else None
+            self.register_parameter(name, row)
+        self.reset_parameters()
 
     def _step(self, x: Tensor, hx: Any, step: Step) -> State:
         name, size = type(self), self.hidden_size

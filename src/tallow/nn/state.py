@@ -1,19 +1,27 @@
-"""Loading a state dict: everything is checked first, and all misfits are told at once."""
+"""State dicts of modules: each module saves and loads its own part, and all misfits are told."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tallow.errors import ModelError
-from tallow.nn.parameter import DIFFERENTIABLE, Param, as_parameter
+from tallow.autograd.mode import no_grad
+from tallow.errors import DTypeError, ModelError, expect
+from tallow.nn.parameter import (
+    DIFFERENTIABLE,
+    DeferredParameter,
+    Parameter,
+    as_parameter,
+    fill,
+)
+from tallow.nn.uninitialized import UninitializedTensorMixin
 from tallow.tensor import Tensor
 
 if TYPE_CHECKING:
     from tallow.nn.module import Module
 
-# Buffers that older checkpoints lack; torch tolerates that, too.
-OPTIONAL = ("num_batches_tracked",)
+EXTRA = "_extra_state"
 
 
 class IncompatibleKeys(NamedTuple):
@@ -28,77 +36,159 @@ class IncompatibleKeys(NamedTuple):
         return f"IncompatibleKeys({self.missing_keys}, {self.unexpected_keys})"
 
 
+class Loading(NamedTuple):
+    """What went wrong so far; modules append to the lists."""
+
+    missing: list[str]
+    unexpected: list[str]
+    errors: list[str]
+
+
 def load_state(
     module: Module, state: Mapping[str, Any], strict: bool, assign: bool
 ) -> IncompatibleKeys:
     """See `Module.load_state_dict`."""
-    params = dict(module.declarations())
-    homes = _buffers(module)
-    given = {id(params[name]) for name in state if name in params}
-    wrong: list[str] = []
-    missing: list[str] = []
-    for name, declared in params.items():
-        if name in state:
-            wrong += _misfit(name, state[name], declared.shape, declared.kinds)
-        elif id(declared) not in given:
-            missing.append(name)
-            wrong += [f"{name}: expected {declared.shape}, got nothing"] if strict else []
-    for name, (owner, attribute) in homes.items():
-        shape = owner.__dict__[attribute].shape
-        if name in state:
-            wrong += _misfit(name, state[name], shape, "bufic")
-        elif attribute not in OPTIONAL:
-            missing.append(name)
-            wrong += [f"{name}: expected {shape}, got nothing"] if strict else []
-    unexpected = [name for name in state if name not in params and name not in homes]
-    wrong += [f"{name}: expected no such name" for name in unexpected if strict]
+    where = f"load_state_dict of {type(module).__name__}"
+    expect(isinstance(state, Mapping), where, "a mapping", type(state).__name__, DTypeError)
+    metadata = getattr(state, "_metadata", None) or {}
+    own = OrderedDict(state)
+    own._metadata = metadata  # type: ignore[attr-defined]
+    told = Loading([], [], [])
+    _load(module, own, "", metadata, assign, told)
+    wrong = list(told.errors)
+    if strict:
+        shapes = _shapes(module) if told.missing else {}
+        wrong += [
+            f"{key}: expected {shapes.get(key, 'a value')}, got nothing" for key in told.missing
+        ]
+        wrong += [f"{key}: expected no such name" for key in told.unexpected]
     if wrong:
-        raise ModelError(f"load_state_dict of {type(module).__name__}: " + "; ".join(wrong))
-    for name, value in state.items():
-        if name in params:
-            _fill(params[name], value, assign)
-        elif name in homes:
-            owner, attribute = homes[name]
-            if assign:
-                owner.__dict__[attribute] = value
-            else:
-                owner.__dict__[attribute]._array.copy_(value._array)
-    return IncompatibleKeys(missing, unexpected)
+        raise ModelError(f"{where}: " + "; ".join(wrong))
+    return IncompatibleKeys(told.missing, told.unexpected)
 
 
-def _buffers(module: Module) -> dict[str, tuple[Module, str]]:
-    """Where the persistent buffers that are not None live, by path."""
+def _load(
+    module: Module, state: dict[str, Any], prefix: str, metadata: Any, assign: bool, told: Loading
+) -> None:
+    local = dict(metadata.get(prefix[:-1], {}))
+    if assign:
+        local["assign_to_params_buffers"] = True
+    module._load_from_state_dict(
+        state, prefix, local, True, told.missing, told.unexpected, told.errors
+    )
+    parts: dict[str, dict[str, Any]] = {}
+    for key, value in state.items():
+        name, dot, _ = key[len(prefix) :].partition(".")
+        if dot:
+            parts.setdefault(name, {})[key] = value
+    for name, child in module._modules.items():
+        if child is not None:
+            _load(child, parts.get(name, {}), f"{prefix}{name}.", metadata, assign, told)
+    for hook in module._hooks.tables["load_state_dict_post"].values() if module._hooks else ():
+        found = hook(module, IncompatibleKeys(told.missing, told.unexpected))
+        where = "load_state_dict hook"
+        expect(found is None, where, "keys changed in place, and no result", found, DTypeError)
+
+
+def load_own(
+    module: Module, state: dict[str, Any], prefix: str, assign: bool, strict: bool, told: Loading
+) -> None:
+    """Fill the parameters and buffers of one module, and tell what did not fit."""
+    own = own_state(module)
+    for name, current in own.items():
+        key = prefix + name
+        if key in state:
+            told.errors.extend(_take(module, name, current, key, state[key], assign))
+        elif strict:
+            told.missing.append(key)
+    takes_extra = type(module).set_extra_state is not _plain(module).set_extra_state
+    extra = prefix + EXTRA
+    if takes_extra and extra in state:
+        module.set_extra_state(state[extra])
+    elif takes_extra and strict:
+        told.missing.append(extra)
+    if strict:
+        names = {*own, EXTRA} if takes_extra else {*own}
+        told.unexpected.extend(key for key in state if not _expected(module, key, prefix, names))
+
+
+def _plain(module: Module) -> type[Module]:
+    from tallow.nn.module import Module
+
+    return Module
+
+
+def own_state(module: Module) -> dict[str, Tensor]:
+    """The parameters and persistent buffers of this module alone that are not None."""
+    passing = module._non_persistent_buffers_set
+    both = [
+        *module._parameters.items(),
+        *((name, value) for name, value in module._buffers.items() if name not in passing),
+    ]
+    return {name: value for name, value in both if value is not None}
+
+
+def _expected(module: Module, key: str, prefix: str, names: set[str]) -> bool:
+    name, dot, _ = key[len(prefix) :].partition(".")
+    return not key.startswith(prefix) or name in (module._modules if dot else names)
+
+
+def _shapes(module: Module) -> dict[str, tuple[int, ...]]:
+    """The shapes of all parameters and buffers, by path."""
+    named = [
+        *module.named_parameters(remove_duplicate=False),
+        *module.named_buffers(remove_duplicate=False),
+    ]
     return {
-        f"{path}.{name}" if path else name: (below, name)
-        for path, below in module.named_modules()
-        for name, persistent in below._buffers.items()
-        if persistent and below.__dict__[name] is not None
+        name: tuple(value.shape)
+        for name, value in named
+        if not isinstance(value, UninitializedTensorMixin)
     }
 
 
-def _misfit(name: str, value: Any, shape: tuple[int, ...], kinds: str) -> list[str]:
+def _take(
+    module: Module, name: str, current: Tensor, key: str, value: Any, assign: bool
+) -> list[str]:
+    """Put a tensor in the place of `current`; what is wrong with it."""
     if not isinstance(value, Tensor):
-        return [f"{name}: expected a Tensor, got {type(value).__name__}"]
-    if tuple(value.shape) != shape:
-        return [f"{name}: expected {shape}, got {tuple(value.shape)}"]
-    if value.dtype.kind not in kinds:
-        return [f"{name}: expected {_KINDS.get(kinds, 'a plain dtype')}, got {value.dtype.name}"]
+        return [f"{key}: expected a Tensor, got {type(value).__name__}"]
+    if not isinstance(current, UninitializedTensorMixin):
+        if current.ndim == 0 and value.ndim == 1 and value.shape[0]:
+            value = value[0]  # as torch 0.3 wrote scalars
+        if tuple(value.shape) != tuple(current.shape):
+            return [f"{key}: expected {tuple(current.shape)}, got {tuple(value.shape)}"]
+    if value.dtype.kind == "q" and not isinstance(current, Parameter):
+        return [f"{key}: expected a plain dtype, got {value.dtype.name}"]
+    with no_grad():
+        if assign and isinstance(current, Parameter):
+            setattr(module, name, _as_given(value, current))
+        elif assign:
+            setattr(module, name, value)
+        else:
+            _copy(current, value)
     return []
 
 
-_KINDS = {"f": "floats", "fq": "floats or a block dtype"}
+def _as_given(value: Tensor, current: Parameter) -> Parameter:
+    """What is assigned: a given Parameter itself, any other tensor as a leaf of its own."""
+    wanted = current.requires_grad
+    if not isinstance(value, Parameter):
+        return as_parameter(value, wanted)
+    value.requires_grad_(wanted and value.dtype.kind in DIFFERENTIABLE)
+    return value
 
 
-def _fill(declared: Param, value: Tensor, assign: bool) -> None:
-    current = declared.value()
-    if assign:
-        # As in torch: a given Parameter is taken itself, any other tensor gets a leaf of its own.
-        wanted = declared.requires_grad if current is None else current.requires_grad
-        declared.place(as_parameter(value, wanted))
-    elif current is None:
-        made = value.detach() if declared.dtype is None else value.detach().to(declared.dtype)
-        declared.fill(made.clone() if made.data_ptr() == value.data_ptr() else made)
-    elif value.dtype.kind in DIFFERENTIABLE and current.dtype.kind in DIFFERENTIABLE:
-        current._array.copy_(value._array)
+def _copy(current: Tensor, value: Tensor) -> None:
+    if isinstance(current, DeferredParameter):
+        declared = current._declared.dtype
+        plain = value.detach()
+        if plain.dtype.kind not in current._declared.kinds:
+            declared = declared or current.dtype
+        made = plain if declared is None else plain.to(declared)
+        current.place(made.clone() if made.data_ptr() == value.data_ptr() else made)
+        if current.dtype.kind not in DIFFERENTIABLE:
+            current.requires_grad_(False)
+    elif isinstance(current, Parameter) and "q" in (value.dtype.kind, current.dtype.kind):
+        fill(current, value.detach().clone())
     else:
-        declared.fill(value.detach().clone())
+        current._array.copy_(value._array)

@@ -18,7 +18,7 @@ from tallow.nn.layer import Layer
 from tallow.nn.linear import Linear
 from tallow.nn.module import Module
 from tallow.nn.norm import LayerNorm
-from tallow.nn.parameter import param
+from tallow.nn.parameter import declare, reset
 from tallow.tensor import Tensor, arange, full
 
 Kind = DType | str | None
@@ -56,18 +56,24 @@ class MultiheadAttention(Layer):
         self.head_dim = embed_dim // num_heads
         self.add_zero_attn = add_zero_attn
         self._same = self.kdim == embed_dim and self.vdim == embed_dim
-        square = partial(param, init=xavier_uniform_, dtype=dtype)
-        self.q_proj_weight = None if self._same else square(embed_dim, embed_dim)
-        self.k_proj_weight = None if self._same else square(embed_dim, self.kdim)
-        self.v_proj_weight = None if self._same else square(embed_dim, self.vdim)
-        self.in_proj_weight = square(3 * embed_dim, embed_dim) if self._same else None
-        self.in_proj_bias = param(3 * embed_dim, init=zeros, dtype=dtype) if bias else None
+        square = partial(declare, init=xavier_uniform_, dtype=dtype)
+        for name, inputs in (("q", embed_dim), ("k", self.kdim), ("v", self.vdim)):
+            matrix = None if self._same else square(embed_dim, inputs)
+            self.register_parameter(f"{name}_proj_weight", matrix)
+        joint = square(3 * embed_dim, embed_dim) if self._same else None
+        self.register_parameter("in_proj_weight", joint)
+        shift = declare(3 * embed_dim, init=zeros, dtype=dtype) if bias else None
+        self.register_parameter("in_proj_bias", shift)
         self.out_proj = Linear(embed_dim, embed_dim, bias=bias, dtype=dtype)
-        if bias:
-            self.out_proj.bias = param(embed_dim, init=zeros, dtype=dtype or f32)
-        row = partial(param, 1, 1, embed_dim, init=xavier_normal_, dtype=dtype)
-        self.bias_k = row() if add_bias_kv else None
-        self.bias_v = row() if add_bias_kv else None
+        for name in ("bias_k", "bias_v"):
+            row = declare(1, 1, embed_dim, init=xavier_normal_, dtype=dtype)
+            self.register_parameter(name, row if add_bias_kv else None)
+        self._reset_parameters()
+
+    def _reset_parameters(self) -> None:
+        self.reset_parameters()
+        if self.out_proj.bias is not None:
+            reset(self.out_proj.bias, zeros)
 
     def forward(
         self,
@@ -250,7 +256,7 @@ def _copies(layer: Module, count: int) -> ModuleList:
 
 
 class TransformerEncoder(Module):
-    """`num_layers` copies of a layer; those not drawn yet get initial values of their own."""
+    """`num_layers` copies of a layer, which begin with equal values."""
 
     def __init__(
         self,
@@ -279,7 +285,7 @@ class TransformerEncoder(Module):
 
 
 class TransformerDecoder(Module):
-    """`num_layers` copies of a layer; those not drawn yet get initial values of their own."""
+    """`num_layers` copies of a layer, which begin with equal values."""
 
     def __init__(self, decoder_layer: Module, num_layers: int, norm: Module | None = None) -> None:
         self.layers = _copies(decoder_layer, num_layers)
@@ -340,9 +346,12 @@ class Transformer(Module):
             TransformerDecoderLayer(*options), num_decoder_layers, norm()
         )
         self.d_model, self.nhead, self.batch_first = d_model, nhead, batch_first
-        for _, declared in self.declarations():
-            if len(declared.shape) > 1:
-                declared.init = xavier_uniform_
+        self._reset_parameters()
+
+    def _reset_parameters(self) -> None:
+        for value in self.parameters():
+            if value.ndim > 1:
+                reset(value, xavier_uniform_)
 
     def forward(
         self,

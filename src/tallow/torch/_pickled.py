@@ -138,6 +138,8 @@ class _Unpickler(pickle.Unpickler):
         self.made: dict[str, Tensor] = {}
 
     def find_class(self, module: str, name: str) -> Any:
+        # Protocol 2 writes the names of Python 2.
+        module = {"__builtin__": "builtins", "copy_reg": "copyreg"}.get(module, module)
         full = f"{module}.{name}"
         if full in _CALLS:
             return _CALLS[full]

@@ -103,7 +103,7 @@ class Decoder(Module):
         x: Tensor = self.embed_tokens(ids)
         if x.dtype is not f32:
             x = x.to(f32)
-        for layer, slot in zip(self.layers.items, slots, strict=True):
+        for layer, slot in zip(self.layers, slots, strict=True):
             x = layer(x, table, start, slot)
         return cast(Tensor, self.norm(x))
 
