@@ -10,7 +10,7 @@ import operator
 from typing import Any
 
 from . import _native
-from .dtype import i64
+from .dtype import i64, u8
 from .errors import ArgumentError, IndexRangeError, expect
 from .tensor import Tensor, tensor, unwrap, wrap
 
@@ -56,13 +56,15 @@ def _single(key: Any) -> tuple[int, Tensor | None]:
     In a tuple only vectors, with nothing behind them, are found.
     """
     if isinstance(key, Tensor):
-        return 0, key if key.dtype.kind in "iu" else None
+        return 0, key if key.dtype.kind in "iu" and key.dtype is not u8 else None
     found = None
     axis = 0
     if type(key) is tuple:
         for i, part in enumerate(key):
             if isinstance(part, Tensor):
                 if found is not None or part._array.ndim != 1 or part.dtype.kind not in "iu":
+                    return 0, None
+                if part.dtype is u8:
                     return 0, None
                 axis, found = i, part
             elif not isinstance(part, slice) or part != _WHOLE:
@@ -241,8 +243,10 @@ def _parts(key: Any) -> list[Any]:
 
 
 def _as_index(part: Any) -> Any:
-    if part is None or part is Ellipsis or isinstance(part, (slice, int, Tensor)):
+    if part is None or part is Ellipsis or isinstance(part, (slice, int)):
         return part
+    if isinstance(part, Tensor):  # in torch, bytes have been masks since before there were bools
+        return part.bool() if part.dtype is u8 else part
     if isinstance(part, (list, tuple, range)):
         made = tensor([int(p) if _is_scalar(p) else p for p in part])
         return made.to(i64) if not made.numel() else made

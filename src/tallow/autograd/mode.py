@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any, Self, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -19,6 +19,9 @@ class _Mode(threading.local):
 
 
 MODE = _Mode()
+
+
+_GENERATOR, _COROUTINE = 0x20, 0x80  # flags of code objects, as `inspect` has them
 
 
 class _Switch:
@@ -40,22 +43,86 @@ class _Switch:
         return _Switch(*self._wanted)
 
     def __call__(self, function: F) -> F:
-        @functools.wraps(function)
-        def within(*args: Any, **options: Any) -> Any:
-            with self._again():  # a switch of its own: the function may recurse
-                return function(*args, **options)
+        """The function (a generator, a coroutine, the `__init__` of a class) in this mode."""
+        if isinstance(function, type):
+            function.__init__ = self(function.__init__)  # type: ignore[misc]
+            return function
+        flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
+        made: Any
+        if flags & _GENERATOR:
 
-        return within  # type: ignore[return-value]
+            @functools.wraps(function)
+            def made(*args: Any, **options: Any) -> Any:
+                return (yield from self._held(function(*args, **options)))
+
+        elif flags & _COROUTINE:
+
+            @functools.wraps(function)
+            async def made(*args: Any, **options: Any) -> Any:
+                return await _Awaited(self._held(function(*args, **options).__await__()))
+
+        else:
+
+            @functools.wraps(function)
+            def made(*args: Any, **options: Any) -> Any:
+                with self._again():  # a switch of its own: the function may recurse
+                    return function(*args, **options)
+
+        return made  # type: ignore[no-any-return]
+
+    def _held(self, inner: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+        """The generator, each of its steps in this mode, its caller's code in the caller's."""
+        step: Callable[[], Any] = functools.partial(next, inner)
+        while True:
+            try:
+                with self._again():
+                    given = step()
+            except StopIteration as end:
+                return end.value
+            try:
+                sent = yield given
+            except GeneratorExit:
+                with self._again():
+                    inner.close()
+                raise
+            except BaseException as error:
+                step = functools.partial(inner.throw, error)
+            else:
+                step = functools.partial(next, inner)
+                if sent is not None:
+                    step = functools.partial(inner.send, sent)
 
 
-class no_grad(_Switch):  # noqa: N801  (PyTorch's name)
+class _Awaited:
+    """What a coroutine waits for: the steps of a generator."""
+
+    def __init__(self, steps: Generator[Any, Any, Any]) -> None:
+        self._steps = steps
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self._steps
+
+
+class _Plain(_Switch):
+    """A switch without options, which also decorates without parentheses."""
+
+    def __new__(cls, function: Any = None) -> Any:
+        """A switch, or the function in its mode."""
+        made = super().__new__(cls)
+        if function is None:
+            return made
+        made.__init__()  # type: ignore[misc]
+        return made(function)
+
+
+class no_grad(_Plain):  # noqa: N801  (PyTorch's name)
     """`with no_grad():` or `@no_grad()`: nothing in it is recorded."""
 
     def __init__(self) -> None:
         super().__init__(False, False)
 
 
-class enable_grad(_Switch):  # noqa: N801
+class enable_grad(_Plain):  # noqa: N801
     """`with enable_grad():` records again inside `no_grad`."""
 
     def __init__(self) -> None:
@@ -69,21 +136,33 @@ class inference_mode(_Switch):  # noqa: N801
     its base.
     """
 
+    def __new__(cls, mode: Any = True) -> Any:
+        """A switch, or the function in its mode."""
+        return cls()(mode) if callable(mode) else super().__new__(cls)
+
     def __init__(self, mode: bool = True) -> None:
         super().__init__(not mode, mode)
 
 
 class set_grad_enabled(_Switch):  # noqa: N801
-    """Switch recording on or off: at once, and until the end of the block when used in `with`."""
+    """Switch recording on or off: at once, and until the end of the block when used in `with`.
+
+    As a decorator it concerns the function alone.
+    """
 
     def __init__(self, mode: bool) -> None:
-        super().__init__(mode, False)
+        super().__init__(bool(mode), False)
         self._before.append((MODE.enabled, MODE.inference))
         MODE.enabled, MODE.inference = self._wanted
 
     def __enter__(self) -> Self:
         MODE.enabled, MODE.inference = self._wanted
         return self
+
+    def __call__(self, function: F) -> F:
+        """The function in this mode; outside of it, the mode from before comes back."""
+        MODE.enabled, MODE.inference = self._before.pop()
+        return super().__call__(function)
 
 
 def is_grad_enabled() -> bool:
