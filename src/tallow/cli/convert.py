@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 from tallow.cli import options
@@ -40,6 +41,7 @@ def convert(
     """
     from tallow.cli.writing import (
         byte_count,
+        is_stream,
         progress,
         refuse_existing,
         refuse_existing_shards,
@@ -58,9 +60,12 @@ def convert(
     conversion = prepare(content, writer, dtype)
     tell_losses(conversion.losses, strict=strict)
     paths = write(conversion, out, max_shard_bytes=limit, progress=progress())
+    # Standard output may be where the file went.
+    told = sys.stderr if any(map(is_stream, paths)) else sys.stdout
     size = sum(os.path.getsize(path) for path in paths)
+    size = size or sum(entry.nbytes for entry in conversion.content.entries.values())
     count = len(conversion.content.entries)
-    print(f"{', '.join(paths)}: {count:,} tensors, {size_text(size)}")
+    print(f"{', '.join(paths)}: {count:,} tensors, {size_text(size)}", file=told)
 
 
 def _content(reference: str, writer: Writer, names: NameStyle) -> Content:

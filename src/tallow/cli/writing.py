@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -69,10 +70,22 @@ def refuse_existing(path: str, force: bool) -> None:
     """Refuse to overwrite, unless that is wanted; a folder is never overwritten."""
     from tallow.errors import ArgumentError
 
+    if path == "-":
+        wanted = "the name of a file (/dev/stdout is standard output)"
+        raise ArgumentError(f"-: expected {wanted}, got '-'")
     if os.path.isdir(path):
         raise ArgumentError(f"{path}: expected the name of a file to write, got a folder")
-    if not force and os.path.lexists(path):
+    if not force and os.path.lexists(path) and not is_stream(path):
         raise ArgumentError(f"{path}: expected no such file, found one; --force overwrites it")
+
+
+def is_stream(path: str) -> bool:
+    """Whether what is written there overwrites nothing: a pipe, a terminal, `/dev/null`."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
 
 
 def refuse_existing_shards(path: str, force: bool) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterable
 from contextlib import suppress
 
-from tallow.formats.mapping import _flush_folder, _text, unusable
+from tallow.formats.mapping import _text, unusable
+from tallow.formats.replacing import Replacement, cleaned_at_signals, flush_folder
 
 
 def replace_files(
@@ -22,41 +22,34 @@ def replace_files(
     Raises:
         FormatError: the folder is missing or read-only, or the disk is full.
     """
-    waiting: list[tuple[str, str]] = []
+    made: list[Replacement] = []
     place = ""
     try:
-        for path, chunks in files:
-            place = _text(path)
-            folder = os.path.dirname(place) or "."
-            beside = os.path.join(folder, f".tallow-{secrets.token_hex(8)}.tmp")
-            waiting.append((beside, place))
-            _write(beside, chunks)
-        if waiting:
-            _rename(waiting)
+        with cleaned_at_signals():
+            for path, chunks in files:
+                place = _text(path)
+                made.append(Replacement(place))
+                for chunk in chunks:
+                    made[-1].write(chunk)
+                made[-1].finish()
+            if made:
+                _rename(made)
     except OSError as error:
         raise unusable(place, "a file that can be written", error) from error
     finally:
-        for beside, _ in waiting:
-            with suppress(OSError):
-                os.unlink(beside)
+        for each in made:
+            each.discard()
 
 
-def _write(path: str, chunks: Iterable[bytes | memoryview]) -> None:
-    with open(path, "xb") as file:
-        for chunk in chunks:
-            file.write(chunk)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _rename(waiting: list[tuple[str, str]]) -> None:
-    first = waiting[0][1]
-    folder = os.path.dirname(first) or "."
-    with suppress(FileNotFoundError):
-        os.unlink(first)
-        _flush_folder(folder)
-    for beside, place in reversed(waiting[1:]):
-        os.replace(beside, place)
-    _flush_folder(folder)
-    os.replace(*waiting[0])
-    _flush_folder(folder)
+def _rename(made: list[Replacement]) -> None:
+    first = made[0]
+    folder = os.path.dirname(first.place) or "."
+    if first.beside is not None:
+        with suppress(FileNotFoundError):
+            os.unlink(first.place)
+            flush_folder(folder)
+    for each in reversed(made[1:]):
+        each.commit()
+    flush_folder(folder)
+    first.commit()
+    flush_folder(folder)

@@ -6,7 +6,6 @@ import difflib
 import io
 import mmap
 import os
-import secrets
 import stat
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, Self, TypeAlias
 
 from tallow.errors import ArgumentError, DTypeError, FormatError, MissingFileError, ShapeError
 from tallow.formats.mistaken import mistaken_for
+from tallow.formats.replacing import replacing
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -315,27 +315,19 @@ def path_of(target: Target) -> str:
 def replace_file(path: str | os.PathLike[str], chunks: Iterable[bytes | memoryview]) -> None:
     """Write a file as a whole or not at all: beside its place, flushed to disk, then renamed.
 
-    A reader sees the old file or the new one; maps of the old one keep its bytes.
+    A reader sees the old file or the new one; maps of the old one keep its bytes. Links are
+    followed, mode and owner kept, pipes and devices written through.
 
     Raises:
         FormatError: the folder is missing or read-only, or the disk is full.
     """
     path = _text(path)
-    folder = os.path.dirname(path) or "."
-    beside = os.path.join(folder, f".tallow-{secrets.token_hex(8)}.tmp")
     try:
-        with open(beside, "xb") as file:
+        with replacing(path) as made:
             for chunk in chunks:
-                file.write(chunk)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-        _flush_folder(folder)
+                made.write(chunk)
     except OSError as error:
         raise unusable(path, "a file that can be written", error) from error
-    finally:
-        with suppress(OSError):
-            os.unlink(beside)
 
 
 def tensor_bytes(tensor: Tensor, most: int | None = None) -> Iterator[memoryview]:
@@ -380,16 +372,6 @@ def _lend(tensor: Tensor) -> memoryview:
     lent = (ctypes.c_ubyte * tensor.nbytes).from_address(tensor.data_ptr())
     lent.owner = tensor  # type: ignore[attr-defined]
     return memoryview(lent).cast("B").toreadonly()
-
-
-def _flush_folder(folder: str) -> None:
-    """Make a rename in `folder` survive a power cut, where the system offers that."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 class TensorFile:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tallow.errors import HubError, TallowError
+from tallow.formats.replacing import flush_folder, replacing
 from tallow.hub.progress import size_text
 from tallow.hub.refs import failure, short_hash
 
@@ -198,18 +199,8 @@ def _read_record(file: Path) -> Record | None:
 
 def write_json(file: Path, value: Any) -> None:
     """Write a JSON file that is whole or absent."""
-    temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")
-    try:
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
-        try:
-            write_all(handle, json.dumps(value).encode())
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-        os.replace(temporary, file)
-    except BaseException:
-        discard(temporary)
-        raise
+    with replacing(str(file)) as made:
+        made.write(json.dumps(value).encode())
 
 
 def write_all(handle: int, data: bytes) -> None:
@@ -227,12 +218,7 @@ def install(temporary: Path, target: Path) -> None:
         os.replace(target, old)
         discard(old)
     os.replace(temporary, target)
-    if sys.platform != "win32":
-        handle = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+    flush_folder(str(target.parent))
 
 
 def discard(path: Path) -> None:

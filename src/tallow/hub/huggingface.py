@@ -13,6 +13,7 @@ from typing import Any
 
 from tallow.errors import HubError, MissingExtraError
 from tallow.formats.part_names import part_name
+from tallow.formats.replacing import replacing
 from tallow.hub.cache import (
     Entry,
     Record,
@@ -278,9 +279,8 @@ def _remember_revision(folder: Path, revision: str, commit: str) -> None:
         return
     file = folder / "refs" / revision
     file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")
-    temporary.write_text(commit)
-    os.replace(temporary, file)
+    with replacing(str(file)) as made:
+        made.write(commit.encode())
 
 
 @contextmanager
