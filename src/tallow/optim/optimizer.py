@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import warnings
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
@@ -28,6 +31,46 @@ def number(
     span = f"of at least {low:g}" if high is None else f"in [{low:g}, {high:g})"
     expect(ok, where, f"{name} {span}", given, ArgumentError)
     return value
+
+
+_HOOKS = (
+    "step_pre", "step_post", "state_dict_pre", "state_dict_post", "load_pre", "load_post",
+)  # fmt: skip
+
+
+def hooked(step: Callable[..., Any]) -> Callable[..., Any]:
+    """A `step` between the hooks of its optimiser, once where one step calls that of its base."""
+    if getattr(step, "hooked", False):
+        return step
+
+    @functools.wraps(step)
+    def made(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
+        if self._stepping:
+            return step(self, *args, **kwargs)
+        self._opt_called = self._stepping = True
+        try:
+            for hook in list(self._hooks["step_pre"].values()):
+                found = hook(self, args, kwargs)
+                args, kwargs = (args, kwargs) if found is None else found
+            out = step(self, *args, **kwargs)
+            for hook in list(self._hooks["step_post"].values()):
+                hook(self, args, kwargs)
+        finally:
+            self._stepping = False
+        return out
+
+    made.hooked = True  # type: ignore[attr-defined]
+    return made
+
+
+def _taken(name: str, value: Any, p: Tensor) -> Any:
+    """An entry of a state that a sub-class or a user made, copied; floats in the dtype of `p`."""
+    if not isinstance(value, Tensor):
+        return copy.deepcopy(value)
+    made = value.detach()
+    if name != "step" and made.dtype.kind == "f" and p.dtype.kind == "f":
+        made = made.to(p.dtype)
+    return made.clone()
 
 
 class Optimizer:
@@ -64,17 +107,36 @@ class Optimizer:
             )
         self.defaults = defaults
         self.master_weights = master_weights
-        self.state: dict[Tensor, State] = {}
+        self.state: defaultdict[Any, Any] = defaultdict(dict)
         self.param_groups: list[dict[str, Any]] = []
-        self._opt_called = False  # the schedulers ask
-        self._pre_hooks: dict[int, Callable[..., Any]] = {}
-        self._post_hooks: dict[int, Callable[..., Any]] = {}
+        self._prepare()
         given: list[Any] = list(params)
         expect(len(given) > 0, type(self), "at least one parameter", "none", ArgumentError)
         if not isinstance(given[0], dict):
             given = [{"params": given}]
         for group in given:
             self.add_param_group(group)
+
+    def _prepare(self) -> None:
+        """Set what is not part of the state."""
+        self._opt_called = False  # the schedulers ask
+        self._stepping = False
+        self._hooks: dict[str, dict[int, Callable[..., Any]]] = {kind: {} for kind in _HOOKS}
+
+    def __init_subclass__(cls) -> None:
+        """Let the hooks of `step` stand around the step of the sub-class."""
+        super().__init_subclass__()
+        if "step" in cls.__dict__:
+            type.__setattr__(cls, "step", hooked(cls.__dict__["step"]))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Options, state and groups; hooks stay behind."""
+        left = ("_opt_called", "_stepping", "_hooks")
+        return {name: value for name, value in self.__dict__.items() if name not in left}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._prepare()
+        self.__dict__.update(state)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Take more parameters in, with options of their own; the defaults fill in the others."""
@@ -116,19 +178,18 @@ class Optimizer:
         """Drop the gradients, or with `set_to_none=False` fill them with zeros."""
         for group in self.param_groups:
             for p in group["params"]:
+                if p.grad is None:
+                    continue
                 if set_to_none:
                     p.grad = None
-                elif p.grad is not None:
-                    p.grad = wrap(_native.Array.full(p.grad.shape, 0, p.grad.dtype.code))
+                else:
+                    p.grad.detach_().zero_()
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One update of every parameter that has a gradient.
 
         `closure` computes the loss and its gradients first; its result is returned.
         """
-        self._opt_called = True
-        for hook in list(self._pre_hooks.values()):
-            hook(self, (closure,), {})
         loss = None
         if closure is not None:
             with enable_grad():
@@ -136,8 +197,6 @@ class Optimizer:
         with no_grad():
             for group in self.param_groups:
                 self.update(group)
-        for hook in list(self._post_hooks.values()):
-            hook(self, (closure,), {})
         return loss
 
     def update(self, group: dict[str, Any]) -> None:
@@ -156,9 +215,9 @@ class Optimizer:
             grad = p.grad
             if grad is None:
                 continue
-            state = states.get(p)
-            if state is None:
-                state = states[p] = self.new_state(p, group)
+            state = states[p]
+            if not state:
+                state.update(self.new_state(p, group))
                 if self.master_weights and p.dtype.itemsize == 2:
                     state["master"] = p.detach().to(f32)
             g = grad._array
@@ -180,6 +239,8 @@ class Optimizer:
         Parameters are counted through all groups. The tensors are the optimiser's own, not copies;
         `step` is a number, which torch's `load_state_dict` takes as well as its 0-d tensors.
         """
+        for before in list(self._hooks["state_dict_pre"].values()):
+            before(self)
         index: dict[Tensor, int] = {}
         groups: list[dict[str, Any]] = []
         counted = 0  # what stands twice is counted twice, as in torch
@@ -190,8 +251,15 @@ class Optimizer:
             packed = {name: value for name, value in group.items() if name != "params"}
             packed["params"] = [index[p] for p in group["params"]]
             groups.append(packed)
-        state = {index[p]: dict(entries) for p, entries in self.state.items() if p in index}
-        return {"state": state, "param_groups": groups}
+        state = {
+            index.get(p, p): dict(entries) if isinstance(entries, dict) else entries
+            for p, entries in self.state.items()
+        }
+        made: dict[str, Any] = {"state": state, "param_groups": groups}
+        for after in list(self._hooks["state_dict_post"].values()):
+            found = after(self, made)
+            made = made if found is None else found
+        return made
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over what `state_dict` of the same kind of optimiser gave (torch's own will do).
@@ -199,6 +267,9 @@ class Optimizer:
         Everything is checked before anything changes: the groups and their lengths, the names,
         shapes and kinds of the state. Tensors are copied, to f32 or f64.
         """
+        for before in list(self._hooks["load_pre"].values()):
+            found = before(self, state_dict)
+            state_dict = state_dict if found is None else found
         where = f"{type(self).__name__}.load_state_dict"
         groups, states = state_dict.get("param_groups"), state_dict.get("state")
         ok = isinstance(groups, list) and isinstance(states, Mapping)
@@ -216,8 +287,11 @@ class Optimizer:
             if "param_names" in group:
                 loaded[-1].setdefault("param_names", group["param_names"])
             self.check(loaded[-1])
-        made: dict[Tensor, State] = {}
+        made: defaultdict[Any, State] = defaultdict(dict)
         for key, entries in states.items():
+            if isinstance(key, str):  # what a sub-class keeps for all parameters
+                made[key] = copy.deepcopy(entries)
+                continue
             expect(key in targets, where, "state of its parameters", key, ArgumentError)
             expect(isinstance(entries, Mapping), where, "a dict per index", entries, ArgumentError)
             made[targets[key]] = self._load_state(targets[key], entries, f"{where}: {key!r}")
@@ -225,6 +299,8 @@ class Optimizer:
         for group, options in zip(self.param_groups, loaded, strict=True):
             group.clear()
             group.update(options)
+        for after in list(self._hooks["load_post"].values()):
+            after(self)
 
     def _options(self, saved: Mapping[str, Any], where: str) -> dict[str, Any]:
         options = {**self.defaults, **saved}
@@ -249,8 +325,9 @@ class Optimizer:
         for name, value in entries.items():
             if value is None:
                 continue
-            known = name in self.tensors or name in self.numbers or name == "master"
-            expect(known, where, f"one of {self.tensors + self.numbers}", name, ArgumentError)
+            if name not in self.tensors and name not in self.numbers and name != "master":
+                state[name] = _taken(name, value, p)
+                continue
             if name in self.numbers:
                 count = float(value)
                 state[name] = int(count) if count.is_integer() and name == "step" else count
@@ -274,11 +351,27 @@ class Optimizer:
 
     def register_step_pre_hook(self, hook: Callable[..., Any]) -> RemovableHook:
         """Call `hook(optimizer, args, kwargs)` before each step."""
-        return RemovableHook(self._pre_hooks, hook)
+        return RemovableHook(self._hooks["step_pre"], hook)
 
     def register_step_post_hook(self, hook: Callable[..., Any]) -> RemovableHook:
         """Call `hook(optimizer, args, kwargs)` after each step."""
-        return RemovableHook(self._post_hooks, hook)
+        return RemovableHook(self._hooks["step_post"], hook)
+
+    def register_state_dict_pre_hook(self, hook: Callable[..., Any]) -> RemovableHook:
+        """Call `hook(optimizer)` before the state is collected."""
+        return RemovableHook(self._hooks["state_dict_pre"], hook)
+
+    def register_state_dict_post_hook(self, hook: Callable[..., Any]) -> RemovableHook:
+        """Call `hook(optimizer, state_dict)`; what it returns replaces the dict."""
+        return RemovableHook(self._hooks["state_dict_post"], hook)
+
+    def register_load_state_dict_pre_hook(self, hook: Callable[..., Any]) -> RemovableHook:
+        """Call `hook(optimizer, state_dict)` before loading; its result replaces the dict."""
+        return RemovableHook(self._hooks["load_pre"], hook)
+
+    def register_load_state_dict_post_hook(self, hook: Callable[..., Any]) -> RemovableHook:
+        """Call `hook(optimizer)` when a state was loaded."""
+        return RemovableHook(self._hooks["load_post"], hook)
 
     def __repr__(self) -> str:
         lines = []
@@ -286,6 +379,9 @@ class Optimizer:
             options = sorted(k for k in group if k not in ("params", "param_names"))
             lines += [f"Parameter Group {i}"] + [f"    {name}: {group[name]}" for name in options]
         return "\n".join([f"{type(self).__name__} (", *lines, ")"])
+
+
+Optimizer.step = hooked(Optimizer.step)  # type: ignore[method-assign]
 
 
 class RemovableHook:
