@@ -48,6 +48,13 @@ _int: TypeAlias = int
 _float: TypeAlias = float
 _bool: TypeAlias = bool
 
+# What `Tensor.type()` calls a dtype.
+_TYPE_NAMES = {
+    "f32": "FloatTensor", "f64": "DoubleTensor", "f16": "HalfTensor", "bf16": "BFloat16Tensor",
+    "i64": "LongTensor", "i32": "IntTensor", "i16": "ShortTensor", "i8": "CharTensor",
+    "u8": "ByteTensor", "bool": "BoolTensor",
+}  # fmt: skip
+
 
 class Tensor(Gradients, Methods):
     """An n-dimensional array of one dtype; a view when it came from a view op.
@@ -63,6 +70,31 @@ class Tensor(Gradients, Methods):
     _index: _int  # which output of the node it is
     _base: Tensor | None  # for a view: the tensor whose memory it shares
     _views: list[Any] | None  # weak references to the views of it
+
+    def __new__(cls, *data: Any, device: Device | str | None = None, **_: Any) -> Tensor:
+        """PyTorch's constructor: an unset f32 tensor of sizes `(2, 3)`, or of values `([2, 3])`.
+
+        A tensor gives a tensor that shares its elements, without its history.
+        """
+        given = data[0] if len(data) == 1 else data
+        if isinstance(given, Tensor):
+            array = given._array
+        elif len(data) == 1 and (
+            hasattr(given, "__array_interface__") or not hasattr(given, "__index__")
+        ):
+            plain = isinstance(given, (list, tuple)) or hasattr(given, "__array_interface__")
+            array = tensor(given if plain else list(given), f32, device)._array
+        else:
+            array = empty(*data if data else (0,), device=device)._array
+        out = _new(cls)
+        out._array, out._node, out._base, out._views = array, None, None, None
+        return out
+
+    def __format__(self, format_spec: str) -> str:
+        """One number as Python formats it, anything else as `str` does."""
+        if self._array.ndim == 0 and type(self) is Tensor:
+            return format(self.item(), format_spec)
+        return object.__format__(self, format_spec)
 
     # --- facts ------------------------------------------------------------------------------------
 
@@ -182,6 +214,7 @@ class Tensor(Gradients, Methods):
         *targets: DType | Device | str | Tensor | _bool | None,
         dtype: DType | str | None = None,
         device: Device | str | None = None,
+        non_blocking: _bool = False,
         copy: _bool = False,
     ) -> Tensor:
         """This tensor in another dtype or on another device; itself when that changes nothing.
@@ -249,9 +282,11 @@ class Tensor(Gradients, Methods):
         """This tensor as complex64."""
         return self.to(complex64)
 
-    def type(self, dtype: DType | str) -> Tensor:
-        """This tensor as `dtype`."""
-        return self.to(dtype)
+    def type(self, dtype: Any = None, non_blocking: _bool = False) -> Any:
+        """This tensor as `dtype`, or as a tensor type of PyTorch; without one, that type's name."""
+        if dtype is None:
+            return f"torch.{_TYPE_NAMES.get(self.dtype.name, 'Tensor')}"
+        return self.to(f32 if dtype is Tensor else dtype)
 
     def type_as(self, other: Tensor) -> Tensor:
         """This tensor in the dtype of `other`."""

@@ -6,7 +6,7 @@ import math
 import pytest
 
 import tallow as tl
-from tallow.errors import GradError, TallowError
+from tallow.errors import ArgumentError, GradError, TallowError
 
 
 def leaf(*values, dtype="f64"):
@@ -174,6 +174,13 @@ def test_grad_of_several_outputs():
     x = leaf(2.0, 3.0)
     (g,) = tl.autograd.grad([x * 2, (x * x).sum()], x, [tl.ones(2, dtype="f64"), None])
     assert g.tolist() == [6.0, 8.0]
+
+
+def test_only_inputs_is_taken_as_in_pytorch():
+    x = leaf(2.0)
+    assert tl.autograd.grad((x * x).sum(), x, only_inputs=True)[0].tolist() == [4.0]
+    with pytest.raises(ArgumentError, match="only_inputs"):
+        tl.autograd.grad((x * x).sum(), x, only_inputs=False)
 
 
 def test_unused_inputs():

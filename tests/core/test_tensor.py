@@ -215,3 +215,46 @@ def test_every_error_is_tallows_and_pythons():
     for error, base in itertools.product([ShapeError], [TallowError, ValueError]):
         assert issubclass(error, base)
     assert issubclass(DTypeError, TypeError) and issubclass(OutOfMemoryError, MemoryError)
+
+
+@pytest.mark.parametrize(
+    ("made", "expected"),
+    [
+        (lambda: tl.Tensor([1, 2]), [1.0, 2.0]),
+        (lambda: tl.Tensor([[1.5], [2]]), [[1.5], [2.0]]),
+        (lambda: tl.Tensor(range(3)), [0.0, 1.0, 2.0]),
+        (lambda: tl.Tensor(tl.arange(2)), [0, 1]),
+        (lambda: tl.Tensor(), []),
+    ],
+)
+def test_pytorchs_constructor_of_values(made, expected):
+    assert made().tolist() == expected
+
+
+def test_pytorchs_constructor_of_sizes():
+    assert tl.Tensor(2, 3).shape == (2, 3) and tl.Tensor(2, 3).dtype is tl.f32
+    assert tl.Tensor(4).shape == (4,)
+    x = tl.ones(2, requires_grad=True)
+    shared = tl.Tensor(x)
+    assert not shared.requires_grad and shared.data_ptr() == x.data_ptr()
+
+    class Mine(tl.Tensor):
+        pass
+
+    assert type(Mine([1.0])) is Mine
+
+
+def test_one_number_is_formatted_as_python_does():
+    loss = tl.tensor(0.123456, requires_grad=True)
+    said = f"{loss:.4f} {loss * 2:8.3f} {tl.tensor(7):d} {tl.tensor(True)}"
+    assert said == "0.1235    0.247 7 True"
+    assert f"{tl.ones(2)}" == str(tl.ones(2))
+    with pytest.raises(TypeError):
+        f"{tl.ones(2):.2f}"
+
+
+def test_types_by_pytorchs_names():
+    assert tl.arange(2).type() == "torch.LongTensor" and tl.ones(1).type() == "torch.FloatTensor"
+    assert tl.arange(2).type(tl.Tensor).dtype is tl.f32
+    assert tl.ones(1).to("cpu", non_blocking=True).is_cuda is False
+    assert tl.ones(1).to(tl.f64, non_blocking=True).dtype is tl.f64

@@ -251,7 +251,9 @@ def _attach_dropout(torch: Any, F: Any, bernoulli: Any) -> None:
         ) -> Any:
             if not training or not p:
                 return input
-            spatial = axes - 2 if input.ndim >= axes - 1 else input.ndim - 1
+            # As torch and Tallow do: other numbers of axes count as (batch, channels, ...).
+            plain = axes == 3 or (input.ndim in (axes - 1, axes) and (axes, input.ndim) != (4, 3))
+            spatial = axes - 2 if plain else input.ndim - 2
             lead = input.ndim - spatial
             return drop(input, p, (*input.shape[:lead], *(1,) * spatial), inplace)
 

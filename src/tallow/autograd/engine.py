@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..dtype import DTYPES
-from ..errors import DTypeError, GradError, ShapeError, expect
+from ..errors import ArgumentError, DTypeError, GradError, ShapeError, expect
 from ..tensor import Tensor, ones_like, wrap, zeros
 from .mode import MODE
 from .node import Leaf, Meta, Node
@@ -246,14 +246,16 @@ def grad(
     grad_outputs: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    only_inputs: bool = True,
     allow_unused: bool | None = None,
     materialize_grads: bool = False,
 ) -> tuple[Tensor | None, ...]:
     """The gradients of `outputs` (weighted by `grad_outputs`) by `inputs`; `.grad` stays as is.
 
     GradError for an input that the outputs do not depend on, unless `allow_unused` (then None) or
-    `materialize_grads` (then zeros).
+    `materialize_grads` (then zeros). `only_inputs` is PyTorch's and must be True, as there.
     """
+    expect(only_inputs, grad, "only_inputs=True", only_inputs, ArgumentError)
     ys, xs = _listed(outputs, "grad"), _listed(inputs, "grad")
     given = [grad_outputs] if isinstance(grad_outputs, Tensor) else grad_outputs
     given = [None] * len(ys) if given is None else list(given)
