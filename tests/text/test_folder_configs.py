@@ -244,3 +244,17 @@ def test_the_end_tag_of_phi_3(spm_metadata, kind):
     assert 2 in tokenizer.encode("a </s> b", parse_special=True)
     assert 2 in tokenizer.special_ids
     assert 2 in tokenizer.eos_ids
+
+
+def test_an_end_tag_that_is_ordinary_text_counts_where_control_tokens_do(spm_metadata):
+    """As in llama.cpp, for which it would end a generation besides."""
+    kinds = list(spm_metadata["tokenizer.ggml.token_type"])
+    kinds[2] = 1
+    metadata = {**spm_metadata, "tokenizer.ggml.token_type": kinds}
+    tokenizer = Tokenizer.from_gguf({**metadata, "tokenizer.ggml.eos_token_id": 1})
+    assert 2 in tokenizer.encode("a</s>b", parse_special=True)
+    assert 2 not in tokenizer.encode("a</s>b")
+    assert 2 not in tokenizer.eos_ids
+    chat = ChatTemplate("{{ messages[0].content }}</s>")
+    ids = encode_chat(tokenizer, chat, [{"role": "user", "content": "a</s>b"}])
+    assert ids.count(2) == 1

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from typing import Final
+
+_SPACES: Final = " \t\n\v\f\r"
 
 
 class AddedTokens:
     """Cuts text into plain pieces and the ids of `tokens`; at each place the longest one wins.
 
-    The ids in `strips_after` swallow the white space behind them.
+    The ids in `strips_after` swallow the white space of ASCII behind them, as in llama.cpp.
     """
 
     def __init__(
@@ -41,7 +44,8 @@ class AddedTokens:
                     yield index
                     at += length
                     if index in self._strips_after:
-                        at += len(text[at:]) - len(text[at:].lstrip())
+                        rest = text[at:]
+                        at += len(rest) - len(rest.lstrip(_SPACES))
                     done = at
                     break
             else:

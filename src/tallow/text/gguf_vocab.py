@@ -172,6 +172,7 @@ def read_vocab(metadata: Mapping[str, Any]) -> Vocab:
         strips_after=_strips_after(metadata, tokens, kinds),
         prefix_ids=prefix,
         suffix_ids=suffix,
+        spelled_ids=_spelled(ids, kinds),
         add_space_prefix=keys.flag("add_space_prefix", defaults.add_space_prefix),
         remove_extra_whitespaces=keys.flag(
             "remove_extra_whitespaces", defaults.remove_extra_whitespaces
@@ -227,9 +228,20 @@ def _strips_after(
     name = str(metadata.get("general.name", "")).lower()
     if "phi-3" not in name and "phi3" not in name:
         return frozenset()
-    added = (i for i, kind in enumerate(kinds) if kind in (CONTROL, UNKNOWN, USER_DEFINED))
+    listed = (CONTROL, UNKNOWN, USER_DEFINED)
+    added = (i for i, kind in enumerate(kinds) if kind in listed or tokens[i] == "</s>")
     plain = ("<unk>", "<s>", "<|endoftext|>")
     return frozenset(index for index in added if tokens[index] not in plain)
+
+
+def _spelled(ids: Mapping[str, int], kinds: Sequence[int]) -> tuple[int, ...]:
+    """llama.cpp takes `</s>` for a control token whatever the file calls it.
+
+    So it does for an ordinary one, but here that does not end a text: it is an HTML tag too.
+    """
+    index = ids.get("</s>")
+    gemma = "<|tool_response>" in ids
+    return () if index is None or gemma or kinds[index] != NORMAL else (index,)
 
 
 def _affixes(

@@ -58,7 +58,8 @@ class Vocab:
 
     `merges` are `"left right"` in order of rank (bpe); `scores` are log probabilities or negative
     ranks (spm, unigram). `chat_prefix` says that a chat begins with `prefix_ids` even where its
-    template does not write them. `special` maps bos, eos, eot, eom, unk, sep and pad to ids; an
+    template does not write them; `spelled_ids` are ordinary tokens that count as control tokens
+    where those are looked for. `special` maps bos, eos, eot, eom, unk, sep and pad to ids; an
     absent name has no token.
     """
 
@@ -76,6 +77,7 @@ class Vocab:
     prefix_ids: tuple[int, ...] = ()
     suffix_ids: tuple[int, ...] = ()
     chat_prefix: bool = True
+    spelled_ids: tuple[int, ...] = ()
     add_space_prefix: bool = False
     remove_extra_whitespaces: bool = False
     phantom_space: bool = False
@@ -109,8 +111,11 @@ class Vocab:
         return [self.ids.get(f"<0x{byte:02X}>") for byte in range(256)]
 
     def added(self, *kinds: int) -> dict[str, int]:
-        """The tokens of these kinds, by text."""
-        return {self.tokens[i]: i for i, k in enumerate(self.kinds) if k != NORMAL and k in kinds}
+        """The tokens of these kinds, by text; `spelled_ids` among the control tokens."""
+        found = {self.tokens[i]: i for i, k in enumerate(self.kinds) if k != NORMAL and k in kinds}
+        if CONTROL in kinds:
+            found |= {self.tokens[i]: i for i in self.spelled_ids}
+        return found
 
     def find_special(self, name: str) -> int | None:
         """The id of bos, eos, eot, eom, unk, sep or pad."""
