@@ -134,9 +134,17 @@ struct Walk {
   int64_t at[kMaxDims];
   int64_t offset[N];
 
+  // An axis of length 0 leaves one empty axis, whatever comes before and after it: nobody then
+  // divides an index by a length of 0.
   TL_INLINE void axis(int64_t length, const int64_t (&s)[N]) {
+    if (length == 1 || count == 0) return;
     count *= length;
-    if (length == 1) return;
+    if (length == 0) {
+      ndim = 1;
+      shape[0] = 0;
+      for (int k = 0; k < N; ++k) strides[k][0] = 0;
+      return;
+    }
     if (ndim > 0) {
       bool merge = true;
       for (int k = 0; k < N; ++k) merge = merge && strides[k][ndim - 1] == s[k] * length;

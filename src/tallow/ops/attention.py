@@ -164,10 +164,10 @@ def attention(
     is d^-1/2.
     """
     (b, h, n, d), (hk, m) = q.shape, k.shape[1:3]
-    g = h // hk
+    g = h // hk if hk else 1
     wide = f64 if q.dtype is f64 else f32
     q5 = q.to(wide).reshape(b, hk, g, n, d)
-    scores = q5 @ k.to(wide).unsqueeze(2).transpose(-1, -2) * (d**-0.5 if scale is None else scale)
+    scores = q5 @ k.to(wide).unsqueeze(2).transpose(-1, -2) * _scale(d, scale)
     if softcap:
         scores = (scores / softcap).tanh() * softcap
     scores = scores.reshape(b, h, n, m)
@@ -199,6 +199,11 @@ def attention(
     return out.reshape(b, h, n, v.shape[-1]).to(q.dtype)
 
 
+def _scale(d: int, scale: float | None) -> float:
+    """The factor of the scores; queries without elements have scores of 0, whatever it is."""
+    return max(d, 1) ** -0.5 if scale is None else float(scale)
+
+
 @attention.check
 def _(
     q: Tensor,
@@ -220,7 +225,7 @@ def _(
         or t[0] != s[0]
         or t[3] != s[3]
         or u[:3] != t[:3]
-        or s[1] % max(t[1], 1)
+        or (s[1] % t[1] if t[1] else s[1])
     ):
         wanted = (
             "q (b, heads, n, d), k (b, kv heads, m, d) and v (b, kv heads, m, dv), "
@@ -260,7 +265,7 @@ def _(
         value,
         None if start is None else start._array,
         None if mask is None else mask._array,
-        d**-0.5 if scale is None else float(scale),
+        _scale(d, scale),
         1 if causal else 0,
         window,
         float(softcap),
@@ -308,7 +313,7 @@ def _(
         v._array,
         None if start is None else start._array,
         None if mask is None else mask._array,
-        q.shape[-1] ** -0.5 if scale is None else float(scale),
+        _scale(q.shape[-1], scale),
         1 if causal else 0,
         window,
         float(softcap),

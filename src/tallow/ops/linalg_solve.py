@@ -162,6 +162,7 @@ def solve_triangular(
     _same_dtype(A, B, solve_triangular)
     n = A.shape[-1]
     expect(B.shape[-2 if left else -1] == n, solve_triangular, f"B of {n} rows", B.shape)
+    broadcast_shapes(A.shape[:-2], B.shape[:-2], solve_triangular)
     if left:
         return solve_triangles(A, B, upper, unitriangular)
     turned = solve_triangles(A.transpose(-2, -1), B.transpose(-2, -1), not upper, unitriangular)

@@ -14,7 +14,7 @@ from ..errors import ArgumentError, DTypeError, expect
 from ..registry import op, primitive
 from ..tensor import Tensor, unwrap_tensor, wrap
 from .conv import Sizes, check_float, sizes
-from .resample import resample_axes, window_table
+from .resample import check_longest, resample_axes, window_table
 
 _max_pool = _native.kernel("max_pool")
 _max_pool_indices = _native.kernel("max_pool_indices")
@@ -307,6 +307,7 @@ def adaptive_average(where: str, n: int, input: Tensor, output_size: Any) -> Ten
     """The means of equal parts of the last n axes."""
     _spatial(where, n, input)
     size = _targets(where, n, input, output_size)
+    check_longest(where, size)
     if set(size) == {1}:
         return input.mean(tuple(range(-n, 0)), keepdim=True)
     tables = [window_table(input.shape[i - n], size[i], 0, 1, 0, False, None) for i in range(n)]

@@ -23,6 +23,15 @@ from .conv import check_float
 _resample = _native.kernel("resample")
 
 
+# Tables are made in Python, an output at a time.
+_LONGEST = 1 << 24
+
+
+def check_longest(where: str, size: Sequence[int]) -> None:
+    """Refuse outputs for which making the table would take minutes."""
+    expect(max(size) <= _LONGEST, where, f"at most {_LONGEST} elements an axis", tuple(size))
+
+
 class Table:
     """Weights of one axis: output o is the sum of `weights[o][j] * input[starts[o] + j]`."""
 
@@ -253,6 +262,7 @@ def _sizes_of(
             factors = list(given)
     fits = min(made) > 0
     expect(fits, "interpolate", "an output of at least one element an axis", tuple(made))
+    check_longest("interpolate", made)
     return made, factors
 
 
