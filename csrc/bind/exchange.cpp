@@ -23,11 +23,48 @@ constexpr Format kFormats[] = {
 
 struct Exported {
   Py_ssize_t shape[kMaxDims], strides[kMaxDims];
+  Array kept;  // what is lent, when it is a copy
 };
 
+// Whether bools are stored in other bytes than 0 and 1. Nobody else takes those for one truth, so
+// what is lent of such an array is a copy with 0 and 1, which cannot be written through.
+bool is_odd(const Array& x) {
+  if (x.dtype != DType::bool_ || x.size() == 0) return false;
+  int64_t at[kMaxDims] = {};
+  for (;;) {
+    const std::byte* p = x.data;
+    for (int i = 0; i < x.ndim; ++i) p += at[i] * x.strides[i];
+    const int last = x.ndim - 1;
+    uint8_t bits = 0;
+    for (int64_t j = 0; j < (x.ndim ? x.shape[last] : 1); ++j)
+      bits |= static_cast<uint8_t>(p[x.ndim ? j * x.strides[last] : 0]);
+    if (bits > 1) return true;
+    int axis = last - 1;
+    for (; axis >= 0 && (x.strides[axis] == 0 || ++at[axis] == x.shape[axis]); --axis) at[axis] = 0;
+    if (axis < 0) return false;
+  }
+}
+Array plain_bools(const Array& x) {
+  Array bytes = cast(x, DType::u8, "bool");
+  View v = bytes;
+  v.dtype = DType::bool_;
+  return bytes.with(v);
+}
+
 int get_buffer(PyObject* self, Py_buffer* view, int flags) {
-  Array& x = *nb::inst_ptr<Array>(self);
-  x.sync();
+  Array& own = *nb::inst_ptr<Array>(self);
+  own.sync();
+  const bool odd = is_odd(own);
+  Array copy;
+  if (odd) {
+    try {
+      copy = plain_bools(own);
+    } catch (nb::python_error& error) {
+      error.restore();
+      return -1;
+    }
+  }
+  const Array& x = odd ? copy : own;
   const char* format = nullptr;
   for (const Format& f : kFormats) {
     if (f.dtype == x.dtype) format = f.code;
@@ -36,8 +73,9 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
     PyErr_Format(PyExc_BufferError, "dtype %s has no buffer format", row(x.dtype).name);
     return -1;
   }
-  if ((flags & PyBUF_WRITABLE) && !x.storage()->writable) {
-    PyErr_SetString(PyExc_BufferError, "the array borrows read-only memory");
+  if ((flags & PyBUF_WRITABLE) && (odd || !x.storage()->writable)) {
+    PyErr_SetString(PyExc_BufferError, odd ? "the array stores bools in other bytes than 0 and 1"
+                                           : "the array borrows read-only memory");
     return -1;
   }
   bool strided = (flags & PyBUF_STRIDES) == PyBUF_STRIDES;
@@ -60,13 +98,14 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
   view->buf = x.data;
   view->len = x.size() * bytes_of(x.dtype);
   view->itemsize = bytes_of(x.dtype);
-  view->readonly = !x.storage()->writable;
+  view->readonly = odd || !x.storage()->writable;
   view->ndim = x.ndim;
   view->format = (flags & PyBUF_FORMAT) ? const_cast<char*>(format) : nullptr;
   view->shape = (flags & PyBUF_ND) ? e->shape : nullptr;
   view->strides = strided ? e->strides : nullptr;
   view->suboffsets = nullptr;
   view->internal = e;
+  if (odd) e->kept = x;
   view->obj = Py_NewRef(self);
   return 0;
 }
@@ -224,8 +263,9 @@ struct Lease {
   int64_t shape[kMaxDims], strides[kMaxDims];
 };
 
-nb::object to_dlpack(Array& x) {
-  x.sync();
+nb::object to_dlpack(Array& given) {
+  given.sync();
+  Array x = is_odd(given) ? plain_bools(given) : given;
   uint8_t code;
   if (!dl_code(x.dtype, code))
     raise("DTypeError", "__dlpack__", std::string("DLPack has no dtype ") + row(x.dtype).name);
@@ -314,7 +354,8 @@ void bind_exchange(ArrayClass& c) {
   c.def("raw_bytes", [](Array& x) {
     x.sync();
     if (!x.contiguous()) raise("ShapeError", "raw_bytes", "expected a contiguous array");
-    return nb::bytes(reinterpret_cast<const char*>(x.data),
+    const Array plain = is_odd(x) ? plain_bools(x) : x;
+    return nb::bytes(reinterpret_cast<const char*>(plain.data),
                      x.size() / block_of(x.dtype) * bytes_of(x.dtype));
   });
   c.def_static("from_dlpack", &from_dlpack);

@@ -69,12 +69,30 @@ constexpr bool kHalf = __is_same(T, f16) || __is_same(T, bf16);
 template <class T>
 constexpr bool kEighth = __is_same(T, f8e4m3) || __is_same(T, f8e5m2);
 
+template <bool first, class A, class B>
+struct Either {
+  using Type = A;
+};
+template <class A, class B>
+struct Either<false, A, B> {
+  using Type = B;
+};
+
 template <class T, class W>
 TL_INLINE W widen(T x) {
   if constexpr (kHalf<T> || kEighth<T>)
     return to_float(x);
   else
     return static_cast<W>(x);
+}
+
+// A float without its fraction; what I cannot hold (NaN too) is its smallest number, as the
+// processor's own instruction has it and so torch, and not whatever the compiler makes of it.
+template <class I, class W>
+TL_INLINE I whole(W x) {
+  constexpr W kEdge = sizeof(I) == 8 ? 9223372036854775808.0 : 2147483648.0;
+  constexpr I kLowest = static_cast<I>(uint64_t{1} << (8 * sizeof(I) - 1));
+  return x > -kEdge - 1 && x < kEdge ? static_cast<I>(x) : kLowest;
 }
 
 template <class T, class W>
@@ -91,10 +109,12 @@ TL_INLINE T shrink(W x) {
     return to_e5m2(static_cast<float>(x));
   } else if constexpr (!__is_same(T, float) && !__is_same(T, double) &&
                        (__is_same(W, float) || __is_same(W, double))) {
-    // By way of int64, as C defines it for every value that fits: unsigned targets wrap instead of
+    // By way of a signed integer that holds every value of T: unsigned targets wrap instead of
     // being undefined. The upper half of u64 lies outside int64.
-    if (__is_same(T, uint64_t) && x >= W(9223372036854775808.0)) return static_cast<T>(x);
-    return static_cast<T>(static_cast<int64_t>(x));
+    if (__is_same(T, uint64_t) && x >= W(9223372036854775808.0) && x < W(18446744073709551616.0))
+      return static_cast<T>(x);
+    constexpr bool kNarrow = sizeof(T) < 4 || __is_same(T, int32_t);
+    return static_cast<T>(whole<typename Either<kNarrow, int32_t, int64_t>::Type>(x));
   } else {
     return static_cast<T>(x);
   }
@@ -228,7 +248,7 @@ LoadFn loader(DType d, Wide wide) {
   if (wide != Wide::integer) return nullptr;
   switch (d) {
     case DType::bool_:
-      return read<bool, int64_t>;
+      return read<truth, int64_t>;
     case DType::u8:
       return read<uint8_t, int64_t>;
     case DType::i8:

@@ -155,11 +155,12 @@ TL_INLINE const char* kernel(const Arg* args, const Steps& steps, const char* na
   using F_##name = TL_F2(expression);                                                 \
   KERNEL(name, 2, 0, scalar2<float, bool, F_##name>, scalar2<double, bool, F_##name>, \
          scalar2<int64_t, bool, F_##name>, scalar2<uint64_t, bool, F_##name>, {}, true)
-#define BITWISE(name, expression)                                                     \
-  using F_##name = TL_F2(expression);                                                 \
-  KERNEL(name, 2, 0, nullptr, nullptr, nullptr, nullptr,                              \
-         {scalar2<uint8_t, uint8_t, F_##name>, scalar2<uint16_t, uint16_t, F_##name>, \
-          scalar2<uint32_t, uint32_t, F_##name>, scalar2<uint64_t, uint64_t, F_##name>})
+#define BITWISE(name, expression)                                                        \
+  using F_##name = TL_F2(expression);                                                    \
+  KERNEL(name, 2, 0, nullptr, nullptr, nullptr, nullptr,                                 \
+         {scalar2<uint8_t, uint8_t, F_##name>, scalar2<uint16_t, uint16_t, F_##name>,    \
+          scalar2<uint32_t, uint32_t, F_##name>, scalar2<uint64_t, uint64_t, F_##name>}, \
+         false, scalar2<truth, bool, F_##name>)
 #define TERNARY(name, expression)     \
   using F_##name = TL_F3(expression); \
   KERNEL(name, 3, 1, single3<F_##name>, twice3<F_##name>)

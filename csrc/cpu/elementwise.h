@@ -51,8 +51,9 @@ void run_steps(const View* const* views, const Form* forms, int inputs, Step ste
 
 struct Steps {
   Step single = nullptr, twice = nullptr, integer = nullptr, natural = nullptr;
-  Step words[4] = {};  // of 1, 2, 4, 8 bytes, where only bits matter: instead of integer, natural
-  bool truth = false;  // the result is bool
+  Step words[4] = {};    // of 1, 2, 4, 8 bytes, where only bits matter: instead of integer, natural
+  bool truth = false;    // the result is bool
+  Step bools = nullptr;  // of bools, where bits would be the wrong answer
 };
 
 // Null, or the error of arrays that cannot be walked together; run_steps itself asks nothing.

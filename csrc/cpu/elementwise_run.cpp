@@ -308,7 +308,11 @@ const char* run_op(const Arg* args, int inputs, const Steps& steps, const char* 
   } else if (is_integral(dtype) && steps.words[0] && (dtype != DType::bool_ || !steps.integer)) {
     int bytes = bytes_of(dtype);
     wide = Wide::raw;
-    step = steps.words[bytes == 1 ? 0 : bytes == 2 ? 1 : bytes == 4 ? 2 : 3];
+    step = dtype == DType::bool_ ? steps.bools
+                                 : steps.words[bytes == 1   ? 0
+                                               : bytes == 2 ? 1
+                                               : bytes == 4 ? 2
+                                                            : 3];
   } else {
     step = wide == Wide::single    ? steps.single
            : wide == Wide::twice   ? steps.twice

@@ -274,7 +274,9 @@ const char* reduce(const Arg* args, int) {
   constexpr const char* kNames[] = {"sum", "mean", "prod", "amax", "amin"};
   constexpr const char* name = kNames[static_cast<int>(kind)];
   constexpr bool kOrder = kind == Kind::amax || kind == Kind::amin;
-  const View &out = *args[0].a, &x = *args[1].a;
+  const Truths truths(*args[1].a);
+  if (!truths.ok) return "reduce: out of memory";
+  const View &out = *args[0].a, &x = truths.view;
   int64_t reduced;
   if (const char* error = check_axes(name, out, x, args[2].i, &reduced)) return error;
   if (kOrder && reduced == 0 && out.size() > 0)

@@ -259,6 +259,68 @@ struct Inner {
   }
 };
 
+// What kernels that add up, compare or rank bools read in their place: the array itself, or, when
+// it holds other bytes than 0 and 1, a copy in which these are 1 (of each element once: axes of
+// stride 0 keep it).
+class Truths {
+ public:
+  View view;
+  bool ok = true;
+
+  explicit Truths(const View& x) : view(x), copy_(is_odd(x) ? distinct(x).count : 0) {
+    if (!odd_) return;
+    ok = copy_.as<uint8_t>() != nullptr;
+    if (!ok) return;
+    int64_t stride = 1;
+    for (int i = x.ndim - 1; i >= 0; --i) {
+      if (x.shape[i] == 1 || x.strides[i] == 0) continue;
+      view.strides[i] = stride;
+      stride *= x.shape[i];
+    }
+    view.data = copy_.as<std::byte>();
+    Walk<1> walk = distinct(x);
+    walk.seek(0);
+    for (int64_t i = 0; i < walk.count; ++i, walk.next())
+      view.ptr<uint8_t>()[i] = x.ptr<uint8_t>()[walk.offset[0]] != 0;
+  }
+
+ private:
+  static Walk<1> distinct(const View& x) {
+    Walk<1> walk;
+    for (int i = 0; i < x.ndim; ++i) {
+      if (x.shape[i] == 0 || x.strides[i] != 0) walk.axis(x.shape[i], {x.strides[i]});
+    }
+    return walk;
+  }
+  bool is_odd(const View& x) {
+    if (x.dtype != DType::bool_) return false;
+    Walk<1> rows = distinct(x);
+    const Inner<1> run(rows);
+    const int64_t cuts = run.length / kPiece + 1, length = (run.length + cuts - 1) / cuts;
+    parallel_for(rows.count * cuts, kPiece / (length + 1) + 1,
+                 [&](int64_t begin, int64_t end, int) {
+                   Walk<1> walk = rows;
+                   uint8_t bits = 0;
+                   for (int64_t i = begin; i < end; ++i) {
+                     walk.seek(i / cuts);
+                     const int64_t from = i % cuts * length;
+                     const int64_t n = run.length - from < length ? run.length - from : length;
+                     const uint8_t* p = x.ptr<uint8_t>() + walk.offset[0] + from * run.strides[0];
+                     if (run.strides[0] == 1)
+                       for (int64_t j = 0; j < n; ++j) bits |= p[j];
+                     else
+                       for (int64_t j = 0; j < n; ++j) bits |= p[j * run.strides[0]];
+                   }
+                   if (bits > 1) __atomic_store_n(&odd_, true, __ATOMIC_RELAXED);
+                 });
+    return odd_;
+  }
+
+  static constexpr int64_t kPiece = int64_t{1} << 18;
+  bool odd_ = false;
+  Scratch copy_;
+};
+
 // out like x with the axes in `mask` of length 1; *reduced: elements per output.
 TL_INLINE const char* check_axes(const char* kernel, const View& out, const View& x, int64_t mask,
                                  int64_t* reduced) {

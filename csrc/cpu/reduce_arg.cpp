@@ -153,7 +153,9 @@ const char* arg_axis(const View& out, const View& x, int axis) {
 template <bool kMax>
 const char* arg_extreme(const Arg* args, int) {
   const char* name = kMax ? "argmax" : "argmin";
-  const View &out = *args[0].a, &x = *args[1].a;
+  const Truths truths(*args[1].a);
+  if (!truths.ok) return fail("%s: out of memory", name);
+  const View &out = *args[0].a, &x = truths.view;
   const int64_t axis = args[2].i;
   if (out.dtype != DType::i64)
     return fail("%s: expected an i64 out, got %s", name, row(out.dtype).name);

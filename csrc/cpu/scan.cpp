@@ -243,7 +243,9 @@ struct Extreme {
 template <bool largest>
 const char* cumulate_extreme(const Arg* args, int) {
   const char* name = largest ? "cummax" : "cummin";
-  const View &values = *args[0].a, &indices = *args[1].a, &x = *args[2].a;
+  const Truths truths(*args[2].a);
+  if (!truths.ok) return fail("%s: out of memory", name);
+  const View &values = *args[0].a, &indices = *args[1].a, &x = truths.view;
   if (const char* error = check(name, values, x, args[3].i)) return error;
   if (values.dtype != x.dtype || indices.dtype != DType::i64 || !same_shape(indices, x))
     return fail("%s: expected values like x and indices in i64", name);
