@@ -131,7 +131,7 @@ void begin_part(const Problem& p, int64_t rows, Work& w) {
     } else {
       with_float(p.mask.dtype, [&]<class T>() {
         const T* add = p.mask.ptr<T>() + at;
-        for (int64_t j = from; j < to; ++j) s[j] += to_float(add[j * step]) * kLog2e;
+        for (int64_t j = from; j < to; ++j) s[j] += mask_log2(to_float(add[j * step]));
       });
     }
   }

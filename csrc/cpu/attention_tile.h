@@ -37,6 +37,16 @@ TL_INLINE vf exp2_negative(vf t) {
   return select(t < -125.f, vf{}, y);
 }
 
+// A finite mask as a base-2 logarithm that is finite, too: beyond 2^126, where the factor log2(e)
+// could overflow, it grows slower, so that order and equality stay what they were. Masks of
+// finfo.min say "no key is seen more than another", not "none is seen".
+TL_INLINE float mask_log2(float x) {
+  constexpr float kLog2E = 1.44269504f, kEdge = 0x1p126f;
+  const float a = __builtin_fabsf(x);
+  const float far = kEdge * kLog2E + (a - kEdge) * 0.5f;
+  return a > kEdge && a < __builtin_inff() ? __builtin_copysignf(far, x) : x * kLog2E;
+}
+
 // --- packing
 // -------------------------------------------------------------------------------------------------------------
 

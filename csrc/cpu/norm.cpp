@@ -86,16 +86,25 @@ const char* rms_norm(const Arg* args, int) {
   });
 }
 
+// The mean is rounded to the wide type, which far from zero is coarse: what the deviations from it
+// still have in common, `rest`, is taken off them and off their squares.
 template <class T>
 TL_INLINE void layer_row(const T* x, T* out, const typename Wide<T>::Scalar* weight,
                          const typename Wide<T>::Scalar* bias, int64_t n, double eps) {
   using W = typename Wide<T>::Scalar;
   constexpr int w = Wide<T>::kWidth;
   const W mean = sum_of(x, n, W(0), [](auto v) { return v; }) / static_cast<W>(n);
-  const W squares = sum_of(x, n, mean, [mean](auto v) { return (v - mean) * (v - mean); });
-  const W scale = 1 / root(squares / static_cast<W>(n) + static_cast<W>(eps));
+  typename Wide<T>::Vector together{};
+  const W squares = sum_of(x, n, mean, [&](auto v) {
+    v = v - mean;
+    together += v;
+    return v * v;
+  });
+  const W rest = sum(together) / static_cast<W>(n);
+  const W var = squares / static_cast<W>(n) - rest * rest;
+  const W scale = 1 / root((var > 0 ? var : var * 0) + static_cast<W>(eps));
   auto finish = [&](auto v, int64_t i, auto get) {
-    v = (v - mean) * scale;
+    v = (v - mean - rest) * scale;
     if (weight) v = v * get(weight + i);
     if (bias) v = v + get(bias + i);
     return v;
@@ -104,11 +113,11 @@ TL_INLINE void layer_row(const T* x, T* out, const typename Wide<T>::Scalar* wei
   for (; i + w <= n; i += w)
     store(out + i, finish(load(x + i), i, [](const W* p) { return load(p); }));
   if (i < n) {
-    const int64_t rest = n - i;
+    const int64_t left = n - i;
     store_first(out + i,
-                finish(load_or(x + i, rest, W(0)), i,
-                       [rest](const W* p) { return load_or(p, rest, W(0)); }),
-                rest);
+                finish(load_or(x + i, left, W(0)), i,
+                       [left](const W* p) { return load_or(p, left, W(0)); }),
+                left);
   }
 }
 

@@ -16,6 +16,7 @@ struct Rows {
   const T *g[kTogether], *x[kTogether];
   T* dx[kTogether];
   Scalar<T> mean[kTogether], scale[kTogether], shift[kTogether], slope[kTogether];
+  Scalar<T> rest[kTogether];  // what the deviations from the rounded mean have in common
   const Scalar<T>* weight;
   Scalar<T>*dw, *db;  // sums of this block
   bool wants_x;
@@ -33,13 +34,13 @@ TL_INLINE void measure(Rows<T>& p, int r, int64_t n, double eps) {
   W mean = 0;
   if constexpr (kCentre)
     mean = sum_over(n, W(0), [&](int64_t i, auto get) { return get(x + i); }) / count;
-  Vector<T> squares{}, inners{}, dots{};
+  Vector<T> squares{}, inners{}, dots{}, together{};
   auto gather = [&](int64_t i, auto get, auto get_x) {
     const auto h = get_x(x + i) - mean;
     auto inner = get(g + i);
     if (p.weight) inner = inner * get(p.weight + i);
     squares += h * h;
-    if (kCentre) inners += inner;
+    if (kCentre) inners += inner, together += h;
     dots += inner * h;
   };
   int64_t i = 0;
@@ -51,11 +52,14 @@ TL_INLINE void measure(Rows<T>& p, int r, int64_t n, double eps) {
         i, [=](const auto* at) { return load_or(at, rest, W(0)); },
         [=](const auto* at) { return load_or(at, rest, mean); });
   }
-  const W scale = 1 / root(sum(squares) / count + static_cast<W>(eps));
+  const W rest = kCentre ? sum(together) / count : 0;
+  const W var = sum(squares) / count - rest * rest;
+  const W scale = 1 / root((var > 0 ? var : var * 0) + static_cast<W>(eps));
   p.mean[r] = mean;
+  p.rest[r] = rest;
   p.scale[r] = scale;
   p.shift[r] = sum(inners) / count;
-  p.slope[r] = sum(dots) * scale * scale / count;
+  p.slope[r] = (sum(dots) - rest * sum(inners)) * scale * scale / count;
 }
 
 template <bool kCentre, int R, class T>
@@ -66,7 +70,9 @@ TL_INLINE void finish(const Rows<T>& p, int64_t n) {
     if (p.weight) weights = get(p.weight + j);
 #pragma GCC unroll 4
     for (int r = 0; r < R; ++r) {
-      const auto h = get(p.x[r] + j) - p.mean[r], g = get(p.g[r] + j);
+      auto h = get(p.x[r] + j) - p.mean[r];
+      if (kCentre) h = h - p.rest[r];
+      const auto g = get(p.g[r] + j);
       if (p.wants_x) {
         auto inner = p.weight ? g * weights : g;
         if (kCentre) inner = inner - p.shift[r];
@@ -181,7 +187,7 @@ const char* norm_backward(const Arg* args, int) {
             for (int i = 0; i < held; ++i) {
               Rows<T> one = p;
               one.x[0] = p.x[i], one.g[0] = p.g[i], one.dx[0] = p.dx[i];
-              one.mean[0] = p.mean[i], one.scale[0] = p.scale[i];
+              one.mean[0] = p.mean[i], one.rest[0] = p.rest[i], one.scale[0] = p.scale[i];
               one.shift[0] = p.shift[i], one.slope[0] = p.slope[i];
               finish<kCentre, 1>(one, n);
             }

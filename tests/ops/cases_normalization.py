@@ -18,11 +18,13 @@ def whiten(d):
     x = d.x((4, 3, 2))
     wide = x.astype("float64" if d.dtype == "f64" else "float32")
     mean = wide.mean((0, 2), keepdims=True)
+    rest = (wide - mean).mean((0, 2), keepdims=True)
     rstd = (wide.var((0, 2), keepdims=True) + 1e-5) ** -0.5
-    return [d(x, d.x((3,)), d.x((3,)), mean.astype(wide.dtype), rstd.astype(wide.dtype))]
+    moments = (m.astype(wide.dtype) for m in (mean, rest, rstd))
+    return [d(x, d.x((3,)), d.x((3,)), *moments)]
 
 
-def torch_whiten(input, weight, bias, mean, rstd, eps=1e-5):
+def torch_whiten(input, weight, bias, mean, rest, rstd, eps=1e-5):
     import torch
 
     return torch.nn.functional.batch_norm(input, None, None, weight, bias, True)

@@ -24,8 +24,8 @@ def _float(x: Tensor, at: object) -> Any:
 
 @op
 def relu_grad(g: Tensor, out: Tensor) -> Tensor:
-    """`g` where `out` is positive, else 0: the gradient of `out = relu(x)`."""
-    return where(out > 0, g, 0)
+    """`g`, but 0 where `out` is 0 or less: the gradient of `out = relu(x)`; NaN lets it through."""
+    return where(out <= 0, 0, g)
 
 
 @op
@@ -228,7 +228,7 @@ def _(x: Tensor, low: float, slope: float, high: float) -> Tensor:
 
 @scaled_elu.grad
 def _(g: Tensor, x: Tensor, low: float, slope: float, high: float) -> Tensor:
-    return where(x > 0, g * high, g * ((x * slope).exp() * (low * slope)))
+    return where(x <= 0, g * ((x * slope).exp() * (low * slope)), g * high)
 
 
 @op(inplace=True)
@@ -336,7 +336,7 @@ def hardtanh(x: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
 
 @hardtanh.grad
 def _(g: Tensor, x: Tensor, min_val: float, max_val: float) -> Tensor:
-    return where((x > min_val) & (x < max_val), g, 0)
+    return where((x <= min_val) | (x >= max_val), 0, g)
 
 
 def _checked(x: Tensor) -> Tensor:

@@ -259,8 +259,9 @@ def _flat(g: Tensor, _a: Any, _b: Any) -> tuple[Any, Any]:
 
 
 def _of_circle(g: Tensor, a: Any, b: Any) -> tuple[Any, Any]:
-    def norm() -> Tensor:
-        return row("add")(a * a, b * b)
+    def norm() -> Tensor:  # the middle of the circle has no angle: a slope of 0, as in torch
+        square = row("add")(a * a, b * b)
+        return where(square == 0, math.inf, square)
 
     return lambda: g * (b / norm()), lambda: g * (-a / norm())
 

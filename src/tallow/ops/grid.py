@@ -11,6 +11,7 @@ from ..errors import ArgumentError, expect
 from ..registry import op
 from ..tensor import Tensor, arange
 from .conv import check_float
+from .elementwise import where
 from .pool import plane_gather
 
 # Coordinates so far outside are as good as outside, and they are integers that i64 holds.
@@ -123,27 +124,38 @@ def grid_sample(
     for length in grid.shape[1:-1]:
         points *= length
     flat = input.flatten(2)
-    # The grid's last axis counts from the last spatial axis on. NaN counts as -1, as in torch.
-    at = []
-    for i, length in enumerate(spatial):
-        a = grid.select(-1, n - 1 - i).reshape((batch, points))
-        at.append(_unnormalized(_known(a), length, corners).clamp(-FAR, FAR))
+    # The grid's last axis counts from the last spatial axis on.
+    given = [grid.select(-1, n - 1 - i).reshape((batch, points)) for i in range(n)]
+    at = [
+        _unnormalized(_known(a, n, padding_mode), length, corners).clamp(-FAR, FAR)
+        for a, length in zip(given, spatial, strict=True)
+    ]
     if mode == "bicubic":
         out = _bicubic(flat, at, spatial, padding_mode, corners)
     else:
         at = [
             _inside(a, length, padding_mode, corners) for a, length in zip(at, spatial, strict=True)
         ]
+        if n == 3 and padding_mode == "reflection":
+            at = [
+                where((g - g).detach() == 0, a, length - 1)
+                for g, a, length in zip(given, at, spatial, strict=True)
+            ]
         out = (
             _nearest(flat, at, spatial, padding_mode)
             if mode == "nearest"
             else _linear(flat, at, spatial, padding_mode)
         )
+    if mode == "bicubic" or (mode == "bilinear" and n == 2 and padding_mode == "zeros"):
+        for a in given:  # the weights of what is not finite are NaN
+            out = out + (a - a).detach().unsqueeze(1)
     return out.reshape((batch, input.shape[1], *grid.shape[1:-1])).to(dtype)
 
 
-def _known(a: Tensor) -> Tensor:
-    return a.nan_to_num(-1.0, FAR, -FAR)
+def _known(a: Tensor, axes: int, padding_mode: str) -> Tensor:
+    """Coordinates that are numbers; where torch's kernels send NaN depends on the padding."""
+    nan = -1.0 if axes == 2 and padding_mode != "zeros" else FAR
+    return a.nan_to_num(nan, FAR, -FAR)
 
 
 def _nearest(flat: Tensor, at: Sequence[Tensor], spatial: Sequence[int], padding: str) -> Tensor:

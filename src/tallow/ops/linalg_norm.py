@@ -13,6 +13,7 @@ from ..tensor import Tensor, zeros
 from .complexes import real
 from .elementwise import where
 from .linalg import conj
+from .reduce import centred
 from .shape import axes_of, axis_of
 
 Dims = int | Sequence[int] | None
@@ -59,10 +60,11 @@ def _(
     if p == 2:
         whole: Tensor = input * (g / safe)
         return whole
+    if p == 1:
+        return g * input.sgn()
     size = input.abs()
     size = where(size == 0, 1.0, size)
-    weight = input / size if p == 1 else input * size.pow(p - 2)
-    slope: Tensor = weight * (g if p == 1 else g / safe.pow(p - 1))
+    slope: Tensor = input * size.pow(p - 2) * (g / safe.pow(p - 1))
     return slope
 
 
@@ -259,19 +261,20 @@ def cov(
         expect(least >= 0, cov, f"{name} of at least 0", least, ArgumentError)
         weight = w if weight is None else weight * w
     if weight is None:
-        mean = rows.sum(1, True) / max(n, 1) if n else rows.sum(1, True) * math.nan
-        centred = rows - mean
-        scaled, count = centred, float(max(n - correction, 0))
-        out = centred @ conj(scaled).transpose(0, 1) / count
+        h = centred(rows, 1)
+        scaled, count = h, float(max(n - correction, 0))
+        out = h @ conj(scaled).transpose(0, 1) / count
     else:
         total = weight.sum()
-        centred = rows - (rows * weight).sum(1, True) / total
+        h = rows - (rows * weight).sum(1, True) / total
+        h = h - (h * weight).sum(1, True) / total
         lost: Any = correction
         if correction != 0 and aweights is not None:
             lost = (weight * aweights).sum() / total * correction
-        weighted = centred * weight
-        turned = conj(centred).to(weighted.dtype).transpose(0, 1)
+        weighted = h * weight
+        turned = conj(h).to(weighted.dtype).transpose(0, 1)
         out = weighted @ turned / (total - lost).maximum(0)
+    out = out.to(rows.dtype)
     return out.squeeze() if x.ndim < 2 else out.squeeze((0, 1)) if x.shape[0] == 1 else out
 
 

@@ -10,6 +10,7 @@ from ..dtype import f32, f64
 from ..errors import DTypeError, expect
 from ..registry import op
 from ..tensor import Tensor, empty_like, unwrap_tensor, wrap
+from .reduce import centred
 
 _rms_norm = _native.kernel("rms_norm")
 _layer_norm = _native.kernel("layer_norm")
@@ -95,8 +96,7 @@ def layer_norm(
     x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
 ) -> Tensor:
     """The last axis at mean 0 and variance 1, then `weight` and `bias` (Ba et al. 2016)."""
-    h = x.to(f32) if x.dtype.itemsize < 4 else x
-    h = h - h.mean(-1, keepdim=True)
+    h = centred(x, -1)
     h = h * (h.square().mean(-1, keepdim=True) + eps).rsqrt()
     h = h if weight is None else h * weight.to(h.dtype)
     return (h if bias is None else h + bias.to(h.dtype)).to(x.dtype)
@@ -125,11 +125,10 @@ def _(
         return None, None, g
     if not MODE.enabled:
         return _gradients(_layer_norm_backward, g, x, weight, bias, eps)
-    h = x.to(f32) if x.dtype.itemsize < 4 else x
+    h = centred(x, -1)
     wide = g.to(h.dtype)
-    centred = h - h.mean(-1, keepdim=True)
-    scale = (centred.square().mean(-1, keepdim=True) + eps).rsqrt()
-    unit = centred * scale
+    scale = (h.square().mean(-1, keepdim=True) + eps).rsqrt()
+    unit = h * scale
 
     def of_x() -> Tensor:
         inner = wide if weight is None else wide * weight.to(h.dtype)

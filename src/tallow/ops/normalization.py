@@ -10,6 +10,8 @@ from ..dtype import f32
 from ..errors import ArgumentError, DTypeError, expect
 from ..registry import op
 from ..tensor import Tensor, unwrap_tensor, zeros
+from .elementwise import addcmul
+from .reduce import centred
 
 
 def _channels(where: object, x: Tensor, *parameters: Tensor | None) -> None:
@@ -35,12 +37,19 @@ def _axes(x: Tensor) -> tuple[int, ...]:
     return (0, *range(2, x.ndim))
 
 
-def _moments(x: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean, variance and 1 / standard deviation of each channel, to be broadcast."""
+def _moments(x: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Mean, what it lost by rounding, variance and 1 / standard deviation of each channel."""
     axes = _axes(x)
     mean = x.mean(axes, keepdim=True)
-    var = (x - mean).square().mean(axes, keepdim=True)
-    return mean, var, (var + eps).rsqrt()
+    h = x - mean
+    rest = h.mean(axes, keepdim=True)
+    var = (h - rest).square().mean(axes, keepdim=True)
+    return mean, rest, var, (var + eps).rsqrt()
+
+
+def _scaled(x: Tensor, mean: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """`(x - mean) * scale + shift`: in this order, since far from zero `x * scale` is coarse."""
+    return addcmul(shift, x - mean, scale)
 
 
 @op(name="nn.whiten_channels")
@@ -49,19 +58,21 @@ def whiten_channels(
     weight: Tensor | None,
     bias: Tensor | None,
     mean: Tensor,
+    rest: Tensor,
     rstd: Tensor,
     eps: float = 1e-5,
 ) -> Tensor:
-    """`(input - mean) * rstd * weight + bias`, where `mean`, `rstd` are those of `input` itself.
+    """`(input - mean - rest) * rstd * weight + bias`, these being the statistics of `input` itself.
 
     The middle of `batch_norm`: they are passed in, (1, channels, 1, ...) of f32 or f64, because its
-    caller needs them too. The gradient knows that they depend on `input`; none goes to them.
+    caller needs them too; `rest` is what `mean` lost by rounding. The gradient knows that they
+    depend on `input`; none goes to them.
     """
     scale = rstd if weight is None else rstd * _column(weight, input.ndim).to(rstd.dtype)
-    shift = -mean * scale
+    shift = -rest * scale
     if bias is not None:
         shift = shift + _column(bias, input.ndim).to(rstd.dtype)
-    return (input * scale + shift).to(input.dtype)
+    return _scaled(_wide(input), mean, scale, shift).to(input.dtype)
 
 
 @whiten_channels.grad
@@ -71,13 +82,14 @@ def _(
     weight: Tensor | None,
     _bias: Tensor | None,
     mean: Tensor,
+    rest: Tensor,
     rstd: Tensor,
     eps: float,
 ) -> Any:
     x, g, axes = _wide(input), _wide(g), _axes(input)
     if MODE.enabled:  # to be differentiated again: what depends on the input has to show it
-        mean, _, rstd = _moments(x, eps)
-    unit = (x - mean) * rstd
+        mean, rest, _, rstd = _moments(x, eps)
+    unit = _scaled(x, mean, rstd, -rest * rstd)
     g_bias = g.sum(axes, keepdim=True)
     g_weight = (g * unit).sum(axes, keepdim=True)
 
@@ -90,6 +102,7 @@ def _(
         to_input,
         None if weight is None else g_weight.reshape(-1),
         None if _bias is None else g_bias.reshape(-1),
+        None,
         None,
         None,
     )
@@ -127,18 +140,19 @@ def batch_norm(
         work = _wide(input).dtype
         scale = (running_var.to(work) + eps).rsqrt()
         scale = scale if weight is None else scale * weight.to(work)
-        shift = -running_mean.to(work) * scale
-        shift = shift if bias is None else shift + bias.to(work)
-        out = input * _column(scale, input.ndim) + _column(shift, input.ndim)
+        mean, n = _column(running_mean.to(work), input.ndim), input.ndim
+        if bias is None:
+            return ((input - mean) * _column(scale, n)).to(input.dtype)
+        out = _scaled(_wide(input), mean, _column(scale, n), _column(bias.to(work), n))
         return out.to(input.dtype)
     count = input.numel() // max(input.shape[1], 1)
     expect(count != 1, batch_norm, "more than 1 value per channel when training", input.shape)
     with no_grad():
-        mean, var, rstd = _moments(_wide(input).detach(), eps)
+        mean, rest, var, rstd = _moments(_wide(input).detach(), eps)
         _update(running_mean, mean, momentum)
         if running_var is not None:
             _update(running_var, var * (count / max(count - 1, 1)), momentum)
-    return whiten_channels(input, weight, bias, mean, rstd, eps)
+    return whiten_channels(input, weight, bias, mean, rest, rstd, eps)
 
 
 def _grouped(x: Tensor, groups: int, eps: float) -> Tensor:
@@ -201,7 +215,7 @@ def instance_norm(
         with no_grad():
             flat = _wide(input).detach().reshape(b, c, -1)
             mean = flat.mean(-1, keepdim=True)
-            var = (flat - mean).square().sum(-1) / max(count - 1, 1)
+            var = centred(flat, -1).square().sum(-1) / max(count - 1, 1)
             _update(running_mean, mean.mean(0), momentum)
             _update(running_var, var.mean(0), momentum)
     if not input.numel():

@@ -198,11 +198,42 @@ def var(
     if x.dtype.kind == "c":
         parts = (part.var(dim, keepdim=keepdim, correction=less) for part in (x.real, x.imag))
         return next(parts) + next(parts)
-    narrow = x.dtype.itemsize < 4
-    h = x.to(f32) if narrow else x
-    centred = h - h.mean(dim, keepdim=True)
-    total = centred.square().sum(dim, keepdim=keepdim)
+    total = centred(x, dim).square().sum(dim, keepdim=keepdim)
     return (total / builtins.max(_count(x, dim) - less, 0)).to(x.dtype)
+
+
+def centred(x: Tensor, dim: Dim) -> Tensor:
+    """The deviations from the mean over the axes `dim`, at least in f32.
+
+    Far from zero a rounded mean is off by more than what lies around it: the mean of the deviations
+    themselves, which are small and exact, is taken off them, too.
+    """
+    h = x.to(f32) if x.dtype.kind == "f" and x.dtype.itemsize < 4 else x
+    h = h - h.mean(dim, keepdim=True)
+    rest = h.mean(dim, keepdim=True)
+    return h - (rest.nan_to_num(0.0, 0.0, 0.0) if rest.dtype.kind == "f" else rest)
+
+
+@var.grad
+def _(
+    g: Tensor, x: Tensor, dim: Any, unbiased: bool | None, keepdim: bool, correction: float | None
+) -> Tensor:
+    return _variance_gradient(g, x, dim, unbiased, keepdim, correction)
+
+
+def _variance_gradient(
+    g: Tensor, x: Tensor, dim: Any, unbiased: bool | None, keepdim: bool, correction: float | None
+) -> Tensor:
+    from . import where
+
+    dim, less = _variance_options(dim, unbiased, correction)
+    deviation = centred(x, dim)
+    g = spread(g, x, dim, keepdim)
+    freedom = _count(x, dim) - less
+    if freedom > 0:
+        return (g * deviation * (2 / freedom)).to(x.dtype)
+    # Over 0, as in torch: what lies at the mean has no slope, the rest an infinite one.
+    return (g * where(deviation.eq(0), math.nan, math.inf)).to(x.dtype)
 
 
 @op
@@ -214,8 +245,20 @@ def std(
     *,
     correction: float | None = None,
 ) -> Tensor:
-    """The square root of `var`."""
+    """The square root of `var`; its gradient is 0 where all values are equal."""
     return x.var(dim, unbiased, keepdim, correction=correction).sqrt()
+
+
+@std.grad
+def _(
+    g: Tensor, x: Tensor, dim: Any, unbiased: bool | None, keepdim: bool, correction: float | None,
+    out: Tensor,
+) -> Tensor:  # fmt: skip
+    from . import where
+
+    still = out.eq(0)
+    slope = where(still, 0.0, g / (where(still, 1.0, out) * 2))
+    return _variance_gradient(slope, x, dim, unbiased, keepdim, correction)
 
 
 @op

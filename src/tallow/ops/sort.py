@@ -149,7 +149,12 @@ def _median(x: Tensor, which: int, dim: int | None, keepdim: bool) -> Any:
         return median_of(x, which, dim, keepdim)
     if not x.numel():
         return x.reshape(-1).to(x.dtype).sum() * math.nan
-    return median_of(x.reshape(-1), which, 0, False).values
+    found = median_of(x.detach().reshape(-1), which, 0, False).values
+    if not x.requires_grad:
+        return found
+    # All elements that equal it share its gradient, as in torch.
+    same = x.detach().eq(found).logical_or(x.detach().isnan().logical_and(found.isnan()))
+    return x.masked_select(same).amax()
 
 
 @op
@@ -213,7 +218,8 @@ def _quantile(
         weight = at - low if interpolation == "linear" else 0.5
         out = below + (above - below) * weight
         # Two equal infinities have no difference.
-        out = _where(below.detach().eq(above.detach()), below, out)
+        alike = below.detach().eq(above.detach()).logical_and(below.detach().isinf())
+        out = _where(alike, below, out)
     else:
         out = below
     # (…, k) with the axis last: bring it back, then k in front, as torch has it.

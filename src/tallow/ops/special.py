@@ -103,6 +103,12 @@ def logit(x: Tensor, eps: float | None = None) -> Tensor:
     return (x / (1 - x)).log()
 
 
+@logit.grad
+def _(g: Tensor, x: Tensor, eps: float | None) -> Tensor:
+    low, beyond = (0.0, math.nan) if eps is None else (eps, 0.0)
+    return where((x >= low) & (x <= 1 - low), g / (x * (1 - x)), beyond)
+
+
 @op(inplace=True)
 def sinc(x: Tensor) -> Tensor:
     """`sin(pi x) / (pi x)`, 1 at 0."""
