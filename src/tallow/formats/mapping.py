@@ -338,7 +338,8 @@ def tensor_bytes(tensor: Tensor, most: int | None = None) -> Iterator[memoryview
     most = most or PIECE
     tensor = tensor.detach()
     if tensor.is_contiguous() or tensor.nbytes <= most:
-        whole = tensor.contiguous()
+        # Other readers know no truth but 1; as numbers bools are 0 and 1.
+        whole = tensor.to("u8") if tensor.dtype.kind == "b" else tensor.contiguous()
         view = _lend(whole)
         for start in range(0, len(view), most):
             yield view[start : start + most]
