@@ -330,6 +330,8 @@ _threshold_row = threshold
 @op(inplace=True)
 def hardtanh(x: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
     """`x` limited to [min_val, max_val]."""
+    fits = min_val <= max_val
+    expect(fits, hardtanh, "min_val of at most max_val", (min_val, max_val), ArgumentError)
     whole = x.dtype.kind in "iu"
     return clamp(x, int(min_val), int(max_val)) if whole else clamp(_checked(x), min_val, max_val)
 

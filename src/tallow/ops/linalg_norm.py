@@ -263,7 +263,7 @@ def cov(
     if weight is None:
         h = centred(rows, 1)
         scaled, count = h, float(max(n - correction, 0))
-        out = h @ conj(scaled).transpose(0, 1) / count
+        out = (h @ conj(scaled).transpose(0, 1) / count).to(rows.dtype)
     else:
         total = weight.sum()
         h = rows - (rows * weight).sum(1, True) / total
@@ -274,7 +274,6 @@ def cov(
         weighted = h * weight
         turned = conj(h).to(weighted.dtype).transpose(0, 1)
         out = weighted @ turned / (total - lost).maximum(0)
-    out = out.to(rows.dtype)
     return out.squeeze() if x.ndim < 2 else out.squeeze((0, 1)) if x.shape[0] == 1 else out
 
 

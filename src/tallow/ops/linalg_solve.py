@@ -189,6 +189,25 @@ def cholesky_solve(x: Tensor, L: Tensor, upper: bool = False) -> Tensor:
     return solve_triangular(adjoint(lower), half, upper=True)
 
 
+@cholesky_solve.grad
+def _(g: Tensor, x: Tensor, L: Tensor, upper: bool, out: Tensor) -> tuple[Any, Any]:
+    back = cholesky_solve(g, L, upper)
+
+    def of_factor() -> Tensor:
+        return _of_factor(L, back @ adjoint(out), upper).sum_to_size(L.shape)
+
+    return back.sum_to_size(x.shape), of_factor
+
+
+def _of_factor(L: Tensor, slope: Tensor, upper: bool) -> Tensor:
+    """The gradient of the factor of A, given A^-1 times the gradient of A^-1's product with it.
+
+    Of all of L, as in torch, though one triangle is read: the other's is that of L @ L.mH.
+    """
+    both = slope + adjoint(slope)
+    return -(L @ both if upper else both @ L)
+
+
 @op
 def cholesky_inverse(x: Tensor, upper: bool = False) -> Tensor:
     """The inverse of A = x @ x.mH (x.mH @ x if `upper`)."""
@@ -196,6 +215,11 @@ def cholesky_inverse(x: Tensor, upper: bool = False) -> Tensor:
 
     check(x, cholesky_inverse, square=True)
     return cholesky_solve(eye(x.shape[-1], dtype=x.dtype).expand(x.shape), x, upper)
+
+
+@cholesky_inverse.grad
+def _(g: Tensor, x: Tensor, upper: bool, out: Tensor) -> Tensor:
+    return _of_factor(x, out @ g @ out, upper)
 
 
 # --- least squares --------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from typing import Any
 
 from .. import _native
 from ..autograd.mode import MODE
+from ..autograd.record import recomputed
 from ..dtype import f32, f64
 from ..errors import DTypeError, expect
 from ..registry import op
@@ -18,9 +19,9 @@ _rms_norm_backward = _native.kernel("rms_norm_backward")
 _layer_norm_backward = _native.kernel("layer_norm_backward")
 
 
-def _fits(where: object, x: Tensor, *parameters: Tensor | None) -> None:
+def _fits(where: object, x: Tensor, *parameters: Tensor | None, kinds: str = "f") -> None:
     unwrap_tensor(x, where)
-    if x.dtype.kind != "f" or x.dtype.itemsize < 2:
+    if x.dtype.kind not in kinds or x.dtype.itemsize < 2:
         expect(False, where, "a float dtype", x.dtype.name, DTypeError)
     for p in parameters:
         if p is not None and p._array.shape != x._array.shape[-1:]:
@@ -65,11 +66,13 @@ def rms_norm(x: Tensor, weight: Tensor | None = None, eps: float = 1e-6) -> Tens
 
 @rms_norm.check
 def _(x: Tensor, weight: Tensor | None, eps: float) -> None:
-    _fits(rms_norm, x, weight)
+    _fits(rms_norm, x, weight, kinds="fc")
 
 
 @rms_norm.kernel
 def _(x: Tensor, weight: Tensor | None = None, eps: float = 1e-6) -> Tensor:
+    if x.dtype.kind == "c":
+        return rms_norm.meaning(x, weight, eps)
     out = empty_like(x)
     _rms_norm(out._array, x._array, None if weight is None else weight._array, float(eps))
     return out
@@ -77,6 +80,10 @@ def _(x: Tensor, weight: Tensor | None = None, eps: float = 1e-6) -> Tensor:
 
 @rms_norm.grad(uses={"x": ("x", "weight")})
 def _(g: Tensor, x: Tensor, weight: Tensor | None, eps: float) -> tuple[Any, Any]:
+    if x.dtype.kind == "c":
+        given = (x,) if weight is None else (x, weight)
+        made = recomputed(lambda x, weight=None: rms_norm.meaning(x, weight, eps), given, g)
+        return made[0], None if weight is None else made[1]
     if not MODE.enabled:
         return _gradients(_rms_norm_backward, g, x, weight, None, eps)[:2]
     h = x.to(f32) if x.dtype.itemsize < 4 else x

@@ -249,7 +249,11 @@ def local_response_norm(
     total = padded.narrow(1, 0, c)
     for i in range(1, before + after + 1):
         total = total + padded.narrow(1, i, c)
-    return input / (total * (alpha / size) + k) ** beta
+    if input.dtype.kind in "iu":  # torch's mean of integers is one
+        mean = total.div(size, rounding_mode="trunc") * alpha
+    else:
+        mean = total * (alpha / size)
+    return input / (mean + k) ** beta
 
 
 @op

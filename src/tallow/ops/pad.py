@@ -9,7 +9,7 @@ from .. import _native
 from ..dtype import DType, as_dtype, i64
 from ..errors import ArgumentError, DTypeError, expect
 from ..registry import op, primitive
-from ..tensor import Tensor, arange, unwrap_tensor, wrap
+from ..tensor import Tensor, arange, unwrap_tensor, wrap, zeros_like
 from .convert import put_strided, take_strided
 from .join import cat, stack
 from .shape import axis_of, contiguous_strides, diagonal_place
@@ -296,6 +296,17 @@ def as_strided_scatter(
     expect(whole, as_strided_scatter, "a contiguous tensor", f"strides {x.stride()}")
     shift = 0 if storage_offset is None else storage_offset - x.storage_offset()
     return _replace(x, lambda a: a.strided(size, stride, shift), src, as_strided_scatter)
+
+
+@as_strided_scatter.grad
+def _(
+    g: Tensor, _x: Any, _src: Any, size: Sequence[int], stride: Sequence[int], at: int | None
+) -> tuple[Any, Tensor]:
+    g = g.contiguous()
+    shift = 0 if at is None else at
+    part = g.as_strided(tuple(size), tuple(stride), shift + g.storage_offset())
+    # As torch 2.13 has it: the input gets the gradient of what was replaced, and no other.
+    return lambda: as_strided_scatter(zeros_like(g), part, size, stride, shift), part
 
 
 @op

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import _native
-from ..dtype import i64
+from ..dtype import f64, i64
 from ..errors import ArgumentError, DTypeError, expect
 from ..registry import op, primitive
 from ..tensor import Tensor, unwrap_tensor, wrap
@@ -247,7 +247,8 @@ def _average(
     where: str, n: int, input: Tensor, kernel_size: Sizes, stride: Sizes | None, padding: Sizes,
     ceil_mode: bool, count_include_pad: bool, divisor: int | None,
 ) -> Tensor:  # fmt: skip
-    _spatial(where, n, input)
+    whole = input.dtype is i64
+    _spatial(where, n, input, integers=whole)
     if divisor is not None:
         expect(divisor != 0, where, "a divisor_override other than 0", divisor, ArgumentError)
     (kernel, step, pad, _), count = _windows(
@@ -261,7 +262,11 @@ def _average(
                 input.shape[i - n], count[i], kernel[i], step[i], pad[i], count_include_pad, scale
             )
         )
-    return resample_axes(input, tables)
+    if not whole:
+        return resample_axes(input, tables)
+    # A sum over its divisor, without the fraction: what is a hair short of a whole number is one.
+    mean = resample_axes(input.to(f64), tables)
+    return (mean + mean.sign() * 1e-6).trunc().to(i64)
 
 
 @op

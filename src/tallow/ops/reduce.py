@@ -138,17 +138,28 @@ def prod(
     x: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: DType | str | None = None
 ) -> Tensor:
     """The product over the axes `dim` (all by default); integers and bools give i64."""
-    plain(x, prod)
+    plain(x, prod, "buifc")
     wanted = _sum_dtype(x, dtype)
+    if "c" in (wanted.kind, x.dtype.kind):
+        return _complex_prod(x.to("complex64"), dim, keepdim).to(wanted)
     source = x.to(wanted) if "f" in (wanted.kind, x.dtype.kind) else x
     return reduced("prod", prod, source, dim, keepdim, wanted)
+
+
+def _complex_prod(x: Tensor, dim: Dim, keepdim: bool) -> Tensor:
+    axes = axes_of(x, dim, prod)
+    rest = [i for i in range(x.ndim) if i not in axes]
+    count = _count(x, dim)
+    lines = x.permute([*rest, *axes]).reshape([*(x.shape[i] for i in rest), count])
+    out = lines.cumprod(-1).select(-1, count - 1) if count else lines.sum(-1) + 1
+    return out.reshape([1 if i in axes else n for i, n in enumerate(x.shape)]) if keepdim else out
 
 
 @prod.grad
 def _(g: Tensor, x: Tensor, dim: Dim, keepdim: bool, dtype: Any, out: Tensor) -> Tensor:
     x = x if dtype is None else x.to(dtype)
     if not x.detach().eq(0).any():
-        return spread(g * out, x, dim, keepdim) / x
+        return _conj(spread(_conj(g) * out, x, dim, keepdim) / x)
     # With a zero, each element's derivative is the product of the others: those before it times
     # those behind it.
     axes = axes_of(x, dim, prod)
@@ -158,7 +169,11 @@ def _(g: Tensor, x: Tensor, dim: Dim, keepdim: bool, dtype: Any, out: Tensor) ->
     others = _products_before(lines) * _products_before(lines.flip(-1)).flip(-1)
     shaped = others.reshape([x.shape[i] for i in order])
     back = sorted(range(len(order)), key=order.__getitem__)
-    return spread(g, x, dim, keepdim) * shaped.permute(back)
+    return spread(g, x, dim, keepdim) * _conj(shaped.permute(back))
+
+
+def _conj(x: Tensor) -> Tensor:
+    return x.conj() if x.dtype.kind == "c" else x
 
 
 def _products_before(x: Tensor) -> Tensor:
@@ -348,6 +363,8 @@ def sum_to_size(x: Tensor, *size: Any) -> Tensor:
     axes = [*range(ahead)] + [
         i + ahead for i, n in enumerate(wanted) if n == 1 and x.shape[i + ahead] != 1
     ]
+    if not x.ndim:
+        return x.sum()  # a sum is i64, even of nothing but the number itself, as in torch
     return x.sum(axes, keepdim=True).reshape(wanted) if axes else x
 
 
@@ -358,7 +375,7 @@ def logsumexp(x: Tensor, dim: Dim, keepdim: bool = False) -> Tensor:
 
     h = x if x.dtype.kind in "fc" else x.to(f32)
     if not h.ndim:
-        return h * 1
+        return h.reshape(1).logsumexp(0) if h.dtype.kind == "c" else h * 1
     if not h.numel():
         return h.exp().sum(dim, keepdim).log()
     top = h.detach().real if h.dtype.kind == "c" else h.detach()

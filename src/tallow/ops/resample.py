@@ -280,13 +280,8 @@ def interpolate(
     shrinking. ArgumentError for a combination that has no meaning.
     """
     unwrap_tensor(input, "interpolate")
-    if input.dtype is u8 and mode in (
-        "nearest",
-        "nearest-exact",
-    ):  # copies, which f32 holds exactly
-        wide = input.to(f32)
-        given = (size, scale_factor, mode, align_corners, recompute_scale_factor, antialias)
-        return interpolate(wide, *given).to(u8)
+    pixels = input.dtype is u8 and mode in ("nearest", "nearest-exact", "bilinear", "bicubic")
+    input = input.to(f32) if pixels else input
     check_float("interpolate", input)
     expect(input.ndim in (3, 4, 5), "interpolate", "3 to 5 axes", input.shape)
     expect(0 not in input.shape[1:], "interpolate", "axes with elements", input.shape)
@@ -313,7 +308,13 @@ def interpolate(
         else:
             maker: Callable[..., Table] = antialias_table if antialias else interpolation_table
             tables.append(maker(length, count, factor, corners, cubic))
-    return resample_axes(input, tables)
+    if not pixels:
+        return resample_axes(input, tables)
+    # As torch: columns first, rounded to pixels, and then rows of these.
+    for axis in reversed(range(len(tables))):
+        alone = [table if i == axis else None for i, table in enumerate(tables)]
+        input = (resample_axes(input, alone) + 0.5).floor().clamp(0, 255)
+    return input.to(u8)
 
 
 @op
