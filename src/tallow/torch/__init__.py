@@ -32,7 +32,7 @@ _MODULES = (
     "package profiler quantization random serialization signal sparse special testing types utils "
     "version xpu ao _C _dynamo _functorch _inductor _ops _utils _logging export compiler "
     "functional "
-    "return_types storage masked _tensor"
+    "return_types storage masked _tensor _prims_common _custom_ops"
 )
 _NO_SPARSE = "sparse tensors are not supported"
 _NO_QUANTISED = "PyTorch's quantised tensors are not supported (see tallow quantize)"
@@ -80,22 +80,24 @@ __getattr__, __dir__ = _namespace(
         ),
         "tallow.torch._foreach": _FOREACH,
         "tallow.torch.version": "__version__",
-        "tallow.torch.amp": "autocast is_autocast_enabled get_autocast_dtype",
+        "tallow.torch.amp": (
+            "autocast GradScaler is_autocast_enabled get_autocast_dtype "
+            "get_autocast_cpu_dtype=get_autocast_dtype get_autocast_gpu_dtype=get_autocast_dtype"
+        ),
         "tallow.torch.jit": "compile",
         "tallow.torch.func": "vmap",
         "tallow.torch.storage": "UntypedStorage TypedStorage",
     },
     behind=("tallow.torch._ops_of_tallow",),
+    private="tallow.torch._private",
     answers={
         "is_vulkan_available": False,
         "is_autocast_cpu_enabled": False,
         "is_autocast_cache_enabled": True,
-        "get_autocast_gpu_dtype": None,
         "clear_autocast_cache": None,
         "is_anomaly_enabled": False,
         "is_anomaly_check_nan_enabled": True,
         "compiled_with_cxx11_abi": True,
-        "_assert_async": None,
     },
     refuses={
         _NO_SPARSE: (

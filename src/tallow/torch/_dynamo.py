@@ -10,6 +10,7 @@ __getattr__, __dir__ = namespace(
     answers={
         "reset": None,
         "is_compiling": False,
+        "is_compile_supported": False,
         "mark_dynamic": None,
         "mark_static": None,
         "maybe_mark_dynamic": None,

@@ -93,6 +93,7 @@ def namespace(
     modules: str = "",
     places: Mapping[str, str] | None = None,
     behind: Iterable[str] = (),
+    private: str = "",
     answers: Mapping[str, Any] | None = None,
     decorators: str = "",
     refuses: Mapping[str, str] | None = None,
@@ -104,7 +105,8 @@ def namespace(
     `modules` are sub-modules, `places` says where names stand ({"module": "name new=old …"}),
     `answers` are functions of one result, `decorators` change nothing, `refuses` ({"reason":
     "name …"}) raise `error` when called, with `attributes` ({"name": "attribute …"}) of their own,
-    and `behind` are modules whose public names are names here, too.
+    `behind` are modules whose public names are names here, too, and `private` is one for names with
+    an underscore.
     """
     from tallow.torch._aliases import ALIASES
 
@@ -134,7 +136,8 @@ def namespace(
             return refused(module, name, reasons[name], error, inner)
         if name in children:
             return import_module(f"{module}.{name}")
-        for place in () if name.startswith("_") else behind:
+        hidden = name.startswith("__") or (name.startswith("_") and not private)
+        for place in () if hidden else (private,) if name.startswith("_") else behind:
             found = getattr(import_module(place), name, here)
             if found is not here:
                 return found

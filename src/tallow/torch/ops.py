@@ -6,6 +6,8 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
+from tallow.torch._names import refused
+
 _defined: dict[tuple[str, str], Callable[..., Any]] = {}
 # Namespaces that a module here answers.
 _MODULES = {"torchvision": "tallow.torch._torchvision", "profiler": "tallow.torch._profiler_ops"}
@@ -18,14 +20,19 @@ def define(space: str, name: str, function: Callable[..., Any]) -> None:
     _defined[space, name] = function
 
 
+def has_own(space: str) -> bool:
+    """Whether the ops of a namespace stand here, with gradients."""
+    return space in _MODULES
+
+
 def lookup(space: str, name: str) -> Any:
     """The op of a namespace; AttributeError when there is none."""
     if (space, name) in _defined:
         return _defined[space, name]
     if space in _MODULES:
         found = getattr(import_module(_MODULES[space]), name, None)
-        if found is not None:
-            return found
+        why = "it is not supported"
+        return found if found is not None else refused("tallow.torch.ops", f"{space}.{name}", why)
     if space == "aten":
         root = import_module("tallow.torch")
         found = getattr(root, name, None) or getattr(

@@ -18,6 +18,7 @@ __getattr__, __dir__ = namespace(
             "_single _pair _triple _quadruple _ntuple _reverse_repeat_tuple"
         ),
         "tallow.torch.nn.parallel": "DataParallel",
+        "tallow.torch.nn._functional": "_get_activation_fn _get_clones",
     },
     behind=("tallow.nn",),
 )

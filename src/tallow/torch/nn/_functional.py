@@ -72,3 +72,18 @@ def boolean_dispatch(
         return (if_true if chosen else if_false)(*args, **options)
 
     return call
+
+
+def _get_activation_fn(activation: str) -> Callable[[Tensor], Tensor]:
+    known = {"relu": F.relu, "gelu": F.gelu}
+    if activation not in known:
+        raise RuntimeError(f"activation: expected relu or gelu, got {activation}")
+    return known[activation]
+
+
+def _get_clones(module: Any, N: int) -> Any:
+    import copy
+
+    from tallow.nn import ModuleList
+
+    return ModuleList([copy.deepcopy(module) for _ in range(N)])

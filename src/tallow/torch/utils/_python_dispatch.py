@@ -1,7 +1,11 @@
-"""torch.utils._python_dispatch: it is not there; its names say so when called."""
+"""torch.utils._python_dispatch: ops are not dispatched to Python types."""
 
 from __future__ import annotations
 
 from tallow.torch._names import namespace
 
-__getattr__, __dir__ = namespace(__name__, refuses={"it is not supported": "TorchDispatchMode"})
+__getattr__, __dir__ = namespace(
+    __name__,
+    answers={"is_traceable_wrapper_subclass": False},
+    refuses={"it is not supported": "TorchDispatchMode"},
+)

@@ -65,7 +65,7 @@ class _WeightNormHook(_Hook):
 
     def compute(self, module: nn.Module) -> Tensor:
         g, v = getattr(module, f"{self.name}_g"), getattr(module, f"{self.name}_v")
-        return v * (g / norm_except(v, self.dim))  # type: ignore[no-any-return]
+        return v * (g / norm_except(v, self.dim))
 
 
 def weight_norm(module: nn.Module, name: str = "weight", dim: int | None = 0) -> nn.Module:
@@ -113,7 +113,7 @@ class _SpectralNormHook(_Hook):
                     v.copy_(F.normalize(ops.mv(matrix.detach().t(), u), dim=0, eps=self.eps))
                     u.copy_(F.normalize(ops.mv(matrix.detach(), v), dim=0, eps=self.eps))
         u, v = u.clone(), v.clone()
-        return weight / ops.dot(u, ops.mv(matrix, v))  # type: ignore[no-any-return]
+        return weight / ops.dot(u, ops.mv(matrix, v))
 
 
 def spectral_norm(

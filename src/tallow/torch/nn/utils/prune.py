@@ -29,7 +29,7 @@ class _MaskHook:
 
 def _masked(module: nn.Module, name: str) -> Tensor:
     mask = getattr(module, f"{name}_mask")
-    return mask.to(getattr(module, f"{name}_orig").dtype) * getattr(module, f"{name}_orig")  # type: ignore[no-any-return]
+    return mask.to(getattr(module, f"{name}_orig").dtype) * getattr(module, f"{name}_orig")
 
 
 def custom_from_mask(module: nn.Module, name: str, mask: Tensor) -> nn.Module:
