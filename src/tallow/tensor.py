@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from . import _native
 from .autograd.methods import Gradients
 from .autograd.mode import MODE as _MODE
-from .device import CPU, Device, as_device
+from .device import CPU, Device, as_device, is_device_name
 from .dtype import (
     DTYPES,
     Default,
@@ -228,7 +228,7 @@ class Tensor(Gradients, Methods):
                 continue
             if isinstance(target, Tensor):
                 target = target.dtype
-            if isinstance(target, Device) or (isinstance(target, str) and target == "cpu"):
+            if isinstance(target, Device) or is_device_name(target):
                 as_device(target)
                 continue
             wanted = as_dtype(target)

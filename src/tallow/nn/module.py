@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn, Self, cast
 
 from tallow.autograd.mode import no_grad
-from tallow.device import Device, as_device
+from tallow.device import Device, as_device, is_device_name
 from tallow.dtype import DType, as_dtype, bf16, f16, f32, f64
 from tallow.errors import ArgumentError, DTypeError, expect
 from tallow.nn import hooks
@@ -319,7 +319,7 @@ class Module(Attributes):
         for target in targets:
             if isinstance(target, Tensor):
                 wanted = target.dtype
-            elif isinstance(target, Device) or (isinstance(target, str) and target == "cpu"):
+            elif isinstance(target, Device) or is_device_name(target):
                 as_device(target)
             elif target is not None and not isinstance(target, bool):
                 wanted = as_dtype(target)

@@ -9,7 +9,9 @@ from tallow.optim import lr_scheduler
 from tallow.optim.adam import Adam, Adamax, AdamW, NAdam, RAdam
 from tallow.optim.adaptive import Adadelta, Adagrad, RMSprop
 from tallow.optim.layerwise import LAMB, Muon
+from tallow.optim.lbfgs import LBFGS
 from tallow.optim.lion import Lion
+from tallow.optim.older import ASGD, Adafactor, Rprop
 from tallow.optim.optimizer import Optimizer
 from tallow.optim.sgd import SGD
 
@@ -18,7 +20,11 @@ if TYPE_CHECKING:
     from tallow.optim.ema import EMA, AveragedModel
 
 __all__ = [
+    "ASGD",
+    "Adafactor",
     "EMA",
+    "LBFGS",
+    "Rprop",
     "LAMB",
     "SGD",
     "Adadelta",

@@ -231,6 +231,10 @@ class Optimizer:
         """The state of a parameter before its first step: zeros; subclasses override it."""
         return {name: wide_zeros(p) for name in self.tensors}
 
+    def shape_of(self, p: Tensor, name: str) -> tuple[int, ...]:
+        """The shape of a state tensor: the parameter's, unless a subclass keeps less."""
+        return p.shape
+
     # --- state ------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
@@ -308,7 +312,10 @@ class Optimizer:
             value = options[name]
             if isinstance(default, tuple):
                 ok = isinstance(value, (list, tuple)) and len(value) == len(default)
-                ok = ok and all(isinstance(x, (int, float, Tensor)) for x in value)
+                ok = ok and all(
+                    isinstance(x, (int, float, Tensor)) or x is d is None
+                    for x, d in zip(value, default, strict=True)
+                )
                 options[name] = tuple(value) if ok else value
             elif isinstance(default, bool):
                 ok = isinstance(value, (bool, int))
@@ -339,7 +346,8 @@ class Optimizer:
                 raise DTypeError(
                     f"{where}: expected a Tensor as {name}, got {type(value).__name__}"
                 )
-            expect(array.shape == p.shape, where, f"{name} of shape {p.shape}", array.shape)
+            shape = self.shape_of(p, name)
+            expect(array.shape == shape, where, f"{name} of shape {shape}", array.shape)
             plain = array.dtype.kind == "f"
             expect(plain, where, f"{name} of a float dtype", array.dtype.name, DTypeError)
             state[name] = array.detach().to(wide).clone()

@@ -312,7 +312,7 @@ def frexp(input: Tensor) -> tuple[Tensor, Tensor]:
 def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
     """Slices along `dim` whose p-norm is above `maxnorm`, scaled down to it."""
     axes = [i for i in _axes(input.ndim) if i != dim % input.ndim]
-    norms = ops.norm(input, p, axes, True)
+    norms = input.norm(p, axes, True)
     factor = ops.where(norms > maxnorm, maxnorm / (norms + 1e-7), 1.0)
     return input * factor
 

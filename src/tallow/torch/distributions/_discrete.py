@@ -122,7 +122,7 @@ class Categorical(_Odds):
         return self.probs.shape
 
     @property
-    def support(self) -> Any:  # type: ignore[override]
+    def support(self) -> Any:
         """The numbers of the entries."""
         return C.integer_interval(0, self._num_events - 1)
 

@@ -75,7 +75,7 @@ def boolean_dispatch(
 
 
 def _get_activation_fn(activation: str) -> Callable[[Tensor], Tensor]:
-    known = {"relu": F.relu, "gelu": F.gelu}
+    known: dict[str, Callable[..., Tensor]] = {"relu": F.relu, "gelu": F.gelu}
     if activation not in known:
         raise RuntimeError(f"activation: expected relu or gelu, got {activation}")
     return known[activation]

@@ -14,6 +14,18 @@ _RULES = (
     "xavier_uniform_ xavier_normal_ kaiming_uniform_ kaiming_normal_ orthogonal_ sparse_"
 )
 
+_PRIVATE = (
+    "_calculate_fan_in_and_fan_out _calculate_correct_fan _no_grad_fill_ _no_grad_trunc_normal_"
+)
+
 __getattr__, __dir__ = namespace(
+<<<<<<< HEAD
     __name__, places={"tallow.torch.nn._init": _OLD + _FANS, "tallow.nn.init": _RULES}
+=======
+    __name__,
+    places={
+        "tallow.torch.nn._init": f"{_OLD} {_PRIVATE}",
+        "tallow.nn.init": _RULES,
+    },
+>>>>>>> db03c1e (Add L-BFGS, Rprop, ASGD, Adafactor, distributions, named devices)
 )

@@ -13,7 +13,7 @@ from tallow.torch.nn.utils import parametrize
 def norm_except(v: Tensor, dim: int | None) -> Tensor:
     """The 2-norm over all axes but `dim` (None: over all), which stay with length 1."""
     if dim is None or dim == -1:
-        return ops.norm(v)
+        return v.norm()
     axes = [i for i in range(v.ndim) if i != dim % v.ndim]
     return (v * v).sum(axes, keepdim=True).sqrt() if axes else v.abs()
 

@@ -105,7 +105,8 @@ def ln_structured(
     """Mask the slices along `dim` of least n-norm."""
 
     def scores(weight: Tensor, axes: list[int]) -> Tensor:
-        return ops.norm(weight if importance_scores is None else importance_scores, n, axes)
+        chosen = weight if importance_scores is None else importance_scores
+        return chosen.norm(n, axes)
 
     return _channels(module, name, amount, dim, scores)
 

@@ -1,0 +1,152 @@
+"""torch.distributions: densities, moments, entropies, quantiles and divergences; laws of draws."""
+
+import importlib
+import math
+
+import pytest
+
+import tallow.torch as ours
+
+NORMAL = "D.Normal(t([0.5, -1.0]), t([1.0, 2.0]))"
+TRANSFORMS = "[D.transforms.TanhTransform(), D.transforms.AffineTransform(1.0, 2.0)]"
+UNIT = [0.3, 0.6]
+# name → how it is made, and values at which it is asked.
+CASES = {
+    "Normal": (NORMAL, UNIT),
+    "Laplace": ("D.Laplace(t([0.5, -1.0]), t([1.0, 2.0]))", UNIT),
+    "Cauchy": ("D.Cauchy(t([0.5, -1.0]), t([1.0, 2.0]))", UNIT),
+    "Gumbel": ("D.Gumbel(t([0.5, -1.0]), t([1.0, 2.0]))", UNIT),
+    "Uniform": ("D.Uniform(t([0.0, -1.0]), t([1.0, 2.0]))", UNIT),
+    "Exponential": ("D.Exponential(t([0.5, 2.0]))", UNIT),
+    "LogNormal": ("D.LogNormal(t([0.5, -1.0]), t([1.0, 0.5]))", UNIT),
+    "HalfNormal": ("D.HalfNormal(t([1.0, 2.0]))", UNIT),
+    "HalfCauchy": ("D.HalfCauchy(t([1.0, 2.0]))", UNIT),
+    "StudentT": ("D.StudentT(t([3.0, 5.0]), t([0.0, 1.0]), t([1.0, 2.0]))", UNIT),
+    "Pareto": ("D.Pareto(t([0.3, 0.2]), t([3.0, 4.0]))", UNIT),
+    "Weibull": ("D.Weibull(t([1.0, 2.0]), t([1.5, 3.0]))", UNIT),
+    "Gamma": ("D.Gamma(t([1.0, 2.5]), t([1.0, 2.0]))", UNIT),
+    "Beta": ("D.Beta(t([1.5, 2.0]), t([3.0, 2.0]))", UNIT),
+    "Chi2": ("D.Chi2(t([3.0, 4.0]))", UNIT),
+    "Dirichlet": ("D.Dirichlet(t([[1.0, 2.0], [3.0, 0.5]]))", [[0.3, 0.7], [0.4, 0.6]]),
+    "InverseGamma": ("D.InverseGamma(t([3.0, 2.5]), t([1.0, 2.0]))", UNIT),
+    "FisherSnedecor": ("D.FisherSnedecor(t([3.0, 4.0]), t([5.0, 6.0]))", UNIT),
+    "Bernoulli": ("D.Bernoulli(t([0.3, 0.8]))", [0.0, 1.0]),
+    "Bernoulli of logits": ("D.Bernoulli(logits=t([0.3, -0.8]))", [0.0, 1.0]),
+    "Categorical": ("D.Categorical(t([[1.0, 2.0, 3.0], [0.2, 0.3, 0.5]]))", [1.0, 2.0]),
+    "Categorical of logits": (
+        "D.Categorical(logits=t([[1.0, 2.0, 3.0], [0.2, 0.3, 0.5]]))", [1.0, 2.0],
+    ),
+    "OneHotCategorical": (
+        "D.OneHotCategorical(t([[1.0, 2.0, 3.0], [0.2, 0.3, 0.5]]))", [[0.0, 1, 0], [0.0, 0, 1]],
+    ),
+    "Multinomial": ("D.Multinomial(4, t([0.2, 0.3, 0.5]))", [1.0, 1.0, 2.0]),
+    "Binomial": ("D.Binomial(5, t([0.3, 0.8]))", [1.0, 4.0]),
+    "NegativeBinomial": ("D.NegativeBinomial(t([5.0, 3.0]), t([0.3, 0.8]))", [1.0, 4.0]),
+    "Geometric": ("D.Geometric(t([0.3, 0.8]))", [1.0, 4.0]),
+    "Poisson": ("D.Poisson(t([0.3, 3.8]))", [1.0, 4.0]),
+    "ContinuousBernoulli": ("D.ContinuousBernoulli(t([0.3, 0.4999]))", UNIT),
+    "RelaxedBernoulli": ("D.RelaxedBernoulli(t([0.5]), t([0.3, 0.8]))", UNIT),
+    "RelaxedOneHotCategorical": (
+        "D.RelaxedOneHotCategorical(t([0.5]), t([0.2, 0.3, 0.5]))", [0.2, 0.3, 0.5],
+    ),
+    "MultivariateNormal": (
+        "D.MultivariateNormal(t([0.0, 1.0]), t([[2.0, 0.5], [0.5, 1.0]]))", UNIT,
+    ),
+    "MultivariateNormal by precision": (
+        "D.MultivariateNormal(t([0.0, 1.0]), precision_matrix=t([[2.0, 0.5], [0.5, 1.0]]))", UNIT,
+    ),
+    "LowRankMultivariateNormal": (
+        "D.LowRankMultivariateNormal(t([0.0, 1.0]), t([[2.0], [0.5]]), t([1.0, 0.5]))", UNIT,
+    ),
+    "MixtureSameFamily": (
+        "D.MixtureSameFamily(D.Categorical(t([0.3, 0.7])), D.Normal(t([0.0, 1.0]), t([1.0, 2.0])))",
+        UNIT,
+    ),
+    "Independent": (f"D.Independent({NORMAL}, 1)", UNIT),
+    "TransformedDistribution": (
+        f"D.TransformedDistribution({NORMAL}, {TRANSFORMS})",
+        [0.3, 1.6],
+    ),
+}  # fmt: skip
+
+
+def make(library, name):
+    return eval(CASES[name][0], {"D": library.distributions, "t": library.tensor})
+
+
+def facts(library, name):
+    """What a distribution says; what it does not say is absent."""
+    d, value = make(library, name), library.tensor(CASES[name][1])
+    asked = {
+        "mean": lambda: d.mean,
+        "mode": lambda: d.mode,
+        "variance": lambda: d.variance,
+        "stddev": lambda: d.stddev,
+        "log_prob": lambda: d.log_prob(value),
+        "cdf": lambda: d.cdf(value),
+        "icdf": lambda: d.icdf(library.tensor([0.2, 0.7])),
+        "entropy": d.entropy,
+        "support": d.enumerate_support,
+        "divergence": lambda: library.distributions.kl_divergence(d, make(library, name)),
+    }
+    out = {"shapes": [list(d.batch_shape), list(d.event_shape), list(d.sample((3,)).shape)]}
+    for what, ask in asked.items():
+        try:
+            out[what] = ask().tolist()
+        except (NotImplementedError, AttributeError):
+            continue
+    return out
+
+
+@pytest.mark.needs_torch
+@pytest.mark.parametrize("name", CASES)
+def test_facts_equal_torch(name):
+    expected, got = facts(importlib.import_module("torch"), name), facts(ours, name)
+    for what in expected.keys() & got.keys():
+        flat = [flatten(x) for x in (got[what], expected[what])]
+        assert flat[0] == pytest.approx(flat[1], rel=1e-4, abs=1e-5, nan_ok=True), what
+    assert {"log_prob", "shapes"} <= got.keys()
+
+
+def flatten(x):
+    return [leaf for row in x for leaf in flatten(row)] if isinstance(x, list) else [x]
+
+
+@pytest.mark.parametrize("name", ["Normal", "Gumbel", "Gamma", "Beta", "Poisson", "Binomial"])
+def test_draws_have_the_mean(name):
+    ours.manual_seed(1)
+    d = make(ours, name)
+    drawn = d.sample((20000,)).mean(0).tolist()
+    for got, mean, spread in zip(drawn, d.mean.tolist(), d.stddev.tolist(), strict=True):
+        assert abs(got - mean) < 5 * spread / math.sqrt(20000)
+
+
+@pytest.mark.parametrize("name", ["Normal", "Laplace", "Cauchy", "Gumbel", "Uniform", "Weibull"])
+def test_quantiles_invert(name):
+    d, p = make(ours, name), ours.tensor([0.2, 0.7])
+    assert d.cdf(d.icdf(p)).tolist() == pytest.approx([0.2, 0.7], abs=1e-5)
+
+
+def test_gamma_draws_pass_gradients():
+    # torch._standard_gamma_grad (2.13) at these shapes and draws.
+    from tallow.torch.distributions._gamma import slope
+
+    alpha = ours.tensor([0.3, 1.5, 8.0, 40.0], dtype="f64")
+    drawn = ours.tensor([0.2, 1.0, 9.0, 35.0], dtype="f64")
+    expected = [1.2120, 0.9026, 1.0823, 0.9386]
+    assert slope(alpha, drawn).tolist() == pytest.approx(expected, abs=2e-4)
+    a = ours.tensor([2.0, 3.0], requires_grad=True)
+    ours.distributions.Gamma(a, ours.ones(2)).rsample((4,)).sum().backward()
+    assert (a.grad > 0).all()
+
+
+def test_wrong_arguments():
+    D = ours.distributions
+    with pytest.raises(ValueError, match=r"Normal: expected scale in GreaterThan\(lower_bound=0"):
+        D.Normal(0.0, -1.0)
+    with pytest.raises(ValueError, match="either probs or logits"):
+        D.Bernoulli()
+    with pytest.raises(ValueError, match="values in Boolean"):
+        D.Bernoulli(0.5).log_prob(ours.tensor(0.3))
+    with pytest.raises(NotImplementedError, match="Normal and Bernoulli"):
+        D.kl_divergence(D.Normal(0.0, 1.0), D.Bernoulli(0.5))
