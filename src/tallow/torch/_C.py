@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
-
-from tallow.torch._names import Settings, namespace
+from tallow.torch._names import namespace
 
 __getattr__, __dir__ = namespace(
     __name__,
@@ -39,37 +35,7 @@ __getattr__, __dir__ = namespace(
         "_has_mkldnn": False,
         "_cuda_getDeviceCount": 0,
         "_is_tracing": False,
-        "_jit_set_nvfuser_guard_mode": False,
-        "_jit_can_fuse_on_cpu": False,
-        "_jit_can_fuse_on_gpu": False,
-        "_get_privateuse1_backend_name": "privateuseone",
     },
 )
 
 _has_cuda = has_mkl = has_openmp = has_lapack = False
-
-DispatchKey = Settings(CPU=0, CUDA=1, AutocastCPU=2, AutocastCUDA=3, AutocastXPU=4)
-
-
-class DispatchKeySet:
-    """Which parts of PyTorch's dispatch are meant: there is none here."""
-
-    def __init__(self, *keys: Any) -> None:
-        self.keys = keys
-
-    def __or__(self, other: Any) -> DispatchKeySet:
-        return self
-
-
-@contextmanager
-def _ExcludeDispatchKeyGuard(keys: Any) -> Iterator[None]:  # noqa: N802  (PyTorch's name)
-    yield
-
-
-@contextmanager
-def DisableTorchFunctionSubclass() -> Iterator[None]:  # noqa: N802
-    """A block that changes nothing: functions are not overridden here."""
-    yield
-
-
-DisableTorchFunction = DisableTorchFunctionSubclass

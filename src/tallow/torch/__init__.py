@@ -32,7 +32,7 @@ _MODULES = (
     "package profiler quantization random serialization signal sparse special testing types utils "
     "version xpu ao _C _dynamo _functorch _inductor _ops _utils _logging export compiler "
     "functional "
-    "return_types storage masked _tensor _prims_common _custom_ops"
+    "return_types storage masked _tensor _prims_common"
 )
 _NO_SPARSE = "sparse tensors are not supported"
 _NO_QUANTISED = "PyTorch's quantised tensors are not supported (see tallow quantize)"
@@ -69,7 +69,8 @@ __getattr__, __dir__ = _namespace(
             "native_layer_norm scalar_tensor typename dropout_ lstm gru rnn_tanh rnn_relu "
             "lstm_cell "
             "gru_cell rnn_tanh_cell rnn_relu_cell is_distributed SymInt SymFloat SymBool sym_int "
-            "_assert _check _check_value _shape_as_tensor sym_float sym_max sym_min sym_not newaxis"
+            "_assert _check _check_value _check_type _check_is_size _shape_as_tensor "
+            "_sample_dirichlet _standard_gamma sym_float sym_max sym_min sym_not newaxis"
         ),
         "tallow.torch._inplace": (
             "abs_ acos_ asin_ atan_ ceil_ celu_ clamp_ clamp_max_ clamp_min_ cos_ cosh_ deg2rad_ "
@@ -89,7 +90,6 @@ __getattr__, __dir__ = _namespace(
         "tallow.torch.storage": "UntypedStorage TypedStorage",
     },
     behind=("tallow.torch._ops_of_tallow",),
-    private="tallow.torch._private",
     answers={
         "is_vulkan_available": False,
         "is_autocast_cpu_enabled": False,

@@ -10,7 +10,6 @@ __getattr__, __dir__ = namespace(
     answers={
         "reset": None,
         "is_compiling": False,
-        "is_compile_supported": False,
         "mark_dynamic": None,
         "mark_static": None,
         "maybe_mark_dynamic": None,

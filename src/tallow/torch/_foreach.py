@@ -29,11 +29,11 @@ def _function(name: str) -> Callable[..., Any]:
         if not inplace:
             if base in ("copy", "zero"):
                 x = x.clone()
-                return getattr(x, f"{base}_")(*args)  # type: ignore[no-any-return]
-            return getattr(x, base)(*args, **options)  # type: ignore[no-any-return]
+                return getattr(x, f"{base}_")(*args)
+            return getattr(x, base)(*args, **options)
         method = getattr(x, f"{base}_", None)
         if method is not None:
-            return method(*args, **options)  # type: ignore[no-any-return]
+            return method(*args, **options)
         return x.copy_(getattr(x, base)(*args, **options))
 
     def call(self: Sequence[Tensor], *args: Any, **options: Any) -> list[Tensor] | None:

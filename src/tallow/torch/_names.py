@@ -93,7 +93,6 @@ def namespace(
     modules: str = "",
     places: Mapping[str, str] | None = None,
     behind: Iterable[str] = (),
-    private: str = "",
     answers: Mapping[str, Any] | None = None,
     decorators: str = "",
     refuses: Mapping[str, str] | None = None,
@@ -105,8 +104,7 @@ def namespace(
     `modules` are sub-modules, `places` says where names stand ({"module": "name new=old …"}),
     `answers` are functions of one result, `decorators` change nothing, `refuses` ({"reason":
     "name …"}) raise `error` when called, with `attributes` ({"name": "attribute …"}) of their own,
-    `behind` are modules whose public names are names here, too, and `private` is one for names with
-    an underscore.
+    and `behind` are modules whose public names are names here, too.
     """
     from tallow.torch._aliases import ALIASES
 
@@ -136,8 +134,7 @@ def namespace(
             return refused(module, name, reasons[name], error, inner)
         if name in children:
             return import_module(f"{module}.{name}")
-        hidden = name.startswith("__") or (name.startswith("_") and not private)
-        for place in () if hidden else (private,) if name.startswith("_") else behind:
+        for place in () if name.startswith("_") else behind:
             found = getattr(import_module(place), name, here)
             if found is not here:
                 return found

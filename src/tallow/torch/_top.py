@@ -105,6 +105,32 @@ def _check_value(cond: bool, message: Any = None) -> None:
         raise ValueError(message() if callable(message) else str(message or "check failed"))
 
 
+def _check_type(cond: bool, message: Any = None) -> None:
+    """`_check` with a TypeError."""
+    if not cond:
+        raise TypeError(message() if callable(message) else str(message or "check failed"))
+
+
+def _check_is_size(i: Any, message: Any = None, **_: Any) -> None:
+    """`_check` that a size is not negative."""
+    _check(i >= 0, message)
+
+
+def _sample_dirichlet(concentration: Tensor, generator: Any = None) -> Tensor:
+    """A draw of Dirichlet's distribution."""
+    from tallow.torch.distributions import Dirichlet
+
+    made: Tensor = Dirichlet(concentration).sample()
+    return made
+
+
+def _standard_gamma(concentration: Tensor, generator: Any = None) -> Tensor:
+    """A draw of Gamma's distribution of rate 1."""
+    from tallow.torch.distributions._gamma import standard_gamma
+
+    return standard_gamma(concentration)
+
+
 def _shape_as_tensor(input: Tensor) -> Tensor:
     """The sizes as a tensor (i64)."""
     return tensor(list(input.shape), dtype="i64")

@@ -7,6 +7,7 @@ deformable convolution.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from tallow import ops
@@ -21,7 +22,7 @@ __getattr__, __dir__ = namespace(
     answers={"_cuda_version": -1},
     refuses={
         "this op of torchvision is not supported": (
-            "ps_roi_align ps_roi_pool qnms qroi_align box_iou_rotated _roi_align_backward "
+            "qnms qroi_align box_iou_rotated _roi_align_backward "
             "_roi_pool_backward _ps_roi_align_backward _ps_roi_pool_backward "
             "_deform_conv2d_backward"
         )
@@ -70,7 +71,7 @@ def _bilinear(planes: Tensor, y: Tensor, x: Tensor, margin: float) -> Tensor:
             index = at.to("i64").unsqueeze(1).expand(count, channels, at.shape[1])
             weight = (1 - far) * (1 - wide) * inside.to(planes.dtype)
             total = total + flat.gather(2, index) * weight.unsqueeze(1)
-    return total  # type: ignore[no-any-return]
+    return total
 
 
 def _aligned(input: Tensor, boxes: Tensor, grid: tuple[int, int], pooled: tuple[int, int],
@@ -164,6 +165,53 @@ def _bin(start: int, index: int, size: float, limit: int) -> tuple[int, int]:
 
     low, high = start + math.floor(index * size), start + math.ceil((index + 1) * size)
     return min(max(low, 0), limit), min(max(high, 0), limit)
+
+
+def _own_channels(x: Tensor, ph: int, pw: int) -> Tensor:
+    """Of (regions, out * ph * pw, ph, pw) each bin's own channel: (regions, out, ph, pw)."""
+    whole = x.reshape(x.shape[0], -1, ph, pw, ph, pw)
+    whole = whole.diagonal(dim1=2, dim2=4)  # (regions, out, pw, pw, ph)
+    return whole.diagonal(dim1=2, dim2=3)
+
+
+def ps_roi_align(
+    input: Tensor, rois: Tensor, spatial_scale: float, pooled_height: int, pooled_width: int,
+    sampling_ratio: int,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """`roi_align` with channels of their own for each bin."""
+    whole = roi_align(input, rois, spatial_scale, pooled_height, pooled_width, sampling_ratio, True)
+    return _own_channels(whole, pooled_height, pooled_width), tensor([], dtype="i32")
+
+
+def ps_roi_pool(
+    input: Tensor, rois: Tensor, spatial_scale: float, pooled_height: int, pooled_width: int
+) -> tuple[Tensor, Tensor]:
+    """Means over bins with channels of their own for each bin."""
+    h, w = input.shape[-2:]
+    out, size = [], input.shape[1] // (pooled_height * pooled_width)
+    for row in rois.detach().float().tolist():
+        x1, y1 = (round_half(v) * spatial_scale for v in row[1:3])
+        x2, y2 = ((round_half(v) + 1.0) * spatial_scale for v in row[3:5])
+        bin_h = max(y2 - y1, 0.1) / pooled_height
+        bin_w = max(x2 - x1, 0.1) / pooled_width
+        channels = input[int(row[0])].reshape(size, pooled_height, pooled_width, h, w)
+        for i in range(pooled_height):
+            top = min(max(math.floor(i * bin_h + y1), 0), h)
+            bottom = min(max(math.ceil((i + 1) * bin_h + y1), 0), h)
+            for j in range(pooled_width):
+                left = min(max(math.floor(j * bin_w + x1), 0), w)
+                right = min(max(math.ceil((j + 1) * bin_w + x1), 0), w)
+                empty = bottom <= top or right <= left
+                part = channels[:, i, j, top:bottom, left:right]
+                out.append(input.new_zeros((size,)) if empty else part.mean((1, 2)))
+    shape = (rois.shape[0], pooled_height, pooled_width, size)
+    made = ops.stack(out).reshape(shape) if out else input.new_zeros(shape)
+    return made.permute(0, 3, 1, 2), tensor([], dtype="i32")
+
+
+def round_half(x: float) -> float:
+    """Half away from zero, as C's round."""
+    return math.floor(abs(x) + 0.5) * (1.0 if x >= 0 else -1.0)
 
 
 def deform_conv2d(

@@ -16,11 +16,7 @@ __getattr__, __dir__ = namespace(
     refuses={
         "graphs of PyTorch are not supported (tl.capture captures a function)": (
             "symbolic_trace replace_pattern Graph GraphModule Node Tracer Interpreter Transformer "
-<<<<<<< HEAD
             "_CodeOnlyModule Proxy GraphAppendingTracer TracerBase _copy_attr PH "
-=======
-            "_CodeOnlyModule _copy_attr Proxy GraphAppendingTracer TracerBase PH "
->>>>>>> db03c1e (Add L-BFGS, Rprop, ASGD, Adafactor, distributions, named devices)
             "ProxyableClassMeta CodeGen"
         )
     },

@@ -32,3 +32,13 @@ def __getattr__(name: str) -> Callable[..., Any]:
 
     call.__name__ = name
     return call
+
+
+def _no_grad_trunc_normal_(
+    tensor: Tensor, mean: float, std: float, a: float, b: float, generator: Any = None
+) -> Tensor:
+    return init.trunc_normal_(tensor, mean, std, a, b, generator)
+
+
+def _no_grad_fill_(tensor: Tensor, val: float) -> Tensor:
+    return init.constant_(tensor, val)

@@ -8,7 +8,6 @@ _OLD = (
     "uniform normal constant eye dirac xavier_uniform xavier_normal kaiming_uniform "
     "kaiming_normal orthogonal sparse"
 )
-_FANS = " _calculate_fan_in_and_fan_out _calculate_correct_fan"
 _RULES = (
     "uniform_ normal_ trunc_normal_ constant_ ones_ zeros_ eye_ dirac_ calculate_gain "
     "xavier_uniform_ xavier_normal_ kaiming_uniform_ kaiming_normal_ orthogonal_ sparse_"
@@ -19,13 +18,9 @@ _PRIVATE = (
 )
 
 __getattr__, __dir__ = namespace(
-<<<<<<< HEAD
-    __name__, places={"tallow.torch.nn._init": _OLD + _FANS, "tallow.nn.init": _RULES}
-=======
     __name__,
     places={
         "tallow.torch.nn._init": f"{_OLD} {_PRIVATE}",
         "tallow.nn.init": _RULES,
     },
->>>>>>> db03c1e (Add L-BFGS, Rprop, ASGD, Adafactor, distributions, named devices)
 )
