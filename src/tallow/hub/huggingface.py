@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tallow.errors import HubError, MissingExtraError
 from tallow.formats.part_names import part_name
@@ -25,6 +25,9 @@ from tallow.hub.cache import (
 )
 from tallow.hub.progress import Progress, polled
 from tallow.hub.refs import HubRef, failure, is_safe_member
+from tallow.hub.web import LONGEST_WAIT, retry_after
+
+T = TypeVar("T")
 
 ATTEMPTS = 3
 BACKOFF_SECONDS = 0.5
@@ -85,10 +88,10 @@ def fetch_repo(ref: HubRef, progress: Progress) -> Record:
     except ImportError as error:
         text = f"{ref.label}: huggingface_hub is not installed: pip install 'tallow[hub]'"
         raise MissingExtraError(text) from error
-    endpoint = os.environ.get("HF_ENDPOINT") or None
+    endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or None
     with _translated(ref):
         api = huggingface_hub.HfApi(endpoint=endpoint, library_name="tallow")
-        info = api.model_info(ref.repo, revision=ref.revision, files_metadata=True)
+        info = _tried(lambda: api.model_info(ref.repo, revision=ref.revision, files_metadata=True))
     remote = [_remote(sibling) for sibling in info.siblings or []]
     files = _choose(ref, [file for file in remote if is_safe_member(file.name)])
     commit = str(info.sha)
@@ -123,24 +126,38 @@ def fetch_repo(ref: HubRef, progress: Progress) -> Record:
 
 
 def _download(repo: str, name: str, commit: str, endpoint: str | None) -> None:
-    """One file; tried again where the connection broke, for not every release does so itself."""
     from huggingface_hub import hf_hub_download
 
+    _tried(
+        lambda: hf_hub_download(
+            repo,
+            name,
+            revision=commit,
+            cache_dir=str(hub_cache()),
+            endpoint=endpoint,
+            library_name="tallow",
+        )
+    )
+
+
+def _tried(call: Callable[[], T]) -> T:
+    """What `call` gives; tried again where the connection broke or the hub says to come later.
+
+    Not every release of the library does so itself, and none at every call.
+    """
     for attempt in range(ATTEMPTS):
         try:
-            hf_hub_download(
-                repo,
-                name,
-                revision=commit,
-                cache_dir=str(hub_cache()),
-                endpoint=endpoint,
-                library_name="tallow",
-            )
-            return
-        except Exception as error:
-            if attempt + 1 == ATTEMPTS or _is_disk(error) or _response(error) is not None:
+            return call()
+        except Exception as error:  # its HTTP library's classes change from version to version
+            response = _response(error)
+            status = getattr(response, "status_code", None)
+            later = status in (408, 425, 429) or (isinstance(status, int) and status >= 500)
+            final = response is not None and not later
+            if attempt + 1 == ATTEMPTS or _is_disk(error) or final:
                 raise
-            time.sleep(2**attempt * BACKOFF_SECONDS)
+            asked = retry_after(getattr(response, "headers", {}).get("Retry-After"))
+            time.sleep(min(LONGEST_WAIT, max(asked, 2**attempt * BACKOFF_SECONDS)))
+    raise AssertionError("the last attempt returns or raises")
 
 
 def forget(record: Record) -> None:

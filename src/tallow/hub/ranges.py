@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tallow.errors import ArgumentError, expect
 from tallow.hub import web as http
-from tallow.hub.refs import WebRef, failure, is_on, parse
+from tallow.hub.refs import WebRef, failure, is_on, parse, redact
 
 if TYPE_CHECKING:
     from http.client import HTTPResponse
@@ -45,7 +45,7 @@ class RemoteFile:
         expect(isinstance(found, WebRef), "RemoteFile", "an https: URL", url, ArgumentError)
         assert isinstance(found, WebRef)
         self._web = found
-        self.path = found.url
+        self.path = redact(found.url)
         if found.sha256:
             wanted = "no checksum of a file that is read in parts"
             raise failure(found.label, "URL fragment", wanted, "#sha256=…")

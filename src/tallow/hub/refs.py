@@ -25,7 +25,18 @@ _REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]*")
 _CHECKSUM = re.compile(r"&(sha256|file-sha256)=([^&]*)\Z")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _URL_SAFE = "/%!$&'()*+,;=:@?~[]"
-_USERINFO = re.compile(r"(?<=//)[^/@\s]+@")
+# A password may hold `@`, and by mistake `/`, `?` and `#` as they are; a port and a path may not be
+# taken for one. A proxy may stand without a scheme.
+_USERINFO = re.compile(
+    r"(?<=//)(?:[^/\s:@]*:(?!\d*(?:[/?#\s]|$))\S*|[^/?#\s]+)@(?=[^\s/@])"
+    r"|(?<![\w/.@:-])[\w.%+-]+:[^\s/@]+@(?=[\w.-]+:\d)"
+)
+_SECRET = re.compile(
+    r"([?&][^=&\s]*(?:token|secret|passw|signature|credential|api[-_]?key|auth|\bsig)[^=&\s]*=)"
+    r"[^&#\s'\"]+",
+    re.IGNORECASE,
+)
+_TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{16,}")
 
 
 def failure(ref: str, what: str, expected: object, got: object) -> HubError:
@@ -34,8 +45,8 @@ def failure(ref: str, what: str, expected: object, got: object) -> HubError:
 
 
 def redact(text: str) -> str:
-    """`text` with the user and password of every URL in it replaced by stars."""
-    return _USERINFO.sub("***@", text)
+    """`text` with user and password of every URL, and tokens in it, replaced by stars."""
+    return _TOKEN.sub("hf_***", _SECRET.sub(r"\1***", _USERINFO.sub("***@", text)))
 
 
 @dataclass(frozen=True)

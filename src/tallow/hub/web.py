@@ -145,7 +145,7 @@ def read_block(response: HTTPResponse) -> bytes:
 
     try:
         return response.read1(BLOCK)
-    except (OSError, HTTPException) as error:
+    except (OSError, HTTPException, ValueError) as error:
         raise TransientError("the whole body", _reason(error)) from error
 
 
@@ -162,14 +162,23 @@ def _agree(web: WebRef, part: _Part, offset: int, response: HTTPResponse) -> tup
         return offset, total
     if response.status != 200:
         raise failure(web.label, "download", "status 200", response.status)
-    length = headers.get("Content-Length", "")
-    total = int(length) if length.isdigit() else None
+    total = _length(web, headers.get("Content-Length"))
     if total is None and not response.chunked and not web.sha256:
         raise failure(
             web.label, web.url, "a Content-Length, or #sha256=… in the reference", "neither"
         )
     part.describe(validator, total)
     return 0, total
+
+
+def _length(web: WebRef, text: str | None) -> int | None:
+    """What a Content-Length says; None where there is none."""
+    if text is None:
+        return None
+    if not re.fullmatch(r"[0-9]{1,18}", text.strip()):
+        shown = text if len(text) <= 40 else f"{text[:40]}… ({len(text)} characters)"
+        raise failure(web.label, "Content-Length", "a number of bytes", repr(shown))
+    return int(text)
 
 
 def refuse_encoded(web: WebRef, headers: Any) -> None:
@@ -189,7 +198,7 @@ def validator_of(headers: Any) -> str | None:
 
 def content_range(text: str) -> tuple[int, int, int | None]:
     """`bytes 5-9/10` → (5, 10, 10): begin, end (past the last) and total; -1 where it is wrong."""
-    found = re.fullmatch(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", text.strip())
+    found = re.fullmatch(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", text.strip())
     if not found:
         return -1, -1, None
     return int(found[1]), int(found[2]) + 1, None if found[3] == "*" else int(found[3])
@@ -234,6 +243,8 @@ def send(web: WebRef, wanted: dict[str, str], opener: Any = None) -> HTTPRespons
         if isinstance(error, HubError):
             raise
         raise TransientError("an answer", _reason(error)) from error
+    except ValueError as error:  # an address that is none, in a redirect or of a proxy
+        raise failure(web.label, "download", "an address of a server", _reason(error)) from error
 
 
 def _refused(web: WebRef, error: Any) -> NoReturn:
@@ -242,7 +253,7 @@ def _refused(web: WebRef, error: Any) -> NoReturn:
     if error.code == 416:
         raise TransientError("a range of bytes", got, status=416)
     if error.code in (408, 425, 429) or error.code >= 500:
-        wait = _retry_after(error.headers.get("Retry-After"))
+        wait = retry_after(error.headers.get("Retry-After"))
         raise TransientError("status 200", got, wait, error.code)
     if error.code in (401, 403):
         got += "; it needs a login: https://user:password@host/… is possible"
@@ -260,20 +271,31 @@ def _timeout(web: WebRef) -> float:
     return seconds
 
 
-def _retry_after(text: str | None) -> float:
+def retry_after(text: str | None) -> float:
+    """How many seconds a Retry-After asks to wait, by a number or a date; 0 where it says none."""
     if text is None:
         return 0.0
     try:
-        return (
-            float(text) if text.isdigit() else parsedate_to_datetime(text).timestamp() - time.time()
-        )
-    except (ValueError, TypeError):
+        if re.fullmatch(r"[0-9]+", text.strip()):
+            return float(text)
+        return parsedate_to_datetime(text).timestamp() - time.time()
+    except (ValueError, TypeError, OverflowError):
         return 0.0
 
 
 def _reason(error: object) -> str:
-    """A network error in words: its text, or its class where the text is empty."""
-    return str(error) or type(error).__name__
+    """A network error in words: its text, or its class where the text is empty.
+
+    What the environment says of users and passwords of proxies is left out, also a part of it.
+    """
+    from urllib.request import getproxies
+
+    text = str(error) or type(error).__name__
+    for proxy in getproxies().values():
+        login = proxy.rpartition("//")[2].rpartition("@")[0]
+        for secret in sorted({login, *re.split("[:@]", login)}, key=len, reverse=True):
+            text = text.replace(secret, "***") if len(secret) > 2 else text
+    return text
 
 
 def _basic(user: str) -> str:
