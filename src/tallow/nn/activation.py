@@ -89,6 +89,8 @@ class Hardtanh(Module):
 class ReLU6(Module):
     """`x` limited to [0, 6]."""
 
+    min_val, max_val = 0.0, 6.0
+
     def __init__(self, inplace: bool = False) -> None:
         self.inplace = inplace
 

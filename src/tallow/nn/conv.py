@@ -135,13 +135,14 @@ class _Forward(_Conv):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, in_channels, *sizes)`, or without the batch → `(batch, out_channels, ...)`."""
+        return self._conv_forward(x, self.weight, self.bias)
+
+    def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         padding: Any = self.padding
         if self.padding_mode != "zeros":
             x = F.pad(x, self._sides(), mode=self.padding_mode)
             padding = 0
-        out: Tensor = self._call(
-            x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups
-        )
+        out: Tensor = self._call(x, weight, bias, self.stride, padding, self.dilation, self.groups)
         return out
 
     def _call(self, *args: Any) -> Any:

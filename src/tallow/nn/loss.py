@@ -7,6 +7,7 @@ from typing import Any
 
 from tallow.nn import functional as F
 from tallow.nn.module import Module
+from tallow.nn.shaping import PairwiseDistance
 from tallow.tensor import Tensor
 
 
@@ -418,7 +419,7 @@ class TripletMarginWithDistanceLoss(_Loss):
         reduction: str = "mean",
     ) -> None:
         super().__init__(reduction=reduction)
-        self.distance_function: Any = distance_function
+        self.distance_function: Any = distance_function or PairwiseDistance()
         self.margin, self.swap = margin, swap
 
     def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:

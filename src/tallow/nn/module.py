@@ -20,6 +20,7 @@ from tallow.nn.parameter import (
     Parameter,
 )
 from tallow.nn.state import EXTRA, IncompatibleKeys, Loading, load_own, load_state, own_state
+from tallow.nn.uninitialized import UninitializedTensorMixin
 from tallow.tensor import Tensor
 
 
@@ -332,9 +333,10 @@ class Module(Attributes):
         return self
 
     def _convert(self, dtype: DType, kinds: str) -> Self:
-        for value in self.parameters():
-            if isinstance(value, DeferredParameter) and value.dtype.kind in kinds:
-                value.convert(dtype)
+        for value in (*self.parameters(), *self.buffers()):
+            waits = isinstance(value, (DeferredParameter, UninitializedTensorMixin))
+            if waits and value.dtype.kind in kinds:
+                cast(Any, value).convert(dtype)
         return self._apply(
             lambda x: x.to(dtype) if x.dtype.kind in kinds and x.dtype is not dtype else x
         )

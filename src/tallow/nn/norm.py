@@ -244,8 +244,7 @@ class _BatchNorm(_RunningNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, channels, ...)`, kept."""
-        wanted = f"input of {' or '.join(map(str, self.axes))} axes"
-        expect(x.ndim in self.axes, type(self), wanted, x.shape)
+        self._check_input_dim(x)
         share = 0.0 if self.momentum is None else self.momentum
         if self.training and self.track_running_stats and self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
@@ -260,6 +259,10 @@ class _BatchNorm(_RunningNorm):
             self.weight, self.bias, own, share, self.eps,
         )  # fmt: skip
         return out
+
+    def _check_input_dim(self, x: Tensor) -> None:
+        wanted = f"input of {' or '.join(map(str, self.axes))} axes"
+        expect(x.ndim in self.axes, type(self), wanted, x.shape)
 
 
 class BatchNorm1d(_BatchNorm):

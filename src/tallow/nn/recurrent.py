@@ -353,7 +353,8 @@ class _Cell(Layer):
     def _set_up(
         self, input_size: int, hidden_size: int, bias: bool, dtype: DType | str | None
     ) -> None:
-        self.input_size, self.hidden_size, self.has_bias = input_size, hidden_size, bias
+        self.input_size, self.hidden_size = input_size, hidden_size
+        self.has_bias = self.bias = bias
         rule = uniform(hidden_size**-0.5 if hidden_size else 0.0)
         rows = self.gates * hidden_size
         self.weight_ih = declare(rows, input_size, init=rule, dtype=dtype)

@@ -57,17 +57,19 @@ class MultiheadAttention(Layer):
         self.add_zero_attn = add_zero_attn
         self._same = self.kdim == embed_dim and self.vdim == embed_dim
         square = partial(declare, init=xavier_uniform_, dtype=dtype)
+        if self._same:
+            self.in_proj_weight = square(3 * embed_dim, embed_dim)
         for name, inputs in (("q", embed_dim), ("k", self.kdim), ("v", self.vdim)):
             matrix = None if self._same else square(embed_dim, inputs)
             self.register_parameter(f"{name}_proj_weight", matrix)
-        joint = square(3 * embed_dim, embed_dim) if self._same else None
-        self.register_parameter("in_proj_weight", joint)
+        if not self._same:
+            self.register_parameter("in_proj_weight", None)
         shift = declare(3 * embed_dim, init=zeros, dtype=dtype) if bias else None
         self.register_parameter("in_proj_bias", shift)
         self.out_proj = Linear(embed_dim, embed_dim, bias=bias, dtype=dtype)
-        for name in ("bias_k", "bias_v"):
-            row = declare(1, 1, embed_dim, init=xavier_normal_, dtype=dtype)
-            self.register_parameter(name, row if add_bias_kv else None)
+        row = partial(declare, 1, 1, embed_dim, init=xavier_normal_, dtype=dtype)
+        self.bias_k = row() if add_bias_kv else None
+        self.bias_v = row() if add_bias_kv else None
         self._reset_parameters()
 
     def _reset_parameters(self) -> None:
@@ -156,20 +158,20 @@ class TransformerEncoderLayer(Module):
         x = src
         mask, padding = src_mask, src_key_padding_mask
         if self.norm_first:
-            x = x + self._attend(self.norm1(x), mask, padding, is_causal)
-            return x + self._feed(self.norm2(x))
-        x = self.norm1(x + self._attend(x, mask, padding, is_causal))
-        out: Tensor = self.norm2(x + self._feed(x))
+            x = x + self._sa_block(self.norm1(x), mask, padding, is_causal)
+            return x + self._ff_block(self.norm2(x))
+        x = self.norm1(x + self._sa_block(x, mask, padding, is_causal))
+        out: Tensor = self.norm2(x + self._ff_block(x))
         return out
 
-    def _attend(
+    def _sa_block(
         self, x: Tensor, mask: Tensor | None, padding: Tensor | None, causal: bool
     ) -> Tensor:
         made: Any = self.self_attn(x, x, x, padding, False, mask, is_causal=causal)
         out: Tensor = self.dropout1(made[0])
         return out
 
-    def _feed(self, x: Tensor) -> Tensor:
+    def _ff_block(self, x: Tensor) -> Tensor:
         hidden = self.dropout(self.activation(self.linear1(x)))
         out: Tensor = self.dropout2(self.linear2(hidden))
         return out
@@ -219,33 +221,40 @@ class TransformerDecoderLayer(Module):
         memory_is_causal: bool = False,
     ) -> Tensor:
         """`(t, batch, d_model)`, kept, with memory `(s, batch, d_model)`."""
-
-        def attend(x: Tensor) -> Tensor:
-            made: Any = self.self_attn(
-                x, x, x, tgt_key_padding_mask, False, tgt_mask, is_causal=tgt_is_causal
-            )
-            out: Tensor = self.dropout1(made[0])
-            return out
-
-        def recall(x: Tensor) -> Tensor:
-            made: Any = self.multihead_attn(
-                x, memory, memory, memory_key_padding_mask, False, memory_mask,
-                is_causal=memory_is_causal,
-            )  # fmt: skip
-            out: Tensor = self.dropout2(made[0])
-            return out
-
         x = tgt
+        own = (tgt_mask, tgt_key_padding_mask, tgt_is_causal)
+        other = (memory, memory_mask, memory_key_padding_mask, memory_is_causal)
         if self.norm_first:
-            x = x + attend(self.norm1(x))
-            x = x + recall(self.norm2(x))
-            return x + self._feed(self.norm3(x))
-        x = self.norm1(x + attend(x))
-        x = self.norm2(x + recall(x))
-        out: Tensor = self.norm3(x + self._feed(x))
+            x = x + self._sa_block(self.norm1(x), *own)
+            x = x + self._mha_block(self.norm2(x), *other)
+            return x + self._ff_block(self.norm3(x))
+        x = self.norm1(x + self._sa_block(x, *own))
+        x = self.norm2(x + self._mha_block(x, *other))
+        out: Tensor = self.norm3(x + self._ff_block(x))
         return out
 
-    def _feed(self, x: Tensor) -> Tensor:
+    def _sa_block(
+        self, x: Tensor, mask: Tensor | None, padding: Tensor | None, is_causal: bool = False
+    ) -> Tensor:
+        made: Any = self.self_attn(x, x, x, padding, False, mask, is_causal=is_causal)
+        out: Tensor = self.dropout1(made[0])
+        return out
+
+    def _mha_block(
+        self,
+        x: Tensor,
+        memory: Tensor,
+        mask: Tensor | None,
+        padding: Tensor | None,
+        is_causal: bool = False,
+    ) -> Tensor:
+        made: Any = self.multihead_attn(
+            x, memory, memory, padding, False, mask, is_causal=is_causal
+        )
+        out: Tensor = self.dropout2(made[0])
+        return out
+
+    def _ff_block(self, x: Tensor) -> Tensor:
         hidden = self.dropout(self.activation(self.linear1(x)))
         out: Tensor = self.dropout3(self.linear2(hidden))
         return out

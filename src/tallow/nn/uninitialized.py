@@ -27,6 +27,10 @@ class UninitializedTensorMixin:
         self._array = empty(tuple(shape), dtype=wanted)._array
         self.__class__ = self.becomes
 
+    def convert(self: Any, dtype: DType) -> None:
+        """Ask for another dtype."""
+        self.__dict__["_wanted"] = dtype
+
     @property
     def shape(self) -> NoReturn:
         """GradError: there is none yet."""
