@@ -321,3 +321,41 @@ def test_the_sampler_takes_banned_tokens_and_refuses_the_rest(options):
     huge = [3e38] * 8
     assert sampler(tl.tensor(huge)) in range(8)
     assert math.isfinite(tl.tensor(huge).amax().item())
+
+
+WRONG_CALLS = {
+    "no prompt": lambda llm: llm.generate(None),
+    "number": lambda llm: llm.generate(5),
+    "words": lambda llm: llm.generate(["x"]),
+    "floats": lambda llm: llm.generate([1.5]),
+    "bytes": lambda llm: llm.generate(b"abc"),
+    "dict": lambda llm: llm.generate({"a": 1}),
+    "set": lambda llm: llm.stream({1, 2}),
+    "logits of text": lambda llm: llm.logits("text"),
+    "logits of floats": lambda llm: llm.logits([1.5]),
+    "logits of a number": lambda llm: llm.logits(5),
+    "perplexity of ids": lambda llm: llm.perplexity([1, 2]),
+    "perplexity by words": lambda llm: llm.perplexity("abc", window="x"),
+    "params of chat": lambda llm: llm.chat("x", "y"),
+    "params": lambda llm: llm.generate("x", {"max_tokens": 3}),
+    "cancel": lambda llm: llm.generate("x", cancel=5),
+    "template options": lambda llm: llm.chat("x", template_options=[1]),
+    "messages that are used up": lambda llm: llm.chat(iter([{"role": "user", "content": "x"}])),
+    "encode": lambda llm: llm.tokenizer.encode(5),
+    "decode": lambda llm: llm.tokenizer.decode("abc"),
+    "decode floats": lambda llm: llm.tokenizer.decode([1.5]),
+    "no reference": lambda llm: tl.LLM(None),
+    "dtype": lambda llm: tl.LLM(MODELS / "llama", dtype=5),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_CALLS)
+def test_arguments_of_a_wrong_kind_are_one_clear_error(name):
+    with tl.LLM(MODELS / "llama" / "llama.q8_0.gguf") as llm:
+        with pytest.raises(tl.TallowError, match="expected"):
+            WRONG_CALLS[name](llm)
+        ids = tl.tensor([1, 2, 3])
+        assert (
+            llm.generate(ids, max_tokens=2).tokens == llm.generate([1, 2, 3], max_tokens=2).tokens
+        )
+        assert llm.tokenizer.decode(tl.tensor([40, 41])) == llm.tokenizer.decode([40, 41])

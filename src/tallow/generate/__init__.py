@@ -2,7 +2,7 @@
 
 from tallow.generate.cache import KVCache
 from tallow.generate.events import Event, FinishReason, Piece, Progress, Result
-from tallow.generate.loop import Cancel, generate
+from tallow.generate.loop import Cancel, generate, token_ids
 from tallow.generate.sampling import (
     Sampler,
     SamplingOptions,
@@ -23,4 +23,5 @@ __all__ = [
     "SamplingParams",
     "generate",
     "refuse_non_finite",
+    "token_ids",
 ]

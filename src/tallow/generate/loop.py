@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from operator import index
 from time import perf_counter
 
 from tallow.autograd.mode import inference_mode
 from tallow.dtype import i64
-from tallow.errors import ArgumentError, ContextError, expect
+from tallow.errors import ArgumentError, ContextError, DTypeError, expect
 from tallow.generate.cache import KVCache
 from tallow.generate.events import Event, FinishReason, Piece, Progress, Result
 from tallow.generate.sampling import Sampler, SamplingParams, refuse_non_finite
@@ -45,7 +45,7 @@ def generate(
 
     A model without a tokenizer gives ids and no text, so that no stop strings can be asked for.
     """
-    ids, context = [index(token) for token in prompt], model.config.context
+    ids, context = token_ids(prompt, "prompt"), model.config.context
     _check_prompt(ids, model.config.vocab_size)
     if len(ids) >= context:
         wanted = f"fewer than {context} tokens (the model's context, which context= overrides)"
@@ -181,6 +181,23 @@ def _reuse(cache: KVCache, prompt: list[int]) -> int:
     return shared
 
 
+def token_ids(ids: Iterable[int], where: str) -> list[int]:
+    """`ids` as integers.
+
+    Raises:
+        DTypeError: they are something else.
+    """
+    if isinstance(ids, (str, bytes, Mapping, Set)) or not isinstance(ids, Iterable):
+        raise DTypeError(f"{where}: expected token ids, got {type(ids).__name__}")
+    found = []
+    for token in ids:
+        try:
+            found.append(index(token))
+        except TypeError:
+            raise DTypeError(f"{where}: expected token ids, got {token!r}"[:200]) from None
+    return found
+
+
 def _check_prompt(ids: list[int], vocabulary: int) -> None:
     expect(bool(ids), "prompt", "at least one token", "none", ArgumentError)
     outside = next((token for token in ids if not 0 <= token < vocabulary), 0)
@@ -190,6 +207,8 @@ def _check_prompt(ids: list[int], vocabulary: int) -> None:
 def _as_function(cancel: Cancel | None) -> Callable[[], bool]:
     if cancel is None:
         return _never
+    good = callable(cancel) or isinstance(cancel, threading.Event)
+    expect(good, "cancel", "a function, an event or None", repr(cancel), ArgumentError)
     return cancel.is_set if isinstance(cancel, threading.Event) else cancel
 
 

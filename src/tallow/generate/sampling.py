@@ -89,6 +89,8 @@ class SamplingParams:
         Raises:
             ArgumentError: an unknown name, or a value out of range.
         """
+        good = params is None or isinstance(params, SamplingParams)
+        expect(good, "params", "SamplingParams or None", type(params).__name__, ArgumentError)
         unknown = options.keys() - _NAMES
         known = f"names of {sorted(_NAMES)}"
         expect(not unknown, "sampling parameters", known, sorted(unknown), ArgumentError)

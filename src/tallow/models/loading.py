@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from tallow.dtype import DType, by_name, f32, f64
-from tallow.errors import ArgumentError, ModelError, expect
+from tallow.errors import ArgumentError, DTypeError, ModelError, expect
 from tallow.models import checks
 from tallow.models.blocks import CausalLM, Rope
 from tallow.models.config import DecoderConfig
@@ -51,11 +51,14 @@ def load(
     """
     from tallow.hub import resolve
 
+    if not isinstance(ref, (str, os.PathLike)):
+        raise DTypeError(f"load: expected a reference or a path, got {type(ref).__name__}")
     expect(device == "cpu", load, "device 'cpu'", repr(device), ArgumentError)
     modes = ("fast", "exact")
     expect(activations in modes, load, f"activations of {modes}", repr(activations), ArgumentError)
     target = by_name(dtype) if isinstance(dtype, str) else dtype
-    good = target is None or (target.kind == "f" and target is not f64)
+    kind = getattr(target, "kind", None)  # a caller may give anything
+    good = target is None or (kind == "f" and target is not f64)
     expect(good, load, "a float dtype of at most 32 bits", dtype, ArgumentError)
     good = context is None or (type(context) is int and 1 <= context <= MAX_SIZE)
     expect(good, load, "a context of at least 1", repr(context), ArgumentError)

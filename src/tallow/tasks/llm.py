@@ -21,6 +21,7 @@ from tallow.generate import (
     SamplingParams,
     generate,
     refuse_non_finite,
+    token_ids,
 )
 from tallow.models import CausalLM, load
 from tallow.models.loading import Activations
@@ -285,8 +286,9 @@ class LLM:
             ContextError: more ids than the context.
             NonFiniteError: the model computes NaN or infinity.
         """
-        expect(len(ids) > 0, LLM.logits, "at least one id", "none", ArgumentError)
-        logits: Tensor = self.model(tensor([list(ids)], dtype=i64)).view(len(ids), -1)
+        given = token_ids(ids, "logits")
+        expect(len(given) > 0, LLM.logits, "at least one id", "none", ArgumentError)
+        logits: Tensor = self.model(tensor([given], dtype=i64)).view(len(given), -1)
         refuse_non_finite(logits)
         return logits
 
@@ -303,6 +305,7 @@ class LLM:
         """
         context = self.model.config.context
         window = min(512, context) if window is None else window
+        expect(type(window) is int, LLM.perplexity, "a window of tokens", window, ArgumentError)
         expect(window >= 2, LLM.perplexity, "a window of at least 2", window, ArgumentError)
         if window > context:
             raise ContextError(f"perplexity: expected a window up to {context}, got {window}")

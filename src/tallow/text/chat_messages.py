@@ -36,6 +36,14 @@ def plain_tools(tools: object) -> list[Any] | None:
     return found
 
 
+def plain_variables(variables: object) -> dict[str, Any]:
+    """The variables of a template as JSON values, none for None."""
+    found = {} if variables is None else plain_json(variables, "variables")
+    if not isinstance(found, dict):
+        raise ArgumentError(f"variables: expected a dict, got {_named(variables)}")
+    return found
+
+
 def plain_json(value: Any, where: str, depth: int = 0) -> Any:
     """`value` with its containers as dicts and lists.
 

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Final
 
 from tallow.errors import MissingExtraError, ModelError
-from tallow.text.chat_messages import plain_json, plain_messages, plain_tools, with_texts
+from tallow.text.chat_messages import plain_messages, plain_tools, plain_variables, with_texts
 from tallow.text.template_limits import Budget
 from tallow.text.template_sandbox import BUDGET, environment
 from tallow.text.tokenizer import Tokenizer
@@ -57,7 +57,7 @@ class ChatTemplate:
             ModelError: the template fails, refuses the messages, or goes beyond its limits; the
                 text gives its line.
         """
-        given = plain_json(variables or {}, "variables")
+        given = plain_variables(variables)
         values = {
             **self._tokens,
             **given,
@@ -119,7 +119,7 @@ def encode_chat(
         literal = literal or _ESCAPED in text
         return tokenizer.break_special(text, _BREAK)
 
-    given = plain_json(variables or {}, "variables")
+    given = plain_variables(variables)
     text = template.render(
         with_texts(plain_messages(messages), broken),
         add_generation_prompt=add_generation_prompt,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Iterable, Mapping
+from operator import index as int_of
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from tallow.errors import ArgumentError, MissingExtraError, expect
+from tallow.errors import ArgumentError, DTypeError, MissingExtraError, expect
 from tallow.text import hf
 from tallow.text.added_tokens import AddedTokens
 from tallow.text.encoder import Encoder, VocabEncoder
@@ -70,7 +71,12 @@ class Tokenizer:
         control tokens that are written in the text, such as `<|im_end|>`, for what they say; leave
         it False for text of unknown origin, which then cannot forge one. A lone surrogate becomes
         U+FFFD.
+
+        Raises:
+            DTypeError: no string.
         """
+        if not isinstance(text, str):
+            raise DTypeError(f"encode: expected a string, got {type(text).__name__}")
         return self._encoder.encode(text, add_special, parse_special)
 
     def encode_prompt(self, text: str, mark: str) -> list[int]:
@@ -113,7 +119,10 @@ class Tokenizer:
         `skip_special` leaves out control and unknown tokens. A vocabulary that writes a space
         before the first word loses that one space again.
         """
-        joined = b"".join([self.piece(index, skip_special) for index in ids])
+        try:
+            joined = b"".join([self.piece(index, skip_special) for index in map(int_of, ids)])
+        except TypeError as error:
+            raise DTypeError(f"decode: expected token ids, got others: {error}") from None
         if self._vocab.strips_space and joined.startswith(b" "):
             joined = joined[1:]
         return joined.decode("utf-8", "replace")
