@@ -94,7 +94,10 @@ void measure(nb::handle h, int depth, View& shape, int& kind) {
   if (!is_sequence(h)) {
     if (depth != shape.ndim)
       raise("ShapeError", "tensor", "expected rows of equal depth, got a number beside a list");
-    int k = PyBool_Check(h.ptr()) ? 0 : PyIndex_Check(h.ptr()) ? 1 : 2;
+    int k = PyBool_Check(h.ptr())      ? 0
+            : PyIndex_Check(h.ptr())   ? 1
+            : PyComplex_Check(h.ptr()) ? 3
+                                       : 2;
     kind = k > kind ? k : kind;
     return;
   }
@@ -112,6 +115,10 @@ void measure(nb::handle h, int depth, View& shape, int& kind) {
 
 // Converting an element may run Python code that changes the lists: nothing is written from `end`
 // on.
+struct Complex {
+  float re, im;
+};
+
 template <class T>
 T* fill(nb::handle h, DType dtype, T* out, T* end) {
   if (is_sequence(h)) {
@@ -122,9 +129,14 @@ T* fill(nb::handle h, DType dtype, T* out, T* end) {
     return out;
   }
   if (out == end) raise("ShapeError", "tensor", "the lists grew while they were read");
-  if constexpr (__is_same(T, double))
+  if constexpr (__is_same(T, double)) {
     *out = real_of(h, "tensor");
-  else
+  } else if constexpr (__is_same(T, Complex)) {
+    const bool complex = PyComplex_Check(h.ptr());
+    const double re = complex ? PyComplex_RealAsDouble(h.ptr()) : real_of(h, "tensor");
+    const double im = complex ? PyComplex_ImagAsDouble(h.ptr()) : 0;
+    *out = {static_cast<float>(re), static_cast<float>(im)};
+  } else
     *out = integer_of(h, dtype, true, "tensor");
   return out + 1;
 }
@@ -145,6 +157,16 @@ Array from_list(nb::handle data, int dtype) {
   measure(data, 0, shape, kind);
   DType natural = kind == 0 ? DType::bool_ : kind == 1 ? DType::i64 : default_float;
   DType wanted = dtype < 0 ? natural : static_cast<DType>(dtype);
+  if (kind == 3) {
+    if (dtype >= 0 && wanted != DType::complex64)
+      raise("DTypeError", "tensor",
+            std::string("expected complex64 for complex numbers, got ") + row(wanted).name);
+    Array out = empty(DType::complex64, shape.shape, shape.ndim, "tensor");
+    Complex* end = out.ptr<Complex>() + out.size();
+    if (fill(data, DType::complex64, out.ptr<Complex>(), end) != end)
+      raise("ShapeError", "tensor", "the lists shrank while they were read");
+    return out;
+  }
   // Wide first, then one conversion: nothing is lost on the way to the wanted dtype.
   DType wide = kind == 2 ? DType::f64 : DType::i64;
   Array out = empty(wide, shape.shape, shape.ndim, "tensor");

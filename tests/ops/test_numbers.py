@@ -122,6 +122,24 @@ def test_median_of_equals_shares_the_gradient():
     same(slope(lambda x: x.nanquantile(0.3), [2.0, 2.0, 2.0]), [0.4, 0.6, 0])
 
 
+def test_quantiles_beside_infinity():
+    for values in ([-inf, 1.0, 2.0], [3.0, 1.0, inf]):
+        x = tl.tensor(values)
+        for q in (0.0, 0.1, 0.25, 0.4, 0.6, 0.75, 0.9, 1.0):
+            at = q * 2  # between which of the ordered values
+            near = (-inf if at < 1 else 1 + (at - 1)) if values[0] < 0 else None
+            wanted = near if near is not None else (1 + 2 * at if at <= 1 else inf)
+            same(x.quantile(q).item(), wanted)
+            same(x.nanquantile(q).item(), wanted)
+
+
+def test_slopes_of_losses_far_away():
+    zero = tl.zeros(4, dtype="f64")
+    for loss in (F.smooth_l1_loss, F.huber_loss):
+        got = slope(lambda x, loss=loss: loss(x, zero, reduction="sum"), [-inf, inf, 1e30, 0.5])
+        assert got == [-1, 1, 1, 0.5]
+
+
 def test_slopes_at_kinks():
     assert slope(lambda x: x.norm(1), [1.0, -inf, 0.0, 2.0]) == [1, -1, 0, 1]
     assert slope(lambda x: tl.atan2(x, x * 0), [0.0]) == [0]
@@ -340,3 +358,17 @@ def test_averages_of_integers_have_no_fraction():
     assert F.avg_pool2d(x.unsqueeze(-1), (2, 1), divisor_override=3).tolist() == [
         [[[0], [3], [0]]]
     ]  # fmt: skip
+
+
+def test_tensors_of_complex_numbers():
+    for value, wanted in (
+        (1j, 1j),
+        ([1 + 2j, 3], [1 + 2j, 3]),
+        ([[1.5, 1j, True]], [[1.5, 1j, 1]]),
+    ):
+        made = tl.tensor(value)
+        assert made.dtype is tl.complex64 and made.tolist() == wanted
+    with pytest.raises(tl.TallowError, match="expected complex64 for complex numbers, got f32"):
+        tl.tensor([1j], dtype="f32")
+    with pytest.raises(tl.TallowError, match="expected a number"):
+        tl.tensor(["a", 1j])

@@ -274,7 +274,8 @@ def smooth_l1_loss(
     size = difference.abs()
     if not beta:
         return reduced(size, reduction)
-    loss = where(size < beta, difference.square() * (0.5 / beta), size - 0.5 * beta)
+    inside = difference.clamp(-beta, beta)  # where the lines are, its slope is 0 and not infinite
+    loss = where(size < beta, inside.square() * (0.5 / beta), size - 0.5 * beta)
     return reduced(loss, reduction)
 
 
@@ -291,7 +292,8 @@ def huber_loss(
     expect(delta > 0, huber_loss, "a delta above 0", delta, ArgumentError)
     difference = input - target
     size = difference.abs()
-    loss = where(size <= delta, difference.square() * 0.5, (size - 0.5 * delta) * delta)
+    inside = difference.clamp(-delta, delta)
+    loss = where(size <= delta, inside.square() * 0.5, (size - 0.5 * delta) * delta)
     return _values(loss, weight, reduction)
 
 

@@ -216,7 +216,10 @@ def _quantile(
     if interpolation in ("linear", "midpoint"):
         above = ordered.take_along_dim(at.detach().ceil().to(i64), -1)
         weight = at - low if interpolation == "linear" else 0.5
-        out = below + (above - below) * weight
+        step = above - below
+        # An infinite end is counted from the other one.
+        far = below.detach().isinf()
+        out = _where(far, above - step * (1 - weight), below + step * weight)
         # Two equal infinities have no difference.
         alike = below.detach().eq(above.detach()).logical_and(below.detach().isinf())
         out = _where(alike, below, out)
