@@ -29,6 +29,9 @@ def convert(
     names: options.Names = NameStyle.KEEP,
     max_shard_size: options.ShardSize = None,
     threads: options.Threads = None,
+    max_expansion: Annotated[
+        float, Option("How many times larger than the file its tensors may be.", min=1)
+    ] = 16.0,
     strict: options.Strict = False,
     force: options.Force = False,
 ) -> None:
@@ -56,7 +59,7 @@ def convert(
     if limit is not None:
         refuse_existing_shards(out, force)
     options.set_threads(threads)
-    content = _content(source, writer, names)
+    content = _content(source, writer, names, max_expansion)
     conversion = prepare(content, writer, dtype)
     tell_losses(conversion.losses, strict=strict)
     paths = write(conversion, out, max_shard_bytes=limit, progress=progress())
@@ -68,7 +71,7 @@ def convert(
     print(f"{', '.join(paths)}: {count:,} tensors, {size_text(size)}", file=told)
 
 
-def _content(reference: str, writer: Writer, names: NameStyle) -> Content:
+def _content(reference: str, writer: Writer, names: NameStyle, max_expansion: float) -> Content:
     from tallow.conversion import Content
     from tallow.conversion.content import typed_metadata
     from tallow.conversion.declared import losses_as_it_is
@@ -77,7 +80,7 @@ def _content(reference: str, writer: Writer, names: NameStyle) -> Content:
 
     opened = options.open_source(reference)
     if writer.name == "gguf" and style_of(opened) != "keep" and names is not NameStyle.HF:
-        return gguf_content(opened)
-    entries = named_entries(opened, names.value)
+        return gguf_content(opened, max_expansion)
+    entries = named_entries(opened, names.value, max_expansion)
     losses = losses_as_it_is(opened)
     return Content(opened.label, entries, typed_metadata(opened), tuple(losses))

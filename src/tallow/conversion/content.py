@@ -9,11 +9,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tallow.dtype import by_name, f32
+from tallow.errors import ModelError
 
 if TYPE_CHECKING:
     from tallow.formats.mapping import Stored
     from tallow.tensor import Tensor
     from tallow.weights import WeightSource
+
+MAX_EXPANSION = 16.0  # by how much tensors may exceed the bytes that they lie in
+FREE_EXPANSION = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -66,8 +70,20 @@ def stored_bytes(dtype: str, shape: tuple[int, ...]) -> int:
     return math.prod(shape) // row.block * row.itemsize
 
 
-def entries_of(source: WeightSource) -> dict[str, Entry]:
-    """The tensors of an open source, as they are."""
+def entries_of(source: WeightSource, max_expansion: float = MAX_EXPANSION) -> dict[str, Entry]:
+    """The tensors of an open source, as they are.
+
+    Raises:
+        ModelError: they take more than `max_expansion` times the bytes of their files, as views do
+            that repeat one element.
+    """
+    taken, stored = source.expansion()
+    if taken > max_expansion * stored + FREE_EXPANSION:
+        most = f"{max_expansion:g} times the {stored:,} bytes of the file"
+        raise ModelError(
+            f"{source.label}: expected tensors of at most {most} and {FREE_EXPANSION >> 20} MiB, "
+            f"found {taken:,} bytes (--max-expansion allows more)"
+        )
     found = {}
     for name in source.names():
         info = source.info(name)

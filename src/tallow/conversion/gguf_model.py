@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tallow.conversion.casting import cast
-from tallow.conversion.content import Content, Entry, entries_of, typed_metadata
+from tallow.conversion.content import MAX_EXPANSION, Content, Entry, entries_of, typed_metadata
 from tallow.conversion.declared import (
     completed,
     lost_fields,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 QUANTIZATION_VERSION = 2
 
 
-def gguf_content(source: WeightSource) -> Content:
+def gguf_content(source: WeightSource, max_expansion: float = MAX_EXPANSION) -> Content:
     """What a GGUF file of this model holds: a GGUF file as it is, a folder in GGUF's terms.
 
     Vectors become f32, for llama.cpp adds and multiplies by nothing else; matrices stay. What the
@@ -50,14 +50,14 @@ def gguf_content(source: WeightSource) -> Content:
     """
     origin = str(source.path)
     if style_of(source) == "gguf":
-        return completed(Content(origin, entries_of(source), typed_metadata(source)))
+        return completed(Content(origin, entries_of(source, max_expansion), typed_metadata(source)))
     if source.config is None:
         wanted = "a GGUF file or a Hugging Face folder with config.json"
         raise ModelError(f"{origin}: expected {wanted}, found weights alone")
     form, cfg = family_form(source)
     surplus = surplus_of(source)
     losses = [not_of_the_model(surplus, "left out")] if surplus else []
-    entries = _entries(source, form, cfg, frozenset(surplus))
+    entries = _entries(source, form, cfg, frozenset(surplus), max_expansion)
     architecture = str(source.config["model_type"])
     architecture = ARCHITECTURES.get(architecture, architecture)
     metadata = {
@@ -77,10 +77,14 @@ _COMPUTED = re.compile(r".*rotary_emb\.inv_freq|.*\.attention\.masked_bias")
 
 
 def _entries(
-    source: WeightSource, form: GGUFForm, cfg: DecoderConfig, surplus: frozenset[str]
+    source: WeightSource,
+    form: GGUFForm,
+    cfg: DecoderConfig,
+    surplus: frozenset[str],
+    max_expansion: float,
 ) -> dict[str, Entry]:
     entries: dict[str, Entry] = {}
-    for name, found in named_entries(source, "gguf").items():
+    for name, found in named_entries(source, "gguf", max_expansion).items():
         if form.names(name) in surplus or _COMPUTED.fullmatch(name):
             continue
         entry = found

@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from tallow.conversion.content import Entry, entries_of
+from tallow.conversion.content import MAX_EXPANSION, Entry, entries_of
 from tallow.errors import ModelError
 
 if TYPE_CHECKING:
@@ -34,13 +34,17 @@ def style_of(source: WeightSource) -> Style:
     return "gguf" if "general.architecture" in source.metadata else "keep"
 
 
-def named_entries(source: WeightSource, style: Style) -> dict[str, Entry]:
+def named_entries(
+    source: WeightSource, style: Style, max_expansion: float = MAX_EXPANSION
+) -> dict[str, Entry]:
     """The tensors under the names of `style`, their rows in the order that belongs to it.
+
+    `max_expansion` as of `entries_of`.
 
     Raises:
         ModelError: the family is unknown or nothing says which it is.
     """
-    entries = entries_of(source)
+    entries = entries_of(source, max_expansion)
     if style in ("keep", style_of(source)):
         return entries
     form, cfg = family_form(source)

@@ -391,6 +391,11 @@ class TensorFile:
         return self._file.path
 
     @property
+    def stored_size(self) -> int | None:
+        """The size of the file, which tensors that overlap or repeat elements may exceed."""
+        return self._file.size
+
+    @property
     def buffer(self) -> memoryview:
         """The whole file as a read-only buffer; `ArgumentError` once the file is closed."""
         return self._file.buffer

@@ -89,6 +89,11 @@ class NpzFile(TensorFile):
         buffer = self._file.check(info.offset + info.nbytes, f"tensor {shown(name)}")
         return info, buffer, info.offset
 
+    @property
+    def stored_size(self) -> None:
+        """Unknown: how far compressed arrays unfold is limited when the archive is opened."""
+        return None
+
     def tensor(self, name: str) -> Tensor:
         """An array; without a copy if it is stored, little-endian and at an address that suits it.
 

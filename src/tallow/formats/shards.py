@@ -37,6 +37,16 @@ class ShardSet(Generic[File]):
         """A tensor that borrows its bytes from the map of its shard, without a copy."""
         return self.shard(name).tensor(name)
 
+    @property
+    def stored_size(self) -> int | None:
+        """The size of all shards together; None where one does not tell it."""
+        total = 0
+        for file in self._files:
+            if file.stored_size is None:
+                return None
+            total += file.stored_size
+        return total
+
     def close(self) -> None:
         """Let go of the shards; tensors that borrow from them stay valid."""
         for file in self._files:

@@ -198,6 +198,7 @@ class _EndRecord:
 
     def __init__(self, file: FileMap) -> None:
         self.path, self.file = file.path, file
+        self.claimed = 0  # bytes that the members so far take, headers included
         at = self._find()
         _, disk, first, here, count, size, offset, comment = _END.unpack_from(file.buffer, at)
         self.comment = bytes(file.buffer[at + _END.size : at + _END.size + comment])
@@ -369,6 +370,12 @@ class _Entry:
         if mark != b"PK\3\4":
             self._fail(f"a local header at byte {start}", shown(mark))
         data = begin + name + extra
+        # What they claim together is read: without a look at it, headers that overlap would be read
+        # over and over.
+        end.claimed += data + self.packed - start
+        if end.claimed > end.start and data + self.packed <= end.start:
+            got = f"{end.claimed} claimed until here"
+            self._fail(f"members that share none of {end.start} bytes", got)
         if data + self.packed > end.start:
             self._fail(f"{self.packed} bytes before byte {end.start}", f"a begin at {data}")
         if bytes(buffer[begin : begin + name]) != self.raw_name:

@@ -158,6 +158,19 @@ class WeightSource:
         """Why `take(name, dtype)` would fail although the tensor is there, or None."""
         return self._find(name).problem(dtype)
 
+    def expansion(self) -> tuple[int, int]:
+        """How many bytes the tensors of uncompressed files take, and how many these files have.
+
+        A view that repeats elements, and tensors that share bytes, take more than their file.
+        """
+        taken, files = 0, dict[int, int]()
+        for entry in self._where.values():
+            size = getattr(entry.file, "stored_size", None)
+            if size is not None:
+                taken += entry.info.nbytes
+                files[id(entry.file)] = size
+        return taken, sum(files.values())
+
     def is_computed(self, name: str) -> bool:
         """Whether a tensor is computed from others, so that what it is depends on the dtype."""
         return isinstance(self._find(name).file, ComputedFile)
