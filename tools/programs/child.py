@@ -60,6 +60,7 @@ def main() -> None:
 
     if not torch.nn.__name__.startswith("tallow"):
         kernels.define_nms(torch)
+        torch.backends.mkldnn.enabled = not os.environ.get("PROGRAMS_PLAIN")
 
     record = recording.RECORD
     record.steps = int(steps)
