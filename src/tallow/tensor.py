@@ -521,6 +521,8 @@ def tensor(
     for arrays.
     """
     code = -1 if dtype is None else as_dtype(dtype).code
+    if isinstance(data, Sequence) and not isinstance(data, (list, tuple, str, bytes, memoryview)):
+        data = list(data)  # a range, a deque
     if isinstance(data, Tensor):
         data = data.detach()
         made = data.to(DTYPES[code], copy=True) if code >= 0 else data.clone()

@@ -1,5 +1,6 @@
 """Tensor under Python's protocols: text, truth, numbers, impossible sizes, wrong arguments."""
 
+import collections
 import contextlib
 import itertools
 import math
@@ -258,3 +259,15 @@ def test_types_by_pytorchs_names():
     assert tl.arange(2).type(tl.Tensor).dtype is tl.f32
     assert tl.ones(1).to("cpu", non_blocking=True).is_cuda is False
     assert tl.ones(1).to(tl.f64, non_blocking=True).dtype is tl.f64
+
+
+@pytest.mark.parametrize(
+    ("data", "expected", "dtype"),
+    [
+        (range(1, 7, 2), [1, 3, 5], tl.i64),
+        (collections.deque([1.5, 2.0]), [1.5, 2.0], tl.f32),
+    ],
+)
+def test_tensors_of_other_sequences(data, expected, dtype):
+    made = tl.tensor(data)
+    assert made.tolist() == expected and made.dtype is dtype

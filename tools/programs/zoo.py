@@ -40,7 +40,7 @@ def build(kind: str, name: str) -> tuple[Any, Any]:
             2, 3, 64, 64
         )
     if place == "video":
-        return function(num_classes=5), torch.randn(1, 3, 16, 64, 64)
+        return function(num_classes=5), torch.randn(1, 3, 8, 48, 48)
     if place == "detection":
         model = function(weights=None, weights_backbone=None, num_classes=5)
         return model, [torch.rand(3, 96, 96), torch.rand(3, 80, 112)]

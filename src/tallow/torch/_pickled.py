@@ -116,6 +116,18 @@ _PLAIN = frozenset({
 })  # fmt: skip
 
 
+# What a saved module of ours is made of, beside its classes: how its parameters are drawn.
+_INNER = frozenset({"functools.partial", "tallow.nn.parameter.Declaration"})
+
+
+def _is_rule(module: str, name: str) -> bool:
+    """Whether it is a function of `tallow.nn.init` itself, which only fills a tensor."""
+    from tallow.nn import init
+
+    found = getattr(init, name, None) if module == init.__name__ else None
+    return getattr(found, "__module__", "") == init.__name__
+
+
 def usual(name: str) -> bool:
     """Whether `load` makes objects of this name in any file."""
     from tallow.formats.torch_pickle.allowed import names_for
@@ -152,8 +164,8 @@ class _Unpickler(pickle.Unpickler):
         if self.allowed is not None:
             if full in self.allowed:
                 return self.allowed[full]
-            known = full in _PLAIN or (place != module and usual(full))
-            if not known:
+            known = full in _PLAIN or full in _INNER or (place != module and usual(full))
+            if not (known or _is_rule(place, name)):
                 wanted = "a class that is allowed (safe_globals, or weights_only=False)"
                 raise FormatError(self.where, "class", wanted, full)
         found: Any = import_module(place)

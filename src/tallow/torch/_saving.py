@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +15,7 @@ from tallow.tensor import Tensor
 from tallow.torch._names import NoDeviceError
 
 SourceChangeWarning = type("SourceChangeWarning", (Warning,), {"__module__": __name__})
+_TRUSTING = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"  # PyTorch's variable for programs of before 2.6
 _safe: dict[str, Any] = {}  # full name → class, that `load` may make beside the usual ones
 
 
@@ -51,6 +53,8 @@ def _is_plain(root: Any) -> bool:
     while waiting:
         value = waiting.pop()
         if isinstance(value, Module):
+            return False
+        if type(value).__name__ == "ndarray" and type(value).__module__ == "numpy":
             return False
         if isinstance(value, plain) or type(value).__module__.partition(".")[0] == "numpy":
             continue
@@ -90,6 +94,8 @@ def load(
         NoDeviceError: `map_location` names a device that is not there.
     """
     _check_location(map_location)
+    if weights_only is None and os.environ.get(_TRUSTING, "").lower() in ("1", "y", "yes", "true"):
+        weights_only = False
     if weights_only is not False and not _safe:
         return persistence.load_object(f)
     from tallow.torch._pickled import load_pickled
