@@ -193,7 +193,47 @@ def test_one_process():
         gathered = [torch.zeros(2)]
         dist.all_gather(gathered, x)
         assert x.tolist() == gathered[0].tolist() == [1, 1] and dist.get_world_size() == 1
+        dist.broadcast(x, 0)
+        dist.reduce(x, 0, dist.ReduceOp.MAX)
+        dist.barrier()
+        out = torch.zeros(2)
+        dist.scatter(out, [x * 2], src=0)
+        assert out.tolist() == [2, 2] and x.tolist() == [1, 1]
+        dist.reduce_scatter(out, [x * 3])
+        assert out.tolist() == [3, 3] and dist.get_rank() == 0
+        with pytest.raises(ArgumentError, match="rank 0"):
+            dist.broadcast(x, 1)
         model = torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(2, 2))
         assert model.module(x).shape == model(x).shape == (2,)
     finally:
         dist.destroy_process_group()
+
+
+def test_states_by_path():
+    from tallow.torch.distributed.checkpoint import state_dict as states
+
+    model = torch.nn.Linear(2, 2)
+    optimizer = torch.optim.Adam(model.parameters())
+    states._init_optim_state(optimizer)
+    before = [p.flatten().tolist() for p in model.parameters()]
+    saved = states.get_optimizer_state_dict(model, optimizer)
+    assert sorted(saved["state"]) == ["bias", "weight"]
+    states.set_optimizer_state_dict(model, optimizer, saved)
+    whole = states.StateDictOptions(full_state_dict=True)
+    states.set_model_state_dict(model, states.get_model_state_dict(model, options=whole))
+    assert [p.flatten().tolist() for p in model.parameters()] == before
+
+
+def test_checkpoints_of_modules():
+    from tallow.torch.distributed.algorithms._checkpoint import checkpoint_wrapper as wrapping
+
+    model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Tanh(), torch.nn.Linear(2, 1))
+    x = torch.ones(1, 2)
+    expected = model(x).tolist()
+    wrapping.apply_activation_checkpointing(
+        model, check_fn=lambda module: isinstance(module, torch.nn.Linear)
+    )
+    assert isinstance(model[0], wrapping.CheckpointWrapper)
+    out = model(x)
+    out.sum().backward()
+    assert out.tolist() == expected and all(p.grad is not None for p in model.parameters())

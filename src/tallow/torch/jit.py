@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, TypeVar
@@ -18,6 +19,8 @@ Attribute = None
 
 # torch.jit.annotations: what annotations of sizes name.
 BroadcastingList1 = BroadcastingList2 = BroadcastingList3 = list
+List, Dict, Tuple = typing.List, typing.Dict, typing.Tuple  # noqa: UP006
+Optional, Union = typing.Optional, typing.Union
 
 __getattr__, __dir__ = namespace(
     __name__,

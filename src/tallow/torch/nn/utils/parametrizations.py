@@ -7,6 +7,7 @@ from tallow.autograd.mode import no_grad
 from tallow.errors import ArgumentError, expect
 from tallow.nn import functional as F
 from tallow.tensor import Tensor
+from tallow.torch._names import UnsupportedError
 from tallow.torch.nn.utils import parametrize
 
 
@@ -157,10 +158,12 @@ class _Orthogonal(nn.Module):
         Q = Q.mT if wide else Q
         n, k = (k, n) if wide else (n, k)
         if "base" not in dict(self.named_buffers()) and not hasattr(self, "base"):
-            expect(self.kind == "householder", "orthogonal", "use_trivialization to assign",
-                   self.kind, ArgumentError)  # fmt: skip
+            if self.kind != "householder":
+                text = "use_trivialization=True to begin with a matrix"
+                raise UnsupportedError(f"orthogonal: expected {text}, got {self.kind}")
             A, _ = _geqrf(Q)
-            A = A.tril(-1) + ops.diag_embed(ops.sign(A.diagonal(dim1=-2, dim2=-1)))
+            signs = ops.sign(A.diagonal(dim1=-2, dim2=-1))
+            A = A.tril(-1) + ops.eye(n, k, dtype=A.dtype) * signs.unsqueeze(-2)
             return A.mT if wide else A
         made, R = linalg.qr(Q, mode="complete" if n != k else "reduced")
         signs = R.diagonal(dim1=-2, dim2=-1).sign()

@@ -42,10 +42,13 @@ class ParametrizationList(nn.ModuleList):
         super().__init__(modules)
         self.unsafe = unsafe
         start: Any = original
-        with no_grad():
-            for module in reversed(list(self)):
-                if hasattr(module, "right_inverse"):
-                    start = module.right_inverse(start)
+        try:
+            with no_grad():
+                for module in reversed(list(self)):
+                    if hasattr(module, "right_inverse"):
+                        start = module.right_inverse(start)
+        except NotImplementedError:  # it cannot begin with this value; it begins from it
+            start = original
         self.is_tensor = isinstance(start, Tensor)
         if self.is_tensor:
             self._keep("original", start, original)
@@ -142,9 +145,6 @@ def register_parametrization(
                 after = parametrization(before)
             expect(after.shape == before.shape, register_parametrization,
                    f"a result of shape {tuple(before.shape)}", tuple(after.shape))  # fmt: skip
-        if hasattr(parametrization, "right_inverse"):
-            with no_grad():
-                functions.right_inverse(parametrization.right_inverse(_value(module, tensor_name)))
         functions.append(parametrization)
         return module
     original = getattr(module, tensor_name, None)
