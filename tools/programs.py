@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import hashlib
+import io
 import json
 import math
 import os
@@ -184,6 +185,20 @@ def numbers(text: str, leave_out: str) -> list[float]:
     return [float(n) for n in NUMBER.findall("\n".join(lines))]
 
 
+def file_error(ours: str, theirs: str) -> float:
+    """0 for equal files (in hex); of pictures the largest difference, of 1 for black and white."""
+    if ours == theirs:
+        return 0.0
+    try:
+        import numpy as np
+        from PIL import Image
+
+        pair = [np.asarray(Image.open(io.BytesIO(bytes.fromhex(f))), float) for f in (ours, theirs)]
+    except OSError:  # no pictures
+        return math.inf
+    return float(abs(pair[0] - pair[1]).max()) / 255 if pair[0].shape == pair[1].shape else math.inf
+
+
 def compare(program: Program, theirs: dict[str, Any], ours: dict[str, Any]) -> tuple[str, float]:
     """What was compared, and the largest relative difference."""
     worst, said = 0.0, []
@@ -208,7 +223,7 @@ def compare(program: Program, theirs: dict[str, Any], ours: dict[str, Any]) -> t
         worst = worst if ours["text"] == theirs["text"] else math.inf
         said.append("its text")
     if "file" in theirs:
-        worst = worst if ours["file"] == theirs["file"] else math.inf
+        worst = max(worst, file_error(ours["file"], theirs["file"]))
         said.append(program.row["compare_file"])
     return ", ".join(said) or "nothing", worst if said else math.inf
 
@@ -271,6 +286,8 @@ def main() -> None:
         worst = f" {line['worst']:.1e}" if "worst" in line else ""
         worst += f" (torch with itself {line['itself']:.1e})" if "itself" in line else ""
         print(f"{line['state']:11} {name:44}{worst} {line['said']}"[:300], flush=True)
+        if kept.exists():  # another runner may have written meanwhile
+            lines = json.loads(kept.read_text())
         lines[name] = line
         kept.write_text(json.dumps(lines, indent=1))
     states = [lines[row["name"]]["state"] for row in table["program"] if row["name"] in lines]

@@ -296,6 +296,14 @@ class Tensor(Gradients, Methods):
         """This tensor if it is contiguous, else a contiguous copy."""
         return self if self._array.is_contiguous else self.clone()
 
+    def to_dense(self, dtype: DType | str | None = None) -> Tensor:
+        """This tensor, which is dense already; in another dtype when one is given."""
+        return self if dtype is None else self.to(dtype)
+
+    def to_sparse(self, *_: Any, **__: Any) -> Tensor:
+        """This tensor as it is: what is sparse in PyTorch is kept dense here."""
+        return self
+
     def cpu(self) -> Tensor:
         """This tensor, which is on the CPU already."""
         return self

@@ -42,7 +42,7 @@ __getattr__, __dir__ = _namespace(
     modules=_MODULES,
     places={
         "tallow": _TALLOW,
-        "tallow.ops": "spmm=mm",
+        "tallow.ops": "spmm=mm dsmm=mm",
         "tallow.torch._settings": (
             "set_default_dtype get_default_dtype set_default_device get_default_device "
             "set_default_tensor_type set_printoptions use_deterministic_algorithms "
@@ -57,6 +57,7 @@ __getattr__, __dir__ = _namespace(
             "CharTensor ByteTensor BoolTensor Size"
         ),
         "tallow.torch._saving": "save load",
+        "tallow.torch._coordinates": "sparse_coo_tensor",
         "tallow.torch._top": (
             "asarray broadcast_shapes chain_matmul detach frombuffer frexp gradient is_nonzero "
             "is_storage is_same_size is_conj is_neg is_inference memory_format layout "
@@ -101,7 +102,7 @@ __getattr__, __dir__ = _namespace(
     },
     refuses={
         _NO_SPARSE: (
-            "sparse_coo_tensor sparse_csr_tensor sparse_csc_tensor sparse_bsr_tensor "
+            "sparse_csr_tensor sparse_csc_tensor sparse_bsr_tensor "
             "sparse_bsc_tensor sparse_compressed_tensor hspmm smm sspaddmm"
         ),
         _NO_QUANTISED: (
