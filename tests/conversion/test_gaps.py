@@ -110,3 +110,35 @@ def test_nothing_is_compared_before_its_turn():
 def test_empty():
     assert list(compare({}, {})) == []
     assert only(np.zeros((0, 5), np.float32), np.zeros((0, 5), np.float32)).verdict == "equal"
+
+
+def test_equal_bytes_are_not_computed_with(monkeypatch):
+    from tallow.conversion import gaps
+
+    monkeypatch.setattr(gaps, "_chunks", None)
+    nan = float("nan")
+    for value in (tl.tensor([1.0, nan, float("inf")]), tl.quantize(tl.ones(2, 32), "q8_0")):
+        found = only(value, value.clone() if value.dtype is tl.f32 else value)
+        assert (found.verdict, found.gap.largest, found.gap.cosine) == ("equal", 0.0, 1.0)
+
+
+@pytest.mark.parametrize("dtype", ["f32", "f16", "bf16", "f64", "i32"])
+def test_pieces_add_up(dtype, monkeypatch):
+    """Odd values in one piece change nothing of how the others are counted."""
+    from tallow.conversion import gaps
+
+    rng = np.random.default_rng(9)
+    a = rng.integers(-50, 50, 3000).astype(np.float64)
+    b = a + rng.integers(0, 2, 3000)
+    if dtype != "i32":
+        a[[7, 1500]] = np.nan, np.inf
+        b[[7, 1500]] = np.nan, np.inf
+    left, right = (tl.from_numpy(x).to(dtype) for x in (a, b))
+    whole = only(left, right).gap
+    for chunk, piece in ((1000, 64), (64, 7), (1 << 20, 1 << 20)):
+        monkeypatch.setattr(gaps, "CHUNK", chunk)
+        monkeypatch.setattr(gaps, "PIECE", piece)
+        found = only(left, right).gap
+        for name in ("largest", "rmse", "relative", "cosine"):
+            assert getattr(found, name) == pytest.approx(getattr(whole, name), rel=1e-12)
+    assert whole.largest == 1.0
