@@ -98,3 +98,11 @@ def test_a_lazy_module_of_a_user():
     assert model(tl.ones(1, 3)).shape == (1, 2)
     assert model.weight.tolist() == [2, 2, 2] and type(model.inner) is nn.Linear
     assert model(tl.ones(1, 3)).shape == (1, 2)
+
+
+def test_data_of_a_lazy_parameter_may_be_filled_before_the_first_call():
+    """As PyTorch: there are no elements yet, so nothing is filled (d2l's linear regression)."""
+    layer = nn.LazyLinear(2)
+    assert layer.weight.data.normal_(0, 0.01).shape == (0,)
+    layer.weight.data = tl.ones(2, 3)
+    assert layer.weight.shape == (2, 3) and layer.weight.requires_grad

@@ -43,6 +43,16 @@ class UninitializedTensorMixin:
         """The dtype that it will have."""
         return cast(DType, self.__dict__.get("_wanted") or Default.float)
 
+    @property
+    def data(self: Any) -> Tensor:
+        """Nothing: programs fill it before the first call, and PyTorch too gives no elements."""
+        return empty(0, dtype=self.dtype)
+
+    @data.setter
+    def data(self: Any, value: Tensor) -> None:
+        self.materialize(value.shape, dtype=value.dtype)
+        self._array = value._array
+
     def __getattr__(self: Any, name: str) -> Any:
         if name != "_array":
             return cast(Any, Tensor).__getattr__(self, name)
