@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 
 import pytest
 
@@ -41,6 +42,7 @@ def made(tmp_path):
     return make
 
 
+OBJECT = {"__type": "AddedToken"}
 A, B, LESS = 64, 65, 27  # ids of a, b and <
 INV, PAD, X = 256, 257, 258
 # added tokens, tokenizer_config.json, other files: the added tokens that transformers has then, by
@@ -58,9 +60,9 @@ CASES = {
     ),
     "not special": ((), {"added_tokens_decoder": {"258": row("<x>", False)}}, {}, {X: False}),
     "named": ([("<x>", False)], {"eos_token": "<x>", "pad_token": "<inv>"}, {}, {X: 1, INV: 1}),
-    "named by an object": ((), {"bos_token": {"content": "<inv>"}}, {}, {INV: True}),
+    "named by an object": ((), {"bos_token": OBJECT | row("<inv>")}, {}, {INV: True}),
     "more special ones": (
-        [("<x>", False)], {"additional_special_tokens": ["<inv>", row("<x>")]}, {}, {X: 1, INV: 1},
+        [("<x>", False)], {"additional_special_tokens": ["<inv>", "<x>"]}, {}, {X: 0, INV: 1},
     ),
     "old file": ((), {}, {"added_tokens": {"<x>": 258}}, {X: False}),
     "special map": ((), {}, {"special_tokens_map": {"eos_token": "<inv>"}}, {INV: True}),
@@ -83,6 +85,27 @@ def test_added_tokens_of_the_configs(name, engine, made):
             assert tokenizer.decode([A, index]) == ("a" if expected[index] else f"a{text}")
         elif text == "<inv>":
             assert INV not in tokenizer.encode("a<inv>b", parse_special=True)
+
+
+@pytest.mark.needs_torch
+@pytest.mark.parametrize("name", CASES)
+def test_ids_are_those_of_transformers(name, made):
+    """Odd texts, with the special tokens found and not."""
+    transformers = pytest.importorskip("transformers")
+    added, config, files, _ = CASES[name]
+    path = made(added, {"tokenizer_class": "PreTrainedTokenizerFast", **config}, **files)
+    theirs = transformers.AutoTokenizer.from_pretrained(path)
+    draw = random.Random(4)
+    pieces = ["<x>", "<inv>", "<pad>", "a", "b", "</s>", " ", "  ", "z<", "é"]
+    texts = ["".join(draw.choices(pieces, k=draw.randint(0, 8))) for _ in range(300)]
+    for engine in ENGINES:
+        ours = Tokenizer.from_folder(path, engine=engine)
+        for text in texts:
+            ids = theirs(text, add_special_tokens=False).input_ids
+            assert ours.encode(text, parse_special=True) == ids, text
+            plain = theirs(text, add_special_tokens=False, split_special_tokens=True).input_ids
+            assert ours.encode(text) == plain, text
+            assert ours.decode(ids) == theirs.decode(ids, skip_special_tokens=True), text
 
 
 @pytest.mark.parametrize("value", [{"258": {}}, {"x": row("<x>")}, {"258": 3}, {"300": row("<x>")}])

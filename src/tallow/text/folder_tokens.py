@@ -60,8 +60,8 @@ def complete(root: dict[str, Any], file: Path, config: Mapping[str, Any]) -> dic
         own = changed.get(text, {})
         special = bool(own.get("special")) or row["special"]  # the engine does not forget it
         changed[text] = {**own, **row, "id": index, "special": special}
-    for text, given in _special_texts(config):
-        if text in ids:
+    for text, given, role in _special_texts(config):
+        if text in ids and (role or text not in changed):  # only a role changes what is listed
             row = changed.get(text) or _row(given if isinstance(given, dict) else {}, text, True)
             changed[text] = {**row, "id": ids[text], "special": True}
     if changed != rows:
@@ -103,14 +103,14 @@ def _decoder_rows(path: Path, config: Mapping[str, Any]) -> list[tuple[int, Row]
     return sorted(found, key=lambda pair: pair[0])
 
 
-def _special_texts(config: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """The tokens that the configs name as special, with what is said of them."""
-    named = [config.get(f"{role}_token") for role in ROLES]
+def _special_texts(config: Mapping[str, Any]) -> list[tuple[str, Any, bool]]:
+    """The tokens that the configs name as special, what is said of them, and if it is a role."""
+    named: list[tuple[Any, bool]] = [(config.get(f"{role}_token"), True) for role in ROLES]
     for key in ("additional_special_tokens", "extra_special_tokens"):
         more = config.get(key)
-        named += more if isinstance(more, list) else []
-        named += more.values() if isinstance(more, dict) else []
-    return [(text, value) for value in named if (text := text_of(value)) is not None]
+        values = list(more.values()) if isinstance(more, dict) else more
+        named += [(value, False) for value in values] if isinstance(values, list) else []
+    return [(text, value, role) for value, role in named if (text := text_of(value)) is not None]
 
 
 def _with_affixes(
