@@ -289,3 +289,11 @@ def test_cache_folder_follows_the_environment(monkeypatch, tmp_path):
     assert hub_cache() == tmp_path / "xdg" / "huggingface" / "hub"
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "other"))
     assert hub_cache() == tmp_path / "other"
+
+
+def test_sets_of_any_width_are_whole(hub):
+    """DeepSeek-V3 counts its parts as 00001-of-000163; their index belongs to them."""
+    shards = {f"model-0000{i}-of-000003.safetensors": BIG[i:] for i in (1, 2, 3)}
+    index = {"model.safetensors.index.json": b"{}"}
+    hub.repo("org/wide", {**COMPANIONS, **NOISE, **shards, **index})
+    assert names(get("hf:org/wide")) == {*COMPANIONS, *shards, *index}
