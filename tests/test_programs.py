@@ -94,3 +94,21 @@ def test_the_error_of_a_curve(tools):
 def test_printed_numbers_without_the_lines_of_times(tools):
     text = "step 3: loss 0.25, -1e-3\nin 7.5 s\n"
     assert tools["programs"].numbers(text, "^in ") == [3, 0.25, -1e-3]
+
+
+def test_the_page_claims_only_what_ran(tools, tmp_path):
+    import document
+
+    rows = [{"name": n, "source": "a/b", "script": "x.py"} for n in ("one", "two", "three", "four")]
+    table = {"program": rows, "sources": {"a/b": "0" * 40}, "packages": {"names": []}}
+    lines = {
+        "one": {"state": "equal", "said": "3 losses", "worst": 1e-7},
+        "two": {"state": "fails", "said": "TypeError: no"},
+        "three": {"state": "amplifies", "said": "3 losses", "worst": 2e-3, "itself": 1e-3},
+    }
+    document.write(tmp_path / "page.md", table, lines)
+    page = (tmp_path / "page.md").read_text()
+    assert "1 of 4 programs ran with only the import replaced and equal results." in page
+    assert "| two | fails | TypeError: no |  |" in page
+    assert "| three | ran, rounding grows | 3 losses | 2e-03 (torch with itself 1e-03) |" in page
+    assert "| four | not run |  |  |" in page and "0" * 40 in page

@@ -228,6 +228,22 @@ def _attach_torch(torch: Any, draws: Draws) -> None:
         if high is not None
         else randint(0, low, tuple(x.shape), dtype=dtype or x.dtype)
     )
+
+    def trunc_normal_(
+        tensor: Any,
+        mean: float = 0.0,
+        std: float = 1.0,
+        a: float = -2.0,
+        b: float = 2.0,
+        generator: Any = None,
+    ) -> Any:
+        """By the inverse distribution function, as Tallow; torch 2.13 rejects and draws again."""
+        low, high = (math.erf((end - mean) / std / math.sqrt(2)) for end in (a, b))
+        drawn = torch.from_numpy(draws.uniform(tuple(tensor.shape), low, high)).float()
+        with torch.no_grad():
+            return tensor.copy_((drawn.erfinv() * (std * math.sqrt(2)) + mean).clamp(a, b))
+
+    torch.nn.init.trunc_normal_ = trunc_normal_
     _attach_dropout(torch, F, bernoulli)
     _attach_sampler(torch)
 

@@ -1,4 +1,4 @@
-"""Models that others wrote, by name: output in training, loss, gradient norm of every parameter.
+"""Models that others wrote, by name: output in training, and every gradient's norm in f64.
 
 child.py RESULT 0 zoo.py torchvision|timm|cifar NAME[:ARGUMENT]…
 """
@@ -51,7 +51,7 @@ def build(kind: str, name: str) -> tuple[Any, Any]:
 def loss_of(out: Any) -> Any:
     """A number that every output has a part in."""
     if isinstance(out, torch.Tensor):
-        weights = torch.linspace(-1, 1, out.numel()).reshape(out.shape)
+        weights = torch.linspace(-1, 1, out.numel(), dtype=out.dtype).reshape(out.shape)
         return (out * weights).sum() + out.square().mean()
     parts = out.values() if hasattr(out, "values") else out
     return sum(loss_of(part) for part in parts if part is not None)
@@ -89,9 +89,8 @@ def main() -> None:
             detect(name, model, batch)
         else:
             note(f"{name} training output", loss_of(model(batch)))
-            # Gradients where norms do not divide by the spread of four samples: rounding stays.
-            model.eval()
-            loss_of(model(batch)).backward()
+            # Gradients in f64: through norms that nobody trained rounding to f32 grows to percents.
+            loss_of(model.double()(batch.double())).backward()
         norms = [p.grad.norm() for p in model.parameters() if p.grad is not None]
         note(f"{name} gradients", torch.stack(norms))
         print(name, len(norms), "gradients", flush=True)
