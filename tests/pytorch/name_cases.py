@@ -300,6 +300,8 @@ CASES |= {
     T + "cuda.set_device": "torch.cuda.set_device(-1)",
     T + "cuda.stream": "torch.cuda.stream(None).__enter__()",
     T + "dtype": "isinstance(torch.float32, torch.dtype)",
+    T + "sparse_coo_tensor":
+    "torch.sparse_coo_tensor([[0, 1], [1, 0]], [2.0, 3.0], (2, 2)).to_dense()",
     N + "Linear.__init__": "callable(torch.nn.Linear.__init__)",
     N + "Linear.reset_parameters": "torch.nn.Linear(2, 2).reset_parameters()",
     N + "Linear.train": "torch.nn.Linear(2, 2).train(False).training",

@@ -159,3 +159,14 @@ def test_every_callable_has_a_case():
         if not same and not name.endswith(NO_CASE_NEEDED):
             without.append(name)
     assert without == []
+
+
+def test_all_that_is_listed_opens_and_the_reference_is_up_to_date():
+    # In a process of its own: every module is imported.
+    import subprocess
+    import sys
+
+    root = Path(__file__).resolve().parents[2]
+    command = [sys.executable, "-W", "ignore", root / "tools" / "torch_reference.py", "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -10,12 +10,12 @@ __getattr__, __dir__ = namespace(
         "tallow.torch.nn._functional": "adaptive_max_pool1d_with_indices "
         "adaptive_max_pool2d_with_indices adaptive_max_pool3d_with_indices boolean_dispatch "
         "conv_tbc has_torch_function has_torch_function_unary has_torch_function_variadic "
-        "handle_torch_function max_pool1d_with_indices max_pool2d_with_indices "
+        "max_pool1d_with_indices max_pool2d_with_indices "
         "max_pool3d_with_indices fractional_max_pool2d_with_indices "
-        "fractional_max_pool3d_with_indices rrelu_ native_channel_shuffle hardsigmoid_ "
-        "assert_int_or_pair",
+        "fractional_max_pool3d_with_indices rrelu_ native_channel_shuffle",
         "tallow.torch.nn._bases": "_single _pair _triple",
         "tallow.torch": "Tensor",
+        "tallow.torch.overrides": "handle_torch_function",
     },
     behind=("tallow.nn.functional",),
     refuses={"it is not supported": "grouped_mm scaled_mm scaled_grouped_mm"},

@@ -12,5 +12,5 @@ __getattr__, __dir__ = namespace(
         "dlpack flop_counter hooks mobile_optimizer _contextlib _python_dispatch _triton "
         "deterministic"
     ),
-    places={"tallow.torch.utils._small": "set_module swap_tensors rename_privateuse1_backend"},
+    places={"tallow.torch.utils._small": "set_module swap_tensors"},
 )

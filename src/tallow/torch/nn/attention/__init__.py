@@ -29,4 +29,4 @@ def sdpa_kernel(backends: Any, set_priority: bool = False) -> AbstractContextMan
     return nullcontext()
 
 
-__getattr__, __dir__ = namespace(__name__, modules="flex_attention bias")
+__getattr__, __dir__ = namespace(__name__, modules="flex_attention")
