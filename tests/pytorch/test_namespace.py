@@ -36,9 +36,9 @@ def test_names_of_modules():
 
 
 def test_what_is_not_there_raises_when_called():
-    sparse = torch.sparse_coo_tensor
-    with pytest.raises(UnsupportedError, match=r"^torch\.sparse_coo_tensor: sparse tensors"):
-        sparse([[0]], [1.0])
+    nested = torch.nested.nested_tensor
+    with pytest.raises(UnsupportedError, match=r"^torch\.nested\.nested_tensor: nested tensors"):
+        nested([[1.0], [2.0, 3.0]])
 
     class Own(torch.fx.Interpreter):
         pass

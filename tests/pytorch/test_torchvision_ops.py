@@ -122,3 +122,21 @@ def test_deformed_convolution_has_gradients():
 
     args = (leaf(1, 2, 4, 4), leaf(2, 2, 2, 2), leaf(1, 8, 3, 3), leaf(1, 4, 3, 3))
     assert gradcheck(lambda x, w, o, m: deform(x, w, o, m, padding=0), args)
+
+
+@pytest.mark.parametrize("pool", ["ps_roi_align", "ps_roi_pool"])
+def test_position_sensitive_pooling_takes_each_bins_own_channel(pool):
+    image = tl.arange(8.0).reshape(1, 8, 1, 1).expand(1, 8, 6, 6).contiguous()
+    boxes = tl.tensor([[0.0, 0.5, 0.5, 4.0, 4.0], [0.0, 1.0, 1.0, 5.0, 3.0]])
+    more = (2,) if pool == "ps_roi_align" else ()
+    out = getattr(vision, pool)(image, boxes, 1.0, 2, 2, *more)[0]
+    assert out.shape == (2, 2, 2, 2)
+    for box in out.tolist():
+        assert box == [[[0.0, 1.0], [2.0, 3.0]], [[4.0, 5.0], [6.0, 7.0]]]
+
+
+def test_position_sensitive_pooling_passes_gradients():
+    image = tl.randn(1, 4, 5, 5, dtype="f64").requires_grad_()
+    boxes = tl.tensor([[0.0, 0.6, 0.7, 3.4, 3.9]], dtype="f64")
+    for pool, more in ((vision.ps_roi_align, (2,)), (vision.ps_roi_pool, ())):
+        assert gradcheck(lambda x, p=pool, m=more: p(x, boxes, 1.0, 2, 2, *m)[0], (image,))
