@@ -9,7 +9,7 @@ namespace {
 
 int axis_of(int64_t axis, int ndim, const char* where) {
   if (axis < -ndim || axis >= ndim) {
-    raise("ShapeError", where,
+    raise("IndexRangeError", where,
           "expected an axis in [" + std::to_string(-ndim) + ", " + std::to_string(ndim - 1) +
               "], got " + std::to_string(axis));
   }

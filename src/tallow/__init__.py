@@ -78,6 +78,14 @@ from .dtype import (
     uint64,
 )  # fmt: skip
 from .errors import TallowError
+from .layout import (
+    channels_last,
+    channels_last_3d,
+    contiguous_format,
+    memory_format,
+    preserve_format,
+    strided,
+)
 from .numeric import (
     can_cast,
     finfo,

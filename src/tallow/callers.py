@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
+
+class nothing:  # noqa: N801  (its name stands in the error for an argument that is not there)
+    """What a parameter without a default holds until it is given by position or by any name."""
+
+
 REQUIRED: Any = object()
+MISSING: Any = nothing()
 VARIADIC: Any = object()  # the default of a `*name` parameter
 
 # Rows that `amp.autocast` casts for: "low" where the arithmetic is, "full" where sums and
@@ -68,7 +74,7 @@ def build(row: Row[P, R]) -> Callable[P, R]:
     scope: dict[str, Any] = {
         "check": row.checker, "run": row.cpu or row._native_run() or row.meaning,
         "MODE": MODE, "Tensor": Tensor, "row": row, "record": run_recorded, "link": link,
-        "meaning": row.meaning, "write_out": write_out, "refuse": _refuse,
+        "meaning": row.meaning, "by_name": by_name, "refuse": _refuse, "MISSING": MISSING,
     }  # fmt: skip
     for name, keyword_only, default in row.parameters:
         if default is VARIADIC:
@@ -79,16 +85,13 @@ def build(row: Row[P, R]) -> Callable[P, R]:
         if keyword_only and not any(head.startswith("*") for head in heads):
             heads.append("*")
         scope[f"_{name}"] = default
-        heads.append(name if default is REQUIRED else f"{name}=_{name}")
+        heads.append(f"{name}=MISSING" if default is REQUIRED else f"{name}=_{name}")
         names.append(f"{name}={name}" if keyword_only else name)
         values.append(name)
     given = ", ".join(names)
     title = row.__name__.replace(".", "_")
-    if row.takes_out:
-        heads += ["out=None"] if any(head.startswith("*") for head in heads) else ["*", "out=None"]
+    heads.append("**more")
     code = ""
-    if row.takes_out:
-        code += f" if out is not None: return write_out({title}({given}), out, {title!r})\n"
     if row.__name__ in AUTOCAST:
         tensors = "".join(
             f"{value}, " for kind, value in zip(row.kinds, values, strict=True) if kind == TENSOR
@@ -129,8 +132,9 @@ def build(row: Row[P, R]) -> Callable[P, R]:
     # A number where a tensor is needed shows as a missing attribute somewhere inside.
     code = "".join(f" {line}\n" for line in code.splitlines())
     code = (
-        f"def {title}({', '.join(heads)}):\n try:\n{code}"
-        " except (AttributeError, RuntimeError) as error:\n"
+        f"def {title}({', '.join(heads)}):\n"
+        f" if more: return by_name(row, ({', '.join(values)},), more)\n try:\n{code}"
+        " except (AttributeError, RuntimeError, TypeError) as error:\n"
         f"  refuse(row, ({', '.join(values)},), error)"
     )
     exec(code, scope)
@@ -145,6 +149,9 @@ def _refuse(row: Row[..., Any], values: tuple[Any, ...], error: Exception) -> No
         raise ArgumentError(
             f"{row.__name__}: expected integers of at most 64 bits, got larger ones"
         ) from None
+    for (name, _, _), value in zip(row.parameters, values, strict=True):
+        if value is MISSING:
+            raise DTypeError(f"{row.__name__}: expected an argument {name}, got none") from None
     if not isinstance(error, AttributeError):
         raise error
     notes = getattr(row.meaning, "__annotations__", {})
@@ -169,9 +176,9 @@ def unary(row: Row[..., Any], native: Callable[[Any], Any], *, recorded: bool) -
     if not recorded:
         return call
 
-    def recorded_call(x: Tensor, *, out: Tensor | None = None) -> Tensor:
-        if out is not None:
-            return write_out(recorded_call(x), out, name)
+    def recorded_call(x: Tensor = MISSING, **more: Any) -> Tensor:
+        if more:
+            return by_name(row, (x,), more)  # type: ignore[no-any-return]
         if type(x) is not Tensor:
             unwrap_tensor(x, name)
         wanted = x._node is not None and mode.enabled
@@ -203,9 +210,9 @@ def binary(row: Row[..., Any], native: Callable[[Any, Any], Any], *, recorded: b
     if not recorded:
         return call
 
-    def recorded_call(a: Tensor, b: Tensor | float, *, out: Tensor | None = None) -> Tensor:
-        if out is not None:
-            return write_out(recorded_call(a, b), out, name)
+    def recorded_call(a: Tensor = MISSING, b: Tensor | float = MISSING, **more: Any) -> Tensor:
+        if more:
+            return by_name(row, (a, b), more)  # type: ignore[no-any-return]
         if type(a) is Tensor:
             left, tracked = a._array, a._node is not None
         else:
@@ -230,12 +237,71 @@ def binary(row: Row[..., Any], native: Callable[[Any, Any], Any], *, recorded: b
     return recorded_call
 
 
+# --- arguments by PyTorch's names, and numpy's ----------------------------------------------------
+
+# What PyTorch calls a parameter -> what rows call it, the first that the row has.
+_NAMES = {
+    "axis": ("dim", "dims"),
+    "axes": ("dim", "dims"),
+    "dim": ("dims",),
+    "dims": ("dim", "dims"),
+    "keepdims": ("keepdim",),
+    "dtype": ("shape",),  # of `view`
+    "size": ("shape", "sizes", "size"),
+    "shape": ("size", "sizes"),
+    "sizes": ("shape", "size"),
+    "repeats": ("sizes", "shape", "size"),
+    "from": ("from_", "low", "start"),
+    "to": ("high", "end"),
+    "end": ("stop",),
+    "a": ("from_", "low"),
+    "b": ("to", "high"),
+    **dict.fromkeys(
+        ("other", "exponent", "mat2", "vec2", "vec", "tensor", "values"), ("b", "other")
+    ),
+}
+_FIRST = ("input", "self", "tensor", "x1", "condition", "A")
+# Hints about memory that change nothing here: what a tensor is made of is settled by its dtype.
+_HINTS = ("layout", "pin_memory", "non_blocking", "names", "memory_format")
+
+
+def by_name(row: Row[..., Any], values: tuple[Any, ...], more: dict[str, Any]) -> Any:
+    """Call the row again with the arguments that came by a name other than its own, and `out`."""
+    names = [name for name, _, _ in row.parameters]
+    given = dict(zip(names, values, strict=True))
+    defaults = {name: default for name, _, default in row.parameters}
+    out = more.pop("out", None) if row.takes_out else None
+    for key, value in more.items():
+        if key in _HINTS and "device" in names:
+            continue
+        target = _parameter_called(key, names, given)
+        if target is None:
+            raise DTypeError(f"{row.__name__}: expected arguments {', '.join(names)}, got {key}=")
+        free = given[target] is MISSING or given[target] is defaults[target]
+        if not (free or (defaults[target] is VARIADIC and given[target] == ())):
+            raise DTypeError(f"{row.__name__}: expected {target} once, got {key}= too")
+        given[target] = (value,) if defaults[target] is VARIADIC else value
+    plain = [given[name] for name, only, d in row.parameters if not only and d is not VARIADIC]
+    for name, _, default in row.parameters:
+        if default is VARIADIC:
+            plain += given[name]
+    keyword = {name: given[name] for name, only, _ in row.parameters if only}
+    made = row.caller()(*plain, **keyword)
+    return made if out is None else write_out(made, out, row.__name__)
+
+
+def _parameter_called(key: str, names: list[str], given: dict[str, Any]) -> str | None:
+    if key in _FIRST and given[names[0]] is MISSING:
+        return names[0]
+    return next((name for name in _NAMES.get(key, ()) if name in names), None)
+
+
 def write_out(made: Tensor, out: Tensor, name: str) -> Tensor:
     """What `out=` asks for: `made` written into `out`, which takes its shape when it is empty."""
     from .autograd.inplace import write
 
     unwrap_tensor(out, name)
-    if made._node is not None or out._node is not None:
+    if made._node is not None or (out._node is not None and MODE.enabled):
         raise GradError(f"{name}: expected no gradients beside out=, which records nothing")
     if out.shape != made.shape and not out.numel():
         out._array = _native.Array.empty(made.shape, out._array.dtype)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeGuard
 
-from .errors import ArgumentError
+from .errors import ArgumentError, DeviceError
 
 _HERE = ("cpu",)
 # What PyTorch calls devices: programs name them before they ask whether there is one.
@@ -65,10 +65,10 @@ def is_device_name(text: object) -> TypeGuard[str]:
 
 
 def as_device(device: Device | str | int) -> Device:
-    """The device to use; ArgumentError for an unknown one and for one that is not there."""
+    """The device to use; DeviceError for one that is not there."""
     found = device if isinstance(device, Device) else Device(device)
     if found.type not in _HERE:
-        raise ArgumentError(
+        raise DeviceError(
             f"device: expected cpu, got {found}: there is no {found.type} device here"
         )
     return found

@@ -32,6 +32,16 @@ class DType:
         return self.kind == "f"
 
     @property
+    def is_complex(self) -> bool:
+        """Whether values are complex."""
+        return self.kind == "c"
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether there are negative values."""
+        return self.kind in "ifc"
+
+    @property
     def is_quantized(self) -> bool:
         """Whether values are stored in blocks with shared scales."""
         return self.kind == "q"

@@ -9,16 +9,16 @@ class TallowError(Exception):
     """Base of every error that Tallow raises on purpose; its text is one clear sentence."""
 
 
-class ShapeError(TallowError, ValueError):
-    """An array has the wrong shape, stride or number of dimensions."""
+class ShapeError(TallowError, ValueError, RuntimeError):
+    """An array has the wrong shape, stride or number of dimensions (PyTorch: RuntimeError)."""
 
 
-class DTypeError(TallowError, TypeError):
-    """A dtype that the operation has no meaning for."""
+class DTypeError(TallowError, TypeError, RuntimeError):
+    """A dtype that the operation has no meaning for (PyTorch: TypeError or RuntimeError)."""
 
 
-class ArgumentError(TallowError, ValueError):
-    """An argument has a value that is out of range or of the wrong kind."""
+class ArgumentError(TallowError, ValueError, RuntimeError):
+    """An argument has a value that is out of range (PyTorch: ValueError or RuntimeError)."""
 
 
 class NameTakenError(ArgumentError, KeyError):
@@ -27,7 +27,7 @@ class NameTakenError(ArgumentError, KeyError):
     __str__ = Exception.__str__  # a KeyError would show the text in quotes
 
 
-class FormatError(TallowError, ValueError):
+class FormatError(TallowError, ValueError, RuntimeError):
     """A file is not what it claims to be: truncated, hostile, or of an unsupported version.
 
     The text names the file, the field, what was expected and what was found.
@@ -49,19 +49,31 @@ class SharedMemoryError(TallowError, RuntimeError):
     """Tensors share memory where each must have its own."""
 
 
-class IndexRangeError(TallowError, IndexError):
-    """An index lies outside its axis, or there are more indices than axes."""
+class NoAxisError(ShapeError, TypeError):
+    """The length or the rows of a tensor without axes."""
 
 
-class OutOfMemoryError(TallowError, MemoryError):
+class LinAlgError(ArgumentError):
+    """A matrix for which there is no such decomposition or solution."""
+
+
+class IndexRangeError(ShapeError, IndexError):
+    """An index lies outside its axis, an axis is not there, or there are more indices than axes."""
+
+
+class OutOfMemoryError(TallowError, MemoryError, RuntimeError):
     """An array does not fit into memory."""
+
+
+class DeviceError(ArgumentError):
+    """A device that can be named and is not there to be used."""
 
 
 class GradError(TallowError, RuntimeError):
     """A gradient that cannot be had: no graph, one used up, a saved tensor changed in place."""
 
 
-class ModelError(TallowError, ValueError):
+class ModelError(TallowError, ValueError, RuntimeError):
     """Weights or a config do not fit: unknown architecture, missing or misshapen tensors."""
 
 

@@ -33,9 +33,12 @@ from .errors import (
     GradError,
     IndexRangeError,
     MissingExtraError,
+    NoAxisError,
     ShapeError,
     expect,
 )
+from .layout import contiguous_format, order_of, preserve_format, strided
+from .protocols import Protocols
 
 if TYPE_CHECKING:
     from ._methods import Methods
@@ -56,13 +59,13 @@ _TYPE_NAMES = {
 }  # fmt: skip
 
 
-class Tensor(Gradients, Methods):
+class Tensor(Gradients, Protocols, Methods):
     """An n-dimensional array of one dtype; a view when it came from a view op.
 
     Made by `tl.tensor`, `tl.zeros`, `tl.from_numpy`, `tl.from_buffer`, … and by ops.
     """
 
-    __slots__ = ("__weakref__", "_array", "_base", "_index", "_node", "_views")
+    __slots__ = ("__dict__", "__weakref__", "_array", "_base", "_index", "_node", "_views")
     __array_priority__ = 1000  # numpy's operators leave mixed expressions to us
 
     _array: _native.Array
@@ -191,9 +194,14 @@ class Tensor(Gradients, Methods):
         """Address of the first element."""
         return self._array.data_ptr
 
-    def is_contiguous(self) -> bool:
-        """Whether elements lie in row-major order without gaps."""
-        return self._array.is_contiguous
+    def is_contiguous(self, memory_format: Any = None) -> bool:
+        """Whether elements lie in row-major order (or that of `memory_format`) without gaps."""
+        if memory_format is None or memory_format == contiguous_format:
+            return self._array.is_contiguous
+        if getattr(memory_format, "name", "") == "channels_last" and self._array.ndim != 4:
+            return False
+        order = order_of(memory_format, self._array.ndim, "is_contiguous")
+        return (self if order is None else self.permute(order))._array.is_contiguous
 
     def is_floating_point(self) -> bool:
         """Whether the dtype is a plain float."""
@@ -216,6 +224,8 @@ class Tensor(Gradients, Methods):
         device: Device | str | None = None,
         non_blocking: _bool = False,
         copy: _bool = False,
+        memory_format: Any = None,
+        other: Tensor | None = None,
     ) -> Tensor:
         """This tensor in another dtype or on another device; itself when that changes nothing.
 
@@ -223,64 +233,80 @@ class Tensor(Gradients, Methods):
         that has a quantiser.
         """
         wanted = self.dtype
-        for target in (*targets, device, dtype):
-            if target is None or isinstance(target, bool):  # torch's non_blocking
+        flags = [target for target in targets if isinstance(target, bool)]
+        copy = copy or (len(flags) > 1 and flags[1])  # the first is PyTorch's non_blocking
+        for target in (*targets, other, device, dtype):
+            if target is None or isinstance(target, bool):
                 continue
             if isinstance(target, Tensor):
                 target = target.dtype
-            if isinstance(target, Device) or is_device_name(target):
+            if not isinstance(target, DType) and (
+                isinstance(target, (Device, _int)) or is_device_name(target)
+            ):
                 as_device(target)
                 continue
             wanted = as_dtype(target)
         if wanted.code == self._array.dtype:
-            return self.clone() if copy else self
-        if self._node is not None:
-            return self.cast(wanted)
-        return wrap(self._array.cast(wanted.code))
+            made = self.clone() if copy else self
+        elif self._node is not None:
+            made = self.cast(wanted)
+        else:
+            made = wrap(self._array.cast(wanted.code))
+        return made if memory_format is None else made._laid_out(memory_format, "to")
 
-    def float(self) -> Tensor:
+    def _laid_out(self, memory_format: Any, where: str) -> Tensor:
+        """This tensor if its elements lie in the order of `memory_format`, else such a copy."""
+        order = order_of(memory_format, self._array.ndim, where)
+        if order is None:
+            return self if memory_format == preserve_format else self.contiguous()
+        moved = self.permute(order)
+        if moved._array.is_contiguous:
+            return self
+        return moved.clone().permute([order.index(axis) for axis in range(len(order))])
+
+    def float(self, memory_format: Any = None) -> Tensor:
         """This tensor as f32."""
-        return self.to(f32)
+        return self.to(f32, memory_format=memory_format)
 
-    def double(self) -> Tensor:
+    def double(self, memory_format: Any = None) -> Tensor:
         """This tensor as f64."""
-        return self.to(f64)
+        return self.to(f64, memory_format=memory_format)
 
-    def half(self) -> Tensor:
+    def half(self, memory_format: Any = None) -> Tensor:
         """This tensor as f16."""
-        return self.to(f16)
+        return self.to(f16, memory_format=memory_format)
 
-    def bfloat16(self) -> Tensor:
+    def bfloat16(self, memory_format: Any = None) -> Tensor:
         """This tensor as bf16."""
-        return self.to(bf16)
+        return self.to(bf16, memory_format=memory_format)
 
-    def long(self) -> Tensor:
+    def long(self, memory_format: Any = None) -> Tensor:
         """This tensor as i64."""
-        return self.to(i64)
+        return self.to(i64, memory_format=memory_format)
 
-    def int(self) -> Tensor:
+    def int(self, memory_format: Any = None) -> Tensor:
         """This tensor as i32."""
-        return self.to(i32)
+        return self.to(i32, memory_format=memory_format)
 
-    def short(self) -> Tensor:
+    def short(self, memory_format: Any = None) -> Tensor:
         """This tensor as i16."""
-        return self.to(i16)
+        return self.to(i16, memory_format=memory_format)
 
-    def char(self) -> Tensor:
+    def char(self, memory_format: Any = None) -> Tensor:
         """This tensor as i8."""
-        return self.to(i8)
+        return self.to(i8, memory_format=memory_format)
 
-    def byte(self) -> Tensor:
+    def byte(self, memory_format: Any = None) -> Tensor:
         """This tensor as u8."""
-        return self.to(u8)
+        return self.to(u8, memory_format=memory_format)
 
-    def bool(self) -> Tensor:
+    def bool(self, memory_format: Any = None) -> Tensor:
         """This tensor as bool."""
-        return self.to(bool_)
+        return self.to(bool_, memory_format=memory_format)
 
-    def cfloat(self) -> Tensor:
+    def cfloat(self, memory_format: Any = None) -> Tensor:
         """This tensor as complex64."""
-        return self.to(complex64)
+        return self.to(complex64, memory_format=memory_format)
 
     def type(self, dtype: Any = None, non_blocking: _bool = False) -> Any:
         """This tensor as `dtype`, or as a tensor type of PyTorch; without one, that type's name."""
@@ -292,8 +318,10 @@ class Tensor(Gradients, Methods):
         """This tensor in the dtype of `other`."""
         return self.to(other.dtype)
 
-    def contiguous(self) -> Tensor:
+    def contiguous(self, memory_format: Any = None) -> Tensor:
         """This tensor if it is contiguous, else a contiguous copy."""
+        if memory_format is not None and memory_format != contiguous_format:
+            return self._laid_out(memory_format, "contiguous")
         return self if self._array.is_contiguous else self.clone()
 
     def to_dense(self, dtype: DType | str | None = None) -> Tensor:
@@ -304,9 +332,9 @@ class Tensor(Gradients, Methods):
         """This tensor as it is: what is sparse in PyTorch is kept dense here."""
         return self
 
-    def cpu(self) -> Tensor:
+    def cpu(self, memory_format: Any = None) -> Tensor:
         """This tensor, which is on the CPU already."""
-        return self
+        return self if memory_format is None else self._laid_out(memory_format, "cpu")
 
     def copy_(self, source: Tensor | _float) -> Tensor:
         """Write `source` (broadcast and converted) into this tensor."""
@@ -331,8 +359,13 @@ class Tensor(Gradients, Methods):
         """Write 0 into every element."""
         return self.fill_(0)
 
-    def numpy(self) -> Any:
-        """A numpy array on this tensor's memory (read-only if that is); bf16, f8 by ml_dtypes."""
+    def numpy(self, *, force: _bool = False) -> Any:
+        """A numpy array on this tensor's memory (read-only if that is); bf16, f8 by ml_dtypes.
+
+        `force` detaches first.
+        """
+        if force and self._node is not None:
+            return self.detach().numpy()
         if self._node is not None:
             raise GradError("numpy: expected a tensor without gradient (use .detach() first)")
         numpy = _import("numpy")
@@ -412,12 +445,12 @@ class Tensor(Gradients, Methods):
 
     def __len__(self) -> _int:
         if not self._array.ndim:
-            raise ShapeError("len: expected at least one axis, got a 0-d tensor")
+            raise NoAxisError("len: expected at least one axis, got a 0-d tensor")
         return self._array.shape[0]
 
     def __iter__(self) -> Iterator[Tensor]:
         if not self._array.ndim:
-            raise ShapeError("iter: expected at least one axis, got a 0-d tensor")
+            raise NoAxisError("iter: expected at least one axis, got a 0-d tensor")
         return (self[i] for i in range(self._array.shape[0]))
 
     # --- Python's protocols -----------------------------------------------------------------------
@@ -522,12 +555,15 @@ def tensor(
     dtype: DType | str | None = None,
     device: Device | str | None = None,
     requires_grad: bool = False,
+    **hints: Any,
 ) -> Tensor:
     """A new tensor from a number, nested lists, a numpy array or another tensor (always a copy).
 
     Without `dtype`: bool, i64, f32 or complex64 for Python values, as in PyTorch; the source's own
     for arrays.
     """
+    if hints:
+        _refuse_hints(hints)
     code = -1 if dtype is None else as_dtype(dtype).code
     if isinstance(data, Sequence) and not isinstance(data, (list, tuple, str, bytes, memoryview)):
         data = list(data)  # a range, a deque
@@ -537,11 +573,21 @@ def tensor(
     elif isinstance(data, (bool, int, float, complex, list, tuple)):
         if isinstance(data, (list, tuple)) and any(hasattr(row, "tolist") for row in data):
             data = [row.tolist() if hasattr(row, "tolist") else row for row in data]
-        made = wrap(_native.Array.from_list(data, code))
+        try:
+            made = wrap(_native.Array.from_list(data, code))
+        except DTypeError:
+            made = wrap(_native.Array.from_list(_numbers(data), code))
     else:
         made = wrap(wrap(unwrap(data, tensor))._array.clone())
         made = made.to(DTYPES[code]) if code >= 0 else made
     return _as_asked(made, device, requires_grad)
+
+
+def _numbers(data: Any) -> Any:
+    """Nested lists in which 0-d tensors and numpy's scalars have become Python numbers."""
+    if isinstance(data, (list, tuple)):
+        return [_numbers(row) for row in data]
+    return data.tolist() if hasattr(data, "tolist") else data
 
 
 def _as_asked(out: Tensor, device: Device | str | None, requires_grad: bool) -> Tensor:
@@ -595,14 +641,18 @@ def from_dlpack(source: Any) -> Tensor:
 
 
 def empty(
-    *size: Any,
+    *shape: Any,
+    size: Any = None,
     dtype: DType | str | None = None,
     device: Device | str | None = None,
     requires_grad: bool = False,
+    **hints: Any,
 ) -> Tensor:
     """A tensor whose elements are not set; of f32 unless told otherwise."""
     code = (Default.float if dtype is None else as_dtype(dtype)).code
-    return _as_asked(wrap(_native.Array.empty(_sizes(size), code)), device, requires_grad)
+    return _as_asked(
+        wrap(_native.Array.empty(_sizes(shape, size, hints), code)), device, requires_grad
+    )
 
 
 def full(
@@ -611,8 +661,11 @@ def full(
     dtype: DType | str | None = None,
     device: Device | str | None = None,
     requires_grad: bool = False,
+    **hints: Any,
 ) -> Tensor:
     """A tensor of one value; without `dtype` bool, i64, f32 or complex64 by the kind of it."""
+    if hints:
+        _refuse_hints(hints)
     value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
     if dtype is None:
         kinds = ((bool, bool_), (int, i64), (complex, complex64))
@@ -627,65 +680,77 @@ def full(
 
 
 def zeros(
-    *size: Any,
+    *shape: Any,
+    size: Any = None,
     dtype: DType | str | None = None,
     device: Device | str | None = None,
     requires_grad: bool = False,
+    **hints: Any,
 ) -> Tensor:
     """A tensor of zeros; of f32 unless told otherwise."""
-    return full(_sizes(size), 0, dtype or Default.float, device, requires_grad)
+    return full(_sizes(shape, size, hints), 0, dtype or Default.float, device, requires_grad)
 
 
 def ones(
-    *size: Any,
+    *shape: Any,
+    size: Any = None,
     dtype: DType | str | None = None,
     device: Device | str | None = None,
     requires_grad: bool = False,
+    **hints: Any,
 ) -> Tensor:
     """A tensor of ones; of f32 unless told otherwise."""
-    return full(_sizes(size), 1, dtype or Default.float, device, requires_grad)
+    return full(_sizes(shape, size, hints), 1, dtype or Default.float, device, requires_grad)
 
 
 def empty_like(
-    x: Tensor,
+    input: Tensor,
     dtype: DType | str | None = None,
     device: Device | str | None = None,
     requires_grad: bool = False,
+    **hints: Any,
 ) -> Tensor:
     """A contiguous tensor of `x`'s shape whose elements are not set."""
+    _refuse_hints(hints)
     code = -1 if dtype is None else as_dtype(dtype).code
-    return _as_asked(wrap(_native.Array.empty_like(x._array, code)), device, requires_grad)
+    return _as_asked(wrap(_native.Array.empty_like(input._array, code)), device, requires_grad)
 
 
 def zeros_like(
-    x: Tensor,
+    input: Tensor,
     dtype: DType | str | None = None,
     device: Device | str | None = None,
     requires_grad: bool = False,
+    **hints: Any,
 ) -> Tensor:
     """Zeros of `x`'s shape and, unless given, dtype."""
-    return full(x.shape, 0, dtype or x.dtype, device, requires_grad)
+    _refuse_hints(hints)
+    return full(input.shape, 0, dtype or input.dtype, device, requires_grad)
 
 
 def ones_like(
-    x: Tensor,
+    input: Tensor,
     dtype: DType | str | None = None,
     device: Device | str | None = None,
     requires_grad: bool = False,
+    **hints: Any,
 ) -> Tensor:
     """Ones of `x`'s shape and, unless given, dtype."""
-    return full(x.shape, 1, dtype or x.dtype, device, requires_grad)
+    _refuse_hints(hints)
+    return full(input.shape, 1, dtype or input.dtype, device, requires_grad)
 
 
 def full_like(
-    x: Tensor,
+    input: Tensor,
     fill_value: Any,
     dtype: DType | str | None = None,
     device: Device | str | None = None,
     requires_grad: bool = False,
+    **hints: Any,
 ) -> Tensor:
     """One value in `x`'s shape and, unless given, dtype."""
-    return full(x.shape, fill_value, dtype or x.dtype, device, requires_grad)
+    _refuse_hints(hints)
+    return full(input.shape, fill_value, dtype or input.dtype, device, requires_grad)
 
 
 _fill_range: Callable[..., None] = _native.kernel("arange")
@@ -718,7 +783,24 @@ def arange(
     return out.to(wanted)
 
 
-def _sizes(shape: tuple[Any, ...]) -> Any:
+# What may be asked of a new tensor and changes nothing: there is one layout, and one memory.
+_HINTS = frozenset(("layout", "pin_memory", "names", "memory_format", "out"))
+
+
+def _refuse_hints(hints: dict[str, Any]) -> None:
+    """Refuse keywords that PyTorch has not either, or that ask for what is not there."""
+    for key, value in hints.items():
+        known = key in _HINTS and (key != "out" or value is None)
+        known = known and (key != "layout" or value is None or value == strided)
+        expect(known, "a new tensor", "keywords that factories take", f"{key}={value}", DTypeError)
+
+
+def _sizes(shape: tuple[Any, ...], size: Any = None, hints: dict[str, Any] | None = None) -> Any:
+    if hints:
+        _refuse_hints(hints)
+    if size is not None:
+        expect(not shape, "a new tensor", "sizes once", f"{shape} and {size}", DTypeError)
+        shape = (size,)
     return shape[0] if len(shape) == 1 and not hasattr(shape[0], "__index__") else shape
 
 

@@ -29,7 +29,7 @@ class Parameter(Tensor):
     tensor to every op. DTypeError for a gradient of integers or of block dtypes.
     """
 
-    __slots__ = ("__dict__", "_declared")
+    __slots__ = ("_declared",)
 
     _declared: Declaration  # by its layer; a parameter that the user made has none
 
@@ -55,7 +55,7 @@ class Buffer(Tensor):
     A persistent one is in `state_dict`.
     """
 
-    __slots__ = ("__dict__",)
+    __slots__ = ()
 
     persistent: bool
 

@@ -1060,7 +1060,7 @@ def randn(
     requires_grad: bool = False,
 ) -> Tensor: ...
 def randint(
-    low: int,
+    low: int = 0,
     high: Any = None,
     size: Any = None,
     *,

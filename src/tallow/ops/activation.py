@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from .. import _native
-from ..errors import ArgumentError, DTypeError, expect
+from ..errors import ArgumentError, DTypeError, IndexRangeError, expect
 from ..registry import op
 from ..tensor import Tensor, unwrap_tensor, wrap
 from .elementwise import clamp, where
@@ -372,7 +372,7 @@ def prelu(x: Tensor, weight: Tensor) -> Tensor:
 def glu(x: Tensor, dim: int = -1) -> Tensor:
     """The first half along `dim` times the sigmoid of the second (Dauphin et al. 2016)."""
     expect(x.ndim > 0, glu, "at least one axis", "a 0-d tensor")
-    expect(-x.ndim <= dim < x.ndim, glu, f"an axis of a {x.ndim}-d tensor", dim)
+    expect(-x.ndim <= dim < x.ndim, glu, f"an axis of a {x.ndim}-d tensor", dim, IndexRangeError)
     size = x.shape[dim]
     expect(size % 2 == 0, glu, f"an even length of axis {dim}", size)
     return x.narrow(dim, 0, size // 2) * x.narrow(dim, size // 2, size // 2).sigmoid()

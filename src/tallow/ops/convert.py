@@ -39,7 +39,8 @@ def _(g: Tensor, _x: Tensor, _dtype: Any) -> Tensor:
 @primitive
 def clone(x: Tensor, memory_format: object = None) -> Tensor:
     """A contiguous copy with storage of its own."""
-    return wrap(unwrap_tensor(x, clone).clone())
+    made = wrap(unwrap_tensor(x, clone).clone())
+    return made if memory_format is None else made._laid_out(memory_format, "clone")
 
 
 @clone.grad

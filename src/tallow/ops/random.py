@@ -114,7 +114,7 @@ def _integers(shape: tuple[int, ...], low: int, high: int, state: Any, where: ob
 
 @primitive
 def randint(
-    low: int,
+    low: int = 0,
     high: Any = None,
     size: Any = None,
     *,

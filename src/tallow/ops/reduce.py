@@ -9,7 +9,7 @@ from typing import Any
 
 from .. import _native
 from ..dtype import DType, as_dtype, f32, i64
-from ..errors import DTypeError, expect
+from ..errors import DTypeError, IndexRangeError, expect
 from ..registry import op, primitive
 from ..tensor import Tensor, unwrap_tensor, wrap
 
@@ -28,7 +28,7 @@ def axes_of(x: Tensor | Any, dim: Dim, where: object) -> tuple[int, ...]:
         else tuple(dim) or tuple(range(n))
     )
     for d in dims:
-        expect(-size <= d < size, where, f"an axis of a {n}-d tensor", d)
+        expect(-size <= d < size, where, f"an axis of a {n}-d tensor", d, IndexRangeError)
     out = tuple(sorted({d % size for d in dims}))
     expect(len(out) == len(dims), where, "each axis once", dims)
     return out if n else ()

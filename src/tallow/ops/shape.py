@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..dtype import DType, as_dtype
-from ..errors import DTypeError, expect
+from ..errors import DTypeError, IndexRangeError, expect
 from ..registry import op, primitive
 from ..tensor import Tensor, broadcast_shapes, unwrap_tensor, wrap
 from .complexes import imag, real
@@ -25,7 +25,7 @@ def axis_of(dim: int, ndim: int, where: object) -> int:
     """`dim` counted from the front; a 0-d tensor counts as having one axis."""
     n = ndim or 1
     if not (hasattr(dim, "__index__") and -n <= dim < n):
-        expect(False, where, f"an axis in [{-n}, {n - 1}]", dim)
+        expect(False, where, f"an axis in [{-n}, {n - 1}]", dim, IndexRangeError)
     return dim if dim >= 0 else dim + n
 
 

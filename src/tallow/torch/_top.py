@@ -10,6 +10,15 @@ from typing import Any
 from tallow import ops
 from tallow.dtype import DType
 from tallow.errors import ArgumentError, ShapeError, expect
+from tallow.layout import (  # noqa: F401  (found here by name)
+    channels_last,
+    channels_last_3d,
+    contiguous_format,
+    layout,
+    memory_format,
+    preserve_format,
+    strided,
+)
 from tallow.nn import functional as F
 from tallow.tensor import Tensor, as_tensor, from_buffer, full, tensor, unwrap_tensor, zeros
 from tallow.tensor import arange as _arange
@@ -22,39 +31,7 @@ _range = builtins.range  # this module has PyTorch's
 # --- formats of memory, layouts, dtypes that are not there ----------------------------------------
 
 
-class memory_format:  # noqa: N801  (PyTorch's name)
-    """An order of axes in memory: what `memory_format=` takes."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __repr__(self) -> str:
-        return f"torch.{self.name}"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, memory_format) and self.name == other.name
-
-    def __hash__(self) -> int:
-        return hash(self.name)
-
-
-contiguous_format = memory_format("contiguous_format")
-channels_last = memory_format("channels_last")
-channels_last_3d = memory_format("channels_last_3d")
-preserve_format = memory_format("preserve_format")
-
-
-class layout:  # noqa: N801  (PyTorch's name)
-    """How elements are kept: `strided` is the one that is here."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __repr__(self) -> str:
-        return f"torch.{self.name}"
-
-
-strided, jagged = layout("strided"), layout("jagged")
+jagged = layout("jagged")
 sparse_coo, sparse_csr, sparse_csc = (
     layout("sparse_coo"),
     layout("sparse_csr"),
