@@ -70,6 +70,9 @@ const char* read(const View& out, const View& x, const View& weight, const View*
   widened(weight, &v->weight);
   if (x.dtype != out.dtype || weight.dtype != out.dtype)
     return "conv: expected arrays of one dtype";
+  // Not every way of computing asks again, and floats do not fit where bools lie.
+  const auto nothing = []<class T>() -> const char* { return nullptr; };
+  if (const char* error = for_computing(out.dtype, "conv", nothing)) return error;
   for (int i = 0; i < 3; ++i) {
     v->stride[i] = args[i].i;
     v->offset[i] = args[3 + i].i;

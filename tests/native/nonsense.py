@@ -178,6 +178,10 @@ class Draw:
         if way < 0.6 or not shape:
             return self.filled(shape, dtype)
         axis = self.random.randrange(len(shape))
+        if way < 0.63:  # nothing, repeated
+            empty = [0 if i == axis else n for i, n in enumerate(shape)]
+            array = self.filled([0 if i == axis else 1 for i in range(len(shape))], dtype)
+            return array.expand(empty)
         if way < 0.75:  # repeated, perhaps more often than any memory holds
             once = [*shape[:axis], 1, *shape[axis + 1 :]]
             large = self.random.random() < 0.1 * (1 + 4 * self.chaos)
@@ -200,7 +204,7 @@ class Draw:
         pick, count = self.random.choice, _product(shape)
         if KINDS[dtype] == "q" or KINDS[dtype] == "b":
             bits = self.random.randbytes(count // BLOCKS[dtype] * BYTES[dtype])
-            if KINDS[dtype] == "b":
+            if KINDS[dtype] == "b" and pick([True, False]):  # else true in any byte but 0
                 bits = bytes(byte & 1 for byte in bits)
             return _native.Array.from_buffer(bits, dtype, shape, 0)
         if KINDS[dtype] in "iu":

@@ -101,6 +101,10 @@ def _calls():
     divisor = f(8, 1, dtype="i64").expand([8, 2**40])
     yield "a long search", "floor_divide", (f(8, dtype="i64"), f(8, dtype="i64"), divisor)
     yield "numbers that do not fit", "arange", (f(3, dtype="i64"), 1e300, 1.0)
+    # 3x3 taps of many channels are computed in a way of their own, which took any dtype for f32.
+    planes, taps = f(1, 24, 12, 14, dtype="bool_"), f(24, 24, 3, 3, dtype="bool_")
+    yield "no floats", "conv", (planes, planes, taps, None, *NEAR)
+    yield "no floats", "conv_weight_grad", (taps, planes, planes, *NEAR)
     # Positions that fit an output with room for fewer.
     counts = integers(0, 2)
     mask = f(4, dtype="bool_")
