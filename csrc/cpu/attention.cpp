@@ -4,7 +4,7 @@
 // The work is cut into units (batch, kv head, block of query positions, range of keys). A unit's
 // rows are its positions for all query heads of the kv head, so that a tile of keys and values is
 // fetched (and packed) once for the whole group. Many rows go through packed tiles and GEMM
-// micro-kernels, few rows (decoding) read values in place.
+// micro-kernels, few rows (decoding) read keys and values in place.
 //
 // What a query gets does not depend on the queries, rows or threads beside it, to the last bit: a
 // score is summed over d in order, keys are cut into tiles and parts at fixed positions, each part
@@ -15,7 +15,7 @@
 namespace tl::TL_ISA {
 namespace {
 
-constexpr int64_t kDirectRows = 12;  // up to here values are read in place
+constexpr int64_t kDirectRows = 12;  // up to here keys and values are read in place
 constexpr int64_t kPart = 256;       // keys with a softmax of their own: whole tiles
 constexpr int64_t kUnitRows = 192;   // rows of a packed unit: enough to pay for packing its tiles
 constexpr float kLog2e = 1.44269504f;
@@ -188,56 +188,84 @@ TL_INLINE void row_blocks(int64_t rows, const F& f) {
   }
 }
 
-void pack_tile_keys(const Problem& p, const Unit& u, Work& w, int64_t tile, int64_t keys) {
-  const int64_t at = u.bi * p.k.strides[0] + u.kv * p.k.strides[1] + tile * p.k.strides[2];
+// The keys [first, keys) of a tile into the panels.
+void pack_tile_keys(const Problem& p, const Unit& u, Work& w, int64_t tile, int64_t first,
+                    int64_t keys) {
+  const int64_t at =
+      u.bi * p.k.strides[0] + u.kv * p.k.strides[1] + (tile + first) * p.k.strides[2];
   with_float(p.k.dtype, [&]<class T>() {
-    pack_keys(p.k.ptr<T>() + at, p.k.strides[2], p.k.strides[3], keys, p.d, w.k, w.line);
+    pack_keys(p.k.ptr<T>() + at, p.k.strides[2], p.k.strides[3], keys - first, p.d,
+              w.k + first * p.d, w.line);
   });
 }
 
-// The rows of a unit against one tile of packed keys; value.operator()<R>(r, low, high).
-template <int Most, class Value>
+// The rows of a unit against one tile, as far as keys are packed: score.operator()<R>(r, begin,
+// end) and value.operator()<R>(r, low, high).
+template <int Most, class Score, class Value>
 TL_INLINE void attend_tile(const Problem& p, const Unit& u, Work& w, int64_t tile, int64_t keys,
-                           const Value& value) {
+                           const Score& score, const Value& value) {
   row_blocks<Most>(u.count * p.group, [&]<int R>(int64_t r0) {
     attend_rows<R>(
         p, u, w, r0, tile, keys,
-        [&](int64_t r, int64_t begin, int64_t end) {
-          for (int64_t j = begin; j < end; j += kNR)
-            score_panel<R>(w.q + r * p.ldq, p.ldq, w.k + j * p.d, p.d, w.s + j);
-        },
+        [&](int64_t r, int64_t begin, int64_t end) { score.template operator()<R>(r, begin, end); },
         [&](int64_t r, int64_t low, int64_t high) { value.template operator()<R>(r, low, high); });
   });
 }
 
+template <int R>
+TL_INLINE void score_packed(const Problem& p, Work& w, int64_t r, int64_t begin, int64_t end) {
+  for (int64_t j = begin; j < end; j += kNR)
+    score_panel<R>(w.q + r * p.ldq, p.ldq, w.k + j * p.d, p.d, w.s + j);
+}
+
 void tile_packed(const Problem& p, const Unit& u, Work& w, int64_t tile, int64_t keys) {
-  pack_tile_keys(p, u, w, tile, keys);
+  pack_tile_keys(p, u, w, tile, 0, keys);
   const int64_t v_at = u.bi * p.v.strides[0] + u.kv * p.v.strides[1] + tile * p.v.strides[2];
   with_float(p.v.dtype, [&]<class T>() {
     pack_values(p.v.ptr<T>() + v_at, p.v.strides[2], p.v.strides[3], keys, p.dv, w.v);
   });
-  attend_tile<kMR>(p, u, w, tile, keys, [&]<int R>(int64_t r, int64_t low, int64_t high) {
-    for (int64_t c = 0; c < p.ldo; c += kNR)
-      value_panel<R>(w.s, w.v + c * kKeys, low, high, w.o + r * p.ldo + c, p.ldo);
-  });
+  attend_tile<kMR>(
+      p, u, w, tile, keys,
+      [&]<int R>(int64_t r, int64_t begin, int64_t end) { score_packed<R>(p, w, r, begin, end); },
+      [&]<int R>(int64_t r, int64_t low, int64_t high) {
+        for (int64_t c = 0; c < p.ldo; c += kNR)
+          value_panel<R>(w.s, w.v + c * kKeys, low, high, w.o + r * p.ldo + c, p.ldo);
+      });
 }
 
-// Values are read where they are, or, when their rows are not whole contiguous vectors, from a
-// widened copy.
+// Keys and values are read where they are, or, when their rows are not whole contiguous vectors,
+// from a copy.
 void tile_direct(const Problem& p, const Unit& u, Work& w, int64_t tile, int64_t keys) {
-  pack_tile_keys(p, u, w, tile, keys);
+  const int64_t k_at = u.bi * p.k.strides[0] + u.kv * p.k.strides[1] + tile * p.k.strides[2];
   const int64_t v_at = u.bi * p.v.strides[0] + u.kv * p.v.strides[1] + tile * p.v.strides[2];
-  auto attend = [&](const auto* v, int64_t v_row) {
-    attend_tile<4>(p, u, w, tile, keys, [&]<int R>(int64_t r, int64_t low, int64_t high) {
-      value_direct<R>(w.s, v, v_row, low, high, p.ldo, w.o + r * p.ldo, p.ldo);
-    });
+  int64_t in_place = 0;  // keys from here on are packed: the last ones, that are no whole panel
+#if defined(__AVX2__)
+  const bool shared = u.count * p.group > 3;  // then a packed key serves so many that it pays
+  if (!shared && p.k.strides[3] == 1 && p.d == p.ldq && p.k.dtype == p.v.dtype)
+    in_place = keys / kNR * kNR;
+#endif
+  if (in_place < keys) pack_tile_keys(p, u, w, tile, in_place, keys);
+  auto attend = [&]<class T>([[maybe_unused]] const T* k, const auto* v, int64_t v_row) {
+    attend_tile<4>(
+        p, u, w, tile, keys,
+        [&]<int R>(int64_t r, int64_t begin, int64_t end) {
+#if defined(__AVX2__)
+          for (; begin < end && begin < in_place; begin += kNR) {
+            score_in_place<R>(w.q + r * p.ldq, p.ldq, k + begin * p.k.strides[2], p.k.strides[2],
+                              p.d, w.s + begin);
+          }
+#endif
+          score_packed<R>(p, w, r, begin, end);
+        },
+        [&]<int R>(int64_t r, int64_t low, int64_t high) {
+          value_direct<R>(w.s, v, v_row, low, high, p.ldo, w.o + r * p.ldo, p.ldo);
+        });
   };
-  const bool in_place = p.v.strides[3] == 1 && p.dv == p.ldo;
   with_float(p.v.dtype, [&]<class T>() {
-    const T* v = p.v.ptr<T>() + v_at;
-    if (in_place) return attend(v, p.v.strides[2]);
+    const T *k = p.k.ptr<T>() + k_at, *v = p.v.ptr<T>() + v_at;
+    if (p.v.strides[3] == 1 && p.dv == p.ldo) return attend(k, v, p.v.strides[2]);
     widen_rows(v, p.v.strides[2], p.v.strides[3], keys, p.dv, w.v, p.ldo);
-    attend(w.v, p.ldo);
+    attend(k, w.v, p.ldo);
   });
 }
 

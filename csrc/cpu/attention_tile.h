@@ -188,8 +188,65 @@ TL_INLINE void value_panel(const float* p, const float* panel, int64_t begin, in
   }
 }
 
-// --- values in place (few query rows)
+// --- keys and values in place (few query rows)
 // ------------------------------------------------------------------------------------------
+
+#if defined(__AVX2__)
+// to[i] = element i of eight rows of keys, for 8 elements.
+template <class T>
+TL_INLINE void load_eight_keys(const T* k, int64_t row, vf* to) {
+  __m256 r[8], t[8];
+  if constexpr (__is_same(T, float)) {
+    for (int i = 0; i < 4; ++i) {
+      const float *low = k + i * row, *high = k + (i + 4) * row;
+      r[i] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(low)), _mm_loadu_ps(high), 1);
+      r[i + 4] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(low + 4)),
+                                      _mm_loadu_ps(high + 4), 1);
+    }
+  } else {
+    for (int i = 0; i < 4; ++i) {
+      const __m256 low = (__m256)load(k + i * row), high = (__m256)load(k + (i + 4) * row);
+      r[i] = _mm256_permute2f128_ps(low, high, 0x20);
+      r[i + 4] = _mm256_permute2f128_ps(low, high, 0x31);
+    }
+  }
+  for (int i = 0; i < 8; i += 2) {
+    t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
+    t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
+  }
+  for (int i = 0; i < 8; i += 4) {
+    for (int j = 0; j < 2; ++j) {
+      to[i + 2 * j] = (vf)_mm256_shuffle_ps(t[i + j], t[i + 2 + j], 0x44);
+      to[i + 2 * j + 1] = (vf)_mm256_shuffle_ps(t[i + j], t[i + 2 + j], 0xee);
+    }
+  }
+}
+
+// As score_panel, for kNR keys where they are; d is whole vectors.
+template <int R, class T>
+TL_INLINE void score_in_place(const float* q, int64_t ldq, const T* k, int64_t row, int64_t d,
+                              float* s) {
+  vf acc[R][2] = {};
+  for (int64_t c = 0; c < d; c += kLanes) {
+#pragma GCC unroll 2
+    for (int half = 0; half < 2; ++half) {
+      vf keys[8];
+      load_eight_keys(k + half * 8 * row + c, row, keys);
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+        for (int i = 0; i < 8; ++i)
+          acc[r][half] = fma(splat(q + r * ldq + c + i), keys[i], acc[r][half]);
+      }
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+    store(s + r * kKeys, acc[r][0]);
+    store(s + r * kKeys + kLanes, acc[r][1]);
+  }
+}
+#endif
 
 // o[r] += p[r][j] * v[j] over the keys [begin, end), in column strips of V vectors; dv is whole
 // vectors.

@@ -1,5 +1,6 @@
 // `linear` with float activations (`exact`): weights of any float or block dtype, converted a panel
-// at a time.
+// at a time. Few rows and many add up in the same order, so that a row's result does not depend on
+// the rows beside it.
 #include "blocks/fp8.h"
 #include "gemm_linear.h"
 
@@ -14,55 +15,88 @@ TL_INLINE bool with_plain(DType dtype, F f) {
   return with_float(dtype, f);
 }
 
+// The order of addition, which only the depth and the block length decide. The depth is cut into
+// runs. In a run, lane i of `lanes` sums the elements i, i + lanes, … in order; then the sums of
+// the lanes are added to the result one after the other. Dot products read a run as it lies in
+// memory; for panels it is packed lane by lane. A short depth has one lane, and panels alone
+// multiply it: its lanes would be too short for them.
+struct Order {
+  int64_t run;
+  int lanes;
+
+  explicit Order(const Linear& l) : run(kDepth), lanes(1) {
+    if (l.k < kLeastRun) return;
+    const int64_t block = max64(kLanes, block_of(l.weight.dtype)), runs = ceil_div(l.k, kMostRun);
+    run = ceil_div(ceil_div(l.k, runs), block) * block;
+    lanes = kLanes;
+  }
+  static constexpr int64_t kLeastRun = 256, kMostRun = 512;
+  // Elements of a packed lane, and of a packed line: zeros fill up the last run.
+  int64_t lane(int64_t depth) const { return ceil_div(depth, lanes); }
+  int64_t padded(int64_t depth) const { return lane(depth) * lanes; }
+};
+
 // --- few rows: dot products, weights converted in registers or through a small buffer
 // ----------------------------------
 
-// y[a·kRows + r] += Σ w[r][i]·x[a][i]
+// y[a·kRows + r] += the lanes of Σ w[r][i]·x[a][i], one after the other.
 template <int kRows, int kBatch, class T>
-TL_INLINE void dot_floats(const T* const* w, const float* x, int64_t x_stride, int64_t k,
-                          float* y) {
-  constexpr int kChains = kRows * kBatch >= 4 ? 1 : 2;
-  vf acc[kRows][kBatch][kChains] = {};
+TL_INLINE void dot_run(const T* const* w, const float* x, int64_t x_stride, int64_t depth,
+                       float* y) {
+  vf acc[kBatch][kRows] = {};
   int64_t i = 0;
-  for (; i + kChains * kLanes <= k; i += kChains * kLanes) {
-    for (int chain = 0; chain < kChains; ++chain) {
-      int64_t at = i + chain * kLanes;
-      for (int r = 0; r < kRows; ++r) {
-        vf v = load(w[r] + at);
-        for (int a = 0; a < kBatch; ++a)
-          acc[r][a][chain] = fma(v, load(x + a * x_stride + at), acc[r][a][chain]);
-      }
-    }
-  }
-  for (; i < k; i += kLanes) {
-    int rest = static_cast<int>(min64(kLanes, k - i));
+  for (; i + kLanes <= depth; i += kLanes) {
+#pragma GCC unroll 4
     for (int r = 0; r < kRows; ++r) {
-      vf v = load_part(w[r] + i, rest);
+      const vf v = load(w[r] + i);
+#pragma GCC unroll 4
+      for (int a = 0; a < kBatch; ++a) acc[a][r] = fma(v, load(x + a * x_stride + i), acc[a][r]);
+    }
+  }
+  if (i < depth) {
+    int rest = static_cast<int>(depth - i);
+    for (int r = 0; r < kRows; ++r) {
+      const vf v = load_part(w[r] + i, rest);
       for (int a = 0; a < kBatch; ++a)
-        acc[r][a][0] = fma(v, load_part(x + a * x_stride + i, rest), acc[r][a][0]);
+        acc[a][r] = fma(v, load_part(x + a * x_stride + i, rest), acc[a][r]);
     }
   }
-  for (int r = 0; r < kRows; ++r) {
-    for (int a = 0; a < kBatch; ++a) {
-      vf total = acc[r][a][0];
-      if constexpr (kChains == 2) total = total + acc[r][a][1];
-      y[a * kRows + r] += sum(total);
-    }
+  constexpr int kSums = kRows * kBatch;
+  static_assert(kSums <= 8);
+#ifdef __AVX2__
+  __m256 lanes[8];
+  for (int j = 0; j < 8; ++j)
+    lanes[j] = j < kSums ? (__m256)acc[j / kRows][j % kRows] : _mm256_setzero_ps();
+  transpose8(lanes);
+  vf total = load(y);
+  for (int j = 0; j < 8; ++j) total = total + (vf)lanes[j];
+  store(y, total);
+#else
+  for (int j = 0; j < kSums; ++j) {
+    for (int lane = 0; lane < kLanes; ++lane) y[j] += acc[j / kRows][j % kRows][lane];
   }
+#endif
 }
+
+// Rows of weights that are multiplied together: enough that no addition waits for the one before.
+template <int kBatch>
+inline constexpr int kTogetherRows = kBatch == 1 ? 4 : 2;
 
 template <int kBatch, class T>
 void decode_floats(const Linear& l, const float* x, int64_t x_stride) {
-  constexpr int kRows = kBatch == 1 ? 4 : 2;
-  int64_t stride = l.weight.back_stride(2);
+  constexpr int kRows = kTogetherRows<kBatch>;
+  const int64_t stride = l.weight.back_stride(2);
+  const Order order(l);
   parallel_for(l.n, decode_grain(l.n, l.k * sizeof(T)), [&](int64_t begin, int64_t end, int) {
     for (int64_t i = begin; i < end; i += kRows) {
       int rows = static_cast<int>(min64(kRows, end - i));
-      const T* w[kRows];
-      for (int r = 0; r < kRows; ++r)
-        w[r] = l.weight.ptr<const T>() + (i + (r < rows ? r : 0)) * stride;
-      float y[kRows * kBatch] = {};
-      dot_floats<kRows, kBatch>(w, x, x_stride, l.k, y);
+      alignas(32) float y[8] = {};
+      for (int64_t k0 = 0; k0 < l.k; k0 += order.run) {
+        const T* w[kRows];
+        for (int r = 0; r < kRows; ++r)
+          w[r] = l.weight.ptr<const T>() + (i + (r < rows ? r : 0)) * stride + k0;
+        dot_run<kRows, kBatch>(w, x + k0, x_stride, min64(order.run, l.k - k0), y);
+      }
       write_tile(l, 0, kBatch, i, rows, y, kRows);
     }
   });
@@ -70,20 +104,25 @@ void decode_floats(const Linear& l, const float* x, int64_t x_stride) {
 
 template <int kBatch>
 void decode_blocks(const Linear& l, const BlockKernels& kernels, const float* x, int64_t x_stride) {
-  constexpr int64_t kFloats = 1024;  // 4 KB, which stay in L1
+  constexpr int kRows = kTogetherRows<kBatch>;
   const int64_t block = block_of(l.weight.dtype), bytes = bytes_of(l.weight.dtype);
-  const int64_t step = kFloats / block, blocks = l.k / block;
-  parallel_for(l.n, decode_grain(l.n, blocks * bytes), [&](int64_t begin, int64_t end, int) {
-    alignas(64) float buffer[kFloats];
-    const float* w[1] = {buffer};
-    for (int64_t i = begin; i < end; ++i) {
-      float y[kBatch] = {};
-      for (int64_t b = 0; b < blocks; b += step) {
-        int64_t run = min64(step, blocks - b);
-        kernels.unpack(l.weight_row(i) + b * bytes, run, buffer);
-        dot_floats<1, kBatch>(w, x + b * block, x_stride, run * block, y);
+  const Order order(l);
+  parallel_for(l.n, decode_grain(l.n, l.k / block * bytes), [&](int64_t begin, int64_t end, int) {
+    alignas(64) float buffer[kRows][Order::kMostRun];  // stays in L1
+    for (int64_t i = begin; i < end; i += kRows) {
+      int rows = static_cast<int>(min64(kRows, end - i));
+      alignas(32) float y[8] = {};
+      for (int64_t k0 = 0; k0 < l.k; k0 += order.run) {
+        const int64_t depth = min64(order.run, l.k - k0);
+        const float* w[kRows];
+        for (int r = 0; r < kRows; ++r) {
+          w[r] = buffer[r < rows ? r : 0];
+          if (r < rows)
+            kernels.unpack(l.weight_row(i + r) + k0 / block * bytes, depth / block, buffer[r]);
+        }
+        dot_run<kRows, kBatch>(w, x + k0, x_stride, depth, y);
       }
-      write_tile(l, 0, kBatch, i, 1, y, 1);
+      write_tile(l, 0, kBatch, i, rows, y, kRows);
     }
   });
 }
@@ -128,36 +167,82 @@ const char* few_rows(const Linear& l) {
 // --- many rows: GEMM
 // ---------------------------------------------------------------------------------------------------------
 
-// Packs a panel of 16 weight rows, elements k0 … k0 + depth, as floats. Block dtypes go through
-// `rows`, 16 × kDepth floats.
 constexpr int kColumns = kPanelColumns<float>;
+
+// pack_panel, lane by lane: element e of a run goes to place e % lanes · lane + e / lanes.
+template <int kWidth, class From>
+void pack_run(const From* from, int64_t line_stride, int64_t step, int lines, int64_t depth,
+              const Order& order, float* to) {
+  if (order.lanes == 1) return pack_panel<kWidth>(from, line_stride, step, lines, depth, to);
+  const int64_t lane = order.lane(depth);
+  int64_t e = 0;
+#ifdef __AVX2__
+  if (step == 1) {  // 8 × 8 elements of 8 lines change places
+    for (; e + 8 <= depth; e += 8) {
+      for (int i = 0; i < kWidth; i += 8) {
+        __m256 r[8];
+        for (int j = 0; j < 8; ++j) {
+          r[j] =
+              i + j < lines ? (__m256)load(from + (i + j) * line_stride + e) : _mm256_setzero_ps();
+        }
+        transpose8(r);
+        for (int j = 0; j < 8; ++j) {
+          float* at = to + (j * lane + e / 8) * kWidth + i;
+          if constexpr (kWidth % 8 == 0) {
+            _mm256_storeu_ps(at, r[j]);
+          } else {
+            static_assert(kWidth == 6);
+            _mm_storeu_ps(at, _mm256_castps256_ps128(r[j]));
+            _mm_storel_pi(reinterpret_cast<__m64*>(at + 4), _mm256_extractf128_ps(r[j], 1));
+          }
+        }
+      }
+    }
+  } else if (line_stride == 1 && lines == kWidth && kWidth == 16) {
+    for (; e < depth; ++e) {
+      float* at = to + (e % 8 * lane + e / 8) * kWidth;
+      store(at, load(from + e * step));
+      store(at + 8, load(from + e * step + 8));
+    }
+  }
+#endif
+  for (const int64_t end = order.padded(depth); e < end; ++e) {
+    float* at = to + (e % order.lanes * lane + e / order.lanes) * kWidth;
+    for (int i = 0; i < kWidth; ++i)
+      at[i] = i < lines && e < depth ? widen<float>(from[i * line_stride + e * step]) : 0.f;
+  }
+}
+
+// Packs a panel of 16 weight rows, elements k0 … k0 + depth, as floats. Block dtypes go through
+// `rows`, 16 × Order::kMostRun floats.
 
 template <class T>
 struct FloatWeights {
   static constexpr int64_t kBuffer = 0;
-  static void pack(const Linear& l, int64_t column0, int columns, int64_t k0, int64_t depth, float*,
-                   float* to) {
+  static void pack(const Linear& l, int64_t column0, int columns, int64_t k0, int64_t depth,
+                   const Order& order, float*, float* to) {
     int64_t stride = l.weight.back_stride(2), step = l.weight.back_stride(1);
-    pack_panel<kColumns>(l.weight.ptr<const T>() + column0 * stride + k0 * step, stride, step,
-                         columns, depth, to);
+    pack_run<kColumns>(l.weight.ptr<const T>() + column0 * stride + k0 * step, stride, step,
+                       columns, depth, order, to);
   }
 };
 
 struct BlockWeights {
-  static constexpr int64_t kBuffer = kColumns * kDepth;
+  static constexpr int64_t kBuffer = kColumns * Order::kMostRun;
   static void pack(const Linear& l, int64_t column0, int columns, int64_t k0, int64_t depth,
-                   float* rows, float* to) {
+                   const Order& order, float* rows, float* to) {
     const int64_t block = block_of(l.weight.dtype), bytes = bytes_of(l.weight.dtype);
     const BlockKernels& kernels = *block_kernels(l.weight.dtype);
     for (int c = 0; c < columns; ++c) {
       kernels.unpack(l.weight_row(column0 + c) + k0 / block * bytes, depth / block,
                      rows + c * depth);
     }
-    pack_panel<kColumns>(static_cast<const float*>(rows), depth, int64_t{1}, columns, depth, to);
+    pack_run<kColumns>(static_cast<const float*>(rows), depth, int64_t{1}, columns, depth, order,
+                       to);
   }
 };
 
-// Column panels that pass by a slab of A (chunk × kDepth) while it is in L2. One after the other
+// Column panels that pass by a slab of A (chunk × a run) while it is in L2. One after the other
 // over the whole depth, they would read A from L3 as often as there are panels: 60% of the FMA peak
 // where this is 80%.
 constexpr int kTogether = 8;
@@ -173,15 +258,20 @@ inline int panels_together(int64_t column_panels, int64_t chunks) {
 // c.
 template <class W>
 void multiply_panels(const Linear& l, const float* a, int64_t rows, int64_t column0, int panels,
-                     float* b, float* buffer, float* c, int64_t c_stride) {
-  for (int64_t k0 = 0; k0 < l.k; k0 += kDepth) {
-    int64_t depth = min64(kDepth, l.k - k0);
+                     const Order& order, float* b, float* buffer, float* c, int64_t c_stride) {
+  const int64_t padded = order.padded(l.k);
+  for (int64_t k0 = 0; k0 < l.k; k0 += order.run) {
+    int64_t depth = min64(order.run, l.k - k0), lane = order.lane(depth);
     for (int p = 0; p < panels; ++p) {
       int64_t column = column0 + p * kColumns;
-      W::pack(l, column, static_cast<int>(min64(kColumns, l.n - column)), k0, depth, buffer, b);
-      for (int64_t r = 0; r < rows; r += kPanelRows)
-        gemm_micro<float>(depth, a + r * l.k + k0 * kPanelRows, b, c + p * c_stride + r * kColumns,
-                          k0 > 0);
+      W::pack(l, column, static_cast<int>(min64(kColumns, l.n - column)), k0, depth, order, buffer,
+              b);
+      for (int64_t e = 0; e < order.padded(depth); e += lane) {
+        for (int64_t r = 0; r < rows; r += kPanelRows) {
+          gemm_micro<float>(lane, a + r * padded + (k0 + e) * kPanelRows, b + e * kColumns,
+                            c + p * c_stride + r * kColumns, k0 + e > 0);
+        }
+      }
     }
   }
   if (l.k == 0) memset(c, 0, panels * c_stride * sizeof(float));
@@ -192,10 +282,13 @@ const char* many_rows(const Linear& l) {
   int64_t column_panels = ceil_div(l.n, kColumns), chunk = chunk_rows(l.m, column_panels);
   // The packed copy of a very tall x is made in parts of some 16 MB.
   int64_t part = min64(l.m, max64(1, (int64_t{4} << 20) / (max64(1, l.k) * chunk)) * chunk);
+  const Order order(l);
+  const int64_t padded = order.padded(l.k);
   int together = panels_together(column_panels, ceil_div(part, chunk));
   int64_t groups = ceil_div(column_panels, together), c_stride = chunk * kColumns;
-  size_t own = together * c_stride + kDepth * kColumns + W::kBuffer + 16;  // floats
-  Scratch packed(packed_rows_size(part, l.k) * sizeof(float) + 64),
+  const int64_t panel = Order::kMostRun * kColumns;
+  size_t own = together * c_stride + panel + W::kBuffer + 16;  // floats
+  Scratch packed(packed_rows_size(part, padded) * sizeof(float) + 64),
       scratch(own * sizeof(float) * num_threads());
   if (!packed.as<char>() || !scratch.as<char>()) return "linear: out of memory";
   for (int64_t row0 = 0; row0 < l.m; row0 += part) {
@@ -205,21 +298,25 @@ const char* many_rows(const Linear& l) {
                    [&](int64_t begin, int64_t end, int) {
                      for (int64_t p = begin; p < end; ++p) {
                        int lines = static_cast<int>(min64(kPanelRows, rows - p * kPanelRows));
-                       pack_panel<kPanelRows>(l.x_row<T>(row0 + p * kPanelRows), l.x.back_stride(2),
-                                              l.x.back_stride(1), lines, l.k,
-                                              packed.as<float>() + p * kPanelRows * l.k);
+                       const T* from = l.x_row<T>(row0 + p * kPanelRows);
+                       float* to = packed.as<float>() + p * kPanelRows * padded;
+                       for (int64_t k0 = 0; k0 < l.k; k0 += order.run) {
+                         pack_run<kPanelRows>(from + k0 * l.x.back_stride(1), l.x.back_stride(2),
+                                              l.x.back_stride(1), lines, min64(order.run, l.k - k0),
+                                              order, to + k0 * kPanelRows);
+                       }
                      }
                    });
     });
     parallel_for(groups * ceil_div(rows, chunk), 1, [&](int64_t begin, int64_t end, int worker) {
       float *c = scratch.as<float>() + worker * own, *b = c + together * c_stride,
-            *buffer = b + kDepth * kColumns;
+            *buffer = b + panel;
       for (int64_t i = begin; i < end; ++i) {
         int64_t first = i / groups * chunk, panel0 = i % groups * together;
         int64_t here = min64(chunk, rows - first), column0 = panel0 * kColumns;
         int panels = static_cast<int>(min64(together, column_panels - panel0));
-        multiply_panels<W>(l, packed.as<float>() + first * l.k, here, column0, panels, b, buffer, c,
-                           c_stride);
+        multiply_panels<W>(l, packed.as<float>() + first * padded, here, column0, panels, order, b,
+                           buffer, c, c_stride);
         for (int p = 0; p < panels; ++p) {
           int64_t column = column0 + p * kColumns;
           write_tile(l, row0 + first, here, column, static_cast<int>(min64(kColumns, l.n - column)),
@@ -237,7 +334,7 @@ const char* linear_float(const Linear& l) {
   bool known = with_plain(l.weight.dtype, [](auto) {}) || block_kernels(l.weight.dtype);
   if (!known) return "linear: no kernel for this weight dtype";
   bool whole = l.weight.back_stride(1) == 1 && l.x.back_stride(1) == 1;
-  if (l.m <= kDotRows && whole && l.k > 0) return few_rows(l);
+  if (l.m <= kDotRows && whole && Order(l).lanes > 1) return few_rows(l);
   const char* error = nullptr;
   with_plain(l.weight.dtype, [&]<class T>(T) { error = many_rows<FloatWeights<T>>(l); }) ||
       (error = many_rows<BlockWeights>(l), true);

@@ -53,6 +53,56 @@ def test_rows_of_rounded_activations(call, rng, threads, name):
     check_rows(call, x.astype(np.float16), weight, None, 0)
 
 
+@pytest.mark.parametrize("name", sorted(BLOCKS))
+def test_rows_of_float_activations_on_blocks(call, rng, threads, name):
+    for n, blocks in [(1, 1), (9, 3), (37, 11)]:
+        weight = block_weight(rng, name, n, blocks)
+        x = rng.normal(size=(130, weight.shape[1])).astype(np.float32)
+        check_rows(call, x, weight, rng.normal(size=n).astype(np.float32), 1)
+
+
+# Depths of one run, of several, and with a part of a vector at the end of the last.
+DEPTHS = (1, 7, 64, 255, 256, 300, 512, 577, 1111)
+
+
+@pytest.mark.parametrize("name", ["f32", "f16", "bf16", "f8e4m3", "f8e5m2"])
+def test_rows_on_floats(call, rng, threads, name):
+    for k in DEPTHS:
+        n = 37
+        drawn = rng.normal(size=(n, k)).astype(np.float32)
+        if name.startswith("f8"):
+            data = rng.integers(0, 120, (n, k)).astype(np.uint8)
+        elif name == "bf16":
+            data = np.ascontiguousarray(drawn.view(np.uint16)[:, 1::2])
+        else:
+            data = drawn.astype(name.replace("f", "float"))
+        weight = _native.Array.from_buffer(data.view(np.uint8), CODES[name], (n, k), 0)
+        x = rng.normal(size=(130, k)).astype(np.float32)
+        check_rows(call, x, weight, rng.normal(size=n).astype(np.float32), 1)
+    check_rows(call, x.astype(np.float16), weight, None, 1)
+
+
+def test_rows_of_any_product(call, dtype, rng, threads):
+    """Whatever the layouts and whichever side is the wide one."""
+    for k in DEPTHS:
+        a, b = (rng.normal(size=s).astype(dtype) for s in [(2, 50, k), (2, k, 21)])
+
+        def product(a, b):
+            out = np.full((*a.shape[:-1], b.shape[-1]), 9, a.dtype)
+            call("matmul", out, a, b)
+            return out
+
+        whole = product(a, b)
+        for right in (b, np.ascontiguousarray(b.swapaxes(1, 2)).swapaxes(1, 2)):
+            np.testing.assert_array_equal(product(a, right), whole)
+            for count in (1, 2, 4, 5, 20):
+                alone = product(np.ascontiguousarray(a[1:, 7 : 7 + count]), right[1:])
+                np.testing.assert_array_equal(alone, whole[1:, 7 : 7 + count])
+            for count in (1, 3, 8):
+                alone = product(a[:1], right[:1, :, 2 : 2 + count])
+                np.testing.assert_array_equal(alone, whole[:1, :, 2 : 2 + count])
+
+
 def attend(call, q, k, v, start, window=0, cap=0.0, mask=None, causal=1):
     out = np.full((*q.shape[:3], v.shape[3]), 9, q.dtype)
     start = None if start is None else np.array(start, np.int64)
@@ -64,12 +114,12 @@ def attend(call, q, k, v, start, window=0, cap=0.0, mask=None, causal=1):
 HEADS = [(6, 2, 64, 64, 70), (3, 3, 16, 16, 200), (9, 1, 20, 12, 70), (40, 20, 8, 8, 33)]
 
 
-@pytest.mark.parametrize("cache", [np.float32, np.float16])
+@pytest.mark.parametrize("cache", [np.float32, np.float16], ids=["f32", "f16"])
 @pytest.mark.parametrize(
     ("window", "cap"), [(0, 0.0), (5, 0.0), (100, 0.0), (300, 0.0), (0, 3.0)], ids=str
 )
 @pytest.mark.parametrize("heads", HEADS, ids=str)
-def test_queries_of_attention(call, rng, threads, heads, window, cap, cache):
+def test_queries_of_attention(call, rng, heads, window, cap, cache):
     h, hk, d, dv, n = heads
     for before in (0, 63, 190, 700):
         capacity = before + n + 9  # the places behind the last key hold what is there

@@ -28,6 +28,24 @@ def test_fast_costs_less_than_half_a_percent_of_perplexity(smollm2_path):
     assert abs(float(fast) / float(exact) - 1) < 0.005
 
 
+@pytest.mark.parametrize("activations", ["fast", "exact"])
+def test_the_same_call_gives_the_same_answer(smollm2_path, activations):
+    prompts = [
+        "Once upon a time in a small village",
+        "What is the capital of France?",
+    ]
+    options = {"max_tokens": 12, "ignore_eos": True}
+    with tl.LLM(smollm2_path, activations=activations) as llm:
+        for prompt in prompts:
+            first, *others = (llm.generate(prompt, **options).tokens for _ in range(3))
+            assert others == [first, first]
+            with tl.LLM(smollm2_path, activations=activations) as fresh:
+                assert fresh.generate(prompt, **options).tokens == first
+            ids = [*llm.tokenizer.encode(prompt), *first]
+            said = llm.logits(ids).argmax(-1).tolist()[-len(first) - 1 : -1]
+            assert said == list(first)  # decoded one by one, and all at once
+
+
 @pytest.mark.needs_torch
 def test_exact_logits_equal_transformers(smollm2_path):
     torch = pytest.importorskip("torch")
