@@ -250,10 +250,10 @@ class Protocols:
         return other // self, other % self
 
     def __array_namespace__(self, *, api_version: str | None = None) -> Any:
-        """The module of the array API's functions: `tallow` itself."""
-        import tallow
+        """The module of the array API's functions."""
+        from . import array_api
 
-        return tallow
+        return array_api
 
     # --- subclasses -------------------------------------------------------------------------------
 
