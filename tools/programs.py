@@ -248,7 +248,8 @@ def judge(program: Program) -> dict[str, Any]:
         again = program.run("torch-plain")
         line["itself"] = compare(program, theirs, again)[1]
         line["plain"] = compare(program, again, ours)[1]
-        if line["plain"] <= TOLERANCE or worst <= 2 * line["itself"]:
+        grown = worst <= 2 * line["itself"] < math.inf
+        if grown or line["plain"] <= TOLERANCE:
             state = "amplifies"
     return {**line, "state": state}
 

@@ -56,8 +56,8 @@ def write(path: Path, table: dict[str, Any], lines: dict[str, Any]) -> None:
     """Write the page; a program without a result is listed as not run."""
     rows = table["program"]
     states = [lines[row["name"]]["state"] if row["name"] in lines else None for row in rows]
-    left = {s: states.count(s) for s in SAID if s != "equal" and states.count(s)}
-    rest = "".join(f" {n}: {SAID[s]}." for s, n in left.items())
+    said = [SAID[s] for s in states if s != "equal"]
+    rest = "".join(f" {said.count(s)}: {s}." for s in dict.fromkeys(sorted(said)))
     version = next((v["torch"] for v in lines.values() if "torch" in v), "2.13.0")
     text = HEAD.format(
         torch=version, tolerance=1e-4, equal=states.count("equal"), total=len(rows), rest=rest
@@ -65,9 +65,9 @@ def write(path: Path, table: dict[str, Any], lines: dict[str, Any]) -> None:
     for source in dict.fromkeys(row["source"] for row in rows):
         commit = table["sources"].get(source)
         packages = [n for n in table["packages"]["names"] if n.split("==")[0] == source]
-        said = f"commit `{commit}`" if commit else f"package `{(packages or [source])[0]}`"
+        about = f"commit `{commit}`" if commit else f"package `{(packages or [source])[0]}`"
         where = f"[{source}](https://github.com/{source})" if commit else source
-        text += f"## {where}\n\n{said}\n\n"
+        text += f"## {where}\n\n{about}\n\n"
         text += "| program | result | compared | difference |\n|---|---|---|---|\n"
         own = [row for row in rows if row["source"] == source]
         text += "\n".join(_line(row, lines.get(row["name"])) for row in own) + "\n\n"
