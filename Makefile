@@ -25,7 +25,7 @@ CXX_FILES = $(shell find csrc tests -name '*.h' -o -name '*.cpp' -o -name '*.c' 
 # Markers of the tests that compare with a large reference; `make oracle` runs them.
 ORACLE_TESTS = needs_torch or needs_formats or needs_llama_cpp
 
-.PHONY: help demo test oracle oracle-llama build capi lint format types docs bench programs fuzz wheel sanitize time-build clean distclean
+.PHONY: help demo test oracle oracle-llama build capi lint format types docs bench programs fuzz wheel sanitize nightly time-build clean distclean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -58,6 +58,9 @@ sanitize: $(VENV)/.dev ## the tests again, under the address and undefined-behav
 fuzz: build $(VENV)/.fuzz ## every reader of files under atheris: RUNS=100000 inputs each, FORMATS="gguf npy" or all
 	$(call say,fuzz)
 	@$(PY) tools/fuzz.py $(FORMATS) --runs $(RUNS) $(ARGS)
+
+nightly: ## what .ci/run leaves out: sanitizers, fuzzers, the llama.cpp oracle (an hour)
+	@for target in sanitize fuzz oracle-llama; do $(MAKE) $$target || exit 1; done
 
 # --- what checks -----------------------------------------------------------------------------------------------------
 lint: $(VENV)/.dev ## ruff, clang-format, import rules

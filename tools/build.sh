@@ -19,5 +19,6 @@ if [ ! -f "$dir/build.ninja" ] || [ "$(cat "$dir/.configured" 2> /dev/null)" != 
     > "$dir/configure.log" 2>&1 || { cat "$dir/configure.log" >&2; exit 1; }
   echo "$wanted" > "$dir/.configured"
 fi
+# Compiling takes minutes: it must be seen to go on.
 # shellcheck disable=SC2086  # targets are words
-exec ninja -C "$dir" --quiet ${TARGETS-}
+NINJA_STATUS='compiling %f/%t ' ninja -C "$dir" ${TARGETS-} | "$python" tools/build_progress.py
