@@ -13,8 +13,11 @@ class ShapeError(TallowError, ValueError, RuntimeError):
     """An array has the wrong shape, stride or number of dimensions (PyTorch: RuntimeError)."""
 
 
-class DTypeError(TallowError, TypeError, RuntimeError):
-    """A dtype that the operation has no meaning for (PyTorch: TypeError or RuntimeError)."""
+class DTypeError(TallowError, TypeError, NotImplementedError):
+    """A dtype that the operation has no meaning for.
+
+    PyTorch raises a TypeError, a RuntimeError or a NotImplementedError, which is one too.
+    """
 
 
 class ArgumentError(TallowError, ValueError, RuntimeError):
@@ -59,6 +62,10 @@ class LinAlgError(ArgumentError):
 
 class IndexRangeError(ShapeError, IndexError):
     """An index lies outside its axis, an axis is not there, or there are more indices than axes."""
+
+
+class IndexKindError(IndexRangeError, TypeError):
+    """Something that is no index at all, such as text."""
 
 
 class OutOfMemoryError(TallowError, MemoryError, RuntimeError):

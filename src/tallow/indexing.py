@@ -11,7 +11,7 @@ from typing import Any
 
 from . import _native
 from .dtype import i64, u8
-from .errors import ArgumentError, IndexRangeError, expect
+from .errors import ArgumentError, IndexKindError, IndexRangeError, expect
 from .tensor import Tensor, tensor, unwrap, wrap
 
 CHUNK = 16384  # elements of a mask that are counted together (csrc/cpu/index.cpp)
@@ -254,7 +254,7 @@ def _as_index(part: Any) -> Any:
         return operator.index(part)
     known = hasattr(part, "__array_interface__") or hasattr(part, "__dlpack__")
     wanted = "ints, slices, None, Ellipsis or arrays"
-    expect(known, "index", wanted, type(part).__name__, IndexRangeError)
+    expect(known, "index", wanted, type(part).__name__, IndexKindError)
     return wrap(unwrap(part))
 
 
@@ -276,7 +276,7 @@ def _axes_used(part: Any) -> int:
             expect(False, "index", wanted, part.dtype.name, IndexRangeError)
         return part.ndim if kind == "b" else 1
     wanted = "ints, slices, None, Ellipsis or arrays"
-    expect(isinstance(part, (int, slice)), "index", wanted, type(part).__name__, IndexRangeError)
+    expect(isinstance(part, (int, slice)), "index", wanted, type(part).__name__, IndexKindError)
     return 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .errors import LinAlgError as LinAlgError
 from .registry import namespace
 
 __all__, __getattr__ = namespace(__name__)

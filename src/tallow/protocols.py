@@ -227,6 +227,9 @@ class Protocols:
 
     # --- Python -----------------------------------------------------------------------------------
 
+    def __delitem__(self: Any, key: Any) -> None:
+        raise DTypeError("del: expected a list or a dict, got a tensor, whose elements stay")
+
     def __contains__(self: Any, element: Any) -> bool:
         from .tensor import Tensor
 

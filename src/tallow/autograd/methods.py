@@ -68,6 +68,10 @@ class Gradients:
 
     @grad.setter
     def grad(self: Any, value: Tensor | None) -> None:
+        given = type(value).__name__
+        expect(
+            value is None or hasattr(value, "_array"), "grad", "a tensor or None", given, DTypeError
+        )
         if self._node is None or not self.is_leaf:
             if value is None:
                 return

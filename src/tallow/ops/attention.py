@@ -9,7 +9,7 @@ from .. import _native
 from ..autograd.mode import MODE
 from ..autograd.record import recomputed
 from ..dtype import f32, f64
-from ..errors import expect
+from ..errors import ArgumentError, IndexRangeError, expect
 from ..registry import op, primitive
 from ..tensor import Tensor, arange, empty_like, full, wrap
 from .join import cat
@@ -32,7 +32,12 @@ def embedding(ids: Tensor, weight: Tensor) -> Tensor:
     out = _native.Array.empty(
         (*ids._array.shape, w.shape[1]), F32 if weight.dtype.is_quantized else w.dtype
     )
-    _embedding(out, ids._array, w)
+    try:
+        _embedding(out, ids._array, w)
+    except ArgumentError as error:  # the kernel meets an id that is out of range
+        if "expected ids in [" not in str(error):
+            raise
+        raise IndexRangeError(str(error)) from None
     return wrap(out)
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from .. import _native
 from ..dtype import i64
-from ..errors import expect
+from ..errors import IndexRangeError, expect
 from ..registry import op, primitive
 from ..tensor import Tensor, wrap
 from .reduce import Dim, axes_of, plain, reduced, spread
@@ -33,7 +33,8 @@ def _filled(x: Tensor, dim: Dim, where: object) -> None:
     if 0 not in shape:
         return
     empty = builtins.any(shape[axis] == 0 for axis in axes_of(x, dim, where))
-    expect(not empty, where, "at least one element along the reduced axes", f"shape {shape}")
+    wanted = "at least one element along the reduced axes"
+    expect(not empty, where, wanted, f"shape {shape}", IndexRangeError)
 
 
 @primitive

@@ -7,7 +7,7 @@ from typing import Any
 
 from .. import _native
 from ..dtype import complex64, f32, f64
-from ..errors import ArgumentError, DTypeError, expect
+from ..errors import DTypeError, LinAlgError, expect
 from ..tensor import Tensor, from_numpy, unwrap_tensor
 
 KINDS = (f32, f64, complex64)
@@ -55,14 +55,14 @@ def _run(where: object, wanted: str, run: Any, tensors: Sequence[Tensor]) -> Any
     arrays = [to_numpy(x, where) for x in tensors]
     if wanted is FINITE:
         finite = all(np.isfinite(a).all() for a in arrays)
-        expect(finite, where, wanted, "one with infinity or NaN", ArgumentError)
+        expect(finite, where, wanted, "one with infinity or NaN", LinAlgError)
     try:
         with np.errstate(all="ignore"):
             return run(*arrays)
     except np.linalg.LinAlgError as error:
         name = getattr(where, "__name__", where)
         said = f"{name}: expected {wanted}, got one of which LAPACK says: {error}"
-        raise ArgumentError(said) from None
+        raise LinAlgError(said) from None
 
 
 def tensor_of(array: Any, like: Tensor) -> Tensor:

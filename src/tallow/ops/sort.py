@@ -10,7 +10,7 @@ from typing import Any
 
 from .. import _native
 from ..dtype import i64
-from ..errors import ArgumentError, DTypeError, expect
+from ..errors import ArgumentError, DTypeError, IndexRangeError, expect
 from ..registry import op, primitive
 from ..tensor import Tensor, tensor, unwrap_tensor, wrap, zeros
 from .extreme import ValuesIndices
@@ -104,7 +104,8 @@ def _(g: Any, _x: Tensor, _k: int, dim: int, _largest: bool, _sorted: bool, out:
 def _statistic(where: object, x: Tensor, which: int, dim: int, keepdim: bool) -> ValuesIndices:
     axis = axis_of(x, dim, where)
     if x.ndim:
-        expect(x.shape[axis] > 0, where, "at least one element along the axis", x.shape)
+        wanted = "at least one element along the axis"
+        expect(x.shape[axis] > 0, where, wanted, x.shape, IndexRangeError)
     values, indices = _lines("order_statistic", where, x, dim, 1, which)
     if not keepdim and x.ndim:
         values = wrap(values._array.squeeze(axis))
