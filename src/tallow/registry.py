@@ -153,7 +153,8 @@ class Row(Generic[P, R]):
 
         An entry is a tensor, None, or a function of nothing that is called when the gradient is
         wanted. Parameters named with a leading underscore are not kept: the rule gets their shape
-        and dtype. `uses={"b": ("a",)}`: b is kept only when the gradient of a is wanted.
+        and dtype. `uses={"b": ("a",)}`: b is kept only when the gradient of a is wanted;
+        so may be the results, under the name "out".
         """
 
         def hang(function: Callable[..., Any]) -> None:

@@ -25,7 +25,16 @@ FLOAT_CODES = frozenset(dtype.code for dtype in DTYPES if dtype.kind in FLOATING
 class Rule:
     """A row's gradient function and, from its parameters' names, what it needs kept."""
 
-    __slots__ = ("function", "kept", "kinds", "plain", "sequences", "uses", "wants_out")
+    __slots__ = (
+        "function",
+        "kept",
+        "kinds",
+        "out_users",
+        "plain",
+        "sequences",
+        "uses",
+        "wants_out",
+    )
 
     def __init__(
         self,
@@ -48,7 +57,10 @@ class Rule:
         self.uses = {
             names.index(name): tuple(names.index(user) for user in users)
             for name, users in (uses or {}).items()
+            if name != "out"
         }
+        out_users = (uses or {}).get("out")
+        self.out_users = None if out_users is None else tuple(map(names.index, out_users))
         self.sequences = TENSORS in kinds
         self.plain = not self.sequences and not self.uses
 
@@ -60,6 +72,11 @@ class Rule:
         for i, users in self.uses.items():
             kept[i] = kept[i] and any(_wanted(args[user]) for user in users)
         return kept
+
+    def keeps_out(self, args: Sequence[Any]) -> bool:
+        """Whether the results are kept for this call."""
+        users = self.out_users
+        return self.wants_out and (users is None or any(_wanted(args[i]) for i in users))
 
 
 def _wanted(value: Any) -> bool:
@@ -106,6 +123,8 @@ class RowNode(Node):
             own = self if create_graph else None
             outs = [restore((a, own, i, version)) for i, (a, version) in enumerate(self.out)]
             values.append(outs[0] if self.count == 1 else tuple(outs))
+        elif rule.wants_out:
+            values.append(None)  # what no gradient that is wanted needs
         if self.count == 1:
             found = rule.function(grads[0], *values)
         else:
@@ -183,7 +202,7 @@ def record(row: Row[..., Any], args: tuple[Any, ...], outputs: Sequence[Any]) ->
             saved.append(value)
     node = RowNode(edges, metas, len(outputs))
     node.row, node.saved, node.out = row, saved, None
-    if rule.wants_out:
+    if rule.keeps_out(args):
         node.out = [(o._array, o._array.version) for o in outputs]
     if node.count > 1:
         node.outputs = tuple(meta_of(o) if isinstance(o, Tensor) else None for o in outputs)

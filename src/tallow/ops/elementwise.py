@@ -271,23 +271,25 @@ def _copied(g: Tensor, a: Any, _b: Any, out: Tensor) -> tuple[Any, Any]:
 
 
 BOTH: Uses = {"a": ("b",), "b": ("a",)}
+EACH: Uses = {"a": ("a",), "b": ("b",)}
+SECOND: Uses = {"a": ("b",), "b": ("b",)}  # what the second operand's gradient alone needs
 
 _BINARY: tuple[tuple[str, str, Rule, Uses], ...] = (
     ("mul", "`a * b`, broadcast and promoted as in PyTorch.",
      lambda g, a, b: (lambda: g * conj(b), lambda: g * conj(a)), BOTH),
-    ("pow", "`a` to the power `b`; integers stay integers.", _power, None),
+    ("pow", "`a` to the power `b`; integers stay integers.", _power, {"out": ("b",)}),
     ("maximum", "The larger of `a` and `b`; NaN in either wins.", _larger, None),
     ("minimum", "The smaller of `a` and `b`; NaN in either wins.", _smaller, None),
     ("fmax", "The larger of `a` and `b`; a number wins over NaN.", _chosen("ge"), None),
     ("fmin", "The smaller of `a` and `b`; a number wins over NaN.", _chosen("le"), None),
     ("floor_divide", "`a / b` rounded down.", _flat, None),
     ("remainder", "What `a` exceeds a multiple of `b` by, with the sign of `b`.",
-     lambda g, a, b: (lambda: g, lambda: -g * row("floor_divide")(a, b)), None),
+     lambda g, a, b: (lambda: g, lambda: -g * row("floor_divide")(a, b)), SECOND),
     ("fmod", "What `a` exceeds a multiple of `b` by, with the sign of `a`.",
-     lambda g, a, b: (lambda: g, lambda: -g * row("div")(a, b, rounding_mode="trunc")), None),
+     lambda g, a, b: (lambda: g, lambda: -g * row("div")(a, b, rounding_mode="trunc")), SECOND),
     ("atan2", "The angle of the point (`b`, `a`).", _of_circle, None),
     ("hypot", "`sqrt(a² + b²)`, without overflow on the way.",
-     lambda g, a, b, out: (lambda: g * (a / out), lambda: g * (b / out)), None),
+     lambda g, a, b, out: (lambda: g * (a / out), lambda: g * (b / out)), EACH),
     ("copysign", "The magnitude of `a` with the sign of `b`, as a float.", _copied, None),
     ("logaddexp2", "`log2(2**a + 2**b)`, without overflow on the way.",
      lambda g, a, b: (lambda: g * (row("sub")(a, b) * LN2).sigmoid(),
@@ -319,7 +321,13 @@ floor_divide: Callable[..., Tensor] = row("floor_divide")
 
 _add = quick_row("add", 2, lambda g, _a, _b: (g, g))
 _sub = quick_row("sub", 2, lambda g, _a, _b: (g, lambda: -g))
-_div = quick_row("div", 2, lambda g, _a, b, out: (lambda: g / conj(b), lambda: -g * conj(out / b)))
+_div = quick_row(
+    "div",
+    2,
+    # By `a` and not the result, which programs change in place (scores that they mask, say).
+    lambda g, a, b: (lambda: g / conj(b), lambda: -g * conj(a / b / b)),
+    {"a": ("b",)},
+)
 _trunc_div = quick_row("trunc_divide", 2, _flat)
 
 
@@ -549,7 +557,7 @@ def _(x: Tensor, end: Tensor, weight: Tensor | float) -> Tensor:
     return wrap(_lerp(x._array, end._array, unwrap(weight, lerp), 0.0))
 
 
-@lerp.grad
+@lerp.grad(uses={"x": ("weight",), "end": ("weight",)})
 def _(g: Tensor, x: Tensor, end: Tensor, weight: Any) -> tuple[Any, Any, Any]:
     return (
         lambda: g * conj(1 - weight),
@@ -571,7 +579,7 @@ def _(x: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tenso
     return wrap(_addcmul(x._array, tensor1._array, tensor2._array, float(value)))
 
 
-@addcmul.grad
+@addcmul.grad(uses={"tensor1": ("tensor2",), "tensor2": ("tensor1",)})
 def _(g: Tensor, _x: Tensor, tensor1: Tensor, tensor2: Tensor, value: float) -> Any:
     return g, lambda: g * conj(tensor2 * value), lambda: g * conj(tensor1 * value)
 
@@ -591,7 +599,7 @@ def _(x: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tenso
     return wrap(_addcdiv(x._array, tensor1._array, tensor2._array, float(value)))
 
 
-@addcdiv.grad
+@addcdiv.grad(uses={"tensor1": ("tensor2",), "tensor2": ("tensor1", "tensor2")})
 def _(g: Tensor, _x: Tensor, tensor1: Tensor, tensor2: Tensor, value: float) -> Any:
     return (
         g,

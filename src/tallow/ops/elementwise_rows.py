@@ -52,13 +52,13 @@ def kernel_row(
 _QUICK: dict[str, Row[..., Any]] = {}
 
 
-def quick_row(name: str, arity: int, rule: Rule = None) -> Callable[..., Tensor]:
+def quick_row(name: str, arity: int, rule: Rule = None, uses: Uses = None) -> Callable[..., Tensor]:
     """The caller of a kernel that stands behind a row with options, and is no row for users."""
     row: Row[..., Any] = Row(_signature(name, arity, "", __name__), is_primitive=False)
     row.native = _native.elementwise(name)
     row.is_primitive = True
     if rule is not None:
-        row.grad(rule)
+        row.grad(uses=uses)(rule)
     _QUICK[name] = row
     return row.caller()
 
