@@ -163,6 +163,7 @@ _PLACES = {
         "is_grad_enabled", "is_inference_mode_enabled", "no_grad", "set_grad_enabled",
     ),
     ".autograd.transforms": ("grad", "hessian", "jacobian", "jvp", "value_and_grad", "vjp"),
+    ".borrowing": ("asarray", "frombuffer"),
     ".persistence": ("load", "save"),
     ".training": ("load_checkpoint", "save_checkpoint"),
     ".amp": ("autocast",),

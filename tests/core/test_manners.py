@@ -329,3 +329,44 @@ def test_leaves_stay_as_they_are_where_it_would_be_recorded(name):
     with pytest.raises(RuntimeError, match="leaf"):
         IN_PLACE[name](a)
     assert a.tolist() == [[1] * 3] * 2
+
+
+def test_renorm():
+    a = tl.tensor([[3.0, 4.0], [0.3, 0.4]])
+    assert a.renorm(2, 0, 1.0).sub(tl.tensor([[0.6, 0.8], [0.3, 0.4]])).abs().max() < 1e-6
+    assert tl.renorm(a, p=1, dim=-1, maxnorm=9.0).tolist() == a.tolist()
+    for wrong in ((2, 5, 1.0), (-1, 0, 1.0), (2, 0, -1.0)):
+        with pytest.raises(RuntimeError):
+            a.renorm(*wrong)
+
+
+@pytest.mark.needs_torch
+@pytest.mark.parametrize("p", [0.5, 1, 2, 3])
+@pytest.mark.parametrize("dim", [0, 1, -1])
+def test_renorm_is_torchs(p, dim):
+    import torch
+
+    data = np.random.default_rng(0).standard_normal((2, 3, 4)).astype("f")
+    theirs, ours = (t.tensor(data, requires_grad=True) for t in (torch, tl))
+    wanted, got = theirs.renorm(p, dim, 1.5), ours.renorm(p, dim, 1.5)
+    (wanted * wanted.detach().exp()).sum().backward()
+    (got * got.detach().exp()).sum().backward()
+    np.testing.assert_allclose(got.detach().numpy(), wanted.detach().numpy(), 2e-5, 1e-6)
+    np.testing.assert_allclose(ours.grad.numpy(), theirs.grad.numpy(), 2e-4, 1e-5)
+
+
+def test_norm_is_the_op_and_not_its_module():
+    assert tl.norm(tl.tensor([3.0, 4.0])).item() == 5.0
+
+
+def test_asarray_and_frombuffer():
+    array = np.arange(3, dtype="f")
+    shared, copied = tl.asarray(array), tl.asarray(array, copy=True)
+    array[0] = 9
+    assert shared[0].item() == 9.0 and copied[0].item() == 0.0
+    assert tl.asarray([1, 2]).dtype is tl.i64 and tl.asarray(shared) is shared
+    assert tl.asarray(b"\x01\x02").tolist() == [1, 2]
+    assert tl.frombuffer(b"\x01\x00\x02\x00", dtype=tl.i16, offset=2).tolist() == [2]
+    for wrong in ({"offset": 9}, {"offset": 1}, {"count": 5}):
+        with pytest.raises(ValueError, match="frombuffer|from_buffer"):
+            tl.frombuffer(b"\x01\x00\x02\x00", dtype=tl.i16, **wrong)

@@ -37,7 +37,7 @@ __all__ = sorted(
 def _make_way() -> None:
     """A module named like one of its ops makes way for the op."""
     for name, value in list(globals().items()):
-        if name in ROWS and hasattr(value, "__spec__"):
+        if (name in ROWS or name in PLACES) and hasattr(value, "__spec__"):
             del globals()[name]
 
 

@@ -269,6 +269,16 @@ __all__ = [
     "sample",
     "softmax",
     "log_softmax",
+    "p_norm",
+    "norm",
+    "renorm",
+    "dist",
+    "cdist",
+    "cross",
+    "cov",
+    "corrcoef",
+    "matrix_exp",
+    "matrix_power",
     "conv1d",
     "conv2d",
     "conv3d",
@@ -403,15 +413,6 @@ __all__ = [
     "lu_rows",
     "lu_unpack",
     "lu_solve",
-    "p_norm",
-    "norm",
-    "dist",
-    "cdist",
-    "cross",
-    "cov",
-    "corrcoef",
-    "matrix_exp",
-    "matrix_power",
     "nll_loss",
     "cross_entropy",
     "mse_loss",
@@ -860,6 +861,33 @@ def sample(
 ) -> Tensor: ...
 def softmax(x: Tensor, dim: int = -1, dtype: DType | str | None = None) -> Tensor: ...
 def log_softmax(x: Tensor, dim: int = -1, dtype: DType | str | None = None) -> Tensor: ...
+def p_norm(input: Tensor, p: float, dims: Sequence[int], keepdim: bool) -> Tensor: ...
+def norm(
+    x: Tensor,
+    p: Any = 'fro',
+    dim: Any = None,
+    keepdim: bool = False,
+    dtype: DType | str | None = None,
+) -> Tensor: ...
+def renorm(x: Tensor, p: float, dim: int, maxnorm: float) -> Tensor: ...
+def dist(x: Tensor, other: Tensor, p: Any = 2) -> Tensor: ...
+def cdist(
+    x1: Tensor,
+    x2: Tensor,
+    p: float = 2.0,
+    compute_mode: str | None = 'use_mm_for_euclid_dist_if_necessary',
+) -> Tensor: ...
+def cross(x: Tensor, other: Tensor, dim: int | None = None) -> Tensor: ...
+def cov(
+    x: Tensor,
+    *,
+    correction: int = 1,
+    fweights: Tensor | None = None,
+    aweights: Tensor | None = None,
+) -> Tensor: ...
+def corrcoef(x: Tensor) -> Tensor: ...
+def matrix_exp(x: Tensor) -> Tensor: ...
+def matrix_power(x: Tensor, n: int) -> Tensor: ...
 def conv1d(
     input: Tensor,
     weight: Tensor,
@@ -1373,32 +1401,6 @@ def lu_unpack(
     LU_data: Tensor, LU_pivots: Tensor, unpack_data: bool = True, unpack_pivots: bool = True
 ) -> Any: ...
 def lu_solve(x: Tensor, LU_data: Tensor, LU_pivots: Tensor) -> Tensor: ...
-def p_norm(input: Tensor, p: float, dims: Sequence[int], keepdim: bool) -> Tensor: ...
-def norm(
-    x: Tensor,
-    p: Any = 'fro',
-    dim: Any = None,
-    keepdim: bool = False,
-    dtype: DType | str | None = None,
-) -> Tensor: ...
-def dist(x: Tensor, other: Tensor, p: Any = 2) -> Tensor: ...
-def cdist(
-    x1: Tensor,
-    x2: Tensor,
-    p: float = 2.0,
-    compute_mode: str | None = 'use_mm_for_euclid_dist_if_necessary',
-) -> Tensor: ...
-def cross(x: Tensor, other: Tensor, dim: int | None = None) -> Tensor: ...
-def cov(
-    x: Tensor,
-    *,
-    correction: int = 1,
-    fweights: Tensor | None = None,
-    aweights: Tensor | None = None,
-) -> Tensor: ...
-def corrcoef(x: Tensor) -> Tensor: ...
-def matrix_exp(x: Tensor) -> Tensor: ...
-def matrix_power(x: Tensor, n: int) -> Tensor: ...
 def nll_loss(
     input: Tensor,
     target: Tensor,

@@ -263,6 +263,7 @@ PLACES = {
     "random_": "random",
     "randperm": "random",
     "real_transform": "fft",
+    "renorm": "linalg_norm",
     "replace_strided": "pad",
     "scalar_tensor": "creation",
     "scatter": "scatter",

@@ -168,6 +168,18 @@ def norm(
 
 
 @op
+def renorm(x: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
+    """Slices along `dim` whose p-norm is above `maxnorm`, scaled down to it."""
+    axis = axis_of(dim, x.ndim, renorm)
+    expect(x.ndim > 1, renorm, "at least two axes", x.shape)
+    expect(p > 0, renorm, "p above 0", p, ArgumentError)
+    expect(maxnorm >= 0, renorm, "maxnorm of 0 or more", maxnorm, ArgumentError)
+    others = tuple(i for i in range(x.ndim) if i != axis)
+    norms = vector_norm(x, p, others, True)
+    return x * where(norms > maxnorm, maxnorm / (norms + 1e-7), 1.0)
+
+
+@op
 def dist(x: Tensor, other: Tensor, p: Any = 2) -> Tensor:
     """The p-norm of all elements of `x - other`."""
     return vector_norm(x - other, p)

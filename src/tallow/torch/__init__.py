@@ -42,6 +42,7 @@ __getattr__, __dir__ = _namespace(
     modules=_MODULES,
     places={
         "tallow": _TALLOW,
+        "tallow.borrowing": "asarray frombuffer",
         "tallow.ops": "spmm=mm dsmm=mm",
         "tallow.torch._settings": (
             "set_default_dtype get_default_dtype set_default_device get_default_device "
@@ -59,12 +60,12 @@ __getattr__, __dir__ = _namespace(
         "tallow.torch._saving": "save load",
         "tallow.torch._coordinates": "sparse_coo_tensor",
         "tallow.torch._top": (
-            "asarray broadcast_shapes chain_matmul detach frombuffer frexp gradient is_nonzero "
+            "broadcast_shapes chain_matmul detach frexp gradient is_nonzero "
             "is_storage is_same_size is_conj is_neg is_inference memory_format layout "
             "contiguous_format channels_last channels_last_3d preserve_format strided sparse_coo "
             "sparse_csr sparse_csc sparse_bsr sparse_bsc jagged complex128 complex32 cdouble chalf "
             "qint8 quint8 qint32 quint4x2 float8_e4m3fnuz float8_e5m2fnuz float8_e8m0fnu "
-            "per_channel_affine per_tensor_affine range renorm trapz unravel_index "
+            "per_channel_affine per_tensor_affine range trapz unravel_index "
             "embedding_bag alpha_dropout feature_dropout lu pca_lowrank svd_lowrank narrow_copy"
             "  expand_copy segment_reduce native_channel_shuffle "
             "native_layer_norm scalar_tensor typename dropout_ lstm gru rnn_tanh rnn_relu "

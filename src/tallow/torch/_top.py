@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from tallow import ops
-from tallow.dtype import DType
 from tallow.errors import ArgumentError, ShapeError, expect
 from tallow.layout import (  # noqa: F401  (found here by name)
     channels_last,
@@ -20,7 +19,7 @@ from tallow.layout import (  # noqa: F401  (found here by name)
     strided,
 )
 from tallow.nn import functional as F
-from tallow.tensor import Tensor, as_tensor, from_buffer, full, tensor, unwrap_tensor, zeros
+from tallow.tensor import Tensor, full, tensor, unwrap_tensor, zeros
 from tallow.tensor import arange as _arange
 from tallow.torch._names import Settings, refused
 
@@ -171,50 +170,6 @@ def detach(input: Tensor) -> Tensor:
 # --- making tensors -------------------------------------------------------------------------------
 
 
-def asarray(
-    obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None,
-    requires_grad: bool = False,
-) -> Tensor:  # fmt: skip
-    """`obj` as a tensor, without a copy where that can be, or always with one."""
-    if isinstance(obj, Tensor) and not requires_grad:
-        obj = obj if copy is not True else obj.clone()
-    buffer = isinstance(obj, (bytes, bytearray, memoryview))
-    if buffer:
-        made = frombuffer(obj, dtype=dtype or "u8")
-    elif (
-        hasattr(obj, "__dlpack__")
-        and not isinstance(obj, Tensor)
-        and not hasattr(obj, "__array_interface__")
-    ):
-        from tallow.tensor import from_dlpack
-
-        made = from_dlpack(obj)
-        made = made if dtype is None else made.to(dtype)
-    else:
-        made = as_tensor(obj, dtype, device)
-    if copy and (buffer or made is obj or hasattr(obj, "__array_interface__")):
-        made = made.clone()
-    return made.detach().requires_grad_() if requires_grad else made
-
-
-def frombuffer(
-    buffer: Any, *, dtype: DType | str, count: int = -1, offset: int = 0,
-    requires_grad: bool = False,
-) -> Tensor:  # fmt: skip
-    """`count` elements of a buffer from byte `offset` on (all there are), without a copy."""
-    from tallow.dtype import as_dtype
-
-    kind, size = as_dtype(dtype), memoryview(buffer).nbytes
-    expect(0 <= offset < size, frombuffer, f"an offset below {size}", offset, ArgumentError)
-    if count < 0:
-        whole = (size - offset) % kind.itemsize == 0
-        expect(whole, frombuffer, f"a multiple of {kind.itemsize} bytes", size - offset,
-               ArgumentError)  # fmt: skip
-        count = (size - offset) // kind.itemsize
-    made = from_buffer(buffer, kind, (count,), offset)
-    return made.requires_grad_() if requires_grad else made
-
-
 def range(
     start: float, end: float | None = None, step: float = 1, *, dtype: Any = None,
     device: Any = None, requires_grad: bool = False, **_: Any,
@@ -310,14 +265,6 @@ def frexp(input: Tensor) -> tuple[Tensor, Tensor]:
     exponent = ops.where(plain, exponent, 0.0)
     mantissa = input * ops.exp2(-exponent).to(input.dtype)
     return mantissa, exponent.to("i32")
-
-
-def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
-    """Slices along `dim` whose p-norm is above `maxnorm`, scaled down to it."""
-    axes = [i for i in _axes(input.ndim) if i != dim % input.ndim]
-    norms = input.norm(p, axes, True)
-    factor = ops.where(norms > maxnorm, maxnorm / (norms + 1e-7), 1.0)
-    return input * factor
 
 
 def _axes(count: int) -> list[int]:
