@@ -49,7 +49,7 @@ class MissingFileError(FormatError, FileNotFoundError):
 
 
 class SharedMemoryError(TallowError, RuntimeError):
-    """Tensors share memory where each must have its own."""
+    """Tensors share memory where each must have its own, or do not where they must."""
 
 
 class NoAxisError(ShapeError, TypeError):

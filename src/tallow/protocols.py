@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from . import layout as layouts
 from .device import Device, as_device
-from .errors import DTypeError, GradError, NoAxisError, ShapeError, expect
+from .errors import DTypeError, GradError, NoAxisError, ShapeError, SharedMemoryError, expect
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 def _take(x: Any, array: Any) -> None:
     """Let `x` be another array from now on, and a view of nothing."""
     x._array, x._base = array, None
+
+
+NOT_SHARED = (
+    "{}: expected memory that processes share, got this process's own (other processes get copies:"
+    " send results back through a queue)"
+)
 
 
 class UntypedStorage:
@@ -125,8 +131,8 @@ class Protocols:
         return False
 
     def share_memory_(self: Any) -> Tensor:
-        """This tensor; processes get copies of it."""
-        return cast("Tensor", self)
+        """SharedMemoryError: other processes get copies of tensors."""
+        raise SharedMemoryError(NOT_SHARED.format("share_memory_"))
 
     def is_pinned(self, device: Any = None) -> Any:
         """Whether the memory is page-locked for an accelerator: there is none."""

@@ -15,6 +15,8 @@ from tallow.errors import TallowError
 from tallow.torch._aliases import ALIASES
 from tallow.torch._names import PACKAGE, namespace, shown
 
+SCRIPT = "TALLOW_TORCH_SCRIPT"  # the variable by which new processes know the program
+
 
 class _AliasLoader(Loader):
     """Makes a module whose names are those of another."""

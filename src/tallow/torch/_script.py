@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 if __name__ == "__mp_main__":
-    from tallow.torch._finder import install
+    from tallow.torch._finder import SCRIPT, install
 
     install()
-    with open(sys.argv[0], "rb") as _file:
-        exec(compile(_file.read(), sys.argv[0], "exec"), globals())
+    # The parent's word, since runpy gives sys.argv the name of this file.
+    sys.argv[0] = os.environ[SCRIPT]
+    sys.path[0] = os.path.dirname(os.environ[SCRIPT])
+    __file__ = os.environ[SCRIPT]
+    with open(__file__, "rb") as _file:
+        exec(compile(_file.read(), __file__, "exec"), globals())
