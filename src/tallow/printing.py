@@ -58,12 +58,28 @@ def format_tensor(x: Tensor) -> str:
     suffix = "" if dtype.name in ("f32", "i64", "bool") else f", dtype={dtype!r}"
     if x.numel() == 0:
         shape = f", size={x.shape}" if x.shape != (0,) else ""
-        return f"tensor([]{shape}, dtype={dtype!r})"
+        return f"tensor([]{shape}, dtype={dtype!r}{_history(x)})"
     shown = _cut(x) if x.numel() > Options.threshold else x
     values = _leaves(shown.tolist())
     texts = iter(_aligned(values, dtype.kind))
     body = _layout(shown.shape, x.shape, texts, len("tensor("))
-    return f"tensor({body}{suffix})"
+    text = f"tensor({body}{suffix}"
+    history = _history(x)
+    last = len(text) - text.rfind("\n") - 1
+    if history and last + len(history) + 1 > Options.width:
+        history = f",\n       {history[2:]}"
+    return f"{text}{history})"
+
+
+def _history(x: Tensor) -> str:
+    """What says that `x` is a leaf that requires a gradient, or what made it."""
+    if not x.requires_grad:
+        return ""
+    if x.is_leaf:
+        return ", requires_grad=True"
+    made = str(getattr(x.grad_fn, "name", "") or type(x.grad_fn).__name__)
+    words = made.rsplit(".", 1)[-1].split("_")
+    return f", grad_fn=<{''.join(word[:1].upper() + word[1:] for word in words)}Backward0>"
 
 
 def _cut(x: Tensor) -> Tensor:

@@ -370,3 +370,23 @@ def test_asarray_and_frombuffer():
     for wrong in ({"offset": 9}, {"offset": 1}, {"count": 5}):
         with pytest.raises(ValueError, match="frombuffer|from_buffer"):
             tl.frombuffer(b"\x01\x00\x02\x00", dtype=tl.i16, **wrong)
+
+
+REPRS = {
+    "tensor([1., 2.], requires_grad=True)": lambda x: x,
+    "tensor([2., 4.], grad_fn=<MulBackward0>)": lambda x: x * 2,
+    "tensor([1., 2.])": lambda x: x.detach(),
+    "tensor(3., grad_fn=<SumBackward0>)": lambda x: x.sum(),
+    "tensor([2.7183, 7.3891], grad_fn=<ExpBackward0>)": lambda x: x.exp(),
+    "tensor([-1., -2.], grad_fn=<NegBackward0>)": lambda x: -x,
+    "tensor([0.2689, 0.7311], grad_fn=<SoftmaxBackward0>)": lambda x: x.softmax(0),
+    "tensor([1., 2., 1., 2.], grad_fn=<CatBackward0>)": lambda x: tl.cat([x, x]),
+    "Parameter containing:\ntensor([1., 2.], requires_grad=True)": (
+        lambda x: tl.nn.Parameter(x.detach())
+    ),
+}
+
+
+@pytest.mark.parametrize("text", REPRS)
+def test_reprs_tell_of_gradients(text):  # as torch 2.13 prints them
+    assert repr(REPRS[text](tl.tensor([1.0, 2.0], requires_grad=True))) == text
