@@ -253,3 +253,36 @@ def test_clipping():
     vector = nn.utils.parameters_to_vector([p, q])
     nn.utils.vector_to_parameters(vector.detach() + 1, [p, q])
     assert q.tolist() == [1, 1]
+
+
+def test_a_deep_copy_of_a_parameter_has_no_gradient_and_one_of_a_tensor_has():
+    net = nn.Linear(2, 1)
+    net(tl.ones(1, 2)).sum().backward()
+    assert all(p.grad is None for p in copy.deepcopy(net).parameters())
+    assert all(p.grad is not None for p in net.parameters())
+    leaf = tl.ones(2, requires_grad=True)
+    (leaf * 3).sum().backward()
+    assert copy.deepcopy(leaf).grad.tolist() == [3.0, 3.0]
+
+
+def test_a_recurrent_layer_names_its_flat_weights():
+    layer = nn.GRU(2, 3, num_layers=2, bias=False, bidirectional=True)
+    names = [
+        f"{kind}_{place}"
+        for place in ("l0", "l0_reverse", "l1", "l1_reverse")
+        for kind in ("weight_ih", "weight_hh")
+    ]
+    assert layer._flat_weights_names == names
+    assert all(a is getattr(layer, b) for a, b in zip(layer._flat_weights, names, strict=True))
+    assert nn.LSTM(2, 3, proj_size=1)._flat_weights_names == [
+        "weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0", "weight_hr_l0",
+    ]  # fmt: skip
+
+
+def test_an_embedding_bag_shows_its_options_as_torch_does():
+    assert repr(nn.EmbeddingBag(4, 2)) == "EmbeddingBag(4, 2, mode='mean')"
+    shown = repr(nn.EmbeddingBag(4, 2, 1.0, 1.0, True, "sum", padding_idx=-1))
+    assert shown == (
+        "EmbeddingBag(4, 2, max_norm=1.0, norm_type=1.0, scale_grad_by_freq=True, mode='sum',"
+        " padding_idx=3)"
+    )

@@ -1,8 +1,8 @@
 """Attributes of modules: parameters, buffers and sub-modules stand in tables, as in torch.
 
 The tables `_parameters`, `_buffers` and `_modules` say what a module has. What stands in them is
-an entry of the instance's `__dict__` too, because Python finds it there five times as fast as
-through `__getattr__`; the tables keep both alike, whoever changes them.
+an entry of the instance's `__dict__` too, because Python finds it there without a call
+of `__getattr__`; the tables keep both alike, whoever changes them.
 """
 
 from __future__ import annotations

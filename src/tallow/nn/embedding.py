@@ -183,5 +183,13 @@ class EmbeddingBag(_Table):
         )  # fmt: skip
 
     def extra_repr(self) -> str:
-        """Number and length of the rows, and the mode."""
-        return f"{self.num_embeddings}, {self.embedding_dim}, mode={self.mode!r}"
+        """Number and length of the rows, the mode, and the options that differ from the usual."""
+        said = f"{self.num_embeddings}, {self.embedding_dim}"
+        if self.max_norm is not None:
+            said += f", max_norm={self.max_norm}"
+        if self.norm_type != 2:
+            said += f", norm_type={self.norm_type}"
+        if self.scale_grad_by_freq:
+            said += f", scale_grad_by_freq={self.scale_grad_by_freq}"
+        said += f", mode={self.mode!r}"
+        return said if self.padding_idx is None else f"{said}, padding_idx={self.padding_idx}"

@@ -45,6 +45,12 @@ class Parameter(Tensor):
         made.requires_grad_(bool(requires_grad))
         return made
 
+    def __deepcopy__(self, memo: dict[Any, Any]) -> Tensor:
+        # As in torch: a copied model starts without gradients, a copied tensor keeps its own.
+        made = super().__deepcopy__(memo)
+        made.grad = None
+        return made
+
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
 

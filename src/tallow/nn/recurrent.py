@@ -148,6 +148,21 @@ class RNNBase(Layer):
             for suffix in self._suffixes(layer)
         ]
 
+    @property
+    def _flat_weights_names(self) -> list[str]:
+        """The parameters' names in order; programs that start the weights themselves read it."""
+        kinds = ["weight_ih", "weight_hh"]
+        kinds += ["bias_ih", "bias_hh"] if self.has_bias else []
+        kinds += ["weight_hr"] if self.proj_size else []
+        layers = range(self.num_layers)
+        suffixes = [suffix for layer in layers for suffix in self._suffixes(layer)]
+        return [kind + suffix for suffix in suffixes for kind in kinds]
+
+    @property
+    def _flat_weights(self) -> list[Tensor]:
+        """The parameters in the order of their names."""
+        return [getattr(self, name) for name in self._flat_weights_names]
+
     def flatten_parameters(self) -> None:
         """Nothing: it exists for code that was written for torch on CUDA."""
 
