@@ -72,10 +72,10 @@ def build(row: Row[P, R]) -> Callable[P, R]:
     heads: list[str] = []
     values: list[str] = []
     scope: dict[str, Any] = {
-        "check": row.checker, "run": row.cpu or row._native_run() or row.meaning,
-        "MODE": MODE, "Tensor": Tensor, "row": row, "record": run_recorded, "link": link,
-        "meaning": row.meaning, "by_name": by_name, "refuse": _refuse, "MISSING": MISSING,
-    }  # fmt: skip
+        "CHECK": row.checker, "RUN": row.cpu or row._native_run() or row.meaning,
+        "MODE": MODE, "Tensor": Tensor, "ROW": row, "RECORD": run_recorded, "LINK": link,
+        "MEANING": row.meaning, "BY_NAME": by_name, "REFUSE": _refuse, "MISSING": MISSING,
+    }  # fmt: skip  (capitals: a parameter of a row may be called row)
     for name, keyword_only, default in row.parameters:
         if default is VARIADIC:
             heads.append(f"*{name}")
@@ -99,7 +99,7 @@ def build(row: Row[P, R]) -> Callable[P, R]:
         kind = AUTOCAST[row.__name__]
         code += f" if MODE.autocast is not None: {tensors} = MODE.autocast({kind!r}, {tensors})\n"
     if row.checker is not None:
-        code += f" check({given})\n"
+        code += f" CHECK({given})\n"
     condition = " or ".join(
         f"isinstance({value}, Tensor) and {value}._node is not None"
         if kind == TENSOR
@@ -109,33 +109,33 @@ def build(row: Row[P, R]) -> Callable[P, R]:
     )
     if condition and not row.is_composite:
         if row.gradient is None and not row.is_primitive:
-            recorded = f"meaning({given})"
+            recorded = f"MEANING({given})"
         else:
-            recorded = f"record(row, ({', '.join(values)},))"
+            recorded = f"RECORD(ROW, ({', '.join(values)},))"
         then = f"out = {recorded}" if row.is_view else f"return {recorded}"
         code += f" if ({condition}) and MODE.enabled:\n  {then}\n"
         if row.is_view:
             code += " else:\n "
     if not row.is_view:
-        code += f" return run({given})"
+        code += f" return RUN({given})"
     else:
         first = row.parameters[0][0]
         code += (
-            f" out = run({given})\n"
+            f" out = RUN({given})\n"
             f" if not MODE.inference and out is not {first}:\n"
             "  if isinstance(out, Tensor):\n"
-            f"   if out._array.storage_id == {first}._array.storage_id: link(out, {first})\n"
+            f"   if out._array.storage_id == {first}._array.storage_id: LINK(out, {first})\n"
             "  else:\n"
-            f"   for each in out: link(each, {first})\n"
+            f"   for each in out: LINK(each, {first})\n"
             " return out"
         )
     # A number where a tensor is needed shows as a missing attribute somewhere inside.
     code = "".join(f" {line}\n" for line in code.splitlines())
     code = (
         f"def {title}({', '.join(heads)}):\n"
-        f" if more: return by_name(row, ({', '.join(values)},), more)\n try:\n{code}"
+        f" if more: return BY_NAME(ROW, ({', '.join(values)},), more)\n try:\n{code}"
         " except (AttributeError, RuntimeError, TypeError) as error:\n"
-        f"  refuse(row, ({', '.join(values)},), error)"
+        f"  REFUSE(ROW, ({', '.join(values)},), error)"
     )
     exec(code, scope)
     made: Any = scope[title]

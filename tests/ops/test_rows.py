@@ -252,3 +252,10 @@ def check_second(f, xs, weights, said):
     else:
         gg = [tl.zeros_like(x) for x in xs]
     check_slope(first, gg, xs, along, f"{said}, second derivative")
+
+
+def test_an_argument_may_have_any_name_and_be_refused():
+    # tril_indices has a parameter `row`, as the generated caller once had a variable.
+    for wrong in (2**63, 2**64, -(2**63) - 1):
+        with pytest.raises(tl.TallowError):
+            tl.tril_indices(wrong, 2)

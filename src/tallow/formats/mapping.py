@@ -338,8 +338,9 @@ def tensor_bytes(tensor: Tensor, most: int | None = None) -> Iterator[memoryview
     most = most or PIECE
     tensor = tensor.detach()
     if tensor.is_contiguous() or tensor.nbytes <= most:
-        # Other readers know no truth but 1; as numbers bools are 0 and 1.
-        whole = tensor.to("u8") if tensor.dtype.kind == "b" else tensor.contiguous()
+        whole = tensor.contiguous()
+        if tensor.dtype.kind == "b" and whole.nbytes and int(whole.view("u8").max()) > 1:
+            whole = tensor.to("u8")  # other readers know no truth but 1; as numbers bools are 0, 1
         view = _lend(whole)
         for start in range(0, len(view), most):
             yield view[start : start + most]
