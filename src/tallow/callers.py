@@ -72,9 +72,17 @@ def build(row: Row[P, R]) -> Callable[P, R]:
     heads: list[str] = []
     values: list[str] = []
     scope: dict[str, Any] = {
-        "CHECK": row.checker, "RUN": row.cpu or row._native_run() or row.meaning,
-        "MODE": MODE, "Tensor": Tensor, "ROW": row, "RECORD": run_recorded, "LINK": link,
-        "MEANING": row.meaning, "BY_NAME": by_name, "REFUSE": _refuse, "MISSING": MISSING,
+        "CHECK": row.checker,
+        "RUN": row.cpu or row._native_run() or row.meaning,
+        "MODE": MODE,
+        "Tensor": Tensor,
+        "ROW": row,
+        "RECORD": run_recorded,
+        "LINK": link,
+        "MEANING": row.meaning,
+        "BY_NAME": by_name,
+        "REFUSE": _refuse,
+        "MISSING": MISSING,
     }  # fmt: skip  (capitals: a parameter of a row may be called row)
     for name, keyword_only, default in row.parameters:
         if default is VARIADIC:
