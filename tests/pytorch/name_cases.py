@@ -109,7 +109,7 @@ CASES |= {
     "torch.enable_grad()(torch.is_grad_enabled)()", T + "inference_mode":
     "torch.inference_mode()(torch.is_grad_enabled)()", T + "set_grad_enabled":
     "[torch.set_grad_enabled(True) is None, torch.is_grad_enabled()][1]", T + "finfo":
-    "torch.finfo(torch.float16).max", T + "compile": "torch.compile(torch.sin)(v)", T + "device":
+    "torch.finfo(torch.float16).max", T + "compile": "torch.compile(torch.sin, backend='eager')(v)", T + "device":
     "str(torch.device('cuda', 1))", T + "Size": "torch.Size([2, 3]).numel()", T + "Tensor":
     "torch.Tensor([[1, 2]])", T + "FloatTensor": "torch.FloatTensor([1, 2])", T + "LongTensor":
     "torch.LongTensor([1, 2])", T + "ByteTensor": "torch.ByteTensor([1, 2])", T + "HalfTensor":
