@@ -161,6 +161,15 @@ CASES = {
         NUMBERS,
         torch=lambda a, b, dim=0: a.cross(b, dim),
     ),
+    "renorm": Case(
+        lambda d: [
+            d(d.x((3, 4)), 2, 0, 1.0),
+            d(d.x((2, 3, 4)), 1, 1, 2.5),
+            d(d.x((3, 4)), 3, -1, 50.0),
+        ],
+        FLOATS,
+        factor=8,
+    ),
     "linalg.cross": Case(
         lambda d: [d(d.x((4, 3)), d.x((4, 3))), d(d.x((3, 2)), d.x((3, 1)), dim=0)], NUMBERS
     ),
