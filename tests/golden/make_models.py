@@ -1,4 +1,4 @@
-"""Make the tiny models of tests/golden/models and their logits, with transformers as the oracle.
+"""Make the tiny models of tests/golden/models and their logits, with transformers in f64 as the oracle.
 
 Run it with torch, transformers, accelerate (for its GGUF loader), gguf and tokenizers installed:
     python tests/golden/make_models.py
@@ -9,6 +9,8 @@ by transformers' own GGUF loader, which has to give the same logits.
 
 from __future__ import annotations
 
+import copy
+import itertools
 import json
 import shutil
 from pathlib import Path
@@ -18,6 +20,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from torch.overrides import TorchFunctionMode
 from transformers import (
     AutoModelForCausalLM,
     LlamaConfig,
@@ -32,6 +35,7 @@ from transformers import (
 
 ROOT = Path(__file__).parent / "models"
 LENGTH = 16
+TOLERANCE = 1e-4  # relative and absolute, in tests/models
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 TEMPLATE = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] "
@@ -146,9 +150,32 @@ def redraw(model, seed: int) -> None:
         p.data.copy_(value)
 
 
+class InDouble(TorchFunctionMode):
+    """f64 where a model asks for f32: norms, rotary angles and softmax of transformers do so always."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        def double(value):
+            return torch.float64 if value is torch.float32 else value
+
+        if func is torch.Tensor.float:
+            func = torch.Tensor.double
+        named = {name: double(value) for name, value in (kwargs or {}).items()}
+        return func(*map(double, args), **named)
+
+
 def logits(model, ids) -> torch.Tensor:
+    """What the model gives in f64, as f32."""
+    with torch.no_grad(), InDouble():
+        result = copy.deepcopy(model).double()(ids).logits
+    assert result.dtype == torch.float64
+    return result.to(torch.float32).contiguous()
+
+
+def rounding(model, ids, expected: torch.Tensor) -> float:
+    """How far the model in f32 is from f64, in units of the tests' tolerance."""
     with torch.no_grad():
-        return model(ids).logits.float().contiguous()
+        error = (model(ids).logits - expected).abs()
+    return (error / (TOLERANCE + TOLERANCE * expected.abs())).max().item()
 
 
 def with_config(cls, config, changes: dict, state) -> torch.nn.Module:
@@ -311,27 +338,40 @@ def main() -> None:
         redraw(model, 100 + seed)
         model.tie_weights()
         state = {k: v.detach().clone() for k, v in model.state_dict().items()}
-        source = torch.Generator().manual_seed(seed)
-        ids = torch.randint(0, config.vocab_size, (2, LENGTH), generator=source)
-        golden = {"ids": ids, "hf": logits(model, ids)}
         write_folder(folder, model, state, config.tie_word_embeddings)
         if case == "llama":
             write_tokenizer(folder, config.vocab_size)
+        forms = {"hf": model}
         for name, changes in VARIANTS.get(case, {}).items():
-            variant = with_config(cls, config, changes, state)
-            golden[f"variant.{name}"] = logits(variant, ids)
+            forms[f"variant.{name}"] = variant = with_config(cls, config, changes, state)
             variant.config.to_json_file(folder / f"config.{name}.json")
         for format in ("f16", *FORMATS) if case in GGUF else ():
-            path = folder / f"{case}.{format}.gguf"
-            held = write_gguf(path, case, config, state, format)
+            held = write_gguf(folder / f"{case}.{format}.gguf", case, config, state, format)
             # GGUF knows no window for the llama architecture.
             changes = {"sliding_window": None} if case == "mistral" else {}
-            dequantised = with_config(cls, config, changes, held)
-            golden[format] = logits(dequantised, ids)
-            check_oracle(path, dequantised.config, golden[format], ids)
+            forms[format] = with_config(cls, config, changes, held)
+        golden = goldens(forms, config.vocab_size, seed)
+        for format in forms.keys() & {"f16", *FORMATS}:
+            path = folder / f"{case}.{format}.gguf"
+            check_oracle(path, forms[format].config, golden[format], golden["ids"])
         save_file(golden, folder / "golden.safetensors")
         sizes = {f.name: f.stat().st_size // 1024 for f in sorted(folder.iterdir())}
         print(case, f"logit std {golden['hf'].std():.2f}", sizes, flush=True)
+
+
+def goldens(forms: dict, vocabulary_size: int, seed: int) -> dict[str, torch.Tensor]:
+    """Ids, and the logits of each form for them. Some ids make these networks amplify the rounding
+    of f32 beyond what the tests allow, for any order of additions: the first ids are taken that
+    leave transformers itself within half of it."""
+    for attempt in itertools.count():
+        source = torch.Generator().manual_seed(seed + 100 * attempt)
+        ids = torch.randint(0, vocabulary_size, (2, LENGTH), generator=source)
+        found = {name: logits(model, ids) for name, model in forms.items()}
+        worst = max(rounding(model, ids, found[name]) for name, model in forms.items())
+        print(f"ids {seed + 100 * attempt}: transformers in f32 at {worst:.2f} of the tolerance")
+        if worst < 0.5:
+            return {"ids": ids, **found}
+    raise AssertionError
 
 
 def check_oracle(path: Path, config, expected: torch.Tensor, ids: torch.Tensor) -> None:
