@@ -142,23 +142,33 @@ inline void widen_rows(const T* x, int64_t row, int64_t stride, int64_t rows, in
 // --- packed micro-kernels (many query rows)
 // ------------------------------------------------------------------------------
 
-// s[r][j] = q[r] · key j for R rows and one panel of kNR keys.
+// s[r][j] = q[r] · key j for R rows and one panel of kNR keys: lane l of a vector sums the elements
+// l, l + kLanes, … of d in order, and the lanes are added one after the other, which is how few
+// rows are best multiplied with keys where they are.
 template <int R>
 TL_INLINE void score_panel(const float* q, int64_t ldq, const float* panel, int64_t d, float* s) {
-  vf acc[R][2] = {};
-  for (int64_t c = 0; c < d; ++c) {
-    const vf k0 = load(panel + c * kNR), k1 = load(panel + c * kNR + kLanes);
+  vf total[R][2] = {};
+  for (int64_t lane = 0; lane < kLanes && lane < d; ++lane) {
+    vf acc[R][2] = {};
+    for (int64_t c = lane; c < d; c += kLanes) {
+      const vf k0 = load(panel + c * kNR), k1 = load(panel + c * kNR + kLanes);
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) {
+        const vf x = splat(q + r * ldq + c);
+        acc[r][0] = fma(x, k0, acc[r][0]);
+        acc[r][1] = fma(x, k1, acc[r][1]);
+      }
+    }
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
-      const vf x = splat(q + r * ldq + c);
-      acc[r][0] = fma(x, k0, acc[r][0]);
-      acc[r][1] = fma(x, k1, acc[r][1]);
+      total[r][0] = lane == 0 ? acc[r][0] : total[r][0] + acc[r][0];
+      total[r][1] = lane == 0 ? acc[r][1] : total[r][1] + acc[r][1];
     }
   }
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
-    store(s + r * kKeys, acc[r][0]);
-    store(s + r * kKeys + kLanes, acc[r][1]);
+    store(s + r * kKeys, total[r][0]);
+    store(s + r * kKeys + kLanes, total[r][1]);
   }
 }
 
@@ -192,23 +202,14 @@ TL_INLINE void value_panel(const float* p, const float* panel, int64_t begin, in
 // ------------------------------------------------------------------------------------------
 
 #if defined(__AVX2__)
-// to[i] = element i of eight rows of keys, for 8 elements.
-template <class T>
-TL_INLINE void load_eight_keys(const T* k, int64_t row, vf* to) {
+// to[i] = the i-th float of each of 8 vectors.
+TL_INLINE void load_transposed(const float* p, vf* to) {
   __m256 r[8], t[8];
-  if constexpr (__is_same(T, float)) {
-    for (int i = 0; i < 4; ++i) {
-      const float *low = k + i * row, *high = k + (i + 4) * row;
-      r[i] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(low)), _mm_loadu_ps(high), 1);
-      r[i + 4] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(low + 4)),
-                                      _mm_loadu_ps(high + 4), 1);
-    }
-  } else {
-    for (int i = 0; i < 4; ++i) {
-      const __m256 low = (__m256)load(k + i * row), high = (__m256)load(k + (i + 4) * row);
-      r[i] = _mm256_permute2f128_ps(low, high, 0x20);
-      r[i + 4] = _mm256_permute2f128_ps(low, high, 0x31);
-    }
+  for (int i = 0; i < 4; ++i) {
+    const float *low = p + 8 * i, *high = low + 32;
+    r[i] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_load_ps(low)), _mm_load_ps(high), 1);
+    r[i + 4] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_load_ps(low + 4)),
+                                    _mm_load_ps(high + 4), 1);
   }
   for (int i = 0; i < 8; i += 2) {
     t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
@@ -226,24 +227,37 @@ TL_INLINE void load_eight_keys(const T* k, int64_t row, vf* to) {
 template <int R, class T>
 TL_INLINE void score_in_place(const float* q, int64_t ldq, const T* k, int64_t row, int64_t d,
                               float* s) {
-  vf acc[R][2] = {};
-  for (int64_t c = 0; c < d; c += kLanes) {
-#pragma GCC unroll 2
-    for (int half = 0; half < 2; ++half) {
-      vf keys[8];
-      load_eight_keys(k + half * 8 * row + c, row, keys);
+  constexpr int kTogether =
+      R < 3 ? 4 : 2;  // keys: enough chains of additions, few enough registers
+  alignas(32) float lanes[R][8 * kLanes];
+  for (int half = 0; half < 2; ++half, k += 8 * row) {
+    for (int j = 0; j < 8; j += kTogether) {
+      vf acc[R][kTogether] = {};
+      for (int64_t c = 0; c < d; c += kLanes) {
+        vf keys[kTogether];
+#pragma GCC unroll 4
+        for (int i = 0; i < kTogether; ++i) keys[i] = load(k + (j + i) * row + c);
+#pragma GCC unroll 8
+        for (int r = 0; r < R; ++r) {
+          const vf x = load(q + r * ldq + c);
+#pragma GCC unroll 4
+          for (int i = 0; i < kTogether; ++i) acc[r][i] = fma(x, keys[i], acc[r][i]);
+        }
+      }
 #pragma GCC unroll 8
       for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 8
-        for (int i = 0; i < 8; ++i)
-          acc[r][half] = fma(splat(q + r * ldq + c + i), keys[i], acc[r][half]);
+#pragma GCC unroll 4
+        for (int i = 0; i < kTogether; ++i) store(lanes[r] + (j + i) * kLanes, acc[r][i]);
       }
     }
-  }
 #pragma GCC unroll 8
-  for (int r = 0; r < R; ++r) {
-    store(s + r * kKeys, acc[r][0]);
-    store(s + r * kKeys + kLanes, acc[r][1]);
+    for (int r = 0; r < R; ++r) {
+      vf column[8];
+      load_transposed(lanes[r], column);
+      vf total = column[0];
+      for (int i = 1; i < 8; ++i) total = total + column[i];
+      store(s + r * kKeys + half * kLanes, total);
+    }
   }
 }
 #endif

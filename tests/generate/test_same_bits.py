@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -144,3 +149,18 @@ def test_an_answer_does_not_depend_on_what_the_cache_held(drawn, params, tokeniz
     for other in (prompt, [*prompt[:17], 5, 6], [*prompt, *wanted]):
         answer(other, cache)
         assert answer(prompt, cache) == wanted
+
+
+@pytest.mark.skipif(os.environ.get("TALLOW_ISA") == "baseline", reason="is the child")
+def test_so_do_the_kernels_for_old_processors():
+    here = Path(__file__)
+    files = [here, here.parent.parent / "native" / "test_row_bits.py"]
+    few = "f32 or (q4_0 and not iq4_0) or q6_k"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", few, *files],
+        env={**os.environ, "TALLOW_ISA": "baseline"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert " passed" in done.stdout

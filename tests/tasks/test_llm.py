@@ -57,20 +57,26 @@ def test_prompt_may_be_ids(llm):
     assert llm.generate(ids, **options).tokens == llm.generate("Hello", **options).tokens
 
 
-def test_chat_reuses_its_history(llm):
+@pytest.mark.parametrize("activations", ["exact", "fast"])
+def test_chat_reuses_its_history(activations):
     options = {"max_tokens": 4, "temperature": 1.0, "top_k": 50, "seed": 4}
     messages = [{"role": "user", "content": "Hi"}]
-    first = llm.chat(messages, **options)
-    assert first.cached_tokens == 0
-    assert first.prompt_tokens == len(llm.chat_ids(messages))
-    messages += [
-        {"role": "assistant", "content": "Yes"},
-        {"role": "user", "content": "So?"},
-    ]
-    second = llm.chat(messages, **options)
-    assert second.cached_tokens >= first.prompt_tokens
-    with tl.LLM(FOLDER / "llama.q8_0.gguf", activations="exact") as fresh:
-        assert fresh.chat(messages, **options).tokens == second.tokens
+    with tl.LLM(FOLDER / "llama.q8_0.gguf", activations=activations, context=256) as llm:
+        first = llm.chat(messages, **options)
+        assert first.cached_tokens == 0
+        assert first.prompt_tokens == len(llm.chat_ids(messages))
+        for answer, question in (("Yes", "So?"), ("No", "?")):
+            messages += [
+                {"role": "assistant", "content": answer},
+                {"role": "user", "content": question},
+            ]
+            later = llm.chat(messages, **options)
+            assert later.cached_tokens >= first.prompt_tokens
+            with tl.LLM(FOLDER / "llama.q8_0.gguf", activations=activations, context=256) as fresh:
+                again = fresh.chat(messages, **options)
+            assert (again.cached_tokens, again.tokens) == (0, later.tokens)
+            first = later
+        assert llm.chat(messages, **options).tokens == later.tokens
 
 
 def test_chat_of_a_string_and_as_stream(llm):
