@@ -1,4 +1,4 @@
-"""Make the tiny models of tests/golden/models and their logits, with transformers in f64 as the oracle.
+"""Make the tiny models of tests/golden/models and their logits, by transformers in f64.
 
 Run it with torch, transformers, accelerate (for its GGUF loader), gguf and tokenizers installed:
     python tests/golden/make_models.py
@@ -151,7 +151,7 @@ def redraw(model, seed: int) -> None:
 
 
 class InDouble(TorchFunctionMode):
-    """f64 where a model asks for f32: norms, rotary angles and softmax of transformers do so always."""
+    """f64 where a model asks for f32: norms, rotary angles and softmax always do."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         def double(value):
