@@ -248,7 +248,7 @@ Array several(const Kernel& kernel, Family family, const nb::handle* handles, in
   // As torch, which does not give 1 / b of an integer b the integers' type.
   bool whole = family == Family::power && handles[1].is_valid() && !operands[1].array &&
                PyLong_Check(handles[1].ptr()) && category(groups.result()) < 2;
-  if (whole && nb::cast<bool>(nb::handle(handles[1]) < nb::int_(0)))
+  if (whole && nb::handle(handles[1]) < nb::int_(0))
     raise("ArgumentError", kernel.name,
           "expected an exponent from 0 up for integers, got a negative number");
   DType common = groups.result();

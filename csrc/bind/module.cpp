@@ -118,12 +118,15 @@ void run(const Kernel& kernel, const Arg* args, int n, Array* const* outputs) {
   }
   if (error) {
     std::string text = error;
+    const std::string named = std::string(kernel.name) + ": ";
+    if (text.compare(0, named.size(), named) == 0) text.erase(0, named.size());
     for (int i = 0; i < n; ++i) {
       if (args[i].kind == Arg::array)
         text += std::string(i ? ", " : " (arguments ") + row(args[i].a->dtype).name +
                 shape_text(*args[i].a);
     }
-    raise("ArgumentError", kernel.name, text + ")");
+    const bool dtype = text.rfind("no kernel for this dtype", 0) == 0;
+    raise(dtype ? "DTypeError" : "ArgumentError", kernel.name, text + ")");
   }
   if (recording()) recording()->add(kernel, args, n);
 }

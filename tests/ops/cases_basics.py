@@ -183,7 +183,7 @@ CASES = {
     "sub": binary(np.subtract, NUMERIC),
     "mul": binary(np.multiply),
     "div": binary(np.divide, FLOATS, low=0.5),
-    "pow": binary(np.power, FLOATS, low=0.5, factor=4),
+    "pow": binary(np.power, NUMBERS, low=0.5, factor=4),
     "maximum": Case(lambda d: [d(d.x(p), d.x(q)) for p, q in BROADCAST], EVERY, numpy=np.maximum),
     "minimum": Case(lambda d: [d(d.x(p), d.x(q)) for p, q in BROADCAST], EVERY, numpy=np.minimum),
     "eq": binary(np.equal),

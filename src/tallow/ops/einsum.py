@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from string import ascii_letters
 from typing import Any
 
 from .. import _native
@@ -16,13 +17,17 @@ _ELLIPSIS = "\0"  # axes of an ellipsis are named by this and their place from t
 
 
 @op
-def einsum(equation: str, *operands: Any) -> Tensor:
+def einsum(equation: str | Tensor, *operands: Any) -> Tensor:
     """Sums of products over axes named by letters: `einsum("bij,bjk->bik", a, b)`.
+
+    Axes may be numbered instead: `einsum(a, [0, 1], b, [1, 2], [0, 2])`, with `...` in the lists.
 
     An ellipsis stands for axes that broadcast, a letter twice in one operand for its diagonal;
     without "->" the letters that occur once remain, in alphabetical order. Operands are
     contracted from left to right, each pair by one batched matrix product.
     """
+    if not isinstance(equation, str):
+        equation, operands = _of_lists((equation, *operands))
     given = list(flat_tensors(operands))
     expect(len(given) > 0, einsum, "at least one operand", "none", ArgumentError)
     terms, result = _parse(equation, tuple([x.ndim for x in given]))
@@ -56,6 +61,25 @@ def einsum(equation: str, *operands: Any) -> Tensor:
     if len(kept) == len(result):
         return x
     return x.reshape([sizes[name] if name in kept else 1 for name in result])
+
+
+def _of_lists(given: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
+    """Operands, each with a list of its axes' numbers, and the result's: as letters."""
+    pairs = len(given) // 2
+    tensors, lists = given[: 2 * pairs : 2], [*given[1 : 2 * pairs : 2], *given[2 * pairs :]]
+    terms = [_letters_of(axes) for axes in lists]
+    left = ",".join(terms[:pairs])
+    return (f"{left}->{terms[-1]}" if len(given) % 2 else left), tensors
+
+
+def _letters_of(axes: Any) -> str:
+    text = ""
+    for axis in axes if isinstance(axes, (list, tuple)) else [axes]:
+        known = axis is ... or (isinstance(axis, int) and 0 <= axis < len(ascii_letters))
+        said = f"lists of ... and numbers from 0 to {len(ascii_letters) - 1} behind each operand"
+        expect(known, einsum, said, axis, ArgumentError)
+        text += "..." if axis is ... else ascii_letters[axis]
+    return text
 
 
 def _ordered(names: list[str], x: Tensor, wanted: list[str]) -> Tensor:
