@@ -158,6 +158,26 @@ Array from_buffer(nb::handle source, int dtype_code, nb::handle shape, int64_t o
   return out;
 }
 
+// Lets the storage of `x`, and so every view of it, have its bytes in this writable buffer.
+void move_to_buffer(Array& x, nb::handle target) {
+  x.sync();
+  auto* buffer = new Py_buffer;
+  if (PyObject_GetBuffer(target.ptr(), buffer, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE) != 0) {
+    delete buffer;
+    throw nb::python_error();
+  }
+  size_t held = held_bytes(*x.storage());
+  if (static_cast<size_t>(buffer->len) < held) {
+    std::string have = std::to_string(buffer->len);
+    drop_buffer(buffer);
+    raise("ShapeError", "move_to",
+          "expected a buffer of " + std::to_string(held) + " bytes, got " + have);
+  }
+  if (!move_to(x.storage(), static_cast<std::byte*>(buffer->buf), drop_buffer, buffer))
+    raise("OutOfMemoryError", "move_to", "no memory");
+  x.sync();
+}
+
 // Borrows strided memory: the storage covers all bytes that the strides (in elements) can reach, on
 // both sides of `data`.
 Array borrow_strided(DType dtype, const int64_t* shape, const int64_t* strides, int ndim,
@@ -341,6 +361,7 @@ PyType_Slot kBufferSlots[] = {
 void bind_exchange(ArrayClass& c) {
   c.def_static("from_buffer", &from_buffer);
   c.def_static("from_strided", &from_strided);
+  c.def("move_to", &move_to_buffer);
   c.def("reinterpret", [](const Array& x, int dtype) {
     auto wanted = static_cast<DType>(dtype);
     if (bytes_of(wanted) != bytes_of(x.dtype) || is_block(wanted) || is_block(x.dtype))

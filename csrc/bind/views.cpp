@@ -190,8 +190,6 @@ nb::object basic_index(Array& x, nb::handle key) {
   return nb::cast(x.with(v));
 }
 
-constexpr int64_t kSlack = 32;  // as Array::empty adds
-
 int read_sizes(nb::handle sequence, int64_t* values, const char* where) {
   nb::object fast = nb::steal(PySequence_Fast(sequence.ptr(), "expected a sequence of integers"));
   if (!fast.is_valid()) throw nb::python_error();
@@ -204,10 +202,7 @@ int read_sizes(nb::handle sequence, int64_t* values, const char* where) {
   return static_cast<int>(n);
 }
 
-// Memory of our own ends in a few bytes that vector loads may touch but no element lies in.
-int64_t held_bytes(const Array& x) {
-  return static_cast<int64_t>(x.storage()->bytes) - (x.storage()->release ? 0 : kSlack);
-}
+int64_t held_bytes(const Array& x) { return static_cast<int64_t>(tl::held_bytes(*x.storage())); }
 
 // Any shape and strides, `shift` elements after the first element of `x`; every element must lie
 // inside the storage.

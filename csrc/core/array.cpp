@@ -16,13 +16,37 @@ void retain(Storage* s) {
   if (s) s->refs.fetch_add(1, std::memory_order_relaxed);
 }
 
+// Gives a storage's memory back, except the storage itself.
+void free_bytes(std::byte* data, size_t bytes, std::byte* copy, void (*release)(void*),
+                void* owner) {
+  if (copy) pool_free(copy, bytes + kSlack);
+  if (release)
+    release(owner);
+  else
+    pool_free(data, bytes);
+}
+
+// The owner of bytes that moved, and what the storage had before.
+struct Moved {
+  void (*release)(void*);
+  void* owner;
+  std::byte* data;
+  size_t bytes;
+  std::byte* copy;
+  void (*release_before)(void*);
+  void* owner_before;
+};
+
+void release_moved(void* owner) {
+  auto* moved = static_cast<Moved*>(owner);
+  free_bytes(moved->data, moved->bytes, moved->copy, moved->release_before, moved->owner_before);
+  moved->release(moved->owner);
+  pool_free(moved, sizeof(Moved));
+}
+
 void drop(Storage* s) {
   if (!s || s->refs.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-  if (s->copy) pool_free(s->copy, s->bytes + kSlack);
-  if (s->release)
-    s->release(s->owner);
-  else
-    pool_free(s->data, s->bytes);
+  free_bytes(s->data, s->bytes, s->copy, s->release, s->owner);
   s->~Storage();
   pool_free(s, sizeof(Storage));
 }
@@ -126,6 +150,26 @@ Array Array::with(const View& view) const {
   out.byte_offset_ = byte_offset_ + (view.data - data);
   retain(storage_);
   return out;
+}
+
+size_t held_bytes(const Storage& storage) { return storage.bytes - (storage.release ? 0 : kSlack); }
+
+bool move_to(Storage* s, std::byte* data, void (*release)(void*), void* owner) {
+  auto* moved = static_cast<Moved*>(pool_alloc(sizeof(Moved)));
+  if (!moved) {
+    release(owner);
+    return false;
+  }
+  *moved = {release, owner, s->data, s->bytes, s->copy, s->release, s->owner};
+  size_t held = held_bytes(*s);
+  memcpy(data, s->data, held);
+  s->data = data;
+  s->bytes = held;
+  s->copy = nullptr;
+  s->release = release_moved;
+  s->owner = moved;
+  s->writable = true;
+  return true;
 }
 
 bool detach(Storage* storage) {

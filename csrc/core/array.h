@@ -95,10 +95,19 @@ class Array : public View {
   int64_t byte_offset_ = 0;
 };
 
+// Bytes that the storage has for elements: memory of our own ends in a few that vector loads may
+// touch but no element lies in.
+size_t held_bytes(const Storage& storage);
+
 // Copy-on-write: gives a read-only storage bytes of its own, which all its views then see. The
 // owner stays until the storage dies: memory lent from it earlier (a numpy view, a kernel on
 // another thread) may still be read. False when memory is out.
 bool detach(Storage* storage);
+
+// Moves a storage's bytes into writable memory of `owner`, with room for all of them, which all its
+// views then see; takes over the reference to `owner`. What the storage had before stays until it
+// dies, as above. False when memory is out.
+bool move_to(Storage* storage, std::byte* data, void (*release)(void*), void* owner);
 
 // Bytes of a contiguous array of this shape, or -1 when it overflows, is negative, or splits a
 // block.

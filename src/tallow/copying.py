@@ -14,7 +14,7 @@ _new = object.__new__
 
 def shallow(x: Tensor) -> Tensor:
     """Another tensor on the same memory; a leaf, as torch has it."""
-    return _made(type(x), x._array.basic_index(...), x.requires_grad, _notes(x))
+    return made(type(x), x._array.basic_index(...), x.requires_grad, _notes(x))
 
 
 def deep(x: Tensor, memo: dict[Any, Any]) -> Tensor:
@@ -31,7 +31,7 @@ def deep(x: Tensor, memo: dict[Any, Any]) -> Tensor:
         raise GradError(
             "deepcopy: expected a leaf, got the result of an operation (use .detach() or .clone())"
         )
-    out = _made(type(x), _deep_array(x._array, memo), x.requires_grad, None)
+    out = made(type(x), _deep_array(x._array, memo), x.requires_grad, None)
     memo[id(x)] = out
     if x.grad is not None:
         out.grad = deepcopy(x.grad, memo)
@@ -75,12 +75,13 @@ def rebuild(
         count = len(data) // as_dtype(dtype).itemsize
         whole = _native.Array.from_buffer(data, code, (count,), 0)
         array = whole.strided(shape, strides, start)
-    return _made(kind, array, requires_grad, notes)
+    return made(kind, array, requires_grad, notes)
 
 
-def _made(
+def made(
     kind: type[Tensor], array: _native.Array, requires_grad: bool, notes: dict[str, Any] | None
 ) -> Tensor:
+    """A leaf of a class on an array, with the attributes that it had."""
     out: Tensor = _new(kind)
     out._array = array
     out._node = out._base = out._views = None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from . import layout as layouts
 from .device import Device, as_device
-from .errors import DTypeError, GradError, NoAxisError, ShapeError, SharedMemoryError, expect
+from .errors import DTypeError, GradError, NoAxisError, ShapeError, expect
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -16,12 +16,6 @@ if TYPE_CHECKING:
 def _take(x: Any, array: Any) -> None:
     """Let `x` be another array from now on, and a view of nothing."""
     x._array, x._base = array, None
-
-
-NOT_SHARED = (
-    "{}: expected memory that processes share, got this process's own (other processes get copies:"
-    " send results back through a queue)"
-)
 
 
 class UntypedStorage:
@@ -62,6 +56,15 @@ class UntypedStorage:
         base = self._tensor._base
         whole = (self._tensor if base is None else base).detach().contiguous()
         return list(memoryview(whole._array.retype(u8.code)))
+
+    def is_shared(self) -> Any:
+        """Whether processes that get a tensor of it see the same memory."""
+        return self._tensor.is_shared()
+
+    def share_memory_(self) -> Any:
+        """Move the memory where processes that get a tensor of it see it."""
+        self._tensor.share_memory_()
+        return self
 
     @property
     def device(self) -> Device:
@@ -126,13 +129,20 @@ class Protocols:
         """Whether it was made for inference alone: here such tensors serve anywhere."""
         return False
 
-    def is_shared(self) -> Any:
-        """Whether other processes see the memory: they get copies."""
-        return False
+    def is_shared(self: Any) -> Any:
+        """Whether processes that get the tensor see the same memory: after `share_memory_()`."""
+        from .sharing import is_shared
+
+        return is_shared(self)
 
     def share_memory_(self: Any) -> Tensor:
-        """SharedMemoryError: other processes get copies of tensors."""
-        raise SharedMemoryError(NOT_SHARED.format("share_memory_"))
+        """Move the memory, for every view of it, where processes that get the tensor see it.
+
+        SharedMemoryError where the system cannot hand memory to other processes.
+        """
+        from .sharing import share
+
+        return share(self)
 
     def is_pinned(self, device: Any = None) -> Any:
         """Whether the memory is page-locked for an accelerator: there is none."""

@@ -7,7 +7,7 @@ import pytest
 
 import tallow as tl
 import tallow.torch as torch
-from tallow.errors import ArgumentError, FormatError, SharedMemoryError
+from tallow.errors import ArgumentError, FormatError
 from tallow.torch._names import NoDeviceError, UnsupportedError
 
 
@@ -176,32 +176,6 @@ def test_script(tmp_path):
     assert lines[0] == "Traceback (most recent call last):"
     assert lines[1] == f'  File "{script}", line 6, in <module>' and lines[-1] == "ValueError: no"
     assert python("nothing.py").stderr.startswith("python -m tallow.torch: nothing.py: ")
-
-
-def test_processes_that_a_script_spawns_find_torch(tmp_path):
-    (tmp_path / "beside.py").write_text("import torch\n\n\ndef two():\n    return torch.ones(2)\n")
-    script = tmp_path / "train.py"
-    script.write_text(
-        "import sys, torch\nimport torch.multiprocessing as mp\nfrom beside import two\n"
-        "def work(rank, queue):\n    queue.put((rank, sys.argv[1], (two() * 3).tolist()))\n"
-        "if __name__ == '__main__':\n"
-        "    mp.set_start_method('spawn', force=True)\n"
-        "    queue = mp.get_context('spawn').SimpleQueue()\n"
-        "    process = mp.Process(target=work, args=(1, queue))\n"
-        "    process.start(); process.join()\n"
-        "    print(process.exitcode, process.exitcode or queue.get())\n"
-    )
-    command = [sys.executable, "-m", "tallow.torch", str(script), "given"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert done.stdout == "0 (1, 'given', [3.0, 3.0])\n", done.stderr
-
-
-@pytest.mark.parametrize(
-    "share", [lambda: torch.nn.Linear(2, 2).share_memory(), lambda: torch.ones(2).share_memory_()]
-)
-def test_sharing_memory_with_processes_is_refused(share):
-    with pytest.raises(SharedMemoryError, match="processes get copies"):
-        share()
 
 
 def test_one_process():

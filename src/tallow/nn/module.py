@@ -9,7 +9,7 @@ from typing import Any, NoReturn, Self, cast
 from tallow.autograd.mode import no_grad
 from tallow.device import Device, as_device, is_device_name
 from tallow.dtype import DType, as_dtype, bf16, f16, f32, f64
-from tallow.errors import ArgumentError, DTypeError, SharedMemoryError, expect
+from tallow.errors import ArgumentError, DTypeError, expect
 from tallow.nn import hooks
 from tallow.nn.attributes import Attributes
 from tallow.nn.hooks import Hook, Hooks, RemovableHandle
@@ -397,10 +397,8 @@ class Module(Attributes):
         return self._apply(empty_like, recurse)
 
     def share_memory(self) -> Self:
-        """SharedMemoryError: other processes get copies of parameters and buffers."""
-        from tallow.protocols import NOT_SHARED
-
-        raise SharedMemoryError(NOT_SHARED.format("share_memory"))
+        """`share_memory_()` for parameters, their gradients and buffers."""
+        return self._apply(lambda x: x.share_memory_())
 
     # --- hooks ------------------------------------------------------------------------------------
 

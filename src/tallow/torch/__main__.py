@@ -6,10 +6,9 @@ import os
 import runpy
 import sys
 from collections.abc import Callable
-from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-from tallow.torch._finder import SCRIPT, install
+from tallow.torch._finder import install
 
 _USAGE = """usage: python -m tallow.torch SCRIPT [ARGUMENT ...]
        python -m tallow.torch -m MODULE [ARGUMENT ...]
@@ -43,9 +42,6 @@ def main(arguments: list[str]) -> int:
     module = ModuleType("__main__")
     module.__file__ = os.path.abspath(arguments[0])
     module.__dict__["__builtins__"] = __builtins__
-    # What multiprocessing runs in a new process, which has to find `torch`, too.
-    module.__spec__ = ModuleSpec("tallow.torch._script", None)
-    os.environ[SCRIPT] = module.__file__
     sys.modules["__main__"] = module
     return _shown(lambda: exec(compile(source, arguments[0], "exec"), module.__dict__))
 

@@ -15,8 +15,6 @@ from tallow.errors import TallowError
 from tallow.torch._aliases import ALIASES
 from tallow.torch._names import PACKAGE, namespace, shown
 
-SCRIPT = "TALLOW_TORCH_SCRIPT"  # the variable by which new processes know the program
-
 
 class _AliasLoader(Loader):
     """Makes a module whose names are those of another."""
@@ -113,3 +111,29 @@ def install() -> None:
     if _torch not in sys.meta_path:
         sys.meta_path.insert(0, _torch)
     import_module("torch")
+    _install_in_new_processes()
+
+
+class _Installing:
+    """Installs where it is unpickled: in a process that multiprocessing begins, before its program.
+
+    The program's own path of modules comes first, since Tallow may lie on it.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        code = "import sys; sys.path[:] = {!r}; import tallow.torch; tallow.torch.install()"
+        return (exec, (code.format(list(sys.path)),))
+
+
+def _install_in_new_processes() -> None:
+    """Let multiprocessing tell processes that start afresh, by `spawn` or `forkserver`, too."""
+    from multiprocessing import spawn
+
+    prepared = spawn.get_preparation_data
+    if prepared.__module__ == __name__:
+        return
+
+    def get_preparation_data(name: str) -> dict[str, Any]:
+        return {"tallow.torch": _Installing(), **prepared(name)}
+
+    spawn.get_preparation_data = get_preparation_data

@@ -1,4 +1,4 @@
-"""torch.multiprocessing: Python's, and `spawn`; tensors travel by value."""
+"""torch.multiprocessing: Python's, and `spawn`; shared tensors travel as such, others by value."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def spawn(
 
 
 def get_all_sharing_strategies() -> set[str]:
-    """How tensors travel to other processes: by value."""
+    """PyTorch's names: shared tensors travel as open files whichever is set."""
     return {"file_descriptor", "file_system"}
 
 
@@ -136,7 +136,7 @@ def get_sharing_strategy() -> str:
 
 
 def set_sharing_strategy(new_strategy: str) -> None:
-    """Remembered; tensors travel by value."""
+    """Remembered; shared tensors travel as open files."""
     known = get_all_sharing_strategies()
     expect(new_strategy in known, set_sharing_strategy, f"one of {sorted(known)}", new_strategy,
            ArgumentError)  # fmt: skip
