@@ -1,10 +1,13 @@
 """The runner of public programs: its table, made-up data, replayed draws and comparison."""
 
+import json
 import math
 import pickle
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -80,6 +83,81 @@ def test_a_draw_depends_on_kind_shape_and_number_only(tools):
     assert scaled.min() >= -3 and scaled.max() < 5 and abs(scaled.mean() - 1) < 0.3
 
 
+def test_draws_are_of_f32_and_nudged_to_their_neighbours(tools, monkeypatch):
+    draws = tools["draws"]
+    plain = draws.Draws().normal((1000,), 1, 2)
+    assert (plain == plain.astype(np.float32)).all()
+    monkeypatch.setattr(draws, "NUDGES", 1)
+    nudged = draws.Draws().normal((1000,), 1, 2)
+    steps = (nudged - plain) / np.spacing(np.abs(plain.astype(np.float32)))
+    assert {*np.sign(steps)} == {-1, 1} and (abs(steps) <= 1).all()
+    assert (draws.Draws().normal((1000,), 1, 2) == nudged).all()
+    monkeypatch.setattr(draws, "NUDGES", 2)
+    assert (draws.Draws().normal((1000,), 1, 2) != nudged).any()
+
+
+class Runs:
+    """A program whose sides showed these losses."""
+
+    row: ClassVar[dict] = {}
+
+    def __init__(self, **losses):
+        self.losses, self.ran = losses, []
+
+    def run(self, side):
+        self.ran.append(side)
+        losses = self.losses.get(side.removeprefix("torch-").replace("-", "_"))
+        error = None if losses else "exit status 1"
+        return {"error": error, "losses": losses or [], "values": {}}
+
+
+@pytest.mark.parametrize(
+    ("losses", "grown"),
+    [
+        ({"plain": [1.0005]}, True),  # torch differs as much from itself
+        ({"plain": [1.00001]}, False),
+        ({"plain": [1.00001], "nudged_3": [0.9995]}, True),
+        ({"double": [1.0005]}, True),  # both are as far from the truth
+        ({"double": [1.00001]}, False),
+        ({"plain": [1.001]}, True),  # ours is torch's other kernels'
+        ({"plain": [1.0, 1.0]}, False),  # another number of losses
+        ({}, False),
+    ],
+    ids=str,
+)
+def test_rounding_explains_what_torch_shows_of_itself(tools, losses, grown):
+    programs = tools["programs"]
+    ours, theirs = ({"losses": [v], "values": {}} for v in (1.001, 1.0))
+    line = {"worst": programs.curve_error([1.001], [1.0])}
+    assert programs.grown(Runs(**losses), line, theirs, ours) is grown
+
+
+@pytest.mark.needs_torch
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+@pytest.mark.parametrize("two", [False, True])
+def test_dropout_between_recurrent_layers_is_replayed(kind, two, tmp_path):
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "import draws, torch\n"
+        "draws.attach(torch, draws.Draws())\n"
+        f"layer = torch.nn.{kind}(3, 4, 3, dropout=0.4, bidirectional={two})\n"
+        "x = torch.randn(5, 2, 3, requires_grad=True)\n"
+        "out, state = layer(x)\n"
+        "state = torch.stack(state) if isinstance(state, tuple) else state\n"
+        "(out.square().sum() + state.sum()).backward()\n"
+        "print([t.double().norm().item() for t in (out, state, x.grad)]"
+        " + [p.grad.double().norm().item() for p in layer.parameters()])\n"
+    )
+    (tmp_path / "a.py").write_text(code)
+    said = []
+    for before in ([], ["-m", "tallow.torch"]):
+        command = [sys.executable, *before, str(tmp_path / "a.py"), str(PARTS)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        assert done.returncode == 0, done.stderr
+        said.append(json.loads(done.stdout))
+    assert said[0] == pytest.approx(said[1], rel=1e-5)
+
+
 def test_the_error_of_a_curve(tools):
     error = tools["programs"].curve_error
     assert error([1.0, 2.0], [1.0, 2.0]) == 0
@@ -94,6 +172,7 @@ def test_the_error_of_a_curve(tools):
 def test_printed_numbers_without_the_lines_of_times(tools):
     text = "step 3: loss 0.25, -1e-3\nin 7.5 s\n"
     assert tools["programs"].numbers(text, "^in ") == [3, 0.25, -1e-3]
+    assert tools["programs"].numbers("71\t2.5\n72\t3\n", "", r"^\d+\t") == [2.5, 3]
 
 
 def test_the_page_claims_only_what_ran(tools, tmp_path):

@@ -53,8 +53,10 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (8 * GIB, 8 * GIB))
     warnings.simplefilter("ignore")
     os.environ["MPLBACKEND"] = "Agg"
+    import double
     import draws
     import kernels
+    import processes
     import recording
     import torch
 
@@ -62,10 +64,13 @@ def main() -> None:
         kernels.define_nms(torch)
         torch.backends.mkldnn.enabled = not os.environ.get("PROGRAMS_PLAIN")
 
+    if os.environ.get("PROGRAMS_DOUBLE"):
+        double.attach(torch)
     record = recording.RECORD
     record.steps = int(steps)
     draws.attach(torch, draws.Draws())
     record.attach(torch)
+    processes.attach()
     _without_workers(torch)
     if os.environ.get("PROGRAMS_TRUST"):
         _trust_data_sets()

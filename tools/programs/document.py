@@ -16,8 +16,9 @@ made-up data in the real ones' formats; runs are short (a few steps at small siz
 {tolerance:g}; a number near 0 is compared relative to a hundredth of the curve's largest.
 
 *Rounding grows* means that the difference is larger, but that torch differs as much (within a
-factor of two) from itself when it runs without oneDNN, or that Tallow equals that run: a program of
-large steps on a few samples amplifies the last bit.
+factor of two) from itself: when it runs without oneDNN, when each number that it draws is replaced
+by a neighbour in f32, or from its own run in f64; or that Tallow equals the run without oneDNN. A
+program of large steps on a few samples amplifies the last bit.
 
 {equal} of {total} programs ran with only the import replaced and equal results.{rest}
 
@@ -47,6 +48,8 @@ def _line(row: dict[str, Any], found: dict[str, Any] | None) -> str:
         compared, difference = found["said"], f"{found['worst']:.0e}"
         if "itself" in found:
             difference += f" (torch with itself {found['itself']:.0e})"
+        if "from_exact" in found:
+            difference += " (from f64 {:.0e}, torch {:.0e})".format(*found["from_exact"])
     elif found:
         compared = _clean(found["said"]) if state != "torch" else ""
     return f"| {row['name']} | {SAID[state]} | {compared} | {difference} |"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import random
 from typing import Any
 
@@ -34,12 +35,12 @@ class Draws:
     def uniform(self, shape: tuple[int, ...], low: float = 0.0, high: float = 1.0) -> np.ndarray:
         """Numbers in [low, high), of 24 bits so that f32 and f64 get the same ones."""
         unit = self._source("uniform", shape).integers(0, 1 << 24, size=shape) / (1 << 24)
-        return np.asarray(unit * (float(high) - float(low)) + float(low))
+        return _rounded(unit * (float(high) - float(low)) + float(low))
 
     def normal(self, shape: tuple[int, ...], mean: float = 0.0, std: float = 1.0) -> np.ndarray:
         """Normal numbers."""
         unit = self._source("normal", shape).standard_normal(shape, dtype=np.float32)
-        return np.asarray(np.asarray(unit, np.float64) * float(std) + float(mean))
+        return _rounded(np.asarray(unit, np.float64) * float(std) + float(mean))
 
     def integers(self, shape: tuple[int, ...], low: int, high: int) -> np.ndarray:
         """Integers in [low, high)."""
@@ -49,6 +50,21 @@ class Draws:
     def permutation(self, n: int) -> np.ndarray:
         """The numbers below n in random order."""
         return self._source("permutation", (n,)).permutation(n)
+
+
+NUDGES = int(os.environ.get("PROGRAMS_NUDGED") or 0)
+
+
+def _rounded(values: Any) -> np.ndarray:
+    """What f32 can hold, so that a run in f64 begins with the same weights.
+
+    In a nudged run each number is one of its neighbours, by chance.
+    """
+    single = np.asarray(values, np.float32)
+    if NUDGES:
+        up = np.random.default_rng([NUDGES, single.size]).random(single.shape) < 0.5
+        single = np.nextafter(single, np.where(up, np.inf, -np.inf).astype(np.float32))
+    return single.astype(np.float64)
 
 
 def attach(torch: Any, draws: Draws) -> None:
@@ -307,6 +323,49 @@ def _attach_dropout(torch: Any, F: Any, bernoulli: Any) -> None:
         return dropout(scores.softmax(-1), dropout_p) @ value
 
     F.scaled_dot_product_attention = attention
+    for kind in (torch.nn.RNN, torch.nn.LSTM, torch.nn.GRU):
+        kind.forward = _layer_by_layer(torch, kind.forward, dropout)
+
+
+def _layer_by_layer(torch: Any, whole: Any, dropout: Any) -> Any:
+    """Recurrent layers whose dropout between layers, drawn within one call of torch's, is replayed.
+
+    Each layer is run by torch as a module of one.
+    """
+
+    def forward(self: Any, input: Any, hx: Any = None) -> Any:
+        if not (self.training and self.dropout and self.num_layers > 1):
+            return whole(self, input, hx)
+        two = 2 if self.bidirectional else 1
+        states = hx if isinstance(hx, tuple) else (hx,)
+        batched, found = (3 if torch.is_tensor(input) else 2), []
+        if batched == 2 or input.dim() == 2:
+            raise NotImplementedError("dropout of packed and unbatched sequences is not replayed")
+        per = len(self._all_weights[0])
+        for i in range(self.num_layers):
+            kept = {n: v for n, v in vars(self).items() if not n.startswith("_")}
+            size = self.input_size if i == 0 else self.hidden_size * two
+            plain = ("hidden_size", "bias", "batch_first", "bidirectional")
+            more = {"nonlinearity": kept["nonlinearity"]} if kept["mode"].startswith("RNN") else {}
+            with torch.device("meta"):  # draws nothing
+                layer = type(self)(size, **{n: kept[n] for n in plain}, **more)
+            own = [getattr(self, name) for names in self._all_weights[two * i : two * (i + 1)]
+                   for name in names]  # fmt: skip
+            assert len(own) == two * per
+            names = [name for names in layer._all_weights for name in names]
+            for name, weight in zip(names, own, strict=True):
+                del layer._parameters[name]
+                setattr(layer, name, weight)
+            layer._flat_weights = own
+            part = [s if s is None else s[two * i : two * (i + 1)] for s in states]
+            input, state = whole(layer, input, tuple(part) if len(part) > 1 else part[0])
+            found.append(state if isinstance(state, tuple) else (state,))
+            if i + 1 < self.num_layers:
+                input = dropout(input, self.dropout)
+        last = tuple(torch.cat(s) for s in zip(*found, strict=True))
+        return input, (last if len(last) > 1 else last[0])
+
+    return forward
 
 
 def _attach_sampler(torch: Any) -> None:

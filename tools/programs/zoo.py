@@ -68,6 +68,10 @@ def detect(name: str, model: Any, images: Any) -> None:
          "labels": torch.tensor([1, 3])}
         for _ in images
     ]  # fmt: skip
+    # In f64: which boxes match, and so every loss, hangs on the last bit of untrained ones.
+    model, images = model.double(), [image.double() for image in images]
+    for target in targets:
+        target["boxes"] = target["boxes"].double()
     losses = model(images, targets)
     for key, value in losses.items():
         note(f"{name} {key}", value)
