@@ -57,6 +57,7 @@ _TYPE_NAMES = {
     "i64": "LongTensor", "i32": "IntTensor", "i16": "ShortTensor", "i8": "CharTensor",
     "u8": "ByteTensor", "bool": "BoolTensor",
 }  # fmt: skip
+_DTYPE_NAMES = {kind: name for name, kind in _TYPE_NAMES.items()}
 
 
 class Tensor(Gradients, Protocols, Methods):
@@ -312,6 +313,8 @@ class Tensor(Gradients, Protocols, Methods):
         """This tensor as `dtype`, or as a tensor type of PyTorch; without one, that type's name."""
         if dtype is None:
             return f"torch.{_TYPE_NAMES.get(self.dtype.name, 'Tensor')}"
+        if isinstance(dtype, str) and dtype.startswith("torch."):
+            return self.to(_DTYPE_NAMES.get(dtype[len("torch.") :], dtype))
         return self.to(f32 if dtype is Tensor else dtype)
 
     def type_as(self, other: Tensor) -> Tensor:

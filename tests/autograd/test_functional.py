@@ -5,7 +5,7 @@ import pytest
 
 import tallow as tl
 from tallow.autograd import functional as F
-from tallow.errors import GradError, TallowError
+from tallow.errors import ArgumentError, GradError, TallowError
 
 
 def t(values):
@@ -191,3 +191,43 @@ def test_nonsense_is_refused():
     ):
         with pytest.raises(TallowError):
             call()
+
+
+def test_names_and_options_are_pytorchs():
+    x = tl.tensor([1.0, 2.0], requires_grad=True)
+    for name in ("jvp", "vjp"):
+        out, product = getattr(F, name)(func=lambda v: v * v, inputs=x, v=tl.ones(2))
+        assert not out.requires_grad
+        assert product.tolist() == [2.0, 4.0]
+        _, product = getattr(F, name)(lambda v: v * v, x, tl.ones(2), create_graph=True)
+        assert product.requires_grad
+        with pytest.raises(GradError, match="depend on the inputs"):
+            getattr(F, name)(lambda _: tl.ones(2), x, strict=True)
+    found = F.jacobian(func=lambda v: v * v, inputs=x, vectorize=True)
+    assert found.tolist() == [[2.0, 0.0], [0.0, 4.0]]
+    found = F.hessian(func=lambda v: (v**3).sum(), inputs=x, vectorize=True)
+    assert found.tolist() == [[6.0, 0.0], [0.0, 12.0]]
+
+
+def test_gradients_of_many_weights_at_once():
+    x = tl.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    weights = tl.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    (found,) = tl.autograd.grad(x * x, x, weights, is_grads_batched=True)
+    assert found.tolist() == [[2.0, 0.0, 0.0], [0.0, 0.0, 6.0]]
+    pair = tl.autograd.grad(
+        [x * x, x], x, [weights, weights], is_grads_batched=True, allow_unused=True
+    )
+    assert pair[0].tolist() == [[3.0, 0.0, 0.0], [0.0, 0.0, 7.0]]
+    for wrong in (None, tl.ones(0, 3), tl.tensor(1.0)):
+        with pytest.raises(ArgumentError, match="one first axis"):
+            tl.autograd.grad(x * x, x, wrong, is_grads_batched=True)
+
+
+def test_gradcheck_takes_pytorchs_options():
+    x = tl.tensor([1.0, 2.0], dtype=tl.f64, requires_grad=True)
+    assert tl.autograd.gradcheck(func=tl.exp, inputs=(x,), fast_mode=True, nondet_tol=1e-3)
+    assert tl.autograd.gradgradcheck(tl.exp, (x,), grad_outputs=tl.ones(2, dtype=tl.f64))
+    with pytest.raises(ArgumentError, match="check_forward_ad=False"):
+        tl.autograd.gradcheck(tl.exp, (x,), check_forward_ad=True)
+    with pytest.raises(TypeError, match="unexpected"):
+        tl.autograd.gradcheck(tl.exp, (x,), nonsense=1)

@@ -390,3 +390,10 @@ REPRS = {
 @pytest.mark.parametrize("text", REPRS)
 def test_reprs_tell_of_gradients(text):  # as torch 2.13 prints them
     assert repr(REPRS[text](tl.tensor([1.0, 2.0], requires_grad=True))) == text
+
+
+def test_type_by_pytorchs_names():
+    assert tl.ones(2).type("torch.IntTensor").dtype is tl.i32
+    assert tl.ones(2).type(tl.ones(1, dtype=tl.u8).type()).dtype is tl.u8
+    with pytest.raises(DTypeError, match=r"torch\.FooTensor"):
+        tl.ones(2).type("torch.FooTensor")

@@ -25,11 +25,11 @@ def _fresh(values: Sequence[Tensor], create_graph: bool) -> tuple[Tensor, ...]:
 
 
 def value_and_grad(
-    fn: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
+    func: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
 ) -> Callable[..., Any]:
-    """A function that gives `fn`'s value and its gradient by the arguments numbered `argnums`.
+    """A function that gives `func`'s value and its gradient by the arguments numbered `argnums`.
 
-    `fn` returns a scalar tensor, or (scalar, anything) with `has_aux`. The result can be
+    `func` returns a scalar tensor, or (scalar, anything) with `has_aux`. The result can be
     differentiated again.
     """
     numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
@@ -41,7 +41,7 @@ def value_and_grad(
             placed = list(args)
             for i, x in zip(numbers, chosen, strict=True):
                 placed[i] = x
-            out = fn(*placed, **options)
+            out = func(*placed, **options)
             value, aux = out if has_aux else (out, None)
             if not isinstance(value, Tensor) or value.numel() != 1:
                 raise GradError("grad: expected a function with a scalar result")
@@ -54,10 +54,10 @@ def value_and_grad(
 
 
 def grad(
-    fn: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
+    func: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
 ) -> Callable[..., Any]:
-    """A function that gives the gradient of `fn` (see `value_and_grad`)."""
-    both = value_and_grad(fn, argnums, has_aux)
+    """A function that gives the gradient of `func` (see `value_and_grad`)."""
+    both = value_and_grad(func, argnums, has_aux)
 
     def call(*args: Any, **options: Any) -> Any:
         value, result = both(*args, **options)
@@ -66,12 +66,12 @@ def grad(
     return call
 
 
-def vjp(fn: Callable[..., Any], *primals: Tensor) -> tuple[Any, Callable[..., Any]]:
-    """`fn(*primals)` and a function: vector → vector times Jacobian, one per primal."""
+def vjp(func: Callable[..., Any], *primals: Tensor) -> tuple[Any, Callable[..., Any]]:
+    """`func(*primals)` and a function: vector → vector times Jacobian, one per primal."""
     with enable_grad():
         outer = any(x.requires_grad for x in primals)
         inputs = _fresh(primals, outer)
-        out = fn(*inputs)
+        out = func(*inputs)
     outputs = _tuple(out)
 
     def pull(*vectors: Any) -> Any:
@@ -91,8 +91,8 @@ def vjp(fn: Callable[..., Any], *primals: Tensor) -> tuple[Any, Callable[..., An
     return shown, pull
 
 
-def jvp(fn: Callable[..., Any], primals: Any, tangents: Any) -> tuple[Any, Any]:
-    """`fn(*primals)` and its derivative in the direction of `tangents`.
+def jvp(func: Callable[..., Any], primals: Any, tangents: Any) -> tuple[Any, Any]:
+    """`func(*primals)` and its derivative in the direction of `tangents`.
 
     Taken as the derivative of the vector-Jacobian product by its vector, where it is linear.
     """
@@ -101,7 +101,7 @@ def jvp(fn: Callable[..., Any], primals: Any, tangents: Any) -> tuple[Any, Any]:
     with enable_grad():
         outer = any(x.requires_grad for x in (*inputs, *directions))
         starts = _fresh(inputs, outer)
-        out = fn(*starts)
+        out = func(*starts)
         outputs = _tuple(out)
         live = [y for y in outputs if y.requires_grad]
         dummies = [zeros_like(y).requires_grad_() for y in live]
@@ -128,30 +128,30 @@ def jvp(fn: Callable[..., Any], primals: Any, tangents: Any) -> tuple[Any, Any]:
     return shown, products[0] if isinstance(out, Tensor) else products
 
 
-def hvp(fn: Callable[..., Any], inputs: Any, v: Any) -> tuple[Any, Any]:
-    """`fn`'s value and the product of its Hessian with `v`."""
+def hvp(func: Callable[..., Any], inputs: Any, v: Any) -> tuple[Any, Any]:
+    """`func`'s value and the product of its Hessian with `v`."""
     xs = _tuple(inputs)
     alone = isinstance(inputs, Tensor)
 
     def slope(*args: Tensor) -> Any:
         with enable_grad():
-            return engine.grad(fn(*args), args, create_graph=True, materialize_grads=True)
+            return engine.grad(func(*args), args, create_graph=True, materialize_grads=True)
 
     _, product = jvp(slope, xs, v)
-    return fn(*xs).detach(), product[0] if alone else product
+    return func(*xs).detach(), product[0] if alone else product
 
 
 def jacobian(
-    fn: Callable[..., Any], inputs: Any, create_graph: bool = False, strict: bool = False
+    func: Callable[..., Any], inputs: Any, create_graph: bool = False, strict: bool = False
 ) -> Any:
-    """All derivatives of `fn`: for an output (m…) by an input (n…) a tensor (m…, n…).
+    """All derivatives of `func`: for an output (m…) by an input (n…) a tensor (m…, n…).
 
     Tuples of outputs and inputs give tuples of tuples, as in PyTorch.
     """
     alone_in = isinstance(inputs, Tensor)
     with enable_grad():
         xs = _fresh(_tuple(inputs), create_graph)
-        out = fn(*xs)
+        out = func(*xs)
         alone_out = isinstance(out, Tensor)
         rows = tuple(_jacobian_of(y, xs, create_graph, strict) for y in _tuple(out))
     shaped = tuple(row[0] for row in rows) if alone_in else rows
@@ -184,12 +184,12 @@ def _jacobian_of(
     )
 
 
-def hessian(fn: Callable[..., Any], inputs: Any, create_graph: bool = False) -> Any:
+def hessian(func: Callable[..., Any], inputs: Any, create_graph: bool = False) -> Any:
     """The second derivatives of a scalar function: (n…, n…), or tuples of tuples of them."""
     alone = isinstance(inputs, Tensor)
 
     def slope(*args: Tensor) -> Any:
-        out = fn(*args)
+        out = func(*args)
         expect(out.numel() == 1, "hessian", "a scalar result", out.shape)
         found = engine.grad(out, args, create_graph=True, materialize_grads=True)
         return found[0] if alone else found
