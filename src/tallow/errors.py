@@ -30,6 +30,12 @@ class NameTakenError(ArgumentError, KeyError):
     __str__ = Exception.__str__  # a KeyError would show the text in quotes
 
 
+class NoEntryError(TallowError, KeyError, AttributeError):
+    """A name under which a container of parameters holds nothing."""
+
+    __str__ = Exception.__str__
+
+
 class FormatError(TallowError, ValueError, RuntimeError):
     """A file is not what it claims to be: truncated, hostile, or of an unsupported version.
 

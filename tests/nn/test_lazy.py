@@ -11,6 +11,7 @@ import tallow as tl
 from tallow import nn, optim
 from tallow.errors import ArgumentError, GradError, ModelError
 
+FULL = (1e-5, 0.1, True, True)  # affine and tracked, as a lazy one is by default
 LAYERS = {
     "LazyLinear": ((4,), (2, 3), nn.Linear, 3),
     **{f"LazyConv{n}d": ((4, 2), (2, 3, *[4] * n), getattr(nn, f"Conv{n}d"), 3) for n in (1, 2, 3)},
@@ -22,7 +23,7 @@ LAYERS = {
     },
     **{f"LazyBatchNorm{n}d": ((), (2, 3, *[4] * n), getattr(nn, f"BatchNorm{n}d"), 3)
        for n in (1, 2, 3)},
-    **{f"LazyInstanceNorm{n}d": ((), (2, 3, *[4] * n), getattr(nn, f"InstanceNorm{n}d"), 3)
+    **{f"LazyInstanceNorm{n}d": (FULL, (2, 3, *[4] * n), getattr(nn, f"InstanceNorm{n}d"), 3)
        for n in (1, 2, 3)},
 }  # fmt: skip
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tallow.dtype import DType
-from tallow.errors import expect
+from tallow.errors import ArgumentError, expect
 from tallow.nn import functional as F
 from tallow.nn.init import constant
 from tallow.nn.layer import Layer
@@ -71,6 +71,8 @@ class Hardtanh(Module):
     """`x` limited to [min_val, max_val]."""
 
     def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
+        wanted = f"a max_val above {min_val}"
+        expect(max_val > min_val, "Hardtanh", wanted, max_val, ArgumentError)
         self.min_val = min_val
         self.max_val = max_val
         self.inplace = inplace
@@ -86,13 +88,11 @@ class Hardtanh(Module):
         )
 
 
-class ReLU6(Module):
+class ReLU6(Hardtanh):
     """`x` limited to [0, 6]."""
 
-    min_val, max_val = 0.0, 6.0
-
     def __init__(self, inplace: bool = False) -> None:
-        self.inplace = inplace
+        super().__init__(0.0, 6.0, inplace)
 
     def forward(self, x: Tensor) -> Tensor:
         """Any shape, kept."""
@@ -121,10 +121,6 @@ class Hardsigmoid(Module):
     def forward(self, x: Tensor) -> Tensor:
         """Any shape, kept."""
         return F.hardsigmoid(x, self.inplace)
-
-    def extra_repr(self) -> str:
-        """The options."""
-        return "inplace=True" if self.inplace else ""
 
 
 class Tanh(Module):
@@ -175,10 +171,6 @@ class Hardswish(Module):
     def forward(self, x: Tensor) -> Tensor:
         """Any shape, kept."""
         return F.hardswish(x, self.inplace)
-
-    def extra_repr(self) -> str:
-        """The options."""
-        return "inplace=True" if self.inplace else ""
 
 
 class ELU(Module):

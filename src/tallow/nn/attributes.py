@@ -115,6 +115,7 @@ class Attributes:
             self._refuse(value is None, "a Module or None", name, value)
             self._enter("_modules", name, value)
         elif isinstance(value, Buffer):
+            self._free(name, type(self).__name__, "_buffers")
             self._enter("_buffers", name, value)
             if not value.persistent:
                 self._non_persistent_buffers_set.add(name)

@@ -89,16 +89,14 @@ class Sequential(_Ordered):
     Given one by one, and named 0, 1, …, or as a dict from name to module.
     """
 
-    def __init__(self, *modules: Module | Mapping[str, Module]) -> None:
+    def __init__(self, *modules: Any) -> None:
         super().__init__()
         if len(modules) == 1 and isinstance(modules[0], Mapping):
             for name, module in modules[0].items():
                 self.add_module(name, module)
         else:
             for i, one in enumerate(modules):
-                good = isinstance(one, Module)
-                expect(good, "Sequential", "modules", type(one).__name__, DTypeError)
-                self._modules[str(i)] = one  # type: ignore[assignment]
+                self.add_module(str(i), one)
 
     def forward(self, input: Any) -> Any:
         """What the last module makes of what the others made of `input`."""
@@ -194,8 +192,9 @@ class ModuleDict(Module):
         expect(good, "ModuleDict.update", "modules", type(modules).__name__, DTypeError)
         pairs: Any = modules.items() if isinstance(modules, (Mapping, ModuleDict)) else modules
         for i, pair in enumerate(pairs):
-            two = isinstance(pair, Iterable) and len(tuple(pair)) == 2
-            expect(two, "ModuleDict.update", f"a name and a module at {i}", pair, ArgumentError)
+            where, wanted = "ModuleDict.update", f"a name and a module at {i}"
+            expect(isinstance(pair, Iterable), where, wanted, pair, DTypeError)
+            expect(len(tuple(pair)) == 2, where, wanted, pair, ArgumentError)
             name, module = pair
             self[name] = module
 

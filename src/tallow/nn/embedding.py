@@ -120,7 +120,11 @@ class Embedding(_Table):
             said += f", padding_idx={self.padding_idx}"
         if self.max_norm is not None:
             said += f", max_norm={self.max_norm}"
-        return said
+        if self.norm_type != 2:
+            said += f", norm_type={self.norm_type}"
+        if self.scale_grad_by_freq:
+            said += ", scale_grad_by_freq=True"
+        return f"{said}, sparse=True" if self.sparse else said
 
 
 class EmbeddingBag(_Table):

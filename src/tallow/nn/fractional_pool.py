@@ -32,10 +32,16 @@ def _sizes(
     expect(one, name, "output_size or output_ratio", (output_size, output_ratio), ArgumentError)
     if output_size is not None:
         return spread(output_size, n, name)
-    ratios = (output_ratio,) * n if isinstance(output_ratio, float) else tuple(output_ratio)
-    good = len(ratios) == n and all(0 < ratio < 1 for ratio in ratios)
-    expect(good, name, f"{n} output ratios between 0 and 1", output_ratio, ArgumentError)
+    ratios = _ratios(name, n, output_ratio)
     return tuple(int(size * ratio) for size, ratio in zip(spatial, ratios, strict=True))
+
+
+def _ratios(name: str, n: int, given: Ratio) -> tuple[float, ...]:
+    """One ratio for each axis."""
+    ratios = (given,) * n if isinstance(given, (int, float)) else tuple(given)
+    good = len(ratios) == n and all(0 < ratio < 1 for ratio in ratios)
+    expect(good, name, f"{n} output ratios between 0 and 1", given, ArgumentError)
+    return ratios
 
 
 def fractional_max_pool(
@@ -126,8 +132,11 @@ class _Fractional(Module):
         one = (output_size is None) != (output_ratio is None)
         wanted = "output_size or output_ratio"
         expect(one, type(self), wanted, (output_size, output_ratio), ArgumentError)
-        self.kernel_size, self.output_size = kernel_size, output_size
-        self.output_ratio, self.return_indices = output_ratio, return_indices
+        n, where = self.n, type(self).__name__
+        self.kernel_size = spread(kernel_size, n, where)
+        self.output_size = None if output_size is None else spread(output_size, n, where)
+        self.output_ratio = None if output_ratio is None else _ratios(where, n, output_ratio)
+        self.return_indices = return_indices
         self.register_buffer("_random_samples", _random_samples)
 
     def forward(self, x: Tensor) -> Any:

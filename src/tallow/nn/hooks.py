@@ -6,6 +6,8 @@ from collections.abc import Callable
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from tallow.errors import ArgumentError, expect
+
 if TYPE_CHECKING:
     from tallow.nn.module import Module
 
@@ -115,6 +117,8 @@ def _before(
 ) -> tuple[Any, Any]:
     if with_kwargs:
         found = hook(module, args, kwargs)
+        good = found is None or (isinstance(found, tuple) and len(found) == 2)
+        expect(good, "forward pre-hook", "None or (args, kwargs)", found, ArgumentError)
         return (args, kwargs) if found is None else found
     found = hook(module, args)
     if found is None:

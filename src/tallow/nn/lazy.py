@@ -250,22 +250,21 @@ class _LazyNorm(_LazyLayer):
     """A norm that finds `num_features` at its first call."""
 
     size_name = "num_features"
-    usually: ClassVar[bool] = True  # affine, and with running statistics
 
     def __init__(
         self,
         eps: float = 1e-5,
-        momentum: float = 0.1,
-        affine: bool | None = None,
-        track_running_stats: bool | None = None,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
         device: object = None,
         dtype: Kind = None,
+        *,
+        bias: bool = True,
     ) -> None:
-        usual = self.usually
-        tracked = usual if track_running_stats is None else track_running_stats
         self._begin({
-            "eps": eps, "momentum": momentum, "affine": usual if affine is None else affine,
-            "track_running_stats": tracked, "dtype": dtype,
+            "eps": eps, "momentum": momentum, "affine": affine,
+            "track_running_stats": track_running_stats, "dtype": dtype, "bias": bias,
         })  # fmt: skip
 
     def _size_of(self, x: Tensor) -> int:
@@ -295,18 +294,15 @@ class LazyInstanceNorm1d(_LazyNorm, InstanceNorm1d):
     """An `InstanceNorm1d` that finds `num_features` at its first call."""
 
     cls_to_become = InstanceNorm1d
-    usually = False
 
 
 class LazyInstanceNorm2d(_LazyNorm, InstanceNorm2d):
     """An `InstanceNorm2d` that finds `num_features` at its first call."""
 
     cls_to_become = InstanceNorm2d
-    usually = False
 
 
 class LazyInstanceNorm3d(_LazyNorm, InstanceNorm3d):
     """An `InstanceNorm3d` that finds `num_features` at its first call."""
 
     cls_to_become = InstanceNorm3d
-    usually = False

@@ -6,6 +6,7 @@ from typing import Any
 
 from tallow import ops
 from tallow.dtype import DType, f32
+from tallow.errors import ArgumentError, expect
 from tallow.nn.init import uniform
 from tallow.nn.layer import Layer
 from tallow.nn.module import Module
@@ -66,6 +67,7 @@ class Bilinear(Layer):
     ) -> None:
         self.in1_features, self.in2_features = in1_features, in2_features
         self.out_features = out_features
+        expect(in1_features > 0, "Bilinear", "in1_features above 0", in1_features, ArgumentError)
         rule = uniform(in1_features**-0.5)
         self.weight = declare(out_features, in1_features, in2_features, init=rule, dtype=dtype)
         row = declare(out_features, init=rule, dtype=dtype) if bias else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from tallow.errors import ArgumentError, expect
 from tallow.nn import functional as F
 from tallow.nn.module import Module
 from tallow.nn.shaping import PairwiseDistance
@@ -346,6 +347,9 @@ class MultiMarginLoss(_Weighted):
         reduction: str = "mean",
     ) -> None:
         super().__init__(weight, size_average, reduce, reduction)
+        expect(p in (1, 2), "MultiMarginLoss", "p 1 or 2", p, ArgumentError)
+        if weight is not None:
+            expect(weight.ndim == 1, "MultiMarginLoss", "a weight of 1 axis", weight.shape)
         self.p, self.margin = p, margin
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -390,6 +394,7 @@ class TripletMarginLoss(_Loss):
         reduction: str = "mean",
     ) -> None:
         super().__init__(size_average, reduce, reduction)
+        expect(margin > 0, "TripletMarginLoss", "a margin above 0", margin, ArgumentError)
         self.margin, self.p, self.eps, self.swap = margin, p, eps, swap
 
     def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
@@ -419,6 +424,8 @@ class TripletMarginWithDistanceLoss(_Loss):
         reduction: str = "mean",
     ) -> None:
         super().__init__(reduction=reduction)
+        where = "TripletMarginWithDistanceLoss"
+        expect(margin > 0, where, "a margin above 0", margin, ArgumentError)
         self.distance_function: Any = distance_function or PairwiseDistance()
         self.margin, self.swap = margin, swap
 

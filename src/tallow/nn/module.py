@@ -162,7 +162,7 @@ class Module(Attributes):
         With `strict`, one must stand there already.
         """
         expect(bool(target), "set_submodule", "a path", repr(target), ArgumentError)
-        expect(isinstance(module, Module), "set_submodule", "a Module", module, DTypeError)
+        expect(isinstance(module, Module), "set_submodule", "a Module", module, ArgumentError)
         path, _, name = target.rpartition(".")
         above = self.get_submodule(path)
         if strict:
@@ -215,9 +215,13 @@ class Module(Attributes):
         for name, module in self._modules.items():
             if module is not None:
                 module.state_dict(destination=out, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
-        for after in tables.get("state_dict", {}).values():
+        for key, after in tables.get("state_dict", {}).items():
             found = after(self, out, prefix, local)
-            out = out if found is None else found
+            if found is not None:
+                private = self._hooks is not None and self._hooks.asks(key, "private")
+                where = "state_dict post-hook"
+                expect(private, where, "None", type(found).__name__, ArgumentError)
+                out = found
         return cast("dict[str, Any]", out)
 
     def _save_to_state_dict(
@@ -441,7 +445,9 @@ class Module(Attributes):
         """Call `hook(module, state_dict, prefix, local_metadata)`, which may change the dict."""
         return hooks.register(self, "state_dict", hook)
 
-    _register_state_dict_hook = register_state_dict_post_hook
+    def _register_state_dict_hook(self, hook: Hook) -> RemovableHandle:
+        """The same, for a hook that may also return another dict."""
+        return hooks.register(self, "state_dict", hook, private=True)
 
     def register_load_state_dict_pre_hook(self, hook: Hook) -> RemovableHandle:
         """Call `hook(module, state_dict, prefix, local_metadata, strict, *lists)` before loading.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import operator
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NoReturn, Self
 
-from tallow.errors import DTypeError, IndexRangeError, expect
+from tallow.errors import DTypeError, IndexRangeError, NoEntryError, expect
 from tallow.nn.module import Module
 from tallow.nn.parameter import Parameter
 from tallow.tensor import Tensor
@@ -33,16 +34,10 @@ class _Container(Module):
 
     def extra_repr(self) -> str:
         """One line for each value."""
-        return "\n".join(_line(name, value) for name, value in self._named())
+        return "\n".join("  " + _line(name, value) for name, value in self._named())
 
     def _named(self) -> Iterable[tuple[Any, Any]]:
         raise NotImplementedError
-
-    def __repr__(self) -> str:
-        said = self.extra_repr()
-        if not said:
-            return f"{self._get_name()}()"
-        return f"{self._get_name()}(\n  " + said.replace("\n", "\n  ") + "\n)"
 
 
 class ParameterList(_Container):
@@ -115,15 +110,20 @@ class ParameterDict(_Container):
         good = isinstance(parameters, (Iterable, ParameterDict))
         expect(good, "ParameterDict.update", "parameters", type(parameters).__name__, DTypeError)
         named = isinstance(parameters, (Mapping, ParameterDict))
-        for name, value in list(parameters.items() if named else parameters):
+        pairs = list(parameters.items() if named else parameters)
+        if named and not isinstance(parameters, (OrderedDict, ParameterDict)):
+            pairs.sort(key=lambda pair: str(pair[0]))  # as torch, for one order everywhere
+        for name, value in pairs:
             self[name] = value
 
     def __getitem__(self, key: str) -> Any:
         if key not in self._keys:
-            raise KeyError(key)
+            raise NoEntryError(f"ParameterDict: expected one of {list(self._keys)}, got {key!r}")
         return getattr(self, key)
 
     def __setitem__(self, key: str, value: Any) -> None:
+        good = isinstance(key, str)
+        expect(good, "ParameterDict", "a text as the name", type(key).__name__, DTypeError)
         if key not in self._keys:
             self._free(key, "ParameterDict", "_parameters")
         self._keys[key] = None
@@ -175,6 +175,7 @@ class ParameterDict(_Container):
 
     def popitem(self) -> tuple[str, Any]:
         """Take the last parameter out, with its name."""
+        expect(bool(self._keys), "ParameterDict.popitem", "an entry", "none", NoEntryError)
         key = list(self._keys)[-1]
         return key, self.pop(key)
 

@@ -6,13 +6,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from tallow.nn import functional as F
-from tallow.nn.conv import Size
+from tallow.nn.conv import Size, spread
 from tallow.nn.module import Module
 from tallow.tensor import Tensor
 
 
 class _Windows(Module):
-    """Windows of `kernel_size`, `stride` apart (by default side by side)."""
+    """Windows of `kernel_size`, `stride` apart (by default side by side).
+
+    As in torch, some classes keep one number for all axes, and others one for each of `n`.
+    """
+
+    n = 0
 
     def __init__(
         self,
@@ -21,8 +26,12 @@ class _Windows(Module):
         padding: Size = 0,
         ceil_mode: bool = False,
     ) -> None:
-        self.kernel_size = kernel_size
-        self.stride = kernel_size if stride is None else stride
+        stride = kernel_size if stride is None else stride
+        n, where = self.n, type(self).__name__
+        if n:
+            kernel_size, stride = spread(kernel_size, n, where), spread(stride, n, where)
+            padding = spread(padding, n, where)
+        self.kernel_size, self.stride = kernel_size, stride
         self.padding, self.ceil_mode = padding, ceil_mode
 
     def extra_repr(self) -> str:
@@ -86,6 +95,8 @@ class MaxPool3d(_MaxPool):
 class MaxUnpool1d(_Windows):
     """Values put back to where `MaxPool1d` took them from; zeros elsewhere."""
 
+    n = 1
+
     def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Size = 0) -> None:
         super().__init__(kernel_size, stride, padding)
 
@@ -101,6 +112,8 @@ class MaxUnpool1d(_Windows):
 
 class MaxUnpool2d(_Windows):
     """Values put back to where `MaxPool2d` took them from; zeros elsewhere."""
+
+    n = 2
 
     def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Size = 0) -> None:
         super().__init__(kernel_size, stride, padding)
@@ -118,6 +131,8 @@ class MaxUnpool2d(_Windows):
 class MaxUnpool3d(_Windows):
     """Values put back to where `MaxPool3d` took them from; zeros elsewhere."""
 
+    n = 3
+
     def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Size = 0) -> None:
         super().__init__(kernel_size, stride, padding)
 
@@ -133,6 +148,8 @@ class MaxUnpool3d(_Windows):
 
 class AvgPool1d(_Windows):
     """Means of windows of (batch, channels, length)."""
+
+    n = 1
 
     def __init__(
         self,
@@ -155,6 +172,8 @@ class AvgPool1d(_Windows):
 
 class _AvgPool(AvgPool1d):
     """Means over windows, or sums over `divisor_override`."""
+
+    n = 0
 
     def __init__(
         self,

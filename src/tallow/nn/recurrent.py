@@ -8,7 +8,7 @@ from typing import Any
 
 from tallow import ops
 from tallow.dtype import DType
-from tallow.errors import ArgumentError, expect
+from tallow.errors import ArgumentError, DTypeError, expect
 from tallow.nn import functional as F
 from tallow.nn.init import uniform
 from tallow.nn.layer import Layer
@@ -85,78 +85,92 @@ def run(
     return ops.stack(out), state
 
 
+# mode -> rows of a weight per unit, and how one step goes
+MODES: dict[str, tuple[int, Step]] = {
+    "RNN_TANH": (1, tanh_step),
+    "RNN_RELU": (1, relu_step),
+    "LSTM": (4, lstm_step),
+    "GRU": (3, gru_step),
+}
+
+
 class RNNBase(Layer):
     """What RNN, LSTM and GRU share: parameters `weight_ih_l0` …, layers, directions, packing."""
 
-    gates = 1
-
-    def _step(self) -> Step:
-        """How one step goes."""
-        raise NotImplementedError
-
-    def _set_up(
+    def __init__(
         self,
+        mode: str,
         input_size: int,
         hidden_size: int,
-        num_layers: int,
-        bias: bool,
-        batch_first: bool,
-        dropout: float,
-        bidirectional: bool,
-        proj_size: int,
-        dtype: DType | str | None,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: object = None,
+        dtype: DType | str | None = None,
     ) -> None:
         name = type(self).__name__
-        good = hidden_size > 0 and num_layers > 0
-        wanted = "hidden_size and num_layers above 0"
-        expect(good, name, wanted, (hidden_size, num_layers), ArgumentError)
-        expect(0 <= dropout <= 1, name, "dropout in [0, 1]", dropout, ArgumentError)
+        expect(mode in MODES, name, f"a mode of {', '.join(MODES)}", repr(mode), ArgumentError)
+        for said, size in (("hidden_size", hidden_size), ("num_layers", num_layers)):
+            expect(type(size) is int, name, f"an integer {said}", type(size).__name__, DTypeError)
+            expect(size > 0, name, f"{said} above 0", size, ArgumentError)
+        good = not isinstance(dropout, bool) and 0 <= dropout <= 1
+        expect(good, name, "dropout in [0, 1]", dropout, ArgumentError)
         wanted = f"proj_size in [0, {hidden_size})"
         expect(0 <= proj_size < hidden_size, name, wanted, proj_size, ArgumentError)
+        only = not proj_size or mode == "LSTM"
+        expect(only, name, "proj_size of an LSTM only", proj_size, ArgumentError)
         if dropout and num_layers == 1:
             text = "dropout stands between layers: with one layer it does nothing"
-            warnings.warn(text, UserWarning, stacklevel=4)
+            warnings.warn(text, UserWarning, stacklevel=3 if type(self) is RNNBase else 4)
+        self.mode = mode
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
-        self.has_bias, self.batch_first, self.dropout = bias, batch_first, dropout
+        self.bias, self.batch_first, self.dropout = bias, batch_first, float(dropout)
         self.bidirectional, self.proj_size = bidirectional, proj_size
-        rule = uniform(hidden_size**-0.5)
-        rows, out = self.gates * hidden_size, proj_size or hidden_size
-        for layer in range(num_layers):
-            width = input_size if layer == 0 else out * len(self._directions())
-            for suffix in self._suffixes(layer):
-                setattr(self, f"weight_ih{suffix}", declare(rows, width, init=rule, dtype=dtype))
-                setattr(self, f"weight_hh{suffix}", declare(rows, out, init=rule, dtype=dtype))
-                if bias:
-                    setattr(self, f"bias_ih{suffix}", declare(rows, init=rule, dtype=dtype))
-                    setattr(self, f"bias_hh{suffix}", declare(rows, init=rule, dtype=dtype))
-                if proj_size:
-                    projection = declare(proj_size, hidden_size, init=rule, dtype=dtype)
-                    setattr(self, f"weight_hr{suffix}", projection)
+        self._declare(dtype)
         self.reset_parameters()
 
-    @property
-    def bias(self) -> bool:
-        """Whether there are biases."""
-        return self.has_bias
+    def _declare(self, dtype: DType | str | None) -> None:
+        """The parameters of every layer and direction."""
+        rule = uniform(self.hidden_size**-0.5)
+        rows = MODES[self.mode][0] * self.hidden_size
+        out = self.proj_size or self.hidden_size
+        for layer in range(self.num_layers):
+            width = self.input_size if layer == 0 else out * len(self._directions())
+            shapes: dict[str, tuple[int, ...]]
+            shapes = {"weight_ih": (rows, width), "weight_hh": (rows, out)}
+            if self.bias:
+                shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
+            if self.proj_size:
+                shapes["weight_hr"] = (self.proj_size, self.hidden_size)
+            for suffix in self._suffixes(layer):
+                for name, shape in shapes.items():
+                    setattr(self, name + suffix, declare(*shape, init=rule, dtype=dtype))
 
     @property
     def all_weights(self) -> list[list[Tensor]]:
         """The parameters of each layer and direction."""
-        return [
-            [getattr(self, name) for name in self._parameters if name.endswith(suffix)]
-            for layer in range(self.num_layers)
-            for suffix in self._suffixes(layer)
-        ]
+        return [[getattr(self, name) for name in names] for names in self._all_weights]
 
     @property
     def _flat_weights_names(self) -> list[str]:
         """The parameters' names in order; programs that start the weights themselves read it."""
         kinds = ["weight_ih", "weight_hh"]
-        kinds += ["bias_ih", "bias_hh"] if self.has_bias else []
+        kinds += ["bias_ih", "bias_hh"] if self.bias else []
         kinds += ["weight_hr"] if self.proj_size else []
         layers = range(self.num_layers)
         suffixes = [suffix for layer in layers for suffix in self._suffixes(layer)]
         return [kind + suffix for suffix in suffixes for kind in kinds]
+
+    @property
+    def _all_weights(self) -> list[list[str]]:
+        """The names of the parameters of each layer and direction."""
+        names = self._flat_weights_names
+        count = len(self._directions()) * self.num_layers
+        each = len(names) // count
+        return [names[i * each : (i + 1) * each] for i in range(count)]
 
     @property
     def _flat_weights(self) -> list[Tensor]:
@@ -174,21 +188,22 @@ class RNNBase(Layer):
 
     def _widths(self) -> tuple[int, ...]:
         """Sizes of the parts of a state."""
-        return (self.hidden_size,)
+        out = self.proj_size or self.hidden_size
+        return (out, self.hidden_size) if self.mode == "LSTM" else (out,)
 
     def _layers(
         self, x: Tensor, states: State, lengths: Tensor | None
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """All layers on (time, batch, input); states are (layers * directions, batch, size)."""
         last: list[State] = []
-        directions = self._directions()
+        directions, step = self._directions(), MODES[self.mode][1]
         for layer in range(self.num_layers):
             outs = []
             for suffix in self._suffixes(layer):
                 state = tuple(part[len(last)] for part in states)
                 reverse = suffix.endswith("_reverse")
                 weights = Weights(self, suffix)
-                out, state = run(x, state, weights, self._step(), reverse, lengths)
+                out, state = run(x, state, weights, step, reverse, lengths)
                 outs.append(out)
                 last.append(state)
             x = outs[0] if len(directions) == 1 else ops.cat(outs, -1)
@@ -259,7 +274,7 @@ class RNNBase(Layer):
             said += f", proj_size={self.proj_size}"
         if self.num_layers != 1:
             said += f", num_layers={self.num_layers}"
-        if not self.has_bias:
+        if not self.bias:
             said += ", bias=False"
         if self.batch_first:
             said += ", batch_first=True"
@@ -285,21 +300,20 @@ class RNN(RNNBase):
         bidirectional: bool = False,
         device: object = None,
         dtype: DType | str | None = None,
+        *,
+        proj_size: int | None = None,
     ) -> None:
+        expect(proj_size is None, "RNN", "proj_size of an LSTM only", proj_size, ArgumentError)
         _check_nonlinearity("RNN", nonlinearity)
         self.nonlinearity = nonlinearity
-        self._set_up(
-            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, 0, dtype
-        )
-
-    def _step(self) -> Step:
-        return tanh_step if self.nonlinearity == "tanh" else relu_step
+        super().__init__(
+            f"RNN_{nonlinearity.upper()}", input_size, hidden_size, num_layers, bias, batch_first,
+            dropout, bidirectional, 0, device, dtype,
+        )  # fmt: skip
 
 
 class LSTM(RNNBase):
     """Long short-term memory; `proj_size` projects the hidden state (arXiv 1402.1128)."""
-
-    gates = 4
 
     def __init__(
         self,
@@ -314,22 +328,14 @@ class LSTM(RNNBase):
         device: object = None,
         dtype: DType | str | None = None,
     ) -> None:
-        self._set_up(
-            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
-            proj_size, dtype,
+        super().__init__(
+            "LSTM", input_size, hidden_size, num_layers, bias, batch_first, dropout,
+            bidirectional, proj_size, device, dtype,
         )  # fmt: skip
-
-    def _step(self) -> Step:
-        return lstm_step
-
-    def _widths(self) -> tuple[int, ...]:
-        return (self.proj_size or self.hidden_size, self.hidden_size)
 
 
 class GRU(RNNBase):
     """Gated recurrent units (arXiv 1406.1078)."""
-
-    gates = 3
 
     def __init__(
         self,
@@ -342,13 +348,14 @@ class GRU(RNNBase):
         bidirectional: bool = False,
         device: object = None,
         dtype: DType | str | None = None,
+        *,
+        proj_size: int | None = None,
     ) -> None:
-        self._set_up(
-            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, 0, dtype
-        )
-
-    def _step(self) -> Step:
-        return gru_step
+        expect(proj_size is None, "GRU", "proj_size of an LSTM only", proj_size, ArgumentError)
+        super().__init__(
+            "GRU", input_size, hidden_size, num_layers, bias, batch_first, dropout,
+            bidirectional, 0, device, dtype,
+        )  # fmt: skip
 
 
 def _check_nonlinearity(name: str, nonlinearity: str) -> None:
@@ -369,7 +376,7 @@ class _Cell(Layer):
         self, input_size: int, hidden_size: int, bias: bool, dtype: DType | str | None
     ) -> None:
         self.input_size, self.hidden_size = input_size, hidden_size
-        self.has_bias = self.bias = bias
+        self.bias = bias
         rule = uniform(hidden_size**-0.5 if hidden_size else 0.0)
         rows = self.gates * hidden_size
         self.weight_ih = declare(rows, input_size, init=rule, dtype=dtype)
@@ -401,9 +408,11 @@ class _Cell(Layer):
         return tuple(part.squeeze(0) for part in state) if single else state
 
     def extra_repr(self) -> str:
-        """Sizes."""
+        """Sizes, and the options that differ from the usual ones."""
         said = f"{self.input_size}, {self.hidden_size}"
-        return said if self.has_bias else said + ", bias=False"
+        said += "" if self.bias else ", bias=False"
+        kind = getattr(self, "nonlinearity", "tanh")
+        return said if kind == "tanh" else f"{said}, nonlinearity={kind}"
 
 
 class RNNCell(_Cell):

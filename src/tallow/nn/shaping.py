@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tallow.errors import expect
+from tallow.errors import DTypeError, expect
 from tallow.nn import functional as F
 from tallow.nn.module import Module
 from tallow.tensor import Tensor
@@ -30,6 +30,10 @@ class Unflatten(Module):
     """Axis `dim` cut into axes of the sizes `unflattened_size`."""
 
     def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
+        good = isinstance(unflattened_size, (tuple, list)) and all(
+            isinstance(size, (int, tuple, list)) for size in unflattened_size
+        )
+        expect(good, "Unflatten", "a tuple of integers", unflattened_size, DTypeError)
         self.dim, self.unflattened_size = dim, unflattened_size
 
     def forward(self, x: Tensor) -> Tensor:
@@ -39,6 +43,13 @@ class Unflatten(Module):
     def extra_repr(self) -> str:
         """The sizes."""
         return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
+
+
+def _as_factors(given: Any) -> Any:
+    """A factor as a float, one for each axis as a tuple of them."""
+    if isinstance(given, (list, tuple)):
+        return tuple(float(factor) for factor in given)
+    return float(given) if given else None
 
 
 class Upsample(Module):
@@ -53,7 +64,9 @@ class Upsample(Module):
         recompute_scale_factor: bool | None = None,
     ) -> None:
         self.name = type(self).__name__
-        self.size, self.scale_factor, self.mode = size, scale_factor, mode
+        self.size = tuple(size) if isinstance(size, (list, tuple)) else size
+        self.scale_factor = _as_factors(scale_factor)
+        self.mode = mode
         self.align_corners, self.recompute_scale_factor = align_corners, recompute_scale_factor
 
     def forward(self, x: Tensor) -> Tensor:

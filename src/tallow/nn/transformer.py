@@ -25,6 +25,10 @@ Kind = DType | str | None
 Activation = str | Callable[[Tensor], Tensor]
 
 
+class NonDynamicallyQuantizableLinear(Linear):
+    """`Linear` under the name that torch prints for the output of its attention."""
+
+
 class MultiheadAttention(Layer):
     """`num_heads` attentions side by side, between projections; sizes as in torch.
 
@@ -55,18 +59,20 @@ class MultiheadAttention(Layer):
         self.dropout, self.batch_first = dropout, batch_first
         self.head_dim = embed_dim // num_heads
         self.add_zero_attn = add_zero_attn
-        self._same = self.kdim == embed_dim and self.vdim == embed_dim
+        self._qkv_same_embed_dim = self.kdim == embed_dim and self.vdim == embed_dim
         square = partial(declare, init=xavier_uniform_, dtype=dtype)
-        if self._same:
+        if self._qkv_same_embed_dim:
             self.in_proj_weight = square(3 * embed_dim, embed_dim)
         for name, inputs in (("q", embed_dim), ("k", self.kdim), ("v", self.vdim)):
-            matrix = None if self._same else square(embed_dim, inputs)
+            matrix = None if self._qkv_same_embed_dim else square(embed_dim, inputs)
             self.register_parameter(f"{name}_proj_weight", matrix)
-        if not self._same:
+        if not self._qkv_same_embed_dim:
             self.register_parameter("in_proj_weight", None)
         shift = declare(3 * embed_dim, init=zeros, dtype=dtype) if bias else None
         self.register_parameter("in_proj_bias", shift)
-        self.out_proj = Linear(embed_dim, embed_dim, bias=bias, dtype=dtype)
+        self.out_proj = NonDynamicallyQuantizableLinear(
+            embed_dim, embed_dim, bias=bias, dtype=dtype
+        )
         row = partial(declare, 1, 1, embed_dim, init=xavier_normal_, dtype=dtype)
         self.bias_k = row() if add_bias_kv else None
         self.bias_v = row() if add_bias_kv else None
@@ -101,7 +107,8 @@ class MultiheadAttention(Layer):
             query, key, value, self.embed_dim, self.num_heads, self.in_proj_weight,
             self.in_proj_bias, self.bias_k, self.bias_v, self.add_zero_attn, self.dropout,
             self.out_proj.weight, self.out_proj.bias, self.training, key_padding_mask,
-            need_weights, attn_mask, not self._same, self.q_proj_weight, self.k_proj_weight,
+            need_weights, attn_mask, not self._qkv_same_embed_dim, self.q_proj_weight,
+            self.k_proj_weight,
             self.v_proj_weight, average_attn_weights=average_attn_weights, is_causal=is_causal,
         )  # fmt: skip
         return out.transpose(0, 1) if swap else out, weights
@@ -278,6 +285,8 @@ class TransformerEncoder(Module):
         self.layers = _copies(encoder_layer, num_layers)
         self.num_layers = num_layers
         self.norm = norm
+        # Names of torch's; sequences are never packed here.
+        self.enable_nested_tensor, self.mask_check = enable_nested_tensor, mask_check
 
     def forward(
         self,
@@ -379,6 +388,11 @@ class Transformer(Module):
         """`(s, batch, d_model)` and `(t, batch, d_model)` → `(t, batch, d_model)`."""
         good = src.shape[-1] == tgt.shape[-1] == self.d_model
         expect(good, "Transformer", f"src and tgt of size {self.d_model}", (src.shape, tgt.shape))
+        good = src.ndim == tgt.ndim
+        if good and src.ndim == 3:
+            batch = 0 if self.batch_first else 1
+            good = src.shape[batch] == tgt.shape[batch]
+        expect(good, "Transformer", "src and tgt of one batch", (src.shape, tgt.shape))
         memory = self.encoder(src, src_mask, src_key_padding_mask, src_is_causal)
         out: Tensor = self.decoder(
             tgt, memory, tgt_mask, memory_mask, tgt_key_padding_mask, memory_key_padding_mask,

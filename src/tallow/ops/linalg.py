@@ -161,6 +161,8 @@ def _(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, exact: bool = Fa
             x.dtype.name,
             DTypeError,
         )
+        rounds = x.dtype.kind in "iub" and weight.dtype.kind == "f"  # the weight, to integers
+        expect(not rounds, linear, f"x of {weight.dtype.name}", x.dtype.name, DTypeError)
         return linear.meaning(x, weight, bias)
     n = w.shape[0]
     rows = (

@@ -9,9 +9,9 @@ __getattr__, __dir__ = namespace(
     modules="attention functional init parallel utils quantized qat intrinsic",
     places={
         "tallow.torch.nn._layers": (
-            "SyncBatchNorm CrossMapLRN2d AdaptiveLogSoftmaxWithLoss Container "
-            "NonDynamicallyQuantizableLinear"
+            "SyncBatchNorm CrossMapLRN2d AdaptiveLogSoftmaxWithLoss Container"
         ),
+        "tallow.nn.transformer": "NonDynamicallyQuantizableLinear",
         "tallow.torch.nn._bases": (
             "_BatchNorm _NormBase _InstanceNorm _ConvNd _ConvTransposeNd _Loss _WeightedLoss "
             "_MaxPoolNd _AvgPoolNd _AdaptiveAvgPoolNd _AdaptiveMaxPoolNd _DropoutNd RNNCellBase "

@@ -10,8 +10,6 @@ from tallow.errors import ArgumentError, expect
 from tallow.nn import functional as F
 from tallow.tensor import Tensor
 
-NonDynamicallyQuantizableLinear = nn.Linear
-
 
 class SyncBatchNorm(nn.BatchNorm2d):
     """Batch normalisation over all processes, of which there is one, for any number of axes."""
@@ -48,6 +46,10 @@ class CrossMapLRN2d(nn.Module):
         """Normalise."""
         out: Tensor = F.local_response_norm(input, self.size, self.alpha, self.beta, self.k)
         return out
+
+    def extra_repr(self) -> str:
+        """The options."""
+        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
 
 
 class Container(nn.Module):
@@ -86,14 +88,16 @@ class AdaptiveLogSoftmaxWithLoss(nn.Module):
         self.shortlist_size = self.cutoffs[0]
         self.n_clusters = len(self.cutoffs) - 1
         self.head_size = self.shortlist_size + self.n_clusters
-        self.head = nn.Linear(in_features, self.head_size, bias=head_bias)
+        self.head_bias = head_bias
+        self.head = nn.Linear(in_features, self.head_size, bias=head_bias, dtype=dtype)
         self.tail = nn.ModuleList()
         for i in range(self.n_clusters):
             hidden = int(in_features // (div_value ** (i + 1)))
             size = self.cutoffs[i + 1] - self.cutoffs[i]
             self.tail.append(
                 nn.Sequential(
-                    nn.Linear(in_features, hidden, bias=False), nn.Linear(hidden, size, bias=False)
+                    nn.Linear(in_features, hidden, bias=False, dtype=dtype),
+                    nn.Linear(hidden, size, bias=False, dtype=dtype),
                 )
             )
 
