@@ -88,10 +88,12 @@ def main() -> None:
     for name in names:
         torch.manual_seed(0)
         model, batch = build(kind, name)
-        model.train()
         if isinstance(batch, list):
-            detect(name, model, batch)
+            detect(name, model.train(), batch)
         else:
+            with torch.no_grad():
+                note(f"{name} output", loss_of(model.eval()(batch)))
+            model.train()
             note(f"{name} training output", loss_of(model(batch)))
             # Gradients in f64: through norms that nobody trained rounding to f32 grows to percents.
             loss_of(model.double()(batch.double())).backward()
