@@ -9,17 +9,21 @@ __getattr__, __dir__ = namespace(
     modules="constraints transforms utils",
     places={
         "tallow.torch.distributions._base": "Distribution ExponentialFamily Independent",
-        "tallow.torch.distributions._real": (
-            "Normal Uniform Laplace Cauchy Gumbel Exponential LogNormal HalfNormal HalfCauchy "
-            "StudentT Pareto Weibull Kumaraswamy"
+        "tallow.torch.distributions._real": ("Normal Uniform Laplace Cauchy Gumbel StudentT"),
+        "tallow.torch.distributions._half_line": (
+            "Exponential LogNormal HalfNormal HalfCauchy Pareto Weibull Kumaraswamy"
         ),
         "tallow.torch.distributions._positive": (
             "Gamma Beta Dirichlet Chi2 FisherSnedecor InverseGamma"
         ),
-        "tallow.torch.distributions._discrete": (
-            "Bernoulli Categorical OneHotCategorical OneHotCategoricalStraightThrough Multinomial "
-            "Binomial NegativeBinomial Geometric Poisson ContinuousBernoulli RelaxedBernoulli "
-            "LogitRelaxedBernoulli RelaxedOneHotCategorical"
+        "tallow.torch.distributions._choices": (
+            "Bernoulli Categorical OneHotCategorical OneHotCategoricalStraightThrough"
+        ),
+        "tallow.torch.distributions._counts": (
+            "Multinomial Binomial NegativeBinomial Geometric Poisson"
+        ),
+        "tallow.torch.distributions._relaxed": (
+            "ContinuousBernoulli RelaxedBernoulli LogitRelaxedBernoulli RelaxedOneHotCategorical"
         ),
         "tallow.torch.distributions._many": (
             "MultivariateNormal LowRankMultivariateNormal MixtureSameFamily TransformedDistribution"

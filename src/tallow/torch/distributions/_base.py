@@ -10,7 +10,7 @@ from tallow.tensor import Tensor
 from tallow.torch._names import UnsupportedError
 from tallow.torch._typed import Size
 from tallow.torch.distributions.constraints import Constraint
-from tallow.torch.distributions.utils import sum_rightmost
+from tallow.torch.distributions.utils import broadcast_all, sum_rightmost
 
 
 class Distribution:
@@ -41,6 +41,12 @@ class Distribution:
                         good = bool(constraint.check(value).all())
                     wanted = f"{name} in {constraint}"
                     expect(good, type(self), wanted, "a value outside", ArgumentError)
+
+    def _take(self, validate_args: bool | None, **numbers: Any) -> None:
+        """Construct from numbers and tensors, kept under their names in one shape."""
+        made = broadcast_all(*numbers.values())
+        self.__dict__.update(zip(numbers, made, strict=True))
+        Distribution.__init__(self, made[0].shape, (), validate_args)
 
     @property
     def batch_shape(self) -> Any:
@@ -97,6 +103,12 @@ class Distribution:
     def enumerate_support(self, expand: bool = True) -> Tensor:
         """All values."""
         raise self._missing("enumerate_support")
+
+    def _along_batch(self, values: Tensor, expand: bool) -> Tensor:
+        """Values of shape (n, *event) set before the batch, repeated over it if `expand`."""
+        axes = [1] * len(self._batch_shape)
+        values = values.reshape(len(values), *axes, *self._event_shape)
+        return values.expand(-1, *self._batch_shape, *self._event_shape) if expand else values
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
         """The same with a larger batch."""

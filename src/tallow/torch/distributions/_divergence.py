@@ -9,10 +9,13 @@ from typing import Any
 from tallow import linalg, ops
 from tallow.tensor import Tensor
 from tallow.torch._names import UnsupportedError
-from tallow.torch.distributions import _discrete as D
+from tallow.torch.distributions import _choices as D
+from tallow.torch.distributions import _counts as N
+from tallow.torch.distributions import _half_line as H
 from tallow.torch.distributions import _many as M
 from tallow.torch.distributions import _positive as P
 from tallow.torch.distributions import _real as R
+from tallow.torch.distributions import _relaxed as S
 from tallow.torch.distributions._base import Distribution, Independent
 from tallow.torch.distributions.utils import sum_rightmost
 
@@ -57,7 +60,7 @@ def _(p: Any, q: Any) -> Any:
     return ops.where((q.low > p.low) | (q.high < p.high), math.inf, out)
 
 
-@register_kl(R.Exponential, R.Exponential)
+@register_kl(H.Exponential, H.Exponential)
 def _(p: Any, q: Any) -> Any:
     ratio = q.rate / p.rate
     return -ratio.log() + ratio - 1
@@ -70,7 +73,7 @@ def _(p: Any, q: Any) -> Any:
     return -a.log() - b + c + a * R.Gumbel._EULER + inner - (1 + R.Gumbel._EULER)
 
 
-@register_kl(R.HalfNormal, R.HalfNormal)
+@register_kl(H.HalfNormal, H.HalfNormal)
 def _(p: Any, q: Any) -> Any:
     ratio = (p.scale / q.scale).square()
     return 0.5 * (ratio - 1 - ratio.log())
@@ -134,23 +137,23 @@ def _(p: Any, q: Any) -> Any:
     return kl_divergence(p._categorical, q._categorical)
 
 
-@register_kl(D.Poisson, D.Poisson)
+@register_kl(N.Poisson, N.Poisson)
 def _(p: Any, q: Any) -> Any:
     return p.rate * (p.rate.log() - q.rate.log()) - (p.rate - q.rate)
 
 
-@register_kl(D.Geometric, D.Geometric)
+@register_kl(N.Geometric, N.Geometric)
 def _(p: Any, q: Any) -> Any:
     return -p.entropy() - ops.log1p(-q.probs) / p.probs - q.logits
 
 
-@register_kl(D.Binomial, D.Binomial)
+@register_kl(N.Binomial, N.Binomial)
 def _(p: Any, q: Any) -> Any:
     inside = p.probs * (p.logits - q.logits) + ops.log1p(-p.probs) - ops.log1p(-q.probs)
     return ops.where(p.total_count > q.total_count, math.inf, p.total_count * inside)
 
 
-@register_kl(D.ContinuousBernoulli, D.ContinuousBernoulli)
+@register_kl(S.ContinuousBernoulli, S.ContinuousBernoulli)
 def _(p: Any, q: Any) -> Any:
     t1 = p.mean * (p.logits - q.logits)
     t2 = p._log_constant() + ops.log1p(-p.probs)

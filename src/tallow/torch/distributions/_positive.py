@@ -19,10 +19,11 @@ class Gamma(Distribution):
     has_rsample = True
     arg_constraints: ClassVar[Any] = {"concentration": C.positive, "rate": C.positive}
     support = C.nonnegative
+    concentration: Tensor
+    rate: Tensor
 
     def __init__(self, concentration: Any, rate: Any, validate_args: bool | None = None) -> None:
-        self.concentration, self.rate = broadcast_all(concentration, rate)
-        super().__init__(self.rate.shape, (), validate_args)
+        self._take(validate_args, concentration=concentration, rate=rate)
 
     @property
     def mean(self) -> Tensor:
@@ -110,10 +111,11 @@ class FisherSnedecor(Distribution):
     has_rsample = True
     arg_constraints: ClassVar[Any] = {"df1": C.positive, "df2": C.positive}
     support = C.positive
+    df1: Tensor
+    df2: Tensor
 
     def __init__(self, df1: Any, df2: Any, validate_args: bool | None = None) -> None:
-        self.df1, self.df2 = broadcast_all(df1, df2)
-        super().__init__(self.df1.shape, (), validate_args)
+        self._take(validate_args, df1=df1, df2=df2)
 
     @property
     def mean(self) -> Tensor:
@@ -197,12 +199,13 @@ class Beta(Distribution):
         "concentration1": C.positive, "concentration0": C.positive
     }  # fmt: skip
     support = C.unit_interval
+    concentration1: Tensor
+    concentration0: Tensor
 
     def __init__(
         self, concentration1: Any, concentration0: Any, validate_args: bool | None = None
     ) -> None:
-        self.concentration1, self.concentration0 = broadcast_all(concentration1, concentration0)
-        super().__init__(self.concentration1.shape, (), validate_args)
+        self._take(validate_args, concentration1=concentration1, concentration0=concentration0)
 
     @property
     def _pair(self) -> Dirichlet:

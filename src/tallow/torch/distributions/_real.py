@@ -1,4 +1,4 @@
-"""Distributions on the real line, or half of it, with draws through which gradients pass."""
+"""Distributions on the real line, with draws through which gradients pass."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ import math
 from typing import Any, ClassVar
 
 from tallow import ops
+from tallow.errors import ArgumentError
 from tallow.tensor import Tensor, full_like
 from tallow.torch.distributions import constraints as C
 from tallow.torch.distributions._base import Distribution
-from tallow.torch.distributions.utils import broadcast_all, eps_of
+from tallow.torch.distributions.utils import (
+    eps_of,
+)
 
-_HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
+HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 
 
-class _TwoNumbers(Distribution):
+class TwoNumbers(Distribution):
     """A family with two numbers, named by `names`."""
 
     has_rsample = True
@@ -23,10 +26,7 @@ class _TwoNumbers(Distribution):
     support = C.real
 
     def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
-        first, second = broadcast_all(loc, scale)
-        setattr(self, self.names[0], first)
-        setattr(self, self.names[1], second)
-        super().__init__(first.shape, (), validate_args)
+        self._take(validate_args, **dict(zip(self.names, (loc, scale), strict=True)))
 
     loc: Tensor
     scale: Tensor
@@ -39,12 +39,13 @@ class _TwoNumbers(Distribution):
         shape = self._extended_shape(sample_shape)
         return ops.rand(shape, dtype=like.dtype).clamp(eps_of(like) / 2, 1 - eps_of(like) / 2)
 
+    def rsample(self, sample_shape: Any = ()) -> Tensor:
+        """Draws: quantiles of uniform numbers."""
+        return self.icdf(self._uniform(sample_shape, self.__dict__[self.names[0]]))
 
-class Normal(_TwoNumbers):
+
+class Normal(TwoNumbers):
     """The normal distribution of mean `loc` and deviation `scale`."""
-
-    def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
-        super().__init__(loc, scale, validate_args)
 
     @property
     def mean(self) -> Tensor:
@@ -70,7 +71,7 @@ class Normal(_TwoNumbers):
     def log_prob(self, value: Tensor) -> Tensor:
         """The logarithm of the density."""
         self._validate_sample(value)
-        return -((value - self.loc) ** 2) / (2 * self.variance) - self.scale.log() - _HALF_LOG_2PI
+        return -((value - self.loc) ** 2) / (2 * self.variance) - self.scale.log() - HALF_LOG_2PI
 
     def cdf(self, value: Tensor) -> Tensor:
         """The probability of at most `value`."""
@@ -82,10 +83,10 @@ class Normal(_TwoNumbers):
 
     def entropy(self) -> Tensor:
         """The entropy."""
-        return 0.5 + _HALF_LOG_2PI + self.scale.log()
+        return 0.5 + HALF_LOG_2PI + self.scale.log()
 
 
-class Laplace(_TwoNumbers):
+class Laplace(TwoNumbers):
     """The two-sided exponential distribution."""
 
     @property
@@ -125,7 +126,7 @@ class Laplace(_TwoNumbers):
         return 1 + (2 * self.scale).log()
 
 
-class Cauchy(_TwoNumbers):
+class Cauchy(TwoNumbers):
     """Cauchy's distribution: no mean, no variance."""
 
     @property
@@ -142,10 +143,6 @@ class Cauchy(_TwoNumbers):
     def variance(self) -> Tensor:
         """Without bound."""
         return full_like(self.loc, math.inf)
-
-    def rsample(self, sample_shape: Any = ()) -> Tensor:
-        """Draws."""
-        return self.icdf(self._uniform(sample_shape, self.loc))
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The logarithm of the density."""
@@ -169,7 +166,7 @@ class Cauchy(_TwoNumbers):
         return math.log(4 * math.pi) + self.scale.log()
 
 
-class Gumbel(_TwoNumbers):
+class Gumbel(TwoNumbers):
     """Gumbel's distribution of greatest values."""
 
     _EULER = 0.57721566490153286060
@@ -194,10 +191,6 @@ class Gumbel(_TwoNumbers):
         """The deviation."""
         return (math.pi / math.sqrt(6)) * self.scale
 
-    def rsample(self, sample_shape: Any = ()) -> Tensor:
-        """Draws."""
-        return self.icdf(self._uniform(sample_shape, self.loc))
-
     def log_prob(self, value: Tensor) -> Tensor:
         """The logarithm of the density."""
         self._validate_sample(value)
@@ -217,7 +210,7 @@ class Gumbel(_TwoNumbers):
         return self.scale.log() + (1 + self._EULER)
 
 
-class Uniform(_TwoNumbers):
+class Uniform(TwoNumbers):
     """Equal density from `low` to `high`."""
 
     names = ("low", "high")
@@ -228,8 +221,6 @@ class Uniform(_TwoNumbers):
     def __init__(self, low: Any, high: Any, validate_args: bool | None = None) -> None:
         super().__init__(low, high, validate_args)
         if self._validate_args and not bool((self.low < self.high).all()):
-            from tallow.errors import ArgumentError
-
             raise ArgumentError("Uniform: expected low below high, got one that is not")
 
     @property
@@ -281,189 +272,20 @@ class Uniform(_TwoNumbers):
         return (self.high - self.low).log()
 
 
-class Exponential(Distribution):
-    """Waiting times of events at `rate`."""
-
-    has_rsample = True
-    arg_constraints: ClassVar[Any] = {"rate": C.positive}
-    support = C.nonnegative
-
-    def __init__(self, rate: Any, validate_args: bool | None = None) -> None:
-        (self.rate,) = broadcast_all(rate)
-        super().__init__(self.rate.shape, (), validate_args)
-
-    @property
-    def mean(self) -> Tensor:
-        """The mean."""
-        return self.rate.reciprocal()
-
-    @property
-    def mode(self) -> Tensor:
-        """0."""
-        return self.rate * 0
-
-    @property
-    def stddev(self) -> Tensor:
-        """The deviation."""
-        return self.rate.reciprocal()
-
-    @property
-    def variance(self) -> Tensor:
-        """The variance."""
-        return self.rate.pow(-2)
-
-    def rsample(self, sample_shape: Any = ()) -> Tensor:
-        """Draws."""
-        u = ops.rand(self._extended_shape(sample_shape), dtype=self.rate.dtype)
-        return -ops.log1p(-u) / self.rate
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        """The logarithm of the density."""
-        self._validate_sample(value)
-        return self.rate.log() - self.rate * value
-
-    def cdf(self, value: Tensor) -> Tensor:
-        """The probability of at most `value`."""
-        return 1 - (-self.rate * value).exp()
-
-    def icdf(self, value: Tensor) -> Tensor:
-        """The quantile."""
-        return -ops.log1p(-value) / self.rate
-
-    def entropy(self) -> Tensor:
-        """The entropy."""
-        return 1 - self.rate.log()
-
-
-class LogNormal(Normal):
-    """The exponential of a normal variable."""
-
-    support = C.positive
-
-    @property
-    def mean(self) -> Tensor:
-        """The mean."""
-        return (self.loc + self.scale.square() / 2).exp()
-
-    @property
-    def mode(self) -> Tensor:
-        """The mode."""
-        return (self.loc - self.scale.square()).exp()
-
-    @property
-    def variance(self) -> Tensor:
-        """The variance."""
-        s = self.scale.square()
-        return ops.expm1(s) * (2 * self.loc + s).exp()
-
-    @property
-    def stddev(self) -> Tensor:
-        """The deviation."""
-        return self.variance.sqrt()
-
-    def rsample(self, sample_shape: Any = ()) -> Tensor:
-        """Draws."""
-        return (self.loc + self._normal(sample_shape) * self.scale).exp()
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        """The logarithm of the density."""
-        self._validate_sample(value)
-        y = value.log()
-        gap = -((y - self.loc) ** 2) / (2 * self.scale.square())
-        return gap - self.scale.log() - _HALF_LOG_2PI - y
-
-    def cdf(self, value: Tensor) -> Tensor:
-        """The probability of at most `value`."""
-        return super().cdf(value.log())
-
-    def icdf(self, value: Tensor) -> Tensor:
-        """The quantile."""
-        return super().icdf(value).exp()
-
-    def entropy(self) -> Tensor:
-        """The entropy."""
-        return super().entropy() + self.loc
-
-
-class HalfNormal(Distribution):
-    """The magnitude of a normal variable of mean 0."""
-
-    has_rsample = True
-    arg_constraints: ClassVar[Any] = {"scale": C.positive}
-    support = C.nonnegative
-    _whole: type[_TwoNumbers] = Normal
-
-    def __init__(self, scale: Any, validate_args: bool | None = None) -> None:
-        (self.scale,) = broadcast_all(scale)
-        self._base = self._whole(self.scale * 0, self.scale, validate_args)
-        super().__init__(self.scale.shape, (), validate_args)
-
-    @property
-    def mean(self) -> Tensor:
-        """The mean."""
-        return self.scale * math.sqrt(2 / math.pi)
-
-    @property
-    def mode(self) -> Tensor:
-        """0."""
-        return self.scale * 0
-
-    @property
-    def variance(self) -> Tensor:
-        """The variance."""
-        return self.scale.square() * (1 - 2 / math.pi)
-
-    def rsample(self, sample_shape: Any = ()) -> Tensor:
-        """Draws."""
-        return self._base.rsample(sample_shape).abs()
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        """The logarithm of the density."""
-        self._validate_sample(value)
-        inside = self._base.log_prob(value) + math.log(2)
-        return ops.where(value >= 0, inside, -math.inf)
-
-    def cdf(self, value: Tensor) -> Tensor:
-        """The probability of at most `value`."""
-        return 2 * self._base.cdf(value) - 1
-
-    def icdf(self, value: Tensor) -> Tensor:
-        """The quantile."""
-        return self._base.icdf((value + 1) / 2)
-
-    def entropy(self) -> Tensor:
-        """The entropy."""
-        return self._base.entropy() - math.log(2)
-
-
-class HalfCauchy(HalfNormal):
-    """The magnitude of a Cauchy variable around 0."""
-
-    _whole = Cauchy
-
-    @property
-    def mean(self) -> Tensor:
-        """Without bound."""
-        return full_like(self.scale, math.inf)
-
-    @property
-    def variance(self) -> Tensor:
-        """Without bound."""
-        return full_like(self.scale, math.inf)
-
-
 class StudentT(Distribution):
     """Student's distribution with `df` degrees of freedom."""
 
     has_rsample = True
     arg_constraints: ClassVar[Any] = {"df": C.positive, "loc": C.real, "scale": C.positive}
     support = C.real
+    df: Tensor
+    loc: Tensor
+    scale: Tensor
 
     def __init__(
         self, df: Any, loc: Any = 0.0, scale: Any = 1.0, validate_args: bool | None = None
     ) -> None:
-        self.df, self.loc, self.scale = broadcast_all(df, loc, scale)
-        super().__init__(self.df.shape, (), validate_args)
+        self._take(validate_args, df=df, loc=loc, scale=scale)
 
     @property
     def mean(self) -> Tensor:
@@ -507,134 +329,3 @@ class StudentT(Distribution):
             + 0.5 * (self.df + 1) * ((0.5 * (self.df + 1)).digamma() - half.digamma())
             + 0.5 * self.df.log() + lbeta
         )  # fmt: skip
-
-
-class Pareto(_TwoNumbers):
-    """Pareto's distribution from `scale` on."""
-
-    names = ("scale", "alpha")
-    arg_constraints: ClassVar[Any] = {"alpha": C.positive, "scale": C.positive}
-    alpha: Tensor
-
-    def __init__(self, scale: Any, alpha: Any, validate_args: bool | None = None) -> None:
-        super().__init__(scale, alpha, validate_args)
-
-    @property
-    def support(self) -> Any:  # type: ignore[override]
-        """From `scale` on."""
-        return C.greater_than_eq(self.scale)
-
-    @property
-    def mean(self) -> Tensor:
-        """The mean."""
-        a = self.alpha.clamp(min=1)
-        return a * self.scale / (a - 1)
-
-    @property
-    def mode(self) -> Tensor:
-        """`scale`."""
-        return self.scale
-
-    @property
-    def variance(self) -> Tensor:
-        """The variance."""
-        a = self.alpha.clamp(min=2)
-        return self.scale.square() * a / ((a - 1).square() * (a - 2))
-
-    def rsample(self, sample_shape: Any = ()) -> Tensor:
-        """Draws."""
-        u = self._uniform(sample_shape, self.scale)
-        return self.scale * (-u.log() / self.alpha).exp()
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        """The logarithm of the density."""
-        self._validate_sample(value)
-        return self.alpha.log() + self.alpha * self.scale.log() - (self.alpha + 1) * value.log()
-
-    def cdf(self, value: Tensor) -> Tensor:
-        """The probability of at most `value`."""
-        return 1 - (self.scale / value) ** self.alpha
-
-    def icdf(self, value: Tensor) -> Tensor:
-        """The quantile."""
-        return self.scale * (1 - value) ** (-1 / self.alpha)
-
-    def entropy(self) -> Tensor:
-        """The entropy."""
-        return (self.scale / self.alpha).log() + (1 + self.alpha.reciprocal())
-
-
-class Weibull(_TwoNumbers):
-    """Weibull's distribution of life times."""
-
-    names = ("scale", "concentration")
-    arg_constraints: ClassVar[Any] = {"scale": C.positive, "concentration": C.positive}
-    support = C.positive
-    concentration: Tensor
-
-    def __init__(self, scale: Any, concentration: Any, validate_args: bool | None = None) -> None:
-        super().__init__(scale, concentration, validate_args)
-
-    @property
-    def mean(self) -> Tensor:
-        """The mean."""
-        return self.scale * (1 + self.concentration.reciprocal()).lgamma().exp()
-
-    @property
-    def mode(self) -> Tensor:
-        """The mode."""
-        k = self.concentration
-        return self.scale * ((k - 1) / k) ** k.reciprocal()
-
-    @property
-    def variance(self) -> Tensor:
-        """The variance."""
-        k = self.concentration.reciprocal()
-        return self.scale.square() * ((1 + 2 * k).lgamma().exp() - (2 * (1 + k).lgamma()).exp())
-
-    def rsample(self, sample_shape: Any = ()) -> Tensor:
-        """Draws."""
-        return self.icdf(self._uniform(sample_shape, self.scale))
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        """The logarithm of the density."""
-        self._validate_sample(value)
-        k, y = self.concentration, value / self.scale
-        return k.log() - self.scale.log() + (k - 1) * y.log() - y**k
-
-    def cdf(self, value: Tensor) -> Tensor:
-        """The probability of at most `value`."""
-        return 1 - (-((value / self.scale) ** self.concentration)).exp()
-
-    def icdf(self, value: Tensor) -> Tensor:
-        """The quantile."""
-        return self.scale * (-ops.log1p(-value)) ** self.concentration.reciprocal()
-
-    def entropy(self) -> Tensor:
-        """The entropy."""
-        k = self.concentration.reciprocal()
-        return Gumbel._EULER * (1 - k) + (self.scale * k).log() + 1
-
-
-class Kumaraswamy(_TwoNumbers):
-    """Kumaraswamy's distribution on (0, 1)."""
-
-    names = ("concentration1", "concentration0")
-    arg_constraints: ClassVar[Any] = {
-        "concentration1": C.positive, "concentration0": C.positive
-    }  # fmt: skip
-    support = C.unit_interval
-    concentration1: Tensor
-    concentration0: Tensor
-
-    def rsample(self, sample_shape: Any = ()) -> Tensor:
-        """Draws."""
-        u = self._uniform(sample_shape, self.concentration1)
-        inner = 1 - (1 - u) ** self.concentration0.reciprocal()
-        return inner ** self.concentration1.reciprocal()
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        """The logarithm of the density."""
-        self._validate_sample(value)
-        a, b = self.concentration1, self.concentration0
-        return a.log() + b.log() + (a - 1) * value.log() + (b - 1) * ops.log1p(-(value**a))
