@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import Any, Generic, TypeVar
 
-from tallow.errors import ArgumentError, IndexRangeError, expect
+from tallow.errors import ArgumentError, DTypeError, IndexRangeError, expect
 from tallow.tensor import Tensor, tensor
 
 T = TypeVar("T")
@@ -77,8 +77,17 @@ class Subset(Dataset[T]):
         if inner is not None:
             self.batch = lambda chosen: inner([self.indices[i] for i in chosen])
 
-    def __getitem__(self, index: int) -> T:
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, list):
+            return self.dataset[[self.indices[i] for i in index]]  # type: ignore[index]
         return self.dataset[self.indices[index]]
+
+    def __getitems__(self, indices: Sequence[int]) -> Any:
+        """The samples `indices`, at once where the other dataset gives them so."""
+        chosen = [self.indices[i] for i in indices]
+        if hasattr(self.dataset, "__getitems__"):
+            return self.dataset.__getitems__(chosen)
+        return [self.dataset[i] for i in chosen]
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -93,7 +102,12 @@ class ConcatDataset(Dataset[T]):
         for dataset in self.datasets:
             streamed = isinstance(dataset, IterableDataset)
             expect(not streamed, ConcatDataset, "datasets with indices", dataset, ArgumentError)
-        self.cumulative_sizes = list(accumulate(len(d) for d in self.datasets))  # type: ignore[arg-type]
+        self.cumulative_sizes = self.cumsum(self.datasets)
+
+    @staticmethod
+    def cumsum(sequence: Iterable[Any]) -> list[int]:
+        """Where each of these ends."""
+        return list(accumulate(len(part) for part in sequence))
 
     def __len__(self) -> int:
         return self.cumulative_sizes[-1]
@@ -115,7 +129,20 @@ class ChainDataset(IterableDataset[T]):
 
     def __iter__(self) -> Iterator[T]:
         for dataset in self.datasets:
+            self._streamed(dataset)
             yield from dataset
+
+    def __len__(self) -> int:
+        total = 0
+        for dataset in self.datasets:
+            self._streamed(dataset)
+            total += len(dataset)  # type: ignore[arg-type]
+        return total
+
+    def _streamed(self, dataset: Any) -> None:
+        good = isinstance(dataset, IterableDataset)
+        wanted = "streams (IterableDataset)"
+        expect(good, ChainDataset, wanted, type(dataset).__name__, DTypeError)
 
 
 def random_split(

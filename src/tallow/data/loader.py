@@ -16,6 +16,27 @@ from tallow.errors import ArgumentError, expect
 
 _local = threading.local()
 
+# What follows from the arguments of a loader together, and is refused when set alone later.
+FIXED = frozenset(
+    ("batch_size", "batch_sampler", "sampler", "drop_last", "dataset", "persistent_workers")
+)
+
+
+class Pass(Iterator[Any]):
+    """One pass over a loader: its batches in order, and how many there are in all."""
+
+    def __init__(self, loader: DataLoader, batches: Iterator[Any]) -> None:
+        self._loader, self._batches = loader, batches
+        self._num_yielded = 0
+
+    def __next__(self) -> Any:
+        batch = next(self._batches)
+        self._num_yielded += 1
+        return batch
+
+    def __len__(self) -> int:
+        return len(self._loader)
+
 
 class WorkerInfo(NamedTuple):
     """Which of the loader's threads this is, of how many."""
@@ -62,12 +83,24 @@ class DataLoader:
         *,
         prefetch_factor: int | None = None,
         persistent_workers: bool = False,
+        pin_memory_device: str = "",
+        in_order: bool = True,
     ) -> None:
         where = DataLoader
         ok = type(num_workers) is int and num_workers >= 0
         expect(ok, where, "num_workers of at least 0", num_workers, ArgumentError)
-        ahead = 2 if prefetch_factor is None else prefetch_factor
-        expect(ahead > 0, where, "a prefetch_factor above 0", prefetch_factor, ArgumentError)
+        self._fixed = False
+        for_workers = {
+            "prefetch_factor": prefetch_factor is not None,
+            "persistent_workers": persistent_workers,
+            "multiprocessing_context": multiprocessing_context is not None,
+        }
+        for name, given in for_workers.items():
+            good = num_workers > 0 or not given
+            expect(good, where, f"num_workers above 0 with {name}", num_workers, ArgumentError)
+        ahead = 2 if prefetch_factor is None and num_workers else prefetch_factor
+        good = ahead is None or ahead > 0
+        expect(good, where, "a prefetch_factor above 0", prefetch_factor, ArgumentError)
         expect(timeout >= 0, where, "a timeout of at least 0", timeout, ArgumentError)
         self.dataset = dataset
         self.streamed = isinstance(dataset, IterableDataset)
@@ -88,7 +121,7 @@ class DataLoader:
             not (shuffle and sampler is not None), where, "shuffle or a sampler", "both",
             ArgumentError,
         )  # fmt: skip
-        if sampler is None and not self.streamed and batch_sampler is None:
+        if sampler is None and not self.streamed:
             if shuffle:
                 sampler = RandomSampler(dataset, generator=generator)
             else:
@@ -99,13 +132,28 @@ class DataLoader:
         self.sampler, self.batch_sampler = sampler, batch_sampler
         self.generator, self.timeout = generator, timeout
         self.num_workers, self.prefetch_factor = num_workers, ahead
+        # Workers are threads: there is nothing to pin, to keep alive or to fork.
+        self.pin_memory, self.pin_memory_device = pin_memory, pin_memory_device
+        self.persistent_workers, self.in_order = persistent_workers, in_order
+        self.multiprocessing_context = multiprocessing_context
         self.worker_init_fn = worker_init_fn
         batched = batch_sampler is not None or (self.streamed and batch_size is not None)
         self._whole = getattr(dataset, "batch", None) if collate_fn is None and batched else None
         self._batched = batched
-        self.collate_fn = collate_fn or (default_collate if batched else default_convert)
+        usual: Callable[[Any], Any] = default_collate if batched else default_convert
+        self.collate_fn = usual if collate_fn is None else collate_fn
         self._position = 0  # batches handed out in the current pass
         self._resume = 0  # batches that the next pass leaves out
+        self._fixed = True
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in FIXED and self.__dict__.get("_fixed"):
+            text = f"DataLoader: expected {name} as it was made, got another one"
+            raise ArgumentError(text)
+        super().__setattr__(name, value)
+
+    def __class_getitem__(cls, _item: Any) -> type[DataLoader]:
+        return cls
 
     def __len__(self) -> int:
         if self.streamed:
@@ -159,7 +207,7 @@ class DataLoader:
         self._position = skip
         jobs = self._jobs(skip)
         made = self._threaded(jobs, skip) if self.num_workers else self._plain(jobs, skip)
-        return self._counted(made)
+        return Pass(self, self._counted(made))
 
     def _counted(self, batches: Iterator[Any]) -> Iterator[Any]:
         for batch in batches:
@@ -177,6 +225,7 @@ class DataLoader:
     def _threaded(self, jobs: Iterator[Any], skip: int) -> Iterator[Any]:
         """Hand out results in order while up to `prefetch_factor` batches per thread are made."""
         threads = 1 if self.streamed else self.num_workers
+        ahead = threads * (self.prefetch_factor or 2)
         ids = count()
 
         def begin() -> None:
@@ -195,7 +244,7 @@ class DataLoader:
         pool = ThreadPoolExecutor(threads, "tallow-loader", initializer=begin)
         try:
             while True:
-                while len(waiting) < threads * self.prefetch_factor:
+                while len(waiting) < ahead:
                     if self.streamed:
                         waiting.append(pool.submit(pull, next(numbers)))
                         continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence, Sized
 from typing import Any, Generic, TypeVar
 
-from tallow.errors import ArgumentError, expect
+from tallow.errors import ArgumentError, DTypeError, expect
 
 T = TypeVar("T", covariant=True)
 
@@ -103,8 +103,13 @@ class RandomSampler(SeededSampler):
         generator: Any = None,
     ) -> None:
         super().__init__(generator)
-        ok = num_samples is None or num_samples > 0
-        expect(ok, RandomSampler, "num_samples above 0", num_samples, ArgumentError)
+        ok = num_samples is None or (type(num_samples) is int and num_samples > 0)
+        expect(ok, RandomSampler, "an integer num_samples above 0", num_samples, ArgumentError)
+        ok = isinstance(replacement, bool)
+        expect(ok, RandomSampler, "replacement True or False", replacement, DTypeError)
+        size = len(data_source)
+        ok = num_samples is not None or size > 0
+        expect(ok, RandomSampler, "at least one sample to choose from", size, ArgumentError)
         self.data_source, self.replacement = data_source, replacement
         self._num_samples = num_samples
 
@@ -159,16 +164,24 @@ class WeightedRandomSampler(SeededSampler):
         generator: Any = None,
     ) -> None:
         super().__init__(generator)
-        expect(num_samples > 0, WeightedRandomSampler, "num_samples above 0", num_samples,
-               ArgumentError)  # fmt: skip
+        ok, where = type(num_samples) is int and num_samples > 0, WeightedRandomSampler
+        expect(ok, where, "an integer num_samples above 0", num_samples, ArgumentError)
+        ok = isinstance(replacement, bool)
+        expect(ok, where, "replacement True or False", replacement, ArgumentError)
         values = weights.tolist() if hasattr(weights, "tolist") else list(weights)
+        flat = not any(hasattr(value, "__len__") for value in values)
+        expect(flat, where, "weights of one axis", values[:10], ArgumentError)
         good = all(0 <= w < float("inf") for w in values) and sum(w > 0 for w in values)
         expect(bool(good), WeightedRandomSampler, "weights of at least 0, not all 0", values[:10],
                ArgumentError)  # fmt: skip
         ok = replacement or sum(w > 0 for w in values) >= num_samples
         wanted = f"{num_samples} weights above 0 without replacement"
         expect(ok, WeightedRandomSampler, wanted, len(values), ArgumentError)
-        self.weights, self.num_samples, self.replacement = values, num_samples, replacement
+        from tallow.tensor import tensor
+
+        self.weights = tensor(values, dtype="f64")
+        self._values = [float(value) for value in values]
+        self.num_samples, self.replacement = num_samples, replacement
 
     def __len__(self) -> int:
         return self.num_samples
@@ -179,10 +192,10 @@ class WeightedRandomSampler(SeededSampler):
 
         source = Random(seed)
         if self.replacement:
-            places = range(len(self.weights))
-            return iter(source.choices(places, self.weights, k=self.num_samples))
+            places = range(len(self._values))
+            return iter(source.choices(places, self._values, k=self.num_samples))
         # Efraimidis & Spirakis 2006: the largest of u ** (1 / w) are a draw without replacement.
-        keys = [(source.random() ** (1 / w), i) for i, w in enumerate(self.weights) if w > 0]
+        keys = [(source.random() ** (1 / w), i) for i, w in enumerate(self._values) if w > 0]
         return (i for _, i in sorted(keys, reverse=True)[: self.num_samples])
 
 
@@ -192,6 +205,8 @@ class BatchSampler(Sampler[list[int]]):
     def __init__(self, sampler: Any, batch_size: int, drop_last: bool) -> None:
         ok = type(batch_size) is int and batch_size > 0
         expect(ok, BatchSampler, "an integer batch_size above 0", batch_size, ArgumentError)
+        ok = isinstance(drop_last, bool)
+        expect(ok, BatchSampler, "drop_last True or False", drop_last, ArgumentError)
         self.sampler, self.batch_size, self.drop_last = sampler, batch_size, drop_last
 
     def __iter__(self) -> Iterator[list[int]]:

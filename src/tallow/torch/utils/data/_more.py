@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tallow.data import Dataset, Sampler
@@ -79,5 +79,23 @@ class StackDataset(Dataset[Any]):
             return {name: data[index] for name, data in self.datasets.items()}
         return tuple(data[index] for data in self.datasets)
 
+    def __getitems__(self, indices: Sequence[int]) -> list[Any]:
+        """The samples `indices`, at once from the datasets that give them so."""
+        named = isinstance(self.datasets, dict)
+        columns = [
+            _column(d, indices) for d in (self.datasets.values() if named else self.datasets)
+        ]
+        rows = zip(*columns, strict=True)
+        return [dict(zip(self.datasets, row, strict=True)) if named else row for row in rows]
+
     def __len__(self) -> int:
         return self._length
+
+
+def _column(dataset: Any, indices: Sequence[int]) -> list[Any]:
+    if not callable(getattr(dataset, "__getitems__", None)):
+        return [dataset[index] for index in indices]
+    found = list(dataset.__getitems__(indices))
+    wanted = f"{len(indices)} samples"
+    expect(len(found) == len(indices), "StackDataset", wanted, len(found), ArgumentError)
+    return found
