@@ -9,8 +9,8 @@ from .. import _native
 from ..errors import ArgumentError, DTypeError, IndexRangeError, expect
 from ..registry import op
 from ..tensor import Tensor, unwrap_tensor, wrap
-from .elementwise import clamp, where
 from .elementwise_rows import conj, quick_row
+from .elementwise_three import clamp, where
 
 
 def _float(x: Tensor, at: object) -> Any:

@@ -191,7 +191,7 @@ def attention(
             keep = keep.bitwise_and(mask)
         else:
             scores = scores + mask
-    from .elementwise import where
+    from .elementwise_three import where
 
     scores = where(keep, scores, -math.inf)
     top = scores.detach().amax(-1, keepdim=True)

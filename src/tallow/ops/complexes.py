@@ -10,8 +10,8 @@ from ..dtype import complex64, f32
 from ..errors import DTypeError, expect
 from ..registry import op, primitive
 from ..tensor import Tensor, broadcast_shapes, full, unwrap_tensor, wrap, zeros_like
-from .elementwise import where
 from .elementwise_rows import quick_row
+from .elementwise_three import where
 
 
 @primitive(view=True)

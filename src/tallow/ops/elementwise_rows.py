@@ -15,6 +15,12 @@ Rule = Callable[..., Any] | None
 Uses = dict[str, tuple[str, ...]] | None
 
 
+def row(name: str) -> Callable[..., Tensor]:
+    """The row of a name, for what is defined further down."""
+    found: Callable[..., Tensor] = ROWS[name]
+    return found
+
+
 def conj(x: Any) -> Tensor:
     """The complex conjugate, by which gradients of complex numbers go; real ones are themselves."""
     if isinstance(x, Tensor):

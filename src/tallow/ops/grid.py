@@ -11,7 +11,7 @@ from ..errors import ArgumentError, expect
 from ..registry import op
 from ..tensor import Tensor, arange
 from .conv import check_float
-from .elementwise import where
+from .elementwise_three import where
 from .pool import plane_gather
 
 # Coordinates so far outside are as good as outside, and they are integers that i64 holds.

@@ -13,7 +13,7 @@ from ..errors import ArgumentError, DTypeError, GradError, expect
 from ..registry import op, primitive
 from ..tensor import Tensor, zeros
 from .complexes import real
-from .elementwise import where
+from .elementwise_three import where
 from .linalg_numpy import FINITE, check, lapack, lapack_many, to_numpy
 from .shape import adjoint
 

@@ -9,7 +9,7 @@ from ..dtype import i32
 from ..errors import ArgumentError, DTypeError, expect
 from ..registry import op, primitive
 from ..tensor import Tensor, from_numpy, zeros
-from .elementwise import where
+from .elementwise_three import where
 from .linalg_numpy import check, lapack_many, to_numpy
 from .linalg_solve import solve_triangular
 from .shape import adjoint

@@ -11,7 +11,7 @@ from ..errors import ArgumentError, DTypeError, expect
 from ..registry import op, primitive
 from ..tensor import Tensor, zeros
 from .complexes import real
-from .elementwise import where
+from .elementwise_three import where
 from .linalg import conj
 from .reduce import centred
 from .shape import axes_of, axis_of

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from ..dtype import complex64, f32, f64
 from ..registry import op, primitive
 from ..tensor import Tensor
-from .elementwise import where
+from .elementwise_three import where
 from .linalg_lapack import eigh_factors, eigvalsh, inv, inv_ex, svd_factors, svdvals
 from .linalg_numpy import check, lapack, lapack_many
 from .shape import adjoint

@@ -9,7 +9,7 @@ from ..dtype import bool_, f32, f64, i32
 from ..errors import ArgumentError, DTypeError, expect
 from ..registry import op, primitive
 from ..tensor import Tensor, broadcast_shapes, zeros
-from .elementwise import where
+from .elementwise_three import where
 from .linalg_lapack import inv
 from .linalg_numpy import FINITE, check, lapack, lapack_many
 from .linalg_rank import pinv, pinv_gradient

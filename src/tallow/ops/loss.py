@@ -11,7 +11,7 @@ from ..errors import ArgumentError, DTypeError, IndexRangeError, expect
 from ..registry import op
 from ..tensor import Tensor, unwrap_tensor
 from ..tensor import full as filled
-from .elementwise import where
+from .elementwise_three import where
 
 REDUCTIONS = ("none", "mean", "sum")
 

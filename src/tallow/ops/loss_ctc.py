@@ -10,7 +10,8 @@ from ..dtype import DType, f32, i64
 from ..errors import ArgumentError, DTypeError, expect
 from ..registry import op
 from ..tensor import Tensor, arange, full, tensor, unwrap_tensor
-from .elementwise import logaddexp, where
+from .elementwise import logaddexp
+from .elementwise_three import where
 from .loss import mode, reduced
 
 

@@ -8,7 +8,7 @@ from ..errors import ArgumentError, DTypeError, IndexRangeError, expect
 from ..registry import op
 from ..tensor import Tensor, unwrap_tensor, zeros
 from .distance import pairwise_distance
-from .elementwise import where
+from .elementwise_three import where
 from .loss import log1p_exp, mode, reduced
 
 

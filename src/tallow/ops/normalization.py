@@ -10,7 +10,7 @@ from ..dtype import f32
 from ..errors import ArgumentError, DTypeError, expect
 from ..registry import op
 from ..tensor import Tensor, unwrap_tensor, zeros
-from .elementwise import addcmul
+from .elementwise_three import addcmul
 from .reduce import centred
 
 

@@ -8,8 +8,8 @@ from typing import Any
 from ..errors import ArgumentError, expect
 from ..registry import ROWS, op, primitive
 from ..tensor import Tensor
-from .elementwise import row, where
-from .elementwise_rows import kernel_row, quick_row
+from .elementwise_rows import kernel_row, quick_row, row
+from .elementwise_three import where
 
 _ROOT_PI = math.sqrt(math.pi)
 

@@ -1,0 +1,190 @@
+"""Elementwise ops of three operands: choice, bounds, mixtures and products to be added."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from .. import _native
+from ..errors import ArgumentError, DTypeError, expect
+from ..registry import op, primitive
+from ..tensor import Tensor, full, unwrap, unwrap_tensor, wrap
+from .elementwise_rows import conj, row
+
+
+@primitive
+def where(
+    condition: Tensor, input: Tensor | float | None = None, other: Tensor | float | None = None
+) -> Tensor:
+    """`input` where `condition` is true, else `other`, broadcast and promoted.
+
+    With the condition alone: the indices of its nonzero elements, one tensor per axis.
+    """
+    mask = unwrap_tensor(condition, where)
+    if input is None and other is None:
+        return condition.nonzero(as_tuple=True)  # type: ignore[no-any-return]
+    expect(
+        condition.dtype.name in ("bool", "u8"),
+        where,
+        "a bool condition",
+        condition.dtype.name,
+        DTypeError,
+    )
+    if condition.dtype.kind != "b":
+        mask = condition.ne(0)._array
+    return wrap(_native.where(mask, unwrap_number(input, where), unwrap_number(other, where)))
+
+
+@where.grad
+def _(g: Tensor, condition: Tensor, _input: Any, _other: Any) -> tuple[Any, Any, Any]:
+    return None, lambda: where(condition, g, 0), lambda: where(condition, 0, g)
+
+
+def unwrap_number(value: Any, at: object) -> Any:
+    """As `unwrap`, complex numbers too."""
+    return value if isinstance(value, complex) else unwrap(value, at)
+
+
+_lerp, _addcmul, _addcdiv = map(_native.ternary, ("lerp", "addcmul", "addcdiv"))
+
+
+def _fused(values: tuple[Any, ...]) -> bool:
+    """Whether the native kernels, which are for floats, take the operands."""
+    return all(not isinstance(v, Tensor) or v.dtype.kind == "f" for v in values)
+
+
+@op(inplace=True)
+def lerp(x: Tensor, end: Tensor, weight: Tensor | float) -> Tensor:
+    """`x + weight * (end - x)`, exact at weights 0 and 1."""
+    expect(x.dtype.kind in "fc", lerp, "floats", x.dtype.name, DTypeError)
+    way = end - x
+    near = x + way * weight
+    size = weight.abs() if isinstance(weight, Tensor) else full((), abs(weight))
+    return where(size < 0.5, near, end - way * (1 - weight))
+
+
+@lerp.kernel
+def _(x: Tensor, end: Tensor, weight: Tensor | float) -> Tensor:
+    same = x.dtype == end.dtype and (not isinstance(weight, Tensor) or weight.dtype == x.dtype)
+    expect(same, lerp, "operands of one dtype", "several", DTypeError)
+    if not _fused((x, end, weight)) or isinstance(weight, complex):
+        return lerp.meaning(x, end, weight)
+    return wrap(_lerp(x._array, end._array, unwrap(weight, lerp), 0.0))
+
+
+@lerp.grad(uses={"x": ("weight",), "end": ("weight",)})
+def _(g: Tensor, x: Tensor, end: Tensor, weight: Any) -> tuple[Any, Any, Any]:
+    return (
+        lambda: g * conj(1 - weight),
+        lambda: g * conj(weight),
+        lambda: g * conj(end - x),
+    )
+
+
+@op(inplace=True)
+def addcmul(x: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
+    """`x + value * tensor1 * tensor2`."""
+    return x + tensor1 * tensor2 * value
+
+
+@addcmul.kernel
+def _(x: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
+    if not _fused((x, tensor1, tensor2)):
+        return addcmul.meaning(x, tensor1, tensor2, value=value)
+    return wrap(_addcmul(x._array, tensor1._array, tensor2._array, float(value)))
+
+
+@addcmul.grad(uses={"tensor1": ("tensor2",), "tensor2": ("tensor1",)})
+def _(g: Tensor, _x: Tensor, tensor1: Tensor, tensor2: Tensor, value: float) -> Any:
+    return g, lambda: g * conj(tensor2 * value), lambda: g * conj(tensor1 * value)
+
+
+@op(inplace=True)
+def addcdiv(x: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
+    """`x + value * tensor1 / tensor2`, of floats."""
+    return x + tensor1 / tensor2 * value
+
+
+@addcdiv.kernel
+def _(x: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
+    whole = tensor1.dtype.kind in "biu" and tensor2.dtype.kind in "biu"
+    expect(not whole, addcdiv, "floats to divide", "integers", DTypeError)
+    if not _fused((x, tensor1, tensor2)):
+        return addcdiv.meaning(x, tensor1, tensor2, value=value)
+    return wrap(_addcdiv(x._array, tensor1._array, tensor2._array, float(value)))
+
+
+@addcdiv.grad(uses={"tensor1": ("tensor2",), "tensor2": ("tensor1", "tensor2")})
+def _(g: Tensor, _x: Tensor, tensor1: Tensor, tensor2: Tensor, value: float) -> Any:
+    return (
+        g,
+        lambda: g * conj(value / tensor2),
+        lambda: -g * conj(tensor1 * value / (tensor2 * tensor2)),
+    )
+
+
+@op(inplace=True)
+def clamp(
+    x: Tensor, min: Tensor | float | None = None, max: Tensor | float | None = None
+) -> Tensor:
+    """`x` limited to [min, max], numbers or tensors; either bound may be left out."""
+    bounded = min is not None or max is not None
+    expect(bounded, clamp, "a lower or an upper bound", "neither", ArgumentError)
+    out = x if min is None else row("maximum")(x, min)
+    return out if max is None else row("minimum")(out, max)
+
+
+_between = _native.with_numbers("clamp_between")
+
+
+@clamp.kernel
+def _(x: Tensor, min: Tensor | float | None = None, max: Tensor | float | None = None) -> Tensor:
+    numbers = not (isinstance(min, Tensor) or isinstance(max, Tensor))
+    if numbers and (min is not None or max is not None) and x.dtype.kind == "f":
+        low = -math.inf if min is None else float(min)
+        high = math.inf if max is None else float(max)
+        return wrap(_between(unwrap_tensor(x, clamp), low, high, 0.0))
+    return clamp.meaning(x, min, max)
+
+
+@clamp.grad
+def _(g: Tensor, x: Tensor, min: Any, max: Any) -> tuple[Any, Any, Any]:
+    def inside() -> Tensor:
+        above = None if min is None else x >= min
+        below = None if max is None else x <= max
+        kept = below if above is None else above if below is None else above.logical_and(below)
+        assert kept is not None
+        return where(kept, g, 0)
+
+    def low() -> Tensor:
+        kept = x < min if max is None else (x < min).logical_and(row("lt")(min, max))
+        return where(kept, g, 0)
+
+    def high() -> Tensor:
+        kept = x > max if min is None else (x > max).logical_or(row("gt")(min, max))
+        return where(kept, g, 0)
+
+    return inside, low, high
+
+
+@op(inplace=True)
+def clamp_min(x: Tensor, min: Tensor | float) -> Tensor:
+    """`x`, but nothing below `min`."""
+    return row("maximum")(x, min)
+
+
+@clamp_min.grad
+def _(g: Tensor, x: Tensor, min: Any) -> tuple[Any, Any]:
+    # As in PyTorch an element at its bound has the whole gradient, unlike in maximum.
+    return lambda: where(x >= min, g, 0), lambda: where(x < min, g, 0)
+
+
+@op(inplace=True)
+def clamp_max(x: Tensor, max: Tensor | float) -> Tensor:
+    """`x`, but nothing above `max`."""
+    return row("minimum")(x, max)
+
+
+@clamp_max.grad
+def _(g: Tensor, x: Tensor, max: Any) -> tuple[Any, Any]:
+    return lambda: where(x <= max, g, 0), lambda: where(x > max, g, 0)
