@@ -7,46 +7,37 @@ from typing import Any
 from .errors import ArgumentError
 
 
-class memory_format:  # noqa: N801  (PyTorch's name)
+class _Named:
+    """One of PyTorch's words, equal to itself by its name."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"torch.{self.name}"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, type(self)) and self.name == other.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), (self.name,))
+
+
+class memory_format(_Named):  # noqa: N801  (PyTorch's name)
     """An order of axes in memory: what `memory_format=` takes."""
 
-    __slots__ = ("name",)
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __repr__(self) -> str:
-        return f"torch.{self.name}"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, memory_format) and self.name == other.name
-
-    def __hash__(self) -> int:
-        return hash(self.name)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (memory_format, (self.name,))
+    __slots__ = ()
 
 
-class layout:  # noqa: N801  (PyTorch's name)
+class layout(_Named):  # noqa: N801  (PyTorch's name)
     """How elements are kept: `strided` is the one that is here."""
 
-    __slots__ = ("name",)
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __repr__(self) -> str:
-        return f"torch.{self.name}"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, layout) and self.name == other.name
-
-    def __hash__(self) -> int:
-        return hash(self.name)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (layout, (self.name,))
+    __slots__ = ()
 
 
 contiguous_format = memory_format("contiguous_format")

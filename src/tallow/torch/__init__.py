@@ -59,20 +59,26 @@ __getattr__, __dir__ = _namespace(
         ),
         "tallow.torch._saving": "save load",
         "tallow.torch._coordinates": "sparse_coo_tensor",
+        "tallow.layout": (
+            "memory_format layout contiguous_format channels_last channels_last_3d "
+            "preserve_format strided"
+        ),
         "tallow.torch._top": (
-            "broadcast_shapes chain_matmul detach frexp gradient is_nonzero "
-            "is_storage is_same_size is_conj is_neg is_inference memory_format layout "
-            "contiguous_format channels_last channels_last_3d preserve_format strided sparse_coo "
-            "sparse_csr sparse_csc sparse_bsr sparse_bsc jagged complex128 complex32 cdouble chalf "
-            "qint8 quint8 qint32 quint4x2 float8_e4m3fnuz float8_e5m2fnuz float8_e8m0fnu "
-            "per_channel_affine per_tensor_affine range trapz unravel_index "
-            "embedding_bag alpha_dropout feature_dropout lu pca_lowrank svd_lowrank narrow_copy"
-            "  expand_copy segment_reduce native_channel_shuffle "
-            "native_layer_norm scalar_tensor typename dropout_ lstm gru rnn_tanh rnn_relu "
-            "lstm_cell "
-            "gru_cell rnn_tanh_cell rnn_relu_cell is_distributed SymInt SymFloat SymBool sym_int "
-            "_assert _check _check_value _check_type _check_is_size _shape_as_tensor "
-            "_sample_dirichlet _standard_gamma sym_float sym_max sym_min sym_not newaxis"
+            "broadcast_shapes detach is_nonzero is_storage is_same_size is_conj is_neg "
+            "is_inference sparse_coo sparse_csr sparse_csc sparse_bsr sparse_bsc jagged "
+            "complex128 complex32 cdouble chalf qint8 quint8 qint32 quint4x2 float8_e4m3fnuz "
+            "float8_e5m2fnuz float8_e8m0fnu per_channel_affine per_tensor_affine range "
+            "unravel_index narrow_copy expand_copy native_channel_shuffle scalar_tensor "
+            "typename is_distributed SymInt SymFloat SymBool sym_int _assert _check "
+            "_check_value _check_type _check_is_size _shape_as_tensor _sample_dirichlet "
+            "_standard_gamma sym_float sym_max sym_min sym_not newaxis"
+        ),
+        "tallow.torch._top_maths": (
+            "chain_matmul frexp gradient trapz lu pca_lowrank svd_lowrank segment_reduce"
+        ),
+        "tallow.torch._top_layers": (
+            "embedding_bag alpha_dropout feature_dropout native_layer_norm dropout_ lstm gru "
+            "rnn_tanh rnn_relu lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell"
         ),
         "tallow.torch._inplace": (
             "abs_ acos_ asin_ atan_ ceil_ celu_ clamp_ clamp_max_ clamp_min_ cos_ cosh_ deg2rad_ "
