@@ -55,7 +55,7 @@ class Job:
             os.close(reading)
             try:
                 _child(self.op, self.options, skip, writing)
-            except BaseException:
+            except BaseException:  # the forked child must not return into its parent's code
                 traceback.print_exc()
             finally:
                 os._exit(0)

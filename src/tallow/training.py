@@ -61,7 +61,7 @@ def save_checkpoint(path: str | os.PathLike[str], *, rng: Any = True, **parts: A
     try:
         save_safetensors(tensors, os.path.join(folder, body))
         replace_file(os.path.join(folder, STATE), [text])
-    except BaseException:
+    except BaseException:  # an interrupt, too, leaves no half file
         with suppress(OSError):
             os.unlink(os.path.join(folder, body))
         raise

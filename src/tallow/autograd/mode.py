@@ -85,7 +85,7 @@ class _Switch:
                 with self._again():
                     inner.close()
                 raise
-            except BaseException as error:
+            except BaseException as error:  # the generator sees what its caller throws in
                 step = functools.partial(inner.throw, error)
             else:
                 step = functools.partial(next, inner)

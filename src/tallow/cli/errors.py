@@ -35,7 +35,7 @@ def guarded(work: Callable[[], int], *, debug: bool) -> int:
         return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
-    except Exception as error:
+    except Exception as error:  # a command shows one line, whatever was raised
         if debug:
             import traceback
 

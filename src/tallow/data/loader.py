@@ -302,7 +302,7 @@ def _run(job: tuple[Callable[[Any], Any], Any], number: int) -> Any:
     function, argument = job
     try:
         return function(argument)
-    except Exception as error:
+    except Exception as error:  # the user's code can raise anything; it goes on
         info = get_worker_info()
         place = f" in worker thread {info.id}" if info else ""
         what = f", samples {_short(argument)}" if isinstance(argument, (int, list)) else ""

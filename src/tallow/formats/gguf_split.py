@@ -63,7 +63,7 @@ def open_gguf_split(path: str | os.PathLike[str]) -> GGUFSplit:
             shards.append(open_gguf(place))
             check_shard(shards, count)
         return GGUFSplit(text, shards, places_of(shards))
-    except BaseException:
+    except BaseException:  # an interrupt, too, closes what was opened
         for shard in shards:
             shard.close()
         raise

@@ -280,7 +280,7 @@ def opening(source: Source) -> Iterator[FileMap]:
             raise
         field = "content" if error.field == "content" else "file"
         raise FormatError(file.path, field, "weights", what) from error
-    except BaseException:
+    except BaseException:  # an interrupt, too, closes what was opened
         file.close()
         raise
 

@@ -52,7 +52,7 @@ class Replacement:
             self.file = os.fdopen(descriptor, "wb", buffering=0)
             if found is not None:
                 _inherit(descriptor, found)
-        except BaseException:
+        except BaseException:  # an interrupt, too, leaves no half file
             self.discard()
             raise
 

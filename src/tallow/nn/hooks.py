@@ -94,7 +94,7 @@ def call(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             for key, hook in list(hooks.tables["forward"].items()):
                 ran.add(key)
                 out = _after(module, hook, hooks.asks(key, "with_kwargs"), args, kwargs, out)
-    except Exception:
+    except Exception:  # hooks of always_call run whatever was raised
         for hooks in (of_all, own):
             for key, hook in list(hooks.tables["forward"].items()):
                 if hooks.asks(key, "always_call") and key not in ran:

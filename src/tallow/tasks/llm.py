@@ -257,7 +257,7 @@ class LLM:
         cache = self._borrow()
         try:
             events = generate(self.model, ids, chosen, cache=cache, cancel=cancel)
-        except BaseException:
+        except BaseException:  # an interrupt, too, gives the cache back
             self._give_back(cache)
             raise
         return self._returning(events, cache)

@@ -33,7 +33,7 @@ def refusals(what: str) -> Iterator[None]:
         yield
     except (ModelError, KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError):
         raise
-    except BaseException as error:
+    except BaseException as error:  # a Rust panic is no Exception
         raise ModelError(f"{what}: {error}") from error
 
 

@@ -52,7 +52,7 @@ def _shown(run: Callable[[], object]) -> int:
         run()
     except SystemExit:
         raise
-    except BaseException as error:
+    except BaseException as error:  # shown as Python shows it, an interrupt too
         trace = error.__traceback__
         for _ in range(2):  # this function and the lambda
             trace = trace.tb_next if trace is not None and trace.tb_next is not None else trace

@@ -68,7 +68,7 @@ def open_shards(
             if name not in shards[shard].tensors:
                 raise misplaced(file.path, name, shard)
         return file.path, metadata, shards, places
-    except BaseException:
+    except BaseException:  # an interrupt, too, closes what was opened
         for opened in shards.values():
             opened.close()
         raise

@@ -84,7 +84,7 @@ def _run(fn: Any, index: int, args: tuple[Any, ...], errors: Any) -> None:
         fn(index, *args)
     except KeyboardInterrupt:
         pass
-    except BaseException:
+    except BaseException:  # the parent hears of it and raises
         import sys
         import traceback
 
