@@ -5,7 +5,7 @@ import importlib
 import pytest
 
 import tallow as tl
-from tallow.errors import ArgumentError
+from tallow.errors import ArgumentError, DTypeError
 
 WEIGHTS = ([[0.5, -1.0, 0.25], [1.5, 0.75, -0.5]], [0.1, -0.2, 0.3])
 INPUTS = [[1.0, -0.5], [0.25, 2.0], [-1.5, 0.5], [0.75, 1.25]]
@@ -70,7 +70,7 @@ def test_wrong_arguments():
         tl.optim.LBFGS([p], line_search_fn="armijo")
     with pytest.raises(ArgumentError, match="one group of parameters"):
         tl.optim.LBFGS([{"params": [p]}, {"params": [tl.zeros(1, requires_grad=True)]}])
-    with pytest.raises(ArgumentError, match="expected a closure"):
+    with pytest.raises(DTypeError, match="expected a closure"):
         tl.optim.LBFGS([p]).step()
     with pytest.raises(ArgumentError, match="etas"):
         tl.optim.Rprop([p], etas=(1.5, 1.2))

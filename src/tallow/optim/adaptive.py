@@ -49,6 +49,7 @@ class RMSprop(Optimizer):
         defaults = {
             "lr": lr, "alpha": alpha, "eps": eps, "weight_decay": weight_decay,
             "momentum": momentum, "centered": centered, "maximize": maximize,
+            "foreach": foreach, "capturable": capturable, "differentiable": differentiable,
         }  # fmt: skip
         super().__init__(
             params, defaults, master_weights=master_weights, differentiable=differentiable
@@ -113,10 +114,14 @@ class Adagrad(Optimizer):
         defaults = {
             "lr": lr, "lr_decay": lr_decay, "eps": eps, "weight_decay": weight_decay,
             "initial_accumulator_value": initial_accumulator_value, "maximize": maximize,
+            "foreach": foreach, "differentiable": differentiable, "fused": fused,
         }  # fmt: skip
         super().__init__(
             params, defaults, master_weights=master_weights, differentiable=differentiable
         )
+        if not master_weights:  # as in torch, the state is there before the first step
+            for group in self.param_groups:
+                self.state.update({p: self.new_state(p, group) for p in group["params"]})
 
     def check(self, group: dict[str, Any]) -> None:
         """Refuse negative numbers."""
@@ -164,7 +169,8 @@ class Adadelta(Optimizer):
         master_weights: bool = False,
     ) -> None:
         defaults = {
-            "lr": lr, "rho": rho, "eps": eps, "weight_decay": weight_decay, "maximize": maximize
+            "lr": lr, "rho": rho, "eps": eps, "weight_decay": weight_decay, "maximize": maximize,
+            "foreach": foreach, "capturable": capturable, "differentiable": differentiable,
         }  # fmt: skip
         super().__init__(
             params, defaults, master_weights=master_weights, differentiable=differentiable

@@ -7,7 +7,7 @@ from typing import Any
 
 from tallow import ops
 from tallow.autograd.mode import enable_grad, no_grad
-from tallow.errors import ArgumentError, expect
+from tallow.errors import ArgumentError, DTypeError, expect
 from tallow.optim.optimizer import Optimizer, Params, number
 from tallow.tensor import Tensor
 
@@ -82,7 +82,7 @@ class LBFGS(Optimizer):
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Up to `max_iter` iterations; the loss that the closure gave first."""
         if closure is None:
-            raise ArgumentError("LBFGS.step: expected a closure that gives the loss, got none")
+            raise DTypeError("LBFGS.step: expected a closure that gives the loss, got none")
         self._opt_called = True
 
         def run() -> Any:

@@ -51,7 +51,10 @@ class Rprop(_Plain):
         maximize: bool = False,
         differentiable: bool = False,
     ) -> None:
-        defaults = {"lr": lr, "etas": etas, "step_sizes": step_sizes, "maximize": maximize}
+        defaults = {
+            "lr": lr, "etas": etas, "step_sizes": step_sizes, "maximize": maximize,
+            "foreach": foreach, "capturable": capturable, "differentiable": differentiable,
+        }  # fmt: skip
         super().__init__(params, defaults, differentiable=differentiable)
 
     def check(self, group: dict[str, Any]) -> None:
@@ -107,6 +110,7 @@ class ASGD(_Plain):
         defaults = {
             "lr": lr, "lambd": lambd, "alpha": alpha, "t0": t0, "weight_decay": weight_decay,
             "maximize": maximize,
+            "foreach": foreach, "capturable": capturable, "differentiable": differentiable,
         }  # fmt: skip
         super().__init__(params, defaults, differentiable=differentiable)
 
@@ -160,6 +164,7 @@ class Adafactor(_Plain):
         defaults = {
             "lr": lr, "beta2_decay": beta2_decay, "eps": eps, "d": d,
             "weight_decay": weight_decay, "maximize": maximize,
+            "foreach": foreach,
         }  # fmt: skip
         super().__init__(params, defaults)
 
@@ -167,6 +172,8 @@ class Adafactor(_Plain):
         """Refuse numbers that are out of range."""
         number(Adafactor, "lr", group["lr"])
         number(Adafactor, "d", group["d"], 1.0)
+        for i, eps in enumerate(group["eps"]):
+            number(Adafactor, f"eps[{i}]", 0.0 if eps is None else eps)
         number(Adafactor, "-beta2_decay", -float(group["beta2_decay"]))
         number(Adafactor, "weight_decay", group["weight_decay"])
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from tallow import _native
 from tallow.autograd.mode import enable_grad, no_grad
 from tallow.dtype import f32, f64
-from tallow.errors import ArgumentError, DTypeError, expect
+from tallow.errors import ArgumentError, DTypeError, NoEntryError, expect
 from tallow.tensor import Tensor, wrap, zeros
 
 Params = Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]
@@ -49,12 +49,17 @@ def hooked(step: Callable[..., Any]) -> Callable[..., Any]:
             return step(self, *args, **kwargs)
         self._opt_called = self._stepping = True
         try:
+            given: tuple[Any, ...] = (self, *args)  # hooks are told of it, as by torch
             for hook in list(self._hooks["step_pre"].values()):
-                found = hook(self, args, kwargs)
-                args, kwargs = (args, kwargs) if found is None else found
-            out = step(self, *args, **kwargs)
+                found = hook(self, given, kwargs)
+                if found is not None:
+                    good = isinstance(found, tuple) and len(found) == 2
+                    wanted = "None or (args, kwargs)"
+                    expect(good, "step pre-hook", wanted, found, ArgumentError)
+                    given, kwargs = found
+            out = step(*given, **kwargs)
             for hook in list(self._hooks["step_post"].values()):
-                hook(self, args, kwargs)
+                hook(self, given, kwargs)
         finally:
             self._stepping = False
         return out
@@ -105,6 +110,8 @@ class Optimizer:
             raise DTypeError(
                 f"{type(self).__name__}: expected an iterable of Tensors, got a Tensor"
             )
+        both = bool(defaults.get("foreach")) and bool(defaults.get("fused"))
+        expect(not both, type(self), "foreach or fused", "both", ArgumentError)
         self.defaults = defaults
         self.master_weights = master_weights
         self.state: defaultdict[Any, Any] = defaultdict(dict)
@@ -141,9 +148,13 @@ class Optimizer:
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Take more parameters in, with options of their own; the defaults fill in the others."""
         where = type(self)
-        expect(isinstance(param_group, dict), where, "a dict", type(param_group), ArgumentError)
+        expect(isinstance(param_group, dict), where, "a dict", type(param_group), DTypeError)
         group = dict(param_group)
-        params = group.get("params", ())
+        named = "params" in group
+        expect(named, where, "a group with params", sorted(map(str, group)), NoEntryError)
+        params = group["params"]
+        ordered = not isinstance(params, (set, frozenset))
+        expect(ordered, where, "parameters in an order", type(params).__name__, DTypeError)
         entries: list[Any] = [params] if isinstance(params, Tensor) else list(params)
         names = [entry[0] for entry in entries if isinstance(entry, tuple)]
         tensors = [entry[1] if isinstance(entry, tuple) else entry for entry in entries]
@@ -215,11 +226,13 @@ class Optimizer:
             grad = p.grad
             if grad is None:
                 continue
-            state = states[p]
+            state = states.get(p)
             if not state:
-                state.update(self.new_state(p, group))
+                state = self.new_state(p, group)
                 if self.master_weights and p.dtype.itemsize == 2:
                     state["master"] = p.detach().to(f32)
+                if state:
+                    states[p] = state
             g = grad._array
             if g.dtype != p._array.dtype:
                 g = g.cast(p._array.dtype)
@@ -384,7 +397,8 @@ class Optimizer:
     def __repr__(self) -> str:
         lines = []
         for i, group in enumerate(self.param_groups):
-            options = sorted(k for k in group if k not in ("params", "param_names"))
+            options = sorted(name for name in group if name != "params")
+            lines += [""] if i else []
             lines += [f"Parameter Group {i}"] + [f"    {name}: {group[name]}" for name in options]
         return "\n".join([f"{type(self).__name__} (", *lines, ")"])
 

@@ -38,6 +38,7 @@ class SGD(Optimizer):
         defaults = {
             "lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay,
             "nesterov": nesterov, "maximize": maximize,
+            "foreach": foreach, "differentiable": differentiable, "fused": fused,
         }  # fmt: skip
         super().__init__(
             params, defaults, master_weights=master_weights, differentiable=differentiable
@@ -65,6 +66,7 @@ class SGD(Optimizer):
             if momentum:
                 if "momentum_buffer" not in state:
                     state["momentum_buffer"] = wide_zeros(p)
+                    self.state[p] = state
                     keep, add = 0.0, 1.0  # the first gradient itself
                 buffer = state["momentum_buffer"]._array
             _sgd(p._array, buffer, master, g, lr, sign, decay, keep, add, momentum, nesterov)

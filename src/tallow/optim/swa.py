@@ -28,18 +28,19 @@ class SWALR(LRScheduler):
     ) -> None:
         known = ("cos", "linear")
         expect(anneal_strategy in known, SWALR, f"one of {known}", anneal_strategy, ArgumentError)
-        expect(anneal_epochs >= 0, SWALR, "a number of epochs", anneal_epochs, ArgumentError)
+        ok = type(anneal_epochs) is int and anneal_epochs >= 0
+        expect(ok, SWALR, "a number of epochs", anneal_epochs, ArgumentError)
         groups = optimizer.param_groups
         rates = swa_lr if isinstance(swa_lr, (list, tuple)) else [swa_lr] * len(groups)
         expect(len(rates) == len(groups), SWALR, f"{len(groups)} rates", len(rates), ArgumentError)
         for group, rate in zip(groups, rates, strict=True):
             group["swa_lr"] = rate
-        self.anneal_epochs, self.anneal_strategy = anneal_epochs, anneal_strategy
+        self.anneal_epochs, self._anneal_strategy = anneal_epochs, anneal_strategy
         super().__init__(optimizer, last_epoch)
 
     def _share(self, t: float) -> float:
         """How far from the first rate, at the share t of the way."""
-        return (1 - math.cos(math.pi * t)) / 2 if self.anneal_strategy == "cos" else t
+        return (1 - math.cos(math.pi * t)) / 2 if self._anneal_strategy == "cos" else t
 
     def get_lr(self) -> list[float]:
         """The rate of each group at this step, from that of the step before."""

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from tallow.errors import ArgumentError, expect
+from tallow.errors import ArgumentError, DTypeError, expect
 from tallow.optim.optimizer import Optimizer
 from tallow.tensor import Tensor
 
@@ -36,12 +36,14 @@ class LRScheduler:
     than -1 resumes after that epoch; the groups must bring their `initial_lr` then.
     """
 
+    # Attributes whose name in a state differs, by that of torch.
+    spelled: ClassVar[dict[str, str]] = {}
     # What `state_dict` leaves out.
     transient: ClassVar[tuple[str, ...]] = ("optimizer", "_initial")
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         where = type(self)
-        expect(isinstance(optimizer, Optimizer), where, "an Optimizer", optimizer, ArgumentError)
+        expect(isinstance(optimizer, Optimizer), where, "an Optimizer", optimizer, DTypeError)
         self.optimizer = optimizer
         for i, group in enumerate(optimizer.param_groups):
             if last_epoch == -1:
@@ -108,7 +110,7 @@ class LRScheduler:
     def state_dict(self) -> dict[str, Any]:
         """Everything but the optimiser and functions; numbers, texts and lists only."""
         return {
-            name: value
+            self.spelled.get(name, name): value
             for name, value in self.__dict__.items()
             if name not in self.transient and not callable(value)
         }
@@ -124,9 +126,10 @@ class LRScheduler:
         for name, value in own.items():
             found = state_dict.get(name, value)
             expect(_alike(value, found), where, f"{name} like {value!r}", found, ArgumentError)
+        ours = {theirs: name for name, theirs in self.spelled.items()}
         for name in own:
             if name in state_dict:
-                self.__dict__[name] = state_dict[name]
+                self.__dict__[ours.get(name, name)] = state_dict[name]
 
 
 def _alike(ours: Any, theirs: Any) -> bool:

@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tallow.errors import ArgumentError, expect
+from tallow.errors import ArgumentError, DTypeError, expect
 from tallow.optim.lr_scheduler.base import LRScheduler, per_group, set_rate
 from tallow.optim.optimizer import Optimizer
 
@@ -142,7 +142,7 @@ class ReduceLROnPlateau(LRScheduler):
         eps: float = 1e-8,
     ) -> None:
         where = ReduceLROnPlateau
-        expect(isinstance(optimizer, Optimizer), where, "an Optimizer", optimizer, ArgumentError)
+        expect(isinstance(optimizer, Optimizer), where, "an Optimizer", optimizer, DTypeError)
         expect(factor < 1, where, "a factor below 1", factor, ArgumentError)
         expect(mode in ("min", "max"), where, "mode min or max", mode, ArgumentError)
         known = ("rel", "abs")
@@ -154,8 +154,9 @@ class ReduceLROnPlateau(LRScheduler):
         self.mode, self.factor, self.patience = mode, factor, patience
         self.threshold, self.threshold_mode = threshold, threshold_mode
         self.cooldown, self.eps = cooldown, eps
+        self.default_min_lr = None if isinstance(min_lr, (list, tuple)) else min_lr
         self.min_lrs = per_group(where, "min_lr", optimizer, min_lr)
-        self.best = math.inf if mode == "min" else -math.inf
+        self.mode_worse = self.best = math.inf if mode == "min" else -math.inf
         self.cooldown_counter = 0
         self.num_bad_epochs = 0
         self.last_epoch = 0

@@ -40,8 +40,6 @@ class CyclicLR(LRScheduler):
     by the step (`"exp_range"`: `gamma ** step`), or by `scale_fn`.
     """
 
-    transient = (*LRScheduler.transient, "scale_fn")
-
     def __init__(
         self,
         optimizer: Optimizer,
@@ -73,22 +71,23 @@ class CyclicLR(LRScheduler):
         self.total_size = float(step_size_up + down)
         self.step_ratio = step_size_up / self.total_size
         self.mode, self.gamma = mode, gamma
-        self.scale_fn = scale_fn
+        self._scale_fn_custom = scale_fn
         by_cycle = mode != "exp_range"
         self.scale_mode = scale_mode if scale_fn else "cycle" if by_cycle else "iterations"
         self.cycle_momentum = cycle_momentum
         if cycle_momentum:
             _has_momentum(where, optimizer)
+            self.use_beta1 = "betas" in optimizer.defaults
             self.base_momentums = per_group(where, "base_momentum", optimizer, base_momentum)
             self.max_momentums = per_group(where, "max_momentum", optimizer, max_momentum)
             _bounds(optimizer, self.base_momentums, self.max_momentums, last_epoch == -1)
-        self.lows = lows
         super().__init__(optimizer, last_epoch)
         self.base_lrs = lows
 
-    def _scale(self, x: float) -> float:
-        if self.scale_fn is not None:
-            return self.scale_fn(x)
+    def scale_fn(self, x: float) -> float:
+        """What the height of the triangle of this cycle, or at this step, is multiplied by."""
+        if self._scale_fn_custom is not None:
+            return self._scale_fn_custom(x)
         if self.mode == "triangular2":
             return float(0.5 ** (x - 1))
         return float(self.gamma**x) if self.mode == "exp_range" else 1.0
@@ -100,15 +99,19 @@ class CyclicLR(LRScheduler):
         part = 1.0 + turns - cycle
         rising = part <= self.step_ratio
         height = part / self.step_ratio if rising else (1 - part) / (1 - self.step_ratio)
-        height *= self._scale(cycle if self.scale_mode == "cycle" else self.last_epoch)
+        height *= self.scale_fn(cycle if self.scale_mode == "cycle" else self.last_epoch)
         if self.cycle_momentum:
             rows = zip(
                 self.optimizer.param_groups, self.base_momentums, self.max_momentums, strict=True
             )
             for group, low, high in rows:
                 _set_momentum(group, high - (high - low) * height)
-        pairs = zip(self.lows, self.max_lrs, strict=True)
+        pairs = zip(self.base_lrs, self.max_lrs, strict=True)
         return [low + (high - low) * height for low, high in pairs]
+
+
+# The entries of a phase, as torch's states have them.
+PHASE = ("end_step", "start_lr", "end_lr", "start_momentum", "end_momentum")
 
 
 class OneCycleLR(LRScheduler):
@@ -145,18 +148,19 @@ class OneCycleLR(LRScheduler):
         expect(0 <= pct_start <= 1, where, "pct_start in [0, 1]", pct_start, ArgumentError)
         known = ("cos", "linear")
         expect(anneal_strategy in known, where, f"one of {known}", anneal_strategy, ArgumentError)
-        self.total_steps, self.anneal_strategy = total_steps, anneal_strategy
+        self.total_steps, self._anneal_func_type = total_steps, anneal_strategy
         up = pct_start * total_steps - 1
         # (end, rate from, rate to, momentum from, momentum to)
         low, high = "base_momentum", "max_momentum"
-        self.phases: list[list[Any]] = [[up, "initial_lr", "max_lr", high, low]]
+        phases: list[tuple[Any, ...]] = [(up, "initial_lr", "max_lr", high, low)]
         if three_phase:
-            self.phases += [
-                [2 * up, "max_lr", "initial_lr", low, high],
-                [total_steps - 1, "initial_lr", "min_lr", high, high],
+            phases += [
+                (2 * pct_start * total_steps - 2, "max_lr", "initial_lr", low, high),
+                (total_steps - 1, "initial_lr", "min_lr", high, high),
             ]
         else:
-            self.phases += [[total_steps - 1, "max_lr", "min_lr", low, high]]
+            phases += [(total_steps - 1, "max_lr", "min_lr", low, high)]
+        self._schedule_phases = [dict(zip(PHASE, phase, strict=True)) for phase in phases]
         tops = per_group(where, "max_lr", optimizer, max_lr)
         if last_epoch == -1:
             for group, top in zip(optimizer.param_groups, tops, strict=True):
@@ -165,6 +169,7 @@ class OneCycleLR(LRScheduler):
         self.cycle_momentum = cycle_momentum
         if cycle_momentum:
             _has_momentum(where, optimizer)
+            self.use_beta1 = "betas" in optimizer.defaults
             lows = per_group(where, "base_momentum", optimizer, base_momentum)
             highs = per_group(where, "max_momentum", optimizer, max_momentum)
             _bounds(optimizer, lows, highs, last_epoch == -1)
@@ -175,9 +180,9 @@ class OneCycleLR(LRScheduler):
         now = self.last_epoch
         expect(now <= self.total_steps, OneCycleLR, f"{self.total_steps} steps", now, ArgumentError)
         start = 0.0
-        for phase in self.phases:
-            end, *names = phase
-            if now <= end or phase is self.phases[-1]:
+        for phase in self._schedule_phases:
+            end, *names = (phase[name] for name in PHASE)
+            if now <= end or phase is self._schedule_phases[-1]:
                 break
             start = end
         part = (now - start) / (end - start) if end != start else 1.0
@@ -190,6 +195,6 @@ class OneCycleLR(LRScheduler):
         return rates
 
     def _between(self, start: float, end: float, part: float) -> float:
-        if self.anneal_strategy == "cos":
+        if self._anneal_func_type == "cos":
             return cosine(start, end, part)
         return start + (end - start) * part

@@ -6,7 +6,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from types import FunctionType
-from typing import Any
+from typing import Any, ClassVar
 
 from tallow.errors import ArgumentError, expect
 from tallow.optim.lr_scheduler.base import FactorLR, LRScheduler, Rule, cosine
@@ -61,6 +61,7 @@ class MultiStepLR(FactorLR):
 class ConstantLR(FactorLR):
     """The rate times `factor` until epoch `total_iters`."""
 
+    spelled: ClassVar[dict[str, str]] = {"multiple": "factor"}
     goes_on = True
 
     def __init__(
@@ -179,8 +180,9 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         last_epoch: int = -1,
     ) -> None:
         where = CosineAnnealingWarmRestarts
-        expect(T_0 > 0, where, "T_0 above 0", T_0, ArgumentError)
-        expect(T_mult >= 1, where, "T_mult of at least 1", T_mult, ArgumentError)
+        expect(type(T_0) is int and T_0 > 0, where, "an integer T_0 above 0", T_0, ArgumentError)
+        good = type(T_mult) is int and T_mult >= 1
+        expect(good, where, "an integer T_mult of at least 1", T_mult, ArgumentError)
         self.T_0, self.T_i, self.T_mult, self.eta_min = T_0, T_0, T_mult, eta_min
         self.T_cur: float = last_epoch
         super().__init__(optimizer, last_epoch)
