@@ -230,7 +230,7 @@ def describe(sample: Any) -> str:
         parts = [*map(one, [sample.input, *sample.args])]
         parts += [f"{k}={one(v)}" for k, v in sample.kwargs.items()]
         return ", ".join(parts)[:300]
-    except Exception as error:
+    except Exception as error:  # a sample that cannot be shown is no failure of the op
         return f"? ({error})"
 
 

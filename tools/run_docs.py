@@ -53,7 +53,7 @@ def run_page(page: Path) -> list[str]:
             code = compile("\n" * (block.line - 1) + block.body, str(page), "exec")
             with contextlib.redirect_stdout(printed):
                 exec(code, namespace)
-        except Exception:
+        except Exception:  # a page's code can raise anything: it is the finding
             return [f"{where}: {traceback.format_exc(limit=-3)}"]
         if following and following.info == "output":
             wanted, got = following.body.strip(), printed.getvalue().strip()

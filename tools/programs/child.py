@@ -85,7 +85,7 @@ def main() -> None:
     except SystemExit as end:
         if end.code not in (None, 0):
             found["error"] = f"exit status {end.code}"
-    except BaseException as error:
+    except BaseException as error:  # a program may raise anything, SystemExit too
         frames = traceback.extract_tb(error.__traceback__)[-1]
         found["error"] = f"{type(error).__name__}: {error} ({frames.filename}:{frames.lineno})"
         traceback.print_exc()
