@@ -14,6 +14,7 @@ from .autograd.mode import MODE
 from .autograd.node import link
 from .autograd.record import FLOAT_CODES, TENSOR, record, run_recorded
 from .errors import ArgumentError, DTypeError, GradError
+from .overrides import PLAIN, ask, overloaded
 from .tensor import Tensor, unwrap, unwrap_tensor
 
 if TYPE_CHECKING:
@@ -83,6 +84,8 @@ def build(row: Row[P, R]) -> Callable[P, R]:
         "BY_NAME": by_name,
         "REFUSE": _refuse,
         "MISSING": MISSING,
+        "PLAIN": PLAIN,
+        "ASKED": asked,
     }  # fmt: skip  (capitals: a parameter of a row may be called row)
     for name, keyword_only, default in row.parameters:
         if default is VARIADIC:
@@ -137,6 +140,19 @@ def build(row: Row[P, R]) -> Callable[P, R]:
             f"   for each in out: LINK(each, {first})\n"
             " return out"
         )
+    odd = " or ".join(
+        f"type({value}) not in PLAIN"
+        if kind == TENSOR
+        else f"not PLAIN.issuperset(map(type, {value}))"
+        for kind, value in zip(row.kinds, values, strict=True)
+        if kind
+    )
+    if odd:
+        everything = f"({', '.join(values)},)"
+        code = (
+            f" if {odd}:\n  asked = ASKED(ROW, {everything})\n"
+            f"  if asked is not None: return asked[0]\n{code}"
+        )
     # A number where a tensor is needed shows as a missing attribute somewhere inside.
     code = "".join(f" {line}\n" for line in code.splitlines())
     code = (
@@ -149,6 +165,29 @@ def build(row: Row[P, R]) -> Callable[P, R]:
     made: Any = scope[title]
     made.__doc__, made.__name__, made.__module__ = row.__doc__, row.__name__, row.__module__
     return made  # type: ignore[no-any-return]
+
+
+def asked(row: Row[..., Any], values: tuple[Any, ...]) -> tuple[Any] | None:
+    """What a class among the arguments that takes the row over makes of the call, in a tuple."""
+    found = overloaded(
+        value for kind, value in zip(row.kinds, values, strict=True) if kind and value is not None
+    )
+    if not found:
+        return None
+    plain: list[Any] = []
+    keyword: dict[str, Any] = {}
+    for (name, only, default), value in zip(row.parameters, values, strict=True):
+        if default is VARIADIC:
+            plain += value
+        elif only:
+            keyword |= {} if value is default else {name: value}
+        else:
+            plain.append(value)
+    defaults = [d for _, only, d in row.parameters if not only and d is not VARIADIC]
+    if len(plain) == len(defaults):
+        while len(plain) > 1 and plain[-1] is defaults[len(plain) - 1]:
+            plain.pop()
+    return (ask(row.caller(), found, tuple(plain), keyword),)
 
 
 def _refuse(row: Row[..., Any], values: tuple[Any, ...], error: Exception) -> NoReturn:
@@ -188,6 +227,8 @@ def unary(row: Row[..., Any], native: Callable[[Any], Any], *, recorded: bool) -
         if more:
             return by_name(row, (x,), more)  # type: ignore[no-any-return]
         if type(x) is not Tensor:
+            if type(x) not in PLAIN and (found := overloaded((x,))):
+                return ask(row.caller(), found, (x,), {})  # type: ignore[no-any-return]
             unwrap_tensor(x, name)
         wanted = x._node is not None and mode.enabled
         if wanted and through_meaning(row):
@@ -199,6 +240,7 @@ def unary(row: Row[..., Any], native: Callable[[Any], Any], *, recorded: bool) -
             record(row, (x,), (made,))
         return made
 
+    recorded_call.__name__ = name
     return recorded_call
 
 
@@ -224,12 +266,16 @@ def binary(row: Row[..., Any], native: Callable[[Any, Any], Any], *, recorded: b
         if type(a) is Tensor:
             left, tracked = a._array, a._node is not None
         else:
+            if type(a) not in PLAIN and (found := overloaded((a, b))):
+                return ask(row.caller(), found, (a, b), {})  # type: ignore[no-any-return]
             left = unwrap(a, name)
             tracked = getattr(a, "_node", None) is not None  # a Parameter is a Tensor too
         if type(b) is Tensor:
             right = b._array
             tracked = tracked or b._node is not None
         else:
+            if type(b) not in PLAIN and (found := overloaded((a, b))):
+                return ask(row.caller(), found, (a, b), {})  # type: ignore[no-any-return]
             right = unwrap(b, name)
             tracked = tracked or getattr(b, "_node", None) is not None
         wanted = tracked and mode.enabled
@@ -242,6 +288,7 @@ def binary(row: Row[..., Any], native: Callable[[Any, Any], Any], *, recorded: b
             record(row, (a, b), (made,))
         return made
 
+    recorded_call.__name__ = name
     return recorded_call
 
 
@@ -328,6 +375,8 @@ def native_inplace(row: Row[..., Any], native: Callable[..., None]) -> Any:
     name, mode = row.__name__, MODE
 
     def unary_call(a: Tensor) -> Tensor:
+        if type(a) not in PLAIN and (found := overloaded((a,))):
+            return ask(unary_call, found, (a,), {})  # type: ignore[no-any-return]
         array = unwrap_tensor(a, name)
         if a._node is not None and mode.enabled:
             return slow(a)  # type: ignore[no-any-return]
@@ -335,6 +384,8 @@ def native_inplace(row: Row[..., Any], native: Callable[..., None]) -> Any:
         return a
 
     def binary_call(a: Tensor, b: Tensor | float) -> Tensor:
+        if (type(a) not in PLAIN or type(b) not in PLAIN) and (found := overloaded((a, b))):
+            return ask(binary_call, found, (a, b), {})  # type: ignore[no-any-return]
         array = a._array if type(a) is Tensor else unwrap_tensor(a, name)
         if type(b) is Tensor:
             other, tracked = b._array, a._node is not None or b._node is not None
@@ -346,7 +397,9 @@ def native_inplace(row: Row[..., Any], native: Callable[..., None]) -> Any:
         native(array, other)
         return a
 
-    return unary_call if row.native is not None and row.native[0] == 1 else binary_call
+    made = unary_call if row.native is not None and row.native[0] == 1 else binary_call
+    made.__name__ = f"{name}_"
+    return made
 
 
 def inplace(row: Row[..., Any]) -> Any:
@@ -356,6 +409,8 @@ def inplace(row: Row[..., Any]) -> Any:
     caller, name = row.caller(), f"{row.__name__}_"
 
     def call(x: Tensor, *args: Any, **options: Any) -> Tensor:
+        if (type(x) not in PLAIN or args) and (found := overloaded((x, *args))):
+            return ask(call, found, (x, *args), options)  # type: ignore[no-any-return]
         unwrap_tensor(x, name)
         return change(x, args, options, caller, name)
 

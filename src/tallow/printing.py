@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from .errors import ArgumentError, expect
+from .overrides import PLAIN
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -53,21 +54,22 @@ def set_options(
 def format_tensor(x: Tensor) -> str:
     """The text of `repr(x)`."""
     dtype = x.dtype
+    head = "tensor(" if type(x) in PLAIN else f"{type(x).__name__}("
     if dtype.is_quantized:
-        return f"tensor(shape={x.shape}, dtype={dtype!r}, {x.nbytes} bytes)"
+        return f"{head}shape={x.shape}, dtype={dtype!r}, {x.nbytes} bytes)"
     suffix = "" if dtype.name in ("f32", "i64", "bool") else f", dtype={dtype!r}"
     if x.numel() == 0:
         shape = f", size={x.shape}" if x.shape != (0,) else ""
-        return f"tensor([]{shape}, dtype={dtype!r}{_history(x)})"
+        return f"{head}[]{shape}, dtype={dtype!r}{_history(x)})"
     shown = _cut(x) if x.numel() > Options.threshold else x
     values = _leaves(shown.tolist())
     texts = iter(_aligned(values, dtype.kind))
-    body = _layout(shown.shape, x.shape, texts, len("tensor("))
-    text = f"tensor({body}{suffix}"
+    body = _layout(shown.shape, x.shape, texts, len(head))
+    text = f"{head}{body}{suffix}"
     history = _history(x)
     last = len(text) - text.rfind("\n") - 1
     if history and last + len(history) + 1 > Options.width:
-        history = f",\n       {history[2:]}"
+        history = f",\n{' ' * len(head)}{history[2:]}"
     return f"{text}{history})"
 
 

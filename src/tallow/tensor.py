@@ -38,6 +38,8 @@ from .errors import (
     expect,
 )
 from .layout import contiguous_format, order_of, preserve_format, strided
+from .overrides import PLAIN, adopt
+from .overrides import default as _kept_class
 from .protocols import Protocols
 
 if TYPE_CHECKING:
@@ -93,6 +95,17 @@ class Tensor(Gradients, Protocols, Methods):
         out = _new(cls)
         out._array, out._node, out._base, out._views = array, None, None, None
         return out
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        adopt(Tensor, cls)
+
+    @classmethod
+    def __torch_function__(
+        cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """What a function gives for an instance of a subclass: its tensors in that class."""
+        return _kept_class(cls, func, types, args, kwargs)
 
     def __format__(self, format_spec: str) -> str:
         """One number as Python formats it, anything else as `str` does."""
@@ -480,6 +493,8 @@ class Tensor(Gradients, Protocols, Methods):
 
         return format_tensor(self)
 
+
+PLAIN.add(Tensor)
 
 _ML_DTYPES = {
     "bf16": ("bfloat16", "u16"),

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 from tallow.autograd.mode import no_grad
 from tallow.dtype import Default, DType, as_dtype, f32
 from tallow.errors import DTypeError, expect
+from tallow.overrides import disabled
 from tallow.tensor import Tensor, empty, unwrap_tensor
 
 FLOAT = "f"
@@ -30,6 +31,7 @@ class Parameter(Tensor):
     """
 
     __slots__ = ("_declared",)
+    __torch_function__ = staticmethod(disabled)
 
     _declared: Declaration  # by its layer; a parameter that the user made has none
 
@@ -62,6 +64,7 @@ class Buffer(Tensor):
     """
 
     __slots__ = ()
+    __torch_function__ = staticmethod(disabled)
 
     persistent: bool
 

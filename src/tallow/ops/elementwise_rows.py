@@ -8,6 +8,7 @@ from typing import Any
 from .. import _native
 from ..autograd.mode import MODE
 from ..autograd.record import run_recorded
+from ..overrides import PLAIN, ask, overloaded
 from ..registry import ROWS, Row, op
 from ..tensor import Tensor
 
@@ -124,12 +125,16 @@ def _operator(row: Row[..., Any], native: Callable[..., Any], *, swapped: bool) 
     new, mode, numbers = object.__new__, MODE, _NUMBERS
 
     def other(a: Tensor, b: Any) -> Any:
+        if type(b) not in PLAIN and (found := overloaded((a, b))):
+            return ask(made, found, (a, b), {})
         if not _is_operand(b):
             return NotImplemented
         return row.caller()(b, a) if swapped else row.caller()(a, b)
 
     def forward(a: Tensor, b: Any) -> Any:
         kind = type(b)
+        if type(a) is not Tensor and (found := overloaded((a, b))):
+            return ask(forward, found, (a, b), {})
         if kind is Tensor:
             right = b._array
             tracked = a._node is not None or b._node is not None
@@ -146,6 +151,8 @@ def _operator(row: Row[..., Any], native: Callable[..., Any], *, swapped: bool) 
         return out
 
     def backward(a: Tensor, b: Any) -> Any:
+        if type(a) is not Tensor and (found := overloaded((a, b))):
+            return ask(backward, found, (a, b), {})
         if type(b) not in numbers:
             return other(a, b)
         if a._node is not None and mode.enabled:
@@ -165,6 +172,8 @@ def _in_place(row: Row[..., Any]) -> Any:
 
     def call(a: Tensor, b: Any) -> Any:
         nonlocal change
+        if type(b) not in PLAIN and (found := overloaded((a, b))):
+            return ask(call, found, (a, b), {})
         if not _is_operand(b):
             return NotImplemented
         change = change or row.inplace

@@ -1,0 +1,160 @@
+"""Classes that take functions of tensors over: `__torch_function__` of subclasses and of others.
+
+A subclass of Tensor keeps its class through ops by the default `Tensor.__torch_function__`; a class
+of its own, or one that is no Tensor, is asked for each function that is called with an instance.
+Plain tensors pay a test of their type, which is in `PLAIN`.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+# Types of arguments that take nothing over.
+PLAIN: set[type] = {int, float, bool, complex, str, type(None)}
+
+
+class _State(threading.local):
+    asked = True  # whether classes are asked
+
+
+_STATE = _State()
+
+
+@contextmanager
+def not_asked() -> Iterator[None]:
+    """In it functions take subclasses as plain tensors, and give plain tensors."""
+    before, _STATE.asked = _STATE.asked, False
+    try:
+        yield
+    finally:
+        _STATE.asked = before
+
+
+def disabled(func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    """The `__torch_function__` of classes whose results are plain tensors, as Parameter's."""
+    with not_asked():
+        return func(*args, **(kwargs or {}))
+
+
+def takes_over(kind: type) -> bool:
+    """Whether instances of a type are asked for functions that get them."""
+    if kind in PLAIN:
+        return False
+    found = getattr(kind, "__torch_function__", None)
+    return found is not None and found is not disabled
+
+
+def overloaded(values: Iterable[Any]) -> list[Any]:
+    """One value of each type that takes over, subclasses before their bases."""
+    found: list[Any] = []
+    if not _STATE.asked:
+        return found
+    for value in values:
+        kind = type(value)
+        if kind in PLAIN:
+            continue
+        if isinstance(value, (list, tuple)) and not hasattr(kind, "__torch_function__"):
+            more = overloaded(value)
+        else:
+            more = [value] if takes_over(kind) else []
+        for one in more:
+            if any(type(one) is type(other) for other in found):
+                continue
+            at = next((i for i, o in enumerate(found) if isinstance(one, type(o))), len(found))
+            found.insert(at, one)
+    return found
+
+
+def ask(
+    func: Callable[..., Any], found: list[Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """What the first class that does not answer NotImplemented makes of the call."""
+    types = tuple(map(type, found))
+    for one in found:
+        made = type(one).__torch_function__(func, types, args, kwargs)
+        if made is not NotImplemented:
+            return made
+    names = ", ".join(kind.__name__ for kind in types)
+    raise TypeError(
+        f"{getattr(func, '__name__', func)}: expected a __torch_function__ that knows it,"
+        f" got none among {names}"
+    )
+
+
+def default(
+    cls: type[Any],
+    func: Callable[..., Any],
+    types: Iterable[type],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any] | None,
+) -> Any:
+    """Call `func`, and give its tensors the class; NotImplemented beside a class of no kin."""
+    if not all(issubclass(cls, kind) for kind in types):
+        return NotImplemented
+    with not_asked():
+        return _as(func(*args, **(kwargs or {})), cls, args)
+
+
+def _as(made: Any, cls: type[Any], given: tuple[Any, ...]) -> Any:
+    from .tensor import Tensor
+
+    if type(made) is Tensor:
+        if any(made is one for one in given):
+            return made.as_subclass(cls)
+        made.__class__ = cls  # a new tensor: its history and its views stay what they are
+    elif isinstance(made, (tuple, list)) and any(isinstance(one, Tensor) for one in made):
+        parts = [_as(one, cls, given) for one in made]
+        return type(made)(*parts) if hasattr(made, "_fields") else type(made)(parts)
+    return made
+
+
+# What Tensor defines itself rather than by a row: a subclass gets twins that ask.
+_METHODS = (
+    "to", "float", "double", "half", "bfloat16", "long", "int", "short", "char", "byte", "bool",
+    "cfloat", "type", "type_as", "contiguous", "to_dense", "cpu", "copy_", "fill_", "zero_",
+    "detach", "new", "backward", "item", "tolist", "__getitem__", "__repr__",
+)  # fmt: skip
+_PROPERTIES = ("T", "mT", "H", "mH", "data")
+
+
+def _method(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        found = overloaded(args)
+        return ask(function, found, args, kwargs) if found else function(*args, **kwargs)
+
+    return call
+
+
+def _property(kept: Any) -> Any:
+    def get(self: Any) -> Any:
+        found = overloaded((self,))
+        return ask(kept.__get__, found, (self,), {}) if found else kept.__get__(self)
+
+    return property(get, kept.fset, doc=kept.__doc__)
+
+
+def adopt(base: type[Any], cls: type[Any]) -> None:
+    """Let a new subclass of Tensor take part: its own methods ask, or its results are plain."""
+    if cls.__torch_function__ is disabled:
+        PLAIN.add(cls)
+        return
+    above = [kind for kind in cls.__mro__[1:] if kind is not base and issubclass(kind, base)]
+    if any(map(takes_over, above)):
+        return  # inherits what asks
+    own = vars(cls)
+    for name in _METHODS:
+        if name not in own:
+            setattr(cls, name, _method(getattr(base, name)))
+    for name in _PROPERTIES:
+        if name not in own:
+            setattr(cls, name, _property(_descriptor(base, name)))
+
+
+def _descriptor(base: type[Any], name: str) -> Any:
+    """The descriptor itself."""
+    return next(vars(kind)[name] for kind in base.__mro__ if name in vars(kind))
