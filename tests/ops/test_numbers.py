@@ -372,3 +372,11 @@ def test_tensors_of_complex_numbers():
         tl.tensor([1j], dtype="f32")
     with pytest.raises(tl.TallowError, match="expected a number"):
         tl.tensor(["a", 1j])
+
+
+@pytest.mark.parametrize("loss", ["smooth_l1_loss", "huber_loss", "mse_loss"])
+def test_a_loss_of_nan_has_a_slope_of_nan(loss):
+    x = tl.tensor([math.nan, 0.5, 3.0], requires_grad=True)
+    getattr(tl.nn.functional, loss)(x, tl.zeros(3), reduction="sum").backward()
+    assert math.isnan(x.grad[0].item())
+    assert not x.grad[1:].isnan().any()

@@ -274,8 +274,9 @@ def smooth_l1_loss(
     size = difference.abs()
     if not beta:
         return reduced(size, reduction)
-    inside = difference.clamp(-beta, beta)  # where the lines are, its slope is 0 and not infinite
-    loss = where(size < beta, inside.square() * (0.5 / beta), size - 0.5 * beta)
+    line = size >= beta  # not for NaN, whose square has a slope of NaN
+    inside = where(line, 0, difference)  # where the lines are, its slope is 0 and not infinite
+    loss = where(line, size - 0.5 * beta, inside.square() * (0.5 / beta))
     return reduced(loss, reduction)
 
 
@@ -292,8 +293,9 @@ def huber_loss(
     expect(delta > 0, huber_loss, "a delta above 0", delta, ArgumentError)
     difference = input - target
     size = difference.abs()
-    inside = difference.clamp(-delta, delta)
-    loss = where(size <= delta, inside.square() * 0.5, (size - 0.5 * delta) * delta)
+    line = size > delta
+    inside = where(line, 0, difference)
+    loss = where(line, (size - 0.5 * delta) * delta, inside.square() * 0.5)
     return _values(loss, weight, reduction)
 
 
