@@ -326,7 +326,7 @@ def when_missing(find: Callable[[str], bool]) -> None:
             raise AttributeError(f"'Tensor' object has no attribute {name!r}")
         return getattr(self, name)
 
-    Tensor.__getattr__ = method  # type: ignore[attr-defined]
+    Tensor.__getattr__ = method  # type: ignore[attr-defined]  # installed late
 
 
 def install() -> None:

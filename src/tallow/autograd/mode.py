@@ -45,7 +45,7 @@ class _Switch:
     def __call__(self, function: F) -> F:
         """The function (a generator, a coroutine, the `__init__` of a class) in this mode."""
         if isinstance(function, type):
-            function.__init__ = self(function.__init__)  # type: ignore[misc]
+            function.__init__ = self(function.__init__)  # type: ignore[misc]  # on the class itself
             return function
         flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
         made: Any
@@ -111,7 +111,7 @@ class _Plain(_Switch):
         made = super().__new__(cls)
         if function is None:
             return made
-        made.__init__()  # type: ignore[misc]
+        made.__init__()  # type: ignore[misc]  # on the class itself
         return made(function)
 
 

@@ -88,7 +88,7 @@ def converse(conversation: Conversation, name: str) -> None:
     """Read questions from standard input until its end or /exit; errors do not end the session."""
     if sys.stdin is None:
         return
-    sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]
+    sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]  # a text stream
     if not sys.stdin.isatty():
         for line in sys.stdin:
             if not _obey(conversation, line.strip(), None):

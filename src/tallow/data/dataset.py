@@ -136,7 +136,7 @@ class ChainDataset(IterableDataset[T]):
         total = 0
         for dataset in self.datasets:
             self._streamed(dataset)
-            total += len(dataset)  # type: ignore[arg-type]
+            total += len(dataset)  # type: ignore[arg-type]  # some have no length
         return total
 
     def _streamed(self, dataset: Any) -> None:
@@ -155,7 +155,7 @@ def random_split(
     """
     from tallow.data.sampler import draw_seed, permutation
 
-    total = len(dataset)  # type: ignore[arg-type]
+    total = len(dataset)  # type: ignore[arg-type]  # some have no length
     if lengths and abs(sum(lengths) - 1) < 1e-9 and all(0 <= part <= 1 for part in lengths):
         sizes = [int(total * part) for part in lengths]
         for i in range(total - sum(sizes)):

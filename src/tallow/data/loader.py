@@ -162,7 +162,7 @@ class DataLoader:
                 return length
             whole, rest = divmod(length, self.batch_size)
             return whole + (rest > 0 and not self.drop_last)
-        return len(self._order())  # type: ignore[arg-type]
+        return len(self._order())  # type: ignore[arg-type]  # some have no length
 
     def _order(self) -> Iterable[Any]:
         return self.batch_sampler if self.batch_sampler is not None else self.sampler or ()

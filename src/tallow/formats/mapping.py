@@ -372,7 +372,7 @@ def _lend(tensor: Tensor) -> memoryview:
         return memoryview(b"")
     # By address, as block dtypes and the small floats have no format in the buffer protocol.
     lent = (ctypes.c_ubyte * tensor.nbytes).from_address(tensor.data_ptr())
-    lent.owner = tensor  # type: ignore[attr-defined]
+    lent.owner = tensor  # type: ignore[attr-defined]  # keeps it alive
     return memoryview(lent).cast("B").toreadonly()
 
 

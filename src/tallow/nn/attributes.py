@@ -75,7 +75,7 @@ class Table(dict[str, Any]):
         for name, value in dict(*entries, **named).items():
             self[name] = value
 
-    def __ior__(self, entries: Any) -> Self:  # type: ignore[override, misc]
+    def __ior__(self, entries: Any) -> Self:  # type: ignore[override, misc]  # PyTorch's signature
         self.update(entries)
         return self
 

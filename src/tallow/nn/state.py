@@ -53,7 +53,7 @@ def load_state(
     expect(isinstance(state, Mapping), where, "a mapping", type(state).__name__, DTypeError)
     metadata = getattr(state, "_metadata", None) or {}
     own = OrderedDict(state)
-    own._metadata = metadata  # type: ignore[attr-defined]
+    own._metadata = metadata  # type: ignore[attr-defined]  # as PyTorch keeps it
     told = Loading([], [], [])
     _load(module, own, "", metadata, assign, told)
     wrong = list(told.errors)

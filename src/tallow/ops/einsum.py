@@ -206,7 +206,7 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
         expect(len(pair) == 2, tensordot, "two lists of axes", dims, ArgumentError)
         left, right = (axes_of(d, x.ndim, tensordot) for d, x in zip(pair, (a, b), strict=True))  # type: ignore[assignment]
         if not (a.ndim or b.ndim):
-            left = right = ()  # type: ignore[assignment]
+            left = right = ()  # type: ignore[assignment]  # lists and tuples alike
     same = len(left) == len(right)
     expect(same, tensordot, f"{len(left)} axes of b", len(right))
     # A summed axis of length 1 broadcasts: the other's is summed first.

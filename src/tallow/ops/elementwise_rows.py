@@ -37,7 +37,7 @@ def _signature(name: str, arity: int, doc: str, module: str) -> Callable[..., Te
             raise AssertionError(name)
     else:
 
-        def row(a: Tensor, b: Tensor | float) -> Tensor:  # type: ignore[misc]
+        def row(a: Tensor, b: Tensor | float) -> Tensor:  # type: ignore[misc]  # two arities
             raise AssertionError(name)
 
     row.__name__ = row.__qualname__ = name

@@ -64,7 +64,7 @@ def hooked(step: Callable[..., Any]) -> Callable[..., Any]:
             self._stepping = False
         return out
 
-    made.hooked = True  # type: ignore[attr-defined]
+    made.hooked = True  # type: ignore[attr-defined]  # a mark on a function
     return made
 
 
@@ -403,7 +403,7 @@ class Optimizer:
         return "\n".join([f"{type(self).__name__} (", *lines, ")"])
 
 
-Optimizer.step = hooked(Optimizer.step)  # type: ignore[method-assign]
+Optimizer.step = hooked(Optimizer.step)  # type: ignore[method-assign]  # wrapped once, for all
 
 
 class RemovableHook:

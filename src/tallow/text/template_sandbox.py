@@ -98,7 +98,7 @@ def _environment_class(jinja2: Any) -> Any:
     nodes = jinja2.nodes
     base: Any = jinja2.sandbox.ImmutableSandboxedEnvironment
 
-    class LimitedEnvironment(base):  # type: ignore[misc]
+    class LimitedEnvironment(base):  # type: ignore[misc]  # jinja2 is imported late
         """Writes into each template the filters that count its steps and measure its values."""
 
         intercepted_binops = frozenset({"*", "**", "%", "+"})
@@ -153,7 +153,7 @@ def _limited(nodes: Any, node: Any) -> Any:
 
 
 def _generation_extension(jinja2: Any) -> Any:
-    class Generation(jinja2.ext.Extension):  # type: ignore[misc]
+    class Generation(jinja2.ext.Extension):  # type: ignore[misc]  # jinja2 is imported late
         """`{% generation %}` marks the assistant's words for training; it renders what it holds."""
 
         tags = frozenset({"generation"})

@@ -63,7 +63,7 @@ class _SizeType(type):
         return isinstance(instance, tuple)
 
 
-class Size(tuple, metaclass=_SizeType):  # type: ignore[type-arg]
+class Size(tuple, metaclass=_SizeType):  # type: ignore[type-arg]  # PyTorch's is a plain tuple
     """The lengths of axes; a tuple that counts its elements."""
 
     __slots__ = ()

@@ -152,7 +152,7 @@ class CosineAnnealingLR(FactorLR):
         super().__init__(optimizer, last_epoch)
 
     @property
-    def floor(self) -> float:  # type: ignore[override]
+    def floor(self) -> float:  # type: ignore[override]  # a property where the base has a value
         """What the cosine goes down to."""
         return self.eta_min
 

@@ -174,7 +174,7 @@ class Independent(Distribution):
         super().__init__(shape[:cut], event, validate_args)
 
     @property
-    def has_rsample(self) -> bool:  # type: ignore[override]
+    def has_rsample(self) -> bool:  # type: ignore[override]  # as the base has it
         """As the base."""
         return self.base_dist.has_rsample
 

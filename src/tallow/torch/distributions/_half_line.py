@@ -197,7 +197,7 @@ class Pareto(TwoNumbers):
         super().__init__(scale, alpha, validate_args)
 
     @property
-    def support(self) -> Any:  # type: ignore[override]
+    def support(self) -> Any:  # type: ignore[override]  # depends on the numbers
         """From `scale` on."""
         return C.greater_than_eq(self.scale)
 

@@ -169,7 +169,7 @@ class TransformedDistribution(Distribution):
         )
 
     @property
-    def has_rsample(self) -> bool:  # type: ignore[override]
+    def has_rsample(self) -> bool:  # type: ignore[override]  # as the base has it
         """As the base."""
         return self.base_dist.has_rsample
 

@@ -224,7 +224,7 @@ class Uniform(TwoNumbers):
             raise ArgumentError("Uniform: expected low below high, got one that is not")
 
     @property
-    def support(self) -> Any:  # type: ignore[override]
+    def support(self) -> Any:  # type: ignore[override]  # depends on the numbers
         """From low to high."""
         return C.interval(self.low, self.high)
 

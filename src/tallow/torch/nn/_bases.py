@@ -25,7 +25,7 @@ _KINDS = {
 }
 
 
-class _KindType(type(nn.Module)):  # type: ignore[misc]
+class _KindType(type(nn.Module)):  # type: ignore[misc]  # a base known at run time
     """A base that says yes to the layers of its kind, which do not inherit from it."""
 
     kinds = ""
