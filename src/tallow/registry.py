@@ -154,7 +154,8 @@ class Row(Generic[P, R]):
         An entry is a tensor, None, or a function of nothing that is called when the gradient is
         wanted. Parameters named with a leading underscore are not kept: the rule gets their shape
         and dtype. `uses={"b": ("a",)}`: b is kept only when the gradient of a is wanted;
-        so may be the results, under the name "out".
+        so may be the results, under the name "out". A last parameter `indices` in the place of
+        `out` is the result of integers alone.
         """
 
         def hang(function: Callable[..., Any]) -> None:

@@ -27,6 +27,7 @@ class Rule:
 
     __slots__ = (
         "function",
+        "indices_only",
         "kept",
         "kinds",
         "out_users",
@@ -47,7 +48,8 @@ class Rule:
         given = code.co_varnames[1 : code.co_argcount]
         self.function = function
         self.kinds = tuple(kinds)
-        self.wants_out = len(given) == len(names) + 1 and given[-1] in ("out", "_out")
+        self.wants_out = len(given) == len(names) + 1 and given[-1] in ("out", "_out", "indices")
+        self.indices_only = self.wants_out and given[-1] == "indices"
         if len(given) - self.wants_out != len(names):
             raise TypeError(
                 f"gradient rule: expected parameters (g, {', '.join(names)}[, out]),"
@@ -96,7 +98,7 @@ class RowNode(Node):
 
     row: Row[..., Any]
     saved: list[Any] | None
-    out: list[tuple[Any, int]] | None
+    out: list[tuple[int, Any, int]] | None
 
     @property
     def name(self) -> str:
@@ -121,8 +123,10 @@ class RowNode(Node):
         ]
         if self.out is not None:
             own = self if create_graph else None
-            outs = [restore((a, own, i, version)) for i, (a, version) in enumerate(self.out)]
-            values.append(outs[0] if self.count == 1 else tuple(outs))
+            outs = [restore((a, own, i, version)) for i, a, version in self.out]
+            # A rule that wants `indices` gets the one result that holds them.
+            single = self.count == 1 or rule.indices_only
+            values.append(outs[0] if single else tuple(outs))
         elif rule.wants_out:
             values.append(None)  # what no gradient that is wanted needs
         if self.count == 1:
@@ -203,7 +207,11 @@ def record(row: Row[..., Any], args: tuple[Any, ...], outputs: Sequence[Any]) ->
     node = RowNode(edges, metas, len(outputs))
     node.row, node.saved, node.out = row, saved, None
     if rule.keeps_out(args):
-        node.out = [(o._array, o._array.version) for o in outputs]
+        node.out = [
+            (i, o._array, o._array.version)
+            for i, o in enumerate(outputs)
+            if not (rule.indices_only and o._array.dtype in FLOAT_CODES)
+        ]
     if node.count > 1:
         node.outputs = tuple(meta_of(o) if isinstance(o, Tensor) else None for o in outputs)
     for i, o in enumerate(outputs):

@@ -92,10 +92,8 @@ def _(g: Tensor, input: Tensor, how: How, size: Sequence[int]) -> Any:
 
 
 @max_windows_indices.grad
-def _(
-    g: tuple[Tensor, Any], _input: Any, how: How, size: Sequence[int], out: tuple[Tensor, Tensor]
-) -> Any:
-    return lambda: _spread(g[0], out[1], _input.shape[2:])
+def _(g: tuple[Tensor, Any], _input: Any, how: How, size: Sequence[int], indices: Tensor) -> Any:
+    return lambda: _spread(g[0], indices, _input.shape[2:])
 
 
 def _spatial(where: str, n: int, input: Tensor, integers: bool = False) -> None:

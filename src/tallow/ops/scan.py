@@ -149,8 +149,8 @@ def cummin(x: Tensor, dim: int) -> ValuesIndices:
     return _extreme("cummin", cummin, x, dim)
 
 
-def _extreme_rule(g: Any, _x: Tensor, dim: int, out: Any) -> Tensor:
-    return zeros(_x.shape, dtype=g[0].dtype).scatter_add(dim, out[1], g[0])
+def _extreme_rule(g: Any, _x: Tensor, dim: int, indices: Any) -> Tensor:
+    return zeros(_x.shape, dtype=g[0].dtype).scatter_add(dim, indices, g[0])
 
 
 cummax.grad(_extreme_rule)

@@ -59,8 +59,8 @@ def sort(x: Tensor, dim: int = -1, descending: bool = False, stable: bool = Fals
 
 
 @sort.grad
-def _(g: Any, _x: Tensor, dim: int, _descending: bool, _stable: bool, out: Any) -> Tensor:
-    return _scattered(g[0], _x, dim, out[1])
+def _(g: Any, _x: Tensor, dim: int, _descending: bool, _stable: bool, indices: Any) -> Tensor:
+    return _scattered(g[0], _x, dim, indices)
 
 
 @op
@@ -97,8 +97,8 @@ def topk(
 
 
 @topk.grad
-def _(g: Any, _x: Tensor, _k: int, dim: int, _largest: bool, _sorted: bool, out: Any) -> Tensor:
-    return _scattered(g[0], _x, dim, out[1])
+def _(g: Any, _x: Tensor, _k: int, dim: int, _largest: bool, _sorted: bool, indices: Any) -> Tensor:
+    return _scattered(g[0], _x, dim, indices)
 
 
 def _statistic(where: object, x: Tensor, which: int, dim: int, keepdim: bool) -> ValuesIndices:
@@ -113,8 +113,8 @@ def _statistic(where: object, x: Tensor, which: int, dim: int, keepdim: bool) ->
     return ValuesIndices(values, indices)
 
 
-def _picked(g: Any, x: Any, dim: int, keepdim: bool, out: Any) -> Tensor:
-    places, share = out[1], g[0]
+def _picked(g: Any, x: Any, dim: int, keepdim: bool, places: Any) -> Tensor:
+    share = g[0]
     if len(x.shape) and not keepdim:
         places, share = places.unsqueeze(dim), share.unsqueeze(dim)
     return _scattered(share, x, dim, places)
@@ -129,8 +129,8 @@ def kthvalue(x: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> ValuesI
 
 
 @kthvalue.grad
-def _(g: Any, _x: Tensor, _k: int, dim: int, keepdim: bool, out: Any) -> Tensor:
-    return _picked(g, _x, dim, keepdim, out)
+def _(g: Any, _x: Tensor, _k: int, dim: int, keepdim: bool, indices: Any) -> Tensor:
+    return _picked(g, _x, dim, keepdim, indices)
 
 
 @primitive
@@ -141,8 +141,8 @@ def median_of(input: Tensor, which: int, dim: int, keepdim: bool) -> ValuesIndic
 
 
 @median_of.grad
-def _(g: Any, _input: Tensor, _which: int, dim: int, keepdim: bool, out: Any) -> Tensor:
-    return _picked(g, _input, dim, keepdim, out)
+def _(g: Any, _input: Tensor, _which: int, dim: int, keepdim: bool, indices: Any) -> Tensor:
+    return _picked(g, _input, dim, keepdim, indices)
 
 
 def _median(x: Tensor, which: int, dim: int | None, keepdim: bool) -> Any:

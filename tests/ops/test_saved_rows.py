@@ -1,0 +1,137 @@
+"""Every row: what changes in place between the op and its backward never changes a gradient.
+
+Such a change is refused, or the gradients are as without it; refused is only what torch refuses.
+"""
+
+import numpy as np
+import pytest
+
+import tallow as tl
+from ops import laws
+from ops.laws import CASES, convert, samples
+from tallow.errors import GradError
+from tallow.registry import ROWS
+
+NAMES = [
+    name for name, case in CASES.items()
+    if case.gradient and not case.random and "f64" in case.dtypes
+]  # fmt: skip
+FEW = 3  # samples of each row
+
+
+def gradients(make, call, kind, change=None):
+    """The gradients by all floats among the operands, after a change of one tensor in place.
+
+    `change` is ("operand" or "result", its number). LookupError when there is no such tensor.
+    """
+    leaves, operands = [], []
+
+    def leaf(array):
+        made = make(array)
+        if array.dtype == np.float64:
+            leaves.append(made.requires_grad_())
+            made = made.clone()
+        operands.append(made)
+        return made
+
+    outs = [x for x in laws.leaves(call(leaf)) if isinstance(x, kind)]
+    sums = [x.sum() for x in outs if x.requires_grad]
+    if not sums:
+        raise LookupError
+    if change is not None:
+        target = (operands if change[0] == "operand" else outs)[change[1]].detach()
+        if 0 in target.stride() and target.numel() > 1:
+            raise LookupError
+        target.copy_(target == 0)
+    total = sums[0]
+    for x in sums[1:]:
+        total = total + x
+    (total.real if total.is_complex() else total).backward()
+    return [None if x.grad is None else np.array(x.grad.tolist()) for x in leaves]
+
+
+def ours(name, sample, change=None):
+    def call(leaf):
+        return ROWS[name](*convert(sample.args, leaf), **convert(sample.kwargs, leaf))
+
+    return gradients(lambda x: tl.from_numpy(np.array(x)).clone(), call, tl.Tensor, change)
+
+
+def outcomes(name):
+    """(number of the sample, sample, change, gradients or None when it was refused)."""
+    for n, sample in enumerate(samples(name, "f64")[:FEW]):
+        for kind in ("operand", "result"):
+            for i in range(4):
+                try:
+                    found = ours(name, sample, (kind, i))
+                except LookupError:
+                    break
+                except GradError:
+                    found = None
+                yield n, sample, (kind, i), found
+
+
+def same(a, b):
+    return (a is None and b is None) or (
+        a is not None and b is not None and np.allclose(a, b, equal_nan=True)
+    )
+
+
+def silent(name):
+    """The changes that were let through and changed a gradient."""
+    return [
+        f"sample {n}, {kind} {i}"
+        for n, sample, (kind, i), found in outcomes(name)
+        if found is not None and not all(map(same, found, ours(name, sample)))
+    ]
+
+
+def refused(name):
+    """The changes that are refused here and not by torch."""
+    import torch
+
+    from ops.test_rows_torch import mapped, reference, theirs
+
+    def allowed(sample, change):
+        def call(leaf):
+            args = convert(mapped(sample.args), leaf)
+            return reference(name)(*args, **convert(mapped(sample.kwargs), leaf))
+
+        try:
+            gradients(theirs, call, torch.Tensor, change)
+        except (RuntimeError, LookupError):
+            return False
+        return True
+
+    return [
+        f"sample {n}, {kind} {i}"
+        for n, sample, (kind, i), found in outcomes(name)
+        if found is None and allowed(sample, (kind, i))
+    ]
+
+
+# What is refused here though torch keeps copies, masks or other things than the tensor itself.
+STRICTER = {
+    "scaled_elu": "operand 0", "sign": "operand 0, result 0", "erfinv": "result 0",
+    "linalg.svdvals": "operand 0", "slogdet_parts": "result 1", "linalg.slogdet": "result 1",
+    "slogdet": "result 1", "linalg.cond": "operand 0", "kron": "operand 0, operand 1",
+    "linalg.matrix_norm": "operand 0", "linalg.norm": "operand 0", "nn.label_nll": "operand 0",
+    "nn.log_add": "operand 0, operand 1",
+    "nn.alignment_nll": "operand 0, operand 1, operand 2, operand 3",
+    "nll_loss": "operand 1", "cross_entropy": "operand 0, operand 1",
+    "binary_cross_entropy_with_logits": "operand 1", "ctc_loss": "operand 2, operand 3",
+    "instance_norm": "operand 1",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_change_in_place_never_changes_a_gradient(name):
+    assert silent(name) == []
+
+
+@pytest.mark.needs_torch
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("name", [n for n in NAMES if CASES[n].torch is not False])
+def test_only_what_torch_refuses_is_refused(name):
+    allowed = STRICTER.get(name, "").split(", ")
+    assert [x for x in refused(name) if x.partition(", ")[2] not in allowed] == []
