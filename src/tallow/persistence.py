@@ -110,7 +110,8 @@ def load_object(source: Source | BinaryIO) -> Any:
 def readable(source: Any) -> Source:
     """`source` as the readers take it: the rest of an open file is mapped, or read."""
     if not hasattr(source, "read"):
-        return source  # type: ignore[no-any-return]
+        plain: Source = source
+        return plain
     start = source.tell() if hasattr(source, "tell") else 0
     content = _mapped(source, start)
     if content is None:

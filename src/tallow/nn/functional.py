@@ -7,7 +7,7 @@ and in the modules beside this one.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -171,10 +171,10 @@ def rms_norm(
 
 
 def _act(name: str, input: Tensor, inplace: bool, *args: Any) -> Tensor:
-    call = getattr(ops, name)
+    call: Callable[..., Tensor] = getattr(ops, name)
     if inplace:
         return change(input, args, {}, call, f"{name}_")
-    return call(input, *args)  # type: ignore[no-any-return]
+    return call(input, *args)
 
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:

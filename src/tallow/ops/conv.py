@@ -7,7 +7,7 @@ i of (o, w), and `nn.convolution_weight_grad` w of (o, i).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import _native
@@ -168,18 +168,20 @@ def _parts(x: Tensor) -> tuple[Tensor, Tensor]:
     return pair.select(-1, 0), pair.select(-1, 1)
 
 
-def by_parts(row: Any, x: Tensor, *how: Any) -> Tensor:
+def by_parts(row: Callable[..., Tensor], x: Tensor, *how: Any) -> Tensor:
     """A linear row of one tensor, which may be complex."""
     if x.dtype.kind != "c":
-        return row(x, *how)  # type: ignore[no-any-return]
+        return row(x, *how)
     return stack([row(part, *how) for part in _parts(x)], -1).view_as_complex()
 
 
-def _run(row: Any, input: Tensor, weight: Tensor, bias: Tensor | None, *how: Any) -> Tensor:
+def _run(
+    row: Callable[..., Tensor], input: Tensor, weight: Tensor, bias: Tensor | None, *how: Any
+) -> Tensor:
     """One of the rows; complex tensors by their parts, integers in f64 while that is exact."""
     kind = input.dtype.kind
     if kind == "f":
-        return row(input, weight, bias, *how)  # type: ignore[no-any-return]
+        return row(input, weight, bias, *how)
     if kind == "c":
         (xr, xi), (wr, wi) = _parts(input), _parts(weight)
         br, bi = (None, None) if bias is None else _parts(bias)
@@ -192,7 +194,7 @@ def _run(row: Any, input: Tensor, weight: Tensor, bias: Tensor | None, *how: Any
         bound = most[0] * most[1] * (weight.numel() // weight.shape[0]) * len(weight) + most[2]
         text = "integers whose sums stay below 2**53"
         expect(bound < 2**53, row, text, f"up to {bound:.3g}", ArgumentError)
-    return row(*wide, *how).to(input.dtype)  # type: ignore[no-any-return]
+    return row(*wide, *how).to(input.dtype)
 
 
 def _check(

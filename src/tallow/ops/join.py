@@ -198,11 +198,11 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
 @op
 def cartesian_prod(*tensors: Any) -> Tensor:
     """All rows with one element of each vector, the last varying fastest: (count, vectors)."""
-    given = flat_tensors(tensors)
+    given: Sequence[Tensor] = flat_tensors(tensors)
     for x in given:
         expect(x.ndim == 1, cartesian_prod, "vectors", x.shape)
     if len(given) == 1:
-        return given[0]  # type: ignore[no-any-return]
+        return given[0]
     return stack([x.reshape(-1) for x in meshgrid(*given)], 1)
 
 

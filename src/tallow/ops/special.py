@@ -128,7 +128,8 @@ def mvlgamma(x: Tensor, p: int) -> Tensor:
     out: Any = p * (p - 1) / 4 * math.log(math.pi)
     for j in range(p):
         out = (x - j / 2).lgamma() + out
-    return out  # type: ignore[no-any-return]
+    total: Tensor = out
+    return total
 
 
 @op(name="special.entr")
