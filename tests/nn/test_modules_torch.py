@@ -650,7 +650,21 @@ nn.Linear(2, 2, device="cpu").weight.device; nn.Bilinear(0, 1, 1)
 fill(nn.Bilinear(1, 2, 1))(x_of(2, 1), x_of(2, 2)); nn.Linear(2, 2)(torch.ones(1, 2).long())
 """
 
-for text in (CONTAINERS, ATTRIBUTES, WALKS, STATE, HOOKS, CALLS):
+MORE = """
+m = nn.Linear(2, 1)
+m.xpu(); m.ipu(); m.compile(); m.share_memory() is m; m.weight.is_shared(); m.to_empty(device="cpu") is m
+---
+m = nn.BatchNorm1d(2)
+m.running_mean = None
+m.eval()(x_of(2, 2))
+m.running_var = None
+m(x_of(2, 2)).shape
+---
+l = [nn.Linear(1, 1) for _ in range(2)]
+nn.ModuleList(l)[torch.tensor(1)] is l[1]; nn.Sequential(*l)[np.int64(0)] is l[0]; nn.ModuleList(l)[True] is l[1]
+"""
+
+for text in (MORE, CONTAINERS, ATTRIBUTES, WALKS, STATE, HOOKS, CALLS):
     PROGRAMS += [part.strip() for part in text.split("---\n")]
 
 

@@ -120,6 +120,14 @@ class Conversion(Attributes):
         """`to("cuda")`."""
         return self.to(device=f"cuda:{device}" if isinstance(device, int) else device or "cuda")
 
+    def xpu(self, device: int | Device | None = None) -> Self:
+        """`to("xpu")`."""
+        return self.to(device="xpu")
+
+    def ipu(self, device: int | Device | None = None) -> Self:
+        """`to("ipu")`."""
+        return self.to(device="ipu")
+
     def to_empty(self, *, device: Device | str | None, recurse: bool = True) -> Self:
         """Give parameters and buffers new memory whose values are not set."""
         from tallow.tensor import empty_like

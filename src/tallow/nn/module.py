@@ -363,6 +363,9 @@ class Module(Conversion):
         """Call `hook(module, incompatible_keys)` when the module was loaded."""
         return hooks.register(self, "load_state_dict_post", hook)
 
+    def compile(self, *_args: Any, **_options: Any) -> None:
+        """Nothing: layers run as they are (`tallow.compile` makes plans of functions)."""
+
     # --- printing ---------------------------------------------------------------------------------
 
     def extra_repr(self) -> str:

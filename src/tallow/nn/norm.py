@@ -250,7 +250,10 @@ class _BatchNorm(_RunningNorm):
             self.num_batches_tracked.add_(1)
             if self.momentum is None:
                 share = 1.0 / float(self.num_batches_tracked.item())
-        own = self.training or self.running_mean is None
+        absent = [self.running_mean is None, self.running_var is None]
+        whole = self.training or absent[0] == absent[1]
+        expect(whole, type(self), "both running_mean and running_var", "one", ArgumentError)
+        own = self.training or absent[0]
         tracked = not self.training or self.track_running_stats
         out: Tensor = F.batch_norm(
             x,
