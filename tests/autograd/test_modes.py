@@ -97,3 +97,44 @@ def test_graphs_of_two_threads():
     for thread in threads:
         thread.join()
     assert all(found[i].eq(i).all().item() for i in range(1, 5))
+
+
+@pytest.mark.parametrize("mode", [tl.no_grad, tl.inference_mode])
+def test_an_asynchronous_generator_holds_the_mode_in_its_steps_alone(mode):
+    import asyncio
+
+    closed = []
+
+    @mode()
+    async def numbers():
+        try:
+            seen = None
+            while True:
+                await asyncio.sleep(0)
+                try:
+                    seen = yield tl.is_grad_enabled(), seen
+                except KeyError:
+                    seen = "caught"
+        finally:
+            closed.append(tl.is_grad_enabled())
+
+    async def run():
+        stream = numbers()
+        assert await stream.__anext__() == (False, None)
+        assert tl.is_grad_enabled()
+        assert await stream.asend(5) == (False, 5)
+        assert await stream.athrow(KeyError()) == (False, "caught")
+        assert tl.is_grad_enabled()
+        await stream.aclose()
+
+        @mode()
+        async def three():
+            for i in range(3):
+                await asyncio.sleep(0)
+                yield i
+
+        return [i async for i in three()]
+
+    assert asyncio.run(run()) == [0, 1, 2]
+    assert closed == [False]
+    assert tl.is_grad_enabled()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any, Self, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -21,7 +21,8 @@ class _Mode(threading.local):
 MODE = _Mode()
 
 
-_GENERATOR, _COROUTINE = 0x20, 0x80  # flags of code objects, as `inspect` has them
+# Flags of code objects, as `inspect` has them.
+_GENERATOR, _COROUTINE, _ASYNC_GENERATOR = 0x20, 0x80, 0x200
 
 
 class _Switch:
@@ -61,6 +62,12 @@ class _Switch:
             async def made(*args: Any, **options: Any) -> Any:
                 return await _Awaited(self._held(function(*args, **options).__await__()))
 
+        elif flags & _ASYNC_GENERATOR:
+
+            @functools.wraps(function)
+            def made(*args: Any, **options: Any) -> Any:
+                return self._streamed(function(*args, **options))
+
         else:
 
             @functools.wraps(function)
@@ -91,6 +98,26 @@ class _Switch:
                 step = functools.partial(next, inner)
                 if sent is not None:
                     step = functools.partial(inner.send, sent)
+
+    async def _streamed(self, inner: AsyncGenerator[Any, Any]) -> AsyncGenerator[Any, Any]:
+        """The asynchronous generator, each of its steps in this mode."""
+        step: Any = inner.__anext__()
+        try:
+            while True:
+                try:
+                    given = await _Awaited(self._held(step.__await__()))
+                except StopAsyncIteration:
+                    return
+                try:
+                    sent = yield given
+                except GeneratorExit:
+                    raise
+                except BaseException as error:  # the generator sees what its caller throws in
+                    step = inner.athrow(error)
+                else:
+                    step = inner.asend(sent)
+        finally:
+            await _Awaited(self._held(inner.aclose().__await__()))
 
 
 class _Awaited:
