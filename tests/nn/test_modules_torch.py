@@ -660,6 +660,17 @@ m.eval()(x_of(2, 2))
 m.running_var = None
 m(x_of(2, 2)).shape
 ---
+every = nn.modules.module
+m = fill(nn.Sequential(nn.Linear(2, 2), nn.ReLU()))
+told = []
+a = every.register_module_forward_pre_hook(lambda mod, args: told.append(type(mod).__name__))
+b = every.register_module_forward_hook(lambda mod, args, out: told.append(out))
+c = every.register_module_full_backward_hook(lambda mod, gi, go: told.append(go))
+d = every.register_module_full_backward_pre_hook(lambda mod, go: told.append(go))
+m(x_of(1, 2).requires_grad_()).sum().backward()
+[h.remove() for h in (a, b, c, d)]
+told; told.clear(); m(x_of(1, 2)).shape; told
+---
 l = [nn.Linear(1, 1) for _ in range(2)]
 nn.ModuleList(l)[torch.tensor(1)] is l[1]; nn.Sequential(*l)[np.int64(0)] is l[0]; nn.ModuleList(l)[True] is l[1]
 """

@@ -12,6 +12,10 @@ __getattr__, __dir__ = namespace(
             "SyncBatchNorm CrossMapLRN2d AdaptiveLogSoftmaxWithLoss Container"
         ),
         "tallow.nn.transformer": "NonDynamicallyQuantizableLinear",
+        "tallow.torch.nn._global_hooks": (
+            "register_module_forward_pre_hook register_module_forward_hook "
+            "register_module_full_backward_hook register_module_full_backward_pre_hook"
+        ),
         "tallow.torch.nn._bases": (
             "_BatchNorm _NormBase _InstanceNorm _ConvNd _ConvTransposeNd _Loss _WeightedLoss "
             "_MaxPoolNd _AvgPoolNd _AdaptiveAvgPoolNd _AdaptiveMaxPoolNd _DropoutNd RNNCellBase "
