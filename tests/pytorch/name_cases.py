@@ -215,6 +215,8 @@ CASES |= {
 }
 CASES |= {
     N + "Sequential": "filled(torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Tanh()))(x)",
+    N + "modules.linear.NonDynamicallyQuantizableLinear":
+    "filled(torch.nn.modules.linear.NonDynamicallyQuantizableLinear(3, 2))(x)",
     N + "ModuleList": "len(torch.nn.ModuleList([torch.nn.ReLU()]))",
     N + "ModuleDict": "list(torch.nn.ModuleDict({'a': torch.nn.ReLU()}))",
     N + "ParameterList": "len(torch.nn.ParameterList([torch.nn.Parameter(v)]))",
