@@ -397,3 +397,15 @@ def test_type_by_pytorchs_names():
     assert tl.ones(2).type(tl.ones(1, dtype=tl.u8).type()).dtype is tl.u8
     with pytest.raises(DTypeError, match=r"torch\.FooTensor"):
         tl.ones(2).type("torch.FooTensor")
+
+
+def test_methods_that_are_other_names_of_functions():
+    x = tl.tensor([[1.0, -2.0, 3.0], [4.0, 5.0, -6.0]]).requires_grad_()
+    assert x.where(x > 0, 0.0).tolist() == [[1, 0, 3], [4, 5, 0]]
+    x.where(x > 0, 0.0).sum().backward()
+    assert x.grad.tolist() == [[1, 0, 1], [1, 1, 0]]
+    copied = x.detach().narrow_copy(1, 1, 2)
+    copied.zero_()
+    assert x.tolist()[0] == [1, -2, 3]
+    assert [part.tolist() for part in x.unsafe_chunk(2)] == [[[1, -2, 3]], [[4, 5, -6]]]
+    assert [part.shape for part in x.unsafe_split(2, 1)] == [(2, 2), (2, 1)]
