@@ -350,6 +350,7 @@ void bind_array(nb::module_& m) {
   c.def_prop_ro("dtype", [](const Array& x) { return static_cast<int>(x.dtype); });
   c.def_prop_ro("ndim", [](const Array& x) { return static_cast<int>(x.ndim); });
   c.def_prop_ro("shape", [](const Array& x) { return tuple_of(x.shape, x.ndim); });
+  c.def_prop_ro("sizes", [](const Array& x) { return size_from(x.shape, x.ndim); });
   c.def_prop_ro("strides", [](const Array& x) { return tuple_of(x.strides, x.ndim); });
   c.def_prop_ro("size", [](const Array& x) { return x.size(); });
   c.def_prop_ro("nbytes",

@@ -48,6 +48,8 @@ int64_t size_of(nb::handle h,
 
 using ArrayClass = nb::class_<Array>;
 void bind_array(nb::module_& m);
+nb::object size_from(const int64_t* lengths, int n);  // the lengths of axes as tallow._native.Size
+void bind_size(nb::module_& m);
 void bind_views(ArrayClass& c);
 void bind_exchange(ArrayClass& c);
 extern PyType_Slot kBufferSlots[];

@@ -198,6 +198,7 @@ NB_MODULE(_native, m) {
   m.attr("MAX_DIMS") = kMaxDims;
   m.attr("ISA") = isa_name();
 
+  bind_size(m);
   bind_array(m);
   bind_elementwise(m);
   bind_scan(m);

@@ -99,6 +99,7 @@ from .numeric import (
     result_type,
 )
 from .tensor import (
+    Size,
     Tensor,
     as_tensor,
     empty,

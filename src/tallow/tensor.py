@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from . import _native
+from ._native import Size
 from .autograd.methods import Gradients
 from .autograd.mode import MODE as _MODE
 from .device import CPU, Device, as_device, is_device_name
@@ -121,9 +122,9 @@ class Tensor(Gradients, Protocols, Methods):
     is_quantized = is_mkldnn = is_nested = is_vulkan = is_ipu = is_mtia = is_hpu = False
 
     @property
-    def shape(self) -> tuple[_int, ...]:
+    def shape(self) -> Size:
         """The length of each axis."""
-        return self._array.shape
+        return self._array.sizes
 
     @property
     def dtype(self) -> DType:
@@ -194,7 +195,7 @@ class Tensor(Gradients, Protocols, Methods):
 
     def size(self, dim: _int | None = None) -> Any:
         """The shape, or the length of axis `dim`."""
-        return self._array.shape if dim is None else self._array.shape[dim]
+        return self._array.sizes if dim is None else self._array.shape[dim]
 
     def stride(self, dim: _int | None = None) -> Any:
         """The strides in elements, or that of axis `dim`."""
@@ -823,9 +824,9 @@ def _sizes(shape: tuple[Any, ...], size: Any = None, hints: dict[str, Any] | Non
 
 
 __all__ = [
-    "IndexRangeError", "Tensor", "arange", "as_tensor", "empty", "empty_like", "from_buffer",
-    "from_dlpack", "from_numpy", "full", "full_like", "ones", "ones_like", "tensor", "wrap",
-    "zeros", "zeros_like",
+    "IndexRangeError", "Size", "Tensor", "arange", "as_tensor", "empty", "empty_like",
+    "from_buffer", "from_dlpack", "from_numpy", "full", "full_like", "ones", "ones_like", "tensor",
+    "wrap", "zeros", "zeros_like",
 ]  # fmt: skip
 
 from .autograd.node import link as _link  # noqa: E402  (it needs Tensor)

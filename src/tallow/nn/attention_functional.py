@@ -59,7 +59,7 @@ def scaled_dot_product_attention(
 
 
 def _mask_fits(q: Tensor, k: Tensor, mask: Tensor) -> None:
-    lead = q.shape[:-2]
+    lead: tuple[int, ...] = q.shape[:-2]
     if q.ndim < 3 or k.ndim < 3 or k.shape[-3] in (1, q.shape[-3]):  # not grouped
         lead = broadcast_shapes(lead, k.shape[:-2], _NAME)
     scores = (*lead, q.shape[-2], k.shape[-2])

@@ -11,7 +11,7 @@ from tallow.autograd.mode import no_grad
 from tallow.dtype import Default, DType, as_dtype, f32
 from tallow.errors import DTypeError, expect
 from tallow.overrides import disabled
-from tallow.tensor import Tensor, empty, unwrap_tensor
+from tallow.tensor import Size, Tensor, empty, unwrap_tensor
 
 FLOAT = "f"
 FLOAT_OR_BLOCK = "fq"
@@ -119,9 +119,9 @@ class DeferredParameter(Parameter):
         return made
 
     @property
-    def shape(self) -> tuple[int, ...]:
+    def shape(self) -> Size:
         """The declared shape."""
-        return self._declared.shape
+        return Size(self._declared.shape)
 
     @property
     def ndim(self) -> int:
@@ -142,7 +142,7 @@ class DeferredParameter(Parameter):
 
     def size(self, dim: int | None = None) -> Any:
         """The declared shape, or the length of axis `dim`."""
-        return self._declared.shape if dim is None else self._declared.shape[dim]
+        return self.shape if dim is None else self._declared.shape[dim]
 
     def convert(self, dtype: DType) -> None:
         """Ask for another dtype, without drawing."""

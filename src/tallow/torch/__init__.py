@@ -55,8 +55,9 @@ __getattr__, __dir__ = _namespace(
         ),
         "tallow.torch._typed": (
             "FloatTensor DoubleTensor HalfTensor BFloat16Tensor LongTensor IntTensor ShortTensor "
-            "CharTensor ByteTensor BoolTensor Size"
+            "CharTensor ByteTensor BoolTensor"
         ),
+        "tallow.tensor": "Size",
         "tallow.torch._saving": "save load",
         "tallow.torch._coordinates": "sparse_coo_tensor",
         "tallow.layout": (

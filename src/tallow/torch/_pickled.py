@@ -20,7 +20,7 @@ from tallow.errors import FormatError, TallowError
 from tallow.formats.mapping import write_to
 from tallow.nn.parameter import Parameter
 from tallow.persistence import readable
-from tallow.tensor import Tensor, from_buffer, tobytes
+from tallow.tensor import Size, Tensor, from_buffer, tobytes
 from tallow.torch._names import PACKAGE
 
 # PyTorch's names of storages, by our dtype.
@@ -105,7 +105,8 @@ _CALLS: dict[str, Any] = {
     "torch._utils._rebuild_parameter_with_state": _parameter,
     "torch.nn.parameter.Parameter": Parameter,
     "torch.device": Device,
-    "torch.Size": tuple,
+    "torch.Size": Size,
+    "tallow._native.Size": Size,
     f"{__name__}._rebuild": _rebuild,
     "tallow.dtype.by_name": by_name,
 }

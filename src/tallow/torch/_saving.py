@@ -11,7 +11,7 @@ from tallow import persistence
 from tallow.device import Device
 from tallow.errors import ArgumentError, expect
 from tallow.nn.module import Module
-from tallow.tensor import Tensor
+from tallow.tensor import Size, Tensor
 from tallow.torch._names import NoDeviceError
 
 SourceChangeWarning = type("SourceChangeWarning", (Warning,), {"__module__": __name__})
@@ -47,7 +47,9 @@ def _is_plain(root: Any) -> bool:
 
     from tallow.dtype import DType
 
-    plain = (Tensor, str, bytes, bytearray, bool, int, float, complex, type(None), DType, Device)
+    plain = (
+        Tensor, str, bytes, bytearray, bool, int, float, complex, type(None), DType, Device, Size,
+    )  # fmt: skip
     containers = (dict, list, tuple, set, collections.OrderedDict, collections.Counter)
     waiting, seen = [root], set()
     while waiting:

@@ -185,7 +185,7 @@ def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None, **options: A
 
 def broadcast_shapes(*shapes: Any) -> Any:
     """The shape that all of these broadcast to."""
-    from tallow.torch._typed import Size
+    from tallow.tensor import Size
 
     given = [(s,) if isinstance(s, int) else tuple(s) for s in shapes]
     rank = max((len(s) for s in given), default=0)

@@ -1,4 +1,4 @@
-"""Tensor types by dtype, as of PyTorch before 0.4: `torch.FloatTensor` and its kin; `Size`."""
+"""Tensor types by dtype, as of PyTorch before 0.4: `torch.FloatTensor` and its kin."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tallow.dtype import (
     u8,
 )
 from tallow.errors import DTypeError, expect
-from tallow.tensor import Tensor, empty, tensor
+from tallow.tensor import Size, Tensor, empty, tensor
 
 
 class _TypedTensor(type):
@@ -43,8 +43,8 @@ class _TypedTensor(type):
         array = len(args) == 1 and hasattr(args[0], "__array_interface__")  # it has an __index__
         if array and args[0].ndim:
             return tensor(args[0], cls.dtype, device)
-        if len(args) == 1 and (isinstance(args[0], SIZES) or not hasattr(args[0], "__index__")):
-            if isinstance(args[0], SIZES):
+        if len(args) == 1 and (isinstance(args[0], Size) or not hasattr(args[0], "__index__")):
+            if isinstance(args[0], Size):
                 return empty(args[0], dtype=cls.dtype, device=device)
             data = args[0] if isinstance(args[0], (list, tuple)) or hasattr(
                 args[0], "__array_interface__"
@@ -55,38 +55,6 @@ class _TypedTensor(type):
     def __repr__(cls) -> str:
         return f"<class 'torch.{cls.__name__}'>"
 
-
-class _SizeType(type):
-    """Makes a shape, which is a tuple here, an instance of `Size`."""
-
-    def __instancecheck__(cls, instance: object) -> bool:
-        return isinstance(instance, tuple)
-
-
-class Size(tuple, metaclass=_SizeType):  # type: ignore[type-arg]  # PyTorch's is a plain tuple
-    """The lengths of axes; a tuple that counts its elements."""
-
-    __slots__ = ()
-
-    def numel(self) -> int:
-        """The number of elements of such a tensor."""
-        count = 1
-        for n in self:
-            count *= n
-        return count
-
-    def __getitem__(self, key: Any) -> Any:
-        found = super().__getitem__(key)
-        return tuple.__new__(Size, found) if isinstance(key, slice) else found
-
-    def __add__(self, other: Any) -> Size:
-        return tuple.__new__(Size, super().__add__(tuple(other)))
-
-    def __repr__(self) -> str:
-        return f"torch.Size({list(self)})"
-
-
-SIZES: tuple[type, ...] = (Size,) if type(empty(0).shape) is tuple else (type(empty(0).shape),)
 
 _TYPES = {
     "FloatTensor": f32, "DoubleTensor": f64, "HalfTensor": f16, "BFloat16Tensor": bf16,

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from tallow._native import Size
 from tallow.dtype import DType
 from tallow.errors import ArgumentError, DTypeError
 from tallow.formats.lazy import LazyTensor, described
@@ -197,6 +198,12 @@ class Pickler:
         self.out += (b"\x85", b"\x86", b"\x87")[len(value) - 1] if few else b"t"
         self._memo[id(value)] = self._remember()
 
+    def _size(self, value: Size) -> None:
+        self._name("torch", "Size")
+        self._sizes(value)
+        self.out += b"\x85R"
+        self._memo[id(value)] = self._remember()
+
     def _set(self, value: set[Any]) -> None:
         self._name("__builtin__", "set")
         self.out += b"](" if value else b"]"
@@ -240,7 +247,7 @@ class Pickler:
         self.out += b"t"
 
 
-# In this order: a bool is an int, an OrderedDict a dict.
+# In this order: a bool is an int, an OrderedDict a dict, a Size a tuple.
 _WRITERS: tuple[tuple[type, Callable[[Pickler, Any], None]], ...] = (
     (type(None), Pickler._none),
     (bool, Pickler._bool),
@@ -252,6 +259,7 @@ _WRITERS: tuple[tuple[type, Callable[[Pickler, Any], None]], ...] = (
     (DType, Pickler._dtype),
     (dict, Pickler._dict),
     (list, Pickler._list),
+    (Size, Pickler._size),
     (tuple, Pickler._tuple),
     (set, Pickler._set),
 )

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
+from tallow._native import Size
 from tallow.dtype import DType, by_name
 from tallow.formats.torch_pickle.machine import Machine, apply
 from tallow.formats.torch_pickle.values import (
@@ -251,9 +252,10 @@ def _rebuild_from_type(m: Machine, args: tuple[Any, ...]) -> Any:
 
 @_named("torch.Size")
 def _size(m: Machine, args: tuple[Any, ...]) -> Any:
-    m.check(len(args) == 1 and isinstance(args[0], tuple | list), "a tuple of sizes", args)
+    fits = len(args) == 1 and isinstance(args[0], tuple | list)
+    m.check(fits and all(type(n) is int for n in args[0]), "a tuple of sizes", args)
     m.spend(48 + 8 * len(args[0]))
-    return tuple(args[0])
+    return Size(args[0])
 
 
 @_named("torch.device")

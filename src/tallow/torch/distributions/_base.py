@@ -6,9 +6,8 @@ from typing import Any, ClassVar
 
 from tallow.autograd.mode import no_grad
 from tallow.errors import ArgumentError, expect
-from tallow.tensor import Tensor
+from tallow.tensor import Size, Tensor
 from tallow.torch._names import UnsupportedError
-from tallow.torch._typed import Size
 from tallow.torch.distributions.constraints import Constraint
 from tallow.torch.distributions.utils import broadcast_all, sum_rightmost
 
