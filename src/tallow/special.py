@@ -11,7 +11,8 @@ _ALIASES = {
     "erf": "erf", "erfc": "erfc", "erfinv": "erfinv", "gammaln": "lgamma", "digamma": "digamma",
     "psi": "digamma", "i0": "i0", "sinc": "sinc", "round": "round", "xlogy": "xlogy",
     "polygamma": "polygamma", "multigammaln": "mvlgamma", "softmax": "softmax",
-    "log_softmax": "log_softmax", "logsumexp": "logsumexp",
+    "log_softmax": "log_softmax", "logsumexp": "logsumexp", "gammainc": "igamma",
+    "gammaincc": "igammac", "modified_bessel_i0": "i0", "modified_bessel_i1": "special.i1",
 }  # fmt: skip
 
 _names, _find = namespace(__name__)

@@ -161,6 +161,23 @@ CASES = {
     "special.i1": unary(WIDE, factor=4),
     "special.i1e": unary(WIDE, factor=4),
     "special.xlog1py": binary(low=0.3),
+    **{  # torch's own are off by 5e-7
+        f"special.bessel_{name}": unary(WIDE, 0.4, 9.0, torch_error=1e-6, torch_gradient=False)
+        for name in ("j0", "j1", "y0", "y1")
+    },
+    **dict.fromkeys(
+        ("igamma", "igammac"),
+        Case(
+            lambda d: (
+                [d(d.x(p, 0.01, 3), d.x(q, 0, 5)) for p, q in PAIRS]
+                + [d(d.x((40,), 3, 60), d.x((40,), 3, 60))]
+            ),
+            FLOATS,
+            gradient=False,
+            factor=4,
+            torch_error=1e-8,
+        ),
+    ),
     "special.zeta": Case(
         lambda d: [d(d.x((4,), 1.5, 4), d.x((4,), 0.5, 4))], WIDE, gradient=False, factor=4
     ),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
-from ..errors import ArgumentError, expect
+from ..errors import ArgumentError, GradError, expect
 from ..registry import ROWS, op, primitive
-from ..tensor import Tensor
+from ..tensor import Tensor, full
 from .elementwise_rows import kernel_row, quick_row, row
 from .elementwise_three import where
 
@@ -73,6 +74,45 @@ _log_ndtr = quick_row(
     "log_ndtr", 1, lambda g, x: g * (math.sqrt(2 / math.pi) / _erfcx(x * -math.sqrt(0.5)))
 )
 _zeta = quick_row("zeta", 2, None)
+
+
+def _bessel(order: int, kind: str) -> Callable[..., Tensor]:
+    """The Bessel function of a kind and order 0 or 1, whose derivatives are made of both."""
+
+    def first(g: Tensor, x: Tensor) -> Tensor:
+        return g * -_BESSEL[f"{kind}1"](x)
+
+    def second(g: Tensor, x: Tensor, out: Tensor) -> Tensor:
+        flat = 0.5 if kind == "j" else math.nan
+        return g * where(x == 0, flat, _BESSEL[f"{kind}0"](x) - out / x)
+
+    return quick_row(f"bessel_{kind}{order}", 1, second if order else first)
+
+
+_BESSEL = {f"{kind}{order}": _bessel(order, kind) for kind in "jy" for order in (0, 1)}
+
+
+def _incomplete_gamma(name: str, sign: int) -> Callable[..., Any]:
+    def rule(g: Tensor, a: Any, b: Any) -> tuple[Any, Any]:
+        def by_order() -> Tensor:
+            raise GradError(f"{name}: expected an order without gradient, which has no formula")
+
+        def by_bound() -> Tensor:
+            order: Tensor = a if isinstance(a, Tensor) else full((), a, b.dtype)
+            density: Tensor = ((order - 1) * b.log() - b - order.lgamma()).exp()
+            return g * density * sign
+
+        return by_order, by_bound
+
+    return rule
+
+
+for _name, _side, _sign in (("igamma", "lower", 1), ("igammac", "upper", -1)):
+    kernel_row(
+        __name__, _name, 2,
+        f"The regularised {_side} incomplete gamma function of order `a` at `b`.",
+        _incomplete_gamma(_name, _sign),
+    )  # fmt: skip
 
 kernel_row(__name__, "xlogy", 2, "`a * log(b)`, 0 where `a` is 0.", _xlogy)
 _xlog1py_of = quick_row("xlog1py", 2, _xlog1py)
@@ -191,3 +231,27 @@ def xlog1py(input: Tensor | float, other: Tensor | float) -> Tensor:
 def zeta(input: Tensor | float, other: Tensor | float) -> Tensor:
     """The Hurwitz zeta function: the sum of `(other + k) ** -input` over k from 0 up."""
     return _zeta(input, other)
+
+
+@op(name="special.bessel_j0")
+def bessel_j0(input: Tensor) -> Tensor:
+    """The Bessel function of the first kind, of order 0."""
+    return _BESSEL["j0"](input)
+
+
+@op(name="special.bessel_j1")
+def bessel_j1(input: Tensor) -> Tensor:
+    """The Bessel function of the first kind, of order 1."""
+    return _BESSEL["j1"](input)
+
+
+@op(name="special.bessel_y0")
+def bessel_y0(input: Tensor) -> Tensor:
+    """The Bessel function of the second kind, of order 0: NaN below 0, -inf at 0."""
+    return _BESSEL["y0"](input)
+
+
+@op(name="special.bessel_y1")
+def bessel_y1(input: Tensor) -> Tensor:
+    """The Bessel function of the second kind, of order 1: NaN below 0, -inf at 0."""
+    return _BESSEL["y1"](input)
