@@ -95,7 +95,7 @@ DType number_dtype(nb::handle h, const char* where) {
   if (PyLong_Check(h.ptr())) return DType::i64;
   if (PyFloat_Check(h.ptr())) return default_float;
   if (PyComplex_Check(h.ptr())) return DType::complex64;
-  raise("DTypeError", where,
+  raise("NoKernelError", where,
         std::string("expected a Tensor or a number, got ") + Py_TYPE(h.ptr())->tp_name);
 }
 
@@ -107,7 +107,7 @@ struct Operand {
 
 void refuse_blocks(const View& v, const char* where) {
   if (is_block(v.dtype)) {
-    raise("DTypeError", where,
+    raise("NoKernelError", where,
           std::string("expected a plain dtype, got ") + row(v.dtype).name +
               " (use .to(tl.f32) first)");
   }
@@ -141,23 +141,23 @@ bool takes_complex(const char* name) {
 // The dtype in which the kernel computes.
 DType settle(const Kernel& kernel, Family family, DType common) {
   if (common == DType::bool_ && refuses_bools(kernel.name))
-    raise("DTypeError", kernel.name, "expected numbers, got bool (use ~ or ^ for bools)");
+    raise("NoKernelError", kernel.name, "expected numbers, got bool (use ~ or ^ for bools)");
   if (category(common) == 3) {
     if (!takes_complex(kernel.name))
-      raise("DTypeError", kernel.name, "expected real numbers, got complex64");
+      raise("NoKernelError", kernel.name, "expected real numbers, got complex64");
     return common;
   }
   if (family == Family::floating && category(common) < 2) return default_float;
   // The square of a bool is a power of it, which counts.
   if (common == DType::bool_ && strcmp(kernel.name, "square") == 0) return DType::i64;
   if ((family == Family::bitwise || family == Family::integer) && category(common) > 1)
-    raise("DTypeError", kernel.name,
+    raise("NoKernelError", kernel.name,
           std::string("expected integers") + (family == Family::bitwise ? " or bool" : "") +
               ", got " + row(common).name);
   if (family == Family::integer && common == DType::bool_)
-    raise("DTypeError", kernel.name, "expected integers, got bool");
+    raise("NoKernelError", kernel.name, "expected integers, got bool");
   if (bytes_of(common) == 1 && category(common) == 2)
-    raise("DTypeError", kernel.name,
+    raise("NoKernelError", kernel.name,
           std::string("expected a dtype for arithmetic, got ") + row(common).name);
   return common;
 }
@@ -171,7 +171,7 @@ DType result_of(const Kernel& kernel, Family family, DType common) {
 
 void check_target(const char* where, const View& given, DType result) {
   if (category(result) > category(given.dtype)) {
-    raise("DTypeError", where,
+    raise("NoKernelError", where,
           std::string("a result of ") + row(result).name + " cannot be stored into " +
               row(given.dtype).name);
   }
@@ -334,7 +334,7 @@ const Kernel& known(const char* name) {
 // complex64 seen as f32 with a last axis of two, and back.
 Array as_real(const Array& x) {
   if (x.dtype != DType::complex64)
-    raise("DTypeError", "view_as_real",
+    raise("NoKernelError", "view_as_real",
           std::string("expected complex64, got ") + row(x.dtype).name);
   if (x.ndim == kMaxDims)
     raise("ShapeError", "view_as_real",
@@ -350,7 +350,8 @@ Array as_real(const Array& x) {
 }
 Array as_complex(const Array& x) {
   if (x.dtype != DType::f32)
-    raise("DTypeError", "view_as_complex", std::string("expected f32, got ") + row(x.dtype).name);
+    raise("NoKernelError", "view_as_complex",
+          std::string("expected f32, got ") + row(x.dtype).name);
   bool fits = x.ndim > 0 && x.back(1) == 2 && x.back_stride(1) == 1;
   for (int i = 0; fits && i < x.ndim - 1; ++i) fits = x.strides[i] % 2 == 0 || x.shape[i] == 1;
   if (!fits || x.byte_offset() % 8 != 0)

@@ -126,7 +126,7 @@ void run(const Kernel& kernel, const Arg* args, int n, Array* const* outputs) {
                 shape_text(*args[i].a);
     }
     const bool dtype = text.rfind("no kernel for this dtype", 0) == 0;
-    raise(dtype ? "DTypeError" : "ArgumentError", kernel.name, text + ")");
+    raise(dtype ? "NoKernelError" : "ArgumentError", kernel.name, text + ")");
   }
   if (recording()) recording()->add(kernel, args, n);
 }
@@ -148,7 +148,7 @@ void copy_into(Array& out, const Array& x, const char* where) {
     }
   } else if (packs) {
     if (row(x.dtype).kind == 'c')
-      raise("DTypeError", where,
+      raise("NoKernelError", where,
             std::string("expected a real dtype to make ") + row(out.dtype).name + " of, got " +
                 row(x.dtype).name);
     source = contiguous(cast(x, DType::f32, where), where);

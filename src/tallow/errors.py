@@ -13,15 +13,23 @@ class ShapeError(TallowError, ValueError, RuntimeError):
     """An array has the wrong shape, stride or number of dimensions (PyTorch: RuntimeError)."""
 
 
-class DTypeError(TallowError, TypeError, NotImplementedError):
-    """A dtype that the operation has no meaning for.
+class DTypeError(TallowError, TypeError, RuntimeError):
+    """A dtype or a kind of argument that the operation has no meaning for.
 
-    PyTorch raises a TypeError, a RuntimeError or a NotImplementedError, which is one too.
+    PyTorch raises a TypeError or a RuntimeError.
     """
+
+
+class NoKernelError(DTypeError, NotImplementedError):
+    """An operation that is not there for this dtype (PyTorch: NotImplementedError)."""
 
 
 class ArgumentError(TallowError, ValueError, RuntimeError):
     """An argument has a value that is out of range (PyTorch: ValueError or RuntimeError)."""
+
+
+class UnsupportedCaseError(ShapeError, ArgumentError, NotImplementedError):
+    """A mode that is not there for so many axes (PyTorch: NotImplementedError)."""
 
 
 class NameTakenError(ArgumentError, KeyError):

@@ -482,8 +482,10 @@ class Tensor(Gradients, Protocols, Methods):
         return float(self._array.item())
 
     def __index__(self) -> _int:
-        value = self._array.item()
-        expect(isinstance(value, int), "index", "an integer tensor", self.dtype.name, DTypeError)
+        value = self._array.item() if self._array.size == 1 else None
+        if not isinstance(value, int):
+            got = f"{self.dtype.name} of shape {self.shape}"
+            raise DTypeError(f"index: expected an integer tensor of one element, got {got}")
         return int(value)
 
     def __hash__(self) -> _int:

@@ -37,6 +37,13 @@ x.__setitem__(5, 1.0) | x.__setitem__(0, y) | x.__delitem__(0) | setattr(x, 'gra
 t.nn.functional.embedding(t.tensor([9]), x) | t.nn.functional.linear(x, y)
 t.nn.functional.cross_entropy(x, t.tensor([5, 5])) | t.nn.functional.cross_entropy(x, t.tensor([0]))
 t.div(x, x, rounding_mode='q') | t.bincount(t.tensor([-1])) | t.quantile(x, 2.0) | x.norm(p='q')
+x * (1, 2, 3) | (1, 2, 3) * x | [1, 2] * x | [1, 2][x] | range(i) | [1, 2][t.tensor(1.5)]
+t.nn.functional.interpolate(x, 4) | t.nn.functional.interpolate(x[None], 4, mode='bilinear')
+t.nn.functional.interpolate(x[None, None], 4, mode='linear') | t.nn.Upsample(4)(x)
+t.nn.functional.interpolate(t.ones(1, 1, 2, 2, 2), 4, mode='bicubic')
+t.nn.functional.pad(x[0], (1, 1), 'reflect') | t.nn.functional.pad(x, (1, 1, 1, 1), 'circular')
+t.nn.functional.pad(x, (1, 1), 'q') | t.nn.functional.affine_grid(x[None], (1, 2, 3))
+t.nn.functional.embedding_bag(i, x, per_sample_weights=x, mode='mean') | t.mul(x, 'a')
 """
 
 # Python itself or the signature of a function says these.
@@ -69,3 +76,16 @@ def test_wrong_calls_raise_torchs_class(call):
     error = caught(call, tl)
     assert isinstance(error, wanted)
     assert isinstance(error, TallowError) or call in PYTHONS or "foo" in call
+
+
+@pytest.mark.parametrize(
+    "call", ["t.mul(x, 'a')", "x.sum(foo=1)", "t.ones(2, foo=1)", "x * (1, 2, 3)", "x @ (1, 2)"]
+)
+def test_a_wrong_kind_of_argument_is_no_absent_operation(call):
+    """Programs fall back on another way by `except NotImplementedError`."""
+    assert not isinstance(caught(call, tl), NotImplementedError)
+
+
+@pytest.mark.parametrize("call", ["i.softmax(0)", "x & x", "t.nn.functional.interpolate(x, 4)"])
+def test_an_absent_operation_is_one(call):
+    assert isinstance(caught(call, tl), NotImplementedError)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import DTypeError, GradError, ShapeError, expect
+from ..errors import GradError, NoKernelError, ShapeError, expect
 from ..tensor import Tensor, wrap
 from .mode import MODE
 from .node import Leaf, Node, alias, rebase, record_call
@@ -52,7 +52,7 @@ def write(x: Tensor, out: Any, name: str) -> None:
     expect(out.shape == x.shape, name, f"a result of shape {x.shape}", out.shape, ShapeError)
     order = "buifc"
     kept = _category(order, out) <= _category(order, x)
-    expect(kept, name, f"a result that {x.dtype.name} holds", out.dtype.name, DTypeError)
+    expect(kept, name, f"a result that {x.dtype.name} holds", out.dtype.name, NoKernelError)
     x._array.copy_(out._array)
 
 

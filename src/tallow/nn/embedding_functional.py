@@ -8,7 +8,7 @@ from typing import Any
 from tallow import ops
 from tallow.autograd.mode import MODE, no_grad
 from tallow.dtype import f32
-from tallow.errors import ArgumentError, expect
+from tallow.errors import ArgumentError, UnsupportedCaseError, expect
 from tallow.tensor import Tensor, arange, tensor, zeros
 
 
@@ -107,7 +107,7 @@ def embedding_bag(
     expect(mode in ("sum", "mean", "max"), name, "mode sum, mean or max", repr(mode), ArgumentError)
     expect(input.ndim in (1, 2), name, "input of 1 or 2 axes", input.shape)
     alone = per_sample_weights is None or mode == "sum"
-    expect(alone, name, "per_sample_weights with mode sum", repr(mode), ArgumentError)
+    expect(alone, name, "per_sample_weights with mode sum", repr(mode), UnsupportedCaseError)
     if per_sample_weights is not None:
         shape = per_sample_weights.shape
         expect(shape == input.shape, name, f"per_sample_weights of shape {input.shape}", shape)

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from .. import _native
-from ..errors import ArgumentError, DTypeError, IndexRangeError, expect
+from ..errors import ArgumentError, IndexRangeError, NoKernelError, expect
 from ..registry import op
 from ..tensor import Tensor, unwrap_tensor, wrap
 from .elementwise_rows import conj, quick_row
@@ -15,7 +15,7 @@ from .elementwise_three import clamp, where
 
 def _float(x: Tensor, at: object) -> Any:
     array = unwrap_tensor(x, at)
-    expect(x.dtype.kind == "f", at, "a float dtype", x.dtype.name, DTypeError)
+    expect(x.dtype.kind == "f", at, "a float dtype", x.dtype.name, NoKernelError)
     return array
 
 

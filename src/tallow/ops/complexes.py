@@ -7,7 +7,7 @@ from typing import Any
 
 from .. import _native
 from ..dtype import complex64, f32
-from ..errors import DTypeError, expect
+from ..errors import NoKernelError, expect
 from ..registry import op, primitive
 from ..tensor import Tensor, broadcast_shapes, full, unwrap_tensor, wrap, zeros_like
 from .elementwise_rows import quick_row
@@ -52,7 +52,7 @@ def _(g: Tensor, _x: Tensor) -> Tensor:
 def imag(x: Tensor) -> Tensor:
     """The imaginary part, a view, of a complex tensor."""
     array = unwrap_tensor(x, imag)
-    expect(x.dtype.kind == "c", imag, "complex64", x.dtype.name, DTypeError)
+    expect(x.dtype.kind == "c", imag, "complex64", x.dtype.name, NoKernelError)
     return wrap(_native.view_as_real(array).basic_index((..., 1)))
 
 
@@ -116,7 +116,7 @@ angle.native = None
 def complex(real: Tensor, imag: Tensor) -> Tensor:
     """`real + i imag` of two tensors of f32."""
     for part in (real, imag):
-        expect(part.dtype == f32, "complex", "parts of f32", part.dtype.name, DTypeError)
+        expect(part.dtype == f32, "complex", "parts of f32", part.dtype.name, NoKernelError)
     shape = broadcast_shapes(real.shape, imag.shape, "complex")
     out = _native.Array.empty(shape, complex64.code)
     _native.call("complex", out, real._array.expand(shape), imag._array.expand(shape))

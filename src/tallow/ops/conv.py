@@ -12,7 +12,7 @@ from typing import Any
 
 from .. import _native
 from ..dtype import f64, i64
-from ..errors import ArgumentError, DTypeError, expect
+from ..errors import ArgumentError, NoKernelError, expect
 from ..registry import op, primitive
 from ..tensor import Tensor, unwrap_tensor, wrap
 from .join import stack
@@ -51,9 +51,9 @@ def check_float(where: object, *tensors: Tensor | None) -> None:
         unwrap_tensor(x, where)
         first = first or x.dtype
         if not is_float(x.dtype):
-            expect(False, where, "f32, f64, f16 or bf16", x.dtype.name, DTypeError)
+            expect(False, where, "f32, f64, f16 or bf16", x.dtype.name, NoKernelError)
         if x.dtype is not first:
-            expect(False, where, f"all of dtype {first.name}", x.dtype.name, DTypeError)
+            expect(False, where, f"all of dtype {first.name}", x.dtype.name, NoKernelError)
 
 
 # --- the three rows -------------------------------------------------------------------------------
@@ -208,9 +208,9 @@ def _check(
         known = is_float(x.dtype) or x.dtype.kind == "c" or x.dtype is i64
         if not known:
             text = "f32, f64, f16, bf16, complex64 or i64"
-            expect(False, where, text, x.dtype.name, DTypeError)
+            expect(False, where, text, x.dtype.name, NoKernelError)
         if x.dtype is not input.dtype:
-            expect(False, where, f"all of dtype {input.dtype.name}", x.dtype.name, DTypeError)
+            expect(False, where, f"all of dtype {input.dtype.name}", x.dtype.name, NoKernelError)
     if input.ndim not in (n + 1, n + 2):
         axes = ", ".join(("length",) if n == 1 else ("depth", "height", "width")[3 - n :])
         wanted = f"an input of shape (batch, channels, {axes}) or (channels, {axes})"

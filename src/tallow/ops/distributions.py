@@ -8,7 +8,7 @@ from typing import Any
 from .. import _native
 from ..device import Device
 from ..dtype import DType, bool_, f64
-from ..errors import ArgumentError, DTypeError, expect
+from ..errors import ArgumentError, NoKernelError, expect
 from ..random import Generator
 from ..registry import op, primitive
 from ..tensor import Tensor, broadcast_shapes, unwrap_tensor, wrap
@@ -25,7 +25,7 @@ def bernoulli(x: Tensor, p: float | None = None, *, generator: Generator | None 
             bernoulli,
             "probabilities of a float dtype",
             x.dtype.name,
-            DTypeError,
+            NoKernelError,
         )
         bounds(x, bernoulli, 0, 1)
         chance: Any = x.detach()
@@ -45,7 +45,9 @@ def _(g: Tensor, _x: Tensor, _p: Any, _generator: Any) -> Tensor:
 def poisson(input: Tensor, generator: Generator | None = None) -> Tensor:
     """Poisson numbers of the rates in `input`, in its dtype (Knuth; Hörmann 1993 from 10 on)."""
     array = unwrap_tensor(input, poisson)
-    expect(input.dtype.kind == "f", poisson, "rates of a float dtype", input.dtype.name, DTypeError)
+    expect(
+        input.dtype.kind == "f", poisson, "rates of a float dtype", input.dtype.name, NoKernelError
+    )
     rates = array.cast(f64.code).contiguous()
     out = _native.Array.empty(array.shape, f64.code)
     _native.call("random_poisson", out, state_of(generator, poisson), rates)
@@ -71,7 +73,9 @@ def multinomial(
     many weights above 0.
     """
     weights = wrap(unwrap_tensor(x, multinomial))
-    expect(x.dtype.kind == "f", multinomial, "weights of a float dtype", x.dtype.name, DTypeError)
+    expect(
+        x.dtype.kind == "f", multinomial, "weights of a float dtype", x.dtype.name, NoKernelError
+    )
     expect(x.ndim in (1, 2), multinomial, "weights (n) or (m, n)", x.shape)
     n = x.shape[-1]
     expect(

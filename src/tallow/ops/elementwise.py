@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import _native
 from ..dtype import f32, f64
-from ..errors import ArgumentError, DTypeError, expect
+from ..errors import ArgumentError, DTypeError, NoKernelError, expect
 from ..registry import ROWS, op, primitive
 from ..tensor import Tensor, full, unwrap_tensor, wrap, zeros_like
 from .elementwise_rows import Rule, Uses, conj, install_operators, kernel_row, quick_row, row
@@ -102,7 +102,7 @@ def round(x: Tensor, *, decimals: int = 0) -> Tensor:
     """The nearest whole number, ties to the even one; or rounded to `decimals` digits."""
     if decimals == 0:
         return _round(x)
-    expect(x.dtype.kind == "f", round, "a float dtype", x.dtype.name, DTypeError)
+    expect(x.dtype.kind == "f", round, "a float dtype", x.dtype.name, NoKernelError)
     wide = x if x.dtype.itemsize > 2 else x.to(f32)
     scale = 10.0 ** abs(decimals)
     out = _round(wide * scale) / scale if decimals > 0 else _round(wide / scale) * scale
@@ -137,7 +137,7 @@ def rad2deg(x: Tensor) -> Tensor:
 @op(inplace=True)
 def bitwise_not(x: Tensor) -> Tensor:
     """Every bit of an integer, or a bool, inverted."""
-    expect(x.dtype.kind in "biu", bitwise_not, "integers or bool", x.dtype.name, DTypeError)
+    expect(x.dtype.kind in "biu", bitwise_not, "integers or bool", x.dtype.name, NoKernelError)
     return (
         x.logical_not()
         if x.dtype.kind == "b"

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from .. import _native
-from ..errors import ArgumentError, DTypeError, expect
+from ..errors import ArgumentError, DTypeError, NoKernelError, expect
 from ..registry import op, primitive
 from ..tensor import Tensor, full, unwrap, unwrap_tensor, wrap
 from .elementwise_rows import conj, row
@@ -28,7 +28,7 @@ def where(
         where,
         "a bool condition",
         condition.dtype.name,
-        DTypeError,
+        NoKernelError,
     )
     if condition.dtype.kind != "b":
         mask = condition.ne(0)._array
@@ -56,7 +56,7 @@ def _fused(values: tuple[Any, ...]) -> bool:
 @op(inplace=True)
 def lerp(x: Tensor, end: Tensor, weight: Tensor | float) -> Tensor:
     """`x + weight * (end - x)`, exact at weights 0 and 1."""
-    expect(x.dtype.kind in "fc", lerp, "floats", x.dtype.name, DTypeError)
+    expect(x.dtype.kind in "fc", lerp, "floats", x.dtype.name, NoKernelError)
     way = end - x
     near = x + way * weight
     size = weight.abs() if isinstance(weight, Tensor) else full((), abs(weight))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..dtype import Default, complex64, f32
-from ..errors import ArgumentError, DTypeError, expect
+from ..errors import ArgumentError, NoKernelError, expect
 from ..registry import op, primitive
 from ..tensor import Tensor, arange, from_numpy
 from .creation import Kind, finish
@@ -101,10 +101,14 @@ def _promoted(x: Tensor, where: object, *, real: bool = False) -> Tensor:
     kind = x.dtype.kind
     fits = kind in "biu" or x.dtype in (f32, complex64)
     expect(
-        fits, where, "f32, complex64 or integers (there is no complex128)", x.dtype.name, DTypeError
+        fits,
+        where,
+        "f32, complex64 or integers (there is no complex128)",
+        x.dtype.name,
+        NoKernelError,
     )
     if real:
-        expect(kind != "c", where, "a real tensor", x.dtype.name, DTypeError)
+        expect(kind != "c", where, "a real tensor", x.dtype.name, NoKernelError)
         return x.to(f32)
     return x.to(complex64)
 

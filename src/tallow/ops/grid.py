@@ -7,7 +7,7 @@ from itertools import product
 from typing import Any
 
 from ..dtype import f32, i64
-from ..errors import ArgumentError, expect
+from ..errors import ArgumentError, UnsupportedCaseError, expect
 from ..registry import op
 from ..tensor import Tensor, arange
 from .conv import check_float
@@ -207,7 +207,9 @@ def affine_grid(theta: Tensor, size: Sequence[int], align_corners: bool | None =
     """
     check_float("affine_grid", theta)
     n = len(size) - 2
-    expect(n in (2, 3), "affine_grid", "a size of 4 or 5 numbers", tuple(size), ArgumentError)
+    expect(
+        n in (2, 3), "affine_grid", "a size of 4 or 5 numbers", tuple(size), UnsupportedCaseError
+    )
     fits = theta.shape == (size[0], n, n + 1)
     expect(fits, "affine_grid", f"theta of shape {(size[0], n, n + 1)}", theta.shape)
     good = min(size) > 0

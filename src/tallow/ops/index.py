@@ -7,7 +7,7 @@ from typing import Any
 
 from .. import _native
 from ..dtype import f32, i64
-from ..errors import ArgumentError, DTypeError, expect
+from ..errors import ArgumentError, DTypeError, NoKernelError, expect
 from ..indexing import Plan, call, mask_counts
 from ..indexing import nonzero as positions_of
 from ..registry import op, primitive
@@ -71,7 +71,11 @@ def _(
 
 def _put(x: Tensor, parts: list[Any], values: Tensor, accumulate: bool, where: object) -> Tensor:
     expect(
-        values.dtype is x.dtype, where, f"values of {x.dtype.name}", values.dtype.name, DTypeError
+        values.dtype is x.dtype,
+        where,
+        f"values of {x.dtype.name}",
+        values.dtype.name,
+        NoKernelError,
     )
     plan = Plan(x.shape, parts)
     moved = plan.moved(x)
@@ -103,7 +107,7 @@ def index_put(
 def take(x: Tensor, index: Tensor) -> Tensor:
     """The elements of flattened `x` at `index`, in the shape of `index`."""
     _integers(index, take)
-    expect(index.dtype is i64, take, "indices of i64", index.dtype.name, DTypeError)
+    expect(index.dtype is i64, take, "indices of i64", index.dtype.name, NoKernelError)
     return take_positions(x.reshape(-1), index.reshape(1, -1).contiguous()).reshape(index.shape)
 
 
@@ -112,7 +116,11 @@ def put(x: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> T
     """`x` with the elements of `source` at the positions `index` of its flattened form."""
     _integers(index, put)
     expect(
-        source.dtype is x.dtype, put, f"a source of {x.dtype.name}", source.dtype.name, DTypeError
+        source.dtype is x.dtype,
+        put,
+        f"a source of {x.dtype.name}",
+        source.dtype.name,
+        NoKernelError,
     )
     same = index.numel() == source.numel()
     expect(same, put, f"a source of {index.numel()} elements", source.numel())
@@ -122,7 +130,7 @@ def put(x: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> T
 
 def _integers(index: Tensor, where: object) -> None:
     unwrap_tensor(index, where)
-    expect(index.dtype.kind in "iu", where, "integer indices", index.dtype.name, DTypeError)
+    expect(index.dtype.kind in "iu", where, "integer indices", index.dtype.name, NoKernelError)
 
 
 # --- masks ----------------------------------------------------------------------------------------
@@ -131,7 +139,7 @@ def _integers(index: Tensor, where: object) -> None:
 def _mask(mask: Tensor, where: object) -> None:
     unwrap_tensor(mask, where)
     dtype = mask.dtype
-    expect(dtype.kind == "b", where, "a bool mask", dtype.name, DTypeError)
+    expect(dtype.kind == "b", where, "a bool mask", dtype.name, NoKernelError)
 
 
 @op
@@ -159,7 +167,7 @@ def masked_fill(x: Tensor, mask: Tensor, value: Tensor | float) -> Tensor:
         expect(value.ndim == 0, masked_fill, "a number or a 0-d tensor", value.shape)
         real = value.dtype.kind != "c" or x.dtype.kind == "c"
         expect(
-            real, masked_fill, f"a value that {x.dtype.name} holds", value.dtype.name, DTypeError
+            real, masked_fill, f"a value that {x.dtype.name} holds", value.dtype.name, NoKernelError
         )
         filling = value.to(x.dtype)
     else:
@@ -201,7 +209,7 @@ def masked_scatter(x: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     """`x` with the elements of `source`, in order, where `mask` (broadcast) is true."""
     _mask(mask, masked_scatter)
     same = source.dtype is x.dtype
-    expect(same, masked_scatter, f"a source of {x.dtype.name}", source.dtype.name, DTypeError)
+    expect(same, masked_scatter, f"a source of {x.dtype.name}", source.dtype.name, NoKernelError)
     shape = broadcast_shapes(x.shape, mask.shape, masked_scatter)
     flat = mask._array.expand(shape).contiguous()
     counts, count = mask_counts(flat)

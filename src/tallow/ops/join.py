@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import _native
 from ..dtype import i64
-from ..errors import ArgumentError, DTypeError, expect
+from ..errors import ArgumentError, NoKernelError, expect
 from ..registry import op, primitive
 from ..tensor import Tensor, arange, from_numpy, tensor, unwrap_tensor, wrap, zeros
 from .shape import axes_of, axis_of, flat, flat_tensors
@@ -181,7 +181,7 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
     expect(len(given) > 0, meshgrid, "at least one tensor", "none")
     for x in given:
         expect(x.ndim <= 1, meshgrid, "tensors of at most one axis", x.shape)
-        expect(x.dtype is given[0].dtype, meshgrid, "one dtype", x.dtype.name, DTypeError)
+        expect(x.dtype is given[0].dtype, meshgrid, "one dtype", x.dtype.name, NoKernelError)
     swap = indexing == "xy" and len(given) >= 2
     if swap:
         given[:2] = given[1::-1]
@@ -272,7 +272,7 @@ def repeat_interleave(
         spread = spread.clone() if count == 1 else spread.contiguous()  # never a view
         return spread.flatten(axis, axis + 1)
     integers = repeats.dtype.kind in "iu"
-    expect(integers, repeat_interleave, "integers", repeats.dtype.name, DTypeError)
+    expect(integers, repeat_interleave, "integers", repeats.dtype.name, NoKernelError)
     fits = repeats.ndim <= 1 and repeats.numel() == n
     expect(fits, repeat_interleave, f"{n} counts along one axis", repeats.shape)
     import numpy as np

@@ -7,7 +7,7 @@ from typing import Any
 
 from .. import _native
 from ..dtype import DTYPES, bf16, complex64, f16, f32
-from ..errors import DTypeError, expect
+from ..errors import DTypeError, NoKernelError, expect
 from ..registry import op, primitive
 from ..tensor import Tensor, broadcast_shapes, unwrap_tensor, wrap
 
@@ -159,10 +159,10 @@ def _(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, exact: bool = Fa
             linear,
             "x of f32, f16 or bf16",
             x.dtype.name,
-            DTypeError,
+            NoKernelError,
         )
         rounds = x.dtype.kind in "iub" and weight.dtype.kind == "f"  # the weight, to integers
-        expect(not rounds, linear, f"x of {weight.dtype.name}", x.dtype.name, DTypeError)
+        expect(not rounds, linear, f"x of {weight.dtype.name}", x.dtype.name, NoKernelError)
         return linear.meaning(x, weight, bias)
     n = w.shape[0]
     rows = (
@@ -277,7 +277,7 @@ def _added(x: Tensor, product: Tensor, beta: Any, alpha: Any, where: object) -> 
     if product.dtype.kind in "iu":  # as in PyTorch
         beta, alpha = int(beta), int(alpha)
     same = x.dtype is product.dtype
-    expect(same, where, f"tensors of one dtype ({product.dtype.name})", x.dtype.name, DTypeError)
+    expect(same, where, f"tensors of one dtype ({product.dtype.name})", x.dtype.name, NoKernelError)
     if alpha != 1:
         product = product * alpha
     x = x.expand(product.shape)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple, cast
 
 from ..dtype import f64
-from ..errors import ArgumentError, DTypeError, GradError, expect
+from ..errors import ArgumentError, GradError, NoKernelError, expect
 from ..registry import op, primitive
 from ..tensor import Tensor, zeros
 from .complexes import real
@@ -408,7 +408,7 @@ def eig(A: Tensor) -> Eigen:
     """Eigenvalues and eigenvectors of square matrices, complex64; of f64 they are refused."""
     check(A, eig, square=True)
     fits = A.dtype is not f64
-    expect(fits, eig, "f32 or complex64 (there is no complex128)", A.dtype.name, DTypeError)
+    expect(fits, eig, "f32 or complex64 (there is no complex128)", A.dtype.name, NoKernelError)
     return Eigen(*eig_factors(A))
 
 
@@ -417,5 +417,5 @@ def eigvals(A: Tensor) -> Tensor:
     """The eigenvalues of square matrices, complex64; of f64 they are refused."""
     check(A, eigvals, square=True)
     fits = A.dtype is not f64
-    expect(fits, eigvals, "f32 or complex64 (there is no complex128)", A.dtype.name, DTypeError)
+    expect(fits, eigvals, "f32 or complex64 (there is no complex128)", A.dtype.name, NoKernelError)
     return eig_factors(A)[0]

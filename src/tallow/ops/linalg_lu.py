@@ -6,7 +6,7 @@ import math
 from typing import Any, NamedTuple
 
 from ..dtype import i32
-from ..errors import ArgumentError, DTypeError, expect
+from ..errors import ArgumentError, NoKernelError, expect
 from ..registry import op, primitive
 from ..tensor import Tensor, from_numpy, zeros
 from .elementwise_three import where
@@ -125,7 +125,7 @@ def _order(pivots: Tensor, m: int, where_: object) -> Tensor:
     """LAPACK's exchanges as an order of rows."""
     import numpy as np
 
-    expect(pivots.dtype is i32, where_, "pivots of i32", pivots.dtype.name, DTypeError)
+    expect(pivots.dtype is i32, where_, "pivots of i32", pivots.dtype.name, NoKernelError)
     given = np.array(to_numpy(pivots, where_))
     inside = not given.size or (given.min() >= 1 and given.max() <= m)
     expect(inside, where_, f"pivots in [1, {m}]", "others", ArgumentError)

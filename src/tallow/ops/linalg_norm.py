@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..dtype import DType, as_dtype, bool_, f32, f64
-from ..errors import ArgumentError, DTypeError, expect
+from ..errors import ArgumentError, NoKernelError, expect
 from ..registry import op, primitive
 from ..tensor import Tensor, zeros
 from .complexes import real
@@ -74,7 +74,7 @@ def vector_norm(
     dtype: DType | str | None = None,
 ) -> Tensor:  # fmt: skip
     """The `ord`-norm (a number, inf, -inf) over `dim` (all axes by default), of a float tensor."""
-    expect(x.dtype.kind in "fc", vector_norm, "a float tensor", x.dtype.name, DTypeError)
+    expect(x.dtype.kind in "fc", vector_norm, "a float tensor", x.dtype.name, NoKernelError)
     x = x if dtype is None else x.to(as_dtype(dtype))
     p = float(ord)
     axes = tuple(range(x.ndim)) if dim is None else axes_of(dim, x.ndim, vector_norm)
@@ -97,7 +97,7 @@ def matrix_norm(
     dtype: DType | str | None = None,
 ) -> Tensor:  # fmt: skip
     """A norm of matrices in the axes `dim`: "fro", "nuc", inf, -inf, 1, -1, 2 or -2."""
-    expect(A.dtype.kind in "fc", matrix_norm, "a float tensor", A.dtype.name, DTypeError)
+    expect(A.dtype.kind in "fc", matrix_norm, "a float tensor", A.dtype.name, NoKernelError)
     A = A if dtype is None else A.to(as_dtype(dtype))
     expect(A.ndim >= 2, matrix_norm, "at least two axes", A.shape)
     i, j = axes_of(dim, A.ndim, matrix_norm)
@@ -259,7 +259,7 @@ def cov(
     `fweights` says how often each observation counts, `aweights` how much.
     """
     expect(x.ndim <= 2, cov, "at most two axes", x.shape)
-    expect(x.dtype.kind != "b", cov, "numbers", x.dtype.name, DTypeError)
+    expect(x.dtype.kind != "b", cov, "numbers", x.dtype.name, NoKernelError)
     rows = x.reshape(1, -1) if x.ndim < 2 else x
     rows = rows if rows.dtype.kind in "fc" else rows.to(f32)
     n = rows.shape[1]
@@ -268,7 +268,7 @@ def cov(
         if w is None:
             continue
         expect(w.ndim <= 1 and w.numel() == n, cov, f"{name} of shape ({n},)", w.shape)
-        expect(w.dtype.kind in kinds, cov, f"{name} of another kind", w.dtype.name, DTypeError)
+        expect(w.dtype.kind in kinds, cov, f"{name} of another kind", w.dtype.name, NoKernelError)
         least = w.amin().item() if n else 0
         expect(least >= 0, cov, f"{name} of at least 0", least, ArgumentError)
         weight = w if weight is None else weight * w
@@ -312,7 +312,7 @@ def matrix_exp(x: Tensor) -> Tensor:
     """
     square = x.ndim >= 2 and x.shape[-1] == x.shape[-2]
     expect(square, matrix_exp, "square matrices", x.shape)
-    expect(x.dtype.kind in "fc", matrix_exp, "a float tensor", x.dtype.name, DTypeError)
+    expect(x.dtype.kind in "fc", matrix_exp, "a float tensor", x.dtype.name, NoKernelError)
     n = x.shape[-1]
     if not x.numel():
         return x.clone()

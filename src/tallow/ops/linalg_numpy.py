@@ -7,7 +7,7 @@ from typing import Any
 
 from .. import _native
 from ..dtype import complex64, f32, f64
-from ..errors import DTypeError, LinAlgError, expect
+from ..errors import DTypeError, LinAlgError, NoKernelError, expect
 from ..tensor import Tensor, from_numpy, unwrap_tensor
 
 KINDS = (f32, f64, complex64)
@@ -29,7 +29,7 @@ def to_numpy(x: Tensor, where: object) -> Any:
 def check(x: Tensor, where: object, *, square: bool = False) -> None:
     """Refuse what is no (batch of) matrices of f32, f64 or complex64."""
     unwrap_tensor(x, where)
-    expect(x.dtype in KINDS, where, "f32, f64 or complex64", x.dtype.name, DTypeError)
+    expect(x.dtype in KINDS, where, "f32, f64 or complex64", x.dtype.name, NoKernelError)
     expect(x.ndim >= 2, where, "a matrix or a batch of matrices", f"shape {x.shape}")
     if square:
         fits = x.shape[-1] == x.shape[-2]

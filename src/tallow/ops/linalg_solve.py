@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ..dtype import bool_, f32, f64, i32
-from ..errors import ArgumentError, DTypeError, expect
+from ..errors import ArgumentError, NoKernelError, expect
 from ..registry import op, primitive
 from ..tensor import Tensor, broadcast_shapes, zeros
 from .elementwise_three import where
@@ -57,7 +57,7 @@ def _(g: Tensor, A: Tensor, _B: Tensor, out: Tensor) -> tuple[Any, Any]:
 
 
 def _same_dtype(A: Tensor, B: Tensor, where_: object) -> None:
-    expect(A.dtype is B.dtype, where_, f"B of {A.dtype.name}", B.dtype.name, DTypeError)
+    expect(A.dtype is B.dtype, where_, f"B of {A.dtype.name}", B.dtype.name, NoKernelError)
 
 
 @op(name="linalg.solve")

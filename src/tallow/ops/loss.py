@@ -7,7 +7,7 @@ import warnings
 from typing import Any
 
 from ..dtype import f32
-from ..errors import ArgumentError, DTypeError, IndexRangeError, expect
+from ..errors import ArgumentError, IndexRangeError, NoKernelError, expect
 from ..registry import op
 from ..tensor import Tensor, unwrap_tensor
 from ..tensor import full as filled
@@ -74,7 +74,7 @@ def _labels(name: str, input: Tensor, target: Tensor, ignore: int) -> tuple[Tens
     axis = 1 if input.ndim > 1 else 0
     wanted = input.shape[:axis] + input.shape[axis + 1 :]
     expect(target.shape == wanted, name, f"target of shape {wanted}", target.shape)
-    expect(target.dtype.kind in "iu", name, "an integer target", target.dtype.name, DTypeError)
+    expect(target.dtype.kind in "iu", name, "an integer target", target.dtype.name, NoKernelError)
     classes = input.shape[axis]
     if not target.numel():
         return target.long(), None

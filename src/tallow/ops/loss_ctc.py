@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..dtype import DType, f32, i64
-from ..errors import ArgumentError, DTypeError, expect
+from ..errors import ArgumentError, NoKernelError, expect
 from ..registry import op
 from ..tensor import Tensor, arange, full, tensor, unwrap_tensor
 from .elementwise import logaddexp
@@ -46,7 +46,7 @@ def _(g: Tensor, terms: Sequence[Tensor], out: Tensor) -> list[Tensor]:
 def _lengths(name: str, given: Tensor | Sequence[int], batch: int, most: int, what: str) -> Tensor:
     made = given if isinstance(given, Tensor) else tensor(list(given), dtype=i64)
     made = made.reshape(1) if made.ndim == 0 else made
-    expect(made.dtype.kind in "iu", name, f"integer {what}", made.dtype.name, DTypeError)
+    expect(made.dtype.kind in "iu", name, f"integer {what}", made.dtype.name, NoKernelError)
     expect(made.shape == (batch,), name, f"{what} of shape ({batch},)", made.shape)
     if batch:
         low, high = made.amin().item(), made.amax().item()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..errors import ArgumentError, DTypeError, IndexRangeError, expect
+from ..errors import ArgumentError, IndexRangeError, NoKernelError, expect
 from ..registry import op
 from ..tensor import Tensor, unwrap_tensor, zeros
 from .distance import pairwise_distance
@@ -135,7 +135,7 @@ def _labelled(name: object, input: Tensor, target: Tensor, axes: int) -> tuple[T
     wanted = input.shape if axes else input.shape[:-1]
     single = not axes and input.ndim == 1 and target.shape in ((), (1,))
     expect(single or target.shape == wanted, name, f"target of shape {wanted}", target.shape)
-    expect(target.dtype.kind in "iu", name, "an integer target", target.dtype.name, DTypeError)
+    expect(target.dtype.kind in "iu", name, "an integer target", target.dtype.name, NoKernelError)
     if input.ndim == 1:
         return input.unsqueeze(0), target.reshape(1, -1) if axes else target.reshape(1)
     return input, target

@@ -8,7 +8,7 @@ from .. import _native
 from ..autograd.mode import MODE
 from ..autograd.record import recomputed
 from ..dtype import f32, f64
-from ..errors import DTypeError, expect
+from ..errors import NoKernelError, expect
 from ..registry import op
 from ..tensor import Tensor, empty_like, unwrap_tensor, wrap
 from .reduce import centred
@@ -22,7 +22,7 @@ _layer_norm_backward = _native.kernel("layer_norm_backward")
 def _fits(where: object, x: Tensor, *parameters: Tensor | None, kinds: str = "f") -> None:
     unwrap_tensor(x, where)
     if x.dtype.kind not in kinds or x.dtype.itemsize < 2:
-        expect(False, where, "a float dtype", x.dtype.name, DTypeError)
+        expect(False, where, "a float dtype", x.dtype.name, NoKernelError)
     for p in parameters:
         if p is not None and p._array.shape != x._array.shape[-1:]:
             expect(False, where, f"weight and bias of shape {x.shape[-1:]}", p.shape)

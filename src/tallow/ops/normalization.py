@@ -7,7 +7,7 @@ from typing import Any
 
 from ..autograd.mode import MODE, no_grad
 from ..dtype import f32
-from ..errors import ArgumentError, DTypeError, expect
+from ..errors import ArgumentError, NoKernelError, expect
 from ..registry import op
 from ..tensor import Tensor, unwrap_tensor, zeros
 from .elementwise_three import addcmul
@@ -18,7 +18,7 @@ def _channels(where: object, x: Tensor, *parameters: Tensor | None) -> None:
     """Refuse what is not floats of shape (batch, channels, ...) with one value per channel."""
     unwrap_tensor(x, where)
     expect(x.ndim >= 2, where, "input of shape (batch, channels, ...)", x.shape)
-    expect(x.dtype.kind == "f", where, "a float dtype", x.dtype.name, DTypeError)
+    expect(x.dtype.kind == "f", where, "a float dtype", x.dtype.name, NoKernelError)
     for p in parameters:
         if p is not None:
             expect(p.shape == x.shape[1:2], where, f"shape {x.shape[1:2]} per channel", p.shape)

@@ -7,7 +7,7 @@ from typing import Any
 
 from .. import _native
 from ..dtype import DType, as_dtype, i64
-from ..errors import ArgumentError, DTypeError, expect
+from ..errors import ArgumentError, NoKernelError, UnsupportedCaseError, expect
 from ..registry import op, primitive
 from ..tensor import Tensor, arange, unwrap_tensor, wrap, zeros_like
 from .convert import put_strided, take_strided
@@ -67,7 +67,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: Any = 
     but the first. Negative numbers cut positions off.
     """
     known = mode in ("constant", "reflect", "replicate", "circular")
-    expect(known, "pad", "constant, reflect, replicate or circular", mode, ArgumentError)
+    expect(known, "pad", "constant, reflect, replicate or circular", mode, UnsupportedCaseError)
     if mode == "constant":
         return constant_pad_nd(input, pad, 0 if value is None else value)
     expect(value in (None, 0), "pad", f"no value in mode {mode}", value, ArgumentError)
@@ -75,7 +75,8 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: Any = 
     sides = _sides(pad, input.ndim, "pad")
     axes = [axis for axis in range(input.ndim) if axis >= input.ndim - len(pad) // 2]
     fits = len(pad) >= 2 and len(axes) <= 3 and 1 <= input.ndim - len(axes) <= 2
-    expect(fits, "pad", "pads for all axes but the first one or two", (input.shape, tuple(pad)))
+    text = "pads for all axes but the first one or two"
+    expect(fits, "pad", text, (tuple(input.shape), tuple(pad)), UnsupportedCaseError)
     for axis in axes:
         out = _pad_axis(out, axis, *sides[axis], mode)
     return out
@@ -110,7 +111,7 @@ def _edge(x: Tensor, axis: int, start: int, edge: int, count: int, mode: str) ->
 def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
     """A last axis of `num_classes` (the largest index and one, without), 1 at the index, else 0."""
     integers = input.dtype is i64
-    expect(integers, one_hot, "indices of i64", input.dtype.name, DTypeError)
+    expect(integers, one_hot, "indices of i64", input.dtype.name, NoKernelError)
     empty = not input.numel()
     if num_classes <= 0:
         auto = num_classes == -1 and not empty

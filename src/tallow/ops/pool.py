@@ -10,7 +10,7 @@ from typing import Any
 
 from .. import _native
 from ..dtype import f64, i64
-from ..errors import ArgumentError, DTypeError, expect
+from ..errors import ArgumentError, NoKernelError, expect
 from ..registry import op, primitive
 from ..tensor import Tensor, unwrap_tensor, wrap
 from .conv import Sizes, check_float, sizes
@@ -384,7 +384,7 @@ def _unpool(
 ) -> Tensor:  # fmt: skip
     check_float(where, input)
     unwrap_tensor(indices, where)
-    expect(indices.dtype is i64, where, "indices of i64", indices.dtype.name, DTypeError)
+    expect(indices.dtype is i64, where, "indices of i64", indices.dtype.name, NoKernelError)
     expect(input.ndim in (n + 1, n + 2), where, f"{n + 1} or {n + 2} axes", input.shape)
     expect(indices.shape == input.shape, where, f"indices of {input.shape}", indices.shape)
     kernel = sizes(kernel_size, n, where, "kernel_size", 1)

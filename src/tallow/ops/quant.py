@@ -5,7 +5,7 @@ from __future__ import annotations
 from .. import _native
 from ..autograd.mode import MODE
 from ..dtype import DType, as_dtype, f32
-from ..errors import DTypeError, GradError, expect
+from ..errors import DTypeError, GradError, NoKernelError, expect
 from ..registry import primitive
 from ..tensor import Tensor, unwrap_tensor, wrap
 
@@ -48,7 +48,7 @@ def _(x: Tensor, dtype: DType | str, importance: Tensor | None) -> None:
     to = as_dtype(dtype)
     shape = unwrap_tensor(x, quantize).shape
     expect(to.kind == "q", quantize, "a block dtype", to.name, DTypeError)
-    expect(x.dtype.kind in "fq", quantize, "a float tensor", x.dtype.name, DTypeError)
+    expect(x.dtype.kind in "fq", quantize, "a float tensor", x.dtype.name, NoKernelError)
     refuse_gradient(x, to)
     fits = bool(shape) and shape[-1] % to.block == 0
     expect(fits, quantize, f"a last axis that is a multiple of {to.block} for {to.name}", shape)
@@ -73,5 +73,7 @@ def dequantize(x: Tensor, dtype: DType | str = f32) -> Tensor:
 def _(x: Tensor, dtype: DType | str) -> None:
     unwrap_tensor(x, dequantize)
     to = as_dtype(dtype)
-    expect(x.dtype.kind == "q", dequantize, "a tensor in a block dtype", x.dtype.name, DTypeError)
+    expect(
+        x.dtype.kind == "q", dequantize, "a tensor in a block dtype", x.dtype.name, NoKernelError
+    )
     expect(to.kind == "f", dequantize, "a float dtype", to.name, DTypeError)

@@ -9,7 +9,7 @@ from typing import Any
 
 from .. import _native
 from ..dtype import DType, as_dtype, f32, i64
-from ..errors import DTypeError, IndexRangeError, expect
+from ..errors import DTypeError, IndexRangeError, NoKernelError, expect
 from ..registry import op, primitive
 from ..tensor import Tensor, unwrap_tensor, wrap
 
@@ -64,7 +64,7 @@ def reduced(name: str, where: object, x: Tensor, dim: Dim, keepdim: bool, dtype:
 def plain(x: Tensor, where: object, kinds: str = "buif") -> None:
     """Refuse what is no tensor, and dtypes of other kinds."""
     unwrap_tensor(x, where)
-    expect(x.dtype.kind in kinds, where, "a plain dtype", x.dtype.name, DTypeError)
+    expect(x.dtype.kind in kinds, where, "a plain dtype", x.dtype.name, NoKernelError)
 
 
 def spread(g: Tensor, x: Any, dim: Dim, keepdim: bool) -> Tensor:
@@ -209,7 +209,7 @@ def var(
     `correction` is 1, or 0 when `unbiased` is false.
     """
     dim, less = _variance_options(dim, unbiased, correction)
-    expect(x.dtype.kind in "fc", var, "a float dtype", x.dtype.name, DTypeError)
+    expect(x.dtype.kind in "fc", var, "a float dtype", x.dtype.name, NoKernelError)
     if x.dtype.kind == "c":
         parts = (part.var(dim, keepdim=keepdim, correction=less) for part in (x.real, x.imag))
         return next(parts) + next(parts)
@@ -320,7 +320,7 @@ def nanmean(
     x: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: DType | str | None = None
 ) -> Tensor:
     """The mean over the axes `dim` of what is not NaN."""
-    expect(x.dtype.kind == "f", nanmean, "a float dtype", x.dtype.name, DTypeError)
+    expect(x.dtype.kind == "f", nanmean, "a float dtype", x.dtype.name, NoKernelError)
     total = x.nansum(dim, keepdim, dtype=dtype)
     return total / x.detach().isnan().logical_not().sum(dim, keepdim).to(total.dtype)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from .. import _native
 from ..dtype import DType, f32, f64, i64, u8
-from ..errors import ArgumentError, DTypeError, expect
+from ..errors import ArgumentError, NoKernelError, UnsupportedCaseError, expect
 from ..registry import op, primitive
 from ..tensor import Tensor, from_buffer, unwrap_tensor, wrap
 from .conv import check_float
@@ -283,12 +283,12 @@ def interpolate(
     pixels = input.dtype is u8 and mode in ("nearest", "nearest-exact", "bilinear", "bicubic")
     input = input.to(f32) if pixels else input
     check_float("interpolate", input)
-    expect(input.ndim in (3, 4, 5), "interpolate", "3 to 5 axes", input.shape)
+    expect(input.ndim in (3, 4, 5), "interpolate", "3 to 5 axes", input.shape, UnsupportedCaseError)
     expect(0 not in input.shape[1:], "interpolate", "axes with elements", input.shape)
     modes = ["nearest", "nearest-exact", "area", LINEAR[input.ndim]]
     modes += ["bicubic"] if input.ndim == 4 else []
     text = f"a mode of {', '.join(modes)} for {input.ndim - 2} spatial axes"
-    expect(mode in modes, "interpolate", text, repr(mode), ArgumentError)
+    expect(mode in modes, "interpolate", text, repr(mode), UnsupportedCaseError)
     smooth = mode not in modes[:3]
     if align_corners is not None and not smooth:
         text = f"align_corners with {', '.join(modes[3:])} only"
@@ -345,7 +345,7 @@ def _images(where: str, input: Tensor, least: int = 3) -> None:
     unwrap_tensor(input, where)
     expect(input.ndim >= least, where, f"at least {least} axes", input.shape)
     plain = input.dtype.kind != "q"
-    expect(plain, where, "a plain dtype", input.dtype.name, DTypeError)
+    expect(plain, where, "a plain dtype", input.dtype.name, NoKernelError)
 
 
 @op

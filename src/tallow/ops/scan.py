@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import _native
 from ..dtype import DType, as_dtype, i64
-from ..errors import ArgumentError, DTypeError, expect
+from ..errors import ArgumentError, NoKernelError, expect
 from ..registry import op, primitive
 from ..tensor import Tensor, full, unwrap_tensor, wrap, zeros
 from .extreme import ValuesIndices
@@ -18,7 +18,7 @@ def _plain(x: Tensor, where: object, kinds: str = "buif") -> None:
     dtype = x.dtype
     if dtype.kind not in kinds or (dtype.kind == "f" and dtype.itemsize == 1):
         wanted = "floats" if kinds[0] == "f" else "a plain dtype"
-        expect(False, where, wanted, dtype.name, DTypeError)
+        expect(False, where, wanted, dtype.name, NoKernelError)
 
 
 _KERNELS = {

@@ -10,7 +10,7 @@ from typing import Any
 
 from .. import _native
 from ..dtype import bf16, f16, f32, i64
-from ..errors import ArgumentError, DTypeError, IndexRangeError, expect
+from ..errors import ArgumentError, IndexRangeError, NoKernelError, expect
 from ..registry import op, primitive
 from ..tensor import Tensor, full, ones, unwrap_tensor, wrap, zeros
 from .convert import unslice
@@ -33,7 +33,7 @@ def _index(index: Tensor, where: object) -> _native.Array:
     if array.dtype == i64.code:
         return array
     fits = index.dtype.kind in "iu"
-    expect(fits, where, "an index of i64 or i32", index.dtype.name, DTypeError)
+    expect(fits, where, "an index of i64 or i32", index.dtype.name, NoKernelError)
     return array.cast(i64.code)
 
 
@@ -113,7 +113,7 @@ def _source(x: Tensor, axis: int, index: Tensor, src: Tensor, where: object) -> 
     """The part of the source that the index covers."""
     array = unwrap_tensor(src, where)
     if array.dtype != x._array.dtype:
-        expect(False, where, f"a source of {x.dtype.name}", src.dtype.name, DTypeError)
+        expect(False, where, f"a source of {x.dtype.name}", src.dtype.name, NoKernelError)
     _check_index(x, axis, index, where)
     shape = index._array.shape
     if array.shape == shape or not shape:
@@ -354,7 +354,7 @@ def _along(
     """Index and source of index_add and its like, checked."""
     unwrap_tensor(source, where)
     same = source.dtype is x.dtype
-    expect(same, where, f"a source of {x.dtype.name}", source.dtype.name, DTypeError)
+    expect(same, where, f"a source of {x.dtype.name}", source.dtype.name, NoKernelError)
     shape, given = x.shape or (1,), source.shape or (1,)
     fits = len(given) == len(shape) and all(
         i == axis or n == m for i, (m, n) in enumerate(zip(shape, given, strict=True))
@@ -456,5 +456,7 @@ def take_along_dim(x: Tensor, indices: Tensor, dim: int | None = None) -> Tensor
 
 def _counted(indices: Tensor, n: int) -> Tensor:
     """Negative indices counted from the end."""
-    expect(indices.dtype.kind in "iu", take_along_dim, "integers", indices.dtype.name, DTypeError)
+    expect(
+        indices.dtype.kind in "iu", take_along_dim, "integers", indices.dtype.name, NoKernelError
+    )
     return indices + indices.lt(0).to(indices.dtype) * n

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from .. import _native
 from ..dtype import i32 as _i32
 from ..dtype import i64
-from ..errors import ArgumentError, DTypeError, expect
+from ..errors import ArgumentError, DTypeError, NoKernelError, expect
 from ..registry import op, primitive
 from ..tensor import Tensor, arange, full, ones, tensor, unwrap_tensor, wrap, zeros
 from .scatter import axis_of
@@ -258,7 +258,7 @@ def histc(x: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
     Both 0: from the smallest to the largest element. What lies outside, and NaN, does not count.
     """
     unwrap_tensor(x, histc)
-    expect(x.dtype.kind == "f", histc, "a float dtype", x.dtype.name, DTypeError)
+    expect(x.dtype.kind == "f", histc, "a float dtype", x.dtype.name, NoKernelError)
     expect(bins > 0, histc, "at least one bin", bins, ArgumentError)
     flat = wrap(x._array).reshape(-1)
     low, high = _range(flat, float(min), float(max), histc)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .. import _native
 from ..autograd.mode import MODE
 from ..dtype import DType, bf16, f16, f32, f64
-from ..errors import DTypeError, expect
+from ..errors import NoKernelError, expect
 from ..registry import op
 from ..tensor import Tensor, empty_like, unwrap_tensor, wrap
 from .reduce import axes_of
@@ -22,7 +22,7 @@ def _float(x: Tensor, where: object) -> None:
         where,
         "a float dtype",
         x.dtype.name,
-        DTypeError,
+        NoKernelError,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from .. import _native
 from ..dtype import i64
-from ..errors import ArgumentError, DTypeError, IndexRangeError, expect
+from ..errors import ArgumentError, IndexRangeError, NoKernelError, expect
 from ..registry import op, primitive
 from ..tensor import Tensor, tensor, unwrap_tensor, wrap, zeros
 from .extreme import ValuesIndices
@@ -21,7 +21,7 @@ def _plain(x: Tensor, where: object) -> None:
     unwrap_tensor(x, where)
     dtype = x.dtype
     if dtype.kind not in "buif" or (dtype.kind == "f" and dtype.itemsize == 1):
-        expect(False, where, "a plain dtype", dtype.name, DTypeError)
+        expect(False, where, "a plain dtype", dtype.name, NoKernelError)
 
 
 def _lines(
@@ -181,13 +181,13 @@ def _quantile(
     x: Tensor, q: Any, dim: int | None, keepdim: bool, interpolation: str, where: object, skip: bool
 ) -> Tensor:
     unwrap_tensor(x, where)
-    expect(x.dtype.name in ("f32", "f64"), where, "f32 or f64", x.dtype.name, DTypeError)
+    expect(x.dtype.name in ("f32", "f64"), where, "f32 or f64", x.dtype.name, NoKernelError)
     known = ("linear", "lower", "higher", "midpoint", "nearest")
     expect(
         interpolation in known, where, f"one of {', '.join(known)}", interpolation, ArgumentError
     )
     shares = q if isinstance(q, Tensor) else tensor(q, dtype=x.dtype)
-    expect(shares.dtype is x.dtype, where, f"q of {x.dtype.name}", shares.dtype.name, DTypeError)
+    expect(shares.dtype is x.dtype, where, f"q of {x.dtype.name}", shares.dtype.name, NoKernelError)
     expect(shares.ndim <= 1, where, "q as a number or vector", shares.shape)
     if shares.numel():
         inside = shares.detach().ge(0).logical_and(shares.detach().le(1)).all()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..dtype import f32
-from ..errors import ArgumentError, DTypeError, expect
+from ..errors import ArgumentError, NoKernelError, expect
 from ..registry import op
 from ..tensor import Tensor, ones
 from .fft import fft, ifft, irfft, rfft
@@ -46,7 +46,7 @@ def stft(
     there is a last axis with real and imaginary parts. Allen & Rabiner 1977.
     """
     expect(x.ndim in (1, 2), stft, "a signal of shape (length,) or (batch, length)", x.shape)
-    expect(x.dtype.kind in "fc", stft, "a float or complex signal", x.dtype.name, DTypeError)
+    expect(x.dtype.kind in "fc", stft, "a float or complex signal", x.dtype.name, NoKernelError)
     hop = _hop(hop_length, n_fft, stft)
     is_complex = x.dtype.kind == "c" or (window is not None and window.dtype.kind == "c")
     halved = not is_complex if onesided is None else onesided
@@ -79,7 +79,7 @@ def istft(
     Pieces are added where they overlap and divided by the sum of the squared windows there, which
     must not be 0 (Griffin & Lim 1984). `length` cuts the signal or fills it up with zeros.
     """
-    expect(x.dtype.kind == "c", istft, "a complex spectrum", x.dtype.name, DTypeError)
+    expect(x.dtype.kind == "c", istft, "a complex spectrum", x.dtype.name, NoKernelError)
     expect(x.ndim in (2, 3) and x.numel() > 0, istft, "(…, frequencies, pieces)", x.shape)
     hop = _hop(hop_length, n_fft, istft)
     halved = x.shape[-2] != n_fft if onesided is None else onesided
