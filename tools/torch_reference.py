@@ -59,9 +59,26 @@ def row(path: str) -> str:
     )
 
 
+def methods() -> str:
+    """The methods of Tensor that raise, by the reason."""
+    from tallow.torch._refused_methods import REASONS
+
+    text = """
+## Methods of `Tensor` that raise
+
+Once `tallow.torch` is imported, these raise one line when they are called.
+
+| reason | methods |
+|---|---|
+"""
+    for reason, (_, names) in REASONS.items():
+        text += f"| {reason} | {', '.join(f'`{name}`' for name in names.split())} |\n"
+    return text
+
+
 def main() -> int:
     """Write or check the page."""
-    text = HEAD + "".join(row(path) for path in modules())
+    text = HEAD + "".join(row(path) for path in modules()) + methods()
     if "--check" in sys.argv:
         same = PAGE.exists() and PAGE.read_text(encoding="utf-8") == text
         print("" if same else f"{PAGE.relative_to(ROOT)} is old: run tools/torch_reference.py")

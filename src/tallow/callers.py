@@ -311,10 +311,18 @@ _NAMES = {
     "end": ("stop",),
     "a": ("from_", "low"),
     "b": ("to", "high"),
+    "test_element": ("test_elements",),
+    "element": ("elements",),
+    "input2": ("L",),
+    **dict.fromkeys(("split_size_or_sections", "split_sizes"), ("split_size", "split_sizes")),
+    **dict.fromkeys(
+        ("sections", "indices", "tensor_indices_or_sections"), ("indices_or_sections",)
+    ),
     **dict.fromkeys(
         ("other", "exponent", "mat2", "vec2", "vec", "tensor", "values"), ("b", "other")
     ),
 }
+_ONLY_OF = {("max", "other"): "dim", ("min", "other"): "dim"}  # a tensor there is an operand
 _FIRST = ("input", "self", "tensor", "x1", "condition", "A")
 # Hints about memory that change nothing here: what a tensor is made of is settled by its dtype.
 _HINTS = ("layout", "pin_memory", "non_blocking", "names", "memory_format")
@@ -330,6 +338,8 @@ def by_name(row: Row[..., Any], values: tuple[Any, ...], more: dict[str, Any]) -
         if key in _HINTS and "device" in names:
             continue
         target = _parameter_called(key, names, given)
+        if target is None and (row.__name__, key) in _ONLY_OF:
+            target = _ONLY_OF[row.__name__, key]
         if target is None:
             raise DTypeError(f"{row.__name__}: expected arguments {', '.join(names)}, got {key}=")
         free = given[target] is MISSING or given[target] is defaults[target]
@@ -346,8 +356,10 @@ def by_name(row: Row[..., Any], values: tuple[Any, ...], more: dict[str, Any]) -
 
 
 def _parameter_called(key: str, names: list[str], given: dict[str, Any]) -> str | None:
-    if key in _FIRST and given[names[0]] is MISSING:
-        return names[0]
+    if key in _FIRST:
+        for name in (names[0], "x", "input"):  # the tensor need not come first: polygamma(n, x)
+            if name in names and given[name] is MISSING:
+                return name
     return next((name for name in _NAMES.get(key, ()) if name in names), None)
 
 

@@ -178,24 +178,6 @@ class Protocols:
         made: Tensor = Tensor(*size, device=device)
         return made.to(self.dtype)
 
-    def where(self: Any, condition: Tensor, other: Any) -> Tensor:
-        """This tensor's elements where `condition` holds, else those of `other`."""
-        from .ops import where
-
-        return where(condition, self, other)
-
-    def narrow_copy(self: Any, dim: Any, start: Any, length: Any) -> Tensor:
-        """`narrow`, copied."""
-        return cast("Tensor", self.narrow(dim, start, length).clone())
-
-    def unsafe_chunk(self: Any, chunks: Any, dim: Any = 0) -> Any:
-        """`chunk`: here what is changed in place is always noticed."""
-        return self.chunk(chunks, dim)
-
-    def unsafe_split(self: Any, split_size: Any, dim: Any = 0) -> Any:
-        """`split`: here what is changed in place is always noticed."""
-        return self.split(split_size, dim)
-
     # --- in place ---------------------------------------------------------------------------------
 
     def resize_(self: Any, *sizes: Any, memory_format: Any = None) -> Tensor:

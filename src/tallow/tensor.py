@@ -42,6 +42,7 @@ from .layout import contiguous_format, order_of, preserve_format, strided
 from .overrides import PLAIN, adopt
 from .overrides import default as _kept_class
 from .protocols import Protocols
+from .tensor_methods import FurtherMethods
 
 if TYPE_CHECKING:
     from ._methods import Methods
@@ -63,7 +64,7 @@ _TYPE_NAMES = {
 _DTYPE_NAMES = {kind: name for name, kind in _TYPE_NAMES.items()}
 
 
-class Tensor(Gradients, Protocols, Methods):
+class Tensor(Gradients, Protocols, FurtherMethods, Methods):
     """An n-dimensional array of one dtype; a view when it came from a view op.
 
     Made by `tl.tensor`, `tl.zeros`, `tl.from_numpy`, `tl.from_buffer`, … and by ops.

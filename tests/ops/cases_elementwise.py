@@ -151,6 +151,7 @@ CASES = {
         lambda d: [d(d.x((4, 5), 0.1, 0.9)), d(d.x((4, 5), -0.5, 1.5), eps=0.2)], FLOATS, factor=4
     ),
     "sinc": unary(),
+    "frexp": unary(FLOATS, 0.3, 9.0),
     "mvlgamma": Case(lambda d: [d(d.x((4, 5), 2.5, 6), p) for p in (1, 3)], FLOATS, factor=4),
     "special.entr": unary(low=0.2),
     "special.ndtr": unary(factor=2),

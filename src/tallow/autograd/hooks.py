@@ -89,6 +89,11 @@ def retain(x: Tensor) -> None:
     register(x, keep)
 
 
+def retains(x: Tensor) -> bool:
+    """Whether `retain` was called for `x`."""
+    return x._index in _kept.get(x._node, {})
+
+
 def retained(x: Tensor) -> Tensor | None:
     """What `retain` kept for `x` so far."""
     return _kept.get(x._node, {}).get(x._index)

@@ -74,7 +74,7 @@ def conj(x: Tensor) -> Tensor:
 conj.native = None
 
 
-@op
+@op(inplace=True)
 def conj_physical(x: Tensor) -> Tensor:
     """As `conj`, which is computed at once here too."""
     return conj(x)

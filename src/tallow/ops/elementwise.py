@@ -422,6 +422,24 @@ def ldexp(x: Tensor, other: Tensor) -> Tensor:
     return out.to(x.dtype) if keeps else out
 
 
+@op
+def frexp(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mantissas in ±[0.5, 1) and exponents (i32): `x = mantissa * 2**exponent`."""
+    expect(x.dtype.kind == "f", frexp, "a float dtype", x.dtype.name, NoKernelError)
+    wide = x.detach().to("f64").abs()
+    plain = row("logical_and")(row("isfinite")(wide), wide != 0)
+    tiny = wide < 1e-300  # subnormal numbers of f64: log2 is coarse there, and 2**-exponent inf
+    safe = where(plain, where(tiny, wide * 2.0**600, wide), 1.0)
+    exponent = safe.log2().floor() + 1
+    scaled = safe * (exponent * -0.5).floor().exp2() * (exponent * -0.5).ceil().exp2()
+    exponent = exponent + (scaled >= 1).to("f64") - (scaled < 0.5).to("f64")
+    exponent = where(plain, exponent - where(tiny, 600.0, 0.0), 0.0)
+    # In two steps, neither of which leaves the range of f64.
+    first = (exponent * -0.5).floor()
+    mantissa = x.to("f64") * first.exp2() * (-exponent - first).exp2()
+    return mantissa.to(x.dtype), exponent.to("i32")
+
+
 # --- other names ----------------------------------------------------------------------------------
 
 ALIASES = {

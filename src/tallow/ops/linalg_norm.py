@@ -167,7 +167,7 @@ def norm(
     return vector_norm(x, 2 if p in ("fro", None) else p, dim, keepdim, dtype=dtype)
 
 
-@op
+@op(inplace=True)
 def renorm(x: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
     """Slices along `dim` whose p-norm is above `maxnorm`, scaled down to it."""
     axis = axis_of(dim, x.ndim, renorm)

@@ -11,8 +11,10 @@ from tallow.torch._finder import find_aliases as _find_aliases
 from tallow.torch._finder import install
 from tallow.torch._foreach import NAMES as _FOREACH
 from tallow.torch._names import namespace as _namespace
+from tallow.torch._refused_methods import refuse as _refuse
 
 _find_aliases()
+_refuse()
 
 # What `tallow` has under PyTorch's names, beside the ops.
 _TALLOW = (
@@ -69,24 +71,33 @@ __getattr__, __dir__ = _namespace(
             "is_inference sparse_coo sparse_csr sparse_csc sparse_bsr sparse_bsc jagged "
             "complex128 complex32 cdouble chalf qint8 quint8 qint32 quint4x2 float8_e4m3fnuz "
             "float8_e5m2fnuz float8_e8m0fnu per_channel_affine per_tensor_affine range "
-            "unravel_index narrow_copy expand_copy native_channel_shuffle scalar_tensor "
+            "unravel_index native_channel_shuffle scalar_tensor "
             "typename is_distributed SymInt SymFloat SymBool sym_int _assert _check "
             "_check_value _check_type _check_is_size _shape_as_tensor _sample_dirichlet "
             "_standard_gamma sym_float sym_max sym_min sym_not newaxis"
         ),
         "tallow.torch._top_maths": (
-            "chain_matmul frexp gradient trapz lu pca_lowrank svd_lowrank segment_reduce"
+            "chain_matmul gradient trapz lu pca_lowrank svd_lowrank segment_reduce"
         ),
         "tallow.torch._top_layers": (
             "embedding_bag alpha_dropout feature_dropout native_layer_norm dropout_ lstm gru "
             "rnn_tanh rnn_relu lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell"
         ),
         "tallow.torch._inplace": (
-            "abs_ acos_ asin_ atan_ ceil_ celu_ clamp_ clamp_max_ clamp_min_ cos_ cosh_ deg2rad_ "
-            "erf_ erfc_ exp2_ exp_ expm1_ fill_ floor_ frac_ log10_ log1p_ log2_ log_ logit_ "
-            "nan_to_num_ neg_ negative_ rad2deg_ reciprocal_ relu_ resize_as_ round_ rrelu_ rsqrt_ "
-            "selu_ sigmoid_ sin_ sinc_ sinh_ sqrt_ square_ tan_ tanh_ threshold_ trunc_ xlogy_ "
-            "zero_"
+            "abs_ acos_ acosh_ addmv_ arccos_ arccosh_ arcsin_ arcsinh_ arctan_ arctanh_ asin_ "
+            "asinh_ atan_ atanh_ ceil_ celu_ clamp_ clamp_max_ clamp_min_ clip_ conj_physical_ "
+            "cos_ cosh_ deg2rad_ detach_ erf_ erfc_ exp2_ exp_ expm1_ fill_ fix_ floor_ frac_ "
+            "gcd_ i0_ index_put_ lcm_ ldexp_ log10_ log1p_ log2_ log_ logit_ nan_to_num_ neg_ "
+            "negative_ rad2deg_ reciprocal_ relu_ resize_as_ round_ rrelu_ rsqrt_ selu_ "
+            "sigmoid_ sin_ sinc_ sinh_ sqrt_ square_ tan_ tanh_ threshold_ trunc_ xlogy_ zero_"
+        ),
+        "tallow.torch._top_copies": (
+            "alias_copy as_strided_copy detach_copy diagonal_copy expand_copy narrow_copy "
+            "permute_copy select_copy split_copy split_with_sizes_copy squeeze_copy t_copy "
+            "transpose_copy unbind_copy unfold_copy unsqueeze_copy view_as_complex_copy "
+            "view_as_real_copy view_copy fill get_device is_signed unsafe_chunk unsafe_split "
+            "unsafe_split_with_sizes nonzero_static empty_permuted histogramdd frobenius_norm "
+            "nuclear_norm binomial sym_sum sym_sqrt"
         ),
         "tallow.torch._foreach": _FOREACH,
         "tallow.torch.version": "__version__",

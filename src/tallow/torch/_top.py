@@ -211,16 +211,6 @@ def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
     return tuple(reversed(found))
 
 
-def narrow_copy(input: Tensor, dim: int, start: int, length: int) -> Tensor:
-    """`narrow`, copied."""
-    return ops.narrow(input, dim, start, length).clone()
-
-
-def expand_copy(input: Tensor, size: Any) -> Tensor:
-    """`expand`, copied."""
-    return input.expand(*size).clone()
-
-
 def native_channel_shuffle(input: Tensor, groups: int) -> Tensor:
     """`channel_shuffle`."""
     return ops.channel_shuffle(input, groups)

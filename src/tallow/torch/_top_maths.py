@@ -7,7 +7,7 @@ from typing import Any
 
 from tallow import ops
 from tallow.errors import ArgumentError, ShapeError, expect
-from tallow.tensor import Tensor, full, zeros
+from tallow.tensor import Tensor, full
 
 
 def trapz(y: Tensor, x: Tensor | None = None, *, dx: float = 1, dim: int = -1) -> Tensor:
@@ -20,20 +20,6 @@ def chain_matmul(*matrices: Tensor) -> Tensor:
     from tallow import linalg
 
     return linalg.multi_dot(matrices) if len(matrices) > 1 else matrices[0]
-
-
-def frexp(input: Tensor) -> tuple[Tensor, Tensor]:
-    """Mantissas in [0.5, 1) and exponents of 2: `mantissa * 2 ** exponent` is `input`."""
-    expect(input.dtype.is_floating_point, frexp, "floats", input.dtype.name, ArgumentError)
-    wide = input.detach().to("f64")
-    plain = ops.logical_and(ops.isfinite(wide), wide != 0)
-    safe = ops.where(plain, wide.abs(), 1.0)
-    exponent = ops.floor(ops.log2(safe)) + 1
-    scaled = safe * ops.exp2(-exponent)
-    exponent = ops.where(scaled >= 1, exponent + 1, ops.where(scaled < 0.5, exponent - 1, exponent))
-    exponent = ops.where(plain, exponent, 0.0)
-    mantissa = input * ops.exp2(-exponent).to(input.dtype)
-    return mantissa, exponent.to("i32")
 
 
 def _axes(count: int) -> list[int]:
@@ -87,11 +73,7 @@ def _slope(x: Tensor, axis: int, step: Any, order: int) -> Tensor:
 
 def lu(A: Tensor, pivot: bool = True, get_infos: bool = False) -> Any:
     """The factors of a matrix and the exchanges of rows, counted from 1."""
-    from tallow import linalg
-
-    expect(pivot, lu, "pivot=True", pivot, ArgumentError)
-    factors, pivots = linalg.lu_factor(A)
-    return (factors, pivots, zeros(A.shape[:-2], dtype="i32")) if get_infos else (factors, pivots)
+    return A.lu(pivot, get_infos)
 
 
 def svd_lowrank(A: Tensor, q: int | None = 6, niter: int = 2, M: Tensor | None = None) -> Any:
