@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias
 
 from . import _native
 from ._native import Size
@@ -39,7 +40,7 @@ from .errors import (
     expect,
 )
 from .layout import contiguous_format, order_of, preserve_format, strided
-from .overrides import PLAIN, adopt
+from .overrides import PLAIN, adopt, ask, overloaded
 from .overrides import default as _kept_class
 from .protocols import Protocols
 from .tensor_methods import FurtherMethods
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
 else:
     Methods = object
 
+
+_P = ParamSpec("_P")
 
 # The class has methods of these names.
 _int: TypeAlias = int
@@ -725,6 +728,20 @@ def ones(
     return full(_sizes(shape, size, hints), 1, dtype or Default.float, device, requires_grad)
 
 
+def _asking(function: Callable[_P, Tensor]) -> Callable[_P, Tensor]:
+    """A factory that takes after a tensor, asking the class of that one first."""
+
+    @functools.wraps(function)
+    def call(*args: _P.args, **options: _P.kwargs) -> Tensor:
+        input: Any = args[0] if args else options.get("input")
+        if type(input) not in PLAIN and (found := overloaded((input,))):
+            return ask(call, found, args, options)  # type: ignore[no-any-return]  # as it likes
+        return function(*args, **options)
+
+    return call
+
+
+@_asking
 def empty_like(
     input: Tensor,
     dtype: DType | str | None = None,
@@ -738,6 +755,7 @@ def empty_like(
     return _as_asked(wrap(_native.Array.empty_like(input._array, code)), device, requires_grad)
 
 
+@_asking
 def zeros_like(
     input: Tensor,
     dtype: DType | str | None = None,
@@ -750,6 +768,7 @@ def zeros_like(
     return full(input.shape, 0, dtype or input.dtype, device, requires_grad)
 
 
+@_asking
 def ones_like(
     input: Tensor,
     dtype: DType | str | None = None,
@@ -762,6 +781,7 @@ def ones_like(
     return full(input.shape, 1, dtype or input.dtype, device, requires_grad)
 
 
+@_asking
 def full_like(
     input: Tensor,
     fill_value: Any,

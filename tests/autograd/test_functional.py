@@ -1,5 +1,7 @@
 """Derivatives of functions: vjp, jvp, jacobian, hessian; the checks themselves; checkpoint."""
 
+import pkgutil
+
 import numpy as np
 import pytest
 
@@ -231,3 +233,9 @@ def test_gradcheck_takes_pytorchs_options():
         tl.autograd.gradcheck(tl.exp, (x,), check_forward_ad=True)
     with pytest.raises(TypeError, match="unexpected"):
         tl.autograd.gradcheck(tl.exp, (x,), nonsense=1)
+
+
+def test_no_module_takes_the_place_of_a_function():
+    """A module of a package's own name for a function would replace it once it is imported."""
+    found = {module.name for module in pkgutil.iter_modules(tl.autograd.__path__)}
+    assert found & set(tl.autograd.__all__) == {"functional"}  # which is a module

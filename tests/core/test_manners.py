@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -409,3 +411,16 @@ def test_methods_that_are_other_names_of_functions():
     assert x.tolist()[0] == [1, -2, 3]
     assert [part.tolist() for part in x.unsafe_chunk(2)] == [[[1, -2, 3]], [[4, 5, -6]]]
     assert [part.shape for part in x.unsafe_split(2, 1)] == [(2, 2), (2, 1)]
+
+
+def test_a_module_named_like_an_op_never_takes_its_place():
+    """In a new process: `import tallow.ops.stft` binds the module's name in `tallow.ops`."""
+    code = (
+        "import importlib, types, tallow as tl\n"
+        "from tallow.ops._places import PLACES\n"
+        "for room in set(PLACES.values()): importlib.import_module(f'tallow.ops.{room}')\n"
+        "for name in tl.ops.__all__:\n"
+        "    assert not isinstance(getattr(tl, name), types.ModuleType), name\n"
+        "    assert not isinstance(getattr(tl.ops, name), types.ModuleType), name\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -179,6 +179,13 @@ def test_the_subclass_is_asked_before_its_base():
     assert mine(Base) + 1 == "base"
 
 
+@pytest.mark.parametrize("name", ["empty_like", "zeros_like", "ones_like", "rand_like"])
+def test_what_takes_after_a_tensor_keeps_its_class(name):
+    assert type(getattr(tl, name)(mine())) is Mine
+    assert type(getattr(tl, name)(input=mine())) is Mine
+    assert type(tl.full_like(mine(), 2)) is Mine
+
+
 def test_two_classes_of_which_neither_is_the_others_base():
     class Other(tl.Tensor):
         pass

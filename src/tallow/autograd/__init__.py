@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import functional
     from .check import gradcheck, gradgradcheck
-    from .checkpoint import checkpoint
     from .engine import backward, grad
     from .function import Function
     from .mode import (
@@ -19,18 +18,19 @@ if TYPE_CHECKING:
         no_grad,
         set_grad_enabled,
     )
+    from .recompute import checkpoint
     from .transforms import hessian, jacobian, jvp, value_and_grad, vjp
 
 # Loaded when first used: a program that only runs models needs none of it.
 _PLACES = {
     "check": ("gradcheck", "gradgradcheck"),
-    "checkpoint": ("checkpoint",),
     "engine": ("backward", "grad"),
     "function": ("Function",),
     "mode": (
         "enable_grad", "inference_mode", "is_grad_enabled", "is_inference_mode_enabled",
         "no_grad", "set_grad_enabled",
     ),
+    "recompute": ("checkpoint",),
     "transforms": ("hessian", "jacobian", "jvp", "value_and_grad", "vjp"),
 }  # fmt: skip
 _LAZY = {name: place for place, names in _PLACES.items() for name in names}

@@ -6,7 +6,9 @@ ops is first asked for: `_places.py`, which tools/make_stubs.py writes, says whe
 
 from __future__ import annotations
 
+import sys as _sys
 from importlib import import_module as _import_module
+from types import ModuleType as _ModuleType
 from typing import Any
 
 from ..registry import ROWS, install, when_missing
@@ -34,6 +36,14 @@ __all__ = sorted(
 )
 
 
+class _Ops(_ModuleType):
+    """This module: one of its rooms that is named like an op never takes the op's place."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (isinstance(value, _ModuleType) and (name in ROWS or name in PLACES)):
+            super().__setattr__(name, value)
+
+
 def _make_way() -> None:
     """A module named like one of its ops makes way for the op."""
     for name, value in list(globals().items()):
@@ -47,7 +57,6 @@ def _open(name: str) -> bool:
     if room is None:
         return False
     _import_module(f".{room}", __name__)
-    _make_way()
     return True
 
 
@@ -55,10 +64,10 @@ def open_all() -> None:
     """Load every room, for what goes through all rows."""
     for room in sorted(set(PLACES.values())):
         _import_module(f".{room}", __name__)
-    _make_way()
 
 
 _make_way()
+_sys.modules[__name__].__class__ = _Ops
 when_missing(_open)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from tallow.autograd.checkpoint import checkpoint as _checkpoint
+from tallow.autograd.recompute import checkpoint as _checkpoint
 from tallow.torch._names import namespace
 
 __getattr__, __dir__ = namespace(
