@@ -38,6 +38,14 @@ assert "site-packages" in tallow.__file__, tallow.__file__
 print(f"import tallow {tallow.__version__}: {took * 1e3:.0f} ms, from {tallow.__file__}")
 PY
 run tallow generate "$model" --prompt "The capital of France is" --max-tokens 8 --temperature 0 --json
-bytes=$("$fresh/bin/python" -c 'import importlib.metadata as m; print(sum(f.locate().stat().st_size for f in m.files("tallow") if f.locate().exists()))')
+bytes=$("$fresh/bin/python" -c 'import importlib.metadata as m; print(sum(f.locate().stat().st_size for f in m.files("tallow") if f.suffix != ".pyc"))')
+compiled=$("$fresh/bin/python" -c 'import importlib.metadata as m; print(sum(f.locate().stat().st_size for f in m.files("tallow") if f.locate().exists()))')
 cd - > /dev/null
-printf '%s: %.1f MB, installed %.1f MB\n' "$wheel" "$(($(stat -c %s "$wheel") / 1000))e-3" "$((bytes / 1000))e-3"
+mb() { printf '%s' "$(($1 / 10000))e-2"; }
+printf '%s: %.2f MB, installed %.2f MB (%.2f MB with the bytecode that pip compiles)\n' \
+  "$wheel" "$(mb "$(stat -c %s "$wheel")")" "$(mb "$bytes")" "$(mb "$compiled")"
+limit=7000000
+if [ "$bytes" -gt $limit ]; then
+  echo "the wheel's files take $bytes bytes, more than $limit: find what grew (docs/log.md, Size)" >&2
+  exit 1
+fi

@@ -22,6 +22,9 @@ class UntypedStorage:
     """The memory behind a tensor, as bytes: `data_ptr()`, `nbytes()`, `size()`, `tolist()`."""
 
     def __init__(self, tensor: Tensor) -> None:
+        given = type(tensor).__name__
+        said = "a tensor, whose storage it is (see tensor.untyped_storage())"
+        expect(hasattr(tensor, "_array"), "UntypedStorage", said, given, DTypeError)
         self._tensor = tensor
 
     def _bytes(self) -> Any:

@@ -131,7 +131,8 @@ def test_pull_prints_the_path_alone(run, tiny):
     assert run("pull", tiny) == (0, f"{tiny}\n", "")
 
 
-def test_models_lists_the_aliases(run):
+def test_models_lists_the_aliases(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("TALLOW_CACHE", str(tmp_path))  # other tests fetch into the shared one
     code, out, _ = run("models", "--json")
     found = one_json(out)
     assert code == 0

@@ -90,6 +90,16 @@ def test_default_dtype(name):
         torch.set_default_dtype("i64")
 
 
+def test_classes_that_stand_for_more_are_not_of_everything():
+    layer = torch.nn.Linear(2, 2)
+    assert not isinstance(layer, torch.jit.ScriptModule)
+    assert not isinstance((1,), torch.Size) and isinstance(layer.weight.shape, torch.Size)
+    assert isinstance(layer.weight.untyped_storage(), torch.UntypedStorage)
+    assert not isinstance(layer.weight, torch.UntypedStorage)
+    with pytest.raises(tl.errors.DTypeError, match="untyped_storage"):
+        torch.UntypedStorage(5)
+
+
 def test_version():
     assert tuple(map(int, torch.__version__.split("+")[0].split(".")[:2])) == (2, 13)
     assert torch.__version__ >= "2.0" and torch.__version__ > (1, 9) and torch.__version__ < "3"

@@ -2,7 +2,6 @@
 
 import copy
 import gc
-import os
 import subprocess
 import sys
 
@@ -10,6 +9,7 @@ import pytest
 
 import tallow as tl
 import tallow.torch as torch
+from open_files import open_files
 
 # What every program below begins with: a module beside it that imports torch itself.
 BESIDE = "import torch\n\n\ndef two():\n    return torch.ones(2)\n"
@@ -123,15 +123,16 @@ def test_shared_memory_ends_with_its_tensors():
     from tallow.sharing import _of_file, _of_storage
 
     gc.collect()
-    before = len(os.listdir("/proc/self/fd")), len(_of_file), len(_of_storage)
+    memory = "memfd:tallow"
+    before = len(open_files(memory)), len(_of_file), len(_of_storage)
     held = [tl.zeros(3_000_000).share_memory_() for _ in range(3)]
     held += [tl.zeros(5).share_memory_() for _ in range(2000)]  # of few files
-    assert len(os.listdir("/proc/self/fd")) < before[0] + 10
+    assert len(open_files(memory)) < before[0] + 10
     held[-1].add_(1)
     assert held[-2].sum() == 0 and held[-1].sum() == 5
     del held
     gc.collect()
-    assert (len(os.listdir("/proc/self/fd")), len(_of_file), len(_of_storage)) == before
+    assert (len(open_files(memory)), len(_of_file), len(_of_storage)) == before
 
 
 SHARING = """

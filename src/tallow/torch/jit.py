@@ -11,9 +11,17 @@ from tallow.nn.module import Module
 from tallow.torch._names import namespace
 
 T = TypeVar("T")
-ScriptModule = Module
 ScriptFunction = type("ScriptFunction", (), {"__doc__": "What scripting would give; none is made."})
-RecursiveScriptModule = type("RecursiveScriptModule", (Module,), {"__module__": __name__})
+
+
+class ScriptModule(Module):
+    """What scripting a module would give: none is made, so that no module is one."""
+
+
+class RecursiveScriptModule(ScriptModule):
+    """As ScriptModule."""
+
+
 Final = Final
 Attribute = None
 

@@ -13,7 +13,8 @@ __getattr__, __dir__ = namespace(
             "QuantStub DeQuantStub QuantWrapper default_dynamic_qconfig float16_dynamic_qconfig "
             "per_channel_dynamic_qconfig add_quant_dequant propagate_qconfig_ swap_module "
             "default_observer default_weight_observer default_per_channel_weight_observer "
-            "FakeQuantize MinMaxObserver HistogramObserver PerChannelMinMaxObserver "
+            "FakeQuantize FakeQuantizeBase MinMaxObserver HistogramObserver "
+            "PerChannelMinMaxObserver "
             "MovingAverageMinMaxObserver get_default_qconfig_mapping QConfigMapping"
         )
     },
