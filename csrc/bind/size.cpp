@@ -103,7 +103,9 @@ PyTypeObject* type_of_size() {
   static PySequenceMethods sequence{};
   static PyMappingMethods mapping{};
   static PyTypeObject type = [] {
-    PyTypeObject made = {PyVarObject_HEAD_INIT(nullptr, 0)};
+    const PyVarObject heads[] = {PyVarObject_HEAD_INIT(nullptr, 0)};
+    PyTypeObject made{};
+    made.ob_base = heads[0];
     number.nb_add = add;
     sequence.sq_repeat = repeat;
     mapping.mp_subscript = subscript;
