@@ -193,16 +193,31 @@ void read_truth(const std::byte* p, int64_t stride, void* buffer, int64_t n) {
   }
 }
 
+// A word at any address: tensors of files lie where their writers put them, and a compiler that
+// trusts in alignment may load vectors by instructions that fault.
+template <class Word>
+struct [[gnu::packed, gnu::may_alias]] Loose {
+  Word value;
+};
+
+template <class Word>
+bool lie_aligned(const std::byte* p, int64_t stride) {
+  return (reinterpret_cast<uintptr_t>(p) | static_cast<uintptr_t>(stride)) % sizeof(Word) == 0;
+}
+
 template <class Word>
 void load_words(const std::byte* p, int64_t stride, void* buffer, int64_t n) {
   Word* to = static_cast<Word*>(buffer);
   if (stride == sizeof(Word)) {
     memcpy(to, p, n * sizeof(Word));
   } else if (stride == 0) {
-    Word value = *reinterpret_cast<const Word*>(p);
+    Word value = reinterpret_cast<const Loose<Word>*>(p)->value;
     for (int64_t i = 0; i < n; ++i) to[i] = value;
-  } else {
+  } else if (lie_aligned<Word>(p, stride)) {
     for (int64_t i = 0; i < n; ++i) to[i] = *reinterpret_cast<const Word*>(p + i * stride);
+  } else {
+    for (int64_t i = 0; i < n; ++i)
+      to[i] = reinterpret_cast<const Loose<Word>*>(p + i * stride)->value;
   }
 }
 template <class Word>
@@ -210,8 +225,10 @@ void store_words(std::byte* p, int64_t stride, const void* buffer, int64_t n) {
   const Word* from = static_cast<const Word*>(buffer);
   if (stride == sizeof(Word)) {
     memcpy(p, from, n * sizeof(Word));
-  } else {
+  } else if (lie_aligned<Word>(p, stride)) {
     for (int64_t i = 0; i < n; ++i) *reinterpret_cast<Word*>(p + i * stride) = from[i];
+  } else {
+    for (int64_t i = 0; i < n; ++i) reinterpret_cast<Loose<Word>*>(p + i * stride)->value = from[i];
   }
 }
 
@@ -355,23 +372,25 @@ TL_INLINE void turn(const uint32_t* from, int64_t from_step, uint32_t* to, int64
 
 // to[r][c] = from[c][r], both with unit steps inside.
 template <class Word>
-void turn_tile(Word* to, int64_t to_step, const Word* from, int64_t from_step, int64_t rows,
-               int64_t columns) {
+void turn_tile(Loose<Word>* to, int64_t to_step, const Loose<Word>* from, int64_t from_step,
+               int64_t rows, int64_t columns) {
   int64_t r = 0;
 #ifdef __AVX2__
   if constexpr (sizeof(Word) == 4) {
     for (; r + 8 <= rows; r += 8) {
       int64_t c = 0;
       for (; c + 8 <= columns; c += 8)
-        turn(from + c * from_step + r, from_step, to + r * to_step + c, to_step);
+        turn(reinterpret_cast<const Word*>(from + c * from_step + r), from_step,
+             reinterpret_cast<Word*>(to + r * to_step + c), to_step);
       for (; c < columns; ++c) {
-        for (int64_t i = r; i < r + 8; ++i) to[i * to_step + c] = from[c * from_step + i];
+        for (int64_t i = r; i < r + 8; ++i)
+          to[i * to_step + c].value = from[c * from_step + i].value;
       }
     }
   }
 #endif
   for (; r < rows; ++r) {
-    for (int64_t c = 0; c < columns; ++c) to[r * to_step + c] = from[c * from_step + r];
+    for (int64_t c = 0; c < columns; ++c) to[r * to_step + c].value = from[c * from_step + r].value;
   }
 }
 
@@ -386,7 +405,7 @@ void transpose(const View& out, const View& x) {
   parallel_for(batch * tall, 1 + 32768 / (kRows * columns), [&](int64_t begin, int64_t end, int) {
     for (int64_t piece = begin; piece < end; ++piece) {
       int64_t rest = piece / tall, top = piece % tall * kRows;
-      Word *to = out.ptr<Word>(), *from = x.ptr<Word>();
+      Loose<Word>*to = out.ptr<Loose<Word>>(), *from = x.ptr<Loose<Word>>();
       for (int i = x.ndim - 3; i >= 0; --i) {
         to += rest % x.shape[i] * out.strides[i];
         from += rest % x.shape[i] * x.strides[i];

@@ -260,3 +260,15 @@ def test_pickle_and_copy(dtype):
     assert part.tolist() == [[0, 3], [1, 4], [2, 5]]
     part += 1
     assert pickle.loads(pickle.dumps(tl.f16)) is tl.f16
+
+
+@pytest.mark.parametrize("offset", [1, 2, 3])
+@pytest.mark.parametrize("dtype", ["f16", "f32", "f64", "i64"])
+def test_copies_of_tensors_at_odd_addresses(dtype, offset):
+    kind = {"f16": "<f2", "f32": "<f4", "f64": "<f8", "i64": "<i8"}[dtype]
+    values = np.arange(24 * 20).astype(kind).reshape(24, 20)
+    x = tl.from_buffer(bytes(offset) + values.tobytes(), dtype, (24, 20), offset=offset)
+    np.testing.assert_array_equal(x.clone().numpy(), values)
+    np.testing.assert_array_equal(x.t().contiguous().numpy(), values.T)
+    np.testing.assert_array_equal(x[::2, ::3].clone().numpy(), values[::2, ::3])
+    assert (x[:1, :1].expand(24, 20).clone().numpy() == values[0, 0]).all()
