@@ -196,6 +196,21 @@ def test_index_names_a_shard_that_is_missing(tmp_path):
         open_safetensors_index(path)
 
 
+def test_tensors_that_an_index_leaves_out_are_taken(tmp_path):
+    """transformers reads every tensor of a shard that the index names."""
+    tl.safetensors.save_file({"a": tl.ones(1), "b": tl.zeros(2)}, tmp_path / "one.safetensors")
+    tl.safetensors.save_file({"c": tl.ones(3)}, tmp_path / "two.safetensors")
+    tl.safetensors.save_file({"d": tl.ones(4)}, tmp_path / "never named.safetensors")
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"a": "one.safetensors", "c": "two.safetensors"}}))
+    with open_safetensors_index(index) as opened:
+        assert sorted(opened.tensors) == ["a", "b", "c"]
+        assert opened.tensor("b").tolist() == [0.0, 0.0]
+    tl.safetensors.save_file({"c": tl.ones(3), "b": tl.ones(2)}, tmp_path / "two.safetensors")
+    with pytest.raises(FormatError, match="a place for 'b', got none, in both"):
+        open_safetensors_index(index)
+
+
 @pytest.mark.parametrize(
     "name", ["../up.safetensors", "/etc/passwd", "..", "a/../b", "a\\b", "C:x"]
 )

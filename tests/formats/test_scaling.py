@@ -171,6 +171,8 @@ def test_the_limit_can_be_raised(run, tmp_path):  # noqa: F811
     code, _, err = run("convert", path, tmp_path / "out.npz", "--max-expansion", 1e6)
     assert code == 0, err
     assert open_weights(tmp_path / "out.npz").info("w").shape == (1 << 12, 1 << 13)
+    assert run("diff", path, path)[0] == 1
+    assert run("diff", path, tmp_path / "out.npz", "--max-expansion", 1e6)[0] == 0
 
 
 def test_many_names_of_one_storage(run, tmp_path):  # noqa: F811

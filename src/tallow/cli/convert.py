@@ -29,9 +29,7 @@ def convert(
     names: options.Names = NameStyle.KEEP,
     max_shard_size: options.ShardSize = None,
     threads: options.Threads = None,
-    max_expansion: Annotated[
-        float, Option("How many times larger than the file its tensors may be.", min=1)
-    ] = 16.0,
+    max_expansion: options.MaxExpansion = 16.0,
     strict: options.Strict = False,
     force: options.Force = False,
 ) -> None:

@@ -25,6 +25,7 @@ def diff(
     ] = None,
     names: options.Names = NameStyle.KEEP,
     all: Annotated[bool, Option("Also the tensors that are equal.")] = False,
+    max_expansion: options.MaxExpansion = 16.0,
     json: options.Json = False,
 ) -> None:
     """Compare two sets of weights, in any formats.
@@ -36,16 +37,17 @@ def diff(
     from tallow.conversion import compare
     from tallow.conversion.gaps import CLOSE, EQUAL
 
-    rows = compare(_entries(a, names), _entries(b, names), tolerance=tolerance)
+    sides = [_entries(side, names, max_expansion) for side in (a, b)]
+    rows = compare(*sides, tolerance=tolerance)
     found = _shown(rows, everything=all) if not json else _as_json(a, b, rows)
     if found - {EQUAL, CLOSE}:
         sys.exit(DIFFERENT_CODE)
 
 
-def _entries(reference: str, names: NameStyle) -> dict[str, Entry]:
+def _entries(reference: str, names: NameStyle, max_expansion: float) -> dict[str, Entry]:
     from tallow.conversion.names import named_entries
 
-    return named_entries(options.open_source(reference), names.value)
+    return named_entries(options.open_source(reference), names.value, max_expansion)
 
 
 def _as_json(a: str, b: str, rows: Iterable[Difference]) -> set[str]:

@@ -44,6 +44,9 @@ Threads = Annotated[int | None, Option("Threads.", min=1, max=1024, absent="all 
 Json = Annotated[bool, Option("Print one JSON document.")]
 Strict = Annotated[bool, Option("Refuse what would be lost, instead of a note.")]
 Force = Annotated[bool, Option("Overwrite what is there.")]
+MaxExpansion = Annotated[
+    float, Option("How many times larger than the file its tensors may be.", min=1)
+]
 ShardSize = Annotated[str | None, Option("Split above this size, as 5GB or 800MB.", metavar="SIZE")]
 
 

@@ -41,6 +41,7 @@ def quantize(
         str | None, Option("Compare before and after on this text.", metavar="FILE")
     ] = None,
     activations: options.ActivationsOption = Activations.FAST,
+    max_expansion: options.MaxExpansion = 16.0,
     strict: options.Strict = False,
     force: options.Force = False,
     json: options.Json = False,
@@ -67,7 +68,7 @@ def quantize(
     by_hand = _by_hand(pure, output_tensor_type, token_embedding_type, tensor_type)
     text = None if perplexity is None or dry_run else options.read_text(perplexity, "--perplexity")
     path = resolve(model)
-    content = gguf_content(open_weights(path))
+    content = gguf_content(open_weights(path), max_expansion)
     tell_losses(content.losses, strict=strict)
     importance = None if imatrix is None else open_imatrix(imatrix)
     made = plan_model(content, kind, by_hand, has_imatrix=importance is not None)

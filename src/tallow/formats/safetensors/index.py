@@ -67,11 +67,25 @@ def open_shards(
                 shards[shard] = open_shard(os.path.join(os.path.dirname(file.path), shard))
             if name not in shards[shard].tensors:
                 raise misplaced(file.path, name, shard)
-        return file.path, metadata, shards, places
+        return file.path, metadata, shards, places | _unlisted(file.path, shards, places)
     except BaseException:  # an interrupt, too, closes what was opened
         for opened in shards.values():
             opened.close()
         raise
+
+
+def _unlisted(path: str, shards: dict[str, File], places: dict[str, str]) -> dict[str, str]:
+    """Where tensors stand that the index leaves out: transformers reads whole shards, too."""
+    found: dict[str, str] = {}
+    for shard, file in shards.items():
+        for name in file.tensors:
+            if name in places:
+                continue
+            if name in found:
+                both = f"none, in both {shown(found[name])} and {shown(shard)}"
+                raise FormatError(path, "weight_map", f"a place for {shown(name)}", both)
+            found[name] = shard
+    return found
 
 
 def check_index_size(path: str, size: int) -> None:
