@@ -46,6 +46,7 @@ oracle: build $(ORACLE)/.done ## the tests that compare with torch and transform
 	@$(OPY) -m pytest -m "needs_torch or needs_formats" $(ARGS)
 
 oracle-llama: build $(ORACLE)/.llama ## the tests that compare with llama-cpp-python (compiles it: ten minutes)
+	$(call say,llama.cpp oracle tests)
 	@$(OPY) -m pytest -m "needs_llama_cpp" $(ARGS)
 
 capi: build ## the C library and its test, from the same objects
@@ -53,6 +54,7 @@ capi: build ## the C library and its test, from the same objects
 	@if [ -x $(BUILD)/tallow_ctest ]; then $(BUILD)/tallow_ctest; fi
 
 sanitize: $(VENV)/.dev ## the tests again, under the address and undefined-behaviour sanitizers
+	$(call say,tests under sanitizers)
 	@tools/sanitize.sh $(PY) build/sanitize -m "not ($(ORACLE_TESTS) or needs_model or slow)" $(ARGS)
 
 fuzz: build $(VENV)/.fuzz ## every reader of files under atheris: RUNS=100000 inputs each, FORMATS="gguf npy" or all
@@ -60,7 +62,10 @@ fuzz: build $(VENV)/.fuzz ## every reader of files under atheris: RUNS=100000 in
 	@$(PY) tools/fuzz.py $(FORMATS) --runs $(RUNS) $(ARGS)
 
 nightly: ## what .ci/run leaves out: sanitizers, fuzzers, the llama.cpp oracle (an hour)
-	@for target in sanitize fuzz oracle-llama; do $(MAKE) $$target || exit 1; done
+	@said= bad=0; for target in sanitize fuzz oracle-llama; do \
+	  start=$$SECONDS result=passed; $(MAKE) $$target || { result=FAILED; bad=1; }; \
+	  said="$$said$$target: $$result, $$((SECONDS - start)) s\n"; \
+	done; printf "\n$$said"; exit $$bad
 
 # --- what checks -----------------------------------------------------------------------------------------------------
 lint: $(VENV)/.dev ## ruff, clang-format, import rules
