@@ -12,7 +12,7 @@ import pytest
 from native.ggml import TYPES, Ggml
 from native.quantize_data import importances, matrices, minilm, rmse, weights
 from tallow import _native, hub
-from tallow.errors import ArgumentError
+from tallow.errors import ArgumentError, NoKernelError
 
 CODES = {name: code for code, (name, *_) in enumerate(_native.DTYPES)}
 BLOCKS = {name: (size, block) for name, size, block, kind in _native.DTYPES if kind == "q"}
@@ -327,11 +327,11 @@ def test_importances_of_another_length_are_refused(shape):
 
 def test_dtypes_and_shapes_are_checked():
     x = _native.Array.from_strided(gaussian(2, 256))
-    for out, text in [
-        (_native.Array.empty((2, 256), CODES["f16"]), "no kernel for this dtype"),
-        (_native.Array.empty((2, 512), CODES["q8_0"]), "sizes differ"),
+    for out, error, text in [
+        (_native.Array.empty((2, 256), CODES["f16"]), NoKernelError, "no kernel for this dtype"),
+        (_native.Array.empty((2, 512), CODES["q8_0"]), ArgumentError, "sizes differ"),
     ]:
-        with pytest.raises(ArgumentError, match=text):
+        with pytest.raises(error, match=text):
             _native.call("quantize", out, x, None)
     halves = _native.Array.from_strided(gaussian(2, 256).astype(np.float16))
     with pytest.raises(ArgumentError, match="x must be f32"):
