@@ -223,16 +223,16 @@ def unary(row: Row[..., Any], native: Callable[[Any], Any], *, recorded: bool) -
     if not recorded:
         return call
 
-    def recorded_call(x: Tensor = MISSING, **more: Any) -> Tensor:
+    def recorded_call(x: Tensor = MISSING, **more: Any) -> Any:
         if more:
-            return by_name(row, (x,), more)  # type: ignore[no-any-return]
+            return by_name(row, (x,), more)
         if type(x) is not Tensor:
             if type(x) not in PLAIN and (found := overloaded((x,))):
-                return ask(row.caller(), found, (x,), {})  # type: ignore[no-any-return]
+                return ask(row.caller(), found, (x,), {})
             unwrap_tensor(x, name)
         wanted = x._node is not None and mode.enabled
         if wanted and through_meaning(row):
-            return row.meaning(x)  # type: ignore[no-any-return]
+            return row.meaning(x)
         made = new(Tensor)
         made._array = native(x._array)
         made._node = made._base = made._views = None
@@ -260,14 +260,14 @@ def binary(row: Row[..., Any], native: Callable[[Any, Any], Any], *, recorded: b
     if not recorded:
         return call
 
-    def recorded_call(a: Tensor = MISSING, b: Tensor | float = MISSING, **more: Any) -> Tensor:
+    def recorded_call(a: Tensor = MISSING, b: Tensor | float = MISSING, **more: Any) -> Any:
         if more:
-            return by_name(row, (a, b), more)  # type: ignore[no-any-return]
+            return by_name(row, (a, b), more)
         if type(a) is Tensor:
             left, tracked = a._array, a._node is not None
         else:
             if type(a) not in PLAIN and (found := overloaded((a, b))):
-                return ask(row.caller(), found, (a, b), {})  # type: ignore[no-any-return]
+                return ask(row.caller(), found, (a, b), {})
             left = unwrap(a, name)
             tracked = getattr(a, "_node", None) is not None  # a Parameter is a Tensor too
         if type(b) is Tensor:
@@ -275,12 +275,12 @@ def binary(row: Row[..., Any], native: Callable[[Any, Any], Any], *, recorded: b
             tracked = tracked or b._node is not None
         else:
             if type(b) not in PLAIN and (found := overloaded((a, b))):
-                return ask(row.caller(), found, (a, b), {})  # type: ignore[no-any-return]
+                return ask(row.caller(), found, (a, b), {})
             right = unwrap(b, name)
             tracked = tracked or getattr(b, "_node", None) is not None
         wanted = tracked and mode.enabled
         if wanted and through_meaning(row):
-            return row.meaning(a, b)  # type: ignore[no-any-return]
+            return row.meaning(a, b)
         made = new(Tensor)
         made._array = native(left, right)
         made._node = made._base = made._views = None
@@ -386,18 +386,18 @@ def native_inplace(row: Row[..., Any], native: Callable[..., None]) -> Any:
     slow = inplace(row)
     name, mode = row.__name__, MODE
 
-    def unary_call(a: Tensor) -> Tensor:
+    def unary_call(a: Tensor) -> Any:
         if type(a) not in PLAIN and (found := overloaded((a,))):
-            return ask(unary_call, found, (a,), {})  # type: ignore[no-any-return]
+            return ask(unary_call, found, (a,), {})
         array = unwrap_tensor(a, name)
         if a._node is not None and mode.enabled:
-            return slow(a)  # type: ignore[no-any-return]
+            return slow(a)
         native(array)
         return a
 
-    def binary_call(a: Tensor, b: Tensor | float) -> Tensor:
+    def binary_call(a: Tensor, b: Tensor | float) -> Any:
         if (type(a) not in PLAIN or type(b) not in PLAIN) and (found := overloaded((a, b))):
-            return ask(binary_call, found, (a, b), {})  # type: ignore[no-any-return]
+            return ask(binary_call, found, (a, b), {})
         array = a._array if type(a) is Tensor else unwrap_tensor(a, name)
         if type(b) is Tensor:
             other, tracked = b._array, a._node is not None or b._node is not None
@@ -405,7 +405,7 @@ def native_inplace(row: Row[..., Any], native: Callable[..., None]) -> Any:
             other = unwrap(b, name)
             tracked = a._node is not None or getattr(b, "_node", None) is not None
         if tracked and mode.enabled:
-            return slow(a, b)  # type: ignore[no-any-return]
+            return slow(a, b)
         native(array, other)
         return a
 
@@ -420,9 +420,9 @@ def inplace(row: Row[..., Any]) -> Any:
 
     caller, name = row.caller(), f"{row.__name__}_"
 
-    def call(x: Tensor, *args: Any, **options: Any) -> Tensor:
+    def call(x: Tensor, *args: Any, **options: Any) -> Any:
         if (type(x) not in PLAIN or args) and (found := overloaded((x, *args))):
-            return ask(call, found, (x, *args), options)  # type: ignore[no-any-return]
+            return ask(call, found, (x, *args), options)
         unwrap_tensor(x, name)
         return change(x, args, options, caller, name)
 

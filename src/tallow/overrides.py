@@ -95,15 +95,26 @@ def default(
     """Call `func`, and give its tensors the class; NotImplemented beside a class of no kin."""
     if not all(issubclass(cls, kind) for kind in types):
         return NotImplemented
+    named = kwargs or {}
     with not_asked():
-        return _as(func(*args, **(kwargs or {})), cls, args)
+        made = func(*args, **named)
+    return _as(made, cls, set(_ids([*args, *named.values()])))
 
 
-def _as(made: Any, cls: type[Any], given: tuple[Any, ...]) -> Any:
+def _ids(values: Iterable[Any]) -> Iterator[int]:
+    """What tells each value, and each in a list of them, from all others."""
+    for value in values:
+        if isinstance(value, (list, tuple)):
+            yield from _ids(value)
+        else:
+            yield id(value)
+
+
+def _as(made: Any, cls: type[Any], given: set[int]) -> Any:
     from .tensor import Tensor
 
     if type(made) is Tensor:
-        if any(made is one for one in given):
+        if id(made) in given:  # the caller's own stays what it is
             return made.as_subclass(cls)
         made.__class__ = cls  # a new tensor: its history and its views stay what they are
     elif isinstance(made, (tuple, list)) and any(isinstance(one, Tensor) for one in made):

@@ -159,9 +159,15 @@ class Protocols:
         """Whether the shapes are equal."""
         return self.shape == other.shape
 
-    def dim_order(self: Any) -> tuple[int, ...]:
-        """The axes in the order in which they lie in memory, the widest step first."""
+    def dim_order(self: Any, *, ambiguity_check: Any = False) -> tuple[int, ...]:
+        """The axes in the order in which they lie in memory, the widest step first.
+
+        With `ambiguity_check`, ShapeError where axes of one step (of one element each) could
+        stand in another order.
+        """
         strides = self._array.strides
+        unclear = ambiguity_check and len(set(strides)) < len(strides)
+        expect(not unclear, "dim_order", "axes of different steps", strides, ShapeError)
         return tuple(sorted(range(len(strides)), key=lambda axis: (-strides[axis], axis)))
 
     def untyped_storage(self: Any) -> UntypedStorage:

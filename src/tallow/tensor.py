@@ -659,10 +659,18 @@ def from_numpy(array: Any) -> Tensor:
         raise DTypeError(f"from_numpy: expected a dtype that Tallow has, got {name}") from error
 
 
-def from_dlpack(source: Any) -> Tensor:
-    """Borrow an array of any library that speaks DLPack (on the CPU), without a copy."""
-    capsule = source.__dlpack__() if hasattr(source, "__dlpack__") else source
-    return wrap(_native.Array.from_dlpack(capsule))
+def from_dlpack(
+    ext_tensor: Any, *, device: Device | str | None = None, copy: _bool | None = None
+) -> Tensor:
+    """Borrow an array of any library that speaks DLPack (on the CPU), without a copy.
+
+    `copy=True` asks for one.
+    """
+    if device is not None:
+        as_device(device)
+    capsule = ext_tensor.__dlpack__() if hasattr(ext_tensor, "__dlpack__") else ext_tensor
+    made = wrap(_native.Array.from_dlpack(capsule))
+    return made.clone() if copy else made
 
 
 def empty(

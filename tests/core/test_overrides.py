@@ -207,3 +207,12 @@ def test_torch_keeps_the_class_there_too(name, monkeypatch):
     x = torch.tensor([[1.0, -2.0, 3.0], [4.0, 5.0, -6.0]]).as_subclass(Theirs)
     assert type(KEPT[name](x)) is Theirs
     assert np.isfinite(KEPT[name](x).numpy()).all()
+
+
+def test_what_the_caller_gave_keeps_its_class():
+    plain, mine = tl.ones(2), tl.ones(2).as_subclass(type("Mine", (tl.Tensor,), {}))
+    for call in (lambda xs: xs[0], lambda xs: (xs[0], xs[1])):
+        made = type(mine).__torch_function__(call, (type(mine),), ([plain, mine],))
+        first = made[0] if isinstance(made, tuple) else made
+        assert type(first) is type(mine)
+        assert type(plain) is tl.Tensor

@@ -100,6 +100,26 @@ def test_classes_that_stand_for_more_are_not_of_everything():
         torch.UntypedStorage(5)
 
 
+def test_older_names_and_options_of_functions():
+    assert torch.nn.Hardtanh(min_value=-2.0, max_value=3.0).max_val == 3.0
+    assert torch.nn.SyncBatchNorm(2, dtype=torch.float64).weight.dtype is tl.f64
+    assert torch.nn.SyncBatchNorm(2)(torch.rand(3, 2, 4, 4, 4)).shape == (3, 2, 4, 4, 4)
+    assert torch.distributions.Kumaraswamy(concentration1=2.0, concentration0=3.0).mean > 0
+    x = torch.rand(2, 3)
+    copied = torch.from_dlpack(ext_tensor=x, copy=True)
+    assert copied.data_ptr() != x.data_ptr() == torch.from_dlpack(x).data_ptr()
+    out = torch.empty(0)
+    assert torch.chain_matmul(x, x.T, out=out) is out and torch.allclose(out, x @ x.T)
+    assert torch.func.jacrev(lambda v: v * v, chunk_size=1)(x[0]).diagonal().equal(2 * x[0])
+    with pytest.raises(tl.errors.ArgumentError, match="chunk_size above 0"):
+        torch.func.jacrev(torch.sin, chunk_size=0)
+    made = torch.testing.make_tensor(
+        1, 2, 3, 4, dtype=torch.float32, memory_format=torch.channels_last
+    )
+    assert made.is_contiguous(memory_format=torch.channels_last)
+    assert x.T.dim_order() == (1, 0)
+
+
 def test_version():
     assert tuple(map(int, torch.__version__.split("+")[0].split(".")[:2])) == (2, 13)
     assert torch.__version__ >= "2.0" and torch.__version__ > (1, 9) and torch.__version__ < "3"

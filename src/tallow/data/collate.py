@@ -48,20 +48,20 @@ def _again(like: Any, made: dict[Any, Any]) -> Any:
         return made
 
 
-def default_convert(sample: Any) -> Any:
+def default_convert(data: Any) -> Any:
     """What a loader without batches hands out: the sample, its numpy arrays as tensors."""
-    if isinstance(sample, Tensor):
-        return sample
-    if hasattr(sample, "__array_interface__"):
-        if sample.dtype.kind in "SUO":
-            return sample
-        return tensor(sample) if sample.shape else tensor(sample[None])[0]  # keeps its dtype
-    if isinstance(sample, Mapping):
-        made = {key: default_convert(value) for key, value in sample.items()}
-        return made if type(sample) is dict else _again(sample, made)
-    if isinstance(sample, tuple):
-        parts = [default_convert(part) for part in sample]
-        return type(sample)(*parts) if hasattr(sample, "_fields") else parts
-    if isinstance(sample, list):
-        return [default_convert(part) for part in sample]
-    return sample
+    if isinstance(data, Tensor):
+        return data
+    if hasattr(data, "__array_interface__"):
+        if data.dtype.kind in "SUO":
+            return data
+        return tensor(data) if data.shape else tensor(data[None])[0]  # keeps its dtype
+    if isinstance(data, Mapping):
+        made = {key: default_convert(value) for key, value in data.items()}
+        return made if type(data) is dict else _again(data, made)
+    if isinstance(data, tuple):
+        parts = [default_convert(part) for part in data]
+        return type(data)(*parts) if hasattr(data, "_fields") else parts
+    if isinstance(data, list):
+        return [default_convert(part) for part in data]
+    return data

@@ -70,7 +70,17 @@ class RReLU(Module):
 class Hardtanh(Module):
     """`x` limited to [min_val, max_val]."""
 
-    def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
+    def __init__(
+        self,
+        min_val: float = -1.0,
+        max_val: float = 1.0,
+        inplace: bool = False,
+        min_value: float | None = None,
+        max_value: float | None = None,
+    ) -> None:
+        # PyTorch's older names.
+        min_val = min_val if min_value is None else min_value
+        max_val = max_val if max_value is None else max_value
         wanted = f"a max_val above {min_val}"
         expect(max_val > min_val, "Hardtanh", wanted, max_val, ArgumentError)
         self.min_val = min_val

@@ -160,7 +160,8 @@ def detach(input: Tensor) -> Tensor:
 
 def range(
     start: float, end: float | None = None, step: float = 1, *, dtype: Any = None,
-    device: Any = None, requires_grad: bool = False, **_: Any,
+    device: Any = None, requires_grad: bool = False, layout: Any = None, pin_memory: bool = False,
+    out: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
     """`start, start + step, …`, with `end` when a step meets it: what `arange` leaves out."""
     from tallow.torch._settings import get_default_dtype
@@ -170,6 +171,8 @@ def range(
     expect(good, range, "a step that leads from start to end", (first, last, step), ArgumentError)
     count = math.floor((last - first) / step) + 1
     made = (_arange(count, dtype="f64") * step + first).to(dtype or get_default_dtype())
+    if out is not None:
+        return out.resize_(made.shape).copy_(made)
     return made.requires_grad_() if requires_grad else made
 
 

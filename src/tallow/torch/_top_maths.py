@@ -15,11 +15,12 @@ def trapz(y: Tensor, x: Tensor | None = None, *, dx: float = 1, dim: int = -1) -
     return ops.trapezoid(y, x, dim=dim) if x is not None else ops.trapezoid(y, dx=dx, dim=dim)
 
 
-def chain_matmul(*matrices: Tensor) -> Tensor:
+def chain_matmul(*matrices: Tensor, out: Tensor | None = None) -> Tensor:
     """The product of matrices, in the cheapest order."""
     from tallow import linalg
 
-    return linalg.multi_dot(matrices) if len(matrices) > 1 else matrices[0]
+    made = linalg.multi_dot(matrices) if len(matrices) > 1 else matrices[0]
+    return made if out is None else out.resize_(made.shape).copy_(made)
 
 
 def _axes(count: int) -> list[int]:
@@ -108,7 +109,7 @@ _SEGMENT = {
 
 def segment_reduce(
     data: Tensor, reduce: str, *, lengths: Tensor | None = None, offsets: Tensor | None = None,
-    axis: int = 0, unsafe: bool = False, initial: float | None = None, **_: Any,
+    axis: int = 0, unsafe: bool = False, initial: float | None = None,
 ) -> Tensor:  # fmt: skip
     """Sum, mean, max, min or prod of runs of rows; an empty one gives `initial`."""
     kinds = {"sum": 0.0, "mean": math.nan, "max": -math.inf, "min": math.inf, "prod": 1.0}

@@ -7,7 +7,7 @@ from typing import Any
 
 from tallow.autograd import engine, transforms
 from tallow.autograd.mode import enable_grad
-from tallow.errors import GradError
+from tallow.errors import ArgumentError, GradError, expect
 from tallow.tensor import Tensor, zeros
 from tallow.torch._names import refused
 from tallow.torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
@@ -122,9 +122,15 @@ def jvp(
 
 
 def jacrev(
-    func: Callable[..., Any], argnums: int | tuple[int, ...] = 0, *, has_aux: bool = False, **_: Any
-) -> Callable[..., Any]:
-    """A function: arguments → all derivatives, (output…, input…) for each output and input."""
+    func: Callable[..., Any], argnums: int | tuple[int, ...] = 0, *, has_aux: bool = False,
+    chunk_size: int | None = None, _preallocate_and_copy: bool = False,
+) -> Callable[..., Any]:  # fmt: skip
+    """A function: arguments → all derivatives, (output…, input…) for each output and input.
+
+    `chunk_size` is how many rows PyTorch makes at once; here each is made alone.
+    """
+    whole = chunk_size is None or (type(chunk_size) is int and chunk_size > 0)
+    expect(whole, jacrev, "a chunk_size above 0", chunk_size, ArgumentError)
 
     def call(*args: Any, **kwargs: Any) -> Any:
         numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
@@ -153,9 +159,15 @@ def jacrev(
 
 
 def jacfwd(
-    func: Callable[..., Any], argnums: int | tuple[int, ...] = 0, has_aux: bool = False, **_: Any
-) -> Callable[..., Any]:
-    """The same as `jacrev`: rows are cheaper than columns here."""
+    func: Callable[..., Any], argnums: int | tuple[int, ...] = 0, has_aux: bool = False, *,
+    randomness: str = "error",
+) -> Callable[..., Any]:  # fmt: skip
+    """The same as `jacrev`: rows are cheaper than columns here.
+
+    `randomness` is of PyTorch's vmap, which is not made use of.
+    """
+    known = ("error", "different", "same")
+    expect(randomness in known, jacfwd, f"a randomness of {known}", randomness, ArgumentError)
     return jacrev(func, argnums, has_aux=has_aux)
 
 

@@ -101,6 +101,10 @@ def compile(
     mode: str | None = None,
     options: Any = None,
     disable: bool = False,
+    name: str | None = None,
+    recompile_limit: int | None = None,
+    isolate_recompiles: bool = False,
+    shapes_spec: Any = None,
 ) -> Any:
     """`model` itself; also a decorator, with or without arguments."""
     return model if model is not None else lambda function: function

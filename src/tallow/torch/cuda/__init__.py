@@ -29,7 +29,11 @@ class device:  # noqa: N801  (PyTorch's name)
         return None
 
 
-device_of = device
+class device_of(device):  # noqa: N801  (PyTorch's name)
+    """`with torch.cuda.device_of(tensor):` does nothing either."""
+
+    def __init__(self, obj: Any) -> None:
+        super().__init__(obj)
 
 
 class stream:  # noqa: N801  (PyTorch's name)

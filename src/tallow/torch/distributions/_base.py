@@ -119,7 +119,7 @@ class Distribution:
                 extra = value.shape[old:] if value.ndim >= old else ()
                 made.__dict__[name] = value.expand(*batch_shape, *extra)
             elif isinstance(value, Distribution):
-                made.__dict__[name] = value.expand(batch_shape)
+                made.__dict__[name] = value.expand((*batch_shape, *value._batch_shape[old:]))
         made._batch_shape = tuple(batch_shape)
         return made
 

@@ -66,6 +66,21 @@ def _(p: Any, q: Any) -> Any:
     return -ratio.log() + ratio - 1
 
 
+@register_kl(H.Pareto, H.Pareto)
+def _(p: Any, q: Any) -> Any:
+    ratio = q.alpha / p.alpha
+    out = q.alpha * (p.scale / q.scale).log() - ratio.log() + ratio - 1
+    return ops.where(p.scale < q.scale, math.inf, out)
+
+
+@register_kl(H.Weibull, H.Weibull)
+def _(p: Any, q: Any) -> Any:
+    a, b = p.concentration, q.concentration
+    shift = (a - b) * (p.scale.log() - R.Gumbel._EULER / a)
+    logs = a.log() - b.log() - a * p.scale.log() + b * q.scale.log()
+    return logs + shift + ((p.scale / q.scale).log() * b + (b / a + 1).lgamma()).exp() - 1
+
+
 @register_kl(R.Gumbel, R.Gumbel)
 def _(p: Any, q: Any) -> Any:
     a, b, c = p.scale / q.scale, q.loc / q.scale, p.loc / q.scale

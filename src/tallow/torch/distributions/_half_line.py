@@ -300,11 +300,51 @@ class Kumaraswamy(TwoNumbers):
     concentration1: Tensor
     concentration0: Tensor
 
+    def __init__(
+        self, concentration1: Any, concentration0: Any, validate_args: bool | None = None
+    ) -> None:
+        super().__init__(concentration1, concentration0, validate_args)
+
+    def _moment(self, order: int) -> Tensor:
+        a, b = self.concentration1, self.concentration0
+        up = 1 + order / a
+        return b * (up.lgamma() + b.lgamma() - (up + b).lgamma()).exp()
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean."""
+        return self._moment(1)
+
+    @property
+    def mode(self) -> Tensor:
+        """The mode, where there is one."""
+        a, b = self.concentration1, self.concentration0
+        found = ((a - 1) / (a * b - 1)) ** a.reciprocal()
+        return ops.where((a < 1) | (b < 1), float("nan"), found)
+
+    @property
+    def variance(self) -> Tensor:
+        """The variance."""
+        return self._moment(2) - self._moment(1).square()
+
     def rsample(self, sample_shape: Any = ()) -> Tensor:
         """Draws."""
-        u = self._uniform(sample_shape, self.concentration1)
-        inner = 1 - (1 - u) ** self.concentration0.reciprocal()
+        return self.icdf(self._uniform(sample_shape, self.concentration1))
+
+    def icdf(self, value: Tensor) -> Tensor:
+        """The quantile."""
+        inner = 1 - (1 - value) ** self.concentration0.reciprocal()
         return inner ** self.concentration1.reciprocal()
+
+    def cdf(self, value: Tensor) -> Tensor:
+        """The probability of at most `value`."""
+        return 1 - (1 - value**self.concentration1) ** self.concentration0
+
+    def entropy(self) -> Tensor:
+        """The entropy."""
+        a, b = self.concentration1, self.concentration0
+        harmonic = (b + 1).digamma() + Gumbel._EULER
+        return 1 - b.reciprocal() + (1 - a.reciprocal()) * harmonic - a.log() - b.log()
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The logarithm of the density."""

@@ -56,6 +56,11 @@ class Gamma(Distribution):
         a = self.concentration
         return a - self.rate.log() + a.lgamma() + (1 - a) * a.digamma()
 
+    def cdf(self, value: Tensor) -> Tensor:
+        """The probability of at most `value`."""
+        self._validate_sample(value)
+        return ops.igamma(self.concentration, self.rate * value)
+
 
 class Chi2(Gamma):
     """The sum of `df` squares of standard normal variables."""
@@ -104,6 +109,11 @@ class InverseGamma(Gamma):
         a = self.concentration
         return a + self.rate.log() + a.lgamma() - (1 + a) * a.digamma()
 
+    def cdf(self, value: Tensor) -> Tensor:
+        """The probability of at most `value`."""
+        self._validate_sample(value)
+        return ops.igammac(self.concentration, self.rate / value)
+
 
 class FisherSnedecor(Distribution):
     """The ratio of two Chi2 variables over their degrees of freedom."""
@@ -121,6 +131,19 @@ class FisherSnedecor(Distribution):
     def mean(self) -> Tensor:
         """The mean, where there is one."""
         return ops.where(self.df2 > 2, self.df2 / (self.df2 - 2), float("nan"))
+
+    @property
+    def mode(self) -> Tensor:
+        """The mode, where there is one."""
+        a, b = self.df1, self.df2
+        return ops.where(a > 2, (a - 2) / a * b / (b + 2), float("nan"))
+
+    @property
+    def variance(self) -> Tensor:
+        """The variance, where there is one."""
+        a, b = self.df1, self.df2
+        found = 2 * b.square() * (a + b - 2) / (a * (b - 2).square() * (b - 4))
+        return ops.where(b > 4, found, float("nan"))
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
         """Draws."""

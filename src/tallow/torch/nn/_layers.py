@@ -8,26 +8,24 @@ from typing import Any, NamedTuple
 from tallow import nn, ops
 from tallow.errors import ArgumentError, expect
 from tallow.nn import functional as F
+from tallow.nn.norm import _BatchNorm
 from tallow.tensor import Tensor
 
 
-class SyncBatchNorm(nn.BatchNorm2d):
+class SyncBatchNorm(_BatchNorm):
     """Batch normalisation over all processes, of which there is one, for any number of axes."""
 
     def __init__(
         self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1,
         affine: bool = True, track_running_stats: bool = True, process_group: Any = None,
-        device: Any = None, dtype: Any = None,
+        device: Any = None, dtype: Any = None, *, bias: bool = True,
     ) -> None:  # fmt: skip
-        super().__init__(num_features, eps, momentum, affine, track_running_stats)
+        super().__init__(
+            num_features, eps, momentum, affine, track_running_stats, device, dtype, bias
+        )
 
-    def forward(self, input: Tensor) -> Tensor:
-        """Normalise over all axes but the second."""
-        if input.ndim == 4:
-            return super().forward(input)
-        shape = input.shape
-        flat = input.reshape(*shape[:2], -1, 1)
-        return super().forward(flat).reshape(shape)
+    def _check_input_dim(self, x: Tensor) -> None:
+        expect(x.ndim >= 2, "SyncBatchNorm", "input of at least 2 axes", x.shape)
 
     @classmethod
     def convert_sync_batchnorm(cls, module: nn.Module, process_group: Any = None) -> nn.Module:

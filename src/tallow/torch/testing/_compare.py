@@ -8,6 +8,7 @@ from typing import Any
 from tallow import ops
 from tallow.autograd.mode import no_grad
 from tallow.dtype import DType, as_dtype
+from tallow.errors import ArgumentError, expect
 from tallow.numeric import promote_types
 from tallow.tensor import Tensor, as_tensor, tensor
 
@@ -155,7 +156,7 @@ def assert_allclose(
 def make_tensor(
     *shape: Any, dtype: DType | str, device: Any = "cpu", low: float | None = None,
     high: float | None = None, requires_grad: bool = False, noncontiguous: bool = False,
-    exclude_zero: bool = False, **_: Any,
+    exclude_zero: bool = False, memory_format: Any = None,
 ) -> Tensor:  # fmt: skip
     """Random values in [low, high): by default [-9, 9) for numbers, 0 and 1 for bool."""
     kind = as_dtype(dtype)
@@ -170,4 +171,8 @@ def make_tensor(
     if exclude_zero:
         made = ops.where(made == 0, made + 1, made)
     made = made[..., ::2] if noncontiguous and sizes else made
+    if memory_format is not None:
+        both = noncontiguous  # as in PyTorch, which allows one of them
+        expect(not both, make_tensor, "noncontiguous or a memory_format", "both", ArgumentError)
+        made = made.contiguous(memory_format=memory_format)
     return made.requires_grad_() if requires_grad else made

@@ -15,11 +15,14 @@ from tallow.tensor import Tensor
 from tallow.torch.nn.utils.parametrizations import norm_except
 
 
-def clip_grad_norm(parameters: Any, max_norm: float, norm_type: float = 2.0, *a: Any) -> Tensor:
+def clip_grad_norm(
+    parameters: Any, max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> Tensor:  # fmt: skip
     """`clip_grad_norm_`, by its older name."""
     text = "nn.utils.clip_grad_norm is now nn.utils.clip_grad_norm_, which says that it writes"
     warnings.warn(text, FutureWarning, stacklevel=2)
-    return clip_grad_norm_(parameters, max_norm, norm_type, *a)
+    return clip_grad_norm_(parameters, max_norm, norm_type, error_if_nonfinite, foreach)
 
 
 def skip_init(module_cls: type[nn.Module], *args: Any, **kwargs: Any) -> nn.Module:
