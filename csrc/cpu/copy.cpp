@@ -3,6 +3,7 @@
 // buffers, so that the code grows with the number of dtypes and not with its square.
 #include "../core/parallel.h"
 #include "elementwise.h"
+#include "transpose.h"
 
 namespace tl::TL_ISA {
 namespace {
@@ -193,13 +194,6 @@ void read_truth(const std::byte* p, int64_t stride, void* buffer, int64_t n) {
   }
 }
 
-// A word at any address: tensors of files lie where their writers put them, and a compiler that
-// trusts in alignment may load vectors by instructions that fault.
-template <class Word>
-struct [[gnu::packed, gnu::may_alias]] Loose {
-  Word value;
-};
-
 template <class Word>
 bool lie_aligned(const std::byte* p, int64_t stride) {
   return (reinterpret_cast<uintptr_t>(p) | static_cast<uintptr_t>(stride)) % sizeof(Word) == 0;
@@ -214,6 +208,7 @@ void load_words(const std::byte* p, int64_t stride, void* buffer, int64_t n) {
     Word value = reinterpret_cast<const Loose<Word>*>(p)->value;
     for (int64_t i = 0; i < n; ++i) to[i] = value;
   } else if (lie_aligned<Word>(p, stride)) {
+#pragma GCC unroll 4
     for (int64_t i = 0; i < n; ++i) to[i] = *reinterpret_cast<const Word*>(p + i * stride);
   } else {
     for (int64_t i = 0; i < n; ++i)
@@ -340,87 +335,6 @@ DType natural_dtype(Wide wide) {
 }
 
 int bytes_of_wide(Wide wide) { return wide == Wide::single ? 4 : 8; }
-
-// --- a transposition: the output runs along one axis, the input along another
-// -------------------------------------------------------------------------------------------------
-
-#ifdef __AVX2__
-// Eight rows of eight 32-bit words, turned in registers.
-TL_INLINE void turn(const uint32_t* from, int64_t from_step, uint32_t* to, int64_t to_step) {
-  __m256 r[8], t[8];
-  for (int i = 0; i < 8; ++i)
-    r[i] = _mm256_loadu_ps(reinterpret_cast<const float*>(from + i * from_step));
-  for (int i = 0; i < 4; ++i) {
-    t[2 * i] = _mm256_unpacklo_ps(r[2 * i], r[2 * i + 1]);
-    t[2 * i + 1] = _mm256_unpackhi_ps(r[2 * i], r[2 * i + 1]);
-  }
-  for (int half = 0; half < 2; ++half) {
-    int b = 4 * half;
-    r[b] = _mm256_shuffle_ps(t[b], t[b + 2], 0x44);
-    r[b + 1] = _mm256_shuffle_ps(t[b], t[b + 2], 0xee);
-    r[b + 2] = _mm256_shuffle_ps(t[b + 1], t[b + 3], 0x44);
-    r[b + 3] = _mm256_shuffle_ps(t[b + 1], t[b + 3], 0xee);
-  }
-  for (int i = 0; i < 4; ++i) {
-    _mm256_storeu_ps(reinterpret_cast<float*>(to + i * to_step),
-                     _mm256_permute2f128_ps(r[i], r[i + 4], 0x20));
-    _mm256_storeu_ps(reinterpret_cast<float*>(to + (i + 4) * to_step),
-                     _mm256_permute2f128_ps(r[i], r[i + 4], 0x31));
-  }
-}
-#endif
-
-// to[r][c] = from[c][r], both with unit steps inside.
-template <class Word>
-void turn_tile(Loose<Word>* to, int64_t to_step, const Loose<Word>* from, int64_t from_step,
-               int64_t rows, int64_t columns) {
-  int64_t r = 0;
-#ifdef __AVX2__
-  if constexpr (sizeof(Word) == 4) {
-    for (; r + 8 <= rows; r += 8) {
-      int64_t c = 0;
-      for (; c + 8 <= columns; c += 8)
-        turn(reinterpret_cast<const Word*>(from + c * from_step + r), from_step,
-             reinterpret_cast<Word*>(to + r * to_step + c), to_step);
-      for (; c < columns; ++c) {
-        for (int64_t i = r; i < r + 8; ++i)
-          to[i * to_step + c].value = from[c * from_step + i].value;
-      }
-    }
-  }
-#endif
-  for (; r < rows; ++r) {
-    for (int64_t c = 0; c < columns; ++c) to[r * to_step + c].value = from[c * from_step + r].value;
-  }
-}
-
-template <class Word>
-void transpose(const View& out, const View& x) {
-  // Columns of the output a tile is wide: whole cache lines of both sides are used while they are
-  // near, and a power-of-two step between rows does not push them out of their set.
-  constexpr int64_t kRows = 64 / sizeof(Word) * 4, kColumns = 64 / sizeof(Word) * 2;
-  int64_t rows = x.back(2), columns = x.back(1), batch = 1;
-  for (int i = 0; i < x.ndim - 2; ++i) batch *= x.shape[i];
-  int64_t tall = (rows + kRows - 1) / kRows;
-  parallel_for(batch * tall, 1 + 32768 / (kRows * columns), [&](int64_t begin, int64_t end, int) {
-    for (int64_t piece = begin; piece < end; ++piece) {
-      int64_t rest = piece / tall, top = piece % tall * kRows;
-      Loose<Word>*to = out.ptr<Loose<Word>>(), *from = x.ptr<Loose<Word>>();
-      for (int i = x.ndim - 3; i >= 0; --i) {
-        to += rest % x.shape[i] * out.strides[i];
-        from += rest % x.shape[i] * x.strides[i];
-        rest /= x.shape[i];
-      }
-      int64_t height = top + kRows < rows ? kRows : rows - top;
-      int64_t to_step = out.back_stride(2), from_step = x.back_stride(1);
-      for (int64_t left = 0; left < columns; left += kColumns) {
-        int64_t wide = left + kColumns < columns ? kColumns : columns - left;
-        turn_tile(to + top * to_step + left, to_step, from + left * from_step + top, from_step,
-                  height, wide);
-      }
-    }
-  });
-}
 
 void copy_words(const View& out, const View& x) {
   if (x.ndim >= 2 && out.back_stride(1) == 1 && x.back_stride(2) == 1 && x.back_stride(1) > 1 &&
