@@ -20,4 +20,5 @@ case $kinds in *thread*) library=tsan ;; esac
 export LD_PRELOAD="$(${CXX:-g++} -print-file-name=lib$library.so) $(${CXX:-g++} -print-file-name=libstdc++.so)"
 export ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:${ASAN_OPTIONS:-}
 export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1:${UBSAN_OPTIONS:-}
-PYTHONPATH="$dir/site" exec "$python" -m pytest -p no:cacheprovider "$@"
+# Descriptor 2 stays open to the terminal: a report is written there just before the process dies.
+PYTHONPATH="$dir/site" exec "$python" -m pytest -p no:cacheprovider --capture=sys "$@"
