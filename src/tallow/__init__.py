@@ -119,6 +119,7 @@ from .tensor import (
 # After `tensor`, whose class the rows complete.
 from . import ops  # isort: skip
 from .registry import op, primitive  # isort: skip
+from .einops_backend import watch as _watch  # isort: skip
 
 if TYPE_CHECKING:
     from . import (
@@ -149,6 +150,8 @@ if _forced and _forced != _native.ISA:
     raise errors.ArgumentError(
         f"TALLOW_ISA: expected an instruction set that this CPU and build have, got {_forced!r}"
     )
+
+_watch()
 
 # Loaded when first used, so that `import tallow` stays in the tens of milliseconds.
 _MODULES = (
