@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _native, errors
 from ._version import __version__
+from .borrowing import from_buffer, from_dlpack, from_numpy, frombuffer
 from .device import CPU, Device
 from .dtype import (
     TORCH_NAMES,
@@ -78,6 +79,19 @@ from .dtype import (
     uint64,
 )  # fmt: skip
 from .errors import TallowError
+from .factories import (
+    as_tensor,
+    asarray,
+    empty,
+    empty_like,
+    full,
+    full_like,
+    ones,
+    ones_like,
+    tensor,
+    zeros,
+    zeros_like,
+)
 from .layout import (
     channels_last,
     channels_last_3d,
@@ -98,23 +112,7 @@ from .numeric import (
     promote_types,
     result_type,
 )
-from .tensor import (
-    Size,
-    Tensor,
-    as_tensor,
-    empty,
-    empty_like,
-    from_buffer,
-    from_dlpack,
-    from_numpy,
-    full,
-    full_like,
-    ones,
-    ones_like,
-    tensor,
-    zeros,
-    zeros_like,
-)  # fmt: skip
+from .tensor import Size, Tensor
 
 # After `tensor`, whose class the rows complete.
 from . import ops  # isort: skip
@@ -167,7 +165,6 @@ _PLACES = {
         "is_grad_enabled", "is_inference_mode_enabled", "no_grad", "set_grad_enabled",
     ),
     ".autograd.transforms": ("grad", "hessian", "jacobian", "jvp", "value_and_grad", "vjp"),
-    ".borrowing": ("asarray", "frombuffer"),
     ".persistence": ("load", "save"),
     ".training": ("load_checkpoint", "save_checkpoint"),
     ".amp": ("autocast",),

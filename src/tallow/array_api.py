@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 import tallow
-from tallow.tensor import Tensor, as_tensor, tensor
+from tallow.factories import as_tensor, tensor
+from tallow.tensor import Tensor
 
 
 def asarray(

@@ -1,36 +1,32 @@
-"""`asarray` and `frombuffer`: tensors on what others hold, copied only where that is asked for."""
+"""Tensors on what others hold (buffers, numpy, DLPack) and numpy arrays on ours, without a copy."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from . import _native
+from .device import Device, as_device
 from .dtype import DType, as_dtype
-from .errors import ArgumentError, expect
-from .tensor import Tensor, as_tensor, from_buffer, from_dlpack
+from .errors import ArgumentError, DTypeError, MissingExtraError, expect
+from .tensor import Tensor, wrap
+
+# Of ml_dtypes: its name, and the dtype of the same size that numpy has.
+_ML_DTYPES = {
+    "bf16": ("bfloat16", "u16"),
+    "f8e4m3": ("float8_e4m3fn", "u8"),
+    "f8e5m2": ("float8_e5m2", "u8"),
+}
 
 
-def asarray(
-    obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None,
-    requires_grad: bool = False,
-) -> Tensor:  # fmt: skip
-    """`obj` as a tensor, without a copy where that can be, or always with one."""
-    if isinstance(obj, Tensor) and not requires_grad:
-        obj = obj if copy is not True else obj.clone()
-    buffer = isinstance(obj, (bytes, bytearray, memoryview))
-    if buffer:
-        made = frombuffer(obj, dtype=dtype or "u8")
-    elif (
-        hasattr(obj, "__dlpack__")
-        and not isinstance(obj, Tensor)
-        and not hasattr(obj, "__array_interface__")
-    ):
-        made = from_dlpack(obj)
-        made = made if dtype is None else made.to(dtype)
-    else:
-        made = as_tensor(obj, dtype, device)
-    if copy and (buffer or made is obj or hasattr(obj, "__array_interface__")):
-        made = made.clone()
-    return made.detach().requires_grad_() if requires_grad else made
+def from_buffer(buffer: Any, dtype: DType | str, shape: Sequence[int], offset: int = 0) -> Tensor:
+    """Borrow `buffer` (bytes, mmap, memoryview, array, …) without a copy, from byte `offset` on.
+
+    The buffer stays alive as long as the tensor. A read-only one is copy-on-write: the first in-
+    place write copies the tensor's bytes, the buffer never changes. ShapeError when the range does
+    not fit.
+    """
+    return wrap(_native.Array.from_buffer(buffer, as_dtype(dtype).code, shape, offset))
 
 
 def frombuffer(
@@ -47,3 +43,73 @@ def frombuffer(
         count = (size - offset) // kind.itemsize
     made = from_buffer(buffer, kind, (count,), offset)
     return made.requires_grad_() if requires_grad else made
+
+
+def from_numpy(array: Any) -> Tensor:
+    """Borrow a numpy array without a copy, any strides; bf16 and f8 of ml_dtypes too."""
+    numpy = _import("numpy")
+    array = numpy.asarray(array)
+    name = array.dtype.name
+    for own, (theirs, carrier) in _ML_DTYPES.items():
+        if name == theirs:
+            raw = from_numpy(array.view({"u16": "uint16", "u8": "uint8"}[carrier]))
+            return wrap(raw._array.reinterpret(as_dtype(own).code))
+    if not array.dtype.isnative:
+        raise DTypeError(f"from_numpy: expected native byte order, got {array.dtype.str}")
+    try:
+        return wrap(_native.Array.from_strided(array))
+    except (ValueError, BufferError) as error:  # numpy lends no buffer of dates and the like
+        raise DTypeError(f"from_numpy: expected a dtype that Tallow has, got {name}") from error
+
+
+def to_numpy(x: Tensor) -> Any:
+    """A numpy array on the tensor's memory, any strides; bf16 and f8 by ml_dtypes."""
+    numpy = _import("numpy")
+    if x.dtype.kind == "q":
+        raise DTypeError(
+            f"numpy: expected a plain dtype, got {x.dtype.name} (use .to(tl.f32) first)"
+        )
+    twin = _ML_DTYPES.get(x.dtype.name)
+    if twin is None:
+        return numpy.asarray(x._array)
+    name, carrier = twin
+    raw = x._array.reinterpret(as_dtype(carrier).code)
+    return numpy.asarray(raw).view(getattr(_import("ml_dtypes"), name))
+
+
+def from_dlpack(
+    ext_tensor: Any, *, device: Device | str | None = None, copy: bool | None = None
+) -> Tensor:
+    """Borrow an array of any library that speaks DLPack (on the CPU), without a copy.
+
+    `copy=True` asks for one.
+    """
+    if device is not None:
+        as_device(device)
+    capsule = ext_tensor.__dlpack__() if hasattr(ext_tensor, "__dlpack__") else ext_tensor
+    made = wrap(_native.Array.from_dlpack(capsule))
+    return made.clone() if copy else made
+
+
+def unwrap(value: Any, where: object = "") -> Any:
+    """The native array of a Tensor or of a foreign array; Python numbers stay as they are."""
+    if isinstance(value, Tensor):
+        return value._array
+    if isinstance(value, (bool, int, float, complex)):
+        return value
+    if hasattr(value, "__array_interface__") or hasattr(value, "__dlpack__"):
+        return (
+            from_numpy(value)._array
+            if hasattr(value, "__array_interface__")
+            else from_dlpack(value)._array
+        )
+    name = getattr(where, "__name__", where)
+    said = f"expected a Tensor or a number, got {type(value).__name__}"
+    raise DTypeError(f"{name}: {said}" if name else said)
+
+
+def _import(name: str) -> Any:
+    try:
+        return __import__(name)
+    except ImportError as error:
+        raise MissingExtraError(f"this needs {name}: pip install {name}") from error

@@ -13,9 +13,10 @@ from . import _native
 from .autograd.mode import MODE
 from .autograd.node import link
 from .autograd.record import FLOAT_CODES, TENSOR, record, run_recorded
+from .borrowing import unwrap
 from .errors import ArgumentError, DTypeError, GradError
 from .overrides import PLAIN, ask, overloaded
-from .tensor import Tensor, unwrap, unwrap_tensor
+from .tensor import Tensor, unwrap_tensor
 
 if TYPE_CHECKING:
     from .registry import Row

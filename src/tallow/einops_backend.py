@@ -35,7 +35,7 @@ class _Methods:
 
     def from_numpy(self, x: Any) -> Tensor:
         """A tensor on the array's memory."""
-        from .tensor import from_numpy
+        from .borrowing import from_numpy
 
         return from_numpy(x)
 

@@ -10,9 +10,11 @@ import operator
 from typing import Any
 
 from . import _native
+from .borrowing import unwrap
 from .dtype import i64, u8
 from .errors import ArgumentError, IndexKindError, IndexRangeError, expect
-from .tensor import Tensor, tensor, unwrap, wrap
+from .factories import tensor
+from .tensor import Tensor, wrap
 
 CHUNK = 16384  # elements of a mask that are counted together (csrc/cpu/index.cpp)
 

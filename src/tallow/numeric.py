@@ -6,9 +6,10 @@ import math
 from typing import Any
 
 from . import _native
+from .borrowing import unwrap
 from .dtype import DTYPES, Default, DType, as_dtype, f32
 from .errors import DTypeError, expect
-from .tensor import Tensor, unwrap, unwrap_tensor
+from .tensor import Tensor, unwrap_tensor
 
 # Bits of the fraction, exponent of the largest and of the smallest normal number, the largest.
 _FLOATS = {

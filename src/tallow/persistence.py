@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias
 
+from tallow.borrowing import from_numpy
 from tallow.errors import ArgumentError, FormatError, expect
-from tallow.tensor import Tensor, from_numpy
+from tallow.tensor import Tensor
 
 if TYPE_CHECKING:
     from tallow.formats.mapping import Source

@@ -106,6 +106,11 @@ class Protocols:
 
     layout = layouts.strided
 
+    # Kinds that programs written for PyTorch ask about; a tensor here is a strided one on the CPU.
+    is_cpu = True
+    is_cuda = is_mps = is_xpu = is_xla = is_meta = is_sparse = is_sparse_csr = False
+    is_quantized = is_mkldnn = is_nested = is_vulkan = is_ipu = is_mtia = is_hpu = False
+
     @property
     def names(self: Any) -> tuple[None, ...]:
         """A name per axis: there are none."""
@@ -123,6 +128,14 @@ class Protocols:
         """DeviceError: there is no CUDA device."""
         as_device("cuda" if device is None else Device(device))
         return cast("Tensor", self)
+
+    def element_size(self: Any) -> Any:
+        """Bytes per element."""
+        return self.dtype.itemsize
+
+    def is_complex(self: Any) -> Any:
+        """Whether the dtype is complex."""
+        return self.dtype.kind == "c"
 
     def is_signed(self: Any) -> Any:
         """Whether the dtype has negative numbers."""
@@ -191,7 +204,7 @@ class Protocols:
 
     def resize_(self: Any, *sizes: Any, memory_format: Any = None) -> Tensor:
         """Another shape: the elements that fit are kept in row-major order, others are unset."""
-        from .tensor import empty
+        from .factories import empty
 
         expect(self._node is None, "resize_", "a tensor without gradient", "one with it", GradError)
         shape = tuple(sizes[0]) if len(sizes) == 1 and not hasattr(sizes[0], "__index__") else sizes
@@ -208,7 +221,7 @@ class Protocols:
 
     def set_(self: Any, source: Any = None) -> Tensor:
         """Take the memory, shape and strides of another tensor of the same dtype (or none)."""
-        from .tensor import empty
+        from .factories import empty
 
         made = empty(0, dtype=self.dtype) if source is None else source
         wanted = f"a tensor of {self.dtype.name}"
@@ -218,7 +231,7 @@ class Protocols:
 
     def apply_(self: Any, callable: Callable[[Any], Any]) -> Tensor:
         """Replace every element by `callable(element)`, one by one in Python."""
-        from .tensor import tensor
+        from .factories import tensor
 
         values = [callable(value) for value in self.detach().flatten().tolist()]
         made = tensor(values, dtype=self.dtype).reshape(self.shape)
@@ -226,7 +239,7 @@ class Protocols:
 
     def map_(self: Any, other: Tensor, callable: Callable[[Any, Any], Any]) -> Tensor:
         """Replace every element by `callable(element, element of other)`, one by one in Python."""
-        from .tensor import tensor
+        from .factories import tensor
 
         pairs = zip(
             self.detach().flatten().tolist(),

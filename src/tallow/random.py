@@ -11,10 +11,11 @@ import os
 from typing import Any
 
 from . import _native
+from .borrowing import from_buffer
 from .device import Device, as_device
 from .dtype import i64, u8
 from .errors import ArgumentError, expect
-from .tensor import Tensor, from_buffer
+from .tensor import Tensor
 
 _LOW, _HIGH = -(1 << 63), (1 << 64) - 1
 

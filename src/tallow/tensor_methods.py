@@ -54,8 +54,8 @@ class FurtherMethods:
 
     def nonzero_static(self: Any, *, size: Any, fill_value: Any = -1) -> Tensor:
         """The first `size` positions of nonzero elements, the rest `fill_value`: (size, ndim)."""
+        from .factories import full
         from .ops import cat
-        from .tensor import full
 
         expect(size >= 0, "nonzero_static", "a size of at least 0", size)
         found = self.nonzero()[:size]
@@ -65,7 +65,7 @@ class FurtherMethods:
     def lu(self: Any, pivot: Any = True, get_infos: Any = False) -> Any:
         """The factors of a matrix and the exchanges of rows, counted from 1."""
         from . import linalg
-        from .tensor import zeros
+        from .factories import zeros
 
         expect(bool(pivot), "lu", "pivot=True", pivot)
         factors, pivots = linalg.lu_factor(self)
@@ -79,7 +79,7 @@ class FurtherMethods:
 
     def map2_(self: Any, x: Tensor, y: Tensor, callable: Callable[[Any, Any, Any], Any]) -> Tensor:
         """Replace every element by `callable(element, of x, of y)`, one by one in Python."""
-        from .tensor import tensor
+        from .factories import tensor
 
         columns = [part.detach().expand(self.shape).flatten().tolist() for part in (self, x, y)]
         made = [callable(*each) for each in zip(*columns, strict=True)]

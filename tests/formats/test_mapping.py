@@ -16,12 +16,13 @@ import pytest
 
 import tallow as tl
 from open_files import open_files
+from tallow.borrowing import from_buffer
 from tallow.dtype import by_name
 from tallow.errors import ArgumentError, FormatError
 from tallow.formats.gguf import open_gguf
 from tallow.formats.mapping import FileMap, element_count, replace_file, shown, tensor_bytes
 from tallow.formats.safetensors import DTYPES, open_safetensors, open_safetensors_index
-from tallow.tensor import from_buffer, tobytes
+from tallow.tensor import tobytes
 
 OPENERS = [open_gguf, open_safetensors, open_safetensors_index]
 GB = 2**30

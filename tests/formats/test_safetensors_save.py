@@ -36,7 +36,7 @@ def test_saved_file_is_that_of_the_official_package(tmp_path):
 
 
 def test_saved_file_is_what_the_official_package_reads(tmp_path):
-    from tallow.tensor import from_numpy
+    from tallow.borrowing import from_numpy
 
     made, path = arrays(), tmp_path / "m.safetensors"
     save_safetensors({n: from_numpy(a) for n, a in made.items()}, path, {"format": "pt", "ä": "ö"})
@@ -54,7 +54,8 @@ def test_saved_file_is_what_the_official_package_reads(tmp_path):
 
 @pytest.mark.parametrize("dtype", ["bf16", "f8e4m3", "f8e5m2"])
 def test_round_trip_of_dtypes_that_numpy_lacks(tmp_path, dtype):
-    from tallow.tensor import from_buffer, tobytes
+    from tallow.borrowing import from_buffer
+    from tallow.tensor import tobytes
 
     path = tmp_path / "m.safetensors"
     raw = bytes(range(24))
@@ -67,7 +68,7 @@ def test_round_trip_of_dtypes_that_numpy_lacks(tmp_path, dtype):
 
 
 def test_views_are_saved_in_row_major_order(tmp_path):
-    from tallow.tensor import from_numpy
+    from tallow.borrowing import from_numpy
 
     array = np.arange(24, dtype=np.int32).reshape(4, 6)
     save_safetensors({"w": from_numpy(array[::2, ::-3])}, tmp_path / "m.safetensors")
@@ -76,7 +77,7 @@ def test_views_are_saved_in_row_major_order(tmp_path):
 
 
 def test_saving_over_a_file_that_is_mapped(tmp_path):
-    from tallow.tensor import tensor
+    from tallow.factories import tensor
 
     path = tmp_path / "m.safetensors"
     save_safetensors({"w": tensor([1.0, 2.0])}, path)
@@ -91,7 +92,8 @@ def test_saving_over_a_file_that_is_mapped(tmp_path):
 
 
 def test_saving_refuses_what_the_format_cannot_hold(tmp_path):
-    from tallow.tensor import from_buffer, tensor
+    from tallow.borrowing import from_buffer
+    from tallow.factories import tensor
 
     path, one = tmp_path / "m.safetensors", tensor([1.0])
     with pytest.raises(DTypeError, match=r"save_safetensors: w: .*got q4_0"):

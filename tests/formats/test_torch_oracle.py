@@ -6,12 +6,13 @@ from hypothesis import strategies as st
 
 import tallow as tl
 from tallow import hub
+from tallow.borrowing import from_buffer
 from tallow.errors import FormatError
 from tallow.formats.torch_pickle import Record, load_torch, open_torch, save_torch
 from tallow.formats.torch_pickle.allowed import names_for
 from tallow.formats.torch_pickle.pickler import TORCH_NAMES
 from tallow.formats.torch_pickle.values import DTYPES
-from tallow.tensor import from_buffer, tobytes
+from tallow.tensor import tobytes
 
 pytestmark = [
     pytest.mark.needs_torch,

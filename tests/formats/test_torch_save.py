@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import tallow as tl
+from tallow.borrowing import from_buffer
 from tallow.errors import ArgumentError, DTypeError, FormatError, ShapeError
 from tallow.formats.lazy import LazyTensor
 from tallow.formats.mapping import FileMap
@@ -18,7 +19,7 @@ from tallow.formats.torch_pickle import Record, load_torch, open_torch, save_tor
 from tallow.formats.torch_pickle.pickler import TORCH_NAMES
 from tallow.formats.torch_pickle.values import DTYPES
 from tallow.formats.zip_map import ZipMap
-from tallow.tensor import from_buffer, tobytes
+from tallow.tensor import tobytes
 
 
 @pytest.fixture

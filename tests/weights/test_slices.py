@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 import tallow as tl
+from tallow.borrowing import from_buffer
 from tallow.errors import ArgumentError, DTypeError, ModelError, ShapeError
 from tallow.formats.gguf import save_gguf
 from tallow.formats.safetensors import Stored, save_safetensors
 from tallow.nn import Linear, Module
-from tallow.tensor import from_buffer, tobytes
+from tallow.tensor import tobytes
 from tallow.weights import WeightSource, load, open_weights
 
 RNG = np.random.default_rng(21)

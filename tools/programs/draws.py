@@ -84,7 +84,8 @@ def attach(torch: Any, draws: Draws) -> None:
 def _attach_tallow(torch: Any, draws: Draws) -> None:
     """All draws of Tallow are calls of six kernels: fill their outputs instead."""
     from tallow import _native
-    from tallow.tensor import from_buffer, wrap
+    from tallow.borrowing import from_buffer
+    from tallow.tensor import wrap
 
     native = _native.call
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from ..dtype import f64
 from ..errors import ArgumentError, GradError, expect
-from ..tensor import Tensor, tensor
+from ..factories import tensor
+from ..tensor import Tensor
 from . import engine
 from .mode import enable_grad, no_grad
 

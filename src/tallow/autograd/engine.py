@@ -8,7 +8,8 @@ from typing import Any
 
 from ..dtype import DTYPES
 from ..errors import ArgumentError, DTypeError, GradError, ShapeError, expect
-from ..tensor import Tensor, ones_like, wrap, zeros
+from ..factories import ones_like, zeros
+from ..tensor import Tensor, wrap
 from .mode import MODE
 from .node import Leaf, Meta, Node
 

@@ -76,7 +76,7 @@ class Function:
         places = [i for i, a in enumerate(args) if isinstance(a, Tensor)]
 
         def rule(*grads: Tensor | None) -> tuple[Any, ...]:
-            from ..tensor import zeros_like
+            from ..factories import zeros_like
 
             whole = [zeros_like(y) if g is None else g for g, y in zip(grads, outputs, strict=True)]
             found = cls.backward(ctx, *whole)

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import GradError, expect
-from ..tensor import Tensor, ones_like
+from ..factories import ones_like
+from ..tensor import Tensor
 from . import transforms
 
 __all__ = ["hessian", "hvp", "jacobian", "jvp", "vhp", "vjp"]

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ..dtype import DTYPES
 from ..errors import GradError
-from ..tensor import Tensor, wrap, zeros
+from ..factories import zeros
+from ..tensor import Tensor, wrap
 from .mode import MODE
 from .node import FLOATING, Meta, Node, changed, meta_of
 

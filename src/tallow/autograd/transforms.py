@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..errors import GradError, expect
-from ..tensor import Tensor, zeros, zeros_like
+from ..factories import zeros, zeros_like
+from ..tensor import Tensor
 from . import engine
 from .mode import enable_grad
 

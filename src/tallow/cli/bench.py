@@ -114,6 +114,6 @@ def _random_ids(model: CausalLM, count: int) -> list[int]:
 
 def _batch(ids: list[int]) -> Any:
     from tallow.dtype import i64
-    from tallow.tensor import tensor
+    from tallow.factories import tensor
 
     return tensor([ids], dtype=i64)

@@ -109,7 +109,7 @@ def _as_vector(entry: Entry) -> Entry:
 
 def _rope_factors(cfg: DecoderConfig) -> Tensor:
     """By how much each frequency is divided (Llama 3.1): long waves wholly, short ones not."""
-    from tallow.tensor import tensor
+    from tallow.factories import tensor
 
     scaling = cfg.rope_scaling
     assert scaling is not None, "asked for only where there is one"

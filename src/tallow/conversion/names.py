@@ -97,7 +97,8 @@ def _swapped(x: Tensor, shape: tuple[int, int, int]) -> Tensor:
     """Rows as bytes, so that blocks move as they are."""
     import numpy as np
 
-    from tallow.tensor import from_buffer, tobytes
+    from tallow.borrowing import from_buffer
+    from tallow.tensor import tobytes
 
     rows = np.frombuffer(tobytes(x), np.uint8).reshape(*shape, -1)
     return from_buffer(rows.swapaxes(1, 2).tobytes(), x.dtype, tuple(x.shape))

@@ -10,10 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
+from tallow.borrowing import from_buffer
 from tallow.data.dataset import Dataset, take
 from tallow.errors import FormatError, IndexRangeError
 from tallow.formats.mapping import FileMap
-from tallow.tensor import Tensor, from_buffer
+from tallow.tensor import Tensor
 
 IMAGE = 3 * 32 * 32
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from tallow.dtype import f64, i64
 from tallow.errors import DTypeError, ShapeError, expect
-from tallow.tensor import Tensor, tensor
+from tallow.factories import tensor
+from tallow.tensor import Tensor
 
 
 def default_collate(batch: Sequence[Any]) -> Any:

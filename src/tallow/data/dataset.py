@@ -8,7 +8,8 @@ from itertools import accumulate
 from typing import Any, Generic, TypeVar
 
 from tallow.errors import ArgumentError, DTypeError, IndexRangeError, expect
-from tallow.tensor import Tensor, tensor
+from tallow.factories import tensor
+from tallow.tensor import Tensor
 
 T = TypeVar("T")
 

@@ -15,10 +15,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
+from tallow.borrowing import from_buffer
 from tallow.data.dataset import Dataset, take
 from tallow.errors import FormatError, IndexRangeError
 from tallow.formats.mapping import FileMap, element_count
-from tallow.tensor import Tensor, from_buffer
+from tallow.tensor import Tensor
 
 # The type byte → our dtype, the letter of `array`, bytes per element; numbers are big-endian.
 IDX_TYPES = {

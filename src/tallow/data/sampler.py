@@ -177,7 +177,7 @@ class WeightedRandomSampler(SeededSampler):
         ok = replacement or sum(w > 0 for w in values) >= num_samples
         wanted = f"{num_samples} weights above 0 without replacement"
         expect(ok, WeightedRandomSampler, wanted, len(values), ArgumentError)
-        from tallow.tensor import tensor
+        from tallow.factories import tensor
 
         self.weights = tensor(values, dtype="f64")
         self._values = [float(value) for value in values]

@@ -7,10 +7,12 @@ from array import array
 from collections.abc import Sequence
 from typing import Any
 
+from tallow.borrowing import from_buffer
 from tallow.data.dataset import Dataset
 from tallow.errors import ArgumentError, DTypeError, FormatError, IndexRangeError, expect
+from tallow.factories import tensor
 from tallow.formats.mapping import FileMap
-from tallow.tensor import Tensor, from_buffer, tensor
+from tallow.tensor import Tensor
 
 
 class LineDataset(Dataset[str]):
@@ -129,7 +131,7 @@ class TokenDataset(Dataset[tuple[Tensor, Tensor]]):
         return self._windows(randint(0, last, (count, 1), generator=generator))
 
     def _windows(self, starts: Tensor) -> list[Tensor]:
-        from tallow.tensor import arange
+        from tallow.factories import arange
 
         places = starts + arange(self.length + 1, dtype="i64")
         rows = self.tokens[places].to("i64")

@@ -18,7 +18,7 @@ def borrow(buffer: Any, dtype: str, shape: Sequence[int], offset: int) -> Tensor
     Kernels read numbers of 2, 4 and 8 bytes from addresses that are multiples of these: what lies
     elsewhere is undefined in C, and an error on some processors.
     """
-    from tallow.tensor import from_buffer
+    from tallow.borrowing import from_buffer
 
     tensor = from_buffer(buffer, dtype, shape, offset)
     if not tensor.nbytes or tensor.data_ptr() % alignment_of(dtype) == 0:

@@ -73,8 +73,8 @@ class ImportanceMatrix:
         Raises:
             KeyError: nothing is known of a weight of this name.
         """
+        from tallow.factories import ones_like, tensor
         from tallow.ops import where
-        from tallow.tensor import ones_like, tensor
 
         entry = self.entries[name]
         counts = tensor([[count] for count in entry.counts], "f32")
@@ -200,7 +200,7 @@ def _read_gguf(file: GGUFFile) -> ImportanceMatrix:
 
 
 def _read_pair(file: GGUFFile, name: str) -> Importance:
-    from tallow.tensor import from_buffer
+    from tallow.borrowing import from_buffer
 
     for suffix in (_SUMS, _COUNTS):
         info = file.tensors.get(name + suffix)
@@ -247,7 +247,7 @@ def save_imatrix(
 
 
 def _save_gguf(matrix: ImportanceMatrix, path: str | os.PathLike[str]) -> None:
-    from tallow.tensor import tensor
+    from tallow.factories import tensor
 
     tensors = {}
     for name in sorted(matrix, key=_order):
@@ -308,7 +308,7 @@ def _dat_text(cursor: Cursor, field: str) -> str:
 
 
 def _read_dat_entry(cursor: Cursor, chunk_size: int) -> Importance:
-    from tallow.tensor import from_buffer
+    from tallow.borrowing import from_buffer
 
     calls, count = cursor.i32("number of chunks"), cursor.i32("number of values")
     if calls < 0:

@@ -10,10 +10,11 @@ from typing import Self
 
 from tallow.dtype import DType, by_name, f16, f32, i64
 from tallow.errors import ArgumentError, ContextError, FormatError, ModelError, expect
+from tallow.factories import tensor, zeros
 from tallow.models.blocks import Slot
 from tallow.models.config import DecoderConfig
 from tallow.ops import kv_write
-from tallow.tensor import Tensor, tensor, zeros
+from tallow.tensor import Tensor
 
 _FORMAT = "tallow.kv_cache.1"
 

@@ -10,12 +10,13 @@ from time import perf_counter
 from tallow.autograd.mode import inference_mode
 from tallow.dtype import i64
 from tallow.errors import ArgumentError, ContextError, DTypeError, expect
+from tallow.factories import tensor
 from tallow.generate.cache import KVCache
 from tallow.generate.events import Event, FinishReason, Piece, Progress, Result
 from tallow.generate.sampling import Sampler, SamplingParams, refuse_non_finite
 from tallow.generate.step import DecodeStep
 from tallow.models import CausalLM
-from tallow.tensor import Tensor, tensor
+from tallow.tensor import Tensor
 from tallow.text import StopStrings, StreamDecoder, Tokenizer
 
 CHUNK = 512  # prompt tokens a pass: large enough for the matrix kernels, small enough to cancel

@@ -10,8 +10,9 @@ from typing import Any, Self, TypedDict, Unpack
 
 from tallow.dtype import i64
 from tallow.errors import ArgumentError, NonFiniteError, expect
+from tallow.factories import tensor
 from tallow.ops import argmax, sample
-from tallow.tensor import Tensor, tensor
+from tallow.tensor import Tensor
 
 
 class SamplingOptions(TypedDict, total=False):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from tallow.autograd.mode import inference_mode
 from tallow.dtype import i64
+from tallow.factories import tensor
 from tallow.generate.cache import KVCache
 from tallow.models import CausalLM, checks
 from tallow.models.blocks import Slot
 from tallow.plan import Plan, capture
-from tallow.tensor import Tensor, tensor
+from tallow.tensor import Tensor
 
 
 class DecodeStep:

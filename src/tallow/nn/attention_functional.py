@@ -8,9 +8,10 @@ from tallow import ops
 from tallow.autograd.mode import MODE
 from tallow.dtype import bf16, f16, f32
 from tallow.errors import ArgumentError, expect
+from tallow.factories import arange, full, zeros
 from tallow.nn.dropout_functional import dropout
 from tallow.registry import ROWS
-from tallow.tensor import Tensor, arange, broadcast_shapes, full, zeros
+from tallow.tensor import Tensor, broadcast_shapes
 
 _NAME = "scaled_dot_product_attention"
 

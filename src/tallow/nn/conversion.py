@@ -130,7 +130,7 @@ class Conversion(Attributes):
 
     def to_empty(self, *, device: Device | str | None, recurse: bool = True) -> Self:
         """Give parameters and buffers new memory whose values are not set."""
-        from tallow.tensor import empty_like
+        from tallow.factories import empty_like
 
         as_device(device or "cpu")
         return self._apply(empty_like, recurse)

@@ -7,8 +7,9 @@ import warnings
 
 from tallow.autograd.inplace import change
 from tallow.errors import ArgumentError, expect
+from tallow.factories import empty
 from tallow.ops.random import bernoulli_, exponential_
-from tallow.tensor import Tensor, empty
+from tallow.tensor import Tensor
 
 
 def _kept(p: float, shape: tuple[int, ...], like: Tensor) -> Tensor:

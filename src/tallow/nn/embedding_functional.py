@@ -9,7 +9,8 @@ from tallow import ops
 from tallow.autograd.mode import MODE, no_grad
 from tallow.dtype import f32
 from tallow.errors import ArgumentError, UnsupportedCaseError, expect
-from tallow.tensor import Tensor, arange, tensor, zeros
+from tallow.factories import arange, tensor, zeros
+from tallow.tensor import Tensor
 
 
 def _limit(weight: Tensor, ids: Tensor, max_norm: float, norm_type: float) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 
 from tallow import ops
 from tallow.errors import ArgumentError, expect
+from tallow.factories import arange
 from tallow.nn.conv import Size, spread
 from tallow.nn.module import Module
-from tallow.tensor import Tensor, arange
+from tallow.tensor import Tensor
 
 Ratio = float | Sequence[float]
 

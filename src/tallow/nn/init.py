@@ -15,8 +15,9 @@ from tallow import ops
 from tallow.autograd.mode import no_grad
 from tallow.dtype import f32
 from tallow.errors import ArgumentError, expect
-from tallow.tensor import Tensor, arange, empty
-from tallow.tensor import zeros as _zeros
+from tallow.factories import arange, empty
+from tallow.factories import zeros as _zeros
+from tallow.tensor import Tensor
 
 if TYPE_CHECKING:
     from tallow.nn.parameter import Init

@@ -7,15 +7,16 @@ from typing import Any
 
 from tallow.dtype import Default, DType, f32
 from tallow.errors import ArgumentError, expect
+from tallow.factories import ones as full_of_ones
+from tallow.factories import tensor
+from tallow.factories import zeros as full_of_zeros
 from tallow.nn import functional as F
 from tallow.nn.init import ones, zeros
 from tallow.nn.layer import Layer
 from tallow.nn.module import Module
 from tallow.nn.parameter import Parameter, declare
 from tallow.ops import layer_norm, rms_norm
-from tallow.tensor import Tensor, tensor
-from tallow.tensor import ones as full_of_ones
-from tallow.tensor import zeros as full_of_zeros
+from tallow.tensor import Tensor
 
 
 def _scale_and_shift(

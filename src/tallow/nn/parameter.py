@@ -10,8 +10,9 @@ from typing import Any, NamedTuple, TypeVar, cast
 from tallow.autograd.mode import no_grad
 from tallow.dtype import Default, DType, as_dtype, f32
 from tallow.errors import DTypeError, expect
+from tallow.factories import empty
 from tallow.overrides import disabled
-from tallow.tensor import Size, Tensor, empty, unwrap_tensor
+from tallow.tensor import Size, Tensor, unwrap_tensor
 
 FLOAT = "f"
 FLOAT_OR_BLOCK = "fq"

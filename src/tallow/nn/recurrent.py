@@ -9,12 +9,13 @@ from typing import Any
 from tallow import ops
 from tallow.dtype import DType
 from tallow.errors import ArgumentError, DTypeError, expect
+from tallow.factories import zeros
 from tallow.nn import functional as F
 from tallow.nn.init import uniform
 from tallow.nn.layer import Layer
 from tallow.nn.parameter import declare
 from tallow.nn.utils.rnn import PackedSequence, pack_steps, unpack_steps
-from tallow.tensor import Tensor, zeros
+from tallow.tensor import Tensor
 
 # State of one layer and direction: (hidden,), or (hidden, cell) of an LSTM.
 State = tuple[Tensor, ...]

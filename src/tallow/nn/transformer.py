@@ -10,6 +10,7 @@ from typing import Any
 
 from tallow.dtype import DType, f32
 from tallow.errors import ArgumentError, expect
+from tallow.factories import arange, full
 from tallow.nn import functional as F
 from tallow.nn.container import ModuleList
 from tallow.nn.dropout import Dropout
@@ -19,7 +20,7 @@ from tallow.nn.linear import Linear
 from tallow.nn.module import Module
 from tallow.nn.norm import LayerNorm
 from tallow.nn.parameter import declare, reset
-from tallow.tensor import Tensor, arange, full
+from tallow.tensor import Tensor
 
 Kind = DType | str | None
 Activation = str | Callable[[Tensor], Tensor]

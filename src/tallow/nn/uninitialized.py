@@ -7,8 +7,9 @@ from typing import Any, NoReturn, cast
 
 from tallow.dtype import Default, DType, as_dtype
 from tallow.errors import ArgumentError, GradError
+from tallow.factories import empty
 from tallow.nn.parameter import Buffer, Parameter
-from tallow.tensor import Tensor, empty
+from tallow.tensor import Tensor
 
 
 class UninitializedTensorMixin:

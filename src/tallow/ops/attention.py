@@ -10,8 +10,9 @@ from ..autograd.mode import MODE
 from ..autograd.record import recomputed
 from ..dtype import f32, f64
 from ..errors import ArgumentError, IndexRangeError, expect
+from ..factories import arange, empty_like, full
 from ..registry import op, primitive
-from ..tensor import Tensor, arange, empty_like, full, wrap
+from ..tensor import Tensor, wrap
 from .join import cat
 
 _embedding = _native.kernel("embedding")

@@ -8,8 +8,9 @@ from typing import Any
 from .. import _native
 from ..dtype import complex64, f32
 from ..errors import NoKernelError, expect
+from ..factories import full, zeros_like
 from ..registry import op, primitive
-from ..tensor import Tensor, broadcast_shapes, full, unwrap_tensor, wrap, zeros_like
+from ..tensor import Tensor, broadcast_shapes, unwrap_tensor, wrap
 from .elementwise_rows import quick_row
 from .elementwise_three import where
 

@@ -9,8 +9,9 @@ from .. import _native
 from ..autograd.inplace import assign
 from ..autograd.node import record_call
 from ..dtype import DType, as_dtype
+from ..factories import zeros
 from ..registry import primitive
-from ..tensor import Tensor, unwrap_tensor, wrap, zeros
+from ..tensor import Tensor, unwrap_tensor, wrap
 
 
 @primitive

@@ -10,8 +10,9 @@ from .. import _native
 from ..device import as_device
 from ..dtype import Default, DType, as_dtype, f64, i64
 from ..errors import ArgumentError, DTypeError, expect
+from ..factories import arange, full, tensor
 from ..registry import op
-from ..tensor import Tensor, arange, full, tensor, wrap
+from ..tensor import Tensor, wrap
 from .shape import flat
 
 Kind = DType | str | None

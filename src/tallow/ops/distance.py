@@ -5,8 +5,9 @@ from __future__ import annotations
 from .. import _native
 from ..dtype import DTYPES
 from ..errors import expect
+from ..factories import arange
 from ..registry import op
-from ..tensor import Tensor, arange, unwrap_tensor
+from ..tensor import Tensor, unwrap_tensor
 
 
 @op

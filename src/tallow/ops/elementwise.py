@@ -9,8 +9,9 @@ from typing import Any
 from .. import _native
 from ..dtype import f32, f64
 from ..errors import ArgumentError, DTypeError, NoKernelError, expect
+from ..factories import full, zeros_like
 from ..registry import ROWS, op, primitive
-from ..tensor import Tensor, full, unwrap_tensor, wrap, zeros_like
+from ..tensor import Tensor, unwrap_tensor, wrap
 from .elementwise_rows import Rule, Uses, conj, install_operators, kernel_row, quick_row, row
 from .elementwise_three import where
 

@@ -6,9 +6,11 @@ import math
 from typing import Any
 
 from .. import _native
+from ..borrowing import unwrap
 from ..errors import ArgumentError, DTypeError, NoKernelError, expect
+from ..factories import full
 from ..registry import op, primitive
-from ..tensor import Tensor, full, unwrap, unwrap_tensor, wrap
+from ..tensor import Tensor, unwrap_tensor, wrap
 from .elementwise_rows import conj, row
 
 

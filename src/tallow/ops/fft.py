@@ -10,10 +10,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from ..borrowing import from_numpy
 from ..dtype import Default, complex64, f32
 from ..errors import ArgumentError, NoKernelError, expect
+from ..factories import arange
 from ..registry import op, primitive
-from ..tensor import Tensor, arange, from_numpy
+from ..tensor import Tensor
 from .creation import Kind, finish
 from .linalg_numpy import to_numpy
 from .pad import constant_pad_nd

@@ -8,8 +8,9 @@ from typing import Any
 
 from ..dtype import f32, i64
 from ..errors import ArgumentError, UnsupportedCaseError, expect
+from ..factories import arange
 from ..registry import op
-from ..tensor import Tensor, arange
+from ..tensor import Tensor
 from .conv import check_float
 from .elementwise_three import where
 from .pool import plane_gather

@@ -8,10 +8,11 @@ from typing import Any
 from .. import _native
 from ..dtype import f32, i64
 from ..errors import ArgumentError, DTypeError, NoKernelError, expect
+from ..factories import full, zeros
 from ..indexing import Plan, call, mask_counts
 from ..indexing import nonzero as positions_of
 from ..registry import op, primitive
-from ..tensor import Tensor, broadcast_shapes, full, unwrap_tensor, wrap, zeros
+from ..tensor import Tensor, broadcast_shapes, unwrap_tensor, wrap
 
 # --- positions over several axes ------------------------------------------------------------------
 

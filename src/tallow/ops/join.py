@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import _native
+from ..borrowing import from_numpy
 from ..dtype import i64
 from ..errors import ArgumentError, NoKernelError, expect
+from ..factories import arange, tensor, zeros
 from ..registry import op, primitive
-from ..tensor import Tensor, arange, from_numpy, tensor, unwrap_tensor, wrap, zeros
+from ..tensor import Tensor, unwrap_tensor, wrap
 from .shape import axes_of, axis_of, flat, flat_tensors
 
 # --- one after the other --------------------------------------------------------------------------

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple, cast
 
 from ..dtype import f64
 from ..errors import ArgumentError, GradError, NoKernelError, expect
+from ..factories import zeros
 from ..registry import op, primitive
-from ..tensor import Tensor, zeros
+from ..tensor import Tensor
 from .complexes import real
 from .elementwise_three import where
 from .linalg_numpy import FINITE, check, lapack, lapack_many, to_numpy
@@ -120,7 +121,7 @@ def _each_works(name: str, A: Tensor) -> Tensor | None:
     """Which matrices of a batch `numpy.linalg.name` takes; None when all of them."""
     import numpy as np
 
-    from ..tensor import tensor
+    from ..factories import tensor
 
     run, a = getattr(np.linalg, name), to_numpy(A.detach(), name)
     try:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
+from ..borrowing import from_numpy
 from ..dtype import i32
 from ..errors import ArgumentError, NoKernelError, expect
+from ..factories import zeros
 from ..registry import op, primitive
-from ..tensor import Tensor, from_numpy, zeros
+from ..tensor import Tensor
 from .elementwise_three import where
 from .linalg_numpy import check, lapack_many, to_numpy
 from .linalg_solve import solve_triangular
@@ -99,7 +101,7 @@ def _eye(n: int, like: Tensor) -> Tensor:
 
 def permutation(order: Tensor, dtype: Any) -> Tensor:
     """P with `A = P @ (L @ U)`, for rows of A taken in this order."""
-    from ..tensor import arange
+    from ..factories import arange
 
     m = order.shape[-1]
     return order.unsqueeze(-2).eq(arange(m).unsqueeze(-1)).to(dtype)

@@ -8,8 +8,9 @@ from typing import Any
 
 from ..dtype import DType, as_dtype, bool_, f32, f64
 from ..errors import ArgumentError, NoKernelError, expect
+from ..factories import zeros
 from ..registry import op, primitive
-from ..tensor import Tensor, zeros
+from ..tensor import Tensor
 from .complexes import real
 from .elementwise_three import where
 from .linalg import conj

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import _native
+from ..borrowing import from_numpy
 from ..dtype import complex64, f32, f64
 from ..errors import DTypeError, LinAlgError, NoKernelError, expect
-from ..tensor import Tensor, from_numpy, unwrap_tensor
+from ..tensor import Tensor, unwrap_tensor
 
 KINDS = (f32, f64, complex64)
 FINITE = "finite matrices"

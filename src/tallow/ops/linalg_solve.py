@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 from ..dtype import bool_, f32, f64, i32
 from ..errors import ArgumentError, NoKernelError, expect
+from ..factories import zeros
 from ..registry import op, primitive
-from ..tensor import Tensor, broadcast_shapes, zeros
+from ..tensor import Tensor, broadcast_shapes
 from .elementwise_three import where
 from .linalg_lapack import inv
 from .linalg_numpy import FINITE, check, lapack, lapack_many

@@ -8,9 +8,9 @@ from typing import Any
 
 from ..dtype import f32
 from ..errors import ArgumentError, IndexRangeError, NoKernelError, expect
+from ..factories import full as filled
 from ..registry import op
 from ..tensor import Tensor, unwrap_tensor
-from ..tensor import full as filled
 from .elementwise_three import where
 
 REDUCTIONS = ("none", "mean", "sum")

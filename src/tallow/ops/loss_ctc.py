@@ -8,8 +8,9 @@ from typing import Any
 
 from ..dtype import DType, f32, i64
 from ..errors import ArgumentError, NoKernelError, expect
+from ..factories import arange, full, tensor
 from ..registry import op
-from ..tensor import Tensor, arange, full, tensor, unwrap_tensor
+from ..tensor import Tensor, unwrap_tensor
 from .elementwise import logaddexp
 from .elementwise_three import where
 from .loss import mode, reduced

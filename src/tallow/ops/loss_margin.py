@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..errors import ArgumentError, IndexRangeError, NoKernelError, expect
+from ..factories import zeros
 from ..registry import op
-from ..tensor import Tensor, unwrap_tensor, zeros
+from ..tensor import Tensor, unwrap_tensor
 from .distance import pairwise_distance
 from .elementwise_three import where
 from .loss import log1p_exp, mode, reduced

@@ -9,8 +9,9 @@ from ..autograd.mode import MODE
 from ..autograd.record import recomputed
 from ..dtype import f32, f64
 from ..errors import NoKernelError, expect
+from ..factories import empty_like
 from ..registry import op
-from ..tensor import Tensor, empty_like, unwrap_tensor, wrap
+from ..tensor import Tensor, unwrap_tensor, wrap
 from .reduce import centred
 
 _rms_norm = _native.kernel("rms_norm")

@@ -8,8 +8,9 @@ from typing import Any
 from ..autograd.mode import MODE, no_grad
 from ..dtype import f32
 from ..errors import ArgumentError, NoKernelError, expect
+from ..factories import zeros
 from ..registry import op
-from ..tensor import Tensor, unwrap_tensor, zeros
+from ..tensor import Tensor, unwrap_tensor
 from .elementwise_three import addcmul
 from .reduce import centred
 

@@ -177,7 +177,7 @@ def _conj(x: Tensor) -> Tensor:
 
 
 def _products_before(x: Tensor) -> Tensor:
-    from ..tensor import ones_like
+    from ..factories import ones_like
     from .join import cat
 
     first = ones_like(x.detach().narrow(-1, 0, 1))

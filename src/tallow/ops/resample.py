@@ -14,10 +14,11 @@ from functools import lru_cache
 from typing import Any
 
 from .. import _native
+from ..borrowing import from_buffer
 from ..dtype import DType, f32, f64, i64, u8
 from ..errors import ArgumentError, NoKernelError, UnsupportedCaseError, expect
 from ..registry import op, primitive
-from ..tensor import Tensor, from_buffer, unwrap_tensor, wrap
+from ..tensor import Tensor, unwrap_tensor, wrap
 from .conv import check_float
 
 _resample = _native.kernel("resample")

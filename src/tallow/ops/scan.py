@@ -7,8 +7,9 @@ from typing import Any
 from .. import _native
 from ..dtype import DType, as_dtype, i64
 from ..errors import ArgumentError, NoKernelError, expect
+from ..factories import full, zeros
 from ..registry import op, primitive
-from ..tensor import Tensor, full, unwrap_tensor, wrap, zeros
+from ..tensor import Tensor, unwrap_tensor, wrap
 from .extreme import ValuesIndices
 from .scatter import axis_of
 

@@ -11,8 +11,9 @@ from typing import Any
 from .. import _native
 from ..dtype import bf16, f16, f32, i64
 from ..errors import ArgumentError, IndexRangeError, NoKernelError, expect
+from ..factories import full, ones, zeros
 from ..registry import op, primitive
-from ..tensor import Tensor, full, ones, unwrap_tensor, wrap, zeros
+from ..tensor import Tensor, unwrap_tensor, wrap
 from .convert import unslice
 
 SET, ADD, MULTIPLY, MAX, MIN = range(5)

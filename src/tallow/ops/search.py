@@ -9,8 +9,9 @@ from .. import _native
 from ..dtype import i32 as _i32
 from ..dtype import i64
 from ..errors import ArgumentError, DTypeError, NoKernelError, expect
+from ..factories import arange, full, ones, tensor, zeros
 from ..registry import op, primitive
-from ..tensor import Tensor, arange, full, ones, tensor, unwrap_tensor, wrap, zeros
+from ..tensor import Tensor, unwrap_tensor, wrap
 from .scatter import axis_of
 from .sort import sort
 

@@ -6,8 +6,9 @@ from .. import _native
 from ..autograd.mode import MODE
 from ..dtype import DType, bf16, f16, f32, f64
 from ..errors import NoKernelError, expect
+from ..factories import empty_like
 from ..registry import op
-from ..tensor import Tensor, empty_like, unwrap_tensor, wrap
+from ..tensor import Tensor, unwrap_tensor, wrap
 from .reduce import axes_of
 
 _kernel = _native.kernel("softmax")

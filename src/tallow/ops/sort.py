@@ -11,8 +11,9 @@ from typing import Any
 from .. import _native
 from ..dtype import i64
 from ..errors import ArgumentError, IndexRangeError, NoKernelError, expect
+from ..factories import tensor, zeros
 from ..registry import op, primitive
-from ..tensor import Tensor, tensor, unwrap_tensor, wrap, zeros
+from ..tensor import Tensor, unwrap_tensor, wrap
 from .extreme import ValuesIndices
 from .scatter import axis_of
 

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import ArgumentError, GradError, expect
+from ..factories import full
 from ..registry import ROWS, op, primitive
-from ..tensor import Tensor, full
+from ..tensor import Tensor
 from .elementwise_rows import kernel_row, quick_row, row
 from .elementwise_three import where
 

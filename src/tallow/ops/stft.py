@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from ..dtype import f32
 from ..errors import ArgumentError, NoKernelError, expect
+from ..factories import ones
 from ..registry import op
-from ..tensor import Tensor, ones
+from ..tensor import Tensor
 from .fft import fft, ifft, irfft, rfft
 from .pad import constant_pad_nd, pad
 from .shape import add_strided

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tallow import _native
+from tallow.factories import full
 from tallow.optim.optimizer import (
     ABSENT,
     Optimizer,
@@ -14,7 +15,7 @@ from tallow.optim.optimizer import (
     wide_dtype,
     wide_zeros,
 )
-from tallow.tensor import Tensor, full
+from tallow.tensor import Tensor
 
 _rmsprop = _native.kernel("rmsprop_step")
 _adagrad = _native.kernel("adagrad_step")

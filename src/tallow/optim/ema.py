@@ -10,8 +10,9 @@ from typing import Any
 from tallow.autograd.mode import no_grad
 from tallow.dtype import f32, i64
 from tallow.errors import ArgumentError, expect
+from tallow.factories import tensor
 from tallow.nn import Module
-from tallow.tensor import Tensor, tensor
+from tallow.tensor import Tensor
 
 Average = Callable[[Tensor, Tensor, Any], Tensor]
 

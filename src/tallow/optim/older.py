@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from tallow import ops
+from tallow.factories import full, tensor
 from tallow.optim.optimizer import Optimizer, Params, number, wide_dtype, wide_zeros
-from tallow.tensor import Tensor, full, tensor, wrap
+from tallow.tensor import Tensor, wrap
 
 _EPS = {"f64": 2.0**-52, "f32": 2.0**-23, "bf16": 2.0**-7, "f16": 2.0**-10}
 

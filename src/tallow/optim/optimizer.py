@@ -13,7 +13,8 @@ from tallow import _native
 from tallow.autograd.mode import enable_grad, no_grad
 from tallow.dtype import f32, f64
 from tallow.errors import ArgumentError, DTypeError, NoEntryError, expect
-from tallow.tensor import Tensor, wrap, zeros
+from tallow.factories import zeros
+from tallow.tensor import Tensor, wrap
 
 Params = Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]
 State = dict[str, Any]

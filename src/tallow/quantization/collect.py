@@ -87,8 +87,8 @@ def collect(
         ContextError: a piece exceeds the model's context.
         ModelError: the sums are not finite.
     """
+    from tallow.factories import tensor
     from tallow.formats.imatrix import ImportanceMatrix
-    from tallow.tensor import tensor
 
     expect(context >= 2, collect, "a context of at least 2 tokens", context, ArgumentError)
     enough = len(ids) // context
@@ -116,7 +116,7 @@ def collect(
 def _run(model: CausalLM, ids: list[int], output: bool) -> None:
     from tallow.autograd.mode import inference_mode
     from tallow.dtype import i64
-    from tallow.tensor import tensor
+    from tallow.factories import tensor
 
     with inference_mode():
         batch = tensor([ids], dtype=i64)

@@ -11,6 +11,7 @@ from typing import Any, Literal, Self, Unpack, overload
 from tallow.autograd.mode import inference_mode
 from tallow.dtype import DType, f32, i64
 from tallow.errors import ArgumentError, ContextError, ModelError, expect
+from tallow.factories import tensor
 from tallow.generate import (
     Cancel,
     Event,
@@ -26,7 +27,7 @@ from tallow.generate import (
 from tallow.models import CausalLM, load
 from tallow.models.loading import Activations
 from tallow.tasks.perplexity import negative_log_likelihood
-from tallow.tensor import Tensor, tensor
+from tallow.tensor import Tensor
 from tallow.text import ChatTemplate, Tokenizer, chat_template_of, encode_chat
 from tallow.text.chat_messages import plain_messages
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from tallow.autograd.mode import inference_mode
 from tallow.dtype import DType, f32, i64
+from tallow.factories import arange, tensor
 from tallow.generate import KVCache, refuse_non_finite
 from tallow.models import CausalLM
 from tallow.ops import log_softmax
-from tallow.tensor import arange, tensor
 
 CHUNK = 128  # rows of logits at a time: a whole window would be 100 MB for a vocabulary of 49152
 

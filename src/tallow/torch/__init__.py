@@ -18,10 +18,11 @@ _refuse()
 
 # What `tallow` has under PyTorch's names, beside the ops.
 _TALLOW = (
-    "Generator Tensor as_tensor arange bfloat16 bool can_cast checkpoint complex64 "
+    "Generator Tensor as_tensor asarray arange bfloat16 bool can_cast checkpoint complex64 "
     "default_generator "
     "device double dtype e empty empty_like enable_grad finfo float float16 float32 float64 "
-    "float8_e4m3fn float8_e5m2 from_dlpack from_numpy full full_like get_rng_state half iinfo inf "
+    "float8_e4m3fn float8_e5m2 from_dlpack from_numpy frombuffer full full_like get_rng_state half "
+    "iinfo inf "
     "inference_mode initial_seed int int16 int32 int64 int8 is_complex is_floating_point "
     "is_grad_enabled is_inference_mode_enabled is_tensor long manual_seed nan no_grad numel ones "
     "ones_like pi promote_types result_type seed set_grad_enabled set_rng_state short tensor "
@@ -44,7 +45,6 @@ __getattr__, __dir__ = _namespace(
     modules=_MODULES,
     places={
         "tallow": _TALLOW,
-        "tallow.borrowing": "asarray frombuffer",
         "tallow.ops": "spmm=mm dsmm=mm",
         "tallow.torch._settings": (
             "set_default_dtype get_default_dtype set_default_device get_default_device "

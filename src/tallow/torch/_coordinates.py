@@ -7,7 +7,8 @@ from typing import Any
 from tallow.device import Device
 from tallow.dtype import DType
 from tallow.errors import expect
-from tallow.tensor import Tensor, as_tensor, zeros
+from tallow.factories import as_tensor, zeros
+from tallow.tensor import Tensor
 
 
 def sparse_coo_tensor(

@@ -14,13 +14,14 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
+from tallow.borrowing import from_buffer
 from tallow.device import Device
 from tallow.dtype import DType, by_name
 from tallow.errors import FormatError, TallowError
 from tallow.formats.mapping import write_to
 from tallow.nn.parameter import Parameter
 from tallow.persistence import readable
-from tallow.tensor import Size, Tensor, from_buffer, tobytes
+from tallow.tensor import Size, Tensor, tobytes
 from tallow.torch._names import PACKAGE
 
 # PyTorch's names of storages, by our dtype.

@@ -7,9 +7,10 @@ from typing import Any
 
 from tallow import ops
 from tallow.errors import ArgumentError, expect
+from tallow.factories import arange as _arange
+from tallow.factories import full, tensor
 from tallow.layout import layout
-from tallow.tensor import Tensor, full, tensor, unwrap_tensor
-from tallow.tensor import arange as _arange
+from tallow.tensor import Tensor, unwrap_tensor
 from tallow.torch._names import Settings
 
 newaxis = None

@@ -8,7 +8,8 @@ from typing import Any
 
 from tallow import ops
 from tallow.errors import ArgumentError, expect
-from tallow.tensor import Tensor, empty, ones, zeros
+from tallow.factories import empty, ones, zeros
+from tallow.tensor import Tensor
 
 _METHODS = frozenset((
     "get_device", "is_signed", "unsafe_chunk", "unsafe_split", "unsafe_split_with_sizes",

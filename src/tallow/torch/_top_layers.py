@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from tallow import ops
+from tallow.factories import tensor
 from tallow.nn import functional as F
-from tallow.tensor import Tensor, tensor
+from tallow.tensor import Tensor
 from tallow.torch._names import refused
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from tallow import ops
 from tallow.errors import ArgumentError, ShapeError, expect
-from tallow.tensor import Tensor, full
+from tallow.factories import full
+from tallow.tensor import Tensor
 
 
 def trapz(y: Tensor, x: Tensor | None = None, *, dx: float = 1, dim: int = -1) -> Tensor:

@@ -12,7 +12,8 @@ from typing import Any
 
 from tallow import ops
 from tallow.errors import expect
-from tallow.tensor import Tensor, arange, empty, tensor, zeros
+from tallow.factories import arange, empty, tensor, zeros
+from tallow.tensor import Tensor
 from tallow.torch._names import namespace
 
 _BOXES = 64  # boxes whose samples are in memory at once

@@ -8,7 +8,8 @@ from typing import Any
 from tallow.autograd import engine, transforms
 from tallow.autograd.mode import enable_grad
 from tallow.errors import ArgumentError, GradError, expect
-from tallow.tensor import Tensor, zeros
+from tallow.factories import zeros
+from tallow.tensor import Tensor
 from tallow.torch._names import refused
 from tallow.torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 

@@ -20,7 +20,8 @@ from tallow.dtype import (
     u8,
 )
 from tallow.errors import DTypeError, expect
-from tallow.tensor import Size, Tensor, empty, tensor
+from tallow.factories import empty, tensor
+from tallow.tensor import Size, Tensor
 
 
 class _TypedTensor(type):

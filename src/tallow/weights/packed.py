@@ -236,7 +236,7 @@ class IntLayer:
         """The weight in f32, scale × (code - zero point); f32 holds it exactly for f16 scales."""
         import numpy as np
 
-        from tallow.tensor import from_numpy
+        from tallow.borrowing import from_numpy
 
         words = self._array(self._layout.weight)
         zeros, scales, group = self._zeros(), self._scales("f32"), self._group_of
@@ -252,8 +252,8 @@ class IntLayer:
         """The weight in the block dtype that `form` names."""
         import numpy as np
 
+        from tallow.borrowing import from_buffer
         from tallow.dtype import by_name
-        from tallow.tensor import from_buffer
 
         form = by_name(self._form[0])
         n, k = self.shape

@@ -81,7 +81,7 @@ class FloatLayer:
         """The weight in f32: one product a number, rounded once."""
         import numpy as np
 
-        from tallow.tensor import from_buffer, from_numpy
+        from tallow.borrowing import from_buffer, from_numpy
 
         values = from_buffer(bytes(range(256)), "f8e4m3", (256,)).to("f32").numpy()
         raw, scales = self._bytes(), self._scales()
@@ -96,7 +96,7 @@ class FloatLayer:
         """The weight in f8e4m3_128: each block's scale, then its bytes as they stand."""
         import numpy as np
 
-        from tallow.tensor import from_buffer
+        from tallow.borrowing import from_buffer
 
         n, k = self.shape
         raw, scales = self._bytes(), self._scales()

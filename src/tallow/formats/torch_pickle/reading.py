@@ -216,8 +216,8 @@ class _Maker:
         """The bytes of a storage as an array, borrowed once, or swapped once."""
         key = (id(storage), unit)
         if key not in self._bases:
+            from tallow.borrowing import from_buffer
             from tallow.dtype import u8
-            from tallow.tensor import from_buffer
 
             begin, nbytes = storage.offset or 0, storage.nbytes
             buffer: Any = self.file.check(begin + nbytes, where)

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Protocol, cast
 from tallow.autograd.mode import MODE, inference_mode
 from tallow.dtype import f32, i64
 from tallow.errors import ContextError, ModelError, expect
+from tallow.factories import arange
 from tallow.models.blocks.attention import Slot
 from tallow.models.blocks.rope import Rope
 from tallow.models.config import DecoderConfig
 from tallow.nn import Embedding, Linear, Module, ModuleList, RMSNorm, tie
-from tallow.tensor import Tensor, arange
+from tallow.tensor import Tensor
 
 if TYPE_CHECKING:
     from tallow.text import Tokenizer

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 
 from tallow.dtype import f32
+from tallow.factories import tensor
 from tallow.models.config import DecoderConfig, RopeScaling
 from tallow.ops import rope_table
-from tallow.tensor import Tensor, tensor
+from tallow.tensor import Tensor
 
 
 class Rope:

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from tallow import ops
 from tallow.autograd.mode import no_grad
 from tallow.errors import ArgumentError, expect
+from tallow.factories import zeros
 from tallow.nn.utils import rnn
-from tallow.tensor import Tensor, zeros
+from tallow.tensor import Tensor
 
 
 def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from tallow import ops
 from tallow.dtype import i64
 from tallow.errors import ArgumentError, expect
-from tallow.tensor import Tensor, full, tensor
+from tallow.factories import full, tensor
+from tallow.tensor import Tensor
 
 
 class PackedSequence(NamedTuple):

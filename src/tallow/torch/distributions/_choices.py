@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 from tallow import ops
 from tallow.autograd.mode import no_grad
 from tallow.errors import ArgumentError, expect
+from tallow.factories import arange
 from tallow.nn import functional as F
-from tallow.tensor import Tensor, arange
+from tallow.tensor import Tensor
 from tallow.torch.distributions import constraints as C
 from tallow.torch.distributions._base import Distribution
 from tallow.torch.distributions.utils import (

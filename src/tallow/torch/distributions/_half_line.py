@@ -6,7 +6,8 @@ import math
 from typing import Any, ClassVar
 
 from tallow import ops
-from tallow.tensor import Tensor, full_like
+from tallow.factories import full_like
+from tallow.tensor import Tensor
 from tallow.torch.distributions import constraints as C
 from tallow.torch.distributions._base import Distribution
 from tallow.torch.distributions._real import HALF_LOG_2PI, Cauchy, Gumbel, Normal, TwoNumbers

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 
 from tallow import ops
 from tallow.errors import ArgumentError
-from tallow.tensor import Tensor, full_like
+from tallow.factories import full_like
+from tallow.tensor import Tensor
 from tallow.torch.distributions import constraints as C
 from tallow.torch.distributions._base import Distribution
 from tallow.torch.distributions.utils import (

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from tallow import ops
+from tallow.factories import tensor
 from tallow.nn import functional as F
-from tallow.tensor import Tensor, tensor
+from tallow.tensor import Tensor
 from tallow.torch._settings import get_default_dtype
 
 _EPS = {"f64": 2.0**-52, "f32": 2.0**-23, "f16": 2.0**-10, "bf16": 2.0**-7}

@@ -8,7 +8,8 @@ from typing import Any
 
 from tallow import ops
 from tallow.dtype import f64
-from tallow.tensor import Tensor, arange, ones, tensor
+from tallow.factories import arange, ones, tensor
+from tallow.tensor import Tensor
 from tallow.torch._settings import get_default_dtype
 
 

@@ -9,8 +9,9 @@ from tallow import ops
 from tallow.autograd.mode import no_grad
 from tallow.dtype import DType, as_dtype
 from tallow.errors import ArgumentError, expect
+from tallow.factories import as_tensor, tensor
 from tallow.numeric import promote_types
-from tallow.tensor import Tensor, as_tensor, tensor
+from tallow.tensor import Tensor
 
 # dtype → relative and absolute tolerance, as torch.testing.assert_close documents them.
 _TOLERANCES = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tallow.borrowing import from_dlpack as from_dlpack
 from tallow.tensor import Tensor
-from tallow.tensor import from_dlpack as from_dlpack
 
 __all__ = ["from_dlpack", "to_dlpack"]
 

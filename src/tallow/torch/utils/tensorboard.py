@@ -119,7 +119,7 @@ def _png(rows: list[bytes], width: int, channels: int) -> bytes:
 
 def _image(tag: str, picture: Any, dataformats: str) -> bytes:
     """Summary.Image of a tensor: bytes, or floats in [0, 1]."""
-    from tallow.tensor import as_tensor
+    from tallow.factories import as_tensor
 
     x = as_tensor(picture).detach()
     axes = dataformats.upper()
@@ -221,7 +221,7 @@ class SummaryWriter:
         max_bins: int | None = None,
     ) -> None:
         """How values are distributed, in `bins` (30 unless a number is given) equal parts."""
-        from tallow.tensor import as_tensor
+        from tallow.factories import as_tensor
 
         found = as_tensor(values).detach().reshape(-1).tolist()
         expect(len(found) > 0, "add_histogram", "values", "none", ArgumentError)

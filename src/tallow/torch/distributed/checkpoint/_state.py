@@ -74,7 +74,7 @@ def _init_optim_state(optim: Any) -> None:
     """Give every parameter the state of a first step, without changing any."""
     if optim.state:
         return
-    from tallow.tensor import zeros_like
+    from tallow.factories import zeros_like
 
     kept = [group["lr"] for group in optim.param_groups]
     for group in optim.param_groups:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from tallow import ops
-from tallow.tensor import Tensor, arange
+from tallow.factories import arange
+from tallow.tensor import Tensor
 from tallow.torch._names import namespace
 
 __getattr__, __dir__ = namespace(

@@ -1,0 +1,291 @@
+"""New tensors: of values, unset, of one value, in the likeness of another, of a range."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, ParamSpec
+
+from . import _native
+from .borrowing import from_dlpack, from_numpy, frombuffer, unwrap
+from .device import Device, as_device
+from .dtype import DTYPES, Default, DType, as_dtype, bool_, complex64, f32, i64
+from .errors import ArgumentError, DTypeError, ShapeError, expect
+from .layout import strided
+from .overrides import PLAIN, ask, overloaded
+from .tensor import Tensor, wrap
+
+_P = ParamSpec("_P")
+
+# What may be asked of a new tensor and changes nothing: there is one layout, and one memory.
+_HINTS = frozenset(("layout", "pin_memory", "names", "memory_format", "out"))
+
+
+def _refuse_hints(hints: dict[str, Any]) -> None:
+    """Refuse keywords that PyTorch has not either, or that ask for what is not there."""
+    for key, value in hints.items():
+        known = key in _HINTS and (key != "out" or value is None)
+        known = known and (key != "layout" or value is None or value == strided)
+        expect(known, "a new tensor", "keywords that factories take", f"{key}={value}", DTypeError)
+
+
+def _sizes(shape: tuple[Any, ...], size: Any = None, hints: dict[str, Any] | None = None) -> Any:
+    if hints:
+        _refuse_hints(hints)
+    if size is not None:
+        expect(not shape, "a new tensor", "sizes once", f"{shape} and {size}", DTypeError)
+        shape = (size,)
+    return shape[0] if len(shape) == 1 and not hasattr(shape[0], "__index__") else shape
+
+
+def _as_asked(out: Tensor, device: Device | str | None, requires_grad: bool) -> Tensor:
+    """A new tensor with what the keywords of the factories ask for."""
+    if device is not None:
+        as_device(device)
+    return out.requires_grad_() if requires_grad else out
+
+
+# --- of values ------------------------------------------------------------------------------------
+
+
+def tensor(
+    data: Any,
+    dtype: DType | str | None = None,
+    device: Device | str | None = None,
+    requires_grad: bool = False,
+    **hints: Any,
+) -> Tensor:
+    """A new tensor from a number, nested lists, a numpy array or another tensor (always a copy).
+
+    Without `dtype`: bool, i64, f32 or complex64 for Python values, as in PyTorch; the source's own
+    for arrays.
+    """
+    if hints:
+        _refuse_hints(hints)
+    code = -1 if dtype is None else as_dtype(dtype).code
+    if isinstance(data, Sequence) and not isinstance(data, (list, tuple, str, bytes, memoryview)):
+        data = list(data)  # a range, a deque
+    if isinstance(data, Tensor):
+        data = data.detach()
+        made = data.to(DTYPES[code], copy=True) if code >= 0 else data.clone()
+    elif isinstance(data, (bool, int, float, complex, list, tuple)):
+        if isinstance(data, (list, tuple)) and any(hasattr(row, "tolist") for row in data):
+            data = [row.tolist() if hasattr(row, "tolist") else row for row in data]
+        try:
+            made = wrap(_native.Array.from_list(data, code))
+        except DTypeError:
+            made = wrap(_native.Array.from_list(_numbers(data), code))
+    else:
+        made = wrap(wrap(unwrap(data, tensor))._array.clone())
+        made = made.to(DTYPES[code]) if code >= 0 else made
+    return _as_asked(made, device, requires_grad)
+
+
+def _numbers(data: Any) -> Any:
+    """Nested lists in which 0-d tensors and numpy's scalars have become Python numbers."""
+    if isinstance(data, (list, tuple)):
+        return [_numbers(row) for row in data]
+    return data.tolist() if hasattr(data, "tolist") else data
+
+
+def as_tensor(
+    data: Any, dtype: DType | str | None = None, device: Device | str | None = None
+) -> Tensor:
+    """`data` itself if it is a tensor of this dtype, a borrowed numpy array, else a new tensor."""
+    if isinstance(data, Tensor) or hasattr(data, "__array_interface__"):
+        x = data if isinstance(data, Tensor) else from_numpy(data)
+        return _as_asked(x if dtype is None else x.to(dtype), device, False)
+    return tensor(data, dtype, device)
+
+
+def asarray(
+    obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None,
+    requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """`obj` as a tensor, without a copy where that can be, or always with one."""
+    if isinstance(obj, Tensor) and not requires_grad:
+        obj = obj if copy is not True else obj.clone()
+    buffer = isinstance(obj, (bytes, bytearray, memoryview))
+    if buffer:
+        made = frombuffer(obj, dtype=dtype or "u8")
+    elif (
+        hasattr(obj, "__dlpack__")
+        and not isinstance(obj, Tensor)
+        and not hasattr(obj, "__array_interface__")
+    ):
+        made = from_dlpack(obj)
+        made = made if dtype is None else made.to(dtype)
+    else:
+        made = as_tensor(obj, dtype, device)
+    if copy and (buffer or made is obj or hasattr(obj, "__array_interface__")):
+        made = made.clone()
+    return made.detach().requires_grad_() if requires_grad else made
+
+
+# --- of sizes -------------------------------------------------------------------------------------
+
+
+def empty(
+    *shape: Any,
+    size: Any = None,
+    dtype: DType | str | None = None,
+    device: Device | str | None = None,
+    requires_grad: bool = False,
+    **hints: Any,
+) -> Tensor:
+    """A tensor whose elements are not set; of f32 unless told otherwise."""
+    code = (Default.float if dtype is None else as_dtype(dtype)).code
+    return _as_asked(
+        wrap(_native.Array.empty(_sizes(shape, size, hints), code)), device, requires_grad
+    )
+
+
+def full(
+    size: Sequence[int],
+    fill_value: Any,
+    dtype: DType | str | None = None,
+    device: Device | str | None = None,
+    requires_grad: bool = False,
+    **hints: Any,
+) -> Tensor:
+    """A tensor of one value; without `dtype` bool, i64, f32 or complex64 by the kind of it."""
+    if hints:
+        _refuse_hints(hints)
+    value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
+    if dtype is None:
+        kinds = ((bool, bool_), (int, i64), (complex, complex64))
+        chosen = next((own for kind, own in kinds if isinstance(value, kind)), Default.float)
+    else:
+        chosen = as_dtype(dtype)
+    if chosen.kind == "u" and isinstance(value, int) and -1 << 8 * chosen.itemsize < value < 0:
+        value += 1 << 8 * chosen.itemsize  # wraps, as in PyTorch
+    if isinstance(size, int):
+        size = (size,)
+    return _as_asked(wrap(_native.Array.full(size, value, chosen.code)), device, requires_grad)
+
+
+def zeros(
+    *shape: Any,
+    size: Any = None,
+    dtype: DType | str | None = None,
+    device: Device | str | None = None,
+    requires_grad: bool = False,
+    **hints: Any,
+) -> Tensor:
+    """A tensor of zeros; of f32 unless told otherwise."""
+    return full(_sizes(shape, size, hints), 0, dtype or Default.float, device, requires_grad)
+
+
+def ones(
+    *shape: Any,
+    size: Any = None,
+    dtype: DType | str | None = None,
+    device: Device | str | None = None,
+    requires_grad: bool = False,
+    **hints: Any,
+) -> Tensor:
+    """A tensor of ones; of f32 unless told otherwise."""
+    return full(_sizes(shape, size, hints), 1, dtype or Default.float, device, requires_grad)
+
+
+# --- in the likeness of another -------------------------------------------------------------------
+
+
+def _asking(function: Callable[_P, Tensor]) -> Callable[_P, Tensor]:
+    """A factory that takes after a tensor, asking the class of that one first."""
+
+    @functools.wraps(function)
+    def call(*args: _P.args, **options: _P.kwargs) -> Tensor:
+        input: Any = args[0] if args else options.get("input")
+        if type(input) not in PLAIN and (found := overloaded((input,))):
+            return ask(call, found, args, options)  # type: ignore[no-any-return]  # as it likes
+        return function(*args, **options)
+
+    return call
+
+
+@_asking
+def empty_like(
+    input: Tensor,
+    dtype: DType | str | None = None,
+    device: Device | str | None = None,
+    requires_grad: bool = False,
+    **hints: Any,
+) -> Tensor:
+    """A contiguous tensor of `x`'s shape whose elements are not set."""
+    _refuse_hints(hints)
+    code = -1 if dtype is None else as_dtype(dtype).code
+    return _as_asked(wrap(_native.Array.empty_like(input._array, code)), device, requires_grad)
+
+
+@_asking
+def zeros_like(
+    input: Tensor,
+    dtype: DType | str | None = None,
+    device: Device | str | None = None,
+    requires_grad: bool = False,
+    **hints: Any,
+) -> Tensor:
+    """Zeros of `x`'s shape and, unless given, dtype."""
+    _refuse_hints(hints)
+    return full(input.shape, 0, dtype or input.dtype, device, requires_grad)
+
+
+@_asking
+def ones_like(
+    input: Tensor,
+    dtype: DType | str | None = None,
+    device: Device | str | None = None,
+    requires_grad: bool = False,
+    **hints: Any,
+) -> Tensor:
+    """Ones of `x`'s shape and, unless given, dtype."""
+    _refuse_hints(hints)
+    return full(input.shape, 1, dtype or input.dtype, device, requires_grad)
+
+
+@_asking
+def full_like(
+    input: Tensor,
+    fill_value: Any,
+    dtype: DType | str | None = None,
+    device: Device | str | None = None,
+    requires_grad: bool = False,
+    **hints: Any,
+) -> Tensor:
+    """One value in `x`'s shape and, unless given, dtype."""
+    _refuse_hints(hints)
+    return full(input.shape, fill_value, dtype or input.dtype, device, requires_grad)
+
+
+# --- ranges ---------------------------------------------------------------------------------------
+
+_fill_range: Callable[..., None] = _native.kernel("arange")
+
+
+def arange(
+    start: float, stop: float | None = None, step: float = 1, dtype: DType | str | None = None
+) -> Tensor:
+    """`start, start + step, …` below `stop`; i64 when all three are integers, else f32."""
+    if stop is None:
+        start, stop = 0, start
+    if step == 0 or (stop - start) * step < 0:
+        raise ShapeError(
+            f"arange: expected a step that leads from start to stop, got {start}, {stop}, {step}"
+        )
+    whole = all(isinstance(value, int) for value in (start, stop, step))
+    if not (whole or math.isfinite((stop - start) / step)):
+        raise ArgumentError(f"arange: expected finite numbers, got {start}, {stop}, {step}")
+    count = -int((start - stop) // step) if whole else -int(-((stop - start) / step) // 1)
+    wanted = as_dtype(dtype) if dtype is not None else i64 if whole else Default.float
+    out = empty(
+        count,
+        dtype=wanted if wanted.name in ("f32", "f64", "i32", "i64") else i64 if whole else f32,
+    )
+    if whole and wanted.kind in "iu" and max(abs(start), abs(stop)) > 1 << 52:
+        # Beyond what a double counts exactly: from 0 in steps of 1, the rest in integers.
+        _fill_range(out._array, 0.0, 1.0)
+        return (out.to(i64) * step + start).to(wanted)
+    _fill_range(out._array, float(start), float(step))
+    return out.to(wanted)
