@@ -1,6 +1,8 @@
 // The ops of elementwise.def that are seldom hot: functions of doubles through one loop, integer
 // division and shifts, powers, and neighbours of floats.
+#include "bessel.h"
 #include "elementwise.h"
+#include "polynomials.h"
 #include "simd/math.h"
 #include "special.h"
 

@@ -5,6 +5,13 @@ from ops.table import ALL, COMPLEX, FLOATS, NUMBERS, TORCH_INTEGERS, Case
 SHAPES = [(), (3,), (2, 0), (4, 1, 5), (7, 33)]
 PAIRS = [((3, 1), (1, 4)), ((), (5,)), ((2, 1, 3), (4, 1)), ((1,), (0,)), ((4, 1, 5), (4, 1, 5))]
 WIDE = ("f32", "f64")
+POLYNOMIALS = (
+    *(f"{shifted}chebyshev_polynomial_{kind}" for shifted in ("", "shifted_") for kind in "tuvw"),
+    "hermite_polynomial_h",
+    "hermite_polynomial_he",
+    "laguerre_polynomial_l",
+    "legendre_polynomial_p",
+)
 
 
 def unary(dtypes=FLOATS, low=-3.0, high=3.0, *arguments, **more):
@@ -181,6 +188,27 @@ CASES = {
     ),
     "special.zeta": Case(
         lambda d: [d(d.x((4,), 1.5, 4), d.x((4,), 0.5, 4))], WIDE, gradient=False, factor=4
+    ),
+    "special.airy_ai": unary(WIDE, -9.0, 5.0, gradient=False, torch_error=1e-4),
+    "special.spherical_bessel_j0": unary(WIDE, gradient=False),
+    **{
+        f"special.{scale}modified_bessel_k{order}": unary(WIDE, 0.2, 9.0, gradient=False)
+        for scale in ("", "scaled_")
+        for order in (0, 1)
+    },
+    **dict.fromkeys(
+        [f"special.{name}" for name in POLYNOMIALS],
+        Case(
+            lambda d: [
+                d(d.x((3, 40), -1.5, 1.5), d.x((40,), -2, 12)),
+                d(d.x((5,), -1, 1), 9),
+                d(d.x((2, 0)), 2),
+                d(2.5, d.x((9,), 0, 9)),
+            ],
+            WIDE,
+            gradient=False,
+            factor=20,
+        ),
     ),
     # --- complex numbers
     "view_as_real": unary(COMPLEX),

@@ -113,6 +113,29 @@ def lu_arguments(d, *, first):
     yield d(lu, pivots, d.x((2, 4)), left=False)
 
 
+def ldl_arguments(d, plain=(), other=None):
+    """Zeros on the diagonal make blocks of two rows; what is above the diagonal does not count."""
+    for a in (d.x((5, 5)), d.x((2, 4, 4)) * (1 - np.eye(4, dtype="f4")), d.x((0, 0))):
+        yield d(a.astype(d.x(()).dtype), *plain)
+        yield (
+            d(a.astype(d.x(()).dtype), *other)
+            if other
+            else d(a.astype(d.x(()).dtype), hermitian=True)
+        )
+
+
+def ldl_solve_arguments(d, positional=False):
+    for pivots, shape in (
+        ([3, 2, 4, 4], (4, 3)),
+        ([-3, -3, 4, 4], (2, 4, 3)),
+        ([1, -4, -4, 4], (4, 1)),
+    ):
+        for hermitian in (False, True):
+            a = d.invertible(4).astype(d.x(()).dtype)
+            arguments = (a, np.array(pivots, np.int32), d.x(shape))
+            yield d(*arguments, hermitian) if positional else d(*arguments, hermitian=hermitian)
+
+
 SOLVE = {"factor": 40, "hypothesis": False}
 
 CASES = {
@@ -229,6 +252,20 @@ CASES = {
     "linalg.lu_factor": shapes(()),
     "linalg.lu_factor_ex": shapes(()),
     "linalg.lu": shapes(()),
+    **dict.fromkeys(
+        ("linalg.ldl_factor", "linalg.ldl_factor_ex"),
+        Case(ldl_arguments, ANY, gradient=False, **SOLVE),
+    ),
+    "ldl_parts": Case(
+        lambda d: ldl_arguments(d, (False,), (True,)), ANY, gradient=False,
+        torch=torch_linalg("ldl_factor_ex", "hermitian"),
+        **SOLVE,
+    ),
+    "linalg.ldl_solve": Case(ldl_solve_arguments, ANY, gradient=False, **SOLVE),
+    "ldl_solutions": Case(
+        lambda d: ldl_solve_arguments(d, positional=True), ANY, gradient=False,
+        torch=torch_linalg("ldl_solve", "pivots", "B", "hermitian"), **SOLVE,
+    ),
     "lu_unpack": Case(
         lambda d: [d(d.invertible(4), np.array([2, 2, 4, 4], np.int32))], WIDE, **SOLVE
     ),

@@ -72,3 +72,97 @@ def test_the_slope_of_bessel_functions_at_zero(name):
     x = f64(0.0).requires_grad_()
     getattr(tl.special, f"bessel_{name}")(x).sum().backward()
     assert x.grad.tolist() == [{"j0": 0.0, "j1": 0.5}[name]]
+
+
+# By mpmath with 30 digits, at places where series give way to integrals and to asymptotic ones.
+KNOWN = {
+    "airy_ai": {-30.5: -0.004333637288742865, -9.3: 0.24047379685318643,
+                -9.0: -0.022133721547341403, 1.5: 0.07174949700810541,
+                20.0: 1.6916728686705404e-27},
+    "modified_bessel_k0": {1e-6: 13.93144207362642, 2.0: 0.11389387274953344,
+                           30.0: 2.1324774964630563e-14},
+    "modified_bessel_k1": {1e-6: 999999.9999927843, 2.0: 0.13986588181652243,
+                           30.0: 2.1677320018915495e-14},
+    "scaled_modified_bessel_k0": {2.5: 0.7595486903280996, 1e4: 0.012532984717699286},
+    "scaled_modified_bessel_k1": {2.5: 0.900174423907878, 1e4: 0.012533611351270506},
+    "spherical_bessel_j0": {1e-9: 1.0, 4.0: -0.18920062382698205},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_functions_of_the_second_kind(name):
+    x = f64(*KNOWN[name])
+    found = getattr(tl.special, name)(x)
+    np.testing.assert_allclose(
+        found.numpy(),
+        list(KNOWN[name].values()),
+        rtol=5e-14,
+        atol=2e-14 if name == "airy_ai" else 0,
+    )
+    ends = getattr(tl.special, name)(f64(0.0, math.inf, math.nan))
+    assert math.isnan(ends[2].item())
+    if "_k" in name:
+        assert ends[:2].tolist() == [math.inf, 0.0]
+        assert math.isnan(getattr(tl.special, name)(f64(-1.0)).item())
+
+
+def test_chebyshev_polynomials_are_multiple_angles():
+    t = np.linspace(0.05, 3.1, 40)
+    x = tl.from_numpy(np.cos(t))
+    for n in (0, 1, 2, 7, 8, 9, 40):
+        wanted = {
+            "t": np.cos(n * t),
+            "u": np.sin((n + 1) * t) / np.sin(t),
+            "v": np.cos((n + 0.5) * t) / np.cos(t / 2),
+            "w": np.sin((n + 0.5) * t) / np.sin(t / 2),
+        }
+        for kind, values in wanted.items():
+            found = getattr(tl.special, f"chebyshev_polynomial_{kind}")(x, n)
+            np.testing.assert_allclose(found.numpy(), values, rtol=0, atol=2e-10)
+            shifted = getattr(tl.special, f"shifted_chebyshev_polynomial_{kind}")((x + 1) / 2, n)
+            np.testing.assert_allclose(shifted.numpy(), values, rtol=0, atol=2e-10)
+
+
+def test_polynomials_at_the_ends_of_their_interval_and_beyond():
+    ends, order = f64(-1, 1), 10**15 + 1
+    for kind, wanted in {
+        "t": [-1, 1],
+        "u": [-(order + 1), order + 1],
+        "v": [-(2 * order + 1), 1],
+        "w": [-1, 2 * order + 1],
+    }.items():
+        assert getattr(tl.special, f"chebyshev_polynomial_{kind}")(ends, order).tolist() == wanted
+        far = getattr(tl.special, f"chebyshev_polynomial_{kind}")(f64(-3, 3, math.nan), order)
+        assert far[:2].tolist() == [-math.inf, math.inf] and math.isnan(far[2].item())
+    assert tl.special.legendre_polynomial_p(ends, order).tolist() == [-1, 1]
+    assert math.isnan(tl.special.hermite_polynomial_h(f64(0.3), 513).item())
+
+
+def test_polynomials_are_orthogonal():
+    """Sums over Gaussian nodes, which are exact for polynomials."""
+    for name, rule in (
+        ("hermite_polynomial_h", np.polynomial.hermite.hermgauss),
+        ("hermite_polynomial_he", np.polynomial.hermite_e.hermegauss),
+        ("laguerre_polynomial_l", np.polynomial.laguerre.laggauss),
+        ("legendre_polynomial_p", np.polynomial.legendre.leggauss),
+    ):
+        x, w = rule(12)
+        p = getattr(tl.special, name)(tl.from_numpy(x), tl.arange(8).unsqueeze(1)).numpy()
+        gram = (p * w) @ p.T
+        size = np.sqrt(np.diag(gram))
+        np.testing.assert_allclose(gram / size / size[:, None], np.eye(8), atol=1e-10)
+
+
+@pytest.mark.parametrize("name", [*KNOWN, "hermite_polynomial_h", "laguerre_polynomial_l"])
+def test_a_missing_derivative_is_said_in_backward(name):
+    x = f64(0.5).requires_grad_()
+    found = getattr(tl.special, name)(x, *([3] if "polynomial" in name else []))
+    with pytest.raises(GradError, match=f"special.{name}: expected an argument without gradient"):
+        found.sum().backward()
+
+
+def test_the_gradient_of_zeta_by_its_second_argument():
+    power, q = f64(2.0, 3.5), f64(0.5, 2.0).requires_grad_()
+    assert tl.gradcheck(lambda q: tl.special.zeta(power, q), (q,))
+    with pytest.raises(GradError, match=r"special.zeta: expected `input` without gradient"):
+        tl.special.zeta(power.requires_grad_(), q).sum().backward()

@@ -74,7 +74,16 @@ _erfcx = quick_row("erfcx", 1, lambda g, x, out: g * (x * out * 2 - 2 / _ROOT_PI
 _log_ndtr = quick_row(
     "log_ndtr", 1, lambda g, x: g * (math.sqrt(2 / math.pi) / _erfcx(x * -math.sqrt(0.5)))
 )
-_zeta = quick_row("zeta", 2, None)
+
+
+def _zeta_slopes(g: Tensor, a: Any, b: Any) -> tuple[Any, Any]:
+    def by_power() -> Tensor:
+        raise GradError("special.zeta: expected `input` without gradient, which has no formula")
+
+    return by_power, lambda: g * (-a * _zeta(a + 1, b))
+
+
+_zeta = quick_row("zeta", 2, _zeta_slopes)
 
 
 def _bessel(order: int, kind: str) -> Callable[..., Tensor]:
