@@ -1,4 +1,4 @@
-"""Cases of the rows in tallow.ops.index and tallow.ops.scatter."""
+"""Cases of the rows in tallow.ops.index, tallow.ops.scatter and tallow.ops.index_axis."""
 
 import numpy as np
 

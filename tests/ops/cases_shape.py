@@ -1,4 +1,4 @@
-"""Cases of `tallow.ops.shape`: views (those of the first models stand in cases_basics)."""
+"""Cases of `tallow.ops.shape`, `tallow.ops.strided`: views (of the first models: cases_basics)."""
 
 import numpy as np
 

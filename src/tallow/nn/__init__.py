@@ -136,7 +136,8 @@ if TYPE_CHECKING:
         MaxUnpool2d,
         MaxUnpool3d,
     )
-    from tallow.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNBase, RNNCell
+    from tallow.nn.recurrent import GRU, LSTM, RNN, RNNBase
+    from tallow.nn.recurrent_cells import GRUCell, LSTMCell, RNNCell
     from tallow.nn.shaping import (
         ChannelShuffle,
         CircularPad1d,
@@ -213,7 +214,8 @@ _FILES = {
         "LPPool2d LPPool3d MaxPool1d MaxPool2d MaxPool3d MaxUnpool1d MaxUnpool2d "
         "MaxUnpool3d"
     ),
-    "recurrent": "GRU LSTM RNN GRUCell LSTMCell RNNBase RNNCell",
+    "recurrent": "GRU LSTM RNN RNNBase",
+    "recurrent_cells": "GRUCell LSTMCell RNNCell",
     "shaping": (
         "ChannelShuffle CircularPad1d CircularPad2d CircularPad3d ConstantPad1d "
         "ConstantPad2d ConstantPad3d CosineSimilarity Flatten PairwiseDistance "

@@ -13,7 +13,8 @@ from ..registry import op, primitive
 from ..tensor import Tensor, unwrap_tensor, wrap
 from .convert import put_strided, take_strided
 from .join import cat, stack
-from .shape import axis_of, contiguous_strides, diagonal_place
+from .shape import axis_of, contiguous_strides
+from .strided import diagonal_place
 
 # --- padding --------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from ..factories import full, zeros
 from ..registry import op, primitive
 from ..tensor import Tensor, unwrap_tensor, wrap
 from .extreme import ValuesIndices
-from .scatter import axis_of
+from .shape import axis_of
 
 
 def _plain(x: Tensor, where: object, kinds: str = "buif") -> None:
@@ -71,21 +71,21 @@ def _wide(x: Tensor, dtype: DType | str | None, where: object) -> tuple[_native.
 @primitive(inplace=True)
 def cumsum(x: Tensor, dim: int, dtype: DType | str | None = None) -> Tensor:
     """The sums of the elements up to each, along `dim`; integers and bools give i64."""
-    axis = axis_of(x, dim, cumsum)
+    axis = axis_of(dim, x.ndim, cumsum)
     array, code = _wide(x, dtype, cumsum)
     return wrap(_scan("cumsum", array, axis).cast(code))
 
 
 @cumsum.grad
 def _(g: Tensor, _x: Tensor, dim: int, _dtype: Any) -> Tensor:
-    axis = axis_of(g, dim, cumsum)
+    axis = axis_of(dim, g.ndim, cumsum)
     return _turned(cumsum(_turned(g, axis), axis), axis)
 
 
 @primitive(inplace=True)
 def cumprod(x: Tensor, dim: int, dtype: DType | str | None = None) -> Tensor:
     """The products of the elements up to each, along `dim`; integers and bools give i64."""
-    axis = axis_of(x, dim, cumprod)
+    axis = axis_of(dim, x.ndim, cumprod)
     array, code = _wide(x, dtype, cumprod)
     return wrap(_scan("cumprod", array, axis).cast(code))
 
@@ -94,7 +94,7 @@ def cumprod(x: Tensor, dim: int, dtype: DType | str | None = None) -> Tensor:
 def _(g: Tensor, x: Tensor, dim: int, _dtype: Any, out: Tensor) -> Tensor:
     # Without a division, so zeros need no care: (product before i) times b[i], where
     # b[i] = g[i] + x[i + 1] b[i + 1].
-    axis = axis_of(g, dim, cumprod)
+    axis = axis_of(dim, g.ndim, cumprod)
     factors = _shifted(_turned(_conj(x.to(g.dtype)), axis), axis, 0)
     behind = _turned(linear_scan(factors, _turned(g, axis), axis), axis)
     return _shifted(_conj(out), axis, 1) * behind
@@ -115,13 +115,13 @@ def linear_scan(decay: Tensor, input: Tensor, dim: int = -1) -> Tensor:
     same = decay.shape == input.shape and decay.dtype is input.dtype
     wanted = f"decay of shape {input.shape} and {input.dtype.name}"
     expect(same, linear_scan, wanted, (decay.shape, decay.dtype.name))
-    axis = axis_of(input, dim, linear_scan)
+    axis = axis_of(dim, input.ndim, linear_scan)
     return wrap(_scan("linear_scan", input._array, axis, decay._array))
 
 
 @linear_scan.grad
 def _(g: Tensor, decay: Tensor, _input: Tensor, dim: int, out: Tensor) -> tuple[Any, Any]:
-    axis = axis_of(g, dim, linear_scan)
+    axis = axis_of(dim, g.ndim, linear_scan)
     later = _shifted(_turned(_conj(decay), axis), axis, 0)
     z = _turned(linear_scan(later, _turned(g, axis), axis), axis)
     return lambda: z * _shifted(_conj(out), axis, 0), z
@@ -129,7 +129,7 @@ def _(g: Tensor, decay: Tensor, _input: Tensor, dim: int, out: Tensor) -> tuple[
 
 def _extreme(kernel: str, where: object, x: Tensor, dim: int) -> ValuesIndices:
     _plain(x, where)
-    axis = axis_of(x, dim, where)
+    axis = axis_of(dim, x.ndim, where)
     array = x._array if x.ndim else x._array.reshape((1,))
     values = _native.Array.empty(array.shape, array.dtype)
     indices = _native.Array.empty(array.shape, i64.code)
@@ -162,7 +162,7 @@ cummin.grad(_extreme_rule)
 def logcumsumexp(x: Tensor, dim: int) -> Tensor:
     """`log(cumsum(exp(x)))` along `dim`, without overflow; floats or complex numbers."""
     _plain(x, logcumsumexp, "fc")
-    return wrap(_scan("logcumsumexp", x._array, axis_of(x, dim, logcumsumexp)))
+    return wrap(_scan("logcumsumexp", x._array, axis_of(dim, x.ndim, logcumsumexp)))
 
 
 @logcumsumexp.grad
@@ -170,7 +170,7 @@ def _(g: Tensor, x: Tensor, dim: int, out: Tensor) -> Tensor:
     # exp(x[i]) * sum over j >= i of g[j] exp(-out[j]), in logarithms, for either sign of g.
     from . import where
 
-    axis = axis_of(g, dim, logcumsumexp)
+    axis = axis_of(dim, g.ndim, logcumsumexp)
     is_complex = out.dtype.kind == "c"
     size = out.detach().real if is_complex else out.detach()
     nothing = size.eq(float("-inf"))  # no part of any sum: the gradient is 0 there
@@ -200,7 +200,7 @@ def diff(
     """The differences of neighbours along `dim`, taken `n` times; of bools, whether they differ."""
     expect(x.ndim > 0, diff, "at least one axis", "a 0-d tensor")
     expect(n >= 0, diff, "n of at least 0", n, ArgumentError)
-    axis = axis_of(x, dim, diff)
+    axis = axis_of(dim, x.ndim, diff)
     if n == 0:
         return x.clone()
     parts = [part for part in (prepend, x, append) if part is not None]
@@ -224,7 +224,7 @@ def _like(part: Tensor, x: Tensor, axis: int) -> Tensor:
 def _areas(y: Tensor, x: Tensor | None, dx: float, dim: int, where: object) -> Tensor:
     """The trapezoids between neighbours along `dim`."""
     expect(y.ndim > 0, where, "at least one axis", "a 0-d tensor")
-    axis = axis_of(y, dim, where)
+    axis = axis_of(dim, y.ndim, where)
     size = max(y.shape[axis] - 1, 0)
     start = min(1, y.shape[axis])
     heights = y.narrow(axis, start, size) + y.narrow(axis, 0, size)

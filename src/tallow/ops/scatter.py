@@ -1,7 +1,6 @@
-"""Reading and writing along one axis by an index: gather, scatter, index_select, index_add.
+"""Reading and writing along one axis by an index of every element: gather, scatter, their sums.
 
-Two kernels do it all: an index of one axis is expanded (stride 0) over the others, and rows are
-then moved whole. Sums are made in the order of the index, whatever the number of threads.
+Two kernels do it all. Sums are made in the order of the index, whatever the number of threads.
 """
 
 from __future__ import annotations
@@ -15,21 +14,15 @@ from ..factories import full, ones, zeros
 from ..registry import op, primitive
 from ..tensor import Tensor, unwrap_tensor, wrap
 from .convert import unslice
+from .shape import axis_of
 
 SET, ADD, MULTIPLY, MAX, MIN = range(5)
 _HALVES = (f16.code, bf16.code)
 _gather, _scatter = _native.kernel("gather"), _native.kernel("scatter")
 
 
-def axis_of(x: Any, dim: Any, where: object) -> int:
-    """`dim` counted from the front; 0-d tensors count as vectors."""
-    n: int = x.ndim or 1
-    if not (isinstance(dim, int) and -n <= dim < n):
-        expect(False, where, f"an axis in [{-n}, {n - 1}]", dim, IndexRangeError)
-    return int(dim) % n
-
-
-def _index(index: Tensor, where: object) -> _native.Array:
+def index_array(index: Tensor, where: object) -> _native.Array:
+    """The native array of an index, as i64."""
     array = unwrap_tensor(index, where)
     if array.dtype == i64.code:
         return array
@@ -38,7 +31,8 @@ def _index(index: Tensor, where: object) -> _native.Array:
     return array.cast(i64.code)
 
 
-def _vector(array: _native.Array) -> _native.Array:
+def vector(array: _native.Array) -> _native.Array:
+    """The array, one of no axis as a vector of one element."""
     return array if array.ndim else array.reshape((1,))
 
 
@@ -53,26 +47,24 @@ def _run(where: object, kernel: Any, *args: Any) -> None:
         raise IndexRangeError(f"{getattr(where, '__name__', where)}: {said}") from None
 
 
-def _read(where: object, x: _native.Array, axis: int, index: _native.Array) -> _native.Array:
+def read(where: object, x: _native.Array, axis: int, index: _native.Array) -> _native.Array:
+    """What the index picks out along `axis`."""
     out = _native.Array.empty(index.shape, x.dtype)
     _run(where, _gather, out, x, index, axis)
     return out
 
 
-def _written(
+def written(
     where: object, x: Tensor, axis: int, index: _native.Array, source: _native.Array, mode: int
 ) -> _native.Array:
     """A copy of `x` into which the source is scattered; halves are reduced in f32."""
     array = x._array
     half = mode != SET and array.dtype in _HALVES
     out = array.cast(f32.code) if half else array.clone()
-    flat = _vector(out)
+    flat = vector(out)
     given = source if source.dtype == out.dtype else source.cast(out.dtype)
-    _run(where, _scatter, flat, _vector(index), _vector(given), axis, mode)
+    _run(where, _scatter, flat, vector(index), vector(given), axis, mode)
     return out.cast(array.dtype) if half else out
-
-
-# --- an index of every element --------------------------------------------------------------------
 
 
 def _check_index(x: Tensor, axis: int, index: Tensor, where: object) -> None:
@@ -95,14 +87,14 @@ def gather(x: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False) -> 
     index outside `[0, x.shape[dim])`.
     """
     array = x._array
-    axis = axis_of(array, dim, gather)
-    at = _index(index, gather)
+    axis = axis_of(dim, array.ndim, gather)
+    at = index_array(index, gather)
     _check_index(x, axis, index, gather)
     if not at.size:
         return wrap(_native.Array.empty(at.shape, array.dtype))
     if at.ndim and array.ndim:
-        return wrap(_read(gather, array, axis, at))
-    return wrap(_read(gather, _vector(array), axis, _vector(at)).reshape(at.shape))
+        return wrap(read(gather, array, axis, at))
+    return wrap(read(gather, vector(array), axis, vector(at)).reshape(at.shape))
 
 
 @gather.grad
@@ -140,12 +132,12 @@ def _covered(g: Tensor, dim: int, index: Tensor, src: Any) -> Tensor:
 @primitive
 def scatter_values(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """`input` with `out[i, index[i, j, k], k] = src[i, j, k]` (for dim 1); the last one wins."""
-    axis = axis_of(input, dim, "scatter")
-    at = _index(index, "scatter")
+    axis = axis_of(dim, input.ndim, "scatter")
+    at = index_array(index, "scatter")
     source = _source(input, axis, index, src, "scatter")
     if not at.size:
         return wrap(input._array.clone())
-    return wrap(_written("scatter", input, axis, at, source, SET))
+    return wrap(written("scatter", input, axis, at, source, SET))
 
 
 @scatter_values.grad
@@ -186,12 +178,12 @@ def scatter(
 @primitive(inplace=True)
 def scatter_add(x: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """`x` with `out[i, index[i, j, k], k] += src[i, j, k]` (for dim 1), in the index's order."""
-    axis = axis_of(x, dim, scatter_add)
-    at = _index(index, scatter_add)
+    axis = axis_of(dim, x.ndim, scatter_add)
+    at = index_array(index, scatter_add)
     source = _source(x, axis, index, src, scatter_add)
     if not at.size:
         return wrap(x._array.clone())
-    return wrap(_written(scatter_add, x, axis, at, source, ADD))
+    return wrap(written(scatter_add, x, axis, at, source, ADD))
 
 
 @scatter_add.grad
@@ -202,12 +194,12 @@ def _(g: Tensor, _x: Tensor, dim: int, index: Tensor, _src: Tensor) -> tuple[Any
 @primitive
 def scatter_combine(input: Tensor, dim: int, index: Tensor, src: Tensor, mode: int) -> Tensor:
     """`scatter_add` with a product (mode 2), the largest (3) or the smallest (4) for the sum."""
-    axis = axis_of(input, dim, "scatter_reduce")
-    at = _index(index, "scatter_reduce")
+    axis = axis_of(dim, input.ndim, "scatter_reduce")
+    at = index_array(index, "scatter_reduce")
     source = _source(input, axis, index, src, "scatter_reduce")
     if not at.size:
         return wrap(input._array.clone())
-    return wrap(_written("scatter_reduce", input, axis, at, source, mode))
+    return wrap(written("scatter_reduce", input, axis, at, source, mode))
 
 
 @scatter_combine.grad
@@ -314,150 +306,3 @@ def _extreme_of(x: Tensor, reduce: str) -> Any:
         return not low
     bits = 8 * x.dtype.itemsize - (x.dtype.kind == "i")
     return (-(1 << bits) if x.dtype.kind == "i" else 0) if low else (1 << bits) - 1
-
-
-# --- an index of one axis -------------------------------------------------------------------------
-
-
-def _spread(where: object, x: Tensor, axis: int, index: Tensor, count: int | None) -> Any:
-    """The index of one axis, expanded over the others: of the shape of what it picks out."""
-    at = _vector(_index(index, where))
-    if at.ndim > 1:
-        expect(False, where, "an index of one axis", index.shape)
-    size: int = at.size
-    if count is not None and size != count:
-        expect(False, where, f"an index of {count} elements", size)
-    shape = list(x._array.shape or (1,))
-    shape[axis] = size
-    if len(shape) == 1:
-        return at
-    return at.reshape([size if i == axis else 1 for i in range(len(shape))]).expand(shape)
-
-
-@primitive
-def index_select(x: Tensor, dim: int, index: Tensor) -> Tensor:
-    """The positions `index` (a vector) of axis `dim`."""
-    array = x._array
-    axis = axis_of(array, dim, index_select)
-    at = _spread(index_select, x, axis, index, None if array.ndim else 1)
-    out = _read(index_select, _vector(array), axis, at)
-    return wrap(out if array.ndim else out.reshape(()))
-
-
-@index_select.grad
-def _(g: Tensor, _x: Tensor, dim: int, index: Tensor) -> tuple[Any, None]:
-    return lambda: index_add(zeros(_x.shape, dtype=g.dtype), dim, index, g), None
-
-
-def _along(
-    where: object, x: Tensor, axis: int, index: Tensor, source: Tensor
-) -> tuple[_native.Array, _native.Array]:
-    """Index and source of index_add and its like, checked."""
-    unwrap_tensor(source, where)
-    same = source.dtype is x.dtype
-    expect(same, where, f"a source of {x.dtype.name}", source.dtype.name, NoKernelError)
-    shape, given = x.shape or (1,), source.shape or (1,)
-    fits = len(given) == len(shape) and all(
-        i == axis or n == m for i, (m, n) in enumerate(zip(shape, given, strict=True))
-    )
-    expect(fits, where, f"a source of shape {x.shape} but for axis {axis}", source.shape)
-    return _spread(where, x, axis, index, given[axis]), _vector(source._array)
-
-
-@primitive(inplace=True)
-def index_add(x: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> Tensor:
-    """`x` with `alpha * source` added at the positions `index` of axis `dim`, in their order."""
-    axis = axis_of(x, dim, index_add)
-    at, given = _along(index_add, x, axis, index, source)
-    if not at.size:
-        return wrap(x._array.clone())
-    if alpha != 1:
-        given = _vector((source.detach() * alpha).to(x.dtype)._array)
-    return wrap(_written(index_add, x, axis, at, given, ADD))
-
-
-@index_add.grad
-def _(
-    g: Tensor, _x: Tensor, dim: int, index: Tensor, _source: Tensor, alpha: float
-) -> tuple[Any, None, Any]:
-    def of_source() -> Tensor:
-        taken = index_select(g, dim, index)
-        return (taken if alpha == 1 else taken * alpha).reshape(_source.shape)
-
-    return g, None, of_source
-
-
-@primitive(inplace=True)
-def index_copy(x: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
-    """`x` with `source` at the positions `index` of axis `dim`; of equal ones the last wins."""
-    axis = axis_of(x, dim, index_copy)
-    at, given = _along(index_copy, x, axis, index, source)
-    if not at.size:
-        return wrap(x._array.clone())
-    return wrap(_written(index_copy, x, axis, at, given, SET))
-
-
-@index_copy.grad
-def _(g: Tensor, _x: Tensor, dim: int, index: Tensor, _source: Tensor) -> tuple[Any, None, Any]:
-    return (
-        lambda: index_fill(g, dim, index, 0),
-        None,
-        lambda: index_select(g, dim, index).reshape(_source.shape),
-    )
-
-
-@op(inplace=True)
-def index_fill(x: Tensor, dim: int, index: Tensor, value: Tensor | float) -> Tensor:
-    """`x` with `value` (a number or 0-d tensor) at the positions `index` of axis `dim`."""
-    axis = axis_of(x, dim, index_fill)
-    expect(index.ndim <= 1, index_fill, "an index of one axis", index.shape)
-    at = _vector(_index(index, index_fill))
-    n = x.shape[axis] if x.ndim else 1
-    hit = zeros(n, dtype="bool")
-    if at.size:
-        yes = full((1,), True, "bool")._array.expand(at.shape)
-        hit = wrap(_written(index_fill, hit, 0, at, yes, SET))
-    shape = [n if i == axis else 1 for i in range(x.ndim)]
-    return x.masked_fill(hit.reshape(shape), value)
-
-
-@op(inplace=True)
-def index_reduce(
-    x: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, *, include_self: bool = True
-) -> Tensor:
-    """`x` with `source` reduced (prod, mean, amax, amin) into the positions of axis `dim`."""
-    known = ("prod", "mean", "amax", "amin")
-    expect(reduce in known, index_reduce, f"one of {', '.join(known)}", reduce, ArgumentError)
-    axis = axis_of(x, dim, index_reduce)
-    at, _ = _along(index_reduce, x, axis, index, source)
-    spread = wrap(at if x.ndim else at.reshape(()))
-    return scatter_reduce(
-        x, dim, spread, source.reshape(spread.shape), reduce, include_self=include_self
-    )
-
-
-@op
-def take_along_dim(x: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
-    """`gather` with `x` and `indices` broadcast beside `dim`; of flattened ones without `dim`."""
-    if dim is None:
-        return gather(x.reshape(-1), 0, _counted(indices.reshape(-1), x.numel()))
-    axis = axis_of(x, dim, take_along_dim)
-    expect(x.ndim == indices.ndim, take_along_dim, f"{x.ndim} axes of indices", indices.ndim)
-    if not x.ndim:
-        return gather(x, 0, _counted(indices, 1))
-    a, b = list(x.shape), list(indices.shape)
-    for i in range(x.ndim):
-        if i != axis and a[i] != b[i]:
-            expect(
-                1 in (a[i], b[i]), take_along_dim, "shapes that broadcast", (x.shape, indices.shape)
-            )
-            a[i] = b[i] = b[i] if a[i] == 1 else a[i]
-    return gather(x.expand(a), axis, _counted(indices, x.shape[axis]).expand(b))
-
-
-def _counted(indices: Tensor, n: int) -> Tensor:
-    """Negative indices counted from the end."""
-    expect(
-        indices.dtype.kind in "iu", take_along_dim, "integers", indices.dtype.name, NoKernelError
-    )
-    return indices + indices.lt(0).to(indices.dtype) * n

@@ -12,7 +12,7 @@ from ..errors import ArgumentError, DTypeError, NoKernelError, expect
 from ..factories import arange, full, ones, tensor, zeros
 from ..registry import op, primitive
 from ..tensor import Tensor, unwrap_tensor, wrap
-from .scatter import axis_of
+from .shape import axis_of
 from .sort import sort
 
 
@@ -52,7 +52,7 @@ def _given(parts: Sequence[Tensor], wanted: Sequence[bool]) -> Any:
 
 def _rows_of(x: Tensor, dim: int, where: object) -> tuple[Tensor, int]:
     """Contiguous rows (n, m) of what lies along `dim`."""
-    axis = axis_of(x, dim, where)
+    axis = axis_of(dim, x.ndim, where)
     first = x if x.ndim else x.reshape(1)
     first = first.permute(axis, *(i for i in range(first.ndim) if i != axis))
     n = first.shape[0]

@@ -15,7 +15,7 @@ from ..factories import tensor, zeros
 from ..registry import op, primitive
 from ..tensor import Tensor, unwrap_tensor, wrap
 from .extreme import ValuesIndices
-from .scatter import axis_of
+from .shape import axis_of
 
 
 def _plain(x: Tensor, where: object) -> None:
@@ -31,7 +31,7 @@ def _lines(
     """Run a kernel of the last axis along any; the axis gets the length `size` (None: its own)."""
     _plain(x, where)
     array = x._array
-    axis = axis_of(array, dim, where)
+    axis = axis_of(dim, array.ndim, where)
     if not array.ndim:
         made = _lines(kernel, where, wrap(x._array.reshape((1,))), 0, size, *numbers)
         return ValuesIndices(made[0].reshape(()), made[1].reshape(()))
@@ -88,7 +88,7 @@ def topk(
     """
     k = int(k)
     array = x._array
-    size = array.shape[axis_of(array, dim, topk)] if array.ndim else 1
+    size = array.shape[axis_of(dim, array.ndim, topk)] if array.ndim else 1
     if not 0 <= k <= size:
         expect(False, topk, f"k in [0, {size}]", k)
     if k == 0 and not array.ndim:
@@ -103,7 +103,7 @@ def _(g: Any, _x: Tensor, _k: int, dim: int, _largest: bool, _sorted: bool, indi
 
 
 def _statistic(where: object, x: Tensor, which: int, dim: int, keepdim: bool) -> ValuesIndices:
-    axis = axis_of(x, dim, where)
+    axis = axis_of(dim, x.ndim, where)
     if x.ndim:
         wanted = "at least one element along the axis"
         expect(x.shape[axis] > 0, where, wanted, x.shape, IndexRangeError)
@@ -124,7 +124,7 @@ def _picked(g: Any, x: Any, dim: int, keepdim: bool, places: Any) -> Tensor:
 @primitive
 def kthvalue(x: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> ValuesIndices:
     """The `k`-th smallest element (from 1) along `dim`, and its position (i64)."""
-    size = x.shape[axis_of(x, dim, kthvalue)] if x.ndim else 1
+    size = x.shape[axis_of(dim, x.ndim, kthvalue)] if x.ndim else 1
     expect(1 <= k <= size, kthvalue, f"k in [1, {size}]", k, ArgumentError)
     return _statistic(kthvalue, x, k - 1, dim, keepdim)
 
@@ -195,7 +195,7 @@ def _quantile(
         expect(bool(inside), where, "q in [0, 1]", "others", ArgumentError)
     expect(x.numel() > 0, where, "at least one element", x.shape)
     ndim = x.ndim
-    axis = axis_of(x, 0 if dim is None else dim, where)
+    axis = axis_of(0 if dim is None else dim, x.ndim, where)
     line = x.reshape(-1) if dim is None or not ndim else x.transpose(axis, -1)
     ordered = sort(line, -1).values  # (…, n), NaN behind
     n = ordered.shape[-1]

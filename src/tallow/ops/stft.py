@@ -9,7 +9,7 @@ from ..registry import op
 from ..tensor import Tensor
 from .fft import fft, ifft, irfft, rfft
 from .pad import constant_pad_nd, pad
-from .shape import add_strided
+from .strided import add_strided
 
 
 def _window(
