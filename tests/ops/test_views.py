@@ -103,6 +103,25 @@ def test_shapes_of_numpy_integers():
 @pytest.mark.parametrize(
     "call",
     [
+        "x.sum(a)", "x.sum((a, 0))", "x.mean(a)", "x.prod(a)", "x.amax(a)", "x.any(a)", "x.std(a)",
+        "x.argmax(a)", "x.max(a)[1]", "x.softmax(a)", "x.log_softmax(a)", "x.logsumexp(a)",
+        "x.gather(a, i)", "x.scatter(a, i, x)", "x.index_select(a, i[0])", "x.cumsum(a)",
+        "x.sort(a)[1]", "x.topk(1, a)[1]", "x.diff(dim=a)", "tl.trapezoid(x, dim=a)", "x.flip(a)",
+        "x.transpose(a, 0)", "x.unbind(a)[0]", "x.roll(1, a)", "x.unsqueeze(a)",
+    ],
+)  # fmt: skip
+def test_axes_of_numpy_integers(call):
+    x, i = tl.tensor([[3.0, 1.0, 2.0], [0.0, 5.0, 4.0]]), tl.tensor([[0, 0, 1], [1, 0, 1]])
+    for axis in (1, -1):
+        plain, numpys = (
+            eval(call, {"tl": tl, "x": x, "i": i, "a": a}) for a in (axis, np.int64(axis))
+        )
+        assert numpys.tolist() == plain.tolist()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
         lambda x: x.transpose(0, 2),
         lambda x: x.permute(0, 0),
         lambda x: x.permute(0),

@@ -76,7 +76,7 @@ _KERNELS = {name: _native.kernel(name) for name in ("argmax", "argmin")}
 
 def _arg(name: str, where: object, x: Tensor, dim: int | None, keepdim: bool) -> Tensor:
     plain(x, where)
-    expect(dim is None or isinstance(dim, int), where, "one axis", dim)
+    expect(dim is None or hasattr(dim, "__index__"), where, "one axis", dim)
     _filled(x, dim, where)
     kernel, shape = _KERNELS[name], x._array.shape
     n = len(shape)

@@ -9,9 +9,10 @@ from typing import Any
 
 from .. import _native
 from ..dtype import DType, as_dtype, f32, i64
-from ..errors import DTypeError, IndexRangeError, NoKernelError, expect
+from ..errors import DTypeError, NoKernelError, expect
 from ..registry import op, primitive
 from ..tensor import Tensor, unwrap_tensor, wrap
+from .shape import axes_of as shape_axes
 
 Dim = int | Sequence[int] | None
 
@@ -19,19 +20,9 @@ Dim = int | Sequence[int] | None
 def axes_of(x: Tensor | Any, dim: Dim, where: object) -> tuple[int, ...]:
     """The axes to reduce, counted from the front, each once; all of them for None and ()."""
     n = len(x.shape)
-    size = builtins.max(n, 1)
-    dims = (
-        tuple(range(n))
-        if dim is None
-        else (dim,)
-        if isinstance(dim, int)
-        else tuple(dim) or tuple(range(n))
-    )
-    for d in dims:
-        expect(-size <= d < size, where, f"an axis of a {n}-d tensor", d, IndexRangeError)
-    out = tuple(sorted({d % size for d in dims}))
-    expect(len(out) == len(dims), where, "each axis once", dims)
-    return out if n else ()
+    every = tuple(range(n))
+    dims = every if dim is None else tuple(sorted(shape_axes(dim, n, where))) or every
+    return dims if n else ()
 
 
 _KERNELS = {
