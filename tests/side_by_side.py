@@ -156,6 +156,16 @@ def difference(ours: Any, theirs: Any) -> str | None:
     return None if ours == theirs and type(ours) is type(theirs) else told
 
 
+def programs(*texts: str) -> list[str]:
+    """The programs of tables: parts between lines of `---`."""
+    return [part.strip() for text in texts for part in text.split("---\n")]
+
+
+def title(program: str) -> str:
+    """What a program is called among tests: the begin of its first line."""
+    return program.strip().partition("\n")[0][:60]
+
+
 def compare(program: str) -> str:
     """The lines in which Tallow's namespace does not what torch does."""
     import torch

@@ -195,7 +195,7 @@ data.DistributedSampler(range(3), 5, 4, False).num_samples
 list(data.DistributedSampler(range(3), 5, 4, False))
 """
 
-PROGRAMS = [SETS + part.strip() for part in TEXT.split("---\n")]
+PROGRAMS = [SETS + part for part in side_by_side.programs(TEXT)]
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=range(len(PROGRAMS)))

@@ -221,7 +221,7 @@ PROGRAMS += [
     HELP + SCHEDULE.format(text=t, kind=t.partition("(")[0] + (" lambda" if "lambda" in t else ""))
     for t in SCHEDULES
 ]
-PROGRAMS += [HELP + part.strip() for text in (REFUSALS, OTHERS) for part in text.split("---\n")]
+PROGRAMS += [HELP + part for part in side_by_side.programs(REFUSALS, OTHERS)]
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=range(len(PROGRAMS)))
