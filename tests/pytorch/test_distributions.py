@@ -24,6 +24,13 @@ CASES = {
     "StudentT": ("D.StudentT(t([3.0, 5.0]), t([0.0, 1.0]), t([1.0, 2.0]))", UNIT),
     "Pareto": ("D.Pareto(t([0.3, 0.2]), t([3.0, 4.0]))", UNIT),
     "Weibull": ("D.Weibull(t([1.0, 2.0]), t([1.5, 3.0]))", UNIT),
+    "VonMises": ("D.VonMises(t([0.5, -1.0]), t([0.7, 20.0]))", UNIT),
+    "GeneralizedPareto": (
+        "D.GeneralizedPareto(t([0.1, 0.2]), t([1.0, 2.0]), t([0.3, -0.4]))", UNIT,
+    ),
+    "GeneralizedPareto of concentration 0": (
+        "D.GeneralizedPareto(t([0.1, 0.2]), t([1.0, 2.0]), t([0.0, 0.7]))", UNIT,
+    ),
     "Gamma": ("D.Gamma(t([1.0, 2.5]), t([1.0, 2.0]))", UNIT),
     "Beta": ("D.Beta(t([1.5, 2.0]), t([3.0, 2.0]))", UNIT),
     "Chi2": ("D.Chi2(t([3.0, 4.0]))", UNIT),
@@ -112,7 +119,9 @@ def flatten(x):
     return [leaf for row in x for leaf in flatten(row)] if isinstance(x, list) else [x]
 
 
-@pytest.mark.parametrize("name", ["Normal", "Gumbel", "Gamma", "Beta", "Poisson", "Binomial"])
+@pytest.mark.parametrize(
+    "name", ["Normal", "Gumbel", "Gamma", "Beta", "Poisson", "Binomial", "GeneralizedPareto"]
+)
 def test_draws_have_the_mean(name):
     ours.manual_seed(1)
     d = make(ours, name)
@@ -121,10 +130,32 @@ def test_draws_have_the_mean(name):
         assert abs(got - mean) < 5 * spread / math.sqrt(20000)
 
 
-@pytest.mark.parametrize("name", ["Normal", "Laplace", "Cauchy", "Gumbel", "Uniform", "Weibull"])
+@pytest.mark.parametrize(
+    "name", ["Normal", "Laplace", "Cauchy", "Gumbel", "Uniform", "Weibull", "GeneralizedPareto"]
+)
 def test_quantiles_invert(name):
     d, p = make(ours, name), ours.tensor([0.2, 0.7])
     assert d.cdf(d.icdf(p)).tolist() == pytest.approx([0.2, 0.7], abs=1e-5)
+
+
+@pytest.mark.parametrize("concentration", [1e-6, 0.7, 20.0, 1e5])
+def test_angles_have_the_mean_direction(concentration):
+    """The mean of exp(i (x - loc)) is 1 minus the circular variance."""
+    ours.manual_seed(1)
+    d = ours.distributions.VonMises(ours.tensor(3.0), ours.tensor(concentration))
+    drawn = d.sample((20000,))
+    assert drawn.abs().max().item() <= math.pi + 1e-6
+    length = (drawn - 3.0).cos()
+    error = 5 * length.std().item() / math.sqrt(20000) + 1e-6
+    assert abs(length.mean().item() - (1 - d.variance.item())) < error
+    assert abs((drawn - 3.0).sin().mean().item()) < 5 / math.sqrt(20000)
+
+
+def test_gradients_of_an_angles_density():
+    loc, k = (ours.tensor([0.5, -1.0], dtype="f64"), ours.tensor([0.7, 20.0], dtype="f64"))
+    value = ours.tensor([0.3, 0.6], dtype="f64")
+    density = lambda loc, k: ours.distributions.VonMises(loc, k).log_prob(value)  # noqa: E731
+    assert ours.autograd.gradcheck(density, (loc.requires_grad_(), k.requires_grad_()))
 
 
 def test_gamma_draws_pass_gradients():

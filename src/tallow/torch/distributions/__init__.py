@@ -28,6 +28,8 @@ __getattr__, __dir__ = namespace(
         "tallow.torch.distributions._many": (
             "MultivariateNormal LowRankMultivariateNormal MixtureSameFamily TransformedDistribution"
         ),
+        "tallow.torch.distributions._circle": "VonMises",
+        "tallow.torch.distributions._tail": "GeneralizedPareto",
         "tallow.torch.distributions._divergence": "kl_divergence register_kl",
         "tallow.torch.distributions.transforms": (
             "Transform AffineTransform ExpTransform SigmoidTransform TanhTransform PowerTransform "
@@ -37,7 +39,7 @@ __getattr__, __dir__ = namespace(
     },
     refuses={
         "it is not supported": (
-            "VonMises Wishart LKJCholesky LogisticNormal GeneralizedPareto "
+            "Wishart LKJCholesky LogisticNormal "
             "CorrCholeskyTransform CumulativeDistributionTransform "
             "IndependentTransform LowerCholeskyTransform PositiveDefiniteTransform "
             "ReshapeTransform SoftmaxTransform StackTransform StickBreakingTransform CatTransform"

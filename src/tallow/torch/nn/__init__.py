@@ -11,6 +11,9 @@ __getattr__, __dir__ = namespace(
         "tallow.torch.nn._layers": (
             "SyncBatchNorm CrossMapLRN2d AdaptiveLogSoftmaxWithLoss Container"
         ),
+        "tallow.torch.nn._linear_cross_entropy": (
+            "LinearCrossEntropyLoss LinearCrossEntropyOptions"
+        ),
         "tallow.nn.transformer": "NonDynamicallyQuantizableLinear",
         "tallow.torch.nn._global_hooks": (
             "register_module_forward_pre_hook register_module_forward_hook "

@@ -13,6 +13,7 @@ __getattr__, __dir__ = namespace(
         "max_pool1d_with_indices max_pool2d_with_indices "
         "max_pool3d_with_indices fractional_max_pool2d_with_indices "
         "fractional_max_pool3d_with_indices rrelu_ native_channel_shuffle",
+        "tallow.torch.nn._linear_cross_entropy": "linear_cross_entropy",
         "tallow.torch.nn._bases": "_single _pair _triple",
         "tallow.torch": "Tensor",
         "tallow.torch.overrides": "handle_torch_function",
