@@ -53,7 +53,8 @@ TL_API tl_array* tl_array_new(int dtype, const int64_t* shape, int ndim);
 
 /* Borrows `bytes` of contiguous elements at `data`, without a copy. `release(owner)` (may be NULL)
  * is called when the last view dies, or at once when this call fails. Not writable: the first call
- * that writes makes a copy, `data` never changes. */
+ * that writes makes a copy, `data` never changes; at an address that is no multiple of the
+ * elements' size it is copied at once. NULL for writable memory at such an address. */
 TL_API tl_array* tl_array_borrow(int dtype, const int64_t* shape, int ndim, void* data,
                                  size_t bytes, int writable, void (*release)(void* owner),
                                  void* owner);

@@ -121,6 +121,16 @@ void drop_buffer(void* owner) {
   delete buffer;
 }
 
+Array aligned(Array x, const char* where) {
+  const int off = misalignment(x), size = alignment_of(x.dtype);
+  if (off == 0) return x;
+  if (!x.storage()->writable) raise("OutOfMemoryError", where, "no memory");
+  raise("ArgumentError", where,
+        "expected writable memory at a multiple of " + std::to_string(size) + " bytes, which " +
+            row(x.dtype).name + " needs, got an address " + std::to_string(off) +
+            " beyond one: copy it first (tl.tensor does)");
+}
+
 Array from_buffer(nb::handle source, int dtype_code, nb::handle shape, int64_t offset) {
   DType dtype = static_cast<DType>(dtype_code);
   auto* buffer = new Py_buffer;
@@ -155,7 +165,7 @@ Array from_buffer(nb::handle source, int dtype_code, nb::handle shape, int64_t o
       Array::borrow(dtype, dims, static_cast<int>(n), static_cast<std::byte*>(buffer->buf) + offset,
                     bytes, !buffer->readonly, drop_buffer, buffer);
   if (!out.ok()) raise("OutOfMemoryError", "from_buffer", "no memory");
-  return out;
+  return aligned(std::move(out), "from_buffer");
 }
 
 // Lets the storage of `x`, and so every view of it, have its bytes in this writable buffer.
@@ -198,7 +208,7 @@ Array borrow_strided(DType dtype, const int64_t* shape, const int64_t* strides, 
   View view = base;
   view.data -= low * item;
   for (int i = 0; i < ndim; ++i) view.strides[i] = strides[i];
-  return base.with(view);
+  return aligned(base.with(view), where);
 }
 
 // Any strides, as numpy has them; the dtype comes from the buffer's format.
@@ -210,7 +220,8 @@ Array from_strided(nb::handle source) {
   }
   DType dtype = DType::count;
   std::string format = buffer->format ? buffer->format : "B";
-  if (format == "l") format = "q";  // both are 8 bytes where we run
+  if (format[0] == '=') format.erase(0, 1);  // numpy's sign of odd addresses
+  if (format == "l") format = "q";           // both are 8 bytes where we run
   if (format == "L") format = "Q";
   for (const Format& f : kFormats) {
     if (format == f.code) dtype = f.dtype;

@@ -182,4 +182,13 @@ bool detach(Storage* storage) {
   return true;
 }
 
+int misalignment(Array& x) {
+  auto off = [&x] {
+    return static_cast<int>(reinterpret_cast<uintptr_t>(x.data) % alignment_of(x.dtype));
+  };
+  if (off() == 0 || x.size() == 0) return 0;
+  if (!x.storage()->writable && detach(x.storage())) x.sync();
+  return off();
+}
+
 }  // namespace tl

@@ -104,6 +104,11 @@ size_t held_bytes(const Storage& storage);
 // another thread) may still be read. False when memory is out.
 bool detach(Storage* storage);
 
+// How far the address is from a multiple of what the dtype needs, as C and some processors ask for.
+// Borrowed read-only memory at such an address is copied first, where nobody can tell; what is left
+// is writable memory, which cannot be shared, or read-only memory that there was no memory to copy.
+int misalignment(Array& x);
+
 // Moves a storage's bytes into writable memory of `owner`, with room for all of them, which all its
 // views then see; takes over the reference to `owner`. What the storage had before stays until it
 // dies, as above. False when memory is out.

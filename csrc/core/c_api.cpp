@@ -232,9 +232,17 @@ tl_array* tl_array_borrow(int dtype, const int64_t* shape, int ndim, void* data,
     return nullptr;
   }
   auto* kept = new (memory) Owner{release, owner};
-  return handle(where,
-                Array::borrow(static_cast<DType>(dtype), shape, ndim, static_cast<std::byte*>(data),
-                              bytes, writable != 0, release_owner, kept));
+  Array made = Array::borrow(static_cast<DType>(dtype), shape, ndim, static_cast<std::byte*>(data),
+                             bytes, writable != 0, release_owner, kept);
+  if (made.ok() && misalignment(made) != 0) {
+    if (writable)
+      fail("%s: expected writable memory at a multiple of %d bytes", where,
+           alignment_of(made.dtype));
+    else
+      fail("%s: out of memory", where);
+    return nullptr;
+  }
+  return handle(where, std::move(made));
 }
 
 tl_array* tl_array_view(const tl_array* array, const int64_t* shape, const int64_t* strides,

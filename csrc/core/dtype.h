@@ -33,6 +33,10 @@ constexpr int bytes_of(DType d) { return row(d).bytes; }
 constexpr int block_of(DType d) { return row(d).block; }
 constexpr bool is_float(DType d) { return row(d).kind == 'f'; }
 constexpr bool is_block(DType d) { return row(d).kind == 'q'; }
+// What the address of an element must be a multiple of; blocks are read byte by byte.
+constexpr int alignment_of(DType d) {
+  return is_block(d) ? 1 : row(d).bytes / (row(d).kind == 'c' ? 2 : 1);
+}
 constexpr bool is_integral(DType d) {
   return row(d).kind == 'i' || row(d).kind == 'u' || row(d).kind == 'b';
 }

@@ -77,12 +77,23 @@ void twice_numbers(void* o, const void* const* in, int64_t n, const double* k) {
   for (int64_t i = 0; i < n; ++i) out[i] = F{}(x[i], p, q, r);
 }
 
+// The type to reckon in. Bare 16 bits would turn into int, whose products may overflow.
+template <class T>
+struct Reckoned {
+  using Type = T;
+};
+template <>
+struct Reckoned<uint16_t> {
+  using Type = uint32_t;
+};
+
 template <class T, class O, class F>
 void scalar2(void* o, const void* const* in, int64_t n, const double*) {
   O* out = static_cast<O*>(o);
   const T *a = static_cast<const T*>(in[0]), *b = static_cast<const T*>(in[1]);
+  using R = typename Reckoned<T>::Type;
   TL_IVDEP
-  for (int64_t i = 0; i < n; ++i) out[i] = static_cast<O>(F{}(a[i], b[i]));
+  for (int64_t i = 0; i < n; ++i) out[i] = static_cast<O>(F{}(R{a[i]}, R{b[i]}));
 }
 
 template <class F>

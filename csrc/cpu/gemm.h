@@ -17,7 +17,7 @@ struct Vec<float> {
 };
 template <>
 struct Vec<double> {
-  typedef double type __attribute__((vector_size(4 * kLanes)));
+  typedef vd type;
 };
 
 inline constexpr int kPanelRows = 6;
@@ -44,8 +44,8 @@ TL_INLINE void gemm_micro(int64_t k, const T* a, const T* b, T* c, bool add) {
 #pragma GCC unroll 6
     for (int i = 0; i < kPanelRows; ++i) {
       V x = a[i] - V{};  // a broadcast; 0 + a would be an addition, for the sake of -0
-      acc[i][0] += x * b0;
-      acc[i][1] += x * b1;
+      acc[i][0] = fma(x, b0, acc[i][0]);
+      acc[i][1] = fma(x, b1, acc[i][1]);
     }
   }
 #pragma GCC unroll 6

@@ -14,8 +14,6 @@ namespace tl::TL_ISA {
 
 // Doubles in a register of the same size, with the operations that the row kernels use.
 inline constexpr int kLanes64 = kLanes / 2;
-typedef double vd __attribute__((vector_size(4 * kLanes)));
-typedef int64_t vl __attribute__((vector_size(4 * kLanes)));
 typedef double vd_unaligned __attribute__((vector_size(4 * kLanes), aligned(8), may_alias));
 
 TL_INLINE vd load(const double* p) { return *reinterpret_cast<const vd_unaligned*>(p); }

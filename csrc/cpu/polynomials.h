@@ -24,12 +24,27 @@ inline double chebyshev_inside(Chebyshev kind, double x, double n) {
   return __builtin_sin(whole) / __builtin_sin(t / 2);
 }
 
+// With |x| = cosh t, the same in cosh and sinh; at -x, V and W change places.
+inline double chebyshev_outside(Chebyshev kind, double x, double n) {
+  double t = __builtin_acosh(x < 0 ? -x : x), whole = (n + 0.5) * t;
+  if (x < 0 && kind >= Chebyshev::V) kind = kind == Chebyshev::V ? Chebyshev::W : Chebyshev::V;
+  double size = kind == Chebyshev::T   ? __builtin_cosh(n * t)
+                : kind == Chebyshev::U ? __builtin_sinh((n + 1) * t) / __builtin_sinh(t)
+                : kind == Chebyshev::V ? __builtin_cosh(whole) / __builtin_cosh(t / 2)
+                                       : __builtin_sinh(whole) / __builtin_sinh(t / 2);
+  return x < 0 && __builtin_fmod(n, 2) != 0 ? -size : size;
+}
+
+// The last order that a recurrence, one step an order, is followed to.
+constexpr double kLastOrder = 1 << 20;
+
 inline double chebyshev(Chebyshev kind, double x, double order) {
   double n = __builtin_trunc(order);
   if (n != n) return n;
   if (n <= 0) return n < 0 ? 0 : 1;
   if (x == 1 || x == -1) return chebyshev_end(kind, n, x < 0);
   if (n > 8 && x > -1 && x < 1) return chebyshev_inside(kind, x, n);
+  if (n > kLastOrder) return chebyshev_outside(kind, x, n);
   double shift = kind == Chebyshev::V ? -1 : kind == Chebyshev::W ? 1 : 0;
   double before = 1, now = (kind == Chebyshev::T ? x : 2 * x) + shift;
   for (double k = 1; k < n; ++k) {
@@ -56,6 +71,7 @@ double recurrence(double order, double first, Step step) {
   double n = __builtin_trunc(order);
   if (n != n) return n;
   if (n <= 0) return n < 0 ? 0 : 1;
+  if (n > kLastOrder) return kNan;
   double before = 1, now = first;
   for (double k = 1; k < n && now - now == 0; ++k) {
     double next = step(k, now, before);

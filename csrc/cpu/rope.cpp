@@ -48,8 +48,8 @@ TL_INLINE void rotate(const T* x, int64_t xs, T* out, int64_t os, const float* t
     if (!interleaved && xs == 1 && os == 1) {
       for (; i + kLanes <= r; i += kLanes) {
         const vf c = load(table + i), s = load(table + r + i), a = load(x + i), b = load(x + r + i);
-        store(out + i, a * c - b * s);
-        store(out + r + i, b * c + a * s);
+        store(out + i, fma(a, c, -(b * s)));
+        store(out + r + i, fma(b, c, a * s));
       }
     }
   }

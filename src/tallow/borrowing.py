@@ -23,8 +23,9 @@ def from_buffer(buffer: Any, dtype: DType | str, shape: Sequence[int], offset: i
     """Borrow `buffer` (bytes, mmap, memoryview, array, …) without a copy, from byte `offset` on.
 
     The buffer stays alive as long as the tensor. A read-only one is copy-on-write: the first in-
-    place write copies the tensor's bytes, the buffer never changes. ShapeError when the range does
-    not fit.
+    place write copies the tensor's bytes, the buffer never changes; it is copied at once where its
+    address is no multiple of the elements' size. ShapeError when the range does not fit,
+    ArgumentError for a writable buffer at such an address.
     """
     return wrap(_native.Array.from_buffer(buffer, as_dtype(dtype).code, shape, offset))
 
@@ -60,6 +61,12 @@ def from_numpy(array: Any) -> Tensor:
         return wrap(_native.Array.from_strided(array))
     except (ValueError, BufferError) as error:  # numpy lends no buffer of dates and the like
         raise DTypeError(f"from_numpy: expected a dtype that Tallow has, got {name}") from error
+
+
+def of_numpy(array: Any) -> Tensor:
+    """The tensor that `from_numpy` makes, or one on a copy where elements lie at odd addresses."""
+    array = _import("numpy").asarray(array)
+    return from_numpy(array if array.flags.aligned else array.copy())
 
 
 def to_numpy(x: Tensor) -> Any:
@@ -98,11 +105,8 @@ def unwrap(value: Any, where: object = "") -> Any:
     if isinstance(value, (bool, int, float, complex)):
         return value
     if hasattr(value, "__array_interface__") or hasattr(value, "__dlpack__"):
-        return (
-            from_numpy(value)._array
-            if hasattr(value, "__array_interface__")
-            else from_dlpack(value)._array
-        )
+        foreign = of_numpy if hasattr(value, "__array_interface__") else from_dlpack
+        return foreign(value)._array
     name = getattr(where, "__name__", where)
     said = f"expected a Tensor or a number, got {type(value).__name__}"
     raise DTypeError(f"{name}: {said}" if name else said)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec
 
 from . import _native
-from .borrowing import from_dlpack, from_numpy, frombuffer, unwrap
+from .borrowing import from_dlpack, frombuffer, of_numpy, unwrap
 from .device import Device, as_device
 from .dtype import DTYPES, Default, DType, as_dtype, bool_, complex64, f32, i64
 from .errors import ArgumentError, DTypeError, ShapeError, expect
@@ -94,7 +94,7 @@ def as_tensor(
 ) -> Tensor:
     """`data` itself if it is a tensor of this dtype, a borrowed numpy array, else a new tensor."""
     if isinstance(data, Tensor) or hasattr(data, "__array_interface__"):
-        x = data if isinstance(data, Tensor) else from_numpy(data)
+        x = data if isinstance(data, Tensor) else of_numpy(data)
         return _as_asked(x if dtype is None else x.to(dtype), device, False)
     return tensor(data, dtype, device)
 

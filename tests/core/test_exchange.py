@@ -262,12 +262,50 @@ def test_pickle_and_copy(dtype):
     assert pickle.loads(pickle.dumps(tl.f16)) is tl.f16
 
 
-@pytest.mark.parametrize("offset", [1, 2, 3])
+@pytest.mark.parametrize("offset", [1, 2, 3, 5, 7])
+@pytest.mark.parametrize("dtype", ["f16", "bf16", "f32", "f64", "i64", "c64"])
+def test_no_element_lies_at_an_odd_address(dtype, offset):
+    kind = {"f16": "f2", "bf16": "u2", "f32": "f4", "f64": "f8", "i64": "i8", "c64": "c8"}[dtype]
+    values = np.arange(24 * 20).astype(kind).reshape(24, 20)
+    raw = bytes(offset) + values.tobytes()
+    size = 4 if dtype == "c64" else values.itemsize
+    x = tl.from_buffer(raw, dtype, (24, 20), offset=offset)
+    assert x.data_ptr() % size == 0 and x._array.raw_bytes() == values.tobytes()
+    assert (
+        tl.from_buffer(raw, "q8_0", (1, 32), offset=offset)._array.raw_bytes() == raw[offset:][:34]
+    )
+    shared = bytearray(raw)  # a write would have to be seen on both sides
+    if offset % size:
+        with pytest.raises(tl.ArgumentError, match=f"multiple of {size} bytes"):
+            tl.from_buffer(shared, dtype, (24, 20), offset=offset)
+        with pytest.raises((tl.ArgumentError, RuntimeError)):
+            tl.from_buffer(shared, "u8", (8 * size,), offset)[: 4 * size].view(tl.dtype(dtype))
+    else:
+        assert tl.from_buffer(shared, dtype, (24, 20), offset=offset).data_ptr() % size == 0
+    if dtype == "bf16":
+        return
+    odd = np.frombuffer(shared, kind, offset=offset).reshape(24, 20)[::2, ::-3]
+    assert odd.flags.aligned is (offset % size == 0)
+    for make in (tl.tensor, tl.as_tensor, tl.asarray):
+        made = make(odd)
+        assert made.data_ptr() % size == 0
+        np.testing.assert_array_equal(made.numpy(), odd)
+    if odd.flags.aligned:
+        assert tl.from_numpy(odd).data_ptr() == odd.ctypes.data
+        return
+    with pytest.raises(tl.ArgumentError, match="tl.tensor"):
+        tl.from_numpy(odd)
+    if dtype in ("f32", "i64"):
+        np.testing.assert_array_equal(
+            (tl.zeros(8, 7, dtype=odd.dtype.name) + odd[:8]).numpy(), odd[:8]
+        )
+
+
 @pytest.mark.parametrize("dtype", ["f16", "f32", "f64", "i64"])
-def test_copies_of_tensors_at_odd_addresses(dtype, offset):
+def test_copies_of_strided_tensors(dtype):
     kind = {"f16": "<f2", "f32": "<f4", "f64": "<f8", "i64": "<i8"}[dtype]
     values = np.arange(24 * 20).astype(kind).reshape(24, 20)
-    x = tl.from_buffer(bytes(offset) + values.tobytes(), dtype, (24, 20), offset=offset)
+    x = tl.from_buffer(values.tobytes(), dtype, (24, 20))
     np.testing.assert_array_equal(x.clone().numpy(), values)
     np.testing.assert_array_equal(x.t().contiguous().numpy(), values.T)
     np.testing.assert_array_equal(x[::2, ::3].clone().numpy(), values[::2, ::3])

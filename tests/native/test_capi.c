@@ -133,6 +133,14 @@ static void test_borrowed(void) {
   CHECK(released == 1);
   CHECK(tl_array_borrow(f32, shape, 1, (void*)source, 15, 0, count_release, &one) == NULL);
   CHECK(released == 2);
+  char* odd = (char*)source + 1; /* no float lies there: read-only memory is copied, else refused */
+  int64_t three[1] = {3};
+  a = tl_array_borrow(f32, three, 1, odd, 12, 0, count_release, &one);
+  CHECK(a && (size_t)tl_array_data(a) % 4 == 0 && memcmp(tl_array_data(a), odd, 12) == 0);
+  tl_array_release(a);
+  CHECK(released == 3);
+  CHECK(tl_array_borrow(f32, three, 1, odd, 12, 1, count_release, &one) == NULL);
+  CHECK(released == 4);
 }
 
 static void test_refusals(void) {

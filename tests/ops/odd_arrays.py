@@ -87,18 +87,11 @@ def overlapping(x: np.ndarray) -> tl.Tensor | None:
     return tensor(x).reshape(-1).as_strided(x.shape, (1,) * x.ndim)
 
 
-def misaligned(x: np.ndarray) -> tl.Tensor | None:
-    """The first element at an odd address."""
-    data = b"\0" + np.ascontiguousarray(x).tobytes()
-    return tl.from_buffer(data, laws.dtype_name(x), x.shape, 1)
-
-
 LAYOUTS: dict[str, Layout] = {
     **{f"expanded along {axis}": expanded(axis) for axis in range(4)},
     **{f"empty along {axis}": empty(axis) for axis in range(5)},
     "backwards": backwards,
     "overlapping": overlapping,
-    "misaligned": misaligned,
 }
 
 

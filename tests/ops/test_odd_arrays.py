@@ -1,4 +1,4 @@
-"""Arrays without elements, expanded, overlapping, backwards, misaligned, nonsensical: none kills.
+"""Arrays without elements, expanded, overlapping, backwards, nonsensical: none kills.
 
 Each op row is tried in a process of its own (several rows a process), forward, backward and in
 place; what it gives is what it gives for the contiguous copy.
@@ -55,5 +55,4 @@ def test_layouts_are_what_they_say():
     assert made["empty along 2"].stride()[:2] == (0, 0)
     assert made["backwards"].tolist() == x.tolist() and max(made["backwards"].stride()) < 0
     assert made["overlapping"].stride() == (1, 1, 1)
-    assert made["misaligned"].data_ptr() % 4 and made["misaligned"].tolist() == x.tolist()
     assert made["expanded along 3"] is None

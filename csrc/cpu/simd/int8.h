@@ -159,8 +159,8 @@ TL_INLINE void each_float(b32 w, F f) {
 // --- activations
 // --------------------------------------------------------------------------------------------------------
 
-// Rounds 32 floats to int8 with scale max|x| / 127; sums[h] = sum of the rounded half h. A NaN
-// makes the scale NaN.
+// Rounds 32 floats to int8 with scale max|x| / 127; sums[h] = sum of the rounded half h. A NaN or
+// an infinity becomes the scale, and whatever is multiplied by it.
 TL_INLINE float round32(const float* x, int8_t* q, int32_t* sums) {
   vf top{};
   vi bad{};
@@ -187,6 +187,7 @@ TL_INLINE float round32(const float* x, int8_t* q, int32_t* sums) {
   __m128i total = _mm_add_epi32(_mm256_castsi256_si128(both), _mm256_extracti128_si256(both, 1));
   sums[0] = _mm_cvtsi128_si32(total);
   sums[1] = _mm_extract_epi32(total, 1);
+  if (d - d != 0) sums[0] = sums[1] = 0;  // not finite: they are sums of INT_MIN
 #else
   for (int h = 0; h < 2; ++h) {
     sums[h] = 0;

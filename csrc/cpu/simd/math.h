@@ -265,8 +265,6 @@ TL_SCALAR(round, __builtin_rint)
 #undef TL_SCALAR
 TL_INLINE double pow(double a, double b) { return __builtin_pow(a, b); }
 #if defined(__AVX2__)
-typedef double vd __attribute__((vector_size(32)));
-typedef int64_t vl __attribute__((vector_size(32)));
 
 // 2^(b log2(a)) in double, for positive normal a: what float needs and more.
 TL_INLINE __m128 power_near(__m128 base, __m128 exponent) {

@@ -28,6 +28,8 @@ inline constexpr int kLanes = 4;
 typedef float vf __attribute__((vector_size(4 * kLanes)));
 typedef int32_t vi __attribute__((vector_size(4 * kLanes)));
 typedef uint32_t vu __attribute__((vector_size(4 * kLanes)));
+typedef double vd __attribute__((vector_size(4 * kLanes)));
+typedef int64_t vl __attribute__((vector_size(4 * kLanes)));
 typedef float vf_unaligned __attribute__((vector_size(4 * kLanes), aligned(4), may_alias));
 
 // Not 0 + x, which the compiler must really add: it turns -0 into 0.
@@ -166,6 +168,13 @@ TL_INLINE void store_part(T* p, vf v, int n) {
 TL_INLINE vf fma(vf a, vf b, vf c) {
 #if defined(__FMA__)
   return (vf)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#else
+  return a * b + c;
+#endif
+}
+TL_INLINE vd fma(vd a, vd b, vd c) {
+#if defined(__FMA__)
+  return (vd)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
 #else
   return a * b + c;
 #endif

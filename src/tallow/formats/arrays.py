@@ -13,18 +13,10 @@ if TYPE_CHECKING:
 
 
 def borrow(buffer: Any, dtype: str, shape: Sequence[int], offset: int) -> Tensor:
-    """A tensor that borrows its bytes from `buffer`, or has a copy where they lie at an odd place.
-
-    Kernels read numbers of 2, 4 and 8 bytes from addresses that are multiples of these: what lies
-    elsewhere is undefined in C, and an error on some processors.
-    """
+    """A tensor that borrows its bytes from `buffer`, or has a copy where they lie oddly."""
     from tallow.borrowing import from_buffer
 
-    tensor = from_buffer(buffer, dtype, shape, offset)
-    if not tensor.nbytes or tensor.data_ptr() % alignment_of(dtype) == 0:
-        return tensor
-    raw = bytes(memoryview(buffer)[offset : offset + tensor.nbytes])
-    return from_buffer(raw, dtype, shape)
+    return from_buffer(memoryview(buffer).toreadonly(), dtype, shape, offset)
 
 
 def alignment_of(dtype: str) -> int:

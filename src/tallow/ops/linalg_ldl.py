@@ -83,6 +83,7 @@ def _factor(a: Any, pivots: Any, hermitian: bool) -> int:
 @primitive
 def ldl_parts(input: Tensor, hermitian: bool) -> FactoredLDLInfo:
     """The factors, exchanges and first zero pivots of matrices by their lower triangles."""
+    check(input, ldl_factor, square=True)
 
     def run(a: Any) -> Any:
         import numpy as np
@@ -113,7 +114,6 @@ def ldl_factor_ex(
     A: Tensor, *, hermitian: bool = False, check_errors: bool = False
 ) -> FactoredLDLInfo:
     """`linalg.ldl_factor`, with the place (from 1) of the first zero on D's diagonal, or 0."""
-    check(A, ldl_factor_ex, square=True)
     made = ldl_parts(A, hermitian)
     if check_errors and made.info.numel():
         worst = int(made.info.amax().item())
@@ -169,6 +169,14 @@ def _solve(a: Any, pivots: Any, b: Any, hermitian: bool) -> None:
 @primitive
 def ldl_solutions(LD: Tensor, pivots: Tensor, B: Tensor, hermitian: bool) -> Tensor:
     """The solutions of batches that fit each other."""
+    check(LD, ldl_solve, square=True)
+    check(B, ldl_solve)
+    n = LD.shape[-1]
+    expect(B.dtype is LD.dtype, ldl_solve, LD.dtype.name, B.dtype.name, NoKernelError)
+    expect(B.shape[-2] == n, ldl_solve, f"B of {n} rows", f"shape {B.shape}")
+    expect(pivots.dtype is i32, ldl_solve, "pivots of i32", pivots.dtype.name, NoKernelError)
+    expect(pivots.shape == LD.shape[:-1], ldl_solve, f"pivots of shape {LD.shape[:-1]}",
+           f"shape {pivots.shape}")  # fmt: skip
 
     def run(a: Any, b: Any) -> Any:
         import numpy as np
@@ -194,12 +202,4 @@ def _(g: Tensor, LD: Tensor, pivots: Tensor, B: Tensor, hermitian: bool) -> tupl
 @op(name="linalg.ldl_solve")
 def ldl_solve(LD: Tensor, pivots: Tensor, B: Tensor, *, hermitian: bool = False) -> Tensor:
     """X of `A @ X = B`, A given by `linalg.ldl_factor`."""
-    check(LD, ldl_solve, square=True)
-    check(B, ldl_solve)
-    n = LD.shape[-1]
-    expect(B.dtype is LD.dtype, ldl_solve, LD.dtype.name, B.dtype.name, NoKernelError)
-    expect(B.shape[-2] == n, ldl_solve, f"B of {n} rows", f"shape {B.shape}")
-    expect(pivots.dtype is i32, ldl_solve, "pivots of i32", pivots.dtype.name, NoKernelError)
-    expect(pivots.shape == LD.shape[:-1], ldl_solve, f"pivots of shape {LD.shape[:-1]}",
-           f"shape {pivots.shape}")  # fmt: skip
     return ldl_solutions(LD, pivots, B, hermitian)

@@ -31,7 +31,7 @@ def _function(name: str, meaning: str) -> None:
     _add(name, meaning, function)
 
 
-def _polynomial(name: str, meaning: str) -> None:
+def _polynomial(name: str, meaning: str, beyond: str) -> None:
     """The row of a polynomial of order `n` at `x`."""
 
     def rule(g: Tensor, a: Any, b: Any) -> Any:
@@ -42,7 +42,7 @@ def _polynomial(name: str, meaning: str) -> None:
     def function(x: Tensor | float, n: Tensor | float) -> Tensor:
         return kernel(x, n)
 
-    _add(name, f"{meaning}, of order `n` at `x`; 0 below order 0.", function)
+    _add(name, f"{meaning}, of order `n` at `x`; 0 below order 0{beyond}.", function)
 
 
 def _add(name: str, meaning: str, function: Any) -> None:
@@ -53,12 +53,12 @@ def _add(name: str, meaning: str, function: Any) -> None:
 
 for _letter, _which in (("t", "first"), ("u", "second"), ("v", "third"), ("w", "fourth")):
     _meaning = f"The Chebyshev polynomial of the {_which} kind"
-    _polynomial(f"chebyshev_polynomial_{_letter}", _meaning)
-    _polynomial(f"shifted_chebyshev_polynomial_{_letter}", f"{_meaning} of `2 x - 1`")
-_polynomial("hermite_polynomial_h", "The physicist's Hermite polynomial")
-_polynomial("hermite_polynomial_he", "The probabilist's Hermite polynomial")
-_polynomial("laguerre_polynomial_l", "The Laguerre polynomial")
-_polynomial("legendre_polynomial_p", "The Legendre polynomial")
+    _polynomial(f"chebyshev_polynomial_{_letter}", _meaning, "")
+    _polynomial(f"shifted_chebyshev_polynomial_{_letter}", f"{_meaning} of `2 x - 1`", "")
+_polynomial("hermite_polynomial_h", "The physicist's Hermite polynomial", ", NaN above 512")
+_polynomial("hermite_polynomial_he", "The probabilist's Hermite polynomial", ", NaN above 512")
+_polynomial("laguerre_polynomial_l", "The Laguerre polynomial", ", NaN above 2**20")
+_polynomial("legendre_polynomial_p", "The Legendre polynomial", ", NaN above 2**20")
 
 for _order in (0, 1):
     _meaning = f"The modified Bessel function of the second kind, of order {_order}"
