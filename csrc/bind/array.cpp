@@ -372,6 +372,8 @@ void bind_array(nb::module_& m) {
   c.def_prop_ro("writable", [](const Array& x) { return x.storage()->writable; });
   c.def_prop_ro("version", [](const Array& x) { return x.storage()->version.load(); });
   bind_views(c);
+  bind_indexing(c);
+  bind_join(c);
   bind_exchange(c);
 }
 

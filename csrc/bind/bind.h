@@ -51,6 +51,8 @@ void bind_array(nb::module_& m);
 nb::object size_from(const int64_t* lengths, int n);  // the lengths of axes as tallow._native.Size
 void bind_size(nb::module_& m);
 void bind_views(ArrayClass& c);
+void bind_indexing(ArrayClass& c);
+void bind_join(ArrayClass& c);
 void bind_exchange(ArrayClass& c);
 extern PyType_Slot kBufferSlots[];
 void bind_elementwise(nb::module_& m);

@@ -1,78 +1,11 @@
 // Views: other shapes and strides over the same storage. Nothing here copies, save reshape when no
-// view can do it.
-#include "bind.h"
+// view can do it; indexing.cpp and join.cpp hold what picks elements out and puts arrays together.
+#include "axes.h"
 
 #include <nanobind/stl/string.h>
 
 namespace tl::bind {
 namespace {
-
-int axis_of(int64_t axis, int ndim, const char* where) {
-  if (axis < -ndim || axis >= ndim) {
-    raise("IndexRangeError", where,
-          "expected an axis in [" + std::to_string(-ndim) + ", " + std::to_string(ndim - 1) +
-              "], got " + std::to_string(axis));
-  }
-  return static_cast<int>(axis < 0 ? axis + ndim : axis);
-}
-
-void shift(View& v, int64_t elements) {
-  v.data += elements / block_of(v.dtype) * bytes_of(v.dtype);
-}
-
-// In block dtypes the last axis is stored in blocks and stays where it is.
-void keep_blocks(const View& v, bool ok, const char* where) {
-  if (is_block(v.dtype) && !ok)
-    raise("DTypeError", where,
-          std::string("the last axis of ") + row(v.dtype).name +
-              " is stored in blocks and cannot be cut, moved or repeated");
-}
-
-void remove_axis(View& v, int axis) {
-  for (int i = axis; i + 1 < v.ndim; ++i) {
-    v.shape[i] = v.shape[i + 1];
-    v.strides[i] = v.strides[i + 1];
-  }
-  --v.ndim;
-}
-
-void insert_axis(View& v, int axis, const char* where) {
-  if (v.ndim == kMaxDims)
-    raise("ShapeError", where, "expected at most " + std::to_string(kMaxDims) + " axes, got more");
-  for (int i = v.ndim; i > axis; --i) {
-    v.shape[i] = v.shape[i - 1];
-    v.strides[i] = v.strides[i - 1];
-  }
-  v.shape[axis] = 1;
-  v.strides[axis] = 0;
-  ++v.ndim;
-}
-
-void select(View& v, int axis, int64_t index, const char* where) {
-  int64_t n = v.shape[axis];
-  if (index < -n || index >= n) {
-    raise("IndexRangeError", where,
-          "index " + std::to_string(index) + " is out of range for axis " + std::to_string(axis) +
-              " of length " + std::to_string(n));
-  }
-  keep_blocks(v, axis != v.ndim - 1, where);
-  shift(v, (index < 0 ? index + n : index) * v.strides[axis]);
-  remove_axis(v, axis);
-}
-
-void slice(View& v, int axis, nb::handle s) {
-  Py_ssize_t start, stop, step;
-  if (PySlice_Unpack(s.ptr(), &start, &stop, &step) < 0) throw nb::python_error();
-  Py_ssize_t n = PySlice_AdjustIndices(v.shape[axis], &start, &stop, step);
-  bool whole = n == v.shape[axis] && step == 1;
-  if (!whole && axis == v.ndim - 1 && is_block(v.dtype)) {
-    int block = block_of(v.dtype);
-    keep_blocks(v, step == 1 && start % block == 0 && n % block == 0, "slice");
-  }
-  if (n > 0) shift(v, start * v.strides[axis]);
-  v.shape[axis] = n;
-  if (n > 1) v.strides[axis] *= step;  // a step longer than the axis could overflow
-}
 
 void transpose(View& v, int a, int b, const char* where) {
   keep_blocks(v, a == b || (a != v.ndim - 1 && b != v.ndim - 1), where);
@@ -144,50 +77,6 @@ bool as_view(const View& v, View& out) {
     return true;
   }
   return v.size() > 0 && view_strides(v, out);
-}
-
-// ints, slices, None, Ellipsis. Null result when another kind of index is met: the caller handles
-// those.
-nb::object basic_index(Array& x, nb::handle key) {
-  x.sync();
-  nb::object holder =
-      PyTuple_Check(key.ptr()) ? nb::borrow(key) : nb::object(nb::make_tuple(nb::borrow(key)));
-  int n = static_cast<int>(PyTuple_GET_SIZE(holder.ptr())), used = 0;
-  bool ellipsis = false;
-  for (int i = 0; i < n; ++i) {
-    PyObject* k = PyTuple_GET_ITEM(holder.ptr(), i);
-    if (k == Py_Ellipsis) {
-      if (ellipsis) raise("IndexRangeError", "index", "expected at most one ellipsis, got more");
-      ellipsis = true;
-    } else if (k != Py_None) {
-      if (PyBool_Check(k) || !(PySlice_Check(k) || PyLong_Check(k))) return nb::none();
-      ++used;
-    }
-  }
-  if (used > x.ndim) {
-    raise("IndexRangeError", "index",
-          "expected at most " + std::to_string(x.ndim) + " indices for shape " + shape_text(x) +
-              ", got " + std::to_string(used));
-  }
-  View v = x;
-  int axis = 0;
-  for (int i = 0; i < n; ++i) {
-    PyObject* k = PyTuple_GET_ITEM(holder.ptr(), i);
-    if (k == Py_Ellipsis)
-      axis += x.ndim - used;
-    else if (k == Py_None)
-      insert_axis(v, axis++, "index");
-    else if (PySlice_Check(k))
-      slice(v, axis++, k);
-    else {
-      int overflow = 0;
-      int64_t index = PyLong_AsLongLongAndOverflow(k, &overflow);
-      if (overflow)
-        raise("IndexRangeError", "index", "expected an index below 2**63, got a larger one");
-      select(v, axis, index, "index");
-    }
-  }
-  return nb::cast(x.with(v));
 }
 
 int read_sizes(nb::handle sequence, int64_t* values, const char* where) {
@@ -278,59 +167,6 @@ Array retype(const Array& x, int dtype) {
   return x.with(out);
 }
 
-// Arrays one after the other along an axis, converted to `dtype`. Those of shape (0,) are left out,
-// whatever the shape of the others.
-Array cat(nb::handle arrays, int64_t dim, int dtype_) {
-  const char* where = "cat";
-  // A tuple of our own: another thread may change a list while the copying lets it run.
-  nb::object fast = nb::steal(PySequence_Tuple(arrays.ptr()));
-  if (!fast.is_valid()) throw nb::python_error();
-  int64_t count = PyTuple_GET_SIZE(fast.ptr()), total = 0;
-  auto dtype = static_cast<DType>(dtype_);
-  auto item = [&](int64_t i) -> const Array& {
-    return *nb::cast<Array*>(nb::handle(PyTuple_GET_ITEM(fast.ptr(), i)));
-  };
-  auto left_out = [](const Array& x) { return x.ndim == 1 && x.shape[0] == 0; };
-  const Array* first = nullptr;
-  for (int64_t i = 0; i < count; ++i) {
-    if (!first || (left_out(*first) && !left_out(item(i)))) first = &item(i);
-  }
-  if (!first) raise("ShapeError", where, "expected at least one tensor, got none");
-  if (!first->ndim)
-    raise("ShapeError", where, "expected tensors of at least one axis, got a 0-d tensor");
-  int axis = axis_of(dim, first->ndim, where);
-  for (int64_t i = 0; i < count; ++i) {
-    const Array& x = item(i);
-    if (x.dtype != dtype && (is_block(x.dtype) || is_block(dtype)))
-      raise("DTypeError", where,
-            std::string("expected plain dtypes, or one block dtype, got ") + row(x.dtype).name);
-    if (left_out(x)) continue;
-    bool same = x.ndim == first->ndim;
-    for (int j = 0; same && j < x.ndim; ++j) same = j == axis || x.shape[j] == first->shape[j];
-    if (!same)
-      raise("ShapeError", where,
-            "expected shapes equal to " + shape_text(*first) + " but for axis " +
-                std::to_string(axis) + ", got " + shape_text(x));
-    if (__builtin_add_overflow(total, x.shape[axis], &total))
-      raise("ShapeError", where, "expected fewer than 2**63 positions, got more");
-  }
-  int64_t shape[kMaxDims];
-  for (int j = 0; j < first->ndim; ++j) shape[j] = j == axis ? total : first->shape[j];
-  Array out = empty(dtype, shape, first->ndim, where);
-  int64_t at = 0;
-  for (int64_t i = 0; i < count; ++i) {
-    const Array& x = item(i);
-    if (left_out(x)) continue;
-    View place = out;
-    shift(place, at * out.strides[axis]);
-    place.shape[axis] = x.shape[axis];
-    at += x.shape[axis];
-    Array part = out.with(place);
-    if (part.size() > 0) copy_into(part, x, where);
-  }
-  return out;
-}
-
 }  // namespace
 
 View broadcast_view(const View& x, const int64_t* shape, int ndim, const char* where) {
@@ -357,7 +193,6 @@ View broadcast_view(const View& x, const int64_t* shape, int ndim, const char* w
 }
 
 void bind_views(ArrayClass& c) {
-  c.def("basic_index", &basic_index, nb::arg().none());
   c.def("reshape", [](const Array& x, nb::handle shape) {
     View out = shaped(x, shape, "reshape");
     if (as_view(x, out)) return x.with(out);
@@ -467,7 +302,6 @@ void bind_views(ArrayClass& c) {
     out.shape[i] = length;
     return x.with(out);
   });
-  c.def_static("cat", &cat);
   c.def_prop_ro("storage_bytes", &held_bytes);
   c.def("strided", &strided);
   c.def("retype", &retype);
