@@ -35,8 +35,7 @@ struct Numbers {
   bool has[kMaxStates + 1];  // the last: the master copy
 };
 
-// --- formulas: p, g and the states s are vectors of S
-// ---------------------------------------------
+// --- formulas: p, g and the states s are vectors of S --------------------------------------------
 
 // torch.optim.SGD: `first` is 0 in the step that fills the momentum buffer.
 template <class S>
@@ -64,30 +63,37 @@ struct Sgd {
   }
 };
 
-// Adam (arXiv 1412.6980), AdamW (1711.05101) by `keep`, AMSGrad (1904.09237) by the third state.
+// What Adam, NAdam and RAdam share: weight decay, and the means of the gradient and its square.
 template <class S>
-struct Adam {
-  static constexpr int kStates = 3, kNumbers = 8;
-  S sign, decay, keep, beta1, beta2, step, scale, eps, rest1, rest2;
-  bool amsgrad;
-  explicit Adam(const Numbers& n)
+struct Moments {
+  S sign, decay, keep, beta2, rest1, rest2;
+  explicit Moments(const Numbers& n)
       : sign(S(n.k[0])),
         decay(S(n.k[1])),
         keep(S(n.k[2])),
-        beta1(S(n.k[3])),
         beta2(S(n.k[4])),
-        step(S(n.k[5])),
-        scale(S(n.k[6])),
-        eps(S(n.k[7])),
         rest1(S(1 - n.k[3])),
-        rest2(S(1 - n.k[4])),
-        amsgrad(n.has[2]) {}
+        rest2(S(1 - n.k[4])) {}
   template <class V>
-  TL_INLINE void operator()(V& p, V g, V* s) const {
+  TL_INLINE void take(V& p, V& g, V* s) const {
     g = g * sign + p * decay;
     p = p * keep;
     s[0] += (g - s[0]) * rest1;
     s[1] = s[1] * beta2 + g * g * rest2;
+  }
+};
+
+// Adam (arXiv 1412.6980), AdamW (1711.05101) by `keep`, AMSGrad (1904.09237) by the third state.
+template <class S>
+struct Adam : Moments<S> {
+  static constexpr int kStates = 3, kNumbers = 8;
+  S step, scale, eps;
+  bool amsgrad;
+  explicit Adam(const Numbers& n)
+      : Moments<S>(n), step(S(n.k[5])), scale(S(n.k[6])), eps(S(n.k[7])), amsgrad(n.has[2]) {}
+  template <class V>
+  TL_INLINE void operator()(V& p, V g, V* s) const {
+    this->take(p, g, s);
     V second = s[1];
     if (amsgrad) second = s[2] = larger(s[2], second);
     p -= s[0] / (root(second) * scale + eps) * step;
@@ -96,52 +102,29 @@ struct Adam {
 
 // NAdam (Dozat 2016): the momentum of the next step is applied already.
 template <class S>
-struct NAdam {
+struct NAdam : Moments<S> {
   static constexpr int kStates = 2, kNumbers = 9;
-  S sign, decay, keep, beta2, step, ahead, scale, eps, rest1, rest2;
+  S step, ahead, scale, eps;
   explicit NAdam(const Numbers& n)
-      : sign(S(n.k[0])),
-        decay(S(n.k[1])),
-        keep(S(n.k[2])),
-        beta2(S(n.k[4])),
-        step(S(n.k[5])),
-        ahead(S(n.k[6])),
-        scale(S(n.k[7])),
-        eps(S(n.k[8])),
-        rest1(S(1 - n.k[3])),
-        rest2(S(1 - n.k[4])) {}
+      : Moments<S>(n), step(S(n.k[5])), ahead(S(n.k[6])), scale(S(n.k[7])), eps(S(n.k[8])) {}
   template <class V>
   TL_INLINE void operator()(V& p, V g, V* s) const {
-    g = g * sign + p * decay;
-    p = p * keep;
-    s[0] += (g - s[0]) * rest1;
-    s[1] = s[1] * beta2 + g * g * rest2;
+    this->take(p, g, s);
     p -= (g * step + s[0] * ahead) / (root(s[1]) * scale + eps);
   }
 };
 
 // RAdam (arXiv 1908.03265): without `adapt` the second moment is not trusted yet.
 template <class S>
-struct RAdam {
+struct RAdam : Moments<S> {
   static constexpr int kStates = 2, kNumbers = 8;
-  S sign, decay, keep, beta2, step, eps, rest1, rest2;
+  S step, eps;
   bool adapt;
   explicit RAdam(const Numbers& n)
-      : sign(S(n.k[0])),
-        decay(S(n.k[1])),
-        keep(S(n.k[2])),
-        beta2(S(n.k[4])),
-        step(S(n.k[5])),
-        eps(S(n.k[6])),
-        rest1(S(1 - n.k[3])),
-        rest2(S(1 - n.k[4])),
-        adapt(n.k[7] != 0) {}
+      : Moments<S>(n), step(S(n.k[5])), eps(S(n.k[6])), adapt(n.k[7] != 0) {}
   template <class V>
   TL_INLINE void operator()(V& p, V g, V* s) const {
-    g = g * sign + p * decay;
-    p = p * keep;
-    s[0] += (g - s[0]) * rest1;
-    s[1] = s[1] * beta2 + g * g * rest2;
+    this->take(p, g, s);
     p -= adapt ? s[0] / (root(s[1]) + eps) * step : s[0] * step;
   }
 };
@@ -257,8 +240,7 @@ struct Lion {
   }
 };
 
-// --- the pass
-// -------------------------------------------------------------------------------------
+// --- the pass ------------------------------------------------------------------------------------
 
 // What one call works on, all of unit stride; an absent array is a few zeros that are never left.
 template <class T, int states>

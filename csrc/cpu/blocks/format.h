@@ -15,27 +15,6 @@ enum class Form {
   plain,    // w = d·q, q any int8
 };
 
-// kBytes, kUnits: bytes and 32-weight units of a block; kGroup: weights that share a scale, 32 or
-// 16 (a format with fewer scales repeats them).
-template <DType kType, int kGroupSize, Form kFormOf, int kTopValue, int kShiftBy = 0>
-struct Format {
-  static constexpr DType kDType = kType;
-  static constexpr int kBytes = bytes_of(kType), kUnits = block_of(kType) / 32, kGroup = kGroupSize;
-  static constexpr int kGroups = kUnits * 32 / kGroup;  // in a block
-  static constexpr Form kForm = kFormOf;
-  static constexpr int kTop = kTopValue, kShift = kShiftBy;
-  static constexpr bool kMins = kForm == Form::minimum;
-  static constexpr bool kSigned = kForm == Form::plain || kForm == Form::masked || kShift != 0;
-
-  // A format may work something out for a whole block first; values() and mask() take the result.
-  static TL_INLINE const uint8_t* open(const uint8_t* b) { return b; }
-  // Formats without a mask.
-  template <class B>
-  static TL_INLINE b32 mask(const B&, int) {
-    return splat32(0);
-  }
-};
-
 TL_INLINE float half_at(const uint8_t* p) {
   f16 h;
   memcpy(&h, p, 2);
@@ -58,9 +37,6 @@ TL_INLINE uint64_t long_at(const uint8_t* p) {
 }
 
 // --- scales ------------------------------------------------------------------------------------
-// F::scales(b, n, d, m) writes the scales of n blocks; up to 7 places after the last may be
-// written.
-
 // d[i] = the f16 at p + i·step. Written up to n rounded up to 8, the last one repeated: a reader of
 // whole vectors finds numbers there. (Zeros stored one by one would cost it dear: a load cannot be
 // forwarded from several stores.)
@@ -164,6 +140,53 @@ TL_INLINE uint64_t odd8(uint64_t x) { return x << 1 | kEachByte; }
 // x - 32 in each byte, for x from 0 to 63.
 TL_INLINE uint64_t less32(uint64_t x) {
   return ((x | 0x80 * kEachByte) - 0x20 * kEachByte) ^ 0x80 * kEachByte;
+}
+
+// --- formats -------------------------------------------------------------------------------------
+
+// kBytes, kUnits: bytes and 32-weight units of a block; kGroup: weights that share a scale, 32 or
+// 16 (a format with fewer scales repeats them).
+template <DType kType, int kGroupSize, Form kFormOf, int kTopValue, int kShiftBy = 0>
+struct Format {
+  static constexpr DType kDType = kType;
+  static constexpr int kBytes = bytes_of(kType), kUnits = block_of(kType) / 32, kGroup = kGroupSize;
+  static constexpr int kGroups = kUnits * 32 / kGroup;  // in a block
+  static constexpr Form kForm = kFormOf;
+  static constexpr int kTop = kTopValue, kShift = kShiftBy;
+  static constexpr bool kMins = kForm == Form::minimum;
+  static constexpr bool kSigned = kForm == Form::plain || kForm == Form::masked || kShift != 0;
+
+  // The scales of n blocks, and minima: one f16 in front of each block, unless the format says
+  // otherwise. Up to 7 places after the last may be written.
+  static TL_INLINE void scales(const uint8_t* b, int64_t n, float* d, float*) {
+    halves_at<kBytes>(b, n, d);
+  }
+  // A format may work something out for a whole block first; values() and mask() take the result.
+  static TL_INLINE const uint8_t* open(const uint8_t* b) { return b; }
+  // Formats without a mask.
+  template <class B>
+  static TL_INLINE b32 mask(const B&, int) {
+    return splat32(0);
+  }
+};
+
+// The scales of n blocks; a format of large blocks says what one block has.
+template <class F>
+TL_INLINE void scales_of(const uint8_t* b, int64_t n, float* d, float* m) {
+  if constexpr (requires { F::block_scales(b, d, m); }) {
+    for (int64_t i = 0; i < n; ++i, b += F::kBytes, d += F::kGroups) {
+      F::block_scales(b, d, m);
+      if constexpr (F::kMins) m += F::kGroups;
+    }
+  } else {
+    F::scales(b, n, d, m);
+  }
+}
+
+// 32 integers of a codebook whose entries are 8 bytes.
+template <class G, class I>
+TL_INLINE b32 join_eights(const G& grid, const I* i) {
+  return join32(grid[i[0]], grid[i[1]], grid[i[2]], grid[i[3]]);
 }
 
 }  // namespace tl::TL_ISA

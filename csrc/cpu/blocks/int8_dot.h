@@ -149,7 +149,7 @@ TL_INLINE void row_values(const uint8_t* w, int64_t blocks, const DotActivations
   alignas(32) float d[kScales], m[kScales];
   for (int64_t b0 = 0; b0 < blocks; b0 += kRun, w += kRun * F::kBytes) {
     const int run = static_cast<int>(min64(kRun, blocks - b0));
-    F::scales(w, run, d, m);
+    scales_of<F>(w, run, d, m);
     auto ahead = [&](int block) {
       // A page holds one or two rows, and at its end the hardware stops looking ahead.
       if constexpr (kBatch == 1) {

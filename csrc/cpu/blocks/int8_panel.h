@@ -112,7 +112,7 @@ struct Panel {
     for (int c = 0; c < kTileColumns; ++c) {
       // A missing column repeats the last one; its results are not written.
       w[c] = l.weight_row(column0 + (c < columns ? c : columns - 1));
-      F::scales(w[c], blocks, dr, mr);
+      scales_of<F>(w[c], blocks, dr, mr);
       for (int64_t g = 0; g < count; ++g) {
         dt[g * 8 + c] = dr[g];
         if constexpr (F::kMins) mt[g * 8 + c] = mr[g];

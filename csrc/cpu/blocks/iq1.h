@@ -35,22 +35,19 @@ struct IQ1_S : Format<DType::iq1_s, 32, Form::shifted, 18, -9> {
     return block;
   }
   static TL_INLINE b32 values(const Block& block, int unit) {
-    const uint16_t* i = block.index + 4 * unit;
-    b32 w = join32(kIq1Bytes[i[0]], kIq1Bytes[i[1]], kIq1Bytes[i[2]], kIq1Bytes[i[3]]);
+    b32 w = join_eights(kIq1Bytes, block.index + 4 * unit);
     return add32(w, splat32(block.b[2 * unit + 1] & 0x80 ? 0 : 2));
   }
-  static TL_INLINE void scales(const uint8_t* b, int64_t n, float* d, float*) {
-    for (int64_t i = 0; i < n; ++i, b += kBytes, d += 8) {
-      float eighth = half_at(b) * 0.125f;
+  static TL_INLINE void block_scales(const uint8_t* b, float* d, float*) {
+    float eighth = half_at(b) * 0.125f;
 #ifdef __AVX2__
-      __m128i x = _mm_loadu_si128(reinterpret_cast<const __m128i*>(b + 34));
-      x = _mm_or_si128(_mm_and_si128(_mm_srli_epi16(x, 11), _mm_set1_epi16(14)), _mm_set1_epi16(1));
-      store(d, splat(eighth) * (vf)_mm256_cvtepi32_ps(_mm256_cvtepu16_epi32(x)));
+    __m128i x = _mm_loadu_si128(reinterpret_cast<const __m128i*>(b + 34));
+    x = _mm_or_si128(_mm_and_si128(_mm_srli_epi16(x, 11), _mm_set1_epi16(14)), _mm_set1_epi16(1));
+    store(d, splat(eighth) * (vf)_mm256_cvtepi32_ps(_mm256_cvtepu16_epi32(x)));
 #else
-      for (int j = 0; j < 8; ++j)
-        d[j] = eighth * static_cast<float>((b[35 + 2 * j] >> 4 & 7) * 2 + 1);
+    for (int j = 0; j < 8; ++j)
+      d[j] = eighth * static_cast<float>((b[35 + 2 * j] >> 4 & 7) * 2 + 1);
 #endif
-    }
   }
 };
 
@@ -79,8 +76,7 @@ struct IQ1_M : Format<DType::iq1_m, 16, Form::shifted, 18, -9> {
     return block;
   }
   static TL_INLINE b32 values(const Block& block, int unit) {
-    const uint16_t* i = block.index + 4 * unit;
-    b32 w = join32(kIq1Bytes[i[0]], kIq1Bytes[i[1]], kIq1Bytes[i[2]], kIq1Bytes[i[3]]);
+    b32 w = join_eights(kIq1Bytes, block.index + 4 * unit);
     const uint8_t* signs = block.b + 2 * unit;
 #ifdef __AVX2__
     b32 bits = _mm256_setr_epi64x(0x0008000800080008, 0x0080008000800080, 0x0800080008000800,
@@ -92,19 +88,17 @@ struct IQ1_M : Format<DType::iq1_m, 16, Form::shifted, 18, -9> {
     return add32(w, bytes32([=](int i) { return signs[i / 16] >> i / 8 % 2 * 4 & 8 ? 0 : 2; }));
 #endif
   }
-  static TL_INLINE void scales(const uint8_t* b, int64_t n, float* d, float*) {
-    for (int64_t i = 0; i < n; ++i, b += kBytes) {
-      uint64_t x = long_at(b + 48);
-      uint64_t top = x & 0xf000f000f000f000;
-      float scale =
-          to_float(f16{static_cast<uint16_t>(top >> 12 | top >> 24 | top >> 36 | top >> 48)});
-      for (int j = 0; j < 2; ++j, d += 8, x >>= 32) {
-        // Four fields of 3 bits in each half: apart to 16 bits, then to bytes.
-        uint64_t y = (x & 0xfff) | (x & 0xfff0000) << 16;
-        y = (y & 0x0000003f0000003f) | (y & 0x00000fc000000fc0) << 10;
-        y = (y & 0x0007000700070007) | (y & 0x0038003800380038) << 5;
-        scale8(scale * 0.125f, odd8(y), d);
-      }
+  static TL_INLINE void block_scales(const uint8_t* b, float* d, float*) {
+    uint64_t x = long_at(b + 48);
+    uint64_t top = x & 0xf000f000f000f000;
+    float scale =
+        to_float(f16{static_cast<uint16_t>(top >> 12 | top >> 24 | top >> 36 | top >> 48)});
+    for (int j = 0; j < 2; ++j, d += 8, x >>= 32) {
+      // Four fields of 3 bits in each half: apart to 16 bits, then to bytes.
+      uint64_t y = (x & 0xfff) | (x & 0xfff0000) << 16;
+      y = (y & 0x0000003f0000003f) | (y & 0x00000fc000000fc0) << 10;
+      y = (y & 0x0007000700070007) | (y & 0x0038003800380038) << 5;
+      scale8(scale * 0.125f, odd8(y), d);
     }
   }
 };

@@ -4,15 +4,13 @@
 
 namespace tl::TL_ISA {
 
-// What open() works out for a block of 256: 8 sign bits for each 8 weights, and the indices where
-// they are spread over bytes.
-struct SignedBlock {
-  const uint8_t* b;
-  alignas(32) uint8_t signs[32];
-};
-template <int kIndices>
-struct IndexedBlock : SignedBlock {
-  alignas(32) uint16_t index[kIndices];
+// open() gives a Block with `signs`: 8 bits for each 8 weights.
+template <DType kType, int kGroupSize, int kTopValue>
+struct Masked : Format<kType, kGroupSize, Form::masked, kTopValue> {
+  template <class B>
+  static TL_INLINE b32 mask(const B& block, int unit) {
+    return mask_of_bits(word_at(block.signs + 4 * unit));
+  }
 };
 
 // 7 bits in each byte, with the eighth that makes their number even.
@@ -64,25 +62,27 @@ struct SignWords {
 #endif
 };
 
+// The indices as they are, the signs worked out.
+struct SignedBlock {
+  const uint8_t* index;
+  alignas(32) uint8_t signs[32];
+};
+template <bool kPairs>
+TL_INLINE SignedBlock signed_block(const uint8_t* index, const uint8_t* words) {
+  SignedBlock block;
+  block.index = index;
+  store32(block.signs, SignWords<kPairs>{words}.signs());
+  return block;
+}
+
 // f16 d; for each 32 weights 4 indices of 8 bits, then 4 × 7 signs and a scale of 4 bits.
-struct IQ2_XXS : Format<DType::iq2_xxs, 32, Form::masked, 43> {
-  typedef SignedBlock Block;
-  static TL_INLINE Block open(const uint8_t* b) {
-    Block block;
-    block.b = b + 2;
-    store32(block.signs, SignWords<true>{b + 2}.signs());
-    return block;
+struct IQ2_XXS : Masked<DType::iq2_xxs, 32, 43> {
+  static TL_INLINE SignedBlock open(const uint8_t* b) { return signed_block<true>(b + 2, b + 2); }
+  static TL_INLINE b32 values(const SignedBlock& block, int unit) {
+    return join_eights(kIq2xxsGrid, block.index + 8 * unit);
   }
-  static TL_INLINE b32 values(const Block& block, int unit) {
-    const uint8_t* i = block.b + 8 * unit;
-    return join32(kIq2xxsGrid[i[0]], kIq2xxsGrid[i[1]], kIq2xxsGrid[i[2]], kIq2xxsGrid[i[3]]);
-  }
-  static TL_INLINE b32 mask(const Block& block, int unit) {
-    return mask_of_bits(word_at(block.signs + 4 * unit));
-  }
-  static TL_INLINE void scales(const uint8_t* b, int64_t n, float* d, float*) {
-    for (int64_t i = 0; i < n; ++i, b += kBytes, d += 8)
-      SignWords<true>{b + 2}.scales(half_at(b) * 0.125f, d);
+  static TL_INLINE void block_scales(const uint8_t* b, float* d, float*) {
+    SignWords<true>{b + 2}.scales(half_at(b) * 0.125f, d);
   }
 };
 
@@ -93,11 +93,13 @@ TL_INLINE void nibble_scales(const uint8_t* nibbles, float d, float* to) {
 }
 
 // f16 d; 32 u16 of 9 bits index and 7 signs; 16 scales of 4 bits.
-struct IQ2_XS : Format<DType::iq2_xs, 16, Form::masked, 43> {
-  typedef IndexedBlock<32> Block;
+struct IQ2_XS : Masked<DType::iq2_xs, 16, 43> {
+  struct Block {
+    alignas(32) uint8_t signs[32];
+    alignas(32) uint16_t index[32];
+  };
   static TL_INLINE Block open(const uint8_t* b) {
     Block block;
-    block.b = b;
 #ifdef __AVX2__
     b32 low = load32(b + 2), high = load32(b + 34);
     const b32 nine = _mm256_set1_epi16(511);
@@ -115,24 +117,22 @@ struct IQ2_XS : Format<DType::iq2_xs, 16, Form::masked, 43> {
     return block;
   }
   static TL_INLINE b32 values(const Block& block, int unit) {
-    const uint16_t* i = block.index + 4 * unit;
-    return join32(kIq2xsGrid[i[0]], kIq2xsGrid[i[1]], kIq2xsGrid[i[2]], kIq2xsGrid[i[3]]);
+    return join_eights(kIq2xsGrid, block.index + 4 * unit);
   }
-  static TL_INLINE b32 mask(const Block& block, int unit) {
-    return mask_of_bits(word_at(block.signs + 4 * unit));
-  }
-  static TL_INLINE void scales(const uint8_t* b, int64_t n, float* d, float*) {
-    for (int64_t i = 0; i < n; ++i, b += kBytes, d += 16)
-      nibble_scales(b + 66, half_at(b) * 0.125f, d);
+  static TL_INLINE void block_scales(const uint8_t* b, float* d, float*) {
+    nibble_scales(b + 66, half_at(b) * 0.125f, d);
   }
 };
 
 // f16 d; low 8 bits of 32 indices; 32 bytes of signs; 32 high bit pairs; 16 scales of 4 bits.
-struct IQ2_S : Format<DType::iq2_s, 16, Form::masked, 43> {
-  typedef IndexedBlock<32> Block;
+struct IQ2_S : Masked<DType::iq2_s, 16, 43> {
+  struct Block {
+    const uint8_t* signs;
+    alignas(32) uint16_t index[32];
+  };
   static TL_INLINE Block open(const uint8_t* b) {
     Block block;
-    block.b = b + 34;
+    block.signs = b + 34;
 #ifdef __AVX2__
     // Each byte of four bit pairs goes to four lanes, and each lane shifts its own pair to bit 8.
     const b32 copy = _mm256_setr_epi8(0, -1, 0, -1, 0, -1, 0, -1, 1, -1, 1, -1, 1, -1, 1, -1,  //
@@ -152,15 +152,10 @@ struct IQ2_S : Format<DType::iq2_s, 16, Form::masked, 43> {
     return block;
   }
   static TL_INLINE b32 values(const Block& block, int unit) {
-    const uint16_t* i = block.index + 4 * unit;
-    return join32(kIq2sGrid[i[0]], kIq2sGrid[i[1]], kIq2sGrid[i[2]], kIq2sGrid[i[3]]);
+    return join_eights(kIq2sGrid, block.index + 4 * unit);
   }
-  static TL_INLINE b32 mask(const Block& block, int unit) {
-    return mask_of_bits(word_at(block.b + 4 * unit));
-  }
-  static TL_INLINE void scales(const uint8_t* b, int64_t n, float* d, float*) {
-    for (int64_t i = 0; i < n; ++i, b += kBytes, d += 16)
-      nibble_scales(b + 74, half_at(b) * 0.125f, d);
+  static TL_INLINE void block_scales(const uint8_t* b, float* d, float*) {
+    nibble_scales(b + 74, half_at(b) * 0.125f, d);
   }
 };
 
@@ -173,32 +168,25 @@ TL_INLINE b32 join_quads(const G& grid, const I* i) {
 
 // f16 d; 64 indices of 8 bits; for each 32 weights 4 × 7 signs and a scale of 4 bits. All
 // magnitudes are even: the bytes are their halves.
-struct IQ3_XXS : Format<DType::iq3_xxs, 32, Form::masked, 31> {
-  typedef SignedBlock Block;
-  static TL_INLINE Block open(const uint8_t* b) {
-    Block block;
-    block.b = b + 2;
-    store32(block.signs, SignWords<false>{b + 66}.signs());
-    return block;
+struct IQ3_XXS : Masked<DType::iq3_xxs, 32, 31> {
+  static TL_INLINE SignedBlock open(const uint8_t* b) { return signed_block<false>(b + 2, b + 66); }
+  static TL_INLINE b32 values(const SignedBlock& block, int unit) {
+    return join_quads(kIq3xxsHalves, block.index + 8 * unit);
   }
-  static TL_INLINE b32 values(const Block& block, int unit) {
-    return join_quads(kIq3xxsHalves, block.b + 8 * unit);
-  }
-  static TL_INLINE b32 mask(const Block& block, int unit) {
-    return mask_of_bits(word_at(block.signs + 4 * unit));
-  }
-  static TL_INLINE void scales(const uint8_t* b, int64_t n, float* d, float*) {
-    for (int64_t i = 0; i < n; ++i, b += kBytes, d += 8)
-      SignWords<false>{b + 66}.scales(half_at(b) * 0.5f, d);
+  static TL_INLINE void block_scales(const uint8_t* b, float* d, float*) {
+    SignWords<false>{b + 66}.scales(half_at(b) * 0.5f, d);
   }
 };
 
 // f16 d; low 8 bits of 64 indices; their ninth bits; 32 bytes of signs; 8 scales of 4 bits.
-struct IQ3_S : Format<DType::iq3_s, 32, Form::masked, 15> {
-  typedef IndexedBlock<64> Block;
+struct IQ3_S : Masked<DType::iq3_s, 32, 15> {
+  struct Block {
+    const uint8_t* signs;
+    alignas(32) uint16_t index[64];
+  };
   static TL_INLINE Block open(const uint8_t* b) {
     Block block;
-    block.b = b + 74;
+    block.signs = b + 74;
 #ifdef __AVX2__
     const b32 bits = _mm256_setr_epi16(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096,
                                        8192, 16384, static_cast<int16_t>(0x8000));
@@ -218,12 +206,8 @@ struct IQ3_S : Format<DType::iq3_s, 32, Form::masked, 15> {
   static TL_INLINE b32 values(const Block& block, int unit) {
     return join_quads(kIq3sGrid, block.index + 8 * unit);
   }
-  static TL_INLINE b32 mask(const Block& block, int unit) {
-    return mask_of_bits(word_at(block.b + 4 * unit));
-  }
-  static TL_INLINE void scales(const uint8_t* b, int64_t n, float* d, float*) {
-    for (int64_t i = 0; i < n; ++i, b += kBytes, d += 8)
-      scale8(half_at(b), odd8(nibbles8(word_at(b + 106))), d);
+  static TL_INLINE void block_scales(const uint8_t* b, float* d, float*) {
+    scale8(half_at(b), odd8(nibbles8(word_at(b + 106))), d);
   }
 };
 

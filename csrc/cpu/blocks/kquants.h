@@ -9,15 +9,13 @@ struct Q2_K : Format<DType::q2_k, 16, Form::minimum, 3> {
   static TL_INLINE b32 values(const uint8_t* b, int unit) {
     return field(load32(b + 16 + unit / 4 * 32), unit % 4 * 2, 3);
   }
-  static TL_INLINE void scales(const uint8_t* b, int64_t n, float* d, float* m) {
+  static TL_INLINE void block_scales(const uint8_t* b, float* d, float* m) {
     constexpr uint64_t kLow = 15 * kEachByte;
-    for (int64_t i = 0; i < n; ++i, b += kBytes, d += 16, m += 16) {
-      float scale = half_at(b + 80), least = -half_at(b + 82);
-      for (int j = 0; j < 16; j += 8) {
-        uint64_t x = long_at(b + j);
-        scale8(scale, x & kLow, d + j);
-        scale8(least, x >> 4 & kLow, m + j);
-      }
+    float scale = half_at(b + 80), least = -half_at(b + 82);
+    for (int j = 0; j < 16; j += 8) {
+      uint64_t x = long_at(b + j);
+      scale8(scale, x & kLow, d + j);
+      scale8(least, x >> 4 & kLow, m + j);
     }
   }
 };
@@ -28,16 +26,14 @@ struct Q3_K : Format<DType::q3_k, 16, Form::shifted, 7, -4> {
     b32 low = field(load32(b + 32 + unit / 4 * 32), unit % 4 * 2, 3);
     return operator_or(low, shift_left(field(load32(b), unit, 1), 2));
   }
-  static TL_INLINE void scales(const uint8_t* b, int64_t n, float* d, float*) {
+  static TL_INLINE void block_scales(const uint8_t* b, float* d, float*) {
     constexpr uint64_t kLow = 15 * kEachByte, kHigh = 0x30 * kEachByte;
-    for (int64_t i = 0; i < n; ++i, b += kBytes, d += 16) {
-      float scale = half_at(b + 108);
-      uint64_t x = long_at(b + 96);
-      uint32_t y = word_at(b + 104);
-      uint64_t both = y | static_cast<uint64_t>(y >> 2) << 32;
-      scale8(scale, less32((x & kLow) | (both << 4 & kHigh)), d);
-      scale8(scale, less32((x >> 4 & kLow) | (both & kHigh)), d + 8);
-    }
+    float scale = half_at(b + 108);
+    uint64_t x = long_at(b + 96);
+    uint32_t y = word_at(b + 104);
+    uint64_t both = y | static_cast<uint64_t>(y >> 2) << 32;
+    scale8(scale, less32((x & kLow) | (both << 4 & kHigh)), d);
+    scale8(scale, less32((x >> 4 & kLow) | (both & kHigh)), d + 8);
   }
 };
 
@@ -59,9 +55,7 @@ struct Q4_K : Format<DType::q4_k, 32, Form::minimum, 15> {
     // structs of the portable b32.
     return field(load32(b + 16 + unit / 2 * 32), unit % 2 * 4, 15);
   }
-  static TL_INLINE void scales(const uint8_t* b, int64_t n, float* d, float* m) {
-    for (int64_t i = 0; i < n; ++i) scales_4_5(b + i * kBytes, d + 8 * i, m + 8 * i);
-  }
+  static TL_INLINE void block_scales(const uint8_t* b, float* d, float* m) { scales_4_5(b, d, m); }
 };
 
 // The scales, 32 bytes of fifth bits, 128 bytes of nibbles.
@@ -70,9 +64,7 @@ struct Q5_K : Format<DType::q5_k, 32, Form::minimum, 31> {
     b32 low = field(load32(b + 48 + unit / 2 * 32), unit % 2 * 4, 15);
     return operator_or(low, shift_left(field(load32(b + 16), unit, 1), 4));
   }
-  static TL_INLINE void scales(const uint8_t* b, int64_t n, float* d, float* m) {
-    for (int64_t i = 0; i < n; ++i) scales_4_5(b + i * kBytes, d + 8 * i, m + 8 * i);
-  }
+  static TL_INLINE void block_scales(const uint8_t* b, float* d, float* m) { scales_4_5(b, d, m); }
 };
 
 // 128 bytes of low nibbles, 64 bytes of high bit pairs, 16 int8 scales, f16 d.
@@ -83,24 +75,20 @@ struct Q6_K : Format<DType::q6_k, 16, Form::shifted, 63, -32> {
     b32 high = field(load32(b + 128 + 32 * half), 2 * j, 3);
     return operator_or(low, shift_left(high, 4));
   }
-  static TL_INLINE void scales(const uint8_t* b, int64_t n, float* d, float*) {
-    for (int64_t i = 0; i < n; ++i, b += kBytes, d += 16) {
-      float scale = half_at(b + 208);
-      scale8(scale, long_at(b + 192), d);
-      scale8(scale, long_at(b + 200), d + 8);
-    }
+  static TL_INLINE void block_scales(const uint8_t* b, float* d, float*) {
+    float scale = half_at(b + 208);
+    scale8(scale, long_at(b + 192), d);
+    scale8(scale, long_at(b + 200), d + 8);
   }
 };
 
 // f32 d, 256 int8, and sums that only its use for activations needs.
 struct Q8_K : Format<DType::q8_k, 32, Form::plain, 128> {
   static TL_INLINE b32 values(const uint8_t* b, int unit) { return load32(b + 4 + 32 * unit); }
-  static TL_INLINE void scales(const uint8_t* b, int64_t n, float* d, float*) {
-    for (int64_t i = 0; i < n; ++i, b += kBytes) {
-      float scale;
-      memcpy(&scale, b, 4);
-      eight_same(scale, d + 8 * i);
-    }
+  static TL_INLINE void block_scales(const uint8_t* b, float* d, float*) {
+    float scale;
+    memcpy(&scale, b, 4);
+    eight_same(scale, d);
   }
 };
 

@@ -8,9 +8,6 @@ struct IQ4_NL : Format<DType::iq4_nl, 32, Form::plain, 127> {
   static TL_INLINE b32 values(const uint8_t* b, int) {
     return lookup32(kIq4nlValues, nibbles(b + 2));
   }
-  static TL_INLINE void scales(const uint8_t* b, int64_t n, float* d, float*) {
-    halves_at<kBytes>(b, n, d);
-  }
 };
 
 // f16 d, 2 high bits of 8 scales in a u16, their low nibbles in 4 bytes, 128 bytes of nibbles.
@@ -18,14 +15,12 @@ struct IQ4_XS : Format<DType::iq4_xs, 32, Form::plain, 127> {
   static TL_INLINE b32 values(const uint8_t* b, int unit) {
     return lookup32(kIq4nlValues, nibbles(b + 8 + 16 * unit));
   }
-  static TL_INLINE void scales(const uint8_t* b, int64_t n, float* d, float*) {
-    for (int64_t i = 0; i < n; ++i, b += kBytes, d += 8) {
-      uint64_t pairs = short_at(b + 2);  // bit pairs to bytes
-      pairs = (pairs | pairs << 24) & 0x000000ff000000ff;
-      pairs = (pairs | pairs << 12) & 0x000f000f000f000f;
-      pairs = (pairs | pairs << 6) & 3 * kEachByte;
-      scale8(half_at(b), less32(nibbles8(word_at(b + 4)) | pairs << 4), d);
-    }
+  static TL_INLINE void block_scales(const uint8_t* b, float* d, float*) {
+    uint64_t pairs = short_at(b + 2);  // bit pairs to bytes
+    pairs = (pairs | pairs << 24) & 0x000000ff000000ff;
+    pairs = (pairs | pairs << 12) & 0x000f000f000f000f;
+    pairs = (pairs | pairs << 6) & 3 * kEachByte;
+    scale8(half_at(b), less32(nibbles8(word_at(b + 4)) | pairs << 4), d);
   }
 };
 

@@ -6,9 +6,6 @@ namespace tl::TL_ISA {
 
 struct Q4_0 : Format<DType::q4_0, 32, Form::shifted, 15, -8> {
   static TL_INLINE b32 values(const uint8_t* b, int) { return nibbles(b + 2); }
-  static TL_INLINE void scales(const uint8_t* b, int64_t n, float* d, float*) {
-    halves_at<kBytes>(b, n, d);
-  }
 };
 
 struct Q4_1 : Format<DType::q4_1, 32, Form::minimum, 15> {
@@ -21,9 +18,6 @@ struct Q4_1 : Format<DType::q4_1, 32, Form::minimum, 15> {
 struct Q5_0 : Format<DType::q5_0, 32, Form::shifted, 31, -16> {
   static TL_INLINE b32 values(const uint8_t* b, int) {
     return operator_or(nibbles(b + 6), spread_bits(word_at(b + 2), 16));
-  }
-  static TL_INLINE void scales(const uint8_t* b, int64_t n, float* d, float*) {
-    halves_at<kBytes>(b, n, d);
   }
 };
 
@@ -38,17 +32,11 @@ struct Q5_1 : Format<DType::q5_1, 32, Form::minimum, 31> {
 
 struct Q8_0 : Format<DType::q8_0, 32, Form::plain, 128> {
   static TL_INLINE b32 values(const uint8_t* b, int) { return load32(b + 2); }
-  static TL_INLINE void scales(const uint8_t* b, int64_t n, float* d, float*) {
-    halves_at<kBytes>(b, n, d);
-  }
 };
 
 // As Q8_0, with d·Σq behind the scale, which only its use for activations needs.
 struct Q8_1 : Format<DType::q8_1, 32, Form::plain, 128> {
   static TL_INLINE b32 values(const uint8_t* b, int) { return load32(b + 4); }
-  static TL_INLINE void scales(const uint8_t* b, int64_t n, float* d, float*) {
-    halves_at<kBytes>(b, n, d);
-  }
 };
 
 // 128 bits: a set one is d, the others -d. The bytes are 0 and 2.

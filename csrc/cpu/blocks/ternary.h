@@ -9,8 +9,8 @@ struct TQ2_0 : Format<DType::tq2_0, 32, Form::shifted, 3, -1> {
   static TL_INLINE b32 values(const uint8_t* b, int unit) {
     return field(load32(b + unit / 4 * 32), unit % 4 * 2, 3);
   }
-  static TL_INLINE void scales(const uint8_t* b, int64_t n, float* d, float*) {
-    for (int64_t i = 0; i < n; ++i, d += 8) eight_same(half_at(b + 64 + i * kBytes), d);
+  static TL_INLINE void block_scales(const uint8_t* b, float* d, float*) {
+    eight_same(half_at(b + 64), d);
   }
 };
 
@@ -67,8 +67,8 @@ struct TQ1_0 : Format<DType::tq1_0, 32, Form::shifted, 2, -1> {
     return w;
   }
 #endif
-  static TL_INLINE void scales(const uint8_t* b, int64_t n, float* d, float*) {
-    for (int64_t i = 0; i < n; ++i, d += 8) eight_same(half_at(b + 52 + i * kBytes), d);
+  static TL_INLINE void block_scales(const uint8_t* b, float* d, float*) {
+    eight_same(half_at(b + 52), d);
   }
 };
 

@@ -21,7 +21,7 @@ void unpack_blocks(const uint8_t* b, int64_t blocks, float* out) {
   float d[kRun * F::kGroups + 8], m[kRun * F::kGroups + 8];
   for (int64_t i = 0; i < blocks; i += kRun) {
     int64_t run = blocks - i < kRun ? blocks - i : kRun;
-    F::scales(b, run, d, m);
+    scales_of<F>(b, run, d, m);
     for (int64_t j = 0; j < run; ++j, b += F::kBytes) {
       const auto block = F::open(b);
 #pragma GCC unroll 8
