@@ -14,7 +14,8 @@ from .autograd.mode import MODE
 from .autograd.node import link
 from .autograd.record import FLOAT_CODES, TENSOR, record, run_recorded
 from .borrowing import unwrap
-from .errors import ArgumentError, DTypeError, GradError
+from .errors import ArgumentError, DTypeError, GradError, expect
+from .older_orders import OLDER, call_older
 from .overrides import PLAIN, ask, overloaded
 from .tensor import Tensor, unwrap_tensor
 
@@ -87,6 +88,7 @@ def build(row: Row[P, R]) -> Callable[P, R]:
         "MISSING": MISSING,
         "PLAIN": PLAIN,
         "ASKED": asked,
+        "CALL_OLDER": call_older,
     }  # fmt: skip  (capitals: a parameter of a row may be called row)
     for name, keyword_only, default in row.parameters:
         if default is VARIADIC:
@@ -95,7 +97,7 @@ def build(row: Row[P, R]) -> Callable[P, R]:
             values.append(name)
             continue
         if keyword_only and not any(head.startswith("*") for head in heads):
-            heads.append("*")
+            heads.append("*older" if row.__name__ in OLDER else "*")
         scope[f"_{name}"] = default
         heads.append(f"{name}=MISSING" if default is REQUIRED else f"{name}=_{name}")
         names.append(f"{name}={name}" if keyword_only else name)
@@ -157,7 +159,7 @@ def build(row: Row[P, R]) -> Callable[P, R]:
     # A number where a tensor is needed shows as a missing attribute somewhere inside.
     code = "".join(f" {line}\n" for line in code.splitlines())
     code = (
-        f"def {title}({', '.join(heads)}):\n"
+        f"def {title}({', '.join(heads)}):\n{_older(row)}"
         f" if more: return BY_NAME(ROW, ({', '.join(values)},), more)\n try:\n{code}"
         " except (AttributeError, RuntimeError, TypeError) as error:\n"
         f"  REFUSE(ROW, ({', '.join(values)},), error)"
@@ -166,6 +168,15 @@ def build(row: Row[P, R]) -> Callable[P, R]:
     made: Any = scope[title]
     made.__doc__, made.__name__, made.__module__ = row.__doc__, row.__name__, row.__module__
     return made  # type: ignore[no-any-return]
+
+
+def _older(row: Row[..., Any]) -> str:
+    """The line that takes arguments in an older order, of rows that have one."""
+    if row.__name__ not in OLDER:
+        return ""
+    plain = "".join(f"{name}, " for name, only, _ in row.parameters if not only)
+    keyword = ", ".join(f"{name!r}: {name}" for name, only, _ in row.parameters if only)
+    return f" if older: return CALL_OLDER(ROW, ({plain}*older), {{{keyword}}} | more)\n"
 
 
 def asked(row: Row[..., Any], values: tuple[Any, ...]) -> tuple[Any] | None:
@@ -335,6 +346,8 @@ def by_name(row: Row[..., Any], values: tuple[Any, ...], more: dict[str, Any]) -
     given = dict(zip(names, values, strict=True))
     defaults = {name: default for name, _, default in row.parameters}
     out = more.pop("out", None) if row.takes_out else None
+    if isinstance(out, Tensor) and "dtype" in given and given["dtype"] is None:
+        given["dtype"] = out.dtype
     for key, value in more.items():
         if key in _HINTS and "device" in names:
             continue
@@ -364,10 +377,18 @@ def _parameter_called(key: str, names: list[str], given: dict[str, Any]) -> str 
     return next((name for name in _NAMES.get(key, ()) if name in names), None)
 
 
-def write_out(made: Tensor, out: Tensor, name: str) -> Tensor:
+def write_out(made: Any, out: Any, name: str) -> Any:
     """What `out=` asks for: `made` written into `out`, which takes its shape when it is empty."""
     from .autograd.inplace import write
 
+    if isinstance(made, tuple):
+        fits = isinstance(out, (tuple, list)) and len(out) == len(made)
+        given = f"{len(out)}" if isinstance(out, (tuple, list)) else type(out).__name__
+        expect(fits, name, f"out= of {len(made)} tensors", given, DTypeError)
+        parts = [write_out(part, into, name) for part, into in zip(made, out, strict=True)]
+        return type(made)(*parts) if hasattr(made, "_fields") else tuple(parts)
+    if not isinstance(made, Tensor):
+        raise DTypeError(f"{name}: expected no out=, since it gives no tensor, got one")
     unwrap_tensor(out, name)
     if made._node is not None or (out._node is not None and MODE.enabled):
         raise GradError(f"{name}: expected no gradients beside out=, which records nothing")

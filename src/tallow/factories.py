@@ -22,17 +22,27 @@ _P = ParamSpec("_P")
 _HINTS = frozenset(("layout", "pin_memory", "names", "memory_format", "out"))
 
 
-def _refuse_hints(hints: dict[str, Any]) -> None:
+def _refuse_hints(hints: dict[str, Any], *, out: bool = False) -> None:
     """Refuse keywords that PyTorch has not either, or that ask for what is not there."""
     for key, value in hints.items():
-        known = key in _HINTS and (key != "out" or value is None)
+        known = key in _HINTS and (key != "out" or value is None or out)
         known = known and (key != "layout" or value is None or value == strided)
         expect(known, "a new tensor", "keywords that factories take", f"{key}={value}", DTypeError)
 
 
+def _into(made: Tensor, hints: dict[str, Any]) -> Tensor:
+    """A new tensor, or what `out=` names with its values."""
+    if hints.get("out") is None:
+        return made
+    from .callers import write_out
+
+    written: Tensor = write_out(made, hints["out"], "a new tensor")
+    return written
+
+
 def _sizes(shape: tuple[Any, ...], size: Any = None, hints: dict[str, Any] | None = None) -> Any:
     if hints:
-        _refuse_hints(hints)
+        _refuse_hints(hints, out=True)
     if size is not None:
         expect(not shape, "a new tensor", "sizes once", f"{shape} and {size}", DTypeError)
         shape = (size,)
@@ -136,9 +146,9 @@ def empty(
 ) -> Tensor:
     """A tensor whose elements are not set; of f32 unless told otherwise."""
     code = (Default.float if dtype is None else as_dtype(dtype)).code
-    return _as_asked(
-        wrap(_native.Array.empty(_sizes(shape, size, hints), code)), device, requires_grad
-    )
+    array = _native.Array.empty(_sizes(shape, size, hints), code)
+    made = _as_asked(wrap(array), device, requires_grad)
+    return _into(made, hints) if hints else made
 
 
 def full(
@@ -151,7 +161,7 @@ def full(
 ) -> Tensor:
     """A tensor of one value; without `dtype` bool, i64, f32 or complex64 by the kind of it."""
     if hints:
-        _refuse_hints(hints)
+        _refuse_hints(hints, out=True)
     value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
     if dtype is None:
         kinds = ((bool, bool_), (int, i64), (complex, complex64))
@@ -162,7 +172,8 @@ def full(
         value += 1 << 8 * chosen.itemsize  # wraps, as in PyTorch
     if isinstance(size, int):
         size = (size,)
-    return _as_asked(wrap(_native.Array.full(size, value, chosen.code)), device, requires_grad)
+    made = _as_asked(wrap(_native.Array.full(size, value, chosen.code)), device, requires_grad)
+    return _into(made, hints) if hints else made
 
 
 def zeros(
@@ -174,7 +185,9 @@ def zeros(
     **hints: Any,
 ) -> Tensor:
     """A tensor of zeros; of f32 unless told otherwise."""
-    return full(_sizes(shape, size, hints), 0, dtype or Default.float, device, requires_grad)
+    sizes = _sizes(shape, size, hints)
+    made = full(sizes, 0, dtype or Default.float, device, requires_grad)
+    return _into(made, hints) if hints else made
 
 
 def ones(
@@ -186,7 +199,9 @@ def ones(
     **hints: Any,
 ) -> Tensor:
     """A tensor of ones; of f32 unless told otherwise."""
-    return full(_sizes(shape, size, hints), 1, dtype or Default.float, device, requires_grad)
+    sizes = _sizes(shape, size, hints)
+    made = full(sizes, 1, dtype or Default.float, device, requires_grad)
+    return _into(made, hints) if hints else made
 
 
 # --- in the likeness of another -------------------------------------------------------------------

@@ -187,18 +187,10 @@ class Row(Generic[P, R]):
 
     @property
     def takes_out(self) -> bool:
-        """Whether `out=` names a tensor to write into: as in PyTorch, of what gives one."""
-        notes = getattr(self.meaning, "__annotations__", {})
-        names = [name for name, _, _ in self.parameters]
-        return (
-            notes.get("return") == "Tensor"
-            and not self.is_view
-            and "." not in self.__name__
-            and bool(names)
-            and names[0] in SELF_NAMES
-            and "out" not in names
-            and not any(default is VARIADIC for _, _, default in self.parameters)
-        )
+        """Whether `out=` names what to write into: a tensor, or one for each of several results."""
+        names = {name for name, _, _ in self.parameters}
+        hidden = self.__name__.startswith("nn.") or self.__name__.endswith("_")
+        return not (self.is_view or hidden or "out" in names)
 
     @property
     def is_composite(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
+from operator import index
 from typing import Any
 
 from tallow.dtype import DType
@@ -20,8 +21,9 @@ Size = int | Sequence[int]
 
 
 def spread(value: Size, n: int, where: str) -> tuple[int, ...]:
-    """One number for all `n` axes, or one for each."""
-    made = (value,) * n if isinstance(value, int) else tuple(value)
+    """One number for all `n` axes, alone or in a sequence, or one for each."""
+    made = (index(value),) * n if hasattr(value, "__index__") else tuple(value)
+    made = made * n if len(made) == 1 else made
     expect(len(made) == n, where, f"a number, or {n} of them", made)
     return made
 
@@ -56,6 +58,8 @@ class _Conv(Layer):
         expect(padding_mode in modes, name, wanted, repr(padding_mode), ArgumentError)
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
         self.kernel_size = spread(kernel_size, n, name)
+        whole = not isinstance(kernel_size, Sequence) or len(kernel_size) == n
+        expect(whole, name, f"kernel_size: a number, or {n} of them", kernel_size)
         self.stride, self.dilation = spread(stride, n, name), spread(dilation, n, name)
         self.padding: str | tuple[int, ...]
         if isinstance(padding, str):

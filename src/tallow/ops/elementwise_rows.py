@@ -8,6 +8,7 @@ from typing import Any
 from .. import _native
 from ..autograd.mode import MODE
 from ..autograd.record import run_recorded
+from ..older_orders import in_order
 from ..overrides import PLAIN, ask, overloaded
 from ..registry import ROWS, Row, op
 from ..tensor import Tensor
@@ -186,8 +187,11 @@ def _in_place(row: Row[..., Any]) -> Any:
 def _scaled(row: Row[..., Any], name: str) -> Any:
     change: Any = None
 
-    def call(x: Tensor, other: Any, *, alpha: float = 1) -> Tensor:
+    def call(x: Tensor, other: Any, *older: Any, alpha: float = 1) -> Tensor:
         nonlocal change
+        if older:
+            tensors, named = in_order(name, (x, other, *older))
+            return call(*tensors, **named)
         change = change or row.inplace
         return change(x, other if alpha == 1 else other * alpha)  # type: ignore[no-any-return]
 

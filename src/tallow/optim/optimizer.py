@@ -46,7 +46,8 @@ def hooked(step: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(step)
     def made(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
-        if self._stepping:
+        # One that never called Optimizer.__init__, as wrappers of others do, has no hooks.
+        if getattr(self, "_stepping", True):
             return step(self, *args, **kwargs)
         self._opt_called = self._stepping = True
         try:
@@ -145,6 +146,9 @@ class Optimizer:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._prepare()
         self.__dict__.update(state)
+
+    def _patch_step_function(self) -> None:
+        """Nothing, for wrappers that call PyTorch's: a step is hooked when its class is made."""
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Take more parameters in, with options of their own; the defaults fill in the others."""

@@ -12,7 +12,7 @@ __getattr__, __dir__ = namespace(
         "tallow.torch._names": "_Unsupported=UnsupportedError",
         "tallow.torch._dispatch": (
             "DispatchKey DispatchKeySet _ExcludeDispatchKeyGuard=Guard "
-            "DisableTorchFunctionSubclass=Guard DisableTorchFunction=Guard "
+            "DisableTorchFunctionSubclass=NotAsked DisableTorchFunction=NotAsked "
             "_AutoDispatchBelowAutograd=Guard"
         ),
     },
@@ -35,6 +35,12 @@ __getattr__, __dir__ = namespace(
         "_has_mkldnn": False,
         "_cuda_getDeviceCount": 0,
         "_is_tracing": False,
+    },
+    refuses={
+        "programs of TorchScript are not supported": (
+            "Graph Node Value Block Type TensorType ListType FunctionSchema ScriptModule "
+            "ScriptFunction ScriptObject CompilationUnit ClassType"
+        )
     },
 )
 

@@ -7,12 +7,15 @@ cannot be had raises one line when it is called, never when it is imported. `ins
 
 from __future__ import annotations
 
+import sys as _sys
+
 from tallow.torch._finder import find_aliases as _find_aliases
 from tallow.torch._finder import install
 from tallow.torch._foreach import NAMES as _FOREACH
 from tallow.torch._names import namespace as _namespace
 from tallow.torch._refused_methods import refuse as _refuse
 
+torch = _sys.modules[__name__]  # PyTorch's __init__ imports it, and some write torch.torch.Tensor
 _find_aliases()
 _refuse()
 
@@ -35,7 +38,7 @@ _MODULES = (
     "package profiler quantization random serialization signal sparse special testing types utils "
     "version xpu ao _C _dynamo _functorch _inductor _ops _utils _logging export compiler "
     "functional "
-    "return_types storage masked _tensor _prims_common"
+    "return_types storage masked _tensor _prims_common _subclasses"
 )
 _NO_SPARSE = "sparse tensors are not supported"
 _NO_QUANTISED = "PyTorch's quantised tensors are not supported (see tallow quantize)"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Any
+
+from tallow.overrides import not_asked
 
 
 class _Keys(type):
@@ -41,3 +44,18 @@ class Guard:
 
     def __exit__(self, *_: object) -> None:
         """Nothing to undo."""
+
+
+class NotAsked(Guard):
+    """A block in which functions take subclasses of Tensor as plain tensors."""
+
+    _inner: AbstractContextManager[None]
+
+    def __enter__(self) -> NotAsked:
+        self._inner = not_asked()
+        self._inner.__enter__()
+        return self
+
+    def __exit__(self, *raised: Any) -> None:
+        """As before."""
+        self._inner.__exit__(*raised)

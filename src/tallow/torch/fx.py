@@ -12,12 +12,13 @@ _USER_PRESERVED_ATTRIBUTES_KEY = "_user_preserved_attributes"
 
 __getattr__, __dir__ = namespace(
     __name__,
+    answers={"get_proxy_mode": None, "is_symbolic_tracing": False},
     decorators="wrap has_side_effect",
     refuses={
         "graphs of PyTorch are not supported (tl.capture captures a function)": (
             "symbolic_trace replace_pattern Graph GraphModule Node Tracer Interpreter Transformer "
             "_CodeOnlyModule Proxy GraphAppendingTracer TracerBase _copy_attr PH "
-            "ProxyableClassMeta CodeGen"
+            "ProxyableClassMeta CodeGen make_fx ProxyTorchDispatchMode ShapeEnv"
         )
     },
 )

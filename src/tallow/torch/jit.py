@@ -18,6 +18,10 @@ class ScriptModule(Module):
     """What scripting a module would give: none is made, so that no module is one."""
 
 
+class TracerWarning(Warning):
+    """What tracing would warn of."""
+
+
 class RecursiveScriptModule(ScriptModule):
     """As ScriptModule."""
 
@@ -45,7 +49,7 @@ __getattr__, __dir__ = namespace(
     ),
     refuses={
         "programs of TorchScript are not supported": (
-            "load save fork wait trace_module CompilationUnit"
+            "load save fork wait trace_module CompilationUnit _get_trace_graph"
         )
     },
 )

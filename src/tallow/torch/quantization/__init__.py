@@ -15,7 +15,13 @@ __getattr__, __dir__ = namespace(
             "default_observer default_weight_observer default_per_channel_weight_observer "
             "FakeQuantize FakeQuantizeBase MinMaxObserver HistogramObserver "
             "PerChannelMinMaxObserver "
-            "MovingAverageMinMaxObserver get_default_qconfig_mapping QConfigMapping"
+            "MovingAverageMinMaxObserver ObserverBase AffineQuantizedObserverBase "
+            "UniformQuantizationObserverBase MovingAveragePerChannelMinMaxObserver NoopObserver "
+            "PlaceholderObserver RecordingObserver ReuseInputObserver FixedQParamsObserver "
+            "FixedQParamsFakeQuantize FusedMovingAvgObsFakeQuantize QConfigDynamic "
+            "ObserverOrFakeQuantize QConfigAny quantize_jit quantize_dynamic_jit fuse_conv_bn "
+            "fuse_conv_bn_relu fuse_linear_bn disable_fake_quant disable_observer "
+            "enable_fake_quant enable_observer get_default_qconfig_mapping QConfigMapping"
         )
     },
 )

@@ -10,7 +10,7 @@ __getattr__, __dir__ = namespace(
         "data checkpoint tensorboard model_zoo _pytree benchmark bottleneck collect_env "
         "cpp_extension "
         "dlpack flop_counter hooks mobile_optimizer _contextlib _python_dispatch _triton "
-        "deterministic"
+        "deterministic _foreach_utils"
     ),
     places={"tallow.torch.utils._small": "set_module swap_tensors"},
 )

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from tallow.autograd.recompute import checkpoint as _checkpoint
+from tallow.errors import ArgumentError, expect
+from tallow.tensor import Tensor
 from tallow.torch._names import namespace
 
 __getattr__, __dir__ = namespace(
@@ -55,6 +57,17 @@ def checkpoint_sequential(
         part = run(i * size, (i + 1) * size)
         input = checkpoint(part, input, preserve_rng_state=preserve_rng_state)
     return run((segments - 1) * size, len(given))(input)
+
+
+def get_device_states(*args: Any) -> tuple[list[int], list[Tensor]]:
+    """The devices of the arguments beside the CPU, and their generators' states: none."""
+    return [], []
+
+
+def set_device_states(devices: Any, states: Any, *, device_type: Any = None) -> None:
+    """Give generators of devices their states; there are none beside the CPU's."""
+    expect(not len(devices), "set_device_states", "no devices, as there are none", len(devices),
+           ArgumentError)  # fmt: skip
 
 
 def set_checkpoint_debug_enabled(enabled: bool | None) -> Any:
