@@ -38,6 +38,9 @@ inline DType default_float = DType::f32;
 // `x` seen as `shape` with stride 0 on the axes that are repeated; raises ShapeError when it does
 // not fit.
 View broadcast_view(const View& x, const int64_t* shape, int ndim, const char* where);
+// The array, on a copy where it borrows read-only memory that its dtype cannot lie in; raises where
+// that memory is writable.
+Array aligned(Array x, const char* where);
 // A 0-d array holding a Python number. `strict`: ArgumentError for one outside the dtype's range,
 // which else wraps.
 Array scalar(nb::handle number, DType dtype, const char* where, bool strict = false);

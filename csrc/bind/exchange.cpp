@@ -121,16 +121,6 @@ void drop_buffer(void* owner) {
   delete buffer;
 }
 
-Array aligned(Array x, const char* where) {
-  const int off = misalignment(x), size = alignment_of(x.dtype);
-  if (off == 0) return x;
-  if (!x.storage()->writable) raise("OutOfMemoryError", where, "no memory");
-  raise("ArgumentError", where,
-        "expected writable memory at a multiple of " + std::to_string(size) + " bytes, which " +
-            row(x.dtype).name + " needs, got an address " + std::to_string(off) +
-            " beyond one: copy it first (tl.tensor does)");
-}
-
 Array from_buffer(nb::handle source, int dtype_code, nb::handle shape, int64_t offset) {
   DType dtype = static_cast<DType>(dtype_code);
   auto* buffer = new Py_buffer;
@@ -362,6 +352,16 @@ Array from_dlpack(nb::handle capsule) {
 }
 
 }  // namespace
+
+Array aligned(Array x, const char* where) {
+  const int off = misalignment(x), size = alignment_of(x.dtype);
+  if (off == 0) return x;
+  if (!x.storage()->writable) raise("OutOfMemoryError", where, "no memory");
+  raise("ArgumentError", where,
+        "expected writable memory at a multiple of " + std::to_string(size) + " bytes, which " +
+            row(x.dtype).name + " needs, got an address " + std::to_string(off) +
+            " beyond one: copy it first (tl.tensor does)");
+}
 
 PyType_Slot kBufferSlots[] = {
     {Py_bf_getbuffer, reinterpret_cast<void*>(get_buffer)},

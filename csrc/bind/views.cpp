@@ -144,7 +144,7 @@ Array retype(const Array& x, int dtype) {
   out.dtype = wanted;
   int64_t from = bytes_of(x.dtype), to = bytes_of(wanted),
           ratio = from > to ? from / to : to / from;
-  if (from == to) return x.with(out);
+  if (from == to) return aligned(x.with(out), "view");
   bool fits = x.ndim > 0 && (x.back_stride(1) == 1 || (from > to && x.back(1) == 1));
   if (fits && to > from) {
     fits = x.back(1) % ratio == 0 && x.byte_offset() % to == 0;
@@ -164,7 +164,7 @@ Array retype(const Array& x, int dtype) {
   out.strides[x.ndim - 1] = 1;
   if (contiguous_bytes(wanted, out.shape, out.ndim) < 0)
     raise("ShapeError", "view", "expected fewer than 2**63 bytes, got " + shape_text(out));
-  return x.with(out);
+  return aligned(x.with(out), "view");
 }
 
 }  // namespace

@@ -59,6 +59,8 @@ def from_numpy(array: Any) -> Tensor:
         raise DTypeError(f"from_numpy: expected native byte order, got {array.dtype.str}")
     try:
         return wrap(_native.Array.from_strided(array))
+    except ArgumentError:
+        raise
     except (ValueError, BufferError) as error:  # numpy lends no buffer of dates and the like
         raise DTypeError(f"from_numpy: expected a dtype that Tallow has, got {name}") from error
 
