@@ -1,4 +1,4 @@
-"""Small vocabularies against llama.cpp itself: 1500 odd texts, with and without control tokens."""
+"""Small vocabularies against llama.cpp itself: 3000 odd texts, with and without control tokens."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import random
 import pytest
 
 import tallow as tl
+from odd_texts import odd_texts
 from tallow.formats.gguf import Typed, save_gguf
 from tallow.text import Tokenizer
 
@@ -23,7 +24,8 @@ ODD = [
 
 def texts():
     draw = random.Random(11)
-    return ["".join(draw.choices(ODD, k=draw.randint(0, 14))) for _ in range(1500)]
+    mixed = ["".join(draw.choices(ODD, k=draw.randint(0, 14))) for _ in range(1500)]
+    return mixed + odd_texts(1500, ("</s>", "<|im_end|>", "<think>", "<|fim_middle|>"))
 
 
 def written(metadata, path):
@@ -72,6 +74,7 @@ def kinds(metadata, **changed):
     ("base", "changes"),
     [
         ("bpe", {}),
+        ("bpe", {"<think>": 3, "tokenizer.ggml.pre": "jina-v2-code"}),
         ("bpe", {"tokenizer.ggml.pre": "llama-bpe", "tokenizer.ggml.add_bos_token": True}),
         ("spm", {}),
         ("spm", {"general.name": "Phi-3-mini"}),

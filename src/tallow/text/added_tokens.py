@@ -12,12 +12,18 @@ _SPACES: Final = " \t\n\v\f\r"
 class AddedTokens:
     """Cuts text into plain pieces and the ids of `tokens`; at each place the longest one wins.
 
-    The ids in `strips_after` swallow the white space of ASCII behind them, as in llama.cpp.
+    The ids in `strips_before` and `strips_after` swallow the white space of ASCII on that side, as
+    in llama.cpp.
     """
 
     def __init__(
-        self, tokens: Mapping[str, int], strips_after: frozenset[int] = frozenset()
+        self,
+        tokens: Mapping[str, int],
+        *,
+        strips_before: frozenset[int] = frozenset(),
+        strips_after: frozenset[int] = frozenset(),
     ) -> None:
+        self._strips_before = strips_before
         self._strips_after = strips_after
         self._ids = {text: index for text, index in tokens.items() if text}
         lengths: dict[str, set[int]] = {}
@@ -39,8 +45,11 @@ class AddedTokens:
             for length in self._lengths[found.group()]:
                 index = self._ids.get(text[at : at + length])
                 if index is not None:
-                    if at > done:
-                        yield text[done:at]
+                    plain = text[done:at]
+                    if index in self._strips_before:
+                        plain = plain.rstrip(_SPACES)
+                    if plain:
+                        yield plain
                     yield index
                     at += length
                     if index in self._strips_after:

@@ -37,12 +37,18 @@ class VocabEncoder:
 
     @functools.cached_property
     def _plain(self) -> AddedTokens:
-        return AddedTokens(self._vocab.added(USER_DEFINED), self._vocab.strips_after)
+        return self._added(USER_DEFINED)
 
     @functools.cached_property
     def _special(self) -> AddedTokens:
+        return self._added(USER_DEFINED, CONTROL, UNKNOWN)
+
+    def _added(self, *kinds: int) -> AddedTokens:
+        vocab = self._vocab
         return AddedTokens(
-            self._vocab.added(USER_DEFINED, CONTROL, UNKNOWN), self._vocab.strips_after
+            vocab.added(*kinds),
+            strips_before=vocab.strips_before,
+            strips_after=vocab.strips_after,
         )
 
     def encode(self, text: str, add_special: bool, parse_special: bool) -> list[int]:

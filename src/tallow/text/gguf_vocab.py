@@ -61,6 +61,7 @@ _ID_KEYS: Final = {
     "fim_rep": ("fim_rep_token_id",),
     "fim_sep": ("fim_sep_token_id",),
 }
+_ROBERTA: Final = ("roberta-bpe", "jina-v2-de", "jina-v2-es", "jina-v2-code")
 _ENDS: Final = ("eos", "eot", "eom", "fim_pad", "fim_rep", "fim_sep")
 
 
@@ -169,6 +170,7 @@ def read_vocab(metadata: Mapping[str, Any]) -> Vocab:
         ),
         special=special,
         eos_ids=eos_ids,
+        strips_before=_strips_before(metadata, ids),
         strips_after=_strips_after(metadata, tokens, kinds),
         prefix_ids=prefix,
         suffix_ids=suffix,
@@ -219,6 +221,23 @@ def _without_types(count: int, special: Mapping[str, int]) -> list[int]:
     for role, index in special.items():
         kinds[index] = UNKNOWN if role == "unk" else CONTROL
     return kinds
+
+
+def _strips_before(metadata: Mapping[str, Any], ids: Mapping[str, int]) -> frozenset[int]:
+    """The mask token of RoBERTa's and ModernBERT's kin swallows the white space before it.
+
+    GGUF has no key that says so. The names are llama.cpp's, and `roberta-bpe` and `modern-bert`,
+    whose tokenizers in transformers do the same.
+    """
+    pre = str(metadata.get("tokenizer.ggml.pre", ""))
+    family = str(metadata.get("general.architecture", ""))
+    name = str(metadata.get("general.name", "")).lower()
+    masks = []
+    if pre in _ROBERTA or any(known in family for known in ("nomic-bert-moe", "jina-bert-v3")):
+        masks.append("<mask>")
+    if pre == "modern-bert" or "modern-bert" in name:
+        masks.append("[MASK]")
+    return frozenset(ids[text] for text in masks if text in ids)
 
 
 def _strips_after(

@@ -137,6 +137,8 @@ def _merges_of_scores(ids: dict[str, int], scores: Sequence[float]) -> list[tupl
 
 
 def _build_wordpiece(library: Any, vocab: Vocab) -> Any:
+    # transformers is followed where llama.cpp differs: that keeps one jamo of a Korean syllable,
+    # drops spacing marks, takes \v, \f and U+0085 for spaces, and words of more than 100 letters.
     if vocab.phantom_space:
         ids = {_wordpiece(text): index for text, index in reversed(vocab.plain_ids.items())}
     else:
@@ -180,18 +182,22 @@ def _build_unigram(library: Any, vocab: Vocab) -> Any:
     tokenizer = library.Tokenizer(
         library.models.Unigram(pieces, unk_id=_unknown(vocab), byte_fallback=False)
     )
-    norm = library.normalizers
-    steps = []
-    if vocab.normalizer.charsmap:
-        steps.append(norm.Precompiled(vocab.normalizer.charsmap))
-    if vocab.remove_extra_whitespaces:
-        steps += [norm.Strip(), norm.Replace(library.Regex(" {2,}"), " ")]
-    if steps:
-        tokenizer.normalizer = norm.Sequence(steps)
+    norm, cut = library.normalizers, library.pre_tokenizers
     prefix = vocab.add_space_prefix or vocab.remove_extra_whitespaces
-    tokenizer.pre_tokenizer = library.pre_tokenizers.Metaspace(
-        replacement=SPACE_MARK, prepend_scheme="always" if prefix else "never"
-    )
+    spaces = cut.Metaspace(replacement=SPACE_MARK, prepend_scheme="always" if prefix else "never")
+    if vocab.normalizer.charsmap:
+        # As transformers builds T5, XLM-RoBERTa and their kin. Precompiled maps grapheme by
+        # grapheme, so a mark after a character that it replaces is lost, and U+0085 is a space;
+        # llama.cpp maps character by character, as SentencePiece does. The models that come with
+        # such a map were trained and are run with transformers, so that is followed.
+        tokenizer.normalizer = norm.Precompiled(vocab.normalizer.charsmap)
+        if vocab.remove_extra_whitespaces:
+            spaces = cut.Sequence([cut.WhitespaceSplit(), spaces])
+    elif vocab.remove_extra_whitespaces:
+        tokenizer.normalizer = norm.Sequence(
+            [norm.Strip(), norm.Replace(library.Regex(" {2,}"), " ")]
+        )
+    tokenizer.pre_tokenizer = spaces
     return tokenizer
 
 

@@ -178,6 +178,8 @@ _ROWS: tuple[tuple[PreTokenizer, str], ...] = (
     (
         PreTokenizer(
             (
+                # As in tokenizer.json: U+2000 to U+2029 and U+3000 lie within these classes.
+                # llama.cpp makes every such space a \v first, which then lies in none.
                 "[\r\n]",
                 rf"\s?[{_DEEPSEEK_CASED}]+",
                 "\\s?[!-/:-~\uff01-\uff0f\uff1a-\uff5e\u2018-\u201f\u3000-\u3002]+",

@@ -111,7 +111,7 @@ class Tokenizer:
 
     @functools.cached_property
     def _control(self) -> AddedTokens:
-        return AddedTokens(self._vocab.added(CONTROL, UNKNOWN), self._vocab.strips_after)
+        return AddedTokens(self._vocab.added(CONTROL, UNKNOWN))
 
     def decode(self, ids: Iterable[int], skip_special: bool = True) -> str:
         """The text of `ids`; invalid UTF-8 becomes U+FFFD, ids beyond the vocabulary nothing.

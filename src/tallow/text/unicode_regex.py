@@ -51,8 +51,14 @@ def _members(name: str, ascii_only: bool) -> str:
 
 
 _CATEGORIES: Final = {"M", "Nl", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "No", "Pi", "Pf", "Cf"}
-# Where a word begins or ends; Python's own `\b` does not count marks among its letters.
-_WORD: Final = r"[\p{L}\p{M}\p{N}\p{Pc}]"
+# What Oniguruma, the engine of `tokenizers`, calls part of a word: alphabetic (letters in circles
+# too), marks, decimal digits, connectors; outside a class Latin-1's other numbers too. Python's own
+# `\w` and `\b` count no mark, and every number.
+_WORD_CLASS: Final = (
+    r"\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}\u24b6-\u24e9"
+    r"\U0001f130-\U0001f149\U0001f150-\U0001f169\U0001f170-\U0001f189"
+)
+_WORD: Final = rf"[{_WORD_CLASS}\xb2\xb3\xb9\xbc-\xbe]"
 _BOUNDARY: Final = f"(?:(?<={_WORD})(?!{_WORD})|(?<!{_WORD})(?={_WORD}))"
 _TOKEN = re.compile(r"\\p\{(\w+)\}|\\.|\[\^?|\]|[^\\\[\]]+", re.DOTALL)
 
@@ -76,6 +82,11 @@ def translate(pattern: str, ascii_only: bool = False) -> str:
             out.append(_SPACE if inside else f"[{_SPACE}]")
         elif token == r"\S" and not inside:
             out.append(f"[^{_SPACE}]")
+        elif token == r"\w":
+            members = translate(f"[{_WORD_CLASS}]", ascii_only)[1:-1]
+            out.append(members if inside else translate(_WORD, ascii_only))
+        elif token == r"\W" and not inside:
+            out.append(f"[^{translate(_WORD, ascii_only)[1:-1]}]")
         elif token == r"\b" and not inside:
             out.append(translate(_BOUNDARY, ascii_only))
         elif token in ("[", "[^"):

@@ -33,6 +33,16 @@ END_TEXTS: Final = (
     "<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]",
     "<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>", "<|file_sep|>",
 )  # fmt: skip
+# Where the parts of a fill-in-the-middle prompt begin. llama.cpp makes them control tokens whatever
+# the file calls them (DeepSeek Coder's user-defined), so that text of unknown origin forges none.
+FILL_TEXTS: Final = (
+    "<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>", "<｜fim▁begin｜>", "<PRE>", "▁<PRE>",
+    "<|code_prefix|>", "<|prefix|>",
+    "<|fim_suffix|>", "<fim-suffix>", "<fim_suffix>", "<｜fim▁hole｜>", "<SUF>", "▁<SUF>",
+    "<|code_suffix|>", "<|suffix|>",
+    "<|fim_middle|>", "<fim-middle>", "<fim_middle>", "<｜fim▁end｜>", "<MID>", "▁<MID>",
+    "<|code_middle|>", "<|middle|>",
+)  # fmt: skip
 
 
 class Model(Protocol):
@@ -73,6 +83,7 @@ class Vocab:
     normalizer: Normalizer = field(default_factory=Normalizer)
     special: Mapping[str, int] = field(default_factory=dict)
     eos_ids: frozenset[int] = frozenset()
+    strips_before: frozenset[int] = frozenset()
     strips_after: frozenset[int] = frozenset()
     prefix_ids: tuple[int, ...] = ()
     suffix_ids: tuple[int, ...] = ()
@@ -164,10 +175,10 @@ def clean(text: str) -> str:
 def end_ids(
     ids: Mapping[str, int], kinds: Sequence[int], named: Iterable[int]
 ) -> tuple[frozenset[int], Sequence[int]]:
-    """Which tokens end a generation, and the kinds with those tokens as control tokens.
+    """Which tokens end a generation, and the kinds with those and `FILL_TEXTS` as control tokens.
 
-    They are those that the file names and those whose text says so; `</s>`, which is also an HTML
-    tag, not where the file calls it ordinary text. `<|end|>` merely closes a message where
+    The former are those that the file names and those whose text says so; `</s>`, which is also an
+    HTML tag, not where the file calls it ordinary text. `<|end|>` merely closes a message where
     `<|return|>` and `<|call|>` (or `<|flush|>` and `<|calls|>`) end the turn.
     """
     found = set(named)
@@ -176,9 +187,10 @@ def end_ids(
         del texts["</s>"]
     if {"<|return|>", "<|call|>"} <= texts.keys() or {"<|flush|>", "<|calls|>"} <= texts.keys():
         texts.pop("<|end|>", None)
-    if any(kinds[index] != CONTROL for index in texts.values()):
+    control = {*texts.values(), *(ids[text] for text in FILL_TEXTS if text in ids)}
+    if any(kinds[index] != CONTROL for index in control):
         kinds = list(kinds)
-        for index in texts.values():
+        for index in control:
             kinds[index] = CONTROL
     return frozenset(found | set(texts.values())), kinds
 
