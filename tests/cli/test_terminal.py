@@ -63,7 +63,7 @@ class Terminal:
         os.close(slave)
         self.text = ""
 
-    def expect(self, pattern: str, timeout: float = 30) -> str:
+    def expect(self, pattern: str, timeout: float = 300) -> str:
         """Read until `pattern` comes; what was read since the last call."""
         end = time.monotonic() + timeout
         while (match := re.search(pattern, self.text)) is None:
@@ -86,7 +86,7 @@ class Terminal:
         os.killpg(self.process.pid, signal.SIGINT)
 
     def close(self) -> int:
-        code = self.process.wait(30)
+        code = self.process.wait(300)
         os.close(self.master)
         return code
 

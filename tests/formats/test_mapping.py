@@ -83,7 +83,7 @@ def test_pipe_does_not_block(opener, tmp_path):
 
     thread = threading.Thread(target=attempt, daemon=True)
     thread.start()
-    thread.join(10)
+    thread.join(300)
     assert caught
 
 

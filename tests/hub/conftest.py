@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 import zipfile
 from dataclasses import dataclass, field
@@ -47,6 +48,7 @@ class Reply:
     cuts: list[int] = field(default_factory=list)  # successive GETs end after so many bytes
     statuses: list[int] = field(default_factory=list)  # successive requests get these first
     pause: float = 0.0  # before each tenth of the body
+    gate: threading.Event | None = None  # the second half of the body waits for it
     authorization: str | None = None
     denial: tuple[int, dict[str, str]] = (401, {})
 
@@ -100,9 +102,12 @@ class Site(Loopback):
         if reply.cuts:
             body = body[: reply.cuts.pop(0)]
             request.close_connection = True
-        step = max(1, -(-len(body) // 10)) if reply.pause else max(1, len(body))
+        parts = 10 if reply.pause else 2 if reply.gate else 1
+        step = max(1, -(-len(body) // parts))
         for at in range(0, len(body), step):
             time.sleep(reply.pause)
+            if reply.gate and at:
+                reply.gate.wait(300)  # so that a test that failed does not hang
             request.wfile.write(body[at : at + step])
 
 

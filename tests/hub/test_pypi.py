@@ -335,13 +335,14 @@ def test_interrupt_ends_pip_and_leaves_nothing(index, remains, monkeypatch):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGINT")
 def test_control_c_in_a_terminal(index, remains, site, child):
-    index.pause = 1.0
+    index.gate = threading.Event()
     process = child(REF)
     while not any(path.startswith("/files") for _, path, _ in site.log):
         assert process.poll() is None
         threading.Event().wait(0.02)
     os.killpg(process.pid, signal.SIGINT)
-    _, words = process.communicate(timeout=20)
+    _, words = process.communicate(timeout=300)
+    index.gate.set()
     assert process.returncode != 0 and "KeyboardInterrupt" in words
     assert remains() == []
 

@@ -9,6 +9,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import threading
 import time
 from collections import namedtuple
 from pathlib import Path
@@ -92,15 +93,14 @@ def test_interrupt_leaves_only_the_part_and_resumes(site, remains, recorder):
 
 
 def test_a_killed_process_leaves_nothing_whole(site, remains, child):
-    site.add("/m.gguf", BODY, pause=0.1)
+    gate = site.add("/m.gguf", BODY, gate=threading.Event()).gate
     process = child(f"{site.url}/m.gguf")
     wait_for(lambda: any(name.endswith(".part") for name in remains()))
-    time.sleep(0.2)
     process.send_signal(signal.SIGKILL)
     process.communicate()
+    gate.set()
     assert cached() == []
     assert not any(name.endswith(".gguf") for name in remains())
-    site.replies["/m.gguf"].pause = 0
     assert get(site).read_bytes() == BODY
 
 
@@ -191,8 +191,8 @@ def test_server_down_dns_failure_and_stall(site, closed_port, monkeypatch):
 
 
 def test_a_slow_server_is_waited_for(site, monkeypatch):
-    monkeypatch.setenv("TALLOW_HTTP_TIMEOUT", "1.5")
-    site.add("/m.gguf", BODY, pause=0.2)  # two seconds in all, never one and a half of silence
+    monkeypatch.setenv("TALLOW_HTTP_TIMEOUT", "3")
+    site.add("/m.gguf", BODY, pause=0.32)  # more than three seconds in all, never of silence
     assert get(site).read_bytes() == BODY and len(site.log) == 1
 
 
@@ -307,7 +307,7 @@ def test_offline(site, monkeypatch):
                 get(site, "/n.gguf", offline=False)
 
 
-def wait_for(condition, seconds=10.0):
+def wait_for(condition, seconds=300.0):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
@@ -315,11 +315,14 @@ def wait_for(condition, seconds=10.0):
 
 
 def test_two_processes_download_once(site, remains, child):
-    site.add("/m.gguf", BODY, pause=0.1)
+    gate = site.add("/m.gguf", BODY, gate=threading.Event()).gate
     first = child(f"{site.url}/m.gguf")
     wait_for(lambda: site.log)
     second = child(f"{site.url}/m.gguf")
-    (out1, _), (out2, err2) = first.communicate(timeout=30), second.communicate(timeout=30)
+    told = second.stderr.readline()  # that it waits, and only then may the first one end
+    gate.set()
+    (out1, _), (out2, err2) = first.communicate(timeout=300), second.communicate(timeout=300)
+    err2 = told + err2
     assert first.returncode == second.returncode == 0
     assert out1 == out2 and Path(out1.strip()).read_bytes() == BODY
     assert len(site.log) == 1 and len(remains()) == 1
