@@ -183,6 +183,7 @@ bool detach(Storage* storage) {
 }
 
 int misalignment(Array& x) {
+  x.sync();  // another view may have had the storage copied
   auto off = [&x] {
     return static_cast<int>(reinterpret_cast<uintptr_t>(x.data) % alignment_of(x.dtype));
   };

@@ -279,6 +279,9 @@ def test_no_element_lies_at_an_odd_address(dtype, offset):
     )
     seen = tl.from_buffer(raw, "u8", (len(raw) - offset,), offset).view(by_name(dtype))
     assert seen.data_ptr() % size == 0 and seen._array.raw_bytes() == values.tobytes()
+    cells = tl.from_buffer(raw, "u8", (len(raw) - offset,), offset)
+    for _ in range(2):  # the first has the bytes copied, the second finds them so
+        assert cells.view(by_name(dtype))._array.raw_bytes() == values.tobytes()
     shared = bytearray(raw)  # a write would have to be seen on both sides
     if offset % size:
         with pytest.raises(ArgumentError, match=f"multiple of {size} bytes"):
