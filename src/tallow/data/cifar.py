@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from tallow.borrowing import from_buffer
-from tallow.data.dataset import Dataset, take
-from tallow.errors import FormatError, IndexRangeError
+from tallow.data.images import LabelledImages
+from tallow.errors import FormatError
 from tallow.formats.mapping import FileMap
 from tallow.tensor import Tensor
 
 IMAGE = 3 * 32 * 32
 
 
-class CIFAR10(Dataset[tuple[Any, Any]]):
+class CIFAR10(LabelledImages):
     """Photographs of ten kinds of things: `data` (n, 3, 32, 32) of u8, `targets` (n,) of i64.
 
     Reads `data_batch_1.bin` … `data_batch_5.bin` or `test_batch.bin`, from `root` or
@@ -51,12 +51,10 @@ class CIFAR10(Dataset[tuple[Any, Any]]):
     ) -> None:
         from tallow.ops import cat
 
-        self.train, self.transform, self.target_transform = train, transform, target_transform
         parts = [self._read(self._find(root, name)) for name in self.files[train]]
-        self.data: Tensor = cat([part[0] for part in parts], 0)
-        self.targets: Tensor = cat([part[1] for part in parts], 0).to("i64")
-        if transform is None and target_transform is None:
-            self.batch = lambda indices: take((self.data, self.targets), indices)
+        images = cat([part[0] for part in parts], 0)
+        classes = cat([part[1] for part in parts], 0).to("i64")
+        super().__init__(images, classes, train, transform, target_transform)
 
     def _find(self, root: str | os.PathLike[str], name: str) -> Path:
         for folder in (Path(root), Path(root, self.folder)):
@@ -81,25 +79,6 @@ class CIFAR10(Dataset[tuple[Any, Any]]):
             raise FormatError(path, "label", f"a class below {self.count}", worst)
         images = rows[:, self.labels :].contiguous()
         return images.reshape(-1, 3, 32, 32), labels
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-    def __getitem__(self, index: int) -> tuple[Any, Any]:
-        if not -len(self) <= index < len(self):
-            name = type(self).__name__
-            raise IndexRangeError(f"{name}: expected an index below {len(self)}, got {index}")
-        image: Any = self.data[index]
-        label: Any = int(self.targets[index].item())
-        if self.transform is not None:
-            image = self.transform(image)
-        if self.target_transform is not None:
-            label = self.target_transform(label)
-        return image, label
-
-    def __repr__(self) -> str:
-        part = "train" if self.train else "test"
-        return f"{type(self).__name__}({part}, {len(self)} images)"
 
 
 class CIFAR100(CIFAR10):

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from tallow.borrowing import from_buffer
-from tallow.data.dataset import Dataset, take
-from tallow.errors import FormatError, IndexRangeError
+from tallow.data.images import LabelledImages
+from tallow.errors import FormatError
 from tallow.formats.mapping import FileMap, element_count
 from tallow.tensor import Tensor
 
@@ -88,7 +88,7 @@ def _unpack(file: FileMap, size: int) -> bytes:
         raise FormatError(file.path, "file", "gzip data", error) from error
 
 
-class MNIST(Dataset[tuple[Any, Any]]):
+class MNIST(LabelledImages):
     """Handwritten digits: `data` (60000 or 10000, 28, 28) of u8 and `targets` of i64.
 
     The IDX files, plain or `.gz`, are searched in `root`, in `root/MNIST/raw` as torchvision keeps
@@ -112,24 +112,20 @@ class MNIST(Dataset[tuple[Any, Any]]):
         transform: Callable[[Tensor], Any] | None = None,
         target_transform: Callable[[int], Any] | None = None,
     ) -> None:
-        self.train, self.transform, self.target_transform = train, transform, target_transform
         stem = "train" if train else "t10k"
         images = self._find(root, f"{stem}-images-idx3-ubyte")
         labels = self._find(root, f"{stem}-labels-idx1-ubyte")
-        self.data = read_idx(images)
-        if self.data.shape[1:] != self.size or self.data.dtype.name != "u8":
-            got = f"{self.data.dtype.name} {self.data.shape}"
+        data, found = read_idx(images), read_idx(labels)
+        if data.shape[1:] != self.size or data.dtype.name != "u8":
+            got = f"{data.dtype.name} {data.shape}"
             raise FormatError(images, "shape", f"u8 (images, {self.size})", got)
-        found = read_idx(labels)
-        if found.shape != self.data.shape[:1] or found.dtype.name != "u8":
-            wanted = f"u8 ({len(self.data)},)"
+        if found.shape != data.shape[:1] or found.dtype.name != "u8":
+            wanted = f"u8 ({len(data)},)"
             raise FormatError(labels, "shape", wanted, f"{found.dtype.name} {found.shape}")
-        self.targets = found.to("i64")
         worst = max(bytes(found.tolist()), default=0)
         if worst >= len(self.classes):
             raise FormatError(labels, "label", f"a class below {len(self.classes)}", worst)
-        if transform is None and target_transform is None:
-            self.batch = lambda indices: take((self.data, self.targets), indices)
+        super().__init__(data, found.to("i64"), train, transform, target_transform)
 
     def _find(self, root: str | os.PathLike[str] | None, name: str) -> Path:
         if root is not None:
@@ -149,24 +145,6 @@ class MNIST(Dataset[tuple[Any, Any]]):
                     return path
         places = ", ".join(map(str, folders))
         raise FormatError(name, "file", f"it (or {name}.gz) in one of {places}", "none")
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-    def __getitem__(self, index: int) -> tuple[Any, Any]:
-        if not -len(self) <= index < len(self):
-            raise IndexRangeError(f"{self.name}: expected an index below {len(self)}, got {index}")
-        image: Any = self.data[index]
-        label: Any = int(self.targets[index].item())
-        if self.transform is not None:
-            image = self.transform(image)
-        if self.target_transform is not None:
-            label = self.target_transform(label)
-        return image, label
-
-    def __repr__(self) -> str:
-        part = "train" if self.train else "test"
-        return f"{type(self).__name__}({part}, {len(self)} images)"
 
 
 class FashionMNIST(MNIST):
