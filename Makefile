@@ -55,7 +55,7 @@ capi: build ## the C library and its test, from the same objects
 
 sanitize: $(VENV)/.dev ## the tests again, under the address and undefined-behaviour sanitizers
 	$(call say,tests under sanitizers)
-	@tools/sanitize.sh $(PY) build/sanitize -m "not ($(ORACLE_TESTS) or needs_model or slow)" $(ARGS)
+	@tools/sanitize.sh $(PY) build/sanitize -m "not ($(ORACLE_TESTS) or needs_model or plain_memory or slow)" $(ARGS)
 
 fuzz: build $(VENV)/.fuzz ## every reader of files under atheris: RUNS=100000 inputs each, FORMATS="gguf npy" or all
 	$(call say,fuzz)

@@ -18,7 +18,7 @@ cp -r src/tallow "$dir/site/" && rm -f "$dir"/site/tallow/_native*.so && cp "$di
 library=asan
 case $kinds in *thread*) library=tsan ;; esac
 export LD_PRELOAD="$(${CXX:-g++} -print-file-name=lib$library.so) $(${CXX:-g++} -print-file-name=libstdc++.so)"
-export ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:${ASAN_OPTIONS:-}
+export ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:max_allocation_size_mb=6144:${ASAN_OPTIONS:-}
 export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1:${UBSAN_OPTIONS:-}
 # Descriptor 2 stays open to the terminal: a report is written there just before the process dies.
 PYTHONPATH="$dir/site" exec "$python" -m pytest -p no:cacheprovider --capture=sys "$@"

@@ -48,6 +48,7 @@ def grown(steps):
     return len(gc.get_objects()) - objects, resident() - memory
 
 
+@pytest.mark.plain_memory
 def test_steps_leave_memory_as_it_was():
     objects, memory = grown(1000)
     assert objects < 50 and memory < 1 << 20, (objects, memory)

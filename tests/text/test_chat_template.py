@@ -139,6 +139,7 @@ for name, source in json.load(sys.stdin).items():
 """
 
 
+@pytest.mark.plain_memory
 def test_hostile_templates_give_an_error_soon():
     """All in one process with 2 GB of memory, so that a limit that fails cannot hurt."""
     done = subprocess.run(
