@@ -107,7 +107,8 @@ def methods() -> str:
         parts = parameters(ROWS[name], method=True)[:2]
         for dunder in dunders:
             # `object` compares with anything and gives a bool.
-            note = "  # type: ignore[override]" if dunder in ("__eq__", "__ne__") else ""
+            compares = dunder in ("__eq__", "__ne__")
+            note = "  # type: ignore[override]  # elementwise" if compares else ""
             lines.append(definition(dunder, parts, "Tensor", "    ", note) + "\n")
     return "".join(lines)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 from tallow.autograd.mode import MODE
 from tallow.dtype import DType, as_dtype, bf16, f16, f32
@@ -93,7 +93,7 @@ class autocast:  # noqa: N801  (PyTorch's name)
             with autocast("cpu", self.dtype, self.enabled, self.cache_enabled):
                 return function(*args, **options)
 
-        return within  # type: ignore[return-value]
+        return cast("F", within)
 
 
 def is_autocast_enabled(device_type: str = "cpu") -> bool:

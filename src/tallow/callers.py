@@ -167,7 +167,8 @@ def build(row: Row[P, R]) -> Callable[P, R]:
     exec(code, scope)
     made: Any = scope[title]
     made.__doc__, made.__name__, made.__module__ = row.__doc__, row.__name__, row.__module__
-    return made  # type: ignore[no-any-return]
+    caller: Callable[P, R] = made
+    return caller
 
 
 def _older(row: Row[..., Any]) -> str:

@@ -149,7 +149,7 @@ class _Finder:
         finally:
             self._asking.discard(get_ident())
         if spec is not None and hasattr(spec.loader, "exec_module"):
-            spec.loader = _Loader(spec.loader)  # type: ignore[assignment]
+            spec.loader = _Loader(spec.loader)  # type: ignore[assignment]  # a loader all the same
         return spec
 
 

@@ -75,7 +75,8 @@ class _Switch:
                 with self._again():  # a switch of its own: the function may recurse
                     return function(*args, **options)
 
-        return made  # type: ignore[no-any-return]
+        wrapped: F = made
+        return wrapped
 
     def _held(self, inner: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
         """The generator, each of its steps in this mode, its caller's code in the caller's."""

@@ -40,7 +40,7 @@ def for_typer(command: Callable[..., None]) -> Callable[..., None]:
         hints[name] = kind
         note: Any = Annotated[kind, _declaration(rows[name])]
         declared.append(parameter.replace(annotation=note, kind=parameter.KEYWORD_ONLY))
-    call.__signature__ = signature.replace(parameters=declared)  # type: ignore[attr-defined]
+    call.__signature__ = signature.replace(parameters=declared)  # type: ignore[attr-defined]  # what Typer reads
     call.__annotations__, call.__doc__ = hints, command.__doc__
     return call
 

@@ -80,7 +80,7 @@ class Subset(Dataset[T]):
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, list):
-            return self.dataset[[self.indices[i] for i in index]]  # type: ignore[index]
+            return self.dataset[[self.indices[i] for i in index]]  # type: ignore[index]  # some take lists
         return self.dataset[self.indices[index]]
 
     def __getitems__(self, indices: Sequence[int]) -> Any:

@@ -101,7 +101,7 @@ class Sequential(_Ordered):
     def forward(self, input: Any) -> Any:
         """What the last module makes of what the others made of `input`."""
         for module in list(self._modules.values()):
-            input = module(input)  # type: ignore[misc]
+            input = module(input)  # type: ignore[misc]  # None is refused by the call
         return input
 
     def __getitem__(self, index: int | slice) -> Any:

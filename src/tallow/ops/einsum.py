@@ -200,13 +200,15 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
         count = dims.__index__()
         fits = 0 <= count <= min(a.ndim, b.ndim)
         expect(fits, tensordot, f"a number of axes in [0, {min(a.ndim, b.ndim)}]", count)
-        left, right = range(a.ndim - count, a.ndim), range(count)
+        left, right = (*range(a.ndim - count, a.ndim),), (*range(count),)
     else:
         pair = [(d,) if hasattr(d, "__index__") else tuple(d) for d in dims]
         expect(len(pair) == 2, tensordot, "two lists of axes", dims, ArgumentError)
-        left, right = (axes_of(d, x.ndim, tensordot) for d, x in zip(pair, (a, b), strict=True))  # type: ignore[assignment]
+        left, right = (
+            tuple(axes_of(d, x.ndim, tensordot)) for d, x in zip(pair, (a, b), strict=True)
+        )
         if not (a.ndim or b.ndim):
-            left = right = ()  # type: ignore[assignment]  # lists and tuples alike
+            left = right = ()
     same = len(left) == len(right)
     expect(same, tensordot, f"{len(left)} axes of b", len(right))
     # A summed axis of length 1 broadcasts: the other's is summed first.

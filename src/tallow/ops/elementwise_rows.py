@@ -28,7 +28,8 @@ def conj(x: Any) -> Tensor:
     if isinstance(x, Tensor):
         return x.conj() if x.dtype.kind == "c" else x
     found: Any = x.conjugate() if isinstance(x, complex) else x
-    return found  # type: ignore[no-any-return]
+    number: Tensor = found
+    return number
 
 
 def _signature(name: str, arity: int, doc: str, module: str) -> Callable[..., Tensor]:
@@ -109,8 +110,8 @@ def install_operators() -> None:
     # Attributes, as in PyTorch.
     for name in ("real", "imag"):
         setattr(Tensor, name, property(ROWS[name].caller()))
-    Tensor.add_ = _scaled(_QUICK["add"], "add")  # type: ignore[method-assign]
-    Tensor.sub_ = Tensor.subtract_ = _scaled(_QUICK["sub"], "sub")  # type: ignore[method-assign]
+    Tensor.add_ = _scaled(_QUICK["add"], "add")  # type: ignore[method-assign]  # installed late
+    Tensor.sub_ = Tensor.subtract_ = _scaled(_QUICK["sub"], "sub")  # type: ignore[method-assign]  # so too
 
 
 def _is_operand(value: Any) -> bool:
@@ -193,7 +194,8 @@ def _scaled(row: Row[..., Any], name: str) -> Any:
             tensors, named = in_order(name, (x, other, *older))
             return call(*tensors, **named)
         change = change or row.inplace
-        return change(x, other if alpha == 1 else other * alpha)  # type: ignore[no-any-return]
+        changed: Tensor = change(x, other if alpha == 1 else other * alpha)
+        return changed
 
     call.__name__, call.__doc__ = f"{name}_", f"`{name}`, written into the tensor."
     return call

@@ -24,7 +24,8 @@ def where(
     """
     mask = unwrap_tensor(condition, where)
     if input is None and other is None:
-        return condition.nonzero(as_tuple=True)  # type: ignore[no-any-return]
+        places: Tensor = condition.nonzero(as_tuple=True)
+        return places
     expect(
         condition.dtype.name in ("bool", "u8"),
         where,

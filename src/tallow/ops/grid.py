@@ -178,7 +178,8 @@ def _linear(flat: Tensor, at: Sequence[Tensor], spatial: Sequence[int], padding:
         picked, mask = _taken(flat, places, spatial, "zeros")
         term = picked * (weight.unsqueeze(1) * mask)
         out = term if out is None else out + term
-    return out  # type: ignore[no-any-return]
+    total: Tensor = out
+    return total
 
 
 def _bicubic(
@@ -196,7 +197,8 @@ def _bicubic(
         weight = (weights[0][j] * weights[1][i]).unsqueeze(1)
         term = picked * (weight if mask is None else weight * mask)
         out = term if out is None else out + term
-    return out  # type: ignore[no-any-return]
+    total: Tensor = out
+    return total
 
 
 @op
@@ -230,4 +232,5 @@ def affine_grid(theta: Tensor, size: Sequence[int], align_corners: bool | None =
         term = at.reshape(shape) * column.reshape((size[0], *(1,) * n, n))
         out = term if out is None else out + term
     moved = theta.select(2, n).reshape((size[0], *(1,) * n, n))
-    return (out + moved).expand((size[0], *spatial, n)).contiguous()  # type: ignore[no-any-return]
+    grid: Tensor = (out + moved).expand((size[0], *spatial, n)).contiguous()
+    return grid

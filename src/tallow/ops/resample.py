@@ -67,7 +67,8 @@ class Table:
         if self._transposed is None:
             # Windows move upwards, so the outputs that read an input follow each other; a gap
             # within them gets a weight of 0.
-            first, rows = [0] * self.length, [[] for _ in range(self.length)]  # type: ignore[var-annotated]
+            first = [0] * self.length
+            rows: list[list[float]] = [[] for _ in range(self.length)]
             for o, (start, weights) in enumerate(zip(self.starts, self.weights, strict=True)):
                 for i, w in enumerate(weights, start):
                     row = rows[i]

@@ -80,7 +80,7 @@ def environment() -> Any:
         inner = env.filters[name]
         function = functools.partial(wrapper, inner)
         if hasattr(inner, "jinja_pass_arg"):
-            function.jinja_pass_arg = inner.jinja_pass_arg  # type: ignore[attr-defined]
+            vars(function)["jinja_pass_arg"] = inner.jinja_pass_arg
         env.filters[name] = function
     env.filters |= {
         "tojson": _tojson,

@@ -38,8 +38,7 @@ def _function(name: str) -> Callable[..., Any]:
 
     def call(self: Sequence[Tensor], *args: Any, **options: Any) -> list[Tensor] | None:
         if base in ("addcdiv", "addcmul") and len(args) > 2:
-            *args, value = args  # type: ignore[assignment]
-            options = {"value": value}
+            args, options = args[:-1], {"value": args[-1]}
         scalars = options.pop("scalars", options.get("value"))
         if isinstance(scalars, (list, tuple)):
             made = [one(*row[:-1], value=row[-1]) for row in _rows(self, (*args, scalars))]

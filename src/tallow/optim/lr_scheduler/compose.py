@@ -169,7 +169,7 @@ class ReduceLROnPlateau(LRScheduler):
             bound = self.best - sign * self.threshold
         return sign * value < sign * bound
 
-    def step(self, metrics: Any, epoch: int | None = None) -> None:  # type: ignore[override]
+    def step(self, metrics: Any, epoch: int | None = None) -> None:  # type: ignore[override]  # asks for a metric
         """Note the metric of an epoch; reduce the rates when it is time."""
         value = float(metrics)
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch

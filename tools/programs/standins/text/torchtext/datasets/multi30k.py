@@ -7,7 +7,7 @@ import random
 URL: dict[str, str] = {}
 
 
-class Multi30k(list):  # type: ignore[type-arg]
+class Multi30k(list[tuple[str, str]]):
     """Pairs of sentences; the second one has the first one's words backwards."""
 
     def __init__(self, split: str = "train", language_pair: tuple[str, str] = ("de", "en")) -> None:
