@@ -2,10 +2,12 @@
 
 import gc
 import resource
+import sys
 
 import pytest
 
 import tallow as tl
+from alone import run_alone
 
 
 def resident():
@@ -50,14 +52,14 @@ def grown(steps):
 
 @pytest.mark.plain_memory
 def test_steps_leave_memory_as_it_was():
-    objects, memory = grown(1000)
+    """In a process of its own, where no other test's memory comes and goes."""
+    objects, memory = map(int, run_alone(__file__, 1000).split())
     assert objects < 50 and memory < 1 << 20, (objects, memory)
 
 
 @pytest.mark.slow
 def test_ten_thousand_steps_leave_memory_as_it_was():
-    grown(10_000)  # the heap that other tests have left settles
-    objects, memory = grown(10_000)
+    objects, memory = map(int, run_alone(__file__, 10_000).split())
     assert objects < 50 and memory < 1 << 20, (objects, memory)
 
 
@@ -104,3 +106,7 @@ def test_hooks_and_kept_gradients_leave_nothing():
         x.grad = None
     gc.collect()
     assert tl._native.pool_stats()[0] - start <= 2 * x.nbytes
+
+
+if __name__ == "__main__":
+    print(*grown(int(sys.argv[1])))
