@@ -287,7 +287,7 @@ def _late(*_: Any) -> None:
 
 
 def main(note: str, out: str, names: list[str]) -> None:
-    # No answer of nonsense is worth more memory than this; a sanitizer takes terabytes of addresses.
+    # No answer of nonsense is worth more memory; a sanitizer takes terabytes of addresses.
     if "asan" not in os.environ.get("LD_PRELOAD", ""):
         resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30))
     signal.signal(signal.SIGALRM, _late)
