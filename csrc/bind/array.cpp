@@ -370,7 +370,16 @@ void bind_array(nb::module_& m) {
   c.def_prop_ro("borrowed",
                 [](const Array& x) { return x.storage()->release && !x.storage()->copy; });
   c.def_prop_ro("writable", [](const Array& x) { return x.storage()->writable; });
-  c.def_prop_ro("version", [](const Array& x) { return x.storage()->version.load(); });
+  c.def_prop_ro("version", [](const Array& x) { return x.version(); });
+  // Every write of the storage, whichever array it went through.
+  c.def_prop_ro("storage_version", [](const Array& x) { return x.storage()->version.load(); });
+  // Before the storage is written next, tallow.autograd.record.before_write(storage_id) is called.
+  c.def("watch", [](const Array& x) { x.storage()->watched = true; });
+  c.def("with_own_version", [](const Array& x) {
+    Array out = x.with_own_version();
+    if (!out.ok()) raise("OutOfMemoryError", "data", "no room for a version counter");
+    return out;
+  });
   bind_views(c);
   bind_indexing(c);
   bind_join(c);

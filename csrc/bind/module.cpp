@@ -88,6 +88,13 @@ Array empty(DType dtype, const int64_t* shape, int ndim, const char* where) {
         "expected room for " + std::to_string(bytes) + " bytes, got none");
 }
 
+// Lets the tape copy what it needs of a storage that is about to change.
+static void announce_write(Storage* storage) {
+  storage->watched = false;
+  nb::module_::import_("tallow.autograd.record")
+      .attr("before_write")(reinterpret_cast<uintptr_t>(storage));
+}
+
 void run(const Kernel& kernel, const Arg* args, int n, Array* const* outputs) {
   int64_t work = 0;
   for (int i = 0; i < n; ++i) {
@@ -101,9 +108,10 @@ void run(const Kernel& kernel, const Arg* args, int n, Array* const* outputs) {
                     shape_text(*array) + " (use .clone() first)");
       }
       Storage* storage = outputs[i]->storage();
+      if (storage->watched.load(std::memory_order_relaxed)) announce_write(storage);
       if (!storage->writable && !detach(storage))
         raise("OutOfMemoryError", kernel.name, "no room for a writable copy");
-      storage->version.fetch_add(1, std::memory_order_relaxed);
+      outputs[i]->count_write();
     }
     array->sync();
     int64_t size = array->size();

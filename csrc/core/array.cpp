@@ -51,6 +51,16 @@ void drop(Storage* s) {
   pool_free(s, sizeof(Storage));
 }
 
+void retain(VersionCounter* c) {
+  if (c) c->refs.fetch_add(1, std::memory_order_relaxed);
+}
+
+void drop(VersionCounter* c) {
+  if (!c || c->refs.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  c->~VersionCounter();
+  pool_free(c, sizeof(VersionCounter));
+}
+
 Storage* new_storage() {
   void* memory = pool_alloc(sizeof(Storage));
   return memory ? new (memory) Storage : nullptr;
@@ -92,20 +102,29 @@ void set_contiguous_strides(View& view) {
 }
 
 Array::Array(const Array& other)
-    : View(other), storage_(other.storage_), byte_offset_(other.byte_offset_) {
+    : View(other),
+      storage_(other.storage_),
+      byte_offset_(other.byte_offset_),
+      counter_(other.counter_) {
   retain(storage_);
+  retain(counter_);
 }
 Array::Array(Array&& other) noexcept
     : View(other),
       storage_(std::exchange(other.storage_, nullptr)),
-      byte_offset_(other.byte_offset_) {}
+      byte_offset_(other.byte_offset_),
+      counter_(std::exchange(other.counter_, nullptr)) {}
 Array& Array::operator=(Array other) noexcept {
   static_cast<View&>(*this) = other;
   std::swap(storage_, other.storage_);
+  std::swap(counter_, other.counter_);
   byte_offset_ = other.byte_offset_;
   return *this;
 }
-Array::~Array() { drop(storage_); }
+Array::~Array() {
+  drop(storage_);
+  drop(counter_);
+}
 
 Array Array::empty(DType dtype, const int64_t* shape, int ndim) {
   Array out;
@@ -148,8 +167,32 @@ Array Array::with(const View& view) const {
   static_cast<View&>(out) = view;
   out.storage_ = storage_;
   out.byte_offset_ = byte_offset_ + (view.data - data);
+  out.counter_ = counter_;
   retain(storage_);
+  retain(counter_);
   return out;
+}
+
+Array Array::with_own_version() const {
+  void* memory = pool_alloc(sizeof(VersionCounter));
+  if (!memory) return {};
+  Array out = *this;
+  drop(out.counter_);
+  out.counter_ = new (memory) VersionCounter;
+  return out;
+}
+
+uint32_t Array::version() const {
+  if (counter_) return counter_->version.load(std::memory_order_relaxed);
+  return storage_->version.load(std::memory_order_relaxed) -
+         storage_->apart.load(std::memory_order_relaxed);
+}
+
+void Array::count_write() const {
+  storage_->version.fetch_add(1, std::memory_order_relaxed);
+  if (!counter_) return;
+  storage_->apart.fetch_add(1, std::memory_order_relaxed);
+  counter_->version.fetch_add(1, std::memory_order_relaxed);
 }
 
 size_t held_bytes(const Storage& storage) { return storage.bytes - (storage.release ? 0 : kSlack); }

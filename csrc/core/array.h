@@ -54,6 +54,12 @@ struct View {
   }
 };
 
+// Counts in-place writes through some of a storage's arrays only.
+struct VersionCounter {
+  std::atomic<int64_t> refs{1};
+  std::atomic<uint32_t> version{0};
+};
+
 // Bytes with one owner. Reference counts are atomic: arrays may be dropped on any thread.
 struct Storage {
   std::atomic<int64_t> refs{1};
@@ -64,6 +70,8 @@ struct Storage {
   void* owner = nullptr;                   // what keeps borrowed bytes alive
   bool writable = true;                    // false: the first in-place write must copy
   std::atomic<uint32_t> version{0};        // counts in-place writes, for autograd
+  std::atomic<uint32_t> apart{0};          // how many of them went through a counter of its own
+  std::atomic<bool> watched{false};        // a record wants copies made before the next write
 };
 
 class Array : public View {
@@ -83,6 +91,12 @@ class Array : public View {
   // Another view of the same storage, `view.data` counted from this array's data; the caller
   // vouches for the bounds.
   Array with(const View& view) const;
+  // The same elements, with a version of their own from here on (`x.data`): a write through this
+  // array or its views does not show in the version of the others. Not ok() when memory is out.
+  Array with_own_version() const;
+  // How often the elements were written in place, as far as this array is told.
+  uint32_t version() const;
+  void count_write() const;
 
   bool ok() const { return storage_ != nullptr; }
   Storage* storage() const { return storage_; }
@@ -93,6 +107,7 @@ class Array : public View {
  private:
   Storage* storage_ = nullptr;
   int64_t byte_offset_ = 0;
+  VersionCounter* counter_ = nullptr;  // null: the storage's
 };
 
 // Bytes that the storage has for elements: memory of our own ends in a few that vector loads may

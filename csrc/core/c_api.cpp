@@ -183,7 +183,7 @@ const char* run(const Kernel& kernel, const tl_arg* given, int n) {
     }
     Storage* storage = given[i].value.a->array.storage();
     if (!detach(storage)) return "out of memory";
-    storage->version.fetch_add(1, std::memory_order_relaxed);
+    given[i].value.a->array.count_write();
   }
   for (int i = 0; i < n; ++i) {
     if (args[i].kind == Arg::array) given[i].value.a->array.sync();

@@ -27,7 +27,7 @@ class _Caster:
 
     def __init__(self, dtype: DType, cache: bool) -> None:
         self.dtype = dtype
-        self._cache: dict[int, tuple[Tensor, int, Tensor]] | None = {} if cache else None
+        self._cache: dict[int, tuple[Tensor, Any, Tensor]] | None = {} if cache else None
 
     def __call__(self, kind: str, *tensors: Any) -> tuple[Any, ...]:
         cast = self._low if kind == "low" else _full
@@ -40,9 +40,9 @@ class _Caster:
         if self._cache is None or not (x.requires_grad and x.is_leaf and MODE.enabled):
             return x.to(self.dtype)
         found = self._cache.get(id(x))
-        version = x._array.version
-        if found is None or found[1] != version:
-            found = self._cache[id(x)] = (x, version, x.to(self.dtype))
+        state = (x._array, x._array.storage_version)
+        if found is None or found[1] != state:
+            found = self._cache[id(x)] = (x, state, x.to(self.dtype))
         return found[2]
 
 
