@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import _native
+from .autograd.node import HOLDER
 from .dtype import DTYPES, as_dtype, u8
 from .errors import GradError
 from .tensor import Tensor
@@ -95,7 +96,10 @@ def made(
 
 def _notes(x: Tensor) -> dict[str, Any] | None:
     """The attributes that somebody set, if the class has room for them."""
-    return getattr(x, "__dict__", None) or None
+    notes = getattr(x, "__dict__", None)
+    if notes and HOLDER in notes:  # where a gradient is held
+        notes = {name: value for name, value in notes.items() if name != HOLDER}
+    return notes or None
 
 
 def _deep_array(array: _native.Array, memo: dict[Any, Any]) -> _native.Array:

@@ -105,6 +105,7 @@ class Row(Generic[P, R]):
         self.checker: Callable[..., None] | None = None
         self.gradient: Callable[..., Any] | None = None
         self._uses: dict[str, tuple[str, ...]] | None = None
+        self._copied: tuple[str, ...] = ()
         self._rule: Rule | None = None
         self._kinds: tuple[int, ...] | None = None
         self._caller: Callable[P, R] | None = None
@@ -140,7 +141,11 @@ class Row(Generic[P, R]):
     def grad(self, rule: Callable[..., Any], /) -> None: ...
     @overload
     def grad(
-        self, /, *, uses: dict[str, tuple[str, ...]] | None = None
+        self,
+        /,
+        *,
+        uses: dict[str, tuple[str, ...]] | None = None,
+        copied: tuple[str, ...] = (),
     ) -> Callable[[Callable[..., Any]], None]: ...
     def grad(
         self,
@@ -148,6 +153,7 @@ class Row(Generic[P, R]):
         /,
         *,
         uses: dict[str, tuple[str, ...]] | None = None,
+        copied: tuple[str, ...] = (),
     ) -> Any:
         """Give the row its gradient: `rule(g, *parameters[, out])`, one entry per tensor parameter.
 
@@ -155,12 +161,14 @@ class Row(Generic[P, R]):
         wanted. Parameters named with a leading underscore are not kept: the rule gets their shape
         and dtype. `uses={"b": ("a",)}`: b is kept only when the gradient of a is wanted;
         so may be the results, under the name "out". A last parameter `indices` in the place of
-        `out` is the result of integers alone.
+        `out` is the result of integers alone. What `copied` names may be changed in place before
+        backward: it is copied then, and only then.
         """
 
         def hang(function: Callable[..., Any]) -> None:
             self.gradient = function
             self._uses = uses
+            self._copied = copied
             self._rule = None
             self._renew()
 
@@ -182,7 +190,7 @@ class Row(Generic[P, R]):
         """The gradient rule with what it needs kept; None without one."""
         if self._rule is None and self.gradient is not None:
             names = [name for name, _, _ in self.parameters]
-            self._rule = Rule(self.gradient, names, self.kinds, self._uses)
+            self._rule = Rule(self.gradient, names, self.kinds, self._uses, self._copied)
         return self._rule
 
     @property

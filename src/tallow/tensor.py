@@ -235,7 +235,7 @@ class Tensor(Gradients, Casts, Protocols, FurtherMethods, Methods):
         else:
             from .autograd.inplace import assign
 
-            assign(self, given, lambda: self._array.copy_(given._array), None, "copy_")
+            assign(self, given, lambda: self._array.copy_(given._array), None, "copy_", keeps=False)
         return self
 
     def fill_(self, value: Any) -> Tensor:

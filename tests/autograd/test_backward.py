@@ -1,5 +1,6 @@
 """The backward pass: accumulation, graphs used twice, leaves, detached and pruned parts."""
 
+import copy
 import gc
 import math
 
@@ -118,6 +119,74 @@ def test_second_backward_is_refused():
     y.sum().backward()
     with pytest.raises(GradError, match="retain_graph"):
         y.sum().backward()
+
+
+KEEPING = {
+    "x * 2": lambda t, x: x * 2, "exp": lambda t, x: x.exp(), "x / 3": lambda t, x: x / 3,
+    "x * x": lambda t, x: x * x, "where": lambda t, x: x.where(x > 0, 1.0),
+}  # fmt: skip
+KEEPING_NOTHING = {
+    "add": lambda t, x: x + 1, "sub": lambda t, x: 3 - x, "sum": lambda t, x: x.sum(0),
+    "views": lambda t, x: x.view(-1)[:2].t().unsqueeze(0), "stack": lambda t, x: t.stack([x, x]),
+    "cat": lambda t, x: t.cat([x, x]), "sign": lambda t, x: x.sign(),
+    "expand": lambda t, x: x.expand(4, -1), "clone": lambda t, x: x.clone(),
+    "flip": lambda t, x: x.flip(0), "mean": lambda t, x: x.mean(),
+    "cumsum": lambda t, x: x.cumsum(0), "lerp": lambda t, x: x.lerp(x, 0.3),
+    "neg": lambda t, x: -x, "cast": lambda t, x: x.float(), "roll": lambda t, x: x.roll(1),
+    "zero_": lambda t, x: x.clone().zero_(), "diagonal": lambda t, x: x.expand(2, 2).diagonal(),
+}  # fmt: skip
+
+
+@pytest.mark.needs_torch
+@pytest.mark.parametrize("name", [*KEEPING, *KEEPING_NOTHING])
+def test_what_keeps_nothing_is_what_torch_uses_twice(name):
+    torch = pytest.importorskip("torch")
+    x = torch.tensor([2.0, 3.0], dtype=torch.float64).requires_grad_()
+    y = (KEEPING | KEEPING_NOTHING)[name](torch, x).sum()
+    y.backward()
+    try:
+        y.backward()
+    except RuntimeError:
+        assert name in KEEPING
+    else:
+        assert name in KEEPING_NOTHING
+
+
+@pytest.mark.parametrize("name", KEEPING)
+def test_second_backward_through_what_was_kept_is_refused(name):
+    y = KEEPING[name](tl, leaf(2.0, 3.0)).sum()
+    y.backward()
+    with pytest.raises(GradError, match="retain_graph"):
+        y.backward()
+
+
+@pytest.mark.parametrize("name", KEEPING_NOTHING)
+def test_second_backward_through_what_keeps_nothing(name):
+    """As in torch, which refuses it for the tensors that were kept and are no more."""
+    x = leaf(2.0, 3.0)
+    y = KEEPING_NOTHING[name](tl, x).sum()
+    y.backward()
+    once = x.grad.clone()
+    y.backward()
+    assert x.grad.tolist() == (once * 2).tolist()
+
+
+def test_changes_in_place_keep_nothing():
+    x, w = leaf(2.0, 3.0), leaf(1.0)
+    y = x + 0
+    y[:1] = w
+    y[1:].add_(1)
+    for _ in range(2):
+        y.sum().backward()
+    assert x.grad.tolist() == [0.0, 2.0] and w.grad.tolist() == [2.0]
+
+
+def test_a_pass_that_ends_above_uses_nothing_up():
+    x = leaf(2.0)
+    y = x.exp()
+    tl.autograd.grad(y.sum(), [y])
+    y.sum().backward()
+    assert x.grad.tolist() == y.tolist()
 
 
 def test_retained_graph_works_again():
@@ -251,8 +320,49 @@ def test_a_frozen_leaf_gets_nothing():
     assert not (x * 2).requires_grad
 
 
+def test_a_frozen_leaf_keeps_its_gradient():
+    """As in torch: and thawed again, what leads to it still does."""
+    x, other = leaf(2.0), leaf(5.0)
+    y = x * other
+    y.sum().backward(retain_graph=True)
+    x.requires_grad_(False)
+    assert x.grad.tolist() == [5.0] and not x.requires_grad
+    y.sum().backward(retain_graph=True)
+    assert x.grad.tolist() == [5.0] and other.grad.tolist() == [4.0]
+    x.requires_grad_()
+    assert x.grad.tolist() == [5.0]
+    y.sum().backward()
+    assert x.grad.tolist() == [10.0]
+    assert x.detach_() is x and x.grad.tolist() == [10.0]
+    x.grad = None
+    assert x.grad is None
+
+
+def test_any_tensor_may_be_given_a_gradient():
+    x = tl.tensor([1.0, 2.0], dtype="f64")
+    for t in (x, leaf(1.0, 2.0) * 2, leaf(1.0, 2.0)):
+        t.grad = x * 3
+        assert t.grad.tolist() == [3.0, 6.0]
+        t.grad = None
+        assert t.grad is None
+    x.grad = x * 4
+    (x.requires_grad_() * 2).sum().backward()
+    assert x.grad.tolist() == [6.0, 10.0]
+    assert vars(copy.copy(x)) == {} and copy.deepcopy(x.detach_()).grad.tolist() == [6.0, 10.0]
+
+
+def test_a_gradient_of_a_recorded_pass_has_memory_of_its_own():
+    x = leaf(1.0, 2.0)
+    x.sum().backward(create_graph=True)
+    x.sum().backward(inputs=[x])
+    (x * 3).sum().backward()
+    assert x.grad.tolist() == [5.0, 5.0]
+
+
 def test_results_cannot_be_frozen():
     y = leaf(1.0) * 2
+    with pytest.raises(TallowError, match="detach"):
+        y.requires_grad = True
     with pytest.raises(TallowError, match="detach"):
         y.requires_grad_(False)
 

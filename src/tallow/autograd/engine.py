@@ -34,17 +34,33 @@ def fit(g: Tensor, meta: Any) -> Tensor:
     return g
 
 
-def _reachable(roots: Sequence[Any]) -> list[Any]:
-    """All nodes below the roots (leaves too), the newest first."""
+def _reachable(roots: Sequence[Any]) -> tuple[list[Any], dict[int, list[Leaf]]]:
+    """All nodes below the roots, the newest first, and by whose end a leaf's gradient is complete.
+
+    The oldest node that leads to a leaf is the last one to add to it.
+    """
     seen: dict[int, Any] = {}
+    last: dict[int, tuple[int, Any, Leaf]] = {}
     stack = list(roots)
     while stack:
         node = stack.pop()
         if id(node) in seen:
             continue
         seen[id(node)] = node
-        stack.extend(edge[0] for edge in node.edges if edge is not None and id(edge[0]) not in seen)
-    return sorted(seen.values(), key=lambda node: -node.order)
+        for edge in node.edges:
+            if edge is None:
+                continue
+            below = edge[0]
+            if type(below) is Leaf:
+                before = last.get(id(below))
+                if before is None or node.order < before[0]:
+                    last[id(below)] = (node.order, node, below)
+            elif id(below) not in seen:
+                stack.append(below)
+    complete: dict[int, list[Leaf]] = {}
+    for _, node, leaf in last.values():
+        complete.setdefault(id(node), []).append(leaf)
+    return sorted(seen.values(), key=lambda node: -node.order), complete
 
 
 def _leading_to(nodes: Sequence[Any], targets: set[int]) -> set[int]:
@@ -69,7 +85,7 @@ def run(
     the captured (node, output) pairs is computed, and their gradients are returned by
     (id, output).
     """
-    nodes = _reachable([x._node for x, _ in roots])
+    nodes, complete = _reachable([x._node for x, _ in roots])
     useful = None
     wanted: set[tuple[int, int]] = set()
     if captures is not None:
@@ -92,6 +108,19 @@ def run(
             slots[index] = before + g
             own.add((id(node), index))
 
+    def finish(leaf: Leaf) -> None:
+        grads = pending.pop(id(leaf), None)
+        if grads is None or not leaf.live:
+            return
+        total = grads.pop()
+        assert total is not None
+        g = _hooked(leaf.hooks, total)
+        del total
+        if captures is None:
+            _collect(leaf, g, create_graph)
+        elif (id(leaf), 0) in wanted:
+            found[id(leaf), 0] = g
+
     enabled, inference, autocast = MODE.enabled, MODE.inference, MODE.autocast
     MODE.autocast = None  # dtypes were settled by the forward pass
     MODE.enabled, MODE.inference = create_graph, False
@@ -99,22 +128,16 @@ def run(
         for x, g in roots:
             add(x._node, x._index, g)
         for node in nodes:
+            if type(node) is Leaf:  # a root
+                finish(node)
+                continue
             grads = pending.pop(id(node), None)
-            if grads is None or (useful is not None and id(node) not in useful):
-                continue
-            if isinstance(node, Leaf):
-                total = grads.pop()
-                assert total is not None
-                g = _hooked(node.hooks, total)
-                del total
-                if captures is None:
-                    _collect(node, g, create_graph)
-                elif (id(node), 0) in wanted:
-                    found[id(node), 0] = g
-                continue
-            _through(node, grads, useful, wanted, found, add, create_graph)
-            if not retain_graph:
-                node.release()
+            if grads is not None and (useful is None or id(node) in useful):
+                used = _through(node, grads, useful, wanted, found, add, create_graph)
+                if used and not retain_graph:
+                    node.release()
+            for leaf in complete.get(id(node), ()):  # as soon as may be: a hook may free it
+                finish(leaf)
     finally:
         MODE.enabled, MODE.inference, MODE.autocast = enabled, inference, autocast
     return found
@@ -128,8 +151,8 @@ def _through(
     found: dict[tuple[int, int], Tensor],
     add: Any,
     create_graph: bool,
-) -> None:
-    """One node: its hooks, its rule, and what each edge that is wanted receives."""
+) -> bool:
+    """One node: its hooks, its rule (if anything wants it), what each wanted edge receives."""
     for index, g in enumerate(grads):
         if g is None:
             continue
@@ -140,7 +163,7 @@ def _through(
     if useful is not None and not any(
         edge is not None and id(edge[0]) in useful for edge in node.edges
     ):
-        return
+        return False
     entries = node.apply(grads, create_graph)
     if entries is None:
         raise GradError(
@@ -156,6 +179,7 @@ def _through(
             if MODE.anomaly and bool(g.isnan().any()):
                 raise GradError(f"backward: expected no NaN, got some from the rule of {node.name}")
             add(edge[0], edge[1], fit(g, meta))
+    return True
 
 
 def _hooked(hooks: Any, g: Tensor) -> Tensor:
@@ -166,13 +190,16 @@ def _hooked(hooks: Any, g: Tensor) -> Tensor:
 
 
 def _collect(leaf: Leaf, g: Tensor, create_graph: bool) -> None:
-    """Add to the leaf's gradient: in place, unless it is itself to be differentiated."""
+    """Add to the leaf's gradient: in place, unless the sum is itself to be differentiated."""
     if leaf.grad is None:
         # Taken over when nothing else can see it, for else a later addition in place would show.
         # References: the caller's local, this parameter, getrefcount's own.
         alone = sys.getrefcount(g) <= 3 and g._array.storage_refs == 1 and g._array.is_contiguous
-        leaf.grad = g if alone or create_graph else wrap(g._array.clone())
-    elif create_graph or leaf.grad._node is not None:
+        if create_graph:
+            leaf.grad = g.clone()
+        else:
+            leaf.grad = g if alone else wrap(g._array.clone())
+    elif create_graph:
         leaf.grad = leaf.grad + g
     else:
         leaf.grad.add_(g)
@@ -230,15 +257,19 @@ def backward(
     if inputs is None:
         run(pairs, retain_graph=keep, create_graph=create_graph)
         return
+    from .hooks import retain
+
     into = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     for x in into:
         expect(x._node is not None, "backward", "inputs that require a gradient", "one that not")
+        if not isinstance(x._node, Leaf):
+            retain(x)  # as torch does: from now on
     keys = [(x._node, x._index) for x in into]
     found = run(pairs, retain_graph=keep, create_graph=create_graph, captures=keys)
     for x in into:
         g = found.get((id(x._node), x._index))
-        if g is not None:
-            x.grad = g if x.grad is None else x.grad + g
+        if g is not None and isinstance(x._node, Leaf):
+            _collect(x._node, g, create_graph)
 
 
 def grad(

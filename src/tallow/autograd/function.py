@@ -7,16 +7,15 @@ from typing import Any
 from ..errors import GradError
 from ..tensor import Tensor, wrap
 from .mode import MODE, no_grad
-from .node import alias, changed, record_call, tracked
+from .node import CallNode, alias, changed, record_call, tracked
 
 
 class Context:
     """What `forward` leaves for `backward`."""
 
     def __init__(self) -> None:
-        self._saved: list[Any] = []
+        self._saved: list[Any] | None = []
         self._node: Any = None
-        self._own: dict[int, int] = {}
         self.needs_input_grad: tuple[bool, ...] = ()
         self._fixed: set[int] = set()
 
@@ -34,6 +33,11 @@ class Context:
     @property
     def saved_tensors(self) -> tuple[Any, ...]:
         """What was kept; GradError when one was changed in place since."""
+        if self._saved is None:
+            raise GradError(
+                "saved_tensors: expected a graph that was not used yet, got a second backward pass"
+                " (use retain_graph=True the first time)"
+            )
         found: list[Tensor | None] = []
         for pair in self._saved:
             if pair is None:
@@ -44,6 +48,19 @@ class Context:
                 raise changed("saved_tensors", x._array, version)
             found.append(x)
         return tuple(found)
+
+
+class FunctionNode(CallNode):
+    """The node of a Function: a second backward pass may use all of the context but its tensors."""
+
+    __slots__ = ("context",)
+
+    context: Context
+
+    def release(self) -> None:
+        """Forget the tensors that were saved."""
+        if self.context._saved:
+            self.context._saved = None
 
 
 class Function:
@@ -87,7 +104,8 @@ class Function:
                 )
             return tuple(found[i] for i in places)
 
-        record_call(cls.__name__, tensors, outputs, rule)
+        node = record_call(cls.__name__, tensors, outputs, rule, kind=FunctionNode)
+        node.context = ctx  # type: ignore[attr-defined]  # of the kind asked for
         for y, still in zip(outputs, fixed, strict=True):
             if still:
                 y._node = None

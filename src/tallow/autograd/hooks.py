@@ -9,10 +9,10 @@ from typing import Any
 
 from ..errors import GradError, expect
 from ..tensor import Tensor
-from .node import Leaf, Node
+from .node import HOLDER, Leaf
 
 _number = itertools.count().__next__
-_kept: weakref.WeakKeyDictionary[Node, dict[int, Tensor | None]] = weakref.WeakKeyDictionary()
+_RETAINED = -1  # the number of the hook that keeps a gradient, which runs last
 
 
 class Handle:
@@ -48,6 +48,8 @@ def register(x: Tensor, hook: Callable[[Tensor], Tensor | None]) -> Handle:
     """Let backward call `hook` with the gradient of `x`."""
     table, key = _table(x), _number()
     table[key] = hook
+    if _RETAINED in table:  # it keeps what the others made of the gradient
+        table[_RETAINED] = table.pop(_RETAINED)
     return Handle(table, key)
 
 
@@ -70,30 +72,48 @@ def register_after(x: Tensor, hook: Callable[[Tensor], None]) -> Handle:
     return Handle(node.after, key)
 
 
+def holder(x: Tensor) -> Leaf:
+    """Where a tensor that is no leaf with gradients has its `.grad`."""
+    found: Leaf | None = vars(x).get(HOLDER)
+    if found is None:
+        found = vars(x)[HOLDER] = Leaf()
+        found.live = False
+    return found
+
+
 def retain(x: Tensor) -> None:
     """Keep the gradient of the result `x` in `x.grad`."""
     if x._node is None:
         raise GradError("retain_grad: expected a tensor that requires a gradient")
-    if x.is_leaf:
+    if x.is_leaf or retains(x):
         return
-    kept = _kept.setdefault(x._node, {})
-    if x._index in kept:
-        return
-    kept[x._index] = None
-    index = x._index
+    held = holder(x)
 
     def keep(g: Tensor) -> None:
-        before = kept[index]
-        kept[index] = g if before is None else before + g
+        held.grad = g if held.grad is None else held.grad + g
 
-    register(x, keep)
+    table = _table(x)
+    table[_RETAINED] = keep
+    held.hooks = {_RETAINED: (table, keep)}  # type: ignore[dict-item]  # it has no other use for it
 
 
 def retains(x: Tensor) -> bool:
     """Whether `retain` was called for `x`."""
-    return x._index in _kept.get(x._node, {})
+    held = vars(x).get(HOLDER)
+    return held is not None and held.hooks is not None and _RETAINED in held.hooks
 
 
-def retained(x: Tensor) -> Tensor | None:
-    """What `retain` kept for `x` so far."""
-    return _kept.get(x._node, {}).get(x._index)
+def follow(x: Tensor) -> None:
+    """`x` was changed in place: what retains its gradient goes over to its new node."""
+    if not retains(x):
+        return
+    held = vars(x)[HOLDER]
+    table, keep = held.hooks[_RETAINED]
+    if table.get(_RETAINED) is keep:
+        del table[_RETAINED]
+    if x._node is None or isinstance(x._node, Leaf):
+        held.hooks = None
+        return
+    table = _table(x)
+    table[_RETAINED] = keep
+    held.hooks = {_RETAINED: (table, keep)}

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import GradError, NoKernelError, ShapeError, expect
+from ..factories import zeros_like
 from ..tensor import Tensor, wrap
 from .mode import MODE
 from .node import Leaf, Node, alias, rebase, record_call
@@ -60,11 +61,13 @@ def _category(order: str, x: Tensor) -> int:
     return {"b": 0, "u": 1, "i": 1, "f": 2, "c": 3}.get(x.dtype.kind, 4)
 
 
-def assign(x: Tensor, source: Tensor, put: Callable[[], None], part: Any, name: str) -> None:
+def assign(
+    x: Tensor, source: Tensor, put: Callable[[], None], part: Any, name: str, *, keeps: bool = True
+) -> None:
     """Record `put`, which writes `source` into `part(x)` in place.
 
     `part` picks the written elements out of a tensor of `x`'s shape, as a function that works on
-    gradients; None means all of them.
+    gradients; None means all of them. `keeps`: whether it closed over tensors.
     """
     if not MODE.enabled or (x._node is None and source._node is None):
         put()
@@ -76,7 +79,7 @@ def assign(x: Tensor, source: Tensor, put: Callable[[], None], part: Any, name: 
 
     def rule(g: Tensor) -> tuple[Any, Any]:
         if part is None:
-            return None, lambda: g
+            return lambda: zeros_like(g), lambda: g
 
         def rest() -> Tensor:
             left = g.clone()
@@ -85,6 +88,6 @@ def assign(x: Tensor, source: Tensor, put: Callable[[], None], part: Any, name: 
 
         return rest, lambda: part(g, None)
 
-    record_call(name, [before, source], [after], rule)
+    record_call(name, [before, source], [after], rule, keeps=keeps)
     node: Node | None = after._node
     rebase(x, node, 0)

@@ -23,20 +23,32 @@ class Gradients:
 
     @requires_grad.setter
     def requires_grad(self: Any, value: Any) -> None:
+        expect(self.is_leaf, "requires_grad", "a leaf", "a result (use .detach())", GradError)
         self.requires_grad_(value)
 
     def requires_grad_(self: Any, requires_grad: Any = True) -> Tensor:
         """Make this leaf require a gradient, or no longer; GradError for integers, results."""
-        from .node import FLOATING, Leaf
+        from .node import FLOATING, HOLDER, Leaf
 
         if requires_grad and self._node is None:
             kind = self.dtype.kind
             expect(kind in FLOATING, "requires_grad_", "a float dtype", self.dtype.name, GradError)
-            self._node, self._index = Leaf(), 0
+            # Frozen and thawed again, it is the leaf that it was.
+            leaf = vars(self).pop(HOLDER, None) or Leaf()
+            leaf.live = True
+            self._node, self._index = leaf, 0
         elif not requires_grad and self._node is not None:
             expect(self.is_leaf, "requires_grad_", "a leaf", "a result (use .detach())", GradError)
-            self._node = None
+            self._retire()
         return cast("Tensor", self)
+
+    def _retire(self: Any) -> None:
+        """Require no gradient any more; one that was collected stays."""
+        from .node import HOLDER
+
+        leaf = self._node
+        leaf.live, self._node = False, None
+        vars(self)[HOLDER] = leaf
 
     @property
     def is_leaf(self: Any) -> Any:
@@ -57,14 +69,17 @@ class Gradients:
 
     @property
     def grad(self: Any) -> Tensor | None:
-        """The gradient that backward collected; None before, and for other than leaves."""
-        if self._node is None:
-            return None
-        if self.is_leaf:
-            return cast("Tensor | None", self._node.grad)
-        from .hooks import retained
+        """The gradient that backward collected, or that was set; None before.
 
-        return retained(self)
+        Backward collects that of leaves, and of results after `retain_grad()`.
+        """
+        from .node import HOLDER, Leaf
+
+        node = self._node
+        if isinstance(node, Leaf):
+            return node.grad
+        leaf = vars(self).get(HOLDER)
+        return None if leaf is None else cast("Tensor | None", leaf.grad)
 
     @grad.setter
     def grad(self: Any, value: Tensor | None) -> None:
@@ -72,25 +87,33 @@ class Gradients:
         expect(
             value is None or hasattr(value, "_array"), "grad", "a tensor or None", given, DTypeError
         )
-        if self._node is None or not self.is_leaf:
-            if value is None:
-                return
-            raise GradError("grad: expected a leaf that requires a gradient to hold one")
+        from .hooks import holder
+        from .node import HOLDER, Leaf
+
         if value is not None:
             expect(value.shape == self.shape, "grad", f"shape {self.shape}", value.shape)
             expect(value.dtype is self.dtype, "grad", self.dtype.name, value.dtype.name, DTypeError)
-        self._node.grad = value
+        leaf = self._node
+        if isinstance(leaf, Leaf):
+            leaf.grad = value
+        elif value is not None or HOLDER in vars(self):
+            holder(self).grad = value
 
     @property
     def data(self: Any) -> Tensor:
-        """A tensor that shares this one's storage and no history."""
-        return cast("Tensor", self.detach())
+        """A tensor that shares this one's storage and no history.
+
+        Backward does not notice what is changed through it: it goes on with the changed values.
+        """
+        from ..tensor import wrap
+
+        return wrap(self._array.with_own_version())
 
     @data.setter
     def data(self: Any, value: Tensor) -> None:
         from ..tensor import unwrap_tensor
 
-        self._array = unwrap_tensor(value, "data")
+        self._array = unwrap_tensor(value, "data").with_own_version()
 
     def backward(
         self: Any,
@@ -116,7 +139,14 @@ class Gradients:
 
     def detach_(self: Any) -> Tensor:
         """Forget this tensor's history; it becomes a leaf without gradient."""
-        self._node = None
+        from .node import HOLDER
+
+        if self._node is not None and self.is_leaf:
+            self._retire()
+        else:
+            self._node = None
+            if HOLDER in vars(self):  # what it retained stays, but is not added to any more
+                vars(self)[HOLDER].hooks = None
         return cast("Tensor", self)
 
     def retain_grad(self: Any) -> None:

@@ -17,18 +17,22 @@ from ..errors import GradError
 from ..tensor import Tensor, wrap
 
 _order = itertools.count(1).__next__
+# In `vars(tensor)`: the leaf of a tensor that requires no gradient now, or is a result; it holds
+# the gradient that was collected before, retained, or set by hand.
+HOLDER = "_leaf"
 FLOATING = "fc"  # the dtype kinds that can carry a gradient
 
 
 class Leaf:
     """Where the gradient of a tensor that the user made is collected."""
 
-    __slots__ = ("after", "grad", "hooks", "shape")
+    __slots__ = ("after", "grad", "hooks", "live")
     order = 0
     count = 1
     edges: tuple[None, ...] = ()
 
     def __init__(self) -> None:
+        self.live = True  # False: its tensor takes no gradient (any more), only holds one
         self.grad: Tensor | None = None
         self.hooks: dict[int, Callable[[Tensor], Tensor | None]] | None = None
         self.after: dict[int, Callable[[], None]] | None = None
@@ -97,10 +101,14 @@ class Node:
 
 
 class CallNode(Node):
-    """A node whose rule is a function that closed over what it needs."""
+    """A node whose rule is a function that closed over what it needs.
 
-    __slots__ = ("name", "rule")
+    `keeps` tells whether that is tensors: a rule without may serve in several backward passes.
+    """
 
+    __slots__ = ("keeps", "name", "rule")
+
+    keeps: bool
     rule: Callable[..., Any] | None
 
     def apply(self, grads: list[Tensor | None], create_graph: bool) -> Sequence[Any] | None:
@@ -111,8 +119,9 @@ class CallNode(Node):
         return found if isinstance(found, (tuple, list)) else (found,)
 
     def release(self) -> None:
-        """Forget the function."""
-        self.rule = None
+        """Forget the function, if it keeps tensors."""
+        if self.keeps:
+            self.rule = None
 
 
 def changed(name: str, array: Any, version: int) -> GradError:
@@ -158,18 +167,23 @@ def record_call(
     tensors: Sequence[Tensor],
     outputs: Sequence[Tensor],
     rule: Callable[..., Any],
-) -> None:
+    *,
+    keeps: bool = True,
+    kind: type[CallNode] = CallNode,
+) -> CallNode:
     """Attach `outputs` to a new node; `rule(*gradients)` gives one per tensor in `tensors`.
 
     The rule runs in the grad mode of the backward pass, so what it computes from recorded tensors
-    that it closed over can be differentiated again.
+    that it closed over can be differentiated again. `keeps=False`: it closed over none, and may
+    be called again in a second backward pass, as in torch.
     """
-    node = CallNode([edge_of(x) for x in tensors], [meta_of(x) for x in tensors], len(outputs))
-    node.name, node.rule = name, rule
+    node = kind([edge_of(x) for x in tensors], [meta_of(x) for x in tensors], len(outputs))
+    node.name, node.rule, node.keeps = name, rule, keeps
     node.outputs = tuple(meta_of(x) for x in outputs)
     for i, out in enumerate(outputs):
         if out.dtype.kind in FLOATING:
             attach(out, node, i)
+    return node
 
 
 # --- views ----------------------------------------------------------------------------------------
@@ -199,6 +213,8 @@ def rebase(x: Tensor, node: Node | None, index: int) -> None:
     if base is None:
         x._node, x._index = node, index
         base = x
+        if HOLDER in vars(x):
+            _follow(x)
         if x._views is None:
             return
     else:
@@ -235,7 +251,9 @@ def _paste(base: Tensor, view: Tensor, node: Node | None, index: int) -> None:
 
         return outside, lambda: take_strided(g.contiguous(), *place)
 
-    record_call("view_change", [kept, part], [base], rule)
+    record_call("view_change", [kept, part], [base], rule, keeps=False)
+    if HOLDER in vars(base):
+        _follow(base)
 
 
 def _review(view: Tensor, base: Tensor) -> None:
@@ -244,6 +262,8 @@ def _review(view: Tensor, base: Tensor) -> None:
     source = alias(base)
     if source._node is None:
         view._node = None
+        if HOLDER in vars(view):
+            _follow(view)
         return
 
     def rule(g: Tensor) -> Tensor:
@@ -251,4 +271,12 @@ def _review(view: Tensor, base: Tensor) -> None:
 
         return put_strided(g, shape, *place)
 
-    record_call("view", [source], [view], rule)
+    record_call("view", [source], [view], rule, keeps=False)
+    if HOLDER in vars(view):
+        _follow(view)
+
+
+def _follow(x: Tensor) -> None:
+    from .hooks import follow
+
+    follow(x)

@@ -6,7 +6,8 @@ once (`Rule`), and a call makes few objects: the node, a tuple per argument.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import weakref
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from ..dtype import DTYPES
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from ..registry import Row
 
 TENSOR, TENSORS = 1, 2  # what a parameter takes: one tensor (or number, or None), a sequence
+_FREE = (int, float, bool, complex, type(None))
 FLOAT_CODES = frozenset(dtype.code for dtype in DTYPES if dtype.kind in FLOATING)
 
 
@@ -27,6 +29,7 @@ class Rule:
     """A row's gradient function and, from its parameters' names, what it needs kept."""
 
     __slots__ = (
+        "copied",
         "function",
         "indices_only",
         "kept",
@@ -44,6 +47,7 @@ class Rule:
         names: Sequence[str],
         kinds: Sequence[int],
         uses: dict[str, tuple[str, ...]] | None,
+        copied: Sequence[str] = (),
     ) -> None:
         code = function.__code__
         given = code.co_varnames[1 : code.co_argcount]
@@ -64,6 +68,8 @@ class Rule:
         }
         out_users = (uses or {}).get("out")
         self.out_users = None if out_users is None else tuple(map(names.index, out_users))
+        # Places in (*parameters, out).
+        self.copied = frozenset([*names, "out"].index(name) for name in copied)
         self.sequences = TENSORS in kinds
         self.plain = not self.sequences and not self.uses
 
@@ -92,14 +98,16 @@ class RowNode(Node):
     """The node of a recorded row: its rule is called with what was kept of the arguments.
 
     A kept tensor stands in `saved` as (array, node, output, version), so that a later change of it
-    in place is noticed.
+    in place is noticed; of what the rule calls `copied`, such a change makes a copy first.
     """
 
-    __slots__ = ("out", "row", "saved")
+    __slots__ = ("keeps", "out", "row", "saved")
+
+    keeps: bool  # else a second backward pass may use the node, as in torch
 
     row: Row[..., Any]
     saved: list[Any] | None
-    out: list[tuple[int, Any, int]] | None
+    out: list[tuple[Any, None, int, int]] | None
 
     @property
     def name(self) -> str:
@@ -107,7 +115,9 @@ class RowNode(Node):
         return self.row.__name__
 
     def release(self) -> None:
-        """Forget what was kept."""
+        """Forget what was kept, if that is anything."""
+        if not self.keeps:
+            return
         self.saved = self.out = None
         self.metas = ()
 
@@ -124,7 +134,7 @@ class RowNode(Node):
         ]
         if self.out is not None:
             own = self if create_graph else None
-            outs = [restore((a, own, i, version)) for i, a, version in self.out]
+            outs = [restore((a, own, i, version)) for a, _, i, version in self.out]
             # A rule that wants `indices` gets the one result that holds them.
             single = self.count == 1 or rule.indices_only
             values.append(outs[0] if single else tuple(outs))
@@ -147,6 +157,33 @@ class RowNode(Node):
                 flat += [None] * len(value) if one is None else one
         return flat
 
+    def watch(self) -> None:
+        """Let `keep_copies` be called before what the rule calls `copied` is changed."""
+        for _, _, value in self._copied():
+            value[0].watch()
+        _watching.add(self)
+
+    def keep_copies(self, storage: int) -> None:
+        """Replace what is kept of a storage that is about to change, where the rule says so."""
+        for values, i, (array, node, index, _) in list(self._copied()):
+            if array.storage_id == storage:
+                copy = array.clone()
+                values[i] = (copy, node, index, copy.version)
+
+    def _copied(self) -> Iterator[tuple[list[Any], int, Any]]:
+        """What the rule calls `copied` and this call kept: a list, the place in it, the entry."""
+        rule, saved = self.row.rule, self.saved
+        if rule is None or saved is None:
+            return
+        for place in rule.copied:
+            values, places = saved, [place]
+            if place == len(saved) or rule.kinds[place] == TENSORS:
+                values = (self.out or []) if place == len(saved) else saved[place]
+                places = list(range(len(values)))
+            for i in places:
+                if type(values[i]) is tuple:
+                    yield values, i, values[i]
+
     def _restore(self, value: Any) -> Any:
         if type(value) is not tuple:
             return value
@@ -157,6 +194,16 @@ class RowNode(Node):
         if node is not None:
             out._node, out._index = node, index
         return out
+
+
+# The nodes whose kept tensors are copied before they change, while they live.
+_watching: weakref.WeakSet[RowNode] = weakref.WeakSet()
+
+
+def before_write(storage: int) -> None:
+    """Called by the native core before a watched storage is written."""
+    for node in list(_watching):
+        node.keep_copies(storage)
 
 
 def run_recorded(row: Row[..., Any], args: tuple[Any, ...]) -> Any:
@@ -198,7 +245,10 @@ def record(row: Row[..., Any], args: tuple[Any, ...], outputs: Sequence[Any]) ->
     edges: list[Any] = []
     metas: list[Any] = []
     saved: list[Any] = []
+    keeps = False
     for kind, keep, value in zip(rule.kinds, rule.keeps(args), args, strict=True):
+        if keep and kind:  # a number that multiplies or divides is a tensor in torch's records
+            keeps = keeps or type(value) not in _FREE or len(args) == 2
         if kind == TENSOR:
             saved.append(_note(value, keep, edges, metas))
         elif kind == TENSORS:
@@ -209,12 +259,15 @@ def record(row: Row[..., Any], args: tuple[Any, ...], outputs: Sequence[Any]) ->
     node.row, node.saved, node.out = row, saved, None
     if rule.keeps_out(args):
         node.out = [
-            (i, o._array, o._array.version)
+            (o._array, None, i, o._array.version)
             for i, o in enumerate(outputs)
             if not (rule.indices_only and o._array.dtype in FLOAT_CODES)
         ]
     if node.count > 1:
         node.outputs = tuple(meta_of(o) if isinstance(o, Tensor) else None for o in outputs)
+    node.keeps = keeps or node.out is not None
+    if rule.copied:
+        node.watch()
     for i, o in enumerate(outputs):
         if isinstance(o, Tensor) and o._array.dtype in FLOAT_CODES:
             o._node, o._index = node, i

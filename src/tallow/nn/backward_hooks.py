@@ -35,7 +35,7 @@ class Watcher:
         fresh = list(args)
         tensors = [args[i] for i in self.places]
         made = [wrap(x._array) for x in tensors]
-        record_call("module_input", tensors, made, self._at_inputs)
+        record_call("module_input", tensors, made, self._at_inputs, keeps=False)
         for i, x in zip(self.places, made, strict=True):
             fresh[i] = x
         return tuple(fresh)
@@ -60,7 +60,7 @@ class Watcher:
             found = self._at_outputs(tuple(told))
             return [found[i] for i in places]
 
-        record_call("module_output", tensors, made, rule)
+        record_call("module_output", tensors, made, rule, keeps=False)
         for i, x in zip(places, made, strict=True):
             items[i] = x
         if single:

@@ -68,11 +68,13 @@ def _(g: Tensor, _g: Tensor, _shape: Any, key: Any) -> Tensor:
 def record_slice(out: Tensor, x: Tensor, key: Any) -> None:
     """Make `out`, which is `x[key]`, part of the graph."""
     shape = x._array.shape
-    record_call("slice", [x], [out], lambda g: unslice(g, shape, key))
+    record_call("slice", [x], [out], lambda g: unslice(g, shape, key), keeps=False)
 
 
 def assign_slice(x: Tensor, key: Any, target: _native.Array, value: Tensor) -> None:
     """`x[key] = value` with a basic key, recorded."""
+    while value.ndim > target.ndim and value.shape[0] == 1:
+        value = value[0]
 
     def part(g: Tensor, fill: Any) -> Any:
         if fill is None:
@@ -80,7 +82,7 @@ def assign_slice(x: Tensor, key: Any, target: _native.Array, value: Tensor) -> N
         g[key] = fill
         return g
 
-    assign(x, value, lambda: target.assign(value._array), part, "setitem")
+    assign(x, value, lambda: target.assign(value._array), part, "setitem", keeps=False)
 
 
 # --- strided places -------------------------------------------------------------------------------

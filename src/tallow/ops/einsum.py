@@ -233,6 +233,8 @@ def kron(x: Tensor, other: Tensor) -> Tensor:
     """The Kronecker product: each element of `x` times the whole of `other`."""
     ndim = max(x.ndim, other.ndim)
     p, q = (1,) * (ndim - x.ndim) + x.shape, (1,) * (ndim - other.ndim) + other.shape
+    if x.requires_grad or other.requires_grad:
+        x, other = x.clone(), other.clone()  # small beside the result, and the user's may change
     left = x.reshape([n for size in p for n in (size, 1)])
     right = other.reshape([n for size in q for n in (1, size)])
     return (left * right).reshape([n * m for n, m in zip(p, q, strict=True)])

@@ -26,9 +26,7 @@ def _nothing(g: Tensor, _x: Tensor) -> Tensor:
     return zeros_like(g)
 
 
-def _sign(g: Tensor, x: Tensor, out: Tensor) -> Tensor:
-    if x.dtype.kind != "c":
-        return zeros_like(g)
+def _turned(g: Tensor, x: Tensor, out: Tensor) -> Tensor:
     # Only what turns the direction matters, the less the farther out.
     turned = (g - (g * out.conj()).real * out) / x.abs()
     return where(x == 0, 0, turned)
@@ -38,7 +36,6 @@ _UNARY: tuple[tuple[str, str, Callable[..., Any]], ...] = (
     ("neg", "`-x`.", lambda g, _x: -g),
     ("abs", "The absolute value; of a complex number its magnitude, as f32.",
      lambda g, x: g * x.sign()),
-    ("sign", "-1, 0 or 1; of a complex number the one on the unit circle in its direction.", _sign),
     ("square", "`x * x`.", lambda g, x: g * conj(x * 2)),
     ("floor", "The largest whole number that is not above `x`.", _nothing),
     ("ceil", "The smallest whole number that is not below `x`.", _nothing),
@@ -93,6 +90,16 @@ def _(g: Tensor, out: Tensor) -> Tensor:
     if g.dtype.kind == "c":
         return tanh_grad.meaning(g, out)
     return _tanh_grad(g, out)
+
+
+_sign = quick_row("sign", 1, _nothing)
+_direction = quick_row("direction", 1, _turned, copied=("x", "out"), kernel="sign")
+
+
+@op(inplace=True)
+def sign(x: Tensor) -> Tensor:
+    """-1, 0 or 1; of a complex number the one on the unit circle in its direction."""
+    return _direction(x) if x.dtype.kind == "c" else _sign(x)
 
 
 _round = quick_row("round_even", 1, _nothing)
@@ -317,13 +324,16 @@ floor_divide: Callable[..., Tensor] = row("floor_divide")
 
 _add = quick_row("add", 2, lambda g, _a, _b: (g, g))
 _sub = quick_row("sub", 2, lambda g, _a, _b: (g, lambda: -g))
-_div = quick_row(
-    "div",
-    2,
+
+
+def _quotient(g: Tensor, a: Any, b: Any) -> tuple[Any, Any]:
     # By `a` and not the result, which programs change in place (scores that they mask, say).
-    lambda g, a, b: (lambda: g / conj(b), lambda: -g * conj(a / b / b)),
-    {"a": ("b",)},
-)
+    return lambda: g / conj(b), lambda: -g * conj(a / b / b)
+
+
+_div = quick_row("div", 2, _quotient, {"a": ("b",)})
+# `2 / b`, which torch takes as `b.reciprocal() * 2`: neither `b` nor the result is needed as it is.
+quick_row("rdiv", 2, _quotient, {"a": ("b",)}, copied=("b",), kernel="div")
 _trunc_div = quick_row("trunc_divide", 2, _flat)
 
 

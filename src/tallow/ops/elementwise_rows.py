@@ -49,25 +49,29 @@ def _signature(name: str, arity: int, doc: str, module: str) -> Callable[..., Te
 
 
 def kernel_row(
-    module: str, name: str, arity: int, doc: str, rule: Rule = None, uses: Uses = None
-) -> None:
+    module: str, name: str, arity: int, doc: str, rule: Rule = None, uses: Uses = None,
+    copied: tuple[str, ...] = (),
+) -> None:  # fmt: skip
     """A row whose whole meaning is one line of the .def table, with its gradient rule."""
     row = op(_signature(name, arity, doc, module))
     row.is_primitive = True
     if rule is not None:
-        row.grad(uses=uses)(rule)
+        row.grad(uses=uses, copied=copied)(rule)
 
 
 _QUICK: dict[str, Row[..., Any]] = {}
 
 
-def quick_row(name: str, arity: int, rule: Rule = None, uses: Uses = None) -> Callable[..., Tensor]:
+def quick_row(
+    name: str, arity: int, rule: Rule = None, uses: Uses = None, copied: tuple[str, ...] = (),
+    kernel: str = "",
+) -> Callable[..., Tensor]:  # fmt: skip
     """The caller of a kernel that stands behind a row with options, and is no row for users."""
     row: Row[..., Any] = Row(_signature(name, arity, "", __name__), is_primitive=False)
-    row.native = _native.elementwise(name)
+    row.native = _native.elementwise(kernel or name)
     row.is_primitive = True
     if rule is not None:
-        row.grad(uses=uses)(rule)
+        row.grad(uses=uses, copied=copied)(rule)
     _QUICK[name] = row
     return row.caller()
 
@@ -105,7 +109,8 @@ def install_operators() -> None:
             continue
         setattr(Tensor, forward, _operator(row, row.native[1], swapped=False))
         if others:
-            setattr(Tensor, others[0], _operator(row, row.native[1], swapped=True))
+            swapped = _QUICK.get(f"r{name}", row)
+            setattr(Tensor, others[0], _operator(swapped, row.native[1], swapped=True))
             setattr(Tensor, others[1], _in_place(row))
     # Attributes, as in PyTorch.
     for name in ("real", "imag"):

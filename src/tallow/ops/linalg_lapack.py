@@ -310,7 +310,7 @@ def svdvals(A: Tensor, *, driver: str | None = None) -> Tensor:
     return lapack(svdvals, FINITE, lambda a: np.linalg.svd(a, compute_uv=False), A)
 
 
-@svdvals.grad
+@svdvals.grad(copied=("A",))
 def _(g: Tensor, A: Tensor, driver: str | None) -> Tensor:
     U, _, Vh = svd_factors(A, False)
     return (U * g.unsqueeze(-2)) @ Vh

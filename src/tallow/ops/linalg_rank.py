@@ -66,7 +66,7 @@ def slogdet_parts(input: Tensor) -> SignLog:
     return SignLog(*lapack_many("linalg.slogdet", "matrices", run, input))
 
 
-@slogdet_parts.grad
+@slogdet_parts.grad(copied=("out",))
 def _(g: Any, A: Tensor, out: Any) -> Tensor:
     weight = g[1]
     if A.dtype.kind == "c":

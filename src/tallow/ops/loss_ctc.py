@@ -37,7 +37,7 @@ def _(terms: Sequence[Tensor]) -> Tensor:
     return out
 
 
-@log_add.grad
+@log_add.grad(copied=("terms", "out"))
 def _(g: Tensor, terms: Sequence[Tensor], out: Tensor) -> list[Tensor]:
     # exp(-inf - -inf) would be NaN; a sum of nothing has no share to give.
     safe = where(out.eq(-math.inf), 0, out)
@@ -196,7 +196,7 @@ def alignment_nll(lp: Tensor, skips: Tensor, ends: Tensor, sizes: Tensor) -> Ten
     return -log_add([alpha.gather(1, last + 1).squeeze(1), alpha.gather(1, last).squeeze(1)])
 
 
-@alignment_nll.grad
+@alignment_nll.grad(copied=("lp", "skips", "ends", "sizes"))
 def _(g: Tensor, lp: Tensor, skips: Tensor, ends: Tensor, sizes: Tensor) -> Any:
     from .join import cat, stack
 

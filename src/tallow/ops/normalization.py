@@ -221,6 +221,8 @@ def instance_norm(
             _update(running_var, var.mean(0), momentum)
     if not input.numel():
         return _affine(_wide(input), weight, bias).to(input.dtype)
+    if weight is not None and weight.requires_grad:
+        weight = weight.clone()  # the caller's may change before backward, as in torch
     return _affine(_grouped(input, c, eps), weight, bias).to(input.dtype)
 
 

@@ -198,9 +198,9 @@ def swapdims(x: Tensor, dim0: int, dim1: int) -> Tensor:
 
 @op
 def t(x: Tensor) -> Tensor:
-    """A matrix transposed; tensors of fewer axes as they are."""
+    """A matrix transposed; of fewer axes a view as it is."""
     expect(x.ndim <= 2, t, "at most two axes", x.shape)
-    return x.transpose(0, 1) if x.ndim == 2 else x
+    return x.transpose(0, 1) if x.ndim == 2 else x.view_as(x)
 
 
 @op

@@ -61,7 +61,7 @@ for _name, _doc, _rule in (
     ("i0", "The modified Bessel function of the first kind, of order 0.",
      lambda g, x: g * row("special.i1")(x)),
 ):  # fmt: skip
-    kernel_row(__name__, _name, 1, _doc, _rule)
+    kernel_row(__name__, _name, 1, _doc, _rule, copied=("out",) if _name == "erfinv" else ())
 
 _i0 = ROWS["i0"]
 _i0e = quick_row("i0e", 1, lambda g, x, out: g * (row("special.i1e")(x) - x.sign() * out))
