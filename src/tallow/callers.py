@@ -26,6 +26,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+DIRECT: Any = Tensor  # what quick tests take at once; see torch/_function_modes.py
+
+
 class nothing:  # noqa: N801  (its name stands in the error for an argument that is not there)
     """What a parameter without a default holds until it is given by position or by any name."""
 
@@ -239,7 +242,7 @@ def unary(row: Row[..., Any], native: Callable[[Any], Any], *, recorded: bool) -
     def recorded_call(x: Tensor = MISSING, **more: Any) -> Any:
         if more:
             return by_name(row, (x,), more)
-        if type(x) is not Tensor:
+        if type(x) is not DIRECT:
             if type(x) not in PLAIN and (found := overloaded((x,))):
                 return ask(row.caller(), found, (x,), {})
             unwrap_tensor(x, name)
@@ -273,17 +276,17 @@ def binary(row: Row[..., Any], native: Callable[[Any, Any], Any], *, recorded: b
     if not recorded:
         return call
 
-    def recorded_call(a: Tensor = MISSING, b: Tensor | float = MISSING, **more: Any) -> Any:
+    def recorded_call(a: Any = MISSING, b: Any = MISSING, **more: Any) -> Any:
         if more:
             return by_name(row, (a, b), more)
-        if type(a) is Tensor:
+        if type(a) is DIRECT:
             left, tracked = a._array, a._node is not None
         else:
             if type(a) not in PLAIN and (found := overloaded((a, b))):
                 return ask(row.caller(), found, (a, b), {})
             left = unwrap(a, name)
             tracked = getattr(a, "_node", None) is not None  # a Parameter is a Tensor too
-        if type(b) is Tensor:
+        if type(b) is DIRECT:
             right = b._array
             tracked = tracked or b._node is not None
         else:

@@ -15,10 +15,12 @@ from typing import Any
 
 # Types of arguments that take nothing over.
 PLAIN: set[type] = {int, float, bool, complex, str, type(None)}
+HIDDEN: set[type] = set()  # types of PLAIN that are not in it while a mode is on
 
 
 class _State(threading.local):
     asked = True  # whether classes are asked
+    modes: list[Any] | None = None  # the innermost last
 
 
 _STATE = _State()
@@ -40,9 +42,16 @@ def disabled(func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any =
         return func(*args, **(kwargs or {}))
 
 
+def modes() -> list[Any]:
+    """The modes that are on in this thread, the innermost last."""
+    if _STATE.modes is None:
+        _STATE.modes = []
+    return _STATE.modes
+
+
 def takes_over(kind: type) -> bool:
     """Whether instances of a type are asked for functions that get them."""
-    if kind in PLAIN:
+    if kind in PLAIN or kind in HIDDEN:
         return False
     found = getattr(kind, "__torch_function__", None)
     return found is not None and found is not disabled
@@ -53,12 +62,19 @@ def overloaded(values: Iterable[Any]) -> list[Any]:
     found: list[Any] = []
     if not _STATE.asked:
         return found
+    if _STATE.modes:
+        return [_STATE.modes[-1], *_classes(values)]
+    return _classes(values)
+
+
+def _classes(values: Iterable[Any]) -> list[Any]:
+    found: list[Any] = []
     for value in values:
         kind = type(value)
         if kind in PLAIN:
             continue
         if isinstance(value, (list, tuple)) and not hasattr(kind, "__torch_function__"):
-            more = overloaded(value)
+            more = _classes(value)
         else:
             more = [value] if takes_over(kind) else []
         for one in more:
@@ -73,6 +89,9 @@ def ask(
     func: Callable[..., Any], found: list[Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
     """What the first class that does not answer NotImplemented makes of the call."""
+    inner = _STATE.modes
+    if inner and found[0] is inner[-1]:
+        return _ask_mode(func, found[1:], args, kwargs)
     types = tuple(map(type, found))
     for one in found:
         made = type(one).__torch_function__(func, types, args, kwargs)
@@ -83,6 +102,20 @@ def ask(
         f"{getattr(func, '__name__', func)}: expected a __torch_function__ that knows it,"
         f" got none among {names}"
     )
+
+
+def _ask_mode(
+    func: Callable[..., Any], found: list[Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """What the innermost mode, off meanwhile, makes of the call; else the classes; else itself."""
+    mode = modes().pop()
+    try:
+        made = mode.__torch_function__(func, tuple(map(type, found)), args, kwargs)
+        if made is not NotImplemented:
+            return made
+        return ask(func, found, args, kwargs) if found else func(*args, **kwargs)
+    finally:
+        modes().append(mode)
 
 
 def default(
@@ -124,7 +157,7 @@ def _as(made: Any, cls: type[Any], given: set[int]) -> Any:
 
 
 # What Tensor defines itself rather than by a row: a subclass gets twins that ask.
-_METHODS = (
+METHODS = (
     "to", "float", "double", "half", "bfloat16", "long", "int", "short", "char", "byte", "bool",
     "cfloat", "type", "type_as", "contiguous", "to_dense", "cpu", "copy_", "fill_", "zero_",
     "detach", "new", "backward", "item", "tolist", "__getitem__", "__repr__",
@@ -132,7 +165,9 @@ _METHODS = (
 _PROPERTIES = ("T", "mT", "H", "mH", "data")
 
 
-def _method(function: Callable[..., Any]) -> Callable[..., Any]:
+def asking(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A method that asks first."""
+
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         found = overloaded(args)
@@ -158,9 +193,9 @@ def adopt(base: type[Any], cls: type[Any]) -> None:
     if any(map(takes_over, above)):
         return  # inherits what asks
     own = vars(cls)
-    for name in _METHODS:
+    for name in METHODS:
         if name not in own:
-            setattr(cls, name, _method(getattr(base, name)))
+            setattr(cls, name, asking(getattr(base, name)))
     for name in _PROPERTIES:
         if name not in own:
             setattr(cls, name, _property(_descriptor(base, name)))

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from .errors import ArgumentError, expect
-from .overrides import PLAIN
+from .overrides import HIDDEN, PLAIN
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -54,7 +54,7 @@ def set_options(
 def format_tensor(x: Tensor) -> str:
     """The text of `repr(x)`."""
     dtype = x.dtype
-    head = "tensor(" if type(x) in PLAIN else f"{type(x).__name__}("
+    head = "tensor(" if type(x) in PLAIN or type(x) in HIDDEN else f"{type(x).__name__}("
     if dtype.is_quantized:
         return f"{head}shape={x.shape}, dtype={dtype!r}, {x.nbytes} bytes)"
     suffix = "" if dtype.name in ("f32", "i64", "bool") else f", dtype={dtype!r}"

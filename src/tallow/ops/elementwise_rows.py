@@ -14,6 +14,7 @@ from ..registry import ROWS, Row, op
 from ..tensor import Tensor
 
 Rule = Callable[..., Any] | None
+DIRECT: Any = Tensor  # what quick tests take at once; see torch/_function_modes.py
 Uses = dict[str, tuple[str, ...]] | None
 
 
@@ -140,7 +141,7 @@ def _operator(row: Row[..., Any], native: Callable[..., Any], *, swapped: bool) 
 
     def forward(a: Tensor, b: Any) -> Any:
         kind = type(b)
-        if type(a) is not Tensor and (found := overloaded((a, b))):
+        if type(a) is not DIRECT and (found := overloaded((a, b))):
             return ask(forward, found, (a, b), {})
         if kind is Tensor:
             right = b._array
@@ -158,7 +159,7 @@ def _operator(row: Row[..., Any], native: Callable[..., Any], *, swapped: bool) 
         return out
 
     def backward(a: Tensor, b: Any) -> Any:
-        if type(a) is not Tensor and (found := overloaded((a, b))):
+        if type(a) is not DIRECT and (found := overloaded((a, b))):
             return ask(backward, found, (a, b), {})
         if type(b) not in numbers:
             return other(a, b)

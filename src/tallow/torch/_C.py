@@ -35,6 +35,7 @@ __getattr__, __dir__ = namespace(
         "_has_mkldnn": False,
         "_cuda_getDeviceCount": 0,
         "_is_tracing": False,
+        "_are_functorch_transforms_active": False,
     },
     refuses={
         "programs of TorchScript are not supported": (

@@ -5,15 +5,42 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from tallow.overrides import ask, overloaded
+from tallow.overrides import ask, modes, overloaded
 from tallow.tensor import Tensor
+from tallow.torch._function_modes import FunctionMode
 from tallow.torch._names import namespace
 
 __getattr__, __dir__ = namespace(
     __name__,
     answers={"get_ignored_functions": frozenset(), "get_overridable_functions": {}},
-    refuses={"it is not supported": "TorchFunctionMode BaseTorchFunctionMode resolve_name"},
+    places={"tallow.torch._function_modes": "TorchFunctionMode=FunctionMode"},
+    refuses={"it is not supported": "resolve_name"},
 )  # fmt: skip
+
+
+class BaseTorchFunctionMode(FunctionMode):
+    """A mode that changes nothing."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """The function's own result."""
+        return func(*args, **(kwargs or {}))
+
+
+def _get_current_function_mode() -> Any:
+    """The innermost mode, or None."""
+    return modes()[-1] if modes() else None
+
+
+def _get_current_function_mode_stack() -> list[Any]:
+    """The modes that are on, the innermost last."""
+    return list(modes())
+
+
+def _len_torch_function_stack() -> int:
+    """How many modes are on."""
+    return len(modes())
 
 
 def is_tensor_like(inp: Any) -> bool:
