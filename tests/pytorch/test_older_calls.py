@@ -198,3 +198,25 @@ def test_subclasses_are_plain_tensors_where_functions_are_not_asked():
 
     x = torch.ones(2).as_subclass(Counted)
     assert torch.equal(x + 1, torch.full((2,), 2.0)) and Counted.calls >= 1
+
+
+def test_a_mixin_behind_module_is_told_the_arguments():
+    class Remembers:
+        def __new__(cls, *args, **options):
+            made = super().__new__(cls)
+            made.given = args, options
+            return made
+
+    class Model(torch.nn.Module, Remembers):
+        def __init__(self, size, *, bias=True):
+            super().__init__()
+            self.layer = torch.nn.Linear(size, 1, bias=bias)
+
+    model = Model(3, bias=False)
+    assert model.given == ((3,), {"bias": False}) and len(list(model.parameters())) == 1
+
+
+def test_asserts_of_tensors():
+    torch._assert_async(torch.tensor(True))
+    with pytest.raises(RuntimeError, match="not so"):
+        torch._assert_async(torch.tensor(0), "not so")

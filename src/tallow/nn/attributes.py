@@ -92,9 +92,10 @@ class Attributes:
     _non_persistent_buffers_set: set[str]
     _declared: dict[str, Declaration]  # of the parameters that a layer declared, by name
 
-    def __new__(cls, *_args: Any, **_options: Any) -> Self:
-        """Make the tables."""
-        self = super().__new__(cls)
+    def __new__(cls, *args: Any, **options: Any) -> Self:
+        """Make the tables; a mixin behind this class is told the arguments, as by PyTorch's."""
+        above: Any = super().__new__
+        self: Self = above(cls) if above is object.__new__ else above(cls, *args, **options)
         own = self.__dict__
         for kind in TABLES:
             own[kind] = Table(self)
@@ -104,7 +105,9 @@ class Attributes:
 
     def __setattr__(self, name: str, value: Any) -> None:
         own = self.__dict__
-        if isinstance(value, Parameter):
+        if "_parameters" not in own:  # by the __new__ of a mixin, before there are tables
+            object.__setattr__(self, name, value)
+        elif isinstance(value, Parameter):
             self._enter("_parameters", name, value)
         elif name in own["_parameters"]:
             self._refuse(value is None, "a Parameter or None", name, value)

@@ -75,7 +75,7 @@ __getattr__, __dir__ = _namespace(
             "complex128 complex32 cdouble chalf qint8 quint8 qint32 quint4x2 float8_e4m3fnuz "
             "float8_e5m2fnuz float8_e8m0fnu per_channel_affine per_tensor_affine range "
             "unravel_index native_channel_shuffle scalar_tensor "
-            "typename is_distributed SymInt SymFloat SymBool sym_int _assert _check "
+            "typename is_distributed SymInt SymFloat SymBool sym_int _assert _assert_async _check "
             "_check_value _check_type _check_is_size _shape_as_tensor _sample_dirichlet "
             "_standard_gamma sym_float sym_max sym_min sym_not newaxis"
         ),

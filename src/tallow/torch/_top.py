@@ -58,6 +58,12 @@ def _assert(condition: Any, message: str = "") -> None:
         raise AssertionError(message)
 
 
+def _assert_async(input: Any, assert_msg: str = "") -> None:
+    """RuntimeError with the message, unless the tensor is true."""
+    if not input:
+        raise RuntimeError(assert_msg or "expected a true value, got a false one")
+
+
 def _check(cond: bool, message: Any = None) -> None:
     """RuntimeError with what `message()` gives, unless `cond`."""
     if not cond:
