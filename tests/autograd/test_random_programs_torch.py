@@ -2,7 +2,7 @@
 
 Where both run a program to its end, the values, shapes and `requires_grad` of its tensors and the
 gradients of its leaves are equal. An error of ours is a clear one; it may come where torch goes on
-(expanded targets, values changed under `.data`), but in few programs.
+(expanded targets), but in few programs.
 """
 
 from __future__ import annotations
