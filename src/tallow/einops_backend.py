@@ -60,7 +60,7 @@ class _Methods:
         elif operation in ("sum", "mean", "any", "all"):
             reduced = getattr(x, operation)(tuple(axes))
         else:
-            raise NotImplementedError("Unknown reduction ", operation)
+            raise NotImplementedError(f"einops: no reduction {operation!r} of tallow's tensors")
         return reduced
 
     def transpose(self, x: Tensor, axes: Sequence[int]) -> Tensor:
