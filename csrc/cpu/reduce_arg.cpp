@@ -42,10 +42,26 @@ TL_INLINE int64_t find_value(const T* p, int64_t stride, int64_t n, Value<T> bes
   return 0;
 }
 
-// First place of the extreme value among n elements `stride` apart: block by block, then within
-// the block that has it.
+// A value on its way between the kernels of one dtype and what combines them for all dtypes.
+struct AnyValue {
+  alignas(8) unsigned char bytes[8];
+};
+
+// What one dtype and direction do: the rest of this file is compiled once, since a copy for each of
+// them was most of its code.
+struct ArgKernel {
+  // First place of the extreme among n elements `stride` apart, which goes to `found`.
+  int64_t (*run)(const char* p, int64_t stride, int64_t n, AnyValue* found);
+  // Of each of `width` <= kTile neighbouring columns of n rows, `stride` apart.
+  void (*columns)(const char* p, int64_t stride, int64_t n, int64_t width, int64_t* index);
+  bool (*better)(AnyValue x, AnyValue best);
+  int64_t size;  // bytes of an element
+};
+
+// Block by block, then within the block that has it.
 template <class T, bool kMax>
-TL_INLINE int64_t find_extreme(const T* p, int64_t stride, int64_t n, Value<T>* found) {
+int64_t extreme_of_run(const char* data, int64_t stride, int64_t n, AnyValue* found) {
+  const T* p = reinterpret_cast<const T*>(data);
   constexpr int64_t kBlock = 1024;
   Value<T> best{};
   int64_t at = 0;
@@ -61,12 +77,36 @@ TL_INLINE int64_t find_extreme(const T* p, int64_t stride, int64_t n, Value<T>* 
       at = i;
     }
   }
-  *found = best;
+  memcpy(found, &best, sizeof best);
   return at + find_value(p + at * stride, stride, n - at < kBlock ? n - at : kBlock, best);
 }
 
 template <class T, bool kMax>
-const char* arg_flat(const View& out, const View& x) {
+void extreme_of_columns(const char* data, int64_t stride, int64_t n, int64_t width,
+                        int64_t* index) {
+  const T* p = reinterpret_cast<const T*>(data);
+  Value<T> best[kTile];
+  for (int64_t j = 0; j < width; ++j) best[j] = value(p[j]), index[j] = 0;
+  for (int64_t r = 1; r < n; ++r) {
+    const T* from = p + r * stride;
+    for (int64_t j = 0; j < width; ++j) {
+      const Value<T> v = value(from[j]);
+      const bool wins = better<Value<T>, kMax>(v, best[j]);
+      best[j] = wins ? v : best[j];
+      index[j] = wins ? r : index[j];
+    }
+  }
+}
+
+template <class T, bool kMax>
+bool better_of_any(AnyValue x, AnyValue best) {
+  Value<T> a, b;
+  memcpy(&a, &x, sizeof a);
+  memcpy(&b, &best, sizeof b);
+  return better<Value<T>, kMax>(a, b);
+}
+
+const char* arg_flat(const View& out, const View& x, const ArgKernel& kernel) {
   Walk<1> all;
   for (int i = 0; i < x.ndim; ++i) all.axis(x.shape[i], {x.strides[i]});
   const int64_t n = all.count;
@@ -74,7 +114,7 @@ const char* arg_flat(const View& out, const View& x) {
   const int64_t rows = all.count,
                 cuts = run.length > kSegment ? (run.length + kSegment - 1) / kSegment : 1;
   struct Best {
-    Value<T> value;
+    AnyValue value;
     int64_t index;
   };
   Scratch memory(rows * cuts * sizeof(Best));
@@ -87,21 +127,20 @@ const char* arg_flat(const View& out, const View& x) {
           walk.seek(i / cuts);
           const int64_t from = run.length * (i % cuts) / cuts,
                         to = run.length * (i % cuts + 1) / cuts;
-          const T* p = x.ptr<T>() + walk.offset[0] + from * run.strides[0];
+          const char* p = x.ptr<char>() + (walk.offset[0] + from * run.strides[0]) * kernel.size;
           found[i].index = i / cuts * run.length + from +
-                           find_extreme<T, kMax>(p, run.strides[0], to - from, &found[i].value);
+                           kernel.run(p, run.strides[0], to - from, &found[i].value);
         }
       });
   Best best = found[0];
   for (int64_t i = 1; i < rows * cuts; ++i) {
-    if (better<Value<T>, kMax>(found[i].value, best.value)) best = found[i];
+    if (kernel.better(found[i].value, best.value)) best = found[i];
   }
   out.ptr<int64_t>()[0] = best.index;
   return nullptr;
 }
 
-template <class T, bool kMax>
-const char* arg_axis(const View& out, const View& x, int axis) {
+const char* arg_axis(const View& out, const View& x, int axis, const ArgKernel& kernel) {
   Walk<2> kept;
   for (int i = 0; i < x.ndim; ++i) {
     if (i != axis) kept.axis(x.shape[i], {out.strides[i], x.strides[i]});
@@ -114,23 +153,13 @@ const char* arg_axis(const View& out, const View& x, int axis) {
         kept.count * tiles, 8000 / (n * (columns.length < kTile ? columns.length : kTile)) + 1,
         [&](int64_t begin, int64_t end, int) {
           Walk<2> walk = kept;
-          Value<T> best[kTile];
           int64_t index[kTile];
           for (int64_t i = begin; i < end; ++i) {
             walk.seek(i / tiles);
             const int64_t first = i % tiles * kTile;
             const int64_t width = columns.length - first < kTile ? columns.length - first : kTile;
-            const T* p = x.ptr<T>() + walk.offset[1] + first;
-            for (int64_t j = 0; j < width; ++j) best[j] = value(p[j]), index[j] = 0;
-            for (int64_t r = 1; r < n; ++r) {
-              const T* from = p + r * stride;
-              for (int64_t j = 0; j < width; ++j) {
-                const Value<T> v = value(from[j]);
-                const bool wins = better<Value<T>, kMax>(v, best[j]);
-                best[j] = wins ? v : best[j];
-                index[j] = wins ? r : index[j];
-              }
-            }
+            kernel.columns(x.ptr<char>() + (walk.offset[1] + first) * kernel.size, stride, n, width,
+                           index);
             for (int64_t j = 0; j < width; ++j) {
               out.ptr<int64_t>()[walk.offset[0] + (first + j) * columns.strides[0]] = index[j];
             }
@@ -142,9 +171,9 @@ const char* arg_axis(const View& out, const View& x, int axis) {
     Walk<2> walk = kept;
     walk.seek(begin);
     for (int64_t i = begin; i < end; ++i, walk.next()) {
-      Value<T> unused;
+      AnyValue unused;
       out.ptr<int64_t>()[walk.offset[0]] =
-          find_extreme<T, kMax>(x.ptr<T>() + walk.offset[1], stride, n, &unused);
+          kernel.run(x.ptr<char>() + walk.offset[1] * kernel.size, stride, n, &unused);
     }
   });
   return nullptr;
@@ -171,7 +200,10 @@ const char* arg_extreme(const Arg* args, int) {
   }
   if (reduced == 0) return fail("%s: expected at least one element, got none", name);
   return for_any(x.dtype, name, [&]<class T>() -> const char* {
-    return axis < 0 ? arg_flat<T, kMax>(out, x) : arg_axis<T, kMax>(out, x, static_cast<int>(axis));
+    static_assert(sizeof(Value<T>) <= sizeof(AnyValue));
+    const ArgKernel kernel{extreme_of_run<T, kMax>, extreme_of_columns<T, kMax>,
+                           better_of_any<T, kMax>, sizeof(T)};
+    return axis < 0 ? arg_flat(out, x, kernel) : arg_axis(out, x, static_cast<int>(axis), kernel);
   });
 }
 

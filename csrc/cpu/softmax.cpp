@@ -94,15 +94,16 @@ TL_INLINE void log_softmax_backward_row(const T* g, const T* y, T* dx, int64_t n
 // `width` neighbouring lines of n; the k-th operand's elements of a line stand step[k] apart.
 // `spare`: (n + 2) rows of `width` rounded up to whole vectors.
 template <class T, bool kLog>
-void softmax_tile(T* const* data, const int64_t* step, int64_t n, int64_t width, Scalar<T>* spare) {
+void softmax_tile(char* const* data, const int64_t* step, int64_t n, int64_t width, void* spare) {
   using W = Scalar<T>;
   constexpr int w = Wide<T>::kWidth;
   const int64_t ld = (width + w - 1) / w * w;
-  W *top = spare, *total = spare + ld, *copy = spare + 2 * ld;
+  T *const out = reinterpret_cast<T*>(data[0]), *const x = reinterpret_cast<T*>(data[1]);
+  W *top = static_cast<W*>(spare), *total = top + ld, *copy = total + ld;
   for (int64_t j = 0; j < ld; ++j) top[j] = -kInfinity<W>, total[j] = 0;
   for (int64_t r = 0; r < n; ++r) {
     vectors(width, W(0), [&](int64_t j, auto get, auto) {
-      const auto v = get(data[1] + r * step[1] + j);
+      const auto v = get(x + r * step[1] + j);
       store(top + j, max(v, load(top + j)));
       store(copy + r * ld + j, v);
     });
@@ -118,27 +119,29 @@ void softmax_tile(T* const* data, const int64_t* step, int64_t n, int64_t width,
   for (int64_t r = 0; r < n; ++r) {
     vectors(width, W(0), [&](int64_t j, auto, auto put) {
       const auto v = load(copy + r * ld + j);
-      put(data[0] + r * step[0] + j,
+      put(out + r * step[0] + j,
           kLog ? (v - load(top + j)) - load(total + j) : v * load(total + j));
     });
   }
 }
 
 template <class T, bool kLog>
-void backward_tile(T* const* data, const int64_t* step, int64_t n, int64_t width,
-                   Scalar<T>* total) {
+void backward_tile(char* const* data, const int64_t* step, int64_t n, int64_t width, void* spare) {
   using W = Scalar<T>;
+  W* const total = static_cast<W*>(spare);
   for (int64_t j = 0; j < width + Wide<T>::kWidth - 1; ++j) total[j] = 0;
   for (int64_t r = 0; r < n; ++r) {
-    const T *g = data[1] + r * step[1], *y = data[2] + r * step[2];
+    const T* g = reinterpret_cast<const T*>(data[1]) + r * step[1];
+    const T* y = reinterpret_cast<const T*>(data[2]) + r * step[2];
     vectors(width, W(0), [&](int64_t j, auto get, auto) {
       const auto v = kLog ? get(g + j) : get(g + j) * get(y + j);
       store(total + j, load(total + j) + v);
     });
   }
   for (int64_t r = 0; r < n; ++r) {
-    const T *g = data[1] + r * step[1], *y = data[2] + r * step[2];
-    T* dx = data[0] + r * step[0];
+    const T* g = reinterpret_cast<const T*>(data[1]) + r * step[1];
+    const T* y = reinterpret_cast<const T*>(data[2]) + r * step[2];
+    T* dx = reinterpret_cast<T*>(data[0]) + r * step[0];
     vectors(width, W(0), [&](int64_t j, auto get, auto put) {
       const auto s = load(total + j);
       if constexpr (kLog)
@@ -180,18 +183,40 @@ struct Lines {
   }
 };
 
-// Runs row(pointers, spare) or tile(pointers, steps, width, spare) over all lines. `spare_rows`:
-// wide values per element of a line (and two more lines for tiles).
-template <int N, class T, class Row, class Tile>
-TL_INLINE const char* each_line(const View* const (&views)[N], int axis, int64_t cost, bool spare,
-                                const Row& row, const Tile& tile) {
-  using W = Scalar<T>;
+// What is done to one line of n whose operands are contiguous, and to `width` neighbouring lines
+// whose operands' elements stand step[k] apart. Both get room for wide values.
+struct LineKernel {
+  void (*row)(char* const* data, int64_t n, void* spare);
+  void (*tile)(char* const* data, const int64_t* step, int64_t n, int64_t width, void* spare);
+  int size, wide;        // bytes of an element, and of a value in the computation
+  int64_t cost;          // ns per 1000 elements
+  bool spare, all_rows;  // a row needs n wide values; a tile all its lines (and two), not only one
+};
+
+template <int kSize>
+TL_INLINE void copy_elements(char* to, int64_t to_step, const char* from, int64_t from_step,
+                             int64_t n) {
+  for (int64_t j = 0; j < n; ++j)
+    memcpy(to + j * to_step * kSize, from + j * from_step * kSize, kSize);
+}
+TL_INLINE void copy_line(char* to, int64_t to_step, const char* from, int64_t from_step, int64_t n,
+                         int size) {
+  if (size == 2) return copy_elements<2>(to, to_step, from, from_step, n);
+  if (size == 4) return copy_elements<4>(to, to_step, from, from_step, n);
+  copy_elements<8>(to, to_step, from, from_step, n);
+}
+
+// Runs the kernel over all lines. It is compiled for numbers of operands alone, since a copy for
+// each dtype and operation was most of this file's code.
+template <int N>
+const char* each_line(const View* const (&views)[N], int axis, const LineKernel& kernel) {
   const Lines<N> lines(views, axis);
   const int64_t n = lines.n;
+  const int size = kernel.size;
   if (n == 0 || lines.others.count == 0) return nullptr;
   bool ok = true;
-  T* base[N];
-  for (int k = 0; k < N; ++k) base[k] = views[k]->template ptr<T>();
+  char* base[N];
+  for (int k = 0; k < N; ++k) base[k] = views[k]->template ptr<char>();
   if (!lines.rows && lines.columns()) {
     Walk<N> outer = lines.others;
     const int64_t length = outer.shape[--outer.ndim];
@@ -201,11 +226,11 @@ TL_INLINE const char* each_line(const View* const (&views)[N], int axis, int64_t
     width = width < 64 ? 64 : width > 512 ? 512 : width;
     if (width > length) width = length;
     const int64_t tiles = (length + width - 1) / width;
-    const int64_t floats = (width + Wide<T>::kWidth) * (spare ? n + 2 : 1);
-    parallel_for(outer.count * tiles, 4000 / (1 + n * width * cost / 1000) + 1,
+    const int64_t values = (width + kLanes) * (kernel.all_rows ? n + 2 : 1);
+    parallel_for(outer.count * tiles, 4000 / (1 + n * width * kernel.cost / 1000) + 1,
                  [&](int64_t begin, int64_t end, int) {
-                   Scratch memory(floats * sizeof(W));
-                   if (!memory.template as<W>()) {
+                   Scratch memory(values * kernel.wide);
+                   if (!memory.template as<char>()) {
                      ok = false;
                      return;
                    }
@@ -213,44 +238,84 @@ TL_INLINE const char* each_line(const View* const (&views)[N], int axis, int64_t
                    for (int64_t i = begin; i < end; ++i) {
                      const int64_t first = i % tiles * width;
                      walk.seek(i / tiles);
-                     T* at[N];
-                     for (int k = 0; k < N; ++k) at[k] = base[k] + walk.offset[k] + first;
-                     tile(at, lines.step, length - first < width ? length - first : width,
-                          memory.template as<W>());
+                     char* at[N];
+                     for (int k = 0; k < N; ++k) at[k] = base[k] + (walk.offset[k] + first) * size;
+                     kernel.tile(at, lines.step, n, length - first < width ? length - first : width,
+                                 memory.template as<char>());
                    }
                  });
     return ok ? nullptr : "softmax: out of memory";
   }
   const bool copied = !lines.rows;
-  const int64_t work = 1 + n * cost / 1000 + (copied ? 2 * n : 0);
-  const int64_t bytes = n * sizeof(W) + (copied ? N * n * sizeof(T) : 0);
-  const bool needs = copied || spare;
+  const int64_t work = 1 + n * kernel.cost / 1000 + (copied ? 2 * n : 0);
+  const int64_t bytes = n * kernel.wide + (copied ? N * n * size : 0);
+  const bool needs = copied || kernel.spare;
   parallel_for(lines.others.count, 4000 / work + 1, [&](int64_t begin, int64_t end, int) {
     Scratch memory(needs ? bytes : 0);
-    if (needs && !memory.template as<W>()) {
+    char* const spare = memory.template as<char>();
+    if (needs && !spare) {
       ok = false;
       return;
     }
-    T* const copies = reinterpret_cast<T*>(memory.template as<W>() + n);
     Walk<N> walk = lines.others;
     walk.seek(begin);
     for (int64_t i = begin; i < end; ++i, walk.next()) {
-      T* at[N];
-      for (int k = 0; k < N; ++k) at[k] = base[k] + walk.offset[k];
-      if (!copied) {
-        row(at, memory.template as<W>());
-        continue;
-      }
-      T* near[N];
+      char *at[N], *near[N];
       for (int k = 0; k < N; ++k) {
-        near[k] = copies + k * n;
-        for (int64_t j = 0; k > 0 && j < n; ++j) near[k][j] = at[k][j * lines.step[k]];
+        at[k] = base[k] + walk.offset[k] * size;
+        near[k] = copied ? spare + n * (kernel.wide + k * size) : at[k];
+        if (copied && k > 0) copy_line(near[k], 1, at[k], lines.step[k], n, size);
       }
-      row(near, memory.template as<W>());
-      for (int64_t j = 0; j < n; ++j) at[0][j * lines.step[0]] = near[0][j];
+      kernel.row(near, n, spare);
+      if (copied) copy_line(at[0], lines.step[0], near[0], 1, n, size);
     }
   });
   return ok ? nullptr : "softmax: out of memory";
+}
+
+template <class T, bool kLog>
+LineKernel forward_kernel() {
+  constexpr bool kNarrow = sizeof(T) < 4;
+  return {
+      [](char* const* data, int64_t n, void* spare) {
+        const T* x = reinterpret_cast<const T*>(data[1]);
+        T* out = reinterpret_cast<T*>(data[0]);
+        if constexpr (kLog)
+          log_softmax_row(x, out, n);
+        else if constexpr (kNarrow)
+          softmax_row(x, out, static_cast<Scalar<T>*>(spare), n);
+        else
+          softmax_row(x, out, out, n);
+      },
+      softmax_tile<T, kLog>,
+      sizeof(T),
+      sizeof(Scalar<T>),
+      sizeof(T) == 8 ? 8000 : 700,
+      !kLog && kNarrow,
+      true,
+  };
+}
+
+template <class T, bool kLog>
+LineKernel backward_kernel() {
+  return {
+      [](char* const* data, int64_t n, void*) {
+        const T *g = reinterpret_cast<const T*>(data[1]), *y = reinterpret_cast<const T*>(data[2]);
+        T* dx = reinterpret_cast<T*>(data[0]);
+        if constexpr (kLog)
+          log_softmax_backward_row(g, y, dx, n);
+        else
+          softmax_backward_row(g, y, dx, n);
+      },
+      backward_tile<T, kLog>,
+      sizeof(T),
+      sizeof(Scalar<T>),
+      !kLog            ? 300
+      : sizeof(T) == 8 ? 8000
+                       : 700,
+      false,
+      false,
+  };
 }
 
 // The axis counted from the front, or -1.
@@ -268,28 +333,8 @@ const char* softmax(const Arg* args, int) {
   if (axis < 0)
     return fail("softmax: axis %lld of %d axes", static_cast<long long>(args[2].i), x.ndim);
   return for_float(x.dtype, "softmax", [&]<class T>() -> const char* {
-    const int64_t n = x.ndim ? x.shape[axis] : 1;
-    const int64_t cost = sizeof(T) == 8 ? 8000 : 700;
-    constexpr bool kNarrow = sizeof(T) < 4;
     const View* const views[] = {&out, &x};
-    if (log) {
-      return each_line<2, T>(
-          views, axis, cost, true, [&](T* const* p, Scalar<T>*) { log_softmax_row(p[1], p[0], n); },
-          [&](T* const* p, const int64_t* step, int64_t width, Scalar<T>* spare) {
-            softmax_tile<T, true>(p, step, n, width, spare);
-          });
-    }
-    return each_line<2, T>(
-        views, axis, cost, true,
-        [&](T* const* p, Scalar<T>* spare) {
-          if constexpr (kNarrow)
-            softmax_row(p[1], p[0], spare, n);
-          else
-            softmax_row(p[1], p[0], p[0], n);
-        },
-        [&](T* const* p, const int64_t* step, int64_t width, Scalar<T>* spare) {
-          softmax_tile<T, false>(p, step, n, width, spare);
-        });
+    return each_line<2>(views, axis, log ? forward_kernel<T, true>() : forward_kernel<T, false>());
   });
 }
 
@@ -306,22 +351,9 @@ const char* softmax_backward(const Arg* args, int) {
                 dx.ndim);
   }
   return for_float(dx.dtype, "softmax_backward", [&]<class T>() -> const char* {
-    const int64_t n = dx.ndim ? dx.shape[axis] : 1;
     const View* const views[] = {&dx, &g, &y};
-    if (log) {
-      return each_line<3, T>(
-          views, axis, sizeof(T) == 8 ? 8000 : 700, false,
-          [&](T* const* p, Scalar<T>*) { log_softmax_backward_row(p[1], p[2], p[0], n); },
-          [&](T* const* p, const int64_t* step, int64_t width, Scalar<T>* spare) {
-            backward_tile<T, true>(p, step, n, width, spare);
-          });
-    }
-    return each_line<3, T>(
-        views, axis, 300, false,
-        [&](T* const* p, Scalar<T>*) { softmax_backward_row(p[1], p[2], p[0], n); },
-        [&](T* const* p, const int64_t* step, int64_t width, Scalar<T>* spare) {
-          backward_tile<T, false>(p, step, n, width, spare);
-        });
+    return each_line<3>(views, axis,
+                        log ? backward_kernel<T, true>() : backward_kernel<T, false>());
   });
 }
 
