@@ -7,6 +7,8 @@ import re
 
 import numpy as np
 
+from alone import resident, run_alone
+
 COUNT = 1 << 20  # float32 elements of a large array: 4 MiB
 LARGE = 2**33  # bytes, beyond what 32 bits count
 TOUCHED = 1 << 20  # bytes that a lazy reader may touch of a file of 64 MiB
@@ -52,9 +54,17 @@ class Counting(io.BytesIO):
         return got
 
 
-def resident():
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * mmap.PAGESIZE
+def touched(file, reader, path):
+    """Bytes that a `reader` of the program `file` touches, in a process without other tests."""
+    return int(run_alone(file, reader, path))
+
+
+def print_touched(readers, reader, path):
+    """What such a program does: `with readers[reader](path) as x` reads x, the last of `f32(4)`."""
+    before = resident()
+    with readers[reader](path) as x:
+        assert x == 3
+        print(resident() - before)
 
 
 def lies_in(array, buffer):

@@ -4,6 +4,8 @@ import mmap
 import struct
 import subprocess
 import sys
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,8 +19,9 @@ from formats.comparison import (
     lies_in,
     mapped,
     places,
-    resident,
+    print_touched,
     small,
+    touched,
 )
 
 pytestmark = pytest.mark.needs_formats
@@ -32,13 +35,17 @@ struct Model { tensors @0 :List(Tensor); }
 """
 
 
-@pytest.fixture(scope="session")  # an id of a schema may be loaded once, else the process ends
-def schema(tmp_path_factory):
+def load_schema(folder):
     import capnp
 
-    path = tmp_path_factory.mktemp("schema") / "model.capnp"
+    path = folder / "model.capnp"
     path.write_text(SCHEMA)
     return capnp.load(str(path))
+
+
+@pytest.fixture(scope="session")  # an id of a schema may be loaded once, else the process ends
+def schema(tmp_path_factory):
+    return load_schema(tmp_path_factory.mktemp("schema"))
 
 
 def capnp_model(schema, arrays):
@@ -79,13 +86,7 @@ def test_capn_proto_zero_copy(schema):
 def test_capn_proto_lazy(schema, tmp_path):
     path = tmp_path / "model.bin"
     path.write_bytes(capnp_model(schema, {"large": f32(16 * COUNT), "small": f32(4)}))
-    with mapped(path) as file:
-        before = resident()
-        with schema.Model.from_bytes(file, traversal_limit_in_words=2**40) as model:
-            view = model.tensors[1].get_data_as_view("data")
-            assert np.frombuffer(view, np.float32)[3] == 3
-            assert resident() - before < 4 * TOUCHED
-            del view
+    assert touched(__file__, "capnp", path) < 4 * TOUCHED  # the library itself among it
 
 
 @cell("Cap'n Proto", "size limit", "512 MiB an array")
@@ -166,15 +167,9 @@ def test_arrow_zero_copy(tmp_path):
 
 @cell("Arrow", "lazy", "yes")
 def test_arrow_lazy(tmp_path):
-    import pyarrow as pa
-
     path = tmp_path / "model.arrow"
     arrow_file(path, {"large": f32(16 * COUNT), "small": f32(16 * COUNT)})
-    before = resident()
-    with pa.memory_map(str(path)) as source:
-        batch = pa.ipc.open_file(source).get_batch(0)
-        assert batch.column(1)[3].as_py() == 3
-        assert resident() - before < 4 * TOUCHED  # the library itself is loaded on the way
+    assert touched(__file__, "arrow", path) < 4 * TOUCHED  # the library itself among it
 
 
 @cell("Arrow", "size limit", "none")
@@ -220,3 +215,37 @@ def test_arrow_bf16_fp8():
     for dtype in (ml_dtypes.bfloat16, ml_dtypes.float8_e4m3fn):
         with pytest.raises(pa.ArrowNotImplementedError):
             pa.array(np.ones(3, dtype))
+
+
+def capnp_reader(folder):
+    model_schema = load_schema(folder).Model
+
+    @contextmanager
+    def reader(path):
+        with (
+            mapped(path) as file,
+            model_schema.from_bytes(file, traversal_limit_in_words=2**40) as model,
+        ):
+            view = model.tensors[1].get_data_as_view("data")
+            yield np.frombuffer(view, np.float32)[3]
+            del view
+
+    return reader
+
+
+def arrow_reader():
+    import pyarrow as pa
+
+    @contextmanager
+    def reader(path):
+        with pa.memory_map(path) as source:
+            yield pa.ipc.open_file(source).get_batch(0).column(1)[3].as_py()
+
+    return reader
+
+
+if __name__ == "__main__":
+    name, path = sys.argv[1:]
+    print_touched(
+        {name: capnp_reader(Path(path).parent) if name == "capnp" else arrow_reader()}, name, path
+    )

@@ -304,16 +304,17 @@ def test_index_without_the_package(index, site):
 
 
 def test_no_room_for_the_download_ends_pip(index, remains, monkeypatch):
-    index.pause = 1.0
+    index.gate = threading.Event()
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10, 9, 1000))
     with pytest.raises(HubError, match="free space"):
         get()
+    index.gate.set()
     assert remains() == []
 
 
 def test_interrupt_ends_pip_and_leaves_nothing(index, remains, monkeypatch):
-    index.pause = 1.0
+    index.gate = threading.Event()
     started = []
     real = wheel._running
 
@@ -330,6 +331,7 @@ def test_interrupt_ends_pip_and_leaves_nothing(index, remains, monkeypatch):
     monkeypatch.setattr(wheel, "_running", running)
     with pytest.raises(KeyboardInterrupt):
         get(progress=Interrupt())
+    index.gate.set()
     assert remains() == [] and len(started) == 1
 
 

@@ -174,9 +174,10 @@ def test_server_down_dns_failure_and_stall(site, closed_port, monkeypatch):
     with pytest.raises(HubError, match=r"expected an answer, got .*refused \(4 tries\)"):
         resolve(f"{closed_port}/m.gguf", progress=Silent())
     monkeypatch.setenv("TALLOW_HTTP_TIMEOUT", "0.2")
-    site.add("/slow.gguf", BODY, pause=1.0)
+    stalled = site.add("/slow.gguf", BODY, gate=threading.Event())
     with pytest.raises(HubError, match=r"expected .*, got .*timed out \(4 tries\)"):
         get(site, "/slow.gguf")
+    stalled.gate.set()
     monkeypatch.setenv("TALLOW_HTTP_TIMEOUT", "soon")
     with pytest.raises(HubError, match="TALLOW_HTTP_TIMEOUT: expected a number of seconds"):
         get(site, "/slow.gguf")
@@ -190,10 +191,22 @@ def test_server_down_dns_failure_and_stall(site, closed_port, monkeypatch):
         resolve("https://nowhere.invalid/m.gguf", progress=Silent())
 
 
-def test_a_slow_server_is_waited_for(site, monkeypatch):
-    monkeypatch.setenv("TALLOW_HTTP_TIMEOUT", "3")
-    site.add("/m.gguf", BODY, pause=0.32)  # more than three seconds in all, never of silence
-    assert get(site).read_bytes() == BODY and len(site.log) == 1
+def test_a_slow_server_is_waited_for(site, monkeypatch, recorder):
+    """The limit is one of silence: hours by the clock are no reason while something comes."""
+    reply, hours = site.add("/m.gguf", BODY, gate=threading.Event()), []
+
+    class Slow(recorder):
+        def advance(self, n):
+            super().advance(n)
+            hours.append(n)
+            if self.done >= len(BODY) // 2:
+                reply.gate.set()  # the rest is sent only when the first half is here
+
+    for clock in ("time", "monotonic", "perf_counter"):
+        monkeypatch.setattr(time, clock, lambda: 3600.0 * len(hours))
+    monkeypatch.setenv("TALLOW_HTTP_TIMEOUT", "300")  # a machine may sleep as long as it likes
+    assert get(site, progress=Slow()).read_bytes() == BODY and len(site.log) == 1
+    assert len(hours) > 1
 
 
 def test_a_body_of_unstated_length(site):

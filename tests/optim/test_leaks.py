@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import gc
-import subprocess
-import sys
 
 import pytest
 
 import tallow as tl
+from alone import resident, run_alone
 from tallow import _native, data, nn, optim
 from tallow.nn import functional as F
-
-
-def resident():
-    with open("/proc/self/statm", encoding="ascii") as file:
-        return int(file.read().split()[1]) * 4096
 
 
 @pytest.mark.slow
 def test_ten_thousand_steps():
     # In a process of its own: what other tests left in this one comes and goes meanwhile.
-    done = subprocess.run([sys.executable, __file__], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    run_alone(__file__)
 
 
 def train():

@@ -1,7 +1,7 @@
 """A loopback HTTP server that serves ranges, and whose answers a test may twist."""
 
 import re
-import time
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
@@ -20,7 +20,7 @@ class Answer:
     number: int  # of the request, from 0
     asked: dict[str, str]
     cut: int | None = None  # send so many bytes of the body, then close
-    pause: float = 0.0  # before the body
+    gate: threading.Event | None = None  # the body waits for it
     endless: bool = False
     chunked: bool = False
 
@@ -79,7 +79,8 @@ class RangeServer(Loopback):
         handler.close_connection = True
         handler.end_headers()
         handler.wfile.flush()
-        time.sleep(answer.pause)
+        if answer.gate:
+            answer.gate.wait(300)  # so that a test that failed does not hang
         try:
             while answer.endless:
                 handler.wfile.write(bytes(1 << 16))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import threading
 import tracemalloc
 
 import numpy as np
@@ -150,9 +151,11 @@ def test_a_weak_tag_is_compared_but_not_sent(server, url):
 
 def test_a_slow_server(server, url, monkeypatch):
     monkeypatch.setenv("TALLOW_HTTP_TIMEOUT", "0.1")
-    server.twist = lambda answer: setattr(answer, "pause", 0.5)
+    gate = threading.Event()
+    server.twist = lambda answer: setattr(answer, "gate", gate)
     with pytest.raises(HubError, match=r"timed out .*\(4 tries\)"):
         open_weights(url)
+    gate.set()
 
 
 def test_redirects_within_reach_are_followed(server, url):
