@@ -73,8 +73,10 @@ def _factor(a: Any, pivots: Any, hermitian: bool) -> int:
             scaled = np.linalg.solve(block.T, columns.T).T if size == 2 else columns / block
             rest = a[last + 1 :, last + 1 :]
             rest -= scaled @ turned(columns).T
+            # The triangles round apart, and what parts them would grow from block to block.
+            rest[...] = np.tril(rest) + turned(np.tril(rest, -1)).T
             if hermitian and np.iscomplexobj(rest):
-                np.einsum("ii->i", rest).imag = 0  # rounding would grow from there
+                np.einsum("ii->i", rest).imag = 0
             a[last + 1 :, k : last + 1] = scaled
         k = last + 1
     return info
