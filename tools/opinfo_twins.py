@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import tallow as tl
+import tallow.torch
 from tallow.registry import ROWS
 
 tl.ops.open_all()
@@ -57,6 +58,7 @@ def base(name: str) -> Any:
         (tl.Tensor, name),
         (tl.Tensor, last if name.startswith("nn.functional.") else ""),
         (tl.Tensor, f"{name}_" if name in DRAWN else ""),
+        (tallow.torch, name),
     ):
         found = (root.get(path) if root is ROWS else dotted(root, path)) if path else None
         if _usable(found) or isinstance(found, property):
@@ -88,8 +90,8 @@ ADAPTED: dict[str, Callable[[], Callable[..., Any]]] = {
     "resize_": lambda: lambda x, shape: x.clone().resize_(shape),
     "resize_as_": lambda: lambda x, other: x.clone().resize_as_(other),
     "zero_": lambda: lambda x: x.clone().zero_(),
-    "svd_lowrank": lambda: lambda a, b, **k: tl.svd_lowrank(a @ b.mT, **k),
-    "pca_lowrank": lambda: lambda a, b, **k: tl.pca_lowrank(a @ b.mT, **k),
+    "svd_lowrank": lambda: lambda a, b, **k: tallow.torch.svd_lowrank(a @ b.mT, **k),
+    "pca_lowrank": lambda: lambda a, b, **k: tallow.torch.pca_lowrank(a @ b.mT, **k),
     **{
         name: (lambda name=name: _in_place(name))
         for name in ("cauchy", "exponential", "geometric", "log_normal", "uniform")

@@ -292,5 +292,18 @@ CASES = {
     "linalg.householder_product": Case(
         lambda d: [d(d.x((4, 3)), d.x((2,))), d(d.x((2, 3, 3)), d.x((2, 3)))], WIDE, **SOLVE
     ),
+    "geqrf": Case(lambda d: [d(d.x((4, 3))), d(d.x((2, 2, 3)))], WIDE, gradient=False, **SOLVE),
+    "qr_reflectors": Case(
+        lambda d: [d(d.x((4, 3)))], WIDE, gradient=False, torch="geqrf", **SOLVE
+    ),
+    "ormqr": Case(
+        lambda d: [
+            d(d.x((4, 3)), d.x((3,)), d.x((4, 2))),
+            d(d.x((2, 3, 3)), d.x((2, 3)), d.x((2, 2, 3)), False),
+            d(d.x((4, 3)), d.x((3,)), d.x((4, 2)), True, True),
+        ],
+        WIDE,
+        **SOLVE,
+    ),
     "orgqr": Case(lambda d: [d(d.x((4, 3)), d.x((2,)))], WIDE, **SOLVE),
 }  # fmt: skip

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from ..dtype import bool_, f32, f64, i32
+from ..dtype import f32, f64, i32
 from ..errors import ArgumentError, NoKernelError, expect
 from ..factories import zeros
 from ..registry import op, primitive
 from ..tensor import Tensor, broadcast_shapes
-from .elementwise_three import where
 from .linalg_lapack import inv
 from .linalg_numpy import FINITE, check, lapack, lapack_many
 from .linalg_rank import pinv, pinv_gradient
@@ -280,30 +279,3 @@ def lstsq(
         zeros(0, dtype=rank.dtype) if driver == "gels" else rank,
         values.detach() if driver in ("gelsd", "gelss") else none,
     )
-
-
-@op(name="linalg.householder_product")
-def householder_product(A: Tensor, tau: Tensor) -> Tensor:
-    """The first n columns of `H_1 @ … @ H_k`, H_i = 1 - tau_i v_i v_i.mH, v_i column i of A."""
-    check(A, householder_product)
-    m, n = A.shape[-2:]
-    k = tau.shape[-1] if tau.ndim else 0
-    fits = m >= n >= k and tau.shape[:-1] == A.shape[:-2]
-    expect(fits, householder_product, "A (…, m, n), tau (…, k), m >= n >= k", (A.shape, tau.shape))
-    from .creation import eye
-
-    vectors = A.tril(-1) + eye(m, n, dtype=A.dtype)
-    out = eye(m, n, dtype=A.dtype).expand(A.shape)
-    for i in range(k - 1, -1, -1):
-        v = vectors.narrow(-1, i, 1)
-        weight = tau.narrow(-1, i, 1).unsqueeze(-1)
-        out = out - (v * weight) @ (adjoint(v) @ out)
-    if not k:  # with a gradient, of zeros
-        out = where(zeros(A.shape, dtype=bool_), A, out)
-    return out
-
-
-@op
-def orgqr(x: Tensor, input2: Tensor) -> Tensor:
-    """`linalg.householder_product`."""
-    return householder_product(x, input2)

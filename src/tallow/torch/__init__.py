@@ -133,6 +133,6 @@ __getattr__, __dir__ = _namespace(
             "quantized_rnn_tanh_cell quantized_max_pool1d quantized_max_pool2d empty_quantized "
             "fake_quantize_per_tensor_affine fake_quantize_per_channel_affine"
         ),
-        "it is not supported": "lobpcg geqrf ormqr cond while_loop vitals_enabled",
+        "it is not supported": "lobpcg cond while_loop vitals_enabled",
     },
 )

@@ -39,7 +39,7 @@ REASONS: dict[str, tuple[type[TallowError], str]] = {
     ),
     "it is not supported": (
         UnsupportedError,
-        "geqrf hash_tensor module_load ormqr slice_inverse storage_type to_mkldnn to_padded_tensor",
+        "hash_tensor module_load slice_inverse storage_type to_mkldnn to_padded_tensor",
     ),
 }
 

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from tallow import ops
+from tallow.dtype import i64
 from tallow.errors import ArgumentError, expect
 from tallow.factories import arange as _arange
 from tallow.factories import full, tensor
@@ -214,7 +215,7 @@ def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
     total = math.prod(sizes)
     inside = not indices.numel() or (int(indices.min()) >= -total and int(indices.max()) < total)
     expect(inside, unravel_index, f"indices below {total}", "one outside", ArgumentError)
-    found, rest = [], ops.remainder(indices, total)
+    found, rest = [], ops.remainder(indices.to(i64), max(total, 1))
     for n in reversed(sizes):
         found.append(ops.remainder(rest, n))
         rest = ops.floor_divide(rest, n)

@@ -8,6 +8,7 @@ from typing import Any
 from tallow import ops
 from tallow.errors import ArgumentError, ShapeError, expect
 from tallow.factories import full
+from tallow.ops.shape import axis_of
 from tallow.tensor import Tensor
 
 
@@ -33,6 +34,9 @@ def gradient(
 ) -> tuple[Tensor, ...]:
     """Differences of second order along each axis (or `dim`), at the edges of `edge_order`."""
     axes = _axes(input.ndim) if dim is None else [dim] if isinstance(dim, int) else list(dim)
+    spacing = 1 if spacing is None else spacing
+    places = {axis_of(axis, input.ndim, gradient) for axis in axes}
+    expect(len(places) == len(axes), gradient, "each axis once", axes, ArgumentError)
     one = isinstance(spacing, (int, float)) or (isinstance(spacing, Tensor) and not spacing.ndim)
     steps = [spacing] * len(axes) if one else list(spacing)
     expect(len(steps) == len(axes), gradient, f"{len(axes)} spacings", len(steps), ArgumentError)
@@ -50,12 +54,13 @@ def _slope(x: Tensor, axis: int, step: Any, order: int) -> Tensor:
         return x.narrow(axis, i % n, 1)
 
     if isinstance(step, Tensor) and step.ndim:
-        h = (step[1:] - step[:-1]).to(x.dtype)
+        h = step[1:] - step[:-1]
+        h = h.to(x.dtype) if x.dtype.kind in "fc" else h
         shape = [1] * x.ndim
         shape[axis] = -1
         a, b = h[:-1].reshape(shape), h[1:].reshape(shape)
     else:
-        h = full((n - 1,), float(step), x.dtype)
+        h = full((n - 1,), float(step), x.dtype if x.dtype.kind in "fc" else None)
         a = b = h[0]
     left, right = x.narrow(axis, 0, n - 2), x.narrow(axis, 2, n - 2)
     middle = x.narrow(axis, 1, n - 2)

@@ -76,8 +76,8 @@ def cosine(
     requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """Half a period of a sine."""
-    steps = M if sym else M + 1
-    at = (arange(M, dtype=f64) + 0.5) * (math.pi / steps)
+    steps = M if sym or M <= 1 else M + 1
+    at = (arange(M, dtype=f64) + 0.5) * (math.pi / max(steps, 1))
     return _made(ops.sin(at), dtype, requires_grad)
 
 
@@ -112,7 +112,4 @@ def kaiser(
         return _made(ones(1, dtype=f64), dtype, requires_grad)
     at = 2 * _points(M, sym) - 1
     inside = (beta * (1 - at * at).clamp(min=0).sqrt()).to(f64)
-    top = (
-        ops.special.i0(tensor(beta, f64)) if hasattr(ops, "special") else ops.i0(tensor(beta, f64))
-    )
-    return _made(ops.i0(inside) / top, dtype, requires_grad)
+    return _made(ops.i0(inside) / ops.i0(tensor(beta, dtype=f64)), dtype, requires_grad)

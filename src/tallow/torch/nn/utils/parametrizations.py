@@ -161,7 +161,7 @@ class _Orthogonal(nn.Module):
             if self.kind != "householder":
                 text = "use_trivialization=True to begin with a matrix"
                 raise UnsupportedError(f"orthogonal: expected {text}, got {self.kind}")
-            A, _ = _geqrf(Q)
+            A, _ = ops.geqrf(Q)
             signs = ops.sign(A.diagonal(dim1=-2, dim2=-1))
             A = A.tril(-1) + ops.eye(n, k, dtype=A.dtype) * signs.unsqueeze(-2)
             return A.mT if wide else A
@@ -171,28 +171,6 @@ class _Orthogonal(nn.Module):
         self.base = ops.cat([head, made[..., k:]], -1) if n != k else head
         start = Q * 0
         return start.mT if wide else start
-
-
-def _geqrf(A: Tensor) -> tuple[Tensor, Tensor]:
-    """Householder's vectors below the diagonal of R, and their factors (LAPACK's geqrf)."""
-    A = A.clone()
-    m, n = A.shape[-2:]
-    taus = []
-    for j in range(min(m, n)):
-        x = A[j:, j].clone()
-        alpha, rest = x[0].item(), float((x[1:] * x[1:]).sum())
-        if rest == 0:
-            taus.append(0.0)
-            continue
-        beta = -((alpha * alpha + rest) ** 0.5) * (1 if alpha >= 0 else -1)
-        tau = (beta - alpha) / beta
-        v = x / (alpha - beta)
-        v[0] = 1.0
-        A[j:, j + 1 :] = A[j:, j + 1 :] - tau * ops.outer(v, v @ A[j:, j + 1 :])
-        A[j, j] = beta
-        A[j + 1 :, j] = v[1:]
-        taus.append(tau)
-    return A, ops.stack([A.new_tensor(t) for t in taus])
 
 
 def orthogonal(
