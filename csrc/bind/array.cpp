@@ -202,8 +202,10 @@ int64_t shape_from(nb::handle sequence, int64_t* shape) {
 bool holds(DType dtype, int64_t value) {
   if (!is_integral(dtype) || dtype == DType::bool_) return true;
   int bits = 8 * bytes_of(dtype);
-  if (row(dtype).kind == 'u') return value >= 0 && (bits == 64 || value >> bits == 0);
-  return bits == 64 || (value >= -(int64_t{1} << (bits - 1)) && value < int64_t{1} << (bits - 1));
+  if (bits == 64) return true;
+  // A negative value of an unsigned dtype wraps where its absolute value fits, as in PyTorch.
+  int64_t top = int64_t{1} << (row(dtype).kind == 'u' ? bits : bits - 1);
+  return value < top && (row(dtype).kind == 'u' ? value > -top : value >= -top);
 }
 
 }  // namespace

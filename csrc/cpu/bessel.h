@@ -88,6 +88,7 @@ inline double airy_ai(double x) {
   if (x - x != 0) return kNan;  // infinity too, as in PyTorch
   if (x < -9.4) return airy_far(-x);
   if (x < 1.4) return airy_near(x);
+  if (x > 110) return 0;                         // below the smallest double
   double zeta = 2. / 3 * x * __builtin_sqrt(x);  // 10.4.14
   return __builtin_sqrt(x / 3) / kPi * bessel_k_integral(zeta, 1. / 3) * __builtin_exp(-zeta);
 }

@@ -65,9 +65,10 @@ inline double shifted_u(double x, double n) { return chebyshev(Chebyshev::U, 2 *
 inline double shifted_v(double x, double n) { return chebyshev(Chebyshev::V, 2 * x - 1, n); }
 inline double shifted_w(double x, double n) { return chebyshev(Chebyshev::W, 2 * x - 1, n); }
 
-// p(k + 1) = step(k, p(k), p(k - 1)), up to the order or to where no double goes on.
+// p(k + 1) = step(k, p(k), p(k - 1)), up to the order or to where no double goes on: `turns` tells
+// whether p(n) has another sign there than p(n - 1), as beyond all its zeros it has or has not.
 template <class Step>
-double recurrence(double order, double first, Step step) {
+double recurrence(double order, double first, bool beyond, bool turns, Step step) {
   double n = __builtin_trunc(order);
   if (n != n) return n;
   if (n <= 0) return n < 0 ? 0 : 1;
@@ -77,27 +78,32 @@ double recurrence(double order, double first, Step step) {
     double next = step(k, now, before);
     before = now, now = next;
   }
-  return now;
+  if (now - now == 0 || first != first) return now;
+  if (!beyond) return kNan;
+  return turns && __builtin_fmod(n, 2) != 0 ? -kInf : kInf;
 }
 // Beyond order 512 hardly a value is a double, nor does PyTorch give one.
 inline double hermite_h(double x, double n) {
   if (n > 512) return kNan;
-  return recurrence(n, 2 * x, [x](double k, double p, double q) { return 2 * (x * p - k * q); });
+  return recurrence(n, 2 * x, x * x > 2 * n + 1, x < 0,
+                    [x](double k, double p, double q) { return 2 * (x * p - k * q); });
 }
 inline double hermite_he(double x, double n) {
   if (n > 512) return kNan;
-  return recurrence(n, x, [x](double k, double p, double q) { return x * p - k * q; });
+  return recurrence(n, x, x * x > 4 * n + 2, x < 0,
+                    [x](double k, double p, double q) { return x * p - k * q; });
 }
 inline double laguerre_l(double x, double n) {
-  return recurrence(n, 1 - x, [x](double k, double p, double q) {
+  return recurrence(n, 1 - x, x < 0 || x > 4 * n + 2, x > 0, [x](double k, double p, double q) {
     return ((2 * k + 1 - x) * p - k * q) / (k + 1);
   });
 }
 inline double legendre_p(double x, double order) {
   double n = __builtin_trunc(order);
   if ((x == 1 || x == -1) && n > 0) return x < 0 && __builtin_fmod(n, 2) != 0 ? -1 : 1;
-  return recurrence(
-      n, x, [x](double k, double p, double q) { return ((2 * k + 1) * x * p - k * q) / (k + 1); });
+  return recurrence(n, x, x > 1 || x < -1, x < 0, [x](double k, double p, double q) {
+    return ((2 * k + 1) * x * p - k * q) / (k + 1);
+  });
 }
 
 }  // namespace tl::TL_ISA

@@ -69,7 +69,7 @@ inline double log_gamma(double x) {
 inline double digamma(double x) {
   if (x == 0) return __builtin_copysign(kInf, -x);
   if (x < 0) {
-    double whole = __builtin_floor(x);
+    double whole = __builtin_rint(x);  // of the nearest one the distance is exact
     if (x == whole) return kNan;
     return digamma(1 - x) - kPi / __builtin_tan(kPi * (x - whole));
   }

@@ -40,6 +40,16 @@ def _into(made: Tensor, hints: dict[str, Any]) -> Tensor:
     return written
 
 
+def _kind(dtype: DType | str | None, hints: dict[str, Any], usual: DType | None = None) -> Any:
+    """The dtype of a new tensor: what is asked for, that of `out=`, else the usual one."""
+    out = hints.get("out")
+    if out is None:
+        return usual if dtype is None else as_dtype(dtype)
+    same = dtype is None or as_dtype(dtype) is out.dtype
+    expect(same, "a new tensor", f"out= of {dtype}", out.dtype, DTypeError)
+    return out.dtype
+
+
 def _sizes(shape: tuple[Any, ...], size: Any = None, hints: dict[str, Any] | None = None) -> Any:
     if hints:
         _refuse_hints(hints, out=True)
@@ -145,8 +155,8 @@ def empty(
     **hints: Any,
 ) -> Tensor:
     """A tensor whose elements are not set; of f32 unless told otherwise."""
-    code = (Default.float if dtype is None else as_dtype(dtype)).code
-    array = _native.Array.empty(_sizes(shape, size, hints), code)
+    sizes = _sizes(shape, size, hints)
+    array = _native.Array.empty(sizes, _kind(dtype, hints, Default.float).code)
     made = _as_asked(wrap(array), device, requires_grad)
     return _into(made, hints) if hints else made
 
@@ -162,14 +172,13 @@ def full(
     """A tensor of one value; without `dtype` bool, i64, f32 or complex64 by the kind of it."""
     if hints:
         _refuse_hints(hints, out=True)
+        dtype = _kind(dtype, hints)
     value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
     if dtype is None:
         kinds = ((bool, bool_), (int, i64), (complex, complex64))
         chosen = next((own for kind, own in kinds if isinstance(value, kind)), Default.float)
     else:
         chosen = as_dtype(dtype)
-    if chosen.kind == "u" and isinstance(value, int) and -1 << 8 * chosen.itemsize < value < 0:
-        value += 1 << 8 * chosen.itemsize  # wraps, as in PyTorch
     if isinstance(size, int):
         size = (size,)
     made = _as_asked(wrap(_native.Array.full(size, value, chosen.code)), device, requires_grad)
@@ -186,7 +195,7 @@ def zeros(
 ) -> Tensor:
     """A tensor of zeros; of f32 unless told otherwise."""
     sizes = _sizes(shape, size, hints)
-    made = full(sizes, 0, dtype or Default.float, device, requires_grad)
+    made = full(sizes, 0, _kind(dtype, hints, Default.float), device, requires_grad)
     return _into(made, hints) if hints else made
 
 
@@ -200,7 +209,7 @@ def ones(
 ) -> Tensor:
     """A tensor of ones; of f32 unless told otherwise."""
     sizes = _sizes(shape, size, hints)
-    made = full(sizes, 1, dtype or Default.float, device, requires_grad)
+    made = full(sizes, 1, _kind(dtype, hints, Default.float), device, requires_grad)
     return _into(made, hints) if hints else made
 
 

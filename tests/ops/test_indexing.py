@@ -226,6 +226,19 @@ def test_values_are_converted():
         tl.zeros(3, dtype="u8")[0] = 300
 
 
+def test_negative_numbers_wrap_in_unsigned_tensors_as_in_torch():
+    x = tl.zeros(4, dtype="u8")
+    x[0], x[[1]] = -1, -2
+    x[x == 0] = -255
+    assert x.tolist() == [255, 254, 1, 1] and x.fill_(-3).tolist() == [253] * 4
+    assert tl.tensor([-1, 2], dtype="u16").tolist() == [65535, 2]
+    assert tl.tensor(-1, dtype="u64").item() == 2**64 - 1
+    for bad in (-256, 256):
+        for call in (lambda v: x.fill_(v), lambda v: tl.tensor([v], dtype="u8")):
+            with pytest.raises(tl.errors.ArgumentError, match="a number that u8 can hold"):
+                call(bad)
+
+
 def test_iteration():
     x = tl.arange(6).reshape(3, 2)
     assert [row.tolist() for row in x] == x.tolist() and len(x) == 3
@@ -327,14 +340,23 @@ def test_indices_out_of_range(bad):
         lambda: x.index_select(1, at[0]),
         lambda: x.index_add(1, at[0], tl.ones(3, 2)),
         lambda: x.index_copy(1, at[0], tl.ones(3, 2)),
-        lambda: x.index_fill(1, at[0], 1.0),
     ]:
         with pytest.raises(IndexRangeError, match=r"expected an index in \[0, 5\), got"):
             call()
     if bad != -1:
-        for call in [lambda: x.take(at * 3), lambda: x[:, at[0]], lambda: x[at[0]]]:
+        for call in [
+            lambda: x.take(at * 3),
+            lambda: x[:, at[0]],
+            lambda: x[at[0]],
+            lambda: x.index_fill(1, at[0], 1.0),
+        ]:
             with pytest.raises(IndexRangeError):
                 call()
+
+
+def test_index_fill_counts_from_the_end_as_in_torch():
+    x = tl.zeros(2, 3).index_fill(1, tl.tensor([-1, 0]), 2.0)
+    assert x.tolist() == [[2, 0, 2]] * 2
 
 
 @pytest.mark.parametrize(

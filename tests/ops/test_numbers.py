@@ -380,3 +380,15 @@ def test_a_loss_of_nan_has_a_slope_of_nan(loss):
     getattr(tl.nn.functional, loss)(x, tl.zeros(3), reduction="sum").backward()
     assert math.isnan(x.grad[0].item())
     assert not x.grad[1:].isnan().any()
+
+
+def test_the_mean_of_no_losses_is_nan():
+    """As in torch, whether the targets are labels or probabilities; their sum is 0."""
+    for shape in ((0, 3), (0, 3, 2), (2, 3, 0), (2, 0)):
+        x = tl.zeros(shape)
+        for smoothing in (0.0, 0.5):
+            loss = tl.cross_entropy(x, x, label_smoothing=smoothing)
+            assert math.isnan(loss.item()), (shape, smoothing)
+    labels = tl.zeros(0, dtype="i64")
+    assert math.isnan(tl.cross_entropy(tl.zeros(0, 3), labels).item())
+    assert tl.cross_entropy(tl.zeros(0, 0), labels, reduction="sum", label_smoothing=0.5) == 0

@@ -106,6 +106,18 @@ def test_functions_of_the_second_kind(name):
         assert math.isnan(getattr(tl.special, name)(f64(-1.0)).item())
 
 
+def test_airys_function_vanishes_for_the_largest_numbers():
+    assert tl.special.airy_ai(f64(1e100, 1e206, 1e308)).tolist() == [0, 0, 0]
+
+
+def test_digamma_beside_its_poles():
+    """It is -1/x - 0.577... near 0, and by recurrence digamma(x) = digamma(x + 1) - 1/x."""
+    x = f64(-1e-300, -1e-30, -1e-20)
+    np.testing.assert_allclose((x.digamma() * x).numpy(), -1, 1e-15)
+    x = f64(-1e-9, -0.3, -2.0 + 1e-9, -3.5, -7.999999)
+    np.testing.assert_allclose(x.digamma().numpy(), ((x + 1).digamma() - 1 / x).numpy(), 1e-9)
+
+
 def test_chebyshev_polynomials_are_multiple_angles():
     t = np.linspace(0.05, 3.1, 40)
     x = tl.from_numpy(np.cos(t))
@@ -166,3 +178,18 @@ def test_the_gradient_of_zeta_by_its_second_argument():
     assert tl.gradcheck(lambda q: tl.special.zeta(power, q), (q,))
     with pytest.raises(GradError, match=r"special.zeta: expected `input` without gradient"):
         tl.special.zeta(power.requires_grad_(), q).sum().backward()
+
+
+@pytest.mark.parametrize("x", [-math.inf, -1e200, 1e200, math.inf])
+@pytest.mark.parametrize("n", [1, 2, 3, 6, 9])
+@pytest.mark.parametrize("name", ["hermite_polynomial_h", "hermite_polynomial_he",
+                                  "laguerre_polynomial_l", "legendre_polynomial_p"])  # fmt: skip
+def test_polynomials_beyond_all_doubles_have_the_sign_of_their_first_term(name, n, x):
+    first = -1 if name == "laguerre_polynomial_l" else 1
+    value = getattr(tl.special, name)(f64(x), n).item()
+    assert math.copysign(1, value) == (math.copysign(1, x) * first) ** n
+    assert math.isinf(value) or n == 1
+
+
+def test_polynomials_that_overflow_among_their_zeros_have_no_sign_to_tell():
+    assert math.isnan(tl.special.hermite_polynomial_h(f64(1.0), 500).item())

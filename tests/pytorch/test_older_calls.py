@@ -144,6 +144,19 @@ def test_out_of_random_numbers_and_what_does_not_fit():
             call()
 
 
+def test_factories_take_their_dtype_from_out():
+    for call, value in {
+        lambda out: tl.zeros(2, out=out): 0,
+        lambda out: tl.ones(2, out=out): 1,
+        lambda out: tl.full((2,), 1.5, out=out): 1,
+        lambda out: tl.empty(2, out=out).fill_(3): 3,
+    }.items():
+        assert call(out := tl.empty(0, dtype="i32")) is out
+        assert (out.tolist(), out.dtype) == ([value] * 2, tl.i32)
+    with pytest.raises(DTypeError, match="expected out= of f64"):
+        tl.ones(2, dtype="f64", out=tl.ones(2))
+
+
 def test_sizes_of_layers_in_a_sequence_of_one():
     layer = torch.nn.Conv2d(3, 4, 3, stride=(2,), padding=[1], dilation=np.int64(1))
     assert (layer.stride, layer.padding, layer.dilation) == ((2, 2), (1, 1), (1, 1))

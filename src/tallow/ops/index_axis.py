@@ -105,11 +105,14 @@ def _(g: Tensor, _x: Tensor, dim: int, index: Tensor, _source: Tensor) -> tuple[
 
 @op(inplace=True)
 def index_fill(x: Tensor, dim: int, index: Tensor, value: Tensor | float) -> Tensor:
-    """`x` with `value` (a number or 0-d tensor) at the positions `index` of axis `dim`."""
+    """`x` with `value` (a number or 0-d tensor) at the positions `index` of axis `dim`.
+
+    Negative positions count from the end.
+    """
     axis = axis_of(dim, x.ndim, index_fill)
     expect(index.ndim <= 1, index_fill, "an index of one axis", index.shape)
-    at = vector(index_array(index, index_fill))
     n = x.shape[axis] if x.ndim else 1
+    at = vector(index_array(_counted(index, n, index_fill), index_fill))
     hit = zeros(n, dtype="bool")
     if at.size:
         yes = full((1,), True, "bool")._array.expand(at.shape)
@@ -137,11 +140,11 @@ def index_reduce(
 def take_along_dim(x: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
     """`gather` with `x` and `indices` broadcast beside `dim`; of flattened ones without `dim`."""
     if dim is None:
-        return gather(x.reshape(-1), 0, _counted(indices.reshape(-1), x.numel()))
+        return gather(x.reshape(-1), 0, _counted(indices.reshape(-1), x.numel(), take_along_dim))
     axis = axis_of(dim, x.ndim, take_along_dim)
     expect(x.ndim == indices.ndim, take_along_dim, f"{x.ndim} axes of indices", indices.ndim)
     if not x.ndim:
-        return gather(x, 0, _counted(indices, 1))
+        return gather(x, 0, _counted(indices, 1, take_along_dim))
     a, b = list(x.shape), list(indices.shape)
     for i in range(x.ndim):
         if i != axis and a[i] != b[i]:
@@ -149,12 +152,10 @@ def take_along_dim(x: Tensor, indices: Tensor, dim: int | None = None) -> Tensor
                 1 in (a[i], b[i]), take_along_dim, "shapes that broadcast", (x.shape, indices.shape)
             )
             a[i] = b[i] = b[i] if a[i] == 1 else a[i]
-    return gather(x.expand(a), axis, _counted(indices, x.shape[axis]).expand(b))
+    return gather(x.expand(a), axis, _counted(indices, x.shape[axis], take_along_dim).expand(b))
 
 
-def _counted(indices: Tensor, n: int) -> Tensor:
+def _counted(indices: Tensor, n: int, where: object) -> Tensor:
     """Negative indices counted from the end."""
-    expect(
-        indices.dtype.kind in "iu", take_along_dim, "integers", indices.dtype.name, NoKernelError
-    )
+    expect(indices.dtype.kind in "iu", where, "integers", indices.dtype.name, NoKernelError)
     return indices + indices.lt(0).to(indices.dtype) * n

@@ -140,7 +140,7 @@ def cross_entropy(
         spread = spread.sum() / (each if keep is None else where(keep, each, 0)).sum()
     else:
         spread = reduced(spread, reduction)
-    share = label_smoothing / input.shape[axis]
+    share = label_smoothing / max(input.shape[axis], 1)
     return loss * (1 - label_smoothing) + spread * share
 
 
@@ -167,7 +167,7 @@ def _soft_cross_entropy(
 ) -> Tensor:
     classes = input.shape[axis]
     if label_smoothing:
-        target = target * (1 - label_smoothing) + label_smoothing / classes
+        target = target * (1 - label_smoothing) + label_smoothing / max(classes, 1)
     logp = input.log_softmax(axis)
     each = logp * target
     if weight is not None:
@@ -175,4 +175,4 @@ def _soft_cross_entropy(
     if reduction == "none":
         return -each.sum(axis)
     total = -each.sum()
-    return total / max(input.numel() / classes, 1) if reduction == "mean" else total
+    return total / (input.numel() / max(classes, 1)) if reduction == "mean" else total
