@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import importlib.util
 import os
 import re
+import shutil
 import sys
-import urllib.request
-from contextlib import suppress
+import tempfile
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 from urllib.parse import urlparse
+from urllib.request import url2pathname
 
-from tallow.errors import ArgumentError, HubError, expect
+from tallow.errors import ArgumentError, expect
+from tallow.hub.cache import sha256_of
+from tallow.hub.progress import Silent, default_progress
+from tallow.hub.refs import WebRef, failure, parse
+from tallow.hub.web import fetch_file
 from tallow.torch._names import UnsupportedError
 
 HASH_REGEX = re.compile(r"-([a-f0-9]*)\.")
@@ -93,26 +97,39 @@ def help(github: Any, model: str, *, source: str = "local", **_: Any) -> str | N
 def download_url_to_file(
     url: str, dst: Any, hash_prefix: str | None = None, progress: bool = True
 ) -> None:
-    """Fetch `url` into the file `dst`; with `hash_prefix` its SHA-256 must begin so."""
+    """Fetch `url` into the file `dst`; with `hash_prefix` its SHA-256 must begin so.
+
+    Raises:
+        HubError: it cannot be had, or not whole, or has another SHA-256.
+    """
+    from tallow.formats.replacing import replacing
+
     target = os.path.expanduser(os.fspath(dst))
-    partial = f"{target}.{os.getpid()}.part"
-    digest = hashlib.sha256()
+    with tempfile.TemporaryDirectory(prefix=".tallow-", dir=os.path.dirname(target) or ".") as made:
+        fetched = Path(made, "file")
+        got = _fetch(url, fetched, progress)
+        if hash_prefix and not got.startswith(hash_prefix):
+            wanted = f"one that begins with {hash_prefix}"
+            raise failure(url, "SHA-256", wanted, got[: len(hash_prefix)])
+        with replacing(target) as out, fetched.open("rb") as file:
+            while chunk := file.read(1 << 20):
+                out.write(chunk)
+
+
+def _fetch(url: str, target: Path, progress: bool) -> str:
+    """Fetch a web address, or copy a file's; its SHA-256."""
+    scheme = urlparse(url).scheme
+    if scheme in ("http", "https"):
+        web = parse(url)
+        assert isinstance(web, WebRef)
+        return fetch_file(web, target, default_progress() if progress else Silent())
+    if scheme != "file":
+        raise failure(url, "URL", "https://…, http://… or file://…", f"{scheme or 'no scheme'}")
     try:
-        with urllib.request.urlopen(url) as source, open(partial, "wb") as file:
-            while chunk := source.read(1 << 20):
-                digest.update(chunk)
-                file.write(chunk)
-        got = digest.hexdigest()[: len(hash_prefix or "")]
-        if hash_prefix and got != hash_prefix:
-            raise HubError(f"{url}: expected a SHA-256 that begins with {hash_prefix}, got {got}")
-        os.replace(partial, target)
-    except (OSError, ValueError) as error:
-        if isinstance(error, HubError):
-            raise
-        raise HubError(f"{url}: expected to be fetched, got {error}") from error
-    finally:
-        with suppress(OSError):
-            os.unlink(partial)
+        shutil.copyfile(url2pathname(urlparse(url).path), target)
+    except OSError as error:
+        raise failure(url, "file", "a readable one", error) from error
+    return sha256_of(target)
 
 
 def load_state_dict_from_url(
