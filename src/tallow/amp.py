@@ -29,6 +29,10 @@ class _Caster:
         self.dtype = dtype
         self._cache: dict[int, tuple[Tensor, Any, Tensor]] | None = {} if cache else None
 
+    def anew(self) -> _Caster:
+        """The same, with nothing cast yet."""
+        return _Caster(self.dtype, self._cache is not None)
+
     def __call__(self, kind: str, *tensors: Any) -> tuple[Any, ...]:
         cast = self._low if kind == "low" else _full
         return tuple(cast(x) if isinstance(x, Tensor) else x for x in tensors)

@@ -1,5 +1,6 @@
 """Derivatives of functions: vjp, jvp, jacobian, hessian; the checks themselves; checkpoint."""
 
+import math
 import pkgutil
 
 import numpy as np
@@ -177,9 +178,88 @@ def test_checkpoint_repeats_the_random_numbers():
 
 def test_checkpoint_of_nothing_to_differentiate():
     out = tl.checkpoint(lambda v: v * 2, tl.ones(2))
-    assert out.tolist() == [2.0, 2.0]
+    assert out.tolist() == [2.0, 2.0] and not out.requires_grad
     with tl.no_grad():
         assert not tl.checkpoint(lambda v: v * 2, t([1.0]).requires_grad_()).requires_grad
+
+
+# How `f` gets h = exp(x), of which it makes x * h; torch's gradients at 1 are 2 e, and x's own, e.
+REACH = {
+    "argument": lambda x, h: tl.checkpoint(lambda a, b: a * b, x, h),
+    "keyword": lambda x, h: tl.checkpoint(lambda a, b: a * b, x, b=h),
+    "nested": lambda x, h: tl.checkpoint(lambda a, b: a * b["h"][0], x, {"h": [h]}),
+    "closure": lambda x, h: tl.checkpoint(lambda a: a * h, x),
+    "twice": lambda x, h: tl.checkpoint(lambda a: tl.checkpoint(lambda b: b * h, a), x),
+}
+
+
+@pytest.mark.parametrize("how", REACH)
+def test_checkpoint_knows_all_that_it_works_on(how):
+    """However a result reaches it, its graph is gone through once, by the pass around it."""
+    x = t([1.0]).requires_grad_()
+    e = math.e
+    for outside in (0.0, 1.0):
+        h = x.exp()
+        near(tl.autograd.grad(REACH[how](x, h) + h * outside, x)[0], [2 * e + outside * e])
+        h = x.exp()
+        near(tl.autograd.grad(REACH[how](x, h) + h * outside, h)[0], [1 + outside])
+        assert x.grad is None
+    h = x.exp()
+    (REACH[how](x, h) + h).backward()
+    near(x.grad, [3 * e])
+
+
+def test_checkpoint_leaves_alone_what_is_not_asked_for():
+    x, w, seen = t([2.0]).requires_grad_(), t([3.0]).requires_grad_(), []
+    x.register_hook(seen.append)
+    y = tl.checkpoint(lambda v: v**3 * w, x)
+    near(tl.autograd.grad(y, x)[0], [36.0])
+    assert w.grad is None and len(seen) == 1
+
+
+def test_checkpoint_can_be_differentiated_twice():
+    x = t([2.0]).requires_grad_()
+    (slope,) = tl.autograd.grad(tl.checkpoint(lambda v: v**3, x), x, create_graph=True)
+    near(tl.autograd.grad(slope, x)[0], [12.0])
+
+
+def test_checkpoint_gives_what_the_function_gives():
+    x = t([2.0]).requires_grad_()
+    out = tl.checkpoint(lambda v: {"a": (v * v, None), "b": "text", "c": v, "d": v.argmax()}, x)
+    assert out["a"][1] is None and out["b"] == "text" and out["c"] is x
+    assert tl.checkpoint(lambda v: 5, x) == 5
+    (out["a"][0] + out["c"]).backward()
+    assert x.grad.tolist() == [5.0]
+    row, first = tl.checkpoint(lambda v: (r := v * 3, r[0]), x)
+    row.add_(1)  # seen through the view too
+    assert first.item() == 7
+    near(tl.autograd.grad(first, x)[0], [3.0])
+
+
+def test_checkpoint_runs_as_the_forward_pass_did():
+    x, w = tl.ones(2, 2).requires_grad_(), tl.ones(2, 2).requires_grad_()
+    with tl.autocast("cpu"):
+        tl.mm(x, w)  # whose cast of w stays in the block
+        y = tl.checkpoint(tl.mm, x, w)
+    assert y.dtype is tl.bf16
+    y.sum().backward()
+    assert w.grad.dtype is tl.f32 and w.grad.tolist() == [[2, 2]] * 2
+
+
+def test_checkpoint_of_a_function_that_changes_its_mind():
+    x, calls = t([2.0]).requires_grad_(), []
+
+    def more(v):
+        calls.append(v)
+        return [v * 2] * len(calls)
+
+    (y,) = tl.checkpoint(more, x)
+    with pytest.raises(GradError, match="checkpoint: expected 1 tensors again, got 2"):
+        y.backward()
+    others = [x * 2, x * 3]
+    y = tl.checkpoint(lambda v: v * others.pop(), x)
+    with pytest.raises(GradError, match="checkpoint: expected the same tensors again, got others"):
+        y.backward()
 
 
 def test_nonsense_is_refused():

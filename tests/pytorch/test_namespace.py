@@ -1,5 +1,6 @@
 """tallow.torch: a namespace that loads lazily, refuses when called, and stands in for torch."""
 
+import contextlib
 import subprocess
 import sys
 
@@ -267,3 +268,20 @@ def test_checkpoints_of_modules():
     out = model(x)
     out.sum().backward()
     assert out.tolist() == expected and all(p.grad is not None for p in model.parameters())
+
+
+def test_checkpoints_run_in_the_blocks_of_their_contexts():
+    seen = []
+
+    @contextlib.contextmanager
+    def block(name):
+        seen.append(name)
+        yield
+
+    x = torch.ones(2, requires_grad=True)
+    y = torch.utils.checkpoint.checkpoint(
+        torch.exp, x, use_reentrant=False, context_fn=lambda: (block("first"), block("second"))
+    )
+    assert seen == ["first"]
+    y.sum().backward()
+    assert seen == ["first", "second"] and torch.equal(x.grad, y)

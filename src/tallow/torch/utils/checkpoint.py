@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import chain, repeat
 from typing import Any
 
 from tallow.autograd.recompute import checkpoint as _checkpoint
@@ -30,8 +31,20 @@ def checkpoint(
     debug: bool = False,
     **kwargs: Any,
 ) -> Any:
-    """`function(*args, **kwargs)`, keeping only the arguments for the backward pass."""
-    return _checkpoint(function, *args, preserve_rng_state=preserve_rng_state, **kwargs)
+    """`function(*args, **kwargs)`, keeping only the arguments for the backward pass.
+
+    `context_fn()` gives the blocks for the forward pass and for the second one, in backward.
+    """
+    if context_fn is None:
+        return _checkpoint(function, *args, preserve_rng_state=preserve_rng_state, **kwargs)
+    first, second = context_fn()
+    blocks = chain([first], repeat(second))
+
+    def within(*args: Any, **kwargs: Any) -> Any:
+        with next(blocks):
+            return function(*args, **kwargs)
+
+    return _checkpoint(within, *args, preserve_rng_state=preserve_rng_state, **kwargs)
 
 
 def checkpoint_sequential(
