@@ -123,6 +123,68 @@ def test_functions_of_users():
     assert x.grad.tolist() == [300.0, 300.0]
 
 
+def test_a_function_may_set_its_context_up_apart():
+    class Scale(tl.autograd.Function):
+        @staticmethod
+        def forward(x, factor):
+            return x * factor
+
+        @staticmethod
+        def setup_context(ctx, inputs, output):
+            ctx.factor, ctx.shape = inputs[1], output.shape
+
+        @staticmethod
+        def backward(ctx, g):
+            assert ctx.shape == g.shape
+            return g * ctx.factor, None, None  # one more None than there are arguments
+
+    x = t([1.0, 2.0]).requires_grad_()
+    Scale.apply(x, 5).sum().backward()
+    assert x.grad.tolist() == [5, 5]
+
+
+def test_a_function_may_change_its_argument():
+    class Double(tl.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.mark_dirty(x)
+            return x.mul_(2)
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * 2
+
+    x = t([1.0, 3.0]).requires_grad_()
+    y = x * 1
+    row = y[0]
+    assert Double.apply(y) is y and y.tolist() == [2, 6]
+    (y.sum() + row).backward()
+    assert x.grad.tolist() == [4, 2]
+    with pytest.raises(GradError, match="Double: expected arguments that are no leaves"):
+        Double.apply(x)
+
+
+def test_gradients_that_do_not_come_and_that_are_too_many():
+    class Both(tl.autograd.Function):
+        zeros = True
+
+        @staticmethod
+        def forward(ctx, x):
+            ctx.set_materialize_grads(Both.zeros)
+            return x * 1, x * 2
+
+        @staticmethod
+        def backward(ctx, a, b):
+            assert a.tolist() == [0] if Both.zeros else a is None
+            return (b * 2, b) if b.item() < 0 else b * 2
+
+    x = t([1.0]).requires_grad_()
+    for Both.zeros in (True, False):
+        assert tl.autograd.grad(Both.apply(x)[1], x)[0].tolist() == [2]
+    with pytest.raises(GradError, match="backward: expected 1 gradients, got 2"):
+        (-Both.apply(x)[1]).backward()
+
+
 # --- checkpoint ----------------------------------------------------------------------------------
 
 

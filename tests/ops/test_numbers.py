@@ -382,6 +382,10 @@ def test_a_loss_of_nan_has_a_slope_of_nan(loss):
     assert not x.grad[1:].isnan().any()
 
 
+def test_the_slope_of_entropy_at_zero_is_infinite():
+    same(slope(tl.special.entr, [0.0, 1.0, math.e]), [inf, -1, -2])
+
+
 def test_the_mean_of_no_losses_is_nan():
     """As in torch, whether the targets are labels or probabilities; their sum is 0."""
     for shape in ((0, 3), (0, 3, 2), (2, 3, 0), (2, 0)):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
-from ..errors import GradError
+from ..errors import GradError, expect
 from ..tensor import Tensor, wrap
 from .mode import MODE, no_grad
-from .node import CallNode, alias, changed, record_call, tracked
+from .node import CallNode, Leaf, Meta, alias, changed, meta_of, rebase, record_call, tracked
 
 
 class Context:
@@ -18,6 +19,8 @@ class Context:
         self._node: Any = None
         self.needs_input_grad: tuple[bool, ...] = ()
         self._fixed: set[int] = set()
+        self._dirty: set[int] = set()
+        self._zeros = True
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:
         """Keep tensors; a later change of them in place is noticed."""
@@ -27,8 +30,13 @@ class Context:
         """These outputs carry no gradient."""
         self._fixed |= {id(x) for x in tensors}
 
+    def mark_dirty(self, *tensors: Tensor) -> None:
+        """These arguments were changed in place, and are returned themselves."""
+        self._dirty |= {id(x) for x in tensors}
+
     def set_materialize_grads(self, value: bool) -> None:
-        """Accepted as in PyTorch: missing gradients always come as zeros."""
+        """Whether gradients that did not come are zeros for `backward`, as they are, or None."""
+        self._zeros = value
 
     @property
     def saved_tensors(self) -> tuple[Any, ...]:
@@ -64,11 +72,19 @@ class FunctionNode(CallNode):
 
 
 class Function:
-    """Subclass with static `forward(ctx, *args)` and `backward(ctx, *grads)`; call `apply`."""
+    """Subclass with static `forward(ctx, *args)` and `backward(ctx, *grads)`; call `apply`.
+
+    Beside a static `setup_context(ctx, inputs, output)`, `forward` takes the arguments alone.
+    """
 
     @staticmethod
     def forward(ctx: Any, *args: Any) -> Any:
         """The result of the operation."""
+        raise NotImplementedError
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> Any:
+        """Keep what `backward` needs."""
         raise NotImplementedError
 
     @staticmethod
@@ -82,31 +98,48 @@ class Function:
         ctx = Context()
         ctx.needs_input_grad = tuple(isinstance(a, Tensor) and a.requires_grad for a in args)
         with no_grad():
-            out = cls.forward(ctx, *args)
+            if cls.setup_context is Function.setup_context:
+                out = cls.forward(ctx, *args)
+            else:
+                out = cls.forward(*args)
+                cls.setup_context(ctx, args, out)
         if not MODE.enabled or not tracked(args):
             return out
         single = isinstance(out, Tensor)
         given = [out] if single else list(out)
         outputs = [wrap(y._array) if any(y is a for a in args) else y for y in given]
-        fixed = [id(y) in ctx._fixed for y in given]
         tensors = [a for a in args if isinstance(a, Tensor)]
-        places = [i for i, a in enumerate(args) if isinstance(a, Tensor)]
-
-        def rule(*grads: Tensor | None) -> tuple[Any, ...]:
-            from ..factories import zeros_like
-
-            whole = [zeros_like(y) if g is None else g for g, y in zip(grads, outputs, strict=True)]
-            found = cls.backward(ctx, *whole)
-            found = found if isinstance(found, tuple) else (found,)
-            if len(found) < len(args):
-                raise GradError(
-                    f"{cls.__name__}.backward: expected {len(args)} gradients, got {len(found)}"
-                )
-            return tuple(found[i] for i in places)
-
+        for x in tensors:
+            changes_leaf = id(x) in ctx._dirty and isinstance(x._node, Leaf)
+            said = "arguments that are no leaves with gradients marked dirty"
+            expect(not changes_leaf, cls.__name__, said, "one", GradError)
+        rule = functools.partial(cls._gradients, ctx, args, [meta_of(y) for y in outputs])
         node = record_call(cls.__name__, tensors, outputs, rule, kind=FunctionNode)
         node.context = ctx  # type: ignore[attr-defined]  # of the kind asked for
-        for y, still in zip(outputs, fixed, strict=True):
-            if still:
-                y._node = None
+        for i, (y, own) in enumerate(zip(given, outputs, strict=True)):
+            if id(y) in ctx._fixed:
+                own._node = None
+            elif id(y) in ctx._dirty and own is not y:
+                rebase(y, own._node, i)
+                outputs[i] = y
         return outputs[0] if single else tuple(outputs)
+
+    @classmethod
+    def _gradients(
+        cls, ctx: Context, args: tuple[Any, ...], outputs: list[Meta], *grads: Tensor | None
+    ) -> tuple[Any, ...]:
+        """What `backward` gives for the tensors among the arguments."""
+        from ..factories import zeros
+
+        whole = [
+            zeros(y.shape, dtype=y.dtype) if g is None and ctx._zeros else g
+            for g, y in zip(grads, outputs, strict=True)
+        ]
+        found = cls.backward(ctx, *whole)
+        found = found if isinstance(found, tuple) else (found,)
+        surplus = any(g is not None for g in found[len(args) :])
+        if len(found) < len(args) or surplus:
+            raise GradError(
+                f"{cls.__name__}.backward: expected {len(args)} gradients, got {len(found)}"
+            )
+        return tuple(g for g, a in zip(found, args, strict=False) if isinstance(a, Tensor))

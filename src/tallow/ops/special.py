@@ -189,6 +189,11 @@ def entr(input: Tensor) -> Tensor:
     return where(x < 0, -math.inf, -row("xlogy")(x, where(x > 0, x, 1)))
 
 
+@entr.grad
+def _(g: Tensor, input: Tensor) -> Tensor:
+    return g * -(input.log() + 1)
+
+
 @op(name="special.ndtr")
 def ndtr(input: Tensor) -> Tensor:
     """The standard normal distribution function."""
