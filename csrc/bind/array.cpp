@@ -314,6 +314,13 @@ void bind_array(nb::module_& m) {
                      "empty_like");
       },
       nb::arg("x"), nb::arg("dtype") = -1);
+  // As empty_like, in the order of x's axes.
+  c.def_static(
+      "like",
+      [](const Array& x, int dtype) {
+        return like(x, dtype < 0 ? x.dtype : static_cast<DType>(dtype), "empty_like");
+      },
+      nb::arg("x"), nb::arg("dtype") = -1);
   c.def_static("from_list", &from_list);
   c.def("item", [](Array& x) {
     refuse_reading("item");
@@ -333,6 +340,12 @@ void bind_array(nb::module_& m) {
   c.def("cast", [](const Array& x, int dtype) { return cast(x, static_cast<DType>(dtype), "to"); });
   c.def("contiguous", [](const Array& x) { return contiguous(x, "contiguous"); });
   c.def("clone", [](const Array& x) { return contiguous_copy(x, "clone"); });
+  // As clone, in the order of x's axes.
+  c.def("copy", [](const Array& x) {
+    Array out = like(x, x.dtype, "clone");
+    copy_into(out, x, "clone");
+    return out;
+  });
   c.def("copy_", [](Array& x, const Array& source) { assign(x, source, "copy_"); });
   // As copy_, for x[…] = source: leading axes of length 1 that the target does not have are
   // dropped.

@@ -20,6 +20,23 @@ inline Array empty_like(const View& v, const char* where) {
   return empty(v.dtype, v.shape, v.ndim, where);
 }
 
+// Whether the strides are those of a new array, also where an axis of length 1 has one.
+inline bool in_order(const View& v) {
+  int64_t want = 1;
+  for (int i = v.ndim - 1; i >= 0; --i) {
+    if (v.strides[i] != want) return false;
+    want *= v.shape[i] > 1 ? v.shape[i] : 1;
+  }
+  return true;
+}
+// Whether elements fill memory without gaps or overlaps, in whatever order of axes.
+bool is_dense(const View& x);
+// Gives a new array the order of axes that its operands, broadcast to its shape, ask for; called
+// when one of them is not `in_order`. `same`: all of them had that shape before.
+void follow_strides(const View* const* operands, int n, bool same, View& out);
+// A new array in the order of x's axes: torch's preserve_format.
+Array like(const Array& x, DType dtype, const char* where);
+
 // Runs the kernel (without the GIL when there is enough work) after making the outputs writable;
 // raises on an error.
 void run(const Kernel& kernel, const Arg* args, int n, Array* const* outputs);

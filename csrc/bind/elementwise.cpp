@@ -186,6 +186,10 @@ Array unary(const Kernel& kernel, Family family, const Array& x, const double* n
   Array in = cast(x, dtype, kernel.name);
   Array out =
       given && given->dtype == result ? *given : empty(result, in.shape, in.ndim, kernel.name);
+  if (!given && !in_order(in)) {
+    const View* operands[] = {&in};
+    follow_strides(operands, 1, true, out);
+  }
   Arg args[5];
   args[0].kind = args[1].kind = Arg::array;
   args[0].a = &out;
@@ -302,10 +306,14 @@ Array several(const Kernel& kernel, Family family, const nb::handle* handles, in
   Arg args[1 + kMost + 1 + 3];
   args[0].kind = Arg::array;
   args[0].a = &out;
+  bool ordered = true, same = true;
   for (int i = 0; i < total; ++i) {
     Array& o = views[i];
-    if (!same_shape(o, out))
+    ordered = ordered && in_order(o);
+    if (!same_shape(o, out)) {
+      same = false;
       static_cast<View&>(o) = broadcast_view(Array(o), shape, ndim, kernel.name);
+    }
     // An operand that overlaps the output without being the very same view would be read after it
     // was overwritten.
     if (given && o.storage() == out.storage() &&
@@ -314,6 +322,11 @@ Array several(const Kernel& kernel, Family family, const nb::handle* handles, in
       o = contiguous_copy(o, kernel.name);
     args[1 + i].kind = Arg::array;
     args[1 + i].a = &o;
+  }
+  if (!given && !ordered) {
+    const View* operands[kMost + 1];
+    for (int i = 0; i < total; ++i) operands[i] = &views[i];
+    follow_strides(operands, total, same, out);
   }
   for (int i = 0; i < count; ++i) {
     args[1 + total + i].kind = Arg::real;

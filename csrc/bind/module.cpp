@@ -175,7 +175,7 @@ void copy_into(Array& out, const Array& x, const char* where) {
 
 Array cast(const Array& x, DType dtype, const char* where) {
   if (x.dtype == dtype) return x;
-  Array out = empty(dtype, x.shape, x.ndim, where);
+  Array out = like(x, dtype, where);
   copy_into(out, x, where);
   return out;
 }

@@ -70,7 +70,7 @@ class Casts:
         if memory_format is not None and memory_format != contiguous_format:
             made = self._laid_out(memory_format, "contiguous")
         else:
-            made = self if self._array.is_contiguous else self.clone()
+            made = self if self._array.is_contiguous else self.clone(contiguous_format)
         return made
 
     def _laid_out(self: Any, memory_format: Any, where: str) -> Tensor:
@@ -81,8 +81,7 @@ class Casts:
         moved = self.permute(order)
         if moved._array.is_contiguous:
             return cast("Tensor", self)
-        copy = moved.clone().permute([order.index(axis) for axis in range(len(order))])
-        return cast("Tensor", copy)
+        return cast("Tensor", self.clone(memory_format))
 
     def to_dense(self: Any, dtype: DType | str | None = None) -> Tensor:
         """This tensor, which is dense already; in another dtype when one is given."""

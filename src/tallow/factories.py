@@ -12,7 +12,7 @@ from .borrowing import from_dlpack, frombuffer, of_numpy, unwrap
 from .device import Device, as_device
 from .dtype import DTYPES, Default, DType, as_dtype, bool_, complex64, f32, i64
 from .errors import ArgumentError, DTypeError, ShapeError, expect
-from .layout import strided
+from .layout import contiguous_format, order_of, strided
 from .overrides import PLAIN, ask, overloaded
 from .tensor import Tensor, wrap
 
@@ -229,6 +229,27 @@ def _asking(function: Callable[_P, Tensor]) -> Callable[_P, Tensor]:
     return call
 
 
+def _like(input: Tensor, dtype: DType | str | None, hints: dict[str, Any]) -> Tensor:
+    """A tensor like `input` in the order of its axes, or as `memory_format` in `hints` says."""
+    _refuse_hints(hints)
+    code = -1 if dtype is None else as_dtype(dtype).code
+    array, asked = input._array, hints.get("memory_format")
+    order = order_of(asked, array.ndim, "a new tensor")
+    if order is not None:
+        back = [order.index(axis) for axis in range(len(order))]
+        return wrap(_native.Array.empty_like(array.permute(order), code).permute(back))
+    plain = asked == contiguous_format
+    return wrap((_native.Array.empty_like if plain else _native.Array.like)(array, code))
+
+
+def _filled_like(
+    input: Tensor, value: Any, dtype: DType | str | None, hints: dict[str, Any]
+) -> Tensor:
+    if input._array.is_contiguous and 1 not in input.shape and not hints:
+        return full(input.shape, value, dtype or input.dtype)
+    return _like(input, dtype, hints).fill_(value)
+
+
 @_asking
 def empty_like(
     input: Tensor,
@@ -237,10 +258,8 @@ def empty_like(
     requires_grad: bool = False,
     **hints: Any,
 ) -> Tensor:
-    """A contiguous tensor of `x`'s shape whose elements are not set."""
-    _refuse_hints(hints)
-    code = -1 if dtype is None else as_dtype(dtype).code
-    return _as_asked(wrap(_native.Array.empty_like(input._array, code)), device, requires_grad)
+    """A tensor of `x`'s shape, in the order of its axes, whose elements are not set."""
+    return _as_asked(_like(input, dtype, hints), device, requires_grad)
 
 
 @_asking
@@ -252,8 +271,7 @@ def zeros_like(
     **hints: Any,
 ) -> Tensor:
     """Zeros of `x`'s shape and, unless given, dtype."""
-    _refuse_hints(hints)
-    return full(input.shape, 0, dtype or input.dtype, device, requires_grad)
+    return _as_asked(_filled_like(input, 0, dtype, hints), device, requires_grad)
 
 
 @_asking
@@ -265,8 +283,7 @@ def ones_like(
     **hints: Any,
 ) -> Tensor:
     """Ones of `x`'s shape and, unless given, dtype."""
-    _refuse_hints(hints)
-    return full(input.shape, 1, dtype or input.dtype, device, requires_grad)
+    return _as_asked(_filled_like(input, 1, dtype, hints), device, requires_grad)
 
 
 @_asking
@@ -279,8 +296,7 @@ def full_like(
     **hints: Any,
 ) -> Tensor:
     """One value in `x`'s shape and, unless given, dtype."""
-    _refuse_hints(hints)
-    return full(input.shape, fill_value, dtype or input.dtype, device, requires_grad)
+    return _as_asked(_filled_like(input, fill_value, dtype, hints), device, requires_grad)
 
 
 # --- ranges ---------------------------------------------------------------------------------------

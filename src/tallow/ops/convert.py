@@ -10,6 +10,7 @@ from ..autograd.inplace import assign
 from ..autograd.node import record_call
 from ..dtype import DType, as_dtype
 from ..factories import zeros
+from ..layout import contiguous_format, order_of
 from ..registry import primitive
 from ..tensor import Tensor, unwrap_tensor, wrap
 
@@ -39,9 +40,15 @@ def _(g: Tensor, _x: Tensor, _dtype: Any) -> Tensor:
 
 @primitive
 def clone(x: Tensor, memory_format: object = None) -> Tensor:
-    """A contiguous copy with storage of its own."""
-    made = wrap(unwrap_tensor(x, clone).clone())
-    return made if memory_format is None else made._laid_out(memory_format, "clone")
+    """A copy with storage of its own, whose axes lie in memory as those of `x` unless asked."""
+    array = unwrap_tensor(x, clone)
+    if memory_format is None:
+        return wrap(array.copy())
+    order = order_of(memory_format, array.ndim, "clone")
+    if order is not None:
+        back = [order.index(axis) for axis in range(len(order))]
+        return wrap(array.permute(order).clone().permute(back))
+    return wrap(array.clone() if memory_format == contiguous_format else array.copy())
 
 
 @clone.grad
