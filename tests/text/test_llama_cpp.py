@@ -10,6 +10,7 @@ import tallow as tl
 from odd_texts import odd_texts
 from tallow.formats.gguf import Typed, save_gguf
 from tallow.text import Tokenizer
+from tallow.text.vocab import byte_chars
 
 pytestmark = pytest.mark.needs_llama_cpp
 
@@ -105,3 +106,46 @@ def test_ids_are_llama_cpp_s(base, changes, request, tmp_path):
     vocab = llama_cpp.llama_model_get_vocab(theirs.model)
     ends = {i for i in range(ours.vocab_size) if llama_cpp.llama_vocab_is_eog(vocab, i)}
     assert ours.eos_ids == ends
+
+
+def knowing(words, pre):
+    """A vocabulary of bytes that has each of `words`, joined from the left, as a token."""
+    chars = byte_chars()
+    tokens, merges = [chars[byte] for byte in range(256)], []
+    for word in words:
+        spelled = [chars[byte] for byte in word.encode()]
+        for end in range(2, len(spelled) + 1):
+            whole = "".join(spelled[:end])
+            if whole not in tokens:
+                tokens.append(whole)
+                merges.append(f"{whole[: -len(spelled[end - 1])]} {spelled[end - 1]}")
+    keys = {"model": "gpt2", "pre": pre, "tokens": tokens, "token_type": [1] * len(tokens)}
+    keys |= {"merges": merges, "bos_token_id": 0, "eos_token_id": 0}
+    return {f"tokenizer.ggml.{key}": value for key, value in keys.items()}
+
+
+@pytest.mark.parametrize(
+    ("pre", "theirs", "ours"),
+    [
+        ("kimi-k2", ["漢", "〇"], ["漢〇"]),
+        ("kimi-k2", ["漢", "〡"], ["漢〡"]),
+        ("kimi-k2", ["漢", "々"], ["漢々"]),
+        ("kimi-k2", ["漢", "〻"], ["漢〻"]),
+        ("kimi-k2", ["漢", "⺀"], ["漢⺀"]),
+        ("kimi-k2", ["漢", "\U00030000"], ["漢\U00030000"]),
+        ("kimi-k2", ["漢𠀀"], ["漢𠀀"]),
+        ("superbpe", ["391٣٤"], ["39", "1٣٤"]),
+        ("superbpe", ["12", "345"], ["12", "345"]),
+    ],
+)
+def test_cuts_that_the_guide_says_differ(pre, theirs, ours, tmp_path):
+    """Tallow's are those of transformers, as test_pretokenizers.py shows."""
+    llama_cpp = pytest.importorskip("llama_cpp")
+
+    metadata, text = knowing(sorted([*ours, *theirs], key=len, reverse=True), pre), "".join(ours)
+    path = written(metadata, tmp_path / "vocab.gguf")
+    other = llama_cpp.Llama(str(path), vocab_only=True, verbose=False)
+    tokenizer = Tokenizer.from_gguf(metadata)
+    expected = other.tokenize(text.encode(), add_bos=False, special=False)
+    assert [tokenizer.piece(i).decode() for i in expected] == theirs
+    assert [tokenizer.piece(i).decode() for i in tokenizer.encode(text)] == ours
