@@ -256,6 +256,8 @@ NB_MODULE(_native, m) {
              return out;
            })
       .def("__len__", [](const Plan& p) { return p.size(); });
+  // Bytes that the address of an element must be a multiple of.
+  m.def("alignment_of", [](int dtype) { return alignment_of(static_cast<DType>(dtype)); });
   m.def("num_threads", &num_threads);
   m.def("set_num_threads", &set_num_threads);
   m.def("set_default_float", [](int code) { default_float = static_cast<DType>(code); });

@@ -6,8 +6,6 @@
 namespace tl::bind {
 namespace {
 
-int64_t magnitude(int64_t x) { return x < 0 ? -x : x; }
-
 bool equal(const int64_t* a, const int64_t* b, int n) {
   return memcmp(a, b, sizeof(int64_t) * n) == 0;
 }
@@ -48,16 +46,9 @@ int outside(const View* const* operands, int n, const View& out, int a, int b) {
 }  // namespace
 
 bool is_dense(const View& x) {
-  int order[kMaxDims], n = 0;
-  for (int i = 0; i < x.ndim; ++i) {
-    if (x.shape[i] == 1) continue;
-    if (x.strides[i] <= 0) return x.shape[i] == 0;
-    int at = n++;
-    for (; at > 0 && x.strides[order[at - 1]] < x.strides[i]; --at) order[at] = order[at - 1];
-    order[at] = i;
-  }
+  int order[kMaxDims];
   int64_t want = 1;
-  for (int i = n - 1; i >= 0; --i) {
+  for (int i = axes_by_stride(x, order) - 1; i >= 0; --i) {
     if (x.strides[order[i]] != want) return false;
     want *= x.shape[order[i]];
   }

@@ -54,6 +54,23 @@ struct View {
   }
 };
 
+// Strides count elements backwards, too.
+TL_INLINE int64_t magnitude(int64_t x) { return x < 0 ? -x : x; }
+
+// The axes of other lengths than 1 from the outermost in memory to the innermost, without `except`;
+// gives how many.
+TL_INLINE int axes_by_stride(const View& v, int* order, int except = -1) {
+  int count = 0;
+  for (int i = 0; i < v.ndim; ++i) {
+    if (v.shape[i] == 1 || i == except) continue;
+    int at = count++;
+    for (; at > 0 && magnitude(v.strides[order[at - 1]]) < magnitude(v.strides[i]); --at)
+      order[at] = order[at - 1];
+    order[at] = i;
+  }
+  return count;
+}
+
 // Counts in-place writes through some of a storage's arrays only.
 struct VersionCounter {
   std::atomic<int64_t> refs{1};

@@ -10,6 +10,7 @@
 // score is summed over d in order, keys are cut into tiles and parts at fixed positions, each part
 // has an online softmax of its own, and parts are merged in order: by the unit itself, or, where
 // there are few units over many keys, by a last pass over what the parts' units have left.
+#include "attention_problem.h"
 #include "attention_tile.h"
 
 namespace tl::TL_ISA {
@@ -18,25 +19,7 @@ namespace {
 constexpr int64_t kDirectRows = 12;  // up to here keys and values are read in place
 constexpr int64_t kPart = 256;       // keys with a softmax of their own: whole tiles
 constexpr int64_t kUnitRows = 192;   // rows of a packed unit: enough to pay for packing its tiles
-constexpr float kLog2e = 1.44269504f;
-
-struct Problem {
-  View q, k, v, out, start, mask;
-  bool has_start, has_mask, causal;
-  int64_t b, h, hk, group, n, m, d, dv, window;
-  float scale, cap;  // scale: what q is multiplied by; without a cap it takes the scores to base-2
-                     // logarithms
-  int64_t ldq, ldo;  // row lengths of q and the output in the workspace
-  int64_t block, blocks, chunk, chunks, longest;  // chunk: keys of a unit, kPart or all
-  float* parts;  // per unit: rows × ldo outputs, rows maxima, rows sums; null when the key ranges
-                 // are whole
-
-  TL_INLINE int64_t start_of(int64_t bi) const {
-    return has_start ? start.ptr<int64_t>()[bi * start.strides[0]] : 0;
-  }
-  TL_INLINE int64_t length_of(int64_t bi) const { return has_start ? start_of(bi) + n : m; }
-  TL_INLINE int64_t part_floats() const { return block * group * (ldo + 2); }
-};
+using Problem = AttentionProblem;
 
 // Memory of one unit: o, top and total of the part under way, and those of the parts before it.
 struct Work {
@@ -377,72 +360,9 @@ void merge_unit(const Problem& p, int64_t index) {
   }
 }
 
-const char* check(Problem& p, const Arg* args) {
-  p.out = *args[0].a, p.q = *args[1].a, p.k = *args[2].a, p.v = *args[3].a;
-  if (p.out.ndim != 4 || p.q.ndim != 4 || p.k.ndim != 4 || p.v.ndim != 4) {
-    return "attention: expected q (b, h, n, d), k (b, hk, m, d), v (b, hk, m, dv) and out (b, h, "
-           "n, dv)";
-  }
-  p.b = p.q.shape[0], p.h = p.q.shape[1], p.n = p.q.shape[2], p.d = p.q.shape[3];
-  p.hk = p.k.shape[1], p.m = p.k.shape[2], p.dv = p.v.shape[3];
-  if (p.k.shape[0] != p.b || p.k.shape[3] != p.d || p.v.shape[0] != p.b || p.v.shape[1] != p.hk ||
-      p.v.shape[2] != p.m || p.out.shape[0] != p.b || p.out.shape[1] != p.h ||
-      p.out.shape[2] != p.n || p.out.shape[3] != p.dv) {
-    return "attention: expected q (b, h, n, d), k (b, hk, m, d), v (b, hk, m, dv) and out (b, h, "
-           "n, dv)";
-  }
-  for (const View* x : {&p.out, &p.q, &p.k, &p.v}) {
-    if (x->dtype != DType::f32 && x->dtype != DType::f16 && x->dtype != DType::bf16) {
-      return fail("attention: expected f32, f16 or bf16, got %s", row(x->dtype).name);
-    }
-  }
-  if (p.h > 0 && (p.hk == 0 || p.h % p.hk != 0)) {
-    return fail(
-        "attention: expected a whole number of query heads for each kv head, got %lld and %lld",
-        static_cast<long long>(p.h), static_cast<long long>(p.hk));
-  }
-  p.group = p.hk ? p.h / p.hk : 1;
-  p.has_start = args[4].kind == Arg::array;
-  if (p.has_start) {
-    p.start = *args[4].a;
-    if (p.start.dtype != DType::i64 || p.start.ndim != 1 || p.start.shape[0] != p.b) {
-      return "attention: expected start (b) in i64";
-    }
-    for (int64_t bi = 0; bi < p.b; ++bi) {
-      const int64_t s = p.start_of(bi);
-      if (s < 0 || s > p.m - p.n) {
-        return fail("attention: %lld queries from position %lld do not fit into %lld keys",
-                    static_cast<long long>(p.n), static_cast<long long>(s),
-                    static_cast<long long>(p.m));
-      }
-    }
-  }
-  p.has_mask = args[5].kind == Arg::array;
-  if (p.has_mask) {
-    p.mask = *args[5].a;
-    const int64_t want[4] = {p.b, p.h, p.n, p.m};
-    bool fits = p.mask.ndim == 4 && p.mask.shape[3] == p.m;
-    for (int i = 0; fits && i < 3; ++i) {
-      fits = p.mask.shape[i] == want[i] || p.mask.shape[i] == 1;
-      if (p.mask.shape[i] == 1) p.mask.strides[i] = 0;
-    }
-    if (!fits) return "attention: expected a mask (b or 1, h or 1, n or 1, m)";
-    if (p.mask.dtype != DType::bool_ && p.mask.dtype != DType::f32 && p.mask.dtype != DType::f16 &&
-        p.mask.dtype != DType::bf16) {
-      return fail("attention: expected a mask in bool, f32, f16 or bf16, got %s",
-                  row(p.mask.dtype).name);
-    }
-  }
-  p.cap = static_cast<float>(args[9].f);
-  p.scale = static_cast<float>(args[6].f) * (p.cap > 0 ? 1 : kLog2e);
-  p.causal = args[7].i != 0;
-  p.window = args[8].i;
-  return nullptr;
-}
-
 const char* attention(const Arg* args, int) {
   Problem p;
-  if (const char* error = check(p, args)) return error;
+  if (const char* error = read_problem(p, args)) return error;
   if (p.b == 0 || p.h == 0 || p.n == 0 || p.dv == 0) return nullptr;
   const bool direct = p.group * p.n <= kDirectRows;
   p.ldq = round_up(p.d, kLanes);

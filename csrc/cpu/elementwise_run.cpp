@@ -14,8 +14,6 @@ constexpr int64_t kShort = 64;
 // An output this large passes the cache by; the inputs keep their place in it.
 constexpr int64_t kStreamFrom = int64_t{48} << 20;
 
-int64_t magnitude(int64_t x) { return x < 0 ? -x : x; }
-
 // The two innermost axes of one piece.
 struct Block {
   std::byte* at[kOperands];
@@ -186,19 +184,8 @@ struct Walk {
 
   Walk(const View* const* views, int count) {
     const View& first = *views[0];
-    int order[kMaxDims], kept = 0;
-    for (int i = 0; i < first.ndim; ++i) {
-      if (first.shape[i] != 1) order[kept++] = i;
-    }
-    for (int i = 1; i < kept; ++i) {
-      for (int j = i;
-           j > 0 && magnitude(first.strides[order[j - 1]]) < magnitude(first.strides[order[j]]);
-           --j) {
-        int swap = order[j];
-        order[j] = order[j - 1];
-        order[j - 1] = swap;
-      }
-    }
+    int order[kMaxDims];
+    const int kept = axes_by_stride(first, order);
     for (int i = 0; i < kept; ++i) {
       int axis = order[i];
       int64_t step[kOperands];

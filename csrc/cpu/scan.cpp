@@ -19,22 +19,12 @@ struct Lanes3 {
   int64_t n, step[N], width = 1, side[N] = {};
 
   Lanes3(const View* const (&views)[N], int axis) : n(views[0]->shape[axis]) {
-    int order[kMaxDims], count = 0;
-    auto size_of = [](int64_t x) { return x < 0 ? -x : x; };
+    int order[kMaxDims];
     const View& x = *views[N - 1];
-    for (int i = 0; i < x.ndim; ++i) {
-      if (i == axis || x.shape[i] == 1) continue;
-      order[count++] = i;
-      for (int j = count - 1;
-           j > 0 && size_of(x.strides[order[j - 1]]) < size_of(x.strides[order[j]]); --j) {
-        const int swap = order[j];
-        order[j] = order[j - 1];
-        order[j - 1] = swap;
-      }
-    }
+    const int count = axes_by_stride(x, order, axis);
     for (int k = 0; k < N; ++k) step[k] = views[k]->strides[axis];
     const bool columns =
-        count > 0 && size_of(x.strides[order[count - 1]]) < size_of(x.strides[axis]);
+        count > 0 && magnitude(x.strides[order[count - 1]]) < magnitude(x.strides[axis]);
     for (int i = 0; i < count; ++i) {
       int64_t strides[N];
       for (int k = 0; k < N; ++k) strides[k] = views[k]->strides[order[i]];

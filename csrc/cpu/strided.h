@@ -17,20 +17,9 @@ struct Loop {
   // All views have the shape of views[0].
   explicit Loop(const View* const (&views)[N]) {
     const View& first = *views[0];
-    int order[kMaxDims], count = 0;
-    for (int i = 0; i < first.ndim; ++i) {
-      if (first.shape[i] != 1) order[count++] = i;
-    }
+    int order[kMaxDims];
     // Outer to inner by the output's stride, so that writes run through memory in order.
-    for (int i = 1; i < count; ++i) {
-      for (int j = i;
-           j > 0 && magnitude(first.strides[order[j - 1]]) < magnitude(first.strides[order[j]]);
-           --j) {
-        int swap = order[j];
-        order[j] = order[j - 1];
-        order[j - 1] = swap;
-      }
-    }
+    const int count = axes_by_stride(first, order);
     ndim = 0;
     for (int i = 0; i < count; ++i) {
       int axis = order[i];
@@ -96,7 +85,6 @@ struct Loop {
   // Elements of one piece: enough work (several microseconds) to be worth handing to another
   // thread.
   static constexpr int64_t kPiece = 16384;
-  static int64_t magnitude(int64_t x) { return x < 0 ? -x : x; }
 };
 
 }  // namespace tl::TL_ISA

@@ -6,7 +6,8 @@ from array import array
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from tallow.dtype import DTYPES
+from tallow import _native
+from tallow.dtype import by_name
 
 if TYPE_CHECKING:
     from tallow.tensor import Tensor
@@ -21,13 +22,9 @@ def borrow(buffer: Any, dtype: str, shape: Sequence[int], offset: int) -> Tensor
 
 def alignment_of(dtype: str) -> int:
     """Bytes that the address of an array must be a multiple of; blocks may lie anywhere."""
-    return _ALIGNMENTS[dtype]
+    return _native.alignment_of(by_name(dtype).code)
 
 
-_ALIGNMENTS: Final = {
-    row.name: 1 if row.is_quantized else row.itemsize // (2 if row.kind == "c" else 1)
-    for row in DTYPES
-}
 _CODES: Final = {array(code).itemsize: code for code in "BHILQ"}
 
 

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import functools
 import re
-from typing import Final
 
-from tallow.text.merging import merge
+from tallow.text.merging import WordCache, merge
 from tallow.text.unicode_regex import compile_pattern, split
 from tallow.text.vocab import Vocab, byte_chars
-
-_CACHED_WORDS: Final = 20_000
-_CACHED_LENGTH: Final = 64
 
 
 class PythonBPE:
@@ -26,7 +22,7 @@ class PythonBPE:
                 self._ranks.setdefault(pair, i)
         self._pre = vocab.pre
         self._byte_ids = vocab.byte_ids
-        self._cache: dict[str, list[int]] = {}
+        self._cache = WordCache()
 
     @functools.cached_property
     def _patterns(self) -> list[re.Pattern[str]]:
@@ -38,18 +34,8 @@ class PythonBPE:
 
     def encode(self, text: str) -> list[int]:
         """The ids of plain `text`."""
-        ids: list[int] = []
-        cache = self._cache
-        for word in split(text, self._ascii_patterns if text.isascii() else self._patterns):
-            found = cache.get(word)
-            if found is None:
-                found = self._encode_word(word)
-                if len(word) <= _CACHED_LENGTH:
-                    if len(cache) >= _CACHED_WORDS:
-                        cache.clear()
-                    cache[word] = found
-            ids += found
-        return ids
+        patterns = self._ascii_patterns if text.isascii() else self._patterns
+        return self._cache.encode(split(text, patterns), self._encode_word)
 
     def _encode_word(self, word: str) -> list[int]:
         if self._pre.byte_level:

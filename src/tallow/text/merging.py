@@ -1,9 +1,35 @@
-"""Merges neighbouring symbols by rank: the loop that BPE and SentencePiece share."""
+"""What BPE and SentencePiece share: the ids of known words, neighbours merged by rank."""
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Final
+
+_CACHED_WORDS: Final = 20_000
+_CACHED_LENGTH: Final = 64
+
+
+class WordCache:
+    """Ids of words, of which the short ones are remembered."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, list[int]] = {}
+
+    def encode(self, words: Iterable[str], one: Callable[[str], list[int]]) -> list[int]:
+        """The ids of all words, one after the other; `one(word)` gives those of a new word."""
+        ids: list[int] = []
+        known = self._known
+        for word in words:
+            found = known.get(word)
+            if found is None:
+                found = one(word)
+                if len(word) <= _CACHED_LENGTH:
+                    if len(known) >= _CACHED_WORDS:
+                        known.clear()
+                    known[word] = found
+            ids += found
+        return ids
 
 
 def merge(symbols: list[str], rank: Callable[[str, str], float | None]) -> list[str]:

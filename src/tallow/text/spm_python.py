@@ -8,12 +8,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from tallow.text.merging import merge
+from tallow.text.merging import WordCache, merge
 from tallow.text.vocab import NORMAL, SPACE_MARK, UNUSED, USER_DEFINED, Vocab
 
 _MARK: Final = SPACE_MARK
-_CACHED_WORDS: Final = 20_000
-_CACHED_LENGTH: Final = 64
 
 
 class PythonSPM:
@@ -26,22 +24,11 @@ class PythonSPM:
         self._unk = vocab.find_special("unk")
         whole = _crosses_words(vocab)
         self._words = re.compile("(?s:.+)" if whole else f"{_MARK}+[^{_MARK}]*|[^{_MARK}]+")
-        self._cache: dict[str, list[int]] = {}
+        self._cache = WordCache()
 
     def encode(self, text: str) -> list[int]:
         """The ids of plain `text` whose spaces are written `▁`."""
-        ids: list[int] = []
-        cache = self._cache
-        for word in self._words.findall(text):
-            found = cache.get(word)
-            if found is None:
-                found = self._encode_word(word)
-                if len(word) <= _CACHED_LENGTH:
-                    if len(cache) >= _CACHED_WORDS:
-                        cache.clear()
-                    cache[word] = found
-            ids += found
-        return ids
+        return self._cache.encode(self._words.findall(text), self._encode_word)
 
     def _encode_word(self, word: str) -> list[int]:
         ids: list[int] = []
