@@ -55,7 +55,8 @@ def reduced(x: Tensor) -> tuple[Any, ...]:
         low = sum(min(end, 0) for end in ends)
         count = sum(max(end, 0) for end in ends) - low + 1
         data, start = bytes(array.strided((count,), (1,), low).raw_bytes()), -low
-    kept = (strides, start, x.requires_grad, type(x), _notes(x))
+    kind = None if type(x) is Tensor else type(x)  # no name: in a program it may be torch.Tensor
+    kept = (strides, start, x.requires_grad, kind, _notes(x))
     return (rebuild, (data, dtype.name, array.shape, *kept))
 
 
@@ -66,7 +67,7 @@ def rebuild(
     strides: tuple[int, ...] | None = None,
     start: int = 0,
     requires_grad: bool = False,
-    kind: type[Tensor] = Tensor,
+    kind: type[Tensor] | None = Tensor,
     notes: dict[str, Any] | None = None,
 ) -> Tensor:
     """The tensor that `reduced` told of."""
@@ -77,7 +78,7 @@ def rebuild(
         count = len(data) // as_dtype(dtype).itemsize
         whole = _native.Array.from_buffer(data, code, (count,), 0)
         array = whole.strided(shape, strides, start)
-    return made(kind, array, requires_grad, notes)
+    return made(kind or Tensor, array, requires_grad, notes)
 
 
 def made(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from . import layout as layouts
 from .device import Device, as_device
-from .errors import DTypeError, GradError, NoAxisError, ShapeError, expect
+from .errors import ArgumentError, DTypeError, GradError, NoAxisError, ShapeError, expect
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -52,13 +52,38 @@ class UntypedStorage:
         """Bytes are of one byte."""
         return 1
 
-    def tolist(self) -> list[int]:
-        """The bytes as numbers."""
+    @classmethod
+    def from_file(cls, filename: Any, shared: bool = False, nbytes: int = 0) -> Any:
+        """The first bytes of a file, mapped; what is written to them stays in memory."""
+        import mmap
+
+        from .borrowing import from_buffer
+        from .dtype import u8
+
+        said = "shared=False (see tl.save)"
+        expect(not shared, f"{cls.__name__}.from_file", said, "shared=True", ArgumentError)
+        with open(filename, "rb") as file:
+            mapped = mmap.mmap(file.fileno(), nbytes, access=mmap.ACCESS_READ)
+        return cls(from_buffer(mapped, u8, (len(mapped),)))
+
+    def untyped(self) -> UntypedStorage:
+        """Itself."""
+        return self
+
+    def _view(self) -> memoryview:
         from .dtype import u8
 
         base = self._tensor._base
         whole = (self._tensor if base is None else base).detach().contiguous()
-        return list(memoryview(whole._array.retype(u8.code)))
+        return memoryview(whole._array.retype(u8.code))
+
+    def __getitem__(self, index: Any) -> Any:
+        """A byte, or bytes as a view of the memory."""
+        return self._view()[index]
+
+    def tolist(self) -> list[int]:
+        """The bytes as numbers."""
+        return list(self._view())
 
     def is_shared(self) -> Any:
         """Whether processes that get a tensor of it see the same memory."""

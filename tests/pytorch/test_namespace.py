@@ -1,6 +1,7 @@
 """tallow.torch: a namespace that loads lazily, refuses when called, and stands in for torch."""
 
 import contextlib
+import pickle
 import subprocess
 import sys
 
@@ -174,6 +175,48 @@ def test_install_gives_torch():
     )
     done = run(code)
     assert done.stdout.strip() == "No module named 'torch.nothing'", done.stderr
+
+
+def test_installed_classes_have_pytorchs_names():
+    """By these packages tell what an array is, and a dtype: opt_einsum, jaxtyping, transformers."""
+    code = (
+        "import pickle, sys, tallow as tl, tallow.torch; tallow.torch.install(); import torch\n"
+        "x = torch.ones(2)\n"
+        "print(type(x), type(torch.nn.Parameter(x)), type(x).__module__.split('.')[0])\n"
+        "print(x.dtype, torch.int64, torch.bool, torch.bfloat16, tl.q4_k)\n"
+        "sys.stdout.flush(); sys.stdout.buffer.write(pickle.dumps(x))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    first, second, pickled = done.stdout.split(b"\n", 2)
+    assert first == b"<class 'torch.Tensor'> <class 'torch.nn.parameter.Parameter'> torch"
+    assert second == b"torch.float32 torch.int64 torch.bool torch.bfloat16 tl.q4_k"
+    assert pickle.loads(pickled).tolist() == [1.0, 1.0]  # where nothing is installed
+
+
+def test_a_storage_maps_a_file(tmp_path):
+    file = tmp_path / "bytes"
+    file.write_bytes(bytes(range(10)))
+    storage = torch.UntypedStorage.from_file(str(file), False, 8)
+    assert storage.untyped().nbytes() == 8
+    x = torch.asarray(storage[2:6], dtype=torch.uint8)
+    x.add_(1)
+    assert x.tolist() == [3, 4, 5, 6]
+    assert storage[2] == 2
+    assert file.read_bytes() == bytes(range(10))
+    with pytest.raises(ArgumentError, match="expected shared=False"):
+        torch.UntypedStorage.from_file(str(file), True, 8)
+
+
+def test_convolution_by_the_number_of_axes():
+    x, weight, bias = torch.randn(1, 4, 5, 5), torch.randn(6, 2, 3, 3), torch.randn(6)
+    flags = [2, 1], [1, 0], [1, 2]
+    made = torch.convolution(x, weight, bias, *flags, False, [0, 0], 2)
+    assert tl.equal(made, torch.nn.functional.conv2d(x, weight, bias, *flags, 2))
+    x, weight = torch.randn(1, 4, 5), torch.randn(4, 3, 3)
+    made = torch.ops.aten._convolution(
+        x, weight, None, [2], [1], [1], True, [1], 1, False, False, True, True
+    )
+    assert tl.equal(made, torch.nn.functional.conv_transpose1d(x, weight, None, 2, 1, 1))
 
 
 def test_install_is_refused_beside_torch():

@@ -84,6 +84,7 @@ __getattr__, __dir__ = _namespace(
         ),
         "tallow.torch._top_layers": (
             "embedding_bag alpha_dropout feature_dropout native_layer_norm dropout_ lstm gru "
+            "convolution _convolution "
             "rnn_tanh rnn_relu lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell"
         ),
         "tallow.torch._inplace": (

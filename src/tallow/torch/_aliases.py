@@ -75,6 +75,7 @@ ALIASES: dict[str, str] = {
     "jit.annotations": "jit",
     "_custom_ops": "library",
     "_dynamo.utils": "_dynamo",
+    "_dynamo.eval_frame": "_dynamo",
     "onnx.symbolic_helper": "onnx",
     "onnx.symbolic_opset9": "onnx",
     "onnx.symbolic_opset11": "onnx",

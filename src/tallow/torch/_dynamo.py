@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from tallow.nn.module import Module
 from tallow.torch._names import namespace
+
+
+class OptimizedModule(Module):
+    """What compiling a module would give: none is made, so that no module is one."""
+
 
 __getattr__, __dir__ = namespace(
     __name__,

@@ -111,7 +111,20 @@ def install() -> None:
     if _torch not in sys.meta_path:
         sys.meta_path.insert(0, _torch)
     import_module("torch")
+    _name_classes()
     _install_in_new_processes()
+
+
+def _name_classes() -> None:
+    """Let tensors say `<class 'torch.Tensor'>` and dtypes `torch.float32`: packages read that."""
+    from tallow.dtype import TORCH_NAMES, DType
+    from tallow.nn.parameter import Parameter
+    from tallow.tensor import Tensor
+
+    Tensor.__module__, Parameter.__module__ = "torch", "torch.nn.parameter"
+    names = {dtype: name for name, dtype in reversed(TORCH_NAMES.items())}
+    rows: Any = DType
+    rows.__repr__ = lambda row: f"torch.{names[row]}" if row in names else f"tl.{row.name}"
 
 
 class _Installing:

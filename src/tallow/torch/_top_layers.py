@@ -51,6 +51,31 @@ def native_layer_norm(
     return F.layer_norm(input, normalized_shape, weight, bias, eps), mean, spread
 
 
+def convolution(
+    input: Tensor, weight: Tensor, bias: Tensor | None, stride: Any, padding: Any, dilation: Any,
+    transposed: bool, output_padding: Any, groups: int,
+) -> Tensor:  # fmt: skip
+    """`nn.functional.conv1d` … `conv_transpose3d`, by the number of axes."""
+    name = f"conv{'_transpose' * transposed}{weight.ndim - 2}d"
+    more: dict[str, Any] = {"output_padding": output_padding} if transposed else {}
+    found = getattr(F, name)
+    out: Tensor = found(
+        input, weight, bias, stride=stride, padding=padding, dilation=dilation, groups=groups,
+        **more,
+    )  # fmt: skip
+    return out
+
+
+def _convolution(
+    input: Tensor, weight: Tensor, bias: Tensor | None, stride: Any, padding: Any, dilation: Any,
+    transposed: bool, output_padding: Any, groups: int, *_: bool,
+) -> Tensor:  # fmt: skip
+    """`convolution`, with the flags of PyTorch's libraries, which change nothing."""
+    return convolution(
+        input, weight, bias, stride, padding, dilation, transposed, output_padding, groups
+    )
+
+
 def lstm_cell(
     input: Tensor, hx: Any, w_ih: Tensor, w_hh: Tensor, b_ih: Any = None, b_hh: Any = None
 ) -> Any:

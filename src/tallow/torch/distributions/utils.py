@@ -56,6 +56,10 @@ class lazy_property:  # noqa: N801  (PyTorch's name)
         return value
 
 
+def _standard_normal(shape: Any, dtype: Any, device: Any) -> Tensor:
+    return ops.randn(tuple(shape), dtype=dtype, device=device)
+
+
 def sum_rightmost(value: Any, dim: int) -> Any:
     """The sum over the last `dim` axes."""
     return value if dim == 0 else value.sum(tuple(range(-dim, 0)))

@@ -1,4 +1,4 @@
-"""torch.distributed.algorithms: checkpoints of modules."""
+"""torch.distributed.algorithms: checkpoints of modules, what joins uneven inputs."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from tallow.torch._names import namespace
 
 __getattr__, __dir__ = namespace(
     __name__,
-    modules="_checkpoint",
+    modules="_checkpoint join",
 )
