@@ -136,9 +136,39 @@ T* fill(nb::handle h, DType dtype, T* out, T* end) {
     const double re = complex ? PyComplex_RealAsDouble(h.ptr()) : real_of(h, "tensor");
     const double im = complex ? PyComplex_ImagAsDouble(h.ptr()) : 0;
     *out = {static_cast<float>(re), static_cast<float>(im)};
-  } else
+  } else {
     *out = integer_of(h, dtype, true, "tensor");
+    // In other dtypes it wraps; both as in PyTorch.
+    if (dtype == DType::u64 && *out < 0 && nb::int_(nb::borrow(h)) < nb::int_(0))
+      raise("ArgumentError", "tensor", "expected a number that u64 can hold, got a negative one");
+  }
   return out + 1;
+}
+
+// Whether a plain integer dtype (or bool, which takes every number) has room for the value.
+bool holds(DType dtype, int64_t value) {
+  if (!is_integral(dtype) || dtype == DType::bool_) return true;
+  int bits = 8 * bytes_of(dtype);
+  if (bits == 64) return true;
+  // A negative value of an unsigned dtype wraps where its absolute value fits, as in PyTorch.
+  int64_t top = int64_t{1} << (row(dtype).kind == 'u' ? bits : bits - 1);
+  return value < top && (row(dtype).kind == 'u' ? value > -top : value >= -top);
+}
+
+// Refuses floats that an integer dtype has no room for, NaN too; their fraction is lost.
+void check_floats(const Array& floats, DType wanted) {
+  if (!is_integral(wanted) || wanted == DType::bool_) return;
+  const double* p = floats.ptr<double>();
+  for (int64_t i = 0; i < floats.size(); ++i) {
+    bool fits = wanted == DType::u64
+                    ? p[i] > -1 && p[i] < 18446744073709551616.0
+                    : p[i] >= -9223372036854775808.0 && p[i] < 9223372036854775808.0 &&
+                          holds(wanted, static_cast<int64_t>(p[i]));
+    if (!fits)
+      raise("ArgumentError", "tensor",
+            std::string("expected a number that ") + row(wanted).name + " can hold, got " +
+                nb::str(nb::float_(p[i])).c_str());
+  }
 }
 
 Array from_list(nb::handle data, int dtype) {
@@ -176,6 +206,7 @@ Array from_list(nb::handle data, int dtype) {
                          : fill(data, wanted, out.ptr<int64_t>(), out.ptr<int64_t>() + n) ==
                                out.ptr<int64_t>() + n;
   if (!whole) raise("ShapeError", "tensor", "the lists shrank while they were read");
+  if (kind == 2) check_floats(out, wanted);
   if (kind != 2 && wanted == DType::u64) out.dtype = DType::u64;  // the same 64 bits
   return cast(out, wanted, "tensor");
 }
@@ -196,16 +227,6 @@ int64_t shape_from(nb::handle sequence, int64_t* shape) {
   for (int64_t i = 0; i < n; ++i)
     shape[i] = size_of(PySequence_Fast_GET_ITEM(fast.ptr(), i), "shape");
   return n;
-}
-
-// Whether a plain integer dtype (or bool, which takes every number) has room for the value.
-bool holds(DType dtype, int64_t value) {
-  if (!is_integral(dtype) || dtype == DType::bool_) return true;
-  int bits = 8 * bytes_of(dtype);
-  if (bits == 64) return true;
-  // A negative value of an unsigned dtype wraps where its absolute value fits, as in PyTorch.
-  int64_t top = int64_t{1} << (row(dtype).kind == 'u' ? bits : bits - 1);
-  return value < top && (row(dtype).kind == 'u' ? value > -top : value >= -top);
 }
 
 }  // namespace

@@ -4,6 +4,8 @@ Where torch differs from numpy we follow torch: ints select first, also beside a
 Ellipsis that covers no axis does not part the arrays around it.
 """
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
@@ -232,11 +234,24 @@ def test_negative_numbers_wrap_in_unsigned_tensors_as_in_torch():
     x[x == 0] = -255
     assert x.tolist() == [255, 254, 1, 1] and x.fill_(-3).tolist() == [253] * 4
     assert tl.tensor([-1, 2], dtype="u16").tolist() == [65535, 2]
-    assert tl.tensor(-1, dtype="u64").item() == 2**64 - 1
+    assert tl.full((), -1, "u64").item() == 2**64 - 1  # tl.tensor refuses it, as torch.tensor
     for bad in (-256, 256):
         for call in (lambda v: x.fill_(v), lambda v: tl.tensor([v], dtype="u8")):
             with pytest.raises(tl.errors.ArgumentError, match="a number that u8 can hold"):
                 call(bad)
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype"),
+    [(1e10, "i32"), (256.0, "u8"), (-129.5, "i8"), (2.0**63, "i64"), (math.nan, "i64"),
+     (math.inf, "i32"), (2.0**64, "u64"), (-math.inf, "u64")],
+)  # fmt: skip
+def test_floats_beyond_an_integer_dtype_make_no_tensor(value, dtype):
+    for data in (value, [1, value]):
+        with pytest.raises(tl.errors.ArgumentError, match=f"a number that {dtype} can hold"):
+            tl.tensor(data, dtype=dtype)
+    assert tl.tensor([2.0**63, 1.5], dtype="u64").tolist() == [2**63, 1]
+    assert tl.tensor([math.nan, 0.0], dtype="bool").tolist() == [True, False]
 
 
 def test_iteration():

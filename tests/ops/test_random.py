@@ -168,6 +168,29 @@ def test_integers():
         tl.randint(3, 3, (1,))
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "dtype"),
+    [(0, 257, "u8"), (-1, 3, "u8"), (-129, 0, "i8"), (0, 129, "i8"), (0, 3, "bool"),
+     (0, 2**31 + 1, "i32")],
+)  # fmt: skip
+def test_integers_that_a_dtype_does_not_hold(low, high, dtype):
+    """As in torch; they would wrap, and some values come oftener than others."""
+    x = tl.zeros(3, dtype=dtype)
+    for call in (
+        lambda: tl.randint(low, high, (3,), dtype=dtype),
+        lambda: tl.randint_like(x, low, high),
+        lambda: x.random_(low, high),
+    ):
+        with pytest.raises(errors.ArgumentError, match=f"bounds that {dtype} holds"):
+            call()
+
+
+def test_integers_up_to_the_ends_of_a_dtype():
+    for dtype, low, high in (("u8", 0, 256), ("i8", -128, 128), ("bool", 0, 2), ("u64", 0, 9)):
+        for x in (tl.randint(low, high, (99,), dtype=dtype), tl.zeros(9, dtype=dtype).random_()):
+            assert low <= x.to("i64").amin().item() and x.dtype.name == dtype
+
+
 def test_permutations():
     assert sorted(tl.randperm(1000).tolist()) == list(range(1000))
     counts = np.zeros((4, 4))

@@ -104,12 +104,20 @@ def randn(
     return asked(out, device, requires_grad)
 
 
-def _integers(shape: tuple[int, ...], low: int, high: int, state: Any, where: object) -> Any:
+def _integers(
+    shape: tuple[int, ...], low: int, high: int, state: Any, where: object, dtype: DType
+) -> Any:
+    """Integers in [low, high) of a dtype that holds them all."""
+    if dtype.kind in "iub":
+        bits = 1 if dtype.kind == "b" else 8 * dtype.itemsize - (dtype.kind == "i")
+        least, most = (-(1 << bits) if dtype.kind == "i" else 0), (1 << bits) - 1
+        fits = low >= least and high - 1 <= most
+        expect(fits, where, f"bounds that {dtype.name} holds", (low, high), ArgumentError)
     good = -(1 << 63) <= low < high <= 1 << 63
     expect(good, where, "bounds low < high of 64 bits", (low, high), ArgumentError)
     width = high - low
     width = 0 if width == 1 << 64 else width - (1 << 64) if width > _HALF else width
-    return drawn("random_integers", shape, i64, state, low, width)
+    return drawn("random_integers", shape, i64, state, low, width).cast(dtype.code)
 
 
 @primitive
@@ -131,9 +139,10 @@ def randint(
     expect(size is not None, randint, "a size", "none", ArgumentError)
     wanted = i64 if dtype is None else as_dtype(dtype)
     whole = _integers(
-        shape_of((size,), randint), int(low), int(high), state_of(generator, randint), randint
-    )
-    return asked(whole.cast(wanted.code), device, requires_grad)
+        shape_of((size,), randint), int(low), int(high), state_of(generator, randint), randint,
+        wanted,
+    )  # fmt: skip
+    return asked(whole, device, requires_grad)
 
 
 @primitive
@@ -199,8 +208,8 @@ def randint_like(
         low, high = 0, low
     wanted = input.dtype if dtype is None else as_dtype(dtype)
     state = state_of(generator, randint_like)
-    whole = _integers(input.shape, int(low), int(high), state, randint_like)
-    return asked(whole.cast(wanted.code), device, requires_grad)
+    whole = _integers(input.shape, int(low), int(high), state, randint_like, wanted)
+    return asked(whole, device, requires_grad)
 
 
 # --- checks ---------------------------------------------------------------------------------------
@@ -305,8 +314,9 @@ def random_(
         low, to = 0, (1 << min(bits, 63)) + (x.dtype.kind == "f")
     elif to is None:
         low, to = 0, low
-    whole = _integers(x.shape, int(low), int(to), state_of(generator, "random_"), "random_")
-    return _fill(x, wrap(whole.cast(x._array.dtype)), "random_")
+    state = state_of(generator, "random_")
+    whole = _integers(x.shape, int(low), int(to), state, "random_", x.dtype)
+    return _fill(x, wrap(whole), "random_")
 
 
 def _open_unit(x: Tensor, generator: Generator | None, where: str) -> Tensor:
