@@ -368,6 +368,14 @@ void bind_array(nb::module_& m) {
     return out;
   });
   c.def("copy_", [](Array& x, const Array& source) { assign(x, source, "copy_"); });
+  // As copy_ of one element, which may also be written where elements are one memory (expanded).
+  c.def("fill_", [](Array& x, const Array& value) {
+    View apart = x;
+    for (int i = 0; i < x.ndim; ++i)
+      if (x.strides[i] == 0 && x.shape[i] > 1) apart.shape[i] = 1;
+    Array target = x.with(apart);
+    assign(target, value, "fill_");
+  });
   // As copy_, for x[…] = source: leading axes of length 1 that the target does not have are
   // dropped.
   c.def("assign", [](Array& x, const Array& source) {
@@ -410,7 +418,9 @@ void bind_array(nb::module_& m) {
   // Every write of the storage, whichever array it went through.
   c.def_prop_ro("storage_version", [](const Array& x) { return x.storage()->version.load(); });
   // Before the storage is written next, tallow.autograd.record.before_write(storage_id) is called.
-  c.def("watch", [](const Array& x) { x.storage()->watched = true; });
+  c.def("watch", [](const Array& x) { x.storage()->guards |= kWatched; });
+  c.def_prop_ro("inference",
+                [](const Array& x) { return (x.storage()->guards & kInference) != 0; });
   c.def("with_own_version", [](const Array& x) {
     Array out = x.with_own_version();
     if (!out.ok()) raise("OutOfMemoryError", "data", "no room for a version counter");

@@ -88,9 +88,16 @@ Array empty(DType dtype, const int64_t* shape, int ndim, const char* where) {
         "expected room for " + std::to_string(bytes) + " bytes, got none");
 }
 
-// Lets the tape copy what it needs of a storage that is about to change.
-static void announce_write(Storage* storage) {
-  storage->watched = false;
+// Refuses a write outside inference mode of what was made in it, save through `.data`, as in torch;
+// lets the tape copy what it needs of a storage that is about to change.
+static void before_write(const Array& x, const char* where) {
+  Storage* storage = x.storage();
+  if ((storage->guards & kInference) && !in_inference() && !x.has_own_version())
+    raise("GradError", where,
+          "expected a tensor that may be changed outside inference_mode, got one made in it (use "
+          ".clone() first)");
+  if (!(storage->guards & kWatched)) return;
+  storage->guards &= static_cast<uint8_t>(~kWatched);
   nb::module_::import_("tallow.autograd.record")
       .attr("before_write")(reinterpret_cast<uintptr_t>(storage));
 }
@@ -108,7 +115,7 @@ void run(const Kernel& kernel, const Arg* args, int n, Array* const* outputs) {
                     shape_text(*array) + " (use .clone() first)");
       }
       Storage* storage = outputs[i]->storage();
-      if (storage->watched.load(std::memory_order_relaxed)) announce_write(storage);
+      if (storage->guards.load(std::memory_order_relaxed)) before_write(*outputs[i], kernel.name);
       if (!storage->writable && !detach(storage))
         raise("OutOfMemoryError", kernel.name, "no room for a writable copy");
       outputs[i]->count_write();
@@ -258,6 +265,7 @@ NB_MODULE(_native, m) {
       .def("__len__", [](const Plan& p) { return p.size(); });
   // Bytes that the address of an element must be a multiple of.
   m.def("alignment_of", [](int dtype) { return alignment_of(static_cast<DType>(dtype)); });
+  m.def("set_inference", &set_inference);  // of this thread
   m.def("num_threads", &num_threads);
   m.def("set_num_threads", &set_num_threads);
   m.def("set_default_float", [](int code) { default_float = static_cast<DType>(code); });

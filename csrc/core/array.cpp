@@ -61,9 +61,17 @@ void drop(VersionCounter* c) {
   pool_free(c, sizeof(VersionCounter));
 }
 
+// How many threads are in inference mode: while it is none, the thread's own flag, which takes
+// longer to read, is not looked at.
+std::atomic<int> inference_threads{0};
+thread_local bool inference = false;
+
 Storage* new_storage() {
   void* memory = pool_alloc(sizeof(Storage));
-  return memory ? new (memory) Storage : nullptr;
+  if (!memory) return nullptr;
+  auto* storage = new (memory) Storage;
+  if (in_inference()) storage->guards = kInference;
+  return storage;
 }
 
 bool fill_shape(View& view, DType dtype, const int64_t* shape, int ndim) {
@@ -76,6 +84,14 @@ bool fill_shape(View& view, DType dtype, const int64_t* shape, int ndim) {
 }
 
 }  // namespace
+
+bool in_inference() { return inference_threads.load(std::memory_order_relaxed) != 0 && inference; }
+
+void set_inference(bool on) {
+  if (on == inference) return;
+  inference = on;
+  inference_threads.fetch_add(on ? 1 : -1, std::memory_order_relaxed);
+}
 
 int64_t contiguous_bytes(DType dtype, const int64_t* shape, int ndim) {
   int64_t n = 1;

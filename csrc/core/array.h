@@ -77,6 +77,14 @@ struct VersionCounter {
   std::atomic<uint32_t> version{0};
 };
 
+// Of a storage: a record wants copies made before the next write; made while this thread was in
+// inference mode, so that it may only be written in it.
+inline constexpr uint8_t kWatched = 1, kInference = 2;
+
+// Whether this thread is in inference mode; storage made in it is marked.
+bool in_inference();
+void set_inference(bool on);
+
 // Bytes with one owner. Reference counts are atomic: arrays may be dropped on any thread.
 struct Storage {
   std::atomic<int64_t> refs{1};
@@ -88,7 +96,7 @@ struct Storage {
   bool writable = true;                    // false: the first in-place write must copy
   std::atomic<uint32_t> version{0};        // counts in-place writes, for autograd
   std::atomic<uint32_t> apart{0};          // how many of them went through a counter of its own
-  std::atomic<bool> watched{false};        // a record wants copies made before the next write
+  std::atomic<uint8_t> guards{0};          // what is to be seen to before a write
 };
 
 class Array : public View {
@@ -114,6 +122,7 @@ class Array : public View {
   // How often the elements were written in place, as far as this array is told.
   uint32_t version() const;
   void count_write() const;
+  bool has_own_version() const { return counter_ != nullptr; }
 
   bool ok() const { return storage_ != nullptr; }
   Storage* storage() const { return storage_; }

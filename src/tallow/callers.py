@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
 from . import _native
 from .autograd.mode import MODE
-from .autograd.node import link
+from .autograd.node import is_hidden, link, link_part
 from .autograd.record import FLOAT_CODES, TENSOR, record, run_recorded
 from .borrowing import unwrap
 from .errors import ArgumentError, DTypeError, GradError, expect
@@ -85,6 +85,7 @@ def build(row: Row[P, R]) -> Callable[P, R]:
         "ROW": row,
         "RECORD": run_recorded,
         "LINK": link,
+        "LINK_PART": link_part,
         "MEANING": row.meaning,
         "BY_NAME": by_name,
         "REFUSE": _refuse,
@@ -143,7 +144,7 @@ def build(row: Row[P, R]) -> Callable[P, R]:
             "  if isinstance(out, Tensor):\n"
             f"   if out._array.storage_id == {first}._array.storage_id: LINK(out, {first})\n"
             "  else:\n"
-            f"   for each in out: LINK(each, {first})\n"
+            f"   for each in out: LINK_PART(each, {first})\n"
             " return out"
         )
     odd = " or ".join(
@@ -416,7 +417,8 @@ def native_inplace(row: Row[..., Any], native: Callable[..., None]) -> Any:
         if type(a) not in PLAIN and (found := overloaded((a,))):
             return ask(unary_call, found, (a,), {})
         array = unwrap_tensor(a, name)
-        if a._node is not None and mode.enabled:
+        tracked = a._node is not None or (a._base is not None and is_hidden(a))
+        if tracked and mode.enabled:
             return slow(a)
         native(array)
         return a
@@ -425,11 +427,12 @@ def native_inplace(row: Row[..., Any], native: Callable[..., None]) -> Any:
         if (type(a) not in PLAIN or type(b) not in PLAIN) and (found := overloaded((a, b))):
             return ask(binary_call, found, (a, b), {})
         array = a._array if type(a) is Tensor else unwrap_tensor(a, name)
+        tracked = a._node is not None or (a._base is not None and is_hidden(a))
         if type(b) is Tensor:
-            other, tracked = b._array, a._node is not None or b._node is not None
+            other, tracked = b._array, tracked or b._node is not None
         else:
             other = unwrap(b, name)
-            tracked = a._node is not None or getattr(b, "_node", None) is not None
+            tracked = tracked or getattr(b, "_node", None) is not None
         if tracked and mode.enabled:
             return slow(a, b)
         native(array, other)

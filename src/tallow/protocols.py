@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 def _take(x: Any, array: Any) -> None:
     """Let `x` be another array from now on, and a view of nothing."""
-    x._array, x._base = array, None
+    if x._base is not None:
+        x._base = x._views = None
+    x._array = array
 
 
 class UntypedStorage:
@@ -166,9 +168,9 @@ class Protocols:
         """Whether the dtype has negative numbers."""
         return self.dtype.kind in "ifc"
 
-    def is_inference(self) -> Any:
-        """Whether it was made for inference alone: here such tensors serve anywhere."""
-        return False
+    def is_inference(self: Any) -> Any:
+        """Whether its memory was made in `inference_mode`, and may be changed only there."""
+        return self._array.inference
 
     def is_shared(self: Any) -> Any:
         """Whether processes that get the tensor see the same memory: after `share_memory_()`."""
@@ -251,6 +253,12 @@ class Protocols:
         made = empty(0, dtype=self.dtype) if source is None else source
         wanted = f"a tensor of {self.dtype.name}"
         expect(getattr(made, "dtype", None) == self.dtype, "set_", wanted, source, DTypeError)
+        from .autograd.inplace import refuse
+        from .autograd.mode import MODE
+        from .autograd.node import is_hidden
+
+        if MODE.enabled and (self._node is not None or is_hidden(self)):
+            refuse(self, "set_")
         _take(self, made._array)
         return cast("Tensor", self)
 

@@ -31,7 +31,8 @@ class Generator:
 
     def __init__(self, device: Device | str = "cpu") -> None:
         self.device = as_device(device)
-        self._state = _native.Array.empty((2,), i64.code)
+        # With a version of its own it may be changed outside inference mode, wherever it was made.
+        self._state = _native.Array.empty((2,), i64.code).with_own_version()
         self.seed()
 
     def manual_seed(self, seed: int) -> Generator:

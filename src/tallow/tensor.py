@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from . import _native
@@ -230,7 +231,8 @@ class Tensor(Gradients, Casts, Protocols, FurtherMethods, Methods):
             from .factories import tensor
 
             given = tensor(source)
-        if self._node is None and given._node is None:
+        recorded = self._node is not None or given._node is not None
+        if not (recorded or (self._base is not None and _is_hidden(self))):
             self._array.copy_(given._array)
         else:
             from .autograd.inplace import assign
@@ -244,7 +246,14 @@ class Tensor(Gradients, Casts, Protocols, FurtherMethods, Methods):
             expect(not value._array.ndim, "fill_", "a number or a 0-d tensor", value.shape)
             return self.copy_(value)
         filling = _native.Array.full((), value, self._array.dtype)
-        return self.copy_(wrap(filling))
+        if self._node is None and (self._base is None or not _is_hidden(self)):
+            self._array.fill_(filling)
+        else:
+            from .autograd.inplace import assign
+
+            put = partial(self._array.fill_, filling)
+            assign(self, wrap(filling), put, None, "fill_", keeps=False)
+        return self
 
     def zero_(self) -> Tensor:
         """Write 0 into every element."""
@@ -318,7 +327,8 @@ class Tensor(Gradients, Casts, Protocols, FurtherMethods, Methods):
             from .indexing import source_of
 
             value = wrap(source_of(value, self))
-        if self._node is None and value._node is None:
+        recorded = self._node is not None or value._node is not None
+        if not (recorded or (self._base is not None and _is_hidden(self))):
             array.assign(value._array)
         else:
             from .ops.convert import assign_slice
@@ -333,7 +343,7 @@ class Tensor(Gradients, Casts, Protocols, FurtherMethods, Methods):
     def __iter__(self) -> Iterator[Tensor]:
         if not self._array.ndim:
             raise NoAxisError("iter: expected at least one axis, got a 0-d tensor")
-        return (self[i] for i in range(self._array.shape[0]))
+        return (_as_part(self[i]) for i in range(self._array.shape[0]))
 
     # --- Python's protocols -----------------------------------------------------------------------
 
@@ -401,4 +411,6 @@ __all__ = [
     "IndexRangeError", "Size", "Tensor", "broadcast_shapes", "tobytes", "unwrap_tensor", "wrap",
 ]  # fmt: skip
 
-from .autograd.node import link as _link  # noqa: E402  (it needs Tensor)
+from .autograd.node import as_part as _as_part  # noqa: E402  (it needs Tensor)
+from .autograd.node import is_hidden as _is_hidden  # noqa: E402
+from .autograd.node import link as _link  # noqa: E402

@@ -41,16 +41,20 @@ class FurtherMethods:
         return cast("Tensor", self.narrow(dim, start, length).clone())
 
     def unsafe_chunk(self: Any, chunks: Any, dim: Any = 0) -> Any:
-        """`chunk`: here what is changed in place is always noticed."""
-        return self.chunk(chunks, dim)
+        """`chunk`, whose parts may be changed in place: here that is always noticed."""
+        from .autograd.node import as_slices
+
+        return as_slices(self.chunk(chunks, dim), self)
 
     def unsafe_split(self: Any, split_size: Any, dim: Any = 0) -> Any:
-        """`split`: here what is changed in place is always noticed."""
-        return self.split(split_size, dim)
+        """`split`, whose parts may be changed in place: here that is always noticed."""
+        from .autograd.node import as_slices
+
+        return as_slices(self.split(split_size, dim), self)
 
     def unsafe_split_with_sizes(self: Any, split_sizes: Any, dim: Any = 0) -> Any:
-        """`split_with_sizes`: here what is changed in place is always noticed."""
-        return self.split_with_sizes(split_sizes, dim)
+        """`split_with_sizes`, whose parts may be changed in place: here that is always noticed."""
+        return self.unsafe_split(split_sizes, dim)
 
     def nonzero_static(self: Any, *, size: Any, fill_value: Any = -1) -> Tensor:
         """The first `size` positions of nonzero elements, the rest `fill_value`: (size, ndim)."""

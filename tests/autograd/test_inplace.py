@@ -161,6 +161,30 @@ def test_versions_count():
     assert view._version == x._version > between + 1
 
 
+EXPANDED = {"fill_": lambda x: x.fill_(2), "zero_": lambda x: x.zero_()}
+
+
+@pytest.mark.parametrize("name", EXPANDED)
+def test_expanded_tensors_are_filled(name):
+    x = tl.ones(3)
+    EXPANDED[name](x.expand(2, 3))
+    EXPANDED[name](x[:1].expand(4))
+    assert x.tolist() == [2.0 * (name == "fill_")] * 3
+    y = leaf(1.0, 2.0, 3.0)
+    h = y * 1
+    EXPANDED[name](h[1:].expand(5, 2))
+    h.sum().backward()
+    assert y.grad.tolist() == [1.0, 0.0, 0.0]
+
+
+def test_a_gradient_without_bounds_ends_where_it_was_overwritten():
+    x = leaf(0.0, 4.0)
+    y = x * 1
+    y[:1].zero_()
+    y.sqrt_().sum().backward()  # of 0 the slope is infinite
+    assert x.grad.tolist() == [0.0, 0.25]
+
+
 # --- views ---------------------------------------------------------------------------------------
 
 
@@ -262,3 +286,94 @@ def test_detached_after_a_change():
     z = y.detach()
     z.add_(1)
     assert y.tolist() == [7.0] and not z.requires_grad
+
+
+# --- views that may not be changed where it would be recorded, as in torch -----------------------
+
+PARTS = {
+    "split": lambda x: x.split(1)[0],
+    "split by sizes": lambda x: x.split([1, 2])[0],
+    "chunk": lambda x: x.chunk(3)[0],
+    "unbind": lambda x: x.unbind(0)[0],
+    "rows": lambda x: next(iter(x)),
+    "a view of a part": lambda x: x.split(1)[0][:1],
+}
+ALONE = {
+    "slice": lambda x: x[:1],
+    "tensor_split": lambda x: x.tensor_split(3)[0],
+    "hsplit": lambda x: x.hsplit(3)[0],
+    "unsafe_split": lambda x: x.unsafe_split(1)[0],
+    "unsafe_chunk": lambda x: x.unsafe_chunk(3)[0],
+    "detached part": lambda x: x.split(1)[0].detach(),
+}
+WRITES = {
+    "add_": lambda x: x.add_(1),
+    "neg_": lambda x: x.neg_(),
+    "fill_": lambda x: x.fill_(1),
+    "copy_": lambda x: x.copy_(tl.ones(x.shape)),
+    "setitem": lambda x: x.__setitem__(..., 2.0),
+    "masked_fill_": lambda x: x.masked_fill_(x == x, 2.0),
+    "normal_": lambda x: x.normal_(),
+    "unsqueeze_": lambda x: x.unsqueeze_(0),
+}
+
+
+@pytest.mark.parametrize("write", WRITES)
+@pytest.mark.parametrize("part", PARTS)
+def test_one_of_several_results_is_not_changed(part, write):
+    h = leaf(1.0, 2.0, 3.0) * 1
+    with pytest.raises(GradError, match="several views"):
+        WRITES[write](PARTS[part](h))
+    assert h.tolist() == [1.0, 2.0, 3.0]
+    WRITES[write](PARTS[part](tl.ones(3)))  # nothing is recorded
+    with tl.no_grad():
+        WRITES[write](PARTS[part](h))
+
+
+@pytest.mark.parametrize("part", ALONE)
+def test_parts_taken_alone_are_changed(part):
+    h = leaf(1.0, 2.0, 3.0) * 1
+    ALONE[part](h).add_(1)
+    assert h.tolist() == [2.0, 2.0, 3.0]
+
+
+def test_a_part_that_takes_a_history_is_not_changed():
+    with pytest.raises(GradError, match="several views"):
+        tl.ones(3).split(1)[0].add_(leaf(1.0))
+
+
+@pytest.mark.parametrize("write", [name for name in WRITES if name != "unsqueeze_"])
+def test_views_made_without_recording_are_not_changed_with_it(write):
+    h = leaf(1.0, 2.0) * 1
+    with tl.no_grad():
+        view = h[:1]
+        WRITES[write](h[:1])
+    before = h.tolist()
+    with pytest.raises(GradError, match="no_grad"):
+        WRITES[write](view)
+    assert h.tolist() == before
+
+
+def test_views_are_not_detached_in_place():
+    h = leaf(1.0, 2.0) * 1
+    for view in (h[0], tl.ones(2)[0]):
+        with pytest.raises(GradError, match="view"):
+            view.detach_()
+    assert not h[0].detach().detach_().requires_grad and not h.detach_().requires_grad
+
+
+def test_a_leaf_is_not_set():
+    x = leaf(1.0, 2.0)
+    with pytest.raises(GradError, match="leaf"):
+        x.set_(tl.ones(2, dtype="f64"))
+    with tl.no_grad():
+        x.set_(tl.zeros(2, dtype="f64"))
+    assert x.tolist() == [0.0, 0.0] and x.requires_grad
+
+
+def test_a_scaled_operand_keeps_nothing():
+    x = leaf(1.0, 2.0)
+    for y in (tl.ones(2).double().sub_(x, alpha=2), tl.add(x, x, alpha=3)):
+        y.sum().backward()
+        y.sum().backward()
+    assert x.grad.tolist() == [4.0, 4.0]

@@ -144,6 +144,13 @@ def unslice(g, shape, key):
     return out
 
 
+def clear_strided(x, sizes, strides, offset):
+    out = x.copy()
+    steps = [step * x.itemsize for step in strides]
+    np.lib.stride_tricks.as_strided(out.reshape(-1)[offset:], sizes, steps)[...] = 0
+    return out
+
+
 def put_strided(g, shape, sizes, strides, offset):
     out = np.zeros(int(np.prod(shape)))
     for at in np.ndindex(*sizes):
@@ -379,6 +386,14 @@ CASES = {
         ],
         torch=False,
         numpy=put_strided,
+        hypothesis=False,
+    ),
+    "clear_strided": Case(
+        lambda d: [
+            d(d.x((3, 4)), (2, 2), (4, 1), 5),
+            d(d.x((3, 4)), (2, 3), (0, 1), 2),
+        ],
+        numpy=clear_strided,
         hypothesis=False,
     ),
     "take_strided": Case(

@@ -229,6 +229,10 @@ def torch_soft_margin(input, target):
 
 CASES = {
     "nn.log1p_exp": Case(lambda d: [d(d.x((4, 5), -30, 30))], torch=torch_log1p_exp),
+    "nn.squared_error": Case(
+        lambda d: [d(d.x((4, 5)), d.x((4, 5))), d(d.x((4, 5)), d.x((5,)))],
+        torch=lambda x, target: (x - target) ** 2,
+    ),
     "nn.label_nll": Case(
         lambda d: [d(d.x((5, 4)), d.ints((5,), 0, 4))], torch=torch_label_nll, hypothesis=False
     ),

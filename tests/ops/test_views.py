@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tallow as tl
-from tallow.errors import DTypeError, ShapeError
+from tallow.errors import DTypeError, GradError, ShapeError
 
 QUICK = settings(max_examples=400, derandomize=True, deadline=None)
 
@@ -192,7 +192,7 @@ def test_in_place_refusals():
     spread = tl.zeros(1).expand(3)
     for write in (
         lambda: spread.add_(1),
-        lambda: spread.fill_(2),
+        lambda: spread.copy_(tl.ones(3)),
         lambda: spread.__setitem__([0, 1], 1.0),
     ):
         with pytest.raises(ShapeError, match="expected a target whose elements lie apart"):
@@ -254,7 +254,9 @@ def test_views_share_memory_and_history(name):
     assert part._array.storage_id == x._array.storage_id
     if name in ("expand", "broadcast_tensors"):  # elements seen more than once
         with pytest.raises(ShapeError, match="expanded"):
-            part.zero_()
+            part.mul_(0)
+        part.zero_()  # the same for all that are one element
+        assert not part.any()
         return
     before = x.tolist()
     if name != "unfold":
@@ -264,6 +266,10 @@ def test_views_share_memory_and_history(name):
     leaf = tl.ones(4, 6, dtype="f64").requires_grad_()
     base = leaf * 2
     if name == "unfold":
+        return
+    if name in ("unbind", "split", "chunk"):  # as in torch
+        with pytest.raises(GradError, match="several views"):
+            VIEWS[name](base).mul_(3)
         return
     VIEWS[name](base).mul_(3)
     base.sum().backward()

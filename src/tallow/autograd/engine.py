@@ -10,7 +10,7 @@ from ..dtype import DTYPES
 from ..errors import ArgumentError, DTypeError, GradError, ShapeError, expect
 from ..factories import ones_like, zeros
 from ..tensor import Tensor, wrap
-from .mode import MODE
+from .mode import MODE, hold
 from .node import Leaf, Meta, Node
 
 Key = tuple[Any, int]  # (node or leaf, which of its outputs)
@@ -123,7 +123,7 @@ def run(
 
     enabled, inference, autocast = MODE.enabled, MODE.inference, MODE.autocast
     MODE.autocast = None  # dtypes were settled by the forward pass
-    MODE.enabled, MODE.inference = create_graph, False
+    hold(create_graph, False)
     try:
         for x, g in roots:
             add(x._node, x._index, g)
@@ -139,7 +139,8 @@ def run(
             for leaf in complete.get(id(node), ()):  # as soon as may be: a hook may free it
                 finish(leaf)
     finally:
-        MODE.enabled, MODE.inference, MODE.autocast = enabled, inference, autocast
+        hold(enabled, inference)
+        MODE.autocast = autocast
     return found
 
 

@@ -9,18 +9,22 @@ from ..errors import GradError, NoKernelError, ShapeError, expect
 from ..factories import zeros_like
 from ..tensor import Tensor, wrap
 from .mode import MODE
-from .node import Leaf, Node, alias, rebase, record_call
+from .node import SEVERAL, Leaf, Node, alias, is_hidden, rebase, record_call
 
 
-def refuse_leaf(x: Tensor, where: object) -> None:
-    """GradError when `x` is a leaf that requires a gradient, or a view of one."""
-    for one in (x, x._base):
-        if one is not None and isinstance(one._node, Leaf):
-            name = getattr(where, "__name__", where)
-            raise GradError(
-                f"{name}: expected a tensor that may be changed, got a leaf that requires a"
-                " gradient, or a view of one (use no_grad())"
-            )
+def refuse(x: Tensor, where: object) -> None:
+    """GradError when a change of `x` in place may not be recorded, in the cases of torch."""
+    base = x._base
+    if isinstance(x._node, Leaf) or (base is not None and isinstance(base._node, Leaf)):
+        got = "a leaf that requires a gradient, or a view of one (use no_grad())"
+    elif base is not None and x._views is SEVERAL:
+        got = "one of several views that one op gave, or a view of such a one (use .clone())"
+    elif is_hidden(x):
+        got = "a view made in no_grad of one that requires a gradient (make it outside)"
+    else:
+        return
+    name = getattr(where, "__name__", where)
+    raise GradError(f"{name}: expected a tensor that may be changed, got {got}")
 
 
 def change(
@@ -29,13 +33,14 @@ def change(
     """`x.name_(*args)`: what `call(x, *args)` gives, written into `x`, history included."""
     recording = MODE.enabled and (
         x._node is not None
+        or is_hidden(x)
         or any(isinstance(a, Tensor) and a._node is not None for a in args)
         or any(isinstance(a, Tensor) and a._node is not None for a in options.values())
     )
     if not recording:
         write(x, call(x, *args, **options), name)
         return x
-    refuse_leaf(x, name)
+    refuse(x, name)
     # A copy goes into the record: what backward keeps of `x` must not change with it.
     before = alias(x)
     before._array = x._array.clone()
@@ -69,10 +74,10 @@ def assign(
     `part` picks the written elements out of a tensor of `x`'s shape, as a function that works on
     gradients; None means all of them. `keeps`: whether it closed over tensors.
     """
-    if not MODE.enabled or (x._node is None and source._node is None):
+    if not MODE.enabled or (x._node is None and source._node is None and not is_hidden(x)):
         put()
         return
-    refuse_leaf(x, name)
+    refuse(x, name)
     put()
     before = alias(x)
     after = wrap(x._array)

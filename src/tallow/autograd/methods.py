@@ -33,6 +33,13 @@ class Gradients:
         if requires_grad and self._node is None:
             kind = self.dtype.kind
             expect(kind in FLOATING, "requires_grad_", "a float dtype", self.dtype.name, GradError)
+            from .mode import MODE
+
+            if self.is_inference() and not MODE.inference:
+                raise GradError(
+                    "requires_grad_: expected a tensor made outside inference_mode, got one made in"
+                    " it (use .clone())"
+                )
             # Frozen and thawed again, it is the leaf that it was.
             leaf = vars(self).pop(HOLDER, None) or Leaf()
             leaf.live = True
@@ -135,11 +142,16 @@ class Gradients:
         """A tensor that shares this one's storage, outside the graph."""
         from ..tensor import wrap
 
-        return wrap(self._array.basic_index(...))
+        array = self._array
+        # As in torch, what was made in `inference_mode` may be changed outside through this.
+        return wrap(array.with_own_version() if array.inference else array.basic_index(...))
 
     def detach_(self: Any) -> Tensor:
-        """Forget this tensor's history; it becomes a leaf without gradient."""
+        """Forget this tensor's history: a leaf without gradient; GradError for a view."""
         from .node import HOLDER
+
+        expect(self._base is None, "detach_", "a tensor of its own", "a view (use .detach())",
+               GradError)  # fmt: skip
 
         if self._node is not None and self.is_leaf:
             self._retire()

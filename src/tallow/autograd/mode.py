@@ -7,6 +7,8 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any, Self, TypeVar
 
+from .. import _native
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -21,24 +23,38 @@ class _Mode(threading.local):
 MODE = _Mode()
 
 
+def hold(enabled: bool, inference: bool) -> None:
+    """Set the mode of this thread; storage made in inference mode is marked by the native core."""
+    if inference is not MODE.inference:
+        _native.set_inference(inference)
+    MODE.enabled, MODE.inference = enabled, inference
+
+
 # Flags of code objects, as `inspect` has them.
 _GENERATOR, _COROUTINE, _ASYNC_GENERATOR = 0x20, 0x80, 0x200
 
 
 class _Switch:
-    """A context manager and decorator that holds the mode at (enabled, inference)."""
+    """A context manager and decorator that holds the mode at (enabled, inference).
 
-    def __init__(self, enabled: bool, inference: bool) -> None:
+    `inference` None leaves that as it is: `no_grad` inside `inference_mode` does not end it.
+    """
+
+    def __init__(self, enabled: bool, inference: bool | None) -> None:
         self._wanted = (enabled, inference)
         self._before: list[tuple[bool, bool]] = []
 
     def __enter__(self) -> Self:
         self._before.append((MODE.enabled, MODE.inference))
-        MODE.enabled, MODE.inference = self._wanted
+        self._switch()
         return self
 
     def __exit__(self, *_: object) -> None:
-        MODE.enabled, MODE.inference = self._before.pop()
+        hold(*self._before.pop())
+
+    def _switch(self) -> None:
+        enabled, inference = self._wanted
+        hold(enabled, MODE.inference if inference is None else inference)
 
     def _again(self) -> _Switch:
         return _Switch(*self._wanted)
@@ -147,7 +163,7 @@ class no_grad(_Plain):  # noqa: N801  (PyTorch's name)
     """`with no_grad():` or `@no_grad()`: nothing in it is recorded."""
 
     def __init__(self) -> None:
-        super().__init__(False, False)
+        super().__init__(False, None)
 
 
 class enable_grad(_Plain):  # noqa: N801
@@ -160,8 +176,8 @@ class enable_grad(_Plain):  # noqa: N801
 class inference_mode(_Switch):  # noqa: N801
     """As `no_grad`, and views are not tied to their base either: the cheapest way to run a model.
 
-    A view made in it and changed in place outside does not pass the change on to the history of
-    its base.
+    What is made in it may be changed in place only in it (GradError). A view made in it of a tensor
+    from outside, changed in place outside, does not pass the change on to the history of its base.
     """
 
     def __new__(cls, mode: Any = True) -> Any:
@@ -179,17 +195,17 @@ class set_grad_enabled(_Switch):  # noqa: N801
     """
 
     def __init__(self, mode: bool) -> None:
-        super().__init__(bool(mode), False)
+        super().__init__(bool(mode), False if mode else None)
         self._before.append((MODE.enabled, MODE.inference))
-        MODE.enabled, MODE.inference = self._wanted
+        self._switch()
 
     def __enter__(self) -> Self:
-        MODE.enabled, MODE.inference = self._wanted
+        self._switch()
         return self
 
     def __call__(self, function: F) -> F:
         """The function in this mode; outside of it, the mode from before comes back."""
-        MODE.enabled, MODE.inference = self._before.pop()
+        hold(*self._before.pop())
         return super().__call__(function)
 
 

@@ -189,9 +189,18 @@ def record_call(
 # --- views ----------------------------------------------------------------------------------------
 
 
+# `_views` of a view that is one of several results of an op, or a view of such a one: as in torch,
+# a change of it in place is refused where it would be recorded.
+SEVERAL: Any = ()
+
+
 def link(view: Tensor, x: Tensor) -> None:
     """Note that `view` shares the memory of `x`: a change of one in place concerns the other."""
-    base = x if x._base is None else x._base
+    base = x._base
+    if base is None:
+        base = x
+    else:
+        view._views = x._views
     view._base = base
     views = base._views
     if views is None:
@@ -201,6 +210,34 @@ def link(view: Tensor, x: Tensor) -> None:
     n = len(views)
     if n >= 32 and n & (n - 1) == 0:  # at powers of two: amortised over the appends
         base._views = [r for r in views if r() is not None]
+
+
+def as_part(view: Tensor) -> Tensor:
+    """The view, as one of several results of an op."""
+    if view._base is not None:
+        view._views = SEVERAL
+    return view
+
+
+def link_part(view: Tensor, x: Tensor) -> None:
+    """`link` a view that is one of several results of an op."""
+    link(view, x)
+    view._views = SEVERAL
+
+
+def as_slices(views: tuple[Tensor, ...], x: Tensor) -> tuple[Tensor, ...]:
+    """The parts of `x` as if each had been taken alone."""
+    for view in views:
+        view._views = None if x._base is None else x._views
+    return views
+
+
+def is_hidden(x: Tensor) -> bool:
+    """Whether `x` is a view without history of a tensor with one: made in `no_grad`."""
+    base = x._base
+    if base is None or base._node is None or x._node is not None:
+        return False
+    return x.dtype.kind in FLOATING
 
 
 def rebase(x: Tensor, node: Node | None, index: int) -> None:
@@ -243,13 +280,12 @@ def _paste(base: Tensor, view: Tensor, node: Node | None, index: int) -> None:
     part._node, part._index = node, index
 
     def rule(g: Tensor) -> tuple[Any, Any]:
-        from ..ops.convert import put_strided, take_strided
+        from ..ops.convert import clear_strided, take_strided
 
-        def outside() -> Tensor:
-            inside = take_strided(g.contiguous(), *place)
-            return g - put_strided(inside, g.shape, *place)
-
-        return outside, lambda: take_strided(g.contiguous(), *place)
+        return (
+            lambda: clear_strided(g.contiguous(), *place),
+            lambda: take_strided(g.contiguous(), *place),
+        )
 
     record_call("view_change", [kept, part], [base], rule, keeps=False)
     if HOLDER in vars(base):

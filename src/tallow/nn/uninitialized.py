@@ -44,6 +44,10 @@ class UninitializedTensorMixin:
         """The dtype that it will have."""
         return cast(DType, self.__dict__.get("_wanted") or Default.float)
 
+    def is_inference(self) -> bool:
+        """No: there is no memory that was made anywhere."""
+        return False
+
     @property
     def data(self: Any) -> Tensor:
         """Nothing: programs fill it before the first call, and PyTorch too gives no elements."""

@@ -51,6 +51,7 @@ __all__ = [
     "clone",
     "unslice",
     "put_strided",
+    "clear_strided",
     "take_strided",
     "reshape",
     "view",
@@ -566,6 +567,9 @@ def clone(x: Tensor, memory_format: object = None) -> Tensor: ...
 def unslice(g: Tensor, shape: Sequence[int], key: Any) -> Tensor: ...
 def put_strided(
     g: Tensor, shape: Sequence[int], sizes: Sequence[int], strides: Sequence[int], offset: int
+) -> Tensor: ...
+def clear_strided(
+    x: Tensor, sizes: Sequence[int], strides: Sequence[int], offset: int
 ) -> Tensor: ...
 def take_strided(
     x: Tensor, sizes: Sequence[int], strides: Sequence[int], offset: int

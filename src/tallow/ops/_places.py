@@ -241,6 +241,7 @@ PLACES = {
     "nn.plane_gather": "pool",
     "nn.plane_scatter": "pool",
     "nn.resample": "resample",
+    "nn.squared_error": "loss",
     "nn.unfold": "fold",
     "nn.whiten_channels": "normalization",
     "nonzero": "index",

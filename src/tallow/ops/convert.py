@@ -132,6 +132,19 @@ def _(g: Tensor, _g: Tensor, _shape: Any, sizes: Any, strides: Any, offset: Any)
 
 
 @primitive
+def clear_strided(x: Tensor, sizes: Sequence[int], strides: Sequence[int], offset: int) -> Tensor:
+    """A copy of contiguous `x` with zeros at the places of a strided view of it."""
+    out = x._array.clone()
+    out.strided(sizes, strides, offset).fill_(_native.Array.full((), 0, out.dtype))
+    return wrap(out)
+
+
+@clear_strided.grad
+def _(g: Tensor, _x: Tensor, sizes: Any, strides: Any, offset: Any) -> Tensor:
+    return clear_strided(g.contiguous(), sizes, strides, offset)
+
+
+@primitive
 def take_strided(x: Tensor, sizes: Sequence[int], strides: Sequence[int], offset: int) -> Tensor:
     """A view of contiguous `x` with any sizes and strides, `offset` elements behind its start."""
     return wrap(x._array.strided(sizes, strides, offset))

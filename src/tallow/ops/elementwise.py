@@ -12,7 +12,16 @@ from ..errors import ArgumentError, DTypeError, NoKernelError, expect
 from ..factories import full, zeros_like
 from ..registry import ROWS, op, primitive
 from ..tensor import Tensor, unwrap_tensor, wrap
-from .elementwise_rows import Rule, Uses, conj, install_operators, kernel_row, quick_row, row
+from .elementwise_rows import (
+    Rule,
+    Uses,
+    conj,
+    install_operators,
+    kernel_row,
+    quick_row,
+    row,
+    times,
+)
 from .elementwise_three import where
 
 LN2, LN10 = math.log(2), math.log(10)
@@ -344,29 +353,22 @@ _logaddexp = quick_row(
 )
 
 
-def _times(other: Any, alpha: Any) -> Any:
-    if isinstance(alpha, float) and isinstance(other, Tensor):
-        kind = other.dtype.kind
-        expect(kind in "fc", "alpha", "an integer for integer tensors", alpha, ArgumentError)
-    return other * alpha
-
-
 @op(inplace=True)
 def add(x: Tensor, other: Tensor | float, *, alpha: float = 1) -> Tensor:
     """`x + alpha * other`, broadcast and promoted as in PyTorch."""
-    return _add(x, other if alpha == 1 else _times(other, alpha))
+    return _add(x, other if alpha == 1 else times(other, alpha))
 
 
 @op(inplace=True)
 def sub(x: Tensor, other: Tensor | float, *, alpha: float = 1) -> Tensor:
     """`x - alpha * other`, broadcast and promoted as in PyTorch."""
-    return _sub(x, other if alpha == 1 else _times(other, alpha))
+    return _sub(x, other if alpha == 1 else times(other, alpha))
 
 
 @op
 def rsub(x: Tensor, other: Tensor | float, *, alpha: float = 1) -> Tensor:
     """`other - alpha * x`."""
-    return _sub(other, x if alpha == 1 else _times(x, alpha))
+    return _sub(other, x if alpha == 1 else times(x, alpha))
 
 
 @op(inplace=True)

@@ -8,6 +8,7 @@ from typing import Any
 from .. import _native
 from ..autograd.mode import MODE
 from ..autograd.record import run_recorded
+from ..errors import ArgumentError, expect
 from ..older_orders import in_order
 from ..overrides import PLAIN, ask, overloaded
 from ..registry import ROWS, Row, op
@@ -75,6 +76,20 @@ def quick_row(
         row.grad(uses=uses, copied=copied)(rule)
     _QUICK[name] = row
     return row.caller()
+
+
+# `alpha * x` of `add` and its kin: as in torch the node keeps nothing, so it may serve twice.
+_scale = quick_row("scale", 2, lambda g, _a, _b: (g * _b, None), kernel="mul")
+
+
+def times(other: Any, alpha: Any) -> Any:
+    """`other * alpha`, where `alpha` is no float for integers; only tensors are checked."""
+    if not isinstance(other, Tensor) or not isinstance(alpha, (int, float)):
+        return other * alpha
+    if isinstance(alpha, float):
+        kind = other.dtype.kind
+        expect(kind in "fc", "alpha", "an integer for integer tensors", alpha, ArgumentError)
+    return _scale(other, alpha)
 
 
 # --- operators ------------------------------------------------------------------------------------
@@ -200,7 +215,7 @@ def _scaled(row: Row[..., Any], name: str) -> Any:
             tensors, named = in_order(name, (x, other, *older))
             return call(*tensors, **named)
         change = change or row.inplace
-        changed: Tensor = change(x, other if alpha == 1 else other * alpha)
+        changed: Tensor = change(x, other if alpha == 1 else times(other, alpha))
         return changed
 
     call.__name__, call.__doc__ = f"{name}_", f"`{name}`, written into the tensor."

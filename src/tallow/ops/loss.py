@@ -61,6 +61,18 @@ def _values(loss: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
     return loss.sum() / weight.expand(*loss.shape).sum()
 
 
+@op(name="nn.squared_error")
+def squared_error(input: Tensor, target: Tensor) -> Tensor:
+    """`(input - target) ** 2` as one node, which keeps the operands, as PyTorch's does."""
+    return (input - target).square()
+
+
+@squared_error.grad
+def _(g: Tensor, input: Tensor, target: Tensor) -> tuple[Any, Any]:
+    slope = g * 2 * (input - target)
+    return slope, lambda: -slope
+
+
 @op
 def mse_loss(
     input: Tensor,
@@ -72,7 +84,7 @@ def mse_loss(
 ) -> Tensor:
     """`(input - target) ** 2`."""
     reduction = mode(mse_loss, reduction, size_average, reduce)
-    return _values((input - target).square(), weight, reduction)
+    return _values(squared_error(input, target), weight, reduction)
 
 
 @op

@@ -6,8 +6,9 @@ import math
 from typing import Any
 
 from .. import _native
-from ..autograd.inplace import refuse_leaf
+from ..autograd.inplace import refuse
 from ..autograd.mode import MODE
+from ..autograd.node import is_hidden
 from ..device import Device, as_device
 from ..dtype import Default, DType, as_dtype, f32, f64, i64
 from ..errors import ArgumentError, DTypeError, expect
@@ -243,8 +244,8 @@ def deviation(std: float, where: object) -> None:
 
 def _fill(x: Tensor, source: Tensor, name: str) -> Tensor:
     """Write what was drawn into `x`, whose history ends here."""
-    if x._node is not None and MODE.enabled:
-        refuse_leaf(x, name)
+    if MODE.enabled and (x._node is not None or is_hidden(x)):
+        refuse(x, name)
         x.mul_(0).add_(source.to(x.dtype))
         return x
     x._array.copy_(source._array)

@@ -67,7 +67,9 @@ def view(x: Tensor, *shape: Any) -> Tensor:
 
 @primitive(view=True)
 def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
-    """Axes `start_dim` to `end_dim` merged into one."""
+    """Axes `start_dim` to `end_dim` merged into one; a vector is given back as it is."""
+    if x._array.ndim == 1 and start_dim in (0, -1) and end_dim in (0, -1):
+        return x
     shape = x._array.shape or (1,)
     if start_dim == 0 and end_dim == -1:
         return wrap(x._array.reshape((-1,) if x._array.size else (0,)))

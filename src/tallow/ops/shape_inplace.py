@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..autograd.inplace import refuse_leaf
+from ..autograd.inplace import refuse
 from ..autograd.mode import MODE
+from ..autograd.node import is_hidden
 from ..registry import op
 from ..tensor import Tensor
 
@@ -15,8 +16,8 @@ def _become(x: Tensor, view: Tensor, name: str) -> Tensor:
     """Let `x` be `view`, its history included; views taken of it before stay as they are."""
     if view is x:
         return x
-    if MODE.enabled:
-        refuse_leaf(x, name)
+    if MODE.enabled and (x._node is not None or is_hidden(x)):
+        refuse(x, name)
     x._array = view._array
     if view._node is not None:
         x._node, x._index = view._node, view._index

@@ -6,7 +6,8 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
-from ..errors import ArgumentError, DTypeError, expect
+from ..autograd.node import as_slices
+from ..errors import ArgumentError, DTypeError, IndexRangeError, expect
 from ..registry import op, primitive
 from ..tensor import Tensor, wrap
 from .join import cat, stack
@@ -18,7 +19,7 @@ def unbind(x: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """The views along axis `dim`."""
     array = x._array
     if not array.ndim:
-        expect(False, unbind, "at least one axis", "a 0-d tensor")
+        expect(False, unbind, "at least one axis", "a 0-d tensor", IndexRangeError)
     axis = axis_of(dim, array.ndim, unbind)
     ahead = (slice(None),) * axis
     return tuple([wrap(array.basic_index((*ahead, i))) for i in range(array.shape[axis])])
@@ -91,7 +92,7 @@ def tensor_split(x: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple[Ten
         most = 1 << 20  # each is a tensor, empty or not
         fits = 0 < count <= most
         expect(fits, tensor_split, f"a number of sections from 1 to {most}", count, ArgumentError)
-        return x.split([n // count + (i < n % count) for i in range(count)], dim)
+        return as_slices(x.split([n // count + (i < n % count) for i in range(count)], dim), x)
     edges = [0, *(i.__index__() for i in indices_or_sections), n]
     ranges = [slice(a, b).indices(n) for a, b in itertools.pairwise(edges)]
     return tuple(x.narrow(dim, a, max(b - a, 0)) for a, b, _ in ranges)

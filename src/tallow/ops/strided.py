@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..errors import expect
+from ..errors import IndexRangeError, expect
 from ..registry import op, primitive
 from ..tensor import Tensor, wrap
 from .complexes import imag, real
@@ -35,7 +35,7 @@ def diagonal_place(
     """Shape, strides and first element of a diagonal."""
     n = len(shape)
     if n < 2:
-        expect(False, diagonal, "at least two axes", tuple(shape))
+        expect(False, diagonal, "at least two axes", tuple(shape), IndexRangeError)
     i, j = axis_of(dim1, n, diagonal), axis_of(dim2, n, diagonal)
     if i == j:
         expect(False, diagonal, "two different axes", (dim1, dim2))

@@ -198,8 +198,10 @@ class Optimizer:
                     continue
                 if set_to_none:
                     p.grad = None
-                else:
-                    p.grad.detach_().zero_()
+                    continue
+                if not p.grad.is_leaf:
+                    p.grad.detach_()
+                p.grad.requires_grad_(False).zero_()
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One update of every parameter that has a gradient.

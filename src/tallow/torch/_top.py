@@ -143,8 +143,8 @@ def is_neg(input: Tensor) -> bool:
 
 
 def is_inference(input: Tensor) -> bool:
-    """Whether it was made in `inference_mode`; that is not kept."""
-    return False
+    """Whether its memory was made in `inference_mode`, and may be changed only there."""
+    return input.is_inference()
 
 
 def typename(obj: Any) -> str:
