@@ -208,3 +208,25 @@ def test_module_list():
     assert [name for name, _ in modules.declarations()] == ["0.weight", "1.weight"]
     assert modules[1] is list(modules)[1]
     assert repr(modules).count("RMSNorm") == 2
+
+
+def test_modules_as_often_as_they_stand_there():
+    shared = nn.Linear(2, 2)
+    model = nn.Sequential(shared, nn.ReLU(), shared)
+    assert len(list(model.modules())) == 3
+    assert len(list(model.modules(remove_duplicate=False))) == 4
+
+
+def test_running_statistics_of_an_empty_batch_stay():
+    for layer, shape in ((nn.BatchNorm1d(3), (0, 3)), (nn.BatchNorm2d(3), (0, 3, 2, 2)),
+                         (nn.InstanceNorm1d(3, track_running_stats=True), (0, 3, 4))):  # fmt: skip
+        assert layer(tl.zeros(shape)).shape == shape
+        assert layer.running_mean.tolist() == [0, 0, 0]
+        assert layer.running_var.tolist() == [1, 1, 1]
+
+
+def test_input_by_its_name():
+    x = tl.ones(1, 2)
+    assert nn.Linear(2, 3)(input=x).shape == (1, 3)
+    assert nn.Embedding(4, 2)(input=tl.tensor([1])).shape == (1, 2)
+    assert nn.Bilinear(2, 2, 1)(input1=x, input2=x).shape == (1, 1)

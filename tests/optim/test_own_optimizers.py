@@ -147,3 +147,28 @@ def test_an_old_setstate_goes_up():
     assert made.param_groups[0]["lr"] == 0.1
     older = copy.deepcopy(Older([nn.Parameter(tl.ones(1))], 0.1))
     assert older.param_groups[0]["spice"] == 3
+
+
+def test_a_hook_of_state_dicts_may_go_before_the_others():
+    optimizer = tl.optim.SGD([tl.nn.Parameter(tl.ones(2))], lr=0.1)
+    told: list[str] = []
+    for kind in (
+        "state_dict_pre",
+        "state_dict_post",
+        "load_state_dict_pre",
+        "load_state_dict_post",
+    ):
+        register = getattr(optimizer, f"register_{kind}_hook")
+        register(lambda *_, kind=kind: told.append(f"{kind} second"))
+        register(lambda *_, kind=kind: told.append(f"{kind} first"), prepend=True)
+    optimizer.load_state_dict(optimizer.state_dict())
+    assert told == [
+        f"{kind} {place}"
+        for kind in (
+            "state_dict_pre",
+            "state_dict_post",
+            "load_state_dict_pre",
+            "load_state_dict_post",
+        )
+        for place in ("first", "second")
+    ]

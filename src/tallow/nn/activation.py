@@ -20,9 +20,9 @@ class Threshold(Module):
         self.value = value
         self.inplace = inplace
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
-        return F.threshold(x, self.threshold, self.value, self.inplace)
+        return F.threshold(input, self.threshold, self.value, self.inplace)
 
     def extra_repr(self) -> str:
         """The options."""
@@ -37,9 +37,9 @@ class ReLU(Module):
     def __init__(self, inplace: bool = False) -> None:
         self.inplace = inplace
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
-        return F.relu(x, self.inplace)
+        return F.relu(input, self.inplace)
 
     def extra_repr(self) -> str:
         """The options."""
@@ -56,9 +56,9 @@ class RReLU(Module):
         self.upper = upper
         self.inplace = inplace
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
-        return F.rrelu(x, self.lower, self.upper, self.training, self.inplace)
+        return F.rrelu(input, self.lower, self.upper, self.training, self.inplace)
 
     def extra_repr(self) -> str:
         """The options."""
@@ -87,9 +87,9 @@ class Hardtanh(Module):
         self.max_val = max_val
         self.inplace = inplace
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
-        return F.hardtanh(x, self.min_val, self.max_val, self.inplace)
+        return F.hardtanh(input, self.min_val, self.max_val, self.inplace)
 
     def extra_repr(self) -> str:
         """The options."""
@@ -104,9 +104,9 @@ class ReLU6(Hardtanh):
     def __init__(self, inplace: bool = False) -> None:
         super().__init__(0.0, 6.0, inplace)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
-        return F.relu6(x, self.inplace)
+        return F.relu6(input, self.inplace)
 
     def extra_repr(self) -> str:
         """The options."""
@@ -116,9 +116,9 @@ class ReLU6(Hardtanh):
 class Sigmoid(Module):
     """`1 / (1 + exp(-x))`."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
-        out: Tensor = F.sigmoid(x)
+        out: Tensor = F.sigmoid(input)
         return out
 
 
@@ -128,17 +128,17 @@ class Hardsigmoid(Module):
     def __init__(self, inplace: bool = False) -> None:
         self.inplace = inplace
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
-        return F.hardsigmoid(x, self.inplace)
+        return F.hardsigmoid(input, self.inplace)
 
 
 class Tanh(Module):
     """The hyperbolic tangent."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
-        out: Tensor = F.tanh(x)
+        out: Tensor = F.tanh(input)
         return out
 
 
@@ -148,9 +148,9 @@ class SiLU(Module):
     def __init__(self, inplace: bool = False) -> None:
         self.inplace = inplace
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
-        return F.silu(x, self.inplace)
+        return F.silu(input, self.inplace)
 
     def extra_repr(self) -> str:
         """The options."""
@@ -163,9 +163,9 @@ class Mish(Module):
     def __init__(self, inplace: bool = False) -> None:
         self.inplace = inplace
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
-        return F.mish(x, self.inplace)
+        return F.mish(input, self.inplace)
 
     def extra_repr(self) -> str:
         """The options."""
@@ -178,9 +178,9 @@ class Hardswish(Module):
     def __init__(self, inplace: bool = False) -> None:
         self.inplace = inplace
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
-        return F.hardswish(x, self.inplace)
+        return F.hardswish(input, self.inplace)
 
 
 class ELU(Module):
@@ -190,9 +190,9 @@ class ELU(Module):
         self.alpha = alpha
         self.inplace = inplace
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
-        return F.elu(x, self.alpha, self.inplace)
+        return F.elu(input, self.alpha, self.inplace)
 
     def extra_repr(self) -> str:
         """The options."""
@@ -206,9 +206,9 @@ class CELU(Module):
         self.alpha = alpha
         self.inplace = inplace
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
-        return F.celu(x, self.alpha, self.inplace)
+        return F.celu(input, self.alpha, self.inplace)
 
     def extra_repr(self) -> str:
         """The options."""
@@ -221,9 +221,9 @@ class SELU(Module):
     def __init__(self, inplace: bool = False) -> None:
         self.inplace = inplace
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
-        return F.selu(x, self.inplace)
+        return F.selu(input, self.inplace)
 
     def extra_repr(self) -> str:
         """The options."""
@@ -236,9 +236,9 @@ class GELU(Module):
     def __init__(self, approximate: str = "none") -> None:
         self.approximate = approximate
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
-        return F.gelu(x, self.approximate)
+        return F.gelu(input, self.approximate)
 
     def extra_repr(self) -> str:
         """The options."""
@@ -251,9 +251,9 @@ class Hardshrink(Module):
     def __init__(self, lambd: float = 0.5) -> None:
         self.lambd = lambd
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
-        out: Tensor = F.hardshrink(x, self.lambd)
+        out: Tensor = F.hardshrink(input, self.lambd)
         return out
 
     def extra_repr(self) -> str:
@@ -268,9 +268,9 @@ class LeakyReLU(Module):
         self.negative_slope = negative_slope
         self.inplace = inplace
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
-        return F.leaky_relu(x, self.negative_slope, self.inplace)
+        return F.leaky_relu(input, self.negative_slope, self.inplace)
 
     def extra_repr(self) -> str:
         """The options."""
@@ -280,9 +280,9 @@ class LeakyReLU(Module):
 class LogSigmoid(Module):
     """`log(sigmoid(x))`."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
-        out: Tensor = F.logsigmoid(x)
+        out: Tensor = F.logsigmoid(input)
         return out
 
 
@@ -293,9 +293,9 @@ class Softplus(Module):
         self.beta = beta
         self.threshold = threshold
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
-        out: Tensor = F.softplus(x, self.beta, self.threshold)
+        out: Tensor = F.softplus(input, self.beta, self.threshold)
         return out
 
     def extra_repr(self) -> str:
@@ -309,9 +309,9 @@ class Softshrink(Module):
     def __init__(self, lambd: float = 0.5) -> None:
         self.lambd = lambd
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
-        out: Tensor = F.softshrink(x, self.lambd)
+        out: Tensor = F.softshrink(input, self.lambd)
         return out
 
     def extra_repr(self) -> str:
@@ -322,18 +322,18 @@ class Softshrink(Module):
 class Softsign(Module):
     """`x / (1 + |x|)`."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
-        out: Tensor = F.softsign(x)
+        out: Tensor = F.softsign(input)
         return out
 
 
 class Tanhshrink(Module):
     """`x - tanh(x)`."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
-        out: Tensor = F.tanhshrink(x)
+        out: Tensor = F.tanhshrink(input)
         return out
 
 
@@ -343,9 +343,9 @@ class GLU(Module):
     def __init__(self, dim: int = -1) -> None:
         self.dim = dim
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept but for `dim`, which is halved."""
-        out: Tensor = F.glu(x, self.dim)
+        out: Tensor = F.glu(input, self.dim)
         return out
 
     def extra_repr(self) -> str:
@@ -359,9 +359,9 @@ class Softmin(Module):
     def __init__(self, dim: int | None = None) -> None:
         self.dim = dim
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
-        return F.softmin(x, self.dim)
+        return F.softmin(input, self.dim)
 
     def extra_repr(self) -> str:
         """The options."""
@@ -374,9 +374,9 @@ class Softmax(Module):
     def __init__(self, dim: int | None = None) -> None:
         self.dim = dim
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
-        return F.softmax(x, self.dim)
+        return F.softmax(input, self.dim)
 
     def extra_repr(self) -> str:
         """The options."""
@@ -389,9 +389,9 @@ class LogSoftmax(Module):
     def __init__(self, dim: int | None = None) -> None:
         self.dim = dim
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
-        return F.log_softmax(x, self.dim)
+        return F.log_softmax(input, self.dim)
 
     def extra_repr(self) -> str:
         """The options."""
@@ -401,10 +401,10 @@ class LogSoftmax(Module):
 class Softmax2d(Module):
     """Softmax over the channels of (batch, channels, height, width)."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """`(batch, channels, height, width)`, or without the batch, kept."""
-        expect(x.ndim in (3, 4), "Softmax2d", "input of 3 or 4 axes", x.shape)
-        return F.softmax(x, -3)
+        expect(input.ndim in (3, 4), "Softmax2d", "input of 3 or 4 axes", input.shape)
+        return F.softmax(input, -3)
 
 
 class PReLU(Layer):
@@ -422,9 +422,9 @@ class PReLU(Layer):
         self.weight = declare(num_parameters, init=constant(init), dtype=dtype)
         self.reset_parameters()
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """`(batch, channels, ...)`, kept."""
-        out: Tensor = F.prelu(x, self.weight)
+        out: Tensor = F.prelu(input, self.weight)
         return out
 
     def extra_repr(self) -> str:

@@ -137,9 +137,9 @@ class _Forward(_Conv):
                 sides += [one, one]
         return sides
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """`(batch, in_channels, *sizes)`, or without the batch → `(batch, out_channels, ...)`."""
-        return self._conv_forward(x, self.weight, self.bias)
+        return self._conv_forward(input, self.weight, self.bias)
 
     def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         padding: Any = self.padding
@@ -205,13 +205,20 @@ class _Transposed(_Conv):
             groups, bias, padding_mode, dtype,
         )  # fmt: skip
 
-    def forward(self, x: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
+    def forward(self, input: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
         """`(batch, in_channels, *sizes)`, or without the batch → `(batch, out_channels, ...)`."""
         extra = self.output_padding
         if output_size is not None:
-            extra = self._extra(x, output_size)
+            extra = self._extra(input, output_size)
         out: Tensor = self._call(
-            x, self.weight, self.bias, self.stride, self.padding, extra, self.groups, self.dilation
+            input,
+            self.weight,
+            self.bias,
+            self.stride,
+            self.padding,
+            extra,
+            self.groups,
+            self.dilation,
         )
         return out
 
@@ -268,9 +275,9 @@ class Unfold(Module):
         self.kernel_size, self.dilation = kernel_size, dilation
         self.padding, self.stride = padding, stride
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """`(batch, channels, height, width)`, or without the batch."""
-        out: Tensor = F.unfold(x, self.kernel_size, self.dilation, self.padding, self.stride)
+        out: Tensor = F.unfold(input, self.kernel_size, self.dilation, self.padding, self.stride)
         return out
 
     def extra_repr(self) -> str:
@@ -296,10 +303,10 @@ class Fold(Module):
         self.kernel_size, self.dilation = kernel_size, dilation
         self.padding, self.stride = padding, stride
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """`(batch, channels * kernel elements, positions)`, or without the batch."""
         out: Tensor = F.fold(
-            x, self.output_size, self.kernel_size, self.dilation, self.padding, self.stride
+            input, self.output_size, self.kernel_size, self.dilation, self.padding, self.stride
         )
         return out
 

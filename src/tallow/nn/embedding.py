@@ -104,12 +104,12 @@ class Embedding(_Table):
             _weight=embeddings, _freeze=freeze,
         )  # fmt: skip
 
-    def forward(self, ids: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """`(...)` of integers → `(..., embedding_dim)`."""
         if self._plain:
-            return embedding(ids, self.weight)
+            return embedding(input, self.weight)
         return F.embedding(
-            ids, self.weight, self.padding_idx, self.max_norm, self.norm_type,
+            input, self.weight, self.padding_idx, self.max_norm, self.norm_type,
             self.scale_grad_by_freq, self.sparse,
         )  # fmt: skip
 

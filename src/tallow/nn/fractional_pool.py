@@ -140,10 +140,10 @@ class _Fractional(Module):
         self.return_indices = return_indices
         self.register_buffer("_random_samples", _random_samples)
 
-    def forward(self, x: Tensor) -> Any:
+    def forward(self, input: Tensor) -> Any:
         """`(batch, channels, *sizes)`, or without the batch; a pair with `return_indices`."""
         return fractional_max_pool(
-            self.n, x, self.kernel_size, self.output_size, self.output_ratio,
+            self.n, input, self.kernel_size, self.output_size, self.output_ratio,
             self.return_indices, self.__dict__["_random_samples"],
         )  # fmt: skip
 

@@ -41,9 +41,9 @@ class Linear(Layer):
         self.register_parameter("bias", row)
         self.reset_parameters()
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """`(..., in_features)` → `(..., out_features)`."""
-        return linear(x, self.weight, self.bias, exact=self.exact)
+        return linear(input, self.weight, self.bias, exact=self.exact)
 
     def extra_repr(self) -> str:
         """Sizes, and whether there is a bias."""
@@ -74,9 +74,9 @@ class Bilinear(Layer):
         self.register_parameter("bias", row)
         self.reset_parameters()
 
-    def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
+    def forward(self, input1: Tensor, input2: Tensor) -> Tensor:
         """`(..., in1_features)`, `(..., in2_features)` → `(..., out_features)`."""
-        return ops.bilinear(x1, x2, self.weight, self.bias)
+        return ops.bilinear(input1, input2, self.weight, self.bias)
 
     def extra_repr(self) -> str:
         """Sizes, and whether there is a bias."""
@@ -92,6 +92,6 @@ class Identity(Module):
     def __init__(self, *_args: Any, **_options: Any) -> None:
         pass
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
-        return x
+        return input

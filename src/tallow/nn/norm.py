@@ -93,11 +93,11 @@ class LayerNorm(Layer):
         self.elementwise_affine = elementwise_affine
         _scale_and_shift(self, shape, elementwise_affine, bias, dtype, f32)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """`(..., *normalized_shape)`, kept."""
         if len(self.normalized_shape) == 1 and self.elementwise_affine:
-            return layer_norm(x, self.weight, self.bias, self.eps)
-        return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+            return layer_norm(input, self.weight, self.bias, self.eps)
+        return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
         """Shape and options."""
@@ -127,9 +127,9 @@ class GroupNorm(Layer):
         self.affine = affine
         _scale_and_shift(self, (num_channels,), affine, bias, dtype)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """`(batch, channels, ...)`, kept."""
-        out: Tensor = F.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
+        out: Tensor = F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
         return out
 
     def extra_repr(self) -> str:
@@ -144,9 +144,9 @@ class LocalResponseNorm(Module):
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
         self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """`(batch, channels, ...)`, kept."""
-        out: Tensor = F.local_response_norm(x, self.size, self.alpha, self.beta, self.k)
+        out: Tensor = F.local_response_norm(input, self.size, self.alpha, self.beta, self.k)
         return out
 
     def extra_repr(self) -> str:
@@ -243,9 +243,9 @@ class _BatchNorm(_RunningNorm):
     ) -> None:
         self._set_up(num_features, eps, momentum, affine, track_running_stats, dtype, bias)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """`(batch, channels, ...)`, kept."""
-        self._check_input_dim(x)
+        self._check_input_dim(input)
         share = 0.0 if self.momentum is None else self.momentum
         if self.training and self.track_running_stats and self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
@@ -257,7 +257,7 @@ class _BatchNorm(_RunningNorm):
         own = self.training or absent[0]
         tracked = not self.training or self.track_running_stats
         out: Tensor = F.batch_norm(
-            x,
+            input,
             self.running_mean if tracked else None,
             self.running_var if tracked else None,
             self.weight, self.bias, own, share, self.eps,
@@ -306,17 +306,19 @@ class _InstanceNorm(_RunningNorm):
     ) -> None:
         self._set_up(num_features, eps, momentum, affine, track_running_stats, dtype, bias)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """`(batch, channels, ...)`, or without the batch, kept."""
         single, full = self.axes
-        expect(x.ndim in self.axes, type(self), f"input of {single} or {full} axes", x.shape)
+        expect(
+            input.ndim in self.axes, type(self), f"input of {single} or {full} axes", input.shape
+        )
         out: Tensor = F.instance_norm(
-            x.unsqueeze(0) if x.ndim == single else x,
+            input.unsqueeze(0) if input.ndim == single else input,
             self.running_mean, self.running_var, self.weight, self.bias,
             self.training or not self.track_running_stats,
             0.0 if self.momentum is None else self.momentum, self.eps,
         )  # fmt: skip
-        return out.squeeze(0) if x.ndim == single else out
+        return out.squeeze(0) if input.ndim == single else out
 
 
 class InstanceNorm1d(_InstanceNorm):

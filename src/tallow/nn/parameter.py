@@ -145,6 +145,10 @@ class DeferredParameter(Parameter):
         """The declared shape, or the length of axis `dim`."""
         return self.shape if dim is None else self._declared.shape[dim]
 
+    def is_inference(self) -> bool:
+        """False: there is no memory yet."""
+        return False
+
     def convert(self, dtype: DType) -> None:
         """Ask for another dtype, without drawing."""
         self._declared = self._declared._replace(dtype=dtype)

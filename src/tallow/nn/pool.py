@@ -62,10 +62,10 @@ class _MaxPool(_Windows):
 class MaxPool1d(_MaxPool):
     """Maxima of windows of (batch, channels, length)."""
 
-    def forward(self, x: Tensor) -> Any:
+    def forward(self, input: Tensor) -> Any:
         """`(batch, channels, length)`, or without the batch; a pair with `return_indices`."""
         return F.max_pool1d(
-            x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode,
+            input, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode,
             self.return_indices,
         )  # fmt: skip
 
@@ -73,10 +73,10 @@ class MaxPool1d(_MaxPool):
 class MaxPool2d(_MaxPool):
     """Maxima of windows of (batch, channels, height, width)."""
 
-    def forward(self, x: Tensor) -> Any:
+    def forward(self, input: Tensor) -> Any:
         """`(batch, channels, height, width)`; a pair with `return_indices`."""
         return F.max_pool2d(
-            x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode,
+            input, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode,
             self.return_indices,
         )  # fmt: skip
 
@@ -84,10 +84,10 @@ class MaxPool2d(_MaxPool):
 class MaxPool3d(_MaxPool):
     """Maxima of windows of (batch, channels, depth, height, width)."""
 
-    def forward(self, x: Tensor) -> Any:
+    def forward(self, input: Tensor) -> Any:
         """`(batch, channels, depth, height, width)`; a pair with `return_indices`."""
         return F.max_pool3d(
-            x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode,
+            input, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode,
             self.return_indices,
         )  # fmt: skip
 
@@ -101,11 +101,11 @@ class MaxUnpool1d(_Windows):
         super().__init__(kernel_size, stride, padding)
 
     def forward(
-        self, x: Tensor, indices: Tensor, output_size: Sequence[int] | None = None
+        self, input: Tensor, indices: Tensor, output_size: Sequence[int] | None = None
     ) -> Tensor:
         """`(batch, channels, length)` and the indices of `MaxPool1d`."""
         out: Tensor = F.max_unpool1d(
-            x, indices, self.kernel_size, self.stride, self.padding, output_size
+            input, indices, self.kernel_size, self.stride, self.padding, output_size
         )
         return out
 
@@ -119,11 +119,11 @@ class MaxUnpool2d(_Windows):
         super().__init__(kernel_size, stride, padding)
 
     def forward(
-        self, x: Tensor, indices: Tensor, output_size: Sequence[int] | None = None
+        self, input: Tensor, indices: Tensor, output_size: Sequence[int] | None = None
     ) -> Tensor:
         """`(batch, channels, height, width)` and the indices of `MaxPool2d`."""
         out: Tensor = F.max_unpool2d(
-            x, indices, self.kernel_size, self.stride, self.padding, output_size
+            input, indices, self.kernel_size, self.stride, self.padding, output_size
         )
         return out
 
@@ -137,11 +137,11 @@ class MaxUnpool3d(_Windows):
         super().__init__(kernel_size, stride, padding)
 
     def forward(
-        self, x: Tensor, indices: Tensor, output_size: Sequence[int] | None = None
+        self, input: Tensor, indices: Tensor, output_size: Sequence[int] | None = None
     ) -> Tensor:
         """`(batch, channels, depth, height, width)` and the indices of `MaxPool3d`."""
         out: Tensor = F.max_unpool3d(
-            x, indices, self.kernel_size, self.stride, self.padding, output_size
+            input, indices, self.kernel_size, self.stride, self.padding, output_size
         )
         return out
 
@@ -162,10 +162,15 @@ class AvgPool1d(_Windows):
         super().__init__(kernel_size, stride, padding, ceil_mode)
         self.count_include_pad = count_include_pad
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """`(batch, channels, length)`, or without the batch."""
         out: Tensor = F.avg_pool1d(
-            x, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad
+            input,
+            self.kernel_size,
+            self.stride,
+            self.padding,
+            self.ceil_mode,
+            self.count_include_pad,
         )
         return out
 
@@ -191,10 +196,10 @@ class _AvgPool(AvgPool1d):
 class AvgPool2d(_AvgPool):
     """Means of windows of (batch, channels, height, width)."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """`(batch, channels, height, width)`, or without the batch."""
         out: Tensor = F.avg_pool2d(
-            x, self.kernel_size, self.stride, self.padding, self.ceil_mode,
+            input, self.kernel_size, self.stride, self.padding, self.ceil_mode,
             self.count_include_pad, self.divisor_override,
         )  # fmt: skip
         return out
@@ -203,10 +208,10 @@ class AvgPool2d(_AvgPool):
 class AvgPool3d(_AvgPool):
     """Means of windows of (batch, channels, depth, height, width)."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """`(batch, channels, depth, height, width)`, or without the batch."""
         out: Tensor = F.avg_pool3d(
-            x, self.kernel_size, self.stride, self.padding, self.ceil_mode,
+            input, self.kernel_size, self.stride, self.padding, self.ceil_mode,
             self.count_include_pad, self.divisor_override,
         )  # fmt: skip
         return out
@@ -236,27 +241,33 @@ class _LPPool(Module):
 class LPPool1d(_LPPool):
     """Power means of windows of (batch, channels, length)."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """`(batch, channels, length)`, or without the batch."""
-        out: Tensor = F.lp_pool1d(x, self.norm_type, self.kernel_size, self.stride, self.ceil_mode)
+        out: Tensor = F.lp_pool1d(
+            input, self.norm_type, self.kernel_size, self.stride, self.ceil_mode
+        )
         return out
 
 
 class LPPool2d(_LPPool):
     """Power means of windows of (batch, channels, height, width)."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """`(batch, channels, height, width)`, or without the batch."""
-        out: Tensor = F.lp_pool2d(x, self.norm_type, self.kernel_size, self.stride, self.ceil_mode)
+        out: Tensor = F.lp_pool2d(
+            input, self.norm_type, self.kernel_size, self.stride, self.ceil_mode
+        )
         return out
 
 
 class LPPool3d(_LPPool):
     """Power means of windows of (batch, channels, depth, height, width)."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """`(batch, channels, depth, height, width)`, or without the batch."""
-        out: Tensor = F.lp_pool3d(x, self.norm_type, self.kernel_size, self.stride, self.ceil_mode)
+        out: Tensor = F.lp_pool3d(
+            input, self.norm_type, self.kernel_size, self.stride, self.ceil_mode
+        )
         return out
 
 
@@ -284,49 +295,49 @@ class _AdaptiveMax(_Adaptive):
 class AdaptiveAvgPool1d(_Adaptive):
     """Means of `output_size` windows of (batch, channels, length)."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """`(batch, channels, length)`, or without the batch."""
-        out: Tensor = F.adaptive_avg_pool1d(x, self.output_size)
+        out: Tensor = F.adaptive_avg_pool1d(input, self.output_size)
         return out
 
 
 class AdaptiveMaxPool1d(_AdaptiveMax):
     """Maxima of `output_size` windows of (batch, channels, length)."""
 
-    def forward(self, x: Tensor) -> Any:
+    def forward(self, input: Tensor) -> Any:
         """`(batch, channels, length)`, or without the batch; a pair with `return_indices`."""
-        return F.adaptive_max_pool1d(x, self.output_size, self.return_indices)
+        return F.adaptive_max_pool1d(input, self.output_size, self.return_indices)
 
 
 class AdaptiveAvgPool2d(_Adaptive):
     """Means of `output_size` windows of (batch, channels, height, width)."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """`(batch, channels, height, width)`, or without the batch."""
-        out: Tensor = F.adaptive_avg_pool2d(x, self.output_size)
+        out: Tensor = F.adaptive_avg_pool2d(input, self.output_size)
         return out
 
 
 class AdaptiveMaxPool2d(_AdaptiveMax):
     """Maxima of `output_size` windows of (batch, channels, height, width)."""
 
-    def forward(self, x: Tensor) -> Any:
+    def forward(self, input: Tensor) -> Any:
         """`(batch, channels, height, width)`; a pair with `return_indices`."""
-        return F.adaptive_max_pool2d(x, self.output_size, self.return_indices)
+        return F.adaptive_max_pool2d(input, self.output_size, self.return_indices)
 
 
 class AdaptiveAvgPool3d(_Adaptive):
     """Means of `output_size` windows of (batch, channels, depth, height, width)."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """`(batch, channels, depth, height, width)`, or without the batch."""
-        out: Tensor = F.adaptive_avg_pool3d(x, self.output_size)
+        out: Tensor = F.adaptive_avg_pool3d(input, self.output_size)
         return out
 
 
 class AdaptiveMaxPool3d(_AdaptiveMax):
     """Maxima of `output_size` windows of (batch, channels, depth, height, width)."""
 
-    def forward(self, x: Tensor) -> Any:
+    def forward(self, input: Tensor) -> Any:
         """`(batch, channels, depth, height, width)`; a pair with `return_indices`."""
-        return F.adaptive_max_pool3d(x, self.output_size, self.return_indices)
+        return F.adaptive_max_pool3d(input, self.output_size, self.return_indices)

@@ -17,9 +17,9 @@ class Flatten(Module):
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         self.start_dim, self.end_dim = start_dim, end_dim
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Any shape."""
-        return x.flatten(self.start_dim, self.end_dim)
+        return input.flatten(self.start_dim, self.end_dim)
 
     def extra_repr(self) -> str:
         """The axes."""
@@ -36,9 +36,9 @@ class Unflatten(Module):
         expect(good, "Unflatten", "a tuple of integers", unflattened_size, DTypeError)
         self.dim, self.unflattened_size = dim, unflattened_size
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Any shape."""
-        return x.unflatten(self.dim, self.unflattened_size)
+        return input.unflatten(self.dim, self.unflattened_size)
 
     def extra_repr(self) -> str:
         """The sizes."""
@@ -69,10 +69,10 @@ class Upsample(Module):
         self.mode = mode
         self.align_corners, self.recompute_scale_factor = align_corners, recompute_scale_factor
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """`(batch, channels, *sizes)` → the same with other sizes."""
         out: Tensor = F.interpolate(
-            x, self.size, self.scale_factor, self.mode, self.align_corners,
+            input, self.size, self.scale_factor, self.mode, self.align_corners,
             self.recompute_scale_factor,
         )  # fmt: skip
         return out
@@ -104,9 +104,9 @@ class PixelShuffle(Module):
     def __init__(self, upscale_factor: int) -> None:
         self.upscale_factor = upscale_factor
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """`(..., channels, height, width)`."""
-        out: Tensor = F.pixel_shuffle(x, self.upscale_factor)
+        out: Tensor = F.pixel_shuffle(input, self.upscale_factor)
         return out
 
     def extra_repr(self) -> str:
@@ -120,9 +120,9 @@ class PixelUnshuffle(Module):
     def __init__(self, downscale_factor: int) -> None:
         self.downscale_factor = downscale_factor
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """`(..., channels, height, width)`."""
-        out: Tensor = F.pixel_unshuffle(x, self.downscale_factor)
+        out: Tensor = F.pixel_unshuffle(input, self.downscale_factor)
         return out
 
     def extra_repr(self) -> str:
@@ -136,9 +136,9 @@ class ChannelShuffle(Module):
     def __init__(self, groups: int) -> None:
         self.groups = groups
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """`(batch, channels, ...)`, kept."""
-        out: Tensor = F.channel_shuffle(x, self.groups)
+        out: Tensor = F.channel_shuffle(input, self.groups)
         return out
 
     def extra_repr(self) -> str:
@@ -186,9 +186,9 @@ class _Pad(Module):
         expect(len(sides) == 2 * self.axes, type(self), wanted, padding)
         self.padding = sides
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """`(batch, channels, *sizes)`, or without the batch."""
-        out: Tensor = F.pad(x, self.padding, self.mode, self.value or None)
+        out: Tensor = F.pad(input, self.padding, self.mode, self.value or None)
         return out
 
     def extra_repr(self) -> str:

@@ -150,8 +150,9 @@ def batch_norm(
     expect(count != 1, batch_norm, "more than 1 value per channel when training", input.shape)
     with no_grad():
         mean, rest, var, rstd = _moments(_wide(input).detach(), eps)
-        _update(running_mean, mean, momentum)
-        if running_var is not None:
+        if count:  # of nothing there is no mean to take into the running one
+            _update(running_mean, mean, momentum)
+        if count and running_var is not None:
             _update(running_var, var * (count / max(count - 1, 1)), momentum)
     return whiten_channels(input, weight, bias, mean, rest, rstd, eps)
 
@@ -212,7 +213,7 @@ def instance_norm(
     count = math.prod(input.shape[2:])
     wanted = "more than 1 spatial element when training"
     expect(input.ndim > 2 and count != 1, instance_norm, wanted, input.shape)
-    if running_mean is not None or running_var is not None:
+    if input.numel() and (running_mean is not None or running_var is not None):
         with no_grad():
             flat = _wide(input).detach().reshape(b, c, -1)
             mean = flat.mean(-1, keepdim=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import itertools
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
@@ -385,21 +386,29 @@ class Optimizer:
         """Call `hook(optimizer, args, kwargs)` after each step."""
         return RemovableHook(self._hooks["step_post"], hook)
 
-    def register_state_dict_pre_hook(self, hook: Callable[..., Any]) -> RemovableHook:
+    def register_state_dict_pre_hook(
+        self, hook: Callable[..., Any], prepend: bool = False
+    ) -> RemovableHook:
         """Call `hook(optimizer)` before the state is collected."""
-        return RemovableHook(self._hooks["state_dict_pre"], hook)
+        return RemovableHook(self._hooks["state_dict_pre"], hook, prepend)
 
-    def register_state_dict_post_hook(self, hook: Callable[..., Any]) -> RemovableHook:
+    def register_state_dict_post_hook(
+        self, hook: Callable[..., Any], prepend: bool = False
+    ) -> RemovableHook:
         """Call `hook(optimizer, state_dict)`; what it returns replaces the dict."""
-        return RemovableHook(self._hooks["state_dict_post"], hook)
+        return RemovableHook(self._hooks["state_dict_post"], hook, prepend)
 
-    def register_load_state_dict_pre_hook(self, hook: Callable[..., Any]) -> RemovableHook:
+    def register_load_state_dict_pre_hook(
+        self, hook: Callable[..., Any], prepend: bool = False
+    ) -> RemovableHook:
         """Call `hook(optimizer, state_dict)` before loading; its result replaces the dict."""
-        return RemovableHook(self._hooks["load_pre"], hook)
+        return RemovableHook(self._hooks["load_pre"], hook, prepend)
 
-    def register_load_state_dict_post_hook(self, hook: Callable[..., Any]) -> RemovableHook:
+    def register_load_state_dict_post_hook(
+        self, hook: Callable[..., Any], prepend: bool = False
+    ) -> RemovableHook:
         """Call `hook(optimizer)` when a state was loaded."""
-        return RemovableHook(self._hooks["load_post"], hook)
+        return RemovableHook(self._hooks["load_post"], hook, prepend)
 
     def __repr__(self) -> str:
         lines = []
@@ -413,16 +422,25 @@ class Optimizer:
 Optimizer.step = hooked(Optimizer.step)  # type: ignore[method-assign]  # wrapped once, for all
 
 
+_KEYS = itertools.count()  # not the handle's id, which another has once nobody keeps the handle
+
+
 class RemovableHook:
     """What registering a hook gives; `remove()` takes the hook away."""
 
-    def __init__(self, table: dict[int, Callable[..., Any]], hook: Callable[..., Any]) -> None:
-        self._table = table
-        table[id(self)] = hook
+    def __init__(
+        self, table: dict[int, Callable[..., Any]], hook: Callable[..., Any], first: bool = False
+    ) -> None:
+        self._table, self._key = table, next(_KEYS)
+        others = dict(table) if first else {}
+        if first:
+            table.clear()
+        table[self._key] = hook
+        table.update(others)
 
     def remove(self) -> None:
         """Take the hook away; nothing happens the second time."""
-        self._table.pop(id(self), None)
+        self._table.pop(self._key, None)
 
 
 def wide_dtype(p: Tensor) -> Any:

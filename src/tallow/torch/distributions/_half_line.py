@@ -162,9 +162,9 @@ class HalfNormal(Distribution):
         """The probability of at most `value`."""
         return 2 * self._base.cdf(value) - 1
 
-    def icdf(self, value: Tensor) -> Tensor:
+    def icdf(self, prob: Tensor) -> Tensor:
         """The quantile."""
-        return self._base.icdf((value + 1) / 2)
+        return self._base.icdf((prob + 1) / 2)
 
     def entropy(self) -> Tensor:
         """The entropy."""

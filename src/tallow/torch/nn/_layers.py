@@ -99,9 +99,15 @@ class AdaptiveLogSoftmaxWithLoss(nn.Module):
                 )
             )
 
-    def forward(self, input: Tensor, target: Tensor) -> _Adaptive:
+    def reset_parameters(self) -> None:
+        """Draw all weights again."""
+        for layer in (self.head, *(layer for part in self.tail for layer in part)):
+            layer.reset_parameters()
+
+    def forward(self, input_: Tensor, target_: Tensor) -> _Adaptive:
         """The log-probability of each target, and their mean as a loss."""
-        whole = self.log_prob(input if input.ndim == 2 else input.unsqueeze(0))
+        whole = self.log_prob(input_ if input_.ndim == 2 else input_.unsqueeze(0))
+        target = target_
         wanted = target if target.ndim else target.unsqueeze(0)
         output = whole.gather(1, wanted.unsqueeze(1)).squeeze(1)
         loss = -output.mean()
