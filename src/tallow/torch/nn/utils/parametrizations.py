@@ -133,11 +133,7 @@ class _Orthogonal(nn.Module):
         else:
             A = X.tril()
             if n != k:
-                A = (
-                    ops.cat([A, ops.zeros((*A.shape[:-1], n - k), dtype=A.dtype)], -1)
-                    if hasattr(ops, "zeros")
-                    else F.pad(A, (0, n - k))
-                )
+                A = F.pad(A, (0, n - k))
             A = A - A.mH
             if self.kind == "matrix_exp":
                 Q = ops.matrix_exp(A)
