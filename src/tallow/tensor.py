@@ -233,7 +233,8 @@ class Tensor(Gradients, Casts, Protocols, FurtherMethods, Methods):
             given = tensor(source)
         recorded = self._node is not None or given._node is not None
         if not (recorded or (self._base is not None and _is_hidden(self))):
-            self._array.copy_(given._array)
+            if given is not self or self.is_inference():  # an expanded one holds what it should
+                self._array.copy_(given._array)
         else:
             from .autograd.inplace import assign
 

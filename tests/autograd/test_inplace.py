@@ -354,12 +354,13 @@ def test_views_made_without_recording_are_not_changed_with_it(write):
     assert h.tolist() == before
 
 
-def test_views_are_not_detached_in_place():
+def test_results_are_detached_in_place_whatever_made_them():
     h = leaf(1.0, 2.0) * 1
-    for view in (h[0], tl.ones(2)[0]):
-        with pytest.raises(GradError, match="view"):
-            view.detach_()
-    assert not h[0].detach().detach_().requires_grad and not h.detach_().requires_grad
+    a = leaf(2.0, 1.0).diag()
+    for made in (h.logsumexp(-1), h.max(-1).values, tl.linalg.solve(a, h), h.repeat(2), h[0]):
+        assert made.requires_grad
+        assert made.detach_() is made and not made.requires_grad
+    assert not h.detach_().requires_grad
 
 
 def test_a_leaf_is_not_set():
@@ -377,3 +378,10 @@ def test_a_scaled_operand_keeps_nothing():
         y.sum().backward()
         y.sum().backward()
     assert x.grad.tolist() == [4.0, 4.0]
+
+
+def test_an_expanded_tensor_may_be_copied_to_itself():
+    x = tl.ones(3).expand(2, 3)
+    assert x.copy_(x) is x and x.tolist() == [[1] * 3] * 2
+    with pytest.raises(tl.errors.ShapeError, match="lie apart"):
+        x.copy_(tl.zeros(2, 3))

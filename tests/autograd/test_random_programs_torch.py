@@ -317,7 +317,7 @@ def torch_says(text: str) -> Any:
 
 UNDER = re.compile(r"\.data\b|\.detach\(\)")
 OTHER = re.compile(
-    r"logsumexp|layer_norm|sgn|cdist|cumprod|gather|with_logits|x\.prod|x\.min|std|norm"
+    r"logsumexp|layer_norm|sgn|cdist|cumprod|gather|with_logits|x\.prod|x\.min|std|norm|nll_loss"
 )
 IN_PLACE = re.compile(r"(exp|relu|sigmoid|tanh|sqrt|mul|addcmul|lerp|pow|div)_\(|\*=")
 
@@ -367,26 +367,24 @@ KNOWN = {
             torch_says("Inplace update to inference tensor")(d) and bool(UNDER.search(codes(d)))
         )
     ),
-    "views made in inference_mode of a tensor from outside are not known as views": (
-        lambda d: (
-            torch_says("Can't detach views in-place")(d)
-            and any(step.region == "inference_mode" for step in d.before)
-        )
+    "detach_() of a view: torch refuses; here results of many ops are views of what they made": (
+        torch_says("Can't detach views in-place")
     ),
-    "results keep the strides of their operands in torch, and are contiguous here": (
-        torch_says("view size is not compatible with input tensor's size and stride")
+    "a result whose gradient was to be kept says so in torch after detach_(), too": (
+        lambda d: d.what == "retains_grad" and "detach_" in codes(d)
     ),
     "the storage of some 0-d results is longer in torch": (
         lambda d: d.what == "we raise" and "as_strided: expected elements inside" in d.ours
     ),
-    "masked_fill_ of an expanded tensor: torch warns that it will be refused": (
+    "values put into an expanded tensor: torch warns that it will be refused": (
         lambda d: (
             d.what == "we raise"
-            and "masked_fill_" in d.step.code
+            and bool(re.search(r"masked_fill_|index_fill_|x == x|x > 0", d.step.code))
             and "expected a target whose elements lie apart" in d.ours
         )
     ),
-    "operands of two dtypes are promoted": torch_says("expected scalar type"),
+    "operands of two dtypes are promoted": torch_says("expected scalar type|have the same dtype"),
+    "detach_() of what torch keeps for backward": torch_says("has been detached in-place"),
     "index_add_ takes one row for a number": torch_says("source tensor shape must match self"),
     "NaN at a distance of 0 goes on through cdist, and stops in torch": (
         lambda d: d.what == "grad" and "cdist" in codes(d) and bool(np.isnan(d.ours).any())

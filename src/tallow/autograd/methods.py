@@ -147,12 +147,10 @@ class Gradients:
         return wrap(array.with_own_version() if array.inference else array.basic_index(...))
 
     def detach_(self: Any) -> Tensor:
-        """Forget this tensor's history: a leaf without gradient; GradError for a view."""
+        """Forget this tensor's history: a leaf without gradient."""
         from .node import HOLDER
 
-        expect(self._base is None, "detach_", "a tensor of its own", "a view (use .detach())",
-               GradError)  # fmt: skip
-
+        # Of a view, too, which PyTorch refuses: results of many ops are views of what they made.
         if self._node is not None and self.is_leaf:
             self._retire()
         else:
