@@ -179,7 +179,8 @@ def test_standard_output_through_its_name(tmp_path):
 
 
 CHILD = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run under nohup
 from tallow.formats.mapping import replace_file
 from tallow.formats.file_set import replace_files
 def chunks():
