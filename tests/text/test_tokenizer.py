@@ -1,5 +1,6 @@
 """Ids against llama.cpp, Hugging Face's own tokenizers, and SentencePiece's definition."""
 
+import base64
 import contextlib
 import json
 import random
@@ -9,6 +10,7 @@ import pytest
 
 from tallow.errors import ArgumentError, ModelError
 from tallow.text import Tokenizer
+from tallow.text.folder import FileEncoder
 
 ENGINES = ("hf", "python", "auto")
 CONTROL = "<|im_end|>"
@@ -285,6 +287,24 @@ def test_damaged_charsmap(unigram_metadata, charsmap):
     metadata = {**unigram_metadata, "tokenizer.ggml.precompiled_charsmap": charsmap}
     with contextlib.suppress(ModelError):
         Tokenizer.from_gguf(metadata).encode("hello wörld")
+
+
+@pytest.mark.parametrize("size", [0xFFFFFFFC, 1 << 30, 44, 38])
+def test_a_charsmap_is_as_long_as_it_says(unigram_metadata, size):
+    # The library takes memory for what is said, and ends the process where there is none.
+    charsmap = size.to_bytes(4, "little") + bytes(36)
+    metadata = {**unigram_metadata, "tokenizer.ggml.precompiled_charsmap": charsmap}
+    with pytest.raises(ModelError, match="precompiled_charsmap: expected the length of an array"):
+        Tokenizer.from_gguf(metadata).encode("hello")
+    step = {"type": "Precompiled", "precompiled_charsmap": base64.b64encode(charsmap).decode()}
+    root = {
+        "version": "1.0", "added_tokens": [], "truncation": None, "padding": None,
+        "normalizer": {"type": "Sequence", "normalizers": [{"type": "NFKC"}, step]},
+        "pre_tokenizer": None, "post_processor": None, "decoder": None,
+        "model": {"type": "Unigram", "unk_id": 0, "vocab": [["<unk>", 0.0], ["a", -1.0]]},
+    }  # fmt: skip
+    with pytest.raises(ModelError, match="precompiled_charsmap: expected the length of an array"):
+        FileEncoder(root)
 
 
 @pytest.mark.parametrize("name", WRONG)

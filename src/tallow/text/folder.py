@@ -21,7 +21,7 @@ from tallow.text.folder_tokens import (
     text_of,
     with_control_tokens,
 )
-from tallow.text.hf import import_tokenizers, refusals
+from tallow.text.hf import check_normalizer, import_tokenizers, refusals
 from tallow.text.pretokenizers import PreTokenizer
 from tallow.text.vocab import (
     BYTE,
@@ -44,6 +44,7 @@ class FileEncoder:
         self._library = import_tokenizers()
         self._root = root
         self._source = json.dumps(root) if source is None else source
+        check_normalizer(root.get("normalizer"), "tokenizer.json")
         self._with_special = self._load(self._source)
         self._marked: dict[str, Any] = {}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import importlib
 import re
@@ -35,6 +36,37 @@ def refusals(what: str) -> Iterator[None]:
         raise
     except BaseException as error:  # a Rust panic is no Exception
         raise ModelError(f"{what}: {error}") from error
+
+
+def check_charsmap(charsmap: bytes, where: str) -> bytes:
+    """`charsmap`, whose array is as long as it says: the library takes memory for what it says.
+
+    Raises:
+        ModelError: it is not; without memory for it, the library would end the process.
+    """
+    size = int.from_bytes(charsmap[:4], "little")
+    if not 4 <= 4 + size <= len(charsmap) or size % 4:
+        wanted = f"the length of an array among {len(charsmap)} bytes"
+        raise ModelError(f"{where}: precompiled_charsmap: expected {wanted}, got {size}")
+    return charsmap
+
+
+def check_normalizer(normalizer: Any, where: str) -> None:
+    """Look into every map of texts of a `normalizer` of tokenizer.json; ModelError as above."""
+    stack = [normalizer]
+    while stack:
+        step = stack.pop()
+        if not isinstance(step, dict):
+            continue
+        inner = step.get("normalizers")
+        stack.extend(inner if isinstance(inner, list) else [])
+        given = step.get("precompiled_charsmap")
+        if isinstance(given, str):
+            try:
+                charsmap = base64.b64decode(given)
+            except ValueError:
+                raise ModelError(f"{where}: precompiled_charsmap: expected base64") from None
+            check_charsmap(charsmap, where)
 
 
 class HFModel:
@@ -190,7 +222,8 @@ def _build_unigram(library: Any, vocab: Vocab) -> Any:
         # grapheme, so a mark after a character that it replaces is lost, and U+0085 is a space;
         # llama.cpp maps character by character, as SentencePiece does. The models that come with
         # such a map were trained and are run with transformers, so that is followed.
-        tokenizer.normalizer = norm.Precompiled(vocab.normalizer.charsmap)
+        charsmap = check_charsmap(vocab.normalizer.charsmap, "tokenizer.ggml")
+        tokenizer.normalizer = norm.Precompiled(charsmap)
         if vocab.remove_extra_whitespaces:
             spaces = cut.Sequence([cut.WhitespaceSplit(), spaces])
     elif vocab.remove_extra_whitespaces:
