@@ -52,6 +52,7 @@ def test_pickle_lazy():
     assert file.count >= len(raw) - 64
 
 
+@pytest.mark.plain_memory
 @cell("pickle", "size limit", "none")
 def test_pickle_size_limit():
     binbytes8 = b"\x80\x04\x8e" + struct.pack("<Q", LARGE)

@@ -1,5 +1,6 @@
 """The real model against transformers, llama.cpp, and itself in the two precisions."""
 
+import math
 import pydoc_data.topics
 
 import pytest
@@ -21,11 +22,16 @@ QUESTIONS = (
 
 
 def test_fast_costs_less_than_half_a_percent_of_perplexity(smollm2_path):
-    text = TEXT[:20_000]
-    fast = tl.LLM(smollm2_path, activations="fast").perplexity(text)
-    exact = tl.LLM(smollm2_path, activations="exact").perplexity(text)
-    print(f"perplexity of 20 kB: fast {float(fast):.4f}, exact {float(exact):.4f}")
-    assert abs(float(fast) / float(exact) - 1) < 0.005
+    # The topics are other ones in each version of Python, and 20 kB of them alone say 0.2 to 0.5%.
+    fast = tl.LLM(smollm2_path, activations="fast")
+    exact = tl.LLM(smollm2_path, activations="exact")
+    costs = []
+    for part in range(3):
+        begin = part * len(TEXT) // 3
+        text = TEXT[begin : begin + 20_000]
+        costs.append(math.log(float(fast.perplexity(text)) / float(exact.perplexity(text))))
+    print("perplexity, fast to exact: " + ", ".join(f"{math.exp(cost):.4f}" for cost in costs))
+    assert abs(math.expm1(sum(costs) / len(costs))) < 0.005
 
 
 @pytest.mark.parametrize("activations", ["fast", "exact"])
