@@ -114,6 +114,7 @@ def refused(name):
 # ops than the functions of torch's that they stand for, which refuse these changes too.
 STRICTER = {
     "scaled_elu": "operand 0",  # torch's elu
+    "nn.squared_error": "operand 0, operand 1",  # torch's mse_loss; the twin is a subtraction
     "nll_loss": "operand 1",  # labels: the twin copies them
     "cross_entropy": "operand 1",  # the same, where labels are an image
     "binary_cross_entropy_with_logits": "operand 1",  # the twin takes logarithms of sigmoids
@@ -129,6 +130,8 @@ def test_what_is_stricter_than_the_twins_is_not_stricter_than_torch():
     labels, weight = torch.tensor([[0, 1], [2, 0], [1, 3]]), torch.rand(4, dtype=torch.float64)
     for call, changed in (
         (lambda a: F.elu(a), None),
+        (lambda a: F.mse_loss(a, other), None),
+        (lambda a: F.mse_loss(a, other), other := x.detach().clone()),
         (lambda a: F.nll_loss(a, labels, weight), labels),
         (lambda a: F.cross_entropy(a, labels, weight), labels),
         (lambda a: F.binary_cross_entropy_with_logits(a, target), target := x.detach().clone()),

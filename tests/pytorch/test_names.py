@@ -115,6 +115,9 @@ def flat(value):
     return [leaf for each in value for leaf in flat(each)] if isinstance(value, list) else [value]
 
 
+OF_BUILDS = ("torch.accelerator.current_accelerator", "torch.distributed.is_nccl_available")
+
+
 def evaluate(torch, name):
     return plain(eval(CASES[name], space(torch)))
 
@@ -130,7 +133,10 @@ def test_name_works(name):
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", CASES)
 def test_name_does_what_torch_does(name):
-    expected = flat(evaluate(importlib.import_module("torch"), name))
+    theirs = importlib.import_module("torch")
+    if theirs.version.cuda is not None and name in OF_BUILDS:
+        pytest.skip("a build of PyTorch for CUDA says something else, with and without a device")
+    expected = flat(evaluate(theirs, name))
     got = flat(evaluate(ours, name))
     assert len(got) == len(expected)
     for a, b in zip(got, expected, strict=True):

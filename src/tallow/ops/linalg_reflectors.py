@@ -41,9 +41,9 @@ def _(g: Any, input: Tensor) -> Tensor:
 
 
 @op
-def geqrf(input: Tensor) -> Reflectors:
+def geqrf(x: Tensor) -> Reflectors:
     """The QR factorisation as LAPACK keeps it; `linalg.householder_product` makes Q of it."""
-    return qr_reflectors(input)
+    return qr_reflectors(x)
 
 
 @op(name="linalg.householder_product")
@@ -75,22 +75,22 @@ def orgqr(x: Tensor, input2: Tensor) -> Tensor:
 
 @op
 def ormqr(
-    input: Tensor, tau: Tensor, other: Tensor, left: bool = True, transpose: bool = False
+    x: Tensor, tau: Tensor, other: Tensor, left: bool = True, transpose: bool = False
 ) -> Tensor:
     """`Q @ other`, or `other @ Q` without `left`, of the whole Q (m, m) that `geqrf` keeps.
 
     `transpose` takes Q's conjugate transpose.
     """
-    check(input, ormqr)
+    check(x, ormqr)
     check(other, ormqr)
-    m, n, k = *input.shape[-2:], tau.shape[-1] if tau.ndim else 0
-    fits = k == min(m, n) and tau.shape[:-1] == input.shape[:-2] == other.shape[:-2]
-    expect(fits, ormqr, "batches of one shape, min(m, n) factors", (input.shape, tau.shape))
+    m, n, k = *x.shape[-2:], tau.shape[-1] if tau.ndim else 0
+    fits = k == min(m, n) and tau.shape[:-1] == x.shape[:-2] == other.shape[:-2]
+    expect(fits, ormqr, "batches of one shape, min(m, n) factors", (x.shape, tau.shape))
     length = other.shape[-2 if left else -1]
     expect(length == m, ormqr, f"another matrix of {m} {'rows' if left else 'columns'}", length)
     from .creation import eye
 
-    vectors = input.tril(-1) + eye(m, n, dtype=input.dtype)
+    vectors = x.tril(-1) + eye(m, n, dtype=x.dtype)
     forward = left == transpose  # Q is H_1 @ … @ H_k: which of them meets `other` first
     out = other
     for i in range(k) if forward else range(k - 1, -1, -1):
