@@ -214,3 +214,11 @@ def test_a_mixture_may_be_expanded():
     large = mixed.expand((3,))
     assert large.sample((5,)).shape == (5, 3)
     assert large.log_prob(t(0.4)).tolist() == pytest.approx([mixed.log_prob(t(0.4)).item()] * 3)
+
+
+@pytest.mark.parametrize("concentration", [float("inf"), float("nan"), 1e200])
+def test_no_endless_draws_on_the_circle(concentration):
+    where, how = (ours.tensor(x, dtype=ours.float64) for x in (0.0, concentration))
+    drawn = ours.distributions.VonMises(where, how, validate_args=False)
+    with pytest.raises(ValueError, match="finite"):
+        drawn.sample()

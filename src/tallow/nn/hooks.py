@@ -62,11 +62,16 @@ def register(
 ) -> RemovableHandle:
     """Add a hook to a module, or with Module itself to all modules."""
     hooks = hooks_of(owner)
-    table = hooks.tables[kind]
+    handle = add(hooks.tables[kind], hook, prepend)
+    if any(options.values()):
+        hooks.options[handle.id] = options
+    return handle
+
+
+def add(table: dict[int, Any], hook: Any, prepend: bool = False) -> RemovableHandle:
+    """Put a hook into a table, behind or before those that are there."""
     key = next(_ids)
     table[key] = hook
-    if any(options.values()):
-        hooks.options[key] = options
     if prepend:
         for other in [k for k in table if k != key]:
             table[other] = table.pop(other)

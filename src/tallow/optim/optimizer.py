@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import itertools
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
@@ -15,6 +14,7 @@ from tallow.autograd.mode import enable_grad, no_grad
 from tallow.dtype import f32, f64
 from tallow.errors import ArgumentError, DTypeError, NoEntryError, expect
 from tallow.factories import zeros
+from tallow.nn.hooks import RemovableHandle, add
 from tallow.tensor import Tensor, wrap
 
 Params = Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]
@@ -378,37 +378,37 @@ class Optimizer:
 
     # --- the rest ---------------------------------------------------------------------------------
 
-    def register_step_pre_hook(self, hook: Callable[..., Any]) -> RemovableHook:
+    def register_step_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Call `hook(optimizer, args, kwargs)` before each step."""
-        return RemovableHook(self._hooks["step_pre"], hook)
+        return add(self._hooks["step_pre"], hook)
 
-    def register_step_post_hook(self, hook: Callable[..., Any]) -> RemovableHook:
+    def register_step_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Call `hook(optimizer, args, kwargs)` after each step."""
-        return RemovableHook(self._hooks["step_post"], hook)
+        return add(self._hooks["step_post"], hook)
 
     def register_state_dict_pre_hook(
         self, hook: Callable[..., Any], prepend: bool = False
-    ) -> RemovableHook:
+    ) -> RemovableHandle:
         """Call `hook(optimizer)` before the state is collected."""
-        return RemovableHook(self._hooks["state_dict_pre"], hook, prepend)
+        return add(self._hooks["state_dict_pre"], hook, prepend)
 
     def register_state_dict_post_hook(
         self, hook: Callable[..., Any], prepend: bool = False
-    ) -> RemovableHook:
+    ) -> RemovableHandle:
         """Call `hook(optimizer, state_dict)`; what it returns replaces the dict."""
-        return RemovableHook(self._hooks["state_dict_post"], hook, prepend)
+        return add(self._hooks["state_dict_post"], hook, prepend)
 
     def register_load_state_dict_pre_hook(
         self, hook: Callable[..., Any], prepend: bool = False
-    ) -> RemovableHook:
+    ) -> RemovableHandle:
         """Call `hook(optimizer, state_dict)` before loading; its result replaces the dict."""
-        return RemovableHook(self._hooks["load_pre"], hook, prepend)
+        return add(self._hooks["load_pre"], hook, prepend)
 
     def register_load_state_dict_post_hook(
         self, hook: Callable[..., Any], prepend: bool = False
-    ) -> RemovableHook:
+    ) -> RemovableHandle:
         """Call `hook(optimizer)` when a state was loaded."""
-        return RemovableHook(self._hooks["load_post"], hook, prepend)
+        return add(self._hooks["load_post"], hook, prepend)
 
     def __repr__(self) -> str:
         lines = []
@@ -420,27 +420,6 @@ class Optimizer:
 
 
 Optimizer.step = hooked(Optimizer.step)  # type: ignore[method-assign]  # wrapped once, for all
-
-
-_KEYS = itertools.count()  # not the handle's id, which another has once nobody keeps the handle
-
-
-class RemovableHook:
-    """What registering a hook gives; `remove()` takes the hook away."""
-
-    def __init__(
-        self, table: dict[int, Callable[..., Any]], hook: Callable[..., Any], first: bool = False
-    ) -> None:
-        self._table, self._key = table, next(_KEYS)
-        others = dict(table) if first else {}
-        if first:
-            table.clear()
-        table[self._key] = hook
-        table.update(others)
-
-    def remove(self) -> None:
-        """Take the hook away; nothing happens the second time."""
-        self._table.pop(self._key, None)
 
 
 def wide_dtype(p: Tensor) -> Any:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from tallow import ops, special
 from tallow.autograd.mode import no_grad
+from tallow.errors import ArgumentError, expect
 from tallow.factories import zeros
 from tallow.tensor import Tensor
 from tallow.torch.distributions import constraints as C
@@ -41,6 +42,8 @@ class VonMises(Distribution):
             tau = 1 + (1 + 4 * k * k).sqrt()
             rho = (tau - (2 * tau).sqrt()) / (2 * k)
             r = ops.where(k < 1e-5, 1 / k + k, (1 + rho * rho) / (2 * rho))
+            wanted = "a concentration whose square is finite"
+            expect(bool(r.isfinite().all()), "VonMises.sample", wanted, "another", ArgumentError)
             shape = self._extended_shape(sample_shape)
             out, done = zeros(shape, dtype="f64"), zeros(shape, dtype="bool")
             while not bool(done.all()):
