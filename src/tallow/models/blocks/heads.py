@@ -1,0 +1,65 @@
+"""Splitting projections into heads around the attention kernel, for modules of any names."""
+
+from __future__ import annotations
+
+from tallow.errors import ShapeError, expect
+from tallow.ops import attention
+from tallow.tensor import Tensor
+
+
+def split_heads(x: Tensor, heads: int) -> Tensor:
+    """`(batch, length, heads * size)` → `(batch, heads, length, size)`."""
+    b, n, width = x.shape
+    return x.reshape(b, n, heads, width // heads).transpose(1, 2)
+
+
+def merge_heads(x: Tensor) -> Tensor:
+    """`(batch, heads, length, size)` → `(batch, length, heads * size)`."""
+    b, heads, n, size = x.shape
+    return x.transpose(1, 2).reshape(b, n, heads * size)
+
+
+def attend(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    heads: int,
+    *,
+    kv_heads: int | None = None,
+    mask: Tensor | None = None,
+    causal: bool = False,
+    window: int = 0,
+    scale: float | None = None,
+) -> Tensor:
+    """Attention of projected `q` `(batch, n, heads * size)` over `k` and `v` `(batch, m, …)`.
+
+    `mask` as of `as_mask`; the others as of `tallow.ops.attention`. Gives
+    `(batch, n, heads * value_size)`.
+    """
+    groups = kv_heads or heads
+    out = attention(
+        split_heads(q, heads),
+        split_heads(k, groups),
+        split_heads(v, groups),
+        mask=None if mask is None else as_mask(mask),
+        causal=causal,
+        window=window,
+        scale=scale,
+    )
+    return merge_heads(out)
+
+
+def as_mask(mask: Tensor) -> Tensor:
+    """A mask in the form that the kernel takes: four axes, additive floats or kept booleans.
+
+    `(batch, m)` are keys to keep, as tokenizers and processors give them (booleans, or numbers of
+    which 0 hides); `(batch, n, m)` is the same for all heads; four axes are
+    `(batch, heads, n, m)`, each of them 1 where it does not matter.
+    """
+    if mask.ndim == 2:
+        kept = mask if mask.dtype.kind == "b" else mask.ne(0)
+        return kept.unsqueeze(1).unsqueeze(1)
+    expect(mask.ndim in (3, 4), "mask", "2, 3 or 4 axes", mask.shape, ShapeError)
+    if mask.dtype.kind in "iu":
+        mask = mask.ne(0)
+    return mask.unsqueeze(1) if mask.ndim == 3 else mask
