@@ -10,12 +10,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tallow.text.batching import Encodings
     from tallow.text.chat_template import ChatTemplate, chat_template_of, encode_chat
     from tallow.text.stream import StopStrings, StreamDecoder
     from tallow.text.tokenizer import Tokenizer
 
 __all__ = [
     "Tokenizer",
+    "Encodings",
     "ChatTemplate",
     "chat_template_of",
     "encode_chat",
@@ -25,6 +27,7 @@ __all__ = [
 
 _HOMES = {
     "Tokenizer": "tokenizer",
+    "Encodings": "batching",
     "ChatTemplate": "chat_template",
     "chat_template_of": "chat_template",
     "encode_chat": "chat_template",

@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
+from tallow.errors import MissingExtraError
 from tallow.text.added_tokens import AddedTokens
+from tallow.text.rows import Piece, Template, affixed
 from tallow.text.vocab import CONTROL, SPACE_MARK, UNKNOWN, USER_DEFINED, Model, Vocab, clean
 
 
@@ -23,6 +25,18 @@ class Encoder(Protocol):
         """The ids of `text` without `mark`; a special token that holds a mark is plain text."""
         ...
 
+    @property
+    def template(self) -> Template:
+        """Which special tokens stand around one text and around a pair."""
+        ...
+
+    def pieces(self, texts: Sequence[str | list[str]], *, spans: bool, split: bool) -> list[Piece]:
+        """Each text's ids without the template's; control tokens in it count.
+
+        `split` says that each text is a list of words; `spans` asks for spans and words.
+        """
+        ...
+
 
 class VocabEncoder:
     """Cuts the special tokens out of a text and gives the pieces between them to `model`.
@@ -31,9 +45,11 @@ class VocabEncoder:
     intent.
     """
 
-    def __init__(self, vocab: Vocab, model: Model) -> None:
+    def __init__(self, vocab: Vocab, model: Model, template: Template | None = None) -> None:
+        """Without a `template` it is what `vocab` puts before and after a text."""
         self._vocab = vocab
         self._model = model
+        self.template = template or affixed(vocab.prefix_ids, vocab.suffix_ids)
 
     @functools.cached_property
     def _plain(self) -> AddedTokens:
@@ -70,6 +86,25 @@ class VocabEncoder:
             else:
                 pieces += self._plain.split(piece.replace(mark, ""))
         return self._encode_pieces(pieces)
+
+    def pieces(self, texts: Sequence[str | list[str]], *, spans: bool, split: bool) -> list[Piece]:
+        """Each text's ids; see `Encoder.pieces`.
+
+        Raises:
+            MissingExtraError: spans are asked for, which only the package `tokenizers` knows.
+        """
+        if spans:
+            raise MissingExtraError(
+                "return_offsets: needs the package tokenizers: pip install 'tallow[text]'"
+            )
+        if not split:
+            return [Piece(self.encode(str(text), False, True)) for text in texts]
+        found = []
+        for words in texts:
+            parts = [self.encode(word, False, True) for word in words]
+            numbers: list[int | None] = [i for i, part in enumerate(parts) for _ in part]
+            found.append(Piece([index for part in parts for index in part], None, numbers))
+        return found
 
     def _normalized(self, text: str) -> str:
         if text.isascii():

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tallow.errors import FormatError, MissingExtraError, ModelError
 from tallow.text.encoder import Encoder
 from tallow.text.end_ids import configured_ends
+from tallow.text.folder_batches import batch_settings
 from tallow.text.folder_files import field_of, parse_json, read_config
 from tallow.text.folder_python import stand_in, steps_of
 from tallow.text.folder_tokens import (
@@ -23,6 +24,7 @@ from tallow.text.folder_tokens import (
 )
 from tallow.text.hf import check_normalizer, import_tokenizers, refusals
 from tallow.text.pretokenizers import PreTokenizer
+from tallow.text.rows import Piece, Template, read_template
 from tallow.text.vocab import (
     BYTE,
     CONTROL,
@@ -47,6 +49,33 @@ class FileEncoder:
         check_normalizer(root.get("normalizer"), "tokenizer.json")
         self._with_special = self._load(self._source)
         self._marked: dict[str, Any] = {}
+
+    @functools.cached_property
+    def template(self) -> Template:
+        """Which special tokens stand around one text and around a pair."""
+        return read_template(steps_of(self._root.get("post_processor"), "processors"))
+
+    def pieces(self, texts: Sequence[str | list[str]], *, spans: bool, split: bool) -> list[Piece]:
+        """Each text's ids, spans and words; see `Encoder.pieces`."""
+        tokenizer = self._untrimmed if spans else self._with_special
+        known = spans or split
+        run = tokenizer.encode_batch if known else tokenizer.encode_batch_fast
+        with refusals("tokenizer.json"):
+            found = run(texts, is_pretokenized=split, add_special_tokens=False)
+        if not known:
+            return [Piece(each.ids) for each in found]
+        tokens = spans and self.template.trims
+        return [
+            Piece(each.ids, each.offsets, each.word_ids, each.tokens if tokens else None)
+            for each in found
+        ]
+
+    @functools.cached_property
+    def _untrimmed(self) -> Any:
+        """The engine that leaves the spans as they are: they are trimmed when texts are cut."""
+        if not self.template.trims:
+            return self._with_special
+        return self._load(json.dumps({**self._root, "post_processor": None}))
 
     def _load(self, source: str) -> Any:
         with refusals("tokenizer.json"):
@@ -134,6 +163,7 @@ def read_folder(path: Path, engine: str) -> tuple[Vocab, Encoder]:
     source = file.read_text(encoding="utf-8", errors="replace")
     own = parse_json(file, source)
     config = {
+        **_roles_of_padding(own),
         **read_config(path, "special_tokens_map.json"),
         **read_config(path, "tokenizer_config.json"),
     }
@@ -150,6 +180,13 @@ def read_folder(path: Path, engine: str) -> tuple[Vocab, Encoder]:
         return stand_in(vocab, root)
     except (AttributeError, KeyError, TypeError) as error:
         raise ModelError(f"tokenizer.json: a step of the wrong form: {error}") from error
+
+
+def _roles_of_padding(root: Mapping[str, Any]) -> dict[str, Any]:
+    """The pad token that the file's own padding names, for configs that name none."""
+    padding = root.get("padding")
+    text = padding.get("pad_token") if isinstance(padding, dict) else None
+    return {"pad_token": text} if isinstance(text, str) else {}
 
 
 def _vocab(root: Mapping[str, Any], file: Path, path: Path, config: Mapping[str, Any]) -> Vocab:
@@ -193,6 +230,7 @@ def _vocab(root: Mapping[str, Any], file: Path, path: Path, config: Mapping[str,
         add_space_prefix=_strips_space(root),
         chat_prefix=False,  # a chat gets no bos but the template's, as in transformers
         chat_template=_chat_template(config, path),
+        settings=batch_settings(path, config, root),
     )
 
 
@@ -237,8 +275,6 @@ def _special(config: Mapping[str, Any], ids: Mapping[str, int]) -> dict[str, int
             special[role] = ids[text]
     if "bos" not in special and "cls" in special:
         special["bos"] = special["cls"]
-    special.pop("cls", None)
-    special.pop("mask", None)
     return special
 
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 from tallow.errors import MissingExtraError
 from tallow.text.bpe_python import PythonBPE
 from tallow.text.encoder import VocabEncoder
 from tallow.text.pretokenizers import PreTokenizer, by_name
+from tallow.text.rows import affixes, read_template
 from tallow.text.vocab import Vocab
-
-_NOTHING_AFTER: Final = ("ByteLevel", "TemplateProcessing")
 
 
 def steps_of(part: Any, children: str) -> list[dict[str, Any]]:
@@ -40,7 +39,8 @@ def stand_in(vocab: Vocab, root: Mapping[str, Any]) -> tuple[Vocab, VocabEncoder
     patterns: list[str] = []
     for step in steps_of(root.get("pre_tokenizer"), "pretokenizers"):
         patterns += _patterns(step)
-    prefix, suffix = _affixes(root, vocab)
+    template = read_template(steps_of(root.get("post_processor"), "processors"))
+    prefix, suffix = affixes(template)
     model = root.get("model", {})
     if model.get("unk_token") or model.get("dropout") or _odd_added(root):
         raise _missing("its options")
@@ -51,7 +51,7 @@ def stand_in(vocab: Vocab, root: Mapping[str, Any]) -> tuple[Vocab, VocabEncoder
         prefix_ids=prefix,
         suffix_ids=suffix,
     )
-    return vocab, VocabEncoder(vocab, PythonBPE(vocab))
+    return vocab, VocabEncoder(vocab, PythonBPE(vocab), template)
 
 
 def _missing(what: str) -> MissingExtraError:
@@ -78,21 +78,3 @@ def _patterns(step: Mapping[str, Any]) -> tuple[str, ...]:
     if kind == "Split" and isolated and isinstance(regex, str):
         return (regex,)
     raise _missing(f"the step {kind}")
-
-
-def _affixes(root: Mapping[str, Any], vocab: Vocab) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The special tokens that TemplateProcessing puts before and after a text."""
-    prefix: list[int] = []
-    suffix: list[int] = []
-    for step in steps_of(root.get("post_processor"), "processors"):
-        if step.get("type") not in _NOTHING_AFTER:
-            raise _missing(f"the step {step.get('type')}")
-        found = prefix
-        for part in step.get("single") or []:
-            if "Sequence" in part:
-                found = suffix
-            elif part.get("SpecialToken", {}).get("id") in vocab.ids:
-                found.append(vocab.ids[part["SpecialToken"]["id"]])
-            else:
-                raise _missing("its template")
-    return tuple(prefix), tuple(suffix)

@@ -42,7 +42,7 @@ _MODELS: Final[dict[str, _Defaults]] = {
     "llama": _Defaults("spm", {"bos": 1, "eos": 2, "unk": 0}, add_bos=True, add_space_prefix=True),
     "bert": _Defaults(
         "wordpiece",
-        {"bos": 101, "unk": 100, "sep": 102, "pad": 0},
+        {"bos": 101, "cls": 101, "unk": 100, "sep": 102, "pad": 0},
         add_bos=True,
         add_sep=True,
     ),
@@ -57,6 +57,8 @@ _ID_KEYS: Final = {
     "unk": ("unknown_token_id",),
     "sep": ("seperator_token_id", "separator_token_id"),  # the format spells it with an e
     "pad": ("padding_token_id",),
+    "cls": ("cls_token_id",),
+    "mask": ("mask_token_id",),
     "fim_pad": ("fim_pad_token_id",),
     "fim_rep": ("fim_rep_token_id",),
     "fim_sep": ("fim_sep_token_id",),

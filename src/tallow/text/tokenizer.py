@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from operator import index as int_of
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from tallow.errors import ArgumentError, DTypeError, MissingExtraError, expect
 from tallow.text import hf
@@ -15,6 +15,9 @@ from tallow.text.added_tokens import AddedTokens
 from tallow.text.encoder import Encoder, VocabEncoder
 from tallow.text.gguf_vocab import read_vocab
 from tallow.text.vocab import CONTROL, NORMAL, UNKNOWN, Model, Vocab
+
+if TYPE_CHECKING:
+    from tallow.text.batching import Batcher, Encodings, Padding, Text, Truncation
 
 Engine = Literal["auto", "hf", "python"]
 
@@ -113,6 +116,60 @@ class Tokenizer:
     def _control(self) -> AddedTokens:
         return AddedTokens(self._vocab.added(CONTROL, UNKNOWN))
 
+    def batch(
+        self,
+        texts: Text | Sequence[Text],
+        pairs: Text | Sequence[Text] | None = None,
+        *,
+        padding: Padding = True,
+        truncation: Truncation = None,
+        max_length: int | None = None,
+        stride: int = 0,
+        pad_to_multiple_of: int | None = None,
+        padding_side: Literal["right", "left"] | None = None,
+        is_split_into_words: bool = False,
+        add_special: bool = True,
+        return_offsets: bool = False,
+        return_overflow: bool = False,
+        return_token_type_ids: bool | None = None,
+    ) -> Encodings:
+        """A batch of texts, or of pairs of texts, for an encoder; arguments as in transformers.
+
+        Each text is a string, or with `is_split_into_words` a list of words. `padding` is True (to
+        the longest row), `max_length` or False (all rows must then be alike); `truncation` is True
+        or `longest_first`, `only_first`, `only_second` or False; the length is `max_length`, else
+        that of the configs, if any. What is cut off is dropped, or with `return_overflow` makes
+        rows of its own, which share `stride` tokens with the one before. Control tokens in a text
+        count, as in transformers; text of unknown origin can forge one.
+
+        Raises:
+            DTypeError: an entry is no string; the text says which.
+            ArgumentError: no pad token, or a text that cannot be cut so.
+            ShapeError: rows of different lengths without padding; fewer pairs than texts.
+            MissingExtraError: `return_offsets` without the package `tokenizers`.
+        """
+        return self._batcher.batch(
+            texts,
+            pairs,
+            padding=padding,
+            truncation=truncation,
+            max_length=max_length,
+            stride=stride,
+            pad_to_multiple_of=pad_to_multiple_of,
+            padding_side=padding_side,
+            is_split_into_words=is_split_into_words,
+            add_special=add_special,
+            return_offsets=return_offsets,
+            return_overflow=return_overflow,
+            return_token_type_ids=return_token_type_ids,
+        )
+
+    @functools.cached_property
+    def _batcher(self) -> Batcher:
+        from tallow.text.batching import Batcher
+
+        return Batcher(self._encoder, self._vocab.settings, self.pad_id)
+
     def decode(self, ids: Iterable[int], skip_special: bool = True) -> str:
         """The text of `ids`; invalid UTF-8 becomes U+FFFD, ids beyond the vocabulary nothing.
 
@@ -180,6 +237,31 @@ class Tokenizer:
     def unk_id(self) -> int | None:
         """The id of text that the vocabulary cannot spell."""
         return self._vocab.find_special("unk")
+
+    @property
+    def cls_id(self) -> int | None:
+        """The id whose place stands for the whole text."""
+        return self._vocab.find_special("cls")
+
+    @property
+    def sep_id(self) -> int | None:
+        """The id that ends each text of a pair."""
+        return self._vocab.find_special("sep")
+
+    @property
+    def mask_id(self) -> int | None:
+        """The id of a token to be guessed."""
+        return self._vocab.find_special("mask")
+
+    @property
+    def model_max_length(self) -> int | None:
+        """The tokens that the configs say a model takes; None where they do not."""
+        return self._vocab.settings.model_max_length
+
+    @property
+    def padding_side(self) -> str:
+        """The side on which `batch` pads: right or left."""
+        return self._vocab.settings.padding_side
 
     @property
     def eos_ids(self) -> frozenset[int]:

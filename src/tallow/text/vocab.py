@@ -63,14 +63,25 @@ class Normalizer:
 
 
 @dataclass(frozen=True)
+class BatchSettings:
+    """What a tokenizer's configs say of batches; see `Tokenizer.batch`."""
+
+    model_max_length: int | None = None
+    padding_side: str = "right"
+    truncation_side: str = "right"
+    pad_type_id: int = 0
+    token_types: bool = False
+
+
+@dataclass(frozen=True)
 class Vocab:
     """Tokens by id, their kinds, and what an algorithm needs to find them in text.
 
     `merges` are `"left right"` in order of rank (bpe); `scores` are log probabilities or negative
     ranks (spm, unigram). `chat_prefix` says that a chat begins with `prefix_ids` even where its
     template does not write them; `spelled_ids` are ordinary tokens that count as control tokens
-    where those are looked for. `special` maps bos, eos, eot, eom, unk, sep and pad to ids; an
-    absent name has no token.
+    where those are looked for. `special` maps bos, eos, eot, eom, unk, sep, pad, cls and mask to
+    ids; an absent name has no token.
     """
 
     algorithm: Algorithm
@@ -94,6 +105,7 @@ class Vocab:
     phantom_space: bool = False
     nfc: bool = False
     chat_template: str | None = None
+    settings: BatchSettings = field(default_factory=BatchSettings)
 
     @property
     def byte_level(self) -> bool:
@@ -129,7 +141,7 @@ class Vocab:
         return found
 
     def find_special(self, name: str) -> int | None:
-        """The id of bos, eos, eot, eom, unk, sep or pad."""
+        """The id of bos, eos, eot, eom, unk, sep, pad, cls or mask."""
         return self.special.get(name)
 
     def spell(self, index: int) -> bytes:
