@@ -98,6 +98,10 @@ class ModelError(TallowError, ValueError, RuntimeError):
     """Weights or a config do not fit: unknown architecture, missing or misshapen tensors."""
 
 
+class ConfigWarning(UserWarning):
+    """A model's config holds keys that nothing here knows; they are not used."""
+
+
 class ContextError(TallowError, ValueError):
     """The prompt does not fit into the model's context."""
 

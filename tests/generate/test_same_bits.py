@@ -16,7 +16,7 @@ from tallow.dtype import by_name
 from tallow.generate import KVCache, SamplingParams, generate
 from tallow.generate.step import DecodeStep
 from tallow.models import DecoderConfig
-from tallow.models.llama import Llama
+from tallow.models.families.llama import Llama
 from tallow.nn import Linear
 from tallow.weights import load as fill
 from tallow.weights import open_weights

@@ -64,7 +64,8 @@ def is_known(source: WeightSource) -> bool:
     from tallow.models import FAMILIES
 
     if source.config is not None:
-        return source.config.get("model_type") in FAMILIES
+        row = FAMILIES.get(str(source.config.get("model_type")))
+        return row is not None and row.gguf is not None
     architecture = str(source.metadata.get("general.architecture"))
     row = FAMILIES.get(architecture)
     # Vocabularies, adapters and projectors carry the architecture of the model that they serve; a
@@ -166,7 +167,7 @@ def lost_fields(cfg: DecoderConfig, content: Content) -> list[str]:
     """
     from tallow.models.family import identify
 
-    back = identify(as_source(content))[1]
+    back = identify(as_source(content)).config
     lost: list[str] = []
     for name, before, after in _changed(cfg, back):
         if name == "sliding_windows":

@@ -31,7 +31,7 @@ from tallow.formats.gguf import Typed
 
 if TYPE_CHECKING:
     from tallow.models import DecoderConfig
-    from tallow.models.family import GGUFForm
+    from tallow.models.gguf_form import GGUFForm
     from tallow.tensor import Tensor
     from tallow.weights import WeightSource
 

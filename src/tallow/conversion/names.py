@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tallow.models import DecoderConfig
-    from tallow.models.family import GGUFForm
+    from tallow.models.gguf_form import GGUFForm
     from tallow.tensor import Tensor
     from tallow.weights import WeightSource
 
@@ -63,9 +63,11 @@ def named_entries(
 
 def family_form(source: WeightSource) -> tuple[GGUFForm, DecoderConfig]:
     """How the family of a source stands in GGUF files, and its sizes."""
-    from tallow.models.family import FAMILIES, identify
+    from tallow.models.family import identify
+    from tallow.models.table import FAMILIES
 
-    row, cfg, _ = identify(source)
+    found = identify(source)
+    row, cfg = found.row, found.config
     form = FAMILIES[ARCHITECTURES.get(row.name, row.name)].gguf
     if form is None:
         raise ModelError(f"{source.path}: expected a family with GGUF names, found {row.name}")

@@ -1,19 +1,9 @@
 """Model families: one file each, on shared bricks; `load` makes a model from a reference."""
 
-from tallow.models import llama, mistral, qwen2, qwen3
+from tallow.models.base import Model
 from tallow.models.blocks import CausalLM
 from tallow.models.config import DecoderConfig
-from tallow.models.family import FAMILIES
 from tallow.models.loading import build, load
+from tallow.models.table import FAMILIES
 
-__all__ = [
-    "FAMILIES",
-    "CausalLM",
-    "DecoderConfig",
-    "build",
-    "llama",
-    "load",
-    "mistral",
-    "qwen2",
-    "qwen3",
-]
+__all__ = ["FAMILIES", "CausalLM", "DecoderConfig", "Model", "build", "load"]

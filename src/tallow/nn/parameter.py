@@ -258,13 +258,21 @@ def draw(tensor: Tensor, rule: Init) -> None:
 
 
 class Param:
-    """A parameter with its declaration, as loaders see it."""
+    """A parameter or persistent buffer with its declaration, as loaders see it."""
 
-    __slots__ = ("declared", "parameter")
+    __slots__ = ("_declared", "optional", "parameter")
 
-    def __init__(self, parameter: Parameter, declared: Declaration | None) -> None:
+    def __init__(
+        self, parameter: Tensor, declared: Declaration | None = None, optional: bool = False
+    ) -> None:
         self.parameter = parameter
-        self.declared = declared or _declaration_of(parameter)
+        self._declared = declared
+        self.optional = optional  # whether a file may lack it
+
+    @property
+    def declared(self) -> Declaration:
+        """By its layer; else what a tensor of its own shape and kind declares."""
+        return self._declared or _declaration_of(self.parameter)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -286,8 +294,8 @@ class Param:
         fill(self.parameter, value)
 
 
-def fill(parameter: Parameter, value: Tensor) -> None:
-    """Make `value`'s storage that of the parameter; block dtypes get no gradient."""
+def fill(parameter: Tensor, value: Tensor) -> None:
+    """Make `value`'s storage that of the parameter or buffer; block dtypes get no gradient."""
     if isinstance(parameter, DeferredParameter):
         parameter.place(value)
     else:
@@ -296,8 +304,11 @@ def fill(parameter: Parameter, value: Tensor) -> None:
         parameter.requires_grad_(False)
 
 
-def _declaration_of(value: Parameter) -> Declaration:
-    """What a parameter that the user made declares: its own shape and kind."""
+def _declaration_of(value: Tensor) -> Declaration:
+    """What a tensor declares that no layer declared: its own shape and kind; a buffer its dtype."""
     kinds = FLOAT_OR_BLOCK if value.ndim == 2 else FLOAT
     kinds = kinds if value.dtype.kind in kinds else value.dtype.kind
-    return Declaration(value.shape, Tensor.zero_, None, kinds)
+    if isinstance(value, Parameter):
+        return Declaration(value.shape, Tensor.zero_, None, kinds)
+    kinds = {"f": FLOAT, "i": "iu", "u": "iu"}.get(value.dtype.kind, value.dtype.kind)
+    return Declaration(value.shape, Tensor.zero_, value.dtype, kinds)

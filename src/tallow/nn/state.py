@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tallow.autograd.mode import no_grad
@@ -11,6 +11,7 @@ from tallow.errors import DTypeError, ModelError, expect
 from tallow.nn.parameter import (
     DIFFERENTIABLE,
     DeferredParameter,
+    Param,
     Parameter,
     as_parameter,
     fill,
@@ -129,21 +130,39 @@ def own_state(module: Module) -> dict[str, Tensor]:
     return {name: value for name, value in both if value is not None}
 
 
+def targets(module: Module) -> Iterator[tuple[str, Param]]:
+    """What a file may fill: parameters and persistent buffers by path, of each module its own.
+
+    A shared tensor comes under each of its paths with the same `Param`.
+    """
+    made: dict[int, Param] = {}
+    for path, part in module.named_modules():
+        for name, value in own_state(part).items():
+            declared = part._declared.get(name)
+            if isinstance(value, DeferredParameter):
+                declared = value._declared
+            param = Param(value, declared, name in part._optional)
+            yield f"{path}.{name}" if path else name, made.setdefault(id(value), param)
+
+
+def misfit_of_shape(wanted: Param, shape: tuple[int, ...]) -> str | None:
+    """What is wrong with a tensor of this shape, in words, or None."""
+    if tuple(shape) == tuple(wanted.shape):
+        return None
+    return f"expected {tuple(wanted.shape)}, got {tuple(shape)}"
+
+
 def _expected(module: Module, key: str, prefix: str, names: set[str]) -> bool:
     name, dot, _ = key[len(prefix) :].partition(".")
     return not key.startswith(prefix) or name in (module._modules if dot else names)
 
 
 def _shapes(module: Module) -> dict[str, tuple[int, ...]]:
-    """The shapes of all parameters and buffers, by path."""
-    named = [
-        *module.named_parameters(remove_duplicate=False),
-        *module.named_buffers(remove_duplicate=False),
-    ]
+    """The shapes of all parameters and persistent buffers, by path."""
     return {
-        name: tuple(value.shape)
-        for name, value in named
-        if not isinstance(value, UninitializedTensorMixin)
+        name: tuple(param.shape)
+        for name, param in targets(module)
+        if not isinstance(param.parameter, UninitializedTensorMixin)
     }
 
 
@@ -156,8 +175,9 @@ def _take(
     if not isinstance(current, UninitializedTensorMixin):
         if current.ndim == 0 and value.ndim == 1 and value.shape[0]:
             value = value[0]  # as torch 0.3 wrote scalars
-        if tuple(value.shape) != tuple(current.shape):
-            return [f"{key}: expected {tuple(current.shape)}, got {tuple(value.shape)}"]
+        misfit = misfit_of_shape(Param(current), value.shape)
+        if misfit is not None:
+            return [f"{key}: {misfit}"]
     if value.dtype.kind == "q" and not isinstance(current, Parameter):
         return [f"{key}: expected a plain dtype, got {value.dtype.name}"]
     with no_grad():

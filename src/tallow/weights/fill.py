@@ -1,4 +1,4 @@
-"""Fill a model's declared parameters from a source, or say everything that does not fit at once."""
+"""Fill a model's parameters and buffers from a source, or say all that does not fit at once."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Final
 from tallow.dtype import DType, by_name
 from tallow.errors import ModelError, TallowError
 from tallow.nn import Module, Param
+from tallow.nn.state import misfit_of_shape, targets
 from tallow.weights.source import MAX_LISTED, WeightSource
 
 TOGETHER: Final = 1 << 28  # bytes that are fetched ahead of filling, from a source far away
@@ -22,11 +23,12 @@ def load(
     dtype: DType | None = None,
     ignore: Iterable[str] = (),
 ) -> None:
-    """Fill every parameter of `model` with the tensor of its path; matrices borrow the file.
+    """Fill every parameter and persistent buffer of `model` with the tensor of its path.
 
-    `dtype` converts the float matrices (block-quantised ones stay); vectors take the dtype that
-    their layer declared. `ignore` holds regular expressions of names that may stand unused in the
-    source. A parameter shared by two modules needs a tensor under one of its paths.
+    Matrices borrow the file. `dtype` converts the float matrices (block-quantised ones stay);
+    vectors take the dtype that their layer declared, buffers the one they have. `ignore` holds
+    regular expressions of names that may stand unused in the source. A parameter shared by two
+    modules needs a tensor under one of its paths.
 
     Raises:
         ModelError: one line for every tensor that is missing, misshapen, of a dtype that the
@@ -65,21 +67,23 @@ def fit(
     dtype: DType | None = None,
     ignore: Iterable[str] = (),
 ) -> Fit:
-    """Hold a model's declarations against what a source has, without reading a tensor.
+    """Hold what a model asks for against what a source has, without reading a tensor.
 
     Arguments as of `load`.
     """
     paths: dict[int, list[str]] = {}
     declared: dict[int, Param] = {}
-    for path, param in model.declarations():
+    for path, param in targets(model):
         paths.setdefault(id(param), []).append(path)
         declared[id(param)] = param
     chosen: list[tuple[Param, str]] = []
-    misfits: list[str] = []
+    misfits: list[str] = list(source.problems)
     used: set[str] = set()
     for key, param in declared.items():
         used.update(paths[key])
         name = next((path for path in paths[key] if path in source), None)
+        if name is None and param.optional:
+            continue
         if name is None:
             misfits.append(
                 f"{source.where(paths[key][0])}: expected {_wanted(param)}, found nothing"
@@ -121,6 +125,8 @@ _KINDS: Final = {
     "fc": "a float tensor",
     "fq": "a float or block-quantised tensor",
     "fcq": "a float or block-quantised tensor",
+    "iu": "an integer tensor",
+    "b": "a bool tensor",
 }
 
 
@@ -130,7 +136,7 @@ def _misfit(param: Param, source: WeightSource, name: str, dtype: DType | None) 
         kind = by_name(info.dtype).kind
     except TallowError:
         kind = "unknown"
-    if tuple(info.shape) != param.shape or kind not in param.kinds or info.stored is not None:
+    if misfit_of_shape(param, info.shape) or kind not in param.kinds or info.stored is not None:
         return f"{source.where(name)}: expected {_wanted(param)}, found {_found(source, name)}"
     problem = source.problem(name, _target(param, info.dtype, dtype))
     return None if problem is None else f"{source.where(name)}: {problem}"
@@ -138,7 +144,7 @@ def _misfit(param: Param, source: WeightSource, name: str, dtype: DType | None) 
 
 def _target(param: Param, stored: str, wanted: DType | None) -> DType | None:
     if by_name(stored).kind not in "fc":
-        return None
+        return None if "f" in param.kinds else param.dtype
     return param.dtype or wanted
 
 

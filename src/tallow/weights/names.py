@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from typing import Final
 
-_NUMBER: Final = re.compile(r"(?<=\.)(\d+)(?=\.|$)")
+from tallow.weights.patterns import pattern
 
 
 class Names:
     """A two-way table between the names that a file stores and those that a model uses.
 
-    `table` maps stored stems to visible stems; `{}` stands for the same number on both sides:
+    `table` maps stored stems to visible stems; each `{}` stands for the same number on both sides:
     `Names({"blk.{}.attn_q": "model.layers.{}.self_attn.q_proj"})` turns `blk.3.attn_q.weight` into
     `model.layers.3.self_attn.q_proj.weight`. A name that the table lacks stays as it is.
     """
@@ -32,8 +30,8 @@ class Names:
 
 def _translate(name: str, table: Mapping[str, str]) -> str:
     stem, dot, last = name.rpartition(".")
-    found = _NUMBER.search(stem)
-    number = found.group(1) if found else ""
-    pattern = stem[: found.start(1)] + "{}" + stem[found.end(1) :] if found else stem
-    other = table.get(pattern)
-    return f"{other.replace('{}', number)}{dot}{last}" if other is not None else name
+    for source, target in table.items():
+        found = pattern(source).match(stem)
+        if found is not None:
+            return f"{pattern(target).fill(found[0])}{dot}{last}"
+    return name

@@ -20,6 +20,7 @@ from tallow.weights.names import Names
 if TYPE_CHECKING:
     from tallow.formats.mapping import TensorInfo
     from tallow.tensor import Tensor
+    from tallow.weights.arrange import Rule
 
 MAX_LISTED = 20
 
@@ -63,7 +64,7 @@ class ComputedFile(ABC):
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class Entry:
     """Where a visible name leads: a file, the name there, and which part of that tensor."""
 
     file: TensorFile
@@ -72,9 +73,11 @@ class _Entry:
 
     @property
     def info(self) -> TensorInfo:
+        """Dtype, shape and place, without touching a byte of the tensor."""
         return cut_info(self.file.tensors[self.stored], self.cuts)
 
     def read(self, dtype: DType | None) -> Tensor:
+        """The tensor; what is computed comes in `dtype`, what is stored as it is."""
         file = self.file
         if self.cuts and isinstance(file, PartialFile):
             span = rows_of(file.tensors[self.stored], self.cuts)
@@ -89,6 +92,7 @@ class _Entry:
         return tensor
 
     def problem(self, dtype: DType | None) -> str | None:
+        """Why it cannot be read in `dtype`, or None."""
         file = self.file
         return file.problem(self.stored, dtype) if isinstance(file, ComputedFile) else None
 
@@ -114,14 +118,15 @@ class WeightSource:
         self.label = str(path) if label is None else label
         self.metadata: Mapping[str, Any] = {} if metadata is None else metadata
         self.config = config
-        self._where: dict[str, _Entry] = {}  # by visible name
+        self._where: dict[str, Entry] = {}  # by visible name
         for file in files:
             for name in file.tensors:
                 if name in self._where:
                     found = "expected once, found in two files"
                     raise ModelError(f"{self.label}: tensor {name!r}: {found}")
-                self._where[name] = _Entry(file, name)
+                self._where[name] = Entry(file, name)
         self._inverse: Callable[[str], str] = _same
+        self.problems: tuple[str, ...] = ()  # what could not be arranged, in words
 
     # --- what there is ----------------------------------------------------------------------------
 
@@ -210,7 +215,7 @@ class WeightSource:
         """
         entry = self._find(name)
         cut = equal_cut(self.where(name), entry.info, dim, index, count)
-        return self._read(name, _with(entry, cut), dtype, device)
+        return self._read(name, with_cut(entry, cut), dtype, device)
 
     def take_range(
         self,
@@ -230,7 +235,7 @@ class WeightSource:
         """
         entry = self._find(name)
         cut = range_cut(self.where(name), entry.info, dim, start, stop)
-        return self._read(name, _with(entry, cut), dtype, device)
+        return self._read(name, with_cut(entry, cut), dtype, device)
 
     def prefetch(self, names: Iterable[str] | None = None) -> None:
         """Fetch tensors of a remote source now, neighbours together; mapped files need none.
@@ -259,20 +264,20 @@ class WeightSource:
         visible = partial(_from_table, names) if isinstance(names, Mapping) else names
         back = names.stored if isinstance(names, Names) else _same
         inverse = self._inverse
-        where: dict[str, _Entry] = {}
+        where: dict[str, Entry] = {}
         for name, entry in self._where.items():
             new = visible(name)
             if new in where:
                 found = f"{where[new].stored} and {entry.stored}"
                 raise ModelError(f"{self.label}: rename: expected one {new}, found {found}")
             where[new] = entry
-        return self._derived(where, lambda name: inverse(back(name)))
+        return self.derived(where, lambda name: inverse(back(name)))
 
     def scope(self, prefix: str) -> WeightSource:
         """The tensors below `prefix.`, under names without it."""
         head = prefix if prefix.endswith(".") or not prefix else prefix + "."
         inverse = self._inverse
-        return self._derived(
+        return self.derived(
             {n.removeprefix(head): e for n, e in self._where.items() if n.startswith(head)},
             lambda name: inverse(head + name),
         )
@@ -297,7 +302,7 @@ class WeightSource:
                 raise ModelError(
                     _listed(f"{self.label}: select: tensors that are absent:", missing)
                 )
-        return self._derived({name: self._where[name] for name in chosen}, self._inverse)
+        return self.derived({name: self._where[name] for name in chosen}, self._inverse)
 
     def shard(
         self, rank: int, world: int, dims: Mapping[str, int] | Callable[[str], int | None]
@@ -322,14 +327,14 @@ class WeightSource:
             if dim is None:
                 continue
             try:
-                where[name] = _with(
+                where[name] = with_cut(
                     entry, equal_cut(self.where(name), entry.info, dim, rank, world)
                 )
             except TallowError as error:
                 misfits.append(str(error))
         if misfits:
             raise ModelError(_listed(f"{self.label}: shard {rank} of {world}:", misfits))
-        return self._derived(where, self._inverse)
+        return self.derived(where, self._inverse)
 
     def merge(self, *others: WeightSource) -> WeightSource:
         """The tensors of this source and others; path, config and metadata of the first that has.
@@ -346,27 +351,47 @@ class WeightSource:
                 where[name] = entry
         if misfits:
             raise ModelError(_listed(f"{self.label}: merge:", misfits))
-        merged = self._derived(where, self._inverse)
+        merged = self.derived(where, self._inverse)
         merged.metadata = ChainMap(*[dict(each.metadata) for each in (self, *others)])
         merged.config = next((s.config for s in (self, *others) if s.config is not None), None)
         return merged
 
-    def _derived(self, where: dict[str, _Entry], inverse: Callable[[str], str]) -> WeightSource:
+    def arrange(self, rules: Iterable[Rule]) -> WeightSource:
+        """The tensors as `rules` of `tallow.weights.arrange` show them: renamed, split, joined.
+
+        What cannot be arranged is told in `problems`, which `load` reports with all misfits.
+        """
+        from tallow.weights.arrange import arrange
+
+        return arrange(self, rules)
+
+    def entries(self) -> Mapping[str, Entry]:
+        """Where each visible name leads."""
+        return self._where
+
+    def derived(
+        self,
+        where: dict[str, Entry],
+        inverse: Callable[[str], str] | None = None,
+        problems: Iterable[str] = (),
+    ) -> WeightSource:
+        """A source of other entries with this one's path, config and metadata."""
         source = WeightSource(
             self.path, (), metadata=self.metadata, config=self.config, label=self.label
         )
         source._where = where
-        source._inverse = inverse
+        source._inverse = inverse or self._inverse
+        source.problems = (*self.problems, *problems)
         return source
 
-    def _find(self, name: str) -> _Entry:
+    def _find(self, name: str) -> Entry:
         found = self._where.get(name)
         if found is None:
             raise ModelError(f"{self.where(name)}: expected a tensor of this name, found none")
         return found
 
     def _read(
-        self, name: str, entry: _Entry, dtype: DType | str | None, device: Device | str | None
+        self, name: str, entry: Entry, dtype: DType | str | None, device: Device | str | None
     ) -> Tensor:
         wanted = None if dtype is None else as_dtype(dtype)
         if device is not None:
@@ -395,12 +420,12 @@ class WeightSource:
         return f"WeightSource({self.label!r}, {len(self)} tensors)"
 
 
-def _with(entry: _Entry, cut: Cut) -> _Entry:
+def with_cut(entry: Entry, cut: Cut) -> Entry:
     """`entry` cut once more; a second cut of an axis counts from where the first begins."""
     return replace(entry, cuts=(*entry.cuts, cut))
 
 
-def _place(entry: _Entry) -> str:
+def _place(entry: Entry) -> str:
     return str(getattr(entry.file, "path", entry.stored))
 
 

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import Protocol, cast
 
 from tallow.autograd.mode import MODE, inference_mode
 from tallow.dtype import f32, i64
-from tallow.errors import ContextError, ModelError, expect
+from tallow.errors import ContextError, expect
 from tallow.factories import arange
+from tallow.models.base import Model
 from tallow.models.blocks.attention import Slot
 from tallow.models.blocks.rope import Rope
 from tallow.models.config import DecoderConfig
 from tallow.nn import Embedding, Linear, Module, ModuleList, RMSNorm, tie
 from tallow.tensor import Tensor
-
-if TYPE_CHECKING:
-    from tallow.text import Tokenizer
 
 
 class Cache(Protocol):
@@ -109,14 +106,13 @@ class Decoder(Module):
         return cast(Tensor, self.norm(x))
 
 
-class CausalLM(Module):
+class CausalLM(Model):
     """A decoder with a head that predicts the next token; families are its subclasses.
 
     `config` holds the sizes; `tokenizer` is made when first asked for.
     """
 
-    tokenizer_source: Callable[[], Tokenizer] | None = None
-    end_ids: frozenset[int] = frozenset()  # that end a generation where there is no tokenizer
+    config: DecoderConfig
 
     def __init__(self, cfg: DecoderConfig, *, layer: Callable[[int], Module]) -> None:
         self.config = cfg
@@ -152,21 +148,3 @@ class CausalLM(Module):
     def prefill(self, ids: Tensor, cache: Cache) -> None:
         """Let the cache take in token ids `(batch, length)` without computing any logits."""
         self.model(ids, cache)
-
-    @property
-    def has_tokenizer(self) -> bool:
-        """Whether a tokenizer came with the weights."""
-        return self.tokenizer_source is not None
-
-    @cached_property
-    def tokenizer(self) -> Tokenizer:
-        """The tokenizer that came with the weights.
-
-        Raises:
-            ModelError: none came with them, or the model was not loaded from a file.
-        """
-        if self.tokenizer_source is None:
-            wanted = "weights that come with one (tokenizer.json or GGUF's keys)"
-            found = "none: give it token ids instead of text"
-            raise ModelError(f"{type(self).__name__}: tokenizer: expected {wanted}, found {found}")
-        return self.tokenizer_source()

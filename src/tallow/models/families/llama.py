@@ -7,8 +7,8 @@ from typing import Self
 
 from tallow.models.blocks import Attention, CausalLM, DecoderLayer, GatedMlp
 from tallow.models.config import DecoderConfig
-from tallow.models.family import GGUF_DECODER, family
 from tallow.models.fields import Fields
+from tallow.models.gguf_form import GGUF_DECODER
 
 
 class Config(DecoderConfig):
@@ -23,9 +23,13 @@ class Config(DecoderConfig):
 
 
 # The converter of llama.cpp reorders the rows of q_proj and k_proj for rotated neighbours.
-@family("llama", config=Config, gguf=replace(GGUF_DECODER, interleaved=True))
+GGUF = replace(GGUF_DECODER, interleaved=True)
+
+
 class Llama(CausalLM):
     """A decoder of plain attention and gated feed-forward layers."""
+
+    config_class = Config
 
     def __init__(self, cfg: DecoderConfig) -> None:
         super().__init__(

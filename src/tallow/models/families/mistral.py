@@ -10,7 +10,6 @@ from typing import Self
 
 from tallow.models.blocks import Attention, CausalLM, DecoderLayer, GatedMlp
 from tallow.models.config import DecoderConfig, read_windows
-from tallow.models.family import family
 from tallow.models.fields import Fields
 
 
@@ -26,9 +25,10 @@ class Config(DecoderConfig):
         return replace(cfg, sliding_windows=read_windows(fields, cfg.num_hidden_layers, default))
 
 
-@family("mistral", config=Config)
 class Mistral(CausalLM):
     """A decoder whose layers look back over a window of positions."""
+
+    config_class = Config
 
     def __init__(self, cfg: DecoderConfig) -> None:
         super().__init__(

@@ -7,8 +7,8 @@ from typing import Self
 
 from tallow.models.blocks import Attention, CausalLM, DecoderLayer, GatedMlp
 from tallow.models.config import DecoderConfig, read_windows
-from tallow.models.family import GGUF_DECODER, family
 from tallow.models.fields import Fields
+from tallow.models.gguf_form import GGUF_DECODER
 
 
 class Config(DecoderConfig):
@@ -26,9 +26,13 @@ class Config(DecoderConfig):
         return replace(cfg, sliding_windows=read_windows(fields, layers, 4096, first))
 
 
-@family("qwen2", config=Config, gguf=replace(GGUF_DECODER, qkv_bias=True))
+GGUF = replace(GGUF_DECODER, qkv_bias=True)
+
+
 class Qwen2(CausalLM):
     """A decoder of biased attention and gated feed-forward layers."""
+
+    config_class = Config
 
     def __init__(self, cfg: DecoderConfig) -> None:
         super().__init__(

@@ -8,8 +8,8 @@ from typing import Self
 
 from tallow.models.blocks import Attention, CausalLM, DecoderLayer, GatedMlp
 from tallow.models.config import DecoderConfig, read_windows
-from tallow.models.family import GGUF_DECODER, family
 from tallow.models.fields import Fields
+from tallow.models.gguf_form import GGUF_DECODER
 from tallow.nn import RMSNorm
 
 
@@ -30,9 +30,13 @@ class Config(DecoderConfig):
         return replace(cfg, sliding_windows=read_windows(fields, layers, 4096, first))
 
 
-@family("qwen3", config=Config, gguf=GGUF_DECODER)
+GGUF = GGUF_DECODER
+
+
 class Qwen3(CausalLM):
     """A decoder of attention with normalised heads, and gated feed-forward layers."""
+
+    config_class = Config
 
     def __init__(self, cfg: DecoderConfig) -> None:
         head_norm = partial(RMSNorm, cfg.head_dim, cfg.rms_norm_eps)

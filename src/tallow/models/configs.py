@@ -1,0 +1,204 @@
+"""Configs: frozen dataclasses whose fields say how they are read and what they may be."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from tallow.models.blocks.activation import ACTIVATIONS
+from tallow.models.fields import MAX_SIZE, Fields
+
+MAX_WIDTH = 1 << 20  # of a layer; buffers of such sizes are made before the file is asked
+MAX_LAYERS = 4096  # module objects are made before the file is asked, so their number is bounded
+
+Reader = Callable[[Fields, str, Any], Any]
+
+
+def _field(default: Any, read: Reader | None = None, aliases: Sequence[str] = ()) -> Any:
+    metadata = {"read": read, "aliases": tuple(aliases)}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def size(default: int | None = None, *aliases: str, low: int = 1, high: int = MAX_WIDTH) -> Any:
+    """A width or number; without a default the file must say it. `aliases` are other names."""
+
+    def read(fields: Fields, name: str, default: Any) -> int:
+        return fields.integer(name, default, low=low, high=high)
+
+    return _field(dataclasses.MISSING if default is None else default, read, aliases)
+
+
+def layers(default: int | None = None, *aliases: str) -> Any:
+    """A number of layers."""
+    return size(default, *aliases, low=0, high=MAX_LAYERS)
+
+
+def sizes(*default: int, length: int | None = None, low: int = 1, high: int = MAX_WIDTH) -> Any:
+    """A list of widths or numbers, `length` of them or any number; one number stands for all."""
+
+    def read(fields: Fields, name: str, default: Any) -> tuple[int, ...]:
+        value = fields.get(name)
+        if value is None:
+            return tuple(default)
+        if type(value) is int and length is not None:
+            value = [value] * length
+        good = isinstance(value, Sequence) and not isinstance(value, str) and len(value) <= 64
+        good = good and all(type(n) is int and low <= n <= high for n in value)
+        if not good or (length is not None and len(value) != length):
+            wanted = f"{length or 'a list of'} integers from {low} to {high}"
+            raise fields.misfit(name, wanted, value)
+        return tuple(value)
+
+    return _field(tuple(default), read)
+
+
+def choice(default: Any, *others: Any) -> Any:
+    """One of some values; any other is refused by name."""
+
+    def read(fields: Fields, name: str, default: Any) -> Any:
+        value = fields.get(name)
+        value = default if value is None else value
+        if not any(value == each and type(value) is type(each) for each in (default, *others)):
+            wanted = " or ".join(repr(each) for each in (default, *others))
+            raise fields.misfit(name, f"{wanted} (others are not supported)", value)
+        return value
+
+    return _field(default, read)
+
+
+def activation(default: str = "gelu") -> Any:
+    """The name of an activation, as transformers knows them."""
+
+    def read(fields: Fields, name: str, default: Any) -> str:
+        value = fields.text(name, default)
+        if value not in ACTIVATIONS:
+            raise fields.misfit(name, "one of " + ", ".join(sorted(ACTIVATIONS)), value)
+        return value
+
+    return _field(default, read)
+
+
+def custom(default: Any, read: Reader) -> Any:
+    """A field that `read(fields, name, default)` reads."""
+    return _field(default, read)
+
+
+# Keys that change nothing in what a loaded model computes: notes, training, generation (which has a
+# reader of its own) and what transformers returns.
+_WITHOUT_EFFECT = """
+_name_or_path architectures model_type transformers_version torch_dtype dtype use_cache
+initializer_range initializer_factor initializer_std init_std init_xavier_std hidden_dropout_prob
+attention_probs_dropout_prob attention_dropout dropout activation_dropout classifier_dropout
+classifier_dropout_prob dropout_rate drop_path_rate hidden_dropout embd_pdrop attn_pdrop resid_pdrop
+qa_dropout seq_classif_dropout decoder_layerdrop encoder_layerdrop layerdrop embedding_dropout
+mlp_dropout pooler_dropout output_attentions output_hidden_states return_dict use_return_dict
+torchscript gradient_checkpointing finetuning_task task_specific_params prefix label2id bos_token_id
+eos_token_id sep_token_id cls_token_id mask_token_id pad_token_id decoder_start_token_id
+forced_bos_token_id forced_eos_token_id max_length min_length do_sample early_stopping num_beams
+num_beam_groups diversity_penalty temperature top_k top_p typical_p repetition_penalty
+length_penalty no_repeat_ngram_size encoder_no_repeat_ngram_size bad_words_ids num_return_sequences
+output_scores return_dict_in_generate suppress_tokens begin_suppress_tokens tokenizer_class
+processor_class feature_extractor_type _attn_implementation attn_implementation
+_attn_implementation_autoset _attn_implementation_internal attn_impl auto_map
+chunk_size_feed_forward is_encoder_decoder tie_encoder_decoder tf_legacy_loss use_bfloat16
+remove_invalid_values exponential_decay_length_penalty directionality pooler_fc_size
+pooler_num_attention_heads pooler_num_fc_layers pooler_size_per_head pooler_type
+sentence_transformers problem_type _commit_hash transformers_weights id2label num_labels _num_labels
+pretraining_tp
+"""
+WITHOUT_EFFECT = frozenset(_WITHOUT_EFFECT.split())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """What every config has: the labels of a head, and how it is read.
+
+    A field is read by its annotation (int, float, bool, str, each also with `| None`), or by what
+    `size`, `choice` and the other functions of this module say. Defaults are transformers' own.
+    """
+
+    id2label: Mapping[int, str] = dataclasses.field(default_factory=lambda: _numbered(2))
+    problem_type: str | None = choice(
+        None, "regression", "single_label_classification", "multi_label_classification"
+    )
+
+    without_effect: ClassVar[frozenset[str]] = frozenset()  # further keys of the family
+
+    @property
+    def num_labels(self) -> int:
+        """The number of labels of a classifier."""
+        return len(self.id2label)
+
+    @classmethod
+    def read(cls, fields: Fields) -> Self:
+        """Read and check every field.
+
+        Raises:
+            ModelError: a value is missing, out of range or of a kind that is not supported.
+        """
+        values: dict[str, Any] = {"id2label": read_labels(fields)}
+        for each in dataclasses.fields(cls):
+            if each.name not in values:
+                values[each.name] = _read_field(each, fields)
+        if fields.get("quantization_config"):
+            wanted = "none, or gptq, awq, fp8, compressed-tensors (convert others to GGUF)"
+            raise fields.misfit("quantization_config", wanted, fields.get("quantization_config"))
+        fields.pruned()
+        made = cls(**values)
+        made.check(fields)
+        return made
+
+    def check(self, fields: Fields) -> None:
+        """Refuse fields that contradict each other; families say which."""
+
+
+def _read_field(each: dataclasses.Field[Any], fields: Fields) -> Any:
+    name = each.name
+    aliases = each.metadata.get("aliases", ())
+    name = next((other for other in (name, *aliases) if fields.has(other)), name)
+    default = each.default
+    if default is dataclasses.MISSING:
+        make = each.default_factory
+        default = None if make is dataclasses.MISSING else make()
+    read = each.metadata.get("read")
+    if read is not None:
+        return read(fields, name, default)
+    kind, _, optional = str(each.type).partition(" | ")
+    if optional == "None" and (fields.has(name) or default is None) and fields.get(name) is None:
+        return None
+    return _READERS[kind](fields, name, default)
+
+
+_READERS: dict[str, Reader] = {
+    "int": lambda fields, name, default: fields.integer(name, default, low=0, high=MAX_SIZE),
+    "float": lambda fields, name, default: fields.real(name, default),
+    "bool": lambda fields, name, default: fields.flag(name, bool(default)),
+    "str": lambda fields, name, default: fields.text(name, default or ""),
+}
+
+
+def read_labels(fields: Fields) -> Mapping[int, str]:
+    """`id2label`, or `num_labels` of them by number; two where neither stands."""
+    given = fields.get("id2label")
+    key = "num_labels" if "num_labels" in fields else "_num_labels"
+    if given is None:
+        return _numbered(fields.integer(key, 2, low=0, high=MAX_WIDTH))
+    try:
+        labels = {int(key): value for key, value in given.items()}
+    except (AttributeError, TypeError, ValueError):
+        raise fields.misfit("id2label", "an object from numbers to labels", given) from None
+    if sorted(labels) != list(range(len(labels))) or not all(
+        isinstance(label, str) for label in labels.values()
+    ):
+        raise fields.misfit("id2label", f"the labels of 0 to {len(labels) - 1}", given)
+    count = fields.integer(key, len(labels), low=0, high=MAX_WIDTH)
+    # As in transformers, id2label wins; a number that contradicts it is told, not ignored.
+    if count != len(labels):
+        raise fields.misfit(key, f"{len(labels)}, as id2label has", count)
+    return dict(sorted(labels.items()))
+
+
+def _numbered(count: int) -> Mapping[int, str]:
+    return {index: f"LABEL_{index}" for index in range(count)}

@@ -1,0 +1,144 @@
+"""The table of families, as text: `model_type` → classes and the module that has them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from tallow.errors import ModelError
+
+if TYPE_CHECKING:
+    from tallow.models.base import Model
+    from tallow.models.gguf_form import GGUFForm
+
+# model_type [= module]: architectures, the first of which stands where a checkpoint names none;
+# `Architecture=Class` where the class has another name.
+_FAMILIES = """
+llama: LlamaForCausalLM=Llama
+mistral: MistralForCausalLM=Mistral
+qwen2: Qwen2ForCausalLM=Qwen2
+qwen3: Qwen3ForCausalLM=Qwen3
+"""
+
+# GGUF's `general.architecture` → the family that it is read as.
+GGUF_ARCHITECTURES = {name: name for name in ("llama", "qwen2", "qwen3")}
+
+# What `task=` asks for → how the names of such architectures end. Names are those of
+# transformers' pipelines, and `embedding`: the model without a head.
+TASKS: dict[str, tuple[str, ...]] = {
+    "embedding": ("Model",),
+    "feature-extraction": ("Model",),
+    "fill-mask": ("ForMaskedLM",),
+    "text-classification": ("ForSequenceClassification",),
+    "reranking": ("ForSequenceClassification",),
+    "token-classification": ("ForTokenClassification",),
+    "question-answering": ("ForQuestionAnswering",),
+    "multiple-choice": ("ForMultipleChoice",),
+    "text-generation": ("ForCausalLM", "LMHeadModel"),
+    "image-classification": ("ForImageClassification",),
+    "zero-shot-image-classification": ("Model",),
+    "object-detection": ("ForObjectDetection",),
+    "image-segmentation": ("ForSemanticSegmentation",),
+    "depth-estimation": ("ForDepthEstimation",),
+    "mask-generation": ("SamModel",),
+    "image-to-text": ("VisionEncoderDecoderModel", "ForConditionalGeneration"),
+    "backbone": ("Backbone",),
+}
+
+
+@dataclass(frozen=True)
+class Family:
+    """A row of the table: `name` is Hugging Face's `model_type`."""
+
+    name: str
+    file: str
+    classes: Mapping[str, str]  # architecture → class
+
+    @cached_property
+    def module(self) -> Any:
+        """The family's module."""
+        return import_module(f"tallow.models.families.{self.file}")
+
+    @property
+    def model(self) -> type[Model]:
+        """The class of a checkpoint that names none."""
+        return self.of(next(iter(self.classes)))
+
+    @property
+    def config(self) -> Any:
+        """The class of the family's configs."""
+        return self.model.config_class
+
+    @property
+    def gguf(self) -> GGUFForm | None:
+        """How the family stands in GGUF files; None where it does not."""
+        return getattr(self.module, "GGUF", None)
+
+    def of(self, architecture: str) -> type[Model]:
+        """The class of an architecture of this family."""
+        found: type[Model] = getattr(self.module, self.classes[architecture])
+        return found
+
+    def for_task(self, task: str) -> type[Model] | None:
+        """The class that a task needs, None where the family has none."""
+        for ending in TASKS[task]:
+            for architecture in self.classes:
+                if architecture.endswith(ending):
+                    return self.of(architecture)
+        return None
+
+
+def find(name: object, known: Mapping[str, Any], where: str) -> Any:
+    """The row of a name.
+
+    Raises:
+        ModelError: there is none; near names are told.
+    """
+    found = known.get(name) if isinstance(name, str) else None
+    if found is None:
+        near = difflib.get_close_matches(str(name), known, n=5, cutoff=0.6)
+        listed = f"near: {', '.join(near)}" if near else ", ".join(sorted(known))
+        raise ModelError(f"{where}: expected one of the known families ({listed}), found {name!r}")
+    return found
+
+
+def choose(row: Family, architectures: object, task: str | None, where: str) -> type[Model]:
+    """The class for a checkpoint: of `task`, else the one that it was saved for.
+
+    Raises:
+        ModelError: the family has no class for the task or the architecture.
+    """
+    have = f"{', '.join(row.classes)} ({row.name})"
+    if task is not None:
+        found = find(task, dict.fromkeys(TASKS, row.for_task), f"{where}: task")(task)
+        if found is None:
+            raise ModelError(f"{where}: task: expected one of {have}, found none for {task!r}")
+        return found  # type: ignore[no-any-return]  # of the table
+    if not architectures:
+        return row.model
+    names = architectures if isinstance(architectures, list) else [architectures]
+    for name in names:
+        if name in row.classes:
+            return row.of(str(name))
+    raise ModelError(
+        f"{where}: architectures: expected one of {have}, found {names}; "
+        "task='embedding' takes the model without a head"
+    )
+
+
+def _families() -> dict[str, Family]:
+    rows: dict[str, Family] = {}
+    for line in _FAMILIES.replace("\n    ", " ").strip().splitlines():
+        head, _, rest = line.partition(":")
+        name, _, file = (part.strip() for part in head.partition("="))
+        pairs = (each.partition("=") for each in rest.split())
+        classes = {architecture: other or architecture for architecture, _, other in pairs}
+        rows[name] = Family(name, file or name.replace("-", "_"), classes)
+    return rows
+
+
+FAMILIES: Mapping[str, Family] = _families()

@@ -1,0 +1,272 @@
+"""Arrangements: what a file calls or keeps otherwise than a model, as rules over patterns.
+
+Dtypes and shapes of what is arranged follow from those of the file, so that every misfit is told
+before a tensor is read. What is renamed, split or transposed stays borrowed; what is joined is
+computed when it is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+from tallow.dtype import DType, by_name
+from tallow.errors import ModelError, TallowError
+from tallow.formats.mapping import TensorInfo, unknown_name
+from tallow.weights.cuts import equal_cut, range_cut
+from tallow.weights.patterns import pattern
+from tallow.weights.source import ComputedFile, Entry, WeightSource, with_cut
+
+if TYPE_CHECKING:
+    from tallow.tensor import Tensor
+
+Way = Literal["same", "split", "cat", "stack", "transpose"]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """From patterns of stored names to patterns of visible ones; made by the functions below."""
+
+    way: Way
+    stored: tuple[str, ...]
+    visible: tuple[str, ...]
+    dim: int = 0
+    sizes: tuple[int, ...] = ()
+
+    def within(self, prefix: str, inner: str | None = None) -> Rule:
+        """The rule for names below `prefix.`; `inner` is the prefix of the visible ones."""
+        head = prefix if inner is None else inner
+        return Rule(
+            self.way,
+            tuple(f"{prefix}.{name}" for name in self.stored),
+            tuple(f"{head}.{name}" for name in self.visible),
+            self.dim,
+            self.sizes,
+        )
+
+
+def rename(stored: str, visible: str) -> Rule:
+    """The tensor itself under another name."""
+    return Rule("same", (stored,), (visible,))
+
+
+def split(stored: str, *visible: str, dim: int = 0, sizes: Sequence[int] = ()) -> Rule:
+    """One stored tensor as several, cut along `dim` into equal parts or parts of `sizes`."""
+    return Rule("split", (stored,), visible, dim, tuple(sizes))
+
+
+def cat(*stored: str, to: str, dim: int = 0) -> Rule:
+    """Several stored tensors behind each other along `dim`; `{*}` gathers all of one pattern."""
+    return Rule("cat", stored, (to,), dim)
+
+
+def stack(stored: str, *, to: str) -> Rule:
+    """The tensors that `{*}` gathers, in order, along a new first axis."""
+    return Rule("stack", (stored,), (to,))
+
+
+def transpose(stored: str, visible: str | None = None) -> Rule:
+    """A matrix with its axes exchanged (GPT-2's Conv1D); a view."""
+    return Rule("transpose", (stored,), (visible or stored,))
+
+
+def within(prefix: str, rules: Iterable[Rule]) -> tuple[Rule, ...]:
+    """The rules of a part for names below `prefix.`."""
+    return tuple(rule.within(prefix) for rule in rules)
+
+
+def arrange(source: WeightSource, rules: Iterable[Rule]) -> WeightSource:
+    """`source` as `rules` show it, each applied to what the one before left.
+
+    What cannot be arranged stays under its stored name and is told in `problems`, which the filler
+    reports with all other misfits.
+    """
+    entries = dict(source.entries())
+    problems: list[str] = []
+    for rule in rules:
+        _APPLY[rule.way](rule, source, entries, problems)
+    return source.derived(entries, problems=problems)
+
+
+Entries = dict[str, Entry]
+
+
+def _matches(rule: Rule, entries: Entries) -> list[tuple[str, tuple[str, ...]]]:
+    wanted = pattern(rule.stored[0])
+    found = ((name, wanted.match(name)) for name in entries)
+    return [(name, match[0]) for name, match in found if match is not None]
+
+
+def _enter(entries: Entries, name: str, entry: Entry, problems: list[str], label: str) -> None:
+    if name in entries:
+        problems.append(
+            f"{label}: {name}: expected once, found {entries[name].stored} and {entry.stored}"
+        )
+    else:
+        entries[name] = entry
+
+
+def _same(rule: Rule, source: WeightSource, entries: Entries, problems: list[str]) -> None:
+    moved = [
+        (entries.pop(name), pattern(rule.visible[0]).fill(parts))
+        for name, parts in _matches(rule, entries)
+    ]
+    for entry, name in moved:
+        _enter(entries, name, entry, problems, source.label)
+
+
+def _split(rule: Rule, source: WeightSource, entries: Entries, problems: list[str]) -> None:
+    for name, parts in _matches(rule, entries):
+        entry, cuts = entries[name], []
+        try:
+            info, count, begin = entry.info, len(rule.visible), 0
+            total = sum(rule.sizes)
+            if rule.sizes and info.shape[rule.dim : rule.dim + 1] != (total,):
+                raise ModelError(
+                    f"{name}: expected {total} elements along axis {rule.dim}, "
+                    f"found shape {info.shape}"
+                )
+            for index in range(count):
+                if rule.sizes:
+                    end = begin + rule.sizes[index]
+                    cuts.append(range_cut(name, info, rule.dim, begin, end))
+                    begin = end
+                else:
+                    cuts.append(equal_cut(name, info, rule.dim, index, count))
+        except TallowError as error:
+            problems.append(f"{source.label}: {error}")
+            continue
+        del entries[name]
+        for visible, cut in zip(rule.visible, cuts, strict=True):
+            made = with_cut(entry, cut)
+            _enter(entries, pattern(visible).fill(parts), made, problems, source.label)
+
+
+def _transpose(rule: Rule, source: WeightSource, entries: Entries, problems: list[str]) -> None:
+    for name, parts in _matches(rule, entries):
+        _made(rule, source, entries, problems, [name], parts)
+
+
+def _join(rule: Rule, source: WeightSource, entries: Entries, problems: list[str]) -> None:
+    """Gather what belongs to one visible name: by the numbers of `{*}`, or by the patterns."""
+    groups: dict[tuple[str, ...], dict[int, str]] = {}
+    for place, text in enumerate(rule.stored):
+        wanted = pattern(text)
+        for name in entries:
+            match = wanted.match(name)
+            if match is not None:
+                key = match[1] if wanted.gathers else place
+                groups.setdefault(match[0], {})[key] = name
+    for parts, members in groups.items():
+        count = max(len(members), 0 if pattern(rule.stored[0]).gathers else len(rule.stored))
+        absent = [index for index in range(count) if index not in members]
+        if absent:
+            text = rule.stored[0] if pattern(rule.stored[0]).gathers else rule.stored[absent[0]]
+            shown = pattern(text.replace("{*}", str(absent[0]))).fill(parts)
+            problems.append(f"{source.label}: {shown}: expected a tensor to join, found nothing")
+        else:
+            names = [members[index] for index in range(count)]
+            _made(rule, source, entries, problems, names, parts)
+
+
+def _made(
+    rule: Rule,
+    source: WeightSource,
+    entries: Entries,
+    problems: list[str],
+    names: list[str],
+    parts: tuple[str, ...],
+) -> None:
+    visible = pattern(rule.visible[0]).fill(parts)
+    try:
+        file = Arranged(visible, rule, [entries[name] for name in names], str(source.label))
+    except TallowError as error:
+        problems.append(str(error))
+        return
+    for name in names:
+        del entries[name]
+    _enter(entries, visible, Entry(file, visible), problems, source.label)
+
+
+class Arranged(ComputedFile):
+    """One tensor that is made of others: joined, stacked or transposed."""
+
+    def __init__(self, name: str, rule: Rule, parts: Sequence[Entry], path: str) -> None:
+        self.path = path
+        self._rule = rule
+        self._parts = list(parts)
+        self._name = name
+        infos = [part.info for part in parts]
+        dtypes = {info.dtype for info in infos}
+        shape = _shape(name, rule, infos)
+        nbytes = sum(info.nbytes for info in infos)
+        plain = len(dtypes) == 1 and not any(info.stored for info in infos)
+        if not plain:
+            found = ", ".join(sorted(dtypes))
+            raise ModelError(f"{path}: {name}: expected parts of one dtype, found {found}")
+        offset = min(info.offset for info in infos)
+        info = TensorInfo(name, infos[0].dtype, shape, offset, nbytes)
+        self.tensors: Mapping[str, TensorInfo] = {name: info}
+
+    def tensor(self, name: str) -> Tensor:
+        """The tensor, in the dtype of its parts."""
+        return self._make(name, None)
+
+    def tensor_as(self, name: str, dtype: DType) -> Tensor:
+        """The tensor, of parts taken in `dtype`."""
+        return self._make(name, dtype)
+
+    def problem(self, name: str, dtype: DType | None) -> str | None:
+        """What is wrong with a part, or with joining blocks."""
+        found = next(filter(None, (part.problem(dtype) for part in self._parts)), None)
+        info = self.tensors[name]
+        quantised = by_name(info.dtype).kind == "q"
+        if found is None and quantised and self._rule.way != "cat":
+            return f"expected a float tensor to {self._rule.way}, found {info.dtype}"
+        return found
+
+    def close(self) -> None:
+        """Let go of the files of the parts."""
+        for part in self._parts:
+            part.file.close()
+
+    def _make(self, name: str, dtype: DType | None) -> Tensor:
+        from tallow import ops
+
+        if name != self._name:
+            raise unknown_name(self.path, name, self.tensors)
+        parts = [part.read(dtype) for part in self._parts]
+        if dtype is not None:
+            parts = [part.to(dtype) for part in parts]
+        way = self._rule.way
+        if way == "transpose":
+            return parts[0].transpose(0, 1)
+        return ops.stack(parts) if way == "stack" else ops.cat(parts, self._rule.dim)
+
+
+def _shape(name: str, rule: Rule, infos: Sequence[TensorInfo]) -> tuple[int, ...]:
+    shapes = [tuple(info.shape) for info in infos]
+    first = shapes[0]
+    if rule.way == "transpose":
+        if len(first) != 2:
+            raise ModelError(f"{name}: expected a matrix to transpose, found shape {first}")
+        return first[::-1]
+    if rule.way == "stack":
+        if any(shape != first for shape in shapes):
+            raise ModelError(f"{name}: expected tensors of one shape to stack, found {shapes[:4]}")
+        return (len(shapes), *first)
+    dim = rule.dim
+    rest = {shape[:dim] + shape[dim + 1 :] for shape in shapes}
+    if len(rest) != 1 or not 0 <= dim < len(first):
+        raise ModelError(f"{name}: expected shapes that join along {dim}, found {shapes[:4]}")
+    return (*first[:dim], sum(shape[dim] for shape in shapes), *first[dim + 1 :])
+
+
+_APPLY: Final = {
+    "same": _same,
+    "split": _split,
+    "cat": _join,
+    "stack": _join,
+    "transpose": _transpose,
+}
