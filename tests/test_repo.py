@@ -10,7 +10,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-HEAVY = {"huggingface_hub", "jinja2", "ml_dtypes", "numpy", "rich", "tokenizers", "torch", "typer"}
+HEAVY = {
+    "PIL",
+    "huggingface_hub",
+    "jinja2",
+    "ml_dtypes",
+    "numpy",
+    "rich",
+    "tokenizers",
+    "torch",
+    "typer",
+}
 
 # Written with character classes so that this file does not contain what it looks for.
 FORBIDDEN = {

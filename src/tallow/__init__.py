@@ -132,6 +132,7 @@ if TYPE_CHECKING:
         safetensors,
         tasks,
         text,
+        vision,
         weights,
     )
     from .ops import *  # noqa: F403
@@ -155,7 +156,7 @@ _watch()
 _MODULES = (
     "amp", "autograd", "conversion", "data", "fft", "formats", "generate", "hub", "linalg",
     "models", "nn", "optim", "plan", "quantization", "random", "special", "tasks", "text",
-    "safetensors", "training", "weights",
+    "safetensors", "training", "vision", "weights",
 )  # fmt: skip
 _PLACES = {
     ".tasks": ("LLM",),

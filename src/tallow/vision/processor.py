@@ -1,0 +1,224 @@
+"""ImageProcessor: from pictures to what a model takes, as preprocessor_config.json says."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tallow.errors import ArgumentError, MissingFileError, expect
+from tallow.tensor import Tensor
+from tallow.vision.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a processor makes of pictures; `**batch` gives a model the tensors that it takes.
+
+    Sizes are pairs of height and width, a picture each: as the pictures came, and after resizing.
+    """
+
+    pixel_values: Tensor
+    """(batch, 3, height, width) of f32; for SigLIP 2 (batch, patches, values of a patch)."""
+    original_sizes: list[Size]
+    reshaped_input_sizes: list[Size]
+    pixel_mask: Tensor | None = None
+    """(batch, height, width) of i64: 1 on the picture, 0 on padding."""
+    pixel_attention_mask: Tensor | None = None
+    """(batch, patches) of i32: 1 on patches of the picture, 0 on padding."""
+    spatial_shapes: Tensor | None = None
+    """(batch, 2) of i64: rows and columns of patches."""
+    words: Sequence[Sequence[str]] | None = None
+    boxes: Sequence[Sequence[Sequence[int]]] | None = None
+
+    def keys(self) -> list[str]:
+        """The names of the tensors that are there."""
+        return [entry.name for entry in fields(self) if isinstance(self._get(entry.name), Tensor)]
+
+    def __getitem__(self, name: str) -> Any:
+        value = self._get(name)
+        if value is None:
+            raise KeyError(name)
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def _get(self, name: str) -> Any:
+        return getattr(self, name, None)
+
+
+class ImageProcessor:
+    """Prepares pictures for a model: a list of steps, with the numbers of its config.
+
+    Results are those of transformers' processors on Pillow (`backend="pil"`), bit for bit.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    @classmethod
+    def from_config(
+        cls,
+        config: Mapping[str, Any],
+        *,
+        model_type: str | None = None,
+        source: object = "preprocessor config",
+    ) -> ImageProcessor:
+        """The processor of a preprocessor_config.json, or of a timm config with `pretrained_cfg`.
+
+        `model_type` chooses the type where the config names none.
+
+        Raises:
+            FormatError: an unknown type, or a value that its type cannot do.
+        """
+        if "pretrained_cfg" in config:
+            from tallow.vision.timm import from_pretrained_cfg
+
+            config = from_pretrained_cfg(config, source)
+        return cls(read_settings(config, source, model_type))
+
+    @classmethod
+    def from_folder(cls, path: str | os.PathLike[str]) -> ImageProcessor:
+        """The processor of a Hugging Face folder, or of one JSON file.
+
+        In a folder `image_processor` in processor_config.json goes before a timm config.json, and
+        that before preprocessor_config.json.
+
+        Raises:
+            MissingFileError: there is none of them.
+            FormatError: as in `from_config`.
+        """
+        from tallow.weights.open import read_json
+
+        folder = Path(path)
+        if folder.is_file():
+            return cls.from_config(read_json(folder), source=folder)
+        config, source, model = _find(folder)
+        kind = model.get("model_type")
+        if kind == "vision-encoder-decoder" and isinstance(model.get("encoder"), dict):
+            kind = model["encoder"].get("model_type")
+        processor = cls.from_config(config, model_type=kind, source=source)
+        if processor.settings.size == {"longest_edge": 800} and _reads_structure(model):
+            # Published so for both Table Transformers; the authors use 1000 for the structure.
+            processor = cls(replace(processor.settings, size={"longest_edge": 1000}))
+        return processor
+
+    def __call__(
+        self,
+        images: Any,
+        *,
+        return_mask: bool = True,
+        words: Sequence[Sequence[str]] | None = None,
+        boxes: Sequence[Sequence[Sequence[int]]] | None = None,
+    ) -> Batch:
+        """One picture, a list of them, or an array with a first axis for them, as a batch.
+
+        A picture is what `load_image` takes. Arrays of floats are taken as transformers takes them:
+        through 8 bits where they are resized, and rescaled as any picture. `return_mask` false
+        leaves `pixel_mask` out. `words` and `boxes` go with the pictures of a LayoutLMv3 whose
+        config says `apply_ocr`: no reader of text runs here.
+
+        Raises:
+            TallowError: a picture that cannot be read or resized so; the text says which.
+        """
+        pictures = _listed(images)
+        expect(bool(pictures), "ImageProcessor", "at least one picture", "none", ArgumentError)
+        if self.settings.apply_ocr:
+            given = words is not None and boxes is not None
+            wanted = "words and boxes, since no reader of text runs here"
+            expect(given, f"{self.settings.type}: apply_ocr", wanted, "none", ArgumentError)
+        arrays, originals, resized = [], [], []
+        for index, source in enumerate(pictures):
+            array, before, after = self._one(source, index)
+            arrays.append(array)
+            originals.append(before)
+            resized.append(after)
+        found = self._joined(arrays, resized, return_mask)
+        return Batch(
+            original_sizes=originals,
+            reshaped_input_sizes=resized,
+            words=words,
+            boxes=boxes,
+            **found,
+        )
+
+    def __repr__(self) -> str:
+        return f"ImageProcessor({self.settings.type}, {dict(self.settings.size)})"
+
+    def _one(self, source: Any, index: int) -> tuple[Array, Size, Size]:
+        from tallow.vision.images import as_picture, load_image
+        from tallow.vision.steps import STEPS, edges_of
+
+        settings = self.settings
+        try:
+            picture = as_picture(source, settings.do_convert_rgb)
+            if settings.kind.rule == "timm":
+                picture = load_image(picture)
+            original = size = edges_of(picture)
+            for name in settings.kind.steps:
+                picture = STEPS[name](picture, settings)
+                if name == "resize":
+                    size = edges_of(picture)
+        except ArgumentError as error:
+            raise ArgumentError(f"{_named(source, index)}: {error}") from None
+        return picture, original, size
+
+    def _joined(self, arrays: list[Array], sizes: list[Size], return_mask: bool) -> dict[str, Any]:
+        from tallow.borrowing import from_numpy
+        from tallow.vision import joining
+
+        settings = self.settings
+        if settings.kind.pad == "patches":
+            found = joining.padded_patches(arrays, sizes, settings)
+        elif settings.do_pad and settings.kind.pad in ("pad", "mask"):
+            found = joining.padded(arrays, settings.pad_size)
+            if not return_mask or settings.kind.pad == "pad":
+                del found["pixel_mask"]
+        else:
+            found = {"pixel_values": joining.stacked(arrays)}
+        return {name: from_numpy(array) for name, array in found.items()}
+
+
+def _listed(images: Any) -> list[Any]:
+    if isinstance(images, list | tuple):
+        return list(images)
+    return list(images) if getattr(images, "ndim", 3) == 4 else [images]
+
+
+def _named(source: Any, index: int) -> str:
+    named = isinstance(source, str | os.PathLike)
+    return f"picture {index}" + (f" ({os.fspath(source)})" if named else "")
+
+
+def _find(folder: Path) -> tuple[dict[str, Any], Path, dict[str, Any]]:
+    """The config of a folder, the file that it is from, and the model's config."""
+    from tallow.weights.open import read_json
+
+    def read(name: str) -> dict[str, Any]:
+        return read_json(folder / name) if (folder / name).is_file() else {}
+
+    model = read("config.json")
+    nested = read("processor_config.json").get("image_processor")
+    if isinstance(nested, dict):
+        return nested, folder / "processor_config.json", model
+    if "pretrained_cfg" in model:
+        return model, folder / "config.json", model
+    file = folder / "preprocessor_config.json"
+    if not file.is_file():
+        raise MissingFileError(file, "file", "the config of an image processor", "nothing")
+    return read_json(file), file, model
+
+
+def _reads_structure(model: Mapping[str, Any]) -> bool:
+    labels = model.get("id2label")
+    return isinstance(labels, dict) and "table row" in labels.values()

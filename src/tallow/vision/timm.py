@@ -1,0 +1,36 @@
+"""What timm's `pretrained_cfg` says of pictures, under the names of the other processors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tallow.errors import FormatError
+
+# Keys of a pretrained_cfg that say how pictures are prepared in evaluation.
+_NAMES = {
+    "interpolation": "resample",
+    "crop_pct": "crop_pct",
+    "crop_mode": "crop_mode",
+    "mean": "image_mean",
+    "std": "image_std",
+}
+
+
+def from_pretrained_cfg(config: Mapping[str, Any], source: object) -> dict[str, Any]:
+    """The config of a TimmWrapperImageProcessor for a config.json with `pretrained_cfg`."""
+    given = config.get("pretrained_cfg")
+    if not isinstance(given, Mapping):
+        raise FormatError(source, "pretrained_cfg", "an object", type(given).__name__)
+    shape = given.get("input_size") or (3, 224, 224)
+    if not isinstance(shape, list | tuple) or len(shape) != 3 or shape[0] != 3:
+        raise FormatError(source, "pretrained_cfg.input_size", "3, a height and a width", shape)
+    settings = {new: given[old] for old, new in _NAMES.items() if given.get(old)}
+    for name in ("image_mean", "image_std"):
+        if isinstance(settings.get(name), list | tuple) and len(settings[name]) == 1:
+            settings[name] = settings[name][0]
+    if settings.get("crop_mode", "center") not in ("center", "squash", "border"):
+        wanted = "center, squash or border"
+        raise FormatError(source, "pretrained_cfg.crop_mode", wanted, settings["crop_mode"])
+    settings.setdefault("crop_pct", 0.875)
+    return {"image_processor_type": "TimmWrapperImageProcessor", "size": [*shape[1:]], **settings}

@@ -1,0 +1,180 @@
+"""ImageProcessor against what transformers and timm made of the same pictures (tests/golden)."""
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import tallow as tl
+from tallow.errors import ArgumentError, MissingFileError, ShapeError
+from tallow.vision import ImageProcessor
+from vision.cases import CASES, GOLDEN_SHAPES, TIMM_CASES, picture
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "vision" / "processors.npz"
+
+
+def names_of(key):
+    with zipfile.ZipFile(GOLDEN) as archive:
+        names = [name.removesuffix(".npy").split("/") for name in archive.namelist()]
+    return sorted({f"{case}/{which}" for case, which, _ in names if key(which)})
+
+
+def compare(batch, golden, prefix):
+    for key in golden.files:
+        if not key.startswith(prefix + "/"):
+            continue
+        name, expected = key.rsplit("/", 1)[1], golden[key]
+        if name in ("original_sizes", "reshaped_input_sizes"):
+            assert getattr(batch, name) == [tuple(size) for size in expected.tolist()]
+            continue
+        assert batch[name].shape == expected.shape
+        # The last bit is left to numpy's loops, which may fuse on other machines.
+        np.testing.assert_allclose(batch[name].numpy(), expected, rtol=0, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def golden():
+    with np.load(GOLDEN) as arrays:
+        yield arrays
+
+
+def processor(case):
+    if case in TIMM_CASES:
+        return ImageProcessor.from_config({"pretrained_cfg": TIMM_CASES[case]})
+    return ImageProcessor.from_config(CASES[case])
+
+
+@pytest.mark.parametrize("case", names_of(str.isdigit))
+def test_pictures_equal_the_reference(case, golden):
+    name, index = case.split("/")
+    array = picture(*GOLDEN_SHAPES[int(index)])
+    batch = processor(name)(Image.fromarray(array))
+    compare(batch, golden, case)
+    assert batch.pixel_values.dtype == tl.f32
+    assert batch.original_sizes == [array.shape[:2]]
+    if not name.startswith("timm") or "border" not in name:
+        again = processor(name)(tl.asarray(np.moveaxis(array, -1, 0).copy()))
+        assert again.pixel_values.numpy().tobytes() == batch.pixel_values.numpy().tobytes()
+
+
+@pytest.mark.parametrize("case", names_of("all".__eq__))
+def test_batches_equal_the_reference(case, golden):
+    images = [Image.fromarray(picture(*shape)) for shape in GOLDEN_SHAPES]
+    batch = processor(case.split("/")[0])(images)
+    compare(batch, golden, case)
+    assert {**batch}.keys() == {*batch.keys()} >= {"pixel_values"}
+
+
+def test_masks_can_be_left_out():
+    images = [picture(*shape) for shape in GOLDEN_SHAPES]
+    with_mask, without = processor("Detr-0")(images), processor("Detr-0")(images, return_mask=False)
+    assert [*without] == ["pixel_values"]
+    assert {*with_mask} == {"pixel_values", "pixel_mask"}
+    np.testing.assert_array_equal(without.pixel_values.numpy(), with_mask.pixel_values.numpy())
+    sizes = with_mask.reshaped_input_sizes
+    assert [m.sum().item() for m in with_mask.pixel_mask] == [h * w for h, w in sizes]
+    with pytest.raises(KeyError):
+        without["pixel_mask"]
+
+
+def test_pictures_of_other_sizes_make_no_batch():
+    with pytest.raises(ShapeError, match="pictures that come to one size"):
+        processor("ViT-3")([picture(5, 4), picture(4, 5)])
+    with pytest.raises(ArgumentError, match="at least one picture"):
+        processor("ViT-3")([])
+
+
+def test_a_bad_picture_is_named(tmp_path):
+    thin = tmp_path / "thin.png"
+    Image.new("RGB", (900, 1)).save(thin)
+    with pytest.raises(
+        ArgumentError, match=r"picture 1 \(.*thin.png\): resize: .* 0 × .* from 1 × 900"
+    ):
+        ImageProcessor.from_config(
+            {"image_processor_type": "DetrImageProcessor", "size": 40, "max_size": 60}
+        )([picture(9, 9), thin])
+    wide = Image.new("RGB", (30_000, 1))
+    clip = ImageProcessor.from_config({"image_processor_type": "CLIPImageProcessor"})
+    with pytest.raises(ArgumentError, match=r"at most 178956970 pixels, got 224 × 6720000"):
+        clip(wide)
+
+
+def test_floats_go_as_in_the_reference():
+    """Resized, floats pass through 8 bits; else they are only rescaled, as every picture."""
+    floats = picture(12, 10).astype(np.float32) / 255
+    plain = processor("ViT-3")(floats).pixel_values.numpy()
+    expected = ((floats.astype(np.float64) / 255).astype(np.float32) - 0.5) / 0.5
+    np.testing.assert_allclose(plain[0], np.moveaxis(expected, -1, 0), atol=1e-6)
+    whole = processor("ViT-1")(picture(12, 10).astype(np.float32)).pixel_values.numpy()
+    np.testing.assert_array_equal(whole, processor("ViT-1")(picture(12, 10)).pixel_values.numpy())
+
+
+def test_transparent_pictures_lie_on_white_where_the_config_converts():
+    clear = Image.new("RGBA", (8, 8), (255, 0, 0, 0))
+    vit = ImageProcessor.from_config({"image_processor_type": "ViTImageProcessor", "size": 8})
+    clip = ImageProcessor.from_config(
+        {"image_processor_type": "ViTImageProcessor", "size": 8, "do_convert_rgb": True}
+    )
+    assert vit(clear).pixel_values[0, :, 0, 0].tolist() == [1, -1, -1]
+    assert clip(clear).pixel_values[0, :, 0, 0].tolist() == [1, 1, 1]
+
+
+def write(folder, **files):
+    for name, content in files.items():
+        (folder / f"{name}.json").write_text(json.dumps(content))
+    return folder
+
+
+def test_folders(tmp_path):
+    vit = {"image_processor_type": "ViTImageProcessorFast", "size": 24}
+    folder = write(tmp_path, preprocessor_config=vit, config={"model_type": "vit"})
+    assert ImageProcessor.from_folder(folder).settings.size == {"height": 24, "width": 24}
+    file = folder / "preprocessor_config.json"
+    assert ImageProcessor.from_folder(file).settings.type == "ViTImageProcessor"
+    write(folder, processor_config={"image_processor": CASES["CLIP-0"], "processor_class": "X"})
+    assert ImageProcessor.from_folder(folder).settings.type == "CLIPImageProcessor"
+    write(folder, processor_config={"processor_class": "X"}, config={"pretrained_cfg": {}})
+    assert ImageProcessor.from_folder(folder).settings.type == "TimmWrapperImageProcessor"
+    with pytest.raises(MissingFileError, match=r"preprocessor_config.json: file: expected"):
+        ImageProcessor.from_folder(tmp_path / "none")
+
+
+def test_a_folder_without_a_type_goes_by_its_model(tmp_path):
+    encoder = {"model_type": "vision-encoder-decoder", "encoder": {"model_type": "deit"}}
+    folder = write(tmp_path, preprocessor_config={"size": 20}, config=encoder)
+    assert ImageProcessor.from_folder(folder).settings.type == "DeiTImageProcessor"
+
+
+@pytest.mark.parametrize(("label", "edge"), [("table row", 1000), ("table rotated", 800)])
+def test_table_transformers_longest_edge(tmp_path, label, edge):
+    """The published v1.1 config says `{"longest_edge": 800}` for detection and structure alike."""
+    config = {"image_processor_type": "DetrImageProcessor", "size": {"longest_edge": 800}}
+    model = {"model_type": "table-transformer", "id2label": {"0": "table", "1": label}}
+    folder = write(tmp_path, preprocessor_config=config, config=model)
+    batch = ImageProcessor.from_folder(folder)([picture(40, 50), picture(50, 20)])
+    other = round(edge * 0.8)
+    assert batch.reshaped_input_sizes == [(other, edge), (edge, round(edge * 0.4))]
+    assert batch.pixel_values.shape == (2, 3, edge, edge)
+
+
+def test_import_is_light():
+    code = (
+        "import sys, tallow.vision; from tallow.vision import ImageProcessor;"
+        "ImageProcessor.from_config({'image_processor_type': 'ViTImageProcessor'});"
+        "assert not {'PIL', 'numpy'} & sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ)
+
+
+def test_ocr_is_not_made_up():
+    layout = ImageProcessor.from_config({"image_processor_type": "LayoutLMv3ImageProcessor"})
+    with pytest.raises(ArgumentError, match="apply_ocr: expected words and boxes"):
+        layout(picture(20, 20))
+    batch = layout(picture(20, 20), words=[["a"]], boxes=[[[0, 0, 1, 1]]])
+    assert batch.words == [["a"]] and [*batch] == ["pixel_values"]

@@ -1,0 +1,132 @@
+"""ImageProcessor against transformers' processors on Pillow: sizes, resampling, flags, inputs."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tallow.errors import TallowError
+from tallow.vision import ImageProcessor
+from tallow.vision.kinds import KINDS
+from vision.cases import CASES, SHAPES, picture
+
+pytestmark = pytest.mark.needs_torch
+
+
+def reference(config):
+    from vision.reference import reference
+
+    return reference(config)
+
+
+def agree(theirs, ours, images):
+    """Both give the same arrays, or both refuse."""
+    try:
+        expected = theirs(images, return_tensors="np")
+    except (ValueError, TypeError, ZeroDivisionError):
+        with pytest.raises(TallowError):
+            ours(images)
+        return
+    found = ours(images)
+    for name, array in expected.items():
+        if name in ("original_sizes", "reshaped_input_sizes"):
+            assert getattr(found, name) == [tuple(size) for size in array]
+            continue
+        assert found[name].shape == np.shape(array)
+        np.testing.assert_allclose(found[name].numpy(), array, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("resample", [None, 0, 1, 2, 3, 4, 5])
+@pytest.mark.parametrize("case", CASES)
+def test_every_case_shape_and_filter(case, resample):
+    config = CASES[case] if resample is None else {**CASES[case], "resample": resample}
+    theirs, ours = reference(config), ImageProcessor.from_config(config)
+    for shape in SHAPES:
+        agree(theirs, ours, Image.fromarray(picture(*shape)))
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS.keys() - {"TimmWrapperImageProcessor"}))
+def test_defaults(kind):
+    config = {"image_processor_type": kind}
+    if kind.startswith("LayoutLM"):
+        config["apply_ocr"] = False
+    theirs, ours = reference(config), ImageProcessor.from_config(config)
+    agree(theirs, ours, Image.fromarray(picture(210, 333)))
+    # What transformers writes of it is read back to the same settings.
+    written = json.loads(json.dumps(theirs.to_dict(), default=str))
+    assert ImageProcessor.from_config(written).settings == ours.settings
+
+
+@pytest.mark.parametrize("case", ["ViT-1", "CLIP-0", "Detr-0", "Yolos-0", "Siglip2-0", "Sam-0"])
+def test_batches(case):
+    shapes = [shape for shape in SHAPES if min(shape) > 8]
+    images = [Image.fromarray(picture(*shape)) for shape in shapes]
+    agree(reference(CASES[case]), ImageProcessor.from_config(CASES[case]), images)
+
+
+@pytest.mark.parametrize("case", ["ViT-1", "ViT-3", "CLIP-0", "ConvNext-0", "Detr-0", "DPT-2"])
+@pytest.mark.parametrize(
+    "kind", ["u8", "whole", "unit", "f64", "channels first", "i64", "too large", "negative"]
+)
+def test_arrays(case, kind):
+    array = picture(21, 34)
+    given = {
+        "u8": array,
+        "whole": array.astype(np.float32),
+        "unit": (array / 255).astype(np.float32),
+        "f64": array / 255,
+        "channels first": np.moveaxis(array, -1, 0),
+        "i64": array.astype(np.int64),
+        "too large": array.astype(np.float32) + 0.25,
+        "negative": array / 255 - 0.5,
+    }[kind]
+    agree(reference(CASES[case]), ImageProcessor.from_config(CASES[case]), given)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "L", "LA", "P", "1", "CMYK", "I;16", "PA"])
+def test_modes_of_pillow(mode):
+    """Where the config converts to RGB, transformers lays what is transparent on white."""
+    base = Image.fromarray(picture(20, 31)).convert("RGBA")
+    base.putalpha(Image.fromarray(picture(20, 31)[..., 0]))
+    image = (
+        Image.fromarray(picture(20, 31).astype(np.uint16)[..., 0] * 9) if mode == "I;16" else None
+    )
+    image = image or base.convert(mode)
+    assert image.mode == mode
+    agree(reference(CASES["CLIP-0"]), ImageProcessor.from_config(CASES["CLIP-0"]), image)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("first", [False, True])
+def test_channels_of_arrays(channels, first):
+    rng = np.random.default_rng(1)
+    array = rng.integers(0, 256, (20, 31, channels), dtype=np.uint8)
+    array = np.moveaxis(array, -1, 0) if first else array
+    agree(reference(CASES["CLIP-0"]), ImageProcessor.from_config(CASES["CLIP-0"]), array)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_sizes(seed):
+    rng = np.random.default_rng(seed)
+    height, width = (int(edge) for edge in 2 ** rng.uniform(3, 8.5, 2))
+    a, b = (int(edge) for edge in rng.integers(8, 90, 2))
+    short = {"shortest_edge": a, "longest_edge": a + b}
+    configs = [
+        {"image_processor_type": "DetrImageProcessor", "size": short},
+        {"image_processor_type": "YolosImageProcessor", "size": short},
+        {"image_processor_type": "CLIPImageProcessor", "size": a, "crop_size": b},
+        {"image_processor_type": "ConvNextImageProcessor", "size": a, "crop_pct": 0.9},
+        {"image_processor_type": "DonutImageProcessor", "size": [a, b], "do_align_long_axis": True},
+        {
+            "image_processor_type": "DPTImageProcessor",
+            "size": {"height": a, "width": b},
+            "keep_aspect_ratio": True,
+            "ensure_multiple_of": 14,
+        },
+        {"image_processor_type": "SamImageProcessor", "size": {"longest_edge": a}, "pad_size": a},
+        {"image_processor_type": "Siglip2ImageProcessor", "patch_size": 8, "max_num_patches": b},
+    ]
+    for config in configs:
+        image = Image.fromarray(picture(height, width))
+        agree(reference(config), ImageProcessor.from_config(config), image)
