@@ -15,7 +15,7 @@ import tallow as tl
 from models.gguf_files import rewritten
 from tallow.errors import ArgumentError, ConfigWarning, FormatError, ModelError, TallowError
 from tallow.models import FAMILIES, DecoderConfig, build, load
-from tallow.models.config import RopeScaling
+from tallow.models.blocks import RopeScaling
 from tallow.models.fields import Fields
 from tallow.weights import open_weights
 

@@ -187,7 +187,7 @@ def _becomes(name: str, before: object, after: object) -> str:
 
 def _changed(before: Any, after: Any) -> list[tuple[str, Any, Any]]:
     """The fields of two dataclasses that differ by more than rounding to f32."""
-    from tallow.models.config import RopeScaling
+    from tallow.models.blocks import RopeScaling
 
     rows = []
     for field in fields(before):

@@ -11,8 +11,8 @@ from typing import Self
 from tallow.dtype import DType, by_name, f16, f32, i64
 from tallow.errors import ArgumentError, ContextError, FormatError, ModelError, expect
 from tallow.factories import tensor, zeros
-from tallow.models.blocks import Slot
 from tallow.models.config import DecoderConfig
+from tallow.models.states import KeyValue
 from tallow.ops import kv_write
 from tallow.tensor import Tensor
 
@@ -42,7 +42,8 @@ class KVCache:
         self.dtype = dtype
         self.length = 0
         self.tokens: list[int] = []
-        self.slots: list[Slot] = []
+        self.slots: list[KeyValue] = []
+        self._start = tensor([0] * batch, dtype=i64)
         self._capacity = 0
         self._wanted = min(capacity, config.context)
 
@@ -68,7 +69,8 @@ class KVCache:
         expect(batch == self.batch, KVCache, f"a batch of {self.batch}", batch)
         if self.length + count > self._capacity:
             self._grow(self.length + count)
-        return tensor([self.length] * batch, dtype=i64)
+        self._start.fill_(self.length)
+        return self._start
 
     def advance(self, count: int) -> None:
         """Take note that every layer has written `count` positions."""
@@ -135,7 +137,9 @@ class KVCache:
         cache = cls(config, batch, max(length, 1), by_name(dtype))
         if length:
             cache._grow(length)
-            cache._write([Slot(file.tensor(k), file.tensor(v)) for k, v in names], length)
+            cache._write(
+                [KeyValue(file.tensor(k), file.tensor(v), cache._start) for k, v in names], length
+            )
         cache.length, cache.tokens = length, tokens
         return cache
 
@@ -150,14 +154,14 @@ class KVCache:
         # Zeros, for a masked position is multiplied by 0 and must not hold a NaN from before.
         shape = (self.batch, cfg.num_key_value_heads, capacity, cfg.head_dim)
         slots = [
-            Slot(zeros(*shape, dtype=self.dtype), zeros(*shape, dtype=self.dtype))
+            KeyValue(zeros(*shape, dtype=self.dtype), zeros(*shape, dtype=self.dtype), self._start)
             for _ in range(cfg.num_hidden_layers)
         ]
         before, self.slots, self._capacity = self.slots, slots, capacity
         if self.length:
             self._write(before, self.length)
 
-    def _write(self, slots: list[Slot], length: int) -> None:
+    def _write(self, slots: list[KeyValue], length: int) -> None:
         start = tensor([0] * self.batch, dtype=i64)
         for old, new in zip(slots, self.slots, strict=True):
             keys, values = old.keys.narrow(2, 0, length), old.values.narrow(2, 0, length)

@@ -7,7 +7,7 @@ from tallow.dtype import i64
 from tallow.factories import tensor
 from tallow.generate.cache import KVCache
 from tallow.models import CausalLM, checks
-from tallow.models.blocks import Slot
+from tallow.models.states import KeyValue
 from tallow.plan import Plan, capture
 from tallow.tensor import Tensor
 
@@ -23,25 +23,22 @@ class DecodeStep:
         self._model = model
         self._cache = cache
         self._ids = tensor([[0]], dtype=i64)
-        self._start = tensor([0], dtype=i64)
         self._eager = checks.wanted()  # a replay calls no module, so nothing looks at its output
         self._plan: Plan | None = None
-        self._slots: list[Slot] = []
+        self._slots: list[KeyValue] = []
         self._logits: Tensor | None = None
 
     def __call__(self, token: int) -> Tensor:
         """Raises ContextError when the cache cannot take another position."""
         cache = self._cache
-        position = cache.length
-        cache.begin(1, 1)
+        start = cache.begin(1, 1)
         self._ids.fill_(token)
-        self._start.fill_(position)
         if self._eager:
             self._slots = cache.slots
-            self._logits = self._run(self._ids, self._start)
+            self._logits = self._run(self._ids, start)
         elif self._plan is None or self._slots is not cache.slots:
             self._slots = cache.slots
-            self._plan = capture(self._run, self._ids, self._start)
+            self._plan = capture(self._run, self._ids, start)
             self._logits = self._plan.outputs
         else:
             self._plan.run()

@@ -6,31 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
+from tallow.models.blocks.rope import RopeScaling
 from tallow.models.fields import Fields
 
 MAX_LAYERS = 4096  # module objects are made before the file is asked, so their number is bounded
 MAX_HEADS = 65536
-
-
-@dataclass(frozen=True)
-class RopeScaling:
-    """How rotary frequencies are stretched beyond the trained context.
-
-    `kind` is one of linear, llama3 (Llama 3.1's bands), yarn (arXiv 2309.00071) and longrope
-    (factors in the file, other ones beyond the original context; GGUF only); the others are that
-    kind's parameters, as Hugging Face names them. `attention_factor` multiplies cosines and
-    sines; 0 stands for 1.
-    """
-
-    kind: str
-    factor: float
-    original_context: int = 0
-    low_freq_factor: float = 1.0
-    high_freq_factor: float = 4.0
-    beta_fast: float = 32.0
-    beta_slow: float = 1.0
-    attention_factor: float = 0.0
-    truncate: bool = True
 
 
 @dataclass(frozen=True)
@@ -39,7 +19,7 @@ class DecoderConfig:
 
     `sliding_windows` holds one entry a layer: how many keys a query sees, itself included; 0 is
     all of them. `rope_interleaved` says that rotated pairs are neighbours (GGUF files of the llama
-    architecture) and not half a head apart.
+    architecture) and not half a head apart; `rope_factors` divide the frequencies (GGUF files).
     """
 
     # Read only where a flag beside them says that they count.
@@ -66,6 +46,7 @@ class DecoderConfig:
     rope_theta: float = 10000.0
     rope_scaling: RopeScaling | None = None
     rope_interleaved: bool = False
+    rope_factors: tuple[float, ...] = ()
     tie_word_embeddings: bool = False
     qkv_bias: bool = False
     output_bias: bool = False

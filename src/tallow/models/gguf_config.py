@@ -10,7 +10,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from tallow.models.config import MAX_HEADS, MAX_LAYERS, DecoderConfig, RopeScaling
+from tallow.models.blocks import RopeScaling
+from tallow.models.config import MAX_HEADS, MAX_LAYERS, DecoderConfig
 from tallow.models.fields import MAX_SIZE, Fields
 from tallow.weights import WeightSource
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from tallow.dtype import DType, by_name, f32, f64
 from tallow.errors import ArgumentError, DTypeError, ModelError, expect
 from tallow.models import checks
-from tallow.models.blocks import Rope
 from tallow.models.config import DecoderConfig
 from tallow.models.family import IGNORABLE, Identified, identify
 from tallow.models.fields import MAX_SIZE
@@ -95,11 +94,12 @@ def build(
         decoder = isinstance(cfg, DecoderConfig)
         expect(decoder, load, "no context= for a model that is no decoder", context, ArgumentError)
         found = replace(found, config=replace(cfg, max_position_embeddings=context))
-        cfg = found.config
     if dtype is None and any(named.info(name).dtype == "f64" for name in named.names()):
         dtype = f32  # no kernel multiplies f64 weights with the f32 of activations
+    factors = _rope_factors(found.config, found.source) if source.config is None else None
+    if factors is not None:
+        found = replace(found, config=replace(found.config, rope_factors=tuple(factors)))
     model, named, ignorable = _unfilled(found)
-    factors = _rope_factors(cfg, named) if source.config is None else None
     if factors is not None:
         ignorable = (*ignorable, _OTHER_FACTORS)
     try:
@@ -108,8 +108,6 @@ def build(
         if "expected no such tensor" not in str(error):
             raise
         raise ModelError(f"{error}\n  (allow_extra leaves tensors that nothing asks for)") from None
-    if factors is not None:
-        model.model.rope = Rope(cfg, factors)
     if activations == "exact":
         for _, module in model.named_modules():
             if isinstance(module, Linear):

@@ -1,17 +1,20 @@
-"""Bricks that several model families share; each takes its parts as sub-modules."""
+"""Bricks that several model families share; each takes its sizes and its parts as sub-modules."""
 
-from tallow.models.blocks.attention import Attention, Slot
-from tallow.models.blocks.decoder import Cache, CausalLM, Decoder, DecoderLayer
+from tallow.models.blocks.attention import Attention
+from tallow.models.blocks.decoder import Decoder, DecoderLayer
+from tallow.models.blocks.heads import as_mask, attend, merge_heads, split_heads
 from tallow.models.blocks.mlp import GatedMlp
-from tallow.models.blocks.rope import Rope
+from tallow.models.blocks.rope import Rope, RopeScaling
 
 __all__ = [
     "Attention",
-    "Cache",
-    "CausalLM",
     "Decoder",
     "DecoderLayer",
     "GatedMlp",
     "Rope",
-    "Slot",
+    "RopeScaling",
+    "as_mask",
+    "attend",
+    "merge_heads",
+    "split_heads",
 ]

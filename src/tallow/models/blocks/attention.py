@@ -1,71 +1,137 @@
-"""Grouped-query self-attention with rotary positions and an optional cache."""
+"""Multi-head attention from sizes and parts: self or cross, grouped, rotary, causal, cached."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, Protocol
 
-from tallow.models.config import DecoderConfig
+from tallow.errors import expect
+from tallow.models.blocks.heads import as_mask
+from tallow.models.blocks.rope import Rope
 from tallow.nn import Linear, Module
-from tallow.ops import attention, kv_write, rope
+from tallow.ops import attention, rope
 from tallow.tensor import Tensor
 
 
-class Slot(NamedTuple):
-    """Keys and values of one layer, each `(batch, kv_heads, capacity, head_dim)`."""
+class KeysAndValues(Protocol):
+    """What attention needs of a layer's state (`tallow.models.states` has them).
 
-    keys: Tensor
-    values: Tensor
+    `cross` says that keys and values are those of a context, made at the first step and kept.
+    """
+
+    cross: bool
+    filled: bool
+
+    def update(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Take in `(batch, kv_heads, length, head_dim)`; all to attend to, and the first position.
+
+        The position of the first query of each row is `(batch,)`, None where nothing depends on it.
+        """
+
+    def held(self) -> tuple[Tensor, Tensor]:
+        """The keys and values that a cross state was filled with."""
 
 
 class Attention(Module):
-    """Causal attention over the input and what the cache holds from before.
+    """Attention with projections `q_proj`, `k_proj`, `v_proj` and `o_proj` (or `out_name`).
 
-    `q_norm` and `k_norm`, when given, normalise each query and key head before the rotation.
-    `window` limits how many keys a query sees, itself included; 0 is all.
+    `size` is the width of queries and output, `kv_size` that of the context that keys and values
+    are projected from (None: `size`). `kv_heads` fewer than `heads` is grouped-query attention.
+    `bias` is of queries, keys and values, `k_bias` and `out_bias` of keys and the output where they
+    differ. `q_norm` and `k_norm` normalise each head before `rope` rotates it. `window` limits how
+    many keys a query sees, itself included (0: all).
     """
 
     def __init__(
         self,
-        cfg: DecoderConfig,
+        size: int,
+        heads: int,
+        kv_heads: int | None = None,
+        head_dim: int | None = None,
         *,
-        window: int = 0,
+        bias: bool = False,
+        k_bias: bool | None = None,
+        out_bias: bool | None = None,
+        kv_size: int | None = None,
+        rope: Rope | None = None,
         q_norm: Module | None = None,
         k_norm: Module | None = None,
+        window: int = 0,
+        causal: bool = False,
+        scale: float | None = None,
+        out_name: Literal["o_proj", "out_proj"] = "o_proj",
     ) -> None:
-        heads, kv_heads, size = cfg.num_attention_heads, cfg.num_key_value_heads, cfg.head_dim
-        self.q_proj = Linear(cfg.hidden_size, heads * size, bias=cfg.qkv_bias)
-        self.k_proj = Linear(cfg.hidden_size, kv_heads * size, bias=cfg.qkv_bias)
-        self.v_proj = Linear(cfg.hidden_size, kv_heads * size, bias=cfg.qkv_bias)
-        self.o_proj = Linear(heads * size, cfg.hidden_size, bias=cfg.output_bias)
+        self.heads, self.kv_heads = heads, kv_heads or heads
+        self.head_dim = head_dim or size // heads
+        width, kv_width = self.heads * self.head_dim, self.kv_heads * self.head_dim
+        self.q_proj = Linear(size, width, bias=bias)
+        self.k_proj = Linear(kv_size or size, kv_width, bias=bias if k_bias is None else k_bias)
+        self.v_proj = Linear(kv_size or size, kv_width, bias=bias)
+        out = Linear(width, size, bias=bias if out_bias is None else out_bias)
+        setattr(self, out_name, out)
         self.q_norm = q_norm
         self.k_norm = k_norm
-        self.heads, self.kv_heads, self.head_dim = heads, kv_heads, size
-        self.window = window
-        self.interleaved = cfg.rope_interleaved
+        self.rope = rope
+        self.window, self.causal, self.scale = window, causal, scale
+        self.out_name = out_name
 
     def forward(
-        self, x: Tensor, table: Tensor, start: Tensor | None = None, slot: Slot | None = None
+        self,
+        x: Tensor,
+        *,
+        context: Tensor | None = None,
+        mask: Tensor | None = None,
+        positions: Tensor | None = None,
+        state: KeysAndValues | None = None,
+        q_extra: Tensor | None = None,
+        k_extra: Tensor | None = None,
     ) -> Tensor:
-        """`(batch, length, hidden_size)` → the same shape.
+        """`(batch, n, size)` → the same shape.
 
-        `table` comes from `Rope.table`. With a `slot`, keys and values are written into it at
-        `start` (one position for each row) and the queries see all that stands before them.
+        Keys and values are of `context` `(batch, m, kv_size)`, or of `x` itself. `mask` is additive
+        or true where a key is kept: `(batch, m)`, or what broadcasts to `(batch, heads, n, m)`.
+        `positions` are for a rotary part: integers `(batch or 1, n)`, or the table that
+        `Rope.table` made of them, which spares layers of one rope to make it again.
+
+        With a `state`, keys and values join what it holds; a cross state is filled once, and
+        `context` is not needed after that. `q_extra` and `k_extra` are added to what queries and
+        keys, but not values, are projected from (positions in DETR); they broadcast.
         """
+        queries = x if q_extra is None else x + q_extra
         b, n, _ = x.shape
-        size = self.head_dim
-        q = self.q_proj(x).view(b, n, self.heads, size)
-        k = self.k_proj(x).view(b, n, self.kv_heads, size)
-        v = self.v_proj(x).view(b, n, self.kv_heads, size).transpose(1, 2)
+        q = self.q_proj(queries).view(b, n, self.heads, self.head_dim)
         if self.q_norm is not None:
             q = self.q_norm(q)
+        table = None
+        if self.rope is not None:
+            good = positions is not None and context is None
+            expect(good, Attention, "positions and no context for a rotary part", "others")
+            assert positions is not None
+            table = positions if positions.dtype.kind == "f" else self.rope.table(positions)
+            q = rope(q, table, self.rope.interleaved)
+        start: Tensor | None = None
+        if state is not None and state.cross and state.filled:
+            k, v = state.held()
+        else:
+            k, v = self._keys_and_values(x if context is None else context, k_extra, table)
+            if state is not None:
+                k, v, start = state.update(k, v)
+        out = attention(
+            q.transpose(1, 2), k, v, start=start, mask=None if mask is None else as_mask(mask),
+            scale=self.scale, causal=self.causal, window=self.window,
+        )  # fmt: skip
+        merged = out.transpose(1, 2).reshape(b, n, self.heads * self.head_dim)
+        projected: Tensor = self._modules[self.out_name](merged)  # type: ignore[misc]
+        return projected
+
+    def _keys_and_values(
+        self, source: Tensor, extra: Tensor | None, table: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        b, m, _ = source.shape
+        keys = source if extra is None else source + extra
+        k = self.k_proj(keys).view(b, m, self.kv_heads, self.head_dim)
+        v = self.v_proj(source).view(b, m, self.kv_heads, self.head_dim)
         if self.k_norm is not None:
             k = self.k_norm(k)
-        q = rope(q, table, self.interleaved).transpose(1, 2)
-        k = rope(k, table, self.interleaved).transpose(1, 2)
-        if slot is not None:
-            assert start is not None, "a slot comes with the position to write at"
-            kv_write(slot.keys, slot.values, k, v, start)
-            k, v = slot
-        out = attention(q, k, v, start=start, causal=True, window=self.window)
-        projected: Tensor = self.o_proj(out.transpose(1, 2).reshape(b, n, self.heads * size))
-        return projected
+        if table is not None and self.rope is not None:
+            k = rope(k, table, self.rope.interleaved)
+        return k.transpose(1, 2), v.transpose(1, 2)

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from tallow.models.config import DecoderConfig
+from collections.abc import Callable
+
 from tallow.nn import Linear, Module
 from tallow.ops import silu_mul
 from tallow.tensor import Tensor
 
 
 class GatedMlp(Module):
-    """`down(silu(gate(x)) * up(x))`."""
+    """`down(act(gate(x)) * up(x))`; `act` is silu unless given."""
 
-    def __init__(self, cfg: DecoderConfig) -> None:
-        size, inner, bias = cfg.hidden_size, cfg.intermediate_size, cfg.mlp_bias
-        self.gate_proj = Linear(size, inner, bias=bias)
-        self.up_proj = Linear(size, inner, bias=bias)
-        self.down_proj = Linear(inner, size, bias=bias)
+    def __init__(
+        self,
+        size: int,
+        hidden: int,
+        *,
+        bias: bool = False,
+        act: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
+        self.gate_proj = Linear(size, hidden, bias=bias)
+        self.up_proj = Linear(size, hidden, bias=bias)
+        self.down_proj = Linear(hidden, size, bias=bias)
+        self._act = act
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(..., hidden_size)` → the same shape."""
-        out: Tensor = self.down_proj(silu_mul(self.gate_proj(x), self.up_proj(x)))
+        """`(..., size)` → the same shape."""
+        gate, up = self.gate_proj(x), self.up_proj(x)
+        inner = silu_mul(gate, up) if self._act is None else self._act(gate) * up
+        out: Tensor = self.down_proj(inner)
         return out

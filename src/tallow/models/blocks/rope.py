@@ -3,30 +3,62 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from tallow.dtype import f32
 from tallow.factories import tensor
-from tallow.models.config import DecoderConfig, RopeScaling
 from tallow.ops import rope_table
 from tallow.tensor import Tensor
+
+
+@dataclass(frozen=True)
+class RopeScaling:
+    """How rotary frequencies are stretched beyond the trained context.
+
+    `kind` is one of linear, llama3 (Llama 3.1's bands), yarn (arXiv 2309.00071) and longrope
+    (factors in the file, other ones beyond the original context; GGUF only); the others are that
+    kind's parameters, as Hugging Face names them. `attention_factor` multiplies cosines and
+    sines; 0 stands for 1.
+    """
+
+    kind: str
+    factor: float
+    original_context: int = 0
+    low_freq_factor: float = 1.0
+    high_freq_factor: float = 4.0
+    beta_fast: float = 32.0
+    beta_slow: float = 1.0
+    attention_factor: float = 0.0
+    truncate: bool = True
 
 
 class Rope:
     """Cosines and sines for positions; one object serves all layers.
 
     `factors` divide the frequencies one by one (`rope_freqs.weight` of GGUF files), before the
-    scaling of the config is applied.
+    scaling is applied. Rotated pairs are half a head apart, or neighbours when `interleaved`.
     """
 
-    def __init__(self, cfg: DecoderConfig, factors: list[float] | None = None) -> None:
-        size = cfg.head_dim
-        plain = [cfg.rope_theta ** (-2 * i / size) for i in range(size // 2)]
-        scaling = cfg.rope_scaling
+    def __init__(
+        self,
+        head_dim: int,
+        theta: float = 10000.0,
+        scaling: RopeScaling | None = None,
+        *,
+        factors: Sequence[float] = (),
+        interleaved: bool = False,
+    ) -> None:
+        plain = [theta ** (-2 * i / head_dim) for i in range(head_dim // 2)]
         self.scale = 1.0
-        if factors is not None:
+        self.interleaved = interleaved
+        if factors:
             plain = [f / factor for f, factor in zip(plain, factors, strict=True)]
         if scaling is not None:
-            plain = _SCALINGS[scaling.kind](plain, scaling, cfg)
+            if scaling.kind == "yarn":
+                plain = _yarn(plain, scaling, head_dim, theta)
+            else:
+                plain = _SCALINGS[scaling.kind](plain, scaling)
             self.scale = scaling.attention_factor or 1.0
         self.freqs = tensor(plain, dtype=f32)
 
@@ -35,11 +67,11 @@ class Rope:
         return rope_table(positions, self.freqs, self.scale)
 
 
-def _linear(freqs: list[float], scaling: RopeScaling, _: DecoderConfig) -> list[float]:
+def _linear(freqs: list[float], scaling: RopeScaling) -> list[float]:
     return [f / scaling.factor for f in freqs]
 
 
-def _llama3(freqs: list[float], scaling: RopeScaling, _: DecoderConfig) -> list[float]:
+def _llama3(freqs: list[float], scaling: RopeScaling) -> list[float]:
     """Long waves are stretched, short ones kept, those between blended by turns per context."""
     low, high = scaling.low_freq_factor, scaling.high_freq_factor
     scaled = []
@@ -50,17 +82,17 @@ def _llama3(freqs: list[float], scaling: RopeScaling, _: DecoderConfig) -> list[
     return scaled
 
 
-def _yarn(freqs: list[float], scaling: RopeScaling, cfg: DecoderConfig) -> list[float]:
+def _yarn(freqs: list[float], scaling: RopeScaling, size: int, theta: float) -> list[float]:
     """A ramp over the index of the frequency, from kept (fast ones) to stretched (slow ones)."""
 
     def index(turns: float) -> float:
         wave = scaling.original_context / (2 * math.pi * turns)
-        return cfg.head_dim * math.log(wave) / (2 * math.log(cfg.rope_theta))
+        return size * math.log(wave) / (2 * math.log(theta))
 
     first, last = index(scaling.beta_fast), index(scaling.beta_slow)
     if scaling.truncate:
         first, last = math.floor(first), math.ceil(last)
-    first, last = max(first, 0), min(last, cfg.head_dim - 1)
+    first, last = max(first, 0), min(last, size - 1)
     width = last - first or 0.001
     scaled = []
     for i, f in enumerate(freqs):
@@ -69,4 +101,4 @@ def _yarn(freqs: list[float], scaling: RopeScaling, cfg: DecoderConfig) -> list[
     return scaled
 
 
-_SCALINGS = {"linear": _linear, "llama3": _llama3, "longrope": _linear, "yarn": _yarn}
+_SCALINGS = {"linear": _linear, "llama3": _llama3, "longrope": _linear}

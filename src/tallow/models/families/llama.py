@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Self
 
-from tallow.models.blocks import Attention, CausalLM, DecoderLayer, GatedMlp
+from tallow.models.causal_lm import CausalLM
 from tallow.models.config import DecoderConfig
 from tallow.models.fields import Fields
 from tallow.models.gguf_form import GGUF_DECODER
@@ -30,9 +30,3 @@ class Llama(CausalLM):
     """A decoder of plain attention and gated feed-forward layers."""
 
     config_class = Config
-
-    def __init__(self, cfg: DecoderConfig) -> None:
-        super().__init__(
-            cfg,
-            layer=lambda i: DecoderLayer(cfg, self_attn=Attention(cfg), mlp=GatedMlp(cfg)),
-        )

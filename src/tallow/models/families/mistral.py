@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Self
 
-from tallow.models.blocks import Attention, CausalLM, DecoderLayer, GatedMlp
+from tallow.models.causal_lm import CausalLM
 from tallow.models.config import DecoderConfig, read_windows
 from tallow.models.fields import Fields
 
@@ -29,11 +29,3 @@ class Mistral(CausalLM):
     """A decoder whose layers look back over a window of positions."""
 
     config_class = Config
-
-    def __init__(self, cfg: DecoderConfig) -> None:
-        super().__init__(
-            cfg,
-            layer=lambda i: DecoderLayer(
-                cfg, self_attn=Attention(cfg, window=cfg.window(i)), mlp=GatedMlp(cfg)
-            ),
-        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Self
 
-from tallow.models.blocks import Attention, CausalLM, DecoderLayer, GatedMlp
+from tallow.models.causal_lm import CausalLM
 from tallow.models.config import DecoderConfig, read_windows
 from tallow.models.fields import Fields
 from tallow.models.gguf_form import GGUF_DECODER
@@ -33,11 +33,3 @@ class Qwen2(CausalLM):
     """A decoder of biased attention and gated feed-forward layers."""
 
     config_class = Config
-
-    def __init__(self, cfg: DecoderConfig) -> None:
-        super().__init__(
-            cfg,
-            layer=lambda i: DecoderLayer(
-                cfg, self_attn=Attention(cfg, window=cfg.window(i)), mlp=GatedMlp(cfg)
-            ),
-        )

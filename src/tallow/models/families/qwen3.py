@@ -6,7 +6,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Self
 
-from tallow.models.blocks import Attention, CausalLM, DecoderLayer, GatedMlp
+from tallow.models.blocks import DecoderLayer, Rope
+from tallow.models.causal_lm import CausalLM, decoder_layer
 from tallow.models.config import DecoderConfig, read_windows
 from tallow.models.fields import Fields
 from tallow.models.gguf_form import GGUF_DECODER
@@ -39,14 +40,9 @@ class Qwen3(CausalLM):
     config_class = Config
 
     def __init__(self, cfg: DecoderConfig) -> None:
-        head_norm = partial(RMSNorm, cfg.head_dim, cfg.rms_norm_eps)
-        super().__init__(
-            cfg,
-            layer=lambda i: DecoderLayer(
-                cfg,
-                self_attn=Attention(
-                    cfg, window=cfg.window(i), q_norm=head_norm(), k_norm=head_norm()
-                ),
-                mlp=GatedMlp(cfg),
-            ),
-        )
+        super().__init__(cfg, _layer)
+
+
+def _layer(cfg: DecoderConfig, index: int, rope: Rope) -> DecoderLayer:
+    norm = partial(RMSNorm, cfg.head_dim, cfg.rms_norm_eps)
+    return decoder_layer(cfg, index, rope, q_norm=norm(), k_norm=norm())
