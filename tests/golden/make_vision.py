@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import torchvision  # noqa: F401 timm's transforms
 from PIL import Image
+from transformers.models.dinov3_vit.image_processing_dinov3_vit import DINOv3ViTImageProcessor
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from vision.cases import CASES, GOLDEN_SHAPES, TIMM_CASES, picture, quiet
+from vision.cases import CASES, GOLDEN_SHAPES, SMOOTH_CASES, TIMM_CASES, picture, quiet
 from vision.reference import reference
 
 FOLDER = Path(__file__).parent / "vision"
@@ -30,6 +31,7 @@ def main() -> None:
     pictures = [Image.fromarray(picture(*shape)) for shape in GOLDEN_SHAPES]
     processors = {name: reference(config) for name, config in CASES.items()}
     processors |= {name: timm_reference(config) for name, config in TIMM_CASES.items()}
+    processors |= {name: DINOv3ViTImageProcessor(**config) for name, config in SMOOTH_CASES.items()}
     arrays = {}
     for name, processor in processors.items():
         for index, image in enumerate(pictures):

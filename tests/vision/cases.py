@@ -141,6 +141,13 @@ TIMM_CASES = {
     "timm-whole": {"input_size": [3, 33, 33], "crop_pct": 1.0, "interpolation": "lanczos"},
 }
 
+SMOOTH_CASES = {
+    "DINOv3ViT-0": {"size": 24},
+    "DINOv3ViT-1": {"size": {"shortest_edge": 30}, "crop_size": 21, "do_center_crop": True},
+    "DINOv3ViT-2": {"size": {"height": 20, "width": 19}, "resample": 3},
+    "DINOv3ViT-3": {"do_resize": False, "do_normalize": False},
+}
+
 GOLDEN_SHAPES = [(13, 13), (20, 31), (48, 17)]
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 import tallow as tl
 from tallow.errors import ArgumentError, MissingFileError, ShapeError
 from tallow.vision import ImageProcessor
-from vision.cases import CASES, GOLDEN_SHAPES, TIMM_CASES, picture
+from vision.cases import CASES, GOLDEN_SHAPES, SMOOTH_CASES, TIMM_CASES, picture
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "vision" / "processors.npz"
 
@@ -34,8 +34,10 @@ def compare(batch, golden, prefix):
             assert getattr(batch, name) == [tuple(size) for size in expected.tolist()]
             continue
         assert batch[name].shape == expected.shape
-        # The last bit is left to numpy's loops, which may fuse on other machines.
-        np.testing.assert_allclose(batch[name].numpy(), expected, rtol=0, atol=1e-6)
+        # The last bit is left to numpy's loops, which may fuse on other machines; torch's filters
+        # are f32, of which a deviation of 0.224 makes more.
+        atol = 2e-5 if prefix.startswith("DINO") else 1e-6
+        np.testing.assert_allclose(batch[name].numpy(), expected, rtol=0, atol=atol)
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +49,9 @@ def golden():
 def processor(case):
     if case in TIMM_CASES:
         return ImageProcessor.from_config({"pretrained_cfg": TIMM_CASES[case]})
+    if case in SMOOTH_CASES:
+        dino = {"image_processor_type": "DINOv3ViTImageProcessorFast", **SMOOTH_CASES[case]}
+        return ImageProcessor.from_config(dino)
     return ImageProcessor.from_config(CASES[case])
 
 

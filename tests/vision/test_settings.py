@@ -125,6 +125,12 @@ def test_values(config, field, value):
         ({"rescale_factor": "1/255"}, "rescale_factor"),
         ({"do_resize": "yes"}, "do_resize: expected true or false"),
         ({"do_resize": 1}, "do_resize: expected true or false"),
+        ({"name": "DINOv3ViT", "resample": 1}, "resample: expected bilinear or bicubic"),
+        ({"name": "DINOv3ViT", "do_rescale": False}, "do_rescale: expected true"),
+        (
+            {"name": "Donut", "do_resize": False, "size": {"shortest_edge": 3}},
+            "size: expected height.width",
+        ),
         ({"name": "DPT", "ensure_multiple_of": 0}, "ensure_multiple_of: expected an integer"),
         ({"pretrained_cfg": 3}, "pretrained_cfg: expected an object"),
         ({"pretrained_cfg": {"input_size": [1, 9, 9]}}, "pretrained_cfg.input_size: expected 3,"),

@@ -146,6 +146,12 @@ KINDS: dict[str, Kind] = {
         pad="patches",
         model_types=("siglip2",),
     ),
+    "DINOv3ViTImageProcessor": Kind(
+        {**_IMAGENET, "size": _square(224)},
+        steps=("resize_smooth", "crop", "normalize"),
+        pad="none",
+        model_types=("dinov3_vit",),
+    ),
     "DetrImageProcessor": replace(_DETR, model_types=("detr", "table-transformer")),
     "ConditionalDetrImageProcessor": replace(_DETR, model_types=("conditional_detr",)),
     "DeformableDetrImageProcessor": replace(_DETR, model_types=("deformable_detr", "lw_detr")),

@@ -167,7 +167,7 @@ class ImageProcessor:
             original = size = edges_of(picture)
             for name in settings.kind.steps:
                 picture = STEPS[name](picture, settings)
-                if name == "resize":
+                if name.startswith("resize"):
                     size = edges_of(picture)
         except ArgumentError as error:
             raise ArgumentError(f"{_named(source, index)}: {error}") from None

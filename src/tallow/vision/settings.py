@@ -209,10 +209,15 @@ class _Reader:
     def check(self, settings: Settings) -> None:
         """Refuse what the type's own steps cannot do."""
         steps = self.kind.steps
-        if settings.do_resize and self.kind.sizes and "resize" in steps:
+        if self.kind.sizes and (settings.do_resize or "turn" in steps):
             forms = [set(form.split("+")) for form in self.kind.sizes]
             if {*settings.size} not in forms:
                 raise self.misfit("size", f"{' or '.join(self.kind.sizes)}", dict(settings.size))
+        if "resize_smooth" in steps and settings.do_resize:
+            if settings.resample not in (2, 3):
+                raise self.misfit("resample", "bilinear or bicubic", settings.resample)
+            if not settings.do_rescale:
+                raise self.misfit("do_rescale", "true where do_resize is", False)
         if settings.do_center_crop and "crop" in steps and {*settings.crop_size} != {*_FORMS[0]}:
             raise self.misfit("crop_size", "height and width", dict(settings.crop_size))
         if settings.do_pad and settings.pad_size and {*settings.pad_size} != {*_FORMS[0]}:

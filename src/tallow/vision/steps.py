@@ -48,15 +48,39 @@ def resize(picture: Picture, settings: Settings) -> Picture:
     )
 
 
-def _resized(picture: Picture, size: tuple[int, int], resample: int) -> Picture:
+def resize_smooth(picture: Picture, settings: Settings) -> Array:
+    """DINOv3: rescaled, then resized without passing through 8 bits, as torchvision does."""
     import numpy as np
 
+    from tallow.borrowing import from_numpy
+    from tallow.nn.functional import interpolate
+
+    array = as_array(picture).astype(np.float32)
+    if settings.do_rescale:
+        array *= np.float32(settings.rescale_factor)
+    if not settings.do_resize:
+        return array
+    size = _checked(picture, RULES[settings.kind.rule](*edges_of(picture), settings))
+    mode = "bicubic" if settings.resample == 3 else "bilinear"
+    planes = from_numpy(np.ascontiguousarray(np.moveaxis(array, -1, 0)[None]))
+    small = interpolate(planes, size, mode=mode, align_corners=False, antialias=True)
+    return np.moveaxis(small.numpy()[0], 0, -1)
+
+
+def _checked(picture: Picture, size: tuple[int, int]) -> tuple[int, int]:
     height, width = size
     was = "{} × {}".format(*edges_of(picture))
     got = f"{height} × {width} from {was}"
     expect(height > 0 and width > 0, "resize", "at least one pixel a side", got, ArgumentError)
     wanted = f"at most {MAX_PIXELS} pixels"
     expect(height * width <= MAX_PIXELS, "resize", wanted, got, ArgumentError)
+    return size
+
+
+def _resized(picture: Picture, size: tuple[int, int], resample: int) -> Picture:
+    import numpy as np
+
+    height, width = _checked(picture, size)
     if isinstance(picture, pillow().Image) or picture.dtype == np.uint8:
         whole: Image = picture if isinstance(picture, pillow().Image) else to_pillow(picture)
         return whole.resize((width, height), resample)
@@ -171,7 +195,10 @@ def _normalize(array: Array, mean: tuple[float, ...], std: tuple[float, ...]) ->
 
 
 def _standard(array: Array, settings: Settings) -> Array:
-    array = _rescale(array, settings)
+    return _normal(_rescale(array, settings), settings)
+
+
+def _normal(array: Array, settings: Settings) -> Array:
     if not settings.do_normalize:
         return array
     return _normalize(array, settings.image_mean, settings.image_std)
@@ -181,8 +208,7 @@ def _twice(array: Array, settings: Settings) -> Array:
     array = _rescale(array, settings)
     if settings.do_rescale and settings.rescale_offset:
         array -= 1
-    if settings.do_normalize:
-        array = _normalize(array, settings.image_mean, settings.image_std)
+    array = _normal(array, settings)
     return _normalize(array, (0.0,) * 3, settings.image_std) if settings.include_top else array
 
 
@@ -242,6 +268,7 @@ def patches(array: Array, settings: Settings) -> Array:
 
 STEPS: dict[str, Step] = {
     "resize": resize,
+    "resize_smooth": resize_smooth,
     "crop": crop,
     "crop_margin": crop_margin,
     "crop_or_pad": crop_or_pad,
@@ -249,6 +276,7 @@ STEPS: dict[str, Step] = {
     "thumbnail": thumbnail,
     "center": center,
     "rescale": _tones(_rescale),
+    "normalize": _tones(_normal),
     "tones": _tones(_standard),
     "tones_twice": _tones(_twice),
     "tones_in_f32": _tones(_in_f32),
