@@ -154,3 +154,19 @@ GOLDEN_SHAPES = [(13, 13), (20, 31), (48, 17)]
 def quiet(x, limit=3_000):
     """Whether an array is small enough to lie in the repository."""
     return x.size <= limit
+
+
+TARGET_SIZES = [(31, 20), (15, 18)]
+
+
+def random_outputs(seed=3):
+    """Classes, boxes and masks of 12 queries over two pictures; masks are blobs, some on others."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:14, :16]
+    centers = rng.uniform(0, 14, (2, 12, 2))
+    distance = np.hypot(y - centers[..., 0, None, None], x - centers[..., 1, None, None])
+    return {
+        "logits": rng.normal(0, 3, (2, 12, 5)).astype(np.float32),
+        "pred_boxes": rng.random((2, 12, 4), dtype=np.float32),
+        "pred_masks": (rng.uniform(3, 7, (2, 12, 1, 1)) - distance).astype(np.float32),
+    }

@@ -31,7 +31,8 @@ class Kind:
     `defaults` are values beside those of `Settings`; `steps` names functions of `steps.py` in their
     order; `rule` names one of `sizes.py`; `sizes` are the forms of `size` that it takes. An integer
     `size` is a square's edge where `square`, else the shortest edge, with `limit` for the longest.
-    `pad` says what makes one array of a batch: nothing, padding, or padding with a mask.
+    `pad` says what makes one array of a batch: nothing, padding, or padding with a mask;
+    `detection` how a detector's scores are read (`postprocess.object_detection`).
     """
 
     defaults: Mapping[str, Any] = field(default_factory=dict)
@@ -43,6 +44,7 @@ class Kind:
     wide_first: bool = False
     square_flag: bool = False
     pad: str = "pad"
+    detection: Mapping[str, Any] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
     model_types: tuple[str, ...] = ()
 
@@ -56,8 +58,10 @@ _DETR = Kind(
     square=False,
     limit=1333,
     pad="mask",
+    detection={"scores": "softmax"},
     aliases={"pad_and_return_pixel_mask": "do_pad"},
 )
+_TOP_100 = {"scores": "sigmoid", "top_k": 100}
 
 KINDS: dict[str, Kind] = {
     "ViTImageProcessor": Kind(
@@ -153,8 +157,12 @@ KINDS: dict[str, Kind] = {
         model_types=("dinov3_vit",),
     ),
     "DetrImageProcessor": replace(_DETR, model_types=("detr", "table-transformer")),
-    "ConditionalDetrImageProcessor": replace(_DETR, model_types=("conditional_detr",)),
-    "DeformableDetrImageProcessor": replace(_DETR, model_types=("deformable_detr", "lw_detr")),
+    "ConditionalDetrImageProcessor": replace(
+        _DETR, detection=_TOP_100, model_types=("conditional_detr",)
+    ),
+    "DeformableDetrImageProcessor": replace(
+        _DETR, detection=_TOP_100, model_types=("deformable_detr", "lw_detr")
+    ),
     "YolosImageProcessor": replace(_DETR, rule="multiples_of_16", model_types=("yolos",)),
     "RTDetrImageProcessor": replace(
         _DETR,
@@ -162,6 +170,7 @@ KINDS: dict[str, Kind] = {
         sizes=("height+width", "shortest_edge+longest_edge", "max_height+max_width"),
         limit=0,
         aliases={},
+        detection={"scores": "sigmoid"},
         model_types=("rt_detr", "rt_detr_v2"),
     ),
     "DonutImageProcessor": Kind(

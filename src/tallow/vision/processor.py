@@ -152,6 +152,25 @@ class ImageProcessor:
             **found,
         )
 
+    def post_process_object_detection(
+        self, outputs: Any, threshold: float = 0.5, target_sizes: Any = None
+    ) -> list[dict[str, Tensor]]:
+        """Scores, labels and boxes of a detector's `logits` and `pred_boxes`, a dict a picture.
+
+        As `postprocess.object_detection`, with the scores that detectors of this type have.
+        """
+        from tallow.vision.postprocess import object_detection
+
+        how = self.settings.kind.detection
+        expect(bool(how), self.settings.type, "a detector", "another type", ArgumentError)
+        return object_detection(
+            outputs.logits,
+            outputs.pred_boxes,
+            threshold=threshold,
+            target_sizes=target_sizes,
+            **how,
+        )
+
     def __repr__(self) -> str:
         return f"ImageProcessor({self.settings.type}, {dict(self.settings.size)})"
 
