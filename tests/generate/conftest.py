@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import tallow as tl
-from tallow.models import DecoderConfig, build
+from tallow.models import build
+from tallow.models.states import KeyValue, State
 from tallow.weights import open_weights
 
 FOLDER = Path(__file__).parent.parent / "golden" / "models" / "llama"
@@ -26,17 +27,12 @@ def tokenizer(model):
 class Scripted:
     """Says `answer` after a prompt of `begin` tokens, whatever that was; then the end token."""
 
+    has_tokenizer = False
+    end_ids = ()
+    vocab_size = 288
+
     def __init__(self, begin, answer, context=64):
-        self.config = DecoderConfig(
-            vocab_size=288,
-            hidden_size=8,
-            intermediate_size=8,
-            num_hidden_layers=1,
-            num_attention_heads=1,
-            num_key_value_heads=1,
-            head_dim=8,
-            max_position_embeddings=context,
-        )
+        self.context = context
         self.passes = []
         rows = [[0.0] * 288 for _ in range(context + 1)]
         for at, row in enumerate(rows):
@@ -44,18 +40,16 @@ class Scripted:
             row[answer[said] if 0 <= said < len(answer) else 2] = 1.0
         self.script = tl.tensor(rows)  # logits by the position of the last token
 
-    def prefill(self, ids, cache):
-        cache.begin(1, ids.shape[1])
-        cache.advance(ids.shape[1])
-        self.passes.append(ids.shape[1])
+    def make_state(self, batch=1, capacity=256, dtype=tl.f32):
+        return State([KeyValue(1, 2)], batch, context=self.context, capacity=capacity, dtype=dtype)
 
-    def __call__(self, ids, cache, *, last_only):
-        assert last_only
-        self.prefill(ids, cache)
-        return self.script[cache.length - 1].view(1, 1, 288)
+    def decode(self, ids, state, *, embeds=None):
+        if ids.shape[1] > 1:
+            self.passes.append(ids.shape[1])
+        return state.positions(ids.shape[1])
 
-    def step(self, ids, start, slots):
-        return tl.embedding(start, self.script).view(1, 1, 288)
+    def head(self, positions):
+        return tl.embedding(positions, self.script)
 
 
 @pytest.fixture

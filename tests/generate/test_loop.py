@@ -8,14 +8,14 @@ import pytest
 
 import tallow as tl
 from tallow.errors import ArgumentError, ContextError
-from tallow.generate import KVCache, Piece, Progress, Result, SamplingParams, generate, loop
+from tallow.generate import Piece, Progress, Result, SamplingParams, generate, loop
 
 PROMPT = [72, 101, 108, 108, 111]
 
 
-def collect(model, prompt, tokenizer=None, cache=None, cancel=None, **options):
+def collect(model, prompt, tokenizer=None, state=None, cancel=None, **options):
     params = SamplingParams(**options)
-    events = list(generate(model, prompt, params, tokenizer=tokenizer, cache=cache, cancel=cancel))
+    events = list(generate(model, prompt, params, tokenizer=tokenizer, state=state, cancel=cancel))
     assert isinstance(events[-1], Result)
     assert "".join(e.text for e in events if isinstance(e, Piece)) == events[-1].text
     return events
@@ -29,7 +29,7 @@ def say(scripted, tokenizer, text, **options):
 def test_greedy_is_the_largest_logit_without_a_cache(model):
     ids = list(PROMPT)
     for _ in range(12):
-        ids.append(int(model(tl.tensor([ids]), last_only=True).view(-1).argmax(-1).item()))
+        ids.append(int(model(tl.tensor([ids]), logits_to_keep=1).logits.view(-1).argmax(-1).item()))
     result = collect(model, PROMPT, max_tokens=12, ignore_eos=True)[-1]
     assert list(result.tokens) == ids[5:]
     assert (result.prompt_tokens, result.cached_tokens, result.finish_reason) == (5, 0, "length")
@@ -38,10 +38,10 @@ def test_greedy_is_the_largest_logit_without_a_cache(model):
     assert str(result) == result.text
 
 
-def test_steps_go_on_when_the_cache_grows(model):
+def test_steps_go_on_when_the_state_grows(model):
     wide = collect(model, PROMPT, max_tokens=24, ignore_eos=True)[-1].tokens
-    cache = KVCache(model.config, capacity=6)  # grows at the 7th, 13th and 25th position
-    grown = collect(model, PROMPT, cache=cache, max_tokens=24, ignore_eos=True)[-1].tokens
+    state = model.make_state(capacity=6)  # grows at the 7th, 13th and 25th position
+    grown = collect(model, PROMPT, state=state, max_tokens=24, ignore_eos=True)[-1].tokens
     assert grown == wide
 
 
@@ -121,7 +121,7 @@ def test_prompts_that_are_refused(model):
     with pytest.raises(TypeError):
         generate(model, ["a"])
     with pytest.raises(ArgumentError, match="batch 1"):
-        generate(model, [1], cache=KVCache(model.config, batch=2))
+        generate(model, [1], state=model.make_state(2))
 
 
 def test_cancel_by_event_and_by_function(model):
@@ -138,28 +138,28 @@ def test_cancel_by_event_and_by_function(model):
     assert (result.finish_reason, result.tokens) == ("cancelled", ())
 
 
-def test_closing_leaves_the_cache_usable(model):
+def test_closing_leaves_the_state_usable(model):
     expected = collect(model, PROMPT, max_tokens=10, ignore_eos=True)[-1].tokens
-    cache = KVCache(model.config)
-    events = generate(model, PROMPT, SamplingParams(ignore_eos=True), cache=cache)
+    state = model.make_state()
+    events = generate(model, PROMPT, SamplingParams(ignore_eos=True), state=state)
     for _ in range(4):
         next(events)
     events.close()
-    assert len(cache.tokens) == cache.length == 7
-    assert cache.tokens == [*PROMPT, *expected[:2]]
-    again = collect(model, PROMPT, cache=cache, max_tokens=10, ignore_eos=True)[-1]
+    assert state.lengths == [7]
+    assert state.tokens == [[*PROMPT, *expected[:2]]]
+    again = collect(model, PROMPT, state=state, max_tokens=10, ignore_eos=True)[-1]
     assert (again.tokens, again.cached_tokens) == (expected, 4)
 
 
 def test_the_beginning_of_a_prompt_is_reused(model, scripted, tokenizer):
-    cache = KVCache(model.config)
-    first = collect(model, PROMPT, cache=cache, max_tokens=6, ignore_eos=True)[-1]
+    state = model.make_state()
+    first = collect(model, PROMPT, state=state, max_tokens=6, ignore_eos=True)[-1]
     longer = [*PROMPT, *first.tokens, 9, 8, 7]
     fresh = collect(model, longer, max_tokens=6, ignore_eos=True)[-1]
-    reused = collect(model, longer, cache=cache, max_tokens=6, ignore_eos=True)[-1]
+    reused = collect(model, longer, state=state, max_tokens=6, ignore_eos=True)[-1]
     assert reused.tokens == fresh.tokens
     assert reused.cached_tokens == 10  # the last token of the first answer was never fed
-    other = collect(model, [*PROMPT[:3], 50, 51], cache=cache, max_tokens=6, ignore_eos=True)[-1]
+    other = collect(model, [*PROMPT[:3], 50, 51], state=state, max_tokens=6, ignore_eos=True)[-1]
     assert other.cached_tokens == 3
     assert (
         other.tokens
@@ -167,10 +167,10 @@ def test_the_beginning_of_a_prompt_is_reused(model, scripted, tokenizer):
     )
 
 
-def test_a_cache_of_unknown_tokens_is_not_reused(model):
-    cache = KVCache(model.config)
-    model(tl.tensor([[1, 2, 3]]), cache)
-    assert collect(model, PROMPT, cache=cache, max_tokens=2)[-1].cached_tokens == 0
+def test_a_state_of_unknown_tokens_is_not_reused(model):
+    state = model.make_state()
+    model(tl.tensor([[1, 2, 3]]), state=state)
+    assert collect(model, PROMPT, state=state, max_tokens=2)[-1].cached_tokens == 0
 
 
 def test_seeds(model):

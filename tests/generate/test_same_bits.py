@@ -13,7 +13,7 @@ import pytest
 import tallow as tl
 from native.blocks import BLOCKS, random_blocks
 from tallow.dtype import by_name
-from tallow.generate import KVCache, SamplingParams, generate
+from tallow.generate import SamplingParams, generate
 from tallow.generate.step import DecodeStep
 from tallow.models import DecoderConfig
 from tallow.models.families.llama import Llama
@@ -65,11 +65,13 @@ def drawn(request):
 IDS = [int(i) for i in np.random.default_rng(1).integers(3, 288, 300)]
 
 
-def feed(model, cache, *pieces):
+def feed(model, state, *pieces):
     """Logits of all ids in the pieces, which go through the model one after the other."""
-    batch = cache.batch if cache is not None else 1
+    batch = state.batch if state is not None else 1
     found = [
-        model(tl.tensor([piece] * batch, dtype=tl.i64), cache).numpy() for piece in pieces if piece
+        model(tl.tensor([piece] * batch, dtype=tl.i64), state=state).logits.numpy()
+        for piece in pieces
+        if piece
     ]
     return np.concatenate(found, 1)
 
@@ -84,33 +86,33 @@ def test_a_prompt_in_any_pieces(drawn):
     assert np.isfinite(whole).all()
     for size in (41, 1, 2, 3, 4, 5, 13, 32):
         pieces = [ids[i : i + size] for i in range(0, len(ids), size)]
-        same(feed(drawn, KVCache(CONFIG, capacity=8), *pieces), whole)
-    last = drawn(tl.tensor([ids], dtype=tl.i64), last_only=True).numpy()
+        same(feed(drawn, drawn.make_state(capacity=8), *pieces), whole)
+    last = drawn(tl.tensor([ids], dtype=tl.i64), logits_to_keep=1).logits.numpy()
     same(last, whole[:, -1:])
 
 
 def test_a_step_is_a_pass_and_a_batch_its_rows(drawn):
     ids = IDS[:12]
     whole = feed(drawn, None, ids)
-    cache = KVCache(CONFIG, capacity=5)  # grows on the way
-    step = DecodeStep(drawn, cache)
+    state = drawn.make_state(capacity=5)  # grows on the way
+    step = DecodeStep(drawn, state)
     for i, token in enumerate(ids):
-        same(step(token).numpy(), whole[0, i])
+        same(step([token])[0].numpy(), whole[0, i])
     rows = [ids, IDS[20:32], IDS[40:52]]
-    batch = drawn(tl.tensor(rows, dtype=tl.i64)).numpy()
+    batch = drawn(tl.tensor(rows, dtype=tl.i64)).logits.numpy()
     for row, logits in zip(rows, batch, strict=True):
         same(logits[None], feed(drawn, None, row))
 
 
 def test_a_cut_and_a_forked_cache(drawn):
     whole = feed(drawn, None, IDS[:20])
-    cache = KVCache(CONFIG)
-    feed(drawn, cache, IDS[:12], IDS[200:209])
-    cache.cut(12)
-    fork = cache.fork()
+    state = drawn.make_state()
+    feed(drawn, state, IDS[:12], IDS[200:209])
+    state.trim(12)
+    fork = state.fork()
     same(feed(drawn, fork, IDS[12:20]), whole[:, 12:])
     for token, wanted in zip(IDS[12:20], whole[0, 12:], strict=True):
-        same(feed(drawn, cache, [token])[0, 0], wanted)
+        same(feed(drawn, state, [token])[0, 0], wanted)
 
 
 def test_a_prompt_longer_than_a_part_of_the_keys():
@@ -123,12 +125,12 @@ def test_a_prompt_longer_than_a_part_of_the_keys():
     whole = feed(model, None, IDS * 2)
     for dtype in (tl.f32, tl.f16):
         options = {"capacity": 16, "dtype": dtype}
-        once = feed(model, KVCache(CONFIG, **options), IDS * 2)
+        once = feed(model, model.make_state(**options), IDS * 2)
         if dtype is tl.f32:
             same(once, whole)
         pieces = [IDS, IDS[:201], [IDS[201]], IDS[202:]]
-        same(feed(model, KVCache(CONFIG, **options), *pieces), once)
-        same(feed(model, KVCache(CONFIG, batch=2, **options), *pieces)[1:], once)
+        same(feed(model, model.make_state(**options), *pieces), once)
+        same(feed(model, model.make_state(2, **options), *pieces)[1:], once)
 
 
 @pytest.mark.parametrize(
@@ -140,15 +142,15 @@ def test_a_prompt_longer_than_a_part_of_the_keys():
     ids=["greedy", "seed"],
 )
 def test_an_answer_does_not_depend_on_what_the_cache_held(drawn, params, tokenizer):
-    def answer(prompt, cache):
-        return list(generate(drawn, prompt, params, tokenizer=tokenizer, cache=cache))[-1].tokens
+    def answer(prompt, state):
+        return list(generate(drawn, prompt, params, tokenizer=tokenizer, state=state))[-1].tokens
 
     prompt = IDS[:30]
     wanted = answer(prompt, None)
-    cache = KVCache(CONFIG, capacity=31)
+    state = drawn.make_state(capacity=31)
     for other in (prompt, [*prompt[:17], 5, 6], [*prompt, *wanted]):
-        answer(other, cache)
-        assert answer(prompt, cache) == wanted
+        answer(other, state)
+        assert answer(prompt, state) == wanted
 
 
 @pytest.mark.skipif(os.environ.get("TALLOW_ISA") == "baseline", reason="is the child")

@@ -43,6 +43,6 @@ def golden():
 @pytest.fixture
 def run():
     def call(model, ids, *args, **options) -> np.ndarray:
-        return model(tl.tensor(ids, dtype=tl.i64), *args, **options).numpy()
+        return model(tl.tensor(ids, dtype=tl.i64), *args, **options).logits.numpy()
 
     return call

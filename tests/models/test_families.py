@@ -9,7 +9,6 @@ import pytest
 
 import tallow as tl
 from tallow.errors import ContextError
-from tallow.generate import KVCache
 from tallow.models import FAMILIES, CausalLM, build
 from tallow.weights import open_weights
 
@@ -55,12 +54,12 @@ def test_other_configs_of_the_same_weights(case, variant, golden, run, tmp_path)
 def test_cache_equals_full_pass(case, form, golden, run):
     expected = golden(case)
     model = expected.load(form)
-    cache = KVCache(model.config, batch=2, capacity=4)
+    state = model.make_state(2, 4)
     ids = np.array(expected.ids)
     parts = []
     for begin, end in [(0, 5), (5, 6), (6, 7), (7, 12), *((i, i + 1) for i in range(12, 16))]:
-        parts.append(run(model, ids[:, begin:end].tolist(), cache))
-    assert cache.length == 16
+        parts.append(run(model, ids[:, begin:end].tolist(), state=state))
+    assert state.lengths == [16, 16]
     close(np.concatenate(parts, 1), expected.logits(form))
 
 
@@ -68,10 +67,10 @@ def test_cache_equals_full_pass(case, form, golden, run):
 def test_half_precision_cache_is_near(dtype, golden, run):
     expected = golden("qwen3")
     model = expected.load("hf")
-    cache = KVCache(model.config, batch=2, dtype=tl.f16)
+    state = model.make_state(2, dtype=tl.f16)
     ids = np.array(expected.ids)
-    run(model, ids[:, :10].tolist(), cache)
-    close(run(model, ids[:, 10:].tolist(), cache), expected.logits("hf")[:, 10:], 0.05)
+    run(model, ids[:, :10].tolist(), state=state)
+    close(run(model, ids[:, 10:].tolist(), state=state), expected.logits("hf")[:, 10:], 0.05)
 
 
 @pytest.mark.parametrize(("case", "form"), PAIRS)
@@ -98,10 +97,10 @@ def test_float_weights_may_be_converted(form, golden, run):
     close(run(model, expected.ids), expected.logits(form))
 
 
-def test_last_only_is_the_last_position(golden, run):
+def test_logits_to_keep_is_the_last_position(golden, run):
     expected = golden("llama")
     model = expected.load("hf")
-    last = run(model, expected.ids, last_only=True)
+    last = run(model, expected.ids, logits_to_keep=1)
     assert last.shape == (2, 1, 288)
     close(last, expected.logits("hf")[:, -1:])
 
@@ -124,11 +123,11 @@ def test_beyond_the_context(golden, run):
     model = golden("llama").load("hf")
     with pytest.raises(ContextError, match=r"at most 64 positions.*0 in the cache \+ 65 new"):
         run(model, [[1] * 65])
-    cache = KVCache(model.config)
-    run(model, [[1] * 60], cache)
+    state = model.make_state()
+    run(model, [[1] * 60], state=state)
     with pytest.raises(ContextError, match=r"60 in the cache \+ 5 new"):
-        run(model, [[1] * 5], cache)
-    assert cache.length == 60
+        run(model, [[1] * 5], state=state)
+    assert state.length == 60
 
 
 def test_ids_beyond_the_vocabulary(golden, run):

@@ -55,18 +55,13 @@ def bench(
 
 def prefill_seconds(model: CausalLM, count: int) -> float:
     """The time in which `count` random tokens go through the model, up to the last one's logits."""
-    from tallow.generate import KVCache
     from tallow.generate.loop import CHUNK
 
     ids = _random_ids(model, count)
-    cache = KVCache(model.config, capacity=count)
+    state = model.make_state(1, count)
     begin = perf_counter()
     for start in range(0, count, CHUNK):
-        part = _batch(ids[start : start + CHUNK])
-        if start + CHUNK < count:
-            model.prefill(part, cache)
-        else:
-            model(part, cache, last_only=True)
+        model(_batch(ids[start : start + CHUNK]), state=state, logits_to_keep=1)
     return perf_counter() - begin
 
 
@@ -75,15 +70,13 @@ def decode_seconds(model: CausalLM, count: int) -> float:
 
     The steps are those of generation: the first is recorded as a plan, the others replay it.
     """
-    from tallow.generate import KVCache
     from tallow.generate.step import DecodeStep
 
     ids = _random_ids(model, count)
-    cache = KVCache(model.config, capacity=count)
     begin = perf_counter()
-    step = DecodeStep(model, cache)
+    step = DecodeStep(model, model.make_state(1, count))
     for token in ids:
-        step(token)
+        step([token])
     return perf_counter() - begin
 
 

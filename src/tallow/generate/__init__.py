@@ -1,8 +1,8 @@
 """Generation: caches outside the model, sampling, and the decoding loop as events."""
 
-from tallow.generate.cache import KVCache
 from tallow.generate.events import Event, FinishReason, Piece, Progress, Result
-from tallow.generate.loop import Cancel, generate, token_ids
+from tallow.generate.loop import Cancel, RowEvent, generate, generate_rows, token_ids
+from tallow.generate.protocol import ContextGenerative, Generative
 from tallow.generate.sampling import (
     Sampler,
     SamplingOptions,
@@ -12,16 +12,19 @@ from tallow.generate.sampling import (
 
 __all__ = [
     "Cancel",
+    "ContextGenerative",
     "Event",
     "FinishReason",
-    "KVCache",
+    "Generative",
     "Piece",
     "Progress",
     "Result",
+    "RowEvent",
     "Sampler",
     "SamplingOptions",
     "SamplingParams",
     "generate",
+    "generate_rows",
     "refuse_non_finite",
     "token_ids",
 ]

@@ -1,4 +1,4 @@
-"""The decoding loop: a prompt in chunks through the model, then token by token, as events."""
+"""The decoding loop: prompts in chunks through the model, then token by token, as events."""
 
 from __future__ import annotations
 
@@ -11,33 +11,37 @@ from tallow.autograd.mode import inference_mode
 from tallow.dtype import i64
 from tallow.errors import ArgumentError, ContextError, DTypeError, expect
 from tallow.factories import tensor
-from tallow.generate.cache import KVCache
 from tallow.generate.events import Event, FinishReason, Piece, Progress, Result
+from tallow.generate.protocol import Generative
 from tallow.generate.sampling import Sampler, SamplingParams, refuse_non_finite
 from tallow.generate.step import DecodeStep
-from tallow.models import CausalLM
+from tallow.models.states import State
 from tallow.tensor import Tensor
 from tallow.text import StopStrings, StreamDecoder, Tokenizer
 
 CHUNK = 512  # prompt tokens a pass: large enough for the matrix kernels, small enough to cancel
+ROOM = 256  # positions that memory is taken for beyond the prompt, at first
 
 Cancel = Callable[[], bool] | threading.Event
+RowEvent = tuple[int, Event]  # which prompt, and what happened to it
 
 
 def generate(
-    model: CausalLM,
-    prompt: Sequence[int],
+    model: Generative,
+    prompt: Sequence[int] = (),
     params: SamplingParams | None = None,
     *,
     tokenizer: Tokenizer | None = None,
-    cache: KVCache | None = None,
+    state: State | None = None,
     cancel: Cancel | None = None,
+    inputs_embeds: Tensor | None = None,
 ) -> Iterator[Event]:
     """Continue `prompt` (token ids): `Progress` events, then `Piece`s, and one `Result` at last.
 
-    What `cache` already holds of the prompt's beginning is not computed again; the rest of it is
-    dropped. Closing the iterator ends the work and leaves the cache usable; so does `cancel`, an
+    What `state` already holds of the prompt's beginning is not computed again; the rest of it is
+    dropped. Closing the iterator ends the work and leaves the state usable; so does `cancel`, an
     event or a function that is asked before each step, which still gives a `Result`.
+    `inputs_embeds` `(length, size)` stand in the place of a prompt.
 
     Raises (at the call, not at the first event):
         ArgumentError: an empty prompt, or an id beyond the vocabulary.
@@ -46,20 +50,60 @@ def generate(
 
     A model without a tokenizer gives ids and no text, so that no stop strings can be asked for.
     """
-    ids, context = token_ids(prompt, "prompt"), model.config.context
-    _check_prompt(ids, model.config.vocab_size)
-    if len(ids) >= context:
-        wanted = f"fewer than {context} tokens (the model's context, which context= overrides)"
-        raise ContextError(f"prompt: expected {wanted}, got {len(ids)}")
-    if cache is None:
-        cache = KVCache(model.config, capacity=min(context, len(ids) + 256))
-    expect(cache.batch == 1, generate, "a cache of batch 1", cache.batch, ArgumentError)
-    params = params or SamplingParams()
-    if tokenizer is None and model.has_tokenizer:
-        tokenizer = model.tokenizer
-    if tokenizer is None and params.stop:
-        raise ArgumentError("SamplingParams.stop: expected none for a model without a tokenizer")
-    return _run(model, ids, params, tokenizer, cache, _as_function(cancel))
+    embeds = None if inputs_embeds is None else _checked_embeds(inputs_embeds, prompt)
+    row = _Row(model, prompt, params or SamplingParams(), tokenizer, embeds)
+    if state is None:
+        state = model.make_state(1, min(model.context, row.known + ROOM))
+    expect(state.batch == 1, generate, "a state of batch 1", state.batch, ArgumentError)
+    return _alone(_run(model, [row], state, _as_function(cancel)))
+
+
+def generate_rows(
+    model: Generative,
+    prompts: Sequence[Sequence[int]],
+    params: SamplingParams | Sequence[SamplingParams] | None = None,
+    *,
+    tokenizer: Tokenizer | None = None,
+    rows: int = 8,
+    cancel: Cancel | None = None,
+    make_state: Callable[[int, int], State] | None = None,
+) -> Iterator[RowEvent]:
+    """Continue several prompts, `rows` of them at once: pairs of a prompt's index and its event.
+
+    Each prompt is answered as if it were alone, by its own entry of `params` where that is a list,
+    and has one `Result`. `make_state(batch, capacity)` stands in the place of the model's.
+
+    Raises (at the call): as `generate`, naming the prompt.
+    """
+    count = len(params) if isinstance(params, Sequence) else len(prompts)
+    expect(count == len(prompts), "params", f"{len(prompts)} of them", count, ArgumentError)
+    good = type(rows) is int and rows >= 1
+    expect(good, generate_rows, "rows of at least 1", repr(rows), ArgumentError)
+    each = list(params) if isinstance(params, Sequence) else [params] * len(prompts)
+    made = [
+        _Row(model, prompt, chosen or SamplingParams(), tokenizer, where=f"prompt {i}", at=i)
+        for i, (prompt, chosen) in enumerate(zip(prompts, each, strict=True))
+    ]
+    return _run_groups(model, made, rows, _as_function(cancel), make_state or model.make_state)
+
+
+def _run_groups(
+    model: Generative,
+    rows: list[_Row],
+    size: int,
+    cancelled: Callable[[], bool],
+    make_state: Callable[[int, int], State],
+) -> Iterator[RowEvent]:
+    for first in range(0, len(rows), size):
+        group = rows[first : first + size]
+        longest = max(row.known for row in group)
+        state = make_state(len(group), min(model.context, longest + ROOM))
+        yield from _run(model, group, state, cancelled)
+
+
+def _alone(events: Iterator[RowEvent]) -> Iterator[Event]:
+    for _, event in events:
+        yield event
 
 
 class _Text:
@@ -92,94 +136,171 @@ class _Text:
         return "".join(self._shown)
 
 
-def _run(
-    model: CausalLM,
-    prompt: list[int],
-    params: SamplingParams,
-    tokenizer: Tokenizer | None,
-    cache: KVCache,
-    cancelled: Callable[[], bool],
-) -> Iterator[Event]:
-    text = _Text(tokenizer, params.stop)
-    sampler = Sampler(params)
-    ends: Collection[int] = model.end_ids if tokenizer is None else tokenizer.eos_ids
-    if params.ignore_eos:
-        ends = ()
-    room = model.config.context - len(prompt)
-    limit = room if params.max_tokens is None else min(params.max_tokens, room)
-    tokens, known = list(prompt), len(prompt)
-    reused = done = _reuse(cache, prompt)
-    reason: FinishReason | None = None
-    prefill_s = decode_s = 0.0
-    logits: Tensor | None = None
-    step = DecodeStep(model, cache)
+class _Row:
+    """A prompt and its answer so far."""
 
-    while done < known:
-        if cancelled():
-            reason = "cancelled"
-            break
-        begin = perf_counter()
-        chunk = prompt[done : done + CHUNK]
-        done += len(chunk)
-        logits = _feed(model, chunk, cache, wanted=done == known)
-        prefill_s += perf_counter() - begin
-        yield Progress(done, known)
+    def __init__(
+        self,
+        model: Generative,
+        prompt: Sequence[int],
+        params: SamplingParams,
+        tokenizer: Tokenizer | None,
+        embeds: Tensor | None = None,
+        *,
+        where: str = "prompt",
+        at: int = 0,
+    ) -> None:
+        self.at = at
+        self.embeds = embeds
+        self.prompt = token_ids(prompt, where)
+        self.known = len(self.prompt) if embeds is None else embeds.shape[1]
+        if embeds is None:
+            _check_prompt(self.prompt, model.vocab_size, where)
+        if self.known >= model.context:
+            wanted = f"fewer than {model.context} tokens (the model's context, which context= "
+            raise ContextError(f"{where}: expected {wanted}overrides), got {self.known}")
+        if tokenizer is None and model.has_tokenizer:
+            tokenizer = model.tokenizer
+        if tokenizer is None and params.stop:
+            wanted = "none for a model without a tokenizer"
+            raise ArgumentError(f"SamplingParams.stop: expected {wanted}")
+        ends: Collection[int] = model.end_ids if tokenizer is None else tokenizer.eos_ids
+        self.ends = () if params.ignore_eos else ends
+        self.sampler = Sampler(params)
+        self.text = _Text(tokenizer, params.stop)
+        room = model.context - self.known
+        self.limit = room if params.max_tokens is None else min(params.max_tokens, room)
+        self.tokens = list(self.prompt)  # of embeddings, there are none
+        self.first = len(self.tokens)
+        self.done = self.reused = 0
+        self.reason: FinishReason | None = None
+        self.prefill_s = self.decode_s = 0.0
 
-    while reason is None:
-        if cancelled():
-            reason = "cancelled"
-            break
-        begin = perf_counter()
-        if logits is None:
-            logits = step(tokens[-1])
-            cache.tokens.append(tokens[-1])
+    def choose(self, logits: Tensor) -> Piece | None:
+        """Take the next token; None at the end token. `reason` is set at the end."""
         refuse_non_finite(logits)
-        token = sampler.choose(logits, tokens)
-        logits = None
-        if token in ends:
-            reason = "stop"
-        else:
-            tokens.append(token)
-            piece = text.push(token)
-            if text.stopped:
-                reason = "stop"
-            elif len(tokens) - known >= limit:
-                reason = "length"
-        decode_s += perf_counter() - begin
-        if token not in ends:
-            yield Piece(piece, token)
+        token = self.sampler.choose(logits, self.tokens)
+        if token in self.ends:
+            self.reason = "stop"
+            return None
+        self.tokens.append(token)
+        piece = Piece(self.text.push(token), token)
+        if self.text.stopped:
+            self.reason = "stop"
+        elif len(self.tokens) - self.first >= self.limit:
+            self.reason = "length"
+        return piece
 
-    rest = text.finish()
-    if rest:
-        yield Piece(rest, None)
-    if text.stopped and reason == "length":
-        reason = "stop"
-    yield Result(text.all(), tuple(tokens[known:]), known, reused, reason, prefill_s, decode_s)
+    def finish(self) -> Iterator[RowEvent]:
+        """What was held back of the text, and the result."""
+        rest = self.text.finish()
+        if rest:
+            yield self.at, Piece(rest, None)
+        assert self.reason is not None
+        reason: FinishReason = self.reason
+        if self.text.stopped and reason == "length":
+            reason = "stop"
+        chosen = tuple(self.tokens[self.first :])
+        times = (self.prefill_s, self.decode_s)
+        yield self.at, Result(self.text.all(), chosen, self.known, self.reused, reason, *times)
+
+
+def _run(
+    model: Generative, rows: list[_Row], state: State, cancelled: Callable[[], bool]
+) -> Iterator[RowEvent]:
+    if len(rows) == 1:
+        rows[0].done = rows[0].reused = _reuse(state, rows[0].prompt)
+    live, step = rows, DecodeStep(model, state)
+    logits: list[Tensor | None] = [None] * len(rows)  # after the prompts
+    stopped = False
+    while not stopped and any(row.done < row.known for row in rows):
+        stopped = cancelled()
+        if stopped:
+            break
+        begin = perf_counter()
+        counts, found = _feed(model, rows, state, max(CHUNK // len(rows), 1))
+        spent = perf_counter() - begin
+        for i, row in enumerate(rows):
+            if counts[i]:
+                row.prefill_s += spent
+                logits[i] = found[i]
+                yield row.at, Progress(row.done, row.known)
+
+    while live:
+        if stopped or cancelled():
+            for row in live:
+                row.reason = "cancelled"
+                yield from row.finish()
+            break
+        begin = perf_counter()
+        if logits[0] is None:
+            after = step([row.tokens[-1] for row in live])
+            for row, held in zip(live, state.tokens, strict=True):
+                held.append(row.tokens[-1])
+            logits = list(after) if len(live) > 1 else [after.view(-1)]
+        pieces = [
+            row.choose(each) for row, each in zip(live, logits, strict=True) if each is not None
+        ]
+        spent = perf_counter() - begin
+        for row, piece in zip(live, pieces, strict=True):
+            row.decode_s += spent
+            if piece is not None:
+                yield row.at, piece
+            if row.reason is not None:
+                yield from row.finish()
+        going = [i for i, row in enumerate(live) if row.reason is None]
+        if len(going) < len(live):
+            live = [live[i] for i in going]
+            if live:
+                state.select(going)
+        logits = [None] * len(live)
 
 
 @inference_mode()
-def _feed(model: CausalLM, ids: list[int], cache: KVCache, *, wanted: bool = True) -> Tensor | None:
-    """Take `ids` into the cache; the logits `(vocab_size,)` of the last one, if wanted."""
-    batch = tensor([ids], dtype=i64)
-    logits: Tensor | None = None
-    if wanted:
-        logits = model(batch, cache, last_only=True).view(model.config.vocab_size)
+def _feed(
+    model: Generative, rows: list[_Row], state: State, size: int
+) -> tuple[list[int], list[Tensor | None]]:
+    """Feed the next chunk of each prompt: their lengths, and logits of those at their end."""
+    counts = [min(size, row.known - row.done) for row in rows]
+    width = max(counts)
+    state.reserve(counts, width)
+    ids: Tensor | None = None
+    embeds = rows[0].embeds
+    if embeds is None:
+        parts = [row.prompt[row.done : row.done + width] for row in rows]
+        ids = tensor([part + [0] * (width - len(part)) for part in parts], dtype=i64)
     else:
-        model.prefill(batch, cache)
-    cache.tokens.extend(ids)
-    return logits
+        embeds = embeds.narrow(1, rows[0].done, width)
+    hidden = model.decode(ids, state, embeds=embeds)
+    state.commit(counts)
+    found: list[Tensor | None] = []
+    for i, (row, count) in enumerate(zip(rows, counts, strict=True)):
+        state.tokens[i].extend(row.prompt[row.done : row.done + count])
+        row.done += count
+        ended = count > 0 and row.done == row.known
+        last = model.head(hidden[i : i + 1, count - 1 : count]).view(-1) if ended else None
+        found.append(last)
+    return counts, found
 
 
-def _reuse(cache: KVCache, prompt: list[int]) -> int:
-    """Cut the cache to what it shares with the prompt, but for the last token; its new length."""
+def _reuse(state: State, prompt: list[int]) -> int:
+    """Cut the state to what it shares with the prompt, but for the last token; its new length."""
     shared = 0
     # Ids are noted after a pass, so that they are a true beginning even when a pass was broken off.
-    for held, wanted in zip(cache.tokens, prompt[:-1], strict=False):
+    for held, wanted in zip(state.tokens[0], prompt[:-1], strict=False):
         if held != wanted:
             break
         shared += 1
-    cache.cut(shared)
-    return shared
+    return state.trim(shared)[0]
+
+
+def _checked_embeds(embeds: Tensor, prompt: Sequence[int]) -> Tensor:
+    good = embeds.ndim in (2, 3) and embeds.dtype.kind == "f" and len(prompt) == 0
+    wanted = "floats of shape (length, size) and no prompt"
+    expect(good and 0 not in embeds.shape, "inputs_embeds", wanted, embeds.shape)
+    rows = embeds if embeds.ndim == 3 else embeds.unsqueeze(0)
+    expect(rows.shape[0] == 1, "inputs_embeds", "one row", rows.shape[0])
+    return rows
 
 
 def token_ids(ids: Iterable[int], where: str) -> list[int]:
@@ -199,10 +320,10 @@ def token_ids(ids: Iterable[int], where: str) -> list[int]:
     return found
 
 
-def _check_prompt(ids: list[int], vocabulary: int) -> None:
-    expect(bool(ids), "prompt", "at least one token", "none", ArgumentError)
+def _check_prompt(ids: list[int], vocabulary: int, where: str) -> None:
+    expect(bool(ids), where, "at least one token", "none", ArgumentError)
     outside = next((token for token in ids if not 0 <= token < vocabulary), 0)
-    expect(outside == 0, "prompt", f"ids from 0 to {vocabulary - 1}", outside, ArgumentError)
+    expect(outside == 0, where, f"ids from 0 to {vocabulary - 1}", outside, ArgumentError)
 
 
 def _as_function(cancel: Cancel | None) -> Callable[[], bool]:

@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
-from typing import Protocol, cast
 
-from tallow.autograd.mode import MODE, inference_mode
-from tallow.dtype import i64
-from tallow.errors import ContextError, expect
-from tallow.factories import arange
+from tallow.autograd.mode import inference_mode
+from tallow.dtype import DType, f32, i64
+from tallow.errors import ArgumentError, ContextError, expect
 from tallow.models.base import Model
 from tallow.models.blocks import Attention, Decoder, DecoderLayer, GatedMlp, Rope
 from tallow.models.config import DecoderConfig
-from tallow.models.states import KeyValue
+from tallow.models.outputs import LogitsOutput
+from tallow.models.states import KeyValue, Ring, State
 from tallow.nn import Linear, Module, RMSNorm, tie
+from tallow.ops import cross_entropy
 from tallow.tensor import Tensor
-
-
-class Cache(Protocol):
-    """What a decoder needs of a key-value cache (`tallow.generate.KVCache` is one)."""
-
-    slots: list[KeyValue]
-    length: int
-
-    def begin(self, batch: int, count: int) -> Tensor:
-        """Make room for `count` more positions; the first new position of each row, `(batch,)`."""
-
-    def advance(self, count: int) -> None:
-        """Take note that `count` positions were written in every layer."""
 
 
 def rope_of(cfg: DecoderConfig) -> Rope:
@@ -97,58 +84,168 @@ class CausalLM(Model):
         if cfg.tie_word_embeddings:
             tie(self.lm_head, "weight", self.model.embed_tokens, "weight")
 
-    def forward(
-        self, ids: Tensor, cache: Cache | None = None, *, last_only: bool = False
-    ) -> Tensor:
-        """Token ids `(batch, length)` → logits `(batch, length, vocab_size)` in float32.
+    @property
+    def context(self) -> int:
+        """The largest number of positions."""
+        return self.config.context
 
-        `last_only` computes them for the last position alone: `(batch, 1, vocab_size)`. With a
-        cache, the ids continue what it holds, it is advanced by their number, and nothing is
-        recorded for gradients.
+    @property
+    def vocab_size(self) -> int:
+        """The number of token ids."""
+        return self.config.vocab_size
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        state: State | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        *,
+        logits_to_keep: int = 0,
+        output_hidden_states: bool = False,
+    ) -> LogitsOutput:
+        """Token ids `(batch, length)`, or their embeddings, → logits `(batch, length, vocab_size)`.
+
+        `attention_mask` is 0 where a row is padded, left or right; `logits_to_keep` computes logits
+        of the last positions alone (0: of all). `labels` `(batch, length)`, -100 where there is
+        none, give the mean loss of predicting each after what stands before it.
+
+        With a `state`, the input continues what it holds, it is advanced row by row without the
+        padding, and nothing is recorded for gradients.
 
         Raises:
             ContextError: more positions than the model was made for.
+            ShapeError: the inputs do not belong together.
         """
-        x = self._hidden(ids, cache)
-        n = x.shape[1]
-        if last_only and n > 1:
-            x = x.narrow(1, n - 1, 1)
-        return cast(Tensor, self.lm_head(x))
-
-    def _hidden(self, ids: Tensor, cache: Cache | None) -> Tensor:
-        if cache is not None and MODE.enabled:
-            with inference_mode():  # a cache holds no history, so gradients could not be right
-                return self._hidden(ids, cache)
-        shape, context = ids.shape, self.config.context
-        expect(len(shape) == 2 and shape[1] > 0, "forward", "ids of shape (batch, length)", shape)
-        b, n = shape
-        begin = 0 if cache is None else cache.length
-        if begin + n > context:
-            raise ContextError(
-                f"input: expected at most {context} positions (the model's context, which "
-                f"context= overrides), got {begin} in the cache + {n} new"
+        given = input_ids if inputs_embeds is None else inputs_embeds
+        good = (input_ids is None) != (inputs_embeds is None) and given is not None
+        expect(good, "forward", "input_ids or inputs_embeds", "both or none", ArgumentError)
+        assert given is not None
+        rank = 2 if inputs_embeds is None else 3
+        if given.ndim != rank or 0 in given.shape[:2]:
+            expect(False, "forward", "input_ids of shape (batch, length)", given.shape)
+        if attention_mask is not None:
+            b, n = given.shape[:2]
+            fits = attention_mask.ndim == 2 and attention_mask.shape[0] == b
+            if not fits or attention_mask.shape[1] < n:
+                wanted = f"attention_mask of shape {(b, n)}"
+                expect(False, "forward", wanted, attention_mask.shape)
+        seen: list[Tensor] | None = [] if output_hidden_states else None
+        if state is not None:
+            with inference_mode():  # a state holds no history, so gradients could not be right
+                x = self._continue(input_ids, inputs_embeds, attention_mask, state, seen)
+        else:
+            n, context = given.shape[1], self.context
+            if n > context:
+                raise _too_long(context, 0, n)
+            x = self.model(
+                input_ids,
+                embeds=inputs_embeds,
+                positions=position_ids,
+                mask=attention_mask,
+                seen=seen,
             )
-        positions: Tensor | None = None
-        slots: Sequence[KeyValue] | None = None
-        if cache is not None:
-            start, slots = cache.begin(b, n), cache.slots
-            positions = start.unsqueeze(1) if n == 1 else None
-        if positions is None:
-            positions = arange(begin, begin + n, dtype=i64).unsqueeze(0)
-        x: Tensor = self.model(ids, positions=positions, states=slots)
-        if cache is not None:
-            cache.advance(n)
+        kept = min(logits_to_keep, x.shape[1]) or x.shape[1]
+        logits = self.head(x.narrow(1, x.shape[1] - kept, kept) if kept < x.shape[1] else x)
+        loss = None if labels is None else next_token_loss(logits, labels)
+        return LogitsOutput(logits, loss, None if seen is None else tuple(seen))
+
+    def _continue(
+        self,
+        ids: Tensor | None,
+        embeds: Tensor | None,
+        mask: Tensor | None,
+        state: State,
+        seen: list[Tensor] | None,
+    ) -> Tensor:
+        """The pass of `forward` with a state: rows go in without their padding."""
+        given = ids if embeds is None else embeds
+        assert given is not None
+        b, n = given.shape[:2]
+        expect(b == state.batch, "forward", f"a batch of {state.batch} as the state's", b)
+        counts, order = [n] * b, None
+        if mask is not None:
+            kept = mask.narrow(1, mask.shape[1] - n, n).ne(0)
+            counts = [int(count) for count in kept.sum(1).tolist()]
+            if min(counts) < n:
+                order = kept.to(i64).argsort(1, descending=True, stable=True)
+                ids = None if ids is None else ids.gather(1, order)
+                embeds = None if embeds is None else _in_order(embeds, order)
+        length = max(map(int.__add__, state.lengths, counts))
+        if length > self.context:
+            raise _too_long(self.context, state.length, length - state.length)
+        state.reserve(counts, n)
+        x = self.decode(ids, state, embeds=embeds, seen=seen)
+        state.commit(counts)
+        if order is not None:
+            back = order.argsort(1)
+            x = _in_order(x, back)
+            if seen is not None:
+                seen[:] = [_in_order(each, back) for each in seen]
         return x
 
-    def step(self, ids: Tensor, start: Tensor, slots: Sequence[KeyValue]) -> Tensor:
-        """Logits `(batch, 1, vocab_size)` after one more token a row, at positions `start`.
+    def make_state(self, batch: int = 1, capacity: int = 256, dtype: DType = f32) -> State:
+        """A state for `batch` rows that holds nothing yet: keys and values of each layer.
 
-        Nothing is checked and no cache advanced: this is what `tallow.generate` captures.
+        `capacity` is for how many positions memory is taken first, `dtype` f32 or f16.
         """
-        return cast(
-            Tensor, self.lm_head(self.model(ids, positions=start.unsqueeze(1), states=slots))
+        cfg = self.config
+        sizes, layers = (cfg.num_key_value_heads, cfg.head_dim), range(cfg.num_hidden_layers)
+        return State(
+            [
+                Ring(*sizes, window=cfg.window(i)) if cfg.window(i) else KeyValue(*sizes)
+                for i in layers
+            ],
+            batch,
+            context=cfg.context,
+            capacity=capacity,
+            dtype=dtype,
         )
 
-    def prefill(self, ids: Tensor, cache: Cache) -> None:
-        """Let the cache take in token ids `(batch, length)` without computing any logits."""
-        self._hidden(ids, cache)
+    def decode(
+        self,
+        ids: Tensor | None,
+        state: State,
+        *,
+        embeds: Tensor | None = None,
+        seen: list[Tensor] | None = None,
+    ) -> Tensor:
+        """Hidden states `(batch, n, size)` of ids (or embeds) that come after what `state` holds.
+
+        Nothing is checked and the state neither reserved nor committed: `tallow.generate` does
+        that, and captures this with `head`.
+        """
+        given = ids if embeds is None else embeds
+        assert given is not None
+        positions = state.positions(given.shape[1])
+        hidden: Tensor = self.model(
+            ids, embeds=embeds, positions=positions, states=state.layers, seen=seen
+        )
+        return hidden
+
+    def head(self, hidden: Tensor) -> Tensor:
+        """Logits `(…, vocab_size)` in float32 of hidden states `(…, size)`."""
+        logits: Tensor = self.lm_head(hidden)
+        return logits
+
+
+def next_token_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross entropy of each label after the positions before it; -100 counts for nothing."""
+    size = logits.shape[-1]
+    expect(logits.shape[:2] == labels.shape, "labels", f"{logits.shape[:2]}", labels.shape)
+    before, after = logits[:, :-1].reshape(-1, size), labels[:, 1:].reshape(-1)
+    loss: Tensor = cross_entropy(before, after, ignore_index=-100)
+    return loss
+
+
+def _in_order(x: Tensor, order: Tensor) -> Tensor:
+    return x.gather(1, order.unsqueeze(-1).expand(*order.shape, x.shape[-1]))
+
+
+def _too_long(context: int, held: int, count: int) -> ContextError:
+    return ContextError(
+        f"input: expected at most {context} positions (the model's context, which "
+        f"context= overrides), got {held} in the cache + {count} new"
+    )

@@ -1,28 +1,441 @@
-"""What layers keep between steps of a generation."""
+"""What a model keeps between the steps of a generation: one state a layer, lengths a row."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator, Sequence
+from copy import copy
+from typing import Any, Self
+
+from tallow.autograd.mode import inference_mode
+from tallow.dtype import DType, f16, f32, i64
+from tallow.errors import ArgumentError, ContextError, ModelError, expect
+from tallow.factories import arange, tensor, zeros
 from tallow.ops import kv_write
 from tallow.tensor import Tensor
 
 
-class KeyValue:
-    """Keys and values of one layer, each `(batch, kv_heads, capacity, head_dim)`.
+class LayerState:
+    """Tensors of one layer by name, each with a row of the batch on its first axis.
 
-    `start` `(batch,)` says where the next position of each row is written.
+    `filled` says of a state that is made once, at the first step, that it was.
     """
 
-    cross = False
     filled = False
 
-    def __init__(self, keys: Tensor, values: Tensor, start: Tensor) -> None:
-        self.keys, self.values, self.start = keys, values, start
+    def __init__(self) -> None:
+        self.tensors: dict[str, Tensor] = {}
+
+
+class KeyValue(LayerState):
+    """Keys and values of all positions, `(batch, heads, capacity, size)`; memory grows."""
+
+    window = 0
+
+    def __init__(self, heads: int, size: int, value_size: int | None = None) -> None:
+        super().__init__()
+        self.heads, self.size, self.value_size = heads, size, value_size or size
+        self.span: Span | None = None
+
+    @property
+    def keys(self) -> Tensor:
+        """`(batch, heads, capacity, size)`."""
+        return self.tensors["keys"]
+
+    @property
+    def values(self) -> Tensor:
+        """`(batch, heads, capacity, value_size)`."""
+        return self.tensors["values"]
 
     def update(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Write `k` and `v` at `start`; all that is held, and `start`."""
-        kv_write(self.keys, self.values, k, v, self.start)
-        return self.keys, self.values, self.start
+        """Write what is new; all keys and values, and where the new ones begin in each row."""
+        assert self.span is not None, "a layer's state is part of a State"
+        keys, values, starts = self.tensors["keys"], self.tensors["values"], self.span.starts
+        kv_write(keys, values, k, v, starts)
+        return keys, values, starts
 
-    def held(self) -> tuple[Tensor, Tensor]:
-        """Keys and values."""
-        return self.keys, self.values
+    def move(self, shape: tuple[int, int], dtype: DType, kept: Sequence[tuple[int, int]]) -> None:
+        """Take memory for `shape` (batch, capacity) and keep (first place, count) of each row."""
+        batch, capacity = shape
+        before = dict(self.tensors)
+        # Zeros, for a masked position is multiplied by 0 and must not hold a NaN from before.
+        keys = zeros(batch, self.heads, capacity, self.size, dtype=dtype)
+        values = zeros(batch, self.heads, capacity, self.value_size, dtype=dtype)
+        self.tensors = {"keys": keys, "values": values}
+        same = len(set(kept)) == 1
+        for row, (first, count) in enumerate(kept[:1] if same else kept):
+            if count:
+                at, rows = (0, batch) if same else (row, 1)
+                new = [t.narrow(0, at, rows) for t in (keys, values)]
+                old = [t.narrow(0, at, rows).narrow(2, first, count) for t in before.values()]
+                kv_write(new[0], new[1], old[0], old[1], zeros(rows, dtype=i64))
+
+
+class Ring(KeyValue):
+    """Keys and values of the last positions alone, for attention that sees no more than `window`.
+
+    Memory holds up to two windows: what is older moves out when it is full, and for one pass that
+    is longer, that pass.
+    """
+
+    def __init__(self, heads: int, size: int, window: int, value_size: int | None = None) -> None:
+        super().__init__(heads, size, value_size)
+        self.window = window
+
+
+class Cross(LayerState):
+    """Keys and values of a context such as an encoder's output, computed at the first step."""
+
+    def fill(self, k: Tensor, v: Tensor, mask: Tensor | None) -> None:
+        """Keep them, and the mask of the context."""
+        self.tensors = {"keys": k.contiguous(), "values": v.contiguous()}
+        if mask is not None:
+            self.tensors["mask"] = mask
+        self.filled = True
+
+    def held(self) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Keys, values and mask."""
+        return self.tensors["keys"], self.tensors["values"], self.tensors.get("mask")
+
+
+class Recurrent(LayerState):
+    """Any tensors that a layer carries from step to step, such as `hidden`; none at first.
+
+    They cannot be trimmed but to nothing.
+    """
+
+    def get(self, name: str) -> Tensor | None:
+        """The tensor of that name, None before the first step."""
+        return self.tensors.get(name)
+
+    @inference_mode()
+    def put(self, name: str, value: Tensor) -> None:
+        """Keep a value, in the memory of the one before, which a plan knows."""
+        held = self.tensors.get(name)
+        if held is not None and held.shape == value.shape:
+            held.copy_(value)
+        else:
+            self.tensors[name] = value.clone()
+
+
+class Span:
+    """Where layers of one window keep positions: place p holds position `bases[row] + p`."""
+
+    def __init__(self, window: int, batch: int) -> None:
+        self.window = window
+        self.layers: list[KeyValue] = []
+        self.capacity = 0
+        self.bases = [0] * batch
+        self.starts = zeros(batch, dtype=i64)
+
+    def kept(self, lengths: Sequence[int]) -> list[tuple[int, int]]:
+        """First place and number of the positions that later ones may need, by row."""
+        if not self.window:
+            return [(0, max(lengths))] * len(lengths)
+        used = [length - base for length, base in zip(lengths, self.bases, strict=True)]
+        counts = [min(count, self.window - 1) for count in used]
+        return [(have - count, count) for have, count in zip(used, counts, strict=True)]
+
+    def needs(self, lengths: Sequence[int], count: int) -> bool:
+        """Whether `count` more positions find no room."""
+        if not self.window:
+            return max(lengths) + count > self.capacity
+        return max(a - b for a, b in zip(lengths, self.bases, strict=True)) + count > self.capacity
+
+    def make_room(
+        self, lengths: Sequence[int], count: int, wanted: int, context: int, dtype: DType
+    ) -> None:
+        """Grow by doubling; a window no further than to twice its size, giving up the oldest."""
+        used = max(a - b for a, b in zip(lengths, self.bases, strict=True))
+        capacity, needed = max(self.capacity, wanted), used + count
+        while capacity < needed:
+            capacity *= 2
+        capacity = min(capacity, max(context, needed))
+        if self.window and capacity > 2 * self.window:
+            capacity = max(2 * self.window, self.window - 1 + count)
+        self._move(lengths, capacity, dtype)
+
+    def give_back(self, lengths: Sequence[int], dtype: DType) -> bool:
+        """Return memory that a long pass needed beyond two windows."""
+        spare = bool(self.window) and self.capacity > 2 * self.window
+        if spare:
+            self._move(lengths, 2 * self.window, dtype)
+        return spare
+
+    def _move(self, lengths: Sequence[int], capacity: int, dtype: DType) -> None:
+        kept = self.kept(lengths)
+        for layer in self.layers:
+            layer.move((len(lengths), capacity), dtype, kept)
+        self.capacity = capacity
+        if self.window:
+            self.bases = [length - count for length, (_, count) in zip(lengths, kept, strict=True)]
+
+    def take(self, capacity: int, dtype: DType) -> None:
+        """Take memory of this size, with nothing in it."""
+        for layer in self.layers:
+            layer.tensors = {}
+            layer.move((len(self.bases), capacity), dtype, [(0, 0)])
+        self.capacity = capacity
+
+    def holds(self, row: int, length: int) -> bool:
+        """Whether a row may be cut to `length` positions."""
+        return self.bases[row] <= max(length - self.window + 1, 0) or not self.window
+
+
+class State:
+    """The states of a model's layers for `batch` rows; `model.make_state` makes it.
+
+    `layers[i]` is what layer i is called with: a `LayerState`, or a named tuple of several. Memory
+    is taken when the first positions arrive and grows up to `context`. `lengths` are the positions
+    that each row holds, `tokens` the ids whose keys they are, where the decoding loop knows them.
+    `spans` are places in memory by window (0: all positions); `version` counts how often memory was
+    taken, for plans that hold addresses.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Any],
+        batch: int = 1,
+        *,
+        context: int,
+        capacity: int = 256,
+        dtype: DType = f32,
+    ) -> None:
+        expect(batch >= 1, State, "a batch of at least 1", batch, ArgumentError)
+        expect(capacity >= 1, State, "a capacity of at least 1", capacity, ArgumentError)
+        expect(dtype in (f32, f16), State, "dtype f32 or f16", dtype, ArgumentError)
+        self.layers = list(layers)
+        self.context, self.dtype = context, dtype
+        self.lengths = [0] * batch
+        self.tokens: list[list[int]] = [[] for _ in range(batch)]
+        self.starts = zeros(batch, dtype=i64)
+        self.version = 0
+        self._wanted = min(capacity, context)
+        self.spans: dict[int, Span] = {}
+        self._attach()
+
+    def _attach(self) -> None:
+        for part in self.parts():
+            if isinstance(part, KeyValue):
+                span = self.spans.setdefault(part.window, Span(part.window, self.batch))
+                part.span = span
+                span.layers.append(part)
+        if 0 in self.spans:
+            self.spans[0].starts = self.starts
+
+    def parts(self) -> Iterator[LayerState]:
+        """The layers' states one by one."""
+        return (part for _, part in self.named_parts())
+
+    @property
+    def batch(self) -> int:
+        """The number of rows."""
+        return len(self.lengths)
+
+    @property
+    def length(self) -> int:
+        """Positions of the longest row."""
+        return max(self.lengths)
+
+    @property
+    def capacity(self) -> int:
+        """Positions that memory has been taken for."""
+        return max((span.capacity for span in self.spans.values()), default=0)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes taken at present."""
+        return sum(t.numel() * t.dtype.itemsize for part in self.parts() for t in _of(part))
+
+    @inference_mode()
+    def reserve(self, count: int | Sequence[int], width: int = 0) -> Tensor:
+        """Make room for `count` more positions, in all rows or by row; the first ones, `(batch,)`.
+
+        `width` is how many the coming pass writes in every row, when that is more. The tensor is
+        the same at every call, so that a plan may read it.
+
+        Raises:
+            ContextError: that would be more positions than the model was made for.
+        """
+        lengths = self.lengths
+        counts = [count] * len(lengths) if isinstance(count, int) else list(count)
+        needed = max(map(int.__add__, lengths, counts))
+        if needed > self.context:
+            raise ContextError(f"state: expected at most {self.context} positions, got {needed}")
+        if len(set(counts)) > 1 and any(isinstance(part, Recurrent) for part in self.parts()):
+            raise ModelError("state: expected rows of one length for recurrent layers, got several")
+        width = max(width, *counts) if len(counts) > 1 else max(width, counts[0])
+        for span in self.spans.values():
+            if span.needs(lengths, width):
+                span.make_room(lengths, width, self._wanted, self.context, self.dtype)
+                self.version += 1
+            if span.window:
+                _set(span.starts, [a - b for a, b in zip(lengths, span.bases, strict=True)])
+        _set(self.starts, lengths)
+        return self.starts
+
+    def positions(self, count: int) -> Tensor:
+        """Positions of `count` new tokens, `(batch, count)`; at most the last of the context."""
+        first = self.starts.unsqueeze(1)
+        if count == 1:
+            return first
+        return (first + arange(count, dtype=i64)).clamp(max=self.context - 1)
+
+    @inference_mode()
+    def commit(self, count: int | Sequence[int]) -> None:
+        """Take note that every layer has written `count` positions, in all rows or by row."""
+        if isinstance(count, int):
+            self.lengths = [length + count for length in self.lengths]
+        else:
+            self.lengths = [a + b for a, b in zip(self.lengths, count, strict=True)]
+        for span in self.spans.values():
+            if span.window and span.give_back(self.lengths, self.dtype):
+                self.version += 1
+
+    @inference_mode()
+    def trim(self, length: int | Sequence[int]) -> list[int]:
+        """Keep the first positions only, in all rows or by row; how many are kept of each.
+
+        That is nothing where a layer has given up what the positions after them would need (a ring,
+        a recurrent layer). What was made of a context stays.
+        """
+        lengths = [length] * self.batch if isinstance(length, int) else list(length)
+        least = min(lengths)
+        expect(least >= 0, State.trim, "a length of at least 0", least, ArgumentError)
+        for row, (held, wanted) in enumerate(zip(self.lengths, lengths, strict=True)):
+            if wanted >= held:
+                continue
+            recurrent = [part for part in self.parts() if isinstance(part, Recurrent)]
+            good = all(span.holds(row, wanted) for span in self.spans.values())
+            if not good or recurrent:
+                wanted = 0
+            if not wanted:
+                for span in self.spans.values():
+                    span.bases[row] = 0
+                for part in recurrent:
+                    _clear(part, row)
+            self.lengths[row] = wanted
+            del self.tokens[row][wanted:]
+        return list(self.lengths)
+
+    def reset(self) -> None:
+        """Forget everything, contexts too; the memory for positions is kept."""
+        self.trim(0)
+        for part in self.parts():
+            if not isinstance(part, KeyValue):
+                part.tensors, part.filled = {}, False
+                self.version += 1
+
+    def restart(self, lengths: list[int], tokens: list[list[int]], dtype: DType) -> None:
+        """Become a state of these rows without any memory."""
+        self.lengths, self.tokens, self.dtype = list(lengths), tokens, dtype
+        for part in self.parts():
+            part.tensors, part.filled = {}, False
+        for span in self.spans.values():
+            span.capacity, span.bases = 0, [0] * self.batch
+        self._renew()
+
+    @inference_mode()
+    def select(self, rows: Sequence[int]) -> None:
+        """Let the rows be these of the present ones: in a new order, repeated or left out."""
+        rows = list(rows)
+        if rows == list(range(self.batch)):
+            return
+        good = bool(rows) and all(0 <= row < self.batch for row in rows)
+        expect(good, State.select, f"rows from 0 to {self.batch - 1}", rows, ArgumentError)
+        same, index = len(rows) == self.batch, tensor(rows, dtype=i64)
+        for part in self.parts():
+            for name, held in part.tensors.items():
+                used = held
+                if same and isinstance(part, KeyValue) and part.span is not None:
+                    used = held.narrow(2, 0, self._used(part.span))
+                picked = used.index_select(0, index)
+                if same:  # in the same memory, which plans know
+                    used.copy_(picked)
+                else:
+                    part.tensors[name] = picked
+        self.lengths = [self.lengths[row] for row in rows]
+        self.tokens = [list(self.tokens[row]) for row in rows]
+        for span in self.spans.values():
+            span.bases = [span.bases[row] for row in rows]
+        if not same:
+            self._renew()
+
+    def _used(self, span: Span) -> int:
+        return max(a - b for a, b in zip(self.lengths, span.bases, strict=True))
+
+    def _renew(self) -> None:
+        """Tensors of the new batch for where rows begin."""
+        self.version += 1
+        self.starts = tensor(self.lengths, dtype=i64)
+        for span in self.spans.values():
+            span.starts = zeros(self.batch, dtype=i64) if span.window else self.starts
+
+    @inference_mode()
+    def fork(self) -> Self:
+        """An independent copy of what the state holds."""
+        twin = copy(self)
+        twin.lengths, twin.tokens = list(self.lengths), [list(ids) for ids in self.tokens]
+        twin.layers, twin.spans = [], {}
+        for layer in self.layers:
+            single = isinstance(layer, LayerState)
+            parts = [_copied(part) for part in ((layer,) if single else layer)]
+            twin.layers.append(parts[0] if single else type(layer)(*parts))
+        twin.starts = tensor(self.lengths, dtype=i64)
+        twin._attach()
+        for window, span in twin.spans.items():
+            span.capacity, span.bases = self.spans[window].capacity, [*self.spans[window].bases]
+        return twin
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write what the state holds as a safetensors file."""
+        from tallow.models.state_files import save_state
+
+        save_state(self, path)
+
+    def load(self, path: str | os.PathLike[str]) -> Self:
+        """Take what `save` wrote from a model of the same sizes, with its batch and dtype.
+
+        Raises:
+            FormatError: the file is damaged.
+            ModelError: it is no such file, or belongs to a model of other sizes.
+        """
+        from tallow.models.state_files import load_state
+
+        load_state(self, path)
+        return self
+
+    def named_parts(self) -> Iterator[tuple[str, LayerState]]:
+        """Pairs of name and state, such as `layers.0` or `layers.0.self_attn`."""
+        for i, layer in enumerate(self.layers):
+            if isinstance(layer, LayerState):
+                yield f"layers.{i}", layer
+            else:
+                for name in layer._fields:
+                    yield f"layers.{i}.{name}", getattr(layer, name)
+
+    def __repr__(self) -> str:
+        size = f"batch {self.batch}, {self.length} of {self.capacity} positions"
+        return f"State({size}, {self.dtype.name}, {self.nbytes / 1e6:.1f} MB)"
+
+
+def _of(part: LayerState) -> list[Tensor]:
+    return list(part.tensors.values())
+
+
+def _copied(part: LayerState) -> LayerState:
+    twin = copy(part)
+    twin.tensors = {name: held.clone() for name, held in part.tensors.items()}
+    return twin
+
+
+def _clear(part: LayerState, row: int) -> None:
+    for held in part.tensors.values():
+        held.narrow(0, row, 1).fill_(0)
+
+
+def _set(target: Tensor, values: Sequence[int]) -> None:
+    if len(values) == 1:
+        target.fill_(values[0])
+    else:
+        target.copy_(tensor(list(values), dtype=i64))

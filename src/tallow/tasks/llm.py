@@ -15,7 +15,6 @@ from tallow.factories import tensor
 from tallow.generate import (
     Cancel,
     Event,
-    KVCache,
     Piece,
     Result,
     SamplingOptions,
@@ -26,6 +25,7 @@ from tallow.generate import (
 )
 from tallow.models import CausalLM, load
 from tallow.models.loading import Activations
+from tallow.models.states import State
 from tallow.tasks.perplexity import negative_log_likelihood
 from tallow.tensor import Tensor
 from tallow.text import ChatTemplate, Tokenizer, chat_template_of, encode_chat
@@ -109,7 +109,7 @@ class LLM:
             allow_extra=allow_extra,
         )
         self._cache_dtype = cache_dtype
-        self._idle: KVCache | None = None
+        self._idle: State | None = None
         self._lock = threading.Lock()
         self._template: ChatTemplate | None = None
 
@@ -257,24 +257,24 @@ class LLM:
         )
         cache = self._borrow()
         try:
-            events = generate(self.model, ids, chosen, cache=cache, cancel=cancel)
+            events = generate(self.model, ids, chosen, state=cache, cancel=cancel)
         except BaseException:  # an interrupt, too, gives the cache back
             self._give_back(cache)
             raise
         return self._returning(events, cache)
 
-    def _returning(self, events: Iterator[Event], cache: KVCache) -> Iterator[Event]:
+    def _returning(self, events: Iterator[Event], cache: State) -> Iterator[Event]:
         try:
             yield from events
         finally:
             self._give_back(cache)
 
-    def _borrow(self) -> KVCache:
+    def _borrow(self) -> State:
         with self._lock:
             cache, self._idle = self._idle, None
-        return cache or KVCache(self.model.config, dtype=self._cache_dtype)
+        return cache or self.model.make_state(dtype=self._cache_dtype)
 
-    def _give_back(self, cache: KVCache) -> None:
+    def _give_back(self, cache: State) -> None:
         with self._lock:
             if self._idle is None and self._model is not None:
                 self._idle = cache
@@ -289,7 +289,7 @@ class LLM:
         """
         given = token_ids(ids, "logits")
         expect(len(given) > 0, LLM.logits, "at least one id", "none", ArgumentError)
-        logits: Tensor = self.model(tensor([given], dtype=i64)).view(len(given), -1)
+        logits: Tensor = self.model(tensor([given], dtype=i64)).logits.view(len(given), -1)
         refuse_non_finite(logits)
         return logits
 

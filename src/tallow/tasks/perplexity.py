@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tallow.autograd.mode import inference_mode
 from tallow.dtype import DType, f32, i64
 from tallow.factories import arange, tensor
-from tallow.generate import KVCache, refuse_non_finite
+from tallow.generate import refuse_non_finite
 from tallow.models import CausalLM
 from tallow.ops import log_softmax
 
@@ -22,16 +22,16 @@ def negative_log_likelihood(
 
     The ids are cut into windows that do not overlap; the first of each is given, not scored.
     """
-    cache = KVCache(model.config, capacity=window, dtype=cache_dtype)
+    state = model.make_state(1, window, cache_dtype)
     total, scored = 0.0, 0
     for begin in range(0, len(ids) - 1, window):
         part = ids[begin : begin + window]
-        cache.reset()
+        state.reset()
         # The last id of a window predicts nothing within it.
         for at in range(0, len(part) - 1, CHUNK):
             given = part[at : min(at + CHUNK, len(part) - 1)]
             targets = part[at + 1 : at + 1 + len(given)]
-            logits = model(tensor([list(given)], dtype=i64), cache)[0]
+            logits = model(tensor([list(given)], dtype=i64), state=state).logits[0]
             refuse_non_finite(logits)
             rows = arange(0, len(given), dtype=i64)
             scores = log_softmax(logits, -1)[rows, tensor(list(targets), dtype=i64)]

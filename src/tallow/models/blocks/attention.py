@@ -2,33 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Literal
 
 from tallow.errors import expect
 from tallow.models.blocks.heads import as_mask
 from tallow.models.blocks.rope import Rope
+from tallow.models.states import Cross, KeyValue
 from tallow.nn import Linear, Module
 from tallow.ops import attention, rope
 from tallow.tensor import Tensor
-
-
-class KeysAndValues(Protocol):
-    """What attention needs of a layer's state (`tallow.models.states` has them).
-
-    `cross` says that keys and values are those of a context, made at the first step and kept.
-    """
-
-    cross: bool
-    filled: bool
-
-    def update(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Take in `(batch, kv_heads, length, head_dim)`; all to attend to, and the first position.
-
-        The position of the first query of each row is `(batch,)`, None where nothing depends on it.
-        """
-
-    def held(self) -> tuple[Tensor, Tensor]:
-        """The keys and values that a cross state was filled with."""
 
 
 class Attention(Module):
@@ -81,7 +63,7 @@ class Attention(Module):
         context: Tensor | None = None,
         mask: Tensor | None = None,
         positions: Tensor | None = None,
-        state: KeysAndValues | None = None,
+        state: KeyValue | Cross | None = None,
         q_extra: Tensor | None = None,
         k_extra: Tensor | None = None,
     ) -> Tensor:
@@ -92,9 +74,10 @@ class Attention(Module):
         `positions` are for a rotary part: integers `(batch or 1, n)`, or the table that
         `Rope.table` made of them, which spares layers of one rope to make it again.
 
-        With a `state`, keys and values join what it holds; a cross state is filled once, and
-        `context` is not needed after that. `q_extra` and `k_extra` are added to what queries and
-        keys, but not values, are projected from (positions in DETR); they broadcast.
+        With a `state`, keys and values join what it holds. A cross state is filled at the first
+        call with keys and values of `context` and `mask`, which are not needed after that.
+        `q_extra` and `k_extra` are added to what queries and keys, but not values, are projected
+        from (positions in DETR); they broadcast.
         """
         queries = x if q_extra is None else x + q_extra
         b, n, _ = x.shape
@@ -109,8 +92,11 @@ class Attention(Module):
             table = positions if positions.dtype.kind == "f" else self.rope.table(positions)
             q = rope(q, table, self.rope.interleaved)
         start: Tensor | None = None
-        if state is not None and state.cross and state.filled:
-            k, v = state.held()
+        if isinstance(state, Cross):
+            if not state.filled:
+                assert context is not None, "the first step brings the context"
+                self.fill(state, context, mask, k_extra=k_extra)
+            k, v, mask = state.held()
         else:
             k, v = self._keys_and_values(x if context is None else context, k_extra, table)
             if state is not None:
@@ -122,6 +108,12 @@ class Attention(Module):
         merged = out.transpose(1, 2).reshape(b, n, self.heads * self.head_dim)
         projected: Tensor = self._modules[self.out_name](merged)  # type: ignore[misc]
         return projected
+
+    def fill(
+        self, state: Cross, context: Tensor, mask: Tensor | None, *, k_extra: Tensor | None = None
+    ) -> None:
+        """Let a cross state hold the keys and values of `context`, and its mask."""
+        state.fill(*self._keys_and_values(context, k_extra, None), mask)
 
     def _keys_and_values(
         self, source: Tensor, extra: Tensor | None, table: Tensor | None

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import cast
 
-from tallow.dtype import f32
-from tallow.models.blocks.attention import KeysAndValues
+from tallow.dtype import f32, i64
+from tallow.factories import arange
 from tallow.models.blocks.rope import Rope
+from tallow.models.states import KeyValue
 from tallow.nn import Embedding, Module, ModuleList
 from tallow.tensor import Tensor
 
@@ -27,7 +27,7 @@ class DecoderLayer(Module):
         *,
         positions: Tensor | None = None,
         mask: Tensor | None = None,
-        state: KeysAndValues | None = None,
+        state: KeyValue | None = None,
     ) -> Tensor:
         """`(batch, length, size)` → the same shape; arguments as of `Attention`."""
         attended = self.self_attn(
@@ -51,23 +51,31 @@ class Decoder(Module):
 
     def forward(
         self,
-        ids: Tensor,
+        ids: Tensor | None,
         *,
-        positions: Tensor,
+        embeds: Tensor | None = None,
+        positions: Tensor | None = None,
         mask: Tensor | None = None,
-        states: Sequence[KeysAndValues | None] | None = None,
+        states: Sequence[KeyValue | None] | None = None,
+        seen: list[Tensor] | None = None,
     ) -> Tensor:
-        """`(batch, length)` of token ids → `(batch, length, size)`, by tensors alone.
+        """`(batch, length)` of token ids, or their `embeds`, → `(batch, length, size)`.
 
-        `positions` are integers `(batch or 1, length)`. Nothing is checked and no state advanced:
-        this is what a plan records.
+        `positions` are integers `(batch or 1, length)`, counted from 0 when absent; `mask` is as of
+        `Attention`. Nothing is checked and no state advanced: this is what a plan records. `seen`
+        takes what goes into each layer, then the result.
         """
-        table = self.rope.table(positions)
-        x: Tensor = self.embed_tokens(ids)
+        x: Tensor = self.embed_tokens(ids) if embeds is None else embeds
         if x.dtype is not f32:
             x = x.to(f32)
-        if states is None:
-            states = [None] * len(self.layers)
-        for layer, state in zip(self.layers, states, strict=True):
+        if positions is None:
+            positions = arange(x.shape[1], dtype=i64).unsqueeze(0)
+        table = self.rope.table(positions)
+        for layer, state in zip(self.layers, states or [None] * len(self.layers), strict=True):
+            if seen is not None:
+                seen.append(x)
             x = layer(x, positions=table, mask=mask, state=state)
-        return cast(Tensor, self.norm(x))
+        x = self.norm(x)
+        if seen is not None:
+            seen.append(x)
+        return x

@@ -1,0 +1,145 @@
+"""States as safetensors files: tensors by layer, and what else there is to know as metadata."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tallow.dtype import by_name
+from tallow.errors import FormatError, ModelError, expect
+from tallow.models.states import Cross, KeyValue, LayerState, State
+from tallow.tensor import Tensor
+
+FORMAT = "tallow.state.1"
+OLD = "tallow.kv_cache.1"  # one length for all rows, and the ids of the first
+
+
+@dataclass(frozen=True)
+class _Known:
+    lengths: list[int]
+    tokens: list[list[int]]
+    bases: dict[int, list[int]]
+    dtype: str
+
+
+def save_state(state: State, path: str | os.PathLike[str]) -> None:
+    """Write what a state holds."""
+    from tallow.formats.safetensors import save_safetensors
+
+    tensors: dict[str, Tensor] = {}
+    for name, part in state.named_parts():
+        for key, held in part.tensors.items():
+            if isinstance(part, KeyValue):
+                used = _used(state, part)
+                if not used:
+                    continue
+                held = held.narrow(2, 0, used)
+            tensors[f"{name}.{key}"] = held.contiguous()
+    known = {
+        "lengths": state.lengths,
+        "dtype": state.dtype.name,
+        "bases": {str(window): span.bases for window, span in state.spans.items() if window},
+    }
+    tokens = json.dumps(state.tokens)
+    save_safetensors(
+        tensors, path, {"format": FORMAT, "state": json.dumps(known), "tokens": tokens}
+    )
+
+
+def load_state(state: State, path: str | os.PathLike[str]) -> None:
+    """Fill a state that the model has made with what `save_state` wrote."""
+    from tallow.formats.safetensors import open_safetensors
+
+    file = open_safetensors(path)
+    known = _read(Path(path), file.metadata)
+    windows = {window for window in state.spans if window}
+    fits = max(known.lengths) <= state.context and set(known.bases) == windows
+    parts = dict(state.named_parts())
+    found: dict[str, dict[str, Any]] = {name: {} for name in parts}
+    for name, info in file.tensors.items():
+        owner, _, key = name.rpartition(".")
+        fits = fits and owner in parts
+        found.setdefault(owner, {})[key] = info
+    if not fits or any(not _fits(part, found[name], known) for name, part in parts.items()):
+        wanted = f"keys and values of {len(state.layers)} layers of this model"
+        raise ModelError(f"{path}: expected {wanted}, found others")
+    state.restart(known.lengths, known.tokens, by_name(known.dtype))
+    for window, span in state.spans.items():
+        span.bases = list(known.bases.get(window, [0] * state.batch))
+        used = max(a - b for a, b in zip(state.lengths, span.bases, strict=True))
+        if used:
+            span.take(used, state.dtype)
+    for name, part in parts.items():
+        for key in found[name]:
+            held = file.tensor(f"{name}.{key}")
+            if isinstance(part, KeyValue):
+                part.tensors[key].narrow(2, 0, held.shape[2]).copy_(held)
+            else:
+                part.tensors[key] = held.clone()
+                part.filled = True
+
+
+def _used(state: State, part: KeyValue) -> int:
+    bases = state.spans[part.window].bases
+    return max(a - b for a, b in zip(state.lengths, bases, strict=True))
+
+
+def _fits(part: LayerState, infos: Mapping[str, Any], known: _Known) -> bool:
+    batch = len(known.lengths)
+    if not isinstance(part, KeyValue):
+        names = {"keys", "values"} if isinstance(part, Cross) and infos else set()
+        return names <= infos.keys() and all(i.shape[:1] == (batch,) for i in infos.values())
+    bases = known.bases.get(part.window, [0] * batch)
+    used = max(a - b for a, b in zip(known.lengths, bases, strict=True))
+    shape = (batch, part.heads, used)
+    wanted = {"keys": (*shape, part.size), "values": (*shape, part.value_size)} if used else {}
+    return infos.keys() == wanted.keys() and all(
+        (tuple(infos[key].shape), infos[key].dtype) == (wanted[key], known.dtype) for key in wanted
+    )
+
+
+def _read(path: Path, metadata: Mapping[str, str]) -> _Known:
+    form = metadata.get("format")
+    expect(
+        form in (FORMAT, OLD), path, f"a file of format {FORMAT} or {OLD}", "another", ModelError
+    )
+    try:
+        state, tokens = json.loads(metadata["state"]), json.loads(metadata["tokens"])
+        if form == OLD:
+            batch = state["batch"]
+            good = type(batch) is int and 1 <= batch <= 2**20
+            lengths = [state["length"]] * batch if good else []
+            tokens, bases = [tokens, *([] for _ in lengths[1:])], {}
+        else:
+            lengths, bases = state["lengths"], state["bases"]
+        known = _Known(
+            lengths, tokens, {int(key): value for key, value in bases.items()}, state["dtype"]
+        )
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise FormatError(path, "state", "lengths, tokens and dtype", error) from error
+    if not _is_whole(known):
+        raise FormatError(path, "state", "sizes that belong together", metadata["state"][:80])
+    return known
+
+
+def _is_whole(known: Any) -> bool:
+    """Whether what a file says is of the right kinds and sizes."""
+    rows = [known.lengths, *known.bases.values()]
+    if not isinstance(known.tokens, list) or known.dtype not in ("f32", "f16"):
+        return False
+    if not all(_numbers(row) for row in (*rows, *known.tokens)) or not known.lengths:
+        return False
+    if any(len(row) != len(known.lengths) for row in (*rows, known.tokens)):
+        return False
+    spans = (pair for row in rows[1:] for pair in zip(known.lengths, row, strict=True))
+    return all(base <= length for length, base in spans) and all(
+        len(ids) <= length for ids, length in zip(known.tokens, known.lengths, strict=True)
+    )
+
+
+def _numbers(row: object) -> bool:
+    return isinstance(row, list) and all(type(n) is int and 0 <= n < 2**31 for n in row)
