@@ -25,7 +25,7 @@ CXX_FILES = $(shell find csrc tests -name '*.h' -o -name '*.cpp' -o -name '*.c' 
 # Markers of the tests that compare with a large reference; `make oracle` runs them.
 ORACLE_TESTS = needs_torch or needs_formats or needs_llama_cpp
 
-.PHONY: help demo test oracle oracle-llama build capi lint format types docs bench programs fuzz wheel sanitize nightly time-build clean distclean
+.PHONY: help demo test oracle oracle-llama build capi lint format types docs bench programs golden families fuzz wheel sanitize nightly time-build clean distclean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -97,6 +97,15 @@ programs: build $(ORACLE)/.done ## public PyTorch programs of SOURCES=folder, by
 	@test -n "$(SOURCES)" || { echo "make programs SOURCES=folder: see tools/programs.toml"; exit 1; }
 	@$(PY) tools/programs.py $(SOURCES) --document $(ARGS)
 
+golden: build $(ORACLE)/.golden ## goldens of model families by transformers: FAMILY="bert resnet", or all
+	$(call say,goldens)
+	@PYTHONPATH=tests/golden $(OPY) tests/golden/make_families.py $(FAMILY)
+
+families: build $(VENV)/.dev ## every check of every family again, and the table of them in docs/reference/families.md
+	$(call say,families)
+	@$(PY) -m pytest -q tests/models/test_golden.py --junitxml=build/families.xml || true
+	@$(PY) tools/families.py build/families.xml
+
 time-build: $(VENV)/.run ## how long a clean build takes, and a rebuild after one kernel changed
 	@tools/time_build.sh $(PY)
 
@@ -141,6 +150,11 @@ $(ORACLE)/.done: $(ORACLE)/.made pyproject.toml tools/requirements.py tools/link
 	$(call say,torch and transformers (large))
 	@$(call install,$(OPY),run all oracle formats)
 	@$(OPY) tools/link.py
+	@touch $@
+
+$(ORACLE)/.golden: $(ORACLE)/.done
+	$(call say,timm and torchvision from PyPI)
+	@$(call install,$(OPY),golden)
 	@touch $@
 
 $(ORACLE)/.llama: $(ORACLE)/.done

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from tallow.errors import ModelError
 from tallow.nn import Module
+from tallow.tensor import Tensor
 from tallow.weights.arrange import Rule, within
 
 if TYPE_CHECKING:
@@ -21,13 +24,15 @@ class Model(Module):
     `base_model_prefix` is the attribute under which heads keep the model without a head; files may
     have it before their names or not. `rules` say what files call or keep otherwise; `ignorable`
     are regular expressions of names that files carry and nothing asks for. Both hold for the model
-    as a part of others too.
+    as a part of others too. `optional_parts` are sub-modules that are left out where a file lacks
+    all their tensors.
     """
 
     config_class: ClassVar[Any]
     base_model_prefix: ClassVar[str] = ""
     rules: ClassVar[tuple[Rule, ...]] = ()
     ignorable: ClassVar[tuple[str, ...]] = ()
+    optional_parts: ClassVar[tuple[str, ...]] = ()
 
     config: Any
     folder: Path | None = None  # that it was loaded from
@@ -50,6 +55,31 @@ class Model(Module):
             if isinstance(part, Model)
             for pattern in part.ignorable
         )
+
+    def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
+        """Write the weights as model.safetensors, and copy what stood beside those it came from.
+
+        Raises:
+            ModelError: the model was not loaded from a folder, so that there is no config.json.
+        """
+        from tallow.formats.safetensors import save_safetensors
+
+        if self.folder is None:
+            wanted = "a model loaded from a Hugging Face folder"
+            raise ModelError(f"save_pretrained: expected {wanted}, got one without config.json")
+        target = Path(folder)
+        target.mkdir(parents=True, exist_ok=True)
+        seen: set[int] = set()
+        tensors: dict[str, Tensor] = {}
+        for name, value in self.state_dict(keep_vars=True).items():
+            if id(value) not in seen:  # a tied tensor once, as transformers writes it
+                seen.add(id(value))
+                tensors[name] = value.detach()
+        save_safetensors(tensors, target / "model.safetensors", {"format": "pt"})
+        for path in self.folder.iterdir():
+            beside = path.suffix in (".json", ".txt", ".model", ".jinja")
+            if beside and not path.name.endswith(".index.json") and target != self.folder:
+                shutil.copyfile(path, target / path.name)
 
     @property
     def has_tokenizer(self) -> bool:

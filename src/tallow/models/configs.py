@@ -80,6 +80,21 @@ def activation(default: str = "gelu") -> Any:
     return _field(default, read)
 
 
+def token(default: int | None = None) -> Any:
+    """A token id, or None; a negative one, which old configs have for none, is None."""
+
+    def read(fields: Fields, name: str, default: Any) -> int | None:
+        if fields.has(name) and fields.get(name) is None:
+            return None
+        value = fields.get(name)
+        value = default if value is None else value
+        if value is not None and (type(value) is not int or value > MAX_SIZE):
+            raise fields.misfit(name, "a token id or null", value)
+        return None if value is None or value < 0 else int(value)
+
+    return _field(default, read)
+
+
 def custom(default: Any, read: Reader) -> Any:
     """A field that `read(fields, name, default)` reads."""
     return _field(default, read)

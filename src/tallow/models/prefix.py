@@ -1,4 +1,4 @@
-"""The prefix of a base model (`bert.`), which files have before their names or not."""
+"""What files have or lack: the prefix of a base model (`bert.`), and whole parts."""
 
 from __future__ import annotations
 
@@ -30,3 +30,13 @@ def with_prefix(model: Model, source: WeightSource) -> tuple[WeightSource, tuple
         return source, ()
     others = [name for name in source.names() if not name.startswith(head)]
     return source.rename({n: n.removeprefix(head) for n in inside}), tuple(map(re.escape, others))
+
+
+def leave_out(model: Model, source: WeightSource) -> None:
+    """Take the optional parts out of `model` of which the source has no tensor."""
+    names = source.names()
+    for path, part in list(model.named_modules()):
+        for name in part.optional_parts if isinstance(part, Model) else ():
+            head = f"{path}.{name}." if path else f"{name}."
+            if getattr(part, name) is not None and not any(n.startswith(head) for n in names):
+                setattr(part, name, None)

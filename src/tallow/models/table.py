@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 # model_type [= module]: architectures, the first of which stands where a checkpoint names none;
 # `Architecture=Class` where the class has another name.
 _FAMILIES = """
+bert: BertModel BertForPreTraining BertForMaskedLM BertForSequenceClassification
+    BertForTokenClassification BertForQuestionAnswering BertForMultipleChoice
 llama: LlamaForCausalLM=Llama
 mistral: MistralForCausalLM=Mistral
 qwen2: Qwen2ForCausalLM=Qwen2
 qwen3: Qwen3ForCausalLM=Qwen3
+resnet: ResNetModel ResNetForImageClassification ResNetBackbone
 """
 
 # GGUF's `general.architecture` → the family that it is read as.

@@ -1,4 +1,4 @@
-"""Patterns of tensor names: numbers in any places, all of a number's values, the rest of a name."""
+"""Patterns of tensor names: numbers in any places, all of a number's values, any text."""
 
 from __future__ import annotations
 
@@ -6,19 +6,16 @@ import re
 from functools import lru_cache
 from typing import Final
 
-_PARTS: Final = re.compile(r"(\{\}|\{\*\}|\*$)")
+_PARTS: Final = re.compile(r"(\{\}|\{\*\}|\*)")
 
 
 class Pattern:
-    """A name in which `{}` stands for a number, `{*}` for each number of a run, `*` for the rest.
-
-    `*` stands at the end only and matches anything, dots included.
-    """
+    """A name: `{}` stands for a number in it, `{*}` for each number of a run, `*` for anything."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.gathers = "{*}" in text
-        pieces = {"{}": r"(\d+)", "{*}": r"(?P<all>\d+)", "*": r"(?P<rest>.*)"}
+        pieces = {"{}": r"(\d+)", "{*}": r"(?P<all>\d+)", "*": r"(.*)"}
         self._regex = re.compile(
             "".join(pieces.get(part) or re.escape(part) for part in _PARTS.split(text))
         )

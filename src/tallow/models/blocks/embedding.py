@@ -1,0 +1,16 @@
+"""Look-ups whose results are f32, whatever the table's dtype."""
+
+from __future__ import annotations
+
+from tallow import nn
+from tallow.dtype import f32
+from tallow.tensor import Tensor
+
+
+class Embedding(nn.Embedding):
+    """`nn.Embedding` that gives f32: activations are f32 beside weights of any dtype."""
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """`(...)` of ids → `(..., size)`."""
+        found: Tensor = super().forward(ids)
+        return found if found.dtype.itemsize >= 4 else found.to(f32)

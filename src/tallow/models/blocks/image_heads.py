@@ -1,0 +1,108 @@
+"""Heads on vision models: classification, and backbones that give the features of their stages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from tallow.models import losses
+from tallow.models.base import Model
+from tallow.models.configs import Config, custom
+from tallow.models.fields import Fields
+from tallow.models.outputs import BaseOutput, HiddenStates, LogitsOutput, Output
+from tallow.nn import Linear, Module
+from tallow.tensor import Tensor
+
+
+def _names(fields: Fields, name: str, default: Any) -> tuple[str, ...]:
+    value = fields.get(name)
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise fields.misfit(name, "a list of names", value)
+    return tuple(value)
+
+
+def _places(fields: Fields, name: str, default: Any) -> tuple[int, ...]:
+    value = fields.get(name)
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(type(each) is int for each in value):
+        raise fields.misfit(name, "a list of integers", value)
+    return tuple(value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackboneConfig(Config):
+    """A vision config that says which stages a backbone gives; the last where it says nothing."""
+
+    out_features: tuple[str, ...] = custom((), _names)
+    out_indices: tuple[int, ...] = custom((), _places)
+    stage_names: tuple[str, ...] = custom((), _names)
+
+    def chosen(self, count: int) -> tuple[int, ...]:
+        """The numbers of the stages, 0 being the stem's, of `count` in all."""
+        names = self.stage_names or ("stem", *(f"stage{i}" for i in range(1, count)))
+        if self.out_features:
+            return tuple(names.index(each) for each in self.out_features if each in names)
+        return tuple(i % count for i in self.out_indices) or (count - 1,)
+
+
+class ImageClassification(Model):
+    """A classifier on `base_class`, which stands under `base_model_prefix`."""
+
+    base_class: ClassVar[Any]
+
+    def __init__(self, cfg: Any) -> None:
+        self.config = cfg
+        setattr(self, self.base_model_prefix, self.base_class(cfg))
+        self.classifier: Module = self.make_classifier(cfg)
+
+    def make_classifier(self, cfg: Any) -> Module:
+        """The module from the pooled output to scores."""
+        return Linear(cfg.hidden_size, cfg.num_labels)
+
+    def pool(self, found: BaseOutput) -> Tensor:
+        """What is classified of the base model's results."""
+        assert found.pooler_output is not None, "families whose base has no pooler say another"
+        return found.pooler_output
+
+    def forward(
+        self,
+        pixel_values: Tensor,
+        labels: Tensor | None = None,
+        *,
+        output_hidden_states: bool = False,
+    ) -> LogitsOutput:
+        """`(batch, channels, height, width)` → scores `(batch, labels)`; the loss with labels."""
+        base = getattr(self, self.base_model_prefix)
+        found = base(pixel_values, output_hidden_states=output_hidden_states)
+        logits = self.classifier(self.pool(found))
+        loss = None if labels is None else losses.sequence(logits, labels, self.config)
+        return LogitsOutput(logits=logits, loss=loss, hidden_states=found.hidden_states)
+
+
+@dataclass(frozen=True)
+class BackboneOutput(Output):
+    """`feature_maps` of the chosen stages, `(batch, channels, height, width)` each."""
+
+    feature_maps: tuple[Tensor, ...]
+    hidden_states: HiddenStates | None = None
+
+
+class Backbone(Model):
+    """A vision model that gives the features of the stages that its config names."""
+
+    config: Any
+
+    def states(self, pixel_values: Tensor) -> list[Tensor]:
+        """The stem's and each stage's features."""
+        raise NotImplementedError
+
+    def forward(
+        self, pixel_values: Tensor, *, output_hidden_states: bool = False
+    ) -> BackboneOutput:
+        """`(batch, channels, height, width)` → the chosen stages' features."""
+        states = self.states(pixel_values)
+        maps = tuple(states[i] for i in self.config.chosen(len(states)))
+        return BackboneOutput(maps, tuple(states) if output_hidden_states else None)

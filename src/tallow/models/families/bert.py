@@ -1,0 +1,192 @@
+"""BERT: a post-norm encoder of text with learned positions (arXiv 1810.04805)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tallow.models import losses
+from tallow.models.base import Model
+from tallow.models.blocks.bert import BertEmbeddings, BertLayer, Layers, Pooler, Predictions
+from tallow.models.blocks.text_heads import (
+    MaskedLM,
+    MultipleChoice,
+    QuestionAnswering,
+    SequenceClassification,
+    TextHead,
+    TokenClassification,
+)
+from tallow.models.configs import Config, activation, choice, layers, size, token
+from tallow.models.outputs import BaseOutput, HiddenStates, Output
+from tallow.nn import Linear, Module
+from tallow.tensor import Tensor
+from tallow.weights.arrange import rename
+
+
+@dataclass(frozen=True, kw_only=True)
+class BertConfig(Config):
+    """Of Hugging Face's `BertConfig`; decoders of it are not supported."""
+
+    vocab_size: int = size(30522, high=2**31 - 1)
+    hidden_size: int = size(768)
+    num_hidden_layers: int = layers(12)
+    num_attention_heads: int = size(12)
+    intermediate_size: int = size(3072)
+    hidden_act: str = activation("gelu")
+    max_position_embeddings: int = size(512)
+    type_vocab_size: int = size(2)
+    layer_norm_eps: float = 1e-12
+    pad_token_id: int | None = token(0)
+    tie_word_embeddings: bool = True
+    is_decoder: bool = choice(False)
+    add_cross_attention: bool = choice(False)
+    position_embedding_type: str = choice("absolute")
+
+
+class BertModel(Model):
+    """Embeddings, layers, and the pooler if the file has one."""
+
+    config_class = BertConfig
+    base_model_prefix = "bert"
+    optional_parts = ("pooler",)
+    ignorable = (r"pooler\..*", r"embeddings\.position_ids")
+    rules = (
+        rename("*LayerNorm.gamma", "*LayerNorm.weight"),
+        rename("*LayerNorm.beta", "*LayerNorm.bias"),
+    )
+
+    def __init__(self, cfg: BertConfig, *, pooled: bool = True) -> None:
+        self.config = cfg
+        width, eps = cfg.hidden_size, cfg.layer_norm_eps
+        self.embeddings = BertEmbeddings(
+            cfg.vocab_size,
+            cfg.max_position_embeddings,
+            cfg.type_vocab_size,
+            width,
+            eps,
+            padding=cfg.pad_token_id,
+        )
+        self.encoder = Layers(
+            [
+                BertLayer(
+                    width, cfg.num_attention_heads, cfg.intermediate_size, cfg.hidden_act, eps
+                )
+                for _ in range(cfg.num_hidden_layers)
+            ]
+        )
+        self.pooler = Pooler(width) if pooled else None
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        *,
+        output_hidden_states: bool = False,
+    ) -> BaseOutput:
+        """Token ids `(batch, length)` → hidden states `(batch, length, size)`, and pooled ones."""
+        x = self.embeddings(input_ids, token_type_ids, position_ids, inputs_embeds)
+        states = self.encoder(x, attention_mask)
+        pooled = None if self.pooler is None else self.pooler(states[-1])
+        return BaseOutput(states[-1], pooled, tuple(states) if output_hidden_states else None)
+
+
+class Heads(Module):
+    """What stands under `cls`: scores of words, and of one text following the other."""
+
+    def __init__(self, cfg: BertConfig, base: BertModel, *, following: bool = False) -> None:
+        self.predictions = Predictions(
+            cfg.hidden_size,
+            cfg.hidden_act,
+            cfg.layer_norm_eps,
+            base.embeddings.word_embeddings,
+            tied=cfg.tie_word_embeddings,
+        )
+        self.seq_relationship = Linear(cfg.hidden_size, 2) if following else None
+
+
+class BertForMaskedLM(MaskedLM):
+    """Scores of every word at each position."""
+
+    config_class, base_class, base_model_prefix = BertConfig, BertModel, "bert"
+    ignorable = (r"cls\.seq_relationship\..*",)
+
+    def __init__(self, cfg: BertConfig) -> None:
+        super().__init__(cfg)
+        self.cls = Heads(cfg, self.bert)
+
+    def score(self, found: BaseOutput) -> Tensor:
+        """`(batch, length, vocabulary)`."""
+        out: Tensor = self.cls.predictions(found.last_hidden_state)
+        return out
+
+
+@dataclass(frozen=True)
+class PreTrainingOutput(Output):
+    """Scores of words `(batch, length, vocabulary)`, and of following or not `(batch, 2)`."""
+
+    prediction_logits: Tensor
+    seq_relationship_logits: Tensor
+    loss: Tensor | None = None
+    hidden_states: HiddenStates | None = None
+
+
+class BertForPreTraining(TextHead):
+    """Both heads that BERT was trained with."""
+
+    config_class, base_class, base_model_prefix = BertConfig, BertModel, "bert"
+    pooled = True
+
+    def __init__(self, cfg: BertConfig) -> None:
+        super().__init__(cfg)
+        self.cls = Heads(cfg, self.bert, following=True)
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        next_sentence_label: Tensor | None = None,
+        *,
+        output_hidden_states: bool = False,
+    ) -> PreTrainingOutput:
+        """Token ids `(batch, length)` → both heads' scores; the loss where both have labels."""
+        found = self.encode(
+            input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds,
+            output_hidden_states=output_hidden_states,
+        )  # fmt: skip
+        words = self.cls.predictions(found.last_hidden_state)
+        assert self.cls.seq_relationship is not None, "asked for above"
+        following = self.cls.seq_relationship(found.pooler_output)
+        loss = None
+        if labels is not None and next_sentence_label is not None:
+            loss = losses.classes(words, labels) + losses.classes(following, next_sentence_label)
+        return PreTrainingOutput(words, following, loss, found.hidden_states)
+
+
+class BertForSequenceClassification(SequenceClassification):
+    """Scores of a text from its pooled first position."""
+
+    config_class, base_class, base_model_prefix = BertConfig, BertModel, "bert"
+
+
+class BertForMultipleChoice(MultipleChoice):
+    """Scores of several continuations."""
+
+    config_class, base_class, base_model_prefix = BertConfig, BertModel, "bert"
+
+
+class BertForTokenClassification(TokenClassification):
+    """Scores of each position."""
+
+    config_class, base_class, base_model_prefix = BertConfig, BertModel, "bert"
+
+
+class BertForQuestionAnswering(QuestionAnswering):
+    """Scores of each position as start and end of the answer."""
+
+    config_class, base_class, base_model_prefix = BertConfig, BertModel, "bert"

@@ -1,0 +1,42 @@
+"""The losses of heads, as transformers computes them where labels are given."""
+
+from __future__ import annotations
+
+from tallow.models.configs import Config
+from tallow.nn import functional as F
+from tallow.tensor import Tensor
+
+
+def classes(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross-entropy of `(..., classes)` against integers `(...)`, -100 left out."""
+    found: Tensor = F.cross_entropy(logits.reshape(-1, logits.shape[-1]), labels.reshape(-1))
+    return found
+
+
+def sequence(logits: Tensor, labels: Tensor, cfg: Config) -> Tensor:
+    """Of one vector of logits a row: regression, one label, or several, as the config says.
+
+    Where it says nothing, one output is a regression, integer labels are classes, floats several.
+    """
+    kind = cfg.problem_type
+    if kind is None:
+        kind = "single_label_classification" if labels.dtype.kind in "iu" else "multi"
+        kind = "regression" if cfg.num_labels == 1 else kind
+    if kind == "regression" and cfg.num_labels == 1:
+        logits, labels = logits.reshape(-1), labels.reshape(-1)
+    if kind == "single_label_classification":
+        return classes(logits, labels)
+    several = kind != "regression"
+    rule = F.binary_cross_entropy_with_logits if several else F.mse_loss
+    found: Tensor = rule(logits, labels)
+    return found
+
+
+def answer(starts: Tensor, ends: Tensor, start: Tensor, end: Tensor) -> Tensor:
+    """Of scores `(batch, length)` against positions `(batch,)`; those beyond are left out."""
+    n = starts.shape[1]
+    both: list[Tensor] = [
+        F.cross_entropy(scores, place.reshape(-1).clamp(0, n), ignore_index=n)
+        for scores, place in ((starts, start), (ends, end))
+    ]
+    return (both[0] + both[1]) / 2

@@ -1,0 +1,225 @@
+"""Make the goldens of tests/golden/families: tiny checkpoints, inputs, outputs and gradients.
+
+    make golden FAMILY="bert resnet"        (which installs torch, transformers and timm)
+
+The oracle is transformers in f64, from weights that are drawn anew (matrices std 0.5, convolutions
+as their fan-in wants, norms 1 ± 0.3, every bias and statistic) and representable in f16 and bf16.
+A gradient is that of `sum(output * w)` with random `w`; up to 64 elements of it are kept of each
+parameter. Each folder is below 1 MB.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import fnmatch
+import importlib
+import json
+import math
+import shutil
+import sys
+from pathlib import Path
+
+with contextlib.suppress(ImportError):
+    import tvstub  # noqa: F401  # where torchvision was built for another torch
+
+import torch
+import transformers
+from make_models import InDouble
+from safetensors.torch import load_file, save_file
+from specs import Spec
+
+ROOT = Path(__file__).parent / "families"
+TOLERANCE = 1e-4  # of tests/models/test_golden.py
+SMALL = 1e-2  # of the largest gradient: what smaller ones are measured by
+KEPT = 64  # elements of a gradient
+LIMIT = 1_000_000  # bytes of a folder
+
+
+def all_specs() -> dict[str, Spec]:
+    found = {}
+    for group in sorted(path.stem for path in (Path(__file__).parent / "specs").glob("[a-z]*.py")):
+        found.update(importlib.import_module(f"specs.{group}").SPECS)
+    return found
+
+
+def redraw(model: torch.nn.Module, spec: Spec, source: torch.Generator) -> None:
+    for name, value in [*model.named_parameters(), *model.named_buffers()]:
+        if not value.is_floating_point():
+            continue
+        buffer = not isinstance(value, torch.nn.Parameter)
+        if buffer and not name.endswith(("running_mean", "running_var", "weight", "bias")):
+            continue  # tables that the model computes
+        noise = torch.randn(value.shape, generator=source)
+        given = next((std for glob, std in spec.stds.items() if fnmatch.fnmatch(name, glob)), None)
+        if name.endswith("running_var"):
+            drawn = 0.5 + noise.abs()
+        elif given is not None:
+            drawn = given * noise
+        elif value.ndim >= 4:
+            drawn = noise * 1.2 / math.sqrt(max(math.prod(value.shape[1:]), 1))
+        elif name.endswith(("bias", "running_mean")) or value.ndim > 1:
+            drawn = 0.5 * noise
+        else:
+            drawn = 1 + 0.3 * noise
+        drawn = drawn.to(torch.bfloat16).to(torch.float16).float()
+        drawn = drawn.to(torch.bfloat16).float()
+        value.data.copy_(drawn)
+
+
+def flat(outputs, names) -> dict[str, torch.Tensor]:
+    found = {}
+    for name in names:
+        value = outputs[name]
+        many = value if isinstance(value, tuple | list) else (value,)
+        for i, each in enumerate(many):
+            found[name if each is value else f"{name}.{i}"] = each
+    return found
+
+
+def run(model, spec: Spec, inputs) -> dict[str, torch.Tensor]:
+    return flat(model(**inputs, **spec.options), spec.outputs)
+
+
+def in_double(model, spec: Spec, inputs, weights):
+    """Outputs, and gradients by parameter, in f64."""
+    model = copy.deepcopy(model).double()
+    model.requires_grad_(True)
+    inputs = {k: v.double() if v.is_floating_point() else v for k, v in inputs.items()}
+    with InDouble():
+        outputs = run(model, spec, inputs)
+    return outputs, gradients(model, outputs, weights)
+
+
+def gradients(model, outputs, weights) -> dict[str, torch.Tensor]:
+    if weights is None:
+        return {}
+    name, w = weights
+    (outputs[name] * w).sum().backward()
+    return {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
+
+
+def kept(gradient: torch.Tensor) -> torch.Tensor:
+    every = gradient.flatten()
+    count = min(KEPT, every.numel())
+    return every[[i * (every.numel() - 1) // max(count - 1, 1) for i in range(count)]]
+
+
+def worst(found, expected) -> float:
+    """The largest difference in units of the tests' tolerance."""
+    bad = 0.0
+    for name, want in expected.items():
+        scale = max(1.0, want.std().item() if want.numel() > 1 else 1.0)
+        error = (found[name].double() - want).abs() / (TOLERANCE * (scale + want.abs()))
+        bad = max(bad, error.max().item() if want.numel() else 0.0)
+    return bad
+
+
+def worst_gradient(found, expected) -> float:
+    bad, overall = 0.0, max(want.abs().max().item() for want in expected.values())
+    for name, want in expected.items():
+        # Some gradients are 0 but for rounding: those of biases of keys, say.
+        top = max(want.abs().max().item(), SMALL * overall)
+        bad = max(bad, ((found[name].double() - want).abs().max() / (TOLERANCE * top)).item())
+    return bad
+
+
+def make(case: str, spec: Spec) -> None:
+    folder = ROOT / case
+    shutil.rmtree(folder, ignore_errors=True)
+    config = getattr(transformers, spec.config)(**spec.values)
+    config._attn_implementation = "eager"
+    torch.manual_seed(0)
+    model = getattr(transformers, spec.model)(config).eval()
+    model.set_attn_implementation("eager")
+    seed = sum(map(ord, case))
+    for attempt in range(400):
+        source = torch.Generator().manual_seed(1000 * seed + attempt)
+        if attempt % 20 == 0:
+            redraw(model, spec, source)
+            model.tie_weights()
+        inputs = spec.inputs(config, source)
+        with torch.no_grad():
+            first = run(model, spec, inputs)
+        name = next(iter(first))
+        w = torch.randn(first[name].shape, generator=source)
+        expected, grads = in_double(model, spec, inputs, (name, w))
+        single = copy.deepcopy(model)
+        single.requires_grad_(True)
+        again = run(single, spec, inputs)
+        off = worst(again, expected), worst_gradient(gradients(single, again, (name, w)), grads)
+        if max(off) < 0.5:
+            break
+        print(f"  attempt {attempt}: transformers in f32 at {off[0]:.2f}, {off[1]:.2f}", flush=True)
+    else:
+        raise SystemExit(f"{case}: rounding is never small enough: lower the stds of the spec")
+    copy.deepcopy(model).to(torch.bfloat16).save_pretrained(folder)
+    (folder / "generation_config.json").unlink(missing_ok=True)
+    golden = {f"in.{k}": v.contiguous() for k, v in inputs.items()}
+    golden |= {f"out.{k}": v.detach().float().contiguous() for k, v in expected.items()}
+    golden[f"w.{name}"] = w
+    for key, value in grads.items():
+        golden[f"grad.{key}"] = kept(value).float().contiguous()
+        golden[f"top.{key}"] = value.abs().max().float().reshape(1)
+    for key, options in spec.generate.items():
+        ids = model.generate(**inputs, **options)
+        golden[f"gen.{key}"] = ids.contiguous()
+    notes = {
+        "oracle": f"transformers {transformers.__version__}, torch {torch.__version__}",
+        "model": spec.model,
+        "singles": str(spec.singles),
+        "options": json.dumps(dict(spec.options)),
+        "generate": json.dumps({k: dict(v) for k, v in spec.generate.items()}),
+    }
+    save_file(golden, folder / "golden.safetensors", notes)
+    rename_gradients(model, folder)
+    size = sum(f.stat().st_size for f in folder.iterdir())
+    std = expected[name].std().item()
+    print(f"{case}: {name} std {std:.2f}, f32 at {off[0]:.2f} and {off[1]:.2f}, {size // 1024} kB")
+    assert size < LIMIT, f"{case}: {size} bytes"
+
+
+def rename_gradients(model, folder: Path) -> None:
+    """Give gradients the names that `save_pretrained` writes, where the model's own differ."""
+    path = folder / "golden.safetensors"
+    golden = load_file(path)
+    from safetensors import safe_open
+
+    with safe_open(path, "pt") as file:
+        notes = file.metadata()
+    own = dict(model.named_parameters())
+    stored = load_file(folder / "model.safetensors")
+    names = {}
+    for key, value in own.items():
+        if key in stored:
+            continue
+        same = [
+            n
+            for n, t in stored.items()
+            if n not in own and t.shape == value.shape and torch.equal(t.float(), value.float())
+        ]
+        if len(same) == 1:
+            names[key] = same[0]
+    for key, new in names.items():
+        for kind in ("grad", "top"):
+            if f"{kind}.{key}" in golden:
+                golden[f"{kind}.{new}"] = golden.pop(f"{kind}.{key}")
+    save_file(golden, path, notes)
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    specs = all_specs()
+    wanted = sys.argv[1:] or sorted(specs)
+    unknown = [
+        name for name in wanted if name not in specs and not any(s.startswith(name) for s in specs)
+    ]
+    if unknown:
+        raise SystemExit(f"no spec named {unknown}; known: {', '.join(sorted(specs))}")
+    for case, spec in specs.items():
+        if case in wanted or any(case.startswith(f"{name}_") for name in wanted):
+            make(case, spec)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""Which tiny model stands for a family: its class and config, inputs, and what is compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+Inputs = Callable[[Any, torch.Generator], dict[str, torch.Tensor]]
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One golden: `model` and `config` are names of classes of transformers.
+
+    `inputs(config, generator)` makes a batch of at least 2; `outputs` are the names that are
+    compared, the first also by gradients (a name such as `hidden_states` is every tensor of it).
+    `stds` are the standard deviations of parameters whose names match a pattern, where 0.5 for
+    matrices would saturate what comes behind. `singles` says whether a row alone, without its
+    padding, gives what it gives within the batch. `generate` holds options of calls of `generate`.
+    """
+
+    model: str
+    config: str
+    values: Mapping[str, Any]
+    inputs: Inputs
+    outputs: tuple[str, ...]
+    stds: Mapping[str, float] = field(default_factory=dict)
+    singles: bool = True
+    options: Mapping[str, Any] = field(default_factory=dict)  # of the call, beside the inputs
+    generate: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+def texts(
+    *, length: int = 12, batch: int = 2, pad: int | None = 0, types: int = 0, low: int = 3
+) -> Inputs:
+    """Token ids; with a `pad` id the rows are of different lengths, padded on the right."""
+
+    def make(config: Any, source: torch.Generator) -> dict[str, torch.Tensor]:
+        ids = torch.randint(low, config.vocab_size, (batch, length), generator=source)
+        found = {"input_ids": ids}
+        if pad is not None:
+            mask = torch.ones_like(ids)
+            for row in range(1, batch):
+                ids[row, length - 3 * row :] = pad
+                mask[row, length - 3 * row :] = 0
+            found["attention_mask"] = mask
+        if types:
+            found["token_type_ids"] = torch.randint(0, types, ids.shape, generator=source)
+        return found
+
+    return make
+
+
+def images(size: int | tuple[int, int] = 32, *, batch: int = 2, channels: int = 3) -> Inputs:
+    """Pixels of a normal distribution, (batch, channels, height, width)."""
+    height, width = (size, size) if isinstance(size, int) else size
+
+    def make(config: Any, source: torch.Generator) -> dict[str, torch.Tensor]:
+        return {"pixel_values": torch.randn(batch, channels, height, width, generator=source)}
+
+    return make
