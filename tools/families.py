@@ -1,4 +1,4 @@
-"""Write docs/reference/families.md from a run of tests/models/test_golden.py: family × check × lines.
+"""Write docs/reference/families.md (family × check × lines) from a run of test_golden.py.
 
     families.py build/families.xml
 
@@ -32,11 +32,11 @@ CHECKS = {
 }
 HEAD = """# Families of models, and what is proven of each
 
-Written by `make families` from the run of `tests/models/test_golden.py`: each golden is a tiny checkpoint
-with re-drawn weights, whose outputs (within 1e-4) and gradients transformers computed in f64
-(`make golden`). A cell tells how many goldens of the family pass; – means that the check has no sense for them
-(no padding that rows could be without, no matrix that divides into blocks, nothing to generate). Decoders are
-tested in `tests/models/test_families.py`.
+Written by `make families` from the run of `tests/models/test_golden.py`: each golden is a tiny
+checkpoint with re-drawn weights, whose outputs (within 1e-4) and gradients transformers computed in
+f64 (`make golden`). A cell tells how many goldens of the family pass; – means that the check has no
+sense for them (rows depend on each other's padding, no matrix divides into blocks, nothing to
+generate). Decoders are tested in `tests/models/test_families.py`.
 """
 
 
