@@ -9,17 +9,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tallow.vision import postprocess
+    from tallow.vision import draw, postprocess
     from tallow.vision.images import load_image
     from tallow.vision.processor import Batch, ImageProcessor
 
-__all__ = ["load_image", "ImageProcessor", "Batch", "postprocess"]
+__all__ = ["load_image", "ImageProcessor", "Batch", "postprocess", "draw"]
 
 _HOMES = {"load_image": "images", "ImageProcessor": "processor", "Batch": "processor"}
 
 
 def __getattr__(name: str) -> Any:
-    if name == "postprocess":
+    if name in ("postprocess", "draw"):
         return importlib.import_module(f"{__name__}.{name}")
     home = _HOMES.get(name)
     if home is None:
