@@ -4,6 +4,7 @@ import contextlib
 import io
 import subprocess
 import sys
+import warnings
 import zlib
 
 import numpy as np
@@ -40,6 +41,7 @@ FILES = {
     "RGBA": bytes_of(ALPHA),
     "palette": bytes_of(PALETTE),
     "palette with transparency": bytes_of(PALETTE, transparency=3),
+    "palette with many transparencies": bytes_of(PALETTE, transparency=bytes(range(0, 240, 15))),
     "grey with transparency": bytes_of(BASE.convert("L"), transparency=3),
     "16-bit": bytes_of(Image.fromarray(picture(12, 17).astype(np.uint16)[..., 0] * 257)),
     "jpeg": bytes_of(BASE, "JPEG"),
@@ -66,7 +68,9 @@ FILES = {
 
 @pytest.mark.parametrize("name", FILES)
 def test_files_become_rgb_as_pillow_converts(name, tmp_path):
-    expected = ImageOps.exif_transpose(Image.open(io.BytesIO(FILES[name]))).convert("RGB")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's, of palettes with transparencies
+        expected = ImageOps.exif_transpose(Image.open(io.BytesIO(FILES[name]))).convert("RGB")
     path = tmp_path / "picture"
     path.write_bytes(FILES[name])
     same(load_image(path), expected)
@@ -151,7 +155,28 @@ def test_mutants_are_pictures_or_refused(name):
             assert load_image(bytes(data)).mode == "RGB"
 
 
+def test_pillow_images_of_broken_files():
+    lazy = Image.open(io.BytesIO(FILES["png"][:200]))
+    with pytest.raises(FormatError, match="image: pixels: expected a whole picture"):
+        load_image(lazy)
+    with pytest.raises(FormatError, match="image: size: expected at least one pixel"):
+        load_image(Image.new("RGB", (0, 4)))
+
+
+def test_a_file_is_read_from_its_start():
+    file = io.BytesIO(FILES["png"])
+    file.seek(0, 2)
+    same(load_image(file), BASE)
+
+
 def test_no_file(tmp_path):
+    for name in ("a\0b", "n" * 400):
+        with pytest.raises(FormatError, match="file: expected a readable file"):
+            load_image(name)
+    unread = tmp_path / "unread.png"
+    unread.symlink_to(unread)
+    with pytest.raises(FormatError, match="unread.png: file: expected"):
+        load_image(unread)
     with pytest.raises(MissingFileError, match="nothing.png: file: expected a picture"):
         load_image(tmp_path / "nothing.png")
     with pytest.raises(FormatError, match="no regular file"):

@@ -132,3 +132,13 @@ def test_random_sizes(seed):
     for config in configs:
         image = Image.fromarray(picture(height, width))
         agree(reference(config), ImageProcessor.from_config(config), image)
+
+
+def test_models_without_a_type_get_transformers_one():
+    from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING_NAMES
+
+    unknown = {"dinov2_with_registers", "rt_detr_v2"}  # to transformers: their files name a type
+    for kind, row in KINDS.items():
+        for model_type in {*row.model_types} - unknown:
+            theirs = IMAGE_PROCESSOR_MAPPING_NAMES[model_type]
+            assert kind in {name.removesuffix("Pil") for name in theirs.values()}

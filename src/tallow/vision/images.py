@@ -6,6 +6,8 @@ import io
 import os
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,14 +78,11 @@ def load_image(source: Any) -> Image:
     """
     image = pillow()
     if isinstance(source, image.Image):
-        return _upright(source, "image")
+        with _told("image"):
+            return _upright(source, "image")
     if isinstance(source, str | os.PathLike):
         path = Path(source)
-        if not path.exists():
-            raise MissingFileError(path, "file", "a picture", "nothing")
-        if not path.is_file():
-            raise FormatError(path, "file", "a picture", "no regular file")
-        with path.open("rb") as file:
+        with _opened(path) as file:
             return _decode(file, path)
     if isinstance(source, bytes | bytearray | memoryview):
         return _decode(io.BytesIO(source), "bytes")
@@ -109,8 +108,23 @@ def as_picture(source: Any, convert_rgb: bool) -> Any:
     return as_pixels(source)
 
 
+def _opened(path: Path) -> Any:
+    """The file at a path, opened for bytes."""
+    try:
+        if not path.is_file() and os.path.lexists(path):
+            raise FormatError(path, "file", "a picture", "no regular file")
+        return path.open("rb")
+    except FileNotFoundError:
+        raise MissingFileError(path, "file", "a picture", "nothing") from None
+    except (OSError, ValueError) as error:
+        if isinstance(error, FormatError):
+            raise
+        raise FormatError(path, "file", "a readable file", error) from None
+
+
 def _seekable(file: Any, name: object) -> Any:
     if getattr(file, "seekable", bool)():
+        file.seek(0)
         return file
     content = file.read()
     if not isinstance(content, bytes):
@@ -119,23 +133,13 @@ def _seekable(file: Any, name: object) -> Any:
 
 
 def _decode(file: Any, name: object) -> Image:
-    image = pillow()
     start = file.read(1)
     if not isinstance(start, bytes):
         raise FormatError(name, "file", "one opened for bytes", "one opened for text")
     if not start:
         raise FormatError(name, "file", "a picture", "no bytes")
-    try:
-        with _open(file, image) as opened:
-            return _upright(opened, name)
-    except FormatError:
-        raise
-    except image.UnidentifiedImageError:
-        raise FormatError(name, "format", f"one of {', '.join(FORMATS)}", "another") from None
-    except image.DecompressionBombError as error:
-        raise FormatError(name, "size", f"at most {MAX_PIXELS} pixels", error) from None
-    except _FAULTS as error:
-        raise FormatError(name, "pixels", "a whole picture", error) from None
+    with _told(name), _open(file, pillow()) as opened:
+        return _upright(opened, name)
 
 
 def _open(file: Any, image: Any) -> Any:
@@ -147,6 +151,22 @@ def _open(file: Any, image: Any) -> Any:
         return image.open(file, formats=others)
 
 
+@contextmanager
+def _told(name: object) -> Iterator[None]:
+    """What Pillow raises here, as a FormatError with the file's name."""
+    image = pillow()
+    try:
+        yield
+    except FormatError:
+        raise
+    except image.UnidentifiedImageError:
+        raise FormatError(name, "format", f"one of {', '.join(FORMATS)}", "another") from None
+    except image.DecompressionBombError as error:
+        raise FormatError(name, "size", f"at most {MAX_PIXELS} pixels", error) from None
+    except _FAULTS as error:
+        raise FormatError(name, "pixels", "a whole picture", error) from None
+
+
 def _upright(opened: Any, name: object) -> Image:
     from PIL import ImageOps
 
@@ -155,8 +175,10 @@ def _upright(opened: Any, name: object) -> Image:
         raise FormatError(name, "size", "at least one pixel", f"{width} × {height}")
     if width * height > MAX_PIXELS:
         raise FormatError(name, "size", f"at most {MAX_PIXELS} pixels", f"{width} × {height}")
-    picture: Image = ImageOps.exif_transpose(opened).convert("RGB")
-    return picture
+    picture: Image = ImageOps.exif_transpose(opened)
+    if isinstance(picture.info.get("transparency"), bytes):
+        del picture.info["transparency"]  # of a copy: dropped all the same, and Pillow would warn
+    return picture.convert("RGB")
 
 
 def on_white(picture: Image) -> Image:
@@ -165,7 +187,8 @@ def on_white(picture: Image) -> Image:
 
     if "A" not in picture.getbands() and picture.info.get("transparency") is None:
         return picture
-    picture = ImageOps.exif_transpose(picture).convert("RGBA")
+    with _told("image"):
+        picture = ImageOps.exif_transpose(picture).convert("RGBA")
     white = pillow().new("RGBA", picture.size, (255, 255, 255, 255))
     laid: Image = pillow().alpha_composite(white, picture)
     return laid
