@@ -138,7 +138,19 @@ if TYPE_CHECKING:
     from .ops import *  # noqa: F403
     from .persistence import load, save
     from .plan import Plan, capture
-    from .tasks import LLM
+    from .tasks import (
+        LLM,
+        Detector,
+        Embedder,
+        ImageClassifier,
+        ImageEmbedder,
+        LineReader,
+        Reranker,
+        Segmenter,
+        TextClassifier,
+        TokenClassifier,
+        ZeroShotImageClassifier,
+    )
 
 # PyTorch's names of the classes; the modules are reached by `from tallow.dtype import …`.
 device, dtype = Device, DType
@@ -159,7 +171,11 @@ _MODULES = (
     "safetensors", "training", "vision", "weights",
 )  # fmt: skip
 _PLACES = {
-    ".tasks": ("LLM",),
+    ".tasks": (
+        "LLM", "Embedder", "Reranker", "TextClassifier",
+        "TokenClassifier", "ImageClassifier", "ImageEmbedder", "Detector",
+        "Segmenter", "ZeroShotImageClassifier", "LineReader",
+    ),
     ".plan": ("capture", "Plan"),
     ".autograd": (
         "checkpoint", "enable_grad", "gradcheck", "gradgradcheck", "inference_mode",

@@ -8,8 +8,8 @@ from functools import partial
 from importlib import import_module
 
 COMMANDS = (
-    "chat", "generate", "inspect", "convert", "quantize", "imatrix", "diff", "pull", "models",
-    "bench",
+    "chat", "generate", "embed", "rerank", "classify", "detect", "segment", "read", "inspect",
+    "convert", "quantize", "imatrix", "diff", "pull", "models", "bench",
 )  # fmt: skip
 """Each is a function of the same name in the module of the same name, in the order of the help."""
 

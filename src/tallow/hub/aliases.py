@@ -19,6 +19,7 @@ class Alias:
     description: str
     sha256: str | None = None
     file_sha256: str | None = None
+    tokenizer: str | None = None  # the reference of a tokenizer.json that stands elsewhere
 
 
 _ROWS = (
@@ -41,6 +42,8 @@ _ROWS = (
         name="wordllama",
         ref="pypi:wordllama==0.4.0.post1#wordllama/weights/l2_supercat_256.safetensors",
         file_sha256="64b47a2dc493cb8e85944076601189739852d7b64e0e1eedcb1937a251cd9fd5",
+        tokenizer="pypi:wordllama==0.4.0.post1#wordllama/tokenizers/"
+        "l2_supercat_tokenizer_config.json",
         licence="MIT",
         description="WordLlama static embeddings, 32000 × 256 in float16; safetensors, 16 MB",
     ),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tallow.errors import ModelError
@@ -36,6 +37,9 @@ class Model(Module):
 
     config: Any
     folder: Path | None = None  # that it was loaded from
+    config_values: Mapping[str, Any] = MappingProxyType(
+        {}
+    )  # of its config.json, as they stand there
     tokenizer_source: Callable[[], Tokenizer] | None = None
     end_ids: frozenset[int] = frozenset()  # that end a generation where there is no tokenizer
 

@@ -113,7 +113,7 @@ def build(
             if isinstance(module, Linear):
                 module.exact = True
     if source.config is not None:
-        model.folder = source.path
+        model.folder, model.config_values = source.path, source.config
     if _has_tokenizer(source):
         model.tokenizer_source = partial(_tokenizer, source)
     else:

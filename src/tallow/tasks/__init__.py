@@ -1,5 +1,69 @@
 """Tasks: a model with what stands before and after it, behind one object."""
 
-from tallow.tasks.llm import LLM, Stream
+from __future__ import annotations
 
-__all__ = ["LLM", "Stream"]
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tallow.tasks.batches import BatchError, Outcome
+    from tallow.tasks.embedder import Embedder
+    from tallow.tasks.image_tasks import (
+        Detector,
+        ImageClassifier,
+        ImageEmbedder,
+        Segmenter,
+        ZeroShotImageClassifier,
+    )
+    from tallow.tasks.line_reader import LineReader
+    from tallow.tasks.llm import LLM, Stream
+    from tallow.tasks.reranker import Reranker
+    from tallow.tasks.text_classifier import TextClassifier
+    from tallow.tasks.token_classifier import TokenClassifier
+
+__all__ = [
+    "LLM",
+    "Stream",
+    "Embedder",
+    "Reranker",
+    "TextClassifier",
+    "TokenClassifier",
+    "ImageClassifier",
+    "ImageEmbedder",
+    "Detector",
+    "Segmenter",
+    "ZeroShotImageClassifier",
+    "LineReader",
+    "BatchError",
+    "Outcome",
+]
+
+_HOMES = {
+    "LLM": "llm",
+    "Stream": "llm",
+    "Embedder": "embedder",
+    "Reranker": "reranker",
+    "TextClassifier": "text_classifier",
+    "TokenClassifier": "token_classifier",
+    "ImageClassifier": "image_tasks",
+    "ImageEmbedder": "image_tasks",
+    "Detector": "image_tasks",
+    "Segmenter": "image_tasks",
+    "ZeroShotImageClassifier": "image_tasks",
+    "LineReader": "line_reader",
+    "BatchError": "batches",
+    "Outcome": "batches",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

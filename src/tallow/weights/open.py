@@ -75,11 +75,23 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         FormatError: unreadable, too large, not JSON, or not an object.
     """
+    value = read_json_value(path)
+    if not isinstance(value, dict):
+        raise FormatError(path, "content", "a JSON object", type(value).__name__)
+    return value
+
+
+def read_json_value(path: Path) -> Any:
+    """Read a JSON document of at most 16 MiB.
+
+    Raises:
+        FormatError: unreadable, too large, or not JSON.
+    """
     try:
         size = path.stat().st_size
         if size > MAX_CONFIG_BYTES:
             raise FormatError(path, "size", f"at most {MAX_CONFIG_BYTES} bytes", size)
-        value = json.loads(path.read_bytes())
+        return json.loads(path.read_bytes())
     except OSError as error:
         raise FormatError(path, "file", "a readable file", error.strerror) from error
     except RecursionError:
@@ -88,9 +100,6 @@ def read_json(path: Path) -> dict[str, Any]:
         if isinstance(error, FormatError):
             raise
         raise FormatError(path, "content", "JSON", error) from error
-    if not isinstance(value, dict):
-        raise FormatError(path, "content", "a JSON object", type(value).__name__)
-    return value
 
 
 def _is_folder(path: Path) -> bool:

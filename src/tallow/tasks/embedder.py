@@ -1,0 +1,271 @@
+"""Embedder: texts to vectors, by sentence-transformers folders, any encoder, or tables of words."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tallow.dtype import DType, f32
+from tallow.errors import ArgumentError, ModelError, expect
+from tallow.factories import empty
+from tallow.models.fields import Fields
+from tallow.models.loading import Activations
+from tallow.ops import stack
+from tallow.tasks.base import Task, as_text, longest
+from tallow.tasks.sentence_modules import POOLING, Chain, Pooling, normalize, read_chain
+from tallow.tensor import Tensor
+from tallow.text import Tokenizer
+from tallow.weights import open_weights
+from tallow.weights.open import read_json
+
+Prompted = tuple[str, str]  # a prompt and a text
+
+
+class Embedder(Task[Prompted, Tensor]):
+    """Texts to vectors; `encode` gives them, `similarity` compares them.
+
+    `ref` is a sentence-transformers folder (modules.json says pooling, dense layers and whether
+    vectors are normalised), a folder of an encoder alone (mean pooling, as sentence-transformers
+    takes it), or a file with one table of word vectors, for which `tokenizer` names a
+    tokenizer.json or its folder. `pooling`, `normalize` and `max_length` override the folder's
+    settings; the other options are of `tallow.models.load`.
+
+    Raises:
+        HubError, FormatError, ModelError: as `tallow.models.load`; a module of the folder is of a
+            kind that is not supported.
+    """
+
+    task = "embedding"
+
+    def __init__(
+        self,
+        ref: str | os.PathLike[str],
+        *,
+        tokenizer: str | os.PathLike[str] | None = None,
+        pooling: str | None = None,
+        normalize: bool | None = None,
+        max_length: int | None = None,
+        device: str = "cpu",
+        dtype: DType | str | None = None,
+        activations: Activations = "fast",
+        allow_extra: bool = False,
+    ) -> None:
+        from tallow.hub import resolve
+        from tallow.hub.aliases import ALIASES
+
+        expect(
+            pooling is None or pooling in POOLING,
+            "pooling",
+            f"one of {', '.join(POOLING)}",
+            pooling,
+            ArgumentError,
+        )
+        path = resolve(os.fspath(ref))
+        alias = ALIASES.get(os.fspath(ref))
+        if tokenizer is None and alias is not None:
+            tokenizer = alias.tokenizer
+        self.chain = read_chain(path) if path.is_dir() else Chain(path, Pooling(), static=True)
+        self._pooling = self.chain.pooling if pooling is None else Pooling((pooling,))
+        self._normalize = normalize
+        self._table: Tensor | None = None
+        self._own: Tokenizer | None = None
+        settings = _settings(path)
+        if self.chain.static:
+            self._table = _table(self.chain.model)
+            self._own = _tokenizer(tokenizer, self.chain.model)
+            limit = None
+        else:
+            super().__init__(
+                self.chain.model,
+                device=device,
+                dtype=dtype,
+                activations=activations,
+                allow_extra=allow_extra,
+            )
+            limit = settings.get("max_seq_length")
+            if type(limit) is not int or limit < 1:
+                limit = longest(self.tokenizer, self.model.config)
+        self.max_length: int | None = limit if max_length is None else max_length
+        self._lower = settings.get("do_lower_case") is True
+        fields = Fields(settings, path / "config_sentence_transformers.json")
+        self.prompts: Mapping[str, str] = _prompts(fields)
+        self.default_prompt_name: str | None = fields.text("default_prompt_name") or None
+        self.similarity_name: str = fields.text("similarity_fn_name") or "cosine"
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The model's tokenizer, or that of the table of words."""
+        return super().tokenizer if self._own is None else self._own
+
+    def encode(
+        self,
+        texts: str | Iterable[str],
+        *,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int | None = None,
+        normalize_embeddings: bool | None = None,
+        truncate_dim: int | None = None,
+    ) -> Tensor:
+        """The vectors of texts, `(texts, size)` of f32; `(size,)` of a single string.
+
+        `prompt`, or the one that the folder has under `prompt_name`, stands before each text. With
+        `truncate_dim` the first numbers are kept, before rows are normalised.
+
+        Raises:
+            ArgumentError: a prompt name that the folder has not, or something that is no text.
+            BatchError: some texts failed; the others' vectors are in it.
+        """
+        single = isinstance(texts, str)
+        listed: list[Any] = [texts] if isinstance(texts, str) else list(texts)
+        before = self.prompt(prompt_name) if prompt is None else prompt
+        rows = self.all([(before, text) for text in listed], batch_size)
+        if not rows:
+            return empty(0, 0)
+        found = stack(rows)
+        if truncate_dim is not None:
+            good = type(truncate_dim) is int and 1 <= truncate_dim <= found.shape[1]
+            expect(good, "truncate_dim", f"1 to {found.shape[1]}", truncate_dim, ArgumentError)
+            found = found[:, :truncate_dim].contiguous()
+        wanted = self._normalize if normalize_embeddings is None else normalize_embeddings
+        found = normalize(found) if wanted else found
+        return found[0] if single else found
+
+    def encode_query(self, texts: Any, **options: Any) -> Tensor:
+        """`encode` with the prompt named `query`, where the folder has one."""
+        return self._as("query", texts, options)
+
+    def encode_document(self, texts: Any, **options: Any) -> Tensor:
+        """`encode` with the prompt named `document`, `passage` or `corpus`, where there is one."""
+        name = next((n for n in ("document", "passage", "corpus") if n in self.prompts), "document")
+        return self._as(name, texts, options)
+
+    def _as(self, name: str, texts: Any, options: dict[str, Any]) -> Tensor:
+        named = "prompt" in options or "prompt_name" in options
+        if not named and name in self.prompts:
+            options = {**options, "prompt_name": name}
+        return self.encode(texts, **options)
+
+    def similarity(self, a: Tensor, b: Tensor) -> Tensor:
+        """How alike rows of `a` and `b` are, `(a, b)`: cosine, or what the folder says."""
+        a, b = (x.unsqueeze(0) if x.ndim == 1 else x for x in (a, b))
+        if self.similarity_name == "dot":
+            return a @ b.t()
+        if self.similarity_name == "cosine":
+            return normalize(a) @ normalize(b).t()
+        gap = a.unsqueeze(1) - b.unsqueeze(0)
+        if self.similarity_name == "euclidean":
+            return -gap.square().sum(-1).sqrt()
+        if self.similarity_name == "manhattan":
+            return -gap.abs().sum(-1)
+        wanted = "cosine, dot, euclidean or manhattan"
+        raise ModelError(f"similarity_fn_name: expected {wanted}, found {self.similarity_name!r}")
+
+    def prompt(self, name: str | None) -> str:
+        """The prompt of that name; without one the folder's default, or none.
+
+        Raises:
+            ArgumentError: the folder has no prompt of that name.
+        """
+        name = self.default_prompt_name if name is None else name
+        if name is not None and name not in self.prompts:
+            have = ", ".join(sorted(self.prompts)) or "none"
+            raise ArgumentError(f"prompt_name: expected one of the folder's ({have}), got {name!r}")
+        return "" if name is None else self.prompts[name]
+
+    def prepare(self, item: Prompted) -> Prompted:
+        """The prompt, and the text behind it."""
+        before, text = item
+        text = before + as_text(text, "encode")
+        return before, text.lower() if self._lower else text
+
+    weigh = staticmethod(lambda prepared: len(prepared[1]))
+
+    def compute(self, prepared: Sequence[Prompted]) -> Sequence[Tensor]:
+        """The vectors of texts, each `(size,)`."""
+        before = prepared[0][0]
+        texts = [text for _, text in prepared]
+        found = self._static(texts) if self._table is not None else self._pooled(texts, before)
+        for step in self.chain.steps:
+            if step is normalize and self._normalize is False:
+                continue
+            found = step(found)
+        return list(found.unbind(0))
+
+    def _pooled(self, texts: list[str], before: str) -> Tensor:
+        found = self.tokenizer.batch(
+            texts, padding=True, truncation=self.max_length is not None, max_length=self.max_length
+        )
+        mask = found.attention_mask
+        inputs = {"input_ids": found.input_ids, "attention_mask": mask}
+        if found.token_type_ids is not None:
+            inputs["token_type_ids"] = found.token_type_ids
+        hidden = self.model(**inputs).last_hidden_state
+        if before and not self._pooling.include_prompt:
+            mask = mask.clone()
+            mask[:, : self._prompt_length(before)] = 0
+        return self._pooling(hidden, mask)
+
+    def _prompt_length(self, prompt: str) -> int:
+        ids = self.tokenizer.encode(prompt)
+        # The text goes on where the prompt alone would end, so its closing token is none.
+        last = {self.tokenizer.sep_id, self.tokenizer.eos_id}
+        return len(ids) - (1 if ids and ids[-1] in last else 0)
+
+    def _static(self, texts: list[str]) -> Tensor:
+        table = self._table
+        assert table is not None, "checked by the caller"
+        rows = []
+        for text in texts:
+            ids = self.tokenizer.encode(text, add_special=False)
+            if self.max_length is not None:
+                ids = ids[: self.max_length]
+            rows.append(_average(table, [i for i in ids if i < table.shape[0]]))
+        return stack(rows)
+
+
+def _average(table: Tensor, ids: list[int]) -> Tensor:
+    from tallow.factories import tensor, zeros
+
+    if not ids:
+        return zeros(table.shape[1])
+    return table[tensor(ids)].to(f32).mean(0)
+
+
+def _table(path: Path) -> Tensor:
+    source = open_weights(path)
+    tables = [name for name in source.names() if len(source.info(name).shape) == 2]
+    if len(source) != 1 or len(tables) != 1:
+        wanted = "an encoder's folder, or one table of word vectors"
+        raise ModelError(f"{path}: expected {wanted}, found {len(source)} tensors")
+    return source.take(tables[0])
+
+
+def _tokenizer(given: str | os.PathLike[str] | None, path: Path) -> Tokenizer:
+    from tallow.hub import resolve
+
+    if given is None:
+        if path.is_dir():
+            return Tokenizer.from_folder(path)
+        raise ModelError(f"{path}: tokenizer: expected tokenizer=, for the file holds none")
+    return Tokenizer.from_folder(resolve(os.fspath(given)))
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    """What the small files of a sentence-transformers folder say, in one."""
+    found: dict[str, Any] = {}
+    names = ("sentence_bert_config.json", "sentence_roberta_config.json",
+             "config_sentence_transformers.json")  # fmt: skip
+    for name in names if path.is_dir() else ():
+        if (path / name).is_file():
+            found |= read_json(path / name)
+    return found
+
+
+def _prompts(fields: Fields) -> Mapping[str, str]:
+    value = fields.get("prompts") or {}
+    if not isinstance(value, dict) or not all(isinstance(each, str) for each in value.values()):
+        raise fields.misfit("prompts", "an object from names to texts", value)
+    return value

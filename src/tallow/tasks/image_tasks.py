@@ -1,0 +1,291 @@
+"""Pictures to labels, vectors, boxes and areas."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from tallow.errors import ArgumentError, ModelError, expect
+from tallow.factories import empty
+from tallow.ops import sigmoid, softmax, stack
+from tallow.tasks.base import Task, label_names
+from tallow.tasks.labels import Label, apply, best, function_of
+from tallow.tasks.sentence_modules import normalize
+from tallow.tensor import Tensor
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from tallow.vision import ImageProcessor
+
+Made = TypeVar("Made")
+Picture = Any  # what `tallow.vision.load_image` takes
+
+
+class ImageTask(Task[Picture, Made], Generic[Made]):
+    """A model of pictures and its processor; a picture is what `tallow.vision.load_image` takes."""
+
+    batch_size = 8
+
+    @cached_property
+    def processor(self) -> ImageProcessor:
+        """The processor of the model's folder.
+
+        Raises:
+            FormatError: the folder has none, or one of an unknown type.
+            ModelError: the model was not loaded from a folder.
+        """
+        from tallow.vision import ImageProcessor
+
+        if self.model.folder is None:
+            wanted = "a model from a folder with preprocessor_config.json"
+            raise ModelError(f"{type(self).__name__}: processor: expected {wanted}, got a file")
+        return ImageProcessor.from_folder(self.model.folder)
+
+    def prepare(self, item: Picture) -> Image:
+        """The decoded picture, upright, in RGB."""
+        from tallow.vision import load_image
+
+        return load_image(item)
+
+
+def is_one(images: Any) -> bool:
+    """Whether a call was given a single picture, not several."""
+    return isinstance(images, str | bytes) or not isinstance(images, Iterable) or _is_array(images)
+
+
+def _is_array(images: Any) -> bool:
+    return hasattr(images, "shape") and len(images.shape) == 3
+
+
+class ImageClassifier(ImageTask[Tensor]):
+    """An image classifier: `classifier(images)` gives the labels of each."""
+
+    task = "image-classification"
+
+    def __call__(
+        self,
+        images: Any,
+        *,
+        top_k: int | None = 1,
+        function_to_apply: str | None = None,
+        batch_size: int | None = None,
+    ) -> Any:
+        """The best label of each picture; lists of `top_k` labels where that is not 1 (None: all).
+
+        A single picture gives its own.
+
+        Raises:
+            BatchError: some pictures failed; the others' labels are kept in it.
+        """
+        single = is_one(images)
+        rows = self.all([images] if single else images, batch_size)
+        made = [self.labels(logits, top_k, function_to_apply) for logits in rows]
+        found = [labels[0] for labels in made] if top_k == 1 else made
+        return found[0] if single else found
+
+    def labels(self, logits: Tensor, top_k: int | None, function: str | None = None) -> list[Label]:
+        """The best labels of one picture's logits."""
+        scores = apply(function or function_of(self.model), logits).tolist()
+        return best(scores, label_names(self.model), top_k)
+
+    def compute(self, prepared: Sequence[Image]) -> Sequence[Tensor]:
+        """The logits of each picture, `(labels,)`."""
+        logits = self.model(self.processor(list(prepared)).pixel_values).logits
+        return list(logits.unbind(0))
+
+
+class ImageEmbedder(ImageTask[Tensor]):
+    """Pictures to vectors: `encode(images)`.
+
+    Of CLIP and its relatives the projected image features, of others the pooled output, or the
+    first position where a model pools nothing.
+    """
+
+    task = "embedding"
+
+    def encode(
+        self,
+        images: Any,
+        *,
+        batch_size: int | None = None,
+        normalize_embeddings: bool = False,
+    ) -> Tensor:
+        """`(pictures, size)` of f32; `(size,)` of a single picture.
+
+        Raises:
+            BatchError: some pictures failed; the others' vectors are kept in it.
+        """
+        single = is_one(images)
+        rows = self.all([images] if single else images, batch_size)
+        found = stack(rows) if rows else empty(0, 0)
+        found = normalize(found) if normalize_embeddings and rows else found
+        return found[0] if single else found
+
+    def compute(self, prepared: Sequence[Image]) -> Sequence[Tensor]:
+        """The vectors of pictures, each `(size,)`."""
+        batch = self.processor(list(prepared))
+        features = getattr(self.model, "get_image_features", None)
+        if features is not None:
+            inputs = {name: batch[name] for name in batch if name != "pixel_mask"}
+            rows = features(**inputs)
+            rows = getattr(rows, "pooler_output", rows)
+        else:
+            found = self.model(batch.pixel_values)
+            rows = found.get("pooler_output")
+            rows = found.last_hidden_state[:, 0] if rows is None else rows
+        return list(rows.flatten(1).unbind(0))
+
+
+@dataclass(frozen=True)
+class Detection:
+    """A box in pixels of the picture, (left, top, right, bottom), and what is in it."""
+
+    label: str
+    score: float
+    box: tuple[float, float, float, float]
+    index: int  # of the label
+
+
+class Detector(ImageTask[dict[str, Tensor]]):
+    """An object detector: `detector(images)` gives the detections of each picture."""
+
+    task = "object-detection"
+    batch_size = 2
+
+    def __init__(self, *args: Any, threshold: float = 0.5, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.threshold = threshold
+
+    def __call__(
+        self, images: Any, *, threshold: float | None = None, batch_size: int | None = None
+    ) -> Any:
+        """Detections with scores above `threshold`, the best first; of one picture its own list.
+
+        Raises:
+            BatchError: some pictures failed; the others' detections are kept in it.
+        """
+        single = is_one(images)
+        rows = self.all([images] if single else images, batch_size)
+        made = [self.detections(found, threshold) for found in rows]
+        return made[0] if single else made
+
+    @property
+    def labels(self) -> list[str]:
+        """The names of what it detects, by number."""
+        return label_names(self.model)
+
+    def detections(
+        self, found: dict[str, Tensor], threshold: float | None = None
+    ) -> list[Detection]:
+        """The detections above the threshold of what one picture's queries gave."""
+        names, low = self.labels, self.threshold if threshold is None else threshold
+        rows = zip(*(found[key].tolist() for key in ("scores", "labels", "boxes")), strict=True)
+        listed = [Detection(names[i], s, tuple(box), i) for s, i, box in rows if s > low]
+        return sorted(listed, key=lambda each: -each.score)
+
+    def compute(self, prepared: Sequence[Image]) -> Sequence[dict[str, Tensor]]:
+        """Scores, labels and boxes of all queries of each picture."""
+        batch = self.processor(list(prepared))
+        inputs = {name: batch[name] for name in batch}
+        found = self.model(**inputs)
+        return self.processor.post_process_object_detection(
+            found, threshold=0.0, target_sizes=batch.original_sizes
+        )
+
+
+class Segmenter(ImageTask[Tensor]):
+    """A semantic segmenter: `segmenter(images)` gives each picture's classes, (height, width)."""
+
+    task = "image-segmentation"
+    batch_size = 2
+
+    def __call__(self, images: Any, *, batch_size: int | None = None) -> Any:
+        """The number of each pixel's class, i64 of the picture's size; of one picture its own.
+
+        Raises:
+            BatchError: some pictures failed; the others' maps are kept in it.
+        """
+        single = is_one(images)
+        made = self.all([images] if single else images, batch_size)
+        return made[0] if single else made
+
+    @property
+    def labels(self) -> list[str]:
+        """The names of the classes, by number."""
+        return label_names(self.model)
+
+    def compute(self, prepared: Sequence[Image]) -> Sequence[Tensor]:
+        """The class of each pixel of each picture."""
+        from tallow.vision.postprocess import semantic_segmentation
+
+        batch = self.processor(list(prepared))
+        logits = self.model(batch.pixel_values).logits
+        return semantic_segmentation(logits, target_sizes=batch.original_sizes)
+
+
+class ZeroShotImageClassifier(ImageTask[Tensor]):
+    """Pictures against texts of the caller's choice, by CLIP, SigLIP and their relatives."""
+
+    task = "zero-shot-image-classification"
+
+    def __call__(
+        self,
+        images: Any,
+        candidate_labels: Sequence[str],
+        *,
+        hypothesis_template: str = "This is a photo of {}.",
+        batch_size: int | None = None,
+    ) -> Any:
+        """The labels of each picture with their scores, the best first; of one picture its own.
+
+        Scores are softmax over the labels, or sigmoid of each for SigLIP.
+
+        Raises:
+            ArgumentError: no label, or a template without {}.
+            BatchError: some pictures failed; the others' labels are kept in it.
+        """
+        scores = self.scorer(candidate_labels, hypothesis_template)
+        single = is_one(images)
+        rows = self.all([images] if single else images, batch_size)
+        made = [scores(logits) for logits in rows]
+        return made[0] if single else made
+
+    def scorer(
+        self, candidate_labels: Sequence[str], template: str = "This is a photo of {}."
+    ) -> Callable[[Tensor], list[Label]]:
+        """Take labels for the pictures to come; gives what turns their logits into labels."""
+        labels = list(candidate_labels)
+        expect(bool(labels), "candidate_labels", "at least one", "none", ArgumentError)
+        expect("{}" in template, "hypothesis_template", "a text with {}", template, ArgumentError)
+        self._texts = self._encode([template.replace("{}", label) for label in labels])
+        sigmoids = self.model.config_values.get("model_type") in ("siglip", "siglip2")
+
+        def scores(logits: Tensor) -> list[Label]:
+            found = sigmoid(logits) if sigmoids else softmax(logits, -1)
+            return best(found.tolist(), labels, None)
+
+        return scores
+
+    def _encode(self, texts: list[str]) -> dict[str, Tensor]:
+        # SigLIP was trained with texts of one length.
+        siglip = str(self.model.config_values.get("model_type", "")).startswith("siglip")
+        limit = self.tokenizer.model_max_length
+        text_config = getattr(self.model.config, "text_config", None)
+        limit = limit or getattr(text_config, "max_position_embeddings", None)
+        found = self.tokenizer.batch(
+            texts, padding="max_length" if siglip else True, truncation=True, max_length=limit
+        )
+        inputs = {"input_ids": found.input_ids}
+        if not siglip:
+            inputs["attention_mask"] = found.attention_mask
+        return inputs
+
+    def compute(self, prepared: Sequence[Image]) -> Sequence[Tensor]:
+        """The logits of each picture for the texts, `(texts,)`."""
+        batch = self.processor(list(prepared))
+        inputs = {name: batch[name] for name in batch if name != "pixel_mask"}
+        logits = self.model(**self._texts, **inputs).logits_per_image
+        return list(logits.unbind(0))
