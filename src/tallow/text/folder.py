@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tallow.errors import FormatError, MissingExtraError, ModelError
+from tallow.text.decoding import Decoder
 from tallow.text.encoder import Encoder
 from tallow.text.end_ids import configured_ends
 from tallow.text.folder_batches import batch_settings
@@ -36,6 +37,7 @@ from tallow.text.vocab import (
     clean,
     end_ids,
 )
+from tallow.text.vocab_files import read_vocab_files, with_template
 
 
 class FileEncoder:
@@ -149,25 +151,28 @@ def _found_as_written(root: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def read_folder(path: Path, engine: str) -> tuple[Vocab, Encoder]:
-    """The vocabulary and the encoder of a folder with a tokenizer.json.
+    """The vocabulary and the encoder of a folder with a tokenizer.json, or with vocabulary files.
 
     Raises:
-        ModelError: no tokenizer.json, or one of an unknown kind.
+        ModelError: no tokenizer, or one of an unknown kind.
         FormatError: a file is not JSON or has a field of the wrong type.
         MissingExtraError: `tokenizers` is not installed and the stand-in does not know this
             tokenizer.
     """
-    file = path / "tokenizer.json"
-    if not file.is_file():
-        raise ModelError(f"{path}: expected a tokenizer.json, got none")
-    source = file.read_text(encoding="utf-8", errors="replace")
-    own = parse_json(file, source)
     config = {
-        **_roles_of_padding(own),
         **read_config(path, "special_tokens_map.json"),
         **read_config(path, "tokenizer_config.json"),
     }
-    root = complete(own, file, config)
+    file, source = path / "tokenizer.json", None
+    if file.is_file():
+        source = file.read_text(encoding="utf-8", errors="replace")
+        own = parse_json(file, source)
+        config = {**_roles_of_padding(own), **config}
+        root = complete(own, file, config)
+        source = source if root is own else None
+    else:
+        file, own, config = read_vocab_files(path, config)
+        root = with_template(complete(own, file, config, append=True), path, config)
     vocab = _vocab(root, file, path, config)
     root = with_control_tokens(root, vocab)
     if engine != "python":
@@ -231,6 +236,7 @@ def _vocab(root: Mapping[str, Any], file: Path, path: Path, config: Mapping[str,
         chat_prefix=False,  # a chat gets no bos but the template's, as in transformers
         chat_template=_chat_template(config, path),
         settings=batch_settings(path, config, root),
+        decoder=_decoder(root, algorithm, model.get("end_of_word_suffix")),
     )
 
 
@@ -247,6 +253,14 @@ def _algorithm(root: Mapping[str, Any], model: Mapping[str, Any]) -> tuple[Algor
     if kind == "BPE" or (kind is None and "merges" in model):
         return "spm", False
     raise ModelError(f"tokenizer.json: model.type: expected BPE, WordPiece or Unigram, got {kind}")
+
+
+def _decoder(root: Mapping[str, Any], algorithm: Algorithm, suffix: Any) -> Decoder | None:
+    """The decoder of a vocabulary whose tokens do not simply spell its text."""
+    suffix = suffix if isinstance(suffix, str) and algorithm == "bpe" else ""
+    if algorithm in ("wordpiece", "unigram") or suffix:
+        return Decoder(steps_of(root.get("decoder"), "decoders"), suffix)
+    return None
 
 
 def _strips_space(root: Mapping[str, Any]) -> bool:
@@ -273,8 +287,6 @@ def _special(config: Mapping[str, Any], ids: Mapping[str, int]) -> dict[str, int
         text = text_of(config.get(f"{role}_token"))
         if text is not None and text in ids:
             special[role] = ids[text]
-    if "bos" not in special and "cls" in special:
-        special["bos"] = special["cls"]
     return special
 
 

@@ -58,6 +58,7 @@ def batch_settings(path: Path, config: Mapping[str, Any], root: Mapping[str, Any
         truncation_side=side("truncation_side", truncation.get("direction", "right")),
         pad_type_id=pad_type if type(pad_type) is int else 0,
         token_types=_takes_types(path, config),
+        clean_up=config.get("clean_up_tokenization_spaces") is True,
     )
 
 

@@ -38,8 +38,12 @@ def model_pieces(file: Path, root: Mapping[str, Any]) -> dict[str, Any]:
     return {str(row[0]): i for i, row in enumerate(rows)}
 
 
-def complete(root: dict[str, Any], file: Path, config: Mapping[str, Any]) -> dict[str, Any]:
+def complete(
+    root: dict[str, Any], file: Path, config: Mapping[str, Any], *, append: bool = False
+) -> dict[str, Any]:
     """`root` with the added tokens and the affixes that the configs of its folder ask for.
+
+    `append` gives new ids to special tokens that neither the vocabulary nor the configs number.
 
     Raises:
         FormatError: a token of the configs has no text, or another id than the vocabulary gives it.
@@ -61,6 +65,8 @@ def complete(root: dict[str, Any], file: Path, config: Mapping[str, Any]) -> dic
         special = bool(own.get("special")) or row["special"]  # the engine does not forget it
         changed[text] = {**own, **row, "id": index, "special": special}
     for text, given, role in _special_texts(config):
+        if append and text not in ids:
+            ids[text] = max(ids.values(), default=-1) + 1
         if text in ids and (role or text not in changed):  # only a role changes what is listed
             row = changed.get(text) or _row(given if isinstance(given, dict) else {}, text, True)
             changed[text] = {**row, "id": ids[text], "special": True}
@@ -96,10 +102,11 @@ def _decoder_rows(path: Path, config: Mapping[str, Any]) -> list[tuple[int, Row]
             raise FormatError(where, "added_tokens_decoder", "ids with their tokens", index)
         found.append((int(index), _row(row, text, False)))
     if not found:
+        special = {text for text, _, _ in _special_texts(config)}
         for text, number in read_config(path, "added_tokens.json").items():
             if type(number) is not int or number < 0:
                 raise FormatError(path / "added_tokens.json", text[:80], "an id", number)
-            found.append((number, _row({}, text, False)))
+            found.append((number, _row({}, text, text in special)))
     return sorted(found, key=lambda pair: pair[0])
 
 

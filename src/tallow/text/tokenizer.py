@@ -170,19 +170,42 @@ class Tokenizer:
 
         return Batcher(self._encoder, self._vocab.settings, self.pad_id)
 
-    def decode(self, ids: Iterable[int], skip_special: bool = True) -> str:
+    def decode(
+        self,
+        ids: Iterable[int],
+        skip_special: bool = True,
+        *,
+        skip_special_tokens: bool | None = None,
+        clean_up_tokenization_spaces: bool | None = None,
+    ) -> str:
         """The text of `ids`; invalid UTF-8 becomes U+FFFD, ids beyond the vocabulary nothing.
 
-        `skip_special` leaves out control and unknown tokens. A vocabulary that writes a space
-        before the first word loses that one space again.
+        `skip_special` (transformers' `skip_special_tokens`) leaves out control and unknown tokens.
+        A vocabulary that writes a space before the first word loses that one space again. WordPiece
+        and Unigram folders join words as their decoder says, and with
+        `clean_up_tokenization_spaces` (by default as the configs say) punctuation to words.
         """
+        skip = skip_special if skip_special_tokens is None else skip_special_tokens
         try:
-            joined = b"".join([self.piece(index, skip_special) for index in map(int_of, ids)])
+            numbers = list(map(int_of, ids))
         except TypeError as error:
             raise DTypeError(f"decode: expected token ids, got others: {error}") from None
+        if self._vocab.decoder is not None:
+            return self._joined(numbers, skip, clean_up_tokenization_spaces)
+        joined = b"".join([self.piece(index, skip) for index in numbers])
         if self._vocab.strips_space and joined.startswith(b" "):
             joined = joined[1:]
         return joined.decode("utf-8", "replace")
+
+    def _joined(self, ids: Sequence[int], skip: bool, clean: bool | None) -> str:
+        from tallow.text.decoding import clean_up
+
+        vocab, special = self._vocab, self._special if skip else ()
+        known = (i for i in ids if 0 <= i < len(vocab.tokens) and i not in special)
+        decoder = vocab.decoder
+        text = "" if decoder is None else decoder([vocab.tokens[index] for index in known])
+        clean = vocab.settings.clean_up if clean is None else clean
+        return clean_up(text) if clean and vocab.algorithm != "bpe" else text
 
     def piece(self, index: int, skip_special: bool = True) -> bytes:
         """What `decode` takes for one id; b"" for a skipped token or one beyond the vocabulary."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
@@ -71,6 +71,7 @@ class BatchSettings:
     truncation_side: str = "right"
     pad_type_id: int = 0
     token_types: bool = False
+    clean_up: bool = False  # whether `decode` joins punctuation to the word before
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,8 @@ class Vocab:
     ranks (spm, unigram). `chat_prefix` says that a chat begins with `prefix_ids` even where its
     template does not write them; `spelled_ids` are ordinary tokens that count as control tokens
     where those are looked for. `special` maps bos, eos, eot, eom, unk, sep, pad, cls and mask to
-    ids; an absent name has no token.
+    ids; an absent name has no token. `decoder` makes the text of tokens where that is more than
+    what they spell.
     """
 
     algorithm: Algorithm
@@ -106,6 +108,7 @@ class Vocab:
     nfc: bool = False
     chat_template: str | None = None
     settings: BatchSettings = field(default_factory=BatchSettings)
+    decoder: Callable[[list[str]], str] | None = None
 
     @property
     def byte_level(self) -> bool:
@@ -160,7 +163,7 @@ class Vocab:
         if kind == BYTE:
             return _byte_of(text)
         if self.byte_level:
-            return _bytes_of(text)
+            return spelled_bytes(text)
         if self.algorithm == "wordpiece":
             return encode_utf8(self._spell_wordpiece(text))
         return encode_utf8(text.replace(SPACE_MARK, " "))
@@ -220,7 +223,8 @@ def _char_bytes() -> dict[int, int]:
     return {ord(char): byte for byte, char in enumerate(byte_chars())}
 
 
-def _bytes_of(text: str) -> bytes:
+def spelled_bytes(text: str) -> bytes:
+    """The bytes that a token of a byte-level vocabulary is spelled in."""
     table = _char_bytes()
     try:
         return bytes([table[ord(char)] for char in text])
