@@ -1,6 +1,7 @@
 """ImageProcessor against transformers' processors on Pillow: sizes, resampling, flags, inputs."""
 
 import json
+from random import Random
 
 import numpy as np
 import pytest
@@ -142,3 +143,62 @@ def test_models_without_a_type_get_transformers_one():
         for model_type in {*row.model_types} - unknown:
             theirs = IMAGE_PROCESSOR_MAPPING_NAMES[model_type]
             assert kind in {name.removesuffix("Pil") for name in theirs.values()}
+
+
+FLAGS = [
+    *("do_resize", "do_center_crop", "do_rescale", "do_normalize", "do_pad", "do_convert_rgb"),
+    *("do_flip_channel_order", "do_thumbnail", "do_align_long_axis", "rescale_offset"),
+    *("include_top", "keep_aspect_ratio", "do_reduce_labels", "default_to_square"),
+    *("use_square_size", "pad_and_return_pixel_mask"),
+]
+
+
+def random_config(random):
+    """A config of any type with some of its keys, nulls among them, set at random."""
+    a, b, c, d = (random.randint(1, 70) for _ in range(4))
+    high, low = {"height": a, "width": b}, {"shortest_edge": a, "longest_edge": a + b}
+    values = {
+        "size": [a, [a, b], high, {"shortest_edge": a}, low, {"max_height": a, "max_width": b}],
+        "crop_size": [c, [c, d], {"height": c, "width": d}],
+        "pad_size": [c, {"height": 40 + c, "width": 40 + d}],
+        "resample": [0, 1, 2, 3, 4, 5],
+        "rescale_factor": [1 / 127.5, 1.0, 0.01],
+        "image_mean": [0.3, [0.1, 0.2, 0.3]],
+        "image_std": [0.3, [0.1, 0.2, 0.3]],
+        "max_size": [c],
+        "crop_pct": [0.5, 0.9, 1.0],
+        "ensure_multiple_of": [1, 7, 14],
+        "size_divisor": [1, 7, 32],
+        "patch_size": [4, 16],
+        "max_num_patches": [d],
+    }
+    kinds = sorted(KINDS.keys() - {"TimmWrapperImageProcessor", "DINOv3ViTImageProcessor"})
+    config = {"image_processor_type": random.choice(kinds), "apply_ocr": False}
+    config |= {flag: random.choice([True, False, None]) for flag in FLAGS if random.random() < 0.2}
+    config |= {name: random.choice(some) for name, some in values.items() if random.random() < 0.3}
+    if "Layout" not in config["image_processor_type"]:
+        del config["apply_ocr"]
+    return config
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_random_configs(seed):
+    """What transformers makes, Tallow makes; what Tallow refuses, so does transformers."""
+    random = Random(seed)
+    compared = 0
+    for _ in range(60):
+        config = random_config(random)
+        shapes = [(random.randint(5, 70), random.randint(5, 70)) for _ in range(2)]
+        images = [Image.fromarray(picture(*shape)) for shape in shapes[: random.randint(1, 2)]]
+        try:
+            expected = reference(config)(images, return_tensors="np")
+        except (ValueError, TypeError, ZeroDivisionError, AttributeError):
+            continue
+        found = ImageProcessor.from_config(config)(images)
+        for name in {*expected} - {"original_sizes", "reshaped_input_sizes"}:
+            assert found[name].shape == np.shape(expected[name]), config
+            np.testing.assert_allclose(
+                found[name].numpy(), expected[name], rtol=0, atol=1e-6, err_msg=json.dumps(config)
+            )
+        compared += 1
+    assert compared > 20

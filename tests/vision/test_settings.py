@@ -46,7 +46,10 @@ def test_model_types_name_one_processor_each():
         ({"size": 20}, {"height": 20, "width": 20}),
         ({"size": [20, 30]}, {"height": 20, "width": 30}),
         ({"size": {"shortest_edge": 20}}, {"shortest_edge": 20}),
-        ({"size": None}, {"height": 224, "width": 224}),
+        ({"size": None, "do_resize": False}, {}),
+        ({"name": "Detr", "size": None}, {"shortest_edge": 800, "longest_edge": 1333}),
+        ({"size": 20, "default_to_square": None}, {"shortest_edge": 20}),
+        ({"name": "Sam", "size": {"shortest_edge": 3, "longest_edge": 9}}, None),
         ({"size": 20, "default_to_square": False}, {"shortest_edge": 20}),
         ({"name": "CLIP", "size": 20}, {"shortest_edge": 20}),
         ({"name": "CLIP", "use_square_size": True}, {"height": 224, "width": 224}),
@@ -63,7 +66,7 @@ def test_model_types_name_one_processor_each():
     ids=json.dumps,
 )
 def test_sizes(config, expected):
-    assert settings(**config).size == expected
+    assert settings(**config).size == (config["size"] if expected is None else expected)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +76,10 @@ def test_sizes(config, expected):
         ({"resample": "PIL.Image.LANCZOS"}, "resample", 1),
         ({"resample": 0}, "resample", 0),
         ({"image_mean": 0.25}, "image_mean", (0.25, 0.25, 0.25)),
-        ({"do_normalize": None}, "do_normalize", True),
+        ({"do_normalize": None}, "do_normalize", False),
+        ({"do_normalize": False, "image_mean": None}, "image_mean", (0.5, 0.5, 0.5)),
+        ({"name": "CLIP", "do_center_crop": None, "crop_size": None}, "do_center_crop", False),
+        ({"name": "Detr", "do_pad": None, "pad_and_return_pixel_mask": True}, "do_pad", False),
         ({"rescale_factor": 1}, "rescale_factor", 1.0),
         ({"name": "Detr", "pad_and_return_pixel_mask": False}, "do_pad", False),
         (
@@ -109,8 +115,14 @@ def test_values(config, field, value):
         ({"size": True}, "size: expected an integer"),
         ({"size": [1, 2, 3]}, "size: expected an integer"),
         ({"name": "RTDetr", "size": 20}, "size: expected height.width or"),
-        ({"name": "Sam", "size": 20}, "size: expected longest_edge"),
+        ({"name": "Sam", "size": 20}, "size: expected longest_edge or"),
         ({"name": "ConvNext", "size": {"height": 3, "width": 3}}, "size: expected shortest_edge"),
+        ({"size": None}, "size: expected a value where do_resize is true, got None"),
+        ({"resample": None}, "resample: expected a value where do_resize is true"),
+        ({"image_mean": None}, "image_mean: expected a value where do_normalize is true"),
+        ({"rescale_factor": None}, "rescale_factor: expected a value where do_rescale"),
+        ({"name": "DeiT", "crop_size": None}, "crop_size: expected a value where do_center"),
+        ({"name": "Detr", "do_center_crop": True}, "crop_size: expected height and width"),
         ({"do_center_crop": True}, "crop_size: expected height and width"),
         ({"do_center_crop": True, "crop_size": {"shortest_edge": 3}}, "crop_size: expected"),
         ({"do_pad": True, "pad_size": {"shortest_edge": 3}}, "pad_size: expected"),

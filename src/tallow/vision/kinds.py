@@ -202,7 +202,7 @@ KINDS: dict[str, Kind] = {
             "pad_size": _square(1024),
         },
         rule="longest",
-        sizes=("longest_edge",),
+        sizes=("longest_edge", "shortest_edge+longest_edge"),
         model_types=("sam", "sam_hq"),
     ),
     "TimmWrapperImageProcessor": Kind(

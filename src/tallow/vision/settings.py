@@ -34,7 +34,17 @@ _WITHOUT_EFFECT = {
     *("ocr_lang", "tesseract_config", "return_segmentation_masks", "masks_path"),
     *("ignore_index", "num_labels", "class_info_file", "_valid_processor_keys"),
     *("_valid_kwargs_names", "image_processor_class", "feature_extractor_class"),
-    *("transformers_version", "name_or_path"),
+    *("transformers_version", "name_or_path", "_name_or_path", "semantic_loss_ignore_index"),
+    "pad_and_return_pixel_mask",
+}
+
+_NEEDED_BY = {
+    "size": "do_resize",
+    "resample": "do_resize",
+    "crop_size": "do_center_crop",
+    "rescale_factor": "do_rescale",
+    "image_mean": "do_normalize",
+    "image_std": "do_normalize",
 }
 
 
@@ -99,7 +109,8 @@ def read_settings(
 ) -> Settings:
     """The settings that a preprocessor_config.json stands for.
 
-    A null is as no key; keys without an effect are passed over, unknown ones told in a warning.
+    As in transformers, a null is a flag that is off, or no value; keys without an effect are passed
+    over, unknown ones told in a warning.
 
     Raises:
         FormatError: an unknown type, a value of the wrong kind, values that contradict one another,
@@ -117,10 +128,12 @@ def read_settings(
 
 class _Reader:
     def __init__(self, config: Mapping[str, Any], source: object, kind: Kind) -> None:
-        given = {name: value for name, value in config.items() if value is not None}
+        given = dict(config)
         for old, new in kind.aliases.items():
             if old in given:
                 given.setdefault(new, given[old])
+        if kind.limit and given.get("size") is None:
+            given.pop("size", None)
         self.given, self.source, self.kind = given, source, kind
 
     def names(self) -> list[str]:
@@ -138,14 +151,16 @@ class _Reader:
         )
 
     def value(self, name: str) -> Any:
-        value = self.given.get(name, self.kind.defaults.get(name))
+        default = Settings.__dataclass_fields__[name].default
+        value = self.given.get(name, self.kind.defaults.get(name, default))
+        if value is None:
+            return self._null(name, default)
         if name in ("size", "crop_size", "pad_size"):
             return self._size(name, value)
         if name in ("image_mean", "image_std"):
             return self._triple(name, value)
         if name == "resample":
             return self._resample(value)
-        default = Settings.__dataclass_fields__[name].default
         if isinstance(default, bool):
             if not isinstance(value, bool):
                 raise self.misfit(name, "true or false", value)
@@ -157,6 +172,13 @@ class _Reader:
         if isinstance(default, int):
             return self._whole(name, value)
         return self._number(name, value)
+
+    def _null(self, name: str, default: Any) -> Any:
+        """What a null stands for: a flag that is off, or no value, where none is needed."""
+        flag = _NEEDED_BY.get(name, "")
+        if flag and self.value(flag):
+            raise self.misfit(name, f"a value where {flag} is true", None)
+        return False if isinstance(default, bool) else {} if name.endswith("size") else default
 
     def _whole(self, name: str, value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= MAX_EDGE:
@@ -188,9 +210,10 @@ class _Reader:
 
     def _size(self, name: str, value: Any) -> dict[str, int]:
         if isinstance(value, int) and not isinstance(value, bool):
-            given = self.given.get("default_to_square")
-            known = isinstance(given, bool) and not self.kind.limit
-            square = name != "size" or (given if known else self.kind.square)
+            square = self.kind.square
+            if not self.kind.limit:
+                square = bool(self.given.get("default_to_square", square))
+            square = square or name != "size"
             value = {"height": value, "width": value} if square else {"shortest_edge": value}
             if not square and self.kind.limit:
                 value["longest_edge"] = self.given.get("max_size", self.kind.limit)
@@ -218,7 +241,8 @@ class _Reader:
                 raise self.misfit("resample", "bilinear or bicubic", settings.resample)
             if not settings.do_rescale:
                 raise self.misfit("do_rescale", "true where do_resize is", False)
-        if settings.do_center_crop and "crop" in steps and {*settings.crop_size} != {*_FORMS[0]}:
+        crop = {*settings.crop_size}
+        if settings.do_center_crop and (not crop or ("crop" in steps and crop != {*_FORMS[0]})):
             raise self.misfit("crop_size", "height and width", dict(settings.crop_size))
         if settings.do_pad and settings.pad_size and {*settings.pad_size} != {*_FORMS[0]}:
             raise self.misfit("pad_size", "height and width", dict(settings.pad_size))

@@ -60,10 +60,13 @@ def within(
 def multiples_of_16(height: int, width: int, settings: Settings) -> tuple[int, int]:
     """YOLOS: as DETR, then down to multiples of 16."""
     size = settings.size
-    if "shortest_edge" not in size or "longest_edge" not in size:
+    if "longest_edge" not in size:
         return edges(height, width, settings)
-    edge, limit = size["shortest_edge"], size["longest_edge"]
-    high, wide = within(height, width, edge, limit, keep_portrait=False)
+    if "shortest_edge" in size:
+        limits = size["shortest_edge"], size["longest_edge"]
+        high, wide = within(height, width, *limits, keep_portrait=False)
+    else:
+        high, wide = edges(height, width, settings)
     return high - high % 16, wide - wide % 16
 
 
