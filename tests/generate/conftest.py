@@ -20,6 +20,12 @@ def model():
 
 
 @pytest.fixture(scope="session")
+def golden_model():
+    """Models of tests/golden/models by name."""
+    return lambda case: build(open_weights(FOLDER.parent / case))
+
+
+@pytest.fixture(scope="session")
 def tokenizer(model):
     return model.tokenizer
 

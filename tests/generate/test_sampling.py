@@ -23,6 +23,13 @@ BAD = [
     ("frequency_penalty", [NAN, INF, None]),
     ("presence_penalty", [NAN, INF, None]),
     ("penalty_window", [-2, 1.5]),
+    ("typical_p", [-0.1, 1.1, None]),
+    ("no_repeat_ngram_size", [-1, 2.0]),
+    ("min_tokens", [-1, 1.5]),
+    ("bad_words_ids", [[3], [[]], "ab", None]),
+    ("suppress_tokens", [[-1], ["a"], 5, "5"]),
+    ("begin_suppress_tokens", [[1.5], None]),
+    ("logit_bias", [[3], {3: "x"}, {-1: 1.0}, {"3": 1.0}, {3: NAN}]),
     ("seed", ["x", 1.5]),
     ("stop", [[""], "", [1], 5]),
 ]
@@ -101,3 +108,26 @@ def test_seeds():
     assert run(1) == run(1)
     assert run(1) != run(2)
     assert run(None) != run(None)
+
+
+def test_tokens_that_are_ruled_out():
+    row = tl.tensor([1.0, 2.0, 3.0, 0.0])
+    assert Sampler(suppress_tokens=[2])(row) == 1
+    assert Sampler(logit_bias={2: -5.0, 3: 2.5})(row) == 3
+    assert Sampler(no_repeat_ngram_size=2)(row, [0, 2, 0]) == 1
+    assert Sampler(no_repeat_ngram_size=3)(row, [0, 2, 0]) == 2
+    assert Sampler(bad_words_ids=[[2], [0, 1]])(row, [0]) == 0
+    assert draws(300, suppress_tokens=[1, 3]).keys() == {0, 2}
+    first = Sampler(begin_suppress_tokens=[2])
+    assert [first(row), first(row)] == [1, 2]
+    late = Sampler(min_tokens=2, ends=[2])
+    assert [late(row) for _ in range(3)] == [1, 1, 2]
+    assert row.tolist() == [1.0, 2.0, 3.0, 0.0]
+
+
+def test_typical_tokens():
+    # Of one certain token and many equal ones, the expected surprise is nearest to the many.
+    logits = [6.0, *[1.0] * 400]
+    assert 0 in draws(200, logits)
+    assert 0 not in draws(200, logits, typical_p=0.4)
+    assert Sampler(typical_p=0.4)(tl.tensor(logits)) == 0  # the likeliest is not drawn

@@ -12,6 +12,7 @@ from safetensors.numpy import load_file
 
 import tallow as tl
 from tallow.errors import ArgumentError, ContextError, ModelError
+from tallow.generate import SamplingParams
 
 FOLDER = Path(__file__).parent.parent / "golden" / "models" / "llama"
 QUESTION = "What is the capital of France?"
@@ -55,6 +56,25 @@ def test_prompt_may_be_ids(llm):
     ids = llm.tokenizer.encode("Hello")
     options = {"max_tokens": 6, "ignore_eos": True}
     assert llm.generate(ids, **options).tokens == llm.generate("Hello", **options).tokens
+
+
+def test_a_batch_is_its_prompts(llm):
+    prompts = ["Hello", "The capital of France", "x", [72, 105], "Hello", "To be"]
+    options = {"max_tokens": 7, "ignore_eos": True}
+    results = llm.generate_batch(prompts, rows=4, **options)
+    assert [r.tokens for r in results] == [llm.generate(p, **options).tokens for p in prompts]
+    each = [SamplingParams(max_tokens=i + 1, seed=i, temperature=1.0) for i in range(2)]
+    results = llm.generate_batch(["Hello", "x"], each, ignore_eos=True)
+    assert [len(r.tokens) for r in results] == [1, 2]
+    assert [i for i, event in llm.batch_events(["a", "b"], max_tokens=2)][-1] in (0, 1)
+    assert llm.generate_batch([]) == []
+    for bad in ("Hello", [5], None):
+        with pytest.raises(tl.TallowError, match="expected"):
+            llm.generate_batch(bad)
+    with pytest.raises(ArgumentError, match="params: expected 1 of them, got 2"):
+        llm.generate_batch(["x"], each)
+    with pytest.raises(ContextError, match="prompt 1"):
+        llm.generate_batch(["x", "y" * 100])
 
 
 @pytest.mark.parametrize("activations", ["exact", "fast"])

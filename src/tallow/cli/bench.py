@@ -55,7 +55,7 @@ def bench(
 
 def prefill_seconds(model: CausalLM, count: int) -> float:
     """The time in which `count` random tokens go through the model, up to the last one's logits."""
-    from tallow.generate.loop import CHUNK
+    from tallow.generate.prefill import CHUNK
 
     ids = _random_ids(model, count)
     state = model.make_state(1, count)

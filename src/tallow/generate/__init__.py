@@ -1,5 +1,6 @@
 """Generation: caches outside the model, sampling, and the decoding loop as events."""
 
+from tallow.generate.config import GenerationConfig
 from tallow.generate.events import Event, FinishReason, Piece, Progress, Result
 from tallow.generate.loop import Cancel, RowEvent, generate, generate_rows, token_ids
 from tallow.generate.protocol import ContextGenerative, Generative
@@ -9,12 +10,15 @@ from tallow.generate.sampling import (
     SamplingParams,
     refuse_non_finite,
 )
+from tallow.generate.search import Generated, search
 
 __all__ = [
     "Cancel",
     "ContextGenerative",
     "Event",
     "FinishReason",
+    "Generated",
+    "GenerationConfig",
     "Generative",
     "Piece",
     "Progress",
@@ -26,5 +30,6 @@ __all__ = [
     "generate",
     "generate_rows",
     "refuse_non_finite",
+    "search",
     "token_ids",
 ]

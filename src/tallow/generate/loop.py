@@ -7,11 +7,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from operator import index
 from time import perf_counter
 
-from tallow.autograd.mode import inference_mode
-from tallow.dtype import i64
 from tallow.errors import ArgumentError, ContextError, DTypeError, expect
-from tallow.factories import tensor
 from tallow.generate.events import Event, FinishReason, Piece, Progress, Result
+from tallow.generate.prefill import CHUNK, Prefill
 from tallow.generate.protocol import Generative
 from tallow.generate.sampling import Sampler, SamplingParams, refuse_non_finite
 from tallow.generate.step import DecodeStep
@@ -19,7 +17,6 @@ from tallow.models.states import State
 from tallow.tensor import Tensor
 from tallow.text import StopStrings, StreamDecoder, Tokenizer
 
-CHUNK = 512  # prompt tokens a pass: large enough for the matrix kernels, small enough to cancel
 ROOM = 256  # positions that memory is taken for beyond the prompt, at first
 
 Cancel = Callable[[], bool] | threading.Event
@@ -166,13 +163,13 @@ class _Row:
             raise ArgumentError(f"SamplingParams.stop: expected {wanted}")
         ends: Collection[int] = model.end_ids if tokenizer is None else tokenizer.eos_ids
         self.ends = () if params.ignore_eos else ends
-        self.sampler = Sampler(params)
+        self.sampler = Sampler(params, ends=ends)
         self.text = _Text(tokenizer, params.stop)
         room = model.context - self.known
         self.limit = room if params.max_tokens is None else min(params.max_tokens, room)
         self.tokens = list(self.prompt)  # of embeddings, there are none
         self.first = len(self.tokens)
-        self.done = self.reused = 0
+        self.reused = 0
         self.reason: FinishReason | None = None
         self.prefill_s = self.decode_s = 0.0
 
@@ -209,23 +206,23 @@ def _run(
     model: Generative, rows: list[_Row], state: State, cancelled: Callable[[], bool]
 ) -> Iterator[RowEvent]:
     if len(rows) == 1:
-        rows[0].done = rows[0].reused = _reuse(state, rows[0].prompt)
-    live, step = rows, DecodeStep(model, state)
-    logits: list[Tensor | None] = [None] * len(rows)  # after the prompts
-    stopped = False
-    while not stopped and any(row.done < row.known for row in rows):
+        rows[0].reused = _reuse(state, rows[0].prompt)
+    prompts = [row.prompt for row in rows]
+    fed = Prefill(model, state, prompts, rows[0].embeds, [row.known for row in rows])
+    live, step, stopped = rows, DecodeStep(model, state), False
+    while not (stopped or fed.ended):
         stopped = cancelled()
         if stopped:
             break
         begin = perf_counter()
-        counts, found = _feed(model, rows, state, max(CHUNK // len(rows), 1))
+        counts = fed.step(CHUNK)
         spent = perf_counter() - begin
-        for i, row in enumerate(rows):
-            if counts[i]:
+        for row, count, done in zip(rows, counts, fed.done, strict=True):
+            if count:
                 row.prefill_s += spent
-                logits[i] = found[i]
-                yield row.at, Progress(row.done, row.known)
+                yield row.at, Progress(done, row.known)
 
+    logits: Sequence[Tensor | None] = fed.logits
     while live:
         if stopped or cancelled():
             for row in live:
@@ -254,33 +251,6 @@ def _run(
             if live:
                 state.select(going)
         logits = [None] * len(live)
-
-
-@inference_mode()
-def _feed(
-    model: Generative, rows: list[_Row], state: State, size: int
-) -> tuple[list[int], list[Tensor | None]]:
-    """Feed the next chunk of each prompt: their lengths, and logits of those at their end."""
-    counts = [min(size, row.known - row.done) for row in rows]
-    width = max(counts)
-    state.reserve(counts, width)
-    ids: Tensor | None = None
-    embeds = rows[0].embeds
-    if embeds is None:
-        parts = [row.prompt[row.done : row.done + width] for row in rows]
-        ids = tensor([part + [0] * (width - len(part)) for part in parts], dtype=i64)
-    else:
-        embeds = embeds.narrow(1, rows[0].done, width)
-    hidden = model.decode(ids, state, embeds=embeds)
-    state.commit(counts)
-    found: list[Tensor | None] = []
-    for i, (row, count) in enumerate(zip(rows, counts, strict=True)):
-        state.tokens[i].extend(row.prompt[row.done : row.done + count])
-        row.done += count
-        ended = count > 0 and row.done == row.known
-        last = model.head(hidden[i : i + 1, count - 1 : count]).view(-1) if ended else None
-        found.append(last)
-    return counts, found
 
 
 def _reuse(state: State, prompt: list[int]) -> int:

@@ -4,13 +4,28 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self, TypedDict, Unpack
 
 from tallow.dtype import i64
 from tallow.errors import ArgumentError, NonFiniteError, expect
 from tallow.factories import tensor
+from tallow.generate.processors import (
+    Ends,
+    Processor,
+    Step,
+    apply,
+    bad_words,
+    is_id_lists,
+    is_ids,
+    min_new_tokens,
+    no_repeat_ngram,
+    sequence_bias,
+    suppress,
+    suppress_at_begin,
+    typical_p,
+)
 from tallow.ops import argmax, sample
 from tallow.tensor import Tensor
 
@@ -23,10 +38,17 @@ class SamplingOptions(TypedDict, total=False):
     top_k: int
     top_p: float
     min_p: float
+    typical_p: float
     repetition_penalty: float
     frequency_penalty: float
     presence_penalty: float
     penalty_window: int
+    no_repeat_ngram_size: int
+    bad_words_ids: Sequence[Sequence[int]]
+    suppress_tokens: Sequence[int]
+    begin_suppress_tokens: Sequence[int]
+    logit_bias: Mapping[int, float]
+    min_tokens: int
     seed: int | None
     stop: Sequence[str] | str
     ignore_eos: bool
@@ -39,11 +61,17 @@ class SamplingParams:
     - `max_tokens`: how many at most; None: until the context is full.
     - `temperature`: divides the logits; 0 is greedy.
     - `top_k`: only the k most likely (0: all); `top_p`: only the most likely that make up this
-      probability (1: all); `min_p`: only those above this share of the likeliest's (0: all).
+      probability (1: all); `min_p`: only those above this share of the likeliest's (0: all);
+      `typical_p`: only those whose surprise is nearest to the expected one, up to this
+      probability (1: all).
     - `repetition_penalty`: divides positive and multiplies negative logits of tokens in the
       window (arXiv 1909.05858; 1: none); `frequency_penalty` is subtracted once per occurrence,
       `presence_penalty` once for each token that occurs (0: none).
     - `penalty_window`: how many of the last tokens, prompt included, the penalties see (-1: all).
+    - `no_repeat_ngram_size`: no run of so many tokens twice, prompt included (0: any);
+      `bad_words_ids`: sequences that are never written; `suppress_tokens`: ids that are never
+      chosen, `begin_suppress_tokens` not as the first; `logit_bias`: what is added to logits.
+    - `min_tokens`: no end token before so many.
     - `seed`: makes the draws reproducible; None: a fresh one each time.
     - `stop`: texts that end the answer and are not part of it.
     - `ignore_eos`: go on after the model's own end token.
@@ -57,10 +85,17 @@ class SamplingParams:
     top_k: int = 0
     top_p: float = 1.0
     min_p: float = 0.0
+    typical_p: float = 1.0
     repetition_penalty: float = 1.0
     frequency_penalty: float = 0.0
     presence_penalty: float = 0.0
     penalty_window: int = 64
+    no_repeat_ngram_size: int = 0
+    bad_words_ids: Sequence[Sequence[int]] = ()
+    suppress_tokens: Sequence[int] = ()
+    begin_suppress_tokens: Sequence[int] = ()
+    logit_bias: Mapping[int, float] = field(default_factory=dict)
+    min_tokens: int = 0
     seed: int | None = None
     stop: Sequence[str] | str = ()
     ignore_eos: bool = False
@@ -80,6 +115,10 @@ class SamplingParams:
         positive = self.repetition_penalty > 0
         where = "SamplingParams.repetition_penalty"
         expect(positive, where, "a number above 0", self.repetition_penalty, ArgumentError)
+        for name, (valid, wanted) in _KINDS.items():
+            value = getattr(self, name)
+            shown = repr(value)[:80]
+            expect(valid(value), f"SamplingParams.{name}", wanted, shown, ArgumentError)
         texts = isinstance(self.stop, tuple) and all(isinstance(s, str) and s for s in self.stop)
         expect(texts, "SamplingParams.stop", "non-empty strings", self.stop, ArgumentError)
 
@@ -103,8 +142,23 @@ class SamplingParams:
         neutral = self.repetition_penalty == 1 and not self.frequency_penalty
         return not neutral or bool(self.presence_penalty)
 
+    def processors(self, ends: Collection[int]) -> list[Processor]:
+        """What changes the logits before a token is drawn by the other parameters."""
+        eos = Ends(tuple(ends))
+        biases = [((token,), float(bias)) for token, bias in self.logit_bias.items()]
+        rows: list[tuple[Any, Callable[[], Processor]]] = [
+            (biases, lambda: sequence_bias(biases, eos)),
+            (self.no_repeat_ngram_size, lambda: no_repeat_ngram(self.no_repeat_ngram_size, eos)),
+            (self.bad_words_ids, lambda: bad_words(self.bad_words_ids, eos)),
+            (self.min_tokens, lambda: min_new_tokens(self.min_tokens, eos)),
+            (self.suppress_tokens, lambda: suppress(self.suppress_tokens, eos)),
+            (self.begin_suppress_tokens, lambda: suppress_at_begin(self.begin_suppress_tokens, 0)),
+            (self.typical_p < 1 and self.temperature, lambda: typical_p(self.typical_p, eos)),
+        ]
+        return [make() for wanted, make in rows if wanted]
 
-_NAMES = {field.name for field in fields(SamplingParams)}
+
+_NAMES = {each.name for each in fields(SamplingParams)}
 _ANY = float("inf")
 _RANGES: dict[str, tuple[Any, float, float, str]] = {
     "max_tokens": (int, 1, _ANY, "an integer of at least 1, or None"),
@@ -112,11 +166,27 @@ _RANGES: dict[str, tuple[Any, float, float, str]] = {
     "top_k": (int, 0, 2**31 - 1, "an integer from 0 to 2147483647"),
     "top_p": (int | float, 0, 1, "a number from 0 to 1"),
     "min_p": (int | float, 0, 1, "a number from 0 to 1"),
+    "typical_p": (int | float, 0, 1, "a number from 0 to 1"),
+    "no_repeat_ngram_size": (int, 0, _ANY, "an integer of at least 0"),
+    "min_tokens": (int, 0, _ANY, "an integer of at least 0"),
     "repetition_penalty": (int | float, 0, _ANY, "a number above 0"),
     "frequency_penalty": (int | float, -_ANY, _ANY, "a finite number"),
     "presence_penalty": (int | float, -_ANY, _ANY, "a finite number"),
     "penalty_window": (int, -1, _ANY, "an integer of at least -1"),
     "seed": (int, -_ANY, _ANY, "an integer, or None"),
+}
+_KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "bad_words_ids": (is_id_lists, "lists of token ids"),
+    "suppress_tokens": (is_ids, "token ids"),
+    "begin_suppress_tokens": (is_ids, "token ids"),
+    "logit_bias": (
+        lambda x: (
+            isinstance(x, Mapping)
+            and is_ids(list(x))
+            and all(isinstance(v, int | float) and not math.isnan(v) for v in x.values())
+        ),
+        "numbers by token id",
+    ),
 }
 
 
@@ -138,10 +208,21 @@ def _state_of(seed: int | None) -> int | str | None:
 
 
 class Sampler:
-    """Chooses tokens by `params`; equal seeds and logits give equal choices."""
+    """Chooses the tokens of one answer by `params`; equal seeds and logits give equal choices.
 
-    def __init__(self, params: SamplingParams | None = None, **options: Unpack[SamplingOptions]):
+    `ends` are the ids that end it, for `min_tokens`.
+    """
+
+    def __init__(
+        self,
+        params: SamplingParams | None = None,
+        *,
+        ends: Collection[int] = (),
+        **options: Unpack[SamplingOptions],
+    ):
         self.params = SamplingParams.of(params, options)
+        self._processors = self.params.processors(ends)
+        self._chosen = 0
         self._random = random.Random(_state_of(self.params.seed))
         self._plain = self.params.temperature == 0 and not self.params.penalised
         self._none = tensor([], dtype=i64)
@@ -167,6 +248,10 @@ class Sampler:
 
     def choose(self, logits: Tensor, tokens: Sequence[int] = ()) -> int:
         """The same for logits that are known to be finite."""
+        if self._processors:
+            step = Step([tokens], self._chosen)
+            logits = apply(self._processors, step, logits.unsqueeze(0)).view(-1)
+            self._chosen += 1
         if self._plain:
             return int(argmax(logits, -1).item())
         p = self.params

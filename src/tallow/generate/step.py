@@ -34,12 +34,12 @@ class DecodeStep:
         """Raises ContextError when the state cannot take another position."""
         state = self._state
         start = state.reserve(1)
+        if len(tokens) != self._ids.shape[0]:
+            self._ids = zeros(len(tokens), 1, dtype=i64)
         if len(tokens) == 1:
             self._ids.fill_(tokens[0])
-        elif len(tokens) == self._ids.shape[0]:
-            self._ids.copy_(tensor([[token] for token in tokens], dtype=i64))
         else:
-            self._ids = tensor([[token] for token in tokens], dtype=i64)
+            self._ids.copy_(tensor([[token] for token in tokens], dtype=i64))
         if self._eager:
             self._logits = self._run(self._ids, start)
         elif self._plan is None or self._version != state.version:

@@ -6,6 +6,7 @@ import math
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal, Self, Unpack, overload
 
 from tallow.autograd.mode import inference_mode
@@ -17,9 +18,11 @@ from tallow.generate import (
     Event,
     Piece,
     Result,
+    RowEvent,
     SamplingOptions,
     SamplingParams,
     generate,
+    generate_rows,
     refuse_non_finite,
     token_ids,
 )
@@ -153,6 +156,61 @@ class LLM:
             self.events(prompt, params, parse_special=parse_special, cancel=cancel, **options)
         )
 
+    def generate_batch(
+        self,
+        prompts: Sequence[str] | Sequence[Sequence[int]],
+        params: SamplingParams | Sequence[SamplingParams] | None = None,
+        *,
+        parse_special: bool = True,
+        cancel: Cancel | None = None,
+        rows: int = 8,
+        **options: Unpack[SamplingOptions],
+    ) -> list[Result]:
+        """Continue several prompts, `rows` of them at once; the results come in order.
+
+        Each is continued as `generate` would, by its own parameters where `params` is a list.
+
+        Raises:
+            ArgumentError, ContextError: as `generate`, before anything is computed.
+            NonFiniteError: the model computes NaN or infinity.
+        """
+        events = self.batch_events(
+            prompts, params, parse_special=parse_special, cancel=cancel, rows=rows, **options
+        )
+        found = {i: event for i, event in events if isinstance(event, Result)}
+        return [found[i] for i in range(len(prompts))]
+
+    def batch_events(
+        self,
+        prompts: Sequence[str] | Sequence[Sequence[int]],
+        params: SamplingParams | Sequence[SamplingParams] | None = None,
+        *,
+        parse_special: bool = True,
+        cancel: Cancel | None = None,
+        rows: int = 8,
+        **options: Unpack[SamplingOptions],
+    ) -> Iterator[RowEvent]:
+        """`generate_batch` as it goes: pairs of a prompt's index and its event."""
+        found = type(prompts).__name__
+        good = hasattr(prompts, "__len__") and not isinstance(prompts, str | bytes)
+        expect(good, LLM.generate_batch, "a list of prompts", found, ArgumentError)
+        each = list(params) if isinstance(params, Sequence) else [params] * len(prompts)
+        count = f"{len(prompts)} of them"
+        expect(len(each) == len(prompts), "params", count, len(each), ArgumentError)
+        return generate_rows(
+            self.model,
+            [self._ids(prompt, parse_special) for prompt in prompts],
+            [SamplingParams.of(chosen, options) for chosen in each],
+            rows=rows,
+            cancel=cancel,
+            make_state=partial(self.model.make_state, dtype=self._cache_dtype),
+        )
+
+    def _ids(self, prompt: str | Sequence[int], parse_special: bool) -> Sequence[int]:
+        if isinstance(prompt, str):
+            return self.tokenizer.encode(prompt, parse_special=parse_special)
+        return prompt
+
     def stream(
         self,
         prompt: str | Sequence[int],
@@ -250,11 +308,7 @@ class LLM:
     ) -> Iterator[Event]:
         """`generate` as the events of `tallow.generate`: progress, pieces, the result."""
         chosen = SamplingParams.of(params, options)
-        ids = (
-            self.tokenizer.encode(prompt, parse_special=parse_special)
-            if isinstance(prompt, str)
-            else prompt
-        )
+        ids = self._ids(prompt, parse_special)
         cache = self._borrow()
         try:
             events = generate(self.model, ids, chosen, state=cache, cancel=cancel)

@@ -1,0 +1,66 @@
+"""Prompts of several rows through a model, in chunks that end where each row ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tallow.autograd.mode import inference_mode
+from tallow.dtype import i64
+from tallow.factories import tensor
+from tallow.generate.protocol import Generative
+from tallow.models.states import State
+from tallow.tensor import Tensor
+
+CHUNK = 512  # prompt tokens a pass: large enough for the matrix kernels, small enough to cancel
+
+
+class Prefill:
+    """The prompts of all rows, or the `embeds` `(rows, length, size)` that stand for them.
+
+    `done` and `lengths` are tokens by row; `logits` `(vocab_size,)` are there at the ends.
+    """
+
+    def __init__(
+        self,
+        model: Generative,
+        state: State,
+        prompts: Sequence[Sequence[int]],
+        embeds: Tensor | None = None,
+        lengths: Sequence[int] | None = None,
+    ) -> None:
+        self._model, self._state = model, state
+        self._prompts, self._embeds = prompts, embeds
+        self.lengths = list(lengths or map(len, prompts))
+        self.done = list(state.lengths)
+        self.logits: list[Tensor | None] = [None] * len(prompts)
+
+    @property
+    def ended(self) -> bool:
+        """Whether all rows are at their ends."""
+        return self.done == self.lengths
+
+    @inference_mode()
+    def step(self, chunk: int = CHUNK) -> list[int]:
+        """Feed the next `chunk` tokens, shared by the rows; how many there were of each."""
+        state, size = self._state, max(chunk // len(self.done), 1)
+        counts = [min(size, end - at) for end, at in zip(self.lengths, self.done, strict=True)]
+        width = max(counts)
+        state.reserve(counts, width)
+        ids: Tensor | None = None
+        embeds = self._embeds
+        if embeds is None:
+            rows = zip(self._prompts, self.done, strict=True)
+            parts = [list(prompt[at : at + width]) for prompt, at in rows]
+            ids = tensor([part + [0] * (width - len(part)) for part in parts], dtype=i64)
+        else:
+            embeds = embeds.narrow(1, self.done[0], width)
+        hidden = self._model.decode(ids, state, embeds=embeds)
+        state.commit(counts)
+        for row, count in enumerate(counts):
+            at = self.done[row]
+            state.tokens[row].extend(self._prompts[row][at : at + count])
+            self.done[row] += count
+            if count and self.done[row] == self.lengths[row]:
+                last = hidden[row : row + 1, count - 1 : count]
+                self.logits[row] = self._model.head(last).view(-1)
+        return counts

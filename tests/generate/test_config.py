@@ -1,0 +1,121 @@
+"""GenerationConfig: read from checkpoints, checked, and honest about what it does not do."""
+
+from __future__ import annotations
+
+import json
+import warnings
+
+import pytest
+
+from tallow.errors import ArgumentError, ConfigWarning, FormatError
+from tallow.generate import GenerationConfig
+
+BAD = [
+    ("max_length", [0, -1, 2.5, "9", True]),
+    ("max_new_tokens", [0, "9"]),
+    ("early_stopping", ["yes", 0.5]),
+    ("num_beams", [0, 1.0]),
+    ("num_return_sequences", [0, 2]),
+    ("temperature", [0, -1.0, float("nan"), "hot"]),
+    ("top_k", [-1, 1.5]),
+    ("top_p", [-0.1, 1.1]),
+    ("min_p", [2]),
+    ("typical_p", [0.0]),
+    ("repetition_penalty", [0.0, -2]),
+    ("length_penalty", ["long", float("nan")]),
+    ("bad_words_ids", [[3], [[]], "word"]),
+    ("sequence_bias", [[[1, 2.0]], [[[], 2.0]]]),
+    ("forced_decoder_ids", [[[1, 2, 3]], 5]),
+    ("suppress_tokens", [[-1], ["a"], 5]),
+    ("eos_token_id", [-1, [], "end"]),
+    ("do_sample", [1, "yes"]),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, v) for name, vs in BAD for v in vs])
+def test_bad_values(name, value):
+    with pytest.raises(ArgumentError, match=rf"GenerationConfig\.{name}: expected"):
+        GenerationConfig(**{name: value})
+    with pytest.raises(FormatError, match=rf"here: {name}: expected .*, got"):
+        GenerationConfig.of({name: value}, "here")
+
+
+def test_lengths_and_ends():
+    assert GenerationConfig().new_tokens(7) == 20
+    assert GenerationConfig(max_length=9).new_tokens(7) == 2
+    assert GenerationConfig(max_length=9, max_new_tokens=4).new_tokens(7) == 4
+    assert GenerationConfig(eos_token_id=3).ends == (3,)
+    assert GenerationConfig(eos_token_id=[3, 4]).ends == (3, 4)
+    assert GenerationConfig().ends == ()
+    changed = GenerationConfig(num_beams=2).with_options(num_return_sequences=2)
+    assert changed.num_return_sequences == 2
+    with pytest.raises(ArgumentError, match="num_beam'"):
+        GenerationConfig().with_options(num_beam=2)
+
+
+def write(folder, name, values):
+    (folder / name).write_text(values if isinstance(values, str) else json.dumps(values))
+
+
+def test_generation_config_goes_before_the_config(tmp_path):
+    write(tmp_path, "config.json", {"num_beams": 3, "hidden_size": 8})
+    assert GenerationConfig.read(tmp_path).num_beams == 3
+    own = {"num_beams": 4, "eos_token_id": [2, 5], "top_k": None, "transformers_version": "5"}
+    write(tmp_path, "generation_config.json", own)
+    found = GenerationConfig.read(tmp_path)
+    assert (found.num_beams, found.ends) == (4, (2, 5))
+    assert GenerationConfig.read(tmp_path / "nothing") == GenerationConfig()
+
+
+def test_what_stands_in_the_config_of_a_decoder(tmp_path):
+    """As in TrOCR's checkpoints: outer values first, then those of the decoder."""
+    config = {
+        "model_type": "vision-encoder-decoder",
+        "decoder_start_token_id": 0,
+        "max_length": None,
+        "length_penalty": 2.0,
+        "encoder": {"num_beams": 9},
+        "decoder": {
+            "decoder_start_token_id": 2,
+            "max_length": 64,
+            "no_repeat_ngram_size": 3,
+            "forced_eos_token_id": 2,
+            "length_penalty": 1.0,
+            "bad_words_ids": None,
+        },
+    }
+    write(tmp_path, "config.json", config)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = GenerationConfig.read(tmp_path)
+    assert found == GenerationConfig(
+        decoder_start_token_id=0,
+        max_length=64,
+        no_repeat_ngram_size=3,
+        forced_eos_token_id=2,
+        length_penalty=2.0,
+    )
+
+
+def test_unknown_keys_are_told_and_unsupported_ones_refused(tmp_path):
+    write(tmp_path, "generation_config.json", {"num_beems": 3, "use_cache": True})
+    with pytest.warns(ConfigWarning, match=r"generation_config\.json: .*not used: num_beems$"):
+        GenerationConfig.read(tmp_path)
+    for key, neutral, value in [
+        ("num_beam_groups", 1, 2),
+        ("diversity_penalty", 0.0, 0.5),
+        ("penalty_alpha", None, 0.6),
+        ("encoder_no_repeat_ngram_size", 0, 3),
+        ("stop_strings", None, ["x"]),
+        ("constraints", None, [1]),
+    ]:
+        GenerationConfig.of({key: neutral})
+        with pytest.raises(FormatError, match=f"{key}: expected .*not supported"):
+            GenerationConfig.of({key: value})
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '"x"', "[" * 100_000, "\xff"])
+def test_damaged_files(text, tmp_path):
+    write(tmp_path, "generation_config.json", text)
+    with pytest.raises(FormatError, match="a JSON object"):
+        GenerationConfig.read(tmp_path)
