@@ -158,7 +158,7 @@ def make(case: str, spec: Spec) -> None:
     golden = {f"in.{k}": v.contiguous() for k, v in inputs.items()}
     golden |= {f"out.{k}": v.detach().float().contiguous() for k, v in expected.items()}
     golden[f"w.{name}"] = w
-    for key, value in grads.items():
+    for key, value in stored_names(model, folder, grads).items():
         golden[f"grad.{key}"] = kept(value).float().contiguous()
         golden[f"top.{key}"] = value.abs().max().float().reshape(1)
     for key, options in spec.generate.items():
@@ -172,39 +172,37 @@ def make(case: str, spec: Spec) -> None:
         "generate": json.dumps({k: dict(v) for k, v in spec.generate.items()}),
     }
     save_file(golden, folder / "golden.safetensors", notes)
-    rename_gradients(model, folder)
     size = sum(f.stat().st_size for f in folder.iterdir())
     std = expected[name].std().item()
     print(f"{case}: {name} std {std:.2f}, f32 at {off[0]:.2f} and {off[1]:.2f}, {size // 1024} kB")
     assert size < LIMIT, f"{case}: {size} bytes"
 
 
-def rename_gradients(model, folder: Path) -> None:
-    """Give gradients the names that `save_pretrained` writes, where the model's own differ."""
-    path = folder / "golden.safetensors"
-    golden = load_file(path)
-    from safetensors import safe_open
+def stored_names(model, folder: Path, grads) -> dict[str, torch.Tensor]:
+    """Gradients under the names that `save_pretrained` writes, joined where it joins tensors."""
+    own = {n: p.detach().float() for n, p in model.named_parameters()}
+    files = {n: t.float() for n, t in load_file(folder / "model.safetensors").items()}
+    files = {n: t for n, t in files.items() if n not in own}
+    found = {}
+    for key, gradient in grads.items():
+        same = [n for n, t in files.items() if t.shape == own[key].shape and t.equal(own[key])]
+        found[same[0] if len(same) == 1 else key] = gradient
+    joined = [(n, t) for n, t in files.items() if n not in found]
+    loose = [key for key in found if key in own and key not in load_file_names(folder)]
+    for first in loose:
+        for second in loose:
+            if first == second or own[first].shape[1:] != own[second].shape[1:]:
+                continue
+            both = torch.cat([own[first], own[second]])
+            for name, value in joined:
+                if value.shape == both.shape and value.equal(both):
+                    found[name] = torch.cat([grads[first], grads[second]])
+                    found.pop(first), found.pop(second)
+    return found
 
-    with safe_open(path, "pt") as file:
-        notes = file.metadata()
-    own = dict(model.named_parameters())
-    stored = load_file(folder / "model.safetensors")
-    names = {}
-    for key, value in own.items():
-        if key in stored:
-            continue
-        same = [
-            n
-            for n, t in stored.items()
-            if n not in own and t.shape == value.shape and torch.equal(t.float(), value.float())
-        ]
-        if len(same) == 1:
-            names[key] = same[0]
-    for key, new in names.items():
-        for kind in ("grad", "top"):
-            if f"{kind}.{key}" in golden:
-                golden[f"{kind}.{new}"] = golden.pop(f"{kind}.{key}")
-    save_file(golden, path, notes)
+
+def load_file_names(folder: Path) -> set[str]:
+    return set(load_file(folder / "model.safetensors"))
 
 
 def main() -> None:

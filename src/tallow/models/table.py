@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 _FAMILIES = """
 bert: BertModel BertForPreTraining BertForMaskedLM BertForSequenceClassification
     BertForTokenClassification BertForQuestionAnswering BertForMultipleChoice
+dinov2: Dinov2Model Dinov2ForImageClassification Dinov2Backbone
+dinov2_with_registers = dinov2: Dinov2WithRegistersModel
+    Dinov2WithRegistersForImageClassification Dinov2WithRegistersBackbone
 llama: LlamaForCausalLM=Llama
 mistral: MistralForCausalLM=Mistral
 qwen2: Qwen2ForCausalLM=Qwen2
