@@ -168,6 +168,19 @@ def test_table_transformers_longest_edge(tmp_path, label, edge):
     assert batch.pixel_values.shape == (2, 3, edge, edge)
 
 
+def test_points_scale_with_the_picture():
+    sam = ImageProcessor.from_config(
+        {"image_processor_type": "SamImageProcessor", "size": {"longest_edge": 40}, "pad_size": 40}
+    )
+    batch = sam([picture(20, 10), picture(80, 40)])
+    assert batch.scaled([[[1, 2]], [[8, 4]]]).tolist() == [[[2, 4]], [[4, 2]]]
+    assert batch.scaled([[1, 2, 3, 4], [2, 2, 8, 8]]).tolist() == [[2, 4, 6, 8], [1, 1, 4, 4]]
+    with pytest.raises(ShapeError, match=r"Batch.scaled: expected 2 lists of points or boxes"):
+        batch.scaled([[[1, 2]]])
+    with pytest.raises(ShapeError, match=r"Batch.scaled: expected 2 lists of points or boxes"):
+        batch.scaled([[[1, 2, 3]], [[1, 2, 3]]])
+
+
 def test_import_is_light():
     code = (
         "import sys, tallow.vision; from tallow.vision import ImageProcessor;"

@@ -135,6 +135,21 @@ def test_random_sizes(seed):
         agree(reference(config), ImageProcessor.from_config(config), image)
 
 
+def test_points_and_boxes_of_sam():
+    from transformers.models.sam.image_processing_pil_sam import _normalize_coordinates
+
+    shapes = [(90, 61), (33, 120)]
+    sam = ImageProcessor.from_config({"image_processor_type": "SamImageProcessor"})
+    batch = sam([picture(*shape) for shape in shapes])
+    points = np.random.default_rng(2).uniform(0, 60, (2, 3, 5, 2))
+    boxes = points.reshape(2, 3, 10)[..., :4]
+    for given, is_box in ((points, False), (boxes, True)):
+        found = batch.scaled(given).numpy()
+        for one, other, shape in zip(found, given, shapes, strict=True):
+            expected = _normalize_coordinates(1024, other, shape, is_bounding_box=is_box)
+            np.testing.assert_allclose(one, expected.reshape(one.shape), rtol=1e-6)
+
+
 def test_models_without_a_type_get_transformers_one():
     from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING_NAMES
 

@@ -8,7 +8,10 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tallow.dtype import f32, f64
 from tallow.errors import ArgumentError, MissingFileError, expect
+from tallow.factories import tensor
+from tallow.ops import stack
 from tallow.tensor import Tensor
 from tallow.vision.settings import Settings, read_settings
 
@@ -52,6 +55,25 @@ class Batch:
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.keys())
+
+    def scaled(self, points: Any) -> Tensor:
+        """Points or boxes on the original pictures, as they lie on the resized ones, in f32.
+
+        A list with an entry a picture, or one array (batch, …, 2 or 4) of x and y: SAM's
+        `input_points` and `input_boxes`.
+        """
+        given = [tensor(each, dtype=f64) for each in points]
+        pairs = len(given) == len(self.original_sizes) and all(
+            each.ndim and each.shape[-1] in (2, 4) for each in given
+        )
+        wanted = f"{len(self.original_sizes)} lists of points or boxes"
+        expect(pairs, "Batch.scaled", wanted, [tuple(each.shape) for each in given])
+        sizes = zip(given, self.original_sizes, self.reshaped_input_sizes, strict=True)
+        scaled = []
+        for each, (height, width), (tall, wide) in sizes:
+            factors = [wide / width, tall / height] * (each.shape[-1] // 2)
+            scaled.append(each * tensor(factors, dtype=f64))
+        return stack(scaled).to(f32)
 
     def _get(self, name: str) -> Any:
         return getattr(self, name, None)
