@@ -151,7 +151,8 @@ def run(
         outcomes = stream(item.value for item in values)
         for count, (item, outcome) in enumerate(zip(names, outcomes, strict=True), 1):
             if outcome.error is not None:
-                failures.append(f"{item.id}: {outcome.error}")
+                text = str(outcome.error)
+                failures.append(text if text.startswith(item.id) else f"{item.id}: {text}")
             else:
                 print(json.dumps(show(item, outcome.result), ensure_ascii=False), file=file)
                 file.flush()
@@ -167,6 +168,7 @@ def _finished(output: str | None, resume: bool, force: bool) -> set[str]:
     """The ids that the file has; a last line that was broken off is taken out of it."""
     from tallow.cli.errors import UsageError
     from tallow.cli.writing import refuse_existing
+    from tallow.errors import ArgumentError
 
     if output is None:
         if resume:
@@ -178,9 +180,13 @@ def _finished(output: str | None, resume: bool, force: bool) -> set[str]:
         return set()
     content = path.read_bytes()
     whole = content[: content.rfind(b"\n") + 1]
+    try:
+        found = {str(json.loads(line)["id"]) for line in whole.splitlines()}
+    except (KeyError, TypeError, ValueError, RecursionError):
+        raise ArgumentError(f"{output}: expected JSON lines with an id, got others") from None
     if len(whole) < len(content):
         os.truncate(path, len(whole))
-    return {str(json.loads(line)["id"]) for line in whole.splitlines()}
+    return found
 
 
 def _opened(output: str | None, mode: str) -> Any:

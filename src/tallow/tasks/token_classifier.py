@@ -120,6 +120,8 @@ class TokenClassifier(Task[str, list[_Token]]):
 
     def _continues(self, index: int, span: tuple[int, int], text: str) -> bool:
         """Whether a token goes on with the word before it, as transformers tells."""
+        if index == self.tokenizer.unk_id:
+            return False
         piece = self.tokenizer.id_to_token(index)
         if piece.startswith("##"):
             return True
