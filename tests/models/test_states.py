@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ import tallow as tl
 from tallow.errors import ArgumentError, ContextError, FormatError, ModelError, ShapeError
 from tallow.formats.safetensors import save_safetensors
 from tallow.models.blocks import Attention
-from tallow.models.states import Cross, KeyValue, Recurrent, Ring, State
+from tallow.models.states import Cross, KeyValue, Recurrent, Ring, SelfAndCross, State
 from tallow.nn import GRUCell
 
 IDS = [5, 9, 20, 31, 47, 3, 60, 14, 40, 11, 33, 8, 2, 50, 17, 29]
@@ -250,18 +249,13 @@ def test_arguments(plain):
         plain(tl.tensor([[1]]), state=plain.make_state(2))
 
 
-class Both(NamedTuple):
-    self_attn: KeyValue
-    cross_attn: Cross
-
-
 def test_a_context_is_projected_once(tmp_path):
     """Keys, values and mask of a context stay through steps, rows and files."""
     attention = Attention(12, 3, kv_size=7).eval().requires_grad_(False)
     x, context = tl.randn(2, 4, 12), tl.randn(2, 5, 7)
     mask = tl.tensor([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0]])
     wanted = attention(x, context=context, mask=mask).numpy()
-    state = State([Both(KeyValue(3, 4), Cross())], 2, context=16)
+    state = State([SelfAndCross(KeyValue(3, 4), Cross())], 2, context=16)
     cross = state.layers[0].cross_attn
     close(attention(x, context=context, mask=mask, state=cross).numpy(), wanted)
     close(attention(x[:, 1:2], state=cross).numpy(), wanted[:, 1:2])
@@ -269,7 +263,7 @@ def test_a_context_is_projected_once(tmp_path):
     found = attention(tl.stack([x[1], x[0], x[1]]), state=cross).numpy()
     close(found, wanted[[1, 0, 1]])
     state.save(tmp_path / "state")
-    loaded = State([Both(KeyValue(3, 4), Cross())], context=16).load(tmp_path / "state")
+    loaded = State([SelfAndCross(KeyValue(3, 4), Cross())], context=16).load(tmp_path / "state")
     close(attention(tl.stack([x[1], x[0], x[1]]), state=loaded.layers[0].cross_attn).numpy(), found)
     state.trim(0)
     assert cross.filled

@@ -1,4 +1,19 @@
-"""Generation: caches outside the model, sampling, and the decoding loop as events."""
+"""Generation: the decoding loop as events, sampling, logits processors, and beam search.
+
+What a model must have is `protocol.Generative`: `make_state(batch, capacity, dtype)`, whose layers'
+states stand in `tallow.models.states`; `decode(ids, state, embeds=None)`, the hidden states of
+tokens that come after what the state holds; and `head(hidden)`, their logits. A decoder behind an
+encoder has `attend_to(state, context, mask)` besides, which fills the `Cross` states of its layers
+(`Attention.fill` does it for one), so that `decode` needs no context:
+
+    state = model.make_state(batch)            # [SelfAndCross(KeyValue(…), Cross()), …] as layers
+    model.attend_to(state, encoder_output, mask)
+    state.reserve(n); model.decode(ids, state); state.commit(n)
+
+`generate` and `generate_rows` sample texts and tell events; `search` gives whole sequences as
+transformers' `generate` does, by a `GenerationConfig`. All of them reserve and commit themselves;
+rows never hold padding, so positions are `state.positions(n)` whatever the batch.
+"""
 
 from tallow.generate.config import GenerationConfig
 from tallow.generate.events import Event, FinishReason, Piece, Progress, Result

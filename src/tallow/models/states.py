@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from copy import copy
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from tallow.autograd.mode import inference_mode
 from tallow.dtype import DType, f16, f32, i64
@@ -96,6 +96,13 @@ class Cross(LayerState):
     def held(self) -> tuple[Tensor, Tensor, Tensor | None]:
         """Keys, values and mask."""
         return self.tensors["keys"], self.tensors["values"], self.tensors.get("mask")
+
+
+class SelfAndCross(NamedTuple):
+    """The states of a decoder's layer that attends to what it has written and to a context."""
+
+    self_attn: KeyValue
+    cross_attn: Cross
 
 
 class Recurrent(LayerState):
