@@ -61,26 +61,27 @@ def test_batch_equals_singles(name):
     assert rows > 1
     whole = case.run(model)
     for row in range(rows):
-        alone, length, full = single(case, row)
+        alone, kept, full = single(case, row)
         found = case.run(model, alone)
         for key, value in found.items():
             want = whole[key][row : row + 1].numpy()
-            close(value.numpy(), cut(want, full, length), name=key)
+            close(value.numpy(), cut(want, full, kept), name=key)
 
 
 def single(case, row):
-    """The inputs of one row without its padding, its length and that of the batch."""
+    """The inputs of one row without its padding, where they stand, and the batch's length."""
     inputs = {key: value[row : row + 1] for key, value in case.inputs.items()}
     mask = inputs.get("attention_mask")
     if mask is None or mask.ndim != 2:
         return inputs, None, None
-    length, full = int(mask.sum().item()), mask.shape[1]
+    full, first = mask.shape[1], int(mask.argmax(1).item())  # padding is right or left
+    kept = slice(first, first + int(mask.sum().item()))
     ids = {key for key, value in inputs.items() if value.ndim >= 2 and value.shape[1] == full}
-    return {k: v[:, :length] if k in ids else v for k, v in inputs.items()}, length, full
+    return {k: v[:, kept] if k in ids else v for k, v in inputs.items()}, kept, full
 
 
-def cut(want, full, length):
-    return want[:, :length] if full is not None and want.shape[1:2] == (full,) else want
+def cut(want, full, kept):
+    return want[:, kept] if full is not None and want.shape[1:2] == (full,) else want
 
 
 @every_case

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 _FAMILIES = """
 bert: BertModel BertForPreTraining BertForMaskedLM BertForSequenceClassification
     BertForTokenClassification BertForQuestionAnswering BertForMultipleChoice
+camembert = roberta: CamembertModel=RobertaModel CamembertForMaskedLM=RobertaForMaskedLM
+    CamembertForSequenceClassification=RobertaForSequenceClassification
+    CamembertForTokenClassification=RobertaForTokenClassification
+    CamembertForQuestionAnswering=RobertaForQuestionAnswering
+    CamembertForMultipleChoice=RobertaForMultipleChoice
 dinov2: Dinov2Model Dinov2ForImageClassification Dinov2Backbone
 dinov2_with_registers = dinov2: Dinov2WithRegistersModel
     Dinov2WithRegistersForImageClassification Dinov2WithRegistersBackbone
@@ -28,6 +33,13 @@ mistral: MistralForCausalLM=Mistral
 qwen2: Qwen2ForCausalLM=Qwen2
 qwen3: Qwen3ForCausalLM=Qwen3
 resnet: ResNetModel ResNetForImageClassification ResNetBackbone
+roberta: RobertaModel RobertaForMaskedLM RobertaForSequenceClassification
+    RobertaForTokenClassification RobertaForQuestionAnswering RobertaForMultipleChoice
+xlm-roberta = roberta: XLMRobertaModel=RobertaModel XLMRobertaForMaskedLM=RobertaForMaskedLM
+    XLMRobertaForSequenceClassification=RobertaForSequenceClassification
+    XLMRobertaForTokenClassification=RobertaForTokenClassification
+    XLMRobertaForQuestionAnswering=RobertaForQuestionAnswering
+    XLMRobertaForMultipleChoice=RobertaForMultipleChoice
 """
 
 # GGUF's `general.architecture` → the family that it is read as.

@@ -34,9 +34,15 @@ class Spec:
 
 
 def texts(
-    *, length: int = 12, batch: int = 2, pad: int | None = 0, types: int = 0, low: int = 3
+    *,
+    length: int = 12,
+    batch: int = 2,
+    pad: int | None = 0,
+    types: int = 0,
+    low: int = 3,
+    left: bool = False,
 ) -> Inputs:
-    """Token ids; with a `pad` id the rows are of different lengths, padded on the right."""
+    """Token ids; with a `pad` id the rows are of different lengths, padded right or left."""
 
     def make(config: Any, source: torch.Generator) -> dict[str, torch.Tensor]:
         ids = torch.randint(low, config.vocab_size, (batch, length), generator=source)
@@ -44,11 +50,37 @@ def texts(
         if pad is not None:
             mask = torch.ones_like(ids)
             for row in range(1, batch):
-                ids[row, length - 3 * row :] = pad
-                mask[row, length - 3 * row :] = 0
+                padding = slice(3 * row) if left else slice(length - 3 * row, None)
+                ids[row, padding] = pad
+                mask[row, padding] = 0
             found["attention_mask"] = mask
         if types:
             found["token_type_ids"] = torch.randint(0, types, ids.shape, generator=source)
+        return found
+
+    return make
+
+
+def choices(inputs: Inputs, count: int = 2) -> Inputs:
+    """Each of the inputs with an axis of `count` choices behind the batch."""
+
+    def make(config: Any, source: torch.Generator) -> dict[str, torch.Tensor]:
+        every = [inputs(config, source) for _ in range(count)]
+        return {name: torch.stack([each[name] for each in every], 1) for name in every[0]}
+
+    return make
+
+
+def embedded(inputs: Inputs, positions: int = 0) -> Inputs:
+    """The same with embeddings in the place of ids, and with `positions` any of so many."""
+
+    def make(config: Any, source: torch.Generator) -> dict[str, torch.Tensor]:
+        found = inputs(config, source)
+        shape = found.pop("input_ids").shape
+        width = getattr(config, "embedding_size", config.hidden_size)
+        found["inputs_embeds"] = torch.randn(*shape, width, generator=source)
+        if positions:
+            found["position_ids"] = torch.randint(0, positions, shape, generator=source)
         return found
 
     return make

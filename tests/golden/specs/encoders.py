@@ -1,8 +1,8 @@
 """Goldens of text encoders."""
 
-from specs import Spec, texts
+from specs import Inputs, Spec, choices, embedded, texts
 
-BERT = {
+TINY = {
     "vocab_size": 96,
     "hidden_size": 32,
     "num_hidden_layers": 2,
@@ -10,24 +10,55 @@ BERT = {
     "intermediate_size": 64,
     "max_position_embeddings": 24,
 }
+POOLED = ("last_hidden_state", "pooler_output", "hidden_states")
+PLAIN = ("last_hidden_state", "hidden_states")
 HEADS = {
     "masked_lm": ("ForMaskedLM", ("logits",), {}),
     "classification": ("ForSequenceClassification", ("logits",), {"num_labels": 3}),
     "tokens": ("ForTokenClassification", ("logits",), {"num_labels": 5}),
     "answers": ("ForQuestionAnswering", ("start_logits", "end_logits"), {}),
+    "choices": ("ForMultipleChoice", ("logits",), {}),
 }
 
 
-def with_heads(name, prefix, values, inputs, heads=HEADS, base="Model") -> dict[str, Spec]:
+def with_heads(
+    name: str,
+    prefix: str,
+    values: dict,
+    inputs: Inputs,
+    heads: dict = HEADS,
+    outputs: tuple[str, ...] = POOLED,
+    **more: object,
+) -> dict[str, Spec]:
     """The model without a head, and each head."""
     config = f"{prefix}Config"
-    outputs = ("last_hidden_state", "pooler_output")
-    specs = {name: Spec(f"{prefix}{base}", config, values, inputs, outputs)}
-    for head, (ending, names, more) in heads.items():
+    hidden = {"output_hidden_states": True}
+    specs = {name: Spec(f"{prefix}Model", config, values, inputs, outputs, options=hidden, **more)}
+    for head, (ending, names, own) in heads.items():
+        given = choices(inputs) if head == "choices" else inputs
         specs[f"{name}_{head}"] = Spec(
-            f"{prefix}{ending}", config, {**values, **more}, inputs, names
+            f"{prefix}{ending}", config, {**values, **own}, given, names, **more
         )
     return specs
 
 
-SPECS = with_heads("bert", "Bert", BERT, texts(types=2))
+def base(prefix: str, values: dict, inputs: Inputs, outputs: tuple[str, ...] = POOLED, **more):
+    """Another case of the model without a head."""
+    names = tuple(name for name in outputs if name != "hidden_states")
+    return Spec(f"{prefix}Model", f"{prefix}Config", values, inputs, names, **more)
+
+
+ROBERTA = {**TINY, "layer_norm_eps": 1e-5, "type_vocab_size": 1}
+FEW = {head: HEADS[head] for head in ("masked_lm", "classification")}
+
+SPECS = {
+    **with_heads("bert", "Bert", TINY, texts(types=2)),
+    # Positions count from the left, so that a row alone stands elsewhere.
+    "bert_left": base("Bert", TINY, texts(types=2, left=True), singles=False),
+    "bert_embedded": base("Bert", TINY, embedded(texts(), 24)),
+    **with_heads("roberta", "Roberta", ROBERTA, texts(pad=1)),
+    "roberta_left": base("Roberta", ROBERTA, texts(pad=1, left=True), PLAIN),
+    "roberta_embedded": base("Roberta", {**ROBERTA, "pad_token_id": 3}, embedded(texts(pad=3))),
+    **with_heads("xlm_roberta", "XLMRoberta", ROBERTA, texts(pad=1), FEW),
+    **with_heads("camembert", "Camembert", ROBERTA, texts(pad=1), {}),
+}

@@ -5,8 +5,8 @@ Source: arXiv 1810.04805; names of Hugging Face's checkpoints.
 
 from __future__ import annotations
 
+from tallow.dtype import i64
 from tallow.errors import ContextError, expect
-from tallow.factories import arange, zeros_like
 from tallow.models.blocks.activation import ACTIVATIONS
 from tallow.models.blocks.embedding import Embedding
 from tallow.models.blocks.heads import as_mask, attend
@@ -18,8 +18,7 @@ from tallow.tensor import Tensor
 class BertEmbeddings(Module):
     """Words, positions and token types, added and normalised.
 
-    `size` is the width of the tables; `padding` is the id whose word learns nothing. `offset` is
-    the first position (RoBERTa's starts behind its padding id).
+    `size` is the width of the tables; `padding` is the id whose word learns nothing.
     """
 
     def __init__(
@@ -31,13 +30,12 @@ class BertEmbeddings(Module):
         eps: float,
         *,
         padding: int | None = None,
-        offset: int = 0,
     ) -> None:
         self.word_embeddings = Embedding(vocabulary, size, padding)
         self.position_embeddings = Embedding(positions, size) if positions else None
         self.token_type_embeddings = Embedding(types, size) if types else None
         self.LayerNorm = LayerNorm(size, eps)
-        self.offset = offset
+        self.offset = 0  # the first position
 
     def forward(
         self,
@@ -51,20 +49,54 @@ class BertEmbeddings(Module):
         Raises:
             ContextError: more positions than there are.
         """
-        x: Tensor = self.word_embeddings(input_ids) if inputs_embeds is None else inputs_embeds
-        n = x.shape[1]
-        if self.token_type_embeddings is not None:
-            if token_type_ids is None:
-                token_type_ids = zeros_like(arange(n)).reshape(1, n)
-            x = x + self.token_type_embeddings(token_type_ids)
-        if self.position_embeddings is not None:
-            if position_ids is None:
-                most = self.position_embeddings.num_embeddings - self.offset
-                expect(n <= most, "input", f"at most {most} positions", n, ContextError)
-                position_ids = arange(self.offset, self.offset + n).reshape(1, n)
-            x = x + self.position_embeddings(position_ids)
-        out: Tensor = self.LayerNorm(x)
+        out: Tensor = self.LayerNorm(
+            self.added(input_ids, token_type_ids, position_ids, inputs_embeds)
+        )
         return out
+
+    def added(
+        self,
+        input_ids: Tensor | None,
+        token_type_ids: Tensor | None,
+        position_ids: Tensor | None,
+        inputs_embeds: Tensor | None,
+    ) -> Tensor:
+        """The sum, before it is normalised."""
+        x: Tensor = self.word_embeddings(input_ids) if inputs_embeds is None else inputs_embeds
+        if (types := self.token_type_embeddings) is not None:
+            x = x + (types.rows(0, 1) if token_type_ids is None else types(token_type_ids))
+        if (places := self.position_embeddings) is not None:
+            n = x.shape[1]
+            if position_ids is None:
+                most = places.num_embeddings - self.offset
+                expect(n <= most, "input", f"at most {most} positions", n, ContextError)
+                x = x + self.positions(input_ids, n, places)
+            else:
+                x = x + places(position_ids)
+        return x
+
+    def positions(self, input_ids: Tensor | None, n: int, places: Embedding) -> Tensor:
+        """The vectors of positions that no one gave, `(n, size)` or with the batch before."""
+        return places.rows(self.offset, n)
+
+
+class CountedEmbeddings(BertEmbeddings):
+    """Positions count the ids that are not `padding`, from `padding + 1`, as in RoBERTa."""
+
+    def __init__(
+        self, vocabulary: int, positions: int, types: int, size: int, eps: float, *, padding: int
+    ) -> None:
+        super().__init__(vocabulary, positions, types, size, eps, padding=padding)
+        self.position_embeddings = Embedding(positions, size, padding)
+        self.padding, self.offset = padding, padding + 1
+
+    def positions(self, input_ids: Tensor | None, n: int, places: Embedding) -> Tensor:
+        """Padding ids stand at the position `padding`; without ids all are counted."""
+        if input_ids is None:
+            return places.rows(self.offset, n)
+        kept = input_ids.ne(self.padding).to(i64)
+        found: Tensor = places(kept.cumsum(1) * kept + self.padding)
+        return found
 
 
 class Dense(Module):
@@ -157,6 +189,11 @@ class Layers(Module):
         return states
 
 
+def bert_layers(count: int, size: int, heads: int, hidden: int, act: str, eps: float) -> Layers:
+    """`count` equal layers with BERT's own attention."""
+    return Layers([BertLayer(size, heads, hidden, act, eps) for _ in range(count)])
+
+
 class Pooler(Dense):
     """The first position through a linear layer and tanh."""
 
@@ -182,18 +219,54 @@ class Transform(Module):
         return out
 
 
-class Predictions(Module):
-    """Scores of every word; the words' own table where it is tied, under `decoder`."""
+class WordDecoder(Module):
+    """The linear layer to scores of every word, under `decoder`; `words` where it is tied."""
 
-    def __init__(self, size: int, act: str, eps: float, words: Embedding, *, tied: bool) -> None:
-        self.transform = Transform(size, words.embedding_dim, act, eps)
+    def __init__(self, words: Embedding, *, tied: bool) -> None:
         self.decoder = Linear(words.embedding_dim, words.num_embeddings)
         self.bias = param(words.num_embeddings, init=zeros)
         tie(self.decoder, "bias", self, "bias")
         if tied:
             tie(self.decoder, "weight", words, "weight")
 
+
+class Predictions(WordDecoder):
+    """Scores of every word, behind a layer named `transform`."""
+
+    def __init__(self, size: int, act: str, eps: float, words: Embedding, *, tied: bool) -> None:
+        super().__init__(words, tied=tied)
+        self.transform = Transform(size, words.embedding_dim, act, eps)
+
     def forward(self, x: Tensor) -> Tensor:
         """`(..., size)` → `(..., vocabulary)`."""
         out: Tensor = self.decoder(self.transform(x))
+        return out
+
+
+class LMHead(WordDecoder):
+    """Scores of every word, behind layers named `dense` and `layer_norm`."""
+
+    def __init__(self, size: int, act: str, eps: float, words: Embedding, *, tied: bool) -> None:
+        super().__init__(words, tied=tied)
+        self.dense = Linear(size, words.embedding_dim)
+        self.layer_norm = LayerNorm(words.embedding_dim, eps)
+        self.act = ACTIVATIONS[act]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(..., size)` → `(..., vocabulary)`."""
+        out: Tensor = self.decoder(self.layer_norm(self.act(self.dense(x))))
+        return out
+
+
+class FirstClassifier(Module):
+    """Scores from the first position, through `dense`, an activation and `out_proj`."""
+
+    def __init__(self, size: int, labels: int, act: str = "tanh") -> None:
+        self.dense = Linear(size, size)
+        self.out_proj = Linear(size, labels)
+        self.act = ACTIVATIONS[act]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(batch, length, size)` → `(batch, labels)`."""
+        out: Tensor = self.out_proj(self.act(self.dense(x[:, 0])))
         return out

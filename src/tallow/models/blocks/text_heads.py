@@ -1,7 +1,11 @@
-"""Heads on text encoders whose calls are BERT's; a family names its base class and its parts."""
+"""Heads on text encoders: what they score and lose, whatever the order of their inputs.
+
+A family names its base class, and how it is called: a class of `text_calls` with one of these.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from tallow.models import losses
@@ -9,6 +13,8 @@ from tallow.models.base import Model
 from tallow.models.outputs import AnswerOutput, BaseOutput, LogitsOutput
 from tallow.nn import Linear, Module
 from tallow.tensor import Tensor
+
+Inputs = Sequence[Tensor | None]  # of the base model in its order; the mask is the second
 
 
 class TextHead(Model):
@@ -31,129 +37,103 @@ class TextHead(Model):
         return found
 
 
-class _Logits(TextHead):
+class Scores(TextHead):
     """One head's scores and their loss; sub-classes say both."""
 
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        token_type_ids: Tensor | None = None,
-        position_ids: Tensor | None = None,
-        inputs_embeds: Tensor | None = None,
-        labels: Tensor | None = None,
-        *,
-        output_hidden_states: bool = False,
-    ) -> LogitsOutput:
-        """Token ids `(batch, length)` → scores, and the loss where labels are given."""
-        found = self.encode(
-            input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds,
-            output_hidden_states=output_hidden_states,
-        )  # fmt: skip
-        logits = self.score(found)
-        loss = None if labels is None else self.loss(logits, labels)
+    def answer(self, inputs: Inputs, labels: Tensor | None, hidden: bool) -> LogitsOutput:
+        """The scores, the loss where labels are given, and the hidden states on request."""
+        found = self.encode(*inputs, output_hidden_states=hidden)
+        logits = self.score(found, inputs[1])
+        loss = None if labels is None else self.loss(logits, labels, inputs[1])
         return LogitsOutput(logits=logits, loss=loss, hidden_states=found.hidden_states)
 
-    def score(self, found: BaseOutput) -> Tensor:
+    def score(self, found: BaseOutput, mask: Tensor | None) -> Tensor:
         """The scores of what the base model gave."""
         raise NotImplementedError
 
-    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def loss(self, logits: Tensor, labels: Tensor, mask: Tensor | None) -> Tensor:
         """The mean loss of scores against labels."""
         return losses.classes(logits, labels)
 
 
-class SequenceClassification(_Logits):
+class WordScores(Scores):
+    """Scores of every word at each position, `(batch, length, vocabulary)`; by the family."""
+
+
+class TextScores(Scores):
     """Scores of a whole text, `(batch, labels)`, from the pooled output or all positions."""
 
     pooled = True
 
     def __init__(self, cfg: Any) -> None:
         super().__init__(cfg)
-        self.classifier: Module = self.make_classifier(cfg)
+        self.classifier: Module = self.make_classifier(cfg, cfg.num_labels)
 
-    def make_classifier(self, cfg: Any) -> Module:
+    def make_classifier(self, cfg: Any, labels: int) -> Module:
         """The module from the pooled output (all positions where `pooled` is false) to scores."""
-        return Linear(cfg.hidden_size, cfg.num_labels)
+        return Linear(cfg.hidden_size, labels)
 
-    def score(self, found: BaseOutput) -> Tensor:
+    def score(self, found: BaseOutput, mask: Tensor | None) -> Tensor:
         """`(batch, labels)`."""
         x = found.pooler_output if self.pooled else found.last_hidden_state
         out: Tensor = self.classifier(x)
         return out
 
-    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def loss(self, logits: Tensor, labels: Tensor, mask: Tensor | None) -> Tensor:
         """Of regression, one label or several."""
         return losses.sequence(logits, labels, self.config)
 
 
-class TokenClassification(_Logits):
+class TokenScores(Scores):
     """Scores of each position, `(batch, length, labels)`."""
 
     def __init__(self, cfg: Any) -> None:
         super().__init__(cfg)
         self.classifier = Linear(cfg.hidden_size, cfg.num_labels)
 
-    def score(self, found: BaseOutput) -> Tensor:
+    def score(self, found: BaseOutput, mask: Tensor | None) -> Tensor:
         """`(batch, length, labels)`."""
         out: Tensor = self.classifier(found.last_hidden_state)
         return out
 
 
-class MaskedLM(_Logits):
-    """Scores of every word at each position, `(batch, length, vocabulary)`; by the family."""
-
-
-class MultipleChoice(SequenceClassification):
+class ChoiceScores(TextScores):
     """Scores of choices, `(batch, choices)`, for ids of shape `(batch, choices, length)`."""
 
-    def make_classifier(self, cfg: Any) -> Module:
+    def make_classifier(self, cfg: Any, labels: int) -> Module:
         """One score a choice."""
-        return Linear(cfg.hidden_size, 1)
+        return super().make_classifier(cfg, 1)
 
-    def encode(self, *inputs: Tensor | None, output_hidden_states: bool) -> BaseOutput:
-        """What the base model gives for all choices of all rows."""
-        given = next(each for each in inputs if each is not None)
-        self._choices = given.shape[1]
+    def answer(self, inputs: Inputs, labels: Tensor | None, hidden: bool) -> LogitsOutput:
+        """All choices of all rows as rows; the loss is over the choices."""
+        choices = next(each for each in inputs if each is not None).shape[1]
         flat = [None if each is None else each.flatten(0, 1) for each in inputs]
-        return super().encode(*flat, output_hidden_states=output_hidden_states)
-
-    def score(self, found: BaseOutput) -> Tensor:
-        """`(batch, choices)`."""
-        return super().score(found).reshape(-1, self._choices)
-
-    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Cross-entropy over the choices."""
-        return losses.classes(logits, labels)
+        found = super().answer(flat, None, hidden)
+        logits = found.logits.reshape(-1, choices)
+        loss = None if labels is None else losses.classes(logits, labels)
+        return LogitsOutput(logits=logits, loss=loss, hidden_states=found.hidden_states)
 
 
-class QuestionAnswering(TextHead):
+class Answers(TextHead):
     """Scores of each position as start and end of the answer."""
 
     def __init__(self, cfg: Any) -> None:
         super().__init__(cfg)
         self.qa_outputs = Linear(cfg.hidden_size, 2)
 
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        token_type_ids: Tensor | None = None,
-        position_ids: Tensor | None = None,
-        inputs_embeds: Tensor | None = None,
-        start_positions: Tensor | None = None,
-        end_positions: Tensor | None = None,
-        *,
-        output_hidden_states: bool = False,
+    def both(self, found: BaseOutput) -> Tensor:
+        """`(batch, length, 2)`."""
+        out: Tensor = self.qa_outputs(found.last_hidden_state)
+        return out
+
+    def answer(
+        self, inputs: Inputs, start: Tensor | None, end: Tensor | None, hidden: bool
     ) -> AnswerOutput:
-        """Token ids `(batch, length)` → scores of starts and ends, `(batch, length)` each."""
-        found = self.encode(
-            input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds,
-            output_hidden_states=output_hidden_states,
-        )  # fmt: skip
-        both = self.qa_outputs(found.last_hidden_state)
+        """The scores, the loss where both positions are given, the hidden states on request."""
+        found = self.encode(*inputs, output_hidden_states=hidden)
+        both = self.both(found)
         starts, ends = both[..., 0], both[..., 1]
         loss = None
-        if start_positions is not None and end_positions is not None:
-            loss = losses.answer(starts, ends, start_positions, end_positions)
+        if start is not None and end is not None:
+            loss = losses.answer(starts, ends, start, end)
         return AnswerOutput(starts, ends, loss, found.hidden_states)

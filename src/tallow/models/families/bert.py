@@ -5,54 +5,34 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tallow.models import losses
-from tallow.models.base import Model
-from tallow.models.blocks.bert import BertEmbeddings, BertLayer, Layers, Pooler, Predictions
-from tallow.models.blocks.text_heads import (
+from tallow.models.blocks.bert import BertEmbeddings, Pooler, Predictions, bert_layers
+from tallow.models.blocks.text_calls import (
     MaskedLM,
     MultipleChoice,
     QuestionAnswering,
     SequenceClassification,
-    TextHead,
     TokenClassification,
 )
-from tallow.models.configs import Config, activation, choice, layers, size, token
+from tallow.models.blocks.text_encoder import TextConfig, TextEncoder
+from tallow.models.blocks.text_heads import TextHead
+from tallow.models.configs import size
 from tallow.models.outputs import BaseOutput, HiddenStates, Output
 from tallow.nn import Linear, Module
 from tallow.tensor import Tensor
-from tallow.weights.arrange import rename
 
 
 @dataclass(frozen=True, kw_only=True)
-class BertConfig(Config):
+class BertConfig(TextConfig):
     """Of Hugging Face's `BertConfig`; decoders of it are not supported."""
 
-    vocab_size: int = size(30522, high=2**31 - 1)
-    hidden_size: int = size(768)
-    num_hidden_layers: int = layers(12)
-    num_attention_heads: int = size(12)
-    intermediate_size: int = size(3072)
-    hidden_act: str = activation("gelu")
-    max_position_embeddings: int = size(512)
     type_vocab_size: int = size(2)
-    layer_norm_eps: float = 1e-12
-    pad_token_id: int | None = token(0)
-    tie_word_embeddings: bool = True
-    is_decoder: bool = choice(False)
-    add_cross_attention: bool = choice(False)
-    position_embedding_type: str = choice("absolute")
 
 
-class BertModel(Model):
+class BertModel(TextEncoder):
     """Embeddings, layers, and the pooler if the file has one."""
 
     config_class = BertConfig
     base_model_prefix = "bert"
-    optional_parts = ("pooler",)
-    ignorable = (r"pooler\..*", r"embeddings\.position_ids")
-    rules = (
-        rename("*LayerNorm.gamma", "*LayerNorm.weight"),
-        rename("*LayerNorm.beta", "*LayerNorm.bias"),
-    )
 
     def __init__(self, cfg: BertConfig, *, pooled: bool = True) -> None:
         self.config = cfg
@@ -65,31 +45,11 @@ class BertModel(Model):
             eps,
             padding=cfg.pad_token_id,
         )
-        self.encoder = Layers(
-            [
-                BertLayer(
-                    width, cfg.num_attention_heads, cfg.intermediate_size, cfg.hidden_act, eps
-                )
-                for _ in range(cfg.num_hidden_layers)
-            ]
-        )
+        self.encoder = bert_layers(
+            cfg.num_hidden_layers, width, cfg.num_attention_heads, cfg.intermediate_size,
+            cfg.hidden_act, eps,
+        )  # fmt: skip
         self.pooler = Pooler(width) if pooled else None
-
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        token_type_ids: Tensor | None = None,
-        position_ids: Tensor | None = None,
-        inputs_embeds: Tensor | None = None,
-        *,
-        output_hidden_states: bool = False,
-    ) -> BaseOutput:
-        """Token ids `(batch, length)` → hidden states `(batch, length, size)`, and pooled ones."""
-        x = self.embeddings(input_ids, token_type_ids, position_ids, inputs_embeds)
-        states = self.encoder(x, attention_mask)
-        pooled = None if self.pooler is None else self.pooler(states[-1])
-        return BaseOutput(states[-1], pooled, tuple(states) if output_hidden_states else None)
 
 
 class Heads(Module):
@@ -116,7 +76,7 @@ class BertForMaskedLM(MaskedLM):
         super().__init__(cfg)
         self.cls = Heads(cfg, self.bert)
 
-    def score(self, found: BaseOutput) -> Tensor:
+    def score(self, found: BaseOutput, mask: Tensor | None) -> Tensor:
         """`(batch, length, vocabulary)`."""
         out: Tensor = self.cls.predictions(found.last_hidden_state)
         return out

@@ -1,0 +1,73 @@
+"""Text encoders as BERT's descendants are made: embeddings, layers, and perhaps a pooler."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tallow.models.base import Model
+from tallow.models.configs import Config, activation, choice, layers, size, token
+from tallow.models.fields import Fields
+from tallow.models.outputs import BaseOutput
+from tallow.nn import Module
+from tallow.tensor import Tensor
+from tallow.weights.arrange import rename
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextConfig(Config):
+    """The fields of BERT's config; families have other defaults and more."""
+
+    vocab_size: int = size(30522, high=2**31 - 1)
+    hidden_size: int = size(768)
+    num_hidden_layers: int = layers(12)
+    num_attention_heads: int = size(12)
+    intermediate_size: int = size(3072)
+    hidden_act: str = activation("gelu")
+    max_position_embeddings: int = size(512)
+    layer_norm_eps: float = 1e-12
+    pad_token_id: int | None = token(0)
+    tie_word_embeddings: bool = True
+    is_decoder: bool = choice(False)
+    add_cross_attention: bool = choice(False)
+    position_embedding_type: str = choice("absolute")
+
+    def check(self, fields: Fields) -> None:
+        """Heads share the width in equal parts."""
+        if self.hidden_size % self.num_attention_heads:
+            wanted = f"a divisor of hidden_size {self.hidden_size}"
+            raise fields.misfit("num_attention_heads", wanted, self.num_attention_heads)
+
+
+class TextEncoder(Model):
+    """Embeddings, layers, and the pooler if the file has one; heads may do without it."""
+
+    optional_parts = ("pooler",)
+    ignorable = (r"pooler\..*", r"embeddings\.(position|token_type)_ids")
+    rules = (
+        rename("*LayerNorm.gamma", "*LayerNorm.weight"),
+        rename("*LayerNorm.beta", "*LayerNorm.bias"),
+    )
+
+    embeddings: Module
+    encoder: Module
+    pooler: Module | None
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        *,
+        output_hidden_states: bool = False,
+    ) -> BaseOutput:
+        """Token ids `(batch, length)` → hidden states `(batch, length, size)`, and pooled ones."""
+        x = self.embeddings(input_ids, token_type_ids, position_ids, inputs_embeds)
+        return self.encoded(x, attention_mask, output_hidden_states)
+
+    def encoded(self, x: Tensor, mask: Tensor | None, hidden: bool) -> BaseOutput:
+        """What layers and pooler make of the embeddings."""
+        states: list[Tensor] = self.encoder(x, mask)
+        pooled = None if self.pooler is None else self.pooler(states[-1])
+        return BaseOutput(states[-1], pooled, tuple(states) if hidden else None)

@@ -1,0 +1,134 @@
+"""RoBERTa, XLM-R and CamemBERT: BERT whose positions count real tokens (arXiv 1907.11692)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tallow.models.blocks.bert import (
+    CountedEmbeddings,
+    FirstClassifier,
+    LMHead,
+    Pooler,
+    bert_layers,
+)
+from tallow.models.blocks.text_calls import (
+    MaskedLM,
+    QuestionAnswering,
+    SequenceClassification,
+    TokenClassification,
+)
+from tallow.models.blocks.text_encoder import TextConfig, TextEncoder
+from tallow.models.blocks.text_heads import ChoiceScores
+from tallow.models.configs import custom, size
+from tallow.models.fields import MAX_SIZE, Fields
+from tallow.models.outputs import BaseOutput, LogitsOutput
+from tallow.nn import Module
+from tallow.tensor import Tensor
+
+
+def _vocabulary(fields: Fields, name: str, default: Any) -> int:
+    named = fields.get("model_type") in (None, "roberta")
+    return fields.integer(name, default if named else 30522, high=MAX_SIZE)
+
+
+def _padding(fields: Fields, name: str, default: Any) -> int:
+    return fields.integer(name, default, low=0)  # null stands for the default
+
+
+@dataclass(frozen=True, kw_only=True)
+class RobertaConfig(TextConfig):
+    """Of Hugging Face's `RobertaConfig`, `XLMRobertaConfig` and `CamembertConfig`."""
+
+    vocab_size: int = custom(50265, _vocabulary)
+    type_vocab_size: int = size(2)
+    pad_token_id: int = custom(1, _padding)
+
+
+class RobertaModel(TextEncoder):
+    """Embeddings, layers, and the pooler if the file has one."""
+
+    config_class = RobertaConfig
+    base_model_prefix = "roberta"
+
+    def __init__(self, cfg: RobertaConfig, *, pooled: bool = True) -> None:
+        self.config = cfg
+        width, eps = cfg.hidden_size, cfg.layer_norm_eps
+        self.embeddings = CountedEmbeddings(
+            cfg.vocab_size,
+            cfg.max_position_embeddings,
+            cfg.type_vocab_size,
+            width,
+            eps,
+            padding=cfg.pad_token_id,
+        )
+        self.encoder = bert_layers(
+            cfg.num_hidden_layers, width, cfg.num_attention_heads, cfg.intermediate_size,
+            cfg.hidden_act, eps,
+        )  # fmt: skip
+        self.pooler = Pooler(width) if pooled else None
+
+
+class RobertaForMaskedLM(MaskedLM):
+    """Scores of every word at each position."""
+
+    config_class, base_class, base_model_prefix = RobertaConfig, RobertaModel, "roberta"
+
+    def __init__(self, cfg: RobertaConfig) -> None:
+        super().__init__(cfg)
+        self.lm_head = LMHead(
+            cfg.hidden_size,
+            "gelu",
+            cfg.layer_norm_eps,
+            self.roberta.embeddings.word_embeddings,
+            tied=cfg.tie_word_embeddings,
+        )
+
+    def score(self, found: BaseOutput, mask: Tensor | None) -> Tensor:
+        """`(batch, length, vocabulary)`."""
+        out: Tensor = self.lm_head(found.last_hidden_state)
+        return out
+
+
+class RobertaForSequenceClassification(SequenceClassification):
+    """Scores of a text from its first position."""
+
+    config_class, base_class, base_model_prefix = RobertaConfig, RobertaModel, "roberta"
+    pooled = False
+
+    def make_classifier(self, cfg: RobertaConfig, labels: int) -> Module:
+        """All positions → scores."""
+        return FirstClassifier(cfg.hidden_size, labels)
+
+
+class RobertaForMultipleChoice(ChoiceScores):
+    """Scores of several continuations; the order of inputs is transformers' own."""
+
+    config_class, base_class, base_model_prefix = RobertaConfig, RobertaModel, "roberta"
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        labels: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        *,
+        output_hidden_states: bool = False,
+    ) -> LogitsOutput:
+        """Token ids `(batch, choices, length)` → `(batch, choices)`, and the loss of labels."""
+        inputs = input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds
+        return self.answer(inputs, labels, output_hidden_states)
+
+
+class RobertaForTokenClassification(TokenClassification):
+    """Scores of each position."""
+
+    config_class, base_class, base_model_prefix = RobertaConfig, RobertaModel, "roberta"
+
+
+class RobertaForQuestionAnswering(QuestionAnswering):
+    """Scores of each position as start and end of the answer."""
+
+    config_class, base_class, base_model_prefix = RobertaConfig, RobertaModel, "roberta"
