@@ -14,7 +14,7 @@ from tallow.errors import ArgumentError, DTypeError, ShapeError, expect
 from tallow.tensor import Tensor
 from tallow.text.encoder import Encoder
 from tallow.text.rows import Cut, Row, Span, rows_of
-from tallow.text.vocab import BatchSettings, clean
+from tallow.text.vocab import Vocab, clean
 
 Padding = bool | Literal["longest", "max_length", "do_not_pad"]
 Truncation = bool | Literal["longest_first", "only_first", "only_second", "do_not_truncate"] | None
@@ -42,7 +42,8 @@ class Encodings:
     none, `offsets` (the span of each token in its text, or in its word) where they were not asked
     for, `word_ids` where neither they nor words were. `special_tokens_mask` is 1 for a token that
     is of no text, `sequence_ids` the number of the text of a pair, `overflow_to_sample` the number
-    of each row's text.
+    of each row's text. `bbox` of shape `(rows, length, 4)` and `labels` spread what was given
+    for words.
     """
 
     input_ids: Tensor
@@ -53,6 +54,8 @@ class Encodings:
     overflow_to_sample: list[int]
     offsets: list[list[Span]] | None = None
     word_ids: list[list[int | None]] | None = None
+    bbox: Tensor | None = None
+    labels: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.overflow_to_sample)
@@ -61,10 +64,11 @@ class Encodings:
 class Batcher:
     """Makes batches for one tokenizer."""
 
-    def __init__(self, encoder: Encoder, settings: BatchSettings, pad_id: int | None) -> None:
+    def __init__(self, encoder: Encoder, vocab: Vocab) -> None:
         self._encoder = encoder
-        self._settings = settings
-        self._pad_id = pad_id
+        self._settings = vocab.settings
+        self._pad_id = vocab.find_special("pad")
+        self._cls_id = vocab.find_special("cls")
 
     def batch(
         self,
@@ -82,11 +86,19 @@ class Batcher:
         return_offsets: bool,
         return_overflow: bool,
         return_token_type_ids: bool | None,
+        boxes: Sequence[Sequence[Any]] | None,
+        word_labels: Sequence[Any] | None,
     ) -> Encodings:
         """See `Tokenizer.batch`."""
         side = self._settings.padding_side if padding_side is None else padding_side
         expect(side in _SIDES, "padding_side", "right or left", side, ArgumentError)
         pad, cut = self._plan(padding, truncation, max_length, stride, pad_to_multiple_of)
+        if boxes is not None or word_labels is not None:
+            if _is_one(texts if pairs is None else pairs, True):
+                boxes = None if boxes is None else [boxes]
+                word_labels = None if word_labels is None else [word_labels]
+            texts = _split(texts) if pairs is not None else texts
+            is_split_into_words = True
         samples = _samples(texts, pairs, is_split_into_words)
         flat = [part for sample in samples for part in sample]
         pieces = iter(self._encoder.pieces(flat, spans=return_offsets, split=is_split_into_words))
@@ -105,7 +117,7 @@ class Batcher:
         if types is None:
             types = self._settings.token_types
         words = return_offsets or is_split_into_words
-        return Encodings(
+        made_of = Encodings(
             input_ids=filler.matrix(filler.ids, self._pad_id or 0),
             attention_mask=filler.matrix([[1] * len(row) for row in filler.ids], 0),
             token_type_ids=filler.matrix(map(Row.types, rows), self._settings.pad_type_id)
@@ -117,6 +129,15 @@ class Batcher:
             offsets=filler.lists(map(Row.spans, rows), (0, 0)) if return_offsets else None,
             word_ids=filler.lists(map(Row.words, rows), None) if words else None,
         )
+        if boxes is not None or word_labels is not None:
+            from tallow.text import boxes as spread
+
+            ids = (self._cls_id, self._pad_id)
+            if boxes is not None:
+                made_of = spread.with_boxes(made_of, samples, boxes, self._settings, ids)
+            if word_labels is not None:
+                made_of = spread.with_labels(made_of, samples, word_labels, self._settings)
+        return made_of
 
     def _plan(
         self,
@@ -223,6 +244,14 @@ def _is_one(value: Any, split: bool) -> bool:
     if not split:
         return isinstance(value, str)
     return isinstance(value, (list, tuple)) and bool(value) and isinstance(value[0], str)
+
+
+def _split(texts: Any) -> Any:
+    """Questions, of one text or of several, as words."""
+    if isinstance(texts, str):
+        return texts.split()
+    many = isinstance(texts, (list, tuple))
+    return [each.split() if isinstance(each, str) else each for each in texts] if many else texts
 
 
 def _listed(value: Any, name: str) -> list[Any]:

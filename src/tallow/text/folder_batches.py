@@ -9,6 +9,7 @@ from typing import Any, Final
 from tallow.errors import FormatError
 from tallow.text.folder_files import read_config
 from tallow.text.vocab import BatchSettings
+from tallow.text.vocab_files import class_of
 
 # The classes of transformers whose models take `token_type_ids`, without `Tokenizer` or
 # `TokenizerFast` at the end, and the types of models that are given one of them.
@@ -58,8 +59,31 @@ def batch_settings(path: Path, config: Mapping[str, Any], root: Mapping[str, Any
         truncation_side=side("truncation_side", truncation.get("direction", "right")),
         pad_type_id=pad_type if type(pad_type) is int else 0,
         token_types=_takes_types(path, config),
+        **_boxes(where, config, path),
         clean_up=config.get("clean_up_tokenization_spaces") is True,
     )
+
+
+def _boxes(where: Path, config: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """What special tokens and words have in place of a box and a label, in models of documents."""
+    found: dict[str, Any] = {}
+    for role in ("cls", "sep", "pad"):
+        box = config.get(f"{role}_token_box")
+        if box is None:
+            continue
+        if not isinstance(box, list) or len(box) != 4 or {*map(type, box)} != {int}:
+            raise FormatError(where, f"{role}_token_box", "four whole numbers", box)
+        found[f"{role}_box"] = tuple(box)
+    if class_of(path, config) == "LayoutLMv3":
+        found.setdefault("sep_box", (0, 0, 0, 0))
+    label = config.get("pad_token_label", -100)
+    if type(label) is not int:
+        raise FormatError(where, "pad_token_label", "a whole number", label)
+    return {
+        **found,
+        "no_label": label,
+        "label_all": config.get("only_label_first_subword") is False,
+    }
 
 
 def _takes_types(path: Path, config: Mapping[str, Any]) -> bool:

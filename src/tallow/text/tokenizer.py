@@ -132,6 +132,8 @@ class Tokenizer:
         return_offsets: bool = False,
         return_overflow: bool = False,
         return_token_type_ids: bool | None = None,
+        boxes: Sequence[Sequence[Any]] | None = None,
+        word_labels: Sequence[Any] | None = None,
     ) -> Encodings:
         """A batch of texts, or of pairs of texts, for an encoder; arguments as in transformers.
 
@@ -141,6 +143,9 @@ class Tokenizer:
         that of the configs, if any. What is cut off is dropped, or with `return_overflow` makes
         rows of its own, which share `stride` tokens with the one before. Control tokens in a text
         count, as in transformers; text of unknown origin can forge one.
+
+        `boxes` (four numbers for each word) and `word_labels` are spread over the tokens as for
+        LayoutLM; the texts are then lists of words, and in pairs questions with lists of words.
 
         Raises:
             DTypeError: an entry is no string; the text says which.
@@ -162,13 +167,15 @@ class Tokenizer:
             return_offsets=return_offsets,
             return_overflow=return_overflow,
             return_token_type_ids=return_token_type_ids,
+            boxes=boxes,
+            word_labels=word_labels,
         )
 
     @functools.cached_property
     def _batcher(self) -> Batcher:
         from tallow.text.batching import Batcher
 
-        return Batcher(self._encoder, self._vocab.settings, self.pad_id)
+        return Batcher(self._encoder, self._vocab)
 
     def decode(
         self,

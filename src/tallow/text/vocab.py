@@ -71,6 +71,11 @@ class BatchSettings:
     truncation_side: str = "right"
     pad_type_id: int = 0
     token_types: bool = False
+    cls_box: tuple[int, ...] = (0, 0, 0, 0)
+    sep_box: tuple[int, ...] = (1000, 1000, 1000, 1000)
+    pad_box: tuple[int, ...] = (0, 0, 0, 0)
+    no_label: int = -100
+    label_all: bool = False  # whether every token of a word has its label, not only the first
     clean_up: bool = False  # whether `decode` joins punctuation to the word before
 
 
