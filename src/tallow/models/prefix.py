@@ -33,10 +33,16 @@ def with_prefix(model: Model, source: WeightSource) -> tuple[WeightSource, tuple
 
 
 def leave_out(model: Model, source: WeightSource) -> None:
-    """Take the optional parts out of `model` of which the source has no tensor."""
+    """Take the optional parts out of `model` of which the source has no tensor.
+
+    A head on a base model has asked for the parts that the base has, so that they must be there.
+    """
     names = source.names()
     for path, part in list(model.named_modules()):
-        for name in part.optional_parts if isinstance(part, Model) else ():
+        asked = bool(path) and path == model.base_model_prefix
+        for name in part.optional_parts if isinstance(part, Model) and not asked else ():
             head = f"{path}.{name}." if path else f"{name}."
-            if getattr(part, name) is not None and not any(n.startswith(head) for n in names):
+            inner = getattr(part, name)
+            empty = inner is None or not list(targets(inner))
+            if not empty and not any(n.startswith(head) for n in names):
                 setattr(part, name, None)

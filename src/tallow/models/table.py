@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # model_type [= module]: architectures, the first of which stands where a checkpoint names none;
 # `Architecture=Class` where the class has another name.
 _FAMILIES = """
+beit: BeitModel BeitForImageClassification
 bert: BertModel BertForPreTraining BertForMaskedLM BertForSequenceClassification
     BertForTokenClassification BertForQuestionAnswering BertForMultipleChoice
 camembert = roberta: CamembertModel=RobertaModel CamembertForMaskedLM=RobertaForMaskedLM
@@ -25,6 +26,7 @@ camembert = roberta: CamembertModel=RobertaModel CamembertForMaskedLM=RobertaFor
     CamembertForTokenClassification=RobertaForTokenClassification
     CamembertForQuestionAnswering=RobertaForQuestionAnswering
     CamembertForMultipleChoice=RobertaForMultipleChoice
+deit: DeiTModel DeiTForImageClassification DeiTForImageClassificationWithTeacher
 dinov2: Dinov2Model Dinov2ForImageClassification Dinov2Backbone
 dinov2_with_registers = dinov2: Dinov2WithRegistersModel
     Dinov2WithRegistersForImageClassification Dinov2WithRegistersBackbone
@@ -35,6 +37,7 @@ qwen3: Qwen3ForCausalLM=Qwen3
 resnet: ResNetModel ResNetForImageClassification ResNetBackbone
 roberta: RobertaModel RobertaForMaskedLM RobertaForSequenceClassification
     RobertaForTokenClassification RobertaForQuestionAnswering RobertaForMultipleChoice
+vit: ViTModel ViTForImageClassification
 xlm-roberta = roberta: XLMRobertaModel=RobertaModel XLMRobertaForMaskedLM=RobertaForMaskedLM
     XLMRobertaForSequenceClassification=RobertaForSequenceClassification
     XLMRobertaForTokenClassification=RobertaForTokenClassification

@@ -127,9 +127,11 @@ class DenseAddNorm(Module):
 class SelfAttention(Module):
     """Attention with projections named `query`, `key` and `value`."""
 
-    def __init__(self, size: int, heads: int, *, bias: bool = True) -> None:
+    def __init__(
+        self, size: int, heads: int, *, bias: bool = True, key_bias: bool | None = None
+    ) -> None:
         self.query = Linear(size, size, bias=bias)
-        self.key = Linear(size, size, bias=bias)
+        self.key = Linear(size, size, bias=bias if key_bias is None else key_bias)
         self.value = Linear(size, size, bias=bias)
         self.heads = heads
 

@@ -55,8 +55,13 @@ class ImageClassification(Model):
 
     def __init__(self, cfg: Any) -> None:
         self.config = cfg
-        setattr(self, self.base_model_prefix, self.base_class(cfg))
+        setattr(self, self.base_model_prefix, self.make_base(cfg))
         self.classifier: Module = self.make_classifier(cfg)
+
+    def make_base(self, cfg: Any) -> Module:
+        """The model without a head."""
+        found: Module = self.base_class(cfg)
+        return found
 
     def make_classifier(self, cfg: Any) -> Module:
         """The module from the pooled output to scores."""
@@ -76,7 +81,10 @@ class ImageClassification(Model):
     ) -> LogitsOutput:
         """`(batch, channels, height, width)` → scores `(batch, labels)`; the loss with labels."""
         base = getattr(self, self.base_model_prefix)
-        found = base(pixel_values, output_hidden_states=output_hidden_states)
+        return self.finish(base(pixel_values, output_hidden_states=output_hidden_states), labels)
+
+    def finish(self, found: BaseOutput, labels: Tensor | None) -> LogitsOutput:
+        """The scores, and the loss with labels, of the base model's results."""
         logits = self.classifier(self.pool(found))
         loss = None if labels is None else losses.sequence(logits, labels, self.config)
         return LogitsOutput(logits=logits, loss=loss, hidden_states=found.hidden_states)

@@ -108,8 +108,8 @@ class LayerScale(Module):
 class ViTAttention(Module):
     """Attention under ViT's names: `attention.query` and others, `output.dense`."""
 
-    def __init__(self, size: int, heads: int, *, bias: bool) -> None:
-        self.attention = SelfAttention(size, heads, bias=bias)
+    def __init__(self, size: int, heads: int, *, bias: bool, key_bias: bool | None = None) -> None:
+        self.attention = SelfAttention(size, heads, bias=bias, key_bias=key_bias)
         self.output = Dense(size, size)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
