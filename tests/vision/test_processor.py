@@ -168,6 +168,47 @@ def test_table_transformers_longest_edge(tmp_path, label, edge):
     assert batch.pixel_values.shape == (2, 3, edge, edge)
 
 
+def test_maps_become_labels():
+    config = {"image_processor_type": "SegformerImageProcessor", "size": [10, 24]}
+    classes = np.arange(60, dtype=np.uint8).reshape(5, 12)
+    image = picture(5, 12)
+    batch = ImageProcessor.from_config(config)([image, image], segmentation_maps=[classes] * 2)
+    twice = classes.repeat(2, 0).repeat(2, 1)
+    np.testing.assert_array_equal(batch.labels.numpy(), [twice, twice])
+    assert {*batch} == {"pixel_values", "labels"}
+    config["do_reduce_labels"] = True
+    batch = ImageProcessor.from_config(config)(image, segmentation_maps=tl.asarray(classes.copy()))
+    np.testing.assert_array_equal(batch.labels.numpy()[0], np.where(twice == 0, 255, twice - 1))
+
+
+@pytest.mark.parametrize(
+    ("kind", "maps", "text"),
+    [
+        ("ViT", [np.zeros((5, 5), int)], "ViTImageProcessor: expected pictures alone"),
+        ("Beit", [np.zeros((5, 5), int)] * 2, "expected 1 maps, got 2"),
+        ("Beit", [np.zeros((5, 5, 3), int)], r"expected maps \(height, width\) of integers"),
+        ("Beit", [np.zeros((5, 5))], r"expected maps \(height, width\) of integers"),
+        ("Beit", [np.full((5, 5), 256)], r"of integers from 0 to 255"),
+        ("Beit", [np.zeros((0, 5), int)], r"of integers from 0 to 255"),
+    ],
+)
+def test_maps_that_are_none(kind, maps, text):
+    processor = ImageProcessor.from_config({"image_processor_type": f"{kind}ImageProcessor"})
+    with pytest.raises(ArgumentError, match=text):
+        processor(picture(5, 5), segmentation_maps=maps)
+
+
+def test_masks_of_sam_need_their_sizes():
+    config = {"image_processor_type": "SamImageProcessor", "size": {"longest_edge": 9}}
+    for more, text in (
+        ({"mask_size": 8}, "mask_size: expected longest_edge, got"),
+        ({"mask_pad_size": {"longest_edge": 8}}, "mask_pad_size: expected height, got"),
+    ):
+        processor = ImageProcessor.from_config({**config, **more})
+        with pytest.raises(ArgumentError, match=text):
+            processor(picture(5, 5), segmentation_maps=np.zeros((5, 5), int))
+
+
 def test_points_scale_with_the_picture():
     sam = ImageProcessor.from_config(
         {"image_processor_type": "SamImageProcessor", "size": {"longest_edge": 40}, "pad_size": 40}

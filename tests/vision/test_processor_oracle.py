@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import tallow as tl
 from tallow.errors import TallowError
 from tallow.vision import ImageProcessor
 from tallow.vision.kinds import KINDS
 from vision.cases import CASES, SHAPES, picture
 
 pytestmark = pytest.mark.needs_torch
+TYPE = "image_processor_type"
 
 
 def reference(config):
@@ -133,6 +135,28 @@ def test_random_sizes(seed):
     for config in configs:
         image = Image.fromarray(picture(height, width))
         agree(reference(config), ImageProcessor.from_config(config), image)
+
+
+def class_map(height, width):
+    """Areas of classes, 0 and 255 among them."""
+    y, x = np.mgrid[:height, :width]
+    return (((x // 7 + y // 5) * 51) % 256).astype(np.uint8)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if KINDS[CASES[case][TYPE]].maps])
+@pytest.mark.parametrize("reduce", [False, True])
+def test_segmentation_maps(case, reduce):
+    config = {**CASES[case], "do_reduce_labels": reduce}
+    if case.startswith("Sam"):
+        config |= {"mask_size": {"longest_edge": 20}, "mask_pad_size": {"height": 22, "width": 24}}
+    theirs, ours = reference(config), ImageProcessor.from_config(config)
+    for shape in [(13, 13), (20, 31), (48, 17)]:
+        image, classes = picture(*shape), class_map(*shape)
+        expected = theirs(image, segmentation_maps=classes.copy(), return_tensors="np")["labels"]
+        for given in (classes, [tl.asarray(classes.astype(np.int32))], Image.fromarray(classes)):
+            found = ours(image, segmentation_maps=given).labels
+            assert found.dtype == tl.i64
+            np.testing.assert_array_equal(found.numpy(), expected)
 
 
 def test_points_and_boxes_of_sam():

@@ -32,7 +32,8 @@ class Kind:
     order; `rule` names one of `sizes.py`; `sizes` are the forms of `size` that it takes. An integer
     `size` is a square's edge where `square`, else the shortest edge, with `limit` for the longest.
     `pad` says what makes one array of a batch: nothing, padding, or padding with a mask;
-    `detection` how a detector's scores are read (`postprocess.object_detection`).
+    `maps` how segmentation maps are resized: not at all, nearest, or as pictures; `detection` how a
+    detector's scores are read (`postprocess.object_detection`).
     """
 
     defaults: Mapping[str, Any] = field(default_factory=dict)
@@ -45,6 +46,7 @@ class Kind:
     square_flag: bool = False
     pad: str = "pad"
     detection: Mapping[str, Any] = field(default_factory=dict)
+    maps: str = ""
     aliases: Mapping[str, str] = field(default_factory=dict)
     model_types: tuple[str, ...] = ()
 
@@ -84,6 +86,7 @@ KINDS: dict[str, Kind] = {
     "BeitImageProcessor": Kind(
         {**_BICUBIC, "size": _square(224), "crop_size": _square(224)},
         pad="none",
+        maps="own",
         model_types=("beit", "data2vec-vision"),
     ),
     "PvtImageProcessor": Kind(
@@ -111,6 +114,7 @@ KINDS: dict[str, Kind] = {
         {**_SHORT_224, "size": {"shortest_edge": 256}},
         square=False,
         pad="none",
+        maps="nearest",
         model_types=("mobilenet_v2",),
     ),
     "MobileViTImageProcessor": Kind(
@@ -118,12 +122,14 @@ KINDS: dict[str, Kind] = {
         steps=("resize", "crop", "rescale", "flip_channels"),
         square=False,
         pad="none",
+        maps="nearest",
         model_types=("mobilevit", "mobilevitv2"),
     ),
     "SegformerImageProcessor": Kind(
         {**_IMAGENET, "size": _square(512)},
         steps=("resize", "tones"),
         pad="none",
+        maps="nearest",
         model_types=("segformer", "upernet"),
     ),
     "CLIPImageProcessor": Kind(
@@ -191,6 +197,7 @@ KINDS: dict[str, Kind] = {
         rule="multiples",
         sizes=("height+width",),
         pad="none",
+        maps="own",
         model_types=("dpt", "depth_anything"),
     ),
     "SamImageProcessor": Kind(
@@ -200,9 +207,12 @@ KINDS: dict[str, Kind] = {
             "do_convert_rgb": True,
             "do_pad": True,
             "pad_size": _square(1024),
+            "mask_size": {"longest_edge": 256},
+            "mask_pad_size": _square(256),
         },
         rule="longest",
         sizes=("longest_edge", "shortest_edge+longest_edge"),
+        maps="nearest",
         model_types=("sam", "sam_hq"),
     ),
     "TimmWrapperImageProcessor": Kind(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tallow.borrowing import from_numpy
 from tallow.dtype import f32, f64
 from tallow.errors import ArgumentError, MissingFileError, expect
 from tallow.factories import tensor
@@ -40,6 +41,8 @@ class Batch:
     """(batch, patches) of i32: 1 on patches of the picture, 0 on padding."""
     spatial_shapes: Tensor | None = None
     """(batch, 2) of i64: rows and columns of patches."""
+    labels: Tensor | None = None
+    """(batch, height, width) of i64: the classes of segmentation maps."""
     words: Sequence[Sequence[str]] | None = None
     boxes: Sequence[Sequence[Sequence[int]]] | None = None
 
@@ -139,6 +142,7 @@ class ImageProcessor:
         self,
         images: Any,
         *,
+        segmentation_maps: Any = None,
         return_mask: bool = True,
         words: Sequence[Sequence[str]] | None = None,
         boxes: Sequence[Sequence[Sequence[int]]] | None = None,
@@ -146,8 +150,9 @@ class ImageProcessor:
         """One picture, a list of them, or an array with a first axis for them, as a batch.
 
         A picture is what `load_image` takes. Arrays of floats are taken as transformers takes them:
-        through 8 bits where they are resized, and rescaled as any picture. `return_mask` false
-        leaves `pixel_mask` out. `words` and `boxes` go with the pictures of a LayoutLMv3 whose
+        through 8 bits where they are resized, and rescaled as any picture. `segmentation_maps`, one
+        a picture, (height, width) of classes, become `labels`. `return_mask` false leaves
+        `pixel_mask` out. `words` and `boxes` go with the pictures of a LayoutLMv3 whose
         config says `apply_ocr`: no reader of text runs here.
 
         Raises:
@@ -166,6 +171,11 @@ class ImageProcessor:
             originals.append(before)
             resized.append(after)
         found = self._joined(arrays, resized, return_mask)
+        if segmentation_maps is not None:
+            from tallow.vision.maps import label_maps
+
+            maps = _listed(segmentation_maps, 2)
+            found["labels"] = from_numpy(label_maps(maps, len(pictures), self.settings))
         return Batch(
             original_sizes=originals,
             reshaped_input_sizes=resized,
@@ -215,7 +225,6 @@ class ImageProcessor:
         return picture, original, size
 
     def _joined(self, arrays: list[Array], sizes: list[Size], return_mask: bool) -> dict[str, Any]:
-        from tallow.borrowing import from_numpy
         from tallow.vision import joining
 
         settings = self.settings
@@ -230,10 +239,11 @@ class ImageProcessor:
         return {name: from_numpy(array) for name, array in found.items()}
 
 
-def _listed(images: Any) -> list[Any]:
+def _listed(images: Any, axes: int = 3) -> list[Any]:
+    """The pictures, or maps, of a list, of an array with an axis for them, or a single one."""
     if isinstance(images, list | tuple):
         return list(images)
-    return list(images) if getattr(images, "ndim", 3) == 4 else [images]
+    return list(images) if getattr(images, "ndim", axes) == axes + 1 else [images]
 
 
 def _named(source: Any, index: int) -> str:

@@ -30,13 +30,15 @@ _WITHOUT_EFFECT = {
     *("image_processor_type", "feature_extractor_type", "processor_class", "auto_map"),
     *("model_input_names", "data_format", "input_data_format", "return_tensors", "device"),
     *("disable_grouping", "default_to_square", "do_convert_annotations", "format"),
-    *("image_seq_length", "do_reduce_labels", "reduce_labels", "mask_size", "mask_pad_size"),
+    *("image_seq_length", "reduce_labels"),
     *("ocr_lang", "tesseract_config", "return_segmentation_masks", "masks_path"),
     *("ignore_index", "num_labels", "class_info_file", "_valid_processor_keys"),
     *("_valid_kwargs_names", "image_processor_class", "feature_extractor_class"),
     *("transformers_version", "name_or_path", "_name_or_path", "semantic_loss_ignore_index"),
     "pad_and_return_pixel_mask",
 }
+
+_SIZES = ("size", "crop_size", "pad_size", "mask_size", "mask_pad_size")
 
 _NEEDED_BY = {
     "size": "do_resize",
@@ -80,6 +82,9 @@ class Settings:
     patch_size: int = 16
     max_num_patches: int = 256
     apply_ocr: bool = False
+    do_reduce_labels: bool = False
+    mask_size: Mapping[str, int] = field(default_factory=dict)
+    mask_pad_size: Mapping[str, int] = field(default_factory=dict)
 
 
 _READ = frozenset(Settings.__dataclass_fields__) - {"type", "kind"}
@@ -155,7 +160,7 @@ class _Reader:
         value = self.given.get(name, self.kind.defaults.get(name, default))
         if value is None:
             return self._null(name, default)
-        if name in ("size", "crop_size", "pad_size"):
+        if name in _SIZES:
             return self._size(name, value)
         if name in ("image_mean", "image_std"):
             return self._triple(name, value)
@@ -178,7 +183,7 @@ class _Reader:
         flag = _NEEDED_BY.get(name, "")
         if flag and self.value(flag):
             raise self.misfit(name, f"a value where {flag} is true", None)
-        return False if isinstance(default, bool) else {} if name.endswith("size") else default
+        return False if isinstance(default, bool) else {} if name in _SIZES else default
 
     def _whole(self, name: str, value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= MAX_EDGE:

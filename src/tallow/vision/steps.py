@@ -118,7 +118,7 @@ def _window(
     inside = array[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
     if inside.shape[:2] == (height, width):
         return inside
-    whole = np.empty((height, width, 3), array.dtype)
+    whole = np.empty((height, width, *array.shape[2:]), array.dtype)
     whole[:] = fill
     high, across = max(-top, 0), max(-left, 0)
     whole[high : high + inside.shape[0], across : across + inside.shape[1]] = inside
@@ -251,7 +251,8 @@ def pad_to_multiple(array: Array, settings: Settings) -> Array:
     if not settings.do_pad or not step:
         return array
     missing = [-edge % step for edge in array.shape[-2:]]
-    return np.pad(array, [(0, 0), *((edge // 2, edge - edge // 2) for edge in missing)])
+    around = [(edge // 2, edge - edge // 2) for edge in missing]
+    return np.pad(array, [(0, 0)] * (array.ndim - 2) + around)
 
 
 def patches(array: Array, settings: Settings) -> Array:
