@@ -20,8 +20,8 @@ import shutil
 import sys
 from pathlib import Path
 
-with contextlib.suppress(ImportError):
-    import tvstub  # noqa: F401  # where torchvision was built for another torch
+with contextlib.suppress(ImportError):  # without torchvision there is nothing to mend
+    import tvstub  # noqa: F401
 
 import torch
 import transformers

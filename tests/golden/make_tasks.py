@@ -13,8 +13,8 @@ import json
 import shutil
 from pathlib import Path
 
-with contextlib.suppress(ImportError):
-    import tvstub  # noqa: F401  # where torchvision was built for another torch
+with contextlib.suppress(ImportError):  # without torchvision there is nothing to mend
+    import tvstub  # noqa: F401
 
 import torch
 import transformers
