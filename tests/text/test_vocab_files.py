@@ -104,7 +104,7 @@ HEAD = piece("<unk>", 0, 2) + piece("<s>", 0, 3) + piece("</s>", 0, 3)
         ({"vocab.txt": b"[PAD]\n\xff\n"}, FormatError, "vocab.txt: content: expected UTF-8"),
         ({"vocab.txt": "[PAD]\n", "tokenizer_config.json": '{"added_tokens_decoder": {"7": '
           '{"content": "[CLS]"}}}'}, FormatError, "added_tokens_decoder: expected id 1"),
-        ({"config.json": '{"model_type": "roberta"}'}, ModelError, "vocab.json and merges.txt"),
+        ({"config.json": '{"model_type": "roberta"}'}, ModelError, "expected a vocab.json"),
         ({"config.json": '{"model_type": "roberta"}', "vocab.json": "{"}, FormatError,
          "vocab.json: content: expected JSON"),
         ({"config.json": '{"model_type": "roberta"}', "vocab.json": '{"a": "b"}'}, FormatError,

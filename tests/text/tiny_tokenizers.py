@@ -84,6 +84,11 @@ def pieces(path: Path, size: int, name="sentencepiece.bpe.model", **options) -> 
     (path / name).write_bytes(model.SerializeToString())
 
 
+def characters(path: Path, size: int) -> None:
+    texts = ["[GO]", "[s]", *"0123456789abcdefghijklmnopqrstuvwxyz"]
+    (path / "vocab.json").write_text(json.dumps({text: i for i, text in enumerate(texts)}))
+
+
 def case(make, tokenizer="", *, model=None, added=None, options=(), **config):
     config = {"tokenizer_class": f"{tokenizer}Tokenizer", **config} if tokenizer else config
     return make, dict(options), config, model, added
@@ -167,6 +172,7 @@ CASES = {
         pieces, "DebertaV2", do_lower_case=True, split_by_punct=True,
         options={"name": "spm.model", **DEBERTA, "normalization_rule_name": "identity"},
     ),
+    "mgp_str": case(characters, "Mgpstr"),
     "xlnet": case(pieces, "XLNet", options={"name": "spiece.model", **XLNET}),
 }  # fmt: skip
 

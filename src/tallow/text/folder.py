@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from tallow.errors import FormatError, MissingExtraError, ModelError
 from tallow.text.decoding import Decoder
@@ -37,7 +38,7 @@ from tallow.text.vocab import (
     clean,
     end_ids,
 )
-from tallow.text.vocab_files import read_vocab_files, with_template
+from tallow.text.vocab_files import class_of, read_vocab_files, with_template
 
 
 class FileEncoder:
@@ -163,6 +164,10 @@ def read_folder(path: Path, engine: str) -> tuple[Vocab, Encoder]:
         **read_config(path, "special_tokens_map.json"),
         **read_config(path, "tokenizer_config.json"),
     }
+    own_module = _OWN.get(class_of(path, config) or "")
+    if own_module is not None and not (path / "tokenizer.json").is_file():
+        made: tuple[Vocab, Encoder] = importlib.import_module(own_module).read(path, config, engine)
+        return made
     file, source = path / "tokenizer.json", None
     if file.is_file():
         source = file.read_text(encoding="utf-8", errors="replace")
@@ -185,6 +190,11 @@ def read_folder(path: Path, engine: str) -> tuple[Vocab, Encoder]:
         return stand_in(vocab, root)
     except (AttributeError, KeyError, TypeError) as error:
         raise ModelError(f"tokenizer.json: a step of the wrong form: {error}") from error
+
+
+# Classes that are not steps of a tokenizer.json.
+_OWN: Final = {"Canine": "tallow.text.code_points"}
+_KINDS: Final = ("BPE", "WordPiece", "Unigram", "WordLevel")
 
 
 def _roles_of_padding(root: Mapping[str, Any]) -> dict[str, Any]:
@@ -250,15 +260,17 @@ def _algorithm(root: Mapping[str, Any], model: Mapping[str, Any]) -> tuple[Algor
         return "wordpiece", False
     if kind == "Unigram":
         return "unigram", False
+    if kind == "WordLevel":
+        return "word", False
     if kind == "BPE" or (kind is None and "merges" in model):
         return "spm", False
-    raise ModelError(f"tokenizer.json: model.type: expected BPE, WordPiece or Unigram, got {kind}")
+    raise ModelError(f"tokenizer.json: model.type: expected one of {', '.join(_KINDS)}, got {kind}")
 
 
 def _decoder(root: Mapping[str, Any], algorithm: Algorithm, suffix: Any) -> Decoder | None:
     """The decoder of a vocabulary whose tokens do not simply spell its text."""
     suffix = suffix if isinstance(suffix, str) and algorithm == "bpe" else ""
-    if algorithm in ("wordpiece", "unigram") or suffix:
+    if algorithm in ("wordpiece", "unigram", "word") or suffix:
         return Decoder(steps_of(root.get("decoder"), "decoders"), suffix)
     return None
 

@@ -42,11 +42,11 @@ _MBART50: Final = (
 class Recipe:
     """A class of tokenizers.
 
-    `model` is WordPiece, BPE or Unigram. `roles` are the special tokens where the configs name
-    none; `mask_strips` says that the mask swallows the white space before it. `single` and `pair`
-    are templates. `parts` gives the steps that change and cut text by the configs and a map of
-    characters. A Unigram vocabulary is `head` (roles), the file's pieces from number `skip` on,
-    `tail`; `unk_id` is the place of its unknown piece, if that is not the file's.
+    `model` is WordPiece, WordLevel, BPE or Unigram. `roles` are the special tokens where the
+    configs name none; `mask_strips` says that the mask swallows the white space before it. `single`
+    and `pair` are templates. `parts` gives the steps that change and cut text by the configs and a
+    map of characters. A Unigram vocabulary is `head` (roles), the file's pieces from number `skip`
+    on, `tail`; `unk_id` is the place of its unknown piece, if that is not the file's.
     """
 
     model: str
@@ -123,6 +123,12 @@ def _pieces(normalizers: list[Part], scheme: str, *, words: bool = True, before:
         "pre_tokenizer": _sequence("pretokenizers", [*first, spaces]),
         "decoder": spaces,
     }
+
+
+def _characters(config: Config, charsmap: bytes) -> Part:
+    split = {"type": "Split", "pattern": {"Regex": r"[\s\S]"}}
+    cut = {**split, "behavior": "Isolated", "invert": False}
+    return {"normalizer": None, "pre_tokenizer": cut, "decoder": None}
 
 
 def _scheme(config: Config, otherwise: str = "never") -> str:
@@ -236,6 +242,10 @@ RECIPES: Final[Mapping[str, Recipe]] = {
     "DebertaV2": Recipe(
         "Unigram", {**_BERT_ROLES, "bos": "[CLS]", "eos": "[SEP]"}, *_TYPED, _deberta_v2,
     ),
+    "Mgpstr": Recipe(
+        "WordLevel", {"unk": "[GO]", "bos": "[GO]", "eos": "[s]", "pad": "[GO]"}, "A", "A B:1",
+        _characters,
+    ),
     "XLNet": Recipe(
         "Unigram",
         {**_ROBERTA_ROLES, "sep": "<sep>", "cls": "<cls>"},
@@ -273,4 +283,6 @@ CLASS_OF_MODEL: Final[Mapping[str, str]] = {
     "albert": "Albert",
     "deberta-v2": "DebertaV2",
     "xlnet": "XLNet",
+    "mgp-str": "Mgpstr",
+    "canine": "Canine",
 }  # fmt: skip

@@ -67,6 +67,7 @@ class Template:
     single: tuple[Slot, ...]
     pair: tuple[Slot, ...]
     trims: tuple[bool, ...] = ()  # what `Piece.trimmed` is called with, step by step
+    slow: bool = False  # cuts texts as transformers' classes in Python do
 
     def slots(self, pair: bool) -> tuple[Slot, ...]:
         """The places for one text or for a pair."""
@@ -188,7 +189,7 @@ class Cut:
             if end == count:
                 return
 
-    def cut(self, pieces: Sequence[Piece], added: int) -> list[list[Piece]]:
+    def cut(self, pieces: Sequence[Piece], added: int, slow: bool = False) -> list[list[Piece]]:
         """The parts of each text, so that the first ones and `added` tokens have the length.
 
         Raises:
@@ -203,7 +204,7 @@ class Cut:
         if excess <= 0:
             return [[piece] for piece in pieces]
         if self.strategy == "longest_first" or not room:
-            counts = _longest_first(counts, room)
+            counts = (_slow_longest_first if slow else _longest_first)(counts, room)
         else:
             which = 0 if self.strategy == "only_first" else 1
             if which >= len(pieces):
@@ -225,6 +226,19 @@ def _longest_first(counts: Sequence[int], room: int) -> list[int]:
         short = room // 2
         long = short + room % 2
     return [long, short] if counts[0] > counts[1] else [short, long]
+
+
+def _slow_longest_first(counts: Sequence[int], room: int) -> list[int]:
+    """The same, but of two texts of one length the first one keeps the odd token."""
+    if len(counts) == 1:
+        return [room]
+    first, second = counts
+    excess = first + second - room
+    both = excess - min(abs(first - second), excess)
+    only = excess - both
+    if first > second:
+        return [first - only - both // 2, second - (both - both // 2)]
+    return [first - both // 2, second - only - (both - both // 2)]
 
 
 class Row(NamedTuple):
@@ -288,7 +302,11 @@ def rows_of(pieces: Sequence[Piece], template: Template, cut: Cut | None) -> lis
     """
     pair = len(pieces) == 2
     slots = template.slots(pair)
-    parts = [[each] for each in pieces] if cut is None else cut.cut(pieces, template.added(pair))
+    parts = (
+        [[each] for each in pieces]
+        if cut is None
+        else cut.cut(pieces, template.added(pair), template.slow)
+    )
     for keeps_first in template.trims:
         parts = [[part.trimmed(keeps_first) for part in each] for each in parts]
     if not pair:

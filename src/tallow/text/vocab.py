@@ -20,7 +20,7 @@ BYTE: Final = 6
 
 SPACE_MARK: Final = "▁"  # U+2581 stands for a space in SentencePiece vocabularies
 
-Algorithm = Literal["bpe", "spm", "wordpiece", "unigram"]
+Algorithm = Literal["bpe", "spm", "wordpiece", "unigram", "word"]
 
 # Texts that end a generation, as llama.cpp knows them; `</s>` is also an HTML tag, so it must be a
 # control token.

@@ -168,16 +168,27 @@ def _wordpiece(path: Path, recipe: Recipe, config: Mapping[str, Any]) -> Read:
     return Read(file, {**model, "max_input_chars_per_word": 100, "vocab": vocab})
 
 
-def _bpe(path: Path, recipe: Recipe, config: Mapping[str, Any]) -> Read:
-    file = path / "vocab.json"
+def _vocab(file: Path) -> dict[str, int]:
     if not file.is_file():
-        raise ModelError(f"{path}: expected vocab.json and merges.txt, got neither")
+        raise ModelError(f"{file.parent}: expected a vocab.json, got none")
     try:
         vocab = json.loads(file.read_bytes())
     except (ValueError, RecursionError) as error:
         raise FormatError(file, "content", "JSON", error) from None
     if not isinstance(vocab, dict) or not all(type(index) is int for index in vocab.values()):
         raise FormatError(file, "content", "tokens with their ids", "other values")
+    return vocab
+
+
+def _words(path: Path, recipe: Recipe, config: Mapping[str, Any]) -> Read:
+    file = path / "vocab.json"
+    unk = _roles(config)["unk"]
+    return Read(file, {"type": "WordLevel", "vocab": _vocab(file), "unk_token": unk})
+
+
+def _bpe(path: Path, recipe: Recipe, config: Mapping[str, Any]) -> Read:
+    file = path / "vocab.json"
+    vocab = _vocab(file)
     merges_file = path / "merges.txt"
     merges = []
     for number, line in enumerate(_lines(merges_file), 1):
@@ -227,4 +238,9 @@ def _added(model: SentencePieceModel, ids: Mapping[str, int]) -> list[Part]:
     ]
 
 
-_MODELS: Final = {"WordPiece": _wordpiece, "BPE": _bpe, "Unigram": _unigram}
+_MODELS: Final = {
+    "WordPiece": _wordpiece,
+    "WordLevel": _words,
+    "BPE": _bpe,
+    "Unigram": _unigram,
+}
