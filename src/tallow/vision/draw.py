@@ -138,7 +138,7 @@ def _inside(box: Sequence[float], image: Image) -> Box | None:
 def _font(image: Image) -> Font:
     from PIL import ImageFont
 
-    font: Any = ImageFont.load_default(max(11, min(28, round(min(image.size) / 38))))
+    font: Any = ImageFont.load_default(max(11, min(48, round(min(image.size) / 38))))
     return font  # type: ignore[no-any-return]
 
 
