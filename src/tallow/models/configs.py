@@ -68,7 +68,7 @@ def choice(default: Any, *others: Any) -> Any:
     return _field(default, read)
 
 
-def activation(default: str = "gelu") -> Any:
+def activation(default: str = "gelu", *aliases: str) -> Any:
     """The name of an activation, as transformers knows them."""
 
     def read(fields: Fields, name: str, default: Any) -> str:
@@ -77,7 +77,7 @@ def activation(default: str = "gelu") -> Any:
             raise fields.misfit(name, "one of " + ", ".join(sorted(ACTIVATIONS)), value)
         return value
 
-    return _field(default, read)
+    return _field(default, read, aliases)
 
 
 def token(default: int | None = None) -> Any:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 # model_type [= module]: architectures, the first of which stands where a checkpoint names none;
 # `Architecture=Class` where the class has another name.
 _FAMILIES = """
+albert: AlbertModel AlbertForPreTraining AlbertForMaskedLM AlbertForSequenceClassification
+    AlbertForTokenClassification AlbertForQuestionAnswering AlbertForMultipleChoice
 beit: BeitModel BeitForImageClassification
 bert: BertModel BertForPreTraining BertForMaskedLM BertForSequenceClassification
     BertForTokenClassification BertForQuestionAnswering BertForMultipleChoice
@@ -30,8 +32,14 @@ deit: DeiTModel DeiTForImageClassification DeiTForImageClassificationWithTeacher
 dinov2: Dinov2Model Dinov2ForImageClassification Dinov2Backbone
 dinov2_with_registers = dinov2: Dinov2WithRegistersModel
     Dinov2WithRegistersForImageClassification Dinov2WithRegistersBackbone
+distilbert: DistilBertModel DistilBertForMaskedLM DistilBertForSequenceClassification
+    DistilBertForTokenClassification DistilBertForQuestionAnswering DistilBertForMultipleChoice
+electra: ElectraModel ElectraForPreTraining ElectraForMaskedLM ElectraForSequenceClassification
+    ElectraForTokenClassification ElectraForQuestionAnswering ElectraForMultipleChoice
 llama: LlamaForCausalLM=Llama
 mistral: MistralForCausalLM=Mistral
+mpnet: MPNetModel MPNetForMaskedLM MPNetForSequenceClassification MPNetForTokenClassification
+    MPNetForQuestionAnswering MPNetForMultipleChoice
 qwen2: Qwen2ForCausalLM=Qwen2
 qwen3: Qwen3ForCausalLM=Qwen3
 resnet: ResNetModel ResNetForImageClassification ResNetBackbone

@@ -49,6 +49,22 @@ def base(prefix: str, values: dict, inputs: Inputs, outputs: tuple[str, ...] = P
 
 
 ROBERTA = {**TINY, "layer_norm_eps": 1e-5, "type_vocab_size": 1}
+DISTILBERT = {
+    "vocab_size": 96,
+    "dim": 32,
+    "n_layers": 2,
+    "n_heads": 4,
+    "hidden_dim": 64,
+    "max_position_embeddings": 24,
+}
+MPNET = {**TINY, "layer_norm_eps": 1e-5}
+# Distances beyond the furthest that has a bucket of its own, and one layer to stay small.
+LONG = {**MPNET, "max_position_embeddings": 160, "num_hidden_layers": 1}
+ELECTRA = {**TINY, "embedding_size": 64}
+SUMMARY = {"summary_type": "mean", "summary_activation": ""}
+ALBERT = {**TINY, "embedding_size": 64, "num_hidden_groups": 2, "inner_group_num": 2}
+TRAINED = {"training": ("ForPreTraining", ("logits",), {})}
+ORDERED = {"training": ("ForPreTraining", ("prediction_logits", "sop_logits"), {})}
 FEW = {head: HEADS[head] for head in ("masked_lm", "classification")}
 
 SPECS = {
@@ -61,4 +77,18 @@ SPECS = {
     "roberta_embedded": base("Roberta", {**ROBERTA, "pad_token_id": 3}, embedded(texts(pad=3))),
     **with_heads("xlm_roberta", "XLMRoberta", ROBERTA, texts(pad=1), FEW),
     **with_heads("camembert", "Camembert", ROBERTA, texts(pad=1), {}),
+    **with_heads("distilbert", "DistilBert", DISTILBERT, texts(), outputs=PLAIN),
+    "distilbert_left": base("DistilBert", DISTILBERT, texts(left=True), PLAIN, singles=False),
+    **with_heads("mpnet", "MPNet", MPNET, texts(pad=1)),
+    "mpnet_left": base("MPNet", MPNET, texts(pad=1, left=True), PLAIN),
+    "mpnet_long": base("MPNet", LONG, texts(pad=1, length=150), PLAIN),
+    **with_heads("electra", "Electra", ELECTRA, texts(types=2), {**HEADS, **TRAINED}, PLAIN),
+    "electra_choices_mean": Spec(
+        "ElectraForMultipleChoice",
+        "ElectraConfig",
+        {**ELECTRA, **SUMMARY, "embedding_size": 32},
+        choices(texts(types=2)),
+        ("logits",),
+    ),
+    **with_heads("albert", "Albert", ALBERT, texts(types=2), {**HEADS, **ORDERED}),
 }

@@ -154,7 +154,10 @@ class BertAttention(Module):
 
 
 class BertLayer(Module):
-    """Attention (of any kind) and feed-forward, each normalised behind its sum."""
+    """Attention and feed-forward, each normalised behind its sum.
+
+    Another `attention` than BERT's own brings its sum and norm.
+    """
 
     def __init__(
         self,
@@ -165,7 +168,7 @@ class BertLayer(Module):
         eps: float,
         attention: Module | None = None,
     ) -> None:
-        self.attention = BertAttention(attention or SelfAttention(size, heads), size, eps)
+        self.attention = attention or BertAttention(SelfAttention(size, heads), size, eps)
         self.intermediate = Dense(size, hidden, act)
         self.output = DenseAddNorm(hidden, size, eps)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from tallow.models.base import Model
 from tallow.models.configs import Config, activation, choice, layers, size, token
@@ -41,7 +42,7 @@ class TextConfig(Config):
 class TextEncoder(Model):
     """Embeddings, layers, and the pooler if the file has one; heads may do without it."""
 
-    optional_parts = ("pooler",)
+    optional_parts: ClassVar[tuple[str, ...]] = ("pooler",)
     ignorable = (r"pooler\..*", r"embeddings\.(position|token_type)_ids")
     rules = (
         rename("*LayerNorm.gamma", "*LayerNorm.weight"),
@@ -51,6 +52,16 @@ class TextEncoder(Model):
     embeddings: Module
     encoder: Module
     pooler: Module | None
+
+    def encoded(self, x: Tensor, mask: Tensor | None, hidden: bool) -> BaseOutput:
+        """What layers and pooler make of the embeddings."""
+        states: list[Tensor] = self.encoder(x, mask)
+        pooled = None if self.pooler is None else self.pooler(states[-1])
+        return BaseOutput(states[-1], pooled, tuple(states) if hidden else None)
+
+
+class BertEncoder(TextEncoder):
+    """An encoder with BERT's inputs."""
 
     def forward(
         self,
@@ -66,8 +77,19 @@ class TextEncoder(Model):
         x = self.embeddings(input_ids, token_type_ids, position_ids, inputs_embeds)
         return self.encoded(x, attention_mask, output_hidden_states)
 
-    def encoded(self, x: Tensor, mask: Tensor | None, hidden: bool) -> BaseOutput:
-        """What layers and pooler make of the embeddings."""
-        states: list[Tensor] = self.encoder(x, mask)
-        pooled = None if self.pooler is None else self.pooler(states[-1])
-        return BaseOutput(states[-1], pooled, tuple(states) if hidden else None)
+
+class TypelessEncoder(TextEncoder):
+    """An encoder with BERT's inputs but token types."""
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        *,
+        output_hidden_states: bool = False,
+    ) -> BaseOutput:
+        """Token ids `(batch, length)` → hidden states `(batch, length, size)`, and pooled ones."""
+        x = self.embeddings(input_ids, None, position_ids, inputs_embeds)
+        return self.encoded(x, attention_mask, output_hidden_states)

@@ -13,7 +13,7 @@ from tallow.models.blocks.text_calls import (
     SequenceClassification,
     TokenClassification,
 )
-from tallow.models.blocks.text_encoder import TextConfig, TextEncoder
+from tallow.models.blocks.text_encoder import BertEncoder, TextConfig
 from tallow.models.blocks.text_heads import TextHead
 from tallow.models.configs import size
 from tallow.models.outputs import BaseOutput, HiddenStates, Output
@@ -28,7 +28,7 @@ class BertConfig(TextConfig):
     type_vocab_size: int = size(2)
 
 
-class BertModel(TextEncoder):
+class BertModel(BertEncoder):
     """Embeddings, layers, and the pooler if the file has one."""
 
     config_class = BertConfig

@@ -18,7 +18,7 @@ from tallow.models.blocks.text_calls import (
     SequenceClassification,
     TokenClassification,
 )
-from tallow.models.blocks.text_encoder import TextConfig, TextEncoder
+from tallow.models.blocks.text_encoder import BertEncoder, TextConfig
 from tallow.models.blocks.text_heads import ChoiceScores
 from tallow.models.configs import custom, size
 from tallow.models.fields import MAX_SIZE, Fields
@@ -45,7 +45,7 @@ class RobertaConfig(TextConfig):
     pad_token_id: int = custom(1, _padding)
 
 
-class RobertaModel(TextEncoder):
+class RobertaModel(BertEncoder):
     """Embeddings, layers, and the pooler if the file has one."""
 
     config_class = RobertaConfig

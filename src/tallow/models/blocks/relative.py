@@ -1,0 +1,36 @@
+"""Biases by the distance of two positions: buckets of distances, and rows as a matrix."""
+
+from __future__ import annotations
+
+import math
+
+from tallow.factories import tensor
+from tallow.tensor import Tensor
+
+
+def bucket(distance: int, count: int, furthest: int) -> int:
+    """The bucket, of `count`, of `key - query`; the later half is for keys behind the query.
+
+    Near distances have a bucket each, those up to `furthest` share by logarithm, as in T5
+    (arXiv 1910.10683).
+    """
+    half = count // 2
+    first = half if distance > 0 else 0
+    away, exact = abs(distance), half // 2
+    if away < exact:
+        return first + away
+    far = math.log(away / exact) / math.log(furthest / exact) * (half - exact)
+    return first + min(exact + int(far + 1e-9), half - 1)
+
+
+def buckets(count: int, furthest: int) -> Tensor:
+    """The buckets of the distances `-furthest` to `furthest`, beyond which they are the same."""
+    return tensor([bucket(each, count, furthest) for each in range(-furthest, furthest + 1)])
+
+
+def by_distance(table: Tensor, n: int) -> Tensor:
+    """`out[..., i, j] = table[..., j - i]`, `(..., n, n)`, of distances from `1 - n` to `n - 1`.
+
+    A view of the table `(..., 2 n - 1)`.
+    """
+    return table.unfold(-1, n, 1).flip(-2)

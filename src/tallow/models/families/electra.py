@@ -1,0 +1,192 @@
+"""ELECTRA: a BERT that tells replaced words, with narrower embeddings (arXiv 2003.10555)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tallow.models.blocks.activation import ACTIVATIONS
+from tallow.models.blocks.bert import BertEmbeddings, FirstClassifier, Transform, bert_layers
+from tallow.models.blocks.text_calls import (
+    BertCall,
+    MaskedLM,
+    MultipleChoice,
+    QuestionAnswering,
+    SequenceClassification,
+    TokenClassification,
+)
+from tallow.models.blocks.text_encoder import BertEncoder, TextConfig
+from tallow.models.configs import choice, custom, size
+from tallow.models.fields import Fields
+from tallow.models.outputs import BaseOutput
+from tallow.nn import Linear, Module, tie
+from tallow.nn import functional as F
+from tallow.tensor import Tensor
+
+
+def _summary_act(fields: Fields, name: str, default: str) -> str:
+    value = fields.text(name, "" if fields.has(name) else default)
+    if value and value not in ACTIVATIONS:
+        raise fields.misfit(name, "an activation or null", value)
+    return value or "linear"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ElectraConfig(TextConfig):
+    """Of Hugging Face's `ElectraConfig`; decoders of it are not supported."""
+
+    without_effect = frozenset({"summary_last_dropout", "summary_first_dropout"})
+
+    embedding_size: int = size(128)
+    hidden_size: int = size(256)
+    num_attention_heads: int = size(4)
+    intermediate_size: int = size(1024)
+    type_vocab_size: int = size(2)
+    summary_type: str = choice("first", "last", "mean", "cls_index")
+    summary_use_proj: bool = True
+    summary_activation: str = custom("gelu", _summary_act)
+
+
+class ElectraModel(BertEncoder):
+    """Embeddings, their projection where they are narrower, and layers."""
+
+    config_class = ElectraConfig
+    base_model_prefix = "electra"
+    optional_parts = ()
+
+    def __init__(self, cfg: ElectraConfig, *, pooled: bool = False) -> None:
+        self.config = cfg
+        narrow, width, eps = cfg.embedding_size, cfg.hidden_size, cfg.layer_norm_eps
+        self.embeddings = BertEmbeddings(
+            cfg.vocab_size,
+            cfg.max_position_embeddings,
+            cfg.type_vocab_size,
+            narrow,
+            eps,
+            padding=cfg.pad_token_id,
+        )
+        self.embeddings_project = None if narrow == width else Linear(narrow, width)
+        self.encoder = bert_layers(
+            cfg.num_hidden_layers, width, cfg.num_attention_heads, cfg.intermediate_size,
+            cfg.hidden_act, eps,
+        )  # fmt: skip
+        self.pooler = None
+
+    def encoded(self, x: Tensor, mask: Tensor | None, hidden: bool) -> BaseOutput:
+        """What projection and layers make of the embeddings."""
+        x = x if self.embeddings_project is None else self.embeddings_project(x)
+        return super().encoded(x, mask, hidden)
+
+
+class Discriminator(Module):
+    """A score of each position, above 0 where the word was replaced."""
+
+    def __init__(self, size: int, act: str) -> None:
+        self.dense = Linear(size, size)
+        self.dense_prediction = Linear(size, 1)
+        self.act = ACTIVATIONS[act]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(batch, length, size)` → `(batch, length)`."""
+        out: Tensor = self.dense_prediction(self.act(self.dense(x))).squeeze(-1)
+        return out
+
+
+class ElectraForPreTraining(BertCall):
+    """Which words were replaced: scores `(batch, length)`."""
+
+    config_class, base_class, base_model_prefix = ElectraConfig, ElectraModel, "electra"
+
+    def __init__(self, cfg: ElectraConfig) -> None:
+        super().__init__(cfg)
+        self.discriminator_predictions = Discriminator(cfg.hidden_size, cfg.hidden_act)
+
+    def score(self, found: BaseOutput, mask: Tensor | None) -> Tensor:
+        """`(batch, length)`."""
+        out: Tensor = self.discriminator_predictions(found.last_hidden_state)
+        return out
+
+    def loss(self, logits: Tensor, labels: Tensor, mask: Tensor | None) -> Tensor:
+        """Mean binary cross-entropy over the positions that are kept."""
+        labels = labels.to(logits.dtype)
+        if mask is None:
+            found: Tensor = F.binary_cross_entropy_with_logits(logits, labels)
+            return found
+        kept = mask.eq(1).to(logits.dtype)
+        every = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
+        mean: Tensor = (every * kept).sum() / kept.sum()
+        return mean
+
+
+class ElectraForMaskedLM(MaskedLM):
+    """Scores of every word at each position: ELECTRA's generator."""
+
+    config_class, base_class, base_model_prefix = ElectraConfig, ElectraModel, "electra"
+
+    def __init__(self, cfg: ElectraConfig) -> None:
+        super().__init__(cfg)
+        narrow = cfg.embedding_size
+        self.generator_predictions = Transform(cfg.hidden_size, narrow, "gelu", cfg.layer_norm_eps)
+        self.generator_lm_head = Linear(narrow, cfg.vocab_size)
+        if cfg.tie_word_embeddings:
+            words = self.electra.embeddings.word_embeddings
+            tie(self.generator_lm_head, "weight", words, "weight")
+
+    def score(self, found: BaseOutput, mask: Tensor | None) -> Tensor:
+        """`(batch, length, vocabulary)`."""
+        out: Tensor = self.generator_lm_head(self.generator_predictions(found.last_hidden_state))
+        return out
+
+
+class ElectraForSequenceClassification(SequenceClassification):
+    """Scores of a text from its first position."""
+
+    config_class, base_class, base_model_prefix = ElectraConfig, ElectraModel, "electra"
+    pooled = False
+
+    def make_classifier(self, cfg: ElectraConfig, labels: int) -> Module:
+        """All positions → scores."""
+        return FirstClassifier(cfg.hidden_size, labels, "gelu")
+
+
+class Summary(Module):
+    """One vector of all positions: the first, the last or their mean, projected."""
+
+    def __init__(self, cfg: ElectraConfig) -> None:
+        width = cfg.hidden_size
+        self.summary = Linear(width, width) if cfg.summary_use_proj else None
+        self.kind, self.act = cfg.summary_type, ACTIVATIONS[cfg.summary_activation]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(batch, length, size)` → `(batch, size)`."""
+        if self.kind == "mean":
+            x = x.mean(1)
+        else:
+            x = x[:, 0 if self.kind == "first" else -1]
+        return self.act(x if self.summary is None else self.summary(x))
+
+
+class ElectraForMultipleChoice(MultipleChoice):
+    """Scores of several continuations."""
+
+    config_class, base_class, base_model_prefix = ElectraConfig, ElectraModel, "electra"
+
+    def __init__(self, cfg: ElectraConfig) -> None:
+        super().__init__(cfg)
+        self.sequence_summary = Summary(cfg)
+
+    def score(self, found: BaseOutput, mask: Tensor | None) -> Tensor:
+        """One score a text."""
+        out: Tensor = self.classifier(self.sequence_summary(found.last_hidden_state))
+        return out
+
+
+class ElectraForTokenClassification(TokenClassification):
+    """Scores of each position."""
+
+    config_class, base_class, base_model_prefix = ElectraConfig, ElectraModel, "electra"
+
+
+class ElectraForQuestionAnswering(QuestionAnswering):
+    """Scores of each position as start and end of the answer."""
+
+    config_class, base_class, base_model_prefix = ElectraConfig, ElectraModel, "electra"
