@@ -119,6 +119,22 @@ def test_beams_may_be_drawn(models):
     assert runs[0] == runs[1] != runs[2]
 
 
+def test_a_model_s_own_method(models):
+    model = models("llama3")
+    for name in ("greedy", "several of the beams"):
+        options = {"eos_token_id": None, **CASES[name][1]}
+        found = model.generate(tl.tensor([ROWS[0]]), **options)
+        assert found.tolist() == ANSWERS[name][0]["sequences"]
+    # The checkpoint's own config says what ends a sequence, and a GGUF file's tokenizer.
+    assert model.generation_config.ends == (2,)
+    path = GOLDEN / "models" / "llama" / "llama.q8_0.gguf"
+    assert 2 in build(open_weights(path)).generation_config.ends
+    found = model.generate(input_ids=tl.tensor(ROWS[1:2]), generation_config=GenerationConfig())
+    assert found.shape == (1, len(ROWS[1]) + 20)
+    with pytest.raises(ArgumentError, match="num_beems"):
+        model.generate(tl.tensor([ROWS[0]]), num_beems=3)
+
+
 def test_steps_are_told(models):
     told = []
     config = GenerationConfig(max_new_tokens=3)

@@ -8,9 +8,9 @@ from functools import partial
 from tallow.autograd.mode import inference_mode
 from tallow.dtype import DType, f32, i64
 from tallow.errors import ArgumentError, ContextError, expect
-from tallow.models.base import Model
 from tallow.models.blocks import Attention, Decoder, DecoderLayer, GatedMlp, Rope
 from tallow.models.config import DecoderConfig
+from tallow.models.generation import GenerativeModel
 from tallow.models.outputs import LogitsOutput
 from tallow.models.states import KeyValue, Ring, State
 from tallow.nn import Linear, Module, RMSNorm, tie
@@ -58,7 +58,7 @@ def decoder_layer(
     )
 
 
-class CausalLM(Model):
+class CausalLM(GenerativeModel):
     """A decoder with a head that predicts the next token; families are its subclasses.
 
     `config` holds the sizes, `layer(cfg, i, rope)` makes the i-th layer.
