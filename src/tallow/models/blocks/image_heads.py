@@ -107,10 +107,14 @@ class Backbone(Model):
         """The stem's and each stage's features."""
         raise NotImplementedError
 
+    def maps(self, states: list[Tensor]) -> tuple[Tensor, ...]:
+        """The features of the chosen stages of all."""
+        return tuple(states[i] for i in self.config.chosen(len(states)))
+
     def forward(
         self, pixel_values: Tensor, *, output_hidden_states: bool = False
     ) -> BackboneOutput:
         """`(batch, channels, height, width)` → the chosen stages' features."""
         states = self.states(pixel_values)
-        maps = tuple(states[i] for i in self.config.chosen(len(states)))
-        return BackboneOutput(maps, tuple(states) if output_hidden_states else None)
+        hidden = tuple(states) if output_hidden_states else None
+        return BackboneOutput(self.maps(states), hidden)

@@ -1,0 +1,78 @@
+"""Convolutions of image models: with batch norm, TensorFlow's padding, norms over channels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tallow.models.blocks.activation import ACTIVATIONS
+from tallow.nn import BatchNorm2d, Conv2d, LayerNorm, Module
+from tallow.nn import functional as F
+from tallow.tensor import Tensor
+
+
+def same_padding(length: int, kernel: int, stride: int, dilation: int = 1) -> tuple[int, int]:
+    """TensorFlow's SAME: zeros before and behind, so that `ceil(length / stride)` come out."""
+    total = (-(-length // stride) - 1) * stride + (kernel - 1) * dilation + 1 - length
+    total = max(total, 0)
+    return total // 2, total - total // 2
+
+
+class SameConv2d(Conv2d):
+    """A convolution with TensorFlow's SAME padding, which depends on the size of the image."""
+
+    def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        sizes = zip(x.shape[-2:], self.kernel_size, self.stride, self.dilation, strict=True)
+        top, left = (same_padding(*each) for each in sizes)
+        padding: Any = (top[0], left[0])
+        if top[0] != top[1] or left[0] != left[1]:
+            x, padding = F.pad(x, [*left, *top]), 0
+        out: Tensor = self._call(x, weight, bias, self.stride, padding, self.dilation, self.groups)
+        return out
+
+
+class ConvNorm(Module):
+    """Convolution, batch norm and, if named, an activation; `same` pads as TensorFlow does."""
+
+    def __init__(
+        self,
+        size: int,
+        out: int,
+        kernel: int = 1,
+        stride: int = 1,
+        *,
+        groups: int = 1,
+        dilation: int = 1,
+        act: str = "linear",
+        eps: float = 1e-5,
+        same: bool = False,
+    ) -> None:
+        make = SameConv2d if same else Conv2d
+        padding = (kernel - 1) // 2 * dilation
+        self.convolution = make(size, out, kernel, stride, padding, dilation, groups, bias=False)
+        self.normalization = BatchNorm2d(out, eps)
+        self.act = ACTIVATIONS[act]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(batch, size, height, width)` → `(batch, out, height / stride, width / stride)`."""
+        return self.act(self.normalization(self.convolution(x)))
+
+
+class LayerNorm2d(LayerNorm):
+    """Layer norm over the channels of `(batch, channels, height, width)`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Kept."""
+        return super().forward(input.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+def excite(x: Tensor, reduce: Module, act: Any, expand: Module, gate: Any = F.sigmoid) -> Tensor:
+    """Squeeze-and-excitation: each channel of `x` by what the means of all say (1709.01507)."""
+    pooled: Tensor = x.mean((2, 3), keepdim=True)
+    out: Tensor = x * gate(expand(act(reduce(pooled))))
+    return out
+
+
+def divisible(value: float, divisor: int = 8, low: int | None = None) -> int:
+    """`value` rounded to a multiple of `divisor`, at least `low` and 90% of it."""
+    made = max(divisor if low is None else low, int(value + divisor / 2) // divisor * divisor)
+    return made + divisor if made < 0.9 * value else made

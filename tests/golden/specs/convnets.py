@@ -1,0 +1,74 @@
+"""Goldens of convolutional networks."""
+
+from specs import Spec, images
+
+BASE = ("last_hidden_state", "pooler_output")
+CONVNEXT = {"hidden_sizes": [32, 64], "depths": [2, 1], "num_stages": 2, "patch_size": 4}
+EFFICIENTNET = {
+    "width_coefficient": 0.25,
+    "depth_coefficient": 1.1,
+    "hidden_dim": 320,
+    "kernel_sizes": [3, 5, 3],
+    "in_channels": [32, 16, 24],
+    "out_channels": [16, 24, 40],
+    "strides": [1, 2, 2],
+    "num_block_repeats": [1, 2, 1],
+    "expand_ratios": [1, 6, 4],
+    "depthwise_padding": [1],
+}
+MOBILENET = {"depth_multiplier": 0.1, "min_depth": 8}
+THIN = {"finegrained_output": False}
+REGNET = {"embedding_size": 16, "hidden_sizes": [32, 64], "depths": [2, 1], "groups_width": 16}
+
+
+def hf(prefix, values, base=None, head=None, size=(40, 56)) -> dict[str, Spec]:
+    """The model without a head, and the classifier."""
+    config, name = f"{prefix}Config", prefix.lower().replace("netv", "net_v")
+    return {
+        name: Spec(f"{prefix}Model", config, {**values, **(base or {})}, images(size), BASE),
+        f"{name}_classification": Spec(
+            f"{prefix}ForImageClassification",
+            config,
+            {**values, "num_labels": 7, **(head or {})},
+            images((45, 33)),
+            ("logits", "hidden_states"),
+            options={"output_hidden_states": True},
+        ),
+    }
+
+
+SPECS = {
+    **hf("ConvNext", CONVNEXT, head={"layer_scale_init_value": 0.0, "hidden_act": "relu"}),
+    **hf("ConvNextV2", CONVNEXT),
+    "convnext_backbone": Spec(
+        "ConvNextBackbone",
+        "ConvNextConfig",
+        {**CONVNEXT, "out_features": ["stem", "stage2"]},
+        images((40, 56)),
+        ("feature_maps",),
+    ),
+    "convnextv2_backbone": Spec(
+        "ConvNextV2Backbone",
+        "ConvNextV2Config",
+        {**CONVNEXT, "out_indices": [1, 2]},
+        images((40, 56)),
+        ("feature_maps",),
+    ),
+    **hf("EfficientNet", EFFICIENTNET, head={"hidden_act": "relu", "pooling_type": "max"}),
+    **hf("MobileNetV1", MOBILENET, head={"tf_padding": False, "depth_multiplier": 0.15}),
+    **hf(
+        "MobileNetV2",
+        MOBILENET,
+        {"output_stride": 8, **THIN},
+        {"tf_padding": False, **THIN},
+        (70, 61),
+    ),
+    "mobilenet_v2_segmentation": Spec(
+        "MobileNetV2ForSemanticSegmentation",
+        "MobileNetV2Config",
+        {**MOBILENET, "output_stride": 16, "num_labels": 5, "first_layer_is_expansion": False},
+        images((70, 61)),
+        ("logits",),
+    ),
+    **hf("RegNet", REGNET, head={"layer_type": "x", "downsample_in_first_stage": False}),
+}
