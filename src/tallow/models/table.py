@@ -31,6 +31,7 @@ camembert = roberta: CamembertModel=RobertaModel CamembertForMaskedLM=RobertaFor
 convnext: ConvNextModel ConvNextForImageClassification ConvNextBackbone
 convnextv2: ConvNextV2Model ConvNextV2ForImageClassification ConvNextV2Backbone
 deit: DeiTModel DeiTForImageClassification DeiTForImageClassificationWithTeacher
+detr: DetrModel DetrForObjectDetection
 dinov2: Dinov2Model Dinov2ForImageClassification Dinov2Backbone
 dinov2_with_registers = dinov2: Dinov2WithRegistersModel
     Dinov2WithRegistersForImageClassification Dinov2WithRegistersBackbone
@@ -51,6 +52,8 @@ regnet: RegNetModel RegNetForImageClassification
 resnet: ResNetModel ResNetForImageClassification ResNetBackbone
 roberta: RobertaModel RobertaForMaskedLM RobertaForSequenceClassification
     RobertaForTokenClassification RobertaForQuestionAnswering RobertaForMultipleChoice
+table-transformer: TableTransformerModel TableTransformerForObjectDetection
+timm_backbone: TimmBackbone
 vit: ViTModel ViTForImageClassification
 xlm-roberta = roberta: XLMRobertaModel=RobertaModel XLMRobertaForMaskedLM=RobertaForMaskedLM
     XLMRobertaForSequenceClassification=RobertaForSequenceClassification

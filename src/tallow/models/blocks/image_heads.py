@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -102,6 +103,17 @@ class Backbone(Model):
     """A vision model that gives the features of the stages that its config names."""
 
     config: Any
+    widths: Sequence[int]  # channels of the stem's and each stage's features
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """The channels of each feature map that it gives."""
+        return tuple(self.widths[i] for i in self.config.chosen(len(self.widths)))
+
+    @property
+    def bare(self) -> Backbone:
+        """What detectors' files hold of it."""
+        return self
 
     def states(self, pixel_values: Tensor) -> list[Tensor]:
         """The stem's and each stage's features."""

@@ -160,6 +160,7 @@ class ResNetBackbone(Backbone):
 
     def __init__(self, cfg: ResNetConfig) -> None:
         self.config = cfg
+        self.widths = (cfg.embedding_size, *cfg.hidden_sizes)
         self.embedder = Embedder(cfg)
         self.encoder = Encoder(cfg)
 

@@ -1,0 +1,334 @@
+"""DETR's whole: config, encoder, decoder, model and head, from which its relatives are made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from tallow.errors import ArgumentError, expect
+from tallow.factories import arange, zeros
+from tallow.models.base import Model
+from tallow.models.blocks.detr import (
+    POSITIONS,
+    BoxHead,
+    ConvModel,
+    DecoderLayer,
+    EncoderLayer,
+    Residual,
+)
+from tallow.models.blocks.embedding import Embedding
+from tallow.models.blocks.image_heads import Backbone
+from tallow.models.configs import Config, activation, choice, custom, layers, size
+from tallow.models.fields import Fields
+from tallow.models.outputs import BaseOutput, HiddenStates, Output
+from tallow.models.parts import Part, part
+from tallow.nn import Conv2d, LayerNorm, Linear, Module, ModuleList
+from tallow.ops import stack
+from tallow.tensor import Tensor
+from tallow.weights.arrange import Rule, rename, split
+
+
+def read_backbone(fields: Fields, name: str, default: Any) -> Part:
+    """`backbone_config`, or what the older keys `backbone`, `use_timm_backbone`, … say."""
+    timm = fields.flag("use_timm_backbone", True)
+    options = fields.scope("backbone_kwargs")
+    backbone, dilated = fields.text("backbone", "resnet50"), fields.flag("dilation")
+    if fields.get(name) is not None:
+        return part(fields.scope(name), "backbone")
+    if not timm:
+        values: dict[str, Any] = {"model_type": "resnet", "out_features": ["stage4"]}
+        return part(Fields(values, f"{fields.source}: {name}"), "backbone")
+    values = {
+        "model_type": "timm_backbone",
+        "backbone": backbone or "resnet50",
+        "num_channels": options.integer("in_chans", fields.integer("num_channels", 3)),
+        "out_indices": options.get("out_indices") or [1, 2, 3, 4],
+        "output_stride": options.get("output_stride") or (16 if dilated else 32),
+    }
+    return part(Fields(values, f"{fields.source}: backbone"), "backbone")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectorConfig(Config):
+    """What the configs of DETR and its relatives share; `backbone_config` is a part."""
+
+    backbone_config: Part = custom(None, read_backbone)
+    num_queries: int = size(100)
+    d_model: int = size(256, "hidden_size")
+    encoder_layers: int = layers(6, "num_hidden_layers")
+    encoder_ffn_dim: int = size(2048)
+    encoder_attention_heads: int = size(8, "num_attention_heads")
+    decoder_layers: int = layers(6)
+    decoder_ffn_dim: int = size(2048)
+    decoder_attention_heads: int = size(8)
+    activation_function: str = activation("relu")
+    position_embedding_type: str = choice("sine", "learned")
+    auxiliary_loss: bool = False
+    class_cost: float = 1.0
+    bbox_cost: float = 5.0
+    giou_cost: float = 2.0
+    bbox_loss_coefficient: float = 5.0
+    giou_loss_coefficient: float = 2.0
+    eos_coefficient: float = 0.1
+
+    without_effect = frozenset(
+        {
+            "use_pretrained_backbone", "scale_embedding", "num_channels",
+            "mask_loss_coefficient", "dice_loss_coefficient", "max_position_embeddings",
+        }
+    )  # fmt: skip
+
+    @property
+    def num_hidden_layers(self) -> int:
+        """Of encoder and decoder."""
+        return self.encoder_layers + self.decoder_layers
+
+    def check(self, fields: Fields) -> None:
+        """Refuse widths that do not divide, and two names of one field that differ."""
+        for name in ("encoder_attention_heads", "decoder_attention_heads"):
+            if self.d_model % getattr(self, name):
+                wanted = f"a divisor of d_model, which is {self.d_model}"
+                raise fields.misfit(name, wanted, getattr(self, name))
+        if self.d_model % 4:
+            raise fields.misfit("d_model", "a multiple of 4", self.d_model)
+        for other, name in _ALIASES.items():
+            if fields.get(other) not in (None, getattr(self, name)):
+                wanted = f"{getattr(self, name)}, as {name} has"
+                raise fields.misfit(other, wanted, fields.get(other))
+
+
+_ALIASES = {
+    "hidden_size": "d_model",
+    "num_hidden_layers": "encoder_layers",
+    "num_attention_heads": "encoder_attention_heads",
+}
+
+# The layout of the files that the authors of DETR and of Table Transformer published.
+ORIGINAL: tuple[Rule, ...] = (
+    rename("backbone.0.body.*", "backbone.conv_encoder.model.*"),
+    rename("transformer.encoder.norm.*", "encoder.layernorm.*"),
+    rename("transformer.decoder.norm.*", "decoder.layernorm.*"),
+    rename("transformer.*", "*"),
+    rename("decoder.layers.{}.multihead_attn.*", "decoder.layers.{}.encoder_attn.*"),
+    *(
+        rename(f"{side}.layers.{{}}.{old}.*", f"{side}.layers.{{}}.{new}.*")
+        for side, norms in (
+            ("encoder", ("self_attn", "final")),
+            ("decoder", ("self_attn", "encoder_attn", "final")),
+        )
+        for old, new in (
+            ("linear1", "fc1"),
+            ("linear2", "fc2"),
+            *((f"norm{i}", f"{norm}_layer_norm") for i, norm in enumerate(norms, 1)),
+        )
+    ),
+    *(
+        split(f"*.in_proj_{kind}", *(f"*.{each}_proj.{kind}" for each in "qkv"))
+        for kind in ("weight", "bias")
+    ),
+    rename("query_embed.weight", "query_position_embeddings.weight"),
+    rename("input_proj.*", "input_projection.*"),
+)
+
+
+class Encoder(Module):
+    """Layers over a flat map; `norm` stands behind them where the family has one."""
+
+    def __init__(self, layers: Sequence[Module], norm: Module | None) -> None:
+        self.layers = ModuleList(layers)
+        self.layernorm = norm
+
+    def forward(
+        self, x: Tensor, positions: Tensor, mask: Tensor | None
+    ) -> tuple[Tensor, HiddenStates]:
+        """`(batch, n, size)` → the same shape, and what goes in and comes out of each layer."""
+        states = [x]
+        for layer in self.layers:
+            states.append(layer(states[-1], positions, mask))
+        last = states[-1] if self.layernorm is None else self.layernorm(states[-1])
+        return last, tuple(states)
+
+
+class Decoder(Module):
+    """Layers over queries, then a norm; with `each` it normalises what every layer gives, too.
+
+    A model that is trained with losses at every layer does so.
+    """
+
+    def __init__(self, layers: Sequence[Module], size: int, *, each: bool = False) -> None:
+        self.layers = ModuleList(layers)
+        self.layernorm = LayerNorm(size)
+        self.each = each
+
+    def forward(
+        self, x: Tensor, queries: Tensor, context: Tensor, positions: Tensor, mask: Tensor | None
+    ) -> tuple[Tensor, HiddenStates, Tensor | None]:
+        """`(batch, queries, size)` → the same shape, states, and what each layer gives, stacked."""
+        states, between = [x], []
+        for layer in self.layers:
+            x = layer(x, queries, context, positions, context_mask=mask)
+            if self.each:
+                x = self.layernorm(x)
+                between.append(x)
+            states.append(x)
+        x = self.layernorm(x)
+        return x, (*states[:-1], x), stack(between) if between else None
+
+
+@dataclass(frozen=True)
+class DetectorModelOutput(Output):
+    """Of queries `(batch, queries, size)` and of the flat map `(batch, n, size)`.
+
+    `intermediate_hidden_states` `(layers, batch, queries, size)` are there with auxiliary losses.
+    """
+
+    last_hidden_state: Tensor
+    decoder_hidden_states: HiddenStates | None = None
+    encoder_last_hidden_state: Tensor | None = None
+    encoder_hidden_states: HiddenStates | None = None
+    intermediate_hidden_states: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class DetectionOutput(Output):
+    """`logits` `(batch, queries, labels + 1)` and `pred_boxes` `(batch, queries, 4)`.
+
+    Boxes are centre and size in parts of the picture; the last label is none.
+    """
+
+    loss: Tensor | None = None
+    loss_dict: dict[str, Tensor] | None = None
+    logits: Tensor | None = None
+    pred_boxes: Tensor | None = None
+    auxiliary_outputs: list[dict[str, Tensor]] | None = None
+    last_hidden_state: Tensor | None = None
+    decoder_hidden_states: HiddenStates | None = None
+    encoder_last_hidden_state: Tensor | None = None
+    encoder_hidden_states: HiddenStates | None = None
+
+
+class DetectorModel(Model):
+    """Backbone, encoder and decoder; families say where their layers normalise."""
+
+    base_model_prefix = "model"
+    ignorable = (r"backbone\..*num_batches_tracked", r"(class|bbox)_embed\..*")
+
+    def __init__(self, cfg: Any) -> None:
+        self.config = cfg
+        width, act, residual = cfg.d_model, cfg.activation_function, self.residual()
+        backbone: Backbone = cfg.backbone_config.make().bare
+        self.backbone = ConvModel(backbone)
+        self.places().position_embedding = POSITIONS[cfg.position_embedding_type](width // 2)
+        self.input_projection = Conv2d(backbone.channels[-1], width, 1)
+        self.query_position_embeddings = Embedding(cfg.num_queries, width)
+        heads, hidden = cfg.encoder_attention_heads, cfg.encoder_ffn_dim
+        self.encoder = Encoder(
+            [EncoderLayer(width, heads, hidden, act, residual) for _ in range(cfg.encoder_layers)],
+            self.encoder_norm(width),
+        )
+        heads, hidden = cfg.decoder_attention_heads, cfg.decoder_ffn_dim
+        self.decoder = Decoder(
+            [DecoderLayer(width, heads, hidden, act, residual) for _ in range(cfg.decoder_layers)],
+            width,
+            each=cfg.auxiliary_loss,
+        )
+
+    def residual(self) -> Residual:
+        """Where layers normalise."""
+        raise NotImplementedError
+
+    def places(self) -> Module:
+        """The module under which the positions of pictures stand."""
+        return self
+
+    def encoder_norm(self, size: int) -> Module | None:
+        """The norm behind the encoder."""
+        return None
+
+    def forward(
+        self,
+        pixel_values: Tensor,
+        pixel_mask: Tensor | None = None,
+        decoder_attention_mask: Tensor | None = None,
+        encoder_outputs: Any = None,
+        inputs_embeds: Tensor | None = None,
+        decoder_inputs_embeds: Tensor | None = None,
+        *,
+        output_hidden_states: bool = False,
+    ) -> DetectorModelOutput:
+        """Pixels `(batch, channels, height, width)`, 1 in the mask where the picture is.
+
+        `encoder_outputs` spare the encoder. Queries are the model's own: masks and embeddings for
+        them are refused.
+        """
+        for name, given in (
+            ("decoder_attention_mask", decoder_attention_mask),
+            ("inputs_embeds", inputs_embeds),
+            ("decoder_inputs_embeds", decoder_inputs_embeds),
+        ):
+            expect(given is None, type(self), f"{name} to be None", "a tensor", ArgumentError)
+        maps, mask = self.backbone(pixel_values, pixel_mask)
+        positions = self.places().position_embedding(maps[-1].shape[2:], mask)
+        kept = None if mask is None else mask.flatten(1).unsqueeze(1).unsqueeze(1)
+        if encoder_outputs is None:
+            x = self.input_projection(maps[-1]).flatten(2).transpose(1, 2)
+            encoded, states = self.encoder(x, positions, kept)
+        else:
+            encoded, states = encoder_outputs[0], None
+        table = self.query_position_embeddings.weight
+        queries = self.query_position_embeddings(arange(len(table))).unsqueeze(0)
+        start = zeros(pixel_values.shape[0], *table.shape)
+        last, decoded, between = self.decoder(start, queries, encoded, positions, kept)
+        return DetectorModelOutput(
+            last,
+            decoded if output_hidden_states else None,
+            encoded,
+            states if output_hidden_states else None,
+            between,
+        )
+
+
+class ObjectDetection(Model):
+    """Labels and boxes of queries; `base_class` stands under `model`."""
+
+    base_model_prefix = "model"
+    base_class: ClassVar[Any]
+    rules = (
+        rename("model.class_embed.*", "class_labels_classifier.*"),
+        rename("model.bbox_embed.*", "bbox_predictor.*"),
+    )
+
+    def __init__(self, cfg: Any) -> None:
+        self.config = cfg
+        self.model = self.base_class(cfg)
+        self.class_labels_classifier = Linear(cfg.d_model, cfg.num_labels + 1)
+        self.bbox_predictor = BoxHead(cfg.d_model)
+
+    def forward(
+        self,
+        pixel_values: Tensor,
+        pixel_mask: Tensor | None = None,
+        decoder_attention_mask: Tensor | None = None,
+        encoder_outputs: BaseOutput | Sequence[Tensor] | None = None,
+        inputs_embeds: Tensor | None = None,
+        decoder_inputs_embeds: Tensor | None = None,
+        labels: Sequence[dict[str, Tensor]] | None = None,
+        *,
+        output_hidden_states: bool = False,
+    ) -> DetectionOutput:
+        """As of the base model; `labels` are refused."""
+        wanted = "labels to be None (the matching loss is not supported)"
+        expect(labels is None, type(self), wanted, "labels", ArgumentError)
+        found: DetectorModelOutput = self.model(
+            pixel_values, pixel_mask, decoder_attention_mask, encoder_outputs, inputs_embeds,
+            decoder_inputs_embeds, output_hidden_states=output_hidden_states,
+        )  # fmt: skip
+        return DetectionOutput(
+            logits=self.class_labels_classifier(found.last_hidden_state),
+            pred_boxes=self.bbox_predictor(found.last_hidden_state),
+            last_hidden_state=found.last_hidden_state,
+            decoder_hidden_states=found.decoder_hidden_states,
+            encoder_last_hidden_state=found.encoder_last_hidden_state,
+            encoder_hidden_states=found.encoder_hidden_states,
+        )

@@ -1,0 +1,34 @@
+"""Models within models: a part is what stands under a key of a config, made by the table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tallow.models.base import Model
+from tallow.models.family import read_config
+from tallow.models.fields import Fields
+from tallow.models.table import FAMILIES, Family, choose, find
+
+
+@dataclass(frozen=True)
+class Part:
+    """The class of a part and its config."""
+
+    model: type[Model]
+    config: Any
+
+    def make(self) -> Any:
+        """The part, still to be filled."""
+        return self.model(self.config)  # type: ignore[call-arg]  # each takes its config
+
+
+def part(fields: Fields, task: str | None = None) -> Part:
+    """The part that `fields` describe: the class for `task`, else of its `architectures`.
+
+    Raises:
+        ModelError: its family is unknown or cannot do the task, or a value is unusable.
+    """
+    row: Family = find(fields.get("model_type"), FAMILIES, f"{fields.source}: model_type")
+    model = choose(row, fields.get("architectures"), task, str(fields.source))
+    return Part(model, read_config(row, fields))

@@ -1,0 +1,95 @@
+"""Goldens of detectors."""
+
+import torch
+
+from specs import Spec, images
+
+DETR = {
+    "d_model": 32,
+    "encoder_layers": 2,
+    "decoder_layers": 2,
+    "encoder_attention_heads": 4,
+    "decoder_attention_heads": 4,
+    "encoder_ffn_dim": 64,
+    "decoder_ffn_dim": 64,
+    "num_queries": 5,
+    "num_labels": 3,
+}
+RESNET = {
+    "use_timm_backbone": False,
+    "backbone_config": {
+        "model_type": "resnet",
+        "embedding_size": 16,
+        "hidden_sizes": [16, 32],
+        "depths": [1, 2],
+        "layer_type": "basic",
+        "out_features": ["stage1", "stage2"],
+    },
+}
+DETECTED = ("logits", "pred_boxes", "last_hidden_state", "encoder_last_hidden_state")
+HIDDEN = (*DETECTED, "decoder_hidden_states", "encoder_hidden_states")
+
+
+def timm(name, *indices, **more):
+    """A backbone of timm, cut behind the last stage so that the golden stays small."""
+    given = {"model_type": "timm_backbone", "backbone": name, "out_indices": list(indices)}
+    return {"backbone_config": {**given, **more}}
+
+
+def padded(size=(48, 64), *, batch=2):
+    """Pictures of different sizes, zeros and a mask where they end."""
+
+    def make(config, source):
+        found = images(size, batch=batch)(config, source)
+        mask = torch.ones(batch, *size, dtype=torch.int64)
+        for row in range(1, batch):
+            mask[row, size[0] - 14 * row :] = 0
+            mask[row, :, size[1] - 20 * row :] = 0
+        return {"pixel_values": found["pixel_values"] * mask[:, None], "pixel_mask": mask}
+
+    return make
+
+
+def with_head(name, prefix, values, inputs, outputs=DETECTED, **more):
+    return {
+        name: Spec(
+            f"{prefix}ForObjectDetection", f"{prefix}Config", values, inputs, outputs, **more
+        )
+    }
+
+
+SPECS = {
+    **with_head(
+        "detr", "Detr", {**DETR, **RESNET}, padded(), HIDDEN,
+        singles=False, options={"output_hidden_states": True},
+    ),
+    **with_head(
+        "detr_learned", "Detr",
+        {
+            **DETR, **RESNET, "position_embedding_type": "learned", "auxiliary_loss": True,
+            "activation_function": "gelu",
+        },
+        images((48, 64)),
+    ),
+    **with_head(
+        "table-transformer", "TableTransformer", {**DETR, **RESNET}, padded(), HIDDEN,
+        singles=False, options={"output_hidden_states": True},
+    ),
+    **with_head(
+        "table-transformer_timm", "TableTransformer", {**DETR, **timm("resnet26", 1)},
+        images((40, 56)),
+    ),
+    **with_head(
+        "table-transformer_dilated", "TableTransformer",
+        {**DETR, **timm("test_resnet", 1, 3, output_stride=8)}, padded(), singles=False,
+    ),
+    "timm_backbone": Spec(
+        "TimmBackbone", "TimmBackboneConfig",
+        {"backbone": "test_resnet", "out_indices": [3]}, images((40, 56)), ("feature_maps",),
+    ),
+    "detr_model": Spec(
+        "DetrModel", "DetrConfig",
+        {**DETR, **timm("resnet26", 1), "auxiliary_loss": True}, images((40, 56)),
+        ("last_hidden_state", "encoder_last_hidden_state"),
+    ),
+}  # fmt: skip
