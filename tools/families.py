@@ -36,7 +36,7 @@ Written by `make families` from the run of `tests/models/test_golden.py`: each g
 checkpoint with re-drawn weights, whose outputs (within 1e-4) and gradients transformers computed in
 f64 (`make golden`). A cell tells how many goldens of the family pass; – means that the check has no
 sense for them (rows depend on each other's padding, no matrix divides into blocks, nothing to
-generate). Decoders are tested in `tests/models/test_families.py`.
+generate). States and GGUF files of decoders are tested in `tests/models`, too.
 """
 
 

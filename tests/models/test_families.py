@@ -136,3 +136,51 @@ def test_ids_beyond_the_vocabulary(golden, run):
         run(model, [[288]])
     with pytest.raises(tl.TallowError):
         run(model, [[-1]])
+
+
+def test_the_loss_is_that_of_the_next_token(golden, run):
+    expected = golden("llama")
+    model = expected.load("hf")
+    ids = tl.tensor(expected.ids)
+    labels = np.array(expected.ids)
+    labels[0, :5], labels[1, 3] = -100, -100
+    found = model(ids, labels=tl.tensor(labels))
+    logits = found.logits.numpy().astype(np.float64)[:, :-1]
+    logs = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+    after = labels[:, 1:]
+    picked = np.take_along_axis(logs, np.maximum(after, 0)[..., None], -1)[..., 0]
+    assert found.loss.item() == pytest.approx(-picked[after >= 0].mean(), rel=1e-4)
+    assert found.keys() == ["loss", "logits"]
+
+
+def test_inputs_that_do_not_belong_together(golden):
+    model = golden("llama").load("hf")
+    ids = tl.tensor([[1, 2, 3]])
+    embeds = model.model.embed_tokens(ids)
+    for bad in (
+        {},
+        {"input_ids": ids, "inputs_embeds": embeds},
+        {"input_ids": ids[0]},
+        {"input_ids": ids[:, :0]},
+        {"inputs_embeds": embeds[0]},
+        {"input_ids": ids, "attention_mask": tl.tensor([[1, 1]])},
+        {"input_ids": ids, "attention_mask": tl.tensor([1, 1, 1])},
+        {"input_ids": ids, "labels": tl.tensor([[1, 2]])},
+    ):
+        with pytest.raises(tl.TallowError, match="expected"):
+            model(**bad)
+
+
+def test_embeddings_continue_a_state(golden, run):
+    expected = golden("llama")
+    model = expected.load("hf")
+    state = model.make_state(2)
+    ids = tl.tensor(expected.ids)
+    embeds = model.model.embed_tokens(ids)
+    found = [
+        model(ids[:, :4], state=state).logits.numpy(),
+        model(inputs_embeds=embeds[:, 4:9], state=state).logits.numpy(),
+        model(ids[:, 9:], state=state, output_hidden_states=True),
+    ]
+    assert [h.shape for h in found[2].hidden_states] == [(2, 7, 64)] * 3
+    close(np.concatenate([*found[:2], found[2].logits.numpy()], 1), expected.logits("hf"))

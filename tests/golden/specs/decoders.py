@@ -1,0 +1,47 @@
+"""Goldens of decoder-only language models."""
+
+from __future__ import annotations
+
+from specs import Spec, embedded, texts
+
+TINY = {
+    "vocab_size": 64,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 48,
+    "rms_norm_eps": 1e-5,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+ENDS = {"eos_token_id": [2, 9, 33], "pad_token_id": 0}
+SEARCHES = {
+    "greedy": {**ENDS, "max_new_tokens": 20, "do_sample": False},
+    "beams": {**ENDS, "max_new_tokens": 16, "num_beams": 3, "num_return_sequences": 2,
+              "do_sample": False},
+}  # fmt: skip
+HIDDEN = {"output_hidden_states": True}
+
+
+def decoder(name: str, prefix: str, **values) -> dict[str, Spec]:
+    """The language model with its logits and hidden states, and what it generates."""
+    model, config, every = f"{prefix}ForCausalLM", f"{prefix}Config", {**TINY, **values}
+    return {
+        name: Spec(model, config, every, texts(), ("logits", "hidden_states"), options=HIDDEN),
+        f"{name}_generate": Spec(
+            model, config, every, texts(pad=None), ("logits",), generate=SEARCHES
+        ),
+    }
+
+
+SPECS = {
+    **decoder("llama", "Llama", tie_word_embeddings=True),
+    "llama_embedded": Spec(
+        "LlamaForCausalLM", "LlamaConfig", TINY, embedded(texts(), 48), ("logits",)
+    ),
+    **decoder("mistral", "Mistral", head_dim=16, sliding_window=5),
+    **decoder("qwen2", "Qwen2", use_sliding_window=True, sliding_window=4, max_window_layers=1),
+    **decoder("qwen3", "Qwen3", head_dim=16, tie_word_embeddings=True),
+}
