@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tallow.models.base import Model
+from tallow.models.configs import custom
 from tallow.models.family import read_config
 from tallow.models.fields import Fields
 from tallow.models.table import FAMILIES, Family, choose, find
@@ -32,3 +33,17 @@ def part(fields: Fields, task: str | None = None) -> Part:
     row: Family = find(fields.get("model_type"), FAMILIES, f"{fields.source}: model_type")
     model = choose(row, fields.get("architectures"), task, str(fields.source))
     return Part(model, read_config(row, fields))
+
+
+def section(model_type: str, *, overridden_by: str = "") -> Any:
+    """A field that is the config of a family; an absent one has that family's defaults.
+
+    Where the key `overridden_by` has an object, that is read in its place.
+    """
+
+    def read(fields: Fields, name: str, default: Any) -> Any:
+        key = overridden_by if overridden_by and fields.get(overridden_by) is not None else name
+        fields.has(name)
+        return read_config(FAMILIES[model_type], fields.scope(key))
+
+    return custom(None, read)

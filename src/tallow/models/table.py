@@ -28,6 +28,12 @@ camembert = roberta: CamembertModel=RobertaModel CamembertForMaskedLM=RobertaFor
     CamembertForTokenClassification=RobertaForTokenClassification
     CamembertForQuestionAnswering=RobertaForQuestionAnswering
     CamembertForMultipleChoice=RobertaForMultipleChoice
+chinese_clip: ChineseCLIPModel
+chinese_clip_text_model = bert: ChineseCLIPTextModel=BertModel
+chinese_clip_vision_model = clip: ChineseCLIPVisionModel=CLIPVisionModel
+clip: CLIPModel CLIPForImageClassification
+clip_text_model = clip: CLIPTextModel CLIPTextModelWithProjection
+clip_vision_model = clip: CLIPVisionModel CLIPVisionModelWithProjection
 convnext: ConvNextModel ConvNextForImageClassification ConvNextBackbone
 convnextv2: ConvNextV2Model ConvNextV2ForImageClassification ConvNextV2Backbone
 deit: DeiTModel DeiTForImageClassification DeiTForImageClassificationWithTeacher
@@ -52,6 +58,12 @@ regnet: RegNetModel RegNetForImageClassification
 resnet: ResNetModel ResNetForImageClassification ResNetBackbone
 roberta: RobertaModel RobertaForMaskedLM RobertaForSequenceClassification
     RobertaForTokenClassification RobertaForQuestionAnswering RobertaForMultipleChoice
+siglip: SiglipModel SiglipForImageClassification
+siglip2: Siglip2Model Siglip2ForImageClassification
+siglip2_text_model = siglip2: Siglip2TextModel
+siglip2_vision_model = siglip2: Siglip2VisionModel
+siglip_text_model = siglip: SiglipTextModel
+siglip_vision_model = siglip: SiglipVisionModel
 table-transformer: TableTransformerModel TableTransformerForObjectDetection
 timm_backbone: TimmBackbone
 vit: ViTModel ViTForImageClassification

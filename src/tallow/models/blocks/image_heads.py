@@ -84,9 +84,11 @@ class ImageClassification(Model):
         base = getattr(self, self.base_model_prefix)
         return self.finish(base(pixel_values, output_hidden_states=output_hidden_states), labels)
 
-    def finish(self, found: BaseOutput, labels: Tensor | None) -> LogitsOutput:
-        """The scores, and the loss with labels, of the base model's results."""
-        logits = self.classifier(self.pool(found))
+    def finish(
+        self, found: BaseOutput, labels: Tensor | None, pooled: Tensor | None = None
+    ) -> LogitsOutput:
+        """The scores, and the loss with labels, of the base model's results (or of `pooled`)."""
+        logits = self.classifier(self.pool(found) if pooled is None else pooled)
         loss = None if labels is None else losses.sequence(logits, labels, self.config)
         return LogitsOutput(logits=logits, loss=loss, hidden_states=found.hidden_states)
 

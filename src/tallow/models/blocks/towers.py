@@ -1,0 +1,192 @@
+"""What models of pictures beside texts share: CLIP's layers and embeddings, and both scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tallow.errors import ContextError, expect
+from tallow.factories import arange
+from tallow.models.blocks.attention import Attention
+from tallow.models.blocks.embedding import Embedding
+from tallow.models.blocks.heads import as_mask
+from tallow.models.blocks.vision import Mlp, patches, resized
+from tallow.models.configs import Config, activation, layers, size
+from tallow.models.outputs import BaseOutput, HiddenStates, Output
+from tallow.nn import Conv2d, LayerNorm, Module, ModuleList, param
+from tallow.nn import functional as F
+from tallow.nn.init import zeros
+from tallow.ops import cat
+from tallow.tensor import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class TowerConfig(Config):
+    """Of the layers of one side."""
+
+    hidden_size: int = size(768)
+    intermediate_size: int = size(3072)
+    num_hidden_layers: int = layers(12)
+    num_attention_heads: int = size(12)
+    hidden_act: str = activation("quick_gelu")
+    layer_norm_eps: float = 1e-5
+
+
+class TowerLayer(Module):
+    """Attention and feed-forward, each normalised before."""
+
+    def __init__(
+        self, size: int, heads: int, hidden: int, act: str, eps: float, *, causal: bool = False
+    ) -> None:
+        self.layer_norm1 = LayerNorm(size, eps)
+        self.self_attn = Attention(size, heads, bias=True, causal=causal, out_name="out_proj")
+        self.layer_norm2 = LayerNorm(size, eps)
+        self.mlp = Mlp(size, hidden, act)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """`(batch, length, size)` → the same shape."""
+        x = x + self.self_attn(self.layer_norm1(x), mask=mask)
+        out: Tensor = x + self.mlp(self.layer_norm2(x))
+        return out
+
+
+class Tower(Module):
+    """Layers under the name `layers`."""
+
+    def __init__(self, made: list[TowerLayer]) -> None:
+        self.layers = ModuleList(made)
+
+    @classmethod
+    def of(cls, cfg: TowerConfig, *, causal: bool = False) -> Tower:
+        """As many equal layers as a config says."""
+        return cls(
+            [
+                TowerLayer(
+                    cfg.hidden_size,
+                    cfg.num_attention_heads,
+                    cfg.intermediate_size,
+                    cfg.hidden_act,
+                    cfg.layer_norm_eps,
+                    causal=causal,
+                )
+                for _ in range(cfg.num_hidden_layers)
+            ]
+        )
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> list[Tensor]:
+        """What goes in and what each layer gives, `(batch, length, size)` each."""
+        states = [x]
+        mask = None if mask is None else as_mask(mask)
+        for layer in self.layers:
+            states.append(layer(states[-1], mask))
+        return states
+
+
+class TextEmbeddings(Module):
+    """Words and positions."""
+
+    def __init__(self, vocabulary: int, positions: int, size: int) -> None:
+        self.token_embedding = Embedding(vocabulary, size)
+        self.position_embedding = Embedding(positions, size)
+
+    def forward(self, ids: Tensor, position_ids: Tensor | None = None) -> Tensor:
+        """`(batch, length)` → `(batch, length, size)`.
+
+        Raises:
+            ContextError: more positions than there are.
+        """
+        n, most = ids.shape[1], self.position_embedding.num_embeddings
+        expect(n <= most, "input_ids", f"at most {most} positions", n, ContextError)
+        places = arange(n).reshape(1, n) if position_ids is None else position_ids
+        out: Tensor = self.token_embedding(ids) + self.position_embedding(places)
+        return out
+
+
+class VisionEmbeddings(Module):
+    """Patches with positions, behind a class vector where `classed`; `side` is a picture's."""
+
+    def __init__(self, channels: int, size: int, side: int, patch: int, *, classed: bool) -> None:
+        self.class_embedding = param(size, init=zeros) if classed else None
+        self.patch_embedding = Conv2d(channels, size, patch, patch, bias=not classed)
+        self.position_embedding = Embedding((side // patch) ** 2 + classed, size)
+        self.side = side
+
+    def forward(self, x: Tensor, interpolate: bool = False) -> Tensor:
+        """`(batch, channels, height, width)` → `(batch, length, size)`.
+
+        Raises:
+            ShapeError: another size than the positions are for, without `interpolate`.
+        """
+        height, width = x.shape[-2:]
+        fits = height == width == self.side
+        wanted = f"pictures of {self.side} × {self.side}, or interpolate_pos_encoding=True"
+        expect(fits or interpolate, "pixel_values", wanted, tuple(x.shape))
+        x, grid = patches(self.patch_embedding, x)
+        count = self.position_embedding.num_embeddings
+        table = self.position_embedding(arange(count).reshape(1, count))
+        if self.class_embedding is None:
+            return x + (table if fits else resized(table, grid))
+        positions = table[:, 1:] if fits else resized(table[:, 1:], grid)
+        first = (self.class_embedding + table[:, :1]).expand(x.shape[0], 1, x.shape[2])
+        out: Tensor = cat([first, x + positions], 1)
+        return out
+
+
+@dataclass(frozen=True)
+class PairOutput(Output):
+    """Scores `(pictures, texts)` and transposed, the vectors they are of, and both sides' all."""
+
+    logits_per_image: Tensor
+    logits_per_text: Tensor
+    text_embeds: Tensor
+    image_embeds: Tensor
+    text_model_output: BaseOutput
+    vision_model_output: BaseOutput
+    loss: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class TextEmbedsOutput(Output):
+    """`text_embeds` (batch, size), and the hidden states."""
+
+    text_embeds: Tensor
+    last_hidden_state: Tensor
+    hidden_states: HiddenStates | None = None
+
+
+@dataclass(frozen=True)
+class ImageEmbedsOutput(Output):
+    """`image_embeds` (batch, size), and the hidden states."""
+
+    image_embeds: Tensor
+    last_hidden_state: Tensor
+    hidden_states: HiddenStates | None = None
+
+
+def paired(
+    texts: BaseOutput,
+    pictures: BaseOutput,
+    scale: Tensor,
+    bias: Tensor | None,
+    loss: Callable[[Tensor], Tensor] | None,
+) -> PairOutput:
+    """Cosines of pooled outputs, times `exp(scale)`, plus `bias`; `loss` is of scores by text."""
+    sides = [each.pooler_output for each in (texts, pictures)]
+    text, image = (x / x.norm(dim=-1, keepdim=True) for x in sides if x is not None)
+    scores = (text @ image.transpose(0, 1)) * scale.exp()
+    scores = scores if bias is None else scores + bias
+    found = None if loss is None else loss(scores)
+    return PairOutput(scores.transpose(0, 1), scores, text, image, texts, pictures, found)
+
+
+def contrastive(scores: Tensor) -> Tensor:
+    """Mean cross-entropy of each text against its picture, and each picture against its text."""
+    both = [F.log_softmax(scores, dim).diagonal().mean() for dim in (0, 1)]
+    return -(both[0] + both[1]) / 2
+
+
+def projected(found: BaseOutput, projection: Any, x: Tensor | None = None) -> BaseOutput:
+    """What a model gave, its pooled output (or `x`) projected."""
+    pooled = found.pooler_output if x is None else x
+    return BaseOutput(found.last_hidden_state, projection(pooled), found.hidden_states)

@@ -1,0 +1,120 @@
+"""SigLIP: pictures and texts whose pairs are told one by one (arXiv 2303.15343)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tallow.models.blocks.image_heads import ImageClassification
+from tallow.models.blocks.siglip import (
+    Siglip,
+    SiglipText,
+    SiglipTextConfig,
+    SiglipVision,
+    SiglipVisionConfig,
+)
+from tallow.models.blocks.towers import PairOutput, VisionEmbeddings
+from tallow.models.configs import Config, size
+from tallow.models.outputs import BaseOutput, LogitsOutput
+from tallow.models.parts import section
+from tallow.nn import Linear
+from tallow.tensor import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class FixedVisionConfig(SiglipVisionConfig):
+    """Of Hugging Face's `SiglipVisionConfig`."""
+
+    image_size: int = size(224)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiglipConfig(Config):
+    """Of Hugging Face's `SiglipConfig`."""
+
+    text_config: Any = section("siglip_text_model")
+    vision_config: Any = section("siglip_vision_model")
+
+
+class SiglipTextModel(SiglipText):
+    """Layers over a whole text; the pooled output is of the last position."""
+
+    config_class = SiglipTextConfig
+
+
+class SiglipVisionModel(SiglipVision):
+    """Patches; the pooled output is what a learned query sees."""
+
+    config_class = FixedVisionConfig
+
+    def make_embeddings(self, cfg: Any) -> VisionEmbeddings:
+        """Patches of pictures of one size."""
+        return VisionEmbeddings(
+            cfg.num_channels, cfg.hidden_size, cfg.image_size, cfg.patch_size, classed=False
+        )
+
+    def forward(
+        self,
+        pixel_values: Tensor,
+        interpolate_pos_encoding: bool | None = False,
+        *,
+        output_hidden_states: bool = False,
+    ) -> BaseOutput:
+        """`(batch, channels, height, width)` → `(batch, patches, size)`, and pooled."""
+        x = self.embeddings(pixel_values, bool(interpolate_pos_encoding))
+        return self.encode(x, None, output_hidden_states=output_hidden_states)
+
+
+class SiglipModel(Siglip):
+    """Both sides and their scores."""
+
+    config_class = SiglipConfig
+    text_class, vision_class = SiglipTextModel, SiglipVisionModel
+
+    def get_image_features(
+        self, pixel_values: Tensor, interpolate_pos_encoding: bool = False
+    ) -> BaseOutput:
+        """Pictures; the pooled output is their vector."""
+        found: BaseOutput = self.vision_model(pixel_values, interpolate_pos_encoding)
+        return found
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        pixel_values: Tensor,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        return_loss: bool | None = None,
+        interpolate_pos_encoding: bool = False,
+    ) -> PairOutput:
+        """Texts `(texts, length)` and pictures → scores of all pairs; the loss on request."""
+        return self.compare(
+            self.get_text_features(input_ids, attention_mask, position_ids),
+            self.get_image_features(pixel_values, interpolate_pos_encoding),
+            return_loss,
+        )
+
+
+class SiglipForImageClassification(ImageClassification):
+    """Scores from the mean of the patches."""
+
+    config_class, base_class, base_model_prefix = SiglipConfig, SiglipVisionModel, "vision_model"
+
+    def __init__(self, cfg: SiglipConfig) -> None:
+        self.config = cfg
+        self.vision_model = SiglipVisionModel(cfg.vision_config)
+        self.classifier = Linear(cfg.vision_config.hidden_size, cfg.num_labels)
+
+    def forward(
+        self,
+        pixel_values: Tensor,
+        labels: Tensor | None = None,
+        interpolate_pos_encoding: bool = False,
+        *,
+        output_hidden_states: bool = False,
+    ) -> LogitsOutput:
+        """`(batch, channels, height, width)` → scores `(batch, labels)`; the loss with labels."""
+        found = self.vision_model(
+            pixel_values, interpolate_pos_encoding, output_hidden_states=output_hidden_states
+        )
+        return self.finish(found, labels, found.last_hidden_state.mean(1))
