@@ -57,6 +57,7 @@ def test_pairs_are_those_of_transformers(name, tmp_path):
 
 
 @pytest.mark.needs_torch
+@pytest.mark.filterwarnings("ignore:This sequence already has")
 @pytest.mark.parametrize("name", [name for name in CASES if name != "layoutlmv3"])
 def test_odd_texts_as_transformers(name, tmp_path):
     """Larger vocabularies, cut and padded batches and pairs, on many texts."""

@@ -173,6 +173,11 @@ CASES = {
         options={"name": "spm.model", **DEBERTA, "normalization_rule_name": "identity"},
     ),
     "mgp_str": case(characters, "Mgpstr"),
+    "siglip": case(pieces, "Siglip", options={"name": "spiece.model", **T5}),
+    "siglip_cased": case(
+        pieces, "Siglip", model={"model_type": "siglip"}, do_lower_case=False, model_max_length=9,
+        additional_special_tokens=["[X]"], options={"name": "spiece.model", **T5},
+    ),
     "xlnet": case(pieces, "XLNet", options={"name": "spiece.model", **XLNET}),
 }  # fmt: skip
 

@@ -193,7 +193,7 @@ def read_folder(path: Path, engine: str) -> tuple[Vocab, Encoder]:
 
 
 # Classes that are not steps of a tokenizer.json.
-_OWN: Final = {"Canine": "tallow.text.code_points"}
+_OWN: Final = {"Canine": "tallow.text.code_points", "Siglip": "tallow.text.siglip"}
 _KINDS: Final = ("BPE", "WordPiece", "Unigram", "WordLevel")
 
 

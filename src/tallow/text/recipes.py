@@ -285,4 +285,5 @@ CLASS_OF_MODEL: Final[Mapping[str, str]] = {
     "xlnet": "XLNet",
     "mgp-str": "Mgpstr",
     "canine": "Canine",
+    "siglip": "Siglip",
 }  # fmt: skip

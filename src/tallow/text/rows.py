@@ -68,6 +68,7 @@ class Template:
     pair: tuple[Slot, ...]
     trims: tuple[bool, ...] = ()  # what `Piece.trimmed` is called with, step by step
     slow: bool = False  # cuts texts as transformers' classes in Python do
+    absorbs: bool = False  # what ends a text is not put there again
 
     def slots(self, pair: bool) -> tuple[Slot, ...]:
         """The places for one text or for a pair."""
@@ -310,9 +311,22 @@ def rows_of(pieces: Sequence[Piece], template: Template, cut: Cut | None) -> lis
     for keeps_first in template.trims:
         parts = [[part.trimmed(keeps_first) for part in each] for each in parts]
     if not pair:
-        return [Row(slots, (part,)) for part in parts[0]]
+        return [_row(template, slots, (part,)) for part in parts[0]]
     (first, *more), seconds = parts
     found = [(first, seconds[0])]
     found += [(one, other) for one in more for other in seconds]
     found += [(first, other) for other in seconds[1:]]
-    return [Row(slots, both) for both in found]
+    return [_row(template, slots, both) for both in found]
+
+
+def _row(template: Template, slots: tuple[Slot, ...], pieces: tuple[Piece, ...]) -> Row:
+    if not template.absorbs:
+        return Row(slots, pieces)
+    kept, last = [], list[int]()
+    for slot in slots:
+        if slot.sequence is not None:
+            last = pieces[slot.sequence].ids[-1:]
+        elif list(slot.ids) == last:
+            continue
+        kept.append(slot)
+    return Row(tuple(kept), pieces)
