@@ -63,6 +63,32 @@ LONG = {**MPNET, "max_position_embeddings": 160, "num_hidden_layers": 1}
 ELECTRA = {**TINY, "embedding_size": 64}
 SUMMARY = {"summary_type": "mean", "summary_activation": ""}
 ALBERT = {**TINY, "embedding_size": 64, "num_hidden_groups": 2, "inner_group_num": 2}
+RELATIVE = {
+    **TINY,
+    "relative_attention": True,
+    "max_relative_positions": 8,  # fewer than positions
+    "pos_att_type": ["c2p", "p2c"],
+    "position_biased_input": False,
+}
+DEBERTA = {**RELATIVE, "max_relative_positions": -1, "pos_att_type": "c2p|p2c"}
+DEBERTA_V2 = {  # as of v3
+    **RELATIVE,
+    "max_relative_positions": -1,
+    "position_buckets": 8,
+    "norm_rel_ebd": "layer_norm",
+    "share_att_key": True,
+}
+CONVOLVED = {  # as of v2
+    **RELATIVE,
+    "type_vocab_size": 2,
+    "embedding_size": 64,
+    "position_biased_input": True,
+    "conv_kernel_size": 3,
+    "conv_groups": 2,
+    "conv_act": "gelu",
+}
+SINGLE = {head: row for head, row in HEADS.items() if head != "choices"}
+NEW_HEAD = {"masked_lm_new": ("ForMaskedLM", ("logits",), {"legacy": False})}
 TRAINED = {"training": ("ForPreTraining", ("logits",), {})}
 ORDERED = {"training": ("ForPreTraining", ("prediction_logits", "sop_logits"), {})}
 FEW = {head: HEADS[head] for head in ("masked_lm", "classification")}
@@ -91,4 +117,23 @@ SPECS = {
         ("logits",),
     ),
     **with_heads("albert", "Albert", ALBERT, texts(types=2), {**HEADS, **ORDERED}),
+    **with_heads("deberta", "Deberta", DEBERTA, texts(), {**SINGLE, **NEW_HEAD}, PLAIN),
+    "deberta_far": base(
+        "Deberta",
+        {**RELATIVE, "type_vocab_size": 2, "embedding_size": 64, "position_biased_input": True},
+        texts(length=20, types=2),
+        PLAIN,
+    ),
+    "deberta_c2p": base("Deberta", {**DEBERTA, "pos_att_type": ["c2p"]}, texts(), PLAIN),
+    "deberta_plain": base(
+        "Deberta", {**DEBERTA, "relative_attention": False, "pos_att_type": None}, texts(), PLAIN
+    ),
+    **with_heads("deberta_v2", "DebertaV2", DEBERTA_V2, texts(), {**HEADS, **NEW_HEAD}, PLAIN),
+    "deberta_v2_conv": base("DebertaV2", CONVOLVED, texts(length=20, types=2), PLAIN),
+    "deberta_v2_p2c": base(
+        "DebertaV2",
+        {**DEBERTA_V2, "share_att_key": False, "pos_att_type": ["p2c"]},
+        texts(left=True),
+        PLAIN,
+    ),
 }

@@ -5,6 +5,8 @@ Source: arXiv 1810.04805; names of Hugging Face's checkpoints.
 
 from __future__ import annotations
 
+from typing import Any
+
 from tallow.dtype import i64
 from tallow.errors import ContextError, expect
 from tallow.models.blocks.activation import ACTIVATIONS
@@ -147,8 +149,8 @@ class BertAttention(Module):
         self.self = attention
         self.output = DenseAddNorm(size, size, eps)
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """`(batch, length, size)` → the same shape."""
+    def forward(self, x: Tensor, mask: Any = None) -> Tensor:
+        """`(batch, length, size)` → the same shape; `mask` is what the attention takes."""
         out: Tensor = self.output(self.self(x, mask), x)
         return out
 
@@ -172,8 +174,8 @@ class BertLayer(Module):
         self.intermediate = Dense(size, hidden, act)
         self.output = DenseAddNorm(hidden, size, eps)
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """`(batch, length, size)` → the same shape."""
+    def forward(self, x: Tensor, mask: Any = None) -> Tensor:
+        """`(batch, length, size)` → the same shape; `mask` is what the attention takes."""
         x = self.attention(x, mask)
         out: Tensor = self.output(self.intermediate(x), x)
         return out
@@ -245,6 +247,21 @@ class Predictions(WordDecoder):
     def forward(self, x: Tensor) -> Tensor:
         """`(..., size)` → `(..., vocabulary)`."""
         out: Tensor = self.decoder(self.transform(x))
+        return out
+
+
+class DensePredictions(WordDecoder):
+    """Scores of every word, behind layers named `dense` and `LayerNorm`."""
+
+    def __init__(self, size: int, act: str, eps: float, words: Embedding, *, tied: bool) -> None:
+        super().__init__(words, tied=tied)
+        self.dense = Linear(size, words.embedding_dim)
+        self.LayerNorm = LayerNorm(words.embedding_dim, eps)
+        self.act = ACTIVATIONS[act]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(..., size)` → `(..., vocabulary)`."""
+        out: Tensor = self.decoder(self.LayerNorm(self.act(self.dense(x))))
         return out
 
 

@@ -34,3 +34,15 @@ def by_distance(table: Tensor, n: int) -> Tensor:
     A view of the table `(..., 2 n - 1)`.
     """
     return table.unfold(-1, n, 1).flip(-2)
+
+
+def skewed(scores: Tensor) -> Tensor:
+    """`out[..., i, j] = scores[..., i, n - 1 - i + j]`, `(..., n, n)`; a view of contiguous ones.
+
+    Column `k` of `scores` `(..., n, 2 n - 1)` is for the distance `j - i = k - (n - 1)`.
+    """
+    n = scores.shape[-2]
+    if n < 2:
+        return scores
+    flat = scores.flatten(-2).narrow(-1, n - 1, n * (2 * n - 2))
+    return flat.reshape(*scores.shape[:-1], 2 * n - 2).narrow(-1, 0, n)

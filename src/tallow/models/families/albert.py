@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from tallow.models import losses
 from tallow.models.blocks.activation import ACTIVATIONS
-from tallow.models.blocks.bert import BertEmbeddings, SelfAttention, WordDecoder
-from tallow.models.blocks.embedding import Embedding
+from tallow.models.blocks.bert import BertEmbeddings, DensePredictions, SelfAttention
 from tallow.models.blocks.heads import as_mask
 from tallow.models.blocks.text_calls import (
     MaskedLM,
@@ -127,19 +126,10 @@ class AlbertModel(BertEncoder):
         return BaseOutput(states[-1], pooled, tuple(states) if hidden else None)
 
 
-class Predictions(WordDecoder):
-    """Scores of every word."""
-
-    def __init__(self, cfg: AlbertConfig, words: Embedding) -> None:
-        super().__init__(words, tied=cfg.tie_word_embeddings)
-        self.dense = Linear(cfg.hidden_size, cfg.embedding_size)
-        self.LayerNorm = LayerNorm(cfg.embedding_size, cfg.layer_norm_eps)
-        self.act = ACTIVATIONS[cfg.hidden_act]
-
-    def forward(self, x: Tensor) -> Tensor:
-        """`(..., size)` → `(..., vocabulary)`."""
-        out: Tensor = self.decoder(self.LayerNorm(self.act(self.dense(x))))
-        return out
+def predictions(cfg: AlbertConfig, base: AlbertModel) -> DensePredictions:
+    """The head that scores words."""
+    words, tied = base.embeddings.word_embeddings, cfg.tie_word_embeddings
+    return DensePredictions(cfg.hidden_size, cfg.hidden_act, cfg.layer_norm_eps, words, tied=tied)
 
 
 class AlbertForMaskedLM(MaskedLM):
@@ -150,7 +140,7 @@ class AlbertForMaskedLM(MaskedLM):
 
     def __init__(self, cfg: AlbertConfig) -> None:
         super().__init__(cfg)
-        self.predictions = Predictions(cfg, self.albert.embeddings.word_embeddings)
+        self.predictions = predictions(cfg, self.albert)
 
     def score(self, found: BaseOutput, mask: Tensor | None) -> Tensor:
         """`(batch, length, vocabulary)`."""
@@ -183,7 +173,7 @@ class AlbertForPreTraining(TextHead):
 
     def __init__(self, cfg: AlbertConfig) -> None:
         super().__init__(cfg)
-        self.predictions = Predictions(cfg, self.albert.embeddings.word_embeddings)
+        self.predictions = predictions(cfg, self.albert)
         self.sop_classifier = Order(cfg)
 
     def forward(
