@@ -40,6 +40,7 @@ clip_text_model = clip: CLIPTextModel CLIPTextModelWithProjection
 clip_vision_model = clip: CLIPVisionModel CLIPVisionModelWithProjection
 convnext: ConvNextModel ConvNextForImageClassification ConvNextBackbone
 convnextv2: ConvNextV2Model ConvNextV2ForImageClassification ConvNextV2Backbone
+conditional_detr: ConditionalDetrModel ConditionalDetrForObjectDetection
 deit: DeiTModel DeiTForImageClassification DeiTForImageClassificationWithTeacher
 detr: DetrModel DetrForObjectDetection
 dinov2: Dinov2Model Dinov2ForImageClassification Dinov2Backbone

@@ -83,6 +83,14 @@ SPECS = {
         "table-transformer_dilated", "TableTransformer",
         {**DETR, **timm("test_resnet", 1, 3, output_stride=8)}, padded(), singles=False,
     ),
+    **with_head(
+        "conditional_detr", "ConditionalDetr", {**DETR, **RESNET, "decoder_layers": 3}, padded(),
+        HIDDEN, singles=False, options={"output_hidden_states": True},
+    ),
+    **with_head(
+        "conditional_detr_auxiliary", "ConditionalDetr",
+        {**DETR, **timm("resnet26", 1), "auxiliary_loss": True}, images((40, 56)),
+    ),
     "timm_backbone": Spec(
         "TimmBackbone", "TimmBackboneConfig",
         {"backbone": "test_resnet", "out_indices": [3]}, images((40, 56)), ("feature_maps",),

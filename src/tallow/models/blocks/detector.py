@@ -111,6 +111,7 @@ ORIGINAL: tuple[Rule, ...] = (
     rename("transformer.decoder.norm.*", "decoder.layernorm.*"),
     rename("transformer.*", "*"),
     rename("decoder.layers.{}.multihead_attn.*", "decoder.layers.{}.encoder_attn.*"),
+    rename("decoder.layers.{}.cross_attn.*", "decoder.layers.{}.encoder_attn.*"),
     *(
         rename(f"{side}.layers.{{}}.{old}.*", f"{side}.layers.{{}}.{new}.*")
         for side, norms in (
@@ -192,9 +193,10 @@ class DetectorModelOutput(Output):
 
 @dataclass(frozen=True)
 class DetectionOutput(Output):
-    """`logits` `(batch, queries, labels + 1)` and `pred_boxes` `(batch, queries, 4)`.
+    """`logits` `(batch, queries, labels)` and `pred_boxes` `(batch, queries, 4)`.
 
-    Boxes are centre and size in parts of the picture; the last label is none.
+    Boxes are centre and size in parts of the picture; where a family has a label for none, it is
+    the last.
     """
 
     loss: Tensor | None = None
@@ -227,12 +229,23 @@ class DetectorModel(Model):
             [EncoderLayer(width, heads, hidden, act, residual) for _ in range(cfg.encoder_layers)],
             self.encoder_norm(width),
         )
-        heads, hidden = cfg.decoder_attention_heads, cfg.decoder_ffn_dim
-        self.decoder = Decoder(
+        self.decoder = self.make_decoder(cfg)
+
+    def make_decoder(self, cfg: Any) -> Module:
+        """The module of `Decoder`'s call."""
+        width, heads, hidden = cfg.d_model, cfg.decoder_attention_heads, cfg.decoder_ffn_dim
+        act, residual = cfg.activation_function, self.residual()
+        return Decoder(
             [DecoderLayer(width, heads, hidden, act, residual) for _ in range(cfg.decoder_layers)],
             width,
             each=cfg.auxiliary_loss,
         )
+
+    def queries(self) -> Tensor:
+        """The places of the queries, `(1, queries, size)`."""
+        table = self.query_position_embeddings
+        found: Tensor = table(arange(table.num_embeddings)).unsqueeze(0)
+        return found
 
     def residual(self) -> Residual:
         """Where layers normalise."""
@@ -276,9 +289,8 @@ class DetectorModel(Model):
             encoded, states = self.encoder(x, positions, kept)
         else:
             encoded, states = encoder_outputs[0], None
-        table = self.query_position_embeddings.weight
-        queries = self.query_position_embeddings(arange(len(table))).unsqueeze(0)
-        start = zeros(pixel_values.shape[0], *table.shape)
+        queries = self.queries()
+        start = zeros(pixel_values.shape[0], *queries.shape[1:])
         last, decoded, between = self.decoder(start, queries, encoded, positions, kept)
         return DetectorModelOutput(
             last,
@@ -290,10 +302,14 @@ class DetectorModel(Model):
 
 
 class ObjectDetection(Model):
-    """Labels and boxes of queries; `base_class` stands under `model`."""
+    """Labels and boxes of queries; `base_class` stands under `model`.
+
+    `nothing` is how many labels stand for none beside those of the config.
+    """
 
     base_model_prefix = "model"
     base_class: ClassVar[Any]
+    nothing: ClassVar[int] = 1
     rules = (
         rename("model.class_embed.*", "class_labels_classifier.*"),
         rename("model.bbox_embed.*", "bbox_predictor.*"),
@@ -302,8 +318,13 @@ class ObjectDetection(Model):
     def __init__(self, cfg: Any) -> None:
         self.config = cfg
         self.model = self.base_class(cfg)
-        self.class_labels_classifier = Linear(cfg.d_model, cfg.num_labels + 1)
+        self.class_labels_classifier = Linear(cfg.d_model, cfg.num_labels + self.nothing)
         self.bbox_predictor = BoxHead(cfg.d_model)
+
+    def boxes(self, x: Tensor) -> Tensor:
+        """Of queries' states, `(..., queries, size)` → `(..., queries, 4)`."""
+        found: Tensor = self.bbox_predictor(x)
+        return found
 
     def forward(
         self,
@@ -326,7 +347,7 @@ class ObjectDetection(Model):
         )  # fmt: skip
         return DetectionOutput(
             logits=self.class_labels_classifier(found.last_hidden_state),
-            pred_boxes=self.bbox_predictor(found.last_hidden_state),
+            pred_boxes=self.boxes(found.last_hidden_state),
             last_hidden_state=found.last_hidden_state,
             decoder_hidden_states=found.decoder_hidden_states,
             encoder_last_hidden_state=found.encoder_last_hidden_state,

@@ -18,7 +18,7 @@ from tallow.models.blocks.embedding import Embedding
 from tallow.models.blocks.frozen_norm import freeze_norms
 from tallow.models.blocks.image_heads import Backbone
 from tallow.nn import LayerNorm, Linear, Module, ModuleList
-from tallow.ops import cat, interpolate, relu, stack
+from tallow.ops import cat, interpolate, pad, relu, stack
 from tallow.tensor import Tensor
 
 Inner = Callable[[Tensor], Tensor]
@@ -214,6 +214,15 @@ class BoxHead(MlpHead):
     def __init__(self, size: int) -> None:
         super().__init__(size, size, size, 4)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """`(..., size)` → `(..., 4)`."""
-        return super().forward(x).sigmoid()
+    def forward(self, x: Tensor, start: Tensor | None = None) -> Tensor:
+        """`(..., size)` → `(..., 4)`; `start` `(..., 2 or 4)` is added before the sigmoid."""
+        found = super().forward(x)
+        if start is not None:
+            found = found + pad(start, (0, 4 - start.shape[-1]))
+        return found.sigmoid()
+
+
+def inverse_sigmoid(x: Tensor, eps: float = 1e-5) -> Tensor:
+    """What gives `x` by the sigmoid; 0 and 1 count as `eps` and 1 - `eps`."""
+    x = x.clamp(0, 1)
+    return (x.clamp(eps) / (1 - x).clamp(eps)).log()
