@@ -184,3 +184,25 @@ def test_embeddings_continue_a_state(golden, run):
     ]
     assert [h.shape for h in found[2].hidden_states] == [(2, 7, 64)] * 3
     close(np.concatenate([*found[:2], found[2].logits.numpy()], 1), expected.logits("hf"))
+
+
+@pytest.mark.parametrize("case", ["llama", "qwen3"])
+def test_a_file_for_the_model_without_a_head_and_back(case, golden, tmp_path):
+    """As Qwen3-Embedding's: the class of a language model, names without `model.`, no head."""
+    expected = golden(case)
+    ids = tl.tensor(expected.ids)
+    whole = expected.load("hf")
+    wanted = whole(ids, output_hidden_states=True)
+    alone = tl.models.load(expected.folder, task="embedding")
+    close(alone(ids).last_hidden_state.numpy(), wanted.hidden_states[-1].numpy())
+    shutil.copy(expected.folder / "config.json", tmp_path)
+    tensors = {name.removeprefix("model."): t for name, t in whole.state_dict().items()}
+    tensors.pop("lm_head.weight")  # tied
+    tl.safetensors.save_file(tensors, tmp_path / "model.safetensors")
+    for task in ("embedding", "text-generation"):
+        again = tl.models.load(tmp_path, task=task)
+        found = again(ids)
+        assert type(again) is (type(alone) if task == "embedding" else type(whole))
+        for name, value in found.items():
+            want = wanted if task != "embedding" else alone(ids)
+            close(value.numpy(), want[name].numpy())

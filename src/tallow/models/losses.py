@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tallow.errors import expect
 from tallow.models.configs import Config
 from tallow.nn import functional as F
 from tallow.tensor import Tensor
@@ -11,6 +12,13 @@ def classes(logits: Tensor, labels: Tensor) -> Tensor:
     """Mean cross-entropy of `(..., classes)` against integers `(...)`, -100 left out."""
     found: Tensor = F.cross_entropy(logits.reshape(-1, logits.shape[-1]), labels.reshape(-1))
     return found
+
+
+def next_token(logits: Tensor, labels: Tensor) -> Tensor:
+    """Of logits `(batch, length, vocabulary)` against the labels `(batch, length)` behind them."""
+    fits = logits.shape[:2] == labels.shape
+    expect(fits, "labels", f"the shape {logits.shape[:2]}", labels.shape)
+    return classes(logits[:, :-1], labels[:, 1:])
 
 
 def sequence(logits: Tensor, labels: Tensor, cfg: Config) -> Tensor:

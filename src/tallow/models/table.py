@@ -51,14 +51,14 @@ distilbert: DistilBertModel DistilBertForMaskedLM DistilBertForSequenceClassific
 efficientnet: EfficientNetModel EfficientNetForImageClassification
 electra: ElectraModel ElectraForPreTraining ElectraForMaskedLM ElectraForSequenceClassification
     ElectraForTokenClassification ElectraForQuestionAnswering ElectraForMultipleChoice
-llama: LlamaForCausalLM=Llama
-mistral: MistralForCausalLM=Mistral
+llama: LlamaForCausalLM=Llama LlamaModel
+mistral: MistralForCausalLM=Mistral MistralModel
 mobilenet_v1: MobileNetV1Model MobileNetV1ForImageClassification
 mobilenet_v2: MobileNetV2Model MobileNetV2ForImageClassification MobileNetV2ForSemanticSegmentation
 mpnet: MPNetModel MPNetForMaskedLM MPNetForSequenceClassification MPNetForTokenClassification
     MPNetForQuestionAnswering MPNetForMultipleChoice
-qwen2: Qwen2ForCausalLM=Qwen2
-qwen3: Qwen3ForCausalLM=Qwen3
+qwen2: Qwen2ForCausalLM=Qwen2 Qwen2Model
+qwen3: Qwen3ForCausalLM=Qwen3 Qwen3Model
 regnet: RegNetModel RegNetForImageClassification
 resnet: ResNetModel ResNetForImageClassification ResNetBackbone
 roberta: RobertaModel RobertaForMaskedLM RobertaForSequenceClassification

@@ -26,10 +26,13 @@ HIDDEN = {"output_hidden_states": True}
 
 
 def decoder(name: str, prefix: str, **values) -> dict[str, Spec]:
-    """The language model with its logits and hidden states, and what it generates."""
+    """With a head and without, and what it generates."""
     model, config, every = f"{prefix}ForCausalLM", f"{prefix}Config", {**TINY, **values}
     return {
         name: Spec(model, config, every, texts(), ("logits", "hidden_states"), options=HIDDEN),
+        f"{name}_model": Spec(
+            f"{prefix}Model", config, every, texts(), ("last_hidden_state",), options=HIDDEN
+        ),
         f"{name}_generate": Spec(
             model, config, every, texts(pad=None), ("logits",), generate=SEARCHES
         ),

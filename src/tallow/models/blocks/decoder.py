@@ -49,7 +49,7 @@ class Decoder(Module):
         self.norm = norm
         self.rope = rope
 
-    def forward(
+    def run(
         self,
         ids: Tensor | None,
         *,

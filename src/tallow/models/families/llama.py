@@ -7,6 +7,7 @@ from typing import Self
 
 from tallow.models.causal_lm import CausalLM
 from tallow.models.config import DecoderConfig
+from tallow.models.decoder_model import DecoderModel
 from tallow.models.fields import Fields
 from tallow.models.gguf_form import GGUF_DECODER
 
@@ -24,6 +25,12 @@ class Config(DecoderConfig):
 
 # The converter of llama.cpp reorders the rows of q_proj and k_proj for rotated neighbours.
 GGUF = replace(GGUF_DECODER, interleaved=True)
+
+
+class LlamaModel(DecoderModel):
+    """The decoder without a head."""
+
+    config_class = Config
 
 
 class Llama(CausalLM):

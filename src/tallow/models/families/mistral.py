@@ -10,6 +10,7 @@ from typing import Self
 
 from tallow.models.causal_lm import CausalLM
 from tallow.models.config import DecoderConfig, read_windows
+from tallow.models.decoder_model import DecoderModel
 from tallow.models.fields import Fields
 
 
@@ -23,6 +24,12 @@ class Config(DecoderConfig):
         cfg = super().read(fields)
         default = 0 if fields.has("sliding_window") else 4096
         return replace(cfg, sliding_windows=read_windows(fields, cfg.num_hidden_layers, default))
+
+
+class MistralModel(DecoderModel):
+    """The decoder without a head."""
+
+    config_class = Config
 
 
 class Mistral(CausalLM):

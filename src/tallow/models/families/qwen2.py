@@ -7,6 +7,7 @@ from typing import Self
 
 from tallow.models.causal_lm import CausalLM
 from tallow.models.config import DecoderConfig, read_windows
+from tallow.models.decoder_model import DecoderModel
 from tallow.models.fields import Fields
 from tallow.models.gguf_form import GGUF_DECODER
 
@@ -27,6 +28,12 @@ class Config(DecoderConfig):
 
 
 GGUF = replace(GGUF_DECODER, qkv_bias=True)
+
+
+class Qwen2Model(DecoderModel):
+    """The decoder without a head."""
+
+    config_class = Config
 
 
 class Qwen2(CausalLM):

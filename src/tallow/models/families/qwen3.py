@@ -7,8 +7,9 @@ from functools import partial
 from typing import Self
 
 from tallow.models.blocks import DecoderLayer, Rope
-from tallow.models.causal_lm import CausalLM, decoder_layer
+from tallow.models.causal_lm import CausalLM
 from tallow.models.config import DecoderConfig, read_windows
+from tallow.models.decoder_model import DecoderModel, decoder_layer
 from tallow.models.fields import Fields
 from tallow.models.gguf_form import GGUF_DECODER
 from tallow.nn import RMSNorm
@@ -32,6 +33,15 @@ class Config(DecoderConfig):
 
 
 GGUF = GGUF_DECODER
+
+
+class Qwen3Model(DecoderModel):
+    """The decoder without a head."""
+
+    config_class = Config
+
+    def __init__(self, cfg: DecoderConfig) -> None:
+        super().__init__(cfg, _layer)
 
 
 class Qwen3(CausalLM):

@@ -1,0 +1,208 @@
+"""The model without a head of decoder-only families: layers by a config, rows with padding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from tallow.autograd.mode import inference_mode
+from tallow.dtype import DType, f32, i64
+from tallow.errors import ArgumentError, ContextError, expect
+from tallow.models.base import Model
+from tallow.models.blocks import Attention, Decoder, DecoderLayer, GatedMlp, Rope
+from tallow.models.config import DecoderConfig
+from tallow.models.outputs import BaseOutput
+from tallow.models.states import KeyValue, Ring, State
+from tallow.nn import Module, RMSNorm
+from tallow.tensor import Tensor
+
+Layers = Callable[[DecoderConfig, int, Rope], Module]
+
+
+def rope_of(cfg: DecoderConfig) -> Rope:
+    """The rotary positions that a config describes."""
+    return Rope(
+        cfg.head_dim,
+        cfg.rope_theta,
+        cfg.rope_scaling,
+        factors=cfg.rope_factors,
+        interleaved=cfg.rope_interleaved,
+    )
+
+
+def decoder_layer(
+    cfg: DecoderConfig,
+    index: int,
+    rope: Rope,
+    *,
+    q_norm: Module | None = None,
+    k_norm: Module | None = None,
+) -> DecoderLayer:
+    """The layer at `index` as most families have it: rotary attention, gated feed-forward."""
+    attention = Attention(
+        cfg.hidden_size,
+        cfg.num_attention_heads,
+        cfg.num_key_value_heads,
+        cfg.head_dim,
+        bias=cfg.qkv_bias,
+        out_bias=cfg.output_bias,
+        rope=rope,
+        q_norm=q_norm,
+        k_norm=k_norm,
+        window=cfg.window(index),
+        causal=True,
+    )
+    return DecoderLayer(
+        self_attn=attention,
+        mlp=GatedMlp(cfg.hidden_size, cfg.intermediate_size, bias=cfg.mlp_bias),
+        norm=partial(RMSNorm, cfg.hidden_size, cfg.rms_norm_eps),
+    )
+
+
+class DecoderModel(Decoder, Model):
+    """Token ids to hidden states; `layer(cfg, i, rope)` makes the i-th layer."""
+
+    base_model_prefix = "model"
+    config: DecoderConfig
+
+    def __init__(self, cfg: DecoderConfig, layer: Layers = decoder_layer) -> None:
+        self.config = cfg
+        rope = rope_of(cfg)
+        super().__init__(
+            cfg.vocab_size,
+            cfg.hidden_size,
+            layers=[layer(cfg, i, rope) for i in range(cfg.num_hidden_layers)],
+            norm=RMSNorm(cfg.hidden_size, cfg.rms_norm_eps),
+            rope=rope,
+        )
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        state: State | None = None,
+        inputs_embeds: Tensor | None = None,
+        *,
+        output_hidden_states: bool = False,
+    ) -> BaseOutput:
+        """Token ids `(batch, length)`, or their embeddings, → hidden states.
+
+        `attention_mask` is 0 where a row is padded, left or right. With a `state`, the input
+        continues what it holds, it is advanced row by row without the padding, and nothing is
+        recorded for gradients.
+
+        Raises:
+            ContextError: more positions than the model was made for.
+            ShapeError: the inputs do not belong together.
+        """
+        given = input_ids if inputs_embeds is None else inputs_embeds
+        good = (input_ids is None) != (inputs_embeds is None) and given is not None
+        expect(good, "forward", "input_ids or inputs_embeds", "both or none", ArgumentError)
+        assert given is not None
+        rank = 2 if inputs_embeds is None else 3
+        if given.ndim != rank or 0 in given.shape[:2]:
+            expect(False, "forward", "input_ids of shape (batch, length)", given.shape)
+        if attention_mask is not None:
+            b, n = given.shape[:2]
+            fits = attention_mask.ndim == 2 and attention_mask.shape[0] == b
+            if not fits or attention_mask.shape[1] < n:
+                wanted = f"attention_mask of shape {(b, n)}"
+                expect(False, "forward", wanted, attention_mask.shape)
+        seen: list[Tensor] | None = [] if output_hidden_states else None
+        if state is not None:
+            with inference_mode():  # a state holds no history, so gradients could not be right
+                x = self._continue(input_ids, inputs_embeds, attention_mask, state, seen)
+        else:
+            n, context = given.shape[1], self.config.context
+            if n > context:
+                raise _too_long(context, 0, n)
+            x = self.run(
+                input_ids,
+                embeds=inputs_embeds,
+                positions=position_ids,
+                mask=attention_mask,
+                seen=seen,
+            )
+        return BaseOutput(x, hidden_states=None if seen is None else tuple(seen))
+
+    def _continue(
+        self,
+        ids: Tensor | None,
+        embeds: Tensor | None,
+        mask: Tensor | None,
+        state: State,
+        seen: list[Tensor] | None,
+    ) -> Tensor:
+        """The pass of `forward` with a state: rows go in without their padding."""
+        given = ids if embeds is None else embeds
+        assert given is not None
+        b, n = given.shape[:2]
+        expect(b == state.batch, "forward", f"a batch of {state.batch} as the state's", b)
+        counts, order = [n] * b, None
+        if mask is not None:
+            kept = mask.narrow(1, mask.shape[1] - n, n).ne(0)
+            counts = [int(count) for count in kept.sum(1).tolist()]
+            if min(counts) < n:
+                order = kept.to(i64).argsort(1, descending=True, stable=True)
+                ids = None if ids is None else ids.gather(1, order)
+                embeds = None if embeds is None else _in_order(embeds, order)
+        length = max(map(int.__add__, state.lengths, counts))
+        if length > self.config.context:
+            raise _too_long(self.config.context, state.length, length - state.length)
+        state.reserve(counts, n)
+        x = self.decode(ids, state, embeds=embeds, seen=seen)
+        state.commit(counts)
+        if order is not None:
+            back = order.argsort(1)
+            x = _in_order(x, back)
+            if seen is not None:
+                seen[:] = [_in_order(each, back) for each in seen]
+        return x
+
+    def make_state(self, batch: int = 1, capacity: int = 256, dtype: DType = f32) -> State:
+        """A state for `batch` rows that holds nothing yet: keys and values of each layer.
+
+        `capacity` is for how many positions memory is taken first, `dtype` f32 or f16.
+        """
+        cfg = self.config
+        sizes, layers = (cfg.num_key_value_heads, cfg.head_dim), range(cfg.num_hidden_layers)
+        return State(
+            [
+                Ring(*sizes, window=cfg.window(i)) if cfg.window(i) else KeyValue(*sizes)
+                for i in layers
+            ],
+            batch,
+            context=cfg.context,
+            capacity=capacity,
+            dtype=dtype,
+        )
+
+    def decode(
+        self,
+        ids: Tensor | None,
+        state: State,
+        *,
+        embeds: Tensor | None = None,
+        seen: list[Tensor] | None = None,
+    ) -> Tensor:
+        """Hidden states `(batch, n, size)` of ids (or embeds) that come after what `state` holds.
+
+        Nothing is checked and the state neither reserved nor committed: `tallow.generate` does
+        that, and captures this with `head`.
+        """
+        given = ids if embeds is None else embeds
+        assert given is not None
+        positions = state.positions(given.shape[1])
+        return self.run(ids, embeds=embeds, positions=positions, states=state.layers, seen=seen)
+
+
+def _in_order(x: Tensor, order: Tensor) -> Tensor:
+    return x.gather(1, order.unsqueeze(-1).expand(*order.shape, x.shape[-1]))
+
+
+def _too_long(context: int, held: int, count: int) -> ContextError:
+    return ContextError(
+        f"input: expected at most {context} positions (the model's context, which "
+        f"context= overrides), got {held} in the cache + {count} new"
+    )
