@@ -124,14 +124,28 @@ def worst_gradient(found, expected) -> float:
     return bad
 
 
+def build(spec: Spec):
+    """The config and the model: of timm where the model is named so."""
+    family, _, name = spec.model.rpartition(":")
+    if family:
+        import timm_oracle
+
+        if family == "timm":
+            return None, timm_oracle.timm_model(name, spec.values).eval()
+        config, model = timm_oracle.wrapper(name, spec.values)
+        return config, model.eval()
+    config = getattr(transformers, spec.config)(**spec.values)
+    config._attn_implementation = "eager"
+    model = getattr(transformers, spec.model)(config).eval()
+    model.set_attn_implementation("eager")
+    return config, model
+
+
 def make(case: str, spec: Spec) -> None:
     folder = ROOT / case
     shutil.rmtree(folder, ignore_errors=True)
-    config = getattr(transformers, spec.config)(**spec.values)
-    config._attn_implementation = "eager"
     torch.manual_seed(0)
-    model = getattr(transformers, spec.model)(config).eval()
-    model.set_attn_implementation("eager")
+    config, model = build(spec)
     seed = sum(map(ord, case))
     for attempt in range(400):
         source = torch.Generator().manual_seed(1000 * seed + attempt)
@@ -158,6 +172,9 @@ def make(case: str, spec: Spec) -> None:
     golden = {f"in.{k}": v.contiguous() for k, v in inputs.items()}
     golden |= {f"out.{k}": v.detach().float().contiguous() for k, v in expected.items()}
     golden[f"w.{name}"] = w
+    if hasattr(model, "views"):  # what other tasks give
+        views = copy.deepcopy(model).double().views(inputs["pixel_values"].double())
+        golden |= {f"view.{k}": v.float().contiguous() for k, v in views.items()}
     for key, value in stored_names(model, folder, grads).items():
         golden[f"grad.{key}"] = kept(value).float().contiguous()
         golden[f"top.{key}"] = value.abs().max().float().reshape(1)

@@ -11,7 +11,7 @@ from tallow.formats.mapping import same_bytes
 from tallow.models.configs import WITHOUT_EFFECT
 from tallow.models.fields import Fields
 from tallow.models.gguf_config import read_gguf
-from tallow.models.table import FAMILIES, GGUF_ARCHITECTURES, Family, choose, find
+from tallow.models.table import FAMILIES, GGUF_ARCHITECTURES, Family, choose, find, find_timm
 from tallow.weights import WeightSource
 
 if TYPE_CHECKING:
@@ -68,7 +68,11 @@ def read_config(row: Family, fields: Fields) -> Any:
 def _from_folder(source: WeightSource, task: str | None) -> Identified:
     values = source.config or {}
     where = source.path / "config.json"
-    row: Family = find(values.get("model_type"), FAMILIES, f"{where}: model_type")
+    row: Family
+    if "model_type" not in values and "architecture" in values:
+        row = find_timm(values["architecture"], f"{where}: architecture")
+    else:
+        row = find(values.get("model_type"), FAMILIES, f"{where}: model_type")
     model = choose(row, values.get("architectures"), task, str(where))
     cfg = read_config(row, Fields(values, where))
     return Identified(row, model, _as_tied(cfg, source), source)

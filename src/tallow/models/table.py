@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import fnmatch
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -71,12 +72,20 @@ siglip_text_model = siglip: SiglipTextModel
 siglip_vision_model = siglip: SiglipVisionModel
 table-transformer: TableTransformerModel TableTransformerForObjectDetection
 timm_backbone: TimmBackbone
+timm_wrapper: TimmWrapperForImageClassification TimmWrapperModel
 vit: ViTModel ViTForImageClassification
 xlm-roberta = roberta: XLMRobertaModel=RobertaModel XLMRobertaForMaskedLM=RobertaForMaskedLM
     XLMRobertaForSequenceClassification=RobertaForSequenceClassification
     XLMRobertaForTokenClassification=RobertaForTokenClassification
     XLMRobertaForQuestionAnswering=RobertaForQuestionAnswering
     XLMRobertaForMultipleChoice=RobertaForMultipleChoice
+"""
+
+# Patterns of timm's names: module and class. They count where a config has an `architecture` and no
+# `model_type`, and behind `timm_wrapper`.
+_TIMM = """
+mobilenetv[1-4]_* tf_mobilenetv3_* efficientnet_* tf_efficientnet_* efficientnetv2_*
+    tf_efficientnetv2_*: timm_mobilenet TimmMobileNet
 """
 
 # GGUF's `general.architecture` → the family that it is read as.
@@ -147,6 +156,38 @@ class Family:
         return None
 
 
+@dataclass(frozen=True)
+class TimmFamily(Family):
+    """A row of timm's names, each of which has a class for every task of image models."""
+
+    patterns: tuple[str, ...] = ()
+
+    @cached_property
+    def views(self) -> Mapping[str, type[Model]]:
+        """The class that classifies, and its views for other tasks."""
+        from tallow.models.timm import view
+
+        return {kind: view(getattr(self.module, name), kind) for kind, name in self.classes.items()}
+
+    def of(self, architecture: str) -> type[Model]:
+        """The class that classifies, or its view for another task."""
+        return self.views[architecture]
+
+
+def find_timm(name: object, where: str) -> TimmFamily:
+    """The row of a name of timm's registry, with or without the tag of its weights.
+
+    Raises:
+        ModelError: there is none.
+    """
+    given = name.partition(".")[0] if isinstance(name, str) else ""
+    for row in TIMM:
+        if any(fnmatch.fnmatchcase(given, pattern) for pattern in row.patterns):
+            return row
+    known = ", ".join(pattern for row in TIMM for pattern in row.patterns)
+    raise ModelError(f"{where}: expected one of timm's names {known}, found {name!r}")
+
+
 def find(name: object, known: Mapping[str, Any], where: str) -> Any:
     """The row of a name.
 
@@ -196,4 +237,15 @@ def _families() -> dict[str, Family]:
     return rows
 
 
+def _timm() -> tuple[TimmFamily, ...]:
+    rows = []
+    for line in _TIMM.replace("\n    ", " ").strip().splitlines():
+        patterns, _, rest = line.partition(":")
+        file, name = rest.split()
+        kinds = dict.fromkeys(("ForImageClassification", "Model", "Backbone"), name)
+        rows.append(TimmFamily(file, file, kinds, tuple(patterns.split())))
+    return tuple(rows)
+
+
 FAMILIES: Mapping[str, Family] = _families()
+TIMM: tuple[TimmFamily, ...] = _timm()

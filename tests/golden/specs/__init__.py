@@ -15,6 +15,9 @@ Inputs = Callable[[Any, torch.Generator], dict[str, torch.Tensor]]
 class Spec:
     """One golden: `model` and `config` are names of classes of transformers.
 
+    `timm:NAME` is a model of timm, `timm_wrapper:NAME` transformers' wrapper of it; `values` are
+    then the arguments of timm's class.
+
     `inputs(config, generator)` makes a batch of at least 2; `outputs` are the names that are
     compared, the first also by gradients (a name such as `hidden_states` is every tensor of it).
     `stds` are the standard deviations of parameters whose names match a pattern, where 0.5 for

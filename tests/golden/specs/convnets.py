@@ -37,6 +37,85 @@ def hf(prefix, values, base=None, head=None, size=(40, 56)) -> dict[str, Spec]:
     }
 
 
+SMALL = {"num_classes": 7, "stem_size": 8, "num_features": 32}
+TIMM = {
+    f"timm_{case}": Spec(f"timm:{name}", "", values, images((70, 45)), ("logits",))
+    for case, name, values in (
+        (
+            "mobilenetv3",
+            "mobilenetv3_small_100",
+            {
+                **SMALL,
+                "block_args": [
+                    ["ds_r1_k3_s2_e1_c8_se0.25_nre"],
+                    ["ir_r1_k3_s2_e4_c16_nre", "ir_r2_k5_s1_e3_c16_se0.25"],
+                    ["cn_r1_k1_s1_c64"],
+                ],
+            },
+        ),
+        (
+            "mobilenetv4",
+            "mobilenetv4_hybrid_medium",
+            {
+                **SMALL,
+                "block_args": [
+                    ["er_r1_k3_s2_e4_c16"],
+                    ["uir_r1_a3_k5_s2_e2_c32", "uir_r1_a0_k0_s1_e2_c32"],
+                    [
+                        "mqa_r1_k3_h4_s1_v2_d16_c32",
+                        "mqa_r1_k3_h2_s1_d16_c32",
+                        "uir_r1_a5_k0_s1_e2_c32",
+                    ],
+                    ["uir_r1_a5_k0_s2_e2_c32"],
+                    ["cn_r1_k1_s1_c64"],
+                ],
+            },
+        ),
+        (
+            "efficientnet",
+            "efficientnet_b0",
+            {
+                **SMALL,
+                "global_pool": "catavgmax",
+                "in_chans": 3,
+                "block_args": [
+                    ["ds_r1_k3_s1_e1_c8_se0.25"],
+                    ["ir_r2_k5_s2_e6_c16_se0.25"],
+                    ["er_r1_k3_s2_e4_c24"],
+                ],
+            },
+        ),
+        (
+            "efficientnet_lite",
+            "tf_efficientnet_lite0",
+            {
+                **SMALL,
+                "block_args": [
+                    ["ds_r1_k3_s1_e1_c8"],
+                    ["ir_r2_k5_s2_e6_c16", "ir_r1_k3_s1_e6_c16"],
+                    ["ir_r1_k5_s2_e6_c24"],
+                ],
+            },
+        ),
+        (
+            "mobilenetv1",
+            "mobilenetv1_100",
+            {
+                **SMALL,
+                "num_features": 0,
+                "global_pool": "avgmax",
+                "block_args": [["dsa_r2_k3_s1_c16"], ["dsa_r2_k3_s2_c32"]],
+            },
+        ),
+    )
+}
+TIMM["timm_wrapper"] = Spec(
+    "timm_wrapper:mobilenetv3_small_100",
+    "",
+    TIMM["timm_mobilenetv3"].values,
+    images((40, 45)),
+    ("logits",),
+)
 SPECS = {
     **hf("ConvNext", CONVNEXT, head={"layer_scale_init_value": 0.0, "hidden_act": "relu"}),
     **hf("ConvNextV2", CONVNEXT),
@@ -70,5 +149,6 @@ SPECS = {
         images((70, 61)),
         ("logits",),
     ),
+    **TIMM,
     **hf("RegNet", REGNET, head={"layer_type": "x", "downsample_in_first_stage": False}),
 }

@@ -39,6 +39,7 @@ ACTIVATIONS: dict[str, Activation] = {
     "gelu_python": F.gelu,
     "gelu_python_tanh": _tanh_gelu,
     "gelu_pytorch_tanh": _tanh_gelu,
+    "hardsigmoid": F.hardsigmoid,
     "hardswish": F.hardswish,
     "leaky_relu": F.leaky_relu,
     "linear": _linear,

@@ -72,7 +72,7 @@ def excite(x: Tensor, reduce: Module, act: Any, expand: Module, gate: Any = F.si
     return out
 
 
-def divisible(value: float, divisor: int = 8, low: int | None = None) -> int:
-    """`value` rounded to a multiple of `divisor`, at least `low` and 90% of it."""
+def divisible(value: float, divisor: int = 8, low: int | None = None, limit: float = 0.9) -> int:
+    """`value` rounded to a multiple of `divisor`, at least `low` and `limit` of it."""
     made = max(divisor if low is None else low, int(value + divisor / 2) // divisor * divisor)
-    return made + divisor if made < 0.9 * value else made
+    return made + divisor if made < limit * value else made
