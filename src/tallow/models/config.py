@@ -84,7 +84,7 @@ class DecoderConfig:
         if fields.get("quantization_config"):
             found = fields.get("quantization_config")
             raise fields.misfit("quantization_config", _QUANTIZATIONS, found)
-        theta, scaling = _read_rope(fields)
+        theta, scaling = read_rope(fields)
         return cls(
             vocab_size=fields.integer("vocab_size"),
             hidden_size=hidden,
@@ -126,12 +126,13 @@ def read_windows(fields: Fields, layers: int, default: int, first: int = 0) -> t
     return windows if any(windows) else ()
 
 
-def _read_rope(fields: Fields) -> tuple[float, RopeScaling | None]:
+def read_rope(fields: Fields, theta: float = 10000.0) -> tuple[float, RopeScaling | None]:
+    """The base of rotary frequencies, `theta` unless given, and how they are stretched."""
     # `rope_parameters` since transformers 5; before, `rope_theta` beside `rope_scaling`, which goes
     # first where both stand.
     name = "rope_scaling" if fields.get("rope_scaling") else "rope_parameters"
     rope = fields.scope(name)
-    theta = rope.number("rope_theta", fields.number("rope_theta", 10000.0), low=1.0)
+    theta = rope.number("rope_theta", fields.number("rope_theta", theta), low=1.0)
     rotated = rope if "partial_rotary_factor" in rope else fields
     if rotated.number("partial_rotary_factor", 1.0) != 1.0:
         found = rotated.get("partial_rotary_factor")

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # model_type [= module]: architectures, the first of which stands where a checkpoint names none;
 # `Architecture=Class` where the class has another name.
 _FAMILIES = """
+modernbert: ModernBertModel ModernBertForMaskedLM ModernBertForSequenceClassification
+    ModernBertForTokenClassification ModernBertForQuestionAnswering ModernBertForMultipleChoice
 deberta-v2: DebertaV2Model DebertaV2ForMaskedLM DebertaV2ForSequenceClassification
     DebertaV2ForTokenClassification DebertaV2ForQuestionAnswering DebertaV2ForMultipleChoice
 deberta: DebertaModel DebertaForMaskedLM DebertaForSequenceClassification

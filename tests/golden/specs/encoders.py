@@ -87,6 +87,29 @@ CONVOLVED = {  # as of v2
     "conv_groups": 2,
     "conv_act": "gelu",
 }
+MODERN = {
+    **TINY,
+    "num_hidden_layers": 3,
+    "global_attn_every_n_layers": 2,
+    "local_attention": 8,
+    "pad_token_id": 0,
+}
+MODERN_BIASED = {
+    **MODERN,
+    "num_hidden_layers": 2,
+    "norm_bias": True,
+    "attention_bias": True,
+    "mlp_bias": True,
+    "hidden_activation": "silu",
+    "classifier_pooling": "mean",
+    "classifier_bias": True,
+    "classifier_activation": "relu",
+    "rope_parameters": {
+        "full_attention": {"rope_type": "linear", "factor": 2.0, "rope_theta": 50.0},
+        "sliding_attention": {"rope_type": "default", "rope_theta": 20.0},
+    },
+    "num_labels": 3,
+}
 SINGLE = {head: row for head, row in HEADS.items() if head != "choices"}
 NEW_HEAD = {"masked_lm_new": ("ForMaskedLM", ("logits",), {"legacy": False})}
 TRAINED = {"training": ("ForPreTraining", ("logits",), {})}
@@ -135,5 +158,21 @@ SPECS = {
         {**DEBERTA_V2, "share_att_key": False, "pos_att_type": ["p2c"]},
         texts(left=True),
         PLAIN,
+    ),
+    **with_heads("modernbert", "ModernBert", MODERN, texts(), outputs=PLAIN),
+    "modernbert_biased": Spec(
+        "ModernBertForSequenceClassification",
+        "ModernBertConfig",
+        MODERN_BIASED,
+        texts(),
+        ("logits",),
+    ),
+    "modernbert_left": base("ModernBert", MODERN, embedded(texts(left=True), 24), PLAIN),
+    "modernbert_choices_left": Spec(
+        "ModernBertForMultipleChoice",
+        "ModernBertConfig",
+        MODERN,
+        choices(texts(left=True)),
+        ("logits",),
     ),
 }

@@ -117,13 +117,15 @@ class ChoiceScores(TextScores):
 class Answers(TextHead):
     """Scores of each position as start and end of the answer."""
 
+    output_name: ClassVar[str] = "qa_outputs"
+
     def __init__(self, cfg: Any) -> None:
         super().__init__(cfg)
-        self.qa_outputs = Linear(cfg.hidden_size, 2)
+        setattr(self, self.output_name, Linear(cfg.hidden_size, 2))
 
     def both(self, found: BaseOutput) -> Tensor:
         """`(batch, length, 2)`."""
-        out: Tensor = self.qa_outputs(found.last_hidden_state)
+        out: Tensor = getattr(self, self.output_name)(found.last_hidden_state)
         return out
 
     def answer(
