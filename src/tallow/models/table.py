@@ -19,12 +19,6 @@ if TYPE_CHECKING:
 # model_type [= module]: architectures, the first of which stands where a checkpoint names none;
 # `Architecture=Class` where the class has another name.
 _FAMILIES = """
-modernbert: ModernBertModel ModernBertForMaskedLM ModernBertForSequenceClassification
-    ModernBertForTokenClassification ModernBertForQuestionAnswering ModernBertForMultipleChoice
-deberta-v2: DebertaV2Model DebertaV2ForMaskedLM DebertaV2ForSequenceClassification
-    DebertaV2ForTokenClassification DebertaV2ForQuestionAnswering DebertaV2ForMultipleChoice
-deberta: DebertaModel DebertaForMaskedLM DebertaForSequenceClassification
-    DebertaForTokenClassification DebertaForQuestionAnswering
 albert: AlbertModel AlbertForPreTraining AlbertForMaskedLM AlbertForSequenceClassification
     AlbertForTokenClassification AlbertForQuestionAnswering AlbertForMultipleChoice
 beit: BeitModel BeitForImageClassification
@@ -41,9 +35,13 @@ chinese_clip_vision_model = clip: ChineseCLIPVisionModel=CLIPVisionModel
 clip: CLIPModel CLIPForImageClassification
 clip_text_model = clip: CLIPTextModel CLIPTextModelWithProjection
 clip_vision_model = clip: CLIPVisionModel CLIPVisionModelWithProjection
+conditional_detr: ConditionalDetrModel ConditionalDetrForObjectDetection
 convnext: ConvNextModel ConvNextForImageClassification ConvNextBackbone
 convnextv2: ConvNextV2Model ConvNextV2ForImageClassification ConvNextV2Backbone
-conditional_detr: ConditionalDetrModel ConditionalDetrForObjectDetection
+deberta: DebertaModel DebertaForMaskedLM DebertaForSequenceClassification
+    DebertaForTokenClassification DebertaForQuestionAnswering
+deberta-v2: DebertaV2Model DebertaV2ForMaskedLM DebertaV2ForSequenceClassification
+    DebertaV2ForTokenClassification DebertaV2ForQuestionAnswering DebertaV2ForMultipleChoice
 deit: DeiTModel DeiTForImageClassification DeiTForImageClassificationWithTeacher
 detr: DetrModel DetrForObjectDetection
 dinov2: Dinov2Model Dinov2ForImageClassification Dinov2Backbone
@@ -58,6 +56,8 @@ llama: LlamaForCausalLM=Llama LlamaModel
 mistral: MistralForCausalLM=Mistral MistralModel
 mobilenet_v1: MobileNetV1Model MobileNetV1ForImageClassification
 mobilenet_v2: MobileNetV2Model MobileNetV2ForImageClassification MobileNetV2ForSemanticSegmentation
+modernbert: ModernBertModel ModernBertForMaskedLM ModernBertForSequenceClassification
+    ModernBertForTokenClassification ModernBertForQuestionAnswering ModernBertForMultipleChoice
 mpnet: MPNetModel MPNetForMaskedLM MPNetForSequenceClassification MPNetForTokenClassification
     MPNetForQuestionAnswering MPNetForMultipleChoice
 qwen2: Qwen2ForCausalLM=Qwen2 Qwen2Model
@@ -72,6 +72,8 @@ siglip2_text_model = siglip2: Siglip2TextModel
 siglip2_vision_model = siglip2: Siglip2VisionModel
 siglip_text_model = siglip: SiglipTextModel
 siglip_vision_model = siglip: SiglipVisionModel
+swin: SwinModel SwinForImageClassification SwinBackbone
+swinv2: Swinv2Model Swinv2ForImageClassification Swinv2Backbone
 table-transformer: TableTransformerModel TableTransformerForObjectDetection
 timm_backbone: TimmBackbone
 timm_wrapper: TimmWrapperForImageClassification TimmWrapperModel

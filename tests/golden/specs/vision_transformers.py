@@ -222,3 +222,39 @@ SPECS |= {
         ("logits",),
     ),
 }
+
+SWIN = {
+    "image_size": 32,
+    "patch_size": 4,
+    "embed_dim": 16,
+    "depths": [2, 2],
+    "num_heads": [2, 4],
+    "window_size": 4,
+    "mlp_ratio": 2.0,
+}
+SPECS |= {
+    **heads("swin", "Swin", {**SWIN, "window_size": 3}, (30, 41), (32, 32)),
+    "swin_backbone": Spec(
+        "SwinBackbone",
+        "SwinConfig",
+        {**SWIN, "out_indices": [0, 1, 2], "qkv_bias": False, "depths": [1, 2]},
+        images((28, 40)),
+        ("feature_maps",),
+    ),
+    "swin_absolute": Spec(
+        "SwinModel",
+        "SwinConfig",
+        {**SWIN, "use_absolute_embeddings": True, "hidden_act": "gelu_pytorch_tanh"},
+        images((40, 32)),
+        (*STATES, "reshaped_hidden_states", "hidden_states"),
+        options={**ANYSIZE, "output_hidden_states": True},
+    ),
+    **heads("swinv2", "Swinv2", {**SWIN, "pretrained_window_sizes": [0, 2]}, (30, 41)),
+    "swinv2_backbone": Spec(
+        "Swinv2Backbone",
+        "Swinv2Config",
+        {**SWIN, "out_features": ["stage1", "stage2"], "window_size": 3},
+        images((28, 40)),
+        ("feature_maps",),
+    ),
+}
