@@ -14,7 +14,7 @@ BAD = [
     ("max_length", [0, -1, 2.5, "9", True]),
     ("max_new_tokens", [0, "9"]),
     ("early_stopping", ["yes", 0.5]),
-    ("num_beams", [0, 1.0]),
+    ("num_beams", [0, 1.0, 10**9]),
     ("num_return_sequences", [0, 2]),
     ("temperature", [0, -1.0, float("nan"), "hot"]),
     ("top_k", [-1, 1.5]),

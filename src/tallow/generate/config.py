@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import warnings
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,7 @@ from tallow.generate.processors import (
 )
 
 Ids = tuple[int, ...]
+MOST_ROWS = 4096  # of one prompt: a file must not ask for the memory of any number
 
 
 @dataclass(frozen=True)
@@ -179,8 +181,9 @@ def _object(path: Path) -> Mapping[str, Any]:
     return found
 
 
-def _integer(low: int) -> tuple[Any, str]:
-    return (lambda x: type(x) is int and x >= low), f"an integer of at least {low}"
+def _integer(low: int, high: float = math.inf) -> tuple[Any, str]:
+    wanted = f"an integer of at least {low}" if high == math.inf else f"an integer to {high}"
+    return (lambda x: type(x) is int and low <= x <= high), wanted
 
 
 def _number(low: float, high: float, *, open_low: bool = False) -> tuple[Any, str]:
@@ -203,7 +206,7 @@ def _is_biases(x: object) -> bool:
     )
 
 
-_ANY = float("inf")
+_ANY = math.inf
 _TOKEN = _integer(0)
 _TOKENS = (lambda x: _TOKEN[0](x) or (is_ids(x) and len(x) > 0)), "a token id or several"
 _IDS = is_ids, "token ids"
@@ -217,8 +220,8 @@ _CHECKS: dict[str, tuple[Any, str]] = {
     "min_new_tokens": _integer(0),
     "early_stopping": ((lambda x: x in (True, False, "never")), "true, false or never"),
     "do_sample": _FLAG,
-    "num_beams": _integer(1),
-    "num_return_sequences": _integer(1),
+    "num_beams": _integer(1, MOST_ROWS),
+    "num_return_sequences": _integer(1, MOST_ROWS),
     "temperature": _number(0, _ANY, open_low=True),
     "top_k": _integer(0),
     "top_p": _SHARE,
