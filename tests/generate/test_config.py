@@ -53,6 +53,20 @@ def test_lengths_and_ends():
         GenerationConfig().with_options(num_beam=2)
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"forced_eos_token_id": 5, "suppress_tokens": [4, 5]},
+        {"forced_eos_token_id": [4, 5], "suppress_tokens": [4, 5]},
+        {"forced_bos_token_id": 4, "suppress_tokens": [4]},
+    ],
+)
+def test_a_token_cannot_be_forced_and_suppressed(values):
+    with pytest.raises(ArgumentError, match="not in suppress_tokens"):
+        GenerationConfig(**values)
+    GenerationConfig(forced_eos_token_id=[4, 5], suppress_tokens=[4])
+
+
 def write(folder, name, values):
     (folder / name).write_text(values if isinstance(values, str) else json.dumps(values))
 

@@ -82,6 +82,13 @@ class GenerationConfig:
         good = count <= beams or (beams == 1 and self.do_sample)
         where = "GenerationConfig.num_return_sequences"
         expect(good, where, f"at most {beams}, as there are beams", count, ArgumentError)
+        suppressed = set(self.suppress_tokens or ())
+        for name in ("forced_bos_token_id", "forced_eos_token_id"):
+            token = getattr(self, name)
+            forced = set() if token is None else {token} if isinstance(token, int) else set(token)
+            where = f"GenerationConfig.{name}"
+            good = not forced or not forced <= suppressed
+            expect(good, where, "a token that is not in suppress_tokens", token, ArgumentError)
 
     @property
     def ends(self) -> Ids:
