@@ -5,188 +5,24 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from copy import copy
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from tallow.autograd.mode import inference_mode
 from tallow.dtype import DType, f16, f32, i64
 from tallow.errors import ArgumentError, ContextError, ModelError, expect
 from tallow.factories import arange, tensor, zeros
-from tallow.ops import kv_write
+from tallow.models.layer_states import (
+    Cross,
+    KeyValue,
+    LayerState,
+    Recurrent,
+    Ring,
+    SelfAndCross,
+    Span,
+)
 from tallow.tensor import Tensor
 
-
-class LayerState:
-    """Tensors of one layer by name, each with a row of the batch on its first axis.
-
-    `filled` says of a state that is made once, at the first step, that it was.
-    """
-
-    filled = False
-
-    def __init__(self) -> None:
-        self.tensors: dict[str, Tensor] = {}
-
-
-class KeyValue(LayerState):
-    """Keys and values of all positions, `(batch, heads, capacity, size)`; memory grows."""
-
-    window = 0
-
-    def __init__(self, heads: int, size: int, value_size: int | None = None) -> None:
-        super().__init__()
-        self.heads, self.size, self.value_size = heads, size, value_size or size
-        self.span: Span | None = None
-
-    @property
-    def keys(self) -> Tensor:
-        """`(batch, heads, capacity, size)`."""
-        return self.tensors["keys"]
-
-    @property
-    def values(self) -> Tensor:
-        """`(batch, heads, capacity, value_size)`."""
-        return self.tensors["values"]
-
-    def update(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Write what is new; all keys and values, and where the new ones begin in each row."""
-        assert self.span is not None, "a layer's state is part of a State"
-        keys, values, starts = self.tensors["keys"], self.tensors["values"], self.span.starts
-        kv_write(keys, values, k, v, starts)
-        return keys, values, starts
-
-    def move(self, shape: tuple[int, int], dtype: DType, kept: Sequence[tuple[int, int]]) -> None:
-        """Take memory for `shape` (batch, capacity) and keep (first place, count) of each row."""
-        batch, capacity = shape
-        before = dict(self.tensors)
-        # Zeros, for a masked position is multiplied by 0 and must not hold a NaN from before.
-        keys = zeros(batch, self.heads, capacity, self.size, dtype=dtype)
-        values = zeros(batch, self.heads, capacity, self.value_size, dtype=dtype)
-        self.tensors = {"keys": keys, "values": values}
-        same = len(set(kept)) == 1
-        for row, (first, count) in enumerate(kept[:1] if same else kept):
-            if count:
-                at, rows = (0, batch) if same else (row, 1)
-                new = [t.narrow(0, at, rows) for t in (keys, values)]
-                old = [t.narrow(0, at, rows).narrow(2, first, count) for t in before.values()]
-                kv_write(new[0], new[1], old[0], old[1], zeros(rows, dtype=i64))
-
-
-class Ring(KeyValue):
-    """Keys and values of the last positions alone, for attention that sees no more than `window`.
-
-    Memory holds up to two windows: what is older moves out when it is full, and for one pass that
-    is longer, that pass.
-    """
-
-    def __init__(self, heads: int, size: int, window: int, value_size: int | None = None) -> None:
-        super().__init__(heads, size, value_size)
-        self.window = window
-
-
-class Cross(LayerState):
-    """Keys and values of a context such as an encoder's output, computed at the first step."""
-
-    def fill(self, k: Tensor, v: Tensor, mask: Tensor | None) -> None:
-        """Keep them, and the mask of the context."""
-        self.tensors = {"keys": k.contiguous(), "values": v.contiguous()}
-        if mask is not None:
-            self.tensors["mask"] = mask
-        self.filled = True
-
-    def held(self) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Keys, values and mask."""
-        return self.tensors["keys"], self.tensors["values"], self.tensors.get("mask")
-
-
-class SelfAndCross(NamedTuple):
-    """The states of a decoder's layer that attends to what it has written and to a context."""
-
-    self_attn: KeyValue
-    cross_attn: Cross
-
-
-class Recurrent(LayerState):
-    """Any tensors that a layer carries from step to step, such as `hidden`; none at first.
-
-    They cannot be trimmed but to nothing.
-    """
-
-    def get(self, name: str) -> Tensor | None:
-        """The tensor of that name, None before the first step."""
-        return self.tensors.get(name)
-
-    @inference_mode()
-    def put(self, name: str, value: Tensor) -> None:
-        """Keep a value, in the memory of the one before, which a plan knows."""
-        held = self.tensors.get(name)
-        if held is not None and held.shape == value.shape:
-            held.copy_(value)
-        else:
-            self.tensors[name] = value.clone()
-
-
-class Span:
-    """Where layers of one window keep positions: place p holds position `bases[row] + p`."""
-
-    def __init__(self, window: int, batch: int) -> None:
-        self.window = window
-        self.layers: list[KeyValue] = []
-        self.capacity = 0
-        self.bases = [0] * batch
-        self.starts = zeros(batch, dtype=i64)
-
-    def kept(self, lengths: Sequence[int]) -> list[tuple[int, int]]:
-        """First place and number of the positions that later ones may need, by row."""
-        if not self.window:
-            return [(0, max(lengths))] * len(lengths)
-        used = [length - base for length, base in zip(lengths, self.bases, strict=True)]
-        counts = [min(count, self.window - 1) for count in used]
-        return [(have - count, count) for have, count in zip(used, counts, strict=True)]
-
-    def needs(self, lengths: Sequence[int], count: int) -> bool:
-        """Whether `count` more positions find no room."""
-        if not self.window:
-            return max(lengths) + count > self.capacity
-        return max(a - b for a, b in zip(lengths, self.bases, strict=True)) + count > self.capacity
-
-    def make_room(
-        self, lengths: Sequence[int], count: int, wanted: int, context: int, dtype: DType
-    ) -> None:
-        """Grow by doubling; a window no further than to twice its size, giving up the oldest."""
-        used = max(a - b for a, b in zip(lengths, self.bases, strict=True))
-        capacity, needed = max(self.capacity, wanted), used + count
-        while capacity < needed:
-            capacity *= 2
-        capacity = min(capacity, max(context, needed))
-        if self.window and capacity > 2 * self.window:
-            capacity = max(2 * self.window, self.window - 1 + count)
-        self._move(lengths, capacity, dtype)
-
-    def give_back(self, lengths: Sequence[int], dtype: DType) -> bool:
-        """Return memory that a long pass needed beyond two windows."""
-        spare = bool(self.window) and self.capacity > 2 * self.window
-        if spare:
-            self._move(lengths, 2 * self.window, dtype)
-        return spare
-
-    def _move(self, lengths: Sequence[int], capacity: int, dtype: DType) -> None:
-        kept = self.kept(lengths)
-        for layer in self.layers:
-            layer.move((len(lengths), capacity), dtype, kept)
-        self.capacity = capacity
-        if self.window:
-            self.bases = [length - count for length, (_, count) in zip(lengths, kept, strict=True)]
-
-    def take(self, capacity: int, dtype: DType) -> None:
-        """Take memory of this size, with nothing in it."""
-        for layer in self.layers:
-            layer.tensors = {}
-            layer.move((len(self.bases), capacity), dtype, [(0, 0)])
-        self.capacity = capacity
-
-    def holds(self, row: int, length: int) -> bool:
-        """Whether a row may be cut to `length` positions."""
-        return self.bases[row] <= max(length - self.window + 1, 0) or not self.window
+__all__ = ["Cross", "KeyValue", "LayerState", "Recurrent", "Ring", "SelfAndCross", "State"]
 
 
 class State:
