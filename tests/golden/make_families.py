@@ -204,18 +204,23 @@ def stored_names(model, folder: Path, grads) -> dict[str, torch.Tensor]:
     for key, gradient in grads.items():
         same = [n for n, t in files.items() if t.shape == own[key].shape and t.equal(own[key])]
         found[same[0] if len(same) == 1 else key] = gradient
-    joined = [(n, t) for n, t in files.items() if n not in found]
     loose = [key for key in found if key in own and key not in load_file_names(folder)]
-    for first in loose:
-        for second in loose:
-            if first == second or own[first].shape[1:] != own[second].shape[1:]:
-                continue
-            both = torch.cat([own[first], own[second]])
-            for name, value in joined:
-                if value.shape == both.shape and value.equal(both):
-                    found[name] = torch.cat([grads[first], grads[second]])
-                    found.pop(first), found.pop(second)
+    for name, value in files.items():
+        parts, at = [], 0
+        while name not in found and at < value.shape[0]:  # the parts of a joined tensor
+            fits = [k for k in loose if k not in parts and begins(value[at:], own[k])]
+            if not fits:
+                break
+            parts.append(fits[0])
+            at += own[fits[0]].shape[0]
+        if len(parts) > 1 and at == value.shape[0]:
+            found[name] = torch.cat([found.pop(key) for key in parts])
+            loose = [key for key in loose if key not in parts]
     return found
+
+
+def begins(whole: torch.Tensor, part: torch.Tensor) -> bool:
+    return whole.shape[1:] == part.shape[1:] and whole[: part.shape[0]].equal(part)
 
 
 def load_file_names(folder: Path) -> set[str]:

@@ -52,6 +52,9 @@ distilbert: DistilBertModel DistilBertForMaskedLM DistilBertForSequenceClassific
 efficientnet: EfficientNetModel EfficientNetForImageClassification
 electra: ElectraModel ElectraForPreTraining ElectraForMaskedLM ElectraForSequenceClassification
     ElectraForTokenClassification ElectraForQuestionAnswering ElectraForMultipleChoice
+jina_embeddings_v3: JinaEmbeddingsV3Model JinaEmbeddingsV3ForMaskedLM
+    JinaEmbeddingsV3ForSequenceClassification JinaEmbeddingsV3ForTokenClassification
+    JinaEmbeddingsV3ForQuestionAnswering
 llama: LlamaForCausalLM=Llama LlamaModel
 mistral: MistralForCausalLM=Mistral MistralModel
 mobilenet_v1: MobileNetV1Model MobileNetV1ForImageClassification
@@ -60,6 +63,8 @@ modernbert: ModernBertModel ModernBertForMaskedLM ModernBertForSequenceClassific
     ModernBertForTokenClassification ModernBertForQuestionAnswering ModernBertForMultipleChoice
 mpnet: MPNetModel MPNetForMaskedLM MPNetForSequenceClassification MPNetForTokenClassification
     MPNetForQuestionAnswering MPNetForMultipleChoice
+nomic_bert: NomicBertModel NomicBertForMaskedLM NomicBertForSequenceClassification
+    NomicBertForTokenClassification
 qwen2: Qwen2ForCausalLM=Qwen2 Qwen2Model
 qwen3: Qwen3ForCausalLM=Qwen3 Qwen3Model
 regnet: RegNetModel RegNetForImageClassification

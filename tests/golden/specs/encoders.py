@@ -110,6 +110,8 @@ MODERN_BIASED = {
     },
     "num_labels": 3,
 }
+NOMIC = {**TINY, "rope_parameters": {"rope_type": "default", "rope_theta": 30.0}}
+ROTARY = {head: HEADS[head] for head in ("masked_lm", "classification", "tokens")}
 SINGLE = {head: row for head, row in HEADS.items() if head != "choices"}
 NEW_HEAD = {"masked_lm_new": ("ForMaskedLM", ("logits",), {"legacy": False})}
 TRAINED = {"training": ("ForPreTraining", ("logits",), {})}
@@ -174,5 +176,14 @@ SPECS = {
         MODERN,
         choices(texts(left=True)),
         ("logits",),
+    ),
+    **with_heads("nomic_bert", "NomicBert", NOMIC, texts(types=2), ROTARY, PLAIN),
+    "nomic_bert_left": base("NomicBert", NOMIC, embedded(texts(left=True), 24), PLAIN),
+    **with_heads(
+        "jina_embeddings_v3",
+        "JinaEmbeddingsV3",
+        {**NOMIC, "type_vocab_size": 1},
+        texts(pad=1),
+        {**ROTARY, "answers": HEADS["answers"]},
     ),
 }

@@ -1,11 +1,18 @@
-"""Rotary attention of encoders whose checkpoints pack queries, keys and values in one matrix."""
+"""Rotary encoders whose checkpoints pack queries, keys and values in one matrix."""
 
 from __future__ import annotations
 
+from typing import Literal
+
 from tallow.errors import ContextError, expect
 from tallow.factories import arange
-from tallow.models.blocks.heads import merge_heads
-from tallow.nn import Linear, Module
+from tallow.models.blocks.activation import ACTIVATIONS
+from tallow.models.blocks.bert import BertEmbeddings
+from tallow.models.blocks.heads import as_mask, merge_heads
+from tallow.models.blocks.rope import Rope
+from tallow.models.blocks.text_encoder import BertEncoder
+from tallow.models.outputs import BaseOutput
+from tallow.nn import LayerNorm, Linear, Module, ModuleList
 from tallow.ops import attention, rope
 from tallow.tensor import Tensor
 
@@ -50,3 +57,121 @@ def places(n: int, most: int) -> Tensor:
     """
     expect(n <= most, "input", f"at most {most} positions", n, ContextError)
     return arange(n).reshape(1, n)
+
+
+class PackedMlp(Module):
+    """A gated feed-forward network, both halves of it in one matrix; `gated` has the activation."""
+
+    def __init__(
+        self,
+        size: int,
+        hidden: int,
+        act: str,
+        *,
+        packed: str,
+        out: str,
+        gated: Literal["first", "second"] = "first",
+        bias: bool = False,
+        out_bias: bool | None = None,
+    ) -> None:
+        setattr(self, packed, Linear(size, 2 * hidden, bias=bias))
+        setattr(self, out, Linear(hidden, size, bias=bias if out_bias is None else out_bias))
+        self.names, self.hidden, self.act = (packed, out), hidden, ACTIVATIONS[act]
+        self.gated = gated
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(..., size)` → the same shape."""
+        packed, out = (getattr(self, name) for name in self.names)
+        both = packed(x)
+        first, second = both[..., : self.hidden], both[..., self.hidden :]
+        inner = self.act(first) * second if self.gated == "first" else first * self.act(second)
+        found: Tensor = out(inner)
+        return found
+
+
+class BareEmbeddings(BertEmbeddings):
+    """Words and token types, added; positions and the norm stand elsewhere."""
+
+    def __init__(self, vocabulary: int, types: int, size: int, *, padding: int | None) -> None:
+        super().__init__(vocabulary, 0, types, size, 0.0, padding=padding)
+        del self.LayerNorm
+
+    def forward(
+        self,
+        input_ids: Tensor | None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+    ) -> Tensor:
+        """`(batch, length)` of ids, or their embeddings → `(batch, length, size)`."""
+        return self.added(input_ids, token_type_ids, position_ids, inputs_embeds)
+
+
+class PostNormLayer(Module):
+    """Attention and feed-forward under given names, `norm1` and `norm2` behind their sums."""
+
+    def __init__(
+        self, size: int, eps: float, attention: PackedAttention, mlp: Module, name: str
+    ) -> None:
+        setattr(self, name, attention)
+        self.mlp = mlp
+        self.norm1 = LayerNorm(size, eps)
+        self.norm2 = LayerNorm(size, eps)
+        self.name = name
+
+    def forward(self, x: Tensor, mask: Tensor | None, table: Tensor | None) -> Tensor:
+        """`(batch, length, size)` → the same shape."""
+        x = self.norm1(x + getattr(self, self.name)(x, mask, table))
+        out: Tensor = self.norm2(x + self.mlp(x))
+        return out
+
+
+class RotaryEncoder(BertEncoder):
+    """An encoder whose layers rotate; sub-classes make the parts.
+
+    `rope` is None where positions are not by rotation, `most` how many positions there may be.
+    """
+
+    rope: Rope | None
+    most: int
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        *,
+        output_hidden_states: bool = False,
+    ) -> BaseOutput:
+        """Token ids `(batch, length)` → hidden states `(batch, length, size)`, and pooled ones."""
+        x = self.embed(input_ids, token_type_ids, position_ids, inputs_embeds)
+        table = None
+        if self.rope is not None:
+            if position_ids is None:
+                position_ids = places(x.shape[1], self.most)
+            table = self.rope.table(position_ids)
+        mask = None if attention_mask is None else as_mask(attention_mask)
+        states = [x]
+        for layer in self.layers():
+            states.append(layer(states[-1], mask, table))
+        pooled = None if self.pooler is None else self.pooler(states[-1])
+        return BaseOutput(states[-1], pooled, tuple(states) if output_hidden_states else None)
+
+    def embed(self, *inputs: Tensor | None) -> Tensor:
+        """What goes into the first layer."""
+        out: Tensor = self.embeddings(*inputs)
+        return out
+
+    def layers(self) -> ModuleList:
+        """The layers in order."""
+        found: ModuleList = self.encoder.layers
+        return found
+
+
+class Stack(Module):
+    """Layers under the name `layers`."""
+
+    def __init__(self, layers: list[Module]) -> None:
+        self.layers = ModuleList(layers)

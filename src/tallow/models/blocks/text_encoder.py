@@ -11,7 +11,7 @@ from tallow.models.fields import Fields
 from tallow.models.outputs import BaseOutput
 from tallow.nn import Module
 from tallow.tensor import Tensor
-from tallow.weights.arrange import rename
+from tallow.weights.arrange import Rule, rename
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +43,8 @@ class TextEncoder(Model):
     """Embeddings, layers, and the pooler if the file has one; heads may do without it."""
 
     optional_parts: ClassVar[tuple[str, ...]] = ("pooler",)
-    ignorable = (r"pooler\..*", r"embeddings\.(position|token_type)_ids")
-    rules = (
+    ignorable: ClassVar[tuple[str, ...]] = (r"pooler\..*", r"embeddings\.(position|token_type)_ids")
+    rules: ClassVar[tuple[Rule, ...]] = (
         rename("*LayerNorm.gamma", "*LayerNorm.weight"),
         rename("*LayerNorm.beta", "*LayerNorm.bias"),
     )

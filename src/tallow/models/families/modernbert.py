@@ -10,7 +10,7 @@ from tallow.models.base import Model
 from tallow.models.blocks.activation import ACTIVATIONS
 from tallow.models.blocks.embedding import Embedding
 from tallow.models.blocks.heads import as_mask
-from tallow.models.blocks.packed import PackedAttention, places
+from tallow.models.blocks.packed import PackedAttention, PackedMlp, places
 from tallow.models.blocks.rope import Rope, RopeScaling
 from tallow.models.blocks.text_calls import (
     TypelessMaskedLM,
@@ -123,22 +123,6 @@ class Embeddings(Module):
         return out
 
 
-class Mlp(Module):
-    """A gated feed-forward network, both halves of it in one matrix."""
-
-    def __init__(self, cfg: ModernBertConfig) -> None:
-        width, hidden = cfg.hidden_size, cfg.intermediate_size
-        self.Wi = Linear(width, 2 * hidden, bias=cfg.mlp_bias)
-        self.Wo = Linear(hidden, width, bias=cfg.mlp_bias)
-        self.hidden, self.act = hidden, ACTIVATIONS[cfg.hidden_activation]
-
-    def forward(self, x: Tensor) -> Tensor:
-        """`(..., size)` → the same shape."""
-        both = self.Wi(x)
-        out: Tensor = self.Wo(self.act(both[..., : self.hidden]) * both[..., self.hidden :])
-        return out
-
-
 class Layer(Module):
     """Attention and feed-forward, each normalised before; the first layer's input is already."""
 
@@ -152,7 +136,14 @@ class Layer(Module):
             bias=cfg.attention_bias,
         )
         self.mlp_norm = cfg.norm()
-        self.mlp = Mlp(cfg)
+        self.mlp = PackedMlp(
+            cfg.hidden_size,
+            cfg.intermediate_size,
+            cfg.hidden_activation,
+            packed="Wi",
+            out="Wo",
+            bias=cfg.mlp_bias,
+        )
 
     def forward(self, x: Tensor, mask: Tensor | None, table: Tensor) -> Tensor:
         """`(batch, length, size)` → the same shape."""

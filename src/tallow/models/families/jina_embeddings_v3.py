@@ -1,0 +1,124 @@
+"""Jina embeddings v3: a rotary XLM-R, as transformers has it, without adapters (2409.10173)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tallow.models.blocks.bert import FirstClassifier, LMHead, Pooler
+from tallow.models.blocks.packed import (
+    BareEmbeddings,
+    PackedAttention,
+    PostNormLayer,
+    RotaryEncoder,
+    Stack,
+)
+from tallow.models.blocks.rope import Rope, RopeScaling
+from tallow.models.blocks.text_calls import (
+    MaskedLM,
+    QuestionAnswering,
+    SequenceClassification,
+    TokenClassification,
+)
+from tallow.models.blocks.text_encoder import TextConfig
+from tallow.models.blocks.vision import Mlp
+from tallow.models.config import read_rope
+from tallow.models.configs import custom, size, token
+from tallow.models.fields import Fields
+from tallow.models.outputs import BaseOutput
+from tallow.nn import LayerNorm, Module
+from tallow.tensor import Tensor
+
+
+def _rotation(fields: Fields, name: str, default: Any) -> tuple[float, RopeScaling | None]:
+    return read_rope(fields, 20000.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class JinaConfig(TextConfig):
+    """Of Hugging Face's `JinaEmbeddingsV3Config`."""
+
+    vocab_size: int = size(250002, high=2**31 - 1)
+    hidden_size: int = size(1024)
+    num_hidden_layers: int = size(24, low=0, high=4096)
+    num_attention_heads: int = size(16)
+    intermediate_size: int = size(4096)
+    max_position_embeddings: int = size(8194)
+    type_vocab_size: int = size(1)
+    layer_norm_eps: float = 1e-5
+    pad_token_id: int | None = token(1)
+    rope_parameters: tuple[float, RopeScaling | None] = custom((20000.0, None), _rotation)
+
+
+class JinaEmbeddingsV3Model(RotaryEncoder):
+    """Embeddings, their norm, layers, and the pooler if the file has one."""
+
+    config_class = JinaConfig
+    base_model_prefix = "roberta"
+
+    def __init__(self, cfg: JinaConfig, *, pooled: bool = True) -> None:
+        self.config = cfg
+        width, eps, heads = cfg.hidden_size, cfg.layer_norm_eps, cfg.num_attention_heads
+        self.embeddings = BareEmbeddings(
+            cfg.vocab_size, cfg.type_vocab_size, width, padding=cfg.pad_token_id
+        )
+        self.emb_ln = LayerNorm(width, eps)
+        self.encoder = Stack(
+            [
+                PostNormLayer(
+                    width,
+                    eps,
+                    PackedAttention(width, heads, packed="Wqkv", out="out_proj", bias=True),
+                    Mlp(width, cfg.intermediate_size, cfg.hidden_act),
+                    "mixer",
+                )
+                for _ in range(cfg.num_hidden_layers)
+            ]
+        )
+        self.pooler = Pooler(width) if pooled else None
+        self.rope = Rope(width // heads, *cfg.rope_parameters)
+        self.most = cfg.max_position_embeddings
+
+    def embed(self, *inputs: Tensor | None) -> Tensor:
+        """Words and token types, normalised."""
+        out: Tensor = self.emb_ln(self.embeddings(*inputs))
+        return out
+
+
+class JinaEmbeddingsV3ForMaskedLM(MaskedLM):
+    """Scores of every word at each position."""
+
+    config_class, base_class, base_model_prefix = JinaConfig, JinaEmbeddingsV3Model, "roberta"
+
+    def __init__(self, cfg: JinaConfig) -> None:
+        super().__init__(cfg)
+        words, eps = self.roberta.embeddings.word_embeddings, cfg.layer_norm_eps
+        self.lm_head = LMHead(cfg.hidden_size, "gelu", eps, words, tied=cfg.tie_word_embeddings)
+
+    def score(self, found: BaseOutput, mask: Tensor | None) -> Tensor:
+        """`(batch, length, vocabulary)`."""
+        out: Tensor = self.lm_head(found.last_hidden_state)
+        return out
+
+
+class JinaEmbeddingsV3ForSequenceClassification(SequenceClassification):
+    """Scores of a text from its first position."""
+
+    config_class, base_class, base_model_prefix = JinaConfig, JinaEmbeddingsV3Model, "roberta"
+    pooled = False
+
+    def make_classifier(self, cfg: JinaConfig, labels: int) -> Module:
+        """All positions → scores."""
+        return FirstClassifier(cfg.hidden_size, labels)
+
+
+class JinaEmbeddingsV3ForTokenClassification(TokenClassification):
+    """Scores of each position."""
+
+    config_class, base_class, base_model_prefix = JinaConfig, JinaEmbeddingsV3Model, "roberta"
+
+
+class JinaEmbeddingsV3ForQuestionAnswering(QuestionAnswering):
+    """Scores of each position as start and end of the answer."""
+
+    config_class, base_class, base_model_prefix = JinaConfig, JinaEmbeddingsV3Model, "roberta"
