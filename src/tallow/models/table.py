@@ -71,6 +71,9 @@ regnet: RegNetModel RegNetForImageClassification
 resnet: ResNetModel ResNetForImageClassification ResNetBackbone
 roberta: RobertaModel RobertaForMaskedLM RobertaForSequenceClassification
     RobertaForTokenClassification RobertaForQuestionAnswering RobertaForMultipleChoice
+rt_detr: RTDetrModel RTDetrForObjectDetection
+rt_detr_resnet: RTDetrResNetBackbone
+rt_detr_v2 = rt_detr: RTDetrV2Model RTDetrV2ForObjectDetection
 siglip: SiglipModel SiglipForImageClassification
 siglip2: Siglip2Model Siglip2ForImageClassification
 siglip2_text_model = siglip2: Siglip2TextModel

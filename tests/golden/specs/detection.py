@@ -58,6 +58,37 @@ def with_head(name, prefix, values, inputs, outputs=DETECTED, **more):
     }
 
 
+DEEP = {
+    "model_type": "rt_detr_resnet",
+    "embedding_size": 8,
+    "hidden_sizes": [16, 16, 24, 32],
+    "depths": [1, 2, 1, 1],
+}
+RT = {
+    "backbone_config": {**DEEP, "layer_type": "bottleneck", "out_indices": [2, 3, 4]},
+    "d_model": 32,
+    "encoder_hidden_dim": 32,
+    "encoder_in_channels": [16, 24, 32],
+    "decoder_in_channels": [32, 32, 32],
+    "encoder_attention_heads": 4,
+    "decoder_attention_heads": 4,
+    "encoder_ffn_dim": 64,
+    "decoder_ffn_dim": 64,
+    "decoder_layers": 2,
+    "num_queries": 6,
+    "num_labels": 3,
+    "hidden_expansion": 0.25,
+}
+BASIC = {
+    **DEEP, "embedding_size": 16, "layer_type": "basic", "out_features": ["stage3", "stage4"],
+}  # fmt: skip
+FOUND = ("logits", "pred_boxes", "last_hidden_state", "encoder_last_hidden_state")
+EVERY = (
+    *FOUND, "intermediate_logits", "intermediate_reference_points", "enc_topk_logits",
+    "enc_topk_bboxes", "init_reference_points",
+)  # fmt: skip
+
+
 SPECS = {
     **with_head(
         "detr", "Detr", {**DETR, **RESNET}, padded(), HIDDEN,
@@ -90,6 +121,32 @@ SPECS = {
     **with_head(
         "conditional_detr_auxiliary", "ConditionalDetr",
         {**DETR, **timm("resnet26", 1), "auxiliary_loss": True}, images((40, 56)),
+    ),
+    **with_head("rt_detr", "RTDetr", {**RT, "encoder_layers": 2}, images((64, 96)), EVERY),
+    **with_head(
+        "rt_detr_basic", "RTDetr",
+        {
+            **RT, "backbone_config": BASIC, "encoder_in_channels": [24, 32],
+            "decoder_in_channels": [32, 32], "num_feature_levels": 3, "encode_proj_layers": [1, 0],
+            "hidden_expansion": 1.0, "num_denoising": 0,
+            "freeze_backbone_batch_norms": False, "activation_function": "gelu",
+        },
+        images((64, 64)), FOUND,
+    ),
+    "rt_detr_model": Spec(
+        "RTDetrModel", "RTDetrConfig", {**RT, "eval_size": 64}, images(64), FOUND[2:],
+    ),
+    **with_head(
+        "rt_detr_v2", "RTDetrV2", {**RT, "decoder_n_points": 3, "decoder_offset_scale": 0.7},
+        images((64, 96)), FOUND,
+    ),
+    "rt_detr_resnet": Spec(
+        "RTDetrResNetBackbone", "RTDetrResNetConfig",
+        {
+            **DEEP, "layer_type": "bottleneck", "downsample_in_bottleneck": True,
+            "downsample_in_first_stage": True, "out_features": ["stage4"],
+        },
+        images((66, 91)), ("feature_maps",),
     ),
     "timm_backbone": Spec(
         "TimmBackbone", "TimmBackboneConfig",

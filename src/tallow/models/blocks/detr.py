@@ -39,12 +39,20 @@ def pre_norm(x: Tensor, norm: Module, inner: Inner) -> Tensor:
 class EncoderLayer(Module):
     """Self-attention and feed-forward, each `residual` with its norm: `post_norm` or `pre_norm`."""
 
-    def __init__(self, size: int, heads: int, hidden: int, act: str, residual: Residual) -> None:
+    def __init__(
+        self,
+        size: int,
+        heads: int,
+        hidden: int,
+        act: str,
+        residual: Residual,
+        eps: float = 1e-5,
+    ) -> None:
         self.self_attn = Attention(size, heads, bias=True, out_name="out_proj")
-        self.self_attn_layer_norm = LayerNorm(size)
+        self.self_attn_layer_norm = LayerNorm(size, eps)
         self.fc1 = Linear(size, hidden)
         self.fc2 = Linear(hidden, size)
-        self.final_layer_norm = LayerNorm(size)
+        self.final_layer_norm = LayerNorm(size, eps)
         self.act, self.residual = ACTIVATIONS[act], residual
 
     def feed_forward(self, x: Tensor) -> Tensor:
@@ -52,7 +60,7 @@ class EncoderLayer(Module):
         out: Tensor = self.fc2(self.act(self.fc1(x)))
         return out
 
-    def forward(self, x: Tensor, positions: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, positions: Tensor | None, mask: Tensor | None = None) -> Tensor:
         """`(batch, n, size)` → the same shape; `positions` join queries and keys."""
 
         def attend(x: Tensor) -> Tensor:
@@ -154,10 +162,9 @@ POSITIONS = {"sine": SinePositions, "learned": LearnedPositions}
 
 
 class ConvEncoder(Module):
-    """A backbone under `model`, its batch norms frozen."""
+    """A backbone under `model`."""
 
     def __init__(self, model: Backbone) -> None:
-        freeze_norms(model)
         self.model = model
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
@@ -167,9 +174,10 @@ class ConvEncoder(Module):
 
 
 class ConvModel(Module):
-    """A backbone under `conv_encoder`."""
+    """A backbone under `conv_encoder`, its batch norms frozen."""
 
     def __init__(self, model: Backbone) -> None:
+        freeze_norms(model)
         self.conv_encoder = ConvEncoder(model)
 
     def forward(

@@ -5,21 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tallow.models.base import Model
-from tallow.models.blocks.activation import ACTIVATIONS
+from tallow.models.blocks.conv import ConvNorm
 from tallow.models.blocks.image_heads import Backbone, BackboneConfig, ImageClassification
+from tallow.models.blocks.resnet import Residual, Stages, basic, bottleneck
 from tallow.models.configs import activation, choice, size, sizes
 from tallow.models.outputs import BaseOutput
-from tallow.nn import (
-    AdaptiveAvgPool2d,
-    BatchNorm2d,
-    Conv2d,
-    Flatten,
-    Linear,
-    MaxPool2d,
-    Module,
-    ModuleList,
-    Sequential,
-)
+from tallow.nn import AdaptiveAvgPool2d, Flatten, Linear, MaxPool2d, Module, Sequential
 from tallow.tensor import Tensor
 
 
@@ -37,26 +28,11 @@ class ResNetConfig(BackboneConfig):
     downsample_in_bottleneck: bool = False
 
 
-class ConvLayer(Module):
-    """Convolution, batch norm and, if named, an activation."""
-
-    def __init__(
-        self, size: int, out: int, kernel: int = 3, stride: int = 1, act: str = "linear"
-    ) -> None:
-        self.convolution = Conv2d(size, out, kernel, stride, kernel // 2, bias=False)
-        self.normalization = BatchNorm2d(out)
-        self.act = ACTIVATIONS[act]
-
-    def forward(self, x: Tensor) -> Tensor:
-        """`(batch, size, height, width)` → `(batch, out, height / stride, width / stride)`."""
-        return self.act(self.normalization(self.convolution(x)))
-
-
 class Embedder(Module):
     """The stem: a 7×7 convolution, then max-pooling."""
 
     def __init__(self, cfg: ResNetConfig) -> None:
-        self.embedder = ConvLayer(cfg.num_channels, cfg.embedding_size, 7, 2, cfg.hidden_act)
+        self.embedder = ConvNorm(cfg.num_channels, cfg.embedding_size, 7, 2, act=cfg.hidden_act)
         self.pooler = MaxPool2d(3, 2, 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -65,63 +41,20 @@ class Embedder(Module):
         return out
 
 
-class Residual(Module):
-    """A basic or bottleneck layer around its shortcut."""
-
-    def __init__(self, cfg: ResNetConfig, size: int, out: int, stride: int = 1) -> None:
-        act = cfg.hidden_act
-        shortcut = size != out or stride != 1
-        self.shortcut = ConvLayer(size, out, 1, stride) if shortcut else None
-        if cfg.layer_type == "basic":
-            layers = [ConvLayer(size, out, 3, stride, act), ConvLayer(out, out)]
-        else:
-            inner, early = out // 4, cfg.downsample_in_bottleneck
-            layers = [
-                ConvLayer(size, inner, 1, stride if early else 1, act),
-                ConvLayer(inner, inner, 3, 1 if early else stride, act),
-                ConvLayer(inner, out, 1),
-            ]
-        self.layer = Sequential(*layers)
-        self.act = ACTIVATIONS[act]
-
-    def forward(self, x: Tensor) -> Tensor:
-        """`(batch, size, height, width)` → `(batch, out, height / stride, width / stride)`."""
-        kept = x if self.shortcut is None else self.shortcut(x)
-        return self.act(self.layer(x) + kept)
-
-
-class Stage(Module):
-    """Layers of one width; the first may halve height and width."""
-
-    def __init__(self, cfg: ResNetConfig, size: int, out: int, stride: int, depth: int) -> None:
-        rest = [Residual(cfg, out, out) for _ in range(depth - 1)]
-        self.layers = Sequential(Residual(cfg, size, out, stride), *rest)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """`(batch, size, height, width)` → `(batch, out, height / stride, width / stride)`."""
-        out: Tensor = self.layers(x)
-        return out
-
-
-class Encoder(Module):
+class Encoder(Stages):
     """The stages."""
 
     def __init__(self, cfg: ResNetConfig) -> None:
-        widths = (cfg.embedding_size, *cfg.hidden_sizes)
-        first = 2 if cfg.downsample_in_first_stage else 1
-        self.stages = ModuleList(
-            [
-                Stage(cfg, widths[i], widths[i + 1], 2 if i else first, depth)
-                for i, depth in enumerate(cfg.depths)
-            ]
-        )
+        act, early = cfg.hidden_act, cfg.downsample_in_bottleneck
 
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """What goes in, and what each stage gives."""
-        states = [x]
-        for stage in self.stages:
-            states.append(stage(states[-1]))
-        return states
+        def layer(size: int, out: int, stride: int, place: int) -> Module:
+            shortcut = ConvNorm(size, out, 1, stride) if size != out or stride != 1 else None
+            if cfg.layer_type == "basic":
+                return Residual(basic(size, out, stride, act), shortcut, act)
+            return Residual(bottleneck(size, out, stride, act, early=early), shortcut, act)
+
+        widths = (cfg.embedding_size, *cfg.hidden_sizes)
+        super().__init__(widths, cfg.depths, 2 if cfg.downsample_in_first_stage else 1, layer)
 
 
 class ResNetModel(Model):
