@@ -328,6 +328,138 @@ const char* many_rows(const Linear& l) {
   return nullptr;
 }
 
+// --- some rows: weights read as they lie, broadcast element by element
+// ----------------------------------
+
+// Fewer rows of x than repay a packed copy of the weights: x is packed instead, in panels of 16
+// rows, and the roles change places. A weight element is broadcast from its row and multiplied with
+// a panel's rows; its line in L1 is read once for each lane of the order. Rows that are a multiple
+// of 4 KB apart share their places in L1, where many rows of x would drive them out.
+constexpr int64_t kSomeRows = 160, kSomeRowsAliased = 64;
+
+inline bool takes_some_rows(const Linear& l) {
+  const int64_t stride = l.weight.back_stride(2);
+  return l.k > 0 && l.weight.dtype == DType::f32 && l.weight.back_stride(1) == 1 &&
+         l.m <= (stride % 1024 == 0 ? kSomeRowsAliased : kSomeRows);
+}
+
+constexpr int kDirectRows = 6;  // rows of weights beside each other: 12 sums in registers
+
+// c (kRows × kV vectors, kColumns apart) = or += w (rows `stride` apart) · b, over `steps` elements
+// of w that stand kLanes apart (`apart` for a short depth).
+template <int kRows, int kV>
+TL_INLINE void direct_micro(int64_t steps, const float* w, int64_t stride, int64_t apart,
+                            const float* b, float* c, bool add) {
+  const float* row[kRows];
+  for (int i = 0; i < kRows; ++i) row[i] = w + i * stride;
+  vf acc[kRows][kV] = {};
+  for (int64_t p = 0; p < steps; ++p, b += kColumns) {
+    vf x[kV];
+    for (int v = 0; v < kV; ++v) x[v] = load(b + v * kLanes);
+#pragma GCC unroll 12
+    for (int i = 0; i < kRows; ++i) {
+      const vf y = row[i][p * apart] - vf{};
+      for (int v = 0; v < kV; ++v) acc[i][v] = fma(y, x[v], acc[i][v]);
+    }
+  }
+#pragma GCC unroll 12
+  for (int i = 0; i < kRows; ++i) {
+    for (int v = 0; v < kV; ++v) {
+      float* to = c + i * kColumns + v * kLanes;
+      store(to, add ? load(to) + acc[i][v] : acc[i][v]);
+    }
+  }
+}
+
+// Asks for part `part` of `parts` of the next rows of weights, so that they come from memory while
+// these are multiplied: 1.5 times the speed where weights are not in a cache.
+TL_INLINE void fetch_ahead(const float* w, int64_t stride, int64_t depth, int part, int parts) {
+  constexpr int64_t kLine = 16;
+  const int64_t lines = ceil_div(depth, kLine), first = lines * part / parts,
+                last = lines * (part + 1) / parts;
+  for (int r = 0; r < kDirectRows; ++r) {
+    for (int64_t at = first; at < last; ++at) __builtin_prefetch(w + r * stride + at * kLine, 0, 2);
+  }
+}
+
+template <class T>
+void write_turned(const Linear& l, int64_t row0, int rows, int64_t column0, int columns,
+                  const float* tile) {
+  const int64_t step = l.out.back_stride(1);
+  for (int c = 0; c < columns; ++c) {
+    const float bias = l.has_bias ? bias_at(l, column0 + c) : 0.f;
+    T* out = l.out.ptr<T>() + row0 * l.out.back_stride(2) + (column0 + c) * step;
+    for (int r = 0; r < rows; ++r, out += l.out.back_stride(2))
+      *out = from_float<T>(tile[c * kColumns + r] + bias);
+  }
+}
+
+const char* some_rows(const Linear& l) {
+  const Order order(l);
+  const int64_t padded = order.padded(l.k), panels = ceil_div(l.m, kColumns);
+  const int64_t stride = l.weight.back_stride(2), own = panels * kDirectRows * kColumns + 16;
+  Scratch packed((panels * padded * kColumns + 16) * sizeof(float)),
+      scratch(own * sizeof(float) * num_threads());
+  if (!packed.as<char>() || !scratch.as<char>()) return "linear: out of memory";
+  const float* weight = l.weight.ptr<const float>();
+  with_float(l.x.dtype, [&]<class T>(T) {
+    parallel_for(panels, max64(1, 1024 / max64(1, l.k)), [&](int64_t begin, int64_t end, int) {
+      for (int64_t p = begin; p < end; ++p) {
+        const int lines = static_cast<int>(min64(kColumns, l.m - p * kColumns));
+        float* to = packed.as<float>() + p * padded * kColumns;
+        for (int64_t k0 = 0; k0 < l.k; k0 += order.run) {
+          pack_run<kColumns>(l.x_row<T>(p * kColumns) + k0 * l.x.back_stride(1), l.x.back_stride(2),
+                             l.x.back_stride(1), lines, min64(order.run, l.k - k0), order,
+                             to + k0 * kColumns);
+        }
+      }
+    });
+  });
+  parallel_for(
+      ceil_div(l.n, kDirectRows), max64(1, 8192 / max64(1, l.k * panels)),
+      [&](int64_t begin, int64_t end, int worker) {
+        float* c = scratch.as<float>() + worker * own;
+        for (int64_t i = begin; i < end; ++i) {
+          const int64_t column0 = i * kDirectRows;
+          const int columns = static_cast<int>(min64(kDirectRows, l.n - column0));
+          for (int64_t k0 = 0; k0 < l.k; k0 += order.run) {
+            const int64_t depth = min64(order.run, l.k - k0), lane = order.lane(depth);
+            for (int64_t p = 0; p < panels; ++p) {
+              const float* b = packed.as<float>() + (p * padded + k0) * kColumns;
+              float* tile = c + p * kDirectRows * kColumns;
+              const bool narrow = l.m - p * kColumns <= kLanes;
+              for (int j = 0; j < order.lanes; ++j) {
+                const int64_t steps = (depth - j + order.lanes - 1) / order.lanes;
+                const float* w = weight + column0 * stride + k0 + j;
+                const float* x = b + j * lane * kColumns;
+                const bool add = k0 + j > 0;
+                if (p == 0 && column0 + 2 * kDirectRows <= l.n)
+                  fetch_ahead(weight + (column0 + kDirectRows) * stride + k0, stride, depth, j,
+                              order.lanes);
+                if (columns < kDirectRows) {
+                  for (int r = 0; r < columns; ++r)
+                    direct_micro<1, 2>(steps, w + r * stride, stride, order.lanes, x,
+                                       tile + r * kColumns, add);
+                } else if (narrow) {
+                  direct_micro<kDirectRows, 1>(steps, w, stride, order.lanes, x, tile, add);
+                } else {
+                  direct_micro<kDirectRows, 2>(steps, w, stride, order.lanes, x, tile, add);
+                }
+              }
+            }
+          }
+          for (int64_t p = 0; p < panels; ++p) {
+            const int rows = static_cast<int>(min64(kColumns, l.m - p * kColumns));
+            with_float(l.out.dtype, [&]<class T>(T) {
+              write_turned<T>(l, p * kColumns, rows, column0, columns,
+                              c + p * kDirectRows * kColumns);
+            });
+          }
+        }
+      });
+  return nullptr;
+}
+
 }  // namespace
 
 const char* linear_float(const Linear& l) {
@@ -335,6 +467,7 @@ const char* linear_float(const Linear& l) {
   if (!known) return "linear: no kernel for this weight dtype";
   bool whole = l.weight.back_stride(1) == 1 && l.x.back_stride(1) == 1;
   if (l.m <= kDotRows && whole && Order(l).lanes > 1) return few_rows(l);
+  if (takes_some_rows(l)) return some_rows(l);
   const char* error = nullptr;
   with_plain(l.weight.dtype, [&]<class T>(T) { error = many_rows<FloatWeights<T>>(l); }) ||
       (error = many_rows<BlockWeights>(l), true);
