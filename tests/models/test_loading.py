@@ -238,3 +238,12 @@ def test_save_pretrained_wants_a_folder():
     model = ResNetModel(ResNetConfig(embedding_size=4, hidden_sizes=(4,), depths=(1,)))
     with pytest.raises(ModelError, match="config.json"):
         model.save_pretrained("anywhere")
+
+
+def test_a_tokenizer_of_vocabulary_files(copied):
+    folder = copied("bert")
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "cat", "##s"]
+    (folder / "vocab.txt").write_text("\n".join(words))
+    model = tl.models.load(folder)
+    assert model.tokenizer.encode("Cats") == [2, 5, 6, 3]
+    assert not Case("bert").load().has_tokenizer

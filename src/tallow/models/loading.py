@@ -195,7 +195,9 @@ def _factors(source: WeightSource, name: str, cfg: DecoderConfig) -> list[float]
 
 def _has_tokenizer(source: WeightSource) -> bool:
     if source.config is not None:
-        return (source.path / "tokenizer.json").is_file()
+        from tallow.text.vocab_files import is_there
+
+        return is_there(source.path)
     return source.metadata.get("tokenizer.ggml.model", "no_vocab") not in ("no_vocab", "none")
 
 

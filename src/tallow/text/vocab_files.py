@@ -36,6 +36,16 @@ class Read(NamedTuple):
     added: Sequence[Part] = ()
 
 
+def is_there(path: Path) -> bool:
+    """Whether a folder has a tokenizer.json, or vocabulary files of a class that has a recipe."""
+    if (path / "tokenizer.json").is_file():
+        return True
+    files = ("vocab.txt", "vocab.json", *SPIECE_NAMES)
+    if not any((path / name).is_file() for name in files):
+        return False
+    return (class_of(path, read_config(path, "tokenizer_config.json")) or "") in RECIPES
+
+
 def class_of(path: Path, config: Mapping[str, Any]) -> str | None:
     """The class of a folder's tokenizer without `Tokenizer` and `Fast`; None where none is named.
 
