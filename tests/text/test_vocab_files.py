@@ -35,9 +35,11 @@ def test_every_case_has_a_golden():
     assert {*GOLDEN} == {*CASES}
 
 
+@pytest.mark.parametrize("engine", ["auto", "python"])
 @pytest.mark.parametrize("name", CASES)
-def test_ids_and_texts_are_those_of_transformers(name, tmp_path):
-    golden, tokenizer = GOLDEN[name], Tokenizer.from_folder(unpack(name, tmp_path))
+def test_ids_and_texts_are_those_of_transformers(name, engine, tmp_path):
+    golden = GOLDEN[name]
+    tokenizer = Tokenizer.from_folder(unpack(name, tmp_path), engine=engine)
     assert tokenizer.vocab_size == golden["size"]
     for role, index in golden["special"].items():
         assert getattr(tokenizer, f"{role}_id") == index, role

@@ -38,6 +38,24 @@ class Encoder(Protocol):
         ...
 
 
+def pieces_of(
+    encoder: Encoder, texts: Sequence[str | list[str]], *, spans: bool, split: bool
+) -> list[Piece]:
+    """The ids of texts, or of lists of words, without spans; MissingExtraError as above."""
+    if spans:
+        raise MissingExtraError(
+            "return_offsets: needs the package tokenizers: pip install 'tallow[text]'"
+        )
+    if not split:
+        return [Piece(encoder.encode(str(text), False, True)) for text in texts]
+    found = []
+    for words in texts:
+        parts = [encoder.encode(word, False, True) for word in words]
+        numbers: list[int | None] = [i for i, part in enumerate(parts) for _ in part]
+        found.append(Piece([index for part in parts for index in part], None, numbers))
+    return found
+
+
 class VocabEncoder:
     """Cuts the special tokens out of a text and gives the pieces between them to `model`.
 
@@ -93,18 +111,7 @@ class VocabEncoder:
         Raises:
             MissingExtraError: spans are asked for, which only the package `tokenizers` knows.
         """
-        if spans:
-            raise MissingExtraError(
-                "return_offsets: needs the package tokenizers: pip install 'tallow[text]'"
-            )
-        if not split:
-            return [Piece(self.encode(str(text), False, True)) for text in texts]
-        found = []
-        for words in texts:
-            parts = [self.encode(word, False, True) for word in words]
-            numbers: list[int | None] = [i for i, part in enumerate(parts) for _ in part]
-            found.append(Piece([index for part in parts for index in part], None, numbers))
-        return found
+        return pieces_of(self, texts, spans=spans, split=split)
 
     def _normalized(self, text: str) -> str:
         if text.isascii():

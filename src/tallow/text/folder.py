@@ -14,8 +14,8 @@ from tallow.text.decoding import Decoder
 from tallow.text.encoder import Encoder
 from tallow.text.end_ids import configured_ends
 from tallow.text.folder_batches import batch_settings
-from tallow.text.folder_files import field_of, parse_json, read_config
-from tallow.text.folder_python import stand_in, steps_of
+from tallow.text.folder_files import field_of, parse_json, read_config, steps_of
+from tallow.text.folder_python import stand_in
 from tallow.text.folder_tokens import (
     MAX_VOCAB,
     ROLES,
@@ -48,9 +48,9 @@ class FileEncoder:
         """`source` is the text of `root`, where there is one already."""
         self._library = import_tokenizers()
         self._root = root
-        self._source = json.dumps(root) if source is None else source
+        self._source = source
         check_normalizer(root.get("normalizer"), "tokenizer.json")
-        self._with_special = self._load(self._source)
+        self._with_special = self._load(root)
         self._marked: dict[str, Any] = {}
 
     @functools.cached_property
@@ -78,11 +78,21 @@ class FileEncoder:
         """The engine that leaves the spans as they are: they are trimmed when texts are cut."""
         if not self.template.trims:
             return self._with_special
-        return self._load(json.dumps({**self._root, "post_processor": None}))
+        return self._load({**self._root, "post_processor": None})
 
-    def _load(self, source: str) -> Any:
+    def _load(self, root: Mapping[str, Any]) -> Any:
+        own = root is self._root and self._source is not None
+        source = self._source if own else json.dumps(root)
+        model = root.get("model") or {}
         with refusals("tokenizer.json"):
             tokenizer = self._library.Tokenizer.from_str(source)
+            if model.get("type") == "Unigram":
+                # The engine reads numbers of JSON off by their last bit, which decides ties.
+                pieces = [(str(text), float(score)) for text, score in model["vocab"]]
+                unigram = self._library.models.Unigram
+                tokenizer.model = unigram(
+                    pieces, model.get("unk_id"), bool(model.get("byte_fallback"))
+                )
             tokenizer.no_truncation()
             tokenizer.no_padding()
         return tokenizer
@@ -91,14 +101,14 @@ class FileEncoder:
     def _plain(self) -> Any:
         # Whether special tokens are recognised is a property of the object, so there are two.
         root = _unreachable(self._root)
-        plain = self._load(self._source if root is self._root else json.dumps(root))
+        plain = self._load(root)
         plain.encode_special_tokens = True
         return plain
 
     def _without(self, mark: str) -> Any:
         """The engine that drops `mark` when it has found the special tokens."""
         root = _found_as_written(self._root)
-        tokenizer = self._load(self._source if root is self._root else json.dumps(root))
+        tokenizer = self._load(root)
         steps = self._library.normalizers
         remove, own = steps.Replace(mark, ""), tokenizer.normalizer
         tokenizer.normalizer = remove if own is None else steps.Sequence([remove, own])

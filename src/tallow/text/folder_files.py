@@ -37,3 +37,16 @@ def field_of(file: Path, owner: Mapping[str, Any], name: str, kind: type, defaul
     if not isinstance(value, kind):
         raise FormatError(file, name, f"a JSON {kind.__name__}", type(value).__name__)
     return value
+
+
+def steps_of(part: Any, children: str) -> list[dict[str, Any]]:
+    """A component of tokenizer.json as the flat list of its steps.
+
+    `children` is the key under which a Sequence keeps its list.
+    """
+    if not isinstance(part, dict):
+        return []
+    inner = part.get(children)
+    if part.get("type") == "Sequence" and isinstance(inner, list):
+        return [step for child in inner for step in steps_of(child, children)]
+    return [part]

@@ -1,4 +1,4 @@
-"""Runs the byte-level tokenizer.json files in plain Python, where `tokenizers` is not installed."""
+"""Runs tokenizer.json files in plain Python, where `tokenizers` is not installed."""
 
 from __future__ import annotations
 
@@ -8,34 +8,36 @@ from typing import Any
 
 from tallow.errors import MissingExtraError
 from tallow.text.bpe_python import PythonBPE
-from tallow.text.encoder import VocabEncoder
+from tallow.text.encoder import Encoder, VocabEncoder
+from tallow.text.folder_files import steps_of
+from tallow.text.pipeline_python import Pipeline
 from tallow.text.pretokenizers import PreTokenizer, by_name
 from tallow.text.rows import affixes, read_template
+from tallow.text.steps_python import missing
 from tallow.text.vocab import Vocab
 
 
-def steps_of(part: Any, children: str) -> list[dict[str, Any]]:
-    """A component of tokenizer.json as the flat list of its steps.
-
-    `children` is the key under which a Sequence keeps its list.
-    """
-    if not isinstance(part, dict):
-        return []
-    inner = part.get(children)
-    if part.get("type") == "Sequence" and isinstance(inner, list):
-        return [step for child in inner for step in steps_of(child, children)]
-    return [part]
-
-
-def stand_in(vocab: Vocab, root: Mapping[str, Any]) -> tuple[Vocab, VocabEncoder]:
+def stand_in(vocab: Vocab, root: Mapping[str, Any]) -> tuple[Vocab, Encoder]:
     """The vocabulary with what the file says of cutting text, and its encoder.
 
     Raises:
         MissingExtraError: the file uses a step that the stand-in does not know; it never guesses.
     """
+    try:
+        return byte_level(vocab, root)
+    except MissingExtraError:
+        return vocab, Pipeline(root)
+
+
+def byte_level(vocab: Vocab, root: Mapping[str, Any]) -> tuple[Vocab, VocabEncoder]:
+    """The same for byte-level BPE that is cut by patterns alone, as of language models: faster.
+
+    Raises:
+        MissingExtraError: the file is of another kind.
+    """
     normalizers = [step.get("type") for step in steps_of(root.get("normalizer"), "normalizers")]
     if not vocab.byte_level or not set(normalizers) <= {"NFC"}:
-        raise _missing("its kind")
+        raise missing("its kind")
     patterns: list[str] = []
     for step in steps_of(root.get("pre_tokenizer"), "pretokenizers"):
         patterns += _patterns(step)
@@ -43,7 +45,7 @@ def stand_in(vocab: Vocab, root: Mapping[str, Any]) -> tuple[Vocab, VocabEncoder
     prefix, suffix = affixes(template)
     model = root.get("model", {})
     if model.get("unk_token") or model.get("dropout") or _odd_added(root):
-        raise _missing("its options")
+        raise missing("its options")
     vocab = replace(
         vocab,
         pre=PreTokenizer(tuple(patterns), ignore_merges=bool(model.get("ignore_merges"))),
@@ -52,12 +54,6 @@ def stand_in(vocab: Vocab, root: Mapping[str, Any]) -> tuple[Vocab, VocabEncoder
         suffix_ids=suffix,
     )
     return vocab, VocabEncoder(vocab, PythonBPE(vocab), template)
-
-
-def _missing(what: str) -> MissingExtraError:
-    return MissingExtraError(
-        f"tokenizer.json: {what} needs the package tokenizers: pip install 'tallow[text]'"
-    )
 
 
 def _odd_added(root: Mapping[str, Any]) -> bool:
@@ -77,4 +73,4 @@ def _patterns(step: Mapping[str, Any]) -> tuple[str, ...]:
     isolated = step.get("behavior") == "Isolated" and not step.get("invert")
     if kind == "Split" and isolated and isinstance(regex, str):
         return (regex,)
-    raise _missing(f"the step {kind}")
+    raise missing(f"the step {kind}")

@@ -13,7 +13,11 @@ from typing import Final
 from tallow.errors import ModelError
 
 # Unicode's White_Space; Python's own `\s` also takes U+001C to U+001F.
-_SPACE = "\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+SPACE: Final = "\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+_NO_SPACE = (
+    "\0-\x08\x0e-\x1f!-\x84\x86-\x9f\xa1-\u167f\u1681-\u1fff\u200b-\u2027\u202a-\u202e\u2030-\u205e"
+    "\u2060-\u2fff\u3001-\U0010ffff"
+)
 # All letters, marks, numbers, punctuation and symbols live in these planes.
 _PLANES = (range(0x32400), range(0xE0000, 0xE0200))
 _ASCII = (range(0x80),)
@@ -79,9 +83,9 @@ def translate(pattern: str, ascii_only: bool = False) -> str:
             members = _members(match.group(1), ascii_only)
             out.append(members if inside else f"[{members}]")
         elif token == r"\s":
-            out.append(_SPACE if inside else f"[{_SPACE}]")
-        elif token == r"\S" and not inside:
-            out.append(f"[^{_SPACE}]")
+            out.append(SPACE if inside else f"[{SPACE}]")
+        elif token == r"\S":
+            out.append(_NO_SPACE if inside else f"[^{SPACE}]")
         elif token == r"\w":
             members = translate(f"[{_WORD_CLASS}]", ascii_only)[1:-1]
             out.append(members if inside else translate(_WORD, ascii_only))

@@ -18,9 +18,14 @@ class PieceSearch:
     """Cuts text into pieces so that the sum of their scores is greatest (Viterbi)."""
 
     def __init__(
-        self, scores: Mapping[str, float], unknown_score: float, *, single: bool = False
-    ) -> None:
-        """`scores` by piece; `single` keeps sums in single precision, as SentencePiece does."""
+        self, scores: Mapping[str, float], unknown_score: float, *, unknown: str = "",
+        single: bool = False,
+    ) -> None:  # fmt: skip
+        """`scores` by piece; the piece `unknown` counts as not known.
+
+        `single` keeps sums in single precision, as SentencePiece does.
+        """
+        self._unknown_piece = unknown
         self._scores = scores
         self._unknown = unknown_score
         self._single = single
@@ -48,7 +53,8 @@ class PieceSearch:
                 alone = alone or length == 1
                 score = self._rounded(score + here)
                 if begins[end] < 0 or score > best[end]:
-                    best[end], begins[end], known[end] = score, at, True
+                    best[end], begins[end] = score, at
+                    known[end] = text[at:end] != self._unknown_piece
             if not alone:
                 score = self._rounded(unknown + here)
                 if begins[at + 1] < 0 or score > best[at + 1]:
