@@ -48,3 +48,21 @@ def answer(starts: Tensor, ends: Tensor, start: Tensor, end: Tensor) -> Tensor:
         for scores, place in ((starts, start), (ends, end))
     ]
     return (both[0] + both[1]) / 2
+
+
+def pixels(logits: Tensor, labels: Tensor, ignored: int) -> Tensor:
+    """Of scores `(batch, labels, rows, columns)`, brought to the size of labels `(batch, …)`.
+
+    One label alone is there or not; labels of `ignored` are left out.
+    """
+    size = labels.shape[-2:]
+    full: Tensor = F.interpolate(logits, size, mode="bilinear", align_corners=False)
+    if logits.shape[1] > 1:
+        found: Tensor = F.cross_entropy(full, labels, ignore_index=ignored)
+        return found
+    kept = labels.ge(0).bitwise_and(labels.ne(ignored)).to(full.dtype)
+    each = F.binary_cross_entropy_with_logits(
+        full.squeeze(1), labels.to(full.dtype), reduction="none"
+    )
+    alone: Tensor = (each * kept).mean()
+    return alone

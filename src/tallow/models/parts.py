@@ -47,3 +47,21 @@ def section(model_type: str, *, overridden_by: str = "") -> Any:
         return read_config(FAMILIES[model_type], fields.scope(key))
 
     return custom(None, read)
+
+
+def backbone(**default: Any) -> Any:
+    """A field that is the part under `backbone_config`; `default` stands for an absent one.
+
+    Backbones that older files only name (`backbone`) are refused.
+    """
+
+    def read(fields: Fields, name: str, _: Any) -> Part:
+        if fields.get("backbone"):
+            raise fields.misfit("backbone", "none beside backbone_config", fields.get("backbone"))
+        given = fields.get(name)
+        return part(
+            Fields(default, f"{fields.source}: {name}") if given is None else fields.scope(name),
+            "backbone",
+        )
+
+    return custom(None, read)

@@ -74,6 +74,7 @@ roberta: RobertaModel RobertaForMaskedLM RobertaForSequenceClassification
 rt_detr: RTDetrModel RTDetrForObjectDetection
 rt_detr_resnet: RTDetrResNetBackbone
 rt_detr_v2 = rt_detr: RTDetrV2Model RTDetrV2ForObjectDetection
+segformer: SegformerModel SegformerForImageClassification SegformerForSemanticSegmentation
 siglip: SiglipModel SiglipForImageClassification
 siglip2: Siglip2Model Siglip2ForImageClassification
 siglip2_text_model = siglip2: Siglip2TextModel
@@ -85,6 +86,7 @@ swinv2: Swinv2Model Swinv2ForImageClassification Swinv2Backbone
 table-transformer: TableTransformerModel TableTransformerForObjectDetection
 timm_backbone: TimmBackbone
 timm_wrapper: TimmWrapperForImageClassification TimmWrapperModel
+upernet: UperNetForSemanticSegmentation
 vit: ViTModel ViTForImageClassification
 xlm-roberta = roberta: XLMRobertaModel=RobertaModel XLMRobertaForMaskedLM=RobertaForMaskedLM
     XLMRobertaForSequenceClassification=RobertaForSequenceClassification

@@ -258,3 +258,89 @@ SPECS |= {
         ("feature_maps",),
     ),
 }
+
+
+def labelled(size, labels: int, ignored: int = 255) -> Inputs:
+    """Pictures and a label of each pixel, some of them left out."""
+    pictures = images(size)
+
+    def make(config, source):
+        found = pictures(config, source)
+        shape = (len(found["pixel_values"]), *found["pixel_values"].shape[2:])
+        found["labels"] = torch.randint(0, labels, shape, generator=source)
+        found["labels"][:, 0] = ignored
+        return found
+
+    return make
+
+
+SEGFORMER = {
+    "num_encoder_blocks": 2,
+    "depths": [2, 1],
+    "sr_ratios": [4, 1],
+    "hidden_sizes": [16, 32],
+    "patch_sizes": [7, 3],
+    "strides": [4, 2],
+    "num_attention_heads": [1, 2],
+    "mlp_ratios": [2, 2],
+    "decoder_hidden_size": 32,
+}
+UPERNET = {"hidden_size": 16, "auxiliary_channels": 16, "pool_scales": [1, 2], "num_labels": 5}
+SPECS |= {
+    "segformer": Spec(
+        "SegformerModel",
+        "SegformerConfig",
+        SEGFORMER,
+        images((32, 48)),
+        ("last_hidden_state", "hidden_states"),
+        options={"output_hidden_states": True},
+    ),
+    "segformer_classification": Spec(
+        "SegformerForImageClassification",
+        "SegformerConfig",
+        {**SEGFORMER, "num_labels": 5, "reshape_last_stage": False, "hidden_act": "relu"},
+        images((36, 44)),
+        ("logits",),
+    ),
+    "segformer_segmentation": Spec(
+        "SegformerForSemanticSegmentation",
+        "SegformerConfig",
+        {**SEGFORMER, "num_labels": 5},
+        images((32, 48)),
+        ("logits",),
+    ),
+    "upernet": Spec(
+        "UperNetForSemanticSegmentation",
+        "UperNetConfig",
+        {
+            **UPERNET,
+            "backbone_config": {
+                "model_type": "swin",
+                **SWIN,
+                "embed_dim": 8,
+                "depths": [1, 2, 1],
+                "num_heads": [1, 2, 4],
+                "out_features": ["stage1", "stage2", "stage3"],
+            },
+        },
+        images((24, 40)),
+        ("logits",),
+    ),
+    "upernet_convnext": Spec(
+        "UperNetForSemanticSegmentation",
+        "UperNetConfig",
+        {
+            **UPERNET,
+            "use_auxiliary_head": False,
+            "backbone_config": {
+                "model_type": "convnext",
+                "num_stages": 2,
+                "hidden_sizes": [8, 32],
+                "depths": [1, 2],
+                "out_indices": [1, 2],
+            },
+        },
+        images((24, 40)),
+        ("logits",),
+    ),
+}

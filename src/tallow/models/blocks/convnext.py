@@ -165,7 +165,7 @@ class ConvNextMaps(Backbone):
         self.config = cfg
         self.embeddings = Embeddings(cfg)
         self.encoder = Encoder(cfg)
-        widths = (cfg.hidden_sizes[0], *cfg.hidden_sizes)
+        widths = self.widths = (cfg.hidden_sizes[0], *cfg.hidden_sizes)
         names = cfg.stage_names or ("stem", *(f"stage{i}" for i in range(1, len(widths))))
         self.hidden_states_norms = ModuleDict(
             {names[i]: LayerNorm2d(widths[i], eps=1e-6) for i in cfg.chosen(len(widths))}
