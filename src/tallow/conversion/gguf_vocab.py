@@ -229,6 +229,7 @@ def pre_tokenizer_name(folder: Path) -> str:
     Raises:
         ModelError: none of those that may be written does.
     """
+    from tallow.text.encoder import VocabEncoder
     from tallow.text.folder import read_folder
     from tallow.text.pretokenizers import PreTokenizer, by_name
     from tallow.text.unicode_regex import compile_pattern, split
@@ -237,8 +238,10 @@ def pre_tokenizer_name(folder: Path) -> str:
         return split(_PROBE, [compile_pattern(pattern) for pattern in pre.patterns])
 
     try:
-        vocab, _ = read_folder(folder, "python")
-    except MissingExtraError as error:  # steps that only `tokenizers` knows, and llama.cpp does not
+        vocab, encoder = read_folder(folder, "python")
+        if not isinstance(encoder, VocabEncoder):
+            raise MissingExtraError("steps beside patterns")
+    except MissingExtraError as error:  # steps that llama.cpp does not know
         steps = ", ".join(_normalizers(folder)) or "none"
         wanted = "steps that a GGUF file can name"
         raise ModelError(
