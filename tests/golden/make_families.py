@@ -179,7 +179,8 @@ def make(case: str, spec: Spec) -> None:
         golden[f"grad.{key}"] = kept(value).float().contiguous()
         golden[f"top.{key}"] = value.abs().max().float().reshape(1)
     for key, options in spec.generate.items():
-        ids = model.generate(**inputs, **options)
+        given = {k: v for k, v in {**inputs, **options}.items() if v is not None}
+        ids = model.generate(**given)
         golden[f"gen.{key}"] = ids.contiguous()
     notes = {
         "oracle": f"transformers {transformers.__version__}, torch {torch.__version__}",

@@ -26,7 +26,7 @@ def wanted(folder, ids) -> np.ndarray:
 
 
 def found(folder, ids) -> np.ndarray:
-    return load(folder, dtype="f32")(tl.tensor(ids, dtype=tl.i64)).numpy()
+    return load(folder, dtype="f32")(tl.tensor(ids, dtype=tl.i64)).logits.numpy()
 
 
 @pytest.fixture

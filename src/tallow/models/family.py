@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tallow.errors import ConfigWarning, ModelError
-from tallow.formats.mapping import same_bytes
 from tallow.models.configs import WITHOUT_EFFECT
 from tallow.models.fields import Fields
 from tallow.models.gguf_config import read_gguf
@@ -75,22 +74,7 @@ def _from_folder(source: WeightSource, task: str | None) -> Identified:
         row = find(values.get("model_type"), FAMILIES, f"{where}: model_type")
     model = choose(row, values.get("architectures"), task, str(where))
     cfg = read_config(row, Fields(values, where))
-    return Identified(row, model, _as_tied(cfg, source), source)
-
-
-def _as_tied(cfg: Any, source: WeightSource) -> Any:
-    """`cfg`, untied where the file holds a head and an embedding with different values.
-
-    The file is then right and the config wrong, as in transformers.
-    """
-    head, table = "lm_head.weight", "model.embed_tokens.weight"
-    if head not in source or table not in source or not getattr(cfg, "tie_word_embeddings", False):
-        return cfg
-    infos = source.info(head), source.info(table)
-    alike = infos[0].dtype == infos[1].dtype and infos[0].shape == infos[1].shape
-    if alike and same_bytes(source.take(head), source.take(table)):
-        return cfg
-    return replace(cfg, tie_word_embeddings=False)
+    return Identified(row, model, cfg, source)
 
 
 def _from_gguf(source: WeightSource, task: str | None) -> Identified:

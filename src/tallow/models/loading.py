@@ -13,7 +13,7 @@ from tallow.models import checks
 from tallow.models.config import DecoderConfig
 from tallow.models.family import IGNORABLE, Identified, identify
 from tallow.models.fields import MAX_SIZE
-from tallow.models.prefix import leave_out, with_prefix
+from tallow.models.prefix import leave_out, untie, with_prefix
 from tallow.nn import Linear, deferred
 from tallow.nn.parameter import DeferredParameter
 from tallow.nn.state import targets
@@ -148,6 +148,7 @@ def _unfilled(found: Identified) -> tuple[Any, WeightSource, tuple[str, ...]]:
     named, outside = with_prefix(model, found.source)
     named = named.arrange(model.arrangement())
     leave_out(model, named)
+    untie(model, named)
     ignorable = (*IGNORABLE, *model.ignored(), *outside)
     if getattr(cfg, "tie_word_embeddings", False):
         ignorable = (*ignorable, r"lm_head\.weight")

@@ -1,10 +1,12 @@
-"""What files have or lack: the prefix of a base model (`bert.`), and whole parts."""
+"""What files have or lack: a base model's prefix (`bert.`), whole parts, and tied tensors twice."""
 
 from __future__ import annotations
 
 import re
 
+from tallow.formats.mapping import same_bytes
 from tallow.models.base import Model
+from tallow.nn import deferred, param
 from tallow.nn.state import targets
 from tallow.weights import WeightSource
 
@@ -46,3 +48,26 @@ def leave_out(model: Model, source: WeightSource) -> None:
             empty = inner is None or not list(targets(inner))
             if not empty and not any(n.startswith(head) for n in names):
                 setattr(part, name, None)
+
+
+def untie(model: Model, source: WeightSource) -> None:
+    """Part tied parameters that the source has twice, with different values.
+
+    The file is then right and the config wrong, as in transformers.
+    """
+    held: dict[int, str] = {}
+    for path, each in list(targets(model)):
+        if path not in source:
+            continue
+        first = held.setdefault(id(each), path)
+        if first == path or _alike(source, first, path):
+            continue
+        owner, _, name = path.rpartition(".")
+        with deferred():
+            setattr(model.get_submodule(owner), name, param(*each.shape))
+
+
+def _alike(source: WeightSource, one: str, other: str) -> bool:
+    infos = source.info(one), source.info(other)
+    alike = infos[0].dtype == infos[1].dtype and infos[0].shape == infos[1].shape
+    return alike and same_bytes(source.take(one), source.take(other))

@@ -86,7 +86,9 @@ swinv2: Swinv2Model Swinv2ForImageClassification Swinv2Backbone
 table-transformer: TableTransformerModel TableTransformerForObjectDetection
 timm_backbone: TimmBackbone
 timm_wrapper: TimmWrapperForImageClassification TimmWrapperModel
+trocr: TrOCRForCausalLM
 upernet: UperNetForSemanticSegmentation
+vision-encoder-decoder: VisionEncoderDecoderModel
 vit: ViTModel ViTForImageClassification
 xlm-roberta = roberta: XLMRobertaModel=RobertaModel XLMRobertaForMaskedLM=RobertaForMaskedLM
     XLMRobertaForSequenceClassification=RobertaForSequenceClassification

@@ -22,7 +22,8 @@ class Spec:
     compared, the first also by gradients (a name such as `hidden_states` is every tensor of it).
     `stds` are the standard deviations of parameters whose names match a pattern, where 0.5 for
     matrices would saturate what comes behind. `singles` says whether a row alone, without its
-    padding, gives what it gives within the batch. `generate` holds options of calls of `generate`.
+    padding, gives what it gives within the batch. `generate` holds options of calls of `generate`,
+    where None takes an input away.
     """
 
     model: str

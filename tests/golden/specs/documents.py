@@ -1,6 +1,9 @@
 """Goldens of document models: ViT-like encoders, TrOCR, Donut, LayoutLMv3."""
 
-from specs import Spec, images
+import torch
+import transformers
+
+from specs import Spec, images, texts
 
 VIT = {
     "hidden_size": 32,
@@ -22,6 +25,121 @@ STDS = {"*position_bias_table": 1.0}
 
 def vit(model, config, values, outputs, image=(24, 32), **more) -> Spec:
     return Spec(model, config, values, images(image), outputs, stds=STDS, **more)
+
+
+# The switches of the published TrOCRs, after the table of their configs.
+TROCR = {
+    "vocab_size": 72,
+    "d_model": 32,
+    "decoder_layers": 2,
+    "decoder_attention_heads": 4,
+    "decoder_ffn_dim": 64,
+    "max_position_embeddings": 40,
+    "cross_attention_hidden_size": 64,
+}
+SMALL = {
+    **TROCR,
+    "activation_function": "relu",
+    "scale_embedding": True,
+    "tie_word_embeddings": False,
+}
+BASE = {**TROCR, "activation_function": "gelu"}
+LARGE = {
+    **SMALL,
+    "use_learned_position_embeddings": False,
+    "layernorm_embedding": False,
+}
+ENCODER = {
+    "hidden_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+    "image_size": 32,
+    "patch_size": 8,
+}
+PLAIN = {**ENCODER, "qkv_bias": False}
+# Tables of words that are scaled, or give scores, are drawn small.
+# Queries and keys of that many positions would see one of them alone; positions are drawn large, so
+# that texts do not repeat one word.
+WORDS = {
+    "*embed_tokens.weight": 0.2,
+    "*q_proj.weight": 0.25,
+    "*k_proj.weight": 0.25,
+    "enc_to_dec*weight": 0.25,
+    "*embed_positions.weight": 1.0,
+}
+
+
+def context(inputs, length=5, size=64):
+    """Token ids, and what an encoder gave, of which a mask hides some."""
+
+    def make(config, source):
+        found = inputs(config, source)
+        rows = found["input_ids"].shape[0]
+        seen = torch.ones(rows, length, dtype=torch.long)
+        seen[1:, length - 2 :] = 0
+        hidden = torch.randn(rows, length, size, generator=source)
+        return {**found, "encoder_hidden_states": hidden, "encoder_attention_mask": seen}
+
+    return make
+
+
+def lines(size=32, length=6):
+    """Images, and the beginnings of their texts behind the start token."""
+
+    def make(config, source):
+        low, high = 3, config.decoder.vocab_size
+        ids = torch.randint(low, high, (2, length), generator=source)
+        ids[:, 0] = 2
+        return {**images(size)(config, source), "decoder_input_ids": ids}
+
+    return make
+
+
+# Of the whole text, and after the beginnings that the inputs have.
+ENDS = list(range(2, 72, 9))  # several, so that rows end at different lengths
+GENERATE = {
+    "greedy": {"max_new_tokens": 12, "no_repeat_ngram_size": 1, "eos_token_id": ENDS},
+    "beam": {
+        "num_beams": 3,
+        "max_length": 20,
+        "early_stopping": True,
+        "no_repeat_ngram_size": 2,
+        "eos_token_id": ENDS,
+    },
+    "penalty": {"num_beams": 4, "max_new_tokens": 9, "length_penalty": 2.0},
+    "several": {
+        "num_beams": 4,
+        "num_return_sequences": 2,
+        "max_length": 14,
+        "no_repeat_ngram_size": 1,
+    },
+}
+IDS = {"eos_token_id": 2, "pad_token_id": 1, "decoder_start_token_id": 2}
+
+
+def encoder_decoder(encoder, decoder, values=None, size=32, **more) -> Spec:
+    """A VisionEncoderDecoderModel of two (config class, values)."""
+    parts = {
+        name: {**getattr(transformers, kind)(**given).to_dict()}
+        for name, (kind, given) in (("encoder", encoder), ("decoder", decoder))
+    }
+    return Spec(
+        "VisionEncoderDecoderModel",
+        "VisionEncoderDecoderConfig",
+        {**parts, **(values or {})},
+        lines(size),
+        ("logits", "encoder_last_hidden_state"),
+        stds=WORDS,
+        generate={
+            **{name: {**IDS, **options} for name, options in GENERATE.items()},
+            **{
+                f"{name}_start": {**IDS, **o, "decoder_input_ids": None}
+                for name, o in GENERATE.items()
+            },
+        },
+        **more,
+    )
 
 
 SPECS = {
@@ -76,5 +194,29 @@ SPECS = {
         "BeitConfig",
         {**BEIT, "use_relative_position_bias": True, "use_mask_token": True},
         ("logits",),
+    ),
+    "trocr": Spec(
+        "TrOCRForCausalLM", "TrOCRConfig", SMALL, context(texts(pad=1)), ("logits",), stds=WORDS
+    ),
+    "trocr_sinusoidal": Spec(
+        "TrOCRForCausalLM", "TrOCRConfig", LARGE, context(texts(pad=1)), ("logits",), stds=WORDS
+    ),
+    "trocr_alone": Spec(
+        "TrOCRForCausalLM",
+        "TrOCRConfig",
+        {**BASE, "cross_attention_hidden_size": None},
+        texts(pad=1),
+        ("logits", "hidden_states"),
+        stds=WORDS,
+        options=HIDDEN,
+    ),
+    "vision-encoder-decoder_small": encoder_decoder(
+        ("DeiTConfig", ENCODER), ("TrOCRConfig", SMALL)
+    ),
+    "vision-encoder-decoder_base": encoder_decoder(("ViTConfig", PLAIN), ("TrOCRConfig", BASE)),
+    "vision-encoder-decoder_large": encoder_decoder(("ViTConfig", PLAIN), ("TrOCRConfig", LARGE)),
+    "vision-encoder-decoder_projected": encoder_decoder(
+        ("BeitConfig", {**ENCODER, "use_relative_position_bias": True, "use_mean_pooling": False}),
+        ("TrOCRConfig", {**BASE, "cross_attention_hidden_size": None}),
     ),
 }

@@ -1,0 +1,179 @@
+"""Layers, positions and decoder of BART's descendants (TrOCR, mBART), which may see an encoder.
+
+Source: arXiv 1910.13461; names of Hugging Face's checkpoints.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from tallow.dtype import f32, i64
+from tallow.errors import ArgumentError, expect
+from tallow.factories import arange, zeros
+from tallow.models.blocks.activation import ACTIVATIONS
+from tallow.models.blocks.attention import Attention
+from tallow.models.blocks.embedding import Embedding
+from tallow.models.blocks.heads import as_mask
+from tallow.models.text_decoder import LayerStates
+from tallow.nn import LayerNorm, Linear, Module, ModuleList
+from tallow.ops import cat
+from tallow.tensor import Tensor
+
+OFFSET = 2  # rows of a table of positions that stand before the first position
+
+
+class LearnedPositions(Embedding):
+    """Learned positions; the first stands in row 2."""
+
+    def __init__(self, count: int, size: int) -> None:
+        super().__init__(count + OFFSET, size)
+
+    def forward(self, ids: Tensor, words: Tensor | None = None) -> Tensor:
+        """Positions `(batch or 1, n)` → `(batch or 1, n, size)`."""
+        return super().forward(ids + OFFSET)
+
+
+class SinusoidalPositions(Module):
+    """Fairseq's positions: sines, then cosines; they count tokens, and padding has none (0)."""
+
+    def __init__(self, size: int, padding: int) -> None:
+        self.size, self.padding = size, padding
+        self._step = math.log(10000) / (size // 2 - 1)
+
+    def forward(self, positions: Tensor, ids: Tensor | None = None) -> Tensor:
+        """Ids `(batch, n)`, the first of which is at `positions[:, 0]` → `(batch, n, size)`."""
+        given = ids is not None
+        expect(given, "inputs_embeds", "input_ids for positions that count tokens", "embeddings",
+               ArgumentError)  # fmt: skip
+        assert ids is not None
+        kept = ids.ne(self.padding).to(i64)
+        places = (kept.cumsum(1) + positions[:, :1]) * kept + self.padding
+        rates = (arange(self.size // 2, dtype=f32) * -self._step).exp()
+        angles = places.to(f32).unsqueeze(-1) * rates
+        found = [angles.sin(), angles.cos()]
+        if self.size % 2:
+            found.append(zeros(*places.shape, 1))
+        return cat(found, -1) * kept.to(f32).unsqueeze(-1)
+
+
+class BartLayer(Module):
+    """Self-attention and feed-forward, each normalised behind its sum."""
+
+    def __init__(self, size: int, heads: int, hidden: int, act: str, *, causal: bool) -> None:
+        self.self_attn = Attention(size, heads, bias=True, causal=causal, out_name="out_proj")
+        self.self_attn_layer_norm = LayerNorm(size)
+        self.fc1 = Linear(size, hidden)
+        self.fc2 = Linear(hidden, size)
+        self.final_layer_norm = LayerNorm(size)
+        self.act = ACTIVATIONS[act]
+
+    def around(self, norm: Module, x: Tensor, part: Callable[[Tensor], Tensor]) -> Tensor:
+        """`part` of `x`, with its residual and norm."""
+        out: Tensor = norm(x + part(x))
+        return out
+
+    def feed(self, x: Tensor) -> Tensor:
+        """The feed-forward network."""
+        out: Tensor = self.fc2(self.act(self.fc1(x)))
+        return out
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """`(batch, n, size)` → the same shape."""
+        x = self.around(self.self_attn_layer_norm, x, lambda h: self.self_attn(h, mask=mask))
+        return self.around(self.final_layer_norm, x, self.feed)
+
+
+class BartDecoderLayer(BartLayer):
+    """The same with attention to a context of width `cross_size` between the two."""
+
+    def __init__(
+        self, size: int, heads: int, hidden: int, act: str, cross_size: int | None = None
+    ) -> None:
+        super().__init__(size, heads, hidden, act, causal=True)
+        self.encoder_attn = Attention(
+            size, heads, bias=True, kv_size=cross_size, out_name="out_proj"
+        )
+        self.encoder_attn_layer_norm = LayerNorm(size)
+
+    def forward(
+        self,
+        x: Tensor,
+        mask: Tensor | None = None,
+        *,
+        context: Tensor | None = None,
+        context_mask: Tensor | None = None,
+        state: LayerStates | None = None,
+    ) -> Tensor:
+        """`(batch, n, size)` → the same shape; without a context there is nothing to attend to."""
+        own, cross = (None, None) if state is None else state
+
+        def look_back(h: Tensor) -> Tensor:
+            found: Tensor = self.self_attn(h, mask=mask, state=own)
+            return found
+
+        def look_over(h: Tensor) -> Tensor:
+            found: Tensor = self.encoder_attn(h, context=context, mask=context_mask, state=cross)
+            return found
+
+        x = self.around(self.self_attn_layer_norm, x, look_back)
+        if context is not None or (cross is not None and cross.filled):
+            x = self.around(self.encoder_attn_layer_norm, x, look_over)
+        return self.around(self.final_layer_norm, x, self.feed)
+
+
+class BartDecoder(Module):
+    """Words times `scale` and positions, a norm of both where there is one, layers, a last norm."""
+
+    def __init__(
+        self,
+        vocabulary: int,
+        size: int,
+        *,
+        padding: int | None,
+        scale: float,
+        positions: Module,
+        layers: Sequence[Module],
+        embedding_norm: Module | None,
+        norm: Module | None = None,
+    ) -> None:
+        self.embed_tokens = Embedding(vocabulary, size, padding)
+        self.embed_positions = positions
+        self.layernorm_embedding = embedding_norm
+        self.layers = ModuleList(layers)
+        self.layer_norm = norm
+        self.scale = scale
+
+    def forward(
+        self,
+        ids: Tensor | None,
+        *,
+        embeds: Tensor | None = None,
+        positions: Tensor,
+        mask: Tensor | None = None,
+        context: Tensor | None = None,
+        context_mask: Tensor | None = None,
+        states: Sequence[LayerStates | None] | None = None,
+        seen: list[Tensor] | None = None,
+    ) -> Tensor:
+        """Ids `(batch, n)`, or their embeddings, at `positions` `(batch or 1, n)` → hidden states.
+
+        `seen` takes what goes into each layer, and the result.
+        """
+        if embeds is None:
+            embeds = self.embed_tokens(ids)
+            embeds = embeds * self.scale if self.scale != 1 else embeds
+        x: Tensor = embeds + self.embed_positions(positions, ids)
+        if self.layernorm_embedding is not None:
+            x = self.layernorm_embedding(x)
+        mask = None if mask is None else as_mask(mask)
+        context_mask = None if context_mask is None else as_mask(context_mask)
+        for layer, state in zip(self.layers, states or [None] * len(self.layers), strict=True):
+            if seen is not None:
+                seen.append(x)
+            x = layer(x, mask, context=context, context_mask=context_mask, state=state)
+        if self.layer_norm is not None:
+            x = self.layer_norm(x)
+        if seen is not None:
+            seen.append(x)
+        return x
