@@ -326,6 +326,28 @@ def test_configs_of_rt_detr_that_are_refused(keys, told, tmp_path):
         tl.models.load(folder)
 
 
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        ({"patch_size": [8, 4]}, "patch_size: expected a square"),
+        ({"image_size": [24, 7]}, "image_size"),
+        ({"num_detection_tokens": 0}, "num_detection_tokens"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_configs_of_yolos_that_are_refused(keys, told, tmp_path):
+    with pytest.raises(ModelError, match=told):
+        tl.models.load(copy(Case("yolos"), tmp_path / "model", config=keys))
+
+
+def test_middle_positions_by_their_name_in_memory(tmp_path):
+    case = Case("yolos")
+    tensors = stored(case)
+    name = "vit.encoder.mid_position_embeddings"
+    tensors[name.replace("encoder.", "encoder.interpolation.")] = tensors.pop(name)
+    case.check(case.run(tl.models.load(copy(case, tmp_path / "model", tensors=tensors))))
+
+
 def test_fewer_positions_than_queries():
     model = Case("rt_detr").load()
     with pytest.raises(ShapeError, match="topk: expected k"):

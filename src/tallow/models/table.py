@@ -95,6 +95,7 @@ xlm-roberta = roberta: XLMRobertaModel=RobertaModel XLMRobertaForMaskedLM=Robert
     XLMRobertaForTokenClassification=RobertaForTokenClassification
     XLMRobertaForQuestionAnswering=RobertaForQuestionAnswering
     XLMRobertaForMultipleChoice=RobertaForMultipleChoice
+yolos: YolosModel YolosForObjectDetection
 """
 
 # Patterns of timm's names: module and class. They count where a config has an `architecture` and no

@@ -88,6 +88,17 @@ EVERY = (
     "enc_topk_bboxes", "init_reference_points",
 )  # fmt: skip
 
+YOLOS = {
+    "hidden_size": 32,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+    "image_size": [24, 40],
+    "patch_size": 8,
+    "num_detection_tokens": 5,
+    "num_labels": 3,
+}
+
 
 SPECS = {
     **with_head(
@@ -147,6 +158,12 @@ SPECS = {
             "downsample_in_first_stage": True, "out_features": ["stage4"],
         },
         images((66, 91)), ("feature_maps",),
+    ),
+    **with_head("yolos", "Yolos", YOLOS, images((35, 58)), FOUND[:3]),
+    "yolos_model": Spec(
+        "YolosModel", "YolosConfig",
+        {**YOLOS, "use_mid_position_embeddings": False, "qkv_bias": False}, images((24, 40)),
+        ("last_hidden_state", "pooler_output"),
     ),
     "timm_backbone": Spec(
         "TimmBackbone", "TimmBackboneConfig",

@@ -1,0 +1,165 @@
+"""YOLOS: a ViT whose last tokens become boxes (arXiv 2106.00666)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tallow.errors import ArgumentError, expect
+from tallow.models.base import Model
+from tallow.models.blocks.bert import Pooler
+from tallow.models.blocks.detector import DetectionOutput
+from tallow.models.blocks.detr import BoxHead, MlpHead
+from tallow.models.blocks.vision import PatchEmbeddings
+from tallow.models.blocks.vit import VIT_RULES, VitConfig, VitLayer
+from tallow.models.configs import size, sizes
+from tallow.models.fields import Fields
+from tallow.models.outputs import BaseOutput
+from tallow.nn import LayerNorm, Module, ModuleList, param
+from tallow.nn.init import zeros
+from tallow.ops import cat, interpolate
+from tallow.tensor import Tensor
+from tallow.weights.arrange import rename
+
+Grid = tuple[int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class YolosConfig(VitConfig):
+    """Of Hugging Face's `YolosConfig`."""
+
+    image_size: tuple[int, ...] = sizes(512, 864, length=2)
+    num_detection_tokens: int = size(100)
+    use_mid_position_embeddings: bool = True
+
+    without_effect = VitConfig.without_effect | {
+        "auxiliary_loss", "class_cost", "bbox_cost", "giou_cost", "bbox_loss_coefficient",
+        "giou_loss_coefficient", "eos_coefficient",
+    }  # fmt: skip
+
+    def check(self, fields: Fields) -> None:
+        """Patches are square."""
+        super().check(fields)
+        if self.patch_size[0] != self.patch_size[1]:
+            raise fields.misfit("patch_size", "a square", list(self.patch_size))
+
+
+def spread(table: Tensor, old: Grid, new: Grid, last: int) -> Tensor:
+    """Positions of `(..., 1 + patches + last, size)` for another grid, by cubic interpolation."""
+    if old == new:
+        return table
+    inner = table[:, 1:-last].transpose(1, 2).unflatten(2, old)
+    inner = interpolate(inner, size=new, mode="bicubic", align_corners=False)
+    return cat((table[:, :1], inner.flatten(2).transpose(1, 2), table[:, -last:]), 1)
+
+
+class Embeddings(Module):
+    """A first token, the patches, the tokens of detections, and positions of all."""
+
+    def __init__(self, cfg: YolosConfig) -> None:
+        width, self.last, self.grid = cfg.hidden_size, cfg.num_detection_tokens, cfg.grid
+        count = cfg.grid[0] * cfg.grid[1] + 1 + self.last
+        self.cls_token = param(1, 1, width, init=zeros)
+        self.detection_tokens = param(1, self.last, width, init=zeros)
+        self.position_embeddings = param(1, count, width, init=zeros)
+        self.patch_embeddings = PatchEmbeddings(cfg.num_channels, width, *cfg.patch_size)
+
+    def forward(self, pixel_values: Tensor) -> tuple[Tensor, Grid]:
+        """`(batch, channels, height, width)` → `(batch, tokens, size)`, rows and columns."""
+        x, grid = self.patch_embeddings(pixel_values)
+        ends = [each.expand(len(x), -1, -1) for each in (self.cls_token, self.detection_tokens)]
+        places = spread(self.position_embeddings, self.grid, grid, self.last)
+        return cat((ends[0], x, ends[1]), 1) + places, grid
+
+
+class Encoder(Module):
+    """ViT's layers; positions are added between them, too, where the config says so."""
+
+    def __init__(self, cfg: YolosConfig) -> None:
+        self.layer = ModuleList(
+            [
+                VitLayer(
+                    cfg.hidden_size,
+                    cfg.num_attention_heads,
+                    cfg.intermediate_size,
+                    cfg.hidden_act,
+                    cfg.layer_norm_eps,
+                    bias=cfg.qkv_bias,
+                )
+                for _ in range(cfg.num_hidden_layers)
+            ]
+        )
+        self.last, self.grid = cfg.num_detection_tokens, cfg.grid
+        count, between = cfg.grid[0] * cfg.grid[1] + 1 + self.last, max(len(self.layer) - 1, 0)
+        shape = (between, 1, count, cfg.hidden_size)
+        used = cfg.use_mid_position_embeddings
+        self.mid_position_embeddings = param(*shape, init=zeros) if used else None
+
+    def forward(self, x: Tensor, grid: Grid) -> list[Tensor]:
+        """What goes in and what each layer gives, `(batch, tokens, size)` each."""
+        states, table = [x], self.mid_position_embeddings
+        places = None if table is None else spread(table[:, 0], self.grid, grid, self.last)
+        for index, layer in enumerate(self.layer):
+            x = layer(x)
+            if places is not None and index < len(places):
+                x = x + places[index]
+            states.append(x)
+        return states
+
+
+class YolosModel(Model):
+    """Embeddings, layers, a last norm, and a pooler where the file has one."""
+
+    config_class = YolosConfig
+    base_model_prefix = "vit"
+    optional_parts = ("pooler",)
+    ignorable = (r"pooler\..*",)
+    rules = (
+        rename("encoder.interpolation.mid_position_embeddings", "encoder.mid_position_embeddings"),
+        *VIT_RULES,
+    )
+
+    def __init__(self, cfg: YolosConfig, *, pooled: bool = True) -> None:
+        self.config = cfg
+        self.embeddings = Embeddings(cfg)
+        self.encoder = Encoder(cfg)
+        self.layernorm = LayerNorm(cfg.hidden_size, cfg.layer_norm_eps)
+        self.pooler = Pooler(cfg.hidden_size) if pooled else None
+
+    def forward(self, pixel_values: Tensor, *, output_hidden_states: bool = False) -> BaseOutput:
+        """`(batch, channels, height, width)` → `(batch, tokens, size)`, and pooled.
+
+        Images may have any size that holds a patch.
+        """
+        states = self.encoder(*self.embeddings(pixel_values))
+        last = self.layernorm(states[-1])
+        pooled = None if self.pooler is None else self.pooler(last)
+        return BaseOutput(last, pooled, tuple(states) if output_hidden_states else None)
+
+
+class YolosForObjectDetection(Model):
+    """Labels, the last of which is none, and boxes of the last tokens."""
+
+    config_class = YolosConfig
+    base_model_prefix = "vit"
+
+    def __init__(self, cfg: YolosConfig) -> None:
+        self.config = cfg
+        width = cfg.hidden_size
+        self.vit = YolosModel(cfg, pooled=False)
+        self.class_labels_classifier = MlpHead(width, width, width, cfg.num_labels + 1)
+        self.bbox_predictor = BoxHead(width)
+
+    def forward(
+        self, pixel_values: Tensor, labels: Sequence[dict[str, Tensor]] | None = None
+    ) -> DetectionOutput:
+        """Pixels `(batch, channels, height, width)`; `labels` are refused."""
+        wanted = "labels to be None (the matching loss is not supported)"
+        expect(labels is None, type(self), wanted, "labels", ArgumentError)
+        found: Tensor = self.vit(pixel_values).last_hidden_state
+        x = found[:, -self.config.num_detection_tokens :]
+        return DetectionOutput(
+            logits=self.class_labels_classifier(x),
+            pred_boxes=self.bbox_predictor(x),
+            last_hidden_state=found,
+        )
