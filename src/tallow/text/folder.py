@@ -38,7 +38,7 @@ from tallow.text.vocab import (
     clean,
     end_ids,
 )
-from tallow.text.vocab_files import class_of, read_vocab_files, with_template
+from tallow.text.vocab_files import class_of, read_vocab_files, with_flags, with_template
 
 
 class FileEncoder:
@@ -183,7 +183,7 @@ def read_folder(path: Path, engine: str) -> tuple[Vocab, Encoder]:
         source = file.read_text(encoding="utf-8", errors="replace")
         own = parse_json(file, source)
         config = {**_roles_of_padding(own), **config}
-        root = complete(own, file, config)
+        root = with_flags(complete(own, file, config), class_of(path, config), config)
         source = source if root is own else None
     else:
         file, own, config = read_vocab_files(path, config)

@@ -115,6 +115,25 @@ def with_template(root: Part, path: Path, config: Mapping[str, Any]) -> Part:
     return {**root, "post_processor": {"type": "Sequence", "processors": [trim, step]}}
 
 
+def with_flags(root: Part, name: str | None, config: Mapping[str, Any]) -> Part:
+    """`root`, read from a tokenizer.json, with what the configs of its class say of letters.
+
+    As in transformers the configs win, and where they are silent the class's defaults: how BERT's
+    kin lower letters and take accents off, whether RoBERTa's put a space before a text.
+    """
+    recipe = RECIPES.get(name or "")
+    if recipe is None or name == "GPT2":
+        return root
+    own = recipe.parts({**recipe.defaults, **config}, b"")
+    for part, kind in (("normalizer", "BertNormalizer"), ("pre_tokenizer", "ByteLevel")):
+        step, wanted = root.get(part), own[part]
+        if not isinstance(step, dict) or not isinstance(wanted, dict):
+            continue
+        if step.get("type") == wanted.get("type") == kind and {**step, **wanted} != step:
+            root = {**root, part: {**step, **wanted}}
+    return root
+
+
 def ids_of(root: Part) -> dict[str, int]:
     """The ids of all tokens of a `root` made here."""
     vocab = root["model"]["vocab"]
