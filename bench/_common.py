@@ -57,6 +57,33 @@ def progress(text: str) -> None:
         print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
 
+class Side:
+    """A process that answers each line with one line of JSON; it waits asleep between them."""
+
+    def __init__(self, label: str, command: Sequence[str]) -> None:
+        self.label = label
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment()
+        )
+
+    def __call__(self, line: str) -> dict[str, Any]:
+        """Its answer to a line."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        if not answer:
+            raise SystemExit(f"the process of {self.label} ended at {line}")
+        found: dict[str, Any] = json.loads(answer)
+        return found
+
+    def close(self) -> None:
+        """End the process."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait()
+
+
 def spread(values: Sequence[float]) -> dict[str, float]:
     """Median, quartiles and extremes."""
     low, high = min(values), max(values)

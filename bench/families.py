@@ -8,7 +8,6 @@ Each library runs in a process of its own; the processes take turns. A run is th
 
 from __future__ import annotations
 
-import json
 import statistics
 import subprocess
 import sys
@@ -22,38 +21,7 @@ GOAL, FLOOR = 1.3, 0.9
 SCRIPT = str(Path(__file__).with_name("_families_rows.py"))
 
 
-class Side:
-    """One library's process."""
-
-    def __init__(self, python: str, library: str, folder: Path, threads: int) -> None:
-        self.library = library
-        self.process = subprocess.Popen(
-            [python, SCRIPT, library, str(folder), str(threads)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=common.environment(),
-        )
-
-    def __call__(self, name: str) -> dict[str, Any]:
-        """Its answer to a name."""
-        assert self.process.stdin is not None and self.process.stdout is not None
-        self.process.stdin.write(name + "\n")
-        self.process.stdin.flush()
-        answer = self.process.stdout.readline()
-        if not answer:
-            raise SystemExit(f"the process of {self.library} ended at {name}")
-        found: dict[str, Any] = json.loads(answer)
-        return found
-
-    def close(self) -> None:
-        """End the process."""
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait()
-
-
-def measure(name: str, sides: dict[str, Side], pairs: int) -> dict[str, Any]:
+def measure(name: str, sides: dict[str, common.Side], pairs: int) -> dict[str, Any]:
     """Milliseconds of both and their ratio; or what is missing."""
     first = {library: side(name) for library, side in sides.items()}
     failed = {library: each["failed"] for library, each in first.items() if "failed" in each}
@@ -88,8 +56,8 @@ def main() -> None:
     folder = common.work_folder(given.work) / "families"
     subprocess.run([torch, SCRIPT, "make", str(folder), "0"], check=True, env=common.environment())
     sides = {
-        "tallow": Side(sys.executable, "tallow", folder, given.threads),
-        "torch": Side(torch, "torch", folder, given.threads),
+        name: common.Side(name, [python, SCRIPT, name, str(folder), str(given.threads)])
+        for name, python in (("tallow", sys.executable), ("torch", torch))
     }
     rows = [measure(name, sides, given.pairs) for name in given.only or ROWS]
     for side in sides.values():

@@ -11,10 +11,8 @@ measured before it: above 100% where the caches hold the operands.
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -26,40 +24,8 @@ from _ops_rows import Row, rows
 GOAL, FLOOR = 1.2, 0.8  # of PyTorch: the geometric mean, and the least of a row
 
 
-class Side:
-    """One library's process."""
-
-    def __init__(self, python: str, library: str, threads: int) -> None:
-        command = [python, str(Path(__file__).with_name("_ops_rows.py")), library, str(threads)]
-        self.library = library
-        self.process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=common.environment(),
-        )
-
-    def __call__(self, name: str) -> dict[str, Any]:
-        """Seconds of a call of the row, or why there are none."""
-        assert self.process.stdin is not None and self.process.stdout is not None
-        self.process.stdin.write(name + "\n")
-        self.process.stdin.flush()
-        answer = self.process.stdout.readline()
-        if not answer:
-            raise SystemExit(f"the process of {self.library} ended at {name}")
-        found: dict[str, Any] = json.loads(answer)
-        return found
-
-    def close(self) -> None:
-        """End the process."""
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait()
-
-
 def measure(
-    row: Row, sides: dict[str, Side], pairs: int, limit: dict[str, float] | None
+    row: Row, sides: dict[str, common.Side], pairs: int, limit: dict[str, float] | None
 ) -> dict[str, Any]:
     """Seconds of both, their ratio, the share of the limit; or what is missing."""
     first = {name: side(row.name) for name, side in sides.items()}  # makes the arrays, warms up
@@ -166,7 +132,11 @@ def main() -> None:
     result: dict[str, Any] = {"pairs": args.pairs, "goal": GOAL, "floor": FLOOR, "threads": {}}
     for threads in args.threads:
         limit = limits(common.work_folder(None), threads)
-        sides = {name: Side(str(python), name, threads) for name, python in pythons.items()}
+        script = str(Path(__file__).with_name("_ops_rows.py"))
+        sides = {
+            name: common.Side(name, [str(python), script, name, str(threads)])
+            for name, python in pythons.items()
+        }
         found = [measure(row, sides, args.pairs, limit) for row in chosen]
         for side in sides.values():
             side.close()
