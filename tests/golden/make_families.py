@@ -200,7 +200,7 @@ def stored_names(model, folder: Path, grads) -> dict[str, torch.Tensor]:
     """Gradients under the names that `save_pretrained` writes, joined where it joins tensors."""
     own = {n: p.detach().float() for n, p in model.named_parameters()}
     files = {n: t.float() for n, t in load_file(folder / "model.safetensors").items()}
-    files = {n: t for n, t in files.items() if n not in own}
+    files = {n: t for n, t in files.items() if n not in own and t.ndim}  # counters aside
     found = {}
     for key, gradient in grads.items():
         same = [n for n, t in files.items() if t.shape == own[key].shape and t.equal(own[key])]

@@ -56,11 +56,16 @@ def read_config(row: Family, fields: Fields) -> Any:
     Raises:
         ModelError: a value is missing, out of range or of a kind that is not supported.
     """
-    cfg = row.config.read(fields)
-    unknown = fields.unknown(WITHOUT_EFFECT | getattr(row.config, "without_effect", frozenset()))
+    return read_as(row.config, row.name, fields)
+
+
+def read_as(config: Any, name: str, fields: Fields) -> Any:
+    """What `read_config` does for a class of configs that need not be a family's."""
+    cfg = config.read(fields)
+    unknown = fields.unknown(WITHOUT_EFFECT | getattr(config, "without_effect", frozenset()))
     if unknown:
-        told = f"keys that {row.name} does not know are not used: {', '.join(sorted(unknown))}"
-        warnings.warn(f"{fields.source}: {told[:400]}", ConfigWarning, stacklevel=4)
+        told = f"keys that {name} does not know are not used: {', '.join(sorted(unknown))}"
+        warnings.warn(f"{fields.source}: {told[:400]}", ConfigWarning, stacklevel=5)
     return cfg
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from tallow.models.base import Model
 from tallow.models.configs import custom
-from tallow.models.family import read_config
+from tallow.models.family import read_as, read_config
 from tallow.models.fields import Fields
 from tallow.models.table import FAMILIES, Family, choose, find
 
@@ -35,8 +35,10 @@ def part(fields: Fields, task: str | None = None) -> Part:
     return Part(model, read_config(row, fields))
 
 
-def section(model_type: str, *, overridden_by: str = "") -> Any:
-    """A field that is the config of a family; an absent one has that family's defaults.
+def section(source: Any, *, overridden_by: str = "") -> Any:
+    """A field that is a config: of a class, or of a family by its `model_type`.
+
+    An absent one has the class's defaults.
 
     Where the key `overridden_by` has an object, that is read in its place.
     """
@@ -44,7 +46,9 @@ def section(model_type: str, *, overridden_by: str = "") -> Any:
     def read(fields: Fields, name: str, default: Any) -> Any:
         key = overridden_by if overridden_by and fields.get(overridden_by) is not None else name
         fields.has(name)
-        return read_config(FAMILIES[model_type], fields.scope(key))
+        if isinstance(source, str):
+            return read_config(FAMILIES[source], fields.scope(key))
+        return read_as(source, source.__name__, fields.scope(key))
 
     return custom(None, read)
 

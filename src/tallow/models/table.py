@@ -43,10 +43,12 @@ deberta: DebertaModel DebertaForMaskedLM DebertaForSequenceClassification
 deberta-v2: DebertaV2Model DebertaV2ForMaskedLM DebertaV2ForSequenceClassification
     DebertaV2ForTokenClassification DebertaV2ForQuestionAnswering DebertaV2ForMultipleChoice
 deit: DeiTModel DeiTForImageClassification DeiTForImageClassificationWithTeacher
+depth_anything: DepthAnythingForDepthEstimation
 detr: DetrModel DetrForObjectDetection
 dinov2: Dinov2Model Dinov2ForImageClassification Dinov2Backbone
 dinov2_with_registers = dinov2: Dinov2WithRegistersModel
     Dinov2WithRegistersForImageClassification Dinov2WithRegistersBackbone
+dinov3_vit: DINOv3ViTModel DINOv3ViTBackbone
 distilbert: DistilBertModel DistilBertForMaskedLM DistilBertForSequenceClassification
     DistilBertForTokenClassification DistilBertForQuestionAnswering DistilBertForMultipleChoice
 efficientnet: EfficientNetModel EfficientNetForImageClassification
@@ -59,6 +61,8 @@ llama: LlamaForCausalLM=Llama LlamaModel
 mistral: MistralForCausalLM=Mistral MistralModel
 mobilenet_v1: MobileNetV1Model MobileNetV1ForImageClassification
 mobilenet_v2: MobileNetV2Model MobileNetV2ForImageClassification MobileNetV2ForSemanticSegmentation
+mobilevit: MobileViTModel MobileViTForImageClassification MobileViTForSemanticSegmentation
+mobilevitv2: MobileViTV2Model MobileViTV2ForImageClassification MobileViTV2ForSemanticSegmentation
 modernbert: ModernBertModel ModernBertForMaskedLM ModernBertForSequenceClassification
     ModernBertForTokenClassification ModernBertForQuestionAnswering ModernBertForMultipleChoice
 mpnet: MPNetModel MPNetForMaskedLM MPNetForSequenceClassification MPNetForTokenClassification
@@ -74,6 +78,8 @@ roberta: RobertaModel RobertaForMaskedLM RobertaForSequenceClassification
 rt_detr: RTDetrModel RTDetrForObjectDetection
 rt_detr_resnet: RTDetrResNetBackbone
 rt_detr_v2 = rt_detr: RTDetrV2Model RTDetrV2ForObjectDetection
+sam: SamModel
+sam_vision_model = sam: SamVisionModel
 segformer: SegformerModel SegformerForImageClassification SegformerForSemanticSegmentation
 siglip: SiglipModel SiglipForImageClassification
 siglip2: Siglip2Model Siglip2ForImageClassification

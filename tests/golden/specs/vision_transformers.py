@@ -344,3 +344,190 @@ SPECS |= {
         ("logits",),
     ),
 }
+
+DINOV3 = {**TOWER, "image_size": 32, "patch_size": 8, "num_register_tokens": 3}
+SPECS |= {
+    "dinov3_vit": Spec(
+        "DINOv3ViTModel",
+        "DINOv3ViTConfig",
+        DINOV3,
+        images((40, 24)),
+        STATES,
+    ),
+    "dinov3_vit_backbone": Spec(
+        "DINOv3ViTBackbone",
+        "DINOv3ViTConfig",
+        {
+            **DINOV3,
+            "use_gated_mlp": True,
+            "hidden_act": "silu",
+            "key_bias": True,
+            "mlp_bias": False,
+            "query_bias": False,
+            "apply_layernorm": False,
+            "out_indices": [1, 2],
+        },
+        images((24, 40)),
+        ("feature_maps",),
+    ),
+}
+TOKENS = {**DINOV2, "model_type": "dinov2", "reshape_hidden_states": False, "patch_size": 14}
+DEPTH = {
+    "patch_size": 14,
+    "reassemble_hidden_size": 32,
+    "neck_hidden_sizes": [8, 8, 16, 16],
+    "fusion_hidden_size": 16,
+    "head_hidden_size": 8,
+    "backbone_config": {**TOKENS, "image_size": 42},
+}
+DEPTH["backbone_config"] |= {"num_hidden_layers": 4, "out_indices": [1, 2, 3, 4]}
+SPECS |= {
+    "depth_anything": Spec(
+        "DepthAnythingForDepthEstimation",
+        "DepthAnythingConfig",
+        DEPTH,
+        images((28, 42)),
+        ("predicted_depth",),
+        stds={"neck.*.bias": 0.2},
+    ),
+    "depth_anything_metric": Spec(
+        "DepthAnythingForDepthEstimation",
+        "DepthAnythingConfig",
+        {
+            **DEPTH,
+            "neck_hidden_sizes": [8, 16],
+            "reassemble_factors": [2, 0.5],
+            "depth_estimation_type": "metric",
+            "max_depth": 20,
+            "head_in_index": 0,
+            "backbone_config": {**TOKENS, "image_size": 42, "out_indices": [1, 2]},
+        },
+        images((42, 42)),
+        ("predicted_depth",),
+    ),
+}
+MOBILEVIT = {
+    "hidden_sizes": [16, 32, 32],
+    "neck_hidden_sizes": [8, 8, 16, 16, 24, 24, 48],
+    "num_attention_heads": 2,
+    "expand_ratio": 2.0,
+    "aspp_out_channels": 16,
+    "atrous_rates": [2, 3, 4],
+    "image_size": 64,
+}
+V2 = {
+    "width_multiplier": 0.125,
+    "base_attn_unit_dims": [128, 192, 256],
+    "n_attn_blocks": [1, 2, 1],
+    "aspp_out_channels": 16,
+    "atrous_rates": [2, 3, 4],
+}
+SPECS |= {
+    "mobilevit": Spec(
+        "MobileViTModel", "MobileViTConfig", MOBILEVIT, images((64, 96)), STATES[::-1]
+    ),
+    "mobilevit_classification": Spec(
+        "MobileViTForImageClassification",
+        "MobileViTConfig",
+        {**MOBILEVIT, "num_labels": 5, "output_stride": 16, "hidden_act": "relu"},
+        images((70, 50)),
+        ("logits",),
+    ),
+    "mobilevit_segmentation": Spec(
+        "MobileViTForSemanticSegmentation",
+        "MobileViTConfig",
+        {**MOBILEVIT, "num_labels": 5, "output_stride": 8},
+        images((48, 64)),
+        ("logits",),
+    ),
+    "mobilevitv2": Spec(
+        "MobileViTV2Model", "MobileViTV2Config", V2, images((64, 96)), STATES[::-1]
+    ),
+    "mobilevitv2_classification": Spec(
+        "MobileViTV2ForImageClassification",
+        "MobileViTV2Config",
+        {**V2, "num_labels": 5, "output_stride": 16},
+        images((70, 50)),
+        ("logits",),
+    ),
+    "mobilevitv2_segmentation": Spec(
+        "MobileViTV2ForSemanticSegmentation",
+        "MobileViTV2Config",
+        {**V2, "num_labels": 5},
+        images((64, 96)),
+        ("logits",),
+    ),
+}
+
+
+def prompts(points: bool, boxes: bool, masks: bool, *, embedded: bool = False) -> Inputs:
+    """A picture (or its map) and what points at things in it."""
+
+    def make(config, source):
+        side = config.vision_config.image_size
+        width, grid = (
+            config.mask_decoder_config.hidden_size,
+            side // config.vision_config.patch_size,
+        )
+        found = {}
+        if not embedded:
+            found["pixel_values"] = torch.randn(2, 3, side, side, generator=source)
+        if points:
+            found["input_points"] = torch.rand(2, 2, 3, 2, generator=source) * side
+            found["input_labels"] = torch.tensor([[[1, 0, -1], [1, 1, -10]]]).repeat(2, 1, 1)
+        if boxes:
+            found["input_boxes"] = torch.rand(2, 2, 4, generator=source) * side
+        if masks:
+            found["input_masks"] = torch.randn(2, 1, 4 * grid, 4 * grid, generator=source)
+        if embedded:
+            found["image_embeddings"] = torch.randn(2, width, grid, grid, generator=source)
+        return found
+
+    return make
+
+
+SAM = {
+    "vision_config": {
+        "hidden_size": 32,
+        "output_channels": 16,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "image_size": 40,
+        "patch_size": 8,
+        "window_size": 3,
+        "global_attn_indexes": [1],
+        "num_pos_feats": 8,
+        "mlp_dim": 64,
+    },
+    "prompt_encoder_config": {
+        "hidden_size": 16,
+        "image_size": 40,
+        "patch_size": 8,
+        "mask_input_channels": 8,
+    },
+    "mask_decoder_config": {
+        "hidden_size": 16,
+        "mlp_dim": 32,
+        "num_attention_heads": 2,
+        "iou_head_hidden_dim": 16,
+    },
+}
+MASKS = ("pred_masks", "iou_scores")
+SPECS |= {
+    "sam": Spec("SamModel", "SamConfig", SAM, prompts(True, False, False), MASKS),
+    "sam_boxes": Spec(
+        "SamModel",
+        "SamConfig",
+        SAM,
+        prompts(True, True, True, embedded=True),
+        MASKS[::-1],
+        options={"multimask_output": False},
+    ),
+    "sam_vision": Spec(
+        "SamVisionModel",
+        "SamVisionConfig",
+        {**SAM["vision_config"], "use_abs_pos": False, "qkv_bias": False},
+        images(40),
+        ("last_hidden_state",),
+    ),
+}
