@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
@@ -16,6 +17,7 @@ from models.golden_families import Case, close
 from tallow.errors import ArgumentError, ConfigWarning, ContextError, ModelError, ShapeError
 from tallow.models.blocks.detr import LearnedPositions, SinePositions
 from tallow.models.blocks.frozen_norm import FrozenBatchNorm2d
+from tallow.models.detection_losses import assignment
 from tallow.models.families.timm_backbone import variant
 from tallow.safetensors import save_file
 
@@ -346,6 +348,71 @@ def test_middle_positions_by_their_name_in_memory(tmp_path):
     name = "vit.encoder.mid_position_embeddings"
     tensors[name.replace("encoder.", "encoder.interpolation.")] = tensors.pop(name)
     case.check(case.run(tl.models.load(copy(case, tmp_path / "model", tensors=tensors))))
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (1, 1), (3, 3), (2, 5), (5, 2), (4, 6)], ids=str)
+def test_assignment_is_the_cheapest(shape):
+    rng = np.random.default_rng(sum(shape))
+    for _ in range(20):
+        costs = rng.integers(-9, 9, shape) + rng.random(shape)
+        found = assignment(costs.tolist())
+        rows, columns = min(shape), max(shape)
+        table = costs if shape[0] <= shape[1] else costs.T
+        best = min(
+            (sum(table[i, j] for i, j in enumerate(order)), order)
+            for order in itertools.permutations(range(columns), rows)
+        )
+        assert len(found) == rows
+        assert found == sorted(found)
+        assert len({j for _, j in found}) == len({i for i, _ in found}) == rows
+        assert sum(costs[i, j] for i, j in found) == pytest.approx(best[0])
+
+
+def test_assignment_of_what_is_no_cost():
+    assert assignment([]) == []
+    assert assignment([[1e300, 1.0], [1e300, 2.0]]) in ([(0, 0), (1, 1)], [(0, 1), (1, 0)])
+    assert assignment([[0.0] * 3] * 2) == [(0, 0), (1, 1)]
+
+
+@pytest.mark.parametrize("name", ["detr_learned", "conditional_detr", "yolos"])
+def test_a_step_on_the_loss_lowers_it(name):
+    case = Case(name)
+    model = case.load(dtype=tl.f32).requires_grad_()
+    labels = [
+        {"class_labels": tl.tensor([1]), "boxes": tl.tensor([[0.3, 0.4, 0.2, 0.5]])},
+        {"class_labels": tl.tensor([], dtype=tl.i64), "boxes": tl.zeros(0, 4)},
+    ]
+    optimiser = tl.optim.SGD(model.parameters(), lr=1e-3)
+    losses = []
+    for _ in range(3):
+        found = model(**case.inputs, labels=labels)
+        losses.append(found.loss.item())
+        optimiser.zero_grad()
+        found.loss.backward()
+        tl.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+    assert losses[2] < losses[0]
+
+
+BOX = tl.tensor([[0.5, 0.5, 0.1, 0.1]])
+
+
+@pytest.mark.parametrize(
+    ("label", "told"),
+    [
+        ({"class_labels": tl.tensor([3]), "boxes": BOX}, "classes below 3"),
+        ({"class_labels": tl.tensor([-1]), "boxes": BOX}, "classes below 3"),
+        ({"class_labels": tl.tensor([0, 1]), "boxes": BOX}, r"boxes \(n, 4\)"),
+        ({"class_labels": tl.tensor([0]), "boxes": -BOX}, "centre and size"),
+        ({"class_labels": tl.tensor([0])}, "dicts of class_labels and boxes"),
+    ],
+)
+def test_labels_that_are_refused(label, told):
+    model = Case("yolos").load()
+    with pytest.raises((ArgumentError, ShapeError), match=told):
+        model(tl.zeros(1, 3, 24, 40), labels=[label])
+    with pytest.raises(ShapeError, match="1 dicts, one a picture"):
+        model(tl.zeros(1, 3, 24, 40), labels=[])
 
 
 def test_fewer_positions_than_queries():

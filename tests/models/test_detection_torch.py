@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 
 import tallow as tl
+from models.golden_families import Case
+from tallow.models.detection_losses import assignment
 from tallow.vision import ImageProcessor
 from vision.cases import picture
 
@@ -58,11 +60,16 @@ CASES = {
 }
 
 
+@pytest.fixture(scope="module", autouse=True)
+def torchvision():
+    """Importable, also where it was built for another torch."""
+    with contextlib.suppress(ImportError):
+        import tvstub  # noqa: F401
+
+
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
     """A detector of transformers whose head tells queries apart, and its folder."""
-    with contextlib.suppress(ImportError):
-        import tvstub  # noqa: F401  # where torchvision was built for another torch
     import transformers as T
 
     @functools.cache
@@ -70,6 +77,8 @@ def saved(tmp_path_factory):
         import torch
 
         prefix, more = CASES[case]
+        if more is not RESNET18:
+            pytest.importorskip("timm", reason="make golden installs it")
         torch.manual_seed(0)
         config = getattr(T, f"{prefix}Config")(**TINY, **LABELS, **more)
         model = getattr(T, f"{prefix}ForObjectDetection")(config).eval()
@@ -158,3 +167,58 @@ def test_from_pictures_to_boxes(case, saved):
             np.testing.assert_allclose(
                 ours[name].numpy(), expected[name].numpy(), rtol=1e-4, atol=tolerance
             )
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["detr", "detr_learned", "table-transformer", "conditional_detr", "conditional_detr_auxiliary",
+     "yolos"],
+)  # fmt: skip
+def test_losses(name):
+    import torch
+    import transformers as T
+
+    case = Case(name)
+    if "timm_backbone" in (case.folder / "config.json").read_text():
+        pytest.importorskip("timm", reason="make golden installs it")
+    kind = getattr(T, case.notes["model"])
+    theirs = kind.from_pretrained(case.folder, dtype=torch.float32).eval().requires_grad_(True)
+    ours = case.load(dtype=tl.f32).requires_grad_()
+    rng = np.random.default_rng(1)
+    labels = [
+        (rng.integers(0, 3, n), np.hstack([rng.random((n, 2)), 0.05 + rng.random((n, 2)) / 3]))
+        for n in (4, 2)
+    ]
+    given = [
+        {"class_labels": tl.tensor(ids), "boxes": tl.tensor(boxes).to(tl.f32)}
+        for ids, boxes in labels
+    ]
+    found = ours(**case.inputs, labels=given)
+    wanted = theirs(
+        **{key: torch.tensor(value.numpy()) for key, value in case.inputs.items()},
+        labels=[
+            {"class_labels": torch.tensor(ids), "boxes": torch.tensor(boxes).float()}
+            for ids, boxes in labels
+        ],
+    )
+    assert found.loss_dict.keys() == wanted.loss_dict.keys()
+    for key, value in wanted.loss_dict.items():
+        assert found.loss_dict[key].item() == pytest.approx(value.item(), rel=1e-4), key
+    assert found.loss.item() == pytest.approx(wanted.loss.item(), rel=1e-4)
+    found.loss.backward()
+    wanted.loss.backward()
+    for path in ("class_labels_classifier", "bbox_predictor.layers.0"):
+        path = f"{path}.layers.0" if name == "yolos" and "class" in path else path
+        want = theirs.get_parameter(f"{path}.weight").grad.numpy()
+        gradient = ours.get_parameter(f"{path}.weight").grad.numpy()
+        np.testing.assert_allclose(gradient, want, rtol=0, atol=2e-4 * np.abs(want).max())
+
+
+def test_assignments_are_scipys():
+    from scipy.optimize import linear_sum_assignment
+
+    rng = np.random.default_rng(2)
+    for shape in ((1, 9), (30, 12), (17, 60), (25, 25)):
+        costs = rng.normal(size=shape)
+        rows, columns = linear_sum_assignment(costs)
+        assert assignment(costs.tolist()) == list(zip(rows, columns, strict=True))

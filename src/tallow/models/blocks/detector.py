@@ -19,7 +19,8 @@ from tallow.models.blocks.detr import (
 )
 from tallow.models.blocks.embedding import Embedding
 from tallow.models.blocks.image_heads import Backbone
-from tallow.models.configs import Config, activation, choice, custom, layers, size
+from tallow.models.configs import activation, choice, custom, layers, size
+from tallow.models.detection_losses import SOFTMAX, Kind, Labels, MatchingConfig, detection
 from tallow.models.fields import Fields
 from tallow.models.outputs import BaseOutput, HiddenStates, Output
 from tallow.models.parts import Part, part
@@ -50,7 +51,7 @@ def read_backbone(fields: Fields, name: str, default: Any) -> Part:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DetectorConfig(Config):
+class DetectorConfig(MatchingConfig):
     """What the configs of DETR and its relatives share; `backbone_config` is a part."""
 
     backbone_config: Part = custom(None, read_backbone)
@@ -65,12 +66,6 @@ class DetectorConfig(Config):
     activation_function: str = activation("relu")
     position_embedding_type: str = choice("sine", "learned")
     auxiliary_loss: bool = False
-    class_cost: float = 1.0
-    bbox_cost: float = 5.0
-    giou_cost: float = 2.0
-    bbox_loss_coefficient: float = 5.0
-    giou_loss_coefficient: float = 2.0
-    eos_coefficient: float = 0.1
 
     without_effect = frozenset(
         {
@@ -310,6 +305,7 @@ class ObjectDetection(Model):
     base_model_prefix = "model"
     base_class: ClassVar[Any]
     nothing: ClassVar[int] = 1
+    kind: ClassVar[Kind] = SOFTMAX
     rules = (
         rename("model.class_embed.*", "class_labels_classifier.*"),
         rename("model.bbox_embed.*", "bbox_predictor.*"),
@@ -326,6 +322,10 @@ class ObjectDetection(Model):
         found: Tensor = self.bbox_predictor(x)
         return found
 
+    def labels_and_boxes(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Of queries' states, `(batch, queries, size)`."""
+        return self.class_labels_classifier(x), self.boxes(x)
+
     def forward(
         self,
         pixel_values: Tensor,
@@ -334,20 +334,29 @@ class ObjectDetection(Model):
         encoder_outputs: BaseOutput | Sequence[Tensor] | None = None,
         inputs_embeds: Tensor | None = None,
         decoder_inputs_embeds: Tensor | None = None,
-        labels: Sequence[dict[str, Tensor]] | None = None,
+        labels: Labels | None = None,
         *,
         output_hidden_states: bool = False,
     ) -> DetectionOutput:
-        """As of the base model; `labels` are refused."""
-        wanted = "labels to be None (the matching loss is not supported)"
-        expect(labels is None, type(self), wanted, "labels", ArgumentError)
+        """As of the base model; with labels, as `detection_losses.detection` has them, the loss."""
         found: DetectorModelOutput = self.model(
             pixel_values, pixel_mask, decoder_attention_mask, encoder_outputs, inputs_embeds,
             decoder_inputs_embeds, output_hidden_states=output_hidden_states,
         )  # fmt: skip
+        layers = [self.labels_and_boxes(found.last_hidden_state)]
+        loss, losses, more = None, None, None
+        if labels is not None:
+            between = found.intermediate_hidden_states
+            if between is not None:
+                layers += [self.labels_and_boxes(x) for x in between[:-1].unbind(0)]
+                more = [{"logits": x, "pred_boxes": boxes} for x, boxes in layers[1:]]
+            loss, losses = detection(layers, labels, self.config, self.kind)
         return DetectionOutput(
-            logits=self.class_labels_classifier(found.last_hidden_state),
-            pred_boxes=self.boxes(found.last_hidden_state),
+            loss=loss,
+            loss_dict=losses,
+            logits=layers[0][0],
+            pred_boxes=layers[0][1],
+            auxiliary_outputs=more,
             last_hidden_state=found.last_hidden_state,
             decoder_hidden_states=found.decoder_hidden_states,
             encoder_last_hidden_state=found.encoder_last_hidden_state,

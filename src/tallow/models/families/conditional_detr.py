@@ -17,6 +17,7 @@ from tallow.models.blocks.detector import (
 from tallow.models.blocks.detr import MlpHead, Residual, SinePositions, inverse_sigmoid, post_norm
 from tallow.models.blocks.heads import attend
 from tallow.models.configs import size
+from tallow.models.detection_losses import SIGMOID
 from tallow.models.outputs import HiddenStates
 from tallow.nn import LayerNorm, Linear, Module
 from tallow.ops import cat, stack
@@ -30,8 +31,8 @@ class ConditionalDetrConfig(DetectorConfig):
 
     num_queries: int = size(300)
     class_cost: float = 2.0
-    cls_loss_coefficient: float = 2.0
-    focal_alpha: float = 0.25
+
+    without_effect = DetectorConfig.without_effect | {"cls_loss_coefficient"}
 
 
 class Out(Module):
@@ -149,7 +150,7 @@ class ConditionalDetrForObjectDetection(ObjectDetection):
     """Labels by sigmoids, and boxes around the points of the queries."""
 
     config_class, base_class = ConditionalDetrConfig, ConditionalDetrModel
-    nothing = 0
+    nothing, kind = 0, SIGMOID
 
     def boxes(self, x: Tensor) -> Tensor:
         """The head's, moved to each query's point."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tallow.errors import ArgumentError, expect
@@ -13,6 +12,7 @@ from tallow.models.blocks.detr import BoxHead, MlpHead
 from tallow.models.blocks.vision import PatchEmbeddings
 from tallow.models.blocks.vit import VIT_RULES, VitConfig, VitLayer
 from tallow.models.configs import size, sizes
+from tallow.models.detection_losses import SOFTMAX, Labels, MatchingConfig, detection
 from tallow.models.fields import Fields
 from tallow.models.outputs import BaseOutput
 from tallow.nn import LayerNorm, Module, ModuleList, param
@@ -25,17 +25,15 @@ Grid = tuple[int, int]
 
 
 @dataclass(frozen=True, kw_only=True)
-class YolosConfig(VitConfig):
+class YolosConfig(VitConfig, MatchingConfig):
     """Of Hugging Face's `YolosConfig`."""
 
     image_size: tuple[int, ...] = sizes(512, 864, length=2)
     num_detection_tokens: int = size(100)
     use_mid_position_embeddings: bool = True
+    auxiliary_loss: bool = False
 
-    without_effect = VitConfig.without_effect | {
-        "auxiliary_loss", "class_cost", "bbox_cost", "giou_cost", "bbox_loss_coefficient",
-        "giou_loss_coefficient", "eos_coefficient",
-    }  # fmt: skip
+    without_effect = VitConfig.without_effect
 
     def check(self, fields: Fields) -> None:
         """Patches are square."""
@@ -150,16 +148,20 @@ class YolosForObjectDetection(Model):
         self.class_labels_classifier = MlpHead(width, width, width, cfg.num_labels + 1)
         self.bbox_predictor = BoxHead(width)
 
-    def forward(
-        self, pixel_values: Tensor, labels: Sequence[dict[str, Tensor]] | None = None
-    ) -> DetectionOutput:
-        """Pixels `(batch, channels, height, width)`; `labels` are refused."""
-        wanted = "labels to be None (the matching loss is not supported)"
-        expect(labels is None, type(self), wanted, "labels", ArgumentError)
+    def forward(self, pixel_values: Tensor, labels: Labels | None = None) -> DetectionOutput:
+        """Pixels `(batch, channels, height, width)`; with labels, the loss of the last layer."""
         found: Tensor = self.vit(pixel_values).last_hidden_state
         x = found[:, -self.config.num_detection_tokens :]
+        logits, boxes = self.class_labels_classifier(x), self.bbox_predictor(x)
+        loss, losses = None, None
+        if labels is not None:
+            wanted = "auxiliary_loss false where labels are given"
+            expect(not self.config.auxiliary_loss, type(self), wanted, "true", ArgumentError)
+            loss, losses = detection([(logits, boxes)], labels, self.config, SOFTMAX)
         return DetectionOutput(
-            logits=self.class_labels_classifier(x),
-            pred_boxes=self.bbox_predictor(x),
+            loss=loss,
+            loss_dict=losses,
+            logits=logits,
+            pred_boxes=boxes,
             last_hidden_state=found,
         )
