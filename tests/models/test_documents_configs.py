@@ -144,3 +144,43 @@ def test_hidden_patches_take_the_mask_token():
     assert np.array_equal(first.numpy(), second.numpy())
     with pytest.raises(ShapeError, match="mask token"):
         Case("vit").load()(case.inputs["pixel_values"], hidden)
+
+
+@pytest.mark.parametrize(("shape", "added"), [("donut", 0), ("base", 1)])
+def test_only_donuts_prompts_begin_without_the_start_token(shape, added):
+    case = Case(f"vision-encoder-decoder_{shape}")
+    options = {"decoder_start_token_id": 2, "eos_token_id": 99, "max_new_tokens": 3}
+    prompt = tl.tensor([[5, 6], [7, 8]])
+    pixels = case.inputs["pixel_values"]
+    rows = case.load().generate(pixels, decoder_input_ids=prompt, **options).tolist()
+    assert [row[: 2 + added] for row in rows] == [[2] * added + ids for ids in prompt.tolist()]
+    assert len(rows[0]) == 2 + added + 3
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "words"),
+    [
+        (
+            "donut-swin",
+            {"use_absolute_embeddings": True},
+            "use_absolute_embeddings: expected False",
+        ),
+        ("donut-swin", {"num_heads": [3, 4]}, "num_heads: expected divisors"),
+        ("mbart_decoder", {"add_final_layer_norm": False}, "add_final_layer_norm: expected True"),
+        ("mbart_decoder", {"static_position_embeddings": True}, "static_position_embeddings"),
+        ("mbart_decoder", {"architectures": ["MBartForQuestionAnswering"]}, "MBartForCausalLM"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_what_parts_of_donut_may_not_say(name, config, words, tmp_path):
+    _, folder = changed(tmp_path, name, **config)
+    with pytest.raises(ModelError, match=words):
+        tl.models.load(folder)
+
+
+def test_mbart_configs_as_published(tmp_path):
+    old = {"add_bias_logits": False, "add_final_layer_norm": True, "extra_pos_embeddings": 2,
+           "normalize_before": True, "normalize_embedding": True, "save_step": 12,
+           "static_position_embeddings": False, "num_hidden_layers": 12}  # fmt: skip
+    case, folder = changed(tmp_path, "mbart_decoder", **old)
+    case.check(case.run(tl.models.load(folder)))

@@ -51,6 +51,7 @@ dinov2_with_registers = dinov2: Dinov2WithRegistersModel
 dinov3_vit: DINOv3ViTModel DINOv3ViTBackbone
 distilbert: DistilBertModel DistilBertForMaskedLM DistilBertForSequenceClassification
     DistilBertForTokenClassification DistilBertForQuestionAnswering DistilBertForMultipleChoice
+donut-swin: DonutSwinModel DonutSwinForImageClassification
 efficientnet: EfficientNetModel EfficientNetForImageClassification
 electra: ElectraModel ElectraForPreTraining ElectraForMaskedLM ElectraForSequenceClassification
     ElectraForTokenClassification ElectraForQuestionAnswering ElectraForMultipleChoice
@@ -58,6 +59,7 @@ jina_embeddings_v3: JinaEmbeddingsV3Model JinaEmbeddingsV3ForMaskedLM
     JinaEmbeddingsV3ForSequenceClassification JinaEmbeddingsV3ForTokenClassification
     JinaEmbeddingsV3ForQuestionAnswering
 llama: LlamaForCausalLM=Llama LlamaModel
+mbart: MBartForCausalLM
 mistral: MistralForCausalLM=Mistral MistralModel
 mobilenet_v1: MobileNetV1Model MobileNetV1ForImageClassification
 mobilenet_v2: MobileNetV2Model MobileNetV2ForImageClassification MobileNetV2ForSemanticSegmentation

@@ -20,7 +20,7 @@ SQUARE = {"image_size": 32}
 RESIZE = {"interpolate_pos_encoding": True}
 POOLED = ("last_hidden_state", "pooler_output", "hidden_states")
 # Positions are the size of the patches, not of a matrix that they go through.
-STDS = {"*position_bias_table": 1.0}
+STDS = {"*position_bias_table": 1.0, "*self.query.weight": 0.25, "*self.key.weight": 0.25}
 
 
 def vit(model, config, values, outputs, image=(24, 32), **more) -> Spec:
@@ -118,7 +118,7 @@ GENERATE = {
 IDS = {"eos_token_id": 2, "pad_token_id": 1, "decoder_start_token_id": 2}
 
 
-def encoder_decoder(encoder, decoder, values=None, size=32, **more) -> Spec:
+def encoder_decoder(encoder, decoder, size=32, stds=WORDS) -> Spec:
     """A VisionEncoderDecoderModel of two (config class, values)."""
     parts = {
         name: {**getattr(transformers, kind)(**given).to_dict()}
@@ -127,10 +127,10 @@ def encoder_decoder(encoder, decoder, values=None, size=32, **more) -> Spec:
     return Spec(
         "VisionEncoderDecoderModel",
         "VisionEncoderDecoderConfig",
-        {**parts, **(values or {})},
+        parts,
         lines(size),
         ("logits", "encoder_last_hidden_state"),
-        stds=WORDS,
+        stds=stds,
         generate={
             **{name: {**IDS, **options} for name, options in GENERATE.items()},
             **{
@@ -138,8 +138,29 @@ def encoder_decoder(encoder, decoder, values=None, size=32, **more) -> Spec:
                 for name, o in GENERATE.items()
             },
         },
-        **more,
     )
+
+
+DONUT = {
+    "embed_dim": 32,
+    "depths": [2, 2],
+    "num_heads": [2, 4],
+    "window_size": 3,
+    "patch_size": 4,
+    "image_size": [40, 32],
+    "mlp_ratio": 2.0,
+    "num_labels": 4,
+}
+MBART = {
+    "vocab_size": 72,
+    "d_model": 32,
+    "encoder_layers": 2,  # the reference counts the cache by it
+    "decoder_layers": 2,
+    "decoder_attention_heads": 4,
+    "decoder_ffn_dim": 64,
+    "max_position_embeddings": 40,
+    "scale_embedding": True,
+}
 
 
 SPECS = {
@@ -218,5 +239,24 @@ SPECS = {
     "vision-encoder-decoder_projected": encoder_decoder(
         ("BeitConfig", {**ENCODER, "use_relative_position_bias": True, "use_mean_pooling": False}),
         ("TrOCRConfig", {**BASE, "cross_attention_hidden_size": None}),
+    ),
+    "donut-swin": vit("DonutSwinModel", "DonutSwinConfig", DONUT, POOLED, (40, 32), options=HIDDEN),
+    "donut-swin_classification": vit(
+        "DonutSwinForImageClassification", "DonutSwinConfig", DONUT, ("logits",), (37, 50)
+    ),
+    "mbart_decoder": Spec(
+        "MBartForCausalLM",
+        "MBartConfig",
+        MBART,
+        context(texts(pad=1), size=32),
+        ("logits",),
+        stds=WORDS,
+    ),
+    "vision-encoder-decoder_donut": encoder_decoder(
+        ("DonutSwinConfig", DONUT),
+        ("MBartConfig", {**MBART, "d_model": 64, "is_decoder": True, "add_cross_attention": True}),
+        (40, 32),
+        # Nothing normalises what comes from its last stage.
+        {**WORDS, "encoder.*reduction.weight": 0.05, "encoder.*.dense.weight": 0.1, **STDS},
     ),
 }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from tallow.dtype import f32, i64
 from tallow.errors import ArgumentError, expect
@@ -15,7 +16,7 @@ from tallow.models.blocks.activation import ACTIVATIONS
 from tallow.models.blocks.attention import Attention
 from tallow.models.blocks.embedding import Embedding
 from tallow.models.blocks.heads import as_mask
-from tallow.models.text_decoder import LayerStates
+from tallow.models.text_decoder import LayerStates, TextDecoder
 from tallow.nn import LayerNorm, Linear, Module, ModuleList
 from tallow.ops import cat
 from tallow.tensor import Tensor
@@ -177,3 +178,37 @@ class BartDecoder(Module):
         if seen is not None:
             seen.append(x)
         return x
+
+
+class PreNormLayer(BartLayer):
+    """A layer whose parts are normalised before, not behind their sums (mBART)."""
+
+    def around(self, norm: Module, x: Tensor, part: Callable[[Tensor], Tensor]) -> Tensor:
+        """`part` of the normalised `x`, with its residual."""
+        return x + part(norm(x))
+
+
+class PreNormDecoderLayer(PreNormLayer, BartDecoderLayer):
+    """The same with attention to a context."""
+
+
+class DecoderWrapper(Module):
+    """What stands under `model` of a decoder alone."""
+
+    def __init__(self, decoder: BartDecoder) -> None:
+        self.decoder = decoder
+
+
+class BartCausalLM(TextDecoder):
+    """A `BartDecoder` at `model.decoder`; families say the head."""
+
+    model: DecoderWrapper
+
+    def stack(self, ids: Tensor | None, **inputs: Any) -> Tensor:
+        """Hidden states `(batch, n, size)`."""
+        found: Tensor = self.model.decoder(ids, **inputs)
+        return found
+
+    def cross_attentions(self) -> Sequence[Attention]:
+        """Those of the layers."""
+        return [layer.encoder_attn for layer in self.model.decoder.layers]

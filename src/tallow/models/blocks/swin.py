@@ -330,7 +330,7 @@ class SwinBase(Model):
         self.config = cfg
         self.embeddings = SwinEmbeddings(cfg)
         self.encoder = self.make_encoder(cfg)
-        self.layernorm = LayerNorm(cfg.widths[-1], cfg.layer_norm_eps)
+        self.layernorm: Module = LayerNorm(cfg.widths[-1], cfg.layer_norm_eps)
 
     def make_encoder(self, cfg: SwinConfig) -> SwinEncoder:
         """The stages."""

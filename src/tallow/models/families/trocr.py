@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from tallow.models.blocks.attention import Attention
 from tallow.models.blocks.bart import (
+    BartCausalLM,
     BartDecoder,
     BartDecoderLayer,
+    DecoderWrapper,
     LearnedPositions,
     SinusoidalPositions,
 )
 from tallow.models.configs import Config, activation, layers, size, token
 from tallow.models.fields import Fields
-from tallow.models.text_decoder import TextDecoder
 from tallow.nn import LayerNorm, Linear, Module, tie
 from tallow.tensor import Tensor
 
@@ -63,14 +61,7 @@ class TrOCRConfig(Config):
             raise fields.misfit("d_model", "at least 4 for sinusoidal positions", self.d_model)
 
 
-class DecoderWrapper(Module):
-    """What stands under `model`."""
-
-    def __init__(self, decoder: BartDecoder) -> None:
-        self.decoder = decoder
-
-
-class TrOCRForCausalLM(TextDecoder):
+class TrOCRForCausalLM(BartCausalLM):
     """The decoder and the scores of the next token, of a table of their own or the words'."""
 
     config_class = TrOCRConfig
@@ -106,16 +97,7 @@ class TrOCRForCausalLM(TextDecoder):
         if cfg.tie_word_embeddings:
             tie(self.output_projection, "weight", decoder.embed_tokens, "weight")
 
-    def stack(self, ids: Tensor | None, **inputs: Any) -> Tensor:
-        """Hidden states `(batch, n, size)`."""
-        found: Tensor = self.model.decoder(ids, **inputs)
-        return found
-
     def head(self, hidden: Tensor) -> Tensor:
         """Logits `(…, vocab_size)`."""
         logits: Tensor = self.output_projection(hidden)
         return logits
-
-    def cross_attentions(self) -> Sequence[Attention]:
-        """Those of the layers."""
-        return [layer.encoder_attn for layer in self.model.decoder.layers]
