@@ -125,8 +125,13 @@ def worst_gradient(found, expected) -> float:
 
 
 def build(spec: Spec):
-    """The config and the model: of timm where the model is named so."""
+    """The config and the model: of timm or our own where the model is named so."""
     family, _, name = spec.model.rpartition(":")
+    if family == "own":
+        import own_encoders as own
+
+        config = getattr(own, spec.config)(**spec.values)
+        return config, getattr(own, name)(config).eval()
     if family:
         import timm_oracle
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -76,10 +77,23 @@ def _from_folder(source: WeightSource, task: str | None) -> Identified:
     if "model_type" not in values and "architecture" in values:
         row = find_timm(values["architecture"], f"{where}: architecture")
     else:
-        row = find(values.get("model_type"), FAMILIES, f"{where}: model_type")
+        row = find(_named(values), FAMILIES, f"{where}: model_type")
     model = choose(row, values.get("architectures"), task, str(where))
     cfg = read_config(row, Fields(values, where))
     return Identified(row, model, cfg, source)
+
+
+def _named(values: Mapping[str, Any]) -> object:
+    """The family that a config names: by its architectures where `model_type` is another's.
+
+    Checkpoints whose code stands beside them borrow the types of others.
+    """
+    kind, names = values.get("model_type"), values.get("architectures")
+    row = FAMILIES.get(kind) if isinstance(kind, str) else None
+    if row is None or not isinstance(names, list) or any(name in row.classes for name in names):
+        return kind
+    others = [r.name for r in FAMILIES.values() if any(name in r.classes for name in names)]
+    return others[0] if len(others) == 1 else kind
 
 
 def _from_gguf(source: WeightSource, task: str | None) -> Identified:

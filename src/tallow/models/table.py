@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 # model_type [= module]: architectures, the first of which stands where a checkpoint names none;
 # `Architecture=Class` where the class has another name.
 _FAMILIES = """
+jina_bert: JinaBertModel JinaBertForMaskedLM JinaBertForSequenceClassification
+    JinaBertForTokenClassification JinaBertForQuestionAnswering
+new: NewModel NewForMaskedLM NewForSequenceClassification NewForTokenClassification
+    NewForQuestionAnswering NewForMultipleChoice
 albert: AlbertModel AlbertForPreTraining AlbertForMaskedLM AlbertForSequenceClassification
     AlbertForTokenClassification AlbertForQuestionAnswering AlbertForMultipleChoice
 beit: BeitModel BeitForImageClassification

@@ -112,6 +112,33 @@ MODERN_BIASED = {
 }
 NOMIC = {**TINY, "rope_parameters": {"rope_type": "default", "rope_theta": 30.0}}
 ROTARY = {head: HEADS[head] for head in ("masked_lm", "classification", "tokens")}
+# Restated in own_encoders.py from what the authors document, as transformers has neither.
+NEW = {
+    **TINY,
+    "hidden_act": "gelu",
+    "type_vocab_size": 1,
+    "layer_norm_eps": 1e-12,
+    "position_embedding_type": "rope",
+    "rope_theta": 40.0,
+    "layer_norm_type": "layer_norm",
+}
+NTK = {"type": "ntk", "factor": 3.0}
+JINA = {
+    **TINY,
+    "hidden_act": "gelu",
+    "type_vocab_size": 2,
+    "layer_norm_eps": 1e-12,
+    "position_embedding_type": "alibi",
+    "feed_forward_type": "geglu",
+}
+POST_NORM = {"AutoModel": "jinaai/jina-bert-v2-qk-post-norm--modeling_bert.JinaBertModel"}
+
+
+def own(model: str, config: str, values: dict, *outputs: str, **inputs: int) -> Spec:
+    """A case of own_encoders.py."""
+    return Spec(f"own:{model}", config, values, texts(**inputs), outputs)
+
+
 SINGLE = {head: row for head, row in HEADS.items() if head != "choices"}
 NEW_HEAD = {"masked_lm_new": ("ForMaskedLM", ("logits",), {"legacy": False})}
 TRAINED = {"training": ("ForPreTraining", ("logits",), {})}
@@ -185,5 +212,35 @@ SPECS = {
         {**NOMIC, "type_vocab_size": 1},
         texts(pad=1),
         {**ROTARY, "answers": HEADS["answers"]},
+    ),
+    "new": own("NewModel", "NewConfig", {**NEW, "rope_scaling": NTK}, "last_hidden_state"),
+    "new_mixed": own(
+        "NewModel",
+        "NewConfig",
+        {**NEW, "rope_scaling": {**NTK, "mixed_b": 0.6}, "layer_norm_type": "rms_norm"},
+        "last_hidden_state",
+    ),
+    "new_absolute": own(
+        "NewModel",
+        "NewConfig",
+        {**NEW, "position_embedding_type": "absolute", "type_vocab_size": 0},
+        "last_hidden_state",
+    ),
+    "new_masked_lm": own("NewForMaskedLM", "NewConfig", NEW, "logits"),
+    "new_classification": own(
+        "NewForSequenceClassification", "NewConfig", {**NEW, "num_labels": 3}, "logits"
+    ),
+    "jina_bert": own("JinaBertModel", "JinaBertConfig", JINA, *POOLED[:2], types=2),
+    "jina_bert_post_norm": own(
+        "JinaBertModel",
+        "JinaBertConfig",
+        {**JINA, "auto_map": POST_NORM, "num_attention_heads": 8, "feed_forward_type": "reglu"},
+        *POOLED[:2],
+    ),
+    "jina_bert_classification": own(
+        "JinaBertForSequenceClassification",
+        "JinaBertConfig",
+        {**JINA, "hidden_size": 48, "num_attention_heads": 6, "num_labels": 3},
+        "logits",
     ),
 }

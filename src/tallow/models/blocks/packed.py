@@ -12,7 +12,7 @@ from tallow.models.blocks.heads import as_mask, merge_heads
 from tallow.models.blocks.rope import Rope
 from tallow.models.blocks.text_encoder import BertEncoder
 from tallow.models.outputs import BaseOutput
-from tallow.nn import LayerNorm, Linear, Module, ModuleList
+from tallow.nn import Linear, Module, ModuleList
 from tallow.ops import attention, rope
 from tallow.tensor import Tensor
 
@@ -108,21 +108,28 @@ class BareEmbeddings(BertEmbeddings):
 
 
 class PostNormLayer(Module):
-    """Attention and feed-forward under given names, `norm1` and `norm2` behind their sums."""
+    """Attention and feed-forward, each normalised behind its sum.
+
+    `names` are those of the attention and of both norms.
+    """
 
     def __init__(
-        self, size: int, eps: float, attention: PackedAttention, mlp: Module, name: str
+        self,
+        attention: PackedAttention,
+        mlp: Module,
+        norms: tuple[Module, Module],
+        names: tuple[str, str, str] = ("attn", "norm1", "norm2"),
     ) -> None:
-        setattr(self, name, attention)
         self.mlp = mlp
-        self.norm1 = LayerNorm(size, eps)
-        self.norm2 = LayerNorm(size, eps)
-        self.name = name
+        for name, part in zip(names, (attention, *norms), strict=True):
+            setattr(self, name, part)
+        self.names = names
 
     def forward(self, x: Tensor, mask: Tensor | None, table: Tensor | None) -> Tensor:
         """`(batch, length, size)` → the same shape."""
-        x = self.norm1(x + getattr(self, self.name)(x, mask, table))
-        out: Tensor = self.norm2(x + self.mlp(x))
+        attention, first, second = (getattr(self, name) for name in self.names)
+        x = first(x + attention(x, mask, table))
+        out: Tensor = second(x + self.mlp(x))
         return out
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 
 from tallow.factories import tensor
+from tallow.models.blocks.heads import as_mask
+from tallow.ops import where
 from tallow.tensor import Tensor
 
 
@@ -34,6 +36,11 @@ def by_distance(table: Tensor, n: int) -> Tensor:
     A view of the table `(..., 2 n - 1)`.
     """
     return table.unfold(-1, n, 1).flip(-2)
+
+
+def hidden(bias: Tensor, mask: Tensor | None) -> Tensor:
+    """The additive `bias` where `mask`, as of `as_mask`, keeps a key."""
+    return bias if mask is None else where(as_mask(mask), bias, -math.inf)
 
 
 def skewed(scores: Tensor) -> Tensor:

@@ -66,11 +66,10 @@ class JinaEmbeddingsV3Model(RotaryEncoder):
         self.encoder = Stack(
             [
                 PostNormLayer(
-                    width,
-                    eps,
                     PackedAttention(width, heads, packed="Wqkv", out="out_proj", bias=True),
                     Mlp(width, cfg.intermediate_size, cfg.hidden_act),
-                    "mixer",
+                    (LayerNorm(width, eps), LayerNorm(width, eps)),
+                    ("mixer", "norm1", "norm2"),
                 )
                 for _ in range(cfg.num_hidden_layers)
             ]

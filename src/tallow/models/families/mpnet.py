@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from tallow.factories import arange
@@ -15,8 +14,8 @@ from tallow.models.blocks.bert import (
     Pooler,
 )
 from tallow.models.blocks.embedding import Embedding
-from tallow.models.blocks.heads import as_mask, attend
-from tallow.models.blocks.relative import buckets, by_distance
+from tallow.models.blocks.heads import attend
+from tallow.models.blocks.relative import buckets, by_distance, hidden
 from tallow.models.blocks.text_calls import (
     TypelessMaskedLM,
     TypelessMultipleChoice,
@@ -28,7 +27,6 @@ from tallow.models.blocks.text_encoder import TextConfig, TypelessEncoder
 from tallow.models.configs import size, token
 from tallow.models.outputs import BaseOutput
 from tallow.nn import LayerNorm, Linear, Module
-from tallow.ops import where
 from tallow.tensor import Tensor
 
 BUCKETS, FURTHEST = 32, 128  # of transformers, whatever the config says
@@ -90,7 +88,7 @@ class Encoder(Layers):
         places = arange(1 - n, n).clamp(-FURTHEST, FURTHEST) + FURTHEST
         table = self.relative_attention_bias(self._buckets[places]).transpose(0, 1)
         bias = by_distance(table, n).unsqueeze(0)
-        return super().forward(x, bias if mask is None else where(as_mask(mask), bias, -math.inf))
+        return super().forward(x, hidden(bias, mask))
 
 
 class MPNetModel(TypelessEncoder):

@@ -151,11 +151,9 @@ class NomicBertModel(RotaryEncoder):
         self.encoder = Stack(
             [
                 PostNormLayer(
-                    width,
-                    eps,
                     PackedAttention(width, heads, packed="Wqkv", out="out_proj"),
                     Mlp(width, hidden, act),
-                    "attn",
+                    (LayerNorm(width, eps), LayerNorm(width, eps)),
                 )
                 for _ in range(cfg.num_hidden_layers)
             ]
