@@ -11,10 +11,11 @@ import re
 import sys
 import xml.etree.ElementTree as ET
 from collections import defaultdict
+from fnmatch import fnmatch
 from pathlib import Path
 
 from tallow.models.families import __path__ as FOLDERS
-from tallow.models.table import FAMILIES, Family
+from tallow.models.table import FAMILIES, TIMM, Family
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "reference" / "families.md"
@@ -39,6 +40,41 @@ sense for them (rows depend on each other's padding, no matrix divides into bloc
 generate). States and GGUF files of decoders are tested in `tests/models`, too.
 """
 
+# The modules of candle-transformers (huggingface/candle, candle-transformers/src/models/mod.rs at
+# 00b0ab99); `name=ours` where the family has another name here. A `quantized_` module is its family
+# here, where quantised is a dtype. Left out: `with_tracing`, which is no model.
+CANDLE = """
+based beit bert bigcode blip blip_text chatglm chinese_clip clip codegeex4_9b colpali
+convmixer=timm convnext csm dac debertav2=deberta-v2 deepseek2 depth_anything_v2=depth_anything
+dinov2 dinov2reg4=dinov2_with_registers distilbert efficientnet efficientvit=timm encodec
+eva2=timm falcon fastvit=timm flux gemma gemma2 gemma3 glm4 glm4_new granite granitemoehybrid
+helium hiera jina_bert llama llama2_c llama2_c_weights llava mamba mamba2 marian metavoice mimi
+mistral mixformer mixtral mmdit mobileclip mobilenetv4=timm mobileone=timm modernbert moondream
+mpt nvembed_v2 olmo olmo2 openclip=clip paddleocr_vl paligemma parler_tts persimmon phi phi3
+pixtral quantized_blip quantized_blip_text quantized_gemma3 quantized_glm4 quantized_lfm2
+quantized_llama=llama quantized_llama2_c quantized_metavoice quantized_mistral=mistral
+quantized_mixformer quantized_moondream quantized_mpt quantized_phi quantized_phi3
+quantized_qwen2=qwen2 quantized_qwen3=qwen3 quantized_qwen3_moe quantized_recurrent_gemma
+quantized_rwkv_v5 quantized_rwkv_v6 quantized_stable_lm quantized_t5 qwen2 qwen2_moe qwen3
+qwen3_moe qwen3_tts qwen3_vl recurrent_gemma repvgg=timm resnet rwkv_v5 rwkv_v6 segformer
+segment_anything=sam siglip smol snac stable_diffusion stable_lm starcoder2 stella_en_v5 t5 trocr
+vgg=timm vit voxtral whisper wuerstchen xlm_roberta=xlm-roberta yi=llama z_image
+"""
+
+
+def beside_candle(timm: set[str]) -> list[str]:
+    """The section that says which of candle's modules are here; `timm` are timm's names here."""
+    here, not_yet = [], []
+    for word in CANDLE.split():
+        name, _, ours = word.partition("=")
+        found = ours == "timm" and any(fnmatch(f"{name}_s", pattern) for pattern in timm)
+        (here if found or (ours or name) in FAMILIES else not_yet).append(name)
+    count = len(here) + len(not_yet)
+    about = f"candle-transformers has {count} modules of models, none with a test of its outputs."
+    ours = f"{len(here)} of them are here: {', '.join(here)}."
+    rest = f"Not yet: {', '.join(not_yet)}."
+    return ["", "## Beside candle", "", f"{about} {ours}", "", rest]
+
 
 def results(path: Path) -> dict[str, dict[str, list[str]]]:
     """Case → check → outcomes."""
@@ -62,7 +98,9 @@ def family_of(case: str) -> Family | None:
     import json
 
     path = ROOT / "tests" / "golden" / "families" / case / "config.json"
-    return FAMILIES.get(json.loads(path.read_text())["model_type"]) if path.is_file() else None
+    config = json.loads(path.read_text()) if path.is_file() else {}
+    kind = config.get("model_type", "timm_wrapper" if "architecture" in config else None)
+    return FAMILIES.get(kind)
 
 
 def cell(outcomes: list[str]) -> str:
@@ -91,6 +129,7 @@ def main() -> None:
         file = Path(FOLDERS[0]) / f"{FAMILIES[name].file}.py"
         count = len(file.read_text(encoding="utf-8").splitlines())
         lines.append(f"| {name} | {goldens[name]} | " + " | ".join(cells) + f" | {count} |")
+    lines += beside_candle({pattern for row in TIMM for pattern in row.patterns})
     PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(f"{PAGE.relative_to(ROOT)}: {len(rows)} families, {sum(goldens.values())} goldens")
 
