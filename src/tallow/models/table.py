@@ -59,6 +59,7 @@ donut-swin: DonutSwinModel DonutSwinForImageClassification
 efficientnet: EfficientNetModel EfficientNetForImageClassification
 electra: ElectraModel ElectraForPreTraining ElectraForMaskedLM ElectraForSequenceClassification
     ElectraForTokenClassification ElectraForQuestionAnswering ElectraForMultipleChoice
+hiera: HieraModel HieraForImageClassification HieraBackbone
 jina_embeddings_v3: JinaEmbeddingsV3Model JinaEmbeddingsV3ForMaskedLM
     JinaEmbeddingsV3ForSequenceClassification JinaEmbeddingsV3ForTokenClassification
     JinaEmbeddingsV3ForQuestionAnswering

@@ -260,20 +260,6 @@ SPECS |= {
 }
 
 
-def labelled(size, labels: int, ignored: int = 255) -> Inputs:
-    """Pictures and a label of each pixel, some of them left out."""
-    pictures = images(size)
-
-    def make(config, source):
-        found = pictures(config, source)
-        shape = (len(found["pixel_values"]), *found["pixel_values"].shape[2:])
-        found["labels"] = torch.randint(0, labels, shape, generator=source)
-        found["labels"][:, 0] = ignored
-        return found
-
-    return make
-
-
 SEGFORMER = {
     "num_encoder_blocks": 2,
     "depths": [2, 1],
@@ -529,5 +515,41 @@ SPECS |= {
         {**SAM["vision_config"], "use_abs_pos": False, "qkv_bias": False},
         images(40),
         ("last_hidden_state",),
+    ),
+}
+
+HIERA = {
+    "embed_dim": 16,
+    "image_size": [32, 32],
+    "depths": [2, 1, 2],
+    "num_heads": [1, 2, 4],
+    "masked_unit_size": [4, 4],
+    "masked_unit_attention": [True, True, False],
+    "num_query_pool": 2,
+    "mlp_ratio": 2.0,
+}
+SPECS |= {
+    "hiera": Spec(
+        "HieraModel",
+        "HieraConfig",
+        HIERA,
+        images(32),
+        (*STATES, "reshaped_hidden_states", "hidden_states"),
+        options={"output_hidden_states": True},
+    ),
+    "hiera_classification": Spec(
+        "HieraForImageClassification",
+        "HieraConfig",
+        {**HIERA, "num_query_pool": 1, "num_labels": 5},
+        images((48, 32)),
+        ("logits",),
+        options=ANYSIZE,
+    ),
+    "hiera_backbone": Spec(
+        "HieraBackbone",
+        "HieraConfig",
+        {**HIERA, "out_indices": [0, 2, 3]},
+        images(32),
+        ("feature_maps",),
     ),
 }

@@ -13,7 +13,6 @@ from tallow.models.configs import Config, activation, choice, size, sizes
 from tallow.models.fields import Fields
 from tallow.models.outputs import BaseOutput, LogitsOutput
 from tallow.nn import Conv2d, Linear, Module, ModuleList, Sequential
-from tallow.nn import functional as F
 from tallow.ops import cat
 from tallow.tensor import Tensor
 
@@ -231,11 +230,3 @@ def folded(x: Tensor) -> Tensor:
     """The inverse of `unfolded`."""
     b, size, patch, _, rows, columns = x.shape
     return x.permute(0, 1, 4, 2, 5, 3).reshape(b, size, rows * patch, columns * patch)
-
-
-def scaled(x: Tensor, height: int, width: int) -> Tensor:
-    """`x` in another size by linear interpolation."""
-    if x.shape[2:] == (height, width):
-        return x
-    found: Tensor = F.interpolate(x, (height, width), mode="bilinear", align_corners=False)
-    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from tallow.errors import expect
 from tallow.models.blocks.activation import ACTIVATIONS
@@ -37,6 +38,14 @@ def patches(convolution: Conv2d, x: Tensor) -> tuple[Tensor, Grid]:
 def as_maps(tokens: Tensor, grid: Grid) -> Tensor:
     """`(batch, rows * columns, size)` → `(batch, size, rows, columns)`."""
     return tokens.transpose(1, 2).reshape(tokens.shape[0], tokens.shape[2], *grid)
+
+
+def scaled(maps: Tensor, size: Sequence[int]) -> Tensor:
+    """Maps in another height and width, by linear interpolation."""
+    if tuple(maps.shape[2:]) == tuple(size):
+        return maps
+    found: Tensor = F.interpolate(maps, tuple(size), mode="bilinear", align_corners=False)
+    return found
 
 
 def resized(table: Tensor, grid: Grid, *, antialias: bool = False) -> Tensor:

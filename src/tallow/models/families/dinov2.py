@@ -29,6 +29,26 @@ from tallow.nn import LayerNorm, Linear, Module, param
 from tallow.nn.init import zeros
 from tallow.ops import cat, where
 from tallow.tensor import Tensor
+from tallow.weights.arrange import cat as join
+from tallow.weights.arrange import rename
+
+_LAYER = "encoder.layer.{}."
+# From the names that modules have in memory since transformers 5 to those of checkpoints.
+RULES = (
+    rename(_LAYER + "attention.q_proj.*", _LAYER + "attention.attention.query.*"),
+    rename(_LAYER + "attention.k_proj.*", _LAYER + "attention.attention.key.*"),
+    rename(_LAYER + "attention.v_proj.*", _LAYER + "attention.attention.value.*"),
+    rename(_LAYER + "attention.o_proj.*", _LAYER + "attention.output.dense.*"),
+    rename(_LAYER + "mlp.down_proj.*", _LAYER + "mlp.weights_out.*"),
+    *(
+        join(
+            _LAYER + f"mlp.gate_proj.{kind}",
+            _LAYER + f"mlp.up_proj.{kind}",
+            to=_LAYER + f"mlp.weights_in.{kind}",
+        )
+        for kind in ("weight", "bias")
+    ),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +145,7 @@ class Dinov2Model(Model):
 
     config_class = Dinov2Config
     base_model_prefix = "dinov2"
+    rules = RULES
     ignorable = (r"embeddings\.mask_token",)
 
     def __init__(self, cfg: Dinov2Config) -> None:
@@ -168,6 +189,7 @@ class Dinov2Backbone(Backbone):
     """Tokens of the chosen layers as maps."""
 
     config_class = Dinov2Config
+    rules = RULES
 
     def __init__(self, cfg: Dinov2Config) -> None:
         self.config = cfg

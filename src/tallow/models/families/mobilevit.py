@@ -16,9 +16,9 @@ from tallow.models.blocks.mobilevit import (
     Plain,
     folded,
     halving,
-    scaled,
     unfolded,
 )
+from tallow.models.blocks.vision import scaled
 from tallow.models.blocks.vit import VitLayer
 from tallow.models.configs import size, sizes
 from tallow.models.fields import Fields
@@ -93,12 +93,12 @@ class Stage(Module):
     def attended(self, x: Tensor) -> Tensor:
         """The transformer over pixels of the same place in all patches; sizes are rounded up."""
         patch, (height, width) = self.patch, x.shape[2:]
-        x = unfolded(scaled(x, height + -height % patch, width + -width % patch), patch)
+        x = unfolded(scaled(x, (height + -height % patch, width + -width % patch)), patch)
         b, size, _, _, rows, columns = x.shape
         tokens = x.permute(0, 2, 3, 4, 5, 1).reshape(b * patch * patch, rows * columns, size)
         tokens = self.layernorm(self.transformer(tokens)[-1])
         x = tokens.reshape(b, patch, patch, rows, columns, size).permute(0, 5, 1, 2, 3, 4)
-        return scaled(folded(x), height, width)
+        return scaled(folded(x), (height, width))
 
 
 class MobileViTModel(MobileViTBase):

@@ -10,7 +10,7 @@ from tallow.models.blocks.activation import ACTIVATIONS
 from tallow.models.blocks.bert import Dense, SelfAttention
 from tallow.models.blocks.heads import attend
 from tallow.models.blocks.image_heads import ImageClassification
-from tallow.models.blocks.vision import Grid, as_maps, patches
+from tallow.models.blocks.vision import Grid, as_maps, patches, scaled
 from tallow.models.configs import Config, activation, size, sizes
 from tallow.models.fields import Fields
 from tallow.models.outputs import BaseOutput, LogitsOutput
@@ -227,10 +227,7 @@ class DecodeHead(Module):
     def forward(self, maps: list[Tensor]) -> Tensor:
         """Scores at the first stage's size, `(batch, labels, rows, columns)`."""
         grid = maps[0].shape[2:]
-        parts = [
-            F.interpolate(project(x), grid, mode="bilinear", align_corners=False)
-            for project, x in zip(self.linear_c, maps, strict=True)
-        ]
+        parts = [scaled(project(x), grid) for project, x in zip(self.linear_c, maps, strict=True)]
         x = F.relu(self.batch_norm(self.linear_fuse(cat(parts[::-1], 1))))
         out: Tensor = self.classifier(x)
         return out

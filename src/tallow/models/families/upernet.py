@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from tallow.models import losses
 from tallow.models.base import Model
+from tallow.models.blocks.vision import scaled
 from tallow.models.configs import Config, size, sizes
 from tallow.models.fields import Fields
 from tallow.models.outputs import LogitsOutput
@@ -57,12 +58,6 @@ class ConvModule(Module):
         return F.relu(self.batch_norm(self.conv(x)))
 
 
-def scaled(x: Tensor, like: Tensor) -> Tensor:
-    """`x` in the height and width of another, by linear interpolation."""
-    found: Tensor = F.interpolate(x, like.shape[2:], mode="bilinear", align_corners=False)
-    return found
-
-
 class PyramidHead(Module):
     """The last map pooled at several scales, and all maps from the top down."""
 
@@ -83,14 +78,14 @@ class PyramidHead(Module):
     def forward(self, maps: tuple[Tensor, ...]) -> Tensor:
         """Scores at the first map's size, `(batch, labels, rows, columns)`."""
         top = maps[-1]
-        pooled = [scaled(module(top), top) for module in self.psp_modules]
+        pooled = [scaled(module(top), top.shape[2:]) for module in self.psp_modules]
         found = [self.bottleneck(cat([top, *pooled], 1))]
         for lateral, x in zip(reversed(self.lateral_convs), reversed(maps[:-1]), strict=True):
             side = lateral(x)
-            found.insert(0, side + scaled(found[0], side))
+            found.insert(0, side + scaled(found[0], side.shape[2:]))
         outs = [conv(x) for conv, x in zip(self.fpn_convs, found[:-1], strict=True)]
         outs = [*outs, found[-1]]
-        joined = cat([outs[0], *(scaled(x, outs[0]) for x in outs[1:])], 1)
+        joined = cat([outs[0], *(scaled(x, outs[0].shape[2:]) for x in outs[1:])], 1)
         out: Tensor = self.classifier(self.fpn_bottleneck(joined))
         return out
 
@@ -142,13 +137,13 @@ class UperNetForSemanticSegmentation(Model):
     ) -> LogitsOutput:
         """`(batch, channels, height, width)` → `(batch, labels, height, width)`."""
         found = self.backbone(pixel_values, output_hidden_states=output_hidden_states)
-        logits = scaled(self.decode_head(found.feature_maps), pixel_values)
+        logits = scaled(self.decode_head(found.feature_maps), pixel_values.shape[2:])
         loss = None
         if labels is not None:
             ignored = self.config.loss_ignore_index
             loss = losses.pixels(logits, labels, ignored)
             if self.auxiliary_head is not None:
-                beside = scaled(self.auxiliary_head(found.feature_maps), pixel_values)
+                beside = scaled(self.auxiliary_head(found.feature_maps), logits.shape[2:])
                 weight = self.config.auxiliary_loss_weight
                 loss = loss + weight * losses.pixels(beside, labels, ignored)
         return LogitsOutput(logits, loss, found.hidden_states)
