@@ -39,6 +39,8 @@ def main() -> None:
         ("load", load),
         ("qmatmul", qmatmul),
         ("quantized_perplexity", quantized),
+        ("encoders", encoders),
+        ("families", families),
     ):
         result = newest(name)
         if result:
@@ -203,6 +205,43 @@ def quantized(result: dict[str, Any], _about: str) -> str:
             line += "| |"
         lines.append(line)
     return "\n".join(lines) + "\n"
+
+
+def encoders(result: dict[str, Any], about: str) -> str:
+    """The section about MiniLM."""
+    peers = [name for name in ("onnxruntime", "torch") if name in result["rows"][0]]
+    head = [f"{name}'s time over Tallow's" for name in peers]
+    lines = [
+        "## An encoder: MiniLM in f32",
+        "",
+        about,
+        "",
+        "| rows × tokens | " + " | ".join(head) + " | share of the FMA peak |",
+        "|---|" + "---|" * (len(head) + 1),
+    ]
+    for row in result["rows"]:
+        cells = [cell(row[name], 2) for name in peers]
+        lines.append(f"| {row['shape']} | " + " | ".join(cells) + f" | {row.get('share', 0):.0%} |")
+    return "\n".join([*lines, ""])
+
+
+def families(result: dict[str, Any], about: str) -> str:
+    """The section about families of models."""
+    rows = [row for row in result["rows"] if "ratio" in row]
+    below = ", ".join(result["below"]) or "none"
+    lines = [
+        "## Families of models beside PyTorch with transformers",
+        "",
+        about,
+        "",
+        f"Forward passes of random models of middle size in f32, {result['threads']} threads.",
+        f"Geometric mean {result['geometric_mean']:.2f} of {len(rows)}; under 0.9: {below}.",
+        "",
+        "| family | PyTorch's time over Tallow's |",
+        "|---|---|",
+        *(f"| {row['name']} | {cell(row['ratio'], 2)} |" for row in rows),
+    ]
+    return "\n".join([*lines, ""])
 
 
 if __name__ == "__main__":
