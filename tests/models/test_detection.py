@@ -15,6 +15,7 @@ import pytest
 import tallow as tl
 from models.golden_families import Case, close
 from tallow.errors import ArgumentError, ConfigWarning, ContextError, ModelError, ShapeError
+from tallow.models.blocks.conv import conv_norm
 from tallow.models.blocks.detr import LearnedPositions, SinePositions
 from tallow.models.blocks.frozen_norm import FrozenBatchNorm2d
 from tallow.models.detection_losses import assignment
@@ -171,6 +172,36 @@ def test_batch_norms_of_backbones_are_frozen():
             for n in norms[:1]
         ]
         np.testing.assert_allclose(norms[0](x).numpy(), want[0].numpy(), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("make", [FrozenBatchNorm2d, tl.nn.BatchNorm2d])
+@pytest.mark.parametrize("side", [2, 30], ids=["behind", "folded"])
+@pytest.mark.parametrize("bias", [False, True])
+def test_norms_that_go_into_kernels(make, side, bias):
+    tl.manual_seed(0)
+    conv, norm = tl.nn.Conv2d(6, 8, 3, 2, 1, bias=bias), make(8).eval()
+    for each in (norm.weight, norm.bias, norm.running_mean):
+        each.data.normal_()
+    norm.running_var.uniform_(0.5, 2)
+    x = tl.randn(2, 6, side, side + 1, requires_grad=True)
+    leaves = [x, *conv.parameters(), *norm.parameters()]
+    found, want = conv_norm(conv, norm, x), norm(conv(x))
+    np.testing.assert_allclose(found.detach().numpy(), want.detach().numpy(), rtol=0, atol=1e-5)
+    w = tl.randn(*want.shape)
+    for a, b in zip(*(tl.autograd.grad((y * w).sum(), leaves) for y in (found, want)), strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-4, atol=1e-3)
+
+
+def test_norms_that_learn_or_are_watched_stay():
+    conv, norm = tl.nn.Conv2d(3, 4, 3), tl.nn.BatchNorm2d(4)
+    x = tl.randn(2, 3, 20, 20)
+    found = conv_norm(conv, norm, x)
+    np.testing.assert_allclose(found.mean((0, 2, 3)).detach().numpy(), np.zeros(4), atol=1e-5)
+    assert norm.num_batches_tracked.item() == 1
+    seen = []
+    norm.eval().register_forward_hook(lambda *call: seen.append(call))
+    conv_norm(conv, norm, x)
+    assert len(seen) == 1
 
 
 @pytest.mark.parametrize("name", ["detr", "table-transformer"])

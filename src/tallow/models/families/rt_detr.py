@@ -12,6 +12,7 @@ from tallow.errors import ArgumentError, ModelError, expect
 from tallow.factories import arange, full_like, ones_like
 from tallow.models.base import Model
 from tallow.models.blocks.activation import ACTIVATIONS
+from tallow.models.blocks.conv import conv_norm
 from tallow.models.blocks.deformable import DeformableAttention
 from tallow.models.blocks.detr import (
     BoxHead,
@@ -147,7 +148,7 @@ class Conv(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, size, height, width)` → `(batch, out, height / stride, width / stride)`."""
-        return self.act(self.norm(self.conv(x)))
+        return self.act(conv_norm(self.conv, self.norm, x))
 
 
 class RepVgg(Module):

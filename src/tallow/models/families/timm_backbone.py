@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tallow.models.blocks.conv import conv_norm
 from tallow.models.blocks.image_heads import Backbone, BackboneConfig
 from tallow.models.configs import choice, custom, size
 from tallow.models.fields import Fields
@@ -100,8 +101,8 @@ class Block(Module):
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, size, height, width)` → `(batch, width, height / stride, width / stride)`."""
         kept = x if self.downsample is None else self.downsample(x)
-        x = relu(self.bn1(self.conv1(x)))
-        return relu(self.bn2(self.conv2(x)) + kept)
+        x = relu(conv_norm(self.conv1, self.bn1, x))
+        return relu(conv_norm(self.conv2, self.bn2, x) + kept)
 
 
 class Bottleneck(Module):
@@ -122,9 +123,9 @@ class Bottleneck(Module):
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, size, height, width)` → `(batch, out, height / stride, width / stride)`."""
         kept = x if self.downsample is None else self.downsample(x)
-        x = relu(self.bn1(self.conv1(x)))
-        x = relu(self.bn2(self.conv2(x)))
-        return relu(self.bn3(self.conv3(x)) + kept)
+        x = relu(conv_norm(self.conv1, self.bn1, x))
+        x = relu(conv_norm(self.conv2, self.bn2, x))
+        return relu(conv_norm(self.conv3, self.bn3, x) + kept)
 
 
 def _stem(channels: int, widths: tuple[int, ...]) -> tuple[Module, int]:
@@ -177,7 +178,10 @@ class Stages(Module):
 
     def features(self, x: Tensor) -> list[Tensor]:
         """`(batch, channels, height, width)` → the features of the stem and of each stage."""
-        states = [relu(self.bn1(self.conv1(x)))]
+        if isinstance(self.conv1, Conv2d):
+            states = [relu(conv_norm(self.conv1, self.bn1, x))]
+        else:
+            states = [relu(self.bn1(self.conv1(x)))]
         x = self.maxpool(states[0])
         for index in range(self.count):
             x = getattr(self, f"layer{index + 1}")(x)
