@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import tallow as tl
+from models.conftest import ROOT
 from tallow.errors import ContextError
 from tallow.models import FAMILIES, CausalLM, build
 from tallow.weights import open_weights
@@ -206,3 +207,15 @@ def test_a_file_for_the_model_without_a_head_and_back(case, golden, tmp_path):
         for name, value in found.items():
             want = wanted if task != "embedding" else alone(ids)
             close(value.numpy(), want[name].numpy())
+
+
+@pytest.mark.parametrize("name", ["trocr_alone", "mbart_decoder"])
+def test_a_decoder_of_an_encoder_generates_alone(name):
+    model = build(open_weights(ROOT.parent / "families" / name))
+    ids = [[9, 20, 7], [31, 8, 5]]
+    options = {"eos_token_id": None, "forced_eos_token_id": None}
+    found = model.generate(tl.tensor(ids), max_new_tokens=9, **options).tolist()
+    for _ in range(9):
+        best = model(tl.tensor(ids)).logits[:, -1].argmax(-1).tolist()
+        ids = [[*row, token] for row, token in zip(ids, best, strict=True)]
+    assert found == ids

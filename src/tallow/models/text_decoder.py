@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from tallow.autograd.mode import inference_mode
 from tallow.dtype import DType, f32, i64
@@ -12,15 +12,8 @@ from tallow.factories import arange
 from tallow.models import losses
 from tallow.models.generation import GenerativeModel
 from tallow.models.outputs import LogitsOutput
-from tallow.models.states import Cross, KeyValue, State
+from tallow.models.states import Cross, KeyValue, SelfAndCross, State
 from tallow.tensor import Tensor
-
-
-class LayerStates(NamedTuple):
-    """What a layer keeps: of the tokens before, and of the context."""
-
-    self_attn: KeyValue
-    encoder_attn: Cross
 
 
 class CrossAttention(Protocol):
@@ -62,7 +55,7 @@ class TextDecoder(GenerativeModel):
         mask: Tensor | None = None,
         context: Tensor | None = None,
         context_mask: Tensor | None = None,
-        states: Sequence[LayerStates | None] | None = None,
+        states: Sequence[SelfAndCross | None] | None = None,
         seen: list[Tensor] | None = None,
     ) -> Tensor:
         """Hidden states `(batch, n, size)` of ids `(batch, n)`, or their embeddings."""
@@ -136,14 +129,14 @@ class TextDecoder(GenerativeModel):
         """A state for `batch` rows that holds nothing yet, as of `CausalLM.make_state`."""
         sizes = self.heads, self.size // self.heads
         layers: list[Any] = [
-            LayerStates(KeyValue(*sizes), Cross()) for _ in self.cross_attentions()
+            SelfAndCross(KeyValue(*sizes), Cross()) for _ in self.cross_attentions()
         ]
         return State(layers, batch, context=self.context, capacity=capacity, dtype=dtype)
 
     def attend_to(self, state: State, context: Tensor, mask: Tensor | None = None) -> None:
         """Let the state hold each layer's keys and values of `context` `(batch, m, size)`."""
         for attention, layer in zip(self.cross_attentions(), state.layers, strict=True):
-            attention.fill(layer.encoder_attn, context, mask)
+            attention.fill(layer.cross_attn, context, mask)
 
     def decode(
         self,

@@ -16,7 +16,8 @@ from tallow.models.blocks.activation import ACTIVATIONS
 from tallow.models.blocks.attention import Attention
 from tallow.models.blocks.embedding import Embedding
 from tallow.models.blocks.heads import as_mask
-from tallow.models.text_decoder import LayerStates, TextDecoder
+from tallow.models.states import SelfAndCross
+from tallow.models.text_decoder import TextDecoder
 from tallow.nn import LayerNorm, Linear, Module, ModuleList
 from tallow.ops import cat
 from tallow.tensor import Tensor
@@ -104,7 +105,7 @@ class BartDecoderLayer(BartLayer):
         *,
         context: Tensor | None = None,
         context_mask: Tensor | None = None,
-        state: LayerStates | None = None,
+        state: SelfAndCross | None = None,
     ) -> Tensor:
         """`(batch, n, size)` → the same shape; without a context there is nothing to attend to."""
         own, cross = (None, None) if state is None else state
@@ -154,7 +155,7 @@ class BartDecoder(Module):
         mask: Tensor | None = None,
         context: Tensor | None = None,
         context_mask: Tensor | None = None,
-        states: Sequence[LayerStates | None] | None = None,
+        states: Sequence[SelfAndCross | None] | None = None,
         seen: list[Tensor] | None = None,
     ) -> Tensor:
         """Ids `(batch, n)`, or their embeddings, at `positions` `(batch or 1, n)` → hidden states.
