@@ -66,6 +66,27 @@ def test_capital_letters(folder, flags, lower, engine):
     assert (tokenizer.encode("HELLO É") == tokenizer.encode("hello e")) == lower
 
 
+def test_special_tokens_of_the_class_where_the_configs_name_none(folder, trained_wordpiece):
+    path = folder("wordpiece", "BertTokenizer", {})
+    (path / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer"}')
+    tokenizer = Tokenizer.from_folder(path)
+    ids = [trained_wordpiece.token_to_id(f"[{name}]") for name in ("PAD", "CLS", "SEP", "MASK")]
+    found = [tokenizer.pad_id, tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id]
+    assert found == ids
+    assert tokenizer.batch(["a", "a a"]).attention_mask.tolist()[0][-1] == 0
+
+
+def test_siglip2_lowers_letters(folder):
+    path = folder("bpe", "GemmaTokenizer", {})
+    assert Tokenizer.from_folder(path).encode("HELLO") != Tokenizer.from_folder(path).encode(
+        "hello"
+    )
+    (path / "config.json").write_text('{"model_type": "siglip2"}')
+    tokenizer = Tokenizer.from_folder(path)
+    assert tokenizer.encode("HELLO") == tokenizer.encode("hello")
+    assert tokenizer.padding_side == "left"
+
+
 @pytest.mark.parametrize("engine", ["hf", "python"])
 def test_a_space_before_a_text(folder, engine):
     for flags, spaced in (({}, False), ({"add_prefix_space": True}, True)):

@@ -38,7 +38,7 @@ from tallow.text.vocab import (
     clean,
     end_ids,
 )
-from tallow.text.vocab_files import class_of, read_vocab_files, with_flags, with_template
+from tallow.text.vocab_files import class_of, own_roles, read_vocab_files, with_flags, with_template
 
 
 class FileEncoder:
@@ -174,16 +174,18 @@ def read_folder(path: Path, engine: str) -> tuple[Vocab, Encoder]:
         **read_config(path, "special_tokens_map.json"),
         **read_config(path, "tokenizer_config.json"),
     }
-    own_module = _OWN.get(class_of(path, config) or "")
-    if own_module is not None and not (path / "tokenizer.json").is_file():
+    name = class_of(path, config)
+    own_module = _OWN.get(name or "")
+    alone = not (path / "tokenizer.json").is_file() or (path / "spiece.model").is_file()
+    if own_module is not None and alone:
         made: tuple[Vocab, Encoder] = importlib.import_module(own_module).read(path, config, engine)
         return made
     file, source = path / "tokenizer.json", None
     if file.is_file():
         source = file.read_text(encoding="utf-8", errors="replace")
         own = parse_json(file, source)
-        config = {**_roles_of_padding(own), **config}
-        root = with_flags(complete(own, file, config), class_of(path, config), config)
+        config = {**own_roles(name), **_roles_of_padding(own), **config}
+        root = with_flags(complete(own, file, config), name, config)
         source = source if root is own else None
     else:
         file, own, config = read_vocab_files(path, config)

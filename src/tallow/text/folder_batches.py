@@ -23,6 +23,7 @@ _TYPED_MODELS: Final = frozenset((
     "lxmert", "markuplm", "megatron-bert", "mm-grounding-dino", "mobilebert", "nezha", "nomic_bert",
     "qdqbert", "squeezebert", "tapas", "tvp", "vilt", "visual_bert",
 ))  # fmt: skip
+_PADDED_LEFT: Final = ("CodeLlama", "Cohere", "Gemma", "Siglip2", "XLNet")
 # transformers writes 1e30 for no limit, and takes whatever is over this for one.
 _NO_LIMIT: Final = 10**20
 
@@ -55,13 +56,17 @@ def batch_settings(path: Path, config: Mapping[str, Any], root: Mapping[str, Any
     pad_type = padding.get("pad_type_id", 0)
     return BatchSettings(
         model_max_length=None if limit is None or limit > _NO_LIMIT else int(limit),
-        padding_side=side("padding_side", padding.get("direction", "right")),
+        padding_side=side("padding_side", padding.get("direction") or _side_of(path, config)),
         truncation_side=side("truncation_side", truncation.get("direction", "right")),
         pad_type_id=pad_type if type(pad_type) is int else 0,
         token_types=_takes_types(path, config),
         **_boxes(where, config, path),
         clean_up=config.get("clean_up_tokenization_spaces") is True,
     )
+
+
+def _side_of(path: Path, config: Mapping[str, Any]) -> str:
+    return "left" if class_of(path, config) in _PADDED_LEFT else "right"
 
 
 def _boxes(where: Path, config: Mapping[str, Any], path: Path) -> dict[str, Any]:

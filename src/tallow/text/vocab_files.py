@@ -14,7 +14,7 @@ from tallow.formats.sentencepiece import (
     SentencePieceModel,
     open_sentencepiece,
 )
-from tallow.text.folder_files import read_config
+from tallow.text.folder_files import read_config, steps_of
 from tallow.text.recipes import CLASS_OF_MODEL, RECIPES, Part, Recipe
 
 SPIECE_NAMES: Final = (
@@ -52,6 +52,8 @@ def class_of(path: Path, config: Mapping[str, Any]) -> str | None:
     By tokenizer_config.json, else by config.json's `tokenizer_class` or `model_type`.
     """
     model = read_config(path, "config.json")
+    if model.get("model_type") == "siglip2":  # whose folders name Gemma's, which keeps capitals
+        return "Siglip2"
     name = config.get("tokenizer_class") or model.get("tokenizer_class")
     if isinstance(name, str):
         return name.removesuffix("Fast").removesuffix("Tokenizer")
@@ -115,14 +117,31 @@ def with_template(root: Part, path: Path, config: Mapping[str, Any]) -> Part:
     return {**root, "post_processor": {"type": "Sequence", "processors": [trim, step]}}
 
 
+_LOWER: Final = {"type": "Lowercase"}
+_LANGUAGE_MODELS: Final = ("GPT2",)  # whose files say all, and more than their class
+
+
+def own_roles(name: str | None) -> dict[str, str]:
+    """The special tokens of a class, for a tokenizer.json beside configs that name none."""
+    recipe = RECIPES.get(name or "")
+    if recipe is None or name in _LANGUAGE_MODELS:
+        return {}
+    return {f"{role}_token": text for role, text in recipe.roles.items() if text}
+
+
 def with_flags(root: Part, name: str | None, config: Mapping[str, Any]) -> Part:
     """`root`, read from a tokenizer.json, with what the configs of its class say of letters.
 
     As in transformers the configs win, and where they are silent the class's defaults: how BERT's
     kin lower letters and take accents off, whether RoBERTa's put a space before a text.
     """
+    if name == "Siglip2":
+        steps = steps_of(root.get("normalizer"), "normalizers")
+        if steps[:1] == [_LOWER]:
+            return root
+        return {**root, "normalizer": {"type": "Sequence", "normalizers": [_LOWER, *steps]}}
     recipe = RECIPES.get(name or "")
-    if recipe is None or name == "GPT2":
+    if recipe is None or name in _LANGUAGE_MODELS:
         return root
     own = recipe.parts({**recipe.defaults, **config}, b"")
     for part, kind in (("normalizer", "BertNormalizer"), ("pre_tokenizer", "ByteLevel")):
