@@ -131,3 +131,9 @@ def test_typical_tokens():
     assert 0 in draws(200, logits)
     assert 0 not in draws(200, logits, typical_p=0.4)
     assert Sampler(typical_p=0.4)(tl.tensor(logits)) == 0  # the likeliest is not drawn
+
+
+def test_there_must_be_a_choice():
+    for options in ({"suppress_tokens": [0, 1, 2]}, {"logit_bias": dict.fromkeys(range(3), -INF)}):
+        with pytest.raises(ArgumentError, match="a token that may be chosen"):
+            Sampler(**options)(tl.tensor([1.0, 2.0, 3.0]))

@@ -10,7 +10,7 @@ import pytest
 
 import tallow as tl
 from generate.search_cases import CASES, ROWS
-from tallow.errors import ArgumentError, ContextError
+from tallow.errors import ArgumentError, ContextError, NonFiniteError
 from tallow.generate import GenerationConfig, search
 from tallow.models import build
 from tallow.weights import open_weights
@@ -157,6 +157,20 @@ def test_what_is_refused(models):
         search(model, [[1] * 64])
     with pytest.raises(ContextError, match="fewer than 8 tokens, got 10"):
         search(model, ROWS[:1], GenerationConfig(max_length=8))
+    everything = {"suppress_tokens": range(64), "max_new_tokens": 2, "do_sample": True}
+    with pytest.raises(ArgumentError, match="a token that may be chosen"):
+        search(model, [[1]], GenerationConfig(**everything))
     # The context is the end of all.
     found = search(model, [[1] * 60], GenerationConfig(max_new_tokens=50))
     assert found.sequences.shape == (1, 64)
+
+
+@pytest.mark.parametrize("beams", [1, 3])
+def test_a_model_that_computes_nan_is_told(beams):
+    source = open_weights(GOLDEN / "models" / "qwen2")
+    tensors = {name: source.take(name).clone() for name in source.names()}
+    tensors["model.norm.weight"][3] = float("nan")
+    broken = open_weights(tensors)
+    broken.config, broken.path = source.config, source.path
+    with pytest.raises(NonFiniteError, match="TALLOW_CHECK"):
+        search(build(broken), ROWS, GenerationConfig(num_beams=beams))

@@ -197,6 +197,13 @@ def refuse_non_finite(logits: Tensor) -> None:
         raise NonFiniteError(f"logits are not finite: the model computed NaN or infinity; {advice}")
 
 
+def refuse_no_choice(scores: Tensor) -> None:
+    """Raise ArgumentError where processors have ruled out every token of a row."""
+    ruled_out = bool(scores.amax(-1).eq(-math.inf).any().item())
+    wanted = "a token that may be chosen, after what the parameters rule out"
+    expect(not ruled_out, "logits", wanted, "none", ArgumentError)
+
+
 def _is_finite(logits: Tensor) -> bool:
     # A sum is finite only if all its terms are; where finite ones overflow, each is looked at.
     return math.isfinite(logits.sum().item()) or bool(logits.isfinite().all().item())
@@ -251,6 +258,7 @@ class Sampler:
         if self._processors:
             step = Step([tokens], self._chosen)
             logits = apply(self._processors, step, logits.unsqueeze(0)).view(-1)
+            refuse_no_choice(logits)
             self._chosen += 1
         if self._plain:
             return int(argmax(logits, -1).item())

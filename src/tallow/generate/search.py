@@ -15,7 +15,7 @@ from tallow.generate.config import GenerationConfig
 from tallow.generate.prefill import Prefill
 from tallow.generate.processors import Processor, Step, apply
 from tallow.generate.protocol import ContextGenerative, Generative
-from tallow.generate.sampling import refuse_non_finite
+from tallow.generate.sampling import refuse_no_choice, refuse_non_finite
 from tallow.generate.step import DecodeStep
 from tallow.models.states import State
 from tallow.ops import argmax, log_softmax, sample, topk
@@ -152,6 +152,7 @@ def _each(run: _Run, logits: Tensor) -> Generated:
 
 
 def _drawn(scores: Tensor, source: random.Random) -> list[int]:
+    refuse_no_choice(scores)
     none = tensor([], dtype=i64)
     return [
         int(sample(row, none, 1.0, 0, 1.0, 0.0, 1.0, 0.0, 0.0, source.random()).item())
