@@ -19,4 +19,12 @@ SPECS = {
         images((33, 47)),
         ("logits",),
     ),
+    # Within its layers there is relu, whatever the config's activation.
+    "resnet_silu": Spec(
+        "ResNetModel",
+        "ResNetConfig",
+        {**RESNET, "hidden_act": "silu"},
+        images((33, 47)),
+        ("last_hidden_state", "pooler_output"),
+    ),
 }

@@ -50,8 +50,8 @@ class Encoder(Stages):
         def layer(size: int, out: int, stride: int, place: int) -> Module:
             shortcut = ConvNorm(size, out, 1, stride) if size != out or stride != 1 else None
             if cfg.layer_type == "basic":
-                return Residual(basic(size, out, stride, act), shortcut, act)
-            return Residual(bottleneck(size, out, stride, act, early=early), shortcut, act)
+                return Residual(basic(size, out, stride, "relu"), shortcut, act)
+            return Residual(bottleneck(size, out, stride, "relu", early=early), shortcut, act)
 
         widths = (cfg.embedding_size, *cfg.hidden_sizes)
         super().__init__(widths, cfg.depths, 2 if cfg.downsample_in_first_stage else 1, layer)
