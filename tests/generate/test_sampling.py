@@ -51,6 +51,15 @@ def test_options_are_the_fields():
     assert SamplingParams(stop=["x", "y"]).stop == ("x", "y")
 
 
+def test_params_are_values():
+    made = [
+        SamplingParams(bad_words_ids=[[1, 2]], suppress_tokens=[3], logit_bias={4: 1.0}, stop="x")
+        for _ in range(2)
+    ]
+    assert made[0] == made[1] != SamplingParams()
+    assert len({*made, SamplingParams()}) == 2
+
+
 def draws(count=3000, logits=(1.0, 2.0, 3.0, 0.0), tokens=(), **options):
     sampler = Sampler(seed=7, **{"temperature": 1.0, **options})
     row = tl.tensor(list(logits))

@@ -94,7 +94,7 @@ class SamplingParams:
     bad_words_ids: Sequence[Sequence[int]] = ()
     suppress_tokens: Sequence[int] = ()
     begin_suppress_tokens: Sequence[int] = ()
-    logit_bias: Mapping[int, float] = field(default_factory=dict)
+    logit_bias: Mapping[int, float] = field(default_factory=dict, hash=False)
     min_tokens: int = 0
     seed: int | None = None
     stop: Sequence[str] | str = ()
@@ -119,6 +119,9 @@ class SamplingParams:
             value = getattr(self, name)
             shown = repr(value)[:80]
             expect(valid(value), f"SamplingParams.{name}", wanted, shown, ArgumentError)
+            if not isinstance(value, Mapping):  # so that params are hashable, whatever was given
+                rows = (tuple(each) if isinstance(each, Sequence) else each for each in value)
+                object.__setattr__(self, name, tuple(rows))
         texts = isinstance(self.stop, tuple) and all(isinstance(s, str) and s for s in self.stop)
         expect(texts, "SamplingParams.stop", "non-empty strings", self.stop, ArgumentError)
 
