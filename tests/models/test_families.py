@@ -167,6 +167,9 @@ def test_inputs_that_do_not_belong_together(golden):
         {"input_ids": ids, "attention_mask": tl.tensor([[1, 1]])},
         {"input_ids": ids, "attention_mask": tl.tensor([1, 1, 1])},
         {"input_ids": ids, "labels": tl.tensor([[1, 2]])},
+        {"input_ids": ids, "logits_to_keep": -1},
+        {"input_ids": ids, "state": model.make_state(), "position_ids": ids},
+        {"input_ids": ids, "state": model.make_state(2)},
     ):
         with pytest.raises(tl.TallowError, match="expected"):
             model(**bad)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tallow.dtype import DType, f32
+from tallow.errors import ArgumentError, expect
 from tallow.models import losses
 from tallow.models.config import DecoderConfig
 from tallow.models.decoder_model import DecoderModel, Layers, decoder_layer
@@ -65,6 +66,9 @@ class CausalLM(GenerativeModel):
             ContextError: more positions than the model was made for.
             ShapeError: the inputs do not belong together.
         """
+        good = type(logits_to_keep) is int and logits_to_keep >= 0
+        wanted = "an integer of at least 0"
+        expect(good, "logits_to_keep", wanted, repr(logits_to_keep), ArgumentError)
         found = self.model(
             input_ids,
             attention_mask,

@@ -111,6 +111,8 @@ class DecoderModel(Decoder, Model):
                 expect(False, "forward", wanted, attention_mask.shape)
         seen: list[Tensor] | None = [] if output_hidden_states else None
         if state is not None:
+            alone = position_ids is None
+            expect(alone, "position_ids", "none beside a state, which knows them", "some")
             with inference_mode():  # a state holds no history, so gradients could not be right
                 x = self._continue(input_ids, inputs_embeds, attention_mask, state, seen)
         else:
