@@ -132,10 +132,16 @@ def test_without_tokenizers_the_stand_in_takes_over(folder, bpe_metadata, monkey
         Tokenizer.from_gguf(bpe_metadata, engine="hf")
 
 
-def test_unigram_needs_tokenizers(unigram_metadata, monkeypatch):
+@pytest.mark.parametrize("kind", ["wordpiece", "unigram"])
+def test_gguf_vocabularies_without_tokenizers(kind, request, monkeypatch, texts):
+    metadata = request.getfixturevalue(f"{kind}_metadata")
+    full = Tokenizer.from_gguf(metadata, engine="hf")
+    expected = [full.encode(text) for text in texts]
     monkeypatch.setitem(sys.modules, "tokenizers", None)
+    plain = Tokenizer.from_gguf(metadata)
+    assert [plain.encode(text) for text in texts] == expected
     with pytest.raises(MissingExtraError, match=r"pip install 'tallow\[text\]'"):
-        Tokenizer.from_gguf(unigram_metadata)
+        Tokenizer.from_gguf(metadata, engine="hf")
 
 
 DAMAGED = {

@@ -29,10 +29,11 @@ def as_transformers(metadata):
     return built
 
 
-def test_unigram_with_a_map_of_characters_equals_transformers(unigram_metadata):
+@pytest.mark.parametrize("engine", ["auto", "python"])
+def test_unigram_with_a_map_of_characters_equals_transformers(unigram_metadata, engine):
     """It maps graphemes, and drops a mark behind one that is replaced; llama.cpp keeps it."""
     metadata = {**unigram_metadata, "tokenizer.ggml.precompiled_charsmap": charsmap(RULES)}
-    oracle, tokenizer = as_transformers(metadata), Tokenizer.from_gguf(metadata)
+    oracle, tokenizer = as_transformers(metadata), Tokenizer.from_gguf(metadata, engine=engine)
     marked = ["Ⅷ\u0301 a", "Ⅷ a", "a\x85b", "\x85", "½\u200dc", "e\u0301\u200d", "\u3000\u0301x"]
     for text in [*marked, *odd_texts(400)]:
         expected = oracle.encode(text, add_special_tokens=False).ids
@@ -40,9 +41,10 @@ def test_unigram_with_a_map_of_characters_equals_transformers(unigram_metadata):
     assert tokenizer.encode("Ⅷ\u0301 a") == tokenizer.encode("Ⅷ a")
 
 
-def test_wordpiece_of_odd_texts_equals_hugging_face(wordpiece_metadata, trained_wordpiece):
+@pytest.mark.parametrize("engine", ["auto", "python"])
+def test_wordpiece_of_odd_texts_equals_hugging_face(wordpiece_metadata, trained_wordpiece, engine):
     """Korean syllables, spacing marks and long words too, where llama.cpp differs."""
-    tokenizer = Tokenizer.from_gguf(wordpiece_metadata)
+    tokenizer = Tokenizer.from_gguf(wordpiece_metadata, engine=engine)
     for text in ["한국어", "a\u0903b", "a\x0bb", "ab" * 60, *odd_texts(400)]:
         expected = trained_wordpiece.encode(text, add_special_tokens=False).ids
         assert tokenizer.encode(text, add_special=False) == expected, ascii(text)

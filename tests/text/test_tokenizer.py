@@ -322,11 +322,9 @@ def test_wrong_merges_do_no_harm(bpe_metadata):
         assert tokenizer.decode(tokenizer.encode("hello wörld")) == "hello wörld"
 
 
-def test_unknown_engine(bpe_metadata, unigram_metadata):
+def test_unknown_engine(bpe_metadata):
     with pytest.raises(ArgumentError, match="engine: expected one of auto, hf, python, got rust"):
         Tokenizer.from_gguf(bpe_metadata, engine="rust")
-    with pytest.raises(ArgumentError, match="python knows no unigram"):
-        Tokenizer.from_gguf(unigram_metadata, engine="python")
 
 
 def test_phi3_tokens_swallow_white_space(spm_metadata):

@@ -171,11 +171,8 @@ def _merges_of_scores(ids: dict[str, int], scores: Sequence[float]) -> list[tupl
 def _build_wordpiece(library: Any, vocab: Vocab) -> Any:
     # transformers is followed where llama.cpp differs: that keeps one jamo of a Korean syllable,
     # drops spacing marks, takes \v, \f and U+0085 for spaces, and words of more than 100 letters.
-    if vocab.phantom_space:
-        ids = {_wordpiece(text): index for text, index in reversed(vocab.plain_ids.items())}
-    else:
-        ids = vocab.plain_ids
-    unk = _unknown(vocab)
+    ids = wordpiece_ids(vocab)
+    unk = unknown_of(vocab)
     unk_text = vocab.tokens[unk]
     tokenizer = library.Tokenizer(
         library.models.WordPiece({**ids, unk_text: unk}, unk_token=unk_text)
@@ -191,7 +188,15 @@ def _build_wordpiece(library: Any, vocab: Vocab) -> Any:
     return tokenizer
 
 
-def _unknown(vocab: Vocab) -> int:
+def wordpiece_ids(vocab: Vocab) -> dict[str, int]:
+    """The tokens for text, spelled as BERT does."""
+    if not vocab.phantom_space:
+        return vocab.plain_ids
+    return {_wordpiece(text): index for text, index in reversed(vocab.plain_ids.items())}
+
+
+def unknown_of(vocab: Vocab) -> int:
+    """The id of the unknown token; ModelError where there is none."""
     unk = vocab.find_special("unk")
     if unk is None:
         raise ModelError("tokenizer.ggml.unknown_token_id: expected an id of the vocabulary")
@@ -205,14 +210,20 @@ def _wordpiece(text: str) -> str:
     return text if text.startswith("[") and text.endswith("]") else f"##{text}"
 
 
-def _build_unigram(library: Any, vocab: Vocab) -> Any:
+def unigram_pieces(vocab: Vocab) -> list[tuple[str, float]]:
+    """The pieces with their scores, those that text cannot become out of its reach."""
     pieces = list(zip(vocab.tokens, map(float, vocab.scores), strict=False))
     plain = vocab.plain_ids
     for index, (text, score) in enumerate(pieces):
         if plain.get(text) != index:  # no text has a space when the model sees it, so none matches
             pieces[index] = (f" {index}", score)
+    return pieces
+
+
+def _build_unigram(library: Any, vocab: Vocab) -> Any:
+    pieces = unigram_pieces(vocab)
     tokenizer = library.Tokenizer(
-        library.models.Unigram(pieces, unk_id=_unknown(vocab), byte_fallback=False)
+        library.models.Unigram(pieces, unk_id=unknown_of(vocab), byte_fallback=False)
     )
     norm, cut = library.normalizers, library.pre_tokenizers
     prefix = vocab.add_space_prefix or vocab.remove_extra_whitespaces

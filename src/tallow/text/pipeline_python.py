@@ -37,7 +37,7 @@ class Pipeline:
             _Added([row for row in rows if bool(row.get("normalized")) == normal], self._changed)
             for normal in (False, True)
         )
-        make = _MODELS.get(_kind(root["model"]))
+        make = MODELS.get(_kind(root["model"]))
         if make is None:
             raise missing(f"the model {root['model'].get('type')}")
         if len({row["content"] for row in rows}) != len(rows):
@@ -222,7 +222,7 @@ def _words(model: Mapping[str, Any], hidden: frozenset[str]) -> Words:
     return run
 
 
-_MODELS: Final[Mapping[Any, Callable[[Mapping[str, Any], frozenset[str]], Words]]] = {
+MODELS: Final[Mapping[Any, Callable[[Mapping[str, Any], frozenset[str]], Words]]] = {
     "WordPiece": _wordpiece,
     "Unigram": _unigram,
     "BPE": _bpe,

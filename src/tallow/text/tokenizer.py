@@ -43,13 +43,13 @@ class Tokenizer:
     def from_gguf(cls, metadata: Mapping[str, Any], *, engine: Engine = "auto") -> Tokenizer:
         """The tokenizer that a GGUF file's metadata describes (`tokenizer.ggml.*`).
 
-        `engine` is `hf` (the package `tokenizers`), `python` (the stand-in: BPE and SentencePiece),
-        or `auto`: the stand-in for SentencePiece, where it is the faster one, and for short ASCII
-        text; `tokenizers` for the rest, or where it is not installed the stand-in.
+        `engine` is `hf` (the package `tokenizers`), `python` (the stand-in), or `auto`: the
+        stand-in for SentencePiece, where it is the faster one, and for short ASCII text;
+        `tokenizers` for the rest, or where it is not installed the stand-in.
 
         Raises:
             ModelError: no vocabulary, or an unknown kind; the text lists the known ones.
-            MissingExtraError: the vocabulary needs `tokenizers`, which is not installed.
+            MissingExtraError: `engine` is `hf`, and `tokenizers` is not installed.
         """
         vocab = read_vocab(metadata)
         return cls(vocab, VocabEncoder(vocab, _model(vocab, _checked(engine))))
@@ -323,11 +323,18 @@ def _checked(engine: str) -> str:
 
 
 def _model(vocab: Vocab, engine: str) -> Model:
-    plain = None if engine == "hf" else _python_model(vocab)
-    if plain is None:
-        if engine == "python":
-            raise ArgumentError(f"engine: python knows no {vocab.algorithm} vocabularies, hf does")
+    if engine == "hf":
         return hf.build(vocab)
+    plain = _python_model(vocab)
+    if plain is None:
+        from tallow.text import gguf_python
+
+        if engine == "python":
+            return gguf_python.build(vocab)
+        try:
+            return hf.build(vocab)
+        except MissingExtraError:
+            return gguf_python.build(vocab)
     if engine == "python" or vocab.algorithm == "spm":
         return plain
     return _QuickStart(vocab, plain)
