@@ -33,7 +33,9 @@ def _vocabulary(fields: Fields, name: str, default: Any) -> int:
 
 
 def _padding(fields: Fields, name: str, default: Any) -> int:
-    return fields.integer(name, default, low=0)  # null stands for the default
+    if fields.has(name) and fields.get(name) is None:
+        raise fields.misfit(name, "a token id, as positions count all others", None)
+    return fields.integer(name, default, low=0)
 
 
 @dataclass(frozen=True, kw_only=True)
