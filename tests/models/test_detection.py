@@ -18,8 +18,8 @@ from tallow.errors import ArgumentError, ConfigWarning, ContextError, ModelError
 from tallow.models.blocks.conv import conv_norm
 from tallow.models.blocks.detr import LearnedPositions, SinePositions
 from tallow.models.blocks.frozen_norm import FrozenBatchNorm2d
+from tallow.models.blocks.timm_resnet import variant
 from tallow.models.detection_losses import assignment
-from tallow.models.families.timm_backbone import variant
 from tallow.safetensors import save_file
 
 # Names of Hugging Face's layout → those of the files that the authors published.

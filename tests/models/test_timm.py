@@ -165,7 +165,8 @@ def test_every_variant_has_the_tensors_of_timm():
 @pytest.mark.needs_torch
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", ["mobilenetv3_small_050", "tf_efficientnet_lite0", "mobilenetv4_conv_small_050"]
+    "name",
+    ["mobilenetv3_small_050", "tf_efficientnet_lite0", "mobilenetv4_conv_small_050", "resnet26d"],
 )
 def test_whole_variants_equal_timm(name):
     torch, timm = reference_packages()

@@ -116,6 +116,7 @@ yolos: YolosModel YolosForObjectDetection
 _TIMM = """
 mobilenetv[1-4]_* tf_mobilenetv3_* efficientnet_* tf_efficientnet_* efficientnetv2_*
     tf_efficientnetv2_*: timm_mobilenet TimmMobileNet
+resnet[1-9]* wide_resnet* resnext[1-9]* test_resnet: timm_resnet TimmResNet
 """
 
 # GGUF's `general.architecture` → the family that it is read as.

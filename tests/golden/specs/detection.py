@@ -165,6 +165,22 @@ SPECS = {
         {**YOLOS, "use_mid_position_embeddings": False, "qkv_bias": False}, images((24, 40)),
         ("last_hidden_state", "pooler_output"),
     ),
+    "timm_resnet": Spec(
+        "timm:resnet18", "",
+        {
+            "channels": [8, 16, 16, 32], "num_classes": 7, "output_stride": 16,
+            "layers": [2, 1, 1, 2],
+        },
+        images((70, 45)), ("logits",),
+    ),
+    "timm_resnext": Spec(
+        "timm:resnext50d_32x4d", "",
+        {
+            "channels": [8, 8, 16, 16], "num_classes": 7, "cardinality": 2, "base_width": 32,
+            "layers": [1, 1, 2, 1], "stem_width": 8, "global_pool": "catavgmax",
+        },
+        images((70, 45)), ("logits",),
+    ),
     "timm_backbone": Spec(
         "TimmBackbone", "TimmBackboneConfig",
         {"backbone": "test_resnet", "out_indices": [3]}, images((40, 56)), ("feature_maps",),
