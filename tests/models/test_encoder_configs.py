@@ -330,5 +330,38 @@ def test_sentence_transformers_folders_load(tmp_path):
     same("mpnet", tl.models.load(folder, task="embedding"))
 
 
+def test_bge_m3s_two_files_beside_the_weights(tmp_path):
+    """Its layers as FlagEmbedding applies them: unit vectors, and weights above 0 of tokens."""
+    folder = tmp_path / "model"
+    shutil.copytree(ROOT / "xlm_roberta", folder)
+    (folder / "golden.safetensors").unlink()
+    rng = np.random.default_rng(3)
+    w, b, v, c = (rng.normal(size=shape).astype(np.float32) for shape in ((32, 32), 32, (1, 32), 1))
+    plain = tl.models.load(folder, task="embedding")
+    tl.save({"weight": tl.tensor(w), "bias": tl.tensor(b)}, folder / "colbert_linear.pt")
+    assert type(tl.models.load(folder)) is type(plain), "one of two files is none"
+    tl.save({"weight": tl.tensor(v), "bias": tl.tensor(c)}, folder / "sparse_linear.pt")
+    case = Case("xlm_roberta")
+    model = tl.models.load(folder, task="embedding")
+    same("xlm_roberta", model)
+    found = model(**case.inputs)
+    last = case.expected["last_hidden_state"].astype(np.float64)
+
+    def unit(x):
+        return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12)
+
+    kept = case.inputs["attention_mask"].numpy()[:, 1:, None]
+    for name, want in [
+        ("dense_vecs", unit(last[:, 0])),
+        ("sparse_vecs", np.maximum(last @ v.T + c, 0)),
+        ("colbert_vecs", unit((last[:, 1:] @ w.T + b) * kept)),
+    ]:
+        np.testing.assert_allclose(found[name].numpy(), want, rtol=1e-3, atol=1e-4, err_msg=name)
+    (folder / "colbert_linear.pt").unlink()
+    tl.save({"weight": tl.tensor(w[:8]), "bias": tl.tensor(b[:8])}, folder / "colbert_linear.pt")
+    with pytest.raises(ModelError, match=r"colbert_linear\.pt: weight: expected .*\(32, 32\)"):
+        tl.models.load(folder)
+
+
 def test_every_encoder_has_a_golden_with_a_head():
     assert HEADED.keys() <= set(CASES)

@@ -17,6 +17,7 @@ from tallow.weights.arrange import Rule, within
 
 if TYPE_CHECKING:
     from tallow.text import Tokenizer
+    from tallow.weights import WeightSource
 
 
 class Model(Module):
@@ -42,6 +43,11 @@ class Model(Module):
     )  # of its config.json, as they stand there
     tokenizer_source: Callable[[], Tokenizer] | None = None
     end_ids: frozenset[int] = frozenset()  # that end a generation where there is no tokenizer
+
+    @classmethod
+    def beside(cls, source: WeightSource) -> tuple[type[Model], WeightSource]:
+        """The class and tensors where files beside the weights hold more of the model."""
+        return cls, source
 
     def arrangement(self) -> tuple[Rule, ...]:
         """The rules of this model and of the models within it."""

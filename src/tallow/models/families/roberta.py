@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from tallow.models.base import Model
 from tallow.models.blocks.bert import (
     CountedEmbeddings,
     FirstClassifier,
@@ -23,8 +24,11 @@ from tallow.models.blocks.text_heads import ChoiceScores
 from tallow.models.configs import custom, size
 from tallow.models.fields import MAX_SIZE, Fields
 from tallow.models.outputs import BaseOutput, LogitsOutput
-from tallow.nn import Module
+from tallow.nn import Linear, Module
+from tallow.nn import functional as F
+from tallow.ops import relu
 from tallow.tensor import Tensor
+from tallow.weights import WeightSource, open_weights
 
 
 def _vocabulary(fields: Fields, name: str, default: Any) -> int:
@@ -69,6 +73,57 @@ class RobertaModel(BertEncoder):
             cfg.hidden_act, eps,
         )  # fmt: skip
         self.pooler = Pooler(width) if pooled else None
+
+    @classmethod
+    def beside(cls, source: WeightSource) -> tuple[type[Model], WeightSource]:
+        """BGE-M3 where its two files stand beside the weights."""
+        files = {name: source.path / f"{name}.pt" for name in ("colbert_linear", "sparse_linear")}
+        if not all(path.is_file() for path in files.values()):
+            return cls, source
+        parts = []
+        for name, path in files.items():
+            part = open_weights(path)
+            parts.append(part.rename({each: f"{name}.{each}" for each in part.names()}))
+        return BgeM3Model, source.merge(*parts)
+
+
+@dataclass(frozen=True)
+class M3Output(BaseOutput):
+    """What BGE-M3 compares texts by, beside the hidden states.
+
+    `dense_vecs` `(batch, size)` is the first position, `colbert_vecs` `(batch, length - 1, size)`
+    the others, each of length 1 (0 where the mask hides); `sparse_vecs` `(batch, length, 1)` are
+    the weights of the tokens.
+    """
+
+    dense_vecs: Tensor | None = None
+    sparse_vecs: Tensor | None = None
+    colbert_vecs: Tensor | None = None
+
+
+class BgeM3Model(RobertaModel):
+    """XLM-R with BGE-M3's two layers, each in a file of its own (arXiv 2402.03216)."""
+
+    def __init__(self, cfg: RobertaConfig, *, pooled: bool = True) -> None:
+        super().__init__(cfg, pooled=pooled)
+        self.colbert_linear = Linear(cfg.hidden_size, cfg.hidden_size)
+        self.sparse_linear = Linear(cfg.hidden_size, 1)
+
+    def encoded(self, x: Tensor, mask: Tensor | None, hidden: bool) -> M3Output:
+        """What layers, pooler and both layers behind them make of the embeddings."""
+        found = super().encoded(x, mask, hidden)
+        last = found.last_hidden_state
+        many = self.colbert_linear(last[:, 1:])
+        if mask is not None:
+            many = many * mask[:, 1:].unsqueeze(2).to(many.dtype)
+        return M3Output(
+            last,
+            found.pooler_output,
+            found.hidden_states,
+            F.normalize(last[:, 0], dim=-1),
+            relu(self.sparse_linear(last)),
+            F.normalize(many, dim=-1),
+        )
 
 
 class RobertaForMaskedLM(MaskedLM):
