@@ -184,3 +184,53 @@ def test_mbart_configs_as_published(tmp_path):
            "static_position_embeddings": False, "num_hidden_layers": 12}  # fmt: skip
     case, folder = changed(tmp_path, "mbart_decoder", **old)
     case.check(case.run(tl.models.load(folder)))
+
+
+def test_inputs_of_layoutlmv3():
+    case = Case("layoutlmv3")
+    model, ids = case.load(), case.inputs["input_ids"]
+    pixels, boxes = case.inputs["pixel_values"], case.inputs["bbox"]
+    with pytest.raises(ShapeError, match="24×24 pixels"):
+        model(ids, boxes, pixel_values=tl.zeros(2, 3, 24, 32))
+    with pytest.raises(ShapeError, match=r"bbox: expected shape \(2, 12, 4\)"):
+        model(ids, boxes[:, :3])
+    with pytest.raises(ArgumentError, match="input_ids, inputs_embeds or pixel_values"):
+        model()
+    with pytest.raises(ArgumentError, match="input_ids or inputs_embeds"):
+        Case("layoutlmv3_tokens").load()(pixel_values=pixels)
+    assert model(pixel_values=pixels).last_hidden_state.shape == (2, 10, 64)
+    assert np.array_equal(  # no boxes are boxes of zeros
+        model(ids).last_hidden_state.numpy(), model(ids, boxes * 0).last_hidden_state.numpy()
+    )
+    embeds = model.embeddings.word_embeddings(ids)
+    found = model(None, boxes, inputs_embeds=embeds, pixel_values=pixels)
+    np.testing.assert_allclose(
+        found.last_hidden_state.numpy(), case.expected["last_hidden_state"], rtol=1e-3, atol=1e-3
+    )
+
+
+def test_layoutlmv3_without_an_eye(tmp_path):
+    seen = ["cls_token", "pos_embed", "patch_embed", "norm", "LayerNorm"]
+    case, folder = changed(tmp_path, "layoutlmv3_text", drop=[rf"{n}\b" for n in seen],
+                           visual_embed=False)  # fmt: skip
+    model = tl.models.load(folder)
+    case.check(case.run(model))
+    with pytest.raises(ArgumentError, match="visual_embed"):
+        model(pixel_values=tl.zeros(2, 3, 24, 24))
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"shape_size": 8}, "hidden_size: expected 48"),
+        ({"text_embed": False}, "text_embed: expected True"),
+        ({"max_rel_pos": 2}, "max_rel_pos: expected more than 2"),
+        ({"input_size": 4}, "input_size: expected at least 8"),
+        ({"num_attention_heads": 5}, "num_attention_heads"),
+    ],
+    ids=str,
+)
+def test_what_a_config_of_layoutlmv3_may_not_say(config, words, tmp_path):
+    _, folder = changed(tmp_path, "layoutlmv3", **config)
+    with pytest.raises(ModelError, match=words):
+        tl.models.load(folder)

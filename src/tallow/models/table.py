@@ -63,6 +63,8 @@ hiera: HieraModel HieraForImageClassification HieraBackbone
 jina_embeddings_v3: JinaEmbeddingsV3Model JinaEmbeddingsV3ForMaskedLM
     JinaEmbeddingsV3ForSequenceClassification JinaEmbeddingsV3ForTokenClassification
     JinaEmbeddingsV3ForQuestionAnswering
+layoutlmv3: LayoutLMv3Model LayoutLMv3ForTokenClassification
+    LayoutLMv3ForSequenceClassification LayoutLMv3ForQuestionAnswering
 llama: LlamaForCausalLM=Llama LlamaModel
 mbart: MBartForCausalLM
 mistral: MistralForCausalLM=Mistral MistralModel

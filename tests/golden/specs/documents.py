@@ -162,6 +162,50 @@ MBART = {
     "scale_embedding": True,
 }
 
+LAYOUT = {
+    "vocab_size": 72,
+    "hidden_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+    "max_position_embeddings": 24,
+    "max_2d_position_embeddings": 256,
+    "coordinate_size": 8,
+    "shape_size": 16,
+    "rel_pos_bins": 8,
+    "max_rel_pos": 9,
+    "rel_2d_pos_bins": 16,
+    "max_rel_2d_pos": 200,
+    "input_size": 24,
+    "patch_size": 8,
+}
+QUERIES = {"*query.weight": 0.2, "*key.weight": 0.2}
+
+
+def pages(size=24, **options):
+    """Words with boxes, and the picture of a page where it has a size."""
+
+    def make(config, source):
+        found = texts(**options)(config, source)
+        corners = torch.randint(0, 256, (*found["input_ids"].shape, 2, 2), generator=source)
+        corners = corners.sort(-2).values
+        found["bbox"] = corners.flatten(-2)
+        return {**found, **(images(size)(config, source) if size else {})}
+
+    return make
+
+
+def layout(ending, inputs, outputs, **values) -> Spec:
+    return Spec(
+        f"LayoutLMv3{ending}",
+        "LayoutLMv3Config",
+        {**LAYOUT, **values},
+        inputs,
+        outputs,
+        stds=QUERIES,
+        options=HIDDEN if "hidden_states" in outputs else {},
+    )
+
 
 SPECS = {
     "vit": vit("ViTModel", "ViTConfig", VIT, POOLED, options=HIDDEN),
@@ -258,5 +302,20 @@ SPECS = {
         (40, 32),
         # Nothing normalises what comes from its last stage.
         {**WORDS, "encoder.*reduction.weight": 0.05, "encoder.*.dense.weight": 0.1, **STDS},
+    ),
+    "layoutlmv3": layout("Model", pages(pad=None), ("last_hidden_state", "hidden_states")),
+    "layoutlmv3_text": layout(
+        "Model", pages(0, pad=1), ("last_hidden_state",), has_spatial_attention_bias=False
+    ),
+    "layoutlmv3_tokens": layout("ForTokenClassification", pages(pad=1), ("logits",), num_labels=11),
+    "layoutlmv3_classification": layout(
+        "ForSequenceClassification",
+        pages(pad=1),
+        ("logits",),
+        num_labels=3,
+        has_relative_attention_bias=False,
+    ),
+    "layoutlmv3_answers": layout(
+        "ForQuestionAnswering", pages(pad=None), ("start_logits", "end_logits")
     ),
 }
