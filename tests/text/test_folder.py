@@ -159,6 +159,13 @@ DAMAGED = {
     "twice": '{"model": {"type": "Unigram", "vocab": [["a", 0]]}, "added_tokens": '
     '[{"content": "b", "id": 9}, {"content": "b", "id": 0}]}',
     "rows": '{"model": {"type": "Unigram", "vocab": [3, [], null]}}',
+    "id": '{"model": {"type": "BPE", "vocab": {"a": []}}}',
+    "score": '{"model": {"type": "Unigram", "vocab": [["a", "b"]]}}',
+    "pair": '{"model": {"type": "Unigram", "vocab": [["a"]]}}',
+    "step": '{"model": {"type": "WordLevel", "vocab": {"a": 0}}, "normalizer": {"type": {}}}',
+    "row": '{"model": {"type": "WordLevel", "vocab": {"a": 0}}, "added_tokens": [null]}',
+    "base64": '{"model": {"type": "WordLevel", "vocab": {"a": 0}}, "normalizer": '
+    '{"type": "Precompiled", "precompiled_charsmap": "a"}}',
 }
 
 

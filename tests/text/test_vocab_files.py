@@ -116,6 +116,13 @@ HEAD = piece("<unk>", 0, 2) + piece("<s>", 0, 3) + piece("</s>", 0, 3)
          "merges.txt: file: expected a readable file"),
         ({"config.json": '{"model_type": "roberta"}', "vocab.json": '{"a": 0}',
           "merges.txt": "a a\n"}, FormatError, "merges.txt: line 1: expected two tokens"),
+        ({"vocab.txt": "[PAD]", "tokenizer_config.json": '{"unk_token": []}'}, FormatError,
+         "tokenizer_config.json: unk_token: expected a text"),
+        ({"spiece.model": HEAD + piece("a"), "tokenizer_config.json":
+          '{"tokenizer_class": "T5Tokenizer", "extra_ids": 1000000000000}'}, FormatError,
+         "extra_ids: expected a number up to"),
+        ({"sentencepiece.bpe.model": HEAD + piece("a"), "tokenizer_config.json":
+          '{"tokenizer_class": "MBartTokenizer", "src_lang": [1]}'}, FormatError, "lang_token"),
         ({"config.json": '{"model_type": "t5"}'}, ModelError, "expected one of sentencepiece"),
         ({"config.json": '{"model_type": "t5"}', "spiece.model": b"no"}, FormatError,
          "spiece.model: ModelProto"),

@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 import importlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from tallow.errors import FormatError, MissingExtraError, ModelError
+from tallow.errors import FormatError, MissingExtraError, ModelError, TallowError
 from tallow.text.decoding import Decoder
 from tallow.text.encoder import Encoder
 from tallow.text.end_ids import configured_ends
@@ -200,7 +201,9 @@ def read_folder(path: Path, engine: str) -> tuple[Vocab, Encoder]:
                 raise
     try:
         return stand_in(vocab, root)
-    except (AttributeError, KeyError, TypeError) as error:
+    except TallowError:
+        raise
+    except (AttributeError, ArithmeticError, LookupError, TypeError, ValueError, re.error) as error:
         raise ModelError(f"tokenizer.json: a step of the wrong form: {error}") from error
 
 
@@ -220,10 +223,13 @@ def _vocab(root: Mapping[str, Any], file: Path, path: Path, config: Mapping[str,
     model = field_of(file, root, "model", dict, {})
     pieces = model_pieces(file, root)
     added = [row for row in field_of(file, root, "added_tokens", list, []) if isinstance(row, dict)]
+    for row in field_of(file, root, "added_tokens", list, []):
+        if not isinstance(row, dict) or not isinstance(row.get("content"), str):
+            raise FormatError(file, "added_tokens", "objects with content and id", row)
     for row in added:
         pieces[str(row.get("content"))] = row.get("id")
-    ids = set(pieces.values())
-    if not ids or set(map(type, ids)) != {int} or min(ids) < 0 or max(ids) >= MAX_VOCAB:
+    ids = list(pieces.values())
+    if {*map(type, ids)} != {int} or min(ids) < 0 or max(ids) >= MAX_VOCAB:
         raise FormatError(file, "vocab", f"ids from 0 to {MAX_VOCAB - 1}", "others or none")
     count = max(ids) + 1
     tokens, kinds = [""] * count, [NORMAL] * count

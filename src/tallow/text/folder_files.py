@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tallow.errors import FormatError
+from tallow.errors import FormatError, ModelError
 
 
 def parse_json(file: Path, source: str) -> dict[str, Any]:
@@ -46,6 +46,9 @@ def steps_of(part: Any, children: str) -> list[dict[str, Any]]:
     """
     if not isinstance(part, dict):
         return []
+    if not isinstance(part.get("type"), (str, type(None))):
+        kind = str(part["type"])[:60]
+        raise ModelError(f"tokenizer.json: {children}: expected the name of a step, got {kind}")
     inner = part.get(children)
     if part.get("type") == "Sequence" and isinstance(inner, list):
         return [step for child in inner for step in steps_of(child, children)]

@@ -178,7 +178,7 @@ def _unigram(model: Mapping[str, Any], hidden: frozenset[str]) -> Words:
 def _bpe(model: Mapping[str, Any], hidden: frozenset[str]) -> Words:
     if model.get("dropout") or model.get("continuing_subword_prefix"):
         raise missing("the options of its model")
-    ids, suffix = model["vocab"], model.get("end_of_word_suffix") or ""
+    ids, suffix = model["vocab"], str(model.get("end_of_word_suffix") or "")
     rows = (row.split(" ") if isinstance(row, str) else row for row in model["merges"])
     ranks = {(left, right): i for i, (left, right) in reversed(list(enumerate(rows)))}
     for left, right in ranks:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from tallow.errors import FormatError
+
 Part = dict[str, Any]
 Config = Mapping[str, Any]
 
@@ -176,10 +178,16 @@ def _deberta_v2(config: Config, charsmap: bytes) -> Part:
     return _pieces(steps, _scheme(config, "first"), words=False, before=before)
 
 
+_MOST_SENTINELS: Final = 100_000
+
+
 def _sentinels(config: Config) -> list[str]:
     """T5's tokens for what is left out of a text, as its vocabulary ends with them."""
     count = config.get("extra_ids", 100)
-    return [f"<extra_id_{i}>" for i in reversed(range(count if type(count) is int else 0))]
+    if type(count) is not int or not 0 <= count <= _MOST_SENTINELS:
+        wanted = f"a number up to {_MOST_SENTINELS}"
+        raise FormatError("tokenizer_config.json", "extra_ids", wanted, count)
+    return [f"<extra_id_{i}>" for i in reversed(range(count))]
 
 
 _TWO_SEPARATORS: Final = ("cls A sep", "cls A sep sep B sep")

@@ -15,6 +15,7 @@ from tallow.formats.sentencepiece import (
     open_sentencepiece,
 )
 from tallow.text.folder_files import read_config, steps_of
+from tallow.text.folder_tokens import text_of
 from tallow.text.recipes import CLASS_OF_MODEL, RECIPES, Part, Recipe
 
 SPIECE_NAMES: Final = (
@@ -78,7 +79,7 @@ def read_vocab_files(path: Path, config: Mapping[str, Any]) -> tuple[Path, Part,
         wanted = f"{files} of one of the classes {', '.join(RECIPES)}"
         raise ModelError(f"{path}: expected a tokenizer: {wanted}; got {name or 'none'}")
     listed = _lists_tokens(config)
-    config = _with_defaults(recipe, config)
+    config = _with_defaults(recipe, config, path / "tokenizer_config.json")
     read = _MODELS[recipe.model](path, recipe, config)
     added = [] if listed else list(read.added)
     root = {"version": "1.0", "added_tokens": added, "model": read.model}
@@ -101,7 +102,7 @@ def with_template(root: Part, path: Path, config: Mapping[str, Any]) -> Part:
                 found.append({"Sequence": {"id": role, "type_id": type_id}})
                 continue
             text = texts[role]
-            if text not in ids:
+            if not isinstance(text, str) or text not in ids:
                 where = path / "tokenizer_config.json"
                 raise FormatError(where, f"{role}_token", "a token of the vocabulary", text)
             known[text] = {"id": text, "ids": [ids[text]], "tokens": [text]}
@@ -174,13 +175,15 @@ def _roles(config: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def _with_defaults(recipe: Recipe, config: Mapping[str, Any]) -> dict[str, Any]:
+def _with_defaults(recipe: Recipe, config: Mapping[str, Any], where: Path) -> dict[str, Any]:
     """The configs with the class's own tokens where they name none, and its flags of tokens."""
     found = {**recipe.defaults, **config}
     for role, text in recipe.roles.items():
         key = f"{role}_token"
         value = found.get(key)
         value = text if value is None else value
+        if text_of(value) is None:
+            raise FormatError(where, key, "a text, or an object with its content", value)
         if not isinstance(value, str) or not value:
             continue
         strips = role == "mask" and recipe.mask_strips
