@@ -381,6 +381,19 @@ def test_middle_positions_by_their_name_in_memory(tmp_path):
     case.check(case.run(tl.models.load(copy(case, tmp_path / "model", tensors=tensors))))
 
 
+def test_a_detector_from_a_file_that_segments(tmp_path):
+    case = Case("detr_segmentation")
+    found = case.load(task="object-detection")(**case.inputs)
+    for key in ("logits", "pred_boxes"):
+        close(found[key].numpy(), case.expected[key], name=key)
+    assert type(case.load(task="image-segmentation")).__name__ == "DetrForSegmentation"
+    values = json.loads((case.folder / "config.json").read_text())["backbone_config"]
+    values |= {"out_features": ["stage4"], "out_indices": None}
+    folder = copy(case, tmp_path / "model", config={"backbone_config": values})
+    with pytest.raises(ModelError, match="3 or 4 stages"):
+        tl.models.load(folder)
+
+
 @pytest.mark.parametrize("shape", [(0, 3), (1, 1), (3, 3), (2, 5), (5, 2), (4, 6)], ids=str)
 def test_assignment_is_the_cheapest(shape):
     rng = np.random.default_rng(sum(shape))

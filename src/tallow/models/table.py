@@ -48,7 +48,7 @@ deberta-v2: DebertaV2Model DebertaV2ForMaskedLM DebertaV2ForSequenceClassificati
     DebertaV2ForTokenClassification DebertaV2ForQuestionAnswering DebertaV2ForMultipleChoice
 deit: DeiTModel DeiTForImageClassification DeiTForImageClassificationWithTeacher
 depth_anything: DepthAnythingForDepthEstimation
-detr: DetrModel DetrForObjectDetection
+detr: DetrModel DetrForObjectDetection DetrForSegmentation
 dinov2: Dinov2Model Dinov2ForImageClassification Dinov2Backbone
 dinov2_with_registers = dinov2: Dinov2WithRegistersModel
     Dinov2WithRegistersForImageClassification Dinov2WithRegistersBackbone
@@ -139,7 +139,7 @@ TASKS: dict[str, tuple[str, ...]] = {
     "image-classification": ("ForImageClassification",),
     "zero-shot-image-classification": ("Model",),
     "object-detection": ("ForObjectDetection",),
-    "image-segmentation": ("ForSemanticSegmentation",),
+    "image-segmentation": ("ForSemanticSegmentation", "ForSegmentation"),
     "depth-estimation": ("ForDepthEstimation",),
     "mask-generation": ("SamModel",),
     "image-to-text": ("VisionEncoderDecoderModel", "ForConditionalGeneration"),

@@ -185,6 +185,19 @@ SPECS = {
         "TimmBackbone", "TimmBackboneConfig",
         {"backbone": "test_resnet", "out_indices": [3]}, images((40, 56)), ("feature_maps",),
     ),
+    "detr_segmentation": Spec(
+        "DetrForSegmentation", "DetrConfig",
+        {
+            **DETR, "encoder_attention_heads": 8, "encoder_layers": 1, "use_timm_backbone": False,
+            "backbone_config": {
+                "model_type": "resnet", "embedding_size": 8, "hidden_sizes": [8, 16, 24, 32],
+                "depths": [1, 1, 1, 1], "layer_type": "basic",
+                "out_features": ["stage1", "stage2", "stage3", "stage4"],
+            },
+        },
+        padded((64, 96)), ("pred_masks", "logits", "pred_boxes", "last_hidden_state"),
+        singles=False,
+    ),
     "detr_model": Spec(
         "DetrModel", "DetrConfig",
         {**DETR, **timm("resnet26", 1), "auxiliary_loss": True}, images((40, 56)),

@@ -254,6 +254,26 @@ class DetectorModel(Model):
         """The norm behind the encoder."""
         return None
 
+    def see(
+        self, pixel_values: Tensor, pixel_mask: Tensor | None
+    ) -> tuple[tuple[Tensor, ...], Tensor, Tensor, Tensor | None]:
+        """Maps of the stages, the last projected, its positions, and its mask for attention."""
+        maps, mask = self.backbone(pixel_values, pixel_mask)
+        positions = self.places().position_embedding(maps[-1].shape[2:], mask)
+        kept = None if mask is None else mask.flatten(1).unsqueeze(1).unsqueeze(1)
+        return maps, self.input_projection(maps[-1]), positions, kept
+
+    def decode(
+        self, encoded: Tensor, positions: Tensor, mask: Tensor | None
+    ) -> tuple[Tensor, HiddenStates, Tensor | None]:
+        """What `Decoder` gives for the model's own queries."""
+        queries = self.queries()
+        start = zeros(encoded.shape[0], *queries.shape[1:])
+        found: tuple[Tensor, HiddenStates, Tensor | None] = self.decoder(
+            start, queries, encoded, positions, mask
+        )
+        return found
+
     def forward(
         self,
         pixel_values: Tensor,
@@ -276,17 +296,12 @@ class DetectorModel(Model):
             ("decoder_inputs_embeds", decoder_inputs_embeds),
         ):
             expect(given is None, type(self), f"{name} to be None", "a tensor", ArgumentError)
-        maps, mask = self.backbone(pixel_values, pixel_mask)
-        positions = self.places().position_embedding(maps[-1].shape[2:], mask)
-        kept = None if mask is None else mask.flatten(1).unsqueeze(1).unsqueeze(1)
+        _, projected, positions, mask = self.see(pixel_values, pixel_mask)
         if encoder_outputs is None:
-            x = self.input_projection(maps[-1]).flatten(2).transpose(1, 2)
-            encoded, states = self.encoder(x, positions, kept)
+            encoded, states = self.encoder(projected.flatten(2).transpose(1, 2), positions, mask)
         else:
             encoded, states = encoder_outputs[0], None
-        queries = self.queries()
-        start = zeros(pixel_values.shape[0], *queries.shape[1:])
-        last, decoded, between = self.decoder(start, queries, encoded, positions, kept)
+        last, decoded, between = self.decode(encoded, positions, mask)
         return DetectorModelOutput(
             last,
             decoded if output_hidden_states else None,
@@ -306,7 +321,7 @@ class ObjectDetection(Model):
     base_class: ClassVar[Any]
     nothing: ClassVar[int] = 1
     kind: ClassVar[Kind] = SOFTMAX
-    rules = (
+    rules: ClassVar[tuple[Rule, ...]] = (
         rename("model.class_embed.*", "class_labels_classifier.*"),
         rename("model.bbox_embed.*", "bbox_predictor.*"),
     )
