@@ -91,6 +91,59 @@ def test_a_wrapper_over_names_without_its_prefix(tmp_path):
     case.check(model(**case.inputs))
 
 
+FUSING = ["timm_fastvit", "timm_mobileone", "timm_repvgg"]
+
+
+@pytest.mark.parametrize("name", FUSING)
+def test_fused_branches_equal_them(name, tmp_path):
+    case = Case(name)
+    model = case.load(dtype=tl.f32)
+    before = model.state_dict().keys()
+    fused = model.reparameterize()
+    close(fused(**case.inputs).logits.numpy(), case.expected["logits"], 5e-4)
+    names = fused.state_dict().keys()
+    assert any("reparam_conv" in each for each in names)
+    assert not any("conv_kxk" in each or "identity" in each for each in names)
+    assert len(names) < len(before)
+    fused.save_pretrained(tmp_path / "fused")
+    again = tl.models.load(tmp_path / "fused")
+    assert again.state_dict().keys() == names
+    want = fused(**case.inputs).logits.numpy()
+    np.testing.assert_array_equal(again(**case.inputs).logits.numpy(), want)
+    assert again.reparameterize().state_dict().keys() == names
+
+
+@pytest.mark.needs_torch
+@pytest.mark.parametrize("name", FUSING)
+def test_files_that_timm_fused(name, tmp_path):
+    _, timm = reference_packages()
+    oracle = importlib.import_module("golden.timm_oracle")
+    from safetensors.torch import load_file
+    from safetensors.torch import save_file as save
+
+    config = json.loads((ROOT / name / "config.json").read_text())
+    values = {**config["model_args"], "num_classes": 7}
+    model = oracle.timm_model(config["architecture"], values).eval()
+    weights = load_file(ROOT / name / "model.safetensors")
+    model.load_state_dict(
+        {k: v.float() if v.is_floating_point() else v for k, v in weights.items()}
+    )
+    fused = timm.utils.reparameterize_model(model)
+    folder = changed(name, tmp_path)
+    save(fused.state_dict(), folder / "model.safetensors")
+    case = Case(name)
+    close(tl.models.load(folder)(**case.inputs).logits.numpy(), case.expected["logits"], 5e-4)
+
+
+def test_a_file_with_neither_form_is_told(tmp_path):
+    folder = changed("timm_repvgg", tmp_path)
+    tensors = dict(tl.load(folder / "model.safetensors"))
+    rest = {k: v for k, v in tensors.items() if not k.startswith("stem.")}
+    save_file(rest, folder / "model.safetensors")
+    with pytest.raises(ModelError, match=r"stem\.conv_kxk\.conv\.weight"):
+        tl.models.load(folder)
+
+
 def test_the_loss_and_labels(tmp_path):
     case = Case("timm_mobilenetv3")
     folder = changed(case.name, tmp_path, label_names=list("abcdefg"))
@@ -159,7 +212,7 @@ def test_every_variant_has_the_tensors_of_timm():
         found = {k: tuple(v.shape) for k, v in model.state_dict(keep_vars=True).items()}
         assert found == want, name
         count += 1
-    assert count >= 60
+    assert count >= 100
 
 
 @pytest.mark.needs_torch

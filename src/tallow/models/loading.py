@@ -13,7 +13,7 @@ from tallow.models import checks
 from tallow.models.config import DecoderConfig
 from tallow.models.family import IGNORABLE, Identified, identify
 from tallow.models.fields import MAX_SIZE
-from tallow.models.prefix import leave_out, untie, with_prefix
+from tallow.models.prefix import adopt, leave_out, untie, with_prefix
 from tallow.nn import Linear, deferred
 from tallow.nn.parameter import DeferredParameter
 from tallow.nn.state import targets
@@ -140,15 +140,17 @@ def _unfilled(found: Identified) -> tuple[Any, WeightSource, tuple[str, ...]]:
     _check_size(cfg, found.source)
     with deferred():  # the weights come from the source
         model = found.model(cfg)  # type: ignore[call-arg]  # each family's class takes its config
+    named, outside = with_prefix(model, found.source)
+    named = named.arrange(model.arrangement())
+    with deferred():
+        adopt(model, named)
+    leave_out(model, named)
+    untie(model, named)
     for _, param in targets(model):
         # Activations are f32, and only products and look-ups take other dtypes beside them.
         vague = param.dtype is None and len(param.shape) != 2
         if vague and isinstance(param.parameter, DeferredParameter):
             param.parameter.convert(f32)
-    named, outside = with_prefix(model, found.source)
-    named = named.arrange(model.arrangement())
-    leave_out(model, named)
-    untie(model, named)
     ignorable = (*IGNORABLE, *model.ignored(), *outside)
     if getattr(cfg, "tie_word_embeddings", False):
         ignorable = (*ignorable, r"lm_head\.weight")

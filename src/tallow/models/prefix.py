@@ -34,6 +34,16 @@ def with_prefix(model: Model, source: WeightSource) -> tuple[WeightSource, tuple
     return source.rename({n: n.removeprefix(head) for n in inside}), tuple(map(re.escape, others))
 
 
+def adopt(model: Model, source: WeightSource) -> None:
+    """Let modules that files hold in two forms (branches, or fused) become that of the source."""
+    names = source.names()
+    for path, part in list(model.named_modules()):
+        become = getattr(part, "adopt", None)
+        if become is not None:
+            head = f"{path}."
+            become(n.removeprefix(head) for n in names if n.startswith(head))
+
+
 def leave_out(model: Model, source: WeightSource) -> None:
     """Take the optional parts out of `model` of which the source has no tensor.
 

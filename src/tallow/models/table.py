@@ -19,10 +19,6 @@ if TYPE_CHECKING:
 # model_type [= module]: architectures, the first of which stands where a checkpoint names none;
 # `Architecture=Class` where the class has another name.
 _FAMILIES = """
-jina_bert: JinaBertModel JinaBertForMaskedLM JinaBertForSequenceClassification
-    JinaBertForTokenClassification JinaBertForQuestionAnswering
-new: NewModel NewForMaskedLM NewForSequenceClassification NewForTokenClassification
-    NewForQuestionAnswering NewForMultipleChoice
 albert: AlbertModel AlbertForPreTraining AlbertForMaskedLM AlbertForSequenceClassification
     AlbertForTokenClassification AlbertForQuestionAnswering AlbertForMultipleChoice
 beit: BeitModel BeitForImageClassification
@@ -60,6 +56,8 @@ efficientnet: EfficientNetModel EfficientNetForImageClassification
 electra: ElectraModel ElectraForPreTraining ElectraForMaskedLM ElectraForSequenceClassification
     ElectraForTokenClassification ElectraForQuestionAnswering ElectraForMultipleChoice
 hiera: HieraModel HieraForImageClassification HieraBackbone
+jina_bert: JinaBertModel JinaBertForMaskedLM JinaBertForSequenceClassification
+    JinaBertForTokenClassification JinaBertForQuestionAnswering
 jina_embeddings_v3: JinaEmbeddingsV3Model JinaEmbeddingsV3ForMaskedLM
     JinaEmbeddingsV3ForSequenceClassification JinaEmbeddingsV3ForTokenClassification
     JinaEmbeddingsV3ForQuestionAnswering
@@ -76,6 +74,8 @@ modernbert: ModernBertModel ModernBertForMaskedLM ModernBertForSequenceClassific
     ModernBertForTokenClassification ModernBertForQuestionAnswering ModernBertForMultipleChoice
 mpnet: MPNetModel MPNetForMaskedLM MPNetForSequenceClassification MPNetForTokenClassification
     MPNetForQuestionAnswering MPNetForMultipleChoice
+new: NewModel NewForMaskedLM NewForSequenceClassification NewForTokenClassification
+    NewForQuestionAnswering NewForMultipleChoice
 nomic_bert: NomicBertModel NomicBertForMaskedLM NomicBertForSequenceClassification
     NomicBertForTokenClassification
 qwen2: Qwen2ForCausalLM=Qwen2 Qwen2Model
@@ -116,9 +116,14 @@ yolos: YolosModel YolosForObjectDetection
 # Patterns of timm's names: module and class. They count where a config has an `architecture` and no
 # `model_type`, and behind `timm_wrapper`.
 _TIMM = """
+convmixer_*: timm_convmixer TimmConvMixer
+efficientvit_m[0-9]: timm_efficientvit TimmEfficientVit
+fastvit_*: timm_fastvit TimmFastVit
+mobileone_* repvgg_*: timm_byob TimmByob
 mobilenetv[1-4]_* tf_mobilenetv3_* efficientnet_* tf_efficientnet_* efficientnetv2_*
     tf_efficientnetv2_*: timm_mobilenet TimmMobileNet
 resnet[1-9]* wide_resnet* resnext[1-9]* test_resnet: timm_resnet TimmResNet
+vgg[0-9]*: timm_vgg TimmVGG
 """
 
 # GGUF's `general.architecture` → the family that it is read as.

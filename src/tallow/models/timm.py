@@ -9,18 +9,20 @@ from typing import Any, ClassVar, Self
 from tallow.models import losses
 from tallow.models.base import Model
 from tallow.models.blocks.image_heads import BackboneOutput
+from tallow.models.blocks.reparam import Reparam
 from tallow.models.configs import WITHOUT_EFFECT, Config, choice, size
 from tallow.models.fields import Fields
 from tallow.models.outputs import BaseOutput, LogitsOutput
-from tallow.nn import Linear
+from tallow.nn import Linear, Module
 from tallow.ops import cat
 from tallow.tensor import Tensor
 
 # What activations are called there → here.
 ACT_NAMES = {"hard_swish": "hardswish", "hard_sigmoid": "hardsigmoid", "hard_mish": "hardmish"}
 
-_TRAINING = frozenset(
-    {"drop_rate", "drop_path_rate", "pretrained", "proj_drop_rate", "bn_momentum"}
+# Keys without effect here; a file itself says whether it is fused.
+_UNUSED = frozenset(
+    {"drop_rate", "drop_path_rate", "pretrained", "proj_drop_rate", "bn_momentum", "inference_mode"}
 )
 
 
@@ -58,10 +60,10 @@ class TimmConfig(Config):
         if not isinstance(known, Mapping):
             raise fields.misfit("pretrained_cfg", "an object", known)
         values = {**given, **_of_pretrained(known, fields), **args, "architecture": name}
-        values["id2label"] = _labels(fields, args, known)
+        values["id2label"] = _labels(fields, args, known, given)
         inner = Fields(values, f"{fields.source}: model_args")
         made = super().read(inner)
-        unknown = inner.unknown(_TRAINING | {"num_classes"} | WITHOUT_EFFECT)
+        unknown = inner.unknown(_UNUSED | {"num_classes"} | WITHOUT_EFFECT)
         if unknown:
             raise inner.misfit(unknown[0], "no such argument", values[unknown[0]])
         return made
@@ -111,8 +113,15 @@ def pool(x: Tensor, kind: str) -> Tensor:
     return cat(both, 1) if kind == "catavgmax" else 0.5 * (both[0] + both[1])
 
 
+class ClassifierHead(Module):
+    """The classifier's layer, under the name that it has there."""
+
+    def __init__(self, fc: Linear | None) -> None:
+        self.fc = fc
+
+
 class TimmModel(Model):
-    """A classifier of timm: `stages` give features, `finish` what is pooled, `head` scores.
+    """A classifier of timm: `maps` give features, `finish` what is pooled, `head` scores.
 
     `classifier` is the attribute of the last linear layer, which only a classifier needs.
     """
@@ -126,7 +135,7 @@ class TimmModel(Model):
         count = self.config.num_labels if self.classifies else 0
         return Linear(size, count) if count else None
 
-    def stages(self, x: Tensor) -> list[Tensor]:
+    def maps(self, x: Tensor) -> list[Tensor]:
         """The last features of each size, from large to small."""
         raise NotImplementedError
 
@@ -144,9 +153,16 @@ class TimmModel(Model):
         found: Tensor = pooled if layer is None else layer(pooled)
         return found
 
+    def reparameterize(self) -> Self:
+        """Put one convolution in the place of each sum of branches; for inference."""
+        for _, part in list(self.named_modules()):
+            if isinstance(part, Reparam):
+                part.reparameterize()
+        return self
+
     def forward(self, pixel_values: Tensor, labels: Tensor | None = None) -> Any:
         """`(batch, channels, height, width)` → scores `(batch, labels)`; the loss with labels."""
-        logits = self.classify(self.pool(self.finish(self.stages(pixel_values)[-1])))
+        logits = self.classify(self.pool(self.finish(self.maps(pixel_values)[-1])))
         loss = None if labels is None else losses.sequence(logits, labels, self.config)
         return LogitsOutput(logits, loss)
 
@@ -156,7 +172,7 @@ class _Pooled(TimmModel):
 
     def forward(self, pixel_values: Tensor) -> BaseOutput:  # type: ignore[override]  # no labels
         """`(batch, channels, height, width)` → the last features, and those pooled."""
-        features = self.finish(self.stages(pixel_values)[-1])
+        features = self.finish(self.maps(pixel_values)[-1])
         return BaseOutput(features, self.pool(features))
 
 
@@ -165,7 +181,7 @@ class _Maps(TimmModel):
 
     def forward(self, pixel_values: Tensor) -> BackboneOutput:  # type: ignore[override]
         """`(batch, channels, height, width)` → the last features of each size."""
-        return BackboneOutput(tuple(self.stages(pixel_values)))
+        return BackboneOutput(tuple(self.maps(pixel_values)))
 
 
 _VIEWS: Mapping[str, type[TimmModel]] = {"Model": _Pooled, "Backbone": _Maps}

@@ -109,6 +109,42 @@ TIMM = {
         ),
     )
 }
+BYOB = {"num_classes": 7, "stem_chs": 8, "depths": [1, 3], "widths": [16, 32]}
+EFFICIENTVIT = {
+    "num_classes": 7,
+    "img_size": 96,
+    "embed_dim": [32, 48],
+    "key_dim": [8, 8],
+    "depth": [1, 1],
+    "num_heads": [2, 3],
+    "window_size": [3, 3],
+    "kernels": [5, 3, 3],
+}
+FASTVIT = {
+    "num_classes": 7,
+    "layers": [1, 1],
+    "embed_dims": [32, 64],
+    "mlp_ratios": [2, 3],
+    "token_mixers": ["repmixer", "attention"],
+    "pos_embs": [0, 5],
+    "se_downsamples": [0, 1],
+}
+for case, name, values in (
+    ("repvgg", "repvgg_b1g4", {**BYOB, "groups": 4, "se_blocks": [0, 0]}),
+    ("mobileone", "mobileone_s0", {**BYOB, "num_conv_branches": 2, "se_blocks": [0, 1]}),
+    ("vgg", "vgg11_bn", {"num_classes": 7, "cfg": [8, "M", 16, 16, "M"], "mlp_ratio": 0.002}),
+    ("convmixer", "convmixer_1536_20", {"num_classes": 7, "dim": 32, "depth": 2, "patch_size": 4}),
+    ("fastvit", "fastvit_sa12", FASTVIT),
+    ("efficientvit", "efficientvit_m1", EFFICIENTVIT),
+):
+    TIMM[f"timm_{case}"] = Spec(
+        f"timm:{name}",
+        "",
+        values,
+        images((70, 45)),
+        ("logits",),
+        stds={"*qkv.weight": 0.1, "*token_mixer.proj.weight": 0.1},
+    )
 TIMM["timm_wrapper"] = Spec(
     "timm_wrapper:mobilenetv3_small_100",
     "",

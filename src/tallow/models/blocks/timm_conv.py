@@ -72,11 +72,24 @@ class SqueezeExcite(Module):
         return excite(x, self.conv_reduce, self.act, self.conv_expand, self.gate)
 
 
-class LayerScale2d(Module):
-    """A factor for each channel."""
+class SEModule(Module):
+    """The same by other names."""
 
-    def __init__(self, size: int) -> None:
-        self.gamma = param(size, init=init.ones)
+    def __init__(self, size: int, inner: int) -> None:
+        self.fc1 = Conv2d(size, inner, 1)
+        self.fc2 = Conv2d(inner, size, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Kept."""
+        return excite(x, self.fc1, ACTIVATIONS["relu"], self.fc2)
+
+
+class LayerScale2d(Module):
+    """A factor for each channel; `flat` where it is a vector in files."""
+
+    def __init__(self, size: int, *, flat: bool = True) -> None:
+        shape = (size,) if flat else (size, 1, 1)
+        self.gamma = param(*shape, init=init.ones)
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, size, height, width)`, kept."""

@@ -19,6 +19,7 @@ from tallow.models.fields import Fields
 from tallow.models.timm import ACT_NAMES, TimmConfig, TimmModel
 from tallow.nn import Conv2d, Sequential
 from tallow.tensor import Tensor
+from tallow.weights.arrange import Rule, rename
 
 # Stages by spaces, the kinds of blocks of one stage by `+`.
 _V3_LARGE = (
@@ -270,6 +271,32 @@ class TimmMobileConfig(TimmConfig):
         )  # fmt: skip
 
 
+# EfficientNet-PyTorch's names → timm's; `ds` and `ir` are blocks without and with an expansion.
+_OTHERS = (
+    rename("_bn1.*", "bn2.*"), rename("_bn0.*", "bn1.*"), rename("_conv_stem.*", "conv_stem.*"),
+    rename("_conv_head.*", "conv_head.*"), rename("_fc.*", "classifier.*"),
+    *(
+        rename(f"{kind}.{{}}.{{}}._{theirs}.*", f"blocks.{{}}.{{}}.{ours}.*")
+        for kind, names in (
+            ("ds", "depthwise_conv conv_dw bn1 bn1 project_conv conv_pw bn2 bn2"),
+            ("ir", "expand_conv conv_pw bn0 bn1 depthwise_conv conv_dw bn1 bn2"),
+            ("ir", "project_conv conv_pwl bn2 bn3"),
+            ("ds", "se_reduce se.conv_reduce se_expand se.conv_expand"),
+            ("ir", "se_reduce se.conv_reduce se_expand se.conv_expand"),
+        )
+        for theirs, ours in zip(names.split()[::2], names.split()[1::2], strict=True)
+    ),
+)  # fmt: skip
+
+
+def _numbered(stages: Sequential) -> list[Rule]:
+    """`_blocks.7.*` as `ir.2.1.*`, of the stage and its block of that number."""
+    places = [(i, j, block) for i, stage in enumerate(stages) for j, block in enumerate(stage)]
+    kinds = ["ds" if hasattr(block, "conv_pw") and not hasattr(block, "conv_pwl") else "ir"
+             for _, _, block in places]  # fmt: skip
+    return [rename(f"_blocks.{n}.*", f"{kinds[n]}.{i}.{j}.*") for n, (i, j, _) in enumerate(places)]
+
+
 class TimmMobileNet(TimmModel):
     """Stem, stages of blocks, and a head convolution before or behind the pooling."""
 
@@ -300,7 +327,11 @@ class TimmMobileNet(TimmModel):
         out = hidden or width
         self.classifier = self.classifier_layer(out if late else cfg.pooled(out))
 
-    def stages(self, x: Tensor) -> list[Tensor]:
+    def arrangement(self) -> tuple[Rule, ...]:
+        """Beside timm's names those of EfficientNet-PyTorch, which numbers blocks throughout."""
+        return (*super().arrangement(), *_numbered(self.blocks), *_OTHERS)
+
+    def maps(self, x: Tensor) -> list[Tensor]:
         """The last features of each size."""
         states = [self.bn1(self.conv_stem(x))]
         for stage in self.blocks:

@@ -75,6 +75,6 @@ class TimmResNet(TimmModel, Stages):
         Stages.__init__(self, cfg.built, cfg.in_chans, 4, cfg.output_stride)
         self.fc = self.classifier_layer(cfg.pooled(self.widths[-1]))
 
-    def stages(self, x: Tensor) -> list[Tensor]:
+    def maps(self, x: Tensor) -> list[Tensor]:
         """The stem's and each stage's features."""
         return self.features(x)
