@@ -82,7 +82,7 @@ BAD = {
     "quantised": ({"quantization_config": {"quant_method": "gptq"}}, "quantization_config"),
     "context": ({"max_position_embeddings": 0}, "max_position_embeddings"),
     "tie": ({"tie_word_embeddings": "yes"}, "tie_word_embeddings: expected true or false"),
-    "family": ({"model_type": "gpt9"}, r"known families \(.*llama, mistral, .*found 'gpt9'"),
+    "family": ({"model_type": "gpt9"}, r"known families \(.*llama, .*mistral, .*found 'gpt9'"),
     "no family": ({"model_type": ["llama"]}, "model_type: expected one of"),
 }
 
