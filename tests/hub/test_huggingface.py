@@ -26,6 +26,7 @@ COMPANIONS = {
     "tokenizer.model": b"c",
     "chat_template.jinja": b"d",
     "1_Pooling/config.json": b"{}",
+    "colbert_linear.pt": b"e",
 }
 NOISE = {
     ".gitattributes": b"x",
@@ -38,6 +39,7 @@ NOISE = {
     "tf_model.h5": b"x",
     "consolidated.safetensors": b"x",
     "model.gguf": b"x",
+    "optimizer.pt": b"x",
 }
 
 
@@ -57,7 +59,7 @@ def test_snapshot_prefers_safetensors_and_takes_no_more(hub, monkeypatch, record
     assert names(path) == {*COMPANIONS, "model.safetensors"}
     assert (path / "model.safetensors").read_bytes() == BIG
     (words, total) = progress.calls[0]
-    assert words == "downloading org/name (10 files)" and progress.done == total > len(BIG)
+    assert words == "downloading org/name (11 files)" and progress.done == total > len(BIG)
     assert progress.finished
     asked = len(hub.log)
     assert get("hf:org/name", verify=True) == path and len(hub.log) == asked

@@ -35,10 +35,11 @@ BACKOFF_SECONDS = 0.5
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
 _MAIN_WEIGHTS, _BIN_WEIGHTS = "model.safetensors", "pytorch_model.bin"
 # All that stands beside the weights at the root: config, tokenizer, template, pre-processing; and
-# the modules of sentence-transformers.
+# the modules of sentence-transformers and the layers of BGE-M3.
 _COMPANION = re.compile(
     r"[^/]+\.(json|jinja|model|tiktoken)|(vocab|merges|added_tokens|spm)[^/]*\.(txt|bpe|model)"
     r"|additional_chat_templates/[^/]+\.jinja|\d+_[A-Za-z]+/(config\.json|model\.safetensors)"
+    r"|(colbert|sparse)_linear\.pt"
 )
 
 

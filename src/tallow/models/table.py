@@ -55,6 +55,8 @@ donut-swin: DonutSwinModel DonutSwinForImageClassification
 efficientnet: EfficientNetModel EfficientNetForImageClassification
 electra: ElectraModel ElectraForPreTraining ElectraForMaskedLM ElectraForSequenceClassification
     ElectraForTokenClassification ElectraForQuestionAnswering ElectraForMultipleChoice
+eurobert: EuroBertModel EuroBertForMaskedLM EuroBertForSequenceClassification
+    EuroBertForTokenClassification
 hiera: HieraModel HieraForImageClassification HieraBackbone
 jina_bert: JinaBertModel JinaBertForMaskedLM JinaBertForSequenceClassification
     JinaBertForTokenClassification JinaBertForQuestionAnswering

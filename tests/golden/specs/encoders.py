@@ -139,6 +139,17 @@ def own(model: str, config: str, values: dict, *outputs: str, **inputs: int) -> 
     return Spec(f"own:{model}", config, values, texts(**inputs), outputs)
 
 
+EURO = {**TINY, "num_key_value_heads": 2, "pad_token_id": 0}
+EURO_BIASED = {
+    **EURO,
+    "attention_bias": True,
+    "mlp_bias": True,
+    "head_dim": 16,
+    "hidden_act": "gelu",
+    "classifier_pooling": "mean",
+    "rope_parameters": {"rope_type": "linear", "factor": 2.0, "rope_theta": 30.0},
+    "num_labels": 3,
+}
 SINGLE = {head: row for head, row in HEADS.items() if head != "choices"}
 NEW_HEAD = {"masked_lm_new": ("ForMaskedLM", ("logits",), {"legacy": False})}
 TRAINED = {"training": ("ForPreTraining", ("logits",), {})}
@@ -242,5 +253,17 @@ SPECS = {
         "JinaBertConfig",
         {**JINA, "hidden_size": 48, "num_attention_heads": 6, "num_labels": 3},
         "logits",
+    ),
+    **with_heads("eurobert", "EuroBert", EURO, texts(), ROTARY, PLAIN),
+    "eurobert_left": base("EuroBert", EURO, embedded(texts(left=True), 24), PLAIN),
+    "eurobert_biased": Spec(
+        "EuroBertForSequenceClassification", "EuroBertConfig", EURO_BIASED, texts(), ("logits",)
+    ),
+    "eurobert_bos": Spec(
+        "EuroBertForSequenceClassification",
+        "EuroBertConfig",
+        {**EURO, "classifier_pooling": "bos", "num_labels": 3},
+        texts(),
+        ("logits",),
     ),
 }

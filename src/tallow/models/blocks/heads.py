@@ -63,3 +63,11 @@ def as_mask(mask: Tensor) -> Tensor:
     if mask.dtype.kind in "iu":
         mask = mask.ne(0)
     return mask.unsqueeze(1) if mask.ndim == 3 else mask
+
+
+def kept_mean(x: Tensor, mask: Tensor | None) -> Tensor:
+    """The mean over positions that the mask keeps, `(batch, length, size)` → `(batch, size)`."""
+    if mask is None:
+        return x.mean(1)
+    kept = mask.to(x.dtype)
+    return (x * kept.unsqueeze(2)).sum(1) / kept.sum(1, keepdim=True)

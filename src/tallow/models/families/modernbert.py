@@ -9,7 +9,7 @@ from tallow.factories import arange
 from tallow.models.base import Model
 from tallow.models.blocks.activation import ACTIVATIONS
 from tallow.models.blocks.embedding import Embedding
-from tallow.models.blocks.heads import as_mask
+from tallow.models.blocks.heads import as_mask, kept_mean
 from tallow.models.blocks.packed import PackedAttention, PackedMlp, places
 from tallow.models.blocks.rope import Rope, RopeScaling
 from tallow.models.blocks.text_calls import (
@@ -247,11 +247,8 @@ class Pooled(TextScores):
         x = found.last_hidden_state
         if self.config.classifier_pooling == "cls":
             x = self.first(x, mask)
-        elif mask is None:
-            x = x.mean(1)
         else:
-            kept = mask.to(x.dtype)
-            x = (x * kept.unsqueeze(2)).sum(1) / kept.sum(1, keepdim=True)
+            x = kept_mean(x, mask)
         out: Tensor = self.classifier(self.head(x))
         return out
 
