@@ -223,3 +223,49 @@ def test_assignments_are_scipys():
         costs = rng.normal(size=shape)
         rows, columns = linear_sum_assignment(costs)
         assert assignment(costs.tolist()) == list(zip(rows, columns, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("conditional_detr", "ConditionalDetr"),
+        ("rt_detr", "RTDetr"),
+        ("rt_detr_v2", "RTDetr"),
+        ("yolos", "Yolos"),
+        ("detr_segmentation", "Detr"),
+    ],
+)
+def test_tiny_models_from_pictures_to_boxes(name, kind):
+    import torch
+    import transformers as T
+
+    from vision.reference import reference
+
+    case = Case(name)
+    settings = {
+        "image_processor_type": f"{kind}ImageProcessor",
+        "size": {"height": 64, "width": 96},
+    }
+    pictures = [Image.fromarray(picture(*shape)) for shape in ((90, 140), (210, 133))]
+    sizes = [(90, 140), (210, 133)]
+    model = getattr(T, case.notes["model"]).from_pretrained(case.folder, dtype=torch.float32)
+    for key, value in model.named_buffers():
+        if key.endswith("n_points_scale"):  # 1/3, which the golden's file has in bf16
+            value.fill_(1 / len(value) * 3)
+    theirs = reference(settings)
+    given = theirs(pictures, return_tensors="pt")
+    with torch.no_grad():
+        outputs = model.eval()(given["pixel_values"])
+    want = theirs.post_process_object_detection(outputs, 0.0, sizes)
+
+    processor = ImageProcessor.from_config(settings)
+    batch = processor(pictures)
+    outputs = case.load()(batch.pixel_values)
+    found = processor.post_process_object_detection(outputs, 0.0, batch.original_sizes)
+    for ours, expected in zip(found, want, strict=True):
+        assert len(expected["scores"]) >= 5
+        assert ours["labels"].tolist() == expected["labels"].tolist()
+        for key, tolerance in (("scores", 1e-4), ("boxes", 2e-2)):
+            np.testing.assert_allclose(
+                ours[key].numpy(), expected[key].numpy(), rtol=1e-4, atol=tolerance
+            )
