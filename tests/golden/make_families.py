@@ -44,11 +44,15 @@ def all_specs() -> dict[str, Spec]:
 
 
 def redraw(model: torch.nn.Module, spec: Spec, source: torch.Generator) -> None:
+    persistent = set(model.state_dict())
     for name, value in [*model.named_parameters(), *model.named_buffers()]:
         if not value.is_floating_point():
             continue
         buffer = not isinstance(value, torch.nn.Parameter)
-        if buffer and not name.endswith(("running_mean", "running_var", "weight", "bias")):
+        kept = name in persistent and name.endswith(
+            ("running_mean", "running_var", "weight", "bias")
+        )
+        if buffer and not kept:
             continue  # tables that the model computes
         noise = torch.randn(value.shape, generator=source)
         given = next((std for glob, std in spec.stds.items() if fnmatch.fnmatch(name, glob)), None)

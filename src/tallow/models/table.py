@@ -122,6 +122,7 @@ convmixer_*: timm_convmixer TimmConvMixer
 efficientvit_m[0-9]: timm_efficientvit TimmEfficientVit
 fastvit_*: timm_fastvit TimmFastVit
 mobileone_* repvgg_*: timm_byob TimmByob
+eva02_*_patch14_??? eva_giant_patch14_???: timm_eva TimmEva
 mobilenetv[1-4]_* tf_mobilenetv3_* efficientnet_* tf_efficientnet_* efficientnetv2_*
     tf_efficientnetv2_*: timm_mobilenet TimmMobileNet
 resnet[1-9]* wide_resnet* resnext[1-9]* test_resnet: timm_resnet TimmResNet

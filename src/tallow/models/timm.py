@@ -139,6 +139,10 @@ class TimmModel(Model):
         """The last features of each size, from large to small."""
         raise NotImplementedError
 
+    def last(self, x: Tensor) -> Tensor:
+        """What `finish` takes: the last features."""
+        return self.maps(x)[-1]
+
     def finish(self, x: Tensor) -> Tensor:
         """From the last stage's features to those that are pooled."""
         return x
@@ -162,7 +166,7 @@ class TimmModel(Model):
 
     def forward(self, pixel_values: Tensor, labels: Tensor | None = None) -> Any:
         """`(batch, channels, height, width)` → scores `(batch, labels)`; the loss with labels."""
-        logits = self.classify(self.pool(self.finish(self.maps(pixel_values)[-1])))
+        logits = self.classify(self.pool(self.finish(self.last(pixel_values))))
         loss = None if labels is None else losses.sequence(logits, labels, self.config)
         return LogitsOutput(logits, loss)
 
@@ -172,7 +176,7 @@ class _Pooled(TimmModel):
 
     def forward(self, pixel_values: Tensor) -> BaseOutput:  # type: ignore[override]  # no labels
         """`(batch, channels, height, width)` → the last features, and those pooled."""
-        features = self.finish(self.maps(pixel_values)[-1])
+        features = self.finish(self.last(pixel_values))
         return BaseOutput(features, self.pool(features))
 
 

@@ -553,3 +553,13 @@ SPECS |= {
         ("feature_maps",),
     ),
 }
+
+EVA = {"embed_dim": 32, "depth": 4, "num_heads": 2, "img_size": 28, "num_classes": 7}
+SPECS |= {
+    f"timm_{case}": Spec(f"timm:{name}", "", {**EVA, **more}, images(28), ("logits",))
+    for case, name, more in (
+        ("eva02_tiny", "eva02_tiny_patch14_224", {}),
+        ("eva02_base", "eva02_base_patch14_224", {"global_pool": "token"}),
+        ("eva_giant", "eva_giant_patch14_224", {"mlp_ratio": 2.0, "global_pool": "avgmax"}),
+    )
+}
