@@ -24,6 +24,7 @@ albert: AlbertModel AlbertForPreTraining AlbertForMaskedLM AlbertForSequenceClas
 beit: BeitModel BeitForImageClassification
 bert: BertModel BertForPreTraining BertForMaskedLM BertForSequenceClassification
     BertForTokenClassification BertForQuestionAnswering BertForMultipleChoice
+    BertForNextSentencePrediction
 camembert = roberta: CamembertModel=RobertaModel CamembertForMaskedLM=RobertaForMaskedLM
     CamembertForSequenceClassification=RobertaForSequenceClassification
     CamembertForTokenClassification=RobertaForTokenClassification

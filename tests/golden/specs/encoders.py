@@ -153,11 +153,15 @@ EURO_BIASED = {
 SINGLE = {head: row for head, row in HEADS.items() if head != "choices"}
 NEW_HEAD = {"masked_lm_new": ("ForMaskedLM", ("logits",), {"legacy": False})}
 TRAINED = {"training": ("ForPreTraining", ("logits",), {})}
+BOTH = {
+    "training": ("ForPreTraining", ("prediction_logits", "seq_relationship_logits"), {}),
+}
+FOLLOWING = {"following": ("ForNextSentencePrediction", ("logits",), {})}
 ORDERED = {"training": ("ForPreTraining", ("prediction_logits", "sop_logits"), {})}
 FEW = {head: HEADS[head] for head in ("masked_lm", "classification")}
 
 SPECS = {
-    **with_heads("bert", "Bert", TINY, texts(types=2)),
+    **with_heads("bert", "Bert", TINY, texts(types=2), {**HEADS, **BOTH, **FOLLOWING}),
     # Positions count from the left, so that a row alone stands elsewhere.
     "bert_left": base("Bert", TINY, texts(types=2, left=True), singles=False),
     "bert_embedded": base("Bert", TINY, embedded(texts(), 24)),

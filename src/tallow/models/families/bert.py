@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from tallow.models import losses
 from tallow.models.blocks.bert import BertEmbeddings, Pooler, Predictions, bert_layers
 from tallow.models.blocks.text_calls import (
+    BertCall,
     MaskedLM,
     MultipleChoice,
     QuestionAnswering,
@@ -126,6 +127,30 @@ class BertForPreTraining(TextHead):
         if labels is not None and next_sentence_label is not None:
             loss = losses.classes(words, labels) + losses.classes(following, next_sentence_label)
         return PreTrainingOutput(words, following, loss, found.hidden_states)
+
+
+class Following(Module):
+    """What stands under `cls` where only the order of texts is told."""
+
+    def __init__(self, cfg: BertConfig) -> None:
+        self.seq_relationship = Linear(cfg.hidden_size, 2)
+
+
+class BertForNextSentencePrediction(BertCall):
+    """Scores of one text following the other (0) or not (1), `(batch, 2)`."""
+
+    config_class, base_class, base_model_prefix = BertConfig, BertModel, "bert"
+    pooled = True
+    ignorable = (r"cls\.predictions\..*",)
+
+    def __init__(self, cfg: BertConfig) -> None:
+        super().__init__(cfg)
+        self.cls = Following(cfg)
+
+    def score(self, found: BaseOutput, mask: Tensor | None) -> Tensor:
+        """`(batch, 2)`."""
+        out: Tensor = self.cls.seq_relationship(found.pooler_output)
+        return out
 
 
 class BertForSequenceClassification(SequenceClassification):
