@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -11,8 +10,6 @@ from tallow.dtype import f32
 from tallow.errors import ArgumentError, ModelError, expect
 from tallow.factories import arange, full_like, ones_like
 from tallow.models.base import Model
-from tallow.models.blocks.activation import ACTIVATIONS
-from tallow.models.blocks.conv import conv_norm
 from tallow.models.blocks.deformable import DeformableAttention
 from tallow.models.blocks.detr import (
     BoxHead,
@@ -24,12 +21,13 @@ from tallow.models.blocks.detr import (
 )
 from tallow.models.blocks.embedding import Embedding
 from tallow.models.blocks.frozen_norm import freeze_norms
+from tallow.models.blocks.hybrid import HybridEncoder, Intra
 from tallow.models.configs import Config, activation, choice, custom, layers, size, sizes
 from tallow.models.fields import Fields
 from tallow.models.outputs import Output
 from tallow.models.parts import Part, part
 from tallow.nn import BatchNorm2d, Conv2d, LayerNorm, Linear, Module, ModuleList, Sequential, tie
-from tallow.ops import cat, interpolate, stack, where
+from tallow.ops import cat, stack, where
 from tallow.tensor import Tensor
 
 LARGEST = 3.4028234663852886e38  # of f32: what reaches 1 through a sigmoid
@@ -136,121 +134,24 @@ class RTDetrV2Config(RTDetrConfig):
             raise fields.misfit("decoder_n_levels", wanted, self.decoder_n_levels)
 
 
-class Conv(Module):
-    """Convolution, batch norm and, if named, an activation."""
+def hybrid_encoder(cfg: RTDetrConfig) -> HybridEncoder:
+    """The encoder of a config; without layers, nothing happens within maps."""
+    width, act = cfg.encoder_hidden_dim, cfg.encoder_activation_function
 
-    def __init__(
-        self, size: int, out: int, kernel: int, stride: int, eps: float, act: str = "linear"
-    ) -> None:
-        self.conv = Conv2d(size, out, kernel, stride, (kernel - 1) // 2, bias=False)
-        self.norm = BatchNorm2d(out, eps)
-        self.act = ACTIVATIONS[act]
+    def layer() -> Module:
+        heads, hidden = cfg.encoder_attention_heads, cfg.encoder_ffn_dim
+        return EncoderLayer(width, heads, hidden, act, post_norm, cfg.layer_norm_eps)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """`(batch, size, height, width)` → `(batch, out, height / stride, width / stride)`."""
-        return self.act(conv_norm(self.conv, self.norm, x))
-
-
-class RepVgg(Module):
-    """A 3 × 3 and a 1 × 1 convolution, added."""
-
-    def __init__(self, size: int, act: str, eps: float) -> None:
-        self.conv1 = Conv(size, size, 3, 1, eps)
-        self.conv2 = Conv(size, size, 1, 1, eps)
-        self.act = ACTIVATIONS[act]
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Kept."""
-        return self.act(self.conv1(x) + self.conv2(x))
-
-
-class Fusion(Module):
-    """Two maps behind each other through two branches, one of three blocks, which are added."""
-
-    def __init__(self, size: int, hidden: int, act: str, eps: float) -> None:
-        self.conv1 = Conv(2 * size, hidden, 1, 1, eps, act)
-        self.conv2 = Conv(2 * size, hidden, 1, 1, eps, act)
-        self.bottlenecks = Sequential(*(RepVgg(hidden, act, eps) for _ in range(3)))
-        self.conv3 = Conv(hidden, size, 1, 1, eps, act) if hidden != size else None
-
-    def forward(self, x: Tensor) -> Tensor:
-        """`(batch, 2 * size, height, width)` → `(batch, size, height, width)`."""
-        out: Tensor = self.bottlenecks(self.conv1(x)) + self.conv2(x)
-        if self.conv3 is not None:
-            out = self.conv3(out)
-        return out
-
-
-class Intra(Module):
-    """Encoder layers over one map."""
-
-    def __init__(self, cfg: RTDetrConfig) -> None:
-        self.layers = ModuleList(
-            [
-                EncoderLayer(
-                    cfg.encoder_hidden_dim,
-                    cfg.encoder_attention_heads,
-                    cfg.encoder_ffn_dim,
-                    cfg.encoder_activation_function,
-                    post_norm,
-                    cfg.layer_norm_eps,
-                )
-                for _ in range(cfg.encoder_layers)
-            ]
+    intra = {
+        index: Intra(
+            [layer() for _ in range(cfg.encoder_layers)],
+            cfg.positional_encoding_temperature,
+            placed=cfg.eval_size is None,
         )
-        self.temperature = cfg.positional_encoding_temperature
-        self.placed = cfg.eval_size is None
-
-    def places(self, height: int, width: int, size: int) -> Tensor:
-        """Sines and cosines of rows, then of columns, `(1, height * width, size)`."""
-        steps = (arange(size // 4).to(f32) * (-4 * math.log(self.temperature) / size)).exp()
-        rows = (arange(height).to(f32)[:, None] * steps).unsqueeze(1)
-        columns = (arange(width).to(f32)[:, None] * steps).unsqueeze(0)
-        shape = (height, width, size // 4)
-        found = [wave.expand(shape) for x in (rows, columns) for wave in (x.sin(), x.cos())]
-        return cat(found, 2).reshape(1, height * width, size)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """`(batch, size, height, width)`, kept; a model with `eval_size` learns places only."""
-        _, size, height, width = x.shape
-        places = self.places(height, width, size) if self.placed or self.training else None
-        flat = x.flatten(2).transpose(1, 2)
-        for layer in self.layers:
-            flat = layer(flat, places)
-        return flat.transpose(1, 2).reshape(x.shape)
-
-
-class HybridEncoder(Module):
-    """Attention within the small maps, then fusions of neighbouring maps, down and up again."""
-
-    def __init__(self, cfg: RTDetrConfig) -> None:
-        width, act, eps = cfg.encoder_hidden_dim, cfg.activation_function, cfg.batch_norm_eps
-        steps, hidden = range(len(cfg.encoder_in_channels) - 1), int(width * cfg.hidden_expansion)
-        self.chosen = cfg.encode_proj_layers if cfg.encoder_layers else ()
-        self.encoder = ModuleList([Intra(cfg) for _ in cfg.encode_proj_layers])
-        self.lateral_convs = ModuleList([Conv(width, width, 1, 1, eps, act) for _ in steps])
-        self.fpn_blocks = ModuleList([Fusion(width, hidden, act, eps) for _ in steps])
-        self.downsample_convs = ModuleList([Conv(width, width, 3, 2, eps, act) for _ in steps])
-        self.pan_blocks = ModuleList([Fusion(width, hidden, act, eps) for _ in steps])
-
-    def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
-        """Maps of `(batch, size, height, width)`, each half as large as the one before; kept."""
-        maps = list(maps)
-        for intra, index in zip(self.encoder, self.chosen, strict=False):
-            maps[index] = intra(maps[index])
-        down = [maps[-1]]
-        for lateral, block, beside in zip(
-            self.lateral_convs, self.fpn_blocks, maps[-2::-1], strict=True
-        ):
-            down[-1] = lateral(down[-1])
-            wide = interpolate(down[-1], scale_factor=2.0)
-            down.append(block(cat((wide, beside), 1)))
-        up = [down[-1]]
-        for halve, block, beside in zip(
-            self.downsample_convs, self.pan_blocks, down[-2::-1], strict=True
-        ):
-            up.append(block(cat((halve(up[-1]), beside), 1)))
-        return up
+        for index in cfg.encode_proj_layers
+    }
+    hidden, maps = int(width * cfg.hidden_expansion), len(cfg.encoder_in_channels)
+    return HybridEncoder(width, hidden, cfg.activation_function, cfg.batch_norm_eps, maps, intra)
 
 
 class DecoderLayer(EncoderLayer):
@@ -390,7 +291,7 @@ class RTDetrModel(Model):
                 for n in backbone.channels
             ]
         )
-        self.encoder = HybridEncoder(cfg)
+        self.encoder = hybrid_encoder(cfg)
         denoising = Denoising(cfg.num_labels + 1, width, cfg.num_labels)
         self.denoising_class_embed = denoising if cfg.num_denoising else None
         self.enc_output = Sequential(Linear(width, width), LayerNorm(width, eps))
