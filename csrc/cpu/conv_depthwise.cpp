@@ -42,9 +42,9 @@ struct Layout {
   }
   int64_t plane() const { return (most + extra_rows) * pitch; }
   int64_t flat(int64_t rows, int64_t width) const { return (rows - 1) * pitch + width; }
-  // The shifts read up to 4 vectors beyond the end.
+  // The sums read up to 4 vectors, or 7 rows, beyond the end.
   int64_t size(const Conv& v) const {
-    return v.weight.shape[2] * row_phases * column_phases * plane() + 128;
+    return v.weight.shape[2] * row_phases * column_phases * plane() + 8 * pitch + 128;
   }
   void shifts(const Conv& v, int64_t* at) const {
     for (int64_t z = 0; z < v.weight.shape[2]; ++z) {
@@ -166,12 +166,58 @@ void shifted_sums(const T* from, const int64_t* at, const T* w, int64_t taps, in
   }
 }
 
+#ifdef __AVX2__
+// What shifted_sums computes of a square kernel without strides and dilation; `to` has rows of
+// whole vectors. Eight rows at once, of which some may lie beyond those asked for: a row of the
+// image is loaded once for all that read it.
+template <int kK>
+void square_sums(const float* from, int64_t pitch, const float* w, int64_t rows, int64_t width,
+                 float* to) {
+  constexpr int kRows = 8;
+  const int64_t step = ceil_div(width, kLanes) * kLanes;
+  for (int64_t x = 0; x < width; x += kLanes) {
+    for (int64_t y = 0; y < rows; y += kRows) {
+      VecOf<float> sum[kRows] = {};
+#pragma GCC unroll 1
+      for (int dx = 0; dx < kK; ++dx) {
+        VecOf<float> tap[kK];
+#pragma GCC unroll 8
+        for (int dy = 0; dy < kK; ++dy) tap[dy] = w[dy * kK + dx] - VecOf<float>{};
+#pragma GCC unroll 16
+        for (int i = 0; i < kRows + kK - 1; ++i) {
+          const VecOf<float> line = load_vec(from + (y + i) * pitch + x + dx);
+#pragma GCC unroll 8
+          for (int dy = 0; dy < kK; ++dy) {
+            if (i - dy >= 0 && i - dy < kRows) sum[i - dy] += tap[dy] * line;
+          }
+        }
+      }
+#pragma GCC unroll 8
+      for (int r = 0; r < kRows; ++r) store_vec(to + (y + r) * step + x, sum[r]);
+    }
+  }
+}
+
+// The side of a square kernel that `square_sums` knows; 0 of others.
+int64_t square(const Conv& v) {
+  const View& w = v.weight;
+  const int64_t side = w.shape[3];
+  bool plain = v.out.dtype != DType::f64 && w.shape[2] == 1 && w.shape[4] == side;
+  for (int i = 1; i < 3; ++i) plain = plain && v.stride[i] == 1 && v.dilation[i] == 1;
+  return plain && (side == 5 || side == 7) ? side : 0;
+}
+#else
+int64_t square(const Conv&) { return 0; }
+#endif
+
 template <class T>
 const char* forward(const Conv& v) {
   const Layout l(v);
   const int64_t taps = v.taps(), width = v.out.shape[4], height = v.out.shape[3];
   const int64_t bands = ceil_div(height, l.most), depth = v.out.shape[2], all = v.out.shape[1];
-  const int64_t result = l.flat(l.most, width) + 4 * kVec<T>;
+  const int64_t side = square(v), whole = ceil_div(width, kVec<T>) * kVec<T>;
+  const int64_t pitch = side ? whole : l.pitch;  // of the sums
+  const int64_t result = (l.most + 8) * pitch + 4 * kVec<T>;
   const size_t own = ((l.size(v) + result) * sizeof(T) + 63) / 64 * 64;
   Scratch memory(own * num_threads()), weight_memory(plain_bytes<T>(v.weight)),
       at_memory(taps * sizeof(int64_t));
@@ -187,20 +233,32 @@ const char* forward(const Conv& v) {
         T* laid = reinterpret_cast<T*>(memory.as<char>() + worker * own);
         T* tile = laid + l.size(v);
         int64_t last = -1;  // the band that is laid out
+        // The channels that share an input follow each other. Counted, for divisions are slow.
+        const int64_t m = v.rows();
+        int64_t sub = begin % m, band = begin / m, place = band % bands, z = band / bands % depth;
+        int64_t c = band / bands / depth % v.groups, n = band / bands / depth / v.groups;
+        const auto next = [](int64_t& index, int64_t count) {
+          index = index + 1 < count ? index + 1 : 0;
+          return index == 0;
+        };
         for (int64_t i = begin; i < end; ++i) {
-          // The channels that share an input follow each other.
-          const int64_t m = v.rows(), sub = i % m, band = i / m;
-          const int64_t y0 = band % bands * l.most, z = band / bands % depth;
-          const int64_t c = band / bands / depth % v.groups, n = band / bands / depth / v.groups;
+          const int64_t y0 = place * l.most;
           const int64_t rows = min64(l.most, height - y0), row = c * m + sub;
           // The zeros stay where they are as long as every band lies alike.
           if (band != last)
             lay_out<T>(v, l, n, c, z, y0, rows, last >= 0 && bands * depth == 1, laid);
           last = band;
-          if (taps == 9)
-            shifted_sums<T, 9>(laid, at, weight + row * taps, taps, l.flat(rows, width), tile);
-          else
-            shifted_sums<T, 0>(laid, at, weight + row * taps, taps, l.flat(rows, width), tile);
+          const T* w = weight + row * taps;
+          if (side) {
+#ifdef __AVX2__
+            if constexpr (__is_same(T, float))
+              (side == 5 ? square_sums<5> : square_sums<7>)(laid, l.pitch, w, rows, width, tile);
+#endif
+          } else if (taps == 9) {
+            shifted_sums<T, 9>(laid, at, w, taps, l.flat(rows, width), tile);
+          } else {
+            shifted_sums<T, 0>(laid, at, w, taps, l.flat(rows, width), tile);
+          }
           const T add = v.has_bias ? scalar_at<T>(v.bias, row * v.bias.strides[0]) : T(0);
           const int64_t to = n * v.out.strides[0] + row * v.out.strides[1] + z * v.out.strides[2] +
                              y0 * v.out.strides[3];
@@ -213,13 +271,15 @@ const char* forward(const Conv& v) {
             const int64_t wide = ceil_div(width, kLanes) * kLanes;
             for (; dense && r * width + wide <= rows * width; ++r) {
               for (int64_t x = 0; x < width; x += kLanes)
-                store(line + r * width + x, load(tile + r * l.pitch + x) + splat(add));
+                store(line + r * width + x, load(tile + r * pitch + x) + splat(add));
             }
           }
           for (; r < rows; ++r) {
             write_line<T>(v.out, to + r * v.out.strides[3], v.out.strides[4], width,
-                          tile + r * l.pitch, add);
+                          tile + r * pitch, add);
           }
+          if (next(sub, m) && ++band && next(place, bands) && next(z, depth) && next(c, v.groups))
+            ++n;
         }
       });
   return nullptr;

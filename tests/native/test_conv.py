@@ -24,6 +24,9 @@ LARGE = {
     "dilated": (1, 20, 20, (3, 3), (2, 3), (4, 4), (3, 2), 1, (30, 30)),
     "depthwise": (2, 12, 12, (3, 3), (1, 1), (1, 1), (1, 1), 12, (150, 140)),
     "depthwise stride": (2, 12, 24, (5, 3), (2, 2), (2, 1), (1, 1), 12, (33, 150)),
+    "depthwise five": (2, 12, 12, (5, 5), (1, 1), (2, 2), (1, 1), 12, (150, 140)),
+    "depthwise seven": (2, 12, 24, (7, 7), (1, 1), (3, 1), (1, 1), 12, (29, 23)),
+    "depthwise narrow": (3, 7, 7, (7, 7), (1, 1), (3, 3), (1, 1), 7, (7, 7)),
     "depthwise dilated": (2, 12, 12, (3, 3), (3, 2), (1, 1), (2, 3), 12, (40, 41)),
 }
 
@@ -69,7 +72,9 @@ def test_ways_agree_with_f64(name, dtype):
         close(got, wanted.numpy(), dtype)
 
 
-@pytest.mark.parametrize("name", ["winograd", "few pixels", "stride", "depthwise stride"])
+@pytest.mark.parametrize(
+    "name", ["winograd", "few pixels", "stride", "depthwise stride", "depthwise seven"]
+)
 def test_results_do_not_depend_on_the_threads(name):
     given = problem(name)
     before = tl.num_threads()
