@@ -8,6 +8,7 @@ from tallow.dtype import f32
 from tallow.models.blocks.activation import ACTIVATIONS
 from tallow.nn import BatchNorm2d, Conv2d, LayerNorm, Module
 from tallow.nn import functional as F
+from tallow.ops import linear
 from tallow.tensor import Tensor
 
 
@@ -86,11 +87,18 @@ class LayerNorm2d(LayerNorm):
         return super().forward(input.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
+def _of_one(x: Tensor, conv: Any) -> Tensor:
+    """A pointwise convolution of one place, `(batch, size)`, as the product that it is."""
+    return linear(x, conv.weight.flatten(1), conv.bias)
+
+
 def excite(x: Tensor, reduce: Module, act: Any, expand: Module, gate: Any = F.sigmoid) -> Tensor:
-    """Squeeze-and-excitation: each channel of `x` by what the means of all say (1709.01507)."""
-    pooled: Tensor = x.mean((2, 3), keepdim=True)
-    out: Tensor = x * gate(expand(act(reduce(pooled))))
-    return out
+    """Squeeze-and-excitation: each channel of `x` by what the means of all say (1709.01507).
+
+    `reduce` and `expand` are pointwise convolutions.
+    """
+    factors: Tensor = gate(_of_one(act(_of_one(x.mean((2, 3)), reduce)), expand))
+    return x * factors.reshape(*x.shape[:2], 1, 1)
 
 
 def divisible(value: float, divisor: int = 8, low: int | None = None, limit: float = 0.9) -> int:
