@@ -213,7 +213,10 @@ def test_labels_make_the_input_and_the_loss(tmp_path):
         case.load()(case.inputs["pixel_values"], labels=labels)
 
 
-@pytest.mark.parametrize("name", [SMALL, LARGE, PROJECTED])
+@pytest.mark.parametrize(
+    "name",
+    [SMALL, LARGE, PROJECTED, "vision-encoder-decoder_donut", "vision-encoder-decoder_roberta"],
+)
 def test_steps_equal_one_pass(name):
     case = Case(name)
     model = case.load()
@@ -308,4 +311,22 @@ def test_parts_are_refused_by_name(part, keys, words, tmp_path):
     values = json.loads((Case(BASE).folder / "config.json").read_text())
     _, folder = changed(tmp_path, BASE, **{part: {**values[part], **keys}})
     with pytest.raises(ModelError, match=words):
+        tl.models.load(folder)
+
+
+def test_a_decoder_of_roberta_shifts_its_labels():
+    case = Case("roberta_decoder")
+    model, ids = case.load(), case.inputs["input_ids"]
+    labels = tl.where(case.inputs["attention_mask"].ne(0), ids, tl.full_like(ids, -100))
+    found = model(**case.inputs, labels=labels)
+    p, rows = found.logits.log_softmax(-1).numpy(), labels.tolist()
+    terms = [-p[b, t - 1, row[t]] for b, row in enumerate(rows) for t in range(1, len(row))
+             if row[t] >= 0]  # fmt: skip
+    assert found.loss.item() == pytest.approx(np.mean(terms), rel=1e-5)
+
+
+@pytest.mark.parametrize("key", ["is_decoder", "add_cross_attention"])
+def test_a_decoder_of_roberta_stands_behind_an_encoder(key, tmp_path):
+    _, folder = changed(tmp_path, "roberta_decoder", **{key: False})
+    with pytest.raises(ModelError, match=f"{key}: expected True"):
         tl.models.load(folder)

@@ -79,7 +79,7 @@ def _from_folder(source: WeightSource, task: str | None) -> Identified:
     else:
         row = find(_named(values), FAMILIES, f"{where}: model_type")
     model = choose(row, values.get("architectures"), task, str(where))
-    cfg = read_config(row, Fields(values, where))
+    cfg = read_as(model.config_class, row.name, Fields(values, where))
     model, source = model.beside(source)
     return Identified(row, model, cfg, source)
 

@@ -32,7 +32,7 @@ def part(fields: Fields, task: str | None = None) -> Part:
     """
     row: Family = find(fields.get("model_type"), FAMILIES, f"{fields.source}: model_type")
     model = choose(row, fields.get("architectures"), task, str(fields.source))
-    return Part(model, read_config(row, fields))
+    return Part(model, read_as(model.config_class, row.name, fields))
 
 
 def section(source: Any, *, overridden_by: str = "") -> Any:

@@ -87,6 +87,7 @@ regnet: RegNetModel RegNetForImageClassification
 resnet: ResNetModel ResNetForImageClassification ResNetBackbone
 roberta: RobertaModel RobertaForMaskedLM RobertaForSequenceClassification
     RobertaForTokenClassification RobertaForQuestionAnswering RobertaForMultipleChoice
+    RobertaForCausalLM
 rt_detr: RTDetrModel RTDetrForObjectDetection
 rt_detr_resnet: RTDetrResNetBackbone
 rt_detr_v2 = rt_detr: RTDetrV2Model RTDetrV2ForObjectDetection

@@ -207,6 +207,18 @@ def layout(ending, inputs, outputs, **values) -> Spec:
     )
 
 
+ROBERTA = {
+    "vocab_size": 72,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+    "max_position_embeddings": 40,
+    "is_decoder": True,
+    "add_cross_attention": True,
+}
+
+
 SPECS = {
     "vit": vit("ViTModel", "ViTConfig", VIT, POOLED, options=HIDDEN),
     "vit_classification": vit(
@@ -317,5 +329,16 @@ SPECS = {
     ),
     "layoutlmv3_answers": layout(
         "ForQuestionAnswering", pages(pad=None), ("start_logits", "end_logits")
+    ),
+    "roberta_decoder": Spec(
+        "RobertaForCausalLM",
+        "RobertaConfig",
+        ROBERTA,
+        context(texts(pad=1), size=32),
+        ("logits",),
+        stds=QUERIES,
+    ),
+    "vision-encoder-decoder_roberta": encoder_decoder(
+        ("ViTConfig", PLAIN), ("RobertaConfig", ROBERTA), stds={**WORDS, **QUERIES}
     ),
 }

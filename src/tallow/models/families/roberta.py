@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tallow.dtype import i64
+from tallow.models import losses
 from tallow.models.base import Model
 from tallow.models.blocks.bert import (
     CountedEmbeddings,
@@ -13,6 +16,7 @@ from tallow.models.blocks.bert import (
     Pooler,
     bert_layers,
 )
+from tallow.models.blocks.bert_decoder import BertDecoderLayer, DecoderLayers
 from tallow.models.blocks.text_calls import (
     MaskedLM,
     QuestionAnswering,
@@ -21,9 +25,11 @@ from tallow.models.blocks.text_calls import (
 )
 from tallow.models.blocks.text_encoder import BertEncoder, TextConfig
 from tallow.models.blocks.text_heads import ChoiceScores
-from tallow.models.configs import custom, size
+from tallow.models.configs import choice, custom, size
 from tallow.models.fields import MAX_SIZE, Fields
 from tallow.models.outputs import BaseOutput, LogitsOutput
+from tallow.models.states import SelfAndCross
+from tallow.models.text_decoder import CrossAttention, TextDecoder
 from tallow.nn import Linear, Module
 from tallow.nn import functional as F
 from tallow.ops import relu
@@ -189,3 +195,92 @@ class RobertaForQuestionAnswering(QuestionAnswering):
     """Scores of each position as start and end of the answer."""
 
     config_class, base_class, base_model_prefix = RobertaConfig, RobertaModel, "roberta"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RobertaDecoderConfig(RobertaConfig):
+    """The same of a decoder behind an encoder."""
+
+    is_decoder: bool = choice(True)
+    add_cross_attention: bool = choice(True)
+
+
+class DecoderStack(Module):
+    """What stands under `roberta` of a decoder."""
+
+    def __init__(self, cfg: RobertaDecoderConfig) -> None:
+        width, eps = cfg.hidden_size, cfg.layer_norm_eps
+        self.embeddings = CountedEmbeddings(
+            cfg.vocab_size,
+            cfg.max_position_embeddings,
+            cfg.type_vocab_size,
+            width,
+            eps,
+            padding=cfg.pad_token_id,
+        )
+        self.encoder = DecoderLayers(
+            [
+                BertDecoderLayer(
+                    width, cfg.num_attention_heads, cfg.intermediate_size, cfg.hidden_act, eps
+                )
+                for _ in range(cfg.num_hidden_layers)
+            ]
+        )
+
+
+class RobertaForCausalLM(TextDecoder):
+    """A decoder behind an encoder, and the scores of the next token."""
+
+    config_class = RobertaDecoderConfig
+    ignorable = (r"roberta\.pooler\..*", r"roberta\.embeddings\.(position|token_type)_ids")
+
+    def __init__(self, cfg: RobertaDecoderConfig) -> None:
+        self.config = cfg
+        self.roberta = DecoderStack(cfg)
+        self.lm_head = LMHead(
+            cfg.hidden_size,
+            "gelu",
+            cfg.layer_norm_eps,
+            self.roberta.embeddings.word_embeddings,
+            tied=cfg.tie_word_embeddings,
+        )
+
+    @property
+    def context(self) -> int:
+        """The positions behind that of the padding."""
+        return int(self.config.max_position_embeddings - self.config.pad_token_id - 1)
+
+    def stack(
+        self,
+        ids: Tensor | None,
+        *,
+        embeds: Tensor | None = None,
+        positions: Tensor,
+        mask: Tensor | None = None,
+        context: Tensor | None = None,
+        context_mask: Tensor | None = None,
+        states: Sequence[SelfAndCross | None] | None = None,
+        seen: list[Tensor] | None = None,
+    ) -> Tensor:
+        """Hidden states `(batch, n, size)`."""
+        padding = self.config.pad_token_id
+        places = positions + padding + 1
+        if ids is not None:  # padding stands at its own place and counts for none
+            kept = ids.ne(padding).to(i64)
+            places = (kept.cumsum(1) + positions[:, :1]) * kept + padding
+        x = self.roberta.embeddings(ids, None, places, embeds)
+        found: Tensor = self.roberta.encoder(x, mask, context, context_mask, states, seen)
+        return found
+
+    def head(self, hidden: Tensor) -> Tensor:
+        """Logits `(…, vocab_size)`."""
+        logits: Tensor = self.lm_head(hidden)
+        return logits
+
+    def cross_attentions(self) -> Sequence[CrossAttention]:
+        """Those of the layers."""
+        return [layer.crossattention.self for layer in self.roberta.encoder.layer]
+
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Of predicting each label after what stands before it."""
+        return losses.next_token(logits, labels)
