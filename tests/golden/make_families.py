@@ -129,7 +129,10 @@ def worst_gradient(found, expected) -> float:
 
 
 def build(spec: Spec):
-    """The config and the model: of timm or our own where the model is named so."""
+    """The config and the model: of timm or our own where the model is named so, or of a maker."""
+    if callable(spec.config):
+        config, model = spec.config(spec.values)
+        return config, model.eval()
     family, _, name = spec.model.rpartition(":")
     if family == "own":
         import own_encoders as own
@@ -215,7 +218,7 @@ def stored_names(model, folder: Path, grads) -> dict[str, torch.Tensor]:
         same = [n for n, t in files.items() if t.shape == own[key].shape and t.equal(own[key])]
         found[same[0] if len(same) == 1 else key] = gradient
     loose = [key for key in found if key in own and key not in load_file_names(folder)]
-    for name, value in files.items():
+    for name, value in ((n, t) for n, t in files.items() if t.ndim):
         parts, at = [], 0
         while name not in found and at < value.shape[0]:  # the parts of a joined tensor
             fits = [k for k in loose if k not in parts and begins(value[at:], own[k])]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -69,13 +70,15 @@ class Model(Module):
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write the weights as model.safetensors, and copy what stood beside those it came from.
 
+        The config that `load` was given for weights without one is written as config.json.
+
         Raises:
-            ModelError: the model was not loaded from a folder, so that there is no config.json.
+            ModelError: the model was not loaded with a config.
         """
         from tallow.formats.safetensors import save_safetensors
 
-        if self.folder is None:
-            wanted = "a model loaded from a Hugging Face folder"
+        if not self.config_values:
+            wanted = "a model loaded from a Hugging Face folder, or with config="
             raise ModelError(f"save_pretrained: expected {wanted}, got one without config.json")
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
@@ -86,7 +89,10 @@ class Model(Module):
                 seen.add(id(value))
                 tensors[name] = value.detach()
         save_safetensors(tensors, target / "model.safetensors", {"format": "pt"})
-        for path in self.folder.iterdir():
+        if self.folder is None or not (self.folder / "config.json").is_file():
+            text = json.dumps(dict(self.config_values), indent=2)
+            (target / "config.json").write_text(text, encoding="utf-8")
+        for path in self.folder.iterdir() if self.folder is not None else ():
             beside = path.suffix in (".json", ".txt", ".model", ".jinja")
             if beside and not path.name.endswith(".index.json") and target != self.folder:
                 shutil.copyfile(path, target / path.name)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from tallow.errors import ConfigWarning, ModelError
+from tallow.errors import ConfigWarning, DTypeError, ModelError, expect
 from tallow.models.configs import WITHOUT_EFFECT
 from tallow.models.fields import Fields
 from tallow.models.gguf_config import read_gguf
@@ -37,17 +37,22 @@ class Identified:
     source: WeightSource
 
 
-def identify(source: WeightSource, task: str | None = None) -> Identified:
-    """What a source holds, by its config.json or its GGUF metadata.
+def identify(
+    source: WeightSource, task: str | None = None, config: Mapping[str, Any] | None = None
+) -> Identified:
+    """What a source holds, by its config.json, its GGUF metadata, or the `config` that it lacks.
 
     Raises:
-        ModelError: the architecture is unknown, or a field of the config is unusable.
+        ModelError: the architecture is unknown, a field of the config is unusable, or `config` is
+            given beside one that the source has.
     """
+    if config is not None:
+        return _by_config(source, task, config)
     if source.config is not None:  # first, for its safetensors may carry GGUF metadata as text
         return _from_folder(source, task)
     if "general.architecture" in source.metadata:
         return _from_gguf(source, task)
-    wanted = "a Hugging Face folder with config.json, or a GGUF file"
+    wanted = "a Hugging Face folder with config.json, a GGUF file, or the argument config"
     raise ModelError(f"{source.path}: config: expected {wanted}, found weights without a config")
 
 
@@ -70,9 +75,23 @@ def read_as(config: Any, name: str, fields: Fields) -> Any:
     return cfg
 
 
+def _by_config(source: WeightSource, task: str | None, config: Mapping[str, Any]) -> Identified:
+    good = isinstance(config, Mapping)
+    expect(good, "load: config", "a mapping", type(config).__name__, DTypeError)
+    own = "a config.json" if source.config is not None else "GGUF metadata"
+    if source.config is not None or "general.architecture" in source.metadata:
+        wanted = "none, for weights that come with their own"
+        raise ModelError(f"{source.path}: config: expected {wanted}, found one beside {own}")
+    return _from_values(source, task, config, f"{source.path}: config")
+
+
 def _from_folder(source: WeightSource, task: str | None) -> Identified:
-    values = source.config or {}
-    where = source.path / "config.json"
+    return _from_values(source, task, source.config or {}, source.path / "config.json")
+
+
+def _from_values(
+    source: WeightSource, task: str | None, values: Mapping[str, Any], where: object
+) -> Identified:
     row: Family
     if "model_type" not in values and "architecture" in values:
         row = find_timm(values["architecture"], f"{where}: architecture")

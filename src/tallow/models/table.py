@@ -39,6 +39,8 @@ clip_vision_model = clip: CLIPVisionModel CLIPVisionModelWithProjection
 conditional_detr: ConditionalDetrModel ConditionalDetrForObjectDetection
 convnext: ConvNextModel ConvNextForImageClassification ConvNextBackbone
 convnextv2: ConvNextV2Model ConvNextV2ForImageClassification ConvNextV2Backbone
+craft: CraftForTextDetection
+crnn: CrnnForTextRecognition
 deberta: DebertaModel DebertaForMaskedLM DebertaForSequenceClassification
     DebertaForTokenClassification DebertaForQuestionAnswering
 deberta-v2: DebertaV2Model DebertaV2ForMaskedLM DebertaV2ForSequenceClassification

@@ -16,7 +16,8 @@ class Spec:
     """One golden: `model` and `config` are names of classes of transformers.
 
     `timm:NAME` is a model of timm, `timm_wrapper:NAME` transformers' wrapper of it; `values` are
-    then the arguments of timm's class.
+    then the arguments of timm's class. A function in the place of the config makes both of the
+    values, for models that are restated in the spec's file.
 
     `inputs(config, generator)` makes a batch of at least 2; `outputs` are the names that are
     compared, the first also by gradients (a name such as `hidden_states` is every tensor of it).
@@ -27,7 +28,7 @@ class Spec:
     """
 
     model: str
-    config: str
+    config: str | Callable[[Mapping[str, Any]], tuple[Any, torch.nn.Module]]
     values: Mapping[str, Any]
     inputs: Inputs
     outputs: tuple[str, ...]
