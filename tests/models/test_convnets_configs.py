@@ -60,6 +60,19 @@ def test_a_base_model_from_a_classifiers_file(case):
     assert np.array_equal(base(**whole.inputs).pooler_output.numpy(), want.numpy())
 
 
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"out_features": ["stage9"], "out_indices": None}, "stage9"),
+        ({"out_features": None, "out_indices": [1, 7]}, "7"),
+        ({"out_features": None, "out_indices": [-4]}, "-4"),
+    ],
+)
+def test_a_stage_that_is_not_there(values, told, tmp_path):
+    with pytest.raises(ModelError, match=rf"out_features: expected some of stem.*{told}"):
+        tl.models.load(changed("convnext_backbone", tmp_path, **values))
+
+
 def test_one_number_stands_for_both_sides_of_a_patch(tmp_path):
     folder = changed(
         "convnext", tmp_path, patch_size=4, image_size=[40, 56], transformers_version=...

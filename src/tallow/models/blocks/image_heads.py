@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from tallow.errors import ModelError
 from tallow.models import losses
 from tallow.models.base import Model
 from tallow.models.configs import Config, custom
@@ -42,10 +43,19 @@ class BackboneConfig(Config):
     stage_names: tuple[str, ...] = custom((), _names)
 
     def chosen(self, count: int) -> tuple[int, ...]:
-        """The numbers of the stages, 0 being the stem's, of `count` in all."""
+        """The numbers of the stages, 0 being the stem's, of `count` in all.
+
+        Raises:
+            ModelError: one is named that is not there.
+        """
         names = self.stage_names or ("stem", *(f"stage{i}" for i in range(1, count)))
+        absent = {name for name in self.out_features if name not in names}
+        absent |= {str(i) for i in self.out_indices if not -count <= i < count}
+        if absent:
+            found = f"{', '.join(sorted(absent))}, which is not there"
+            raise ModelError(f"out_features: expected some of {', '.join(names)}, found {found}")
         if self.out_features:
-            return tuple(names.index(each) for each in self.out_features if each in names)
+            return tuple(names.index(each) for each in self.out_features)
         return tuple(i % count for i in self.out_indices) or (count - 1,)
 
 
