@@ -165,6 +165,8 @@ def _found_as_written(root: Mapping[str, Any]) -> Mapping[str, Any]:
 def read_folder(path: Path, engine: str) -> tuple[Vocab, Encoder]:
     """The vocabulary and the encoder of a folder with a tokenizer.json, or with vocabulary files.
 
+    The path of a file is that of a tokenizer.json alone, whatever its name.
+
     Raises:
         ModelError: no tokenizer, or one of an unknown kind.
         FormatError: a file is not JSON or has a field of the wrong type.
@@ -177,11 +179,12 @@ def read_folder(path: Path, engine: str) -> tuple[Vocab, Encoder]:
     }
     name = class_of(path, config)
     own_module = _OWN.get(name or "")
-    alone = not (path / "tokenizer.json").is_file() or (path / "spiece.model").is_file()
+    file = path if path.is_file() else path / "tokenizer.json"
+    alone = not file.is_file() or (path / "spiece.model").is_file()
     if own_module is not None and alone:
         made: tuple[Vocab, Encoder] = importlib.import_module(own_module).read(path, config, engine)
         return made
-    file, source = path / "tokenizer.json", None
+    source = None
     if file.is_file():
         source = file.read_text(encoding="utf-8", errors="replace")
         own = parse_json(file, source)

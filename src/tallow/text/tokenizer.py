@@ -58,6 +58,8 @@ class Tokenizer:
     def from_folder(cls, path: str | os.PathLike[str], *, engine: Engine = "auto") -> Tokenizer:
         """The tokenizer of a Hugging Face folder: tokenizer.json and the configs beside it.
 
+        The path of a file is that of a tokenizer.json alone, whatever its name.
+
         Raises:
             ModelError: no tokenizer.json, or one of an unknown kind.
             FormatError: a file is damaged.
