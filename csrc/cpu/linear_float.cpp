@@ -344,6 +344,9 @@ inline bool takes_some_rows(const Linear& l) {
 }
 
 constexpr int kDirectRows = 6;  // rows of weights beside each other: 12 sums in registers
+// Threads get columns of out by whole cache lines (48 floats): two that write to one line wait for
+// each other.
+constexpr int kDirectPanels = 8;
 
 // c (kRows × kV vectors, kColumns apart) = or += w (rows `stride` apart) · b, over `steps` elements
 // of w that stand kLanes apart (`apart` for a short depth).
@@ -382,26 +385,62 @@ TL_INLINE void fetch_ahead(const float* w, int64_t stride, int64_t depth, int pa
   }
 }
 
+// Writes what `tiles` hold of a thread's columns, row after row: sum c of row r of a panel of x
+// stands at c · 16 + r of its tile, the tiles of one panel of weights behind each other.
 template <class T>
-void write_turned(const Linear& l, int64_t row0, int rows, int64_t column0, int columns,
-                  const float* tile) {
-  const int64_t step = l.out.back_stride(1);
-  for (int c = 0; c < columns; ++c) {
-    const float bias = l.has_bias ? bias_at(l, column0 + c) : 0.f;
-    T* out = l.out.ptr<T>() + row0 * l.out.back_stride(2) + (column0 + c) * step;
-    for (int r = 0; r < rows; ++r, out += l.out.back_stride(2))
-      *out = from_float<T>(tile[c * kColumns + r] + bias);
+void write_turned(const Linear& l, int64_t column0, int columns, const float* tiles) {
+  const int64_t step = l.out.back_stride(1), panels = ceil_div(l.m, kColumns);
+  float bias[kDirectRows * kDirectPanels] = {};
+  for (int c = 0; l.has_bias && c < columns; ++c) bias[c] = bias_at(l, column0 + c);
+  for (int64_t row = 0; row < l.m; ++row) {
+    T* out = l.out.ptr<T>() + row * l.out.back_stride(2) + column0 * step;
+    const float* at = tiles + (row / kColumns * kDirectRows) * kColumns + row % kColumns;
+    for (int c = 0; c < columns; c += kDirectRows, at += panels * kDirectRows * kColumns) {
+      for (int i = 0; i < min64(kDirectRows, columns - c); ++i)
+        out[(c + i) * step] = from_float<T>(at[i * kColumns] + bias[c + i]);
+    }
+  }
+}
+
+// The tiles of six rows of weights from `column0` on with every panel of packed x.
+void multiply_direct(const Linear& l, const Order& order, const float* packed, int64_t column0,
+                     float* tiles) {
+  const int64_t stride = l.weight.back_stride(2), padded = order.padded(l.k);
+  const int columns = static_cast<int>(min64(kDirectRows, l.n - column0));
+  const float* weight = l.weight.ptr<const float>() + column0 * stride;
+  for (int64_t k0 = 0; k0 < l.k; k0 += order.run) {
+    const int64_t depth = min64(order.run, l.k - k0), lane = order.lane(depth);
+    for (int64_t p = 0; p * kColumns < l.m; ++p) {
+      const float* b = packed + (p * padded + k0) * kColumns;
+      float* tile = tiles + p * kDirectRows * kColumns;
+      const bool narrow = l.m - p * kColumns <= kLanes;
+      for (int j = 0; j < order.lanes; ++j) {
+        const int64_t steps = (depth - j + order.lanes - 1) / order.lanes;
+        const float *w = weight + k0 + j, *x = b + j * lane * kColumns;
+        const bool add = k0 + j > 0;
+        if (p == 0 && column0 + 2 * kDirectRows <= l.n)
+          fetch_ahead(weight + kDirectRows * stride + k0, stride, depth, j, order.lanes);
+        if (columns < kDirectRows) {
+          for (int r = 0; r < columns; ++r)
+            direct_micro<1, 2>(steps, w + r * stride, stride, order.lanes, x, tile + r * kColumns,
+                               add);
+        } else if (narrow) {
+          direct_micro<kDirectRows, 1>(steps, w, stride, order.lanes, x, tile, add);
+        } else {
+          direct_micro<kDirectRows, 2>(steps, w, stride, order.lanes, x, tile, add);
+        }
+      }
+    }
   }
 }
 
 const char* some_rows(const Linear& l) {
   const Order order(l);
   const int64_t padded = order.padded(l.k), panels = ceil_div(l.m, kColumns);
-  const int64_t stride = l.weight.back_stride(2), own = panels * kDirectRows * kColumns + 16;
+  const int64_t tile = kDirectRows * kColumns, own = kDirectPanels * panels * tile + 16;
   Scratch packed((panels * padded * kColumns + 16) * sizeof(float)),
       scratch(own * sizeof(float) * num_threads());
   if (!packed.as<char>() || !scratch.as<char>()) return "linear: out of memory";
-  const float* weight = l.weight.ptr<const float>();
   with_float(l.x.dtype, [&]<class T>(T) {
     parallel_for(panels, max64(1, 1024 / max64(1, l.k)), [&](int64_t begin, int64_t end, int) {
       for (int64_t p = begin; p < end; ++p) {
@@ -415,46 +454,21 @@ const char* some_rows(const Linear& l) {
       }
     });
   });
+  const int64_t column_panels = ceil_div(l.n, kDirectRows);
   parallel_for(
-      ceil_div(l.n, kDirectRows), max64(1, 8192 / max64(1, l.k * panels)),
-      [&](int64_t begin, int64_t end, int worker) {
+      ceil_div(column_panels, kDirectPanels), 1, [&](int64_t begin, int64_t end, int worker) {
         float* c = scratch.as<float>() + worker * own;
-        for (int64_t i = begin; i < end; ++i) {
-          const int64_t column0 = i * kDirectRows;
-          const int columns = static_cast<int>(min64(kDirectRows, l.n - column0));
-          for (int64_t k0 = 0; k0 < l.k; k0 += order.run) {
-            const int64_t depth = min64(order.run, l.k - k0), lane = order.lane(depth);
-            for (int64_t p = 0; p < panels; ++p) {
-              const float* b = packed.as<float>() + (p * padded + k0) * kColumns;
-              float* tile = c + p * kDirectRows * kColumns;
-              const bool narrow = l.m - p * kColumns <= kLanes;
-              for (int j = 0; j < order.lanes; ++j) {
-                const int64_t steps = (depth - j + order.lanes - 1) / order.lanes;
-                const float* w = weight + column0 * stride + k0 + j;
-                const float* x = b + j * lane * kColumns;
-                const bool add = k0 + j > 0;
-                if (p == 0 && column0 + 2 * kDirectRows <= l.n)
-                  fetch_ahead(weight + (column0 + kDirectRows) * stride + k0, stride, depth, j,
-                              order.lanes);
-                if (columns < kDirectRows) {
-                  for (int r = 0; r < columns; ++r)
-                    direct_micro<1, 2>(steps, w + r * stride, stride, order.lanes, x,
-                                       tile + r * kColumns, add);
-                } else if (narrow) {
-                  direct_micro<kDirectRows, 1>(steps, w, stride, order.lanes, x, tile, add);
-                } else {
-                  direct_micro<kDirectRows, 2>(steps, w, stride, order.lanes, x, tile, add);
-                }
-              }
-            }
-          }
-          for (int64_t p = 0; p < panels; ++p) {
-            const int rows = static_cast<int>(min64(kColumns, l.m - p * kColumns));
-            with_float(l.out.dtype, [&]<class T>(T) {
-              write_turned<T>(l, p * kColumns, rows, column0, columns,
-                              c + p * kDirectRows * kColumns);
-            });
-          }
+        for (int64_t unit = begin; unit < end; ++unit) {
+          const int64_t first = unit * kDirectPanels,
+                        last = min64(first + kDirectPanels, column_panels);
+          for (int64_t i = first; i < last; ++i)
+            multiply_direct(l, order, packed.as<float>(), i * kDirectRows,
+                            c + (i - first) * panels * tile);
+          const int64_t column0 = first * kDirectRows;
+          with_float(l.out.dtype, [&]<class T>(T) {
+            write_turned<T>(l, column0,
+                            static_cast<int>(min64(kDirectRows * kDirectPanels, l.n - column0)), c);
+          });
         }
       });
   return nullptr;
