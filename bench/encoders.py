@@ -94,7 +94,7 @@ def main() -> None:
         ratios = [common.shown(row[name]) for name in peers]
         made.add_row(row["shape"], *cells, *ratios, f"{row.get('share', 0):.0%}")
     common.show(made)
-    result = {"threads": given.threads, "limits": limit, "rows": rows}
+    result = {"pairs": given.pairs, "threads": given.threads, "limits": limit, "rows": rows}
     common.finish("encoders", result, record=given.record)
 
 

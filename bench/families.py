@@ -85,7 +85,13 @@ def main() -> None:
     print(
         f"geometric mean {mean:.2f} of {len(ratios)} (goal {GOAL}); under {FLOOR}: {low or 'none'}"
     )
-    result = {"threads": given.threads, "rows": rows, "geometric_mean": mean, "below": low}
+    result = {
+        "pairs": given.pairs,
+        "threads": given.threads,
+        "rows": rows,
+        "geometric_mean": mean,
+        "below": low,
+    }
     common.finish("families", result, record=given.record)
 
 

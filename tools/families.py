@@ -47,7 +47,7 @@ CANDLE = """
 based beit bert bigcode blip blip_text chatglm chinese_clip clip codegeex4_9b colpali
 convmixer=timm convnext csm dac debertav2=deberta-v2 deepseek2 depth_anything_v2=depth_anything
 dinov2 dinov2reg4=dinov2_with_registers distilbert efficientnet efficientvit=timm encodec
-eva2=timm falcon fastvit=timm flux gemma gemma2 gemma3 glm4 glm4_new granite granitemoehybrid
+eva2=timm:eva02 falcon fastvit=timm flux gemma gemma2 gemma3 glm4 glm4_new granite granitemoehybrid
 helium hiera jina_bert llama llama2_c llama2_c_weights llava mamba mamba2 marian metavoice mimi
 mistral mixformer mixtral mmdit mobileclip mobilenetv4=timm mobileone=timm modernbert moondream
 mpt nvembed_v2 olmo olmo2 openclip=clip paddleocr_vl paligemma parler_tts persimmon phi phi3
@@ -67,7 +67,8 @@ def beside_candle(timm: set[str]) -> list[str]:
     here, not_yet = [], []
     for word in CANDLE.split():
         name, _, ours = word.partition("=")
-        found = ours == "timm" and any(fnmatch(f"{name}_s", pattern) for pattern in timm)
+        where, _, theirs = ours.partition(":")
+        found = where == "timm" and any(fnmatch(f"{theirs or name}_s", each) for each in timm)
         (here if found or (ours or name) in FAMILIES else not_yet).append(name)
     count = len(here) + len(not_yet)
     about = f"candle-transformers has {count} modules of models, none with a test of its outputs."
