@@ -39,9 +39,7 @@ class Model(Module):
 
     config: Any
     folder: Path | None = None  # that it was loaded from
-    config_values: Mapping[str, Any] = MappingProxyType(
-        {}
-    )  # of its config.json, as they stand there
+    config_values: Mapping[str, Any] = MappingProxyType({})  # as they stand in its config.json
     tokenizer_source: Callable[[], Tokenizer] | None = None
     end_ids: frozenset[int] = frozenset()  # that end a generation where there is no tokenizer
 
