@@ -129,16 +129,11 @@ def worst_gradient(found, expected) -> float:
 
 
 def build(spec: Spec):
-    """The config and the model: of timm or our own where the model is named so, or of a maker."""
+    """The config and the model: of a maker, else of timm where the model is named so."""
     if callable(spec.config):
         config, model = spec.config(spec.values)
         return config, model.eval()
     family, _, name = spec.model.rpartition(":")
-    if family == "own":
-        import own_encoders as own
-
-        config = getattr(own, spec.config)(**spec.values)
-        return config, getattr(own, name)(config).eval()
     if family:
         import timm_oracle
 

@@ -136,7 +136,14 @@ POST_NORM = {"AutoModel": "jinaai/jina-bert-v2-qk-post-norm--modeling_bert.JinaB
 
 def own(model: str, config: str, values: dict, *outputs: str, **inputs: int) -> Spec:
     """A case of own_encoders.py."""
-    return Spec(f"own:{model}", config, values, texts(**inputs), outputs)
+
+    def make(values: dict):
+        import own_encoders
+
+        made = getattr(own_encoders, config)(**values)
+        return made, getattr(own_encoders, model)(made)
+
+    return Spec(model, make, values, texts(**inputs), outputs)
 
 
 EURO = {**TINY, "num_key_value_heads": 2, "pad_token_id": 0}
