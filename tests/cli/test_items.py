@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 
+import tallow as tl
 from cli.conftest import GOLDEN
 from tasks.test_tasks import TEXTS, expected, near
 
@@ -146,3 +147,50 @@ def test_a_folder_without_pictures(run, tmp_path):
     code, _, err = run("classify", PICTURES, tmp_path)
     assert code == 1
     assert "found none" in err
+
+
+def with_processor(case: str, tmp_path, **processor):
+    """A golden's checkpoint with an image processor beside it."""
+    folder = tmp_path / case
+    shutil.copytree(GOLDEN.parent / "families" / case, folder)
+    (folder / "preprocessor_config.json").write_text(json.dumps(processor))
+    return folder
+
+
+def test_detect_and_draw(run, tmp_path):
+    from PIL import Image
+
+    size = {"shortest_edge": 32, "longest_edge": 64}
+    model = with_processor("detr", tmp_path, image_processor_type="DetrImageProcessor", size=size)
+    out = tmp_path / "seen.png"
+    code, said, err = run("detect", model, PICTURES / "0.png", "--threshold", 0.01, "--draw", out)
+    assert (code, err) == (0, "")
+    (row,) = lines(said)
+    found = tl.Detector(model, threshold=0.01)(PICTURES / "0.png")
+    assert found
+    assert [each["label"] for each in row["detections"]] == [each.label for each in found]
+    near([each["box"] for each in row["detections"]], [each.box for each in found])
+    scores = [each["score"] for each in row["detections"]]
+    assert scores == sorted(scores, reverse=True)
+    with Image.open(out) as drawn, Image.open(PICTURES / "0.png") as plain:
+        assert drawn.size == plain.size
+        assert drawn.convert("RGB").tobytes() != plain.convert("RGB").tobytes()
+    code, _, err = run("detect", model, PICTURES / "0.png", "--draw", out)
+    assert code == 1
+    assert "--force" in err
+
+
+def test_segment_and_draw_several(run, tmp_path):
+    size = {"height": 64, "width": 64}
+    kind = "SegformerImageProcessor"
+    model = with_processor("segformer_segmentation", tmp_path, image_processor_type=kind, size=size)
+    code, said, _ = run("segment", model, PICTURES, "--draw", tmp_path / "drawn")
+    assert code == 0
+    rows = lines(said)
+    assert sorted(path.name for path in (tmp_path / "drawn").iterdir()) == [
+        "0.png", "1.png", "2.png",
+    ]  # fmt: skip
+    for row, classes in zip(rows, tl.Segmenter(model)([r["id"] for r in rows]), strict=True):
+        near(sum(each["share"] for each in row["classes"]), 1.0)
+        counts = classes.reshape(-1).bincount().tolist()
+        assert len(row["classes"]) == sum(1 for count in counts if count)
