@@ -76,7 +76,7 @@ def arguments(name: str, values):
         given["block_args"] = decode_arch_def(given["block_args"])
     if "cfg" in given:
         given["model_cfg"] = given.pop("cfg")
-    if "depths" in given:
+    if "stem_chs" in given:
         given["model_cfg"] = byob(given)
     if "pos_embs" in given:
         given["se_downsamples"] = [bool(each) for each in given["se_downsamples"]]

@@ -219,7 +219,13 @@ def test_every_variant_has_the_tensors_of_timm():
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
-    ["mobilenetv3_small_050", "tf_efficientnet_lite0", "mobilenetv4_conv_small_050", "resnet26d"],
+    [
+        "mobilenetv3_small_050",
+        "tf_efficientnet_lite0",
+        "mobilenetv4_conv_small_050",
+        "resnet26d",
+        "tiny_vit_5m_224",
+    ],
 )
 def test_whole_variants_equal_timm(name):
     torch, timm = reference_packages()

@@ -130,6 +130,7 @@ eva02_*_patch14_??? eva_giant_patch14_???: timm_eva TimmEva
 mobilenetv[1-4]_* tf_mobilenetv3_* efficientnet_* tf_efficientnet_* efficientnetv2_*
     tf_efficientnetv2_*: timm_mobilenet TimmMobileNet
 resnet[1-9]* wide_resnet* resnext[1-9]* test_resnet: timm_resnet TimmResNet
+tiny_vit_*: timm_tiny_vit TimmTinyVit
 vgg[0-9]*: timm_vgg TimmVGG
 """
 
