@@ -127,6 +127,15 @@ def test_inspect_shows_no_control_characters(run, tmp_path):
     assert "[red]w\\x9b[/x]" in out
 
 
+def test_pull_fetches_all_that_an_alias_needs(run, monkeypatch):
+    asked = []
+    monkeypatch.setattr("tallow.hub.resolve", lambda ref, **_: asked.append(ref) or f"at/{ref}")
+    code, out, _ = run("pull", "efficientnet-lite0", "-q")
+    assert (code, out) == (0, "at/efficientnet-lite0\n")
+    assert asked == list(ALIASES["efficientnet-lite0"].refs)
+    assert len(asked) == 2
+
+
 def test_pull_prints_the_path_alone(run, tiny):
     assert run("pull", tiny) == (0, f"{tiny}\n", "")
 

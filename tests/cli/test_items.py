@@ -135,6 +135,18 @@ def test_classify_what_is_no_classifier(run):
     assert "found BertModel" in err
 
 
+@pytest.mark.parametrize("case", ["timm_mobilenetv3", "timm_wrapper", "deit_teacher"])
+def test_classify_by_classes_of_other_names(case, run, tmp_path):
+    config = json.loads((GOLDEN.parent / "families" / case / "config.json").read_text())
+    size, kind = config.get("image_size", 32), "ViTImageProcessor"
+    model = with_processor(case, tmp_path, image_processor_type=kind, size=size)
+    code, out, _ = run("classify", model, PICTURES / "0.png", "--top-k", 1)
+    assert code == 0
+    assert (
+        lines(out)[0]["labels"][0]["label"] == tl.ImageClassifier(model)(PICTURES / "0.png").label
+    )
+
+
 def test_embed_pictures(run):
     code, out, _ = run("embed", PICTURES, PICTURES, "--images", "--normalize")
     assert code == 0

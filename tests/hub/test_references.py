@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import tallow.hub
 from tallow.errors import HubError
 from tallow.hub import ALIASES, resolve
+from tallow.hub.aliases import alias_of
 from tallow.hub.refs import HubRef, PackageRef, WebRef, is_safe_member, parse
 
 SHA = "a" * 64
@@ -123,6 +124,15 @@ def test_aliases_are_whole():
         sums = [value for value in (row.sha256, row.file_sha256) if value]
         assert sums and all(len(value) == 64 for value in sums)
         assert row.licence and row.description
+        own, *others = row.refs
+        assert own == name
+        for beside in map(parse, others):
+            assert isinstance(beside, PackageRef) and (beside.sha256 or beside.file_sha256)
+
+
+def test_a_path_is_no_alias():
+    assert alias_of("minilm") is ALIASES["minilm"]
+    assert alias_of(Path("minilm")) is alias_of("./minilm") is None
 
 
 def test_local_paths(tmp_path, monkeypatch):

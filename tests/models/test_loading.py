@@ -128,6 +128,12 @@ def test_unknown_families_and_architectures(copied):
     assert type(tl.models.load(folder, task="embedding")).__name__ == "BertModel"
 
 
+@pytest.mark.parametrize("odd", [[7], [["BertModel"]], {"BertModel": 1}])
+def test_architectures_that_are_no_names(odd, copied):
+    with pytest.raises(ModelError, match=r"architectures: expected one of BertModel"):
+        tl.models.load(copied("bert", architectures=odd))
+
+
 def test_without_architectures_it_is_the_base(copied):
     assert type(tl.models.load(copied("bert", architectures="absent"))).__name__ == "BertModel"
 

@@ -52,28 +52,29 @@ Show = Callable[[items.Named, Any], dict[str, Any]]
 def _task(model: str, labels: list[str] | None, top_k: int) -> tuple[Task[Any, Any], Show]:
     """The task for the checkpoint's class, and what is shown of its results."""
     from tallow.errors import ModelError
-    from tallow.hub import resolve
     from tallow.models.family import identify
+    from tallow.models.loading import open_ref
     from tallow.tasks import (
         ImageClassifier,
         TextClassifier,
         TokenClassifier,
         ZeroShotImageClassifier,
     )
-    from tallow.weights import open_weights
 
     if labels:
         choosing = ZeroShotImageClassifier(model)
         scores = choosing.scorer(labels)
         return choosing, lambda _, logits: {"labels": _rows(scores(logits)[:top_k])}
-    name = identify(open_weights(resolve(model))).model.__name__
+    source, config = open_ref(model)
+    found = identify(source, config=config)
+    name = found.row.architecture(found.model)
     if name.endswith("ForTokenClassification"):
         tokens = TokenClassifier(model)
         return tokens, lambda item, found: {"entities": _rows(tokens.entities(item.value, found))}
     if name.endswith("ForSequenceClassification"):
         texts = TextClassifier(model)
         return texts, lambda _, logits: {"labels": _rows(texts.labels(logits, top_k))}
-    if "ForImageClassification" in name:
+    if "ForImageClassification" in name:  # DeiT's goes on with WithTeacher
         pictures = ImageClassifier(model)
         return pictures, lambda _, logits: {"labels": _rows(pictures.labels(logits, top_k))}
     wanted = "a sequence, token or image classifier, or --labels for CLIP and its like"

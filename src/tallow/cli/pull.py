@@ -15,9 +15,15 @@ def pull(
 ) -> None:
     """Fetch a model into the cache, if it is not there, and print its path.
 
-    Progress goes to standard error.
+    What an alias needs beside its weights comes too, so that it runs without the network. Progress
+    goes to standard error.
     """
     from tallow.cli.output import printable
     from tallow.hub import Silent, resolve
+    from tallow.hub.aliases import alias_of
 
-    print(printable(str(resolve(model, progress=Silent() if quiet else None, verify=verify))))
+    alias = alias_of(model)
+    refs = (model,) if alias is None else alias.refs
+    shown = Silent() if quiet else None
+    paths = [resolve(ref, progress=shown, verify=verify) for ref in refs]
+    print(printable(str(paths[0])))

@@ -40,6 +40,7 @@ class Model(Module):
     config: Any
     folder: Path | None = None  # that it was loaded from
     config_values: Mapping[str, Any] = MappingProxyType({})  # as they stand in its config.json
+    processor_values: Mapping[str, Any] | None = None  # of pictures, where no file says them
     tokenizer_source: Callable[[], Tokenizer] | None = None
     end_ids: frozenset[int] = frozenset()  # that end a generation where there is no tokenizer
 
@@ -68,7 +69,8 @@ class Model(Module):
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write the weights as model.safetensors, and copy what stood beside those it came from.
 
-        The config that `load` was given for weights without one is written as config.json.
+        What came as arguments or of an alias, for weights without files, is written as files: the
+        config as config.json, how pictures are prepared as preprocessor_config.json.
 
         Raises:
             ModelError: the model was not loaded with a config.
@@ -87,13 +89,20 @@ class Model(Module):
                 seen.add(id(value))
                 tensors[name] = value.detach()
         save_safetensors(tensors, target / "model.safetensors", {"format": "pt"})
-        if self.folder is None or not (self.folder / "config.json").is_file():
-            text = json.dumps(dict(self.config_values), indent=2)
-            (target / "config.json").write_text(text, encoding="utf-8")
         for path in self.folder.iterdir() if self.folder is not None else ():
             beside = path.suffix in (".json", ".txt", ".model", ".jinja")
             if beside and not path.name.endswith(".index.json") and target != self.folder:
                 shutil.copyfile(path, target / path.name)
+        given = {
+            "config.json": self.config_values,
+            "preprocessor_config.json": self.processor_values,
+        }
+        if self.folder is not None and (self.folder / "config.json").is_file():
+            del given["config.json"]
+        for name, values in given.items():
+            if values is not None:
+                text = json.dumps(dict(values), indent=2)
+                (target / name).write_text(text, encoding="utf-8")
 
     @property
     def has_tokenizer(self) -> bool:

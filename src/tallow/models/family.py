@@ -110,7 +110,10 @@ def _named(values: Mapping[str, Any]) -> object:
     """
     kind, names = values.get("model_type"), values.get("architectures")
     row = FAMILIES.get(kind) if isinstance(kind, str) else None
-    if row is None or not isinstance(names, list) or any(name in row.classes for name in names):
+    if row is None or not isinstance(names, list):
+        return kind
+    names = [name for name in names if isinstance(name, str)]
+    if any(name in row.classes for name in names):
         return kind
     others = [r.name for r in FAMILIES.values() if any(name in r.classes for name in names)]
     return others[0] if len(others) == 1 else kind

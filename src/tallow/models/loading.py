@@ -22,6 +22,7 @@ from tallow.nn.state import targets
 from tallow.weights import WeightSource, open_weights
 from tallow.weights import load as fill
 from tallow.weights.fill import Fit, fit
+from tallow.weights.open import read_json
 
 if TYPE_CHECKING:
     from tallow.text import Tokenizer
@@ -59,7 +60,7 @@ def load(
         ModelError: the architecture is unknown, the family cannot do the task, or config and
             tensors do not fit.
     """
-    from tallow.hub import resolve
+    from tallow.hub.aliases import alias_of
 
     if not isinstance(ref, (str, os.PathLike)):
         raise DTypeError(f"load: expected a reference or a path, got {type(ref).__name__}")
@@ -72,8 +73,9 @@ def load(
     expect(good, load, "a float dtype of at most 32 bits", dtype, ArgumentError)
     good = context is None or (type(context) is int and 1 <= context <= MAX_SIZE)
     expect(good, load, "a context of at least 1", repr(context), ArgumentError)
-    return build(
-        open_weights(resolve(os.fspath(ref))),
+    source, config = open_ref(ref, config)
+    model = build(
+        source,
         task=task,
         config=config,
         dtype=target,
@@ -81,6 +83,38 @@ def load(
         context=context,
         allow_extra=allow_extra,
     )
+    if (alias := alias_of(ref)) is not None:
+        model.processor_values = alias.processor
+        if alias.tokenizer is not None:
+            model.tokenizer_source = partial(tokenizer_of, alias.tokenizer)
+    return model
+
+
+def open_ref(
+    ref: str | os.PathLike[str], config: Mapping[str, Any] | None = None
+) -> tuple[WeightSource, Mapping[str, Any] | None]:
+    """The weights that a reference means, and the config for them where they have none.
+
+    That is the one that is given, or what an alias says, with its labels.
+    """
+    from tallow.hub import resolve
+    from tallow.hub.aliases import alias_of
+
+    alias = alias_of(ref)
+    if config is None and alias is not None and alias.config is not None:
+        labels = {} if alias.labels is None else {"id2label": read_json(resolve(alias.labels))}
+        config = {**alias.config, **labels}
+    return open_weights(resolve(ref)), config
+
+
+def tokenizer_of(ref: str | os.PathLike[str]) -> Tokenizer:
+    """The tokenizer of a reference to a folder, or to a file in the form of tokenizer.json."""
+    from tallow.hub import resolve
+    from tallow.text import Tokenizer
+
+    path = resolve(ref)
+    # A file of this name has its settings beside it.
+    return Tokenizer.from_folder(path.parent if path.name == "tokenizer.json" else path)
 
 
 def build(

@@ -149,7 +149,7 @@ TASKS: dict[str, tuple[str, ...]] = {
     "question-answering": ("ForQuestionAnswering",),
     "multiple-choice": ("ForMultipleChoice",),
     "text-generation": ("ForCausalLM", "LMHeadModel"),
-    "image-classification": ("ForImageClassification",),
+    "image-classification": ("ForImageClassification", "ForImageClassificationWithTeacher"),
     "zero-shot-image-classification": ("Model",),
     "object-detection": ("ForObjectDetection",),
     "image-segmentation": ("ForSemanticSegmentation", "ForSegmentation"),
@@ -192,6 +192,10 @@ class Family:
         """The class of an architecture of this family."""
         found: type[Model] = getattr(self.module, self.classes[architecture])
         return found
+
+    def architecture(self, model: type[Model]) -> str:
+        """The architecture that a class of this family stands for."""
+        return next((name for name in self.classes if self.of(name) is model), model.__name__)
 
     def for_task(self, task: str) -> type[Model] | None:
         """The class that a task needs, None where the family has none."""
@@ -249,25 +253,27 @@ def find(name: object, known: Mapping[str, Any], where: str) -> Any:
 
 
 def choose(row: Family, architectures: object, task: str | None, where: str) -> type[Model]:
-    """The class for a checkpoint: of `task`, else the one that it was saved for.
+    """The class for a checkpoint: the one that it was saved for, or another that `task` needs.
 
     Raises:
         ModelError: the family has no class for the task or the architecture.
     """
     have = f"{', '.join(row.classes)} ({row.name})"
+    listed = architectures if isinstance(architectures, list) else [architectures]
+    names = [name for name in listed if isinstance(name, str) and name in row.classes]
     if task is not None:
-        found = find(task, dict.fromkeys(TASKS, row.for_task), f"{where}: task")(task)
+        endings = find(task, TASKS, f"{where}: task")
+        saved = next((name for name in names if name.endswith(endings)), None)
+        found = row.for_task(task) if saved is None else row.of(saved)
         if found is None:
             raise ModelError(f"{where}: task: expected one of {have}, found none for {task!r}")
-        return found  # type: ignore[no-any-return]  # of the table
+        return found
     if not architectures:
         return row.model
-    names = architectures if isinstance(architectures, list) else [architectures]
-    for name in names:
-        if name in row.classes:
-            return row.of(str(name))
+    if names:
+        return row.of(names[0])
     raise ModelError(
-        f"{where}: architectures: expected one of {have}, found {names}; "
+        f"{where}: architectures: expected one of {have}, found {listed}; "
         "task='embedding' takes the model without a head"
     )
 

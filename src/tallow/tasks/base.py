@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from tallow.autograd.mode import inference_mode
@@ -11,7 +12,7 @@ from tallow.dtype import DType
 from tallow.errors import ArgumentError, ModelError
 from tallow.models import load
 from tallow.models.base import Model
-from tallow.models.loading import Activations
+from tallow.models.loading import Activations, tokenizer_of
 from tallow.tasks.batches import Outcome, collect, stream
 from tallow.text import Tokenizer
 
@@ -22,6 +23,7 @@ Made = TypeVar("Made")
 class Task(Generic[Item, Made]):
     """A model and what stands before and after it; `ref` and options as of `tallow.models.load`.
 
+    `tokenizer` is the reference of a tokenizer.json, or of its folder, that stands elsewhere.
     Sub-classes say which task the model is loaded for, how an item is prepared and what a batch of
     prepared items gives.
 
@@ -37,6 +39,8 @@ class Task(Generic[Item, Made]):
         self,
         ref: str | os.PathLike[str],
         *,
+        config: Mapping[str, Any] | None = None,
+        tokenizer: str | os.PathLike[str] | None = None,
         device: str = "cpu",
         dtype: DType | str | None = None,
         activations: Activations = "fast",
@@ -45,11 +49,14 @@ class Task(Generic[Item, Made]):
         self.model: Model = load(
             ref,
             task=self.task,
+            config=config,
             device=device,
             dtype=dtype,
             activations=activations,
             allow_extra=allow_extra,
         )
+        if tokenizer is not None:
+            self.model.tokenizer_source = partial(tokenizer_of, tokenizer)
 
     @property
     def tokenizer(self) -> Tokenizer:

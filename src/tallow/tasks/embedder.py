@@ -11,7 +11,7 @@ from tallow.dtype import DType, f32
 from tallow.errors import ArgumentError, ModelError, expect
 from tallow.factories import empty
 from tallow.models.fields import Fields
-from tallow.models.loading import Activations
+from tallow.models.loading import Activations, tokenizer_of
 from tallow.ops import stack
 from tallow.tasks.base import Task, as_text, longest
 from tallow.tasks.sentence_modules import POOLING, Chain, Pooling, normalize, read_chain
@@ -28,9 +28,9 @@ class Embedder(Task[Prompted, Tensor]):
 
     `ref` is a sentence-transformers folder (modules.json says pooling, dense layers and whether
     vectors are normalised), a folder of an encoder alone (mean pooling, as sentence-transformers
-    takes it), or a file with one table of word vectors, for which `tokenizer` names a
-    tokenizer.json or its folder. `pooling`, `normalize` and `max_length` override the folder's
-    settings; the other options are of `tallow.models.load`.
+    takes it), a file of its weights with `config`, or a file with one table of word vectors. For
+    files `tokenizer` names a tokenizer.json or its folder. `pooling`, `normalize` and `max_length`
+    override the folder's settings; the other options are of `tallow.models.load`.
 
     Raises:
         HubError, FormatError, ModelError: as `tallow.models.load`; a module of the folder is of a
@@ -43,6 +43,7 @@ class Embedder(Task[Prompted, Tensor]):
         self,
         ref: str | os.PathLike[str],
         *,
+        config: Mapping[str, Any] | None = None,
         tokenizer: str | os.PathLike[str] | None = None,
         pooling: str | None = None,
         normalize: bool | None = None,
@@ -53,7 +54,7 @@ class Embedder(Task[Prompted, Tensor]):
         allow_extra: bool = False,
     ) -> None:
         from tallow.hub import resolve
-        from tallow.hub.aliases import ALIASES
+        from tallow.hub.aliases import alias_of
 
         expect(
             pooling is None or pooling in POOLING,
@@ -62,11 +63,12 @@ class Embedder(Task[Prompted, Tensor]):
             pooling,
             ArgumentError,
         )
-        path = resolve(os.fspath(ref))
-        alias = ALIASES.get(os.fspath(ref))
-        if tokenizer is None and alias is not None:
-            tokenizer = alias.tokenizer
-        self.chain = read_chain(path) if path.is_dir() else Chain(path, Pooling(), static=True)
+        path = resolve(ref)
+        alias = alias_of(ref)
+        if alias is not None:
+            tokenizer, config = tokenizer or alias.tokenizer, config or alias.config
+        alone = Chain(path, Pooling(), static=config is None)
+        self.chain = read_chain(path) if path.is_dir() else alone
         self._pooling = self.chain.pooling if pooling is None else Pooling((pooling,))
         self._normalize = normalize
         self._table: Tensor | None = None
@@ -79,6 +81,8 @@ class Embedder(Task[Prompted, Tensor]):
         else:
             super().__init__(
                 self.chain.model,
+                config=config,
+                tokenizer=tokenizer,
                 device=device,
                 dtype=dtype,
                 activations=activations,
@@ -244,13 +248,11 @@ def _table(path: Path) -> Tensor:
 
 
 def _tokenizer(given: str | os.PathLike[str] | None, path: Path) -> Tokenizer:
-    from tallow.hub import resolve
-
     if given is None:
         if path.is_dir():
             return Tokenizer.from_folder(path)
         raise ModelError(f"{path}: tokenizer: expected tokenizer=, for the file holds none")
-    return Tokenizer.from_folder(resolve(os.fspath(given)))
+    return tokenizer_of(given)
 
 
 def _settings(path: Path) -> dict[str, Any]:

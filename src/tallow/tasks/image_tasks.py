@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from tallow.errors import ArgumentError, ModelError, expect
+from tallow.errors import ArgumentError, DTypeError, ModelError, expect
 from tallow.factories import empty
 from tallow.ops import sigmoid, softmax, stack
 from tallow.tasks.base import Task, label_names
 from tallow.tasks.labels import Label, apply, best, function_of
 from tallow.tasks.sentence_modules import normalize
 from tallow.tensor import Tensor
+from tallow.weights.open import read_json
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -25,13 +28,33 @@ Picture = Any  # what `tallow.vision.load_image` takes
 
 
 class ImageTask(Task[Picture, Made], Generic[Made]):
-    """A model of pictures and its processor; a picture is what `tallow.vision.load_image` takes."""
+    """A model of pictures and its processor; a picture is what `tallow.vision.load_image` takes.
+
+    `processor` has the keys of a preprocessor_config.json, or is the path of one: for weights that
+    come without it, and instead of the one beside them.
+    """
 
     batch_size = 8
 
+    def __init__(
+        self,
+        ref: str | os.PathLike[str],
+        *,
+        processor: Mapping[str, Any] | str | os.PathLike[str] | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(ref, **options)
+        if isinstance(processor, str | os.PathLike):
+            processor = read_json(Path(processor))
+        if processor is not None:
+            good = isinstance(processor, Mapping)
+            where = f"{type(self).__name__}: processor"
+            expect(good, where, "a mapping or a path", type(processor).__name__, DTypeError)
+            self.model.processor_values = processor
+
     @cached_property
     def processor(self) -> ImageProcessor:
-        """The processor of the model's folder.
+        """The processor that was given, or that of the model's folder.
 
         Raises:
             FormatError: the folder has none, or one of an unknown type.
@@ -39,10 +62,15 @@ class ImageTask(Task[Picture, Made], Generic[Made]):
         """
         from tallow.vision import ImageProcessor
 
-        if self.model.folder is None:
-            wanted = "a model from a folder with preprocessor_config.json"
-            raise ModelError(f"{type(self).__name__}: processor: expected {wanted}, got a file")
-        return ImageProcessor.from_folder(self.model.folder)
+        model = self.model
+        if model.processor_values is not None:
+            return ImageProcessor.beside(model.processor_values, model.config_values, "processor")
+        if model.folder is not None:
+            return ImageProcessor.from_folder(model.folder)
+        if "pretrained_cfg" in model.config_values:
+            return ImageProcessor.from_config(model.config_values, source="config")
+        wanted = "processor=, or a model from a folder with preprocessor_config.json"
+        raise ModelError(f"{type(self).__name__}: processor: expected {wanted}, got a file")
 
     def prepare(self, item: Picture) -> Image:
         """The decoded picture, upright, in RGB."""

@@ -27,7 +27,7 @@ from tallow.generate import (
     token_ids,
 )
 from tallow.models import CausalLM, load
-from tallow.models.loading import Activations
+from tallow.models.loading import Activations, tokenizer_of
 from tallow.models.states import State
 from tallow.tasks.perplexity import negative_log_likelihood
 from tallow.tensor import Tensor
@@ -83,7 +83,8 @@ class Stream(Iterator[str]):
 class LLM:
     """A language model, its tokenizer and the cache of the last conversation.
 
-    `ref` and the options are those of `tallow.models.load`; `cache_dtype` is f32 or f16. With
+    `ref` and the options are those of `tallow.models.load`; `tokenizer` is the reference of a
+    tokenizer.json, or of its folder, that stands elsewhere; `cache_dtype` is f32 or f16. With
     `context=`, a prompt may be longer (or must be shorter) than the model's file says. Calls
     that share the beginning of their prompts, such as the turns of a chat, compute it once.
     Several threads may call; each beyond the first works with a cache of its own.
@@ -96,6 +97,8 @@ class LLM:
         self,
         ref: str | os.PathLike[str],
         *,
+        config: Mapping[str, Any] | None = None,
+        tokenizer: str | os.PathLike[str] | None = None,
         device: str = "cpu",
         dtype: DType | str | None = None,
         activations: Activations = "fast",
@@ -103,14 +106,18 @@ class LLM:
         allow_extra: bool = False,
         cache_dtype: DType = f32,
     ) -> None:
-        self._model: CausalLM | None = load(
+        model: CausalLM = load(
             ref,
+            config=config,
             device=device,
             dtype=dtype,
             activations=activations,
             context=context,
             allow_extra=allow_extra,
         )
+        if tokenizer is not None:
+            model.tokenizer_source = partial(tokenizer_of, tokenizer)
+        self._model: CausalLM | None = model
         self._cache_dtype = cache_dtype
         self._idle: State | None = None
         self._lock = threading.Lock()

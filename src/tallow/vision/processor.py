@@ -129,6 +129,17 @@ class ImageProcessor:
         if folder.is_file():
             return cls.from_config(read_json(folder), source=folder)
         config, source, model = _find(folder)
+        return cls.beside(config, model, source)
+
+    @classmethod
+    def beside(
+        cls, config: Mapping[str, Any], model: Mapping[str, Any], source: object
+    ) -> ImageProcessor:
+        """The processor of a preprocessor_config.json beside the config.json of its model.
+
+        Raises:
+            FormatError: as in `from_config`.
+        """
         kind = model.get("model_type")
         if kind == "vision-encoder-decoder" and isinstance(model.get("encoder"), dict):
             kind = model["encoder"].get("model_type")
