@@ -10,7 +10,7 @@ import pytest
 
 import tallow as tl
 from models.golden_families import Case
-from tallow.errors import ModelError
+from tallow.errors import ModelError, ShapeError
 from tallow.safetensors import save_file
 
 # From timm's names to those of wkcn's TinyViT-model-zoo, in which a stage ends in what narrows it.
@@ -22,6 +22,36 @@ TINY_VIT = (
     (r"head\.fc\.", "head."),
     (r"\.conv\.weight", ".c.weight"),
 )
+
+# From transformers' names to those of segment-anything's files, which MobileSAM's share.
+SAM = (
+    (r"^shared_image_embedding\.positional_embedding$",
+     "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"),
+    (r"^prompt_encoder\.point_embed\.", "prompt_encoder.point_embeddings."),
+    (r"mask_embed\.conv1", "mask_downscaling.0"),
+    (r"mask_embed\.layer_norm1", "mask_downscaling.1"),
+    (r"mask_embed\.conv2", "mask_downscaling.3"),
+    (r"mask_embed\.layer_norm2", "mask_downscaling.4"),
+    (r"mask_embed\.conv3", "mask_downscaling.6"),
+    (r"layer_norm_final_attn", "norm_final_attn"),
+    (r"(transformer\.layers\.\d+)\.layer_norm", r"\1.norm"),
+    (r"upscale_conv1", "output_upscaling.0"),
+    (r"upscale_layer_norm", "output_upscaling.1"),
+    (r"upscale_conv2", "output_upscaling.3"),
+    (r"((mlps\.\d+|iou_prediction_head)\.layers)\.(\d+)",
+     lambda m: f"{m[1]}.{int(m[3]) + 1}"),
+    (r"proj_in", "layers.0"),
+    (r"mlps\.(\d+)\.proj_out", r"mlps.\1.layers.2"),
+    (r"iou_prediction_head\.proj_out", "iou_prediction_head.layers.{last}"),
+    (r"neck\.conv1", "neck.0"),
+    (r"neck\.layer_norm1", "neck.1"),
+    (r"neck\.conv2", "neck.2"),
+    (r"neck\.layer_norm2", "neck.3"),
+    (r"^vision_encoder\.layers\.(\d+)\.layer_norm", r"vision_encoder.blocks.\1.norm"),
+    (r"^vision_encoder\.layers\.", "vision_encoder.blocks."),
+    (r"patch_embed\.projection", "patch_embed.proj"),
+    (r"^vision_encoder\.", "image_encoder."),
+)  # fmt: skip
 
 
 def renamed(key, table):
@@ -50,6 +80,62 @@ def test_tiny_vit_by_its_authors_names(tmp_path):
         return made | {"layers.1.blocks.0.attn.attention_bias_idxs": tl.zeros(9, 9)}
 
     case.check(case.run(tl.models.load(copied(case, tmp_path, change))))
+
+
+def authors_sam(case):
+    """The tensors of a golden by the authors' names."""
+    tensors = dict(tl.load(case.folder / "model.safetensors"))
+    tied = "prompt_encoder.shared_embedding.positional_embedding"
+    tensors.setdefault("shared_image_embedding.positional_embedding", tensors.pop(tied, None))
+    last = case.load().config.mask_decoder_config.iou_head_depth - 1
+    table = (*SAM, *TINY_VIT) if "mobile" in case.name else SAM
+    return {renamed(k, table).replace("{last}", str(last)): v for k, v in tensors.items()}
+
+
+@pytest.mark.parametrize("name", ["mobile_sam", "sam"])
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_sam_by_its_authors_names(name, prefix, tmp_path):
+    case = Case(name)
+    made = authors_sam(case)
+    tops = {key.split(".")[0] for key in made}
+    assert tops == {"image_encoder", "prompt_encoder", "mask_decoder"}
+    assert "mask_decoder.output_hypernetworks_mlps.0.layers.2.weight" in made
+    if name == "mobile_sam":
+        assert "image_encoder.patch_embed.seq.0.c.weight" in made
+        made |= {  # of its training as a classifier
+            "image_encoder.norm_head.weight": tl.ones(16),
+            "image_encoder.head.bias": tl.ones(5),
+        }
+    path = tmp_path / "published.safetensors"
+    save_file({prefix + key: value for key, value in made.items()}, path)
+    config = json.loads((case.folder / "config.json").read_text())
+    model = tl.models.load(path, config=config)
+    case.check(case.run(model))
+    model.save_pretrained(tmp_path / "saved")
+    case.check(case.run(tl.models.load(tmp_path / "saved")))
+
+
+def test_a_tensor_that_the_authors_have_not_is_told_by_its_name(tmp_path):
+    made = authors_sam(Case("mobile_sam"))
+    made["image_encoder.layers.7.blocks.0.attn.qkv.weight"] = tl.ones(3)
+    del made["image_encoder.neck.0.weight"]
+    save_file(made, tmp_path / "published.safetensors")
+    config = json.loads((Case("mobile_sam").folder / "config.json").read_text())
+    with pytest.raises(ModelError) as caught:
+        tl.models.load(tmp_path / "published.safetensors", config=config)
+    text = str(caught.value)
+    assert "image_encoder.layers.7.blocks.0.attn.qkv.weight" in text
+    assert "vision_encoder.neck.conv1.weight" in text
+
+
+def test_a_picture_of_another_size_is_refused():
+    model = Case("mobile_sam").load()
+    with pytest.raises(ShapeError, match="pictures of 32 × 32"):
+        model(tl.ones(1, 3, 40, 32), input_points=tl.ones(1, 1, 1, 2))
+
+
+def test_mobile_sam_is_a_generator_of_masks():
+    assert type(Case("mobile_sam").load(task="mask-generation")).__name__ == "MobileSamModel"
 
 
 REFUSED = [

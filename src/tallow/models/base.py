@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -49,8 +49,8 @@ class Model(Module):
         """The class and tensors where files beside the weights hold more of the model."""
         return cls, source
 
-    def arrangement(self) -> tuple[Rule, ...]:
-        """The rules of this model and of the models within it."""
+    def arrangement(self, names: Collection[str]) -> tuple[Rule, ...]:
+        """The rules of this model and of the models within it, for a file of such names."""
         found: list[Rule] = []
         for path, part in self.named_modules():
             if isinstance(part, Model):

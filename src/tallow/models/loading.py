@@ -184,7 +184,7 @@ def _unfilled(found: Identified) -> tuple[Any, WeightSource, tuple[str, ...]]:
     with deferred():  # the weights come from the source
         model = found.model(cfg)  # type: ignore[call-arg]  # each family's class takes its config
     named, outside = with_prefix(model, found.source)
-    named = named.arrange(model.arrangement())
+    named = named.arrange(model.arrangement(named.names()))
     with deferred():
         adopt(model, named)
     leave_out(model, named)

@@ -71,6 +71,7 @@ layoutlmv3: LayoutLMv3Model LayoutLMv3ForTokenClassification
 llama: LlamaForCausalLM=Llama LlamaModel
 mbart: MBartForCausalLM
 mistral: MistralForCausalLM=Mistral MistralModel
+mobile_sam = sam: MobileSamModel
 mobilenet_v1: MobileNetV1Model MobileNetV1ForImageClassification
 mobilenet_v2: MobileNetV2Model MobileNetV2ForImageClassification MobileNetV2ForSemanticSegmentation
 mobilevit: MobileViTModel MobileViTForImageClassification MobileViTForSemanticSegmentation

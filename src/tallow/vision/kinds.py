@@ -213,7 +213,7 @@ KINDS: dict[str, Kind] = {
         rule="longest",
         sizes=("longest_edge", "shortest_edge+longest_edge"),
         maps="nearest",
-        model_types=("sam", "sam_hq"),
+        model_types=("sam", "mobile_sam", "sam_hq"),
     ),
     "TimmWrapperImageProcessor": Kind(
         {**_IMAGENET, **_BICUBIC, "do_convert_rgb": True},

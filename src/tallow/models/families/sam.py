@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from tallow.dtype import f32
 from tallow.errors import ArgumentError, expect
@@ -16,6 +17,7 @@ from tallow.models.blocks.conv import LayerNorm2d
 from tallow.models.blocks.embedding import Embedding
 from tallow.models.blocks.heads import merge_heads
 from tallow.models.blocks.swin import windowed
+from tallow.models.blocks.tiny_vit import TinyVit, TinyVitConfig, authors_names
 from tallow.models.blocks.vision import pictures
 from tallow.models.configs import Config, activation, layers, size, sizes
 from tallow.models.fields import Fields
@@ -35,6 +37,7 @@ from tallow.nn import (
 from tallow.nn import functional as F
 from tallow.ops import attention, cat, eye, stack, where
 from tallow.tensor import Tensor
+from tallow.weights.arrange import Rule, rename
 
 ABSENT, PADDING = -1, -10  # labels of points that are none
 
@@ -129,6 +132,39 @@ class SamConfig(Config):
         if vision.side != prompt.image_size // prompt.patch_size:
             wanted = f"{vision.side} patches a side, as vision_config has"
             raise fields.misfit("prompt_encoder_config", wanted, prompt.image_size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MobileSamVisionConfig(TinyVitConfig):
+    """TinyViT whose last stage keeps the size, and the neck (arXiv 2306.14289)."""
+
+    image_size: int = size(1024, high=1 << 14)
+    num_channels: int = size(3)
+    output_channels: int = size(256)
+    num_pos_feats: int = size(128)
+
+    @property
+    def side(self) -> int:
+        """Of the map, which patches and all stages but the first and the last halve."""
+        side = self.image_size
+        for _ in self.depths:
+            side = (side + 1) // 2
+        return side
+
+
+@dataclass(frozen=True, kw_only=True)
+class MobileSamMaskDecoderConfig(SamMaskDecoderConfig):
+    """As its authors compute, not as transformers does."""
+
+    layer_norm_eps: float = 1e-5
+
+
+@dataclass(frozen=True, kw_only=True)
+class MobileSamConfig(SamConfig):
+    """Of MobileSAM, whose files come without one; the defaults are theirs."""
+
+    vision_config: Any = section(MobileSamVisionConfig)
+    mask_decoder_config: Any = section(MobileSamMaskDecoderConfig)
 
 
 class MlpBlock(Module):
@@ -233,6 +269,17 @@ class Patches(Module):
         self.projection = Conv2d(cfg.num_channels, cfg.hidden_size, cfg.patch_size, cfg.patch_size)
 
 
+def square(x: Tensor, channels: int, side: int) -> Tensor:
+    """`x`, which must be `(batch, channels, side, side)`.
+
+    Raises:
+        ShapeError: it is of other axes, channels or size.
+    """
+    fits = pictures(x, channels).shape[2:] == (side, side)
+    expect(fits, "pixel_values", f"pictures of {side} × {side}", tuple(x.shape))
+    return x
+
+
 class VisionEncoder(Module):
     """Patches of a picture of one size, layers, neck."""
 
@@ -259,14 +306,29 @@ class VisionEncoder(Module):
             ShapeError: the picture is of another size.
         """
         convolution = self.patch_embed.projection
-        fits = x.shape[2:] == (self.size, self.size)
-        pictures(x, convolution.in_channels)
-        expect(fits, "pixel_values", f"pictures of {self.size} × {self.size}", tuple(x.shape))
-        tokens = convolution(x).permute(0, 2, 3, 1)
+        tokens = convolution(square(x, convolution.in_channels, self.size)).permute(0, 2, 3, 1)
         states = [tokens if self.pos_embed is None else tokens + self.pos_embed]
         for layer in self.layers:
             states.append(layer(states[-1]))
         return self.neck(states[-1].permute(0, 3, 1, 2)), states
+
+
+class TinyVisionEncoder(TinyVit):
+    """TinyViT for a picture of one size, neck."""
+
+    def __init__(self, cfg: MobileSamVisionConfig) -> None:
+        super().__init__(cfg, cfg.num_channels, last_stride=1)
+        self.neck = Neck(cfg.embed_dims[-1], cfg.output_channels)
+        self.size = cfg.image_size
+
+    def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """`(batch, channels, height, width)` → `(batch, out, rows, columns)`, and the states.
+
+        Raises:
+            ShapeError: the picture is of another size.
+        """
+        found = self.maps(square(x, self.channels, self.size))
+        return self.neck(found[-1]), [each.permute(0, 2, 3, 1) for each in found]
 
 
 class Positions(Module):
@@ -507,15 +569,29 @@ class SamVisionModel(Model):
 class SamModel(Model):
     """Picture, prompts and masks; the picture's map may be computed once for many prompts."""
 
-    config_class = SamConfig
+    config_class: ClassVar[type[SamConfig]] = SamConfig
     base_model_prefix = "sam"
+    vision_class: ClassVar[Any] = VisionEncoder
+    vision_rules: ClassVar[tuple[Rule, ...]] = (
+        rename("image_encoder.patch_embed.proj.*", "vision_encoder.patch_embed.projection.*"),
+        rename("image_encoder.blocks.{}.norm{}.*", "vision_encoder.layers.{}.layer_norm{}.*"),
+        rename("image_encoder.blocks.*", "vision_encoder.layers.*"),
+    )
 
     def __init__(self, cfg: SamConfig) -> None:
         self.config = cfg
         self.shared_image_embedding = Positions(cfg.vision_config.num_pos_feats)
-        self.vision_encoder = VisionEncoder(cfg.vision_config)
+        self.vision_encoder = self.vision_class(cfg.vision_config)
         self.prompt_encoder = PromptEncoder(cfg.prompt_encoder_config, self.shared_image_embedding)
         self.mask_decoder = MaskDecoder(cfg.mask_decoder_config)
+
+    def arrangement(self, names: Collection[str]) -> tuple[Rule, ...]:
+        """Beside transformers' names those of the authors' files, which have an `image_encoder`."""
+        theirs: tuple[Rule, ...] = ()
+        if any(name.startswith("image_encoder.") for name in names):
+            depth = self.config.mask_decoder_config.iou_head_depth
+            theirs = (*self.vision_rules, *_authors_names(depth))
+        return (*theirs, *super().arrangement(names))
 
     def get_image_embeddings(self, pixel_values: Tensor) -> Tensor:
         """`(batch, channels, height, width)` → the map that `image_embeddings` takes."""
@@ -582,6 +658,51 @@ class SamModel(Model):
         kept = slice(1, None) if multimask_output else slice(0, 1)
         hidden = tuple(states) if output_hidden_states and states else None
         return MasksOutput(scores[:, :, kept], masks[:, :, kept], hidden)
+
+
+class MobileSamModel(SamModel):
+    """SAM with a picture's side of few parameters."""
+
+    config_class = MobileSamConfig
+    vision_class = TinyVisionEncoder
+    vision_rules = authors_names("image_encoder.", "vision_encoder.")
+    # What TinyViT was first trained with, and a table that is computed.
+    ignorable = (r"vision_encoder\.(norm_)?head\..*", r".*\.attention_bias_idxs")
+
+
+def _authors_names(iou_depth: int) -> tuple[Rule, ...]:
+    """From the authors' names to transformers', but for the inside of the picture's side."""
+    prompt, mask, side = "prompt_encoder.", "mask_decoder.", "image_encoder.neck."
+    pairs = [
+        (f"{prompt}pe_layer.positional_encoding_gaussian_matrix",
+         "shared_image_embedding.positional_embedding"),
+        (f"{prompt}point_embeddings.*", f"{prompt}point_embed.*"),
+        (f"{mask}transformer.layers.{{}}.norm{{}}.*",
+         f"{mask}transformer.layers.{{}}.layer_norm{{}}.*"),
+        (f"{mask}transformer.norm_final_attn.*", f"{mask}transformer.layer_norm_final_attn.*"),
+    ]  # fmt: skip
+    sequences = (
+        (
+            f"{prompt}mask_downscaling.",
+            f"{prompt}mask_embed.",
+            "conv1 layer_norm1 - conv2 layer_norm2 - conv3",
+        ),
+        (f"{mask}output_upscaling.", f"{mask}upscale_", "conv1 layer_norm - conv2"),
+        (side, "vision_encoder.neck.", "conv1 layer_norm1 conv2 layer_norm2"),
+    )
+    for old, new, parts in sequences:
+        numbered = enumerate(parts.split())
+        pairs += [(f"{old}{i}.*", f"{new}{part}.*") for i, part in numbered if part != "-"]
+    mlps = (("output_hypernetworks_mlps.{}", 3), ("iou_prediction_head", iou_depth))
+    for name, depth in mlps:
+        stem, last = f"{mask}{name}", depth - 1
+        order = [
+            (0, "proj_in"),
+            (last, "proj_out"),
+            *((i, f"layers.{i - 1}") for i in range(1, last)),
+        ]
+        pairs += [(f"{stem}.layers.{i}.*", f"{stem}.{part}.*") for i, part in order]
+    return tuple(rename(old, new) for old, new in (*pairs, ("image_encoder.*", "vision_encoder.*")))
 
 
 def _check(batch: int, points: Tensor | None, boxes: Tensor | None) -> None:

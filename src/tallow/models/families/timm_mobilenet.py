@@ -6,7 +6,7 @@ Sources: arXiv 1704.04861, 1801.04381, 1905.02244, 2404.10518, 1905.11946, 2104.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -327,9 +327,9 @@ class TimmMobileNet(TimmModel):
         out = hidden or width
         self.classifier = self.classifier_layer(out if late else cfg.pooled(out))
 
-    def arrangement(self) -> tuple[Rule, ...]:
+    def arrangement(self, names: Collection[str]) -> tuple[Rule, ...]:
         """Beside timm's names those of EfficientNet-PyTorch, which numbers blocks throughout."""
-        return (*super().arrangement(), *_numbered(self.blocks), *_OTHERS)
+        return (*super().arrangement(names), *_numbered(self.blocks), *_OTHERS)
 
     def maps(self, x: Tensor) -> list[Tensor]:
         """The last features of each size."""
