@@ -223,7 +223,7 @@ def test_steps_equal_one_pass(name):
     ids = case.inputs["decoder_input_ids"]
     context = model.encode(pixel_values=case.inputs["pixel_values"])[0]
     state = model.make_state(2, 2)
-    parts = [model.decoder(ids[:, :3], None, context, state=state)]
+    parts = [model.decoder(ids[:, :3], encoder_hidden_states=context, state=state)]
     parts += [model.decoder(ids[:, i : i + 1], state=state) for i in range(3, 6)]
     found = np.concatenate([part.logits.numpy() for part in parts], 1)
     np.testing.assert_allclose(found, case.expected["logits"], rtol=1e-3, atol=1e-3)
@@ -323,10 +323,3 @@ def test_a_decoder_of_roberta_shifts_its_labels():
     terms = [-p[b, t - 1, row[t]] for b, row in enumerate(rows) for t in range(1, len(row))
              if row[t] >= 0]  # fmt: skip
     assert found.loss.item() == pytest.approx(np.mean(terms), rel=1e-5)
-
-
-@pytest.mark.parametrize("key", ["is_decoder", "add_cross_attention"])
-def test_a_decoder_of_roberta_stands_behind_an_encoder(key, tmp_path):
-    _, folder = changed(tmp_path, "roberta_decoder", **{key: False})
-    with pytest.raises(ModelError, match=f"{key}: expected True"):
-        tl.models.load(folder)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from tallow.dtype import DType, f32
-from tallow.errors import ArgumentError, expect
 from tallow.models import losses
 from tallow.models.config import DecoderConfig
 from tallow.models.decoder_model import DecoderModel, Layers, decoder_layer
-from tallow.models.generation import GenerativeModel
+from tallow.models.generation import GenerativeModel, last_positions
 from tallow.models.outputs import LogitsOutput
 from tallow.models.states import State
 from tallow.nn import Linear, tie
@@ -66,9 +65,6 @@ class CausalLM(GenerativeModel):
             ContextError: more positions than the model was made for.
             ShapeError: the inputs do not belong together.
         """
-        good = type(logits_to_keep) is int and logits_to_keep >= 0
-        wanted = "an integer of at least 0"
-        expect(good, "logits_to_keep", wanted, repr(logits_to_keep), ArgumentError)
         found = self.model(
             input_ids,
             attention_mask,
@@ -77,9 +73,7 @@ class CausalLM(GenerativeModel):
             inputs_embeds,
             output_hidden_states=output_hidden_states,
         )
-        x = found.last_hidden_state
-        kept = min(logits_to_keep, x.shape[1]) or x.shape[1]
-        logits = self.head(x.narrow(1, x.shape[1] - kept, kept) if kept < x.shape[1] else x)
+        logits = self.head(last_positions(found.last_hidden_state, logits_to_keep))
         loss = None if labels is None else losses.next_token(logits, labels)
         return LogitsOutput(logits, loss, found.hidden_states)
 

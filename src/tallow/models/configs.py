@@ -68,6 +68,18 @@ def choice(default: Any, *others: Any) -> Any:
     return _field(default, read)
 
 
+def stated(value: Any) -> Any:
+    """A value that the file must state, as an absent one is another to transformers."""
+
+    def read(fields: Fields, name: str, _: Any) -> Any:
+        found = fields.get(name)
+        if found != value or type(found) is not type(value):
+            raise fields.misfit(name, f"{value!r} (others are not supported)", found)
+        return value
+
+    return _field(value, read)
+
+
 def activation(default: str = "gelu", *aliases: str) -> Any:
     """The name of an activation, as transformers knows them."""
 

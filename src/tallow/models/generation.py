@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from tallow.autograd.mode import inference_mode
 from tallow.dtype import DType, f32
@@ -18,6 +18,20 @@ from tallow.tensor import Tensor
 
 if TYPE_CHECKING:
     from tallow.generate import GenerationConfig
+
+
+def last_positions(hidden: Tensor, logits_to_keep: int) -> Tensor:
+    """The last `logits_to_keep` of the positions `(batch, n, size)`; 0 are all.
+
+    Raises:
+        ArgumentError: it is no such number.
+    """
+    good = type(logits_to_keep) is int and logits_to_keep >= 0
+    wanted = "an integer of at least 0"
+    expect(good, "logits_to_keep", wanted, repr(logits_to_keep), ArgumentError)
+    n = hidden.shape[1]
+    kept = min(logits_to_keep, n) or n
+    return hidden.narrow(1, n - kept, kept) if kept < n else hidden
 
 
 class GenerativeModel(Model):
@@ -85,10 +99,13 @@ class GenerativeModel(Model):
             **{name: value for name, value in given.items() if name in names}
         )
         others = {n: v for n, v in given.items() if n not in names and v is not None}
-        found = search(
-            self, config=config, seed=seed, on_step=on_step, **self._inputs(inputs, others, config)
-        )
+        given = self._inputs(inputs, others, config)
+        found = search(self.generator(), config=config, seed=seed, on_step=on_step, **given)
         return found.sequences
+
+    def generator(self) -> Self:
+        """The model as `generate` runs it."""
+        return self
 
     def _inputs(
         self, first: Tensor | None, given: Mapping[str, Any], config: GenerationConfig

@@ -149,6 +149,10 @@ def build(
         if "expected no such tensor" not in str(error):
             raise
         raise ModelError(f"{error}\n  (allow_extra leaves tensors that nothing asks for)") from None
+    for _, module in model.named_modules():
+        settle = getattr(module, "settle", None)  # of weights that are read in another order
+        if settle is not None:
+            settle()
     if activations == "exact":
         for _, module in model.named_modules():
             if isinstance(module, Linear):

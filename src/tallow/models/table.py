@@ -24,12 +24,12 @@ albert: AlbertModel AlbertForPreTraining AlbertForMaskedLM AlbertForSequenceClas
 beit: BeitModel BeitForImageClassification
 bert: BertModel BertForPreTraining BertForMaskedLM BertForSequenceClassification
     BertForTokenClassification BertForQuestionAnswering BertForMultipleChoice
-    BertForNextSentencePrediction
+    BertForNextSentencePrediction BertLMHeadModel
 camembert = roberta: CamembertModel=RobertaModel CamembertForMaskedLM=RobertaForMaskedLM
     CamembertForSequenceClassification=RobertaForSequenceClassification
     CamembertForTokenClassification=RobertaForTokenClassification
     CamembertForQuestionAnswering=RobertaForQuestionAnswering
-    CamembertForMultipleChoice=RobertaForMultipleChoice
+    CamembertForMultipleChoice=RobertaForMultipleChoice CamembertForCausalLM=RobertaForCausalLM
 chinese_clip: ChineseCLIPModel
 chinese_clip_text_model = bert: ChineseCLIPTextModel=BertModel
 chinese_clip_vision_model = clip: ChineseCLIPVisionModel=CLIPVisionModel
@@ -58,8 +58,10 @@ donut-swin: DonutSwinModel DonutSwinForImageClassification
 efficientnet: EfficientNetModel EfficientNetForImageClassification
 electra: ElectraModel ElectraForPreTraining ElectraForMaskedLM ElectraForSequenceClassification
     ElectraForTokenClassification ElectraForQuestionAnswering ElectraForMultipleChoice
+    ElectraForCausalLM
 eurobert: EuroBertModel EuroBertForMaskedLM EuroBertForSequenceClassification
     EuroBertForTokenClassification
+gpt2: GPT2LMHeadModel GPT2Model
 hiera: HieraModel HieraForImageClassification HieraBackbone
 jina_bert: JinaBertModel JinaBertForMaskedLM JinaBertForSequenceClassification
     JinaBertForTokenClassification JinaBertForQuestionAnswering
@@ -116,7 +118,7 @@ xlm-roberta = roberta: XLMRobertaModel=RobertaModel XLMRobertaForMaskedLM=Robert
     XLMRobertaForSequenceClassification=RobertaForSequenceClassification
     XLMRobertaForTokenClassification=RobertaForTokenClassification
     XLMRobertaForQuestionAnswering=RobertaForQuestionAnswering
-    XLMRobertaForMultipleChoice=RobertaForMultipleChoice
+    XLMRobertaForMultipleChoice=RobertaForMultipleChoice XLMRobertaForCausalLM=RobertaForCausalLM
 yolos: YolosModel YolosForObjectDetection
 """
 

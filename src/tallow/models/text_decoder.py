@@ -10,7 +10,8 @@ from tallow.dtype import DType, f32, i64
 from tallow.errors import ArgumentError, ContextError, expect
 from tallow.factories import arange
 from tallow.models import losses
-from tallow.models.generation import GenerativeModel
+from tallow.models.base import Model
+from tallow.models.generation import GenerativeModel, last_positions
 from tallow.models.outputs import LogitsOutput
 from tallow.models.states import Cross, KeyValue, SelfAndCross, State
 from tallow.tensor import Tensor
@@ -23,8 +24,8 @@ class CrossAttention(Protocol):
         """Let `state` hold keys and values of `context`."""
 
 
-class TextDecoder(GenerativeModel):
-    """A causal decoder with a head; families say its stack, head and cross-attentions."""
+class TextStack(Model):
+    """A causal decoder without its head; families say its parts, and the order of `forward`."""
 
     @property
     def size(self) -> int:
@@ -46,91 +47,91 @@ class TextDecoder(GenerativeModel):
         """The largest number of positions."""
         return int(self.config.max_position_embeddings)
 
-    def stack(
+    def embed(
         self,
         ids: Tensor | None,
-        *,
-        embeds: Tensor | None = None,
+        embeds: Tensor | None,
         positions: Tensor,
+        *,
+        places: Tensor | None = None,
+        types: Tensor | None = None,
+    ) -> Tensor:
+        """What goes into the first layer, `(batch, n, size)`, for ids `(batch, n)` or embeddings.
+
+        `positions` `(batch or 1, n)` count from the first of the row; `places` and `types` are
+        what a caller said of positions and token types.
+        """
+        raise NotImplementedError
+
+    def run(
+        self,
+        x: Tensor,
+        *,
         mask: Tensor | None = None,
         context: Tensor | None = None,
         context_mask: Tensor | None = None,
         states: Sequence[SelfAndCross | None] | None = None,
         seen: list[Tensor] | None = None,
     ) -> Tensor:
-        """Hidden states `(batch, n, size)` of ids `(batch, n)`, or their embeddings."""
+        """Hidden states `(batch, n, size)` behind all layers."""
         raise NotImplementedError
 
-    def head(self, hidden: Tensor) -> Tensor:
-        """Logits `(…, vocab_size)` of hidden states `(…, size)`."""
+    def layers(self) -> int:
+        """The number of layers."""
         raise NotImplementedError
 
     def cross_attentions(self) -> Sequence[CrossAttention]:
-        """Those of the layers, in order."""
+        """Those of the layers, in order; none where it cannot attend to a context."""
         raise NotImplementedError
 
-    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Of labels that stand at the places of the logits that predict them."""
-        return losses.classes(logits, labels)
-
-    def forward(
+    def hidden(
         self,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        encoder_hidden_states: Tensor | None = None,
-        encoder_attention_mask: Tensor | None = None,
-        state: State | None = None,
-        inputs_embeds: Tensor | None = None,
-        labels: Tensor | None = None,
+        input_ids: Tensor | None,
+        mask: Tensor | None,
+        context: Tensor | None,
+        context_mask: Tensor | None,
+        state: State | None,
+        embeds: Tensor | None,
         *,
-        output_hidden_states: bool = False,
-    ) -> LogitsOutput:
-        """Token ids `(batch, n)`, or their embeddings, → logits `(batch, n, vocab_size)`.
-
-        `encoder_hidden_states` `(batch, m, size)` are attended to where
-        `encoder_attention_mask` `(batch, m)` is not 0. With a `state`, the input continues what it
-        holds, and the encoder's output is needed at the first call alone.
+        places: Tensor | None = None,
+        types: Tensor | None = None,
+        seen: list[Tensor] | None = None,
+    ) -> Tensor:
+        """Hidden states `(batch, n, size)` of the inputs of `forward`.
 
         Raises:
             ContextError: more positions than there are.
+            ArgumentError: inputs that do not belong together.
         """
-        given = input_ids if inputs_embeds is None else inputs_embeds
-        good = (input_ids is None) != (inputs_embeds is None) and given is not None
+        given = input_ids if embeds is None else embeds
+        good = (input_ids is None) != (embeds is None) and given is not None
         expect(good, "forward", "input_ids or inputs_embeds", "both or none", ArgumentError)
         assert given is not None
+        good = context is None or bool(self.cross_attentions())
+        wanted = "none for a decoder without add_cross_attention"
+        expect(good, "encoder_hidden_states", wanted, "some", ArgumentError)
         n, held = given.shape[1], 0 if state is None else state.length
         wanted = f"at most {self.context} positions"
         expect(held + n <= self.context, "input", wanted, held + n, ContextError)
-        seen: list[Tensor] | None = [] if output_hidden_states else None
         if state is None:
-            x = self.stack(
-                input_ids,
-                embeds=inputs_embeds,
-                positions=arange(n, dtype=i64).unsqueeze(0),
-                mask=attention_mask,
-                context=encoder_hidden_states,
-                context_mask=encoder_attention_mask,
-                seen=seen,
-            )
-        else:
-            alone = attention_mask is None
-            expect(alone, "attention_mask", "none beside a state", "one", ArgumentError)
-            with inference_mode():
-                if encoder_hidden_states is not None:
-                    self.attend_to(state, encoder_hidden_states, encoder_attention_mask)
-                state.reserve(n)
-                x = self.decode(input_ids, state, embeds=inputs_embeds, seen=seen)
-                state.commit(n)
-        logits = self.head(x)
-        loss = None if labels is None else self.loss(logits, labels)
-        return LogitsOutput(logits, loss, None if seen is None else tuple(seen))
+            at = arange(n, dtype=i64).unsqueeze(0)
+            x = self.embed(input_ids, embeds, at, places=places, types=types)
+            return self.run(x, mask=mask, context=context, context_mask=context_mask, seen=seen)
+        alone = mask is None and places is None and types is None
+        wanted = "none of attention_mask, position_ids and token_type_ids beside a state"
+        expect(alone, "forward", wanted, "some", ArgumentError)
+        with inference_mode():
+            if context is not None:
+                self.attend_to(state, context, context_mask)
+            state.reserve(n)
+            x = self.decode(input_ids, state, embeds=embeds, seen=seen)
+            state.commit(n)
+        return x
 
     def make_state(self, batch: int = 1, capacity: int = 256, dtype: DType = f32) -> State:
         """A state for `batch` rows that holds nothing yet, as of `CausalLM.make_state`."""
         sizes = self.heads, self.size // self.heads
-        layers: list[Any] = [
-            SelfAndCross(KeyValue(*sizes), Cross()) for _ in self.cross_attentions()
-        ]
+        layers: list[Any] = [SelfAndCross(KeyValue(*sizes), Cross()) for _ in range(self.layers())]
         return State(layers, batch, context=self.context, capacity=capacity, dtype=dtype)
 
     def attend_to(self, state: State, context: Tensor, mask: Tensor | None = None) -> None:
@@ -149,5 +150,42 @@ class TextDecoder(GenerativeModel):
         """Hidden states of what comes after `state`, which is neither reserved nor committed."""
         given = ids if embeds is None else embeds
         assert given is not None
-        positions = state.positions(given.shape[1])
-        return self.stack(ids, embeds=embeds, positions=positions, states=state.layers, seen=seen)
+        x = self.embed(ids, embeds, state.positions(given.shape[1]))
+        return self.run(x, states=state.layers, seen=seen)
+
+
+class TextDecoder(TextStack, GenerativeModel):
+    """The same with a head that scores the next token."""
+
+    def head(self, hidden: Tensor) -> Tensor:
+        """Logits `(…, vocab_size)` of hidden states `(…, size)`."""
+        raise NotImplementedError
+
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Of predicting each label after what stands before it."""
+        return losses.next_token(logits, labels)
+
+    def answer(
+        self,
+        input_ids: Tensor | None,
+        mask: Tensor | None,
+        context: Tensor | None,
+        context_mask: Tensor | None,
+        state: State | None,
+        embeds: Tensor | None,
+        labels: Tensor | None,
+        *,
+        places: Tensor | None = None,
+        types: Tensor | None = None,
+        keep: int = 0,
+        hidden: bool = False,
+    ) -> LogitsOutput:
+        """What `forward` gives, for its inputs in any family's order; see `TextStack.hidden`."""
+        seen: list[Tensor] | None = [] if hidden else None
+        x = self.hidden(
+            input_ids, mask, context, context_mask, state, embeds,
+            places=places, types=types, seen=seen,
+        )  # fmt: skip
+        logits = self.head(last_positions(x, keep))
+        loss = None if labels is None else self.loss(logits, labels)
+        return LogitsOutput(logits, loss, None if seen is None else tuple(seen))

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from tallow.dtype import f32, i64
 from tallow.errors import ArgumentError, expect
 from tallow.factories import arange, zeros
+from tallow.models import losses
 from tallow.models.blocks.activation import ACTIVATIONS
 from tallow.models.blocks.attention import Attention
 from tallow.models.blocks.embedding import Embedding
 from tallow.models.blocks.heads import as_mask
-from tallow.models.states import SelfAndCross
+from tallow.models.outputs import LogitsOutput
+from tallow.models.states import SelfAndCross, State
 from tallow.models.text_decoder import TextDecoder
 from tallow.nn import LayerNorm, Linear, Module, ModuleList
 from tallow.ops import cat
@@ -146,28 +147,25 @@ class BartDecoder(Module):
         self.layer_norm = norm
         self.scale = scale
 
+    def embed(self, ids: Tensor | None, embeds: Tensor | None, positions: Tensor) -> Tensor:
+        """Ids `(batch, n)`, or their embeddings, at `positions` `(batch or 1, n)`."""
+        if embeds is None:
+            embeds = self.embed_tokens(ids)
+            embeds = embeds * self.scale if self.scale != 1 else embeds
+        x: Tensor = embeds + self.embed_positions(positions, ids)
+        return x if self.layernorm_embedding is None else self.layernorm_embedding(x)
+
     def forward(
         self,
-        ids: Tensor | None,
+        x: Tensor,
         *,
-        embeds: Tensor | None = None,
-        positions: Tensor,
         mask: Tensor | None = None,
         context: Tensor | None = None,
         context_mask: Tensor | None = None,
         states: Sequence[SelfAndCross | None] | None = None,
         seen: list[Tensor] | None = None,
     ) -> Tensor:
-        """Ids `(batch, n)`, or their embeddings, at `positions` `(batch or 1, n)` → hidden states.
-
-        `seen` takes what goes into each layer, and the result.
-        """
-        if embeds is None:
-            embeds = self.embed_tokens(ids)
-            embeds = embeds * self.scale if self.scale != 1 else embeds
-        x: Tensor = embeds + self.embed_positions(positions, ids)
-        if self.layernorm_embedding is not None:
-            x = self.layernorm_embedding(x)
+        """What `embed` gave → hidden states; `seen` takes what goes into each layer, and them."""
         mask = None if mask is None else as_mask(mask)
         context_mask = None if context_mask is None else as_mask(context_mask)
         for layer, state in zip(self.layers, states or [None] * len(self.layers), strict=True):
@@ -205,10 +203,68 @@ class BartCausalLM(TextDecoder):
 
     model: DecoderWrapper
 
-    def stack(self, ids: Tensor | None, **inputs: Any) -> Tensor:
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        encoder_hidden_states: Tensor | None = None,
+        encoder_attention_mask: Tensor | None = None,
+        state: State | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        *,
+        logits_to_keep: int = 0,
+        output_hidden_states: bool = False,
+    ) -> LogitsOutput:
+        """Token ids `(batch, n)`, or their embeddings, → logits `(batch, n, vocab_size)`.
+
+        `encoder_hidden_states` `(batch, m, size)` are attended to where
+        `encoder_attention_mask` `(batch, m)` is not 0. With a `state`, the input continues what it
+        holds, and the encoder's output is needed at the first call alone.
+
+        Raises:
+            ContextError: more positions than there are.
+        """
+        return self.answer(
+            input_ids, attention_mask, encoder_hidden_states, encoder_attention_mask, state,
+            inputs_embeds, labels, keep=logits_to_keep, hidden=output_hidden_states,
+        )  # fmt: skip
+
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Of labels that stand at the places of the logits that predict them."""
+        return losses.classes(logits, labels)
+
+    def embed(
+        self,
+        ids: Tensor | None,
+        embeds: Tensor | None,
+        positions: Tensor,
+        *,
+        places: Tensor | None = None,
+        types: Tensor | None = None,
+    ) -> Tensor:
+        """What goes into the first layer; there are no token types, nor places that one says."""
+        return self.model.decoder.embed(ids, embeds, positions)
+
+    def run(
+        self,
+        x: Tensor,
+        *,
+        mask: Tensor | None = None,
+        context: Tensor | None = None,
+        context_mask: Tensor | None = None,
+        states: Sequence[SelfAndCross | None] | None = None,
+        seen: list[Tensor] | None = None,
+    ) -> Tensor:
         """Hidden states `(batch, n, size)`."""
-        found: Tensor = self.model.decoder(ids, **inputs)
+        found: Tensor = self.model.decoder(
+            x, mask=mask, context=context, context_mask=context_mask, states=states, seen=seen
+        )
         return found
+
+    def layers(self) -> int:
+        """The number of layers."""
+        return len(self.model.decoder.layers)
 
     def cross_attentions(self) -> Sequence[Attention]:
         """Those of the layers."""

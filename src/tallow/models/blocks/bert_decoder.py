@@ -1,12 +1,17 @@
-"""BERT's layers as a causal decoder that attends to an encoder's output."""
+"""BERT's layers as a causal decoder, which may attend to an encoder's output."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from tallow.models.blocks.bert import BertAttention, BertLayer
+from tallow.models.base import Model
+from tallow.models.blocks.bert import BertAttention, BertEmbeddings, BertLayer
 from tallow.models.blocks.heads import as_mask, merge_heads, split_heads
-from tallow.models.states import Cross, KeyValue, SelfAndCross
+from tallow.models.blocks.text_encoder import TextEncoder
+from tallow.models.outputs import LogitsOutput
+from tallow.models.states import Cross, KeyValue, SelfAndCross, State
+from tallow.models.text_decoder import CrossAttention, TextDecoder
 from tallow.nn import Linear, Module, ModuleList
 from tallow.ops import attention
 from tallow.tensor import Tensor
@@ -50,13 +55,15 @@ class CachedAttention(Module):
 
 
 class BertDecoderLayer(BertLayer):
-    """A layer with `crossattention` between attention and feed-forward."""
+    """A layer with `crossattention` between attention and feed-forward, where it has one."""
 
-    def __init__(self, size: int, heads: int, hidden: int, act: str, eps: float) -> None:
+    def __init__(
+        self, size: int, heads: int, hidden: int, act: str, eps: float, *, crossing: bool
+    ) -> None:
         own = CachedAttention(size, heads, causal=True)
         super().__init__(size, heads, hidden, act, eps, BertAttention(own, size, eps))
-        cross = CachedAttention(size, heads, causal=False)
-        self.crossattention = BertAttention(cross, size, eps)
+        cross = CachedAttention(size, heads, causal=False) if crossing else None
+        self.crossattention = None if cross is None else BertAttention(cross, size, eps)
 
     def forward(
         self,
@@ -71,7 +78,8 @@ class BertDecoderLayer(BertLayer):
         own, cross = (None, None) if state is None else state
         part = self.attention
         x = part.output(part.self(x, mask=mask, state=own), x)
-        if context is not None or (cross is not None and cross.filled):
+        there = context is not None or (cross is not None and cross.filled)
+        if there and self.crossattention is not None:
             part = self.crossattention
             found = part.self(x, context=context, mask=context_mask, state=cross)
             x = part.output(found, x)
@@ -95,6 +103,8 @@ class DecoderLayers(Module):
         seen: list[Tensor] | None,
     ) -> Tensor:
         """`(batch, n, size)` → the same shape; `seen` takes what goes in and what layers give."""
+        mask = None if mask is None else as_mask(mask)
+        context_mask = None if context_mask is None else as_mask(context_mask)
         for layer, state in zip(self.layer, states or [None] * len(self.layer), strict=True):
             if seen is not None:
                 seen.append(x)
@@ -102,3 +112,107 @@ class DecoderLayers(Module):
         if seen is not None:
             seen.append(x)
         return x
+
+
+class BertStack(Model):
+    """What stands under the name of the base model: `embeddings`, and layers as `encoder`."""
+
+    rules, ignorable = TextEncoder.rules, TextEncoder.ignorable
+
+    def __init__(self, cfg: Any, embeddings: BertEmbeddings) -> None:
+        self.config = cfg
+        self.embeddings = embeddings
+        self.encoder = DecoderLayers(
+            [
+                BertDecoderLayer(
+                    cfg.hidden_size,
+                    cfg.num_attention_heads,
+                    cfg.intermediate_size,
+                    cfg.hidden_act,
+                    cfg.layer_norm_eps,
+                    crossing=cfg.add_cross_attention,
+                )
+                for _ in range(cfg.num_hidden_layers)
+            ]
+        )
+
+
+class BertCausalLM(TextDecoder):
+    """A `BertStack` under `base_model_prefix`; families say the embeddings and the head."""
+
+    def __init__(self, cfg: Any, embeddings: BertEmbeddings) -> None:
+        self.config = cfg
+        setattr(self, self.base_model_prefix, BertStack(cfg, embeddings))
+
+    @property
+    def base(self) -> BertStack:
+        """Embeddings and layers."""
+        found: BertStack = getattr(self, self.base_model_prefix)
+        return found
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        encoder_hidden_states: Tensor | None = None,
+        encoder_attention_mask: Tensor | None = None,
+        labels: Tensor | None = None,
+        state: State | None = None,
+        *,
+        logits_to_keep: int = 0,
+        output_hidden_states: bool = False,
+    ) -> LogitsOutput:
+        """Token ids `(batch, n)`, or their embeddings, → logits `(batch, n, vocab_size)`.
+
+        Where it has `add_cross_attention`, `encoder_hidden_states` `(batch, m, size)` are attended
+        to where `encoder_attention_mask` `(batch, m)` is not 0. With a `state`, the input continues
+        what it holds, and the encoder's output is needed at the first call alone.
+
+        Raises:
+            ContextError: more positions than there are.
+        """
+        return self.answer(
+            input_ids, attention_mask, encoder_hidden_states, encoder_attention_mask, state,
+            inputs_embeds, labels, places=position_ids, types=token_type_ids,
+            keep=logits_to_keep, hidden=output_hidden_states,
+        )  # fmt: skip
+
+    def embed(
+        self,
+        ids: Tensor | None,
+        embeds: Tensor | None,
+        positions: Tensor,
+        *,
+        places: Tensor | None = None,
+        types: Tensor | None = None,
+    ) -> Tensor:
+        """What goes into the first layer, `(batch, n, size)`."""
+        places = positions if places is None else places
+        found: Tensor = self.base.embeddings(ids, types, places, embeds)
+        return found
+
+    def run(
+        self,
+        x: Tensor,
+        *,
+        mask: Tensor | None = None,
+        context: Tensor | None = None,
+        context_mask: Tensor | None = None,
+        states: Sequence[SelfAndCross | None] | None = None,
+        seen: list[Tensor] | None = None,
+    ) -> Tensor:
+        """Hidden states `(batch, n, size)`."""
+        found: Tensor = self.base.encoder(x, mask, context, context_mask, states, seen)
+        return found
+
+    def layers(self) -> int:
+        """The number of layers."""
+        return len(self.base.encoder.layer)
+
+    def cross_attentions(self) -> Sequence[CrossAttention]:
+        """Those of the layers."""
+        crossing = [layer.crossattention for layer in self.base.encoder.layer]
+        return [each.self for each in crossing if each is not None]

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from tallow.models import losses
 from tallow.models.blocks.bert import BertEmbeddings, Pooler, Predictions, bert_layers
+from tallow.models.blocks.bert_decoder import BertCausalLM
+from tallow.models.blocks.embedding import Embedding
 from tallow.models.blocks.text_calls import (
     BertCall,
     MaskedLM,
@@ -16,7 +18,7 @@ from tallow.models.blocks.text_calls import (
 )
 from tallow.models.blocks.text_encoder import BertEncoder, TextConfig
 from tallow.models.blocks.text_heads import TextHead
-from tallow.models.configs import size
+from tallow.models.configs import size, stated
 from tallow.models.outputs import BaseOutput, HiddenStates, Output
 from tallow.nn import Linear, Module
 from tallow.tensor import Tensor
@@ -24,9 +26,20 @@ from tallow.tensor import Tensor
 
 @dataclass(frozen=True, kw_only=True)
 class BertConfig(TextConfig):
-    """Of Hugging Face's `BertConfig`; decoders of it are not supported."""
+    """Of Hugging Face's `BertConfig`."""
 
     type_vocab_size: int = size(2)
+
+
+def _embeddings(cfg: BertConfig) -> BertEmbeddings:
+    return BertEmbeddings(
+        cfg.vocab_size,
+        cfg.max_position_embeddings,
+        cfg.type_vocab_size,
+        cfg.hidden_size,
+        cfg.layer_norm_eps,
+        padding=cfg.pad_token_id,
+    )
 
 
 class BertModel(BertEncoder):
@@ -37,18 +50,11 @@ class BertModel(BertEncoder):
 
     def __init__(self, cfg: BertConfig, *, pooled: bool = True) -> None:
         self.config = cfg
-        width, eps = cfg.hidden_size, cfg.layer_norm_eps
-        self.embeddings = BertEmbeddings(
-            cfg.vocab_size,
-            cfg.max_position_embeddings,
-            cfg.type_vocab_size,
-            width,
-            eps,
-            padding=cfg.pad_token_id,
-        )
+        width = cfg.hidden_size
+        self.embeddings = _embeddings(cfg)
         self.encoder = bert_layers(
             cfg.num_hidden_layers, width, cfg.num_attention_heads, cfg.intermediate_size,
-            cfg.hidden_act, eps,
+            cfg.hidden_act, cfg.layer_norm_eps,
         )  # fmt: skip
         self.pooler = Pooler(width) if pooled else None
 
@@ -56,12 +62,12 @@ class BertModel(BertEncoder):
 class Heads(Module):
     """What stands under `cls`: scores of words, and of one text following the other."""
 
-    def __init__(self, cfg: BertConfig, base: BertModel, *, following: bool = False) -> None:
+    def __init__(self, cfg: BertConfig, words: Embedding, *, following: bool = False) -> None:
         self.predictions = Predictions(
             cfg.hidden_size,
             cfg.hidden_act,
             cfg.layer_norm_eps,
-            base.embeddings.word_embeddings,
+            words,
             tied=cfg.tie_word_embeddings,
         )
         self.seq_relationship = Linear(cfg.hidden_size, 2) if following else None
@@ -75,12 +81,37 @@ class BertForMaskedLM(MaskedLM):
 
     def __init__(self, cfg: BertConfig) -> None:
         super().__init__(cfg)
-        self.cls = Heads(cfg, self.bert)
+        self.cls = Heads(cfg, self.bert.embeddings.word_embeddings)
 
     def score(self, found: BaseOutput, mask: Tensor | None) -> Tensor:
         """`(batch, length, vocabulary)`."""
         out: Tensor = self.cls.predictions(found.last_hidden_state)
         return out
+
+
+@dataclass(frozen=True, kw_only=True)
+class BertDecoderConfig(BertConfig):
+    """The same of a decoder."""
+
+    is_decoder: bool = stated(True)
+    add_cross_attention: bool = False
+
+
+class BertLMHeadModel(BertCausalLM):
+    """A decoder, which may stand behind an encoder, and the scores of the next token."""
+
+    config_class, base_model_prefix = BertDecoderConfig, "bert"
+    ignorable = (r"cls\.seq_relationship\..*",)
+
+    def __init__(self, cfg: BertDecoderConfig) -> None:
+        embeddings = _embeddings(cfg)
+        super().__init__(cfg, embeddings)
+        self.cls = Heads(cfg, embeddings.word_embeddings)
+
+    def head(self, hidden: Tensor) -> Tensor:
+        """Logits `(…, vocab_size)`."""
+        logits: Tensor = self.cls.predictions(hidden)
+        return logits
 
 
 @dataclass(frozen=True)
@@ -101,7 +132,7 @@ class BertForPreTraining(TextHead):
 
     def __init__(self, cfg: BertConfig) -> None:
         super().__init__(cfg)
-        self.cls = Heads(cfg, self.bert, following=True)
+        self.cls = Heads(cfg, self.bert.embeddings.word_embeddings, following=True)
 
     def forward(
         self,

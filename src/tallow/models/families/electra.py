@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from tallow.models.blocks.activation import ACTIVATIONS
 from tallow.models.blocks.bert import BertEmbeddings, FirstClassifier, Transform, bert_layers
+from tallow.models.blocks.bert_decoder import BertCausalLM
 from tallow.models.blocks.text_calls import (
     BertCall,
     MaskedLM,
@@ -15,7 +17,7 @@ from tallow.models.blocks.text_calls import (
     TokenClassification,
 )
 from tallow.models.blocks.text_encoder import BertEncoder, TextConfig
-from tallow.models.configs import choice, custom, size
+from tallow.models.configs import choice, custom, size, stated
 from tallow.models.fields import Fields
 from tallow.models.outputs import BaseOutput
 from tallow.nn import Linear, Module, tie
@@ -32,7 +34,7 @@ def _summary_act(fields: Fields, name: str, default: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class ElectraConfig(TextConfig):
-    """Of Hugging Face's `ElectraConfig`; decoders of it are not supported."""
+    """Of Hugging Face's `ElectraConfig`."""
 
     without_effect = frozenset({"summary_last_dropout", "summary_first_dropout"})
 
@@ -46,6 +48,22 @@ class ElectraConfig(TextConfig):
     summary_activation: str = custom("gelu", _summary_act)
 
 
+def _embeddings(cfg: ElectraConfig) -> BertEmbeddings:
+    return BertEmbeddings(
+        cfg.vocab_size,
+        cfg.max_position_embeddings,
+        cfg.type_vocab_size,
+        cfg.embedding_size,
+        cfg.layer_norm_eps,
+        padding=cfg.pad_token_id,
+    )
+
+
+def _projection(cfg: ElectraConfig) -> Linear | None:
+    narrow, width = cfg.embedding_size, cfg.hidden_size
+    return None if narrow == width else Linear(narrow, width)
+
+
 class ElectraModel(BertEncoder):
     """Embeddings, their projection where they are narrower, and layers."""
 
@@ -55,19 +73,11 @@ class ElectraModel(BertEncoder):
 
     def __init__(self, cfg: ElectraConfig, *, pooled: bool = False) -> None:
         self.config = cfg
-        narrow, width, eps = cfg.embedding_size, cfg.hidden_size, cfg.layer_norm_eps
-        self.embeddings = BertEmbeddings(
-            cfg.vocab_size,
-            cfg.max_position_embeddings,
-            cfg.type_vocab_size,
-            narrow,
-            eps,
-            padding=cfg.pad_token_id,
-        )
-        self.embeddings_project = None if narrow == width else Linear(narrow, width)
+        self.embeddings = _embeddings(cfg)
+        self.embeddings_project = _projection(cfg)
         self.encoder = bert_layers(
-            cfg.num_hidden_layers, width, cfg.num_attention_heads, cfg.intermediate_size,
-            cfg.hidden_act, eps,
+            cfg.num_hidden_layers, cfg.hidden_size, cfg.num_attention_heads, cfg.intermediate_size,
+            cfg.hidden_act, cfg.layer_norm_eps,
         )  # fmt: skip
         self.pooler = None
 
@@ -117,13 +127,14 @@ class ElectraForPreTraining(BertCall):
         return mean
 
 
-class ElectraForMaskedLM(MaskedLM):
-    """Scores of every word at each position: ELECTRA's generator."""
+class Generator(Module):
+    """Scores of every word, from the width of the embeddings."""
 
-    config_class, base_class, base_model_prefix = ElectraConfig, ElectraModel, "electra"
+    electra: Any
+    generator_lm_head: Linear
 
-    def __init__(self, cfg: ElectraConfig) -> None:
-        super().__init__(cfg)
+    def add_head(self, cfg: ElectraConfig) -> None:
+        """Make the modules of the head, under ELECTRA's names."""
         narrow = cfg.embedding_size
         self.generator_predictions = Transform(cfg.hidden_size, narrow, "gelu", cfg.layer_norm_eps)
         self.generator_lm_head = Linear(narrow, cfg.vocab_size)
@@ -131,10 +142,57 @@ class ElectraForMaskedLM(MaskedLM):
             words = self.electra.embeddings.word_embeddings
             tie(self.generator_lm_head, "weight", words, "weight")
 
+    def head(self, hidden: Tensor) -> Tensor:
+        """`(..., size)` → `(..., vocabulary)`."""
+        out: Tensor = self.generator_lm_head(self.generator_predictions(hidden))
+        return out
+
+
+class ElectraForMaskedLM(Generator, MaskedLM):
+    """Scores of every word at each position: ELECTRA's generator."""
+
+    config_class, base_class, base_model_prefix = ElectraConfig, ElectraModel, "electra"
+
+    def __init__(self, cfg: ElectraConfig) -> None:
+        super().__init__(cfg)
+        self.add_head(cfg)
+
     def score(self, found: BaseOutput, mask: Tensor | None) -> Tensor:
         """`(batch, length, vocabulary)`."""
-        out: Tensor = self.generator_lm_head(self.generator_predictions(found.last_hidden_state))
-        return out
+        return self.head(found.last_hidden_state)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ElectraDecoderConfig(ElectraConfig):
+    """The same of a decoder."""
+
+    is_decoder: bool = stated(True)
+    add_cross_attention: bool = False
+
+
+class ElectraForCausalLM(Generator, BertCausalLM):
+    """A decoder, which may stand behind an encoder, and the scores of the next token."""
+
+    config_class, base_model_prefix = ElectraDecoderConfig, "electra"
+
+    def __init__(self, cfg: ElectraDecoderConfig) -> None:
+        super().__init__(cfg, _embeddings(cfg))
+        self.electra.embeddings_project = _projection(cfg)
+        self.add_head(cfg)
+
+    def embed(
+        self,
+        ids: Tensor | None,
+        embeds: Tensor | None,
+        positions: Tensor,
+        *,
+        places: Tensor | None = None,
+        types: Tensor | None = None,
+    ) -> Tensor:
+        """What goes into the first layer, in its width."""
+        x = super().embed(ids, embeds, positions, places=places, types=types)
+        project = self.electra.embeddings_project
+        return x if project is None else project(x)
 
 
 class ElectraForSequenceClassification(SequenceClassification):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from tallow.dtype import i64
-from tallow.models import losses
 from tallow.models.base import Model
 from tallow.models.blocks.bert import (
     CountedEmbeddings,
@@ -16,7 +15,7 @@ from tallow.models.blocks.bert import (
     Pooler,
     bert_layers,
 )
-from tallow.models.blocks.bert_decoder import BertDecoderLayer, DecoderLayers
+from tallow.models.blocks.bert_decoder import BertCausalLM
 from tallow.models.blocks.text_calls import (
     MaskedLM,
     QuestionAnswering,
@@ -25,11 +24,9 @@ from tallow.models.blocks.text_calls import (
 )
 from tallow.models.blocks.text_encoder import BertEncoder, TextConfig
 from tallow.models.blocks.text_heads import ChoiceScores
-from tallow.models.configs import choice, custom, size
+from tallow.models.configs import custom, size, stated
 from tallow.models.fields import MAX_SIZE, Fields
 from tallow.models.outputs import BaseOutput, LogitsOutput
-from tallow.models.states import SelfAndCross
-from tallow.models.text_decoder import CrossAttention, TextDecoder
 from tallow.nn import Linear, Module
 from tallow.nn import functional as F
 from tallow.ops import relu
@@ -57,6 +54,22 @@ class RobertaConfig(TextConfig):
     pad_token_id: int = custom(1, _padding)
 
 
+def _embeddings(cfg: RobertaConfig) -> CountedEmbeddings:
+    return CountedEmbeddings(
+        cfg.vocab_size,
+        cfg.max_position_embeddings,
+        cfg.type_vocab_size,
+        cfg.hidden_size,
+        cfg.layer_norm_eps,
+        padding=cfg.pad_token_id,
+    )
+
+
+def _words_head(cfg: RobertaConfig, embeddings: CountedEmbeddings) -> LMHead:
+    size, tied = cfg.hidden_size, cfg.tie_word_embeddings
+    return LMHead(size, "gelu", cfg.layer_norm_eps, embeddings.word_embeddings, tied=tied)
+
+
 class RobertaModel(BertEncoder):
     """Embeddings, layers, and the pooler if the file has one."""
 
@@ -65,18 +78,11 @@ class RobertaModel(BertEncoder):
 
     def __init__(self, cfg: RobertaConfig, *, pooled: bool = True) -> None:
         self.config = cfg
-        width, eps = cfg.hidden_size, cfg.layer_norm_eps
-        self.embeddings = CountedEmbeddings(
-            cfg.vocab_size,
-            cfg.max_position_embeddings,
-            cfg.type_vocab_size,
-            width,
-            eps,
-            padding=cfg.pad_token_id,
-        )
+        width = cfg.hidden_size
+        self.embeddings = _embeddings(cfg)
         self.encoder = bert_layers(
             cfg.num_hidden_layers, width, cfg.num_attention_heads, cfg.intermediate_size,
-            cfg.hidden_act, eps,
+            cfg.hidden_act, cfg.layer_norm_eps,
         )  # fmt: skip
         self.pooler = Pooler(width) if pooled else None
 
@@ -139,13 +145,7 @@ class RobertaForMaskedLM(MaskedLM):
 
     def __init__(self, cfg: RobertaConfig) -> None:
         super().__init__(cfg)
-        self.lm_head = LMHead(
-            cfg.hidden_size,
-            "gelu",
-            cfg.layer_norm_eps,
-            self.roberta.embeddings.word_embeddings,
-            tied=cfg.tie_word_embeddings,
-        )
+        self.lm_head = _words_head(cfg, self.roberta.embeddings)
 
     def score(self, found: BaseOutput, mask: Tensor | None) -> Tensor:
         """`(batch, length, vocabulary)`."""
@@ -199,88 +199,53 @@ class RobertaForQuestionAnswering(QuestionAnswering):
 
 @dataclass(frozen=True, kw_only=True)
 class RobertaDecoderConfig(RobertaConfig):
-    """The same of a decoder behind an encoder."""
+    """The same of a decoder."""
 
-    is_decoder: bool = choice(True)
-    add_cross_attention: bool = choice(True)
-
-
-class DecoderStack(Module):
-    """What stands under `roberta` of a decoder."""
-
-    def __init__(self, cfg: RobertaDecoderConfig) -> None:
-        width, eps = cfg.hidden_size, cfg.layer_norm_eps
-        self.embeddings = CountedEmbeddings(
-            cfg.vocab_size,
-            cfg.max_position_embeddings,
-            cfg.type_vocab_size,
-            width,
-            eps,
-            padding=cfg.pad_token_id,
-        )
-        self.encoder = DecoderLayers(
-            [
-                BertDecoderLayer(
-                    width, cfg.num_attention_heads, cfg.intermediate_size, cfg.hidden_act, eps
-                )
-                for _ in range(cfg.num_hidden_layers)
-            ]
-        )
+    is_decoder: bool = stated(True)
+    add_cross_attention: bool = False
 
 
-class RobertaForCausalLM(TextDecoder):
-    """A decoder behind an encoder, and the scores of the next token."""
+class RobertaForCausalLM(BertCausalLM):
+    """A decoder, which may stand behind an encoder, and the scores of the next token."""
 
-    config_class = RobertaDecoderConfig
-    ignorable = (r"roberta\.pooler\..*", r"roberta\.embeddings\.(position|token_type)_ids")
+    config_class, base_model_prefix = RobertaDecoderConfig, "roberta"
+    counted = True  # whether positions count what is no padding, as in all calls but `generate`
 
     def __init__(self, cfg: RobertaDecoderConfig) -> None:
-        self.config = cfg
-        self.roberta = DecoderStack(cfg)
-        self.lm_head = LMHead(
-            cfg.hidden_size,
-            "gelu",
-            cfg.layer_norm_eps,
-            self.roberta.embeddings.word_embeddings,
-            tied=cfg.tie_word_embeddings,
-        )
+        words = _embeddings(cfg)
+        super().__init__(cfg, words)
+        self.lm_head = _words_head(cfg, words)
 
     @property
     def context(self) -> int:
         """The positions behind that of the padding."""
         return int(self.config.max_position_embeddings - self.config.pad_token_id - 1)
 
-    def stack(
+    def generator(self) -> Self:
+        """The model with positions from 0: transformers' `generate` gives it such ones."""
+        made = copy(self)
+        made.counted = False
+        return made
+
+    def embed(
         self,
         ids: Tensor | None,
-        *,
-        embeds: Tensor | None = None,
+        embeds: Tensor | None,
         positions: Tensor,
-        mask: Tensor | None = None,
-        context: Tensor | None = None,
-        context_mask: Tensor | None = None,
-        states: Sequence[SelfAndCross | None] | None = None,
-        seen: list[Tensor] | None = None,
+        *,
+        places: Tensor | None = None,
+        types: Tensor | None = None,
     ) -> Tensor:
-        """Hidden states `(batch, n, size)`."""
+        """What goes into the first layer; padding stands at its own place and counts for none."""
         padding = self.config.pad_token_id
-        places = positions + padding + 1
-        if ids is not None:  # padding stands at its own place and counts for none
-            kept = ids.ne(padding).to(i64)
-            places = (kept.cumsum(1) + positions[:, :1]) * kept + padding
-        x = self.roberta.embeddings(ids, None, places, embeds)
-        found: Tensor = self.roberta.encoder(x, mask, context, context_mask, states, seen)
-        return found
+        if places is None and self.counted:
+            places = positions + padding + 1
+            if ids is not None:
+                kept = ids.ne(padding).to(i64)
+                places = (kept.cumsum(1) + positions[:, :1]) * kept + padding
+        return super().embed(ids, embeds, positions, places=places, types=types)
 
     def head(self, hidden: Tensor) -> Tensor:
         """Logits `(…, vocab_size)`."""
         logits: Tensor = self.lm_head(hidden)
         return logits
-
-    def cross_attentions(self) -> Sequence[CrossAttention]:
-        """Those of the layers."""
-        return [layer.crossattention.self for layer in self.roberta.encoder.layer]
-
-    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Of predicting each label after what stands before it."""
-        return losses.next_token(logits, labels)

@@ -53,6 +53,8 @@ class VisionEncoderDecoderConfig(Config):
         if self.cross_size not in (None, size):
             wanted = f"{size}, as the encoder's hidden_size"
             raise fields.misfit("decoder.cross_attention_hidden_size", wanted, self.cross_size)
+        if not getattr(self.decoder.config, "add_cross_attention", True):
+            raise fields.misfit("decoder.add_cross_attention", "true behind an encoder", False)
 
 
 class VisionEncoderDecoderModel(EncoderDecoder):

@@ -1,0 +1,356 @@
+"""GPT-2: a pre-norm decoder with learned positions, which may see an encoder (OpenAI, 2019)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tallow.models.blocks.activation import ACTIVATIONS
+from tallow.models.blocks.embedding import Embedding
+from tallow.models.blocks.heads import as_mask, merge_heads, split_heads
+from tallow.models.configs import Config, activation, layers, size, token
+from tallow.models.fields import Fields
+from tallow.models.outputs import BaseOutput, LogitsOutput
+from tallow.models.states import Cross, KeyValue, SelfAndCross, State
+from tallow.models.text_decoder import CrossAttention, TextDecoder, TextStack
+from tallow.nn import LayerNorm, Linear, Module, ModuleList, param, tie
+from tallow.nn.init import normal, zeros
+from tallow.ops import attention, linear
+from tallow.tensor import Tensor
+
+_SUMMARY = "type use_proj activation proj_to_labels first_dropout last_dropout"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GPT2Config(Config):
+    """Of Hugging Face's `GPT2Config`."""
+
+    # Kept in f32, an attention needs no other order of its steps; summaries are of two heads.
+    without_effect = frozenset(
+        {"n_ctx", "is_decoder", "reorder_and_upcast_attn", "predict_special_tokens"}
+        | {f"summary_{name}" for name in _SUMMARY.split()}
+    )
+
+    vocab_size: int = size(50257, high=2**31 - 1)
+    n_positions: int = size(1024, "max_position_embeddings")
+    n_embd: int = size(768, "hidden_size")
+    n_layer: int = layers(12, "num_hidden_layers")
+    n_head: int = size(12, "num_attention_heads")
+    n_inner: int | None = None
+    activation_function: str = activation("gelu_new")
+    layer_norm_epsilon: float = 1e-5
+    scale_attn_weights: bool = True
+    scale_attn_by_inverse_layer_idx: bool = False
+    add_cross_attention: bool = False
+    cross_attention_hidden_size: int | None = None
+    pad_token_id: int | None = token()
+    tie_word_embeddings: bool = True
+
+    @property
+    def hidden_size(self) -> int:
+        """The width."""
+        return self.n_embd
+
+    @property
+    def num_attention_heads(self) -> int:
+        """The number of heads."""
+        return self.n_head
+
+    @property
+    def num_hidden_layers(self) -> int:
+        """The number of layers."""
+        return self.n_layer
+
+    @property
+    def max_position_embeddings(self) -> int:
+        """The number of positions."""
+        return self.n_positions
+
+    def check(self, fields: Fields) -> None:
+        """Heads share the width; a context, where there is one, has that width."""
+        if self.n_embd % self.n_head:
+            raise fields.misfit("n_head", f"a divisor of n_embd {self.n_embd}", self.n_head)
+        width = self.cross_attention_hidden_size
+        if width not in (None, self.n_embd):
+            wanted = f"n_embd {self.n_embd}, or null"
+            raise fields.misfit("cross_attention_hidden_size", wanted, width)
+
+    def scale(self, index: int) -> float:
+        """What the products of queries and keys of a layer are multiplied by."""
+        whole = (self.n_embd // self.n_head) ** -0.5 if self.scale_attn_weights else 1.0
+        return whole / (index + 1) if self.scale_attn_by_inverse_layer_idx else whole
+
+
+class Conv1D(Module):
+    """A linear layer whose weight is `(in, out)`, as files have it."""
+
+    def __init__(self, out: int, size: int) -> None:
+        self.weight = param(size, out, init=normal(0.02), kinds="f")
+        self.bias = param(out, init=zeros)
+
+    def settle(self) -> None:
+        """Lay the loaded weight out as products of few rows read it fastest, `(out, in)`."""
+        weight = self.weight
+        weight.data = weight.data.transpose(0, 1).contiguous().transpose(0, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(..., in)` → `(..., out)`."""
+        return linear(x, self.weight.transpose(0, 1), self.bias)
+
+
+class GPT2Attention(Module):
+    """Attention of fused projections: of one input, or of a query and a context."""
+
+    def __init__(self, cfg: GPT2Config, index: int, *, crossing: bool) -> None:
+        width = cfg.n_embd
+        self.c_attn = Conv1D((2 if crossing else 3) * width, width)
+        self.q_attn = Conv1D(width, width) if crossing else None
+        self.c_proj = Conv1D(width, width)
+        self.heads, self.scale = cfg.n_head, cfg.scale(index)
+
+    def _split(self, x: Tensor) -> list[Tensor]:
+        width = self.c_proj.weight.shape[1]
+        return [split_heads(each, self.heads) for each in self.c_attn(x).split(width, -1)]
+
+    def fill(self, state: Cross, context: Tensor, mask: Tensor | None) -> None:
+        """Let `state` hold keys and values of `context`, and its mask."""
+        k, v = self._split(context)
+        state.fill(k, v, mask)
+
+    def forward(
+        self,
+        x: Tensor,
+        *,
+        context: Tensor | None = None,
+        mask: Tensor | None = None,
+        state: KeyValue | Cross | None = None,
+    ) -> Tensor:
+        """`(batch, n, size)` → the same shape."""
+        start: Tensor | None = None
+        if self.q_attn is None:
+            q, k, v = self._split(x)
+            if isinstance(state, KeyValue):
+                k, v, start = state.update(k, v)
+        else:
+            q = split_heads(self.q_attn(x), self.heads)
+            if isinstance(state, Cross):
+                k, v, mask = state.held()
+            else:
+                assert context is not None, "there is a context, or a state with one"
+                k, v = self._split(context)
+        mask = None if mask is None else as_mask(mask)
+        causal = self.q_attn is None
+        found = attention(q, k, v, start=start, mask=mask, causal=causal, scale=self.scale)
+        out: Tensor = self.c_proj(merge_heads(found))
+        return out
+
+
+class GPT2Mlp(Module):
+    """Two layers with an activation between."""
+
+    def __init__(self, cfg: GPT2Config) -> None:
+        hidden = cfg.n_inner or 4 * cfg.n_embd
+        self.c_fc = Conv1D(hidden, cfg.n_embd)
+        self.c_proj = Conv1D(cfg.n_embd, hidden)
+        self.act = ACTIVATIONS[cfg.activation_function]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(..., size)` → the same shape."""
+        out: Tensor = self.c_proj(self.act(self.c_fc(x)))
+        return out
+
+
+class Block(Module):
+    """Attention, to a context too where there is one, and feed-forward, each behind a norm."""
+
+    def __init__(self, cfg: GPT2Config, index: int) -> None:
+        width, eps, crossing = cfg.n_embd, cfg.layer_norm_epsilon, cfg.add_cross_attention
+        self.ln_1 = LayerNorm(width, eps)
+        self.attn = GPT2Attention(cfg, index, crossing=False)
+        self.ln_2 = LayerNorm(width, eps)
+        self.crossattention = GPT2Attention(cfg, index, crossing=True) if crossing else None
+        self.ln_cross_attn = LayerNorm(width, eps) if crossing else None
+        self.mlp = GPT2Mlp(cfg)
+
+    def forward(
+        self,
+        x: Tensor,
+        mask: Tensor | None = None,
+        *,
+        context: Tensor | None = None,
+        context_mask: Tensor | None = None,
+        state: SelfAndCross | None = None,
+    ) -> Tensor:
+        """`(batch, n, size)` → the same shape."""
+        own, cross = (None, None) if state is None else state
+        x = x + self.attn(self.ln_1(x), mask=mask, state=own)
+        there = context is not None or (cross is not None and cross.filled)
+        if there and self.crossattention is not None and self.ln_cross_attn is not None:
+            h = self.ln_cross_attn(x)
+            x = x + self.crossattention(h, context=context, mask=context_mask, state=cross)
+        out: Tensor = x + self.mlp(self.ln_2(x))
+        return out
+
+
+class GPT2Model(TextStack):
+    """Words and positions, layers, a norm."""
+
+    config_class = GPT2Config
+    base_model_prefix = "transformer"
+    ignorable = (r"h\.\d+\.(attn|crossattention)\.(masked_)?bias",)
+
+    def __init__(self, cfg: GPT2Config) -> None:
+        self.config = cfg
+        self.wte = Embedding(cfg.vocab_size, cfg.n_embd)
+        self.wpe = Embedding(cfg.n_positions, cfg.n_embd)
+        self.h = ModuleList([Block(cfg, i) for i in range(cfg.n_layer)])
+        self.ln_f = LayerNorm(cfg.n_embd, cfg.layer_norm_epsilon)
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        state: State | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        encoder_hidden_states: Tensor | None = None,
+        encoder_attention_mask: Tensor | None = None,
+        *,
+        output_hidden_states: bool = False,
+    ) -> BaseOutput:
+        """Token ids `(batch, n)`, or their embeddings, → hidden states `(batch, n, size)`."""
+        seen: list[Tensor] | None = [] if output_hidden_states else None
+        x = self.hidden(
+            input_ids, attention_mask, encoder_hidden_states, encoder_attention_mask, state,
+            inputs_embeds, places=position_ids, types=token_type_ids, seen=seen,
+        )  # fmt: skip
+        return BaseOutput(x, hidden_states=None if seen is None else tuple(seen))
+
+    def embed(
+        self,
+        ids: Tensor | None,
+        embeds: Tensor | None,
+        positions: Tensor,
+        *,
+        places: Tensor | None = None,
+        types: Tensor | None = None,
+    ) -> Tensor:
+        """What goes into the first layer; types are looked up among the words."""
+        x: Tensor = self.wte(ids) if embeds is None else embeds
+        x = x + self.wpe(positions if places is None else places)
+        return x if types is None else x + self.wte(types)
+
+    def run(
+        self,
+        x: Tensor,
+        *,
+        mask: Tensor | None = None,
+        context: Tensor | None = None,
+        context_mask: Tensor | None = None,
+        states: Sequence[SelfAndCross | None] | None = None,
+        seen: list[Tensor] | None = None,
+    ) -> Tensor:
+        """Hidden states `(batch, n, size)`."""
+        mask = None if mask is None else as_mask(mask)
+        context_mask = None if context_mask is None else as_mask(context_mask)
+        for layer, state in zip(self.h, states or [None] * len(self.h), strict=True):
+            if seen is not None:
+                seen.append(x)
+            x = layer(x, mask, context=context, context_mask=context_mask, state=state)
+        x = self.ln_f(x)
+        if seen is not None:
+            seen.append(x)
+        return x
+
+    def layers(self) -> int:
+        """The number of layers."""
+        return len(self.h)
+
+    def cross_attentions(self) -> Sequence[CrossAttention]:
+        """Those of the layers."""
+        found = [layer.crossattention for layer in self.h]
+        return [each for each in found if each is not None]
+
+
+class GPT2LMHeadModel(TextDecoder):
+    """A decoder, which may stand behind an encoder, and the scores of the next token."""
+
+    config_class, base_model_prefix = GPT2Config, "transformer"
+
+    def __init__(self, cfg: GPT2Config) -> None:
+        self.config = cfg
+        self.transformer = GPT2Model(cfg)
+        self.lm_head = Linear(cfg.n_embd, cfg.vocab_size, bias=False)
+        if cfg.tie_word_embeddings:
+            tie(self.lm_head, "weight", self.transformer.wte, "weight")
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        state: State | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        encoder_hidden_states: Tensor | None = None,
+        encoder_attention_mask: Tensor | None = None,
+        labels: Tensor | None = None,
+        *,
+        logits_to_keep: int = 0,
+        output_hidden_states: bool = False,
+    ) -> LogitsOutput:
+        """Token ids `(batch, n)`, or their embeddings, → logits `(batch, n, vocab_size)`.
+
+        Where it has `add_cross_attention`, `encoder_hidden_states` `(batch, m, size)` are attended
+        to where `encoder_attention_mask` `(batch, m)` is not 0. With a `state`, the input continues
+        what it holds, and the encoder's output is needed at the first call alone.
+
+        Raises:
+            ContextError: more positions than there are.
+        """
+        return self.answer(
+            input_ids, attention_mask, encoder_hidden_states, encoder_attention_mask, state,
+            inputs_embeds, labels, places=position_ids, types=token_type_ids,
+            keep=logits_to_keep, hidden=output_hidden_states,
+        )  # fmt: skip
+
+    def embed(
+        self,
+        ids: Tensor | None,
+        embeds: Tensor | None,
+        positions: Tensor,
+        *,
+        places: Tensor | None = None,
+        types: Tensor | None = None,
+    ) -> Tensor:
+        """What goes into the first layer."""
+        return self.transformer.embed(ids, embeds, positions, places=places, types=types)
+
+    def run(
+        self,
+        x: Tensor,
+        *,
+        mask: Tensor | None = None,
+        context: Tensor | None = None,
+        context_mask: Tensor | None = None,
+        states: Sequence[SelfAndCross | None] | None = None,
+        seen: list[Tensor] | None = None,
+    ) -> Tensor:
+        """Hidden states `(batch, n, size)`."""
+        return self.transformer.run(
+            x, mask=mask, context=context, context_mask=context_mask, states=states, seen=seen
+        )
+
+    def layers(self) -> int:
+        """The number of layers."""
+        return self.transformer.layers()
+
+    def cross_attentions(self) -> Sequence[CrossAttention]:
+        """Those of the layers."""
+        return self.transformer.cross_attentions()
+
+    def head(self, hidden: Tensor) -> Tensor:
+        """Logits `(…, vocab_size)`."""
+        logits: Tensor = self.lm_head(hidden)
+        return logits
