@@ -148,6 +148,14 @@ REFUSED = [
     ("timm_tiny_vit", {"mlp_ratio": 0.0}, "mlp_ratio"),
     ("timm_tiny_vit", {"mbconv_expand_ratio": 1e9}, "mbconv_expand_ratio"),
     ("timm_tiny_vit", {"global_pool": "catavgmax"}, "global_pool"),
+    ("timm_efficientvit_mit", {"depths": [1, 1]}, "depths"),
+    ("timm_efficientvit_mit", {"widths": []}, "depths"),
+    ("timm_efficientvit_mit", {"head_dim": 17}, "widths"),
+    ("timm_efficientvit_mit", {"expand_ratio": 0.0}, "expand_ratio"),
+    ("timm_efficientvit_mit", {"head_widths": [8]}, "head_widths"),
+    ("timm_efficientvit_mit", {"norm_eps": 1e-5}, "norm_eps"),
+    ("timm_efficientvit_large", {"expand_ratio": 4.0}, "expand_ratio"),
+    ("timm_efficientvit_large", {"global_pool": "catavgmax"}, "global_pool"),
 ]
 
 

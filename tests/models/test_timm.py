@@ -225,6 +225,8 @@ def test_every_variant_has_the_tensors_of_timm():
         "mobilenetv4_conv_small_050",
         "resnet26d",
         "tiny_vit_5m_224",
+        "efficientvit_b0",
+        "efficientvit_l1",
     ],
 )
 def test_whole_variants_equal_timm(name):

@@ -126,6 +126,8 @@ yolos: YolosModel YolosForObjectDetection
 # `model_type`, and behind `timm_wrapper`.
 _TIMM = """
 convmixer_*: timm_convmixer TimmConvMixer
+efficientvit_b[0-9]: timm_efficientvit_mit TimmEfficientVitMit
+efficientvit_l[0-9]: timm_efficientvit_mit TimmEfficientVitLarge
 efficientvit_m[0-9]: timm_efficientvit TimmEfficientVit
 fastvit_*: timm_fastvit TimmFastVit
 mobileone_* repvgg_*: timm_byob TimmByob

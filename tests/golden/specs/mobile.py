@@ -30,6 +30,19 @@ SPECS = {
     ),
 }
 
+for case, name, values in (
+    ("efficientvit_mit", "efficientvit_b1", {"widths": [8, 8, 16, 16], "expand_ratio": 2}),
+    ("efficientvit_large", "efficientvit_l1", {"widths": [4, 4, 4, 8, 16]}),
+):
+    more = {"depths": [1, 1, 2, 2, 1][: len(values["widths"])], "head_dim": 8}
+    SPECS[f"timm_{case}"] = Spec(
+        f"timm:{name}",
+        "",
+        {**values, **more, "head_widths": [32, 32], "num_classes": 7},
+        images((40, 35)),
+        ("logits",),
+    )
+
 
 class TinyEncoder(nn.Module):
     """MobileSAM's encoder: timm's TinyViT, whose last stage keeps the size, and SAM's neck."""
