@@ -7,10 +7,15 @@
 
 namespace tl::TL_ISA {
 
-// out (m, n) = x (m, k) · weight (n, k)ᵀ + bias (n). Row strides are in elements.
+// A function of a line of floats (elementwise.h's Step).
+using LineFn = void (*)(void* out, const void* const* in, int64_t n, const double* numbers);
+
+// out (m, n) = act(x (m, k) · weight (n, k)ᵀ + bias (n)) + residual (m, n). Row strides are in
+// elements; `act` overwrites a line of floats, null for none.
 struct Linear {
-  View x, weight, bias, out;
-  bool has_bias = false;
+  View x, weight, bias, out, residual;
+  bool has_bias = false, has_residual = false;
+  LineFn act = nullptr;
   int64_t m = 0, n = 0, k = 0;
 
   TL_INLINE const uint8_t* weight_row(int64_t row) const {
@@ -47,30 +52,79 @@ TL_INLINE float bias_at(const Linear& l, int64_t i) {
   }
 }
 
-// out[row0 + r][column0 + c] = tile[r·tile_stride + c] + bias
-template <class T>
-inline void write_rows(const Linear& l, int64_t row0, int64_t rows, int64_t column0, int columns,
-                       const float* tile, int64_t tile_stride) {
-  float bias[16] = {};
-  if (l.has_bias) {
-    for (int c = 0; c < columns; ++c) bias[c] = bias_at(l, column0 + c);
+// What becomes of the sums of some neighbouring columns: out = act(sum + bias) + residual.
+class Finish {
+ public:
+  static constexpr int kMost = 48;  // columns
+
+  Finish(const Linear& l, int64_t column0, int columns)
+      : l_(l), column0_(column0), columns_(columns) {
+    for (int c = 0; l.has_bias && c < columns; ++c) bias_[c] = bias_at(l, column0 + c);
   }
-  int64_t step = l.out.back_stride(1);
-  T* out = l.out.ptr<T>() + row0 * l.out.back_stride(2) + column0 * step;
-  for (int64_t r = 0; r < rows; ++r, out += l.out.back_stride(2), tile += tile_stride) {
-    int c = 0;
-    if (step == 1) {
-      for (; c + kLanes <= columns; c += kLanes) store(out + c, load(tile + c) + load(bias + c));
+
+  // tile[r · stride + c] is the sum of row `row0` + r; it may be overwritten.
+  void rows(int64_t row0, int64_t rows, float* tile, int64_t stride) const {
+    if (l_.act) activate(rows, tile, stride);
+    with_float(l_.out.dtype, [&]<class T>(T) {
+      if (l_.act)
+        write<T, false>(row0, rows, tile, stride);
+      else
+        write<T, true>(row0, rows, tile, stride);
+    });
+  }
+
+ private:
+  void activate(int64_t rows, float* tile, int64_t stride) const {
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int c = 0; c < columns_; ++c) tile[r * stride + c] += bias_[c];
     }
-    for (; c < columns; ++c) out[c * step] = from_float<T>(tile[c] + bias[c]);
+    const bool together = stride == columns_;
+    const int64_t lines = together ? 1 : rows, length = together ? rows * columns_ : columns_;
+    for (int64_t r = 0; r < lines; ++r) {
+      float* line = tile + r * stride;
+      const void* in[] = {line};
+      l_.act(line, in, length, nullptr);
+    }
   }
-}
+
+  template <class T, bool kBias>
+  void write(int64_t row0, int64_t rows, const float* tile, int64_t stride) const {
+    const int64_t step = l_.out.back_stride(1), line = l_.out.back_stride(2);
+    T* out = l_.out.ptr<T>() + row0 * line + column0_ * step;
+    const T* residual = nullptr;
+    int64_t residual_step = 0, residual_line = 0;
+    if (l_.has_residual) {
+      residual_step = l_.residual.back_stride(1), residual_line = l_.residual.back_stride(2);
+      residual = l_.residual.ptr<T>() + row0 * residual_line + column0_ * residual_step;
+    }
+    for (int64_t r = 0; r < rows; ++r, out += line, tile += stride, residual += residual_line) {
+      int c = 0;
+      if (step == 1 && (!residual || residual_step == 1)) {
+        for (; c + kLanes <= columns_; c += kLanes) {
+          vf v = load(tile + c);
+          if (kBias) v = v + load(bias_ + c);
+          if (residual) v = v + load(residual + c);
+          store(out + c, v);
+        }
+      }
+      for (; c < columns_; ++c) {
+        float v = tile[c];
+        if (kBias) v += bias_[c];
+        if (residual) v += to_float(residual[c * residual_step]);
+        out[c * step] = from_float<T>(v);
+      }
+    }
+  }
+
+  const Linear& l_;
+  int64_t column0_;
+  int columns_;
+  alignas(32) float bias_[kMost] = {};
+};
 
 inline void write_tile(const Linear& l, int64_t row0, int64_t rows, int64_t column0, int columns,
-                       const float* tile, int64_t tile_stride) {
-  with_float(l.out.dtype, [&]<class T>(T) {
-    write_rows<T>(l, row0, rows, column0, columns, tile, tile_stride);
-  });
+                       float* tile, int64_t tile_stride) {
+  Finish(l, column0, columns).rows(row0, rows, tile, tile_stride);
 }
 
 const char* linear_float(const Linear& l);

@@ -254,27 +254,59 @@ inline int panels_together(int64_t column_panels, int64_t chunks) {
   return together;
 }
 
-// The tiles of `panels` column panels and `rows` packed rows from `a` on, one behind the other in
-// c.
+// c (6 × 16) = or += the lanes of a run, one after the other: a and b packed lane by lane, `steps`
+// elements in each. One tile meets all lanes at once, so that c and the panel b stay in L1.
+TL_INLINE void multiply_run(int64_t steps, int lanes, const float* a, const float* b, float* c,
+                            bool add) {
+  for (int j = 0; j < lanes; ++j) {
+    vf acc[kPanelRows][2] = {};
+    auto step = [&](int at) {
+      const vf b0 = load(b + at * kColumns), b1 = load(b + at * kColumns + kLanes);
+#pragma GCC unroll 6
+      for (int i = 0; i < kPanelRows; ++i) {
+        const vf x = a[at * kPanelRows + i] - vf{};
+        acc[i][0] = fma(x, b0, acc[i][0]);
+        acc[i][1] = fma(x, b1, acc[i][1]);
+      }
+    };
+    int64_t p = 0;
+    for (; p + 8 <= steps; p += 8, a += 8 * kPanelRows, b += 8 * kColumns) {
+#pragma GCC unroll 8
+      for (int at = 0; at < 8; ++at) step(at);
+    }
+    for (; p < steps; ++p, a += kPanelRows, b += kColumns) step(0);
+#pragma GCC unroll 6
+    for (int i = 0; i < kPanelRows; ++i) {
+      float* to = c + i * kColumns;
+      store(to, add || j ? load(to) + acc[i][0] : acc[i][0]);
+      store(to + kLanes, add || j ? load(to + kLanes) + acc[i][1] : acc[i][1]);
+    }
+  }
+}
+
+// The tiles of `panels` column panels and `rows` packed rows from `a` on (row `row0` of x). Sums of
+// a depth of several runs wait in c, one tile behind the other.
 template <class W>
-void multiply_panels(const Linear& l, const float* a, int64_t rows, int64_t column0, int panels,
-                     const Order& order, float* b, float* buffer, float* c, int64_t c_stride) {
+void multiply_panels(const Linear& l, const float* a, int64_t row0, int64_t rows, int64_t column0,
+                     int panels, const Order& order, float* b, float* buffer, float* c,
+                     int64_t c_stride) {
   const int64_t padded = order.padded(l.k);
-  for (int64_t k0 = 0; k0 < l.k; k0 += order.run) {
-    int64_t depth = min64(order.run, l.k - k0), lane = order.lane(depth);
+  for (int64_t k0 = 0; k0 == 0 || k0 < l.k; k0 += order.run) {
+    const int64_t depth = min64(order.run, l.k - k0);
+    const bool last = k0 + order.run >= l.k;
     for (int p = 0; p < panels; ++p) {
-      int64_t column = column0 + p * kColumns;
-      W::pack(l, column, static_cast<int>(min64(kColumns, l.n - column)), k0, depth, order, buffer,
-              b);
-      for (int64_t e = 0; e < order.padded(depth); e += lane) {
-        for (int64_t r = 0; r < rows; r += kPanelRows) {
-          gemm_micro<float>(lane, a + r * padded + (k0 + e) * kPanelRows, b + e * kColumns,
-                            c + p * c_stride + r * kColumns, k0 + e > 0);
-        }
+      const int64_t column = column0 + p * kColumns;
+      const int columns = static_cast<int>(min64(kColumns, l.n - column));
+      W::pack(l, column, columns, k0, depth, order, buffer, b);
+      const Finish finish(l, column, columns);
+      for (int64_t r = 0; r < rows; r += kPanelRows) {
+        float* tile = c + (l.k > order.run ? p * c_stride + r * kColumns : 0);
+        multiply_run(order.lane(depth), order.lanes, a + r * padded + k0 * kPanelRows, b, tile,
+                     k0 > 0);
+        if (last) finish.rows(row0 + r, min64(kPanelRows, rows - r), tile, kColumns);
       }
     }
   }
-  if (l.k == 0) memset(c, 0, panels * c_stride * sizeof(float));
 }
 
 template <class W>
@@ -315,13 +347,8 @@ const char* many_rows(const Linear& l) {
         int64_t first = i / groups * chunk, panel0 = i % groups * together;
         int64_t here = min64(chunk, rows - first), column0 = panel0 * kColumns;
         int panels = static_cast<int>(min64(together, column_panels - panel0));
-        multiply_panels<W>(l, packed.as<float>() + first * padded, here, column0, panels, order, b,
-                           buffer, c, c_stride);
-        for (int p = 0; p < panels; ++p) {
-          int64_t column = column0 + p * kColumns;
-          write_tile(l, row0 + first, here, column, static_cast<int>(min64(kColumns, l.n - column)),
-                     c + p * c_stride, kColumns);
-        }
+        multiply_panels<W>(l, packed.as<float>() + first * padded, row0 + first, here, column0,
+                           panels, order, b, buffer, c, c_stride);
       }
     });
   }
@@ -387,18 +414,29 @@ TL_INLINE void fetch_ahead(const float* w, int64_t stride, int64_t depth, int pa
 
 // Writes what `tiles` hold of a thread's columns, row after row: sum c of row r of a panel of x
 // stands at c · 16 + r of its tile, the tiles of one panel of weights behind each other.
-template <class T>
 void write_turned(const Linear& l, int64_t column0, int columns, const float* tiles) {
-  const int64_t step = l.out.back_stride(1), panels = ceil_div(l.m, kColumns);
-  float bias[kDirectRows * kDirectPanels] = {};
-  for (int c = 0; l.has_bias && c < columns; ++c) bias[c] = bias_at(l, column0 + c);
-  for (int64_t row = 0; row < l.m; ++row) {
-    T* out = l.out.ptr<T>() + row * l.out.back_stride(2) + column0 * step;
-    const float* at = tiles + (row / kColumns * kDirectRows) * kColumns + row % kColumns;
-    for (int c = 0; c < columns; c += kDirectRows, at += panels * kDirectRows * kColumns) {
-      for (int i = 0; i < min64(kDirectRows, columns - c); ++i)
-        out[(c + i) * step] = from_float<T>(at[i * kColumns] + bias[c + i]);
+  const int64_t panels = ceil_div(l.m, kColumns), tile = kDirectRows * kColumns;
+  const Finish finish(l, column0, columns);
+  alignas(32) float lines[kLanes][kDirectRows * kDirectPanels];
+  for (int64_t row = 0; row < l.m; row += kLanes) {
+    const float* from = tiles + row / kColumns * tile + row % kColumns;
+    float* to = lines[0];
+    for (int c = 0; c < columns; c += kLanes) {
+      auto sums = [&](int i) {
+        return from + (c + i) / kDirectRows * panels * tile + (c + i) % kDirectRows * kColumns;
+      };
+#ifdef __AVX2__
+      __m256 r[kLanes];
+      for (int i = 0; i < kLanes; ++i) r[i] = _mm256_loadu_ps(sums(c + i < columns ? i : 0));
+      transpose8(r);
+      for (int i = 0; i < kLanes; ++i) _mm256_store_ps(lines[i] + c, r[i]);
+#else
+      for (int i = 0; i < kLanes && c + i < columns; ++i) {
+        for (int lane = 0; lane < kLanes; ++lane) lines[lane][c + i] = sums(i)[lane];
+      }
+#endif
     }
+    finish.rows(row, min64(kLanes, l.m - row), to, kDirectRows * kDirectPanels);
   }
 }
 
@@ -465,10 +503,8 @@ const char* some_rows(const Linear& l) {
             multiply_direct(l, order, packed.as<float>(), i * kDirectRows,
                             c + (i - first) * panels * tile);
           const int64_t column0 = first * kDirectRows;
-          with_float(l.out.dtype, [&]<class T>(T) {
-            write_turned<T>(l, column0,
-                            static_cast<int>(min64(kDirectRows * kDirectPanels, l.n - column0)), c);
-          });
+          write_turned(l, column0,
+                       static_cast<int>(min64(kDirectRows * kDirectPanels, l.n - column0)), c);
         }
       });
   return nullptr;
