@@ -42,6 +42,7 @@ class Model(Module):
     config_values: Mapping[str, Any] = MappingProxyType({})  # as they stand in its config.json
     processor_values: Mapping[str, Any] | None = None  # of pictures, where no file says them
     tokenizer_source: Callable[[], Tokenizer] | None = None
+    rows_alone: bool = False  # whether tasks give it one text a batch, as nothing pads
     end_ids: frozenset[int] = frozenset()  # that end a generation where there is no tokenizer
 
     @classmethod

@@ -138,6 +138,15 @@ pretraining_tp
 WITHOUT_EFFECT = frozenset(_WITHOUT_EFFECT.split())
 
 
+PROBLEM = choice(None, "regression", "single_label_classification", "multi_label_classification")
+
+
+def read_problem(fields: Fields) -> str | None:
+    """`problem_type`: what a classifier's loss is of, None where the labels tell."""
+    found: str | None = PROBLEM.metadata["read"](fields, "problem_type", None)
+    return found
+
+
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """What every config has: the labels of a head, and how it is read.
@@ -147,9 +156,7 @@ class Config:
     """
 
     id2label: Mapping[int, str] = dataclasses.field(default_factory=lambda: _numbered(2))
-    problem_type: str | None = choice(
-        None, "regression", "single_label_classification", "multi_label_classification"
-    )
+    problem_type: str | None = PROBLEM
 
     without_effect: ClassVar[frozenset[str]] = frozenset()  # further keys of the family
 

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from tallow.errors import expect
-from tallow.models.configs import Config
 from tallow.nn import functional as F
 from tallow.tensor import Tensor
+
+
+class Classifying(Protocol):
+    """What the config of a classifier says."""
+
+    @property
+    def problem_type(self) -> str | None:
+        """Regression, one label, or several; None goes by the labels."""
+
+    @property
+    def num_labels(self) -> int:
+        """The number of labels."""
 
 
 def classes(logits: Tensor, labels: Tensor) -> Tensor:
@@ -21,7 +34,7 @@ def next_token(logits: Tensor, labels: Tensor) -> Tensor:
     return classes(logits[:, :-1], labels[:, 1:])
 
 
-def sequence(logits: Tensor, labels: Tensor, cfg: Config) -> Tensor:
+def sequence(logits: Tensor, labels: Tensor, cfg: Classifying) -> Tensor:
     """Of one vector of logits a row: regression, one label, or several, as the config says.
 
     Where it says nothing, one output is a regression, integer labels are classes, floats several.

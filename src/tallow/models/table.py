@@ -61,7 +61,8 @@ electra: ElectraModel ElectraForPreTraining ElectraForMaskedLM ElectraForSequenc
     ElectraForCausalLM
 eurobert: EuroBertModel EuroBertForMaskedLM EuroBertForSequenceClassification
     EuroBertForTokenClassification
-gpt2: GPT2LMHeadModel GPT2Model
+gpt2: GPT2LMHeadModel GPT2Model GPT2ForSequenceClassification GPT2ForTokenClassification
+    GPT2ForQuestionAnswering
 hiera: HieraModel HieraForImageClassification HieraBackbone
 jina_bert: JinaBertModel JinaBertForMaskedLM JinaBertForSequenceClassification
     JinaBertForTokenClassification JinaBertForQuestionAnswering
@@ -70,9 +71,11 @@ jina_embeddings_v3: JinaEmbeddingsV3Model JinaEmbeddingsV3ForMaskedLM
     JinaEmbeddingsV3ForQuestionAnswering
 layoutlmv3: LayoutLMv3Model LayoutLMv3ForTokenClassification
     LayoutLMv3ForSequenceClassification LayoutLMv3ForQuestionAnswering
-llama: LlamaForCausalLM=Llama LlamaModel
+llama: LlamaForCausalLM=Llama LlamaModel LlamaForSequenceClassification
+    LlamaForTokenClassification LlamaForQuestionAnswering
 mbart: MBartForCausalLM
-mistral: MistralForCausalLM=Mistral MistralModel
+mistral: MistralForCausalLM=Mistral MistralModel MistralForSequenceClassification
+    MistralForTokenClassification MistralForQuestionAnswering
 mobile_sam = sam: MobileSamModel
 mobilenet_v1: MobileNetV1Model MobileNetV1ForImageClassification
 mobilenet_v2: MobileNetV2Model MobileNetV2ForImageClassification MobileNetV2ForSemanticSegmentation
@@ -86,8 +89,10 @@ new: NewModel NewForMaskedLM NewForSequenceClassification NewForTokenClassificat
     NewForQuestionAnswering NewForMultipleChoice
 nomic_bert: NomicBertModel NomicBertForMaskedLM NomicBertForSequenceClassification
     NomicBertForTokenClassification
-qwen2: Qwen2ForCausalLM=Qwen2 Qwen2Model
-qwen3: Qwen3ForCausalLM=Qwen3 Qwen3Model
+qwen2: Qwen2ForCausalLM=Qwen2 Qwen2Model Qwen2ForSequenceClassification
+    Qwen2ForTokenClassification Qwen2ForQuestionAnswering
+qwen3: Qwen3ForCausalLM=Qwen3 Qwen3Model Qwen3ForSequenceClassification
+    Qwen3ForTokenClassification Qwen3ForQuestionAnswering
 regnet: RegNetModel RegNetForImageClassification
 resnet: ResNetModel ResNetForImageClassification ResNetBackbone
 roberta: RobertaModel RobertaForMaskedLM RobertaForSequenceClassification

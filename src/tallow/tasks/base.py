@@ -68,6 +68,7 @@ class Task(Generic[Item, Made]):
     ) -> Iterator[Outcome[Item, Made]]:
         """Outcomes in the order of `items`, which may be without end; failures are told by item."""
         size = self.batch_size if batch_size is None else batch_size
+        size = min(size, 1) if self.model.rows_alone else size
         return stream(items, self.prepare, self._infer, batch_size=size, weigh=self.weigh)
 
     def all(self, items: Iterable[Item], batch_size: int | None = None) -> list[Made]:

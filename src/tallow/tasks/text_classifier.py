@@ -18,8 +18,9 @@ def batch_of(task: Task[Any, Any], prepared: Sequence[TextOrPair]) -> dict[str, 
     limit = longest(tokenizer, task.model.config)
     firsts = [each if isinstance(each, str) else each[0] for each in prepared]
     seconds = None if isinstance(prepared[0], str) else [each[1] for each in prepared]
+    padding = len(prepared) > 1 or tokenizer.pad_id is not None
     found = tokenizer.batch(
-        firsts, seconds, padding=True, truncation=limit is not None, max_length=limit
+        firsts, seconds, padding=padding, truncation=limit is not None, max_length=limit
     )
     inputs = {"input_ids": found.input_ids, "attention_mask": found.attention_mask}
     if found.token_type_ids is not None:

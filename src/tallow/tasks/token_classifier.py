@@ -90,7 +90,7 @@ class TokenClassifier(Task[str, list[_Token]]):
         limit = longest(tokenizer, self.model.config)
         found = tokenizer.batch(
             list(prepared),
-            padding=True,
+            padding=len(prepared) > 1 or tokenizer.pad_id is not None,
             truncation=limit is not None,
             max_length=limit,
             stride=0 if limit is None else limit // 4,

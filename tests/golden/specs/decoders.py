@@ -22,6 +22,7 @@ SEARCHES = {
     "beams": {**ENDS, "max_new_tokens": 16, "num_beams": 3, "num_return_sequences": 2,
               "do_sample": False},
 }  # fmt: skip
+LABELS = {"num_labels": 3, "pad_token_id": 0}
 HIDDEN = {"output_hidden_states": True}
 
 
@@ -36,11 +37,47 @@ def decoder(name: str, prefix: str, **values) -> dict[str, Spec]:
         f"{name}_generate": Spec(
             model, config, every, texts(pad=None), ("logits",), generate=SEARCHES
         ),
+        f"{name}_classification": Spec(
+            f"{prefix}ForSequenceClassification",
+            config,
+            {**every, **LABELS},
+            texts(batch=3),
+            ("logits",),
+        ),
+        f"{name}_tokens": Spec(
+            f"{prefix}ForTokenClassification",
+            config,
+            {**every, "num_labels": 5},
+            texts(),
+            ("logits", "hidden_states"),
+            options=HIDDEN,
+        ),
+        f"{name}_answers": Spec(
+            f"{prefix}ForQuestionAnswering",
+            config,
+            every,
+            texts(),
+            ("start_logits", "end_logits"),
+        ),
     }
 
 
 SPECS = {
     **decoder("llama", "Llama", tie_word_embeddings=True),
+    "llama_classification_left": Spec(
+        "LlamaForSequenceClassification",
+        "LlamaConfig",
+        {**TINY, **LABELS, "num_labels": 1},
+        texts(batch=3, left=True),
+        ("logits",),
+    ),
+    "llama_classification_embedded": Spec(
+        "LlamaForSequenceClassification",
+        "LlamaConfig",
+        {**TINY, **LABELS},
+        embedded(texts(pad=None)),
+        ("logits",),
+    ),
     "llama_embedded": Spec(
         "LlamaForCausalLM", "LlamaConfig", TINY, embedded(texts(), 48), ("logits",)
     ),

@@ -87,6 +87,20 @@ SPECS = {
         stds={"*attn.weight": 0.2},
         options=HIDDEN,
     ),
+    "gpt2_classification": Spec(
+        "GPT2ForSequenceClassification",
+        "GPT2Config",
+        {**GPT2, "num_labels": 3, "pad_token_id": 0},
+        texts(batch=3, types=72),
+        ("logits",),
+        stds=QUERIES,
+    ),
+    "gpt2_tokens": Spec(
+        "GPT2ForTokenClassification", "GPT2Config", {**GPT2, "num_labels": 5}, texts(), ("logits",)
+    ),
+    "gpt2_answers": Spec(
+        "GPT2ForQuestionAnswering", "GPT2Config", GPT2, texts(), ("start_logits", "end_logits")
+    ),
     "vision-encoder-decoder_bert": behind_vit("BertConfig", BERT),
     "vision-encoder-decoder_xlm_roberta": behind_vit("XLMRobertaConfig", BERT),
     "vision-encoder-decoder_camembert": behind_vit("CamembertConfig", BERT),

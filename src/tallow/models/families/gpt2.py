@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tallow.models.blocks.activation import ACTIVATIONS
+from tallow.models.blocks.decoder_heads import Answers, EachScores, LastScores, Scores
 from tallow.models.blocks.embedding import Embedding
 from tallow.models.blocks.heads import as_mask, merge_heads, split_heads
 from tallow.models.configs import Config, activation, layers, size, token
 from tallow.models.fields import Fields
-from tallow.models.outputs import BaseOutput, LogitsOutput
+from tallow.models.outputs import AnswerOutput, BaseOutput, LogitsOutput
 from tallow.models.states import Cross, KeyValue, SelfAndCross, State
 from tallow.models.text_decoder import CrossAttention, TextDecoder, TextStack
 from tallow.nn import LayerNorm, Linear, Module, ModuleList, param, tie
@@ -354,3 +355,62 @@ class GPT2LMHeadModel(TextDecoder):
         """Logits `(…, vocab_size)`."""
         logits: Tensor = self.lm_head(hidden)
         return logits
+
+
+class _Call(Scores):
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        state: State | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        *,
+        output_hidden_states: bool = False,
+    ) -> LogitsOutput:
+        """Token ids `(batch, n)`, or their embeddings → scores, and the loss of labels."""
+        found = self.base(
+            input_ids, state, attention_mask, token_type_ids, position_ids, inputs_embeds,
+            output_hidden_states=output_hidden_states,
+        )  # fmt: skip
+        return self.answer(found, input_ids, labels)
+
+
+class GPT2ForSequenceClassification(_Call, LastScores):
+    """Scores of a text, `(batch, labels)`, from its last token that is no padding."""
+
+    config_class, base_class, base_model_prefix = GPT2Config, GPT2Model, "transformer"
+
+
+class GPT2ForTokenClassification(_Call, EachScores):
+    """Scores of each position, `(batch, n, labels)`."""
+
+    config_class, base_class, base_model_prefix = GPT2Config, GPT2Model, "transformer"
+    head_name = "classifier"
+
+
+class GPT2ForQuestionAnswering(Answers):
+    """Scores of each position as start and end of the answer."""
+
+    config_class, base_class, base_model_prefix = GPT2Config, GPT2Model, "transformer"
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        start_positions: Tensor | None = None,
+        end_positions: Tensor | None = None,
+        *,
+        output_hidden_states: bool = False,
+    ) -> AnswerOutput:
+        """Token ids `(batch, n)`, or their embeddings → scores of starts and ends, `(batch, n)`."""
+        found = self.base(
+            input_ids, None, attention_mask, token_type_ids, position_ids, inputs_embeds,
+            output_hidden_states=output_hidden_states,
+        )  # fmt: skip
+        return self.answer(found, start_positions, end_positions)

@@ -5,6 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Self
 
+from tallow.models.blocks.decoder_heads import (
+    QuestionAnswering,
+    SequenceClassification,
+    TokenClassification,
+)
 from tallow.models.causal_lm import CausalLM
 from tallow.models.config import DecoderConfig
 from tallow.models.decoder_model import DecoderModel
@@ -37,3 +42,21 @@ class Llama(CausalLM):
     """A decoder of plain attention and gated feed-forward layers."""
 
     config_class = Config
+
+
+class LlamaForSequenceClassification(SequenceClassification):
+    """Scores of a text."""
+
+    config_class, base_class = Config, LlamaModel
+
+
+class LlamaForTokenClassification(TokenClassification):
+    """Scores of each position."""
+
+    config_class, base_class = Config, LlamaModel
+
+
+class LlamaForQuestionAnswering(QuestionAnswering):
+    """Scores of each position as start and end of the answer."""
+
+    config_class, base_class, base_model_prefix = Config, LlamaModel, "transformer"

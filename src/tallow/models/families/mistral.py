@@ -8,6 +8,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Self
 
+from tallow.models.blocks.decoder_heads import (
+    QuestionAnswering,
+    SequenceClassification,
+    TokenClassification,
+)
 from tallow.models.causal_lm import CausalLM
 from tallow.models.config import DecoderConfig, read_windows
 from tallow.models.decoder_model import DecoderModel
@@ -36,3 +41,21 @@ class Mistral(CausalLM):
     """A decoder whose layers look back over a window of positions."""
 
     config_class = Config
+
+
+class MistralForSequenceClassification(SequenceClassification):
+    """Scores of a text."""
+
+    config_class, base_class = Config, MistralModel
+
+
+class MistralForTokenClassification(TokenClassification):
+    """Scores of each position."""
+
+    config_class, base_class = Config, MistralModel
+
+
+class MistralForQuestionAnswering(QuestionAnswering):
+    """Scores of each position as start and end of the answer."""
+
+    config_class, base_class = Config, MistralModel

@@ -5,6 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Self
 
+from tallow.models.blocks.decoder_heads import (
+    QuestionAnswering,
+    SequenceClassification,
+    TokenClassification,
+)
 from tallow.models.causal_lm import CausalLM
 from tallow.models.config import DecoderConfig, read_windows
 from tallow.models.decoder_model import DecoderModel
@@ -40,3 +45,21 @@ class Qwen2(CausalLM):
     """A decoder of biased attention and gated feed-forward layers."""
 
     config_class = Config
+
+
+class Qwen2ForSequenceClassification(SequenceClassification):
+    """Scores of a text."""
+
+    config_class, base_class = Config, Qwen2Model
+
+
+class Qwen2ForTokenClassification(TokenClassification):
+    """Scores of each position."""
+
+    config_class, base_class = Config, Qwen2Model
+
+
+class Qwen2ForQuestionAnswering(QuestionAnswering):
+    """Scores of each position as start and end of the answer."""
+
+    config_class, base_class, base_model_prefix = Config, Qwen2Model, "transformer"

@@ -7,6 +7,11 @@ from functools import partial
 from typing import Self
 
 from tallow.models.blocks import DecoderLayer, Rope
+from tallow.models.blocks.decoder_heads import (
+    QuestionAnswering,
+    SequenceClassification,
+    TokenClassification,
+)
 from tallow.models.causal_lm import CausalLM
 from tallow.models.config import DecoderConfig, read_windows
 from tallow.models.decoder_model import DecoderModel, decoder_layer
@@ -51,6 +56,24 @@ class Qwen3(CausalLM):
 
     def __init__(self, cfg: DecoderConfig) -> None:
         super().__init__(cfg, _layer)
+
+
+class Qwen3ForSequenceClassification(SequenceClassification):
+    """Scores of a text."""
+
+    config_class, base_class = Config, Qwen3Model
+
+
+class Qwen3ForTokenClassification(TokenClassification):
+    """Scores of each position."""
+
+    config_class, base_class = Config, Qwen3Model
+
+
+class Qwen3ForQuestionAnswering(QuestionAnswering):
+    """Scores of each position as start and end of the answer."""
+
+    config_class, base_class, base_model_prefix = Config, Qwen3Model, "transformer"
 
 
 def _layer(cfg: DecoderConfig, index: int, rope: Rope) -> DecoderLayer:
