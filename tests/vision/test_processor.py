@@ -98,9 +98,7 @@ def test_pictures_of_other_sizes_make_no_batch():
 def test_a_bad_picture_is_named(tmp_path):
     thin = tmp_path / "thin.png"
     Image.new("RGB", (900, 1)).save(thin)
-    with pytest.raises(
-        ArgumentError, match=r"picture 1 \(.*thin.png\): resize: .* 0 × .* from 1 × 900"
-    ):
+    with pytest.raises(ArgumentError, match=r"^.*thin.png: resize: .* 0 × .* from 1 × 900"):
         ImageProcessor.from_config(
             {"image_processor_type": "DetrImageProcessor", "size": 40, "max_size": 60}
         )([picture(9, 9), thin])

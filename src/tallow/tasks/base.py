@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cache, partial
+from inspect import signature
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from tallow.autograd.mode import inference_mode
@@ -14,7 +15,8 @@ from tallow.models import load
 from tallow.models.base import Model
 from tallow.models.loading import Activations, tokenizer_of
 from tallow.tasks.batches import Outcome, collect, stream
-from tallow.text import Tokenizer
+from tallow.tensor import Tensor
+from tallow.text import Encodings, Tokenizer
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -33,6 +35,7 @@ class Task(Generic[Item, Made]):
     """
 
     task: ClassVar[str]
+    takes: ClassVar[tuple[str, ...]] = ("input_ids",)  # what the model is called with
     batch_size: ClassVar[int] = 32
 
     def __init__(
@@ -46,7 +49,7 @@ class Task(Generic[Item, Made]):
         activations: Activations = "fast",
         allow_extra: bool = False,
     ) -> None:
-        self.model: Model = load(
+        self._model: Model | None = load(
             ref,
             task=self.task,
             config=config,
@@ -57,6 +60,25 @@ class Task(Generic[Item, Made]):
         )
         if tokenizer is not None:
             self.model.tokenizer_source = partial(tokenizer_of, tokenizer)
+        lacking = [name for name in self.takes if name not in accepted(type(self.model).forward)]
+        if lacking:
+            wanted, found = f"a model that takes {' and '.join(self.takes)}", type(self.model)
+            raise ModelError(
+                f"{ref}: {type(self).__name__}: expected {wanted}, found {found.__name__}"
+            )
+
+    @property
+    def model(self) -> Model:
+        """The model.
+
+        Raises:
+            ModelError: `close` was called.
+        """
+        if self._model is None:
+            raise ModelError(
+                f"{type(self).__name__}: expected an open model, got one that was closed"
+            )
+        return self._model
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -66,18 +88,42 @@ class Task(Generic[Item, Made]):
     def stream(
         self, items: Iterable[Item], *, batch_size: int | None = None
     ) -> Iterator[Outcome[Item, Made]]:
-        """Outcomes in the order of `items`, which may be without end; failures are told by item."""
+        """Outcomes in the order of `items`, which may be without end; failures are told by item.
+
+        What would make every item fail, such as a folder without a tokenizer, is raised at once.
+        """
+        self.check()
         size = self.batch_size if batch_size is None else batch_size
-        size = min(size, 1) if self.model.rows_alone else size
+        alone = self._model is not None and self._model.rows_alone
+        size = min(size, 1) if alone else size
         return stream(items, self.prepare, self._infer, batch_size=size, weigh=self.weigh)
 
-    def all(self, items: Iterable[Item], batch_size: int | None = None) -> list[Made]:
-        """The results of all items.
+    def each(
+        self,
+        items: Any,
+        batch_size: int | None = None,
+        finish: Callable[[Any, Made], Any] = lambda item, made: made,
+    ) -> Any:
+        """What `finish` makes of each item and its result; of a single item its own.
 
         Raises:
-            BatchError: items failed; the others' results are kept in it.
+            BatchError: items failed; what came of the others is kept in it.
         """
-        return collect(self.stream(items, batch_size=batch_size))
+        single = self.is_one(items)
+        listed = [items] if single else items
+        found = collect(self.stream(listed, batch_size=batch_size), finish)
+        return found[0] if single else found
+
+    @staticmethod
+    def is_one(items: Any) -> bool:
+        """Whether a call was given a single item, or what cannot be several."""
+        return isinstance(items, str | bytes | bytearray | Mapping) or not isinstance(
+            items, Iterable
+        )
+
+    def check(self) -> None:
+        """Raise what would make every item fail."""
+        _ = self.tokenizer
 
     weigh: Callable[[Any], int] | None = None
 
@@ -94,8 +140,8 @@ class Task(Generic[Item, Made]):
             return self.compute(prepared)
 
     def close(self) -> None:
-        """Let go of the weights."""
-        del self.model
+        """Let go of the weights; may be called again."""
+        self._model = None
 
     def __enter__(self) -> Self:
         return self
@@ -104,8 +150,8 @@ class Task(Generic[Item, Made]):
         self.close()
 
     def __repr__(self) -> str:
-        held = self.__dict__.get("model")
-        return f"{type(self).__name__}({type(held).__name__ if held is not None else 'closed'})"
+        held = self._model
+        return f"{type(self).__name__}({'closed' if held is None else type(held).__name__})"
 
 
 def as_text(item: object, where: str) -> str:
@@ -119,8 +165,32 @@ def as_text(item: object, where: str) -> str:
     return item
 
 
+@cache
+def accepted(forward: Callable[..., Any]) -> Collection[str]:
+    """The names that a model's call takes."""
+    return signature(forward).parameters.keys()
+
+
+def inputs_of(model: Model, batch: Mapping[str, Tensor | None]) -> dict[str, Tensor]:
+    """What a model takes of a batch; tokenizers and processors give some models more."""
+    names = accepted(type(model).forward)
+    return {name: x for name, x in batch.items() if x is not None and name in names}
+
+
+def pads(tokenizer: Tokenizer, texts: Sequence[Any]) -> bool:
+    """Whether rows are padded: one alone needs no token for it."""
+    return len(texts) > 1 or tokenizer.pad_id is not None
+
+
+def text_inputs(batch: Encodings) -> dict[str, Tensor | None]:
+    """What tokenizers give for encoders."""
+    names = ("input_ids", "attention_mask", "token_type_ids")
+    return {name: getattr(batch, name) for name in names}
+
+
 def longest(tokenizer: Tokenizer, config: Any) -> int | None:
     """How many tokens a text may have: the tokenizer's limit or the positions of the model."""
+    config = getattr(config, "text_config", config)
     positions = getattr(config, "max_position_embeddings", None)
     first = getattr(config, "position_offset", 0)
     limits = [tokenizer.model_max_length, None if positions is None else positions - first]

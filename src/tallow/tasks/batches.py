@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from tallow.errors import ArgumentError, TallowError, expect
 
@@ -86,8 +87,15 @@ def _batch(
         yield Outcome(index, item, result)
 
 
-def collect(outcomes: Iterable[Outcome[Item, Made]]) -> list[Made]:
-    """The results in order.
+def _called(outcome: Outcome[Any, Any]) -> str:
+    named = isinstance(outcome.item, os.PathLike)
+    return f"item {outcome.index}" + (f" ({os.fspath(outcome.item)})" if named else "")
+
+
+def collect(
+    outcomes: Iterable[Outcome[Item, Made]], finish: Callable[[Item, Made], Any]
+) -> list[Any]:
+    """What `finish` makes of each item and its result, in order.
 
     Raises:
         BatchError: items failed, told with their numbers; the others' results are kept in it. Of a
@@ -97,9 +105,12 @@ def collect(outcomes: Iterable[Outcome[Item, Made]]) -> list[Made]:
     failures = [each for each in every if each.error is not None]
     if failures and len(every) == 1 and failures[0].error is not None:
         raise failures[0].error
-    results: list[Any] = [each.result for each in every]
+    results: list[Any] = [
+        None if each.error is not None else finish(each.item, cast(Made, each.result))
+        for each in every
+    ]
     if failures:
-        lines = [f"item {each.index}: {each.error}" for each in failures[:20]]
+        lines = [f"{_called(each)}: {each.error}" for each in failures[:20]]
         more = [f"… and {len(failures) - 20} more"] if len(failures) > 20 else []
         head = f"{len(failures)} of {len(every)} items failed:"
         raise BatchError("\n  ".join([head, *lines, *more]), results, failures)

@@ -13,7 +13,8 @@ from tallow.factories import empty
 from tallow.models.fields import Fields
 from tallow.models.loading import Activations, tokenizer_of
 from tallow.ops import stack
-from tallow.tasks.base import Task, as_text, longest
+from tallow.tasks.base import Task, as_text, inputs_of, longest, pads, text_inputs
+from tallow.tasks.contrastive import texts_for
 from tallow.tasks.sentence_modules import POOLING, Chain, Pooling, normalize, read_chain
 from tallow.tensor import Tensor
 from tallow.text import Tokenizer
@@ -63,6 +64,8 @@ class Embedder(Task[Prompted, Tensor]):
             pooling,
             ArgumentError,
         )
+        good = max_length is None or (type(max_length) is int and max_length >= 1)
+        expect(good, "max_length", "a number of at least 1", max_length, ArgumentError)
         path = resolve(ref)
         alias = alias_of(ref)
         if alias is not None:
@@ -71,6 +74,7 @@ class Embedder(Task[Prompted, Tensor]):
         self.chain = read_chain(path) if path.is_dir() else alone
         self._pooling = self.chain.pooling if pooling is None else Pooling((pooling,))
         self._normalize = normalize
+        self._model = None
         self._table: Tensor | None = None
         self._own: Tokenizer | None = None
         settings = _settings(path)
@@ -103,6 +107,20 @@ class Embedder(Task[Prompted, Tensor]):
         """The model's tokenizer, or that of the table of words."""
         return super().tokenizer if self._own is None else self._own
 
+    def check(self) -> None:
+        """Raise what would make every text fail."""
+        super().check()
+        if self.chain.static and self._table is None:
+            _ = self.model  # says that it was closed
+
+    def close(self) -> None:
+        """Let go of the weights; may be called again."""
+        super().close()
+        self._table = None
+
+    def __repr__(self) -> str:
+        return super().__repr__() if self._table is None else "Embedder(table of words)"
+
     def encode(
         self,
         texts: str | Iterable[str],
@@ -122,20 +140,22 @@ class Embedder(Task[Prompted, Tensor]):
             ArgumentError: a prompt name that the folder has not, or something that is no text.
             BatchError: some texts failed; the others' vectors are in it.
         """
-        single = isinstance(texts, str)
-        listed: list[Any] = [texts] if isinstance(texts, str) else list(texts)
-        before = self.prompt(prompt_name) if prompt is None else prompt
-        rows = self.all([(before, text) for text in listed], batch_size)
-        if not rows:
-            return empty(0, 0)
-        found = stack(rows)
-        if truncate_dim is not None:
-            good = type(truncate_dim) is int and 1 <= truncate_dim <= found.shape[1]
-            expect(good, "truncate_dim", f"1 to {found.shape[1]}", truncate_dim, ArgumentError)
-            found = found[:, :truncate_dim].contiguous()
+        before = self.prompt(prompt_name) if prompt is None else as_text(prompt, "prompt")
+        good = truncate_dim is None or (type(truncate_dim) is int and truncate_dim >= 1)
+        expect(good, "truncate_dim", "a number of at least 1", truncate_dim, ArgumentError)
         wanted = self._normalize if normalize_embeddings is None else normalize_embeddings
-        found = normalize(found) if wanted else found
-        return found[0] if single else found
+
+        def finish(_: Prompted, row: Tensor) -> Tensor:
+            if truncate_dim is not None:
+                fits = truncate_dim <= row.shape[0]
+                expect(fits, "truncate_dim", f"1 to {row.shape[0]}", truncate_dim, ArgumentError)
+                row = row[:truncate_dim].contiguous()
+            return normalize(row) if wanted else row
+
+        if self.is_one(texts):
+            return self.each([(before, texts)], batch_size, finish)[0]  # type: ignore[no-any-return]
+        rows = self.each([(before, text) for text in texts], batch_size, finish)
+        return stack(rows) if rows else empty(0, 0)
 
     def encode_query(self, texts: Any, **options: Any) -> Tensor:
         """`encode` with the prompt named `query`, where the folder has one."""
@@ -199,14 +219,17 @@ class Embedder(Task[Prompted, Tensor]):
         return list(found.unbind(0))
 
     def _pooled(self, texts: list[str], before: str) -> Tensor:
+        features = getattr(self.model, "get_text_features", None)
+        if features is not None:  # CLIP and its relatives have a vector of their own
+            return features(**texts_for(self.model, texts)).pooler_output  # type: ignore[no-any-return]
         found = self.tokenizer.batch(
-            texts, padding=True, truncation=self.max_length is not None, max_length=self.max_length
+            texts,
+            padding=pads(self.tokenizer, texts),
+            truncation=self.max_length is not None,
+            max_length=self.max_length,
         )
         mask = found.attention_mask
-        inputs = {"input_ids": found.input_ids, "attention_mask": mask}
-        if found.token_type_ids is not None:
-            inputs["token_type_ids"] = found.token_type_ids
-        hidden = self.model(**inputs).last_hidden_state
+        hidden = self.model(**inputs_of(self.model, text_inputs(found))).last_hidden_state
         if before and not self._pooling.include_prompt:
             mask = mask.clone()
             mask[:, : self._prompt_length(before)] = 0

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from tallow.errors import ArgumentError, DTypeError, ModelError, expect
 from tallow.factories import empty
 from tallow.ops import sigmoid, softmax, stack
-from tallow.tasks.base import Task, label_names
-from tallow.tasks.labels import Label, apply, best, function_of
+from tallow.tasks.base import Task, as_text, inputs_of, label_names
+from tallow.tasks.contrastive import is_siglip, texts_for
+from tallow.tasks.labels import Label, apply, best, function_of, labels_of
 from tallow.tasks.sentence_modules import normalize
 from tallow.tensor import Tensor
 from tallow.weights.open import read_json
@@ -34,6 +36,7 @@ class ImageTask(Task[Picture, Made], Generic[Made]):
     come without it, and instead of the one beside them.
     """
 
+    takes: ClassVar[tuple[str, ...]] = ("pixel_values",)
     batch_size = 8
 
     def __init__(
@@ -72,20 +75,39 @@ class ImageTask(Task[Picture, Made], Generic[Made]):
         wanted = "processor=, or a model from a folder with preprocessor_config.json"
         raise ModelError(f"{type(self).__name__}: processor: expected {wanted}, got a file")
 
+    @staticmethod
+    def is_one(items: Any) -> bool:
+        """Whether a call was given a single picture, not several."""
+        if isinstance(items, memoryview) or hasattr(items, "read"):
+            return True
+        if hasattr(items, "shape"):  # but arrays of paths are lists, and of four axes, batches
+            paths = getattr(items.dtype, "kind", "f") in ("O", "U")
+            return not paths and len(items.shape) < 4
+        return Task.is_one(items)
+
+    def check(self) -> None:
+        """Raise what would make every picture fail."""
+        _ = self.processor
+
     def prepare(self, item: Picture) -> Image:
-        """The decoded picture, upright, in RGB."""
+        """The decoded picture, upright, in RGB; it keeps its name for what is told of it."""
         from tallow.vision import load_image
 
-        return load_image(item)
+        picture = load_image(item)
+        if isinstance(item, str | os.PathLike):
+            setattr(picture, "filename", os.fspath(item))  # noqa: B010  # none of Pillow's own
+        return picture
+
+    def batch(self, prepared: Sequence[Image]) -> dict[str, Tensor]:
+        """What the model takes of pictures."""
+        found = self.processor(list(prepared))
+        return inputs_of(self.model, {name: found[name] for name in found})
 
 
-def is_one(images: Any) -> bool:
-    """Whether a call was given a single picture, not several."""
-    return isinstance(images, str | bytes) or not isinstance(images, Iterable) or _is_array(images)
-
-
-def _is_array(images: Any) -> bool:
-    return hasattr(images, "shape") and len(images.shape) == 3
+def _threshold(value: Any) -> float:
+    good = isinstance(value, int | float) and not isinstance(value, bool) and value == value
+    expect(good, "threshold", "a number", value, ArgumentError)
+    return float(value)
 
 
 class ImageClassifier(ImageTask[Tensor]):
@@ -108,11 +130,7 @@ class ImageClassifier(ImageTask[Tensor]):
         Raises:
             BatchError: some pictures failed; the others' labels are kept in it.
         """
-        single = is_one(images)
-        rows = self.all([images] if single else images, batch_size)
-        made = [self.labels(logits, top_k, function_to_apply) for logits in rows]
-        found = [labels[0] for labels in made] if top_k == 1 else made
-        return found[0] if single else found
+        return self.each(images, batch_size, labels_of(self, top_k, function_to_apply))
 
     def labels(self, logits: Tensor, top_k: int | None, function: str | None = None) -> list[Label]:
         """The best labels of one picture's logits."""
@@ -121,8 +139,7 @@ class ImageClassifier(ImageTask[Tensor]):
 
     def compute(self, prepared: Sequence[Image]) -> Sequence[Tensor]:
         """The logits of each picture, `(labels,)`."""
-        logits = self.model(self.processor(list(prepared)).pixel_values).logits
-        return list(logits.unbind(0))
+        return list(self.model(**self.batch(prepared)).logits.unbind(0))
 
 
 class ImageEmbedder(ImageTask[Tensor]):
@@ -146,24 +163,23 @@ class ImageEmbedder(ImageTask[Tensor]):
         Raises:
             BatchError: some pictures failed; the others' vectors are kept in it.
         """
-        single = is_one(images)
-        rows = self.all([images] if single else images, batch_size)
-        found = stack(rows) if rows else empty(0, 0)
-        found = normalize(found) if normalize_embeddings and rows else found
-        return found[0] if single else found
+        made = self.each(
+            images, batch_size, lambda _, row: normalize(row) if normalize_embeddings else row
+        )
+        if self.is_one(images):
+            return made  # type: ignore[no-any-return]
+        return stack(made) if made else empty(0, 0)
 
     def compute(self, prepared: Sequence[Image]) -> Sequence[Tensor]:
         """The vectors of pictures, each `(size,)`."""
-        batch = self.processor(list(prepared))
+        batch = self.batch(prepared)
         features = getattr(self.model, "get_image_features", None)
-        if features is not None:
-            inputs = {name: batch[name] for name in batch if name != "pixel_mask"}
-            rows = features(**inputs)
-            rows = getattr(rows, "pooler_output", rows)
-        else:
-            found = self.model(batch.pixel_values)
-            rows = found.get("pooler_output")
-            rows = found.last_hidden_state[:, 0] if rows is None else rows
+        found = self.model(**batch) if features is None else features(**batch)
+        rows, states = (found.get(name) for name in ("pooler_output", "last_hidden_state"))
+        if rows is None and states is None:
+            wanted = "a model that gives vectors of pictures"
+            raise ModelError(f"ImageEmbedder: expected {wanted}, got {type(self.model).__name__}")
+        rows = states[:, 0] if rows is None else rows
         return list(rows.flatten(1).unbind(0))
 
 
@@ -185,7 +201,7 @@ class Detector(ImageTask[dict[str, Tensor]]):
 
     def __init__(self, *args: Any, threshold: float = 0.5, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.threshold = threshold
+        self.threshold = _threshold(threshold)
 
     def __call__(
         self, images: Any, *, threshold: float | None = None, batch_size: int | None = None
@@ -195,10 +211,8 @@ class Detector(ImageTask[dict[str, Tensor]]):
         Raises:
             BatchError: some pictures failed; the others' detections are kept in it.
         """
-        single = is_one(images)
-        rows = self.all([images] if single else images, batch_size)
-        made = [self.detections(found, threshold) for found in rows]
-        return made[0] if single else made
+        low = _threshold(self.threshold if threshold is None else threshold)
+        return self.each(images, batch_size, lambda _, found: self.detections(found, low))
 
     @property
     def labels(self) -> list[str]:
@@ -217,8 +231,7 @@ class Detector(ImageTask[dict[str, Tensor]]):
     def compute(self, prepared: Sequence[Image]) -> Sequence[dict[str, Tensor]]:
         """Scores, labels and boxes of all queries of each picture."""
         batch = self.processor(list(prepared))
-        inputs = {name: batch[name] for name in batch}
-        found = self.model(**inputs)
+        found = self.model(**inputs_of(self.model, {name: batch[name] for name in batch}))
         return self.processor.post_process_object_detection(
             found, threshold=0.0, target_sizes=batch.original_sizes
         )
@@ -236,9 +249,7 @@ class Segmenter(ImageTask[Tensor]):
         Raises:
             BatchError: some pictures failed; the others' maps are kept in it.
         """
-        single = is_one(images)
-        made = self.all([images] if single else images, batch_size)
-        return made[0] if single else made
+        return self.each(images, batch_size)
 
     @property
     def labels(self) -> list[str]:
@@ -247,17 +258,22 @@ class Segmenter(ImageTask[Tensor]):
 
     def compute(self, prepared: Sequence[Image]) -> Sequence[Tensor]:
         """The class of each pixel of each picture."""
-        from tallow.vision.postprocess import semantic_segmentation
+        from tallow.vision.postprocess import detr_semantic_segmentation, semantic_segmentation
 
         batch = self.processor(list(prepared))
-        logits = self.model(batch.pixel_values).logits
-        return semantic_segmentation(logits, target_sizes=batch.original_sizes)
+        found = self.model(**inputs_of(self.model, {name: batch[name] for name in batch}))
+        masks, sizes = found.get("pred_masks"), batch.original_sizes
+        if masks is not None:
+            return detr_semantic_segmentation(found.logits, masks, target_sizes=sizes)
+        return semantic_segmentation(found.logits, target_sizes=sizes)
 
 
 class ZeroShotImageClassifier(ImageTask[Tensor]):
     """Pictures against texts of the caller's choice, by CLIP, SigLIP and their relatives."""
 
     task = "zero-shot-image-classification"
+    takes = ("input_ids", "pixel_values")
+    _texts: Mapping[str, Tensor] = MappingProxyType({})
 
     def __call__(
         self,
@@ -276,20 +292,21 @@ class ZeroShotImageClassifier(ImageTask[Tensor]):
             BatchError: some pictures failed; the others' labels are kept in it.
         """
         scores = self.scorer(candidate_labels, hypothesis_template)
-        single = is_one(images)
-        rows = self.all([images] if single else images, batch_size)
-        made = [scores(logits) for logits in rows]
-        return made[0] if single else made
+        return self.each(images, batch_size, lambda _, logits: scores(logits))
 
     def scorer(
-        self, candidate_labels: Sequence[str], template: str = "This is a photo of {}."
+        self, candidate_labels: Sequence[str], template: Any = "This is a photo of {}."
     ) -> Callable[[Tensor], list[Label]]:
         """Take labels for the pictures to come; gives what turns their logits into labels."""
-        labels = list(candidate_labels)
-        expect(bool(labels), "candidate_labels", "at least one", "none", ArgumentError)
-        expect("{}" in template, "hypothesis_template", "a text with {}", template, ArgumentError)
-        self._texts = self._encode([template.replace("{}", label) for label in labels])
-        sigmoids = self.model.config_values.get("model_type") in ("siglip", "siglip2")
+        where, wanted = "candidate_labels", "a list of texts"
+        several = not self.is_one(candidate_labels)
+        expect(several, where, wanted, type(candidate_labels).__name__, ArgumentError)
+        labels = [as_text(label, where) for label in candidate_labels]
+        expect(bool(labels), where, "at least one", "none", ArgumentError)
+        good = isinstance(template, str) and "{}" in template
+        expect(good, "hypothesis_template", "a text with {}", template, ArgumentError)
+        self._texts = texts_for(self.model, [template.replace("{}", label) for label in labels])
+        sigmoids = is_siglip(self.model)
 
         def scores(logits: Tensor) -> list[Label]:
             found = sigmoid(logits) if sigmoids else softmax(logits, -1)
@@ -297,23 +314,13 @@ class ZeroShotImageClassifier(ImageTask[Tensor]):
 
         return scores
 
-    def _encode(self, texts: list[str]) -> dict[str, Tensor]:
-        # SigLIP was trained with texts of one length.
-        siglip = str(self.model.config_values.get("model_type", "")).startswith("siglip")
-        limit = self.tokenizer.model_max_length
-        text_config = getattr(self.model.config, "text_config", None)
-        limit = limit or getattr(text_config, "max_position_embeddings", None)
-        found = self.tokenizer.batch(
-            texts, padding="max_length" if siglip else True, truncation=True, max_length=limit
-        )
-        inputs = {"input_ids": found.input_ids}
-        if not siglip:
-            inputs["attention_mask"] = found.attention_mask
-        return inputs
+    def check(self) -> None:
+        """Raise what would make every picture fail."""
+        super().check()
+        wanted = "labels, given to a call or to scorer"
+        expect(bool(self._texts), "ZeroShotImageClassifier", wanted, "none", ArgumentError)
 
     def compute(self, prepared: Sequence[Image]) -> Sequence[Tensor]:
         """The logits of each picture for the texts, `(texts,)`."""
-        batch = self.processor(list(prepared))
-        inputs = {name: batch[name] for name in batch if name != "pixel_mask"}
-        logits = self.model(**self._texts, **inputs).logits_per_image
+        logits = self.model(**self._texts, **self.batch(prepared)).logits_per_image
         return list(logits.unbind(0))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from tallow.errors import ArgumentError, expect
 from tallow.models.base import Model
@@ -38,16 +39,51 @@ def apply(function: str, logits: Tensor) -> Tensor:
     Raises:
         ArgumentError: an unknown function.
     """
-    wanted = ", ".join(FUNCTIONS)
-    expect(function in FUNCTIONS, "function_to_apply", wanted, function, ArgumentError)
+    check_function(function)
     if function == "softmax":
         return softmax(logits, -1)
     return sigmoid(logits) if function == "sigmoid" else logits
 
 
+def check_function(function: str | None) -> None:
+    """Raise ArgumentError for an unknown function."""
+    good = function is None or function in FUNCTIONS
+    expect(good, "function_to_apply", ", ".join(FUNCTIONS), function, ArgumentError)
+
+
 def best(scores: Sequence[float], names: Sequence[str], top_k: int | None) -> list[Label]:
     """The `top_k` labels of highest score (None: all), the best first."""
-    good = top_k is None or (type(top_k) is int and top_k >= 1)
-    expect(good, "top_k", "a number of at least 1, or None", top_k, ArgumentError)
+    check_top_k(top_k)
     order = sorted(range(len(scores)), key=lambda index: -scores[index])
     return [Label(names[index], scores[index]) for index in order[:top_k]]
+
+
+def check_top_k(top_k: int | None) -> None:
+    """Raise ArgumentError for what is no number of best ones."""
+    good = top_k is None or (type(top_k) is int and top_k >= 1)
+    expect(good, "top_k", "a number of at least 1, or None", top_k, ArgumentError)
+
+
+class Labels(Protocol):
+    """A task whose results are logits of labels."""
+
+    def labels(self, logits: Tensor, top_k: int | None, function: str | None) -> list[Label]:
+        """The best labels of one item's logits."""
+
+
+def labels_of(
+    task: Labels, top_k: int | None, function: str | None
+) -> Callable[[Any, Tensor], Label | list[Label]]:
+    """What a classifier's call makes of each item's logits: the best label, or a list of labels.
+
+    Raises:
+        ArgumentError: no number of best ones, or an unknown function.
+    """
+    check_top_k(top_k)
+    check_function(function)
+
+    def finish(_: Any, logits: Tensor) -> Label | list[Label]:
+        made = task.labels(logits, top_k, function)
+        return made[0] if top_k == 1 else made
+
+    return finish

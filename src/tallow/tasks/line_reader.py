@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tallow.tasks.image_tasks import ImageTask, is_one
+from tallow.tasks.image_tasks import ImageTask
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -33,9 +33,12 @@ class LineReader(ImageTask[str]):
         Raises:
             BatchError: some pictures failed; the others' texts are kept in it.
         """
-        single = is_one(images)
-        made = self.all([images] if single else images, batch_size)
-        return made[0] if single else made
+        return self.each(images, batch_size)
+
+    def check(self) -> None:
+        """Raise what would make every picture fail."""
+        super().check()
+        _ = self.tokenizer
 
     def compute(self, prepared: Sequence[Image]) -> Sequence[str]:
         """The texts of pictures of lines."""

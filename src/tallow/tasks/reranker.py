@@ -6,10 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tallow.errors import ModelError
+from tallow.errors import ArgumentError, ModelError, expect
+from tallow.factories import empty
 from tallow.ops import sigmoid, stack
 from tallow.tasks.base import Task
-from tallow.tasks.text_classifier import TextOrPair, batch_of, text_or_pair
+from tallow.tasks.labels import check_top_k
+from tallow.tasks.text_classifier import TextOrPair, batch_of, length, text_or_pair
 from tallow.tensor import Tensor
 
 
@@ -31,39 +33,64 @@ class Reranker(Task[TextOrPair, Tensor]):
 
     task = "reranking"
 
-    def predict(
-        self, pairs: Iterable[tuple[str, str]], *, batch_size: int | None = None, raw: bool = False
-    ) -> Tensor:
-        """The scores of pairs of query and document, `(pairs,)`; `raw` gives logits.
+    def check(self) -> None:
+        """Raise what would make every pair fail.
 
         Raises:
-            BatchError: some pairs failed; the others' scores are kept in it.
-            ModelError: the checkpoint has several labels.
+            ModelError: the checkpoint has several labels, or no tokenizer.
         """
+        super().check()
         count = self.model.config.num_labels
         if count != 1:
             raise ModelError(f"Reranker: num_labels: expected 1, found {count}")
-        rows = self.all(pairs, batch_size)
-        if not rows:
-            from tallow.factories import empty
 
-            return empty(0)
-        logits = stack(rows).reshape(-1)
-        return logits if raw or self._identity else sigmoid(logits)
+    def predict(self, pairs: Any, *, batch_size: int | None = None, raw: bool = False) -> Tensor:
+        """The scores of pairs of query and document, `(pairs,)`; `raw` gives logits.
+
+        Of a single pair, a scalar.
+
+        Raises:
+            BatchError: some pairs failed; the others' scores are kept in it.
+        """
+        made = self.each(pairs, batch_size, lambda _, logit: self.score(logit, raw=raw))
+        if self.is_one(pairs):
+            return made  # type: ignore[no-any-return]
+        return stack(made) if made else empty(0)
+
+    @staticmethod
+    def is_one(items: Any) -> bool:
+        """Whether a call was given a single pair."""
+        pair = isinstance(items, list | tuple) and len(items) == 2
+        return Task.is_one(items) or (pair and all(isinstance(each, str) for each in items))
+
+    def score(self, logit: Tensor, *, raw: bool = False) -> Tensor:
+        """The score of one pair by its logit, a scalar."""
+        logit = logit.reshape(())
+        return logit if raw or self._identity else sigmoid(logit)
 
     def rank(
         self,
         query: str,
-        documents: Sequence[str],
+        documents: Iterable[str],
         *,
         top_k: int | None = None,
         batch_size: int | None = None,
     ) -> list[Ranked]:
-        """Documents by falling score, the best `top_k` of them."""
-        pairs = [(query, document) for document in documents]
+        """Documents by falling score, the best `top_k` of them.
+
+        Raises:
+            ArgumentError: no number of best ones, or documents that are no list.
+            BatchError: some documents failed; the others' scores are kept in it.
+        """
+        check_top_k(top_k)
+        wanted = "a list of texts"
+        got = type(documents).__name__
+        expect(not Task.is_one(documents), "Reranker.rank: documents", wanted, got, ArgumentError)
+        texts = list(documents)
+        pairs = [(query, text) for text in texts]
         scores: list[float] = self.predict(pairs, batch_size=batch_size).tolist()
         order = sorted(range(len(scores)), key=lambda index: -scores[index])
-        return [Ranked(index, scores[index], documents[index]) for index in order[:top_k]]
+        return [Ranked(index, scores[index], texts[index]) for index in order[:top_k]]
 
     @property
     def _identity(self) -> bool:
@@ -75,12 +102,12 @@ class Reranker(Task[TextOrPair, Tensor]):
 
     def prepare(self, item: TextOrPair) -> TextOrPair:
         """The pair, checked."""
+        pair = isinstance(item, list | tuple) and len(item) == 2
+        wanted = "a pair of query and document"
+        expect(pair, "rerank", wanted, type(item).__name__, ArgumentError)
         return text_or_pair(item, "rerank")
 
-    @staticmethod
-    def weigh(prepared: Any) -> int:
-        """The length of the longer text."""
-        return max(map(len, prepared))
+    weigh = staticmethod(length)
 
     def compute(self, prepared: Sequence[TextOrPair]) -> Sequence[Tensor]:
         """The logit of each pair, `(1,)`."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from tallow.tasks.base import Task, as_text, label_names, longest
-from tallow.tasks.labels import Label, apply, best, function_of
+from tallow.tasks.base import Task, as_text, inputs_of, label_names, longest, pads, text_inputs
+from tallow.tasks.labels import Label, apply, best, function_of, labels_of
 from tallow.tensor import Tensor
 
 TextOrPair = str | tuple[str, str]
@@ -16,16 +16,13 @@ def batch_of(task: Task[Any, Any], prepared: Sequence[TextOrPair]) -> dict[str, 
     """The inputs of an encoder for texts or pairs, padded, and cut to what the model takes."""
     tokenizer = task.tokenizer
     limit = longest(tokenizer, task.model.config)
-    firsts = [each if isinstance(each, str) else each[0] for each in prepared]
-    seconds = None if isinstance(prepared[0], str) else [each[1] for each in prepared]
-    padding = len(prepared) > 1 or tokenizer.pad_id is not None
     found = tokenizer.batch(
-        firsts, seconds, padding=padding, truncation=limit is not None, max_length=limit
+        list(prepared),
+        padding=pads(tokenizer, prepared),
+        truncation=limit is not None,
+        max_length=limit,
     )
-    inputs = {"input_ids": found.input_ids, "attention_mask": found.attention_mask}
-    if found.token_type_ids is not None:
-        inputs["token_type_ids"] = found.token_type_ids
-    return inputs
+    return inputs_of(task.model, text_inputs(found))
 
 
 def text_or_pair(item: Any, where: str) -> TextOrPair:
@@ -37,6 +34,11 @@ def text_or_pair(item: Any, where: str) -> TextOrPair:
     if isinstance(item, list | tuple) and len(item) == 2:
         return as_text(item[0], where), as_text(item[1], where)
     return as_text(item, where)
+
+
+def length(item: TextOrPair) -> int:
+    """How long a text, or the longer one of a pair, is."""
+    return len(item) if isinstance(item, str) else max(map(len, item))
 
 
 class TextClassifier(Task[TextOrPair, Tensor]):
@@ -63,12 +65,7 @@ class TextClassifier(Task[TextOrPair, Tensor]):
         Raises:
             BatchError: some texts failed; the others' labels are kept in it.
         """
-        single = isinstance(texts, str | tuple)
-        items: Any = [texts] if single else texts
-        rows = self.all(items, batch_size)
-        made = [self.labels(logits, top_k, function_to_apply) for logits in rows]
-        found = [labels[0] for labels in made] if top_k == 1 else made
-        return found[0] if single else found
+        return self.each(texts, batch_size, labels_of(self, top_k, function_to_apply))
 
     def labels(self, logits: Tensor, top_k: int | None, function: str | None = None) -> list[Label]:
         """The best labels of one text's logits."""
@@ -79,7 +76,12 @@ class TextClassifier(Task[TextOrPair, Tensor]):
         """The text or pair, checked."""
         return text_or_pair(item, "classify")
 
-    weigh = staticmethod(len)
+    weigh = staticmethod(length)
+
+    @staticmethod
+    def is_one(items: Any) -> bool:
+        """Whether a call was given a text, or a pair as a tuple."""
+        return isinstance(items, tuple) or Task.is_one(items)
 
     def compute(self, prepared: Sequence[TextOrPair]) -> Sequence[Tensor]:
         """The logits of each text, `(labels,)`."""

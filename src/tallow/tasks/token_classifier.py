@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from tallow.errors import ArgumentError, expect
 from tallow.ops import softmax
-from tallow.tasks.base import Task, as_text, label_names, longest
+from tallow.tasks.base import Task, as_text, inputs_of, label_names, longest, pads, text_inputs
 
 Strategy = Literal["none", "simple", "first", "average", "max"]
 STRATEGIES = ("none", "simple", "first", "average", "max")
@@ -60,13 +60,12 @@ class TokenClassifier(Task[str, list[_Token]]):
         known = aggregation_strategy in STRATEGIES
         wanted = ", ".join(STRATEGIES)
         expect(known, "aggregation_strategy", wanted, aggregation_strategy, ArgumentError)
-        single = isinstance(texts, str)
-        items: list[str] = [texts] if isinstance(texts, str) else list(texts)
-        made = [
-            self.entities(text, tokens, aggregation_strategy, ignore_labels)
-            for text, tokens in zip(items, self.all(items, batch_size), strict=True)
-        ]
-        return made[0] if single else made
+        ignored = [ignore_labels] if isinstance(ignore_labels, str) else list(ignore_labels)
+
+        def finish(text: str, tokens: list[_Token]) -> list[Entity]:
+            return self.entities(text, tokens, aggregation_strategy, ignored)
+
+        return self.each(texts, batch_size, finish)
 
     def entities(
         self,
@@ -90,16 +89,14 @@ class TokenClassifier(Task[str, list[_Token]]):
         limit = longest(tokenizer, self.model.config)
         found = tokenizer.batch(
             list(prepared),
-            padding=len(prepared) > 1 or tokenizer.pad_id is not None,
+            padding=pads(tokenizer, prepared),
             truncation=limit is not None,
             max_length=limit,
             stride=0 if limit is None else limit // 4,
             return_offsets=True,
             return_overflow=True,
         )
-        inputs = {"input_ids": found.input_ids, "attention_mask": found.attention_mask}
-        if found.token_type_ids is not None:
-            inputs["token_type_ids"] = found.token_type_ids
+        inputs = inputs_of(self.model, text_inputs(found))
         scores = softmax(self.model(**inputs).logits, -1).tolist()
         ids, special = found.input_ids.tolist(), found.special_tokens_mask.tolist()
         assert found.offsets is not None, "asked for above"

@@ -258,8 +258,8 @@ def _listed(images: Any, axes: int = 3) -> list[Any]:
 
 
 def _named(source: Any, index: int) -> str:
-    named = isinstance(source, str | os.PathLike)
-    return f"picture {index}" + (f" ({os.fspath(source)})" if named else "")
+    path = source if isinstance(source, str | os.PathLike) else getattr(source, "filename", "")
+    return os.fspath(path) if path else f"picture {index}"
 
 
 def _find(folder: Path) -> tuple[dict[str, Any], Path, dict[str, Any]]:
