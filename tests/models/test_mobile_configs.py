@@ -10,7 +10,7 @@ import pytest
 
 import tallow as tl
 from models.golden_families import Case
-from tallow.errors import ModelError, ShapeError
+from tallow.errors import ContextError, FormatError, ModelError, ShapeError
 from tallow.safetensors import save_file
 
 # From timm's names to those of wkcn's TinyViT-model-zoo, in which a stage ends in what narrows it.
@@ -136,6 +136,82 @@ def test_a_picture_of_another_size_is_refused():
 
 def test_mobile_sam_is_a_generator_of_masks():
     assert type(Case("mobile_sam").load(task="mask-generation")).__name__ == "MobileSamModel"
+
+
+def as_open_clip_has_it(tmp_path, change=lambda tensors: tensors, **values):
+    """A folder of open_clip's own files."""
+    case = Case("open_clip")
+    folder = tmp_path / "model"
+    folder.mkdir()
+    tensors = change(dict(tl.load(case.folder / "model.safetensors")))
+    save_file(tensors, folder / "open_clip_model.safetensors")
+    config = json.loads((case.folder / "config.json").read_text()) | values
+    del config["model_type"]
+    given = {"model_cfg": config, "preprocess_cfg": {"mean": [0, 0, 0], "std": [1, 1, 1]}}
+    (folder / "open_clip_config.json").write_text(json.dumps(given))
+    return case, folder
+
+
+@pytest.mark.parametrize("apart", [True, False])  # where the text's side stands
+def test_open_clips_own_files(apart, tmp_path):
+    def change(tensors):
+        return tensors if apart else {k.removeprefix("text."): v for k, v in tensors.items()}
+
+    case, folder = as_open_clip_has_it(tmp_path, change, custom_text=apart)
+    model = tl.models.load(folder)
+    case.check(case.run(model))
+    model.save_pretrained(tmp_path / "saved")
+    case.check(case.run(tl.models.load(tmp_path / "saved")))
+
+
+def test_open_clip_fuses_its_picture_side(tmp_path):
+    case = Case("open_clip")
+    model = case.load(dtype=tl.f32)
+    model.visual.trunk.reparameterize()
+    case.check(case.run(model), 5e-4)
+    model.save_pretrained(tmp_path / "fused")
+    again = tl.models.load(tmp_path / "fused")
+    assert any("reparam_conv" in name for name in again.state_dict())
+    case.check(case.run(again), 5e-4)
+
+
+def test_open_clip_takes_texts_of_its_length():
+    model = Case("open_clip").load()
+    with pytest.raises(ContextError, match="at most 9 positions"):
+        model.get_text_features(tl.ones(1, 10, dtype=tl.i64))
+
+
+TRUNK = {"timm_model_name": "fastvit_mci0", "timm_proj": None}
+REFUSED_OPEN_CLIP = [
+    ({"vision_cfg": {"layers": 12, "width": 768}}, "timm_model_name"),
+    ({"vision_cfg": {**TRUNK, "timm_model_name": "vit_base_mci_224"}}, "vit_base_mci_224"),
+    ({"vision_cfg": {"timm_model_name": "fastvit_mci0"}}, "timm_proj"),
+    ({"vision_cfg": {**TRUNK, "timm_proj": "linear"}}, "timm_proj"),
+    ({"vision_cfg": {**TRUNK, "timm_pool": "abs_attn"}}, "global_pool"),
+    ({"vision_cfg": {**TRUNK, "attentional_pool": True}}, "attentional_pool"),
+    ({"vision_cfg": {**TRUNK, "model_args": [1]}}, "model_args"),
+    ({"vision_cfg": 3}, "vision_cfg"),
+    ({"embed_dim": 0}, "embed_dim"),
+    ({"text_cfg": {"hf_model_name": "roberta-base"}}, "hf_model_name"),
+    ({"text_cfg": {"qk_norm": True}}, "qk_norm"),
+    ({"text_cfg": {"pool_type": "eos"}}, "pool_type"),
+    ({"text_cfg": {"heads": 7}}, "heads"),
+    ({"nonscalar_logit_scale": True}, "nonscalar_logit_scale"),
+]
+
+
+@pytest.mark.parametrize(("values", "told"), REFUSED_OPEN_CLIP)
+def test_what_open_clip_has_beyond_this_is_refused(values, told, tmp_path):
+    _, folder = as_open_clip_has_it(tmp_path, **values)
+    with pytest.raises(ModelError, match=rf"open_clip_config\.json.*{told}"):
+        tl.models.load(folder)
+
+
+def test_an_open_clip_config_without_a_model(tmp_path):
+    _, folder = as_open_clip_has_it(tmp_path)
+    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": [1]}))
+    with pytest.raises(FormatError, match=r"open_clip_config\.json: model_cfg: expected an object"):
+        tl.models.load(folder)
 
 
 REFUSED = [

@@ -13,6 +13,7 @@ from tallow.models.fields import Fields
 from tallow.models.gguf_config import read_gguf
 from tallow.models.table import FAMILIES, GGUF_ARCHITECTURES, Family, choose, find, find_timm
 from tallow.weights import WeightSource
+from tallow.weights.folder import config_file
 
 if TYPE_CHECKING:
     from tallow.models.base import Model
@@ -86,7 +87,7 @@ def _by_config(source: WeightSource, task: str | None, config: Mapping[str, Any]
 
 
 def _from_folder(source: WeightSource, task: str | None) -> Identified:
-    return _from_values(source, task, source.config or {}, source.path / "config.json")
+    return _from_values(source, task, source.config or {}, config_file(source.path))
 
 
 def _from_values(

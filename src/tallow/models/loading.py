@@ -15,7 +15,7 @@ from tallow.models.config import DecoderConfig
 from tallow.models.family import IGNORABLE, Identified, identify
 from tallow.models.fields import MAX_SIZE
 from tallow.models.prefix import adopt, leave_out, untie, with_prefix
-from tallow.nn import Linear, deferred
+from tallow.nn import deferred
 from tallow.nn.parameter import DeferredParameter
 from tallow.nn.recurrent import RNNBase
 from tallow.nn.state import targets
@@ -155,7 +155,7 @@ def build(
             settle()
     if activations == "exact":
         for _, module in model.named_modules():
-            if isinstance(module, Linear):
+            if hasattr(module, "exact"):  # linear layers, and what multiplies by itself
                 module.exact = True
     values = source.config if config is None else dict(config)
     if values is not None:

@@ -17,11 +17,22 @@ FILES: Final = (
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
     "model.bin",
+    "open_clip_model.safetensors",
+    "open_clip_pytorch_model.bin",
 )
 ADAPTER: Final = "adapter_config.json"  # of PEFT: the weights beside it change those of a model
 EXPLICIT: Final = "transformers_weights"  # a key of config.json that names the file
 _GROUPS: Final = ((".gguf",), (".safetensors",), (".bin", ".pt", ".pth"))
 _USUAL: Final = ("model", "pytorch_model")
+
+
+OPEN_CLIP: Final = "open_clip_config.json"  # stands where config.json does in others
+
+
+def config_file(path: Path) -> Path:
+    """The file of a folder that describes its model; config.json where there is none."""
+    own, other = path / "config.json", path / OPEN_CLIP
+    return other if other.is_file() and not own.is_file() else own
 
 
 def main_file(path: Path, config: dict[str, Any] | None) -> Path:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tallow.errors import FormatError, ModelError
 from tallow.formats.part_names import part_name, whole_set
-from tallow.weights.folder import main_file
+from tallow.weights.folder import OPEN_CLIP, config_file, main_file
 from tallow.weights.kinds import Kind, recognise
 from tallow.weights.source import WeightSource
 
@@ -151,8 +151,8 @@ def _refuse_lone_part(file: Any) -> None:
 
 
 def _open_folder(path: Path) -> WeightSource:
-    config = path / "config.json"
-    values = _config(path) if config.is_file() else None
+    config = config_file(path)
+    values = _config(config) if config.is_file() else None
     chosen = main_file(path, values)
     kind = recognise(chosen)
     # A GGUF file says everything about itself; a config beside it is of what it was made from.
@@ -161,10 +161,21 @@ def _open_folder(path: Path) -> WeightSource:
     return _open(kind, chosen, path, values)
 
 
+def _open_clip(path: Path, values: Mapping[str, Any]) -> dict[str, Any]:
+    """What OpenCLIP's file says of the model, under the name of its family."""
+    model = values.get("model_cfg")
+    if not isinstance(model, dict):
+        raise FormatError(path, "model_cfg", "an object", type(model).__name__)
+    return {"model_type": "open_clip", **model, "preprocess_cfg": values.get("preprocess_cfg")}
+
+
 def _config(path: Path) -> dict[str, Any]:
     """config.json, with what older tools wrote into a file beside it as `quantization_config`."""
-    values = read_json(path / "config.json")
+    values = read_json(path)
+    if path.name == OPEN_CLIP:
+        return _open_clip(path, values)
     for name, method in _QUANTIZATION.items():
-        if values.get("quantization_config") is None and (path / name).is_file():
-            values["quantization_config"] = {"quant_method": method, **read_json(path / name)}
+        beside = path.parent / name
+        if values.get("quantization_config") is None and beside.is_file():
+            values["quantization_config"] = {"quant_method": method, **read_json(beside)}
     return values

@@ -2,13 +2,16 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
+import torch
 import transformers
+from safetensors.torch import save_file
 from torch import nn
 from transformers.models.sam.modeling_sam import SamVisionEncoderOutput, SamVisionNeck
 
-from specs import Spec, images
-from specs.vision_transformers import MASKS, SAM, prompts
+from specs import Spec, images, texts
+from specs.vision_transformers import MASKS, SAM, both, prompts
 
 TINY_VIT = {
     "embed_dims": [16, 24, 32],
@@ -116,3 +119,137 @@ SPECS |= {
         stds={"*qkv.weight": 0.1},
     ),
 }
+
+
+class ResBlock(nn.Module):
+    """A layer of OpenCLIP's text side, by PyTorch's own attention."""
+
+    def __init__(self, width, heads):
+        super().__init__()
+        self.ln_1, self.ln_2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.attn = nn.MultiheadAttention(width, heads, batch_first=True)
+        self.mlp = nn.Module()
+        self.mlp.c_fc, self.mlp.c_proj = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+
+    def forward(self, x, mask, act):
+        y = self.ln_1(x)
+        x = x + self.attn(y, y, y, attn_mask=mask, need_weights=False)[0]
+        return x + self.mlp.c_proj(act(self.mlp.c_fc(self.ln_2(x))))
+
+
+class OpenClip(nn.Module):
+    """OpenCLIP's pair of towers, restated from its documentation, over a model of timm."""
+
+    def __init__(self, values):
+        super().__init__()
+        import timm_oracle
+
+        vision, text, out = values["vision_cfg"], values["text_cfg"], values["embed_dim"]
+        width = text["width"]
+        given = {**vision["model_args"], "num_classes": out, "global_pool": vision["timm_pool"]}
+        self.visual, self.text = nn.Module(), nn.Module()
+        self.visual.trunk = timm_oracle.timm_model(vision["timm_model_name"], given)
+        self.text.token_embedding = nn.Embedding(text["vocab_size"], width)
+        self.text.positional_embedding = nn.Parameter(torch.zeros(text["context_length"], width))
+        self.text.transformer = nn.Module()
+        self.text.transformer.resblocks = nn.ModuleList(
+            ResBlock(width, text["heads"]) for _ in range(text["layers"])
+        )
+        self.text.ln_final = nn.LayerNorm(width)
+        self.text.text_projection = nn.Parameter(torch.zeros(width, out))
+        self.logit_scale = nn.Parameter(torch.zeros(()))
+        if values.get("init_logit_bias") is not None:
+            self.logit_bias = nn.Parameter(torch.zeros(()))
+        self.given = values
+
+    def forward(self, input_ids, pixel_values):
+        text, act = self.given["text_cfg"], nn.functional.gelu
+        if self.given.get("quick_gelu"):
+            act = transformers.activations.ACT2FN["quick_gelu"]
+        n = input_ids.shape[1]
+        mask = None if text.get("no_causal_mask") else torch.ones(n, n).triu(1) > 0
+        x = self.text.token_embedding(input_ids) + self.text.positional_embedding[:n]
+        for block in self.text.transformer.resblocks:
+            x = block(x, mask, act)
+        places = {"argmax": input_ids.argmax(1), "last": n - 1, "first": 0}
+        pooled = self.text.ln_final(x)[
+            torch.arange(len(x)), places[text.get("pool_type", "argmax")]
+        ]
+        texts = nn.functional.normalize(pooled @ self.text.text_projection, dim=-1)
+        found = self.visual.trunk(pixel_values)["logits"]
+        pictures = nn.functional.normalize(found, dim=-1)
+        scores = texts @ pictures.T * self.logit_scale.exp() + getattr(self, "logit_bias", 0.0)
+        return {"logits_per_text": scores, "text_embeds": texts, "image_embeds": pictures}
+
+    def tie_weights(self):
+        pass
+
+    def save_pretrained(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(self.state_dict(), folder / "model.safetensors")
+        values = {"model_type": "open_clip", **self.given}
+        (folder / "config.json").write_text(json.dumps(values, indent=2) + "\n")
+
+
+def open_clip(values):
+    """Values for inputs, and the model."""
+    text = SimpleNamespace(vocab_size=values["text_cfg"]["vocab_size"])
+    return SimpleNamespace(text_config=text, vision_config=None), OpenClip(values)
+
+
+OPEN_CLIP = {
+    "embed_dim": 32,
+    "vision_cfg": {
+        "timm_model_name": "fastvit_mci0",
+        "timm_pool": "avg",
+        "timm_proj": None,
+        "image_size": 64,
+        "model_args": {
+            "layers": [1, 1],
+            "embed_dims": [8, 32],
+            "mlp_ratios": [1, 2],
+            "token_mixers": ["repmixer", "attention"],
+            "pos_embs": [0, 3],
+            "se_downsamples": [0, 1],
+        },
+    },
+    "text_cfg": {
+        "context_length": 9,
+        "vocab_size": 40,
+        "width": 32,
+        "heads": 4,
+        "layers": 2,
+        "no_causal_mask": True,
+    },
+    "custom_text": True,
+}
+# A trunk of another family, texts that see what was before, and a bias of scores.
+SIGMOID = {
+    **OPEN_CLIP,
+    "quick_gelu": True,
+    "init_logit_bias": -10.0,
+    "vision_cfg": {
+        "timm_model_name": "convmixer_1536_20",
+        "timm_pool": "max",
+        "timm_proj": "",
+        "model_args": {"dim": 32, "depth": 1, "patch_size": 8},
+    },
+    "text_cfg": {
+        "context_length": 12,
+        "vocab_size": 40,
+        "width": 32,
+        "heads": 2,
+        "layers": 2,
+        "pool_type": "last",
+    },
+}
+for case, values in (("open_clip", OPEN_CLIP), ("open_clip_sigmoid", SIGMOID)):
+    SPECS[case] = Spec(
+        "OpenCLIPModel",
+        open_clip,
+        values,
+        both(texts(length=8, batch=3, pad=None), images((48, 40))),
+        ("logits_per_text", "text_embeds", "image_embeds"),
+        stds={"*in_proj_weight": 0.2, "*qkv.weight": 0.1, "*logit_scale": 0.5},
+        singles=False,  # scores are of all pairs
+    )

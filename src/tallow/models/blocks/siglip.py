@@ -14,7 +14,7 @@ from tallow.models.outputs import BaseOutput
 from tallow.nn import LayerNorm, Linear, Module, param
 from tallow.nn import functional as F
 from tallow.nn.init import zeros
-from tallow.ops import eye
+from tallow.ops import eye, linear
 from tallow.tensor import Tensor
 
 
@@ -71,6 +71,8 @@ class SiglipText(Model):
 class PoolingAttention(Module):
     """Attention whose three projections stand in one matrix, `in_proj_weight`."""
 
+    exact = False  # as of `Linear`
+
     def __init__(self, size: int, heads: int) -> None:
         self.in_proj_weight = param(3 * size, size, init=zeros)
         self.in_proj_bias = param(3 * size, init=zeros)
@@ -80,9 +82,9 @@ class PoolingAttention(Module):
     def forward(self, query: Tensor, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """What `(batch, n, size)` sees in `(batch, m, size)`."""
         d, weight, bias = self.size, self.in_proj_weight, self.in_proj_bias
-        q = F.linear(query, weight[:d], bias[:d])
-        k = F.linear(x, weight[d : 2 * d], bias[d : 2 * d])
-        v = F.linear(x, weight[2 * d :], bias[2 * d :])
+        q = linear(query, weight[:d], bias[:d], exact=self.exact)
+        k = linear(x, weight[d : 2 * d], bias[d : 2 * d], exact=self.exact)
+        v = linear(x, weight[2 * d :], bias[2 * d :], exact=self.exact)
         out: Tensor = self.out_proj(attend(q, k, v, self.heads, mask=mask))
         return out
 
