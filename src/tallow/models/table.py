@@ -89,13 +89,11 @@ new: NewModel NewForMaskedLM NewForSequenceClassification NewForTokenClassificat
     NewForQuestionAnswering NewForMultipleChoice
 nomic_bert: NomicBertModel NomicBertForMaskedLM NomicBertForSequenceClassification
     NomicBertForTokenClassification
+open_clip: OpenCLIPModel
 qwen2: Qwen2ForCausalLM=Qwen2 Qwen2Model Qwen2ForSequenceClassification
     Qwen2ForTokenClassification Qwen2ForQuestionAnswering
 qwen3: Qwen3ForCausalLM=Qwen3 Qwen3Model Qwen3ForSequenceClassification
     Qwen3ForTokenClassification Qwen3ForQuestionAnswering
-open_clip: OpenCLIPModel
-qwen2: Qwen2ForCausalLM=Qwen2 Qwen2Model
-qwen3: Qwen3ForCausalLM=Qwen3 Qwen3Model
 regnet: RegNetModel RegNetForImageClassification
 resnet: ResNetModel ResNetForImageClassification ResNetBackbone
 roberta: RobertaModel RobertaForMaskedLM RobertaForSequenceClassification
