@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 
 import pytest
 
 import tallow as tl
 from cli.conftest import GOLDEN
+from tallow.cli.items import find_texts
+from tallow.cli.output import json_line
 from tasks.test_tasks import TEXTS, expected, near
 
 ROOT = GOLDEN.parent / "tasks"
@@ -105,6 +108,139 @@ def test_resuming_a_file_of_something_else(content, run, tmp_path):
     assert code == 1
     assert "out.jsonl" in err
     assert path.read_text(encoding="latin-1") == content
+
+
+@pytest.mark.parametrize("word", ["*.txt", "none.txt", "My Docs/*.md", "docs/none.jsonl"])
+def test_a_file_that_is_not_there_is_no_text(word, run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run("embed", SENTENCES, word, "what?", "see docs for more.")
+    assert code == 1
+    assert err.splitlines()[0].startswith(f"failed: {word}: expected a file")
+    assert [row["id"] for row in lines(out)] == ["what?", "see docs for more."]
+
+
+def test_an_empty_text_and_names_with_spaces(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "My Docs"
+    (folder / "more.txt").mkdir(parents=True)
+    (folder / "a b.txt").write_text(f"{TEXTS[0]}\n")
+    code, out, _ = run("embed", SENTENCES, "", "My Docs/*.txt")
+    assert code == 0
+    assert [row["id"] for row in lines(out)] == ["", "My Docs/a b.txt:1"]
+    near(
+        [row["embedding"] for row in lines(out)],
+        [expected("sentences")["plain"][i] for i in (2, 0)],
+    )
+
+
+def test_lines_of_files_from_elsewhere(run, tmp_path):
+    """A mark of byte order, other ends of lines, and characters that end lines nowhere else."""
+    text = "\ufeffone\r\ntwo\u2028still two\x0c\r\n"
+    (tmp_path / "a.txt").write_bytes(text.encode())
+    rows = [json.dumps({"id": None, "text": text}, ensure_ascii=False), '{"id": 7, "text": "b"}']
+    (tmp_path / "b.jsonl").write_bytes(("\ufeff" + "\n".join(rows)).encode())
+    found = list(find_texts([str(tmp_path)]))
+    assert [item.value for item in found] == ["one", "two\u2028still two\x0c", text, "b"]
+    ids = [item.id.removeprefix(f"{tmp_path}/") for item in found]
+    assert ids == ["a.txt:1", "a.txt:2", "b.jsonl:1", "7"]
+
+
+@pytest.mark.parametrize("command", ["embed", "rerank"])
+def test_inputs_that_cannot_be_read_cost_themselves(command, run, tmp_path):
+    (tmp_path / "binary.txt").write_bytes(b"\xff\xfe")
+    (tmp_path / "rows.jsonl").write_text('{"text": null}\n{]\n{"text": "b"}\n')
+    (tmp_path / "empty").mkdir()
+    model = [ROOT / "reranker", "q"] if command == "rerank" else [SENTENCES]
+    names = ("binary.txt", "rows.jsonl", "empty")
+    code, out, err = run(command, *model, *(tmp_path / name for name in names), "good")
+    assert code == 1
+    assert {row["id"] for row in lines(out)} == {f"{tmp_path}/rows.jsonl:3", "good"}
+    told = [line for line in err.splitlines() if line.startswith("failed: ")]
+    for place in ("binary.txt", "rows.jsonl:1", "rows.jsonl:2", "empty"):
+        assert sum(f"{tmp_path}/{place}: " in line for line in told) == 1
+    assert err.splitlines()[-1] == f"error: {command}: 4 of 6 items failed"
+
+
+def test_rerank_into_a_file(run, tmp_path):
+    path = tmp_path / "out.jsonl"
+    assert run("rerank", ROOT / "reranker", "q", "a", "b", "c", "-o", path, "--top-k", 2)[:2] == (
+        0,
+        "",
+    )
+    scores = [row["score"] for row in lines(path.read_text())]
+    assert len(scores) == 2
+    assert scores == sorted(scores, reverse=True)
+    code, _, err = run("rerank", ROOT / "reranker", "q", "a", "-o", path)
+    assert code == 1
+    assert "--force" in err
+
+
+OUTPUTS = {
+    "no folder": ("none/out.jsonl", "in a folder that is there"),
+    "a folder": ("", "expected the name of a file to write, got a folder"),
+    "below a file": ("file/out.jsonl", "in a folder that is there"),
+}
+
+
+@pytest.mark.parametrize("flag", [(), ("--resume",), ("--force",)], ids=str)
+@pytest.mark.parametrize("place", OUTPUTS)
+def test_outputs_that_cannot_be_written(place, flag, run, tmp_path):
+    (tmp_path / "file").touch()
+    name, said = OUTPUTS[place]
+    code, _, err = run("classify", tmp_path / "no model", "x", "-o", tmp_path / name, *flag)
+    assert code == 1  # told before the model is looked for
+    assert said in err
+    assert "debug" not in err
+
+
+def test_an_output_that_ends_in_the_middle(run):
+    """What a full disk says is no fault of a program."""
+    code, _, err = run("classify", PICTURES, PICTURES / "0.png", "-o", "/dev/full")
+    assert code == 1
+    assert "/dev/full: expected a file that can be written, got: No space left" in err
+
+
+@pytest.mark.parametrize("flag", ["--resume", "--force"])
+def test_the_output_in_the_folder_of_inputs(flag, run, tmp_path):
+    (tmp_path / "a.txt").write_text("one\n")
+    path = tmp_path / "out.jsonl"
+    assert run("embed", SENTENCES, tmp_path, "-o", path)[0] == 0
+    content = path.read_text()
+    code, _, err = run("embed", SENTENCES, tmp_path, "-o", path, flag)
+    assert (code, path.read_text()) == (0, content)
+    assert "failed" not in err
+    code, _, err = run("embed", SENTENCES, path, "-o", path, flag)
+    assert (code, path.read_text()) == (1, content)
+    assert "expected another file than an input" in err
+
+
+def test_resume_counts_items_of_one_name(run, tmp_path):
+    rows = ['{"id": 1, "text": "a"}', '{"id": 1, "text": "b"}', '{"id": 1, "text": "c"}']
+    (tmp_path / "in.jsonl").write_text("\n".join(rows))
+    path = tmp_path / "out.jsonl"
+    assert run("embed", SENTENCES, tmp_path / "in.jsonl", "-o", path)[0] == 0
+    whole = path.read_text()
+    path.write_text("".join(whole.splitlines(keepends=True)[:2]))
+    assert run("embed", SENTENCES, tmp_path / "in.jsonl", "-o", path, "--resume")[0] == 0
+    assert path.read_text() == whole
+
+
+def test_a_name_that_is_no_text(run, tmp_path):
+    name = os.fsdecode(b"bad\xff.png")
+    shutil.copy(PICTURES / "0.png", tmp_path / name)
+    path = tmp_path / "out.jsonl"
+    assert run("classify", PICTURES, tmp_path, "-o", path)[0] == 0
+    assert [row["id"] for row in lines(path.read_text())] == [str(tmp_path / name)]
+    code, _, err = run("classify", PICTURES, tmp_path, "-o", path, "--resume")
+    assert code == 0
+    assert "1 items are there already" in err
+
+
+def test_results_that_are_no_numbers():
+    """Programs read the lines: NaN is no JSON."""
+    assert json_line({"id": "ü", "x": [float("nan"), float("-inf")]}) == (
+        '{"id": "ü", "x": ["nan", "-inf"]}'
+    )
 
 
 def test_rerank(run):
@@ -206,3 +342,75 @@ def test_segment_and_draw_several(run, tmp_path):
         near(sum(each["share"] for each in row["classes"]), 1.0)
         counts = classes.reshape(-1).bincount().tolist()
         assert len(row["classes"]) == sum(1 for count in counts if count)
+
+
+@pytest.fixture
+def detr(tmp_path):
+    size = {"shortest_edge": 32, "longest_edge": 64}
+    return with_processor("detr", tmp_path, image_processor_type="DetrImageProcessor", size=size)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Two pictures of one name in two folders, and one more."""
+    folder = tmp_path / "photos"
+    (folder / "sub").mkdir(parents=True)
+    for source, name in (("0", "a"), ("1", "sub/a"), ("2", "b")):
+        shutil.copy(PICTURES / f"{source}.png", folder / f"{name}.png")
+    return folder
+
+
+def test_drawings_go_below_the_pictures(run, detr, photos):
+    drawn, out = photos / "drawn", photos / "out.jsonl"
+    call = ("detect", detr, photos, "--draw", drawn, "-o", out)
+    assert run(*call)[0] == 0
+    names = ["a-1.png", "a.png", "b.png"]
+    assert sorted(path.name for path in drawn.iterdir()) == names
+    content = out.read_text()
+    out.write_text("".join(content.splitlines(keepends=True)[:1]))
+    (drawn / "b.png").unlink()
+    code, _, err = run(*call, "--resume")
+    assert code == 0
+    ids = [[row["id"] for row in lines(text)] for text in (out.read_text(), content)]
+    assert ids[0] == ids[1]
+    assert "2 pictures in" in err
+    assert "are left out, for drawings go there" in err
+    assert sorted(path.name for path in drawn.iterdir()) == names
+    out.unlink()
+    code, _, err = run(*call)
+    assert code == 1
+    assert "expected no such file, found one; --force overwrites it" in err
+    assert run(*call, "--force")[0] == 0
+    assert sorted(path.name for path in drawn.iterdir()) == names
+
+
+DRAWINGS = {
+    "the pictures' folder": ("photos", "expected another folder than that of the pictures"),
+    "a file for several": ("seen.png", "expected a folder for 3 pictures, got '.png'"),
+    "no folder": ("none/seen.png", "in a folder that is there"),
+    "below a file": ("photos/a.png/drawn/", "photos/a.png/drawn: expected a file that can be"),
+}
+
+
+@pytest.mark.parametrize("place", DRAWINGS)
+@pytest.mark.parametrize("command", ["detect", "segment"])
+def test_drawings_that_cannot_go_there(command, place, run, photos, tmp_path):
+    name, said = DRAWINGS[place]
+    one = [photos / "a.png"] if place == "no folder" else [photos]
+    before = sorted(photos.rglob("*"))
+    code, _, err = run(command, "no model", *one, "--draw", f"{tmp_path}/{name}", "--force")
+    assert code == 1
+    assert said in err
+    assert sorted(photos.rglob("*")) == before
+
+
+def test_no_drawing_on_a_picture(run, photos):
+    picture = photos / "a.png"
+    before = picture.read_bytes()
+    for draw in (picture, photos):
+        code, _, err = run("detect", "no model", picture, "--draw", draw, "--force")
+        assert (code, picture.read_bytes()) == (1, before)
+        assert "expected another" in err
+    code, _, err = run("detect", "no model", picture, "--draw", photos / "seen.xyz")
+    assert code == 1
+    assert "seen.xyz: expected one of .png, .jpg" in err

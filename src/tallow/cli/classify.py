@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def classify(
     model: options.Model,
-    inputs: items.Texts,
+    inputs: items.Inputs,
     top_k: Annotated[int, Option("Labels of each, the best first.", min=1)] = 5,
     labels: Annotated[
         list[str] | None,
@@ -33,10 +33,11 @@ def classify(
     for CLIP and its like.
     """
     options.set_threads(threads)
+    items.check_output(output, resume, force)
     task, show = _task(model, labels, top_k)
     texts = task.task in ("text-classification", "token-classification")
     items.run(
-        items.find_texts(inputs) if texts else items.find_pictures(inputs),
+        items.find_texts(inputs, output) if texts else items.find_pictures(inputs, output),
         lambda values: task.stream(values, batch_size=batch_size),
         lambda item, found: {"id": item.id, **show(item, found)},
         what="classify",

@@ -17,7 +17,7 @@ Stream = Callable[[Iterator[Any]], Iterator[Any]]
 
 def embed(
     model: options.Model,
-    inputs: items.Texts,
+    inputs: items.Inputs,
     images: Annotated[bool, Option("The inputs are pictures.")] = False,
     prompt_name: Annotated[
         str | None, Option("Name of the folder's prompt.", absent="its default")
@@ -37,14 +37,15 @@ def embed(
     from tallow.tasks.sentence_modules import normalize as of_length_one
 
     options.set_threads(threads)
+    items.check_output(output, resume, force)
     stream: Stream
     if images:
         pictures = ImageEmbedder(model)
-        found = items.find_pictures(inputs)
+        found = items.find_pictures(inputs, output)
         stream = partial(pictures.stream, batch_size=batch_size)
     else:
         texts = Embedder(model)
-        found = items.find_texts(inputs)
+        found = items.find_texts(inputs, output)
         stream = partial(_prompted, texts, texts.prompt(prompt_name), batch_size)
 
     def show(item: items.Named, vector: Any) -> dict[str, Any]:

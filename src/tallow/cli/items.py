@@ -6,15 +6,17 @@ import glob
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from itertools import tee
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
 
 from tallow.cli.parameters import Argument, Option
 
 if TYPE_CHECKING:
+    from tallow.errors import TallowError
     from tallow.tasks.batches import Outcome
 
 PICTURES = frozenset(
@@ -25,9 +27,9 @@ PICTURES = frozenset(
 )
 TEXTS = frozenset((".txt", ".md", ".jsonl", ".tsv"))
 
-Texts = Annotated[
-    list[str], Argument("TEXT...", "Texts, files of a text a line, .jsonl, globs, folders, or -.")
-]
+_FORMS = "files of a text a line, .jsonl, folders, globs, or - for a pipe."
+Texts = Annotated[list[str], Argument("TEXT...", f"Texts, {_FORMS}")]
+Inputs = Annotated[list[str], Argument("INPUT...", f"Texts, {_FORMS} Or pictures, as MODEL takes.")]
 Pictures = Annotated[
     list[str], Argument("PICTURE...", "Files, folders, globs, or - for a list of paths.")
 ]
@@ -42,83 +44,125 @@ BatchSize = Annotated[
 
 @dataclass(frozen=True)
 class Named:
-    """An item and what it is called in the output: a path, a path with a line, or the text."""
+    """An item and what it is called in the output: a path, a path with a line, or the text.
+
+    `error` says why there is no value.
+    """
 
     id: str
-    value: Any
+    value: Any = None
+    error: TallowError | None = None
 
 
-def find_texts(words: Sequence[str]) -> Iterator[Named]:
+def find_texts(words: Sequence[str], output: str | None = None) -> Iterator[Named]:
     """The texts of a command line: of files each line, of others the word itself.
 
-    Raises:
-        ArgumentError: a glob that nothing matches, a file that cannot be read.
-    """
-    from tallow.cli.options import read_text
+    What cannot be read is an item with an error. Folders and globs may hold `output`, which is no
+    item.
 
+    Raises:
+        ArgumentError: `output` is named as an input.
+    """
     for word in words:
         if word == "-":
-            yield from _lines("-", read_text("-", "TEXT"))
+            yield from _lines("-")
             continue
-        paths = list(_paths(word, TEXTS))
-        if not paths:
-            yield Named(word, word)
-        for path in paths:
-            yield from _lines(str(path), read_text(str(path), "TEXT"))
+        for path in _paths(word, TEXTS, output):
+            if isinstance(path, Named):
+                yield path
+            else:
+                yield from _lines(str(path))
 
 
-def find_pictures(words: Sequence[str]) -> Iterator[Named]:
+def find_pictures(words: Sequence[str], output: str | None = None) -> Iterator[Named]:
     """The pictures of a command line; a word that is no file stays, to fail by its own name."""
     from tallow.cli.options import read_text
+    from tallow.errors import TallowError
 
     for word in words:
         if word == "-":
-            listed = read_text("-", "PICTURE").splitlines()
-            yield from find_pictures([line for line in listed if line and line != "-"])
+            try:
+                listed = read_text("-", "PICTURE").split("\n")
+            except TallowError as error:
+                yield Named("-", error=error)
+                continue
+            paths = (line.removesuffix("\r") for line in listed)
+            yield from find_pictures([path for path in paths if path and path != "-"], output)
             continue
-        paths = list(_paths(word, PICTURES))
-        for path in paths or [Path(word)]:
-            yield Named(str(path), str(path))
+        for path in _paths(word, PICTURES, output):
+            yield path if isinstance(path, Named) else Named(str(path), str(path))
 
 
-def _paths(word: str, suffixes: frozenset[str]) -> Iterator[Path]:
+def _paths(word: str, suffixes: frozenset[str], output: str | None) -> Iterator[Path | Named]:
+    """The files that a word means; where it means none, the word as an item."""
     from tallow.errors import ArgumentError
 
     path = Path(word)
     try:
-        folder, exists = path.is_dir(), path.exists()
+        folder, exists = bool(word) and path.is_dir(), bool(word) and path.exists()
+        every = path.rglob("*") if folder else map(Path, _globbed(word, exists))
+        files = sorted(each for each in every if each.is_file())
     except (OSError, ValueError):  # a long text is no path
-        return
+        folder, exists, files = False, False, []
     if folder:
-        found = sorted(p for p in path.rglob("*") if p.suffix.lower() in suffixes and p.is_file())
-        if not found:
-            wanted = f"a folder with files of {', '.join(sorted(suffixes))}"
-            raise ArgumentError(f"{word}: expected {wanted}, found none")
-        yield from found
-    elif exists:
+        files = [each for each in files if each.suffix.lower() in suffixes]
+    if exists and not folder:
+        if output is not None and _same(path, output):
+            raise ArgumentError(f"{output}: expected another file than an input")
         yield path
-    elif glob.has_magic(word) and " " not in word:
-        yield from map(Path, sorted(glob.glob(word, recursive=True)))
+    elif files:
+        yield from (each for each in files if output is None or not _same(each, output))
+    elif folder:
+        wanted = f"a folder with files of {', '.join(sorted(suffixes))}"
+        yield Named(word, error=ArgumentError(f"{word}: expected {wanted}, found none"))
+    elif suffixes is TEXTS and _names_a_file(word):
+        wanted = "a file (texts that look like one are read from -)"
+        yield Named(word, error=ArgumentError(f"{word}: expected {wanted}, found none"))
+    else:
+        yield Named(word, word)
 
 
-def _lines(name: str, text: str) -> Iterator[Named]:
-    from tallow.errors import ArgumentError
+def _globbed(word: str, exists: bool) -> list[str]:
+    magic = not exists and glob.has_magic(word)
+    return glob.glob(word, recursive=True) if magic else []
 
-    for number, line in enumerate(text.splitlines(), 1):
+
+def _names_a_file(word: str) -> bool:
+    """Whether a word that no file has would rather be a file than a text."""
+    marked = "/" in word or glob.has_magic(word) or not any(map(str.isspace, word))
+    return marked and Path(word).suffix.lower() in TEXTS
+
+
+def _same(path: Path, other: str) -> bool:
+    return path.resolve() == Path(other).resolve()
+
+
+def _lines(name: str) -> Iterator[Named]:
+    from tallow.cli.options import read_text
+    from tallow.errors import ArgumentError, TallowError
+
+    try:
+        text = read_text(name, "TEXT").removeprefix("\ufeff")
+    except TallowError as error:
+        yield Named(name, error=error)
+        return
+    # Not splitlines: JSON may hold U+2028, and texts form feeds.
+    for number, line in enumerate(text.split("\n"), 1):
+        line, place = line.removesuffix("\r"), f"{name}:{number}"
         if not line.strip():
             continue
-        place = f"{name}:{number}"
         if not name.endswith(".jsonl"):
             yield Named(place, line)
             continue
         try:
             value = json.loads(line)
         except (ValueError, RecursionError):
-            raise ArgumentError(f"{place}: expected JSON, got {line[:60]!r}") from None
-        if isinstance(value, dict):
-            yield Named(str(value.get("id", place)), value.get("text"))
-        else:
-            yield Named(place, value)
+            wrong = ArgumentError(f"{place}: expected JSON, got {line[:60]!r}")
+            yield Named(place, error=wrong)
+            continue
+        row = value if isinstance(value, dict) else {"text": value}
+        own = row.get("id")
+        yield Named(place if own is None else str(own), row.get("text"))
 
 
 def run(
@@ -136,62 +180,137 @@ def run(
     Raises:
         ArgumentError: some items failed; the lines of the others are written.
     """
-    from tallow.cli.writing import steps
-    from tallow.errors import ArgumentError
+    from tallow.cli.output import json_line
+    from tallow.cli.writing import note, written
+    from tallow.errors import TallowError
 
     done = _finished(output, resume, force)
-    waiting = [item for item in items if item.id not in done]
-    if done:
-        print(f"note: {len(done)} items are there already", file=sys.stderr)
-    names, values = tee(waiting)
-    failures: list[str] = []
-    mode = "a" if done else "w"
-    with _opened(output, mode) as file, steps(what) as tell:
-        tell(0, len(waiting))
-        outcomes = stream(item.value for item in values)
-        for count, (item, outcome) in enumerate(zip(names, outcomes, strict=True), 1):
-            if outcome.error is not None:
-                text = str(outcome.error)
-                failures.append(text if text.startswith(item.id) else f"{item.id}: {text}")
+    there = done.total()
+    if there:
+        note(f"{there} items are there already")
+    waiting = list(_left(items, done))
+    failures = Failures(what, len(waiting))
+    ready = failures.sound(waiting)
+    with opened(output, "a" if there else "w") as file, bar(what, output) as tell:
+        tell(0, len(ready))
+        outcomes = stream(item.value for item in ready)
+        for count, (item, outcome) in enumerate(zip(ready, outcomes, strict=True), 1):
+            try:
+                if outcome.error is not None:
+                    raise outcome.error
+                line = json_line(show(item, outcome.result))
+            except TallowError as error:
+                failures.add(item, error)
             else:
-                print(json.dumps(show(item, outcome.result), ensure_ascii=False), file=file)
-                file.flush()
-            tell(count, len(waiting))
-    if failures:
-        shown = [" ".join(line.split()) for line in failures]
-        for line in shown:
-            print(f"failed: {line}", file=sys.stderr)
-        raise ArgumentError(f"{what}: {len(failures)} of {len(waiting)} items failed")
+                with written(output or "standard output"):
+                    print(line, file=file, flush=True)
+            tell(count, len(ready))
+    failures.tell()
 
 
-def _finished(output: str | None, resume: bool, force: bool) -> set[str]:
+class Failures:
+    """What failed of a command's items, for the end."""
+
+    def __init__(self, what: str, count: int) -> None:
+        self.what, self.count = what, count
+        self.lines: list[str] = []
+
+    def add(self, item: Named, error: TallowError) -> None:
+        """Take one down, by the item's name."""
+        text = " ".join(str(error).split())
+        self.lines.append(text if text.startswith(item.id) else f"{item.id}: {text}")
+
+    def sound(self, found: Iterable[Named]) -> list[Named]:
+        """The items that have values; takes down the others."""
+        kept = []
+        for item in found:
+            if item.error is None:
+                kept.append(item)
+            else:
+                self.add(item, item.error)
+        return kept
+
+    def tell(self) -> None:
+        """Print them.
+
+        Raises:
+            ArgumentError: there are some.
+        """
+        from tallow.cli.output import printable
+        from tallow.errors import ArgumentError
+
+        for line in self.lines:
+            print(f"failed: {printable(line)}", file=sys.stderr)
+        if self.lines:
+            told = f"{len(self.lines)} of {self.count} items failed"
+            raise ArgumentError(f"{self.what}: {told}")
+
+
+def bar(what: str, output: str | None) -> AbstractContextManager[Callable[[int, int], None]]:
+    """A bar that counts items, unless it would stand between the results on a terminal."""
+    from tallow.cli.output import is_terminal
+    from tallow.cli.writing import steps
+
+    if output is None and is_terminal():
+        return nullcontext(lambda done, count: None)
+    return steps(what)
+
+
+def _left(items: Iterable[Named], done: Counter[str]) -> Iterator[Named]:
+    """The items that the file has not; of two of one name it may have the first."""
+    for item in items:
+        if done[item.id]:
+            done[item.id] -= 1
+        else:
+            yield item
+
+
+def check_output(output: str | None, resume: bool, force: bool) -> None:
+    """Raise now, before a model is loaded, what `run` would raise of the output."""
+    _finished(output, resume, force, change=False)
+
+
+def _finished(
+    output: str | None, resume: bool, force: bool, *, change: bool = True
+) -> Counter[str]:
     """The ids that the file has; a last line that was broken off is taken out of it."""
     from tallow.cli.errors import UsageError
-    from tallow.cli.writing import refuse_existing
+    from tallow.cli.writing import check_writable, refuse_existing
     from tallow.errors import ArgumentError
 
     if output is None:
         if resume:
             raise UsageError("--resume: expected --output FILE")
-        return set()
+        return Counter()
     path = Path(output)
-    if not resume or not path.exists():
+    if not resume or not path.is_file():
         refuse_existing(output, force)
-        return set()
+        check_writable(output)
+        return Counter()
+    check_writable(output)
     content = path.read_bytes()
     whole = content[: content.rfind(b"\n") + 1]
     try:
-        found = {str(json.loads(line)["id"]) for line in whole.splitlines()}
+        found = Counter(str(json.loads(line)["id"]) for line in whole.split(b"\n") if line)
     except (KeyError, TypeError, ValueError, RecursionError):
         raise ArgumentError(f"{output}: expected JSON lines with an id, got others") from None
-    if len(whole) < len(content):
+    if change and len(whole) < len(content):
         os.truncate(path, len(whole))
     return found
 
 
-def _opened(output: str | None, mode: str) -> Any:
-    from contextlib import nullcontext
+@contextmanager
+def opened(output: str | None, mode: Literal["w", "a"] = "w") -> Iterator[TextIO]:
+    """The file that results go to, or standard output."""
+    from tallow.cli.writing import written
 
     if output is None:
-        return nullcontext(sys.stdout)
-    return open(output, mode, encoding="utf-8")
+        yield sys.stdout
+        return
+    with written(output):
+        file = open(output, mode, encoding="utf-8")  # noqa: SIM115  # closed below
+    try:
+        yield file
+    finally:
+        with written(output):
+            file.close()

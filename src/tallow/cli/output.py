@@ -68,7 +68,18 @@ def print_json(value: Any) -> None:
 
     nan, inf, keys that are no text and what JSON has no form for become text, sets lists.
     """
-    print(json.dumps(_finite(value), allow_nan=False, default=str))
+    print(json_line(value, ascii_only=True))
+
+
+def json_line(value: Any, *, ascii_only: bool = False) -> str:
+    """A JSON document in one line, valid whatever the values; text as it is, if UTF-8 has it."""
+    finite = _finite(value)
+    made = json.dumps(finite, allow_nan=False, default=str, ensure_ascii=ascii_only)
+    try:
+        made.encode()
+    except UnicodeEncodeError:  # names of files may hold bytes that are no text
+        return json.dumps(finite, allow_nan=False, default=str)
+    return made
 
 
 def _finite(value: Any) -> Any:

@@ -23,9 +23,10 @@ def read(
     from tallow.tasks import LineReader
 
     options.set_threads(threads)
+    items.check_output(output, resume, force)
     reader = LineReader(model, max_new_tokens=max_tokens, num_beams=beams)
     items.run(
-        items.find_pictures(inputs),
+        items.find_pictures(inputs, output),
         lambda values: reader.stream(values, batch_size=batch_size),
         lambda item, text: {"id": item.id, "text": text},
         what="read",

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from tallow.cli import items, options
-from tallow.cli.detect import Draw, drawing_place, save
+from tallow.cli import drawings, items, options
 
 
 def segment(
     model: options.Model,
     inputs: items.Pictures,
-    draw: Draw = None,
+    draw: drawings.Draw = None,
     output: items.Output = None,
     resume: items.Resume = False,
     batch_size: items.BatchSize = None,
@@ -22,16 +21,18 @@ def segment(
     from tallow.tasks import Segmenter
 
     options.set_threads(threads)
+    items.check_output(output, resume, force)
+    found = list(items.find_pictures(inputs, output))
+    found, targets = drawings.plan(draw, inputs, found, resume=resume, force=force)
     segmenter = Segmenter(model)
-    found = list(items.find_pictures(inputs))
-    place = drawing_place(draw, len(found), force)
     names = segmenter.labels
 
     def show(item: items.Named, classes: Any) -> dict[str, Any]:
-        if place is not None:
+        if targets:
             from tallow.vision import draw as drawing
 
-            save(drawing.segmentation(item.value, classes, names), place, item.id)
+            drawn = drawing.segmentation(item.value, classes, names)
+            drawings.save(drawn, targets[item.id])
         counts = classes.reshape(-1).bincount().tolist()
         total = sum(counts)
         rows = [

@@ -43,7 +43,9 @@ def steps(description: str) -> Iterator[Callable[[int, int], None]]:
         rich.MofNCompleteColumn(),
         rich.TimeRemainingColumn(),
     )
-    with rich.Progress(*columns, console=Console(stderr=True)) as bar:
+    # What is printed meanwhile stays where it belongs: standard output may go elsewhere.
+    console = Console(stderr=True)
+    with rich.Progress(*columns, console=console, redirect_stdout=False) as bar:
         task = bar.add_task(description, total=None)
         yield lambda done, count: bar.update(task, completed=done, total=count)
 
@@ -77,6 +79,31 @@ def refuse_existing(path: str, force: bool) -> None:
         raise ArgumentError(f"{path}: expected the name of a file to write, got a folder")
     if not force and os.path.lexists(path) and not is_stream(path):
         raise ArgumentError(f"{path}: expected no such file, found one; --force overwrites it")
+
+
+def check_writable(path: str) -> None:
+    """Refuse a path that cannot be written, before anything is computed for it."""
+    from tallow.errors import ArgumentError
+
+    folder = os.path.dirname(path) or "."
+    if not os.path.isdir(folder):
+        raise ArgumentError(f"{path}: expected a file in a folder that is there, found no {folder}")
+    if not os.access(path if os.path.lexists(path) else folder, os.W_OK):
+        raise ArgumentError(f"{path}: expected a file that can be written, found no permission")
+
+
+@contextmanager
+def written(path: object) -> Iterator[None]:
+    """What goes wrong in writing to a path, as an error that names it."""
+    from tallow.errors import ArgumentError
+
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        why = error.strerror or error
+        raise ArgumentError(f"{path}: expected a file that can be written, got: {why}") from error
 
 
 def is_stream(path: str) -> bool:
