@@ -65,15 +65,19 @@ class EncoderDecoder(EncoderDecoderModel):
         return self.decoder.head(hidden)
 
     def shifted(self, labels: Tensor) -> Tensor:
-        """The decoder's input for labels: one place later, behind the start token.
+        """The decoder's input for labels: one place later, behind the start token."""
+        return shifted(labels, self.config)
 
-        Raises:
-            ArgumentError: the config names no start token or no padding.
-        """
-        cfg: Any = self.config
-        start, pad = cfg.decoder_start_token_id, cfg.pad_token_id
-        good = start is not None and pad is not None
-        wanted = "decoder_start_token_id and pad_token_id in the config, or decoder_input_ids"
-        expect(good, "labels", wanted, "labels alone", ArgumentError)
-        ids = cat([full_like(labels[:, :1], start), labels[:, :-1]], 1)
-        return where(ids.eq(-100), full_like(ids, pad), ids)
+
+def shifted(labels: Tensor, cfg: Any) -> Tensor:
+    """Labels one place later, behind the config's start token; padding where there is none.
+
+    Raises:
+        ArgumentError: the config names no start token or no padding.
+    """
+    start, pad = cfg.decoder_start_token_id, cfg.pad_token_id
+    good = start is not None and pad is not None
+    wanted = "decoder_start_token_id and pad_token_id in the config, or decoder_input_ids"
+    expect(good, "labels", wanted, "labels alone", ArgumentError)
+    ids = cat([full_like(labels[:, :1], start), labels[:, :-1]], 1)
+    return where(ids.eq(-100), full_like(ids, pad), ids)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _FAMILIES = """
 albert: AlbertModel AlbertForPreTraining AlbertForMaskedLM AlbertForSequenceClassification
     AlbertForTokenClassification AlbertForQuestionAnswering AlbertForMultipleChoice
+bart: BartModel BartForConditionalGeneration BartForSequenceClassification BartForCausalLM
 beit: BeitModel BeitForImageClassification
 bert: BertModel BertForPreTraining BertForMaskedLM BertForSequenceClassification
     BertForTokenClassification BertForQuestionAnswering BertForMultipleChoice
@@ -59,6 +60,7 @@ efficientnet: EfficientNetModel EfficientNetForImageClassification
 electra: ElectraModel ElectraForPreTraining ElectraForMaskedLM ElectraForSequenceClassification
     ElectraForTokenClassification ElectraForQuestionAnswering ElectraForMultipleChoice
     ElectraForCausalLM
+encoder-decoder: EncoderDecoderModel
 eurobert: EuroBertModel EuroBertForMaskedLM EuroBertForSequenceClassification
     EuroBertForTokenClassification
 gpt2: GPT2LMHeadModel GPT2Model GPT2ForSequenceClassification GPT2ForTokenClassification
@@ -73,7 +75,7 @@ layoutlmv3: LayoutLMv3Model LayoutLMv3ForTokenClassification
     LayoutLMv3ForSequenceClassification LayoutLMv3ForQuestionAnswering
 llama: LlamaForCausalLM=Llama LlamaModel LlamaForSequenceClassification
     LlamaForTokenClassification LlamaForQuestionAnswering
-mbart: MBartForCausalLM
+mbart: MBartModel MBartForConditionalGeneration MBartForSequenceClassification MBartForCausalLM
 mistral: MistralForCausalLM=Mistral MistralModel MistralForSequenceClassification
     MistralForTokenClassification MistralForQuestionAnswering
 mobile_sam = sam: MobileSamModel
@@ -167,6 +169,9 @@ TASKS: dict[str, tuple[str, ...]] = {
     "depth-estimation": ("ForDepthEstimation",),
     "mask-generation": ("SamModel",),
     "image-to-text": ("VisionEncoderDecoderModel", "ForConditionalGeneration"),
+    "translation": ("ForConditionalGeneration", "EncoderDecoderModel"),
+    "summarization": ("ForConditionalGeneration", "EncoderDecoderModel"),
+    "text2text-generation": ("ForConditionalGeneration", "EncoderDecoderModel"),
     "backbone": ("Backbone",),
 }
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import torch
+import transformers
+
 from specs import Spec, embedded, texts
 from specs.documents import ENCODER, QUERIES, WORDS, context, encoder_decoder
 
@@ -62,7 +65,120 @@ def behind_vit(kind, values) -> Spec:
     return encoder_decoder(VIT, (kind, {**values, **CROSSING}), stds={**WORDS, **QUERIES})
 
 
+BART = {
+    "vocab_size": 72,
+    "d_model": 32,
+    "encoder_layers": 2,
+    "encoder_attention_heads": 2,
+    "encoder_ffn_dim": 48,
+    "decoder_layers": 3,
+    "decoder_attention_heads": 4,
+    "decoder_ffn_dim": 64,
+    "max_position_embeddings": 40,
+    "forced_eos_token_id": None,
+}
+SEQ2SEQ = ("encoder_last_hidden_state", "decoder_hidden_states", "encoder_hidden_states")
+TRANSLATED = {
+    "greedy": {**ENDS, "pad_token_id": 1, "decoder_start_token_id": 2, "max_new_tokens": 14,
+               "no_repeat_ngram_size": 2, "decoder_input_ids": None},
+    "beams": {**ENDS, "pad_token_id": 1, "decoder_start_token_id": 2, "max_length": 16,
+              "num_beams": 3, "num_return_sequences": 2, "forced_bos_token_id": 7,
+              "no_repeat_ngram_size": 2, "decoder_input_ids": None},
+    "continued": {**ENDS, "pad_token_id": 1, "decoder_start_token_id": 2, "max_new_tokens": 9,
+                  "num_beams": 2, "no_repeat_ngram_size": 2},
+}  # fmt: skip
+
+
+def translated(pad=1, end=0):
+    """Two texts, and the beginning of what is made of them; `end` is put behind each text."""
+
+    def make(config, source):
+        found = texts(pad=pad, low=4)(config, source)
+        if end:
+            for row, count in enumerate(found["attention_mask"].sum(1).tolist()):
+                found["input_ids"][row, count - 1] = end
+        ids = torch.randint(4, config.vocab_size, (2, 5), generator=source)
+        ids[:, 0] = 2
+        return {**found, "decoder_input_ids": ids}
+
+    return make
+
+
+def without(inputs, name):
+    def make(config, source):
+        found = inputs(config, source)
+        del found[name]
+        return found
+
+    return make
+
+
+def whole(name, prefix, **values) -> dict[str, Spec]:
+    """Encoder and decoder, with their heads."""
+    config, given = f"{prefix}Config", {**BART, **values}
+    return {
+        name: Spec(
+            f"{prefix}Model", config, given, without(translated(), "decoder_input_ids"),
+            ("last_hidden_state", *SEQ2SEQ), stds=WORDS, options=HIDDEN,
+        ),
+        f"{name}_generation": Spec(
+            f"{prefix}ForConditionalGeneration", config, given, translated(),
+            ("logits", *SEQ2SEQ), stds=WORDS, options=HIDDEN, generate=TRANSLATED,
+        ),
+        f"{name}_classification": Spec(
+            f"{prefix}ForSequenceClassification", config, {**given, "num_labels": 4},
+            without(translated(end=2), "decoder_input_ids"), ("logits",), stds=WORDS,
+        ),
+    }  # fmt: skip
+
+
+ENCODING = {key: value for key, value in BERT.items() if key != "is_decoder"}
+WIDE = {**ENCODING, "hidden_size": 64}
+
+
+def composed(encoder, decoder, stds=QUERIES) -> Spec:
+    """An EncoderDecoderModel of two (config class, values)."""
+    parts = {
+        name: getattr(transformers, kind)(**given).to_dict()
+        for name, (kind, given) in (("encoder", encoder), ("decoder", decoder))
+    }
+    return Spec(
+        "EncoderDecoderModel",
+        "EncoderDecoderConfig",
+        parts,
+        lambda config, source: translated(pad=0)(config.encoder, source),
+        ("logits", *SEQ2SEQ),
+        stds=stds,
+        options=HIDDEN,
+        generate=TRANSLATED,
+    )
+
+
 SPECS = {
+    "encoder-decoder": composed(
+        ("BertConfig", ENCODING),
+        ("BertConfig", {**BERT, **CROSSING}),
+    ),
+    "encoder-decoder_roberta": composed(
+        ("XLMRobertaConfig", WIDE),
+        ("RobertaConfig", {**BERT, **CROSSING}),
+        {**QUERIES, "enc_to_dec*weight": 0.25},
+    ),
+    "encoder-decoder_gpt2": composed(
+        ("ElectraConfig", {**ENCODING, **NARROW}),
+        ("GPT2Config", {**GPT2, **CROSSING, "n_embd": 48}),
+        {**QUERIES, "enc_to_dec*weight": 0.25},
+    ),
+    **whole("mbart", "MBart", scale_embedding=True),
+    **whole("bart", "Bart", tie_word_embeddings=False, activation_function="relu"),
+    "bart_decoder": Spec(
+        "BartForCausalLM",
+        "BartConfig",
+        {**BART, "decoder_layers": 2},
+        context(texts(pad=1), size=32),
+        ("logits",),
+        stds=WORDS,
+    ),
     **named("bert_lm", alone("BertLMHeadModel", "BertConfig", BERT)),
     "bert_lm_embedded": Spec(
         "BertLMHeadModel", "BertConfig", BERT, embedded(texts(), 40), ("logits",), stds=QUERIES

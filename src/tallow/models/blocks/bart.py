@@ -1,4 +1,4 @@
-"""Layers, positions and decoder of BART's descendants (TrOCR, mBART), which may see an encoder.
+"""Layers, positions and decoder of BART's descendants (TrOCR, mBART).
 
 Source: arXiv 1910.13461; names of Hugging Face's checkpoints.
 """
@@ -9,16 +9,16 @@ import math
 from collections.abc import Callable, Sequence
 
 from tallow.dtype import f32, i64
-from tallow.errors import ArgumentError, expect
+from tallow.errors import ArgumentError, ContextError, expect
 from tallow.factories import arange, zeros
 from tallow.models import losses
 from tallow.models.blocks.activation import ACTIVATIONS
 from tallow.models.blocks.attention import Attention
 from tallow.models.blocks.embedding import Embedding
 from tallow.models.blocks.heads import as_mask
-from tallow.models.outputs import LogitsOutput
+from tallow.models.outputs import BaseOutput, LogitsOutput
 from tallow.models.states import SelfAndCross, State
-from tallow.models.text_decoder import TextDecoder
+from tallow.models.text_decoder import TextDecoder, TextStack
 from tallow.nn import LayerNorm, Linear, Module, ModuleList
 from tallow.ops import cat
 from tallow.tensor import Tensor
@@ -125,7 +125,7 @@ class BartDecoderLayer(BartLayer):
         return self.around(self.final_layer_norm, x, self.feed)
 
 
-class BartDecoder(Module):
+class BartTower(Module):
     """Words times `scale` and positions, a norm of both where there is one, layers, a last norm."""
 
     def __init__(
@@ -152,8 +152,44 @@ class BartDecoder(Module):
         if embeds is None:
             embeds = self.embed_tokens(ids)
             embeds = embeds * self.scale if self.scale != 1 else embeds
+        assert embeds is not None, "there are ids or embeddings"
         x: Tensor = embeds + self.embed_positions(positions, ids)
         return x if self.layernorm_embedding is None else self.layernorm_embedding(x)
+
+
+class BartEncoder(BartTower):
+    """The encoder, whose positions are learned."""
+
+    def forward(
+        self,
+        ids: Tensor | None,
+        mask: Tensor | None = None,
+        embeds: Tensor | None = None,
+        *,
+        output_hidden_states: bool = False,
+    ) -> BaseOutput:
+        """Ids `(batch, m)`, or their embeddings → hidden states `(batch, m, size)`.
+
+        Raises:
+            ContextError: more positions than there are.
+        """
+        given = ids if embeds is None else embeds
+        good = (ids is None) != (embeds is None) and given is not None
+        expect(good, "forward", "input_ids or inputs_embeds", "both or none", ArgumentError)
+        assert given is not None
+        n, most = given.shape[1], self.embed_positions.num_embeddings - OFFSET
+        expect(n <= most, "input", f"at most {most} positions", n, ContextError)
+        states = [self.embed(ids, embeds, arange(n, dtype=i64).unsqueeze(0))]
+        mask = None if mask is None else as_mask(mask)
+        for layer in self.layers:
+            states.append(layer(states[-1], mask))
+        if self.layer_norm is not None:
+            states[-1] = self.layer_norm(states[-1])
+        return BaseOutput(states[-1], hidden_states=tuple(states) if output_hidden_states else None)
+
+
+class BartDecoder(BartTower):
+    """The decoder."""
 
     def forward(
         self,
@@ -191,6 +227,51 @@ class PreNormDecoderLayer(PreNormLayer, BartDecoderLayer):
     """The same with attention to a context."""
 
 
+class BartText(TextStack):
+    """A `BartDecoder`, the `tower`; families say where it stands."""
+
+    @property
+    def tower(self) -> BartDecoder:
+        """The decoder."""
+        raise NotImplementedError
+
+    def embed(
+        self,
+        ids: Tensor | None,
+        embeds: Tensor | None,
+        positions: Tensor,
+        *,
+        places: Tensor | None = None,
+        types: Tensor | None = None,
+    ) -> Tensor:
+        """What goes into the first layer; there are no token types, nor places that one says."""
+        return self.tower.embed(ids, embeds, positions)
+
+    def run(
+        self,
+        x: Tensor,
+        *,
+        mask: Tensor | None = None,
+        context: Tensor | None = None,
+        context_mask: Tensor | None = None,
+        states: Sequence[SelfAndCross | None] | None = None,
+        seen: list[Tensor] | None = None,
+    ) -> Tensor:
+        """Hidden states `(batch, n, size)`."""
+        found: Tensor = self.tower(
+            x, mask=mask, context=context, context_mask=context_mask, states=states, seen=seen
+        )
+        return found
+
+    def layers(self) -> int:
+        """The number of layers."""
+        return len(self.tower.layers)
+
+    def cross_attentions(self) -> Sequence[Attention]:
+        """Those of the layers."""
+        return [layer.encoder_attn for layer in self.tower.layers]
+
+
 class DecoderWrapper(Module):
     """What stands under `model` of a decoder alone."""
 
@@ -198,10 +279,15 @@ class DecoderWrapper(Module):
         self.decoder = decoder
 
 
-class BartCausalLM(TextDecoder):
+class BartCausalLM(BartText, TextDecoder):
     """A `BartDecoder` at `model.decoder`; families say the head."""
 
     model: DecoderWrapper
+
+    @property
+    def tower(self) -> BartDecoder:
+        """The decoder."""
+        return self.model.decoder
 
     def forward(
         self,
@@ -233,39 +319,3 @@ class BartCausalLM(TextDecoder):
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Of labels that stand at the places of the logits that predict them."""
         return losses.classes(logits, labels)
-
-    def embed(
-        self,
-        ids: Tensor | None,
-        embeds: Tensor | None,
-        positions: Tensor,
-        *,
-        places: Tensor | None = None,
-        types: Tensor | None = None,
-    ) -> Tensor:
-        """What goes into the first layer; there are no token types, nor places that one says."""
-        return self.model.decoder.embed(ids, embeds, positions)
-
-    def run(
-        self,
-        x: Tensor,
-        *,
-        mask: Tensor | None = None,
-        context: Tensor | None = None,
-        context_mask: Tensor | None = None,
-        states: Sequence[SelfAndCross | None] | None = None,
-        seen: list[Tensor] | None = None,
-    ) -> Tensor:
-        """Hidden states `(batch, n, size)`."""
-        found: Tensor = self.model.decoder(
-            x, mask=mask, context=context, context_mask=context_mask, states=states, seen=seen
-        )
-        return found
-
-    def layers(self) -> int:
-        """The number of layers."""
-        return len(self.model.decoder.layers)
-
-    def cross_attentions(self) -> Sequence[Attention]:
-        """Those of the layers."""
-        return [layer.encoder_attn for layer in self.model.decoder.layers]

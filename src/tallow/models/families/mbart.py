@@ -1,42 +1,28 @@
-"""mBART's decoder: pre-norm, learned positions, an encoder before it (arXiv 2001.08210)."""
+"""mBART: pre-norm BART that translates (arXiv 2001.08210); Donut's decoder is its own."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tallow.models.blocks.bart import (
-    BartCausalLM,
-    BartDecoder,
-    DecoderWrapper,
-    LearnedPositions,
-    PreNormDecoderLayer,
+from tallow.errors import ArgumentError, expect
+from tallow.factories import full_like
+from tallow.models.blocks.seq2seq import (
+    PRE_NORM,
+    BartConfig,
+    CausalLM,
+    ConditionalGeneration,
+    Seq2SeqModel,
+    SequenceClassification,
 )
-from tallow.models.configs import Config, activation, choice, layers, size, token
-from tallow.models.fields import Fields
-from tallow.nn import LayerNorm, Linear, tie
+from tallow.models.configs import choice
+from tallow.ops import cat, where
 from tallow.tensor import Tensor
-
-# Of the encoder, and what all files say alike.
-_KEYS = """
-encoder_layers encoder_ffn_dim encoder_attention_heads num_hidden_layers is_decoder
-add_cross_attention extra_pos_embeddings save_step
-"""
 
 
 @dataclass(frozen=True, kw_only=True)
-class MBartConfig(Config):
-    """Of Hugging Face's `MBartConfig`, as far as the decoder needs it."""
+class MBartConfig(BartConfig):
+    """Of Hugging Face's `MBartConfig`."""
 
-    vocab_size: int = size(50265, high=2**31 - 1)
-    d_model: int = size(1024, "hidden_size")
-    decoder_layers: int = layers(12)
-    decoder_attention_heads: int = size(16)
-    decoder_ffn_dim: int = size(4096)
-    activation_function: str = activation("gelu")
-    max_position_embeddings: int = size(1024)
-    scale_embedding: bool = False
-    pad_token_id: int | None = token(1)
-    tie_word_embeddings: bool = True
     # What configs of earlier code say of it; mBART's is the only kind.
     add_final_layer_norm: bool = choice(True)
     normalize_before: bool = choice(True)
@@ -44,57 +30,39 @@ class MBartConfig(Config):
     static_position_embeddings: bool = choice(False)
     add_bias_logits: bool = choice(False)
 
-    without_effect = frozenset(_KEYS.split())
 
-    @property
-    def hidden_size(self) -> int:
-        """The width."""
-        return self.d_model
+class MBartForCausalLM(CausalLM):
+    """The decoder alone, and the scores of the next token."""
 
-    @property
-    def num_attention_heads(self) -> int:
-        """The decoder's number of heads."""
-        return self.decoder_attention_heads
-
-    def check(self, fields: Fields) -> None:
-        """Heads share the width."""
-        if self.d_model % self.decoder_attention_heads:
-            wanted = f"a divisor of d_model {self.d_model}"
-            raise fields.misfit("decoder_attention_heads", wanted, self.decoder_attention_heads)
+    config_class, kind = MBartConfig, PRE_NORM
 
 
-class MBartForCausalLM(BartCausalLM):
-    """The decoder and the scores of the next token."""
+class MBartModel(Seq2SeqModel):
+    """Encoder and decoder."""
 
-    config_class = MBartConfig
+    config_class, kind = MBartConfig, PRE_NORM
 
-    def __init__(self, cfg: MBartConfig) -> None:
-        self.config = cfg
-        width = cfg.d_model
-        decoder = BartDecoder(
-            cfg.vocab_size,
-            width,
-            padding=cfg.pad_token_id,
-            scale=width**0.5 if cfg.scale_embedding else 1.0,
-            positions=LearnedPositions(cfg.max_position_embeddings, width),
-            layers=[
-                PreNormDecoderLayer(
-                    width,
-                    cfg.decoder_attention_heads,
-                    cfg.decoder_ffn_dim,
-                    cfg.activation_function,
-                )
-                for _ in range(cfg.decoder_layers)
-            ],
-            embedding_norm=LayerNorm(width),
-            norm=LayerNorm(width),
-        )
-        self.model = DecoderWrapper(decoder)
-        self.lm_head = Linear(width, cfg.vocab_size, bias=False)
-        if cfg.tie_word_embeddings:
-            tie(self.lm_head, "weight", decoder.embed_tokens, "weight")
+    def shifted(self, ids: Tensor) -> Tensor:
+        """One place later, behind the row's last id, which is that of its language.
 
-    def head(self, hidden: Tensor) -> Tensor:
-        """Logits `(…, vocab_size)`."""
-        logits: Tensor = self.lm_head(hidden)
-        return logits
+        Raises:
+            ArgumentError: the config names no padding.
+        """
+        pad = self.config.pad_token_id
+        wanted = "pad_token_id in the config, or decoder_input_ids"
+        expect(pad is not None, "labels", wanted, "labels alone", ArgumentError)
+        ids = where(ids.eq(-100), full_like(ids, pad), ids)
+        last = ids.gather(1, ids.ne(pad).sum(1, keepdim=True) - 1)
+        return cat([last, ids[:, :-1]], 1)
+
+
+class MBartForConditionalGeneration(ConditionalGeneration):
+    """An encoder of text, and a decoder that writes another."""
+
+    config_class, base_class = MBartConfig, MBartModel
+
+
+class MBartForSequenceClassification(SequenceClassification):
+    """Scores of a text, from the decoder at the text's last end token."""
+
+    config_class, base_class = MBartConfig, MBartModel
