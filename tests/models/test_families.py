@@ -10,7 +10,7 @@ import pytest
 import tallow as tl
 from models.conftest import ROOT
 from tallow.errors import ContextError
-from tallow.models import FAMILIES, CausalLM, build
+from tallow.models import FAMILIES, CausalLM, build, table
 from tallow.weights import open_weights
 
 CASES = {
@@ -222,3 +222,9 @@ def test_a_decoder_of_an_encoder_generates_alone(name):
         best = model(tl.tensor(ids)).logits[:, -1].argmax(-1).tolist()
         ids = [[*row, token] for row, token in zip(ids, best, strict=True)]
     assert found == ids
+
+
+def test_each_family_stands_once():
+    rows = table._FAMILIES.replace("\n    ", " ").strip().splitlines()
+    names = [row.partition(":")[0].partition("=")[0].strip() for row in rows]
+    assert names == sorted(set(names))

@@ -14,7 +14,7 @@ from tallow.errors import ArgumentError, DTypeError, ModelError, expect
 from tallow.factories import empty
 from tallow.ops import sigmoid, softmax, stack
 from tallow.tasks.base import Task, as_text, inputs_of, label_names
-from tallow.tasks.contrastive import is_siglip, texts_for
+from tallow.tasks.contrastive import scores_alone, texts_for
 from tallow.tasks.labels import Label, apply, best, function_of, labels_of
 from tallow.tasks.sentence_modules import normalize
 from tallow.tensor import Tensor
@@ -70,7 +70,7 @@ class ImageTask(Task[Picture, Made], Generic[Made]):
             return ImageProcessor.beside(model.processor_values, model.config_values, "processor")
         if model.folder is not None:
             return ImageProcessor.from_folder(model.folder)
-        if "pretrained_cfg" in model.config_values:
+        if not {"pretrained_cfg", "preprocess_cfg"}.isdisjoint(model.config_values):
             return ImageProcessor.from_config(model.config_values, source="config")
         wanted = "processor=, or a model from a folder with preprocessor_config.json"
         raise ModelError(f"{type(self).__name__}: processor: expected {wanted}, got a file")
@@ -285,7 +285,7 @@ class ZeroShotImageClassifier(ImageTask[Tensor]):
     ) -> Any:
         """The labels of each picture with their scores, the best first; of one picture its own.
 
-        Scores are softmax over the labels, or sigmoid of each for SigLIP.
+        Scores are softmax over the labels, or sigmoid of each where it was trained so (SigLIP).
 
         Raises:
             ArgumentError: no label, or a template without {}.
@@ -306,7 +306,7 @@ class ZeroShotImageClassifier(ImageTask[Tensor]):
         good = isinstance(template, str) and "{}" in template
         expect(good, "hypothesis_template", "a text with {}", template, ArgumentError)
         self._texts = texts_for(self.model, [template.replace("{}", label) for label in labels])
-        sigmoids = is_siglip(self.model)
+        sigmoids = scores_alone(self.model)
 
         def scores(logits: Tensor) -> list[Label]:
             found = sigmoid(logits) if sigmoids else softmax(logits, -1)

@@ -99,9 +99,10 @@ class ImageProcessor:
         model_type: str | None = None,
         source: object = "preprocessor config",
     ) -> ImageProcessor:
-        """The processor of a preprocessor_config.json, or of a timm config with `pretrained_cfg`.
+        """The processor of a preprocessor_config.json, or of a model's config that holds one.
 
-        `model_type` chooses the type where the config names none.
+        Those are timm's with `pretrained_cfg` and OpenCLIP's with `preprocess_cfg`. `model_type`
+        chooses the type where the config names none.
 
         Raises:
             FormatError: an unknown type, or a value that its type cannot do.
@@ -110,6 +111,10 @@ class ImageProcessor:
             from tallow.vision.timm import from_pretrained_cfg
 
             config = from_pretrained_cfg(config, source)
+        elif "preprocess_cfg" in config:
+            from tallow.vision.timm import from_preprocess_cfg
+
+            config = from_preprocess_cfg(config, source)
         return cls(read_settings(config, source, model_type))
 
     @classmethod
@@ -264,18 +269,22 @@ def _named(source: Any, index: int) -> str:
 
 def _find(folder: Path) -> tuple[dict[str, Any], Path, dict[str, Any]]:
     """The config of a folder, the file that it is from, and the model's config."""
-    from tallow.weights.open import read_json
+    from tallow.weights.folder import config_file
+    from tallow.weights.open import read_config, read_json
 
     def read(name: str) -> dict[str, Any]:
         return read_json(folder / name) if (folder / name).is_file() else {}
 
-    model = read("config.json")
+    own = config_file(folder)
+    model = read_config(own) if own.is_file() else {}
     nested = read("processor_config.json").get("image_processor")
     if isinstance(nested, dict):
         return nested, folder / "processor_config.json", model
     if "pretrained_cfg" in model:
-        return model, folder / "config.json", model
+        return model, own, model
     file = folder / "preprocessor_config.json"
+    if "preprocess_cfg" in model and not file.is_file():
+        return model, own, model
     if not file.is_file():
         raise MissingFileError(file, "file", "the config of an image processor", "nothing")
     return read_json(file), file, model

@@ -1,4 +1,4 @@
-"""What timm's `pretrained_cfg` says of pictures, under the names of the other processors."""
+"""What timm's `pretrained_cfg` and OpenCLIP's `preprocess_cfg` say of pictures, by other names."""
 
 from __future__ import annotations
 
@@ -34,3 +34,32 @@ def from_pretrained_cfg(config: Mapping[str, Any], source: object) -> dict[str, 
         raise FormatError(source, "pretrained_cfg.crop_mode", wanted, settings["crop_mode"])
     settings.setdefault("crop_pct", 0.875)
     return {"image_processor_type": "TimmWrapperImageProcessor", "size": [*shape[1:]], **settings}
+
+
+# Which of timm's ways OpenCLIP's are.
+_MODES = {"shortest": "center", "squash": "squash"}
+_CLIP = {
+    "mean": (0.48145466, 0.4578275, 0.40821073),
+    "std": (0.26862954, 0.26130258, 0.27577711),
+}
+
+
+def from_preprocess_cfg(config: Mapping[str, Any], source: object) -> dict[str, Any]:
+    """The same for the config of a model of OpenCLIP; the size is that of its picture's side."""
+    given, vision = config.get("preprocess_cfg") or {}, config.get("vision_cfg") or {}
+    for name, each in (("preprocess_cfg", given), ("vision_cfg", vision)):
+        if not isinstance(each, Mapping):
+            raise FormatError(source, name, "an object", type(each).__name__)
+    mode = given.get("resize_mode") or "shortest"
+    if mode not in _MODES:
+        raise FormatError(source, "preprocess_cfg.resize_mode", "shortest or squash", mode)
+    side = given.get("size") or vision.get("image_size") or 224
+    return {
+        "image_processor_type": "TimmWrapperImageProcessor",
+        "size": [side, side] if isinstance(side, int) else side,
+        "crop_pct": 1.0,
+        "crop_mode": _MODES[mode],
+        "resample": given.get("interpolation") or "bicubic",
+        "image_mean": given.get("mean") or _CLIP["mean"],
+        "image_std": given.get("std") or _CLIP["std"],
+    }

@@ -152,7 +152,7 @@ def _refuse_lone_part(file: Any) -> None:
 
 def _open_folder(path: Path) -> WeightSource:
     config = config_file(path)
-    values = _config(config) if config.is_file() else None
+    values = read_config(config) if config.is_file() else None
     chosen = main_file(path, values)
     kind = recognise(chosen)
     # A GGUF file says everything about itself; a config beside it is of what it was made from.
@@ -169,8 +169,11 @@ def _open_clip(path: Path, values: Mapping[str, Any]) -> dict[str, Any]:
     return {"model_type": "open_clip", **model, "preprocess_cfg": values.get("preprocess_cfg")}
 
 
-def _config(path: Path) -> dict[str, Any]:
-    """config.json, with what older tools wrote into a file beside it as `quantization_config`."""
+def read_config(path: Path) -> dict[str, Any]:
+    """config.json, with what older tools wrote into a file beside it as `quantization_config`.
+
+    Of OpenCLIP's file, what config.json would have.
+    """
     values = read_json(path)
     if path.name == OPEN_CLIP:
         return _open_clip(path, values)

@@ -60,6 +60,11 @@ class OpenClipTextConfig(Config):
          "hf_proj_type", "hf_pooler_type", "eos_id", "output_tokens", "correct_cls_mask"}
     )  # fmt: skip
 
+    @property
+    def max_position_embeddings(self) -> int:
+        """What others call the length."""
+        return self.context_length
+
     def check(self, fields: Fields) -> None:
         """Heads divide the width, and nothing else is asked for."""
         for name in _OTHERS:
@@ -110,6 +115,12 @@ class OpenClipConfig(Config):
 
     # Names of tensors tell whether the text's side stands by itself.
     without_effect = frozenset({"custom_text", "init_logit_scale", "preprocess_cfg"})
+
+    @property
+    def text_config(self) -> OpenClipTextConfig:
+        """What others call the text's side."""
+        found: OpenClipTextConfig = self.text_cfg
+        return found
 
 
 class PackedAttention(Module):
