@@ -244,6 +244,21 @@ def test_a_picture_that_cannot_be_resized_is_named(tmp_path):
         detector([PICTURE, tmp_path / "wide.png"])
 
 
+def test_a_picture_without_room_costs_itself(classifier, monkeypatch):
+    compute = classifier.compute
+
+    def tight(prepared):
+        if any(picture.width == 7 for picture in prepared):
+            raise MemoryError
+        return compute(prepared)
+
+    monkeypatch.setattr(classifier, "compute", tight)
+    with pytest.raises(BatchError, match="1 of 2 items failed") as caught:
+        classifier([np.zeros((7, 7, 3), np.uint8), PICTURE])
+    assert isinstance(caught.value.failures[0].error, tl.errors.OutOfMemoryError)
+    assert caught.value.results[1] is not None
+
+
 OPTIONS = {
     "top_k": ("ImageClassifier", {"top_k": 0}),
     "function_to_apply": ("ImageClassifier", {"function_to_apply": ["softmax"]}),

@@ -5,7 +5,7 @@ import itertools
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFont
 
 import tallow as tl
 from tallow.errors import ShapeError
@@ -102,3 +102,29 @@ def test_colours_are_distinct():
     for a, b in itertools.pairwise(colors[:16]):
         hues = [colorsys.rgb_to_hsv(*(c / 255 for c in rgb))[0] for rgb in (a, b)]
         assert min(abs(hues[0] - hues[1]), 1 - abs(hues[0] - hues[1])) > 0.05
+
+
+def test_names_of_any_script():
+    """Each of them as itself: Pillow's own font has one box for all that is not ASCII."""
+    made = [draw.segmentation(WHITE, np.zeros((3, 4), int), [name]) for name in ("é", "ü", "λ")]
+    pixels = {image.tobytes() for image in made}
+    try:
+        ImageFont.truetype("DejaVuSans.ttf", 12)
+    except OSError:
+        pytest.skip("no font of more than ASCII is installed")
+    assert len(pixels) == 3
+
+
+def test_a_legend_is_whole_below_a_narrow_picture():
+    narrow = draw.segmentation(Image.new("RGB", (9, 60)), np.zeros((60, 9), int), ["background"])
+    roomy = draw.segmentation(WHITE, np.zeros((3, 4), int), ["background"])
+    below = np.asarray(roomy)[300:]
+    ink = np.argwhere((below < 128).any((0, 2))).max()
+    assert 9 < ink < narrow.width < 400
+    np.testing.assert_array_equal(np.asarray(narrow)[60:], below[:, : narrow.width])
+
+
+def test_a_tag_never_hides_a_small_picture():
+    small = Image.new("RGB", (20, 20), (255, 255, 255))
+    drawn = np.asarray(draw.detections(small, found((1, 1, 18, 18)), ["thing"]))
+    assert (drawn[4:16, 4:16] == 255).all()

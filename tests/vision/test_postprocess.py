@@ -118,3 +118,17 @@ def test_refused(given):
     vit = ImageProcessor.from_config({"image_processor_type": "ViTImageProcessor"})
     with pytest.raises(ArgumentError, match="ViTImageProcessor: expected a detector"):
         vit.post_process_object_detection(given)
+
+
+def test_classes_some_at_a_time(monkeypatch):
+    """What is kept small for photographs changes no class."""
+    logits = tl.randn(2, 7, 5, 6)
+    logits[0, 3] = logits[0, 2]  # of like ones the first
+    sizes = [(11, 13), (4, 9)]
+    want = postprocess.semantic_segmentation(logits, target_sizes=sizes)
+    monkeypatch.setattr(postprocess, "_AT_ONCE", 2 * 11 * 13)
+    found = postprocess.semantic_segmentation(logits, target_sizes=sizes)
+    assert [each.tolist() for each in found] == [each.tolist() for each in want]
+    monkeypatch.setattr(postprocess, "_AT_ONCE", 1)
+    plain = postprocess.semantic_segmentation(logits)
+    assert [each.tolist() for each in plain] == logits.argmax(1).tolist()

@@ -183,6 +183,7 @@ def run(
     from tallow.cli.output import json_line
     from tallow.cli.writing import note, written
     from tallow.errors import TallowError
+    from tallow.tasks.batches import told
 
     done = _finished(output, resume, force)
     there = done.total()
@@ -199,8 +200,8 @@ def run(
                 if outcome.error is not None:
                     raise outcome.error
                 line = json_line(show(item, outcome.result))
-            except TallowError as error:
-                failures.add(item, error)
+            except (TallowError, MemoryError) as error:
+                failures.add(item, told(error))
             else:
                 with written(output or "standard output"):
                     print(line, file=file, flush=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Generic, TypeVar, cast
 
-from tallow.errors import ArgumentError, TallowError, expect
+from tallow.errors import ArgumentError, OutOfMemoryError, TallowError, expect
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -59,8 +59,8 @@ def stream(
         for index, item in taken:
             try:
                 ready.append((index, item, prepare(item)))
-            except TallowError as error:
-                found[index] = Outcome(index, item, error=error)
+            except (TallowError, MemoryError) as error:
+                found[index] = Outcome(index, item, error=told(error))
         if weigh is not None:
             ready.sort(key=lambda each: weigh(each[2]))
         for begin in range(0, len(ready), batch_size):
@@ -70,15 +70,22 @@ def stream(
             yield found[index]
 
 
+def told(error: TallowError | MemoryError) -> TallowError:
+    """The error as one of ours: an item for which there is no room costs no others."""
+    if isinstance(error, TallowError):
+        return error
+    return OutOfMemoryError(str(error) or "expected room in memory, got none")
+
+
 def _batch(
     batch: list[tuple[int, Item, Any]], compute: Callable[[Sequence[Any]], Sequence[Made]]
 ) -> Iterator[Outcome[Item, Made]]:
     try:
         results = compute([prepared for _, _, prepared in batch])
-    except TallowError as error:
+    except (TallowError, MemoryError) as error:
         if len(batch) == 1:
             index, item, _ = batch[0]
-            yield Outcome(index, item, error=error)
+            yield Outcome(index, item, error=told(error))
             return
         for each in batch:
             yield from _batch([each], compute)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from tallow.errors import expect
@@ -60,10 +61,12 @@ def detections(picture: Any, found: Mapping[str, Any], names: Names = None) -> I
     line = max(2, round(min(image.size) / 220))
     for box, label, _ in rows:
         canvas.rectangle(box, outline=color(label), width=line)
-    font = _font(image)
+    texts = [_name(label, names) for _, label, _ in rows]
+    font = _font(image, texts)
     taken: list[Box] = []
-    for box, label, score in sorted(rows, key=lambda row: -_known(row[2])):
-        text = _name(label, names) + ("" if math.isnan(score) else f" {score:.2f}")
+    tagged = zip(rows, texts, strict=True)
+    for (box, label, score), text in sorted(tagged, key=lambda row: -_known(row[0][2])):
+        text += "" if math.isnan(score) else f" {score:.2f}"
         _tag(canvas, text, box, color(label), font, taken)
     return image
 
@@ -135,10 +138,22 @@ def _inside(box: Sequence[float], image: Image) -> Box | None:
     return left, top, right, bottom
 
 
-def _font(image: Image) -> Font:
+# Pillow's own font has ASCII alone; these are fonts that systems may have.
+_FONTS = ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "arial.ttf")
+_WIDE_FONTS = ("NotoSansCJK-Regular.ttc", "wqy-zenhei.ttc", "msyh.ttc", "Arial Unicode.ttf")
+
+
+def _font(image: Image, texts: Sequence[str]) -> Font:
+    """A font with the characters of all texts, if there is one."""
     from PIL import ImageFont
 
-    font: Any = ImageFont.load_default(max(11, min(48, round(min(image.size) / 38))))
+    size = max(11, min(48, round(min(image.size) / 38)))
+    last = max(map(ord, "".join(texts)), default=0)
+    wide = _WIDE_FONTS if last >= 0x2E80 else ()
+    for name in (*wide, *_FONTS) if last >= 0x80 else ():
+        with suppress(OSError):
+            return ImageFont.truetype(name, size)
+    font: Any = ImageFont.load_default(size)
     return font  # type: ignore[no-any-return]
 
 
@@ -163,6 +178,8 @@ def _tag(canvas: Any, text: str, box: Box, background: Color, font: Font, taken:
     width = font.getlength(text) + 2 * pad
     height = font.size * 1.15 + 2 * pad
     size = canvas.im.size
+    if 2 * height > size[1]:  # it would hide the picture
+        return
     left, top, right, bottom = box
     corners = (
         *((left, top - height), (left, top), (right - width, top - height), (right - width, top)),
@@ -187,21 +204,25 @@ def _meet(a: Box, b: Box) -> bool:
 
 
 def _with_legend(image: Image, entries: list[tuple[str, Color]]) -> Image:
-    """The picture above a white strip with a patch of colour and a name for each entry."""
+    """The picture above a white strip with a patch of colour and a name for each entry.
+
+    It is wider than the picture where a name is.
+    """
     from PIL import ImageDraw
 
     if not entries:
         return image
-    font = _font(image)
+    font = _font(image, [name for name, _ in entries])
     edge, gap = font.size, font.size // 2
-    places, x, y = [], gap, gap
+    places, x, y, widest = [], gap, gap, image.width
     for name, _ in entries:
         width = edge + gap + math.ceil(font.getlength(name)) + 2 * gap
         if x > gap and x + width > image.width:
             x, y = gap, y + edge + gap
         places.append((x, y))
         x += width
-    whole = pillow().new("RGB", (image.width, image.height + y + edge + gap), (255, 255, 255))
+        widest = max(widest, math.ceil(x))
+    whole = pillow().new("RGB", (widest, image.height + y + edge + gap), (255, 255, 255))
     whole.paste(image, (0, 0))
     canvas = ImageDraw.Draw(whole)
     for (name, shade), (left, top) in zip(entries, places, strict=True):

@@ -69,7 +69,24 @@ def semantic_segmentation(logits: Tensor, *, target_sizes: Sizes = None) -> list
     """
     expect(logits.ndim == 4, semantic_segmentation, "logits of 4 axes", tuple(logits.shape))
     sizes = _sizes(target_sizes, len(logits), semantic_segmentation)
-    return [_bilinear(each, sizes and sizes[i]).argmax(0) for i, each in enumerate(logits)]
+    return [_largest(each, sizes and sizes[i]) for i, each in enumerate(logits)]
+
+
+# Of 150 classes a photograph's logits take gigabytes: so many numbers are there at a time.
+_AT_ONCE = 1 << 26
+
+
+def _largest(logits: Tensor, size: Any) -> Tensor:
+    """`_bilinear(logits, size).argmax(0)`, some classes at a time."""
+    height, width = size or tuple(logits.shape[1:])
+    count = max(1, _AT_ONCE // (height * width))
+    top: Tensor
+    found, top = _bilinear(logits[:count], size).max(0)
+    for begin in range(count, logits.shape[0], count):
+        values, places = _bilinear(logits[begin : begin + count], size).max(0)
+        more = values > found
+        found, top = where(more, values, found), where(more, places + begin, top)
+    return top
 
 
 def detr_semantic_segmentation(
