@@ -91,7 +91,7 @@ def test_a_wrapper_over_names_without_its_prefix(tmp_path):
     case.check(model(**case.inputs))
 
 
-FUSING = ["timm_fastvit", "timm_mobileone", "timm_repvgg"]
+FUSING = ["timm_fastvit", "timm_fastvit_mci3", "timm_mobileone", "timm_repvgg"]
 
 
 @pytest.mark.parametrize("name", FUSING)

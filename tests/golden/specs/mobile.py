@@ -33,6 +33,23 @@ SPECS = {
     ),
 }
 
+# The variants of five stages have other norms before attention, and a stem of fewer branches.
+SPECS["timm_fastvit_mci3"] = Spec(
+    "timm:fastvit_mci3",
+    "",
+    {
+        "num_classes": 7,
+        "layers": [1, 1],
+        "embed_dims": [8, 32],
+        "mlp_ratios": [2, 1],
+        "token_mixers": ["repmixer", "attention"],
+        "pos_embs": [0, 3],
+        "se_downsamples": [0, 0],
+    },
+    images((40, 29)),
+    ("logits",),
+    stds={"*qkv.weight": 0.1, "*token_mixer.proj.weight": 0.1},
+)
 for case, name, values in (
     ("efficientvit_mit", "efficientvit_b1", {"widths": [8, 8, 16, 16], "expand_ratio": 2}),
     ("efficientvit_large", "efficientvit_l1", {"widths": [4, 4, 4, 8, 16]}),

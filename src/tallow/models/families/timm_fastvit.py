@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from tallow.models.blocks.activation import ACTIVATIONS
-from tallow.models.blocks.conv import divisible
+from tallow.models.blocks.conv import LayerNorm2d, divisible
 from tallow.models.blocks.heads import attend
 from tallow.models.blocks.reparam import Reparam, RepBlock, Term, folded
 from tallow.models.blocks.timm_conv import ConvNormAct, LayerScale2d, SEModule
-from tallow.models.configs import custom, size, sizes
+from tallow.models.configs import choice, custom, size, sizes
 from tallow.models.fields import Fields
 from tallow.models.timm import ClassifierHead, TimmConfig, TimmModel
 from tallow.nn import BatchNorm2d, Conv2d, Linear, Module, Sequential
@@ -23,6 +23,7 @@ _KINDS = {  # depths, width of the first stage, ratio of the MLP
     "sa12": ((2, 2, 6, 2), 64, 4), "sa24": ((4, 4, 12, 4), 64, 4), "sa36": ((6, 6, 18, 6), 64, 4),
     "ma36": ((6, 6, 18, 6), 76, 4), "mci0": ((2, 6, 10, 2), 64, 3),
     "mci1": ((4, 12, 20, 4), 64, 3), "mci2": ((4, 12, 24, 4), 80, 3),
+    "mci3": ((2, 12, 24, 4, 2), 96, 4), "mci4": ((2, 12, 24, 4, 4), 128, 4),
 }  # fmt: skip
 
 
@@ -46,6 +47,8 @@ class TimmFastVitConfig(TimmConfig):
     se_downsamples: tuple[int, ...] = sizes(0, 0, 0, 0, low=0, high=1)
     lkc_use_act: bool = False
     cls_ratio: int = size(2, high=16)
+    stem_use_scale_branch: bool = True
+    norm_layer: str = choice("batchnorm2d", "layernorm2d")  # before attention
 
     @classmethod
     def variant(cls, name: str) -> Mapping[str, Any] | None:
@@ -57,13 +60,20 @@ class TimmFastVitConfig(TimmConfig):
         depths, width, ratio = row
         attention, apple = "a" in found[1], found[1].startswith("mci")
         last = "attention" if attention or apple else "repmixer"
-        return {
-            "layers": list(depths), "embed_dims": [width * 2**i for i in range(4)],
-            "mlp_ratios": [ratio] * 4, "token_mixers": ["repmixer"] * 3 + [last],
-            "pos_embs": [0, 0, 0, 7 if last == "attention" else 0],
+        late = len(depths) - 3
+        made = {
+            "layers": list(depths), "embed_dims": [width << i for i in range(len(depths))],
+            "mlp_ratios": [ratio] * len(depths), "token_mixers": ["repmixer"] * 3 + [last] * late,
+            "pos_embs": [0] * 3 + [7 if last == "attention" else 0] * late,
             "se_downsamples": [0, 0, 1, 1] if apple else [0] * 4, "lkc_use_act": apple,
             "num_classes": 512 if apple else 1000,  # Apple's are CLIP's projections
         }  # fmt: skip
+        if late > 1:
+            made |= {
+                "se_downsamples": [0] * 5, "num_classes": 768, "norm_layer": "layernorm2d",
+                "stem_use_scale_branch": False,
+            }  # fmt: skip
+        return made
 
     def check(self, fields: Fields) -> None:
         """Each stage needs every number, and attention whole heads."""
@@ -82,9 +92,9 @@ class Unit(RepBlock):
 
     def __init__(
         self, size: int, out: int, kernel: int, stride: int = 1, groups: int = 1, *,
-        excited: bool = False,
+        excited: bool = False, scale: bool = True,
     ) -> None:  # fmt: skip
-        super().__init__(size, out, kernel, stride, groups)
+        super().__init__(size, out, kernel, stride, groups, scale=scale)
         self.se = SEModule(out, divisible(out / 16, 1, limit=0.0)) if excited else None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -217,10 +227,10 @@ class MixerBlock(Module):
 
 
 class AttentionBlock(Module):
-    """Attention behind a batch norm, then the MLP."""
+    """Attention behind a norm, then the MLP."""
 
-    def __init__(self, size: int, ratio: int) -> None:
-        self.norm = BatchNorm2d(size)
+    def __init__(self, size: int, ratio: int, norm: Module) -> None:
+        self.norm = norm
         self.token_mixer = Attention2d(size)
         self.layer_scale_1 = LayerScale2d(size, flat=False)
         self.mlp = ConvMlp(size, size * ratio)
@@ -255,8 +265,13 @@ class Stage(Module):
         excited = bool(cfg.se_downsamples[index])
         self.downsample = PatchEmbed(size, out, act, excited=excited) if index else None
         self.pos_emb = PositionEncoding(out, kernel) if kernel else None
-        block = AttentionBlock if cfg.token_mixers[index] == "attention" else MixerBlock
-        self.blocks = Sequential(*[block(out, ratio) for _ in range(cfg.layers[index])])
+        attention = cfg.token_mixers[index] == "attention"
+        norm = BatchNorm2d if cfg.norm_layer == "batchnorm2d" else LayerNorm2d
+        made = (
+            AttentionBlock(out, ratio, norm(out, 1e-5)) if attention else MixerBlock(out, ratio)
+            for _ in range(cfg.layers[index])
+        )
+        self.blocks = Sequential(*made)
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, size, height, width)` → `(batch, out, height / 2, width / 2)`."""
@@ -274,8 +289,11 @@ class TimmFastVit(TimmModel):
     def __init__(self, cfg: TimmFastVitConfig) -> None:
         self.config = cfg
         width, last = cfg.embed_dims[0], cfg.embed_dims[-1]
+        scale = cfg.stem_use_scale_branch
         self.stem = Sequential(
-            Unit(cfg.in_chans, width, 3, 2), Unit(width, width, 3, 2, width), Unit(width, width, 1)
+            Unit(cfg.in_chans, width, 3, 2, scale=scale),
+            Unit(width, width, 3, 2, width, scale=scale),
+            Unit(width, width, 1),
         )
         self.stages = Sequential(*[Stage(cfg, i) for i in range(len(cfg.embed_dims))])
         out = last * cfg.cls_ratio
