@@ -76,6 +76,45 @@ def test_sinusoidal_positions_need_the_ids():
         model.decoder(inputs_embeds=tl.zeros(1, 3, 32))
 
 
+def test_sinusoidal_positions_have_no_end():
+    case = Case(LARGE)
+    model, pixels = case.load(), case.inputs["pixel_values"]
+    ids = tl.tensor(np.random.default_rng(3).integers(3, 72, (2, 60)))
+    whole = model(pixels, ids).logits.numpy()
+    state = model.make_state(2, 4)
+    context = model.encode(pixel_values=pixels)[0]
+    parts = [model.decoder(ids[:, :50], encoder_hidden_states=context, state=state)]
+    parts += [model.decoder(ids[:, i : i + 1], state=state) for i in range(50, 60)]
+    found = np.concatenate([part.logits.numpy() for part in parts], 1)
+    np.testing.assert_allclose(found, whole, rtol=1e-3, atol=1e-3)
+    assert model.generate(pixels, max_length=55, eos_token_id=99).shape == (2, 55)
+
+
+@pytest.mark.needs_torch
+@pytest.mark.parametrize("beams", [1, 3])
+def test_sinusoidal_positions_beyond_the_table_equal_transformers(beams):
+    import torch
+    import transformers
+
+    case = Case(LARGE)
+    cls = transformers.VisionEncoderDecoderModel
+    model = cls.from_pretrained(case.folder, dtype=torch.float32).eval()
+    # from_pretrained leaves it without memory; it is made and grows when it is used.
+    model.decoder.model.decoder.embed_positions.weights = None
+    ids = np.random.default_rng(3).integers(3, 72, (2, 60))
+    pixels = torch.tensor(case.inputs["pixel_values"].numpy())
+    with torch.no_grad():
+        want = model(pixels, decoder_input_ids=torch.tensor(ids)).logits.numpy()
+    ours = case.load()
+    found = ours(case.inputs["pixel_values"], tl.tensor(ids)).logits.numpy()
+    np.testing.assert_allclose(found, want, rtol=1e-3, atol=1e-3)
+    options = {"num_beams": beams, "max_length": 52, "no_repeat_ngram_size": 2,
+               "decoder_start_token_id": 2, "pad_token_id": 1, "eos_token_id": 2}  # fmt: skip
+    # With its cache, the reference's table grows only for prompts.
+    rows = model.generate(pixels, use_cache=False, **options)
+    assert ours.generate(case.inputs["pixel_values"], **options).tolist() == rows.tolist()
+
+
 # --- (b), (c) the width of what is attended to ----------------------------------------------------
 
 

@@ -179,3 +179,16 @@ def test_classifiers_equal_pipelines(name, padding, folder):
     for row, labels in zip(found, want, strict=True):
         scores = {each.label: each.score for each in row}
         assert scores == pytest.approx(labels, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "bert_lm", "electra_lm"])
+def test_a_language_model_of_another_kind(name, folder):
+    path = folder(name)
+    llm = tl.LLM(path)
+    prompt = [2, 4, 7]
+    want = llm.model.generate(tl.tensor([prompt]), max_new_tokens=6, do_sample=False)
+    found = llm.generate(prompt, max_tokens=6, temperature=0.0)
+    assert [*prompt, *found.tokens] == want.tolist()[0]
+    logits = llm.logits([*prompt, *want.tolist()[0][3:-1]]).numpy()
+    assert logits[2:].argmax(-1).tolist() == want.tolist()[0][3:]
+    assert llm.perplexity("the cat sleeps on the sofa") > 1

@@ -85,8 +85,8 @@ def _repeat(
 ) -> list[float]:
     from tallow.errors import ContextError
 
-    if count > model.config.context:
-        raise ContextError(f"bench: expected up to {model.config.context} tokens, got {count}")
+    if count > model.context:
+        raise ContextError(f"bench: expected up to {model.context} tokens, got {count}")
     work(model, count if work is prefill_seconds else 1)  # as llama-bench warms up
     return [work(model, count) for _ in range(runs)]
 

@@ -74,7 +74,7 @@ class Conversation:
 
     def _shifted(self, messages: list[dict[str, str]]) -> list[dict[str, str]]:
         """`messages` without as many of the oldest turns as leave a quarter of the context free."""
-        context, first = self._llm.model.config.context, len(self._begin)
+        context, first = self._llm.model.context, len(self._begin)
         room = min(self._params.max_tokens or context, context // 4)
         while (
             len(messages) > first + 2

@@ -64,8 +64,8 @@ def _collected(
     from tallow.errors import ContextError
     from tallow.quantization import collect
 
-    if context > model.config.context:
-        raise ContextError(f"imatrix: expected a context up to {model.config.context}")
+    if context > model.context:
+        raise ContextError(f"imatrix: expected a context up to {model.context}")
     if output and model.config.tie_word_embeddings:
         note("the output matrix is the token embedding, for which no sums are kept")
     bos = model.tokenizer.bos_id if begins_with_bos(model.tokenizer) else None

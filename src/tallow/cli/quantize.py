@@ -141,7 +141,7 @@ def _perplexities(
     found = []
     for path in paths:
         with LLM(path, activations=activations.value) as llm:
-            window = min(512, llm.model.config.context)
+            window = min(512, llm.model.context)
             found.append((path, llm.perplexity(text, window=window)))
     return found
 

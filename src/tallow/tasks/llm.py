@@ -365,7 +365,7 @@ class LLM:
             ContextError: the window exceeds the context.
             NonFiniteError: the model computes NaN or infinity.
         """
-        context = self.model.config.context
+        context = self.model.context
         window = min(512, context) if window is None else window
         expect(type(window) is int, LLM.perplexity, "a window of tokens", window, ArgumentError)
         expect(window >= 2, LLM.perplexity, "a window of at least 2", window, ArgumentError)

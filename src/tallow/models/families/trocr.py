@@ -13,7 +13,7 @@ from tallow.models.blocks.bart import (
     SinusoidalPositions,
 )
 from tallow.models.configs import Config, activation, layers, size, token
-from tallow.models.fields import Fields
+from tallow.models.fields import MAX_SIZE, Fields
 from tallow.nn import LayerNorm, Linear, Module, tie
 from tallow.tensor import Tensor
 
@@ -96,6 +96,12 @@ class TrOCRForCausalLM(BartCausalLM):
         self.output_projection = Linear(width, cfg.vocab_size, bias=False)
         if cfg.tie_word_embeddings:
             tie(self.output_projection, "weight", decoder.embed_tokens, "weight")
+
+    @property
+    def context(self) -> int:
+        """The largest number of positions; that of sines, which are computed, has no end."""
+        learned = self.config.use_learned_position_embeddings
+        return int(self.config.max_position_embeddings) if learned else MAX_SIZE
 
     def head(self, hidden: Tensor) -> Tensor:
         """Logits `(…, vocab_size)`."""
