@@ -9,6 +9,7 @@ nothing is shared with what is tested.
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -17,7 +18,10 @@ from transformers.activations import ACT2FN
 from transformers.modeling_outputs import (
     BaseModelOutputWithPooling,
     MaskedLMOutput,
+    MultipleChoiceModelOutput,
+    QuestionAnsweringModelOutput,
     SequenceClassifierOutput,
+    TokenClassifierOutput,
 )
 
 
@@ -63,6 +67,35 @@ class FirstDense(nn.Module):
 
     def forward(self, x):
         return self.dense(x[:, 0]).tanh()
+
+
+class OfTokens:
+    """A head of each position: `classifier` to labels."""
+
+    def __init__(self, c):
+        super().__init__(c)
+        setattr(self, self.base_model_prefix, self.base(c))
+        self.classifier = nn.Linear(c.hidden_size, c.num_labels)
+        self.post_init()
+
+    def forward(self, **inputs):
+        found = getattr(self, self.base_model_prefix)(**inputs)
+        return TokenClassifierOutput(logits=self.classifier(found.last_hidden_state))
+
+
+class OfAnswers:
+    """Two scores of each position, under `qa_outputs`."""
+
+    def __init__(self, c):
+        super().__init__(c)
+        setattr(self, self.base_model_prefix, self.base(c))
+        self.qa_outputs = nn.Linear(c.hidden_size, 2)
+        self.post_init()
+
+    def forward(self, **inputs):
+        found = getattr(self, self.base_model_prefix)(**inputs).last_hidden_state
+        start, end = self.qa_outputs(found).unbind(-1)
+        return QuestionAnsweringModelOutput(start_logits=start, end_logits=end)
 
 
 class NewConfig(PretrainedConfig):
@@ -200,6 +233,29 @@ class NewForSequenceClassification(New):
         return SequenceClassifierOutput(logits=self.classifier(self.new(**inputs).pooler_output))
 
 
+class NewForTokenClassification(OfTokens, New):
+    base = NewModel
+
+
+class NewForQuestionAnswering(OfAnswers, New):
+    base = NewModel
+
+
+class NewForMultipleChoice(New):
+    def __init__(self, c):
+        super().__init__(c)
+        self.new = NewModel(c, pooled=True)
+        self.classifier = nn.Linear(c.hidden_size, 1)
+        self.post_init()
+
+    def forward(self, **inputs):
+        every = [
+            self.classifier(self.new(**{key: value[:, i] for key, value in inputs.items()})[1])
+            for i in range(inputs["input_ids"].shape[1])
+        ]
+        return MultipleChoiceModelOutput(logits=torch.cat(every, -1))
+
+
 class JinaBertConfig(PretrainedConfig):
     model_type = "bert"
 
@@ -226,6 +282,11 @@ class JinaLayer(nn.Module):
             inner |= {f"layer_norm_{n}": nn.LayerNorm(size, eps) for n in "qk"}
         output = Named({"dense": nn.Linear(size, size), "LayerNorm": nn.LayerNorm(size, eps)})
         self.attention = Named({"self": Named(inner), "output": output})
+        if c.feed_forward_type == "original":  # BERT's own
+            self.intermediate = Named({"dense": nn.Linear(size, hidden)})
+            parts = {"dense": nn.Linear(hidden, size), "LayerNorm": nn.LayerNorm(size, eps)}
+            self.output, self.act = Named(parts), ACT2FN[c.hidden_act]
+            return
         gates = nn.Linear(size, 2 * hidden, bias=False)
         if self.post:
             self.mlp = Named({"up_gated_layer": gates, "down_layer": nn.Linear(hidden, size)})
@@ -243,6 +304,10 @@ class JinaLayer(nn.Module):
             q, k = own.layer_norm_q(q), own.layer_norm_k(k)
         seen = attend(q, k, v, self.c.num_attention_heads, bias)
         y = out.LayerNorm(out.dense(seen) + x)
+        if self.c.feed_forward_type == "original":
+            return self.output.LayerNorm(
+                self.output.dense(self.act(self.intermediate.dense(y))) + y
+            )
         if self.post:
             y = self.layer_norm_1(y + x)
             up, gate = self.mlp.up_gated_layer(y).chunk(2, -1)
@@ -296,3 +361,40 @@ class JinaBertForSequenceClassification(JinaBert):
 
     def forward(self, **inputs):
         return SequenceClassifierOutput(logits=self.classifier(self.bert(**inputs).pooler_output))
+
+
+class JinaBertForTokenClassification(OfTokens, JinaBert):
+    base = JinaBertModel
+
+
+class JinaBertForQuestionAnswering(OfAnswers, JinaBert):
+    base = JinaBertModel
+
+
+class JinaBertForMaskedLM(JinaBert):
+    """BERT's head: a dense layer, an activation and a norm before the words' own table."""
+
+    _tied_weights_keys: ClassVar = {
+        "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight"
+    }
+
+    def __init__(self, c):
+        super().__init__(c)
+        size, self.bert, self.act = c.hidden_size, JinaBertModel(c), ACT2FN[c.hidden_act]
+        norm = nn.LayerNorm(size, c.layer_norm_eps)
+        head = Named({"transform": Named({"dense": nn.Linear(size, size), "LayerNorm": norm})})
+        head.decoder = nn.Linear(size, c.vocab_size, bias=False)
+        head.bias = nn.Parameter(torch.zeros(c.vocab_size))
+        self.cls = Named({"predictions": head})
+        self.post_init()
+
+    def get_output_embeddings(self):
+        return self.cls.predictions.decoder
+
+    def get_input_embeddings(self):
+        return self.bert.embeddings.word_embeddings
+
+    def forward(self, **inputs):
+        head = self.cls.predictions
+        x = self.act(head.transform.dense(self.bert(**inputs).last_hidden_state))
+        return MaskedLMOutput(logits=head.decoder(head.transform.LayerNorm(x)) + head.bias)

@@ -135,7 +135,8 @@ POST_NORM = {"AutoModel": "jinaai/jina-bert-v2-qk-post-norm--modeling_bert.JinaB
 
 
 def own(model: str, config: str, values: dict, *outputs: str, **inputs: int) -> Spec:
-    """A case of own_encoders.py."""
+    """A case of own_encoders.py; choices where it is of these."""
+    given = choices(texts(**inputs)) if model.endswith("MultipleChoice") else texts(**inputs)
 
     def make(values: dict):
         import own_encoders
@@ -143,7 +144,7 @@ def own(model: str, config: str, values: dict, *outputs: str, **inputs: int) -> 
         made = getattr(own_encoders, config)(**values)
         return made, getattr(own_encoders, model)(made)
 
-    return Spec(model, make, values, texts(**inputs), outputs)
+    return Spec(model, make, values, given, outputs)
 
 
 EURO = {**TINY, "num_key_value_heads": 2, "pad_token_id": 0}
@@ -251,6 +252,27 @@ SPECS = {
     "new_masked_lm": own("NewForMaskedLM", "NewConfig", NEW, "logits"),
     "new_classification": own(
         "NewForSequenceClassification", "NewConfig", {**NEW, "num_labels": 3}, "logits"
+    ),
+    "new_tokens": own("NewForTokenClassification", "NewConfig", {**NEW, "num_labels": 5}, "logits"),
+    "new_answers": own("NewForQuestionAnswering", "NewConfig", NEW, "start_logits", "end_logits"),
+    "new_choices": own("NewForMultipleChoice", "NewConfig", NEW, "logits"),
+    "jina_bert_masked_lm": own("JinaBertForMaskedLM", "JinaBertConfig", JINA, "logits", types=2),
+    "jina_bert_tokens": own(
+        "JinaBertForTokenClassification", "JinaBertConfig", {**JINA, "num_labels": 5}, "logits"
+    ),
+    "jina_bert_answers": own(
+        "JinaBertForQuestionAnswering",
+        "JinaBertConfig",
+        {**JINA, "auto_map": POST_NORM},
+        "start_logits",
+        "end_logits",
+    ),
+    "jina_bert_original": own(
+        "JinaBertModel",
+        "JinaBertConfig",
+        {**JINA, "feed_forward_type": "original", "position_embedding_type": "absolute"},
+        *POOLED[:2],
+        types=2,
     ),
     "jina_bert": own("JinaBertModel", "JinaBertConfig", JINA, *POOLED[:2], types=2),
     "jina_bert_post_norm": own(
