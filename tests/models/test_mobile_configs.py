@@ -224,6 +224,12 @@ REFUSED = [
     ("timm_tiny_vit", {"mlp_ratio": 0.0}, "mlp_ratio"),
     ("timm_tiny_vit", {"mbconv_expand_ratio": 1e9}, "mbconv_expand_ratio"),
     ("timm_tiny_vit", {"global_pool": "catavgmax"}, "global_pool"),
+    ("timm_vit", {"num_heads": 5}, "num_heads"),
+    ("timm_vit", {"class_token": False}, "global_pool"),
+    ("timm_vit", {"img_size": 4}, "img_size"),
+    ("timm_vit", {"mlp_ratio": 0.0}, "mlp_ratio"),
+    ("timm_vit", {"dynamic_img_size": True}, "dynamic_img_size"),
+    ("timm_vit", {"global_pool": "map"}, "global_pool"),
     ("timm_efficientvit_mit", {"depths": [1, 1]}, "depths"),
     ("timm_efficientvit_mit", {"widths": []}, "depths"),
     ("timm_efficientvit_mit", {"head_dim": 17}, "widths"),
@@ -233,6 +239,23 @@ REFUSED = [
     ("timm_efficientvit_large", {"expand_ratio": 4.0}, "expand_ratio"),
     ("timm_efficientvit_large", {"global_pool": "catavgmax"}, "global_pool"),
 ]
+
+
+OTHERS = [
+    "vit_relpos_base_patch16_224",
+    "vit_base_patch16_siglip_224",
+    "deit_base_patch16_dinov2",
+    "vit_base_patch16_gap_224",
+    "vit_base_distilled_patch16_224",
+    "vit_base_patch16",
+]
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_transformers_of_timm_are_refused(name, tmp_path):
+    folder = copied(Case("timm_vit"), tmp_path, architecture=name)
+    with pytest.raises(ModelError, match=f"architecture: .*{name}"):
+        tl.models.load(folder)
 
 
 @pytest.mark.parametrize(("name", "args", "told"), REFUSED)

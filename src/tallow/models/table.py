@@ -145,6 +145,7 @@ mobilenetv[1-4]_* tf_mobilenetv3_* efficientnet_* tf_efficientnet_* efficientnet
 resnet[1-9]* wide_resnet* resnext[1-9]* test_resnet: timm_resnet TimmResNet
 tiny_vit_*: timm_tiny_vit TimmTinyVit
 vgg[0-9]*: timm_vgg TimmVGG
+vit_* deit_* deit3_*: timm_vit TimmVit
 """
 
 # GGUF's `general.architecture` → the family that it is read as.

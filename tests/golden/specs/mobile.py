@@ -33,6 +33,25 @@ SPECS = {
     ),
 }
 
+VIT = {"img_size": [24, 40], "patch_size": 8, "embed_dim": 32, "depth": 2, "mlp_ratio": 2.0}
+for case, name, more in (
+    ("vit", "vit_base_patch16_clip_quickgelu_224", {"num_heads": 2}),
+    (
+        "vit_registers",
+        "vit_small_patch14_reg4_dinov2",
+        {"num_heads": 4, "global_pool": "avg", "qkv_bias": False},
+    ),
+    ("deit3", "deit3_small_patch16_224", {"num_heads": 4, "patch_size": [8, 10]}),
+    ("deit_distilled", "deit_tiny_distilled_patch16_224", {"num_heads": 2}),
+):
+    SPECS[f"timm_{case}"] = Spec(
+        f"timm:{name}",
+        "",
+        {**VIT, **more, "num_classes": 7},
+        images((24, 40)),
+        ("logits",),
+        stds={"*qkv.weight": 0.2},
+    )
 # The variants of five stages have other norms before attention, and a stem of fewer branches.
 SPECS["timm_fastvit_mci3"] = Spec(
     "timm:fastvit_mci3",

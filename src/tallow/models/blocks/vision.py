@@ -63,6 +63,15 @@ def resized(table: Tensor, grid: Grid, *, antialias: bool = False) -> Tensor:
     return maps.flatten(2).transpose(1, 2)
 
 
+class Patches(Module):
+    """Patches of a picture, under `proj`."""
+
+    def __init__(
+        self, channels: int, size: int, down: int, across: int, *, bias: bool = True
+    ) -> None:
+        self.proj = Conv2d(channels, size, (down, across), (down, across), bias=bias)
+
+
 class PatchEmbeddings(Module):
     """Patches of a picture as vectors, under `projection`."""
 

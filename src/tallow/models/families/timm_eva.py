@@ -14,11 +14,11 @@ from tallow.dtype import f32
 from tallow.errors import expect
 from tallow.factories import arange, tensor, zeros
 from tallow.models.blocks.heads import merge_heads
-from tallow.models.blocks.vision import Grid, Mlp, as_maps, patches
+from tallow.models.blocks.vision import Grid, Mlp, Patches, as_maps, patches
 from tallow.models.configs import choice, layers, size, sizes
 from tallow.models.fields import Fields
-from tallow.models.timm import TimmConfig, TimmModel
-from tallow.nn import Conv2d, LayerNorm, Linear, Module, ModuleList, init, param
+from tallow.models.timm import TimmConfig, TimmModel, pool_tokens
+from tallow.nn import LayerNorm, Linear, Module, ModuleList, init, param
 from tallow.ops import attention, cat, rope, silu_mul
 from tallow.tensor import Tensor
 
@@ -87,13 +87,6 @@ class EvaConfig(TimmConfig):
     def late_norm(self) -> bool:
         """Whether what is pooled is normalised, and not the tokens."""
         return self.global_pool == "avg" if self.use_fc_norm is None else self.use_fc_norm
-
-
-class Patches(Module):
-    """Patches of a picture, under `proj`."""
-
-    def __init__(self, channels: int, width: int, down: int, across: int) -> None:
-        self.proj = Conv2d(channels, width, (down, across), (down, across))
 
 
 class Attention(Module):
@@ -244,11 +237,5 @@ class TimmEva(TimmModel):
 
     def pool(self, x: Tensor) -> Tensor:
         """`(batch, length, size)` → `(batch, size)`."""
-        kind, own = self.config.global_pool, x[:, 1:]
-        if kind == "token":
-            found = x[:, 0]
-        elif kind == "avgmax":
-            found = 0.5 * (own.mean(1) + own.amax(1))
-        else:
-            found = own.mean(1) if kind == "avg" else own.amax(1)
+        found = pool_tokens(x, self.config.global_pool, 1)
         return found if self.fc_norm is None else self.fc_norm(found)

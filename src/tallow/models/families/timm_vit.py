@@ -1,0 +1,230 @@
+"""timm's vision transformers: ViT, CLIP's, DeiT and DeiT III, DINOv2 (arXiv 2010.11929)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tallow.errors import expect
+from tallow.models import losses
+from tallow.models.blocks.packed import PackedAttention
+from tallow.models.blocks.vision import Grid, Mlp, Patches, as_maps, patches
+from tallow.models.configs import activation, choice, layers, size, sizes
+from tallow.models.fields import Fields
+from tallow.models.outputs import LogitsOutput
+from tallow.models.timm import TimmConfig, TimmModel, pool_tokens
+from tallow.nn import LayerNorm, Module, ModuleList, init, param
+from tallow.ops import cat
+from tallow.tensor import Tensor
+
+_SIZES = {  # widths, depths, heads
+    "tiny": (192, 12, 3), "small": (384, 12, 6), "medium": (512, 12, 8), "base": (768, 12, 12),
+    "large": (1024, 24, 16), "huge": (1280, 32, 16),
+}  # fmt: skip
+_CLIP = {"medium": 512, "base": 512, "large": 768, "huge": 1024}  # of vectors beside texts
+_PROJECTED = re.compile(r".*clip_quickgelu.*|.*medium.*clip.*|.*clip_(256|378)")  # to such
+_NAME = re.compile(
+    r"(?P<type>vit|deit|deit3)_(?P<kind>tiny|small|medium|base|large|huge)(?P<distilled>_distilled)?"
+    r"_patch(?P<patch>8|14|16|32)(_reg(?P<reg>[14]))?"
+    r"(?P<more>_dinov2|_clip|_clip_quickgelu|_gap)?(_(?P<side>\d{3}))?"
+)
+_BARE = frozenset(  # whose first weights have no classifier
+    {"vit_small_patch8_224", "vit_huge_patch14_224", "vit_large_patch32_224"}
+)
+
+
+def _more(kind: str, more: str, registers: int) -> dict[str, Any]:
+    """What distinguishes a way of training."""
+    if more == "_dinov2":
+        return {"img_size": 518, "init_values": 1e-5, "no_embed_class": registers > 0}
+    if more.startswith("_clip"):
+        act = {"act_layer": "quick_gelu"} if "quick" in more else {}
+        return {"pre_norm": True, "norm_eps": 1e-5, **act}
+    if more == "_gap":
+        scaled = {"init_values": 1e-5} if kind == "medium" else {}
+        return {"class_token": False, "no_embed_class": True, "global_pool": "avg", **scaled}
+    return {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimmVitConfig(TimmConfig):
+    """Arguments of timm's `VisionTransformer`; `norm_eps` is that of its `norm_layer`."""
+
+    global_pool: str = choice("token", "avg", "max", "avgmax")
+    img_size: tuple[int, ...] = sizes(224, 224, length=2, high=1 << 14)
+    patch_size: tuple[int, ...] = sizes(16, 16, length=2)
+    embed_dim: int = size(768)
+    depth: int = layers(12)
+    num_heads: int = size(12)
+    mlp_ratio: float = 4.0
+    qkv_bias: bool = True
+    init_values: float | None = None
+    class_token: bool = True
+    no_embed_class: bool = False
+    reg_tokens: int = size(0, low=0, high=1 << 10)
+    pre_norm: bool = False
+    fc_norm: bool | None = None
+    norm_eps: float = 1e-6
+    act_layer: str = activation("gelu")
+    distilled: bool = False
+
+    @classmethod
+    def variant(cls, name: str) -> Mapping[str, Any] | None:
+        """The arguments of a variant."""
+        found = _NAME.fullmatch(name)
+        if found is None:
+            return None
+        kind, more, reg = found["kind"], found["more"] or "", int(found["reg"] or 0)
+        sided = found["side"] is not None or more == "_dinov2"
+        others = found["type"] != "vit" and (more or reg)
+        if not sided or others or (reg and more not in ("_dinov2", "_gap")):
+            return None
+        if (more == "_gap" and not reg) or (found["distilled"] and found["type"] != "deit"):
+            return None
+        width, depth, heads = _SIZES[kind]
+        values = {
+            "img_size": int(found["side"] or 518), "patch_size": int(found["patch"]),
+            "embed_dim": width, "depth": depth, "num_heads": heads, "reg_tokens": reg,
+            **_more(kind, more, reg),
+        }  # fmt: skip
+        if found["type"] == "deit3":
+            values |= {"no_embed_class": True, "init_values": 1e-6}
+        if found["distilled"]:
+            values["distilled"] = True
+        if name in _BARE or more == "_dinov2":
+            values["num_classes"] = 0
+        elif _PROJECTED.fullmatch(name) and kind in _CLIP:
+            values["num_classes"] = _CLIP[kind]
+        return values
+
+    def check(self, fields: Fields) -> None:
+        """Heads divide the width, and what is pooled is there."""
+        if self.embed_dim % self.num_heads:
+            wanted = f"a divisor of embed_dim {self.embed_dim}"
+            raise fields.misfit("num_heads", wanted, self.num_heads)
+        if self.global_pool == "token" and not self.class_token:
+            raise fields.misfit("global_pool", "avg, max or avgmax, without class_token", "token")
+        if not 0.1 <= self.mlp_ratio <= 64:
+            raise fields.misfit("mlp_ratio", "a number from 0.1 to 64", self.mlp_ratio)
+        if min(self.grid) < 1:
+            raise fields.misfit("img_size", f"at least {self.patch_size}", self.img_size)
+
+    @property
+    def grid(self) -> Grid:
+        """Rows and columns of patches."""
+        (height, width), (down, across) = self.img_size, self.patch_size
+        return height // down, width // across
+
+    @property
+    def late_norm(self) -> bool:
+        """Whether what is pooled is normalised, and not the tokens."""
+        return self.global_pool != "token" if self.fc_norm is None else self.fc_norm
+
+
+class Scale(Module):
+    """A factor of each channel, `gamma`."""
+
+    def __init__(self, size: int) -> None:
+        self.gamma = param(size, init=init.ones)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(..., size)`, kept."""
+        return x * self.gamma
+
+
+class Block(Module):
+    """Attention and feed-forward, each normalised before and scaled behind if it is asked for."""
+
+    def __init__(self, cfg: TimmVitConfig) -> None:
+        width, eps = cfg.embed_dim, cfg.norm_eps
+        scaled = cfg.init_values is not None
+        self.norm1 = LayerNorm(width, eps)
+        self.attn = PackedAttention(
+            width, cfg.num_heads, packed="qkv", out="proj", bias=cfg.qkv_bias, out_bias=True
+        )
+        self.ls1 = Scale(width) if scaled else None
+        self.norm2 = LayerNorm(width, eps)
+        self.mlp = Mlp(width, int(width * cfg.mlp_ratio), cfg.act_layer)
+        self.ls2 = Scale(width) if scaled else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(batch, length, size)`, kept."""
+        seen = self.attn(self.norm1(x), None, None)
+        x = x + (seen if self.ls1 is None else self.ls1(seen))
+        fed: Tensor = self.mlp(self.norm2(x))
+        return x + (fed if self.ls2 is None else self.ls2(fed))
+
+
+class TimmVit(TimmModel):
+    """Patches behind tokens of their own, blocks, pooling and a linear layer."""
+
+    config_class = TimmVitConfig
+    classifier_name = "head"
+    ignorable = (r"head_dist\..*",)
+
+    def __init__(self, cfg: TimmVitConfig) -> None:
+        self.config = cfg
+        width, (rows, columns), eps = cfg.embed_dim, cfg.grid, cfg.norm_eps
+        self.patch_embed = Patches(cfg.in_chans, width, *cfg.patch_size, bias=not cfg.pre_norm)
+        self.cls_token = param(1, 1, width, init=init.zeros) if cfg.class_token else None
+        self.dist_token = param(1, 1, width, init=init.zeros) if cfg.distilled else None
+        count = cfg.reg_tokens
+        self.reg_token = param(1, count, width, init=init.zeros) if count else None
+        self.own = cfg.class_token + cfg.distilled + count
+        length = rows * columns + (0 if cfg.no_embed_class else self.own)
+        self.pos_embed = param(1, length, width, init=init.zeros)
+        self.norm_pre = LayerNorm(width, eps) if cfg.pre_norm else None
+        self.blocks = ModuleList([Block(cfg) for _ in range(cfg.depth)])
+        self.norm = None if cfg.late_norm else LayerNorm(width, eps)
+        self.fc_norm = LayerNorm(width, eps) if cfg.late_norm else None
+        self.head = self.classifier_layer(width)
+        self.head_dist = self.classifier_layer(width) if cfg.distilled else None
+
+    def tokens(self, x: Tensor) -> list[Tensor]:
+        """What each block gives.
+
+        Raises:
+            ShapeError: the picture is of another size.
+        """
+        size, placed = self.config.img_size, not self.config.no_embed_class
+        wanted = f"pictures of {size[0]} × {size[1]}"
+        expect(tuple(x.shape[2:]) == size, "pixel_values", wanted, tuple(x.shape))
+        x, _ = patches(self.patch_embed.proj, x)
+        x = x if placed else x + self.pos_embed
+        own = (self.cls_token, self.dist_token, self.reg_token)
+        x = cat([*(each.expand(x.shape[0], -1, -1) for each in own if each is not None), x], 1)
+        x = x + self.pos_embed if placed else x
+        states = [x if self.norm_pre is None else self.norm_pre(x)]
+        for block in self.blocks:
+            states.append(block(states[-1]))
+        return states[1:]
+
+    def last(self, x: Tensor) -> Tensor:
+        """What the last block gives, `(batch, length, size)`."""
+        return self.tokens(x)[-1]
+
+    def maps(self, x: Tensor) -> list[Tensor]:
+        """What each block gives, `(batch, size, rows, columns)`."""
+        return [as_maps(each[:, self.own :], self.config.grid) for each in self.tokens(x)]
+
+    def finish(self, x: Tensor) -> Tensor:
+        """Normalised, where what is pooled is not."""
+        return x if self.norm is None else self.norm(x)
+
+    def pool(self, x: Tensor) -> Tensor:
+        """`(batch, length, size)` → `(batch, size)`."""
+        if self.dist_token is not None:
+            return 0.5 * (x[:, 0] + x[:, 1])
+        found = pool_tokens(x, self.config.global_pool, self.own)
+        return found if self.fc_norm is None else self.fc_norm(found)
+
+    def forward(self, pixel_values: Tensor, labels: Tensor | None = None) -> Any:
+        """`(batch, channels, height, width)` → scores `(batch, labels)`; the loss with labels."""
+        if self.head is None or self.head_dist is None:
+            return super().forward(pixel_values, labels)
+        x = self.finish(self.last(pixel_values))
+        logits = 0.5 * (self.head(x[:, 0]) + self.head_dist(x[:, 1]))
+        loss = None if labels is None else losses.sequence(logits, labels, self.config)
+        return LogitsOutput(logits, loss)
