@@ -7,8 +7,10 @@ import warnings
 
 import pytest
 
+import tallow as tl
 from tallow.errors import ArgumentError, ConfigWarning, FormatError
 from tallow.generate import GenerationConfig
+from tallow.generate.processors import Step
 
 BAD = [
     ("max_length", [0, -1, 2.5, "9", True]),
@@ -131,5 +133,19 @@ def test_unknown_keys_are_told_and_unsupported_ones_refused(tmp_path):
 @pytest.mark.parametrize("text", ["", "[]", "{", '"x"', "[" * 100_000, "\xff"])
 def test_damaged_files(text, tmp_path):
     write(tmp_path, "generation_config.json", text)
-    with pytest.raises(FormatError, match="a JSON object"):
+    with pytest.raises(FormatError, match="expected (a JSON object|JSON)"):
         GenerationConfig.read(tmp_path)
+
+
+@pytest.mark.parametrize("value", [["a", 1.0], [1, None], [1, 2, 3], 5, "ab"])
+def test_an_exponential_decay_of_two_numbers(value):
+    with pytest.raises(FormatError, match="exponential_decay_length_penalty: expected a start"):
+        GenerationConfig.of({"exponential_decay_length_penalty": value})
+
+
+def test_an_end_beyond_the_vocabulary_changes_no_other_row():
+    config = GenerationConfig(eos_token_id=[1, 9], exponential_decay_length_penalty=(0, 2.0))
+    scores = tl.ones(2, 4)
+    for process in config.processors(1, 5):
+        scores = process(Step([[0, 1], [0, 2]], 1), scores)
+    assert scores.tolist() == [[1.0, 2.0, 1.0, 1.0]] * 2

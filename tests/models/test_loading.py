@@ -128,6 +128,23 @@ def test_unknown_families_and_architectures(copied):
     assert type(tl.models.load(folder, task="embedding")).__name__ == "BertModel"
 
 
+MIXED = {"rope_type": "ntk", "factor": 2.0, "mixed_b": 2**40, "rope_theta": 1e4}
+CONTRADICTIONS = [
+    ("bert", "layer_norm_eps", 10**400),
+    ("resnet", "hidden_sizes", [16, 32, 64]),
+    ("resnet", "depths", None),  # those of ResNet-50, of four stages
+    ("regnet", "depths", [1]),
+    ("rt_detr_resnet", "depths", [1]),
+    ("new_mixed", "rope_parameters", MIXED),
+]
+
+
+@pytest.mark.parametrize(("case", "key", "value"), CONTRADICTIONS, ids=str)
+def test_values_that_cannot_be(case, key, value, copied):
+    with pytest.raises(ModelError, match=r"config\.json: \w+: expected "):
+        tl.models.load(copied(case, **{key: value}))
+
+
 @pytest.mark.parametrize("odd", [[7], [["BertModel"]], {"BertModel": 1}])
 def test_architectures_that_are_no_names(odd, copied):
     with pytest.raises(ModelError, match=r"architectures: expected one of BertModel"):

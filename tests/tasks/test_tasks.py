@@ -110,6 +110,14 @@ def test_hostile_modules(change, tmp_path):
         tl.Embedder(tmp_path / "m")
 
 
+@pytest.mark.parametrize("mode", [[[1]], [7], {"cls": True}, "average"])
+def test_a_pooling_that_is_none(mode, tmp_path):
+    folder = shutil.copytree(ROOT / "sentences", tmp_path / "m")
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode": mode}))
+    with pytest.raises(ModelError, match=r"config\.json: pooling_mode: expected one of"):
+        tl.Embedder(folder)
+
+
 def test_reranker():
     reranker, want = tl.Reranker(ROOT / "reranker"), expected("reranker")
     query = "which animal sleeps"

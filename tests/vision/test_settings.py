@@ -134,6 +134,8 @@ def test_values(config, field, value):
         ({"image_mean": [0.5, 0.5, "x"]}, "image_mean: expected a finite number"),
         ({"image_std": [0.5, 0.5, 0]}, "image_std: expected a finite number above 0"),
         ({"rescale_factor": float("nan")}, "rescale_factor: expected a finite number"),
+        ({"rescale_factor": 10**400}, "rescale_factor: expected a finite number"),
+        ({"image_mean": [0, -(10**400), 0]}, "image_mean: expected a finite number"),
         ({"rescale_factor": "1/255"}, "rescale_factor"),
         ({"do_resize": "yes"}, "do_resize: expected true or false"),
         ({"do_resize": 1}, "do_resize: expected true or false"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import warnings
@@ -22,6 +21,7 @@ from tallow.generate.processors import (
     renormalize,
     suppress_at_begin,
 )
+from tallow.weights.open import read_json
 
 Ids = tuple[int, ...]
 MOST_ROWS = 4096  # of one prompt: a file must not ask for the memory of any number
@@ -132,10 +132,10 @@ class GenerationConfig:
         """
         own, model = Path(folder) / "generation_config.json", Path(folder) / "config.json"
         if own.is_file():
-            return cls.of(_object(own), str(own))
+            return cls.of(read_json(own), str(own))
         if not model.is_file():
             return cls()
-        values = _object(model)
+        values = read_json(model)
         inner: Mapping[str, Any] = next(
             (values[key] for key in _DECODERS if isinstance(values.get(key), Mapping)), {}
         )
@@ -176,16 +176,6 @@ class GenerationConfig:
         unknown = sorted(options.keys() - _NAMES)
         expect(not unknown, "generation config", "names of its fields", unknown, ArgumentError)
         return replace(self, **options)
-
-
-def _object(path: Path) -> Mapping[str, Any]:
-    try:
-        found = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise FormatError(path, "json", "a JSON object", error) from error
-    if not isinstance(found, dict):
-        raise FormatError(path, "json", "a JSON object", type(found).__name__)
-    return found
 
 
 def _integer(low: int, high: float = math.inf) -> tuple[Any, str]:
@@ -250,7 +240,7 @@ _CHECKS: dict[str, tuple[Any, str]] = {
     ),
     "remove_invalid_values": _FLAG,
     "exponential_decay_length_penalty": (
-        (lambda x: isinstance(x, Sequence) and len(x) == 2),
+        (lambda x: isinstance(x, Sequence) and len(x) == 2 and all(map(_number(0, _ANY)[0], x))),
         "a start and a factor",
     ),
     "suppress_tokens": _IDS,

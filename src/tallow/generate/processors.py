@@ -166,7 +166,8 @@ def exponential_decay(setting: Sequence[float], ends: Ends) -> Processor:
         if step.new <= start:
             return scores
         size, growth = scores.shape[-1], factor ** (step.new - start) - 1
-        at = {row * size + token: 0.0 for row in range(len(step.ids)) for token in ends.eos}
+        eos = [token for token in ends.eos if token < size]
+        at = {row * size + token: 0.0 for row in range(len(step.ids)) for token in eos}
         return _changed(scores, at, lambda x, _: where(x.isfinite(), x + x.abs() * growth, x))
 
     return process

@@ -213,6 +213,13 @@ _READERS: dict[str, Reader] = {
 }
 
 
+def one_each(fields: Fields, name: str, values: Sequence[int], stages: int) -> None:
+    """Refuse a list that has not a number for each stage."""
+    if len(values) != stages:
+        wanted = f"one number for each of {stages} stages"
+        raise fields.misfit(name, wanted, list(values))
+
+
 def read_labels(fields: Fields) -> Mapping[int, str]:
     """`id2label`, or `num_labels` of them by number; two where neither stands."""
     given = fields.get("id2label")

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from tallow.errors import ModelError
 
 MAX_SIZE = 2**31 - 1
+
+
+def _is_finite(value: Any) -> bool:
+    # By comparing: an integer may be too large for a float, and NaN is not like itself.
+    good = isinstance(value, int | float) and not isinstance(value, bool)
+    return good and abs(value) <= sys.float_info.max
 
 
 class Fields:
@@ -93,8 +99,7 @@ class Fields:
         value = self.get(name)
         if value is None and default is not None:
             return default
-        good = isinstance(value, int | float) and not isinstance(value, bool)
-        if not good or not math.isfinite(value) or value <= low:
+        if not _is_finite(value) or value <= low:
             raise self.misfit(name, f"a number above {low:g}", value)
         return float(value)
 
@@ -103,8 +108,7 @@ class Fields:
         value = self.get(name)
         if value is None and default is not None:
             return default
-        good = isinstance(value, int | float) and not isinstance(value, bool)
-        if not good or not math.isfinite(value):
+        if not _is_finite(value):
             raise self.misfit(name, "a number", value)
         return float(value)
 

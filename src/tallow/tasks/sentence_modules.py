@@ -98,7 +98,8 @@ class Pooling:
         mode = fields.get("pooling_mode")
         if mode is not None:
             named = [mode] if isinstance(mode, str) else mode
-            if not isinstance(named, list) or not set(named) <= POOLING.keys():
+            listed = isinstance(named, list) and all(isinstance(each, str) for each in named)
+            if not listed or not set(named) <= POOLING.keys():
                 raise fields.misfit("pooling_mode", f"one of {sorted(POOLING)}", mode)
         else:
             named = [name for key, name in _KEYS.items() if fields.flag(key)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import sys
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -192,7 +193,8 @@ class _Reader:
 
     def _number(self, name: str, value: Any, low: float = 0.0) -> float:
         good = isinstance(value, int | float) and not isinstance(value, bool)
-        if not good or not math.isfinite(value) or value <= low:
+        # Compared, as an integer may be too large for a float.
+        if not good or not abs(value) <= sys.float_info.max or value <= low:
             raise self.misfit(
                 name, "a finite number above 0" if not low else "a finite number", value
             )

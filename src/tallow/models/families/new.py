@@ -70,6 +70,9 @@ class NewConfig(TextConfig):
         """Heads share the width in equal, even parts; the base of rotations is a number above 0."""
         super().check(fields)
         fields.number("rope_theta", self.rope_theta)
+        mixed = None if self.rope_scaling is None else self.rope_scaling[1]
+        if mixed is not None and mixed > 64:  # powers of frequencies' numbers leave the floats
+            raise fields.misfit("rope_scaling", "a mixed_b of at most 64", mixed)
         if self.hidden_size // self.num_attention_heads % 2:
             wanted = "one that leaves even heads"
             raise fields.misfit("num_attention_heads", wanted, self.num_attention_heads)

@@ -8,7 +8,7 @@ from tallow.models.base import Model
 from tallow.models.blocks.activation import ACTIVATIONS
 from tallow.models.blocks.conv import ConvNorm, excite
 from tallow.models.blocks.image_heads import ImageClassification
-from tallow.models.configs import Config, activation, choice, size, sizes
+from tallow.models.configs import Config, activation, choice, one_each, size, sizes
 from tallow.models.fields import Fields
 from tallow.models.outputs import BaseOutput
 from tallow.nn import AdaptiveAvgPool2d, Conv2d, Flatten, Linear, Module, ModuleList, Sequential
@@ -31,9 +31,7 @@ class RegNetConfig(Config):
 
     def check(self, fields: Fields) -> None:
         """Each stage needs a depth, and a width that its groups divide."""
-        if len(self.depths) != len(self.hidden_sizes):
-            wanted = f"one number for each of {len(self.hidden_sizes)} stages"
-            raise fields.misfit("depths", wanted, list(self.depths))
+        one_each(fields, "depths", self.depths, len(self.hidden_sizes))
         if any(width % max(1, width // self.groups_width) for width in self.hidden_sizes):
             wanted = f"a width that divides {list(self.hidden_sizes)} into groups"
             raise fields.misfit("groups_width", wanted, self.groups_width)

@@ -8,7 +8,8 @@ from tallow.models.base import Model
 from tallow.models.blocks.conv import ConvNorm
 from tallow.models.blocks.image_heads import Backbone, BackboneConfig, ImageClassification
 from tallow.models.blocks.resnet import Residual, Stages, basic, bottleneck
-from tallow.models.configs import activation, choice, size, sizes
+from tallow.models.configs import activation, choice, one_each, size, sizes
+from tallow.models.fields import Fields
 from tallow.models.outputs import BaseOutput
 from tallow.nn import AdaptiveAvgPool2d, Flatten, Linear, MaxPool2d, Module, Sequential
 from tallow.tensor import Tensor
@@ -26,6 +27,10 @@ class ResNetConfig(BackboneConfig):
     hidden_act: str = activation("relu")
     downsample_in_first_stage: bool = False
     downsample_in_bottleneck: bool = False
+
+    def check(self, fields: Fields) -> None:
+        """A depth for each stage."""
+        one_each(fields, "depths", self.depths, len(self.hidden_sizes))
 
 
 class Embedder(Module):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tallow.models.blocks.conv import ConvNorm
 from tallow.models.blocks.image_heads import Backbone, BackboneConfig
 from tallow.models.blocks.resnet import Residual, Stages, basic, bottleneck
-from tallow.models.configs import activation, choice, size, sizes
+from tallow.models.configs import activation, choice, one_each, size, sizes
 from tallow.models.fields import Fields
 from tallow.nn import AvgPool2d, MaxPool2d, Module, Sequential
 from tallow.tensor import Tensor
@@ -28,9 +28,7 @@ class RTDetrResNetConfig(BackboneConfig):
 
     def check(self, fields: Fields) -> None:
         """A depth for each stage, and an even stem."""
-        if len(self.depths) != len(self.hidden_sizes):
-            wanted = f"one number for each of {len(self.hidden_sizes)} stages"
-            raise fields.misfit("depths", wanted, list(self.depths))
+        one_each(fields, "depths", self.depths, len(self.hidden_sizes))
         if self.embedding_size % 2:
             raise fields.misfit("embedding_size", "an even number", self.embedding_size)
         same = self.embedding_size == self.hidden_sizes[0] or self.downsample_in_first_stage
