@@ -225,6 +225,7 @@ def test_every_variant_has_the_tensors_of_timm():
         "mobilenetv4_conv_small_050",
         "resnet26d",
         "tiny_vit_5m_224",
+        "convnextv2_atto",
         "efficientvit_b0",
         "efficientvit_l1",
     ],

@@ -133,6 +133,7 @@ yolos: YolosModel YolosForObjectDetection
 # Patterns of timm's names: module and class. They count where a config has an `architecture` and no
 # `model_type`, and behind `timm_wrapper`.
 _TIMM = """
+convnext_* convnextv2_*: timm_convnext TimmConvNext
 convmixer_*: timm_convmixer TimmConvMixer
 efficientvit_b[0-9]: timm_efficientvit_mit TimmEfficientVitMit
 efficientvit_l[0-9]: timm_efficientvit_mit TimmEfficientVitLarge

@@ -33,6 +33,18 @@ SPECS = {
     ),
 }
 
+CONVNEXT = {"dims": [8, 8, 16, 32], "depths": [1, 1, 2, 1], "num_classes": 7}
+for case, name, more in (
+    ("convnext", "convnext_large_mlp", {"head_hidden_size": 16, "global_pool": "max"}),
+    ("convnextv2", "convnextv2_atto", {}),
+    (
+        "convnext_hnf",
+        "convnext_tiny_hnf",
+        {"stem_type": "overlap_tiered", "kernel_sizes": [7, 5, 5, 3], "conv_bias": False},
+    ),
+):
+    size = images((45, 40))
+    SPECS[f"timm_{case}"] = Spec(f"timm:{name}", "", {**CONVNEXT, **more}, size, ("logits",))
 VIT = {"img_size": [24, 40], "patch_size": 8, "embed_dim": 32, "depth": 2, "mlp_ratio": 2.0}
 for case, name, more in (
     ("vit", "vit_base_patch16_clip_quickgelu_224", {"num_heads": 2}),

@@ -87,8 +87,8 @@ class LayerNorm2d(LayerNorm):
         return super().forward(input.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
-def _of_one(x: Tensor, conv: Any) -> Tensor:
-    """A pointwise convolution of one place, `(batch, size)`, as the product that it is."""
+def pointwise(x: Tensor, conv: Any) -> Tensor:
+    """A pointwise convolution of `(..., size)`, as the product that it is."""
     return linear(x, conv.weight.flatten(1), conv.bias)
 
 
@@ -97,7 +97,7 @@ def excite(x: Tensor, reduce: Module, act: Any, expand: Module, gate: Any = F.si
 
     `reduce` and `expand` are pointwise convolutions.
     """
-    factors: Tensor = gate(_of_one(act(_of_one(x.mean((2, 3)), reduce)), expand))
+    factors: Tensor = gate(pointwise(act(pointwise(x.mean((2, 3)), reduce)), expand))
     return x * factors.reshape(*x.shape[:2], 1, 1)
 
 

@@ -46,9 +46,10 @@ class ConvNextFields(BackboneConfig):
 class ResponseNorm(Module):
     """Global response normalisation of `(batch, height, width, channels)` (arXiv 2301.00808)."""
 
-    def __init__(self, size: int) -> None:
-        self.weight = param(1, 1, 1, size, init=zeros)
-        self.bias = param(1, 1, 1, size, init=zeros)
+    def __init__(self, size: int, *, flat: bool = False) -> None:
+        shape = (size,) if flat else (1, 1, 1, size)  # in files
+        self.weight = param(*shape, init=zeros)
+        self.bias = param(*shape, init=zeros)
 
     def forward(self, x: Tensor) -> Tensor:
         """Kept: each channel by its norm over the image, compared with the mean of all."""
