@@ -10,7 +10,7 @@ from tallow.models.blocks.activation import ACTIVATIONS
 from tallow.models.blocks.bert import BertEmbeddings
 from tallow.models.blocks.heads import as_mask, merge_heads
 from tallow.models.blocks.rope import Rope
-from tallow.models.blocks.text_encoder import BertEncoder
+from tallow.models.blocks.text_encoder import BertEncoder, Inputs
 from tallow.models.outputs import BaseOutput
 from tallow.nn import Linear, Module, ModuleList
 from tallow.ops import attention, rope
@@ -142,29 +142,21 @@ class RotaryEncoder(BertEncoder):
     rope: Rope | None
     most: int
 
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        token_type_ids: Tensor | None = None,
-        position_ids: Tensor | None = None,
-        inputs_embeds: Tensor | None = None,
-        *,
-        output_hidden_states: bool = False,
-    ) -> BaseOutput:
-        """Token ids `(batch, length)` → hidden states `(batch, length, size)`, and pooled ones."""
-        x = self.embed(input_ids, token_type_ids, position_ids, inputs_embeds)
+    def run(self, inputs: Inputs, hidden: bool) -> BaseOutput:
+        """What embeddings, layers and pooler make of the inputs."""
+        ids, keep, types, positions, embeds = inputs
+        x = self.embed(ids, types, positions, embeds)
         table = None
         if self.rope is not None:
-            if position_ids is None:
-                position_ids = places(x.shape[1], self.most)
-            table = self.rope.table(position_ids)
-        mask = None if attention_mask is None else as_mask(attention_mask)
+            if positions is None:
+                positions = places(x.shape[1], self.most)
+            table = self.rope.table(positions)
+        mask = None if keep is None else as_mask(keep)
         states = [x]
         for layer in self.layers():
             states.append(layer(states[-1], mask, table))
         pooled = None if self.pooler is None else self.pooler(states[-1])
-        return BaseOutput(states[-1], pooled, tuple(states) if output_hidden_states else None)
+        return BaseOutput(states[-1], pooled, tuple(states) if hidden else None)
 
     def embed(self, *inputs: Tensor | None) -> Tensor:
         """What goes into the first layer."""

@@ -13,6 +13,9 @@ from tallow.nn import Module
 from tallow.tensor import Tensor
 from tallow.weights.arrange import Rule, rename
 
+# Ids, mask, token types, positions and embeddings, as BERT has them.
+Inputs = tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None, Tensor | None]
+
 
 @dataclass(frozen=True, kw_only=True)
 class TextConfig(Config):
@@ -44,7 +47,50 @@ class TextConfig(Config):
             raise fields.misfit("num_attention_heads", wanted, self.num_attention_heads)
 
 
-class TextEncoder(Model):
+class TextInputs(Model):
+    """A model with inputs of text, in whatever order; sub-classes say it, and what they make."""
+
+    def run(self, inputs: Inputs, hidden: bool) -> BaseOutput:
+        """What the model gives for its inputs in BERT's order, `hidden` states on request."""
+        raise NotImplementedError
+
+
+class BertInputs(TextInputs):
+    """A model with BERT's inputs."""
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        *,
+        output_hidden_states: bool = False,
+    ) -> BaseOutput:
+        """Token ids `(batch, length)` → hidden states `(batch, length, size)`, and pooled ones."""
+        inputs = input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds
+        return self.run(inputs, output_hidden_states)
+
+
+class TypelessInputs(TextInputs):
+    """A model with BERT's inputs but token types."""
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        *,
+        output_hidden_states: bool = False,
+    ) -> BaseOutput:
+        """Token ids `(batch, length)` → hidden states `(batch, length, size)`, and pooled ones."""
+        inputs = input_ids, attention_mask, None, position_ids, inputs_embeds
+        return self.run(inputs, output_hidden_states)
+
+
+class TextEncoder(TextInputs):
     """Embeddings, layers, and the pooler if the file has one; heads may do without it."""
 
     optional_parts: ClassVar[tuple[str, ...]] = ("pooler",)
@@ -58,6 +104,11 @@ class TextEncoder(Model):
     encoder: Module
     pooler: Module | None
 
+    def run(self, inputs: Inputs, hidden: bool) -> BaseOutput:
+        """What embeddings, layers and pooler make of the inputs."""
+        ids, mask, types, positions, embeds = inputs
+        return self.encoded(self.embeddings(ids, types, positions, embeds), mask, hidden)
+
     def encoded(self, x: Tensor, mask: Tensor | None, hidden: bool) -> BaseOutput:
         """What layers and pooler make of the embeddings."""
         states: list[Tensor] = self.encoder(x, mask)
@@ -65,36 +116,9 @@ class TextEncoder(Model):
         return BaseOutput(states[-1], pooled, tuple(states) if hidden else None)
 
 
-class BertEncoder(TextEncoder):
+class BertEncoder(BertInputs, TextEncoder):
     """An encoder with BERT's inputs."""
 
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        token_type_ids: Tensor | None = None,
-        position_ids: Tensor | None = None,
-        inputs_embeds: Tensor | None = None,
-        *,
-        output_hidden_states: bool = False,
-    ) -> BaseOutput:
-        """Token ids `(batch, length)` → hidden states `(batch, length, size)`, and pooled ones."""
-        x = self.embeddings(input_ids, token_type_ids, position_ids, inputs_embeds)
-        return self.encoded(x, attention_mask, output_hidden_states)
 
-
-class TypelessEncoder(TextEncoder):
+class TypelessEncoder(TypelessInputs, TextEncoder):
     """An encoder with BERT's inputs but token types."""
-
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        position_ids: Tensor | None = None,
-        inputs_embeds: Tensor | None = None,
-        *,
-        output_hidden_states: bool = False,
-    ) -> BaseOutput:
-        """Token ids `(batch, length)` → hidden states `(batch, length, size)`, and pooled ones."""
-        x = self.embeddings(input_ids, None, position_ids, inputs_embeds)
-        return self.encoded(x, attention_mask, output_hidden_states)

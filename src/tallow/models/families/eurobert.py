@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from tallow.models.base import Model
 from tallow.models.blocks import Attention, DecoderLayer, GatedMlp, Rope
 from tallow.models.blocks.activation import ACTIVATIONS
 from tallow.models.blocks.embedding import Embedding
@@ -18,6 +17,7 @@ from tallow.models.blocks.text_calls import (
     TypelessSequenceClassification,
     TypelessTokenClassification,
 )
+from tallow.models.blocks.text_encoder import Inputs, TypelessInputs
 from tallow.models.config import read_rope
 from tallow.models.configs import Config, activation, choice, custom, layers, size, token
 from tallow.models.fields import Fields
@@ -65,7 +65,7 @@ class EuroBertConfig(Config):
             raise fields.misfit("num_attention_heads", "one that leaves even heads", heads)
 
 
-class EuroBertModel(Model):
+class EuroBertModel(TypelessInputs):
     """Embeddings, layers and a last norm."""
 
     config_class = EuroBertConfig
@@ -94,25 +94,18 @@ class EuroBertModel(Model):
         )  # fmt: skip
         self.norm = norm()
 
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        position_ids: Tensor | None = None,
-        inputs_embeds: Tensor | None = None,
-        *,
-        output_hidden_states: bool = False,
-    ) -> BaseOutput:
-        """Token ids `(batch, length)` → hidden states `(batch, length, size)`."""
-        x = self.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds
-        if position_ids is None:
-            position_ids = places(x.shape[1], self.config.max_position_embeddings)
-        table = self.rope.table(position_ids)
+    def run(self, inputs: Inputs, hidden: bool) -> BaseOutput:
+        """What the layers make of the inputs, of which token types are none."""
+        ids, mask, _, positions, embeds = inputs
+        x = self.embed_tokens(ids) if embeds is None else embeds
+        if positions is None:
+            positions = places(x.shape[1], self.config.max_position_embeddings)
+        table = self.rope.table(positions)
         states = [x]
         for layer in self.layers:
-            states.append(layer(states[-1], positions=table, mask=attention_mask))
+            states.append(layer(states[-1], positions=table, mask=mask))
         states[-1] = self.norm(states[-1])
-        return BaseOutput(states[-1], None, tuple(states) if output_hidden_states else None)
+        return BaseOutput(states[-1], None, tuple(states) if hidden else None)
 
 
 class EuroBertForMaskedLM(TypelessMaskedLM):

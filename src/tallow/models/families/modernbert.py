@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from tallow.factories import arange
-from tallow.models.base import Model
 from tallow.models.blocks.activation import ACTIVATIONS
 from tallow.models.blocks.embedding import Embedding
 from tallow.models.blocks.heads import as_mask, kept_mean
@@ -18,6 +17,7 @@ from tallow.models.blocks.text_calls import (
     TypelessSequenceClassification,
     TypelessTokenClassification,
 )
+from tallow.models.blocks.text_encoder import Inputs, TypelessInputs
 from tallow.models.blocks.text_heads import Answers, TextScores
 from tallow.models.config import read_rope
 from tallow.models.configs import Config, activation, choice, custom, layers, size, token
@@ -153,7 +153,7 @@ class Layer(Module):
         return out
 
 
-class ModernBertModel(Model):
+class ModernBertModel(TypelessInputs):
     """Embeddings, layers and a last norm."""
 
     config_class = ModernBertConfig
@@ -167,29 +167,22 @@ class ModernBertModel(Model):
         head = cfg.hidden_size // cfg.num_attention_heads
         self.ropes = [Rope(head, *rotation) for rotation in cfg.rope_parameters]
 
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        position_ids: Tensor | None = None,
-        inputs_embeds: Tensor | None = None,
-        *,
-        output_hidden_states: bool = False,
-    ) -> BaseOutput:
-        """Token ids `(batch, length)` → hidden states `(batch, length, size)`."""
-        x = self.embeddings(input_ids, inputs_embeds)
+    def run(self, inputs: Inputs, hidden: bool) -> BaseOutput:
+        """What the layers make of the inputs, of which token types are none."""
+        ids, mask, _, positions, embeds = inputs
+        x = self.embeddings(ids, embeds)
         n, cfg = x.shape[1], self.config
-        if position_ids is None:
-            position_ids = places(n, cfg.max_position_embeddings)
-        full = None if attention_mask is None else as_mask(attention_mask)
+        if positions is None:
+            positions = places(n, cfg.max_position_embeddings)
+        full = None if mask is None else as_mask(mask)
         masks = full, self.near(full, n)
-        tables = [each.table(position_ids) for each in self.ropes]
+        tables = [each.table(positions) for each in self.ropes]
         states = [x]
         for kind, layer in zip(cfg.layer_types, self.layers, strict=True):
             local = kind == KINDS[1]
             states.append(layer(states[-1], masks[local], tables[local]))
         states[-1] = self.final_norm(states[-1])
-        return BaseOutput(states[-1], None, tuple(states) if output_hidden_states else None)
+        return BaseOutput(states[-1], None, tuple(states) if hidden else None)
 
     def near(self, full: Tensor | None, n: int) -> Tensor | None:
         """The mask of layers with a window to both sides."""
