@@ -59,7 +59,41 @@ class BackboneConfig(Config):
         return tuple(i % count for i in self.out_indices) or (count - 1,)
 
 
-class ImageClassification(Model):
+class ImageHead(Model):
+    """A head with pictures as inputs, and labels."""
+
+    def forward(
+        self,
+        pixel_values: Tensor,
+        labels: Tensor | None = None,
+        *,
+        output_hidden_states: bool = False,
+    ) -> LogitsOutput:
+        """`(batch, channels, height, width)` → scores, and their loss with labels."""
+        return self.answer(pixel_values, labels, output_hidden_states)
+
+    def answer(self, pixel_values: Tensor, labels: Tensor | None, hidden: bool) -> LogitsOutput:
+        """The scores, the loss where labels are given, and the hidden states on request."""
+        raise NotImplementedError
+
+
+class SemanticSegmentation(ImageHead):
+    """Scores of each pixel, `(batch, labels, rows, columns)`, in a smaller picture."""
+
+    def scores(self, pixel_values: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
+        """The scores, and the features that they are of."""
+        raise NotImplementedError
+
+    def answer(self, pixel_values: Tensor, labels: Tensor | None, hidden: bool) -> LogitsOutput:
+        """The loss is of the scores in the size of the labels `(batch, height, width)`."""
+        logits, states = self.scores(pixel_values)
+        loss = None
+        if labels is not None:
+            loss = losses.pixels(logits, labels, self.config.semantic_loss_ignore_index)
+        return LogitsOutput(logits, loss, tuple(states) if hidden else None)
+
+
+class ImageClassification(ImageHead):
     """A classifier on `base_class`, which stands under `base_model_prefix`."""
 
     base_class: ClassVar[Any]
@@ -83,16 +117,10 @@ class ImageClassification(Model):
         assert found.pooler_output is not None, "families whose base has no pooler say another"
         return found.pooler_output
 
-    def forward(
-        self,
-        pixel_values: Tensor,
-        labels: Tensor | None = None,
-        *,
-        output_hidden_states: bool = False,
-    ) -> LogitsOutput:
-        """`(batch, channels, height, width)` → scores `(batch, labels)`; the loss with labels."""
+    def answer(self, pixel_values: Tensor, labels: Tensor | None, hidden: bool) -> LogitsOutput:
+        """Scores `(batch, labels)`."""
         base = getattr(self, self.base_model_prefix)
-        return self.finish(base(pixel_values, output_hidden_states=output_hidden_states), labels)
+        return self.finish(base(pixel_values, output_hidden_states=hidden), labels)
 
     def finish(
         self, found: BaseOutput, labels: Tensor | None, pooled: Tensor | None = None
@@ -101,6 +129,27 @@ class ImageClassification(Model):
         logits = self.classifier(self.pool(found) if pooled is None else pooled)
         loss = None if labels is None else losses.sequence(logits, labels, self.config)
         return LogitsOutput(logits=logits, loss=loss, hidden_states=found.hidden_states)
+
+
+class ResizedClassification(ImageClassification):
+    """The same of models that take images of other sizes on request."""
+
+    def forward(
+        self,
+        pixel_values: Tensor,
+        labels: Tensor | None = None,
+        interpolate_pos_encoding: bool = False,
+        *,
+        output_hidden_states: bool = False,
+    ) -> LogitsOutput:
+        """`(batch, channels, height, width)` → scores `(batch, labels)`; the loss with labels."""
+        base = getattr(self, self.base_model_prefix)
+        found = base(
+            pixel_values,
+            interpolate_pos_encoding=interpolate_pos_encoding,
+            output_hidden_states=output_hidden_states,
+        )
+        return self.finish(found, labels)
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from tallow.models import losses
 from tallow.models.base import Model
 from tallow.models.blocks.conv import ConvNorm, divisible
-from tallow.models.blocks.image_heads import ImageClassification
+from tallow.models.blocks.image_heads import ImageClassification, SemanticSegmentation
 from tallow.models.configs import Config, activation, choice, size, sizes
 from tallow.models.fields import Fields
-from tallow.models.outputs import BaseOutput, LogitsOutput
+from tallow.models.outputs import BaseOutput
 from tallow.nn import Conv2d, Linear, Module, ModuleList, Sequential
 from tallow.ops import cat
 from tallow.tensor import Tensor
@@ -192,7 +191,7 @@ class DeepLab(Module):
         return out
 
 
-class MobileViTSegmentation(Model):
+class MobileViTSegmentation(SemanticSegmentation):
     """A score of each label at the last stage's size."""
 
     base_class: ClassVar[Any]
@@ -202,21 +201,11 @@ class MobileViTSegmentation(Model):
         setattr(self, self.base_model_prefix, self.base_class(cfg))
         self.segmentation_head = DeepLab(cfg)
 
-    def forward(
-        self,
-        pixel_values: Tensor,
-        labels: Tensor | None = None,
-        *,
-        output_hidden_states: bool = False,
-    ) -> LogitsOutput:
-        """`(batch, channels, height, width)` → `(batch, labels, height / stride, …)`."""
+    def scores(self, pixel_values: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """From the last stage, `(batch, labels, height / stride, …)`."""
         base = getattr(self, self.base_model_prefix)
         states = base.encoder(base.conv_stem(pixel_values))
-        logits = self.segmentation_head(states[-1])
-        loss = None
-        if labels is not None:
-            loss = losses.pixels(logits, labels, self.config.semantic_loss_ignore_index)
-        return LogitsOutput(logits, loss, tuple(states) if output_hidden_states else None)
+        return self.segmentation_head(states[-1]), states
 
 
 def unfolded(x: Tensor, patch: int) -> Tensor:

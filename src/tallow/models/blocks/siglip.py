@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from tallow.models.base import Model
 from tallow.models.blocks.heads import attend
-from tallow.models.blocks.towers import PairOutput, TextEmbeddings, Tower, TowerConfig, paired
+from tallow.models.blocks.towers import PairOutput, TextTower, Tower, TowerConfig, paired
 from tallow.models.blocks.vision import Mlp
 from tallow.models.configs import activation, size
 from tallow.models.outputs import BaseOutput
@@ -40,32 +40,17 @@ class SiglipVisionConfig(TowerConfig):
     vision_use_head: bool = True
 
 
-class SiglipText(Model):
+class SiglipText(TextTower):
     """Layers over a whole text; the pooled output is of the last position, padding or not."""
 
-    base_model_prefix = "text_model"
-
     def __init__(self, cfg: SiglipTextConfig) -> None:
-        self.config = cfg
-        width = cfg.hidden_size
-        self.embeddings = TextEmbeddings(cfg.vocab_size, cfg.max_position_embeddings, width)
-        self.encoder = Tower.of(cfg)
-        self.final_layer_norm = LayerNorm(width, cfg.layer_norm_eps)
-        self.head = Linear(width, cfg.projection_size or width)
+        super().__init__(cfg)
+        self.head = Linear(cfg.hidden_size, cfg.projection_size or cfg.hidden_size)
 
-    def forward(
-        self,
-        input_ids: Tensor,
-        attention_mask: Tensor | None = None,
-        position_ids: Tensor | None = None,
-        *,
-        output_hidden_states: bool = False,
-    ) -> BaseOutput:
-        """Token ids `(batch, length)` → hidden states `(batch, length, size)`, and pooled ones."""
-        states = self.encoder(self.embeddings(input_ids, position_ids), attention_mask)
-        x = self.final_layer_norm(states[-1])
-        kept = tuple(states) if output_hidden_states else None
-        return BaseOutput(x, self.head(x[:, -1]), kept)
+    def pool(self, x: Tensor, ids: Tensor) -> Tensor:
+        """`(batch, length, size)` → `(batch, projection_size)`."""
+        out: Tensor = self.head(x[:, -1])
+        return out
 
 
 class PoolingAttention(Module):

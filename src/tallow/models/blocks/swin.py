@@ -11,11 +11,11 @@ from tallow.factories import arange
 from tallow.models.base import Model
 from tallow.models.blocks.bert import Dense, SelfAttention
 from tallow.models.blocks.heads import attend
-from tallow.models.blocks.image_heads import BackboneConfig, ImageClassification
+from tallow.models.blocks.image_heads import BackboneConfig, ResizedClassification
 from tallow.models.blocks.vision import Grid, PatchEmbeddings, resized
 from tallow.models.configs import activation, size, sizes
 from tallow.models.fields import Fields
-from tallow.models.outputs import BaseOutput, HiddenStates, LogitsOutput
+from tallow.models.outputs import BaseOutput, HiddenStates
 from tallow.nn import LayerNorm, Linear, Module, ModuleList, param
 from tallow.nn import functional as F
 from tallow.nn.init import zeros
@@ -355,24 +355,9 @@ class SwinBase(Model):
         return SwinOutput(x, x.mean(1), hidden, maps)
 
 
-class SwinClassification(ImageClassification):
+class SwinClassification(ResizedClassification):
     """Scores from the mean."""
 
     def make_classifier(self, cfg: SwinConfig) -> Module:
         """From the last stage's width."""
         return Linear(cfg.widths[-1], cfg.num_labels)
-
-    def forward(
-        self,
-        pixel_values: Tensor,
-        labels: Tensor | None = None,
-        interpolate_pos_encoding: bool = False,
-        *,
-        output_hidden_states: bool = False,
-    ) -> LogitsOutput:
-        """`(batch, channels, height, width)` → scores `(batch, labels)`; the loss with labels."""
-        base = getattr(self, self.base_model_prefix)
-        found = base(
-            pixel_values, interpolate_pos_encoding, output_hidden_states=output_hidden_states
-        )
-        return self.finish(found, labels)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from tallow.errors import ContextError, expect
 from tallow.factories import arange
+from tallow.models.base import Model
 from tallow.models.blocks.attention import Attention
 from tallow.models.blocks.embedding import Embedding
 from tallow.models.blocks.heads import as_mask
 from tallow.models.blocks.vision import Mlp, patches, resized
 from tallow.models.configs import Config, activation, layers, size
 from tallow.models.outputs import BaseOutput, HiddenStates, Output
-from tallow.nn import Conv2d, LayerNorm, Module, ModuleList, param
+from tallow.nn import Conv2d, LayerNorm, Linear, Module, ModuleList, param
 from tallow.nn import functional as F
 from tallow.nn.init import zeros
 from tallow.ops import cat
@@ -103,6 +104,60 @@ class TextEmbeddings(Module):
         return out
 
 
+class TextTower(Model):
+    """Words through layers and a norm; sub-classes say what stands for the whole text."""
+
+    base_model_prefix = "text_model"
+    causal: ClassVar[bool] = False
+
+    def __init__(self, cfg: Any) -> None:
+        self.config = cfg
+        width = cfg.hidden_size
+        self.embeddings = TextEmbeddings(cfg.vocab_size, cfg.max_position_embeddings, width)
+        self.encoder = Tower.of(cfg, causal=self.causal)
+        self.final_layer_norm = LayerNorm(width, cfg.layer_norm_eps)
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        *,
+        output_hidden_states: bool = False,
+    ) -> BaseOutput:
+        """Token ids `(batch, length)` → hidden states `(batch, length, size)`, and pooled ones."""
+        states = self.encoder(self.embeddings(input_ids, position_ids), attention_mask)
+        x = self.final_layer_norm(states[-1])
+        kept = tuple(states) if output_hidden_states else None
+        return BaseOutput(x, self.pool(x, input_ids), kept)
+
+    def pool(self, x: Tensor, ids: Tensor) -> Tensor:
+        """`(batch, length, size)` of the ids → `(batch, size)`."""
+        raise NotImplementedError
+
+
+class PictureTower(Model):
+    """Pictures of one size, of others on request; sub-classes say embeddings and `encode`."""
+
+    base_model_prefix = "vision_model"
+    embeddings: Module
+
+    def forward(
+        self,
+        pixel_values: Tensor,
+        interpolate_pos_encoding: bool | None = False,
+        *,
+        output_hidden_states: bool = False,
+    ) -> BaseOutput:
+        """`(batch, channels, height, width)` → `(batch, length, size)`, and pooled."""
+        x = self.embeddings(pixel_values, bool(interpolate_pos_encoding))
+        return self.encode(x, None, output_hidden_states=output_hidden_states)
+
+    def encode(self, x: Tensor, mask: Tensor | None, *, output_hidden_states: bool) -> BaseOutput:
+        """What the layers make of `(batch, length, size)`."""
+        raise NotImplementedError
+
+
 class VisionEmbeddings(Module):
     """Patches with positions, behind a class vector where `classed`; `side` is a picture's."""
 
@@ -178,6 +233,31 @@ def paired(
     scores = scores if bias is None else scores + bias
     found = None if loss is None else loss(scores)
     return PairOutput(scores.transpose(0, 1), scores, text, image, texts, pictures, found)
+
+
+class Clip(Model):
+    """Both sides, `text_model` and `vision_model`, their projections, and their scores."""
+
+    def __init__(self, cfg: Any, text: Module, vision: Module) -> None:
+        self.config = cfg
+        self.text_model, self.vision_model, width = text, vision, cfg.projection_dim
+        self.visual_projection = Linear(cfg.vision_config.hidden_size, width, bias=False)
+        self.text_projection = Linear(cfg.text_config.hidden_size, width, bias=False)
+        self.logit_scale = param(init=zeros)
+
+    def get_image_features(
+        self, pixel_values: Tensor, interpolate_pos_encoding: bool = False
+    ) -> BaseOutput:
+        """Pictures; the pooled output is projected, `(batch, projection_dim)`."""
+        found = self.vision_model(pixel_values, interpolate_pos_encoding)
+        return projected(found, self.visual_projection)
+
+    def compare(
+        self, texts: BaseOutput, pictures: BaseOutput, return_loss: bool | None
+    ) -> PairOutput:
+        """Scores of all pairs; the loss on request."""
+        loss = contrastive if return_loss else None
+        return paired(texts, pictures, self.logit_scale, None, loss)
 
 
 def contrastive(scores: Tensor) -> Tensor:

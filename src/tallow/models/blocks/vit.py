@@ -13,11 +13,11 @@ from tallow.dtype import f32
 from tallow.errors import ArgumentError, expect
 from tallow.models.base import Model
 from tallow.models.blocks.bert import Dense, Layers, Pooler
-from tallow.models.blocks.image_heads import ImageClassification
+from tallow.models.blocks.image_heads import ResizedClassification
 from tallow.models.blocks.vision import PatchEmbeddings, ViTAttention, resized
 from tallow.models.configs import Config, activation, layers, size, sizes
 from tallow.models.fields import Fields
-from tallow.models.outputs import BaseOutput, LogitsOutput
+from tallow.models.outputs import BaseOutput
 from tallow.nn import LayerNorm, Module, param
 from tallow.nn.init import ones, zeros
 from tallow.ops import cat
@@ -205,7 +205,7 @@ class VitModel(Model):
         return BaseOutput(last, pooled, tuple(states) if output_hidden_states else None)
 
 
-class VitClassification(ImageClassification):
+class VitClassification(ResizedClassification):
     """Scores from the first token; images of other sizes on request."""
 
     def make_base(self, cfg: Any) -> Module:
@@ -216,18 +216,3 @@ class VitClassification(ImageClassification):
     def pool(self, found: BaseOutput) -> Tensor:
         """The first token."""
         return found.last_hidden_state[:, 0]
-
-    def forward(
-        self,
-        pixel_values: Tensor,
-        labels: Tensor | None = None,
-        interpolate_pos_encoding: bool = False,
-        *,
-        output_hidden_states: bool = False,
-    ) -> LogitsOutput:
-        """`(batch, channels, height, width)` → scores `(batch, labels)`; the loss with labels."""
-        base = getattr(self, self.base_model_prefix)
-        found = base(
-            pixel_values, None, interpolate_pos_encoding, output_hidden_states=output_hidden_states
-        )
-        return self.finish(found, labels)

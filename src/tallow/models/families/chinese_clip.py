@@ -5,14 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tallow.models.base import Model
-from tallow.models.blocks.towers import PairOutput, contrastive, paired, projected
+from tallow.models.blocks.towers import Clip, PairOutput, projected
 from tallow.models.configs import Config, size
 from tallow.models.outputs import BaseOutput
 from tallow.models.parts import section
 from tallow.models.table import FAMILIES
-from tallow.nn import Linear, param
-from tallow.nn.init import zeros
 from tallow.tensor import Tensor
 
 
@@ -27,22 +24,17 @@ class ChineseCLIPConfig(Config):
     without_effect = frozenset({"logit_scale_init_value"})
 
 
-class ChineseCLIPModel(Model):
+class ChineseCLIPModel(Clip):
     """Both sides and their scores; a text's vector is that of its first position."""
 
     config_class = ChineseCLIPConfig
     base_model_prefix = "chinese_clip"
 
     def __init__(self, cfg: ChineseCLIPConfig) -> None:
-        self.config = cfg
-        text, vision, width = cfg.text_config, cfg.vision_config, cfg.projection_dim
         text_class: Any = FAMILIES["chinese_clip_text_model"].model
         vision_class: Any = FAMILIES["chinese_clip_vision_model"].model
-        self.text_model = text_class(text, pooled=False)
-        self.vision_model = vision_class(vision)
-        self.visual_projection = Linear(vision.hidden_size, width, bias=False)
-        self.text_projection = Linear(text.hidden_size, width, bias=False)
-        self.logit_scale = param(init=zeros)
+        text = text_class(cfg.text_config, pooled=False)
+        super().__init__(cfg, text, vision_class(cfg.vision_config))
 
     def get_text_features(
         self,
@@ -55,13 +47,6 @@ class ChineseCLIPModel(Model):
         found = self.text_model(input_ids, attention_mask, token_type_ids, position_ids)
         return projected(found, self.text_projection, found.last_hidden_state[:, 0])
 
-    def get_image_features(
-        self, pixel_values: Tensor, interpolate_pos_encoding: bool = False
-    ) -> BaseOutput:
-        """Pictures; the pooled output is projected, `(batch, projection_dim)`."""
-        found = self.vision_model(pixel_values, interpolate_pos_encoding)
-        return projected(found, self.visual_projection)
-
     def forward(
         self,
         input_ids: Tensor,
@@ -73,10 +58,8 @@ class ChineseCLIPModel(Model):
         interpolate_pos_encoding: bool = False,
     ) -> PairOutput:
         """Texts `(texts, length)` and pictures → scores of all pairs; the loss on request."""
-        return paired(
+        return self.compare(
             self.get_text_features(input_ids, attention_mask, token_type_ids, position_ids),
             self.get_image_features(pixel_values, interpolate_pos_encoding),
-            self.logit_scale,
-            None,
-            contrastive if return_loss else None,
+            return_loss,
         )

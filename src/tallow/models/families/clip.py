@@ -8,22 +8,21 @@ from typing import Any
 from tallow.models.base import Model
 from tallow.models.blocks.image_heads import ImageClassification
 from tallow.models.blocks.towers import (
+    Clip,
     ImageEmbedsOutput,
     PairOutput,
-    TextEmbeddings,
+    PictureTower,
     TextEmbedsOutput,
+    TextTower,
     Tower,
     TowerConfig,
     VisionEmbeddings,
-    contrastive,
-    paired,
     projected,
 )
 from tallow.models.configs import Config, size, token
 from tallow.models.outputs import BaseOutput
 from tallow.models.parts import section
-from tallow.nn import LayerNorm, Linear, param
-from tallow.nn.init import zeros
+from tallow.nn import LayerNorm, Linear
 from tallow.tensor import Tensor
 
 LEGACY_END = 2  # of old configs, whose texts end with the largest id instead
@@ -63,43 +62,24 @@ class CLIPConfig(Config):
     without_effect = frozenset({"logit_scale_init_value"})
 
 
-class CLIPTextModel(Model):
+class CLIPTextModel(TextTower):
     """Causal layers; the pooled output is that of the first end of text."""
 
     config_class = CLIPTextConfig
-    base_model_prefix = "text_model"
+    causal = True
 
-    def __init__(self, cfg: CLIPTextConfig) -> None:
-        self.config = cfg
-        self.embeddings = TextEmbeddings(
-            cfg.vocab_size, cfg.max_position_embeddings, cfg.hidden_size
-        )
-        self.encoder = Tower.of(cfg, causal=True)
-        self.final_layer_norm = LayerNorm(cfg.hidden_size, cfg.layer_norm_eps)
-
-    def forward(
-        self,
-        input_ids: Tensor,
-        attention_mask: Tensor | None = None,
-        position_ids: Tensor | None = None,
-        *,
-        output_hidden_states: bool = False,
-    ) -> BaseOutput:
-        """Token ids `(batch, length)` → hidden states `(batch, length, size)`, and pooled ones."""
-        states = self.encoder(self.embeddings(input_ids, position_ids), attention_mask)
-        x = self.final_layer_norm(states[-1])
+    def pool(self, x: Tensor, ids: Tensor) -> Tensor:
+        """`(batch, length, size)` of the ids → `(batch, size)`."""
         end = self.config.eos_token_id
-        ends = input_ids if end == LEGACY_END else input_ids.eq(-1 if end is None else end).long()
+        ends = ids if end == LEGACY_END else ids.eq(-1 if end is None else end).long()
         place = ends.argmax(1).reshape(-1, 1, 1).expand(x.shape[0], 1, x.shape[2])
-        pooled = x.gather(1, place).squeeze(1)
-        return BaseOutput(x, pooled, tuple(states) if output_hidden_states else None)
+        return x.gather(1, place).squeeze(1)
 
 
-class CLIPVisionModel(Model):
+class CLIPVisionModel(PictureTower):
     """Patches behind a class vector, which is the pooled output."""
 
     config_class = CLIPVisionConfig
-    base_model_prefix = "vision_model"
 
     def __init__(self, cfg: CLIPVisionConfig) -> None:
         self.config = cfg
@@ -111,16 +91,9 @@ class CLIPVisionModel(Model):
         self.encoder = Tower.of(cfg)
         self.post_layernorm = LayerNorm(width, eps)
 
-    def forward(
-        self,
-        pixel_values: Tensor,
-        interpolate_pos_encoding: bool | None = False,
-        *,
-        output_hidden_states: bool = False,
-    ) -> BaseOutput:
-        """`(batch, channels, height, width)` → `(batch, 1 + patches, size)`, and pooled."""
-        x = self.embeddings(pixel_values, bool(interpolate_pos_encoding))
-        states = self.encoder(self.pre_layrnorm(x))
+    def encode(self, x: Tensor, mask: Tensor | None, *, output_hidden_states: bool) -> BaseOutput:
+        """`(batch, 1 + patches, size)` through the layers."""
+        states = self.encoder(self.pre_layrnorm(x), mask)
         pooled = self.post_layernorm(states[-1][:, 0])
         return BaseOutput(states[-1], pooled, tuple(states) if output_hidden_states else None)
 
@@ -178,20 +151,14 @@ class CLIPVisionModelWithProjection(Model):
         return ImageEmbedsOutput(embeds, found.last_hidden_state, found.hidden_states)
 
 
-class CLIPModel(Model):
+class CLIPModel(Clip):
     """Both sides and their scores."""
 
     config_class = CLIPConfig
     base_model_prefix = "clip"
 
     def __init__(self, cfg: CLIPConfig) -> None:
-        self.config = cfg
-        text, vision, width = cfg.text_config, cfg.vision_config, cfg.projection_dim
-        self.text_model = CLIPTextModel(text)
-        self.vision_model = CLIPVisionModel(vision)
-        self.visual_projection = Linear(vision.hidden_size, width, bias=False)
-        self.text_projection = Linear(text.hidden_size, width, bias=False)
-        self.logit_scale = param(init=zeros)
+        super().__init__(cfg, CLIPTextModel(cfg.text_config), CLIPVisionModel(cfg.vision_config))
 
     def get_text_features(
         self,
@@ -203,13 +170,6 @@ class CLIPModel(Model):
         found = self.text_model(input_ids, attention_mask, position_ids)
         return projected(found, self.text_projection)
 
-    def get_image_features(
-        self, pixel_values: Tensor, interpolate_pos_encoding: bool = False
-    ) -> BaseOutput:
-        """Pictures; the pooled output is projected, `(batch, projection_dim)`."""
-        found = self.vision_model(pixel_values, interpolate_pos_encoding)
-        return projected(found, self.visual_projection)
-
     def forward(
         self,
         input_ids: Tensor,
@@ -220,12 +180,10 @@ class CLIPModel(Model):
         interpolate_pos_encoding: bool = False,
     ) -> PairOutput:
         """Texts `(texts, length)` and pictures → scores of all pairs; the loss on request."""
-        return paired(
+        return self.compare(
             self.get_text_features(input_ids, attention_mask, position_ids),
             self.get_image_features(pixel_values, interpolate_pos_encoding),
-            self.logit_scale,
-            None,
-            contrastive if return_loss else None,
+            return_loss,
         )
 
 

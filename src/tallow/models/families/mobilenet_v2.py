@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 from tallow.models.base import Model
 from tallow.models.blocks.conv import ConvNorm, divisible
-from tallow.models.blocks.image_heads import ImageClassification
+from tallow.models.blocks.image_heads import ImageClassification, SemanticSegmentation
 from tallow.models.configs import Config, activation, choice, size
 from tallow.models.fields import Fields
-from tallow.models.outputs import BaseOutput, LogitsOutput
+from tallow.models.outputs import BaseOutput
 from tallow.nn import Conv2d, Linear, Module, ModuleList
-from tallow.nn import functional as F
 from tallow.ops import cat
 from tallow.tensor import Tensor
 
@@ -197,7 +196,7 @@ class Scores(Module):
         return made
 
 
-class MobileNetV2ForSemanticSegmentation(Model):
+class MobileNetV2ForSemanticSegmentation(SemanticSegmentation):
     """A score of each label at an eighth or so of the image's size."""
 
     config_class = MobileNetV2Config
@@ -208,20 +207,7 @@ class MobileNetV2ForSemanticSegmentation(Model):
         self.mobilenet_v2 = MobileNetV2Model(cfg)
         self.segmentation_head = DeepLabHead(cfg)
 
-    def forward(
-        self,
-        pixel_values: Tensor,
-        labels: Tensor | None = None,
-        *,
-        output_hidden_states: bool = False,
-    ) -> LogitsOutput:
-        """`(batch, 3, height, width)` → scores `(batch, labels, height / 8, width / 8)`."""
+    def scores(self, pixel_values: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """From the last features, `(batch, labels, height / 8, width / 8)`."""
         states = self.mobilenet_v2.states(pixel_values)
-        logits = self.segmentation_head(states[-1])
-        loss = None
-        if labels is not None:
-            scaled = F.interpolate(logits, size=labels.shape[-2:], mode="bilinear")
-            loss = F.cross_entropy(
-                scaled, labels, ignore_index=self.config.semantic_loss_ignore_index
-            )
-        return LogitsOutput(logits, loss, tuple(states) if output_hidden_states else None)
+        return self.segmentation_head(states[-1]), states

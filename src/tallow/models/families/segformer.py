@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tallow.models import losses
 from tallow.models.base import Model
 from tallow.models.blocks.activation import ACTIVATIONS
 from tallow.models.blocks.bert import Dense, SelfAttention
 from tallow.models.blocks.heads import attend
-from tallow.models.blocks.image_heads import ImageClassification
+from tallow.models.blocks.image_heads import ImageClassification, SemanticSegmentation
 from tallow.models.blocks.vision import Grid, as_maps, patches, scaled
 from tallow.models.configs import Config, activation, size, sizes
 from tallow.models.fields import Fields
-from tallow.models.outputs import BaseOutput, LogitsOutput
+from tallow.models.outputs import BaseOutput
 from tallow.nn import BatchNorm2d, Conv2d, LayerNorm, Linear, Module, ModuleList
 from tallow.nn import functional as F
 from tallow.ops import cat
@@ -233,7 +232,7 @@ class DecodeHead(Module):
         return out
 
 
-class SegformerForSemanticSegmentation(Model):
+class SegformerForSemanticSegmentation(SemanticSegmentation):
     """A score of each label at a quarter of the picture's size."""
 
     config_class, base_model_prefix = SegformerConfig, "segformer"
@@ -243,17 +242,7 @@ class SegformerForSemanticSegmentation(Model):
         self.segformer = SegformerModel(cfg)
         self.decode_head = DecodeHead(cfg)
 
-    def forward(
-        self,
-        pixel_values: Tensor,
-        labels: Tensor | None = None,
-        *,
-        output_hidden_states: bool = False,
-    ) -> LogitsOutput:
-        """`(batch, channels, height, width)` → `(batch, labels, height / 4, width / 4)`."""
+    def scores(self, pixel_values: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """From all stages, `(batch, labels, height / 4, width / 4)`."""
         maps = self.segformer.encoder(pixel_values)
-        logits = self.decode_head(maps)
-        loss = None
-        if labels is not None:
-            loss = losses.pixels(logits, labels, self.config.semantic_loss_ignore_index)
-        return LogitsOutput(logits, loss, tuple(maps) if output_hidden_states else None)
+        return self.decode_head(maps), maps

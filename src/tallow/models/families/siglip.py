@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tallow.models.blocks.image_heads import ImageClassification
+from tallow.models.blocks.image_heads import ResizedClassification
 from tallow.models.blocks.siglip import (
     Siglip,
     SiglipText,
@@ -13,9 +13,9 @@ from tallow.models.blocks.siglip import (
     SiglipVision,
     SiglipVisionConfig,
 )
-from tallow.models.blocks.towers import PairOutput, VisionEmbeddings
+from tallow.models.blocks.towers import PairOutput, PictureTower, VisionEmbeddings
 from tallow.models.configs import Config, size
-from tallow.models.outputs import BaseOutput, LogitsOutput
+from tallow.models.outputs import BaseOutput
 from tallow.models.parts import section
 from tallow.nn import Linear
 from tallow.tensor import Tensor
@@ -42,7 +42,7 @@ class SiglipTextModel(SiglipText):
     config_class = SiglipTextConfig
 
 
-class SiglipVisionModel(SiglipVision):
+class SiglipVisionModel(SiglipVision, PictureTower):
     """Patches; the pooled output is what a learned query sees."""
 
     config_class = FixedVisionConfig
@@ -52,17 +52,6 @@ class SiglipVisionModel(SiglipVision):
         return VisionEmbeddings(
             cfg.num_channels, cfg.hidden_size, cfg.image_size, cfg.patch_size, classed=False
         )
-
-    def forward(
-        self,
-        pixel_values: Tensor,
-        interpolate_pos_encoding: bool | None = False,
-        *,
-        output_hidden_states: bool = False,
-    ) -> BaseOutput:
-        """`(batch, channels, height, width)` → `(batch, patches, size)`, and pooled."""
-        x = self.embeddings(pixel_values, bool(interpolate_pos_encoding))
-        return self.encode(x, None, output_hidden_states=output_hidden_states)
 
 
 class SiglipModel(Siglip):
@@ -95,7 +84,7 @@ class SiglipModel(Siglip):
         )
 
 
-class SiglipForImageClassification(ImageClassification):
+class SiglipForImageClassification(ResizedClassification):
     """Scores from the mean of the patches."""
 
     config_class, base_class, base_model_prefix = SiglipConfig, SiglipVisionModel, "vision_model"
@@ -105,16 +94,6 @@ class SiglipForImageClassification(ImageClassification):
         self.vision_model = SiglipVisionModel(cfg.vision_config)
         self.classifier = Linear(cfg.vision_config.hidden_size, cfg.num_labels)
 
-    def forward(
-        self,
-        pixel_values: Tensor,
-        labels: Tensor | None = None,
-        interpolate_pos_encoding: bool = False,
-        *,
-        output_hidden_states: bool = False,
-    ) -> LogitsOutput:
-        """`(batch, channels, height, width)` → scores `(batch, labels)`; the loss with labels."""
-        found = self.vision_model(
-            pixel_values, interpolate_pos_encoding, output_hidden_states=output_hidden_states
-        )
-        return self.finish(found, labels, found.last_hidden_state.mean(1))
+    def pool(self, found: BaseOutput) -> Tensor:
+        """`(batch, size)`."""
+        return found.last_hidden_state.mean(1)

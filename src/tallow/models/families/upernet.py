@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from tallow.models import losses
-from tallow.models.base import Model
+from tallow.models.blocks.image_heads import ImageHead
 from tallow.models.blocks.vision import scaled
 from tallow.models.configs import Config, size, sizes
 from tallow.models.fields import Fields
@@ -113,7 +113,7 @@ class PlainHead(Module):
         return out
 
 
-class UperNetForSemanticSegmentation(Model):
+class UperNetForSemanticSegmentation(ImageHead):
     """A score of each label at every pixel."""
 
     config_class = UperNetConfig
@@ -128,15 +128,9 @@ class UperNetForSemanticSegmentation(Model):
             width = cfg.auxiliary_in_channels or channels[min(AUXILIARY, len(channels) - 1)]
             self.auxiliary_head = PlainHead(cfg, width)
 
-    def forward(
-        self,
-        pixel_values: Tensor,
-        labels: Tensor | None = None,
-        *,
-        output_hidden_states: bool = False,
-    ) -> LogitsOutput:
-        """`(batch, channels, height, width)` → `(batch, labels, height, width)`."""
-        found = self.backbone(pixel_values, output_hidden_states=output_hidden_states)
+    def answer(self, pixel_values: Tensor, labels: Tensor | None, hidden: bool) -> LogitsOutput:
+        """Scores `(batch, labels, height, width)`."""
+        found = self.backbone(pixel_values, output_hidden_states=hidden)
         logits = scaled(self.decode_head(found.feature_maps), pixel_values.shape[2:])
         loss = None
         if labels is not None:
