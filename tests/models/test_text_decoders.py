@@ -70,6 +70,24 @@ def test_prompts_padded_at_the_left_equal_transformers(name, options):
     assert found.tolist() == want.tolist()
 
 
+@pytest.mark.needs_torch
+@pytest.mark.parametrize("options", SEARCHES, ids=["greedy", "beams"])
+@pytest.mark.parametrize("name", [*CROSSING, "trocr"])
+def test_what_is_generated_from_a_context_equals_transformers(name, options):
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    case = Case(name)
+    given = {k: v for k, v in case.inputs.items() if k.startswith("encoder")}
+    ids = case.inputs["input_ids"][:, :4].contiguous()
+    found = case.load().generate(ids, **given, **ENDS, **options)
+    model = AutoModelForCausalLM.from_pretrained(case.folder, dtype=torch.float32)
+    context = {k: torch.tensor(v.numpy()) for k, v in given.items()}
+    # Its cache takes no context but of GPT-2.
+    want = model.generate(torch.tensor(ids.numpy()), **context, **ENDS, **options, use_cache=False)
+    assert found.tolist() == want.tolist()
+
+
 @pytest.mark.parametrize("name", [*GENERATING, *CROSSING])
 def test_steps_equal_one_pass(name):
     case = Case(name)
@@ -135,11 +153,19 @@ def test_a_decoder_behind_an_encoder_attends_to_it(decoder, tmp_path):
         tl.models.load(folder)
 
 
+def test_an_encoder_of_several_widths_is_none(tmp_path):
+    encoder = {"model_type": "resnet"}
+    with pytest.raises(ModelError, match="encoder: expected an encoder that gives positions"):
+        tl.models.load(changed(tmp_path, "vision-encoder-decoder_gpt2", encoder=encoder))
+
+
 @pytest.mark.parametrize("name", ["bert_lm", "gpt2"])
 def test_a_decoder_alone_takes_no_context(name):
     model = Case(name).load()
     with pytest.raises(ArgumentError, match="encoder_hidden_states: expected none"):
         model(tl.tensor([[5, 6]]), encoder_hidden_states=tl.zeros(1, 3, 32))
+    with pytest.raises(ArgumentError, match="encoder_hidden_states: expected none"):
+        model.generate(tl.tensor([[5, 6]]), encoder_hidden_states=tl.zeros(1, 3, 32))
 
 
 def test_an_encoder_is_no_decoder():

@@ -53,7 +53,10 @@ class CompositeConfig(Config):
 
     def check(self, fields: Fields) -> None:
         """The decoder attends to what the encoder gives."""
-        size = self.encoder.config.hidden_size
+        size = getattr(self.encoder.config, "hidden_size", None)
+        if size is None:
+            wanted = "an encoder that gives positions of one hidden_size"
+            raise fields.misfit("encoder", wanted, self.encoder.model.__name__)
         if self.cross_size not in (None, size):
             wanted = f"{size}, as the encoder's hidden_size"
             raise fields.misfit("decoder.cross_attention_hidden_size", wanted, self.cross_size)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tallow.autograd.mode import inference_mode
 from tallow.dtype import DType, f32, i64
@@ -15,6 +15,12 @@ from tallow.models.generation import GenerativeModel, last_positions
 from tallow.models.outputs import LogitsOutput
 from tallow.models.states import Cross, KeyValue, SelfAndCross, State
 from tallow.tensor import Tensor
+
+if TYPE_CHECKING:
+    from tallow.generate import GenerationConfig
+
+
+_NO_CONTEXT = "none for a decoder without add_cross_attention"
 
 
 class CrossAttention(Protocol):
@@ -108,8 +114,7 @@ class TextStack(Model):
         expect(good, "forward", "input_ids or inputs_embeds", "both or none", ArgumentError)
         assert given is not None
         good = context is None or bool(self.cross_attentions())
-        wanted = "none for a decoder without add_cross_attention"
-        expect(good, "encoder_hidden_states", wanted, "some", ArgumentError)
+        expect(good, "encoder_hidden_states", _NO_CONTEXT, "some", ArgumentError)
         n, held = given.shape[1], 0 if state is None else state.length
         wanted = f"at most {self.context} positions"
         expect(held + n <= self.context, "input", wanted, held + n, ContextError)
@@ -155,7 +160,23 @@ class TextStack(Model):
 
 
 class TextDecoder(TextStack, GenerativeModel):
-    """The same with a head that scores the next token."""
+    """The same with a head that scores the next token.
+
+    `generate` takes `encoder_hidden_states` with `encoder_attention_mask`, too.
+    """
+
+    def _inputs(
+        self, first: Tensor | None, given: Mapping[str, Any], config: GenerationConfig
+    ) -> dict[str, Any]:
+        inputs = dict(given)
+        context = inputs.pop("encoder_hidden_states", None)
+        mask = inputs.pop("encoder_attention_mask", None)
+        made = super()._inputs(first, inputs, config)
+        if context is None:
+            return made
+        good = bool(self.cross_attentions())
+        expect(good, "encoder_hidden_states", _NO_CONTEXT, "some", ArgumentError)
+        return {**made, "context": context, "context_mask": mask}
 
     def head(self, hidden: Tensor) -> Tensor:
         """Logits `(…, vocab_size)` of hidden states `(…, size)`."""

@@ -30,6 +30,7 @@ GPT2 = {
 NARROW = {"embedding_size": 16}
 HIDDEN = {"output_hidden_states": True}
 VIT = ("ViTConfig", ENCODER)
+SWIN = {"embed_dim": 16, "depths": [1, 1], "num_heads": [2, 4], "window_size": 2, "image_size": 32}
 # Several ends, so that rows end at different lengths.
 ENDS = {"eos_token_id": list(range(2, 72, 9)), "pad_token_id": 0, "do_sample": False}
 SEARCHES = {
@@ -221,6 +222,11 @@ SPECS = {
     "vision-encoder-decoder_xlm_roberta": behind_vit("XLMRobertaConfig", BERT),
     "vision-encoder-decoder_camembert": behind_vit("CamembertConfig", BERT),
     "vision-encoder-decoder_electra": behind_vit("ElectraConfig", {**BERT, **NARROW}),
+    "vision-encoder-decoder_swin": encoder_decoder(
+        ("SwinConfig", SWIN),
+        ("GPT2Config", {**GPT2, **CROSSING, "n_layer": 1, "n_embd": 48}),
+        stds={**WORDS, **QUERIES, "*relative_position_bias_table": 1.0},
+    ),
     "vision-encoder-decoder_gpt2": behind_vit("GPT2Config", {**GPT2, "n_embd": 48}),
 }
 for each in ("xlm_roberta_lm_context", "camembert_lm_context", "camembert_lm_generate"):

@@ -74,6 +74,11 @@ class SwinConfig(BackboneConfig):
         """The width of each stage."""
         return tuple(self.embed_dim << i for i in range(len(self.depths)))
 
+    @property
+    def hidden_size(self) -> int:
+        """The width of the last stage."""
+        return self.widths[-1]
+
 
 def partition(x: Tensor, window: int) -> Tensor:
     """`(batch, height, width, size)` → `(batch * windows, window², size)`."""

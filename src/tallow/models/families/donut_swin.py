@@ -21,11 +21,6 @@ class DonutSwinConfig(SwinConfig):
 
     use_absolute_embeddings: bool = choice(False)  # the reference's table has a row too many
 
-    @property
-    def hidden_size(self) -> int:
-        """The width of the last stage."""
-        return self.widths[-1]
-
 
 class DonutSwinModel(SwinBase):
     """Embeddings and stages; the pooled output is the mean."""
