@@ -48,6 +48,10 @@ WRONG = [
     ("ImageClassifier", "bert", "found none for 'image-classification'"),
     ("Detector", "vit_classification", "found none for 'object-detection'"),
     ("Segmenter", "yolos", "found none for 'image-segmentation'"),
+    ("LLM", "bert", "LLM: expected a model that continues texts, found BertModel"),
+    ("LLM", "llama_model", "found LlamaModel"),
+    ("LLM", "timm_mobilenetv3", "found TimmMobileNet"),
+    ("LLM", "vision-encoder-decoder_small", "found VisionEncoderDecoderModel"),
     ("LineReader", "trocr_alone", "found none for 'image-to-text'"),
     ("TextClassifier", "clip", "found none for 'text-classification'"),
 ]

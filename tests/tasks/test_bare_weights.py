@@ -10,7 +10,9 @@ import pytest
 
 import tallow as tl
 from tallow.errors import DTypeError, FormatError, ModelError
+from tallow.formats.gguf_write import save_gguf
 from tallow.generate import SamplingParams
+from tallow.weights import open_weights
 from tasks.test_tasks import ROOT, TEXTS, expected, near
 
 FAMILIES = ROOT.parent / "families"
@@ -41,6 +43,22 @@ def test_an_encoder_embeds(tmp_path):
     settings = {"config": config, "max_length": 32, "pooling": "cls"}
     embedder = tl.Embedder(path, tokenizer=ROOT / "sentences" / "tokenizer.json", **settings)
     near(embedder.encode(TEXTS), expected("sentences")["pooling.cls"])
+
+
+@pytest.mark.parametrize("kind", [None, 0, 1, 3])
+def test_a_gguf_file_embeds(kind, tmp_path):
+    """With its own tokenizer, and the pooling that it says."""
+    folder = ROOT.parent / "models" / "llama"
+    source = open_weights(folder / "llama.f16.gguf")
+    file = folder / "llama.f16.gguf"
+    if kind is not None:
+        file = tmp_path / "embedder.gguf"
+        tensors = {name: source.take(name) for name in source.names()}
+        save_gguf(tensors, file, {**source.metadata, "llama.pooling_type": kind})
+    embedder = tl.Embedder(file)
+    ids = tl.tensor([embedder.tokenizer.encode("the cat")])
+    states = tl.models.load(file, task="embedding")(ids).last_hidden_state[0].numpy()
+    near(embedder.encode("the cat"), states[-1] if kind == 3 else states.mean(0))
 
 
 def test_another_tokenizer_than_the_folders(tmp_path):

@@ -36,8 +36,9 @@ def _rows() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     found = {file.ref: file for file in cached()}
     aliases = []
     for row in ALIASES.values():
-        target = parse(row.ref)
-        file = None if isinstance(target, LocalRef) else found.pop(target.key, None)
+        targets = [parse(ref) for ref in row.refs]
+        files = [found.pop(t.key, None) for t in targets if not isinstance(t, LocalRef)]
+        file = files[0] if files and None not in files else None
         aliases.append(
             {
                 "alias": row.name,
@@ -46,7 +47,7 @@ def _rows() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
                 "description": row.description,
                 "cached": file is not None,
                 "path": str(file.path) if file else None,
-                "size": file.size if file else None,
+                "size": sum(each.size for each in files if each) if file else None,
             }
         )
     others = [{"ref": f.ref, "path": str(f.path), "size": f.size} for f in found.values()]

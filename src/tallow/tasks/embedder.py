@@ -29,9 +29,9 @@ class Embedder(Task[Prompted, Tensor]):
 
     `ref` is a sentence-transformers folder (modules.json says pooling, dense layers and whether
     vectors are normalised), a folder of an encoder alone (mean pooling, as sentence-transformers
-    takes it), a file of its weights with `config`, or a file with one table of word vectors. For
-    files `tokenizer` names a tokenizer.json or its folder. `pooling`, `normalize` and `max_length`
-    override the folder's settings; the other options are of `tallow.models.load`.
+    takes it), a GGUF file, a file of weights with `config`, or one with a table of word vectors;
+    for the last two `tokenizer` names a tokenizer.json or its folder. `pooling`, `normalize` and
+    `max_length` override the folder's settings; the other options are of `tallow.models.load`.
 
     Raises:
         HubError, FormatError, ModelError: as `tallow.models.load`; a module of the folder is of a
@@ -70,8 +70,7 @@ class Embedder(Task[Prompted, Tensor]):
         alias = alias_of(ref)
         if alias is not None:
             tokenizer, config = tokenizer or alias.tokenizer, config or alias.config
-        alone = Chain(path, Pooling(), static=config is None)
-        self.chain = read_chain(path) if path.is_dir() else alone
+        self.chain = read_chain(path) if path.is_dir() else _chain_of_file(path, config is not None)
         self._pooling = self.chain.pooling if pooling is None else Pooling((pooling,))
         self._normalize = normalize
         self._model = None
@@ -251,6 +250,19 @@ class Embedder(Task[Prompted, Tensor]):
                 ids = ids[: self.max_length]
             rows.append(_average(table, [i for i in ids if i < table.shape[0]]))
         return stack(rows)
+
+
+# Of GGUF's `ARCHITECTURE.pooling_type`, as llama.cpp numbers them; 0 is none.
+_GGUF_POOLING = {1: "mean", 2: "cls", 3: "lasttoken"}
+
+
+def _chain_of_file(path: Path, has_config: bool) -> Chain:
+    """Of a file alone: a table of words, unless it says what model it holds, or is told."""
+    metadata = open_weights(path).metadata
+    architecture = metadata.get("general.architecture")
+    kind = metadata.get(f"{architecture}.pooling_type")
+    mode = _GGUF_POOLING.get(kind, "mean") if isinstance(kind, int) else "mean"
+    return Chain(path, Pooling((mode,)), static=architecture is None and not has_config)
 
 
 def _average(table: Tensor, ids: list[int]) -> Tensor:

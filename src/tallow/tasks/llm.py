@@ -29,6 +29,7 @@ from tallow.generate import (
 from tallow.models import CausalLM, load
 from tallow.models.loading import Activations, tokenizer_of
 from tallow.models.states import State
+from tallow.tasks.base import accepted
 from tallow.tasks.perplexity import negative_log_likelihood
 from tallow.tensor import Tensor
 from tallow.text import ChatTemplate, Tokenizer, chat_template_of, encode_chat
@@ -90,7 +91,7 @@ class LLM:
     Several threads may call; each beyond the first works with a cache of its own.
 
     Raises:
-        HubError, FormatError, ModelError: as `tallow.models.load`.
+        HubError, FormatError, ModelError: as `tallow.models.load`; the model continues no texts.
     """
 
     def __init__(
@@ -115,6 +116,10 @@ class LLM:
             context=context,
             allow_extra=allow_extra,
         )
+        continues = hasattr(model, "make_state") and hasattr(model, "head")
+        if not continues or "input_ids" not in accepted(type(model).forward):
+            wanted, found = "a model that continues texts", type(model).__name__
+            raise ModelError(f"{ref}: LLM: expected {wanted}, found {found}")
         if tokenizer is not None:
             model.tokenizer_source = partial(tokenizer_of, tokenizer)
         self._model: CausalLM | None = model
