@@ -418,7 +418,7 @@ def test_assignment_of_what_is_no_cost():
     assert assignment([[0.0] * 3] * 2) == [(0, 0), (1, 1)]
 
 
-@pytest.mark.parametrize("name", ["detr_learned", "conditional_detr", "yolos"])
+@pytest.mark.parametrize("name", ["detr_learned", "conditional_detr", "yolos", "rt_detr"])
 def test_a_step_on_the_loss_lowers_it(name):
     case = Case(name)
     model = case.load(dtype=tl.f32).requires_grad_()
@@ -448,15 +448,45 @@ BOX = tl.tensor([[0.5, 0.5, 0.1, 0.1]])
         ({"class_labels": tl.tensor([-1]), "boxes": BOX}, "classes below 3"),
         ({"class_labels": tl.tensor([0, 1]), "boxes": BOX}, r"boxes \(n, 4\)"),
         ({"class_labels": tl.tensor([0]), "boxes": -BOX}, "centre and size"),
-        ({"class_labels": tl.tensor([0])}, "dicts of class_labels and boxes"),
+        ({"class_labels": tl.tensor([0])}, "dicts of tensors class_labels and boxes"),
+        ({"class_labels": [0], "boxes": BOX}, "dicts of tensors class_labels and boxes"),
+        (BOX, "dicts of tensors class_labels and boxes"),
     ],
 )
-def test_labels_that_are_refused(label, told):
-    model = Case("yolos").load()
-    with pytest.raises((ArgumentError, ShapeError), match=told):
-        model(tl.zeros(1, 3, 24, 40), labels=[label])
-    with pytest.raises(ShapeError, match="1 dicts, one a picture"):
-        model(tl.zeros(1, 3, 24, 40), labels=[])
+@pytest.mark.parametrize("name", ["yolos", "rt_detr"])
+def test_labels_that_are_refused(name, label, told):
+    model = Case(name).load()
+    for training in (False, True):
+        model.train(training)
+        with pytest.raises((ArgumentError, ShapeError), match=told):
+            model(tl.zeros(1, 3, 64, 96), labels=[label])
+        for none in ([], BOX, {"boxes": BOX}):
+            with pytest.raises(ArgumentError, match="1 dicts, one a picture"):
+                model(tl.zeros(1, 3, 64, 96), labels=none)
+
+
+@pytest.mark.parametrize("masks", [None, tl.zeros(2, 4, 4), tl.zeros(4, 4), tl.zeros(1, 0, 4)])
+def test_labels_of_masks_that_are_refused(masks):
+    label = {"class_labels": tl.tensor([0]), "boxes": BOX, "masks": masks}
+    with pytest.raises((ArgumentError, ShapeError), match="masks"):
+        Case("detr_segmentation").load()(tl.zeros(1, 3, 64, 96), labels=[label])
+
+
+def test_noise_is_drawn_by_the_generator():
+    model = Case("rt_detr").load().train()
+    labels = [{"class_labels": tl.tensor([1, 2]), "boxes": tl.cat([BOX, BOX])}]
+    found = []
+    for seed in (1, 1, 2):
+        tl.manual_seed(seed)
+        found.append(model(tl.ones(1, 3, 64, 96), labels=labels))
+    first, again, other = (each.init_reference_points.numpy() for each in found)
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first[:, :200], other[:, :200])
+    assert first.shape == (1, 206, 4)
+    near = 1 / (1 + np.exp(-first[0, :2]))  # of labels, by half of their sizes at most
+    assert np.abs(near - BOX.numpy()).max() <= 0.1
+    model.eval()
+    assert model(tl.ones(1, 3, 64, 96), labels=labels).logits.shape == (1, 6, 3)
 
 
 def test_fewer_positions_than_queries():

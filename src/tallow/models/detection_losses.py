@@ -16,11 +16,12 @@ from tallow.errors import ArgumentError, ShapeError, expect
 from tallow.factories import arange, tensor
 from tallow.models.configs import Config
 from tallow.nn import functional as F
-from tallow.ops import cat, maximum, minimum
+from tallow.ops import cat, maximum, minimum, pad
 from tallow.tensor import Tensor
 
 Labels = Sequence[Mapping[str, Tensor]]
 Pair = tuple[int, int]
+Costs = tuple[float, float, float]  # how much class, place and overlap weigh
 WORST = 1e300  # instead of what is no number, so that it is matched last
 
 
@@ -33,6 +34,8 @@ class MatchingConfig(Config):
     giou_cost: float = 2.0
     bbox_loss_coefficient: float = 5.0
     giou_loss_coefficient: float = 2.0
+    mask_loss_coefficient: float = 1.0
+    dice_loss_coefficient: float = 1.0
     eos_coefficient: float = 0.1
     focal_alpha: float = 0.25
 
@@ -97,8 +100,8 @@ def corners(boxes: Tensor) -> Tensor:
     return cat((boxes[..., :2] - half, boxes[..., :2] + half), -1)
 
 
-def generalised_iou(first: Tensor, second: Tensor) -> Tensor:
-    """Overlap of boxes given by corners `(..., 4)`, less the waste of their hull (1902.09630)."""
+def _overlap(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Of boxes given by corners `(..., 4)`: the ratio of overlap and union, union, and hull."""
 
     def area(low: Tensor, high: Tensor) -> Tensor:
         return (high - low).clamp(0).prod(-1)
@@ -107,13 +110,28 @@ def generalised_iou(first: Tensor, second: Tensor) -> Tensor:
     inner = area(maximum(one[0], two[0]), minimum(one[1], two[1]))
     hull = area(minimum(one[0], two[0]), maximum(one[1], two[1]))
     union = area(*one) + area(*two) - inner
-    return inner / union - (hull - union) / hull
+    return inner / union, union, hull
+
+
+def iou(first: Tensor, second: Tensor) -> Tensor:
+    """The ratio of overlap and union of boxes given by corners `(..., 4)`."""
+    return _overlap(first, second)[0]
+
+
+def generalised_iou(first: Tensor, second: Tensor) -> Tensor:
+    """`iou`, less the waste of the boxes' hull (1902.09630)."""
+    ratio, union, hull = _overlap(first, second)
+    return ratio - (hull - union) / hull
 
 
 def match(
-    logits: Tensor, boxes: Tensor, labels: Labels, cfg: MatchingConfig, kind: Kind
+    logits: Tensor, boxes: Tensor, labels: Labels, costs: Costs, scores: Callable[[Tensor], Tensor]
 ) -> list[list[Pair]]:
-    """Pairs of query and label of each picture, at the least cost by class, place and overlap."""
+    """Pairs of query and label of each picture, at the least cost by class, place and overlap.
+
+    `scores` gives the cost of each class of logits.
+    """
+    by_class, by_place, by_overlap = costs
     pairs: list[list[Pair]] = []
     with no_grad():
         for row, label in enumerate(labels):
@@ -122,79 +140,165 @@ def match(
                 pairs.append([])
                 continue
             near = boxes[row].unsqueeze(1)
-            cost = cfg.class_cost * kind.scores(logits[row]).index_select(1, ids)
-            cost = cost + cfg.bbox_cost * (near - wanted).abs().sum(-1)
-            cost = cost - cfg.giou_cost * generalised_iou(corners(near), corners(wanted))
+            cost = by_class * scores(logits[row]).index_select(1, ids)
+            cost = cost + by_place * (near - wanted).abs().sum(-1)
+            cost = cost - by_overlap * generalised_iou(corners(near), corners(wanted))
             lines = [[x if math.isfinite(x) else WORST for x in line] for line in cost.tolist()]
             pairs.append(assignment(lines))
     return pairs
 
 
+@dataclass(frozen=True)
+class Matched:
+    """Queries that stand for labels, `(n,)` each, by their numbers in the batch.
+
+    `classes` `(batch, queries)` are those of all queries, the number of labels for none; `count` is
+    what the sums over boxes are divided by.
+    """
+
+    queries: Tensor
+    labels: Tensor
+    boxes: Tensor
+    classes: Tensor
+    count: int
+
+    @classmethod
+    def of(
+        cls,
+        pairs: Sequence[Sequence[Pair]],
+        labels: Labels,
+        shape: Sequence[int],
+        groups: int = 1,
+    ) -> Matched:
+        """What pairs of each picture say of logits of a shape `(batch, queries, classes)`.
+
+        Each label has `groups` queries.
+        """
+        b, n, none = shape
+        classes = [[none] * n for _ in range(b)]
+        queries: list[int] = []
+        places: list[int] = []
+        start = 0
+        for row, (found, label) in enumerate(zip(pairs, labels, strict=True)):
+            ids = label["class_labels"].tolist()
+            for query, place in found:
+                classes[row][query] = ids[place]
+                queries.append(row * n + query)
+                places.append(start + place)
+            start += len(ids)
+        chosen = tensor(places, dtype=i64)
+        boxes = cat([label["boxes"].to(f32) for label in labels]).index_select(0, chosen)
+        whole = tensor(classes, dtype=i64)
+        return cls(tensor(queries, dtype=i64), chosen, boxes, whole, max(start, 1) * groups)
+
+    def of_queries(self, x: Tensor) -> Tensor:
+        """What `(batch, queries, …)` has for the matched queries, `(n, …)`."""
+        return x.flatten(0, 1).index_select(0, self.queries)
+
+
+def box_losses(boxes: Tensor, matched: Matched) -> dict[str, Tensor]:
+    """How far matched boxes lie, and how little they overlap."""
+    near, target = matched.of_queries(boxes), matched.boxes
+    overlap = generalised_iou(corners(near), corners(target))
+    return {
+        "loss_bbox": (near - target).abs().sum() / matched.count,
+        "loss_giou": (1 - overlap).sum() / matched.count,
+    }
+
+
 def _layer(
     logits: Tensor, boxes: Tensor, labels: Labels, cfg: MatchingConfig, kind: Kind
-) -> dict[str, Tensor]:
+) -> tuple[dict[str, Tensor], Matched]:
+    costs = cfg.class_cost, cfg.bbox_cost, cfg.giou_cost
+    pairs = match(logits, boxes, labels, costs, kind.scores)
     b, n, _ = logits.shape
-    pairs = match(logits, boxes, labels, cfg, kind)
-    count = max(sum(len(each["class_labels"]) for each in labels), 1)
-    classes = [[cfg.num_labels] * n for _ in range(b)]
-    chosen: list[int] = []
-    wanted: list[Tensor] = []
-    for row, (found, label) in enumerate(zip(pairs, labels, strict=True)):
-        ids = label["class_labels"].tolist()
-        for query, place in found:
-            classes[row][query] = ids[place]
-            chosen.append(row * n + query)
-            wanted.append(label["boxes"][place].to(f32))
-    losses = {"loss_ce": kind.loss(logits, tensor(classes, dtype=i64), count, cfg)}
-    near = boxes.flatten(0, 1).index_select(0, tensor(chosen, dtype=i64))
-    target = cat([each.unsqueeze(0) for each in wanted]) if wanted else near.detach()
-    overlap = generalised_iou(corners(near), corners(target))
-    losses["loss_bbox"] = (near - target).abs().sum() / count
-    losses["loss_giou"] = (1 - overlap).sum() / count
+    matched = Matched.of(pairs, labels, (b, n, cfg.num_labels))
+    losses = {"loss_ce": kind.loss(logits, matched.classes, matched.count, cfg)}
+    losses |= box_losses(boxes, matched)
     told = kind.found(logits.detach()).to(f32).sum(1)
     lengths = tensor([float(len(each["class_labels"])) for each in labels])
     losses["cardinality_error"] = (told - lengths).abs().mean()
-    return losses
+    return losses, matched
 
 
 def detection(
-    layers: Sequence[tuple[Tensor, Tensor]], labels: Labels, cfg: MatchingConfig, kind: Kind
+    layers: Sequence[tuple[Tensor, Tensor]],
+    labels: Labels,
+    cfg: MatchingConfig,
+    kind: Kind,
+    masks: Tensor | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The weighted sum of losses and each of them; `layers` are logits and boxes, the last first.
 
-    `labels` has a dict a picture: `class_labels` `(n,)`, `boxes` `(n, 4)` of centre and size.
+    `labels` has a dict a picture: `class_labels` `(n,)`, `boxes` `(n, 4)` of centre and size, and
+    `masks` `(n, height, width)` where `masks` `(batch, queries, …)` are what the last layer gives.
 
     Raises:
         ArgumentError: labels are not of that kind.
     """
-    _check(layers[0][0], labels, cfg)
+    check_labels(layers[0][0], labels, cfg.num_labels, masks=masks is not None)
     weights = {
         "loss_ce": 1.0,
         "loss_bbox": cfg.bbox_loss_coefficient,
         "loss_giou": cfg.giou_loss_coefficient,
+        "loss_mask": cfg.mask_loss_coefficient,
+        "loss_dice": cfg.dice_loss_coefficient,
     }
     every: dict[str, Tensor] = {}
     total: list[Tensor] = []
     for index, (logits, boxes) in enumerate(layers):
-        found = _layer(logits, boxes, labels, cfg, kind)
-        total += [found[name] * weight for name, weight in weights.items()]
+        found, matched = _layer(logits, boxes, labels, cfg, kind)
+        if masks is not None and not index:
+            found |= mask_losses(masks, labels, matched)
+        total += [found[name] * weight for name, weight in weights.items() if name in found]
         end = f"_{index - 1}" if index else ""
         every |= {f"{name}{end}": value for name, value in found.items()}
     return sum(total[1:], total[0]), every
 
 
-def _check(logits: Tensor, labels: Labels, cfg: MatchingConfig) -> None:
+def mask_losses(masks: Tensor, labels: Labels, matched: Matched) -> dict[str, Tensor]:
+    """Focal and Dice losses of masks, brought to the size of the largest picture's.
+
+    Smaller ones count as nothing beyond their ends.
+    """
+    every = [label["masks"].to(f32) for label in labels]
+    height, width = (max(each.shape[axis] for each in every) for axis in (1, 2))
+    every = [pad(x, (0, width - x.shape[2], 0, height - x.shape[1])) for x in every]
+    target = cat(every).index_select(0, matched.labels).flatten(1)
+    found = matched.of_queries(masks).unsqueeze(1)
+    found = F.interpolate(found, (height, width), mode="bilinear", align_corners=False)
+    found = found.flatten(1)
+    p = found.sigmoid()
+    dice = 1 - (2 * (p * target).sum(1) + 1) / (p.sum(1) + target.sum(1) + 1)
+    focal = _focal(found, target, 0.25).mean(1)
+    return {"loss_mask": focal.sum() / matched.count, "loss_dice": dice.sum() / matched.count}
+
+
+def check_labels(logits: Tensor, labels: Any, count: int, *, masks: bool = False) -> None:
+    """Refuse labels that are not a dict a picture, of classes below `count`, and boxes, and masks.
+
+    Raises:
+        ArgumentError: they are not.
+    """
     op = "labels"
-    expect(len(labels) == len(logits), op, f"{len(logits)} dicts, one a picture", len(labels))
+    good = isinstance(labels, Sequence) and len(labels) == len(logits)
+    found: Any = len(labels) if isinstance(labels, Sequence) else type(labels).__name__
+    expect(good, op, f"a list of {len(logits)} dicts, one a picture", found, ArgumentError)
+    keys = ["class_labels", "boxes", *(["masks"] if masks else [])]
     for label in labels:
-        good = {"class_labels", "boxes"} <= label.keys()
-        expect(good, op, "dicts of class_labels and boxes", list(label), ArgumentError)
+        found = list(label) if isinstance(label, Mapping) else type(label).__name__
+        good = isinstance(label, Mapping) and all(isinstance(label.get(k), Tensor) for k in keys)
+        expect(good, op, f"dicts of tensors {' and '.join(keys)}", found, ArgumentError)
         ids, boxes = label["class_labels"], label["boxes"]
         good = ids.ndim == 1 and tuple(boxes.shape) == (len(ids), 4)
         shapes = (tuple(ids.shape), tuple(boxes.shape))
         expect(good, op, "class_labels (n,) and boxes (n, 4)", shapes, ShapeError)
-        known = all(0 <= each < cfg.num_labels for each in ids.tolist())
-        expect(known, op, f"classes below {cfg.num_labels}", ids.tolist(), ArgumentError)
+        if masks:
+            shape = tuple(label["masks"].shape)
+            good = len(shape) == 3 and shape[0] == len(ids) and min(shape[1:]) > 0
+            expect(good, op, f"masks ({len(ids)}, height, width)", shape, ShapeError)
+        known = all(0 <= each < count for each in ids.tolist())
+        expect(known, op, f"classes below {count}", ids.tolist(), ArgumentError)
         good = all(w >= 0 and h >= 0 for _, _, w, h in boxes.tolist())
         expect(good, op, "boxes of centre and size", boxes.tolist(), ArgumentError)
 
@@ -205,19 +309,29 @@ def _softmax_loss(logits: Tensor, classes: Tensor, count: int, cfg: MatchingConf
     return found
 
 
-def _focal_cost(logits: Tensor) -> Tensor:
+def focal_cost(logits: Tensor, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:
+    """The cost of each class, by sigmoids."""
     p = logits.sigmoid()
-    none = 0.75 * p.square() * -(1 - p + 1e-8).log()
-    return 0.25 * (1 - p).square() * -(p + 1e-8).log() - none
+    none = (1 - alpha) * p.pow(gamma) * -(1 - p + 1e-8).log()
+    return alpha * (1 - p).pow(gamma) * -(p + 1e-8).log() - none
+
+
+def _focal(logits: Tensor, target: Tensor, alpha: float) -> Tensor:
+    """The focal loss of each of logits; what is certain counts little."""
+    p = logits.sigmoid()
+    loss: Tensor = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    loss = loss * (1 - (p * target + (1 - p) * (1 - target))).square()
+    return loss * (alpha * target + (1 - alpha) * (1 - target))
+
+
+def one_hot(classes: Tensor, count: int) -> Tensor:
+    """`(..., count)` of 0 and 1; only 0 for classes beyond."""
+    return classes.unsqueeze(-1).eq(arange(count)).to(f32)
 
 
 def _focal_loss(logits: Tensor, classes: Tensor, count: int, cfg: MatchingConfig) -> Tensor:
-    target = classes.unsqueeze(2).eq(arange(logits.shape[2])).to(logits.dtype)
-    p, alpha = logits.sigmoid(), cfg.focal_alpha
-    loss = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
-    loss = loss * (1 - (p * target + (1 - p) * (1 - target))).square()
-    out: Tensor = (loss * (alpha * target + (1 - alpha) * (1 - target))).sum() / count
-    return out
+    target = one_hot(classes, logits.shape[2])
+    return _focal(logits, target, cfg.focal_alpha).sum() / count
 
 
 SOFTMAX = Kind(
@@ -225,4 +339,4 @@ SOFTMAX = Kind(
     _softmax_loss,
     lambda logits: logits.argmax(-1).ne(logits.shape[-1] - 1),
 )
-SIGMOID = Kind(_focal_cost, _focal_loss, lambda logits: logits.sigmoid().max(-1)[0].gt(0.5))
+SIGMOID = Kind(focal_cost, _focal_loss, lambda logits: logits.sigmoid().max(-1)[0].gt(0.5))

@@ -70,7 +70,7 @@ class DetectorConfig(MatchingConfig):
     without_effect = frozenset(
         {
             "use_pretrained_backbone", "scale_embedding", "num_channels",
-            "mask_loss_coefficient", "dice_loss_coefficient", "max_position_embeddings",
+            "max_position_embeddings",
         }
     )  # fmt: skip
 
@@ -190,6 +190,7 @@ class DetectorModelOutput(Output):
 class DetectionOutput(Output):
     """`logits` `(batch, queries, labels)` and `pred_boxes` `(batch, queries, 4)`.
 
+    Models that segment give `pred_masks` `(batch, queries, height, width)` before the sigmoid.
     Boxes are centre and size in parts of the picture; where a family has a label for none, it is
     the last.
     """
@@ -198,6 +199,7 @@ class DetectionOutput(Output):
     loss_dict: dict[str, Tensor] | None = None
     logits: Tensor | None = None
     pred_boxes: Tensor | None = None
+    pred_masks: Tensor | None = None
     auxiliary_outputs: list[dict[str, Tensor]] | None = None
     last_hidden_state: Tensor | None = None
     decoder_hidden_states: HiddenStates | None = None
@@ -290,25 +292,37 @@ class DetectorModel(Model):
         `encoder_outputs` spare the encoder. Queries are the model's own: masks and embeddings for
         them are refused.
         """
+        return self.run(
+            pixel_values, pixel_mask, decoder_attention_mask, encoder_outputs, inputs_embeds,
+            decoder_inputs_embeds, states=output_hidden_states,
+        )[0]  # fmt: skip
+
+    def run(
+        self,
+        pixel_values: Tensor,
+        pixel_mask: Tensor | None,
+        decoder_attention_mask: Tensor | None,
+        encoder_outputs: Any,
+        inputs_embeds: Tensor | None,
+        decoder_inputs_embeds: Tensor | None,
+        *,
+        states: bool,
+    ) -> tuple[DetectorModelOutput, tuple[Tensor, ...], Tensor, Tensor | None]:
+        """The results of a call; the maps of the stages, the last projected, and its mask."""
         for name, given in (
             ("decoder_attention_mask", decoder_attention_mask),
             ("inputs_embeds", inputs_embeds),
             ("decoder_inputs_embeds", decoder_inputs_embeds),
         ):
             expect(given is None, type(self), f"{name} to be None", "a tensor", ArgumentError)
-        _, projected, positions, mask = self.see(pixel_values, pixel_mask)
+        maps, projected, positions, mask = self.see(pixel_values, pixel_mask)
         if encoder_outputs is None:
-            encoded, states = self.encoder(projected.flatten(2).transpose(1, 2), positions, mask)
+            encoded, seen = self.encoder(projected.flatten(2).transpose(1, 2), positions, mask)
         else:
-            encoded, states = encoder_outputs[0], None
+            encoded, seen = encoder_outputs[0], None
         last, decoded, between = self.decode(encoded, positions, mask)
-        return DetectorModelOutput(
-            last,
-            decoded if output_hidden_states else None,
-            encoded,
-            states if output_hidden_states else None,
-            between,
-        )
+        both = (decoded, seen) if states else (None, None)
+        return DetectorModelOutput(last, both[0], encoded, both[1], between), maps, projected, mask
 
 
 class ObjectDetection(Model):
@@ -358,6 +372,12 @@ class ObjectDetection(Model):
             pixel_values, pixel_mask, decoder_attention_mask, encoder_outputs, inputs_embeds,
             decoder_inputs_embeds, output_hidden_states=output_hidden_states,
         )  # fmt: skip
+        return self.finish(found, labels)
+
+    def finish(
+        self, found: DetectorModelOutput, labels: Labels | None, masks: Tensor | None = None
+    ) -> DetectionOutput:
+        """Labels, boxes and, with labels, the loss, of the base model's results and of `masks`."""
         layers = [self.labels_and_boxes(found.last_hidden_state)]
         loss, losses, more = None, None, None
         if labels is not None:
@@ -365,12 +385,13 @@ class ObjectDetection(Model):
             if between is not None:
                 layers += [self.labels_and_boxes(x) for x in between[:-1].unbind(0)]
                 more = [{"logits": x, "pred_boxes": boxes} for x, boxes in layers[1:]]
-            loss, losses = detection(layers, labels, self.config, self.kind)
+            loss, losses = detection(layers, labels, self.config, self.kind, masks)
         return DetectionOutput(
             loss=loss,
             loss_dict=losses,
             logits=layers[0][0],
             pred_boxes=layers[0][1],
+            pred_masks=masks,
             auxiliary_outputs=more,
             last_hidden_state=found.last_hidden_state,
             decoder_hidden_states=found.decoder_hidden_states,

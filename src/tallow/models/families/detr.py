@@ -11,13 +11,15 @@ from tallow.models.base import Model
 from tallow.models.blocks.activation import ACTIVATIONS
 from tallow.models.blocks.detector import (
     ORIGINAL,
+    DetectionOutput,
     DetectorConfig,
     DetectorModel,
     ObjectDetection,
 )
 from tallow.models.blocks.detr import Residual, post_norm
 from tallow.models.blocks.heads import split_heads
-from tallow.models.outputs import Output
+from tallow.models.detection_losses import Labels
+from tallow.models.outputs import BaseOutput
 from tallow.nn import Conv2d, GroupNorm, Linear, Module
 from tallow.ops import conv2d, interpolate
 from tallow.tensor import Tensor
@@ -102,17 +104,6 @@ class AttentionMap(Module):
         return out
 
 
-@dataclass(frozen=True)
-class SegmentationOutput(Output):
-    """Of a detector, and `pred_masks` `(batch, queries, height, width)` before the sigmoid."""
-
-    logits: Tensor
-    pred_boxes: Tensor
-    pred_masks: Tensor
-    last_hidden_state: Tensor
-    encoder_last_hidden_state: Tensor
-
-
 class DetrForSegmentation(Model):
     """Labels, boxes and masks."""
 
@@ -130,13 +121,23 @@ class DetrForSegmentation(Model):
         self.mask_head = MaskHead(size, heads, channels[2::-1], cfg.activation_function)
         self.bbox_attention = AttentionMap(size, heads)
 
-    def forward(self, pixel_values: Tensor, pixel_mask: Tensor | None = None) -> SegmentationOutput:
-        """Pixels `(batch, channels, height, width)`, 1 in the mask where the picture is."""
-        model = self.detr.model
-        maps, projected, positions, mask = model.see(pixel_values, pixel_mask)
-        encoded, _ = model.encoder(projected.flatten(2).transpose(1, 2), positions, mask)
-        last, _, _ = model.decode(encoded, positions, mask)
-        logits, boxes = self.detr.labels_and_boxes(last)
-        seen = self.bbox_attention(last, encoded, mask).unflatten(3, tuple(projected.shape[2:]))
-        masks = self.mask_head(projected, seen, maps[2::-1])
-        return SegmentationOutput(logits, boxes, masks, last, encoded)
+    def forward(
+        self,
+        pixel_values: Tensor,
+        pixel_mask: Tensor | None = None,
+        decoder_attention_mask: Tensor | None = None,
+        encoder_outputs: BaseOutput | Sequence[Tensor] | None = None,
+        inputs_embeds: Tensor | None = None,
+        decoder_inputs_embeds: Tensor | None = None,
+        labels: Labels | None = None,
+        *,
+        output_hidden_states: bool = False,
+    ) -> DetectionOutput:
+        """As of `DetrForObjectDetection`; labels also have `masks` `(n, height, width)`."""
+        found, maps, projected, mask = self.detr.model.run(
+            pixel_values, pixel_mask, decoder_attention_mask, encoder_outputs, inputs_embeds,
+            decoder_inputs_embeds, states=output_hidden_states,
+        )  # fmt: skip
+        seen = self.bbox_attention(found.last_hidden_state, found.encoder_last_hidden_state, mask)
+        seen = seen.unflatten(3, tuple(projected.shape[2:]))
+        return self.detr.finish(found, labels, self.mask_head(projected, seen, maps[2::-1]))

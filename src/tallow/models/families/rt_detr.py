@@ -11,6 +11,7 @@ from tallow.errors import ArgumentError, ModelError, expect
 from tallow.factories import arange, full_like, ones_like
 from tallow.models.base import Model
 from tallow.models.blocks.deformable import DeformableAttention
+from tallow.models.blocks.denoising import Denoising, Group, denoising
 from tallow.models.blocks.detr import (
     BoxHead,
     ConvEncoder,
@@ -19,13 +20,14 @@ from tallow.models.blocks.detr import (
     inverse_sigmoid,
     post_norm,
 )
-from tallow.models.blocks.embedding import Embedding
 from tallow.models.blocks.frozen_norm import freeze_norms
 from tallow.models.blocks.hybrid import HybridEncoder, Intra
-from tallow.models.configs import Config, activation, choice, custom, layers, size, sizes
+from tallow.models.configs import activation, choice, custom, layers, size, sizes
+from tallow.models.detection_losses import Labels, check_labels
 from tallow.models.fields import Fields
 from tallow.models.outputs import Output
 from tallow.models.parts import Part, part
+from tallow.models.rt_detr_losses import RTDetrLossConfig, rt_detection
 from tallow.nn import BatchNorm2d, Conv2d, LayerNorm, Linear, Module, ModuleList, Sequential, tie
 from tallow.ops import cat, stack, where
 from tallow.tensor import Tensor
@@ -41,7 +43,7 @@ def _backbone(fields: Fields, name: str, default: Any) -> Part:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RTDetrConfig(Config):
+class RTDetrConfig(RTDetrLossConfig):
     """Of Hugging Face's `RTDetrConfig`."""
 
     backbone_config: Part = custom(None, _backbone)
@@ -70,18 +72,14 @@ class RTDetrConfig(Config):
     decoder_layers: int = layers(6)
     decoder_attention_heads: int = size(8)
     decoder_activation_function: str = activation("relu")
-    num_denoising: int = size(100, low=0)
+    num_denoising: int = size(100, low=0, high=1 << 16)
     learn_initial_query: bool = choice(False)  # transformers cannot do it either
 
     without_effect = frozenset(
         {
             "use_timm_backbone", "use_pretrained_backbone", "backbone_kwargs", "feat_strides",
-            "anchor_image_size", "disable_custom_kernels", "with_box_refine", "auxiliary_loss",
-            "label_noise_ratio", "box_noise_scale", "matcher_alpha", "matcher_gamma",
-            "matcher_class_cost", "matcher_bbox_cost", "matcher_giou_cost", "use_focal_loss",
-            "focal_loss_alpha", "focal_loss_gamma", "weight_loss_vfl", "weight_loss_bbox",
-            "weight_loss_giou", "eos_coefficient", "initializer_bias_prior_prob",
-            "tie_word_embeddings",
+            "anchor_image_size", "disable_custom_kernels", "with_box_refine", "eos_coefficient",
+            "initializer_bias_prior_prob", "tie_word_embeddings",
         }
     )  # fmt: skip
 
@@ -173,9 +171,10 @@ class DecoderLayer(EncoderLayer):
         context: Tensor,
         boxes: Tensor,
         shapes: Sequence[tuple[int, int]],
+        mask: Tensor | None = None,
     ) -> Tensor:
-        """`(batch, n, size)` → the same shape."""
-        found = self.self_attn(x, q_extra=positions, k_extra=positions)
+        """`(batch, n, size)` → the same shape; `mask` is as of `Group`."""
+        found = self.self_attn(x, mask=mask, q_extra=positions, k_extra=positions)
         x = self.self_attn_layer_norm(x + found)
         found = self.encoder_attn(x + positions, context, boxes, shapes)
         x = self.encoder_attn_layer_norm(x + found)
@@ -188,12 +187,15 @@ class RTDetrOutput(Output):
     """What the decoder's layers give, what it starts from, and a detector's labels and boxes.
 
     `intermediate_*` are `(batch, layers, queries, …)`, `encoder_last_hidden_state` the fused maps,
-    `enc_outputs_*` of every position of them, `enc_topk_*` of the chosen ones.
+    `enc_outputs_*` of every position of them, `enc_topk_*` of the chosen ones. In training with
+    labels the queries of `denoising_meta_values` stand before the model's own.
     """
 
     loss: Tensor | None = None
+    loss_dict: dict[str, Tensor] | None = None
     logits: Tensor | None = None
     pred_boxes: Tensor | None = None
+    auxiliary_outputs: list[dict[str, Tensor]] | None = None
     last_hidden_state: Tensor | None = None
     intermediate_hidden_states: Tensor | None = None
     intermediate_logits: Tensor | None = None
@@ -204,6 +206,7 @@ class RTDetrOutput(Output):
     enc_topk_bboxes: Tensor | None = None
     enc_outputs_class: Tensor | None = None
     enc_outputs_coord_logits: Tensor | None = None
+    denoising_meta_values: dict[str, Any] | None = None
 
 
 class Decoder(Module):
@@ -216,14 +219,19 @@ class Decoder(Module):
         self.bbox_embed: ModuleList | None = None
 
     def forward(
-        self, x: Tensor, context: Tensor, boxes: Tensor, shapes: Sequence[tuple[int, int]]
+        self,
+        x: Tensor,
+        context: Tensor,
+        boxes: Tensor,
+        shapes: Sequence[tuple[int, int]],
+        mask: Tensor | None = None,
     ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
         """States, logits and boxes that each layer gives."""
         states: list[Tensor] = []
         logits: list[Tensor] = []
         moved: list[Tensor] = []
         for index, layer in enumerate(self.layers):
-            x = layer(x, self.query_pos_head(boxes), context, boxes, shapes)
+            x = layer(x, self.query_pos_head(boxes), context, boxes, shapes, mask)
             states.append(x)
             if self.bbox_embed is not None and self.class_embed is not None:
                 moved.append(self.bbox_embed[index](x, inverse_sigmoid(boxes)))
@@ -256,12 +264,6 @@ def take(x: Tensor, index: Tensor) -> Tensor:
     return x.gather(1, index.unsqueeze(2).expand(*index.shape, x.shape[2]))
 
 
-class Denoising(Embedding):
-    """Labels of the noisy boxes that a training adds; files may lack them."""
-
-    _optional = frozenset({"weight"})
-
-
 class RTDetrModel(Model):
     """Backbone, hybrid encoder, the choice of queries, and decoder."""
 
@@ -292,8 +294,8 @@ class RTDetrModel(Model):
             ]
         )
         self.encoder = hybrid_encoder(cfg)
-        denoising = Denoising(cfg.num_labels + 1, width, cfg.num_labels)
-        self.denoising_class_embed = denoising if cfg.num_denoising else None
+        noisy = Denoising(cfg.num_labels + 1, width, cfg.num_labels)
+        self.denoising_class_embed = noisy if cfg.num_denoising else None
         self.enc_output = Sequential(Linear(width, width), LayerNorm(width, eps))
         self.enc_score_head = Linear(width, cfg.num_labels)
         self.enc_bbox_head = MlpHead(width, width, width, 4)
@@ -316,10 +318,12 @@ class RTDetrModel(Model):
         pixel_mask: Tensor | None = None,
         encoder_outputs: Any = None,
         inputs_embeds: Tensor | None = None,
+        labels: Labels | None = None,
     ) -> RTDetrOutput:
         """Pixels `(batch, channels, height, width)`; a mask has no effect, as in transformers.
 
         `encoder_outputs` spare backbone and encoder; the first of them are the fused maps.
+        `labels`, as `rt_detr_losses` has them, add noisy queries in training.
         """
         wanted = "inputs_embeds to be None"
         expect(inputs_embeds is None, type(self), wanted, "a tensor", ArgumentError)
@@ -342,21 +346,38 @@ class RTDetrModel(Model):
         classes = self.enc_score_head(memory)
         boxes = self.enc_bbox_head(memory) + places
         index = classes.max(-1)[0].topk(self.config.num_queries, 1)[1]
-        start = take(boxes, index)
-        x = take(memory, index).detach()
-        states, logits, moved = self.decoder(x, context, start.detach().sigmoid(), shapes)
+        best = take(boxes, index)
+        start, x, mask = best, take(memory, index).detach(), None
+        group = None if labels is None else self.noisy(labels, pixel_values)
+        if group is not None:
+            assert self.denoising_class_embed is not None, "there is noise"
+            start = cat((group.boxes, best), 1)
+            x = cat((self.denoising_class_embed(group.classes), x), 1)
+            mask = group.mask
+        start = start.detach()
+        states, logits, moved = self.decoder(x, context, start.sigmoid(), shapes, mask)
         return RTDetrOutput(
             last_hidden_state=states[-1],
             intermediate_hidden_states=stack(states, 1),
             intermediate_logits=stack(logits, 1) if logits else None,
             intermediate_reference_points=stack(moved, 1),
             encoder_last_hidden_state=fused,
-            init_reference_points=start.detach(),
+            init_reference_points=start,
             enc_topk_logits=take(classes, index),
-            enc_topk_bboxes=start.sigmoid(),
+            enc_topk_bboxes=best.sigmoid(),
             enc_outputs_class=classes,
             enc_outputs_coord_logits=boxes,
+            denoising_meta_values=None if group is None else group.meta,
         )
+
+    def noisy(self, labels: Labels, pixel_values: Tensor) -> Group | None:
+        """The queries that a training adds; none in inference, or where the config has none."""
+        cfg = self.config
+        if not self.training or not cfg.num_denoising:
+            return None
+        check_labels(pixel_values, labels, cfg.num_labels)
+        noise = cfg.label_noise_ratio, cfg.box_noise_scale
+        return denoising(labels, cfg.num_labels, cfg.num_queries, cfg.num_denoising, *noise)
 
 
 class RTDetrForObjectDetection(Model):
@@ -397,15 +418,37 @@ class RTDetrForObjectDetection(Model):
         pixel_mask: Tensor | None = None,
         encoder_outputs: Any = None,
         inputs_embeds: Tensor | None = None,
-        labels: Sequence[dict[str, Tensor]] | None = None,
+        labels: Labels | None = None,
     ) -> RTDetrOutput:
-        """As of the base model; `labels` are refused."""
-        wanted = "labels to be None (the matching loss is not supported)"
-        expect(labels is None, type(self), wanted, "labels", ArgumentError)
-        found: RTDetrOutput = self.model(pixel_values, pixel_mask, encoder_outputs, inputs_embeds)
+        """As of the base model; with labels, as `rt_detr_losses` has them, the loss."""
+        found: RTDetrOutput = self.model(
+            pixel_values, pixel_mask, encoder_outputs, inputs_embeds, labels
+        )
         logits, boxes = found.intermediate_logits, found.intermediate_reference_points
         assert logits is not None and boxes is not None, "the decoder has its heads"
-        return replace(found, logits=logits[:, -1], pred_boxes=boxes[:, -1])
+        found = replace(found, logits=logits[:, -1], pred_boxes=boxes[:, -1])
+        return found if labels is None else self.compared(found, labels)
+
+    def compared(self, found: RTDetrOutput, labels: Labels) -> RTDetrOutput:
+        """With the loss, and what it takes beside the last layer."""
+        logits, boxes = found.intermediate_logits, found.intermediate_reference_points
+        assert logits is not None and boxes is not None, "the decoder has its heads"
+        assert found.enc_topk_logits is not None and found.enc_topk_bboxes is not None
+        check_labels(logits, labels, self.config.num_labels)
+        meta, noisy = found.denoising_meta_values, []
+        layers = list(zip(logits.unbind(1), boxes.unbind(1), strict=True))
+        if meta is not None:
+            n = meta["dn_num_split"][0]
+            noisy = [(x[:, :n], each[:, :n]) for x, each in layers]
+            layers = [(x[:, n:], each[:, n:]) for x, each in layers]
+        more = None
+        if self.config.auxiliary_loss:
+            layers = [layers[-1], *layers[:-1], (found.enc_topk_logits, found.enc_topk_bboxes)]
+            more = [{"logits": x, "pred_boxes": each} for x, each in layers[1:]]
+        else:
+            layers, noisy = layers[-1:], []
+        loss, losses = rt_detection(layers, noisy, meta, labels, self.config)
+        return replace(found, loss=loss, loss_dict=losses, auxiliary_outputs=more)
 
 
 class RTDetrV2Model(RTDetrModel):
