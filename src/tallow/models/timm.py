@@ -113,16 +113,6 @@ def pool(x: Tensor, kind: str) -> Tensor:
     return cat(both, 1) if kind == "catavgmax" else 0.5 * (both[0] + both[1])
 
 
-def pool_tokens(x: Tensor, kind: str, own: int) -> Tensor:
-    """`(batch, length, size)` → `(batch, size)`; `own` tokens stand before those of patches."""
-    rest = x[:, own:]
-    if kind == "avgmax":
-        return 0.5 * (rest.mean(1) + rest.amax(1))
-    if kind == "token":
-        return x[:, 0]
-    return rest.mean(1) if kind == "avg" else rest.amax(1)
-
-
 class ClassifierHead(Module):
     """The classifier's layer, under the name that it has there."""
 

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from tallow.dtype import f32
-from tallow.errors import expect
 from tallow.factories import arange, tensor, zeros
 from tallow.models.blocks.heads import merge_heads
-from tallow.models.blocks.vision import Grid, Mlp, Patches, as_maps, patches
-from tallow.models.configs import choice, layers, size, sizes
+from tallow.models.blocks.vision import Grid, Mlp, Patches
+from tallow.models.configs import choice, sizes
 from tallow.models.fields import Fields
-from tallow.models.timm import TimmConfig, TimmModel, pool_tokens
+from tallow.models.timm_tokens import TokensConfig, TokensModel
 from tallow.nn import LayerNorm, Linear, Module, ModuleList, init, param
 from tallow.ops import attention, cat, rope, silu_mul
 from tallow.tensor import Tensor
@@ -35,17 +34,11 @@ _NAME = re.compile(r"eva02_(tiny|small|base|large)_patch14_(224|336|448)|eva_gia
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaConfig(TimmConfig):
+class EvaConfig(TokensConfig):
     """Of timm's `Eva`, as far as these variants need it."""
 
     global_pool: str = choice("avg", "max", "avgmax", "token")
-    img_size: tuple[int, ...] = sizes(224, 224, length=2, high=1 << 14)
-    patch_size: tuple[int, ...] = sizes(16, 16, length=2)
-    embed_dim: int = size(768)
-    depth: int = layers(12)
-    num_heads: int = size(12)
     qkv_fused: bool = True
-    mlp_ratio: float = 4.0
     swiglu_mlp: bool = False
     scale_mlp: bool = False
     use_rot_pos_emb: bool = False
@@ -76,12 +69,7 @@ class EvaConfig(TimmConfig):
         if self.embed_dim % (4 * self.num_heads):
             wanted = f"heads of whole quarters of embed_dim {self.embed_dim}"
             raise fields.misfit("num_heads", wanted, self.num_heads)
-
-    @property
-    def grid(self) -> Grid:
-        """Rows and columns of patches."""
-        (height, width), (down, across) = self.img_size, self.patch_size
-        return height // down, width // across
+        super().check(fields)
 
     @property
     def late_norm(self) -> bool:
@@ -189,11 +177,11 @@ def turns(cfg: EvaConfig, grid: Grid) -> Tensor:
     return cat([full.cos(), full.sin()], -1).unsqueeze(0)
 
 
-class TimmEva(TimmModel):
+class TimmEva(TokensModel):
     """Patches behind a class token, blocks, pooling and a linear layer."""
 
     config_class = EvaConfig
-    classifier_name = "head"
+    own = 1
 
     def __init__(self, cfg: EvaConfig) -> None:
         self.config = cfg
@@ -202,40 +190,14 @@ class TimmEva(TimmModel):
         self.cls_token = param(1, 1, width, init=init.zeros)
         self.pos_embed = param(1, rows * columns + 1, width, init=init.zeros)
         self.blocks = ModuleList([Block(cfg) for _ in range(cfg.depth)])
-        self.norm = None if cfg.late_norm else LayerNorm(width, EPS)
-        self.fc_norm = LayerNorm(width, EPS) if cfg.late_norm else None
+        self.set_norms(width, EPS, late=cfg.late_norm)
         self.head = self.classifier_layer(width)
 
-    def tokens(self, x: Tensor) -> tuple[list[Tensor], Grid]:
-        """What each block gives, rows and columns.
-
-        Raises:
-            ShapeError: the picture is of another size.
-        """
-        cfg, size = self.config, self.config.img_size
-        wanted = f"pictures of {size[0]} × {size[1]}"
-        expect(tuple(x.shape[2:]) == size, "pixel_values", wanted, tuple(x.shape))
-        x, grid = patches(self.patch_embed.proj, x)
+    def tokens(self, x: Tensor) -> list[Tensor]:
+        """What each block gives."""
+        cfg, x = self.config, self.patches(x)
         x = cat([self.cls_token.expand(x.shape[0], -1, -1), x], 1) + self.pos_embed
-        table, states = turns(cfg, grid) if cfg.use_rot_pos_emb else None, [x]
+        table, states = turns(cfg, cfg.grid) if cfg.use_rot_pos_emb else None, [x]
         for block in self.blocks:
             states.append(block(states[-1], table))
-        return states[1:], grid
-
-    def last(self, x: Tensor) -> Tensor:
-        """What the last block gives, `(batch, length, size)`."""
-        return self.tokens(x)[0][-1]
-
-    def maps(self, x: Tensor) -> list[Tensor]:
-        """What each block gives, `(batch, size, rows, columns)`."""
-        states, grid = self.tokens(x)
-        return [as_maps(each[:, 1:], grid) for each in states]
-
-    def finish(self, x: Tensor) -> Tensor:
-        """Normalised, where what is pooled is not."""
-        return x if self.norm is None else self.norm(x)
-
-    def pool(self, x: Tensor) -> Tensor:
-        """`(batch, length, size)` → `(batch, size)`."""
-        found = pool_tokens(x, self.config.global_pool, 1)
-        return found if self.fc_norm is None else self.fc_norm(found)
+        return states[1:]

@@ -7,14 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tallow.errors import expect
 from tallow.models import losses
 from tallow.models.blocks.packed import PackedAttention
-from tallow.models.blocks.vision import Grid, Mlp, Patches, as_maps, patches
-from tallow.models.configs import activation, choice, layers, size, sizes
+from tallow.models.blocks.vision import Mlp, Patches
+from tallow.models.configs import activation, choice, size
 from tallow.models.fields import Fields
 from tallow.models.outputs import LogitsOutput
-from tallow.models.timm import TimmConfig, TimmModel, pool_tokens
+from tallow.models.timm_tokens import TokensConfig, TokensModel
 from tallow.nn import LayerNorm, Module, ModuleList, init, param
 from tallow.ops import cat
 from tallow.tensor import Tensor
@@ -49,16 +48,10 @@ def _more(kind: str, more: str, registers: int) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TimmVitConfig(TimmConfig):
+class TimmVitConfig(TokensConfig):
     """Arguments of timm's `VisionTransformer`; `norm_eps` is that of its `norm_layer`."""
 
     global_pool: str = choice("token", "avg", "max", "avgmax")
-    img_size: tuple[int, ...] = sizes(224, 224, length=2, high=1 << 14)
-    patch_size: tuple[int, ...] = sizes(16, 16, length=2)
-    embed_dim: int = size(768)
-    depth: int = layers(12)
-    num_heads: int = size(12)
-    mlp_ratio: float = 4.0
     qkv_bias: bool = True
     init_values: float | None = None
     class_token: bool = True
@@ -100,22 +93,10 @@ class TimmVitConfig(TimmConfig):
         return values
 
     def check(self, fields: Fields) -> None:
-        """Heads divide the width, and what is pooled is there."""
-        if self.embed_dim % self.num_heads:
-            wanted = f"a divisor of embed_dim {self.embed_dim}"
-            raise fields.misfit("num_heads", wanted, self.num_heads)
+        """What is pooled is there."""
+        super().check(fields)
         if self.global_pool == "token" and not self.class_token:
             raise fields.misfit("global_pool", "avg, max or avgmax, without class_token", "token")
-        if not 0.1 <= self.mlp_ratio <= 64:
-            raise fields.misfit("mlp_ratio", "a number from 0.1 to 64", self.mlp_ratio)
-        if min(self.grid) < 1:
-            raise fields.misfit("img_size", f"at least {self.patch_size}", self.img_size)
-
-    @property
-    def grid(self) -> Grid:
-        """Rows and columns of patches."""
-        (height, width), (down, across) = self.img_size, self.patch_size
-        return height // down, width // across
 
     @property
     def late_norm(self) -> bool:
@@ -157,11 +138,10 @@ class Block(Module):
         return x + (fed if self.ls2 is None else self.ls2(fed))
 
 
-class TimmVit(TimmModel):
+class TimmVit(TokensModel):
     """Patches behind tokens of their own, blocks, pooling and a linear layer."""
 
     config_class = TimmVitConfig
-    classifier_name = "head"
     ignorable = (r"head_dist\..*",)
 
     def __init__(self, cfg: TimmVitConfig) -> None:
@@ -177,21 +157,14 @@ class TimmVit(TimmModel):
         self.pos_embed = param(1, length, width, init=init.zeros)
         self.norm_pre = LayerNorm(width, eps) if cfg.pre_norm else None
         self.blocks = ModuleList([Block(cfg) for _ in range(cfg.depth)])
-        self.norm = None if cfg.late_norm else LayerNorm(width, eps)
-        self.fc_norm = LayerNorm(width, eps) if cfg.late_norm else None
+        self.set_norms(width, eps, late=cfg.late_norm)
         self.head = self.classifier_layer(width)
         self.head_dist = self.classifier_layer(width) if cfg.distilled else None
 
     def tokens(self, x: Tensor) -> list[Tensor]:
-        """What each block gives.
-
-        Raises:
-            ShapeError: the picture is of another size.
-        """
-        size, placed = self.config.img_size, not self.config.no_embed_class
-        wanted = f"pictures of {size[0]} × {size[1]}"
-        expect(tuple(x.shape[2:]) == size, "pixel_values", wanted, tuple(x.shape))
-        x, _ = patches(self.patch_embed.proj, x)
+        """What each block gives."""
+        placed = not self.config.no_embed_class
+        x = self.patches(x)
         x = x if placed else x + self.pos_embed
         own = (self.cls_token, self.dist_token, self.reg_token)
         x = cat([*(each.expand(x.shape[0], -1, -1) for each in own if each is not None), x], 1)
@@ -201,24 +174,9 @@ class TimmVit(TimmModel):
             states.append(block(states[-1]))
         return states[1:]
 
-    def last(self, x: Tensor) -> Tensor:
-        """What the last block gives, `(batch, length, size)`."""
-        return self.tokens(x)[-1]
-
-    def maps(self, x: Tensor) -> list[Tensor]:
-        """What each block gives, `(batch, size, rows, columns)`."""
-        return [as_maps(each[:, self.own :], self.config.grid) for each in self.tokens(x)]
-
-    def finish(self, x: Tensor) -> Tensor:
-        """Normalised, where what is pooled is not."""
-        return x if self.norm is None else self.norm(x)
-
     def pool(self, x: Tensor) -> Tensor:
         """`(batch, length, size)` → `(batch, size)`."""
-        if self.dist_token is not None:
-            return 0.5 * (x[:, 0] + x[:, 1])
-        found = pool_tokens(x, self.config.global_pool, self.own)
-        return found if self.fc_norm is None else self.fc_norm(found)
+        return super().pool(x) if self.dist_token is None else 0.5 * (x[:, 0] + x[:, 1])
 
     def forward(self, pixel_values: Tensor, labels: Tensor | None = None) -> Any:
         """`(batch, channels, height, width)` → scores `(batch, labels)`; the loss with labels."""
