@@ -11,7 +11,8 @@ from torch import nn
 from transformers.models.sam.modeling_sam import SamVisionEncoderOutput, SamVisionNeck
 
 from specs import Spec, images, texts
-from specs.vision_transformers import MASKS, SAM, both, prompts
+from specs.dense import MASKS, SAM, prompts
+from specs.image_text import both
 
 TINY_VIT = {
     "embed_dims": [16, 24, 32],
