@@ -78,7 +78,7 @@ llama: LlamaForCausalLM=Llama LlamaModel LlamaForSequenceClassification
 mbart: MBartModel MBartForConditionalGeneration MBartForSequenceClassification MBartForCausalLM
 mistral: MistralForCausalLM=Mistral MistralModel MistralForSequenceClassification
     MistralForTokenClassification MistralForQuestionAnswering
-mobile_sam = sam: MobileSamModel
+mobile_sam: MobileSamModel
 mobilenet_v1: MobileNetV1Model MobileNetV1ForImageClassification
 mobilenet_v2: MobileNetV2Model MobileNetV2ForImageClassification MobileNetV2ForSemanticSegmentation
 mobilevit: MobileViTModel MobileViTForImageClassification MobileViTForSemanticSegmentation

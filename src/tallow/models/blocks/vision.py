@@ -97,6 +97,20 @@ class Mlp(Module):
         return out
 
 
+class LinearMlp(Module):
+    """`lin2(act(lin1(x)))`."""
+
+    def __init__(self, size: int, hidden: int, act: str) -> None:
+        self.lin1 = Linear(size, hidden)
+        self.lin2 = Linear(hidden, size)
+        self.act = ACTIVATIONS[act]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(..., size)` → the same shape."""
+        out: Tensor = self.lin2(self.act(self.lin1(x)))
+        return out
+
+
 class PackedSwiGLU(Module):
     """SwiGLU whose gate and input stand in one matrix, `weights_in`."""
 

@@ -16,6 +16,7 @@ from tallow.models.blocks.text_heads import (
     TokenScores,
     WordScores,
 )
+from tallow.models.blocks.vision import LinearMlp
 from tallow.models.configs import activation, layers, size
 from tallow.models.outputs import AnswerOutput, BaseOutput, LogitsOutput
 from tallow.nn import LayerNorm, Linear, Module, tie
@@ -55,20 +56,6 @@ class Attention(Module):
         return out
 
 
-class FeedForward(Module):
-    """Two linear layers around an activation."""
-
-    def __init__(self, size: int, hidden: int, act: str) -> None:
-        self.lin1 = Linear(size, hidden)
-        self.lin2 = Linear(hidden, size)
-        self.act = ACTIVATIONS[act]
-
-    def forward(self, x: Tensor) -> Tensor:
-        """`(..., size)` → the same shape."""
-        out: Tensor = self.lin2(self.act(self.lin1(x)))
-        return out
-
-
 class Layer(Module):
     """Attention and feed-forward, each normalised behind its sum."""
 
@@ -76,7 +63,7 @@ class Layer(Module):
         width = cfg.hidden_size
         self.attention = Attention(width, cfg.num_attention_heads)
         self.sa_layer_norm = LayerNorm(width, EPS)
-        self.ffn = FeedForward(width, cfg.intermediate_size, cfg.hidden_act)
+        self.ffn = LinearMlp(width, cfg.intermediate_size, cfg.hidden_act)
         self.output_layer_norm = LayerNorm(width, EPS)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
