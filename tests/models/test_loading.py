@@ -270,3 +270,8 @@ def test_a_tokenizer_of_vocabulary_files(copied):
     model = tl.models.load(folder)
     assert model.tokenizer.encode("Cats") == [2, 5, 6, 3]
     assert not Case("bert").load().has_tokenizer
+
+
+def test_a_gguf_file_has_no_head(golden):
+    with pytest.raises(ModelError, match=r"task: expected a folder with config\.json"):
+        tl.models.load(golden("llama").path("q8_0"), task="text-classification")

@@ -46,6 +46,12 @@ class CompositeConfig(Config):
     without_effect = frozenset({"tie_word_embeddings"})
 
     @property
+    def num_hidden_layers(self) -> int:
+        """The layers of one side at most, as far as the parts say."""
+        parts = self.encoder.config, self.decoder.config
+        return max(int(getattr(each, "num_hidden_layers", 0)) for each in parts)
+
+    @property
     def cross_size(self) -> int | None:
         """The width of what the decoder attends to, None where that is its own."""
         found: int | None = getattr(self.decoder.config, "cross_attention_hidden_size", None)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from tallow.models.blocks.rope import RopeScaling
-from tallow.models.configs import read_labels, read_problem
 from tallow.models.fields import Fields
 
 MAX_LAYERS = 4096  # module objects are made before the file is asked, so their number is bounded
@@ -54,15 +52,6 @@ class DecoderConfig:
     output_bias: bool = False
     mlp_bias: bool = False
     sliding_windows: tuple[int, ...] = ()
-    # Of classifiers; an id may be negative, which is that of no token.
-    pad_token_id: int | None = None
-    id2label: Mapping[int, str] = field(default_factory=dict)
-    problem_type: str | None = None
-
-    @property
-    def num_labels(self) -> int:
-        """The number of labels of a classifier."""
-        return len(self.id2label)
 
     @property
     def context(self) -> int:
@@ -109,21 +98,11 @@ class DecoderConfig:
             rope_theta=theta,
             rope_scaling=scaling,
             tie_word_embeddings=fields.flag("tie_word_embeddings"),
-            pad_token_id=_padding(fields),
-            id2label=read_labels(fields),
-            problem_type=read_problem(fields),
         )
 
     def window(self, layer: int) -> int:
         """How many keys a query of this layer sees; 0 is all."""
         return self.sliding_windows[layer] if self.sliding_windows else 0
-
-
-def _padding(fields: Fields) -> int | None:
-    value = fields.get("pad_token_id")
-    if value is not None and type(value) is not int:
-        raise fields.misfit("pad_token_id", "a token id or null", value)
-    return value
 
 
 def read_windows(fields: Fields, layers: int, default: int, first: int = 0) -> tuple[int, ...]:

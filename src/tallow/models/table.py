@@ -265,7 +265,7 @@ def find(name: object, known: Mapping[str, Any], where: str) -> Any:
     found = known.get(name) if isinstance(name, str) else None
     if found is None:
         near = difflib.get_close_matches(str(name), known, n=5, cutoff=0.6)
-        listed = f"near: {', '.join(near)}" if near else ", ".join(sorted(known))
+        listed = (f"near: {', '.join(near)}; all: " if near else "") + ", ".join(sorted(known))
         raise ModelError(f"{where}: expected one of the known families ({listed}), found {name!r}")
     return found
 

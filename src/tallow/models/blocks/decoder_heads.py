@@ -2,17 +2,45 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Self
 
 from tallow.dtype import i64
-from tallow.errors import ArgumentError, expect
+from tallow.errors import ArgumentError, ModelError, expect
 from tallow.factories import arange
 from tallow.models import losses
 from tallow.models.base import Model
+from tallow.models.config import DecoderConfig
+from tallow.models.configs import read_labels, read_problem
+from tallow.models.fields import Fields
 from tallow.models.outputs import AnswerOutput, BaseOutput, LogitsOutput
 from tallow.models.states import State
 from tallow.nn import Linear
 from tallow.tensor import Tensor
+
+
+@dataclass(frozen=True)
+class HeadConfig(DecoderConfig):
+    """What a head asks for beside the decoder; put before a family's config."""
+
+    pad_token_id: int | None = None  # a negative one is that of no token
+    id2label: Mapping[int, str] = field(default_factory=dict)
+    problem_type: str | None = None
+
+    @property
+    def num_labels(self) -> int:
+        """The number of labels of a classifier."""
+        return len(self.id2label)
+
+    @classmethod
+    def read(cls, fields: Fields) -> Self:
+        """The decoder's keys, and those of its head."""
+        pad = fields.get("pad_token_id")
+        if pad is not None and type(pad) is not int:
+            raise fields.misfit("pad_token_id", "a token id or null", pad)
+        labels, kind = read_labels(fields), read_problem(fields)
+        return replace(super().read(fields), pad_token_id=pad, id2label=labels, problem_type=kind)
 
 
 class DecoderHead(Model):
@@ -22,6 +50,9 @@ class DecoderHead(Model):
     base_model_prefix: ClassVar[str] = "model"
 
     def __init__(self, cfg: Any) -> None:
+        known = hasattr(cfg, "pad_token_id")
+        wanted = "a folder with config.json for a head on a decoder"
+        expect(known, "task", wanted, "the metadata of a GGUF file", ModelError)
         self.config = cfg
         self.rows_alone = cfg.pad_token_id is None
         setattr(self, self.base_model_prefix, self.base_class(cfg))

@@ -73,6 +73,11 @@ class BartConfig(Config):
         return self.d_model
 
     @property
+    def num_hidden_layers(self) -> int:
+        """The layers of one side at most."""
+        return max(self.encoder_layers, self.decoder_layers)
+
+    @property
     def num_attention_heads(self) -> int:
         """The decoder's number of heads."""
         return self.decoder_attention_heads

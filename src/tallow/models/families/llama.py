@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Self
 
 from tallow.models.blocks.decoder_heads import (
+    HeadConfig,
     QuestionAnswering,
     SequenceClassification,
     TokenClassification,
@@ -44,19 +45,23 @@ class Llama(CausalLM):
     config_class = Config
 
 
+class HeadedConfig(HeadConfig, Config):
+    """The same with what heads ask for."""
+
+
 class LlamaForSequenceClassification(SequenceClassification):
     """Scores of a text."""
 
-    config_class, base_class = Config, LlamaModel
+    config_class, base_class = HeadedConfig, LlamaModel
 
 
 class LlamaForTokenClassification(TokenClassification):
     """Scores of each position."""
 
-    config_class, base_class = Config, LlamaModel
+    config_class, base_class = HeadedConfig, LlamaModel
 
 
 class LlamaForQuestionAnswering(QuestionAnswering):
     """Scores of each position as start and end of the answer."""
 
-    config_class, base_class, base_model_prefix = Config, LlamaModel, "transformer"
+    config_class, base_class, base_model_prefix = HeadedConfig, LlamaModel, "transformer"

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Self
 
 from tallow.models.blocks.decoder_heads import (
+    HeadConfig,
     QuestionAnswering,
     SequenceClassification,
     TokenClassification,
@@ -43,19 +44,23 @@ class Mistral(CausalLM):
     config_class = Config
 
 
+class HeadedConfig(HeadConfig, Config):
+    """The same with what heads ask for."""
+
+
 class MistralForSequenceClassification(SequenceClassification):
     """Scores of a text."""
 
-    config_class, base_class = Config, MistralModel
+    config_class, base_class = HeadedConfig, MistralModel
 
 
 class MistralForTokenClassification(TokenClassification):
     """Scores of each position."""
 
-    config_class, base_class = Config, MistralModel
+    config_class, base_class = HeadedConfig, MistralModel
 
 
 class MistralForQuestionAnswering(QuestionAnswering):
     """Scores of each position as start and end of the answer."""
 
-    config_class, base_class = Config, MistralModel
+    config_class, base_class = HeadedConfig, MistralModel

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Self
 
 from tallow.models.blocks.decoder_heads import (
+    HeadConfig,
     QuestionAnswering,
     SequenceClassification,
     TokenClassification,
@@ -47,19 +48,23 @@ class Qwen2(CausalLM):
     config_class = Config
 
 
+class HeadedConfig(HeadConfig, Config):
+    """The same with what heads ask for."""
+
+
 class Qwen2ForSequenceClassification(SequenceClassification):
     """Scores of a text."""
 
-    config_class, base_class = Config, Qwen2Model
+    config_class, base_class = HeadedConfig, Qwen2Model
 
 
 class Qwen2ForTokenClassification(TokenClassification):
     """Scores of each position."""
 
-    config_class, base_class = Config, Qwen2Model
+    config_class, base_class = HeadedConfig, Qwen2Model
 
 
 class Qwen2ForQuestionAnswering(QuestionAnswering):
     """Scores of each position as start and end of the answer."""
 
-    config_class, base_class, base_model_prefix = Config, Qwen2Model, "transformer"
+    config_class, base_class, base_model_prefix = HeadedConfig, Qwen2Model, "transformer"

@@ -8,6 +8,7 @@ from typing import Self
 
 from tallow.models.blocks import DecoderLayer, Rope
 from tallow.models.blocks.decoder_heads import (
+    HeadConfig,
     QuestionAnswering,
     SequenceClassification,
     TokenClassification,
@@ -58,22 +59,26 @@ class Qwen3(CausalLM):
         super().__init__(cfg, _layer)
 
 
+class HeadedConfig(HeadConfig, Config):
+    """The same with what heads ask for."""
+
+
 class Qwen3ForSequenceClassification(SequenceClassification):
     """Scores of a text."""
 
-    config_class, base_class = Config, Qwen3Model
+    config_class, base_class = HeadedConfig, Qwen3Model
 
 
 class Qwen3ForTokenClassification(TokenClassification):
     """Scores of each position."""
 
-    config_class, base_class = Config, Qwen3Model
+    config_class, base_class = HeadedConfig, Qwen3Model
 
 
 class Qwen3ForQuestionAnswering(QuestionAnswering):
     """Scores of each position as start and end of the answer."""
 
-    config_class, base_class, base_model_prefix = Config, Qwen3Model, "transformer"
+    config_class, base_class, base_model_prefix = HeadedConfig, Qwen3Model, "transformer"
 
 
 def _layer(cfg: DecoderConfig, index: int, rope: Rope) -> DecoderLayer:

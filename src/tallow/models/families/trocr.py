@@ -44,6 +44,11 @@ class TrOCRConfig(Config):
         return self.d_model
 
     @property
+    def num_hidden_layers(self) -> int:
+        """The number of layers."""
+        return self.decoder_layers
+
+    @property
     def num_attention_heads(self) -> int:
         """The number of heads."""
         return self.decoder_attention_heads
