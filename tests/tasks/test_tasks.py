@@ -110,6 +110,46 @@ def test_hostile_modules(change, tmp_path):
         tl.Embedder(tmp_path / "m")
 
 
+def test_a_model_in_a_folder_of_its_own(tmp_path):
+    """With the settings there: so older versions of sentence-transformers write."""
+    folder = shutil.copytree(ROOT / "sentences", tmp_path / "m")
+    inner = folder / "0_Transformer"
+    inner.mkdir()
+    kept = ("modules.json", "config_sentence_transformers.json")
+    for path in folder.iterdir():
+        if path.is_file() and path.name not in kept:
+            path.rename(inner / path.name)
+    rows = json.loads((folder / "modules.json").read_text())
+    (folder / "modules.json").write_text(json.dumps([{**rows[0], "path": inner.name}, *rows[1:]]))
+    embedder = tl.Embedder(folder)
+    near(embedder.encode(TEXTS), expected("sentences")["plain"])
+    assert embedder.max_length == 32
+    (inner / "sentence_bert_config.json").unlink()
+    (inner / "sentence_roberta_config.json").write_text('{"max_seq_length": 7}')
+    assert tl.Embedder(folder).max_length == 7
+
+
+@pytest.mark.parametrize("name", ["Identity", "Sigmoid", "Tanh"])
+@pytest.mark.parametrize("key", ["new", "old"])
+def test_activations_of_rerankers(key, name, tmp_path):
+    folder = shutil.copytree(ROOT / "reranker", tmp_path / "m")
+    config = json.loads((folder / "config.json").read_text())
+    config.pop("sentence_transformers", None)
+    asked = f"torch.nn.modules.activation.{name}"
+    old = {"sbert_ce_default_activation_function": asked}
+    more = old if key == "old" else {"sentence_transformers": {"activation_fn": asked}}
+    (folder / "config.json").write_text(json.dumps({**config, **more}))
+    pair = [("which animal sleeps", TEXTS[0])]
+    reranker = tl.Reranker(folder)
+    logit = reranker.predict(pair, raw=True).numpy()
+    want = {"Identity": logit, "Tanh": np.tanh(logit), "Sigmoid": 1 / (1 + np.exp(-logit))}[name]
+    near(reranker.predict(pair), want)
+    text = json.dumps({**config, **more}).replace(asked, "my.code.Fn")
+    (folder / "config.json").write_text(text)
+    with pytest.raises(ModelError, match=r"activation_fn: expected one of .*found 'my\.code\.Fn'"):
+        tl.Reranker(folder).predict(pair)
+
+
 @pytest.mark.parametrize("mode", [[[1]], [7], {"cls": True}, "average"])
 def test_a_pooling_that_is_none(mode, tmp_path):
     folder = shutil.copytree(ROOT / "sentences", tmp_path / "m")

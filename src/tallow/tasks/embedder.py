@@ -76,7 +76,8 @@ class Embedder(Task[Prompted, Tensor]):
         self._model = None
         self._table: Tensor | None = None
         self._own: Tokenizer | None = None
-        settings = _settings(path)
+        # A folder of the model within this one has settings of its own.
+        settings = _settings(self.chain.model) | _settings(path)
         if self.chain.static:
             self._table = _table(self.chain.model)
             self._own = _tokenizer(tokenizer, self.chain.model)
@@ -293,9 +294,9 @@ def _tokenizer(given: str | os.PathLike[str] | None, path: Path) -> Tokenizer:
 def _settings(path: Path) -> dict[str, Any]:
     """What the small files of a sentence-transformers folder say, in one."""
     found: dict[str, Any] = {}
-    names = ("sentence_bert_config.json", "sentence_roberta_config.json",
-             "config_sentence_transformers.json")  # fmt: skip
-    for name in names if path.is_dir() else ():
+    kinds = ("albert", "camembert", "distilbert", "roberta", "xlm-roberta", "xlnet", "bert")
+    names = [f"sentence_{kind}_config.json" for kind in kinds]
+    for name in (*names, "config_sentence_transformers.json") if path.is_dir() else ():
         if (path / name).is_file():
             found |= read_json(path / name)
     return found

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tallow.errors import ArgumentError, ModelError, expect
 from tallow.factories import empty
-from tallow.ops import sigmoid, stack
+from tallow.ops import stack
 from tallow.tasks.base import Task
 from tallow.tasks.labels import check_top_k
+from tallow.tasks.sentence_modules import ACTIVATIONS
 from tallow.tasks.text_classifier import TextOrPair, batch_of, length, text_or_pair
 from tallow.tensor import Tensor
 
@@ -27,8 +28,8 @@ class Ranked:
 class Reranker(Task[TextOrPair, Tensor]):
     """A cross-encoder with one score: `rank(query, documents)` orders documents.
 
-    Scores are between 0 and 1 (sigmoid) unless the checkpoint names the identity as its activation,
-    as sentence-transformers' CrossEncoder has it.
+    Scores are between 0 and 1 (sigmoid) unless the checkpoint names another activation, as
+    sentence-transformers' CrossEncoder has it.
     """
 
     task = "reranking"
@@ -37,12 +38,13 @@ class Reranker(Task[TextOrPair, Tensor]):
         """Raise what would make every pair fail.
 
         Raises:
-            ModelError: the checkpoint has several labels, or no tokenizer.
+            ModelError: the checkpoint has several labels, no tokenizer, or an unknown activation.
         """
         super().check()
         count = self.model.config.num_labels
         if count != 1:
             raise ModelError(f"Reranker: num_labels: expected 1, found {count}")
+        _ = self._activation
 
     def predict(self, pairs: Any, *, batch_size: int | None = None, raw: bool = False) -> Tensor:
         """The scores of pairs of query and document, `(pairs,)`; `raw` gives logits.
@@ -66,7 +68,7 @@ class Reranker(Task[TextOrPair, Tensor]):
     def score(self, logit: Tensor, *, raw: bool = False) -> Tensor:
         """The score of one pair by its logit, a scalar."""
         logit = logit.reshape(())
-        return logit if raw or self._identity else sigmoid(logit)
+        return logit if raw else self._activation(logit)
 
     def rank(
         self,
@@ -93,12 +95,17 @@ class Reranker(Task[TextOrPair, Tensor]):
         return [Ranked(index, scores[index], texts[index]) for index in order[:top_k]]
 
     @property
-    def _identity(self) -> bool:
+    def _activation(self) -> Callable[[Tensor], Tensor]:
+        """What makes a score of a logit, by the name of one of PyTorch's modules."""
         values = self.model.config_values
         own = values.get("sentence_transformers")
         asked = own.get("activation_fn") if isinstance(own, dict) else None
         asked = asked or values.get("sbert_ce_default_activation_function")
-        return isinstance(asked, str) and asked.endswith("Identity")
+        name = "Sigmoid" if asked is None else str(asked).rpartition(".")[2]
+        if name not in ACTIVATIONS:
+            wanted = f"one of {', '.join(sorted(ACTIVATIONS))}"
+            raise ModelError(f"Reranker: activation_fn: expected {wanted}, found {asked!r}")
+        return ACTIVATIONS[name]
 
     def prepare(self, item: TextOrPair) -> TextOrPair:
         """The pair, checked."""

@@ -128,7 +128,7 @@ def _identity(x: Tensor) -> Tensor:
     return x
 
 
-_ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
+ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "Tanh": F.tanh,
     "Identity": _identity,
     "ReLU": F.relu,
@@ -142,12 +142,12 @@ def _dense(folder: Path) -> Module:
     where = folder / "config.json"
     fields = Fields(read_json(where), where)
     name = fields.text("activation_function", "torch.nn.modules.activation.Tanh").rpartition(".")[2]
-    if name not in _ACTIVATIONS:
-        raise fields.misfit("activation_function", f"one of {sorted(_ACTIVATIONS)}", name)
+    if name not in ACTIVATIONS:
+        raise fields.misfit("activation_function", f"one of {sorted(ACTIVATIONS)}", name)
     made = Dense(
         fields.integer("in_features"),
         fields.integer("out_features"),
-        _ACTIVATIONS[name],
+        ACTIVATIONS[name],
         bias=fields.flag("bias", True),
     )
     return _filled(made, folder)
