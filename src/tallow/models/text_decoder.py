@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from tallow.autograd.mode import inference_mode
 from tallow.dtype import DType, f32, i64
@@ -11,9 +11,11 @@ from tallow.errors import ArgumentError, ContextError, expect
 from tallow.factories import arange
 from tallow.models import losses
 from tallow.models.base import Model
+from tallow.models.blocks.heads import as_mask
 from tallow.models.generation import GenerativeModel, last_positions
 from tallow.models.outputs import LogitsOutput
 from tallow.models.states import Cross, KeyValue, SelfAndCross, State
+from tallow.nn import Module, ModuleList
 from tallow.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -28,6 +30,46 @@ class CrossAttention(Protocol):
 
     def fill(self, state: Cross, context: Tensor, mask: Tensor | None) -> None:
         """Let `state` hold keys and values of `context`."""
+
+
+class Words(NamedTuple):
+    """Ids `(batch, n)`, or their embeddings, and where they stand.
+
+    `positions` `(batch or 1, n)` count from the first of the row; `places` and `types` are what a
+    caller said of positions and token types.
+    """
+
+    ids: Tensor | None
+    embeds: Tensor | None
+    positions: Tensor
+    places: Tensor | None = None
+    types: Tensor | None = None
+
+
+class Beside(NamedTuple):
+    """What layers are given beside hidden states; `seen` takes what goes in and what they give."""
+
+    mask: Tensor | None = None
+    context: Tensor | None = None
+    context_mask: Tensor | None = None
+    states: Sequence[SelfAndCross | None] | None = None
+    seen: list[Tensor] | None = None
+
+
+def through(layers: ModuleList, x: Tensor, beside: Beside, norm: Module | None = None) -> Tensor:
+    """`(batch, n, size)` through layers that attend to a context too, and a last norm."""
+    mask, context, context_mask, states, seen = beside
+    mask = None if mask is None else as_mask(mask)
+    context_mask = None if context_mask is None else as_mask(context_mask)
+    for layer, state in zip(layers, states or [None] * len(layers), strict=True):
+        if seen is not None:
+            seen.append(x)
+        x = layer(x, mask, context=context, context_mask=context_mask, state=state)
+    if norm is not None:
+        x = norm(x)
+    if seen is not None:
+        seen.append(x)
+    return x
 
 
 class TextStack(Model):
@@ -53,32 +95,11 @@ class TextStack(Model):
         """The largest number of positions."""
         return int(self.config.max_position_embeddings)
 
-    def embed(
-        self,
-        ids: Tensor | None,
-        embeds: Tensor | None,
-        positions: Tensor,
-        *,
-        places: Tensor | None = None,
-        types: Tensor | None = None,
-    ) -> Tensor:
-        """What goes into the first layer, `(batch, n, size)`, for ids `(batch, n)` or embeddings.
-
-        `positions` `(batch or 1, n)` count from the first of the row; `places` and `types` are
-        what a caller said of positions and token types.
-        """
+    def embed(self, words: Words) -> Tensor:
+        """What goes into the first layer, `(batch, n, size)`."""
         raise NotImplementedError
 
-    def run(
-        self,
-        x: Tensor,
-        *,
-        mask: Tensor | None = None,
-        context: Tensor | None = None,
-        context_mask: Tensor | None = None,
-        states: Sequence[SelfAndCross | None] | None = None,
-        seen: list[Tensor] | None = None,
-    ) -> Tensor:
+    def run(self, x: Tensor, beside: Beside) -> Tensor:
         """Hidden states `(batch, n, size)` behind all layers."""
         raise NotImplementedError
 
@@ -120,8 +141,8 @@ class TextStack(Model):
         expect(held + n <= self.context, "input", wanted, held + n, ContextError)
         if state is None:
             at = arange(n, dtype=i64).unsqueeze(0)
-            x = self.embed(input_ids, embeds, at, places=places, types=types)
-            return self.run(x, mask=mask, context=context, context_mask=context_mask, seen=seen)
+            x = self.embed(Words(input_ids, embeds, at, places, types))
+            return self.run(x, Beside(mask, context, context_mask, seen=seen))
         alone = mask is None and places is None and types is None
         wanted = "none of attention_mask, position_ids and token_type_ids beside a state"
         expect(alone, "forward", wanted, "some", ArgumentError)
@@ -155,8 +176,8 @@ class TextStack(Model):
         """Hidden states of what comes after `state`, which is neither reserved nor committed."""
         given = ids if embeds is None else embeds
         assert given is not None
-        x = self.embed(ids, embeds, state.positions(given.shape[1]))
-        return self.run(x, states=state.layers, seen=seen)
+        x = self.embed(Words(ids, embeds, state.positions(given.shape[1])))
+        return self.run(x, Beside(states=state.layers, seen=seen))
 
 
 class TextDecoder(TextStack, GenerativeModel):

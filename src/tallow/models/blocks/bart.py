@@ -18,7 +18,7 @@ from tallow.models.blocks.embedding import Embedding
 from tallow.models.blocks.heads import as_mask
 from tallow.models.outputs import BaseOutput, LogitsOutput
 from tallow.models.states import SelfAndCross, State
-from tallow.models.text_decoder import TextDecoder, TextStack
+from tallow.models.text_decoder import Beside, TextDecoder, TextStack, Words, through
 from tallow.nn import LayerNorm, Linear, Module, ModuleList
 from tallow.ops import cat
 from tallow.tensor import Tensor
@@ -189,30 +189,7 @@ class BartEncoder(BartTower):
 
 
 class BartDecoder(BartTower):
-    """The decoder."""
-
-    def forward(
-        self,
-        x: Tensor,
-        *,
-        mask: Tensor | None = None,
-        context: Tensor | None = None,
-        context_mask: Tensor | None = None,
-        states: Sequence[SelfAndCross | None] | None = None,
-        seen: list[Tensor] | None = None,
-    ) -> Tensor:
-        """What `embed` gave → hidden states; `seen` takes what goes into each layer, and them."""
-        mask = None if mask is None else as_mask(mask)
-        context_mask = None if context_mask is None else as_mask(context_mask)
-        for layer, state in zip(self.layers, states or [None] * len(self.layers), strict=True):
-            if seen is not None:
-                seen.append(x)
-            x = layer(x, mask, context=context, context_mask=context_mask, state=state)
-        if self.layer_norm is not None:
-            x = self.layer_norm(x)
-        if seen is not None:
-            seen.append(x)
-        return x
+    """The decoder, whose layers `BartText` runs."""
 
 
 class PreNormLayer(BartLayer):
@@ -235,33 +212,13 @@ class BartText(TextStack):
         """The decoder."""
         raise NotImplementedError
 
-    def embed(
-        self,
-        ids: Tensor | None,
-        embeds: Tensor | None,
-        positions: Tensor,
-        *,
-        places: Tensor | None = None,
-        types: Tensor | None = None,
-    ) -> Tensor:
+    def embed(self, words: Words) -> Tensor:
         """What goes into the first layer; there are no token types, nor places that one says."""
-        return self.tower.embed(ids, embeds, positions)
+        return self.tower.embed(words.ids, words.embeds, words.positions)
 
-    def run(
-        self,
-        x: Tensor,
-        *,
-        mask: Tensor | None = None,
-        context: Tensor | None = None,
-        context_mask: Tensor | None = None,
-        states: Sequence[SelfAndCross | None] | None = None,
-        seen: list[Tensor] | None = None,
-    ) -> Tensor:
+    def run(self, x: Tensor, beside: Beside) -> Tensor:
         """Hidden states `(batch, n, size)`."""
-        found: Tensor = self.tower(
-            x, mask=mask, context=context, context_mask=context_mask, states=states, seen=seen
-        )
-        return found
+        return through(self.tower.layers, x, beside, self.tower.layer_norm)
 
     def layers(self) -> int:
         """The number of layers."""

@@ -11,7 +11,7 @@ from tallow.models.blocks.heads import as_mask, merge_heads, split_heads
 from tallow.models.blocks.text_encoder import TextEncoder
 from tallow.models.outputs import LogitsOutput
 from tallow.models.states import Cross, KeyValue, SelfAndCross, State
-from tallow.models.text_decoder import CrossAttention, TextDecoder
+from tallow.models.text_decoder import Beside, CrossAttention, TextDecoder, Words, through
 from tallow.nn import Linear, Module, ModuleList
 from tallow.ops import attention
 from tallow.tensor import Tensor
@@ -88,30 +88,10 @@ class BertDecoderLayer(BertLayer):
 
 
 class DecoderLayers(Module):
-    """Layers one after the other, under the name `layer`."""
+    """Layers under the name `layer`, which `BertCausalLM` runs."""
 
     def __init__(self, layers: list[Module]) -> None:
         self.layer = ModuleList(layers)
-
-    def forward(
-        self,
-        x: Tensor,
-        mask: Tensor | None,
-        context: Tensor | None,
-        context_mask: Tensor | None,
-        states: Sequence[SelfAndCross | None] | None,
-        seen: list[Tensor] | None,
-    ) -> Tensor:
-        """`(batch, n, size)` → the same shape; `seen` takes what goes in and what layers give."""
-        mask = None if mask is None else as_mask(mask)
-        context_mask = None if context_mask is None else as_mask(context_mask)
-        for layer, state in zip(self.layer, states or [None] * len(self.layer), strict=True):
-            if seen is not None:
-                seen.append(x)
-            x = layer(x, mask, context=context, context_mask=context_mask, state=state)
-        if seen is not None:
-            seen.append(x)
-        return x
 
 
 class BertStack(Model):
@@ -180,33 +160,15 @@ class BertCausalLM(TextDecoder):
             keep=logits_to_keep, hidden=output_hidden_states,
         )  # fmt: skip
 
-    def embed(
-        self,
-        ids: Tensor | None,
-        embeds: Tensor | None,
-        positions: Tensor,
-        *,
-        places: Tensor | None = None,
-        types: Tensor | None = None,
-    ) -> Tensor:
+    def embed(self, words: Words) -> Tensor:
         """What goes into the first layer, `(batch, n, size)`."""
-        places = positions if places is None else places
-        found: Tensor = self.base.embeddings(ids, types, places, embeds)
+        places = words.positions if words.places is None else words.places
+        found: Tensor = self.base.embeddings(words.ids, words.types, places, words.embeds)
         return found
 
-    def run(
-        self,
-        x: Tensor,
-        *,
-        mask: Tensor | None = None,
-        context: Tensor | None = None,
-        context_mask: Tensor | None = None,
-        states: Sequence[SelfAndCross | None] | None = None,
-        seen: list[Tensor] | None = None,
-    ) -> Tensor:
+    def run(self, x: Tensor, beside: Beside) -> Tensor:
         """Hidden states `(batch, n, size)`."""
-        found: Tensor = self.base.encoder(x, mask, context, context_mask, states, seen)
-        return found
+        return through(self.base.encoder.layer, x, beside)
 
     def layers(self) -> int:
         """The number of layers."""

@@ -20,6 +20,7 @@ from tallow.models.blocks.text_encoder import BertEncoder, TextConfig
 from tallow.models.configs import choice, custom, size, stated
 from tallow.models.fields import Fields
 from tallow.models.outputs import BaseOutput
+from tallow.models.text_decoder import Words
 from tallow.nn import Linear, Module, tie
 from tallow.nn import functional as F
 from tallow.tensor import Tensor
@@ -180,17 +181,9 @@ class ElectraForCausalLM(Generator, BertCausalLM):
         self.electra.embeddings_project = _projection(cfg)
         self.add_head(cfg)
 
-    def embed(
-        self,
-        ids: Tensor | None,
-        embeds: Tensor | None,
-        positions: Tensor,
-        *,
-        places: Tensor | None = None,
-        types: Tensor | None = None,
-    ) -> Tensor:
+    def embed(self, words: Words) -> Tensor:
         """What goes into the first layer, in its width."""
-        x = super().embed(ids, embeds, positions, places=places, types=types)
+        x = super().embed(words)
         project = self.electra.embeddings_project
         return x if project is None else project(x)
 

@@ -13,7 +13,14 @@ from tallow.models.configs import Config, activation, layers, size, token
 from tallow.models.fields import Fields
 from tallow.models.outputs import AnswerOutput, BaseOutput, LogitsOutput
 from tallow.models.states import Cross, KeyValue, SelfAndCross, State
-from tallow.models.text_decoder import CrossAttention, TextDecoder, TextStack
+from tallow.models.text_decoder import (
+    Beside,
+    CrossAttention,
+    TextDecoder,
+    TextStack,
+    Words,
+    through,
+)
 from tallow.nn import LayerNorm, Linear, Module, ModuleList, param, tie
 from tallow.nn.init import normal, zeros
 from tallow.ops import attention, linear
@@ -228,41 +235,16 @@ class GPT2Model(TextStack):
         )  # fmt: skip
         return BaseOutput(x, hidden_states=None if seen is None else tuple(seen))
 
-    def embed(
-        self,
-        ids: Tensor | None,
-        embeds: Tensor | None,
-        positions: Tensor,
-        *,
-        places: Tensor | None = None,
-        types: Tensor | None = None,
-    ) -> Tensor:
+    def embed(self, words: Words) -> Tensor:
         """What goes into the first layer; types are looked up among the words."""
+        ids, embeds, positions, places, types = words
         x: Tensor = self.wte(ids) if embeds is None else embeds
         x = x + self.wpe(positions if places is None else places)
         return x if types is None else x + self.wte(types)
 
-    def run(
-        self,
-        x: Tensor,
-        *,
-        mask: Tensor | None = None,
-        context: Tensor | None = None,
-        context_mask: Tensor | None = None,
-        states: Sequence[SelfAndCross | None] | None = None,
-        seen: list[Tensor] | None = None,
-    ) -> Tensor:
+    def run(self, x: Tensor, beside: Beside) -> Tensor:
         """Hidden states `(batch, n, size)`."""
-        mask = None if mask is None else as_mask(mask)
-        context_mask = None if context_mask is None else as_mask(context_mask)
-        for layer, state in zip(self.h, states or [None] * len(self.h), strict=True):
-            if seen is not None:
-                seen.append(x)
-            x = layer(x, mask, context=context, context_mask=context_mask, state=state)
-        x = self.ln_f(x)
-        if seen is not None:
-            seen.append(x)
-        return x
+        return through(self.h, x, beside, self.ln_f)
 
     def layers(self) -> int:
         """The number of layers."""
@@ -316,32 +298,13 @@ class GPT2LMHeadModel(TextDecoder):
             keep=logits_to_keep, hidden=output_hidden_states,
         )  # fmt: skip
 
-    def embed(
-        self,
-        ids: Tensor | None,
-        embeds: Tensor | None,
-        positions: Tensor,
-        *,
-        places: Tensor | None = None,
-        types: Tensor | None = None,
-    ) -> Tensor:
+    def embed(self, words: Words) -> Tensor:
         """What goes into the first layer."""
-        return self.transformer.embed(ids, embeds, positions, places=places, types=types)
+        return self.transformer.embed(words)
 
-    def run(
-        self,
-        x: Tensor,
-        *,
-        mask: Tensor | None = None,
-        context: Tensor | None = None,
-        context_mask: Tensor | None = None,
-        states: Sequence[SelfAndCross | None] | None = None,
-        seen: list[Tensor] | None = None,
-    ) -> Tensor:
+    def run(self, x: Tensor, beside: Beside) -> Tensor:
         """Hidden states `(batch, n, size)`."""
-        return self.transformer.run(
-            x, mask=mask, context=context, context_mask=context_mask, states=states, seen=seen
-        )
+        return self.transformer.run(x, beside)
 
     def layers(self) -> int:
         """The number of layers."""

@@ -27,6 +27,7 @@ from tallow.models.blocks.text_heads import ChoiceScores
 from tallow.models.configs import custom, size, stated
 from tallow.models.fields import MAX_SIZE, Fields
 from tallow.models.outputs import BaseOutput, LogitsOutput
+from tallow.models.text_decoder import Words
 from tallow.nn import Linear, Module
 from tallow.nn import functional as F
 from tallow.ops import relu
@@ -227,23 +228,16 @@ class RobertaForCausalLM(BertCausalLM):
         made.counted = False
         return made
 
-    def embed(
-        self,
-        ids: Tensor | None,
-        embeds: Tensor | None,
-        positions: Tensor,
-        *,
-        places: Tensor | None = None,
-        types: Tensor | None = None,
-    ) -> Tensor:
+    def embed(self, words: Words) -> Tensor:
         """What goes into the first layer; padding stands at its own place and counts for none."""
-        padding = self.config.pad_token_id
-        if places is None and self.counted:
+        padding, positions = self.config.pad_token_id, words.positions
+        if words.places is None and self.counted:
             places = positions + padding + 1
-            if ids is not None:
-                kept = ids.ne(padding).to(i64)
+            if words.ids is not None:
+                kept = words.ids.ne(padding).to(i64)
                 places = (kept.cumsum(1) + positions[:, :1]) * kept + padding
-        return super().embed(ids, embeds, positions, places=places, types=types)
+            words = words._replace(places=places)
+        return super().embed(words)
 
     def head(self, hidden: Tensor) -> Tensor:
         """Logits `(…, vocab_size)`."""
