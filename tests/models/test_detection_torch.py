@@ -342,6 +342,48 @@ def test_training_of_rt_detr(name, counts, more, monkeypatch):
             assert found.denoising_meta_values[key] == want.denoising_meta_values[key]
 
 
+@pytest.mark.parametrize("auxiliary", [False, True])
+@pytest.mark.parametrize(
+    "name",
+    ["detr", "detr_learned", "table-transformer", "conditional_detr", "detr_segmentation",
+     "rt_detr", "rt_detr_basic", "rt_detr_v2", "rt_detr_model", "yolos", "yolos_model"],
+)  # fmt: skip
+def test_every_result(name, auxiliary):
+    import torch
+    import transformers as T
+
+    from tallow.models import build
+    from tallow.weights import open_weights
+
+    case = Case(name)
+    values = {} if name.startswith("yolos") else {"auxiliary_loss": auxiliary}
+    kind = getattr(T, case.notes["model"])
+    theirs = kind.from_pretrained(case.folder, dtype=torch.float32, **values).eval()
+    for key, value in theirs.named_buffers():
+        if key.endswith("n_points_scale"):  # 1/3, which the golden's file has in bf16
+            value.fill_(1 / len(value) * 3)
+    source = open_weights(case.folder)
+    source.config = {**source.config, **values}
+    found = build(source)(**case.inputs, output_hidden_states=True)
+    given = {key: torch.tensor(value.numpy()) for key, value in case.inputs.items()}
+    with torch.no_grad():
+        want = theirs(**given, output_hidden_states=True)
+    filled = [key for key, value in want.items() if len(value)]
+    assert found.keys() == filled
+    for key in filled:
+        agree_all(found[key], want[key])
+
+
+def agree_all(found, want):
+    if isinstance(want, tuple | list):
+        assert len(found) == len(want)
+        for one, other in zip(found, want, strict=True):
+            agree_all(one, other)
+    else:
+        scale = max(1.0, float(want.std()))
+        np.testing.assert_allclose(found.numpy(), want.numpy(), rtol=1e-4, atol=1e-4 * scale)
+
+
 def test_assignments_are_scipys():
     from scipy.optimize import linear_sum_assignment
 

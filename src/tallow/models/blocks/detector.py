@@ -149,8 +149,11 @@ class Encoder(Module):
 class Decoder(Module):
     """Layers over queries, then a norm; with `each` it normalises what every layer gives, too.
 
-    A model that is trained with losses at every layer does so.
+    A model that is trained with losses at every layer does so. Its states are what layers give
+    before that norm, or, where `normed`, behind it.
     """
+
+    normed: ClassVar[bool] = False
 
     def __init__(self, layers: Sequence[Module], size: int, *, each: bool = False) -> None:
         self.layers = ModuleList(layers)
@@ -163,11 +166,11 @@ class Decoder(Module):
         """`(batch, queries, size)` → the same shape, states, and what each layer gives, stacked."""
         states, between = [x], []
         for layer in self.layers:
-            x = layer(x, queries, context, positions, context_mask=mask)
+            found = layer(x, queries, context, positions, context_mask=mask)
+            x = self.layernorm(found) if self.each else found
             if self.each:
-                x = self.layernorm(x)
                 between.append(x)
-            states.append(x)
+            states.append(x if self.normed else found)
         x = self.layernorm(x)
         return x, (*states[:-1], x), stack(between) if between else None
 
@@ -205,6 +208,7 @@ class DetectionOutput(Output):
     decoder_hidden_states: HiddenStates | None = None
     encoder_last_hidden_state: Tensor | None = None
     encoder_hidden_states: HiddenStates | None = None
+    hidden_states: HiddenStates | None = None  # of detectors that are one encoder
 
 
 class DetectorModel(Model):
@@ -212,6 +216,7 @@ class DetectorModel(Model):
 
     base_model_prefix = "model"
     ignorable = (r"backbone\..*num_batches_tracked", r"(class|bbox)_embed\..*")
+    decoder_class: ClassVar[type[Decoder]] = Decoder
 
     def __init__(self, cfg: Any) -> None:
         self.config = cfg
@@ -232,7 +237,7 @@ class DetectorModel(Model):
         """The module of `Decoder`'s call."""
         width, heads, hidden = cfg.d_model, cfg.decoder_attention_heads, cfg.decoder_ffn_dim
         act, residual = cfg.activation_function, self.residual()
-        return Decoder(
+        return self.decoder_class(
             [DecoderLayer(width, heads, hidden, act, residual) for _ in range(cfg.decoder_layers)],
             width,
             each=cfg.auxiliary_loss,

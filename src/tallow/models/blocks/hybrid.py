@@ -102,11 +102,16 @@ class HybridEncoder(Module):
         self.downsample_convs = ModuleList([Conv(size, size, 3, 2, eps, act) for _ in steps])
         self.pan_blocks = ModuleList([Fusion(size, hidden, act, eps) for _ in steps])
 
-    def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
-        """Maps of `(batch, size, height, width)`, each half as large as the one before; kept."""
+    def forward(self, maps: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """Maps of `(batch, size, height, width)`, each half as large as the one before; kept.
+
+        Also what the first attention takes, and what each gives.
+        """
         maps = list(maps)
+        states = [maps[index] for index in self.chosen[:1]]
         for intra, index in zip(self.encoder, self.chosen, strict=True):
             maps[index] = intra(maps[index])
+            states.append(maps[index])
         down = [maps[-1]]
         for lateral, block, beside in zip(
             self.lateral_convs, self.fpn_blocks, maps[-2::-1], strict=True
@@ -119,4 +124,4 @@ class HybridEncoder(Module):
             self.downsample_convs, self.pan_blocks, down[-2::-1], strict=True
         ):
             up.append(block(cat((halve(up[-1]), beside), 1)))
-        return up
+        return up, states

@@ -118,10 +118,10 @@ class ConditionalDecoder(Decoder):
         for index, layer in enumerate(self.layers):
             scaled = sine * self.query_scale(x) if index else sine
             x = layer(x, queries, scaled, context, positions, mask)
+            states.append(x)
             if self.each:
                 x = self.layernorm(x)
                 between.append(x)
-            states.append(x)
         x = self.layernorm(x)
         return x, (*states[:-1], x), stack(between) if between else None
 

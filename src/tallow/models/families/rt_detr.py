@@ -25,7 +25,7 @@ from tallow.models.blocks.hybrid import HybridEncoder, Intra
 from tallow.models.configs import activation, choice, custom, layers, size, sizes
 from tallow.models.detection_losses import Labels, check_labels
 from tallow.models.fields import Fields
-from tallow.models.outputs import Output
+from tallow.models.outputs import HiddenStates, Output
 from tallow.models.parts import Part, part
 from tallow.models.rt_detr_losses import RTDetrLossConfig, rt_detection
 from tallow.nn import BatchNorm2d, Conv2d, LayerNorm, Linear, Module, ModuleList, Sequential, tie
@@ -140,13 +140,14 @@ def hybrid_encoder(cfg: RTDetrConfig) -> HybridEncoder:
         heads, hidden = cfg.encoder_attention_heads, cfg.encoder_ffn_dim
         return EncoderLayer(width, heads, hidden, act, post_norm, cfg.layer_norm_eps)
 
+    within = cfg.encode_proj_layers if cfg.encoder_layers else ()
     intra = {
         index: Intra(
             [layer() for _ in range(cfg.encoder_layers)],
             cfg.positional_encoding_temperature,
             placed=cfg.eval_size is None,
         )
-        for index in cfg.encode_proj_layers
+        for index in within
     }
     hidden, maps = int(width * cfg.hidden_expansion), len(cfg.encoder_in_channels)
     return HybridEncoder(width, hidden, cfg.activation_function, cfg.batch_norm_eps, maps, intra)
@@ -200,7 +201,9 @@ class RTDetrOutput(Output):
     intermediate_hidden_states: Tensor | None = None
     intermediate_logits: Tensor | None = None
     intermediate_reference_points: Tensor | None = None
+    decoder_hidden_states: HiddenStates | None = None
     encoder_last_hidden_state: list[Tensor] | None = None
+    encoder_hidden_states: HiddenStates | None = None
     init_reference_points: Tensor | None = None
     enc_topk_logits: Tensor | None = None
     enc_topk_bboxes: Tensor | None = None
@@ -319,6 +322,8 @@ class RTDetrModel(Model):
         encoder_outputs: Any = None,
         inputs_embeds: Tensor | None = None,
         labels: Labels | None = None,
+        *,
+        output_hidden_states: bool = False,
     ) -> RTDetrOutput:
         """Pixels `(batch, channels, height, width)`; a mask has no effect, as in transformers.
 
@@ -327,9 +332,10 @@ class RTDetrModel(Model):
         """
         wanted = "inputs_embeds to be None"
         expect(inputs_embeds is None, type(self), wanted, "a tensor", ArgumentError)
+        between: list[Tensor] = []
         if encoder_outputs is None:
             maps = self.backbone(pixel_values)
-            fused = self.encoder(
+            fused, between = self.encoder(
                 [proj(x) for proj, x in zip(self.encoder_input_proj, maps, strict=True)]
             )
         else:
@@ -356,12 +362,15 @@ class RTDetrModel(Model):
             mask = group.mask
         start = start.detach()
         states, logits, moved = self.decoder(x, context, start.sigmoid(), shapes, mask)
+        seen = output_hidden_states and encoder_outputs is None
         return RTDetrOutput(
             last_hidden_state=states[-1],
             intermediate_hidden_states=stack(states, 1),
             intermediate_logits=stack(logits, 1) if logits else None,
             intermediate_reference_points=stack(moved, 1),
+            decoder_hidden_states=(x, *states) if output_hidden_states else None,
             encoder_last_hidden_state=fused,
+            encoder_hidden_states=tuple(between) if seen else None,
             init_reference_points=start,
             enc_topk_logits=take(classes, index),
             enc_topk_bboxes=best.sigmoid(),
@@ -419,11 +428,14 @@ class RTDetrForObjectDetection(Model):
         encoder_outputs: Any = None,
         inputs_embeds: Tensor | None = None,
         labels: Labels | None = None,
+        *,
+        output_hidden_states: bool = False,
     ) -> RTDetrOutput:
         """As of the base model; with labels, as `rt_detr_losses` has them, the loss."""
         found: RTDetrOutput = self.model(
-            pixel_values, pixel_mask, encoder_outputs, inputs_embeds, labels
-        )
+            pixel_values, pixel_mask, encoder_outputs, inputs_embeds, labels,
+            output_hidden_states=output_hidden_states,
+        )  # fmt: skip
         logits, boxes = found.intermediate_logits, found.intermediate_reference_points
         assert logits is not None and boxes is not None, "the decoder has its heads"
         found = replace(found, logits=logits[:, -1], pred_boxes=boxes[:, -1])

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from tallow.models.blocks.detector import (
     ORIGINAL,
+    Decoder,
     DetectorConfig,
     DetectorModel,
     ObjectDetection,
@@ -20,10 +21,16 @@ class TableTransformerConfig(DetectorConfig):
     """Of Hugging Face's `TableTransformerConfig`."""
 
 
+class TableTransformerDecoder(Decoder):
+    """DETR's, whose states are the normalised ones."""
+
+    normed = True
+
+
 class TableTransformerModel(DetectorModel):
     """Backbone, encoder and decoder, each layer normalised before it is added, and behind all."""
 
-    config_class = TableTransformerConfig
+    config_class, decoder_class = TableTransformerConfig, TableTransformerDecoder
     rules = (rename("position_embedding.*", "backbone.position_embedding.*"), *ORIGINAL)
 
     def residual(self) -> Residual:

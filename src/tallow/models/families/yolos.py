@@ -99,9 +99,9 @@ class Encoder(Module):
         places = None if table is None else spread(table[:, 0], self.grid, grid, self.last)
         for index, layer in enumerate(self.layer):
             x = layer(x)
+            states.append(x)
             if places is not None and index < len(places):
                 x = x + places[index]
-            states.append(x)
         return states
 
 
@@ -148,9 +148,16 @@ class YolosForObjectDetection(Model):
         self.class_labels_classifier = MlpHead(width, width, width, cfg.num_labels + 1)
         self.bbox_predictor = BoxHead(width)
 
-    def forward(self, pixel_values: Tensor, labels: Labels | None = None) -> DetectionOutput:
+    def forward(
+        self,
+        pixel_values: Tensor,
+        labels: Labels | None = None,
+        *,
+        output_hidden_states: bool = False,
+    ) -> DetectionOutput:
         """Pixels `(batch, channels, height, width)`; with labels, the loss of the last layer."""
-        found: Tensor = self.vit(pixel_values).last_hidden_state
+        given: BaseOutput = self.vit(pixel_values, output_hidden_states=output_hidden_states)
+        found = given.last_hidden_state
         x = found[:, -self.config.num_detection_tokens :]
         logits, boxes = self.class_labels_classifier(x), self.bbox_predictor(x)
         loss, losses = None, None
@@ -164,4 +171,5 @@ class YolosForObjectDetection(Model):
             logits=logits,
             pred_boxes=boxes,
             last_hidden_state=found,
+            hidden_states=given.hidden_states,
         )
