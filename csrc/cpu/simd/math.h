@@ -155,6 +155,22 @@ TL_INLINE vf erf(vf x) {
   return blend(a < 1.f, p, copy_sign(1.f - exp_inside(q), x));
 }
 
+// x Phi(x) as max(x, 0) - a erfc(a / sqrt(2)) / 2 with a = |x|; the logarithm of erfc is a
+// polynomial without a constant, our own fit of the least absolute error (2.5e-7 of the result, as
+// little relative to a positive one). Beyond 10 the rest is 0 to floats.
+TL_INLINE vf gelu(vf x) {
+  const vf a = between(abs(x), 0.f, 10.f);
+  vf q = splat(-1.3183761211621459e-06f);
+  q = fma(q, a, splat(1.9447099475655705e-05f));
+  q = fma(q, a, splat(-9.112758561968803e-05f));
+  q = fma(q, a, splat(-1.8859628285205215e-04f));
+  q = fma(q, a, splat(5.022155120968819e-03f));
+  q = fma(q, a, splat(-3.6478690803050995e-02f));
+  q = fma(q, a, splat(-3.1826692819595337e-01f));
+  q = fma(q, a, splat(-7.978893518447876e-01f));
+  return fma(a * -0.5f, exp_inside(q * a), (vf)((vi)x & ~(vi)(x < 0)));
+}
+
 // x - n * pi / 2 in three parts, n the nearest integer; good while n has no more than 13 bits.
 TL_INLINE vf quarter_turns(vf x, vi* n) {
   vf turns = round(x * 0.636619772367581343f);
@@ -263,6 +279,7 @@ TL_SCALAR(ceil, __builtin_ceil)
 TL_SCALAR(trunc, __builtin_trunc)
 TL_SCALAR(round, __builtin_rint)
 #undef TL_SCALAR
+TL_INLINE double gelu(double x) { return 0.5 * x * (1 + erf(x * 0.70710678118654752440)); }
 TL_INLINE double pow(double a, double b) { return __builtin_pow(a, b); }
 #if defined(__AVX2__)
 
