@@ -138,11 +138,13 @@ TL_INLINE int64_t packed_rows_size(int64_t rows, int64_t k) {
   return ceil_div(rows, kPanelRows) * kPanelRows * k;
 }
 
-// Rows of a tile are a multiple of 6 and few enough that every thread gets several tiles.
+// Rows of a chunk are a multiple of 6, about the same for all chunks, and few enough that every
+// thread gets several tiles.
 inline int64_t chunk_rows(int64_t m, int64_t column_panels) {
-  int64_t wanted = 4 * num_threads(), rows = kChunkRows;
+  int64_t wanted = 4 * num_threads(), rows = m <= kChunkRows * 5 / 4 ? max64(m, 1) : kChunkRows;
   while (rows > 48 && ceil_div(m, rows) * column_panels < wanted) rows /= 2;
-  return ceil_div(min64(rows, m), kPanelRows) * kPanelRows;
+  rows = ceil_div(m, max64(1, ceil_div(m, rows)));
+  return ceil_div(max64(rows, 1), kPanelRows) * kPanelRows;
 }
 
 template <class T>

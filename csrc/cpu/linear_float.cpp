@@ -225,6 +225,17 @@ struct FloatWeights {
     pack_run<kColumns>(l.weight.ptr<const T>() + column0 * stride + k0 * step, stride, step,
                        columns, depth, order, to);
   }
+  // Asks for the part of a panel that belongs to row r of `rows`, so that it comes from memory
+  // while others are multiplied.
+  static void fetch(const Linear& l, int64_t column0, int64_t k0, int64_t depth, int64_t r,
+                    int64_t rows) {
+    constexpr int64_t kLine = 64 / sizeof(T);
+    const int64_t across = ceil_div(depth, kLine), lines = across * kColumns;
+    const int64_t first = lines * r / rows, last = lines * min64(r + kPanelRows, rows) / rows;
+    const T* from = l.weight.ptr<const T>() + column0 * l.weight.back_stride(2) + k0;
+    for (int64_t at = first; at < last; ++at)
+      __builtin_prefetch(from + at / across * l.weight.back_stride(2) + at % across * kLine, 0, 2);
+  }
 };
 
 struct BlockWeights {
@@ -240,6 +251,7 @@ struct BlockWeights {
     pack_run<kColumns>(static_cast<const float*>(rows), depth, int64_t{1}, columns, depth, order,
                        to);
   }
+  static void fetch(const Linear&, int64_t, int64_t, int64_t, int64_t, int64_t) {}
 };
 
 // Column panels that pass by a slab of A (chunk × a run) while it is in L2. One after the other
@@ -356,8 +368,10 @@ void multiply_panels(const Panels<W>& weights, const float* a, int64_t row0, int
       if (!weights.packed) weights.pack(panel0 + p, k0, buffer, b);
       const float* panel = weights.packed ? weights.place(panel0 + p, k0) : b;
       const Finish finish(l, (panel0 + p) * kColumns, weights.columns(panel0 + p));
+      const int64_t next = (panel0 + p + 1) * kColumns;
       for (int64_t r = 0; r < rows; r += kPanelRows) {
         float* tile = scratch + (l.k > order.run ? p * room.c_stride + r * kColumns : 0);
+        if (!weights.packed && next + kColumns <= l.n) W::fetch(l, next, k0, depth, r, rows);
         multiply_run(order.lane(depth), order.lanes, a + r * padded + k0 * kPanelRows, panel, tile,
                      k0 > 0);
         if (last) finish.rows(row0 + r, min64(kPanelRows, rows - r), tile, kColumns);
@@ -430,7 +444,7 @@ const char* shared_chunks(const Panels<W>& weights) {
 template <class W>
 const char* many_rows(const Linear& l) {
   Panels<W> weights{l, Order(l)};
-  const bool repeats = l.m > kChunkRows && weights.size() <= kMostPacked;
+  const bool repeats = l.m > 2 * kChunkRows && weights.size() <= kMostPacked;
   Scratch packed(repeats ? weights.size() * sizeof(float) + 64 : 64);
   if (!packed.as<char>()) return "linear: out of memory";
   if (!repeats) return shared_chunks(weights);
