@@ -169,6 +169,10 @@ const char* few_rows(const Linear& l) {
 
 constexpr int kColumns = kPanelColumns<float>;
 
+// Stands for rows that a panel does not have.
+template <class From>
+alignas(64) constexpr From kZeros[Order::kMostRun] = {};
+
 // pack_panel, lane by lane: element e of a run goes to place e % lanes · lane + e / lanes.
 template <int kWidth, class From>
 void pack_run(const From* from, int64_t line_stride, int64_t step, int lines, int64_t depth,
@@ -178,16 +182,19 @@ void pack_run(const From* from, int64_t line_stride, int64_t step, int lines, in
   int64_t e = 0;
 #ifdef __AVX2__
   if (step == 1) {  // 8 × 8 elements of 8 lines change places
+    const From* row[(kWidth + 7) / 8 * 8];
+    for (int i = 0; i < (kWidth + 7) / 8 * 8; ++i)
+      row[i] = i < lines ? from + i * line_stride : kZeros<From>;
     for (; e + 8 <= depth; e += 8) {
+#pragma GCC unroll 2
       for (int i = 0; i < kWidth; i += 8) {
         __m256 r[8];
-        for (int j = 0; j < 8; ++j) {
-          r[j] =
-              i + j < lines ? (__m256)load(from + (i + j) * line_stride + e) : _mm256_setzero_ps();
-        }
+#pragma GCC unroll 8
+        for (int j = 0; j < 8; ++j) r[j] = (__m256)load(row[i + j] + e);
         transpose8(r);
-        for (int j = 0; j < 8; ++j) {
-          float* at = to + (j * lane + e / 8) * kWidth + i;
+        float* at = to + e / 8 * kWidth + i;
+#pragma GCC unroll 8
+        for (int j = 0; j < 8; ++j, at += lane * kWidth) {
           if constexpr (kWidth % 8 == 0) {
             _mm256_storeu_ps(at, r[j]);
           } else {
