@@ -1,5 +1,6 @@
 // The hot ops of elementwise.def: their loops for float vectors, doubles and integers.
 #include "elementwise.h"
+#include "gemm_linear.h"
 #include "simd/math.h"
 
 namespace tl::TL_ISA {
@@ -210,6 +211,23 @@ const char* where(const Arg* args, int) {
 }
 
 }  // namespace
+
+LineFn line_function(int64_t act) {
+  switch (act) {
+    case 1:
+      return single1<F_gelu>;
+    case 2:
+      return single1<F_gelu_tanh>;
+    case 3:
+      return single1<F_quick_gelu>;
+    case 4:
+      return single1<F_relu>;
+    case 5:
+      return single1<F_silu>;
+    default:
+      return nullptr;
+  }
+}
 
 void register_elementwise_cold(KernelTable& t);
 void register_elementwise(KernelTable& t) {

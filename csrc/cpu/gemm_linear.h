@@ -9,6 +9,8 @@ namespace tl::TL_ISA {
 
 // A function of a line of floats (elementwise.h's Step).
 using LineFn = void (*)(void* out, const void* const* in, int64_t n, const double* numbers);
+// By the number of an activation (ops/linalg.py); null for one that is not known.
+LineFn line_function(int64_t act);
 
 // out (m, n) = act(x (m, k) · weight (n, k)ᵀ + bias (n)) + residual (m, n). Row strides are in
 // elements; `act` overwrites a line of floats, null for none.

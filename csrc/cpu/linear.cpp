@@ -49,27 +49,22 @@ bool as_matrix(View& v) {
   return true;
 }
 
-}  // namespace
-
-const char* linear(const Arg* args, int);
-const char* linear(const Arg* args, int) {
-  Linear l;
-  l.out = *args[0].a;
-  l.x = *args[1].a;
-  l.weight = *args[2].a;
-  l.has_bias = args[3].kind == Arg::array;
-  if (l.has_bias) l.bias = *args[3].a;
-  bool exact = args[4].i != 0;
+const char* linear_checked(Linear& l, bool exact) {
   if (l.weight.ndim != 2) return "linear: the weight must have two axes";
-  if (!as_matrix(l.x) || !as_matrix(l.out))
-    return "linear: the leading axes of x or out cannot be walked as one";
+  if (!as_matrix(l.x) || !as_matrix(l.out) || (l.has_residual && !as_matrix(l.residual)))
+    return "linear: the leading axes of x, out or the residual cannot be walked as one";
   l.m = l.x.shape[0];
   l.n = l.weight.shape[0];
   l.k = l.weight.shape[1];
   if (l.x.shape[1] != l.k || l.out.shape[0] != l.m || l.out.shape[1] != l.n)
     return "linear: shapes do not fit";
   if (l.has_bias && l.bias.size() != l.n) return "linear: bias does not fit";
+  if (l.has_residual && (l.residual.shape[0] != l.m || l.residual.shape[1] != l.n))
+    return "linear: the residual does not fit";
   if (l.m == 0 || l.n == 0) return nullptr;
+  if ((l.act || l.has_residual) && (l.x.dtype != DType::f32 || l.out.dtype != DType::f32 ||
+                                    (l.has_residual && l.residual.dtype != DType::f32)))
+    return "linear_act: x, out and the residual must be f32";
   if (l.x.dtype == DType::f64 && l.weight.dtype == DType::f64 && l.out.dtype == DType::f64)
     return linear_double(l);
   auto plain = [](DType d) { return d == DType::f32 || d == DType::f16 || d == DType::bf16; };
@@ -81,6 +76,34 @@ const char* linear(const Arg* args, int) {
     return blocks->linear_int8(l);
   }
   return linear_float(l);
+}
+
+void take(Linear& l, const Arg* args) {
+  l.out = *args[0].a;
+  l.x = *args[1].a;
+  l.weight = *args[2].a;
+  l.has_bias = args[3].kind == Arg::array;
+  if (l.has_bias) l.bias = *args[3].a;
+}
+
+}  // namespace
+
+const char* linear(const Arg* args, int);
+const char* linear(const Arg* args, int) {
+  Linear l;
+  take(l, args);
+  return linear_checked(l, args[4].i != 0);
+}
+
+const char* linear_act(const Arg* args, int);
+const char* linear_act(const Arg* args, int) {
+  Linear l;
+  take(l, args);
+  l.has_residual = args[4].kind == Arg::array;
+  if (l.has_residual) l.residual = *args[4].a;
+  l.act = line_function(args[5].i);
+  if (!l.act && args[5].i != 0) return "linear_act: no such activation";
+  return linear_checked(l, args[6].i != 0);
 }
 
 }  // namespace tl::TL_ISA

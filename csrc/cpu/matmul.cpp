@@ -238,12 +238,14 @@ const char* matmul(const View& out, const View& a_, const View& b_) {
 }
 
 const char* linear(const Arg* args, int n);  // linear.cpp
+const char* linear_act(const Arg* args, int n);
 
 void register_matmul(KernelTable& t);
 void register_matmul(KernelTable& t) {
   t.add("matmul", "out:A a:A b:A",
         [](const Arg* args, int) { return matmul(*args[0].a, *args[1].a, *args[2].a); });
   t.add("linear", "out:A x:A weight:A bias:A? exact:i", linear);
+  t.add("linear_act", "out:A x:A weight:A bias:A? residual:A? act:i exact:i", linear_act);
 }
 
 }  // namespace tl::TL_ISA

@@ -57,6 +57,23 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
+ACTS = {
+    "": lambda x: x,
+    "gelu": lambda x: x * 0.5 * (1 + _erf(x / math.sqrt(2))),
+    "gelu_tanh": lambda x: (
+        x * 0.5 * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+    ),
+    "quick_gelu": lambda x: x * sigmoid(1.702 * x),
+    "relu": lambda x: np.maximum(x, 0),
+    "silu": lambda x: x * sigmoid(x),
+}
+
+
+def linear_act(x, weight, bias=None, residual=None, act=""):
+    found = ACTS[act](x @ weight.T + (0 if bias is None else bias))
+    return found if residual is None else found + residual
+
+
 def softmax(x, dim=-1):
     if not x.ndim:
         return np.ones(())
@@ -177,11 +194,9 @@ CASES = {
     "erf": unary(_erf),
     "sigmoid": unary(sigmoid),
     "silu": unary(lambda x: x * sigmoid(x)),
-    "gelu": unary(lambda x: x * 0.5 * (1 + _erf(x / math.sqrt(2)))),
-    "gelu_tanh": unary(
-        lambda x: x * 0.5 * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
-        torch=False,
-    ),
+    "gelu": unary(ACTS["gelu"]),
+    "gelu_tanh": unary(ACTS["gelu_tanh"], torch=False),
+    "quick_gelu": unary(lambda x: x * sigmoid(1.702 * x), torch=False),
     "isnan": unary(np.isnan),
     "logical_not": unary(lambda x: x == 0, EVERY),
     "bitwise_not": unary(np.invert, BITS),
@@ -277,6 +292,23 @@ CASES = {
         lambda d: [d(d.x((2, 3, 8)), d.x((7, 8)), d.x((7,))), d(d.x((3, 8)), d.x((7, 8)))],
         numpy=lambda x, w, b=0: x @ w.T + b,
         factor=8,
+    ),
+    "linear_act": Case(
+        lambda d: [
+            d(d.x(rows), d.x((n, k)), bias, d.x((*rows[:-1], n)) if adds else None, act=act)
+            for (rows, n, k), bias, adds, act in (
+                (((2, 3, 8), 7, 8), d.x((7,)), True, "gelu"),
+                (((3, 8), 7, 8), None, True, ""),
+                (((5, 300), 20, 300), d.x((20,)), False, "relu"),
+                (((20, 300), 50, 300), d.x((50,)), True, "silu"),
+                (((170, 40), 20, 40), d.x((20,)), True, "quick_gelu"),
+                (((0, 8), 7, 8), d.x((7,)), True, "gelu_tanh"),
+                (((3, 0), 7, 0), d.x((7,)), True, "gelu_tanh"),
+            )
+        ],
+        numpy=linear_act,
+        torch=False,
+        factor=16,
     ),
     "rms_norm": Case(
         lambda d: [d(d.x(s), d.x(s[-1:])) for s in [(3,), (4, 33), (2, 3, 8), (0, 8)]],

@@ -396,3 +396,12 @@ def test_the_mean_of_no_losses_is_nan():
     labels = tl.zeros(0, dtype="i64")
     assert math.isnan(tl.cross_entropy(tl.zeros(0, 3), labels).item())
     assert tl.cross_entropy(tl.zeros(0, 0), labels, reduction="sum", label_smoothing=0.5) == 0
+
+
+def test_gelu_is_near_its_true_value_everywhere():
+    x = np.linspace(-12, 12, 200_001).astype(np.float32)
+    erf = np.vectorize(math.erf, otypes=[float])
+    true = x.astype(float) * 0.5 * (1 + erf(x.astype(float) / math.sqrt(2)))
+    off = np.abs(tl.ops.gelu(tl.tensor(x)).numpy() - true)
+    assert off.max() < 3e-7
+    assert (off <= 3e-7 * np.maximum(np.abs(true), 0.1)).all()

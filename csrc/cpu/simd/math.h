@@ -168,7 +168,8 @@ TL_INLINE vf gelu(vf x) {
   q = fma(q, a, splat(-3.6478690803050995e-02f));
   q = fma(q, a, splat(-3.1826692819595337e-01f));
   q = fma(q, a, splat(-7.978893518447876e-01f));
-  return fma(a * -0.5f, exp_inside(q * a), (vf)((vi)x & ~(vi)(x < 0)));
+  // x - x: 0, but NaN for -inf, as -inf times 0 is.
+  return fma(a * -0.5f, exp_inside(q * a), blend(x < 0, x - x, x));
 }
 
 // x - n * pi / 2 in three parts, n the nearest integer; good while n has no more than 13 bits.

@@ -6,11 +6,13 @@ import math
 from typing import Any
 
 from .. import _native
+from ..dtype import f32
 from ..errors import ArgumentError, IndexRangeError, NoKernelError, expect
 from ..registry import op
 from ..tensor import Tensor, unwrap_tensor, wrap
 from .elementwise_rows import conj, quick_row
 from .elementwise_three import clamp, where
+from .linalg import linear
 
 
 def _float(x: Tensor, at: object) -> Any:
@@ -122,6 +124,18 @@ def _(g: Tensor, x: Tensor) -> Tensor:
     s = (x * (square * 0.044715 + 1) * (2 * math.sqrt(2 / math.pi))).sigmoid()
     slope = (square * (3 * 0.044715) + 1) * (2 * math.sqrt(2 / math.pi))
     return g * (s + x * s * (1 - s) * slope)
+
+
+@op
+def quick_gelu(x: Tensor) -> Tensor:
+    """`x * sigmoid(1.702 x)`, CLIP's approximation of GELU (Hendrycks & Gimpel 2016)."""
+    return x * (x * 1.702).sigmoid()
+
+
+@quick_gelu.grad
+def _(g: Tensor, x: Tensor) -> Tensor:
+    s = (x * 1.702).sigmoid()
+    return g * s * (1 + x * 1.702 * (1 - s))
 
 
 _gelu = quick_row("gelu", 1, lambda g, x: gelu_grad(g, x))
@@ -386,3 +400,78 @@ def rrelu(x: Tensor, lower: float = 1 / 8, upper: float = 1 / 3, training: bool 
     slope: Any = x.detach().clone()
     slope.uniform_(lower, upper)
     return where(x > 0, x, x * slope)
+
+
+# --- after a product ------------------------------------------------------------------------------
+
+_linear_act = _native.kernel("linear_act")
+# The numbers are the kernel's; 0 is none.
+_ACTS: dict[str, tuple[int, Any]] = {
+    "gelu": (1, gelu),
+    "gelu_tanh": (2, gelu_tanh),
+    "quick_gelu": (3, quick_gelu),
+    "relu": (4, relu),
+    "silu": (5, silu),
+}
+
+
+@op
+def linear_act(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    residual: Tensor | None = None,
+    *,
+    act: str = "",
+    exact: bool = False,
+) -> Tensor:
+    """`act(linear(x, weight, bias)) + residual` in one pass over the result, (…, n).
+
+    `act` is "gelu", "gelu_tanh", "quick_gelu", "relu", "silu", or "" for none; `residual` has the
+    result's shape.
+    """
+    out = linear(x, weight, bias, exact=exact)
+    if act:
+        out = _ACTS[act][1](out)
+    return out if residual is None else out + residual
+
+
+@linear_act.check
+def _(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    residual: Tensor | None,
+    act: str,
+    exact: bool,
+) -> None:
+    known = not act or act in _ACTS
+    expect(known, linear_act, f"act of {', '.join(_ACTS)} or none", repr(act), ArgumentError)
+    if residual is not None:
+        shape = (*x.shape[:-1], *weight.shape[:1])
+        expect(residual.shape == shape, linear_act, f"residual of shape {shape}", residual.shape)
+
+
+@linear_act.kernel
+def _(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    residual: Tensor | None = None,
+    *,
+    act: str = "",
+    exact: bool = False,
+) -> Tensor:
+    array, w = x._array, weight._array
+    shape = array.shape
+    fits = w.ndim == 2 and shape and shape[-1] == w.shape[1]
+    if not fits or x.dtype != f32 or not (residual is None or residual.dtype == f32):
+        return linear_act.meaning(x, weight, bias, residual, act=act, exact=exact)
+    n = w.shape[0]
+    out = _native.Array.empty((*shape[:-1], n), array.dtype)
+    offset = None if bias is None else bias._array.expand((n,))
+    kept = None if residual is None else residual._array
+    if len(shape) > 2 and not (x.is_contiguous() and (residual is None or residual.is_contiguous())):
+        return linear_act.meaning(x, weight, bias, residual, act=act, exact=exact)
+    _linear_act(out, array, w, offset, kept, _ACTS[act][0] if act else 0, 1 if exact else 0)
+    return wrap(out)
