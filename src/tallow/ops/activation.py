@@ -465,13 +465,13 @@ def _(
     array, w = x._array, weight._array
     shape = array.shape
     fits = w.ndim == 2 and shape and shape[-1] == w.shape[1]
-    if not fits or x.dtype != f32 or not (residual is None or residual.dtype == f32):
+    for given in (x, residual):
+        fits = fits and (given is None or (given.dtype == f32 and given.is_contiguous()))
+    if not fits:
         return linear_act.meaning(x, weight, bias, residual, act=act, exact=exact)
     n = w.shape[0]
     out = _native.Array.empty((*shape[:-1], n), array.dtype)
     offset = None if bias is None else bias._array.expand((n,))
     kept = None if residual is None else residual._array
-    if len(shape) > 2 and not (x.is_contiguous() and (residual is None or residual.is_contiguous())):
-        return linear_act.meaning(x, weight, bias, residual, act=act, exact=exact)
     _linear_act(out, array, w, offset, kept, _ACTS[act][0] if act else 0, 1 if exact else 0)
     return wrap(out)

@@ -12,7 +12,7 @@ from tallow.dtype import f32, i64
 from tallow.errors import ArgumentError, ContextError, expect
 from tallow.factories import arange, zeros
 from tallow.models import losses
-from tallow.models.blocks.activation import ACTIVATIONS
+from tallow.models.blocks.activation import ACTIVATIONS, linear_then
 from tallow.models.blocks.attention import Attention
 from tallow.models.blocks.embedding import Embedding
 from tallow.models.blocks.heads import as_mask
@@ -78,7 +78,7 @@ class BartLayer(Module):
 
     def feed(self, x: Tensor) -> Tensor:
         """The feed-forward network."""
-        out: Tensor = self.fc2(self.act(self.fc1(x)))
+        out: Tensor = self.fc2(linear_then(self.fc1, x, self.act))
         return out
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:

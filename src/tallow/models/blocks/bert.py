@@ -9,7 +9,7 @@ from typing import Any
 
 from tallow.dtype import i64
 from tallow.errors import ContextError, expect
-from tallow.models.blocks.activation import ACTIVATIONS
+from tallow.models.blocks.activation import ACTIVATIONS, linear_then
 from tallow.models.blocks.embedding import Embedding
 from tallow.models.blocks.heads import as_mask, attend
 from tallow.nn import LayerNorm, Linear, Module, ModuleList, param, tie
@@ -110,7 +110,7 @@ class Dense(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(..., size)` → `(..., hidden)`."""
-        return self.act(self.dense(x))
+        return linear_then(self.dense, x, self.act)
 
 
 class DenseAddNorm(Module):
@@ -122,7 +122,7 @@ class DenseAddNorm(Module):
 
     def forward(self, x: Tensor, residual: Tensor) -> Tensor:
         """`(..., size)` and `(..., hidden)` → `(..., hidden)`."""
-        out: Tensor = self.LayerNorm(self.dense(x) + residual)
+        out: Tensor = self.LayerNorm(linear_then(self.dense, x, residual=residual))
         return out
 
 
@@ -222,7 +222,7 @@ class Transform(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(..., size)` → `(..., hidden)`."""
-        out: Tensor = self.LayerNorm(self.act(self.dense(x)))
+        out: Tensor = self.LayerNorm(linear_then(self.dense, x, self.act))
         return out
 
 
@@ -261,7 +261,7 @@ class DensePredictions(WordDecoder):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(..., size)` → `(..., vocabulary)`."""
-        out: Tensor = self.decoder(self.LayerNorm(self.act(self.dense(x))))
+        out: Tensor = self.decoder(self.LayerNorm(linear_then(self.dense, x, self.act)))
         return out
 
 
@@ -276,7 +276,7 @@ class LMHead(WordDecoder):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(..., size)` → `(..., vocabulary)`."""
-        out: Tensor = self.decoder(self.layer_norm(self.act(self.dense(x))))
+        out: Tensor = self.decoder(self.layer_norm(linear_then(self.dense, x, self.act)))
         return out
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tallow.models.base import Model
-from tallow.models.blocks.activation import ACTIVATIONS
+from tallow.models.blocks.activation import ACTIVATIONS, linear_then
 from tallow.models.blocks.conv import LayerNorm2d
 from tallow.models.blocks.image_heads import Backbone, BackboneConfig, ImageClassification
 from tallow.models.configs import activation, size, sizes
@@ -73,7 +73,9 @@ class Layer(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, size, height, width)`, kept."""
-        inner = self.act(self.pwconv1(self.layernorm(self.dwconv(x).permute(0, 2, 3, 1))))
+        inner = linear_then(
+            self.pwconv1, self.layernorm(self.dwconv(x).permute(0, 2, 3, 1)), self.act
+        )
         if self.grn is not None:
             inner = self.grn(inner)
         out: Tensor = self.pwconv2(inner)

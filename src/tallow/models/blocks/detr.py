@@ -12,7 +12,7 @@ from itertools import pairwise
 from tallow.dtype import f32
 from tallow.errors import ContextError, ShapeError, expect
 from tallow.factories import arange
-from tallow.models.blocks.activation import ACTIVATIONS
+from tallow.models.blocks.activation import ACTIVATIONS, linear_then
 from tallow.models.blocks.attention import Attention
 from tallow.models.blocks.embedding import Embedding
 from tallow.models.blocks.frozen_norm import freeze_norms
@@ -57,7 +57,7 @@ class EncoderLayer(Module):
 
     def feed_forward(self, x: Tensor) -> Tensor:
         """`(..., size)` → the same shape."""
-        out: Tensor = self.fc2(self.act(self.fc1(x)))
+        out: Tensor = self.fc2(linear_then(self.fc1, x, self.act))
         return out
 
     def forward(self, x: Tensor, positions: Tensor | None, mask: Tensor | None = None) -> Tensor:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from tallow.errors import expect
-from tallow.models.blocks.activation import ACTIVATIONS
+from tallow.models.blocks.activation import ACTIVATIONS, linear_then
 from tallow.models.blocks.bert import Dense, SelfAttention
 from tallow.nn import Conv2d, Linear, Module, param
 from tallow.nn import functional as F
@@ -93,7 +93,7 @@ class Mlp(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(..., size)` → the same shape."""
-        out: Tensor = self.fc2(self.act(self.fc1(x)))
+        out: Tensor = self.fc2(linear_then(self.fc1, x, self.act))
         return out
 
 

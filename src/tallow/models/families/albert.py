@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tallow.models import losses
-from tallow.models.blocks.activation import ACTIVATIONS
+from tallow.models.blocks.activation import ACTIVATIONS, linear_then
 from tallow.models.blocks.bert import BertEmbeddings, DensePredictions, SelfAttention
 from tallow.models.blocks.heads import as_mask
 from tallow.models.blocks.text_calls import (
@@ -70,7 +70,9 @@ class Layer(Module):
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """`(batch, length, size)` → the same shape."""
         x = self.attention(x, mask)
-        out: Tensor = self.full_layer_layer_norm(self.ffn_output(self.act(self.ffn(x))) + x)
+        out: Tensor = self.full_layer_layer_norm(
+            linear_then(self.ffn_output, linear_then(self.ffn, x, self.act), residual=x)
+        )
         return out
 
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from tallow.models.blocks.activation import ACTIVATIONS
+from tallow.models.blocks.activation import ACTIVATIONS, linear_then
 from tallow.models.blocks.detector import (
     ORIGINAL,
     Decoder,
@@ -90,7 +90,8 @@ class ConditionalLayer(Module):
         q, k = self.beside(q, self.ca_qpos_sine_proj(sine)), self.beside(k, place)
         found = attend(q, k, self.ca_v_proj(context), self.heads, mask=mask)
         x = self.encoder_attn_layer_norm(x + self.encoder_attn.out_proj(found))
-        out: Tensor = self.final_layer_norm(x + self.fc2(self.act(self.fc1(x))))
+        inner = linear_then(self.fc1, x, self.act)
+        out: Tensor = self.final_layer_norm(linear_then(self.fc2, inner, residual=x))
         return out
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tallow.dtype import f32
 from tallow.factories import arange, tensor, zeros
-from tallow.models.blocks.activation import ACTIVATIONS
+from tallow.models.blocks.activation import ACTIVATIONS, linear_then
 from tallow.models.blocks.heads import merge_heads
 from tallow.models.blocks.image_heads import Backbone, BackboneConfig, BackboneOutput
 from tallow.models.blocks.mlp import GatedMlp
@@ -112,7 +112,7 @@ class UpDownMlp(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(..., size)` → the same shape."""
-        out: Tensor = self.down_proj(self.act(self.up_proj(x)))
+        out: Tensor = self.down_proj(linear_then(self.up_proj, x, self.act))
         return out
 
 

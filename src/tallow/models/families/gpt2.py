@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tallow.models.blocks.activation import ACTIVATIONS
+from tallow.models.blocks.activation import ACTIVATIONS, linear_then
 from tallow.models.blocks.decoder_heads import Answers, EachScores, LastScores, Scores
 from tallow.models.blocks.embedding import Embedding
 from tallow.models.blocks.heads import as_mask, merge_heads, split_heads
@@ -164,7 +164,7 @@ class GPT2Mlp(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(..., size)` → the same shape."""
-        out: Tensor = self.c_proj(self.act(self.c_fc(x)))
+        out: Tensor = self.c_proj(linear_then(self.c_fc, x, self.act))
         return out
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tallow.factories import arange
-from tallow.models.blocks.activation import ACTIVATIONS
+from tallow.models.blocks.activation import ACTIVATIONS, linear_then
 from tallow.models.blocks.embedding import Embedding
 from tallow.models.blocks.heads import as_mask, kept_mean
 from tallow.models.blocks.packed import PackedAttention, PackedMlp, places
@@ -204,7 +204,7 @@ class Head(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(..., size)` → the same shape."""
-        out: Tensor = self.norm(self.act(self.dense(x)))
+        out: Tensor = self.norm(linear_then(self.dense, x, self.act))
         return out
 
 

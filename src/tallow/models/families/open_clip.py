@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from tallow.dtype import f32
 from tallow.errors import ContextError, expect
 from tallow.models.base import Model
-from tallow.models.blocks.activation import ACTIVATIONS
+from tallow.models.blocks.activation import ACTIVATIONS, linear_then
 from tallow.models.blocks.embedding import Embedding
 from tallow.models.blocks.heads import attend
 from tallow.models.blocks.towers import PairOutput, contrastive, paired
@@ -151,7 +151,7 @@ class Feed(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(..., size)`, kept."""
-        out: Tensor = self.c_proj(self.act(self.c_fc(x)))
+        out: Tensor = self.c_proj(linear_then(self.c_fc, x, self.act))
         return out
 
 
