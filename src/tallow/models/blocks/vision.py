@@ -107,7 +107,7 @@ class LinearMlp(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(..., size)` → the same shape."""
-        out: Tensor = self.lin2(self.act(self.lin1(x)))
+        out: Tensor = self.lin2(linear_then(self.lin1, x, self.act))
         return out
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tallow.models.blocks.activation import ACTIVATIONS
+from tallow.models.blocks.activation import ACTIVATIONS, linear_then
 from tallow.models.blocks.conv import LayerNorm2d, divisible, pointwise
 from tallow.models.blocks.convnext import ResponseNorm
 from tallow.models.blocks.vision import pictures
@@ -103,7 +103,7 @@ class Mlp(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, height, width, size)`, kept."""
-        x = self.act(self.fc1(x))
+        x = linear_then(self.fc1, x, self.act)
         out: Tensor = self.fc2(x if self.grn is None else self.grn(x))
         return out
 
