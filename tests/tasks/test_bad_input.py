@@ -123,6 +123,10 @@ def test_vectors_of_texts_beside_pictures(case, tmp_path):
     inputs = {} if siglip else {"attention_mask": batch.attention_mask}
     want = embedder.model.get_text_features(batch.input_ids, **inputs).pooler_output
     near(found[0], want.numpy()[0])
+    inner = shutil.copytree(FAMILIES / case, tmp_path / "folder" / "0_CLIPModel")
+    rows = [{"type": "sentence_transformers.models.CLIPModel", "path": inner.name}]
+    (inner.parent / "modules.json").write_text(json.dumps(rows))
+    near(tl.Embedder(inner.parent, tokenizer=tmp_path).encode("a cat"), want.numpy()[0])
 
 
 def test_texts_and_pairs_in_one_batch():

@@ -214,7 +214,7 @@ def read_chain(folder: Path) -> Chain:
         path = (folder / str(place)).resolve()
         if not path.is_relative_to(folder.resolve()):
             raise FormatError(listing, "path", "a folder below this one", place)
-        if kind in ("Transformer", "StaticEmbedding"):
+        if kind in ("Transformer", "CLIPModel", "StaticEmbedding"):
             model, static = path, kind == "StaticEmbedding"
         elif kind == "Pooling":
             pooling = Pooling.read(path)
@@ -223,7 +223,8 @@ def read_chain(folder: Path) -> Chain:
         elif kind in _MODULES:
             steps.append(_MODULES[kind](path))
         elif kind != "Dropout":
-            wanted = "Transformer, StaticEmbedding, Pooling, Dense, LayerNorm or Normalize"
+            known = ("Transformer", "CLIPModel", "StaticEmbedding", "Pooling", *_MODULES)
+            wanted = f"one of {', '.join(known)}, Normalize, Dropout"
             raise ModelError(f"{listing}: type: expected {wanted}, found {row['type']!r}")
     return Chain(model, pooling, tuple(steps), static)
 
