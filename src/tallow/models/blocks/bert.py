@@ -5,7 +5,7 @@ Source: arXiv 1810.04805; names of Hugging Face's checkpoints.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 from tallow.dtype import i64
 from tallow.errors import ContextError, expect
@@ -39,6 +39,18 @@ class BertEmbeddings(Module):
         self.LayerNorm = LayerNorm(size, eps)
         self.offset = 0  # the first position
 
+    @classmethod
+    def of(cls, cfg: Any, size: int | None = None, *, positions: bool = True) -> Self:
+        """As a config says; `size`, where tables are narrower than its `hidden_size`."""
+        return cls(
+            cfg.vocab_size,
+            cfg.max_position_embeddings if positions else 0,
+            cfg.type_vocab_size,
+            size or cfg.hidden_size,
+            cfg.layer_norm_eps,
+            padding=cfg.pad_token_id,
+        )
+
     def forward(
         self,
         input_ids: Tensor | None,
@@ -51,9 +63,11 @@ class BertEmbeddings(Module):
         Raises:
             ContextError: more positions than there are.
         """
-        out: Tensor = self.LayerNorm(
-            self.added(input_ids, token_type_ids, position_ids, inputs_embeds)
-        )
+        return self.finish(self.added(input_ids, token_type_ids, position_ids, inputs_embeds))
+
+    def finish(self, x: Tensor) -> Tensor:
+        """What is made of the sum."""
+        out: Tensor = self.LayerNorm(x)
         return out
 
     def added(

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from tallow.errors import ContextError, expect
 from tallow.factories import arange
 from tallow.models.blocks.activation import ACTIVATIONS
-from tallow.models.blocks.bert import BertEmbeddings
+from tallow.models.blocks.bert import BertEmbeddings, Pooler
 from tallow.models.blocks.heads import as_mask, merge_heads
 from tallow.models.blocks.rope import Rope
 from tallow.models.blocks.text_encoder import BertEncoder, Inputs
 from tallow.models.outputs import BaseOutput
-from tallow.nn import Linear, Module, ModuleList
+from tallow.nn import LayerNorm, Linear, Module, ModuleList
 from tallow.ops import attention, rope
 from tallow.tensor import Tensor
 
@@ -96,15 +96,9 @@ class BareEmbeddings(BertEmbeddings):
         super().__init__(vocabulary, 0, types, size, 0.0, padding=padding)
         del self.LayerNorm
 
-    def forward(
-        self,
-        input_ids: Tensor | None,
-        token_type_ids: Tensor | None = None,
-        position_ids: Tensor | None = None,
-        inputs_embeds: Tensor | None = None,
-    ) -> Tensor:
-        """`(batch, length)` of ids, or their embeddings → `(batch, length, size)`."""
-        return self.added(input_ids, token_type_ids, position_ids, inputs_embeds)
+    def finish(self, x: Tensor) -> Tensor:
+        """The sum itself."""
+        return x
 
 
 class PostNormLayer(Module):
@@ -174,3 +168,29 @@ class Stack(Module):
 
     def __init__(self, layers: list[Module]) -> None:
         self.layers = ModuleList(layers)
+
+
+class NormedRotaryEncoder(RotaryEncoder):
+    """Words and token types, their norm, layers, and perhaps a pooler; families say `layer`."""
+
+    def __init__(self, cfg: Any, *, pooled: bool) -> None:
+        self.config = cfg
+        width = cfg.hidden_size
+        self.embeddings = BareEmbeddings(
+            cfg.vocab_size, cfg.type_vocab_size, width, padding=cfg.pad_token_id
+        )
+        self.emb_ln = LayerNorm(width, cfg.layer_norm_eps)
+        self.encoder = Stack([self.layer(cfg) for _ in range(cfg.num_hidden_layers)])
+        self.pooler = Pooler(width) if pooled else None
+        self.rope = Rope(width // cfg.num_attention_heads, *cfg.rope_parameters)
+        self.most = cfg.max_position_embeddings
+
+    @staticmethod
+    def layer(cfg: Any) -> Module:
+        """One of the layers."""
+        raise NotImplementedError
+
+    def embed(self, *inputs: Tensor | None) -> Tensor:
+        """Words and token types, normalised."""
+        out: Tensor = self.emb_ln(self.embeddings(*inputs))
+        return out

@@ -23,10 +23,7 @@ from tallow.models.configs import Config
 from tallow.models.fields import Fields
 from tallow.models.outputs import HiddenStates, Output
 from tallow.models.parts import section
-from tallow.nn import (
-    Conv2d,
-    Module,
-)
+from tallow.nn import Conv2d, Module
 from tallow.ops import stack
 from tallow.tensor import Tensor
 from tallow.weights.arrange import Rule, rename

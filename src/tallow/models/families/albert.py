@@ -110,14 +110,7 @@ class AlbertModel(BertEncoder):
 
     def __init__(self, cfg: AlbertConfig, *, pooled: bool = True) -> None:
         self.config = cfg
-        self.embeddings = BertEmbeddings(
-            cfg.vocab_size,
-            cfg.max_position_embeddings,
-            cfg.type_vocab_size,
-            cfg.embedding_size,
-            cfg.layer_norm_eps,
-            padding=cfg.pad_token_id,
-        )
+        self.embeddings = BertEmbeddings.of(cfg, cfg.embedding_size)
         self.encoder = Encoder(cfg)
         self.pooler = Linear(cfg.hidden_size, cfg.hidden_size) if pooled else None
 

@@ -31,17 +31,6 @@ class BertConfig(TextConfig):
     type_vocab_size: int = size(2)
 
 
-def _embeddings(cfg: BertConfig) -> BertEmbeddings:
-    return BertEmbeddings(
-        cfg.vocab_size,
-        cfg.max_position_embeddings,
-        cfg.type_vocab_size,
-        cfg.hidden_size,
-        cfg.layer_norm_eps,
-        padding=cfg.pad_token_id,
-    )
-
-
 class BertModel(BertEncoder):
     """Embeddings, layers, and the pooler if the file has one."""
 
@@ -51,7 +40,7 @@ class BertModel(BertEncoder):
     def __init__(self, cfg: BertConfig, *, pooled: bool = True) -> None:
         self.config = cfg
         width = cfg.hidden_size
-        self.embeddings = _embeddings(cfg)
+        self.embeddings = BertEmbeddings.of(cfg)
         self.encoder = bert_layers(
             cfg.num_hidden_layers, width, cfg.num_attention_heads, cfg.intermediate_size,
             cfg.hidden_act, cfg.layer_norm_eps,
@@ -104,7 +93,7 @@ class BertLMHeadModel(BertCausalLM):
     ignorable = (r"cls\.seq_relationship\..*",)
 
     def __init__(self, cfg: BertDecoderConfig) -> None:
-        embeddings = _embeddings(cfg)
+        embeddings = BertEmbeddings.of(cfg)
         super().__init__(cfg, embeddings)
         self.cls = Heads(cfg, embeddings.word_embeddings)
 

@@ -49,17 +49,6 @@ class ElectraConfig(TextConfig):
     summary_activation: str = custom("gelu", _summary_act)
 
 
-def _embeddings(cfg: ElectraConfig) -> BertEmbeddings:
-    return BertEmbeddings(
-        cfg.vocab_size,
-        cfg.max_position_embeddings,
-        cfg.type_vocab_size,
-        cfg.embedding_size,
-        cfg.layer_norm_eps,
-        padding=cfg.pad_token_id,
-    )
-
-
 def _projection(cfg: ElectraConfig) -> Linear | None:
     narrow, width = cfg.embedding_size, cfg.hidden_size
     return None if narrow == width else Linear(narrow, width)
@@ -74,7 +63,7 @@ class ElectraModel(BertEncoder):
 
     def __init__(self, cfg: ElectraConfig, *, pooled: bool = False) -> None:
         self.config = cfg
-        self.embeddings = _embeddings(cfg)
+        self.embeddings = BertEmbeddings.of(cfg, cfg.embedding_size)
         self.embeddings_project = _projection(cfg)
         self.encoder = bert_layers(
             cfg.num_hidden_layers, cfg.hidden_size, cfg.num_attention_heads, cfg.intermediate_size,
@@ -177,7 +166,7 @@ class ElectraForCausalLM(Generator, BertCausalLM):
     config_class, base_model_prefix = ElectraDecoderConfig, "electra"
 
     def __init__(self, cfg: ElectraDecoderConfig) -> None:
-        super().__init__(cfg, _embeddings(cfg))
+        super().__init__(cfg, BertEmbeddings.of(cfg, cfg.embedding_size))
         self.electra.embeddings_project = _projection(cfg)
         self.add_head(cfg)
 

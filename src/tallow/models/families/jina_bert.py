@@ -173,14 +173,7 @@ class JinaBertModel(BertEncoder):
     def __init__(self, cfg: JinaBertConfig, *, pooled: bool = True) -> None:
         self.config = cfg
         alibi = cfg.position_embedding_type == "alibi"
-        self.embeddings = BertEmbeddings(
-            cfg.vocab_size,
-            0 if alibi else cfg.max_position_embeddings,
-            cfg.type_vocab_size,
-            cfg.hidden_size,
-            cfg.layer_norm_eps,
-            padding=cfg.pad_token_id,
-        )
+        self.embeddings = BertEmbeddings.of(cfg, positions=not alibi)
         self.encoder = Encoder(cfg)
         self.pooler = Pooler(cfg.hidden_size) if pooled else None
 

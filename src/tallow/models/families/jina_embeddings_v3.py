@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from tallow.models.blocks.bert import FirstClassifier, LMHead, Pooler
-from tallow.models.blocks.packed import (
-    BareEmbeddings,
-    PackedAttention,
-    PostNormLayer,
-    RotaryEncoder,
-    Stack,
-)
-from tallow.models.blocks.rope import Rope, RopeScaling
+from tallow.models.blocks.bert import FirstClassifier, LMHead
+from tallow.models.blocks.packed import NormedRotaryEncoder, PackedAttention, PostNormLayer
+from tallow.models.blocks.rope import RopeScaling
 from tallow.models.blocks.text_calls import (
     MaskedLM,
     QuestionAnswering,
@@ -50,38 +45,26 @@ class JinaConfig(TextConfig):
     rope_parameters: tuple[float, RopeScaling | None] = custom((20000.0, None), _rotation)
 
 
-class JinaEmbeddingsV3Model(RotaryEncoder):
+class JinaEmbeddingsV3Model(NormedRotaryEncoder):
     """Embeddings, their norm, layers, and the pooler if the file has one."""
 
     config_class = JinaConfig
     base_model_prefix = "roberta"
 
     def __init__(self, cfg: JinaConfig, *, pooled: bool = True) -> None:
-        self.config = cfg
-        width, eps, heads = cfg.hidden_size, cfg.layer_norm_eps, cfg.num_attention_heads
-        self.embeddings = BareEmbeddings(
-            cfg.vocab_size, cfg.type_vocab_size, width, padding=cfg.pad_token_id
-        )
-        self.emb_ln = LayerNorm(width, eps)
-        self.encoder = Stack(
-            [
-                PostNormLayer(
-                    PackedAttention(width, heads, packed="Wqkv", out="out_proj", bias=True),
-                    Mlp(width, cfg.intermediate_size, cfg.hidden_act),
-                    (LayerNorm(width, eps), LayerNorm(width, eps)),
-                    ("mixer", "norm1", "norm2"),
-                )
-                for _ in range(cfg.num_hidden_layers)
-            ]
-        )
-        self.pooler = Pooler(width) if pooled else None
-        self.rope = Rope(width // heads, *cfg.rope_parameters)
-        self.most = cfg.max_position_embeddings
+        super().__init__(cfg, pooled=pooled)
 
-    def embed(self, *inputs: Tensor | None) -> Tensor:
-        """Words and token types, normalised."""
-        out: Tensor = self.emb_ln(self.embeddings(*inputs))
-        return out
+    @staticmethod
+    def layer(cfg: JinaConfig) -> PostNormLayer:
+        """Packed attention and feed-forward."""
+        norm = partial(LayerNorm, cfg.hidden_size, cfg.layer_norm_eps)
+        heads = cfg.num_attention_heads
+        return PostNormLayer(
+            PackedAttention(cfg.hidden_size, heads, packed="Wqkv", out="out_proj", bias=True),
+            Mlp(cfg.hidden_size, cfg.intermediate_size, cfg.hidden_act),
+            (norm(), norm()),
+            ("mixer", "norm1", "norm2"),
+        )
 
 
 class JinaEmbeddingsV3ForMaskedLM(MaskedLM):

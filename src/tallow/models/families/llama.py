@@ -5,12 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Self
 
-from tallow.models.blocks.decoder_heads import (
-    HeadConfig,
-    QuestionAnswering,
-    SequenceClassification,
-    TokenClassification,
-)
+from tallow.models.blocks import decoder_heads as heads
 from tallow.models.causal_lm import CausalLM
 from tallow.models.config import DecoderConfig
 from tallow.models.decoder_model import DecoderModel
@@ -45,23 +40,23 @@ class Llama(CausalLM):
     config_class = Config
 
 
-class HeadedConfig(HeadConfig, Config):
+class HeadedConfig(heads.HeadConfig, Config):
     """The same with what heads ask for."""
 
 
-class LlamaForSequenceClassification(SequenceClassification):
+class LlamaForSequenceClassification(heads.SequenceClassification):
     """Scores of a text."""
 
     config_class, base_class = HeadedConfig, LlamaModel
 
 
-class LlamaForTokenClassification(TokenClassification):
+class LlamaForTokenClassification(heads.TokenClassification):
     """Scores of each position."""
 
     config_class, base_class = HeadedConfig, LlamaModel
 
 
-class LlamaForQuestionAnswering(QuestionAnswering):
+class LlamaForQuestionAnswering(heads.QuestionAnswering):
     """Scores of each position as start and end of the answer."""
 
     config_class, base_class, base_model_prefix = HeadedConfig, LlamaModel, "transformer"

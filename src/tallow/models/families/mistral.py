@@ -8,12 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Self
 
-from tallow.models.blocks.decoder_heads import (
-    HeadConfig,
-    QuestionAnswering,
-    SequenceClassification,
-    TokenClassification,
-)
+from tallow.models.blocks import decoder_heads as heads
 from tallow.models.causal_lm import CausalLM
 from tallow.models.config import DecoderConfig, read_windows
 from tallow.models.decoder_model import DecoderModel
@@ -44,23 +39,23 @@ class Mistral(CausalLM):
     config_class = Config
 
 
-class HeadedConfig(HeadConfig, Config):
+class HeadedConfig(heads.HeadConfig, Config):
     """The same with what heads ask for."""
 
 
-class MistralForSequenceClassification(SequenceClassification):
+class MistralForSequenceClassification(heads.SequenceClassification):
     """Scores of a text."""
 
     config_class, base_class = HeadedConfig, MistralModel
 
 
-class MistralForTokenClassification(TokenClassification):
+class MistralForTokenClassification(heads.TokenClassification):
     """Scores of each position."""
 
     config_class, base_class = HeadedConfig, MistralModel
 
 
-class MistralForQuestionAnswering(QuestionAnswering):
+class MistralForQuestionAnswering(heads.QuestionAnswering):
     """Scores of each position as start and end of the answer."""
 
     config_class, base_class = HeadedConfig, MistralModel

@@ -136,14 +136,7 @@ class NewModel(RotaryEncoder):
     def __init__(self, cfg: NewConfig, *, pooled: bool = False) -> None:
         self.config = cfg
         width, rotary = cfg.hidden_size, cfg.position_embedding_type == "rope"
-        self.embeddings = BertEmbeddings(
-            cfg.vocab_size,
-            0 if rotary else cfg.max_position_embeddings,
-            cfg.type_vocab_size,
-            width,
-            cfg.layer_norm_eps,
-            padding=cfg.pad_token_id,
-        )
+        self.embeddings = BertEmbeddings.of(cfg, positions=not rotary)
         self.encoder = Encoder(cfg)
         self.pooler = Pooler(width) if pooled else None
         self.rope = rotation(cfg) if rotary else None

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from tallow.models.blocks.activation import ACTIVATIONS
-from tallow.models.blocks.bert import Pooler, WordDecoder
+from tallow.models.blocks.bert import WordDecoder
 from tallow.models.blocks.embedding import Embedding
-from tallow.models.blocks.packed import (
-    BareEmbeddings,
-    PackedAttention,
-    PostNormLayer,
-    RotaryEncoder,
-    Stack,
-)
-from tallow.models.blocks.rope import Rope, RopeScaling
+from tallow.models.blocks.packed import NormedRotaryEncoder, PackedAttention, PostNormLayer
+from tallow.models.blocks.rope import RopeScaling
 from tallow.models.blocks.text_calls import (
     MaskedLM,
     SequenceClassification,
@@ -132,40 +127,27 @@ class Mlp(Module):
         return out
 
 
-class NomicBertModel(RotaryEncoder):
+class NomicBertModel(NormedRotaryEncoder):
     """Embeddings, their norm, and layers; heads add a pooler."""
 
     config_class = NomicBertConfig
     base_model_prefix = "nomic_bert"
     rules = (rename("bert.*", "*"),)
-    ignorable = (*RotaryEncoder.ignorable, r"cls\..*")
+    ignorable = (*NormedRotaryEncoder.ignorable, r"cls\..*")
 
     def __init__(self, cfg: NomicBertConfig, *, pooled: bool = False) -> None:
-        self.config = cfg
-        width, eps = cfg.hidden_size, cfg.layer_norm_eps
-        heads, hidden, act = cfg.num_attention_heads, cfg.intermediate_size, cfg.hidden_act
-        self.embeddings = BareEmbeddings(
-            cfg.vocab_size, cfg.type_vocab_size, width, padding=cfg.pad_token_id
-        )
-        self.emb_ln = LayerNorm(width, eps)
-        self.encoder = Stack(
-            [
-                PostNormLayer(
-                    PackedAttention(width, heads, packed="Wqkv", out="out_proj"),
-                    Mlp(width, hidden, act),
-                    (LayerNorm(width, eps), LayerNorm(width, eps)),
-                )
-                for _ in range(cfg.num_hidden_layers)
-            ]
-        )
-        self.pooler = Pooler(width) if pooled else None
-        self.rope = Rope(width // heads, *cfg.rope_parameters)
-        self.most = cfg.max_position_embeddings
+        super().__init__(cfg, pooled=pooled)
 
-    def embed(self, *inputs: Tensor | None) -> Tensor:
-        """Words and token types, normalised."""
-        out: Tensor = self.emb_ln(self.embeddings(*inputs))
-        return out
+    @staticmethod
+    def layer(cfg: NomicBertConfig) -> PostNormLayer:
+        """Packed attention and feed-forward."""
+        norm = partial(LayerNorm, cfg.hidden_size, cfg.layer_norm_eps)
+        heads = cfg.num_attention_heads
+        return PostNormLayer(
+            PackedAttention(cfg.hidden_size, heads, packed="Wqkv", out="out_proj"),
+            Mlp(cfg.hidden_size, cfg.intermediate_size, cfg.hidden_act),
+            (norm(), norm()),
+        )
 
 
 class Transform(Module):

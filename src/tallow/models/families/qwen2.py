@@ -5,12 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Self
 
-from tallow.models.blocks.decoder_heads import (
-    HeadConfig,
-    QuestionAnswering,
-    SequenceClassification,
-    TokenClassification,
-)
+from tallow.models.blocks import decoder_heads as heads
 from tallow.models.causal_lm import CausalLM
 from tallow.models.config import DecoderConfig, read_windows
 from tallow.models.decoder_model import DecoderModel
@@ -48,23 +43,23 @@ class Qwen2(CausalLM):
     config_class = Config
 
 
-class HeadedConfig(HeadConfig, Config):
+class HeadedConfig(heads.HeadConfig, Config):
     """The same with what heads ask for."""
 
 
-class Qwen2ForSequenceClassification(SequenceClassification):
+class Qwen2ForSequenceClassification(heads.SequenceClassification):
     """Scores of a text."""
 
     config_class, base_class = HeadedConfig, Qwen2Model
 
 
-class Qwen2ForTokenClassification(TokenClassification):
+class Qwen2ForTokenClassification(heads.TokenClassification):
     """Scores of each position."""
 
     config_class, base_class = HeadedConfig, Qwen2Model
 
 
-class Qwen2ForQuestionAnswering(QuestionAnswering):
+class Qwen2ForQuestionAnswering(heads.QuestionAnswering):
     """Scores of each position as start and end of the answer."""
 
     config_class, base_class, base_model_prefix = HeadedConfig, Qwen2Model, "transformer"

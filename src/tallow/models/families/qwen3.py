@@ -7,12 +7,7 @@ from functools import partial
 from typing import Self
 
 from tallow.models.blocks import DecoderLayer, Rope
-from tallow.models.blocks.decoder_heads import (
-    HeadConfig,
-    QuestionAnswering,
-    SequenceClassification,
-    TokenClassification,
-)
+from tallow.models.blocks import decoder_heads as heads
 from tallow.models.causal_lm import CausalLM
 from tallow.models.config import DecoderConfig, read_windows
 from tallow.models.decoder_model import DecoderModel, decoder_layer
@@ -59,23 +54,23 @@ class Qwen3(CausalLM):
         super().__init__(cfg, _layer)
 
 
-class HeadedConfig(HeadConfig, Config):
+class HeadedConfig(heads.HeadConfig, Config):
     """The same with what heads ask for."""
 
 
-class Qwen3ForSequenceClassification(SequenceClassification):
+class Qwen3ForSequenceClassification(heads.SequenceClassification):
     """Scores of a text."""
 
     config_class, base_class = HeadedConfig, Qwen3Model
 
 
-class Qwen3ForTokenClassification(TokenClassification):
+class Qwen3ForTokenClassification(heads.TokenClassification):
     """Scores of each position."""
 
     config_class, base_class = HeadedConfig, Qwen3Model
 
 
-class Qwen3ForQuestionAnswering(QuestionAnswering):
+class Qwen3ForQuestionAnswering(heads.QuestionAnswering):
     """Scores of each position as start and end of the answer."""
 
     config_class, base_class, base_model_prefix = HeadedConfig, Qwen3Model, "transformer"

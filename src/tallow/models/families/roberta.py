@@ -55,17 +55,6 @@ class RobertaConfig(TextConfig):
     pad_token_id: int = custom(1, _padding)
 
 
-def _embeddings(cfg: RobertaConfig) -> CountedEmbeddings:
-    return CountedEmbeddings(
-        cfg.vocab_size,
-        cfg.max_position_embeddings,
-        cfg.type_vocab_size,
-        cfg.hidden_size,
-        cfg.layer_norm_eps,
-        padding=cfg.pad_token_id,
-    )
-
-
 def _words_head(cfg: RobertaConfig, embeddings: CountedEmbeddings) -> LMHead:
     size, tied = cfg.hidden_size, cfg.tie_word_embeddings
     return LMHead(size, "gelu", cfg.layer_norm_eps, embeddings.word_embeddings, tied=tied)
@@ -80,7 +69,7 @@ class RobertaModel(BertEncoder):
     def __init__(self, cfg: RobertaConfig, *, pooled: bool = True) -> None:
         self.config = cfg
         width = cfg.hidden_size
-        self.embeddings = _embeddings(cfg)
+        self.embeddings = CountedEmbeddings.of(cfg)
         self.encoder = bert_layers(
             cfg.num_hidden_layers, width, cfg.num_attention_heads, cfg.intermediate_size,
             cfg.hidden_act, cfg.layer_norm_eps,
@@ -213,7 +202,7 @@ class RobertaForCausalLM(BertCausalLM):
     counted = True  # whether positions count what is no padding, as in all calls but `generate`
 
     def __init__(self, cfg: RobertaDecoderConfig) -> None:
-        words = _embeddings(cfg)
+        words = CountedEmbeddings.of(cfg)
         super().__init__(cfg, words)
         self.lm_head = _words_head(cfg, words)
 

@@ -16,15 +16,7 @@ from tallow.models.configs import Config, activation, layers, size, sizes
 from tallow.models.fields import Fields
 from tallow.models.outputs import BaseOutput
 from tallow.models.parts import section
-from tallow.nn import (
-    Conv2d,
-    LayerNorm,
-    Linear,
-    Module,
-    ModuleList,
-    init,
-    param,
-)
+from tallow.nn import Conv2d, LayerNorm, Linear, Module, ModuleList, init, param
 from tallow.ops import attention, cat, eye
 from tallow.tensor import Tensor
 from tallow.weights.arrange import rename
