@@ -132,6 +132,9 @@ REFUSED = [
     ("bert_lm_context", {"add_cross_attention": False}, "expected no such tensor"),
     ("bert_lm_context", {"cross_attention_hidden_size": 48}, "hidden_size 32, or null"),
     ("gpt2_context", {"cross_attention_hidden_size": 48}, "n_embd 32, or null"),
+    ("gemma", {"hidden_act": "relu"}, "hidden_act: expected gelu_pytorch_tanh"),
+    ("gemma", {"hidden_activation": "silu"}, "hidden_activation: expected gelu_pytorch_tanh"),
+    ("gemma", {"use_bidirectional_attention": True}, "use_bidirectional_attention"),
     ("gpt2", {"n_head": 5}, "n_head: expected a divisor of n_embd 32"),
     ("gpt2", {"n_positions": 0}, "n_positions"),
     ("gpt2", {"activation_function": "snake"}, "activation_function"),
@@ -142,6 +145,12 @@ REFUSED = [
 def test_what_is_no_decoder_is_refused_by_name(name, config, words, tmp_path):
     with pytest.raises(ModelError, match=words):
         tl.models.load(changed(tmp_path, name, **config))
+
+
+def test_first_files_of_gemma_say_gelu(tmp_path):
+    case = Case("gemma")
+    config = {"hidden_act": "gelu", "hidden_activation": None, "tie_word_embeddings": ...}
+    case.check(case.run(tl.models.load(changed(tmp_path, "gemma", **config))))
 
 
 @pytest.mark.parametrize("decoder", ["bert", "gpt2"])

@@ -52,6 +52,7 @@ class DecoderConfig:
     output_bias: bool = False
     mlp_bias: bool = False
     sliding_windows: tuple[int, ...] = ()
+    pad_token_id: int | None = None  # whose word learns nothing
 
     @property
     def context(self) -> int:
@@ -98,11 +99,18 @@ class DecoderConfig:
             rope_theta=theta,
             rope_scaling=scaling,
             tie_word_embeddings=fields.flag("tie_word_embeddings"),
+            pad_token_id=_padding(fields),
         )
 
     def window(self, layer: int) -> int:
         """How many keys a query of this layer sees; 0 is all."""
         return self.sliding_windows[layer] if self.sliding_windows else 0
+
+
+def _padding(fields: Fields) -> int | None:
+    # What is no word is none, as its gradient alone would depend on it.
+    value, words = fields.get("pad_token_id"), fields.integer("vocab_size")
+    return value if type(value) is int and 0 <= value < words else None
 
 
 def read_windows(fields: Fields, layers: int, default: int, first: int = 0) -> tuple[int, ...]:

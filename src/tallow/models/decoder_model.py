@@ -74,6 +74,7 @@ class DecoderModel(Decoder, Model):
             layers=[layer(cfg, i, rope) for i in range(cfg.num_hidden_layers)],
             norm=RMSNorm(cfg.hidden_size, cfg.rms_norm_eps),
             rope=rope,
+            padding=cfg.pad_token_id,
         )
 
     def forward(

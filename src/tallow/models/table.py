@@ -63,6 +63,8 @@ electra: ElectraModel ElectraForPreTraining ElectraForMaskedLM ElectraForSequenc
 encoder-decoder: EncoderDecoderModel
 eurobert: EuroBertModel EuroBertForMaskedLM EuroBertForSequenceClassification
     EuroBertForTokenClassification
+gemma: GemmaModel GemmaForCausalLM=Gemma GemmaForSequenceClassification
+    GemmaForTokenClassification
 gpt2: GPT2LMHeadModel GPT2Model GPT2ForSequenceClassification GPT2ForTokenClassification
     GPT2ForQuestionAnswering
 hiera: HieraModel HieraForImageClassification HieraBackbone

@@ -81,7 +81,9 @@ SPECS = {
     "llama_embedded": Spec(
         "LlamaForCausalLM", "LlamaConfig", TINY, embedded(texts(), 48), ("logits",)
     ),
+    **decoder("gemma", "Gemma", head_dim=16),
     **decoder("mistral", "Mistral", head_dim=16, sliding_window=5),
     **decoder("qwen2", "Qwen2", use_sliding_window=True, sliding_window=4, max_window_layers=1),
     **decoder("qwen3", "Qwen3", head_dim=16, tie_word_embeddings=True),
 }
+del SPECS["gemma_answers"]  # there is no such class

@@ -39,12 +39,22 @@ class DecoderLayer(Module):
 
 
 class Decoder(Module):
-    """Token ids to hidden states, through `layers` that share one `rope`."""
+    """Token ids to hidden states, through `layers` that share one `rope`.
+
+    `padding` is the id whose word learns nothing.
+    """
 
     def __init__(
-        self, vocab_size: int, size: int, *, layers: Sequence[Module], norm: Module, rope: Rope
+        self,
+        vocab_size: int,
+        size: int,
+        *,
+        layers: Sequence[Module],
+        norm: Module,
+        rope: Rope,
+        padding: int | None = None,
     ) -> None:
-        self.embed_tokens = Embedding(vocab_size, size)
+        self.embed_tokens = Embedding(vocab_size, size, padding)
         self.layers = ModuleList(layers)
         self.norm = norm
         self.rope = rope
