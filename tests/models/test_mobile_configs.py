@@ -195,6 +195,9 @@ REFUSED_OPEN_CLIP = [
     ({"text_cfg": {"hf_model_name": "roberta-base"}}, "hf_model_name"),
     ({"text_cfg": {"qk_norm": True}}, "qk_norm"),
     ({"text_cfg": {"pool_type": "eos"}}, "pool_type"),
+    ({"text_cfg": {"norm_kwargs": {"elementwise_affine": False}}}, "norm_kwargs"),
+    ({"text_cfg": {"norm_kwargs": {"eps": 0}}}, "eps"),
+    ({"text_cfg": {"act_kwargs": {"approximate": "none"}}}, "act_kwargs"),
     ({"text_cfg": {"heads": 7}}, "heads"),
     ({"nonscalar_logit_scale": True}, "nonscalar_logit_scale"),
 ]
@@ -234,7 +237,7 @@ REFUSED = [
     ("timm_vit", {"img_size": 4}, "img_size"),
     ("timm_vit", {"mlp_ratio": 0.0}, "mlp_ratio"),
     ("timm_vit", {"dynamic_img_size": True}, "dynamic_img_size"),
-    ("timm_vit", {"global_pool": "map"}, "global_pool"),
+    ("timm_vit", {"global_pool": "prr"}, "global_pool"),
     ("timm_efficientvit_mit", {"depths": [1, 1]}, "depths"),
     ("timm_efficientvit_mit", {"widths": []}, "depths"),
     ("timm_efficientvit_mit", {"head_dim": 17}, "widths"),
@@ -248,7 +251,7 @@ REFUSED = [
 
 OTHERS = [
     "vit_relpos_base_patch16_224",
-    "vit_base_patch16_siglip_224",
+    "vit_base_patch16_siglip_gap_224",
     "deit_base_patch16_dinov2",
     "vit_base_patch16_gap_224",
     "vit_base_distilled_patch16_224",

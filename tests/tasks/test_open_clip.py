@@ -92,6 +92,28 @@ def test_zero_shot(name, tmp_path):
     } == found
 
 
+def test_a_tokenizer_of_its_own_pads_as_it_does(tmp_path):
+    """SigLIP's texts are also made plain before."""
+    folder = write(tmp_path / "model", "open_clip_siglip", 32)
+    path = folder / "open_clip_config.json"
+    config = json.loads(path.read_text())
+    config["model_cfg"]["vision_cfg"]["model_args"]["img_size"] = [32, 32]
+    text = config["model_cfg"]["text_cfg"]
+    text |= {"hf_tokenizer_name": "x", "tokenizer_kwargs": {"clean": "canonicalize"}}
+    path.write_text(json.dumps(config))
+    tensors = dict(tl.load(folder / "open_clip_model.safetensors"))
+    name = "visual.trunk.pos_embed"
+    tensors[name] = tl.cat([tensors[name], tensors[name][:, :4]], 1)
+    save_file(tensors, folder / "open_clip_model.safetensors")
+    made, image = tl.ZeroShotImageClassifier(folder), picture(40, 40)
+    found = made(image, ["DOG!"], hypothesis_template="A  photo_of {}")
+    model = tl.models.load(folder)
+    ids = tl.tensor([[7, 2, 3, 4, 6, 8, 1, 1, 1]])
+    pixels = tl.tensor(prepared(image, 32, Image.Resampling.BILINEAR)[None])
+    want = model(ids, pixels).logits_per_image.sigmoid().item()
+    assert found[0].score == pytest.approx(want, rel=1e-4)
+
+
 BAD = [
     ({"resize_mode": "longest"}, "resize_mode"),
     ({"interpolation": "random"}, "resample"),

@@ -173,9 +173,9 @@ SPECS |= {
 class ResBlock(nn.Module):
     """A layer of OpenCLIP's text side, by PyTorch's own attention."""
 
-    def __init__(self, width, heads):
+    def __init__(self, width, heads, eps):
         super().__init__()
-        self.ln_1, self.ln_2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.ln_1, self.ln_2 = nn.LayerNorm(width, eps), nn.LayerNorm(width, eps)
         self.attn = nn.MultiheadAttention(width, heads, batch_first=True)
         self.mlp = nn.Module()
         self.mlp.c_fc, self.mlp.c_proj = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
@@ -195,17 +195,22 @@ class OpenClip(nn.Module):
 
         vision, text, out = values["vision_cfg"], values["text_cfg"], values["embed_dim"]
         width = text["width"]
-        given = {**vision["model_args"], "num_classes": out, "global_pool": vision["timm_pool"]}
+        labels = 0 if vision["timm_proj"] == "none" else out
+        given = {**vision["model_args"], "num_classes": labels, "global_pool": vision["timm_pool"]}
+        eps = text.get("norm_kwargs", {}).get("eps", 1e-5)
         self.visual, self.text = nn.Module(), nn.Module()
         self.visual.trunk = timm_oracle.timm_model(vision["timm_model_name"], given)
         self.text.token_embedding = nn.Embedding(text["vocab_size"], width)
         self.text.positional_embedding = nn.Parameter(torch.zeros(text["context_length"], width))
         self.text.transformer = nn.Module()
         self.text.transformer.resblocks = nn.ModuleList(
-            ResBlock(width, text["heads"]) for _ in range(text["layers"])
+            ResBlock(width, text["heads"], eps) for _ in range(text["layers"])
         )
-        self.text.ln_final = nn.LayerNorm(width)
-        self.text.text_projection = nn.Parameter(torch.zeros(width, out))
+        self.text.ln_final = nn.LayerNorm(width, eps)
+        if text.get("proj_bias"):
+            self.text.text_projection = nn.Linear(width, out)
+        else:
+            self.text.text_projection = nn.Parameter(torch.zeros(width, out))
         self.logit_scale = nn.Parameter(torch.zeros(()))
         if values.get("init_logit_bias") is not None:
             self.logit_bias = nn.Parameter(torch.zeros(()))
@@ -215,6 +220,8 @@ class OpenClip(nn.Module):
         text, act = self.given["text_cfg"], nn.functional.gelu
         if self.given.get("quick_gelu"):
             act = transformers.activations.ACT2FN["quick_gelu"]
+        elif text.get("act_kwargs"):
+            act = transformers.activations.ACT2FN["gelu_pytorch_tanh"]
         n = input_ids.shape[1]
         mask = None if text.get("no_causal_mask") else torch.ones(n, n).triu(1) > 0
         x = self.text.token_embedding(input_ids) + self.text.positional_embedding[:n]
@@ -224,7 +231,9 @@ class OpenClip(nn.Module):
         pooled = self.text.ln_final(x)[
             torch.arange(len(x)), places[text.get("pool_type", "argmax")]
         ]
-        texts = nn.functional.normalize(pooled @ self.text.text_projection, dim=-1)
+        project = self.text.text_projection
+        pooled = project(pooled) if text.get("proj_bias") else pooled @ project
+        texts = nn.functional.normalize(pooled, dim=-1)
         found = self.visual.trunk(pixel_values)["logits"]
         pictures = nn.functional.normalize(found, dim=-1)
         scores = texts @ pictures.T * self.logit_scale.exp() + getattr(self, "logit_bias", 0.0)
@@ -292,12 +301,36 @@ SIGMOID = {
         "pool_type": "last",
     },
 }
-for case, values in (("open_clip", OPEN_CLIP), ("open_clip_sigmoid", SIGMOID)):
+# As SigLIP stands there: a learned query pools, nothing projects, norms and GELU of other kinds.
+SIGLIP = {
+    "embed_dim": 32,
+    "init_logit_bias": -10.0,
+    "vision_cfg": {
+        "timm_model_name": "vit_base_patch16_siglip_224",
+        "timm_pool": "map",
+        "timm_proj": "none",
+        "model_args": {**VIT, "num_heads": 4, "img_size": [32, 24]},
+    },
+    "text_cfg": {
+        "context_length": 9,
+        "vocab_size": 40,
+        "width": 32,
+        "heads": 4,
+        "layers": 1,
+        "no_causal_mask": True,
+        "proj_bias": True,
+        "pool_type": "last",
+        "norm_kwargs": {"eps": 1e-3},
+        "act_kwargs": {"approximate": "tanh"},
+    },
+}
+CASES = {"open_clip": OPEN_CLIP, "open_clip_sigmoid": SIGMOID, "open_clip_siglip": SIGLIP}
+for case, values in CASES.items():
     SPECS[case] = Spec(
         "OpenCLIPModel",
         open_clip,
         values,
-        both(texts(length=8, batch=3, pad=None), images((48, 40))),
+        both(texts(length=8, batch=3, pad=None), images((32, 24))),
         ("logits_per_text", "text_embeds", "image_embeds"),
         stds={"*in_proj_weight": 0.2, "*qkv.weight": 0.1, "*logit_scale": 0.5},
         singles=False,  # scores are of all pairs

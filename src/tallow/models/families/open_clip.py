@@ -31,14 +31,31 @@ from tallow.weights.arrange import rename
 # Of the text's side, what changes what is computed and is not here.
 _OTHERS = (
     "hf_model_name", "ls_init_value", "embed_cls", "use_pad_mask", "block_type", "qk_norm",
-    "scaled_cosine_attn", "scale_heads", "scale_attn_inner", "scale_attn", "scale_fc", "act_kwargs",
-    "norm_kwargs", "proj_bias", "final_ln_after_pool",
+    "scaled_cosine_attn", "scale_heads", "scale_attn_inner", "scale_attn", "scale_fc",
+    "final_ln_after_pool",
 )  # fmt: skip
 
 _WITHOUT_EFFECT = frozenset(  # of the picture's side, in training
     {"timm_model_pretrained", "timm_proj_bias", "timm_drop", "timm_drop_path", "image_size",
      "patch_dropout", "output_tokens"}
 )  # fmt: skip
+
+
+def _norm(fields: Fields, name: str, default: Any) -> float:
+    """The small number in norms."""
+    inner = fields.scope(name)
+    found = inner.number("eps", 1e-5)
+    if inner.unknown(()):
+        raise fields.misfit(name, "eps alone", fields.get(name))
+    return found
+
+
+def _act(fields: Fields, name: str, default: Any) -> str:
+    """The kind of GELU."""
+    given = fields.get(name)
+    if given and given != {"approximate": "tanh"}:
+        raise fields.misfit(name, '{"approximate": "tanh"} or none', given)
+    return "gelu_pytorch_tanh" if given else "gelu"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +71,9 @@ class OpenClipTextConfig(Config):
     no_causal_mask: bool = False
     pool_type: str = choice("argmax", "first", "last")
     proj_type: str = choice("linear")
+    proj_bias: bool = False
+    norm_kwargs: float = custom(1e-5, _norm)
+    act_kwargs: str = custom("gelu", _act)
 
     without_effect = frozenset(
         {"hf_tokenizer_name", "tokenizer_mode", "tokenizer_kwargs", "hf_model_pretrained", "pad_id",
@@ -90,14 +110,16 @@ def _trunk(fields: Fields, name: str, default: Any) -> Trunk:
     row = find_timm(architecture, f"{inner.source}: timm_model_name")
     if not isinstance(args, Mapping):
         raise inner.misfit("model_args", "an object", args)
-    if not inner.has("timm_proj") or inner.get("timm_proj"):
-        wanted = "null, for a trunk that projects by itself (others are not supported)"
+    projection = inner.get("timm_proj")
+    if not inner.has("timm_proj") or projection not in (None, "", "none"):
+        wanted = "null, for a trunk that projects by itself, or none (others are not supported)"
         raise inner.misfit("timm_proj", wanted, inner.get("timm_proj"))
     args = {**args, "global_pool": inner.text("timm_pool", "avg")}
     unknown = inner.unknown(_WITHOUT_EFFECT)
     if unknown:
         raise inner.misfit(unknown[0], "no such key beside timm's model", inner.get(unknown[0]))
-    given = {"architecture": architecture, "model_args": args, "num_classes": width}
+    given: dict[str, Any] = {"architecture": architecture, "model_args": args}
+    given["num_classes"] = 0 if projection == "none" else width
     config = row.config.read(Fields(given, inner.source))
     return Trunk(row.of("ForImageClassification"), config)
 
@@ -159,9 +181,9 @@ class Block(Module):
     """Attention and feed-forward, each normalised before."""
 
     def __init__(self, cfg: OpenClipTextConfig, act: str) -> None:
-        self.ln_1 = LayerNorm(cfg.width)
+        self.ln_1 = LayerNorm(cfg.width, cfg.norm_kwargs)
         self.attn = PackedAttention(cfg.width, cfg.heads, causal=not cfg.no_causal_mask)
-        self.ln_2 = LayerNorm(cfg.width)
+        self.ln_2 = LayerNorm(cfg.width, cfg.norm_kwargs)
         self.mlp = Feed(cfg.width, int(cfg.width * cfg.mlp_ratio), act)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -185,8 +207,12 @@ class TextTower(Module):
         self.token_embedding = Embedding(cfg.vocab_size, cfg.width)
         self.positional_embedding = declare(cfg.context_length, cfg.width, init=zeros, loaded=f32)
         self.transformer = Blocks([Block(cfg, act) for _ in range(cfg.layers)])
-        self.ln_final = LayerNorm(cfg.width)
-        self.text_projection = declare(cfg.width, out, init=zeros, loaded=f32)
+        self.ln_final = LayerNorm(cfg.width, cfg.norm_kwargs)
+        self.text_projection: Any = (
+            Linear(cfg.width, out)
+            if cfg.proj_bias
+            else declare(cfg.width, out, init=zeros, loaded=f32)
+        )
         self.pool = cfg.pool_type
 
     def forward(self, ids: Tensor) -> BaseOutput:
@@ -206,7 +232,9 @@ class TextTower(Module):
             pooled = x.gather(1, place).squeeze(1)
         else:
             pooled = x[:, 0 if self.pool == "first" else n - 1]
-        return BaseOutput(x, pooled @ self.text_projection)
+        projection = self.text_projection
+        linear_ = isinstance(projection, Linear)
+        return BaseOutput(x, projection(pooled) if linear_ else pooled @ projection)
 
 
 class Visual(Module):
@@ -231,13 +259,14 @@ class OpenCLIPModel(Model):
         rename("positional_embedding", "text.positional_embedding"),
         rename("ln_final.*", "text.ln_final.*"),
         rename("text_projection", "text.text_projection"),
+        rename("text_projection.*", "text.text_projection.*"),
     )
     ignorable = (r"(text\.)?attn_mask",)
 
     def __init__(self, cfg: OpenClipConfig) -> None:
         self.config = cfg
         self.visual = Visual(cfg.vision_cfg)
-        act = "quick_gelu" if cfg.quick_gelu else "gelu"
+        act = "quick_gelu" if cfg.quick_gelu else cfg.text_cfg.act_kwargs
         self.text = TextTower(cfg.text_cfg, cfg.embed_dim, act)
         self.logit_scale = param(init=zeros)
         self.logit_bias = None if cfg.init_logit_bias is None else param(init=zeros)

@@ -8,30 +8,34 @@ from dataclasses import dataclass
 from typing import Any
 
 from tallow.models import losses
+from tallow.models.blocks.heads import attend
 from tallow.models.blocks.packed import PackedAttention
 from tallow.models.blocks.vision import Mlp, Patches
 from tallow.models.configs import activation, choice, size
 from tallow.models.fields import Fields
 from tallow.models.outputs import LogitsOutput
 from tallow.models.timm_tokens import TokensConfig, TokensModel
-from tallow.nn import LayerNorm, Module, ModuleList, init, param
+from tallow.nn import LayerNorm, Linear, Module, ModuleList, init, param
 from tallow.ops import cat
 from tallow.tensor import Tensor
 
 _SIZES = {  # widths, depths, heads
     "tiny": (192, 12, 3), "small": (384, 12, 6), "medium": (512, 12, 8), "base": (768, 12, 12),
-    "large": (1024, 24, 16), "huge": (1280, 32, 16),
+    "large": (1024, 24, 16), "huge": (1280, 32, 16), "so400m": (1152, 27, 16),
 }  # fmt: skip
 _CLIP = {"medium": 512, "base": 512, "large": 768, "huge": 1024}  # of vectors beside texts
 _PROJECTED = re.compile(r".*clip_quickgelu.*|.*medium.*clip.*|.*clip_(256|378)")  # to such
 _NAME = re.compile(
-    r"(?P<type>vit|deit|deit3)_(?P<kind>tiny|small|medium|base|large|huge)(?P<distilled>_distilled)?"
+    r"(?P<type>vit|deit|deit3)_(?P<kind>tiny|small|medium|base|large|huge|so400m)(?P<distilled>_distilled)?"
     r"_patch(?P<patch>8|14|16|32)(_reg(?P<reg>[14]))?"
-    r"(?P<more>_dinov2|_clip|_clip_quickgelu|_gap)?(_(?P<side>\d{3}))?"
+    r"(?P<more>_dinov2|_clip|_clip_quickgelu|_gap|_siglip)?(_(?P<side>\d{3}))?"
 )
 _BARE = frozenset(  # whose first weights have no classifier
     {"vit_small_patch8_224", "vit_huge_patch14_224", "vit_large_patch32_224"}
 )
+
+
+_TANH = re.compile(r".*_(patch32|large_patch16_siglip_512|so400m_patch16).*")
 
 
 def _more(kind: str, more: str, registers: int) -> dict[str, Any]:
@@ -41,6 +45,9 @@ def _more(kind: str, more: str, registers: int) -> dict[str, Any]:
     if more.startswith("_clip"):
         act = {"act_layer": "quick_gelu"} if "quick" in more else {}
         return {"pre_norm": True, "norm_eps": 1e-5, **act}
+    if more == "_siglip":
+        ratio = {"mlp_ratio": 3.7362} if kind == "so400m" else {}
+        return {"class_token": False, "global_pool": "map", "num_classes": 0, **ratio}
     if more == "_gap":
         scaled = {"init_values": 1e-5} if kind == "medium" else {}
         return {"class_token": False, "no_embed_class": True, "global_pool": "avg", **scaled}
@@ -51,7 +58,7 @@ def _more(kind: str, more: str, registers: int) -> dict[str, Any]:
 class TimmVitConfig(TokensConfig):
     """Arguments of timm's `VisionTransformer`; `norm_eps` is that of its `norm_layer`."""
 
-    global_pool: str = choice("token", "avg", "max", "avgmax")
+    global_pool: str = choice("token", "avg", "max", "avgmax", "map")
     qkv_bias: bool = True
     init_values: float | None = None
     class_token: bool = True
@@ -72,6 +79,8 @@ class TimmVitConfig(TokensConfig):
         kind, more, reg = found["kind"], found["more"] or "", int(found["reg"] or 0)
         sided = found["side"] is not None or more == "_dinov2"
         others = found["type"] != "vit" and (more or reg)
+        if kind == "so400m" and more != "_siglip":
+            return None
         if not sided or others or (reg and more not in ("_dinov2", "_gap")):
             return None
         if (more == "_gap" and not reg) or (found["distilled"] and found["type"] != "deit"):
@@ -86,6 +95,8 @@ class TimmVitConfig(TokensConfig):
             values |= {"no_embed_class": True, "init_values": 1e-6}
         if found["distilled"]:
             values["distilled"] = True
+        if more == "_siglip" and _TANH.fullmatch(name):
+            values["act_layer"] = "gelu_pytorch_tanh"
         if name in _BARE or more == "_dinov2":
             values["num_classes"] = 0
         elif _PROJECTED.fullmatch(name) and kind in _CLIP:
@@ -101,7 +112,8 @@ class TimmVitConfig(TokensConfig):
     @property
     def late_norm(self) -> bool:
         """Whether what is pooled is normalised, and not the tokens."""
-        return self.global_pool != "token" if self.fc_norm is None else self.fc_norm
+        pooled = self.global_pool not in ("token", "map")
+        return pooled if self.fc_norm is None else self.fc_norm
 
 
 class Scale(Module):
@@ -138,6 +150,27 @@ class Block(Module):
         return x + (fed if self.ls2 is None else self.ls2(fed))
 
 
+class LatentPool(Module):
+    """What a learned query sees, and feed-forward."""
+
+    def __init__(self, cfg: TimmVitConfig) -> None:
+        width = cfg.embed_dim
+        self.latent = param(1, 1, width, init=init.zeros)
+        self.q = Linear(width, width)
+        self.kv = Linear(width, 2 * width)
+        self.proj = Linear(width, width)
+        self.norm = LayerNorm(width, cfg.norm_eps)
+        self.mlp = Mlp(width, int(width * cfg.mlp_ratio), cfg.act_layer)
+        self.heads = cfg.num_heads
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(batch, length, size)` → `(batch, size)`."""
+        k, v = self.kv(x).chunk(2, -1)
+        query = self.q(self.latent).expand(x.shape[0], -1, -1)
+        seen = self.proj(attend(query, k, v, self.heads))
+        return (seen + self.mlp(self.norm(seen)))[:, 0]  # type: ignore[no-any-return]
+
+
 class TimmVit(TokensModel):
     """Patches behind tokens of their own, blocks, pooling and a linear layer."""
 
@@ -158,6 +191,7 @@ class TimmVit(TokensModel):
         self.norm_pre = LayerNorm(width, eps) if cfg.pre_norm else None
         self.blocks = ModuleList([Block(cfg) for _ in range(cfg.depth)])
         self.set_norms(width, eps, late=cfg.late_norm)
+        self.attn_pool = LatentPool(cfg) if cfg.global_pool == "map" else None
         self.head = self.classifier_layer(width)
         self.head_dist = self.classifier_layer(width) if cfg.distilled else None
 
@@ -176,6 +210,8 @@ class TimmVit(TokensModel):
 
     def pool(self, x: Tensor) -> Tensor:
         """`(batch, length, size)` → `(batch, size)`."""
+        if self.attn_pool is not None:
+            return self.attn_pool(x[:, self.own :])  # type: ignore[no-any-return]
         return super().pool(x) if self.dist_token is None else 0.5 * (x[:, 0] + x[:, 1])
 
     def forward(self, pixel_values: Tensor, labels: Tensor | None = None) -> Any:
