@@ -55,6 +55,19 @@ def test_prompts(embedder):
         embedder.encode("x", prompt_name="other")
 
 
+def test_a_stream_of_texts_and_of_prompts_with_texts(embedder):
+    want = expected("sentences")
+    texts = ["ab", *TEXTS, 7]  # of two characters, which are no prompt and text
+    found = list(embedder.stream(texts))
+    near([each.result.tolist() for each in found[1:-1]], want["plain"])
+    near(found[0].result, embedder.encode("ab").numpy())
+    assert "expected a text, got int" in str(found[-1].error)
+    mixed = [TEXTS[0], ("query: ", TEXTS[0]), ("query: ",), ("a", "b", "c")]
+    found = list(embedder.stream(mixed))
+    near([each.result.tolist() for each in found[:2]], [want["plain"][0], want["query"][0]])
+    assert all("expected a text, got tuple" in str(each.error) for each in found[2:])
+
+
 def test_first_numbers_of_vectors(embedder):
     near(embedder.encode(TEXTS, truncate_dim=8), expected("sentences")["truncated"])
     with pytest.raises(ArgumentError, match="truncate_dim"):

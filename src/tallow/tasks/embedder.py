@@ -24,7 +24,7 @@ from tallow.weights.open import read_json
 Prompted = tuple[str, str]  # a prompt and a text
 
 
-class Embedder(Task[Prompted, Tensor]):
+class Embedder(Task[str | Prompted, Tensor]):
     """Texts to vectors; `encode` gives them, `similarity` compares them.
 
     `ref` is a sentence-transformers folder (modules.json says pooling, dense layers and whether
@@ -145,7 +145,7 @@ class Embedder(Task[Prompted, Tensor]):
         expect(good, "truncate_dim", "a number of at least 1", truncate_dim, ArgumentError)
         wanted = self._normalize if normalize_embeddings is None else normalize_embeddings
 
-        def finish(_: Prompted, row: Tensor) -> Tensor:
+        def finish(_: object, row: Tensor) -> Tensor:
             if truncate_dim is not None:
                 fits = truncate_dim <= row.shape[0]
                 expect(fits, "truncate_dim", f"1 to {row.shape[0]}", truncate_dim, ArgumentError)
@@ -199,26 +199,31 @@ class Embedder(Task[Prompted, Tensor]):
             raise ArgumentError(f"prompt_name: expected one of the folder's ({have}), got {name!r}")
         return "" if name is None else self.prompts[name]
 
-    def prepare(self, item: Prompted) -> Prompted:
-        """The prompt, and the text behind it."""
-        before, text = item
-        text = before + as_text(text, "encode")
+    def prepare(self, item: str | Prompted) -> Prompted:
+        """The prompt, and the text behind it; the folder's default one for a text alone."""
+        before: Any
+        text: Any
+        if isinstance(item, tuple) and len(item) == 2:
+            before, text = item
+        else:
+            before, text = self.prompt(None), item
+        text = as_text(before, "prompt") + as_text(text, "encode")
         return before, text.lower() if self._lower else text
 
     weigh = staticmethod(lambda prepared: len(prepared[1]))
 
     def compute(self, prepared: Sequence[Prompted]) -> Sequence[Tensor]:
         """The vectors of texts, each `(size,)`."""
-        before = prepared[0][0]
         texts = [text for _, text in prepared]
-        found = self._static(texts) if self._table is not None else self._pooled(texts, before)
+        found = self._static(texts) if self._table is not None else self._pooled(prepared)
         for step in self.chain.steps:
             if step is normalize and self._normalize is False:
                 continue
             found = step(found)
         return list(found.unbind(0))
 
-    def _pooled(self, texts: list[str], before: str) -> Tensor:
+    def _pooled(self, prepared: Sequence[Prompted]) -> Tensor:
+        texts = [text for _, text in prepared]
         features = getattr(self.model, "get_text_features", None)
         if features is not None:  # CLIP and its relatives have a vector of their own
             return features(**texts_for(self.model, texts)).pooler_output  # type: ignore[no-any-return]
@@ -230,9 +235,10 @@ class Embedder(Task[Prompted, Tensor]):
         )
         mask = found.attention_mask
         hidden = self.model(**inputs_of(self.model, text_inputs(found))).last_hidden_state
-        if before and not self._pooling.include_prompt:
+        if not self._pooling.include_prompt:
             mask = mask.clone()
-            mask[:, : self._prompt_length(before)] = 0
+            for row, (before, _) in enumerate(prepared):
+                mask[row, : self._prompt_length(before) if before else 0] = 0
         return self._pooling(hidden, mask)
 
     def _prompt_length(self, prompt: str) -> int:
