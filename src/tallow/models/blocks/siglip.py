@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from tallow.models.base import Model
 from tallow.models.blocks.heads import attend
-from tallow.models.blocks.towers import PairOutput, TextTower, Tower, TowerConfig, paired
+from tallow.models.blocks.towers import PairOutput, TextSide, TextTower, Tower, TowerConfig, paired
 from tallow.models.blocks.vision import Mlp
 from tallow.models.configs import activation, size
 from tallow.models.outputs import BaseOutput
@@ -119,7 +119,7 @@ class SiglipVision(Model):
         return BaseOutput(x, pooled, tuple(states) if output_hidden_states else None)
 
 
-class Siglip(Model):
+class Siglip(TextSide):
     """Both sides and their scores."""
 
     base_model_prefix = "siglip"
@@ -132,16 +132,6 @@ class Siglip(Model):
         self.vision_model = self.vision_class(cfg.vision_config)
         self.logit_scale = param(1, init=zeros)
         self.logit_bias = param(1, init=zeros)
-
-    def get_text_features(
-        self,
-        input_ids: Tensor,
-        attention_mask: Tensor | None = None,
-        position_ids: Tensor | None = None,
-    ) -> BaseOutput:
-        """Texts `(batch, length)`; the pooled output is their vector."""
-        found: BaseOutput = self.text_model(input_ids, attention_mask, position_ids)
-        return found
 
     def compare(
         self, texts: BaseOutput, pictures: BaseOutput, return_loss: bool | None

@@ -235,6 +235,60 @@ def paired(
     return PairOutput(scores.transpose(0, 1), scores, text, image, texts, pictures, found)
 
 
+class TextSide(Model):
+    """A model with a text's side, `text_model`."""
+
+    text_model: Module
+
+    def get_text_features(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+    ) -> BaseOutput:
+        """Texts `(batch, length)`; the pooled output is their vector."""
+        return self.text_vector(self.text_model(input_ids, attention_mask, position_ids))
+
+    def text_vector(self, found: BaseOutput) -> BaseOutput:
+        """What the side gave, the pooled output as the vector that is compared."""
+        return found
+
+
+class TwoSides(TextSide):
+    """The same beside pictures of a size, of others on request; families say `compare`."""
+
+    vision_model: Module
+
+    def get_image_features(
+        self, pixel_values: Tensor, interpolate_pos_encoding: bool = False
+    ) -> BaseOutput:
+        """Pictures; the pooled output is their vector."""
+        found: BaseOutput = self.vision_model(pixel_values, interpolate_pos_encoding)
+        return found
+
+    def compare(
+        self, texts: BaseOutput, pictures: BaseOutput, return_loss: bool | None
+    ) -> PairOutput:
+        """Scores of all pairs; the loss on request."""
+        raise NotImplementedError
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        pixel_values: Tensor,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        return_loss: bool | None = None,
+        interpolate_pos_encoding: bool = False,
+    ) -> PairOutput:
+        """Texts `(texts, length)` and pictures → scores of all pairs; the loss on request."""
+        return self.compare(
+            self.get_text_features(input_ids, attention_mask, position_ids),
+            self.get_image_features(pixel_values, interpolate_pos_encoding),
+            return_loss,
+        )
+
+
 class Clip(Model):
     """Both sides, `text_model` and `vision_model`, their projections, and their scores."""
 

@@ -10,12 +10,12 @@ from tallow.models.blocks.image_heads import ImageClassification
 from tallow.models.blocks.towers import (
     Clip,
     ImageEmbedsOutput,
-    PairOutput,
     PictureTower,
     TextEmbedsOutput,
     TextTower,
     Tower,
     TowerConfig,
+    TwoSides,
     VisionEmbeddings,
     projected,
 )
@@ -151,7 +151,7 @@ class CLIPVisionModelWithProjection(Model):
         return ImageEmbedsOutput(embeds, found.last_hidden_state, found.hidden_states)
 
 
-class CLIPModel(Clip):
+class CLIPModel(Clip, TwoSides):
     """Both sides and their scores."""
 
     config_class = CLIPConfig
@@ -160,31 +160,9 @@ class CLIPModel(Clip):
     def __init__(self, cfg: CLIPConfig) -> None:
         super().__init__(cfg, CLIPTextModel(cfg.text_config), CLIPVisionModel(cfg.vision_config))
 
-    def get_text_features(
-        self,
-        input_ids: Tensor,
-        attention_mask: Tensor | None = None,
-        position_ids: Tensor | None = None,
-    ) -> BaseOutput:
-        """Texts `(batch, length)`; the pooled output is projected, `(batch, projection_dim)`."""
-        found = self.text_model(input_ids, attention_mask, position_ids)
+    def text_vector(self, found: BaseOutput) -> BaseOutput:
+        """Projected, `(batch, projection_dim)`."""
         return projected(found, self.text_projection)
-
-    def forward(
-        self,
-        input_ids: Tensor,
-        pixel_values: Tensor,
-        attention_mask: Tensor | None = None,
-        position_ids: Tensor | None = None,
-        return_loss: bool | None = None,
-        interpolate_pos_encoding: bool = False,
-    ) -> PairOutput:
-        """Texts `(texts, length)` and pictures → scores of all pairs; the loss on request."""
-        return self.compare(
-            self.get_text_features(input_ids, attention_mask, position_ids),
-            self.get_image_features(pixel_values, interpolate_pos_encoding),
-            return_loss,
-        )
 
 
 class CLIPForImageClassification(ImageClassification):

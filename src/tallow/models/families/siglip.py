@@ -13,7 +13,7 @@ from tallow.models.blocks.siglip import (
     SiglipVision,
     SiglipVisionConfig,
 )
-from tallow.models.blocks.towers import PairOutput, PictureTower, VisionEmbeddings
+from tallow.models.blocks.towers import PictureTower, TwoSides, VisionEmbeddings
 from tallow.models.configs import Config, size
 from tallow.models.outputs import BaseOutput
 from tallow.models.parts import section
@@ -54,34 +54,11 @@ class SiglipVisionModel(SiglipVision, PictureTower):
         )
 
 
-class SiglipModel(Siglip):
+class SiglipModel(Siglip, TwoSides):
     """Both sides and their scores."""
 
     config_class = SiglipConfig
     text_class, vision_class = SiglipTextModel, SiglipVisionModel
-
-    def get_image_features(
-        self, pixel_values: Tensor, interpolate_pos_encoding: bool = False
-    ) -> BaseOutput:
-        """Pictures; the pooled output is their vector."""
-        found: BaseOutput = self.vision_model(pixel_values, interpolate_pos_encoding)
-        return found
-
-    def forward(
-        self,
-        input_ids: Tensor,
-        pixel_values: Tensor,
-        attention_mask: Tensor | None = None,
-        position_ids: Tensor | None = None,
-        return_loss: bool | None = None,
-        interpolate_pos_encoding: bool = False,
-    ) -> PairOutput:
-        """Texts `(texts, length)` and pictures → scores of all pairs; the loss on request."""
-        return self.compare(
-            self.get_text_features(input_ids, attention_mask, position_ids),
-            self.get_image_features(pixel_values, interpolate_pos_encoding),
-            return_loss,
-        )
 
 
 class SiglipForImageClassification(ResizedClassification):
