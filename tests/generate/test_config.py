@@ -149,3 +149,18 @@ def test_an_end_beyond_the_vocabulary_changes_no_other_row():
     for process in config.processors(1, 5):
         scores = process(Step([[0, 1], [0, 2]], 1), scores)
     assert scores.tolist() == [[1.0, 2.0, 1.0, 1.0]] * 2
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("length_penalty", 1e308), ("length_penalty", -1e308), ("early_stopping", 1)],
+)
+def test_values_that_a_beam_search_cannot_follow(name, value):
+    with pytest.raises(ArgumentError, match=name):
+        GenerationConfig(**{name: value})
+
+
+@pytest.mark.parametrize("bias", [float("nan"), float("inf")])
+def test_a_bias_is_a_number_that_can_be_added(bias):
+    with pytest.raises(ArgumentError, match="sequence_bias"):
+        GenerationConfig(sequence_bias=[([1], bias)])

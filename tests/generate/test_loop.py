@@ -180,3 +180,14 @@ def test_seeds(model):
 
     assert run(3) == run(3)
     assert len({run(seed) for seed in range(4)}) == 4
+
+
+def test_ids_behind_embeddings_are_not_reused(model):
+    embeds = model.model.embed_tokens(tl.tensor([1, 2, 3, 4, 5]))
+    state = model.make_state(1)
+    params = SamplingParams(max_tokens=4)
+    first = list(generate(model, params=params, state=state, inputs_embeds=embeds))[-1]
+    prompt = [*first.tokens, 7]
+    again = list(generate(model, prompt, params, state=state))[-1]
+    fresh = list(generate(model, prompt, params))[-1]
+    assert (again.tokens, again.cached_tokens) == (fresh.tokens, 0)

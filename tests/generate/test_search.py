@@ -174,3 +174,43 @@ def test_a_model_that_computes_nan_is_told(beams):
     broken.config, broken.path = source.config, source.path
     with pytest.raises(NonFiniteError, match="TALLOW_CHECK"):
         search(build(broken), ROWS, GenerationConfig(num_beams=beams))
+
+
+def test_no_token_is_chosen_where_all_are_ruled_out(models):
+    model = models("llama")
+    for options, wanted in (
+        ({"suppress_tokens": list(range(model.vocab_size))}, "may be chosen"),
+        ({"forced_eos_token_id": model.vocab_size, "max_new_tokens": 1}, "forced token"),
+    ):
+        with pytest.raises(ArgumentError, match=wanted):
+            search(model, [[1, 2]], GenerationConfig(**options))
+
+
+def test_a_length_counts_embeddings_as_transformers_does(models):
+    model = models("llama")
+    ids = tl.tensor([[1, 2, 3, 4]])
+    embeds = model.model.embed_tokens(ids)
+    by_ids = search(model, ids, GenerationConfig(max_length=7))
+    by_embeds = search(model, config=GenerationConfig(max_length=7), inputs_embeds=embeds)
+    assert by_embeds.sequences.tolist() == by_ids.sequences[:, 4:].tolist()
+
+
+def test_noise_of_sampled_beams_is_finite():
+    from random import Random
+    from types import SimpleNamespace
+
+    from tallow.generate.search import _best
+
+    class Next(Random):
+        """The largest number below 1 for what is impossible, which f32 would round to 1."""
+
+        def __init__(self):
+            super().__init__(0)
+            self.draws = iter([1 - 2**-53, 0.5, 0.5, 0.5])
+
+        def random(self):
+            return next(self.draws)
+
+    run = SimpleNamespace(random=Next(), config=GenerationConfig(num_beams=2, do_sample=True))
+    total = tl.tensor([[-float("inf"), 0.0, -1.0, -2.0]])
+    assert _best(total, 2, run) == ([[0.0, -1.0]], [[1, 2]])

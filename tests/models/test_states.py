@@ -313,3 +313,11 @@ def test_a_ring_of_other_sizes_of_values():
             k[:, :, place - held : place + 1].numpy(), keys[:, :, i - held : i + 1].numpy()
         )
         assert v.shape[2:] == (k.shape[2], 5)
+
+
+def test_counts_that_do_not_belong_to_the_rows():
+    state = State([KeyValue(1, 2)], 3, context=8)
+    for method in (state.reserve, state.commit, state.trim):
+        for counts in ([1, 1], [1, 1, 1, 1], [1, 1, -1], -1):
+            with pytest.raises(ArgumentError, match=f"{method.__name__}: expected a number"):
+                method(counts)

@@ -177,3 +177,10 @@ def test_buffers_are_filled_and_converted():
     assert model.norm.num_batches_tracked.dtype is tl.i64
     model.norm.train()(tl.ones(4, 3))
     assert other.norm.running_mean.tolist() == [1, 2, 3], "what was loaded is not written to"
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "\u0661"], ids=["5000 digits", "arabic"])
+def test_a_number_that_is_no_index_is_told_as_a_misfit(number):
+    source = open_weights({"e.0.w": tl.ones(2), f"e.{number}.w": tl.ones(2)})
+    found = source.arrange([stack("e.{*}.w", to="e")])
+    assert set(found.names()) == {"e", f"e.{number}.w"}

@@ -199,6 +199,7 @@ def _is_biases(x: object) -> bool:
         and is_ids(pair[0])
         and len(pair[0]) > 0
         and isinstance(pair[1], int | float)
+        and pair[1] < math.inf  # -inf rules a token out, NaN is no number
         for pair in x
     )
 
@@ -215,7 +216,10 @@ _CHECKS: dict[str, tuple[Any, str]] = {
     "max_new_tokens": _integer(1),
     "min_length": _integer(0),
     "min_new_tokens": _integer(0),
-    "early_stopping": ((lambda x: x in (True, False, "never")), "true, false or never"),
+    "early_stopping": (
+        (lambda x: isinstance(x, bool) or x == "never"),
+        "true, false or never",
+    ),
     "do_sample": _FLAG,
     "num_beams": _integer(1, MOST_ROWS),
     "num_return_sequences": _integer(1, MOST_ROWS),
@@ -227,7 +231,7 @@ _CHECKS: dict[str, tuple[Any, str]] = {
     "epsilon_cutoff": _SHARE,
     "eta_cutoff": _SHARE,
     "repetition_penalty": _number(0, _ANY, open_low=True),
-    "length_penalty": _number(-_ANY, _ANY),
+    "length_penalty": _number(-32, 32),  # powers of lengths must stay numbers
     "no_repeat_ngram_size": _integer(0),
     "bad_words_ids": _LISTS,
     "sequence_bias": (_is_biases, "pairs of token ids and a number"),

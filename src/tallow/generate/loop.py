@@ -233,7 +233,8 @@ def _run(
         if logits[0] is None:
             after = step([row.tokens[-1] for row in live])
             for row, held in zip(live, state.tokens, strict=True):
-                held.append(row.tokens[-1])
+                if row.embeds is None:  # ids behind embeddings are not the beginning of anything
+                    held.append(row.tokens[-1])
             logits = list(after) if len(live) > 1 else [after.view(-1)]
         pieces = [
             row.choose(each) for row, each in zip(live, logits, strict=True) if each is not None

@@ -54,6 +54,9 @@ def _forced(scores: Tensor, tokens: Sequence[Sequence[int] | None]) -> Tensor:
     chosen = [row for row, ids in enumerate(tokens) if ids is not None]
     if not chosen:
         return scores
+    size = scores.shape[-1]
+    beyond = next((t for ids in tokens for t in ids or () if t >= size), None)
+    expect(beyond is None, "forced token", f"ids from 0 to {size - 1}", beyond, ArgumentError)
     out = scores.clone()
     out.index_fill_(0, tensor(chosen, dtype=i64), -math.inf)
     return _without(out, [ids or () for ids in tokens], 0.0)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tallow.autograd.mode import inference_mode
-from tallow.dtype import f32, i64
+from tallow.dtype import f32, f64, i64
 from tallow.errors import ArgumentError, ContextError, expect
 from tallow.factories import tensor
 from tallow.generate.beams import Beams
@@ -100,7 +100,7 @@ def search(
         lengths = [inputs_embeds.shape[1]] * len(prompts)
     _check(model, prompts, lengths, context)
     width = max(lengths)
-    limit = min(config.new_tokens(width if inputs_embeds is None else 0), model.context - width)
+    limit = min(config.new_tokens(width), model.context - width)
     if limit < 1:
         most = min(config.max_length or model.context, model.context)
         raise ContextError(f"search: expected fewer than {most} tokens, got {width}")
@@ -135,6 +135,7 @@ def _each(run: _Run, logits: Tensor) -> Generated:
     for new in range(run.limit):
         refuse_non_finite(logits)
         scores = run.scores(logits, [(rows[i], ids[i]) for i in live], new)
+        refuse_no_choice(scores)
         tokens = _drawn(scores, run.random) if config.do_sample else argmax(scores, -1).tolist()
         for i, token in zip(live, tokens, strict=True):
             ids[i].append(token)
@@ -152,7 +153,6 @@ def _each(run: _Run, logits: Tensor) -> Generated:
 
 
 def _drawn(scores: Tensor, source: random.Random) -> list[int]:
-    refuse_no_choice(scores)
     none = tensor([], dtype=i64)
     return [
         int(sample(row, none, 1.0, 0, 1.0, 0.0, 1.0, 0.0, 0.0, source.random()).item())
@@ -202,8 +202,9 @@ def _best(total: Tensor, kept: int, run: _Run) -> tuple[list[list[float]], list[
         values, places = topk(total, count, -1)
         return values.tolist(), places.tolist()
     # The largest of scores with Gumbel noise are a draw without replacement (arXiv 1903.06059).
+    # In f64, for f32 rounds numbers next to 1 to it, whose noise would be infinite.
     uniform = [run.random.random() or 2**-53 for _ in range(total.numel())]
-    noise = -(-tensor(uniform, dtype=f32).log()).log()
+    noise = -(-tensor(uniform, dtype=f64).log()).log()
     places = topk(total + noise.view(*total.shape), count, -1)[1]
     values, order = total.gather(-1, places).sort(-1, descending=True)
     return values.tolist(), places.gather(-1, order).tolist()

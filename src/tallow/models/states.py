@@ -101,7 +101,7 @@ class State:
             ContextError: that would be more positions than the model was made for.
         """
         lengths = self.lengths
-        counts = [count] * len(lengths) if isinstance(count, int) else list(count)
+        counts = self._by_row(State.reserve, count)
         needed = max(map(int.__add__, lengths, counts))
         if needed > self.context:
             raise ContextError(f"state: expected at most {self.context} positions, got {needed}")
@@ -127,10 +127,8 @@ class State:
     @inference_mode()
     def commit(self, count: int | Sequence[int]) -> None:
         """Take note that every layer has written `count` positions, in all rows or by row."""
-        if isinstance(count, int):
-            self.lengths = [length + count for length in self.lengths]
-        else:
-            self.lengths = [a + b for a, b in zip(self.lengths, count, strict=True)]
+        counts = self._by_row(State.commit, count)
+        self.lengths = [a + b for a, b in zip(self.lengths, counts, strict=True)]
         for span in self.spans.values():
             if span.window and span.give_back(self.lengths, self.dtype):
                 self.version += 1
@@ -142,9 +140,7 @@ class State:
         That is nothing where a layer has given up what the positions after them would need (a ring,
         a recurrent layer). What was made of a context stays.
         """
-        lengths = [length] * self.batch if isinstance(length, int) else list(length)
-        least = min(lengths)
-        expect(least >= 0, State.trim, "a length of at least 0", least, ArgumentError)
+        lengths = self._by_row(State.trim, length)
         for row, (held, wanted) in enumerate(zip(self.lengths, lengths, strict=True)):
             if wanted >= held:
                 continue
@@ -203,6 +199,13 @@ class State:
             span.bases = [span.bases[row] for row in rows]
         if not same:
             self._renew()
+
+    def _by_row(self, where: object, counts: int | Sequence[int]) -> list[int]:
+        rows = [counts] * self.batch if isinstance(counts, int) else list(counts)
+        if len(rows) != self.batch or min(rows) < 0:
+            wanted = f"a number of at least 0, or {self.batch} of them"
+            expect(False, where, wanted, counts, ArgumentError)
+        return rows
 
     def _used(self, span: Span) -> int:
         return max(a - b for a, b in zip(self.lengths, span.bases, strict=True))

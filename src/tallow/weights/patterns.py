@@ -15,7 +15,7 @@ class Pattern:
     def __init__(self, text: str) -> None:
         self.text = text
         self.gathers = "{*}" in text
-        pieces = {"{}": r"(\d+)", "{*}": r"(?P<all>\d+)", "*": r"(.*)"}
+        pieces = {"{}": r"(\d+)", "{*}": r"(?P<all>[0-9]{1,9})", "*": r"(.*)"}
         self._regex = re.compile(
             "".join(pieces.get(part) or re.escape(part) for part in _PARTS.split(text))
         )
