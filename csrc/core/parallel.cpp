@@ -82,13 +82,20 @@ struct Job {
   RangeFn fn;
   void* context;
   int64_t n, grain;
+  int shares;
+};
+
+// Pieces [next, end) of one worker; on a line of its own.
+struct alignas(64) Share {
+  std::atomic<int64_t> next{0};
+  int64_t end = 0;
 };
 
 struct Pool {
   // `ticket` counts jobs; a worker that sees a new ticket joins it. Low-traffic fields share no
   // line with the hot ones.
   alignas(64) std::atomic<uint32_t> ticket{0};
-  alignas(64) std::atomic<int64_t> next{0};
+  Share shares[kMaxThreads];
   // A worker counts itself active, then looks whether the job is still open; the caller closes the
   // job, then waits for the active ones. So a job never waits for a worker that is still waking up.
   alignas(64) std::atomic<int> active{0};
@@ -106,13 +113,19 @@ pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;  // one job at a time; a secon
 std::atomic<int> wanted{0};
 thread_local bool inside = false;
 
+// Each worker has a share of the pieces, the same for the same n and grain, so that rows which one
+// op wrote are mostly read by the thread whose cache holds them. Who is done helps the next one.
 void work(Pool& p, int worker) {
   const Job job = p.job;
-  for (;;) {
-    int64_t begin = p.next.fetch_add(job.grain, std::memory_order_relaxed);
-    if (begin >= job.n) return;
-    int64_t end = begin + job.grain < job.n ? begin + job.grain : job.n;
-    job.fn(job.context, begin, end, worker);
+  for (int k = 0; k < job.shares; ++k) {
+    Share& share = p.shares[(worker + k) % job.shares];
+    for (;;) {
+      const int64_t piece = share.next.fetch_add(1, std::memory_order_relaxed);
+      if (piece >= share.end) break;
+      const int64_t begin = piece * job.grain;
+      const int64_t end = begin + job.grain < job.n ? begin + job.grain : job.n;
+      job.fn(job.context, begin, end, worker);
+    }
   }
 }
 
@@ -219,8 +232,13 @@ void parallel_range(int64_t n, int64_t grain, RangeFn fn, void* context) {
     fn(context, 0, n, 0);
     return;
   }
-  p->job = {fn, context, n, grain};
-  p->next.store(0, std::memory_order_relaxed);
+  const int64_t pieces = (n + grain - 1) / grain;
+  const int shares = pieces < p->threads ? static_cast<int>(pieces) : p->threads;
+  for (int i = 0; i < shares; ++i) {
+    p->shares[i].next.store(pieces * i / shares, std::memory_order_relaxed);
+    p->shares[i].end = pieces * (i + 1) / shares;
+  }
+  p->job = {fn, context, n, grain, shares};
   p->open.store(true, std::memory_order_seq_cst);
   announce(*p);
   inside = true;

@@ -8,10 +8,10 @@ namespace tl {
 int num_threads();
 void set_num_threads(int n);  // n < 1 restores the default
 
-// Runs fn(context, begin, end, worker) over [0, n) in pieces of at least `grain`; worker is in [0,
-// num_threads()). Pieces are handed out as threads become free, so an interrupted thread does not
-// hold up the others. Nested calls run on the calling thread (as worker 0). Memory written by the
-// pieces is visible to the caller afterwards.
+// Runs fn(context, begin, end, worker) over [0, n) in pieces of `grain`; worker is in [0,
+// num_threads()). Each thread starts with a share of neighbouring pieces and helps others when it
+// is done, so an interrupted thread does not hold them up. Nested calls run on the calling thread
+// (as worker 0). Memory written by the pieces is visible to the caller afterwards.
 using RangeFn = void (*)(void* context, int64_t begin, int64_t end, int worker);
 void parallel_range(int64_t n, int64_t grain, RangeFn fn, void* context);
 
