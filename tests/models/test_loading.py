@@ -188,7 +188,7 @@ def test_configs_that_are_taken(key, value, copied):
         ("hidden_size", "32", "hidden_size: expected an integer"),
         ("hidden_size", 2**40, "hidden_size: expected an integer"),
         ("num_hidden_layers", 10**6, "num_hidden_layers: expected an integer"),
-        ("num_hidden_layers", 3000, "expected 3000 by the config"),
+        ("num_hidden_layers", 3000, "num_hidden_layers: expected no more"),
         ("layer_norm_eps", "tiny", "layer_norm_eps: expected a number"),
         ("pruned_heads", {"0": [1]}, "pruned_heads: expected none"),
         ("id2label", {"0": "a", "2": "b"}, "id2label: expected the labels of 0 to 1"),

@@ -54,6 +54,18 @@ def sizes(*default: int, length: int | None = None, low: int = 1, high: int = MA
     return _field(tuple(default), read)
 
 
+def ratio(default: float) -> Any:
+    """What a width or number is multiplied by."""
+
+    def read(fields: Fields, name: str, default: float) -> float:
+        value = fields.real(name, default)
+        if not 0 < value <= 64:
+            raise fields.misfit(name, "a number in (0, 64]", value)
+        return value
+
+    return _field(default, read)
+
+
 def choice(default: Any, *others: Any) -> Any:
     """One of some values; any other is refused by name."""
 
@@ -182,8 +194,20 @@ class Config:
             raise fields.misfit("quantization_config", wanted, fields.get("quantization_config"))
         fields.pruned()
         made = cls(**values)
+        made.agree(fields)
         made.check(fields)
         return made
+
+    def agree(self, fields: Fields) -> None:
+        """Refuse heads that do not share the width, and a padding id that is no word."""
+        width, heads = (getattr(self, name, None) for name in ("hidden_size", _HEADS))
+        if isinstance(width, int) and isinstance(heads, int) and not hasattr(self, "head_dim"):
+            wanted = f"a divisor of {fields.written.get('hidden_size', 'hidden_size')} {width}"
+            if width % heads:
+                raise fields.misfit(_HEADS, wanted, heads)
+        words, padding = (getattr(self, name, None) for name in ("vocab_size", "pad_token_id"))
+        if words is not None and padding is not None and padding >= words:
+            raise fields.misfit("pad_token_id", f"an id below vocab_size {words}, or null", padding)
 
     def check(self, fields: Fields) -> None:
         """Refuse fields that contradict each other; families say which."""
@@ -193,6 +217,7 @@ def _read_field(each: dataclasses.Field[Any], fields: Fields) -> Any:
     name = each.name
     aliases = each.metadata.get("aliases", ())
     name = next((other for other in (name, *aliases) if fields.has(other)), name)
+    fields.written[each.name] = name
     default = each.default
     if default is dataclasses.MISSING:
         make = each.default_factory
@@ -219,6 +244,9 @@ def one_each(fields: Fields, name: str, values: Sequence[int], stages: int) -> N
     if len(values) != stages:
         wanted = f"one number for each of {stages} stages"
         raise fields.misfit(name, wanted, list(values))
+
+
+_HEADS = "num_attention_heads"
 
 
 def read_labels(fields: Fields) -> Mapping[int, str]:

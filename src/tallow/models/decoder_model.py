@@ -7,9 +7,10 @@ from functools import partial
 
 from tallow.autograd.mode import inference_mode
 from tallow.dtype import DType, f32, i64
-from tallow.errors import ArgumentError, ContextError, expect
+from tallow.errors import ContextError, expect
 from tallow.models.base import Model
 from tallow.models.blocks import Attention, Decoder, DecoderLayer, GatedMlp, Rope
+from tallow.models.blocks.embedding import text_inputs
 from tallow.models.config import DecoderConfig
 from tallow.models.outputs import BaseOutput
 from tallow.models.states import KeyValue, Ring, State
@@ -97,12 +98,8 @@ class DecoderModel(Decoder, Model):
             ContextError: more positions than the model was made for.
             ShapeError: the inputs do not belong together.
         """
-        given = input_ids if inputs_embeds is None else inputs_embeds
-        good = (input_ids is None) != (inputs_embeds is None) and given is not None
-        expect(good, "forward", "input_ids or inputs_embeds", "both or none", ArgumentError)
-        assert given is not None
-        rank = 2 if inputs_embeds is None else 3
-        if given.ndim != rank or 0 in given.shape[:2]:
+        given = text_inputs(input_ids, inputs_embeds)
+        if 0 in given.shape[:2]:
             expect(False, "forward", "input_ids of shape (batch, length)", given.shape)
         if attention_mask is not None:
             b, n = given.shape[:2]

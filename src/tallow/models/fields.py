@@ -35,6 +35,7 @@ class Fields:
         self.source = source
         self._prefix = prefix
         self._asked: set[str] = set() if asked is None else asked
+        self.written: dict[str, str] = {}  # what the file calls a field that has several names
 
     def __contains__(self, name: str) -> bool:
         return self.get(name) is not None
@@ -63,11 +64,16 @@ class Fields:
 
     def with_defaults(self, **values: Any) -> Fields:
         """The same fields, with a family's own defaults where a name is not there at all."""
-        return Fields({**values, **self._values}, self.source, self._prefix, self._asked)
+        return self._changed({**values, **self._values})
 
     def with_value(self, name: str, value: Any) -> Fields:
         """The same fields, with `value` under `name`."""
-        return Fields({**self._values, name: value}, self.source, self._prefix, self._asked)
+        return self._changed({**self._values, name: value})
+
+    def _changed(self, values: Mapping[str, Any]) -> Fields:
+        made = Fields(values, self.source, self._prefix, self._asked)
+        made.written = self.written
+        return made
 
     def get(self, name: str) -> Any:
         """The raw value, None when absent."""
@@ -134,4 +140,5 @@ class Fields:
         """The error for a field with an unusable value."""
         shown = "nothing" if value is None else repr(value)
         shown = shown if len(shown) <= 80 else shown[:77] + "…"
-        return ModelError(f"{self.source}: {self._prefix}{name}: expected {wanted}, found {shown}")
+        name = self._prefix + self.written.get(name, name)
+        return ModelError(f"{self.source}: {name}: expected {wanted}, found {shown}")

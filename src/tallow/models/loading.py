@@ -208,11 +208,11 @@ def _unfilled(found: Identified) -> tuple[Any, WeightSource, tuple[str, ...]]:
 
 def _check_size(cfg: Any, source: WeightSource) -> None:
     # Each layer has tensors in the file: a config that claims more must not make modules first.
-    layers = getattr(cfg, "num_hidden_layers", 0)
-    if layers > len(source):
+    layers, most = getattr(cfg, "num_hidden_layers", 0), len(source)
+    if layers > most:
         raise ModelError(
-            f"{source.path}: layers: expected {layers} by the config, "
-            f"found {len(source)} tensors in all"
+            f"{source.path / 'config.json'}: num_hidden_layers: expected no more than the file's "
+            f"{most} tensors, found {layers}"
         )
 
 

@@ -288,7 +288,7 @@ def choose(row: Family, architectures: object, task: str | None, where: str) -> 
         if found is None:
             raise ModelError(f"{where}: task: expected one of {have}, found none for {task!r}")
         return found
-    if not architectures:
+    if architectures in (None, [], ()):
         return row.model
     if names:
         return row.of(names[0])

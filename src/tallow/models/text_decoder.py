@@ -11,6 +11,7 @@ from tallow.errors import ArgumentError, ContextError, expect
 from tallow.factories import arange
 from tallow.models import losses
 from tallow.models.base import Model
+from tallow.models.blocks.embedding import text_inputs
 from tallow.models.blocks.heads import as_mask
 from tallow.models.generation import GenerativeModel, last_positions
 from tallow.models.outputs import LogitsOutput
@@ -130,10 +131,7 @@ class TextStack(Model):
             ContextError: more positions than there are.
             ArgumentError: inputs that do not belong together.
         """
-        given = input_ids if embeds is None else embeds
-        good = (input_ids is None) != (embeds is None) and given is not None
-        expect(good, "forward", "input_ids or inputs_embeds", "both or none", ArgumentError)
-        assert given is not None
+        given = text_inputs(input_ids, embeds)
         good = context is None or bool(self.cross_attentions())
         expect(good, "encoder_hidden_states", _NO_CONTEXT, "some", ArgumentError)
         n, held = given.shape[1], 0 if state is None else state.length

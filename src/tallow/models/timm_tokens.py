@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tallow.errors import expect
 from tallow.models.blocks.vision import Grid, Patches, as_maps, patches
-from tallow.models.configs import layers, size, sizes
+from tallow.models.configs import layers, ratio, size, sizes
 from tallow.models.fields import Fields
 from tallow.models.timm import TimmConfig, TimmModel
 from tallow.nn import LayerNorm
@@ -22,7 +22,7 @@ class TokensConfig(TimmConfig):
     embed_dim: int = size(768)
     depth: int = layers(12)
     num_heads: int = size(12)
-    mlp_ratio: float = 4.0
+    mlp_ratio: float = ratio(4.0)
 
     def check(self, fields: Fields) -> None:
         """Heads divide the width, and a picture holds a patch."""

@@ -10,7 +10,7 @@ from typing import Any, Self
 from tallow.dtype import i64
 from tallow.errors import ContextError, expect
 from tallow.models.blocks.activation import ACTIVATIONS, linear_then
-from tallow.models.blocks.embedding import Embedding
+from tallow.models.blocks.embedding import Embedding, text_inputs
 from tallow.models.blocks.heads import as_mask, attend
 from tallow.nn import LayerNorm, Linear, Module, ModuleList, param, tie
 from tallow.nn.init import zeros
@@ -78,7 +78,8 @@ class BertEmbeddings(Module):
         inputs_embeds: Tensor | None,
     ) -> Tensor:
         """The sum, before it is normalised."""
-        x: Tensor = self.word_embeddings(input_ids) if inputs_embeds is None else inputs_embeds
+        x = text_inputs(input_ids, inputs_embeds)
+        x = self.word_embeddings(x) if inputs_embeds is None else x
         if (types := self.token_type_embeddings) is not None:
             x = x + (types.rows(0, 1) if token_type_ids is None else types(token_type_ids))
         if (places := self.position_embeddings) is not None:

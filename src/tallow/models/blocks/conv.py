@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tallow.dtype import f32
+from tallow.errors import expect
 from tallow.models.blocks.activation import ACTIVATIONS
 from tallow.nn import BatchNorm2d, Conv2d, LayerNorm, Module
 from tallow.nn import functional as F
@@ -37,6 +38,7 @@ def conv_norm(conv: Conv2d, norm: Module, x: Tensor) -> Tensor:
 
     That costs a pass over the kernel instead of two over the result, and gradients flow either way.
     """
+    expect(x.ndim == 4, "pixel_values", "shape (batch, channels, height, width)", tuple(x.shape))
     down, across = conv.stride
     places = x.shape[0] * (x.shape[2] // down) * (x.shape[3] // across)
     plain = isinstance(norm, BatchNorm2d) and (norm.training or not norm.track_running_stats)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -41,22 +42,32 @@ class BackboneConfig(Config):
     out_features: tuple[str, ...] = custom((), _names)
     out_indices: tuple[int, ...] = custom((), _places)
     stage_names: tuple[str, ...] = custom((), _names)
+    source: str = custom("", lambda fields, name, default: f"{fields.source}: ")  # for errors
 
     def chosen(self, count: int) -> tuple[int, ...]:
         """The numbers of the stages, 0 being the stem's, of `count` in all.
 
         Raises:
-            ModelError: one is named that is not there.
+            ModelError: one is named that is not there, twice or in another order, or names and
+                numbers are of different stages.
         """
         names = self.stage_names or ("stem", *(f"stage{i}" for i in range(1, count)))
         absent = {name for name in self.out_features if name not in names}
         absent |= {str(i) for i in self.out_indices if not -count <= i < count}
         if absent:
             found = f"{', '.join(sorted(absent))}, which is not there"
-            raise ModelError(f"out_features: expected some of {', '.join(names)}, found {found}")
-        if self.out_features:
-            return tuple(names.index(each) for each in self.out_features)
-        return tuple(i % count for i in self.out_indices) or (count - 1,)
+            raise self._misfit("out_features", f"some of {', '.join(names)}", found)
+        named = tuple(names.index(each) for each in self.out_features)
+        numbered = tuple(i % count for i in self.out_indices)
+        for key, stages in (("out_features", named), ("out_indices", numbered)):
+            if any(a >= b for a, b in itertools.pairwise(stages)):
+                raise self._misfit(key, "stages in their order, each once", getattr(self, key))
+        if named and numbered and named != numbered:
+            raise self._misfit("out_indices", f"{named}, as out_features has", self.out_indices)
+        return named or numbered or (count - 1,)
+
+    def _misfit(self, key: str, wanted: str, found: object) -> ModelError:
+        return ModelError(f"{self.source}{key}: expected {wanted}, found {found}")
 
 
 class ImageHead(Model):

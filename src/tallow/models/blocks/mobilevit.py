@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from tallow.models.base import Model
 from tallow.models.blocks.conv import ConvNorm, divisible
 from tallow.models.blocks.image_heads import ImageClassification, SemanticSegmentation
-from tallow.models.configs import Config, activation, choice, size, sizes
+from tallow.models.configs import Config, activation, choice, ratio, size, sizes
 from tallow.models.fields import Fields
 from tallow.models.outputs import BaseOutput
 from tallow.nn import Conv2d, Linear, Module, ModuleList, Sequential
@@ -22,7 +22,7 @@ class MobileViTFields(Config):
 
     num_channels: int = size(3)
     patch_size: int = size(2)
-    expand_ratio: float = 4.0
+    expand_ratio: float = ratio(4.0)
     hidden_act: str = activation("silu")
     conv_kernel_size: int = size(3)
     output_stride: int = choice(32, 16, 8)

@@ -23,7 +23,7 @@ from tallow.models.blocks.bart import (
     PreNormLayer,
 )
 from tallow.models.blocks.bert import FirstClassifier
-from tallow.models.blocks.embedding import Embedding
+from tallow.models.blocks.embedding import Embedding, text_inputs
 from tallow.models.configs import Config, activation, custom, layers, size, token
 from tallow.models.encoder_decoder import Seq2SeqOutput, shifted
 from tallow.models.fields import Fields
@@ -214,7 +214,7 @@ class Seq2SeqModel(BartText):
             wanted = "decoder_input_ids, or input_ids that they are made of"
             expect(input_ids is not None, "forward", wanted, "neither", ArgumentError)
             assert input_ids is not None
-            decoder_input_ids = self.shifted(input_ids)
+            decoder_input_ids = self.shifted(text_inputs(input_ids, None))
         encoded = encoder_outputs
         if encoded is None:
             found: BaseOutput = self.encoder(

@@ -13,7 +13,7 @@ from tallow.models.blocks.bert import Dense, SelfAttention
 from tallow.models.blocks.heads import attend
 from tallow.models.blocks.image_heads import BackboneConfig, ResizedClassification
 from tallow.models.blocks.vision import Grid, PatchEmbeddings, resized
-from tallow.models.configs import activation, size, sizes
+from tallow.models.configs import activation, ratio, size, sizes
 from tallow.models.fields import Fields
 from tallow.models.outputs import BaseOutput, HiddenStates
 from tallow.nn import LayerNorm, Linear, Module, ModuleList, param
@@ -52,7 +52,7 @@ class SwinConfig(BackboneConfig):
     depths: tuple[int, ...] = sizes(2, 2, 6, 2, high=256)
     num_heads: tuple[int, ...] = sizes(3, 6, 12, 24)
     window_size: int = size(7, high=256)
-    mlp_ratio: float = 4.0
+    mlp_ratio: float = ratio(4.0)
     qkv_bias: bool = True
     hidden_act: str = activation("gelu")
     use_absolute_embeddings: bool = False

@@ -37,14 +37,11 @@ class TextConfig(Config):
     position_embedding_type: str = choice("absolute")
 
     def check(self, fields: Fields) -> None:
-        """Heads share the width in equal parts; a context, where there is one, has that width."""
+        """A context, where there is one, has the layers' width."""
         width = self.cross_attention_hidden_size
         if width not in (None, self.hidden_size):
             wanted = f"hidden_size {self.hidden_size}, or null"
             raise fields.misfit("cross_attention_hidden_size", wanted, width)
-        if self.hidden_size % self.num_attention_heads:
-            wanted = f"a divisor of hidden_size {self.hidden_size}"
-            raise fields.misfit("num_attention_heads", wanted, self.num_attention_heads)
 
 
 class TextInputs(Model):

@@ -12,7 +12,7 @@ from tallow.models.blocks.swin import windowed
 from tallow.models.blocks.timm_blocks import Residual
 from tallow.models.blocks.timm_conv import ConvNormAct
 from tallow.models.blocks.vision import Mlp, pictures
-from tallow.models.configs import Config, size, sizes
+from tallow.models.configs import Config, ratio, size, sizes
 from tallow.models.fields import Fields
 from tallow.nn import LayerNorm, Linear, Module, Sequential
 from tallow.nn import functional as F
@@ -31,8 +31,8 @@ class TinyVitConfig(Config):
     depths: tuple[int, ...] = sizes(2, 2, 6, 2, high=256)
     num_heads: tuple[int, ...] = sizes(2, 4, 5, 10)
     window_sizes: tuple[int, ...] = sizes(7, 7, 14, 7, high=32)  # their tables have its 4th power
-    mlp_ratio: float = 4.0
-    mbconv_expand_ratio: float = 4.0
+    mlp_ratio: float = ratio(4.0)
+    mbconv_expand_ratio: float = ratio(4.0)
     local_conv_size: int = size(3, high=31)
 
     def check(self, fields: Fields) -> None:

@@ -10,7 +10,7 @@ from tallow.errors import ContextError, expect
 from tallow.factories import arange
 from tallow.models.base import Model
 from tallow.models.blocks.attention import Attention
-from tallow.models.blocks.embedding import Embedding
+from tallow.models.blocks.embedding import Embedding, text_inputs
 from tallow.models.blocks.heads import as_mask
 from tallow.models.blocks.vision import Mlp, patches, resized
 from tallow.models.configs import Config, activation, layers, size
@@ -97,7 +97,7 @@ class TextEmbeddings(Module):
         Raises:
             ContextError: more positions than there are.
         """
-        n, most = ids.shape[1], self.position_embedding.num_embeddings
+        n, most = text_inputs(ids, None).shape[1], self.position_embedding.num_embeddings
         expect(n <= most, "input_ids", f"at most {most} positions", n, ContextError)
         places = arange(n).reshape(1, n) if position_ids is None else position_ids
         out: Tensor = self.token_embedding(ids) + self.position_embedding(places)

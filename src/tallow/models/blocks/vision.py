@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from tallow.dtype import f32
 from tallow.errors import expect
 from tallow.models.blocks.activation import ACTIVATIONS, linear_then
 from tallow.models.blocks.bert import Dense, SelfAttention
@@ -18,14 +19,14 @@ Grid = tuple[int, int]
 
 
 def pictures(x: Tensor, channels: int) -> Tensor:
-    """`x`, which must be `(batch, channels, height, width)`.
+    """`x` in f32, which must be `(batch, channels, height, width)`.
 
     Raises:
         ShapeError: it is of other axes or channels.
     """
     wanted = f"(batch, {channels}, height, width)"
     expect(x.ndim == 4 and x.shape[1] == channels, "pixel_values", wanted, tuple(x.shape))
-    return x
+    return x if x.dtype is f32 else x.to(f32)
 
 
 def patches(convolution: Conv2d, x: Tensor) -> tuple[Tensor, Grid]:

@@ -56,10 +56,7 @@ class VitConfig(Config):
     without_effect = frozenset({"encoder_stride"})
 
     def check(self, fields: Fields) -> None:
-        """Heads share the width, and an image holds a patch."""
-        if self.hidden_size % self.num_attention_heads:
-            wanted = f"a divisor of hidden_size {self.hidden_size}"
-            raise fields.misfit("num_attention_heads", wanted, self.num_attention_heads)
+        """An image holds a patch."""
         if not all(self.grid):
             raise fields.misfit("image_size", f"at least {self.patch_size}", self.image_size)
         pooled = self.pooler_output_size

@@ -23,7 +23,7 @@ from tallow.models.blocks.vision import (
     as_maps,
     resized,
 )
-from tallow.models.configs import activation, layers, size, sizes
+from tallow.models.configs import activation, layers, ratio, size, sizes
 from tallow.models.outputs import BaseOutput
 from tallow.nn import LayerNorm, Linear, Module, param
 from tallow.nn.init import zeros
@@ -58,7 +58,7 @@ class Dinov2Config(BackboneConfig):
     hidden_size: int = size(768)
     num_hidden_layers: int = layers(12)
     num_attention_heads: int = size(12)
-    mlp_ratio: float = 4.0
+    mlp_ratio: float = ratio(4.0)
     hidden_act: str = activation("gelu")
     layer_norm_eps: float = 1e-6
     image_size: tuple[int, ...] = sizes(224, 224, length=2)
@@ -197,6 +197,7 @@ class Dinov2Backbone(Backbone):
         self.encoder = Layers([Layer(cfg) for _ in range(cfg.num_hidden_layers)])
         self.layernorm = LayerNorm(cfg.hidden_size, cfg.layer_norm_eps)
         self.widths = [cfg.hidden_size] * (cfg.num_hidden_layers + 1)
+        self.chosen = cfg.chosen(len(self.widths))
 
     def forward(
         self, pixel_values: Tensor, *, output_hidden_states: bool = False
@@ -204,7 +205,7 @@ class Dinov2Backbone(Backbone):
         """`(batch, channels, height, width)` → `(batch, size, rows, columns)` of each layer."""
         cfg = self.config
         states = self.encoder(self.embeddings(pixel_values))
-        maps = [states[i] for i in cfg.chosen(len(states))]
+        maps = [states[i] for i in self.chosen]
         if cfg.apply_layernorm:
             maps = [self.layernorm(x) for x in maps]
         if cfg.reshape_hidden_states:

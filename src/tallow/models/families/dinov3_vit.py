@@ -169,6 +169,7 @@ class Base(Backbone):
         self.layer = ModuleList([Layer(cfg) for _ in range(cfg.num_hidden_layers)])
         self.norm = LayerNorm(cfg.hidden_size, cfg.layer_norm_eps)
         self.widths = [cfg.hidden_size] * (cfg.num_hidden_layers + 1)
+        self.chosen = cfg.chosen(len(self.widths))
 
     def tokens(self, x: Tensor, masked: Tensor | None = None) -> tuple[list[Tensor], Grid]:
         """What goes in and what each layer gives, rows and columns."""
@@ -206,7 +207,7 @@ class DINOv3ViTBackbone(Base):
         states, grid = self.tokens(pixel_values)
         last, first = len(states) - 1, 1 + cfg.num_register_tokens
         maps = []
-        for i in cfg.chosen(len(states)):
+        for i in self.chosen:
             x = self.norm(states[i]) if i == last or cfg.apply_layernorm else states[i]
             maps.append(as_maps(x[:, first:], grid) if cfg.reshape_hidden_states else x[:, first:])
         return BackboneOutput(tuple(maps), tuple(states) if output_hidden_states else None)

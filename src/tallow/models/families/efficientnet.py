@@ -11,7 +11,7 @@ from tallow.models.base import Model
 from tallow.models.blocks.activation import ACTIVATIONS
 from tallow.models.blocks.conv import divisible, excite
 from tallow.models.blocks.image_heads import ImageClassification
-from tallow.models.configs import Config, activation, choice, size, sizes
+from tallow.models.configs import Config, activation, choice, ratio, size, sizes
 from tallow.models.fields import Fields
 from tallow.models.outputs import BaseOutput
 from tallow.nn import BatchNorm2d, Conv2d, Linear, Module, ModuleList
@@ -40,8 +40,8 @@ class EfficientNetConfig(Config):
     """Of Hugging Face's `EfficientNetConfig`."""
 
     num_channels: int = size(3)
-    width_coefficient: float = 2.0
-    depth_coefficient: float = 3.1
+    width_coefficient: float = ratio(2.0)
+    depth_coefficient: float = ratio(3.1)
     depth_divisor: int = size(8)
     kernel_sizes: tuple[int, ...] = sizes(3, 3, 5, 3, 5, 5, 3, high=64)
     in_channels: tuple[int, ...] = sizes(32, 16, 24, 40, 80, 112, 192, high=1 << 16)
@@ -50,7 +50,7 @@ class EfficientNetConfig(Config):
     strides: tuple[int, ...] = sizes(1, 2, 2, 2, 1, 2, 1, high=2)
     num_block_repeats: tuple[int, ...] = sizes(1, 2, 2, 3, 3, 4, 1, high=64)
     expand_ratios: tuple[int, ...] = sizes(1, 6, 6, 6, 6, 6, 6, high=64)
-    squeeze_expansion_ratio: float = 0.25
+    squeeze_expansion_ratio: float = ratio(0.25)
     hidden_act: str = activation("swish")
     hidden_dim: int = size(2560)
     pooling_type: str = choice("mean", "max")
@@ -61,14 +61,11 @@ class EfficientNetConfig(Config):
     )
 
     def check(self, fields: Fields) -> None:
-        """Every stage needs all numbers, coefficients must give sizes, the head fit the rest."""
+        """Every stage needs all numbers, and the head fits the rest."""
         for name in PER_STAGE:
             if len(getattr(self, name)) != len(self.in_channels) or not self.in_channels:
                 wanted = f"one number for each of {len(self.in_channels)} stages"
                 raise fields.misfit(name, wanted, list(getattr(self, name)))
-        for name in ("width_coefficient", "depth_coefficient", "squeeze_expansion_ratio"):
-            if not 0 < getattr(self, name) <= 64:
-                raise fields.misfit(name, "a number in (0, 64]", getattr(self, name))
         if self.hidden_dim != self.width(1280):
             wanted = f"{self.width(1280)}, which is 1280 by the width_coefficient"
             raise fields.misfit("hidden_dim", wanted, self.hidden_dim)

@@ -8,7 +8,7 @@ from typing import Any
 
 from tallow.models.blocks import Attention, DecoderLayer, GatedMlp, Rope
 from tallow.models.blocks.activation import ACTIVATIONS
-from tallow.models.blocks.embedding import Embedding
+from tallow.models.blocks.embedding import Embedding, text_inputs
 from tallow.models.blocks.heads import kept_mean
 from tallow.models.blocks.packed import places
 from tallow.models.blocks.rope import RopeScaling
@@ -97,7 +97,8 @@ class EuroBertModel(TypelessInputs):
     def run(self, inputs: Inputs, hidden: bool) -> BaseOutput:
         """What the layers make of the inputs, of which token types are none."""
         ids, mask, _, positions, embeds = inputs
-        x = self.embed_tokens(ids) if embeds is None else embeds
+        x = text_inputs(ids, embeds)
+        x = self.embed_tokens(x) if embeds is None else x
         if positions is None:
             positions = places(x.shape[1], self.config.max_position_embeddings)
         table = self.rope.table(positions)

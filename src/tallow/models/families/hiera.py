@@ -11,7 +11,7 @@ from tallow.models.base import Model
 from tallow.models.blocks.image_heads import Backbone, BackboneConfig, ImageClassification
 from tallow.models.blocks.swin import SwinOutput
 from tallow.models.blocks.vision import Grid, Mlp, patches, resized
-from tallow.models.configs import activation, custom, size, sizes
+from tallow.models.configs import activation, custom, ratio, size, sizes
 from tallow.models.fields import Fields
 from tallow.models.outputs import BaseOutput, LogitsOutput
 from tallow.nn import Conv2d, LayerNorm, Linear, Module, ModuleDict, ModuleList, Sequential, param
@@ -40,10 +40,10 @@ class HieraConfig(BackboneConfig):
     patch_size: tuple[int, ...] = sizes(7, 7, length=2)
     patch_stride: tuple[int, ...] = sizes(4, 4, length=2)
     patch_padding: tuple[int, ...] = sizes(3, 3, length=2, low=0)
-    mlp_ratio: float = 4.0
+    mlp_ratio: float = ratio(4.0)
     depths: tuple[int, ...] = sizes(2, 3, 16, 3, high=256)
     num_heads: tuple[int, ...] = sizes(1, 2, 4, 8)
-    embed_dim_multiplier: float = 2.0
+    embed_dim_multiplier: float = ratio(2.0)
     num_query_pool: int = size(3, low=0)
     query_stride: tuple[int, ...] = sizes(2, 2, length=2)
     masked_unit_size: tuple[int, ...] = sizes(8, 8, length=2)

@@ -11,7 +11,7 @@ from tallow.factories import zeros as filled
 from tallow.models import losses
 from tallow.models.base import Model
 from tallow.models.blocks.bert import BertLayer, CountedEmbeddings, FirstClassifier, Layers
-from tallow.models.blocks.embedding import Embedding
+from tallow.models.blocks.embedding import Embedding, text_inputs
 from tallow.models.blocks.heads import as_mask
 from tallow.models.blocks.relative import buckets
 from tallow.models.blocks.text_encoder import TextConfig, TextEncoder
@@ -244,7 +244,7 @@ class LayoutLMv3Model(Model):
         good = given is not None or pixel_values is not None
         expect(good, "forward", "input_ids, inputs_embeds or pixel_values", "none", ArgumentError)
         if given is not None:
-            b, n = given.shape[:2]
+            b, n = text_inputs(input_ids, inputs_embeds).shape[:2]
             boxes = filled(b, n, 4, dtype=i64) if bbox is None else bbox
             expect(boxes.shape == (b, n, 4), "bbox", f"shape {(b, n, 4)}", boxes.shape)
             x = self.embeddings(input_ids, token_type_ids, position_ids, inputs_embeds, boxes)

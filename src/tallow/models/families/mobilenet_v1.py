@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from tallow.models.base import Model
 from tallow.models.blocks.conv import ConvNorm
 from tallow.models.blocks.image_heads import ImageClassification
-from tallow.models.configs import Config, activation, size
-from tallow.models.fields import Fields
+from tallow.models.configs import Config, activation, ratio, size
 from tallow.models.outputs import BaseOutput
 from tallow.nn import Linear, Module, ModuleList
 from tallow.tensor import Tensor
@@ -21,18 +20,13 @@ class MobileNetV1Config(Config):
     """Of Hugging Face's `MobileNetV1Config`."""
 
     num_channels: int = size(3)
-    depth_multiplier: float = 1.0
+    depth_multiplier: float = ratio(1.0)
     min_depth: int = size(8)
     hidden_act: str = activation("relu6")
     tf_padding: bool = True
     layer_norm_eps: float = 0.001
 
     without_effect = frozenset({"image_size"})
-
-    def check(self, fields: Fields) -> None:
-        """Widths must be sizes."""
-        if not 0 < self.depth_multiplier <= 64:
-            raise fields.misfit("depth_multiplier", "a number in (0, 64]", self.depth_multiplier)
 
     def width(self, depth: int) -> int:
         """The channels where the whole network has `depth`."""

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from tallow.models.base import Model
 from tallow.models.blocks.conv import ConvNorm, divisible
 from tallow.models.blocks.image_heads import ImageClassification, SemanticSegmentation
-from tallow.models.configs import Config, activation, choice, size
-from tallow.models.fields import Fields
+from tallow.models.configs import Config, activation, choice, ratio, size
 from tallow.models.outputs import BaseOutput
 from tallow.nn import Conv2d, Linear, Module, ModuleList
 from tallow.ops import cat
@@ -23,10 +22,10 @@ class MobileNetV2Config(Config):
     """Of Hugging Face's `MobileNetV2Config`."""
 
     num_channels: int = size(3)
-    depth_multiplier: float = 1.0
+    depth_multiplier: float = ratio(1.0)
     depth_divisible_by: int = size(8)
     min_depth: int = size(8)
-    expand_ratio: float = 6.0
+    expand_ratio: float = ratio(6.0)
     output_stride: int = choice(32, 16, 8, 4, 2)
     first_layer_is_expansion: bool = True
     finegrained_output: bool = True
@@ -36,12 +35,6 @@ class MobileNetV2Config(Config):
     semantic_loss_ignore_index: int = 255
 
     without_effect = frozenset({"image_size"})
-
-    def check(self, fields: Fields) -> None:
-        """Widths must be sizes."""
-        for name in ("depth_multiplier", "expand_ratio"):
-            if not 0 < getattr(self, name) <= 64:
-                raise fields.misfit(name, "a number in (0, 64]", getattr(self, name))
 
     def width(self, depth: float) -> int:
         """The channels where the whole network has `depth`."""

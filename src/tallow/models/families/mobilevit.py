@@ -20,7 +20,7 @@ from tallow.models.blocks.mobilevit import (
 )
 from tallow.models.blocks.vision import scaled
 from tallow.models.blocks.vit import VitLayer
-from tallow.models.configs import size, sizes
+from tallow.models.configs import ratio, size, sizes
 from tallow.models.fields import Fields
 from tallow.nn import LayerNorm, Module
 from tallow.ops import cat
@@ -36,7 +36,7 @@ class MobileViTConfig(MobileViTFields):
     hidden_sizes: tuple[int, ...] = sizes(144, 192, 240, length=3)
     neck_hidden_sizes: tuple[int, ...] = sizes(16, 32, 64, 96, 128, 160, 640, length=7)
     num_attention_heads: int = size(4)
-    mlp_ratio: float = 2.0
+    mlp_ratio: float = ratio(2.0)
     qkv_bias: bool = True
 
     def check(self, fields: Fields) -> None:

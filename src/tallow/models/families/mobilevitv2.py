@@ -18,7 +18,7 @@ from tallow.models.blocks.mobilevit import (
     halving,
     unfolded,
 )
-from tallow.models.configs import activation, size, sizes
+from tallow.models.configs import activation, ratio, size, sizes
 from tallow.nn import GroupNorm, Module, ModuleList
 from tallow.nn import functional as F
 from tallow.tensor import Tensor
@@ -30,12 +30,12 @@ WIDTHS = (64, 128, 256, 384, 512)
 class MobileViTV2Config(MobileViTFields):
     """Of Hugging Face's `MobileViTV2Config`."""
 
-    expand_ratio: float = 2.0
+    expand_ratio: float = ratio(2.0)
     hidden_act: str = activation("swish")
     aspp_out_channels: int = size(512)
     n_attn_blocks: tuple[int, ...] = sizes(2, 4, 3, length=3, high=256)
     base_attn_unit_dims: tuple[int, ...] = sizes(128, 192, 256, length=3)
-    width_multiplier: float = 1.0
+    width_multiplier: float = ratio(1.0)
     ffn_multiplier: int = size(2)
 
     @property

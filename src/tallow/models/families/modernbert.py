@@ -7,7 +7,7 @@ from typing import Any
 
 from tallow.factories import arange
 from tallow.models.blocks.activation import ACTIVATIONS, linear_then
-from tallow.models.blocks.embedding import Embedding
+from tallow.models.blocks.embedding import Embedding, text_inputs
 from tallow.models.blocks.heads import as_mask, kept_mean
 from tallow.models.blocks.packed import PackedAttention, PackedMlp, places
 from tallow.models.blocks.rope import Rope, RopeScaling
@@ -118,7 +118,8 @@ class Embeddings(Module):
 
     def forward(self, input_ids: Tensor | None, inputs_embeds: Tensor | None) -> Tensor:
         """`(batch, length)` of ids, or their embeddings → `(batch, length, size)`."""
-        x = self.tok_embeddings(input_ids) if inputs_embeds is None else inputs_embeds
+        x = text_inputs(input_ids, inputs_embeds)
+        x = self.tok_embeddings(x) if inputs_embeds is None else x
         out: Tensor = self.norm(x)
         return out
 

@@ -13,10 +13,10 @@ from tallow.dtype import f32
 from tallow.errors import ContextError, expect
 from tallow.models.base import Model
 from tallow.models.blocks.activation import ACTIVATIONS, linear_then
-from tallow.models.blocks.embedding import Embedding
+from tallow.models.blocks.embedding import Embedding, text_inputs
 from tallow.models.blocks.heads import attend
 from tallow.models.blocks.towers import PairOutput, contrastive, paired
-from tallow.models.configs import MAX_WIDTH, Config, choice, custom, layers, size
+from tallow.models.configs import MAX_WIDTH, Config, choice, custom, layers, ratio, size
 from tallow.models.fields import Fields
 from tallow.models.outputs import BaseOutput
 from tallow.models.parts import section
@@ -67,7 +67,7 @@ class OpenClipTextConfig(Config):
     width: int = size(512)
     heads: int = size(8)
     layers: int = layers(12)
-    mlp_ratio: float = 4.0
+    mlp_ratio: float = ratio(4.0)
     no_causal_mask: bool = False
     pool_type: str = choice("argmax", "first", "last")
     proj_type: str = choice("linear")
@@ -221,7 +221,7 @@ class TextTower(Module):
         Raises:
             ContextError: more positions than there are.
         """
-        (b, n), most = ids.shape, self.positional_embedding.shape[0]
+        (b, n), most = text_inputs(ids, None).shape, self.positional_embedding.shape[0]
         expect(n <= most, "input_ids", f"at most {most} positions", n, ContextError)
         x = self.token_embedding(ids) + self.positional_embedding[:n]
         for block in self.transformer.resblocks:

@@ -99,6 +99,7 @@ class ResNetBackbone(Backbone):
     def __init__(self, cfg: ResNetConfig) -> None:
         self.config = cfg
         self.widths = (cfg.embedding_size, *cfg.hidden_sizes)
+        self.chosen = cfg.chosen(len(self.widths))
         self.embedder = Embedder(cfg)
         self.encoder = Encoder(cfg)
 

@@ -22,7 +22,7 @@ from tallow.models.blocks.detr import (
 )
 from tallow.models.blocks.frozen_norm import freeze_norms
 from tallow.models.blocks.hybrid import HybridEncoder, Intra
-from tallow.models.configs import activation, choice, custom, layers, size, sizes
+from tallow.models.configs import activation, choice, custom, layers, ratio, size, sizes
 from tallow.models.detection_losses import Labels, check_labels
 from tallow.models.fields import Fields
 from tallow.models.outputs import HiddenStates, Output
@@ -62,7 +62,7 @@ class RTDetrConfig(RTDetrLossConfig):
     activation_function: str = activation("silu")
     eval_size: Any = custom(None, lambda fields, name, default: fields.get(name))
     normalize_before: bool = choice(False)
-    hidden_expansion: float = 1.0
+    hidden_expansion: float = ratio(1.0)
     d_model: int = size(256, "hidden_size")
     num_queries: int = size(300)
     decoder_in_channels: tuple[int, ...] = sizes(256, 256, 256)

@@ -63,6 +63,7 @@ class RTDetrResNetBackbone(Backbone):
     def __init__(self, cfg: RTDetrResNetConfig) -> None:
         self.config = cfg
         self.widths = (cfg.embedding_size, *cfg.hidden_sizes)
+        self.chosen = cfg.chosen(len(self.widths))
         self.embedder = Embedder(cfg)
         first = 2 if cfg.downsample_in_first_stage else 1
         self.encoder = Stages(self.widths, cfg.depths, first, self.layer)

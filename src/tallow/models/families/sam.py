@@ -12,7 +12,7 @@ from tallow.models.blocks.heads import merge_heads
 from tallow.models.blocks.sam import Neck, Sam, SamParts, square
 from tallow.models.blocks.swin import windowed
 from tallow.models.blocks.vision import LinearMlp
-from tallow.models.configs import Config, activation, layers, size, sizes
+from tallow.models.configs import Config, activation, layers, ratio, size, sizes
 from tallow.models.fields import Fields
 from tallow.models.outputs import BaseOutput
 from tallow.models.parts import section
@@ -36,7 +36,7 @@ class SamVisionConfig(Config):
     hidden_act: str = activation("gelu")
     layer_norm_eps: float = 1e-6
     qkv_bias: bool = True
-    mlp_ratio: float = 4.0
+    mlp_ratio: float = ratio(4.0)
     mlp_dim: int | None = None
     use_abs_pos: bool = True
     use_rel_pos: bool = True

@@ -168,6 +168,7 @@ class Swinv2Backbone(Backbone):
         self.embeddings = SwinEmbeddings(cfg)
         self.encoder = SwinEncoder([stage(cfg, i) for i in range(len(cfg.depths))])
         self.widths = (cfg.embed_dim, *cfg.widths)
+        self.chosen = cfg.chosen(len(self.widths))
 
     def states(self, pixel_values: Tensor) -> list[Tensor]:
         """The stem's and each stage's features, `(batch, size, rows, columns)`."""

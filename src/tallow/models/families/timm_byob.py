@@ -11,7 +11,7 @@ from tallow.models.blocks.activation import ACTIVATIONS
 from tallow.models.blocks.conv import divisible
 from tallow.models.blocks.reparam import RepBlock
 from tallow.models.blocks.timm_conv import SEModule
-from tallow.models.configs import choice, size, sizes
+from tallow.models.configs import choice, ratio, size, sizes
 from tallow.models.fields import Fields
 from tallow.models.timm import ClassifierHead, TimmConfig, TimmModel
 from tallow.nn import Sequential
@@ -40,7 +40,7 @@ class TimmByobConfig(TimmConfig):
     groups: int = size(1, high=64)  # of every second block
     num_conv_branches: int = size(1, high=16)
     se_blocks: tuple[int, ...] = sizes(0, 0, 0, 0, low=0, high=256)  # the last ones of each stage
-    se_ratio: float = 1 / 16
+    se_ratio: float = ratio(1 / 16)
     se_divisor: int = size(8)
 
     @classmethod

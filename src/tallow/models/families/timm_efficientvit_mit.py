@@ -12,7 +12,7 @@ from tallow.models.blocks.activation import ACTIVATIONS
 from tallow.models.blocks.timm_blocks import Parts, Residual
 from tallow.models.blocks.timm_conv import conv
 from tallow.models.blocks.vision import pictures
-from tallow.models.configs import choice, size, sizes
+from tallow.models.configs import choice, ratio, size, sizes
 from tallow.models.fields import Fields
 from tallow.models.timm import TimmConfig, TimmModel, pool
 from tallow.nn import BatchNorm2d, Conv2d, LayerNorm, Linear, Module, ModuleList, Sequential
@@ -156,7 +156,7 @@ class EfficientVitConfig(TimmConfig):
 class EfficientVitSmallConfig(EfficientVitConfig):
     """Arguments of timm's `EfficientVit`."""
 
-    expand_ratio: float = 4.0
+    expand_ratio: float = ratio(4.0)
 
     def check(self, fields: Fields) -> None:
         """What is inside has a width."""

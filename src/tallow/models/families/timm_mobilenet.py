@@ -14,7 +14,7 @@ from tallow.models.blocks.activation import ACTIVATIONS
 from tallow.models.blocks.conv import divisible
 from tallow.models.blocks.timm_blocks import Block, Build, make, parse
 from tallow.models.blocks.timm_conv import NormAct, conv
-from tallow.models.configs import choice, custom, size
+from tallow.models.configs import choice, custom, ratio, size
 from tallow.models.fields import Fields
 from tallow.models.timm import ACT_NAMES, TimmConfig, TimmModel
 from tallow.nn import Conv2d, Sequential
@@ -225,8 +225,8 @@ class TimmMobileConfig(TimmConfig):
     pad_type: str = choice("", "same")
     act_layer: str = choice("relu", "relu6", "hard_swish", "swish", "silu", "gelu", "mish")
     bn_eps: float = 1e-5
-    channel_multiplier: float = 1.0
-    depth_multiplier: float = 1.0
+    channel_multiplier: float = ratio(1.0)
+    depth_multiplier: float = ratio(1.0)
     round_limit: float = 0.9
     fix_first_last: bool = False
     se_from_exp: bool = False
@@ -245,12 +245,6 @@ class TimmMobileConfig(TimmConfig):
             if made is not None:
                 return {**made, "pad_type": "same", "bn_eps": 1e-3} if given != name else made
         return None
-
-    def check(self, fields: Fields) -> None:
-        """Scales must give sizes."""
-        for name in ("channel_multiplier", "depth_multiplier"):
-            if not 0 < getattr(self, name) <= 64:
-                raise fields.misfit(name, "a number in (0, 64]", getattr(self, name))
 
     def width(self, channels: int) -> int:
         """Channels, scaled."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tallow.models.configs import custom, size
+from tallow.models.configs import custom, ratio, size
 from tallow.models.fields import Fields
 from tallow.models.timm import ClassifierHead, TimmConfig, TimmModel
 from tallow.nn import AdaptiveAvgPool2d, BatchNorm2d, Conv2d, MaxPool2d, Module, ReLU, Sequential
@@ -33,7 +33,7 @@ class TimmVGGConfig(TimmConfig):
 
     cfg: tuple[int, ...] = custom((), _layers)
     batch_norm: bool = False
-    mlp_ratio: float = 1.0
+    mlp_ratio: float = ratio(1.0)
     head_hidden_size: int = size(4096)
 
     @classmethod
