@@ -50,7 +50,7 @@ class DecoderHead(Model):
     base_model_prefix: ClassVar[str] = "model"
 
     def __init__(self, cfg: Any) -> None:
-        known = hasattr(cfg, "pad_token_id")
+        known = hasattr(cfg, "num_labels")
         wanted = "a folder with config.json for a head on a decoder"
         expect(known, "task", wanted, "the metadata of a GGUF file", ModelError)
         self.config = cfg
