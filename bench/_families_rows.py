@@ -79,12 +79,15 @@ ROWS: dict[str, tuple[str, str, dict[str, Any], tuple[int, ...]]] = {
     ),
     "hiera": ("HieraConfig", "HieraModel", {"depths": [1, 2, 3, 1]}, PICTURE),
     "segformer": ("SegformerConfig", "SegformerForSemanticSegmentation", {}, PICTURE),
-    "mobilevit": ("MobileViTConfig", "MobileViTModel", {}, (1, 3, 256, 256)),
+    "mobilevit": (  # with the usual 0.02 its outputs are 1e-36
+        "MobileViTConfig", "MobileViTModel", {"initializer_range": 0.1}, (1, 3, 256, 256)
+    ),
     "convnext": ("ConvNextConfig", "ConvNextModel", {"depths": [2, 2, 6, 2]}, PICTURE),
     "convnextv2": ("ConvNextV2Config", "ConvNextV2Model", {"depths": [2, 2, 6, 2]}, PICTURE),
     "efficientnet": (
         "EfficientNetConfig", "EfficientNetModel",
-        {"width_coefficient": 1.0, "depth_coefficient": 1.0, "image_size": 224, "hidden_dim": 1280},
+        {"width_coefficient": 1.0, "depth_coefficient": 1.0, "image_size": 224, "hidden_dim": 1280,
+         "initializer_range": 0.3},
         PICTURE,
     ),
     "mobilenet_v1": ("MobileNetV1Config", "MobileNetV1Model", {}, PICTURE),

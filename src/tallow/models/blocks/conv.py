@@ -51,7 +51,9 @@ def conv_norm(conv: Conv2d, norm: Module, x: Tensor) -> Tensor:
     shift = norm.bias - norm.running_mean * scale
     if conv.bias is not None:
         shift = shift + conv.bias * scale
-    return conv._conv_forward(x, weight * scale.view(-1, 1, 1, 1), shift)
+    out = conv._conv_forward(x, weight * scale.view(-1, 1, 1, 1), shift)
+    act = getattr(norm, "act", None)  # of timm's norms, which end in one
+    return out if act is None else act(out)
 
 
 class ConvNorm(Module):

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from tallow.models.blocks.conv import divisible
+from tallow.models.blocks.conv import conv_norm, divisible
 from tallow.models.blocks.timm_conv import (
     ConvNormAct,
     LayerScale2d,
@@ -91,9 +91,14 @@ class Residual(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, size, height, width)` → `(batch, out, height / stride, width / stride)`."""
-        out = x
+        out, conv = x, None
         for part in self.children():
-            out = part(out)
+            if conv is not None:  # the norm behind it
+                out, conv = conv_norm(conv, part, out), None
+            elif isinstance(part, Conv2d):
+                conv = part
+            else:
+                out = part(out)
         return out + x if self.skip else out
 
 

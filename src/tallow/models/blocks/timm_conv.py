@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tallow.models.blocks.activation import ACTIVATIONS
-from tallow.models.blocks.conv import SameConv2d, excite
+from tallow.models.blocks.conv import SameConv2d, conv_norm, excite
 from tallow.nn import BatchNorm2d, Conv2d, Module, init, param
 from tallow.tensor import Tensor
 
@@ -55,8 +55,7 @@ class ConvNormAct(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, size, height, width)` → `(batch, out, height / stride, width / stride)`."""
-        out: Tensor = self.bn(self.conv(x))
-        return out
+        return conv_norm(self.conv, self.bn, x)
 
 
 class SqueezeExcite(Module):

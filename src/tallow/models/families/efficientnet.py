@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from tallow.models.base import Model
 from tallow.models.blocks.activation import ACTIVATIONS
-from tallow.models.blocks.conv import divisible, excite
+from tallow.models.blocks.conv import conv_norm, divisible, excite
 from tallow.models.blocks.image_heads import ImageClassification
 from tallow.models.configs import Config, activation, choice, ratio, size, sizes
 from tallow.models.fields import Fields
@@ -102,7 +102,7 @@ class Stem(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Half the height and width."""
-        return self.act(self.batchnorm(self.convolution(F.pad(x, [0, 1, 0, 1]))))
+        return self.act(conv_norm(self.convolution, self.batchnorm, F.pad(x, [0, 1, 0, 1])))
 
 
 class Expansion(Module):
@@ -115,7 +115,7 @@ class Expansion(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, size, height, width)` → `(batch, out, height, width)`."""
-        return self.act(self.expand_bn(self.expand_conv(x)))
+        return self.act(conv_norm(self.expand_conv, self.expand_bn, x))
 
 
 class Depthwise(Module):
@@ -136,7 +136,7 @@ class Depthwise(Module):
         """`(batch, size, height, width)` → `(batch, size, height / stride, width / stride)`."""
         if self.sides is not None:
             x = F.pad(x, self.sides)
-        return self.act(self.depthwise_norm(self.depthwise_conv(x)))
+        return self.act(conv_norm(self.depthwise_conv, self.depthwise_norm, x))
 
 
 class Excitation(Module):
@@ -161,8 +161,7 @@ class Projection(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, size, height, width)` → `(batch, out, height, width)`."""
-        out: Tensor = self.project_bn(self.project_conv(x))
-        return out
+        return conv_norm(self.project_conv, self.project_bn, x)
 
 
 class Block(Module):
@@ -211,7 +210,7 @@ class EfficientNetModel(Model):
         states = [self.embeddings(pixel_values)]
         for block in encoder.blocks:
             states.append(block(states[-1]))
-        x = encoder.act(encoder.top_bn(encoder.top_conv(states[-1])))
+        x = encoder.act(conv_norm(encoder.top_conv, encoder.top_bn, states[-1]))
         pooled = x.amax((2, 3)) if self.config.pooling_type == "max" else x.mean((2, 3))
         return BaseOutput(x, pooled, tuple(states) if output_hidden_states else None)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from tallow.dtype import f32
 from tallow.factories import tensor
-from tallow.models.blocks.conv import divisible
+from tallow.models.blocks.conv import conv_norm, divisible
 from tallow.models.blocks.timm_conv import SEModule
 from tallow.models.configs import sizes
 from tallow.models.fields import Fields
@@ -74,8 +74,7 @@ class ConvNorm(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, size, height, width)` → `(batch, out, height / stride, width / stride)`."""
-        out: Tensor = self.bn(self.conv(x))
-        return out
+        return conv_norm(self.conv, self.bn, x)
 
 
 class Mlp(Module):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tallow.models.blocks.activation import ACTIVATIONS
-from tallow.models.blocks.conv import divisible
+from tallow.models.blocks.conv import conv_norm, divisible
 from tallow.models.blocks.timm_blocks import Block, Build, make, parse
 from tallow.models.blocks.timm_conv import NormAct, conv
 from tallow.models.configs import choice, custom, ratio, size
@@ -327,7 +327,7 @@ class TimmMobileNet(TimmModel):
 
     def maps(self, x: Tensor) -> list[Tensor]:
         """The last features of each size."""
-        states = [self.bn1(self.conv_stem(x))]
+        states = [conv_norm(self.conv_stem, self.bn1, x)]
         for stage in self.blocks:
             states.append(stage(states[-1]))
         return [states[i] for i in self.ends]
@@ -336,8 +336,7 @@ class TimmMobileNet(TimmModel):
         """Through the head's convolution, where it comes before pooling."""
         if self.bn2 is None or self.conv_head is None:
             return x
-        out: Tensor = self.bn2(self.conv_head(x))
-        return out
+        return conv_norm(self.conv_head, self.bn2, x)
 
     def pool(self, x: Tensor) -> Tensor:
         """`(batch, channels, height, width)` → `(batch, size)`, through a late convolution."""
