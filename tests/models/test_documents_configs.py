@@ -234,3 +234,18 @@ def test_what_a_config_of_layoutlmv3_may_not_say(config, words, tmp_path):
     _, folder = changed(tmp_path, "layoutlmv3", **config)
     with pytest.raises(ModelError, match=words):
         tl.models.load(folder)
+
+
+def test_beits_that_segment_need_four_layers(tmp_path):
+    _, folder = changed(tmp_path, "beit_segmentation")
+    path = folder / "config.json"
+    values = json.loads(path.read_text())
+    chosen = values.pop("out_indices")
+    del values["out_features"]
+    path.write_text(json.dumps(values | {"segmentation_indices": chosen}))
+    x = Case("beit_segmentation").inputs["pixel_values"]
+    want = Case("beit_segmentation").load()(x).logits
+    assert np.array_equal(tl.models.load(folder)(x).logits.numpy(), want.numpy())
+    path.write_text(json.dumps(values | {"out_indices": [1, 2]}))
+    with pytest.raises(ModelError, match="4 numbers of layers"):
+        tl.models.load(folder)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tallow as tl
+from models.golden_families import Case
 from tallow.models import losses
 
 
@@ -29,3 +30,19 @@ def test_losses_of_pixels_are_those_of_transformers(count):
         want = (each * kept).mean()
     found = losses.pixels(tl.tensor(logits), tl.tensor(labels), 255)
     assert found.item() == pytest.approx(want.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["beit_segmentation", "upernet"])
+def test_losses_of_two_heads_are_those_of_transformers(name):
+    import torch
+    import transformers as T
+
+    case = Case(name)
+    kind = getattr(T, case.notes["model"])
+    theirs = kind.from_pretrained(case.folder, dtype=torch.float32).eval()
+    pixels = case.inputs["pixel_values"]
+    labels = np.random.default_rng(2).integers(0, 3, (2, *pixels.shape[2:]))
+    labels[:, :5] = 255
+    want = theirs(torch.tensor(pixels.numpy()), labels=torch.tensor(labels)).loss
+    found = case.load()(pixels, labels=tl.tensor(labels)).loss
+    assert found.item() == pytest.approx(want.item(), rel=1e-4)

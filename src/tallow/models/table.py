@@ -22,7 +22,7 @@ _FAMILIES = """
 albert: AlbertModel AlbertForPreTraining AlbertForMaskedLM AlbertForSequenceClassification
     AlbertForTokenClassification AlbertForQuestionAnswering AlbertForMultipleChoice
 bart: BartModel BartForConditionalGeneration BartForSequenceClassification BartForCausalLM
-beit: BeitModel BeitForImageClassification
+beit: BeitModel BeitForImageClassification BeitForSemanticSegmentation BeitBackbone
 bert: BertModel BertForPreTraining BertForMaskedLM BertForSequenceClassification
     BertForTokenClassification BertForQuestionAnswering BertForMultipleChoice
     BertForNextSentencePrediction BertLMHeadModel

@@ -272,6 +272,37 @@ SPECS = {
         {**BEIT, "use_relative_position_bias": True, "use_mask_token": True},
         ("logits",),
     ),
+    "beit_segmentation": vit(
+        "BeitForSemanticSegmentation",
+        "BeitConfig",
+        {
+            **BEIT,
+            "num_hidden_layers": 4,
+            "out_indices": [0, 2, 3, 4],
+            "pool_scales": [1, 2],
+            "auxiliary_channels": 8,
+            "use_relative_position_bias": True,
+            "num_labels": 3,
+        },
+        ("logits",),
+        (40, 64),
+    ),
+    "beit_backbone": vit(
+        "BeitBackbone",
+        "BeitConfig",
+        {
+            **BEIT,
+            **SQUARE,
+            "out_indices": [0, 1, 2, 3],
+            "num_hidden_layers": 3,
+            "add_fpn": True,
+            "use_mean_pooling": False,
+            "use_absolute_position_embeddings": True,
+        },
+        ("feature_maps", "hidden_states"),
+        (40, 24),
+        options=HIDDEN,
+    ),
     "trocr": Spec(
         "TrOCRForCausalLM", "TrOCRConfig", SMALL, context(texts(pad=1)), ("logits",), stds=WORDS
     ),

@@ -26,7 +26,8 @@ def _names(fields: Fields, name: str, default: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _places(fields: Fields, name: str, default: Any) -> tuple[int, ...]:
+def read_places(fields: Fields, name: str, default: Any) -> tuple[int, ...]:
+    """A list of integers, or none."""
     value = fields.get(name)
     if value is None:
         return ()
@@ -40,7 +41,7 @@ class BackboneConfig(Config):
     """A vision config that says which stages a backbone gives; the last where it says nothing."""
 
     out_features: tuple[str, ...] = custom((), _names)
-    out_indices: tuple[int, ...] = custom((), _places)
+    out_indices: tuple[int, ...] = custom((), read_places)
     stage_names: tuple[str, ...] = custom((), _names)
     source: str = custom("", lambda fields, name, default: f"{fields.source}: ")  # for errors
 

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from tallow.dtype import f32, i64
+from tallow.errors import ArgumentError, ModelError, expect
 from tallow.factories import arange, full
 from tallow.models.base import Model
 from tallow.models.blocks.bert import Layers
-from tallow.models.blocks.vision import Grid
+from tallow.models.blocks.image_heads import (
+    Backbone,
+    BackboneConfig,
+    BackboneOutput,
+    read_places,
+)
+from tallow.models.blocks.uper import PlainHead, PyramidHead, pixel_loss
+from tallow.models.blocks.vision import Grid, as_maps
 from tallow.models.blocks.vit import (
     VIT_RULES,
     VitClassification,
@@ -17,25 +26,38 @@ from tallow.models.blocks.vit import (
     VitEmbeddings,
     VitLayer,
 )
-from tallow.models.outputs import BaseOutput
-from tallow.nn import LayerNorm, Module, param
+from tallow.models.configs import custom, size, sizes
+from tallow.models.fields import Fields
+from tallow.models.outputs import BaseOutput, LogitsOutput
+from tallow.nn import (
+    GELU,
+    BatchNorm2d,
+    ConvTranspose2d,
+    LayerNorm,
+    MaxPool2d,
+    Module,
+    Sequential,
+    param,
+)
 from tallow.nn import functional as F
 from tallow.nn.init import zeros
 from tallow.ops import cat
 from tallow.tensor import Tensor
-from tallow.weights.arrange import rename
+from tallow.weights.arrange import Rule, rename
 
-# Of masked image modelling, segmentation and backbones, and of ViT alone.
+# Of masked image modelling and of ViT alone; `segmentation_indices` are old `out_indices`.
 _KEYS = """
-vocab_size pool_scales use_auxiliary_head auxiliary_loss_weight auxiliary_channels
-auxiliary_num_convs auxiliary_concat_input semantic_loss_ignore_index add_fpn out_features
-out_indices stage_names reshape_hidden_states encoder_stride segmentation_indices
-qkv_bias pooler_output_size pooler_act
+vocab_size encoder_stride segmentation_indices qkv_bias pooler_output_size pooler_act
 """
 
 
+def _indices(fields: Fields, name: str, default: Any) -> tuple[int, ...]:
+    found = read_places(fields, name, default)
+    return found or read_places(fields, "segmentation_indices", default)
+
+
 @dataclass(frozen=True, kw_only=True)
-class BeitConfig(VitConfig):
+class BeitConfig(VitConfig, BackboneConfig):
     """Of Hugging Face's `BeitConfig`."""
 
     use_mask_token: bool = False
@@ -44,6 +66,16 @@ class BeitConfig(VitConfig):
     use_shared_relative_position_bias: bool = False
     layer_scale_init_value: float = 0.1
     use_mean_pooling: bool = True
+    out_indices: tuple[int, ...] = custom((), _indices)
+    add_fpn: bool = False
+    reshape_hidden_states: bool = True
+    pool_scales: tuple[int, ...] = sizes(1, 2, 3, 6)
+    use_auxiliary_head: bool = True
+    auxiliary_loss_weight: float = 0.4
+    auxiliary_channels: int = size(256)
+    auxiliary_num_convs: int = size(1, low=0, high=64)
+    auxiliary_concat_input: bool = False
+    semantic_loss_ignore_index: int = 255
 
     without_effect = frozenset(_KEYS.split())
 
@@ -104,8 +136,12 @@ class BeitModel(Model):
     config_class = BeitConfig
     base_model_prefix = "beit"
     optional_parts = ("pooler",)
-    ignorable = (r"pooler\..*", r"embeddings\.mask_token", r".*relative_position_index")
-    rules = (
+    ignorable: ClassVar[tuple[str, ...]] = (
+        r"pooler\..*",
+        r"embeddings\.mask_token",
+        r".*relative_position_index",
+    )
+    rules: ClassVar[tuple[Rule, ...]] = (
         rename(
             "layers.{}.relative_position_bias.*",
             "encoder.layer.{}.attention.attention.relative_position_bias.*",
@@ -196,3 +232,104 @@ class BeitForImageClassification(VitClassification):
         """The pooler's output."""
         assert found.pooler_output is not None, "the base has a pooler"
         return found.pooler_output
+
+
+def _pyramid(model: Module, width: int) -> None:
+    """What brings maps of one size to four: the checkpoint has them in the model itself."""
+    model.fpn1 = Sequential(
+        ConvTranspose2d(width, width, 2, 2),
+        BatchNorm2d(width),
+        GELU(),
+        ConvTranspose2d(width, width, 2, 2),
+    )
+    model.fpn2 = Sequential(ConvTranspose2d(width, width, 2, 2))
+    model.fpn4 = MaxPool2d(2, 2)
+
+
+def _rise(model: Any, maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Four maps at 4, 2, 1 and 1/2 times their size."""
+    return model.fpn1(maps[0]), model.fpn2(maps[1]), maps[2], model.fpn4(maps[3])
+
+
+class BeitBackbone(BeitModel, Backbone):
+    """Tokens of the chosen layers as maps, with `add_fpn` as four maps of a pyramid."""
+
+    base_model_prefix = ""
+    rules = (rename("beit.*", "*"), *BeitModel.rules)
+    ignorable = (*BeitModel.ignorable, r"(beit\.)?layernorm\..*")
+
+    def __init__(self, cfg: BeitConfig) -> None:
+        super().__init__(cfg, pooled=False)
+        self.layernorm = None  # of what no map shows
+        self.widths = [cfg.hidden_size] * (cfg.num_hidden_layers + 1)
+        if cfg.add_fpn:
+            chosen = cfg.chosen(len(self.widths))
+            good = len(chosen) == 4 and cfg.reshape_hidden_states
+            expect(good, "out_indices", "4 of them with add_fpn, reshaped", chosen, ModelError)
+            _pyramid(self, cfg.hidden_size)
+
+    def forward(  # type: ignore[override]  # a backbone's call
+        self, pixel_values: Tensor, *, output_hidden_states: bool = False
+    ) -> BackboneOutput:
+        """`(batch, channels, height, width)` → maps of the chosen layers."""
+        cfg = self.config
+        found = super().forward(pixel_values, output_hidden_states=True)
+        states = found.hidden_states
+        assert states is not None, "they were asked for"
+        maps = tuple(states[i] for i in cfg.chosen(len(states)))
+        if cfg.reshape_hidden_states:
+            grid = _grid(pixel_values, cfg)
+            maps = tuple(as_maps(x[:, 1:], grid) for x in maps)
+        if cfg.add_fpn:
+            maps = _rise(self, maps)
+        return BackboneOutput(maps, states if output_hidden_states else None)
+
+
+def _grid(pixel_values: Tensor, cfg: BeitConfig) -> Grid:
+    (height, width), (p, q) = pixel_values.shape[2:], cfg.patch_size
+    return height // p, width // q
+
+
+class BeitForSemanticSegmentation(Model):
+    """A score of each label for each cell, four to a patch's side; UPerNet's head on a pyramid."""
+
+    config_class = BeitConfig
+    base_model_prefix = "beit"
+
+    def __init__(self, cfg: BeitConfig) -> None:
+        self.config = cfg
+        width, norm, count = cfg.hidden_size, "bn", cfg.num_labels
+        chosen = cfg.chosen(cfg.num_hidden_layers + 1)
+        expect(len(chosen) == 4, "out_indices", "4 numbers of layers", chosen, ModelError)
+        self.chosen = tuple(i - 1 for i in chosen)  # one less than a backbone's, as in transformers
+        self.beit = BeitModel(cfg, pooled=False)
+        _pyramid(self, width)
+        self.decode_head = PyramidHead([width] * 4, width, cfg.pool_scales, count, norm)
+        self.auxiliary_head = None
+        if cfg.use_auxiliary_head:
+            self.auxiliary_head = PlainHead(
+                width, cfg.auxiliary_channels, cfg.auxiliary_num_convs, count, norm,
+                concat=cfg.auxiliary_concat_input,
+            )  # fmt: skip
+
+    def forward(
+        self,
+        pixel_values: Tensor,
+        labels: Tensor | None = None,
+        interpolate_pos_encoding: bool = False,
+        *,
+        output_hidden_states: bool = False,
+    ) -> LogitsOutput:
+        """`(batch, channels, height, width)` → `(batch, labels, 4 * rows, 4 * columns)`."""
+        cfg = self.config
+        many = labels is None or cfg.num_labels > 1
+        expect(many, "labels", "more than one label in the config", cfg.num_labels, ArgumentError)
+        states = self.beit(pixel_values, output_hidden_states=True).hidden_states
+        grid = _grid(pixel_values, cfg)
+        maps = _rise(self, [as_maps(states[i][:, 1:], grid) for i in self.chosen])
+        logits, loss = self.decode_head(maps), None
+        if labels is not None:
+            weight, ignored = cfg.auxiliary_loss_weight, cfg.semantic_loss_ignore_index
+            beside = None if self.auxiliary_head is None else self.auxiliary_head(maps)
+            loss = pixel_loss(logits, beside, labels, weight, ignored)
+        return LogitsOutput(logits, loss, states if output_hidden_states else None)
