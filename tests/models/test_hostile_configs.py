@@ -130,3 +130,26 @@ def test_pictures_of_any_dtype_count_as_floats(case, kind):
     want = model(**{**golden.inputs, "pixel_values": pixels.to(tl.f32)}).last_hidden_state
     found = model(**{**golden.inputs, "pixel_values": pixels.to(getattr(tl, kind))})
     assert np.array_equal(found.last_hidden_state.numpy(), want.numpy())
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"output_hidden_states": True},
+        {"output_attentions": True},
+        {"return_dict": False},
+        {"torchscript": True},
+    ],
+)
+def test_what_a_config_says_of_calls_is_told(told, tmp_path):
+    folder = changed("bert", tmp_path, {**config_of("bert"), **told})
+    with pytest.warns(ConfigWarning, match=f"{next(iter(told))}: .* is not followed"):
+        tl.models.load(folder)
+
+
+def test_the_defaults_of_calls_are_not_told(tmp_path):
+    usual = {"output_hidden_states": False, "return_dict": True, "torchscript": None}
+    folder = changed("bert", tmp_path, {**config_of("bert"), **usual})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConfigWarning)
+        tl.models.load(folder)

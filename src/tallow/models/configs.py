@@ -149,6 +149,13 @@ sentence_transformers problem_type _commit_hash transformers_weights id2label nu
 pretraining_tp
 """
 WITHOUT_EFFECT = frozenset(_WITHOUT_EFFECT.split())
+# What transformers lets a config say of every call, and its defaults: here the call says it.
+OF_CALLS = {
+    "output_attentions": False,
+    "output_hidden_states": False,
+    "return_dict": True,
+    "torchscript": False,
+}
 
 
 PROBLEM = choice(None, "regression", "single_label_classification", "multi_label_classification")

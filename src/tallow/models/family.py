@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tallow.errors import ConfigWarning, DTypeError, ModelError, expect
-from tallow.models.configs import WITHOUT_EFFECT
+from tallow.models.configs import OF_CALLS, WITHOUT_EFFECT
 from tallow.models.fields import Fields
 from tallow.models.gguf_config import read_gguf
 from tallow.models.table import FAMILIES, GGUF_ARCHITECTURES, Family, choose, find, find_timm
@@ -73,6 +73,10 @@ def read_as(config: Any, name: str, fields: Fields) -> Any:
     if unknown:
         told = f"keys that {name} does not know are not used: {', '.join(sorted(unknown))}"
         warnings.warn(f"{fields.source}: {told[:400]}", ConfigWarning, stacklevel=5)
+    for name, default in OF_CALLS.items():
+        if (value := fields.get(name)) is not None and value != default:
+            told = f"{name}: {value!r} is not followed; a call says what it returns"
+            warnings.warn(f"{fields.source}: {told}", ConfigWarning, stacklevel=5)
     return cfg
 
 
