@@ -20,6 +20,13 @@ HISTORY = ROOT / "bench" / "history"
 MODEL = "smollm2-135m"
 # Settings that pin numpy's BLAS on some machines: a peer is measured as its user gets it.
 LOAD = os.getloadavg()[0]  # before this benchmark adds to it
+# With TALLOW_ISA=avx2 the peers that can be told so keep to AVX2, too (PyTorch with oneDNN and MKL;
+# ONNX Runtime cannot).
+AVX2 = {
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+}
 PINNED = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "L2_SIZE")
 
 
@@ -109,6 +116,8 @@ def shown(row: Mapping[str, float], digits: int = 2) -> str:
 def environment(**more: str) -> dict[str, str]:
     """The environment for a run, without settings that pin a peer to another machine's best."""
     clean = {name: value for name, value in os.environ.items() if name not in PINNED}
+    if os.environ.get("TALLOW_ISA") == "avx2":
+        clean |= AVX2
     return {**clean, "PYTHONWARNINGS": "ignore", "TOKENIZERS_PARALLELISM": "false", **more}
 
 
@@ -162,6 +171,7 @@ def machine() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)),
         "load_before": LOAD,
         "isa": _native.ISA,
+        "peers": "avx2 where they can be told" if os.environ.get("TALLOW_ISA") == "avx2" else "own",
         "python": platform.python_version(),
         "tallow": __version__,
     }

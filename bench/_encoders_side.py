@@ -1,6 +1,6 @@
 """One process's side of bench/encoders.py: forward passes of one encoder folder.
 
-    python bench/_encoders_side.py tallow|torch|onnxruntime|export FOLDER ONNX THREADS
+    python bench/_encoders_side.py tallow|plan|torch|onnxruntime|export FOLDER ONNX THREADS
 
 A line on standard input is `rows length`; the answer is the seconds of a pass. `export` writes the
 model for ONNX Runtime, fused by its own optimiser for transformers.
@@ -71,7 +71,7 @@ def export(folder: Path, target: Path) -> None:
 
 def side(library: str, folder: Path, onnx: Path, threads: int) -> Any:
     """A function from token ids to the call to be measured, which gives the hidden states."""
-    if library == "tallow":
+    if library in ("tallow", "plan"):
         import tallow as tl
 
         tl.set_num_threads(threads)
@@ -85,7 +85,11 @@ def side(library: str, folder: Path, onnx: Path, threads: int) -> Any:
                 with tl.inference_mode():
                     return ours(given, mask).last_hidden_state
 
-            return run
+            if library == "tallow":
+                return run
+            with tl.inference_mode():
+                plan = tl.capture(lambda i, m: ours(i, m).last_hidden_state, given, mask)
+            return lambda: plan(given, mask)
 
         return by_tallow
     if library == "torch":

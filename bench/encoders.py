@@ -1,10 +1,11 @@
 """MiniLM's forward pass beside ONNX Runtime and PyTorch, from one token batch to large ones.
 
 ONNX Runtime gets the model exported in f32 and fused by its own optimiser for transformers; PyTorch
-runs transformers with its default attention. Each library runs in a process of its own, the
-processes take turns, a run is the best pass within 200 ms, a ratio the median over the pairs of
-neighbouring runs. `share` is the products' and attention's multiply-adds per second over the FMA
-peak that was measured before.
+runs transformers with its default attention. An eager pass of Tallow stands beside PyTorch's, a
+captured plan beside ONNX Runtime's graph. Each library runs in a process of its own, the processes
+take turns, a run is the best pass within 200 ms, a ratio the median over the pairs of neighbouring
+runs. `share` is the multiply-adds per second of a plan's products and attention over the FMA peak
+that was measured before.
 
     python bench/encoders.py [--peer-python …/bin/python] [--threads 2] [--shapes 1x16 1x128 32x128]
 """
@@ -23,6 +24,7 @@ from _limits import limits
 
 SCRIPT = str(Path(__file__).with_name("_encoders_side.py"))
 GOALS = {"1x16": 1.3, "1x128": 1.3, "32x128": 1.0}
+BESIDE = {"torch": "tallow", "onnxruntime": "plan"}  # peer: how Tallow runs beside it
 
 
 def flops(config: dict[str, Any], rows: int, length: int) -> float:
@@ -45,7 +47,7 @@ def main() -> None:
     folder = common.model_path(given.model)
     work = common.work_folder(None)
     onnx = work / "encoder.onnx"
-    pythons = {"tallow": sys.executable}
+    pythons = {"tallow": sys.executable, "plan": sys.executable}
     torch = common.interpreter(given.peer_python, "torch", "transformers")
     if torch is not None:
         pythons["torch"] = torch
@@ -78,19 +80,20 @@ def main() -> None:
         row: dict[str, Any] = {"shape": shape, "goal": GOALS.get(shape)}
         for name, seconds in runs.items():
             row[f"{name}_ms"] = 1e3 * statistics.median(seconds)
-            if name != "tallow":
-                row[name] = common.ratio(seconds, runs["tallow"])
+            if name in BESIDE:
+                row[name] = common.ratio(seconds, runs[BESIDE[name]])
         if limit is not None:
-            rate = flops(config, count, length) / (row["tallow_ms"] / 1e3)
+            rate = flops(config, count, length) / (row["plan_ms"] / 1e3)
             row["share"] = rate / limit["flops_per_s"]
         rows.append(row)
     for side in sides.values():
         side.close()
-    peers = [name for name in pythons if name != "tallow"]
-    columns = ["rows × tokens", "Tallow ms", *(f"{name} ms" for name in peers), *peers, "share"]
+    peers = [name for name in BESIDE if name in pythons]
+    columns = ["rows × tokens", "eager ms", "plan ms", *(f"{name} ms" for name in peers)]
+    columns += [*(f"{name} / {BESIDE[name]}" for name in peers), "share"]
     made = common.table(f"Peers' time over Tallow's, {given.threads} threads", *columns)
     for row in rows:
-        cells = [f"{row[f'{name}_ms']:.2f}" for name in ("tallow", *peers)]
+        cells = [f"{row[f'{name}_ms']:.2f}" for name in ("tallow", "plan", *peers)]
         ratios = [common.shown(row[name]) for name in peers]
         made.add_row(row["shape"], *cells, *ratios, f"{row.get('share', 0):.0%}")
     common.show(made)

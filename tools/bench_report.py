@@ -47,7 +47,8 @@ def main() -> None:
             machine = result["machine"]
             about = (
                 f"`bench/{name}.py`, {result.get('pairs', 1)} pairs, {machine['cores']} cores of "
-                f"{machine['cpu']}, {machine['isa']} kernels, load before the run "
+                f"{machine['cpu']}, {machine['isa']} kernels, peers' instruction set: "
+                f"{machine.get('peers', 'own')}, load before the run "
                 f"{machine['load_before']:.1f}, {result['time'][:10]}."
             )
             parts += [write(result, about)]
@@ -210,7 +211,8 @@ def quantized(result: dict[str, Any], _about: str) -> str:
 def encoders(result: dict[str, Any], about: str) -> str:
     """The section about MiniLM."""
     peers = [name for name in ("onnxruntime", "torch") if name in result["rows"][0]]
-    head = [f"{name}'s time over Tallow's" for name in peers]
+    ours = {"onnxruntime": "a plan's", "torch": "an eager pass's"}
+    head = [f"{name}'s time over {ours[name]}" for name in peers]
     lines = [
         "## An encoder: MiniLM in f32",
         "",
