@@ -50,8 +50,9 @@ convmixer=timm convnext csm dac debertav2=deberta-v2 deepseek2 depth_anything_v2
 dinov2 dinov2reg4=dinov2_with_registers distilbert efficientnet efficientvit=timm encodec
 eva2=timm:eva02 falcon fastvit=timm flux gemma gemma2 gemma3 glm4 glm4_new granite granitemoehybrid
 helium hiera jina_bert llama llama2_c llama2_c_weights llava mamba mamba2 marian metavoice mimi
-mistral mixformer mixtral mmdit mobileclip mobilenetv4=timm mobileone=timm modernbert moondream
-mpt nvembed_v2 olmo olmo2 openclip=clip paddleocr_vl paligemma parler_tts persimmon phi phi3
+mistral mixformer mixtral mmdit mobileclip=open_clip mobilenetv4=timm mobileone=timm modernbert
+moondream
+mpt nvembed_v2 olmo olmo2 openclip=open_clip paddleocr_vl paligemma parler_tts persimmon phi phi3
 pixtral quantized_blip quantized_blip_text quantized_gemma3 quantized_glm4 quantized_lfm2
 quantized_llama=llama quantized_llama2_c quantized_metavoice quantized_mistral=mistral
 quantized_mixformer quantized_moondream quantized_mpt quantized_phi quantized_phi3

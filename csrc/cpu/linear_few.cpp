@@ -1,0 +1,134 @@
+// `linear` of few rows: dot products, weights converted in registers or through a small buffer.
+#include "linear_order.h"
+
+namespace tl::TL_ISA {
+namespace {
+
+// y[a·kRows + r] += the lanes of Σ w[r][i]·x[a][i], one after the other.
+template <int kRows, int kBatch, class T>
+TL_INLINE void dot_run(const T* const* w, const float* x, int64_t x_stride, int64_t depth,
+                       float* y) {
+  vf acc[kBatch][kRows] = {};
+  int64_t i = 0;
+  for (; i + kLanes <= depth; i += kLanes) {
+#pragma GCC unroll 4
+    for (int r = 0; r < kRows; ++r) {
+      const vf v = load(w[r] + i);
+#pragma GCC unroll 4
+      for (int a = 0; a < kBatch; ++a) acc[a][r] = fma(v, load(x + a * x_stride + i), acc[a][r]);
+    }
+  }
+  if (i < depth) {
+    int rest = static_cast<int>(depth - i);
+    for (int r = 0; r < kRows; ++r) {
+      const vf v = load_part(w[r] + i, rest);
+      for (int a = 0; a < kBatch; ++a)
+        acc[a][r] = fma(v, load_part(x + a * x_stride + i, rest), acc[a][r]);
+    }
+  }
+  constexpr int kSums = kRows * kBatch;
+  static_assert(kSums <= 8);
+#ifdef __AVX2__
+  __m256 lanes[8];
+  for (int j = 0; j < 8; ++j)
+    lanes[j] = j < kSums ? (__m256)acc[j / kRows][j % kRows] : _mm256_setzero_ps();
+  transpose8(lanes);
+  vf total = load(y);
+  for (int j = 0; j < 8; ++j) total = total + (vf)lanes[j];
+  store(y, total);
+#else
+  for (int j = 0; j < kSums; ++j) {
+    for (int lane = 0; lane < kLanes; ++lane) y[j] += acc[j / kRows][j % kRows][lane];
+  }
+#endif
+}
+
+// Rows of weights that are multiplied together: enough that no addition waits for the one before.
+template <int kBatch>
+inline constexpr int kTogetherRows = kBatch == 1 ? 4 : 2;
+
+template <int kBatch, class T>
+void decode_floats(const Linear& l, const float* x, int64_t x_stride) {
+  constexpr int kRows = kTogetherRows<kBatch>;
+  const int64_t stride = l.weight.back_stride(2);
+  const Order order(l);
+  parallel_for(l.n, decode_grain(l.n, l.k * sizeof(T)), [&](int64_t begin, int64_t end, int) {
+    for (int64_t i = begin; i < end; i += kRows) {
+      int rows = static_cast<int>(min64(kRows, end - i));
+      alignas(32) float y[8] = {};
+      for (int64_t k0 = 0; k0 < l.k; k0 += order.run) {
+        const T* w[kRows];
+        for (int r = 0; r < kRows; ++r)
+          w[r] = l.weight.ptr<const T>() + (i + (r < rows ? r : 0)) * stride + k0;
+        dot_run<kRows, kBatch>(w, x + k0, x_stride, min64(order.run, l.k - k0), y);
+      }
+      write_tile(l, 0, kBatch, i, rows, y, kRows);
+    }
+  });
+}
+
+template <int kBatch>
+void decode_blocks(const Linear& l, const BlockKernels& kernels, const float* x, int64_t x_stride) {
+  constexpr int kRows = kTogetherRows<kBatch>;
+  const int64_t block = block_of(l.weight.dtype), bytes = bytes_of(l.weight.dtype);
+  const Order order(l);
+  parallel_for(l.n, decode_grain(l.n, l.k / block * bytes), [&](int64_t begin, int64_t end, int) {
+    alignas(64) float buffer[kRows][Order::kMostRun];  // stays in L1
+    for (int64_t i = begin; i < end; i += kRows) {
+      int rows = static_cast<int>(min64(kRows, end - i));
+      alignas(32) float y[8] = {};
+      for (int64_t k0 = 0; k0 < l.k; k0 += order.run) {
+        const int64_t depth = min64(order.run, l.k - k0);
+        const float* w[kRows];
+        for (int r = 0; r < kRows; ++r) {
+          w[r] = buffer[r < rows ? r : 0];
+          if (r < rows)
+            kernels.unpack(l.weight_row(i + r) + k0 / block * bytes, depth / block, buffer[r]);
+        }
+        dot_run<kRows, kBatch>(w, x + k0, x_stride, depth, y);
+      }
+      write_tile(l, 0, kBatch, i, rows, y, kRows);
+    }
+  });
+}
+
+template <int kBatch>
+void decode(const Linear& l, const float* x, int64_t x_stride) {
+  with_plain(l.weight.dtype, [&]<class T>(T) { decode_floats<kBatch, T>(l, x, x_stride); }) ||
+      (decode_blocks<kBatch>(l, *block_kernels(l.weight.dtype), x, x_stride), true);
+}
+
+}  // namespace
+
+const char* linear_few_rows(const Linear& l) {
+  const float* x = l.x.ptr<const float>();
+  int64_t stride = l.x.back_stride(2);
+  Scratch copy(l.x.dtype == DType::f32 ? 64 : l.m * l.k * sizeof(float));
+  if (l.x.dtype != DType::f32) {
+    float* to = copy.as<float>();
+    if (!to) return "linear: out of memory";
+    with_float(l.x.dtype, [&]<class T>(T) {
+      for (int64_t r = 0; r < l.m; ++r) {
+        for (int64_t i = 0; i < l.k; ++i) to[r * l.k + i] = to_float(l.x_row<T>(r)[i]);
+      }
+    });
+    x = to;
+    stride = l.k;
+  }
+  switch (l.m) {
+    case 1:
+      decode<1>(l, x, stride);
+      break;
+    case 2:
+      decode<2>(l, x, stride);
+      break;
+    case 3:
+      decode<3>(l, x, stride);
+      break;
+    default:
+      decode<4>(l, x, stride);
+  }
+  return nullptr;
+}
+
+}  // namespace tl::TL_ISA

@@ -1,0 +1,256 @@
+// `linear` of many rows: packed panels of x and of weights.
+#include "linear_order.h"
+
+namespace tl::TL_ISA {
+namespace {
+
+// Packs a panel of 16 weight rows, elements k0 … k0 + depth, as floats. Block dtypes go through
+// `rows`, 16 × Order::kMostRun floats.
+
+template <class T>
+struct FloatWeights {
+  static constexpr int64_t kBuffer = 0;
+  static void pack(const Linear& l, int64_t column0, int columns, int64_t k0, int64_t depth,
+                   const Order& order, float*, float* to) {
+    int64_t stride = l.weight.back_stride(2), step = l.weight.back_stride(1);
+    pack_run<kColumns>(l.weight.ptr<const T>() + column0 * stride + k0 * step, stride, step,
+                       columns, depth, order, to);
+  }
+  // Asks for the part of a panel that belongs to row r of `rows`, so that it comes from memory
+  // while others are multiplied.
+  static void fetch(const Linear& l, int64_t column0, int64_t k0, int64_t depth, int64_t r,
+                    int64_t rows) {
+    constexpr int64_t kLine = 64 / sizeof(T);
+    const int64_t across = ceil_div(depth, kLine), lines = across * kColumns;
+    const int64_t first = lines * r / rows, last = lines * min64(r + kPanelRows, rows) / rows;
+    const T* from = l.weight.ptr<const T>() + column0 * l.weight.back_stride(2) + k0;
+    for (int64_t at = first; at < last; ++at)
+      __builtin_prefetch(from + at / across * l.weight.back_stride(2) + at % across * kLine, 0, 2);
+  }
+};
+
+struct BlockWeights {
+  static constexpr int64_t kBuffer = kColumns * Order::kMostRun;
+  static void pack(const Linear& l, int64_t column0, int columns, int64_t k0, int64_t depth,
+                   const Order& order, float* rows, float* to) {
+    const int64_t block = block_of(l.weight.dtype), bytes = bytes_of(l.weight.dtype);
+    const BlockKernels& kernels = *block_kernels(l.weight.dtype);
+    for (int c = 0; c < columns; ++c) {
+      kernels.unpack(l.weight_row(column0 + c) + k0 / block * bytes, depth / block,
+                     rows + c * depth);
+    }
+    pack_run<kColumns>(static_cast<const float*>(rows), depth, int64_t{1}, columns, depth, order,
+                       to);
+  }
+  static void fetch(const Linear&, int64_t, int64_t, int64_t, int64_t, int64_t) {}
+};
+
+// Column panels that pass by a slab of A (chunk × a run) while it is in L2. One after the other
+// over the whole depth, they would read A from L3 as often as there are panels: 60% of the FMA peak
+// where this is 80%.
+constexpr int kTogether = 8;
+
+inline int panels_together(int64_t column_panels, int64_t chunks) {
+  int together = kTogether;
+  while (together > 1 && ceil_div(column_panels, together) * chunks < 4 * num_threads())
+    together /= 2;
+  return together;
+}
+
+// c (6 × 16) = or += the lanes of a run, one after the other: a and b packed lane by lane, `steps`
+// elements in each. One tile meets all lanes at once, so that c and the panel b stay in L1.
+TL_INLINE void multiply_run(int64_t steps, int lanes, const float* a, const float* b, float* c,
+                            bool add) {
+  for (int j = 0; j < lanes; ++j) {
+    vf acc[kPanelRows][2] = {};
+    auto step = [&](int at) {
+      const vf b0 = load(b + at * kColumns), b1 = load(b + at * kColumns + kLanes);
+#pragma GCC unroll 6
+      for (int i = 0; i < kPanelRows; ++i) {
+        const vf x = a[at * kPanelRows + i] - vf{};
+        acc[i][0] = fma(x, b0, acc[i][0]);
+        acc[i][1] = fma(x, b1, acc[i][1]);
+      }
+    };
+    int64_t p = 0;
+    for (; p + 8 <= steps; p += 8, a += 8 * kPanelRows, b += 8 * kColumns) {
+#pragma GCC unroll 8
+      for (int at = 0; at < 8; ++at) step(at);
+    }
+    for (; p < steps; ++p, a += kPanelRows, b += kColumns) step(0);
+#pragma GCC unroll 6
+    for (int i = 0; i < kPanelRows; ++i) {
+      float* to = c + i * kColumns;
+      store(to, add || j ? load(to) + acc[i][0] : acc[i][0]);
+      store(to + kLanes, add || j ? load(to + kLanes) + acc[i][1] : acc[i][1]);
+    }
+  }
+}
+
+// Panels p of 6 rows of x, from row `row0` on: `to` is the place of panel 0.
+void pack_rows(const Linear& l, const Order& order, int64_t row0, int64_t rows, int64_t begin,
+               int64_t end, float* to) {
+  const int64_t padded = order.padded(l.k), step = l.x.back_stride(1);
+  with_float(l.x.dtype, [&]<class T>(T) {
+    for (int64_t p = begin; p < end; ++p) {
+      const int lines = static_cast<int>(min64(kPanelRows, rows - p * kPanelRows));
+      const T* from = l.x_row<T>(row0 + p * kPanelRows);
+      for (int64_t k0 = 0; k0 < l.k; k0 += order.run) {
+        pack_run<kPanelRows>(from + k0 * step, l.x.back_stride(2), step, lines,
+                             min64(order.run, l.k - k0), order,
+                             to + (p * padded + k0) * kPanelRows);
+      }
+    }
+  });
+}
+
+// The panels of 16 weight rows: packed once for all rows of x, or each time into a thread's room.
+template <class W>
+struct Panels {
+  const Linear& l;
+  const Order order;
+  float* packed = nullptr;  // all panels, panel after panel
+
+  int64_t count() const { return ceil_div(l.n, kColumns); }
+  int64_t size() const { return count() * order.padded(l.k) * kColumns; }
+  int columns(int64_t panel) const {
+    return static_cast<int>(min64(kColumns, l.n - panel * kColumns));
+  }
+  void pack(int64_t panel, int64_t k0, float* buffer, float* to) const {
+    W::pack(l, panel * kColumns, columns(panel), k0, min64(order.run, l.k - k0), order, buffer, to);
+  }
+  void pack_all(float* to) {
+    packed = to;
+    parallel_for(count(), 1, [&](int64_t begin, int64_t end, int) {
+      alignas(64) float buffer[W::kBuffer + 1];
+      for (int64_t panel = begin; panel < end; ++panel) {
+        for (int64_t k0 = 0; k0 < l.k; k0 += order.run) pack(panel, k0, buffer, place(panel, k0));
+      }
+    });
+  }
+  float* place(int64_t panel, int64_t k0) const {
+    return packed + (panel * order.padded(l.k) + k0) * kColumns;
+  }
+};
+
+// What a thread works in, in floats: sums of `together` panels, a packed panel, unpacked weights.
+template <class W>
+struct Room {
+  int64_t c_stride, c, size;
+  Room(int64_t rows, int together)
+      : c_stride(rows * kColumns),
+        c(together * c_stride),
+        size(c + Order::kMostRun * kColumns + W::kBuffer + 16) {}
+};
+
+// The tiles of `panels` column panels from `panel0` on, and `rows` packed rows from `a` on (row
+// `row0` of x). Sums of a depth of several runs wait in the room, one tile behind the other.
+template <class W>
+void multiply_panels(const Panels<W>& weights, const float* a, int64_t row0, int64_t rows,
+                     int64_t panel0, int panels, const Room<W>& room, float* scratch) {
+  const Linear& l = weights.l;
+  const Order& order = weights.order;
+  const int64_t padded = order.padded(l.k);
+  float *b = scratch + room.c, *buffer = b + Order::kMostRun * kColumns;
+  for (int64_t k0 = 0; k0 == 0 || k0 < l.k; k0 += order.run) {
+    const int64_t depth = min64(order.run, l.k - k0);
+    const bool last = k0 + order.run >= l.k;
+    for (int p = 0; p < panels; ++p) {
+      if (!weights.packed) weights.pack(panel0 + p, k0, buffer, b);
+      const float* panel = weights.packed ? weights.place(panel0 + p, k0) : b;
+      const Finish finish(l, (panel0 + p) * kColumns, weights.columns(panel0 + p));
+      const int64_t next = (panel0 + p + 1) * kColumns;
+      for (int64_t r = 0; r < rows; r += kPanelRows) {
+        float* tile = scratch + (l.k > order.run ? p * room.c_stride + r * kColumns : 0);
+        if (!weights.packed && next + kColumns <= l.n) W::fetch(l, next, k0, depth, r, rows);
+        multiply_run(order.lane(depth), order.lanes, a + r * padded + k0 * kPanelRows, panel, tile,
+                     k0 > 0);
+        if (last) finish.rows(row0 + r, min64(kPanelRows, rows - r), tile, kColumns);
+      }
+    }
+  }
+}
+
+// Packed weights of at most 16 MB are kept for a whole product of several chunks of rows.
+constexpr int64_t kMostPacked = int64_t{4} << 20;
+
+// Very many rows: a thread takes a chunk of them, packs it where it stays in L2, and walks over all
+// weights.
+constexpr int64_t kOwnRows = 120;
+
+template <class W>
+const char* own_chunks(const Panels<W>& weights) {
+  const Linear& l = weights.l;
+  const int64_t padded = weights.order.padded(l.k);
+  const Room<W> room(kOwnRows, kTogether);
+  const int64_t a_size = kOwnRows * padded, own = room.size + a_size + 16;
+  Scratch scratch(own * sizeof(float) * num_threads() + 64);
+  if (!scratch.as<char>()) return "linear: out of memory";
+  parallel_for(ceil_div(l.m, kOwnRows), 1, [&](int64_t begin, int64_t end, int worker) {
+    float *a = scratch.as<float>() + worker * own, *rest = a + a_size + 16;
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t row0 = i * kOwnRows, rows = min64(kOwnRows, l.m - row0);
+      pack_rows(l, weights.order, row0, rows, 0, ceil_div(rows, kPanelRows), a);
+      for (int64_t panel = 0; panel < weights.count(); panel += kTogether) {
+        multiply_panels<W>(weights, a, row0, rows, panel,
+                           static_cast<int>(min64(kTogether, weights.count() - panel)), room, rest);
+      }
+    }
+  });
+  return nullptr;
+}
+
+// All threads share one packed copy of x, or of some 16 MB of it.
+template <class W>
+const char* shared_chunks(const Panels<W>& weights) {
+  const Linear& l = weights.l;
+  const int64_t padded = weights.order.padded(l.k);
+  const int64_t chunk = chunk_rows(l.m, weights.count());
+  const int64_t part = min64(l.m, max64(1, kMostPacked / (max64(1, l.k) * chunk)) * chunk);
+  const int together = panels_together(weights.count(), ceil_div(part, chunk));
+  const int64_t groups = ceil_div(weights.count(), together);
+  const Room<W> room(chunk, together);
+  Scratch packed(packed_rows_size(part, padded) * sizeof(float) + 64),
+      scratch(room.size * sizeof(float) * num_threads());
+  if (!packed.as<char>() || !scratch.as<char>()) return "linear: out of memory";
+  for (int64_t row0 = 0; row0 < l.m; row0 += part) {
+    const int64_t rows = min64(part, l.m - row0);
+    parallel_for(ceil_div(rows, kPanelRows), max64(1, 8192 / max64(1, l.k)),
+                 [&](int64_t begin, int64_t end, int) {
+                   pack_rows(l, weights.order, row0, rows, begin, end, packed.as<float>());
+                 });
+    parallel_for(groups * ceil_div(rows, chunk), 1, [&](int64_t begin, int64_t end, int worker) {
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t first = i / groups * chunk, panel = i % groups * together;
+        multiply_panels<W>(weights, packed.as<float>() + first * padded, row0 + first,
+                           min64(chunk, rows - first), panel,
+                           static_cast<int>(min64(together, weights.count() - panel)), room,
+                           scratch.as<float>() + worker * room.size);
+      }
+    });
+  }
+  return nullptr;
+}
+
+template <class W>
+const char* many_rows(const Linear& l) {
+  Panels<W> weights{l, Order(l)};
+  const bool repeats = l.m > 2 * kChunkRows && weights.size() <= kMostPacked;
+  Scratch packed(repeats ? weights.size() * sizeof(float) + 64 : 64);
+  if (!packed.as<char>()) return "linear: out of memory";
+  if (!repeats) return shared_chunks(weights);
+  weights.pack_all(packed.as<float>());
+  const bool enough = ceil_div(l.m, kOwnRows) >= 4 * num_threads() && l.k <= 4096;
+  return enough ? own_chunks(weights) : shared_chunks(weights);
+}
+
+}  // namespace
+
+const char* linear_many_rows(const Linear& l) {
+  const char* error = nullptr;
+  with_plain(l.weight.dtype, [&]<class T>(T) { error = many_rows<FloatWeights<T>>(l); }) ||
+      (error = many_rows<BlockWeights>(l), true);
+  return error;
+}
+
+}  // namespace tl::TL_ISA

@@ -1,0 +1,98 @@
+// What `linear` with float activations has in common for few, some and many rows: the order of
+// addition, and packing by it. Few rows and many add up in the same order, so that a row's result
+// does not depend on the rows beside it.
+#pragma once
+#include "blocks/fp8.h"
+#include "gemm_linear.h"
+
+namespace tl::TL_ISA {
+
+// The plain dtypes of weights: f(T{}).
+template <class F>
+TL_INLINE bool with_plain(DType dtype, F f) {
+  if (dtype == DType::f8e4m3) return f(F8E4M3{}), true;
+  if (dtype == DType::f8e5m2) return f(F8E5M2{}), true;
+  return with_float(dtype, f);
+}
+
+// The order of addition, which only the depth and the block length decide. The depth is cut into
+// runs. In a run, lane i of `lanes` sums the elements i, i + lanes, … in order; then the sums of
+// the lanes are added to the result one after the other. Dot products read a run as it lies in
+// memory; for panels it is packed lane by lane. A short depth has one lane, and panels alone
+// multiply it: its lanes would be too short for them.
+struct Order {
+  int64_t run;
+  int lanes;
+
+  explicit Order(const Linear& l) : run(kDepth), lanes(1) {
+    if (l.k < kLeastRun) return;
+    const int64_t block = max64(kLanes, block_of(l.weight.dtype)), runs = ceil_div(l.k, kMostRun);
+    run = ceil_div(ceil_div(l.k, runs), block) * block;
+    lanes = kLanes;
+  }
+  static constexpr int64_t kLeastRun = 256, kMostRun = 512;
+  // Elements of a packed lane, and of a packed line: zeros fill up the last run.
+  int64_t lane(int64_t depth) const { return ceil_div(depth, lanes); }
+  int64_t padded(int64_t depth) const { return lane(depth) * lanes; }
+};
+
+inline constexpr int kColumns = kPanelColumns<float>;
+
+// Stands for rows that a panel does not have.
+template <class From>
+alignas(64) constexpr From kZeros[Order::kMostRun] = {};
+
+// pack_panel, lane by lane: element e of a run goes to place e % lanes · lane + e / lanes.
+template <int kWidth, class From>
+void pack_run(const From* from, int64_t line_stride, int64_t step, int lines, int64_t depth,
+              const Order& order, float* to) {
+  if (order.lanes == 1) return pack_panel<kWidth>(from, line_stride, step, lines, depth, to);
+  const int64_t lane = order.lane(depth);
+  int64_t e = 0;
+#ifdef __AVX2__
+  if (step == 1) {  // 8 × 8 elements of 8 lines change places
+    const From* row[(kWidth + 7) / 8 * 8];
+    for (int i = 0; i < (kWidth + 7) / 8 * 8; ++i)
+      row[i] = i < lines ? from + i * line_stride : kZeros<From>;
+    for (; e + 8 <= depth; e += 8) {
+#pragma GCC unroll 2
+      for (int i = 0; i < kWidth; i += 8) {
+        __m256 r[8];
+#pragma GCC unroll 8
+        for (int j = 0; j < 8; ++j) r[j] = (__m256)load(row[i + j] + e);
+        transpose8(r);
+        float* at = to + e / 8 * kWidth + i;
+#pragma GCC unroll 8
+        for (int j = 0; j < 8; ++j, at += lane * kWidth) {
+          if constexpr (kWidth % 8 == 0) {
+            _mm256_storeu_ps(at, r[j]);
+          } else {
+            static_assert(kWidth == 6);
+            _mm_storeu_ps(at, _mm256_castps256_ps128(r[j]));
+            _mm_storel_pi(reinterpret_cast<__m64*>(at + 4), _mm256_extractf128_ps(r[j], 1));
+          }
+        }
+      }
+    }
+  } else if (line_stride == 1 && lines == kWidth && kWidth == 16) {
+    for (; e < depth; ++e) {
+      float* at = to + (e % 8 * lane + e / 8) * kWidth;
+      store(at, load(from + e * step));
+      store(at + 8, load(from + e * step + 8));
+    }
+  }
+#endif
+  for (const int64_t end = order.padded(depth); e < end; ++e) {
+    float* at = to + (e % order.lanes * lane + e / order.lanes) * kWidth;
+    for (int i = 0; i < kWidth; ++i)
+      at[i] = i < lines && e < depth ? widen<float>(from[i * line_stride + e * step]) : 0.f;
+  }
+}
+
+// By the number of rows of x; null, or an error.
+const char* linear_few_rows(const Linear& l);   // up to kDotRows, whole rows, several lanes
+const char* linear_some_rows(const Linear& l);  // where takes_some_rows(l)
+bool takes_some_rows(const Linear& l);
+const char* linear_many_rows(const Linear& l);
+
+}  // namespace tl::TL_ISA
