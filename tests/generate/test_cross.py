@@ -102,5 +102,7 @@ def test_what_is_refused(decoder, given):
             search(decoder, [[3], [3], [3]], context=bad)
     with pytest.raises(ArgumentError, match="decoder_start_token_id"):
         decoder.generate(**given)
-    with pytest.raises(TypeError, match="pixel_values"):
+    with pytest.raises(ArgumentError, match="generate: expected .*'pixel_values'"):
         decoder.generate(**given, pixel_values=tl.zeros(1), decoder_start_token_id=3)
+    with pytest.raises(ArgumentError, match="generate: expected .*'context'"):
+        decoder.generate(decoder_input_ids=tl.tensor([[3]]))

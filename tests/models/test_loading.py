@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -261,6 +262,25 @@ def test_save_pretrained_wants_a_folder():
     model = ResNetModel(ResNetConfig(embedding_size=4, hidden_sizes=(4,), depths=(1,)))
     with pytest.raises(ModelError, match="config.json"):
         model.save_pretrained("anywhere")
+
+
+@pytest.mark.parametrize("way", ["relative", "link", "link to files"])
+def test_save_pretrained_into_its_own_folder(copied, tmp_path, monkeypatch, way):
+    folder = copied("bert")
+    before = (folder / "config.json").read_bytes()
+    target = tmp_path / "other"
+    if way == "relative":
+        monkeypatch.chdir(folder.parent)
+        target = Path(folder.name)
+    elif way == "link":
+        target.symlink_to(folder)
+    else:
+        target.mkdir()
+        (target / "config.json").symlink_to(folder / "config.json")
+    tl.models.load(folder).save_pretrained(target)
+    assert (target / "config.json").read_bytes() == before
+    case = Case("bert")
+    case.check(case.run(tl.models.load(target)))
 
 
 def test_a_tokenizer_of_vocabulary_files(copied):

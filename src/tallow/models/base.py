@@ -92,8 +92,10 @@ class Model(Module):
         save_safetensors(tensors, target / "model.safetensors", {"format": "pt"})
         for path in self.folder.iterdir() if self.folder is not None else ():
             beside = path.suffix in (".json", ".txt", ".model", ".jinja")
-            if beside and not path.name.endswith(".index.json") and target != self.folder:
-                shutil.copyfile(path, target / path.name)
+            copy = target / path.name
+            same = copy.exists() and copy.samefile(path)  # by another path, or a link
+            if beside and not same and not path.name.endswith(".index.json"):
+                shutil.copyfile(path, copy)
         given = {
             "config.json": self.config_values,
             "preprocessor_config.json": self.processor_values,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from functools import cached_property
+from inspect import signature
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from tallow.autograd.mode import inference_mode
@@ -144,6 +145,11 @@ class EncoderDecoderModel(GenerativeModel):
             inputs.pop("decoder_input_ids", None),
             inputs.pop("decoder_attention_mask", None),
         )
+        try:
+            signature(self.encode).bind(**inputs)
+        except TypeError as error:
+            wanted = "fields of GenerationConfig and inputs of the model"
+            raise ArgumentError(f"generate: expected {wanted}, got: {error}") from None
         with inference_mode():
             context, context_mask = self.encode(**inputs)
         start = config.decoder_start_token_id
