@@ -167,8 +167,20 @@ def test_dinov3_without_registers_runs():
     assert found.last_hidden_state.shape == (1, 1 + 6, 32)
 
 
+OLDER = {
+    "backbone": "microsoft/resnet-50",
+    "backbone_config": None,
+    "use_timm_backbone": False,
+    "use_pretrained_backbone": True,
+}
 REFUSED = [
-    ("upernet", {"backbone": "resnet50"}, "backbone: expected none beside backbone_config"),
+    ("upernet", {"backbone": "resnet50"}, 'backbone_config: {"model_type": …}), found'),
+    ("upernet", OLDER, "backbone: expected its config in place of its name (backbone_config: {"),
+    (
+        "depth_anything",
+        OLDER,
+        "(backbone_config: {\"model_type\": …}), found 'microsoft/resnet-50'",
+    ),
     ("upernet", {"backbone_config": {"model_type": "nothing"}}, "known families"),
     ("upernet", {"backbone_config": {"model_type": "bert"}}, "task: expected"),
     ("depth_anything", {"depth_estimation_type": "other"}, "'relative' or 'metric'"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import shutil
@@ -11,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tallow.errors import ModelError
+from tallow.errors import ArgumentError, DTypeError, ModelError
 from tallow.nn import Module
 from tallow.tensor import Tensor
 from tallow.weights.arrange import Rule, within
@@ -19,6 +20,11 @@ from tallow.weights.arrange import Rule, within
 if TYPE_CHECKING:
     from tallow.text import Tokenizer
     from tallow.weights import WeightSource
+
+# Arguments that only a loss reads.
+_FOR_LOSSES = (
+    "labels", "start_positions", "end_positions", "next_sentence_label", "sentence_order_label",
+)  # fmt: skip
 
 
 class Model(Module):
@@ -44,6 +50,33 @@ class Model(Module):
     tokenizer_source: Callable[[], Tokenizer] | None = None
     rows_alone: bool = False  # whether tasks give it one text a batch, as nothing pads
     end_ids: frozenset[int] = frozenset()  # that end a generation where there is no tokenizer
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call `forward`.
+
+        Raises:
+            DTypeError: a keyword is none of `forward`'s.
+            ArgumentError: labels are given while a plan is captured, and the loss reads them.
+        """
+        try:
+            return super().__call__(*args, **kwargs)
+        except TypeError as error:  # looked at afterwards, so that calls that fit cost nothing
+            taken = inspect.signature(self.forward).parameters
+            unknown = [name for name in kwargs if name not in taken]
+            if not unknown or any(each.kind is each.VAR_KEYWORD for each in taken.values()):
+                raise
+            text = f"{type(self).__name__}: {unknown[0]}: expected one of {', '.join(taken)}"
+            raise DTypeError(f"{text}, got an argument that this model does not take") from error
+        except ArgumentError as error:
+            if "while a plan is captured" not in str(error):
+                raise
+            given = inspect.signature(self.forward).bind(*args, **kwargs).arguments
+            named = [name for name in _FOR_LOSSES if given.get(name) is not None]
+            if not named:
+                raise
+            text = "expected none while a plan is captured, got some"
+            why = "a loss reads their values, which a plan cannot"
+            raise ArgumentError(f"{', '.join(named)}: {text}: {why}") from error
 
     @classmethod
     def beside(cls, source: WeightSource) -> tuple[type[Model], WeightSource]:

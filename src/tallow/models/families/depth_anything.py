@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tallow.errors import expect
+from tallow.errors import UnsupportedCaseError, expect
 from tallow.models.base import Model
 from tallow.models.blocks.vision import Grid, as_maps
 from tallow.models.configs import Config, choice, custom, size, sizes
@@ -204,12 +204,21 @@ class DepthAnythingForDepthEstimation(Model):
         self.neck = Neck(cfg)
         self.head = Head(cfg)
 
-    def forward(self, pixel_values: Tensor, *, output_hidden_states: bool = False) -> DepthOutput:
+    def forward(
+        self,
+        pixel_values: Tensor,
+        labels: Tensor | None = None,
+        *,
+        output_hidden_states: bool = False,
+    ) -> DepthOutput:
         """`(batch, 3, height, width)` → `(batch, height, width)`, in whole patches.
 
         Raises:
             ShapeError: the backbone gives another number of maps than the neck takes.
+            UnsupportedCaseError: labels are given; transformers has no loss for it either.
         """
+        wanted = "none, as there is no loss of depths"
+        expect(labels is None, "labels", wanted, "some", UnsupportedCaseError)
         cfg, patch = self.config, self.config.patch_size
         found = self.backbone(pixel_values, output_hidden_states=output_hidden_states)
         count, have = len(cfg.neck_hidden_sizes), len(found.feature_maps)
