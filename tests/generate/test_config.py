@@ -18,12 +18,12 @@ BAD = [
     ("early_stopping", ["yes", 0.5]),
     ("num_beams", [0, 1.0, 10**9]),
     ("num_return_sequences", [0, 2]),
-    ("temperature", [0, -1.0, float("nan"), "hot"]),
+    ("temperature", [-1.0, float("nan"), float("inf"), 10**400, "hot"]),
     ("top_k", [-1, 1.5]),
     ("top_p", [-0.1, 1.1]),
     ("min_p", [2]),
     ("typical_p", [0.0]),
-    ("repetition_penalty", [0.0, -2]),
+    ("repetition_penalty", [0.0, -2, float("inf")]),
     ("length_penalty", ["long", float("nan")]),
     ("bad_words_ids", [[3], [[]], "word"]),
     ("sequence_bias", [[[1, 2.0]], [[[], 2.0]]]),
@@ -40,6 +40,16 @@ def test_bad_values(name, value):
         GenerationConfig(**{name: value})
     with pytest.raises(FormatError, match=rf"here: {name}: expected .*, got"):
         GenerationConfig.of({name: value}, "here")
+
+
+def test_a_temperature_of_zero_stands_beside_greedy_search_alone():
+    """As in transformers 5.24, whose `TemperatureLogitsWarper` is made for sampling only."""
+    config = GenerationConfig.of({"temperature": 0, "do_sample": False}, "here")
+    assert config.processors(3, 4) == []
+    with pytest.raises(FormatError, match="here: temperature: expected .*above 0.*, got 0"):
+        GenerationConfig.of({"temperature": 0, "do_sample": True}, "here")
+    with pytest.raises(ArgumentError, match=r"GenerationConfig\.temperature: expected .*above 0"):
+        config.with_options(do_sample=True)
 
 
 def test_lengths_and_ends():

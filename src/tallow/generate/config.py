@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -82,6 +83,9 @@ class GenerationConfig:
         good = count <= beams or (beams == 1 and self.do_sample)
         where = "GenerationConfig.num_return_sequences"
         expect(good, where, f"at most {beams}, as there are beams", count, ArgumentError)
+        good = self.temperature != 0 or not self.do_sample
+        where = "GenerationConfig.temperature"
+        expect(good, where, "a number above 0, to sample", self.temperature, ArgumentError)
         suppressed = set(self.suppress_tokens or ())
         for name in ("forced_bos_token_id", "forced_eos_token_id"):
             token = getattr(self, name)
@@ -204,7 +208,7 @@ def _is_biases(x: object) -> bool:
     )
 
 
-_ANY = math.inf
+_ANY = sys.float_info.max  # infinity is none
 _TOKEN = _integer(0)
 _TOKENS = (lambda x: _TOKEN[0](x) or (is_ids(x) and len(x) > 0)), "a token id or several"
 _IDS = is_ids, "token ids"
@@ -223,7 +227,7 @@ _CHECKS: dict[str, tuple[Any, str]] = {
     "do_sample": _FLAG,
     "num_beams": _integer(1, MOST_ROWS),
     "num_return_sequences": _integer(1, MOST_ROWS),
-    "temperature": _number(0, _ANY, open_low=True),
+    "temperature": _number(0, _ANY),
     "top_k": _integer(0),
     "top_p": _SHARE,
     "min_p": _SHARE,
