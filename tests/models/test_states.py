@@ -212,6 +212,7 @@ GOOD = '{"lengths": [3], "dtype": "f32", "bases": {}}'
         ('{"lengths": [true], "dtype": "f32", "bases": {}}', "[[]]"),
         ('{"lengths": [3], "dtype": "i8", "bases": {}}', "[[]]"),
         ('{"lengths": [3], "dtype": "f32", "bases": {"6": [4]}}', "[[]]"),
+        ('{"lengths": [9], "dtype": "f32", "bases": {"6": [5]}}', "[[]]"),
         ('{"lengths": [3], "dtype": "f32", "bases": {"x": [1]}}', "[[]]"),
         ('{"lengths": [3], "dtype": "f32", "bases": []}', "[[]]"),
         (GOOD, "[[1, 2, 3, 4]]"),
@@ -239,6 +240,38 @@ def test_load_refuses_what_does_not_fit(plain, windowed, tmp_path):
     save_safetensors({"a": tl.zeros(1)}, tmp_path / "other")
     with pytest.raises(ModelError, match="format"):
         plain.make_state().load(tmp_path / "other")
+
+
+CROSS = {"keys": tl.zeros(2, 3, 5, 4), "values": tl.zeros(2, 3, 5, 4)}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"keys": tl.zeros(2, 3, 5)},
+        {"keys": tl.zeros(2, 3, 5, 4, 1), "values": tl.zeros(2, 3, 5, 4, 1)},
+        {"keys": tl.zeros(2, 4, 5, 4), "values": tl.zeros(2, 4, 5, 4)},
+        {"keys": tl.zeros(2, 3, 5, 8), "values": tl.zeros(2, 3, 5, 8)},
+        {"values": tl.zeros(2, 3, 6, 4)},
+        {"values": tl.zeros(2, 2, 5, 4)},
+        {"keys": tl.zeros(2, 3, 5, 4, dtype=tl.i64)},
+        {"values": tl.zeros(2, 3, 5, 4, dtype=tl.f16)},
+        {"mask": tl.ones(2, 6)},
+        {"mask": tl.ones(2, 5, 1)},
+        {"more": tl.zeros(2)},
+    ],
+)
+def test_load_refuses_contexts_that_are_none(tmp_path, change):
+    def write(tensors):
+        state = '{"lengths": [0, 0], "dtype": "f32", "bases": {}}'
+        metadata = {"format": "tallow.state.1", "state": state, "tokens": "[[], []]"}
+        named = {f"layers.0.cross_attn.{key}": held for key, held in tensors.items()}
+        save_safetensors(named, tmp_path / "state", metadata)
+        return State([SelfAndCross(KeyValue(3, 4), Cross())], context=16)
+
+    assert write({**CROSS, "mask": tl.ones(2, 5)}).load(tmp_path / "state").batch == 2
+    with pytest.raises(ModelError, match="expected keys and values"):
+        write({**CROSS, **change}).load(tmp_path / "state")
 
 
 def test_arguments(plain):

@@ -11,7 +11,7 @@ from typing import Any
 
 from tallow.dtype import by_name
 from tallow.errors import FormatError, ModelError, expect
-from tallow.models.states import Cross, KeyValue, LayerState, State
+from tallow.models.states import Cross, KeyValue, LayerState, SelfAndCross, State
 from tallow.tensor import Tensor
 
 FORMAT = "tallow.state.1"
@@ -60,11 +60,18 @@ def load_state(state: State, path: str | os.PathLike[str]) -> None:
     fits = max(known.lengths) <= state.context and set(known.bases) == windows
     parts = dict(state.named_parts())
     found: dict[str, dict[str, Any]] = {name: {} for name in parts}
+    beside = {
+        id(layer.cross_attn): layer.self_attn
+        for layer in state.layers
+        if isinstance(layer, SelfAndCross)
+    }
     for name, info in file.tensors.items():
         owner, _, key = name.rpartition(".")
         fits = fits and owner in parts
         found.setdefault(owner, {})[key] = info
-    if not fits or any(not _fits(part, found[name], known) for name, part in parts.items()):
+    if not fits or not all(
+        _fits(part, found[name], known, beside.get(id(part))) for name, part in parts.items()
+    ):
         wanted = f"keys and values of {len(state.layers)} layers of this model"
         raise ModelError(f"{path}: expected {wanted}, found others")
     state.restart(known.lengths, known.tokens, by_name(known.dtype))
@@ -88,11 +95,13 @@ def _used(state: State, part: KeyValue) -> int:
     return max(a - b for a, b in zip(state.lengths, bases, strict=True))
 
 
-def _fits(part: LayerState, infos: Mapping[str, Any], known: _Known) -> bool:
+def _fits(
+    part: LayerState, infos: Mapping[str, Any], known: _Known, beside: KeyValue | None
+) -> bool:
     batch = len(known.lengths)
     if not isinstance(part, KeyValue):
-        names = {"keys", "values"} if isinstance(part, Cross) and infos else set()
-        return names <= infos.keys() and all(i.shape[:1] == (batch,) for i in infos.values())
+        good = all(tuple(info.shape[:1]) == (batch,) for info in infos.values())
+        return good and (not isinstance(part, Cross) or not infos or _is_context(infos, beside))
     bases = known.bases.get(part.window, [0] * batch)
     used = max(a - b for a, b in zip(known.lengths, bases, strict=True))
     shape = (batch, part.heads, used)
@@ -100,6 +109,22 @@ def _fits(part: LayerState, infos: Mapping[str, Any], known: _Known) -> bool:
     return infos.keys() == wanted.keys() and all(
         (tuple(infos[key].shape), infos[key].dtype) == (wanted[key], known.dtype) for key in wanted
     )
+
+
+def _is_context(infos: Mapping[str, Any], beside: KeyValue | None) -> bool:
+    """Whether these are a context of the sizes of what is beside it, and its mask."""
+    if not {"keys", "values"} <= infos.keys() <= {"keys", "values", "mask"}:
+        return False
+    keys, values = infos["keys"], infos["values"]
+    good = len(keys.shape) == len(values.shape) == 4 and keys.shape[:3] == values.shape[:3]
+    good = good and keys.dtype == values.dtype and keys.dtype in ("f32", "f16", "bf16")
+    if good and beside is not None:
+        sizes = keys.shape[1], keys.shape[3], values.shape[3]
+        good = sizes == (beside.heads, beside.size, beside.value_size)
+    if not good or "mask" not in infos:
+        return good
+    mask = infos["mask"].shape
+    return len(mask) in (2, 4) and mask[-1] == keys.shape[2]
 
 
 def _read(path: Path, metadata: Mapping[str, str]) -> _Known:
@@ -135,8 +160,12 @@ def _is_whole(known: Any) -> bool:
         return False
     if any(len(row) != len(known.lengths) for row in (*rows, known.tokens)):
         return False
-    spans = (pair for row in rows[1:] for pair in zip(known.lengths, row, strict=True))
-    return all(base <= length for length, base in spans) and all(
+    held = all(  # what the window of the next position sees, as in Span.holds
+        base <= max(length - window + 1, 0)
+        for window, row in known.bases.items()
+        for length, base in zip(known.lengths, row, strict=True)
+    )
+    return held and all(
         len(ids) <= length for ids, length in zip(known.tokens, known.lengths, strict=True)
     )
 
