@@ -45,7 +45,7 @@ NAN = float("nan")
 BAD = {
     "no layers": ({"num_hidden_layers": 0}, "num_hidden_layers: expected an integer from 1"),
     "too many layers": ({"num_hidden_layers": 10**9}, "num_hidden_layers: expected an integer"),
-    "more layers than tensors": ({"num_hidden_layers": 4000}, "layers: expected 4000"),
+    "more layers than tensors": ({"num_hidden_layers": 4000}, "num_hidden_layers: expected no"),
     "zero heads": ({"num_attention_heads": 0}, "num_attention_heads: expected an integer from 1"),
     "heads not a number": ({"num_attention_heads": "4"}, "found '4'"),
     "heads a flag": ({"num_attention_heads": True}, "found True"),

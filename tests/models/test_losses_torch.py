@@ -32,6 +32,7 @@ def test_losses_of_pixels_are_those_of_transformers(count):
     assert found.item() == pytest.approx(want.item(), rel=1e-5)
 
 
+@pytest.mark.needs_torch
 @pytest.mark.parametrize("name", ["beit_segmentation", "upernet"])
 def test_losses_of_two_heads_are_those_of_transformers(name):
     import torch

@@ -207,7 +207,11 @@ class Config:
 
     def agree(self, fields: Fields) -> None:
         """Refuse heads that do not share the width, and a padding id that is no word."""
-        width, heads = (getattr(self, name, None) for name in ("hidden_size", _HEADS))
+        # Of fields: what properties are made of has other names, which families check themselves.
+        width, heads = (
+            getattr(self, name, None) if name in fields.written else None
+            for name in ("hidden_size", _HEADS)
+        )
         if isinstance(width, int) and isinstance(heads, int) and not hasattr(self, "head_dim"):
             wanted = f"a divisor of {fields.written.get('hidden_size', 'hidden_size')} {width}"
             if width % heads:
