@@ -10,7 +10,7 @@ import pytest
 
 import tallow as tl
 from models.golden_families import Case, close
-from tallow.errors import ArgumentError, ModelError
+from tallow.errors import ArgumentError, ModelError, ShapeError
 from tallow.safetensors import save_file
 
 GENERATING = ["bert_lm_generate", "roberta_lm_generate", "electra_lm_generate", "gpt2_generate"]
@@ -99,6 +99,23 @@ def test_steps_equal_one_pass(name):
     parts += [model(input_ids=ids[:, i : i + 1], state=state).logits for i in range(3, 7)]
     close(tl.cat(parts, 1).numpy(), whole[:, :7].numpy())
     assert state.lengths == [7, 7]
+
+
+@pytest.mark.parametrize("name", CROSSING)
+def test_inputs_of_other_batches_are_refused_by_name(name):
+    case = Case(name)
+    model, ids = case.load(), case.inputs["input_ids"]
+    context = case.inputs["encoder_hidden_states"]
+    with pytest.raises(ShapeError, match="input_ids: expected shape"):
+        model(input_ids=ids[0], state=model.make_state(1))
+    state = model.make_state(3)
+    with pytest.raises(ShapeError, match="forward: expected a batch of 3 as the state's, got 2"):
+        model(input_ids=ids, state=state)
+    assert state.lengths == [0, 0, 0]
+    for bad in (context[:1], context[0]):
+        for state in (None, model.make_state(2)):
+            with pytest.raises(ShapeError, match=r"encoder_hidden_states: expected shape \(2, m"):
+                model(input_ids=ids, encoder_hidden_states=bad, state=state)
 
 
 @pytest.mark.parametrize("name", [*GENERATING, "mbart_decoder"])

@@ -130,11 +130,17 @@ class TextStack(Model):
         Raises:
             ContextError: more positions than there are.
             ArgumentError: inputs that do not belong together.
+            ShapeError: an input has other axes, or another batch than the rest.
         """
         given = text_inputs(input_ids, embeds)
         good = context is None or bool(self.cross_attentions())
         expect(good, "encoder_hidden_states", _NO_CONTEXT, "some", ArgumentError)
-        n, held = given.shape[1], 0 if state is None else state.length
+        b, n, held = *given.shape[:2], 0 if state is None else state.length
+        if context is not None:
+            good = context.ndim == 3 and context.shape[0] == b
+            expect(good, "encoder_hidden_states", f"shape ({b}, m, size)", tuple(context.shape))
+        if state is not None:
+            expect(b == state.batch, "forward", f"a batch of {state.batch} as the state's", b)
         wanted = f"at most {self.context} positions"
         expect(held + n <= self.context, "input", wanted, held + n, ContextError)
         if state is None:
