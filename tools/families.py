@@ -70,7 +70,10 @@ def beside_candle(timm: set[str]) -> list[str]:
     for word in CANDLE.split():
         name, _, ours = word.partition("=")
         where, _, theirs = ours.partition(":")
-        found = where == "timm" and any(fnmatch(f"{theirs or name}_s", each) for each in timm)
+        stem = theirs or name
+        found = where == "timm" and any(
+            fnmatch(f"{stem}_s", each) or each.startswith(stem) for each in timm
+        )
         (here if found or (ours or name) in FAMILIES else not_yet).append(name)
     count = len(here) + len(not_yet)
     about = f"candle-transformers has {count} modules of models, none with a test of its outputs."
