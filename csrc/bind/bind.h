@@ -6,6 +6,7 @@
 
 #include "../core/array.h"
 #include "../core/kernel.h"
+#include "../core/promote.h"
 
 namespace nb = nanobind;
 
@@ -13,6 +14,7 @@ namespace tl::bind {
 
 // Raises tallow.errors.<type> with `where: text`.
 [[noreturn]] void raise(const char* type, const char* where, const std::string& text);
+[[noreturn]] void raise(const Error& error);
 std::string shape_text(const View& v);
 
 Array empty(DType dtype, const int64_t* shape, int ndim, const char* where);
@@ -48,9 +50,6 @@ Array contiguous(const Array& x, const char* where);
 Array contiguous_copy(const Array& x, const char* where);
 void copy_into(Array& out, const Array& x, const char* where);  // same shape; converts the dtype
 Array cast(const Array& x, DType dtype, const char* where);
-
-// The dtype of floats made without one, and of quotients of integers.
-inline DType default_float = DType::f32;
 
 // `x` seen as `shape` with stride 0 on the axes that are repeated; raises ShapeError when it does
 // not fit.

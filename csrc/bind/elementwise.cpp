@@ -1,100 +1,20 @@
 // Calls of the elementwise kernels: promotion, broadcasting and allocation in one step, because
-// they are the ops whose cost is mostly the call. Promotion follows torch: tensors with axes, then
-// 0-d tensors, then Python numbers; a later group counts only when it is of a higher category (bool
-// < integer < float < complex).
+// they are the ops whose cost is mostly the call.
 #include <nanobind/stl/string.h>
 
+#include "../core/elementwise_op.h"
 #include "bind.h"
 
 namespace tl::bind {
 namespace {
 
-enum class Family { number, power, floating, compare, bitwise, integer, test, other };
+using Class = ElementwiseClass;
 
-struct Row {
-  const char* name;
-  int arity;
-  Family family;
-};
-
-const Row kRows[] = {
-#define UNARY(name, expression) {#name, 1, Family::number},
-#define UNARY_FLOAT(name, expression) {#name, 1, Family::floating},
-#define UNARY_NUMBERS(name, expression) {#name, -1, Family::other},
-#define TEST(name, expression) {#name, 1, Family::test},
-#define BINARY(name, expression) {#name, 2, Family::number},
-#define BINARY_FLOAT(name, expression) {#name, 2, Family::floating},
-#define COMPARE(name, expression) {#name, 2, Family::compare},
-#define BITWISE(name, expression) {#name, 2, Family::bitwise},
-#define TERNARY(name, expression) {#name, -1, Family::other},
-#define INTEGER2(name, function) {#name, 2, Family::integer},
-#define TEST_ALL TEST
-#define LIBM1 UNARY_FLOAT
-#define LIBM2 BINARY_FLOAT
-#define DIVISION BINARY
-#define UNARY_BITS UNARY
-#define BINARY_BITS BINARY
-#include "../ops/elementwise.def"
-    {"pow", 2, Family::power},
-    {"nextafter", 2, Family::floating},
-    {"conj", 1, Family::number},
-    {"angle", 1, Family::floating},
-};
-
-int category(DType d) {
-  switch (row(d).kind) {
-    case 'b':
-      return 0;
-    case 'u':
-    case 'i':
-      return 1;
-    case 'f':
-      return 2;
-    case 'c':
-      return 3;
-    default:
-      return 4;
-  }
-}
-
-// The dtype of a result of two dtypes of one group.
-DType join(DType a, DType b) {
-  if (a == b) return a;
-  int ca = category(a), cb = category(b);
-  if (ca != cb) return ca > cb ? a : b;
-  int wa = bytes_of(a), wb = bytes_of(b);
-  if (ca == 2) {
-    if (wa != wb) return wa > wb ? a : b;
-    return DType::f32;  // f16 with bf16, or two kinds of f8
-  }
-  bool ua = row(a).kind == 'u', ub = row(b).kind == 'u';
-  if (ua == ub) return wa > wb ? a : b;
-  DType s = ua ? b : a;
-  int ws = ua ? wb : wa, wu = ua ? wa : wb;
-  if (ws > wu) return s;
-  return wu == 1 ? DType::i16 : wu == 2 ? DType::i32 : DType::i64;
-}
-
-constexpr DType kNone = DType::count;
-
-// Groups in order of priority, kNone where empty.
-DType promote(DType dims, DType zero, DType number) {
-  DType out = dims;
-  for (DType next : {zero, number}) {
-    if (next == kNone) continue;
-    if (out == kNone)
-      out = next;
-    else if (category(next) > category(out))
-      out = next;
-  }
-  return out;
-}
-
-DType number_dtype(nb::handle h, const char* where) {
-  if (PyBool_Check(h.ptr())) return DType::bool_;
-  if (PyLong_Check(h.ptr())) return DType::i64;
-  if (PyFloat_Check(h.ptr())) return default_float;
-  if (PyComplex_Check(h.ptr())) return DType::complex64;
+Number::Kind number_kind(nb::handle h, const char* where) {
+  if (PyBool_Check(h.ptr())) return Number::boolean;
+  if (PyLong_Check(h.ptr())) return Number::integer;
+  if (PyFloat_Check(h.ptr())) return Number::real;
+  if (PyComplex_Check(h.ptr())) return Number::complex;
   raise("NoKernelError", where,
         std::string("expected a Tensor or a number, got ") + Py_TYPE(h.ptr())->tp_name);
 }
@@ -113,60 +33,11 @@ void refuse_blocks(const View& v, const char* where) {
   }
 }
 
-// Of the kernels for numbers, some have no meaning for bools, as in torch.
-bool refuses_bools(const char* name) {
-  for (const char* refused : {"neg", "sub", "abs", "relu", "floor", "ceil", "trunc", "round_even",
-                              "remainder", "fmod", "floor_divide", "trunc_divide"}) {
-    if (strcmp(name, refused) == 0) return true;
-  }
-  return false;
-}
-
-// The kernels that csrc/cpu/complex.cpp has.
-bool takes_complex(const char* name) {
-  static const char* const kNames[] = {
-      "neg",      "conj",  "square",      "sign",       "reciprocal",  "exp",         "exp2",
-      "expm1",    "log",   "log2",        "log10",      "log1p",       "sqrt",        "rsqrt",
-      "sin",      "cos",   "tan",         "asin",       "acos",        "atan",        "sinh",
-      "cosh",     "tanh",  "asinh",       "acosh",      "atanh",       "sigmoid",     "silu",
-      "abs",      "angle", "add",         "sub",        "mul",         "div",         "pow",
-      "eq",       "ne",    "logical_and", "logical_or", "logical_xor", "logical_not", "isnan",
-      "isfinite", "isinf", "where"};
-  for (const char* known : kNames) {
-    if (strcmp(name, known) == 0) return true;
-  }
-  return false;
-}
-
-// The dtype in which the kernel computes.
-DType settle(const Kernel& kernel, Family family, DType common) {
-  if (common == DType::bool_ && refuses_bools(kernel.name))
-    raise("NoKernelError", kernel.name, "expected numbers, got bool (use ~ or ^ for bools)");
-  if (category(common) == 3) {
-    if (!takes_complex(kernel.name))
-      raise("NoKernelError", kernel.name, "expected real numbers, got complex64");
-    return common;
-  }
-  if (family == Family::floating && category(common) < 2) return default_float;
-  // The square of a bool is a power of it, which counts.
-  if (common == DType::bool_ && strcmp(kernel.name, "square") == 0) return DType::i64;
-  if ((family == Family::bitwise || family == Family::integer) && category(common) > 1)
-    raise("NoKernelError", kernel.name,
-          std::string("expected integers") + (family == Family::bitwise ? " or bool" : "") +
-              ", got " + row(common).name);
-  if (family == Family::integer && common == DType::bool_)
-    raise("NoKernelError", kernel.name, "expected integers, got bool");
-  if (bytes_of(common) == 1 && category(common) == 2)
-    raise("NoKernelError", kernel.name,
-          std::string("expected a dtype for arithmetic, got ") + row(common).name);
-  return common;
-}
-
-DType result_of(const Kernel& kernel, Family family, DType common) {
-  if (family == Family::compare || family == Family::test) return DType::bool_;
-  bool real = common == DType::complex64 &&
-              (strcmp(kernel.name, "abs") == 0 || strcmp(kernel.name, "angle") == 0);
-  return real ? DType::f32 : common;
+DType settle(const ElementwiseOp& op, DType common) {
+  Error error;
+  DType dtype;
+  if (!op.settle(common, dtype, error)) raise(error);
+  return dtype;
 }
 
 void check_target(const char* where, const View& given, DType result) {
@@ -178,10 +49,10 @@ void check_target(const char* where, const View& given, DType result) {
 }
 
 // `given` is the output of the in-place form.
-Array unary(const Kernel& kernel, Family family, const Array& x, const double* numbers, int count,
-            Array* given) {
+Array unary(const Kernel& kernel, const ElementwiseOp& op, const Array& x, const double* numbers,
+            int count, Array* given) {
   refuse_blocks(x, kernel.name);
-  DType dtype = settle(kernel, family, x.dtype), result = result_of(kernel, family, dtype);
+  DType dtype = settle(op, x.dtype), result = op.result(dtype);
   if (given) check_target(kernel.name, *given, result);
   Array in = cast(x, dtype, kernel.name);
   Array out =
@@ -214,49 +85,34 @@ void resolve(const char* where, nb::handle h, Operand& o) {
   }
 }
 
-bool same_shape(const View& a, const View& b) {
-  if (a.ndim != b.ndim) return false;
-  for (int i = 0; i < a.ndim; ++i) {
-    if (a.shape[i] != b.shape[i]) return false;
-  }
-  return true;
+void add(Promotion& promotion, const Operand& o, const char* where) {
+  if (o.array) return promotion.add(*o.array);
+  Number number;
+  number.kind = number_kind(o.number, where);
+  promotion.add(number);
 }
-
-struct Groups {
-  DType dims = kNone, zero = kNone, number = kNone;
-  void add(const Operand& o, const char* where) {
-    if (!o.array) {
-      DType d = number_dtype(o.number, where);
-      number = number == kNone ? d : join(number, d);
-    } else {
-      DType& group = o.array->ndim ? dims : zero;
-      group = group == kNone ? o.array->dtype : join(group, o.array->dtype);
-    }
-  }
-  DType result() const { return promote(dims, zero, number); }
-};
 
 // n operands, after a mask if there is one (of `where`); `given` is the output of the in-place
 // form, whose dtype and shape are the result's.
-Array several(const Kernel& kernel, Family family, const nb::handle* handles, int n,
+Array several(const Kernel& kernel, const ElementwiseOp& op, const nb::handle* handles, int n,
               const Array* mask, const double* numbers, int count, Array* given) {
   constexpr int kMost = 3;
   Operand operands[kMost];
-  Groups groups;
+  Promotion groups;
   for (int i = 0; i < n; ++i) {
     resolve(kernel.name, handles[i], operands[i]);
-    groups.add(operands[i], kernel.name);
+    add(groups, operands[i], kernel.name);
   }
-  if (!mask && groups.dims == kNone && groups.zero == kNone)
+  if (!mask && !groups.has_array())
     raise("DTypeError", kernel.name, "expected a Tensor, got numbers only");
   // As torch, which does not give 1 / b of an integer b the integers' type.
-  bool whole = family == Family::power && handles[1].is_valid() && !operands[1].array &&
+  bool whole = op.type == Class::power && handles[1].is_valid() && !operands[1].array &&
                PyLong_Check(handles[1].ptr()) && category(groups.result()) < 2;
   if (whole && nb::handle(handles[1]) < nb::int_(0))
     raise("ArgumentError", kernel.name,
           "expected an exponent from 0 up for integers, got a negative number");
   DType common = groups.result();
-  if (!mask) common = settle(kernel, family, common);
+  common = settle(op, common);
   int64_t shape[kMaxDims];
   int ndim = mask ? mask->ndim : 0;
   for (int i = 0; i < n; ++i) {
@@ -284,7 +140,7 @@ Array several(const Kernel& kernel, Family family, const nb::handle* handles, in
     }
     shape[ndim - i] = size;
   }
-  DType result = result_of(kernel, family, common);
+  DType result = op.result(common);
   Array out;
   if (given) {
     View wanted;
@@ -382,63 +238,59 @@ Array as_complex(const Array& x) {
 void bind_elementwise(nb::module_& m) {
   // (arity, callable, in-place callable) of an elementwise kernel, or None when `name` is not one.
   m.def("elementwise", [](const std::string& name) -> nb::object {
-    for (const Row& r : kRows) {
-      if (name != r.name || r.arity < 0) continue;
-      const Kernel* kernel = kernels().find(r.name);
-      if (!kernel) return nb::none();
-      Family family = r.family;
-      if (r.arity == 1) {
-        return nb::make_tuple(1, nb::cpp_function([kernel, family](const Array& x) {
-                                return unary(*kernel, family, x, nullptr, 0, nullptr);
-                              }),
-                              nb::cpp_function([kernel, family](Array& x) {
-                                unary(*kernel, family, x, nullptr, 0, &x);
-                              }));
-      }
-      return nb::make_tuple(2, nb::cpp_function([kernel, family](nb::handle a, nb::handle b) {
-                              nb::handle operands[] = {a, b};
-                              return several(*kernel, family, operands, 2, nullptr, nullptr, 0,
-                                             nullptr);
-                            }),
-                            nb::cpp_function([kernel, family](Array& a, nb::handle b) {
-                              nb::handle operands[] = {nb::find(a), b};
-                              several(*kernel, family, operands, 2, nullptr, nullptr, 0, &a);
-                            }));
-    }
-    return nb::none();
+    const ElementwiseOp* op = find_elementwise(name.c_str());
+    const Kernel* kernel = op && !op->constants ? kernels().find(op->name) : nullptr;
+    if (!kernel || op->operands > 2) return nb::none();
+    if (op->operands == 1)
+      return nb::make_tuple(
+          1, nb::cpp_function([kernel, op](const Array& x) {
+            return unary(*kernel, *op, x, nullptr, 0, nullptr);
+          }),
+          nb::cpp_function([kernel, op](Array& x) { unary(*kernel, *op, x, nullptr, 0, &x); }));
+    return nb::make_tuple(2, nb::cpp_function([kernel, op](nb::handle a, nb::handle b) {
+                            nb::handle operands[] = {a, b};
+                            return several(*kernel, *op, operands, 2, nullptr, nullptr, 0, nullptr);
+                          }),
+                          nb::cpp_function([kernel, op](Array& a, nb::handle b) {
+                            nb::handle operands[] = {nb::find(a), b};
+                            several(*kernel, *op, operands, 2, nullptr, nullptr, 0, &a);
+                          }));
   });
   // A kernel of one float array and three constants.
   m.def("with_numbers", [](const char* name) {
     const Kernel* kernel = &known(name);
-    return nb::cpp_function([kernel](const Array& x, double p, double q, double r) {
+    const ElementwiseOp* op = find_elementwise(name);
+    return nb::cpp_function([kernel, op](const Array& x, double p, double q, double r) {
       const double numbers[] = {p, q, r};
-      return unary(*kernel, Family::floating, x, numbers, 3, nullptr);
+      return unary(*kernel, *op, x, numbers, 3, nullptr);
     });
   });
   // A kernel of three float operands and one constant.
   m.def("ternary", [](const char* name) {
     const Kernel* kernel = &known(name);
-    return nb::cpp_function([kernel](nb::handle a, nb::handle b, nb::handle c, double p) {
+    const ElementwiseOp* op = find_elementwise(name);
+    return nb::cpp_function([kernel, op](nb::handle a, nb::handle b, nb::handle c, double p) {
       nb::handle operands[] = {a, b, c};
-      return several(*kernel, Family::floating, operands, 3, nullptr, &p, 1, nullptr);
+      return several(*kernel, *op, operands, 3, nullptr, &p, 1, nullptr);
     });
   });
   m.def("where", [](const Array& condition, nb::handle a, nb::handle b) {
     nb::handle operands[] = {a, b};
-    return several(known("where"), Family::other, operands, 2, &condition, nullptr, 0, nullptr);
+    return several(known("where"), *find_elementwise("where"), operands, 2, &condition, nullptr, 0,
+                   nullptr);
   });
   m.def("view_as_real", &as_real);
   m.def("view_as_complex", &as_complex);
   m.def("promote_types", [](int a, int b) {
-    return static_cast<int>(join(static_cast<DType>(a), static_cast<DType>(b)));
+    return static_cast<int>(promote_types(static_cast<DType>(a), static_cast<DType>(b)));
   });
   // The dtype in which two operands (arrays or numbers) meet.
   m.def("result_type", [](nb::handle a, nb::handle b, const char* where) {
-    Groups groups;
+    Promotion groups;
     for (nb::handle h : {a, b}) {
       Operand o;
       resolve(where, h, o);
-      groups.add(o, where);
+      add(groups, o, where);
     }
     return static_cast<int>(groups.result());
   });

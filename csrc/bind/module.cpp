@@ -62,11 +62,17 @@ void raise(const char* type, const char* where, const std::string& text) {
   throw nb::python_error();
 }
 
-std::string shape_text(const View& v) {
-  std::string text = "(";
-  for (int i = 0; i < v.ndim; ++i) text += (i ? ", " : "") + std::to_string(v.shape[i]);
-  return text + (v.ndim == 1 ? ",)" : ")");
+void raise(const Error& error) {
+  static constexpr const char* kClasses[] = {
+      "TallowError",     "ArgumentError",    "ShapeError", "DTypeError",  "NoKernelError",
+      "IndexRangeError", "OutOfMemoryError", "GradError",  "DeviceError", "TallowError"};
+  nb::object type =
+      nb::module_::import_("tallow.errors").attr(kClasses[static_cast<int>(error.kind)]);
+  PyErr_SetString(type.ptr(), error.text);
+  throw nb::python_error();
 }
+
+std::string shape_text(const View& v) { return ShapeText(v).text; }
 
 Array empty(DType dtype, const int64_t* shape, int ndim, const char* where) {
   Array out = Array::empty(dtype, shape, ndim);

@@ -54,6 +54,14 @@ struct View {
   }
 };
 
+TL_INLINE bool same_shape(const View& a, const View& b) {
+  if (a.ndim != b.ndim) return false;
+  for (int i = 0; i < a.ndim; ++i) {
+    if (a.shape[i] != b.shape[i]) return false;
+  }
+  return true;
+}
+
 // Strides count elements backwards, too.
 TL_INLINE int64_t magnitude(int64_t x) { return x < 0 ? -x : x; }
 

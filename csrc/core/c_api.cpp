@@ -74,92 +74,6 @@ void release_owner(void* raw) {
   pool_free(owner, sizeof(Owner));
 }
 
-// --- calls: what the op rows settle in Python is checked here, for kernels that trust their caller
-// ----------------------------
-
-enum class Rule { none, number, compare };
-
-struct Checked {
-  const char* name;
-  Rule rule;
-};
-// The elementwise kernels walk all operands by the shape of the first, in the dtype of the second.
-constexpr Checked kChecked[] = {
-#define UNARY(name, expression) {#name, Rule::number},
-#define UNARY_FLOAT UNARY
-#define BINARY UNARY
-#define BINARY_FLOAT UNARY
-#define BITWISE UNARY
-#define UNARY_BITS UNARY
-#define BINARY_BITS UNARY
-#define COMPARE(name, expression) {#name, Rule::compare},
-#define COMPARE_BITS COMPARE
-#include "../ops/elementwise.def"
-#undef UNARY
-#undef UNARY_FLOAT
-#undef BINARY
-#undef BINARY_FLOAT
-#undef BITWISE
-#undef UNARY_BITS
-#undef BINARY_BITS
-#undef COMPARE
-#undef COMPARE_BITS
-};
-
-bool same_shape(const View& p, const View& q) {
-  if (p.ndim != q.ndim) return false;
-  for (int i = 0; i < p.ndim; ++i) {
-    if (p.shape[i] != q.shape[i]) return false;
-  }
-  return true;
-}
-
-// Null, or why these arrays would lead the kernel out of their memory.
-const char* misfit(const Kernel& kernel, const Arg* args, int n) {
-  auto is = [&](const char* name) { return strcmp(kernel.name, name) == 0; };
-  Rule rule = Rule::none;
-  for (const Checked& row : kChecked) {
-    if (is(row.name)) rule = row.rule;
-  }
-  bool alike = rule != Rule::none || is("copy") || is("where");
-  if (alike) {
-    for (int i = 1; i < n; ++i) {
-      if (!same_shape(*args[i].a, *args[0].a)) return "expected arrays of one shape";
-    }
-  }
-  if (rule != Rule::none) {
-    for (int i = 2; i < n; ++i) {
-      if (args[i].a->dtype != args[1].a->dtype) return "expected operands of one dtype";
-    }
-    DType result = rule == Rule::compare ? DType::bool_ : args[1].a->dtype;
-    if (args[0].a->dtype != result)
-      return rule == Rule::compare ? "expected out of bool" : "expected out of the operands' dtype";
-  }
-  if (is("where") && (args[2].a->dtype != args[0].a->dtype || args[3].a->dtype != args[0].a->dtype))
-    return "expected a and b of out's dtype";
-  if (is("index") || is("index_put")) {
-    const View &many = is("index") ? *args[0].a : *args[1].a,
-               &one = is("index") ? *args[1].a : *args[0].a, &at = *args[2].a;
-    if (many.dtype != one.dtype || at.ndim != 2 || at.shape[0] > one.ndim)
-      return "expected arrays of one dtype and indices (k, n)";
-    int64_t k = at.shape[0];
-    if (many.ndim != one.ndim - k + 1 || many.shape[0] != at.shape[1])
-      return "expected values of shape (n, rest of the axes)";
-    for (int i = 1; i < many.ndim; ++i) {
-      if (many.shape[i] != one.shape[k + i - 1])
-        return "expected values of shape (n, rest of the axes)";
-    }
-  }
-  if (is("nonzero")) {
-    const View &out = *args[0].a, &x = *args[1].a;
-    if (out.dtype != DType::i64 || out.ndim != 2 || out.shape[0] != x.ndim)
-      return "expected out (axes, count) of i64";
-  }
-  if (is("arange") && (args[0].a->ndim != 1 || !args[0].a->contiguous()))
-    return "expected a contiguous vector";
-  return nullptr;
-}
-
 const char* run(const Kernel& kernel, const tl_arg* given, int n) {
   if (n < 0 || n > TL_MAX_ARGS) return "expected at most 24 arguments";
   Arg args[TL_MAX_ARGS];
@@ -174,7 +88,6 @@ const char* run(const Kernel& kernel, const tl_arg* given, int n) {
     }
   }
   if (const char* error = check_call(kernel, args, n)) return error;
-  if (const char* error = misfit(kernel, args, n)) return error;
   for (int i = 0; i < kernel.outputs; ++i) {
     const View& out = *args[i].a;
     for (int axis = 0; axis < out.ndim; ++axis) {

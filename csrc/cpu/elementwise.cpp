@@ -128,53 +128,53 @@ TL_INLINE const char* kernel(const Arg* args, const Steps& steps, const char* na
     static constexpr Steps steps{__VA_ARGS__};          \
     return kernel<inputs, numbers>(args, steps, #name); \
   }
-#define UNARY_FLOAT(name, expression) \
-  using F_##name = TL_F1(expression); \
+#define UNARY_FLOAT(name, expression, ...) \
+  using F_##name = TL_F1(expression);      \
   KERNEL(name, 1, 0, single1<F_##name>, scalar1<double, double, F_##name>)
-#define UNARY(name, expression)                                            \
+#define UNARY(name, expression, ...)                                       \
   using F_##name = TL_F1(expression);                                      \
   KERNEL(name, 1, 0, single1<F_##name>, scalar1<double, double, F_##name>, \
          scalar1<int64_t, int64_t, F_##name>, scalar1<uint64_t, uint64_t, F_##name>)
-#define UNARY_BITS(name, expression)                                       \
+#define UNARY_BITS(name, expression, ...)                                  \
   using F_##name = TL_F1(expression);                                      \
   KERNEL(name, 1, 0, single1<F_##name>, scalar1<double, double, F_##name>, \
          scalar1<uint64_t, uint64_t, F_##name>, scalar1<uint64_t, uint64_t, F_##name>)
-#define UNARY_NUMBERS(name, expression) \
-  using F_##name = TL_FN(expression);   \
+#define UNARY_NUMBERS(name, expression, ...) \
+  using F_##name = TL_FN(expression);        \
   KERNEL(name, 1, 3, single_numbers<F_##name>, twice_numbers<F_##name>)
-#define TEST(name, expression)                                                                 \
+#define TEST(name, expression, ...)                                                            \
   using F_##name = TL_F1(expression);                                                          \
   KERNEL(name, 1, 0, scalar1<float, bool, F_##name>, scalar1<double, bool, F_##name>, nullptr, \
          nullptr, {}, true)
-#define TEST_ALL(name, expression)                                                    \
+#define TEST_ALL(name, expression, ...)                                               \
   using F_##name = TL_F1(expression);                                                 \
   KERNEL(name, 1, 0, scalar1<float, bool, F_##name>, scalar1<double, bool, F_##name>, \
          scalar1<int64_t, bool, F_##name>, scalar1<uint64_t, bool, F_##name>, {}, true)
-#define BINARY_FLOAT(name, expression) \
-  using F_##name = TL_F2(expression);  \
+#define BINARY_FLOAT(name, expression, ...) \
+  using F_##name = TL_F2(expression);       \
   KERNEL(name, 2, 0, single2<F_##name>, scalar2<double, double, F_##name>)
-#define BINARY(name, expression)                                           \
+#define BINARY(name, expression, ...)                                      \
   using F_##name = TL_F2(expression);                                      \
   KERNEL(name, 2, 0, single2<F_##name>, scalar2<double, double, F_##name>, \
          scalar2<int64_t, int64_t, F_##name>, scalar2<uint64_t, uint64_t, F_##name>)
-#define BINARY_BITS(name, expression)                                                  \
+#define BINARY_BITS(name, expression, ...)                                             \
   using F_##name = TL_F2(expression);                                                  \
   KERNEL(name, 2, 0, single2<F_##name>, scalar2<double, double, F_##name>,             \
          scalar2<uint64_t, uint64_t, F_##name>, scalar2<uint64_t, uint64_t, F_##name>, \
          {scalar2<uint8_t, uint8_t, F_##name>, scalar2<uint16_t, uint16_t, F_##name>,  \
           scalar2<uint32_t, uint32_t, F_##name>, scalar2<uint64_t, uint64_t, F_##name>})
-#define COMPARE(name, expression)                                                     \
+#define COMPARE(name, expression, ...)                                                \
   using F_##name = TL_F2(expression);                                                 \
   KERNEL(name, 2, 0, scalar2<float, bool, F_##name>, scalar2<double, bool, F_##name>, \
          scalar2<int64_t, bool, F_##name>, scalar2<uint64_t, bool, F_##name>, {}, true)
-#define BITWISE(name, expression)                                                        \
+#define BITWISE(name, expression, ...)                                                   \
   using F_##name = TL_F2(expression);                                                    \
   KERNEL(name, 2, 0, nullptr, nullptr, nullptr, nullptr,                                 \
          {scalar2<uint8_t, uint8_t, F_##name>, scalar2<uint16_t, uint16_t, F_##name>,    \
           scalar2<uint32_t, uint32_t, F_##name>, scalar2<uint64_t, uint64_t, F_##name>}, \
          false, scalar2<truth, bool, F_##name>)
-#define TERNARY(name, expression)     \
-  using F_##name = TL_F3(expression); \
+#define TERNARY(name, expression, ...) \
+  using F_##name = TL_F3(expression);  \
   KERNEL(name, 3, 1, single3<F_##name>, twice3<F_##name>)
 #include "../ops/elementwise.def"
 
@@ -231,10 +231,10 @@ LineFn line_function(int64_t act) {
 
 void register_elementwise_cold(KernelTable& t);
 void register_elementwise(KernelTable& t) {
-#define UNARY(name, expression) t.add(#name, "out:A x:A", k_##name);
-#define BINARY(name, expression) t.add(#name, "out:A a:A b:A", k_##name);
-#define UNARY_NUMBERS(name, expression) t.add(#name, "out:A x:A p:f q:f r:f", k_##name);
-#define TERNARY(name, expression) t.add(#name, "out:A a:A b:A c:A p:f", k_##name);
+#define UNARY(name, expression, ...) t.add(#name, "out:A x:A", k_##name);
+#define BINARY(name, expression, ...) t.add(#name, "out:A a:A b:A", k_##name);
+#define UNARY_NUMBERS(name, expression, ...) t.add(#name, "out:A x:A p:f q:f r:f", k_##name);
+#define TERNARY(name, expression, ...) t.add(#name, "out:A a:A b:A c:A p:f", k_##name);
 #define UNARY_FLOAT UNARY
 #define UNARY_BITS UNARY
 #define TEST UNARY

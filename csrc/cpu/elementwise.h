@@ -59,10 +59,7 @@ struct Steps {
 // Null, or the error of arrays that cannot be walked together; run_steps itself asks nothing.
 TL_INLINE const char* differ(const View* const* views, int count) {
   for (int k = 1; k < count; ++k) {
-    bool same = views[k]->ndim == views[0]->ndim;
-    for (int i = 0; same && i < views[0]->ndim; ++i)
-      same = views[k]->shape[i] == views[0]->shape[i];
-    if (!same) return "expected arrays of one shape";
+    if (!same_shape(*views[k], *views[0])) return "expected arrays of one shape";
   }
   return nullptr;
 }

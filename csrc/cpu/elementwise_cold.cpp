@@ -152,20 +152,20 @@ bool has_zero(const View& x) {
   return zero[0];
 }
 
-#define LIBM1(name, function) \
+#define LIBM1(name, function, ...) \
   const char* k_##name(const Arg* args, int) { return libm1(args, #name, function); }
-#define LIBM2(name, function)                                  \
+#define LIBM2(name, function, ...)                             \
   const char* k_##name(const Arg* args, int) {                 \
     static constexpr Steps steps{each2<float>, each2<double>}; \
     return libm2(args, steps, #name, function);                \
   }
-#define INTEGER2(name, function)                                              \
+#define INTEGER2(name, function, ...)                                         \
   const char* k_##name(const Arg* args, int) {                                \
     static constexpr Steps steps{nullptr, nullptr, whole2<int64_t, function>, \
                                  whole2<uint64_t, function>};                 \
     return libm2(args, steps, #name, nullptr);                                \
   }
-#define DIVISION(name, function)                                                         \
+#define DIVISION(name, function, ...)                                                    \
   const char* k_##name(const Arg* args, int) {                                           \
     static constexpr Steps steps{each2<float>, each2<double>, whole2<int64_t, function>, \
                                  whole2<uint64_t, function>};                            \
@@ -293,8 +293,8 @@ const char* k_nextafter(const Arg* args, int) {
 
 void register_elementwise_cold(KernelTable& t);
 void register_elementwise_cold(KernelTable& t) {
-#define LIBM1(name, function) t.add(#name, "out:A x:A", k_##name);
-#define LIBM2(name, function) t.add(#name, "out:A a:A b:A", k_##name);
+#define LIBM1(name, function, ...) t.add(#name, "out:A x:A", k_##name);
+#define LIBM2(name, function, ...) t.add(#name, "out:A a:A b:A", k_##name);
 #define INTEGER2 LIBM2
 #define DIVISION LIBM2
 #include "../ops/elementwise.def"

@@ -113,14 +113,6 @@ TL_INLINE const char* for_float32(DType d, const char* kernel, const F& f) {
   }
 }
 
-TL_INLINE bool same_shape(const View& a, const View& b) {
-  if (a.ndim != b.ndim) return false;
-  for (int i = 0; i < a.ndim; ++i) {
-    if (a.shape[i] != b.shape[i]) return false;
-  }
-  return true;
-}
-
 // The coordinates of up to N arrays of one shape, walked in row-major order, neighbouring axes
 // merged where the strides of all arrays allow it. Offsets are in elements.
 template <int N>
