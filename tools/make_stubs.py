@@ -1,7 +1,7 @@
-"""Write what type checkers see of the op rows: `make_stubs.py [--check]`.
+"""Write what type checkers see of the ops: `make_stubs.py [--check]`.
 
 `src/tallow/_methods.pyi` gives Tensor its methods and operators, `src/tallow/ops/__init__.pyi` the
-functions. Both repeat the rows' own signatures; `--check` only says whether they are up to date.
+functions. Both repeat the ops' own signatures; `--check` only says whether they are up to date.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 from tallow.ops import open_all
 from tallow.ops.elementwise_rows import OPERATORS
-from tallow.registry import OWN, ROWS, SELF_NAMES, Row
+from tallow.registry import OPS, OWN, SELF_NAMES, Op
 from tallow.tensor import Tensor
 
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "tallow"
@@ -45,10 +45,10 @@ def annotation(value: Any) -> str:
     return text if KNOWN.issuperset(names) else "Any"
 
 
-def parameters(row: Row[..., Any], *, method: bool) -> list[str]:
-    """The parameters of a row; a method's first one is `self`."""
+def parameters(op: Op[..., Any], *, method: bool) -> list[str]:
+    """The parameters of an op; a method's first one is `self`."""
     found, starred = [], False
-    for i, p in enumerate(inspect.signature(row.meaning).parameters.values()):
+    for i, p in enumerate(inspect.signature(op.signature).parameters.values()):
         if method and i == 0:
             found.append("self")
             continue
@@ -69,42 +69,42 @@ def definition(name: str, parts: list[str], returns: str, indent: str = "", note
     inner = f"{indent}    {', '.join(parts)}"
     if len(inner) <= WIDTH:
         return f"{indent}def {name}(\n{inner}\n{indent}) -> {returns}: ...{note}"
-    rows = "".join(f"{indent}    {part},\n" for part in parts)
-    return f"{indent}def {name}(\n{rows}{indent}) -> {returns}: ...{note}"
+    listed = "".join(f"{indent}    {part},\n" for part in parts)
+    return f"{indent}def {name}(\n{listed}{indent}) -> {returns}: ...{note}"
 
 
-def returns_of(row: Row[..., Any]) -> str:
-    """What the row returns."""
-    return annotation(inspect.signature(row.meaning).return_annotation)
+def returns_of(op: Op[..., Any]) -> str:
+    """What the op returns."""
+    return annotation(inspect.signature(op.signature).return_annotation)
 
 
-def is_method(row: Row[..., Any]) -> bool:
-    """Whether `registry.install` makes the row a method of Tensor."""
-    fits = bool(row.parameters) and row.parameters[0][0] in SELF_NAMES
-    return fits and "." not in row.__name__ and row.__name__ not in OWN
+def is_method(op: Op[..., Any]) -> bool:
+    """Whether `registry.install` makes the op a method of Tensor."""
+    fits = bool(op.parameters) and op.parameters[0][0] in SELF_NAMES
+    return fits and "." not in op.__name__ and op.__name__ not in OWN
 
 
 def methods() -> str:
     """The text of `_methods.pyi`."""
     lines = [
-        HEAD.format(purpose="What Tensor has from the op rows"),
+        HEAD.format(purpose="What Tensor has from the ops"),
         "from collections.abc import Sequence\nfrom typing import Any\n\n",
         "from .dtype import DType\n",
         "from .ops.extreme import MinMax, ValuesIndices\nfrom .ops.reduce import Dim\n",
         "from .random import Generator\nfrom .tensor import Tensor\n\n",
         "class Methods:\n",
     ]
-    for name, row in ROWS.items():
-        if not is_method(row):
+    for name, op in OPS.items():
+        if not is_method(op):
             continue
-        parts = parameters(row, method=True)
+        parts = parameters(op, method=True)
         if isinstance(Tensor.__dict__.get(name), property):
             lines.append("    @property\n")
-        lines.append(definition(name, parts, returns_of(row), "    ") + "\n")
-        if row.has_inplace or row.native is not None:
+        lines.append(definition(name, parts, returns_of(op), "    ") + "\n")
+        if op.has_inplace or op.native is not None:
             lines.append(definition(f"{name}_", parts, "Tensor", "    ") + "\n")
     for name, dunders in OPERATORS.items():
-        parts = parameters(ROWS[name], method=True)[:2]
+        parts = parameters(OPS[name], method=True)[:2]
         for dunder in dunders:
             # `object` compares with anything and gives a bool.
             compares = dunder in ("__eq__", "__ne__")
@@ -115,8 +115,8 @@ def methods() -> str:
 
 def functions() -> str:
     """The text of `ops/__init__.pyi`."""
-    rows = {name: row for name, row in ROWS.items() if "." not in name}
-    names = "".join(f'    "{name}",\n' for name in rows)
+    ops = {name: op for name, op in OPS.items() if "." not in name}
+    names = "".join(f'    "{name}",\n' for name in ops)
     lines = [
         HEAD.format(purpose="The ops as functions"),
         "from collections.abc import Sequence\nfrom typing import Any\n\n",
@@ -125,34 +125,35 @@ def functions() -> str:
         "from .reduce import Dim\n\n",
         f"__all__ = [\n{names}]\n\n",
     ]
-    for name, row in rows.items():
-        lines.append(definition(name, parameters(row, method=False), returns_of(row)) + "\n")
+    for name, op in ops.items():
+        lines.append(definition(name, parameters(op, method=False), returns_of(op)) + "\n")
     return "".join(lines)
 
 
 def places() -> str:
-    """The text of `ops/_places.py`: in which room each op stands that is not loaded at once."""
-    hot = hot_rooms()
+    """The text of `ops/_modules.py`: the module of each op that is not loaded at once."""
+    eager = eager_modules()
     table = {
-        name: row.__module__.rsplit(".", 1)[1]
-        for name, row in sorted(ROWS.items())
-        if row.__module__.startswith("tallow.ops.")
+        name: op.__module__.rsplit(".", 1)[1]
+        for name, op in sorted(OPS.items())
+        if op.__module__.startswith("tallow.ops.")
     }
     lines = [HEAD.format(purpose="Where the ops stand that are loaded when first used")]
-    lines += ["# fmt: off\nPLACES = {\n"]
-    lines += [f'    "{name}": "{room}",\n' for name, room in table.items() if room not in hot]
+    lines += ["# fmt: off\nMODULES = {\n"]
+    left = {name: module for name, module in table.items() if module not in eager}
+    lines += [f'    "{name}": "{module}",\n' for name, module in left.items()]
     return "".join([*lines, "}\n"])
 
 
-def hot_rooms() -> set[str]:
-    """The rooms that `import tallow` loads."""
+def eager_modules() -> set[str]:
+    """The op modules that `import tallow` loads."""
     code = "import sys, tallow; print(*(m for m in sys.modules if m.startswith('tallow.ops.')))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return {name.rsplit(".", 1)[1] for name in found.stdout.split()}
 
 
 STUBS = {
-    SOURCE / "ops" / "_places.py": places,
+    SOURCE / "ops" / "_modules.py": places,
     SOURCE / "_methods.pyi": methods,
     SOURCE / "ops" / "__init__.pyi": functions,
 }

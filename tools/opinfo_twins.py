@@ -8,7 +8,7 @@ from typing import Any
 
 import tallow as tl
 import tallow.torch
-from tallow.registry import ROWS
+from tallow.registry import OPS
 
 tl.ops.open_all()
 # Drawn by a generator of their own: only shape and dtype can agree.
@@ -53,14 +53,14 @@ def base(name: str) -> Any:
     last = name.rsplit(".", 1)[-1]
     for root, path in (
         (tl, name),
-        (ROWS, f"nn.{last}" if name.startswith("nn.functional.") else ""),
+        (OPS, f"nn.{last}" if name.startswith("nn.functional.") else ""),
         (tl, last if name.startswith("nn.functional.") else ""),
         (tl.Tensor, name),
         (tl.Tensor, last if name.startswith("nn.functional.") else ""),
         (tl.Tensor, f"{name}_" if name in DRAWN else ""),
         (tallow.torch, name),
     ):
-        found = (root.get(path) if root is ROWS else dotted(root, path)) if path else None
+        found = (root.get(path) if root is OPS else dotted(root, path)) if path else None
         if _usable(found) or isinstance(found, property):
             return found
     return None

@@ -1,4 +1,4 @@
-"""What Tensor has from the op rows; tools/make_stubs.py writes this file."""
+"""What Tensor has from the ops; tools/make_stubs.py writes this file."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,6 +1,6 @@
-"""The functions that users call: built from a row for its own parameters when first used.
+"""The functions that users call: built from a op for its own parameters when first used.
 
-A generic `*args, **kwargs` caller would cost a microsecond more per call, so each has the row's
+A generic `*args, **kwargs` caller would cost a microsecond more per call, so each has the op's
 signature and exactly the tests that it needs: is a gradient wanted, is there an `out`, a check.
 """
 
@@ -17,10 +17,10 @@ from .borrowing import unwrap
 from .errors import ArgumentError, DTypeError, GradError, expect
 from .older_orders import OLDER, call_older
 from .overrides import PLAIN, ask, overloaded
-from .tensor import Tensor, unwrap_tensor
+from .tensor import Tensor, unwrap_tensor, wrap
 
 if TYPE_CHECKING:
-    from .registry import Row
+    from .registry import Op
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -55,13 +55,13 @@ AUTOCAST = dict.fromkeys(
 )  # fmt: skip
 
 
-def spread(row: Row[..., Any], run: Callable[..., Any]) -> Callable[[tuple[Any, ...]], Any]:
-    """`run` as a function of one tuple with all parameters in order."""
-    keyword = [name for name, only, _ in row.parameters if only]
-    star = [default is VARIADIC for _, _, default in row.parameters]
+def spread_tuple(op: Op[..., Any], run: Callable[..., Any]) -> Callable[[tuple[Any, ...]], Any]:
+    """`run`, which has the op's signature, as a function of one tuple with all parameters."""
+    keyword = [name for name, only, _ in op.parameters if only]
+    star = [default is VARIADIC for _, _, default in op.parameters]
     if not keyword and not any(star):
         return lambda args: run(*args)
-    plain = len(row.parameters) - len(keyword)
+    plain = len(op.parameters) - len(keyword)
 
     def call(args: tuple[Any, ...]) -> Any:
         given = args[:plain]
@@ -72,72 +72,131 @@ def spread(row: Row[..., Any], run: Callable[..., Any]) -> Callable[[tuple[Any, 
     return call
 
 
-def build(row: Row[P, R]) -> Callable[P, R]:
-    """A function with the row's own signature: check, record when a gradient is wanted, run."""
+def spread(op: Op[..., Any], run: Callable[..., Any]) -> Callable[..., Any]:
+    """`run`, which has the op's signature, as a function of all parameters by position."""
+    call = spread_tuple(op, run)
+    return lambda *args: call(args)
+
+
+def run_kernel(op: Op[..., Any]) -> Callable[..., Any]:
+    """The one path of ops with a kernel: results by `.out`, its arguments, the call."""
+    name, outputs, arguments = op.kernel_name, op.outputs, op.arguments
+    dtypes, applies, result = op.kernel_dtypes, op.applies, op.result
+    assert name is not None and outputs is not None, f"{op.__name__}: a kernel without .out"
+    first = next((i for i, kind in enumerate(op.kinds) if kind), None)
+    whole = arguments is not None and arguments.__code__.co_varnames[:1] == ("out",)
+    reference = spread(op, op.reference)
+    call = _native.call
+
+    def run(*args: Any) -> Any:
+        if dtypes is not None and first is not None:
+            given = args[first] if op.kinds[first] == TENSOR else args[first][0]
+            if given._array.dtype not in dtypes:
+                return reference(*args)
+        if applies is not None and not applies(*args):
+            return reference(*args)
+        wanted = outputs(*args)
+        several = type(wanted) is list
+        made = [
+            _allocated(one)
+            for one in (wanted if several else [wanted] if wanted is not None else [])
+        ]
+        shown: Any = made if several else made[0] if made else None
+        if arguments is None:
+            given = (*made, *args)
+        elif whole:
+            given = arguments(shown, *args)
+        else:
+            given = (*made, *arguments(*args))
+        call(name, *[getattr(x, "_array", x) for x in given])
+        return result(*made) if result is not None else tuple(made) if several else shown
+
+    return run
+
+
+def _allocated(wanted: Any) -> Tensor:
+    """A tensor as `.out` says (see `Op.out`)."""
+    if isinstance(wanted, Tensor):
+        return wrap(_native.Array.like(wanted._array))
+    shape, dtype, *order = wanted
+    if isinstance(shape, Tensor):
+        return wrap(_native.Array.like(shape._array, dtype.code))
+    if not order:
+        return wrap(_native.Array.empty(shape, dtype.code))
+    axes = order[0]
+    array = _native.Array.empty([shape[i] for i in axes], dtype.code)
+    return wrap(array.permute(sorted(range(len(axes)), key=axes.__getitem__)))
+
+
+def build(op: Op[P, R]) -> Callable[P, R]:
+    """A function with the op's own signature: check, record when a gradient is wanted, run."""
     names: list[str] = []
     heads: list[str] = []
     values: list[str] = []
     scope: dict[str, Any] = {
-        "CHECK": row.checker,
-        "RUN": row.cpu or row._native_run() or row.meaning,
+        "CHECK": op.checker,
+        "RUN": run_kernel(op) if op.kernel_name is not None else op.run,
         "MODE": MODE,
         "Tensor": Tensor,
-        "ROW": row,
+        "ROW": op,
         "RECORD": run_recorded,
         "LINK": link,
         "LINK_PART": link_part,
-        "MEANING": row.meaning,
+        "REFERENCE": op.reference,
         "BY_NAME": by_name,
         "REFUSE": _refuse,
         "MISSING": MISSING,
         "PLAIN": PLAIN,
         "ASKED": asked,
         "CALL_OLDER": call_older,
-    }  # fmt: skip  (capitals: a parameter of a row may be called row)
-    for name, keyword_only, default in row.parameters:
+    }  # fmt: skip  (capitals: a parameter of a op may be called op)
+    for name, keyword_only, default in op.parameters:
         if default is VARIADIC:
             heads.append(f"*{name}")
             names.append(f"*{name}")
             values.append(name)
             continue
         if keyword_only and not any(head.startswith("*") for head in heads):
-            heads.append("*older" if row.__name__ in OLDER else "*")
+            heads.append("*older" if op.__name__ in OLDER else "*")
         scope[f"_{name}"] = default
         heads.append(f"{name}=MISSING" if default is REQUIRED else f"{name}=_{name}")
         names.append(f"{name}={name}" if keyword_only else name)
         values.append(name)
-    given = ", ".join(names)
-    title = row.__name__.replace(".", "_")
+    given = by_signature = ", ".join(names)
+    every = ", ".join(values)
+    if op.kernel_name is not None:
+        given = every
+    title = op.__name__.replace(".", "_")
     heads.append("**more")
     code = ""
-    if row.__name__ in AUTOCAST:
+    if op.__name__ in AUTOCAST:
         tensors = "".join(
-            f"{value}, " for kind, value in zip(row.kinds, values, strict=True) if kind == TENSOR
+            f"{value}, " for kind, value in zip(op.kinds, values, strict=True) if kind == TENSOR
         )
-        kind = AUTOCAST[row.__name__]
+        kind = AUTOCAST[op.__name__]
         code += f" if MODE.autocast is not None: {tensors} = MODE.autocast({kind!r}, {tensors})\n"
-    if row.checker is not None:
-        code += f" CHECK({given})\n"
+    if op.checker is not None:
+        code += f" CHECK({every})\n"
     condition = " or ".join(
         f"isinstance({value}, Tensor) and {value}._node is not None"
         if kind == TENSOR
         else f"any(isinstance(e, Tensor) and e._node is not None for e in {value})"
-        for kind, value in zip(row.kinds, values, strict=True)
+        for kind, value in zip(op.kinds, values, strict=True)
         if kind
     )
-    if condition and not row.is_composite:
-        if row.gradient is None and not row.is_primitive:
-            recorded = f"MEANING({given})"
+    if condition and not op.is_composite:
+        if op.gradient is None and not op.is_primitive:
+            recorded = f"REFERENCE({by_signature})"
         else:
             recorded = f"RECORD(ROW, ({', '.join(values)},))"
-        then = f"out = {recorded}" if row.is_view else f"return {recorded}"
+        then = f"out = {recorded}" if op.is_view else f"return {recorded}"
         code += f" if ({condition}) and MODE.enabled:\n  {then}\n"
-        if row.is_view:
+        if op.is_view:
             code += " else:\n "
-    if not row.is_view:
+    if not op.is_view:
         code += f" return RUN({given})"
     else:
-        first = row.parameters[0][0]
+        first = op.parameters[0][0]
         code += (
             f" out = RUN({given})\n"
             f" if not MODE.inference and out is not {first}:\n"
@@ -151,7 +210,7 @@ def build(row: Row[P, R]) -> Callable[P, R]:
         f"type({value}) not in PLAIN"
         if kind == TENSOR
         else f"not PLAIN.issuperset(map(type, {value}))"
-        for kind, value in zip(row.kinds, values, strict=True)
+        for kind, value in zip(op.kinds, values, strict=True)
         if kind
     )
     if odd:
@@ -163,73 +222,73 @@ def build(row: Row[P, R]) -> Callable[P, R]:
     # A number where a tensor is needed shows as a missing attribute somewhere inside.
     code = "".join(f" {line}\n" for line in code.splitlines())
     code = (
-        f"def {title}({', '.join(heads)}):\n{_older(row)}"
+        f"def {title}({', '.join(heads)}):\n{_older(op)}"
         f" if more: return BY_NAME(ROW, ({', '.join(values)},), more)\n try:\n{code}"
         " except (AttributeError, RuntimeError, TypeError) as error:\n"
         f"  REFUSE(ROW, ({', '.join(values)},), error)"
     )
     exec(code, scope)
     made: Any = scope[title]
-    made.__doc__, made.__name__, made.__module__ = row.__doc__, row.__name__, row.__module__
+    made.__doc__, made.__name__, made.__module__ = op.__doc__, op.__name__, op.__module__
     caller: Callable[P, R] = made
     return caller
 
 
-def _older(row: Row[..., Any]) -> str:
+def _older(op: Op[..., Any]) -> str:
     """The line that takes arguments in an older order, of rows that have one."""
-    if row.__name__ not in OLDER:
+    if op.__name__ not in OLDER:
         return ""
-    plain = "".join(f"{name}, " for name, only, _ in row.parameters if not only)
-    keyword = ", ".join(f"{name!r}: {name}" for name, only, _ in row.parameters if only)
+    plain = "".join(f"{name}, " for name, only, _ in op.parameters if not only)
+    keyword = ", ".join(f"{name!r}: {name}" for name, only, _ in op.parameters if only)
     return f" if older: return CALL_OLDER(ROW, ({plain}*older), {{{keyword}}} | more)\n"
 
 
-def asked(row: Row[..., Any], values: tuple[Any, ...]) -> tuple[Any] | None:
-    """What a class among the arguments that takes the row over makes of the call, in a tuple."""
+def asked(op: Op[..., Any], values: tuple[Any, ...]) -> tuple[Any] | None:
+    """What a class among the arguments that takes the op over makes of the call, in a tuple."""
     found = overloaded(
-        value for kind, value in zip(row.kinds, values, strict=True) if kind and value is not None
+        value for kind, value in zip(op.kinds, values, strict=True) if kind and value is not None
     )
     if not found:
         return None
     plain: list[Any] = []
     keyword: dict[str, Any] = {}
-    for (name, only, default), value in zip(row.parameters, values, strict=True):
+    for (name, only, default), value in zip(op.parameters, values, strict=True):
         if default is VARIADIC:
             plain += value
         elif only:
             keyword |= {} if value is default else {name: value}
         else:
             plain.append(value)
-    defaults = [d for _, only, d in row.parameters if not only and d is not VARIADIC]
+    defaults = [d for _, only, d in op.parameters if not only and d is not VARIADIC]
     if len(plain) == len(defaults):
         while len(plain) > 1 and plain[-1] is defaults[len(plain) - 1]:
             plain.pop()
-    return (ask(row.caller(), found, tuple(plain), keyword),)
+    return (ask(op.caller(), found, tuple(plain), keyword),)
 
 
-def _refuse(row: Row[..., Any], values: tuple[Any, ...], error: Exception) -> NoReturn:
+def _refuse(op: Op[..., Any], values: tuple[Any, ...], error: Exception) -> NoReturn:
     """Raise a clear error for an argument that is no tensor or too large, else `error` itself."""
     if str(error) == "std::bad_cast":  # what the binding says of an integer beyond 64 bits
         raise ArgumentError(
-            f"{row.__name__}: expected integers of at most 64 bits, got larger ones"
+            f"{op.__name__}: expected integers of at most 64 bits, got larger ones"
         ) from None
-    for (name, _, _), value in zip(row.parameters, values, strict=True):
+    for (name, _, _), value in zip(op.parameters, values, strict=True):
         if value is MISSING:
-            raise DTypeError(f"{row.__name__}: expected an argument {name}, got none") from None
+            raise DTypeError(f"{op.__name__}: expected an argument {name}, got none") from None
     if not isinstance(error, AttributeError):
         raise error
-    notes = getattr(row.meaning, "__annotations__", {})
-    for (name, _, _), value in zip(row.parameters, values, strict=True):
+    notes = getattr(op.signature, "__annotations__", {})
+    for (name, _, _), value in zip(op.parameters, values, strict=True):
         if notes.get(name) == "Tensor" and not isinstance(value, Tensor):
             raise DTypeError(
-                f"{row.__name__}: expected a Tensor for {name}, got {type(value).__name__}"
+                f"{op.__name__}: expected a Tensor for {name}, got {type(value).__name__}"
             ) from None
     raise error
 
 
-def unary(row: Row[..., Any], native: Callable[[Any], Any], *, recorded: bool) -> Any:
+def unary(op: Op[..., Any], native: Callable[[Any], Any], *, recorded: bool) -> Any:
     """The caller of an elementwise kernel of one argument; `recorded`: with the test for it."""
-    new, mode, name = object.__new__, MODE, row.__name__
+    new, mode, name = object.__new__, MODE, op.__name__
 
     def call(x: Tensor) -> Tensor:
         out = new(Tensor)
@@ -242,28 +301,28 @@ def unary(row: Row[..., Any], native: Callable[[Any], Any], *, recorded: bool) -
 
     def recorded_call(x: Tensor = MISSING, **more: Any) -> Any:
         if more:
-            return by_name(row, (x,), more)
+            return by_name(op, (x,), more)
         if type(x) is not DIRECT:
             if type(x) not in PLAIN and (found := overloaded((x,))):
-                return ask(row.caller(), found, (x,), {})
+                return ask(op.caller(), found, (x,), {})
             unwrap_tensor(x, name)
         wanted = x._node is not None and mode.enabled
-        if wanted and through_meaning(row):
-            return row.meaning(x)
+        if wanted and through_reference(op):
+            return op.reference(x)
         made = new(Tensor)
         made._array = native(x._array)
         made._node = made._base = made._views = None
         if wanted and made._array.dtype in FLOAT_CODES:
-            record(row, (x,), (made,))
+            record(op, (x,), (made,))
         return made
 
     recorded_call.__name__ = name
     return recorded_call
 
 
-def binary(row: Row[..., Any], native: Callable[[Any, Any], Any], *, recorded: bool) -> Any:
+def binary(op: Op[..., Any], native: Callable[[Any, Any], Any], *, recorded: bool) -> Any:
     """The caller of an elementwise kernel of two arguments, tensors or numbers."""
-    new, mode, name = object.__new__, MODE, row.__name__
+    new, mode, name = object.__new__, MODE, op.__name__
 
     def call(a: Tensor, b: Tensor | float) -> Tensor:
         out = new(Tensor)
@@ -279,12 +338,12 @@ def binary(row: Row[..., Any], native: Callable[[Any, Any], Any], *, recorded: b
 
     def recorded_call(a: Any = MISSING, b: Any = MISSING, **more: Any) -> Any:
         if more:
-            return by_name(row, (a, b), more)
+            return by_name(op, (a, b), more)
         if type(a) is DIRECT:
             left, tracked = a._array, a._node is not None
         else:
             if type(a) not in PLAIN and (found := overloaded((a, b))):
-                return ask(row.caller(), found, (a, b), {})
+                return ask(op.caller(), found, (a, b), {})
             left = unwrap(a, name)
             tracked = getattr(a, "_node", None) is not None  # a Parameter is a Tensor too
         if type(b) is DIRECT:
@@ -292,17 +351,17 @@ def binary(row: Row[..., Any], native: Callable[[Any, Any], Any], *, recorded: b
             tracked = tracked or b._node is not None
         else:
             if type(b) not in PLAIN and (found := overloaded((a, b))):
-                return ask(row.caller(), found, (a, b), {})
+                return ask(op.caller(), found, (a, b), {})
             right = unwrap(b, name)
             tracked = tracked or getattr(b, "_node", None) is not None
         wanted = tracked and mode.enabled
-        if wanted and through_meaning(row):
-            return row.meaning(a, b)
+        if wanted and through_reference(op):
+            return op.reference(a, b)
         made = new(Tensor)
         made._array = native(left, right)
         made._node = made._base = made._views = None
         if wanted and made._array.dtype in FLOAT_CODES:
-            record(row, (a, b), (made,))
+            record(op, (a, b), (made,))
         return made
 
     recorded_call.__name__ = name
@@ -311,7 +370,7 @@ def binary(row: Row[..., Any], native: Callable[[Any, Any], Any], *, recorded: b
 
 # --- arguments by PyTorch's names, and numpy's ----------------------------------------------------
 
-# What PyTorch calls a parameter -> what rows call it, the first that the row has.
+# What PyTorch calls a parameter -> what rows call it, the first that the op has.
 _NAMES = {
     "axis": ("dim", "dims"),
     "axes": ("dim", "dims"),
@@ -345,33 +404,33 @@ _FIRST = ("input", "self", "tensor", "x1", "condition", "A")
 _HINTS = ("layout", "pin_memory", "non_blocking", "names", "memory_format")
 
 
-def by_name(row: Row[..., Any], values: tuple[Any, ...], more: dict[str, Any]) -> Any:
-    """Call the row again with the arguments that came by a name other than its own, and `out`."""
-    names = [name for name, _, _ in row.parameters]
+def by_name(op: Op[..., Any], values: tuple[Any, ...], more: dict[str, Any]) -> Any:
+    """Call the op again with the arguments that came by a name other than its own, and `out`."""
+    names = [name for name, _, _ in op.parameters]
     given = dict(zip(names, values, strict=True))
-    defaults = {name: default for name, _, default in row.parameters}
-    out = more.pop("out", None) if row.takes_out else None
+    defaults = {name: default for name, _, default in op.parameters}
+    out = more.pop("out", None) if op.takes_out else None
     if isinstance(out, Tensor) and "dtype" in given and given["dtype"] is None:
         given["dtype"] = out.dtype
     for key, value in more.items():
         if key in _HINTS and "device" in names:
             continue
         target = _parameter_called(key, names, given)
-        if target is None and (row.__name__, key) in _ONLY_OF:
-            target = _ONLY_OF[row.__name__, key]
+        if target is None and (op.__name__, key) in _ONLY_OF:
+            target = _ONLY_OF[op.__name__, key]
         if target is None:
-            raise DTypeError(f"{row.__name__}: expected arguments {', '.join(names)}, got {key}=")
+            raise DTypeError(f"{op.__name__}: expected arguments {', '.join(names)}, got {key}=")
         free = given[target] is MISSING or given[target] is defaults[target]
         if not (free or (defaults[target] is VARIADIC and given[target] == ())):
-            raise DTypeError(f"{row.__name__}: expected {target} once, got {key}= too")
+            raise DTypeError(f"{op.__name__}: expected {target} once, got {key}= too")
         given[target] = (value,) if defaults[target] is VARIADIC else value
-    plain = [given[name] for name, only, d in row.parameters if not only and d is not VARIADIC]
-    for name, _, default in row.parameters:
+    plain = [given[name] for name, only, d in op.parameters if not only and d is not VARIADIC]
+    for name, _, default in op.parameters:
         if default is VARIADIC:
             plain += given[name]
-    keyword = {name: given[name] for name, only, _ in row.parameters if only}
-    made = row.caller()(*plain, **keyword)
-    return made if out is None else write_out(made, out, row.__name__)
+    keyword = {name: given[name] for name, only, _ in op.parameters if only}
+    made = op.caller()(*plain, **keyword)
+    return made if out is None else write_out(made, out, op.__name__)
 
 
 def _parameter_called(key: str, names: list[str], given: dict[str, Any]) -> str | None:
@@ -403,15 +462,15 @@ def write_out(made: Any, out: Any, name: str) -> Any:
     return out
 
 
-def through_meaning(row: Row[..., Any]) -> bool:
-    """Whether a recorded call goes by the row's meaning, because it has no rule of its own."""
-    return row.gradient is None and not row.is_primitive
+def through_reference(op: Op[..., Any]) -> bool:
+    """Whether a recorded call goes by the op's reference, because it has no rule of its own."""
+    return op.gradient is None and not op.is_primitive
 
 
-def native_inplace(row: Row[..., Any], native: Callable[..., None]) -> Any:
-    """The twin `name_` of an elementwise row whose kernel can write over its first argument."""
-    slow = inplace(row)
-    name, mode = row.__name__, MODE
+def native_inplace(op: Op[..., Any], native: Callable[..., None]) -> Any:
+    """The twin `name_` of an elementwise op whose kernel can write over its first argument."""
+    slow = inplace(op)
+    name, mode = op.__name__, MODE
 
     def unary_call(a: Tensor) -> Any:
         if type(a) not in PLAIN and (found := overloaded((a,))):
@@ -438,16 +497,16 @@ def native_inplace(row: Row[..., Any], native: Callable[..., None]) -> Any:
         native(array, other)
         return a
 
-    made = unary_call if row.native is not None and row.native[0] == 1 else binary_call
+    made = unary_call if op.native is not None and op.native[0] == 1 else binary_call
     made.__name__ = f"{name}_"
     return made
 
 
-def inplace(row: Row[..., Any]) -> Any:
-    """The twin `name_` of any row: the op, its result written into the tensor."""
+def inplace(op: Op[..., Any]) -> Any:
+    """The twin `name_` of any op: the op, its result written into the tensor."""
     from .autograd.inplace import change
 
-    caller, name = row.caller(), f"{row.__name__}_"
+    caller, name = op.caller(), f"{op.__name__}_"
 
     def call(x: Tensor, *args: Any, **options: Any) -> Any:
         if (type(x) not in PLAIN or args) and (found := overloaded((x, *args))):
@@ -455,5 +514,5 @@ def inplace(row: Row[..., Any]) -> Any:
         unwrap_tensor(x, name)
         return change(x, args, options, caller, name)
 
-    call.__name__, call.__doc__ = name, f"`{row.__name__}`, written into the tensor."
+    call.__name__, call.__doc__ = name, f"`{op.__name__}`, written into the tensor."
     return call

@@ -87,6 +87,11 @@ iq2_s, iq3_xxs, iq3_s = _BY_NAME["iq2_s"], _BY_NAME["iq3_xxs"], _BY_NAME["iq3_s"
 iq4_nl, iq4_xs, mxfp4, nvfp4 = (_BY_NAME[n] for n in ("iq4_nl", "iq4_xs", "mxfp4", "nvfp4"))
 tq1_0, tq2_0, f8e4m3_128 = _BY_NAME["tq1_0"], _BY_NAME["tq2_0"], _BY_NAME["f8e4m3_128"]
 
+# What kernels take: the dtypes for arithmetic.
+FLOATS = (f16, bf16, f32, f64)
+INTEGERS = (u8, i8, i16, u16, i32, u32, i64, u64)
+REALS = (bool_, *INTEGERS, *FLOATS)
+
 # PyTorch's names.
 uint8, int8, int16, int32, int64 = u8, i8, i16, i32, i64
 uint16, uint32, uint64 = u16, u32, u64

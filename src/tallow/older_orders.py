@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from .tensor import Tensor
 
 if TYPE_CHECKING:
-    from .registry import Row
+    from .registry import Op
 
-# Row -> the keywords that may stand as numbers among the tensors, in their order.
+# Op -> the keywords that may stand as numbers among the tensors, in their order.
 OLDER: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("add", "sub"), ("alpha",)),
     **dict.fromkeys(("addcmul", "addcdiv"), ("value",)),
@@ -34,9 +34,9 @@ def in_order(name: str, args: tuple[Any, ...]) -> tuple[list[Any], dict[str, Any
     return tensors, dict(zip(names, numbers, strict=False))
 
 
-def call_older(row: Row[..., Any], args: tuple[Any, ...], keyword: dict[str, Any]) -> Any:
-    """The row's result for more positional arguments than it has."""
-    tensors, named = in_order(row.__name__, args)
-    defaults = {name: default for name, only, default in row.parameters if only}
+def call_older(op: Op[..., Any], args: tuple[Any, ...], keyword: dict[str, Any]) -> Any:
+    """The op's result for more positional arguments than it has."""
+    tensors, named = in_order(op.__name__, args)
+    defaults = {name: default for name, only, default in op.parameters if only}
     given = {name: value for name, value in keyword.items() if value is not defaults.get(name)}
-    return row.caller()(*tensors, **given, **named)
+    return op.caller()(*tensors, **given, **named)

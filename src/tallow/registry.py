@@ -1,15 +1,15 @@
-"""Op rows: one typed function per op, its body the meaning; kernel, check, gradient hang on it.
+"""Ops: what each computes, said apart from how a device does it.
 
-The signature is the schema and the docstring the documentation. `@op` registers a row with a
-meaning; `@primitive` one whose body is the binding of a native kernel. The caller that users reach
-(as `tallow.ops.name` and as a Tensor method) is built for the row's own parameters when it is first
-used: a generic `*args, **kwargs` one would cost a microsecond more per call.
+The typed signature is the schema, the docstring the documentation, the body the *reference*: the
+op in other ops, or `...` for a primitive. To it are attached `.check` (of the arguments), `.out`
+(shape and dtype of the results), `.kernel` (its name and arguments) and `.grad` (docs/adr/0017).
+No op allocates or calls native code: one path checks, allocates, calls and records.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from . import _native
@@ -21,30 +21,33 @@ from .callers import (
     build,
     inplace,
     native_inplace,
+    run_kernel,
     spread,
+    spread_tuple,
     unary,
 )
-from .errors import ArgumentError
+from .dtype import DType
+from .errors import ArgumentError, NoKernelError
 from .tensor import Tensor
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class _Rows(dict[str, "Row[..., Any]"]):
-    """The rows by name; `rows[name]` opens the room of a row that is not loaded yet."""
+class _Ops(dict[str, "Op[..., Any]"]):
+    """The ops by name; `ops[name]` imports the module of an op that is not loaded yet."""
 
     find: Callable[[str], bool] | None = None
 
-    def __missing__(self, name: str) -> Row[..., Any]:
+    def __missing__(self, name: str) -> Op[..., Any]:
         if self.find is None or not self.find(name) or name not in self:
             raise KeyError(name)
         return self[name]
 
 
-ROWS = _Rows()
+OPS = _Ops()
 
-# A row becomes a method of Tensor when its first parameter has one of these names.
+# An op becomes a method of Tensor when its first parameter has one of these names.
 SELF_NAMES = ("x", "a")
 
 
@@ -79,29 +82,40 @@ def _kind(annotation: Any) -> int:
     return TENSORS if "[" in before else TENSOR
 
 
-class Row(Generic[P, R]):
-    """One op: its meaning, native kernel, argument check and gradient rule."""
+class Op(Generic[P, R]):
+    """One op: signature, reference, and what is attached to it: check, results, kernel, gradient.
+
+    All that is attached takes the op's parameters by position, in order.
+    """
 
     def __init__(
         self,
-        meaning: Callable[P, R],
+        function: Callable[P, R],
         *,
-        is_primitive: bool,
+        is_primitive: bool = False,
         name: str | None = None,
         inplace: bool = False,
         view: bool = False,
+        result: Callable[..., Any] | None = None,
     ) -> None:
-        self.__name__ = name or meaning.__name__
+        self.__name__ = name or function.__name__
         self.__qualname__ = self.__name__
-        self.__module__ = meaning.__module__
-        self.__doc__ = meaning.__doc__
-        self.meaning = meaning
-        self.is_primitive = is_primitive
+        self.__module__ = function.__module__
+        self.__doc__ = function.__doc__
+        self.signature = function
+        self.reference: Callable[P, R] = _missing(self) if _is_empty(function) else function
+        self.is_primitive = is_primitive or _is_empty(function)
         self.is_view = view
         self.has_inplace = inplace
-        self.parameters = _parameters(meaning)
-        self.cpu: Callable[P, R] | None = meaning if is_primitive else None
+        self.result = result
+        self.parameters = _parameters(function)
+        self.cpu: Callable[P, R] | None = function if is_primitive else None
         self.native: tuple[Any, ...] | None = None  # arity and functions of an elementwise kernel
+        self.kernel_name: str | None = None
+        self.kernel_dtypes: frozenset[int] | None = None  # codes; None: any
+        self.applies: Callable[..., bool] | None = None
+        self.arguments: Callable[..., tuple[Any, ...]] | None = None
+        self.outputs: Callable[..., Any] | None = None
         self.checker: Callable[..., None] | None = None
         self.gradient: Callable[..., Any] | None = None
         self._uses: dict[str, tuple[str, ...]] | None = None
@@ -118,24 +132,64 @@ class Row(Generic[P, R]):
     def __repr__(self) -> str:
         return f"<op {self.__name__}>"
 
-    def kernel(self, binding: Callable[..., R]) -> None:
-        """Give the row a native kernel: `binding` prepares the outputs and calls it."""
-        self.cpu = binding
-        self._renew()
-
-    def _renew(self) -> None:
-        """Forget callers made before: a user may add a kernel when the op is in use."""
-        old, self._caller, self._positional = self._caller, None, None
-        if _installed and old is not None:
-            _install_method(self.__name__, self)
-            for module in ("tallow", "tallow.ops"):
-                if vars(sys.modules[module]).get(self.__name__) is old:
-                    delattr(sys.modules[module], self.__name__)
+    # --- what is attached -------------------------------------------------------------------------
 
     def check(self, checker: Callable[..., None]) -> None:
-        """Give the row a check of its arguments, for all backends; it raises through `expect`."""
-        self.checker = checker
+        """Attach a check of the arguments, for all devices; it raises through `expect`."""
+        self.checker = checker if not checker.__code__.co_kwonlyargcount else spread(self, checker)
         self._renew()
+
+    def out(self, outputs: Callable[..., Any]) -> None:
+        """Attach what the results are, from shapes and dtypes alone.
+
+        A tensor: like it, its order of axes in memory too. `(shape, dtype)`: row-major;
+        `(shape, dtype, order)`: the axes from the outermost in memory to the innermost;
+        `(tensor, dtype)`: like the tensor in another dtype. A list: one entry for each of several
+        results. None: none.
+        """
+        self.outputs = outputs
+        self._renew()
+
+    @overload
+    def kernel(self, binding: Callable[..., R], /) -> None: ...
+    @overload
+    def kernel(
+        self,
+        name: str,
+        /,
+        *,
+        dtypes: Iterable[DType] | None = None,
+        when: Callable[..., bool] | None = None,
+    ) -> Callable[[Callable[..., tuple[Any, ...]]], None]: ...
+    def kernel(
+        self,
+        name: Any,
+        /,
+        *,
+        dtypes: Iterable[DType] | None = None,
+        when: Callable[..., bool] | None = None,
+    ) -> Any:
+        """Attach a kernel: a native one by its name, or a function in Python that runs on the CPU.
+
+        The kernel's arguments behind its outputs are the op's parameters in order, unless the
+        function that this decorates gives others (it may call ops); with a first parameter `out`
+        it gets the results and gives the outputs too. The reference runs for first tensors of
+        other `dtypes`, and where `when` says no.
+        """
+        if not isinstance(name, str):
+            self.cpu = name
+            self._renew()
+            return None
+        self.kernel_name = name
+        self.kernel_dtypes = None if dtypes is None else frozenset(d.code for d in dtypes)
+        self.applies = when
+        self._renew()
+
+        def attach(arguments: Callable[..., tuple[Any, ...]]) -> None:
+            self.arguments = arguments
+            self._renew()
+
+        return attach
 
     @overload
     def grad(self, rule: Callable[..., Any], /) -> None: ...
@@ -155,7 +209,7 @@ class Row(Generic[P, R]):
         uses: dict[str, tuple[str, ...]] | None = None,
         copied: tuple[str, ...] = (),
     ) -> Any:
-        """Give the row its gradient: `rule(g, *parameters[, out])`, one entry per tensor parameter.
+        """Attach the gradient: `rule(g, *parameters[, out])`, one entry per tensor parameter.
 
         An entry is a tensor, None, or a function of nothing that is called when the gradient is
         wanted. Parameters named with a leading underscore are not kept: the rule gets their shape
@@ -165,7 +219,7 @@ class Row(Generic[P, R]):
         backward: it is copied then, and only then.
         """
 
-        def hang(function: Callable[..., Any]) -> None:
+        def attach(function: Callable[..., Any]) -> None:
             self.gradient = function
             self._uses = uses
             self._copied = copied
@@ -173,15 +227,26 @@ class Row(Generic[P, R]):
             self._renew()
 
         if rule is None:
-            return hang
-        hang(rule)
+            return attach
+        attach(rule)
         return None
+
+    def _renew(self) -> None:
+        """Forget callers made before: a user may attach a kernel when the op is in use."""
+        old, self._caller, self._positional = self._caller, None, None
+        if _installed and old is not None:
+            _install_method(self.__name__, self)
+            for module in ("tallow", "tallow.ops"):
+                if vars(sys.modules[module]).get(self.__name__) is old:
+                    delattr(sys.modules[module], self.__name__)
+
+    # --- what follows from it ---------------------------------------------------------------------
 
     @property
     def kinds(self) -> tuple[int, ...]:
         """Per parameter: 0, TENSOR or TENSORS."""
         if self._kinds is None:
-            notes = getattr(self.meaning, "__annotations__", {})
+            notes = getattr(self.signature, "__annotations__", {})
             self._kinds = tuple(_kind(notes.get(name)) for name, _, _ in self.parameters)
         return self._kinds
 
@@ -201,16 +266,35 @@ class Row(Generic[P, R]):
         return not (self.is_view or hidden or "out" in names)
 
     @property
+    def has_kernel(self) -> bool:
+        """Whether the CPU has a kernel for it."""
+        return (self.kernel_name or self.cpu or self.native) is not None
+
+    @property
+    def has_reference(self) -> bool:
+        """Whether it can be computed by other ops."""
+        return not self.is_primitive
+
+    @property
     def is_composite(self) -> bool:
-        """Whether the row is its meaning, whose ops are recorded one by one."""
-        return self.cpu is None and self.native is None and self.gradient is None
+        """Whether the op is its reference, whose ops are recorded one by one."""
+        return not self.has_kernel and self.gradient is None
 
     @property
     def positional(self) -> Callable[[tuple[Any, ...]], R]:
-        """The kernel (or meaning), called with all parameters in order."""
+        """The kernel (or reference), called with all parameters in order."""
         if self._positional is None:
-            self._positional = spread(self, self.cpu or self._native_run() or self.meaning)
+            if self.kernel_name is not None:
+                run = run_kernel(self)
+                self._positional = lambda args: run(*args)
+            else:
+                self._positional = spread_tuple(self, self.run)
         return self._positional
+
+    @property
+    def run(self) -> Callable[..., R]:
+        """What runs on the CPU, in the signature of the op: not checked, not recorded."""
+        return self.cpu or self._native_run() or self.reference
 
     def _native_run(self) -> Callable[..., Any] | None:
         if self.native is None:
@@ -220,7 +304,7 @@ class Row(Generic[P, R]):
         return run
 
     def caller(self) -> Callable[P, R]:
-        """What users call: check, then kernel, or the meaning where there is no kernel."""
+        """What users call: check, then kernel, or the reference where there is no kernel."""
         if self._caller is None:
             if self.native is not None and self.cpu is None and self.checker is None:
                 maker = unary if self.native[0] == 1 else binary
@@ -238,92 +322,118 @@ class Row(Generic[P, R]):
         return inplace(self) if self.has_inplace or self.native is not None else None
 
 
+def _empty() -> None:
+    """A body of nothing, as that of a primitive."""
+
+
+def _is_empty(function: Any) -> bool:
+    code = function.__code__
+    return bool(code.co_code == _empty.__code__.co_code and code.co_consts[1:] == (None,))
+
+
+def _missing(op: Any) -> Callable[..., Any]:
+    def missing(*_: Any, **__: Any) -> Any:
+        raise NoKernelError(
+            f"{op.__name__}: expected a device and a dtype with a kernel for it, got others;"
+            " it is not defined by other ops"
+        )
+
+    missing.__wrapped__ = op.signature  # type: ignore[attr-defined]  # for inspect.signature
+    return missing
+
+
 # --- registration ---------------------------------------------------------------------------------
 
 
 @overload
-def op(meaning: Callable[P, R], /) -> Row[P, R]: ...
+def op(function: Callable[P, R], /) -> Op[P, R]: ...
 @overload
 def op(
-    *, name: str | None = None, inplace: bool = False, view: bool = False
-) -> Callable[[Callable[P, R]], Row[P, R]]: ...
-def op(meaning: Any = None, /, **options: Any) -> Any:
-    """Register an op by its meaning; an elementwise kernel of the same name is bound at once.
+    *,
+    name: str | None = None,
+    inplace: bool = False,
+    view: bool = False,
+    result: Callable[..., Any] | None = None,
+) -> Callable[[Callable[P, R]], Op[P, R]]: ...
+def op(function: Any = None, /, **options: Any) -> Any:
+    """Register an op by its signature and reference (a body of `...`: a primitive, without one).
 
-    `name` is for a row in a namespace (`linalg.inv`); `inplace` asks for a twin `name_`; `view`
-    says that the result shares the first argument's memory.
+    `name` is for an op in a namespace (`linalg.inv`); `inplace` asks for a twin `name_`; `view`
+    says that the result shares the first argument's memory; `result` makes a named tuple of several
+    results. An elementwise kernel of the op's name is bound at once.
     """
-    if meaning is None:
-        return lambda function: _register(function, options)
-    return _register(meaning, {})
+    if function is None:
+        return lambda function: op_of(function, options)
+    return op_of(function, {})
 
 
-def _register(meaning: Any, options: dict[str, Any]) -> Row[..., Any]:
-    row: Row[..., Any] = Row(meaning, is_primitive=False, **options)
-    row.native = _native.elementwise(row.__name__)
-    return _enter(row)
+def op_of(function: Any, options: dict[str, Any]) -> Op[..., Any]:
+    """Register what `op` decorates."""
+    made: Op[..., Any] = Op(function, **options)
+    made.native = _native.elementwise(made.__name__)
+    return _register(made)
 
 
 @overload
-def primitive(binding: Callable[P, R], /) -> Row[P, R]: ...
+def primitive(binding: Callable[P, R], /) -> Op[P, R]: ...
 @overload
 def primitive(
     *, name: str | None = None, inplace: bool = False, view: bool = False
-) -> Callable[[Callable[P, R]], Row[P, R]]: ...
+) -> Callable[[Callable[P, R]], Op[P, R]]: ...
 def primitive(binding: Any = None, /, **options: Any) -> Any:
-    """Register an op without a meaning in other ops: its body is the binding of the CPU kernel."""
+    """Register an op without a reference: its body is the binding of the CPU kernel."""
     if binding is None:
-        return lambda function: _enter(Row(function, is_primitive=True, **options))
-    return _enter(Row(binding, is_primitive=True))
+        return lambda function: _register(Op(function, is_primitive=True, **options))
+    return _register(Op(binding, is_primitive=True))
 
 
-def _enter(row: Row[..., Any]) -> Row[..., Any]:
-    before = ROWS.get(row.__name__)
-    # Run again in a notebook, a definition replaces its former self, but nobody else's row.
-    if before is not None and before.__module__ != row.__module__:
+def _register(made: Op[..., Any]) -> Op[..., Any]:
+    before = OPS.get(made.__name__)
+    # Run again in a notebook, a definition replaces its former self, but nobody else's op.
+    if before is not None and before.__module__ != made.__module__:
         raise ArgumentError(
-            f"op: expected a name that is free, got {row.__name__!r} of {before.__module__}"
+            f"op: expected a name that is free, got {made.__name__!r} of {before.__module__}"
         )
-    ROWS[row.__name__] = row
+    OPS[made.__name__] = made
     if _installed:
-        _install_method(row.__name__, row)
-    return row
+        _install_method(made.__name__, made)
+    return made
 
 
 class _Method:
-    """Stands on Tensor for a row's method until it is first used, and then makes way for it."""
+    """Stands on Tensor for an op's method until it is first used, and then makes way for it."""
 
-    __slots__ = ("inplace", "name", "row")
+    __slots__ = ("inplace", "name", "op")
 
-    def __init__(self, row: Row[..., Any], name: str, inplace: bool) -> None:
-        self.row, self.name, self.inplace = row, name, inplace
+    def __init__(self, op: Op[..., Any], name: str, inplace: bool) -> None:
+        self.op, self.name, self.inplace = op, name, inplace
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
-        made: Any = self.row.inplace if self.inplace else self.row.caller()
+        made: Any = self.op.inplace if self.inplace else self.op.caller()
         setattr(Tensor, self.name, made)
         return made if instance is None else made.__get__(instance, owner)
 
 
 _installed = False
-OWN = frozenset(dir(Tensor))  # what the class defines itself is a richer form of the row
+OWN = frozenset(dir(Tensor))  # what the class defines itself is a richer form of the op
 
 
-def _install_method(name: str, row: Row[..., Any]) -> None:
-    if "." in name or not row.parameters or row.parameters[0][0] not in SELF_NAMES:
+def _install_method(name: str, op: Op[..., Any]) -> None:
+    if "." in name or not op.parameters or op.parameters[0][0] not in SELF_NAMES:
         return
     if name not in OWN:
-        setattr(Tensor, name, _Method(row, name, False))
-    if row.has_inplace or row.native is not None:
-        setattr(Tensor, f"{name}_", _Method(row, f"{name}_", True))
+        setattr(Tensor, name, _Method(op, name, False))
+    if op.has_inplace or op.native is not None:
+        setattr(Tensor, f"{name}_", _Method(op, f"{name}_", True))
 
 
 def when_missing(find: Callable[[str], bool]) -> None:
-    """Let Tensor ask `find` to load the row of a method that it does not have yet."""
-    ROWS.find = find
+    """Let Tensor ask `find` to load the op of a method that it does not have yet."""
+    OPS.find = find
 
     def method(self: Tensor, name: str) -> Any:
-        row = name.removesuffix("_")
-        if name.startswith("_") or not (find(name) or find(row)) or name not in Tensor.__dict__:
+        stem = name.removesuffix("_")
+        if name.startswith("_") or not (find(name) or find(stem)) or name not in Tensor.__dict__:
             raise AttributeError(f"'Tensor' object has no attribute {name!r}")
         return getattr(self, name)
 
@@ -331,25 +441,25 @@ def when_missing(find: Callable[[str], bool]) -> None:
 
 
 def install() -> None:
-    """Put all rows onto Tensor; `tallow.ops` finds them by name."""
+    """Put all ops onto Tensor; `tallow.ops` finds them by name."""
     global _installed
-    for name, row in ROWS.items():
-        _install_method(name, row)
+    for name, op in OPS.items():
+        _install_method(name, op)
     _installed = True
 
 
 def namespace(module: str) -> tuple[list[str], Callable[[str], Any]]:
-    """What a module for the rows named `module.…` needs: `__all__` and its `__getattr__`."""
-    from .ops._places import PLACES
+    """What a module for the ops named `module.…` needs: `__all__` and its `__getattr__`."""
+    from .ops._modules import MODULES
 
     prefix = module.rpartition(".")[2]
-    names = {name for name in (*ROWS, *PLACES) if name.startswith(f"{prefix}.")}
+    names = {name for name in (*OPS, *MODULES) if name.startswith(f"{prefix}.")}
 
     def find(name: str) -> Any:
         full = f"{prefix}.{name}"
         if name.startswith("_") or full not in names:
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
-        made = ROWS[full].caller()
+        made = OPS[full].caller()
         setattr(sys.modules[module], name, made)
         return made
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .registry import ROWS, namespace
+from .registry import OPS, namespace
 
 _ALIASES = {
     "expit": "sigmoid", "exp2": "exp2", "expm1": "expm1", "log1p": "log1p", "logit": "logit",
@@ -20,7 +20,7 @@ __all__ = sorted({*_names, *_ALIASES})
 
 
 def __getattr__(name: str) -> Any:
-    return ROWS[_ALIASES[name]].caller() if name in _ALIASES else _find(name)
+    return OPS[_ALIASES[name]].caller() if name in _ALIASES else _find(name)
 
 
 def __dir__() -> list[str]:

@@ -417,8 +417,8 @@ def test_a_module_named_like_an_op_never_takes_its_place():
     """In a new process: `import tallow.ops.stft` binds the module's name in `tallow.ops`."""
     code = (
         "import importlib, types, tallow as tl\n"
-        "from tallow.ops._places import PLACES\n"
-        "for room in set(PLACES.values()): importlib.import_module(f'tallow.ops.{room}')\n"
+        "from tallow.ops._modules import MODULES\n"
+        "for room in set(MODULES.values()): importlib.import_module(f'tallow.ops.{room}')\n"
         "for name in tl.ops.__all__:\n"
         "    assert not isinstance(getattr(tl, name), types.ModuleType), name\n"
         "    assert not isinstance(getattr(tl.ops, name), types.ModuleType), name\n"

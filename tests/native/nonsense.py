@@ -24,7 +24,7 @@ REAL = [0.0, 1.0, 0.5, 1.0, 2.0, -1.0, 1e-6, 1e308, -1e308, float("inf"), -float
 REAL += [float("nan"), 1e-320]
 SIZES = [0, 1, 1, 2, 2, 3, 3, 4, 5, 8, 9, 17, 33, 64]
 # Elements of integer arrays: mostly plausible indices.
-PLACES = [0, 0, 1, 1, 2, 3, 4, -1, -1, 7, 100, 2**31, -(2**31), 2**62, 2**63 - 1, -(2**63)]
+MODULES = [0, 0, 1, 1, 2, 3, 4, -1, -1, 7, 100, 2**31, -(2**31), 2**62, 2**63 - 1, -(2**63)]
 
 # Calls that make sense, from which those of kernels with many conditions are spoilt: the shape of
 # an array, `:dtype` where it is fixed; a number.
@@ -209,7 +209,7 @@ class Draw:
             return _native.Array.from_buffer(bits, dtype, shape, 0)
         if KINDS[dtype] in "iu":
             wild = self.random.random() < 0.3
-            values = [pick(PLACES if wild else PLACES[:7]) for _ in range(min(count, 50))]
+            values = [pick(MODULES if wild else MODULES[:7]) for _ in range(min(count, 50))]
             wide = CODES["i64"]
         else:
             wild = self.random.random() < 0.2

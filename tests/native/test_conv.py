@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tallow as tl
-from tallow.registry import ROWS
+from tallow.registry import OPS
 
 # (batch, channels, rows, kernel, stride, padding, dilation, groups, side)
 LARGE = {
@@ -55,9 +55,9 @@ def three(x, w, g, how, sizes, dtype):
     """The convolution and both its gradients."""
     x, w, g = (tl.from_numpy(a).to("f32").to(dtype) for a in (x, w, g))
     return (
-        ROWS["nn.convolution"](x, w, None, *how, sizes[0]),
-        ROWS["nn.convolution_input_grad"](g, w, None, *how, sizes[1]),
-        ROWS["nn.convolution_weight_grad"](g, x, *how, sizes[2]),
+        OPS["nn.convolution"](x, w, None, *how, sizes[0]),
+        OPS["nn.convolution_input_grad"](g, w, None, *how, sizes[1]),
+        OPS["nn.convolution_weight_grad"](g, x, *how, sizes[2]),
     )
 
 
@@ -105,7 +105,7 @@ def test_positions_outside_are_refused(name, bad):
     gather = name == "plane_gather"
     args = (tl.zeros(1, 1, 6), at) if gather else (tl.zeros(1, 1, 3), at, 6, True)
     with pytest.raises(tl.errors.TallowError, match="outside"):
-        ROWS[f"nn.{name}"](*args)
+        OPS[f"nn.{name}"](*args)
 
 
 @pytest.mark.parametrize(

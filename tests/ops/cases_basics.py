@@ -308,6 +308,18 @@ CASES = {
         torch=False,
         factor=16,
     ),
+    **dict.fromkeys(
+        ("nn.rms_norm_backward", "nn.layer_norm_backward"),
+        Case(
+            lambda d: [
+                d(d.x((4, 6)), d.x((4, 6)), d.x((6,)), 1e-5, (True, True, False)),
+                d(d.x((2, 3, 5)), d.x((2, 3, 5)), None, 1e-5, (True, False, False)),
+            ],
+            torch=False,
+            output=lambda out: out[0],
+            factor=8,
+        ),
+    ),
     "rms_norm": Case(
         lambda d: [d(d.x(s), d.x(s[-1:])) for s in [(3,), (4, 33), (2, 3, 8), (0, 8)]],
         numpy=rms_norm,

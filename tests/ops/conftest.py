@@ -15,10 +15,10 @@ def pytest_terminal_summary(terminalreporter):
     if len(seen) < 10:
         return
     from ops.laws import CASES
-    from tallow.registry import ROWS
+    from tallow.registry import OPS
 
     failed = sum(report.failed for report in seen)
     terminalreporter.write_line(
-        f"op rows: {len(ROWS)} rows, {len(CASES)} with a case, {len(seen)} laws tried,"
+        f"op rows: {len(OPS)} rows, {len(CASES)} with a case, {len(seen)} laws tried,"
         f" {failed} broken"
     )

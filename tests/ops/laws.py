@@ -10,13 +10,13 @@ import numpy as np
 
 import tallow as tl
 from ops.table import FLOATS, HALVES, NUMPY, Case, Sample, all_cases, draw_samples
-from tallow.registry import ROWS
+from tallow.registry import OPS
 
 # Relative to the largest magnitude of the result: a few units in the last place of each dtype.
 TOLERANCE = {"f32": 4e-6, "f64": 1e-12, "f16": 4e-3, "bf16": 3.2e-2, "complex64": 8e-6}
 
 tl.ops.open_all()
-CASES: dict[str, Case] = {name: case for name, case in all_cases().items() if name in ROWS}
+CASES: dict[str, Case] = {name: case for name, case in all_cases().items() if name in OPS}
 
 
 def pairs(keep: Callable[[str, Case], bool] = lambda *_: True) -> list[tuple[str, str]]:
@@ -56,7 +56,7 @@ def call(
     name: str, sample: Sample, array: Callable[[np.ndarray], Any], function: Any = None
 ) -> Any:
     """The row (or `function`) on the sample, each array turned into a tensor by `array`."""
-    function = ROWS[name] if function is None else function
+    function = OPS[name] if function is None else function
     args, kwargs = convert(sample.args, array), convert(sample.kwargs, array)
     out = function(*args, **kwargs)
     settled = CASES[name].output

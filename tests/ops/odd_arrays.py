@@ -27,7 +27,7 @@ from ops import laws
 from ops.laws import CASES, convert, leaves, samples, tensor
 from ops.table import Sample
 from tallow.errors import TallowError
-from tallow.registry import ROWS, SELF_NAMES
+from tallow.registry import OPS, SELF_NAMES
 
 DTYPES = ("f32", "f64", "i64", "bool", "complex64")
 NOTE = 400  # bytes
@@ -153,7 +153,7 @@ def forward(name: str, args: Any, kwargs: Any) -> str:
     settled = CASES[name].output or (lambda out: out)
 
     def run(change: Callable[[tl.Tensor], tl.Tensor]) -> Any:
-        return settled(ROWS[name](*tensors(args, change), **tensors(kwargs, change)))
+        return settled(OPS[name](*tensors(args, change), **tensors(kwargs, change)))
 
     return compare(name, lambda: run(lambda t: t), lambda: run(tl.Tensor.clone))
 
@@ -170,7 +170,7 @@ def backward(name: str, args: Any, kwargs: Any) -> str:
                 xs.append(made.requires_grad_())
             return made
 
-        out = settled(ROWS[name](*tensors(args, leaf), **tensors(kwargs, leaf)))
+        out = settled(OPS[name](*tensors(args, leaf), **tensors(kwargs, leaf)))
         ys = [y for y in leaves(out) if isinstance(y, tl.Tensor) and y.requires_grad]
         if not ys:
             return []
@@ -185,7 +185,7 @@ def backward(name: str, args: Any, kwargs: Any) -> str:
 def in_place(name: str, args: Any, kwargs: Any) -> str:
     """The twin `name_` is refused, or right."""
     first = args[0]
-    wanted, value = outcome(lambda: ROWS[name](first.clone(), *args[1:], **kwargs))
+    wanted, value = outcome(lambda: OPS[name](first.clone(), *args[1:], **kwargs))
     if wanted != "value" or value.shape != first.shape or value.dtype != first.dtype:
         return ""
     twin = getattr(tl.Tensor, f"{name.rsplit('.', 1)[-1]}_")
@@ -200,7 +200,7 @@ def in_place(name: str, args: Any, kwargs: Any) -> str:
 
 
 def has_inplace(name: str) -> bool:
-    row = ROWS[name]
+    row = OPS[name]
     method = bool(row.parameters) and row.parameters[0][0] in SELF_NAMES
     return CASES[name].inplace and method and bool(row.has_inplace or row.native)
 
@@ -237,7 +237,7 @@ def nonsense(sample: Sample) -> Iterator[tuple[str, Any, Any]]:
 def try_nonsense(name: str, args: Any, kwargs: Any) -> str:
     try:
         signal.setitimer(signal.ITIMER_REAL, SECONDS)
-        ROWS[name](*args, **kwargs)
+        OPS[name](*args, **kwargs)
     except TallowError:
         pass
     except (LateError, SystemError) as error:

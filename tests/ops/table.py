@@ -1,4 +1,4 @@
-"""The table of op cases: for each row of `tallow.registry.ROWS` a few samples of arguments.
+"""The table of op cases: for each row of `tallow.registry.OPS` a few samples of arguments.
 
 Cases stand in `tests/ops/cases_<module>.py`, a dict `CASES` of row name -> Case, next to what the
 module `tallow.ops.<module>` registers. Every such file begins with

@@ -10,7 +10,7 @@ import tallow as tl
 from ops.arrays import ALL, close, draw, layouts, softmax, tensor, wide
 from ops.table import FLOATS, INTEGERS, NUMPY
 from tallow import errors, ops
-from tallow.registry import ROWS, SELF_NAMES
+from tallow.registry import OPS, SELF_NAMES
 
 ops.open_all()
 _erf = np.vectorize(math.erf, otypes=[float])
@@ -172,8 +172,8 @@ def test_norms(shape, dtype):
         close(ops.layer_norm(layout), norm(wide(x), True), dtype, 4)
     for name in ("rms_norm", "layer_norm"):
         close(
-            ROWS[name](tensor(x), tensor(w)),
-            wide(ROWS[name].meaning(tensor(x), tensor(w)).numpy()),
+            OPS[name](tensor(x), tensor(w)),
+            wide(OPS[name].reference(tensor(x), tensor(w)).numpy()),
             dtype,
             4,
         )
@@ -294,7 +294,7 @@ def test_transformer_ops():
                 x[..., p] * s + x[..., q] * c,
             )
         close(got, wanted, "f32", 4)
-        close(got, wide(ROWS["rope"].meaning(tensor(x), table, interleaved).numpy()), "f32", 4)
+        close(got, wide(OPS["rope"].reference(tensor(x), table, interleaved).numpy()), "f32", 4)
     q, k, v = draw((2, 4, 3, 8), "f32"), draw((2, 2, 5, 8), "f32", 1), draw((2, 2, 5, 6), "f32", 2)
     scores = wide(q) @ wide(k).repeat(2, 1).swapaxes(-1, -2) / math.sqrt(8)
     wanted = softmax(scores) @ wide(v).repeat(2, 1)
@@ -307,7 +307,7 @@ def test_transformer_ops():
         {"window": 2},
         {"softcap": 2.0, "scale": 0.3},
     ]:
-        wanted = wide(ROWS["attention"].meaning(*arguments, **options).numpy())
+        wanted = wide(OPS["attention"].reference(*arguments, **options).numpy())
         close(ops.attention(*arguments, **options), wanted, "f32", 8)
     cache_k, cache_v = tl.zeros(2, 2, 9, 8), tl.zeros(2, 2, 9, 6)
     ops.kv_write(cache_k, cache_v, tensor(k), tensor(v), tl.tensor([0, 4]))
@@ -331,8 +331,8 @@ def test_sample():
 def test_methods_are_the_ops():
     """What Tensor defines itself (to, clone, …) is a richer form of the row; else it is the row."""
     modules = {kind.__module__ for kind in tl.Tensor.__mro__}
-    for name, row in ROWS.items():
-        first = next(iter(inspect.signature(row.meaning).parameters), None)
+    for name, row in OPS.items():
+        first = next(iter(inspect.signature(row.signature).parameters), None)
         if "." not in name and first in SELF_NAMES:
             method = getattr(tl.Tensor, name)
             own = getattr(method, "__module__", None) in (None, *modules)

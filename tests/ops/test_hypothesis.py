@@ -12,7 +12,7 @@ from ops import laws
 from ops.laws import CASES, convert, samples, tensor
 from ops.table import NUMPY
 from tallow.errors import TallowError
-from tallow.registry import ROWS
+from tallow.registry import OPS
 
 NAMES = [name for name, case in CASES.items() if case.hypothesis and not case.random]
 BOUNDED = settings(
@@ -101,8 +101,8 @@ def test_any_layout_is_as_good_as_contiguous(name):
             return tensor(next(turn))
 
         plain = convert(sample.args, copy), convert(sample.kwargs, copy)
-        wanted, refused = attempt(ROWS[name], *plain)
-        got, also = attempt(ROWS[name], args, kwargs)
+        wanted, refused = attempt(OPS[name], *plain)
+        got, also = attempt(OPS[name], args, kwargs)
         said = f"{name}{sample} on {[c.shape for c in copies]}"
         if (refused or also) and not case.layouts:
             return
@@ -171,7 +171,7 @@ def test_wrong_arguments_are_refused(name):
         else:
             box[place] = box[place][None] if data.draw(st.booleans()) else box[place].reshape(-1)
         try:
-            attempt(ROWS[name], convert(args, tensor), convert(kwargs, tensor))
+            attempt(OPS[name], convert(args, tensor), convert(kwargs, tensor))
         except AttributeError:
             assert no_tensor, "an attribute error, though every tensor is one"
 

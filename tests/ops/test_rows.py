@@ -9,7 +9,7 @@ import tallow as tl
 from ops import laws
 from ops.laws import CASES, call, convert, pairs, same, samples, tensor, widened
 from ops.table import FLOATS, NUMPY, all_cases, case_files, load
-from tallow.registry import ROWS, SELF_NAMES
+from tallow.registry import OPS, SELF_NAMES
 
 
 @pytest.mark.parametrize("stem", case_files())
@@ -17,12 +17,12 @@ def test_cases_can_be_read(stem):
     found = load(stem)
     if isinstance(found, Exception):
         raise found
-    unknown = found.keys() - ROWS.keys()
+    unknown = found.keys() - OPS.keys()
     assert not unknown, f"cases without a row: {sorted(unknown)}"
 
 
 def test_every_row_has_a_case():
-    missing = [name for name in ROWS if name not in all_cases()]
+    missing = [name for name in OPS if name not in all_cases()]
     assert not missing, f"{len(missing)} rows without a case: {missing}"
 
 
@@ -86,21 +86,21 @@ def test_numpy_agrees(name, dtype):
 
 
 def has_both(name, case):
-    row = ROWS[name]
-    kernel = row.cpu is not None or row.native is not None
+    row = OPS[name]
+    kernel = row.has_kernel
     return kernel and not row.is_primitive and not case.random
 
 
 @pytest.mark.parametrize(("name", "dtype"), pairs(has_both))
 def test_kernel_is_the_meaning(name, dtype):
-    row, case = ROWS[name], CASES[name]
+    row, case = OPS[name], CASES[name]
     for sample in samples(name, dtype):
-        wanted = call(name, sample, tensor, row.meaning)
+        wanted = call(name, sample, tensor, row.reference)
         same(call(name, sample, tensor), wanted, 2 * case.factor, True, f"{name}{sample}")
 
 
 def has_inplace(name, case):
-    row = ROWS[name]
+    row = OPS[name]
     method = row.parameters[0][0] in SELF_NAMES
     return case.inplace and method and bool(row.has_inplace or row.native) and not case.random
 
@@ -158,7 +158,7 @@ def prepared(name, sample, make=tensor):
                 return type(value)(map(put, value))
             return {k: put(v) for k, v in value.items()} if isinstance(value, dict) else value
 
-        out = settled(ROWS[name](*put(args), **put(kwargs)))
+        out = settled(OPS[name](*put(args), **put(kwargs)))
         return [y for y in laws.leaves(out) if isinstance(y, tl.Tensor) and y.dtype.kind in "fc"]
 
     return run, xs

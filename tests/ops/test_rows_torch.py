@@ -8,7 +8,7 @@ from ops import laws
 from ops.laws import CASES, call, convert, samples, tensor
 from ops.table import COMPLEX, FLOATS, NUMPY, UNSIGNED
 from tallow.dtype import as_dtype
-from tallow.registry import ROWS
+from tallow.registry import OPS
 
 pytestmark = [pytest.mark.needs_torch, pytest.mark.filterwarnings("ignore::UserWarning")]
 
@@ -173,4 +173,4 @@ def loose(case):
 
 
 def test_rows_are_there():
-    assert ROWS
+    assert OPS

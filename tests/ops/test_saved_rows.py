@@ -10,7 +10,7 @@ import tallow as tl
 from ops import laws
 from ops.laws import CASES, convert, samples
 from tallow.errors import GradError
-from tallow.registry import ROWS
+from tallow.registry import OPS
 
 NAMES = [
     name for name, case in CASES.items()
@@ -52,7 +52,7 @@ def gradients(make, call, kind, change=None):
 
 def ours(name, sample, change=None):
     def call(leaf):
-        return ROWS[name](*convert(sample.args, leaf), **convert(sample.kwargs, leaf))
+        return OPS[name](*convert(sample.args, leaf), **convert(sample.kwargs, leaf))
 
     return gradients(lambda x: tl.from_numpy(np.array(x)).clone(), call, tl.Tensor, change)
 

@@ -1,6 +1,6 @@
-"""Recording a row: run its kernel, keep what its gradient rule names, make the node.
+"""Recording a op: run its kernel, keep what its gradient rule names, make the node.
 
-A small op must not cost much more for being recorded, so what can be known of a row is worked out
+A small op must not cost much more for being recorded, so what can be known of a op is worked out
 once (`Rule`), and a call makes few objects: the node, a tuple per argument.
 """
 
@@ -18,7 +18,7 @@ from .mode import MODE
 from .node import FLOATING, Meta, Node, changed, meta_of
 
 if TYPE_CHECKING:
-    from ..registry import Row
+    from ..registry import Op
 
 TENSOR, TENSORS = 1, 2  # what a parameter takes: one tensor (or number, or None), a sequence
 _FREE = (int, float, bool, complex, type(None))
@@ -26,7 +26,7 @@ FLOAT_CODES = frozenset(dtype.code for dtype in DTYPES if dtype.kind in FLOATING
 
 
 class Rule:
-    """A row's gradient function and, from its parameters' names, what it needs kept."""
+    """A op's gradient function and, from its parameters' names, what it needs kept."""
 
     __slots__ = (
         "copied",
@@ -94,25 +94,25 @@ def _wanted(value: Any) -> bool:
     return isinstance(value, (list, tuple)) and any(_wanted(x) for x in value)
 
 
-class RowNode(Node):
-    """The node of a recorded row: its rule is called with what was kept of the arguments.
+class OpNode(Node):
+    """The node of a recorded op: its rule is called with what was kept of the arguments.
 
     A kept tensor stands in `saved` as (array, node, output, version), so that a later change of it
     in place is noticed; of what the rule calls `copied`, such a change makes a copy first.
     """
 
-    __slots__ = ("keeps", "out", "row", "saved")
+    __slots__ = ("keeps", "op", "out", "saved")
 
     keeps: bool  # else a second backward pass may use the node, as in torch
 
-    row: Row[..., Any]
+    op: Op[..., Any]
     saved: list[Any] | None
     out: list[tuple[Any, None, int, int]] | None
 
     @property
     def name(self) -> str:
         """The op's name."""
-        return self.row.__name__
+        return self.op.__name__
 
     def release(self) -> None:
         """Forget what was kept, if that is anything."""
@@ -126,7 +126,7 @@ class RowNode(Node):
         saved = self.saved
         if saved is None:
             return None
-        rule, restore = self.row.rule, self._restore
+        rule, restore = self.op.rule, self._restore
         assert rule is not None
         values = [
             restore(value) if kind == TENSOR else list(map(restore, value)) if kind else value
@@ -172,7 +172,7 @@ class RowNode(Node):
 
     def _copied(self) -> Iterator[tuple[list[Any], int, Any]]:
         """What the rule calls `copied` and this call kept: a list, the place in it, the entry."""
-        rule, saved = self.row.rule, self.saved
+        rule, saved = self.op.rule, self.saved
         if rule is None or saved is None:
             return
         for place in rule.copied:
@@ -197,7 +197,7 @@ class RowNode(Node):
 
 
 # The nodes whose kept tensors are copied before they change, while they live.
-_watching: weakref.WeakSet[RowNode] = weakref.WeakSet()
+_watching: weakref.WeakSet[OpNode] = weakref.WeakSet()
 
 
 def before_write(storage: int) -> None:
@@ -206,13 +206,13 @@ def before_write(storage: int) -> None:
         node.keep_copies(storage)
 
 
-def run_recorded(row: Row[..., Any], args: tuple[Any, ...]) -> Any:
-    """Call the row's kernel on `args` (all its parameters in order) and record the call."""
+def run_recorded(op: Op[..., Any], args: tuple[Any, ...]) -> Any:
+    """Call the op's kernel on `args` (all its parameters in order) and record the call."""
     plain = tuple([_plain(value) for value in args])
     mode = MODE
     mode.enabled = False  # what the kernel's binding does with its arguments is no operation
     try:
-        out = row.positional(plain)
+        out = op.positional(plain)
     finally:
         mode.enabled = True
     if isinstance(out, Tensor):
@@ -220,26 +220,26 @@ def run_recorded(row: Row[..., Any], args: tuple[Any, ...]) -> Any:
             if out is value:
                 return given  # the op had nothing to do
         if out._array.dtype in FLOAT_CODES:
-            record(row, args, (out,))
+            record(op, args, (out,))
         return out
     if out is None:
         raise GradError(
-            f"{row.__name__}: expected arguments without gradient, since the op writes into them;"
+            f"{op.__name__}: expected arguments without gradient, since the op writes into them;"
             " got one that requires it (use no_grad())"
         )
     if isinstance(out, (tuple, list)) and any(
         isinstance(o, Tensor) and o._array.dtype in FLOAT_CODES for o in out
     ):
-        record(row, args, out)
+        record(op, args, out)
     return out
 
 
-def record(row: Row[..., Any], args: tuple[Any, ...], outputs: Sequence[Any]) -> None:
+def record(op: Op[..., Any], args: tuple[Any, ...], outputs: Sequence[Any]) -> None:
     """Make the node of a call whose results are `outputs`, and attach them to it."""
-    rule = row.rule
+    rule = op.rule
     if rule is None:
         raise GradError(
-            f"{row.__name__}: expected arguments without gradient, since the op has none;"
+            f"{op.__name__}: expected arguments without gradient, since the op has none;"
             " got one that requires it (use .detach())"
         )
     edges: list[Any] = []
@@ -255,8 +255,8 @@ def record(row: Row[..., Any], args: tuple[Any, ...], outputs: Sequence[Any]) ->
             saved.append([_note(x, keep, edges, metas) for x in value])
         else:
             saved.append(value)
-    node = RowNode(edges, metas, len(outputs))
-    node.row, node.saved, node.out = row, saved, None
+    node = OpNode(edges, metas, len(outputs))
+    node.op, node.saved, node.out = op, saved, None
     if rule.keeps_out(args):
         node.out = [
             (o._array, None, i, o._array.version)

@@ -10,7 +10,7 @@ from tallow.dtype import bf16, f16, f32
 from tallow.errors import ArgumentError, expect
 from tallow.factories import arange, full, zeros
 from tallow.nn.dropout_functional import dropout
-from tallow.registry import ROWS
+from tallow.registry import OPS
 from tallow.tensor import Tensor, broadcast_shapes
 
 _NAME = "scaled_dot_product_attention"
@@ -86,7 +86,7 @@ def _row_serves(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, gqa: bool)
         return True
     wanted = any(x is not None and x.requires_grad for x in (q, k, v, mask))
     # Differentiated through its meaning, the row costs more than the parts do here.
-    return not wanted or ROWS["attention"].gradient is not None
+    return not wanted or OPS["attention"].gradient is not None
 
 
 def _repeated(x: Tensor, times: int) -> Tensor:

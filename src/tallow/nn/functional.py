@@ -15,7 +15,7 @@ from tallow import ops
 from tallow.autograd.inplace import change
 from tallow.dtype import DType
 from tallow.errors import ArgumentError, expect
-from tallow.registry import ROWS
+from tallow.registry import OPS
 from tallow.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def __getattr__(name: str) -> Any:
     if name in _ROWS:
         found: Any = getattr(ops, name)
     elif name in ("fold", "unfold"):  # Tensor.unfold is another op, as in torch
-        found = ROWS[f"nn.{name}"].caller()
+        found = OPS[f"nn.{name}"].caller()
     elif name in _PLACES:
         found = getattr(import_module(_PLACES[name]), name)
     elif name in _TWINS:

@@ -1,7 +1,7 @@
-"""The ops: every row of the registry, as functions. See `tallow.registry` for how a row is made.
+"""The ops as functions. See `tallow.registry` for how an op is defined.
 
-What running a language model needs is loaded at once. The other rooms are opened when one of their
-ops is first asked for: `_places.py`, which tools/make_stubs.py writes, says where each op stands.
+What running a language model needs is loaded at once. The other op modules are loaded when one of
+their ops is first asked for: `_modules.py`, which tools/make_stubs.py writes, names them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from importlib import import_module as _import_module
 from types import ModuleType as _ModuleType
 from typing import Any
 
-from ..registry import ROWS, install, when_missing
+from ..registry import OPS, install, when_missing
 from . import (
     activation,
     attention,
@@ -27,43 +27,43 @@ from . import (
     shape,
     softmax,
 )
-from ._places import PLACES
+from ._modules import MODULES
 
 install()
 elementwise.install_operators()
 __all__ = sorted(
-    {name for name in ROWS if "." not in name} | {name for name in PLACES if "." not in name}
+    {name for name in OPS if "." not in name} | {name for name in MODULES if "." not in name}
 )
 
 
 class _Ops(_ModuleType):
-    """This module: one of its rooms that is named like an op never takes the op's place."""
+    """This module: an op module that is named like an op never takes the op's place."""
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if not (isinstance(value, _ModuleType) and (name in ROWS or name in PLACES)):
+        if not (isinstance(value, _ModuleType) and (name in OPS or name in MODULES)):
             super().__setattr__(name, value)
 
 
 def _make_way() -> None:
     """A module named like one of its ops makes way for the op."""
     for name, value in list(globals().items()):
-        if (name in ROWS or name in PLACES) and hasattr(value, "__spec__"):
+        if (name in OPS or name in MODULES) and hasattr(value, "__spec__"):
             del globals()[name]
 
 
 def _open(name: str) -> bool:
-    """Load the room in which the op `name` stands; False when there is none."""
-    room = PLACES.get(name)
-    if room is None:
+    """Load the module of the op `name`; False when there is none."""
+    module = MODULES.get(name)
+    if module is None:
         return False
-    _import_module(f".{room}", __name__)
+    _import_module(f".{module}", __name__)
     return True
 
 
 def open_all() -> None:
-    """Load every room, for what goes through all rows."""
-    for room in sorted(set(PLACES.values())):
-        _import_module(f".{room}", __name__)
+    """Load every op module, for what goes through all ops."""
+    for module in sorted(set(MODULES.values())):
+        _import_module(f".{module}", __name__)
 
 
 _make_way()
@@ -72,10 +72,10 @@ when_missing(_open)
 
 
 def __getattr__(name: str) -> Any:
-    """The caller of a row, built when it is first asked for."""
-    if "." in name or not (name in ROWS or _open(name)):
+    """The caller of an op, built when it is first asked for."""
+    if "." in name or not (name in OPS or _open(name)):
         raise AttributeError(f"module 'tallow.ops' has no attribute {name!r}")
-    made = ROWS[name].caller()
+    made = OPS[name].caller()
     globals()[name] = made
     return made
 

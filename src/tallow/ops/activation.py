@@ -329,7 +329,7 @@ def threshold(x: Tensor, threshold: float, value: float) -> Tensor:
 @threshold.kernel
 def _(x: Tensor, threshold: float, value: float) -> Tensor:
     if x.dtype.kind != "f":
-        return _threshold_row.meaning(x, threshold, value)
+        return _threshold_row.reference(x, threshold, value)
     return wrap(_threshold(unwrap_tensor(x, "threshold"), threshold, value, 0.0))
 
 
@@ -468,7 +468,7 @@ def _(
     for given in (x, residual):
         fits = fits and (given is None or (given.dtype == f32 and given.is_contiguous()))
     if not fits:
-        return linear_act.meaning(x, weight, bias, residual, act=act, exact=exact)
+        return linear_act.reference(x, weight, bias, residual, act=act, exact=exact)
     n = w.shape[0]
     out = _native.Array.empty((*shape[:-1], n), array.dtype)
     offset = None if bias is None else bias._array.expand((n,))

@@ -129,7 +129,7 @@ def _(g: Tensor, x: Tensor, table: Tensor, interleaved: bool) -> tuple[Any, Any]
         return rope(g, back, interleaved)
 
     def of_table() -> Tensor:
-        found = recomputed(lambda x, table: rope.meaning(x, table, interleaved), (x, table), g)
+        found = recomputed(lambda x, table: rope.reference(x, table, interleaved), (x, table), g)
         return found[1]
 
     return of_x, of_table
@@ -258,7 +258,7 @@ def _(
     query, value = q._array, v._array
     b, h, n, d = query.shape
     if q.dtype is f64:  # for checks of gradients: the kernel works in f32
-        return attention.meaning(
+        return attention.reference(
             q, k, v, start=start, mask=mask, scale=scale, causal=causal, window=window,
             softcap=softcap,
         )  # fmt: skip
@@ -298,7 +298,7 @@ def _(
         inputs = (q, k, v, mask) if soft and mask is not None else (q, k, v)
 
         def meaning(q: Tensor, k: Tensor, v: Tensor, given: Tensor | None = None) -> Tensor:
-            return attention.meaning(
+            return attention.reference(
                 q, k, v, start=start, mask=mask if given is None else given, scale=scale,
                 causal=causal, window=window, softcap=softcap,
             )  # fmt: skip

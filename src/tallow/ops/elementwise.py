@@ -10,7 +10,7 @@ from .. import _native
 from ..dtype import f32, f64
 from ..errors import ArgumentError, DTypeError, NoKernelError, expect
 from ..factories import full, zeros_like
-from ..registry import ROWS, op, primitive
+from ..registry import OPS, op, primitive
 from ..tensor import Tensor, unwrap_tensor, wrap
 from .elementwise_rows import (
     Rule,
@@ -97,7 +97,7 @@ _tanh_grad = quick_row("tanh_grad", 2)
 @tanh_grad.kernel
 def _(g: Tensor, out: Tensor) -> Tensor:
     if g.dtype.kind == "c":
-        return tanh_grad.meaning(g, out)
+        return tanh_grad.reference(g, out)
     return _tanh_grad(g, out)
 
 
@@ -461,6 +461,6 @@ ALIASES = {
     "multiply": "mul", "subtract": "sub", "divide": "div", "clip": "clamp", "greater": "gt",
     "greater_equal": "ge", "less": "lt", "less_equal": "le", "not_equal": "ne",
 }  # fmt: skip
-ROWS.update({alias: ROWS[name] for alias, name in ALIASES.items()})
+OPS.update({alias: OPS[name] for alias, name in ALIASES.items()})
 
 __all__ = ["install_operators"]

@@ -11,7 +11,7 @@ from ..autograd.record import run_recorded
 from ..errors import ArgumentError, expect
 from ..older_orders import in_order
 from ..overrides import PLAIN, ask, overloaded
-from ..registry import ROWS, Row, op
+from ..registry import OPS, Op, op
 from ..tensor import Tensor
 
 Rule = Callable[..., Any] | None
@@ -21,7 +21,7 @@ Uses = dict[str, tuple[str, ...]] | None
 
 def row(name: str) -> Callable[..., Tensor]:
     """The row of a name, for what is defined further down."""
-    found: Callable[..., Tensor] = ROWS[name]
+    found: Callable[..., Tensor] = OPS[name]
     return found
 
 
@@ -61,7 +61,7 @@ def kernel_row(
         row.grad(uses=uses, copied=copied)(rule)
 
 
-_QUICK: dict[str, Row[..., Any]] = {}
+_QUICK: dict[str, Op[..., Any]] = {}
 
 
 def quick_row(
@@ -69,7 +69,7 @@ def quick_row(
     kernel: str = "",
 ) -> Callable[..., Tensor]:  # fmt: skip
     """The caller of a kernel that stands behind a row with options, and is no row for users."""
-    row: Row[..., Any] = Row(_signature(name, arity, "", __name__), is_primitive=False)
+    row: Op[..., Any] = Op(_signature(name, arity, "", __name__), is_primitive=False)
     row.native = _native.elementwise(kernel or name)
     row.is_primitive = True
     if rule is not None:
@@ -119,7 +119,7 @@ _NUMBERS = frozenset((int, float, bool, complex))
 def install_operators() -> None:
     """Give Tensor Python's operators, and the in-place twins of rows with options."""
     for name, (forward, *others) in OPERATORS.items():
-        row = _QUICK.get(name) or ROWS[name]
+        row = _QUICK.get(name) or OPS[name]
         if row.native is None or row.native[0] == 1:
             setattr(Tensor, forward, row.caller())
             continue
@@ -130,7 +130,7 @@ def install_operators() -> None:
             setattr(Tensor, others[1], _in_place(row))
     # Attributes, as in PyTorch.
     for name in ("real", "imag"):
-        setattr(Tensor, name, property(ROWS[name].caller()))
+        setattr(Tensor, name, property(OPS[name].caller()))
     Tensor.add_ = _scaled(_QUICK["add"], "add")  # type: ignore[method-assign]  # installed late
     Tensor.sub_ = Tensor.subtract_ = _scaled(_QUICK["sub"], "sub")  # type: ignore[method-assign]  # so too
 
@@ -143,7 +143,7 @@ def _is_operand(value: Any) -> bool:
     )
 
 
-def _operator(row: Row[..., Any], native: Callable[..., Any], *, swapped: bool) -> Any:
+def _operator(row: Op[..., Any], native: Callable[..., Any], *, swapped: bool) -> Any:
     """`a ∘ b` in one Python frame; NotImplemented for operands that are none."""
     new, mode, numbers = object.__new__, MODE, _NUMBERS
 
@@ -190,7 +190,7 @@ def _operator(row: Row[..., Any], native: Callable[..., Any], *, swapped: bool) 
     return made
 
 
-def _in_place(row: Row[..., Any]) -> Any:
+def _in_place(row: Op[..., Any]) -> Any:
     change: Any = None
 
     def call(a: Tensor, b: Any) -> Any:
@@ -206,7 +206,7 @@ def _in_place(row: Row[..., Any]) -> Any:
     return call
 
 
-def _scaled(row: Row[..., Any], name: str) -> Any:
+def _scaled(row: Op[..., Any], name: str) -> Any:
     change: Any = None
 
     def call(x: Tensor, other: Any, *older: Any, alpha: float = 1) -> Tensor:

@@ -71,7 +71,7 @@ def _(x: Tensor, end: Tensor, weight: Tensor | float) -> Tensor:
     same = x.dtype == end.dtype and (not isinstance(weight, Tensor) or weight.dtype == x.dtype)
     expect(same, lerp, "operands of one dtype", "several", DTypeError)
     if not _fused((x, end, weight)) or isinstance(weight, complex):
-        return lerp.meaning(x, end, weight)
+        return lerp.reference(x, end, weight)
     return wrap(_lerp(x._array, end._array, unwrap(weight, lerp), 0.0))
 
 
@@ -93,7 +93,7 @@ def addcmul(x: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) ->
 @addcmul.kernel
 def _(x: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
     if not _fused((x, tensor1, tensor2)):
-        return addcmul.meaning(x, tensor1, tensor2, value=value)
+        return addcmul.reference(x, tensor1, tensor2, value=value)
     return wrap(_addcmul(x._array, tensor1._array, tensor2._array, float(value)))
 
 
@@ -113,7 +113,7 @@ def _(x: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tenso
     whole = tensor1.dtype.kind in "biu" and tensor2.dtype.kind in "biu"
     expect(not whole, addcdiv, "floats to divide", "integers", DTypeError)
     if not _fused((x, tensor1, tensor2)):
-        return addcdiv.meaning(x, tensor1, tensor2, value=value)
+        return addcdiv.reference(x, tensor1, tensor2, value=value)
     return wrap(_addcdiv(x._array, tensor1._array, tensor2._array, float(value)))
 
 
@@ -147,7 +147,7 @@ def _(x: Tensor, min: Tensor | float | None = None, max: Tensor | float | None =
         low = -math.inf if min is None else float(min)
         high = math.inf if max is None else float(max)
         return wrap(_between(unwrap_tensor(x, clamp), low, high, 0.0))
-    return clamp.meaning(x, min, max)
+    return clamp.reference(x, min, max)
 
 
 @clamp.grad

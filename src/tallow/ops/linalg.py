@@ -163,7 +163,7 @@ def _(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, exact: bool = Fa
         )
         rounds = x.dtype.kind in "iub" and weight.dtype.kind == "f"  # the weight, to integers
         expect(not rounds, linear, f"x of {weight.dtype.name}", x.dtype.name, NoKernelError)
-        return linear.meaning(x, weight, bias)
+        return linear.reference(x, weight, bias)
     n = w.shape[0]
     rows = (
         array if len(shape) == 2 else array.reshape((-1 if array.size else _rows(shape), shape[-1]))

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import _native
-from ..autograd.mode import MODE
 from ..autograd.record import recomputed
-from ..dtype import f32, f64
+from ..dtype import FLOATS, f32, f64
 from ..errors import NoKernelError, expect
-from ..factories import empty_like
 from ..registry import op
-from ..tensor import Tensor, unwrap_tensor, wrap
+from ..tensor import Tensor, unwrap_tensor
 from .reduce import centred
 
-_rms_norm = _native.kernel("rms_norm")
-_layer_norm = _native.kernel("layer_norm")
-_rms_norm_backward = _native.kernel("rms_norm_backward")
-_layer_norm_backward = _native.kernel("layer_norm_backward")
+Wanted = tuple[bool, ...]  # of which arguments a gradient is wanted
 
 
 def _fits(where: object, x: Tensor, *parameters: Tensor | None, kinds: str = "f") -> None:
@@ -25,36 +19,36 @@ def _fits(where: object, x: Tensor, *parameters: Tensor | None, kinds: str = "f"
     if x.dtype.kind not in kinds or x.dtype.itemsize < 2:
         expect(False, where, "a float dtype", x.dtype.name, NoKernelError)
     for p in parameters:
-        if p is not None and p._array.shape != x._array.shape[-1:]:
+        if p is not None and p.shape != x.shape[-1:]:
             expect(False, where, f"weight and bias of shape {x.shape[-1:]}", p.shape)
 
 
-def _gradients(
-    kernel: Any, g: Tensor, x: Any, weight: Tensor | None, bias: Tensor | None, eps: float
-) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-    """The gradients of x, weight and bias that are wanted, in one pass over the rows.
-
-    Those of weight and bias come in f32 (f64 for f64), summed over the rows.
-    """
-    by_x, by_weight, by_bias = (p is not None and p._node is not None for p in (x, weight, bias))
-    n, wide = x.shape[-1], f64 if x.dtype is f64 else f32
-    wanted = (by_x, by_weight, by_bias)
-    shapes = (x.shape, (n,), (n,))
-    codes = (x.dtype.code, wide.code, wide.code)
-    outputs = [  # without elements where nobody wants it
-        _native.Array.empty(shape if want else (0,), code)
-        for shape, code, want in zip(shapes, codes, wanted, strict=True)
-    ]
-    scale = None if weight is None else weight._array
-    kernel(*outputs, _rows(g.to(x.dtype)), _rows(x), scale, float(eps))
-    made = [wrap(out) if want else None for out, want in zip(outputs, wanted, strict=True)]
-    return made[0], made[1], made[2]
+def _in_rows(x: Tensor) -> Tensor:
+    """As the kernels read it: without gaps in the last axis."""
+    return x if x.shape[-1] < 2 or x.stride(-1) == 1 else x.contiguous()
 
 
-def _rows(x: Tensor) -> _native.Array:
-    """The array of `x`, with a contiguous last axis."""
-    array = x._array
-    return array if array.shape[-1] < 2 or array.strides[-1] == 1 else x.contiguous()._array
+def _wanted(*values: Any) -> Wanted:
+    return tuple(v is not None and v._node is not None for v in values)
+
+
+def _gradients(x: Any, wanted: Wanted) -> list[Any]:
+    """The results of a backward kernel: those of weight and bias are sums over the rows, in f32."""
+    n, wide = x.shape[-1:], f64 if x.dtype is f64 else f32
+    every = [(x.shape, x.dtype), (n, wide), (n, wide)]
+    return [each if want else ((0,), each[1]) for each, want in zip(every, wanted, strict=True)]
+
+
+def _chosen(made: tuple[Any, ...], wanted: Wanted) -> tuple[Any, ...]:
+    return tuple(g if want else None for g, want in zip(made, wanted, strict=True))
+
+
+def _summed(g: Tensor, x: Tensor) -> Tensor:
+    """The sum over the rows; 0-d lines have but one."""
+    return g.reshape((-1, *x.shape[-1:])).sum(0) if g.numel() else g.new_zeros(x.shape[-1:])
+
+
+# --- root mean square -----------------------------------------------------------------------------
 
 
 @op
@@ -70,33 +64,51 @@ def _(x: Tensor, weight: Tensor | None, eps: float) -> None:
     _fits(rms_norm, x, weight, kinds="fc")
 
 
-@rms_norm.kernel
-def _(x: Tensor, weight: Tensor | None = None, eps: float = 1e-6) -> Tensor:
-    if x.dtype.kind == "c":
-        return rms_norm.meaning(x, weight, eps)
-    out = empty_like(x)
-    _rms_norm(out._array, x._array, None if weight is None else weight._array, float(eps))
-    return out
+@rms_norm.out
+def _(x: Tensor, weight: Tensor | None, eps: float) -> Any:
+    return x
+
+
+@rms_norm.kernel("rms_norm", dtypes=FLOATS)
+def _(x: Tensor, weight: Tensor | None, eps: float) -> tuple[Any, ...]:
+    return x, weight, float(eps)
 
 
 @rms_norm.grad(uses={"x": ("x", "weight")})
-def _(g: Tensor, x: Tensor, weight: Tensor | None, eps: float) -> tuple[Any, Any]:
+def _(g: Tensor, x: Tensor, weight: Tensor | None, eps: float) -> tuple[Any, ...]:
     if x.dtype.kind == "c":
         given = (x,) if weight is None else (x, weight)
-        made = recomputed(lambda x, weight=None: rms_norm.meaning(x, weight, eps), given, g)
+        made = recomputed(lambda x, weight=None: rms_norm.reference(x, weight, eps), given, g)
         return made[0], None if weight is None else made[1]
-    if not MODE.enabled:
-        return _gradients(_rms_norm_backward, g, x, weight, None, eps)[:2]
+    wanted = _wanted(x, weight, None)
+    return _chosen(rms_norm_backward(g.to(x.dtype), x, weight, eps, wanted), wanted)[:2]
+
+
+@op(name="nn.rms_norm_backward")
+def rms_norm_backward(
+    g: Tensor, x: Tensor, weight: Tensor | None, eps: float, wanted: Wanted
+) -> Any:
+    """The gradients of `rms_norm` by `x` and `weight`; empty where they are not `wanted`."""
     h = x.to(f32) if x.dtype.itemsize < 4 else x
     wide = g.to(h.dtype)
     scale = (h.square().mean(-1, keepdim=True) + eps).rsqrt()
     unit = h * scale
+    inner = wide if weight is None else wide * weight.to(h.dtype)
+    of_x = scale * (inner - unit * (inner * unit).mean(-1, keepdim=True))
+    return of_x.to(x.dtype), _summed(wide * unit, x), wide.new_empty(0)
 
-    def of_x() -> Tensor:
-        inner = wide if weight is None else wide * weight.to(h.dtype)
-        return scale * (inner - unit * (inner * unit).mean(-1, keepdim=True))
 
-    return of_x, lambda: wide * unit
+@rms_norm_backward.out
+def _(g: Tensor, x: Tensor, weight: Tensor | None, eps: float, wanted: Wanted) -> Any:
+    return _gradients(x, wanted)
+
+
+@rms_norm_backward.kernel("rms_norm_backward", dtypes=FLOATS)
+def _(g: Tensor, x: Tensor, weight: Tensor | None, eps: float, wanted: Wanted) -> tuple[Any, ...]:
+    return _in_rows(g), _in_rows(x), weight, float(eps)
+
+
+# --- mean and variance ----------------------------------------------------------------------------
 
 
 @op
@@ -115,32 +127,44 @@ def _(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> None
     _fits(layer_norm, x, weight, bias)
 
 
-@layer_norm.kernel
-def _(
-    x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
-) -> Tensor:
-    out = empty_like(x)
-    parameters = (None if p is None else p._array for p in (weight, bias))
-    _layer_norm(out._array, x._array, *parameters, float(eps))
-    return out
+@layer_norm.out
+def _(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Any:
+    return x
+
+
+@layer_norm.kernel("layer_norm", dtypes=FLOATS)
+def _(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> tuple[Any, ...]:
+    return x, weight, bias, float(eps)
 
 
 @layer_norm.grad(uses={"x": ("x", "weight")})
-def _(
-    g: Tensor, x: Any, weight: Tensor | None, bias: Tensor | None, eps: float
-) -> tuple[Any, Any, Any]:
+def _(g: Tensor, x: Any, weight: Tensor | None, bias: Tensor | None, eps: float) -> tuple[Any, ...]:
     if not isinstance(x, Tensor):  # only the bias wants a gradient
         return None, None, g
-    if not MODE.enabled:
-        return _gradients(_layer_norm_backward, g, x, weight, bias, eps)
+    wanted = _wanted(x, weight, bias)
+    return _chosen(layer_norm_backward(g.to(x.dtype), x, weight, eps, wanted), wanted)
+
+
+@op(name="nn.layer_norm_backward")
+def layer_norm_backward(
+    g: Tensor, x: Tensor, weight: Tensor | None, eps: float, wanted: Wanted
+) -> Any:
+    """The gradients of `layer_norm` by `x`, weight and bias; empty where they are not `wanted`."""
     h = centred(x, -1)
     wide = g.to(h.dtype)
     scale = (h.square().mean(-1, keepdim=True) + eps).rsqrt()
     unit = h * scale
+    inner = wide if weight is None else wide * weight.to(h.dtype)
+    middle = inner - inner.mean(-1, keepdim=True)
+    of_x = scale * (middle - unit * (inner * unit).mean(-1, keepdim=True))
+    return of_x.to(x.dtype), _summed(wide * unit, x), _summed(wide, x)
 
-    def of_x() -> Tensor:
-        inner = wide if weight is None else wide * weight.to(h.dtype)
-        middle = inner - inner.mean(-1, keepdim=True)
-        return scale * (middle - unit * (inner * unit).mean(-1, keepdim=True))
 
-    return of_x, lambda: wide * unit, lambda: wide
+@layer_norm_backward.out
+def _(g: Tensor, x: Tensor, weight: Tensor | None, eps: float, wanted: Wanted) -> Any:
+    return _gradients(x, wanted)
+
+
+@layer_norm_backward.kernel("layer_norm_backward", dtypes=FLOATS)
+def _(g: Tensor, x: Tensor, weight: Tensor | None, eps: float, wanted: Wanted) -> tuple[Any, ...]:
+    return _in_rows(g), _in_rows(x), weight, float(eps)

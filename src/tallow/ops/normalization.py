@@ -208,7 +208,7 @@ def instance_norm(
     """
     _channels(instance_norm, input, running_mean, running_var, weight, bias)
     if not use_input_stats:
-        return batch_norm.meaning(input, running_mean, running_var, weight, bias, eps=eps)
+        return batch_norm.reference(input, running_mean, running_var, weight, bias, eps=eps)
     b, c = input.shape[:2]
     count = math.prod(input.shape[2:])
     wanted = "more than 1 spatial element when training"

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import ArgumentError, GradError, expect
 from ..factories import full
-from ..registry import ROWS, op, primitive
+from ..registry import OPS, op, primitive
 from ..tensor import Tensor
 from .elementwise_rows import kernel_row, quick_row, row
 from .elementwise_three import where
@@ -63,7 +63,7 @@ for _name, _doc, _rule in (
 ):  # fmt: skip
     kernel_row(__name__, _name, 1, _doc, _rule, copied=("out",) if _name == "erfinv" else ())
 
-_i0 = ROWS["i0"]
+_i0 = OPS["i0"]
 _i0e = quick_row("i0e", 1, lambda g, x, out: g * (row("special.i1e")(x) - x.sign() * out))
 _i1_of = quick_row("i1", 1, _i1)
 _i1e_of = quick_row("i1e", 1, _i1e)

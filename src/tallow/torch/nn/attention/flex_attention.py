@@ -16,7 +16,7 @@ __getattr__, __dir__ = namespace(
 )
 
 
-def _places(b: int, h: int, q: int, k: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _modules(b: int, h: int, q: int, k: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return (
         arange(b).reshape(b, 1, 1, 1), arange(h).reshape(1, h, 1, 1),
         arange(q).reshape(1, 1, q, 1), arange(k).reshape(1, 1, 1, k),
@@ -29,7 +29,7 @@ def create_mask(
 ) -> Tensor:  # fmt: skip
     """What `mod_fn(batch, head, query, key)` says, as (batch, heads, queries, keys) of bool."""
     b, h = B or 1, H or 1
-    found = mod_fn(*_places(b, h, Q_LEN, KV_LEN))
+    found = mod_fn(*_modules(b, h, Q_LEN, KV_LEN))
     return ops.broadcast_to(found, (b, h, Q_LEN, KV_LEN)).bool()
 
 
@@ -48,7 +48,7 @@ def flex_attention(
     factor = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
     scores = (query @ key.transpose(-2, -1)) * factor
     if score_mod is not None:
-        scores = score_mod(scores, *_places(*scores.shape))
+        scores = score_mod(scores, *_modules(*scores.shape))
     if block_mask is not None:
         scores = ops.where(block_mask, scores, float("-inf"))
     lse = ops.logsumexp(scores, -1)

@@ -1,7 +1,7 @@
 """Where the ops stand that are loaded when first used; tools/make_stubs.py writes this file."""
 
 # fmt: off
-PLACES = {
+MODULES = {
     "adaptive_avg_pool1d": "pool",
     "adaptive_avg_pool2d": "pool",
     "adaptive_avg_pool3d": "pool",
