@@ -121,8 +121,9 @@ static inline tl_arg tl_arg_none(void) {
 
 /* The kernel of this name in the build that the CPU runs, or NULL. */
 TL_API const tl_kernel* tl_kernel_find(const char* name);
-/* Its arguments, such as "out:A x:A weight:A? eps:f": outputs first, A an array, i an integer, f a
- * real, ? may be none. */
+/* Its arguments, such as "out:out x:in weight:in? eps:f": `in` an array that is read, `out` one
+ * that is written as a whole, `inout` one that is read and written, `?` may be none; i an integer,
+ * f a real. */
 TL_API const char* tl_kernel_signature(const tl_kernel* kernel);
 
 /* Runs the kernel. NULL, or the text of the error, which stays until this thread's next failure. */

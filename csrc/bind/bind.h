@@ -39,9 +39,9 @@ void follow_strides(const View* const* operands, int n, bool same, View& out);
 // A new array in the order of x's axes: torch's preserve_format.
 Array like(const Array& x, DType dtype, const char* where);
 
-// Runs the kernel (without the GIL when there is enough work) after making the outputs writable;
-// raises on an error.
-void run(const Kernel& kernel, const Arg* args, int n, Array* const* outputs);
+// Runs the kernel (without the GIL when there is enough work) after making writable what its
+// signature says it writes; raises on an error.
+void run(const Kernel& kernel, const Arg* args, int n);
 
 // Whether kernel calls of this thread go into a plan; values must not be read into Python then.
 bool is_recording();

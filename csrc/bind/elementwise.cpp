@@ -69,8 +69,7 @@ Array unary(const Kernel& kernel, const ElementwiseOp& op, const Array& x, const
     args[2 + i].kind = Arg::real;
     args[2 + i].f = numbers[i];
   }
-  Array* outputs[] = {&out};
-  run(kernel, args, 2 + count, outputs);
+  run(kernel, args, 2 + count);
   if (given && given->dtype != result) copy_into(*given, out, kernel.name);
   return given ? *given : out;
 }
@@ -188,8 +187,7 @@ Array several(const Kernel& kernel, const ElementwiseOp& op, const nb::handle* h
     args[1 + total + i].kind = Arg::real;
     args[1 + total + i].f = numbers[i];
   }
-  Array* outputs[] = {&out};
-  run(kernel, args, 1 + total + count, outputs);
+  run(kernel, args, 1 + total + count);
   if (given && given->dtype != result) copy_into(*given, out, kernel.name);
   return given ? *given : out;
 }

@@ -14,7 +14,6 @@ namespace {
 
 // Below this many elements a kernel is over before releasing the GIL would pay.
 constexpr int64_t kReleaseFrom = 16384;
-constexpr int kMaxArgs = 24;
 
 const Kernel& find(const char* name) {
   const Kernel* kernel = kernels().find(name);
@@ -28,14 +27,12 @@ void call_with(const Kernel& kernel, nb::args args) {
   int n = static_cast<int>(args.size());
   if (n > kMaxArgs) raise("ArgumentError", kernel.name, "too many arguments");
   Arg list[kMaxArgs];
-  Array* outputs[kMaxArgs] = {};
   for (int i = 0; i < n; ++i) {
     nb::handle value = args[i];
     Array* array;
     if (nb::try_cast<Array*>(value, array) && array) {
       list[i].kind = Arg::array;
       list[i].a = array;
-      outputs[i] = array;
     } else if (value.is_none()) {
       list[i].kind = Arg::none;
       list[i].i = 0;
@@ -48,10 +45,7 @@ void call_with(const Kernel& kernel, nb::args args) {
       if (list[i].i == -1 && PyErr_Occurred()) throw nb::python_error();
     }
   }
-  for (int i = 0; i < kernel.outputs && i < n; ++i) {
-    if (!outputs[i]) raise("ArgumentError", kernel.name, "an output must be an array");
-  }
-  run(kernel, list, n, outputs);
+  run(kernel, list, n);
 }
 
 }  // namespace
@@ -108,23 +102,23 @@ static void before_write(const Array& x, const char* where) {
       .attr("before_write")(reinterpret_cast<uintptr_t>(storage));
 }
 
-void run(const Kernel& kernel, const Arg* args, int n, Array* const* outputs) {
+void run(const Kernel& kernel, const Arg* args, int n) {
   int64_t work = 0;
   for (int i = 0; i < n; ++i) {
     if (args[i].kind != Arg::array) continue;
     auto* array = const_cast<Array*>(static_cast<const Array*>(args[i].a));
-    if (i < kernel.outputs) {
+    if (kernel.written >> i & 1) {
       for (int axis = 0; axis < array->ndim; ++axis) {
         if (array->strides[axis] == 0 && array->shape[axis] > 1 && array->size() > 0)
           raise("ShapeError", kernel.name,
                 "expected a target whose elements lie apart, got one expanded to " +
                     shape_text(*array) + " (use .clone() first)");
       }
-      Storage* storage = outputs[i]->storage();
-      if (storage->guards.load(std::memory_order_relaxed)) before_write(*outputs[i], kernel.name);
+      Storage* storage = array->storage();
+      if (storage->guards.load(std::memory_order_relaxed)) before_write(*array, kernel.name);
       if (!storage->writable && !detach(storage))
         raise("OutOfMemoryError", kernel.name, "no room for a writable copy");
-      outputs[i]->count_write();
+      array->count_write();
     }
     array->sync();
     int64_t size = array->size();
@@ -182,8 +176,7 @@ void copy_into(Array& out, const Array& x, const char* where) {
   args[0].kind = args[1].kind = Arg::array;
   args[0].a = &out;
   args[1].a = &source;
-  Array* outputs[] = {&out};
-  run(find(unpacks ? "dequantize" : packs ? "quantize" : "copy"), args, packs ? 3 : 2, outputs);
+  run(find(unpacks ? "dequantize" : packs ? "quantize" : "copy"), args, packs ? 3 : 2);
 }
 
 Array cast(const Array& x, DType dtype, const char* where) {
@@ -230,7 +223,7 @@ NB_MODULE(_native, m) {
     return names;
   });
   m.def("call", [](const char* name, nb::args args) { call_with(find(name), args); });
-  // A Python callable for one kernel: outputs first, all preallocated.
+  // A Python callable for one kernel, on arguments as its signature names them.
   m.def("kernel", [](const char* name) {
     const Kernel* kernel = &find(name);
     return nb::cpp_function([kernel](nb::args args) { call_with(*kernel, args); });

@@ -22,7 +22,7 @@ const char* check_call(const Kernel& kernel, const Arg* args, int n);  // core/k
 
 namespace {
 
-static_assert(TL_MAX_DIMS == kMaxDims, "tallow.h repeats the limit of core/array.h");
+static_assert(TL_MAX_DIMS == kMaxDims && TL_MAX_ARGS == kMaxArgs, "tallow.h repeats the limits");
 
 thread_local char last_error[512] = "";
 
@@ -75,8 +75,8 @@ void release_owner(void* raw) {
 }
 
 const char* run(const Kernel& kernel, const tl_arg* given, int n) {
-  if (n < 0 || n > TL_MAX_ARGS) return "expected at most 24 arguments";
-  Arg args[TL_MAX_ARGS];
+  if (n < 0 || n > kMaxArgs) return "expected at most 24 arguments";
+  Arg args[kMaxArgs];
   for (int i = 0; i < n; ++i) {
     args[i].kind = static_cast<Arg::Kind>(given[i].kind);
     args[i].i = given[i].value.i;
@@ -88,7 +88,8 @@ const char* run(const Kernel& kernel, const tl_arg* given, int n) {
     }
   }
   if (const char* error = check_call(kernel, args, n)) return error;
-  for (int i = 0; i < kernel.outputs; ++i) {
+  for (int i = 0; i < n; ++i) {
+    if (!(kernel.written >> i & 1) || args[i].kind == Arg::none) continue;
     const View& out = *args[i].a;
     for (int axis = 0; axis < out.ndim; ++axis) {
       if (out.strides[axis] == 0 && out.shape[axis] > 1)

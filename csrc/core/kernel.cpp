@@ -5,31 +5,38 @@
 namespace tl {
 namespace {
 
-// Each word is "name:K", "name:K?" or "name:K!" (the last: an output that is also read or written
-// in place).
-struct Words {
-  const char* at;
-  bool next(char* kind, bool* optional) {
-    while (*at == ' ') ++at;
-    if (!*at) return false;
-    const char* colon = strchr(at, ':');
-    *kind = colon[1];
-    *optional = colon[2] == '?';
-    at = colon + 2;
-    while (*at && *at != ' ') ++at;
-    return true;
+// The masks of a kernel from its signature, word by word; a malformed one ends the process, so that
+// the first import after the mistake shows it.
+void parse(Kernel& kernel) {
+  for (const char* at = kernel.signature; *at; ++kernel.count) {
+    const char* mode = strchr(at, ':');
+    if (!mode || kernel.count == kMaxArgs) __builtin_trap();
+    size_t length = strcspn(++mode, " ");
+    at = mode + length + (mode[length] == ' ');
+    const uint32_t bit = 1u << kernel.count;
+    if (mode[length - 1] == '?') {
+      kernel.optional |= bit;
+      --length;
+    }
+    auto is = [=](const char* word) {
+      return length == strlen(word) && memcmp(mode, word, length) == 0;
+    };
+    const bool both = is("inout");
+    if (both || is("in")) kernel.read |= bit;
+    if (both || is("out")) kernel.written |= bit;
+    if (is("f")) kernel.reals |= bit;
+    const bool array = ((kernel.read | kernel.written) & bit) != 0;
+    if (array ? false : (kernel.optional & bit) || !(is("f") || is("i"))) __builtin_trap();
   }
-};
+}
 
 }  // namespace
 
 void KernelTable::add(const char* name, const char* signature, KernelFn fn) {
   if (count_ == kCapacity) __builtin_trap();
-  int outputs = 0;
-  for (const char* at = signature; (at = strstr(at, "out")) != nullptr; at += 3) {
-    if (at == signature || at[-1] == ' ') ++outputs;
-  }
-  rows_[count_++] = {name, signature, fn, outputs};
+  Kernel& kernel = rows_[count_++];
+  kernel = {name, signature, fn, 0, 0, 0, 0, 0};
+  parse(kernel);
 }
 
 const Kernel* KernelTable::find(const char* name) const {
@@ -43,20 +50,19 @@ const Kernel* KernelTable::find(const char* name) const {
 // writable.
 const char* check_call(const Kernel& kernel, const Arg* args, int n);
 const char* check_call(const Kernel& kernel, const Arg* args, int n) {
-  Words words{kernel.signature};
-  char kind;
-  bool optional;
-  int i = 0;
-  for (; words.next(&kind, &optional); ++i) {
-    if (i >= n) return "too few arguments for the kernel's signature";
-    Arg::Kind got = args[i].kind;
-    bool fits = kind == 'A'   ? got == Arg::array && args[i].a
-                : kind == 'i' ? got == Arg::integer
-                              : got == Arg::real;
-    if (!fits && !(optional && got == Arg::none))
+  if (n < kernel.count) return "too few arguments for the kernel's signature";
+  if (n > kernel.count) return "too many arguments for the kernel's signature";
+  const uint32_t arrays = kernel.read | kernel.written;
+  for (int i = 0; i < n; ++i) {
+    const auto has = [i](uint32_t mask) { return (mask >> i & 1) != 0; };
+    const Arg::Kind got = args[i].kind;
+    const bool fits = has(arrays)         ? got == Arg::array && args[i].a
+                      : has(kernel.reals) ? got == Arg::real
+                                          : got == Arg::integer;
+    if (!fits && !(has(kernel.optional) && got == Arg::none))
       return "an argument's kind differs from the kernel's signature";
   }
-  return i == n ? nullptr : "too many arguments for the kernel's signature";
+  return nullptr;
 }
 
 const char* call(const Kernel& kernel, const Arg* args, int n) {

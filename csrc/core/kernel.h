@@ -1,8 +1,10 @@
-// The uniform kernel call: named kernels, typed arguments, outputs first and preallocated.
+// The uniform kernel call: named kernels on typed arguments, which say whether they are written.
 #pragma once
 #include "array.h"
 
 namespace tl {
+
+constexpr int kMaxArgs = 24;  // of one kernel
 
 struct Arg {
   enum Kind : int32_t { none = 0, array = 1, integer = 2, real = 3 };
@@ -21,10 +23,14 @@ using KernelFn = const char* (*)(const Arg* args, int n);
 
 struct Kernel {
   const char* name;
-  // "out:A x:A mask:A? start:i eps:f": outputs first; A array, A? array or none, i integer, f real.
+  // "out:out x:in mask:in? start:i eps:f": a name and a mode each. Arrays are `in` (read), `out`
+  // (written as a whole, whatever they held) or `inout` (read, or written in part), with `?` if
+  // they may be none; `i` is an integer, `f` a real. Nothing that is only `in` is ever written.
   const char* signature;
   KernelFn fn;
-  int outputs;  // how many leading arguments are written
+  // What the signature says: bit i stands for argument i.
+  int count;
+  uint32_t read, written, optional, reals;
 };
 
 // Filled once, at load time, by the ISA build that the CPU can run.

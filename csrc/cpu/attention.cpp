@@ -411,8 +411,8 @@ const char* attention(const Arg* args, int) {
 void register_attention_backward(KernelTable& t);
 void register_attention(KernelTable& t);
 void register_attention(KernelTable& t) {
-  t.add("attention", "out:A q:A k:A v:A start:A? mask:A? scale:f causal:i window:i softcap:f",
-        attention);
+  t.add("attention",
+        "out:out q:in k:in v:in start:in? mask:in? scale:f causal:i window:i softcap:f", attention);
   register_attention_backward(t);
 }
 

@@ -400,7 +400,8 @@ const char* attention_backward(const Arg* args, int) {
 void register_attention_backward(KernelTable& t);
 void register_attention_backward(KernelTable& t) {
   t.add("attention_backward",
-        "out_q:A out_k:A out_v:A g:A q:A k:A v:A start:A? mask:A? scale:f causal:i window:i "
+        "out_q:out out_k:out out_v:out g:in q:in k:in v:in start:in? mask:in? scale:f causal:i "
+        "window:i "
         "softcap:f",
         attention_backward);
 }

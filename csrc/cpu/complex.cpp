@@ -174,9 +174,9 @@ Step complex_step(const char* name, bool* real) {
 
 void register_complex(KernelTable& t);
 void register_complex(KernelTable& t) {
-  t.add("complex", "out:A re:A im:A", join);
-  t.add("conj", "out:A x:A", own<0>);
-  t.add("angle", "out:A x:A", own<1>);
+  t.add("complex", "out:out re:in im:in", join);
+  t.add("conj", "out:out x:in", own<0>);
+  t.add("angle", "out:out x:in", own<1>);
 }
 
 }  // namespace tl::TL_ISA

@@ -290,9 +290,9 @@ void register_conv_unfold(KernelTable& t);
 void register_conv(KernelTable& t);
 void register_conv(KernelTable& t) {
 #define TL_CONV_NUMBERS " sz:i sy:i sx:i oz:i oy:i ox:i dz:i dy:i dx:i groups:i"
-  t.add("conv", "out:A x:A weight:A bias:A?" TL_CONV_NUMBERS, conv);
-  t.add("conv_input_grad", "out:A g:A weight:A bias:A?" TL_CONV_NUMBERS, conv_input_grad);
-  t.add("conv_weight_grad", "out:A g:A x:A" TL_CONV_NUMBERS, conv_weight_grad_entry);
+  t.add("conv", "out:out x:in weight:in bias:in?" TL_CONV_NUMBERS, conv);
+  t.add("conv_input_grad", "out:out g:in weight:in bias:in?" TL_CONV_NUMBERS, conv_input_grad);
+  t.add("conv_weight_grad", "out:out g:in x:in" TL_CONV_NUMBERS, conv_weight_grad_entry);
 #undef TL_CONV_NUMBERS
   register_conv_unfold(t);
 }

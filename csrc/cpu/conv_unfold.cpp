@@ -133,8 +133,8 @@ const char* fold(const Arg* args, int) {
 void register_conv_unfold(KernelTable& t);
 void register_conv_unfold(KernelTable& t) {
 #define TL_FOLD_NUMBERS " ky:i kx:i dy:i dx:i py:i px:i sy:i sx:i"
-  t.add("unfold", "out:A x:A" TL_FOLD_NUMBERS, unfold);
-  t.add("fold", "out:A columns:A" TL_FOLD_NUMBERS, fold);
+  t.add("unfold", "out:out x:in" TL_FOLD_NUMBERS, unfold);
+  t.add("fold", "out:out columns:in" TL_FOLD_NUMBERS, fold);
 #undef TL_FOLD_NUMBERS
 }
 

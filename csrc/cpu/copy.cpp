@@ -426,6 +426,6 @@ Form writing(DType dtype, Wide wide) {
   return f;
 }
 
-void register_copy(KernelTable& t) { t.add("copy", "out:A x:A", copy); }
+void register_copy(KernelTable& t) { t.add("copy", "out:out x:in", copy); }
 
 }  // namespace tl::TL_ISA

@@ -231,10 +231,10 @@ LineFn line_function(int64_t act) {
 
 void register_elementwise_cold(KernelTable& t);
 void register_elementwise(KernelTable& t) {
-#define UNARY(name, expression, ...) t.add(#name, "out:A x:A", k_##name);
-#define BINARY(name, expression, ...) t.add(#name, "out:A a:A b:A", k_##name);
-#define UNARY_NUMBERS(name, expression, ...) t.add(#name, "out:A x:A p:f q:f r:f", k_##name);
-#define TERNARY(name, expression, ...) t.add(#name, "out:A a:A b:A c:A p:f", k_##name);
+#define UNARY(name, expression, ...) t.add(#name, "out:out x:in", k_##name);
+#define BINARY(name, expression, ...) t.add(#name, "out:out a:in b:in", k_##name);
+#define UNARY_NUMBERS(name, expression, ...) t.add(#name, "out:out x:in p:f q:f r:f", k_##name);
+#define TERNARY(name, expression, ...) t.add(#name, "out:out a:in b:in c:in p:f", k_##name);
 #define UNARY_FLOAT UNARY
 #define UNARY_BITS UNARY
 #define TEST UNARY
@@ -244,7 +244,7 @@ void register_elementwise(KernelTable& t) {
 #define COMPARE BINARY
 #define BITWISE BINARY
 #include "../ops/elementwise.def"
-  t.add("where", "out:A condition:A a:A b:A", where);
+  t.add("where", "out:out condition:in a:in b:in", where);
   register_elementwise_cold(t);
 }
 

@@ -293,13 +293,13 @@ const char* k_nextafter(const Arg* args, int) {
 
 void register_elementwise_cold(KernelTable& t);
 void register_elementwise_cold(KernelTable& t) {
-#define LIBM1(name, function, ...) t.add(#name, "out:A x:A", k_##name);
-#define LIBM2(name, function, ...) t.add(#name, "out:A a:A b:A", k_##name);
+#define LIBM1(name, function, ...) t.add(#name, "out:out x:in", k_##name);
+#define LIBM2(name, function, ...) t.add(#name, "out:out a:in b:in", k_##name);
 #define INTEGER2 LIBM2
 #define DIVISION LIBM2
 #include "../ops/elementwise.def"
-  t.add("pow", "out:A a:A b:A", k_pow);
-  t.add("nextafter", "out:A a:A b:A", k_nextafter);
+  t.add("pow", "out:out a:in b:in", k_pow);
+  t.add("nextafter", "out:out a:in b:in", k_nextafter);
 }
 
 }  // namespace tl::TL_ISA

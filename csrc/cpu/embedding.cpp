@@ -170,8 +170,8 @@ const char* kv_write(const Arg* args, int) {
 
 void register_embedding(KernelTable& t);
 void register_embedding(KernelTable& t) {
-  t.add("embedding", "out:A ids:A weight:A", embedding);
-  t.add("kv_write", "out_k:A out_v:A k:A v:A start:A", kv_write);
+  t.add("embedding", "out:out ids:in weight:in", embedding);
+  t.add("kv_write", "cache_k:inout cache_v:inout k:in v:in start:in", kv_write);
 }
 
 }  // namespace tl::TL_ISA

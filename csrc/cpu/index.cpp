@@ -371,15 +371,15 @@ const char* clear_triangle(const Arg* args, int) {
 }  // namespace
 
 void register_index(KernelTable& t) {
-  t.add("clear_triangle", "out:A k:i upper:i", clear_triangle);
-  t.add("index", "out:A x:A indices:A", index);
-  t.add("index_put", "out:A values:A indices:A", index_put);
-  t.add("index_put_add", "out:A values:A indices:A", index_put_add);
-  t.add("mask_counts", "out:A mask:A", mask_counts);
-  t.add("nonzero", "out:A x:A counts:A", nonzero);
-  t.add("masked_select", "out:A x:A mask:A counts:A", masked_select);
-  t.add("masked_scatter", "out:A mask:A counts:A source:A", masked_scatter);
-  t.add("arange", "out:A start:f step:f", arange);
+  t.add("clear_triangle", "out:inout k:i upper:i", clear_triangle);
+  t.add("index", "out:out x:in indices:in", index);
+  t.add("index_put", "out:inout values:in indices:in", index_put);
+  t.add("index_put_add", "out:inout values:in indices:in", index_put_add);
+  t.add("mask_counts", "out:out mask:in", mask_counts);
+  t.add("nonzero", "out:out x:in counts:in", nonzero);
+  t.add("masked_select", "out:out x:in mask:in counts:in", masked_select);
+  t.add("masked_scatter", "out:inout mask:in counts:in source:in", masked_scatter);
+  t.add("arange", "out:out start:f step:f", arange);
 }
 
 }  // namespace tl::TL_ISA

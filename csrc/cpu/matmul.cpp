@@ -242,10 +242,10 @@ const char* linear_act(const Arg* args, int n);
 
 void register_matmul(KernelTable& t);
 void register_matmul(KernelTable& t) {
-  t.add("matmul", "out:A a:A b:A",
+  t.add("matmul", "out:out a:in b:in",
         [](const Arg* args, int) { return matmul(*args[0].a, *args[1].a, *args[2].a); });
-  t.add("linear", "out:A x:A weight:A bias:A? exact:i", linear);
-  t.add("linear_act", "out:A x:A weight:A bias:A? residual:A? act:i exact:i", linear_act);
+  t.add("linear", "out:out x:in weight:in bias:in? exact:i", linear);
+  t.add("linear_act", "out:out x:in weight:in bias:in? residual:in? act:i exact:i", linear_act);
 }
 
 }  // namespace tl::TL_ISA

@@ -142,8 +142,8 @@ void register_norm_backward(KernelTable& t);
 void register_softmax(KernelTable& t);
 void register_norm(KernelTable& t);
 void register_norm(KernelTable& t) {
-  t.add("rms_norm", "out:A x:A weight:A? eps:f", rms_norm);
-  t.add("layer_norm", "out:A x:A weight:A? bias:A? eps:f", layer_norm);
+  t.add("rms_norm", "out:out x:in weight:in? eps:f", rms_norm);
+  t.add("layer_norm", "out:out x:in weight:in? bias:in? eps:f", layer_norm);
   register_norm_backward(t);
   register_softmax(t);
 }

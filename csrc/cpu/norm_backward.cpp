@@ -205,7 +205,7 @@ const char* norm_backward(const Arg* args, int) {
 
 void register_norm_backward(KernelTable& t);
 void register_norm_backward(KernelTable& t) {
-  const char* signature = "out_x:A out_weight:A out_bias:A g:A x:A weight:A? eps:f";
+  const char* signature = "out_x:out out_weight:out out_bias:out g:in x:in weight:in? eps:f";
   t.add("layer_norm_backward", signature, norm_backward<true>);
   t.add("rms_norm_backward", signature, norm_backward<false>);
 }

@@ -351,34 +351,41 @@ const char* update(const Arg* args, int) {
 
 void register_optim(KernelTable& t) {
   t.add("sgd_step",
-        "out:A outbuffer:A outmaster:A g:A lr:f sign:f decay:f momentum:f scale:f ahead:f "
+        "parameter:inout buffer:inout master:inout g:in lr:f sign:f decay:f momentum:f scale:f "
+        "ahead:f "
         "nesterov:f",
         update<Sgd>);
   t.add("adam_step",
-        "out:A outm:A outv:A outmax:A outmaster:A g:A sign:f decay:f keep:f beta1:f beta2:f step:f "
+        "parameter:inout m:inout v:inout max:inout master:inout g:in sign:f decay:f keep:f beta1:f "
+        "beta2:f step:f "
         "scale:f eps:f",
         update<Adam>);
   t.add("nadam_step",
-        "out:A outm:A outv:A outmaster:A g:A sign:f decay:f keep:f beta1:f beta2:f step:f ahead:f "
+        "parameter:inout m:inout v:inout master:inout g:in sign:f decay:f keep:f beta1:f beta2:f "
+        "step:f ahead:f "
         "scale:f eps:f",
         update<NAdam>);
   t.add("radam_step",
-        "out:A outm:A outv:A outmaster:A g:A sign:f decay:f keep:f beta1:f beta2:f step:f eps:f "
+        "parameter:inout m:inout v:inout master:inout g:in sign:f decay:f keep:f beta1:f beta2:f "
+        "step:f eps:f "
         "adapt:f",
         update<RAdam>);
   t.add("adamax_step",
-        "out:A outm:A outnorm:A outmaster:A g:A sign:f decay:f beta1:f beta2:f step:f eps:f",
+        "parameter:inout m:inout norm:inout master:inout g:in sign:f decay:f beta1:f beta2:f "
+        "step:f eps:f",
         update<Adamax>);
   t.add("rmsprop_step",
-        "out:A outsquare:A outmean:A outbuffer:A outmaster:A g:A lr:f sign:f decay:f alpha:f eps:f "
+        "parameter:inout square:inout mean:inout buffer:inout master:inout g:in lr:f sign:f "
+        "decay:f alpha:f eps:f "
         "momentum:f",
         update<RMSprop>);
-  t.add("adagrad_step", "out:A outsum:A outmaster:A g:A lr:f sign:f decay:f eps:f",
+  t.add("adagrad_step", "parameter:inout sum:inout master:inout g:in lr:f sign:f decay:f eps:f",
         update<Adagrad>);
-  t.add("adadelta_step",
-        "out:A outsquare:A outdelta:A outmaster:A g:A lr:f sign:f decay:f rho:f eps:f",
-        update<Adadelta>);
-  t.add("lion_step", "out:A outm:A outmaster:A g:A lr:f sign:f keep:f beta1:f beta2:f",
+  t.add(
+      "adadelta_step",
+      "parameter:inout square:inout delta:inout master:inout g:in lr:f sign:f decay:f rho:f eps:f",
+      update<Adadelta>);
+  t.add("lion_step", "parameter:inout m:inout master:inout g:in lr:f sign:f keep:f beta1:f beta2:f",
         update<Lion>);
 }
 

@@ -359,11 +359,11 @@ const char* plane_scatter(const Arg* args, int) {
 void register_pool(KernelTable& t);
 void register_pool(KernelTable& t) {
 #define TL_POOL_NUMBERS " kz:i ky:i kx:i sz:i sy:i sx:i pz:i py:i px:i dz:i dy:i dx:i"
-  t.add("max_pool", "out:A x:A" TL_POOL_NUMBERS, max_pool);
-  t.add("max_pool_indices", "out:A out_indices:A x:A" TL_POOL_NUMBERS, max_pool_indices);
+  t.add("max_pool", "out:out x:in" TL_POOL_NUMBERS, max_pool);
+  t.add("max_pool_indices", "out:out out_indices:out x:in" TL_POOL_NUMBERS, max_pool_indices);
 #undef TL_POOL_NUMBERS
-  t.add("plane_gather", "out:A x:A indices:A", plane_gather);
-  t.add("plane_scatter", "out:A x:A indices:A add:i", plane_scatter);
+  t.add("plane_gather", "out:out x:in indices:in", plane_gather);
+  t.add("plane_scatter", "out:out x:in indices:in add:i", plane_scatter);
 }
 
 }  // namespace tl::TL_ISA

@@ -53,6 +53,6 @@ const char* dequantize(const Arg* args, int) {
 }  // namespace
 
 void register_quant(KernelTable& t);
-void register_quant(KernelTable& t) { t.add("dequantize", "out:A x:A", dequantize); }
+void register_quant(KernelTable& t) { t.add("dequantize", "out:out x:in", dequantize); }
 
 }  // namespace tl::TL_ISA

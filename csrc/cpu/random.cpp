@@ -322,12 +322,12 @@ const char* random_dropout(const Arg* args, int) {
 
 void register_random(KernelTable& t);
 void register_random(KernelTable& t) {
-  t.add("random_uniform", "out:A out_state:A low:f high:f", random_uniform);
-  t.add("random_normal", "out:A out_state:A mean:f deviation:f", random_normal);
-  t.add("random_integers", "out:A out_state:A low:i range:i", random_integers);
-  t.add("random_permutation", "out:A out_state:A", random_permutation);
-  t.add("random_poisson", "out:A out_state:A rates:A", random_poisson);
-  t.add("random_dropout", "out:A out_mask:A out_state:A x:A keep:f", random_dropout);
+  t.add("random_uniform", "out:out state:inout low:f high:f", random_uniform);
+  t.add("random_normal", "out:out state:inout mean:f deviation:f", random_normal);
+  t.add("random_integers", "out:out state:inout low:i range:i", random_integers);
+  t.add("random_permutation", "out:out state:inout", random_permutation);
+  t.add("random_poisson", "out:out state:inout rates:in", random_poisson);
+  t.add("random_dropout", "out:out out_mask:out state:inout x:in keep:f", random_dropout);
 }
 
 }  // namespace tl::TL_ISA

@@ -381,13 +381,13 @@ const char* any_all(const Arg* args, int) {
 
 void register_reduce(KernelTable& t);
 void register_reduce(KernelTable& t) {
-  t.add("sum", "out:A x:A axes:i", reduce<Kind::sum>);
-  t.add("mean", "out:A x:A axes:i", reduce<Kind::mean>);
-  t.add("prod", "out:A x:A axes:i", reduce<Kind::prod>);
-  t.add("amax", "out:A x:A axes:i", reduce<Kind::amax>);
-  t.add("amin", "out:A x:A axes:i", reduce<Kind::amin>);
-  t.add("any", "out:A x:A axes:i", any_all<false>);
-  t.add("all", "out:A x:A axes:i", any_all<true>);
+  t.add("sum", "out:out x:in axes:i", reduce<Kind::sum>);
+  t.add("mean", "out:out x:in axes:i", reduce<Kind::mean>);
+  t.add("prod", "out:out x:in axes:i", reduce<Kind::prod>);
+  t.add("amax", "out:out x:in axes:i", reduce<Kind::amax>);
+  t.add("amin", "out:out x:in axes:i", reduce<Kind::amin>);
+  t.add("any", "out:out x:in axes:i", any_all<false>);
+  t.add("all", "out:out x:in axes:i", any_all<true>);
   register_arg_reduce(t);
 }
 

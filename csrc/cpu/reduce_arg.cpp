@@ -210,8 +210,8 @@ const char* arg_extreme(const Arg* args, int) {
 }  // namespace
 
 void register_arg_reduce(KernelTable& t) {
-  t.add("argmax", "out:A x:A axis:i", arg_extreme<true>);
-  t.add("argmin", "out:A x:A axis:i", arg_extreme<false>);
+  t.add("argmax", "out:out x:in axis:i", arg_extreme<true>);
+  t.add("argmin", "out:out x:in axis:i", arg_extreme<false>);
 }
 
 }  // namespace tl::TL_ISA

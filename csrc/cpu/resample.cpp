@@ -134,7 +134,7 @@ const char* resample(const Arg* args, int) {
 
 void register_resample(KernelTable& t);
 void register_resample(KernelTable& t) {
-  t.add("resample", "out:A x:A start:A offset:A weight:A", resample);
+  t.add("resample", "out:out x:in start:in offset:in weight:in", resample);
 }
 
 }  // namespace tl::TL_ISA

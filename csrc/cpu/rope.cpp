@@ -114,8 +114,8 @@ const char* rope(const Arg* args, int) {
 
 void register_rope(KernelTable& t);
 void register_rope(KernelTable& t) {
-  t.add("rope_table", "out:A positions:A freqs:A scale:f", rope_table);
-  t.add("rope", "out:A x:A table:A interleaved:i", rope);
+  t.add("rope_table", "out:out positions:in freqs:in scale:f", rope_table);
+  t.add("rope", "out:out x:in table:in interleaved:i", rope);
 }
 
 }  // namespace tl::TL_ISA

@@ -309,11 +309,12 @@ const char* topk(const Arg* args, int) {
 
 void register_sample(KernelTable& t);
 void register_sample(KernelTable& t) {
-  t.add("sample",
-        "out:A logits:A history:A temperature:f top_k:i top_p:f min_p:f repetition:f frequency:f "
-        "presence:f random:f",
-        sample);
-  t.add("topk", "out_values:A out_indices:A x:A k:i largest:i", topk);
+  t.add(
+      "sample",
+      "out:out logits:in history:in temperature:f top_k:i top_p:f min_p:f repetition:f frequency:f "
+      "presence:f random:f",
+      sample);
+  t.add("topk", "out_values:out out_indices:out x:in k:i largest:i", topk);
 }
 
 }  // namespace tl::TL_ISA

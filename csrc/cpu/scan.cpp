@@ -355,12 +355,12 @@ const char* linear_scan(const Arg* args, int) {
 
 void register_scan(KernelTable& t);
 void register_scan(KernelTable& t) {
-  t.add("cumsum", "out:A x:A axis:i", cumulate<false>);
-  t.add("cumprod", "out:A x:A axis:i", cumulate<true>);
-  t.add("cummax", "out_values:A out_indices:A x:A axis:i", cumulate_extreme<true>);
-  t.add("cummin", "out_values:A out_indices:A x:A axis:i", cumulate_extreme<false>);
-  t.add("logcumsumexp", "out:A x:A axis:i", logcumsumexp);
-  t.add("linear_scan", "out:A a:A x:A axis:i", linear_scan);
+  t.add("cumsum", "out:out x:in axis:i", cumulate<false>);
+  t.add("cumprod", "out:out x:in axis:i", cumulate<true>);
+  t.add("cummax", "out_values:out out_indices:out x:in axis:i", cumulate_extreme<true>);
+  t.add("cummin", "out_values:out out_indices:out x:in axis:i", cumulate_extreme<false>);
+  t.add("logcumsumexp", "out:out x:in axis:i", logcumsumexp);
+  t.add("linear_scan", "out:out a:in x:in axis:i", linear_scan);
 }
 
 }  // namespace tl::TL_ISA

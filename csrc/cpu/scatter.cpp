@@ -373,8 +373,8 @@ const char* scatter(const Arg* args, int) {
 
 void register_scatter(KernelTable& t);
 void register_scatter(KernelTable& t) {
-  t.add("gather", "out:A x:A index:A axis:i", gather);
-  t.add("scatter", "out:A index:A source:A axis:i mode:i", scatter);
+  t.add("gather", "out:out x:in index:in axis:i", gather);
+  t.add("scatter", "out:inout index:in source:in axis:i mode:i", scatter);
 }
 
 }  // namespace tl::TL_ISA

@@ -361,8 +361,8 @@ const char* softmax_backward(const Arg* args, int) {
 
 void register_softmax(KernelTable& t);
 void register_softmax(KernelTable& t) {
-  t.add("softmax", "out:A x:A axis:i log:i", softmax);
-  t.add("softmax_backward", "out:A g:A y:A axis:i log:i", softmax_backward);
+  t.add("softmax", "out:out x:in axis:i log:i", softmax);
+  t.add("softmax_backward", "out:out g:in y:in axis:i log:i", softmax_backward);
 }
 
 }  // namespace tl::TL_ISA

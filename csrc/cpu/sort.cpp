@@ -378,10 +378,10 @@ const char* searchsorted(const Arg* args, int) {
 
 void register_sort(KernelTable& t);
 void register_sort(KernelTable& t) {
-  t.add("sort", "out_values:A out_indices:A x:A descending:i", sort);
-  t.add("order_statistic", "out_values:A out_indices:A x:A which:i", order_statistic);
-  t.add("row_order", "out:A x:A", row_order);
-  t.add("searchsorted", "out:A sorted:A values:A order:A? right:i", searchsorted);
+  t.add("sort", "out_values:out out_indices:out x:in descending:i", sort);
+  t.add("order_statistic", "out_values:out out_indices:out x:in which:i", order_statistic);
+  t.add("row_order", "out:out x:in", row_order);
+  t.add("searchsorted", "out:out sorted:in values:in order:in? right:i", searchsorted);
 }
 
 }  // namespace tl::TL_ISA

@@ -121,7 +121,7 @@ class Draw:
         for kind, word in zip(kinds, words, strict=True):
             if self.random.random() < wild:
                 args.append(self.argument(kind))
-            elif kind[0] == "A":
+            elif kind not in "if":
                 shape, _, dtype = word.partition(":")
                 sizes = [int(n) for n in shape.split(",")]
                 code = CODES[dtype] if dtype else self.dtype

@@ -195,7 +195,7 @@ static void test_machine(void) {
   CHECK(tl_num_threads() == 3);
   tl_set_num_threads(0);
   CHECK(tl_num_threads() >= 1 && strlen(tl_isa()) > 0);
-  CHECK(strcmp(tl_kernel_signature(tl_kernel_find("add")), "out:A a:A b:A") == 0);
+  CHECK(strcmp(tl_kernel_signature(tl_kernel_find("add")), "out:out a:in b:in") == 0);
 }
 
 int main(void) {

@@ -126,6 +126,8 @@ const char* quantize(const Arg* args, int) {
 }  // namespace
 
 void register_quantize(KernelTable& t);
-void register_quantize(KernelTable& t) { t.add("quantize", "out:A x:A importance:A?", quantize); }
+void register_quantize(KernelTable& t) {
+  t.add("quantize", "out:out x:in importance:in?", quantize);
+}
 
 }  // namespace tl::TL_ISA
