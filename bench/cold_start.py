@@ -20,7 +20,7 @@ from typing import Any
 import _common as common
 
 PROMPT = "The capital of France is"
-HEAVY = ("numpy", "tokenizers", "jinja2", "typer", "rich", "huggingface_hub", "ml_dtypes")
+HEAVY = ("numpy", "tokenizers", "jinja2", "rich", "huggingface_hub", "ml_dtypes")
 TALLOW = "import sys; from tallow.cli import main; sys.exit(main(sys.argv[1:]))"
 LLAMA = """
 import sys

@@ -19,7 +19,6 @@ HEAVY = {
     "rich",
     "tokenizers",
     "torch",
-    "typer",
 }
 
 # Written with character classes so that this file does not contain what it looks for.

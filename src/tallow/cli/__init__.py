@@ -41,24 +41,18 @@ def _run(arguments: list[str]) -> int:
     try:
         _call(arguments)
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in ("typer", "click", "pydantic", "rich"):
+        if (error.name or "").partition(".")[0] != "rich":
             raise
         raise MissingExtraError(
-            f"tallow: expected the package {error.name}, which is not installed; "
+            "tallow: expected the package rich, which is not installed; "
             'run: pip install "tallow[cli]"'
         ) from error
     return 0
 
 
 def _call(arguments: list[str]) -> None:
-    from tallow.cli.parameters import read
+    from tallow.cli.app import read_name, run_command
 
-    name = arguments[0] if arguments else ""
-    values = read(load_command(name), arguments[1:]) if name in COMMANDS else None
-    if values is not None:
-        load_command(name)(**values)
-        return
-    from tallow.cli.app import make_app
-
-    names = (name,) if name in COMMANDS else COMMANDS
-    make_app({each: load_command(each) for each in names})(arguments, prog_name="tallow")
+    if not arguments or arguments[0] not in COMMANDS:
+        arguments = [read_name({name: load_command(name) for name in COMMANDS}, arguments)]
+    run_command(arguments[0], load_command(arguments[0]), arguments[1:])

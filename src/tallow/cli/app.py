@@ -1,82 +1,119 @@
-"""The Typer application over the commands that are asked for."""
+"""The parser of command lines: argparse, with help in tables and errors that say what is near."""
 
 from __future__ import annotations
 
+import argparse
 import inspect
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any
-
-import typer
-import typer.main
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
 from tallow._version import __version__
-from tallow.cli.parameters import Argument, Parameter, parameters
+from tallow.cli.errors import USAGE
+from tallow.cli.output import printable
+from tallow.cli.parameters import Argument, Parameter, arranged, declare, parameters
+
+_ABOUT = """
+Run models of language and pictures from GGUF and safetensors files, without PyTorch.
+
+MODEL is an alias (see `tallow models`), a path, hf:org/name[@revision][/file],
+pypi:name==version#path/in/wheel or https://host/path.
+"""
+
+Entry = tuple[str, str, str]
+"""A row of the help: how a line names it, the values it takes, what it is for."""
+
+_HELP: Entry = ("--help", "", "Show this message and exit.")
+_COMMON: list[Entry] = [
+    ("--version", "", "Print the version and exit."),
+    ("--debug", "", "Show the traceback of an error."),
+    _HELP,
+]
 
 
-def make_app(commands: Mapping[str, Callable[..., None]]) -> Callable[..., Any]:
-    """The program `tallow` with sub-commands; call it with the list of arguments.
+class Parser(argparse.ArgumentParser):
+    """argparse whose help is `groups` of entries, by title."""
 
-    Wrong command lines are answered by Typer itself (exit code 2); what a command raises comes
-    through, for Typer's own handler would print a traceback.
-    """
-    app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
-    app.callback()(_common)
-    for name, command in commands.items():
-        app.command(name)(for_typer(command))
-    return typer.main.get_command(app).main
+    def __init__(self, prog: str, words: str, about: str, groups: dict[str, list[Entry]]) -> None:
+        super().__init__(prog, f"{prog} {words}", about, add_help=False, allow_abbrev=False)
+        self.groups = groups
+        self.add_argument("--help", action="help", default=argparse.SUPPRESS)
 
+    def print_help(self, file: Any = None) -> None:
+        """Usage, description, and a table a group."""
+        from rich.console import Console
+        from rich.padding import Padding
+        from rich.panel import Panel
+        from rich.table import Table
+        from rich.text import Text
 
-def for_typer(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with its parameters declared in Typer's way."""
+        console = Console(file=file, highlight=False)
+        console.print(Padding(Text(f"Usage: {self.usage}\n\n{self.description}"), 1))
+        for title, entries in self.groups.items():
+            table = Table.grid(padding=(0, 2))
+            for name, value, about in entries:
+                table.add_row(Text(name), Text(value), Text(about))
+            console.print(Panel(table, title=title, title_align="left", border_style="dim"))
 
-    def call(**values: Any) -> None:
-        command(**values)
+    def values(self, words: Sequence[str]) -> dict[str, Any]:
+        """The values by name; help and wrong lines end the program."""
+        found, rest = self.parse_known_args(words)
+        unknown = [word for word in rest if word != "--"]
+        if unknown:
+            self.error(self._unknown(unknown))
+        return vars(found)
 
-    rows = {row.name: row for row in parameters(command)}
-    signature = inspect.signature(command)
-    declared, hints = [], {}
-    for name, parameter in signature.parameters.items():
-        kind: Any = inspect.get_annotations(command, eval_str=True)[name].__origin__
-        hints[name] = kind
-        note: Any = Annotated[kind, _declaration(rows[name])]
-        declared.append(parameter.replace(annotation=note, kind=parameter.KEYWORD_ONLY))
-    call.__signature__ = signature.replace(parameters=declared)  # type: ignore[attr-defined]  # what Typer reads
-    call.__annotations__, call.__doc__ = hints, command.__doc__
-    return call
+    def _unknown(self, words: list[str]) -> str:
+        from difflib import get_close_matches
 
+        flag = words[0].partition("=")[0]
+        if not flag.startswith("-") or flag in self._option_string_actions:
+            return f"unexpected argument: {' '.join(words)}"
+        near = get_close_matches(flag, self._option_string_actions)
+        return f"no such option: {flag}" + (f"; near it: {', '.join(near)}" if near else "")
 
-def _declaration(parameter: Parameter) -> Any:
-    row = parameter.row
-    if isinstance(row, Argument):
-        return typer.Argument(metavar=row.metavar, help=row.help, show_default=False)
-    return typer.Option(
-        *parameter.flags,
-        help=row.help,
-        min=row.min,
-        max=row.max,
-        metavar=row.metavar,
-        show_default=row.absent or True,
-    )
-
-
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"tallow {__version__}")
-        raise typer.Exit
+    def error(self, message: str) -> NoReturn:
+        """End the program, for the line is wrong."""
+        hint = f"Usage: {self.usage}\nTry '{self.prog} --help' for help."
+        self.exit(USAGE, f"{hint}\nerror: {printable(message)}\n")
 
 
-def _common(
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version", callback=_show_version, is_eager=True, help="Print the version and exit."
-        ),
-    ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
-) -> None:
-    r"""Run models of language and pictures from GGUF and safetensors files, without PyTorch.
+def run_command(name: str, command: Callable[..., None], line: Sequence[str]) -> None:
+    """Call a command with the values that `line` gives it."""
+    rows = list(parameters(command))
+    places = [row for row in rows if isinstance(row.row, Argument)]
+    options = [row for row in rows if row not in places]
+    groups = {"Arguments": [_entry(row) for row in places]} if places else {}
+    groups["Options"] = [*(_entry(row) for row in options), _HELP]
+    words = " ".join(["[OPTIONS]", *(row.metavar for row in places)])
+    parser = Parser(f"tallow {name}", words, inspect.cleandoc(command.__doc__ or ""), groups)
+    declare(parser, rows)
+    command(**parser.values(arranged(rows, line)))
 
-    MODEL is an alias (see `tallow models`), a path, hf:org/name\[@revision]\[/file],
-    pypi:name==version#path/in/wheel or https://host/path.
-    """
-    del version, debug  # the first is done by its callback, the second before Typer sees the line
+
+def read_name(commands: dict[str, Callable[..., None]], line: Sequence[str]) -> str:
+    """The command's name where no name begins the line; help, version and mistakes end it."""
+    about = [(name, "", _summary(command)) for name, command in commands.items()]
+    groups = {"Options": _COMMON, "Commands": about}
+    parser = Parser("tallow", "[OPTIONS] COMMAND [ARGS]...", _ABOUT.strip(), groups)
+    if not line:
+        parser.print_help(sys.stderr)
+        parser.exit(USAGE)
+    parser.add_argument("--version", action="version", version=f"tallow {__version__}")
+    parser.add_argument("command", metavar="COMMAND", nargs="?", choices=commands)
+    name: str | None = parser.values(line)["command"]
+    return name or parser.error("expected a command")
+
+
+def _summary(command: Callable[..., None]) -> str:
+    return (command.__doc__ or "").strip().partition("\n\n")[0].replace("\n    ", " ")
+
+
+def _entry(row: Parameter) -> Entry:
+    about, given = row.row.help, row.default
+    absent = getattr(row.row, "absent", None)
+    if row.required:
+        about += " [required]"
+    elif absent or (given is not None and given is not False):
+        about += f" [default: {given if absent is None else absent}]"
+    return ", ".join(row.flags) or row.metavar, row.metavar if row.flags else "", about

@@ -1,21 +1,20 @@
-"""What a command's parameters are, declared once: read directly, or shown and checked by Typer.
+"""What a command's parameters are, declared once in its signature and read by argparse.
 
-Typer costs 50 ms to import and, since it checks values by pydantic, 90 ms more to read a line: half
-of what a small model needs to its first token. So `read` takes the lines that are plainly right,
-and Typer answers all others: help, mistakes, and spellings that `read` does not know.
+argparse takes no value that begins with a dash and reads each run of values that stand alone by
+itself; so `arranged` brings a line into the order and spelling in which it knows what is what.
 """
 
 from __future__ import annotations
 
+import argparse
 import inspect
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from types import NoneType
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NoReturn, get_args, get_origin, get_type_hints
 
-_NUMBERS = {int: re.compile(r"\d{1,18}"), float: re.compile(r"\d+\.?\d*|\.\d+")}
+_NAMES = {str: "text", int: "integer", float: "number"}
 
 
 @dataclass(frozen=True)
@@ -43,10 +42,15 @@ class Parameter:
     """One parameter of a command: `kind` is its type without None and `list`."""
 
     name: str
-    kind: type
+    kind: Any  # str, int, float, bool or a StrEnum
     many: bool
     row: Argument | Option
-    required: bool = False
+    default: Any
+
+    @property
+    def required(self) -> bool:
+        """Whether the line must give it."""
+        return self.default is inspect.Parameter.empty
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -55,6 +59,44 @@ class Parameter:
             return ()
         long = "--" + self.name.replace("_", "-")
         return (long, self.row.short) if self.row.short else (long,)
+
+    @property
+    def metavar(self) -> str:
+        """What stands for a value in the help: of an option the values that it takes."""
+        if self.row.metavar is not None or self.kind is bool:
+            return self.row.metavar or ""
+        if issubclass(self.kind, StrEnum):
+            return "|".join(self.kind)
+        return f"{_NAMES[self.kind]} {self.bounds}".rstrip()
+
+    @property
+    def bounds(self) -> str:
+        """The numbers that are taken: `x>=1`, `0<=x<=1`."""
+        low, high = getattr(self.row, "min", None), getattr(self.row, "max", None)
+        if high is None:
+            return "" if low is None else f"x>={low}"
+        return f"x<={high}" if low is None else f"{low}<=x<={high}"
+
+    def value(self, text: str) -> Any:
+        """`text` as the parameter wants it."""
+        if issubclass(self.kind, StrEnum):
+            try:
+                return self.kind(text)
+            except ValueError:
+                self._refuse(f"one of {', '.join(self.kind)}", text)
+        if self.kind is str:
+            return text
+        try:
+            number = self.kind(text)
+        except ValueError:
+            self._refuse(f"an {_NAMES[int]}" if self.kind is int else f"a {_NAMES[float]}", text)
+        low, high = getattr(self.row, "min", None), getattr(self.row, "max", None)
+        if not (low is None or number >= low) or not (high is None or number <= high):
+            self._refuse(self.bounds, text)
+        return number
+
+    def _refuse(self, wanted: str, text: str) -> NoReturn:
+        raise argparse.ArgumentTypeError(f"expected {wanted}, got {text!r}")
 
 
 def parameters(command: Callable[..., None]) -> Iterator[Parameter]:
@@ -67,51 +109,42 @@ def parameters(command: Callable[..., None]) -> Iterator[Parameter]:
             kinds = [part for part in parts if part is not NoneType]
             many = get_origin(kinds[0]) is list
             kind = get_args(kinds[0])[0] if many else kinds[0]
-            required = declared[name].default is inspect.Parameter.empty
-            yield Parameter(name, kind, many, row, required)
+            yield Parameter(name, kind, many, row, declared[name].default)
 
 
-def read(command: Callable[..., None], line: list[str]) -> dict[str, Any] | None:
-    """The values that `line` gives to `command`; None where Typer has to answer."""
-    rows = list(parameters(command))
-    by_flag = {flag: row for row in rows for flag in row.flags}
-    places = [row for row in rows if isinstance(row.row, Argument)]
-    values: dict[str, Any] = {}
+def declare(parser: argparse.ArgumentParser, rows: Sequence[Parameter]) -> None:
+    """Tell argparse of a command's parameters; those without a default must be given."""
+    for row in rows:
+        rest: dict[str, Any] = {"default": row.default}
+        if isinstance(row.row, Argument):
+            nargs = "+" if row.many else None
+            parser.add_argument(row.name, metavar=row.metavar, type=row.value, nargs=nargs)
+            continue
+        if row.required:
+            rest = {"required": True}
+        if row.kind is bool:
+            parser.add_argument(*row.flags, dest=row.name, action="store_true")
+            continue
+        action = "append" if row.many else "store"
+        parser.add_argument(*row.flags, dest=row.name, type=row.value, action=action, **rest)
+
+
+def arranged(rows: Sequence[Parameter], line: Sequence[str]) -> list[str]:
+    """The words of `line`: options first, each with its value in one word, then `--` and values."""
+    valued = {flag: row.flags[0] for row in rows if row.kind is not bool for flag in row.flags}
+    options: list[str] = []
+    places: list[str] = []
     words = iter(line)
     for word in words:
-        if not word.startswith("-") or (word == "-" and places):
-            if not places:
-                return None
-            place = places[0] if places[0].many else places.pop(0)
-            values[place.name] = [*values.get(place.name, ()), word] if place.many else word
-            continue
-        flag, equals, text = word.partition("=")
-        row = by_flag.get(flag)
-        if row is None or (equals and (row.kind is bool or not flag.startswith("--"))):
-            return None
-        if row.kind is bool:
-            values[row.name] = True
-            continue
-        value = _value(row, text if equals else next(words, "--"), dashes=bool(equals))
-        if value is None:
-            return None
-        values[row.name] = [*values.get(row.name, ()), value] if row.many else value
-    lacking = any(row.required and row.name not in values for row in rows)
-    return None if lacking else values
-
-
-def _value(row: Parameter, text: str, *, dashes: bool) -> Any:
-    """`text` as the parameter wants it; None where that is not plain."""
-    if text.startswith("-") and text != "-" and not dashes:
-        return None
-    if row.kind is str:
-        return text
-    if issubclass(row.kind, StrEnum):
-        return row.kind(text) if text in list(row.kind) else None
-    if not _NUMBERS[row.kind].fullmatch(text):
-        return None
-    value = int(text) if row.kind is int else float(text)
-    option = row.row
-    assert isinstance(option, Option)
-    low = option.min is None or value >= option.min
-    return value if low and (option.max is None or value <= option.max) else None
+        flag, equals, value = word.partition("=")
+        if word == "--":
+            places += words
+        elif word == "-" or not word.startswith("-"):
+            places.append(word)
+        elif flag not in valued:
+            options.append(word)
+        else:
+            value = value if equals else next(words, "--")
+            # A lone `--` is no value: before Python 3.13 argparse would make an empty list of it.
+            options.append(valued[flag] if value == "--" else f"{valued[flag]}={value}")
+    return [*options, "--", *places]
