@@ -114,6 +114,19 @@ def run_kernel(op: Op[..., Any]) -> Callable[..., Any]:
     return run
 
 
+def run_view(op: Op[..., Any]) -> Callable[..., Any]:
+    """The path of views: arguments, the native view function, a tensor around its array."""
+    name, arguments = op.view_name, op.arguments
+    assert name is not None
+    function = getattr(_native.Array, name)
+
+    def run(*args: Any) -> Any:
+        x, *rest = args if arguments is None else arguments(*args)
+        return wrap(function(x._array, *rest))
+
+    return run
+
+
 def _allocated(wanted: Any) -> Tensor:
     """A tensor as `.out` says (see `Op.out`)."""
     if isinstance(wanted, Tensor):
@@ -135,7 +148,7 @@ def build(op: Op[P, R]) -> Callable[P, R]:
     values: list[str] = []
     scope: dict[str, Any] = {
         "CHECK": op.checker,
-        "RUN": run_kernel(op) if op.kernel_name is not None else op.run,
+        "RUN": op.run,
         "MODE": MODE,
         "Tensor": Tensor,
         "ROW": op,
@@ -164,7 +177,7 @@ def build(op: Op[P, R]) -> Callable[P, R]:
         values.append(name)
     given = by_signature = ", ".join(names)
     every = ", ".join(values)
-    if op.kernel_name is not None:
+    if op.takes_positions:
         given = every
     title = op.__name__.replace(".", "_")
     heads.append("**more")

@@ -22,6 +22,7 @@ from .callers import (
     inplace,
     native_inplace,
     run_kernel,
+    run_view,
     spread,
     spread_tuple,
     unary,
@@ -111,6 +112,7 @@ class Op(Generic[P, R]):
         self.parameters = _parameters(function)
         self.cpu: Callable[P, R] | None = function if is_primitive else None
         self.native: tuple[Any, ...] | None = None  # arity and functions of an elementwise kernel
+        self.view_name: str | None = None
         self.kernel_name: str | None = None
         self.kernel_dtypes: frozenset[int] | None = None  # codes; None: any
         self.applies: Callable[..., bool] | None = None
@@ -183,6 +185,21 @@ class Op(Generic[P, R]):
         self.kernel_name = name
         self.kernel_dtypes = None if dtypes is None else frozenset(d.code for d in dtypes)
         self.applies = when
+        self._renew()
+
+        def attach(arguments: Callable[..., tuple[Any, ...]]) -> None:
+            self.arguments = arguments
+            self._renew()
+
+        return attach
+
+    def view(self, name: str, /) -> Callable[[Callable[..., tuple[Any, ...]]], None]:
+        """Attach the native view function that gives the result's shape and strides.
+
+        Its arguments are the op's parameters in order, unless the function that this decorates
+        gives others: the tensor to view first.
+        """
+        self.view_name = name
         self._renew()
 
         def attach(arguments: Callable[..., tuple[Any, ...]]) -> None:
@@ -268,7 +285,7 @@ class Op(Generic[P, R]):
     @property
     def has_kernel(self) -> bool:
         """Whether the CPU has a kernel for it."""
-        return (self.kernel_name or self.cpu or self.native) is not None
+        return (self.kernel_name or self.view_name or self.cpu or self.native) is not None
 
     @property
     def has_reference(self) -> bool:
@@ -284,16 +301,25 @@ class Op(Generic[P, R]):
     def positional(self) -> Callable[[tuple[Any, ...]], R]:
         """The kernel (or reference), called with all parameters in order."""
         if self._positional is None:
-            if self.kernel_name is not None:
-                run = run_kernel(self)
+            if self.takes_positions:
+                run = self.run
                 self._positional = lambda args: run(*args)
             else:
                 self._positional = spread_tuple(self, self.run)
         return self._positional
 
     @property
+    def takes_positions(self) -> bool:
+        """Whether `run` takes all parameters by position."""
+        return (self.kernel_name or self.view_name) is not None
+
+    @property
     def run(self) -> Callable[..., R]:
-        """What runs on the CPU, in the signature of the op: not checked, not recorded."""
+        """What computes the op, not checked, not recorded: in its signature, or by positions."""
+        if self.kernel_name is not None:
+            return run_kernel(self)
+        if self.view_name is not None:
+            return run_view(self)
         return self.cpu or self._native_run() or self.reference
 
     def _native_run(self) -> Callable[..., Any] | None:

@@ -92,10 +92,13 @@ def squeeze(x: Tensor, dim: Any = None) -> Tensor:
     return wrap(array)
 
 
-@primitive(view=True)
+@op(view=True)
 def unsqueeze(x: Tensor, dim: int) -> Tensor:
     """A view with a new axis of length 1 at `dim`."""
-    return wrap(x._array.unsqueeze(dim))
+    ...
+
+
+unsqueeze.view("unsqueeze")
 
 
 @reshape.grad
