@@ -10,7 +10,7 @@ The packaged file is Q4_1. The others are made from it by llama-quantize (which 
 llama-bench) through float32, with the token embedding in q8_0 as in the packaged file (not f16).
 
 The limit of decoding is read bandwidth over the bytes of the weights, that of prefill the float32
-FMA peak over the multiplications; `fast` activations multiply in 8 bits and may go beyond it.
+FMA peak over the multiplications; `int8` activations multiply in 8 bits and may go beyond it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--prompt-tokens", type=int, default=512)
     parser.add_argument("--gen-tokens", type=int, default=128)
-    parser.add_argument("--activations", default="fast", choices=("fast", "exact"))
+    parser.add_argument("--activations", default="int8", choices=("int8", "float"))
     parser.add_argument("--work", help="keeps the made files")
     args = parser.parse_args()
     if not args.llama_bench or not Path(args.llama_bench).is_file():

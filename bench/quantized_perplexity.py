@@ -1,7 +1,7 @@
 """Perplexity of one model quantised to every file type, by Tallow and by llama-quantize.
 
 Both make their file from the same f32 GGUF (the packaged model, dequantised), and Tallow reads the
-text with both (`exact` activations by default, so that only the weights differ). Types that need an
+text with both (`float` activations by default, so that only the weights differ). Types that need an
 importance matrix are made with one, the same for both sides; `--both` makes the others with it as
 well. Files of equal content are read once, and said to be equal.
 
@@ -42,7 +42,7 @@ def main() -> None:
         "--both", action="store_true", help="with the matrix also where a type can do without"
     )
     parser.add_argument("--llama-quantize", default=os.environ.get("LLAMA_QUANTIZE"))
-    parser.add_argument("--activations", default="exact", choices=("exact", "fast"))
+    parser.add_argument("--activations", default="float", choices=("float", "int8"))
     parser.add_argument("--chunks", type=int, default=32, help="pieces of 512 for the matrix")
     parser.add_argument("--work", help="keeps what is made and every result")
     args = parser.parse_args()

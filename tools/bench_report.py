@@ -10,6 +10,7 @@ ROOT = Path(__file__).resolve().parents[1]
 HISTORY = ROOT / "bench" / "history"
 PAGE, PLOT = ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "benchmarks.svg"
 BY_HAND = "<!-- by hand -->"  # what follows it in the page is kept
+MODES = {"fast": "int8", "exact": "float"}  # as older runs named activations
 HEAD = """# Benchmarks
 
 Written by `tools/bench_report.py` from the newest recorded run of each benchmark (`bench/history`).
@@ -182,13 +183,14 @@ def qmatmul(result: dict[str, Any], about: str) -> str:
 
 def quantized(result: dict[str, Any], _about: str) -> str:
     """Perplexity of the model in every file type, made by both quantisers."""
+    mode = result["activations"]
     lines = [
         "## Perplexity of every file type",
         "",
         (
             f"`bench/quantized_perplexity.py`: {result['model']} made into each type from the same "
             f"f32 file by Tallow and by llama-quantize; {result['limit'] // 1000} kB of text, read "
-            f"by Tallow with `{result['activations']}` activations. In f32: {result['f32']:.4f}. "
+            f"by Tallow with `{MODES.get(mode, mode)}` activations. In f32: {result['f32']:.4f}. "
             "Ratios below 1: Tallow's file predicts better."
         ),
         "",

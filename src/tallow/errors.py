@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 
@@ -127,3 +128,13 @@ def expect(
     """
     if not ok:
         raise error(f"{getattr(where, '__name__', where)}: expected {wanted}, got {got}")
+
+
+def deprecated(text: str) -> None:
+    """Warn of what will go with the next release, at the line outside Tallow that uses it."""
+    import warnings
+
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("tallow."):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, DeprecationWarning, stacklevel=level)

@@ -12,7 +12,7 @@ import tallow as tl
 from cli.conftest import GOLDEN
 from tallow.hub import ALIASES
 
-OPTIONS = ("--max-tokens", 6, "--activations", "exact")
+OPTIONS = ("--max-tokens", 6, "--activations", "float")
 
 
 def one_json(text: str):
@@ -21,7 +21,7 @@ def one_json(text: str):
 
 
 def test_generate_says_what_the_api_says(run, tiny):
-    with tl.LLM(tiny, activations="exact") as llm:
+    with tl.LLM(tiny, activations="float") as llm:
         expected = llm.generate("Hello", max_tokens=6)
     assert run("generate", tiny, "--prompt", "Hello", *OPTIONS) == (0, expected.text + "\n", "")
     code, out, err = run("generate", tiny, "-p", "Hello", "--json", *OPTIONS)
@@ -59,7 +59,7 @@ def test_seed_stop_and_sampling(run, tiny):
 
 @pytest.mark.parametrize("prompt", [("--prompt", "x"), ()], ids=["prompt", "pipe"])
 def test_chat_says_what_the_api_says(run, spawn, tiny, prompt):
-    with tl.LLM(tiny, activations="exact") as llm:
+    with tl.LLM(tiny, activations="float") as llm:
         begin = [{"role": "system", "content": "s"}]
         expected = llm.chat([*begin, {"role": "user", "content": "x"}], max_tokens=6).text
     done = spawn("chat", tiny, "--system", "s", *prompt, *OPTIONS, input=b"" if prompt else b"x\n")
@@ -183,12 +183,12 @@ def test_threads(run, tiny):
 def test_shift_forgets_the_oldest_turns(spawn, tiny):
     """The tiny context holds two short turns; the question that follows them is still answered."""
     lines = ["Hello", "What?", "Why so?", "Bye"]
-    line = ("chat", tiny, "--system", "", "--max-tokens", 4, "--activations", "exact")
+    line = ("chat", tiny, "--system", "", "--max-tokens", 4, "--activations", "float")
     refused = spawn(*line, input="\n".join(lines).encode())
     assert (refused.returncode, b"fewer than 64 tokens" in refused.stderr) == (1, True)
     done = spawn(*line, "--shift", input="\n".join(lines).encode())
     assert (done.returncode, done.stderr) == (0, b"")
-    with tl.LLM(tiny, activations="exact") as llm:
+    with tl.LLM(tiny, activations="float") as llm:
         said: list[dict[str, str]] = []
         for text in lines:
             said.append({"role": "user", "content": text})
@@ -242,3 +242,13 @@ def test_context_of_a_command(run, tiny):
     code, _, err = run(*prompt)
     assert (code, "context= overrides" in err) == (1, True)
     assert run(*prompt, "--context", 128)[0] == 0
+
+
+def test_older_names_of_activations(run, tiny):
+    for older, newer in (("fast", "int8"), ("exact", "float")):
+        line = ("generate", tiny, "-p", "x", "--max-tokens", 3, "--activations")
+        with pytest.warns(DeprecationWarning, match=newer) as told:
+            code, out, err = run(*line, older)
+        assert len(told) == 1
+        assert (code, err) == (0, f"note: --activations {older} is now {newer}\n")
+        assert run(*line, newer) == (0, out, "")

@@ -189,12 +189,12 @@ def test_plan_for_people(run, tmp_path):
 def test_perplexity_report(run, tmp_path):
     text = GOLDEN.parent / "imatrix" / "text.txt"
     out = tmp_path / "out.gguf"
-    call = ("quantize", F16, out, "--type", "q8_0", "--perplexity", text, "--activations", "exact")
+    call = ("quantize", F16, out, "--type", "q8_0", "--perplexity", text, "--activations", "float")
     code, said, _ = run(*call, "--json")
     found = json.loads(said)["perplexity"]
-    with tl.LLM(F16, activations="exact") as llm:
+    with tl.LLM(F16, activations="float") as llm:
         before = llm.perplexity(text.read_text(), window=64)
-    with tl.LLM(out, activations="exact") as llm:
+    with tl.LLM(out, activations="float") as llm:
         after = llm.perplexity(text.read_text(), window=64)
     assert (code, found) == (0, {"before": before, "after": after})
     code, said, _ = run(*call, "--force")

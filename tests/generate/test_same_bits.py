@@ -22,8 +22,8 @@ from tallow.weights import load as fill
 from tallow.weights import open_weights
 
 FLOATS = ("f32", "f16", "bf16", "f8e4m3", "f8e5m2")
-FORMS = [(name, "exact") for name in (*FLOATS, *BLOCKS)]
-FORMS += [(name, "fast") for name in BLOCKS if name != "f8e4m3_128"]
+FORMS = [(name, "float") for name in (*FLOATS, *BLOCKS)]
+FORMS += [(name, "int8") for name in BLOCKS if name != "f8e4m3_128"]
 CONFIG = DecoderConfig(
     vocab_size=288,
     hidden_size=256,
@@ -58,7 +58,7 @@ def drawn(request):
     fill(made, open_weights(tensors))
     for _, module in made.named_modules():
         if isinstance(module, Linear):
-            module.exact = activations == "exact"
+            module.exact = activations == "float"
     return made.eval().requires_grad_(False)
 
 

@@ -28,7 +28,7 @@ class Golden:
         return self.folder if form == "hf" else self.folder / f"{self.case}.{form}.gguf"
 
     def load(self, form: str, **options) -> CausalLM:
-        options = {"activations": "exact", **options}
+        options = {"activations": "float", **options}
         return build(open_weights(self.path(form)), **options)
 
     def logits(self, form: str) -> np.ndarray:

@@ -66,7 +66,7 @@ class Case:
         tensors = {name: change(name, source.take(name)) for name in source.names()}
         changed = open_weights(tensors)
         changed.config, changed.path = source.config, source.path
-        return build(changed, activations="exact")
+        return build(changed, activations="float")
 
 
 def flat(found, names) -> dict[str, tl.Tensor]:

@@ -170,7 +170,7 @@ def test_names_of_a_config_mean_nothing_in_gguf(golden, tmp_path, run):
     names = {*config, "rope_scaling", "rope_interleaved", "qkv_bias"}
     names.remove("vocab_size")  # a key of both formats
     path = rewritten(golden, tmp_path, changes={f"llama.{name}": 3 for name in names})
-    logits = run(build(open_weights(path), activations="exact"), golden("llama").ids)
+    logits = run(build(open_weights(path), activations="float"), golden("llama").ids)
     np.testing.assert_allclose(logits, golden("llama").logits("q8_0"), rtol=1e-4, atol=1e-4)
 
 
@@ -247,7 +247,7 @@ def test_sizes_of_each_layer_that_are_equal(golden, tmp_path, run):
     """llama.cpp's converter writes arrays for models whose layers may differ."""
     changes = {f"llama.{key}": [value] * 2 for key, value in PER_LAYER.items()}
     path = rewritten(golden, tmp_path, changes=changes)
-    logits = run(build(open_weights(path), activations="exact"), golden("llama").ids)
+    logits = run(build(open_weights(path), activations="float"), golden("llama").ids)
     np.testing.assert_allclose(logits, golden("llama").logits("q8_0"), rtol=1e-4, atol=1e-4)
 
 

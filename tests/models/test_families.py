@@ -85,7 +85,7 @@ def test_batch_equals_singles(case, form, golden, run):
 @pytest.mark.parametrize("form", ["q4_0", "q8_0"])
 def test_fast_activations_are_near(form, golden, run):
     expected = golden("llama")
-    fast = run(expected.load(form, activations="fast"), expected.ids)
+    fast = run(expected.load(form, activations="int8"), expected.ids)
     error = np.abs(fast - expected.logits(form))
     assert 0 < error.mean() < 0.35  # logits have a standard deviation of 4.3
 

@@ -35,6 +35,24 @@ def copied(tmp_path):
     return make
 
 
+@pytest.mark.parametrize(("older", "newer"), [("fast", "int8"), ("exact", "float")])
+def test_older_names_of_activations_warn_once(older, newer):
+    path = Path(__file__).parents[1] / "golden" / "models" / "llama" / "llama.q8_0.gguf"
+    ids = tl.tensor([[1, 2, 3]])
+    expected = tl.models.load(path, activations=newer)(ids).logits
+    for load in (
+        lambda: tl.models.load(path, activations=older),
+        lambda: tl.models.loading.build(tl.weights.open_weights(path), activations=older),
+        lambda: tl.LLM(path, activations=older).model,
+    ):
+        with pytest.warns(DeprecationWarning, match=f"'{older}' is now called '{newer}'") as told:
+            model = load()
+        assert [each.filename for each in told] == [__file__]
+        assert (model(ids).logits == expected).all()
+    with pytest.raises(ArgumentError, match=r"activations of \('int8', 'float'\), got 'loose'"):
+        tl.models.load(path, activations="loose")
+
+
 def test_importing_the_table_imports_no_family():
     import subprocess
     import sys

@@ -8,7 +8,7 @@ from native.blocks import BLOCKS, GOLDENS, PEERLESS, golden, random_blocks, roun
 from tallow import _native
 
 CODES = {name: code for code, (name, *_) in enumerate(_native.DTYPES)}
-FLOAT_ONLY = ("f8e4m3_128",)  # no small integers: `fast` multiplies them in floats as well
+FLOAT_ONLY = ("f8e4m3_128",)  # no small integers: `int8` multiplies them in floats as well
 
 
 def test_every_block_dtype_is_here():

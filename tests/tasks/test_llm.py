@@ -20,7 +20,7 @@ QUESTION = "What is the capital of France?"
 
 @pytest.fixture
 def llm():
-    with tl.LLM(FOLDER / "llama.q8_0.gguf", activations="exact") as opened:
+    with tl.LLM(FOLDER / "llama.q8_0.gguf", activations="float") as opened:
         yield opened
 
 
@@ -77,7 +77,7 @@ def test_a_batch_is_its_prompts(llm):
         llm.generate_batch(["x", "y" * 100])
 
 
-@pytest.mark.parametrize("activations", ["exact", "fast"])
+@pytest.mark.parametrize("activations", ["float", "int8"])
 def test_chat_reuses_its_history(activations):
     options = {"max_tokens": 4, "temperature": 1.0, "top_k": 50, "seed": 4}
     messages = [{"role": "user", "content": "Hi"}]
@@ -205,7 +205,7 @@ def test_tokenizer_is_lazy():
 @pytest.mark.needs_model
 @pytest.mark.needs_network
 def test_smollm2_names_paris():
-    with tl.LLM("smollm2-135m", activations="exact") as llm:
+    with tl.LLM("smollm2-135m", activations="float") as llm:
         result = llm.chat(QUESTION, max_tokens=40)
         assert "Paris" in result.text
         assert result.finish_reason == "stop"

@@ -195,7 +195,7 @@ def test_seeds_of_either_sign_differ():
 
 def test_perplexity_within_a_small_context():
     text = "The quick brown fox jumps over it, " * 4
-    with tl.LLM(MODELS / "llama" / "llama.q8_0.gguf", activations="exact") as llm:
+    with tl.LLM(MODELS / "llama" / "llama.q8_0.gguf", activations="float") as llm:
         assert llm.perplexity(text) == llm.perplexity(text, window=64)
         with pytest.raises(ContextError, match="window up to 64, got 512"):
             llm.perplexity(text, window=512)

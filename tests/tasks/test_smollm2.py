@@ -23,8 +23,8 @@ QUESTIONS = (
 
 def test_fast_costs_less_than_half_a_percent_of_perplexity(smollm2_path):
     # The topics are other ones in each version of Python, and 20 kB of them alone say 0.2 to 0.5%.
-    fast = tl.LLM(smollm2_path, activations="fast")
-    exact = tl.LLM(smollm2_path, activations="exact")
+    fast = tl.LLM(smollm2_path, activations="int8")
+    exact = tl.LLM(smollm2_path, activations="float")
     costs = []
     for part in range(3):
         begin = part * len(TEXT) // 3
@@ -34,7 +34,7 @@ def test_fast_costs_less_than_half_a_percent_of_perplexity(smollm2_path):
     assert abs(math.expm1(sum(costs) / len(costs))) < 0.005
 
 
-@pytest.mark.parametrize("activations", ["fast", "exact"])
+@pytest.mark.parametrize("activations", ["int8", "float"])
 def test_the_same_call_gives_the_same_answer(smollm2_path, activations):
     prompts = [
         "Once upon a time in a small village",
@@ -56,7 +56,7 @@ def test_the_same_call_gives_the_same_answer(smollm2_path, activations):
 def test_exact_logits_equal_transformers(smollm2_path):
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
-    llm = tl.LLM(smollm2_path, activations="exact")
+    llm = tl.LLM(smollm2_path, activations="float")
     ids = llm.tokenizer.encode(TEXT[:1200])
     reference = transformers.AutoModelForCausalLM.from_pretrained(
         smollm2_path.parent, gguf_file=smollm2_path.name, dtype=torch.float32

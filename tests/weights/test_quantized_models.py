@@ -44,7 +44,7 @@ def tiny_llama(rng):
 
 
 def logits(folder, **options):
-    model = tl.models.load(folder, activations="exact", **options)
+    model = tl.models.load(folder, activations="float", **options)
     return model(tl.tensor(IDS, dtype=tl.i64)).logits.numpy()
 
 

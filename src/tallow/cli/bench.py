@@ -22,7 +22,7 @@ def bench(
     gen_tokens: Annotated[int, Option("Tokens to decode.", min=0)] = 128,
     runs: Annotated[int, Option("Times each, after one to warm up.", min=1)] = 5,
     threads: options.Threads = None,
-    activations: options.ActivationsOption = Activations.FAST,
+    activations: options.ActivationsOption = Activations.INT8,
     json: options.Json = False,
 ) -> None:
     """Measure tokens per second: a prompt of random tokens (pp), and decoding one by one (tg).

@@ -34,7 +34,7 @@ def chat(
         Option("Variable of the template; may be repeated.", metavar="NAME=VALUE"),
     ] = None,
     shift: Annotated[bool, Option("Forget the oldest turns when the context is full.")] = False,
-    activations: options.ActivationsOption = Activations.FAST,
+    activations: options.ActivationsOption = Activations.INT8,
     context: options.Context = None,
     allow_extra: options.AllowExtra = False,
     threads: options.Threads = None,

@@ -29,7 +29,7 @@ def generate(
     ignore_eos: Annotated[bool, Option("Go on after the end.")] = False,
     no_special: Annotated[bool, Option("Take control tokens in the text for plain text.")] = False,
     json: options.Json = False,
-    activations: options.ActivationsOption = Activations.FAST,
+    activations: options.ActivationsOption = Activations.INT8,
     context: options.Context = None,
     allow_extra: options.AllowExtra = False,
     threads: options.Threads = None,

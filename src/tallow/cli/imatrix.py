@@ -27,7 +27,7 @@ def imatrix(
     merge: Annotated[
         list[str] | None, Option("Add this file's sums; may be repeated.", metavar="FILE")
     ] = None,
-    activations: options.ActivationsOption = Activations.FAST,
+    activations: options.ActivationsOption = Activations.INT8,
     threads: options.Threads = None,
     force: options.Force = False,
 ) -> None:

@@ -19,8 +19,21 @@ if TYPE_CHECKING:
 class Activations(StrEnum):
     """What block-quantised weights are multiplied with."""
 
-    FAST = "fast"
-    EXACT = "exact"
+    INT8 = "int8"
+    FLOAT = "float"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Activations | None:
+        """The newer name of an older word."""
+        from tallow.errors import ArgumentError
+        from tallow.models.loading import activations_named
+
+        try:
+            new = cls(activations_named(str(value)))
+        except ArgumentError:
+            return None
+        print(f"note: --activations {value} is now {new}", file=sys.stderr)
+        return new
 
 
 Model = Annotated[str, Argument("MODEL", "Alias, path or reference.")]

@@ -40,7 +40,7 @@ def quantize(
     perplexity: Annotated[
         str | None, Option("Compare before and after on this text.", metavar="FILE")
     ] = None,
-    activations: options.ActivationsOption = Activations.FAST,
+    activations: options.ActivationsOption = Activations.INT8,
     max_expansion: options.MaxExpansion = 16.0,
     strict: options.Strict = False,
     force: options.Force = False,

@@ -6,10 +6,10 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from tallow.dtype import DType, by_name, f32, f64
-from tallow.errors import ArgumentError, DTypeError, ModelError, expect
+from tallow.errors import ArgumentError, DTypeError, ModelError, deprecated, expect
 from tallow.models import checks
 from tallow.models.config import DecoderConfig
 from tallow.models.family import IGNORABLE, Identified, identify
@@ -27,7 +27,8 @@ from tallow.weights.open import read_json
 if TYPE_CHECKING:
     from tallow.text import Tokenizer
 
-Activations = Literal["fast", "exact"]
+Activations = Literal["int8", "float"]
+_OLDER_ACTIVATIONS: dict[Any, Activations] = {"fast": "int8", "exact": "float"}
 
 
 def load(
@@ -37,7 +38,7 @@ def load(
     config: Mapping[str, Any] | None = None,
     device: str = "cpu",
     dtype: DType | str | None = None,
-    activations: Activations = "fast",
+    activations: Activations = "int8",
     context: int | None = None,
     allow_extra: bool = False,
 ) -> Any:
@@ -50,8 +51,8 @@ def load(
     matrices (None keeps the file's, but makes f64 f32; block-quantised ones always stay).
     `context` is how many positions a decoder may take, whatever the file says, and `allow_extra`
     leaves tensors unused that the model has no parameter for. `activations` says what
-    block-quantised matrices are multiplied with: `exact` floats, or floats rounded to 8-bit blocks,
-    which is `fast`. The model comes in eval mode with frozen weights:
+    block-quantised matrices are multiplied with: `float`, or floats rounded to blocks of `int8`,
+    which is faster. The model comes in eval mode with frozen weights:
     `model.train().requires_grad_()` makes it ready for fine-tuning.
 
     Raises:
@@ -65,8 +66,7 @@ def load(
     if not isinstance(ref, (str, os.PathLike)):
         raise DTypeError(f"load: expected a reference or a path, got {type(ref).__name__}")
     expect(device == "cpu", load, "device 'cpu'", repr(device), ArgumentError)
-    modes = ("fast", "exact")
-    expect(activations in modes, load, f"activations of {modes}", repr(activations), ArgumentError)
+    activations = activations_named(activations)
     target = by_name(dtype) if isinstance(dtype, str) else dtype
     kind = getattr(target, "kind", None)  # a caller may give anything
     good = target is None or (kind == "f" and target is not f64)
@@ -88,6 +88,16 @@ def load(
         if alias.tokenizer is not None:
             model.tokenizer_source = partial(tokenizer_of, alias.tokenizer)
     return model
+
+
+def activations_named(word: str) -> Activations:
+    """What block-quantised matrices are multiplied with, by its name or an older one."""
+    modes = get_args(Activations)
+    if word in _OLDER_ACTIVATIONS:
+        deprecated(f"activations={word!r} is now called {_OLDER_ACTIVATIONS[word]!r}")
+        return _OLDER_ACTIVATIONS[word]
+    expect(word in modes, load, f"activations of {modes}", repr(word), ArgumentError)
+    return cast(Activations, word)
 
 
 def open_ref(
@@ -123,7 +133,7 @@ def build(
     task: str | None = None,
     config: Mapping[str, Any] | None = None,
     dtype: DType | None = None,
-    activations: Activations = "fast",
+    activations: Activations = "int8",
     context: int | None = None,
     allow_extra: bool = False,
 ) -> Any:
@@ -153,7 +163,7 @@ def build(
         settle = getattr(module, "settle", None)  # of weights that are read in another order
         if settle is not None:
             settle()
-    if activations == "exact":
+    if activations_named(activations) == "float":
         for _, module in model.named_modules():
             if hasattr(module, "exact"):  # linear layers, and what multiplies by itself
                 module.exact = True

@@ -46,7 +46,7 @@ class Task(Generic[Item, Made]):
         tokenizer: str | os.PathLike[str] | None = None,
         device: str = "cpu",
         dtype: DType | str | None = None,
-        activations: Activations = "fast",
+        activations: Activations = "int8",
         allow_extra: bool = False,
     ) -> None:
         self._model: Model | None = load(

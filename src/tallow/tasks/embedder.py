@@ -51,7 +51,7 @@ class Embedder(Task[str | Prompted, Tensor]):
         max_length: int | None = None,
         device: str = "cpu",
         dtype: DType | str | None = None,
-        activations: Activations = "fast",
+        activations: Activations = "int8",
         allow_extra: bool = False,
     ) -> None:
         from tallow.hub import resolve

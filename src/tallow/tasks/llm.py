@@ -102,7 +102,7 @@ class LLM:
         tokenizer: str | os.PathLike[str] | None = None,
         device: str = "cpu",
         dtype: DType | str | None = None,
-        activations: Activations = "fast",
+        activations: Activations = "int8",
         context: int | None = None,
         allow_extra: bool = False,
         cache_dtype: DType = f32,
