@@ -214,7 +214,13 @@ Array from_list(nb::handle data, int dtype) {
 void assign(Array& x, const Array& source, const char* where) {
   Array spread = source.with(broadcast_view(source, x.shape, x.ndim, where));
   if (spread.storage() == x.storage()) spread = contiguous_copy(spread, where);
-  copy_into(x, spread, where);
+  copy_into(x, moved(spread, x.device(), where), where);
+}
+
+Device device_from(int code) {
+  if (code != Device::cpu && code != Device::meta)
+    raise("DeviceError", "device", "expected the code of a device, got " + std::to_string(code));
+  return {static_cast<Device::Type>(code)};
 }
 
 int64_t shape_from(nb::handle sequence, int64_t* shape) {
@@ -227,6 +233,20 @@ int64_t shape_from(nb::handle sequence, int64_t* shape) {
   for (int64_t i = 0; i < n; ++i)
     shape[i] = size_of(PySequence_Fast_GET_ITEM(fast.ptr(), i), "shape");
   return n;
+}
+
+Array new_array(nb::handle shape, int dtype, int device, const char* where) {
+  int64_t dims[kMaxDims];
+  int n = static_cast<int>(shape_from(shape, dims));
+  return empty(static_cast<DType>(dtype), dims, n, where, device_from(device));
+}
+
+Array filled(nb::handle shape, nb::handle value, int dtype, int device) {
+  Array one = scalar(value, static_cast<DType>(dtype), "full", true);
+  Array out = new_array(shape, dtype, device, "full");
+  Array spread = one.with(broadcast_view(one, out.shape, out.ndim, "full"));
+  copy_into(out, moved(spread, out.device(), "full"), "full");
+  return out;
 }
 
 }  // namespace
@@ -314,37 +334,35 @@ Array scalar(nb::handle number, DType dtype, const char* where, bool strict) {
 
 void bind_array(nb::module_& m) {
   ArrayClass c(m, "Array", nb::type_slots(kBufferSlots), nb::is_weak_referenceable());
-  c.def_static("empty", [](nb::handle shape, int dtype) {
-    int64_t dims[kMaxDims];
-    int64_t n = shape_from(shape, dims);
-    return empty(static_cast<DType>(dtype), dims, static_cast<int>(n), "empty");
+  // Two forms each: a default argument would take nanobind's slower way.
+  c.def_static("empty",
+               [](nb::handle shape, int dtype) { return new_array(shape, dtype, 0, "empty"); });
+  c.def_static("empty", [](nb::handle shape, int dtype, int device) {
+    return new_array(shape, dtype, device, "empty");
   });
   c.def_static("full", [](nb::handle shape, nb::handle value, int dtype) {
-    int64_t dims[kMaxDims];
-    int n = static_cast<int>(shape_from(shape, dims));
-    Array one = scalar(value, static_cast<DType>(dtype), "full", true);
-    Array out = empty(one.dtype, dims, n, "full");
-    Array spread = one.with(broadcast_view(one, dims, n, "full"));
-    copy_into(out, spread, "full");
-    return out;
+    return filled(shape, value, dtype, 0);
   });
+  c.def_static("full", &filled);
   c.def_static(
       "empty_like",
-      [](const Array& x, int dtype) {
-        return empty(dtype < 0 ? x.dtype : static_cast<DType>(dtype), x.shape, x.ndim,
-                     "empty_like");
+      [](const Array& x, int dtype, int device) {
+        return empty(dtype < 0 ? x.dtype : static_cast<DType>(dtype), x.shape, x.ndim, "empty_like",
+                     device < 0 ? x.device() : device_from(device));
       },
-      nb::arg("x"), nb::arg("dtype") = -1);
+      nb::arg("x"), nb::arg("dtype") = -1, nb::arg("device") = -1);
   // As empty_like, in the order of x's axes.
   c.def_static(
       "like",
-      [](const Array& x, int dtype) {
-        return like(x, dtype < 0 ? x.dtype : static_cast<DType>(dtype), "empty_like");
+      [](const Array& x, int dtype, int device) {
+        return like(x, dtype < 0 ? x.dtype : static_cast<DType>(dtype), "empty_like",
+                    device < 0 ? x.device() : device_from(device));
       },
-      nb::arg("x"), nb::arg("dtype") = -1);
+      nb::arg("x"), nb::arg("dtype") = -1, nb::arg("device") = -1);
   c.def_static("from_list", &from_list);
   c.def("item", [](Array& x) {
     refuse_reading("item");
+    expect_values(x, "item");
     if (x.size() != 1)
       raise("ShapeError", "item", "expected one element, got shape " + shape_text(x));
     x.sync();
@@ -352,6 +370,7 @@ void bind_array(nb::module_& m) {
   });
   c.def("tolist", [](Array& x) {
     refuse_reading("tolist");
+    expect_values(x, "tolist");
     if (is_block(x.dtype))
       raise("DTypeError", "tolist",
             std::string("expected a plain dtype, got ") + row(x.dtype).name);
@@ -359,6 +378,8 @@ void bind_array(nb::module_& m) {
     return to_list(x, 0, x.data);
   });
   c.def("cast", [](const Array& x, int dtype) { return cast(x, static_cast<DType>(dtype), "to"); });
+  // A copy on the device of this code; the array itself when it is there.
+  c.def("moved", [](const Array& x, int device) { return moved(x, device_from(device), "to"); });
   c.def("contiguous", [](const Array& x) { return contiguous(x, "contiguous"); });
   c.def("clone", [](const Array& x) { return contiguous_copy(x, "clone"); });
   // As clone, in the order of x's axes.
@@ -402,9 +423,10 @@ void bind_array(nb::module_& m) {
   c.def_prop_ro("offset", [](const Array& x) {
     return x.byte_offset() / bytes_of(x.dtype) * block_of(x.dtype);
   });
+  c.def_prop_ro("device", [](const Array& x) { return static_cast<int>(x.device().type); });
   c.def_prop_ro("data_ptr", [](Array& x) {
     x.sync();
-    return reinterpret_cast<uintptr_t>(x.data);
+    return x.device().type == Device::meta ? 0 : reinterpret_cast<uintptr_t>(x.data);
   });
   c.def_prop_ro("storage_id",
                 [](const Array& x) { return reinterpret_cast<uintptr_t>(x.storage()); });

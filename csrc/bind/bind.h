@@ -17,10 +17,13 @@ namespace tl::bind {
 [[noreturn]] void raise(const Error& error);
 std::string shape_text(const View& v);
 
-Array empty(DType dtype, const int64_t* shape, int ndim, const char* where);
-inline Array empty_like(const View& v, const char* where) {
-  return empty(v.dtype, v.shape, v.ndim, where);
+Array empty(DType dtype, const int64_t* shape, int ndim, const char* where, Device device = {});
+inline Array empty_like(const Array& x, const char* where) {
+  return empty(x.dtype, x.shape, x.ndim, where, x.device());
 }
+[[noreturn]] void refuse_mixed(const char* where, Device a, Device b);
+// Refuses to read elements of an array that has none.
+void expect_values(const Array& x, const char* where);
 
 // Whether the strides are those of a new array, also where an axis of length 1 has one.
 inline bool in_order(const View& v) {
@@ -37,7 +40,10 @@ bool is_dense(const View& x);
 // when one of them is not `in_order`. `same`: all of them had that shape before.
 void follow_strides(const View* const* operands, int n, bool same, View& out);
 // A new array in the order of x's axes: torch's preserve_format.
-Array like(const Array& x, DType dtype, const char* where);
+Array like(const Array& x, DType dtype, const char* where, Device device);
+inline Array like(const Array& x, DType dtype, const char* where) {
+  return like(x, dtype, where, x.device());
+}
 
 // Runs the kernel (without the GIL when there is enough work) after making writable what its
 // signature says it writes; raises on an error.
@@ -49,6 +55,7 @@ bool is_recording();
 Array contiguous(const Array& x, const char* where);
 Array contiguous_copy(const Array& x, const char* where);
 void copy_into(Array& out, const Array& x, const char* where);  // same shape; converts the dtype
+Array moved(const Array& x, Device device, const char* where);  // itself, or a copy
 Array cast(const Array& x, DType dtype, const char* where);
 
 // `x` seen as `shape` with stride 0 on the axes that are repeated; raises ShapeError when it does

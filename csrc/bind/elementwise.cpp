@@ -55,8 +55,9 @@ Array unary(const Kernel& kernel, const ElementwiseOp& op, const Array& x, const
   DType dtype = settle(op, x.dtype), result = op.result(dtype);
   if (given) check_target(kernel.name, *given, result);
   Array in = cast(x, dtype, kernel.name);
-  Array out =
-      given && given->dtype == result ? *given : empty(result, in.shape, in.ndim, kernel.name);
+  Array out = given && given->dtype == result
+                  ? *given
+                  : empty(result, in.shape, in.ndim, kernel.name, in.device());
   if (!given && !in_order(in)) {
     const View* operands[] = {&in};
     follow_strides(operands, 1, true, out);
@@ -91,6 +92,16 @@ void add(Promotion& promotion, const Operand& o, const char* where) {
   promotion.add(number);
 }
 
+// Where the result of operands is made. Numbers and 0-d arrays on the CPU go where the others are.
+Device device_of(const Operand* operands, int n, const Array* mask) {
+  if (mask && !(mask->device() == Device{})) return mask->device();
+  for (int i = 0; i < n; ++i) {
+    const Array* x = operands[i].array;
+    if (x && !(x->device() == Device{})) return x->device();
+  }
+  return {};
+}
+
 // n operands, after a mask if there is one (of `where`); `given` is the output of the in-place
 // form, whose dtype and shape are the result's.
 Array several(const Kernel& kernel, const ElementwiseOp& op, const nb::handle* handles, int n,
@@ -112,6 +123,7 @@ Array several(const Kernel& kernel, const ElementwiseOp& op, const nb::handle* h
           "expected an exponent from 0 up for integers, got a negative number");
   DType common = groups.result();
   common = settle(op, common);
+  const Device device = device_of(operands, n, mask);
   int64_t shape[kMaxDims];
   int ndim = mask ? mask->ndim : 0;
   for (int i = 0; i < n; ++i) {
@@ -121,6 +133,11 @@ Array several(const Kernel& kernel, const ElementwiseOp& op, const nb::handle* h
       o.array = &o.own;
     } else if (o.array->dtype != common) {
       o.own = cast(*o.array, common, kernel.name);
+      o.array = &o.own;
+    }
+    if (!(o.array->device() == device)) {
+      if (o.array->ndim) refuse_mixed(kernel.name, o.array->device(), device);
+      o.own = moved(*o.array, device, kernel.name);
       o.array = &o.own;
     }
     ndim = o.array->ndim > ndim ? o.array->ndim : ndim;
@@ -150,9 +167,9 @@ Array several(const Kernel& kernel, const ElementwiseOp& op, const nb::handle* h
             "expected an output of shape " + shape_text(wanted) + ", got " + shape_text(*given));
     }
     check_target(kernel.name, *given, result);
-    out = given->dtype == result ? *given : empty(result, shape, ndim, kernel.name);
+    out = given->dtype == result ? *given : empty(result, shape, ndim, kernel.name, device);
   } else {
-    out = empty(result, shape, ndim, kernel.name);
+    out = empty(result, shape, ndim, kernel.name, device);
   }
   Array views[kMost + 1];
   int total = 0;

@@ -53,6 +53,10 @@ Array plain_bools(const Array& x) {
 
 int get_buffer(PyObject* self, Py_buffer* view, int flags) {
   Array& own = *nb::inst_ptr<Array>(self);
+  if (own.device().type == Device::meta) {
+    PyErr_SetString(PyExc_BufferError, "the array is on meta and has no values");
+    return -1;
+  }
   own.sync();
   const bool odd = is_odd(own);
   Array copy;
@@ -160,6 +164,7 @@ Array from_buffer(nb::handle source, int dtype_code, nb::handle shape, int64_t o
 
 // Lets the storage of `x`, and so every view of it, have its bytes in this writable buffer.
 void move_to_buffer(Array& x, nb::handle target) {
+  expect_values(x, "move_to");
   x.sync();
   auto* buffer = new Py_buffer;
   if (PyObject_GetBuffer(target.ptr(), buffer, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE) != 0) {
@@ -285,6 +290,7 @@ struct Lease {
 };
 
 nb::object to_dlpack(Array& given) {
+  expect_values(given, "__dlpack__");
   given.sync();
   Array x = is_odd(given) ? plain_bools(given) : given;
   uint8_t code;
@@ -384,6 +390,7 @@ void bind_exchange(ArrayClass& c) {
     return x.with(out);
   });
   c.def("raw_bytes", [](Array& x) {
+    expect_values(x, "raw_bytes");
     x.sync();
     if (!x.contiguous()) raise("ShapeError", "raw_bytes", "expected a contiguous array");
     const Array plain = is_odd(x) ? plain_bools(x) : x;

@@ -42,7 +42,7 @@ Array cat(nb::handle arrays, int64_t dim, int dtype_) {
   }
   int64_t shape[kMaxDims];
   for (int j = 0; j < first->ndim; ++j) shape[j] = j == axis ? total : first->shape[j];
-  Array out = empty(dtype, shape, first->ndim, where);
+  Array out = empty(dtype, shape, first->ndim, where, first->device());
   int64_t at = 0;
   for (int64_t i = 0; i < count; ++i) {
     const Array& x = item(i);

@@ -68,8 +68,8 @@ void raise(const Error& error) {
 
 std::string shape_text(const View& v) { return ShapeText(v).text; }
 
-Array empty(DType dtype, const int64_t* shape, int ndim, const char* where) {
-  Array out = Array::empty(dtype, shape, ndim);
+Array empty(DType dtype, const int64_t* shape, int ndim, const char* where, Device device) {
+  Array out = Array::empty(dtype, shape, ndim, device);
   if (out.ok()) return out;
   View wanted;
   wanted.ndim = static_cast<int8_t>(ndim < kMaxDims ? ndim : kMaxDims);
@@ -88,6 +88,33 @@ Array empty(DType dtype, const int64_t* shape, int ndim, const char* where) {
         "expected room for " + std::to_string(bytes) + " bytes, got none");
 }
 
+void expect_values(const Array& x, const char* where) {
+  if (x.device().type == Device::meta)
+    raise("DeviceError", where,
+          "expected a tensor with values, got one on meta (move its module with "
+          "to_empty(device='cpu') and fill it)");
+}
+
+// The one device of a call's arrays.
+static Device device_of(const char* where, const Arg* args, int n) {
+  Device device;
+  bool known = false;
+  for (int i = 0; i < n; ++i) {
+    if (args[i].kind != Arg::array) continue;
+    Device next = static_cast<const Array*>(args[i].a)->device();
+    if (known && !(next == device)) refuse_mixed(where, device, next);
+    device = next;
+    known = true;
+  }
+  return device;
+}
+
+void refuse_mixed(const char* where, Device a, Device b) {
+  raise("DeviceError", where,
+        std::string("expected operands on one device, got ") + name_of(a) + " and " + name_of(b) +
+            " (move them with .to(device))");
+}
+
 // Refuses a write outside inference mode of what was made in it, save through `.data`, as in torch;
 // lets the tape copy what it needs of a storage that is about to change.
 static void before_write(const Array& x, const char* where) {
@@ -103,6 +130,7 @@ static void before_write(const Array& x, const char* where) {
 }
 
 void run(const Kernel& kernel, const Arg* args, int n) {
+  const Device device = device_of(kernel.name, args, n);
   int64_t work = 0;
   for (int i = 0; i < n; ++i) {
     if (args[i].kind != Arg::array) continue;
@@ -123,6 +151,12 @@ void run(const Kernel& kernel, const Arg* args, int n) {
     array->sync();
     int64_t size = array->size();
     work = size > work ? size : work;
+  }
+  if (!kernels(device)) {
+    if (recording())
+      raise("DeviceError", kernel.name,
+            "a plan computes values: it cannot be captured with tensors on meta, which have none");
+    return;
   }
   const char* error;
   if (work >= kReleaseFrom) {
@@ -151,6 +185,7 @@ bool is_recording() { return recording() != nullptr; }
 // Quantisers read contiguous f32; the unpackers write contiguous floats of at most 32 bits. The
 // rest goes by way of f32.
 void copy_into(Array& out, const Array& x, const char* where) {
+  if (!(out.device() == x.device())) refuse_mixed(where, out.device(), x.device());
   Array source = x;
   bool packs = is_block(out.dtype) && out.dtype != x.dtype,
        unpacks = is_block(x.dtype) && out.dtype != x.dtype;
@@ -177,6 +212,12 @@ void copy_into(Array& out, const Array& x, const char* where) {
   args[0].a = &out;
   args[1].a = &source;
   run(find(unpacks ? "dequantize" : packs ? "quantize" : "copy"), args, packs ? 3 : 2);
+}
+
+Array moved(const Array& x, Device device, const char* where) {
+  if (x.device() == device) return x;
+  expect_values(x, where);
+  return like(x, x.dtype, where, device);  // on meta, which has no values to copy
 }
 
 Array cast(const Array& x, DType dtype, const char* where) {
@@ -217,6 +258,7 @@ NB_MODULE(_native, m) {
   bind_elementwise(m);
   bind_scan(m);
 
+  m.def("expect_values", &expect_values);
   m.def("kernel_names", [] {
     nb::list names;
     for (const Kernel& k : kernels()) names.append(nb::make_tuple(k.name, k.signature));

@@ -89,8 +89,8 @@ void follow_strides(const View* const* operands, int n, bool same, View& out) {
     memcpy(out.strides, operands[0]->strides, sizeof(int64_t) * out.ndim);
 }
 
-Array like(const Array& x, DType dtype, const char* where) {
-  Array out = empty(dtype, x.shape, x.ndim, where);
+Array like(const Array& x, DType dtype, const char* where, Device device) {
+  Array out = empty(dtype, x.shape, x.ndim, where, device);
   if (is_block(dtype) || is_block(x.dtype) || in_order(x)) return out;
   if (is_dense(x)) {
     memcpy(out.strides, x.strides, sizeof(int64_t) * x.ndim);

@@ -12,6 +12,9 @@ namespace {
 // Kernels may read up to one vector past a row's end; the slack keeps that inside the block.
 constexpr size_t kSlack = 32;
 
+// Where the elements of arrays without memory would begin.
+alignas(64) std::byte nowhere[64];
+
 void retain(Storage* s) {
   if (s) s->refs.fetch_add(1, std::memory_order_relaxed);
 }
@@ -46,7 +49,7 @@ void release_moved(void* owner) {
 
 void drop(Storage* s) {
   if (!s || s->refs.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-  free_bytes(s->data, s->bytes, s->copy, s->release, s->owner);
+  if (s->device.type != Device::meta) free_bytes(s->data, s->bytes, s->copy, s->release, s->owner);
   s->~Storage();
   pool_free(s, sizeof(Storage));
 }
@@ -142,17 +145,19 @@ Array::~Array() {
   drop(counter_);
 }
 
-Array Array::empty(DType dtype, const int64_t* shape, int ndim) {
+Array Array::empty(DType dtype, const int64_t* shape, int ndim, Device device) {
   Array out;
   int64_t bytes = ndim <= kMaxDims ? contiguous_bytes(dtype, shape, ndim) : -1;
   if (bytes < 0 || !fill_shape(out, dtype, shape, ndim)) return out;
   size_t size = static_cast<size_t>(bytes) + kSlack;
-  auto* data = static_cast<std::byte*>(pool_alloc(size));
+  const bool real = device.type != Device::meta;
+  auto* data = real ? static_cast<std::byte*>(pool_alloc(size)) : nowhere;
   Storage* storage = data ? new_storage() : nullptr;
   if (!storage) {
-    pool_free(data, size);
+    if (real) pool_free(data, size);
     return out;
   }
+  storage->device = device;
   storage->data = data;
   storage->bytes = size;
   out.data = data;

@@ -21,6 +21,14 @@ namespace tl {
 
 inline constexpr int kMaxDims = 12;
 
+// Where elements live. Arrays on `meta` have shapes, dtypes and strides, but no memory.
+struct Device {
+  enum Type : uint8_t { cpu, meta };
+  Type type = cpu;
+  uint8_t index = 0;
+  TL_INLINE bool operator==(const Device&) const = default;
+};
+
 // Where the elements are. `data` already includes the offset; strides are signed and count
 // elements. In block dtypes the last axis is contiguous and its length a multiple of the block.
 struct View {
@@ -102,9 +110,10 @@ struct Storage {
   void (*release)(void* owner) = nullptr;  // null: owned memory, back to the pool
   void* owner = nullptr;                   // what keeps borrowed bytes alive
   bool writable = true;                    // false: the first in-place write must copy
-  std::atomic<uint32_t> version{0};        // counts in-place writes, for autograd
-  std::atomic<uint32_t> apart{0};          // how many of them went through a counter of its own
-  std::atomic<uint8_t> guards{0};          // what is to be seen to before a write
+  Device device;
+  std::atomic<uint32_t> version{0};  // counts in-place writes, for autograd
+  std::atomic<uint32_t> apart{0};    // how many of them went through a counter of its own
+  std::atomic<uint8_t> guards{0};    // what is to be seen to before a write
 };
 
 class Array : public View {
@@ -116,8 +125,8 @@ class Array : public View {
   ~Array();
 
   // Uninitialised, contiguous. `data` is null (and ok() false) when the size overflows or memory is
-  // out.
-  static Array empty(DType dtype, const int64_t* shape, int ndim);
+  // out. On `meta` nothing is allocated: `data` counts from an address that is never read.
+  static Array empty(DType dtype, const int64_t* shape, int ndim, Device device = {});
   // Takes over one reference to `owner`, given back through `release` when the last view dies.
   static Array borrow(DType dtype, const int64_t* shape, int ndim, std::byte* data, size_t bytes,
                       bool writable, void (*release)(void*), void* owner);
@@ -134,6 +143,7 @@ class Array : public View {
 
   bool ok() const { return storage_ != nullptr; }
   Storage* storage() const { return storage_; }
+  Device device() const { return storage_->device; }
   int64_t byte_offset() const { return byte_offset_; }  // from the start of the storage
   // A copy-on-write may have moved the storage's bytes: called before the data is used.
   void sync() { data = storage_->data + byte_offset_; }

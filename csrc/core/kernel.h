@@ -48,7 +48,12 @@ class KernelTable {
 };
 
 const KernelTable& kernels();
-const char* isa_name();  // "baseline", "avx2", …
+// Those of a device; null where nothing is computed, since there is no memory (`meta`).
+inline const KernelTable* kernels(Device device) {
+  return device.type == Device::cpu ? &kernels() : nullptr;
+}
+const char* name_of(Device device);  // "cpu", "meta"
+const char* isa_name();              // "baseline", "avx2", …
 
 // Checks number and kinds of the arguments against the signature, then calls. Null, or the error
 // text.

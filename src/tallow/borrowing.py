@@ -78,6 +78,7 @@ def to_numpy(x: Tensor) -> Any:
         raise DTypeError(
             f"numpy: expected a plain dtype, got {x.dtype.name} (use .to(tl.f32) first)"
         )
+    _native.expect_values(x._array, "numpy")  # numpy would make an array of one object of it
     twin = _ML_DTYPES.get(x.dtype.name)
     if twin is None:
         return numpy.asarray(x._array)

@@ -92,7 +92,5 @@ class Casts:
         return cast("Tensor", self)
 
     def cpu(self: Any, memory_format: Any = None) -> Tensor:
-        """This tensor, which is on the CPU already."""
-        return cast(
-            "Tensor", self if memory_format is None else self._laid_out(memory_format, "cpu")
-        )
+        """This tensor on the CPU; itself when it is there already."""
+        return cast("Tensor", self.to("cpu", memory_format=memory_format))

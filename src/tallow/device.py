@@ -1,12 +1,13 @@
-"""The devices that arrays can be on: others can be named, and are refused when used."""
+"""The devices that arrays can be on, `cpu` and `meta`; others can be named, not used."""
 
 from __future__ import annotations
 
+import threading
 from typing import Any, TypeGuard
 
 from .errors import ArgumentError, DeviceError
 
-_HERE = ("cpu",)
+_CODES = {"cpu": 0, "meta": 1}  # as the native core has them
 # What PyTorch calls devices: programs name them before they ask whether there is one.
 _NAMES = (
     "cpu", "cuda", "mps", "xpu", "meta", "hip", "xla", "mtia", "hpu", "ipu", "npu", "vulkan",
@@ -17,8 +18,10 @@ _NAMES = (
 class Device:
     """A place where arrays live and kernels run: `type` ("cpu") and `index` (a number or None).
 
-    `Device("cuda:0")`, `Device("cuda", 0)` and `Device(0)` can be named; using one that is not
-    there is an error. Not a dataclass: importing those costs a third of `import tallow`.
+    Tensors on `Device("meta")` have shapes, dtypes and strides, but no memory: ops on them compute
+    those alone. In a `with Device(…):` block, factories that are not told a device make tensors
+    there. `Device("cuda:0")`, `Device("cuda", 0)` and `Device(0)` can be named; using one that is
+    not there is an error. Not a dataclass: importing those costs a third of `import tallow`.
     """
 
     __slots__ = ("index", "type")
@@ -49,14 +52,25 @@ class Device:
         return (Device, (str(self),))
 
     def __enter__(self) -> Device:
-        return as_device(self)
+        _DEFAULT.outer = (*_DEFAULT.outer, _DEFAULT.device)
+        _DEFAULT.device = as_device(self)
+        return self
 
     def __exit__(self, *_: object) -> None:
-        return None
+        *outer, _DEFAULT.device = _DEFAULT.outer
+        _DEFAULT.outer = tuple(outer)
 
 
-CPU = Device("cpu")
-DEVICES = {"cpu": CPU}
+class _Default(threading.local):
+    """Where this thread's factories make tensors when they are not told."""
+
+    device: Device | None = None
+    outer: tuple[Device | None, ...] = ()  # what the blocks around this one had
+
+
+_DEFAULT = _Default()
+CPU, META = Device("cpu"), Device("meta")
+BY_CODE = (CPU, META)
 
 
 def is_device_name(text: object) -> TypeGuard[str]:
@@ -67,8 +81,34 @@ def is_device_name(text: object) -> TypeGuard[str]:
 def as_device(device: Device | str | int) -> Device:
     """The device to use; DeviceError for one that is not there."""
     found = device if isinstance(device, Device) else Device(device)
-    if found.type not in _HERE:
+    if found.type not in _CODES:
         raise DeviceError(
-            f"device: expected cpu, got {found}: there is no {found.type} device here"
+            f"device: expected {' or '.join(_CODES)}, got {found}: there is no {found.type} device"
+            " here"
         )
     return found
+
+
+def code_of(device: Device | str | int | None, usual: int = 0) -> int:
+    """The native core's code of the device to use.
+
+    Without one: that of the `with` block or `set_default_device`, else `usual`.
+    """
+    if device is None:
+        device = _DEFAULT.device
+        if device is None:
+            return usual
+    return _CODES[as_device(device).type]
+
+
+def get_default_device() -> Device:
+    """Where factories make tensors when they are not told."""
+    return _DEFAULT.device or CPU
+
+
+def set_default_device(device: Device | str | int | None) -> None:
+    """Let this thread's factories make tensors on `device` when they are not told; None: `cpu`.
+
+    Inside a `with device:` block it holds until the end of that.
+    """
+    _DEFAULT.device = None if device is None else as_device(device)

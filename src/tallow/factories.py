@@ -9,7 +9,7 @@ from typing import Any, ParamSpec
 
 from . import _native
 from .borrowing import from_dlpack, frombuffer, of_numpy, unwrap
-from .device import Device, as_device
+from .device import BY_CODE, Device, code_of
 from .dtype import DTYPES, Default, DType, as_dtype, bool_, complex64, f32, i64
 from .errors import ArgumentError, DTypeError, ShapeError, expect
 from .layout import contiguous_format, order_of, strided
@@ -59,10 +59,13 @@ def _sizes(shape: tuple[Any, ...], size: Any = None, hints: dict[str, Any] | Non
     return shape[0] if len(shape) == 1 and not hasattr(shape[0], "__index__") else shape
 
 
-def _as_asked(out: Tensor, device: Device | str | None, requires_grad: bool) -> Tensor:
-    """A new tensor with what the keywords of the factories ask for."""
-    if device is not None:
-        as_device(device)
+def _on(x: Tensor, device: Device | str | None) -> Tensor:
+    """`x` where the keyword of the factories asks for it."""
+    place = code_of(device, x._array.device)
+    return x if place == x._array.device else x.to(BY_CODE[place])
+
+
+def _leaf(out: Tensor, requires_grad: bool) -> Tensor:
     return out.requires_grad_() if requires_grad else out
 
 
@@ -99,7 +102,7 @@ def tensor(
     else:
         made = wrap(wrap(unwrap(data, tensor))._array.clone())
         made = made.to(DTYPES[code]) if code >= 0 else made
-    return _as_asked(made, device, requires_grad)
+    return _leaf(_on(made, device), requires_grad)
 
 
 def _numbers(data: Any) -> Any:
@@ -115,7 +118,7 @@ def as_tensor(
     """`data` itself if it is a tensor of this dtype, a borrowed numpy array, else a new tensor."""
     if isinstance(data, Tensor) or hasattr(data, "__array_interface__"):
         x = data if isinstance(data, Tensor) else of_numpy(data)
-        return _as_asked(x if dtype is None else x.to(dtype), device, False)
+        return _on(x if dtype is None else x.to(dtype), device)
     return tensor(data, dtype, device)
 
 
@@ -156,8 +159,8 @@ def empty(
 ) -> Tensor:
     """A tensor whose elements are not set; of f32 unless told otherwise."""
     sizes = _sizes(shape, size, hints)
-    array = _native.Array.empty(sizes, _kind(dtype, hints, Default.float).code)
-    made = _as_asked(wrap(array), device, requires_grad)
+    code = _kind(dtype, hints, Default.float).code
+    made = _leaf(wrap(_native.Array.empty(sizes, code, code_of(device))), requires_grad)
     return _into(made, hints) if hints else made
 
 
@@ -181,7 +184,8 @@ def full(
         chosen = as_dtype(dtype)
     if isinstance(size, int):
         size = (size,)
-    made = _as_asked(wrap(_native.Array.full(size, value, chosen.code)), device, requires_grad)
+    array = _native.Array.full(size, value, chosen.code, code_of(device))
+    made = _leaf(wrap(array), requires_grad)
     return _into(made, hints) if hints else made
 
 
@@ -229,25 +233,32 @@ def _asking(function: Callable[_P, Tensor]) -> Callable[_P, Tensor]:
     return call
 
 
-def _like(input: Tensor, dtype: DType | str | None, hints: dict[str, Any]) -> Tensor:
+def _like(
+    input: Tensor, dtype: DType | str | None, device: Device | str | None, hints: dict[str, Any]
+) -> Tensor:
     """A tensor like `input` in the order of its axes, or as `memory_format` in `hints` says."""
     _refuse_hints(hints)
     code = -1 if dtype is None else as_dtype(dtype).code
+    place = -1 if device is None else code_of(device)
     array, asked = input._array, hints.get("memory_format")
     order = order_of(asked, array.ndim, "a new tensor")
     if order is not None:
         back = [order.index(axis) for axis in range(len(order))]
-        return wrap(_native.Array.empty_like(array.permute(order), code).permute(back))
+        return wrap(_native.Array.empty_like(array.permute(order), code, place).permute(back))
     plain = asked == contiguous_format
-    return wrap((_native.Array.empty_like if plain else _native.Array.like)(array, code))
+    return wrap((_native.Array.empty_like if plain else _native.Array.like)(array, code, place))
 
 
 def _filled_like(
-    input: Tensor, value: Any, dtype: DType | str | None, hints: dict[str, Any]
+    input: Tensor,
+    value: Any,
+    dtype: DType | str | None,
+    device: Device | str | None,
+    hints: dict[str, Any],
 ) -> Tensor:
     if input._array.is_contiguous and 1 not in input.shape and not hints:
-        return full(input.shape, value, dtype or input.dtype)
-    return _like(input, dtype, hints).fill_(value)
+        return full(input.shape, value, dtype or input.dtype, device or input.device)
+    return _like(input, dtype, device, hints).fill_(value)
 
 
 @_asking
@@ -259,7 +270,7 @@ def empty_like(
     **hints: Any,
 ) -> Tensor:
     """A tensor of `x`'s shape, in the order of its axes, whose elements are not set."""
-    return _as_asked(_like(input, dtype, hints), device, requires_grad)
+    return _leaf(_like(input, dtype, device, hints), requires_grad)
 
 
 @_asking
@@ -271,7 +282,7 @@ def zeros_like(
     **hints: Any,
 ) -> Tensor:
     """Zeros of `x`'s shape and, unless given, dtype."""
-    return _as_asked(_filled_like(input, 0, dtype, hints), device, requires_grad)
+    return _leaf(_filled_like(input, 0, dtype, device, hints), requires_grad)
 
 
 @_asking
@@ -283,7 +294,7 @@ def ones_like(
     **hints: Any,
 ) -> Tensor:
     """Ones of `x`'s shape and, unless given, dtype."""
-    return _as_asked(_filled_like(input, 1, dtype, hints), device, requires_grad)
+    return _leaf(_filled_like(input, 1, dtype, device, hints), requires_grad)
 
 
 @_asking
@@ -296,7 +307,7 @@ def full_like(
     **hints: Any,
 ) -> Tensor:
     """One value in `x`'s shape and, unless given, dtype."""
-    return _as_asked(_filled_like(input, fill_value, dtype, hints), device, requires_grad)
+    return _leaf(_filled_like(input, fill_value, dtype, device, hints), requires_grad)
 
 
 # --- ranges ---------------------------------------------------------------------------------------
@@ -305,7 +316,11 @@ _fill_range: Callable[..., None] = _native.kernel("arange")
 
 
 def arange(
-    start: float, stop: float | None = None, step: float = 1, dtype: DType | str | None = None
+    start: float,
+    stop: float | None = None,
+    step: float = 1,
+    dtype: DType | str | None = None,
+    device: Device | str | None = None,
 ) -> Tensor:
     """`start, start + step, …` below `stop`; i64 when all three are integers, else f32."""
     if stop is None:
@@ -322,6 +337,7 @@ def arange(
     out = empty(
         count,
         dtype=wanted if wanted.name in ("f32", "f64", "i32", "i64") else i64 if whole else f32,
+        device=device,
     )
     if whole and wanted.kind in "iu" and max(abs(start), abs(stop)) > 1 << 52:
         # Beyond what a double counts exactly: from 0 in steps of 1, the rest in integers.

@@ -58,6 +58,8 @@ def format_tensor(x: Tensor) -> str:
     if dtype.is_quantized:
         return f"{head}shape={x.shape}, dtype={dtype!r}, {x.nbytes} bytes)"
     suffix = "" if dtype.name in ("f32", "i64", "bool") else f", dtype={dtype!r}"
+    if x.is_meta:
+        return f"{head}..., device='meta', size={tuple(x.shape)}{suffix}{_history(x)})"
     if x.numel() == 0:
         shape = f", size={x.shape}" if x.shape != (0,) else ""
         return f"{head}[]{shape}, dtype={dtype!r}{_history(x)})"

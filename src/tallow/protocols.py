@@ -133,9 +133,18 @@ class Protocols:
 
     layout = layouts.strided
 
-    # Kinds that programs written for PyTorch ask about; a tensor here is a strided one on the CPU.
-    is_cpu = True
-    is_cuda = is_mps = is_xpu = is_xla = is_meta = is_sparse = is_sparse_csr = False
+    @property
+    def is_cpu(self: Any) -> Any:
+        """Whether it is on the CPU."""
+        return self._array.device == 0
+
+    @property
+    def is_meta(self: Any) -> Any:
+        """Whether it has a shape and a dtype, but no elements."""
+        return self._array.device == 1
+
+    # Kinds that programs written for PyTorch ask about, and that there are not here.
+    is_cuda = is_mps = is_xpu = is_xla = is_sparse = is_sparse_csr = False
     is_quantized = is_mkldnn = is_nested = is_vulkan = is_ipu = is_mtia = is_hpu = False
 
     @property

@@ -11,7 +11,7 @@ from ._native import Size
 from .autograd.methods import Gradients
 from .autograd.mode import MODE as _MODE
 from .casting import Casts
-from .device import CPU, Device, as_device, is_device_name
+from .device import BY_CODE, Device, code_of, is_device_name
 from .dtype import DTYPES, DType, as_dtype, f32
 from .errors import DTypeError, GradError, IndexRangeError, NoAxisError, expect
 from .layout import contiguous_format, order_of
@@ -96,7 +96,7 @@ class Tensor(Gradients, Casts, Protocols, FurtherMethods, Methods):
     @property
     def device(self) -> Device:
         """Where the array lives."""
-        return CPU
+        return BY_CODE[self._array.device]
 
     @property
     def ndim(self) -> int:
@@ -201,20 +201,25 @@ class Tensor(Gradients, Casts, Protocols, FurtherMethods, Methods):
         Block dtypes are dequantised; a float tensor is quantised when the target is a block dtype
         that has a quantiser.
         """
-        wanted = self.dtype
+        wanted, place = self.dtype, self._array.device
         flags = [target for target in targets if isinstance(target, bool)]
         copy = copy or (len(flags) > 1 and flags[1])  # the first is PyTorch's non_blocking
         for target in (*targets, other, device, dtype):
             if target is None or isinstance(target, bool):
                 continue
             if isinstance(target, Tensor):
-                target = target.dtype
+                wanted, place = target.dtype, target._array.device
+                continue
             if not isinstance(target, DType) and (
                 isinstance(target, (Device, int)) or is_device_name(target)
             ):
-                as_device(target)
+                place = code_of(target)
                 continue
             wanted = as_dtype(target)
+        if place != self._array.device:
+            from .ops.convert import moved
+
+            return moved(self, place).to(wanted, memory_format=memory_format)
         if wanted.code == self._array.dtype:
             made = self.clone() if copy else self
         elif self._node is not None:

@@ -1,4 +1,4 @@
-"""Devices: any can be named, and only the CPU used."""
+"""Devices: any can be named, and `cpu` and `meta` used."""
 
 import copy
 import pickle
@@ -38,5 +38,5 @@ def test_unknown_names(name):
 @pytest.mark.parametrize("name", ["cuda", "cuda:0", "mps"])
 def test_others_are_refused_when_used(use, name):
     for device in (name, tl.device(name)):
-        with pytest.raises(ArgumentError, match=f"expected cpu, got {name}: there is no"):
+        with pytest.raises(ArgumentError, match=f"expected cpu or meta, got {name}: there is no"):
             use(device)

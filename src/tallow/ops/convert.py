@@ -7,7 +7,9 @@ from typing import Any
 
 from .. import _native
 from ..autograd.inplace import assign
+from ..autograd.mode import MODE
 from ..autograd.node import record_call
+from ..device import BY_CODE
 from ..dtype import DType, as_dtype
 from ..factories import zeros
 from ..layout import contiguous_format, order_of
@@ -36,6 +38,15 @@ def _(x: Tensor, dtype: DType | str) -> None:
 @cast.grad
 def _(g: Tensor, _x: Tensor, _dtype: Any) -> Tensor:
     return g  # the tape converts it to the dtype of x
+
+
+def moved(x: Tensor, device: int) -> Tensor:
+    """`x` on the device of this code."""
+    out = wrap(x._array.moved(device))
+    if x._node is not None and MODE.enabled:
+        back = BY_CODE[x._array.device]
+        record_call("to", [x], [out], lambda g: g.to(back), keeps=False)
+    return out
 
 
 @primitive

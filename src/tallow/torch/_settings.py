@@ -6,15 +6,14 @@ from typing import Any
 
 from tallow import num_threads as get_num_threads
 from tallow import set_num_threads as _set_num_threads
-from tallow.device import CPU, Device, as_device
+from tallow.device import get_default_device, set_default_device
 from tallow.dtype import DType, as_dtype
 from tallow.errors import ArgumentError, expect
 
-__all__ = ["get_num_threads"]
+__all__ = ["get_default_device", "get_num_threads", "set_default_device"]
 
 
 class _State:
-    device: Device = CPU
     precision = "highest"
     deterministic = False
     warn_only = False
@@ -39,16 +38,6 @@ def set_default_dtype(d: DType | str) -> None:
 def set_default_tensor_type(t: Any) -> None:
     """`set_default_dtype` with the dtype of a typed tensor (`torch.DoubleTensor` or its name)."""
     set_default_dtype(as_dtype(t))
-
-
-def get_default_device() -> Device:
-    """Where tensors are made."""
-    return _State.device
-
-
-def set_default_device(device: Device | str | None) -> None:
-    """Make tensors on `device`: the CPU is the only one; another is refused."""
-    _State.device = CPU if device is None else as_device(device)
 
 
 def set_num_threads(n: int) -> None:

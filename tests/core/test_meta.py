@@ -1,0 +1,159 @@
+"""The device `meta`: shapes, dtypes and strides without memory, and one clear error for values."""
+
+import pytest
+
+import tallow as tl
+from tallow.errors import DeviceError
+
+CPU = tl.zeros(2, 3)
+
+
+@pytest.fixture
+def x():
+    return tl.empty(2, 3, device="meta")
+
+
+def test_nothing_is_allocated():
+    before = tl._native.pool_stats()[0]
+    large = tl.empty(2**40, 2**20, device="meta")
+    other = (large + 1).T[5:, ::2] * large.T[5:, ::2]
+    assert tl._native.pool_stats()[0] - before < 4096
+    assert other.device == tl.device("meta") and other.shape == (2**20 - 5, 2**39)
+    assert large.data_ptr() == 0 and large.nbytes == 2**62
+
+
+def test_facts(x):
+    assert (x.device, x.is_meta, x.is_cpu) == (tl.device("meta"), True, False)
+    cpu = tl.zeros(2, 3)
+    assert (cpu.device, cpu.is_meta, cpu.is_cpu) == (tl.device("cpu"), False, True)
+    assert repr(x) == "tensor(..., device='meta', size=(2, 3))"  # as torch 2.13 prints it
+    assert repr(x.to(tl.bf16)) == "tensor(..., device='meta', size=(2, 3), dtype=tl.bf16)"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda **d: tl.empty(2, 3, **d),
+        lambda **d: tl.zeros(2, 3, **d),
+        lambda **d: tl.ones(2, 3, dtype="i32", **d),
+        lambda **d: tl.full((2, 3), True, **d),
+        lambda **d: tl.tensor([[1, 2, 3], [4, 5, 6]], **d),
+        lambda **d: tl.tensor(CPU, **d),
+        lambda **d: tl.as_tensor(CPU, **d),
+        lambda **d: tl.Tensor(2, 3, **d),
+    ],
+)
+def test_factories(make):
+    cpu = make()
+    with tl.device("meta"):
+        inside = [make(), make(device="cpu")]
+        with tl.device("cpu"):
+            inside.append(make())
+    assert make().device.type == "cpu"
+    assert [t.device.type for t in inside] == ["meta", "cpu", "cpu"]
+    for made in (make(device="meta"), make(device=tl.device("meta")), inside[0]):
+        assert (made.device.type, made.shape, made.dtype, made.stride()) == (
+            "meta", cpu.shape, cpu.dtype, cpu.stride(),
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("like", [tl.empty_like, tl.zeros_like, tl.ones_like])
+def test_likes_follow_their_tensor(like, x):
+    for t in (x, x.T, x[:1]):
+        made = like(t)
+        assert (made.device.type, made.shape) == ("meta", t.shape)
+        assert like(t, device="cpu").device.type == "cpu"
+    with tl.device("meta"):
+        assert like(tl.zeros(2, device="cpu")).device.type == "cpu"  # as in torch
+
+
+def test_moving(x):
+    assert x.to("meta") is x and tl.zeros(2).to("meta").is_meta
+    assert tl.zeros(2, dtype="i32").to(x).is_meta and tl.zeros(2, dtype="i32").to(x).dtype is tl.f32
+    assert tl.zeros(2).to("meta", tl.f16).dtype is tl.f16
+    leaf = tl.zeros(3, requires_grad=True)
+    assert leaf.to("meta").requires_grad and not leaf.to("meta").is_leaf
+    with pytest.raises(DeviceError, match="expected a tensor with values"):
+        (leaf.to("meta") * 2).backward(tl.ones(3, device="meta"))
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda x: x[0, 0].item(),
+        lambda x: x.tolist(),
+        lambda x: bool(x[0, 0]),
+        lambda x: int(x[0, 0]),
+        lambda x: float(x[0, 0]),
+        lambda x: [1, 2][x[0, 0].to(tl.i64)],
+        lambda x: x.numpy(),
+        lambda x: x.__dlpack__(),
+        lambda x: x.cpu(),
+        lambda x: x.to("cpu"),
+        lambda x: x.to(tl.zeros(1)),
+        lambda x: tl.zeros(2, 3).copy_(x),
+        lambda x: tl.zeros(2, 3).__setitem__(0, x[0]),
+        lambda x: tl.tensor(x, device="cpu"),
+        lambda x: f"{x[0, 0]:.3f}",
+    ],
+)
+def test_values_are_refused(read, x):
+    with pytest.raises(DeviceError, match=r"expected a tensor with values, got one on meta \("):
+        read(x)
+
+
+def test_buffer_protocol(x):
+    with pytest.raises(BufferError, match="the array is on meta"):
+        memoryview(x._array)
+
+
+def test_elementwise(x):
+    assert (x + x).is_meta and (1 - x).is_meta and (x > 0).dtype is tl.bool_
+    assert (x + tl.zeros(())).is_meta and (tl.zeros((), dtype="f64") * x).dtype is tl.f32
+    assert (x.to(tl.i32) / 2).dtype is tl.f32 and x.exp().shape == (2, 3)
+    assert (x[:, :1] * x[:1]).shape == (2, 3) and (x.T + x.T).stride() == (1, 3)
+    assert tl.where(x > 0, x, 0).is_meta
+
+
+def test_mixed_devices(x):
+    cpu = tl.zeros(2, 3)
+    for mixed in (
+        lambda: x + cpu,
+        lambda: cpu + x,
+        lambda: cpu.add_(x),
+        lambda: tl.where(x > 0, cpu, x),
+        lambda: tl.cat([x, cpu]),
+        lambda: tl.zeros(()).add_(tl.empty((), device="meta")),
+    ):
+        with pytest.raises(DeviceError, match="expected operands on one device, got"):
+            mixed()
+
+
+def test_in_place(x):
+    version = x._version
+    x.add_(1).copy_(tl.zeros(3)).fill_(2.0).copy_(x.T.T)
+    x[0] = 1
+    x[0, :2] = x[1, :2]
+    assert x._version > version and x.is_meta and x.shape == (2, 3)
+    for wrong in (lambda: x.add_(tl.zeros(2, device="meta")), lambda: x.copy_(tl.zeros(4))):
+        with pytest.raises(tl.errors.ShapeError, match="expected"):
+            wrong()
+
+
+def test_views(x):
+    shape = (4, 6, 5)
+    a, b = tl.zeros(shape), tl.zeros(shape, device="meta")
+    for view in (
+        lambda t: t.permute(2, 0, 1)[1:, ::2],
+        lambda t: t.reshape(24, 5).T,
+        lambda t: t.transpose(0, 1).reshape(24, 5),
+        lambda t: t[None, 1:3].expand(3, 2, 6, 5),
+        lambda t: t.view(tl.i32)[..., -1].unsqueeze(0).squeeze(0),
+        lambda t: t.clone(),
+        lambda t: t.permute(2, 0, 1).contiguous(),
+        lambda t: t.to(tl.f16),
+    ):
+        made, wanted = view(b), view(a)
+        assert (made.shape, made.stride(), made.dtype, made.storage_offset()) == (
+            wanted.shape, wanted.stride(), wanted.dtype, wanted.storage_offset(),
+        )  # fmt: skip
