@@ -51,7 +51,8 @@ oracle-llama: build $(ORACLE)/.llama ## the tests that compare with llama-cpp-py
 
 capi: build ## the C library and its test, from the same objects
 	@tools/build.sh $(PY) $(BUILD)
-	@if [ -x $(BUILD)/tallow_ctest ]; then $(BUILD)/tallow_ctest; fi
+	@for program in tallow_ctest tallow_pooltest_futex tallow_pooltest_portable; do \
+	  if [ -x $(BUILD)/$$program ]; then $(BUILD)/$$program || exit 1; fi; done
 
 sanitize: $(VENV)/.dev ## the tests again, under the address and undefined-behaviour sanitizers
 	$(call say,tests under sanitizers)

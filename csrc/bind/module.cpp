@@ -252,6 +252,7 @@ NB_MODULE(_native, m) {
   m.attr("DTYPES") = dtypes;
   m.attr("MAX_DIMS") = kMaxDims;
   m.attr("ISA") = isa_name();
+  m.attr("ENVIRONMENT_ERROR") = environment_error();
 
   bind_size(m);
   bind_array(m);

@@ -219,6 +219,10 @@ void* tl_array_data(const tl_array* array) {
 }
 
 const tl_kernel* tl_kernel_find(const char* name) {
+  if (const char* error = environment_error()) {
+    fail("%s", error);
+    return nullptr;
+  }
   const Kernel* kernel = name ? kernels().find(name) : nullptr;
   if (!kernel)
     fail("tl_kernel_find: no kernel named %s in the %s build", name ? name : "NULL", isa_name());

@@ -1,8 +1,11 @@
-// Picks, once, the widest ISA build of the kernels that this CPU can run; TALLOW_ISA forces one.
+// Fills the table of kernels, once: from the plainest instruction set up, each that this CPU runs
+// overrides what it has better versions of. TALLOW_ISA names the last one.
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
 #include "kernel.h"
+#include "parallel.h"
 
 namespace tl {
 
@@ -14,6 +17,11 @@ namespace avx2 {
 void register_all(KernelTable& table);
 }
 #endif
+#ifdef TL_HAVE_AVX512
+namespace avx512 {
+void register_all(KernelTable& table);
+}
+#endif
 
 namespace {
 
@@ -21,33 +29,72 @@ struct Build {
   const char* name;
   bool (*runs)();
   void (*fill)(KernelTable&);
+  bool complete;  // has every kernel: those below need not be registered
+  bool chosen;    // without being asked for
 };
 
 // Best last.
 const Build kBuilds[] = {
-    {"baseline", [] { return true; }, baseline::register_all},
+    {"baseline", [] { return true; }, baseline::register_all, true, true},
 #ifdef TL_HAVE_AVX2
     {"avx2",
      [] {
        return static_cast<bool>(__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
                                 __builtin_cpu_supports("f16c") && __builtin_cpu_supports("bmi2"));
      },
-     avx2::register_all},
+     avx2::register_all, true, true},
+#endif
+#if defined(TL_HAVE_AVX512) && defined(TL_AVX512_LOWERED)
+    // Compiled to narrower vectors, to be tested where no such CPU is.
+    {"avx512", [] { return true; }, avx512::register_all, false, false},
+#elif defined(TL_HAVE_AVX512)
+    {"avx512",
+     [] {
+       return static_cast<bool>(
+           __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bf16"));
+     },
+     avx512::register_all, false, true},
 #endif
 };
 
 struct Choice {
   KernelTable table;
   const char* name;
+  char error[256] = "";
+
   Choice() {
-    const Build* best = kBuilds;
-    const char* forced = getenv("TALLOW_ISA");
+    const char* asked = getenv("TALLOW_ISA");
+    if (asked && !*asked) asked = nullptr;
+    const Build *best = nullptr, *first = kBuilds;
     for (const Build& build : kBuilds) {
       if (!build.runs()) continue;
-      if (!forced || strcmp(forced, build.name) == 0) best = &build;
+      if (asked ? strcmp(asked, build.name) == 0 : build.chosen) best = &build;
+    }
+    if (asked && !best) refuse(asked);
+    if (!best) best = kBuilds;
+    for (const Build* build = kBuilds; build <= best; ++build) {
+      if (build->complete && build->runs()) first = build;
+    }
+    for (const Build* build = first; build <= best; ++build) {
+      if (build->runs()) build->fill(table);
     }
     name = best->name;
-    best->fill(table);
+    if (const char* threads = threads_error(); threads && !*error)
+      snprintf(error, sizeof error, "%s%.100s", threads, getenv("TALLOW_NUM_THREADS"));
+  }
+
+ private:
+  void refuse(const char* asked) {
+    size_t n = snprintf(error, sizeof error, "TALLOW_ISA: expected one of");
+    const char* comma = "";
+    for (const Build& build : kBuilds) {
+      if (!build.runs()) continue;
+      n += snprintf(error + n, sizeof error - n, "%s %s", comma, build.name);
+      comma = ",";
+    }
+    snprintf(error + n, sizeof error - n, ", got %.100s", asked);
   }
 };
 
@@ -61,5 +108,6 @@ const Choice& choice() {
 const KernelTable& kernels() { return choice().table; }
 const char* name_of(Device device) { return device.type == Device::meta ? "meta" : "cpu"; }
 const char* isa_name() { return choice().name; }
+const char* environment_error() { return *choice().error ? choice().error : nullptr; }
 
 }  // namespace tl

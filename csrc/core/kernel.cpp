@@ -32,18 +32,29 @@ void parse(Kernel& kernel) {
 
 }  // namespace
 
+int KernelTable::place(const char* name) const {
+  uint32_t hash = 2166136261u;  // FNV-1a
+  for (const char* at = name; *at; ++at) hash = (hash ^ static_cast<uint8_t>(*at)) * 16777619u;
+  for (;; ++hash) {
+    const int slot = static_cast<int>(hash % (2 * kCapacity));
+    if (!slots_[slot] || strcmp(rows_[slots_[slot] - 1].name, name) == 0) return slot;
+  }
+}
+
 void KernelTable::add(const char* name, const char* signature, KernelFn fn) {
-  if (count_ == kCapacity) __builtin_trap();
-  Kernel& kernel = rows_[count_++];
+  int16_t& slot = slots_[place(name)];
+  if (!slot) {
+    if (count_ == kCapacity) __builtin_trap();
+    slot = static_cast<int16_t>(++count_);
+  }
+  Kernel& kernel = rows_[slot - 1];
   kernel = {name, signature, fn, 0, 0, 0, 0, 0};
   parse(kernel);
 }
 
 const Kernel* KernelTable::find(const char* name) const {
-  for (const Kernel& k : *this) {
-    if (strcmp(k.name, name) == 0) return &k;
-  }
-  return nullptr;
+  const int row = slots_[place(name)];
+  return row ? &rows_[row - 1] : nullptr;
 }
 
 // Null, or how the arguments differ from the signature; the C ABI asks before it makes the outputs

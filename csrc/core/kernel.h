@@ -33,18 +33,21 @@ struct Kernel {
   uint32_t read, written, optional, reals;
 };
 
-// Filled once, at load time, by the ISA build that the CPU can run.
+// Filled once, at load time, from the plainest instruction set up to the chosen one.
 class KernelTable {
  public:
   static constexpr int kCapacity = 512;
+  // A name that is there already is replaced: a set registers only what it has better versions of.
   void add(const char* name, const char* signature, KernelFn fn);
   const Kernel* find(const char* name) const;
   const Kernel* begin() const { return rows_; }
   const Kernel* end() const { return rows_ + count_; }
 
  private:
+  int place(const char* name) const;  // in slots_: of this name, or where it would go
   Kernel rows_[kCapacity];
   int count_ = 0;
+  int16_t slots_[2 * kCapacity] = {};  // 1 + the row, by a hash of the name; 0: none
 };
 
 const KernelTable& kernels();
@@ -54,6 +57,8 @@ inline const KernelTable* kernels(Device device) {
 }
 const char* name_of(Device device);  // "cpu", "meta"
 const char* isa_name();              // "baseline", "avx2", …
+// Null, or what is wrong with TALLOW_ISA or TALLOW_NUM_THREADS.
+const char* environment_error();
 
 // Checks number and kinds of the arguments against the signature, then calls. Null, or the error
 // text.

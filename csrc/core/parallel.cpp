@@ -4,6 +4,7 @@
 // One thread: the caller does all the work.
 namespace tl {
 int num_threads() { return 1; }
+const char* threads_error() { return nullptr; }
 void set_num_threads(int) {}
 void parallel_range(int64_t n, int64_t, RangeFn fn, void* context) {
   if (n > 0) fn(context, 0, n, 0);
@@ -11,15 +12,21 @@ void parallel_range(int64_t n, int64_t, RangeFn fn, void* context) {
 }  // namespace tl
 #else
 
-#include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+
+// Where there is no futex, or TL_PORTABLE_POOL is set, workers park on a condition variable.
+#if defined(__linux__) && !defined(TL_PORTABLE_POOL)
+#define TL_FUTEX 1
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#endif
 
 namespace tl {
 namespace {
@@ -38,14 +45,48 @@ void relax() {
 #endif
 }
 
-void futex_wait(std::atomic<uint32_t>* word, uint32_t seen) {
-  syscall(SYS_futex, reinterpret_cast<uint32_t*>(word), FUTEX_WAIT_PRIVATE, seen, nullptr, nullptr,
-          0);
-}
-void futex_wake_all(std::atomic<uint32_t>* word) {
-  syscall(SYS_futex, reinterpret_cast<uint32_t*>(word), FUTEX_WAKE_PRIVATE, kMaxThreads, nullptr,
-          nullptr, 0);
-}
+// A number that threads wait for while it stays what they have seen.
+class Ticket {
+ public:
+  uint32_t now() const { return value_.load(std::memory_order_seq_cst); }
+
+#ifdef TL_FUTEX
+  void wait(uint32_t seen) {
+    if (now() != seen) return;
+    syscall(SYS_futex, word(), FUTEX_WAIT_PRIVATE, seen, nullptr, nullptr, 0);
+  }
+  void next() { value_.fetch_add(1, std::memory_order_seq_cst); }
+  void wake_all() {
+    syscall(SYS_futex, word(), FUTEX_WAKE_PRIVATE, kMaxThreads, nullptr, nullptr, 0);
+  }
+
+ private:
+  uint32_t* word() { return reinterpret_cast<uint32_t*>(&value_); }
+  std::atomic<uint32_t> value_{0};
+#else
+  ~Ticket() {
+    pthread_cond_destroy(&moved_);
+    pthread_mutex_destroy(&mutex_);
+  }
+  void wait(uint32_t seen) {
+    pthread_mutex_lock(&mutex_);
+    while (now() == seen) pthread_cond_wait(&moved_, &mutex_);
+    pthread_mutex_unlock(&mutex_);
+  }
+  void next() { value_.fetch_add(1, std::memory_order_seq_cst); }
+  // Whoever waits has seen the new number, or stands in pthread_cond_wait, once the lock is free.
+  void wake_all() {
+    pthread_mutex_lock(&mutex_);
+    pthread_cond_broadcast(&moved_);
+    pthread_mutex_unlock(&mutex_);
+  }
+
+ private:
+  std::atomic<uint32_t> value_{0};
+  pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
+  pthread_cond_t moved_ = PTHREAD_COND_INITIALIZER;
+#endif
+};
 
 // cgroup v2 (cpu.max) or v1 (cfs_quota): whole cores granted to this process, or a large number.
 int quota_cores() {
@@ -66,14 +107,29 @@ int quota_cores() {
   return cores < 1 ? 1 : cores > kMaxThreads ? kMaxThreads : static_cast<int>(cores);
 }
 
-int default_threads() {
-  if (const char* text = getenv("TALLOW_NUM_THREADS")) {
-    int n = atoi(text);
-    if (n >= 1) return n < kMaxThreads ? n : kMaxThreads;
-  }
+// TALLOW_NUM_THREADS; 0 where it is not set, -1 where it is no positive number.
+int asked_threads() {
+  const char* text = getenv("TALLOW_NUM_THREADS");
+  if (!text || !*text) return 0;
+  char* end;
+  errno = 0;
+  const long n = strtol(text, &end, 10);
+  if (*end || end == text || errno || n < 1) return -1;
+  return n < kMaxThreads ? static_cast<int>(n) : kMaxThreads;
+}
+
+int processors() {
+#ifdef __linux__
   cpu_set_t set;
-  int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-  int quota = quota_cores();
+  return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+#else
+  return static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
+#endif
+}
+
+int default_threads() {
+  if (const int asked = asked_threads(); asked > 0) return asked;
+  int n = processors(), quota = quota_cores();
   n = n < quota ? n : quota;
   return n < 1 ? 1 : n > kMaxThreads ? kMaxThreads : n;
 }
@@ -94,7 +150,7 @@ struct alignas(64) Share {
 struct Pool {
   // `ticket` counts jobs; a worker that sees a new ticket joins it. Low-traffic fields share no
   // line with the hot ones.
-  alignas(64) std::atomic<uint32_t> ticket{0};
+  alignas(64) Ticket ticket;
   Share shares[kMaxThreads];
   // A worker counts itself active, then looks whether the job is still open; the caller closes the
   // job, then waits for the active ones. So a job never waits for a worker that is still waking up.
@@ -141,16 +197,16 @@ void* worker_main(void* raw) {
   inside = true;
   uint32_t seen = 0;
   for (;;) {
-    uint32_t now = p.ticket.load(std::memory_order_acquire);
+    uint32_t now = p.ticket.now();
     for (int spin = 0; now == seen && spin < kSpins; ++spin) {
       relax();
-      now = p.ticket.load(std::memory_order_acquire);
+      now = p.ticket.now();
     }
     while (now == seen) {
       p.parked.fetch_add(1, std::memory_order_seq_cst);
-      if (p.ticket.load(std::memory_order_seq_cst) == seen) futex_wait(&p.ticket, seen);
+      p.ticket.wait(seen);
       p.parked.fetch_sub(1, std::memory_order_seq_cst);
-      now = p.ticket.load(std::memory_order_acquire);
+      now = p.ticket.now();
     }
     seen = now;
     if (p.stop.load(std::memory_order_acquire)) return nullptr;
@@ -161,8 +217,8 @@ void* worker_main(void* raw) {
 }
 
 void announce(Pool& p) {
-  p.ticket.fetch_add(1, std::memory_order_seq_cst);
-  if (p.parked.load(std::memory_order_seq_cst) > 0) futex_wake_all(&p.ticket);
+  p.ticket.next();
+  if (p.parked.load(std::memory_order_seq_cst) > 0) p.ticket.wake_all();
 }
 
 void shut_down(Pool* p) {
@@ -205,6 +261,10 @@ Pool* ready_pool() {
 }
 
 }  // namespace
+
+const char* threads_error() {
+  return asked_threads() < 0 ? "TALLOW_NUM_THREADS: expected a positive number, got " : nullptr;
+}
 
 int num_threads() {
   int n = wanted.load(std::memory_order_relaxed);

@@ -5,7 +5,9 @@
 
 namespace tl {
 
-int num_threads();
+int num_threads();  // TALLOW_NUM_THREADS, or what affinity and quota grant
+// Null, or the beginning of a sentence that ends with the text of TALLOW_NUM_THREADS.
+const char* threads_error();
 void set_num_threads(int n);  // n < 1 restores the default
 
 // Runs fn(context, begin, end, worker) over [0, n) in pieces of `grain`; worker is in [0,

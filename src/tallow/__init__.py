@@ -156,11 +156,10 @@ if TYPE_CHECKING:
 device, dtype = Device, DType
 inf, nan, pi, e = float("inf"), float("nan"), 3.141592653589793, 2.718281828459045
 
-_forced = _os.environ.get("TALLOW_ISA")
-if _forced and _forced != _native.ISA:
-    raise errors.ArgumentError(
-        f"TALLOW_ISA: expected an instruction set that this CPU and build have, got {_forced!r}"
-    )
+if _native.ENVIRONMENT_ERROR:
+    _error = errors.ArgumentError(_native.ENVIRONMENT_ERROR)
+    errors.show_in_one_line(_error)
+    raise _error
 
 _watch()
 

@@ -7,6 +7,7 @@ from typing import Any, SupportsIndex, overload
 DTYPES: list[tuple[str, int, int, str]]
 MAX_DIMS: int
 ISA: str
+ENVIRONMENT_ERROR: str | None
 
 class Size(tuple[int, ...]):
     """The lengths of axes: a tuple of integers that counts its elements."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from types import TracebackType
 from typing import Any
 
 
@@ -138,3 +139,19 @@ def deprecated(text: str) -> None:
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("tallow."):
         level, frame = level + 1, frame.f_back
     warnings.warn(text, DeprecationWarning, stacklevel=level)
+
+
+def show_in_one_line(error: TallowError) -> None:
+    """Let `error`, when nobody catches it, end the program in one line without a traceback.
+
+    For what no line of the program is to blame for, such as a variable of the environment.
+    """
+    before = sys.excepthook
+
+    def hook(kind: type[BaseException], raised: BaseException, trace: TracebackType | None) -> None:
+        if raised is error:
+            print(f"error: {error}", file=sys.stderr)
+        else:
+            before(kind, raised, trace)
+
+    sys.excepthook = hook

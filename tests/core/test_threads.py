@@ -143,9 +143,30 @@ def test_environment():
     best, baseline = python(code).stdout.split(), python(code, TALLOW_ISA="baseline").stdout.split()
     assert baseline[0] == "baseline"
     assert [*map(float, best[1:])] == pytest.approx([*map(float, baseline[1:])], rel=1e-5)
-    bogus = python("import tallow", TALLOW_ISA="pentium")
-    assert bogus.returncode == 1
-    assert (
-        "TALLOW_ISA: expected an instruction set that this CPU and build have, got 'pentium'"
-        in bogus.stderr
-    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("TALLOW_ISA", "pentium"), ("TALLOW_ISA", "AVX2"), ("TALLOW_ISA", " ")]
+    + [("TALLOW_NUM_THREADS", text) for text in ("many", "0", "-2", "2.5", "3 ", "9" * 30, "0x4")],
+)
+def test_a_wrong_variable_of_the_environment_is_one_line(name, value):
+    wanted = {"TALLOW_ISA": "one of baseline", "TALLOW_NUM_THREADS": "a positive number"}[name]
+    plain = python("import tallow", **{name: value})
+    command = python("import sys; from tallow.cli import main; sys.exit(main())", **{name: value})
+    for ended in (plain, command):
+        assert ended.returncode == 1
+        assert ended.stdout == ""
+        assert ended.stderr.startswith(f"error: {name}: expected {wanted}")
+        assert ended.stderr.endswith(f", got {value}\n")
+        assert ended.stderr.count("\n") == 1
+    code = "try:\n import tallow\nexcept ValueError as e:\n print(type(e).__name__, e)\n1 / 0"
+    caught = python(code, **{name: value})
+    assert caught.stdout.startswith(f"ArgumentError {name}: expected")
+    assert "ZeroDivisionError" in caught.stderr
+    assert "Traceback" in caught.stderr
+
+
+def test_an_empty_variable_of_the_environment_is_none():
+    ended = python("import tallow as tl; tl.ones(1)", TALLOW_ISA="", TALLOW_NUM_THREADS="")
+    assert (ended.returncode, ended.stderr) == (0, "")

@@ -1,0 +1,77 @@
+// The thread pool by itself: every piece is done once whatever the threads, also by workers that
+// had parked, for pools of changing size, and for callers at the same time and inside each other.
+#include <pthread.h>
+#include <time.h>
+
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+
+#include "core/parallel.h"
+
+namespace {
+
+int failures = 0, checks = 0;
+void check(bool ok, const char* what) {
+  ++checks;
+  if (ok) return;
+  ++failures;
+  printf("pool: %s\n", what);
+}
+
+// Whether each of n elements is visited once, by workers that exist.
+bool once(int64_t n, int64_t grain) {
+  auto* seen = static_cast<std::atomic<int>*>(calloc(n, sizeof(std::atomic<int>)));
+  std::atomic<bool> good{true};
+  tl::parallel_for(n, grain, [&](int64_t begin, int64_t end, int worker) {
+    if (worker < 0 || worker >= 256 || begin >= end || end > n) good = false;
+    for (int64_t i = begin; i < end; ++i) seen[i].fetch_add(1, std::memory_order_relaxed);
+  });
+  for (int64_t i = 0; i < n; ++i) good = good && seen[i] == 1;
+  free(seen);
+  return good;
+}
+
+void* caller(void*) {
+  bool good = true;
+  for (int i = 0; i < 200; ++i) good = good && once(1000 + i, 7);
+  return good ? nullptr : &failures;
+}
+
+void parked_workers() {
+  const timespec pause = {0, 5000000};  // far longer than a worker watches for work
+  for (int i = 0; i < 20; ++i) {
+    nanosleep(&pause, nullptr);
+    check(once(4096, 16), "pieces after a pause");
+  }
+}
+
+void callers_at_once() {
+  pthread_t threads[4];
+  for (pthread_t& thread : threads) pthread_create(&thread, nullptr, caller, nullptr);
+  for (pthread_t& thread : threads) {
+    void* bad = nullptr;
+    pthread_join(thread, &bad);
+    check(!bad, "pieces of four callers");
+  }
+}
+
+}  // namespace
+
+int main() {
+  for (int threads : {1, 2, 4, 3, 8}) {
+    tl::set_num_threads(threads);
+    check(tl::num_threads() == threads, "the number of threads");
+    for (int64_t n : {1, 2, 17, 1000, 65536}) check(once(n, 3), "pieces");
+    for (int i = 0; i < 300; ++i) check(once(64, 1), "many small jobs");
+  }
+  parked_workers();
+  callers_at_once();
+  std::atomic<int> inner{0};
+  tl::parallel_for(8, 1, [&](int64_t, int64_t, int) {
+    tl::parallel_for(5, 1, [&](int64_t b, int64_t e, int w) { inner += w == 0 ? int(e - b) : 99; });
+  });
+  check(inner == 40, "a job inside a job");
+  printf("pool: %d checks, %d failures\n", checks, failures);
+  return failures != 0;
+}
