@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tallow.dtype import DType
 from tallow.errors import ArgumentError, expect
 from tallow.nn import functional as F
@@ -10,6 +12,44 @@ from tallow.nn.layer import Layer
 from tallow.nn.module import Module
 from tallow.nn.parameter import declare
 from tallow.tensor import Tensor
+
+
+def _options(layer: Any, said: str) -> str:
+    """`said` and `inplace=True` of a layer that works in place."""
+    return ", ".join(filter(None, (said, "inplace=True" if layer.inplace else "")))
+
+
+class _InPlace(Module):
+    """A function without other options than `inplace`."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        self.inplace = inplace
+
+    def extra_repr(self) -> str:
+        """The options."""
+        return _options(self, "")
+
+
+class _Along(Module):
+    """A function along the axis `dim`."""
+
+    def __init__(self, dim: int | None = None) -> None:
+        self.dim = dim
+
+    def extra_repr(self) -> str:
+        """The options."""
+        return f"dim={self.dim}"
+
+
+class _Shrink(Module):
+    """A function of values and the bound `lambd`."""
+
+    def __init__(self, lambd: float = 0.5) -> None:
+        self.lambd = lambd
+
+    def extra_repr(self) -> str:
+        """The options."""
+        return f"{self.lambd}"
 
 
 class Threshold(Module):
@@ -26,24 +66,15 @@ class Threshold(Module):
 
     def extra_repr(self) -> str:
         """The options."""
-        return f"threshold={self.threshold}, value={self.value}" + (
-            ", inplace=True" if self.inplace else ""
-        )
+        return _options(self, f"threshold={self.threshold}, value={self.value}")
 
 
-class ReLU(Module):
+class ReLU(_InPlace):
     """`x` where it is positive, else 0."""
-
-    def __init__(self, inplace: bool = False) -> None:
-        self.inplace = inplace
 
     def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
         return F.relu(input, self.inplace)
-
-    def extra_repr(self) -> str:
-        """The options."""
-        return "inplace=True" if self.inplace else ""
 
 
 class RReLU(Module):
@@ -62,9 +93,7 @@ class RReLU(Module):
 
     def extra_repr(self) -> str:
         """The options."""
-        return f"lower={self.lower}, upper={self.upper}" + (
-            ", inplace=True" if self.inplace else ""
-        )
+        return _options(self, f"lower={self.lower}, upper={self.upper}")
 
 
 class Hardtanh(Module):
@@ -93,9 +122,7 @@ class Hardtanh(Module):
 
     def extra_repr(self) -> str:
         """The options."""
-        return f"min_val={self.min_val}, max_val={self.max_val}" + (
-            ", inplace=True" if self.inplace else ""
-        )
+        return _options(self, f"min_val={self.min_val}, max_val={self.max_val}")
 
 
 class ReLU6(Hardtanh):
@@ -110,7 +137,7 @@ class ReLU6(Hardtanh):
 
     def extra_repr(self) -> str:
         """The options."""
-        return "inplace=True" if self.inplace else ""
+        return _options(self, "")
 
 
 class Sigmoid(Module):
@@ -122,15 +149,16 @@ class Sigmoid(Module):
         return out
 
 
-class Hardsigmoid(Module):
+class Hardsigmoid(_InPlace):
     """`relu6(x + 3) / 6`."""
-
-    def __init__(self, inplace: bool = False) -> None:
-        self.inplace = inplace
 
     def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
         return F.hardsigmoid(input, self.inplace)
+
+    def extra_repr(self) -> str:
+        """Nothing, as in torch."""
+        return ""
 
 
 class Tanh(Module):
@@ -142,45 +170,32 @@ class Tanh(Module):
         return out
 
 
-class SiLU(Module):
+class SiLU(_InPlace):
     """`x * sigmoid(x)`."""
-
-    def __init__(self, inplace: bool = False) -> None:
-        self.inplace = inplace
 
     def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
         return F.silu(input, self.inplace)
 
-    def extra_repr(self) -> str:
-        """The options."""
-        return "inplace=True" if self.inplace else ""
 
-
-class Mish(Module):
+class Mish(_InPlace):
     """`x * tanh(softplus(x))`."""
-
-    def __init__(self, inplace: bool = False) -> None:
-        self.inplace = inplace
 
     def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
         return F.mish(input, self.inplace)
 
-    def extra_repr(self) -> str:
-        """The options."""
-        return "inplace=True" if self.inplace else ""
 
-
-class Hardswish(Module):
+class Hardswish(_InPlace):
     """`x * hardsigmoid(x)`."""
-
-    def __init__(self, inplace: bool = False) -> None:
-        self.inplace = inplace
 
     def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
         return F.hardswish(input, self.inplace)
+
+    def extra_repr(self) -> str:
+        """Nothing, as in torch."""
+        return ""
 
 
 class ELU(Module):
@@ -196,7 +211,7 @@ class ELU(Module):
 
     def extra_repr(self) -> str:
         """The options."""
-        return f"alpha={self.alpha}" + (", inplace=True" if self.inplace else "")
+        return _options(self, f"alpha={self.alpha}")
 
 
 class CELU(Module):
@@ -212,22 +227,15 @@ class CELU(Module):
 
     def extra_repr(self) -> str:
         """The options."""
-        return f"alpha={self.alpha}" + (", inplace=True" if self.inplace else "")
+        return _options(self, f"alpha={self.alpha}")
 
 
-class SELU(Module):
+class SELU(_InPlace):
     """ELU scaled so that layers keep mean 0 and variance 1 (arXiv 1706.02515)."""
-
-    def __init__(self, inplace: bool = False) -> None:
-        self.inplace = inplace
 
     def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
         return F.selu(input, self.inplace)
-
-    def extra_repr(self) -> str:
-        """The options."""
-        return "inplace=True" if self.inplace else ""
 
 
 class GELU(Module):
@@ -245,20 +253,13 @@ class GELU(Module):
         return f"approximate={self.approximate!r}"
 
 
-class Hardshrink(Module):
+class Hardshrink(_Shrink):
     """`x`, or 0 within `lambd` of 0."""
-
-    def __init__(self, lambd: float = 0.5) -> None:
-        self.lambd = lambd
 
     def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
         out: Tensor = F.hardshrink(input, self.lambd)
         return out
-
-    def extra_repr(self) -> str:
-        """The options."""
-        return f"{self.lambd}"
 
 
 class LeakyReLU(Module):
@@ -274,7 +275,7 @@ class LeakyReLU(Module):
 
     def extra_repr(self) -> str:
         """The options."""
-        return f"negative_slope={self.negative_slope}" + (", inplace=True" if self.inplace else "")
+        return _options(self, f"negative_slope={self.negative_slope}")
 
 
 class LogSigmoid(Module):
@@ -303,20 +304,13 @@ class Softplus(Module):
         return f"beta={self.beta}, threshold={self.threshold}"
 
 
-class Softshrink(Module):
+class Softshrink(_Shrink):
     """`x` drawn nearer to 0 by `lambd`, and 0 within it."""
-
-    def __init__(self, lambd: float = 0.5) -> None:
-        self.lambd = lambd
 
     def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
         out: Tensor = F.softshrink(input, self.lambd)
         return out
-
-    def extra_repr(self) -> str:
-        """The options."""
-        return f"{self.lambd}"
 
 
 class Softsign(Module):
@@ -353,49 +347,28 @@ class GLU(Module):
         return f"dim={self.dim}"
 
 
-class Softmin(Module):
+class Softmin(_Along):
     """`softmax(-x)` along `dim`."""
-
-    def __init__(self, dim: int | None = None) -> None:
-        self.dim = dim
 
     def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
         return F.softmin(input, self.dim)
 
-    def extra_repr(self) -> str:
-        """The options."""
-        return f"dim={self.dim}"
 
-
-class Softmax(Module):
+class Softmax(_Along):
     """`exp(x)` scaled to sum 1 along `dim`."""
-
-    def __init__(self, dim: int | None = None) -> None:
-        self.dim = dim
 
     def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
         return F.softmax(input, self.dim)
 
-    def extra_repr(self) -> str:
-        """The options."""
-        return f"dim={self.dim}"
 
-
-class LogSoftmax(Module):
+class LogSoftmax(_Along):
     """`log(softmax(x))` along `dim`."""
-
-    def __init__(self, dim: int | None = None) -> None:
-        self.dim = dim
 
     def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
         return F.log_softmax(input, self.dim)
-
-    def extra_repr(self) -> str:
-        """The options."""
-        return f"dim={self.dim}"
 
 
 class Softmax2d(Module):

@@ -32,6 +32,7 @@ class _Conv(Layer):
     """What all convolutions declare: weight and bias, uniform within (inputs)^-0.5 initially."""
 
     n = 0
+    _function = ""
     transposed = False
     bias: Parameter | None
 
@@ -146,38 +147,31 @@ class _Forward(_Conv):
         if self.padding_mode != "zeros":
             x = F.pad(x, self._sides(), mode=self.padding_mode)
             padding = 0
-        out: Tensor = self._call(x, weight, bias, self.stride, padding, self.dilation, self.groups)
+        out: Tensor = getattr(F, self._function)(
+            x, weight, bias, self.stride, padding, self.dilation, self.groups
+        )
         return out
-
-    def _call(self, *args: Any) -> Any:
-        raise NotImplementedError
 
 
 class Conv1d(_Forward):
     """Convolution over length: (batch, channels, length)."""
 
     n = 1
-
-    def _call(self, *args: Any) -> Any:
-        return F.conv1d(*args)
+    _function = "conv1d"
 
 
 class Conv2d(_Forward):
     """Convolution over images: (batch, channels, height, width)."""
 
     n = 2
-
-    def _call(self, *args: Any) -> Any:
-        return F.conv2d(*args)
+    _function = "conv2d"
 
 
 class Conv3d(_Forward):
     """Convolution over volumes: (batch, channels, depth, height, width)."""
 
     n = 3
-
-    def _call(self, *args: Any) -> Any:
-        return F.conv3d(*args)
+    _function = "conv3d"
 
 
 class _Transposed(_Conv):
@@ -210,7 +204,7 @@ class _Transposed(_Conv):
         extra = self.output_padding
         if output_size is not None:
             extra = self._extra(input, output_size)
-        out: Tensor = self._call(
+        out: Tensor = getattr(F, self._function)(
             input,
             self.weight,
             self.bias,
@@ -235,35 +229,26 @@ class _Transposed(_Conv):
             made.append(size - least)
         return tuple(made)
 
-    def _call(self, *args: Any) -> Any:
-        raise NotImplementedError
-
 
 class ConvTranspose1d(_Transposed):
     """Transposed convolution over length: (batch, channels, length)."""
 
     n = 1
-
-    def _call(self, *args: Any) -> Any:
-        return F.conv_transpose1d(*args)
+    _function = "conv_transpose1d"
 
 
 class ConvTranspose2d(_Transposed):
     """Transposed convolution over images: (batch, channels, height, width)."""
 
     n = 2
-
-    def _call(self, *args: Any) -> Any:
-        return F.conv_transpose2d(*args)
+    _function = "conv_transpose2d"
 
 
 class ConvTranspose3d(_Transposed):
     """Transposed convolution over volumes: (batch, channels, depth, height, width)."""
 
     n = 3
-
-    def _call(self, *args: Any) -> Any:
-        return F.conv_transpose3d(*args)
+    _function = "conv_transpose3d"
 
 
 class Unfold(Module):

@@ -13,7 +13,13 @@ from tallow.tensor import Tensor
 
 
 class _Loss(Module):
-    """A loss that is reduced by `none`, `mean` or `sum`."""
+    """A loss that is reduced by `none`, `mean` or `sum`.
+
+    It calls the function named `_function`, whose arguments `_options` are its attributes.
+    """
+
+    _function = ""
+    _options: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -27,10 +33,20 @@ class _Loss(Module):
             reduction = mode(type(self), reduction, size_average, reduce)
         self.reduction = reduction
 
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Two of one shape; a number, or that shape without reduction."""
+        return self._of(input, target)
+
+    def _of(self, *given: Any) -> Tensor:
+        options = {name: getattr(self, name) for name in self._options}
+        out: Tensor = getattr(F, self._function)(*given, reduction=self.reduction, **options)
+        return out
+
 
 class _Weighted(_Loss):
     """A loss with a fixed `weight`, which is a buffer."""
 
+    _options = ("weight",)
     weight: Tensor | None
 
     def __init__(
@@ -47,23 +63,20 @@ class _Weighted(_Loss):
 class L1Loss(_Loss):
     """`|input - target|`."""
 
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        """Two of one shape; a number, or that shape without reduction."""
-        out: Tensor = F.l1_loss(input, target, reduction=self.reduction)
-        return out
+    _function = "l1_loss"
 
 
 class MSELoss(_Loss):
     """`(input - target) ** 2`."""
 
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        """Two of one shape; a number, or that shape without reduction."""
-        out: Tensor = F.mse_loss(input, target, reduction=self.reduction)
-        return out
+    _function = "mse_loss"
 
 
 class SmoothL1Loss(_Loss):
     """A parabola within `beta` of the target, then lines of slope 1."""
+
+    _function = "smooth_l1_loss"
+    _options = ("beta",)
 
     def __init__(
         self,
@@ -75,27 +88,23 @@ class SmoothL1Loss(_Loss):
         super().__init__(size_average, reduce, reduction)
         self.beta = beta
 
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        """Two of one shape; a number, or that shape without reduction."""
-        out: Tensor = F.smooth_l1_loss(input, target, reduction=self.reduction, beta=self.beta)
-        return out
-
 
 class HuberLoss(_Loss):
     """A parabola within `delta` of the target, then lines of slope `delta`."""
+
+    _function = "huber_loss"
+    _options = ("delta",)
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
         super().__init__(reduction=reduction)
         self.delta = delta
 
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        """Two of one shape; a number, or that shape without reduction."""
-        out: Tensor = F.huber_loss(input, target, reduction=self.reduction, delta=self.delta)
-        return out
-
 
 class NLLLoss(_Weighted):
     """`-input[target]`, for log-probabilities and labels; labels `ignore_index` do not count."""
+
+    _function = "nll_loss"
+    _options = ("weight", "ignore_index")
 
     def __init__(
         self,
@@ -110,10 +119,7 @@ class NLLLoss(_Weighted):
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """`(batch, classes, ...)` and labels `(batch, ...)`."""
-        out: Tensor = F.nll_loss(
-            input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction
-        )
-        return out
+        return self._of(input, target)
 
 
 class NLLLoss2d(NLLLoss):
@@ -122,6 +128,9 @@ class NLLLoss2d(NLLLoss):
 
 class CrossEntropyLoss(_Weighted):
     """`-log_softmax(input)[target]`, for logits and labels, or probabilities as targets."""
+
+    _function = "cross_entropy"
+    _options = ("weight", "ignore_index", "label_smoothing")
 
     def __init__(
         self,
@@ -137,28 +146,20 @@ class CrossEntropyLoss(_Weighted):
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """`(batch, classes, ...)` and labels `(batch, ...)`, or floats of the input's shape."""
-        out: Tensor = F.cross_entropy(
-            input,
-            target,
-            self.weight,
-            ignore_index=self.ignore_index,
-            reduction=self.reduction,
-            label_smoothing=self.label_smoothing,
-        )
-        return out
+        return self._of(input, target)
 
 
 class BCELoss(_Weighted):
     """Minus the log-probability of targets in [0, 1] under probabilities."""
 
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        """Two of one shape; a number, or that shape without reduction."""
-        out: Tensor = F.binary_cross_entropy(input, target, self.weight, reduction=self.reduction)
-        return out
+    _function = "binary_cross_entropy"
 
 
 class BCEWithLogitsLoss(_Weighted):
     """`BCELoss` of sigmoid(input); `pos_weight` multiplies the part of the target."""
+
+    _function = "binary_cross_entropy_with_logits"
+    _options = ("weight", "pos_weight")
 
     def __init__(
         self,
@@ -172,16 +173,12 @@ class BCEWithLogitsLoss(_Weighted):
         self.pos_weight: Tensor | None
         self.register_buffer("pos_weight", pos_weight)
 
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        """Two of one shape; a number, or that shape without reduction."""
-        out: Tensor = F.binary_cross_entropy_with_logits(
-            input, target, self.weight, reduction=self.reduction, pos_weight=self.pos_weight
-        )
-        return out
-
 
 class KLDivLoss(_Loss):
     """`target * (log(target) - input)`, for log-probabilities `input`."""
+
+    _function = "kl_div"
+    _options = ("log_target",)
 
     def __init__(
         self,
@@ -193,14 +190,12 @@ class KLDivLoss(_Loss):
         super().__init__(size_average, reduce, reduction)
         self.log_target = log_target
 
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        """Two of one shape; a number, or that shape without reduction."""
-        out: Tensor = F.kl_div(input, target, reduction=self.reduction, log_target=self.log_target)
-        return out
-
 
 class PoissonNLLLoss(_Loss):
     """Minus the log-probability of counts under the rates `exp(input)`, or `input` itself."""
+
+    _function = "poisson_nll_loss"
+    _options = ("log_input", "full", "eps")
 
     def __init__(
         self,
@@ -216,14 +211,14 @@ class PoissonNLLLoss(_Loss):
 
     def forward(self, log_input: Tensor, target: Tensor) -> Tensor:
         """Two of one shape; a number, or that shape without reduction."""
-        out: Tensor = F.poisson_nll_loss(
-            log_input, target, self.log_input, self.full, eps=self.eps, reduction=self.reduction
-        )
-        return out
+        return self._of(log_input, target)
 
 
 class GaussianNLLLoss(_Loss):
     """Minus the log-probability under normal distributions."""
+
+    _function = "gaussian_nll_loss"
+    _options = ("full", "eps")
 
     def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
         super().__init__(reduction=reduction)
@@ -231,12 +226,14 @@ class GaussianNLLLoss(_Loss):
 
     def forward(self, input: Tensor, target: Tensor, var: Tensor) -> Tensor:
         """Means, values and variances."""
-        out: Tensor = F.gaussian_nll_loss(input, target, var, self.full, self.eps, self.reduction)
-        return out
+        return self._of(input, target, var)
 
 
 class CTCLoss(_Loss):
     """The loss of label sequences under frames (Graves et al. 2006)."""
+
+    _function = "ctc_loss"
+    _options = ("blank", "zero_infinity")
 
     def __init__(
         self, blank: int = 0, reduction: str = "mean", zero_infinity: bool = False
@@ -252,20 +249,14 @@ class CTCLoss(_Loss):
         target_lengths: Tensor | Sequence[int],
     ) -> Tensor:
         """`(time, batch, symbols)`; other arguments as of `functional.ctc_loss`."""
-        out: Tensor = F.ctc_loss(
-            log_probs,
-            targets,
-            input_lengths,
-            target_lengths,
-            self.blank,
-            self.reduction,
-            self.zero_infinity,
-        )
-        return out
+        return self._of(log_probs, targets, input_lengths, target_lengths)
 
 
 class CosineEmbeddingLoss(_Loss):
     """`1 - cos` for targets of 1, `max(0, cos - margin)` for -1."""
+
+    _function = "cosine_embedding_loss"
+    _options = ("margin",)
 
     def __init__(
         self,
@@ -279,14 +270,14 @@ class CosineEmbeddingLoss(_Loss):
 
     def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> Tensor:
         """Vectors `(n, d)` or `(d,)`."""
-        out: Tensor = F.cosine_embedding_loss(
-            input1, input2, target, self.margin, reduction=self.reduction
-        )
-        return out
+        return self._of(input1, input2, target)
 
 
 class MarginRankingLoss(_Loss):
     """`max(0, margin - target * (input1 - input2))`, for targets of 1 and -1."""
+
+    _function = "margin_ranking_loss"
+    _options = ("margin",)
 
     def __init__(
         self,
@@ -300,14 +291,14 @@ class MarginRankingLoss(_Loss):
 
     def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> Tensor:
         """Three of one shape."""
-        out: Tensor = F.margin_ranking_loss(
-            input1, input2, target, self.margin, reduction=self.reduction
-        )
-        return out
+        return self._of(input1, input2, target)
 
 
 class HingeEmbeddingLoss(_Loss):
     """`input` for targets of 1, `max(0, margin - input)` for -1."""
+
+    _function = "hinge_embedding_loss"
+    _options = ("margin",)
 
     def __init__(
         self,
@@ -319,23 +310,18 @@ class HingeEmbeddingLoss(_Loss):
         super().__init__(size_average, reduce, reduction)
         self.margin = margin
 
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        """Two of one shape; a number, or that shape without reduction."""
-        out: Tensor = F.hinge_embedding_loss(input, target, self.margin, reduction=self.reduction)
-        return out
-
 
 class SoftMarginLoss(_Loss):
     """`log(1 + exp(-target * input))`, for targets of 1 and -1."""
 
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        """Two of one shape; a number, or that shape without reduction."""
-        out: Tensor = F.soft_margin_loss(input, target, reduction=self.reduction)
-        return out
+    _function = "soft_margin_loss"
 
 
 class MultiMarginLoss(_Weighted):
     """The hinge of each label's score over the other classes' scores."""
+
+    _function = "multi_margin_loss"
+    _options = ("p", "margin", "weight")
 
     def __init__(
         self,
@@ -354,34 +340,34 @@ class MultiMarginLoss(_Weighted):
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Scores `(n, classes)` and labels `(n,)`."""
-        out: Tensor = F.multi_margin_loss(
-            input, target, self.p, self.margin, self.weight, reduction=self.reduction
-        )
-        return out
+        return self._of(input, target)
 
 
 class MultiLabelMarginLoss(_Loss):
     """The hinge of the labels' scores over the other classes' scores."""
 
+    _function = "multilabel_margin_loss"
+
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Scores `(n, classes)` and labels of that shape, ended by -1."""
-        out: Tensor = F.multilabel_margin_loss(input, target, reduction=self.reduction)
-        return out
+        return self._of(input, target)
 
 
 class MultiLabelSoftMarginLoss(_Weighted):
     """The mean over classes of `BCEWithLogitsLoss`."""
 
+    _function = "multilabel_soft_margin_loss"
+
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Scores and targets `(n, classes)`."""
-        out: Tensor = F.multilabel_soft_margin_loss(
-            input, target, self.weight, reduction=self.reduction
-        )
-        return out
+        return self._of(input, target)
 
 
 class TripletMarginLoss(_Loss):
     """`max(0, d(anchor, positive) - d(anchor, negative) + margin)`."""
+
+    _function = "triplet_margin_loss"
+    _options = ("margin", "p", "eps", "swap")
 
     def __init__(
         self,
@@ -399,21 +385,14 @@ class TripletMarginLoss(_Loss):
 
     def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
         """Three of shape `(n, d)`."""
-        out: Tensor = F.triplet_margin_loss(
-            anchor,
-            positive,
-            negative,
-            self.margin,
-            self.p,
-            self.eps,
-            self.swap,
-            reduction=self.reduction,
-        )
-        return out
+        return self._of(anchor, positive, negative)
 
 
 class TripletMarginWithDistanceLoss(_Loss):
     """`TripletMarginLoss` by any distance."""
+
+    _function = "triplet_margin_with_distance_loss"
+    _options = ("distance_function", "margin", "swap")
 
     def __init__(
         self,
@@ -431,13 +410,4 @@ class TripletMarginWithDistanceLoss(_Loss):
 
     def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
         """Three of one shape."""
-        out: Tensor = F.triplet_margin_with_distance_loss(
-            anchor,
-            positive,
-            negative,
-            distance_function=self.distance_function,
-            margin=self.margin,
-            swap=self.swap,
-            reduction=self.reduction,
-        )
-        return out
+        return self._of(anchor, positive, negative)

@@ -18,6 +18,7 @@ class _Windows(Module):
     """
 
     n = 0
+    _function = ""
 
     def __init__(
         self,
@@ -54,6 +55,13 @@ class _MaxPool(_Windows):
         super().__init__(kernel_size, stride, padding, ceil_mode)
         self.dilation, self.return_indices = dilation, return_indices
 
+    def forward(self, input: Tensor) -> Any:
+        """`(batch, channels, *sizes)`, or without the batch; a pair with `return_indices`."""
+        return getattr(F, self._function)(
+            input, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode,
+            self.return_indices,
+        )  # fmt: skip
+
     def extra_repr(self) -> str:
         """The windows."""
         return f"{super().extra_repr()}, dilation={self.dilation}, ceil_mode={self.ceil_mode}"
@@ -62,94 +70,59 @@ class _MaxPool(_Windows):
 class MaxPool1d(_MaxPool):
     """Maxima of windows of (batch, channels, length)."""
 
-    def forward(self, input: Tensor) -> Any:
-        """`(batch, channels, length)`, or without the batch; a pair with `return_indices`."""
-        return F.max_pool1d(
-            input, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode,
-            self.return_indices,
-        )  # fmt: skip
+    _function = "max_pool1d"
 
 
 class MaxPool2d(_MaxPool):
     """Maxima of windows of (batch, channels, height, width)."""
 
-    def forward(self, input: Tensor) -> Any:
-        """`(batch, channels, height, width)`; a pair with `return_indices`."""
-        return F.max_pool2d(
-            input, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode,
-            self.return_indices,
-        )  # fmt: skip
+    _function = "max_pool2d"
 
 
 class MaxPool3d(_MaxPool):
     """Maxima of windows of (batch, channels, depth, height, width)."""
 
-    def forward(self, input: Tensor) -> Any:
-        """`(batch, channels, depth, height, width)`; a pair with `return_indices`."""
-        return F.max_pool3d(
-            input, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode,
-            self.return_indices,
-        )  # fmt: skip
+    _function = "max_pool3d"
 
 
-class MaxUnpool1d(_Windows):
+class _MaxUnpool(_Windows):
+    """Values put back to where the maxima were; zeros elsewhere."""
+
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Size = 0) -> None:
+        super().__init__(kernel_size, stride, padding)
+
+    def forward(
+        self, input: Tensor, indices: Tensor, output_size: Sequence[int] | None = None
+    ) -> Any:
+        """`(batch, channels, *sizes)` and the indices of the max pooling."""
+        return getattr(F, self._function)(
+            input, indices, self.kernel_size, self.stride, self.padding, output_size
+        )
+
+
+class MaxUnpool1d(_MaxUnpool):
     """Values put back to where `MaxPool1d` took them from; zeros elsewhere."""
 
+    _function = "max_unpool1d"
     n = 1
 
-    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Size = 0) -> None:
-        super().__init__(kernel_size, stride, padding)
 
-    def forward(
-        self, input: Tensor, indices: Tensor, output_size: Sequence[int] | None = None
-    ) -> Tensor:
-        """`(batch, channels, length)` and the indices of `MaxPool1d`."""
-        out: Tensor = F.max_unpool1d(
-            input, indices, self.kernel_size, self.stride, self.padding, output_size
-        )
-        return out
-
-
-class MaxUnpool2d(_Windows):
+class MaxUnpool2d(_MaxUnpool):
     """Values put back to where `MaxPool2d` took them from; zeros elsewhere."""
 
+    _function = "max_unpool2d"
     n = 2
 
-    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Size = 0) -> None:
-        super().__init__(kernel_size, stride, padding)
 
-    def forward(
-        self, input: Tensor, indices: Tensor, output_size: Sequence[int] | None = None
-    ) -> Tensor:
-        """`(batch, channels, height, width)` and the indices of `MaxPool2d`."""
-        out: Tensor = F.max_unpool2d(
-            input, indices, self.kernel_size, self.stride, self.padding, output_size
-        )
-        return out
-
-
-class MaxUnpool3d(_Windows):
+class MaxUnpool3d(_MaxUnpool):
     """Values put back to where `MaxPool3d` took them from; zeros elsewhere."""
 
+    _function = "max_unpool3d"
     n = 3
 
-    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Size = 0) -> None:
-        super().__init__(kernel_size, stride, padding)
 
-    def forward(
-        self, input: Tensor, indices: Tensor, output_size: Sequence[int] | None = None
-    ) -> Tensor:
-        """`(batch, channels, depth, height, width)` and the indices of `MaxPool3d`."""
-        out: Tensor = F.max_unpool3d(
-            input, indices, self.kernel_size, self.stride, self.padding, output_size
-        )
-        return out
-
-
-class AvgPool1d(_Windows):
-    """Means of windows of (batch, channels, length)."""
-
-    n = 1
+class _AvgPool(_Windows):
+    """Means over windows."""
 
     def __init__(
         self,
@@ -162,23 +135,16 @@ class AvgPool1d(_Windows):
         super().__init__(kernel_size, stride, padding, ceil_mode)
         self.count_include_pad = count_include_pad
 
-    def forward(self, input: Tensor) -> Tensor:
-        """`(batch, channels, length)`, or without the batch."""
-        out: Tensor = F.avg_pool1d(
-            input,
-            self.kernel_size,
-            self.stride,
-            self.padding,
-            self.ceil_mode,
+    def forward(self, input: Tensor) -> Any:
+        """`(batch, channels, *sizes)`, or without the batch."""
+        return getattr(F, self._function)(
+            input, self.kernel_size, self.stride, self.padding, self.ceil_mode,
             self.count_include_pad,
-        )
-        return out
+        )  # fmt: skip
 
 
-class _AvgPool(AvgPool1d):
+class _DividedAvgPool(_AvgPool):
     """Means over windows, or sums over `divisor_override`."""
-
-    n = 0
 
     def __init__(
         self,
@@ -192,33 +158,37 @@ class _AvgPool(AvgPool1d):
         super().__init__(kernel_size, stride, padding, ceil_mode, count_include_pad)
         self.divisor_override = divisor_override
 
+    def forward(self, input: Tensor) -> Any:
+        """`(batch, channels, *sizes)`, or without the batch."""
+        return getattr(F, self._function)(
+            input, self.kernel_size, self.stride, self.padding, self.ceil_mode,
+            self.count_include_pad, self.divisor_override,
+        )  # fmt: skip
 
-class AvgPool2d(_AvgPool):
+
+class AvgPool1d(_AvgPool):
+    """Means of windows of (batch, channels, length)."""
+
+    n = 1
+    _function = "avg_pool1d"
+
+
+class AvgPool2d(_DividedAvgPool):
     """Means of windows of (batch, channels, height, width)."""
 
-    def forward(self, input: Tensor) -> Tensor:
-        """`(batch, channels, height, width)`, or without the batch."""
-        out: Tensor = F.avg_pool2d(
-            input, self.kernel_size, self.stride, self.padding, self.ceil_mode,
-            self.count_include_pad, self.divisor_override,
-        )  # fmt: skip
-        return out
+    _function = "avg_pool2d"
 
 
-class AvgPool3d(_AvgPool):
+class AvgPool3d(_DividedAvgPool):
     """Means of windows of (batch, channels, depth, height, width)."""
 
-    def forward(self, input: Tensor) -> Tensor:
-        """`(batch, channels, depth, height, width)`, or without the batch."""
-        out: Tensor = F.avg_pool3d(
-            input, self.kernel_size, self.stride, self.padding, self.ceil_mode,
-            self.count_include_pad, self.divisor_override,
-        )  # fmt: skip
-        return out
+    _function = "avg_pool3d"
 
 
 class _LPPool(Module):
     """`(sum of x ** norm_type) ** (1 / norm_type)` of windows."""
+
+    _function = ""
 
     def __init__(
         self,
@@ -229,6 +199,12 @@ class _LPPool(Module):
     ) -> None:
         self.norm_type, self.kernel_size, self.stride = norm_type, kernel_size, stride
         self.ceil_mode = ceil_mode
+
+    def forward(self, input: Tensor) -> Any:
+        """`(batch, channels, *sizes)`, or without the batch."""
+        return getattr(F, self._function)(
+            input, self.norm_type, self.kernel_size, self.stride, self.ceil_mode
+        )
 
     def extra_repr(self) -> str:
         """The windows."""
@@ -241,41 +217,32 @@ class _LPPool(Module):
 class LPPool1d(_LPPool):
     """Power means of windows of (batch, channels, length)."""
 
-    def forward(self, input: Tensor) -> Tensor:
-        """`(batch, channels, length)`, or without the batch."""
-        out: Tensor = F.lp_pool1d(
-            input, self.norm_type, self.kernel_size, self.stride, self.ceil_mode
-        )
-        return out
+    _function = "lp_pool1d"
 
 
 class LPPool2d(_LPPool):
     """Power means of windows of (batch, channels, height, width)."""
 
-    def forward(self, input: Tensor) -> Tensor:
-        """`(batch, channels, height, width)`, or without the batch."""
-        out: Tensor = F.lp_pool2d(
-            input, self.norm_type, self.kernel_size, self.stride, self.ceil_mode
-        )
-        return out
+    _function = "lp_pool2d"
 
 
 class LPPool3d(_LPPool):
     """Power means of windows of (batch, channels, depth, height, width)."""
 
-    def forward(self, input: Tensor) -> Tensor:
-        """`(batch, channels, depth, height, width)`, or without the batch."""
-        out: Tensor = F.lp_pool3d(
-            input, self.norm_type, self.kernel_size, self.stride, self.ceil_mode
-        )
-        return out
+    _function = "lp_pool3d"
 
 
 class _Adaptive(Module):
     """As many windows as `output_size` says, whatever the input's size."""
 
+    _function = ""
+
     def __init__(self, output_size: int | Sequence[int | None] | None) -> None:
         self.output_size = output_size
+
+    def forward(self, input: Tensor) -> Any:
+        """`(batch, channels, *sizes)`, or without the batch."""
+        return getattr(F, self._function)(input, self.output_size)
 
     def extra_repr(self) -> str:
         """The sizes."""
@@ -291,53 +258,42 @@ class _AdaptiveMax(_Adaptive):
         super().__init__(output_size)
         self.return_indices = return_indices
 
+    def forward(self, input: Tensor) -> Any:
+        """`(batch, channels, *sizes)`, or without the batch; a pair with `return_indices`."""
+        return getattr(F, self._function)(input, self.output_size, self.return_indices)
+
 
 class AdaptiveAvgPool1d(_Adaptive):
     """Means of `output_size` windows of (batch, channels, length)."""
 
-    def forward(self, input: Tensor) -> Tensor:
-        """`(batch, channels, length)`, or without the batch."""
-        out: Tensor = F.adaptive_avg_pool1d(input, self.output_size)
-        return out
+    _function = "adaptive_avg_pool1d"
 
 
 class AdaptiveMaxPool1d(_AdaptiveMax):
     """Maxima of `output_size` windows of (batch, channels, length)."""
 
-    def forward(self, input: Tensor) -> Any:
-        """`(batch, channels, length)`, or without the batch; a pair with `return_indices`."""
-        return F.adaptive_max_pool1d(input, self.output_size, self.return_indices)
+    _function = "adaptive_max_pool1d"
 
 
 class AdaptiveAvgPool2d(_Adaptive):
     """Means of `output_size` windows of (batch, channels, height, width)."""
 
-    def forward(self, input: Tensor) -> Tensor:
-        """`(batch, channels, height, width)`, or without the batch."""
-        out: Tensor = F.adaptive_avg_pool2d(input, self.output_size)
-        return out
+    _function = "adaptive_avg_pool2d"
 
 
 class AdaptiveMaxPool2d(_AdaptiveMax):
     """Maxima of `output_size` windows of (batch, channels, height, width)."""
 
-    def forward(self, input: Tensor) -> Any:
-        """`(batch, channels, height, width)`; a pair with `return_indices`."""
-        return F.adaptive_max_pool2d(input, self.output_size, self.return_indices)
+    _function = "adaptive_max_pool2d"
 
 
 class AdaptiveAvgPool3d(_Adaptive):
     """Means of `output_size` windows of (batch, channels, depth, height, width)."""
 
-    def forward(self, input: Tensor) -> Tensor:
-        """`(batch, channels, depth, height, width)`, or without the batch."""
-        out: Tensor = F.adaptive_avg_pool3d(input, self.output_size)
-        return out
+    _function = "adaptive_avg_pool3d"
 
 
 class AdaptiveMaxPool3d(_AdaptiveMax):
     """Maxima of `output_size` windows of (batch, channels, depth, height, width)."""
 
-    def forward(self, input: Tensor) -> Any:
-        """`(batch, channels, depth, height, width)`; a pair with `return_indices`."""
-        return F.adaptive_max_pool3d(input, self.output_size, self.return_indices)
+    _function = "adaptive_max_pool3d"

@@ -98,52 +98,47 @@ class UpsamplingBilinear2d(Upsample):
         super().__init__(size, scale_factor, "bilinear", True)
 
 
-class PixelShuffle(Module):
+class _OneOption(Module):
+    """A layer that calls the function named `_function` with its attribute `_option`."""
+
+    _function = ""
+    _option = ""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """`(batch, channels, height, width)`."""
+        out: Tensor = getattr(F, self._function)(input, getattr(self, self._option))
+        return out
+
+    def extra_repr(self) -> str:
+        """The option."""
+        return f"{self._option}={getattr(self, self._option)}"
+
+
+class PixelShuffle(_OneOption):
     """Channels spread over space: (n, c·r², h, w) to (n, c, h·r, w·r)."""
+
+    _function, _option = "pixel_shuffle", "upscale_factor"
 
     def __init__(self, upscale_factor: int) -> None:
         self.upscale_factor = upscale_factor
 
-    def forward(self, input: Tensor) -> Tensor:
-        """`(..., channels, height, width)`."""
-        out: Tensor = F.pixel_shuffle(input, self.upscale_factor)
-        return out
 
-    def extra_repr(self) -> str:
-        """The factor."""
-        return f"upscale_factor={self.upscale_factor}"
-
-
-class PixelUnshuffle(Module):
+class PixelUnshuffle(_OneOption):
     """Space gathered into channels: (n, c, h·r, w·r) to (n, c·r², h, w)."""
+
+    _function, _option = "pixel_unshuffle", "downscale_factor"
 
     def __init__(self, downscale_factor: int) -> None:
         self.downscale_factor = downscale_factor
 
-    def forward(self, input: Tensor) -> Tensor:
-        """`(..., channels, height, width)`."""
-        out: Tensor = F.pixel_unshuffle(input, self.downscale_factor)
-        return out
 
-    def extra_repr(self) -> str:
-        """The factor."""
-        return f"downscale_factor={self.downscale_factor}"
-
-
-class ChannelShuffle(Module):
+class ChannelShuffle(_OneOption):
     """Channels of (batch, channels, ...) dealt out in turn from `groups` groups."""
+
+    _function, _option = "channel_shuffle", "groups"
 
     def __init__(self, groups: int) -> None:
         self.groups = groups
-
-    def forward(self, input: Tensor) -> Tensor:
-        """`(batch, channels, ...)`, kept."""
-        out: Tensor = F.channel_shuffle(input, self.groups)
-        return out
-
-    def extra_repr(self) -> str:
-        """The number of groups."""
-        return f"groups={self.groups}"
 
 
 class CosineSimilarity(Module):
@@ -176,8 +171,7 @@ class PairwiseDistance(Module):
 class _Pad(Module):
     """Padding of the last `axes` axes: one number, or two for each axis, the last axis first."""
 
-    mode = "constant"
-    axes = 0
+    mode, axes = "constant", 0
     value = 0.0
 
     def __init__(self, padding: int | Sequence[int]) -> None:
@@ -247,61 +241,52 @@ class ZeroPad3d(_Pad):
 class ReflectionPad1d(_Pad):
     """Padding of length with its mirror image, the edge not repeated."""
 
-    axes = 1
-    mode = "reflect"
+    mode, axes = "reflect", 1
 
 
 class ReflectionPad2d(_Pad):
     """Padding of images with its mirror image, the edge not repeated."""
 
-    axes = 2
-    mode = "reflect"
+    mode, axes = "reflect", 2
 
 
 class ReflectionPad3d(_Pad):
     """Padding of volumes with its mirror image, the edge not repeated."""
 
-    axes = 3
-    mode = "reflect"
+    mode, axes = "reflect", 3
 
 
 class ReplicationPad1d(_Pad):
     """Padding of length with its edge."""
 
-    axes = 1
-    mode = "replicate"
+    mode, axes = "replicate", 1
 
 
 class ReplicationPad2d(_Pad):
     """Padding of images with its edge."""
 
-    axes = 2
-    mode = "replicate"
+    mode, axes = "replicate", 2
 
 
 class ReplicationPad3d(_Pad):
     """Padding of volumes with its edge."""
 
-    axes = 3
-    mode = "replicate"
+    mode, axes = "replicate", 3
 
 
 class CircularPad1d(_Pad):
     """Padding of length with its other end."""
 
-    axes = 1
-    mode = "circular"
+    mode, axes = "circular", 1
 
 
 class CircularPad2d(_Pad):
     """Padding of images with its other end."""
 
-    axes = 2
-    mode = "circular"
+    mode, axes = "circular", 2
 
 
 class CircularPad3d(_Pad):
     """Padding of volumes with its other end."""
 
-    axes = 3
-    mode = "circular"
+    mode, axes = "circular", 3

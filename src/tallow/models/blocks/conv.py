@@ -29,7 +29,8 @@ class SameConv2d(Conv2d):
         padding: Any = (top[0], left[0])
         if top[0] != top[1] or left[0] != left[1]:
             x, padding = F.pad(x, [*left, *top]), 0
-        out: Tensor = self._call(x, weight, bias, self.stride, padding, self.dilation, self.groups)
+        function = getattr(F, self._function)
+        out: Tensor = function(x, weight, bias, self.stride, padding, self.dilation, self.groups)
         return out
 
 
