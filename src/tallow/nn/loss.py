@@ -33,20 +33,24 @@ class _Loss(Module):
             reduction = mode(type(self), reduction, size_average, reduce)
         self.reduction = reduction
 
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        """Two of one shape; a number, or that shape without reduction."""
-        return self._of(input, target)
-
     def _of(self, *given: Any) -> Tensor:
         options = {name: getattr(self, name) for name in self._options}
         out: Tensor = getattr(F, self._function)(*given, reduction=self.reduction, **options)
         return out
 
 
-class _Weighted(_Loss):
+class _PairLoss(_Loss):
+    """A loss of an input and a target."""
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Two of one shape; a number, or that shape without reduction."""
+        return self._of(input, target)
+
+
+class _Weighted(_PairLoss):
     """A loss with a fixed `weight`, which is a buffer."""
 
-    _options = ("weight",)
+    _options: tuple[str, ...] = ("weight",)
     weight: Tensor | None
 
     def __init__(
@@ -60,19 +64,19 @@ class _Weighted(_Loss):
         self.register_buffer("weight", weight)
 
 
-class L1Loss(_Loss):
+class L1Loss(_PairLoss):
     """`|input - target|`."""
 
     _function = "l1_loss"
 
 
-class MSELoss(_Loss):
+class MSELoss(_PairLoss):
     """`(input - target) ** 2`."""
 
     _function = "mse_loss"
 
 
-class SmoothL1Loss(_Loss):
+class SmoothL1Loss(_PairLoss):
     """A parabola within `beta` of the target, then lines of slope 1."""
 
     _function = "smooth_l1_loss"
@@ -89,7 +93,7 @@ class SmoothL1Loss(_Loss):
         self.beta = beta
 
 
-class HuberLoss(_Loss):
+class HuberLoss(_PairLoss):
     """A parabola within `delta` of the target, then lines of slope `delta`."""
 
     _function = "huber_loss"
@@ -174,7 +178,7 @@ class BCEWithLogitsLoss(_Weighted):
         self.register_buffer("pos_weight", pos_weight)
 
 
-class KLDivLoss(_Loss):
+class KLDivLoss(_PairLoss):
     """`target * (log(target) - input)`, for log-probabilities `input`."""
 
     _function = "kl_div"
@@ -294,7 +298,7 @@ class MarginRankingLoss(_Loss):
         return self._of(input1, input2, target)
 
 
-class HingeEmbeddingLoss(_Loss):
+class HingeEmbeddingLoss(_PairLoss):
     """`input` for targets of 1, `max(0, margin - input)` for -1."""
 
     _function = "hinge_embedding_loss"
@@ -311,7 +315,7 @@ class HingeEmbeddingLoss(_Loss):
         self.margin = margin
 
 
-class SoftMarginLoss(_Loss):
+class SoftMarginLoss(_PairLoss):
     """`log(1 + exp(-target * input))`, for targets of 1 and -1."""
 
     _function = "soft_margin_loss"
@@ -343,7 +347,7 @@ class MultiMarginLoss(_Weighted):
         return self._of(input, target)
 
 
-class MultiLabelMarginLoss(_Loss):
+class MultiLabelMarginLoss(_PairLoss):
     """The hinge of the labels' scores over the other classes' scores."""
 
     _function = "multilabel_margin_loss"

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 from tallow import _native
 from tallow.errors import ArgumentError, expect
-from tallow.optim.optimizer import ABSENT, Optimizer, Params, number, sign_of, wide_zeros
+from tallow.optim.optimizer import (
+    ABSENT,
+    Optimizer,
+    Params,
+    number,
+    options_of,
+    sign_of,
+    wide_zeros,
+)
 from tallow.tensor import Tensor
 
 _adam = _native.kernel("adam_step")
@@ -18,30 +26,39 @@ _adamax = _native.kernel("adamax_step")
 Betas = tuple[float | Tensor, float | Tensor]
 
 
-def check_betas(where: object, group: dict[str, Any]) -> None:
-    """Refuse what Adam's family refuses: negative rates, betas outside [0, 1)."""
-    for name in ("lr", "eps", "weight_decay"):
-        number(where, name, group[name])
-    betas = group["betas"]
-    expect(len(betas) == 2, where, "two betas", betas, ArgumentError)
-    for i, beta in enumerate(betas):
-        number(where, f"betas[{i}]", beta, 0, 1)
-
-
 def _decays(group: dict[str, Any], decoupled: bool) -> tuple[float, float]:
     """(what of the parameter is added to the gradient, what is kept of the parameter)."""
     decay = float(group["weight_decay"])
     return (0.0, 1.0 - float(group["lr"]) * decay) if decoupled else (decay, 1.0)
 
 
-class Adam(Optimizer):
+class MomentsOptimizer(Optimizer):
+    """What Adam and its relatives share: rates, two betas and running moments of the gradient."""
+
+    tensors: ClassVar[tuple[str, ...]] = ("exp_avg", "exp_avg_sq")
+    numbers: ClassVar[tuple[str, ...]] = ("step",)
+
+    def check(self, group: dict[str, Any]) -> None:
+        """Refuse negative rates and betas outside [0, 1)."""
+        for name in ("lr", "eps", "weight_decay"):
+            number(type(self), name, group[name])
+        betas = group["betas"]
+        expect(len(betas) == 2, type(self), "two betas", betas, ArgumentError)
+        for i, beta in enumerate(betas):
+            number(type(self), f"betas[{i}]", beta, 0, 1)
+
+    def new_state(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
+        """No steps, moments of zero."""
+        return {"step": 0, **{name: wide_zeros(p) for name in self.tensors[:2]}}
+
+
+class Adam(MomentsOptimizer):
     """Adam (Kingma & Ba, arXiv 1412.6980), with `amsgrad` (Reddi et al., arXiv 1904.09237).
 
     Arguments as torch.optim.Adam; `foreach`, `fused` and `capturable` are taken and change nothing.
     """
 
     tensors = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
-    numbers = ("step",)
 
     def __init__(
         self,
@@ -60,23 +77,7 @@ class Adam(Optimizer):
         decoupled_weight_decay: bool = False,
         master_weights: bool = False,
     ) -> None:
-        defaults = {
-            "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad,
-            "maximize": maximize, "decoupled_weight_decay": decoupled_weight_decay,
-            "foreach": foreach, "capturable": capturable, "differentiable": differentiable,
-            "fused": fused,
-        }  # fmt: skip
-        super().__init__(
-            params, defaults, master_weights=master_weights, differentiable=differentiable
-        )
-
-    def check(self, group: dict[str, Any]) -> None:
-        """Refuse negative rates and betas outside [0, 1)."""
-        check_betas(type(self), group)
-
-    def new_state(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
-        """No steps, moments of zero."""
-        return {"step": 0, "exp_avg": wide_zeros(p), "exp_avg_sq": wide_zeros(p)}
+        super().__init__(params, options_of(locals()), master_weights=master_weights)
 
     def update(self, group: dict[str, Any]) -> None:
         """One kernel call per parameter."""
@@ -128,10 +129,9 @@ class AdamW(Adam):
         )  # fmt: skip
 
 
-class NAdam(Optimizer):
+class NAdam(MomentsOptimizer):
     """Adam with Nesterov's momentum (Dozat 2016); arguments as torch.optim.NAdam."""
 
-    tensors = ("exp_avg", "exp_avg_sq")
     numbers = ("step", "mu_product")
 
     def __init__(
@@ -150,26 +150,16 @@ class NAdam(Optimizer):
         differentiable: bool = False,
         master_weights: bool = False,
     ) -> None:
-        defaults = {
-            "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay,
-            "momentum_decay": momentum_decay, "decoupled_weight_decay": decoupled_weight_decay,
-            "maximize": maximize,
-            "foreach": foreach, "capturable": capturable, "differentiable": differentiable,
-        }  # fmt: skip
-        super().__init__(
-            params, defaults, master_weights=master_weights, differentiable=differentiable
-        )
+        super().__init__(params, options_of(locals()), master_weights=master_weights)
 
     def check(self, group: dict[str, Any]) -> None:
         """Refuse negative rates and betas outside [0, 1)."""
-        check_betas(NAdam, group)
-        number(NAdam, "momentum_decay", group["momentum_decay"])
+        super().check(group)
+        number(type(self), "momentum_decay", group["momentum_decay"])
 
     def new_state(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
         """No steps, moments of zero."""
-        return {
-            "step": 0, "mu_product": 1.0, "exp_avg": wide_zeros(p), "exp_avg_sq": wide_zeros(p)
-        }  # fmt: skip
+        return {**super().new_state(p, group), "mu_product": 1.0}
 
     def update(self, group: dict[str, Any]) -> None:
         """One kernel call per parameter."""
@@ -189,14 +179,11 @@ class NAdam(Optimizer):
             )  # fmt: skip
 
 
-class RAdam(Optimizer):
+class RAdam(MomentsOptimizer):
     """Adam that waits until its second moment has samples enough (Liu et al., arXiv 1908.03265).
 
     Arguments as torch.optim.RAdam.
     """
-
-    tensors = ("exp_avg", "exp_avg_sq")
-    numbers = ("step",)
 
     def __init__(
         self,
@@ -213,22 +200,7 @@ class RAdam(Optimizer):
         differentiable: bool = False,
         master_weights: bool = False,
     ) -> None:
-        defaults = {
-            "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay,
-            "decoupled_weight_decay": decoupled_weight_decay, "maximize": maximize,
-            "foreach": foreach, "capturable": capturable, "differentiable": differentiable,
-        }  # fmt: skip
-        super().__init__(
-            params, defaults, master_weights=master_weights, differentiable=differentiable
-        )
-
-    def check(self, group: dict[str, Any]) -> None:
-        """Refuse negative rates and betas outside [0, 1)."""
-        check_betas(RAdam, group)
-
-    def new_state(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
-        """No steps, moments of zero."""
-        return {"step": 0, "exp_avg": wide_zeros(p), "exp_avg_sq": wide_zeros(p)}
+        super().__init__(params, options_of(locals()), master_weights=master_weights)
 
     def update(self, group: dict[str, Any]) -> None:
         """One kernel call per parameter."""
@@ -251,14 +223,13 @@ class RAdam(Optimizer):
             )  # fmt: skip
 
 
-class Adamax(Optimizer):
+class Adamax(MomentsOptimizer):
     """Adam by the largest instead of the mean square (arXiv 1412.6980, section 7).
 
     Arguments as torch.optim.Adamax.
     """
 
     tensors = ("exp_avg", "exp_inf")
-    numbers = ("step",)
 
     def __init__(
         self,
@@ -274,22 +245,7 @@ class Adamax(Optimizer):
         capturable: bool = False,
         master_weights: bool = False,
     ) -> None:
-        defaults = {
-            "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay,
-            "maximize": maximize,
-            "foreach": foreach, "capturable": capturable, "differentiable": differentiable,
-        }  # fmt: skip
-        super().__init__(
-            params, defaults, master_weights=master_weights, differentiable=differentiable
-        )
-
-    def check(self, group: dict[str, Any]) -> None:
-        """Refuse negative rates and betas outside [0, 1)."""
-        check_betas(Adamax, group)
-
-    def new_state(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
-        """No steps, moments of zero."""
-        return {"step": 0, "exp_avg": wide_zeros(p), "exp_inf": wide_zeros(p)}
+        super().__init__(params, options_of(locals()), master_weights=master_weights)
 
     def update(self, group: dict[str, Any]) -> None:
         """One kernel call per parameter."""

@@ -11,6 +11,7 @@ from tallow.optim.optimizer import (
     Optimizer,
     Params,
     number,
+    options_of,
     sign_of,
     wide_dtype,
     wide_zeros,
@@ -47,14 +48,7 @@ class RMSprop(Optimizer):
         *,
         master_weights: bool = False,
     ) -> None:
-        defaults = {
-            "lr": lr, "alpha": alpha, "eps": eps, "weight_decay": weight_decay,
-            "momentum": momentum, "centered": centered, "maximize": maximize,
-            "foreach": foreach, "capturable": capturable, "differentiable": differentiable,
-        }  # fmt: skip
-        super().__init__(
-            params, defaults, master_weights=master_weights, differentiable=differentiable
-        )
+        super().__init__(params, options_of(locals()), master_weights=master_weights)
 
     def check(self, group: dict[str, Any]) -> None:
         """Refuse negative numbers."""
@@ -112,14 +106,7 @@ class Adagrad(Optimizer):
         fused: bool | None = None,
         master_weights: bool = False,
     ) -> None:
-        defaults = {
-            "lr": lr, "lr_decay": lr_decay, "eps": eps, "weight_decay": weight_decay,
-            "initial_accumulator_value": initial_accumulator_value, "maximize": maximize,
-            "foreach": foreach, "differentiable": differentiable, "fused": fused,
-        }  # fmt: skip
-        super().__init__(
-            params, defaults, master_weights=master_weights, differentiable=differentiable
-        )
+        super().__init__(params, options_of(locals()), master_weights=master_weights)
         if not master_weights:  # as in torch, the state is there before the first step
             for group in self.param_groups:
                 self.state.update({p: self.new_state(p, group) for p in group["params"]})
@@ -169,13 +156,7 @@ class Adadelta(Optimizer):
         differentiable: bool = False,
         master_weights: bool = False,
     ) -> None:
-        defaults = {
-            "lr": lr, "rho": rho, "eps": eps, "weight_decay": weight_decay, "maximize": maximize,
-            "foreach": foreach, "capturable": capturable, "differentiable": differentiable,
-        }  # fmt: skip
-        super().__init__(
-            params, defaults, master_weights=master_weights, differentiable=differentiable
-        )
+        super().__init__(params, options_of(locals()), master_weights=master_weights)
 
     def check(self, group: dict[str, Any]) -> None:
         """Refuse negative numbers and a `rho` above 1."""

@@ -7,12 +7,13 @@ from typing import Any
 
 from tallow import _native
 from tallow.errors import ArgumentError, expect
-from tallow.optim.adam import check_betas
+from tallow.optim.adam import MomentsOptimizer
 from tallow.optim.optimizer import (
     ABSENT,
     Optimizer,
     Params,
     number,
+    options_of,
     sign_of,
     wide_dtype,
     wide_zeros,
@@ -22,19 +23,27 @@ from tallow.tensor import Tensor, wrap
 _adam = _native.kernel("adam_step")
 
 
+def _value(p: Tensor, master: Any) -> Tensor:
+    """A parameter, or its copy in f32."""
+    return p.detach().to(wide_dtype(p)) if master is ABSENT else wrap(master)
+
+
+def _store(p: Tensor, master: Any, value: Tensor) -> None:
+    p._array.copy_(value._array)
+    if master is not ABSENT:
+        master.copy_(value._array)
+
+
 def _norm(x: Tensor) -> float:
     return math.sqrt((x * x).sum().item())
 
 
-class LAMB(Optimizer):
+class LAMB(MomentsOptimizer):
     """Adam's direction, rescaled to the norm of each parameter (You et al., arXiv 1904.00962).
 
     `p -= lr * |p| / |r| * r` with `r = m / (sqrt(v) + eps) + weight_decay * p`; the ratio is 1
     where a norm is 0.
     """
-
-    tensors = ("exp_avg", "exp_avg_sq")
-    numbers = ("step",)
 
     def __init__(
         self,
@@ -48,19 +57,7 @@ class LAMB(Optimizer):
         maximize: bool = False,
         master_weights: bool = False,
     ) -> None:
-        defaults = {
-            "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay,
-            "bias_correction": bias_correction, "maximize": maximize,
-        }  # fmt: skip
-        super().__init__(params, defaults, master_weights=master_weights)
-
-    def check(self, group: dict[str, Any]) -> None:
-        """Refuse negative rates and betas outside [0, 1)."""
-        check_betas(LAMB, group)
-
-    def new_state(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
-        """No steps, moments of zero."""
-        return {"step": 0, "exp_avg": wide_zeros(p), "exp_avg_sq": wide_zeros(p)}
+        super().__init__(params, options_of(locals()), master_weights=master_weights)
 
     def update(self, group: dict[str, Any]) -> None:
         """Adam's kernel gives the direction; norms and the step are ops."""
@@ -72,7 +69,7 @@ class LAMB(Optimizer):
             step = scale = 1.0
             if group["bias_correction"]:
                 step, scale = 1 / (1 - beta1**count), 1 / math.sqrt(1 - beta2**count)
-            value = p.detach().to(wide_dtype(p)) if master is ABSENT else wrap(master)
+            value = _value(p, master)
             direction = wide_zeros(p)  # from 0, Adam's kernel leaves minus the direction
             _adam(
                 direction._array, state["exp_avg"]._array, state["exp_avg_sq"]._array, ABSENT,
@@ -83,9 +80,7 @@ class LAMB(Optimizer):
             ours, theirs = _norm(value), _norm(direction)
             ratio = ours / theirs if ours > 0 and theirs > 0 else 1.0
             value = value + direction * (lr * ratio)
-            p._array.copy_(value._array)
-            if master is not ABSENT:
-                master.copy_(value._array)
+            _store(p, master, value)
 
 
 class Muon(Optimizer):
@@ -115,12 +110,7 @@ class Muon(Optimizer):
         *,
         master_weights: bool = False,
     ) -> None:
-        defaults = {
-            "lr": lr, "weight_decay": weight_decay, "momentum": momentum, "nesterov": nesterov,
-            "ns_coefficients": ns_coefficients, "eps": eps, "ns_steps": ns_steps,
-            "adjust_lr_fn": adjust_lr_fn,
-        }  # fmt: skip
-        super().__init__(params, defaults, master_weights=master_weights)
+        super().__init__(params, options_of(locals()), master_weights=master_weights)
 
     def check(self, group: dict[str, Any]) -> None:
         """Refuse negative rates and parameters that are no matrices."""
@@ -152,11 +142,9 @@ class Muon(Optimizer):
                 ratio = 0.2 * math.sqrt(max(rows, columns))
             else:
                 ratio = math.sqrt(max(1, rows / max(columns, 1)))
-            value = p.detach().to(wide_dtype(p)) if master is ABSENT else wrap(master)
+            value = _value(p, master)
             value = value * keep - step * (lr * ratio)
-            p._array.copy_(value._array)
-            if master is not ABSENT:
-                master.copy_(value._array)
+            _store(p, master, value)
 
 
 def orthogonal(

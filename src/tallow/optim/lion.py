@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from tallow import _native
-from tallow.optim.optimizer import Optimizer, Params, number, sign_of, wide_zeros
+from tallow.optim.optimizer import (
+    Optimizer,
+    Params,
+    number,
+    options_of,
+    sign_of,
+    wide_zeros,
+)
 from tallow.tensor import Tensor
 
 _lion = _native.kernel("lion_step")
@@ -30,8 +37,7 @@ class Lion(Optimizer):
         maximize: bool = False,
         master_weights: bool = False,
     ) -> None:
-        defaults = {"lr": lr, "betas": betas, "weight_decay": weight_decay, "maximize": maximize}
-        super().__init__(params, defaults, master_weights=master_weights)
+        super().__init__(params, options_of(locals()), master_weights=master_weights)
 
     def check(self, group: dict[str, Any]) -> None:
         """Refuse negative rates and betas outside [0, 1)."""

@@ -6,7 +6,14 @@ from typing import Any
 
 from tallow import ops
 from tallow.factories import full, tensor
-from tallow.optim.optimizer import Optimizer, Params, number, wide_dtype, wide_zeros
+from tallow.optim.optimizer import (
+    Optimizer,
+    Params,
+    number,
+    options_of,
+    wide_dtype,
+    wide_zeros,
+)
 from tallow.tensor import Tensor, wrap
 
 _EPS = {"f64": 2.0**-52, "f32": 2.0**-23, "bf16": 2.0**-7, "f16": 2.0**-10}
@@ -52,11 +59,7 @@ class Rprop(_Plain):
         maximize: bool = False,
         differentiable: bool = False,
     ) -> None:
-        defaults = {
-            "lr": lr, "etas": etas, "step_sizes": step_sizes, "maximize": maximize,
-            "foreach": foreach, "capturable": capturable, "differentiable": differentiable,
-        }  # fmt: skip
-        super().__init__(params, defaults, differentiable=differentiable)
+        super().__init__(params, options_of(locals()))
 
     def check(self, group: dict[str, Any]) -> None:
         """Refuse a negative rate, and factors that are not around 1."""
@@ -108,12 +111,7 @@ class ASGD(_Plain):
         differentiable: bool = False,
         capturable: bool = False,
     ) -> None:
-        defaults = {
-            "lr": lr, "lambd": lambd, "alpha": alpha, "t0": t0, "weight_decay": weight_decay,
-            "maximize": maximize,
-            "foreach": foreach, "capturable": capturable, "differentiable": differentiable,
-        }  # fmt: skip
-        super().__init__(params, defaults, differentiable=differentiable)
+        super().__init__(params, options_of(locals()))
 
     def check(self, group: dict[str, Any]) -> None:
         """Refuse negative numbers."""
@@ -162,12 +160,7 @@ class Adafactor(_Plain):
         foreach: bool | None = None,
         maximize: bool = False,
     ) -> None:
-        defaults = {
-            "lr": lr, "beta2_decay": beta2_decay, "eps": eps, "d": d,
-            "weight_decay": weight_decay, "maximize": maximize,
-            "foreach": foreach,
-        }  # fmt: skip
-        super().__init__(params, defaults)
+        super().__init__(params, options_of(locals()))
 
     def check(self, group: dict[str, Any]) -> None:
         """Refuse numbers that are out of range."""

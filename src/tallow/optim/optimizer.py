@@ -81,6 +81,15 @@ def _taken(name: str, value: Any, p: Tensor) -> Any:
     return made.clone()
 
 
+def options_of(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The defaults of groups: the arguments of an optimiser's `__init__`, which has no others."""
+    recorded, where = arguments.get("differentiable", False), type(arguments["self"])
+    wanted = "differentiable=False (steps are not recorded)"
+    expect(not recorded, where, wanted, recorded, ArgumentError)
+    no_options = ("self", "params", "master_weights", "__class__")
+    return {name: value for name, value in arguments.items() if name not in no_options}
+
+
 class Optimizer:
     """Base of the optimisers; as in torch.optim, with fused native steps.
 
@@ -100,15 +109,7 @@ class Optimizer:
         defaults: dict[str, Any],
         *,
         master_weights: bool = False,
-        differentiable: bool = False,
     ) -> None:
-        expect(
-            not differentiable,
-            type(self),
-            "differentiable=False (steps are not recorded)",
-            differentiable,
-            ArgumentError,
-        )
         if isinstance(params, Tensor):
             raise DTypeError(
                 f"{type(self).__name__}: expected an iterable of Tensors, got a Tensor"

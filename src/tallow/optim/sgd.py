@@ -6,7 +6,15 @@ from typing import Any
 
 from tallow import _native
 from tallow.errors import ArgumentError, expect
-from tallow.optim.optimizer import ABSENT, Optimizer, Params, number, sign_of, wide_zeros
+from tallow.optim.optimizer import (
+    ABSENT,
+    Optimizer,
+    Params,
+    number,
+    options_of,
+    sign_of,
+    wide_zeros,
+)
 from tallow.tensor import Tensor
 
 _sgd = _native.kernel("sgd_step")
@@ -35,14 +43,7 @@ class SGD(Optimizer):
         fused: bool | None = None,
         master_weights: bool = False,
     ) -> None:
-        defaults = {
-            "lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay,
-            "nesterov": nesterov, "maximize": maximize,
-            "foreach": foreach, "differentiable": differentiable, "fused": fused,
-        }  # fmt: skip
-        super().__init__(
-            params, defaults, master_weights=master_weights, differentiable=differentiable
-        )
+        super().__init__(params, options_of(locals()), master_weights=master_weights)
 
     def check(self, group: dict[str, Any]) -> None:
         """Refuse negative rates, and Nesterov's method without momentum."""

@@ -66,7 +66,8 @@ class AvgPool2dSame(AvgPool2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, channels, height, width)` → the same shape."""
-        return super().forward(pad(x, (0, 1, 0, 1)))
+        out: Tensor = super().forward(pad(x, (0, 1, 0, 1)))
+        return out
 
 
 def shortcut(size: int, out: int, stride: int, dilation: int, *, pooled: bool) -> Module:
