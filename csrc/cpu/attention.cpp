@@ -389,7 +389,7 @@ const char* attention(const Arg* args, int) {
   parallel_for(units, 100000 / unit_work + 1, [&](int64_t begin, int64_t end, int) {
     Scratch memory(Work::bytes(p));
     if (!memory.as<std::byte>()) {
-      ok = false;
+      __atomic_store_n(&ok, false, __ATOMIC_RELAXED);
       return;
     }
     Work w;

@@ -7,6 +7,7 @@
 // on shapes only, so results are the same for any number of threads.
 #include "gemm.h"
 #include "norm.h"
+#include "overlap.h"
 
 namespace tl::TL_ISA {
 namespace {
@@ -304,7 +305,7 @@ const char* run(Problem& p) {
     Scratch memory((own + sums) * sizeof(C));
     C* base = memory.template as<C>();
     if (!base) {
-      ok = false;
+      __atomic_store_n(&ok, false, __ATOMIC_RELAXED);
       return;
     }
     Work<C> w;
@@ -340,6 +341,8 @@ const char* check_masks(Problem& p) {
   if (p.has_start) {
     if (p.start.dtype != DType::i64 || p.start.ndim != 1 || p.start.shape[0] != p.b)
       return "attention_backward: expected start (b) in i64";
+    if (may_overlap(p.dq, p.start) || may_overlap(p.dk, p.start) || may_overlap(p.dv, p.start))
+      return "attention_backward: expected a start that is no part of an output";
     for (int64_t bi = 0; bi < p.b; ++bi) {
       const int64_t s = p.start_of(bi);
       if (s < 0 || s > p.m - p.n)

@@ -2,6 +2,7 @@
 #pragma once
 #include "../core/kernel.h"
 #include "norm_rows.h"
+#include "overlap.h"
 
 namespace tl::TL_ISA {
 
@@ -57,6 +58,7 @@ inline const char* read_problem(AttentionProblem& p, const Arg* args) {
     if (p.start.dtype != DType::i64 || p.start.ndim != 1 || p.start.shape[0] != p.b) {
       return "attention: expected start (b) in i64";
     }
+    if (may_overlap(p.out, p.start)) return "attention: expected a start that is no part of out";
     for (int64_t bi = 0; bi < p.b; ++bi) {
       const int64_t s = p.start_of(bi);
       if (s < 0 || s > p.m - p.n) {

@@ -78,7 +78,7 @@ const char* embedding(const Arg* args, int) {
       parallel_for(rows.count, grain, [&](int64_t begin, int64_t end, int) {
         Scratch floats(d * sizeof(float));
         if (!floats.template as<float>()) {
-          ok = false;
+          __atomic_store_n(&ok, false, __ATOMIC_RELAXED);
           return;
         }
         Walk<2> walk = rows;

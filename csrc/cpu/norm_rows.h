@@ -201,7 +201,7 @@ inline const char* each_row(const View& out, const View& x, int axis, int64_t co
     Scratch copy(2 * n * sizeof(T));
     T* in = copy.template as<T>();
     if (!in) {
-      ok = false;
+      __atomic_store_n(&ok, false, __ATOMIC_RELAXED);
       return;
     }
     T* result = in + n;

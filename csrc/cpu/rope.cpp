@@ -87,7 +87,7 @@ const char* rope(const Arg* args, int) {
     parallel_for(b * n, 16000 / (h * d + 1) + 1, [&](int64_t begin, int64_t end, int) {
       Scratch copy(table.strides[2] == 1 ? 0 : 2 * r * sizeof(float));
       if (!copy.template as<float>()) {
-        ok = false;
+        __atomic_store_n(&ok, false, __ATOMIC_RELAXED);
         return;
       }
       for (int64_t i = begin; i < end; ++i) {

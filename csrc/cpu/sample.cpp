@@ -278,7 +278,7 @@ const char* topk(const Arg* args, int) {
       const bool keyed = __is_same(T, float) && n < 0xffffffff;
       Scratch memory(keyed ? (2 * k + kBlock + n % 2) * sizeof(Key) : n * sizeof(Ranked));
       if (!memory.template as<Key>()) {
-        ok = false;
+        __atomic_store_n(&ok, false, __ATOMIC_RELAXED);
         return;
       }
       Walk<3> walk = rows;

@@ -231,7 +231,7 @@ const char* each_line(const View* const (&views)[N], int axis, const LineKernel&
                  [&](int64_t begin, int64_t end, int) {
                    Scratch memory(values * kernel.wide);
                    if (!memory.template as<char>()) {
-                     ok = false;
+                     __atomic_store_n(&ok, false, __ATOMIC_RELAXED);
                      return;
                    }
                    Walk<N> walk = outer;
@@ -254,7 +254,7 @@ const char* each_line(const View* const (&views)[N], int axis, const LineKernel&
     Scratch memory(needs ? bytes : 0);
     char* const spare = memory.template as<char>();
     if (needs && !spare) {
-      ok = false;
+      __atomic_store_n(&ok, false, __ATOMIC_RELAXED);
       return;
     }
     Walk<N> walk = lines.others;

@@ -7,13 +7,23 @@ import random
 import struct
 import sys
 
+from native.calls import (
+    BLOCKS,
+    BYTES,
+    CALLS,
+    CODES,
+    HONEST,
+    KINDS,
+    SIGNATURES,
+    ArrayText,
+    contents,
+    modes_of,
+    parse,
+    product,
+)
 from tallow import _native
 from tallow.errors import TallowError
 
-CODES = {name: code for code, (name, *_) in enumerate(_native.DTYPES)}
-BYTES = {code: row[1] for code, row in enumerate(_native.DTYPES)}
-BLOCKS = {code: row[2] for code, row in enumerate(_native.DTYPES)}
-KINDS = {code: row[3] for code, row in enumerate(_native.DTYPES)}
 FLOATS = [CODES[name] for name in ("f32", "f64", "f16", "bf16")]
 COMMON = [*FLOATS, *(CODES[name] for name in ("i64", "i32", "u8", "bool_", "complex64"))]
 
@@ -24,74 +34,7 @@ REAL = [0.0, 1.0, 0.5, 1.0, 2.0, -1.0, 1e-6, 1e308, -1e308, float("inf"), -float
 REAL += [float("nan"), 1e-320]
 SIZES = [0, 1, 1, 2, 2, 3, 3, 4, 5, 8, 9, 17, 33, 64]
 # Elements of integer arrays: mostly plausible indices.
-MODULES = [0, 0, 1, 1, 2, 3, 4, -1, -1, 7, 100, 2**31, -(2**31), 2**62, 2**63 - 1, -(2**63)]
-
-# Calls that make sense, from which those of kernels with many conditions are spoilt: the shape of
-# an array, `:dtype` where it is fixed; a number.
-_IMAGE = "1 1 1 0 -1 -1 1 1 1"
-_POOL = "0 2 2 1 1 1 0 0 0 1 1 1"
-SENSE = {
-    "conv": [
-        f"1,2,4,4 1,2,4,4 2,2,3,3 2 {_IMAGE} 1",
-        f"2,4,5 2,4,5 4,1,3 4 {_IMAGE} 4",
-        f"1,24,12,14 1,24,12,14 24,24,3,3 24 {_IMAGE} 1",
-    ],
-    "conv_input_grad": [
-        f"1,2,4,4 1,2,4,4 2,2,3,3 2 {_IMAGE} 1",
-        "1,4,8,8 1,4,4,4 4,1,3,3 4 1 2 2 0 -1 -1 1 1 1 4",
-    ],
-    "conv_weight_grad": [
-        f"2,2,3,3 1,2,4,4 1,2,4,4 {_IMAGE} 1",
-        f"4,1,3,3 1,4,4,4 1,4,4,4 {_IMAGE} 4",
-    ],
-    "unfold": ["1,8,9 1,2,4,4 2 2 1 1 0 0 1 1", "1,18,16 1,2,4,4 3 3 1 1 1 1 1 1"],
-    "fold": ["1,2,4,4 1,8,9 2 2 1 1 0 0 1 1", "1,2,4,4 1,18,16 3 3 1 1 1 1 1 1"],
-    "max_pool": [f"1,2,3,3 1,2,4,4 {_POOL}", "1,2,3 1,2,7 0 0 0 1 1 1 0 0 0 1 1 1"],
-    "max_pool_indices": [
-        f"1,2,3,3 1,2,3,3:i64 1,2,4,4 {_POOL}",
-        "1,2,3 1,2,3:i64 1,2,7 0 0 0 1 1 1 0 0 0 1 1 1",
-    ],
-    "plane_gather": ["2,2,5 2,2,7 2,2,5:i64"],
-    "plane_scatter": ["2,2,7 2,2,5 2,2,5:i64 1"],
-    "resample": ["2,3,5 2,4,5 3:i64 4:i64 3:f64"],
-    "index": ["4,3 5,3 1,4:i64", "4 5,3 2,4:i64"],
-    "index_put": ["5,3 4,3 1,4:i64", "5,3 4 2,4:i64"],
-    "index_put_add": ["5,3 4,3 1,4:i64", "5,3 4 2,4:i64"],
-    "gather": ["3,4 5,4 3,4:i64 0", "9 9 9:i64 0"],
-    "scatter": ["5,4 3,4:i64 3,4 0 1", "9 9:i64 9 0 0"],
-    "mask_counts": ["2:i64 9:bool_"],
-    "nonzero": ["1,1:i64 9:bool_ 2:i64", "2,4:i64 3,3:bool_ 2:i64"],
-    "masked_select": ["1 9 9:bool_ 2:i64"],
-    "masked_scatter": ["9 9:bool_ 2:i64 9"],
-    "sort": ["3,9 3,9:i64 3,9 0"],
-    "order_statistic": ["3,1 3,1:i64 3,9 -1"],
-    "row_order": ["5:i64 5,3"],
-    "searchsorted": ["3,4:i64 3,9 3,4 3,9:i64 0", "4:i64 9 4 9:i64 1"],
-    "topk": ["3,2 3,2:i64 3,9 2 1"],
-    "sample": ["2:i64 2,9 2,3:i64 1 3 1 0 1 0 0 0.5"],
-    "embedding": ["3,8 3:i64 5,8", "3,32 3:i64 5,32:q8_0"],
-    "kv_write": ["1,2,8,4 1,2,8,4 1,2,3,4 1,2,3,4 1:i64"],
-    "matmul": ["3,5 3,4 4,5"],
-    "linear": ["3,5 3,4 5,4 5 0", "3,5 3,32 5,32:q8_0 5 0"],
-    "rope_table": ["1,3,2,4:f32 1,3:i64 4:f32 1"],
-    "rope": ["1,2,3,8 1,2,3,8 1,3,2,4:f32 0"],
-    "attention": ["1,2,3,8 1,2,3,8 1,2,4,8 1,2,4,8 1:i64 1,1,3,4 1 1 0 0"],
-    "attention_backward": [
-        "1,2,3,8 1,2,4,8 1,2,4,8 1,2,3,8 1,2,3,8 1,2,4,8 1,2,4,8 1:i64 1,1,3,4 1 1 0 0"
-    ],
-    "quantize": [
-        "2,64:q8_0 2,64:f32 64:f32",
-        "2,256:q6_k 2,256:f32 256:f32",
-        "2,256:iq2_s 2,256:f32 2,256:f32",
-    ],
-    "dequantize": ["2,64 2,64:q8_0", "2,256 2,256:q4_k"],
-    "random_uniform": ["33 2:i64 0 1"],
-    "random_normal": ["33 2:i64 0 1"],
-    "random_integers": ["33:i64 2:i64 0 9"],
-    "random_permutation": ["33:i64 2:i64"],
-    "random_poisson": ["9:f64 2:i64 9:f64"],
-    "random_dropout": ["33 33:bool_ 2:i64 33 0.5"],
-}
+INDICES = [0, 0, 1, 1, 2, 3, 4, -1, -1, 7, 100, 2**31, -(2**31), 2**62, 2**63 - 1, -(2**63)]
 
 
 class Draw:
@@ -103,34 +46,38 @@ class Draw:
         self.shape = [pick(SIZES) for _ in range(pick([0, 1, 1, 2, 2, 3, 3, 4, 5]))]
         if self.random.random() < 0.6:
             self.shape = [max(1, n) for n in self.shape]
-        while self.shape and _product(self.shape) > 4096:
+        while self.shape and product(self.shape) > 4096:
             self.shape[self.shape.index(max(self.shape))] = 2
         self.dtype = pick(FLOATS if self.random.random() < 0.6 else COMMON)
         self.chaos = pick([0, 0.05, 0.2, 0.6])
         self.arrays: list[_native.Array] = []
+        self.may_be_huge = True
 
-    def arguments(self, name: str, signature: str) -> list[_native.Argument]:
-        kinds = [word.split(":")[1] for word in signature.split()]
-        if name not in SENSE or self.random.random() < 0.25:
-            return [self.argument(kind) for kind in kinds]
-        words = self.random.choice(SENSE[name]).split()
-        if len(words) != len(kinds):  # the signature has grown
+    def arguments(self, name: str) -> list[_native.Argument]:
+        kinds = modes_of(name)
+        if name not in CALLS or self.random.random() < 0.25:
             return [self.argument(kind) for kind in kinds]
         wild = self.random.choice([0, 0.05, 0.15, 0.4])
         args: list[_native.Argument] = []
-        for kind, word in zip(kinds, words, strict=True):
+        self.may_be_huge = all(name != honest for honest, _ in HONEST)
+        parsed = parse(self.random.choice(CALLS[name]), kinds)
+        for kind, given in zip(kinds, parsed, strict=True):
             if self.random.random() < wild:
                 args.append(self.argument(kind))
-            elif kind not in "if":
-                shape, _, dtype = word.partition(":")
-                sizes = [int(n) for n in shape.split(",")]
-                code = CODES[dtype] if dtype else self.dtype
-                plain = BLOCKS[code] > 1
-                args.append(self.filled(sizes, code) if plain else self.laid_out(sizes, code))
+            elif isinstance(given, ArrayText):
+                args.append(self.like(given))
                 self.arrays.append(args[-1])
             else:
-                args.append(int(word) if kind == "i" else float(word))
+                args.append(given)
         return args
+
+    def like(self, given: ArrayText) -> _native.Array:
+        shape, code = [*given.shape], self.dtype if given.dtype is None else given.dtype
+        if BLOCKS[code] > 1:
+            return self.filled(shape, code)
+        if given.values is None or self.random.random() < 0.3:
+            return self.laid_out(shape, code)
+        return _native.Array.from_buffer(contents(given, code), code, shape, 0).clone()
 
     def argument(self, kind: str) -> _native.Argument:
         if kind == "i":
@@ -184,7 +131,7 @@ class Draw:
             return array.expand(empty)
         if way < 0.75:  # repeated, perhaps more often than any memory holds
             once = [*shape[:axis], 1, *shape[axis + 1 :]]
-            large = self.random.random() < 0.1 * (1 + 4 * self.chaos)
+            large = self.random.random() < 0.1 * (1 + 4 * self.chaos) * self.may_be_huge
             shape[axis] = self.random.choice([2**31, 2**40, 2**59, 2**62]) if large else shape[axis]
             array = self.filled(once, dtype)
             try:
@@ -201,7 +148,7 @@ class Draw:
         return turned.permute([order.index(i) for i in range(len(shape))])
 
     def filled(self, shape: list[int], dtype: int) -> _native.Array:
-        pick, count = self.random.choice, _product(shape)
+        pick, count = self.random.choice, product(shape)
         if KINDS[dtype] == "q" or KINDS[dtype] == "b":
             bits = self.random.randbytes(count // BLOCKS[dtype] * BYTES[dtype])
             if KINDS[dtype] == "b" and pick([True, False]):  # else true in any byte but 0
@@ -209,7 +156,7 @@ class Draw:
             return _native.Array.from_buffer(bits, dtype, shape, 0)
         if KINDS[dtype] in "iu":
             wild = self.random.random() < 0.3
-            values = [pick(MODULES if wild else MODULES[:7]) for _ in range(min(count, 50))]
+            values = [pick(INDICES if wild else INDICES[:7]) for _ in range(min(count, 50))]
             wide = CODES["i64"]
         else:
             wild = self.random.random() < 0.2
@@ -234,21 +181,13 @@ class Draw:
         return array
 
 
-def _product(shape: list[int]) -> int:
-    total = 1
-    for n in shape:
-        total *= n
-    return total
-
-
-def make(index: int, kernels: list[tuple[str, str]]) -> tuple[str, list[_native.Argument]]:
+def make(index: int, kernels: list[str]) -> tuple[str, list[_native.Argument]]:
     """The kernel and the arguments of call `index`."""
-    name, signature = kernels[index % len(kernels)]
-    draw = Draw(f"{name} {index // len(kernels)}")
-    return name, draw.arguments(name, signature)
+    name = kernels[index % len(kernels)]
+    return name, Draw(f"{name} {index // len(kernels)}").arguments(name)
 
 
-def describe(index: int, kernels: list[tuple[str, str]]) -> str:
+def describe(index: int, kernels: list[str]) -> str:
     """Call `index` as text; nothing is called."""
 
     def text(value: _native.Argument) -> str:
@@ -260,13 +199,9 @@ def describe(index: int, kernels: list[tuple[str, str]]) -> str:
     return f"{name}({', '.join(map(text, args))})"
 
 
-def kernels() -> list[tuple[str, str]]:
-    return sorted(set(_native.kernel_names()))
-
-
 def main(first: int, last: int, note: str) -> None:
     """Make the calls, the number of the current one and of those done noted in a file."""
-    known = kernels()
+    known = sorted(SIGNATURES)
     with open(note, "r+b") as file, mmap.mmap(file.fileno(), 16) as page:
         done = 0
         for index in range(first, last):

@@ -1,19 +1,23 @@
-"""No arguments crash a kernel: random calls in a process of their own; each crash was a bug."""
+"""No arguments crash a kernel: calls in processes of their own; each crash was a bug."""
 
 import os
 import struct
 import subprocess
 import sys
+import time
 from contextlib import suppress
+from itertools import islice
 
 import pytest
 
-from native import nonsense
+from native import nonsense, spoilt
+from native.calls import BLOCKS, CODES, SIGNATURES, calls, environment
 from tallow import _native
 from tallow.errors import TallowError
 
 # A few seconds' worth; TALLOW_NONSENSE=1000000 for a longer search.
 CALLS = int(os.environ.get("TALLOW_NONSENSE", "20000"))
+KNOWN = sorted(SIGNATURES)
 SECONDS = max(60, CALLS // 100)
 
 
@@ -22,27 +26,71 @@ def test_random_calls_end_well(tmp_path):
     note.write_bytes(bytes(16))
     command = [sys.executable, nonsense.__file__, "0", str(CALLS), note]
     try:
-        run = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+        run = subprocess.run(
+            command, env=environment(), capture_output=True, text=True, timeout=SECONDS
+        )
         code, end = run.returncode, run.stderr[-2000:]
     except subprocess.TimeoutExpired:
         code, end = -1, f"not done after {SECONDS} seconds"
     at, done = struct.unpack("<qq", note.read_bytes())
-    call = f"call {at}, {nonsense.describe(at, nonsense.kernels())}" if at < CALLS else "the end"
+    call = f"call {at}, {nonsense.describe(at, KNOWN)}" if at < CALLS else "the end"
     assert code == 0, f"exit {code} in {call}\n{end}"
     # Nonsense that is always refused would find nothing.
     assert done > CALLS / 20
 
 
 def test_calls_are_the_same_in_every_run():
-    known = nonsense.kernels()
-    first = [nonsense.describe(i, known) for i in range(300)]
-    assert first == [nonsense.describe(i, known) for i in range(300)]
+    first = [nonsense.describe(i, KNOWN) for i in range(300)]
+    assert first == [nonsense.describe(i, KNOWN) for i in range(300)]
+
+
+# --- valid calls, each spoilt in one place --------------------------------------------------------
+
+# No call of few elements takes as long.
+LONGEST = 15
+
+
+def ends(command, note, env):
+    """The exit code of a child, -9 if one call of it took too long."""
+    with subprocess.Popen(command, env=env, stderr=subprocess.DEVNULL) as child:
+        last, since = None, time.monotonic()
+        while child.poll() is None:
+            time.sleep(0.02)
+            now = note.read_bytes()
+            if now != last:
+                last, since = now, time.monotonic()
+            elif time.monotonic() - since > LONGEST:
+                child.kill()
+    return child.returncode
+
+
+@pytest.mark.parametrize("isa", sorted({"baseline", _native.ISA}))
+def test_spoilt_calls_end_well(isa, tmp_path):
+    """A call that ends its process is noted, and the next process goes on behind it."""
+    note, bad = tmp_path / "note", []
+    note.write_bytes(bytes(24))
+    at = done = complete = 0
+    while not complete and len(bad) < 10:
+        command = [sys.executable, spoilt.__file__, str(at), note]
+        code = ends(command, note, environment(TALLOW_ISA=isa))
+        at, done, complete = struct.unpack("<qqq", note.read_bytes())
+        if not complete:
+            name, why, _ = next(islice(spoilt.every(), at, None))
+            bad.append(f"exit {code} in {name} {why}")
+            at += 1
+    assert bad == []
+    assert at / 20 < done < at
+
+
+def test_every_class_spoils_every_kernel():
+    for name in SIGNATURES:
+        call = spoilt.Call(name, calls(name)[0], CODES["f32"])
+        for title, spoil in spoilt.CLASSES.items():
+            one = len(call.arrays) < 2 or any(BLOCKS[call.code(i)] > 1 for i in call.arrays)
+            assert next(iter(spoil(call)), None) or (title == "overlapping" and one), name
 
 
 # --- what the search, and reading with it in mind, found ------------------------------------------
-
-
-CODES = nonsense.CODES
 
 
 def zeros(*shape, dtype="f32"):
@@ -75,6 +123,15 @@ def _calls():
     yield "an index in the output", "gather", (rest, f(9, dtype="i64"), part, 0)
     one = shifted.view([1, 1, 9])
     yield "an index in the output", "plane_scatter", (one.retype(CODES["f64"]), one, one, 0)
+    out = f(1, 2, 4, 8)
+    start = out.view([64]).retype(CODES["i64"]).narrow(0, 0, 1)
+    queries = (out, *[f(1, 2, 4, 8)] * 3)
+    yield "a start in the output", "attention", (*queries, start, None, 1.0, 1, 0, 0.0)
+    for i in range(3):
+        grads = [f(1, 2, 4, 8) for _ in range(7)]
+        grads[i] = out
+        more = (start, None, 1.0, 1, 0, 0.0)
+        yield "a start in the output", "attention_backward", (*grads, *more)
     # Sizes whose product overflows: a view can repeat an element 2^62 times.
     long = f(1).expand([2**59])
     yield "a long view", "order_statistic", (f(1), f(1, dtype="i64"), long, -1)

@@ -1,0 +1,352 @@
+"""A valid call of every kernel as text, and arrays of any layout for it in guarded memory."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import random
+import struct
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from tallow import _native
+
+CODES = {name: code for code, (name, *_) in enumerate(_native.DTYPES)}
+BYTES = {code: row[1] for code, row in enumerate(_native.DTYPES)}
+BLOCKS = {code: row[2] for code, row in enumerate(_native.DTYPES)}
+KINDS = {code: row[3] for code, row in enumerate(_native.DTYPES)}
+SIGNATURES = dict(_native.kernel_names())
+
+# An array is its shape, `:dtype` where that is fixed, `=values` (repeated) where they matter; else
+# a number, or `none`.
+_IMAGE = "1 1 1 0 -1 -1 1 1 1"
+_POOL = "0 2 2 1 1 1 0 0 0 1 1 1"
+# How many states, of which the last is the master copy, and numbers.
+_OPTIMISED = {
+    "sgd_step": (2, "0.1 1 0.01 0.9 0.9 0.9 1"),
+    "adam_step": (4, "1 0.01 0.9 0.9 0.99 0.1 1.1 0.001"),
+    "nadam_step": (3, "1 0.01 0.9 0.9 0.99 0.1 0.2 1.1 0.001"),
+    "radam_step": (3, "1 0.01 0.9 0.9 0.99 0.1 0.001 1"),
+    "adamax_step": (3, "1 0.01 0.9 0.99 0.1 0.001"),
+    "rmsprop_step": (4, "0.1 1 0.01 0.9 0.001 0.9"),
+    "adagrad_step": (2, "0.1 1 0.01 0.001"),
+    "adadelta_step": (3, "0.1 1 0.01 0.9 0.001"),
+    "lion_step": (2, "0.1 1 0.9 0.9 0.99"),
+}
+CALLS: dict[str, list[str]] = {
+    "conv": [
+        f"1,2,4,4 1,2,4,4 2,2,3,3 2 {_IMAGE} 1",
+        f"2,4,5 2,4,5 4,1,3 4 {_IMAGE} 4",
+        f"1,24,12,14 1,24,12,14 24,24,3,3 24 {_IMAGE} 1",
+    ],
+    "conv_input_grad": [
+        f"1,2,4,4 1,2,4,4 2,2,3,3 2 {_IMAGE} 1",
+        "1,4,8,8 1,4,4,4 4,1,3,3 4 1 2 2 0 -1 -1 1 1 1 4",
+    ],
+    "conv_weight_grad": [
+        f"2,2,3,3 1,2,4,4 1,2,4,4 {_IMAGE} 1",
+        f"4,1,3,3 1,4,4,4 1,4,4,4 {_IMAGE} 4",
+    ],
+    "unfold": ["1,8,9 1,2,4,4 2 2 1 1 0 0 1 1", "1,18,16 1,2,4,4 3 3 1 1 1 1 1 1"],
+    "fold": ["1,2,4,4 1,8,9 2 2 1 1 0 0 1 1", "1,2,4,4 1,18,16 3 3 1 1 1 1 1 1"],
+    "max_pool": [f"1,2,3,3 1,2,4,4 {_POOL}", "1,2,3 1,2,7 0 0 0 1 1 1 0 0 0 1 1 1"],
+    "max_pool_indices": [
+        f"1,2,3,3 1,2,3,3:i64 1,2,4,4 {_POOL}",
+        "1,2,3 1,2,3:i64 1,2,7 0 0 0 1 1 1 0 0 0 1 1 1",
+    ],
+    "plane_gather": ["2,2,5 2,2,7 2,2,5:i64=6,0,3"],
+    "plane_scatter": ["2,2,7 2,2,5 2,2,5:i64=6,0,3 1", "2,2,7 2,2,5 2,2,5:i64=6,0,3 0"],
+    "resample": ["2,3,5 2,4,5 3:i64=0,1,2 4:i64=0,1,2,3 3:f64=0.5"],
+    "index": ["4,3 5,3 1,4:i64=4,0,-1", "4 5,3 2,4:i64=2,0,1"],
+    "index_put": ["5,3 4,3 1,4:i64=4,0,-1", "5,3 4 2,4:i64=2,0,1"],
+    "index_put_add": ["5,3 4,3 1,4:i64=4,0,-1", "5,3 4 2,4:i64=2,0,1"],
+    "gather": ["3,4 5,4 3,4:i64=4,0,2 0", "9 9 9:i64=8,0,2 0"],
+    "scatter": ["5,4 3,4:i64=4,0,2 3,4 0 1", "9 9:i64=8,0,2 9 0 0"],
+    "clear_triangle": ["4,5 -1 0", "2,4,4 1 1"],
+    "mask_counts": ["2:i64 9:bool_"],
+    "nonzero": ["1,1:i64 9:bool_=1,0,0,0,0,0,0,0,0 2:i64=0,1", "2,9:i64 3,3:bool_=1 2:i64=0,9"],
+    "masked_select": ["1 9 9:bool_=1,0,0,0,0,0,0,0,0 2:i64=0,1"],
+    "masked_scatter": ["9 9:bool_=0,0,0,0,0,0,0,0,1 2:i64=0,1 9"],
+    "sort": ["3,9 3,9:i64 3,9 0", "2,40 2,40:i64 2,40 1"],
+    "order_statistic": ["3,1 3,1:i64 3,9 -1", "3,1 3,1:i64 3,9 4"],
+    "row_order": ["5:i64 5,3"],
+    "searchsorted": [
+        "3,4:i64 3,9 3,4 3,9:i64=0,1,2,3,4,5,6,7,8 0",
+        "4:i64 9 4 9:i64=8,7,6,5,4,3,2,1,0 1",
+        "4:i64 9 4 none 1",
+    ],
+    "topk": ["3,2 3,2:i64 3,9 2 1"],
+    "sample": [
+        "1:i64 9 3:i64=1,2 1 3 1 0 1 0 0 0.5",
+        "1:i64 90 0:i64 0.5 0 0.9 0.1 1.1 0.1 0.1 0.5",
+    ],
+    "embedding": ["3,8 3:i64=4,0,2 5,8", "3,32 3:i64=4,0,2 5,32:q8_0"],
+    "kv_write": ["1,2,8,4 1,2,8,4 1,2,3,4 1,2,3,4 1:i64=5"],
+    "matmul": ["3,5 3,4 4,5", "2,9,40 2,9,33 2,33,40"],
+    "linear": ["3,5 3,4 5,4 5 0", "3,5 3,32 5,32:q8_0 5 0", "1,64 1,32 64,32:q4_0 none 1"],
+    "linear_act": ["3,5 3,4 5,4 5 3,5 1 0", "3,5 3,32 5,32:q8_0 5 none 2 1"],
+    "rope_table": ["1,3,8:f32 1,3:i64=0,1,2 4:f32 1"],
+    "rope": ["1,2,3,8 1,2,3,8 1,2,8:f32 0", "2,2,3,9 2,2,3,9 1,2,4:f32 1"],
+    "attention": [
+        "1,2,3,8 1,2,3,8 1,2,4,8 1,2,4,8 1:i64=1 1,1,3,4 1 1 0 0",
+        "2,4,1,8 2,4,1,8 2,2,5,8 2,2,5,8 none none 0.5 0 0 0",
+    ],
+    "attention_backward": [
+        "1,2,3,8 1,2,4,8 1,2,4,8 1,2,3,8 1,2,3,8 1,2,4,8 1,2,4,8 1:i64=1 1,1,3,4 1 1 0 0"
+    ],
+    "quantize": [
+        "2,64:q8_0 2,64:f32 64:f32",
+        "2,256:q6_k 2,256:f32 256:f32",
+        "2,256:iq2_s 2,256:f32 2,256:f32",
+        "2,64:q4_0 2,64:f32 none",
+    ],
+    "dequantize": ["2,64 2,64:q8_0", "2,256 2,256:q4_k"],
+    "random_uniform": ["33 2:i64 0 1"],
+    "random_normal": ["33 2:i64 0 1"],
+    "random_integers": ["33:i64 2:i64 0 9"],
+    "random_permutation": ["33:i64 2:i64"],
+    "random_poisson": ["9:f64 2:i64 9:f64"],
+    "random_dropout": ["33 33:bool_ 2:i64 33 0.5"],
+    "arange": ["9 1 2"],
+    "angle": ["3,5:f32 3,5:complex64"],
+    "complex": ["3,5:complex64 3,5:f32 3,5:f32"],
+    "copy": ["3,5 3,5", "3,5:f16 3,5:f32", "3,5:i32 3,5:f64", "3,5 3,5:bool_"],
+    "where": ["3,5 3,5:bool_ 3,5 3,5"],
+    "softmax": ["3,37 3,37 1 0", "3,4,5 3,4,5 1 1"],
+    "softmax_backward": ["3,37 3,37 3,37 1 0", "3,4,5 3,4,5 3,4,5 1 1"],
+    "rms_norm": ["3,37 3,37 37 0.1", "3,37 3,37 none 0.1"],
+    "layer_norm": ["3,37 3,37 37 37 0.1", "3,37 3,37 none none 0.1"],
+    "rms_norm_backward": ["3,37 37 0 3,37 3,37 37 0.1", "3,37 0 0 3,37 3,37 none 0.1"],
+    "layer_norm_backward": ["3,37 37 37 3,37 3,37 37 0.1"],
+    "logcumsumexp": ["3,4,5 3,4,5 1", "3,37 3,37 1"],
+    "linear_scan": ["3,4,5 3,4,5 3,4,5 1"],
+    **{name: ["3,4,5 3,4,5 1", "3,37 3,37 1"] for name in ("cumsum", "cumprod")},
+    **{name: ["3,4,5 3,4,5:i64 3,4,5 1"] for name in ("cummax", "cummin")},
+    **{name: ["3,1:i64 3,37 1", "1,37:i64 3,37 0"] for name in ("argmax", "argmin")},
+    **{name: ["3,1 3,37 2", "1,37 3,37 1"] for name in ("sum", "mean", "prod", "amax", "amin")},
+    **{name: ["3,1:bool_ 3,37 2", "1,37:bool_ 3,37 1"] for name in ("any", "all")},
+    **{
+        name: [
+            " ".join(["3,37", *["3,37"] * states, "3,37", numbers]),
+            " ".join(["3,37", *["3,37:f32"] * states, "3,37", numbers]),
+            " ".join(["3,37", *["3,37:f32"] * (states - 1), "0:f32 3,37", numbers]),
+        ]
+        for name, (states, numbers) in _OPTIMISED.items()
+    },
+}
+# Arrays of which a kernel has to look at every element along an axis that no output shares: there a
+# huge size is long, honest work. (kernel, argument): the axes.
+HONEST = {
+    **{(name, 1): {0, 1} for name in ("any", "all", "sum", "mean", "prod", "amax", "amin")},
+    **{(name, 1): {0, 1} for name in ("argmax", "argmin")},
+    ("conv_weight_grad", 1): {2, 3},
+    ("order_statistic", 2): {1},
+    ("topk", 2): {1},
+    ("sample", 1): {0},
+    ("sample", 2): {0},
+    ("row_order", 1): {1},
+    ("plane_scatter", 0): {2},
+}
+TESTS = "eq ne lt le gt ge logical_and logical_or logical_xor logical_not isnan isinf isfinite"
+TESTS += " isneginf isposinf signbit"
+
+
+def calls(name: str) -> list[str]:
+    """The valid calls of a kernel; an elementwise one is known by its signature."""
+    if name in CALLS:
+        return CALLS[name]
+    modes = [word.split(":")[1] for word in SIGNATURES[name].split()]
+    if modes[0] != "out" or set(modes[1:]) - {"in", "f"} or modes.count("out") > 1:
+        raise KeyError(f"{name} ({SIGNATURES[name]}) has no valid call in this table")
+    first = "3,37:bool_" if name in TESTS.split() else "3,37"
+    return [" ".join([first, *("3,37" if mode == "in" else "0.5" for mode in modes[1:])])]
+
+
+@dataclass(frozen=True)
+class ArrayText:
+    """One array of a call: `values` None where any will do; `dtype` None where it is free."""
+
+    shape: tuple[int, ...]
+    dtype: int | None
+    values: tuple[float, ...] | None
+
+
+def parse(text: str, modes: list[str]) -> list[ArrayText | int | float | None]:
+    """The arguments of a call."""
+    parsed: list[ArrayText | int | float | None] = []
+    for word, mode in zip(text.split(), modes, strict=True):
+        if word == "none":
+            parsed.append(None)
+        elif mode == "i":
+            parsed.append(int(word))
+        elif mode == "f":
+            parsed.append(float(word))
+        else:
+            form, _, listed = word.partition("=")
+            sizes, _, dtype = form.partition(":")
+            values = tuple(float(v) for v in listed.split(",")) if listed else None
+            shape = tuple(int(n) for n in sizes.split(","))
+            parsed.append(ArrayText(shape, CODES[dtype] if dtype else None, values))
+    return parsed
+
+
+def environment(**more: str) -> dict[str, str]:
+    """What a program of this folder needs to find it."""
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), **more}
+
+
+def modes_of(name: str) -> list[str]:
+    return [word.split(":")[1] for word in SIGNATURES[name].split()]
+
+
+@lru_cache(4096)
+def contents(array: ArrayText, dtype: int, seed: int = 0) -> bytes:
+    """Plausible elements: floats in (0, 1), small integers, or what the call says."""
+    count = product(array.shape)
+    draw = random.Random(seed)
+    if KINDS[dtype] == "q":
+        flat = _native.Array.from_list([draw.random() for _ in range(count)], CODES["f32"])
+        return flat.cast(dtype).raw_bytes()
+    if array.values is not None:
+        values = [array.values[i % len(array.values)] for i in range(count)]
+    elif KINDS[dtype] in "iub":
+        values = [draw.randrange(1 if KINDS[dtype] != "b" else 0, 4) for _ in range(count)]
+    else:
+        values = [draw.uniform(0.05, 0.95) for _ in range(count)]
+    flat = struct.pack(f"<{count}d", *values)
+    if KINDS[dtype] == "b":
+        return bytes(v != 0 for v in values)
+    made = _native.Array.from_buffer(flat, CODES["f64"], [count], 0).cast(dtype)
+    return made.raw_bytes()
+
+
+def product(shape: tuple[int, ...] | list[int]) -> int:
+    total = 1
+    for n in shape:
+        total *= n
+    return total
+
+
+# --- layouts: how elements of a shape lie, in elements of memory ----------------------------------
+
+
+def _rows(shape: tuple[int, ...]) -> list[int]:
+    strides, step = [], 1
+    for n in reversed(shape):
+        strides.append(step)
+        step *= max(n, 1)
+    return strides[::-1]
+
+
+def layout(kind: str, shape: tuple[int, ...]) -> tuple[list[int], int, int]:
+    """Strides, the place of the first element, and the elements of memory that they need."""
+    strides = _rows(shape)
+    if kind == "apart":  # gaps between all elements, and one before the first
+        strides = [2 * s for s in strides]
+    if kind == "transposed":
+        strides = _rows(shape[::-1])[::-1]
+    first = 1 if kind == "apart" else 0
+    reach = sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
+    if product(shape) == 0:
+        return strides, 0, 0
+    if kind == "reversed":
+        return [-s for s in strides], reach, reach + 1
+    return strides, first, first + reach + 1 + (kind == "apart")
+
+
+LAYOUTS = ("contiguous", "apart", "reversed", "transposed")
+
+# --- memory --------------------------------------------------------------------------------------
+
+_mprotect = ctypes.CDLL(None, use_errno=True).mprotect
+_mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+_PAGE = mmap.PAGESIZE
+
+
+class Memory:
+    """Bytes between two pages that nobody may touch, at the end of their pages or at the start."""
+
+    def __init__(self, size: int, alignment: int, at_end: bool) -> None:
+        pages = (size + _PAGE - 1) // _PAGE + 2
+        self.map = mmap.mmap(-1, pages * _PAGE)
+        self.all = np.frombuffer(self.map, np.uint8)
+        self.address = self.all.ctypes.data
+        room = (pages - 2) * _PAGE
+        self.start = _PAGE + (room - size) // alignment * alignment * at_end
+        self.bytes = self.all[self.start : self.start + size]
+        self._protect(0, _PAGE, 0)
+        self._protect((pages - 1) * _PAGE, _PAGE, 0)
+        self.room = room
+
+    def _protect(self, first: int, size: int, rights: int) -> None:
+        if size and _mprotect(self.address + first, size, rights):
+            raise OSError(ctypes.get_errno(), "mprotect")
+
+    def lock(self) -> None:
+        """A write ends the process from now on."""
+        self._protect(_PAGE, self.room, mmap.PROT_READ)
+
+
+class Laid:
+    """An array of some layout in memory of its own, to look at what a call left there."""
+
+    def __init__(
+        self, array: ArrayText, dtype: int, kind: str, *, at_end: bool, locked: bool
+    ) -> None:
+        block, size = BLOCKS[dtype], BYTES[dtype]
+        self.shape, self.size = array.shape, size
+        if block > 1:  # blocks lie in order
+            self.blocks = product(array.shape) // block
+            self.memory = Memory(self.blocks * size, size, at_end)
+            self.strides, self.first, total = [1], 0, self.blocks
+        else:
+            self.strides, self.first, total = layout(kind, array.shape)
+            self.memory = Memory(total * size, _native.alignment_of(dtype), at_end)
+        self.block, self.dtype, self.kind, self.total = block, dtype, kind, total
+        self.locked = locked
+        self.array: _native.Array | None = None
+
+    def view(self, all_: np.ndarray) -> np.ndarray:
+        """The elements, as uninterpreted bytes, of a copy of the memory or of itself."""
+        words = all_.view(f"V{self.size}")
+        if self.block > 1 or self.kind == "contiguous":
+            return words
+        return np.lib.stride_tricks.as_strided(
+            words[self.first :], self.shape, [s * self.size for s in self.strides]
+        )
+
+    def fill(self, raw: bytes | None, pattern: int) -> None:
+        """`raw` elements, and `pattern` in the gaps; without them the pattern everywhere."""
+        self.memory.bytes[:] = pattern
+        if raw is not None and self.total:
+            flat = np.frombuffer(raw, f"V{self.size}")
+            target = self.view(self.memory.bytes)
+            target[...] = flat.reshape(target.shape)
+        if self.locked:
+            self.memory.lock()
+        whole = memoryview(self.memory.map)
+        if self.block > 1:
+            shape: list[int] = [*self.shape]
+        else:
+            shape = [self.total]
+        array = _native.Array.from_buffer(
+            whole.toreadonly() if self.locked else whole, self.dtype, shape, self.memory.start
+        )
+        if self.block == 1:
+            array = array.strided(self.shape, self.strides, self.first)
+        self.array = array
+
+    def elements(self) -> bytes:
+        return self.view(self.memory.bytes).tobytes() if self.total else b""
+
+    def gaps(self) -> bytes:
+        """What lies between the elements."""
+        if not self.total or self.block > 1 or self.kind == "contiguous":
+            return b""
+        rest = self.memory.bytes.copy()
+        self.view(rest)[...] = np.zeros((), f"V{self.size}")
+        return rest.tobytes()
