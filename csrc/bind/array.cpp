@@ -137,22 +137,12 @@ T* fill(nb::handle h, DType dtype, T* out, T* end) {
     const double im = complex ? PyComplex_ImagAsDouble(h.ptr()) : 0;
     *out = {static_cast<float>(re), static_cast<float>(im)};
   } else {
-    *out = integer_of(h, dtype, true, "tensor");
+    *out = integer_of(h, dtype, "tensor");
     // In other dtypes it wraps; both as in PyTorch.
     if (dtype == DType::u64 && *out < 0 && nb::int_(nb::borrow(h)) < nb::int_(0))
       raise("ArgumentError", "tensor", "expected a number that u64 can hold, got a negative one");
   }
   return out + 1;
-}
-
-// Whether a plain integer dtype (or bool, which takes every number) has room for the value.
-bool holds(DType dtype, int64_t value) {
-  if (!is_integral(dtype) || dtype == DType::bool_) return true;
-  int bits = 8 * bytes_of(dtype);
-  if (bits == 64) return true;
-  // A negative value of an unsigned dtype wraps where its absolute value fits, as in PyTorch.
-  int64_t top = int64_t{1} << (row(dtype).kind == 'u' ? bits : bits - 1);
-  return value < top && (row(dtype).kind == 'u' ? value > -top : value >= -top);
 }
 
 // Refuses floats that an integer dtype has no room for, NaN too; their fraction is lost.
@@ -212,9 +202,7 @@ Array from_list(nb::handle data, int dtype) {
 }
 
 void assign(Array& x, const Array& source, const char* where) {
-  Array spread = source.with(broadcast_view(source, x.shape, x.ndim, where));
-  if (spread.storage() == x.storage()) spread = contiguous_copy(spread, where);
-  copy_into(x, moved(spread, x.device(), where), where);
+  checked([&](Error& error) { return tl::assign(x, source, where, error); });
 }
 
 Device device_from(int code) {
@@ -242,10 +230,9 @@ Array new_array(nb::handle shape, int dtype, int device, const char* where) {
 }
 
 Array filled(nb::handle shape, nb::handle value, int dtype, int device) {
-  Array one = scalar(value, static_cast<DType>(dtype), "full", true);
+  Array one = scalar(value, static_cast<DType>(dtype), "full");
   Array out = new_array(shape, dtype, device, "full");
-  Array spread = one.with(broadcast_view(one, out.shape, out.ndim, "full"));
-  copy_into(out, moved(spread, out.device(), "full"), "full");
+  assign(out, one, "full");
   return out;
 }
 
@@ -259,77 +246,6 @@ int64_t size_of(nb::handle h, const char* where) {
           "expected a size below 2**63, got " + std::string(nb::str(h).c_str()));
   if (size == -1 && PyErr_Occurred()) throw nb::python_error();
   return size;
-}
-
-double real_of(nb::handle number, const char* where) {
-  double value = PyFloat_AsDouble(number.ptr());
-  if (value != -1 || !PyErr_Occurred()) return value;
-  bool large = PyErr_ExceptionMatches(PyExc_OverflowError);
-  PyErr_Clear();
-  if (large)
-    raise("ArgumentError", where, "expected a number that a float can hold, got a larger integer");
-  raise("DTypeError", where,
-        std::string("expected a number, got ") + Py_TYPE(number.ptr())->tp_name);
-}
-
-// Floats lose their fraction. The upper half of u64 comes as the same bits. `strict`: a value
-// outside the dtype is refused, else it wraps, as torch does for numbers beside tensors.
-int64_t integer_of(nb::handle number, DType dtype, bool strict, const char* where) {
-  auto refuse = [&] {
-    std::string text = nb::str(number).c_str();
-    if (text.size() > 40) text = "a number of " + std::to_string(text.size()) + " digits";
-    raise("ArgumentError", where,
-          std::string("expected a number that ") + row(dtype).name + " can hold, got " + text);
-  };
-  int64_t value = 0;
-  if (PyIndex_Check(number.ptr())) {
-    int overflow = 0;
-    nb::object whole = nb::steal(PyNumber_Index(number.ptr()));
-    if (!whole.is_valid()) throw nb::python_error();
-    value = PyLong_AsLongLongAndOverflow(whole.ptr(), &overflow);
-    if (overflow) {
-      uint64_t large =
-          overflow > 0 && dtype == DType::u64 ? PyLong_AsUnsignedLongLong(whole.ptr()) : 0;
-      if (PyErr_Occurred()) PyErr_Clear(), large = 0;
-      if (!large) refuse();
-      return static_cast<int64_t>(large);
-    }
-    if (value == -1 && PyErr_Occurred()) throw nb::python_error();
-  } else {
-    double real = real_of(number, where);
-    if (dtype == DType::bool_) return real != 0;
-    if (dtype == DType::u64 && real >= 9223372036854775808.0 && real < 18446744073709551616.0)
-      return static_cast<int64_t>(static_cast<uint64_t>(real));
-    if (!(real >= -9223372036854775808.0 && real < 9223372036854775808.0)) refuse();
-    value = static_cast<int64_t>(real);
-  }
-  if (strict && !holds(dtype, value)) refuse();
-  return value;
-}
-
-Array scalar(nb::handle number, DType dtype, const char* where, bool strict) {
-  Array out = empty(dtype, nullptr, 0, where);
-  if (dtype == DType::complex64) {
-    Py_complex value = PyComplex_AsCComplex(number.ptr());
-    if (PyErr_Occurred()) throw nb::python_error();
-    out.ptr<float>()[0] = static_cast<float>(value.real);
-    out.ptr<float>()[1] = static_cast<float>(value.imag);
-    return out;
-  }
-  if (is_float(dtype)) {
-    double value = real_of(number, where);
-    if (dtype == DType::f32) {
-      *out.ptr<float>() = static_cast<float>(value);
-      return out;
-    }
-    Array wide = empty(DType::f64, nullptr, 0, where);
-    *wide.ptr<double>() = value;
-    return cast(wide, dtype, where);
-  }
-  Array wide = empty(DType::i64, nullptr, 0, where);
-  *wide.ptr<int64_t>() = integer_of(number, dtype, strict, where);
-  if (dtype == DType::u64) wide.dtype = dtype;  // the same 64 bits
-  return cast(wide, dtype, where);
 }
 
 void bind_array(nb::module_& m) {
@@ -379,9 +295,15 @@ void bind_array(nb::module_& m) {
   });
   c.def("cast", [](const Array& x, int dtype) { return cast(x, static_cast<DType>(dtype), "to"); });
   // A copy on the device of this code; the array itself when it is there.
-  c.def("moved", [](const Array& x, int device) { return moved(x, device_from(device), "to"); });
-  c.def("contiguous", [](const Array& x) { return contiguous(x, "contiguous"); });
-  c.def("clone", [](const Array& x) { return contiguous_copy(x, "clone"); });
+  c.def("moved", [](const Array& x, int device) {
+    return checked([&](Error& error) { return moved(x, device_from(device), "to", error); });
+  });
+  c.def("contiguous", [](const Array& x) {
+    return checked([&](Error& error) { return contiguous(x, "contiguous", error); });
+  });
+  c.def("clone", [](const Array& x) {
+    return checked([&](Error& error) { return contiguous_copy(x, "clone", error); });
+  });
   // As clone, in the order of x's axes.
   c.def("copy", [](const Array& x) {
     Array out = like(x, x.dtype, "clone");

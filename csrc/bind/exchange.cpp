@@ -359,16 +359,6 @@ Array from_dlpack(nb::handle capsule) {
 
 }  // namespace
 
-Array aligned(Array x, const char* where) {
-  const int off = misalignment(x), size = alignment_of(x.dtype);
-  if (off == 0) return x;
-  if (!x.storage()->writable) raise("OutOfMemoryError", where, "no memory");
-  raise("ArgumentError", where,
-        "expected writable memory at a multiple of " + std::to_string(size) + " bytes, which " +
-            row(x.dtype).name + " needs, got an address " + std::to_string(off) +
-            " beyond one: copy it first (tl.tensor does)");
-}
-
 PyType_Slot kBufferSlots[] = {
     {Py_bf_getbuffer, reinterpret_cast<void*>(get_buffer)},
     {Py_bf_releasebuffer, reinterpret_cast<void*>(release_buffer)},

@@ -8,8 +8,7 @@
 #include <utility>
 
 #include "alloc.h"
-#include "array.h"
-#include "kernel.h"
+#include "call.h"
 #include "parallel.h"
 
 struct tl_array {
@@ -17,8 +16,6 @@ struct tl_array {
 };
 
 namespace tl {
-
-const char* check_call(const Kernel& kernel, const Arg* args, int n);  // core/kernel.cpp
 
 namespace {
 

@@ -1,4 +1,4 @@
-#include "kernel.h"
+#include "call.h"
 
 #include <cstring>
 
@@ -57,9 +57,6 @@ const Kernel* KernelTable::find(const char* name) const {
   return row ? &rows_[row - 1] : nullptr;
 }
 
-// Null, or how the arguments differ from the signature; the C ABI asks before it makes the outputs
-// writable.
-const char* check_call(const Kernel& kernel, const Arg* args, int n);
 const char* check_call(const Kernel& kernel, const Arg* args, int n) {
   if (n < kernel.count) return "too few arguments for the kernel's signature";
   if (n > kernel.count) return "too many arguments for the kernel's signature";

@@ -1,9 +1,11 @@
 // The order in memory of results whose operands do not lie in row-major order, as torch's
 // TensorIterator chooses it: operands in one dense order keep it; else axes are sorted by the
 // strides of the first operand that tells two of them apart.
-#include "bind.h"
+#include "strides.h"
 
-namespace tl::bind {
+#include <cstring>
+
+namespace tl {
 namespace {
 
 bool equal(const int64_t* a, const int64_t* b, int n) {
@@ -89,16 +91,14 @@ void follow_strides(const View* const* operands, int n, bool same, View& out) {
     memcpy(out.strides, operands[0]->strides, sizeof(int64_t) * out.ndim);
 }
 
-Array like(const Array& x, DType dtype, const char* where, Device device) {
-  Array out = empty(dtype, x.shape, x.ndim, where, device);
-  if (is_block(dtype) || is_block(x.dtype) || in_order(x)) return out;
+void keep_strides(const View& x, View& out) {
+  if (in_order(x)) return;
   if (is_dense(x)) {
     memcpy(out.strides, x.strides, sizeof(int64_t) * x.ndim);
   } else {
     const View* operands[] = {&x};
     sort_axes(operands, 1, out);
   }
-  return out;
 }
 
-}  // namespace tl::bind
+}  // namespace tl

@@ -1,0 +1,315 @@
+#include "call.h"
+
+#include <cstdio>
+#include <cstring>
+
+#include "plan.h"
+#include "strides.h"
+
+namespace tl {
+namespace {
+
+// Below this many elements a kernel is over before letting go of a lock would pay.
+constexpr int64_t kLongFrom = 16384;
+
+bool is_spread(const View& v) {
+  for (int i = 0; i < v.ndim; ++i) {
+    if (v.strides[i] == 0 && v.shape[i] > 1) return v.size() > 0;
+  }
+  return false;
+}
+
+// Refuses a write outside inference mode of what was made in it, save through `.data`, as in torch;
+// lets the host copy what it needs of a storage that is about to change.
+bool before_write(const Array& x, const char* where, Error& error) {
+  Storage* storage = x.storage();
+  if ((storage->guards & kInference) && !in_inference() && !x.has_own_version())
+    return error.set(ErrorKind::gradient, where,
+                     "expected a tensor that may be changed outside inference_mode, got one made "
+                     "in it (use .clone() first)");
+  if (!(storage->guards & kWatched)) return true;
+  storage->guards &= static_cast<uint8_t>(~kWatched);
+  if (!host.before_write || host.before_write(storage)) return true;
+  return error.set(ErrorKind::host, where, "the write was refused");
+}
+
+bool make_writable(const Array& out, const char* where, Error& error) {
+  if (is_spread(out))
+    return error.set(ErrorKind::shape, where,
+                     "expected a target whose elements lie apart, got one expanded to %s (use "
+                     ".clone() first)",
+                     ShapeText(out).text);
+  Storage* storage = out.storage();
+  if (storage->guards.load(std::memory_order_relaxed) && !before_write(out, where, error))
+    return false;
+  if (!storage->writable && !detach(storage))
+    return error.set(ErrorKind::memory, where, "no room for a writable copy");
+  out.count_write();
+  return true;
+}
+
+// The kernel's text, with the arrays that it was given.
+__attribute__((cold)) bool refuse(const Kernel& kernel, const Arg* args, int n, const char* text,
+                                  Error& error) {
+  const size_t name = strlen(kernel.name);
+  if (strncmp(text, kernel.name, name) == 0 && text[name] == ':' && text[name + 1] == ' ')
+    text += name + 2;
+  char arrays[1536] = "";
+  size_t length = 0;
+  for (int i = 0; i < n; ++i) {
+    if (args[i].kind != Arg::array || !args[i].a) continue;
+    const ShapeText shape(*args[i].a);
+    const char* between = i ? ", " : " (arguments ";
+    const size_t more = strlen(between) + strlen(row(args[i].a->dtype).name) + strlen(shape.text);
+    if (length + more >= sizeof arrays) break;
+    for (const char* part : {between, row(args[i].a->dtype).name, shape.text})
+      length = static_cast<size_t>(stpcpy(arrays + length, part) - arrays);
+  }
+  const bool dtype = strncmp(text, "no kernel for this dtype", 24) == 0;
+  return error.set(dtype ? ErrorKind::no_kernel : ErrorKind::argument, kernel.name, "%s%s%s", text,
+                   arrays, length ? ")" : "");
+}
+
+const Kernel& known(const char* name) {
+  const Kernel* kernel = kernels().find(name);
+  if (!kernel) __builtin_trap();  // every build has these
+  return *kernel;
+}
+
+}  // namespace
+
+Array new_array(DType dtype, const int64_t* shape, int ndim, Device device, const char* where,
+                Error& error) {
+  Array out = Array::empty(dtype, shape, ndim, device);
+  if (out.ok()) return out;
+  const int64_t bytes = ndim < 0 || ndim > kMaxDims ? -1 : contiguous_bytes(dtype, shape, ndim);
+  if (bytes >= 0) {
+    error.set(ErrorKind::memory, where, "expected room for %lld bytes, got none",
+              static_cast<long long>(bytes));
+    return out;
+  }
+  char whole[64] = "";
+  if (is_block(dtype))
+    snprintf(whole, sizeof whole, " and whose last axis is a multiple of %d", block_of(dtype));
+  error.set(ErrorKind::shape, where,
+            "expected a shape of at most %d axes whose size fits in memory%s, got %s of %s",
+            kMaxDims, whole, ShapeText(shape, ndim).text, row(dtype).name);
+  return out;
+}
+
+Array new_like(const Array& x, DType dtype, Device device, const char* where, Error& error) {
+  Array out = new_array(dtype, x.shape, x.ndim, device, where, error);
+  if (out.ok() && !is_block(dtype) && !is_block(x.dtype)) keep_strides(x, out);
+  return out;
+}
+
+bool expect_values(const Array& x, const char* where, Error& error) {
+  if (x.device().type != Device::meta) return true;
+  return error.set(ErrorKind::device, where,
+                   "expected a tensor with values, got one on meta (move its module with "
+                   "to_empty(device='cpu') and fill it)");
+}
+
+bool refuse_mixed(const char* where, Device a, Device b, Error& error) {
+  return error.set(ErrorKind::device, where,
+                   "expected operands on one device, got %s and %s (move them with .to(device))",
+                   name_of(a), name_of(b));
+}
+
+Array moved(const Array& x, Device device, const char* where, Error& error) {
+  if (x.device() == device) return x;
+  if (!expect_values(x, where, error)) return {};
+  return new_like(x, x.dtype, device, where, error);  // on meta, which has no values to copy
+}
+
+bool run(const Kernel& kernel, const Arg* args, int n, Error& error) {
+  int64_t work = 0;
+  const Array* first = nullptr;
+  for (int i = 0; i < n; ++i) {
+    if (args[i].kind != Arg::array) continue;
+    const auto* array = static_cast<const Array*>(args[i].a);
+    if (!first) first = array;
+    if (!(array->device() == first->device()))
+      return refuse_mixed(kernel.name, first->device(), array->device(), error);
+  }
+  for (int i = 0; i < n; ++i) {
+    if (args[i].kind != Arg::array) continue;
+    auto* array = const_cast<Array*>(static_cast<const Array*>(args[i].a));
+    if ((kernel.written >> i & 1) && !make_writable(*array, kernel.name, error)) return false;
+    array->sync();
+    const int64_t size = array->size();
+    work = size > work ? size : work;
+  }
+  if (first && !kernels(first->device()))
+    return !recording() || error.set(ErrorKind::device, kernel.name,
+                                     "a plan computes values: it cannot be captured with tensors "
+                                     "on meta, which have none");
+  const char* text =
+      work >= kLongFrom && host.run_long ? host.run_long(kernel, args, n) : kernel.fn(args, n);
+  if (text) return refuse(kernel, args, n, text, error);
+  if (recording()) recording()->add(kernel, args, n);
+  return true;
+}
+
+bool run_checked(const Kernel& kernel, const Arg* args, int n, Error& error) {
+  if (const char* text = check_call(kernel, args, n)) return refuse(kernel, args, n, text, error);
+  return run(kernel, args, n, error);
+}
+
+// Quantisers read contiguous f32; the unpackers write contiguous floats of at most 32 bits. The
+// rest goes by way of f32.
+bool copy_into(Array& out, const Array& x, const char* where, Error& error) {
+  static const Kernel &copy = known("copy"), &quantize = known("quantize"),
+                      &dequantize = known("dequantize");
+  const bool unpacks = is_block(x.dtype) && out.dtype != x.dtype,
+             packs = is_block(out.dtype) && out.dtype != x.dtype && !unpacks;
+  if (!(out.device() == x.device())) return refuse_mixed(where, out.device(), x.device(), error);
+  Array source;
+  if (packs && row(x.dtype).kind == 'c')
+    return error.set(ErrorKind::no_kernel, where, "expected a real dtype to make %s of, got %s",
+                     row(out.dtype).name, row(x.dtype).name);
+  if (packs || unpacks) {
+    source = packs ? cast(x, DType::f32, where, error) : x;
+    if (source.ok()) source = contiguous(source, where, error);
+    bool direct =
+        packs || out.dtype == DType::f32 || out.dtype == DType::f16 || out.dtype == DType::bf16;
+    if (source.ok() && (!direct || !out.contiguous())) {
+      source = cast(source, packs ? out.dtype : DType::f32, where, error);
+      return source.ok() && copy_into(out, source, where, error);
+    }
+    if (!source.ok()) return false;
+  }
+  Arg args[3] = {};  // the third: no importances
+  args[0].kind = args[1].kind = Arg::array;
+  args[0].a = &out;
+  args[1].a = packs || unpacks ? &source : &x;
+  return run(unpacks ? dequantize : packs ? quantize : copy, args, packs ? 3 : 2, error);
+}
+
+Array cast(const Array& x, DType dtype, const char* where, Error& error) {
+  if (x.dtype == dtype) return x;
+  Array out = new_like(x, dtype, x.device(), where, error);
+  return out.ok() && copy_into(out, x, where, error) ? out : Array();
+}
+
+Array contiguous_copy(const Array& x, const char* where, Error& error) {
+  Array out = new_array(x.dtype, x.shape, x.ndim, x.device(), where, error);
+  return out.ok() && copy_into(out, x, where, error) ? out : Array();
+}
+
+Array contiguous(const Array& x, const char* where, Error& error) {
+  return x.contiguous() ? x : contiguous_copy(x, where, error);
+}
+
+bool broadcast_view(const View& x, const int64_t* shape, int ndim, const char* where, View& out,
+                    Error& error) {
+  bool fits = ndim >= x.ndim && ndim <= kMaxDims;
+  for (int i = 1; fits && i <= ndim; ++i) {
+    int64_t size = x.back(i);
+    fits = size == shape[ndim - i] || size == 1;
+  }
+  if (!fits)
+    return error.set(ErrorKind::shape, where, "expected a shape that broadcasts to %s, got %s",
+                     ShapeText(shape, ndim).text, ShapeText(x).text);
+  View seen = x;
+  seen.ndim = static_cast<int8_t>(ndim);
+  for (int i = 1; i <= ndim; ++i) {
+    int64_t size = x.back(i);
+    seen.shape[ndim - i] = shape[ndim - i];
+    seen.strides[ndim - i] = size == shape[ndim - i] && i <= x.ndim ? x.back_stride(i) : 0;
+  }
+  out = seen;
+  return true;
+}
+
+bool assign(Array& x, const Array& source, const char* where, Error& error) {
+  View seen;
+  if (!broadcast_view(source, x.shape, x.ndim, where, seen, error)) return false;
+  Array from = source.with(seen);
+  if (from.storage() == x.storage()) from = contiguous_copy(from, where, error);
+  if (from.ok()) from = moved(from, x.device(), where, error);
+  return from.ok() && copy_into(x, from, where, error);
+}
+
+Array aligned(Array x, const char* where, Error& error) {
+  const int off = misalignment(x);
+  if (off == 0) return x;
+  if (x.storage()->writable)
+    error.set(ErrorKind::argument, where,
+              "expected writable memory at a multiple of %d bytes, which %s needs, got an address "
+              "%d beyond one: copy it first (tl.tensor does)",
+              alignment_of(x.dtype), row(x.dtype).name, off);
+  else
+    error.set(ErrorKind::memory, where, "no memory");
+  return {};
+}
+
+bool holds(DType dtype, int64_t value) {
+  if (!is_integral(dtype) || dtype == DType::bool_) return true;
+  int bits = 8 * bytes_of(dtype);
+  if (bits == 64) return true;
+  // A negative value of an unsigned dtype wraps where its absolute value fits, as in PyTorch.
+  int64_t top = int64_t{1} << (row(dtype).kind == 'u' ? bits : bits - 1);
+  return value < top && (row(dtype).kind == 'u' ? value > -top : value >= -top);
+}
+
+bool integer_of(const Number& number, DType dtype, bool strict, const char* where, int64_t& out,
+                Error& error) {
+  const double real = number.re;
+  bool fits = true;
+  if (number.kind != Number::real) {
+    out = number.i;
+    fits = !number.large || (dtype == DType::u64 && number.i != 0);
+    if (fits && number.large) return true;
+  } else if (dtype == DType::bool_) {
+    out = real != 0;
+    return true;
+  } else if (dtype == DType::u64 && real >= 9223372036854775808.0 &&
+             real < 18446744073709551616.0) {
+    out = static_cast<int64_t>(static_cast<uint64_t>(real));
+    return true;
+  } else {
+    fits = real >= -9223372036854775808.0 && real < 9223372036854775808.0;
+    if (fits) out = static_cast<int64_t>(real);
+  }
+  if (fits && (!strict || holds(dtype, out))) return true;
+  char text[40];
+  if (number.kind == Number::real)
+    snprintf(text, sizeof text, "%g", real);
+  else
+    snprintf(text, sizeof text, "%lld", static_cast<long long>(number.i));
+  return error.set(ErrorKind::argument, where, "expected a number that %s can hold, got %s",
+                   row(dtype).name, number.text ? number.text : text);
+}
+
+Array scalar(const Number& number, DType dtype, bool strict, const char* where, Error& error) {
+  const bool complex = dtype == DType::complex64;
+  if (!complex && number.kind == Number::complex) {
+    error.set(ErrorKind::dtype, where, "expected a number, got complex");
+    return {};
+  }
+  if (number.large && !is_integral(dtype) && __builtin_isinf(number.re)) {
+    error.set(ErrorKind::argument, where,
+              "expected a number that a float can hold, got a larger integer");
+    return {};
+  }
+  const DType wide = complex || dtype == DType::f32 ? dtype
+                     : is_float(dtype)              ? DType::f64
+                                                    : DType::i64;
+  int64_t whole = 0;
+  if (wide == DType::i64 && !integer_of(number, dtype, strict, where, whole, error)) return {};
+  Array out = new_array(wide, nullptr, 0, {}, where, error);
+  if (!out.ok()) return out;
+  if (wide == DType::i64) {
+    *out.ptr<int64_t>() = whole;
+  } else if (wide == DType::f64) {
+    *out.ptr<double>() = number.re;
+  } else {
+    out.ptr<float>()[0] = static_cast<float>(number.re);
+    if (complex) out.ptr<float>()[1] = static_cast<float>(number.im);
+  }
+  if (dtype == DType::u64) out.dtype = dtype;  // the same 64 bits
+  return cast(out, dtype, where, error);
+}
+
+}  // namespace tl
