@@ -87,7 +87,7 @@ def load(source: Source | BinaryIO) -> Any:
         ModelError: a folder without weights.
     """
     from tallow.weights import open_weights
-    from tallow.weights.kinds import recognise
+    from tallow.weights.file_formats import recognise
 
     opened = readable(source)
     kind = "" if _has_parts(opened) else recognise(opened).name

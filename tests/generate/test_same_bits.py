@@ -18,8 +18,7 @@ from tallow.generate.step import DecodeStep
 from tallow.models import DecoderConfig
 from tallow.models.families.llama import Llama
 from tallow.nn import Linear
-from tallow.weights import load as fill
-from tallow.weights import open_weights
+from tallow.weights import fill, open_weights
 
 FLOATS = ("f32", "f16", "bf16", "f8e4m3", "f8e5m2")
 FORMS = [(name, "float") for name in (*FLOATS, *BLOCKS)]

@@ -10,7 +10,7 @@ import pytest
 from alone import run_alone
 from hostile import corpora
 from tallow.errors import FormatError
-from tallow.weights.kinds import KINDS
+from tallow.weights.file_formats import KINDS
 
 MODULES = corpora.modules()
 CASES = [

@@ -10,7 +10,7 @@ from PIL import Image
 import tallow as tl
 from tallow.errors import TallowError
 from tallow.vision import ImageProcessor
-from tallow.vision.kinds import KINDS
+from tallow.vision.processor_types import KINDS
 from vision.cases import CASES, SHAPES, picture
 
 pytestmark = pytest.mark.needs_torch

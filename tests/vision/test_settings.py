@@ -6,7 +6,7 @@ import pytest
 
 from tallow.errors import FormatError
 from tallow.vision import ImageProcessor
-from tallow.vision.kinds import KINDS
+from tallow.vision.processor_types import KINDS
 
 
 def settings(name="ViT", **config):

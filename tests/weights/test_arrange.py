@@ -7,7 +7,7 @@ import pytest
 
 import tallow as tl
 from tallow.errors import ModelError
-from tallow.weights import Names, load, open_weights
+from tallow.weights import NameMap, fill, open_weights
 from tallow.weights.arrange import cat, rename, split, stack, transpose, within
 from tallow.weights.patterns import Pattern
 
@@ -45,7 +45,7 @@ def test_patterns(pattern, name, want):
 
 
 def test_names_with_several_numbers():
-    names = Names({"blk.{}.ffn.{}.up": "layers.{}.experts.{}.up_proj"})
+    names = NameMap({"blk.{}.ffn.{}.up": "layers.{}.experts.{}.up_proj"})
     assert names("blk.3.ffn.12.up.weight") == "layers.3.experts.12.up_proj.weight"
     assert names.stored("layers.3.experts.12.up_proj.weight") == "blk.3.ffn.12.up.weight"
     assert names("blk.3.other.weight") == "blk.3.other.weight"
@@ -145,7 +145,7 @@ def test_misfits_of_arranging_and_of_filling_in_one_error():
     }
     rules = [split("qk", "q.weight", "k.weight"), stack("e.{*}.w", to="e"), transpose("p")]
     with pytest.raises(ModelError) as caught:
-        load(Pair(), open_weights(tensors).arrange(rules))
+        fill(Pair(), open_weights(tensors).arrange(rules))
     text = str(caught.value)
     for part in (
         "qk: expected axis 0 of 7 to divide into 2 equal parts",
@@ -170,7 +170,7 @@ def test_buffers_are_filled_and_converted():
     state = {name: value.to(tl.f16) if value.dtype is tl.f32 else value
              for name, value in other.state_dict().items()}  # fmt: skip
     state["norm.num_batches_tracked"] = tl.tensor(5, dtype=tl.i32)
-    load(model, open_weights(state))
+    fill(model, open_weights(state))
     assert model.norm.running_mean.tolist() == [1, 2, 3]
     assert model.norm.running_mean.dtype is tl.f32
     assert model.norm.num_batches_tracked.item() == 5

@@ -21,7 +21,7 @@ from tallow.formats.torch_pickle import save_torch
 from tallow.hub import Silent, resolve
 from tallow.tensor import tobytes
 from tallow.weights import open_weights
-from tallow.weights.kinds import KINDS, recognise
+from tallow.weights.file_formats import KINDS, recognise
 
 TENSORS = {
     "a.weight": tl.tensor(np.arange(12, dtype=np.float32).reshape(3, 4)),

@@ -16,7 +16,7 @@ from tallow.errors import ModelError, TallowError
 from tallow.models import build
 from tallow.nn import Linear, Module, param
 from tallow.tensor import tobytes
-from tallow.weights import load, open_weights
+from tallow.weights import fill, open_weights
 from weights.checkpoints import (
     PACKERS,
     awq,
@@ -125,7 +125,7 @@ def test_a_layer_of_floats_is_given_no_blocks(tmp_path):
 
     message = r"expected a float tensor of shape \(8, 64\), found q4_0 of shape \(8, 64\)"
     with pytest.raises(ModelError, match=message):
-        load(Table(), source.scope("layer"))
+        fill(Table(), source.scope("layer"))
 
 
 def test_scales_in_other_floats(tmp_path):
@@ -163,8 +163,8 @@ def test_what_no_block_holds_is_given_as_floats(tmp_path, case):
         source.take("layer.weight")
     layer = Linear(ints.codes.shape[1], 8, bias=False)
     with pytest.raises(ModelError, match=reason):
-        load(layer, source.scope("layer"))
-    load(layer, source.scope("layer"), dtype=tl.f32)
+        fill(layer, source.scope("layer"))
+    fill(layer, source.scope("layer"), dtype=tl.f32)
     found = layer.weight.detach().numpy()
     np.testing.assert_array_equal(found, ints.weight.astype(np.float32))
 
@@ -186,7 +186,7 @@ def test_a_layer_is_filled_with_blocks(tmp_path):
     assert sorted(source.names()) == ["norm.weight", "proj.bias", "proj.weight"]
     assert source.config == {"model_type": "x"}
     layer = Linear(64, 16)
-    load(layer, source.scope("proj"))
+    fill(layer, source.scope("proj"))
     layer.exact = True
     x = rng.standard_normal((3, 64)).astype(np.float32)
     found = layer(tl.from_numpy(x)).detach().numpy()

@@ -16,7 +16,7 @@ import tallow as tl
 from tallow.errors import ArgumentError, FormatError, HubError, ModelError
 from tallow.formats.gguf import save_gguf
 from tallow.nn import Linear
-from tallow.weights import load, open_weights, remote
+from tallow.weights import fill, open_weights, remote
 from weights.remote_files import ARRAYS, FILE, offsets
 
 RNG = np.random.default_rng(6)
@@ -112,7 +112,7 @@ def test_a_model_is_filled_with_few_requests(server):
     made = {name: array.astype(np.float32) for name, array in made.items()}
     server.files["/l.safetensors"] = save(made)
     layer = Linear(2, 3)
-    load(layer, open_weights(f"{server.url}/l.safetensors"))
+    fill(layer, open_weights(f"{server.url}/l.safetensors"))
     np.testing.assert_array_equal(layer.weight.detach().numpy(), made["weight"])
     assert len(server.log) == 1
 

@@ -14,7 +14,7 @@ from tallow.formats.gguf import save_gguf
 from tallow.formats.safetensors import Stored, save_safetensors
 from tallow.nn import Linear, Module
 from tallow.tensor import tobytes
-from tallow.weights import WeightSource, load, open_weights
+from tallow.weights import WeightSource, fill, open_weights
 
 RNG = np.random.default_rng(21)
 W = RNG.standard_normal((8, 64)).astype(np.float32)
@@ -107,7 +107,7 @@ def test_blocks_divide_at_their_borders(quantised, dtype):
     with pytest.raises(ShapeError, match=f"a range of whole blocks of {block} elements"):
         source.take_range(dtype, 1, 0, 16)
     layer = Linear(256, 6, bias=False)
-    load(layer, source.shard(1, 2, {dtype: 1}).select(dtype).rename({dtype: "weight"}))
+    fill(layer, source.shard(1, 2, {dtype: 1}).select(dtype).rename({dtype: "weight"}))
     layer.exact = True
     x = RNG.standard_normal((3, 256)).astype(np.float32)
     found = layer(tl.from_numpy(x)).detach().numpy()
@@ -174,11 +174,11 @@ def test_a_model_of_parts_is_filled(tmp_path):
     total = np.zeros((2, 64), np.float32)
     for rank in range(2):
         model = Parallel()
-        load(model, source.shard(rank, 2, dims))
+        fill(model, source.shard(rank, 2, dims))
         total += model.down(model.up(tl.from_numpy(x))).detach().numpy()
     np.testing.assert_allclose(total, x @ up.T @ down.T, rtol=1e-4, atol=1e-3)
     with pytest.raises(ModelError, match=r"found f32 of shape \(2, 64\) \(0 to 2 of axis 0 of"):
-        load(Parallel(), source.shard(0, 4, dims))
+        fill(Parallel(), source.shard(0, 4, dims))
 
 
 def test_select(source):
@@ -240,7 +240,7 @@ def test_bytes_are_not_taken_for_numbers(tmp_path):
         source.take("s", "f32")
     layer = Linear(8, 1)
     with pytest.raises(ModelError, match=r"F8_E8M0 of shape \(8,\), kept as bytes"):
-        load(layer, source.rename({"s": "weight"}))
+        fill(layer, source.rename({"s": "weight"}))
 
 
 def test_an_empty_source():

@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 import tallow as tl
 from tallow.errors import FormatError, ModelError
 from tallow.nn import Linear, Module
-from tallow.weights import Names, load, open_weights
+from tallow.weights import NameMap, fill, open_weights
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "models"
 
@@ -52,7 +52,7 @@ def test_rename_and_scope(source):
 
 
 def test_names_go_both_ways():
-    names = Names({"blk.{}.attn_q": "layers.{}.q_proj", "output": "head"})
+    names = NameMap({"blk.{}.attn_q": "layers.{}.q_proj", "output": "head"})
     for stored, visible in {
         "blk.12.attn_q.weight": "layers.12.q_proj.weight",
         "output.bias": "head.bias",
@@ -64,7 +64,7 @@ def test_names_go_both_ways():
 
 
 def test_absent_names_are_reported_as_stored(source):
-    named = source.rename(Names({"blk.{}.q": "layers.{}.q_proj"}))
+    named = source.rename(NameMap({"blk.{}.q": "layers.{}.q_proj"}))
     with pytest.raises(ModelError, match=r"w\.safetensors: blk\.3\.q\.weight: expected a tensor"):
         named.take("layers.3.q_proj.weight")
 
@@ -81,7 +81,7 @@ def test_a_shared_parameter_needs_one_tensor(name, tmp_path):
     tensors = {f"{name}.weight": np.ones((2, 3), np.float32), "first.bias": np.ones(2, np.float32)}
     save_file(tensors, tmp_path / "w.safetensors")
     model = Tied()
-    load(model, open_weights(tmp_path / "w.safetensors"))
+    fill(model, open_weights(tmp_path / "w.safetensors"))
     assert model.first.weight is model.second.weight
     assert model.first.weight.tolist() == [[1.0] * 3] * 2
 
@@ -91,7 +91,7 @@ def test_nothing_is_filled_when_something_misfits(tmp_path):
     layer = Linear(3, 2)
     before = layer.weight.tolist()
     with pytest.raises(ModelError, match=r"bias: expected a float tensor of shape \(2,\)"):
-        load(layer, open_weights(tmp_path / "w.safetensors"))
+        fill(layer, open_weights(tmp_path / "w.safetensors"))
     assert layer.weight.tolist() == before
 
 
@@ -99,7 +99,7 @@ def test_long_lists_of_misfits_are_cut(tmp_path):
     tensors = {f"t{i}": np.zeros(1, np.float32) for i in range(500)}
     save_file(tensors, tmp_path / "w.safetensors")
     with pytest.raises(ModelError, match="502 tensors do not fit Linear") as caught:
-        load(Linear(3, 2), open_weights(tmp_path / "w.safetensors"))
+        fill(Linear(3, 2), open_weights(tmp_path / "w.safetensors"))
     assert "and 482 more" in str(caught.value)
 
 
@@ -168,3 +168,11 @@ def test_sharded_folder_and_index():
     assert folder.config is not None
     assert index.config is None
     assert folder.info("model.norm.weight").dtype == "f32"
+
+
+def test_older_names_warn():
+    for older, newer in (("load", "fill"), ("Names", "NameMap")):
+        with pytest.warns(DeprecationWarning, match=f"{older} is now called {newer}"):
+            assert getattr(tl.weights, older) is getattr(tl.weights, newer)
+    with pytest.raises(AttributeError, match="nothing"):
+        tl.weights.nothing  # noqa: B018

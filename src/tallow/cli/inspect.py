@@ -58,7 +58,7 @@ def _described(source: WeightSource, full: bool) -> dict[str, Any]:
 
 
 def _format(source: WeightSource) -> str:
-    from tallow.weights.kinds import BY_SUFFIX, recognise
+    from tallow.weights.file_formats import BY_SUFFIX, recognise
 
     if source.config is not None:
         return "huggingface"

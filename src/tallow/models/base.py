@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from tallow.errors import ArgumentError, DTypeError, ModelError
 from tallow.nn import Module
 from tallow.tensor import Tensor
-from tallow.weights.arrange import Rule, within
+from tallow.weights.arrange import WeightConverter, within
 
 if TYPE_CHECKING:
     from tallow.text import Tokenizer
@@ -39,7 +39,7 @@ class Model(Module):
 
     config_class: ClassVar[Any]
     base_model_prefix: ClassVar[str] = ""
-    rules: ClassVar[tuple[Rule, ...]] = ()
+    rules: ClassVar[tuple[WeightConverter, ...]] = ()
     ignorable: ClassVar[tuple[str, ...]] = ()
     optional_parts: ClassVar[tuple[str, ...]] = ()
 
@@ -83,9 +83,9 @@ class Model(Module):
         """The class and tensors where files beside the weights hold more of the model."""
         return cls, source
 
-    def arrangement(self, names: Collection[str]) -> tuple[Rule, ...]:
+    def arrangement(self, names: Collection[str]) -> tuple[WeightConverter, ...]:
         """The rules of this model and of the models within it, for a file of such names."""
-        found: list[Rule] = []
+        found: list[WeightConverter] = []
         for path, part in self.named_modules():
             if isinstance(part, Model):
                 found += within(path, part.rules) if path else part.rules

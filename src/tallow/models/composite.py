@@ -22,7 +22,7 @@ def encoder(model_type: str) -> Reader:
         inner = fields.scope(name).with_default("model_type", model_type)
         for flag in ("is_decoder", "add_cross_attention"):
             if inner.flag(flag):
-                raise inner.misfit(flag, "false for an encoder", True)
+                raise inner.error(flag, "false for an encoder", True)
         inner.get("tie_word_embeddings")  # configs say it of every part; an encoder has none
         return part(inner, "embedding")
 
@@ -62,12 +62,12 @@ class CompositeConfig(Config):
         size = getattr(self.encoder.config, "hidden_size", None)
         if size is None:
             wanted = "an encoder that gives positions of one hidden_size"
-            raise fields.misfit("encoder", wanted, self.encoder.model.__name__)
+            raise fields.error("encoder", wanted, self.encoder.model.__name__)
         if self.cross_size not in (None, size):
             wanted = f"{size}, as the encoder's hidden_size"
-            raise fields.misfit("decoder.cross_attention_hidden_size", wanted, self.cross_size)
+            raise fields.error("decoder.cross_attention_hidden_size", wanted, self.cross_size)
         if not getattr(self.decoder.config, "add_cross_attention", True):
-            raise fields.misfit("decoder.add_cross_attention", "true behind an encoder", False)
+            raise fields.error("decoder.add_cross_attention", "true behind an encoder", False)
 
 
 class Composite(EncoderDecoder):

@@ -74,17 +74,17 @@ class DecoderConfig:
         kv_heads = fields.integer("num_key_value_heads", heads, high=MAX_HEADS)
         if heads % kv_heads:
             wanted = f"a divisor of the {heads} attention heads"
-            raise fields.misfit("num_key_value_heads", wanted, kv_heads)
+            raise fields.error("num_key_value_heads", wanted, kv_heads)
         if "head_dim" not in fields and hidden % heads:
-            raise fields.misfit("hidden_size", f"a multiple of the {heads} heads", hidden)
+            raise fields.error("hidden_size", f"a multiple of the {heads} heads", hidden)
         head_dim = fields.integer("head_dim", hidden // heads, high=65536)
         if head_dim % 2:
-            raise fields.misfit("head_dim", "an even number", head_dim)
+            raise fields.error("head_dim", "an even number", head_dim)
         if fields.text("hidden_act", "silu") not in ("silu", "swish"):
-            raise fields.misfit("hidden_act", "silu", fields.get("hidden_act"))
+            raise fields.error("hidden_act", "silu", fields.get("hidden_act"))
         if fields.get("quantization_config"):
             found = fields.get("quantization_config")
-            raise fields.misfit("quantization_config", _QUANTIZATIONS, found)
+            raise fields.error("quantization_config", _QUANTIZATIONS, found)
         theta, scaling = read_rope(fields)
         return cls(
             vocab_size=fields.integer("vocab_size"),
@@ -129,7 +129,7 @@ def read_windows(fields: Fields, layers: int, default: int, first: int = 0) -> t
         or not all(kind in ("full_attention", "sliding_attention") for kind in kinds)
     ):
         wanted = f"{layers} of full_attention or sliding_attention"
-        raise fields.misfit("layer_types", wanted, kinds)
+        raise fields.error("layer_types", wanted, kinds)
     windows = tuple(size if kind == "sliding_attention" else 0 for kind in kinds[:layers])
     return windows if any(windows) else ()
 
@@ -144,16 +144,14 @@ def read_rope(fields: Fields, theta: float = 10000.0) -> tuple[float, RopeScalin
     rotated = rope if "partial_rotary_factor" in rope else fields
     if rotated.number("partial_rotary_factor", 1.0) != 1.0:
         found = rotated.get("partial_rotary_factor")
-        raise rotated.misfit(
-            "partial_rotary_factor", "1 (partial rotation is not supported)", found
-        )
+        raise rotated.error("partial_rotary_factor", "1 (partial rotation is not supported)", found)
     key = "rope_type" if "rope_type" in rope else "type"
     kind = rope.text(key, "default")
     if kind in ("default", "none"):
         return theta, None
     reader = _SCALINGS.get(kind)
     if reader is None:
-        raise rope.misfit(key, "default, " + ", ".join(sorted(_SCALINGS)), kind)
+        raise rope.error(key, "default, " + ", ".join(sorted(_SCALINGS)), kind)
     return theta, reader(rope, fields)
 
 

@@ -48,7 +48,7 @@ def sizes(*default: int, length: int | None = None, low: int = 1, high: int = MA
         good = good and all(type(n) is int and low <= n <= high for n in value)
         if not good or (length is not None and len(value) != length):
             wanted = f"{length or 'a list of'} integers from {low} to {high}"
-            raise fields.misfit(name, wanted, value)
+            raise fields.error(name, wanted, value)
         return tuple(value)
 
     return _field(tuple(default), read)
@@ -60,7 +60,7 @@ def ratio(default: float) -> Any:
     def read(fields: Fields, name: str, default: float) -> float:
         value = fields.real(name, default)
         if not 0 < value <= 64:
-            raise fields.misfit(name, "a number in (0, 64]", value)
+            raise fields.error(name, "a number in (0, 64]", value)
         return value
 
     return _field(default, read)
@@ -74,7 +74,7 @@ def choice(default: Any, *others: Any) -> Any:
         value = default if value is None else value
         if not any(value == each and type(value) is type(each) for each in (default, *others)):
             wanted = " or ".join(repr(each) for each in (default, *others))
-            raise fields.misfit(name, f"{wanted} (others are not supported)", value)
+            raise fields.error(name, f"{wanted} (others are not supported)", value)
         return value
 
     return _field(default, read)
@@ -86,7 +86,7 @@ def stated(value: Any) -> Any:
     def read(fields: Fields, name: str, _: Any) -> Any:
         found = fields.get(name)
         if found != value or type(found) is not type(value):
-            raise fields.misfit(name, f"{value!r} (others are not supported)", found)
+            raise fields.error(name, f"{value!r} (others are not supported)", found)
         return value
 
     return _field(value, read)
@@ -98,7 +98,7 @@ def activation(default: str = "gelu", *aliases: str) -> Any:
     def read(fields: Fields, name: str, default: Any) -> str:
         value = fields.text(name, default)
         if value not in ACTIVATIONS:
-            raise fields.misfit(name, "one of " + ", ".join(sorted(ACTIVATIONS)), value)
+            raise fields.error(name, "one of " + ", ".join(sorted(ACTIVATIONS)), value)
         return value
 
     return _field(default, read, aliases)
@@ -113,7 +113,7 @@ def token(default: int | None = None) -> Any:
         value = fields.get(name)
         value = default if value is None else value
         if value is not None and (type(value) is not int or value > MAX_SIZE):
-            raise fields.misfit(name, "a token id or null", value)
+            raise fields.error(name, "a token id or null", value)
         return None if value is None or value < 0 else int(value)
 
     return _field(default, read)
@@ -198,7 +198,7 @@ class Config:
                 values[each.name] = _read_field(each, fields)
         if fields.get("quantization_config"):
             wanted = "none, or gptq, awq, fp8, compressed-tensors (convert others to GGUF)"
-            raise fields.misfit("quantization_config", wanted, fields.get("quantization_config"))
+            raise fields.error("quantization_config", wanted, fields.get("quantization_config"))
         fields.pruned()
         made = cls(**values)
         made.agree(fields)
@@ -215,10 +215,10 @@ class Config:
         if isinstance(width, int) and isinstance(heads, int) and not hasattr(self, "head_dim"):
             wanted = f"a divisor of {fields.written.get('hidden_size', 'hidden_size')} {width}"
             if width % heads:
-                raise fields.misfit(_HEADS, wanted, heads)
+                raise fields.error(_HEADS, wanted, heads)
         words, padding = (getattr(self, name, None) for name in ("vocab_size", "pad_token_id"))
         if words is not None and padding is not None and padding >= words:
-            raise fields.misfit("pad_token_id", f"an id below vocab_size {words}, or null", padding)
+            raise fields.error("pad_token_id", f"an id below vocab_size {words}, or null", padding)
 
     def check(self, fields: Fields) -> None:
         """Refuse fields that contradict each other; families say which."""
@@ -254,7 +254,7 @@ def one_each(fields: Fields, name: str, values: Sequence[int], stages: int) -> N
     """Refuse a list that has not a number for each stage."""
     if len(values) != stages:
         wanted = f"one number for each of {stages} stages"
-        raise fields.misfit(name, wanted, list(values))
+        raise fields.error(name, wanted, list(values))
 
 
 _HEADS = "num_attention_heads"
@@ -269,15 +269,15 @@ def read_labels(fields: Fields) -> Mapping[int, str]:
     try:
         labels = {int(key): value for key, value in given.items()}
     except (AttributeError, TypeError, ValueError):
-        raise fields.misfit("id2label", "an object from numbers to labels", given) from None
+        raise fields.error("id2label", "an object from numbers to labels", given) from None
     if sorted(labels) != list(range(len(labels))) or not all(
         isinstance(label, str) for label in labels.values()
     ):
-        raise fields.misfit("id2label", f"the labels of 0 to {len(labels) - 1}", given)
+        raise fields.error("id2label", f"the labels of 0 to {len(labels) - 1}", given)
     count = fields.integer(key, len(labels), low=0, high=MAX_WIDTH)
     # As in transformers, id2label wins; a number that contradicts it is told, not ignored.
     if count != len(labels):
-        raise fields.misfit(key, f"{len(labels)}, as id2label has", count)
+        raise fields.error(key, f"{len(labels)}, as id2label has", count)
     return dict(sorted(labels.items()))
 
 

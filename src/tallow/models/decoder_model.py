@@ -117,7 +117,7 @@ class DecoderModel(Decoder, Model):
             n, context = given.shape[1], self.config.context
             if n > context:
                 raise _too_long(context, 0, n)
-            x = self.run(
+            x = self.forward_static(
                 input_ids,
                 embeds=inputs_embeds,
                 positions=position_ids,
@@ -194,7 +194,9 @@ class DecoderModel(Decoder, Model):
         given = ids if embeds is None else embeds
         assert given is not None
         positions = state.positions(given.shape[1])
-        return self.run(ids, embeds=embeds, positions=positions, states=state.layers, seen=seen)
+        return self.forward_static(
+            ids, embeds=embeds, positions=positions, states=state.layers, seen=seen
+        )
 
 
 def _in_order(x: Tensor, order: Tensor) -> Tensor:

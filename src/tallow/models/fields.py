@@ -56,7 +56,7 @@ class Fields:
     def pruned(self) -> None:
         """Refuse heads that were pruned from an attention: no layer here has fewer than others."""
         if self.get("pruned_heads"):
-            raise self.misfit("pruned_heads", "none", self.get("pruned_heads"))
+            raise self.error("pruned_heads", "none", self.get("pruned_heads"))
 
     def with_default(self, name: str, value: Any) -> Fields:
         """The same fields, with `value` in the place of an absent one."""
@@ -86,7 +86,7 @@ class Fields:
         if value is None:
             value = {}
         if not isinstance(value, Mapping):
-            raise self.misfit(name, "an object", value)
+            raise self.error(name, "an object", value)
         return Fields(value, f"{self.source}: {name}")
 
     def integer(
@@ -97,7 +97,7 @@ class Fields:
         if value is None and default is not None:
             return default
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise self.misfit(name, f"an integer from {low} to {high}", value)
+            raise self.error(name, f"an integer from {low} to {high}", value)
         return value
 
     def number(self, name: str, default: float | None = None, *, low: float = 0.0) -> float:
@@ -106,7 +106,7 @@ class Fields:
         if value is None and default is not None:
             return default
         if not _is_finite(value) or value <= low:
-            raise self.misfit(name, f"a number above {low:g}", value)
+            raise self.error(name, f"a number above {low:g}", value)
         return float(value)
 
     def real(self, name: str, default: float | None = None) -> float:
@@ -115,7 +115,7 @@ class Fields:
         if value is None and default is not None:
             return default
         if not _is_finite(value):
-            raise self.misfit(name, "a number", value)
+            raise self.error(name, "a number", value)
         return float(value)
 
     def flag(self, name: str, default: bool = False) -> bool:
@@ -124,7 +124,7 @@ class Fields:
         if value is None:
             return default
         if not isinstance(value, bool):
-            raise self.misfit(name, "true or false", value)
+            raise self.error(name, "true or false", value)
         return value
 
     def text(self, name: str, default: str = "") -> str:
@@ -133,10 +133,10 @@ class Fields:
         if value is None:
             return default
         if not isinstance(value, str):
-            raise self.misfit(name, "a string", value)
+            raise self.error(name, "a string", value)
         return value
 
-    def misfit(self, name: str, wanted: str, value: object) -> ModelError:
+    def error(self, name: str, wanted: str, value: object) -> ModelError:
         """The error for a field with an unusable value."""
         shown = "nothing" if value is None else repr(value)
         shown = shown if len(shown) <= 80 else shown[:77] + "…"

@@ -31,14 +31,14 @@ def read_gguf(source: WeightSource, architecture: str) -> DecoderConfig:
     fields = Fields(values, source.path, prefix)
     if fields.get("expert_count"):
         wanted = "no experts (mixture-of-experts models are not supported)"
-        raise fields.misfit("expert_count", wanted, fields.get("expert_count"))
+        raise fields.error("expert_count", wanted, fields.get("expert_count"))
     layers = fields.integer("block_count", high=MAX_LAYERS)
     hidden = fields.integer("embedding_length")
     heads = _for_all_layers(fields, "attention.head_count", layers, high=MAX_HEADS)
     kv_heads = _for_all_layers(fields, "attention.head_count_kv", layers, heads, high=MAX_HEADS)
     if heads % kv_heads:
         wanted = f"a divisor of the {heads} attention heads"
-        raise fields.misfit("attention.head_count_kv", wanted, kv_heads)
+        raise fields.error("attention.head_count_kv", wanted, kv_heads)
     return DecoderConfig(
         vocab_size=_vocab_size(source, fields),
         hidden_size=hidden,
@@ -67,22 +67,22 @@ def _for_all_layers(
         return fields.integer(name, default, high=high)
     if len(value) != layers or any(each != value[0] for each in value):
         wanted = f"an integer, or {layers} equal ones (layers that differ are not supported)"
-        raise fields.misfit(name, wanted, list(value))
+        raise fields.error(name, wanted, list(value))
     return fields.with_value(name, value[0]).integer(name, high=high)
 
 
 def _head_dim(fields: Fields, hidden: int, heads: int) -> int:
     if "attention.key_length" not in fields and hidden % heads:
-        raise fields.misfit("embedding_length", f"a multiple of the {heads} heads", hidden)
+        raise fields.error("embedding_length", f"a multiple of the {heads} heads", hidden)
     size = fields.integer("attention.key_length", hidden // heads, high=MAX_HEADS)
     if size % 2:
-        raise fields.misfit("attention.key_length", "an even number", size)
+        raise fields.error("attention.key_length", "an even number", size)
     if fields.integer("attention.value_length", size) != size:
         wanted = f"{size}, as that of keys (other sizes are not supported)"
-        raise fields.misfit("attention.value_length", wanted, fields.get("attention.value_length"))
+        raise fields.error("attention.value_length", wanted, fields.get("attention.value_length"))
     if fields.integer("rope.dimension_count", size) != size:
         wanted = f"the head size {size} (partial rotation is not supported)"
-        raise fields.misfit("rope.dimension_count", wanted, fields.get("rope.dimension_count"))
+        raise fields.error("rope.dimension_count", wanted, fields.get("rope.dimension_count"))
     return size
 
 
@@ -111,7 +111,7 @@ def _rope_scaling(fields: Fields) -> RopeScaling | None:
         # llama.cpp multiplies its own factor with the growth that yarn prescribes.
         extra *= 1 + 0.1 * math.log(max(factor, 1.0))
     elif kind not in ("linear", "longrope"):
-        raise fields.misfit("rope.scaling.type", "none, linear, yarn or longrope", kind)
+        raise fields.error("rope.scaling.type", "none, linear, yarn or longrope", kind)
     if kind == "linear" and (factor, extra) == (1.0, 1.0):
         return None
     return RopeScaling(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tallow.weights import Names
+from tallow.weights import NameMap
 
 
 @dataclass(frozen=True)
@@ -15,14 +15,14 @@ class GGUFForm:
     rope wants them; `qkv_bias` that queries, keys and values have biases whatever the file holds.
     """
 
-    names: Names
+    names: NameMap
     interleaved: bool = False
     qkv_bias: bool = False
 
 
 _LAYER = "model.layers.{}."
 GGUF_DECODER = GGUFForm(
-    names=Names(
+    names=NameMap(
         {
             "token_embd": "model.embed_tokens",
             "output_norm": "model.norm",

@@ -19,9 +19,8 @@ from tallow.nn import deferred
 from tallow.nn.parameter import DeferredParameter
 from tallow.nn.recurrent import RNNBase
 from tallow.nn.state import targets
-from tallow.weights import WeightSource, open_weights
-from tallow.weights import load as fill
-from tallow.weights.fill import Fit, fit
+from tallow.weights import WeightSource, fill, open_weights
+from tallow.weights.filling import Fit, fit
 from tallow.weights.open import read_json
 
 if TYPE_CHECKING:

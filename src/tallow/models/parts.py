@@ -62,7 +62,7 @@ def backbone(**default: Any) -> Any:
     def read(fields: Fields, name: str, _: Any) -> Part:
         if fields.get("backbone"):
             wanted = 'its config in place of its name (backbone_config: {"model_type": …})'
-            raise fields.misfit("backbone", wanted, fields.get("backbone"))
+            raise fields.error("backbone", wanted, fields.get("backbone"))
         given = fields.get(name)
         return part(
             Fields(default, f"{fields.source}: {name}") if given is None else fields.scope(name),

@@ -53,19 +53,19 @@ class TimmConfig(Config):
         name = fields.text("architecture").partition(".")[0]
         given = cls.variant(name)
         if given is None:
-            raise fields.misfit("architecture", "a variant that is known here", name)
+            raise fields.error("architecture", "a variant that is known here", name)
         args, known = fields.get("model_args") or {}, fields.get("pretrained_cfg") or {}
         if not isinstance(args, Mapping):
-            raise fields.misfit("model_args", "an object", args)
+            raise fields.error("model_args", "an object", args)
         if not isinstance(known, Mapping):
-            raise fields.misfit("pretrained_cfg", "an object", known)
+            raise fields.error("pretrained_cfg", "an object", known)
         values = {**given, **_of_pretrained(known, fields), **args, "architecture": name}
         values["id2label"] = _labels(fields, args, known, given)
         inner = Fields(values, f"{fields.source}: model_args")
         made = super().read(inner)
         unknown = inner.unknown(_UNUSED | {"num_classes"} | WITHOUT_EFFECT)
         if unknown:
-            raise inner.misfit(unknown[0], "no such argument", values[unknown[0]])
+            raise inner.error(unknown[0], "no such argument", values[unknown[0]])
         return made
 
     def pooled(self, features: int) -> int:
@@ -78,7 +78,7 @@ def _of_pretrained(known: Mapping[str, Any], fields: Fields) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if shape is not None:
         if not isinstance(shape, Sequence) or isinstance(shape, str) or len(shape) != 3:
-            raise fields.misfit("pretrained_cfg: input_size", "three sizes", shape)
+            raise fields.error("pretrained_cfg: input_size", "three sizes", shape)
         found["in_chans"] = shape[0]
     if known.get("global_pool"):
         found["global_pool"] = known["global_pool"]
@@ -94,12 +94,12 @@ def _labels(fields: Fields, *others: Mapping[str, Any]) -> dict[str, str] | Any:
         count = each.get("num_classes") if count is None else count
     count = 1000 if count is None else count
     if type(count) is not int or not 0 <= count < 1 << 20:
-        raise fields.misfit("num_classes", "a number of classes", count)
+        raise fields.error("num_classes", "a number of classes", count)
     names = fields.get("label_names")
     if names is None:
         names = [f"LABEL_{i}" for i in range(count)]
     if not isinstance(names, list) or len(names) != count:
-        raise fields.misfit("label_names", f"a list of {count} labels", names)
+        raise fields.error("label_names", f"a list of {count} labels", names)
     return {str(i): name for i, name in enumerate(names)}
 
 

@@ -28,11 +28,11 @@ class TokensConfig(TimmConfig):
         """Heads divide the width, and a picture holds a patch."""
         if self.embed_dim % self.num_heads:
             wanted = f"a divisor of embed_dim {self.embed_dim}"
-            raise fields.misfit("num_heads", wanted, self.num_heads)
+            raise fields.error("num_heads", wanted, self.num_heads)
         if not 0.1 <= self.mlp_ratio <= 64:
-            raise fields.misfit("mlp_ratio", "a number from 0.1 to 64", self.mlp_ratio)
+            raise fields.error("mlp_ratio", "a number from 0.1 to 64", self.mlp_ratio)
         if min(self.grid) < 1:
-            raise fields.misfit("img_size", f"at least {self.patch_size}", self.img_size)
+            raise fields.error("img_size", f"at least {self.patch_size}", self.img_size)
 
     @property
     def grid(self) -> Grid:

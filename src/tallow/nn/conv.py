@@ -20,7 +20,7 @@ from tallow.tensor import Tensor
 Size = int | Sequence[int]
 
 
-def spread(value: Size, n: int, where: str) -> tuple[int, ...]:
+def per_axis(value: Size, n: int, where: str) -> tuple[int, ...]:
     """One number for all `n` axes, alone or in a sequence, or one for each."""
     made = (index(value),) * n if hasattr(value, "__index__") else tuple(value)
     made = made * n if len(made) == 1 else made
@@ -58,10 +58,10 @@ class _Conv(Layer):
         wanted = f"padding_mode one of {', '.join(modes)}"
         expect(padding_mode in modes, name, wanted, repr(padding_mode), ArgumentError)
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
-        self.kernel_size = spread(kernel_size, n, name)
+        self.kernel_size = per_axis(kernel_size, n, name)
         whole = not isinstance(kernel_size, Sequence) or len(kernel_size) == n
         expect(whole, name, f"kernel_size: a number, or {n} of them", kernel_size)
-        self.stride, self.dilation = spread(stride, n, name), spread(dilation, n, name)
+        self.stride, self.dilation = per_axis(stride, n, name), per_axis(dilation, n, name)
         self.padding: str | tuple[int, ...]
         if isinstance(padding, str):
             expect(padding in ("valid", "same"), name, "padding valid or same", repr(padding))
@@ -69,8 +69,8 @@ class _Conv(Layer):
             expect(plain, name, "a stride of 1 with padding same", self.stride, ArgumentError)
             self.padding = padding
         else:
-            self.padding = spread(padding, n, name)
-        self.output_padding = spread(output_padding, n, name)
+            self.padding = per_axis(padding, n, name)
+        self.output_padding = per_axis(output_padding, n, name)
         self.padding_mode = padding_mode
         first, second = out_channels, in_channels // groups
         if self.transposed:

@@ -9,7 +9,7 @@ from typing import Any
 from tallow import ops
 from tallow.errors import ArgumentError, expect
 from tallow.factories import arange
-from tallow.nn.conv import Size, spread
+from tallow.nn.conv import Size, per_axis
 from tallow.nn.module import Module
 from tallow.tensor import Tensor
 
@@ -32,7 +32,7 @@ def _sizes(
     one = (output_size is None) != (output_ratio is None)
     expect(one, name, "output_size or output_ratio", (output_size, output_ratio), ArgumentError)
     if output_size is not None:
-        return spread(output_size, n, name)
+        return per_axis(output_size, n, name)
     ratios = _ratios(name, n, output_ratio)
     return tuple(int(size * ratio) for size, ratio in zip(spatial, ratios, strict=True))
 
@@ -60,7 +60,7 @@ def fractional_max_pool(
     expect(input.ndim in (n + 1, n + 2), name, wanted, input.shape)
     x = input if input.ndim == n + 2 else input.unsqueeze(0)
     spatial = x.shape[2:]
-    kernel = spread(kernel_size, n, name)
+    kernel = per_axis(kernel_size, n, name)
     out = _sizes(name, n, spatial, output_size, output_ratio)
     good = all(o > 0 and o + k - 1 <= s for o, k, s in zip(out, kernel, spatial, strict=True))
     wanted = f"windows of {kernel} at {out} places inside {spatial}"
@@ -134,8 +134,8 @@ class _Fractional(Module):
         wanted = "output_size or output_ratio"
         expect(one, type(self), wanted, (output_size, output_ratio), ArgumentError)
         n, where = self.n, type(self).__name__
-        self.kernel_size = spread(kernel_size, n, where)
-        self.output_size = None if output_size is None else spread(output_size, n, where)
+        self.kernel_size = per_axis(kernel_size, n, where)
+        self.output_size = None if output_size is None else per_axis(output_size, n, where)
         self.output_ratio = None if output_ratio is None else _ratios(where, n, output_ratio)
         self.return_indices = return_indices
         self.register_buffer("_random_samples", _random_samples)

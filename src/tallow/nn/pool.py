@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tallow.nn import functional as F
-from tallow.nn.conv import Size, spread
+from tallow.nn.conv import Size, per_axis
 from tallow.nn.module import Module
 from tallow.tensor import Tensor
 
@@ -30,8 +30,8 @@ class _Windows(Module):
         stride = kernel_size if stride is None else stride
         n, where = self.n, type(self).__name__
         if n:
-            kernel_size, stride = spread(kernel_size, n, where), spread(stride, n, where)
-            padding = spread(padding, n, where)
+            kernel_size, stride = per_axis(kernel_size, n, where), per_axis(stride, n, where)
+            padding = per_axis(padding, n, where)
         self.kernel_size, self.stride = kernel_size, stride
         self.padding, self.ceil_mode = padding, ceil_mode
 

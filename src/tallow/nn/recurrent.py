@@ -158,12 +158,12 @@ class RNNBase(Layer):
     @property
     def _flat_weights_names(self) -> list[str]:
         """The parameters' names in order; programs that start the weights themselves read it."""
-        kinds = ["weight_ih", "weight_hh"]
-        kinds += ["bias_ih", "bias_hh"] if self.bias else []
-        kinds += ["weight_hr"] if self.proj_size else []
+        names = ["weight_ih", "weight_hh"]
+        names += ["bias_ih", "bias_hh"] if self.bias else []
+        names += ["weight_hr"] if self.proj_size else []
         layers = range(self.num_layers)
         suffixes = [suffix for layer in layers for suffix in self._suffixes(layer)]
-        return [kind + suffix for suffix in suffixes for kind in kinds]
+        return [name + suffix for suffix in suffixes for name in names]
 
     @property
     def _all_weights(self) -> list[list[str]]:

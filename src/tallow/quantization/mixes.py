@@ -91,7 +91,7 @@ class Place:
         return self.index < self.count // share
 
 
-class Rule(NamedTuple):
+class MixRule(NamedTuple):
     """Tensors of `role` in files of `types` get `dtype` where `when` holds; the first rule wins."""
 
     role: str
@@ -213,64 +213,64 @@ _ATTN_OUTPUT_8 = (
 )
 
 LOW_RULES = (
-    Rule("attn_v", LOW, "q4_k", _shares_4_or_experts),
-    Rule("attn_v", _LOW_WIDE, "iq3_s"),
-    Rule("attn_v", LOW, "q2_k"),
-    Rule("attn_k", LOW, "q4_k", _experts_8),
-    Rule("ffn_down", _LOW_WIDE, "iq3_s", _eighth),
-    Rule("ffn_down", LOW, "q2_k", _eighth),
-    Rule("attn_output", LOW, "q5_k", _experts_8),
-    Rule("attn_output", "iq1_s iq1_m", "iq2_xxs"),
-    Rule("attn_output", _LOW_WIDE, "iq3_s"),
+    MixRule("attn_v", LOW, "q4_k", _shares_4_or_experts),
+    MixRule("attn_v", _LOW_WIDE, "iq3_s"),
+    MixRule("attn_v", LOW, "q2_k"),
+    MixRule("attn_k", LOW, "q4_k", _experts_8),
+    MixRule("ffn_down", _LOW_WIDE, "iq3_s", _eighth),
+    MixRule("ffn_down", LOW, "q2_k", _eighth),
+    MixRule("attn_output", LOW, "q5_k", _experts_8),
+    MixRule("attn_output", "iq1_s iq1_m", "iq2_xxs"),
+    MixRule("attn_output", _LOW_WIDE, "iq3_s"),
 )
 RULES = (
-    Rule("attn_v", "q2_k q2_k_s iq3_xxs iq3_xs iq3_s", "q4_k", _shares_4),
-    Rule("attn_v", "q2_k", "q3_k"),
-    Rule("attn_v", "iq3_xxs", "iq3_s", _blind),
-    Rule("attn_v", "iq3_m", "q4_k"),
-    Rule("attn_v", "q3_k_m", "q5_k", lambda place: place.index < 2),
-    Rule("attn_v", "q3_k_m", "q4_k"),
-    Rule("attn_v", "q3_k_l", "q5_k"),
-    Rule("attn_v", "iq4_nl iq4_xs", "q5_k", _shares_4),
-    Rule("attn_v", "q4_k_m q5_k_m", "q6_k", _more),
-    Rule("attn_v", "q4_k_s", "q5_k", lambda place: place.index < 4),
-    Rule("attn_k", "", "q8_0", _experts_8),
-    Rule("attn_k", "iq3_xs", "iq3_xxs"),
-    Rule("attn_k", "iq3_xxs", "iq2_s"),
-    Rule("attn_q", "iq3_xs", "iq3_xxs"),
-    Rule("attn_q", "iq3_xxs", "iq2_s"),
-    Rule("ffn_down", "q2_k", "q3_k"),
-    Rule("ffn_down", "q2_k_s", "q4_k", _eighth),
-    Rule("ffn_down", "iq3_xxs", "q4_k", both(_blind, _eighth)),
-    Rule("ffn_down", "iq3_xxs", "q3_k", _blind),
-    Rule("ffn_down", "q3_k_m", "q5_k", _sixteenth),
-    Rule("ffn_down", "q3_k_m", "q4_k", lambda place: not _falcon(place) or place.more_bits),
-    Rule("ffn_down", "iq3_m", "q4_k", _eighth),
-    Rule("ffn_down", "iq3_m", "q4_k", both(_experts_8, _more)),
-    Rule("ffn_down", "q3_k_l", "q4_k", _falcon),
-    Rule("ffn_down", "q3_k_l", "q5_k"),
-    Rule("ffn_down", "q4_k_m", "q6_k", both(_falcon, _sixteenth)),
-    Rule("ffn_down", "q4_k_m", "q5_k", both(_falcon, _more)),
-    Rule("ffn_down", "q4_k_m", "q6_k", both(_not(_falcon), _more)),
-    Rule("ffn_down", "iq4_nl iq4_xs", "q5_k", both(_blind, _eighth)),
-    Rule("ffn_down", "q5_k_m", "q6_k", _more),
-    Rule("ffn_down", "q4_k_s", "q5_k", both(_not(_falcon), _eighth)),
+    MixRule("attn_v", "q2_k q2_k_s iq3_xxs iq3_xs iq3_s", "q4_k", _shares_4),
+    MixRule("attn_v", "q2_k", "q3_k"),
+    MixRule("attn_v", "iq3_xxs", "iq3_s", _blind),
+    MixRule("attn_v", "iq3_m", "q4_k"),
+    MixRule("attn_v", "q3_k_m", "q5_k", lambda place: place.index < 2),
+    MixRule("attn_v", "q3_k_m", "q4_k"),
+    MixRule("attn_v", "q3_k_l", "q5_k"),
+    MixRule("attn_v", "iq4_nl iq4_xs", "q5_k", _shares_4),
+    MixRule("attn_v", "q4_k_m q5_k_m", "q6_k", _more),
+    MixRule("attn_v", "q4_k_s", "q5_k", lambda place: place.index < 4),
+    MixRule("attn_k", "", "q8_0", _experts_8),
+    MixRule("attn_k", "iq3_xs", "iq3_xxs"),
+    MixRule("attn_k", "iq3_xxs", "iq2_s"),
+    MixRule("attn_q", "iq3_xs", "iq3_xxs"),
+    MixRule("attn_q", "iq3_xxs", "iq2_s"),
+    MixRule("ffn_down", "q2_k", "q3_k"),
+    MixRule("ffn_down", "q2_k_s", "q4_k", _eighth),
+    MixRule("ffn_down", "iq3_xxs", "q4_k", both(_blind, _eighth)),
+    MixRule("ffn_down", "iq3_xxs", "q3_k", _blind),
+    MixRule("ffn_down", "q3_k_m", "q5_k", _sixteenth),
+    MixRule("ffn_down", "q3_k_m", "q4_k", lambda place: not _falcon(place) or place.more_bits),
+    MixRule("ffn_down", "iq3_m", "q4_k", _eighth),
+    MixRule("ffn_down", "iq3_m", "q4_k", both(_experts_8, _more)),
+    MixRule("ffn_down", "q3_k_l", "q4_k", _falcon),
+    MixRule("ffn_down", "q3_k_l", "q5_k"),
+    MixRule("ffn_down", "q4_k_m", "q6_k", both(_falcon, _sixteenth)),
+    MixRule("ffn_down", "q4_k_m", "q5_k", both(_falcon, _more)),
+    MixRule("ffn_down", "q4_k_m", "q6_k", both(_not(_falcon), _more)),
+    MixRule("ffn_down", "iq4_nl iq4_xs", "q5_k", both(_blind, _eighth)),
+    MixRule("ffn_down", "q5_k_m", "q6_k", _more),
+    MixRule("ffn_down", "q4_k_s", "q5_k", both(_not(_falcon), _eighth)),
     # The first layers go astray in q4_0 even with an importance matrix.
-    Rule("ffn_down", "q4_0", "q4_1", both(_not(_blind), _eighth)),
-    Rule("ffn_down", "q5_0", "q5_1", both(_not(_blind), _eighth)),
-    Rule("attn_output", "q3_k_l", "q4_k", _falcon),
-    Rule("attn_output", _ATTN_OUTPUT_8, "q5_k", both(_experts_8, _not(_falcon))),
-    Rule("attn_output", "q2_k", "q3_k", _not(_falcon)),
-    Rule("attn_output", "iq3_xxs", "iq3_s", _not(_falcon)),
-    Rule("attn_output", "q3_k_m iq3_m", "q4_k", _not(_falcon)),
-    Rule("attn_output", "q3_k_l", "q5_k", both(_not(_falcon), _not(_experts_8))),
-    Rule("ffn_gate", "iq3_xs", "iq3_xxs", _middle),
-    Rule("ffn_up", "iq3_xs", "iq3_xxs", _middle),
+    MixRule("ffn_down", "q4_0", "q4_1", both(_not(_blind), _eighth)),
+    MixRule("ffn_down", "q5_0", "q5_1", both(_not(_blind), _eighth)),
+    MixRule("attn_output", "q3_k_l", "q4_k", _falcon),
+    MixRule("attn_output", _ATTN_OUTPUT_8, "q5_k", both(_experts_8, _not(_falcon))),
+    MixRule("attn_output", "q2_k", "q3_k", _not(_falcon)),
+    MixRule("attn_output", "iq3_xxs", "iq3_s", _not(_falcon)),
+    MixRule("attn_output", "q3_k_m iq3_m", "q4_k", _not(_falcon)),
+    MixRule("attn_output", "q3_k_l", "q5_k", both(_not(_falcon), _not(_experts_8))),
+    MixRule("ffn_gate", "iq3_xs", "iq3_xxs", _middle),
+    MixRule("ffn_up", "iq3_xs", "iq3_xxs", _middle),
 )
 TOKEN_EMBEDDING_RULES = (
-    Rule("token_embd", "iq1_s iq1_m iq2_xxs iq2_xs", "q2_k"),
-    Rule("token_embd", "iq2_s iq2_m iq3_xxs", "iq3_s"),
-    Rule("token_embd", "tq1_0 tq2_0 q2_0", "q4_k"),
+    MixRule("token_embd", "iq1_s iq1_m iq2_xxs iq2_xs", "q2_k"),
+    MixRule("token_embd", "iq2_s iq2_m iq3_xxs", "iq3_s"),
+    MixRule("token_embd", "tq1_0 tq2_0 q2_0", "q4_k"),
 )
 
 # When rows are no multiple of 256: the type of blocks of 32 that comes closest.
@@ -378,7 +378,7 @@ class Mix:
             index = layer(subject.name)
         return Place(self._facts, index, self._facts.layers)
 
-    def _first(self, rules: Sequence[Rule], part: str, place: Place) -> str:
+    def _first(self, rules: Sequence[MixRule], part: str, place: Place) -> str:
         name = self._kind.name
         for rule in rules:
             serves = not rule.types or name in rule.types.split()

@@ -311,5 +311,5 @@ def _settings(path: Path) -> dict[str, Any]:
 def _prompts(fields: Fields) -> Mapping[str, str]:
     value = fields.get("prompts") or {}
     if not isinstance(value, dict) or not all(isinstance(each, str) for each in value.values()):
-        raise fields.misfit("prompts", "an object from names to texts", value)
+        raise fields.error("prompts", "an object from names to texts", value)
     return value

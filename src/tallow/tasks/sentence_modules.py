@@ -17,8 +17,7 @@ from tallow.nn import LayerNorm, Linear, Module
 from tallow.nn import functional as F
 from tallow.ops import cat, maximum
 from tallow.tensor import Tensor
-from tallow.weights import load as fill
-from tallow.weights import open_weights
+from tallow.weights import fill, open_weights
 from tallow.weights.open import read_json, read_json_value
 
 TINY = 1e-9
@@ -100,7 +99,7 @@ class Pooling:
             named = [mode] if isinstance(mode, str) else mode
             listed = isinstance(named, list) and all(isinstance(each, str) for each in named)
             if not listed or not set(named) <= POOLING.keys():
-                raise fields.misfit("pooling_mode", f"one of {sorted(POOLING)}", mode)
+                raise fields.error("pooling_mode", f"one of {sorted(POOLING)}", mode)
         else:
             named = [name for key, name in _KEYS.items() if fields.flag(key)]
         modes = tuple(name for name in POOLING if name in named) or ("mean",)
@@ -143,7 +142,7 @@ def _dense(folder: Path) -> Module:
     fields = Fields(read_json(where), where)
     name = fields.text("activation_function", "torch.nn.modules.activation.Tanh").rpartition(".")[2]
     if name not in ACTIVATIONS:
-        raise fields.misfit("activation_function", f"one of {sorted(ACTIVATIONS)}", name)
+        raise fields.error("activation_function", f"one of {sorted(ACTIVATIONS)}", name)
     made = Dense(
         fields.integer("in_features"),
         fields.integer("out_features"),

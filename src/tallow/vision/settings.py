@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tallow.errors import FormatError
-from tallow.vision.kinds import KINDS, Kind
+from tallow.vision.processor_types import KINDS, Kind
 
 MAX_EDGE = 65_536
 
@@ -150,7 +150,7 @@ class _Reader:
             warnings.warn(text, UserWarning, stacklevel=5)
         return sorted(_READ & (self.given.keys() | self.kind.defaults.keys()))
 
-    def misfit(self, name: str, wanted: str, value: object) -> FormatError:
+    def error(self, name: str, wanted: str, value: object) -> FormatError:
         shown = repr(value)
         return FormatError(
             self.source, name, wanted, shown if len(shown) < 80 else shown[:77] + "…"
@@ -169,11 +169,11 @@ class _Reader:
             return self._resample(value)
         if isinstance(default, bool):
             if not isinstance(value, bool):
-                raise self.misfit(name, "true or false", value)
+                raise self.error(name, "true or false", value)
             return value
         if isinstance(default, str):
             if not isinstance(value, str):
-                raise self.misfit(name, "a string", value)
+                raise self.error(name, "a string", value)
             return value
         if isinstance(default, int):
             return self._whole(name, value)
@@ -183,19 +183,19 @@ class _Reader:
         """What a null stands for: a flag that is off, or no value, where none is needed."""
         flag = _NEEDED_BY.get(name, "")
         if flag and self.value(flag):
-            raise self.misfit(name, f"a value where {flag} is true", None)
+            raise self.error(name, f"a value where {flag} is true", None)
         return False if isinstance(default, bool) else {} if name in _SIZES else default
 
     def _whole(self, name: str, value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= MAX_EDGE:
-            raise self.misfit(name, f"an integer from 1 to {MAX_EDGE}", value)
+            raise self.error(name, f"an integer from 1 to {MAX_EDGE}", value)
         return value
 
     def _number(self, name: str, value: Any, low: float = 0.0) -> float:
         good = isinstance(value, int | float) and not isinstance(value, bool)
         # Compared, as an integer may be too large for a float.
         if not good or not abs(value) <= sys.float_info.max or value <= low:
-            raise self.misfit(
+            raise self.error(
                 name, "a finite number above 0" if not low else "a finite number", value
             )
         return float(value)
@@ -205,14 +205,14 @@ class _Reader:
         if isinstance(value, list | tuple) and len(value) == 3:
             return tuple(self._number(name, number, low) for number in value)
         if isinstance(value, list | tuple):
-            raise self.misfit(name, "3 numbers", value)
+            raise self.error(name, "3 numbers", value)
         return (self._number(name, value, low),) * 3
 
     def _resample(self, value: Any) -> int:
         if isinstance(value, str):
             value = RESAMPLE.get(value.rsplit(".", 1)[-1].lower(), value)
         if type(value) is not int or value not in RESAMPLE.values():
-            raise self.misfit("resample", f"0 to 5, or one of {', '.join(RESAMPLE)}", value)
+            raise self.error("resample", f"0 to 5, or one of {', '.join(RESAMPLE)}", value)
         return value
 
     def _size(self, name: str, value: Any) -> dict[str, int]:
@@ -230,10 +230,10 @@ class _Reader:
         if name == "size" and self.given.get("use_square_size") and self.kind.square_flag:
             value = {"height": 224, "width": 224}
         if not isinstance(value, dict):
-            raise self.misfit(name, "an integer, two of them, or an object", value)
+            raise self.error(name, "an integer, two of them, or an object", value)
         if {*value} not in map(set, _FORMS):
             forms = "; ".join(" and ".join(form) for form in _FORMS)
-            raise self.misfit(name, f"one of the sets of keys {forms}", value)
+            raise self.error(name, f"one of the sets of keys {forms}", value)
         return {key: self._whole(f"{name}.{key}", edge) for key, edge in value.items()}
 
     def check(self, settings: Settings) -> None:
@@ -242,14 +242,14 @@ class _Reader:
         if self.kind.sizes and (settings.do_resize or "turn" in steps):
             forms = [set(form.split("+")) for form in self.kind.sizes]
             if {*settings.size} not in forms:
-                raise self.misfit("size", f"{' or '.join(self.kind.sizes)}", dict(settings.size))
+                raise self.error("size", f"{' or '.join(self.kind.sizes)}", dict(settings.size))
         if "resize_smooth" in steps and settings.do_resize:
             if settings.resample not in (2, 3):
-                raise self.misfit("resample", "bilinear or bicubic", settings.resample)
+                raise self.error("resample", "bilinear or bicubic", settings.resample)
             if not settings.do_rescale:
-                raise self.misfit("do_rescale", "true where do_resize is", False)
+                raise self.error("do_rescale", "true where do_resize is", False)
         crop = {*settings.crop_size}
         if settings.do_center_crop and (not crop or ("crop" in steps and crop != {*_FORMS[0]})):
-            raise self.misfit("crop_size", "height and width", dict(settings.crop_size))
+            raise self.error("crop_size", "height and width", dict(settings.crop_size))
         if settings.do_pad and settings.pad_size and {*settings.pad_size} != {*_FORMS[0]}:
-            raise self.misfit("pad_size", "height and width", dict(settings.pad_size))
+            raise self.error("pad_size", "height and width", dict(settings.pad_size))

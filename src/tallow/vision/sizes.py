@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tallow.vision.settings import Settings
 
-Rule = Callable[[int, int, "Settings"], tuple[int, int]]
+SizeRule = Callable[[int, int, "Settings"], tuple[int, int]]
 """From a picture's height and width to those that it gets."""
 
 
@@ -135,7 +135,7 @@ def timm(height: int, width: int, settings: Settings) -> tuple[int, int]:
     return round(height / ratio), round(width / ratio)
 
 
-RULES: dict[str, Rule] = {
+RULES: dict[str, SizeRule] = {
     rule.__name__: rule
     for rule in (edges, multiples_of_16, squared, longest, page, multiples, most_patches, timm)
 }

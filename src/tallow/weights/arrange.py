@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final, Literal
 from tallow.dtype import DType, by_name
 from tallow.errors import ModelError, TallowError
 from tallow.formats.mapping import TensorInfo, unknown_name
-from tallow.weights.cuts import equal_cut, range_cut
 from tallow.weights.patterns import pattern
-from tallow.weights.source import ComputedFile, Entry, WeightSource, with_cut
+from tallow.weights.slices import equal_slice, range_slice
+from tallow.weights.source import ComputedFile, Entry, WeightSource, with_slice
 
 if TYPE_CHECKING:
     from tallow.tensor import Tensor
@@ -25,7 +25,7 @@ Way = Literal["same", "split", "cat", "stack", "transpose"]
 
 
 @dataclass(frozen=True)
-class Rule:
+class WeightConverter:
     """From patterns of stored names to patterns of visible ones; made by the functions below."""
 
     way: Way
@@ -34,10 +34,10 @@ class Rule:
     dim: int = 0
     sizes: tuple[int, ...] = ()
 
-    def within(self, prefix: str, inner: str | None = None) -> Rule:
+    def within(self, prefix: str, inner: str | None = None) -> WeightConverter:
         """The rule for names below `prefix.`; `inner` is the prefix of the visible ones."""
         head = prefix if inner is None else inner
-        return Rule(
+        return WeightConverter(
             self.way,
             tuple(f"{prefix}.{name}" for name in self.stored),
             tuple(f"{head}.{name}" for name in self.visible),
@@ -46,37 +46,37 @@ class Rule:
         )
 
 
-def rename(stored: str, visible: str) -> Rule:
+def rename(stored: str, visible: str) -> WeightConverter:
     """The tensor itself under another name."""
-    return Rule("same", (stored,), (visible,))
+    return WeightConverter("same", (stored,), (visible,))
 
 
-def split(stored: str, *visible: str, dim: int = 0, sizes: Sequence[int] = ()) -> Rule:
+def split(stored: str, *visible: str, dim: int = 0, sizes: Sequence[int] = ()) -> WeightConverter:
     """One stored tensor as several, cut along `dim` into equal parts or parts of `sizes`."""
-    return Rule("split", (stored,), visible, dim, tuple(sizes))
+    return WeightConverter("split", (stored,), visible, dim, tuple(sizes))
 
 
-def cat(*stored: str, to: str, dim: int = 0) -> Rule:
+def cat(*stored: str, to: str, dim: int = 0) -> WeightConverter:
     """Several stored tensors behind each other along `dim`; `{*}` gathers all of one pattern."""
-    return Rule("cat", stored, (to,), dim)
+    return WeightConverter("cat", stored, (to,), dim)
 
 
-def stack(stored: str, *, to: str) -> Rule:
+def stack(stored: str, *, to: str) -> WeightConverter:
     """The tensors that `{*}` gathers, in order, along a new first axis."""
-    return Rule("stack", (stored,), (to,))
+    return WeightConverter("stack", (stored,), (to,))
 
 
-def transpose(stored: str, visible: str | None = None) -> Rule:
+def transpose(stored: str, visible: str | None = None) -> WeightConverter:
     """A matrix with its axes exchanged (GPT-2's Conv1D); a view."""
-    return Rule("transpose", (stored,), (visible or stored,))
+    return WeightConverter("transpose", (stored,), (visible or stored,))
 
 
-def within(prefix: str, rules: Iterable[Rule]) -> tuple[Rule, ...]:
+def within(prefix: str, rules: Iterable[WeightConverter]) -> tuple[WeightConverter, ...]:
     """The rules of a part for names below `prefix.`."""
     return tuple(rule.within(prefix) for rule in rules)
 
 
-def arrange(source: WeightSource, rules: Iterable[Rule]) -> WeightSource:
+def arrange(source: WeightSource, rules: Iterable[WeightConverter]) -> WeightSource:
     """`source` as `rules` show it, each applied to what the one before left.
 
     What cannot be arranged stays under its stored name and is told in `problems`, which the filler
@@ -92,7 +92,7 @@ def arrange(source: WeightSource, rules: Iterable[Rule]) -> WeightSource:
 Entries = dict[str, Entry]
 
 
-def _matches(rule: Rule, entries: Entries) -> list[tuple[str, tuple[str, ...]]]:
+def _matches(rule: WeightConverter, entries: Entries) -> list[tuple[str, tuple[str, ...]]]:
     wanted = pattern(rule.stored[0])
     found = ((name, wanted.match(name)) for name in entries)
     return [(name, match[0]) for name, match in found if match is not None]
@@ -107,7 +107,9 @@ def _enter(entries: Entries, name: str, entry: Entry, problems: list[str], label
         entries[name] = entry
 
 
-def _same(rule: Rule, source: WeightSource, entries: Entries, problems: list[str]) -> None:
+def _same(
+    rule: WeightConverter, source: WeightSource, entries: Entries, problems: list[str]
+) -> None:
     moved = [
         (entries.pop(name), pattern(rule.visible[0]).fill(parts))
         for name, parts in _matches(rule, entries)
@@ -116,9 +118,11 @@ def _same(rule: Rule, source: WeightSource, entries: Entries, problems: list[str
         _enter(entries, name, entry, problems, source.label)
 
 
-def _split(rule: Rule, source: WeightSource, entries: Entries, problems: list[str]) -> None:
+def _split(
+    rule: WeightConverter, source: WeightSource, entries: Entries, problems: list[str]
+) -> None:
     for name, parts in _matches(rule, entries):
-        entry, cuts = entries[name], []
+        entry, slices = entries[name], []
         try:
             info, count, begin = entry.info, len(rule.visible), 0
             total = sum(rule.sizes)
@@ -130,25 +134,29 @@ def _split(rule: Rule, source: WeightSource, entries: Entries, problems: list[st
             for index in range(count):
                 if rule.sizes:
                     end = begin + rule.sizes[index]
-                    cuts.append(range_cut(name, info, rule.dim, begin, end))
+                    slices.append(range_slice(name, info, rule.dim, begin, end))
                     begin = end
                 else:
-                    cuts.append(equal_cut(name, info, rule.dim, index, count))
+                    slices.append(equal_slice(name, info, rule.dim, index, count))
         except TallowError as error:
             problems.append(f"{source.label}: {error}")
             continue
         del entries[name]
-        for visible, cut in zip(rule.visible, cuts, strict=True):
-            made = with_cut(entry, cut)
+        for visible, part in zip(rule.visible, slices, strict=True):
+            made = with_slice(entry, part)
             _enter(entries, pattern(visible).fill(parts), made, problems, source.label)
 
 
-def _transpose(rule: Rule, source: WeightSource, entries: Entries, problems: list[str]) -> None:
+def _transpose(
+    rule: WeightConverter, source: WeightSource, entries: Entries, problems: list[str]
+) -> None:
     for name, parts in _matches(rule, entries):
         _made(rule, source, entries, problems, [name], parts)
 
 
-def _join(rule: Rule, source: WeightSource, entries: Entries, problems: list[str]) -> None:
+def _join(
+    rule: WeightConverter, source: WeightSource, entries: Entries, problems: list[str]
+) -> None:
     """Gather what belongs to one visible name: by the numbers of `{*}`, or by the patterns."""
     groups: dict[tuple[str, ...], dict[int, str]] = {}
     for place, text in enumerate(rule.stored):
@@ -171,7 +179,7 @@ def _join(rule: Rule, source: WeightSource, entries: Entries, problems: list[str
 
 
 def _made(
-    rule: Rule,
+    rule: WeightConverter,
     source: WeightSource,
     entries: Entries,
     problems: list[str],
@@ -192,7 +200,7 @@ def _made(
 class Arranged(ComputedFile):
     """One tensor that is made of others: joined, stacked or transposed."""
 
-    def __init__(self, name: str, rule: Rule, parts: Sequence[Entry], path: str) -> None:
+    def __init__(self, name: str, rule: WeightConverter, parts: Sequence[Entry], path: str) -> None:
         self.path = path
         self._rule = rule
         self._parts = list(parts)
@@ -245,7 +253,7 @@ class Arranged(ComputedFile):
         return ops.stack(parts) if way == "stack" else ops.cat(parts, self._rule.dim)
 
 
-def _shape(name: str, rule: Rule, infos: Sequence[TensorInfo]) -> tuple[int, ...]:
+def _shape(name: str, rule: WeightConverter, infos: Sequence[TensorInfo]) -> tuple[int, ...]:
     shapes = [tuple(info.shape) for info in infos]
     first = shapes[0]
     if rule.way == "transpose":

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tallow.errors import FormatError, ModelError
 from tallow.formats.part_names import part_name, whole_set
+from tallow.weights.file_formats import Kind, recognise
 from tallow.weights.folder import OPEN_CLIP, config_file, main_file
-from tallow.weights.kinds import Kind, recognise
 from tallow.weights.source import WeightSource
 
 if TYPE_CHECKING:

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from tallow.dtype import DType, by_name
 from tallow.errors import ModelError
 from tallow.formats.mapping import TensorInfo
-from tallow.weights.packed import find_awq, find_compressed, find_gptq
+from tallow.weights.int_packing import find_awq, find_compressed, find_gptq
 from tallow.weights.scaled import find_fp8
 from tallow.weights.source import MAX_LISTED, ComputedFile, WeightSource
 

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from tallow.device import Device, as_device
 from tallow.dtype import DType, as_dtype
 from tallow.errors import ArgumentError, DTypeError, ModelError, TallowError
-from tallow.weights.cuts import Cut, cut_info, equal_cut, range_cut, rows_of
-from tallow.weights.names import Names
+from tallow.weights.name_map import NameMap
+from tallow.weights.slices import Slice, equal_slice, range_slice, rows_of, slice_info
 
 if TYPE_CHECKING:
     from tallow.formats.mapping import TensorInfo
     from tallow.tensor import Tensor
-    from tallow.weights.arrange import Rule
+    from tallow.weights.arrange import WeightConverter
 
 MAX_LISTED = 20
 
@@ -69,26 +69,26 @@ class Entry:
 
     file: TensorFile
     stored: str
-    cuts: tuple[Cut, ...] = ()
+    slices: tuple[Slice, ...] = ()
 
     @property
     def info(self) -> TensorInfo:
         """Dtype, shape and place, without touching a byte of the tensor."""
-        return cut_info(self.file.tensors[self.stored], self.cuts)
+        return slice_info(self.file.tensors[self.stored], self.slices)
 
     def read(self, dtype: DType | None) -> Tensor:
         """The tensor; what is computed comes in `dtype`, what is stored as it is."""
         file = self.file
-        if self.cuts and isinstance(file, PartialFile):
-            span = rows_of(file.tensors[self.stored], self.cuts)
+        if self.slices and isinstance(file, PartialFile):
+            span = rows_of(file.tensors[self.stored], self.slices)
             if span is not None:
                 return file.part(self.stored, *span, self.info.shape)
         if dtype is not None and isinstance(file, ComputedFile):
             tensor = file.tensor_as(self.stored, dtype)
         else:
             tensor = file.tensor(self.stored)
-        for cut in self.cuts:
-            tensor = cut.of(tensor)
+        for part in self.slices:
+            tensor = part.of(tensor)
         return tensor
 
     def problem(self, dtype: DType | None) -> str | None:
@@ -154,9 +154,11 @@ class WeightSource:
     def part_of(self, name: str) -> str:
         """For errors: which part of the stored tensor a name is, "" for all of it."""
         entry = self._find(name)
-        if not entry.cuts:
+        if not entry.slices:
             return ""
-        ranges = ", ".join(f"{cut.start} to {cut.stop} of axis {cut.dim}" for cut in entry.cuts)
+        ranges = ", ".join(
+            f"{part.start} to {part.stop} of axis {part.dim}" for part in entry.slices
+        )
         return f" ({ranges} of {entry.file.tensors[entry.stored].shape})"
 
     def problem(self, name: str, dtype: DType | None = None) -> str | None:
@@ -214,8 +216,8 @@ class WeightSource:
             ShapeError: no such axis, or it does not divide evenly.
         """
         entry = self._find(name)
-        cut = equal_cut(self.where(name), entry.info, dim, index, count)
-        return self._read(name, with_cut(entry, cut), dtype, device)
+        part = equal_slice(self.where(name), entry.info, dim, index, count)
+        return self._read(name, with_slice(entry, part), dtype, device)
 
     def take_range(
         self,
@@ -234,8 +236,8 @@ class WeightSource:
             ShapeError: no such axis or range, or a range that cuts a block in two.
         """
         entry = self._find(name)
-        cut = range_cut(self.where(name), entry.info, dim, start, stop)
-        return self._read(name, with_cut(entry, cut), dtype, device)
+        part = range_slice(self.where(name), entry.info, dim, start, stop)
+        return self._read(name, with_slice(entry, part), dtype, device)
 
     def prefetch(self, names: Iterable[str] | None = None) -> None:
         """Fetch tensors of a remote source now, neighbours together; mapped files need none.
@@ -255,14 +257,14 @@ class WeightSource:
     def rename(self, names: Mapping[str, str] | Callable[[str], str]) -> WeightSource:
         """The same tensors under other names: stored name → visible name.
 
-        A mapping leaves the names it lacks as they are; a `Names` table keeps the way back too, so
+        A mapping leaves the names it lacks as they are; a `NameMap` keeps the way back too, so
         that errors about absent tensors speak of the file's own names.
 
         Raises:
             ModelError: two tensors would get the same name.
         """
         visible = partial(_from_table, names) if isinstance(names, Mapping) else names
-        back = names.stored if isinstance(names, Names) else _same
+        back = names.stored if isinstance(names, NameMap) else _same
         inverse = self._inverse
         where: dict[str, Entry] = {}
         for name, entry in self._where.items():
@@ -327,8 +329,8 @@ class WeightSource:
             if dim is None:
                 continue
             try:
-                where[name] = with_cut(
-                    entry, equal_cut(self.where(name), entry.info, dim, rank, world)
+                where[name] = with_slice(
+                    entry, equal_slice(self.where(name), entry.info, dim, rank, world)
                 )
             except TallowError as error:
                 misfits.append(str(error))
@@ -356,7 +358,7 @@ class WeightSource:
         merged.config = next((s.config for s in (self, *others) if s.config is not None), None)
         return merged
 
-    def arrange(self, rules: Iterable[Rule]) -> WeightSource:
+    def arrange(self, rules: Iterable[WeightConverter]) -> WeightSource:
         """The tensors as `rules` of `tallow.weights.arrange` show them: renamed, split, joined.
 
         What cannot be arranged is told in `problems`, which `load` reports with all misfits.
@@ -420,9 +422,9 @@ class WeightSource:
         return f"WeightSource({self.label!r}, {len(self)} tensors)"
 
 
-def with_cut(entry: Entry, cut: Cut) -> Entry:
-    """`entry` cut once more; a second cut of an axis counts from where the first begins."""
-    return replace(entry, cuts=(*entry.cuts, cut))
+def with_slice(entry: Entry, part: Slice) -> Entry:
+    """`entry` sliced once more; a second slice of an axis counts from where the first begins."""
+    return replace(entry, slices=(*entry.slices, part))
 
 
 def _place(entry: Entry) -> str:

@@ -40,7 +40,7 @@ class ConvNextFields(BackboneConfig):
         for name in ("hidden_sizes", "depths"):
             if len(getattr(self, name)) != self.num_stages:
                 wanted = f"one number for each of {self.num_stages} stages"
-                raise fields.misfit(name, wanted, list(getattr(self, name)))
+                raise fields.error(name, wanted, list(getattr(self, name)))
 
 
 class ResponseNorm(Module):

@@ -43,7 +43,7 @@ def _position_terms(fields: Fields, name: str, default: Any) -> tuple[str, ...]:
     value = value.lower().split("|") if isinstance(value, str) else value or default
     names = [str(each).strip() for each in value] if isinstance(value, (list, tuple)) else [""]
     if set(names) - {"c2p", "p2c"} or len(set(names)) != len(names):
-        raise fields.misfit(name, "c2p, p2c or both", value)
+        raise fields.error(name, "c2p, p2c or both", value)
     return tuple(names)
 
 
@@ -74,9 +74,9 @@ class DebertaConfig(TextConfig):
         super().check(fields)
         if self.pooler_hidden_size != self.hidden_size:
             wanted = f"hidden_size {self.hidden_size}"
-            raise fields.misfit("pooler_hidden_size", wanted, self.pooler_hidden_size)
+            raise fields.error("pooler_hidden_size", wanted, self.pooler_hidden_size)
         if self.pooler_hidden_act not in ACTIVATIONS:
-            raise fields.misfit("pooler_hidden_act", "an activation", self.pooler_hidden_act)
+            raise fields.error("pooler_hidden_act", "an activation", self.pooler_hidden_act)
 
     @property
     def furthest(self) -> int:

@@ -59,7 +59,7 @@ class Decoder(Module):
         self.norm = norm
         self.rope = rope
 
-    def run(
+    def forward_static(
         self,
         ids: Tensor | None,
         *,

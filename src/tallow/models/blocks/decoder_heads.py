@@ -38,7 +38,7 @@ class HeadConfig(DecoderConfig):
         """The decoder's keys, and those of its head."""
         pad = fields.get("pad_token_id")
         if pad is not None and type(pad) is not int:
-            raise fields.misfit("pad_token_id", "a token id or null", pad)
+            raise fields.error("pad_token_id", "a token id or null", pad)
         labels, kind = read_labels(fields), read_problem(fields)
         return replace(super().read(fields), pad_token_id=pad, id2label=labels, problem_type=kind)
 

@@ -27,7 +27,7 @@ from tallow.models.parts import Part, part
 from tallow.nn import Conv2d, LayerNorm, Linear, Module, ModuleList
 from tallow.ops import stack
 from tallow.tensor import Tensor
-from tallow.weights.arrange import Rule, rename, split
+from tallow.weights.arrange import WeightConverter, rename, split
 
 
 def read_backbone(fields: Fields, name: str, default: Any) -> Part:
@@ -84,13 +84,13 @@ class DetectorConfig(MatchingConfig):
         for name in ("encoder_attention_heads", "decoder_attention_heads"):
             if self.d_model % getattr(self, name):
                 wanted = f"a divisor of d_model, which is {self.d_model}"
-                raise fields.misfit(name, wanted, getattr(self, name))
+                raise fields.error(name, wanted, getattr(self, name))
         if self.d_model % 4:
-            raise fields.misfit("d_model", "a multiple of 4", self.d_model)
+            raise fields.error("d_model", "a multiple of 4", self.d_model)
         for other, name in _ALIASES.items():
             if fields.get(other) not in (None, getattr(self, name)):
                 wanted = f"{getattr(self, name)}, as {name} has"
-                raise fields.misfit(other, wanted, fields.get(other))
+                raise fields.error(other, wanted, fields.get(other))
 
 
 _ALIASES = {
@@ -100,7 +100,7 @@ _ALIASES = {
 }
 
 # The layout of the files that the authors of DETR and of Table Transformer published.
-ORIGINAL: tuple[Rule, ...] = (
+ORIGINAL: tuple[WeightConverter, ...] = (
     rename("backbone.0.body.*", "backbone.conv_encoder.model.*"),
     rename("transformer.encoder.norm.*", "encoder.layernorm.*"),
     rename("transformer.decoder.norm.*", "decoder.layernorm.*"),
@@ -340,7 +340,7 @@ class ObjectDetection(Model):
     base_class: ClassVar[Any]
     nothing: ClassVar[int] = 1
     kind: ClassVar[Kind] = SOFTMAX
-    rules: ClassVar[tuple[Rule, ...]] = (
+    rules: ClassVar[tuple[WeightConverter, ...]] = (
         rename("model.class_embed.*", "class_labels_classifier.*"),
         rename("model.bbox_embed.*", "bbox_predictor.*"),
     )

@@ -22,7 +22,7 @@ def _names(fields: Fields, name: str, default: Any) -> tuple[str, ...]:
     if value is None:
         return ()
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-        raise fields.misfit(name, "a list of names", value)
+        raise fields.error(name, "a list of names", value)
     return tuple(value)
 
 
@@ -32,7 +32,7 @@ def read_places(fields: Fields, name: str, default: Any) -> tuple[int, ...]:
     if value is None:
         return ()
     if not isinstance(value, list) or not all(type(each) is int for each in value):
-        raise fields.misfit(name, "a list of integers", value)
+        raise fields.error(name, "a list of integers", value)
     return tuple(value)
 
 
@@ -57,17 +57,17 @@ class BackboneConfig(Config):
         absent |= {str(i) for i in self.out_indices if not -count <= i < count}
         if absent:
             found = f"{', '.join(sorted(absent))}, which is not there"
-            raise self._misfit("out_features", f"some of {', '.join(names)}", found)
+            raise self._error("out_features", f"some of {', '.join(names)}", found)
         named = tuple(names.index(each) for each in self.out_features)
         numbered = tuple(i % count for i in self.out_indices)
         for key, stages in (("out_features", named), ("out_indices", numbered)):
             if any(a >= b for a, b in itertools.pairwise(stages)):
-                raise self._misfit(key, "stages in their order, each once", getattr(self, key))
+                raise self._error(key, "stages in their order, each once", getattr(self, key))
         if named and numbered and named != numbered:
-            raise self._misfit("out_indices", f"{named}, as out_features has", self.out_indices)
+            raise self._error("out_indices", f"{named}, as out_features has", self.out_indices)
         return named or numbered or (count - 1,)
 
-    def _misfit(self, key: str, wanted: str, found: object) -> ModelError:
+    def _error(self, key: str, wanted: str, found: object) -> ModelError:
         return ModelError(f"{self.source}{key}: expected {wanted}, found {found}")
 
 

@@ -36,7 +36,7 @@ class MobileViTFields(Config):
     def check(self, fields: Fields) -> None:
         """Convolutions that keep the size have odd kernels."""
         if self.conv_kernel_size % 2 == 0:
-            raise fields.misfit("conv_kernel_size", "an odd number", self.conv_kernel_size)
+            raise fields.error("conv_kernel_size", "an odd number", self.conv_kernel_size)
 
     @property
     def stages(self) -> tuple[int, ...]:

@@ -26,7 +26,7 @@ from tallow.models.parts import section
 from tallow.nn import Conv2d, Module
 from tallow.ops import stack
 from tallow.tensor import Tensor
-from tallow.weights.arrange import Rule, rename
+from tallow.weights.arrange import WeightConverter, rename
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,10 +49,10 @@ class SamParts(Config):
         widths = vision.output_channels, prompt.hidden_size, masks.hidden_size
         if len({*widths, 2 * vision.num_pos_feats}) > 1:
             wanted = f"one width, 2 * num_pos_feats = {2 * vision.num_pos_feats}"
-            raise fields.misfit("vision_config", wanted, widths)
+            raise fields.error("vision_config", wanted, widths)
         if vision.side != prompt.image_size // prompt.patch_size:
             wanted = f"{vision.side} patches a side, as vision_config has"
-            raise fields.misfit("prompt_encoder_config", wanted, prompt.image_size)
+            raise fields.error("prompt_encoder_config", wanted, prompt.image_size)
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,9 @@ class Sam(Model):
 
     base_model_prefix = "sam"
     vision_class: ClassVar[Any]
-    vision_rules: ClassVar[tuple[Rule, ...]]  # from the authors' names, of the picture's side
+    vision_rules: ClassVar[
+        tuple[WeightConverter, ...]
+    ]  # from the authors' names, of the picture's side
 
     def __init__(self, cfg: Any) -> None:
         self.config = cfg
@@ -104,9 +106,9 @@ class Sam(Model):
         self.prompt_encoder = PromptEncoder(cfg.prompt_encoder_config, self.shared_image_embedding)
         self.mask_decoder = MaskDecoder(cfg.mask_decoder_config)
 
-    def arrangement(self, names: Collection[str]) -> tuple[Rule, ...]:
+    def arrangement(self, names: Collection[str]) -> tuple[WeightConverter, ...]:
         """Beside transformers' names those of the authors' files, which have an `image_encoder`."""
-        theirs: tuple[Rule, ...] = ()
+        theirs: tuple[WeightConverter, ...] = ()
         if any(name.startswith("image_encoder.") for name in names):
             depth = self.config.mask_decoder_config.iou_head_depth
             theirs = (*self.vision_rules, *_authors_names(depth))
@@ -179,7 +181,7 @@ class Sam(Model):
         return MasksOutput(scores[:, :, kept], masks[:, :, kept], hidden)
 
 
-def _authors_names(iou_depth: int) -> tuple[Rule, ...]:
+def _authors_names(iou_depth: int) -> tuple[WeightConverter, ...]:
     """From the authors' names to transformers', but for the inside of the picture's side."""
     prompt, mask, side = "prompt_encoder.", "mask_decoder.", "image_encoder.neck."
     pairs = [

@@ -86,7 +86,7 @@ class BartConfig(Config):
         """Heads share the width."""
         if self.d_model % self.decoder_attention_heads:
             wanted = f"a divisor of d_model {self.d_model}"
-            raise fields.misfit("decoder_attention_heads", wanted, self.decoder_attention_heads)
+            raise fields.error("decoder_attention_heads", wanted, self.decoder_attention_heads)
 
 
 @dataclass(frozen=True)

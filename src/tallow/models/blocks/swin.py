@@ -67,7 +67,7 @@ class SwinConfig(BackboneConfig):
         )
         if not good:
             wanted = f"divisors of {self.widths}, one a stage"
-            raise fields.misfit("num_heads", wanted, self.num_heads)
+            raise fields.error("num_heads", wanted, self.num_heads)
 
     @property
     def widths(self) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ from tallow.models.fields import Fields
 from tallow.models.outputs import BaseOutput
 from tallow.nn import Module
 from tallow.tensor import Tensor
-from tallow.weights.arrange import Rule, rename
+from tallow.weights.arrange import WeightConverter, rename
 
 # Ids, mask, token types, positions and embeddings, as BERT has them.
 Inputs = tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None, Tensor | None]
@@ -41,7 +41,7 @@ class TextConfig(Config):
         width = self.cross_attention_hidden_size
         if width not in (None, self.hidden_size):
             wanted = f"hidden_size {self.hidden_size}, or null"
-            raise fields.misfit("cross_attention_hidden_size", wanted, width)
+            raise fields.error("cross_attention_hidden_size", wanted, width)
 
 
 class TextInputs(Model):
@@ -92,7 +92,7 @@ class TextEncoder(TextInputs):
 
     optional_parts: ClassVar[tuple[str, ...]] = ("pooler",)
     ignorable: ClassVar[tuple[str, ...]] = (r"pooler\..*", r"embeddings\.(position|token_type)_ids")
-    rules: ClassVar[tuple[Rule, ...]] = (
+    rules: ClassVar[tuple[WeightConverter, ...]] = (
         rename("*LayerNorm.gamma", "*LayerNorm.weight"),
         rename("*LayerNorm.beta", "*LayerNorm.bias"),
     )

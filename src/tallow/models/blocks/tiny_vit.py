@@ -20,7 +20,7 @@ from tallow.nn.init import zeros
 from tallow.nn.parameter import declare
 from tallow.ops import attention
 from tallow.tensor import Tensor
-from tallow.weights.arrange import Rule, rename
+from tallow.weights.arrange import WeightConverter, rename
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,17 +41,17 @@ class TinyVitConfig(Config):
         for name in ("depths", "num_heads", "window_sizes"):
             if len(getattr(self, name)) != count or not count:
                 wanted = f"one number for each of {count} stages"
-                raise fields.misfit(name, wanted, list(getattr(self, name)))
+                raise fields.error(name, wanted, list(getattr(self, name)))
         if any(w % h for w, h in zip(self.embed_dims[1:], self.num_heads[1:], strict=True)):
             wanted = f"divisors of {list(self.embed_dims)}"
-            raise fields.misfit("num_heads", wanted, list(self.num_heads))
+            raise fields.error("num_heads", wanted, list(self.num_heads))
         for name in ("mlp_ratio", "mbconv_expand_ratio"):
             if not 0.1 <= getattr(self, name) <= 64:
-                raise fields.misfit(name, "a number from 0.1 to 64", getattr(self, name))
+                raise fields.error(name, "a number from 0.1 to 64", getattr(self, name))
         if self.local_conv_size % 2 == 0:
-            raise fields.misfit("local_conv_size", "an odd number", self.local_conv_size)
+            raise fields.error("local_conv_size", "an odd number", self.local_conv_size)
         if self.embed_dims[0] < 2:
-            raise fields.misfit("embed_dims", "at least 2 first", list(self.embed_dims))
+            raise fields.error("embed_dims", "at least 2 first", list(self.embed_dims))
 
 
 def _narrowing(size: int, out: int, stride: int) -> Module:
@@ -186,7 +186,7 @@ class TinyVit(Module):
         return [x := stage(x) for stage in self.stages]
 
 
-def authors_names(theirs: str = "", ours: str = "") -> tuple[Rule, ...]:
+def authors_names(theirs: str = "", ours: str = "") -> tuple[WeightConverter, ...]:
     """From the names of the authors' files, below a prefix, to those of timm's."""
     pairs = [(f"patch_embed.seq.{2 * i}", f"patch_embed.conv{i + 1}") for i in range(2)]
     for i in range(3):  # they merge patches behind a stage, timm before the next

@@ -58,10 +58,10 @@ class VitConfig(Config):
     def check(self, fields: Fields) -> None:
         """An image holds a patch."""
         if not all(self.grid):
-            raise fields.misfit("image_size", f"at least {self.patch_size}", self.image_size)
+            raise fields.error("image_size", f"at least {self.patch_size}", self.image_size)
         pooled = self.pooler_output_size
         if pooled is not None and not 1 <= pooled <= 1 << 20:
-            raise fields.misfit("pooler_output_size", "an integer from 1 to 1048576", pooled)
+            raise fields.error("pooler_output_size", "an integer from 1 to 1048576", pooled)
 
     @property
     def grid(self) -> tuple[int, int]:

@@ -43,7 +43,7 @@ from tallow.nn import functional as F
 from tallow.nn.init import zeros
 from tallow.ops import cat
 from tallow.tensor import Tensor
-from tallow.weights.arrange import Rule, rename
+from tallow.weights.arrange import WeightConverter, rename
 
 # Of masked image modelling and of ViT alone; `segmentation_indices` are old `out_indices`.
 _KEYS = """
@@ -141,7 +141,7 @@ class BeitModel(Model):
         r"embeddings\.mask_token",
         r".*relative_position_index",
     )
-    rules: ClassVar[tuple[Rule, ...]] = (
+    rules: ClassVar[tuple[WeightConverter, ...]] = (
         rename(
             "layers.{}.relative_position_bias.*",
             "encoder.layer.{}.attention.attention.relative_position_bias.*",

@@ -20,7 +20,7 @@ _ENGLISH += string.ascii_lowercase
 def _characters(fields: Fields, name: str, default: str) -> str:
     value = fields.text(name, default)
     if not value or len(set(value)) != len(value):
-        raise fields.misfit(name, "characters, each of them once", value)
+        raise fields.error(name, "characters, each of them once", value)
     return value
 
 
@@ -36,7 +36,7 @@ class CrnnConfig(Config):
     def check(self, fields: Fields) -> None:
         """The first convolutions have an eighth of the channels."""
         if self.output_channel % 8:
-            raise fields.misfit("output_channel", "a multiple of 8", self.output_channel)
+            raise fields.error("output_channel", "a multiple of 8", self.output_channel)
 
 
 class Features(Module):

@@ -45,13 +45,13 @@ class DebertaV2Config(DebertaConfig):
         super().check(fields)
         head = self.hidden_size // self.num_attention_heads
         if self.attention_head_size not in (None, head):
-            raise fields.misfit("attention_head_size", str(head), self.attention_head_size)
+            raise fields.error("attention_head_size", str(head), self.attention_head_size)
         most = 2 * self.furthest - 2
         if self.position_buckets > 0 and self.position_buckets not in range(4, most, 2):
             wanted = f"an even number from 4 below {most}, or at most 0"
-            raise fields.misfit("position_buckets", wanted, self.position_buckets)
+            raise fields.error("position_buckets", wanted, self.position_buckets)
         if self.conv_kernel_size and self.conv_kernel_size % 2 == 0:
-            raise fields.misfit("conv_kernel_size", "an odd number", self.conv_kernel_size)
+            raise fields.error("conv_kernel_size", "an odd number", self.conv_kernel_size)
 
 
 class SelfAttention(Disentangled):

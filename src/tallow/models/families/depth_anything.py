@@ -25,7 +25,7 @@ def _factors(fields: Fields, name: str, default: Any) -> tuple[float, ...]:
         for each in value
     )
     if not good:
-        raise fields.misfit(name, "whole numbers from 1 to 64, or parts of 1", value)
+        raise fields.error(name, "whole numbers from 1 to 64, or parts of 1", value)
     return tuple(value)
 
 
@@ -57,12 +57,12 @@ class DepthAnythingConfig(Config):
         """The backbone gives tokens, one set for each of the neck's widths and factors."""
         if getattr(self.backbone_config.config, "reshape_hidden_states", True):
             wanted = "a backbone with reshape_hidden_states false"
-            raise fields.misfit("backbone_config", wanted, "one that gives maps")
+            raise fields.error("backbone_config", wanted, "one that gives maps")
         count = len(self.neck_hidden_sizes)
         if len(self.reassemble_factors) != count:
-            raise fields.misfit("reassemble_factors", f"{count} numbers", self.reassemble_factors)
+            raise fields.error("reassemble_factors", f"{count} numbers", self.reassemble_factors)
         if not -count <= self.head_in_index < count:
-            raise fields.misfit("head_in_index", f"one of {count} maps", self.head_in_index)
+            raise fields.error("head_in_index", f"one of {count} maps", self.head_in_index)
 
 
 class Reassemble(Module):

@@ -59,7 +59,7 @@ class DINOv3ViTConfig(BackboneConfig):
         """A quarter of each head turns with the row, one with the column, in pairs."""
         if self.hidden_size % (4 * self.num_attention_heads):
             wanted = f"heads of whole quarters of hidden_size {self.hidden_size}"
-            raise fields.misfit("num_attention_heads", wanted, self.num_attention_heads)
+            raise fields.error("num_attention_heads", wanted, self.num_attention_heads)
 
 
 class Embeddings(Module):

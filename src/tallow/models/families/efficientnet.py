@@ -65,10 +65,10 @@ class EfficientNetConfig(Config):
         for name in PER_STAGE:
             if len(getattr(self, name)) != len(self.in_channels) or not self.in_channels:
                 wanted = f"one number for each of {len(self.in_channels)} stages"
-                raise fields.misfit(name, wanted, list(getattr(self, name)))
+                raise fields.error(name, wanted, list(getattr(self, name)))
         if self.hidden_dim != self.width(1280):
             wanted = f"{self.width(1280)}, which is 1280 by the width_coefficient"
-            raise fields.misfit("hidden_dim", wanted, self.hidden_dim)
+            raise fields.error("hidden_dim", wanted, self.hidden_dim)
 
     def width(self, channels: int) -> int:
         """Channels, scaled."""

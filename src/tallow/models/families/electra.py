@@ -29,7 +29,7 @@ from tallow.tensor import Tensor
 def _summary_act(fields: Fields, name: str, default: str) -> str:
     value = fields.text(name, "" if fields.has(name) else default)
     if value and value not in ACTIVATIONS:
-        raise fields.misfit(name, "an activation or null", value)
+        raise fields.error(name, "an activation or null", value)
     return value or "linear"
 
 

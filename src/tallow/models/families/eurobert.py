@@ -60,9 +60,9 @@ class EuroBertConfig(Config):
         groups = self.num_key_value_heads or heads
         if heads % groups:
             wanted = f"a divisor of the {heads} attention heads"
-            raise fields.misfit("num_key_value_heads", wanted, groups)
+            raise fields.error("num_key_value_heads", wanted, groups)
         if self.hidden_size % heads or (self.head_dim or self.hidden_size // heads) % 2:
-            raise fields.misfit("num_attention_heads", "one that leaves even heads", heads)
+            raise fields.error("num_attention_heads", "one that leaves even heads", heads)
 
 
 class EuroBertModel(TypelessInputs):

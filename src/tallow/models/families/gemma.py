@@ -34,9 +34,9 @@ class Config(DecoderConfig):
         """First configs say gelu and mean its tanh form; words are tied unless said."""
         for name in ("hidden_act", "hidden_activation"):
             if fields.text(name, ACT) not in (ACT, "gelu"):
-                raise fields.misfit(name, ACT, fields.get(name))
+                raise fields.error(name, ACT, fields.get(name))
         if fields.flag("use_bidirectional_attention"):
-            raise fields.misfit("use_bidirectional_attention", "false (not supported)", True)
+            raise fields.error("use_bidirectional_attention", "false (not supported)", True)
         fields = fields.with_value("hidden_act", "silu").with_defaults(
             num_key_value_heads=16, head_dim=256, max_position_embeddings=8192,
             tie_word_embeddings=True, pad_token_id=0,

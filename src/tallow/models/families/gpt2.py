@@ -77,11 +77,11 @@ class GPT2Config(Config):
     def check(self, fields: Fields) -> None:
         """Heads share the width; a context, where there is one, has that width."""
         if self.n_embd % self.n_head:
-            raise fields.misfit("n_head", f"a divisor of n_embd {self.n_embd}", self.n_head)
+            raise fields.error("n_head", f"a divisor of n_embd {self.n_embd}", self.n_head)
         width = self.cross_attention_hidden_size
         if width not in (None, self.n_embd):
             wanted = f"n_embd {self.n_embd}, or null"
-            raise fields.misfit("cross_attention_hidden_size", wanted, width)
+            raise fields.error("cross_attention_hidden_size", wanted, width)
 
     def scale(self, index: int) -> float:
         """What the products of queries and keys of a layer are multiplied by."""

@@ -27,7 +27,7 @@ def _flags(fields: Fields, name: str, default: Any) -> tuple[bool, ...]:
     value = fields.get(name)
     value = default if value is None else value
     if not isinstance(value, list | tuple) or not all(type(each) is bool for each in value):
-        raise fields.misfit(name, "a list of true and false", value)
+        raise fields.error(name, "a list of true and false", value)
     return tuple(value)
 
 
@@ -59,14 +59,14 @@ class HieraConfig(BackboneConfig):
         count = len(self.depths)
         for name in ("num_heads", "masked_unit_attention"):
             if len(getattr(self, name)) < count:
-                raise fields.misfit(name, f"{count} entries", getattr(self, name))
+                raise fields.error(name, f"{count} entries", getattr(self, name))
         if self.num_query_pool >= count:
-            raise fields.misfit("num_query_pool", f"fewer than {count}", self.num_query_pool)
+            raise fields.error("num_query_pool", f"fewer than {count}", self.num_query_pool)
         if any(u % q ** (count - 1) for u, q in self._pairs):
             wanted = f"multiples of query_stride to the power of {count - 1}"
-            raise fields.misfit("masked_unit_size", wanted, self.masked_unit_size)
+            raise fields.error("masked_unit_size", wanted, self.masked_unit_size)
         if any(width % heads for width, heads in zip(self.widths, self.num_heads, strict=False)):
-            raise fields.misfit("num_heads", f"divisors of {self.widths}", self.num_heads)
+            raise fields.error("num_heads", f"divisors of {self.widths}", self.num_heads)
 
     @property
     def _pairs(self) -> list[tuple[int, int]]:

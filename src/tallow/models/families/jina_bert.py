@@ -55,7 +55,7 @@ class JinaBertConfig(TextConfig):
         """The form with norms of queries and keys has gates."""
         super().check(fields)
         if self.post_norm and self.feed_forward_type not in GATES:
-            raise fields.misfit("feed_forward_type", " or ".join(GATES), self.feed_forward_type)
+            raise fields.error("feed_forward_type", " or ".join(GATES), self.feed_forward_type)
 
 
 def slopes(heads: int) -> list[float]:

@@ -60,18 +60,18 @@ class LayoutLMv3Config(TextConfig):
         width = 4 * self.coordinate_size + 2 * self.shape_size
         if width != self.hidden_size:
             wanted = f"{width}, four coordinate_size and two shape_size"
-            raise fields.misfit("hidden_size", wanted, self.hidden_size)
+            raise fields.error("hidden_size", wanted, self.hidden_size)
         for bins, far in (
             ("rel_pos_bins", "max_rel_pos"),
             ("rel_2d_pos_bins", "max_rel_2d_pos"),
         ):
             least = getattr(self, bins) // 4
             if getattr(self, far) <= least:
-                raise fields.misfit(
+                raise fields.error(
                     far, f"more than {least}, a quarter of {bins}", getattr(self, far)
                 )
         if not self.side:
-            raise fields.misfit("input_size", f"at least {self.patch_size}", self.input_size)
+            raise fields.error("input_size", f"at least {self.patch_size}", self.input_size)
 
     @property
     def side(self) -> int:

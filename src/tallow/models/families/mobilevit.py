@@ -44,7 +44,7 @@ class MobileViTConfig(MobileViTFields):
         super().check(fields)
         if any(width % self.num_attention_heads for width in self.hidden_sizes):
             wanted = f"a divisor of each of hidden_sizes {self.hidden_sizes}"
-            raise fields.misfit("num_attention_heads", wanted, self.num_attention_heads)
+            raise fields.error("num_attention_heads", wanted, self.num_attention_heads)
 
     @property
     def stages(self) -> tuple[int, ...]:

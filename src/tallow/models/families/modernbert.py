@@ -39,7 +39,7 @@ def _kinds(fields: Fields, name: str, default: Any) -> tuple[str, ...]:
     if kinds is None:
         return tuple(KINDS[bool(i % every)] for i in range(count))
     if not isinstance(kinds, list) or len(kinds) != count or not set(kinds) <= set(KINDS):
-        raise fields.misfit(name, f"{count} of {' or '.join(KINDS)}", kinds)
+        raise fields.error(name, f"{count} of {' or '.join(KINDS)}", kinds)
     return tuple(kinds)
 
 
@@ -50,7 +50,7 @@ def _rotations(fields: Fields, name: str, default: Any) -> tuple[Rotation, Rotat
     for kind, old, theta in zip(KINDS, ("global", "local"), (160000.0, 10000.0), strict=True):
         own = given.get(kind) or {}
         if not isinstance(own, dict) or not isinstance(scaling or {}, dict):
-            raise fields.misfit(name, "an object for each kind of layer", fields.get(name))
+            raise fields.error(name, "an object for each kind of layer", fields.get(name))
         base = fields.number(f"{old}_rope_theta", theta)
         values: dict[str, Any] = {
             "rope_parameters": {"rope_theta": base, **(scaling or {}), **own},
@@ -102,7 +102,7 @@ class ModernBertConfig(Config):
         """Heads share the width in equal, even parts."""
         if self.hidden_size % (2 * self.num_attention_heads):
             wanted = f"a divisor of half of hidden_size {self.hidden_size}"
-            raise fields.misfit("num_attention_heads", wanted, self.num_attention_heads)
+            raise fields.error("num_attention_heads", wanted, self.num_attention_heads)
 
     def norm(self) -> LayerNorm:
         """One of the model's norms."""

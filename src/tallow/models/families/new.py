@@ -44,7 +44,7 @@ def _stretch(fields: Fields, name: str, default: Any) -> Stretch:
     if kind in (None, "default"):
         return None
     if kind != "ntk":
-        raise rope.misfit("type", "'ntk' (others are not supported)", kind)
+        raise rope.error("type", "'ntk' (others are not supported)", kind)
     mixed = rope.number("mixed_b") if "mixed_b" in rope else None
     return rope.number("factor", low=1.0), mixed
 
@@ -72,10 +72,10 @@ class NewConfig(TextConfig):
         fields.number("rope_theta", self.rope_theta)
         mixed = None if self.rope_scaling is None else self.rope_scaling[1]
         if mixed is not None and mixed > 64:  # powers of frequencies' numbers leave the floats
-            raise fields.misfit("rope_scaling", "a mixed_b of at most 64", mixed)
+            raise fields.error("rope_scaling", "a mixed_b of at most 64", mixed)
         if self.hidden_size // self.num_attention_heads % 2:
             wanted = "one that leaves even heads"
-            raise fields.misfit("num_attention_heads", wanted, self.num_attention_heads)
+            raise fields.error("num_attention_heads", wanted, self.num_attention_heads)
 
 
 def rotation(cfg: NewConfig) -> Rope:

@@ -35,11 +35,11 @@ def _gate(fields: Fields, name: str, default: str) -> str:
     own = fields.get("activation_function")
     if own is not None:
         if own not in GATES:
-            raise fields.misfit("activation_function", "one of " + ", ".join(GATES), own)
+            raise fields.error("activation_function", "one of " + ", ".join(GATES), own)
         return GATES[own]
     value = fields.text(name, default)
     if value not in ACTIVATIONS:
-        raise fields.misfit(name, "one of " + ", ".join(sorted(ACTIVATIONS)), value)
+        raise fields.error(name, "one of " + ", ".join(sorted(ACTIVATIONS)), value)
     return value
 
 
@@ -47,7 +47,7 @@ def _rotation(fields: Fields, name: str, default: Any) -> tuple[float, RopeScali
     theta = fields.number("rotary_emb_base", 1000.0)
     for key, only in (("rotary_emb_fraction", 1.0), ("rotary_emb_scale_base", None)):
         if fields.get(key) not in (None, only):
-            raise fields.misfit(key, f"{only} (others are not supported)", fields.get(key))
+            raise fields.error(key, f"{only} (others are not supported)", fields.get(key))
     return read_rope(fields, theta)
 
 
@@ -106,7 +106,7 @@ class NomicBertConfig(TextConfig):
         super().check(fields)
         head = self.hidden_size // self.num_attention_heads
         if self.head_dim not in (None, head) or head % 2:
-            raise fields.misfit("head_dim", f"an even number, {head}", self.head_dim or head)
+            raise fields.error("head_dim", f"an even number, {head}", self.head_dim or head)
 
 
 class Mlp(Module):

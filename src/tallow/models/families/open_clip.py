@@ -46,7 +46,7 @@ def _norm(fields: Fields, name: str, default: Any) -> float:
     inner = fields.scope(name)
     found = inner.number("eps", 1e-5)
     if inner.unknown(()):
-        raise fields.misfit(name, "eps alone", fields.get(name))
+        raise fields.error(name, "eps alone", fields.get(name))
     return found
 
 
@@ -54,7 +54,7 @@ def _act(fields: Fields, name: str, default: Any) -> str:
     """The kind of GELU."""
     given = fields.get(name)
     if given and given != {"approximate": "tanh"}:
-        raise fields.misfit(name, '{"approximate": "tanh"} or none', given)
+        raise fields.error(name, '{"approximate": "tanh"} or none', given)
     return "gelu_pytorch_tanh" if given else "gelu"
 
 
@@ -89,11 +89,11 @@ class OpenClipTextConfig(Config):
         """Heads divide the width, and nothing else is asked for."""
         for name in _OTHERS:
             if fields.get(name):
-                raise fields.misfit(name, "none (it is not supported)", fields.get(name))
+                raise fields.error(name, "none (it is not supported)", fields.get(name))
         if self.width % self.heads:
-            raise fields.misfit("heads", f"a divisor of the width {self.width}", self.heads)
+            raise fields.error("heads", f"a divisor of the width {self.width}", self.heads)
         if not 0.1 <= self.mlp_ratio <= 64:
-            raise fields.misfit("mlp_ratio", "a number from 0.1 to 64", self.mlp_ratio)
+            raise fields.error("mlp_ratio", "a number from 0.1 to 64", self.mlp_ratio)
 
 
 class Trunk(NamedTuple):
@@ -109,15 +109,15 @@ def _trunk(fields: Fields, name: str, default: Any) -> Trunk:
     architecture, args = inner.get("timm_model_name"), inner.get("model_args") or {}
     row = find_timm(architecture, f"{inner.source}: timm_model_name")
     if not isinstance(args, Mapping):
-        raise inner.misfit("model_args", "an object", args)
+        raise inner.error("model_args", "an object", args)
     projection = inner.get("timm_proj")
     if not inner.has("timm_proj") or projection not in (None, "", "none"):
         wanted = "null, for a trunk that projects by itself, or none (others are not supported)"
-        raise inner.misfit("timm_proj", wanted, inner.get("timm_proj"))
+        raise inner.error("timm_proj", wanted, inner.get("timm_proj"))
     args = {**args, "global_pool": inner.text("timm_pool", "avg")}
     unknown = inner.unknown(_WITHOUT_EFFECT)
     if unknown:
-        raise inner.misfit(unknown[0], "no such key beside timm's model", inner.get(unknown[0]))
+        raise inner.error(unknown[0], "no such key beside timm's model", inner.get(unknown[0]))
     given: dict[str, Any] = {"architecture": architecture, "model_args": args}
     given["num_classes"] = 0 if projection == "none" else width
     config = row.config.read(Fields(given, inner.source))

@@ -34,7 +34,7 @@ class RegNetConfig(Config):
         one_each(fields, "depths", self.depths, len(self.hidden_sizes))
         if any(width % max(1, width // self.groups_width) for width in self.hidden_sizes):
             wanted = f"a width that divides {list(self.hidden_sizes)} into groups"
-            raise fields.misfit("groups_width", wanted, self.groups_width)
+            raise fields.error("groups_width", wanted, self.groups_width)
 
 
 class Excitation(Module):

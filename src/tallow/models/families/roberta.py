@@ -42,7 +42,7 @@ def _vocabulary(fields: Fields, name: str, default: Any) -> int:
 
 def _padding(fields: Fields, name: str, default: Any) -> int:
     if fields.has(name) and fields.get(name) is None:
-        raise fields.misfit(name, "a token id, as positions count all others", None)
+        raise fields.error(name, "a token id, as positions count all others", None)
     return fields.integer(name, default, low=0)
 
 

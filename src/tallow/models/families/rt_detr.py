@@ -98,17 +98,17 @@ class RTDetrConfig(RTDetrLossConfig):
         )
         for name, rest, width in fits:
             if rest:
-                raise fields.misfit(name, f"a divisor of {width}", getattr(self, name))
+                raise fields.error(name, f"a divisor of {width}", getattr(self, name))
         if inner % 4:
-            raise fields.misfit("encoder_hidden_dim", "a multiple of 4", inner)
+            raise fields.error("encoder_hidden_dim", "a multiple of 4", inner)
         if any(index >= maps for index in self.encode_proj_layers):
             wanted = f"numbers of {maps} maps"
-            raise fields.misfit("encode_proj_layers", wanted, list(self.encode_proj_layers))
+            raise fields.error("encode_proj_layers", wanted, list(self.encode_proj_layers))
         if self.decoder_in_channels != (inner,) * maps:
             wanted = f"{inner} for each of {maps} maps"
-            raise fields.misfit("decoder_in_channels", wanted, list(self.decoder_in_channels))
+            raise fields.error("decoder_in_channels", wanted, list(self.decoder_in_channels))
         if levels < maps:
-            raise fields.misfit("num_feature_levels", f"at least {maps}", levels)
+            raise fields.error("num_feature_levels", f"at least {maps}", levels)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +129,7 @@ class RTDetrV2Config(RTDetrConfig):
         super().check(fields)
         if self.decoder_n_levels != self.num_feature_levels:
             wanted = f"{self.num_feature_levels}, as num_feature_levels has"
-            raise fields.misfit("decoder_n_levels", wanted, self.decoder_n_levels)
+            raise fields.error("decoder_n_levels", wanted, self.decoder_n_levels)
 
 
 def hybrid_encoder(cfg: RTDetrConfig) -> HybridEncoder:

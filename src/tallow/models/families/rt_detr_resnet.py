@@ -30,11 +30,11 @@ class RTDetrResNetConfig(BackboneConfig):
         """A depth for each stage, and an even stem."""
         one_each(fields, "depths", self.depths, len(self.hidden_sizes))
         if self.embedding_size % 2:
-            raise fields.misfit("embedding_size", "an even number", self.embedding_size)
+            raise fields.error("embedding_size", "an even number", self.embedding_size)
         same = self.embedding_size == self.hidden_sizes[0] or self.downsample_in_first_stage
         if self.layer_type == "basic" and not same:
             wanted = f"hidden_sizes[0], which is {self.hidden_sizes[0]}, with basic layers"
-            raise fields.misfit("embedding_size", wanted, self.embedding_size)
+            raise fields.error("embedding_size", wanted, self.embedding_size)
 
 
 class Embedder(Module):

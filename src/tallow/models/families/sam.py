@@ -49,7 +49,7 @@ class SamVisionConfig(Config):
     def check(self, fields: Fields) -> None:
         """A picture holds a patch."""
         if self.side < 1:
-            raise fields.misfit("image_size", f"at least {self.patch_size}", self.image_size)
+            raise fields.error("image_size", f"at least {self.patch_size}", self.image_size)
 
     @property
     def side(self) -> int:

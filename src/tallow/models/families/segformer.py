@@ -47,7 +47,7 @@ class SegformerConfig(Config):
         for name in (*lists, "num_attention_heads", "mlp_ratios"):
             found = getattr(self, name)
             if len(found) < self.num_encoder_blocks:
-                raise fields.misfit(name, f"{self.num_encoder_blocks} numbers", found)
+                raise fields.error(name, f"{self.num_encoder_blocks} numbers", found)
 
 
 class PatchMaps(Module):

@@ -37,7 +37,7 @@ class PatchesVisionConfig(SiglipVisionConfig):
     def check(self, fields: Fields) -> None:
         """The table of positions is square."""
         if math.isqrt(self.num_patches) ** 2 != self.num_patches:
-            raise fields.misfit("num_patches", "a square number", self.num_patches)
+            raise fields.error("num_patches", "a square number", self.num_patches)
 
 
 @dataclass(frozen=True, kw_only=True)

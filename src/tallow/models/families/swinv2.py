@@ -47,9 +47,9 @@ class Swinv2Config(SwinConfig):
         if len(self.pretrained_window_sizes) < len(self.depths):
             wanted = f"{len(self.depths)} numbers"
             found = self.pretrained_window_sizes
-            raise fields.misfit("pretrained_window_sizes", wanted, found)
+            raise fields.error("pretrained_window_sizes", wanted, found)
         if min(self.rows(len(self.depths) - 1)) < 1:
-            raise fields.misfit("image_size", "a patch in the last stage", self.image_size)
+            raise fields.error("image_size", "a patch in the last stage", self.image_size)
 
     def rows(self, stage: int) -> tuple[int, int]:
         """Rows and columns of a stage for a picture of `image_size`."""

@@ -16,7 +16,7 @@ def _known(fields: Fields, name: str, default: Any) -> str:
     value = fields.get(name)
     if not isinstance(value, str) or variant(value) is None:
         wanted = "a ResNet of timm: resnet18, resnet50d, wide_resnet50_2, resnext50_32x4d, …"
-        raise fields.misfit(name, f"{wanted} (others are not supported)", value)
+        raise fields.error(name, f"{wanted} (others are not supported)", value)
     return value
 
 
@@ -34,7 +34,7 @@ class TimmBackboneConfig(BackboneConfig):
     def check(self, fields: Fields) -> None:
         """A stage that is not there is refused."""
         if not all(-5 <= index < 5 for index in self.out_indices):
-            raise fields.misfit("out_indices", "numbers from -5 to 4", list(self.out_indices))
+            raise fields.error("out_indices", "numbers from -5 to 4", list(self.out_indices))
 
 
 class TimmFeatures(Backbone, Stages):

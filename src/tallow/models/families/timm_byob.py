@@ -72,7 +72,7 @@ class TimmByobConfig(TimmConfig):
         for name in ("depths", "se_blocks"):
             if len(getattr(self, name)) != len(self.widths) or not self.widths:
                 wanted = f"one number for each of {len(self.widths)} stages"
-                raise fields.misfit(name, wanted, list(getattr(self, name)))
+                raise fields.error(name, wanted, list(getattr(self, name)))
 
 
 class ByobBlock(RepBlock):

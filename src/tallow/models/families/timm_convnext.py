@@ -74,10 +74,10 @@ class TimmConvNextConfig(TimmConfig):
     def check(self, fields: Fields) -> None:
         """Kernels keep the size; what is hidden has its norm before."""
         if any(kernel % 2 == 0 for kernel in self.kernel_sizes):
-            raise fields.misfit("kernel_sizes", "odd numbers", list(self.kernel_sizes))
+            raise fields.error("kernel_sizes", "odd numbers", list(self.kernel_sizes))
         if self.head_norm_first and self.head_hidden_size:
             wanted = "none beside head_norm_first"
-            raise fields.misfit("head_hidden_size", wanted, self.head_hidden_size)
+            raise fields.error("head_hidden_size", wanted, self.head_hidden_size)
 
 
 class Pointwise(Conv2d):

@@ -56,11 +56,11 @@ class TimmEfficientVitConfig(TimmConfig):
         for name in ("key_dim", "depth", "num_heads", "window_size"):
             if len(getattr(self, name)) != count or not count:
                 wanted = f"one number for each of {count} stages"
-                raise fields.misfit(name, wanted, list(getattr(self, name)))
+                raise fields.error(name, wanted, list(getattr(self, name)))
         good = all(w % h == 0 for w, h in zip(self.embed_dim, self.num_heads, strict=True))
         if not good or max(self.num_heads) > len(self.kernels) or self.embed_dim[0] % 8:
             wanted = "divisors of the widths, at most one for each kernel"
-            raise fields.misfit("num_heads", wanted, list(self.num_heads))
+            raise fields.error("num_heads", wanted, list(self.num_heads))
 
 
 class ConvNorm(Module):

@@ -136,11 +136,11 @@ class EfficientVitConfig(TimmConfig):
         """Each stage has a depth, and those with attention room for a head."""
         if len(self.widths) != len(self.depths) or len(self.widths) < 2:
             wanted = f"one for each of {max(len(self.widths), 2)} widths"
-            raise fields.misfit("depths", wanted, list(self.depths))
+            raise fields.error("depths", wanted, list(self.depths))
         seeing = zip(self.widths[1:], self.plans(), strict=True)
         if any(plan.attention and width < self.head_dim for width, plan in seeing):
             wanted = f"widths of at least {self.head_dim}, of a head"
-            raise fields.misfit("widths", wanted, list(self.widths))
+            raise fields.error("widths", wanted, list(self.widths))
 
     @property
     def shared(self) -> Shared:
@@ -162,7 +162,7 @@ class EfficientVitSmallConfig(EfficientVitConfig):
         """What is inside has a width."""
         super().check(fields)
         if not 0.5 <= self.expand_ratio <= 64:
-            raise fields.misfit("expand_ratio", "a number from 0.5 to 64", self.expand_ratio)
+            raise fields.error("expand_ratio", "a number from 0.5 to 64", self.expand_ratio)
 
     @property
     def shared(self) -> Shared:

@@ -68,7 +68,7 @@ class EvaConfig(TokensConfig):
         """A quarter of each head turns with the row, one with the column, in pairs."""
         if self.embed_dim % (4 * self.num_heads):
             wanted = f"heads of whole quarters of embed_dim {self.embed_dim}"
-            raise fields.misfit("num_heads", wanted, self.num_heads)
+            raise fields.error("num_heads", wanted, self.num_heads)
         super().check(fields)
 
     @property

@@ -31,7 +31,7 @@ def _mixers(fields: Fields, name: str, default: Any) -> tuple[str, ...]:
     value = fields.get(name)
     good = isinstance(value, list) and all(v in ("repmixer", "attention") for v in value)
     if not good:
-        raise fields.misfit(name, "a list of repmixer and attention", value)
+        raise fields.error(name, "a list of repmixer and attention", value)
     return tuple(value)
 
 
@@ -80,11 +80,11 @@ class TimmFastVitConfig(TimmConfig):
         for name in ("layers", "mlp_ratios", "token_mixers", "pos_embs", "se_downsamples"):
             if len(getattr(self, name)) != len(self.embed_dims) or not self.embed_dims:
                 wanted = f"one value for each of {len(self.embed_dims)} stages"
-                raise fields.misfit(name, wanted, list(getattr(self, name)))
+                raise fields.error(name, wanted, list(getattr(self, name)))
         pairs = zip(self.embed_dims, self.token_mixers, strict=True)
         if any(width % 32 for width, mixer in pairs if mixer == "attention"):
             wanted = "multiples of 32 where attention mixes"
-            raise fields.misfit("embed_dims", wanted, list(self.embed_dims))
+            raise fields.error("embed_dims", wanted, list(self.embed_dims))
 
 
 class Unit(RepBlock):

@@ -19,7 +19,7 @@ from tallow.models.fields import Fields
 from tallow.models.timm import ACT_NAMES, TimmConfig, TimmModel
 from tallow.nn import Conv2d, Sequential
 from tallow.tensor import Tensor
-from tallow.weights.arrange import Rule, rename
+from tallow.weights.arrange import WeightConverter, rename
 
 # Stages by spaces, the kinds of blocks of one stage by `+`.
 _V3_LARGE = (
@@ -202,12 +202,12 @@ def _stages(fields: Fields, name: str, default: Any) -> tuple[tuple[Block, ...],
     stages = [s.split("+") for s in value.split()] if isinstance(value, str) else value
     good = isinstance(stages, list) and 0 < len(stages) <= 64
     if not good or not all(isinstance(s, list) and 0 < len(s) <= 64 for s in stages):
-        raise fields.misfit(name, "lists of strings, one list a stage", value)
+        raise fields.error(name, "lists of strings, one list a stage", value)
     found = tuple(tuple(parse(text) for text in stage) for stage in stages)
     for stage, texts in zip(found, stages, strict=True):
         for block, text in zip(stage, texts, strict=True):
             if block is None:
-                raise fields.misfit(name, "blocks such as ir_r2_k3_s2_e6_c24_se0.25", text)
+                raise fields.error(name, "blocks such as ir_r2_k3_s2_e6_c24_se0.25", text)
     return found  # type: ignore[return-value]  # None was refused
 
 
@@ -283,7 +283,7 @@ _OTHERS = (
 )  # fmt: skip
 
 
-def _numbered(stages: Sequential) -> list[Rule]:
+def _numbered(stages: Sequential) -> list[WeightConverter]:
     """`_blocks.7.*` as `ir.2.1.*`, of the stage and its block of that number."""
     places = [(i, j, block) for i, stage in enumerate(stages) for j, block in enumerate(stage)]
     kinds = ["ds" if hasattr(block, "conv_pw") and not hasattr(block, "conv_pwl") else "ir"
@@ -321,7 +321,7 @@ class TimmMobileNet(TimmModel):
         out = hidden or width
         self.classifier = self.classifier_layer(out if late else cfg.pooled(out))
 
-    def arrangement(self, names: Collection[str]) -> tuple[Rule, ...]:
+    def arrangement(self, names: Collection[str]) -> tuple[WeightConverter, ...]:
         """Beside timm's names those of EfficientNet-PyTorch, which numbers blocks throughout."""
         return (*super().arrangement(names), *_numbered(self.blocks), *_OTHERS)
 

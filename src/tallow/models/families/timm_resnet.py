@@ -51,7 +51,7 @@ class TimmResNetConfig(TimmConfig):
     def check(self, fields: Fields) -> None:
         """Groups divide the widths of bottlenecks."""
         if not any(self.blocks) and (self.cardinality, self.base_width) != (1, 64):
-            raise fields.misfit("cardinality", "1, with basic blocks", self.cardinality)
+            raise fields.error("cardinality", "1, with basic blocks", self.cardinality)
 
     @property
     def built(self) -> Variant:

@@ -23,7 +23,7 @@ def _layers(fields: Fields, name: str, default: Any) -> tuple[int, ...]:
     value = fields.get(name)
     good = isinstance(value, list) and 0 < len(value) <= 256
     if not good or not all(v == "M" or (type(v) is int and 0 < v < 1 << 16) for v in value):
-        raise fields.misfit(name, "widths, and M for max-pooling", value)
+        raise fields.error(name, "widths, and M for max-pooling", value)
     return tuple(0 if v == "M" else v for v in value)
 
 
@@ -51,7 +51,7 @@ class TimmVGGConfig(TimmConfig):
     def check(self, fields: Fields) -> None:
         """The head's width must be a size."""
         if not 0 < self.mlp_ratio <= 16:
-            raise fields.misfit("mlp_ratio", "a number in (0, 16]", self.mlp_ratio)
+            raise fields.error("mlp_ratio", "a number in (0, 16]", self.mlp_ratio)
 
 
 class ConvMlp(Module):

@@ -107,7 +107,7 @@ class TimmVitConfig(TokensConfig):
         """What is pooled is there."""
         super().check(fields)
         if self.global_pool == "token" and not self.class_token:
-            raise fields.misfit("global_pool", "avg, max or avgmax, without class_token", "token")
+            raise fields.error("global_pool", "avg, max or avgmax, without class_token", "token")
 
     @property
     def late_norm(self) -> bool:

@@ -58,12 +58,12 @@ class TrOCRConfig(Config):
         heads, sines = self.decoder_attention_heads, not self.use_learned_position_embeddings
         if self.d_model % heads:
             wanted = f"a divisor of d_model {self.d_model}"
-            raise fields.misfit("decoder_attention_heads", wanted, heads)
+            raise fields.error("decoder_attention_heads", wanted, heads)
         if sines and self.pad_token_id is None:
             wanted = "a token id, as positions count what is no padding"
-            raise fields.misfit("pad_token_id", wanted, None)
+            raise fields.error("pad_token_id", wanted, None)
         if sines and self.d_model < 4:
-            raise fields.misfit("d_model", "at least 4 for sinusoidal positions", self.d_model)
+            raise fields.error("d_model", "at least 4 for sinusoidal positions", self.d_model)
 
 
 class TrOCRForCausalLM(BartCausalLM):

@@ -37,7 +37,7 @@ class UperNetConfig(Config):
     def check(self, fields: Fields) -> None:
         """One label alone is no segmentation."""
         if self.num_labels < 2:
-            raise fields.misfit("num_labels", "at least 2", self.num_labels)
+            raise fields.error("num_labels", "at least 2", self.num_labels)
 
 
 class UperNetForSemanticSegmentation(ImageHead):

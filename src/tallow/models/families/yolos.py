@@ -39,10 +39,10 @@ class YolosConfig(VitConfig, MatchingConfig):
         """Patches are square."""
         super().check(fields)
         if self.patch_size[0] != self.patch_size[1]:
-            raise fields.misfit("patch_size", "a square", list(self.patch_size))
+            raise fields.error("patch_size", "a square", list(self.patch_size))
 
 
-def spread(table: Tensor, old: Grid, new: Grid, last: int) -> Tensor:
+def resized_positions(table: Tensor, old: Grid, new: Grid, last: int) -> Tensor:
     """Positions of `(..., 1 + patches + last, size)` for another grid, by cubic interpolation."""
     if old == new:
         return table
@@ -66,7 +66,7 @@ class Embeddings(Module):
         """`(batch, channels, height, width)` → `(batch, tokens, size)`, rows and columns."""
         x, grid = self.patch_embeddings(pixel_values)
         ends = [each.expand(len(x), -1, -1) for each in (self.cls_token, self.detection_tokens)]
-        places = spread(self.position_embeddings, self.grid, grid, self.last)
+        places = resized_positions(self.position_embeddings, self.grid, grid, self.last)
         return cat((ends[0], x, ends[1]), 1) + places, grid
 
 
@@ -96,7 +96,9 @@ class Encoder(Module):
     def forward(self, x: Tensor, grid: Grid) -> list[Tensor]:
         """What goes in and what each layer gives, `(batch, tokens, size)` each."""
         states, table = [x], self.mid_position_embeddings
-        places = None if table is None else spread(table[:, 0], self.grid, grid, self.last)
+        places = (
+            None if table is None else resized_positions(table[:, 0], self.grid, grid, self.last)
+        )
         for index, layer in enumerate(self.layer):
             x = layer(x)
             states.append(x)

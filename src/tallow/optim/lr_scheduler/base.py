@@ -178,7 +178,7 @@ class FactorLR(LRScheduler):
         return [self.floor + (base - self.floor) * by for base in self.base_lrs]
 
 
-Rule = Callable[[int], float]
+Multiplier = Callable[[int], float]
 
 
 def cosine(start: float, end: float, part: float) -> float:

@@ -9,7 +9,7 @@ from types import FunctionType
 from typing import Any, ClassVar
 
 from tallow.errors import ArgumentError, expect
-from tallow.optim.lr_scheduler.base import FactorLR, LRScheduler, Rule, cosine
+from tallow.optim.lr_scheduler.base import FactorLR, LRScheduler, Multiplier, cosine
 from tallow.optim.optimizer import Optimizer
 
 
@@ -217,7 +217,7 @@ class _FunctionLR(LRScheduler):
     """Schedules by functions of the user, one for all groups or one per group."""
 
     def __init__(
-        self, optimizer: Optimizer, lr_lambda: Rule | list[Rule], last_epoch: int = -1
+        self, optimizer: Optimizer, lr_lambda: Multiplier | list[Multiplier], last_epoch: int = -1
     ) -> None:
         groups = len(optimizer.param_groups)
         given = list(lr_lambda) if isinstance(lr_lambda, (list, tuple)) else [lr_lambda] * groups

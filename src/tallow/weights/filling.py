@@ -16,7 +16,7 @@ from tallow.weights.source import MAX_LISTED, WeightSource
 TOGETHER: Final = 1 << 28  # bytes that are fetched ahead of filling, from a source far away
 
 
-def load(
+def fill(
     model: Module,
     source: WeightSource,
     *,

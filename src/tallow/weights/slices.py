@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class Slice:
     """Elements `start` to `stop` of axis `dim`, which is counted from the front."""
 
     dim: int
@@ -41,7 +41,7 @@ def axis(where: str, info: TensorInfo, dim: int) -> int:
     return dim % ndim
 
 
-def range_cut(where: str, info: TensorInfo, dim: int, start: int, stop: int) -> Cut:
+def range_slice(where: str, info: TensorInfo, dim: int, start: int, stop: int) -> Slice:
     """Elements `start` to `stop` along `dim`.
 
     Raises:
@@ -54,10 +54,10 @@ def range_cut(where: str, info: TensorInfo, dim: int, start: int, stop: int) -> 
     if start % block or stop % block:
         wanted = f"a range of whole blocks of {block} elements of {info.dtype}"
         raise ShapeError(f"{where}: expected {wanted} along axis {dim}, got {start} to {stop}")
-    return Cut(dim, start, stop)
+    return Slice(dim, start, stop)
 
 
-def equal_cut(where: str, info: TensorInfo, dim: int, index: int, count: int) -> Cut:
+def equal_slice(where: str, info: TensorInfo, dim: int, index: int, count: int) -> Slice:
     """Part `index` of `count` equal ones along `dim`.
 
     Raises:
@@ -73,33 +73,33 @@ def equal_cut(where: str, info: TensorInfo, dim: int, index: int, count: int) ->
         wanted = f"axis {dim} of {length} to divide into {count} equal parts of {whole}"
         raise ShapeError(f"{where}: expected {wanted} (take_range takes unequal ones)")
     size = length // count
-    return Cut(dim, index * size, (index + 1) * size)
+    return Slice(dim, index * size, (index + 1) * size)
 
 
-def cut_info(info: TensorInfo, cuts: Sequence[Cut]) -> TensorInfo:
-    """What `info` says of the part that `cuts` leave, each applied to what the one before left.
+def slice_info(info: TensorInfo, slices: Sequence[Slice]) -> TensorInfo:
+    """What `info` says of the part that `slices` leave, each applied to what the one before left.
 
     `offset` is that of the part's first element; its bytes follow each other only when nothing
     before the cut axis is longer than 1.
     """
-    if not cuts:
+    if not slices:
         return info
     dtype = by_name(info.dtype)
     lengths, first = list(info.shape), 0
-    for cut in cuts:
-        lengths[cut.dim] = cut.stop - cut.start
-        first += cut.start * math.prod(info.shape[cut.dim + 1 :])
+    for part in slices:
+        lengths[part.dim] = part.stop - part.start
+        first += part.start * math.prod(info.shape[part.dim + 1 :])
     shape = tuple(lengths)
     size = math.prod(shape) // dtype.block * dtype.itemsize
     offset = info.offset + first // dtype.block * dtype.itemsize
     return replace(info, shape=shape, offset=offset, nbytes=size)
 
 
-def rows_of(info: TensorInfo, cuts: Sequence[Cut]) -> tuple[int, int] | None:
+def rows_of(info: TensorInfo, slices: Sequence[Slice]) -> tuple[int, int] | None:
     """The bytes of a part relative to its tensor, when they follow each other, else None."""
-    part = cut_info(info, cuts)
-    front = min((cut.dim for cut in cuts), default=0)
-    inner = [cut for cut in cuts if cut.dim != front]
+    part = slice_info(info, slices)
+    front = min((part.dim for part in slices), default=0)
+    inner = [part for part in slices if part.dim != front]
     if inner or math.prod(part.shape[:front]) > 1:
         return None
     start = part.offset - info.offset

@@ -1,4 +1,4 @@
-"""Names: a table between the names that a file stores and those that a model uses."""
+"""NameMap: a table between the names that a file stores and those that a model uses."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from tallow.weights.patterns import pattern
 
 
-class Names:
+class NameMap:
     """A two-way table between the names that a file stores and those that a model uses.
 
     `table` maps stored stems to visible stems; each `{}` stands for the same number on both sides:
-    `Names({"blk.{}.attn_q": "model.layers.{}.self_attn.q_proj"})` turns `blk.3.attn_q.weight` into
-    `model.layers.3.self_attn.q_proj.weight`. A name that the table lacks stays as it is.
+    `NameMap({"blk.{}.attn_q": "model.layers.{}.self_attn.q_proj"})` turns `blk.3.attn_q.weight`
+    into `model.layers.3.self_attn.q_proj.weight`. A name that the table lacks stays as it is.
     """
 
     def __init__(self, table: Mapping[str, str]) -> None:
