@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
 from . import _native
 from .autograd.mode import MODE
-from .autograd.node import is_hidden, link, link_part
 from .autograd.record import FLOAT_CODES, TENSOR, record, run_recorded
+from .autograd.views import link_part
 from .borrowing import unwrap
 from .errors import ArgumentError, DTypeError, GradError, expect
 from .older_orders import OLDER, call_older
 from .overrides import PLAIN, ask, overloaded
-from .tensor import Tensor, unwrap_tensor, wrap
+from .tensor import Tensor, is_hidden, link, unwrap_tensor, wrap
 
 if TYPE_CHECKING:
     from .registry import Op
@@ -89,16 +89,19 @@ def run_kernel(op: Op[..., Any]) -> Callable[..., Any]:
     call = _native.call
 
     def run(*args: Any) -> Any:
-        if dtypes is not None and first is not None:
+        device = 0
+        if first is not None:
             given = args[first] if op.kinds[first] == TENSOR else args[first][0]
-            if given._array.dtype not in dtypes:
+            if isinstance(given, Tensor):
+                device = given._array.device
+            if dtypes is not None and given._array.dtype not in dtypes:
                 return reference(*args)
         if applies is not None and not applies(*args):
             return reference(*args)
         wanted = outputs(*args)
         several = type(wanted) is list
         made = [
-            _allocated(one)
+            _allocated(one, device)
             for one in (wanted if several else [wanted] if wanted is not None else [])
         ]
         shown: Any = made if several else made[0] if made else None
@@ -118,16 +121,23 @@ def run_view(op: Op[..., Any]) -> Callable[..., Any]:
     """The path of views: arguments, the native view function, a tensor around its array."""
     name, arguments = op.view_name, op.arguments
     assert name is not None
-    function = getattr(_native.Array, name)
+    function = getattr(_native.Array, name, None) or getattr(_native, name)
 
     def run(*args: Any) -> Any:
-        x, *rest = args if arguments is None else arguments(*args)
-        return wrap(function(x._array, *rest))
+        given: Any = args if arguments is None else arguments(*args)
+        if type(given) is tuple:
+            return wrap(function(given[0]._array, *given[1:]))
+        if type(given) is list:
+            return tuple([wrap(function(x._array, *rest)) for x, *rest in given])
+        return given
+
+    if arguments is None and len(op.parameters) == 1:
+        return lambda x: wrap(function(x._array))
 
     return run
 
 
-def _allocated(wanted: Any) -> Tensor:
+def _allocated(wanted: Any, device: int) -> Tensor:
     """A tensor as `.out` says (see `Op.out`)."""
     if isinstance(wanted, Tensor):
         return wrap(_native.Array.like(wanted._array))
@@ -135,9 +145,9 @@ def _allocated(wanted: Any) -> Tensor:
     if isinstance(shape, Tensor):
         return wrap(_native.Array.like(shape._array, dtype.code))
     if not order:
-        return wrap(_native.Array.empty(shape, dtype.code))
+        return wrap(_native.Array.empty(shape, dtype.code, device))
     axes = order[0]
-    array = _native.Array.empty([shape[i] for i in axes], dtype.code)
+    array = _native.Array.empty([shape[i] for i in axes], dtype.code, device)
     return wrap(array.permute(sorted(range(len(axes)), key=axes.__getitem__)))
 
 

@@ -264,7 +264,7 @@ class Protocols:
         expect(getattr(made, "dtype", None) == self.dtype, "set_", wanted, source, DTypeError)
         from .autograd.inplace import refuse
         from .autograd.mode import MODE
-        from .autograd.node import is_hidden
+        from .tensor import is_hidden
 
         if MODE.enabled and (self._node is not None or is_hidden(self)):
             refuse(self, "set_")

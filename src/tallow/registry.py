@@ -197,7 +197,8 @@ class Op(Generic[P, R]):
         """Attach the native view function that gives the result's shape and strides.
 
         Its arguments are the op's parameters in order, unless the function that this decorates
-        gives others: the tensor to view first.
+        gives others: the tensor to view first. It may give a list of these, for a tuple of views,
+        or a tensor, which is the result.
         """
         self.view_name = name
         self._renew()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -217,7 +218,7 @@ class Tensor(Gradients, Casts, Protocols, FurtherMethods, Methods):
                 continue
             wanted = as_dtype(target)
         if place != self._array.device:
-            from .ops.convert import moved
+            from .autograd.views import moved
 
             return moved(self, place).to(wanted, memory_format=memory_format)
         if wanted.code == self._array.dtype:
@@ -237,7 +238,7 @@ class Tensor(Gradients, Casts, Protocols, FurtherMethods, Methods):
 
             given = tensor(source)
         recorded = self._node is not None or given._node is not None
-        if not (recorded or (self._base is not None and _is_hidden(self))):
+        if not (recorded or (self._base is not None and is_hidden(self))):
             if given is not self or self.is_inference():  # an expanded one holds what it should
                 self._array.copy_(given._array)
         else:
@@ -252,7 +253,7 @@ class Tensor(Gradients, Casts, Protocols, FurtherMethods, Methods):
             expect(not value._array.ndim, "fill_", "a number or a 0-d tensor", value.shape)
             return self.copy_(value)
         filling = _native.Array.full((), value, self._array.dtype)
-        if self._node is None and (self._base is None or not _is_hidden(self)):
+        if self._node is None and (self._base is None or not is_hidden(self)):
             self._array.fill_(filling)
         else:
             from .autograd.inplace import assign
@@ -315,9 +316,9 @@ class Tensor(Gradients, Casts, Protocols, FurtherMethods, Methods):
             return get(self, key)
         out = wrap(array)
         if not _MODE.inference:
-            _link(out, self)
+            link(out, self)
             if self._node is not None and _MODE.enabled:
-                from .ops.convert import record_slice
+                from .autograd.views import record_slice
 
                 record_slice(out, self, key)
         return out
@@ -334,10 +335,10 @@ class Tensor(Gradients, Casts, Protocols, FurtherMethods, Methods):
 
             value = wrap(source_of(value, self))
         recorded = self._node is not None or value._node is not None
-        if not (recorded or (self._base is not None and _is_hidden(self))):
+        if not (recorded or (self._base is not None and is_hidden(self))):
             array.assign(value._array)
         else:
-            from .ops.convert import assign_slice
+            from .autograd.inplace import assign_slice
 
             assign_slice(self, key, array, value)
 
@@ -349,7 +350,9 @@ class Tensor(Gradients, Casts, Protocols, FurtherMethods, Methods):
     def __iter__(self) -> Iterator[Tensor]:
         if not self._array.ndim:
             raise NoAxisError("iter: expected at least one axis, got a 0-d tensor")
-        return (_as_part(self[i]) for i in range(self._array.shape[0]))
+        from .autograd.views import as_part
+
+        return (as_part(self[i]) for i in range(self._array.shape[0]))
 
     # --- Python's protocols -----------------------------------------------------------------------
 
@@ -381,6 +384,7 @@ class Tensor(Gradients, Casts, Protocols, FurtherMethods, Methods):
 PLAIN.add(Tensor)
 
 _new = object.__new__
+FLOATING = "fc"  # the dtype kinds that can carry a gradient
 
 
 def wrap(array: _native.Array) -> Tensor:
@@ -389,6 +393,36 @@ def wrap(array: _native.Array) -> Tensor:
     out._array = array
     out._node = out._base = out._views = None
     return out
+
+
+def link(view: Tensor, x: Tensor) -> None:
+    """Note that `view` shares the memory of `x`: a change of one in place concerns the other."""
+    base = x._base
+    if base is None:
+        base = x
+        if view._base is x:
+            return
+    elif view._base is base:
+        return
+    else:
+        view._views = x._views
+    view._base = base
+    views = base._views
+    if views is None:
+        base._views = [weakref.ref(view)]
+        return
+    views.append(weakref.ref(view))
+    n = len(views)
+    if n >= 32 and n & (n - 1) == 0:  # at powers of two: amortised over the appends
+        base._views = [r for r in views if r() is not None]
+
+
+def is_hidden(x: Tensor) -> bool:
+    """Whether `x` is a view without history of a tensor with one: made in `no_grad`."""
+    base = x._base
+    if base is None or base._node is None or x._node is not None:
+        return False
+    return x.dtype.kind in FLOATING
 
 
 def broadcast_shapes(p: tuple[int, ...], q: tuple[int, ...], where: object) -> tuple[int, ...]:
@@ -414,9 +448,6 @@ def tobytes(x: Tensor) -> bytes:
 
 
 __all__ = [
-    "IndexRangeError", "Size", "Tensor", "broadcast_shapes", "tobytes", "unwrap_tensor", "wrap",
+    "FLOATING", "IndexRangeError", "Size", "Tensor", "broadcast_shapes", "is_hidden", "link",
+    "tobytes", "unwrap_tensor", "wrap",
 ]  # fmt: skip
-
-from .autograd.node import as_part as _as_part  # noqa: E402  (it needs Tensor)
-from .autograd.node import is_hidden as _is_hidden  # noqa: E402
-from .autograd.node import link as _link  # noqa: E402

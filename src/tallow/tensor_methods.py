@@ -42,13 +42,13 @@ class FurtherMethods:
 
     def unsafe_chunk(self: Any, chunks: Any, dim: Any = 0) -> Any:
         """`chunk`, whose parts may be changed in place: here that is always noticed."""
-        from .autograd.node import as_slices
+        from .autograd.views import as_slices
 
         return as_slices(self.chunk(chunks, dim), self)
 
     def unsafe_split(self: Any, split_size: Any, dim: Any = 0) -> Any:
         """`split`, whose parts may be changed in place: here that is always noticed."""
-        from .autograd.node import as_slices
+        from .autograd.views import as_slices
 
         return as_slices(self.split(split_size, dim), self)
 

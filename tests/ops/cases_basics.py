@@ -153,26 +153,6 @@ def attention(d):
     yield d(*qkv(), softcap=2.0, scale=0.3)
 
 
-def unslice(g, shape, key):
-    out = np.zeros(shape, g.dtype)
-    out[key] = g
-    return out
-
-
-def clear_strided(x, sizes, strides, offset):
-    out = x.copy()
-    steps = [step * x.itemsize for step in strides]
-    np.lib.stride_tricks.as_strided(out.reshape(-1)[offset:], sizes, steps)[...] = 0
-    return out
-
-
-def put_strided(g, shape, sizes, strides, offset):
-    out = np.zeros(int(np.prod(shape)))
-    for at in np.ndindex(*sizes):
-        out[offset + sum(i * n for i, n in zip(at, strides, strict=True))] += g[at]
-    return out.reshape(shape)
-
-
 CASES = {
     "neg": unary(np.negative, NUMERIC),
     "abs": unary(np.abs, NUMERIC),
@@ -403,7 +383,7 @@ CASES = {
         torch=False,
         gradient=False,
     ),
-    # --- conversions and what slices are differentiated by
+    # --- conversions
     "cast": Case(
         lambda d: [d(d.x((4, 5)), t) for t in (tl.f32, tl.f64, tl.bf16, tl.i64, tl.bool_)],
         EVERY,
@@ -412,37 +392,4 @@ CASES = {
         gradient=False,  # differences of rounded values say nothing; tests/autograd does
     ),
     "clone": Case(lambda d: [d(d.x(shape)) for shape in SHAPES], (*EVERY, *COMPLEX)),
-    "unslice": Case(
-        lambda d: [
-            d(d.x((3, 2)), (5, 4), (slice(1, 4), slice(None, None, 2))),
-            d(d.x((4,)), (2, 4), 1),
-        ],
-        torch=False,
-        numpy=unslice,
-        hypothesis=False,
-    ),
-    "put_strided": Case(
-        lambda d: [
-            d(d.x((2, 3)), (4, 5), (2, 3), (10, 1), 1),
-            d(d.x((2, 3)), (5,), (2, 3), (1, 1), 0),
-        ],
-        torch=False,
-        numpy=put_strided,
-        hypothesis=False,
-    ),
-    "clear_strided": Case(
-        lambda d: [
-            d(d.x((3, 4)), (2, 2), (4, 1), 5),
-            d(d.x((3, 4)), (2, 3), (0, 1), 2),
-        ],
-        numpy=clear_strided,
-        torch=False,
-        hypothesis=False,
-    ),
-    "take_strided": Case(
-        lambda d: [d(d.x((4, 5)), (2, 3), (10, 1), 1), d(d.x((4, 5)), (3, 3), (1, 1), 2)],
-        torch=lambda x, sizes, strides, offset: x.as_strided(sizes, strides, offset),
-        layouts=False,
-        hypothesis=False,  # takes contiguous tensors only
-    ),
 }

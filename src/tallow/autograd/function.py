@@ -7,8 +7,9 @@ from typing import Any
 
 from ..errors import GradError, expect
 from ..tensor import Tensor, wrap
+from .inplace import rebase
 from .mode import MODE, no_grad
-from .node import CallNode, Leaf, Meta, alias, changed, meta_of, rebase, record_call, tracked
+from .node import CallNode, Leaf, Meta, alias, changed, meta_of, record_call, tracked
 
 
 class Context:

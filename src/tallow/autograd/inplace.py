@@ -1,4 +1,7 @@
-"""In-place operations: the functional op is recorded, its result written over the tensor."""
+"""In-place operations: the functional op is recorded, its result written over the tensor.
+
+The history of a view and of the tensor that it is a view of follow each other.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,10 @@ from typing import Any
 
 from ..errors import GradError, NoKernelError, ShapeError, expect
 from ..factories import zeros_like
-from ..tensor import Tensor, wrap
+from ..tensor import Tensor, is_hidden, wrap
 from .mode import MODE
-from .node import SEVERAL, Leaf, Node, alias, is_hidden, rebase, record_call
+from .node import HOLDER, Leaf, Node, alias, record_call
+from .views import SEVERAL, clear_strided, put_strided, take_strided
 
 
 def refuse(x: Tensor, where: object) -> None:
@@ -96,3 +100,94 @@ def assign(
     record_call(name, [before, source], [after], rule, keeps=keeps)
     node: Node | None = after._node
     rebase(x, node, 0)
+
+
+def assign_slice(x: Tensor, key: Any, target: Any, value: Tensor) -> None:
+    """`x[key] = value` with a basic key, recorded; `target` is the native array of `x[key]`."""
+    while value.ndim > target.ndim and value.shape[0] == 1:
+        value = value[0]
+
+    def part(g: Tensor, fill: Any) -> Any:
+        if fill is None:
+            return g[key]
+        g[key] = fill
+        return g
+
+    assign(x, value, lambda: target.assign(value._array), part, "setitem", keeps=False)
+
+
+# --- what is changed with it ----------------------------------------------------------------------
+
+
+def rebase(x: Tensor, node: Node | None, index: int) -> None:
+    """`x` was changed in place by the operation `node`: bring its history, and its views', along.
+
+    A view passes the change on to its base: the base's gradient is cut at the view's place, and
+    the views of the base begin anew from it.
+    """
+    base = x._base
+    if base is None:
+        x._node, x._index = node, index
+        base = x
+        if HOLDER in vars(x):
+            _follow(x)
+        if x._views is None:
+            return
+    else:
+        _paste(base, x, node, index)
+    for ref in base._views or ():
+        view = ref()
+        if view is not None:
+            _review(view, base)
+
+
+def _place(view: Tensor, base: Tensor) -> tuple[tuple[int, ...], tuple[int, ...], int]:
+    """Shape, strides and offset of `view` inside a contiguous copy of `base`."""
+    a, b = view._array, base._array
+    if not b.is_contiguous or a.dtype != b.dtype:
+        raise GradError(
+            "in-place change of a view: expected a base that is contiguous and of the same dtype,"
+            f" got strides {b.strides} (use .contiguous() before taking views)"
+        )
+    return a.shape, a.strides, a.offset - b.offset
+
+
+def _paste(base: Tensor, view: Tensor, node: Node | None, index: int) -> None:
+    place = _place(view, base)
+    kept = alias(base)
+    part = wrap(view._array)
+    part._node, part._index = node, index
+
+    def rule(g: Tensor) -> tuple[Any, Any]:
+        return (
+            lambda: clear_strided(g.contiguous(), *place),
+            lambda: take_strided(g.contiguous(), *place),
+        )
+
+    record_call("view_change", [kept, part], [base], rule, keeps=False)
+    if HOLDER in vars(base):
+        _follow(base)
+
+
+def _review(view: Tensor, base: Tensor) -> None:
+    place = _place(view, base)
+    shape = base.shape
+    source = alias(base)
+    if source._node is None:
+        view._node = None
+        if HOLDER in vars(view):
+            _follow(view)
+        return
+
+    def rule(g: Tensor) -> Tensor:
+        return put_strided(g, shape, *place)
+
+    record_call("view", [source], [view], rule, keeps=False)
+    if HOLDER in vars(view):
+        _follow(view)
+
+
+def _follow(x: Tensor) -> None:
+    from .hooks import follow
+
+    follow(x)

@@ -28,7 +28,8 @@ class Gradients:
 
     def requires_grad_(self: Any, requires_grad: Any = True) -> Tensor:
         """Make this leaf require a gradient, or no longer; GradError for integers, results."""
-        from .node import FLOATING, HOLDER, Leaf
+        from ..tensor import FLOATING
+        from .node import HOLDER, Leaf
 
         if requires_grad and self._node is None:
             kind = self.dtype.kind

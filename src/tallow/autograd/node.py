@@ -1,4 +1,4 @@
-"""The tape: nodes made by recorded operations, what they keep for backward, views and their base.
+"""The tape: nodes made by recorded operations, and what they keep for backward.
 
 A Tensor that requires a gradient holds its node: a `Leaf`, which collects the gradient, or the
 `Node` of the operation that made it. A node's edges lead to the nodes of its arguments.
@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import itertools
 import math
-import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..dtype import DTYPES, DType
 from ..errors import GradError
-from ..tensor import Tensor, wrap
+from ..tensor import FLOATING, Tensor, wrap
 
 _order = itertools.count(1).__next__
 # In `vars(tensor)`: the leaf of a tensor that requires no gradient now, or is a result; it holds
 # the gradient that was collected before, retained, or set by hand.
 HOLDER = "_leaf"
-FLOATING = "fc"  # the dtype kinds that can carry a gradient
 
 
 class Leaf:
@@ -184,135 +182,3 @@ def record_call(
         if out.dtype.kind in FLOATING:
             attach(out, node, i)
     return node
-
-
-# --- views ----------------------------------------------------------------------------------------
-
-
-# `_views` of a view that is one of several results of an op, or a view of such a one: as in torch,
-# a change of it in place is refused where it would be recorded.
-SEVERAL: Any = ()
-
-
-def link(view: Tensor, x: Tensor) -> None:
-    """Note that `view` shares the memory of `x`: a change of one in place concerns the other."""
-    base = x._base
-    if base is None:
-        base = x
-    else:
-        view._views = x._views
-    view._base = base
-    views = base._views
-    if views is None:
-        base._views = [weakref.ref(view)]
-        return
-    views.append(weakref.ref(view))
-    n = len(views)
-    if n >= 32 and n & (n - 1) == 0:  # at powers of two: amortised over the appends
-        base._views = [r for r in views if r() is not None]
-
-
-def as_part(view: Tensor) -> Tensor:
-    """The view, as one of several results of an op."""
-    if view._base is not None:
-        view._views = SEVERAL
-    return view
-
-
-def link_part(view: Tensor, x: Tensor) -> None:
-    """`link` a view that is one of several results of an op."""
-    link(view, x)
-    view._views = SEVERAL
-
-
-def as_slices(views: tuple[Tensor, ...], x: Tensor) -> tuple[Tensor, ...]:
-    """The parts of `x` as if each had been taken alone."""
-    for view in views:
-        view._views = None if x._base is None else x._views
-    return views
-
-
-def is_hidden(x: Tensor) -> bool:
-    """Whether `x` is a view without history of a tensor with one: made in `no_grad`."""
-    base = x._base
-    if base is None or base._node is None or x._node is not None:
-        return False
-    return x.dtype.kind in FLOATING
-
-
-def rebase(x: Tensor, node: Node | None, index: int) -> None:
-    """`x` was changed in place by the operation `node`: bring its history, and its views', along.
-
-    A view passes the change on to its base: the base's gradient is cut at the view's place, and
-    the views of the base begin anew from it.
-    """
-    base = x._base
-    if base is None:
-        x._node, x._index = node, index
-        base = x
-        if HOLDER in vars(x):
-            _follow(x)
-        if x._views is None:
-            return
-    else:
-        _paste(base, x, node, index)
-    for ref in base._views or ():
-        view = ref()
-        if view is not None:
-            _review(view, base)
-
-
-def _place(view: Tensor, base: Tensor) -> tuple[tuple[int, ...], tuple[int, ...], int]:
-    """Shape, strides and offset of `view` inside a contiguous copy of `base`."""
-    a, b = view._array, base._array
-    if not b.is_contiguous or a.dtype != b.dtype:
-        raise GradError(
-            "in-place change of a view: expected a base that is contiguous and of the same dtype,"
-            f" got strides {b.strides} (use .contiguous() before taking views)"
-        )
-    return a.shape, a.strides, a.offset - b.offset
-
-
-def _paste(base: Tensor, view: Tensor, node: Node | None, index: int) -> None:
-    place = _place(view, base)
-    kept = alias(base)
-    part = wrap(view._array)
-    part._node, part._index = node, index
-
-    def rule(g: Tensor) -> tuple[Any, Any]:
-        from ..ops.convert import clear_strided, take_strided
-
-        return (
-            lambda: clear_strided(g.contiguous(), *place),
-            lambda: take_strided(g.contiguous(), *place),
-        )
-
-    record_call("view_change", [kept, part], [base], rule, keeps=False)
-    if HOLDER in vars(base):
-        _follow(base)
-
-
-def _review(view: Tensor, base: Tensor) -> None:
-    place = _place(view, base)
-    shape = base.shape
-    source = alias(base)
-    if source._node is None:
-        view._node = None
-        if HOLDER in vars(view):
-            _follow(view)
-        return
-
-    def rule(g: Tensor) -> Tensor:
-        from ..ops.convert import put_strided
-
-        return put_strided(g, shape, *place)
-
-    record_call("view", [source], [view], rule, keeps=False)
-    if HOLDER in vars(view):
-        _follow(view)
-
-
-def _follow(x: Tensor) -> None:
-    from .hooks import follow
-
-    follow(x)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, cast
 from ..dtype import DTYPES
 from ..errors import GradError
 from ..factories import zeros
-from ..tensor import Tensor, wrap
+from ..tensor import FLOATING, Tensor, wrap
 from .mode import MODE
-from .node import FLOATING, Meta, Node, changed, meta_of
+from .node import Meta, Node, changed, meta_of
 
 if TYPE_CHECKING:
     from ..registry import Op

@@ -5,20 +5,22 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .. import _native
 from ..dtype import complex64, f32
 from ..errors import NoKernelError, expect
-from ..factories import full, zeros_like
-from ..registry import op, primitive
-from ..tensor import Tensor, broadcast_shapes, unwrap_tensor, wrap
+from ..factories import zeros_like
+from ..registry import op
+from ..tensor import Tensor, broadcast_shapes, unwrap_tensor
 from .elementwise_rows import quick_row
 from .elementwise_three import where
 
 
-@primitive(view=True)
+@op(view=True)
 def view_as_real(x: Tensor) -> Tensor:
     """The same memory as f32 with a last axis of two: real and imaginary part."""
-    return wrap(_native.view_as_real(unwrap_tensor(x, view_as_real)))
+    ...
+
+
+view_as_real.view("view_as_real")
 
 
 @view_as_real.grad
@@ -26,10 +28,13 @@ def _(g: Tensor, _x: Tensor) -> Tensor:
     return view_as_complex(g.contiguous())
 
 
-@primitive(view=True)
+@op(view=True)
 def view_as_complex(x: Tensor) -> Tensor:
     """The same memory as complex64: pairs along the last axis, which must be 2 with stride 1."""
-    return wrap(_native.view_as_complex(unwrap_tensor(x, view_as_complex)))
+    ...
+
+
+view_as_complex.view("view_as_complex")
 
 
 @view_as_complex.grad
@@ -37,11 +42,15 @@ def _(g: Tensor, _x: Tensor) -> Tensor:
     return view_as_real(g)
 
 
-@primitive(view=True)
+@op(view=True)
 def real(x: Tensor) -> Tensor:
     """The real part, a view; a real tensor is its own."""
-    array = unwrap_tensor(x, real)
-    return x if x.dtype.kind != "c" else wrap(_native.view_as_real(array).basic_index((..., 0)))
+    ...
+
+
+@real.view("basic_index")
+def _(x: Tensor) -> Any:
+    return x if x.dtype.kind != "c" else (view_as_real(x), (..., 0))
 
 
 @real.grad
@@ -49,12 +58,16 @@ def _(g: Tensor, _x: Tensor) -> Tensor:
     return g.to("complex64")
 
 
-@primitive(view=True)
+@op(view=True)
 def imag(x: Tensor) -> Tensor:
     """The imaginary part, a view, of a complex tensor."""
-    array = unwrap_tensor(x, imag)
+    ...
+
+
+@imag.view("basic_index")
+def _(x: Tensor) -> Any:
     expect(x.dtype.kind == "c", imag, "complex64", x.dtype.name, NoKernelError)
-    return wrap(_native.view_as_real(array).basic_index((..., 1)))
+    return view_as_real(x), (..., 1)
 
 
 @imag.grad
@@ -106,22 +119,33 @@ def angle(x: Tensor) -> Tensor:
     if x.dtype.kind == "c":
         return _angle(x)
     wide = x if x.dtype.kind == "f" else x.to(f32)
-    half_turn = full((), math.pi, wide.dtype)
+    half_turn = wide.new_full((), math.pi)
     return where(wide.isnan(), wide, where(wide < 0, half_turn, 0)).to(wide.dtype)
 
 
 angle.native = None
 
 
-@primitive(name="complex")
+@op(name="complex")
 def complex(real: Tensor, imag: Tensor) -> Tensor:
     """`real + i imag` of two tensors of f32."""
+    ...
+
+
+@complex.check
+def _(real: Tensor, imag: Tensor) -> None:
     for part in (real, imag):
         expect(part.dtype == f32, "complex", "parts of f32", part.dtype.name, NoKernelError)
-    shape = broadcast_shapes(real.shape, imag.shape, "complex")
-    out = _native.Array.empty(shape, complex64.code)
-    _native.call("complex", out, real._array.expand(shape), imag._array.expand(shape))
-    return wrap(out)
+
+
+@complex.out
+def _(real: Tensor, imag: Tensor) -> Any:
+    return broadcast_shapes(real.shape, imag.shape, "complex"), complex64
+
+
+@complex.kernel("complex")
+def _(out: Tensor, real: Tensor, imag: Tensor) -> Any:
+    return out, real.expand(out.shape), imag.expand(out.shape)
 
 
 @complex.grad
@@ -135,14 +159,14 @@ def polar(abs: Tensor, angle: Tensor) -> Tensor:
     return complex(abs * angle.cos(), abs * angle.sin())
 
 
-@primitive
+@op
 def is_complex(x: Tensor) -> bool:
     """Whether the dtype is complex."""
     return x.dtype.kind == "c"
 
 
-@primitive
+@op
 def isreal(x: Tensor) -> Tensor:
     """Whether the imaginary part is 0."""
     unwrap_tensor(x, isreal)
-    return imag(x).eq(0) if x.dtype.kind == "c" else full(x.shape, True, "bool")
+    return imag(x).eq(0) if x.dtype.kind == "c" else x.new_full(x.shape, True, dtype="bool")

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import _native
+from ..autograd.views import put_strided, take_strided
 from ..dtype import DType, as_dtype, i64
 from ..errors import ArgumentError, NoKernelError, UnsupportedCaseError, expect
 from ..factories import arange, zeros_like
 from ..registry import op, primitive
 from ..tensor import Tensor, unwrap_tensor, wrap
-from .convert import put_strided, take_strided
 from .join import cat, stack
 from .shape import axis_of, contiguous_strides
 from .strided import diagonal_place

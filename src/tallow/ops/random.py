@@ -8,13 +8,12 @@ from typing import Any
 from .. import _native
 from ..autograd.inplace import refuse
 from ..autograd.mode import MODE
-from ..autograd.node import is_hidden
 from ..device import Device, as_device
 from ..dtype import Default, DType, as_dtype, f32, f64, i64
 from ..errors import ArgumentError, DTypeError, expect
 from ..random import Generator, default_generator
 from ..registry import op, primitive
-from ..tensor import Tensor, wrap
+from ..tensor import Tensor, is_hidden, wrap
 
 Size = Any  # sizes one by one, or one sequence of them
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import Any
 
 from .. import _native
+from ..autograd.views import unslice
 from ..dtype import bf16, f16, f32, i64
 from ..errors import ArgumentError, IndexRangeError, NoKernelError, expect
 from ..factories import full, ones, zeros
 from ..registry import op, primitive
 from ..tensor import Tensor, unwrap_tensor, wrap
-from .convert import unslice
 from .shape import axis_of
 
 SET, ADD, MULTIPLY, MAX, MIN = range(5)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..autograd.views import put_strided
 from ..dtype import DType, as_dtype
 from ..errors import DTypeError, IndexRangeError, expect
-from ..registry import op, primitive
-from ..tensor import Tensor, broadcast_shapes, unwrap_tensor, wrap
-from .convert import put_strided
+from ..registry import op
+from ..tensor import Tensor, broadcast_shapes, unwrap_tensor
 
 
 def flat(sizes: tuple[Any, ...]) -> Any:
@@ -47,49 +47,78 @@ def contiguous_strides(shape: Sequence[int]) -> list[int]:
 # --- the same elements in another shape -----------------------------------------------------------
 
 
-@primitive(view=True)
+@op(view=True)
 def reshape(x: Tensor, *sizes: Any, shape: Any = None) -> Tensor:
     """The elements in another shape (one size may be -1): a view if strides allow, else a copy."""
-    return wrap(x._array.reshape(flat(sizes) if shape is None else shape))
+    ...
 
 
-@primitive(view=True)
+@reshape.view("reshape")
+def _(x: Tensor, sizes: Any, shape: Any) -> Any:
+    return x, flat(sizes) if shape is None else shape
+
+
+@op(view=True)
 def view(x: Tensor, *shape: Any) -> Tensor:
     """A view in another shape (one size may be -1); ShapeError when strides do not allow it.
 
     With a dtype in place of the sizes, the same bytes seen as that dtype: the last axis grows or
     shrinks when it is narrower or wider.
     """
+    ...
+
+
+@view.view("view")
+def _(x: Tensor, shape: Any) -> Any:
     if len(shape) == 1 and isinstance(shape[0], (DType, str)):
-        return wrap(x._array.retype(as_dtype(shape[0]).code))
-    return wrap(x._array.view(flat(shape)))
+        return view_dtype(x, shape[0])
+    return x, flat(shape)
 
 
-@primitive(view=True)
+@op(name="nn.view_dtype", view=True)
+def view_dtype(x: Tensor, dtype: DType | str) -> Tensor:
+    """The same bytes seen as another dtype."""
+    ...
+
+
+@view_dtype.view("retype")
+def _(x: Tensor, dtype: DType | str) -> Any:
+    return x, as_dtype(dtype).code
+
+
+@op(view=True)
 def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """Axes `start_dim` to `end_dim` merged into one; a vector is given back as it is."""
-    if x._array.ndim == 1 and start_dim in (0, -1) and end_dim in (0, -1):
-        return x
-    shape = x._array.shape or (1,)
+    ...
+
+
+@flatten.view("reshape")
+def _(x: Tensor, start_dim: int, end_dim: int) -> Any:
+    shape = x.shape or (1,)
     if start_dim == 0 and end_dim == -1:
-        return wrap(x._array.reshape((-1,) if x._array.size else (0,)))
+        return x if x.ndim == 1 else (x, (-1,) if x.numel() else (0,))
     first, last = axis_of(start_dim, len(shape), flatten), axis_of(end_dim, len(shape), flatten)
     expect(first <= last, flatten, "start_dim not behind end_dim", (start_dim, end_dim))
     size = 1
     for n in shape[first : last + 1]:
         size *= n
-    return wrap(x._array.reshape((*shape[:first], size, *shape[last + 1 :])))
+    return x if x.ndim == 1 else (x, (*shape[:first], size, *shape[last + 1 :]))
 
 
-@primitive(view=True)
+@op(view=True)
 def squeeze(x: Tensor, dim: Any = None) -> Tensor:
     """A view without those of the axes `dim` (one, several, or all) whose length is 1."""
-    array = x._array
+    ...
+
+
+@squeeze.view("squeeze")
+def _(x: Tensor, dim: Any) -> Any:
     if dim is None or isinstance(dim, int):
-        return wrap(array.squeeze(dim))
-    for axis in sorted(axes_of(dim, array.ndim, squeeze), reverse=True):
-        array = array.squeeze(axis) if array.ndim else array
-    return wrap(array)
+        return x, dim
+    made = x.view_as(x)
+    for axis in sorted(axes_of(dim, x.ndim, squeeze), reverse=True):
+        made = made.squeeze(axis.__index__()) if made.ndim else made
+    return made
 
 
 @op(view=True)
@@ -166,10 +195,13 @@ def unflatten(x: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
 # --- the order of axes ----------------------------------------------------------------------------
 
 
-@primitive(view=True)
+@op(view=True)
 def transpose(x: Tensor, dim0: int, dim1: int) -> Tensor:
     """A view with two axes swapped."""
-    return wrap(x._array.transpose(dim0, dim1))
+    ...
+
+
+transpose.view("transpose")
 
 
 @transpose.grad
@@ -177,10 +209,15 @@ def _(g: Tensor, _x: Tensor, dim0: int, dim1: int) -> Tensor:
     return g.transpose(dim0, dim1)
 
 
-@primitive(view=True)
+@op(view=True)
 def permute(x: Tensor, *axes: Any, dims: Any = None) -> Tensor:
     """A view with the axes in the given order."""
-    return wrap(x._array.permute(flat(axes) if dims is None else dims))
+    ...
+
+
+@permute.view("permute")
+def _(x: Tensor, axes: Any, dims: Any) -> Any:
+    return x, flat(axes) if dims is None else dims
 
 
 @permute.grad
@@ -219,7 +256,7 @@ def adjoint(x: Tensor) -> Tensor:
 @op
 def movedim(x: Tensor, source: Any, destination: Any) -> Tensor:
     """A view with the axes `source` (one or several) at the places `destination`."""
-    ndim = x._array.ndim
+    ndim = x.ndim
     if not ndim:
         axes_of(source, 0, movedim), axes_of(destination, 0, movedim)
         return x.view(())
@@ -245,10 +282,15 @@ def moveaxis(x: Tensor, source: Any, destination: Any) -> Tensor:
 # --- repeating by stride 0 ------------------------------------------------------------------------
 
 
-@primitive(view=True)
+@op(view=True)
 def expand(x: Tensor, *sizes: Any, size: Any = None) -> Tensor:
     """A view with axes of length 1 repeated (stride 0); -1 keeps an axis."""
-    return wrap(x._array.expand(flat(sizes) if size is None else size))
+    ...
+
+
+@expand.view("expand")
+def _(x: Tensor, sizes: Any, size: Any) -> Any:
+    return x, flat(sizes) if size is None else size
 
 
 @expand.grad
@@ -289,13 +331,18 @@ def flat_tensors(tensors: Sequence[Any]) -> Sequence[Any]:
 # --- parts ----------------------------------------------------------------------------------------
 
 
-@primitive(view=True)
+@op(view=True)
 def narrow(x: Tensor, dim: int, start: Any, length: int) -> Tensor:
     """A view of `length` positions of axis `dim`, from `start` (from the end if negative) on."""
-    array = x._array
-    if not array.ndim:
+    ...
+
+
+@narrow.view("narrow")
+def _(x: Tensor, dim: int, start: Any, length: int) -> Any:
+    shape = x.shape
+    if not shape:
         expect(False, narrow, "at least one axis", "a 0-d tensor")
-    axis = axis_of(dim, array.ndim, narrow)
+    axis = axis_of(dim, len(shape), narrow)
     first = start
     if type(start) is not int:
         known = isinstance(start, Tensor) or hasattr(start, "__index__")
@@ -303,10 +350,10 @@ def narrow(x: Tensor, dim: int, start: Any, length: int) -> Tensor:
         first = start.item() if isinstance(start, Tensor) else start.__index__()
         whole = isinstance(first, int) and not isinstance(first, bool)
         expect(whole, narrow, "an integer start", start, DTypeError)
-    n = array.shape[axis]
+    n = shape[axis]
     if not -n <= first <= n:
         expect(False, narrow, f"a start in [{-n}, {n}]", first)
-    return wrap(array.narrow(axis, first + n if first < 0 else first, length))
+    return x, axis, first + n if first < 0 else first, length
 
 
 @narrow.grad
@@ -320,15 +367,19 @@ def _(g: Tensor, _x: Tensor, dim: int, start: Any, length: int) -> Tensor:
 _WHOLE = (slice(None),) * 32
 
 
-@primitive(view=True)
+@op(view=True)
 def select(x: Tensor, dim: int, index: Any) -> Tensor:
     """A view of one position of axis `dim`, without that axis."""
-    array = x._array
-    if not array.ndim:
+    ...
+
+
+@select.view("basic_index")
+def _(x: Tensor, dim: int, index: Any) -> Any:
+    if not x.ndim:
         expect(False, select, "at least one axis", "a 0-d tensor")
-    axis = axis_of(dim, array.ndim, select)
+    axis = axis_of(dim, x.ndim, select)
     place = index.__index__()
-    return wrap(array.basic_index((*_WHOLE[:axis], place) if axis else place))
+    return x, (*_WHOLE[:axis], place) if axis else place
 
 
 @select.grad

@@ -7,9 +7,8 @@ from typing import Any
 
 from ..autograd.inplace import refuse
 from ..autograd.mode import MODE
-from ..autograd.node import is_hidden
 from ..registry import op
-from ..tensor import Tensor
+from ..tensor import Tensor, is_hidden
 
 
 def _become(x: Tensor, view: Tensor, name: str) -> Tensor:

@@ -6,23 +6,28 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
-from ..autograd.node import as_slices
+from ..autograd.views import as_slices
 from ..errors import ArgumentError, DTypeError, IndexRangeError, expect
-from ..registry import op, primitive
-from ..tensor import Tensor, wrap
+from ..registry import op
+from ..tensor import Tensor
 from .join import cat, stack
 from .shape import axis_of
 
 
-@primitive(view=True)
+@op(view=True)
 def unbind(x: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """The views along axis `dim`."""
-    array = x._array
-    if not array.ndim:
+    ...
+
+
+@unbind.view("basic_index")
+def _(x: Tensor, dim: int) -> Any:
+    shape = x.shape
+    if not shape:
         expect(False, unbind, "at least one axis", "a 0-d tensor", IndexRangeError)
-    axis = axis_of(dim, array.ndim, unbind)
+    axis = axis_of(dim, len(shape), unbind)
     ahead = (slice(None),) * axis
-    return tuple([wrap(array.basic_index((*ahead, i))) for i in range(array.shape[axis])])
+    return [(x, (*ahead, i)) for i in range(shape[axis])]
 
 
 @unbind.grad
@@ -31,14 +36,19 @@ def _(g: Any, _x: Tensor, dim: int) -> Tensor:
     return stack(parts, dim)
 
 
-@primitive(view=True)
+@op(view=True)
 def split(x: Tensor, split_size: Any, dim: int = 0) -> tuple[Tensor, ...]:
     """Views of `split_size` positions each (the last may be shorter), or of the listed sizes."""
-    array = x._array
-    if not array.ndim:
+    ...
+
+
+@split.view("narrow")
+def _(x: Tensor, split_size: Any, dim: int) -> Any:
+    shape = x.shape
+    if not shape:
         expect(False, split, "at least one axis", "a 0-d tensor")
-    axis = axis_of(dim, array.ndim, split)
-    n = array.shape[axis]
+    axis = axis_of(dim, len(shape), split)
+    n = shape[axis]
     if hasattr(split_size, "__index__"):
         size = split_size.__index__()
         good = size > 0 or (size == 0 and n == 0)
@@ -48,11 +58,8 @@ def split(x: Tensor, split_size: Any, dim: int = 0) -> tuple[Tensor, ...]:
         sizes = list(split_size)
         if sum(sizes) != n or (sizes and min(sizes) < 0):
             expect(False, split, f"sizes that add up to {n}", sizes)
-    out, start = [], 0
-    for size in sizes:
-        out.append(wrap(array.narrow(axis, start, size)))
-        start += size
-    return tuple(out)
+    ends = itertools.accumulate(sizes)
+    return [(x, axis, end - size, size) for size, end in zip(sizes, ends, strict=True)]
 
 
 @split.grad
@@ -70,7 +77,7 @@ def split_with_sizes(x: Tensor, split_sizes: Sequence[int], dim: int = 0) -> tup
 @op
 def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most `chunks` views of equal length (the last may be shorter) along axis `dim`."""
-    shape = x._array.shape
+    shape = x.shape
     expect(len(shape) > 0, chunk, "at least one axis", "a 0-d tensor")
     expect(chunks > 0, chunk, "a positive number of chunks", chunks, ArgumentError)
     n = shape[axis_of(dim, len(shape), chunk)]

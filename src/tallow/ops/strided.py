@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..autograd.views import overlaps, put_strided, take_strided
 from ..errors import IndexRangeError, expect
-from ..registry import op, primitive
-from ..tensor import Tensor, wrap
+from ..registry import op
+from ..tensor import Tensor
 from .complexes import imag, real
-from .convert import _overlaps as overlaps
-from .convert import put_strided, take_strided
 from .shape import axis_of, contiguous_strides
 
 
-@primitive(view=True)
+@op(view=True)
 def diagonal(x: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
     """A view of the diagonal of axes `dim1` and `dim2`, as a last axis; `offset` above the main."""
-    array = x._array
-    shape, strides, shift = diagonal_place(array.shape, array.strides, offset, dim1, dim2)
-    return wrap(array.strided(shape, strides, shift))
+    ...
+
+
+@diagonal.view("strided")
+def _(x: Tensor, offset: int, dim1: int, dim2: int) -> Any:
+    return x, *diagonal_place(x.shape, x.stride(), offset, dim1, dim2)
 
 
 @diagonal.grad
@@ -50,12 +52,15 @@ def diagonal_place(
     return kept, steps, shift
 
 
-@primitive(view=True)
+@op(view=True)
 def unfold(x: Tensor, dimension: int, size: int, step: int) -> Tensor:
     """A view of the windows of `size` positions along an axis, every `step`; a new last axis."""
-    array = x._array
-    shape, strides = unfold_place(array.shape, array.strides, dimension, size, step)
-    return wrap(array.strided(shape, strides, 0))
+    ...
+
+
+@unfold.view("strided")
+def _(x: Tensor, dimension: int, size: int, step: int) -> Any:
+    return x, *unfold_place(x.shape, x.stride(), dimension, size, step), 0
 
 
 @unfold.grad
@@ -91,17 +96,21 @@ def as_strided(
     Without `storage_offset` it begins where `x` does.
     """
     expect(min(stride, default=0) >= 0, as_strided, "strides of at least 0", tuple(stride))
-    array = x._array
-    shift = 0 if storage_offset is None else storage_offset - array.offset
-    return strided_view(x, tuple(size), tuple(stride), shift, array.strides)
+    shift = 0 if storage_offset is None else storage_offset - x.storage_offset()
+    return strided_view(x, tuple(size), tuple(stride), shift, x.stride())
 
 
-@primitive(view=True)
+@op(view=True)
 def strided_view(
     input: Tensor, size: Sequence[int], stride: Sequence[int], shift: int, strides: Sequence[int]
 ) -> Tensor:
     """What `as_strided` makes of a tensor with these `strides`, `shift` elements from its first."""
-    return wrap(input._array.strided(size, stride, shift))
+    ...
+
+
+@strided_view.view("strided")
+def _(input: Tensor, size: Any, stride: Any, shift: int, strides: Any) -> Any:
+    return input, size, stride, shift
 
 
 @strided_view.grad
