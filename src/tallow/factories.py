@@ -14,7 +14,7 @@ from .dtype import DTYPES, Default, DType, as_dtype, bool_, complex64, f32, i64
 from .errors import ArgumentError, DTypeError, ShapeError, expect
 from .layout import contiguous_format, order_of, strided
 from .overrides import PLAIN, ask, overloaded
-from .tensor import Tensor, wrap
+from .tensor import Tensor, unwrap_tensor, wrap
 
 _P = ParamSpec("_P")
 
@@ -308,6 +308,25 @@ def full_like(
 ) -> Tensor:
     """One value in `x`'s shape and, unless given, dtype."""
     return _leaf(_filled_like(input, fill_value, dtype, device, hints), requires_grad)
+
+
+# --- of others ------------------------------------------------------------------------------------
+
+
+def joined(tensors: Sequence[Tensor], dim: int, where: str, *, grow: bool = False) -> Tensor:
+    """The elements of tensors one after the other along an axis, promoted; `grow`: a new axis."""
+    arrays = [x._array if type(x) is Tensor else unwrap_tensor(x, where) for x in tensors]
+    dtype = arrays[0].dtype if arrays else 0
+    for array in arrays:
+        if array.dtype != dtype:
+            dtype = _native.promote_types(dtype, array.dtype)
+    if grow:
+        shape = arrays[0].shape
+        for array in arrays:
+            if array.shape != shape:
+                expect(False, where, f"shapes equal to {shape}", array.shape)
+        arrays = [array.unsqueeze(dim) for array in arrays]
+    return wrap(_native.Array.cat(arrays, dim, dtype))
 
 
 # --- ranges ---------------------------------------------------------------------------------------

@@ -6,30 +6,25 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
-from .. import _native
 from ..borrowing import from_numpy
 from ..dtype import i64
 from ..errors import ArgumentError, NoKernelError, expect
-from ..factories import arange, tensor, zeros
-from ..registry import op, primitive
-from ..tensor import Tensor, unwrap_tensor, wrap
+from ..factories import arange, joined, tensor, zeros
+from ..layout import contiguous_format
+from ..registry import op
+from ..tensor import Tensor
 from .shape import axes_of, axis_of, flat, flat_tensors
 
 # --- one after the other --------------------------------------------------------------------------
 
 
-@primitive
+@op
 def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """The tensors joined along an existing axis; dtypes are promoted.
 
     Tensors of shape (0,) are left out whatever the shape of the others, as in PyTorch.
     """
-    arrays = [x._array if type(x) is Tensor else unwrap_tensor(x, cat) for x in tensors]
-    dtype = arrays[0].dtype if arrays else 0
-    for array in arrays:
-        if array.dtype != dtype:
-            dtype = _native.promote_types(dtype, array.dtype)
-    return wrap(_native.Array.cat(arrays, dim, dtype))
+    return joined(tensors, dim, "cat")
 
 
 @cat.grad
@@ -62,22 +57,13 @@ def concatenate(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     return cat(tensors, dim)
 
 
-@primitive
+@op
 def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """The tensors joined along a new axis."""
     if not len(tensors):
         expect(False, stack, "at least one tensor", "none")
-    arrays = [x._array if type(x) is Tensor else unwrap_tensor(x, stack) for x in tensors]
-    shape, dtype = arrays[0].shape, arrays[0].dtype
-    axis = axis_of(dim, len(shape) + 1, stack)
-    grown = []
-    for array in arrays:
-        if array.shape != shape:
-            expect(False, stack, f"shapes equal to {shape}", array.shape)
-        if array.dtype != dtype:
-            dtype = _native.promote_types(dtype, array.dtype)
-        grown.append(array.unsqueeze(axis))
-    return wrap(_native.Array.cat(grown, axis, dtype))
+    first = tensors[0].shape if isinstance(tensors[0], Tensor) else ()
+    return joined(tensors, axis_of(dim, len(first) + 1, stack), "stack", grow=True)
 
 
 @stack.grad
@@ -292,12 +278,12 @@ def repeat_interleave(
 _WHOLE, _BACK = slice(None), slice(None, None, -1)
 
 
-@primitive
+@op
 def flip(x: Tensor, *axes: Any, dims: Any = None) -> Tensor:
     """A copy with the order along the given axes reversed."""
     chosen = axes_of(flat(axes) if dims is None else dims, x.ndim, flip)
-    key = tuple([_BACK if i in chosen else _WHOLE for i in range(x._array.ndim)])
-    return wrap(x._array.basic_index(key).clone())
+    key = tuple([_BACK if i in chosen else _WHOLE for i in range(x.ndim)])
+    return x[key].clone(contiguous_format)
 
 
 @flip.grad
@@ -319,28 +305,30 @@ def flipud(x: Tensor) -> Tensor:
     return x.flip(0)
 
 
-@primitive
+@op
 def roll(x: Tensor, shifts: Any, dims: Any = None) -> Tensor:
     """Elements moved on by `shifts` along `dims` (in the flat tensor, without), round the end."""
     steps = (shifts,) if hasattr(shifts, "__index__") else tuple(shifts)
     if dims is None or (not hasattr(dims, "__index__") and not len(dims)):
         expect(len(steps) == 1, roll, "one shift without dims", steps, ArgumentError)
-        return wrap(_rolled(x._array.reshape((-1,)), steps[0], 0).reshape(x.shape))
+        return _rolled(x.reshape(-1), steps[0], 0).reshape(x.shape)
     axes = (dims,) if hasattr(dims, "__index__") else tuple(dims)
     same = len(steps) == len(axes)
     expect(same, roll, f"{len(axes)} shifts", len(steps), ArgumentError)
     expect(x.ndim > 0, roll, "at least one axis", "a 0-d tensor")
-    out = x._array
+    out = x
     for step, dim in zip(steps, axes, strict=True):
         out = _rolled(out, step, axis_of(dim, x.ndim, roll))
-    return wrap(out)
+    return out
 
 
-def _rolled(x: _native.Array, step: int, axis: int) -> _native.Array:
+def _rolled(x: Tensor, step: int, axis: int) -> Tensor:
     n = x.shape[axis]
     at = -step % n if n else 0
-    parts = [x.narrow(axis, at, n - at), x.narrow(axis, 0, at)]
-    return _native.Array.cat(parts, axis, x.dtype) if at else x.clone()
+    if not at:
+        return x.clone(contiguous_format)
+    ahead = (_WHOLE,) * axis
+    return joined([x[(*ahead, slice(at, n))], x[(*ahead, slice(0, at))]], axis, "roll")
 
 
 @roll.grad

@@ -37,7 +37,7 @@ def _labels(name: str, input: Tensor, target: Tensor, ignore: int) -> tuple[Tens
     expect(target.shape == wanted, name, f"target of shape {wanted}", target.shape)
     expect(target.dtype.kind in "iu", name, "an integer target", target.dtype.name, NoKernelError)
     classes = input.shape[axis]
-    if not target.numel():
+    if not target.numel() or target.is_meta:
         return target.long(), None
     keep = None
     low, high = target.amin().item(), target.amax().item()

@@ -49,7 +49,7 @@ def _lengths(name: str, given: Tensor | Sequence[int], batch: int, most: int, wh
     made = made.reshape(1) if made.ndim == 0 else made
     expect(made.dtype.kind in "iu", name, f"integer {what}", made.dtype.name, NoKernelError)
     expect(made.shape == (batch,), name, f"{what} of shape ({batch},)", made.shape)
-    if batch:
+    if batch and not made.is_meta:
         low, high = made.amin().item(), made.amax().item()
         good = low >= 0 and high <= most
         expect(good, name, f"{what} in [0, {most}]", low if low < 0 else high, ArgumentError)
@@ -61,8 +61,10 @@ def _padded(name: str, targets: Tensor, lengths: Tensor, batch: int) -> Tensor:
     if targets.ndim == 2:
         expect(targets.shape[0] == batch, name, f"targets of {batch} rows", targets.shape)
         return targets.long()
-    counts = lengths.tolist()
     expect(targets.ndim == 1, name, "targets of shape (batch, s) or (sum,)", targets.shape)
+    if targets.is_meta:  # the longest is not known, nor does the result's shape depend on it
+        return targets.long().expand(batch, targets.shape[0])
+    counts = lengths.tolist()
     total = sum(counts)
     expect(targets.shape[0] == total, name, f"{total} targets", targets.shape[0])
     flat, rows, at, width = targets.tolist(), [], 0, max(counts, default=0)
@@ -116,7 +118,7 @@ def ctc_loss(
 
 def _checked(name: str, labels: Tensor, sizes: Tensor, symbols: int) -> Tensor:
     """Labels with 0 behind their end; ArgumentError for one that is no symbol."""
-    if not labels.numel():
+    if not labels.numel() or labels.is_meta:
         return labels
     labels = where(arange(labels.shape[1]) < sizes.unsqueeze(1), labels, 0)
     low, high = labels.amin().item(), labels.amax().item()
@@ -160,7 +162,7 @@ def _forwards(lp: Tensor, skips: Tensor, ends: Tensor) -> list[Tensor]:
     never = full((batch, 2), -math.inf, kind)
     alpha = _log(place.expand(batch, width).eq(0), kind)
     rows = lp.unbind(0)
-    even = not batch or int(ends.amin().item()) == steps
+    even = not batch or ends.is_meta or int(ends.amin().item()) == steps
     out = [alpha]
     for t in range(steps):
         if t == 0:

@@ -143,7 +143,7 @@ def _labelled(name: object, input: Tensor, target: Tensor, axes: int) -> tuple[T
 
 
 def _in_range(name: object, target: Tensor, classes: int, low: int) -> None:
-    if target.numel():
+    if target.numel() and not target.is_meta:
         first, last = target.amin().item(), target.amax().item()
         wrong = first if first < low else last
         good = first >= low and last < classes
