@@ -485,6 +485,12 @@ def write_out(made: Any, out: Any, name: str) -> Any:
     return out
 
 
+def elementwise(name: str) -> Callable[..., Tensor]:
+    """`where`, or a kernel of three floats and a constant, as a function of tensors and numbers."""
+    function = _native.where if name == "where" else _native.ternary(name)
+    return lambda *operands: wrap(function(*[unwrap(x, name) for x in operands]))
+
+
 def through_reference(op: Op[..., Any]) -> bool:
     """Whether a recorded call goes by the op's reference, because it has no rule of its own."""
     return op.gradient is None and not op.is_primitive

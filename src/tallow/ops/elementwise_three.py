@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .. import _native
-from ..borrowing import unwrap
+from ..callers import elementwise
+from ..dtype import FLOATS
 from ..errors import ArgumentError, DTypeError, NoKernelError, expect
 from ..factories import full
-from ..registry import op, primitive
-from ..tensor import Tensor, unwrap_tensor, wrap
+from ..registry import op
+from ..tensor import Tensor, unwrap_tensor
 from .elementwise_rows import conj, row
 
+_where, _lerp, _addcmul, _addcdiv = map(elementwise, ("where", "lerp", "addcmul", "addcdiv"))
 
-@primitive
+
+@op
 def where(
     condition: Tensor, input: Tensor | float | None = None, other: Tensor | float | None = None
 ) -> Tensor:
@@ -22,7 +24,7 @@ def where(
 
     With the condition alone: the indices of its nonzero elements, one tensor per axis.
     """
-    mask = unwrap_tensor(condition, where)
+    unwrap_tensor(condition, where)
     if input is None and other is None:
         places: Tensor = condition.nonzero(as_tuple=True)
         return places
@@ -33,22 +35,12 @@ def where(
         condition.dtype.name,
         NoKernelError,
     )
-    if condition.dtype.kind != "b":
-        mask = condition.ne(0)._array
-    return wrap(_native.where(mask, unwrap_number(input, where), unwrap_number(other, where)))
+    return _where(condition if condition.dtype.kind == "b" else condition.ne(0), input, other)
 
 
 @where.grad
 def _(g: Tensor, condition: Tensor, _input: Any, _other: Any) -> tuple[Any, Any, Any]:
     return None, lambda: where(condition, g, 0), lambda: where(condition, 0, g)
-
-
-def unwrap_number(value: Any, at: object) -> Any:
-    """As `unwrap`, complex numbers too."""
-    return value if isinstance(value, complex) else unwrap(value, at)
-
-
-_lerp, _addcmul, _addcdiv = map(_native.ternary, ("lerp", "addcmul", "addcdiv"))
 
 
 def _fused(values: tuple[Any, ...]) -> bool:
@@ -66,13 +58,17 @@ def lerp(x: Tensor, end: Tensor, weight: Tensor | float) -> Tensor:
     return where(size < 0.5, near, end - way * (1 - weight))
 
 
-@lerp.kernel
-def _(x: Tensor, end: Tensor, weight: Tensor | float) -> Tensor:
+@lerp.check
+def _(x: Tensor, end: Tensor, weight: Tensor | float) -> None:
     same = x.dtype == end.dtype and (not isinstance(weight, Tensor) or weight.dtype == x.dtype)
     expect(same, lerp, "operands of one dtype", "several", DTypeError)
+
+
+@lerp.kernel
+def _(x: Tensor, end: Tensor, weight: Tensor | float) -> Tensor:
     if not _fused((x, end, weight)) or isinstance(weight, complex):
         return lerp.reference(x, end, weight)
-    return wrap(_lerp(x._array, end._array, unwrap(weight, lerp), 0.0))
+    return _lerp(x, end, weight, 0.0)
 
 
 @lerp.grad(uses={"x": ("weight",), "end": ("weight",)})
@@ -94,7 +90,7 @@ def addcmul(x: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) ->
 def _(x: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
     if not _fused((x, tensor1, tensor2)):
         return addcmul.reference(x, tensor1, tensor2, value=value)
-    return wrap(_addcmul(x._array, tensor1._array, tensor2._array, float(value)))
+    return _addcmul(x, tensor1, tensor2, float(value))
 
 
 @addcmul.grad(uses={"tensor1": ("tensor2",), "tensor2": ("tensor1",)})
@@ -108,13 +104,17 @@ def addcdiv(x: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) ->
     return x + tensor1 / tensor2 * value
 
 
-@addcdiv.kernel
-def _(x: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
+@addcdiv.check
+def _(x: Tensor, tensor1: Tensor, tensor2: Tensor, value: float) -> None:
     whole = tensor1.dtype.kind in "biu" and tensor2.dtype.kind in "biu"
     expect(not whole, addcdiv, "floats to divide", "integers", DTypeError)
+
+
+@addcdiv.kernel
+def _(x: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
     if not _fused((x, tensor1, tensor2)):
         return addcdiv.reference(x, tensor1, tensor2, value=value)
-    return wrap(_addcdiv(x._array, tensor1._array, tensor2._array, float(value)))
+    return _addcdiv(x, tensor1, tensor2, float(value))
 
 
 @addcdiv.grad(uses={"tensor1": ("tensor2",), "tensor2": ("tensor1", "tensor2")})
@@ -137,17 +137,18 @@ def clamp(
     return out if max is None else row("minimum")(out, max)
 
 
-_between = _native.with_numbers("clamp_between")
+@clamp.out
+def _(x: Tensor, min: Tensor | float | None, max: Tensor | float | None) -> Any:
+    return x
 
 
-@clamp.kernel
-def _(x: Tensor, min: Tensor | float | None = None, max: Tensor | float | None = None) -> Tensor:
-    numbers = not (isinstance(min, Tensor) or isinstance(max, Tensor))
-    if numbers and (min is not None or max is not None) and x.dtype.kind == "f":
-        low = -math.inf if min is None else float(min)
-        high = math.inf if max is None else float(max)
-        return wrap(_between(unwrap_tensor(x, clamp), low, high, 0.0))
-    return clamp.reference(x, min, max)
+def _of_numbers(_x: Tensor, min: Tensor | float | None, max: Tensor | float | None) -> bool:
+    return not (isinstance(min, Tensor) or isinstance(max, Tensor) or min is max is None)
+
+
+@clamp.kernel("clamp_between", dtypes=FLOATS, when=_of_numbers)
+def _(x: Tensor, min: Any, max: Any) -> tuple[Any, ...]:
+    return x, -math.inf if min is None else float(min), math.inf if max is None else float(max), 0.0
 
 
 @clamp.grad

@@ -62,8 +62,8 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """The tensors joined along a new axis."""
     if not len(tensors):
         expect(False, stack, "at least one tensor", "none")
-    first = tensors[0].shape if isinstance(tensors[0], Tensor) else ()
-    return joined(tensors, axis_of(dim, len(first) + 1, stack), "stack", grow=True)
+    ndim = getattr(tensors[0], "ndim", 0)  # what is no tensor is refused further on
+    return joined(tensors, axis_of(dim, ndim + 1, stack), "stack", grow=True)
 
 
 @stack.grad
