@@ -101,7 +101,7 @@ def methods() -> str:
         if isinstance(Tensor.__dict__.get(name), property):
             lines.append("    @property\n")
         lines.append(definition(name, parts, returns_of(op), "    ") + "\n")
-        if op.has_inplace or op.native is not None:
+        if op.has_inplace or op.elementwise is not None:
             lines.append(definition(f"{name}_", parts, "Tensor", "    ") + "\n")
     for name, dunders in OPERATORS.items():
         parts = parameters(OPS[name], method=True)[:2]

@@ -211,6 +211,8 @@ Device device_from(int code) {
   return {static_cast<Device::Type>(code)};
 }
 
+}  // namespace
+
 int64_t shape_from(nb::handle sequence, int64_t* shape) {
   nb::object fast = nb::steal(PySequence_Fast(sequence.ptr(), "expected a sequence of sizes"));
   if (!fast.is_valid()) throw nb::python_error();
@@ -222,6 +224,8 @@ int64_t shape_from(nb::handle sequence, int64_t* shape) {
     shape[i] = size_of(PySequence_Fast_GET_ITEM(fast.ptr(), i), "shape");
   return n;
 }
+
+namespace {
 
 Array new_array(nb::handle shape, int dtype, int device, const char* where) {
   int64_t dims[kMaxDims];

@@ -60,6 +60,7 @@ double real_of(nb::handle number, const char* where);
 // ArgumentError for a number outside the dtype's range.
 int64_t integer_of(nb::handle number, DType dtype, const char* where);
 Array scalar(nb::handle number, DType dtype, const char* where);  // of 0 axes
+int64_t shape_from(nb::handle sequence, int64_t* shape);          // gives the number of axes
 int64_t size_of(nb::handle h,
                 const char* where);  // of an axis; ShapeError when it has more than 63 bits
 

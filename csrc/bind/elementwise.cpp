@@ -3,16 +3,15 @@
 
 #include <nanobind/stl/string.h>
 
-#include "bind.h"
+#include "dispatch.h"
 
 namespace tl::bind {
 namespace {
 
 Operand operand_of(nb::handle h, DigitsText& digits, const char* where) {
   Operand o;
-  Array* array;
-  if (nb::try_cast<Array*>(h, array) && array)
-    o.array = array;
+  if (is_array(h.ptr()))
+    o.array = as_array(h.ptr());
   else
     o.number = number_of(h, digits, where);
   return o;
@@ -26,17 +25,6 @@ struct Callee {
     return checked(
         [&](Error& error) { return elementwise(*op, *kernel, operands, constants, error); });
   }
-  Array of(nb::handle a, nb::handle b) const {
-    DigitsText digits[2];
-    const Operand operands[] = {operand_of(a, digits[0], op->name),
-                                operand_of(b, digits[1], op->name)};
-    return (*this)(operands);
-  }
-  void into(Array& target, const Operand* operands) const {
-    checked([&](Error& error) {
-      return elementwise_into(target, *op, *kernel, operands, nullptr, error);
-    });
-  }
 };
 
 Callee callee(const char* name) {
@@ -46,33 +34,27 @@ Callee callee(const char* name) {
   return made;
 }
 
-// (arity, callable, in-place callable) of an elementwise kernel, or None when `name` is not one.
-nb::object callables(const std::string& name) {
-  const ElementwiseOp* op = find_elementwise(name.c_str());
-  if (!op || op->constants || op->operands > 2 || !kernels().find(op->name)) return nb::none();
-  const Callee call = callee(op->name);
-  if (op->operands == 1)
-    return nb::make_tuple(1, nb::cpp_function([call](const Array& x) {
-                            const Operand operand{&x, {}};
-                            return call(&operand);
-                          }),
-                          nb::cpp_function([call](Array& x) {
-                            const Operand operand{&x, {}};
-                            call.into(x, &operand);
-                          }));
-  return nb::make_tuple(
-      2, nb::cpp_function([call](nb::handle a, nb::handle b) { return call.of(a, b); }),
-      nb::cpp_function([call](Array& a, nb::handle b) {
-        DigitsText digits;
-        const Operand operands[] = {{&a, {}}, operand_of(b, digits, call.op->name)};
-        call.into(a, operands);
-      }));
-}
-
 }  // namespace
 
+Array call_elementwise(const Kernel& kernel, const ElementwiseOp& op, PyObject* const* operands,
+                       Array* given) {
+  DigitsText digits[4];
+  Operand list[4];
+  for (int i = 0; i < op.operands; ++i) list[i] = operand_of(operands[i], digits[i], op.name);
+  return checked([&](Error& error) {
+    if (!given) return elementwise(op, kernel, list, nullptr, error);
+    elementwise_into(*given, op, kernel, list, nullptr, error);
+    return Array{};
+  });
+}
+
 void bind_elementwise(nb::module_& m) {
-  m.def("elementwise", &callables);
+  // How many operands an elementwise op has; 0 when `name` is none, or takes numbers beside them.
+  m.def("elementwise_operands", [](const char* name) {
+    const ElementwiseOp* op = find_elementwise(name);
+    const bool whole = op && !op->constants && op->operands < 3 && kernels().find(op->name);
+    return whole ? op->operands : 0;
+  });
   // A kernel of one float array and three constants.
   m.def("with_numbers", [](const char* name) {
     return nb::cpp_function([call = callee(name)](const Array& x, double p, double q, double r) {

@@ -7,7 +7,7 @@
 #include "../core/alloc.h"
 #include "../core/parallel.h"
 #include "../core/plan.h"
-#include "bind.h"
+#include "dispatch.h"
 
 namespace tl::bind {
 namespace {
@@ -21,31 +21,36 @@ const Kernel& find(const char* name) {
 }
 
 void call_with(const Kernel& kernel, nb::args args) {
-  int n = static_cast<int>(args.size());
-  if (n > kMaxArgs) raise("ArgumentError", kernel.name, "too many arguments");
-  Arg list[kMaxArgs];
-  for (int i = 0; i < n; ++i) {
-    nb::handle value = args[i];
-    Array* array;
-    if (nb::try_cast<Array*>(value, array) && array) {
-      list[i].kind = Arg::array;
-      list[i].a = array;
-    } else if (value.is_none()) {
-      list[i].kind = Arg::none;
-      list[i].i = 0;
-    } else if (PyFloat_CheckExact(value.ptr())) {
-      list[i].kind = Arg::real;
-      list[i].f = PyFloat_AS_DOUBLE(value.ptr());
-    } else {
-      list[i].kind = Arg::integer;
-      list[i].i = PyLong_AsLongLong(value.ptr());
-      if (list[i].i == -1 && PyErr_Occurred()) throw nb::python_error();
-    }
-  }
-  checked([&](Error& error) { return run_checked(kernel, list, n, error); });
+  PyObject* list[kMaxArgs];
+  const int n = static_cast<int>(args.size());
+  for (int i = 0; i < n && i < kMaxArgs; ++i) list[i] = args[i].ptr();
+  call_kernel(kernel, list, n, kernel.name);
 }
 
 }  // namespace
+
+void call_kernel(const Kernel& kernel, PyObject* const* args, int n, const char* where) {
+  if (n > kMaxArgs) raise("ArgumentError", where, "too many arguments");
+  Arg list[kMaxArgs];
+  for (int i = 0; i < n; ++i) {
+    PyObject* value = args[i];
+    if (is_array(value) || is_tensor(value)) {
+      list[i].kind = Arg::array;
+      list[i].a = is_array(value) ? as_array(value) : array_of(value);
+    } else if (value == Py_None) {
+      list[i].kind = Arg::none;
+      list[i].i = 0;
+    } else if (PyFloat_CheckExact(value)) {
+      list[i].kind = Arg::real;
+      list[i].f = PyFloat_AS_DOUBLE(value);
+    } else {
+      list[i].kind = Arg::integer;
+      list[i].i = PyLong_AsLongLong(value);
+      if (list[i].i == -1 && PyErr_Occurred()) throw nb::python_error();
+    }
+  }
+  checked([&](Error& error) { return run_checked(kernel, list, n, error, where); });
+}
 
 void raise(const char* type, const char* where, const std::string& text) {
   nb::object error = nb::module_::import_("tallow.errors").attr(type);
@@ -109,6 +114,8 @@ NB_MODULE(_native, m) {
 
   bind_size(m);
   bind_array(m);
+  bind_objects(m);
+  bind_dispatch(m);
   bind_complex_views(m);
   bind_elementwise(m);
   bind_scan(m);
@@ -161,7 +168,6 @@ NB_MODULE(_native, m) {
       .def("__len__", [](const Plan& p) { return p.size(); });
   // Bytes that the address of an element must be a multiple of.
   m.def("alignment_of", [](int dtype) { return alignment_of(static_cast<DType>(dtype)); });
-  m.def("set_inference", &set_inference);  // of this thread
   m.def("num_threads", &num_threads);
   m.def("set_num_threads", &set_num_threads);
   m.def("set_default_float", [](int code) { default_float = static_cast<DType>(code); });

@@ -50,7 +50,7 @@ bool make_writable(const Array& out, const char* where, Error& error) {
 
 // The kernel's text, with the arrays that it was given.
 __attribute__((cold)) bool refuse(const Kernel& kernel, const Arg* args, int n, const char* text,
-                                  Error& error) {
+                                  const char* where, Error& error) {
   const size_t name = strlen(kernel.name);
   if (strncmp(text, kernel.name, name) == 0 && text[name] == ':' && text[name + 1] == ' ')
     text += name + 2;
@@ -65,9 +65,12 @@ __attribute__((cold)) bool refuse(const Kernel& kernel, const Arg* args, int n, 
     for (const char* part : {between, row(args[i].a->dtype).name, shape.text})
       length = static_cast<size_t>(stpcpy(arrays + length, part) - arrays);
   }
-  const bool dtype = strncmp(text, "no kernel for this dtype", 24) == 0;
-  return error.set(dtype ? ErrorKind::no_kernel : ErrorKind::argument, kernel.name, "%s%s%s", text,
-                   arrays, length ? ")" : "");
+  auto says = [&](const char* start) { return strncmp(text, start, strlen(start)) == 0; };
+  const ErrorKind kind = says("no kernel for this dtype") ? ErrorKind::no_kernel
+                         : says("expected an index in [") || says("expected ids in [")
+                             ? ErrorKind::index
+                             : ErrorKind::argument;
+  return error.set(kind, where, "%s%s%s", text, arrays, length ? ")" : "");
 }
 
 const Kernel& known(const char* name) {
@@ -122,7 +125,8 @@ Array moved(const Array& x, Device device, const char* where, Error& error) {
   return new_like(x, x.dtype, device, where, error);  // on meta, which has no values to copy
 }
 
-bool run(const Kernel& kernel, const Arg* args, int n, Error& error) {
+bool run(const Kernel& kernel, const Arg* args, int n, Error& error, const char* where) {
+  if (!where) where = kernel.name;
   int64_t work = 0;
   const Array* first = nullptr;
   for (int i = 0; i < n; ++i) {
@@ -130,30 +134,32 @@ bool run(const Kernel& kernel, const Arg* args, int n, Error& error) {
     const auto* array = static_cast<const Array*>(args[i].a);
     if (!first) first = array;
     if (!(array->device() == first->device()))
-      return refuse_mixed(kernel.name, first->device(), array->device(), error);
+      return refuse_mixed(where, first->device(), array->device(), error);
   }
   for (int i = 0; i < n; ++i) {
     if (args[i].kind != Arg::array) continue;
     auto* array = const_cast<Array*>(static_cast<const Array*>(args[i].a));
-    if ((kernel.written >> i & 1) && !make_writable(*array, kernel.name, error)) return false;
+    if ((kernel.written >> i & 1) && !make_writable(*array, where, error)) return false;
     array->sync();
     const int64_t size = array->size();
     work = size > work ? size : work;
   }
   if (first && !kernels(first->device()))
-    return !recording() || error.set(ErrorKind::device, kernel.name,
+    return !recording() || error.set(ErrorKind::device, where,
                                      "a plan computes values: it cannot be captured with tensors "
                                      "on meta, which have none");
   const char* text =
       work >= kLongFrom && host.run_long ? host.run_long(kernel, args, n) : kernel.fn(args, n);
-  if (text) return refuse(kernel, args, n, text, error);
+  if (text) return refuse(kernel, args, n, text, where, error);
   if (recording()) recording()->add(kernel, args, n);
   return true;
 }
 
-bool run_checked(const Kernel& kernel, const Arg* args, int n, Error& error) {
-  if (const char* text = check_call(kernel, args, n)) return refuse(kernel, args, n, text, error);
-  return run(kernel, args, n, error);
+bool run_checked(const Kernel& kernel, const Arg* args, int n, Error& error, const char* where) {
+  if (!where) where = kernel.name;
+  if (const char* text = check_call(kernel, args, n))
+    return refuse(kernel, args, n, text, where, error);
+  return run(kernel, args, n, error, where);
 }
 
 // Quantisers read contiguous f32; the unpackers write contiguous floats of at most 32 bits. The

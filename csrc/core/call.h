@@ -31,9 +31,10 @@ Array moved(const Array& x, Device device, const char* where, Error& error);
 const char* check_call(const Kernel& kernel, const Arg* args, int n);
 // Makes the outputs writable and runs the kernel, if the device of the arguments computes; goes
 // into the plan that is being recorded, if any. Every array argument points to an Array.
-bool run(const Kernel& kernel, const Arg* args, int n, Error& error);
-// The same, for a call that nobody has checked.
-bool run_checked(const Kernel& kernel, const Arg* args, int n, Error& error);
+bool run(const Kernel& kernel, const Arg* args, int n, Error& error, const char* where = nullptr);
+// The same, for a call that nobody has checked. `where` names the op in errors; null: the kernel.
+bool run_checked(const Kernel& kernel, const Arg* args, int n, Error& error,
+                 const char* where = nullptr);
 
 // Of one shape; converts the dtype: plain ones, and to and from blocks.
 bool copy_into(Array& out, const Array& x, const char* where, Error& error);

@@ -14,21 +14,10 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from . import _native
 from .autograd.record import TENSOR, TENSORS, Rule
-from .callers import (
-    REQUIRED,
-    VARIADIC,
-    binary,
-    build,
-    inplace,
-    native_inplace,
-    run_kernel,
-    run_view,
-    spread,
-    spread_tuple,
-    unary,
-)
+from .callers import AUTOCAST, REQUIRED, VARIADIC, inplace, spread
 from .dtype import DType
 from .errors import ArgumentError, NoKernelError
+from .older_orders import OLDER
 from .tensor import Tensor
 
 P = ParamSpec("P")
@@ -111,7 +100,7 @@ class Op(Generic[P, R]):
         self.result = result
         self.parameters = _parameters(function)
         self.cpu: Callable[P, R] | None = function if is_primitive else None
-        self.native: tuple[Any, ...] | None = None  # arity and functions of an elementwise kernel
+        self.elementwise: str | None = None  # the line of csrc/ops/elementwise.def that it is
         self.view_name: str | None = None
         self.kernel_name: str | None = None
         self.kernel_dtypes: frozenset[int] | None = None  # codes; None: any
@@ -125,7 +114,6 @@ class Op(Generic[P, R]):
         self._rule: Rule | None = None
         self._kinds: tuple[int, ...] | None = None
         self._caller: Callable[P, R] | None = None
-        self._positional: Callable[[tuple[Any, ...]], R] | None = None
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the op; `tallow.ops` has callers without this detour."""
@@ -251,7 +239,7 @@ class Op(Generic[P, R]):
 
     def _renew(self) -> None:
         """Forget callers made before: a user may attach a kernel when the op is in use."""
-        old, self._caller, self._positional = self._caller, None, None
+        old, self._caller = self._caller, None
         if _installed and old is not None:
             _install_method(self.__name__, self)
             for module in ("tallow", "tallow.ops"):
@@ -286,7 +274,7 @@ class Op(Generic[P, R]):
     @property
     def has_kernel(self) -> bool:
         """Whether the CPU has a kernel for it."""
-        return (self.kernel_name or self.view_name or self.cpu or self.native) is not None
+        return (self.kernel_name or self.view_name or self.cpu or self.elementwise) is not None
 
     @property
     def has_reference(self) -> bool:
@@ -299,54 +287,60 @@ class Op(Generic[P, R]):
         return not self.has_kernel and self.gradient is None
 
     @property
-    def positional(self) -> Callable[[tuple[Any, ...]], R]:
-        """The kernel (or reference), called with all parameters in order."""
-        if self._positional is None:
-            if self.takes_positions:
-                run = self.run
-                self._positional = lambda args: run(*args)
-            else:
-                self._positional = spread_tuple(self, self.run)
-        return self._positional
-
-    @property
-    def takes_positions(self) -> bool:
-        """Whether `run` takes all parameters by position."""
-        return (self.kernel_name or self.view_name) is not None
-
-    @property
     def run(self) -> Callable[..., R]:
-        """What computes the op, not checked, not recorded: in its signature, or by positions."""
-        if self.kernel_name is not None:
-            return run_kernel(self)
-        if self.view_name is not None:
-            return run_view(self)
-        return self.cpu or self._native_run() or self.reference
+        """What computes the op in its own signature, not checked, not recorded."""
+        return self.cpu or self.reference
 
-    def _native_run(self) -> Callable[..., Any] | None:
-        if self.native is None:
-            return None
-        maker = unary if self.native[0] == 1 else binary
-        run: Callable[..., Any] = maker(self, self.native[1], recorded=False)
-        return run
-
-    def caller(self) -> Callable[P, R]:
-        """What users call: check, then kernel, or the reference where there is no kernel."""
+    def caller(self, flags: int = 0) -> Any:
+        """What users call; `flags` of the native core: as an operator, swapped, in place."""
+        if flags:
+            return _native.Caller(self, flags, self._slow if flags & _native.IN_PLACE else None)
         if self._caller is None:
-            if self.native is not None and self.cpu is None and self.checker is None:
-                maker = unary if self.native[0] == 1 else binary
-                self._caller = maker(self, self.native[1], recorded=True)
-            else:
-                self._caller = build(self)
+            self._caller = _native.Caller(self)
         return self._caller
 
     @property
     def inplace(self) -> Callable[..., Tensor] | None:
         """The twin `name_`, which writes the result over its first argument; None without one."""
-        if self.native is not None and self.native[2] is not None:
-            twin: Callable[..., Tensor] = native_inplace(self, self.native[2])
+        if self.elementwise is not None and self.cpu is None:
+            twin: Callable[..., Tensor] = self.caller(_native.IN_PLACE)
             return twin
-        return inplace(self) if self.has_inplace or self.native is not None else None
+        return inplace(self) if self.has_inplace or self.elementwise is not None else None
+
+    @property
+    def _slow(self) -> Any:
+        return inplace(self)
+
+    # --- for the native caller --------------------------------------------------------------------
+
+    REQUIRED, VARIADIC = REQUIRED, VARIADIC
+
+    @property
+    def itself(self) -> Op[P, R]:
+        """The op."""
+        return self
+
+    @property
+    def view_function(self) -> Any:
+        """The native function of a view."""
+        assert self.view_name is not None
+        name = self.view_name
+        return getattr(_native.Array, name, None) or getattr(_native, name)
+
+    @property
+    def takes_results(self) -> bool:
+        """Whether the function of the kernel's arguments gets the results."""
+        return self.arguments is not None and self.arguments.__code__.co_varnames[:1] == ("out",)
+
+    @property
+    def takes_older(self) -> bool:
+        """Whether PyTorch has an older order of its arguments."""
+        return self.__name__ in OLDER
+
+    @property
+    def autocast(self) -> str | None:
+        """What `amp.autocast` does with its tensors."""
+        return AUTOCAST.get(self.__name__)
 
 
 def _empty() -> None:
@@ -397,7 +391,8 @@ def op(function: Any = None, /, **options: Any) -> Any:
 def op_of(function: Any, options: dict[str, Any]) -> Op[..., Any]:
     """Register what `op` decorates."""
     made: Op[..., Any] = Op(function, **options)
-    made.native = _native.elementwise(made.__name__)
+    if _native.elementwise_operands(made.__name__):
+        made.elementwise = made.__name__
     return _register(made)
 
 
@@ -450,7 +445,7 @@ def _install_method(name: str, op: Op[..., Any]) -> None:
         return
     if name not in OWN:
         setattr(Tensor, name, _Method(op, name, False))
-    if op.has_inplace or op.native is not None:
+    if op.has_inplace or op.elementwise is not None:
         setattr(Tensor, f"{name}_", _Method(op, f"{name}_", True))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -27,13 +26,13 @@ else:
     Methods = object
 
 
-class Tensor(Gradients, Casts, Protocols, FurtherMethods, Methods):
+class Tensor(Gradients, Casts, Protocols, FurtherMethods, _native.TensorBase, Methods):
     """An n-dimensional array of one dtype; a view when it came from a view op.
 
     Made by `tl.tensor`, `tl.zeros`, `tl.from_numpy`, `tl.from_buffer`, … and by ops.
     """
 
-    __slots__ = ("__dict__", "__weakref__", "_array", "_base", "_index", "_node", "_views")
+    __slots__ = ("__dict__", "__weakref__")
     __array_priority__ = 1000  # numpy's operators leave mixed expressions to us
 
     _array: _native.Array
@@ -395,26 +394,8 @@ def wrap(array: _native.Array) -> Tensor:
     return out
 
 
-def link(view: Tensor, x: Tensor) -> None:
-    """Note that `view` shares the memory of `x`: a change of one in place concerns the other."""
-    base = x._base
-    if base is None:
-        base = x
-        if view._base is x:
-            return
-    elif view._base is base:
-        return
-    else:
-        view._views = x._views
-    view._base = base
-    views = base._views
-    if views is None:
-        base._views = [weakref.ref(view)]
-        return
-    views.append(weakref.ref(view))
-    n = len(views)
-    if n >= 32 and n & (n - 1) == 0:  # at powers of two: amortised over the appends
-        base._views = [r for r in views if r() is not None]
+# Notes that a view shares the memory of a tensor: a change of one in place concerns the other.
+link = _native.link_view
 
 
 def is_hidden(x: Tensor) -> bool:

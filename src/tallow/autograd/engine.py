@@ -6,12 +6,13 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from .._native import TensorSpec
 from ..dtype import DTYPES
 from ..errors import ArgumentError, DTypeError, GradError, ShapeError, expect
 from ..factories import ones_like, zeros
 from ..tensor import Tensor, wrap
 from .mode import MODE, hold
-from .node import Leaf, Meta, Node
+from .node import Leaf, Node
 
 Key = tuple[Any, int]  # (node or leaf, which of its outputs)
 
@@ -26,7 +27,7 @@ def fit(g: Tensor, meta: Any) -> Tensor:
         ]
         g = g.sum(axes, keepdim=True) if axes else g
         g = g.reshape(wanted)
-    code = meta.code if type(meta) is Meta else meta.dtype
+    code = meta.code if type(meta) is TensorSpec else meta.dtype
     if g._array.dtype != code:
         if g.dtype.kind == "c" and DTYPES[code].kind == "f":
             g = g.real

@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+from .._native import TensorSpec
 from ..errors import GradError, expect
 from ..tensor import Tensor, wrap
 from .inplace import rebase
 from .mode import MODE, no_grad
-from .node import CallNode, Leaf, Meta, alias, changed, meta_of, record_call, tracked
+from .node import CallNode, Leaf, alias, changed, record_call, spec_of, tracked
 
 
 class Context:
@@ -114,7 +115,7 @@ class Function:
             changes_leaf = id(x) in ctx._dirty and isinstance(x._node, Leaf)
             said = "arguments that are no leaves with gradients marked dirty"
             expect(not changes_leaf, cls.__name__, said, "one", GradError)
-        rule = functools.partial(cls._gradients, ctx, args, [meta_of(y) for y in outputs])
+        rule = functools.partial(cls._gradients, ctx, args, [spec_of(y) for y in outputs])
         node = record_call(cls.__name__, tensors, outputs, rule, kind=FunctionNode)
         node.context = ctx  # type: ignore[attr-defined]  # of the kind asked for
         for i, (y, own) in enumerate(zip(given, outputs, strict=True)):
@@ -127,7 +128,7 @@ class Function:
 
     @classmethod
     def _gradients(
-        cls, ctx: Context, args: tuple[Any, ...], outputs: list[Meta], *grads: Tensor | None
+        cls, ctx: Context, args: tuple[Any, ...], outputs: list[TensorSpec], *grads: Tensor | None
     ) -> tuple[Any, ...]:
         """What `backward` gives for the tensors among the arguments."""
         from ..factories import zeros

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import threading
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any, Self, TypeVar
 
@@ -12,21 +11,14 @@ from .. import _native
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class _Mode(threading.local):
-    enabled = True  # operations are recorded
-    inference = False  # not even views are noted
-    anomaly = False  # the backward pass refuses NaN
-    # In an `amp.autocast`: (kind of row, tensors…) -> the tensors in the dtype for that kind.
-    autocast: Callable[..., tuple[Any, ...]] | None = None
-
-
-MODE = _Mode()
+# Of this thread. `enabled`: operations are recorded; `inference`: not even views are noted;
+# `anomaly`: the backward pass refuses NaN; `autocast`, in an `amp.autocast`: (what it does with an
+# op, tensors…) -> the tensors in the dtype for it.
+MODE = _native.MODE
 
 
 def hold(enabled: bool, inference: bool) -> None:
     """Set the mode of this thread; storage made in inference mode is marked by the native core."""
-    if inference is not MODE.inference:
-        _native.set_inference(inference)
     MODE.enabled, MODE.inference = enabled, inference
 
 

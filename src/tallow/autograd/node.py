@@ -6,16 +6,13 @@ A Tensor that requires a gradient holds its node: a `Leaf`, which collects the g
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..dtype import DTYPES, DType
+from .._native import NodeBase, TensorSpec
 from ..errors import GradError
 from ..tensor import FLOATING, Tensor, wrap
 
-_order = itertools.count(1).__next__
 # In `vars(tensor)`: the leaf of a tensor that requires no gradient now, or is a result; it holds
 # the gradient that was collected before, retained, or set by hand.
 HOLDER = "_leaf"
@@ -36,41 +33,19 @@ class Leaf:
         self.after: dict[int, Callable[[], None]] | None = None
 
 
-class Meta:
-    """Shape and dtype of an argument whose elements backward does not need."""
-
-    __slots__ = ("code", "shape")
-
-    def __init__(self, array: Any) -> None:
-        self.shape: tuple[int, ...] = array.shape
-        self.code: int = array.dtype
-
-    @property
-    def dtype(self) -> DType:
-        """The dtype."""
-        return DTYPES[self.code]
-
-    @property
-    def ndim(self) -> int:
-        """The number of axes."""
-        return len(self.shape)
-
-    def numel(self) -> int:
-        """The number of elements."""
-        return math.prod(self.shape)
-
-
 Edge = tuple[Any, int] | None  # (Node or Leaf, which of its outputs)
 
 
-class Node:
+class Node(NodeBase):
     """One recorded operation: edges to the nodes of its arguments; `apply` gives their gradients.
 
-    `metas` has shape and dtype of the arguments that have an edge, as a Meta or as their array;
-    `count` is the number of outputs, which `outputs` describes when there are several.
+    `metas` has shape and dtype of the arguments that have an edge, as a TensorSpec or as their
+    array; `keeps` tells whether tensors are kept: a node without may serve in several backward
+    passes, as in torch. `order` grows from node to node; `count` is the number of outputs, which
+    `outputs` describes when there are several.
     """
 
-    __slots__ = ("__weakref__", "count", "edges", "hooks", "metas", "order", "outputs")
+    __slots__ = ("__weakref__",)
 
     name: Any
 
@@ -78,9 +53,6 @@ class Node:
         self.edges = edges
         self.metas = metas
         self.count = count
-        self.order = _order()
-        self.outputs: tuple[Any, ...] = ()
-        self.hooks: dict[int, dict[int, Any]] | None = None
 
     def apply(self, grads: list[Tensor | None], create_graph: bool) -> Sequence[Any] | None:
         """The gradients of the arguments, from those of the outputs; None once released."""
@@ -99,14 +71,10 @@ class Node:
 
 
 class CallNode(Node):
-    """A node whose rule is a function that closed over what it needs.
+    """A node whose rule is a function that closed over what it needs."""
 
-    `keeps` tells whether that is tensors: a rule without may serve in several backward passes.
-    """
+    __slots__ = ("name", "rule")
 
-    __slots__ = ("keeps", "name", "rule")
-
-    keeps: bool
     rule: Callable[..., Any] | None
 
     def apply(self, grads: list[Tensor | None], create_graph: bool) -> Sequence[Any] | None:
@@ -155,9 +123,9 @@ def edge_of(x: Any) -> Edge:
     return None if x._node is None else (x._node, x._index)
 
 
-def meta_of(x: Tensor) -> Meta:
+def spec_of(x: Tensor) -> TensorSpec:
     """Shape and dtype of `x`."""
-    return Meta(x._array)
+    return TensorSpec(x._array)
 
 
 def record_call(
@@ -175,9 +143,9 @@ def record_call(
     that it closed over can be differentiated again. `keeps=False`: it closed over none, and may
     be called again in a second backward pass, as in torch.
     """
-    node = kind([edge_of(x) for x in tensors], [meta_of(x) for x in tensors], len(outputs))
+    node = kind([edge_of(x) for x in tensors], [spec_of(x) for x in tensors], len(outputs))
     node.name, node.rule, node.keeps = name, rule, keeps
-    node.outputs = tuple(meta_of(x) for x in outputs)
+    node.outputs = tuple(spec_of(x) for x in outputs)
     for i, out in enumerate(outputs):
         if out.dtype.kind in FLOATING:
             attach(out, node, i)

@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from .._native import TensorSpec
+from .._native import next_order as now
 from ..errors import GradError, expect
 from ..tensor import Tensor
 from . import engine
 from .mode import MODE, enable_grad
-from .node import CallNode, Leaf, Meta, attach, meta_of
-from .node import _order as now
+from .node import CallNode, Leaf, attach, spec_of
 
 
 def checkpoint(
@@ -43,7 +44,7 @@ def checkpoint(
     node = CallNode([(n, i) for n, i, _ in sources], [m for _, _, m in sources], len(places))
     node.name, node.keeps = "checkpoint", True
     node.rule = _Again(fn, args, options, state, casts, len(made), places, node.edges)
-    node.outputs = tuple(meta_of(made[i]) for i in places)
+    node.outputs = tuple(spec_of(made[i]) for i in places)
     given = {id(y) for y in made}
     for index, i in enumerate(places):
         y = attach(made[i], node, index)
@@ -133,13 +134,13 @@ def _inside(nodes: Sequence[Any], start: int) -> Iterator[Any]:
                 stack.append(edge[0])
 
 
-def _sources(nodes: Sequence[Any], start: int) -> list[tuple[Any, int, Meta]]:
+def _sources(nodes: Sequence[Any], start: int) -> list[tuple[Any, int, TensorSpec]]:
     """Where the nodes after `start` begin: the outputs of others, with shape and dtype."""
-    found: dict[tuple[int, int], tuple[Any, int, Meta]] = {}
+    found: dict[tuple[int, int], tuple[Any, int, TensorSpec]] = {}
     for node in _inside(nodes, start):
         for edge, meta in zip(node.edges, node.metas, strict=True):
             if edge is not None and not edge[0].order > start:
-                shape = meta if isinstance(meta, Meta) else Meta(meta)
+                shape = meta if isinstance(meta, TensorSpec) else TensorSpec(meta)
                 found[id(edge[0]), edge[1]] = (*edge, shape)
     return list(found.values())
 

@@ -1,7 +1,6 @@
-"""Recording a op: run its kernel, keep what its gradient rule names, make the node.
+"""Recorded ops: what a gradient rule needs kept of a call, and the node that calls it.
 
-A small op must not cost much more for being recorded, so what can be known of a op is worked out
-once (`Rule`), and a call makes few objects: the node, a tuple per argument.
+The record itself is made by native code (csrc/bind/record.cpp), which fills the node.
 """
 
 from __future__ import annotations
@@ -11,22 +10,20 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from ..dtype import DTYPES
-from ..errors import GradError
 from ..factories import zeros
 from ..tensor import FLOATING, Tensor, wrap
 from .mode import MODE
-from .node import Meta, Node, changed, meta_of
+from .node import Node, changed
 
 if TYPE_CHECKING:
     from ..registry import Op
 
 TENSOR, TENSORS = 1, 2  # what a parameter takes: one tensor (or number, or None), a sequence
-_FREE = (int, float, bool, complex, type(None))
 FLOAT_CODES = frozenset(dtype.code for dtype in DTYPES if dtype.kind in FLOATING)
 
 
 class Rule:
-    """A op's gradient function and, from its parameters' names, what it needs kept."""
+    """An op's gradient function and, from its parameters' names, what it needs kept."""
 
     __slots__ = (
         "copied",
@@ -35,7 +32,6 @@ class Rule:
         "kept",
         "kinds",
         "out_users",
-        "plain",
         "sequences",
         "uses",
         "wants_out",
@@ -71,27 +67,6 @@ class Rule:
         # Places in (*parameters, out).
         self.copied = frozenset([*names, "out"].index(name) for name in copied)
         self.sequences = TENSORS in kinds
-        self.plain = not self.sequences and not self.uses
-
-    def keeps(self, args: Sequence[Any]) -> Sequence[bool]:
-        """Per parameter: whether its tensors are kept for this call."""
-        if not self.uses:
-            return self.kept
-        kept = list(self.kept)
-        for i, users in self.uses.items():
-            kept[i] = kept[i] and any(_wanted(args[user]) for user in users)
-        return kept
-
-    def keeps_out(self, args: Sequence[Any]) -> bool:
-        """Whether the results are kept for this call."""
-        users = self.out_users
-        return self.wants_out and (users is None or any(_wanted(args[i]) for i in users))
-
-
-def _wanted(value: Any) -> bool:
-    if isinstance(value, Tensor):
-        return value._node is not None
-    return isinstance(value, (list, tuple)) and any(_wanted(x) for x in value)
 
 
 class OpNode(Node):
@@ -101,9 +76,7 @@ class OpNode(Node):
     in place is noticed; of what the rule calls `copied`, such a change makes a copy first.
     """
 
-    __slots__ = ("keeps", "op", "out", "saved")
-
-    keeps: bool  # else a second backward pass may use the node, as in torch
+    __slots__ = ()
 
     op: Op[..., Any]
     saved: list[Any] | None
@@ -204,103 +177,6 @@ def before_write(storage: int) -> None:
     """Called by the native core before a watched storage is written."""
     for node in list(_watching):
         node.keep_copies(storage)
-
-
-def run_recorded(op: Op[..., Any], args: tuple[Any, ...]) -> Any:
-    """Call the op's kernel on `args` (all its parameters in order) and record the call."""
-    plain = tuple([_plain(value) for value in args])
-    mode = MODE
-    mode.enabled = False  # what the kernel's binding does with its arguments is no operation
-    try:
-        out = op.positional(plain)
-    finally:
-        mode.enabled = True
-    if isinstance(out, Tensor):
-        for value, given in zip(plain, args, strict=True):
-            if out is value:
-                return given  # the op had nothing to do
-        if out._array.dtype in FLOAT_CODES:
-            record(op, args, (out,))
-        return out
-    if out is None:
-        raise GradError(
-            f"{op.__name__}: expected arguments without gradient, since the op writes into them;"
-            " got one that requires it (use no_grad())"
-        )
-    if isinstance(out, (tuple, list)) and any(
-        isinstance(o, Tensor) and o._array.dtype in FLOAT_CODES for o in out
-    ):
-        record(op, args, out)
-    return out
-
-
-def record(op: Op[..., Any], args: tuple[Any, ...], outputs: Sequence[Any]) -> None:
-    """Make the node of a call whose results are `outputs`, and attach them to it."""
-    rule = op.rule
-    if rule is None:
-        raise GradError(
-            f"{op.__name__}: expected arguments without gradient, since the op has none;"
-            " got one that requires it (use .detach())"
-        )
-    edges: list[Any] = []
-    metas: list[Any] = []
-    saved: list[Any] = []
-    keeps = False
-    for kind, keep, value in zip(rule.kinds, rule.keeps(args), args, strict=True):
-        if keep and kind:  # a number that multiplies or divides is a tensor in torch's records
-            keeps = keeps or type(value) not in _FREE or len(args) == 2
-        if kind == TENSOR:
-            saved.append(_note(value, keep, edges, metas))
-        elif kind == TENSORS:
-            saved.append([_note(x, keep, edges, metas) for x in value])
-        else:
-            saved.append(value)
-    node = OpNode(edges, metas, len(outputs))
-    node.op, node.saved, node.out = op, saved, None
-    if rule.keeps_out(args):
-        node.out = [
-            (o._array, None, i, o._array.version)
-            for i, o in enumerate(outputs)
-            if not (rule.indices_only and o._array.dtype in FLOAT_CODES)
-        ]
-    if node.count > 1:
-        node.outputs = tuple(meta_of(o) if isinstance(o, Tensor) else None for o in outputs)
-    node.keeps = keeps or node.out is not None
-    if rule.copied:
-        node.watch()
-    for i, o in enumerate(outputs):
-        if isinstance(o, Tensor) and o._array.dtype in FLOAT_CODES:
-            o._node, o._index = node, i
-
-
-def _note(value: Any, keep: bool, edges: list[Any], metas: list[Any]) -> Any:
-    """Add the edge of an argument; returns what is kept of it."""
-    if not isinstance(value, Tensor):
-        edges.append(None)
-        metas.append(None)
-        return value
-    array, node = value._array, value._node
-    if node is None:
-        edges.append(None)
-        metas.append(None)
-        return (array, None, 0, array.version) if keep else Meta(array)
-    index = value._index
-    edges.append((node, index))
-    if keep:
-        metas.append(array)
-        return (array, node, index, array.version)
-    meta = Meta(array)
-    metas.append(meta)
-    return meta
-
-
-def _plain(value: Any) -> Any:
-    """An argument as the kernel sees it: without history, so that it may be lent to anyone."""
-    if isinstance(value, Tensor):
-        return value if value._node is None else wrap(value._array)
-    if isinstance(value, (list, tuple)) and any(isinstance(x, Tensor) for x in value):
-        return [_plain(x) for x in value]
-    return value
 
 
 def _zeros(meta: Any) -> Tensor | None:

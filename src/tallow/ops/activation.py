@@ -149,7 +149,7 @@ def gelu(x: Tensor, *, approximate: str = "none") -> Tensor:
     return gelu_tanh(x) if approximate == "tanh" else _gelu(x)
 
 
-gelu.native = None  # the kernel of that name has no options
+gelu.elementwise = None  # the kernel of that name has no options
 
 
 @op

@@ -85,7 +85,7 @@ def conj(x: Tensor) -> Tensor:
     return _conj(x) if x.dtype.kind == "c" else x
 
 
-conj.native = None
+conj.elementwise = None
 
 
 @op(inplace=True)
@@ -123,7 +123,7 @@ def angle(x: Tensor) -> Tensor:
     return where(wide.isnan(), wide, where(wide < 0, half_turn, 0)).to(wide.dtype)
 
 
-angle.native = None
+angle.elementwise = None
 
 
 @op(name="complex")

@@ -90,7 +90,7 @@ def tanh_grad(g: Tensor, out: Tensor) -> Tensor:
     return g * conj(1 - out * out)
 
 
-tanh_grad.native = None  # the .def has it for real numbers only
+tanh_grad.elementwise = None  # the .def has it for real numbers only
 _tanh_grad = quick_row("tanh_grad", 2)
 
 
@@ -398,7 +398,7 @@ def logaddexp(x: Tensor, other: Tensor) -> Tensor:
 
 
 for _row in (add, sub, div, logaddexp):
-    _row.native = None  # the kernel of that name has no options
+    _row.elementwise = None  # the kernel of that name has no options
 
 
 @op(inplace=True)

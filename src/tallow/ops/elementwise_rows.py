@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .. import _native
-from ..autograd.mode import MODE
-from ..autograd.record import run_recorded
+from .._native import IN_PLACE, OPERATOR, SWAPPED
 from ..errors import ArgumentError, expect
 from ..older_orders import in_order
-from ..overrides import PLAIN, ask, overloaded
 from ..registry import OPS, Op, op
 from ..tensor import Tensor
 
 Rule = Callable[..., Any] | None
-DIRECT: Any = Tensor  # what quick tests take at once; see torch/_function_modes.py
 Uses = dict[str, tuple[str, ...]] | None
 
 
@@ -70,12 +66,13 @@ def quick_row(
 ) -> Callable[..., Tensor]:  # fmt: skip
     """The caller of a kernel that stands behind a row with options, and is no row for users."""
     row: Op[..., Any] = Op(_signature(name, arity, "", __name__), is_primitive=False)
-    row.native = _native.elementwise(kernel or name)
+    row.elementwise = kernel or name
     row.is_primitive = True
     if rule is not None:
         row.grad(uses=uses, copied=copied)(rule)
     _QUICK[name] = row
-    return row.caller()
+    caller: Callable[..., Tensor] = row.caller()
+    return caller
 
 
 # `alpha * x` of `add` and its kin: as in torch the node keeps nothing, so it may serve twice.
@@ -113,97 +110,24 @@ OPERATORS = {
     "positive": ("__pos__",),
 }  # fmt: skip
 
-_NUMBERS = frozenset((int, float, bool, complex))
-
 
 def install_operators() -> None:
-    """Give Tensor Python's operators, and the in-place twins of rows with options."""
+    """Give Tensor Python's operators, and the in-place twins of ops with options."""
     for name, (forward, *others) in OPERATORS.items():
         row = _QUICK.get(name) or OPS[name]
-        if row.native is None or row.native[0] == 1:
+        if row.elementwise is None or len(row.parameters) == 1:
             setattr(Tensor, forward, row.caller())
             continue
-        setattr(Tensor, forward, _operator(row, row.native[1], swapped=False))
+        setattr(Tensor, forward, row.caller(OPERATOR))
         if others:
             swapped = _QUICK.get(f"r{name}", row)
-            setattr(Tensor, others[0], _operator(swapped, row.native[1], swapped=True))
-            setattr(Tensor, others[1], _in_place(row))
+            setattr(Tensor, others[0], swapped.caller(OPERATOR | SWAPPED))
+            setattr(Tensor, others[1], row.caller(OPERATOR | IN_PLACE))
     # Attributes, as in PyTorch.
     for name in ("real", "imag"):
         setattr(Tensor, name, property(OPS[name].caller()))
     Tensor.add_ = _scaled(_QUICK["add"], "add")  # type: ignore[method-assign]  # installed late
     Tensor.sub_ = Tensor.subtract_ = _scaled(_QUICK["sub"], "sub")  # type: ignore[method-assign]  # so too
-
-
-def _is_operand(value: Any) -> bool:
-    return (
-        isinstance(value, (Tensor, int, float, complex))
-        or hasattr(value, "__array_interface__")
-        or hasattr(value, "__dlpack__")
-    )
-
-
-def _operator(row: Op[..., Any], native: Callable[..., Any], *, swapped: bool) -> Any:
-    """`a ∘ b` in one Python frame; NotImplemented for operands that are none."""
-    new, mode, numbers = object.__new__, MODE, _NUMBERS
-
-    def other(a: Tensor, b: Any) -> Any:
-        if type(b) not in PLAIN and (found := overloaded((a, b))):
-            return ask(made, found, (a, b), {})
-        if not _is_operand(b):
-            return NotImplemented
-        return row.caller()(b, a) if swapped else row.caller()(a, b)
-
-    def forward(a: Tensor, b: Any) -> Any:
-        kind = type(b)
-        if type(a) is not DIRECT and (found := overloaded((a, b))):
-            return ask(forward, found, (a, b), {})
-        if kind is Tensor:
-            right = b._array
-            tracked = a._node is not None or b._node is not None
-        elif kind in numbers:
-            right = b
-            tracked = a._node is not None
-        else:
-            return other(a, b)
-        if tracked and mode.enabled:
-            return run_recorded(row, (a, b))
-        out = new(Tensor)
-        out._array = native(a._array, right)
-        out._node = out._base = out._views = None
-        return out
-
-    def backward(a: Tensor, b: Any) -> Any:
-        if type(a) is not DIRECT and (found := overloaded((a, b))):
-            return ask(backward, found, (a, b), {})
-        if type(b) not in numbers:
-            return other(a, b)
-        if a._node is not None and mode.enabled:
-            return run_recorded(row, (b, a))
-        out = new(Tensor)
-        out._array = native(b, a._array)
-        out._node = out._base = out._views = None
-        return out
-
-    made = backward if swapped else forward
-    made.__name__, made.__doc__ = row.__name__, row.__doc__
-    return made
-
-
-def _in_place(row: Op[..., Any]) -> Any:
-    change: Any = None
-
-    def call(a: Tensor, b: Any) -> Any:
-        nonlocal change
-        if type(b) not in PLAIN and (found := overloaded((a, b))):
-            return ask(call, found, (a, b), {})
-        if not _is_operand(b):
-            return NotImplemented
-        change = change or row.inplace
-        return change(a, b)
-
-    call.__name__ = f"{row.__name__}_"
-    return call
 
 
 def _scaled(row: Op[..., Any], name: str) -> Any:

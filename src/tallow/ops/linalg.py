@@ -74,8 +74,12 @@ def _complex_product(out: Any, x: Any, y: Any) -> None:
         target.basic_index(part).copy_(total)
 
 
-_add_inplace: Any = (_native.elementwise("add") or (2, None, None))[2]
-_sub_inplace: Any = (_native.elementwise("sub") or (2, None, None))[2]
+def _add_inplace(a: Any, b: Any) -> None:
+    wrap(a).add_(wrap(b))
+
+
+def _sub_inplace(a: Any, b: Any) -> None:
+    wrap(a).sub_(wrap(b))
 
 
 def conj(x: Tensor) -> Tensor:

@@ -138,6 +138,7 @@ def _(g: Any, _x: Tensor, _k: int, dim: int, keepdim: bool, indices: Any) -> Ten
 def median_of(input: Tensor, which: int, dim: int, keepdim: bool) -> ValuesIndices:
     """The order statistic `which` along `dim`: -1 median, -2 nanmedian, -3 mode; its position."""
     names = {-1: "median", -2: "nanmedian", -3: "mode"}
+    expect(which in names, "median_of", "-1, -2 or -3", which, ArgumentError)
     return _statistic(names[which], input, which, dim, keepdim)
 
 

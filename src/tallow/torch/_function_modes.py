@@ -1,7 +1,7 @@
 """Modes that see every function of tensors that is called in their block.
 
 Nothing is tested for them on the way of a call: while a mode is on, plain tensors are not taken for
-what they are by the quick tests of callers, which then ask `overrides` as they do for subclasses.
+what they are by the quick tests of calls, which then ask `overrides` as they do for subclasses.
 """
 
 from __future__ import annotations
@@ -12,12 +12,10 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from tallow import callers, overrides
-from tallow.ops import elementwise_rows
+from tallow import _native, overrides
 from tallow.tensor import Tensor
 
 _LOCK = threading.Lock()
-_QUICK: Any = (callers, elementwise_rows)  # modules whose quick tests compare with DIRECT
 # What makes tensors of none, and so has no tensor to tell by: seen where it is called by a module.
 _FACTORIES = (
     "tensor", "as_tensor", "from_numpy", "zeros", "ones", "empty", "full", "arange", "eye",
@@ -25,10 +23,6 @@ _FACTORIES = (
 )  # fmt: skip
 _active = 0
 _kept: dict[tuple[Any, str], Any] = {}
-
-
-class _Nobody:
-    """The type of no value."""
 
 
 class FunctionMode:
@@ -69,8 +63,7 @@ def _show() -> None:
     hidden = {kind for kind in overrides.PLAIN if issubclass(kind, Tensor)}
     overrides.HIDDEN.update(hidden)
     overrides.PLAIN.difference_update(hidden)
-    for module in _QUICK:
-        module.DIRECT = _Nobody
+    _native.set_direct_type(None)
     for name in overrides.METHODS:
         _put(Tensor, name, overrides.asking(getattr(Tensor, name)))
     for module in filter(None, map(sys.modules.get, ("tallow", "tallow.torch"))):
@@ -101,7 +94,6 @@ def _hide() -> None:
         else:
             setattr(owner, name, own)
     _kept.clear()
-    for module in _QUICK:
-        module.DIRECT = Tensor
+    _native.set_direct_type(Tensor)
     overrides.PLAIN.update(overrides.HIDDEN)
     overrides.HIDDEN.clear()

@@ -1,0 +1,75 @@
+// The one path of a call: arguments to parameters, classes that take over, check, results, kernel,
+// record. A Caller is what users call; it is made from a tallow.registry.Op.
+#pragma once
+#include <vector>
+
+#include "../core/elementwise_op.h"
+#include "objects.h"
+
+namespace tl::bind {
+
+constexpr int kMaxParameters = 32;
+
+struct Parameter {
+  PyObject* name;      // interned
+  PyObject* fallback;  // the default, or null
+  enum Kind : uint8_t { other, tensor, tensors } kind;
+  bool keyword, variadic;
+};
+
+enum class Run : uint8_t { function, kernel, view, elementwise };
+enum CallerFlags : uint8_t { kOperator = 1, kSwapped = 2, kInPlace = 4 };
+
+// What a gradient rule needs kept of a call: bit i stands for parameter i.
+struct RuleFacts {
+  PyObject* rule = nullptr;  // tallow.autograd.record.Rule; null: not asked for yet
+  uint32_t kept = 0;
+  std::vector<std::pair<int, uint32_t>> uses;  // parameter, the parameters whose gradient uses it
+  bool wants_out = false, any_out = true, indices_only = false, watches = false;
+  uint32_t out_users = 0;
+};
+
+struct CallerData {
+  PyObject* op = nullptr;
+  std::string name;
+  std::vector<Parameter> parameters;
+  int plain = 0;      // parameters that may come by position
+  int variadic = -1;  // which one takes all further ones
+  int first = -1;     // the first that takes tensors
+  int device = -1;    // the one called `device`
+  PyObject* keyword_names = nullptr;
+  Run run = Run::function;
+  uint8_t flags = 0;
+  bool is_view = false, composite = false, primitive = false, has_gradient = false, older = false;
+  bool whole = false;  // the mapping of arguments gets the results
+  uint64_t dtypes = ~uint64_t{0};
+  // By position: check, out, when, arguments. In the op's signature: function, reference.
+  PyObject *check = nullptr, *outputs = nullptr, *applies = nullptr, *arguments = nullptr;
+  PyObject *function = nullptr, *reference = nullptr, *result = nullptr, *autocast = nullptr;
+  PyObject* slow = nullptr;  // of an in-place twin: what records
+  const Kernel* kernel = nullptr;
+  const ElementwiseOp* elementwise = nullptr;
+  RuleFacts rule;
+};
+
+// Functions in Python for what is rare.
+enum Hook { by_name, asked, refuse, call_older, unwrap, is_operand, device_code, kHooks };
+extern PyObject* hooks[kHooks];
+extern PyObject *missing, *plain_types, *node_type, *direct_type;
+
+// Elementwise kernels on operands: arrays or Python's numbers. `given`: the output of the in-place
+// form.
+Array call_elementwise(const Kernel& kernel, const ElementwiseOp& op, PyObject* const* operands,
+                       Array* given);
+void call_kernel(const Kernel& kernel, PyObject* const* args, int n, const char* where);
+
+// Makes the node of a call whose results are `outs` and attaches them to it.
+void record(CallerData& c, PyObject* const* values, PyObject* const* outs, int count);
+bool is_tracked(PyObject* x);  // a tensor with a node
+
+inline bool carries_gradient(const Array& a) {
+  const char kind = row(a.dtype).kind;
+  return kind == 'f' || kind == 'c';
+}
+
+}  // namespace tl::bind
