@@ -25,7 +25,7 @@ CXX_FILES = $(shell find csrc tests -name '*.h' -o -name '*.cpp' -o -name '*.c' 
 # Markers of the tests that compare with a large reference; `make oracle` runs them.
 ORACLE_TESTS = needs_torch or needs_formats or needs_llama_cpp
 
-.PHONY: help demo test oracle oracle-llama build capi lint format types docs bench programs golden families fuzz wheel sanitize nightly time-build clean distclean
+.PHONY: help demo test oracle oracle-llama build capi lint format types docs bench programs golden families fuzz wheel sanitize lowered qemu nightly time-build clean distclean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -58,12 +58,20 @@ sanitize: $(VENV)/.dev ## the tests again, under the address and undefined-behav
 	$(call say,tests under sanitizers)
 	@tools/sanitize.sh $(PY) build/sanitize -m "not ($(ORACLE_TESTS) or needs_model or plain_memory or slow)" $(ARGS)
 
+lowered: $(VENV)/.dev ## the tests of kernels on what is written for AVX-512, compiled for any CPU
+	$(call say,AVX-512 kernels in narrower vectors)
+	@tools/lowered.sh $(PY) build/lowered $(or $(ARGS),tests/native)
+
+qemu: $(VENV)/.dev ## the tests of kernels on an aarch64 build with NEON, under qemu-user
+	$(call say,aarch64 under qemu)
+	@tools/qemu_aarch64.sh $(PY) build/aarch64 $(or $(ARGS),tests/native)
+
 fuzz: build $(VENV)/.fuzz ## every reader of files under atheris: RUNS=100000 inputs each, FORMATS="gguf npy" or all
 	$(call say,fuzz)
 	@$(PY) tools/fuzz.py $(FORMATS) --runs $(RUNS) $(ARGS)
 
-nightly: ## what .ci/run leaves out: sanitizers, fuzzers, the llama.cpp oracle (an hour)
-	@said= bad=0; for target in sanitize fuzz oracle-llama; do \
+nightly: ## what .ci/run leaves out: sanitizers, lowered AVX-512, fuzzers, the llama.cpp oracle (an hour)
+	@said= bad=0; for target in sanitize lowered fuzz oracle-llama; do \
 	  start=$$SECONDS result=passed; $(MAKE) $$target || { result=FAILED; bad=1; }; \
 	  said="$$said$$target: $$result, $$((SECONDS - start)) s\n"; \
 	done; printf "\n$$said"; exit $$bad

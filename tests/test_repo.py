@@ -79,6 +79,24 @@ def test_every_source_file_opens_with_its_purpose():
     assert not without, "no purpose sentence at the head of\n" + "\n".join(without)
 
 
+def test_intrinsics_stand_in_the_header_of_their_instruction_set():
+    pattern = re.compile(
+        r"\b_mm\d*_|\b__m(?:128|256|512)|__AVX|__FMA|__F16C|__SSE|__ARM|immintrin|arm_neon"
+        r"|\bv(?:ld|st)1q?_|\bv[a-z]+q_[fsu]\d+\b"
+    )
+    headers = {f"csrc/cpu/simd/{name}.h" for name in ("avx2", "avx512", "neon")}
+    sources = {str(path.relative_to(ROOT)): path for path in (ROOT / "csrc").rglob("*.*")}
+    assert len(sources) > 100
+    found = [
+        f"{name}:{number}: {line.strip()}"
+        for name, path in sources.items()
+        if name not in headers
+        for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1)
+        if pattern.search(line)
+    ]
+    assert not found, "\n".join(found)
+
+
 def test_version_is_stated_once():
     import tallow
 

@@ -7,6 +7,10 @@
 #include "kernel.h"
 #include "parallel.h"
 
+#ifdef TL_HAVE_NEON
+#include <sys/auxv.h>
+#endif
+
 namespace tl {
 
 namespace baseline {
@@ -19,6 +23,11 @@ void register_all(KernelTable& table);
 #endif
 #ifdef TL_HAVE_AVX512
 namespace avx512 {
+void register_all(KernelTable& table);
+}
+#endif
+#ifdef TL_HAVE_NEON
+namespace neon {
 void register_all(KernelTable& table);
 }
 #endif
@@ -43,6 +52,14 @@ const Build kBuilds[] = {
                                 __builtin_cpu_supports("f16c") && __builtin_cpu_supports("bmi2"));
      },
      avx2::register_all, true, true},
+#endif
+#ifdef TL_HAVE_NEON
+    {"neon",
+     [] {
+       constexpr unsigned long kDotProd = 1ul << 20, kI8mm = 1ul << 13;  // Linux's HWCAP bits
+       return (getauxval(AT_HWCAP) & kDotProd) && (getauxval(AT_HWCAP2) & kI8mm);
+     },
+     neon::register_all, false, true},
 #endif
 #if defined(TL_HAVE_AVX512) && defined(TL_AVX512_LOWERED)
     // Compiled to narrower vectors, to be tested where no such CPU is.

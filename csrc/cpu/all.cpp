@@ -1,4 +1,5 @@
-// Registers every kernel family of this ISA build. A new kernel file adds one line here.
+// Registers every kernel family of this instruction set. A new kernel file adds one line here. A
+// set above another (TL_BELOW) has only the families whose vectors it widens.
 #include "../core/kernel.h"
 #include "simd/simd.h"
 
@@ -7,6 +8,7 @@ namespace tl::TL_ISA {
 void register_attention(KernelTable& t);
 void register_complex(KernelTable& t);
 void register_conv(KernelTable& t);
+void register_conv_unfold(KernelTable& t);
 void register_copy(KernelTable& t);
 void register_elementwise(KernelTable& t);
 void register_embedding(KernelTable& t);
@@ -29,13 +31,15 @@ void register_sort(KernelTable& t);
 void register_all(KernelTable& t);
 void register_all(KernelTable& t) {
   register_attention(t);
-  register_complex(t);
   register_conv(t);
+  register_matmul(t);
+#ifndef TL_BELOW
+  register_complex(t);
+  register_conv_unfold(t);
   register_copy(t);
   register_elementwise(t);
   register_embedding(t);
   register_index(t);
-  register_matmul(t);
   register_norm(t);
   register_optim(t);
   register_pool(t);
@@ -49,6 +53,7 @@ void register_all(KernelTable& t) {
   register_scan(t);
   register_scatter(t);
   register_sort(t);
+#endif
 }
 
 }  // namespace tl::TL_ISA

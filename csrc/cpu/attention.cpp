@@ -222,22 +222,20 @@ void tile_direct(const Problem& p, const Unit& u, Work& w, int64_t tile, int64_t
   const int64_t k_at = u.bi * p.k.strides[0] + u.kv * p.k.strides[1] + tile * p.k.strides[2];
   const int64_t v_at = u.bi * p.v.strides[0] + u.kv * p.v.strides[1] + tile * p.v.strides[2];
   int64_t in_place = 0;  // keys from here on are packed: the last ones, that are no whole panel
-#if defined(__AVX2__)
   const bool shared = u.count * p.group > 3;  // then a packed key serves so many that it pays
-  if (!shared && p.k.strides[3] == 1 && p.d == p.ldq && p.k.dtype == p.v.dtype)
+  if (kLanes >= 8 && !shared && p.k.strides[3] == 1 && p.d == p.ldq && p.k.dtype == p.v.dtype)
     in_place = keys / kNR * kNR;
-#endif
   if (in_place < keys) pack_tile_keys(p, u, w, tile, in_place, keys);
   auto attend = [&]<class T>([[maybe_unused]] const T* k, const auto* v, int64_t v_row) {
     attend_tile<4>(
         p, u, w, tile, keys,
         [&]<int R>(int64_t r, int64_t begin, int64_t end) {
-#if defined(__AVX2__)
-          for (; begin < end && begin < in_place; begin += kNR) {
-            score_in_place<R>(w.q + r * p.ldq, p.ldq, k + begin * p.k.strides[2], p.k.strides[2],
-                              p.d, w.s + begin);
+          if constexpr (kLanes >= 8) {
+            for (; begin < end && begin < in_place; begin += kNR) {
+              score_in_place<R>(w.q + r * p.ldq, p.ldq, k + begin * p.k.strides[2], p.k.strides[2],
+                                p.d, w.s + begin);
+            }
           }
-#endif
           score_packed<R>(p, w, r, begin, end);
         },
         [&]<int R>(int64_t r, int64_t low, int64_t high) {

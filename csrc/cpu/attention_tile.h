@@ -13,15 +13,8 @@ inline constexpr int kKeys =
 
 TL_INLINE int64_t round_up(int64_t x, int64_t to) { return (x + to - 1) / to * to; }
 
-// The float at p in every lane, as one load (splat() adds it to a zero first, which -0 keeps the
-// compiler from dropping).
-TL_INLINE vf splat(const float* p) {
-#if defined(__AVX2__)
-  return (vf)_mm256_broadcast_ss(p);
-#else
-  return vf{*p, *p, *p, *p};
-#endif
-}
+// The float at p in every lane.
+TL_INLINE vf splat(const float* p) { return splat(*p); }
 
 // 2^t for t <= 0, relative error 2e-7; zero below 2^-125; NaN stays NaN.
 TL_INLINE vf exp2_negative(vf t) {
@@ -61,28 +54,20 @@ TL_INLINE void widen(const T* src, int64_t stride, float* dst, int64_t n, float 
 }
 
 TL_INLINE void transpose_block(const float* src, int64_t ld, float* dst, int64_t dst_ld) {
-#if defined(__AVX2__)
-  __m256 r[8], t[8];
-  for (int i = 0; i < 8; ++i) r[i] = _mm256_loadu_ps(src + i * ld);
-  for (int i = 0; i < 4; ++i) {
-    t[2 * i] = _mm256_unpacklo_ps(r[2 * i], r[2 * i + 1]);
-    t[2 * i + 1] = _mm256_unpackhi_ps(r[2 * i], r[2 * i + 1]);
+  if constexpr (kLanes >= 8) {
+    for (int row = 0; row < kLanes; row += 8) {
+      for (int column = 0; column < kLanes; column += 8) {
+        f32x8 r[8];
+        for (int i = 0; i < 8; ++i) r[i] = load_as<f32x8>(src + (row + i) * ld + column);
+        transpose(r);
+        for (int i = 0; i < 8; ++i) store_at(dst + (column + i) * dst_ld + row, r[i]);
+      }
+    }
+  } else {
+    for (int i = 0; i < kLanes; ++i) {
+      for (int j = 0; j < kLanes; ++j) dst[j * dst_ld + i] = src[i * ld + j];
+    }
   }
-  for (int i = 0; i < 2; ++i) {
-    r[4 * i] = _mm256_shuffle_ps(t[4 * i], t[4 * i + 2], 0x44);
-    r[4 * i + 1] = _mm256_shuffle_ps(t[4 * i], t[4 * i + 2], 0xee);
-    r[4 * i + 2] = _mm256_shuffle_ps(t[4 * i + 1], t[4 * i + 3], 0x44);
-    r[4 * i + 3] = _mm256_shuffle_ps(t[4 * i + 1], t[4 * i + 3], 0xee);
-  }
-  for (int i = 0; i < 4; ++i) {
-    _mm256_storeu_ps(dst + i * dst_ld, _mm256_permute2f128_ps(r[i], r[4 + i], 0x20));
-    _mm256_storeu_ps(dst + (4 + i) * dst_ld, _mm256_permute2f128_ps(r[i], r[4 + i], 0x31));
-  }
-#else
-  for (int i = 0; i < kLanes; ++i) {
-    for (int j = 0; j < kLanes; ++j) dst[j * dst_ld + i] = src[i * ld + j];
-  }
-#endif
 }
 
 // `keys` rows of d → panels [key / kNR][d][kNR]; missing keys of the last panel are zero. `line`
@@ -201,36 +186,14 @@ TL_INLINE void value_panel(const float* p, const float* panel, int64_t begin, in
 // --- keys and values in place (few query rows)
 // ------------------------------------------------------------------------------------------
 
-#if defined(__AVX2__)
-// to[i] = the i-th float of each of 8 vectors.
-TL_INLINE void load_transposed(const float* p, vf* to) {
-  __m256 r[8], t[8];
-  for (int i = 0; i < 4; ++i) {
-    const float *low = p + 8 * i, *high = low + 32;
-    r[i] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_load_ps(low)), _mm_load_ps(high), 1);
-    r[i + 4] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_load_ps(low + 4)),
-                                    _mm_load_ps(high + 4), 1);
-  }
-  for (int i = 0; i < 8; i += 2) {
-    t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
-    t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
-  }
-  for (int i = 0; i < 8; i += 4) {
-    for (int j = 0; j < 2; ++j) {
-      to[i + 2 * j] = (vf)_mm256_shuffle_ps(t[i + j], t[i + 2 + j], 0x44);
-      to[i + 2 * j + 1] = (vf)_mm256_shuffle_ps(t[i + j], t[i + 2 + j], 0xee);
-    }
-  }
-}
-
 // As score_panel, for kNR keys where they are; d is whole vectors.
 template <int R, class T>
 TL_INLINE void score_in_place(const float* q, int64_t ldq, const T* k, int64_t row, int64_t d,
                               float* s) {
   constexpr int kTogether =
       R < 3 ? 4 : 2;  // keys: enough chains of additions, few enough registers
-  alignas(32) float lanes[R][8 * kLanes];
-  for (int half = 0; half < 2; ++half, k += 8 * row) {
+  alignas(64) float lanes[R][8 * kLanes];
+  for (int first = 0; first < kNR; first += 8, k += 8 * row) {
     for (int j = 0; j < 8; j += kTogether) {
       vf acc[R][kTogether] = {};
       for (int64_t c = 0; c < d; c += kLanes) {
@@ -252,15 +215,16 @@ TL_INLINE void score_in_place(const float* q, int64_t ldq, const T* k, int64_t r
     }
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
-      vf column[8];
-      load_transposed(lanes[r], column);
-      vf total = column[0];
-      for (int i = 1; i < 8; ++i) total = total + column[i];
-      store(s + r * kKeys + half * kLanes, total);
+      f32x8 total{};
+      for (int lane = 0; lane < kLanes; lane += 8) {
+        f32x8 column[8];
+        load_transposed(lanes[r] + lane, kLanes, column);
+        for (int i = 0; i < 8; ++i) total = i || lane ? total + column[i] : column[0];
+      }
+      store_at(s + r * kKeys + first, total);
     }
   }
 }
-#endif
 
 // o[r] += p[r][j] * v[j] over the keys [begin, end), in column strips of V vectors; dv is whole
 // vectors.

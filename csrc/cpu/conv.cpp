@@ -285,8 +285,6 @@ const char* conv_weight_grad_entry(const Arg* args, int) {
 
 }  // namespace
 
-void register_conv_unfold(KernelTable& t);
-
 void register_conv(KernelTable& t);
 void register_conv(KernelTable& t) {
 #define TL_CONV_NUMBERS " sz:i sy:i sx:i oz:i oy:i ox:i dz:i dy:i dx:i groups:i"
@@ -294,7 +292,6 @@ void register_conv(KernelTable& t) {
   t.add("conv_input_grad", "out:out g:in weight:in bias:in?" TL_CONV_NUMBERS, conv_input_grad);
   t.add("conv_weight_grad", "out:out g:in x:in" TL_CONV_NUMBERS, conv_weight_grad_entry);
 #undef TL_CONV_NUMBERS
-  register_conv_unfold(t);
 }
 
 }  // namespace tl::TL_ISA

@@ -68,16 +68,13 @@ TL_INLINE void copy_line(const From* from, int64_t step, int64_t n, T* to) {
     for (; i < n; ++i) to[i] = widen<T>(from[i]);
     return;
   }
-#ifdef __AVX2__
   if constexpr (__is_same(T, float) && __is_same(From, float)) {
     // Every second element, of sixteen at a time; the one behind the last is not read.
     for (; step == 2 && i + 8 < n; i += 8) {
-      const __m256 a = _mm256_loadu_ps(from + 2 * i), b = _mm256_loadu_ps(from + 2 * i + 8);
-      const __m256d even = (__m256d)_mm256_shuffle_ps(a, b, 0x88);
-      _mm256_storeu_ps(to + i, (__m256)_mm256_permute4x64_pd(even, 0xd8));
+      const f32x8 a = load_as<f32x8>(from + 2 * i), b = load_as<f32x8>(from + 2 * i + 8);
+      store_at(to + i, __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14));
     }
   }
-#endif
   for (; i < n; ++i) to[i] = widen<T>(from[i * step]);
 }
 // n elements of an array of any float dtype, `step` apart, as T.

@@ -60,24 +60,18 @@ struct Layout {
   }
 };
 
-// n elements to a place where 7 more may be written.
+// n elements to a place where the rest of a vector may be written.
 template <class T>
 TL_INLINE void copy_over(const View& x, int64_t from, int64_t step, int64_t n, T* to) {
-#ifdef __AVX2__
   if constexpr (__is_same(T, float)) {
     if (x.dtype == DType::f32 && step == 1) {
       const float* p = x.ptr<const float>() + from;
       int64_t i = 0;
-      for (; i + 8 <= n; i += 8) _mm256_storeu_ps(to + i, _mm256_loadu_ps(p + i));
-      if (i < n) {
-        alignas(32) static constexpr int32_t kFirst[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
-        const auto* mask = reinterpret_cast<const __m256i*>(kFirst + 8 - (n - i));
-        _mm256_storeu_ps(to + i, _mm256_maskload_ps(p + i, _mm256_loadu_si256(mask)));
-      }
+      for (; i + kLanes <= n; i += kLanes) store(to + i, load(p + i));
+      if (i < n) store(to + i, load_masked(p + i, lanes_between(0, n - i)));
       return;
     }
   }
-#endif
   copy_line<T>(x, from, step, n, to);
 }
 
@@ -166,7 +160,6 @@ void shifted_sums(const T* from, const int64_t* at, const T* w, int64_t taps, in
   }
 }
 
-#ifdef __AVX2__
 // What shifted_sums computes of a square kernel without strides and dilation; `to` has rows of
 // whole vectors. Eight rows at once, of which some may lie beyond those asked for: a row of the
 // image is loaded once for all that read it.
@@ -206,9 +199,6 @@ int64_t square(const Conv& v) {
   for (int i = 1; i < 3; ++i) plain = plain && v.stride[i] == 1 && v.dilation[i] == 1;
   return plain && (side == 5 || side == 7) ? side : 0;
 }
-#else
-int64_t square(const Conv&) { return 0; }
-#endif
 
 template <class T>
 const char* forward(const Conv& v) {
@@ -250,10 +240,8 @@ const char* forward(const Conv& v) {
           last = band;
           const T* w = weight + row * taps;
           if (side) {
-#ifdef __AVX2__
             if constexpr (__is_same(T, float))
               (side == 5 ? square_sums<5> : square_sums<7>)(laid, l.pitch, w, rows, width, tile);
-#endif
           } else if (taps == 9) {
             shifted_sums<T, 9>(laid, at, w, taps, l.flat(rows, width), tile);
           } else {

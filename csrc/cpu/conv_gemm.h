@@ -5,19 +5,6 @@
 
 namespace tl::TL_ISA {
 
-#ifdef __AVX2__
-// Lanes [low, high) of eight set.
-TL_INLINE __m256i lane_mask(int low, int high) {
-  alignas(64) static constexpr int32_t kSteps[24] = {0,  0,  0,  0,  0, 0, 0, 0, -1, -1, -1, -1,
-                                                     -1, -1, -1, -1, 0, 0, 0, 0, 0,  0,  0,  0};
-  low = low < 0 ? 0 : low > 8 ? 8 : low;
-  high = high < 0 ? 0 : high > 8 ? 8 : high;
-  const __m256i from = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(kSteps + 8 - low));
-  const __m256i to = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(kSteps + 16 - high));
-  return _mm256_and_si256(from, to);
-}
-#endif
-
 // What one tap reads of one run: lanes low … high - 1 come from `data + lane`.
 template <class T>
 struct Piece {
@@ -39,26 +26,24 @@ TL_INLINE void pack_lines(const Piece<T>* pieces, int made, int64_t channel, int
     }
     return;
   }
-#ifdef __AVX2__
-  if constexpr (__is_same(T, float)) {
+  if constexpr (__is_same(T, float) && kLanes > 4) {
     auto masked = [&]<int kPieces>() {
       const float* from[kPieces];
-      __m256i low[kPieces], high[kPieces];
+      vi low[kPieces], high[kPieces];
       for (int i = 0; i < kPieces; ++i) {
         from[i] = pieces[i].data;
-        low[i] = lane_mask(pieces[i].low, pieces[i].high);
-        high[i] = lane_mask(pieces[i].low - 8, pieces[i].high - 8);
+        low[i] = lanes_between(pieces[i].low, pieces[i].high);
+        high[i] = lanes_between(pieces[i].low - kLanes, pieces[i].high - kLanes);
       }
       for (int64_t c = 0; c < count; ++c, to += step) {
-        __m256 a = _mm256_maskload_ps(from[0], low[0]);
-        __m256 b = _mm256_maskload_ps(from[0] + 8, high[0]);
+        vf a = load_masked(from[0], low[0]), b = load_masked(from[0] + kLanes, high[0]);
         for (int i = 1; i < kPieces; ++i) {
-          a = _mm256_or_ps(a, _mm256_maskload_ps(from[i], low[i]));
-          b = _mm256_or_ps(b, _mm256_maskload_ps(from[i] + 8, high[i]));
+          a = (vf)((vi)a | (vi)load_masked(from[i], low[i]));
+          b = (vf)((vi)b | (vi)load_masked(from[i] + kLanes, high[i]));
         }
         for (int i = 0; i < kPieces; ++i) from[i] += channel;
-        _mm256_storeu_ps(to, a);
-        _mm256_storeu_ps(to + 8, b);
+        store(to, a);
+        store(to + kLanes, b);
       }
     };
     switch (made) {
@@ -74,7 +59,6 @@ TL_INLINE void pack_lines(const Piece<T>* pieces, int made, int64_t channel, int
         break;
     }
   }
-#endif
   for (int64_t c = 0; c < count; ++c, to += step) {
     for (int i = 0; i < kN; ++i) to[i] = 0;
     for (int i = 0; i < made; ++i) {

@@ -1,16 +1,15 @@
 // Winograd's way F(2 × 2, 3 × 3) for kernels of stride 1 (Lavin & Gray 2016): tiles of 4 × 4 inputs
 // and the kernels are transformed, 16 products replace 36 multiplications by 16, and the results
-// are transformed back. Sixteen tiles lie in the lanes of a panel.
+// are transformed back. The tiles lie in the lanes of a panel. Sets of narrow vectors do without.
+#include <utility>
+
 #include "conv_gemm.h"
 
 namespace tl::TL_ISA {
 
-#ifdef __AVX2__
-
 namespace {
 
-constexpr int kTiles = 16;  // of one panel, the columns of the micro-kernel
-static_assert(kTiles == kPanelColumns<float>);
+constexpr int kTiles = kPanelColumns<float>;  // of one panel
 
 struct Tiles {
   int64_t high, wide;  // tiles of one image
@@ -56,7 +55,12 @@ void lay_out(const Conv& v, const Tiles& t, float* to) {
   });
 }
 
-// u[ξ][row][channel] = G g Gᵀ, eight channels at a time.
+template <int... kLane>
+TL_INLINE vf every_ninth(const float* p, std::integer_sequence<int, kLane...>) {
+  return vf{p[9 * kLane]...};
+}
+
+// u[ξ][row][channel] = G g Gᵀ, a vector of channels at a time.
 void transform_weight(const Conv& v, const float* weight, float* u) {
   const int64_t rows = v.weight.shape[0], channels = v.channels(), size = rows * channels;
   parallel_for(rows, 1 + 1024 / channels, [&](int64_t begin, int64_t end, int) {
@@ -72,8 +76,7 @@ void transform_weight(const Conv& v, const float* weight, float* u) {
         }
         vf g[3][3], h[4][3];
         for (int i = 0; i < 9; ++i) {
-          const float* p = from + i;
-          g[i / 3][i % 3] = vf{p[0], p[9], p[18], p[27], p[36], p[45], p[54], p[63]};
+          g[i / 3][i % 3] = every_ninth(from + i, std::make_integer_sequence<int, kLanes>());
         }
         const vf half = splat(0.5f);
         for (int j = 0; j < 3; ++j) {
@@ -104,7 +107,7 @@ void transform_weight(const Conv& v, const float* weight, float* u) {
 struct Span {
   int64_t n, y, x;  // of the first tile
   int lane, count;
-  __m256i low, high;  // its lanes
+  vi low, high;  // its lanes
 };
 
 int cut_spans(const Tiles& t, int64_t first, int64_t total, Span* spans) {
@@ -113,8 +116,13 @@ int cut_spans(const Tiles& t, int64_t first, int64_t total, Span* spans) {
   int made = 0;
   for (int lane = 0; lane < count; ++made) {
     const int here = static_cast<int>(min64(count - lane, t.wide - x));
-    spans[made] = {
-        n, y, x, lane, here, lane_mask(lane, lane + here), lane_mask(lane - 8, lane + here - 8)};
+    spans[made] = {n,
+                   y,
+                   x,
+                   lane,
+                   here,
+                   lanes_between(lane, lane + here),
+                   lanes_between(lane - kLanes, lane + here - kLanes)};
     lane += here;
     x = 0;
     if (++y == t.high) {
@@ -126,16 +134,15 @@ int cut_spans(const Tiles& t, int64_t first, int64_t total, Span* spans) {
 }
 
 // to[ξ·step + lane] = Bᵀ d B for one channel and half a panel.
-TL_INLINE void transform_half(const float* const* from, int spans, const __m256i* masks,
-                              int64_t line, int64_t half, float* to, int64_t step) {
+TL_INLINE void transform_half(const float* const* from, int spans, const vi* masks, int64_t line,
+                              int64_t half, float* to, int64_t step) {
   vf e[4][4];
   for (int i = 0; i < 4; ++i) {
     vf d[4];
     for (int j = 0; j < 4; ++j) {
       const int64_t at = i * line + (j & 1) * half + (j >> 1);
-      __m256 a = _mm256_maskload_ps(from[0] + at, masks[0]);
-      for (int s = 1; s < spans; ++s)
-        a = _mm256_or_ps(a, _mm256_maskload_ps(from[s] + at, masks[s]));
+      vi a = (vi)load_masked(from[0] + at, masks[0]);
+      for (int s = 1; s < spans; ++s) a |= (vi)load_masked(from[s] + at, masks[s]);
       d[j] = (vf)a;
     }
     e[i][0] = d[0] - d[2];
@@ -154,36 +161,40 @@ TL_INLINE void transform_half(const float* const* from, int spans, const __m256i
 void transform_input(const Tiles& t, const float* laid, int64_t all_channels, int64_t c0,
                      const Span* spans, int made, float* to, int64_t step) {
   const float* from[2][kTiles];
-  __m256i masks[2][kTiles];
+  vi masks[2][kTiles];
   int count[2] = {};
   for (int s = 0; s < made; ++s) {
     const Span& span = spans[s];
     const float* at =
         laid + (span.n * all_channels + c0) * t.plane + 2 * span.y * t.line + span.x - span.lane;
     for (int h = 0; h < 2; ++h) {
-      if (span.lane >= 8 * (h + 1) || span.lane + span.count <= 8 * h) continue;
+      if (span.lane >= kLanes * (h + 1) || span.lane + span.count <= kLanes * h) continue;
       masks[h][count[h]] = h ? span.high : span.low;
-      from[h][count[h]++] = at + 8 * h;
+      from[h][count[h]++] = at + kLanes * h;
     }
   }
   if (count[1] == 0) {  // the last panel may be half empty
-    masks[1][0] = _mm256_setzero_si256();
+    masks[1][0] = vi{};
     from[1][count[1]++] = laid;
   }
   for (int64_t c = 0; c < t.channels; ++c, to += kTiles) {
     for (int h = 0; h < 2; ++h) {
-      transform_half(from[h], count[h], masks[h], t.line, t.wide + 1, to + 8 * h, step);
+      transform_half(from[h], count[h], masks[h], t.line, t.wide + 1, to + kLanes * h, step);
       for (int s = 0; s < count[h]; ++s) from[h][s] += t.plane;
     }
   }
 }
 
-// Even and odd lanes of 8 tiles as 16 neighbouring outputs.
+// Even and odd lanes of tiles as neighbouring outputs.
 TL_INLINE void interleave(vf even, vf odd, float* to) {
-  const __m256 low = _mm256_unpacklo_ps((__m256)even, (__m256)odd);
-  const __m256 high = _mm256_unpackhi_ps((__m256)even, (__m256)odd);
-  _mm256_storeu_ps(to, _mm256_permute2f128_ps(low, high, 0x20));
-  _mm256_storeu_ps(to + 8, _mm256_permute2f128_ps(low, high, 0x31));
+  constexpr int kEights = ceil_div(kLanes, 8);
+  f32x8 a[kEights] = {}, b[kEights] = {};
+  memcpy(a, &even, sizeof even);
+  memcpy(b, &odd, sizeof odd);
+  for (int i = 0; i < kEights; ++i, to += 16) {
+    store_at(to, __builtin_shufflevector(a[i], b[i], 0, 8, 1, 9, 2, 10, 3, 11));
+    store_at(to + 8, __builtin_shufflevector(a[i], b[i], 4, 12, 5, 13, 6, 14, 7, 15));
+  }
 }
 
 // One row (channel) of one panel: Aᵀ m A, written to the image.
@@ -191,7 +202,7 @@ void write_panel(const Conv& v, const float* m, int64_t step, int64_t row, const
                  int made) {
   alignas(64) float image[2][2 * kTiles];
   const float bias = v.has_bias ? scalar_at<float>(v.bias, row * v.bias.strides[0]) : 0;
-  for (int h = 0; h < 2; ++h, m += 8) {
+  for (int h = 0; h < 2; ++h, m += kLanes) {
     vf s[2][4];
     for (int j = 0; j < 4; ++j) {
       const vf a = load(m + j * step), b = load(m + (4 + j) * step), c = load(m + (8 + j) * step),
@@ -202,7 +213,7 @@ void write_panel(const Conv& v, const float* m, int64_t step, int64_t row, const
     for (int i = 0; i < 2; ++i) {
       const vf add = splat(bias);
       interleave(s[i][0] + s[i][1] + s[i][2] + add, s[i][1] - s[i][2] - s[i][3] + add,
-                 image[i] + 16 * h);
+                 image[i] + kTiles * h);
     }
   }
   const View& out = v.out;
@@ -221,6 +232,7 @@ void write_panel(const Conv& v, const float* m, int64_t step, int64_t row, const
 }  // namespace
 
 bool winograd_fits(const Conv& v) {
+  if constexpr (kLanes < 8) return false;
   if (v.out.dtype == DType::f64 || v.out.shape[2] != 1 || v.weight.shape[2] != 1 ||
       v.weight.shape[3] != 3 || v.weight.shape[4] != 3 || v.x.shape[2] != 1 || v.offset[0] != 0)
     return false;
@@ -233,6 +245,7 @@ bool winograd_fits(const Conv& v) {
 }
 
 const char* winograd(const Conv& v) {
+  if constexpr (kLanes < 8) return "conv: no Winograd in this build";
   const Tiles t(v);
   const int64_t total = t.count(v), size = v.weight.shape[0] * t.channels;
   Cut cut(total, kTiles, t.rows, t.groups);
@@ -289,12 +302,5 @@ const char* winograd(const Conv& v) {
   });
   return nullptr;
 }
-
-#else
-
-bool winograd_fits(const Conv&) { return false; }
-const char* winograd(const Conv&) { return "conv: no Winograd in this build"; }
-
-#endif
 
 }  // namespace tl::TL_ISA

@@ -145,30 +145,6 @@ void read(const std::byte* p, int64_t stride, void* buffer, int64_t n) {
     wide[i] = widen<T, W>(*reinterpret_cast<const T*>(p + i * stride));
 }
 
-#ifdef __AVX2__
-// Two vectors at once: rounding leaves 16 bits in each 32, which one pack joins.
-TL_INLINE __m256i round_bf16(vf v) {
-  vu bits = (vu)v;
-  vi is_nan = ((vi)v & 0x7fffffff) > 0x7f800000;
-  vu rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
-  vu quiet = bits >> 16 | 0x40;
-  return (__m256i)((rounded & ~(vu)is_nan) | (quiet & (vu)is_nan));
-}
-TL_INLINE void store_two(bf16* p, vf a, vf b) {
-  __m256i packed = _mm256_packus_epi32(round_bf16(a), round_bf16(b));
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm256_permute4x64_epi64(packed, 0xd8));
-}
-#else
-TL_INLINE void store_two(bf16* p, vf a, vf b) {
-  store(p, a);
-  store(p + kLanes, b);
-}
-#endif
-TL_INLINE void store_two(f16* p, vf a, vf b) {
-  store(p, a);
-  store(p + kLanes, b);
-}
-
 template <class W, class T>
 void write(std::byte* p, int64_t stride, const void* buffer, int64_t n) {
   const W* wide = static_cast<const W*>(buffer);
@@ -176,8 +152,7 @@ void write(std::byte* p, int64_t stride, const void* buffer, int64_t n) {
     T* out = reinterpret_cast<T*>(p);
     int64_t i = 0;
     if constexpr (__is_same(W, float) && kHalf<T>) {
-      for (; i + 2 * kLanes <= n; i += 2 * kLanes)
-        store_two(out + i, load(wide + i), load(wide + i + kLanes));
+      for (; i + kLanes <= n; i += kLanes) tl::TL_ISA::store(out + i, load(wide + i));
     }
     for (; i < n; ++i) out[i] = shrink<T>(wide[i]);
     return;

@@ -39,14 +39,7 @@ struct Job {
 };
 
 void stream_bytes(std::byte* to, const std::byte* from, int64_t bytes) {
-#ifdef __AVX2__
-  for (int64_t i = 0; i < bytes; i += 32) {
-    _mm256_stream_si256(reinterpret_cast<__m256i*>(to + i),
-                        _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + i)));
-  }
-#else
-  memcpy(to, from, bytes);
-#endif
+  for (int64_t i = 0; i < bytes; i += 32) stream32(to + i, from + i);
 }
 
 // One row. `kept`: operands that do not move from row to row are in their chunks already.
@@ -273,9 +266,7 @@ void run_steps(const View* const* views, const Form* forms, int inputs, Step ste
       }
       job.run(b);
     }
-#ifdef __AVX2__
-    if (job.stream) _mm_sfence();
-#endif
+    if (job.stream) stream_done();
   });
 }
 

@@ -68,8 +68,8 @@ const char* embedding(const Arg* args, int) {
   if (d == 0) return nullptr;
   const int64_t grain = 16000 / d + 1, os = out.strides[ids.ndim];
   if (is_block(weight.dtype)) {
-    const BlockKernels* kernels = block_kernels(weight.dtype);
-    if (!kernels) return fail("embedding: no code for %s", row(weight.dtype).name);
+    const BlockFormat* format = block_format(weight.dtype);
+    if (!format) return fail("embedding: no code for %s", row(weight.dtype).name);
     const int64_t block = block_of(weight.dtype), bytes = bytes_of(weight.dtype);
     if (d % block != 0 || weight.strides[1] != 1)
       return "embedding: expected whole contiguous blocks in each row";
@@ -85,8 +85,8 @@ const char* embedding(const Arg* args, int) {
         walk.seek(begin);
         for (int64_t i = begin; i < end; ++i, walk.next()) {
           const int64_t id = id_at(ids, walk.offset[1]);
-          kernels->unpack(weight.ptr<const uint8_t>() + id * weight.strides[0] / block * bytes,
-                          d / block, floats.template as<float>());
+          format->floats(weight.ptr<const uint8_t>() + id * weight.strides[0] / block * bytes,
+                         d / block, floats.template as<float>());
           copy_row(floats.template as<float>(), 1, out.ptr<To>() + walk.offset[0], os, d);
         }
       });

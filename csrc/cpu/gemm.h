@@ -70,58 +70,34 @@ TL_INLINE To widen(From x) {
     return static_cast<To>(x);
 }
 
-#ifdef __AVX2__
-TL_INLINE void transpose8(__m256* r) {
-  __m256 a[8], b[8];
-  for (int i = 0; i < 8; i += 2) {
-    a[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
-    a[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
-  }
-  for (int i = 0; i < 8; i += 4) {
-    b[i] = (__m256)_mm256_unpacklo_pd((__m256d)a[i], (__m256d)a[i + 2]);
-    b[i + 1] = (__m256)_mm256_unpackhi_pd((__m256d)a[i], (__m256d)a[i + 2]);
-    b[i + 2] = (__m256)_mm256_unpacklo_pd((__m256d)a[i + 1], (__m256d)a[i + 3]);
-    b[i + 3] = (__m256)_mm256_unpackhi_pd((__m256d)a[i + 1], (__m256d)a[i + 3]);
-  }
-  for (int i = 0; i < 4; ++i) {
-    r[i] = _mm256_permute2f128_ps(b[i], b[i + 4], 0x20);
-    r[i + 4] = _mm256_permute2f128_ps(b[i], b[i + 4], 0x31);
-  }
-}
-#endif
-
 // Packs `lines` rows (or columns) of a matrix into a panel of `width` lines, the missing ones zero:
 // to[p·width + i] = from[i·line_stride + p·step].
 template <int kWidth, class T, class From>
 inline void pack_panel(const From* from, int64_t line_stride, int64_t step, int lines, int64_t k,
                        T* to) {
   int64_t p = 0;
-#ifdef __AVX2__
   // Lines contiguous along k: transpose 8 × 8. A panel of 6 is stored 8 wide, each store
   // overwriting the two surplus elements of the one before; the last one must not touch the next
   // panel, which may be another thread's.
-  if constexpr (__is_same(T, float) && sizeof(From) <= 4 && (kWidth == 6 || kWidth == 16)) {
+  if constexpr (__is_same(T, float) && sizeof(From) <= 4 && (kWidth == 6 || kWidth % 8 == 0)) {
     if (step == 1) {
       for (; p + 8 <= k; p += 8) {
         for (int i = 0; i < kWidth; i += 8) {
-          __m256 r[8];
-          for (int j = 0; j < 8; ++j) {
-            r[j] = i + j < lines ? (__m256)load(from + (i + j) * line_stride + p)
-                                 : _mm256_setzero_ps();
-          }
-          transpose8(r);
-          for (int j = 0; j < 7; ++j) _mm256_storeu_ps(to + (p + j) * kWidth + i, r[j]);
-          store_part(to + (p + 7) * kWidth + i, (vf)r[7], kWidth == 6 ? 6 : 8);
+          f32x8 r[8];
+          for (int j = 0; j < 8; ++j)
+            r[j] = i + j < lines ? load_floats<f32x8>(from + (i + j) * line_stride + p) : f32x8{};
+          transpose(r);
+          for (int j = 0; j < 7; ++j) store_at(to + (p + j) * kWidth + i, r[j]);
+          memcpy(to + (p + 7) * kWidth + i, &r[7], (kWidth == 6 ? 6 : 8) * sizeof(float));
         }
       }
-    } else if (line_stride == 1 && lines == kWidth && kWidth == 16) {
+    } else if (line_stride == 1 && lines == kWidth && kWidth % kLanes == 0) {
       for (; p < k; ++p) {
-        store(to + p * kWidth, load(from + p * step));
-        store(to + p * kWidth + 8, load(from + p * step + 8));
+        for (int i = 0; i < kWidth; i += kLanes)
+          store(to + p * kWidth + i, load(from + p * step + i));
       }
     }
   }
-#endif
   for (; p < k; ++p) {
     for (int i = 0; i < kWidth; ++i) {
       to[p * kWidth + i] = i < lines ? widen<T>(from[i * line_stride + p * step]) : T(0);
@@ -129,7 +105,7 @@ inline void pack_panel(const From* from, int64_t line_stride, int64_t step, int 
   }
 }
 
-TL_INLINE int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+TL_INLINE constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 TL_INLINE int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 TL_INLINE int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
 

@@ -5,12 +5,25 @@
 #include "gemm.h"
 #include "quant_blocks.h"
 
-namespace tl::TL_ISA {
-
+namespace tl {
 // A function of a line of floats (elementwise.h's Step).
 using LineFn = void (*)(void* out, const void* const* in, int64_t n, const double* numbers);
-// By the number of an activation (ops/linalg.py); null for one that is not known.
+}  // namespace tl
+
+#ifdef TL_BELOW
+namespace tl::TL_BELOW {
 LineFn line_function(int64_t act);
+}
+#endif
+
+namespace tl::TL_ISA {
+
+// By the number of an activation (ops/linalg.py); null for one that is not known.
+#ifdef TL_BELOW
+using tl::TL_BELOW::line_function;
+#else
+LineFn line_function(int64_t act);
+#endif
 
 // out (m, n) = act(x (m, k) · weight (n, k)ᵀ + bias (n)) + residual (m, n). Row strides are in
 // elements; `act` overwrites a line of floats, null for none.

@@ -70,10 +70,10 @@ const char* linear_checked(Linear& l, bool exact) {
   auto plain = [](DType d) { return d == DType::f32 || d == DType::f16 || d == DType::bf16; };
   if (!plain(l.x.dtype) || !plain(l.out.dtype)) return "linear: x and out must be f32, f16 or bf16";
   if (l.has_bias && !plain(l.bias.dtype)) return "linear: bias must be f32, f16 or bf16";
-  const BlockKernels* blocks = block_kernels(l.weight.dtype);
-  if (!exact && l.k > 0 && blocks && blocks->linear_int8) {
+  const BlockFormat* format = block_format(l.weight.dtype);
+  if (!exact && l.k > 0 && format && format->values) {
     if (l.x.back_stride(1) != 1) return "linear: x must be contiguous along its last axis";
-    return blocks->linear_int8(l);
+    return linear_int8(l, *format);
   }
   return linear_float(l);
 }

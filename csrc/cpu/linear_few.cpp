@@ -28,19 +28,24 @@ TL_INLINE void dot_run(const T* const* w, const float* x, int64_t x_stride, int6
   }
   constexpr int kSums = kRows * kBatch;
   static_assert(kSums <= 8);
-#ifdef __AVX2__
-  __m256 lanes[8];
-  for (int j = 0; j < 8; ++j)
-    lanes[j] = j < kSums ? (__m256)acc[j / kRows][j % kRows] : _mm256_setzero_ps();
-  transpose8(lanes);
-  vf total = load(y);
-  for (int j = 0; j < 8; ++j) total = total + (vf)lanes[j];
-  store(y, total);
-#else
-  for (int j = 0; j < kSums; ++j) {
-    for (int lane = 0; lane < kLanes; ++lane) y[j] += acc[j / kRows][j % kRows][lane];
+  if constexpr (kLanes >= 8) {
+    f32x8 total = load_as<f32x8>(y);
+    for (int eight = 0; eight < kLanes; eight += 8) {
+      f32x8 lanes[8];
+      for (int j = 0; j < 8; ++j) {
+        lanes[j] = f32x8{};
+        if (j < kSums)
+          memcpy(&lanes[j], reinterpret_cast<const float*>(&acc[j / kRows][j % kRows]) + eight, 32);
+      }
+      transpose(lanes);
+      for (int j = 0; j < 8; ++j) total = total + lanes[j];
+    }
+    store_at(y, total);
+  } else {
+    for (int j = 0; j < kSums; ++j) {
+      for (int lane = 0; lane < kLanes; ++lane) y[j] += acc[j / kRows][j % kRows][lane];
+    }
   }
-#endif
 }
 
 // Rows of weights that are multiplied together: enough that no addition waits for the one before.
@@ -68,7 +73,7 @@ void decode_floats(const Linear& l, const float* x, int64_t x_stride) {
 }
 
 template <int kBatch>
-void decode_blocks(const Linear& l, const BlockKernels& kernels, const float* x, int64_t x_stride) {
+void decode_blocks(const Linear& l, const BlockFormat& format, const float* x, int64_t x_stride) {
   constexpr int kRows = kTogetherRows<kBatch>;
   const int64_t block = block_of(l.weight.dtype), bytes = bytes_of(l.weight.dtype);
   const Order order(l);
@@ -83,7 +88,7 @@ void decode_blocks(const Linear& l, const BlockKernels& kernels, const float* x,
         for (int r = 0; r < kRows; ++r) {
           w[r] = buffer[r < rows ? r : 0];
           if (r < rows)
-            kernels.unpack(l.weight_row(i + r) + k0 / block * bytes, depth / block, buffer[r]);
+            format.floats(l.weight_row(i + r) + k0 / block * bytes, depth / block, buffer[r]);
         }
         dot_run<kRows, kBatch>(w, x + k0, x_stride, depth, y);
       }
@@ -95,7 +100,7 @@ void decode_blocks(const Linear& l, const BlockKernels& kernels, const float* x,
 template <int kBatch>
 void decode(const Linear& l, const float* x, int64_t x_stride) {
   with_plain(l.weight.dtype, [&]<class T>(T) { decode_floats<kBatch, T>(l, x, x_stride); }) ||
-      (decode_blocks<kBatch>(l, *block_kernels(l.weight.dtype), x, x_stride), true);
+      (decode_blocks<kBatch>(l, *block_format(l.weight.dtype), x, x_stride), true);
 }
 
 }  // namespace

@@ -34,10 +34,10 @@ struct BlockWeights {
   static void pack(const Linear& l, int64_t column0, int columns, int64_t k0, int64_t depth,
                    const Order& order, float* rows, float* to) {
     const int64_t block = block_of(l.weight.dtype), bytes = bytes_of(l.weight.dtype);
-    const BlockKernels& kernels = *block_kernels(l.weight.dtype);
+    const BlockFormat& format = *block_format(l.weight.dtype);
     for (int c = 0; c < columns; ++c) {
-      kernels.unpack(l.weight_row(column0 + c) + k0 / block * bytes, depth / block,
-                     rows + c * depth);
+      format.floats(l.weight_row(column0 + c) + k0 / block * bytes, depth / block,
+                    rows + c * depth);
     }
     pack_run<kColumns>(static_cast<const float*>(rows), depth, int64_t{1}, columns, depth, order,
                        to);

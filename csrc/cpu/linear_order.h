@@ -47,41 +47,36 @@ template <int kWidth, class From>
 void pack_run(const From* from, int64_t line_stride, int64_t step, int lines, int64_t depth,
               const Order& order, float* to) {
   if (order.lanes == 1) return pack_panel<kWidth>(from, line_stride, step, lines, depth, to);
+  constexpr bool lanes_of_eight = kLanes >= 8;
   const int64_t lane = order.lane(depth);
   int64_t e = 0;
-#ifdef __AVX2__
-  if (step == 1) {  // 8 × 8 elements of 8 lines change places
+  if (lanes_of_eight && step == 1) {  // 8 × 8 elements of 8 lines change places
     const From* row[(kWidth + 7) / 8 * 8];
     for (int i = 0; i < (kWidth + 7) / 8 * 8; ++i)
       row[i] = i < lines ? from + i * line_stride : kZeros<From>;
     for (; e + 8 <= depth; e += 8) {
-#pragma GCC unroll 2
+#pragma GCC unroll 4
       for (int i = 0; i < kWidth; i += 8) {
-        __m256 r[8];
+        f32x8 r[8];
 #pragma GCC unroll 8
-        for (int j = 0; j < 8; ++j) r[j] = (__m256)load(row[i + j] + e);
-        transpose8(r);
-        float* at = to + e / 8 * kWidth + i;
+        for (int j = 0; j < 8; ++j) r[j] = load_floats<f32x8>(row[i + j] + e);
+        transpose(r);
+        float* at = to + (e % kLanes * lane + e / kLanes) * kWidth + i;
 #pragma GCC unroll 8
         for (int j = 0; j < 8; ++j, at += lane * kWidth) {
-          if constexpr (kWidth % 8 == 0) {
-            _mm256_storeu_ps(at, r[j]);
-          } else {
-            static_assert(kWidth == 6);
-            _mm_storeu_ps(at, _mm256_castps256_ps128(r[j]));
-            _mm_storel_pi(reinterpret_cast<__m64*>(at + 4), _mm256_extractf128_ps(r[j], 1));
-          }
+          if constexpr (kWidth % 8 == 0)
+            store_at(at, r[j]);
+          else
+            memcpy(at, &r[j], kWidth * sizeof(float));
         }
       }
     }
-  } else if (line_stride == 1 && lines == kWidth && kWidth == 16) {
+  } else if (line_stride == 1 && lines == kWidth && kWidth % kLanes == 0) {
     for (; e < depth; ++e) {
-      float* at = to + (e % 8 * lane + e / 8) * kWidth;
-      store(at, load(from + e * step));
-      store(at + 8, load(from + e * step + 8));
+      float* at = to + (e % kLanes * lane + e / kLanes) * kWidth;
+      for (int i = 0; i < kWidth; i += kLanes) store(at + i, load(from + e * step + i));
     }
   }
-#endif
   for (const int64_t end = order.padded(depth); e < end; ++e) {
     float* at = to + (e % order.lanes * lane + e / order.lanes) * kWidth;
     for (int i = 0; i < kWidth; ++i)

@@ -65,16 +65,23 @@ void write_turned(const Linear& l, int64_t column0, int columns, const float* ti
       auto sums = [&](int i) {
         return from + (c + i) / kDirectRows * panels * tile + (c + i) % kDirectRows * kColumns;
       };
-#ifdef __AVX2__
-      __m256 r[kLanes];
-      for (int i = 0; i < kLanes; ++i) r[i] = _mm256_loadu_ps(sums(c + i < columns ? i : 0));
-      transpose8(r);
-      for (int i = 0; i < kLanes; ++i) _mm256_store_ps(lines[i] + c, r[i]);
-#else
-      for (int i = 0; i < kLanes && c + i < columns; ++i) {
-        for (int lane = 0; lane < kLanes; ++lane) lines[lane][c + i] = sums(i)[lane];
+      if constexpr (kLanes >= 8) {
+        for (int lane = 0; lane < kLanes; lane += 8) {
+          for (int eight = c; eight < c + kLanes; eight += 8) {
+            f32x8 r[8];
+            for (int i = 0; i < 8; ++i) {
+              const int column = eight - c + i;
+              r[i] = load_as<f32x8>(sums(c + column < columns ? column : 0) + lane);
+            }
+            transpose(r);
+            for (int i = 0; i < 8; ++i) store_at(lines[lane + i] + eight, r[i]);
+          }
+        }
+      } else {
+        for (int i = 0; i < kLanes && c + i < columns; ++i) {
+          for (int lane = 0; lane < kLanes; ++lane) lines[lane][c + i] = sums(i)[lane];
+        }
       }
-#endif
     }
     finish.rows(row, min64(kLanes, l.m - row), to, kDirectRows * kDirectPanels);
   }

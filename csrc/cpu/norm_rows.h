@@ -14,15 +14,10 @@ namespace tl::TL_ISA {
 
 // Doubles in a register of the same size, with the operations that the row kernels use.
 inline constexpr int kLanes64 = kLanes / 2;
-typedef double vd_unaligned __attribute__((vector_size(4 * kLanes), aligned(8), may_alias));
 
-TL_INLINE vd load(const double* p) { return *reinterpret_cast<const vd_unaligned*>(p); }
-TL_INLINE void store(double* p, vd v) { *reinterpret_cast<vd_unaligned*>(p) = v; }
+TL_INLINE vd load(const double* p) { return load_as<vd>(p); }
+TL_INLINE void store(double* p, vd v) { store_at(p, v); }
 TL_INLINE vd splat(double x) { return vd{} + x; }
-TL_INLINE vd max(vd a, vd b) {
-  vl mask = a > b;
-  return (vd)(((vl)a & mask) | ((vl)b & ~mask));
-}
 TL_INLINE double sum(vd v) {
   double s = 0;
   for (int i = 0; i < kLanes64; ++i) s += v[i];

@@ -10,13 +10,7 @@ namespace tl::TL_ISA {
 namespace {
 
 TL_INLINE vf root(vf x) { return sqrt(x); }
-TL_INLINE vd root(vd x) {
-#if defined(__AVX2__)
-  return (vd)_mm256_sqrt_pd((__m256d)x);
-#endif
-  for (int i = 0; i < kLanes64; ++i) x[i] = __builtin_sqrt(x[i]);
-  return x;
-}
+TL_INLINE vd root(vd x) { return sqrt(x); }
 TL_INLINE vf size(vf x) { return abs(x); }
 TL_INLINE vd size(vd x) { return (vd)((vl)x & INT64_MAX); }
 TL_INLINE vf choose(vi mask, vf a, vf b) { return select(mask, a, b); }

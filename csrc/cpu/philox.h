@@ -31,25 +31,24 @@ inline constexpr int kPhiloxBatch = 8;  // blocks made at once
 
 // kPhiloxBatch blocks from `counter` on: words[4 * block + word].
 TL_INLINE void philox_batch(uint64_t seed, uint64_t counter, uint32_t* words) {
-#if defined(__AVX2__)
+  if constexpr (kLanes < 8) {
+    for (int i = 0; i < kPhiloxBatch; ++i) philox(seed, counter + i, 0, words + 4 * i);
+    return;
+  }
   // One 32-bit word in each 64-bit lane; what stands in a lane's upper half is ignored by the
   // multiplication and dropped at the end.
-  __m256i c[2][4];
+  u64x4 c[2][4] = {};
   for (int h = 0; h < 2; ++h) {
-    const __m256i at = _mm256_add_epi64(_mm256_set1_epi64x(static_cast<int64_t>(counter + 4 * h)),
-                                        _mm256_setr_epi64x(0, 1, 2, 3));
-    c[h][0] = at;
-    c[h][1] = _mm256_srli_epi64(at, 32);
-    c[h][2] = c[h][3] = _mm256_setzero_si256();
+    c[h][0] = (counter + 4 * h) + u64x4{0, 1, 2, 3};
+    c[h][1] = c[h][0] >> 32;
   }
-  const __m256i m0 = _mm256_set1_epi64x(kPhiloxM0), m1 = _mm256_set1_epi64x(kPhiloxM1);
+  const u64x4 m0 = u64x4{} + kPhiloxM0, m1 = u64x4{} + kPhiloxM1;
   uint32_t k0 = static_cast<uint32_t>(seed), k1 = static_cast<uint32_t>(seed >> 32);
   for (int i = 0; i < 10; ++i) {
-    const __m256i key0 = _mm256_set1_epi64x(k0), key1 = _mm256_set1_epi64x(k1);
     for (int h = 0; h < 2; ++h) {
-      const __m256i p0 = _mm256_mul_epu32(m0, c[h][0]), p1 = _mm256_mul_epu32(m1, c[h][2]);
-      c[h][0] = _mm256_xor_si256(_mm256_srli_epi64(p1, 32), _mm256_xor_si256(c[h][1], key0));
-      c[h][2] = _mm256_xor_si256(_mm256_srli_epi64(p0, 32), _mm256_xor_si256(c[h][3], key1));
+      const u64x4 p0 = multiply_words(m0, c[h][0]), p1 = multiply_words(m1, c[h][2]);
+      c[h][0] = (p1 >> 32) ^ (c[h][1] ^ k0);
+      c[h][2] = (p0 >> 32) ^ (c[h][3] ^ k1);
       c[h][1] = p1;
       c[h][3] = p0;
     }
@@ -58,16 +57,11 @@ TL_INLINE void philox_batch(uint64_t seed, uint64_t counter, uint32_t* words) {
   }
   for (int h = 0; h < 2; ++h) {
     // Words 0 and 1, 2 and 3 of a block side by side, then the halves of the blocks together.
-    const __m256i a = _mm256_blend_epi32(c[h][0], _mm256_slli_epi64(c[h][1], 32), 0xaa);
-    const __m256i b = _mm256_blend_epi32(c[h][2], _mm256_slli_epi64(c[h][3], 32), 0xaa);
-    const __m256i low = _mm256_unpacklo_epi64(a, b), high = _mm256_unpackhi_epi64(a, b);
-    auto* out = reinterpret_cast<__m256i*>(words + 16 * h);
-    _mm256_storeu_si256(out, _mm256_permute2x128_si256(low, high, 0x20));
-    _mm256_storeu_si256(out + 1, _mm256_permute2x128_si256(low, high, 0x31));
+    auto join = [](u64x4 x, u64x4 y) { return (x & 0xffffffff) | y << 32; };
+    const u64x4 a = join(c[h][0], c[h][1]), b = join(c[h][2], c[h][3]);
+    store_at(words + 16 * h, __builtin_shufflevector(a, b, 0, 4, 1, 5));
+    store_at(words + 16 * h + 8, __builtin_shufflevector(a, b, 2, 6, 3, 7));
   }
-#else
-  for (int i = 0; i < kPhiloxBatch; ++i) philox(seed, counter + i, 0, words + 4 * i);
-#endif
 }
 
 }  // namespace tl::TL_ISA

@@ -34,10 +34,10 @@ const char* dequantize(const Arg* args, int) {
         }
       });
     };
-    if (const BlockKernels* kernels = block_kernels(x.dtype)) {
+    if (const BlockFormat* format = block_format(x.dtype)) {
       const int block = block_of(x.dtype), bytes = bytes_of(x.dtype);
       walk([&](int64_t first, int64_t n, float* floats) {
-        kernels->unpack(x.ptr<const uint8_t>() + first / block * bytes, n / block, floats);
+        format->floats(x.ptr<const uint8_t>() + first / block * bytes, n / block, floats);
       });
       return;
     }

@@ -3,20 +3,52 @@
 #include "../core/array.h"
 #include "simd/simd.h"
 
-namespace tl::TL_ISA {
+namespace tl {
 
-struct Linear;
-
-// What a dtype of weights that are not plain floats can do.
-struct BlockKernels {
+// What kernels know of a dtype of weights that are not plain floats; the bytes of a format are read
+// by its own functions alone. Units are 32 weights, groups those that share a scale.
+struct BlockFormat {
+  enum Kind : uint8_t {
+    none,     // no small integers: floats() is all there is
+    shifted,  // w = d·(q + shift), q from 0 to top
+    minimum,  // w = d·q + m, q from 0 to top
+    plain,    // w = d·q, q any int8
+  };
+  Kind kind = none;
+  uint8_t top = 0;
+  int16_t shift = 0, bytes = 0, units = 0, group = 0;  // bytes and units of a block
   // Whole blocks as floats, bit-equal to the reference of the format.
-  void (*unpack)(const uint8_t* blocks, int64_t count, float* out) = nullptr;
-  // `linear` with activations rounded to int8; absent where weights are no small integers.
-  const char* (*linear_int8)(const Linear&) = nullptr;
+  void (*unpack)(const BlockFormat&, const uint8_t* blocks, int64_t count, float* out) = nullptr;
+  // Whole blocks as the bytes q, and their scales d (and m) with room for 7 more behind them.
+  void (*values)(const uint8_t* blocks, int64_t count, uint8_t* q) = nullptr;
+  void (*scales)(const uint8_t* blocks, int64_t count, float* d, float* m) = nullptr;
+
+  int groups() const { return units * 32 / group; }  // of a block
+  void floats(const uint8_t* blocks, int64_t count, float* out) const {
+    unpack(*this, blocks, count, out);
+  }
 };
 
+}  // namespace tl
+
+#ifdef TL_BELOW  // this set unpacks as the one below it does
+namespace tl::TL_BELOW {
+const BlockFormat* block_format(DType dtype);
+}
+#endif
+
+namespace tl::TL_ISA {
+
 // nullptr for dtypes that are no block format.
-const BlockKernels* block_kernels(DType dtype);
+#ifdef TL_BELOW
+using tl::TL_BELOW::block_format;
+#else
+const BlockFormat* block_format(DType dtype);
+#endif
+
+struct Linear;
+// `linear` with activations rounded to int8, for weights of a format with values().
+const char* linear_int8(const Linear& l, const BlockFormat& format);
 
 // The plain dtypes that activations, results and weights come in: f(T{}).
 template <class F>

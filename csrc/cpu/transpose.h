@@ -14,38 +14,19 @@ struct [[gnu::packed, gnu::may_alias]] Loose {
   Word value;
 };
 
-#ifdef __AVX2__
 // Eight rows of eight 32-bit words, turned in registers.
 TL_INLINE void turn(const uint32_t* from, int64_t from_step, uint32_t* to, int64_t to_step) {
-  __m256 r[8], t[8];
-  for (int i = 0; i < 8; ++i)
-    r[i] = _mm256_loadu_ps(reinterpret_cast<const float*>(from + i * from_step));
-  for (int i = 0; i < 4; ++i) {
-    t[2 * i] = _mm256_unpacklo_ps(r[2 * i], r[2 * i + 1]);
-    t[2 * i + 1] = _mm256_unpackhi_ps(r[2 * i], r[2 * i + 1]);
-  }
-  for (int half = 0; half < 2; ++half) {
-    int b = 4 * half;
-    r[b] = _mm256_shuffle_ps(t[b], t[b + 2], 0x44);
-    r[b + 1] = _mm256_shuffle_ps(t[b], t[b + 2], 0xee);
-    r[b + 2] = _mm256_shuffle_ps(t[b + 1], t[b + 3], 0x44);
-    r[b + 3] = _mm256_shuffle_ps(t[b + 1], t[b + 3], 0xee);
-  }
-  for (int i = 0; i < 4; ++i) {
-    _mm256_storeu_ps(reinterpret_cast<float*>(to + i * to_step),
-                     _mm256_permute2f128_ps(r[i], r[i + 4], 0x20));
-    _mm256_storeu_ps(reinterpret_cast<float*>(to + (i + 4) * to_step),
-                     _mm256_permute2f128_ps(r[i], r[i + 4], 0x31));
-  }
+  f32x8 r[8];
+  for (int i = 0; i < 8; ++i) r[i] = load_as<f32x8>(from + i * from_step);
+  transpose(r);
+  for (int i = 0; i < 8; ++i) store_at(to + i * to_step, r[i]);
 }
-#endif
 
 // to[r][c] = from[c][r], both with unit steps inside.
 template <class Word>
 void turn_tile(Loose<Word>* to, int64_t to_step, const Loose<Word>* from, int64_t from_step,
                int64_t rows, int64_t columns) {
   int64_t r = 0;
-#ifdef __AVX2__
   if constexpr (sizeof(Word) == 4) {
     for (; r + 8 <= rows; r += 8) {
       int64_t c = 0;
@@ -58,7 +39,6 @@ void turn_tile(Loose<Word>* to, int64_t to_step, const Loose<Word>* from, int64_
       }
     }
   }
-#endif
   for (; r < rows; ++r) {
     for (int64_t c = 0; c < columns; ++c) to[r * to_step + c].value = from[c * from_step + r].value;
   }

@@ -37,94 +37,69 @@ TL_INLINE uint64_t long_at(const uint8_t* p) {
 }
 
 // --- scales ------------------------------------------------------------------------------------
-// d[i] = the f16 at p + i·step. Written up to n rounded up to 8, the last one repeated: a reader of
-// whole vectors finds numbers there. (Zeros stored one by one would cost it dear: a load cannot be
-// forwarded from several stores.)
-template <int kStep>
-TL_INLINE void halves_at(const uint8_t* p, int64_t n, float* d) {
-#ifdef __F16C__
-  auto convert = [&](int64_t i, auto at) {
-    auto bits = [&](int64_t j) {
-      short h;
-      memcpy(&h, at(p + (i + j) * kStep), 2);
-      return h;
-    };
-    __m128i x =
-        _mm_setr_epi16(bits(0), bits(1), bits(2), bits(3), bits(4), bits(5), bits(6), bits(7));
-    store(d + i, (vf)_mm256_cvtph_ps(x));
-  };
+// f(i, at) for i = 0, 8, … up to n: at(j) is the place of number i + j, the last one repeated. So
+// n is rounded up to 8, and a reader of whole vectors finds numbers there. (Zeros stored one by one
+// would cost it dear: a load cannot be forwarded from several stores.)
+template <int kStep, class F>
+TL_INLINE void by_eights(const uint8_t* p, int64_t n, const F& f) {
   int64_t i = 0;
-  for (; i + 8 <= n; i += 8) convert(i, [](const uint8_t* at) { return at; });
-  if (i < n)
-    convert(i, [last = p + (n - 1) * kStep](const uint8_t* at) { return at < last ? at : last; });
-#else
-  for (int64_t i = 0; i < (n + 7) / 8 * 8; ++i) d[i] = half_at(p + (i < n ? i : n - 1) * kStep);
-#endif
+  for (; i + 8 <= n; i += 8) f(i, [=](int j) { return p + (i + j) * kStep; });
+  if (i < n) {
+    const uint8_t* last = p + (n - 1) * kStep;
+    f(i, [=](int j) { return p + (i + j) * kStep < last ? p + (i + j) * kStep : last; });
+  }
 }
 
-// d[i], m[i] = the pair of f16 at p + i·step; room as above.
+// d[i] = the f16 at p + i·step.
+template <int kStep>
+TL_INLINE void halves_at(const uint8_t* p, int64_t n, float* d) {
+  by_eights<kStep>(p, n, [&](int64_t i, auto at) {
+    auto bits = [&](int j) { return short_at(at(j)); };
+    store_at(d + i, from_halves(u16x8{bits(0), bits(1), bits(2), bits(3), bits(4), bits(5), bits(6),
+                                      bits(7)}));
+  });
+}
+
+// d[i], m[i] = the pair of f16 at p + i·step.
 template <int kStep>
 TL_INLINE void half_pairs_at(const uint8_t* p, int64_t n, float* d, float* m) {
-#ifdef __F16C__
-  auto convert = [&](int64_t i, auto at) {
-    auto four = [&](int64_t j) {  // d d d d m m m m
-      auto bits = [&](int64_t e) { return static_cast<int>(word_at(at(p + (j + e) * kStep))); };
-      __m128i x = _mm_setr_epi32(bits(0), bits(1), bits(2), bits(3));
-      return _mm256_cvtph_ps(
-          _mm_shuffle_epi8(x, _mm_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15)));
+  by_eights<kStep>(p, n, [&](int64_t i, auto at) {
+    auto four = [&](int j) {  // d d d d m m m m
+      auto bits = [&](int e) { return word_at(at(j + e)); };
+      const u16x8 x = (u16x8)Simd<uint32_t, 4>{bits(0), bits(1), bits(2), bits(3)};
+      return from_halves(__builtin_shufflevector(x, x, 0, 2, 4, 6, 1, 3, 5, 7));
     };
-    __m256 low = four(i), high = four(i + 4);
-    store(d + i, (vf)_mm256_permute2f128_ps(low, high, 0x20));
-    store(m + i, (vf)_mm256_permute2f128_ps(low, high, 0x31));
-  };
-  int64_t i = 0;
-  for (; i + 8 <= n; i += 8) convert(i, [](const uint8_t* at) { return at; });
-  if (i < n)
-    convert(i, [last = p + (n - 1) * kStep](const uint8_t* at) { return at < last ? at : last; });
-#else
-  for (int64_t i = 0; i < (n + 7) / 8 * 8; ++i) {
-    const uint8_t* at = p + (i < n ? i : n - 1) * kStep;
-    d[i] = half_at(at);
-    m[i] = half_at(at + 2);
-  }
-#endif
+    const f32x8 low = four(0), high = four(4);
+    store_at(d + i, join_low(low, high));
+    store_at(m + i, join_high(low, high));
+  });
 }
 
 // As halves_at, each number kTimes (2 or 4) in a row.
 template <int kStep, int kTimes>
 TL_INLINE void repeated_halves_at(const uint8_t* p, int64_t n, float* d) {
-#ifdef __AVX2__
   for (int64_t i = 0; i < n; i += 8, p += 8 * kStep) {
-    alignas(32) float eight[8];
-    int64_t rest = n - i < 8 ? n - i : 8;
-    halves_at<kStep>(p, rest, eight);
-    __m256 x = (__m256)load(eight);
+    f32x8 x;
+    const int64_t rest = n - i < 8 ? n - i : 8;
+    halves_at<kStep>(p, rest, reinterpret_cast<float*>(&x));
     for (int64_t j = 0; j < rest * kTimes; j += 8, d += 8) {
-      __m256i which = _mm256_set1_epi32(static_cast<int>(j / kTimes));
-      which = _mm256_add_epi32(which, kTimes == 2 ? _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3)
-                                                  : _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1));
-      store(d, (vf)_mm256_permutevar8x32_ps(x, which));
+      if constexpr (kTimes == 2) {
+        store_at(d, __builtin_shufflevector(x, x, 0, 0, 1, 1, 2, 2, 3, 3));
+        x = __builtin_shufflevector(x, x, 4, 5, 6, 7, 4, 5, 6, 7);
+      } else {
+        store_at(d, __builtin_shufflevector(x, x, 0, 0, 0, 0, 1, 1, 1, 1));
+        x = __builtin_shufflevector(x, x, 2, 3, 4, 5, 6, 7, 6, 7);
+      }
     }
   }
-#else
-  for (int64_t i = 0; i < n * kTimes; ++i) d[i] = half_at(p + i / kTimes * kStep);
-#endif
 }
 
 // All 8 scales of a block of 256 are the same.
-TL_INLINE void eight_same(float scale, float* d) {
-  for (int i = 0; i < 8; i += kLanes) store(d + i, splat(scale));
-}
+TL_INLINE void eight_same(float scale, float* d) { store_at(d, scale - f32x8{}); }
 
 // to[i] = scale · the i-th of 8 int8.
 TL_INLINE void scale8(float scale, uint64_t bytes, float* to) {
-#ifdef __AVX2__
-  __m256i x = _mm256_cvtepi8_epi32(_mm_cvtsi64_si128(static_cast<int64_t>(bytes)));
-  store(to, splat(scale) * (vf)_mm256_cvtepi32_ps(x));
-#else
-  for (int i = 0; i < 8; ++i)
-    to[i] = scale * static_cast<float>(static_cast<int8_t>(bytes >> 8 * i & 0xff));
-#endif
+  store_at(to, scale * __builtin_convertvector(signed8(bytes), f32x8));
 }
 
 inline constexpr uint64_t kEachByte = 0x0101010101010101;
@@ -154,8 +129,6 @@ struct Format {
   static constexpr Form kForm = kFormOf;
   static constexpr int kTop = kTopValue, kShift = kShiftBy;
   static constexpr bool kMins = kForm == Form::minimum;
-  static constexpr bool kSigned = kForm == Form::plain || kForm == Form::masked || kShift != 0;
-
   // The scales of n blocks, and minima: one f16 in front of each block, unless the format says
   // otherwise. Up to 7 places after the last may be written.
   static TL_INLINE void scales(const uint8_t* b, int64_t n, float* d, float*) {

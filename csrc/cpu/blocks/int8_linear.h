@@ -1,13 +1,10 @@
-// `linear` with activations rounded to int8 blocks of 32 (`fast`), for one block format.
+// `linear` with activations rounded to int8 blocks of 32: what its files know of each other.
 #pragma once
-#include "int8_dot.h"
-#include "int8_panel.h"
+#include "../gemm_linear.h"
 
 namespace tl::TL_ISA {
 
-template <class F>
-const char* linear_int8_of(const Linear& l) {
-  return l.m <= kDotRows ? decode_rows<F>(l) : prefill_rows<F>(l);
-}
+// More than kDotRows rows.
+const char* int8_many_rows(const Linear& l, const BlockFormat& format);
 
 }  // namespace tl::TL_ISA

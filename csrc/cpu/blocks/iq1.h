@@ -14,40 +14,24 @@ struct IQ1_S : Format<DType::iq1_s, 32, Form::shifted, 18, -9> {
   static TL_INLINE Block open(const uint8_t* b) {
     Block block;
     block.b = b + 34;
-#ifdef __AVX2__
     // Each u16 goes to four lanes; each lane brings its own 3 bits to bit 9, then all go to bit 8.
-    const b32 copy = _mm256_setr_epi8(0, 1, 0, 1, 0, 1, 0, 1, 2, 3, 2, 3, 2, 3, 2, 3,  //
-                                      4, 5, 4, 5, 4, 5, 4, 5, 6, 7, 6, 7, 6, 7, 6, 7);
-    const b32 shift = _mm256_set1_epi64x(0x0001000800400200);
+    const u16x16 shift = (u16x16)(u64x4{} + 0x0001000800400200);
     for (int i = 0; i < 2; ++i) {
-      __m128i low = _mm_loadu_si128(reinterpret_cast<const __m128i*>(b + 2 + 16 * i));
-      b32 high = _mm256_set1_epi64x(static_cast<int64_t>(long_at(b + 34 + 8 * i)));
-      high = _mm256_mullo_epi16(_mm256_shuffle_epi8(high, copy), shift);
-      high = and32(_mm256_srli_epi16(high, 1), _mm256_set1_epi16(0x700));
-      store32(block.index + 16 * i, operator_or(_mm256_cvtepu8_epi16(low), high));
+      auto four = [&](int j) { return short_at(b + 34 + 8 * i + 2 * j) * 0x0001000100010001ull; };
+      const u16x16 x = (u16x16)u64x4{four(0), four(1), four(2), four(3)};
+      store_at(block.index + 16 * i,
+               unsigned16(load_as<b16>(b + 2 + 16 * i)) | ((x * shift) >> 1 & 0x700));
     }
-#else
-    for (int i = 0; i < 32; ++i) {
-      block.index[i] =
-          static_cast<uint16_t>(b[2 + i] | (short_at(b + 34 + i / 4 * 2) >> i % 4 * 3 & 7) << 8);
-    }
-#endif
     return block;
   }
   static TL_INLINE b32 values(const Block& block, int unit) {
     b32 w = join_eights(kIq1Bytes, block.index + 4 * unit);
-    return add32(w, splat32(block.b[2 * unit + 1] & 0x80 ? 0 : 2));
+    return w + splat32(block.b[2 * unit + 1] & 0x80 ? 0 : 2);
   }
   static TL_INLINE void block_scales(const uint8_t* b, float* d, float*) {
     float eighth = half_at(b) * 0.125f;
-#ifdef __AVX2__
-    __m128i x = _mm_loadu_si128(reinterpret_cast<const __m128i*>(b + 34));
-    x = _mm_or_si128(_mm_and_si128(_mm_srli_epi16(x, 11), _mm_set1_epi16(14)), _mm_set1_epi16(1));
-    store(d, splat(eighth) * (vf)_mm256_cvtepi32_ps(_mm256_cvtepu16_epi32(x)));
-#else
-    for (int j = 0; j < 8; ++j)
-      d[j] = eighth * static_cast<float>((b[35 + 2 * j] >> 4 & 7) * 2 + 1);
-#endif
+    const u16x8 x = (load_as<u16x8>(b + 34) >> 11 & 14) | 1;
+    store_at(d, eighth * __builtin_convertvector((i32x8)widen(x), f32x8));
   }
 };
 
@@ -61,32 +45,24 @@ struct IQ1_M : Format<DType::iq1_m, 16, Form::shifted, 18, -9> {
   static TL_INLINE Block open(const uint8_t* b) {
     Block block;
     block.b = b + 32;
-#ifdef __AVX2__
+    typedef Simd<uint8_t, 8> b8;
     for (int i = 0; i < 2; ++i) {
-      __m128i low = _mm_loadu_si128(reinterpret_cast<const __m128i*>(b + 16 * i));
-      __m128i pairs = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(b + 32 + 8 * i));
-      pairs = _mm_and_si128(_mm_unpacklo_epi8(pairs, _mm_srli_epi16(pairs, 4)), _mm_set1_epi8(7));
-      b32 high = _mm256_slli_epi16(_mm256_cvtepu8_epi16(pairs), 8);
-      store32(block.index + 16 * i, operator_or(_mm256_cvtepu8_epi16(low), high));
+      const b8 bits = load_as<b8>(b + 32 + 8 * i);
+      b16 x{};
+      memcpy(&x, &bits, 8);
+      x = __builtin_shufflevector(x, (b16)((u16x8)x >> 4), 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21,
+                                  6, 22, 7, 23);
+      store_at(block.index + 16 * i, unsigned16(load_as<b16>(b + 16 * i)) | unsigned16(x & 7) << 8);
     }
-#else
-    for (int i = 0; i < 32; ++i)
-      block.index[i] = static_cast<uint16_t>(b[i] | (b[32 + i / 2] >> i % 2 * 4 & 7) << 8);
-#endif
     return block;
   }
   static TL_INLINE b32 values(const Block& block, int unit) {
     b32 w = join_eights(kIq1Bytes, block.index + 4 * unit);
     const uint8_t* signs = block.b + 2 * unit;
-#ifdef __AVX2__
-    b32 bits = _mm256_setr_epi64x(0x0008000800080008, 0x0080008000800080, 0x0800080008000800,
-                                  static_cast<int64_t>(0x8000800080008000ull));
-    b32 x = and32(_mm256_set1_epi16(static_cast<int16_t>(short_at(signs))), bits);
-    x = and32(_mm256_cmpeq_epi16(x, _mm256_setzero_si256()), splat32(2));
-    return add32(w, x);
-#else
-    return add32(w, bytes32([=](int i) { return signs[i / 16] >> i / 8 % 2 * 4 & 8 ? 0 : 2; }));
-#endif
+    const u16x16 bits = (u16x16)u64x4{0x0008000800080008, 0x0080008000800080, 0x0800080008000800,
+                                      0x8000800080008000};
+    const u16x16 x = (u16x16{} + short_at(signs)) & bits;
+    return w + ((b32)(x == 0) & 2);
   }
   static TL_INLINE void block_scales(const uint8_t* b, float* d, float*) {
     uint64_t x = long_at(b + 48);

@@ -15,14 +15,9 @@ struct Masked : Format<kType, kGroupSize, Form::masked, kTopValue> {
 
 // 7 bits in each byte, with the eighth that makes their number even.
 TL_INLINE b32 even_bits(b32 x) {
-#ifdef __AVX2__
   alignas(16) static constexpr int8_t kOdd[16] = {0,    -128, -128, 0,    -128, 0,    0,    -128,
                                                   -128, 0,    0,    -128, 0,    -128, -128, 0};
-  b32 parity = _mm256_xor_si256(lookup32(kOdd, field(x, 0, 15)), lookup32(kOdd, field(x, 4, 15)));
-  return operator_or(x, parity);
-#else
-  return bytes32([=](int i) { return even_signs(x.v[i]); });
-#endif
+  return x | (lookup32(kOdd, field(x, 0, 15)) ^ lookup32(kOdd, field(x, 4, 15)));
 }
 
 // 8 words of four 7-bit fields and a 4-bit scale above them: one behind the other, or the second
@@ -30,36 +25,20 @@ TL_INLINE b32 even_bits(b32 x) {
 template <bool kPairs>
 struct SignWords {
   const uint8_t* p;
-#ifdef __AVX2__
-  TL_INLINE b32 load() const {
-    if constexpr (!kPairs) return load32(p);
-    __m256 low = _mm256_loadu_ps(reinterpret_cast<const float*>(p)),
-           high = _mm256_loadu_ps(reinterpret_cast<const float*>(p + 32));
-    return _mm256_permute4x64_epi64(_mm256_castps_si256(_mm256_shuffle_ps(low, high, 0xdd)), 0xd8);
+  TL_INLINE u32x8 words() const {
+    const u32x8 low = load_as<u32x8>(p);
+    if constexpr (!kPairs) return low;
+    return __builtin_shufflevector(low, load_as<u32x8>(p + 32), 1, 3, 5, 7, 9, 11, 13, 15);
   }
   TL_INLINE b32 signs() const {
-    b32 x = load();
-    auto byte = [&](int shift, int mask) {
-      return _mm256_and_si256(_mm256_slli_epi32(x, shift), _mm256_set1_epi32(mask));
-    };
-    return even_bits(operator_or(operator_or(byte(0, 0x7f), byte(1, 0x7f00)),
-                                 operator_or(byte(2, 0x7f0000), byte(3, 0x7f000000))));
+    const u32x8 x = words();
+    return even_bits(
+        (b32)((x & 0x7f) | (x << 1 & 0x7f00) | (x << 2 & 0x7f0000) | (x << 3 & 0x7f000000)));
   }
   // d·(2s + 1)
   TL_INLINE void scales(float d, float* to) const {
-    b32 odd =
-        operator_or(_mm256_slli_epi32(_mm256_srli_epi32(load(), 28), 1), _mm256_set1_epi32(1));
-    store(to, splat(d) * (vf)_mm256_cvtepi32_ps(odd));
+    store_at(to, d * __builtin_convertvector((i32x8)(words() >> 28 << 1 | 1), f32x8));
   }
-#else
-  TL_INLINE uint32_t word(int i) const { return word_at(p + (kPairs ? 8 * i + 4 : 4 * i)); }
-  TL_INLINE b32 signs() const {
-    return even_bits(bytes32([&](int i) { return word(i / 4) >> 7 * (i % 4) & 0x7f; }));
-  }
-  TL_INLINE void scales(float d, float* to) const {
-    for (int i = 0; i < 8; ++i) to[i] = d * static_cast<float>((word(i) >> 28) * 2 + 1);
-  }
-#endif
 };
 
 // The indices as they are, the signs worked out.
@@ -100,20 +79,10 @@ struct IQ2_XS : Masked<DType::iq2_xs, 16, 43> {
   };
   static TL_INLINE Block open(const uint8_t* b) {
     Block block;
-#ifdef __AVX2__
-    b32 low = load32(b + 2), high = load32(b + 34);
-    const b32 nine = _mm256_set1_epi16(511);
-    store32(block.index, and32(low, nine));
-    store32(block.index + 16, and32(high, nine));
-    b32 seven = _mm256_packus_epi16(_mm256_srli_epi16(low, 9), _mm256_srli_epi16(high, 9));
-    store32(block.signs, even_bits(_mm256_permute4x64_epi64(seven, 0xd8)));
-#else
-    for (int i = 0; i < 32; ++i) {
-      uint16_t x = short_at(b + 2 + 2 * i);
-      block.index[i] = x & 511;
-      block.signs[i] = even_signs(x >> 9);
-    }
-#endif
+    const u16x16 low = load_as<u16x16>(b + 2), high = load_as<u16x16>(b + 34);
+    store_at(block.index, low & 511);
+    store_at(block.index + 16, high & 511);
+    store32(block.signs, even_bits(to_bytes(low >> 9, high >> 9)));
     return block;
   }
   static TL_INLINE b32 values(const Block& block, int unit) {
@@ -133,22 +102,14 @@ struct IQ2_S : Masked<DType::iq2_s, 16, 43> {
   static TL_INLINE Block open(const uint8_t* b) {
     Block block;
     block.signs = b + 34;
-#ifdef __AVX2__
     // Each byte of four bit pairs goes to four lanes, and each lane shifts its own pair to bit 8.
-    const b32 copy = _mm256_setr_epi8(0, -1, 0, -1, 0, -1, 0, -1, 1, -1, 1, -1, 1, -1, 1, -1,  //
-                                      2, -1, 2, -1, 2, -1, 2, -1, 3, -1, 3, -1, 3, -1, 3, -1);
-    const b32 shift = _mm256_set1_epi64x(0x0004001000400100);
+    const u16x16 shift = (u16x16)(u64x4{} + 0x0004001000400100);
     for (int i = 0; i < 2; ++i) {
-      __m128i low = _mm_loadu_si128(reinterpret_cast<const __m128i*>(b + 2 + 16 * i));
-      b32 pairs = _mm256_set1_epi32(static_cast<int>(word_at(b + 66 + 4 * i)));
-      pairs = _mm256_mullo_epi16(_mm256_shuffle_epi8(pairs, copy), shift);
-      pairs = and32(pairs, _mm256_set1_epi16(0x300));
-      store32(block.index + 16 * i, operator_or(_mm256_cvtepu8_epi16(low), pairs));
+      auto pairs = [&](int j) { return b[66 + 4 * i + j] * 0x0001000100010001ull; };
+      const u16x16 x = (u16x16)u64x4{pairs(0), pairs(1), pairs(2), pairs(3)};
+      store_at(block.index + 16 * i,
+               unsigned16(load_as<b16>(b + 2 + 16 * i)) | (x * shift & 0x300));
     }
-#else
-    for (int i = 0; i < 32; ++i)
-      block.index[i] = static_cast<uint16_t>(b[2 + i] | (b[66 + i / 4] >> i % 4 * 2 & 3) << 8);
-#endif
     return block;
   }
   static TL_INLINE b32 values(const Block& block, int unit) {
@@ -187,20 +148,13 @@ struct IQ3_S : Masked<DType::iq3_s, 32, 15> {
   static TL_INLINE Block open(const uint8_t* b) {
     Block block;
     block.signs = b + 74;
-#ifdef __AVX2__
-    const b32 bits = _mm256_setr_epi16(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096,
-                                       8192, 16384, static_cast<int16_t>(0x8000));
+    const u16x16 bits = {1,   2,   4,    8,    16,   32,   64,    128,
+                         256, 512, 1024, 2048, 4096, 8192, 16384, 32768};
     for (int i = 0; i < 4; ++i) {
-      __m128i low = _mm_loadu_si128(reinterpret_cast<const __m128i*>(b + 2 + 16 * i));
-      b32 high = _mm256_set1_epi16(static_cast<int16_t>(short_at(b + 66 + 2 * i)));
-      high = _mm256_cmpeq_epi16(and32(high, bits), bits);
-      high = and32(high, _mm256_set1_epi16(256));
-      store32(block.index + 16 * i, operator_or(_mm256_cvtepu8_epi16(low), high));
+      const u16x16 high = u16x16{} + short_at(b + 66 + 2 * i);
+      store_at(block.index + 16 * i,
+               unsigned16(load_as<b16>(b + 2 + 16 * i)) | ((u16x16)((high & bits) == bits) & 256));
     }
-#else
-    for (int i = 0; i < 64; ++i)
-      block.index[i] = static_cast<uint16_t>(b[2 + i] | (b[66 + i / 8] >> i % 8 & 1) << 8);
-#endif
     return block;
   }
   static TL_INLINE b32 values(const Block& block, int unit) {

@@ -24,7 +24,7 @@ struct Q2_K : Format<DType::q2_k, 16, Form::minimum, 3> {
 struct Q3_K : Format<DType::q3_k, 16, Form::shifted, 7, -4> {
   static TL_INLINE b32 values(const uint8_t* b, int unit) {
     b32 low = field(load32(b + 32 + unit / 4 * 32), unit % 4 * 2, 3);
-    return operator_or(low, shift_left(field(load32(b), unit, 1), 2));
+    return (low | shift_left(field(load32(b), unit, 1), 2));
   }
   static TL_INLINE void block_scales(const uint8_t* b, float* d, float*) {
     constexpr uint64_t kLow = 15 * kEachByte, kHigh = 0x30 * kEachByte;
@@ -51,8 +51,6 @@ TL_INLINE void scales_4_5(const uint8_t* b, float* d, float* m) {
 // The scales, 128 bytes of nibbles.
 struct Q4_K : Format<DType::q4_k, 32, Form::minimum, 15> {
   static TL_INLINE b32 values(const uint8_t* b, int unit) {
-    // One call with a computed shift, not a choice between two calls: GCC 12 mixes up the returned
-    // structs of the portable b32.
     return field(load32(b + 16 + unit / 2 * 32), unit % 2 * 4, 15);
   }
   static TL_INLINE void block_scales(const uint8_t* b, float* d, float* m) { scales_4_5(b, d, m); }
@@ -62,7 +60,7 @@ struct Q4_K : Format<DType::q4_k, 32, Form::minimum, 15> {
 struct Q5_K : Format<DType::q5_k, 32, Form::minimum, 31> {
   static TL_INLINE b32 values(const uint8_t* b, int unit) {
     b32 low = field(load32(b + 48 + unit / 2 * 32), unit % 2 * 4, 15);
-    return operator_or(low, shift_left(field(load32(b + 16), unit, 1), 4));
+    return (low | shift_left(field(load32(b + 16), unit, 1), 4));
   }
   static TL_INLINE void block_scales(const uint8_t* b, float* d, float* m) { scales_4_5(b, d, m); }
 };
@@ -73,7 +71,7 @@ struct Q6_K : Format<DType::q6_k, 16, Form::shifted, 63, -32> {
     int half = unit / 4, j = unit % 4;
     b32 low = field(load32(b + 64 * half + 32 * (j & 1)), j / 2 * 4, 15);
     b32 high = field(load32(b + 128 + 32 * half), 2 * j, 3);
-    return operator_or(low, shift_left(high, 4));
+    return (low | shift_left(high, 4));
   }
   static TL_INLINE void block_scales(const uint8_t* b, float* d, float*) {
     float scale = half_at(b + 208);

@@ -1,6 +1,6 @@
-// The kernels of the formats of the family "lookup" in blocks.def.
-#include "kernels_of.h"
+// The formats of the family "lookup" in blocks.def.
+#include "formats_of.h"
 
 namespace tl::TL_ISA {
-template void add_kernels<Family::lookup>(BlockKernels*);
+template void add_formats<Family::lookup>(BlockFormat*);
 }  // namespace tl::TL_ISA

@@ -17,13 +17,13 @@ struct Q4_1 : Format<DType::q4_1, 32, Form::minimum, 15> {
 
 struct Q5_0 : Format<DType::q5_0, 32, Form::shifted, 31, -16> {
   static TL_INLINE b32 values(const uint8_t* b, int) {
-    return operator_or(nibbles(b + 6), spread_bits(word_at(b + 2), 16));
+    return nibbles(b + 6) | spread_bits(word_at(b + 2), 16);
   }
 };
 
 struct Q5_1 : Format<DType::q5_1, 32, Form::minimum, 31> {
   static TL_INLINE b32 values(const uint8_t* b, int) {
-    return operator_or(nibbles(b + 8), spread_bits(word_at(b + 4), 16));
+    return nibbles(b + 8) | spread_bits(word_at(b + 4), 16);
   }
   static TL_INLINE void scales(const uint8_t* b, int64_t n, float* d, float* m) {
     half_pairs_at<kBytes>(b, n, d, m);
@@ -53,16 +53,16 @@ struct Q1_0 : Format<DType::q1_0, 32, Form::shifted, 2, -1> {
 struct Q2_0 : Format<DType::q2_0, 32, Form::shifted, 3, -1> {
   static TL_INLINE b32 values(const uint8_t* b, int unit) {
     const uint8_t* q = b + 2 + 8 * unit;
-#ifdef __AVX2__
-    __m128i x = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(q));
-    x = _mm_unpacklo_epi8(x, _mm_srli_epi16(x, 4));  // nibbles in order
-    const __m128i three = _mm_set1_epi8(3);
-    __m128i even = _mm_and_si128(x, three), odd = _mm_and_si128(_mm_srli_epi16(x, 2), three);
-    return _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_unpacklo_epi8(even, odd)),
-                                   _mm_unpackhi_epi8(even, odd), 1);
-#else
-    return bytes32([=](int i) { return q[i / 4] >> i % 4 * 2 & 3; });
-#endif
+    typedef Simd<uint8_t, 8> b8;
+    const b8 pairs = load_as<b8>(q);
+    b16 x{};
+    memcpy(&x, &pairs, 8);
+    x = __builtin_shufflevector(x, (b16)((u16x8)x >> 4), 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21,
+                                6, 22, 7, 23);  // nibbles in order
+    const b16 even = x & 3, odd = (b16)((u16x8)x >> 2) & 3;
+    return __builtin_shufflevector(even, odd, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7,
+                                   23, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15,
+                                   31);
   }
   static TL_INLINE void scales(const uint8_t* b, int64_t n, float* d, float*) {
     repeated_halves_at<kBytes, kUnits>(b, n, d);

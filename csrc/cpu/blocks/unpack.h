@@ -1,42 +1,62 @@
-// Blocks of any format as floats.
+// What is compiled for each block format: its bytes as small integers and scales, and from these,
+// for all alike, its floats.
 #pragma once
+#include "../quant_blocks.h"
 #include "format.h"
 
 namespace tl::TL_ISA {
 
-// The integers that the scales multiply, as int8 (Form::minimum: from 0 up).
-template <class F, class B>
-TL_INLINE b32 whole_values(const B& block, int unit) {
-  b32 w = F::values(block, unit);
-  if constexpr (F::kForm == Form::masked) w = negate32(w, F::mask(block, unit));
-  if constexpr (F::kShift != 0) w = add32(w, splat32(F::kShift));
-  return w;
-}
-
-// Weights of `blocks` blocks as floats. d·q and d·q + m are rounded once, as in the reference: in
-// every format with minima d·q is exact in float, so a fused multiply-add changes nothing.
 template <class F>
-void unpack_blocks(const uint8_t* b, int64_t blocks, float* out) {
-  constexpr int kRun = 8;  // blocks of 32, or 1 of 256: what the scales on the stack are for
-  float d[kRun * F::kGroups + 8], m[kRun * F::kGroups + 8];
-  for (int64_t i = 0; i < blocks; i += kRun) {
-    int64_t run = blocks - i < kRun ? blocks - i : kRun;
-    scales_of<F>(b, run, d, m);
-    for (int64_t j = 0; j < run; ++j, b += F::kBytes) {
-      const auto block = F::open(b);
+void block_values(const uint8_t* b, int64_t blocks, uint8_t* q) {
+  for (int64_t i = 0; i < blocks; ++i, b += F::kBytes) {
+    const auto block = F::open(b);
 #pragma GCC unroll 8
-      for (int unit = 0; unit < F::kUnits; ++unit, out += 32) {
-        b32 w = whole_values<F>(block, unit);
-        const float* dg = d + (j * F::kUnits + unit) * (32 / F::kGroup);
-        const float* mg = m + (j * F::kUnits + unit) * (32 / F::kGroup);
-        each_float<F::kSigned>(w, [&](int e, vf v) {
-          v = v * splat(dg[e / F::kGroup]);
-          if constexpr (F::kMins) v = v + splat(mg[e / F::kGroup]);
-          store(out + e, v);
-        });
-      }
+    for (int unit = 0; unit < F::kUnits; ++unit, q += 32) {
+      b32 w = F::values(block, unit);
+      if constexpr (F::kForm == Form::masked)
+        w = negate32(w, F::mask(block, unit)) + splat32(F::kTop);
+      store32(q, w);
     }
   }
+}
+
+// The scales of n blocks; a format of large blocks says what one block has.
+template <class F>
+void block_scales(const uint8_t* b, int64_t n, float* d, [[maybe_unused]] float* m) {
+  if constexpr (requires { F::block_scales(b, d, m); }) {
+    for (int64_t i = 0; i < n; ++i, b += F::kBytes, d += F::kGroups) {
+      F::block_scales(b, d, m);
+      if constexpr (F::kMins) m += F::kGroups;
+    }
+  } else {
+    F::scales(b, n, d, m);
+  }
+}
+
+// d·q and d·q + m are rounded once, as in the reference: in every format with minima d·q is exact
+// in float, so a fused multiply-add changes nothing.
+void block_floats(const BlockFormat& format, const uint8_t* blocks, int64_t count, float* out);
+
+template <class F>
+constexpr BlockFormat format_of() {
+  BlockFormat f;
+  f.bytes = F::kBytes;
+  if constexpr (requires { F::floats; }) {
+    f.unpack = F::floats;
+  } else {
+    constexpr bool kMasked = F::kForm == Form::masked;
+    f.kind = F::kMins                  ? BlockFormat::minimum
+             : F::kForm == Form::plain ? BlockFormat::plain
+                                       : BlockFormat::shifted;
+    f.top = F::kTop * (kMasked ? 2 : 1);
+    f.shift = kMasked ? -F::kTop : F::kShift;
+    f.units = F::kUnits;
+    f.group = F::kGroup;
+    f.unpack = block_floats;
+    f.values = block_values<F>;
+    f.scales = block_scales<F>;
+  }
+  return f;
 }
 
 }  // namespace tl::TL_ISA

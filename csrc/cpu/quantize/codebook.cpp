@@ -38,16 +38,6 @@ struct Tables {
   alignas(64) uint8_t rough[4][16];
 };
 
-TL_INLINE float least_lane(vf v) {
-#ifdef __AVX2__
-  __m128 x = _mm_min_ps(_mm256_castps256_ps128((__m256)v), _mm256_extractf128_ps((__m256)v, 1));
-  x = _mm_min_ps(x, _mm_movehl_ps(x, x));
-  return _mm_cvtss_f32(_mm_min_ss(x, _mm_movehdup_ps(x)));
-#else
-  return -max_lane(vf{} - v);
-#endif
-}
-
 // Errors of the 16 keys for the element(s) at x, less the least of them, which is returned.
 TL_INLINE float fill(const Values& values, const float* x, const float* w, float s, bool pair,
                      float* to) {
@@ -60,11 +50,7 @@ TL_INLINE float fill(const Values& values, const float* x, const float* w, float
       error += splat(w[1]) * e * e;
     }
     store(to + i, error);
-#ifdef __AVX2__
-    least = (vf)_mm256_min_ps((__m256)error, (__m256)least);
-#else
     least = min(error, least);
-#endif
   }
   float floor = least_lane(least);
   for (int i = 0; i < 16; i += kLanes) store(to + i, load(to + i) - splat(floor));
@@ -72,55 +58,26 @@ TL_INLINE float fill(const Values& values, const float* x, const float* w, float
 }
 
 // The 16 errors of each table in units of 1 / scale, cut off to a byte.
-TL_INLINE void to_bytes(Tables& t, float scale) {
+TL_INLINE void rough_tables(Tables& t, float scale) {
   for (int p = 0; p < 4; ++p) {
-#ifdef __AVX2__
     auto whole = [&](int i) {
-      return _mm256_cvttps_epi32((__m256)clamp(load(t.error[p] + i) * splat(scale), 0, 255));
+      const f32x8 x = load_as<f32x8>(t.error[p] + i) * scale;
+      return __builtin_convertvector(min(max(x, f32x8{}), f32x8{} + 255), i32x8);
     };
-    // The packs leave the halves of both vectors interleaved by fours.
-    __m256i x = _mm256_packs_epi32(whole(0), whole(8));
-    x = _mm256_packus_epi16(x, x);
-    _mm_store_si128(reinterpret_cast<__m128i*>(t.rough[p]),
-                    _mm_unpacklo_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1)));
-#else
-    for (int i = 0; i < 16; ++i) t.rough[p][i] = clip(t.error[p][i] * scale, 255);
-#endif
+    store_at(t.rough[p], to_bytes(whole(0), whole(8)));
   }
 }
 
 // Rough errors of all points to `rough`; returns the least.
 TL_INLINE int scan(const Codebook& book, const Tables& t, uint8_t* rough) {
-#ifdef __AVX2__
-  __m256i table[4], least = _mm256_set1_epi8(-1);
-  for (int p = 0; p < 4; ++p) {
-    table[p] =
-        _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(t.rough[p])));
-  }
+  b32 least = splat32(255);
   for (int i = 0; i < book.count; i += 32) {
-    auto part = [&](int p) {
-      return _mm256_shuffle_epi8(
-          table[p], _mm256_load_si256(reinterpret_cast<const __m256i*>(book.plane(p) + i)));
-    };
-    __m256i error =
-        _mm256_adds_epu8(_mm256_adds_epu8(part(0), part(1)), _mm256_adds_epu8(part(2), part(3)));
-    _mm256_store_si256(reinterpret_cast<__m256i*>(rough + i), error);
-    least = _mm256_min_epu8(least, error);
+    auto part = [&](int p) { return lookup32(t.rough[p], load_as<b32>(book.plane(p) + i)); };
+    const b32 error = add_full(add_full(part(0), part(1)), add_full(part(2), part(3)));
+    store_at(rough + i, error);
+    least = least32(least, error);
   }
-  __m128i x = _mm_min_epu8(_mm256_castsi256_si128(least), _mm256_extracti128_si256(least, 1));
-  x = _mm_min_epu8(x, _mm_srli_epi16(x, 8));  // odd bytes to even ones
-  return _mm_extract_epi16(_mm_minpos_epu16(_mm_and_si128(x, _mm_set1_epi16(255))), 0);
-#else
-  int least = 255;
-  for (int i = 0; i < book.count; ++i) {
-    int error = 0;
-    for (int p = 0; p < 4; ++p) error += t.rough[p][book.plane(p)[i]];
-    error = error < 255 ? error : 255;
-    rough[i] = static_cast<uint8_t>(error);
-    least = error < least ? error : least;
-  }
-  return least;
-#endif
+  return least_byte(least);
 }
 
 TL_INLINE float exact(const Codebook& book, const Tables& t, int i) {
@@ -131,19 +88,12 @@ TL_INLINE float exact(const Codebook& book, const Tables& t, int i) {
 // f(i) for every point whose rough error is at most `limit`.
 template <class F>
 TL_INLINE void each_below(const uint8_t* rough, int count, int limit, F f) {
-#ifdef __AVX2__
-  const __m256i top = _mm256_set1_epi8(static_cast<char>(limit));
+  const b32 top = splat32(limit);
   for (int i = 0; i < count; i += 32) {
-    __m256i v = _mm256_load_si256(reinterpret_cast<const __m256i*>(rough + i));
-    auto hits =
-        static_cast<uint32_t>(_mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_min_epu8(v, top), v)));
+    const b32 v = load_as<b32>(rough + i);
+    uint32_t hits = top_bits((b32)(least32(v, top) == v));
     for (; hits; hits &= hits - 1) f(i + __builtin_ctz(hits));
   }
-#else
-  for (int i = 0; i < count; ++i) {
-    if (rough[i] <= limit) f(i);
-  }
-#endif
 }
 
 }  // namespace
@@ -172,7 +122,7 @@ Point nearest_point(const Codebook& book, const Values& values, const float* x, 
     // A bound far above the least error leaves few steps to tell points apart: then once more with
     // what the first look has shown.
     for (int pass = 0; pass < 3; ++pass) {
-      to_bytes(t, kByteTop / bound);
+      rough_tables(t, kByteTop / bound);
       least = scan(book, t, rough);
       if (least >= 40) break;
       bound *= static_cast<float>(least + 4) / kByteTop;

@@ -27,12 +27,7 @@ struct Uneven {
 
   static TL_INLINE vf round(vf y) {
     vi i = to_vi((clamp(y, kLow, kHigh) - splat(kLow)) * splat(2.f));
-#ifdef __AVX2__
-    return (vf)_mm256_i32gather_ps(kTable.value, (__m256i)i, 4);
-#else
-    for (int k = 0; k < kLanes; ++k) y[k] = kTable.value[i[k]];
-    return y;
-#endif
+    return gather(kTable.value, i);
   }
   static TL_INLINE int code(float y) {
     y = y > kLow ? (y < kHigh ? y : kHigh) : kLow;

@@ -6,13 +6,7 @@
 
 namespace tl::TL_ISA {
 
-TL_INLINE vf clamp(vf x, float low, float high) {
-#ifdef __AVX2__
-  return (vf)_mm256_min_ps(_mm256_max_ps((__m256)x, (__m256)splat(low)), (__m256)splat(high));
-#else
-  return min(max(x, splat(low)), splat(high));
-#endif
-}
+TL_INLINE vf clamp(vf x, float low, float high) { return min(max(x, splat(low)), splat(high)); }
 // To the nearest integer, halves to even; |x| < 2^22.
 TL_INLINE vf nearest(vf x) { return (x + splat(12582912.f)) - splat(12582912.f); }
 TL_INLINE float nearest(float x) { return (x + 12582912.f) - 12582912.f; }

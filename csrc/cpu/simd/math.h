@@ -12,38 +12,6 @@ TL_INLINE vf each_lane(vf x, F f) {
   return x;
 }
 
-#if defined(__AVX2__)
-TL_INLINE vf floor(vf x) { return (vf)_mm256_floor_ps((__m256)x); }
-TL_INLINE vf ceil(vf x) { return (vf)_mm256_ceil_ps((__m256)x); }
-TL_INLINE vf trunc(vf x) { return (vf)_mm256_round_ps((__m256)x, 0x0b); }
-TL_INLINE vf round(vf x) { return (vf)_mm256_round_ps((__m256)x, 0x08); }  // ties to even
-// The instructions give their second operand when one is NaN.
-TL_INLINE vf between(vf x, float low, float high) {
-  return (vf)_mm256_min_ps((__m256)splat(high), _mm256_max_ps((__m256)splat(low), (__m256)x));
-}
-TL_INLINE vf blend(vi mask, vf a, vf b) {
-  return (vf)_mm256_blendv_ps((__m256)b, (__m256)a, (__m256)mask);
-}
-#else
-TL_INLINE vf floor(vf x) {
-  return each_lane(x, [](float v) { return __builtin_floorf(v); });
-}
-TL_INLINE vf ceil(vf x) {
-  return each_lane(x, [](float v) { return __builtin_ceilf(v); });
-}
-TL_INLINE vf trunc(vf x) {
-  return each_lane(x, [](float v) { return __builtin_truncf(v); });
-}
-TL_INLINE vf round(vf x) {
-  return each_lane(x, [](float v) { return __builtin_rintf(v); });
-}
-TL_INLINE vf between(vf x, float low, float high) {
-  x = select(x < low, splat(low), x);
-  return select(x > high, splat(high), x);
-}
-TL_INLINE vf blend(vi mask, vf a, vf b) { return select(mask, a, b); }
-#endif
-
 // exp(r) - 1 for |r| <= ln(2) / 2, and x as n ln(2) + r.
 TL_INLINE vf expm1_near(vf r) {
   vf p = splat(1.9875691500e-4f);
@@ -55,12 +23,7 @@ TL_INLINE vf expm1_near(vf r) {
   return fma(p, r * r, r);
 }
 TL_INLINE vf split_exponent(vf x, vi* n) {
-#if defined(__AVX2__)
-  vf turns = round(x * 1.44269504088896341f);
-#else
-  vf t = x * 1.44269504088896341f;
-  vf turns = to_vf(to_vi(t + select(t < 0, splat(-0.5f), splat(0.5f))));
-#endif
+  vf turns = near_whole(x * 1.44269504088896341f);
   *n = to_vi(turns);
   return fma(turns, splat(2.12194440e-4f), fma(turns, splat(-0.693359375f), x));
 }
@@ -194,15 +157,6 @@ TL_INLINE vf sine_of(vf r, vi n) {
   vf y = select(-(n & 1), c, s);
   return (vf)((vi)y ^ ((n & 2) << 30));
 }
-TL_INLINE bool any(vi mask) {
-#if defined(__AVX2__)
-  return _mm256_movemask_ps((__m256)mask) != 0;
-#else
-  int32_t found = 0;
-  for (int i = 0; i < kLanes; ++i) found |= mask[i];
-  return found != 0;
-#endif
-}
 TL_INLINE vf sin(vf x) {
   vi n;
   // Beyond the reduction's reach, and for NaN: the library's.
@@ -282,16 +236,15 @@ TL_SCALAR(round, __builtin_rint)
 #undef TL_SCALAR
 TL_INLINE double gelu(double x) { return 0.5 * x * (1 + erf(x * 0.70710678118654752440)); }
 TL_INLINE double pow(double a, double b) { return __builtin_pow(a, b); }
-#if defined(__AVX2__)
 
 // 2^(b log2(a)) in double, for positive normal a: what float needs and more.
-TL_INLINE __m128 power_near(__m128 base, __m128 exponent) {
-  vd x = (vd)_mm256_cvtps_pd(base), y = (vd)_mm256_cvtps_pd(exponent);
-  // m in [sqrt(1/2), sqrt(2)); an integer below 2^51 becomes a double by its bits.
-  typedef uint64_t vw __attribute__((vector_size(32)));  // a NaN's bits may wrap around
-  vl bits = (vl)((vw)x + ((uint64_t{0x3ff0} << 48) - 0x3fe6a09e667f3bcd));
-  vd e = (vd)((vl)((__m256i)_mm256_srli_epi64((__m256i)bits, 52)) | 0x4330000000000000) -
-         (0x1p52 + 1023.);
+TL_INLINE Simd<float, kLanes / 2> power_near(Simd<float, kLanes / 2> base,
+                                             Simd<float, kLanes / 2> exponent) {
+  vd x = __builtin_convertvector(base, vd), y = __builtin_convertvector(exponent, vd);
+  // m in [sqrt(1/2), sqrt(2)); an integer below 2^51 becomes a double by its bits, of which a NaN's
+  // may wrap around.
+  vw bits = (vw)x + ((uint64_t{0x3ff0} << 48) - 0x3fe6a09e667f3bcd);
+  vd e = (vd)(bits >> 52 | 0x4330000000000000) - (0x1p52 + 1023.);
   vd m = (vd)((bits & 0x000fffffffffffff) + 0x3fe6a09e667f3bcd);
   vd s = (m - 1.) / (m + 1.), z = s * s;
   vd p = z * (2.8853900817779268 / 15) + 2.8853900817779268 / 13;
@@ -301,9 +254,8 @@ TL_INLINE __m128 power_near(__m128 base, __m128 exponent) {
   p = p * z + 2.8853900817779268 / 5;
   p = p * z + 2.8853900817779268 / 3;
   p = p * z + 2.8853900817779268;
-  vd t = (e + s * p) * y;
-  t = (vd)_mm256_min_pd(_mm256_set1_pd(200), _mm256_max_pd(_mm256_set1_pd(-200), (__m256d)t));
-  vd n = (vd)_mm256_round_pd((__m256d)t, 0x08), r = (t - n) * 0.69314718055994530942;
+  vd t = between((e + s * p) * y, -200., 200.);
+  vd n = (t + 0x1.8p52) - 0x1.8p52, r = (t - n) * 0.69314718055994530942;
   vd q = r * (1. / 362880) + 1. / 40320;
   q = q * r + 1. / 5040;
   q = q * r + 1. / 720;
@@ -314,15 +266,16 @@ TL_INLINE __m128 power_near(__m128 base, __m128 exponent) {
   q = q * r + 1.;
   q = q * r + 1.;
   vl scale = ((vl)(n + (0x1.8p52 + 1023.)) << 52);
-  return _mm256_cvtpd_ps((__m256d)(q * (vd)scale));
+  return __builtin_convertvector(q * (vd)scale, Simd<float, kLanes / 2>);
 }
 TL_INLINE vf pow(vf a, vf b) {
   const float inf = __builtin_inff();
-  vf size = abs(a);
-  __m256 base = (__m256)between(size, 1e-37f, 3e38f);
-  __m128 low = power_near(_mm256_castps256_ps128(base), _mm256_castps256_ps128((__m256)b));
-  __m128 high = power_near(_mm256_extractf128_ps(base, 1), _mm256_extractf128_ps((__m256)b, 1));
-  vf y = (vf)_mm256_set_m128(high, low);
+  const vf size = abs(a), base = between(size, 1e-37f, 3e38f);
+  Simd<float, kLanes / 2> bases[2], exponents[2];
+  memcpy(bases, &base, sizeof base);
+  memcpy(exponents, &b, sizeof b);
+  for (int i = 0; i < 2; ++i) bases[i] = power_near(bases[i], exponents[i]);
+  vf y = load_as<vf>(bases);
   // A negative base has a power when the exponent is whole: negative when that is odd.
   vf whole = trunc(b);
   vi odd = (abs(b) < 16777216.f) & -(to_vi(between(whole, -16777216.f, 16777216.f)) & 1);
@@ -330,19 +283,13 @@ TL_INLINE vf pow(vf a, vf b) {
   y = blend(a < 0.f, negative, y);
   // Zeros, infinities, NaN and what lies near them: the library's.
   vi plain = (size >= 1e-37f) & (size <= 3e38f) & (abs(b) < inf);
-  if (_mm256_movemask_ps((__m256)plain) != 0xff) {
+  if (any(~plain)) {
     for (int i = 0; i < kLanes; ++i) {
       if (!plain[i]) y[i] = __builtin_powf(a[i], b[i]);
     }
   }
   return y;
 }
-#else
-TL_INLINE vf pow(vf a, vf b) {
-  for (int i = 0; i < kLanes; ++i) a[i] = __builtin_powf(a[i], b[i]);
-  return a;
-}
-#endif
 
 TL_INLINE float abs(float x) { return __builtin_fabsf(x); }
 template <class T>
@@ -353,7 +300,7 @@ TL_INLINE T select(bool mask, T a, T b) {
 #define TL_WHOLE(name)              \
   template <class T>                \
   TL_INLINE T name(T x)             \
-    requires((T(1) / T(2) == T(0))) \
+    requires(std::is_integral_v<T>) \
   {                                 \
     return x;                       \
   }

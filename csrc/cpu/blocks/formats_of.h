@@ -1,0 +1,26 @@
+// Makes what kernels know of every format of a family; each family is a file of its own, so that
+// they are compiled side by side.
+#pragma once
+#include "fp8.h"
+#include "iq1.h"
+#include "iq23.h"
+#include "kquants.h"
+#include "lookup.h"
+#include "simple.h"
+#include "ternary.h"
+#include "unpack.h"
+
+namespace tl::TL_ISA {
+
+enum class Family { simple, small, kquants, lookup, iq };
+
+template <Family kFamily>
+void add_formats(BlockFormat* table) {
+#define BLOCK(family, dtype, Struct)       \
+  if constexpr (Family::family == kFamily) \
+    table[static_cast<int>(DType::dtype)] = format_of<Struct>();
+#include "../../ops/blocks.def"
+#undef BLOCK
+}
+
+}  // namespace tl::TL_ISA

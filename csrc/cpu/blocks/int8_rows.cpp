@@ -1,0 +1,157 @@
+// `linear` of few rows with int8 activations. For one row weights are unpacked in registers; for
+// two to four a run of a row at a time, into the first-level cache.
+#include "int8_rows.h"
+
+#include "int8_linear.h"
+
+namespace tl::TL_ISA {
+namespace {
+
+// Unpacked units of any format.
+template <int kGroupSize, Form kFormOf>
+struct Unpacked {
+  static constexpr int kBytes = 32, kUnits = 1, kGroup = kGroupSize, kGroups = 32 / kGroupSize;
+  static constexpr Form kForm = kFormOf;
+  static constexpr int kShift = kForm == Form::shifted ? 1 : 0;  // whatever is in the activations
+  static constexpr bool kMins = kForm == Form::minimum;
+  static TL_INLINE const uint8_t* open(const uint8_t* b) { return b; }
+  static TL_INLINE b32 values(const uint8_t* b, int) { return load32(b); }
+};
+
+// Where code is to be small, every row is multiplied by itself, and no format has kernels of its
+// own.
+#ifdef __OPTIMIZE_SIZE__
+constexpr bool kSmall = true;
+#else
+constexpr bool kSmall = false;
+#endif
+
+template <class F>
+RowKernel by_rows(int64_t rows) {
+  if constexpr (kSmall) return row_values<F, 1>;
+  return rows == 2 ? row_values<F, 2> : rows == 3 ? row_values<F, 3> : row_values<F, 4>;
+}
+
+RowKernel unpacked_kernel(const BlockFormat& f, int64_t rows) {
+  const bool halves = f.group == 16;
+  if (f.kind == BlockFormat::plain) return by_rows<Unpacked<32, Form::plain>>(rows);
+  if (f.kind == BlockFormat::minimum)
+    return halves ? by_rows<Unpacked<16, Form::minimum>>(rows)
+                  : by_rows<Unpacked<32, Form::minimum>>(rows);
+  return halves ? by_rows<Unpacked<16, Form::shifted>>(rows)
+                : by_rows<Unpacked<32, Form::shifted>>(rows);
+}
+
+// y[c] = Σ values[c·stride + group] · da, over the groups in order, for 8·kTiles columns.
+template <int kPer, int kTiles>
+void add_groups(const float* values, int64_t stride, const float* da, int64_t groups, float* y) {
+  f32x8 acc[kTiles] = {};
+  for (int64_t g = 0; g < groups; g += 8) {
+    f32x8 column[kTiles][8];
+    for (int t = 0; t < kTiles; ++t)
+      load_transposed(values + 8 * t * stride + g, stride, column[t]);
+    auto add = [&](int i) {
+      const f32x8 scale = da[(g + i) / kPer] - f32x8{};
+      for (int t = 0; t < kTiles; ++t) acc[t] = fma(column[t][i], scale, acc[t]);
+    };
+    if (g + 8 <= groups) {
+#pragma GCC unroll 8
+      for (int i = 0; i < 8; ++i) add(i);
+    } else {
+      for (int i = 0; g + i < groups; ++i) add(i);
+    }
+  }
+  for (int t = 0; t < kTiles; ++t) store_at(y + 8 * t, acc[t]);
+}
+
+void add_lines(int per, int columns, const float* values, int64_t stride, const float* da,
+               int64_t groups, float* y) {
+  auto* add = per == 1      ? columns > 8 ? add_groups<1, 2> : add_groups<1, 1>
+              : columns > 8 ? add_groups<2, 2>
+                            : add_groups<2, 1>;
+  add(values, stride, da, groups, y);
+}
+
+// All groups of one row of weights.
+struct Row {
+  static constexpr int kUnits = 64;  // of a run
+  const BlockFormat& f;
+  const RowKernel direct;
+  const int64_t rows, together;  // of activations, and of one call of the kernel
+  const RowKernel kernel;
+  const int64_t run = kUnits / f.units;  // blocks
+
+  Row(const Linear& l, const BlockFormat& format)
+      : f(format),
+        direct(!kSmall && l.m == 1 ? direct_kernel(l.weight.dtype) : nullptr),
+        rows(l.m),
+        together(kSmall ? 1 : l.m),
+        kernel(direct ? direct : unpacked_kernel(format, l.m)) {}
+
+  void values(const uint8_t* w, int64_t blocks, const DotActivations& act, float* to,
+              int64_t stride) const {
+    alignas(64) uint8_t q[kUnits * 32];
+    alignas(32) float d[2 * kUnits + 8], m[2 * kUnits + 8];
+    for (int64_t b = 0; b < blocks; b += run, w += run * f.bytes) {
+      const int64_t here = min64(run, blocks - b);
+      f.scales(w, here, d, m);
+      if (!direct) f.values(w, here, q);
+      for (int64_t a = 0; a < rows; a += together) {
+        kernel(direct ? w : q, direct ? here : here * f.units, d, m, act.from(a), b * f.units,
+               to + a * stride, stride);
+      }
+    }
+  }
+};
+
+template <class T>
+void round_row(const BlockFormat& f, const T* x, const DotActivations& a, int64_t row) {
+  int8_t* q = a.q_at(row);
+  float *d = a.d_at(row), *extra = a.extra_at(row);
+  for (int64_t u = 0; u < a.units; ++u, x += 32, q += 32, extra += 32 / f.group) {
+    int32_t sums[2];
+    d[u] = round_any32(x, q, sums);
+    write_extra(f, f.shift, sums, extra, 1);
+  }
+}
+
+const char* decode(const Linear& l, const BlockFormat& f, const DotActivations& act) {
+  const Row row(l, f);
+  const int64_t blocks = l.k / (f.units * 32), row_bytes = l.weight_row(1) - l.weight_row(0);
+  // Lines of 16 columns; an odd distance, in vectors, spreads them over the cache.
+  const int64_t groups = blocks * f.groups(), stride = (groups + 8) / 8 * 8 + 8;
+  const int64_t own = l.m * 16 * stride;
+  Scratch scratch(own * sizeof(float) * num_threads() + 64);
+  if (!scratch.as<char>()) return "linear: out of memory";
+  parallel_for(l.n, decode_grain(l.n, blocks * f.bytes), [&](int64_t begin, int64_t end, int me) {
+    float* values = scratch.as<float>() + me * own;
+    for (int64_t i = begin; i < end; i += 16) {
+      const int columns = static_cast<int>(min64(16, end - i));
+      const uint8_t* first = l.weight_row(i);
+      for (int c = 0; c < columns; ++c)
+        row.values(first + c * row_bytes, blocks, act, values + c * stride, 16 * stride);
+      float y[kDotRows * 16];
+      for (int64_t a = 0; a < l.m; ++a)
+        add_lines(32 / f.group, columns, values + a * 16 * stride, stride, act.d_at(a), groups,
+                  y + a * 16);
+      write_tile(l, 0, l.m, i, columns, y, 16);
+    }
+  });
+  return nullptr;
+}
+
+}  // namespace
+
+const char* linear_int8(const Linear& l, const BlockFormat& f) {
+  if (l.m > kDotRows) return int8_many_rows(l, f);
+  const int64_t units = l.k / 32, groups = units * (32 / f.group);
+  Scratch memory(DotActivations::bytes(l.m, units, groups));
+  if (!memory.as<char>()) return "linear: out of memory";
+  DotActivations act(memory.as<char>(), l.m, units, groups);
+  with_float(l.x.dtype, [&]<class T>(T) {
+    for (int64_t r = 0; r < l.m; ++r) round_row(f, l.x_row<T>(r), act, r);
+  });
+  return decode(l, f, act);
+}
+
+}  // namespace tl::TL_ISA

@@ -1,0 +1,248 @@
+// AVX2 with FMA, F16C and BMI2: the primitives that have instructions of their own. AVX-512
+// includes it for vectors of 32 bytes.
+#pragma once
+#include <immintrin.h>
+
+#ifndef TL_LANES
+#define TL_LANES 8
+#endif
+#ifndef TL_ANY_BYTE
+#define TL_ANY_BYTE false
+#endif
+#include "baseline.h"
+
+namespace tl::TL_ISA {
+
+typedef Simd<double, 4> f64x4;
+
+// --- memory
+// ---------------------------------------------------------------------------------------------------------------
+
+TL_INLINE f32x8 load_masked(const float* p, i32x8 mask) {
+  return (f32x8)_mm256_maskload_ps(p, (__m256i)mask);
+}
+TL_INLINE f32x8 gather(const float* table, i32x8 index) {
+  return (f32x8)_mm256_i32gather_ps(table, (__m256i)index, 4);
+}
+TL_INLINE void stream_done() { _mm_sfence(); }
+TL_INLINE u64x4 multiply_words(u64x4 a, u64x4 b) {
+  return (u64x4)_mm256_mul_epu32((__m256i)a, (__m256i)b);
+}
+TL_INLINE void stream32(void* to, const void* from) {
+  _mm256_stream_si256(static_cast<__m256i*>(to),
+                      _mm256_loadu_si256(static_cast<const __m256i*>(from)));
+}
+
+// --- floats
+// ---------------------------------------------------------------------------------------------------------------
+
+TL_INLINE f32x8 blend(i32x8 mask, f32x8 a, f32x8 b) {
+  return (f32x8)_mm256_blendv_ps((__m256)b, (__m256)a, (__m256)mask);
+}
+TL_INLINE bool any(i32x8 mask) { return _mm256_movemask_ps((__m256)mask) != 0; }
+TL_INLINE uint32_t top_bits(b32 x) {
+  return static_cast<uint32_t>(_mm256_movemask_epi8((__m256i)x));
+}
+TL_INLINE float fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+TL_INLINE f32x8 fma(f32x8 a, f32x8 b, f32x8 c) {
+  return (f32x8)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+}
+TL_INLINE f64x4 fma(f64x4 a, f64x4 b, f64x4 c) {
+  return (f64x4)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+}
+TL_INLINE f32x8 max(f32x8 a, f32x8 b) { return (f32x8)_mm256_max_ps((__m256)a, (__m256)b); }
+TL_INLINE f32x8 min(f32x8 a, f32x8 b) { return (f32x8)_mm256_min_ps((__m256)a, (__m256)b); }
+TL_INLINE f64x4 max(f64x4 a, f64x4 b) { return (f64x4)_mm256_max_pd((__m256d)a, (__m256d)b); }
+TL_INLINE f64x4 min(f64x4 a, f64x4 b) { return (f64x4)_mm256_min_pd((__m256d)a, (__m256d)b); }
+TL_INLINE f32x8 sqrt(f32x8 x) { return (f32x8)_mm256_sqrt_ps((__m256)x); }
+TL_INLINE f64x4 sqrt(f64x4 x) { return (f64x4)_mm256_sqrt_pd((__m256d)x); }
+TL_INLINE f32x8 floor(f32x8 x) { return (f32x8)_mm256_floor_ps((__m256)x); }
+TL_INLINE f32x8 ceil(f32x8 x) { return (f32x8)_mm256_ceil_ps((__m256)x); }
+TL_INLINE f32x8 trunc(f32x8 x) { return (f32x8)_mm256_round_ps((__m256)x, 0x0b); }
+TL_INLINE f32x8 round(f32x8 x) { return (f32x8)_mm256_round_ps((__m256)x, 0x08); }
+TL_INLINE f64x4 round(f64x4 x) { return (f64x4)_mm256_round_pd((__m256d)x, 0x08); }
+TL_INLINE i32x8 round_to_int(f32x8 x) { return (i32x8)_mm256_cvtps_epi32((__m256)x); }
+// The instructions give their second operand when one is NaN.
+TL_INLINE f32x8 between(f32x8 x, float low, float high) {
+  return (f32x8)_mm256_min_ps(_mm256_set1_ps(high), _mm256_max_ps(_mm256_set1_ps(low), (__m256)x));
+}
+TL_INLINE float sum(f32x8 v) {
+  __m128 x = _mm_add_ps(_mm256_castps256_ps128((__m256)v), _mm256_extractf128_ps((__m256)v, 1));
+  x = _mm_add_ps(x, _mm_movehl_ps(x, x));
+  return _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)));
+}
+TL_INLINE float least_lane(f32x8 v) {
+  __m128 x = _mm_min_ps(_mm256_castps256_ps128((__m256)v), _mm256_extractf128_ps((__m256)v, 1));
+  x = _mm_min_ps(x, _mm_movehl_ps(x, x));
+  return _mm_cvtss_f32(_mm_min_ss(x, _mm_movehdup_ps(x)));
+}
+TL_INLINE i32x8 add_pairs(i32x8 a, i32x8 b) {
+  return (i32x8)_mm256_hadd_epi32((__m256i)a, (__m256i)b);
+}
+
+TL_INLINE i32x8 zip_halves(i32x8 x) {
+  return __builtin_shufflevector(x, x, 0, 4, 1, 5, 2, 6, 3, 7);
+}
+TL_INLINE i32x8 join_low(i32x8 a, i32x8 b) {
+  return __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11);
+}
+TL_INLINE i32x8 join_high(i32x8 a, i32x8 b) {
+  return __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15);
+}
+TL_INLINE f32x8 join_low(f32x8 a, f32x8 b) {
+  return __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11);
+}
+TL_INLINE f32x8 join_high(f32x8 a, f32x8 b) {
+  return __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15);
+}
+TL_INLINE void transpose(f32x8* r) {
+  f32x8 a[8], b[8];
+  for (int i = 0; i < 8; i += 2) {
+    a[i] = __builtin_shufflevector(r[i], r[i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
+    a[i + 1] = __builtin_shufflevector(r[i], r[i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
+  }
+  for (int i = 0; i < 8; i += 4) {
+    for (int j = 0; j < 2; ++j) {
+      b[i + 2 * j] = __builtin_shufflevector(a[i + j], a[i + j + 2], 0, 1, 8, 9, 4, 5, 12, 13);
+      b[i + 2 * j + 1] =
+          __builtin_shufflevector(a[i + j], a[i + j + 2], 2, 3, 10, 11, 6, 7, 14, 15);
+    }
+  }
+  for (int i = 0; i < 4; ++i) {
+    r[i] = join_low(b[i], b[i + 4]);
+    r[i + 4] = join_high(b[i], b[i + 4]);
+  }
+}
+// The halves of two lines are joined as they are loaded.
+TL_INLINE void load_transposed(const float* p, int64_t stride, f32x8* to) {
+  f32x8 r[8], t[8];
+  for (int half = 0; half < 2; ++half) {
+    for (int i = 0; i < 4; ++i) {
+      const float* at = p + i * stride + 4 * half;
+      r[4 * half + i] = __builtin_shufflevector(load_as<f32x4>(at), load_as<f32x4>(at + 4 * stride),
+                                                0, 1, 2, 3, 4, 5, 6, 7);
+    }
+  }
+  for (int i = 0; i < 8; i += 2) {
+    t[i] = __builtin_shufflevector(r[i], r[i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
+    t[i + 1] = __builtin_shufflevector(r[i], r[i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
+  }
+  for (int i = 0; i < 8; i += 4) {
+    for (int j = 0; j < 2; ++j) {
+      to[i + 2 * j] = __builtin_shufflevector(t[i + j], t[i + 2 + j], 0, 1, 8, 9, 4, 5, 12, 13);
+      to[i + 2 * j + 1] =
+          __builtin_shufflevector(t[i + j], t[i + 2 + j], 2, 3, 10, 11, 6, 7, 14, 15);
+    }
+  }
+}
+
+// --- halves
+// ---------------------------------------------------------------------------------------------------------------
+
+TL_INLINE u32x8 widen(u16x8 x) { return (u32x8)_mm256_cvtepu16_epi32((__m128i)x); }
+TL_INLINE u16x8 narrow(u32x8 x) {
+  const __m256i packed = _mm256_packus_epi32((__m256i)x, (__m256i)x);
+  return (u16x8)_mm256_castsi256_si128(_mm256_permute4x64_epi64(packed, 0xd8));
+}
+TL_INLINE f32x8 from_halves(u16x8 x) { return (f32x8)_mm256_cvtph_ps((__m128i)x); }
+TL_INLINE u16x8 to_halves(f32x8 x) {
+  return (u16x8)_mm256_cvtps_ph((__m256)x, _MM_FROUND_TO_NEAREST_INT);
+}
+TL_INLINE float to_float(f16 h) { return _cvtsh_ss(h.bits); }
+TL_INLINE f16 to_f16(float x) {
+  return {static_cast<uint16_t>(_cvtss_sh(x, _MM_FROUND_TO_NEAREST_INT))};
+}
+
+// --- bytes
+// ----------------------------------------------------------------------------------------------------------------
+
+TL_INLINE i32x8 signed8(uint64_t bytes) {
+  return (i32x8)_mm256_cvtepi8_epi32(_mm_cvtsi64_si128(static_cast<int64_t>(bytes)));
+}
+TL_INLINE i32x8 unsigned8(uint64_t bytes) {
+  return (i32x8)_mm256_cvtepu8_epi32(_mm_cvtsi64_si128(static_cast<int64_t>(bytes)));
+}
+TL_INLINE u16x16 unsigned16(b16 x) { return (u16x16)_mm256_cvtepu8_epi16((__m128i)x); }
+TL_INLINE i16x16 signed16(b16 x) { return (i16x16)_mm256_cvtepi8_epi16((__m128i)x); }
+// The packs interleave halves; the permutation puts the groups of four back in order.
+TL_INLINE b32 to_bytes(const i32x8* x) {
+  const __m256i low = _mm256_packs_epi32((__m256i)x[0], (__m256i)x[1]),
+                high = _mm256_packs_epi32((__m256i)x[2], (__m256i)x[3]);
+  return (b32)_mm256_permutevar8x32_epi32(_mm256_packs_epi16(low, high),
+                                          _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+}
+TL_INLINE b16 to_bytes(i32x8 a, i32x8 b) {
+  __m256i x = _mm256_packs_epi32((__m256i)a, (__m256i)b);
+  x = _mm256_packus_epi16(x, x);
+  return (b16)_mm_unpacklo_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
+}
+TL_INLINE b32 to_bytes(u16x16 x, u16x16 y) {
+  return (b32)_mm256_permute4x64_epi64(_mm256_packus_epi16((__m256i)x, (__m256i)y), 0xd8);
+}
+TL_INLINE b32 nibbles(const void* p) {
+  const __m256i x = _mm256_broadcastsi128_si256(_mm_loadu_si128(static_cast<const __m128i*>(p)));
+  return (b32)_mm256_srlv_epi64(x, _mm256_setr_epi64x(0, 0, 4, 4)) & 15;
+}
+TL_INLINE b32 mask_of_bits(uint32_t bits) {
+  const __m256i which =
+      _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
+  const b32 one = (b32)(u64x4{} + 0x8040201008040201ull);
+  const __m256i x = _mm256_shuffle_epi8(_mm256_set1_epi32(static_cast<int32_t>(bits)), which);
+  return (b32)(((b32)x & one) == one);
+}
+TL_INLINE b32 lookup32(const void* table, b32 x) {
+  const __m128i t = _mm_loadu_si128(static_cast<const __m128i*>(table));
+  return (b32)_mm256_shuffle_epi8(_mm256_broadcastsi128_si256(t), (__m256i)x);
+}
+TL_INLINE b32 abs32(b32 x) { return (b32)_mm256_abs_epi8((__m256i)x); }
+TL_INLINE b32 sign32(b32 a, b32 x) { return (b32)_mm256_sign_epi8((__m256i)a, (__m256i)x); }
+TL_INLINE b32 least32(b32 a, b32 b) { return (b32)_mm256_min_epu8((__m256i)a, (__m256i)b); }
+TL_INLINE b32 add_full(b32 a, b32 b) { return (b32)_mm256_adds_epu8((__m256i)a, (__m256i)b); }
+TL_INLINE int least_byte(b32 v) {
+  __m128i x =
+      _mm_min_epu8(_mm256_castsi256_si128((__m256i)v), _mm256_extracti128_si256((__m256i)v, 1));
+  x = _mm_min_epu8(x, _mm_srli_epi16(x, 8));  // odd bytes to even ones
+  return _mm_extract_epi16(_mm_minpos_epu16(_mm_and_si128(x, _mm_set1_epi16(255))), 0);
+}
+
+// --- products of small integers
+// -------------------------------------------------------------------------------------------
+
+// One instruction for u8 · s8, with 16-bit sums of two, and none for s8 · s8.
+#if !TL_ANY_BYTE
+TL_INLINE i32x8 dot4(b32 w, b32 a) {
+  const __m256i pairs = _mm256_maddubs_epi16((__m256i)w, (__m256i)a);
+  return (i32x8)_mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+}
+// As many products stay in 16 bits as kTop allows.
+template <int kTop, int count>
+TL_INLINE i32x8 dots(const b32* w, const int8_t* q) {
+  constexpr int kFit = 32767 / (2 * 127 * kTop);
+  constexpr int kRun = kFit >= count ? count : kFit >= 4 ? 4 : kFit >= 2 ? 2 : 1;
+  static_assert(kFit >= 1);
+  __m256i sum;
+#pragma GCC unroll 8
+  for (int i = 0; i < count; i += kRun) {
+    __m256i part;
+#pragma GCC unroll 8
+    for (int j = 0; j < kRun; ++j) {
+      int32_t four;
+      memcpy(&four, q + 4 * (i + j), 4);
+      const __m256i p = _mm256_maddubs_epi16((__m256i)w[i + j], _mm256_set1_epi32(four));
+      part = j == 0 ? p : _mm256_add_epi16(part, p);
+    }
+    part = _mm256_madd_epi16(part, _mm256_set1_epi16(1));
+    sum = i == 0 ? part : _mm256_add_epi32(sum, part);
+  }
+  return (i32x8)sum;
+}
+#endif
+// Written out, or GCC 12 would multiply everything first and keep it on the stack.
+TL_INLINE void add_dot2(i32x8& sum, i16x16 w, const int16_t* q) {
+  int32_t two;
+  memcpy(&two, q, 4);
+  __m256i p = _mm256_madd_epi16((__m256i)w, _mm256_set1_epi32(two));
+  asm("vpaddd %1, %0, %0" : "+x"(sum) : "x"(p));
+}
+
+}  // namespace tl::TL_ISA
