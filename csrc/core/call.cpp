@@ -54,6 +54,8 @@ __attribute__((cold)) bool refuse(const Kernel& kernel, const Arg* args, int n, 
   const size_t name = strlen(kernel.name);
   if (strncmp(text, kernel.name, name) == 0 && text[name] == ':' && text[name + 1] == ' ')
     text += name + 2;
+  if (strncmp(text, "expected an index in", 20) == 0)  // what a caller's data holds
+    return error.set(ErrorKind::index, kernel.name, "%s", text);
   char arrays[1536] = "";
   size_t length = 0;
   for (int i = 0; i < n; ++i) {

@@ -276,7 +276,8 @@ const char* reduce(const Arg* args, int) {
   constexpr bool kOrder = kind == Kind::amax || kind == Kind::amin;
   const Truths truths(*args[1].a);
   if (!truths.ok) return "reduce: out of memory";
-  const View &out = *args[0].a, &x = truths.view;
+  const View& x = truths.view;
+  const View out = with_reduced_axes(*args[0].a, x, args[2].i);
   int64_t reduced;
   if (const char* error = check_axes(name, out, x, args[2].i, &reduced)) return error;
   if (kOrder && reduced == 0 && out.size() > 0)
@@ -339,7 +340,8 @@ bool some_loop(const std::byte* at, int64_t stride, int64_t n, bool truth) {
 template <bool kAll>
 const char* any_all(const Arg* args, int) {
   const char* name = kAll ? "all" : "any";
-  const View &out = *args[0].a, &x = *args[1].a;
+  const View& x = *args[1].a;
+  const View out = with_reduced_axes(*args[0].a, x, args[2].i);
   int64_t reduced;
   if (const char* error = check_axes(name, out, x, args[2].i, &reduced)) return error;
   if (out.dtype != DType::bool_)

@@ -321,6 +321,21 @@ class Truths {
   Scratch copy_;
 };
 
+// `out` with axes of length 1 in the place of the reduced ones, where it comes without them.
+TL_INLINE View with_reduced_axes(const View& out, const View& x, int64_t mask) {
+  View whole = out;
+  mask &= (int64_t{1} << x.ndim) - 1;
+  if (out.ndim + __builtin_popcountll(mask) != x.ndim) return whole;
+  whole.ndim = x.ndim;
+  for (int i = 0, from = 0; i < x.ndim; ++i) {
+    const bool gone = mask >> i & 1;
+    whole.shape[i] = gone ? 1 : out.shape[from];
+    whole.strides[i] = gone ? 1 : out.strides[from];
+    from += !gone;
+  }
+  return whole;
+}
+
 // out like x with the axes in `mask` of length 1; *reduced: elements per output.
 TL_INLINE const char* check_axes(const char* kernel, const View& out, const View& x, int64_t mask,
                                  int64_t* reduced) {

@@ -184,8 +184,10 @@ const char* arg_extreme(const Arg* args, int) {
   const char* name = kMax ? "argmax" : "argmin";
   const Truths truths(*args[1].a);
   if (!truths.ok) return fail("%s: out of memory", name);
-  const View &out = *args[0].a, &x = truths.view;
+  const View& x = truths.view;
   const int64_t axis = args[2].i;
+  const bool one = axis >= 0 && axis < x.ndim;
+  const View out = with_reduced_axes(*args[0].a, x, one ? int64_t{1} << axis : 0);
   if (out.dtype != DType::i64)
     return fail("%s: expected an i64 out, got %s", name, row(out.dtype).name);
   if (axis < -1 || axis >= x.ndim)

@@ -243,6 +243,15 @@ CASES = {
     "softmax": Case(
         lambda d: [d(d.x((4, 5)), dim=1), d(d.x((2, 3, 4)), 0), d(d.x((3, 33)), -1)], numpy=softmax
     ),
+    "nn.softmax_backward": Case(
+        lambda d: [
+            d(d.x((2, 3, 4)), d.positive((2, 3, 4)), dim, log)
+            for dim in (1, -1)
+            for log in (False, True)
+        ],
+        torch=False,
+        factor=8,
+    ),
     "log_softmax": Case(
         lambda d: [d(d.x((4, 5)), dim=1), d(d.x((2, 3, 4)), -2)],
         numpy=lambda x, dim: np.log(softmax(x, dim)),

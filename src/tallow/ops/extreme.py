@@ -5,12 +5,11 @@ from __future__ import annotations
 import builtins
 from typing import Any, NamedTuple
 
-from .. import _native
 from ..dtype import i64
 from ..errors import IndexRangeError, expect
-from ..registry import op, primitive
-from ..tensor import Tensor, wrap
-from .reduce import Dim, axes_of, plain, reduced, spread
+from ..registry import Op, op
+from ..tensor import Tensor
+from .reduce import Dim, axes_mask, axes_of, plain, reduced_shape, spread
 
 
 class ValuesIndices(NamedTuple):
@@ -37,30 +36,39 @@ def _filled(x: Tensor, dim: Dim, where: object) -> None:
     expect(not empty, where, wanted, f"shape {shape}", IndexRangeError)
 
 
-@primitive
+@op
 def amax(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """The largest element over the axes `dim` (all by default); NaN wins."""
-    plain(x, amax)
-    _filled(x, dim, amax)
-    return reduced("amax", amax, x, dim, keepdim, x.dtype)
+    ...
 
 
-@primitive
+@op
 def amin(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """The smallest element over the axes `dim` (all by default); NaN wins."""
-    plain(x, amin)
-    _filled(x, dim, amin)
-    return reduced("amin", amin, x, dim, keepdim, x.dtype)
+    ...
 
 
-@amax.grad
-def _(g: Tensor, x: Tensor, dim: Dim, keepdim: bool, out: Tensor) -> Tensor:
-    return _shared(g, x, dim, keepdim, out)
+def _attach_extreme(op: Op[..., Any]) -> None:
+    @op.check
+    def _(x: Tensor, dim: Dim, keepdim: bool) -> None:
+        plain(x, op)
+        _filled(x, dim, op)
+
+    @op.out
+    def _(x: Tensor, dim: Dim, keepdim: bool) -> Any:
+        return reduced_shape(x, dim, keepdim, op), x.dtype
+
+    @op.kernel(op.__name__)
+    def _(x: Tensor, dim: Dim, keepdim: bool) -> tuple[Any, ...]:
+        return x, axes_mask(x, dim, op)
+
+    @op.grad
+    def _(g: Tensor, x: Tensor, dim: Dim, keepdim: bool, out: Tensor) -> Tensor:
+        return _shared(g, x, dim, keepdim, out)
 
 
-@amin.grad
-def _(g: Tensor, x: Tensor, dim: Dim, keepdim: bool, out: Tensor) -> Tensor:
-    return _shared(g, x, dim, keepdim, out)
+_attach_extreme(amax)
+_attach_extreme(amin)
 
 
 def _shared(g: Tensor, x: Tensor, dim: Dim, keepdim: bool, out: Tensor) -> Tensor:
@@ -71,36 +79,38 @@ def _shared(g: Tensor, x: Tensor, dim: Dim, keepdim: bool, out: Tensor) -> Tenso
     return spread(g, x, dim, keepdim) * (mask / mask.sum(dim, keepdim=True))
 
 
-_KERNELS = {name: _native.kernel(name) for name in ("argmax", "argmin")}
-
-
-def _arg(name: str, where: object, x: Tensor, dim: int | None, keepdim: bool) -> Tensor:
-    plain(x, where)
-    expect(dim is None or hasattr(dim, "__index__"), where, "one axis", dim)
-    _filled(x, dim, where)
-    kernel, shape = _KERNELS[name], x._array.shape
-    n = len(shape)
-    if dim is not None and -n <= dim < n:
-        axis = dim % n
-        out = _native.Array.empty((*shape[:axis], 1, *shape[axis + 1 :]), i64.code)
-        kernel(out, x._array, axis)
-        return wrap(out if keepdim else out.squeeze(axis))
-    axes_of(x, dim, where)  # refuses an axis that is not there; a 0-d tensor has 0 and -1
-    out = _native.Array.empty((1,), i64.code)
-    kernel(out, x._array.reshape((-1,)), 0)
-    return wrap(out.reshape((1,) * n if keepdim else ()))
-
-
-@primitive
+@op
 def argmax(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """The index (i64) of the first largest element, of the flattened tensor or along `dim`."""
-    return _arg("argmax", argmax, x, dim, keepdim)
+    ...
 
 
-@primitive
+@op
 def argmin(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """The index (i64) of the first smallest element, of the flattened tensor or along `dim`."""
-    return _arg("argmin", argmin, x, dim, keepdim)
+    ...
+
+
+def _attach_place(op: Op[..., Any]) -> None:
+    @op.check
+    def _(x: Tensor, dim: int | None, keepdim: bool) -> None:
+        plain(x, op)
+        expect(dim is None or hasattr(dim, "__index__"), op, "one axis", dim)
+        _filled(x, dim, op)
+
+    @op.out
+    def _(x: Tensor, dim: int | None, keepdim: bool) -> Any:
+        return reduced_shape(x, dim, keepdim, op), i64
+
+    @op.kernel(op.__name__)
+    def _(out: Tensor, x: Tensor, dim: int | None, keepdim: bool) -> tuple[Any, ...]:
+        if dim is None or not x.ndim:
+            return out, x.reshape(-1), -1
+        return out, x, dim % x.ndim
+
+
+_attach_place(argmax)
+_attach_place(argmin)
 
 
 def _extreme(x: Tensor, dim: int, keepdim: bool, arg: Any, whole: Any) -> ValuesIndices:

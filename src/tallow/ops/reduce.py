@@ -7,11 +7,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from .. import _native
-from ..dtype import DType, as_dtype, f32, i64
+from ..dtype import DType, as_dtype, bool_, f32, i64, u8
 from ..errors import DTypeError, NoKernelError, expect
-from ..registry import op, primitive
-from ..tensor import Tensor, unwrap_tensor, wrap
+from ..registry import Op, op
+from ..tensor import Tensor, unwrap_tensor
 from .shape import axes_of as shape_axes
 
 Dim = int | Sequence[int] | None
@@ -25,37 +24,37 @@ def axes_of(x: Tensor | Any, dim: Dim, where: object) -> tuple[int, ...]:
     return dims if n else ()
 
 
-_KERNELS = {
-    name: _native.kernel(name) for name in ("sum", "mean", "prod", "amax", "amin", "any", "all")
-}
+def axes_mask(x: Tensor, dim: Dim, where: object) -> int:
+    """The axes to reduce as the kernels take them: bit i stands for axis i."""
+    n = x.ndim
+    if dim is None:
+        return (1 << n) - 1
+    if type(dim) is int and -n <= dim < n:
+        return 1 << dim % n
+    return builtins.sum(1 << i for i in axes_of(x, dim, where))
 
 
-def reduced(name: str, where: object, x: Tensor, dim: Dim, keepdim: bool, dtype: DType) -> Tensor:
-    """Call a reduction kernel: `dtype` is that of the result."""
-    array, kernel = x._array, _KERNELS[name]
-    shape = array.shape
+def reduced_shape(x: Tensor, dim: Dim, keepdim: bool, where: object) -> tuple[int, ...]:
+    """The shape of a reduction of `x`."""
+    shape = x.shape
     n = len(shape)
-    if dim is None and not keepdim:  # the two usual forms, without general talk about axes
-        out = _native.Array.empty((1,) * n, dtype.code)
-        kernel(out, array, (1 << n) - 1)
-        return wrap(out.reshape(()) if n else out)
+    if dim is None:
+        return (1,) * n if keepdim else ()
     if type(dim) is int and -n <= dim < n:
         axis = dim % n
-        out = _native.Array.empty((*shape[:axis], 1, *shape[axis + 1 :]), dtype.code)
-        kernel(out, array, 1 << axis)
-        return wrap(out if keepdim else out.squeeze(axis))
+        return (*shape[:axis], *((1,) if keepdim else ()), *shape[axis + 1 :])
     axes = axes_of(x, dim, where)
-    out = _native.Array.empty([1 if i in axes else n for i, n in enumerate(shape)], dtype.code)
-    kernel(out, array, builtins.sum(1 << i for i in axes))
-    if not keepdim and axes:
-        out = out.reshape([n for i, n in enumerate(shape) if i not in axes])
-    return wrap(out)
+    if keepdim:
+        return tuple([1 if i in axes else size for i, size in enumerate(shape)])
+    return tuple([size for i, size in enumerate(shape) if i not in axes])
 
 
 def plain(x: Tensor, where: object, kinds: str = "buif") -> None:
     """Refuse what is no tensor, and dtypes of other kinds."""
-    unwrap_tensor(x, where)
-    expect(x.dtype.kind in kinds, where, "a plain dtype", x.dtype.name, NoKernelError)
+    if type(x) is not Tensor:
+        unwrap_tensor(x, where)
+    if x.dtype.kind not in kinds:
+        expect(False, where, "a plain dtype", x.dtype.name, NoKernelError)
 
 
 def spread(g: Tensor, x: Any, dim: Dim, keepdim: bool) -> Tensor:
@@ -71,29 +70,37 @@ def _sum_dtype(x: Tensor, dtype: DType | str | None) -> DType:
     return as_dtype(dtype) if dtype is not None else x.dtype if x.dtype.kind in "fc" else i64
 
 
-def _complex_sum(name: str, x: Tensor, dim: Dim, keepdim: bool) -> Tensor:
-    from . import view_as_complex, view_as_real
+def _summed(out: Tensor, x: Tensor, dim: Dim, where: object) -> tuple[Any, ...]:
+    """Arguments of the kernels sum and mean; of complex numbers, of their parts."""
+    kind, given, axes = out.dtype.kind, x.dtype.kind, axes_mask(x, dim, where)
+    if x.dtype is not out.dtype and (kind in "fc" or given in "fc"):
+        x = x.to(out.dtype)
+    if kind == "c":
+        out, x = out.view_as_real(), x.view_as_real()
+    return out, x, axes
 
-    axes = axes_of(x, dim, name)
-    both = view_as_real(x.to("complex64"))
-    out: Tensor = both if x.ndim == 0 else reduced(name, name, both, axes, keepdim, f32)
-    made: Tensor = view_as_complex(out.contiguous())
-    return made
 
-
-@primitive
+@op
 def sum(
     x: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: DType | str | None = None
 ) -> Tensor:
     """The sum over the axes `dim` (all by default); integers and bools give i64."""
-    if dtype is None and type(x) is Tensor and x.dtype.kind == "f":
-        return reduced("sum", sum, x, dim, keepdim, x.dtype)
-    plain(x, sum, "buifc")
-    wanted = _sum_dtype(x, dtype)
-    if "c" in (wanted.kind, x.dtype.kind):
-        return _complex_sum("sum", x, dim, keepdim).to(wanted)
-    source = x.to(wanted) if "f" in (wanted.kind, x.dtype.kind) else x
-    return reduced("sum", sum, source, dim, keepdim, wanted)
+    ...
+
+
+@sum.check
+def _(x: Tensor, dim: Dim, keepdim: bool, dtype: Any) -> None:
+    plain(x, sum, "fbuic")
+
+
+@sum.out
+def _(x: Tensor, dim: Dim, keepdim: bool, dtype: Any) -> Any:
+    return reduced_shape(x, dim, keepdim, sum), _sum_dtype(x, dtype)
+
+
+@sum.kernel("sum")
+def _(out: Tensor, x: Tensor, dim: Dim, keepdim: bool, dtype: Any) -> tuple[Any, ...]:
+    return _summed(out, x, dim, sum)
 
 
 @sum.grad
@@ -101,18 +108,34 @@ def _(g: Tensor, _x: Tensor, dim: Dim, keepdim: bool, dtype: Any) -> Tensor:
     return spread(g, _x, dim, keepdim)
 
 
-@primitive
+@op
 def mean(
     x: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: DType | str | None = None
 ) -> Tensor:
     """The mean over the axes `dim` (all by default); for floats, as in PyTorch."""
-    if dtype is None and type(x) is Tensor and x.dtype.kind == "f":
-        return reduced("mean", mean, x, dim, keepdim, x.dtype)
-    wanted = as_dtype(dtype) if dtype is not None else x.dtype
-    expect(wanted.kind in "fc", mean, "a float dtype", wanted.name, DTypeError)
-    if wanted.kind == "c":
-        return _complex_sum("mean", x, dim, keepdim)
-    return reduced("mean", mean, x.to(wanted), dim, keepdim, wanted)
+    ...
+
+
+@mean.check
+def _(x: Tensor, dim: Dim, keepdim: bool, dtype: Any) -> None:
+    if type(x) is not Tensor:
+        unwrap_tensor(x, mean)
+    wanted = x.dtype if dtype is None else as_dtype(dtype)
+    if wanted.kind not in "fc":
+        expect(False, mean, "a float dtype", wanted.name, DTypeError)
+
+
+@mean.out
+def _(x: Tensor, dim: Dim, keepdim: bool, dtype: Any) -> Any:
+    return (
+        reduced_shape(x, dim, keepdim, mean),
+        x.dtype if dtype is None else as_dtype(dtype),
+    )
+
+
+@mean.kernel("mean")
+def _(out: Tensor, x: Tensor, dim: Dim, keepdim: bool, dtype: Any) -> tuple[Any, ...]:
+    return _summed(out, x, dim, mean)
 
 
 @mean.grad
@@ -124,26 +147,43 @@ def _count(x: Any, dim: Dim) -> int:
     return math.prod(x.shape[axis] for axis in axes_of(x, dim, "reduction"))
 
 
-@primitive
+@op
 def prod(
     x: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: DType | str | None = None
 ) -> Tensor:
     """The product over the axes `dim` (all by default); integers and bools give i64."""
-    plain(x, prod, "buifc")
     wanted = _sum_dtype(x, dtype)
-    if "c" in (wanted.kind, x.dtype.kind):
-        return _complex_prod(x.to("complex64"), dim, keepdim).to(wanted)
-    source = x.to(wanted) if "f" in (wanted.kind, x.dtype.kind) else x
-    return reduced("prod", prod, source, dim, keepdim, wanted)
+    lines = _in_lines(x.to(wanted), dim)
+    last = lines.shape[-1] - 1
+    out = lines.cumprod(-1).select(-1, last) if last >= 0 else lines.sum(-1) + 1
+    return out.to(wanted).reshape(reduced_shape(x, dim, keepdim, prod))
 
 
-def _complex_prod(x: Tensor, dim: Dim, keepdim: bool) -> Tensor:
+def _in_lines(x: Tensor, dim: Dim) -> Tensor:
+    """The axes `dim` merged into a last one, behind the others."""
     axes = axes_of(x, dim, prod)
     rest = [i for i in range(x.ndim) if i not in axes]
-    count = _count(x, dim)
-    lines = x.permute([*rest, *axes]).reshape([*(x.shape[i] for i in rest), count])
-    out = lines.cumprod(-1).select(-1, count - 1) if count else lines.sum(-1) + 1
-    return out.reshape([1 if i in axes else n for i, n in enumerate(x.shape)]) if keepdim else out
+    return x.permute([*rest, *axes]).reshape([*(x.shape[i] for i in rest), _count(x, dim)])
+
+
+@prod.check
+def _(x: Tensor, dim: Dim, keepdim: bool, dtype: Any) -> None:
+    plain(x, prod, "fbuic")
+
+
+@prod.out
+def _(x: Tensor, dim: Dim, keepdim: bool, dtype: Any) -> Any:
+    return reduced_shape(x, dim, keepdim, prod), _sum_dtype(x, dtype)
+
+
+@prod.kernel("prod", when=lambda x, dim, keepdim, dtype: "c" not in _kinds(x, dtype))
+def _(x: Tensor, dim: Dim, keepdim: bool, dtype: Any) -> tuple[Any, ...]:
+    kinds = _kinds(x, dtype)
+    return x.to(_sum_dtype(x, dtype)) if "f" in kinds else x, axes_mask(x, dim, prod)
+
+
+def _kinds(x: Tensor, dtype: DType | str | None) -> str:
+    return x.dtype.kind + _sum_dtype(x, dtype).kind
 
 
 @prod.grad
@@ -154,9 +194,8 @@ def _(g: Tensor, x: Tensor, dim: Dim, keepdim: bool, dtype: Any, out: Tensor) ->
     # With a zero, each element's derivative is the product of the others: those before it times
     # those behind it.
     axes = axes_of(x, dim, prod)
-    rest = [i for i in range(x.ndim) if i not in axes]
-    order = [*rest, *axes]
-    lines = x.permute(order).reshape([*(x.shape[i] for i in rest), -1])
+    order = [*(i for i in range(x.ndim) if i not in axes), *axes]
+    lines = _in_lines(x, dim)
     others = _products_before(lines) * _products_before(lines.flip(-1)).flip(-1)
     shaped = others.reshape([x.shape[i] for i in order])
     back = sorted(range(len(order)), key=order.__getitem__)
@@ -316,24 +355,39 @@ def nanmean(
     return total / x.detach().isnan().logical_not().sum(dim, keepdim).to(total.dtype)
 
 
-@primitive
+@op
 def any(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """Whether an element over the axes `dim` is nonzero; of u8 as u8, as in PyTorch."""
-    return _boolean("any", any, x, dim, keepdim)
+    return x.ne(0).sum(dim, keepdim).ne(0).to(_truth(x))
 
 
-@primitive
+@op
 def all(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """Whether every element over the axes `dim` is nonzero; of u8 as u8, as in PyTorch."""
-    return _boolean("all", all, x, dim, keepdim)
+    return x.eq(0).sum(dim, keepdim).eq(0).to(_truth(x))
 
 
-def _boolean(name: str, where: object, x: Tensor, dim: Dim, keepdim: bool) -> Tensor:
-    if x.dtype.kind == "c":
-        x = x.ne(0)
-    plain(x, where)
-    out = reduced(name, where, x, dim, keepdim, as_dtype("bool"))
-    return out.to(x.dtype) if x.dtype.name == "u8" else out
+def _truth(x: Tensor) -> DType:
+    return u8 if x.dtype is u8 else bool_
+
+
+def _attach_truth(op: Op[..., Any]) -> None:
+    @op.check
+    def _(x: Tensor, dim: Dim, keepdim: bool) -> None:
+        plain(x, op, "buifc")
+
+    @op.out
+    def _(x: Tensor, dim: Dim, keepdim: bool) -> Any:
+        return reduced_shape(x, dim, keepdim, op), _truth(x)
+
+    @op.kernel(op.__name__)
+    def _(out: Tensor, x: Tensor, dim: Dim, keepdim: bool) -> tuple[Any, ...]:
+        out = out.view(bool_) if out.dtype is u8 else out
+        return out, x.ne(0) if x.dtype.kind == "c" else x, axes_mask(x, dim, op)
+
+
+_attach_truth(any)
+_attach_truth(all)
 
 
 @op
