@@ -157,3 +157,13 @@ class Model(Module):
             found = "none: give it token ids instead of text"
             raise ModelError(f"{type(self).__name__}: tokenizer: expected {wanted}, found {found}")
         return self.tokenizer_source()
+
+
+def define_heads(
+    module: dict[str, Any], prefix: str, *heads: type[Model], **attributes: Any
+) -> None:
+    """Define a family's classes `{prefix}For{head}` in its module, which differ in `attributes`."""
+    for head in heads:
+        name = f"{prefix}For{head.__name__.removeprefix('Typeless')}"
+        made = {"__module__": module["__name__"], "__doc__": head.__doc__, **attributes}
+        module[name] = type(name, (head,), made)

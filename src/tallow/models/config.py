@@ -134,6 +134,14 @@ def read_windows(fields: Fields, layers: int, default: int, first: int = 0) -> t
     return windows if any(windows) else ()
 
 
+def read_flagged_windows(fields: Fields, layers: int) -> tuple[int, ...]:
+    """Windows of Qwen's layers: of those from `max_window_layers` on, if `use_sliding_window`."""
+    if not fields.flag("use_sliding_window"):
+        return ()
+    first = fields.integer("max_window_layers", 28, low=0)
+    return read_windows(fields, layers, 4096, first)
+
+
 def read_rope(fields: Fields, theta: float = 10000.0) -> tuple[float, RopeScaling | None]:
     """The base of rotary frequencies, `theta` unless given, and how they are stretched."""
     # `rope_parameters` since transformers 5; before, `rope_theta` beside `rope_scaling`, which goes

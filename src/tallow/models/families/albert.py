@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tallow.models import losses
+from tallow.models.base import define_heads
 from tallow.models.blocks.activation import ACTIVATIONS, linear_then
 from tallow.models.blocks.bert import BertEmbeddings, DensePredictions, SelfAttention
 from tallow.models.blocks.heads import as_mask
@@ -196,25 +197,8 @@ class AlbertForPreTraining(TextHead):
         return PreTrainingOutput(words, order, loss, found.hidden_states)
 
 
-class AlbertForSequenceClassification(SequenceClassification):
-    """Scores of a text from its pooled first position."""
-
-    config_class, base_class, base_model_prefix = AlbertConfig, AlbertModel, "albert"
-
-
-class AlbertForMultipleChoice(MultipleChoice):
-    """Scores of several continuations."""
-
-    config_class, base_class, base_model_prefix = AlbertConfig, AlbertModel, "albert"
-
-
-class AlbertForTokenClassification(TokenClassification):
-    """Scores of each position."""
-
-    config_class, base_class, base_model_prefix = AlbertConfig, AlbertModel, "albert"
-
-
-class AlbertForQuestionAnswering(QuestionAnswering):
-    """Scores of each position as start and end of the answer."""
-
-    config_class, base_class, base_model_prefix = AlbertConfig, AlbertModel, "albert"
+define_heads(
+    globals(), "Albert",
+    SequenceClassification, MultipleChoice, TokenClassification, QuestionAnswering,
+    config_class=AlbertConfig, base_class=AlbertModel, base_model_prefix="albert",
+)  # fmt: skip

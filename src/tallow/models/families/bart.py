@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
+from tallow.models.base import define_heads
 from tallow.models.blocks.seq2seq import (
     POST_NORM,
     CausalLM,
@@ -46,19 +47,13 @@ class BartModel(Seq2SeqModel):
     config_class, kind = BartConfig, POST_NORM
 
 
-class BartForConditionalGeneration(ConditionalGeneration):
-    """An encoder of text, and a decoder that writes another."""
-
-    config_class, base_class = BartConfig, BartModel
-
-
-class BartForSequenceClassification(SequenceClassification):
-    """Scores of a text, from the decoder at the text's last end token."""
-
-    config_class, base_class = BartConfig, BartModel
-
-
 class BartForCausalLM(CausalLM):
     """The decoder alone, and the scores of the next token."""
 
     config_class, kind = BartConfig, POST_NORM
+
+
+define_heads(
+    globals(), "Bart", ConditionalGeneration, SequenceClassification,
+    config_class=BartConfig, base_class=BartModel,
+)  # fmt: skip

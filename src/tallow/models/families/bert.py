@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tallow.models import losses
+from tallow.models.base import define_heads
 from tallow.models.blocks.bert import BertEmbeddings, Pooler, Predictions, bert_layers
 from tallow.models.blocks.bert_decoder import BertCausalLM
 from tallow.models.blocks.embedding import Embedding
@@ -173,25 +174,8 @@ class BertForNextSentencePrediction(BertCall):
         return out
 
 
-class BertForSequenceClassification(SequenceClassification):
-    """Scores of a text from its pooled first position."""
-
-    config_class, base_class, base_model_prefix = BertConfig, BertModel, "bert"
-
-
-class BertForMultipleChoice(MultipleChoice):
-    """Scores of several continuations."""
-
-    config_class, base_class, base_model_prefix = BertConfig, BertModel, "bert"
-
-
-class BertForTokenClassification(TokenClassification):
-    """Scores of each position."""
-
-    config_class, base_class, base_model_prefix = BertConfig, BertModel, "bert"
-
-
-class BertForQuestionAnswering(QuestionAnswering):
-    """Scores of each position as start and end of the answer."""
-
-    config_class, base_class, base_model_prefix = BertConfig, BertModel, "bert"
+define_heads(
+    globals(), "Bert",
+    SequenceClassification, MultipleChoice, TokenClassification, QuestionAnswering,
+    config_class=BertConfig, base_class=BertModel, base_model_prefix="bert",
+)  # fmt: skip

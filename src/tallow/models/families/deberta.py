@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from tallow.models.base import define_heads
 from tallow.models.blocks.deberta import (
     DebertaConfig,
     DebertaEncoder,
@@ -72,13 +73,7 @@ class DebertaForSequenceClassification(BertCall, PooledScores):
     config_class, base_class, base_model_prefix = DebertaConfig, DebertaModel, "deberta"
 
 
-class DebertaForTokenClassification(TokenClassification):
-    """Scores of each position."""
-
-    config_class, base_class, base_model_prefix = DebertaConfig, DebertaModel, "deberta"
-
-
-class DebertaForQuestionAnswering(QuestionAnswering):
-    """Scores of each position as start and end of the answer."""
-
-    config_class, base_class, base_model_prefix = DebertaConfig, DebertaModel, "deberta"
+define_heads(
+    globals(), "Deberta", TokenClassification, QuestionAnswering,
+    config_class=DebertaConfig, base_class=DebertaModel, base_model_prefix="deberta",
+)  # fmt: skip

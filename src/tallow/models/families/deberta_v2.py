@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
+from tallow.models.base import define_heads
 from tallow.models.blocks.activation import ACTIVATIONS
 from tallow.models.blocks.deberta import (
     DebertaConfig,
@@ -150,13 +151,7 @@ class DebertaV2ForMultipleChoice(BertCall, ChoiceScores, PooledScores):
     pooled = False
 
 
-class DebertaV2ForTokenClassification(TokenClassification):
-    """Scores of each position."""
-
-    config_class, base_class, base_model_prefix = DebertaV2Config, DebertaV2Model, "deberta"
-
-
-class DebertaV2ForQuestionAnswering(QuestionAnswering):
-    """Scores of each position as start and end of the answer."""
-
-    config_class, base_class, base_model_prefix = DebertaV2Config, DebertaV2Model, "deberta"
+define_heads(
+    globals(), "DebertaV2", TokenClassification, QuestionAnswering,
+    config_class=DebertaV2Config, base_class=DebertaV2Model, base_model_prefix="deberta",
+)  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from tallow.models.base import define_heads
 from tallow.models.blocks.activation import ACTIVATIONS
 from tallow.models.blocks.bert import BertEmbeddings, FirstClassifier, Transform, bert_layers
 from tallow.models.blocks.bert_decoder import BertCausalLM
@@ -220,13 +221,7 @@ class ElectraForMultipleChoice(MultipleChoice):
         return out
 
 
-class ElectraForTokenClassification(TokenClassification):
-    """Scores of each position."""
-
-    config_class, base_class, base_model_prefix = ElectraConfig, ElectraModel, "electra"
-
-
-class ElectraForQuestionAnswering(QuestionAnswering):
-    """Scores of each position as start and end of the answer."""
-
-    config_class, base_class, base_model_prefix = ElectraConfig, ElectraModel, "electra"
+define_heads(
+    globals(), "Electra", TokenClassification, QuestionAnswering,
+    config_class=ElectraConfig, base_class=ElectraModel, base_model_prefix="electra",
+)  # fmt: skip

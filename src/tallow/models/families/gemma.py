@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Self
 
+from tallow.models.base import define_heads
 from tallow.models.blocks import Attention, DecoderLayer, GatedMlp, Rope
 from tallow.models.blocks.activation import ACTIVATIONS
 from tallow.models.blocks.decoder_heads import (
@@ -113,13 +114,7 @@ class HeadedConfig(HeadConfig, Config):
         return super().read(fields.with_defaults(pad_token_id=0))
 
 
-class GemmaForSequenceClassification(SequenceClassification):
-    """Scores of a text."""
-
-    config_class, base_class = HeadedConfig, GemmaModel
-
-
-class GemmaForTokenClassification(TokenClassification):
-    """Scores of each position."""
-
-    config_class, base_class = HeadedConfig, GemmaModel
+define_heads(
+    globals(), "Gemma", SequenceClassification, TokenClassification,
+    config_class=HeadedConfig, base_class=GemmaModel,
+)  # fmt: skip

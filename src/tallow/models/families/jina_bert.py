@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tallow.factories import arange, tensor
+from tallow.models.base import define_heads
 from tallow.models.blocks.bert import (
     BertAttention,
     BertEmbeddings,
@@ -203,19 +204,7 @@ class JinaBertForMaskedLM(MaskedLM):
         return out
 
 
-class JinaBertForSequenceClassification(SequenceClassification):
-    """Scores of a text from its pooled first position."""
-
-    config_class, base_class, base_model_prefix = JinaBertConfig, JinaBertModel, "bert"
-
-
-class JinaBertForTokenClassification(TokenClassification):
-    """Scores of each position."""
-
-    config_class, base_class, base_model_prefix = JinaBertConfig, JinaBertModel, "bert"
-
-
-class JinaBertForQuestionAnswering(QuestionAnswering):
-    """Scores of each position as start and end of the answer."""
-
-    config_class, base_class, base_model_prefix = JinaBertConfig, JinaBertModel, "bert"
+define_heads(
+    globals(), "JinaBert", SequenceClassification, TokenClassification, QuestionAnswering,
+    config_class=JinaBertConfig, base_class=JinaBertModel, base_model_prefix="bert",
+)  # fmt: skip

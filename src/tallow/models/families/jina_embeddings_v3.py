@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from tallow.models.base import define_heads
 from tallow.models.blocks.bert import FirstClassifier, LMHead
 from tallow.models.blocks.packed import NormedRotaryEncoder, PackedAttention, PostNormLayer
 from tallow.models.blocks.rope import RopeScaling
@@ -94,13 +95,7 @@ class JinaEmbeddingsV3ForSequenceClassification(SequenceClassification):
         return FirstClassifier(cfg.hidden_size, labels)
 
 
-class JinaEmbeddingsV3ForTokenClassification(TokenClassification):
-    """Scores of each position."""
-
-    config_class, base_class, base_model_prefix = JinaConfig, JinaEmbeddingsV3Model, "roberta"
-
-
-class JinaEmbeddingsV3ForQuestionAnswering(QuestionAnswering):
-    """Scores of each position as start and end of the answer."""
-
-    config_class, base_class, base_model_prefix = JinaConfig, JinaEmbeddingsV3Model, "roberta"
+define_heads(
+    globals(), "JinaEmbeddingsV3", TokenClassification, QuestionAnswering,
+    config_class=JinaConfig, base_class=JinaEmbeddingsV3Model, base_model_prefix="roberta",
+)  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Self
 
+from tallow.models.base import define_heads
 from tallow.models.blocks import decoder_heads as heads
 from tallow.models.causal_lm import CausalLM
 from tallow.models.config import DecoderConfig
@@ -44,19 +45,13 @@ class HeadedConfig(heads.HeadConfig, Config):
     """The same with what heads ask for."""
 
 
-class LlamaForSequenceClassification(heads.SequenceClassification):
-    """Scores of a text."""
-
-    config_class, base_class = HeadedConfig, LlamaModel
-
-
-class LlamaForTokenClassification(heads.TokenClassification):
-    """Scores of each position."""
-
-    config_class, base_class = HeadedConfig, LlamaModel
-
-
 class LlamaForQuestionAnswering(heads.QuestionAnswering):
     """Scores of each position as start and end of the answer."""
 
     config_class, base_class, base_model_prefix = HeadedConfig, LlamaModel, "transformer"
+
+
+define_heads(
+    globals(), "Llama", heads.SequenceClassification, heads.TokenClassification,
+    config_class=HeadedConfig, base_class=LlamaModel,
+)  # fmt: skip

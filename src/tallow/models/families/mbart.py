@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from tallow.errors import ArgumentError, expect
 from tallow.factories import full_like
+from tallow.models.base import define_heads
 from tallow.models.blocks.seq2seq import (
     PRE_NORM,
     BartConfig,
@@ -56,13 +57,7 @@ class MBartModel(Seq2SeqModel):
         return cat([last, ids[:, :-1]], 1)
 
 
-class MBartForConditionalGeneration(ConditionalGeneration):
-    """An encoder of text, and a decoder that writes another."""
-
-    config_class, base_class = MBartConfig, MBartModel
-
-
-class MBartForSequenceClassification(SequenceClassification):
-    """Scores of a text, from the decoder at the text's last end token."""
-
-    config_class, base_class = MBartConfig, MBartModel
+define_heads(
+    globals(), "MBart", ConditionalGeneration, SequenceClassification,
+    config_class=MBartConfig, base_class=MBartModel,
+)  # fmt: skip

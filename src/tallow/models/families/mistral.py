@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Self
 
+from tallow.models.base import define_heads
 from tallow.models.blocks import decoder_heads as heads
 from tallow.models.causal_lm import CausalLM
 from tallow.models.config import DecoderConfig, read_windows
@@ -43,19 +44,8 @@ class HeadedConfig(heads.HeadConfig, Config):
     """The same with what heads ask for."""
 
 
-class MistralForSequenceClassification(heads.SequenceClassification):
-    """Scores of a text."""
-
-    config_class, base_class = HeadedConfig, MistralModel
-
-
-class MistralForTokenClassification(heads.TokenClassification):
-    """Scores of each position."""
-
-    config_class, base_class = HeadedConfig, MistralModel
-
-
-class MistralForQuestionAnswering(heads.QuestionAnswering):
-    """Scores of each position as start and end of the answer."""
-
-    config_class, base_class = HeadedConfig, MistralModel
+define_heads(
+    globals(), "Mistral",
+    heads.SequenceClassification, heads.TokenClassification, heads.QuestionAnswering,
+    config_class=HeadedConfig, base_class=MistralModel,
+)  # fmt: skip

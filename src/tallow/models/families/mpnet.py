@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tallow.factories import arange
+from tallow.models.base import define_heads
 from tallow.models.blocks.bert import (
     BertLayer,
     CountedEmbeddings,
@@ -134,19 +135,8 @@ class MPNetForSequenceClassification(TypelessSequenceClassification):
         return FirstClassifier(cfg.hidden_size, labels)
 
 
-class MPNetForMultipleChoice(TypelessMultipleChoice):
-    """Scores of several continuations."""
-
-    config_class, base_class, base_model_prefix = MPNetConfig, MPNetModel, "mpnet"
-
-
-class MPNetForTokenClassification(TypelessTokenClassification):
-    """Scores of each position."""
-
-    config_class, base_class, base_model_prefix = MPNetConfig, MPNetModel, "mpnet"
-
-
-class MPNetForQuestionAnswering(TypelessQuestionAnswering):
-    """Scores of each position as start and end of the answer."""
-
-    config_class, base_class, base_model_prefix = MPNetConfig, MPNetModel, "mpnet"
+define_heads(
+    globals(), "MPNet",
+    TypelessMultipleChoice, TypelessTokenClassification, TypelessQuestionAnswering,
+    config_class=MPNetConfig, base_class=MPNetModel, base_model_prefix="mpnet",
+)  # fmt: skip

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from tallow.models.base import define_heads
 from tallow.models.blocks.activation import ACTIVATIONS
 from tallow.models.blocks.bert import BertEmbeddings, Pooler
 from tallow.models.blocks.packed import (
@@ -182,25 +183,8 @@ class NewForMaskedLM(MaskedLM):
         return out
 
 
-class NewForSequenceClassification(SequenceClassification):
-    """Scores of a text from its pooled first position."""
-
-    config_class, base_class, base_model_prefix = NewConfig, NewModel, "new"
-
-
-class NewForMultipleChoice(MultipleChoice):
-    """Scores of several continuations."""
-
-    config_class, base_class, base_model_prefix = NewConfig, NewModel, "new"
-
-
-class NewForTokenClassification(TokenClassification):
-    """Scores of each position."""
-
-    config_class, base_class, base_model_prefix = NewConfig, NewModel, "new"
-
-
-class NewForQuestionAnswering(QuestionAnswering):
-    """Scores of each position as start and end of the answer."""
-
-    config_class, base_class, base_model_prefix = NewConfig, NewModel, "new"
+define_heads(
+    globals(), "New",
+    SequenceClassification, MultipleChoice, TokenClassification, QuestionAnswering,
+    config_class=NewConfig, base_class=NewModel, base_model_prefix="new",
+)  # fmt: skip

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from tallow.models.base import define_heads
 from tallow.models.blocks.activation import ACTIVATIONS
 from tallow.models.blocks.bert import WordDecoder
 from tallow.models.blocks.embedding import Embedding
@@ -200,13 +201,7 @@ class NomicBertForMaskedLM(MaskedLM):
         return out
 
 
-class NomicBertForSequenceClassification(SequenceClassification):
-    """Scores of a text from its pooled first position."""
-
-    config_class, base_class, base_model_prefix = NomicBertConfig, NomicBertModel, "nomic_bert"
-
-
-class NomicBertForTokenClassification(TokenClassification):
-    """Scores of each position."""
-
-    config_class, base_class, base_model_prefix = NomicBertConfig, NomicBertModel, "nomic_bert"
+define_heads(
+    globals(), "NomicBert", SequenceClassification, TokenClassification,
+    config_class=NomicBertConfig, base_class=NomicBertModel, base_model_prefix="nomic_bert",
+)  # fmt: skip

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Self
 
+from tallow.models.base import define_heads
 from tallow.models.blocks import decoder_heads as heads
 from tallow.models.causal_lm import CausalLM
-from tallow.models.config import DecoderConfig, read_windows
+from tallow.models.config import DecoderConfig, read_flagged_windows
 from tallow.models.decoder_model import DecoderModel
 from tallow.models.fields import Fields
 from tallow.models.gguf_form import GGUF_DECODER
@@ -20,12 +21,9 @@ class Config(DecoderConfig):
     def read(cls, fields: Fields) -> Self:
         """Windows stand in the upper layers only, and only if `use_sliding_window` is set."""
         fields = fields.with_defaults(num_key_value_heads=32, max_position_embeddings=32768)
-        cfg = replace(super().read(fields), qkv_bias=True)
-        if not fields.flag("use_sliding_window"):
-            return cfg
-        layers = cfg.num_hidden_layers
-        first = fields.integer("max_window_layers", 28, low=0)
-        return replace(cfg, sliding_windows=read_windows(fields, layers, 4096, first))
+        cfg = super().read(fields)
+        windows = read_flagged_windows(fields, cfg.num_hidden_layers)
+        return replace(cfg, qkv_bias=True, sliding_windows=windows)
 
 
 GGUF = replace(GGUF_DECODER, qkv_bias=True)
@@ -47,19 +45,13 @@ class HeadedConfig(heads.HeadConfig, Config):
     """The same with what heads ask for."""
 
 
-class Qwen2ForSequenceClassification(heads.SequenceClassification):
-    """Scores of a text."""
-
-    config_class, base_class = HeadedConfig, Qwen2Model
-
-
-class Qwen2ForTokenClassification(heads.TokenClassification):
-    """Scores of each position."""
-
-    config_class, base_class = HeadedConfig, Qwen2Model
-
-
 class Qwen2ForQuestionAnswering(heads.QuestionAnswering):
     """Scores of each position as start and end of the answer."""
 
     config_class, base_class, base_model_prefix = HeadedConfig, Qwen2Model, "transformer"
+
+
+define_heads(
+    globals(), "Qwen2", heads.SequenceClassification, heads.TokenClassification,
+    config_class=HeadedConfig, base_class=Qwen2Model,
+)  # fmt: skip

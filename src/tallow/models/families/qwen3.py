@@ -6,10 +6,11 @@ from dataclasses import replace
 from functools import partial
 from typing import Self
 
+from tallow.models.base import define_heads
 from tallow.models.blocks import DecoderLayer, Rope
 from tallow.models.blocks import decoder_heads as heads
 from tallow.models.causal_lm import CausalLM
-from tallow.models.config import DecoderConfig, read_windows
+from tallow.models.config import DecoderConfig, read_flagged_windows
 from tallow.models.decoder_model import DecoderModel, decoder_layer
 from tallow.models.fields import Fields
 from tallow.models.gguf_form import GGUF_DECODER
@@ -25,12 +26,8 @@ class Config(DecoderConfig):
         fields = fields.with_defaults(num_key_value_heads=32, max_position_embeddings=32768)
         cfg = super().read(fields.with_default("head_dim", 128))
         bias = fields.flag("attention_bias")
-        cfg = replace(cfg, qkv_bias=bias, output_bias=bias)
-        if not fields.flag("use_sliding_window"):
-            return cfg
-        layers = cfg.num_hidden_layers
-        first = fields.integer("max_window_layers", 28, low=0)
-        return replace(cfg, sliding_windows=read_windows(fields, layers, 4096, first))
+        windows = read_flagged_windows(fields, cfg.num_hidden_layers)
+        return replace(cfg, qkv_bias=bias, output_bias=bias, sliding_windows=windows)
 
 
 GGUF = GGUF_DECODER
@@ -58,18 +55,6 @@ class HeadedConfig(heads.HeadConfig, Config):
     """The same with what heads ask for."""
 
 
-class Qwen3ForSequenceClassification(heads.SequenceClassification):
-    """Scores of a text."""
-
-    config_class, base_class = HeadedConfig, Qwen3Model
-
-
-class Qwen3ForTokenClassification(heads.TokenClassification):
-    """Scores of each position."""
-
-    config_class, base_class = HeadedConfig, Qwen3Model
-
-
 class Qwen3ForQuestionAnswering(heads.QuestionAnswering):
     """Scores of each position as start and end of the answer."""
 
@@ -79,3 +64,9 @@ class Qwen3ForQuestionAnswering(heads.QuestionAnswering):
 def _layer(cfg: DecoderConfig, index: int, rope: Rope) -> DecoderLayer:
     norm = partial(RMSNorm, cfg.head_dim, cfg.rms_norm_eps)
     return decoder_layer(cfg, index, rope, q_norm=norm(), k_norm=norm())
+
+
+define_heads(
+    globals(), "Qwen3", heads.SequenceClassification, heads.TokenClassification,
+    config_class=HeadedConfig, base_class=Qwen3Model,
+)  # fmt: skip

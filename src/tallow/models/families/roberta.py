@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from tallow.dtype import i64
-from tallow.models.base import Model
+from tallow.models.base import Model, define_heads
 from tallow.models.blocks.bert import (
     CountedEmbeddings,
     FirstClassifier,
@@ -175,18 +175,6 @@ class RobertaForMultipleChoice(ChoiceScores):
         return self.answer(inputs, labels, output_hidden_states)
 
 
-class RobertaForTokenClassification(TokenClassification):
-    """Scores of each position."""
-
-    config_class, base_class, base_model_prefix = RobertaConfig, RobertaModel, "roberta"
-
-
-class RobertaForQuestionAnswering(QuestionAnswering):
-    """Scores of each position as start and end of the answer."""
-
-    config_class, base_class, base_model_prefix = RobertaConfig, RobertaModel, "roberta"
-
-
 @dataclass(frozen=True, kw_only=True)
 class RobertaDecoderConfig(RobertaConfig):
     """The same of a decoder."""
@@ -232,3 +220,9 @@ class RobertaForCausalLM(BertCausalLM):
         """Logits `(…, vocab_size)`."""
         logits: Tensor = self.lm_head(hidden)
         return logits
+
+
+define_heads(
+    globals(), "Roberta", TokenClassification, QuestionAnswering,
+    config_class=RobertaConfig, base_class=RobertaModel, base_model_prefix="roberta",
+)  # fmt: skip
