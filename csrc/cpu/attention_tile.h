@@ -128,20 +128,29 @@ inline void widen_rows(const T* x, int64_t row, int64_t stride, int64_t rows, in
 // ------------------------------------------------------------------------------
 
 // s[r][j] = q[r] · key j for R rows and one panel of kNR keys: lane l of a vector sums the elements
-// l, l + kLanes, … of d in order, and the lanes are added one after the other, which is how few
-// rows are best multiplied with keys where they are.
+// l, l + kLanes, … of d in order, and the lanes are added one after the other (of sixteen first l
+// and l + 8), which is how few rows are best multiplied with keys where they are.
+inline constexpr int kSums = kLanes < 8 ? kLanes : 8;
 template <int R>
 TL_INLINE void score_panel(const float* q, int64_t ldq, const float* panel, int64_t d, float* s) {
   vf total[R][2] = {};
-  for (int64_t lane = 0; lane < kLanes && lane < d; ++lane) {
+  for (int64_t lane = 0; lane < kSums && lane < d; ++lane) {
     vf acc[R][2] = {};
-    for (int64_t c = lane; c < d; c += kLanes) {
-      const vf k0 = load(panel + c * kNR), k1 = load(panel + c * kNR + kLanes);
+    for (int64_t first = lane; first < kLanes; first += kSums) {
+      vf part[R][2] = {};
+      for (int64_t c = first; c < d; c += kLanes) {
+        const vf k0 = load(panel + c * kNR), k1 = load(panel + c * kNR + kLanes);
+#pragma GCC unroll 8
+        for (int r = 0; r < R; ++r) {
+          const vf x = splat(q + r * ldq + c);
+          part[r][0] = fma(x, k0, part[r][0]);
+          part[r][1] = fma(x, k1, part[r][1]);
+        }
+      }
 #pragma GCC unroll 8
       for (int r = 0; r < R; ++r) {
-        const vf x = splat(q + r * ldq + c);
-        acc[r][0] = fma(x, k0, acc[r][0]);
-        acc[r][1] = fma(x, k1, acc[r][1]);
+        acc[r][0] = first == lane ? part[r][0] : acc[r][0] + part[r][0];
+        acc[r][1] = first == lane ? part[r][1] : acc[r][1] + part[r][1];
       }
     }
 #pragma GCC unroll 8
@@ -192,7 +201,8 @@ TL_INLINE void score_in_place(const float* q, int64_t ldq, const T* k, int64_t r
                               float* s) {
   constexpr int kTogether =
       R < 3 ? 4 : 2;  // keys: enough chains of additions, few enough registers
-  alignas(64) float lanes[R][8 * kLanes];
+  constexpr int kParts = (kLanes + 7) / 8;
+  alignas(64) float lanes[R][64];
   for (int first = 0; first < kNR; first += 8, k += 8 * row) {
     for (int j = 0; j < 8; j += kTogether) {
       vf acc[R][kTogether] = {};
@@ -210,17 +220,19 @@ TL_INLINE void score_in_place(const float* q, int64_t ldq, const T* k, int64_t r
 #pragma GCC unroll 8
       for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 4
-        for (int i = 0; i < kTogether; ++i) store(lanes[r] + (j + i) * kLanes, acc[r][i]);
+        for (int i = 0; i < kTogether; ++i) {
+          f32x8 part[kParts];
+          memcpy(part, &acc[r][i], sizeof(vf));
+          store_at(lanes[r] + (j + i) * 8, kParts == 1 ? part[0] : part[0] + part[kParts - 1]);
+        }
       }
     }
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
-      f32x8 total{};
-      for (int lane = 0; lane < kLanes; lane += 8) {
-        f32x8 column[8];
-        load_transposed(lanes[r] + lane, kLanes, column);
-        for (int i = 0; i < 8; ++i) total = i || lane ? total + column[i] : column[0];
-      }
+      f32x8 column[8];
+      load_transposed(lanes[r], 8, column);
+      f32x8 total = column[0];
+      for (int i = 1; i < 8; ++i) total = total + column[i];
       store_at(s + r * kKeys + first, total);
     }
   }

@@ -7,6 +7,13 @@
 
 namespace tl::TL_ISA {
 
+// Whether code is to be small: then no format has kernels of its own.
+#ifdef __OPTIMIZE_SIZE__
+inline constexpr bool kSmall = true;
+#else
+inline constexpr bool kSmall = false;
+#endif
+
 // How a weight w comes from the bytes q of values(), its scale d and its minimum m.
 enum class Form {
   shifted,  // w = d·(q + kShift), q from 0 to kTop
@@ -134,6 +141,8 @@ struct Format {
   static TL_INLINE void scales(const uint8_t* b, int64_t n, float* d, float*) {
     halves_at<kBytes>(b, n, d);
   }
+  // Formats that models mostly come in: all their kernels unpack in registers.
+  static constexpr bool kCommon = false;
   // A format may work something out for a whole block first; values() and mask() take the result.
   static TL_INLINE const uint8_t* open(const uint8_t* b) { return b; }
   // Formats without a mask.

@@ -12,24 +12,27 @@ namespace tl::TL_ISA {
 namespace {
 
 template <class F>
-constexpr RowKernel kernel_of() {
-#ifdef __OPTIMIZE_SIZE__
-  return nullptr;
-#else
-  if constexpr (requires { F::floats; })
-    return nullptr;  // no small integers
-  else
-    return row_values<F, 1>;
+RowKernel kernel_of([[maybe_unused]] int64_t rows) {
+  if constexpr (requires { F::values; } && !kSmall) {
+    if constexpr (F::kCommon) {
+      constexpr RowKernel kKernels[] = {row_values<F, 1>, row_values<F, 2>, row_values<F, 3>,
+                                        row_values<F, 4>};
+      return kKernels[rows - 1];
+    }
+#ifndef TL_BELOW
+    if (rows == 1) return row_values<F, 1>;
 #endif
+  }
+  return nullptr;
 }
 
 }  // namespace
 
-RowKernel direct_kernel(DType dtype) {
+RowKernel direct_kernel(DType dtype, int64_t rows) {
   switch (dtype) {
 #define BLOCK(family, dtype, Struct) \
   case DType::dtype:                 \
-    return kernel_of<Struct>();
+    return kernel_of<Struct>(rows);
 #include "../../ops/blocks.def"
 #undef BLOCK
     default:

@@ -95,7 +95,9 @@ struct Panel {
     uint8_t* to = tiles + tile * blocks * f.units * tile_bytes(f);
     const int64_t run = f.units < kUnits ? kUnits / f.units : 1;  // blocks
     alignas(64) uint8_t q[8][kUnits * 32];
-    for (int64_t b = 0; b < blocks; b += run) {
+    for (int column = 0; f.words && column < kTileColumns; column += 8)
+      f.words(w + column, blocks, 4 * kTileColumns, to + 4 * column);
+    for (int64_t b = 0; b < blocks && !f.words; b += run) {
       const int64_t here = min64(run, blocks - b);
       for (int column = 0; column < kTileColumns; column += 8) {
         for (int c = 0; c < 8; ++c) f.values(w[column + c] + b * f.bytes, here, q[c]);

@@ -1,5 +1,5 @@
-// `linear` of few rows with int8 activations. For one row weights are unpacked in registers; for
-// two to four a run of a row at a time, into the first-level cache.
+// `linear` of few rows with int8 activations. Weights are unpacked in registers where the format
+// has a kernel for that, else a run of a row at a time into the first-level cache.
 #include "int8_rows.h"
 
 #include "int8_linear.h"
@@ -18,17 +18,13 @@ struct Unpacked {
   static TL_INLINE b32 values(const uint8_t* b, int) { return load32(b); }
 };
 
-// Where code is to be small, every row is multiplied by itself, and no format has kernels of its
-// own.
-#ifdef __OPTIMIZE_SIZE__
-constexpr bool kSmall = true;
-#else
-constexpr bool kSmall = false;
-#endif
-
 template <class F>
 RowKernel by_rows(int64_t rows) {
+  // Every row by itself; one row, where a set is above another.
   if constexpr (kSmall) return row_values<F, 1>;
+#ifdef TL_BELOW
+  if (rows == 1) return row_values<F, 1>;
+#endif
   return rows == 2 ? row_values<F, 2> : rows == 3 ? row_values<F, 3> : row_values<F, 4>;
 }
 
@@ -83,7 +79,7 @@ struct Row {
 
   Row(const Linear& l, const BlockFormat& format)
       : f(format),
-        direct(!kSmall && l.m == 1 ? direct_kernel(l.weight.dtype) : nullptr),
+        direct(direct_kernel(l.weight.dtype, l.m)),
         rows(l.m),
         together(kSmall ? 1 : l.m),
         kernel(direct ? direct : unpacked_kernel(format, l.m)) {}

@@ -58,8 +58,8 @@ TL_INLINE void write_extra(const BlockFormat& f, int shift, const int32_t* sums,
 using RowKernel = void (*)(const uint8_t* w, int64_t blocks, const float* d, const float* m,
                            const DotActivations& act, int64_t unit, float* to, int64_t stride);
 
-// For one row of activations: unpacks in registers.
-RowKernel direct_kernel(DType dtype);
+// Unpacks in registers, for some rows of activations; null where that is not worth its code.
+RowKernel direct_kernel(DType dtype, int64_t rows);
 
 template <class F>
 inline constexpr Extra kExtraOf = F::kMins         ? Extra::minimum

@@ -50,6 +50,7 @@ TL_INLINE void scales_4_5(const uint8_t* b, float* d, float* m) {
 
 // The scales, 128 bytes of nibbles.
 struct Q4_K : Format<DType::q4_k, 32, Form::minimum, 15> {
+  static constexpr bool kCommon = true;
   static TL_INLINE b32 values(const uint8_t* b, int unit) {
     return field(load32(b + 16 + unit / 2 * 32), unit % 2 * 4, 15);
   }
@@ -58,6 +59,7 @@ struct Q4_K : Format<DType::q4_k, 32, Form::minimum, 15> {
 
 // The scales, 32 bytes of fifth bits, 128 bytes of nibbles.
 struct Q5_K : Format<DType::q5_k, 32, Form::minimum, 31> {
+  static constexpr bool kCommon = true;
   static TL_INLINE b32 values(const uint8_t* b, int unit) {
     b32 low = field(load32(b + 48 + unit / 2 * 32), unit % 2 * 4, 15);
     return (low | shift_left(field(load32(b + 16), unit, 1), 4));
@@ -67,6 +69,7 @@ struct Q5_K : Format<DType::q5_k, 32, Form::minimum, 31> {
 
 // 128 bytes of low nibbles, 64 bytes of high bit pairs, 16 int8 scales, f16 d.
 struct Q6_K : Format<DType::q6_k, 16, Form::shifted, 63, -32> {
+  static constexpr bool kCommon = true;
   static TL_INLINE b32 values(const uint8_t* b, int unit) {
     int half = unit / 4, j = unit % 4;
     b32 low = field(load32(b + 64 * half + 32 * (j & 1)), j / 2 * 4, 15);

@@ -5,10 +5,12 @@
 namespace tl::TL_ISA {
 
 struct Q4_0 : Format<DType::q4_0, 32, Form::shifted, 15, -8> {
+  static constexpr bool kCommon = true;
   static TL_INLINE b32 values(const uint8_t* b, int) { return nibbles(b + 2); }
 };
 
 struct Q4_1 : Format<DType::q4_1, 32, Form::minimum, 15> {
+  static constexpr bool kCommon = true;
   static TL_INLINE b32 values(const uint8_t* b, int) { return nibbles(b + 4); }
   static TL_INLINE void scales(const uint8_t* b, int64_t n, float* d, float* m) {
     half_pairs_at<kBytes>(b, n, d, m);
@@ -16,6 +18,7 @@ struct Q4_1 : Format<DType::q4_1, 32, Form::minimum, 15> {
 };
 
 struct Q5_0 : Format<DType::q5_0, 32, Form::shifted, 31, -16> {
+  static constexpr bool kCommon = true;
   static TL_INLINE b32 values(const uint8_t* b, int) {
     return nibbles(b + 6) | spread_bits(word_at(b + 2), 16);
   }
@@ -31,6 +34,7 @@ struct Q5_1 : Format<DType::q5_1, 32, Form::minimum, 31> {
 };
 
 struct Q8_0 : Format<DType::q8_0, 32, Form::plain, 128> {
+  static constexpr bool kCommon = true;
   static TL_INLINE b32 values(const uint8_t* b, int) { return load32(b + 2); }
 };
 

@@ -2,6 +2,7 @@
 // for all alike, its floats.
 #pragma once
 #include "../quant_blocks.h"
+#include "../simd/int8_tile.h"
 #include "format.h"
 
 namespace tl::TL_ISA {
@@ -33,9 +34,50 @@ void block_scales(const uint8_t* b, int64_t n, float* d, [[maybe_unused]] float*
   }
 }
 
+template <class F>
+void block_words(const uint8_t* const* rows, int64_t blocks, int64_t step, uint8_t* to) {
+  for (int64_t i = 0; i < blocks; ++i) {
+    decltype(F::open(rows[0])) block[8];
+    for (int c = 0; c < 8; ++c) block[c] = F::open(rows[c] + i * F::kBytes);
+#pragma GCC unroll 2
+    for (int unit = 0; unit < F::kUnits; ++unit, to += 8 * step) {
+      b32 v[8];
+#pragma GCC unroll 8
+      for (int c = 0; c < 8; ++c) v[c] = F::values(block[c], unit);
+      transpose_units(v, to, step);
+    }
+  }
+}
+
 // d·q and d·q + m are rounded once, as in the reference: in every format with minima d·q is exact
 // in float, so a fused multiply-add changes nothing.
 void block_floats(const BlockFormat& format, const uint8_t* blocks, int64_t count, float* out);
+
+// The same in registers, for a common format.
+template <class F>
+void common_floats(const BlockFormat&, const uint8_t* b, int64_t blocks, float* out) {
+  constexpr int kRun = 8;  // blocks of 32, or 1 of 256: what the scales on the stack are for
+  float d[kRun * F::kGroups + 8], m[kRun * F::kGroups + 8];
+  for (int64_t i = 0; i < blocks; i += kRun) {
+    const int64_t run = blocks - i < kRun ? blocks - i : kRun;
+    block_scales<F>(b, run, d, m);
+    for (int64_t j = 0; j < run; ++j, b += F::kBytes) {
+      const auto block = F::open(b);
+#pragma GCC unroll 8
+      for (int unit = 0; unit < F::kUnits; ++unit, out += 32) {
+        b32 w = F::values(block, unit);
+        if constexpr (F::kShift != 0) w = w + splat32(F::kShift);
+        const float* dg = d + (j * F::kUnits + unit) * (32 / F::kGroup);
+        const float* mg = m + (j * F::kUnits + unit) * (32 / F::kGroup);
+        each_float<F::kForm == Form::plain || F::kShift != 0>(w, [&](int e, f32x8 v) {
+          v = v * dg[e / F::kGroup];
+          if constexpr (F::kMins) v = v + mg[e / F::kGroup];
+          store_at(out + e, v);
+        });
+      }
+    }
+  }
+}
 
 template <class F>
 constexpr BlockFormat format_of() {
@@ -55,6 +97,10 @@ constexpr BlockFormat format_of() {
     f.unpack = block_floats;
     f.values = block_values<F>;
     f.scales = block_scales<F>;
+    if constexpr (F::kCommon && !kSmall) {
+      f.unpack = common_floats<F>;
+      if constexpr (F::kForm != Form::plain) f.words = block_words<F>;
+    }
   }
   return f;
 }
