@@ -56,9 +56,7 @@ class Threshold(Module):
     """`x` where it is above `threshold`, else `value`."""
 
     def __init__(self, threshold: float, value: float, inplace: bool = False) -> None:
-        self.threshold = threshold
-        self.value = value
-        self.inplace = inplace
+        self.threshold, self.value, self.inplace = threshold, value, inplace
 
     def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
@@ -83,9 +81,7 @@ class RReLU(Module):
     def __init__(
         self, lower: float = 1.0 / 8, upper: float = 1.0 / 3, inplace: bool = False
     ) -> None:
-        self.lower = lower
-        self.upper = upper
-        self.inplace = inplace
+        self.lower, self.upper, self.inplace = lower, upper, inplace
 
     def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
@@ -112,9 +108,7 @@ class Hardtanh(Module):
         max_val = max_val if max_value is None else max_value
         wanted = f"a max_val above {min_val}"
         expect(max_val > min_val, "Hardtanh", wanted, max_val, ArgumentError)
-        self.min_val = min_val
-        self.max_val = max_val
-        self.inplace = inplace
+        self.min_val, self.max_val, self.inplace = min_val, max_val, inplace
 
     def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
@@ -202,8 +196,7 @@ class ELU(Module):
     """`x` where it is positive, else `alpha * (exp(x) - 1)`."""
 
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
-        self.alpha = alpha
-        self.inplace = inplace
+        self.alpha, self.inplace = alpha, inplace
 
     def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
@@ -218,8 +211,7 @@ class CELU(Module):
     """`x` where it is positive, else `alpha * (exp(x / alpha) - 1)`."""
 
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
-        self.alpha = alpha
-        self.inplace = inplace
+        self.alpha, self.inplace = alpha, inplace
 
     def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
@@ -266,8 +258,7 @@ class LeakyReLU(Module):
     """`x` where it is positive, else `negative_slope * x`."""
 
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
-        self.negative_slope = negative_slope
-        self.inplace = inplace
+        self.negative_slope, self.inplace = negative_slope, inplace
 
     def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
@@ -291,8 +282,7 @@ class Softplus(Module):
     """`log(1 + exp(beta * x)) / beta`; `x` itself where `beta * x` is above `threshold`."""
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
-        self.beta = beta
-        self.threshold = threshold
+        self.beta, self.threshold = beta, threshold
 
     def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
@@ -390,8 +380,7 @@ class PReLU(Layer):
         device: object = None,
         dtype: DType | str | None = None,
     ) -> None:
-        self.num_parameters = num_parameters
-        self.init = init
+        self.num_parameters, self.init = num_parameters, init
         self.weight = declare(num_parameters, init=constant(init), dtype=dtype)
         self.reset_parameters()
 

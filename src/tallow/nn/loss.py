@@ -105,7 +105,10 @@ class HuberLoss(_PairLoss):
 
 
 class NLLLoss(_Weighted):
-    """`-input[target]`, for log-probabilities and labels; labels `ignore_index` do not count."""
+    """`-input[target]`, for log-probabilities and labels; labels `ignore_index` do not count.
+
+    Takes `(batch, classes, ...)` and labels `(batch, ...)`.
+    """
 
     _function = "nll_loss"
     _options = ("weight", "ignore_index")
@@ -121,17 +124,16 @@ class NLLLoss(_Weighted):
         super().__init__(weight, size_average, reduce, reduction)
         self.ignore_index = ignore_index
 
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        """`(batch, classes, ...)` and labels `(batch, ...)`."""
-        return self._of(input, target)
-
 
 class NLLLoss2d(NLLLoss):
     """`NLLLoss`, by its older name for images."""
 
 
 class CrossEntropyLoss(_Weighted):
-    """`-log_softmax(input)[target]`, for logits and labels, or probabilities as targets."""
+    """`-log_softmax(input)[target]`, for logits and labels, or probabilities as targets.
+
+    Takes `(batch, classes, ...)` and labels `(batch, ...)`, or floats of the input's shape.
+    """
 
     _function = "cross_entropy"
     _options = ("weight", "ignore_index", "label_smoothing")
@@ -147,10 +149,6 @@ class CrossEntropyLoss(_Weighted):
     ) -> None:
         super().__init__(weight, size_average, reduce, reduction)
         self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
-
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        """`(batch, classes, ...)` and labels `(batch, ...)`, or floats of the input's shape."""
-        return self._of(input, target)
 
 
 class BCELoss(_Weighted):
@@ -322,7 +320,10 @@ class SoftMarginLoss(_PairLoss):
 
 
 class MultiMarginLoss(_Weighted):
-    """The hinge of each label's score over the other classes' scores."""
+    """The hinge of each label's score over the other classes' scores.
+
+    Takes scores `(n, classes)` and labels `(n,)`.
+    """
 
     _function = "multi_margin_loss"
     _options = ("p", "margin", "weight")
@@ -342,29 +343,23 @@ class MultiMarginLoss(_Weighted):
             expect(weight.ndim == 1, "MultiMarginLoss", "a weight of 1 axis", weight.shape)
         self.p, self.margin = p, margin
 
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        """Scores `(n, classes)` and labels `(n,)`."""
-        return self._of(input, target)
-
 
 class MultiLabelMarginLoss(_PairLoss):
-    """The hinge of the labels' scores over the other classes' scores."""
+    """The hinge of the labels' scores over the other classes' scores.
+
+    Takes scores `(n, classes)` and labels of that shape, ended by -1.
+    """
 
     _function = "multilabel_margin_loss"
 
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        """Scores `(n, classes)` and labels of that shape, ended by -1."""
-        return self._of(input, target)
-
 
 class MultiLabelSoftMarginLoss(_Weighted):
-    """The mean over classes of `BCEWithLogitsLoss`."""
+    """The mean over classes of `BCEWithLogitsLoss`.
+
+    Takes scores and targets `(n, classes)`.
+    """
 
     _function = "multilabel_soft_margin_loss"
-
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        """Scores and targets `(n, classes)`."""
-        return self._of(input, target)
 
 
 class TripletMarginLoss(_Loss):

@@ -123,7 +123,47 @@ def _activation(given: Activation) -> Callable[[Tensor], Tensor]:
     return F.relu if given == "relu" else F.gelu
 
 
-class TransformerEncoderLayer(Module):
+class _TransformerLayer(Module):
+    """What the layers share: a feed-forward network, and a norm and a dropout for each part."""
+
+    _parts = 2
+    self_attn: MultiheadAttention
+    dropout1: Dropout
+
+    def _feed_forward(
+        self,
+        d_model: int,
+        hidden: int,
+        dropout: float,
+        activation: Activation,
+        norm_first: bool,
+        norm: Callable[[], LayerNorm],
+        linear: Callable[[int, int], Linear],
+    ) -> None:
+        self.linear1 = linear(d_model, hidden)
+        self.dropout = Dropout(dropout)
+        self.linear2 = linear(hidden, d_model)
+        self.norm_first = norm_first
+        for i in range(self._parts):
+            setattr(self, f"norm{i + 1}", norm())
+        for i in range(self._parts):
+            setattr(self, f"dropout{i + 1}", Dropout(dropout))
+        self.activation = _activation(activation)
+
+    def _sa_block(
+        self, x: Tensor, mask: Tensor | None, padding: Tensor | None, is_causal: bool = False
+    ) -> Tensor:
+        made: Any = self.self_attn(x, x, x, padding, False, mask, is_causal=is_causal)
+        out: Tensor = self.dropout1(made[0])
+        return out
+
+    def _ff_block(self, x: Tensor) -> Tensor:
+        hidden = self.dropout(self.activation(self.linear1(x)))
+        out: Tensor = getattr(self, f"dropout{self._parts}")(self.linear2(hidden))
+        return out
+
+
+class TransformerEncoderLayer(_TransformerLayer):
     """Self-attention and a feed-forward network, each added to its input and normalised.
 
     With `norm_first`, what is added is computed from the normalised input instead.
@@ -143,17 +183,12 @@ class TransformerEncoderLayer(Module):
         device: object = None,
         dtype: Kind = None,
     ) -> None:
-        norm = partial(LayerNorm, d_model, layer_norm_eps, bias=bias, dtype=dtype)
         self.self_attn = MultiheadAttention(
             d_model, nhead, dropout, bias=bias, batch_first=batch_first, dtype=dtype
         )
-        self.linear1 = Linear(d_model, dim_feedforward, bias=bias, dtype=dtype)
-        self.dropout = Dropout(dropout)
-        self.linear2 = Linear(dim_feedforward, d_model, bias=bias, dtype=dtype)
-        self.norm_first = norm_first
-        self.norm1, self.norm2 = norm(), norm()
-        self.dropout1, self.dropout2 = Dropout(dropout), Dropout(dropout)
-        self.activation = _activation(activation)
+        norm = partial(LayerNorm, d_model, layer_norm_eps, bias=bias, dtype=dtype)
+        linear = partial(Linear, bias=bias, dtype=dtype)
+        self._feed_forward(d_model, dim_feedforward, dropout, activation, norm_first, norm, linear)
 
     def forward(
         self,
@@ -172,21 +207,11 @@ class TransformerEncoderLayer(Module):
         out: Tensor = self.norm2(x + self._ff_block(x))
         return out
 
-    def _sa_block(
-        self, x: Tensor, mask: Tensor | None, padding: Tensor | None, causal: bool
-    ) -> Tensor:
-        made: Any = self.self_attn(x, x, x, padding, False, mask, is_causal=causal)
-        out: Tensor = self.dropout1(made[0])
-        return out
 
-    def _ff_block(self, x: Tensor) -> Tensor:
-        hidden = self.dropout(self.activation(self.linear1(x)))
-        out: Tensor = self.dropout2(self.linear2(hidden))
-        return out
-
-
-class TransformerDecoderLayer(Module):
+class TransformerDecoderLayer(_TransformerLayer):
     """Self-attention, attention to `memory` and a feed-forward network; else as the encoder's."""
+
+    _parts = 3
 
     def __init__(
         self,
@@ -202,20 +227,14 @@ class TransformerDecoderLayer(Module):
         device: object = None,
         dtype: Kind = None,
     ) -> None:
-        norm = partial(LayerNorm, d_model, layer_norm_eps, bias=bias, dtype=dtype)
         attention = partial(
             MultiheadAttention, d_model, nhead, dropout, bias=bias, batch_first=batch_first,
             dtype=dtype,
         )  # fmt: skip
         self.self_attn, self.multihead_attn = attention(), attention()
-        self.linear1 = Linear(d_model, dim_feedforward, bias=bias, dtype=dtype)
-        self.dropout = Dropout(dropout)
-        self.linear2 = Linear(dim_feedforward, d_model, bias=bias, dtype=dtype)
-        self.norm_first = norm_first
-        self.norm1, self.norm2, self.norm3 = norm(), norm(), norm()
-        self.dropout1, self.dropout2 = Dropout(dropout), Dropout(dropout)
-        self.dropout3 = Dropout(dropout)
-        self.activation = _activation(activation)
+        norm = partial(LayerNorm, d_model, layer_norm_eps, bias=bias, dtype=dtype)
+        linear = partial(Linear, bias=bias, dtype=dtype)
+        self._feed_forward(d_model, dim_feedforward, dropout, activation, norm_first, norm, linear)
 
     def forward(
         self,
@@ -241,13 +260,6 @@ class TransformerDecoderLayer(Module):
         out: Tensor = self.norm3(x + self._ff_block(x))
         return out
 
-    def _sa_block(
-        self, x: Tensor, mask: Tensor | None, padding: Tensor | None, is_causal: bool = False
-    ) -> Tensor:
-        made: Any = self.self_attn(x, x, x, padding, False, mask, is_causal=is_causal)
-        out: Tensor = self.dropout1(made[0])
-        return out
-
     def _mha_block(
         self,
         x: Tensor,
@@ -260,11 +272,6 @@ class TransformerDecoderLayer(Module):
             x, memory, memory, padding, False, mask, is_causal=is_causal
         )
         out: Tensor = self.dropout2(made[0])
-        return out
-
-    def _ff_block(self, x: Tensor) -> Tensor:
-        hidden = self.dropout(self.activation(self.linear1(x)))
-        out: Tensor = self.dropout3(self.linear2(hidden))
         return out
 
 
