@@ -227,6 +227,7 @@ int64_t shape_from(nb::handle sequence, int64_t* shape) {
 
 namespace {
 
+
 Array new_array(nb::handle shape, int dtype, int device, const char* where) {
   int64_t dims[kMaxDims];
   int n = static_cast<int>(shape_from(shape, dims));
@@ -253,15 +254,19 @@ int64_t size_of(nb::handle h, const char* where) {
 }
 
 void bind_array(nb::module_& m) {
+  m.def("default_device", [] { return default_device; });
+  m.def("set_default_device",
+        [](int code) { default_device = static_cast<int>(device_from(code).type); });
   ArrayClass c(m, "Array", nb::type_slots(kBufferSlots), nb::is_weak_referenceable());
   // Two forms each: a default argument would take nanobind's slower way.
-  c.def_static("empty",
-               [](nb::handle shape, int dtype) { return new_array(shape, dtype, 0, "empty"); });
+  c.def_static("empty", [](nb::handle shape, int dtype) {
+    return new_array(shape, dtype, default_device, "empty");
+  });
   c.def_static("empty", [](nb::handle shape, int dtype, int device) {
     return new_array(shape, dtype, device, "empty");
   });
   c.def_static("full", [](nb::handle shape, nb::handle value, int dtype) {
-    return filled(shape, value, dtype, 0);
+    return filled(shape, value, dtype, default_device);
   });
   c.def_static("full", &filled);
   c.def_static(

@@ -116,9 +116,12 @@ bool expect_values(const Array& x, const char* where, Error& error) {
 }
 
 bool refuse_mixed(const char* where, Device a, Device b, Error& error) {
-  return error.set(ErrorKind::device, where,
-                   "expected operands on one device, got %s and %s (move them with .to(device))",
-                   name_of(a), name_of(b));
+  return error.set(
+      ErrorKind::device, where,
+      "expected operands on one device, got %s and %s (move them with .to(device); what "
+      "is on meta has no values: fill a module by loading weights or "
+      "load_state_dict(…, assign=True), or give it memory by to_empty())",
+      name_of(a), name_of(b));
 }
 
 Array moved(const Array& x, Device device, const char* where, Error& error) {

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from typing import Any, TypeGuard
 
+from . import _native
 from .errors import ArgumentError, DeviceError
 
 _CODES = {"cpu": 0, "meta": 1}  # as the native core has them
@@ -53,12 +55,13 @@ class Device:
 
     def __enter__(self) -> Device:
         _DEFAULT.outer = (*_DEFAULT.outer, _DEFAULT.device)
-        _DEFAULT.device = as_device(self)
+        set_default_device(self)
         return self
 
     def __exit__(self, *_: object) -> None:
-        *outer, _DEFAULT.device = _DEFAULT.outer
+        *outer, device = _DEFAULT.outer
         _DEFAULT.outer = tuple(outer)
+        set_default_device(device)
 
 
 class _Default(threading.local):
@@ -68,7 +71,14 @@ class _Default(threading.local):
     outer: tuple[Device | None, ...] = ()  # what the blocks around this one had
 
 
+class _Seen:
+    """Whether any device but the CPU was asked for: before that, nobody looks where tensors are."""
+
+    several = False
+
+
 _DEFAULT = _Default()
+SEEN = _Seen()
 CPU, META = Device("cpu"), Device("meta")
 BY_CODE = (CPU, META)
 
@@ -98,7 +108,10 @@ def code_of(device: Device | str | int | None, usual: int = 0) -> int:
         device = _DEFAULT.device
         if device is None:
             return usual
-    return _CODES[as_device(device).type]
+    code = _CODES[as_device(device).type]
+    if code:
+        SEEN.several = True
+    return code
 
 
 def get_default_device() -> Device:
@@ -111,4 +124,21 @@ def set_default_device(device: Device | str | int | None) -> None:
 
     Inside a `with device:` block it holds until the end of that.
     """
-    _DEFAULT.device = None if device is None else as_device(device)
+    found = None if device is None else as_device(device)
+    _native.set_default_device(0 if found is None else code_of(found))
+    _DEFAULT.device = found
+
+
+def elsewhere(device: Device | str | int | None, operands: Iterable[Any]) -> Device | None:
+    """Where a call is to run: on `device`, else where its tensors are; None: where it is now.
+
+    What a call makes on its way is made there too.
+    """
+    code = -1 if device is None else code_of(device)
+    if device is None:
+        for operand in operands:
+            for each in operand if isinstance(operand, (list, tuple)) else (operand,):
+                array = getattr(each, "_array", None)
+                if array is not None and code < 1:
+                    code = array.device
+    return None if code in (-1, _native.default_device()) else BY_CODE[code]

@@ -11,6 +11,7 @@ from typing import Any
 
 from . import _native
 from .borrowing import unwrap
+from .device import SEEN, elsewhere
 from .dtype import i64, u8
 from .errors import ArgumentError, IndexKindError, IndexRangeError, expect
 from .factories import tensor
@@ -23,6 +24,11 @@ def get(x: Tensor, key: Any) -> Tensor:
     """`x[key]` as a new tensor (a view when numpy integers were all that was special)."""
     from .ops import masked_select, take_positions
 
+    place = elsewhere(None, (x,)) if SEEN.several else None
+    if place is not None:
+        with place:
+            return get(x, key)
+    key = _beside(x, key)
     axis, single = _single(key) if x._array.ndim else (0, None)
     if single is not None and axis < x._array.ndim:
         at = single._array
@@ -52,6 +58,14 @@ def get(x: Tensor, key: Any) -> Tensor:
     return out if plan.order == sorted(plan.order) else out.permute(plan.order)
 
 
+def _beside(x: Tensor, key: Any) -> Any:
+    """The key with its tensors on the device of `x`: indices on the CPU serve every device."""
+    if not SEEN.several or not x._array.device:
+        return key
+    parts = key if isinstance(key, tuple) else (key,)
+    return tuple(part.to(x.device) if isinstance(part, Tensor) else part for part in parts)
+
+
 def _single(key: Any) -> tuple[int, Tensor | None]:
     """The axis that one integer tensor indexes and the tensor, where no other part does anything.
 
@@ -78,7 +92,12 @@ def _single(key: Any) -> tuple[int, Tensor | None]:
 
 def put(x: Tensor, key: Any, value: Any) -> None:
     """`x[key] = value` in place; of equal indices the last one wins."""
-    parts = _parts(key)
+    place = elsewhere(None, (x,)) if SEEN.several else None
+    if place is not None:
+        with place:
+            put(x, key, value)
+        return
+    parts = _parts(_beside(x, key))
     if not any(isinstance(part, (Tensor, bool)) for part in parts):
         x[tuple(parts)] = value
         return

@@ -1,9 +1,13 @@
 """The device `meta`: shapes, dtypes and strides without memory, and one clear error for values."""
 
+import threading
+
 import pytest
 
 import tallow as tl
+from tallow.device import get_default_device, set_default_device
 from tallow.errors import DeviceError
+from tallow.plan import capture
 
 CPU = tl.zeros(2, 3)
 
@@ -157,3 +161,80 @@ def test_views(x):
         assert (made.shape, made.stride(), made.dtype, made.storage_offset()) == (
             wanted.shape, wanted.stride(), wanted.dtype, wanted.storage_offset(),
         )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda **d: tl.arange(1, 9, 2, **d),
+        lambda **d: tl.linspace(0, 1, 5, **d),
+        lambda **d: tl.eye(3, 4, **d),
+        lambda **d: tl.empty_strided((2, 3), (1, 2), **d),
+        lambda **d: tl.kaiser_window(5, **d),
+        lambda **d: tl.fft.rfftfreq(8, **d),
+        lambda **d: tl.rand(2, 3, **d),
+        lambda **d: tl.randint(5, (4,), **d),
+        lambda **d: tl.randperm(6, **d),
+        lambda **d: tl.normal(0, 1, (2, 2), **d),
+        lambda **d: CPU.new_zeros(2, 5, **d),
+    ],
+)
+def test_ops_that_make_tensors(make):
+    cpu = make()
+    made = make(device="meta")
+    assert cpu.is_cpu and made.is_meta
+    assert (made.shape, made.dtype, made.stride()) == (cpu.shape, cpu.dtype, cpu.stride())
+    with tl.device("meta"):
+        assert make(device="cpu").is_cpu
+
+
+def test_nothing_is_drawn(x):
+    tl.manual_seed(3)
+    wanted = tl.rand(2)
+    tl.manual_seed(3)
+    tl.rand(100, device="meta")
+    x.normal_()
+    tl.rand_like(x)
+    assert tl.rand(2).tolist() == wanted.tolist()
+
+
+def test_ops_stay_with_their_operands(x):
+    cpu = tl.arange(6.0).reshape(2, 3)
+    wanted = [cpu.softmax(1), cpu.std(), cpu.cumsum(1), cpu[[1, 0]], cpu.sort(1, True)[1]]
+    with tl.device("meta"):
+        got = [cpu.softmax(1), cpu.std(), cpu.cumsum(1), cpu[[1, 0]], cpu.sort(1, True)[1]]
+    assert [t.tolist() for t in got] == [t.tolist() for t in wanted]
+    assert x.softmax(1).is_meta and x.std().is_meta and x[[1, 0]].is_meta
+    assert x[tl.tensor([0, 1])].is_meta and x.new_ones(2).is_meta and x.new_tensor([1]).is_meta
+
+
+def test_gradients(x):
+    leaf = x.detach().requires_grad_()
+    (leaf.softmax(-1) * leaf.sort(1)[0] / leaf.std(0)).sum().backward()
+    assert leaf.grad.is_meta and leaf.grad.shape == (2, 3)
+    with tl.device("meta"):
+        cpu = tl.ones(2, 3, device="cpu", requires_grad=True)
+        (cpu.sort(1)[0] * cpu.cumsum(1)).sum().backward()
+    assert cpu.grad.tolist() == [[4.0, 4.0, 4.0], [4.0, 4.0, 4.0]]
+
+
+def test_default_device_is_of_the_thread_and_nests():
+    found = []
+    try:
+        set_default_device("meta")
+        thread = threading.Thread(target=lambda: found.append(tl.zeros(1).device.type))
+        thread.start()
+        thread.join()
+        with tl.device("cpu"):
+            found.append(tl.zeros(1).device.type)
+        found.append(tl.zeros(1).device.type)
+        assert get_default_device() == tl.device("meta")
+    finally:
+        set_default_device(None)
+    assert found == ["cpu", "cpu", "meta"] and tl.zeros(1).is_cpu
+
+
+def test_plans_refuse(x):
+    with pytest.raises(DeviceError, match="a plan computes values"):
+        capture(lambda t: t + 1, x)
+    assert capture(lambda t: t + 1, tl.zeros(2)) is not None

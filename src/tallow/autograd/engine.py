@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .._native import TensorSpec
+from ..device import SEEN, elsewhere
 from ..dtype import DTYPES
 from ..errors import ArgumentError, DTypeError, GradError, ShapeError, expect
 from ..factories import ones_like, zeros
@@ -86,6 +87,12 @@ def run(
     the captured (node, output) pairs is computed, and their gradients are returned by
     (id, output).
     """
+    place = elsewhere(None, [g for _, g in roots]) if SEEN.several else None
+    if place is not None:  # what the rules make on their way is made beside the gradients
+        with place:
+            return run(
+                roots, retain_graph=retain_graph, create_graph=create_graph, captures=captures
+            )
     nodes, complete = _reachable([x._node for x, _ in roots])
     useful = None
     wanted: set[tuple[int, int]] = set()

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import _native
-from ..device import as_device
 from ..dtype import Default, DType, as_dtype, f64, i64
 from ..errors import ArgumentError, DTypeError, expect
 from ..factories import arange, full, tensor
@@ -18,10 +17,8 @@ from .shape import flat
 Kind = DType | str | None
 
 
-def finish(x: Tensor, dtype: Kind, device: Any, requires_grad: bool) -> Tensor:
+def finish(x: Tensor, dtype: Kind, requires_grad: bool) -> Tensor:
     """`x` in the dtype asked for, as a leaf if it is to require a gradient."""
-    if device is not None:
-        as_device(device)
     out = x if dtype is None else x.to(as_dtype(dtype))
     return out.requires_grad_() if requires_grad else out
 
@@ -42,8 +39,6 @@ def numbers(
     if end is None:
         start, end = 0, start
     if dtype is None and type(start) is type(end) is type(step) is int and not requires_grad:
-        if device is not None:
-            as_device(device)
         return arange(start, end, step)
     start, end, step = _number(start), _number(end), _number(step)
     if dtype is not None and as_dtype(dtype).kind in "iu":
@@ -55,7 +50,7 @@ def numbers(
             expect(step != 0, "arange", "a step other than 0", given[2])
             end = start + step * math.ceil((given[1] - given[0]) / given[2])
     made = arange(start, end, step, dtype)
-    return finish(made, None, device, requires_grad)
+    return finish(made, None, requires_grad)
 
 
 def _ends(start: Any, end: Any, dtype: DType) -> tuple[Any, Any]:
@@ -87,7 +82,7 @@ def linspace(
     """`steps` numbers at equal distances from `start` to `end`, both included; f32 by default."""
     wanted = Default.float if dtype is None else as_dtype(dtype)
     made = _spaced(*_ends(start, end, wanted), steps, linspace)
-    return finish(made, wanted, device, requires_grad)
+    return finish(made, wanted, requires_grad)
 
 
 @op
@@ -99,7 +94,7 @@ def logspace(
     wanted = Default.float if dtype is None else as_dtype(dtype)
     exponents = _spaced(*_ends(start, end, wanted), steps, logspace)
     made = full((), float(base), f64) ** exponents
-    return finish(made, wanted, device, requires_grad)
+    return finish(made, wanted, requires_grad)
 
 
 @op
@@ -115,7 +110,7 @@ def eye(
     if min(n, m):
         one = _native.Array.full((), 1, wanted.code)
         out.strided((min(n, m),), (m + 1,), 0).copy_(one)
-    return finish(wrap(out), None, device, requires_grad)
+    return finish(wrap(out), None, requires_grad)
 
 
 @op
@@ -123,9 +118,7 @@ def scalar_tensor(
     s: Any, *, dtype: Kind = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """A 0-d tensor of a number; f32 by default."""
-    return finish(
-        tensor(_number(s)), Default.float if dtype is None else dtype, device, requires_grad
-    )
+    return finish(tensor(_number(s)), Default.float if dtype is None else dtype, requires_grad)
 
 
 @op
@@ -140,7 +133,7 @@ def empty_strided(
     count = 0 if 0 in size else count
     code = (Default.float if dtype is None else as_dtype(dtype)).code
     made = wrap(_native.Array.empty((count,), code).strided(tuple(size), tuple(stride), 0))
-    return finish(made, None, device, requires_grad)
+    return finish(made, None, requires_grad)
 
 
 # --- in the likeness of another -------------------------------------------------------------------
@@ -156,7 +149,7 @@ def new_empty(
 ) -> Tensor:
     """A tensor of `size`, of `x`'s dtype unless given, whose elements are not set."""
     made = wrap(_native.Array.empty(flat(size), _like(x, dtype).code))
-    return finish(made, None, device, requires_grad)
+    return finish(made, None, requires_grad)
 
 
 @op
@@ -164,7 +157,7 @@ def new_zeros(
     x: Tensor, *size: Any, dtype: Kind = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """Zeros of `size`, of `x`'s dtype unless given."""
-    return finish(full(flat(size), 0, _like(x, dtype)), None, device, requires_grad)
+    return finish(full(flat(size), 0, _like(x, dtype)), None, requires_grad)
 
 
 @op
@@ -172,7 +165,7 @@ def new_ones(
     x: Tensor, *size: Any, dtype: Kind = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """Ones of `size`, of `x`'s dtype unless given."""
-    return finish(full(flat(size), 1, _like(x, dtype)), None, device, requires_grad)
+    return finish(full(flat(size), 1, _like(x, dtype)), None, requires_grad)
 
 
 @op
@@ -182,7 +175,7 @@ def new_full(
 ) -> Tensor:  # fmt: skip
     """`fill_value` in the shape `size`, of `x`'s dtype unless given."""
     made = full(size, _number(fill_value), _like(x, dtype))
-    return finish(made, None, device, requires_grad)
+    return finish(made, None, requires_grad)
 
 
 @op
@@ -190,7 +183,7 @@ def new_tensor(
     x: Tensor, data: Any, *, dtype: Kind = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """A copy of `data` (numbers, lists, an array) in `x`'s dtype unless given."""
-    return finish(tensor(data, _like(x, dtype)), None, device, requires_grad)
+    return finish(tensor(data, _like(x, dtype)), None, requires_grad)
 
 
 @op
@@ -199,9 +192,7 @@ def new_empty_strided(
     device: Any = None, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """`empty_strided` in `x`'s dtype unless given."""
-    return empty_strided(
-        size, stride, dtype=_like(x, dtype), device=device, requires_grad=requires_grad
-    )
+    return empty_strided(size, stride, dtype=_like(x, dtype), requires_grad=requires_grad)
 
 
 # --- windows of signals ---------------------------------------------------------------------------
@@ -211,7 +202,6 @@ def _window(
     length: int,
     periodic: bool,
     dtype: Kind,
-    device: Any,
     requires_grad: bool,
     shape: Any,
     name: str,
@@ -221,9 +211,9 @@ def _window(
     wanted = Default.float if dtype is None else as_dtype(dtype)
     expect(wanted.kind == "f", name, "a float dtype", wanted.name, DTypeError)
     if length <= 1:
-        return finish(full((length,), 1, wanted), None, device, requires_grad)
+        return finish(full((length,), 1, wanted), None, requires_grad)
     t = arange(length).to(f64) / (length if periodic else length - 1)
-    return finish(shape(t), wanted, device, requires_grad)
+    return finish(shape(t), wanted, requires_grad)
 
 
 @op
@@ -233,7 +223,7 @@ def hann_window(
 ) -> Tensor:  # fmt: skip
     """The Hann window: `0.5 - 0.5 cos(2 pi t)`."""
     return _window(
-        window_length, periodic, dtype, device, requires_grad,
+        window_length, periodic, dtype, requires_grad,
         lambda t: (t * (2 * math.pi)).cos() * -0.5 + 0.5, "hann_window",
     )  # fmt: skip
 
@@ -245,7 +235,7 @@ def hamming_window(
 ) -> Tensor:  # fmt: skip
     """The Hamming window: `alpha - beta cos(2 pi t)`."""
     return _window(
-        window_length, periodic, dtype, device, requires_grad,
+        window_length, periodic, dtype, requires_grad,
         lambda t: (t * (2 * math.pi)).cos() * -beta + alpha, "hamming_window",
     )  # fmt: skip
 
@@ -257,7 +247,7 @@ def blackman_window(
 ) -> Tensor:  # fmt: skip
     """The Blackman window: `0.42 - 0.5 cos(2 pi t) + 0.08 cos(4 pi t)`."""
     return _window(
-        window_length, periodic, dtype, device, requires_grad,
+        window_length, periodic, dtype, requires_grad,
         lambda t: (t * (2 * math.pi)).cos() * -0.5 + (t * (4 * math.pi)).cos() * 0.08 + 0.42,
         "blackman_window",
     )  # fmt: skip
@@ -270,7 +260,7 @@ def bartlett_window(
 ) -> Tensor:  # fmt: skip
     """The triangular window: `1 - |2 t - 1|`."""
     return _window(
-        window_length, periodic, dtype, device, requires_grad,
+        window_length, periodic, dtype, requires_grad,
         lambda t: 1 - (t * 2 - 1).abs(), "bartlett_window",
     )  # fmt: skip
 
@@ -284,9 +274,11 @@ def kaiser_window(
 
     def shape(t: Tensor) -> Tensor:
         inside = (1 - (t * 2 - 1).square()).maximum(0.0).sqrt()
+        if inside.is_meta:
+            return inside
         return tensor([_bessel(beta * x) / _bessel(beta) for x in inside.tolist()], dtype=f64)
 
-    return _window(window_length, periodic, dtype, device, requires_grad, shape, "kaiser_window")
+    return _window(window_length, periodic, dtype, requires_grad, shape, "kaiser_window")
 
 
 def _bessel(x: float) -> float:

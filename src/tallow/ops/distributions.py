@@ -122,7 +122,7 @@ def normal(
         shape, wanted = shape_of((size,), normal), float_of(dtype, normal, "fc")
         state = state_of(generator, normal)
         out = drawn("random_normal", shape, wanted, state, float(mean), float(std))
-        return asked(out, device, requires_grad)
+        return asked(out, requires_grad)
     tensors = [t.detach() for t in (mean, std) if isinstance(t, Tensor)]
     shape = broadcast_shapes(tensors[0].shape, tensors[-1].shape, normal)
     wanted = float_of(tensors[0].dtype, normal, "fc")

@@ -347,7 +347,7 @@ def fftfreq(
 
     k = cat([arange((n + 1) // 2), arange(-(n // 2), 0)])
     return finish(
-        k.double() * (1 / (n * d)), Default.float if dtype is None else dtype, device, requires_grad
+        k.double() * (1 / (n * d)), Default.float if dtype is None else dtype, requires_grad
     )
 
 
@@ -358,7 +358,7 @@ def rfftfreq(
     """The frequencies of `rfft`."""
     expect(n >= 1, rfftfreq, "a length of at least 1", n, ArgumentError)
     k = arange(n // 2 + 1).double() * (1 / (n * d))
-    return finish(k, Default.float if dtype is None else dtype, device, requires_grad)
+    return finish(k, Default.float if dtype is None else dtype, requires_grad)
 
 
 @op(name="fft.fftshift")

@@ -8,7 +8,7 @@ from typing import Any
 from .. import _native
 from ..autograd.inplace import refuse
 from ..autograd.mode import MODE
-from ..device import Device, as_device
+from ..device import Device
 from ..dtype import Default, DType, as_dtype, f32, f64, i64
 from ..errors import ArgumentError, DTypeError, expect
 from ..random import Generator, default_generator
@@ -23,10 +23,11 @@ _HALF = (1 << 63) - 1
 def state_of(generator: Generator | None, where: object) -> Any:
     """The array that kernels read and advance: of the generator given, or of the default one."""
     if generator is None:
-        return default_generator._state
+        generator = default_generator
     known = isinstance(generator, Generator)
     expect(known, where, "a tallow Generator", type(generator).__name__, ArgumentError)
-    return generator._state
+    place = _native.default_device()  # on meta nothing is drawn
+    return generator._state if not place else _native.Array.empty_like(generator._state, -1, place)
 
 
 def shape_of(size: tuple[Any, ...], where: object) -> tuple[int, ...]:
@@ -65,10 +66,8 @@ def drawn(
     return out
 
 
-def asked(array: _native.Array, device: Device | str | None, requires_grad: bool) -> Tensor:
+def asked(array: _native.Array, requires_grad: bool) -> Tensor:
     """What was drawn, as a leaf if it is to require a gradient."""
-    if device is not None:
-        as_device(device)
     out = wrap(array)
     return out.requires_grad_(True) if requires_grad else out
 
@@ -87,7 +86,7 @@ def rand(
     """Uniform numbers in [0, 1): 24 bits in f32, 53 in f64, 11 in f16, 8 in bf16."""
     shape, wanted = shape_of(size, rand), float_of(dtype, rand, "fc")
     out = drawn("random_uniform", shape, wanted, state_of(generator, rand), 0.0, 1.0)
-    return asked(out, device, requires_grad)
+    return asked(out, requires_grad)
 
 
 @primitive
@@ -101,7 +100,7 @@ def randn(
     """Normal numbers of mean 0 and variance 1 (Box and Muller 1958)."""
     shape, wanted = shape_of(size, randn), float_of(dtype, randn, "fc")
     out = drawn("random_normal", shape, wanted, state_of(generator, randn), 0.0, 1.0)
-    return asked(out, device, requires_grad)
+    return asked(out, requires_grad)
 
 
 def _integers(
@@ -142,7 +141,7 @@ def randint(
         shape_of((size,), randint), int(low), int(high), state_of(generator, randint), randint,
         wanted,
     )  # fmt: skip
-    return asked(whole, device, requires_grad)
+    return asked(whole, requires_grad)
 
 
 @primitive
@@ -157,7 +156,7 @@ def randperm(
     """The numbers 0 to `n - 1` in random order."""
     expect(n >= 0, randperm, "a number of at least 0", n, ArgumentError)
     out = drawn("random_permutation", (n,), i64, state_of(generator, randperm))
-    return asked(out.cast((i64 if dtype is None else as_dtype(dtype)).code), device, requires_grad)
+    return asked(out.cast((i64 if dtype is None else as_dtype(dtype)).code), requires_grad)
 
 
 @op
@@ -173,7 +172,7 @@ def rand_like(
     wanted = float_of(dtype or input.dtype, rand_like, "fc")
     state = state_of(generator, rand_like)
     out = drawn("random_uniform", input.shape, wanted, state, 0.0, 1.0)
-    return asked(out, device, requires_grad)
+    return asked(out, requires_grad)
 
 
 @op
@@ -189,7 +188,7 @@ def randn_like(
     wanted = float_of(dtype or input.dtype, randn_like, "fc")
     state = state_of(generator, randn_like)
     out = drawn("random_normal", input.shape, wanted, state, 0.0, 1.0)
-    return asked(out, device, requires_grad)
+    return asked(out, requires_grad)
 
 
 @op
@@ -209,7 +208,7 @@ def randint_like(
     wanted = input.dtype if dtype is None else as_dtype(dtype)
     state = state_of(generator, randint_like)
     whole = _integers(input.shape, int(low), int(high), state, randint_like, wanted)
-    return asked(whole, device, requires_grad)
+    return asked(whole, requires_grad)
 
 
 # --- checks ---------------------------------------------------------------------------------------
