@@ -208,6 +208,7 @@ void assign(Array& x, const Array& source, const char* where) {
 Device device_from(int code) {
   if (code != Device::cpu && code != Device::meta)
     raise("DeviceError", "device", "expected the code of a device, got " + std::to_string(code));
+  several_devices = several_devices || code != Device::cpu;
   return {static_cast<Device::Type>(code)};
 }
 
@@ -226,7 +227,6 @@ int64_t shape_from(nb::handle sequence, int64_t* shape) {
 }
 
 namespace {
-
 
 Array new_array(nb::handle shape, int dtype, int device, const char* where) {
   int64_t dims[kMaxDims];
@@ -254,19 +254,20 @@ int64_t size_of(nb::handle h, const char* where) {
 }
 
 void bind_array(nb::module_& m) {
-  m.def("default_device", [] { return default_device; });
-  m.def("set_default_device",
-        [](int code) { default_device = static_cast<int>(device_from(code).type); });
+  m.def("chosen_device", [] { return chosen_device; });
+  m.def("default_device", &default_device);
+  m.def("choose_device",
+        [](int code) { chosen_device = code < 0 ? -1 : static_cast<int>(device_from(code).type); });
   ArrayClass c(m, "Array", nb::type_slots(kBufferSlots), nb::is_weak_referenceable());
   // Two forms each: a default argument would take nanobind's slower way.
   c.def_static("empty", [](nb::handle shape, int dtype) {
-    return new_array(shape, dtype, default_device, "empty");
+    return new_array(shape, dtype, default_device(), "empty");
   });
   c.def_static("empty", [](nb::handle shape, int dtype, int device) {
     return new_array(shape, dtype, device, "empty");
   });
   c.def_static("full", [](nb::handle shape, nb::handle value, int dtype) {
-    return filled(shape, value, dtype, default_device);
+    return filled(shape, value, dtype, default_device());
   });
   c.def_static("full", &filled);
   c.def_static(

@@ -48,6 +48,13 @@ inline void copy_into(Array& out, const Array& x, const char* where) {
   checked([&](Error& error) { return copy_into(out, x, where, error); });
 }
 
+// The device of this thread's new arrays that are not told one, or -1: that of the operands of the
+// op that makes them, or what the user's `with` block says.
+inline thread_local int chosen_device = -1;
+inline int default_device() { return chosen_device < 0 ? 0 : chosen_device; }
+// Whether another device than the CPU was asked for: before that, nobody looks where arrays are.
+inline bool several_devices = false;
+
 // Whether kernel calls of this thread go into a plan; values must not be read into Python then.
 bool is_recording();
 

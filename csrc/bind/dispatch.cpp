@@ -475,7 +475,34 @@ nb::object call_in_place(CallerData& c, Values& v) {
 
 // --- the call -----------------------------------------------------------------------------------
 
+// Lets what a call makes on its way be made where its tensors are, or where its `device` says.
+struct Placed {
+  const int before = chosen_device;
+  Placed(const CallerData& c, const Values& v) {
+    int code = -1;
+    auto look = [&code](PyObject* x) {
+      // One without an array is a parameter that is still to be drawn, on the CPU.
+      if (code < 1 && is_tensor(x))
+        code = as_tensor(x)->array ? static_cast<int>(array_of(x)->device().type) : 0;
+    };
+    if (c.device >= 0 && v.at[c.device] && v.at[c.device] != Py_None) {
+      code = nb::cast<int>(checked(PyObject_CallOneArg(hooks[device_code], v.at[c.device])));
+    } else if (several_devices) {
+      for (int i = 0; i < v.n; ++i) {
+        if (c.parameters[i].kind == Parameter::tensor) look(v.at[i]);
+        if (c.parameters[i].kind != Parameter::tensors) continue;
+        if (!PyList_Check(v.at[i]) && !PyTuple_Check(v.at[i])) continue;
+        for (Py_ssize_t k = 0; k < PySequence_Fast_GET_SIZE(v.at[i]); ++k)
+          look(PySequence_Fast_GET_ITEM(v.at[i], k));
+      }
+    }
+    if (code >= 0) chosen_device = code;
+  }
+  ~Placed() { chosen_device = before; }
+};
+
 nb::object call_bound(CallerData& c, PyObject* self, Values& v) {
+  const Placed placed(c, v);
   if (!all_plain(c, v)) {
     // An operator is asked by itself, a function as the caller that users know.
     PyObject* target = c.flags ? self : c.op;
@@ -546,6 +573,12 @@ bool takes_quick(const CallerData& c, PyObject* const* args, Py_ssize_t given, P
   return true;
 }
 
+// Of a tensor without values, which is told by the op's name.
+bool is_device_error() {
+  const char* name = PyExceptionClass_Name(PyErr_Occurred());
+  return strcmp(name, "DeviceError") == 0 || strcmp(name, "tallow.errors.DeviceError") == 0;
+}
+
 PyObject* caller_call(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* kwnames) {
   CallerData& c = data_of(self);
   const Py_ssize_t given = PyVectorcall_NARGS(nargsf);
@@ -570,7 +603,7 @@ PyObject* caller_call(PyObject* self, PyObject* const* args, size_t nargsf, PyOb
   if (v.n < 0 ||
       !(PyErr_ExceptionMatches(PyExc_AttributeError) ||
         PyErr_ExceptionMatches(PyExc_RuntimeError) || PyErr_ExceptionMatches(PyExc_TypeError) ||
-        PyErr_ExceptionMatches(PyExc_OverflowError)))
+        PyErr_ExceptionMatches(PyExc_OverflowError) || (several_devices && is_device_error())))
     return nullptr;
   PyObject *type, *value, *trace;
   PyErr_Fetch(&type, &value, &trace);

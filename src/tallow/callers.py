@@ -13,7 +13,7 @@ from .autograd.mode import MODE
 from .autograd.record import OpNode
 from .borrowing import unwrap
 from .device import code_of
-from .errors import ArgumentError, DTypeError, GradError, expect
+from .errors import ArgumentError, DeviceError, DTypeError, GradError, expect
 from .older_orders import call_older
 from .overrides import PLAIN, ask, overloaded
 from .tensor import Tensor, unwrap_tensor, wrap
@@ -97,6 +97,8 @@ def refuse(op: Op[..., Any], values: tuple[Any, ...], error: Exception) -> NoRet
     for (name, _, _), value in zip(op.parameters, values, strict=True):
         if value is MISSING:
             raise DTypeError(f"{op.__name__}: expected an argument {name}, got none") from None
+    if isinstance(error, DeviceError) and (said := str(error).partition(": expected a tensor"))[1]:
+        raise DeviceError(f"{op.__name__}{said[1]}{said[2]}") from None  # not the reader of values
     if not isinstance(error, AttributeError):
         raise error
     notes = getattr(op.signature, "__annotations__", {})

@@ -6,6 +6,7 @@ from typing import Any
 
 from . import _native
 from .autograd.node import HOLDER
+from .device import code_of
 from .dtype import DTYPES, as_dtype, u8
 from .errors import GradError
 from .tensor import Tensor
@@ -47,6 +48,9 @@ def reduced(x: Tensor) -> tuple[Any, ...]:
     """What pickle writes: the memory that the tensor spans, and how it lies there."""
     array = x._array
     dtype = DTYPES[array.dtype]
+    if x.is_meta:
+        own = (x.requires_grad, None if type(x) is Tensor else type(x), _notes(x))
+        return (rebuild_meta, (dtype.name, array.shape, array.strides, *own))
     if dtype.kind == "q" or not array.size:
         data, start, strides = bytes(array.contiguous().raw_bytes()), 0, None
     else:
@@ -79,6 +83,24 @@ def rebuild(
         whole = _native.Array.from_buffer(data, code, (count,), 0)
         array = whole.strided(shape, strides, start)
     return made(kind or Tensor, array, requires_grad, notes)
+
+
+def rebuild_meta(
+    dtype: str,
+    shape: tuple[int, ...],
+    strides: tuple[int, ...],
+    requires_grad: bool,
+    kind: type[Tensor] | None,
+    notes: dict[str, Any] | None,
+) -> Tensor:
+    """The tensor without elements that `reduced` told of."""
+    whole = _native.Array.empty(shape, as_dtype(dtype).code, code_of("meta"))
+    if as_dtype(dtype).kind != "q" and strides != whole.strides:
+        ends = [(n - 1) * abs(step) for n, step in zip(shape, strides, strict=True) if n]
+        start = sum((n - 1) * -step for n, step in zip(shape, strides, strict=True) if step < 0)
+        room = _native.Array.empty((sum(ends) + 1,), as_dtype(dtype).code, code_of("meta"))
+        whole = room.strided(shape, strides, start)
+    return made(kind or Tensor, whole, requires_grad, notes)
 
 
 def made(

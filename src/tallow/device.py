@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
-from typing import Any, TypeGuard
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar, TypeGuard
 
 from . import _native
 from .errors import ArgumentError, DeviceError
@@ -54,30 +54,43 @@ class Device:
         return (Device, (str(self),))
 
     def __enter__(self) -> Device:
-        _DEFAULT.outer = (*_DEFAULT.outer, _DEFAULT.device)
-        set_default_device(self)
+        _BLOCKS.outer = (*_BLOCKS.outer, _native.chosen_device())
+        _native.choose_device(code_of(self))
         return self
 
     def __exit__(self, *_: object) -> None:
-        *outer, device = _DEFAULT.outer
-        _DEFAULT.outer = tuple(outer)
-        set_default_device(device)
+        *outer, code = _BLOCKS.outer
+        _BLOCKS.outer = tuple(outer)
+        _native.choose_device(code)
 
 
-class _Default(threading.local):
-    """Where this thread's factories make tensors when they are not told."""
+class _Blocks(threading.local):
+    """What was chosen before each `with` block that this thread is in."""
 
-    device: Device | None = None
-    outer: tuple[Device | None, ...] = ()  # what the blocks around this one had
+    outer: tuple[int, ...] = ()
 
 
 class _Seen:
     """Whether any device but the CPU was asked for: before that, nobody looks where tensors are."""
 
     several = False
+    watchers: ClassVar[list[Callable[[], object]]] = []
+
+    def on_several(self, watcher: Callable[[], object]) -> None:
+        """Call `watcher` when that happens, or now."""
+        if self.several:
+            watcher()
+        else:
+            self.watchers.append(watcher)
+
+    def note(self) -> None:
+        """Another device was asked for."""
+        self.several = True
+        while self.watchers:
+            self.watchers.pop()()
 
 
-_DEFAULT = _Default()
+_BLOCKS = _Blocks()
 SEEN = _Seen()
 CPU, META = Device("cpu"), Device("meta")
 BY_CODE = (CPU, META)
@@ -105,18 +118,17 @@ def code_of(device: Device | str | int | None, usual: int = 0) -> int:
     Without one: that of the `with` block or `set_default_device`, else `usual`.
     """
     if device is None:
-        device = _DEFAULT.device
-        if device is None:
-            return usual
+        chosen = _native.chosen_device()
+        return usual if chosen < 0 else chosen
     code = _CODES[as_device(device).type]
-    if code:
-        SEEN.several = True
+    if code and not SEEN.several:
+        SEEN.note()
     return code
 
 
 def get_default_device() -> Device:
     """Where factories make tensors when they are not told."""
-    return _DEFAULT.device or CPU
+    return BY_CODE[_native.default_device()]
 
 
 def set_default_device(device: Device | str | int | None) -> None:
@@ -124,9 +136,7 @@ def set_default_device(device: Device | str | int | None) -> None:
 
     Inside a `with device:` block it holds until the end of that.
     """
-    found = None if device is None else as_device(device)
-    _native.set_default_device(0 if found is None else code_of(found))
-    _DEFAULT.device = found
+    _native.choose_device(-1 if device is None else code_of(device))
 
 
 def elsewhere(device: Device | str | int | None, operands: Iterable[Any]) -> Device | None:

@@ -415,6 +415,11 @@ def broadcast_shapes(p: tuple[int, ...], q: tuple[int, ...], where: object) -> t
     return tuple(j if i == 1 else i for i, j in zip(left, right, strict=True))
 
 
+def has_values(x: Tensor) -> bool:
+    """Whether `x` has elements to check: not on `meta`."""
+    return x._array.size > 0 and not x.is_meta
+
+
 def unwrap_tensor(value: Any, where: object) -> _native.Array:
     """The native array of a Tensor; DTypeError naming `where` for anything else."""
     if not isinstance(value, Tensor):
@@ -429,6 +434,6 @@ def tobytes(x: Tensor) -> bytes:
 
 
 __all__ = [
-    "FLOATING", "IndexRangeError", "Size", "Tensor", "broadcast_shapes", "is_hidden", "link",
-    "tobytes", "unwrap_tensor", "wrap",
+    "FLOATING", "IndexRangeError", "Size", "Tensor", "broadcast_shapes", "has_values",
+    "is_hidden", "link", "tobytes", "unwrap_tensor", "wrap",
 ]  # fmt: skip

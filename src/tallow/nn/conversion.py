@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from tallow.autograd.mode import no_grad
-from tallow.device import Device, as_device, is_device_name
+from tallow.device import BY_CODE, SEEN, Device, code_of, is_device_name
 from tallow.dtype import DType, as_dtype, bf16, f16, f32, f64
 from tallow.errors import DTypeError, expect
+from tallow.factories import empty, empty_like
 from tallow.nn.attributes import Attributes
 from tallow.nn.parameter import DIFFERENTIABLE, DeferredParameter
 from tallow.nn.uninitialized import UninitializedTensorMixin
@@ -16,6 +17,11 @@ from tallow.tensor import Tensor
 
 if TYPE_CHECKING:
     from tallow.nn.parameter import Parameter
+
+
+def _waits(x: Tensor) -> bool:
+    """Whether it is yet to get memory, on the CPU."""
+    return isinstance(x, (DeferredParameter, UninitializedTensorMixin))
 
 
 class Conversion(Attributes):
@@ -48,20 +54,29 @@ class Conversion(Attributes):
         Takes a dtype, a device, or a tensor that has both. Parameters keep their identity.
         """
         wanted = None if dtype is None else as_dtype(dtype)
+        place = device
         for target in targets:
             if isinstance(target, Tensor):
-                wanted = target.dtype
+                wanted, place = target.dtype, target.device
             elif isinstance(target, Device) or is_device_name(target):
-                as_device(target)
+                place = target
             elif target is not None and not isinstance(target, bool):
                 wanted = as_dtype(target)
-        if device is not None:
-            as_device(device)
+        code = 0 if place is None else code_of(place)
         if wanted is not None:
             good = wanted.kind in DIFFERENTIABLE
             expect(good, "Module.to", "a float dtype", wanted.name, DTypeError)
             self._convert(wanted, DIFFERENTIABLE)
+        if place is not None and SEEN.several:
+            self._fill_waiting(code)
+            self._apply(lambda x: x if _waits(x) else x.to(BY_CODE[code]))
         return self
+
+    def _fill_waiting(self, code: int) -> None:
+        """Let parameters that wait for their values wait no longer on a device without any."""
+        for value in self.parameters() if code else ():
+            if isinstance(value, DeferredParameter):
+                value.place(empty(value.shape, dtype=value.dtype, device=BY_CODE[code]))
 
     def _convert(self, dtype: DType, kinds: str) -> Self:
         for value in (*self.parameters(), *self.buffers()):
@@ -129,11 +144,8 @@ class Conversion(Attributes):
         return self.to(device="ipu")
 
     def to_empty(self, *, device: Device | str | None, recurse: bool = True) -> Self:
-        """Give parameters and buffers new memory whose values are not set."""
-        from tallow.factories import empty_like
-
-        as_device(device or "cpu")
-        return self._apply(empty_like, recurse)
+        """Give parameters and buffers memory on `device` whose values are not set."""
+        return self._apply(lambda x: x if _waits(x) else empty_like(x, device=device), recurse)
 
     def share_memory(self) -> Self:
         """`share_memory_()` for parameters, their gradients and buffers."""

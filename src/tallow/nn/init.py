@@ -15,7 +15,7 @@ from tallow import ops
 from tallow.autograd.mode import no_grad
 from tallow.dtype import f32
 from tallow.errors import ArgumentError, expect
-from tallow.factories import arange, empty
+from tallow.factories import arange, empty, empty_like
 from tallow.factories import zeros as _zeros
 from tallow.tensor import Tensor
 
@@ -59,7 +59,7 @@ def trunc_normal_(
 ) -> Tensor:
     """Draw from the normal distribution as far as it lies in [a, b]."""
     low, high = (math.erf((end - mean) / std / math.sqrt(2)) for end in (a, b))
-    drawn = uniform_(empty(tensor.shape, dtype=f32), low, high, generator)
+    drawn = uniform_(empty(tensor.shape, dtype=f32, device=tensor.device), low, high, generator)
     return _write(tensor, (ops.erfinv(drawn) * (std * math.sqrt(2)) + mean).clamp(a, b))
 
 
@@ -82,7 +82,8 @@ def eye_(tensor: Tensor) -> Tensor:
     """1 on the diagonal of a matrix, else 0."""
     expect(tensor.ndim == 2, "eye_", "a matrix", tensor.shape)
     rows, columns = tensor.shape
-    return _write(tensor, arange(rows).unsqueeze(1).eq(arange(columns)))
+    column = arange(rows, device=tensor.device).unsqueeze(1)
+    return _write(tensor, column.eq(arange(columns, device=tensor.device)))
 
 
 def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
@@ -93,7 +94,7 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     wanted = f"a divisor of {outs}"
     expect(groups > 0 and outs % groups == 0, "dirac_", wanted, groups, ArgumentError)
     middle = tuple(n // 2 for n in tensor.shape[2:])
-    made = _zeros(tensor.shape, dtype=tensor.dtype)
+    made = _zeros(tensor.shape, dtype=tensor.dtype, device=tensor.device)
     for group in range(groups):
         for i in range(min(outs // groups, tensor.shape[1])):
             made[(group * (outs // groups) + i, i, *middle)] = 1
@@ -184,7 +185,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Any = None) -> Tenso
 
     rows = tensor.shape[0]
     columns = tensor.numel() // rows
-    drawn = normal_(empty((rows, columns)), generator=generator)
+    drawn = normal_(empty((rows, columns), device=tensor.device), generator=generator)
     q, r = linalg.qr(drawn.T if rows < columns else drawn)
     q = q * r.diagonal().sign()
     return _write(tensor, (q.T if rows < columns else q).reshape(tensor.shape) * gain)
@@ -195,8 +196,8 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Any =
     expect(tensor.ndim == 2, "sparse_", "a matrix", tensor.shape)
     rows, columns = tensor.shape
     none = math.ceil(sparsity * rows)
-    drawn = normal_(empty((rows, columns)), 0.0, std, generator)
-    order = uniform_(empty((rows, columns)), generator=generator).argsort(0).argsort(0)
+    drawn = normal_(empty((rows, columns), device=tensor.device), 0.0, std, generator)
+    order = uniform_(empty_like(drawn), generator=generator).argsort(0).argsort(0)
     return _write(tensor, ops.where(order < none, 0.0, drawn))
 
 

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn, Self, cast
 
+from tallow.device import SEEN, elsewhere
 from tallow.errors import ArgumentError, expect
 from tallow.nn import hooks
 from tallow.nn.conversion import Conversion
@@ -395,6 +396,22 @@ for _name, _kind in {
     "_load_state_dict_post_hooks": "load_state_dict_post",
 }.items():  # fmt: skip
     setattr(Module, _name, _hook_table(_kind))
+
+
+_call = Module.__call__
+
+
+def _call_on_device(self: Module, *args: Any, **kwargs: Any) -> Any:
+    """Call `forward`; what it makes on its way is made on the device of its tensors."""
+    place = elsewhere(None, (*args, *kwargs.values()))
+    if place is None:
+        return _call(self, *args, **kwargs)
+    with place:
+        return _call(self, *args, **kwargs)
+
+
+# Before that, calls need not look.
+SEEN.on_several(lambda: setattr(Module, "__call__", _call_on_device))
 
 
 def _parameters_of(module: Module) -> Any:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar, cast
 
 from tallow.autograd.mode import no_grad
+from tallow.device import CPU, Device, code_of
 from tallow.dtype import Default, DType, as_dtype, f32
 from tallow.errors import DTypeError, expect
 from tallow.factories import empty
@@ -134,6 +135,21 @@ class DeferredParameter(Parameter):
         """The declared dtype, or what it would be drawn in."""
         return self._declared.dtype or Default.float
 
+    @property
+    def device(self) -> Device:
+        """The CPU, where it will be drawn."""
+        return CPU
+
+    @property
+    def is_meta(self) -> bool:
+        """No: it will have values."""
+        return False
+
+    @property
+    def is_cpu(self) -> bool:
+        """Yes."""
+        return True
+
     def numel(self) -> int:
         """The number of elements."""
         count = 1
@@ -162,8 +178,9 @@ class DeferredParameter(Parameter):
         if name != "_array":
             return cast(Any, Tensor).__getattr__(self, name)
         declared = self._declared
-        made = _leaf(Parameter, empty(declared.shape, dtype=self.dtype))
-        draw(made, declared.init)
+        with CPU:
+            made = _leaf(Parameter, empty(declared.shape, dtype=self.dtype))
+            draw(made, declared.init)
         self.place(made)
         return self._array
 
@@ -212,7 +229,7 @@ def declare(
     rule = Tensor.zero_ if init is None else init
     wanted = None if dtype is None else as_dtype(dtype)
     declared = Declaration(shape, rule, wanted or loaded, allowed)
-    if _deferring.depth:
+    if _deferring.depth and not code_of(None):
         return DeferredParameter(declared)
     made = as_parameter(empty(shape, dtype=wanted), True)
     made._declared = declared
@@ -247,7 +264,9 @@ def reset(parameter: Parameter, rule: Init) -> None:
 
 
 def draw(tensor: Tensor, rule: Init) -> None:
-    """Fill a tensor by a rule, outside the graph."""
+    """Fill a tensor by a rule, outside the graph; on meta there is nothing to fill."""
+    if tensor.is_meta:
+        return
     with no_grad():
         if tensor.dtype.itemsize >= 4:
             rule(tensor)

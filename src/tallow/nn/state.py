@@ -180,6 +180,9 @@ def _take(
             return [f"{key}: {misfit}"]
     if value.dtype.kind == "q" and not isinstance(current, Parameter):
         return [f"{key}: expected a plain dtype, got {value.dtype.name}"]
+    if not assign and value.is_meta is not _on_meta(current):
+        wanted = "values" if value.is_meta else "assign=True for what is on meta, without memory"
+        return [f"{key}: expected {wanted}, got a tensor on {value.device}"]
     with no_grad():
         if assign and isinstance(current, Parameter):
             setattr(module, name, _as_given(value, current))
@@ -188,6 +191,10 @@ def _take(
         else:
             _copy(current, value)
     return []
+
+
+def _on_meta(current: Tensor) -> bool:
+    return not isinstance(current, UninitializedTensorMixin) and current.is_meta
 
 
 def _as_given(value: Tensor, current: Parameter) -> Parameter:

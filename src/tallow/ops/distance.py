@@ -5,9 +5,9 @@ from __future__ import annotations
 from .. import _native
 from ..dtype import DTYPES
 from ..errors import expect
-from ..factories import arange
 from ..registry import op
 from ..tensor import Tensor, unwrap_tensor
+from .pad import triu_indices
 
 
 @op
@@ -37,10 +37,7 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
     unwrap_tensor(input, pdist)
     expect(input.ndim == 2, pdist, "input of shape (n, d)", input.shape)
     n = input.shape[0]
-    i = arange(n)
-    above = i.unsqueeze(1) < i
-    first = i.unsqueeze(1).expand(n, n)[above]
-    second = i.expand(n, n)[above]
+    first, second = triu_indices(n, n, 1)
     return (input[first] - input[second]).norm(p, -1)
 
 

@@ -11,7 +11,7 @@ from ..dtype import DType, bool_, f64
 from ..errors import ArgumentError, NoKernelError, expect
 from ..random import Generator
 from ..registry import op, primitive
-from ..tensor import Tensor, broadcast_shapes, unwrap_tensor, wrap
+from ..tensor import Tensor, broadcast_shapes, has_values, unwrap_tensor, wrap
 from .random import asked, bounds, deviation, drawn, float_of, fresh, shape_of, state_of
 
 
@@ -86,10 +86,11 @@ def multinomial(
     )
     weights = weights.to(f64)
     inside = weights.ge(0).logical_and(weights.lt(math.inf)).all()
-    expect(bool(inside), multinomial, "finite weights of at least 0", "others", ArgumentError)
+    good = not has_values(inside) or bool(inside)
+    expect(good, multinomial, "finite weights of at least 0", "others", ArgumentError)
     enough = 1 if replacement else num_samples
     positive = weights.gt(0).sum(-1)
-    if x.numel():
+    if has_values(x):
         wanted = f"at least {enough} weights above 0 in each row"
         expect(bool(positive.ge(enough).all()), multinomial, wanted, "fewer", ArgumentError)
     if not replacement:

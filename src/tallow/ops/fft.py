@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..borrowing import from_numpy
-from ..dtype import Default, complex64, f32
+from ..dtype import Default, DType, complex64, f32
 from ..errors import ArgumentError, NoKernelError, expect
-from ..factories import arange
+from ..factories import arange, empty, empty_like
+from ..layout import contiguous_format
 from ..registry import op, primitive
 from ..tensor import Tensor
 from .creation import Kind, finish
@@ -32,6 +33,8 @@ def complex_transform(input: Tensor, dims: Sequence[int], forward: bool, scale: 
     """`scale` times the sums of complex `input` with exp(-2 pi i jk / n), or + if not `forward`."""
     import numpy as np
 
+    if input.is_meta:
+        return empty_like(input, memory_format=contiguous_format)
     x = to_numpy(input, "fft")
     if not dims:
         return from_numpy(x * np.float32(scale))
@@ -50,6 +53,8 @@ def real_transform(input: Tensor, dim: int, scale: float, inside: float = 1.0) -
     """The first half of the transform of real `input`; `inside` weighs what has a mirror image."""
     import numpy as np
 
+    if input.is_meta:
+        return _cut(input, dim, input.shape[dim] // 2 + 1, complex64)
     x = to_numpy(input, "rfft")
     out = np.fft.rfft(x, axis=dim) * np.float32(scale)
     if inside != 1:
@@ -69,6 +74,8 @@ def hermitian_transform(
     """The real inverse (exp(+…)) of length `n` of a spectrum of which `input` is the first half."""
     import numpy as np
 
+    if input.is_meta:
+        return _cut(input, dim, n, f32)
     x = to_numpy(input, "irfft")
     if inside != 1:
         x = x.copy()
@@ -80,6 +87,12 @@ def hermitian_transform(
 @hermitian_transform.grad
 def _(g: Tensor, _input: Tensor, n: int, dim: int, scale: float, inside: float) -> Tensor:
     return real_transform(g, dim, scale, inside * 2)
+
+
+def _cut(x: Tensor, dim: int, n: int, dtype: DType) -> Tensor:
+    """A new tensor of the shape of `x`, but with an axis of length `n`."""
+    shape = [n if axis == dim % x.ndim else size for axis, size in enumerate(x.shape)]
+    return empty(shape, dtype=dtype, device=x.device)
 
 
 def _mirrored(ndim: int, dim: int, n: int) -> tuple[slice, ...]:

@@ -212,6 +212,8 @@ def masked_scatter(x: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     same = source.dtype is x.dtype
     expect(same, masked_scatter, f"a source of {x.dtype.name}", source.dtype.name, NoKernelError)
     shape = broadcast_shapes(x.shape, mask.shape, masked_scatter)
+    if mask.is_meta:
+        return wrap(x._array.expand(shape).clone())
     flat = mask._array.expand(shape).contiguous()
     counts, count = mask_counts(flat)
     wanted = f"a source of at least {count} elements"

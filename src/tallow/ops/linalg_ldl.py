@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from ..dtype import i32
 from ..errors import ArgumentError, GradError, LinAlgError, NoKernelError, expect
 from ..registry import op, primitive
-from ..tensor import Tensor
+from ..tensor import Tensor, has_values
 from .linalg_numpy import check, lapack_many, to_numpy
 
 _ALPHA = (1 + math.sqrt(17)) / 8  # below this share of the column, a diagonal entry is no pivot
@@ -117,7 +117,7 @@ def ldl_factor_ex(
 ) -> FactoredLDLInfo:
     """`linalg.ldl_factor`, with the place (from 1) of the first zero on D's diagonal, or 0."""
     made = ldl_parts(A, hermitian)
-    if check_errors and made.info.numel():
+    if check_errors and has_values(made.info):
         worst = int(made.info.amax().item())
         said = f"a zero pivot at {worst}"
         expect(worst == 0, ldl_factor_ex, "invertible matrices", said, LinAlgError)
@@ -186,7 +186,8 @@ def ldl_solutions(LD: Tensor, pivots: Tensor, B: Tensor, hermitian: bool) -> Ten
         shape, wide = np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), np.result_type(a, np.float64)
         n, columns, many = a.shape[-1], b.shape[-1], math.prod(shape)
         out = np.array(np.broadcast_to(b, (*shape, n, columns)), wide)
-        exchanges = np.broadcast_to(to_numpy(pivots, ldl_solve), (*shape, n)).reshape(many, n)
+        lent = np.arange(1, n + 1) if pivots.is_meta else to_numpy(pivots, ldl_solve)
+        exchanges = np.broadcast_to(lent, (*shape, n)).reshape(many, n)
         factors = np.broadcast_to(a.astype(wide), (*shape, n, n)).reshape(many, n, n)
         flat = out.reshape(many, n, columns)
         for at in range(many):

@@ -6,11 +6,11 @@ import math
 from typing import Any, NamedTuple
 
 from ..borrowing import from_numpy
-from ..dtype import i32
+from ..dtype import i32, i64
 from ..errors import ArgumentError, NoKernelError, expect
-from ..factories import zeros
+from ..factories import empty, zeros
 from ..registry import op, primitive
-from ..tensor import Tensor
+from ..tensor import Tensor, has_values
 from .elementwise_three import where
 from .linalg_numpy import check, lapack_many, to_numpy
 from .linalg_solve import solve_triangular
@@ -111,6 +111,8 @@ def _exchanges(order: Tensor, count: int) -> Tensor:
     """The order of rows as LAPACK's exchanges, from 1."""
     import numpy as np
 
+    if order.is_meta:
+        return empty((*order.shape[:-1], count), dtype=i32, device="meta")
     count_ = math.prod(order.shape[:-1])
     flat = np.array(to_numpy(order, "linalg.lu_factor")).reshape(count_, order.shape[-1])
     out = np.zeros((len(flat), count), np.int32)
@@ -128,6 +130,8 @@ def _order(pivots: Tensor, m: int, where_: object) -> Tensor:
     import numpy as np
 
     expect(pivots.dtype is i32, where_, "pivots of i32", pivots.dtype.name, NoKernelError)
+    if pivots.is_meta:
+        return empty((*pivots.shape[:-1], m), dtype=i64, device="meta")
     given = np.array(to_numpy(pivots, where_))
     inside = not given.size or (given.min() >= 1 and given.max() <= m)
     expect(inside, where_, f"pivots in [1, {m}]", "others", ArgumentError)
@@ -156,7 +160,7 @@ def lu_factor_ex(A: Tensor, *, pivot: bool = True, check_errors: bool = False) -
     if zero.numel():
         info = where(zero.any(-1), zero.to(i32).argmax(-1).to(i32) + 1, info).to(i32)
     if check_errors:
-        worst = int(info.amax().item()) if info.numel() else 0
+        worst = int(info.amax().item()) if has_values(info) else 0
         expect(
             worst == 0,
             lu_factor_ex,

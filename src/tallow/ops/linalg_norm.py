@@ -10,7 +10,7 @@ from ..dtype import DType, as_dtype, bool_, f32, f64
 from ..errors import ArgumentError, NoKernelError, expect
 from ..factories import zeros
 from ..registry import op, primitive
-from ..tensor import Tensor
+from ..tensor import Tensor, has_values
 from .complexes import real
 from .elementwise_three import where
 from .linalg import conj
@@ -270,7 +270,7 @@ def cov(
             continue
         expect(w.ndim <= 1 and w.numel() == n, cov, f"{name} of shape ({n},)", w.shape)
         expect(w.dtype.kind in kinds, cov, f"{name} of another kind", w.dtype.name, NoKernelError)
-        least = w.amin().item() if n else 0
+        least = w.amin().item() if has_values(w) else 0
         expect(least >= 0, cov, f"{name} of at least 0", least, ArgumentError)
         weight = w if weight is None else weight * w
     if weight is None:
@@ -319,7 +319,7 @@ def matrix_exp(x: Tensor) -> Tensor:
         return x.clone()
     if x.dtype.kind == "f" and x.dtype is not f64:  # squaring multiplies what rounding leaves
         return x.to(f64).matrix_exp().to(x.dtype)
-    size = x.detach().abs().sum(-1).amax().to(f64).item()
+    size = x.detach().abs().sum(-1).amax().to(f64).item() if has_values(x) else 0.0
     expect(math.isfinite(size), matrix_exp, "finite elements", size, ArgumentError)
     halvings = max(0, math.ceil(math.log2(size))) if size > 1 else 0
     scaled = x * 0.5**halvings

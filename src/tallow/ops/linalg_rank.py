@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from ..dtype import complex64, f32, f64
 from ..registry import op, primitive
-from ..tensor import Tensor
+from ..tensor import Tensor, has_values
 from .elementwise_three import where
 from .linalg_lapack import eigh_factors, eigvalsh, inv, inv_ex, svd_factors, svdvals
 from .linalg_numpy import check, lapack, lapack_many
@@ -39,7 +39,7 @@ def _(g: Tensor, A: Tensor, out: Tensor) -> Any:
     weight = (g * conj(out)).unsqueeze(-1).unsqueeze(-1)
     if not A.numel():
         return A.new_zeros(A.shape)
-    if out.detach().abs().amin().item() > 0:
+    if not has_values(out) or out.detach().abs().amin().item() > 0:
         return weight * adjoint(inv(A))
     # Singular: the adjugate from singular values, each left out of the product in turn.
     U, S, Vh = svd_factors(A, False)

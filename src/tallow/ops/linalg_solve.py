@@ -9,7 +9,7 @@ from ..dtype import f32, f64, i32
 from ..errors import ArgumentError, NoKernelError, expect
 from ..factories import zeros
 from ..registry import op, primitive
-from ..tensor import Tensor, broadcast_shapes
+from ..tensor import Tensor, broadcast_shapes, has_values
 from .linalg_lapack import inv
 from .linalg_numpy import FINITE, check, lapack, lapack_many
 from .linalg_rank import pinv, pinv_gradient
@@ -271,7 +271,7 @@ def lstsq(
     x, _, rank, values = least_squares(A, rhs, float(limit))
     none = A.new_empty((0,), dtype=f64 if A.dtype is f64 else f32)
     left = x.abs().reshape(x.numel()).narrow(0, 0, 0)
-    if m > n and driver != "gelsy" and (not rank.numel() or rank.amin().item() == n):
+    if m > n and driver != "gelsy" and (not has_values(rank) or rank.amin().item() == n):
         left = (A @ x - rhs).abs().square().sum(-2)
     return LeastSquares(
         x.squeeze(-1) if vector else x,

@@ -7,11 +7,12 @@ from typing import Any
 
 from .. import _native
 from ..autograd.views import put_strided, take_strided
+from ..device import CPU
 from ..dtype import DType, as_dtype, i64
 from ..errors import ArgumentError, NoKernelError, UnsupportedCaseError, expect
 from ..factories import arange, zeros_like
 from ..registry import op, primitive
-from ..tensor import Tensor, unwrap_tensor, wrap
+from ..tensor import Tensor, has_values, unwrap_tensor, wrap
 from .join import cat, stack
 from .shape import axis_of, contiguous_strides
 from .strided import diagonal_place
@@ -118,6 +119,8 @@ def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
     if num_classes <= 0:
         auto = num_classes == -1 and not empty
         expect(auto, one_hot, "a positive num_classes", num_classes, ArgumentError)
+    if num_classes > 0 and not has_values(input):
+        return input.unsqueeze(-1).eq(arange(num_classes)).to(i64)
     if not empty:
         low, high = input.amin().item(), input.amax().item()
         expect(low >= 0, one_hot, "indices of at least 0", low, ArgumentError)
@@ -160,10 +163,13 @@ def _(g: Tensor, _x: Tensor, diagonal: int) -> Tensor:
     return g.triu(diagonal)
 
 
-def _indices(mask: Tensor) -> Tensor:
+def _indices(row: int, col: int, compare: str, offset: int) -> Tensor:
     from ..indexing import nonzero
 
-    return wrap(nonzero(mask))
+    place = _native.default_device()
+    with CPU:  # how many there are must be counted
+        mask = getattr(arange(col), compare)(arange(row).unsqueeze(1) + offset)
+        return wrap(nonzero(mask).moved(place))
 
 
 @op
@@ -172,8 +178,7 @@ def tril_indices(
 ) -> Tensor:
     """(2, count): rows and columns of the lower triangle of a (row, col) matrix."""
     expect(row >= 0 and col >= 0, tril_indices, "sizes of at least 0", (row, col))
-    mask = arange(col).le(arange(row).unsqueeze(1) + offset)
-    return _indices(mask).to(as_dtype(dtype))
+    return _indices(row, col, "le", offset).to(as_dtype(dtype))
 
 
 @op
@@ -182,8 +187,7 @@ def triu_indices(
 ) -> Tensor:
     """(2, count): rows and columns of the upper triangle of a (row, col) matrix."""
     expect(row >= 0 and col >= 0, triu_indices, "sizes of at least 0", (row, col))
-    mask = arange(col).ge(arange(row).unsqueeze(1) + offset)
-    return _indices(mask).to(as_dtype(dtype))
+    return _indices(row, col, "ge", offset).to(as_dtype(dtype))
 
 
 # --- diagonals ------------------------------------------------------------------------------------

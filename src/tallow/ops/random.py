@@ -13,7 +13,7 @@ from ..dtype import Default, DType, as_dtype, f32, f64, i64
 from ..errors import ArgumentError, DTypeError, expect
 from ..random import Generator, default_generator
 from ..registry import op, primitive
-from ..tensor import Tensor, is_hidden, wrap
+from ..tensor import Tensor, has_values, is_hidden, wrap
 
 Size = Any  # sizes one by one, or one sequence of them
 
@@ -216,7 +216,7 @@ def randint_like(
 
 def bounds(x: Tensor, where: object, low: float, high: float) -> None:
     """Refuse values outside [low, high], NaN too."""
-    if x.numel():
+    if has_values(x):
         inside = x.detach().ge(low).logical_and(x.detach().le(high)).all()
         expect(bool(inside), where, f"values in [{low}, {high}]", "others", ArgumentError)
 

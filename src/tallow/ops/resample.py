@@ -93,7 +93,8 @@ def resample(input: Tensor, table: Table, dim: int, dtype: DType) -> Tensor:
     count = len(table.starts)
     out = _native.Array.empty((before, count, after), dtype.code)
     flat = input._array.reshape((before, shape[dim], after))
-    _resample(out, flat, *(each._array for each in table.arrays))
+    place = input._array.device  # the table is one for all devices
+    _resample(out, flat, *(each._array.moved(place) for each in table.arrays))
     return wrap(out.view((*shape[:dim], count, *shape[dim + 1 :])))
 
 

@@ -11,7 +11,7 @@ from ..dtype import i64
 from ..errors import ArgumentError, DTypeError, NoKernelError, expect
 from ..factories import arange, full, ones, tensor, zeros
 from ..registry import op, primitive
-from ..tensor import Tensor, unwrap_tensor, wrap
+from ..tensor import Tensor, has_values, unwrap_tensor, wrap
 from .shape import axis_of
 from .sort import sort
 
@@ -227,7 +227,7 @@ def _range(
     x: Tensor, low: float, high: float, where: object, margin: float = 1
 ) -> tuple[float, float]:
     if low == high == 0:
-        low, high = (float(x.amin()), float(x.amax())) if x.numel() else (0.0, 1.0)
+        low, high = (float(x.amin()), float(x.amax())) if has_values(x) else (0.0, 1.0)
     if low == high:
         low, high = low - margin, high + margin
     good = low < high and high - low < float("inf")
@@ -261,6 +261,8 @@ def histc(x: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
     unwrap_tensor(x, histc)
     expect(x.dtype.kind == "f", histc, "a float dtype", x.dtype.name, NoKernelError)
     expect(bins > 0, histc, "at least one bin", bins, ArgumentError)
+    if x.is_meta:
+        return zeros(bins, dtype=x.dtype)
     flat = wrap(x._array).reshape(-1)
     low, high = _range(flat, float(min), float(max), histc)
     scaled = (flat.to("f64") - low) * (bins / (high - low))

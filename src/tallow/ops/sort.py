@@ -13,7 +13,7 @@ from ..dtype import i64
 from ..errors import ArgumentError, IndexRangeError, NoKernelError, expect
 from ..factories import tensor, zeros
 from ..registry import op, primitive
-from ..tensor import Tensor, unwrap_tensor, wrap
+from ..tensor import Tensor, has_values, unwrap_tensor, wrap
 from .extreme import ValuesIndices
 from .shape import axis_of
 
@@ -191,7 +191,7 @@ def _quantile(
     shares = q if isinstance(q, Tensor) else tensor(q, dtype=x.dtype)
     expect(shares.dtype is x.dtype, where, f"q of {x.dtype.name}", shares.dtype.name, NoKernelError)
     expect(shares.ndim <= 1, where, "q as a number or vector", shares.shape)
-    if shares.numel():
+    if has_values(shares):
         inside = shares.detach().ge(0).logical_and(shares.detach().le(1)).all()
         expect(bool(inside), where, "q in [0, 1]", "others", ArgumentError)
     expect(x.numel() > 0, where, "at least one element", x.shape)

@@ -89,30 +89,52 @@ def load(
     With `weights_only`, which is the default, only tensors, plain values, containers, and the
     classes of `safe_globals` are made; a file that names another is refused. `weights_only=False`
     runs what the file says: only for files that you trust. `map_location` may be anything that
-    ends on the CPU: None, "cpu", a device, a function (storage, place), a dict of places.
+    ends on the CPU (None, "cpu", a device, a function (storage, place), a dict of places), or
+    "meta", for shapes and dtypes alone.
 
     Raises:
         FormatError: damaged, or it names a class that is not allowed.
         NoDeviceError: `map_location` names a device that is not there.
     """
-    _check_location(map_location)
+    on_meta = _check_location(map_location) == "meta"
     if weights_only is None and os.environ.get(_TRUSTING, "").lower() in ("1", "y", "yes", "true"):
         weights_only = False
     if weights_only is not False and not _safe:
-        return persistence.load_object(f)
+        found = persistence.load_object(f)
+        return _moved(found) if on_meta else found
+    if on_meta:
+        raise ArgumentError("torch.load: expected weights_only for a map_location of meta")
     from tallow.torch._pickled import load_pickled
 
     return load_pickled(f, None if weights_only is False else dict(_safe))
 
 
-def _check_location(where: Any) -> None:
+def _check_location(where: Any) -> str:
+    """The name of the device that all is to be on."""
     if where is None or (callable(where) and not isinstance(where, Device)):
-        return
+        return "cpu"
     targets = list(where.values()) if isinstance(where, dict) else [where]
-    for target in targets:
-        name = str(target).partition(":")[0]
-        if name != "cpu":
-            raise NoDeviceError(f"torch.load: expected a map_location of cpu, got {target}")
+    names = {str(target).partition(":")[0] for target in targets} or {"cpu"}
+    if names not in ({"cpu"}, {"meta"}):
+        wanted = "expected a map_location of cpu or meta"
+        raise NoDeviceError(f"torch.load: {wanted}, got {', '.join(map(str, targets))}")
+    return names.pop()
+
+
+def _moved(found: Any) -> Any:
+    """What was loaded, its tensors on meta: in the containers that such a file can have."""
+    if isinstance(found, Tensor):
+        leaf = found.detach().to("meta")
+        return leaf.requires_grad_(found.requires_grad)
+    if isinstance(found, dict):
+        for key, value in found.items():
+            found[key] = _moved(value)
+    elif isinstance(found, list):
+        found[:] = map(_moved, found)
+    elif isinstance(found, tuple):
+        parts = [_moved(part) for part in found]
+        return type(found)(*parts) if hasattr(found, "_fields") else type(found)(parts)
+    return found
 
 
 # --- classes that a file may name -----------------------------------------------------------------
