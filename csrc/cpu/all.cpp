@@ -30,7 +30,9 @@ void register_sort(KernelTable& t);
 
 void register_all(KernelTable& t);
 void register_all(KernelTable& t) {
+#ifndef TL_NO_ATTENTION
   register_attention(t);
+#endif
   register_conv(t);
   register_matmul(t);
 #ifndef TL_BELOW

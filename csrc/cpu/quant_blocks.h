@@ -27,7 +27,8 @@ struct BlockFormat {
   // the others and then the next; the words at a distance of `step` bytes. May be null.
   void (*words)(const uint8_t* const* rows, int64_t count, int64_t step, uint8_t* to) = nullptr;
 
-  int groups() const { return units * 32 / group; }  // of a block
+  int per_unit() const { return group == 32 ? 1 : 2; }  // groups; without a slow division
+  int groups() const { return units * per_unit(); }     // of a block
   void floats(const uint8_t* blocks, int64_t count, float* out) const {
     unpack(*this, blocks, count, out);
   }

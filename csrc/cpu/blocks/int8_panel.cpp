@@ -22,7 +22,7 @@ struct PanelActivations {
 
   static size_t bytes(const BlockFormat& f, int64_t rows, int64_t chunk, int64_t units) {
     int64_t all = ceil_div(rows, chunk) * chunk * units;
-    return all * (wide(f) ? 64 : 32) + all * sizeof(float) * (1 + 32 / f.group);
+    return all * (wide(f) ? 64 : 32) + all * sizeof(float) * (1 + f.per_unit());
   }
   PanelActivations(const BlockFormat& format, void* memory, int64_t rows, int64_t chunk_,
                    int64_t units_)
@@ -36,7 +36,7 @@ struct PanelActivations {
   typename T::Rows rows_of(int64_t c, int64_t unit, int count) const {
     int64_t at = (c * units + unit) * chunk;
     return {reinterpret_cast<const typename T::Activation*>(q) + at * 32, d + at,
-            extra + at * (32 / f.group), chunk, count};
+            extra + at * f.per_unit(), chunk, count};
   }
 
   template <class X>
@@ -50,7 +50,7 @@ struct PanelActivations {
         auto* to = reinterpret_cast<int16_t*>(q) + at * 32;
         for (int i = 0; i < 32; ++i) to[i] = narrow[i];
       } else {
-        write_extra(f, shift_of(f), sums, extra + (at - row % chunk) * (32 / f.group) + row % chunk,
+        write_extra(f, shift_of(f), sums, extra + (at - row % chunk) * f.per_unit() + row % chunk,
                     chunk);
       }
     }

@@ -104,7 +104,7 @@ template <class T>
 void round_row(const BlockFormat& f, const T* x, const DotActivations& a, int64_t row) {
   int8_t* q = a.q_at(row);
   float *d = a.d_at(row), *extra = a.extra_at(row);
-  for (int64_t u = 0; u < a.units; ++u, x += 32, q += 32, extra += 32 / f.group) {
+  for (int64_t u = 0; u < a.units; ++u, x += 32, q += 32, extra += f.per_unit()) {
     int32_t sums[2];
     d[u] = round_any32(x, q, sums);
     write_extra(f, f.shift, sums, extra, 1);
@@ -128,7 +128,7 @@ const char* decode(const Linear& l, const BlockFormat& f, const DotActivations& 
         row.values(first + c * row_bytes, blocks, act, values + c * stride, 16 * stride);
       float y[kDotRows * 16];
       for (int64_t a = 0; a < l.m; ++a)
-        add_lines(32 / f.group, columns, values + a * 16 * stride, stride, act.d_at(a), groups,
+        add_lines(f.per_unit(), columns, values + a * 16 * stride, stride, act.d_at(a), groups,
                   y + a * 16);
       write_tile(l, 0, l.m, i, columns, y, 16);
     }
@@ -140,7 +140,7 @@ const char* decode(const Linear& l, const BlockFormat& f, const DotActivations& 
 
 const char* linear_int8(const Linear& l, const BlockFormat& f) {
   if (l.m > kDotRows) return int8_many_rows(l, f);
-  const int64_t units = l.k / 32, groups = units * (32 / f.group);
+  const int64_t units = l.k / 32, groups = units * f.per_unit();
   Scratch memory(DotActivations::bytes(l.m, units, groups));
   if (!memory.as<char>()) return "linear: out of memory";
   DotActivations act(memory.as<char>(), l.m, units, groups);

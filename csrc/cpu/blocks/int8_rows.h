@@ -40,7 +40,7 @@ struct DotActivations {
 // Writes what belongs to the sums of a unit's rounded halves: to[group · step].
 TL_INLINE void write_extra(const BlockFormat& f, int shift, const int32_t* sums, float* to,
                            int64_t step) {
-  const int per = 32 / f.group;
+  const int per = f.per_unit();
   for (int g = 0; g < per; ++g, to += step) {
     int32_t total = per == 1 ? sums[0] + sums[1] : sums[g];
     if (f.kind == BlockFormat::minimum) {
@@ -136,30 +136,38 @@ TL_INLINE void step_values(const B* blocks, int left, const DotActivations& act,
 // Bytes that are asked for ahead of their use, in the order in which the rows lie in memory.
 inline constexpr int kAhead = 2048;
 
+// The blocks of a step, of which `left` are there.
+template <class F, int kBatch, bool kPart>
+TL_INLINE void step_at(const uint8_t* w, int64_t j, int left, const float* d, const float* m,
+                       const DotActivations& act, int64_t unit, float* to, int64_t stride) {
+  constexpr int kBlocks = Step<F>::kBlocks, kPer = 32 / F::kGroup;
+  decltype(F::open(w)) block[kBlocks];
+  for (int i = 0; i < kBlocks; ++i) {
+    block[i] = F::open(w + (j + i) * F::kBytes);
+    // A page holds one or two rows, and at its end the hardware stops looking ahead.
+    if constexpr (kBatch == 1) {
+      for (int at = 0; at < F::kBytes && (!kPart || i < left); at += 64)
+        __builtin_prefetch(w + (j + i) * F::kBytes + kAhead + at);
+    }
+  }
+  const int64_t here = unit + j * F::kUnits;
+  float* line[kBatch];
+  for (int a = 0; a < kBatch; ++a) line[a] = to + a * stride + here * kPer;
+  step_values<F, kBatch, 0, kPart>(block, left, act, here, d + j * F::kGroups, m + j * F::kGroups,
+                                   line);
+}
+
 // A RowKernel.
 template <class F, int kBatch>
 void row_values(const uint8_t* w, int64_t count, const float* d, const float* m,
-                const DotActivations& act, int64_t unit, float* to, int64_t stride) {
-  constexpr int kBlocks = Step<F>::kBlocks, kPer = 32 / F::kGroup;
-  auto step = [&]<bool kPart>(int64_t j, int left) {
-    decltype(F::open(w)) block[kBlocks];
-    for (int i = 0; i < kBlocks; ++i) {
-      block[i] = F::open(w + (j + i) * F::kBytes);
-      // A page holds one or two rows, and at its end the hardware stops looking ahead.
-      if constexpr (kBatch == 1) {
-        for (int at = 0; at < F::kBytes && (!kPart || i < left); at += 64)
-          __builtin_prefetch(w + (j + i) * F::kBytes + kAhead + at);
-      }
-    }
-    const int64_t here = unit + j * F::kUnits;
-    float* line[kBatch];
-    for (int a = 0; a < kBatch; ++a) line[a] = to + a * stride + here * kPer;
-    step_values<F, kBatch, 0, kPart>(block, left, act, here, d + j * F::kGroups, m + j * F::kGroups,
-                                     line);
-  };
+                const DotActivations& activations, int64_t unit, float* to, int64_t stride) {
+  constexpr int kBlocks = Step<F>::kBlocks;
+  const DotActivations act = activations;  // a copy: it could change with each store to `to`
   int64_t j = 0;
-  for (; j + kBlocks <= count; j += kBlocks) step.template operator()<false>(j, kBlocks);
-  if (kBlocks > 1 && j < count) step.template operator()<true>(j, static_cast<int>(count - j));
+  for (; j + kBlocks <= count; j += kBlocks)
+    step_at<F, kBatch, false>(w, j, kBlocks, d, m, act, unit, to, stride);
+  if (kBlocks > 1 && j < count)
+    step_at<F, kBatch, true>(w, j, static_cast<int>(count - j), d, m, act, unit, to, stride);
 }
 
 }  // namespace tl::TL_ISA

@@ -162,6 +162,8 @@ TL_INLINE i32x8 signed8(uint64_t bytes) {
 TL_INLINE i32x8 unsigned8(uint64_t bytes) {
   return (i32x8)_mm256_cvtepu8_epi32(_mm_cvtsi64_si128(static_cast<int64_t>(bytes)));
 }
+TL_INLINE i32x8 signed8(b16 x) { return (i32x8)_mm256_cvtepi8_epi32((__m128i)x); }
+TL_INLINE i32x8 unsigned8(b16 x) { return (i32x8)_mm256_cvtepu8_epi32((__m128i)x); }
 TL_INLINE u16x16 unsigned16(b16 x) { return (u16x16)_mm256_cvtepu8_epi16((__m128i)x); }
 TL_INLINE i16x16 signed16(b16 x) { return (i16x16)_mm256_cvtepi8_epi16((__m128i)x); }
 // The packs interleave halves; the permutation puts the groups of four back in order.

@@ -349,6 +349,15 @@ TL_INLINE i32x8 unsigned8(uint64_t bytes) {
   for (int i = 0; i < 8; ++i) y[i] = static_cast<int32_t>(bytes >> 8 * i & 0xff);
   return y;
 }
+// Of the first eight bytes.
+template <class = void>
+TL_INLINE i32x8 signed8(b16 x) {
+  return signed8(((Simd<uint64_t, 2>)x)[0]);
+}
+template <class = void>
+TL_INLINE i32x8 unsigned8(b16 x) {
+  return unsigned8(((Simd<uint64_t, 2>)x)[0]);
+}
 template <class = void>
 TL_INLINE u16x16 unsigned16(b16 x) {
   return __builtin_convertvector(x, u16x16);

@@ -31,9 +31,11 @@ TL_INLINE void each_float(b32 w, F f) {
   b16 half[2];
   memcpy(half, &w, 32);
   for (int i = 0; i < 4; ++i) {
-    const uint64_t eight = ((Simd<uint64_t, 2>)half[i / 2])[i % 2];
-    const i32x8 x = kSigned ? signed8(eight) : unsigned8(eight);
-    f(8 * i, __builtin_convertvector(x, f32x8));
+    const b16 x = half[i / 2],
+              eight = i % 2 == 0 ? x
+                                 : __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15, 8, 9,
+                                                           10, 11, 12, 13, 14, 15);
+    f(8 * i, __builtin_convertvector(kSigned ? signed8(eight) : unsigned8(eight), f32x8));
   }
 }
 
