@@ -9,11 +9,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
 from . import _native
-from .autograd.mode import MODE
 from .autograd.record import OpNode
 from .borrowing import unwrap
 from .device import code_of
-from .errors import ArgumentError, DeviceError, DTypeError, GradError, expect
+from .errors import ArgumentError, DeviceError, DTypeError
 from .older_orders import call_older
 from .overrides import PLAIN, ask, overloaded
 from .tensor import Tensor, unwrap_tensor, wrap
@@ -172,7 +171,11 @@ def by_name(op: Op[..., Any], values: tuple[Any, ...], more: dict[str, Any]) -> 
             plain += given[name]
     keyword = {name: given[name] for name, only, _ in op.parameters if only}
     made = op.caller()(*plain, **keyword)
-    return made if out is None else write_out(made, out, op.__name__)
+    if out is None:
+        return made
+    from .autograd.inplace import write_out
+
+    return write_out(made, out, op.__name__)
 
 
 def _parameter_called(key: str, names: list[str], given: dict[str, Any]) -> str | None:
@@ -183,30 +186,12 @@ def _parameter_called(key: str, names: list[str], given: dict[str, Any]) -> str 
     return next((name for name in _NAMES.get(key, ()) if name in names), None)
 
 
-def write_out(made: Any, out: Any, name: str) -> Any:
-    """What `out=` asks for: `made` written into `out`, which takes its shape when it is empty."""
-    from .autograd.inplace import write
-
-    if isinstance(made, tuple):
-        fits = isinstance(out, (tuple, list)) and len(out) == len(made)
-        given = f"{len(out)}" if isinstance(out, (tuple, list)) else type(out).__name__
-        expect(fits, name, f"out= of {len(made)} tensors", given, DTypeError)
-        parts = [write_out(part, into, name) for part, into in zip(made, out, strict=True)]
-        return type(made)(*parts) if hasattr(made, "_fields") else tuple(parts)
-    if not isinstance(made, Tensor):
-        raise DTypeError(f"{name}: expected no out=, since it gives no tensor, got one")
-    unwrap_tensor(out, name)
-    if made._node is not None or (out._node is not None and MODE.enabled):
-        raise GradError(f"{name}: expected no gradients beside out=, which records nothing")
-    if out.shape != made.shape and not out.numel():
-        out._array = _native.Array.empty(made.shape, out._array.dtype)
-    write(out, made, name)
-    return out
-
-
 def elementwise(name: str) -> Callable[..., Tensor]:
-    """`where`, or a kernel of three floats and a constant, as a function of tensors and numbers."""
-    function = _native.where if name == "where" else _native.ternary(name)
+    """An elementwise kernel of tensors and numbers: `where`, of three floats, of one and bounds."""
+    if name == "where":
+        function: Callable[..., Any] = _native.where
+    else:
+        function = (_native.with_numbers if name == "clamp_between" else _native.ternary)(name)
     return lambda *operands: wrap(function(*[unwrap(x, name) for x in operands]))
 
 

@@ -34,7 +34,7 @@ def _into(made: Tensor, hints: dict[str, Any]) -> Tensor:
     """A new tensor, or what `out=` names with its values."""
     if hints.get("out") is None:
         return made
-    from .callers import write_out
+    from .autograd.inplace import write_out
 
     written: Tensor = write_out(made, hints["out"], "a new tensor")
     return written

@@ -123,6 +123,24 @@ class fork_rng:  # noqa: N801  (as in PyTorch)
             set_rng_state(self._state)
 
 
+def generator_of(generator: Generator | None, where: object) -> Generator:
+    """The generator given, checked, or the default one."""
+    if generator is None:
+        return default_generator
+    known = isinstance(generator, Generator)
+    expect(known, where, "a tallow Generator", type(generator).__name__, ArgumentError)
+    return generator
+
+
+def state_of(generator: Generator) -> _native.Array:
+    """What kernels read and advance.
+
+    Where nothing is drawn (on `meta`), it is an array there, and no generator goes on.
+    """
+    place = _native.default_device()
+    return generator._state if not place else _native.Array.empty_like(generator._state, -1, place)
+
+
 _DRAWING = frozenset((
     "bernoulli", "multinomial", "normal", "poisson", "rand", "rand_like", "randint",
     "randint_like", "randn", "randn_like", "randperm",

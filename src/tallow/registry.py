@@ -9,7 +9,7 @@ No op allocates or calls native code: one path checks, allocates, calls and reco
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from . import _native
@@ -28,6 +28,7 @@ class _Ops(dict[str, "Op[..., Any]"]):
     """The ops by name; `ops[name]` imports the module of an op that is not loaded yet."""
 
     find: Callable[[str], bool] | None = None
+    modules: Mapping[str, str] = {}  # where each op stands, loaded or not
 
     def __missing__(self, name: str) -> Op[..., Any]:
         if self.find is None or not self.find(name) or name not in self:
@@ -449,9 +450,9 @@ def _install_method(name: str, op: Op[..., Any]) -> None:
         setattr(Tensor, f"{name}_", _Method(op, f"{name}_", True))
 
 
-def when_missing(find: Callable[[str], bool]) -> None:
+def when_missing(find: Callable[[str], bool], modules: Mapping[str, str]) -> None:
     """Let Tensor ask `find` to load the op of a method that it does not have yet."""
-    OPS.find = find
+    OPS.find, OPS.modules = find, modules
 
     def method(self: Tensor, name: str) -> Any:
         stem = name.removesuffix("_")
@@ -472,10 +473,8 @@ def install() -> None:
 
 def namespace(module: str) -> tuple[list[str], Callable[[str], Any]]:
     """What a module for the ops named `module.…` needs: `__all__` and its `__getattr__`."""
-    from .ops._modules import MODULES
-
     prefix = module.rpartition(".")[2]
-    names = {name for name in (*OPS, *MODULES) if name.startswith(f"{prefix}.")}
+    names = {name for name in (*OPS, *OPS.modules) if name.startswith(f"{prefix}.")}
 
     def find(name: str) -> Any:
         full = f"{prefix}.{name}"

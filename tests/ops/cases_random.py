@@ -56,6 +56,30 @@ CASES = {
         dtypes=WIDE,
         hypothesis=False,
     ),
+    **{
+        f"nn.draw_{name}": Case(
+            lambda d, numbers=numbers, kind=kind: [
+                d(shape, kind, tl.Generator(), *numbers) for shape in [(7,), (0,)]
+            ],
+            random=True,
+            gradient=False,
+            hypothesis=False,
+            dtypes=("f32",),
+        )
+        for name, kind, numbers in (
+            ("uniform", tl.f32, (0.0, 1.0)),
+            ("normal", tl.f64, (0.0, 1.0)),
+            ("integers", tl.i64, (-2, 7)),
+            ("permutation", tl.i64, ()),
+        )
+    },
+    "nn.draw_poisson": Case(
+        lambda d: [d(d.x((3, 4), 0, 20), tl.Generator())],
+        random=True,
+        gradient=False,
+        hypothesis=False,
+        dtypes=("f64",),
+    ),
     "native_dropout": Case(
         lambda d: [d(d.x((3, 4)), 0.5, True)], random=True, gradient=False, dtypes=WIDE
     ),

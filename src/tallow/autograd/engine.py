@@ -301,8 +301,10 @@ def grad(
     """
     expect(only_inputs, grad, "only_inputs=True", only_inputs, ArgumentError)
     if is_grads_batched:
-        return _batched(outputs, inputs, grad_outputs, retain_graph, create_graph,
-                        allow_unused, materialize_grads)  # fmt: skip
+        from .transforms import batched_grad
+
+        return batched_grad(outputs, inputs, grad_outputs, retain_graph, create_graph,
+                            allow_unused, materialize_grads)  # fmt: skip
     ys, xs = _listed(outputs, "grad"), _listed(inputs, "grad")
     given = [grad_outputs] if isinstance(grad_outputs, Tensor) else grad_outputs
     given = [None] * len(ys) if given is None else list(given)
@@ -325,23 +327,3 @@ def grad(
             )
         out.append(g)
     return tuple(out)
-
-
-def _batched(
-    outputs: Any, inputs: Any, grad_outputs: Any, retain_graph: bool | None, create_graph: bool,
-    *options: Any,
-) -> tuple[Tensor | None, ...]:  # fmt: skip
-    from ..ops import stack
-
-    weights = [grad_outputs] if isinstance(grad_outputs, Tensor) else list(grad_outputs or ())
-    sizes = {w.shape[:1] for w in weights if w is not None}
-    said = "grad_outputs with one first axis, which is not empty"
-    expect(len(sizes) == 1 and sizes != {(0,)} and sizes != {()}, grad, said, sizes, ArgumentError)
-    (count,) = sizes.pop()
-    keep = create_graph if retain_graph is None else retain_graph
-    rows = [
-        grad(outputs, inputs, [None if w is None else w[i] for w in weights],
-             keep or i < count - 1, create_graph, True, False, *options)
-        for i in range(count)
-    ]  # fmt: skip
-    return tuple(None if g[0] is None else stack(list(g)) for g in zip(*rows, strict=True))

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import GradError, NoKernelError, ShapeError, expect
-from ..factories import zeros_like
-from ..tensor import Tensor, is_hidden, wrap
+from ..errors import DTypeError, GradError, NoKernelError, ShapeError, expect
+from ..factories import empty, zeros_like
+from ..tensor import Tensor, is_hidden, unwrap_tensor, wrap
 from .mode import MODE
 from .node import HOLDER, Leaf, Node, alias, record_call
 from .views import SEVERAL, clear_strided, put_strided, take_strided
@@ -55,6 +55,18 @@ def change(
     return x
 
 
+def become(x: Tensor, view: Tensor, name: str) -> Tensor:
+    """Let `x` be `view`, its history included; views taken of it before stay as they are."""
+    if view is x:
+        return x
+    if MODE.enabled and (x._node is not None or is_hidden(x)):
+        refuse(x, name)
+    x._array = view._array
+    if view._node is not None:
+        x._node, x._index = view._node, view._index
+    return x
+
+
 def write(x: Tensor, out: Any, name: str) -> None:
     """Put `out` into `x`'s memory; shapes must agree and the dtype must not lose its category."""
     if out is x:
@@ -64,6 +76,25 @@ def write(x: Tensor, out: Any, name: str) -> None:
     kept = _category(order, out) <= _category(order, x)
     expect(kept, name, f"a result that {x.dtype.name} holds", out.dtype.name, NoKernelError)
     x._array.copy_(out._array)
+
+
+def write_out(made: Any, out: Any, name: str) -> Any:
+    """What `out=` asks for: `made` written into `out`, which takes its shape when it is empty."""
+    if isinstance(made, tuple):
+        fits = isinstance(out, (tuple, list)) and len(out) == len(made)
+        given = f"{len(out)}" if isinstance(out, (tuple, list)) else type(out).__name__
+        expect(fits, name, f"out= of {len(made)} tensors", given, DTypeError)
+        parts = [write_out(part, into, name) for part, into in zip(made, out, strict=True)]
+        return type(made)(*parts) if hasattr(made, "_fields") else tuple(parts)
+    if not isinstance(made, Tensor):
+        raise DTypeError(f"{name}: expected no out=, since it gives no tensor, got one")
+    unwrap_tensor(out, name)
+    if made._node is not None or (out._node is not None and MODE.enabled):
+        raise GradError(f"{name}: expected no gradients beside out=, which records nothing")
+    if out.shape != made.shape and not out.numel():
+        out._array = empty(made.shape, dtype=out.dtype, device=out.device)._array
+    write(out, made, name)
+    return out
 
 
 def _category(order: str, x: Tensor) -> int:

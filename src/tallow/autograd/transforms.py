@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..errors import GradError, expect
+from ..errors import ArgumentError, GradError, expect
 from ..factories import zeros, zeros_like
 from ..tensor import Tensor
 from . import engine
@@ -196,6 +196,28 @@ def hessian(func: Callable[..., Any], inputs: Any, create_graph: bool = False) -
         return found[0] if alone else found
 
     return jacobian(slope, inputs, create_graph)
+
+
+def batched_grad(
+    outputs: Any, inputs: Any, grad_outputs: Any, retain_graph: bool | None, create_graph: bool,
+    *options: Any,
+) -> tuple[Tensor | None, ...]:  # fmt: skip
+    """`grad` for each of the weights along the first axis of `grad_outputs`, stacked."""
+    from ..ops import stack
+
+    weights = [grad_outputs] if isinstance(grad_outputs, Tensor) else list(grad_outputs or ())
+    sizes = {w.shape[:1] for w in weights if w is not None}
+    said = "grad_outputs with one first axis, which is not empty"
+    fits = len(sizes) == 1 and sizes != {(0,)} and sizes != {()}
+    expect(fits, "grad", said, sizes, ArgumentError)
+    (count,) = sizes.pop()
+    keep = create_graph if retain_graph is None else retain_graph
+    rows = [
+        engine.grad(outputs, inputs, [None if w is None else w[i] for w in weights],
+             keep or i < count - 1, create_graph, True, False, *options)
+        for i in range(count)
+    ]  # fmt: skip
+    return tuple(None if g[0] is None else stack(list(g)) for g in zip(*rows, strict=True))
 
 
 def _map(value: Any, f: Callable[[Tensor], Tensor]) -> Any:

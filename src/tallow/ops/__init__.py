@@ -68,7 +68,7 @@ def open_all() -> None:
 
 _make_way()
 _sys.modules[__name__].__class__ = _Ops
-when_missing(_open)
+when_missing(_open, MODULES)
 
 
 def __getattr__(name: str) -> Any:

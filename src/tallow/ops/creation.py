@@ -6,12 +6,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from .. import _native
+from ..autograd.views import take_strided
 from ..dtype import Default, DType, as_dtype, f64, i64
 from ..errors import ArgumentError, DTypeError, expect
-from ..factories import arange, full, tensor
+from ..factories import arange, empty, full, tensor
 from ..registry import op
-from ..tensor import Tensor, wrap
+from ..tensor import Tensor
 from .shape import flat
 
 Kind = DType | str | None
@@ -106,11 +106,9 @@ def eye(
     m = n if m is None else m
     expect(n >= 0 and m >= 0, eye, "sizes of at least 0", (n, m))
     wanted = Default.float if dtype is None else as_dtype(dtype)
-    out = _native.Array.full((n, m), 0, wanted.code)
-    if min(n, m):
-        one = _native.Array.full((), 1, wanted.code)
-        out.strided((min(n, m),), (m + 1,), 0).copy_(one)
-    return finish(wrap(out), None, requires_grad)
+    out = full((n, m), 0, wanted)
+    take_strided(out, (min(n, m),), (m + 1,), 0).fill_(1)
+    return finish(out, None, requires_grad)
 
 
 @op
@@ -131,8 +129,7 @@ def empty_strided(
     expect(fits, empty_strided, "as many sizes as strides, all of at least 0", (size, stride))
     count = 1 + sum((n - 1) * s for n, s in zip(size, stride, strict=True))
     count = 0 if 0 in size else count
-    code = (Default.float if dtype is None else as_dtype(dtype)).code
-    made = wrap(_native.Array.empty((count,), code).strided(tuple(size), tuple(stride), 0))
+    made = take_strided(empty(count, dtype=dtype), tuple(size), tuple(stride), 0)
     return finish(made, None, requires_grad)
 
 
@@ -148,8 +145,7 @@ def new_empty(
     x: Tensor, *size: Any, dtype: Kind = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """A tensor of `size`, of `x`'s dtype unless given, whose elements are not set."""
-    made = wrap(_native.Array.empty(flat(size), _like(x, dtype).code))
-    return finish(made, None, requires_grad)
+    return finish(empty(flat(size), dtype=_like(x, dtype)), None, requires_grad)
 
 
 @op
@@ -273,20 +269,7 @@ def kaiser_window(
     """The Kaiser window: `I0(beta sqrt(1 - (2 t - 1)^2)) / I0(beta)`, I0 a Bessel function."""
 
     def shape(t: Tensor) -> Tensor:
-        inside = (1 - (t * 2 - 1).square()).maximum(0.0).sqrt()
-        if inside.is_meta:
-            return inside
-        return tensor([_bessel(beta * x) / _bessel(beta) for x in inside.tolist()], dtype=f64)
+        inside = (1 - (t * 2 - 1).square()).maximum(0.0).sqrt() * beta
+        return inside.i0() / full((), float(beta), f64).i0()
 
     return _window(window_length, periodic, dtype, requires_grad, shape, "kaiser_window")
-
-
-def _bessel(x: float) -> float:
-    """I0 by its power series (DLMF 10.25.2), whose terms are all positive."""
-    total = term = 1.0
-    k = 0
-    while term > total * 1e-17:
-        k += 1
-        term *= (x / (2 * k)) ** 2
-        total += term
-    return total

@@ -5,17 +5,16 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .. import _native
 from ..device import Device
 from ..dtype import DType, bool_, f64
 from ..errors import ArgumentError, NoKernelError, expect
-from ..random import Generator
-from ..registry import op, primitive
-from ..tensor import Tensor, broadcast_shapes, has_values, unwrap_tensor, wrap
-from .random import asked, bounds, deviation, drawn, float_of, fresh, shape_of, state_of
+from ..random import Generator, generator_of, state_of
+from ..registry import op
+from ..tensor import Tensor, broadcast_shapes, has_values, unwrap_tensor
+from .random import asked, bounds, deviation, draw_normal, drawn, float_of, fresh, shape_of
 
 
-@primitive
+@op
 def bernoulli(x: Tensor, p: float | None = None, *, generator: Generator | None = None) -> Tensor:
     """1 with the probability that each element of `x` (or the number `p`) gives, else 0."""
     unwrap_tensor(x, bernoulli)
@@ -41,17 +40,14 @@ def _(g: Tensor, _x: Tensor, _p: Any, _generator: Any) -> Tensor:
     return g * 0
 
 
-@primitive
+@op
 def poisson(input: Tensor, generator: Generator | None = None) -> Tensor:
     """Poisson numbers of the rates in `input`, in its dtype (Knuth; Hörmann 1993 from 10 on)."""
-    array = unwrap_tensor(input, poisson)
+    unwrap_tensor(input, poisson)
     expect(
         input.dtype.kind == "f", poisson, "rates of a float dtype", input.dtype.name, NoKernelError
     )
-    rates = array.cast(f64.code).contiguous()
-    out = _native.Array.empty(array.shape, f64.code)
-    _native.call("random_poisson", out, state_of(generator, poisson), rates)
-    return wrap(out.cast(array.dtype))
+    return draw_poisson(input.to(f64), generator_of(generator, poisson)).to(input.dtype)
 
 
 @poisson.grad
@@ -59,7 +55,23 @@ def _(g: Tensor, _input: Tensor, _generator: Any) -> Tensor:
     return g * 0
 
 
-@primitive
+@op(name="nn.draw_poisson")
+def draw_poisson(rates: Tensor, generator: Generator) -> Tensor:
+    """Poisson numbers of f64 rates; the generator is advanced."""
+    ...
+
+
+@draw_poisson.out
+def _(rates: Tensor, generator: Generator) -> Any:
+    return rates.shape, f64
+
+
+@draw_poisson.kernel("random_poisson")
+def _(rates: Tensor, generator: Generator) -> tuple[Any, ...]:
+    return state_of(generator), rates.contiguous()
+
+
+@op
 def multinomial(
     x: Tensor,
     num_samples: int,
@@ -72,7 +84,7 @@ def multinomial(
     Without `replacement` no index comes twice (Efraimidis and Spirakis 2006), so each row needs as
     many weights above 0.
     """
-    weights = wrap(unwrap_tensor(x, multinomial))
+    unwrap_tensor(x, multinomial)
     expect(
         x.dtype.kind == "f", multinomial, "weights of a float dtype", x.dtype.name, NoKernelError
     )
@@ -84,15 +96,14 @@ def multinomial(
         "weights and a positive num_samples",
         (n, num_samples),
     )
-    weights = weights.to(f64)
-    inside = weights.ge(0).logical_and(weights.lt(math.inf)).all()
-    good = not has_values(inside) or bool(inside)
-    expect(good, multinomial, "finite weights of at least 0", "others", ArgumentError)
-    enough = 1 if replacement else num_samples
-    positive = weights.gt(0).sum(-1)
+    weights = x.detach().to(f64)
     if has_values(x):
+        inside = weights.ge(0).logical_and(weights.lt(math.inf)).all()
+        expect(bool(inside), multinomial, "finite weights of at least 0", "others", ArgumentError)
+        enough = 1 if replacement else num_samples
         wanted = f"at least {enough} weights above 0 in each row"
-        expect(bool(positive.ge(enough).all()), multinomial, wanted, "fewer", ArgumentError)
+        positive = bool(weights.gt(0).sum(-1).ge(enough).all())
+        expect(positive, multinomial, wanted, "fewer", ArgumentError)
     if not replacement:
         uniform = fresh(weights.shape, f64, generator, multinomial)
         keys = weights / -(1 - uniform).log().clamp(-math.inf, -1e-300)
@@ -121,8 +132,8 @@ def normal(
         expect(size is not None, normal, "a size beside two numbers", "none", ArgumentError)
         deviation(std, normal)
         shape, wanted = shape_of((size,), normal), float_of(dtype, normal, "fc")
-        state = state_of(generator, normal)
-        out = drawn("random_normal", shape, wanted, state, float(mean), float(std))
+        source = generator_of(generator, normal)
+        out = drawn(draw_normal, shape, wanted, source, float(mean), float(std))
         return asked(out, requires_grad)
     tensors = [t.detach() for t in (mean, std) if isinstance(t, Tensor)]
     shape = broadcast_shapes(tensors[0].shape, tensors[-1].shape, normal)
@@ -131,7 +142,7 @@ def normal(
         bounds(std, normal, 0, math.inf)
     else:
         deviation(std, normal)
-    made = wrap(drawn("random_normal", shape, wanted, state_of(generator, normal), 0.0, 1.0))
+    made = drawn(draw_normal, shape, wanted, generator_of(generator, normal), 0.0, 1.0)
     centre = mean.detach() if isinstance(mean, Tensor) else mean
     spread = std.detach() if isinstance(std, Tensor) else std
     return (made * spread + centre).to(wanted)
@@ -140,7 +151,7 @@ def normal(
 # --- dropout --------------------------------------------------------------------------------------
 
 
-@primitive
+@op
 def native_dropout(
     input: Tensor, p: float, train: bool | None = True, generator: Generator | None = None
 ) -> tuple[Tensor, Tensor]:
@@ -148,15 +159,25 @@ def native_dropout(
 
     One pass; of the mask one byte per element is kept for the gradient.
     """
-    array = unwrap_tensor(input, native_dropout)
+    ...
+
+
+@native_dropout.check
+def _(input: Tensor, p: float, train: bool | None, generator: Any) -> None:
+    unwrap_tensor(input, native_dropout)
     expect(0 <= p <= 1, native_dropout, "p in [0, 1]", p, ArgumentError)
     float_of(input.dtype, native_dropout)
-    mask = _native.Array.empty(array.shape, bool_.code)
-    out = _native.Array.empty(array.shape, array.dtype)
+
+
+@native_dropout.out
+def _(input: Tensor, p: float, train: bool | None, generator: Any) -> Any:
+    return [(input.shape, input.dtype), (input.shape, bool_)]
+
+
+@native_dropout.kernel("random_dropout")
+def _(input: Tensor, p: float, train: bool | None, generator: Any) -> tuple[Any, ...]:
     keep = 1.0 - p if train or train is None else 1.0
-    state = state_of(generator, native_dropout)
-    _native.call("random_dropout", out, mask, state, array.contiguous(), float(keep))
-    return wrap(out), wrap(mask)
+    return state_of(generator_of(generator, native_dropout)), input.contiguous(), float(keep)
 
 
 @native_dropout.grad

@@ -6,14 +6,15 @@ import math
 from typing import Any
 
 from ..callers import elementwise
-from ..dtype import FLOATS
 from ..errors import ArgumentError, DTypeError, NoKernelError, expect
 from ..factories import full
 from ..registry import op
 from ..tensor import Tensor, unwrap_tensor
 from .elementwise_rows import conj, row
 
-_where, _lerp, _addcmul, _addcdiv = map(elementwise, ("where", "lerp", "addcmul", "addcdiv"))
+_where, _lerp, _addcmul, _addcdiv, _between = map(
+    elementwise, ("where", "lerp", "addcmul", "addcdiv", "clamp_between")
+)
 
 
 @op
@@ -137,18 +138,13 @@ def clamp(
     return out if max is None else row("minimum")(out, max)
 
 
-@clamp.out
-def _(x: Tensor, min: Tensor | float | None, max: Tensor | float | None) -> Any:
-    return x
-
-
-def _of_numbers(_x: Tensor, min: Tensor | float | None, max: Tensor | float | None) -> bool:
-    return not (isinstance(min, Tensor) or isinstance(max, Tensor) or min is max is None)
-
-
-@clamp.kernel("clamp_between", dtypes=FLOATS, when=_of_numbers)
-def _(x: Tensor, min: Any, max: Any) -> tuple[Any, ...]:
-    return x, -math.inf if min is None else float(min), math.inf if max is None else float(max), 0.0
+@clamp.kernel
+def _(x: Tensor, min: Tensor | float | None = None, max: Tensor | float | None = None) -> Tensor:
+    numbers = not (isinstance(min, Tensor) or isinstance(max, Tensor))
+    if numbers and (min is not None or max is not None) and x.dtype.kind == "f":
+        low = -math.inf if min is None else float(min)
+        return _between(x, low, math.inf if max is None else float(max), 0.0)
+    return clamp.reference(x, min, max)
 
 
 @clamp.grad

@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
-from .. import _native
 from ..autograd.inplace import refuse
 from ..autograd.mode import MODE
 from ..device import Device
 from ..dtype import Default, DType, as_dtype, f32, f64, i64
 from ..errors import ArgumentError, DTypeError, expect
-from ..random import Generator, default_generator
-from ..registry import op, primitive
-from ..tensor import Tensor, has_values, is_hidden, wrap
+from ..random import Generator, generator_of, state_of
+from ..registry import op
+from ..tensor import Tensor, has_values, is_hidden
 
 Size = Any  # sizes one by one, or one sequence of them
 
 _HALF = (1 << 63) - 1
-
-
-def state_of(generator: Generator | None, where: object) -> Any:
-    """The array that kernels read and advance: of the generator given, or of the default one."""
-    if generator is None:
-        generator = default_generator
-    known = isinstance(generator, Generator)
-    expect(known, where, "a tallow Generator", type(generator).__name__, ArgumentError)
-    place = _native.default_device()  # on meta nothing is drawn
-    return generator._state if not place else _native.Array.empty_like(generator._state, -1, place)
 
 
 def shape_of(size: tuple[Any, ...], where: object) -> tuple[int, ...]:
@@ -49,33 +39,68 @@ def float_of(dtype: DType | str | None, where: object, kinds: str = "f") -> DTyp
     return wanted
 
 
+# --- what kernels draw ----------------------------------------------------------------------------
+
+
+@op(name="nn.draw_uniform")
+def draw_uniform(shape: Any, dtype: DType, generator: Generator, low: float, high: float) -> Tensor:
+    """Uniform numbers in [low, high); as its kin it advances the generator."""
+    ...
+
+
+@op(name="nn.draw_normal")
+def draw_normal(shape: Any, dtype: DType, generator: Generator, mean: float, std: float) -> Tensor:
+    """Normal numbers."""
+    ...
+
+
+@op(name="nn.draw_integers")
+def draw_integers(shape: Any, dtype: DType, generator: Generator, low: int, width: int) -> Tensor:
+    """Integers in [low, low + width)."""
+    ...
+
+
+@op(name="nn.draw_permutation")
+def draw_permutation(shape: Any, dtype: DType, generator: Generator) -> Tensor:
+    """The numbers from 0 on in random order."""
+    ...
+
+
+for _draw in (draw_uniform, draw_normal, draw_integers, draw_permutation):
+    _draw.out(lambda shape, dtype, *_: (shape, dtype))
+    _draw.kernel(_draw.__name__.replace("nn.draw", "random"))(
+        lambda _shape, _dtype, generator, *numbers: (state_of(generator), *numbers)
+    )
+
+
 def drawn(
-    kernel: str, shape: tuple[int, ...], dtype: DType, state: Any, *numbers: float
-) -> _native.Array:
-    """An array that a drawing kernel filled; complex numbers are drawn as two parts."""
-    if dtype.kind == "c":  # a normal number's variance is shared by its two parts
-        if kernel == "random_normal":
-            numbers = (numbers[0], numbers[1] * math.sqrt(0.5))
-        from . import complex as join
+    draw: Callable[..., Tensor],
+    shape: tuple[int, ...],
+    dtype: DType,
+    generator: Generator,
+    *numbers: float,
+) -> Tensor:
+    """A tensor of uniform or normal numbers; complex ones are drawn as two parts."""
+    if dtype.kind != "c":
+        return draw(shape, dtype, generator, *numbers)
+    if draw is draw_normal:  # a normal number's variance is shared by its two parts
+        numbers = (numbers[0], numbers[1] * math.sqrt(0.5))
+    from . import complex as join
 
-        parts = wrap(drawn(kernel, (2, *shape), f32, state, *numbers))
-        found: _native.Array = join(parts[0], parts[1])._array
-        return found
-    out = _native.Array.empty(shape, dtype.code)
-    _native.call(kernel, out, state, *numbers)
-    return out
+    parts = draw((2, *shape), f32, generator, *numbers)
+    found: Tensor = join(parts[0], parts[1])
+    return found
 
 
-def asked(array: _native.Array, requires_grad: bool) -> Tensor:
+def asked(out: Tensor, requires_grad: bool) -> Tensor:
     """What was drawn, as a leaf if it is to require a gradient."""
-    out = wrap(array)
     return out.requires_grad_(True) if requires_grad else out
 
 
 # --- tensors of random numbers --------------------------------------------------------------------
 
 
-@primitive
+@op
 def rand(
     *size: Size,
     generator: Generator | None = None,
@@ -85,11 +110,11 @@ def rand(
 ) -> Tensor:
     """Uniform numbers in [0, 1): 24 bits in f32, 53 in f64, 11 in f16, 8 in bf16."""
     shape, wanted = shape_of(size, rand), float_of(dtype, rand, "fc")
-    out = drawn("random_uniform", shape, wanted, state_of(generator, rand), 0.0, 1.0)
+    out = drawn(draw_uniform, shape, wanted, generator_of(generator, rand), 0.0, 1.0)
     return asked(out, requires_grad)
 
 
-@primitive
+@op
 def randn(
     *size: Size,
     generator: Generator | None = None,
@@ -99,13 +124,13 @@ def randn(
 ) -> Tensor:
     """Normal numbers of mean 0 and variance 1 (Box and Muller 1958)."""
     shape, wanted = shape_of(size, randn), float_of(dtype, randn, "fc")
-    out = drawn("random_normal", shape, wanted, state_of(generator, randn), 0.0, 1.0)
+    out = drawn(draw_normal, shape, wanted, generator_of(generator, randn), 0.0, 1.0)
     return asked(out, requires_grad)
 
 
 def _integers(
-    shape: tuple[int, ...], low: int, high: int, state: Any, where: object, dtype: DType
-) -> Any:
+    shape: tuple[int, ...], low: int, high: int, generator: Any, where: object, dtype: DType
+) -> Tensor:
     """Integers in [low, high) of a dtype that holds them all."""
     if dtype.kind in "iub":
         bits = 1 if dtype.kind == "b" else 8 * dtype.itemsize - (dtype.kind == "i")
@@ -116,10 +141,10 @@ def _integers(
     expect(good, where, "bounds low < high of 64 bits", (low, high), ArgumentError)
     width = high - low
     width = 0 if width == 1 << 64 else width - (1 << 64) if width > _HALF else width
-    return drawn("random_integers", shape, i64, state, low, width).cast(dtype.code)
+    return draw_integers(shape, i64, generator_of(generator, where), low, width).to(dtype)
 
 
-@primitive
+@op
 def randint(
     low: int = 0,
     high: Any = None,
@@ -138,13 +163,13 @@ def randint(
     expect(size is not None, randint, "a size", "none", ArgumentError)
     wanted = i64 if dtype is None else as_dtype(dtype)
     whole = _integers(
-        shape_of((size,), randint), int(low), int(high), state_of(generator, randint), randint,
+        shape_of((size,), randint), int(low), int(high), generator, randint,
         wanted,
     )  # fmt: skip
     return asked(whole, requires_grad)
 
 
-@primitive
+@op
 def randperm(
     n: int,
     *,
@@ -155,8 +180,8 @@ def randperm(
 ) -> Tensor:
     """The numbers 0 to `n - 1` in random order."""
     expect(n >= 0, randperm, "a number of at least 0", n, ArgumentError)
-    out = drawn("random_permutation", (n,), i64, state_of(generator, randperm))
-    return asked(out.cast((i64 if dtype is None else as_dtype(dtype)).code), requires_grad)
+    out = draw_permutation((n,), i64, generator_of(generator, randperm))
+    return asked(out.to(i64 if dtype is None else dtype), requires_grad)
 
 
 @op
@@ -170,8 +195,8 @@ def rand_like(
 ) -> Tensor:
     """Uniform numbers in [0, 1) of `input`'s shape and dtype."""
     wanted = float_of(dtype or input.dtype, rand_like, "fc")
-    state = state_of(generator, rand_like)
-    out = drawn("random_uniform", input.shape, wanted, state, 0.0, 1.0)
+    source = generator_of(generator, rand_like)
+    out = drawn(draw_uniform, input.shape, wanted, source, 0.0, 1.0)
     return asked(out, requires_grad)
 
 
@@ -186,8 +211,8 @@ def randn_like(
 ) -> Tensor:
     """Normal numbers of mean 0 and variance 1, of `input`'s shape and dtype."""
     wanted = float_of(dtype or input.dtype, randn_like, "fc")
-    state = state_of(generator, randn_like)
-    out = drawn("random_normal", input.shape, wanted, state, 0.0, 1.0)
+    source = generator_of(generator, randn_like)
+    out = drawn(draw_normal, input.shape, wanted, source, 0.0, 1.0)
     return asked(out, requires_grad)
 
 
@@ -206,8 +231,7 @@ def randint_like(
     if high is None:
         low, high = 0, low
     wanted = input.dtype if dtype is None else as_dtype(dtype)
-    state = state_of(generator, randint_like)
-    whole = _integers(input.shape, int(low), int(high), state, randint_like, wanted)
+    whole = _integers(input.shape, int(low), int(high), generator, randint_like, wanted)
     return asked(whole, requires_grad)
 
 
@@ -226,10 +250,10 @@ def fresh(
 ) -> Tensor:
     """Uniform numbers in [0, 1) to compare probabilities with, of f32 or f64."""
     kept = dtype if dtype.kind == "f" and dtype.itemsize > 1 else f32
-    state = state_of(generator, where)
+    source = generator_of(generator, where)
     # In a half a probability has too few steps.
     wide = f64 if kept is f64 else f32
-    return wrap(drawn("random_uniform", shape, wide, state, 0.0, 1.0))
+    return draw_uniform(shape, wide, source, 0.0, 1.0)
 
 
 def deviation(std: float, where: object) -> None:
@@ -246,8 +270,7 @@ def _fill(x: Tensor, source: Tensor, name: str) -> Tensor:
         refuse(x, name)
         x.mul_(0).add_(source.to(x.dtype))
         return x
-    x._array.copy_(source._array)
-    return x
+    return x.copy_(source)
 
 
 @op
@@ -264,10 +287,8 @@ def uniform_(
     expect(not named, "uniform_", "from and to", sorted(named), ArgumentError)
     expect(low <= to, "uniform_", "from <= to", (low, to), ArgumentError)
     wanted = float_of(x.dtype, "uniform_", "fc")
-    state = state_of(generator, "uniform_")
-    return _fill(
-        x, wrap(drawn("random_uniform", x.shape, wanted, state, low, float(to))), "uniform_"
-    )
+    source = generator_of(generator, "uniform_")
+    return _fill(x, drawn(draw_uniform, x.shape, wanted, source, low, float(to)), "uniform_")
 
 
 @op
@@ -277,9 +298,9 @@ def normal_(
     """Fill with normal numbers."""
     deviation(std, "normal_")
     wanted = float_of(x.dtype, "normal_", "fc")
-    state = state_of(generator, "normal_")
-    made = drawn("random_normal", x.shape, wanted, state, float(mean), float(std))
-    return _fill(x, wrap(made), "normal_")
+    source = generator_of(generator, "normal_")
+    made = drawn(draw_normal, x.shape, wanted, source, float(mean), float(std))
+    return _fill(x, made, "normal_")
 
 
 @op
@@ -313,15 +334,14 @@ def random_(
         low, to = 0, (1 << min(bits, 63)) + (x.dtype.kind == "f")
     elif to is None:
         low, to = 0, low
-    state = state_of(generator, "random_")
-    whole = _integers(x.shape, int(low), int(to), state, "random_", x.dtype)
-    return _fill(x, wrap(whole), "random_")
+    whole = _integers(x.shape, int(low), int(to), generator, "random_", x.dtype)
+    return _fill(x, whole, "random_")
 
 
 def _open_unit(x: Tensor, generator: Generator | None, where: str) -> Tensor:
     """Numbers in (0, 1], of f64."""
     float_of(x.dtype, where)
-    return 1 - wrap(drawn("random_uniform", x.shape, f64, state_of(generator, where), 0.0, 1.0))
+    return 1 - draw_uniform(x.shape, f64, generator_of(generator, where), 0.0, 1.0)
 
 
 @op
@@ -336,8 +356,8 @@ def exponential_(x: Tensor, lambd: float = 1.0, *, generator: Generator | None =
 def geometric_(x: Tensor, p: float, *, generator: Generator | None = None) -> Tensor:
     """Fill with the number of trials, from 1 on, up to the first success of probability `p`."""
     expect(0 < p < 1, "geometric_", "p in (0, 1)", p, ArgumentError)
-    state = state_of(generator, "geometric_")
-    uniform = 1 - wrap(drawn("random_uniform", x.shape, f64, state, 0.0, 1.0))
+    source = generator_of(generator, "geometric_")
+    uniform = 1 - draw_uniform(x.shape, f64, source, 0.0, 1.0)
     counts = (uniform.log() / math.log1p(-p)).ceil().clamp(1, None)
     return _fill(x, counts.to(x.dtype), "geometric_")
 
@@ -359,6 +379,6 @@ def log_normal_(
     """Fill with numbers whose logarithms are normal."""
     expect(std > 0, "log_normal_", "a standard deviation above 0", std, ArgumentError)
     float_of(x.dtype, "log_normal_")
-    state = state_of(generator, "log_normal_")
-    normal = wrap(drawn("random_normal", x.shape, f64, state, float(mean), float(std)))
+    source = generator_of(generator, "log_normal_")
+    normal = draw_normal(x.shape, f64, source, float(mean), float(std))
     return _fill(x, normal.exp().to(x.dtype), "log_normal_")

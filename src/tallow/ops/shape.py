@@ -94,15 +94,16 @@ def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 
 @flatten.view("reshape")
 def _(x: Tensor, start_dim: int, end_dim: int) -> Any:
-    shape = x.shape or (1,)
+    ndim = x.ndim
     if start_dim == 0 and end_dim == -1:
-        return x if x.ndim == 1 else (x, (-1,) if x.numel() else (0,))
+        return x if ndim == 1 else (x, (-1,) if x.numel() else (0,))
+    shape = x.shape or (1,)
     first, last = axis_of(start_dim, len(shape), flatten), axis_of(end_dim, len(shape), flatten)
     expect(first <= last, flatten, "start_dim not behind end_dim", (start_dim, end_dim))
     size = 1
     for n in shape[first : last + 1]:
         size *= n
-    return x if x.ndim == 1 else (x, (*shape[:first], size, *shape[last + 1 :]))
+    return x if ndim == 1 else (x, (*shape[:first], size, *shape[last + 1 :]))
 
 
 @op(view=True)
@@ -339,10 +340,10 @@ def narrow(x: Tensor, dim: int, start: Any, length: int) -> Tensor:
 
 @narrow.view("narrow")
 def _(x: Tensor, dim: int, start: Any, length: int) -> Any:
-    shape = x.shape
-    if not shape:
+    ndim = x.ndim
+    if not ndim:
         expect(False, narrow, "at least one axis", "a 0-d tensor")
-    axis = axis_of(dim, len(shape), narrow)
+    axis = axis_of(dim, ndim, narrow)
     first = start
     if type(start) is not int:
         known = isinstance(start, Tensor) or hasattr(start, "__index__")
@@ -350,7 +351,7 @@ def _(x: Tensor, dim: int, start: Any, length: int) -> Any:
         first = start.item() if isinstance(start, Tensor) else start.__index__()
         whole = isinstance(first, int) and not isinstance(first, bool)
         expect(whole, narrow, "an integer start", start, DTypeError)
-    n = shape[axis]
+    n = x.size(axis)
     if not -n <= first <= n:
         expect(False, narrow, f"a start in [{-n}, {n}]", first)
     return x, axis, first + n if first < 0 else first, length
@@ -375,9 +376,10 @@ def select(x: Tensor, dim: int, index: Any) -> Tensor:
 
 @select.view("basic_index")
 def _(x: Tensor, dim: int, index: Any) -> Any:
-    if not x.ndim:
+    ndim = x.ndim
+    if not ndim:
         expect(False, select, "at least one axis", "a 0-d tensor")
-    axis = axis_of(dim, x.ndim, select)
+    axis = axis_of(dim, ndim, select)
     place = index.__index__()
     return x, (*_WHOLE[:axis], place) if axis else place
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import ArgumentError, GradError, expect
 from ..factories import full
-from ..registry import OPS, op, primitive
+from ..registry import OPS, op
 from ..tensor import Tensor
 from .elementwise_rows import kernel_row, quick_row, row
 from .elementwise_three import where
@@ -128,14 +128,18 @@ kernel_row(__name__, "xlogy", 2, "`a * log(b)`, 0 where `a` is 0.", _xlogy)
 _xlog1py_of = quick_row("xlog1py", 2, _xlog1py)
 
 
-@primitive
+@op
 def polygamma(n: int, x: Tensor) -> Tensor:
     """The derivative of order `n` of digamma."""
-    expect(0 <= n <= 170, polygamma, "an order from 0 to 170, whose factorial f64 holds", n,
-           ArgumentError)  # fmt: skip
     if n == 0:
         return x.digamma()
     return _zeta(float(n + 1), x) * (math.factorial(n) * (-1.0) ** (n + 1))
+
+
+@polygamma.check
+def _(n: int, x: Tensor) -> None:
+    expect(0 <= n <= 170, polygamma, "an order from 0 to 170, whose factorial f64 holds", n,
+           ArgumentError)  # fmt: skip
 
 
 @polygamma.grad

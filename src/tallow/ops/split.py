@@ -27,7 +27,7 @@ def _(x: Tensor, dim: int) -> Any:
         expect(False, unbind, "at least one axis", "a 0-d tensor", IndexRangeError)
     axis = axis_of(dim, len(shape), unbind)
     ahead = (slice(None),) * axis
-    return [(x, (*ahead, i)) for i in range(shape[axis])]
+    return [(x, (*ahead, i) if ahead else i) for i in range(shape[axis])]
 
 
 @unbind.grad
@@ -44,22 +44,27 @@ def split(x: Tensor, split_size: Any, dim: int = 0) -> tuple[Tensor, ...]:
 
 @split.view("narrow")
 def _(x: Tensor, split_size: Any, dim: int) -> Any:
-    shape = x.shape
-    if not shape:
+    ndim = x.ndim
+    if not ndim:
         expect(False, split, "at least one axis", "a 0-d tensor")
-    axis = axis_of(dim, len(shape), split)
-    n = shape[axis]
+    axis = axis_of(dim, ndim, split)
+    n = x.size(axis)
+    given: list[Any] = []
     if hasattr(split_size, "__index__"):
         size = split_size.__index__()
         good = size > 0 or (size == 0 and n == 0)
         expect(good, split, "a positive split_size", split_size)
-        sizes = [min(size, n - start) for start in range(0, n, size or 1)] or [0]
-    else:
-        sizes = list(split_size)
-        if sum(sizes) != n or (sizes and min(sizes) < 0):
-            expect(False, split, f"sizes that add up to {n}", sizes)
-    ends = itertools.accumulate(sizes)
-    return [(x, axis, end - size, size) for size, end in zip(sizes, ends, strict=True)]
+        whole = n - n % size if size else 0
+        given = [(x, axis, start, size) for start in range(0, whole, size or 1)]
+        return given if n == whole > 0 else [*given, (x, axis, whole, n - whole)]
+    sizes = list(split_size)
+    if sum(sizes) != n or (sizes and min(sizes) < 0):
+        expect(False, split, f"sizes that add up to {n}", sizes)
+    start = 0
+    for size in sizes:
+        given.append((x, axis, start, size))
+        start += size
+    return given
 
 
 @split.grad
