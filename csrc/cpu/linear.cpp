@@ -84,6 +84,19 @@ void take(Linear& l, const Arg* args) {
   l.weight = *args[2].a;
   l.has_bias = args[3].kind == Arg::array;
   if (l.has_bias) l.bias = *args[3].a;
+  if (l.weight.ndim == 1 && l.out.ndim < kMaxDims) {  // one row, whose axis out does not have
+    l.weight.shape[1] = l.weight.shape[0];
+    l.weight.strides[1] = l.weight.strides[0];
+    l.weight.shape[0] = l.weight.strides[0] = 1;
+    l.weight.ndim = 2;
+    l.out.shape[l.out.ndim] = l.out.strides[l.out.ndim] = 1;
+    ++l.out.ndim;
+  }
+  if (l.has_bias && l.bias.size() == 1 && l.weight.ndim == 2) {  // one number for all
+    l.bias.shape[0] = l.weight.shape[0];
+    l.bias.strides[0] = 0;
+    l.bias.ndim = 1;
+  }
 }
 
 }  // namespace

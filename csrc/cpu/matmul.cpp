@@ -20,10 +20,17 @@ struct Batch {
   int64_t count = 1;
   int64_t shape[kMaxDims], a[kMaxDims], b[kMaxDims], out[kMaxDims];
 
+  bool fits = true;
+
   Batch(const View& out_, const View& a_, const View& b_) {
-    auto stride = [](const View& v, int i) { return v.back(i) == 1 ? 0 : v.back_stride(i); };
+    fits = a_.ndim <= out_.ndim && b_.ndim <= out_.ndim;
+    auto stride = [](const View& v, int i) {
+      return i > v.ndim || v.back(i) == 1 ? 0 : v.back_stride(i);
+    };
     for (int i = 3; i <= out_.ndim; ++i) {  // from the innermost outwards
       int64_t length = out_.back(i);
+      for (const View* v : {&a_, &b_})
+        fits = fits && (i > v->ndim || v->back(i) == 1 || v->back(i) == length);
       count *= length;
       if (length == 1) continue;
       int64_t sa = stride(a_, i), sb = stride(b_, i), so = stride(out_, i);
@@ -169,12 +176,27 @@ void transpose(Product& p) {
   p = {p.n, p.m, p.k, p.b_column, p.b_step, p.a_row, p.a_step, p.out_column, p.out_row};
 }
 
+// A new axis of length 1 before `at`.
+bool add_axis(View& v, int at) {
+  if (at < 0 || v.ndim + 1 > kMaxDims) return false;
+  for (int i = v.ndim++; i > at; --i) {
+    v.shape[i] = v.shape[i - 1];
+    v.strides[i] = v.strides[i - 1];
+  }
+  v.shape[at] = 1;
+  v.strides[at] = 1;
+  return true;
+}
+
 }  // namespace
 
-const char* matmul(const View& out, const View& a_, const View& b_) {
-  View a = a_, b = b_;
-  if (out.ndim < 2 || a.ndim < 2 || b.ndim < 2)
-    return "matmul: operands must have two axes or more";
+const char* matmul(const View& out_, const View& a_, const View& b_) {
+  View out = out_, a = a_, b = b_;
+  const bool row = a.ndim == 1, column = b.ndim == 1;  // a vector, whose axis out does not have
+  if ((column && (!add_axis(b, 1) || !add_axis(out, out.ndim))) ||
+      (row && (!add_axis(a, 0) || !add_axis(out, out.ndim - 1))))
+    return "matmul: shapes do not fit";
+  if (out.ndim < 2 || a.ndim < 2 || b.ndim < 2) return "matmul: operands must have an axis or more";
   if (a.dtype != out.dtype || b.dtype != out.dtype)
     return "matmul: operands must have the dtype of out";
   Product p{out.back(2),      out.back(1),        a.back(1),
@@ -182,6 +204,7 @@ const char* matmul(const View& out, const View& a_, const View& b_) {
             b.back_stride(2), out.back_stride(2), out.back_stride(1)};
   if (a.back(2) != p.m || b.back(1) != p.n || b.back(2) != p.k) return "matmul: shapes do not fit";
   Batch batch(out, a, b);
+  if (!batch.fits) return "matmul: shapes do not fit";
   if (out.size() == 0) return nullptr;
   // A batch that shares b is one tall product when its rows follow each other.
   while (batch.ndim > 0 && batch.b[0] == 0 && batch.a[0] == p.m * p.a_row &&

@@ -368,6 +368,15 @@ CASES = {
         hypothesis=False,  # the table stays f32
     ),
     "attention": Case(attention, torch=False, factor=8),
+    "nn.attention_backward": Case(
+        lambda d: [
+            d(d.x((2, 4, 3, 6)), *sample.args, None, None, None, causal, 0, 0.0)
+            for sample, causal in zip(attention(d), (False, True), strict=False)
+        ],
+        torch=False,
+        output=lambda out: out[0],
+        factor=16,
+    ),
     "kv_write": Case(  # its result is None: tests/ops/test_forward.py looks at the caches
         lambda d: [
             d(

@@ -1,24 +1,37 @@
-"""Activation functions: fused kernels with their gradients, the rest by their meaning."""
+"""Activation functions: fused kernels with their gradients, the rest by other ops."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
-from .. import _native
-from ..dtype import f32
+from ..dtype import FLOATS, f32
 from ..errors import ArgumentError, IndexRangeError, NoKernelError, expect
-from ..registry import op
-from ..tensor import Tensor, unwrap_tensor, wrap
+from ..registry import Op, op
+from ..tensor import Tensor, unwrap_tensor
 from .elementwise_rows import conj, quick_row
 from .elementwise_three import clamp, where
 from .linalg import linear
 
 
-def _float(x: Tensor, at: object) -> Any:
-    array = unwrap_tensor(x, at)
-    expect(x.dtype.kind == "f", at, "a float dtype", x.dtype.name, NoKernelError)
-    return array
+def _expect_float(x: Tensor, at: object) -> None:
+    unwrap_tensor(x, at)
+    if x.dtype.kind != "f":
+        expect(False, at, "a float dtype", x.dtype.name, NoKernelError)
+
+
+def _numbers_kernel(made: Op[..., Any], kernel: str, numbers: Callable[..., Any]) -> None:
+    """Attach a kernel of x and three numbers, whose result is like x."""
+
+    @made.out
+    def _(x: Tensor, *_: float) -> Any:
+        return x
+
+    @made.kernel(kernel, dtypes=FLOATS)
+    def _(x: Tensor, *given: float) -> tuple[Any, ...]:
+        p, q, r = numbers(*given)
+        return x, float(p), float(q), float(r)
 
 
 # --- one input ------------------------------------------------------------------------------------
@@ -200,18 +213,6 @@ def tanhshrink(x: Tensor) -> Tensor:
 
 # --- with numbers ---------------------------------------------------------------------------------
 
-_leaky, _elu, _softplus, _hardshrink, _softshrink, _threshold = map(
-    _native.with_numbers,
-    (
-        "leaky",
-        "elu_scaled",
-        "softplus_scaled",
-        "hardshrink_beyond",
-        "softshrink_by",
-        "threshold_at",
-    ),
-)
-
 
 @op(inplace=True)
 def leaky_relu(x: Tensor, negative_slope: float = 0.01) -> Tensor:
@@ -219,9 +220,12 @@ def leaky_relu(x: Tensor, negative_slope: float = 0.01) -> Tensor:
     return where(x > 0, x, x * negative_slope)
 
 
-@leaky_relu.kernel
-def _(x: Tensor, negative_slope: float = 0.01) -> Tensor:
-    return wrap(_leaky(_float(x, leaky_relu), negative_slope, 0.0, 0.0))
+@leaky_relu.check
+def _(x: Tensor, negative_slope: float) -> None:
+    _expect_float(x, leaky_relu)
+
+
+_numbers_kernel(leaky_relu, "leaky", lambda slope: (slope, 0, 0))
 
 
 @leaky_relu.grad
@@ -235,9 +239,12 @@ def scaled_elu(x: Tensor, low: float, slope: float, high: float) -> Tensor:
     return where(x > 0, x * high, (x * slope).expm1() * low)
 
 
-@scaled_elu.kernel
-def _(x: Tensor, low: float, slope: float, high: float) -> Tensor:
-    return wrap(_elu(_float(x, "elu"), low, slope, high))
+@scaled_elu.check
+def _(x: Tensor, low: float, slope: float, high: float) -> None:
+    _expect_float(x, "elu")
+
+
+_numbers_kernel(scaled_elu, "elu_scaled", lambda *numbers: numbers)
 
 
 @scaled_elu.grad
@@ -273,9 +280,12 @@ def softplus(x: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     return where(x * beta > threshold, x, (x * beta).clamp(max=80).exp().log1p() / beta)
 
 
-@softplus.kernel
-def _(x: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
-    return wrap(_softplus(_float(x, softplus), beta, threshold, 0.0))
+@softplus.check
+def _(x: Tensor, beta: float, threshold: float) -> None:
+    _expect_float(x, softplus)
+
+
+_numbers_kernel(softplus, "softplus_scaled", lambda beta, threshold: (beta, threshold, 0))
 
 
 @softplus.grad
@@ -289,9 +299,12 @@ def hardshrink(x: Tensor, lambd: float = 0.5) -> Tensor:
     return where((x >= -lambd) & (x <= lambd), 0, x)
 
 
-@hardshrink.kernel
-def _(x: Tensor, lambd: float = 0.5) -> Tensor:
-    return wrap(_hardshrink(_float(x, hardshrink), lambd, 0.0, 0.0))
+@hardshrink.check
+def _(x: Tensor, lambd: float) -> None:
+    _expect_float(x, hardshrink)
+
+
+_numbers_kernel(hardshrink, "hardshrink_beyond", lambda lambd: (lambd, 0, 0))
 
 
 @hardshrink.grad
@@ -308,11 +321,10 @@ def softshrink(x: Tensor, lambd: float = 0.5) -> Tensor:
 @softshrink.check
 def _(x: Tensor, lambd: float) -> None:
     expect(lambd >= 0, softshrink, "lambd from 0 up", lambd, ArgumentError)
+    _expect_float(x, softshrink)
 
 
-@softshrink.kernel
-def _(x: Tensor, lambd: float = 0.5) -> Tensor:
-    return wrap(_softshrink(_float(x, softshrink), lambd, 0.0, 0.0))
+_numbers_kernel(softshrink, "softshrink_by", lambda lambd: (lambd, 0, 0))
 
 
 @softshrink.grad
@@ -326,11 +338,7 @@ def threshold(x: Tensor, threshold: float, value: float) -> Tensor:
     return where(x <= threshold, value, x).to(x.dtype)
 
 
-@threshold.kernel
-def _(x: Tensor, threshold: float, value: float) -> Tensor:
-    if x.dtype.kind != "f":
-        return _threshold_row.reference(x, threshold, value)
-    return wrap(_threshold(unwrap_tensor(x, "threshold"), threshold, value, 0.0))
+_numbers_kernel(threshold, "threshold_at", lambda threshold, value: (threshold, value, 0))
 
 
 @threshold.grad
@@ -338,26 +346,20 @@ def _(g: Tensor, x: Tensor, threshold: float, value: float) -> Tensor:
     return where(x <= threshold, 0, g)
 
 
-_threshold_row = threshold
-
-
 @op(inplace=True)
 def hardtanh(x: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
     """`x` limited to [min_val, max_val]."""
     fits = min_val <= max_val
     expect(fits, hardtanh, "min_val of at most max_val", (min_val, max_val), ArgumentError)
-    whole = x.dtype.kind in "iu"
-    return clamp(x, int(min_val), int(max_val)) if whole else clamp(_checked(x), min_val, max_val)
+    if x.dtype.kind in "iu":
+        return clamp(x, int(min_val), int(max_val))
+    _expect_float(x, hardtanh)
+    return clamp(x, min_val, max_val)
 
 
 @hardtanh.grad
 def _(g: Tensor, x: Tensor, min_val: float, max_val: float) -> Tensor:
     return where((x <= min_val) | (x >= max_val), 0, g)
-
-
-def _checked(x: Tensor) -> Tensor:
-    _float(x, hardtanh)
-    return x
 
 
 @op(inplace=True)
@@ -404,7 +406,6 @@ def rrelu(x: Tensor, lower: float = 1 / 8, upper: float = 1 / 3, training: bool 
 
 # --- after a product ------------------------------------------------------------------------------
 
-_linear_act = _native.kernel("linear_act")
 # The numbers are the kernel's; 0 is none.
 _ACTS: dict[str, tuple[int, Any]] = {
     "gelu": (1, gelu),
@@ -438,40 +439,34 @@ def linear_act(
 
 @linear_act.check
 def _(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    residual: Tensor | None,
-    act: str,
-    exact: bool,
-) -> None:
+    x: Tensor, weight: Tensor, bias: Tensor | None, residual: Tensor | None, act: str, exact: bool
+) -> None:  # fmt: skip
     known = not act or act in _ACTS
     expect(known, linear_act, f"act of {', '.join(_ACTS)} or none", repr(act), ArgumentError)
+    if x.shape[-1:] != weight.shape[1:] and linear.checker is not None:
+        linear.checker(x, weight, bias, exact)
     if residual is not None:
-        shape = (*x.shape[:-1], *weight.shape[:1])
-        expect(residual.shape == shape, linear_act, f"residual of shape {shape}", residual.shape)
+        shape = x.shape[:-1] + weight.shape[:-1]
+        if residual.shape != shape:
+            expect(False, linear_act, f"residual of shape {shape}", residual.shape)
 
 
-@linear_act.kernel
+@linear_act.out
+def _(x: Tensor, weight: Tensor, *how: Any) -> Any:
+    return x.shape[:-1] + weight.shape[:-1], x.dtype
+
+
+def _in_one_pass(
+    x: Tensor, weight: Tensor, bias: Tensor | None, residual: Tensor | None, *how: Any
+) -> bool:
+    """Whether the kernel takes such arguments."""
+    if weight.ndim != 2 or not x.is_contiguous():
+        return False
+    return residual is None or (residual.dtype is f32 and residual.is_contiguous())
+
+
+@linear_act.kernel("linear_act", dtypes=(f32,), when=_in_one_pass)
 def _(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    residual: Tensor | None = None,
-    *,
-    act: str = "",
-    exact: bool = False,
-) -> Tensor:
-    array, w = x._array, weight._array
-    shape = array.shape
-    fits = w.ndim == 2 and shape and shape[-1] == w.shape[1]
-    for given in (x, residual):
-        fits = fits and (given is None or (given.dtype == f32 and given.is_contiguous()))
-    if not fits:
-        return linear_act.reference(x, weight, bias, residual, act=act, exact=exact)
-    n = w.shape[0]
-    out = _native.Array.empty((*shape[:-1], n), array.dtype)
-    offset = None if bias is None else bias._array.expand((n,))
-    kept = None if residual is None else residual._array
-    _linear_act(out, array, w, offset, kept, _ACTS[act][0] if act else 0, 1 if exact else 0)
-    return wrap(out)
+    x: Tensor, weight: Tensor, bias: Tensor | None, residual: Tensor | None, act: str, exact: bool
+) -> tuple[Any, ...]:  # fmt: skip
+    return x, weight, bias, residual, _ACTS[act][0] if act else 0, bool(exact)

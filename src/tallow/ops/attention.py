@@ -5,41 +5,37 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .. import _native
-from ..autograd.mode import MODE
 from ..autograd.record import recomputed
-from ..dtype import f32, f64
-from ..errors import ArgumentError, IndexRangeError, expect
-from ..factories import arange, empty_like, full
-from ..registry import op, primitive
-from ..tensor import Tensor, wrap
+from ..dtype import DTYPES, f32, f64, i64
+from ..errors import expect
+from ..factories import arange, full
+from ..registry import op
+from ..tensor import Tensor
 from .join import cat
 
-_embedding = _native.kernel("embedding")
-_rope_table = _native.kernel("rope_table")
-_rope = _native.kernel("rope")
-_kv_write = _native.kernel("kv_write")
-_attention = _native.kernel("attention")
-_attention_backward = _native.kernel("attention_backward")
-F32 = f32.code
 
-
-@primitive
+@op
 def embedding(ids: Tensor, weight: Tensor) -> Tensor:
     """The rows of `weight` (vocabulary, size) that integer `ids` name; block dtypes give f32."""
-    w = weight._array
-    expect(w.ndim == 2, embedding, "weight of shape (vocabulary, size)", weight.shape)
-    expect(ids.dtype.kind in "iu", embedding, "integer ids", ids.dtype.name)
-    out = _native.Array.empty(
-        (*ids._array.shape, w.shape[1]), F32 if weight.dtype.is_quantized else w.dtype
-    )
-    try:
-        _embedding(out, ids._array, w)
-    except ArgumentError as error:  # the kernel meets an id that is out of range
-        if "expected ids in [" not in str(error):
-            raise
-        raise IndexRangeError(str(error)) from None
-    return wrap(out)
+    rows = weight.to(f32) if weight.dtype.is_quantized else weight
+    return rows[ids.to(i64)]
+
+
+@embedding.check
+def _(ids: Tensor, weight: Tensor) -> None:
+    if weight.ndim != 2:
+        expect(False, embedding, "weight of shape (vocabulary, size)", weight.shape)
+    if ids.dtype.kind not in "iu":
+        expect(False, embedding, "integer ids", ids.dtype.name)
+
+
+@embedding.out
+def _(ids: Tensor, weight: Tensor) -> Any:
+    dtype = weight.dtype
+    return (*ids.shape, weight.shape[1]), f32 if dtype.is_quantized else dtype
+
+
+embedding.kernel("embedding")
 
 
 @embedding.grad
@@ -75,11 +71,14 @@ def _(positions: Tensor, freqs: Tensor, scale: float) -> None:
     )
 
 
-@rope_table.kernel
-def _(positions: Tensor, freqs: Tensor, scale: float = 1.0) -> Tensor:
-    out = _native.Array.empty((*positions.shape, 2 * freqs.shape[0]), F32)
-    _rope_table(out, positions._array, freqs._array, float(scale))
-    return wrap(out)
+@rope_table.out
+def _(positions: Tensor, freqs: Tensor, scale: float) -> Any:
+    return (*positions.shape, 2 * freqs.shape[0]), f32
+
+
+@rope_table.kernel("rope_table")
+def _(positions: Tensor, freqs: Tensor, scale: float) -> tuple[Any, ...]:
+    return positions, freqs, float(scale)
 
 
 @op
@@ -109,16 +108,24 @@ def rope(x: Tensor, table: Tensor, interleaved: bool = False) -> Tensor:
 
 @rope.check
 def _(x: Tensor, table: Tensor, interleaved: bool) -> None:
-    s, t = x._array.shape, table._array.shape
+    s, t = x.shape, table.shape
     if len(s) != 4 or len(t) != 3 or t[0] not in (1, s[0]) or t[1] != s[1] or t[2] > s[3]:
-        expect(False, rope, "x (batch, n, heads, d) and table (batch or 1, n, at most d)", (s, t))
+        expect(
+            False,
+            rope,
+            "x (batch, n, heads, d) and table (batch or 1, n, at most d)",
+            (tuple(s), tuple(t)),
+        )
 
 
-@rope.kernel
-def _(x: Tensor, table: Tensor, interleaved: bool = False) -> Tensor:
-    out = empty_like(x)
-    _rope(out._array, x._array, table._array, 1 if interleaved else 0)
-    return out
+@rope.out
+def _(x: Tensor, table: Tensor, interleaved: bool) -> Any:
+    return x
+
+
+@rope.kernel("rope")
+def _(x: Tensor, table: Tensor, interleaved: bool) -> tuple[Any, ...]:
+    return x, table, bool(interleaved)
 
 
 @rope.grad(uses={"x": ("table",), "table": ("x",)})
@@ -135,7 +142,7 @@ def _(g: Tensor, x: Tensor, table: Tensor, interleaved: bool) -> tuple[Any, Any]
     return of_x, of_table
 
 
-@primitive
+@op
 def kv_write(cache_k: Tensor, cache_v: Tensor, k: Tensor, v: Tensor, start: Tensor) -> None:
     """Store k, v (batch, heads, n, d) into the caches at positions start[b] …, in place.
 
@@ -144,7 +151,15 @@ def kv_write(cache_k: Tensor, cache_v: Tensor, k: Tensor, v: Tensor, start: Tens
     `start` is (batch,) of i64. ArgumentError before anything is written when the capacity does not
     suffice.
     """
-    _kv_write(cache_k._array, cache_v._array, k._array, v._array, start._array)
+    ...
+
+
+@kv_write.out
+def _(cache_k: Tensor, cache_v: Tensor, k: Tensor, v: Tensor, start: Tensor) -> None:
+    return None
+
+
+kv_write.kernel("kv_write")
 
 
 @op
@@ -177,9 +192,9 @@ def attention(
     if softcap:
         scores = (scores / softcap).tanh() * softcap
     scores = scores.reshape(b, h, n, m)
-    first = full((b, 1), 0) if start is None else start.reshape(b, 1)
-    at = (first + arange(n)).reshape(b, 1, n, 1)
-    keys = arange(m).reshape(1, 1, 1, m)
+    first = full((b, 1), 0, device=q.device) if start is None else start.reshape(b, 1)
+    at = (first + arange(n, device=q.device)).reshape(b, 1, n, 1)
+    keys = arange(m, device=q.device).reshape(1, 1, 1, m)
     keep = keys.ge(0).bitwise_and(at.ge(0))
     if start is not None:
         keep = keep.bitwise_and(keys.lt((first + n).reshape(b, 1, 1, 1)))
@@ -212,18 +227,10 @@ def _scale(d: int, scale: float | None) -> float:
 
 @attention.check
 def _(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    *,
-    start: Tensor | None,
-    mask: Tensor | None,
-    scale: float | None,
-    causal: bool,
-    window: int,
-    softcap: float,
-) -> None:
-    s, t, u = q._array.shape, k._array.shape, v._array.shape
+    q: Tensor, k: Tensor, v: Tensor, start: Tensor | None, mask: Tensor | None,
+    scale: float | None, causal: bool, window: int, softcap: float,
+) -> None:  # fmt: skip
+    s, t, u = q.shape, k.shape, v.shape
     if (
         len(s) != 4
         or len(t) != 4
@@ -237,91 +244,82 @@ def _(
             "q (b, heads, n, d), k (b, kv heads, m, d) and v (b, kv heads, m, dv), "
             "heads a multiple of kv heads"
         )
-        expect(False, attention, wanted, (s, t, u))
-    if start is not None and start._array.shape != s[:1]:
+        expect(False, attention, wanted, tuple(map(tuple, (s, t, u))))
+    if start is not None and start.shape != s[:1]:
         expect(False, attention, f"start of shape {s[:1]}", start.shape)
 
 
-@attention.kernel
+@attention.out
+def _(q: Tensor, k: Tensor, v: Tensor, *how: Any) -> Any:
+    b, h, n, _ = q.shape
+    # Laid out as (batch, n, heads, dv), so that joining the heads afterwards is a view.
+    return (b, h, n, v.shape[3]), q.dtype, (0, 2, 1, 3)
+
+
+@attention.kernel("attention", dtypes=[d for d in DTYPES if d is not f64])
 def _(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    *,
-    start: Tensor | None = None,
-    mask: Tensor | None = None,
-    scale: float | None = None,
-    causal: bool = False,
-    window: int = 0,
-    softcap: float = 0.0,
-) -> Tensor:
-    query, value = q._array, v._array
-    b, h, n, d = query.shape
-    if q.dtype is f64:  # for checks of gradients: the kernel works in f32
+    q: Tensor, k: Tensor, v: Tensor, start: Tensor | None, mask: Tensor | None,
+    scale: float | None, causal: bool, window: int, softcap: float,
+) -> tuple[Any, ...]:  # fmt: skip
+    factor = _scale(q.shape[3], scale)
+    return q, k, v, start, mask, factor, bool(causal), window, float(softcap)
+
+
+def _gradients(
+    g: Tensor, q: Tensor, k: Tensor, v: Tensor, start: Tensor | None, mask: Tensor | None,
+    *how: Any, soft: bool = False,
+) -> tuple[Tensor, ...]:  # fmt: skip
+    """Those by q, k, v and (if `soft`) the mask, through the reference."""
+
+    def again(q: Tensor, k: Tensor, v: Tensor, given: Tensor | None = mask) -> Tensor:
+        scale, causal, window, softcap = how
         return attention.reference(
-            q, k, v, start=start, mask=mask, scale=scale, causal=causal, window=window,
+            q, k, v, start=start, mask=given, scale=scale, causal=causal, window=window,
             softcap=softcap,
         )  # fmt: skip
-    # Laid out as (batch, n, heads, dv), so that joining the heads afterwards is a view.
-    out = _native.Array.empty((b, n, h, value.shape[3]), query.dtype).transpose(1, 2)
-    _attention(
-        out,
-        query,
-        k._array,
-        value,
-        None if start is None else start._array,
-        None if mask is None else mask._array,
-        _scale(d, scale),
-        1 if causal else 0,
-        window,
-        float(softcap),
-    )
-    return wrap(out)
+
+    return recomputed(again, (q, k, v, mask) if soft and mask is not None else (q, k, v), g)
 
 
 @attention.grad
 def _(
-    g: Tensor,
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    start: Tensor | None,
-    mask: Tensor | None,
-    scale: float | None,
-    causal: bool,
-    window: int,
-    softcap: float,
-) -> tuple[Any, ...]:
-    """The kernel computes scores again; through the meaning where more is wanted than it gives."""
-    soft = mask is not None and mask.requires_grad
-    if MODE.enabled or soft or not q.numel() or not k.numel():
-        inputs = (q, k, v, mask) if soft and mask is not None else (q, k, v)
+    g: Tensor, q: Tensor, k: Tensor, v: Tensor, start: Tensor | None, mask: Tensor | None,
+    scale: float | None, causal: bool, window: int, softcap: float,
+) -> tuple[Any, ...]:  # fmt: skip
+    how = (start, mask, scale, causal, window, softcap)
+    if mask is not None and mask.requires_grad:
+        of_q, of_k, of_v, of_mask = _gradients(g, q, k, v, *how, soft=True)
+        return of_q, of_k, of_v, None, of_mask
+    return (*attention_backward(g, q, k, v, *how), None, None)
 
-        def meaning(q: Tensor, k: Tensor, v: Tensor, given: Tensor | None = None) -> Tensor:
-            return attention.reference(
-                q, k, v, start=start, mask=mask if given is None else given, scale=scale,
-                causal=causal, window=window, softcap=softcap,
-            )  # fmt: skip
 
-        found = recomputed(meaning, inputs, g)
-        return (*found[:3], None, found[3] if soft else None)
+@op(name="nn.attention_backward")
+def attention_backward(
+    g: Tensor, q: Tensor, k: Tensor, v: Tensor, start: Tensor | None, mask: Tensor | None,
+    scale: float | None, causal: bool, window: int, softcap: float,
+) -> tuple[Tensor, ...]:  # fmt: skip
+    """The gradients of `attention` by q, k and v, in f32 (of f64 in f64)."""
     wide = f64 if q.dtype is f64 else f32
-    if wide is f64:
+    g, q, k, v = (x.to(wide) for x in (g, q, k, v))
+    return _gradients(g, q, k, v, start, mask, scale, causal, window, softcap)
+
+
+@attention_backward.out
+def _(g: Tensor, q: Tensor, k: Tensor, v: Tensor, *how: Any) -> Any:
+    wide = f64 if q.dtype is f64 else f32
+    return [(q.shape, wide), (k.shape, wide), (v.shape, wide)]
+
+
+@attention_backward.kernel(
+    "attention_backward", when=lambda g, q, k, *how: q.numel() > 0 and k.numel() > 0
+)
+def _(
+    g: Tensor, q: Tensor, k: Tensor, v: Tensor, start: Tensor | None, mask: Tensor | None,
+    scale: float | None, causal: bool, window: int, softcap: float,
+) -> tuple[Any, ...]:  # fmt: skip
+    if q.dtype is f64:
         k, v, g = k.to(f64), v.to(f64), g.to(f64)
     if mask is not None:
         mask = mask.expand(*q.shape[:3], k.shape[2])
-    outputs = [_native.Array.empty(x.shape, wide.code) for x in (q, k, v)]
-    _attention_backward(
-        *outputs,
-        g._array,
-        q._array,
-        k._array,
-        v._array,
-        None if start is None else start._array,
-        None if mask is None else mask._array,
-        _scale(q.shape[-1], scale),
-        1 if causal else 0,
-        window,
-        float(softcap),
-    )
-    return (*map(wrap, outputs), None, None)
+    factor = _scale(q.shape[3], scale)
+    return g, q, k, v, start, mask, factor, bool(causal), window, float(softcap)

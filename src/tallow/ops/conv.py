@@ -1,26 +1,24 @@
 """Convolutions over 1 to 3 axes, and transposed ones.
 
-All of them are three native rows, which are each other's gradients: with o the output, i the input
-and w the weight of one convolution, `nn.convolution` makes o of (i, w), `nn.convolution_input_grad`
-i of (o, w), and `nn.convolution_weight_grad` w of (o, i).
+All of them are three ops, which are each other's gradients: with o the output, i the input and w
+the weight of one convolution, `nn.convolution` makes o of (i, w), `nn.convolution_input_grad` i of
+(o, w), and `nn.convolution_weight_grad` w of (o, i).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import product
 from typing import Any
 
-from .. import _native
-from ..dtype import f64, i64
+from ..autograd.record import recomputed
+from ..dtype import f32, f64, i64
 from ..errors import ArgumentError, NoKernelError, expect
-from ..registry import op, primitive
-from ..tensor import Tensor, unwrap_tensor, wrap
+from ..registry import op
+from ..tensor import Tensor, unwrap_tensor
 from .join import stack
 
 Sizes = int | Sequence[int]
-_conv = _native.kernel("conv")
-_conv_input_grad = _native.kernel("conv_input_grad")
-_conv_weight_grad = _native.kernel("conv_weight_grad")
 
 
 def sizes(value: Any, n: int, where: object, what: str, least: int = 0) -> tuple[int, ...]:
@@ -56,7 +54,7 @@ def check_float(where: object, *tensors: Tensor | None) -> None:
             expect(False, where, f"all of dtype {first.name}", x.dtype.name, NoKernelError)
 
 
-# --- the three rows -------------------------------------------------------------------------------
+# --- the three ops --------------------------------------------------------------------------------
 
 
 def _padded(numbers: Sequence[int], fill: int) -> tuple[int, ...]:
@@ -70,31 +68,56 @@ def _numbers(
     return (*_padded(stride, 1), *offset, *_padded(dilation, 1), groups)
 
 
-def _array(x: Tensor | None) -> Any:
-    return None if x is None else x._array
-
-
 def _bias_grad(g: Tensor) -> Tensor:
     return g.sum((0, *range(2, g.ndim)))
 
 
-@primitive(name="nn.convolution")
+@op(name="nn.convolution")
 def convolution(
     input: Tensor, weight: Tensor, bias: Tensor | None, stride: Sequence[int],
     padding: Sequence[int], dilation: Sequence[int], groups: int, size: Sequence[int],
 ) -> Tensor:  # fmt: skip
     """`out[n, r, o] = bias[r] + sum of input[n, c, o*stride - padding + t*dilation] * weight[r, c, t]`.
 
-    Shapes: input (batch, channels, *spatial), weight (rows, channels / groups, *kernel), out
-    (batch, rows, *size); what lies outside the input counts as zero, whatever `size` says.
+    Shapes: input (batch, channels, *spatial), weight (out channels, channels / groups, *kernel),
+    out (batch, out channels, *size); what lies outside the input counts as zero, whatever `size`
+    says.
     """  # noqa: E501
-    out = _native.Array.empty((input.shape[0], weight.shape[0], *size), input._array.dtype)
-    numbers = _numbers(stride, padding, dilation, groups)
-    _conv(out, input._array, weight._array, _array(bias), *numbers)
-    return wrap(out)
+    from .pad import constant_pad_nd
+
+    wide = f32 if input.dtype.itemsize == 2 else input.dtype
+    batch, kernel, sides = input.shape[0], weight.shape[2:], list[int]()
+    axes = list(zip(size, stride, dilation, kernel, padding, input.shape[2:], strict=True))
+    for n, s, d, k, before, length in reversed(axes):
+        sides += before, (n - 1) * s + d * (k - 1) + 1 - before - length
+    x = constant_pad_nd(input.to(wide), sides)
+    x = x.reshape(batch, groups, weight.shape[1], *x.shape[2:])
+    w = weight.to(wide).reshape(groups, -1, *weight.shape[1:])
+    out = x.new_zeros((batch, groups, w.shape[1], *size)).flatten(3)
+    for at in product(*map(range, kernel)):  # an element of the kernel at a time
+        steps = zip(at, size, stride, dilation, strict=True)
+        key = [slice(t * d, t * d + (n - 1) * s + 1, s) for t, n, s, d in steps]
+        out = out + w[(..., *at)] @ x[(..., *key)].flatten(3)
+    out = out.reshape(batch, weight.shape[0], *size)
+    if bias is not None:
+        out = out + bias.to(wide).reshape(-1, *(1,) * len(size))
+    return out.to(input.dtype)
 
 
-@primitive(name="nn.convolution_input_grad")
+@convolution.out
+def _(input: Tensor, weight: Tensor, *how: Any) -> Any:
+    return (input.shape[0], weight.shape[0], *how[5]), input.dtype
+
+
+@convolution.kernel("conv")
+def _(
+    input: Tensor, weight: Tensor, bias: Tensor | None, stride: Sequence[int],
+    padding: Sequence[int], dilation: Sequence[int], groups: int, size: Sequence[int],
+) -> tuple[Any, ...]:  # fmt: skip
+    return input, weight, bias, *_numbers(stride, padding, dilation, groups)
+
+
+@op(name="nn.convolution_input_grad")
 def convolution_input_grad(
     g: Tensor, weight: Tensor, bias: Tensor | None, stride: Sequence[int], padding: Sequence[int],
     dilation: Sequence[int], groups: int, size: Sequence[int],
@@ -103,23 +126,47 @@ def convolution_input_grad(
 
     With `bias` (added per channel) this is the transposed convolution.
     """  # noqa: E501
-    shape = (g.shape[0], weight.shape[1] * groups, *size)
-    out = _native.Array.empty(shape, g._array.dtype)
-    numbers = _numbers(stride, padding, dilation, groups)
-    _conv_input_grad(out, g._array, weight._array, _array(bias), *numbers)
-    return wrap(out)
+    zero = g.new_zeros((g.shape[0], weight.shape[1] * groups, *size))
+    how = (None, stride, padding, dilation, groups, g.shape[2:])
+    out = recomputed(lambda x: convolution.reference(x, weight, *how), (zero,), g)[0]
+    return out if bias is None else out + bias.reshape(-1, *(1,) * len(size))
 
 
-@primitive(name="nn.convolution_weight_grad")
+@convolution_input_grad.out
+def _(g: Tensor, weight: Tensor, *how: Any) -> Any:
+    return (g.shape[0], weight.shape[1] * how[4], *how[5]), g.dtype
+
+
+@convolution_input_grad.kernel("conv_input_grad")
+def _(
+    g: Tensor, weight: Tensor, bias: Tensor | None, stride: Sequence[int], padding: Sequence[int],
+    dilation: Sequence[int], groups: int, size: Sequence[int],
+) -> tuple[Any, ...]:  # fmt: skip
+    return g, weight, bias, *_numbers(stride, padding, dilation, groups)
+
+
+@op(name="nn.convolution_weight_grad")
 def convolution_weight_grad(
     g: Tensor, input: Tensor, stride: Sequence[int], padding: Sequence[int],
     dilation: Sequence[int], groups: int, size: Sequence[int],
 ) -> Tensor:  # fmt: skip
     """The gradient of `nn.convolution` for a weight of kernel shape `size`, from that of its result."""  # noqa: E501
-    shape = (g.shape[1], input.shape[1] // groups, *size)
-    out = _native.Array.empty(shape, g._array.dtype)
-    _conv_weight_grad(out, g._array, input._array, *_numbers(stride, padding, dilation, groups))
-    return wrap(out)
+    zero = g.new_zeros((g.shape[1], input.shape[1] // groups, *size))
+    how = (None, stride, padding, dilation, groups, g.shape[2:])
+    return recomputed(lambda w: convolution.reference(input, w, *how), (zero,), g)[0]
+
+
+@convolution_weight_grad.out
+def _(g: Tensor, input: Tensor, *how: Any) -> Any:
+    return (g.shape[1], input.shape[1] // how[3], *how[4]), g.dtype
+
+
+@convolution_weight_grad.kernel("conv_weight_grad")
+def _(
+    g: Tensor, input: Tensor, stride: Sequence[int], padding: Sequence[int],
+    dilation: Sequence[int], groups: int, size: Sequence[int],
+) -> tuple[Any, ...]:  # fmt: skip
+    return g, input, *_numbers(stride, padding, dilation, groups)
 
 
 @convolution.grad(uses={"input": ("weight",), "weight": ("input",)})
@@ -127,10 +174,10 @@ def _(
     g: Tensor, input: Tensor, weight: Tensor, _bias: Any, stride: Sequence[int],
     padding: Sequence[int], dilation: Sequence[int], groups: int, size: Sequence[int],
 ) -> Any:  # fmt: skip
-    how = (stride, padding, dilation, groups)
+    params = (stride, padding, dilation, groups)
     return (
-        lambda: convolution_input_grad(g, weight, None, *how, input.shape[2:]),
-        lambda: convolution_weight_grad(g, input, *how, weight.shape[2:]),
+        lambda: convolution_input_grad(g, weight, None, *params, input.shape[2:]),
+        lambda: convolution_weight_grad(g, input, *params, weight.shape[2:]),
         lambda: _bias_grad(g),
     )
 
@@ -140,10 +187,10 @@ def _(
     v: Tensor, g: Tensor, weight: Tensor, _bias: Any, stride: Sequence[int],
     padding: Sequence[int], dilation: Sequence[int], groups: int, size: Sequence[int],
 ) -> Any:  # fmt: skip
-    how = (stride, padding, dilation, groups)
+    params = (stride, padding, dilation, groups)
     return (
-        lambda: convolution(v, weight, None, *how, g.shape[2:]),
-        lambda: convolution_weight_grad(g, v, *how, weight.shape[2:]),
+        lambda: convolution(v, weight, None, *params, g.shape[2:]),
+        lambda: convolution_weight_grad(g, v, *params, weight.shape[2:]),
         lambda: _bias_grad(v),
     )
 
@@ -153,10 +200,10 @@ def _(
     v: Tensor, g: Tensor, input: Tensor, stride: Sequence[int], padding: Sequence[int],
     dilation: Sequence[int], groups: int, size: Sequence[int],
 ) -> Any:  # fmt: skip
-    how = (stride, padding, dilation, groups)
+    params = (stride, padding, dilation, groups)
     return (
-        lambda: convolution(input, v, None, *how, g.shape[2:]),
-        lambda: convolution_input_grad(g, v, None, *how, input.shape[2:]),
+        lambda: convolution(input, v, None, *params, g.shape[2:]),
+        lambda: convolution_input_grad(g, v, None, *params, input.shape[2:]),
     )
 
 
@@ -168,33 +215,33 @@ def _parts(x: Tensor) -> tuple[Tensor, Tensor]:
     return pair.select(-1, 0), pair.select(-1, 1)
 
 
-def by_parts(row: Callable[..., Tensor], x: Tensor, *how: Any) -> Tensor:
-    """A linear row of one tensor, which may be complex."""
+def by_parts(made: Callable[..., Tensor], x: Tensor, *params: Any) -> Tensor:
+    """A linear op of one tensor, which may be complex."""
     if x.dtype.kind != "c":
-        return row(x, *how)
-    return stack([row(part, *how) for part in _parts(x)], -1).view_as_complex()
+        return made(x, *params)
+    return stack([made(part, *params) for part in _parts(x)], -1).view_as_complex()
 
 
 def _run(
-    row: Callable[..., Tensor], input: Tensor, weight: Tensor, bias: Tensor | None, *how: Any
+    made: Callable[..., Tensor], input: Tensor, weight: Tensor, bias: Tensor | None, *params: Any
 ) -> Tensor:
-    """One of the rows; complex tensors by their parts, integers in f64 while that is exact."""
+    """One of the ops; complex tensors by their parts, integers in f64 while that is exact."""
     kind = input.dtype.kind
     if kind == "f":
-        return row(input, weight, bias, *how)
+        return made(input, weight, bias, *params)
     if kind == "c":
         (xr, xi), (wr, wi) = _parts(input), _parts(weight)
         br, bi = (None, None) if bias is None else _parts(bias)
-        real = row(xr, wr, br, *how) - row(xi, wi, None, *how)
-        imag = row(xr, wi, bi, *how) + row(xi, wr, None, *how)
+        real = made(xr, wr, br, *params) - made(xi, wi, None, *params)
+        imag = made(xr, wi, bi, *params) + made(xi, wr, None, *params)
         return stack([real, imag], -1).view_as_complex()
     wide = [None if x is None else x.to(f64) for x in (input, weight, bias)]
-    if input.numel() and weight.numel():
+    if input.numel() and weight.numel() and not input.is_meta:
         most = [0.0 if x is None else float(x.abs().amax()) for x in wide]
         bound = most[0] * most[1] * (weight.numel() // weight.shape[0]) * len(weight) + most[2]
         text = "integers whose sums stay below 2**53"
-        expect(bound < 2**53, row, text, f"up to {bound:.3g}", ArgumentError)
-    return row(*wide, *how).to(input.dtype)
+        expect(bound < 2**53, made, text, f"up to {bound:.3g}", ArgumentError)
+    return made(*wide, *params).to(input.dtype)
 
 
 def _check(
@@ -227,9 +274,9 @@ def _check(
     if given != wanted_channels:
         text = f"an input of {wanted_channels} channels (weight {weight.shape}, groups {groups})"
         expect(False, where, text, f"{given} channels in {input.shape}")
-    rows = weight.shape[1] * groups if transposed else weight.shape[0]
-    if bias is not None and bias.shape != (rows,):
-        expect(False, where, f"a bias of shape ({rows},)", bias.shape)
+    out_channels = weight.shape[1] * groups if transposed else weight.shape[0]
+    if bias is not None and bias.shape != (out_channels,):
+        expect(False, where, f"a bias of shape ({out_channels},)", bias.shape)
 
 
 def _convolve(
@@ -237,29 +284,31 @@ def _convolve(
     padding: str | Sizes, dilation: Sizes, groups: int,
 ) -> Tensor:  # fmt: skip
     _check(where, n, input, weight, bias, groups, False)
-    step = sizes(stride, n, where, "stride", 1)
-    spread = sizes(dilation, n, where, "dilation", 1)
+    strides = sizes(stride, n, where, "stride", 1)
+    dilations = sizes(dilation, n, where, "dilation", 1)
     kernel, length = weight.shape[2:], input.shape[-n:]
-    reach = [d * (k - 1) for d, k in zip(spread, kernel, strict=True)]
+    span = [d * (k - 1) for d, k in zip(dilations, kernel, strict=True)]
     if isinstance(padding, str):
         known = padding in ("same", "valid")
         expect(known, where, "padding 'same', 'valid' or integers", repr(padding), ArgumentError)
         if padding == "same":
             text = "a stride of 1 with padding 'same'"
-            expect(max(step) == 1, where, text, step, ArgumentError)
-        total = reach if padding == "same" else [0] * n
-        low = tuple(t // 2 for t in total)
+            expect(max(strides) == 1, where, text, strides, ArgumentError)
+        total = span if padding == "same" else [0] * n
+        pad_before = tuple(t // 2 for t in total)
     else:
-        low = sizes(padding, n, where, "padding")
-        total = [2 * p for p in low]
-    size = [(i + t - r - 1) // s + 1 for i, t, r, s in zip(length, total, reach, step, strict=True)]
+        pad_before = sizes(padding, n, where, "padding")
+        total = [2 * p for p in pad_before]
+    size = [
+        (i + t - r - 1) // s + 1 for i, t, r, s in zip(length, total, span, strides, strict=True)
+    ]
     if min(size) < 1:
         fits = [i + t for i, t in zip(length, total, strict=True)]
-        text = f"an input that with its padding is as large as the kernel {[r + 1 for r in reach]}"
+        text = f"an input that with its padding is as large as the kernel {[r + 1 for r in span]}"
         expect(False, where, text, fits)
     batched = input.ndim == n + 2
     x = input if batched else input.unsqueeze(0)
-    out = _run(convolution, x, weight, bias, step, low, spread, groups, tuple(size))
+    out = _run(convolution, x, weight, bias, strides, pad_before, dilations, groups, tuple(size))
     return out if batched else out.squeeze(0)
 
 
@@ -268,26 +317,26 @@ def _transposed(
     padding: Sizes, output_padding: Sizes, groups: int, dilation: Sizes,
 ) -> Tensor:  # fmt: skip
     _check(where, n, input, weight, bias, groups, True)
-    step = sizes(stride, n, where, "stride", 1)
-    spread = sizes(dilation, n, where, "dilation", 1)
-    low = sizes(padding, n, where, "padding")
-    more = sizes(output_padding, n, where, "output_padding")
-    if any(m >= max(s, d) for m, s, d in zip(more, step, spread, strict=True)):
+    strides = sizes(stride, n, where, "stride", 1)
+    dilations = sizes(dilation, n, where, "dilation", 1)
+    pad_before = sizes(padding, n, where, "padding")
+    extra = sizes(output_padding, n, where, "output_padding")
+    if any(m >= max(s, d) for m, s, d in zip(extra, strides, dilations, strict=True)):
         text = "an output_padding smaller than stride or dilation"
-        expect(False, where, text, more, ArgumentError)
+        expect(False, where, text, extra, ArgumentError)
     size = [
         (i - 1) * s - 2 * p + d * (k - 1) + m + 1
         for i, s, p, d, k, m in zip(
-            input.shape[-n:], step, low, spread, weight.shape[2:], more, strict=True
+            input.shape[-n:], strides, pad_before, dilations, weight.shape[2:], extra, strict=True
         )
     ]
     if min(size) < 1 or 0 in input.shape[-n:]:
         text = "an input and padding that leave a result of at least one element an axis"
-        expect(False, where, text, f"{input.shape} and padding {low}")
+        expect(False, where, text, f"{input.shape} and padding {pad_before}")
     batched = input.ndim == n + 2
     x = input if batched else input.unsqueeze(0)
-    how = (step, low, spread, groups, tuple(size))
-    out = _run(convolution_input_grad, x, weight, bias, *how)
+    params = (strides, pad_before, dilations, groups, tuple(size))
+    out = _run(convolution_input_grad, x, weight, bias, *params)
     return out if batched else out.squeeze(0)
 
 
@@ -298,9 +347,9 @@ def conv1d(
 ) -> Tensor:  # fmt: skip
     """Cross-correlation along the last axis.
 
-    Shapes: input (batch, channels, length) or (channels, length), weight (rows, channels / groups,
-    kernel), out (batch, rows, length'). padding: integers, 'same' or 'valid'. f16 and bf16 are
-    computed in f32. ShapeError when shapes do not fit.
+    Shapes: input (batch, channels, length) or (channels, length), weight (out channels, channels /
+    groups, kernel), out (batch, out channels, length'). padding: integers, 'same' or 'valid'. f16
+    and bf16 are computed in f32. ShapeError when shapes do not fit.
     """
     return _convolve("conv1d", 1, input, weight, bias, stride, padding, dilation, groups)
 
@@ -312,10 +361,11 @@ def conv2d(
 ) -> Tensor:  # fmt: skip
     """Cross-correlation over the last two axes.
 
-    Shapes: input (batch, channels, height, width) or (channels, height, width), weight (rows,
-    channels / groups, kernel height, kernel width), out (batch, rows, height', width'). Many 3 × 3
-    kernels of stride 1 in f32, f16 and bf16 take Winograd's way F(2×2, 3×3) (Lavin & Gray 2016):
-    the result differs by rounding, and an infinite input makes its 4 × 4 neighbourhood NaN.
+    Shapes: input (batch, channels, height, width) or (channels, height, width), weight (out
+    channels, channels / groups, kernel height, kernel width), out (batch, out channels, height',
+    width'). Many 3 × 3 kernels of stride 1 in f32, f16 and bf16 take Winograd's way F(2×2, 3×3)
+    (Lavin & Gray 2016): the result differs by rounding, and an infinite input makes its 4 × 4
+    neighbourhood NaN.
     """
     return _convolve("conv2d", 2, input, weight, bias, stride, padding, dilation, groups)
 
@@ -327,8 +377,8 @@ def conv3d(
 ) -> Tensor:  # fmt: skip
     """Cross-correlation over the last three axes.
 
-    Shapes: input (batch, channels, depth, height, width) or without batch, weight (rows, channels /
-    groups, *kernel), out (batch, rows, depth', height', width').
+    Shapes: input (batch, channels, depth, height, width) or without batch, weight (out channels,
+    channels / groups, *kernel), out (batch, out channels, depth', height', width').
     """
     return _convolve("conv3d", 3, input, weight, bias, stride, padding, dilation, groups)
 
@@ -340,9 +390,9 @@ def conv_transpose1d(
 ) -> Tensor:  # fmt: skip
     """The transpose of `conv1d`: each input element adds a scaled kernel to the output.
 
-    Shapes: input (batch, channels, length) or (channels, length), weight (channels, rows / groups,
-    kernel), out (batch, rows, (length - 1) * stride - 2 * padding + dilation * (kernel - 1) +
-    output_padding + 1).
+    Shapes: input (batch, channels, length) or (channels, length), weight (channels, out channels /
+    groups, kernel), out (batch, out channels, (length - 1) * stride - 2 * padding + dilation *
+    (kernel - 1) + output_padding + 1).
     """
     where = "conv_transpose1d"
     return _transposed(

@@ -6,9 +6,8 @@ from functools import lru_cache
 from string import ascii_letters
 from typing import Any
 
-from .. import _native
-from ..dtype import DTYPES
 from ..errors import ArgumentError, expect
+from ..numeric import promote_types
 from ..registry import op
 from ..tensor import Tensor
 from .shape import axes_of, flat_tensors
@@ -31,14 +30,14 @@ def einsum(equation: str | Tensor, *operands: Any) -> Tensor:
     given = list(flat_tensors(operands))
     expect(len(given) > 0, einsum, "at least one operand", "none", ArgumentError)
     terms, result = _parse(equation, tuple([x.ndim for x in given]))
-    dtype = given[0].dtype.code
+    dtype = given[0].dtype
     for x in given[1:]:
-        if x.dtype.code != dtype:
-            dtype = _native.promote_types(dtype, x.dtype.code)
+        if x.dtype is not dtype:
+            dtype = promote_types(dtype, x.dtype)
     sizes: dict[str, int] = {}
     parts: list[tuple[list[str], Tensor]] = []
     for names, x in zip(terms, given, strict=True):
-        names, x = _diagonals(names, x if x.dtype.code == dtype else x.to(DTYPES[dtype]))
+        names, x = _diagonals(names, x if x.dtype is dtype else x.to(dtype))
         for name, n in zip(names, x.shape, strict=True):
             known = sizes.setdefault(name, n)
             if known != n:
@@ -153,7 +152,8 @@ def _contract(
     names, x = _summed(names, x, later | set(other_names))
     other_names, y = _summed(other_names, y, later | set(names))
     if x.dtype is not y.dtype:  # a sum has widened integers
-        x, y = (z.to(DTYPES[_native.promote_types(x.dtype.code, y.dtype.code)]) for z in (x, y))
+        dtype = promote_types(x.dtype, y.dtype)
+        x, y = x.to(dtype), y.to(dtype)
     shared = [name for name in names if name in other_names]
     batch = [name for name in shared if name in later]
     summed = [name for name in shared if name not in later]

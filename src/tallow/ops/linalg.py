@@ -5,81 +5,58 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .. import _native
-from ..dtype import DTYPES, bf16, complex64, f16, f32
+from ..dtype import INTEGERS, bf16, f16, f32, f64
 from ..errors import DTypeError, NoKernelError, expect
-from ..registry import op, primitive
-from ..tensor import Tensor, broadcast_shapes, unwrap_tensor, wrap
-
-_matmul = _native.kernel("matmul")
-_linear = _native.kernel("linear")
+from ..registry import op
+from ..tensor import Tensor, broadcast_shapes, unwrap_tensor
 
 
-@primitive
+@op
 def matmul(a: Tensor, b: Tensor) -> Tensor:
     """`a @ b` by torch's rules: (…, m, k) x (…, k, n), leading axes broadcast; 1-d are vectors."""
-    x = a._array if type(a) is Tensor else unwrap_tensor(a, matmul)
-    y = b._array if type(b) is Tensor else unwrap_tensor(b, matmul)
-    p, q, dtype = x.shape, y.shape, x.dtype
-    if len(p) == 2 == len(q) and p[1] == q[0] and dtype == y.dtype and dtype != complex64.code:
-        out = _native.Array.empty((p[0], q[1]), dtype)
-        _matmul(out, x, y)
-        return wrap(out)
-    return wrap(_batched(x, y, p, q))
+    if a.dtype.kind == "c":  # (a + ib)(c + id) = (ac - bd) + i(ad + bc)
+        (x, ix), (y, iy) = a.view_as_real().unbind(-1), b.view_as_real().unbind(-1)
+        from .join import stack
+
+        return stack([x @ y - ix @ iy, x @ iy + ix @ y], -1).view_as_complex()
+    known = a.dtype.kind in "fiu" and (a.dtype.kind != "f" or a.dtype.itemsize > 1)
+    expect(known, matmul, "integers, f16, bf16, f32, f64 or complex64", a.dtype.name, NoKernelError)
+    if b.ndim == 1:
+        return (a * b).sum(-1, dtype=a.dtype)
+    return (a.unsqueeze(-1) * (b if a.ndim == 1 else b.unsqueeze(-3))).sum(-2, dtype=a.dtype)
 
 
-def _batched(x: Any, y: Any, p: tuple[int, ...], q: tuple[int, ...]) -> Any:
-    """The product of what is not just two matrices: vectors, batches, complex numbers."""
+@matmul.check
+def _(a: Tensor, b: Tensor) -> None:
+    p, q = a.shape, b.shape
+    if not (len(p) == 2 == len(q) and p[1] == q[0] and a.dtype is b.dtype):
+        _refuse_misfits(a, b)
+
+
+def _refuse_misfits(a: Tensor, b: Tensor) -> None:
+    unwrap_tensor(a, matmul), unwrap_tensor(b, matmul)
+    p, q = a.shape, b.shape
     if not p or not q:
-        expect(False, matmul, "operands of at least one axis", (p, q))
-    if x.dtype != y.dtype:
-        names = DTYPES[x.dtype].name, DTYPES[y.dtype].name
-        expect(False, matmul, f"two tensors of one dtype ({names[0]})", names[1], DTypeError)
-    left, right = len(p) == 1, len(q) == 1
-    if left:
-        x, p = x.unsqueeze(0), (1, *p)
-    if right:
-        y, q = y.unsqueeze(1), (*q, 1)
-    k = p[-1]
-    if q[-2] != k:
-        expect(False, matmul, f"inner sizes that agree ({k})", (x.shape, y.shape))
-    batch = p[:-2]
+        expect(False, matmul, "operands of at least one axis", (tuple(p), tuple(q)))
+    if a.dtype is not b.dtype:
+        wanted = f"two tensors of one dtype ({a.dtype.name})"
+        expect(False, matmul, wanted, b.dtype.name, DTypeError)
+    if q[-2:][0] != p[-1]:
+        expect(False, matmul, f"inner sizes that agree ({p[-1]})", (tuple(p), tuple(q)))
+
+
+@matmul.out
+def _(a: Tensor, b: Tensor) -> Any:
+    p, q = a.shape, b.shape
+    if len(p) == 2 == len(q):
+        return (p[0], q[1]), a.dtype
+    batch: tuple[int, ...] = p[:-2]
     if batch != q[:-2]:
         batch = broadcast_shapes(batch, q[:-2], matmul)
-        x, y = x.expand((*batch, p[-2], k)), y.expand((*batch, k, q[-1]))
-    out = _native.Array.empty((*batch, p[-2], q[-1]), x.dtype)
-    if x.dtype == complex64.code:
-        _complex_product(out, x, y)
-    else:
-        _matmul(out, x, y)
-    out = out.squeeze(-1) if right else out
-    return out.squeeze(-1 if right else -2) if left else out
+    return (*batch, *p[-2:-1], *q[-1:][: len(q) - 1]), a.dtype
 
 
-def _complex_product(out: Any, x: Any, y: Any) -> None:
-    """Four real products: (a + ib)(c + id) = (ac - bd) + i(ad + bc)."""
-    real, imaginary = ((Ellipsis, i) for i in (0, 1))
-    a, b = (x.unsqueeze(-1).retype(f32.code).basic_index(part) for part in (real, imaginary))
-    c, d = (y.unsqueeze(-1).retype(f32.code).basic_index(part) for part in (real, imaginary))
-    target = out.unsqueeze(-1).retype(f32.code)
-    term = _native.Array.empty(out.shape, f32.code)
-    for part, p, q, r, s, combine in (
-        (real, a, c, b, d, _sub_inplace),
-        (imaginary, a, d, b, c, _add_inplace),
-    ):
-        total = _native.Array.empty(out.shape, f32.code)
-        _matmul(total, p, q)
-        _matmul(term, r, s)
-        combine(total, term)
-        target.basic_index(part).copy_(total)
-
-
-def _add_inplace(a: Any, b: Any) -> None:
-    wrap(a).add_(wrap(b))
-
-
-def _sub_inplace(a: Any, b: Any) -> None:
-    wrap(a).sub_(wrap(b))
+matmul.kernel("matmul", dtypes=(f64, f32, f16, bf16, *INTEGERS))
 
 
 def conj(x: Tensor) -> Tensor:
@@ -134,6 +111,11 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, exact: bool
     With a block-quantised weight, `exact=False` rounds the activations to int8 blocks of 32 as
     llama.cpp does, and `exact=True` keeps them as they are. A weight of shape (k,) gives (…).
     """
+    if x.dtype not in _LINEAR_DTYPES:
+        plain = not (x.dtype.is_quantized or weight.dtype.is_quantized)
+        expect(plain, linear, "x of f32, f16 or bf16", x.dtype.name, NoKernelError)
+        rounds = x.dtype.kind in "iub" and weight.dtype.kind == "f"  # the weight, to integers
+        expect(not rounds, linear, f"x of {weight.dtype.name}", x.dtype.name, NoKernelError)
     full = weight.to(x.dtype)
     out = x @ (full.transpose(0, 1) if full.ndim == 2 else full)
     return out if bias is None else out + bias.to(out.dtype)
@@ -141,48 +123,25 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, exact: bool
 
 @linear.check
 def _(x: Tensor, weight: Tensor, bias: Tensor | None, exact: bool) -> None:
-    w, a = weight._array.shape, x._array.shape
+    w, a = weight.shape, x.shape
     if len(w) not in (1, 2) or not a or a[-1] != w[-1]:
-        expect(
-            False,
-            linear,
-            f"x of shape (…, k) and weight of shape (n, k), k = {w[-1] if w else '?'}",
-            (a, w),
-        )
-    if bias is not None and bias._array.shape != w[:-1] and bias._array.shape not in ((), (1,)):
+        size = w[-1] if w else "?"
+        wanted = f"x of shape (…, k) and weight of shape (n, k), k = {size}"
+        expect(False, linear, wanted, (tuple(a), tuple(w)))
+    if bias is not None and bias.shape != w[:-1] and bias.shape not in ((), (1,)):
         expect(False, linear, f"bias of shape {w[:-1]}", bias.shape)
 
 
-@linear.kernel
-def _(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, exact: bool = False) -> Tensor:
-    array, w = x._array, weight._array
-    shape = array.shape
-    if x.dtype not in _LINEAR_DTYPES or w.ndim != 2:
-        expect(
-            not x.dtype.is_quantized and not weight.dtype.is_quantized,
-            linear,
-            "x of f32, f16 or bf16",
-            x.dtype.name,
-            NoKernelError,
-        )
-        rounds = x.dtype.kind in "iub" and weight.dtype.kind == "f"  # the weight, to integers
-        expect(not rounds, linear, f"x of {weight.dtype.name}", x.dtype.name, NoKernelError)
-        return linear.reference(x, weight, bias)
-    n = w.shape[0]
-    rows = (
-        array if len(shape) == 2 else array.reshape((-1 if array.size else _rows(shape), shape[-1]))
-    )
-    out = _native.Array.empty((rows.shape[0], n), array.dtype)
-    offset = None if bias is None else bias._array.expand((n,))
-    _linear(out, rows, w, offset, 1 if exact else 0)
-    return wrap(out if len(shape) == 2 else out.reshape((*shape[:-1], n)))
+@linear.out
+def _(x: Tensor, weight: Tensor, bias: Tensor | None, exact: bool) -> Any:
+    return x.shape[:-1] + weight.shape[:-1], x.dtype
 
 
-def _rows(shape: Sequence[int]) -> int:
-    size = 1
-    for n in shape[:-1]:
-        size *= n
-    return size
+@linear.kernel("linear", dtypes=_LINEAR_DTYPES)
+def _(x: Tensor, weight: Tensor, bias: Tensor | None, exact: bool) -> tuple[Any, ...]:
+    if x.ndim > 2 and not x.is_contiguous():
+        x = x.reshape(-1, x.shape[-1])
+    return x, weight, bias, bool(exact)
 
 
 @linear.grad(uses={"x": ("weight",), "weight": ("x",)})

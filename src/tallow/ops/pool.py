@@ -8,37 +8,45 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .. import _native
 from ..dtype import f64, i64
 from ..errors import ArgumentError, NoKernelError, expect
-from ..registry import op, primitive
-from ..tensor import Tensor, unwrap_tensor, wrap
+from ..registry import op
+from ..tensor import Tensor, unwrap_tensor
 from .conv import Sizes, check_float, sizes
 from .resample import check_longest, resample_axes, window_table
-
-_max_pool = _native.kernel("max_pool")
-_max_pool_indices = _native.kernel("max_pool_indices")
-_plane_gather = _native.kernel("plane_gather")
-_plane_scatter = _native.kernel("plane_scatter")
-
 
 # --- by position ----------------------------------------------------------------------------------
 
 
-@primitive(name="nn.plane_gather")
+@op(name="nn.plane_gather")
 def plane_gather(input: Tensor, indices: Tensor) -> Tensor:
     """`out[n, c, j] = input[n, c, indices[n, c, j]]`; the indices (i64) must lie inside."""
-    out = _native.Array.empty(indices.shape, input._array.dtype)
-    _plane_gather(out, input._array, indices._array)
-    return wrap(out)
+    return input.gather(2, indices)
 
 
-@primitive(name="nn.plane_scatter")
+@plane_gather.out
+def _(input: Tensor, indices: Tensor) -> Any:
+    return indices.shape, input.dtype
+
+
+plane_gather.kernel("plane_gather")
+
+
+@op(name="nn.plane_scatter")
 def plane_scatter(input: Tensor, indices: Tensor, places: int, add: bool) -> Tensor:
     """Zeros of `places` per plane, `input[n, c, j]` added (or written) at `indices[n, c, j]`."""
-    out = _native.Array.empty((*input.shape[:2], places), input._array.dtype)
-    _plane_scatter(out, input._array, indices._array, int(add))
-    return wrap(out)
+    zero = input.new_zeros((*input.shape[:2], places))
+    return zero.scatter_add(2, indices, input) if add else zero.scatter(2, indices, input)
+
+
+@plane_scatter.out
+def _(input: Tensor, indices: Tensor, places: int, add: bool) -> Any:
+    return (*input.shape[:2], places), input.dtype
+
+
+@plane_scatter.kernel("plane_scatter")
+def _(input: Tensor, indices: Tensor, places: int, add: bool) -> tuple[Any, ...]:
+    return input, indices, bool(add)
 
 
 @plane_gather.grad
@@ -54,28 +62,45 @@ def _(g: Tensor, _input: Any, indices: Tensor, places: int, add: bool) -> Any:
 # --- maxima ---------------------------------------------------------------------------------------
 
 # Kernel, stride, padding and dilation, three each; kernels of 0 cut the axes into equal parts.
-How = tuple[int, ...]
+Params = tuple[int, ...]
 
 
-@primitive(name="nn.max_pool")
-def max_windows(input: Tensor, how: How, size: Sequence[int]) -> Tensor:
+@op(name="nn.max_pool")
+def max_windows(input: Tensor, params: Params, size: Sequence[int]) -> Tensor:
     """The maxima of windows: (batch, channels, *spatial) to (batch, channels, *size); NaN wins."""
-    out = _native.Array.empty((*input.shape[:2], *size), input._array.dtype)
-    _max_pool(out, input._array, *how)
-    return wrap(out)
+    return max_windows_indices(input, params, size)[0]
 
 
-@primitive(name="nn.max_pool_indices")
-def max_windows_indices(input: Tensor, how: How, size: Sequence[int]) -> tuple[Tensor, Tensor]:
+@max_windows.out
+def _(input: Tensor, params: Params, size: Sequence[int]) -> Any:
+    return (*input.shape[:2], *size), input.dtype
+
+
+@max_windows.kernel("max_pool")
+def _(input: Tensor, params: Params, size: Sequence[int]) -> tuple[Any, ...]:
+    return input, *params
+
+
+@op(name="nn.max_pool_indices")
+def max_windows_indices(
+    input: Tensor, params: Params, size: Sequence[int]
+) -> tuple[Tensor, Tensor]:
     """The maxima of windows, and where they are in the flattened spatial axes (i64)."""
+    ...
+
+
+@max_windows_indices.out
+def _(input: Tensor, params: Params, size: Sequence[int]) -> Any:
     shape = (*input.shape[:2], *size)
-    out = _native.Array.empty(shape, input._array.dtype)
-    indices = _native.Array.empty(shape, i64.code)
-    _max_pool_indices(out, indices, input._array, *how)
-    return wrap(out), wrap(indices)
+    return [(shape, input.dtype), (shape, i64)]
 
 
-def _spread(g: Tensor, indices: Tensor, spatial: Sequence[int]) -> Tensor:
+@max_windows_indices.kernel("max_pool_indices")
+def _(input: Tensor, params: Params, size: Sequence[int]) -> tuple[Any, ...]:
+    return input, *params
+
+
+def _put_back(g: Tensor, indices: Tensor, spatial: Sequence[int]) -> Tensor:
     """The gradient `g` of windows put back where the maxima were."""
     places = 1
     for n in spatial:
@@ -87,13 +112,17 @@ def _spread(g: Tensor, indices: Tensor, spatial: Sequence[int]) -> Tensor:
 # The positions are found again in the backward pass: that costs one pooling there, where keeping
 # them would cost every forward pass, and 8 bytes an element.
 @max_windows.grad
-def _(g: Tensor, input: Tensor, how: How, size: Sequence[int]) -> Any:
-    return lambda: _spread(g, max_windows_indices(input.detach(), how, size)[1], input.shape[2:])
+def _(g: Tensor, input: Tensor, params: Params, size: Sequence[int]) -> Any:
+    return lambda: _put_back(
+        g, max_windows_indices(input.detach(), params, size)[1], input.shape[2:]
+    )
 
 
 @max_windows_indices.grad
-def _(g: tuple[Tensor, Any], _input: Any, how: How, size: Sequence[int], indices: Tensor) -> Any:
-    return lambda: _spread(g[0], indices, _input.shape[2:])
+def _(
+    g: tuple[Tensor, Any], _input: Any, params: Params, size: Sequence[int], indices: Tensor
+) -> Any:
+    return lambda: _put_back(g[0], indices, _input.shape[2:])
 
 
 def _spatial(where: str, n: int, input: Tensor, integers: bool = False) -> None:
@@ -122,7 +151,7 @@ def _windows(
     where: str, n: int, input: Tensor, kernel_size: Sizes, stride: Sizes | None, padding: Sizes,
     dilation: Sizes, ceil_mode: bool,
 ) -> tuple[list[tuple[int, ...]], tuple[int, ...]]:  # fmt: skip
-    """Kernel, stride, padding and dilation per axis, and how many windows each axis has."""
+    """Kernel, stride, padding and dilation per axis, and params many windows each axis has."""
     kernel = sizes(kernel_size, n, where, "kernel_size", 1)
     if stride is None or (isinstance(stride, (tuple, list)) and not stride):
         step = kernel
@@ -153,17 +182,19 @@ def _max(
 ) -> Any:  # fmt: skip
     _spatial(where, n, input, integers=True)
     numbers, size = _windows(where, n, input, kernel_size, stride, padding, dilation, ceil_mode)
-    how = sum((_three(x, fill) for x, fill in zip(numbers, (1, 1, 0, 1), strict=True)), ())
-    return _max_of(n, input, how, size, return_indices)
+    params = sum((_three(x, fill) for x, fill in zip(numbers, (1, 1, 0, 1), strict=True)), ())
+    return _max_of(n, input, params, size, return_indices)
 
 
-def _max_of(n: int, input: Tensor, how: How, size: Sequence[int], return_indices: bool) -> Any:
+def _max_of(
+    n: int, input: Tensor, params: Params, size: Sequence[int], return_indices: bool
+) -> Any:
     batched = input.ndim == n + 2
     x = input if batched else input.unsqueeze(0)
     if not return_indices:
-        out = max_windows(x, how, tuple(size))
+        out = max_windows(x, params, tuple(size))
         return out if batched else out.squeeze(0)
-    pair = max_windows_indices(x, how, tuple(size))
+    pair = max_windows_indices(x, params, tuple(size))
     return pair if batched else (pair[0].squeeze(0), pair[1].squeeze(0))
 
 
@@ -216,8 +247,8 @@ def _adaptive_max(where: str, n: int, input: Tensor, output_size: Any, return_in
     _spatial(where, n, input, integers=True)
     size = _targets(where, n, input, output_size)
     # An axis that is not there is one window of length 1.
-    how = ((1,) * (3 - n) + (0,) * n) + (1, 1, 1) + (0, 0, 0) + (1, 1, 1)
-    return _max_of(n, input, how, size, return_indices)
+    params = ((1,) * (3 - n) + (0,) * n) + (1, 1, 1) + (0, 0, 0) + (1, 1, 1)
+    return _max_of(n, input, params, size, return_indices)
 
 
 @op

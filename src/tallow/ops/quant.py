@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from .. import _native
+from typing import Any
+
 from ..autograd.mode import MODE
 from ..dtype import DType, as_dtype, f32
 from ..errors import DTypeError, GradError, NoKernelError, expect
-from ..registry import primitive
-from ..tensor import Tensor, unwrap_tensor, wrap
-
-_quantize = _native.kernel("quantize")
+from ..registry import op
+from ..tensor import Tensor, unwrap_tensor
 
 
 def refuse_gradient(x: Tensor, dtype: DType) -> None:
@@ -21,7 +20,7 @@ def refuse_gradient(x: Tensor, dtype: DType) -> None:
         )
 
 
-@primitive
+@op
 def quantize(x: Tensor, dtype: DType | str, importance: Tensor | None = None) -> Tensor:
     """`x` in a block dtype, so that the squared error, weighted by `importance`, is small.
 
@@ -36,37 +35,46 @@ def quantize(x: Tensor, dtype: DType | str, importance: Tensor | None = None) ->
     importances, are searched. Raises DTypeError, ShapeError, GradError (rounding has no gradient)
     and, for NaN, infinity or values beyond the formats' float16 scales, ArgumentError.
     """
-    to = as_dtype(dtype)
-    array = x.to(f32).contiguous()._array
-    out = _native.Array.empty(array.shape, to.code)
-    _quantize(out, array, None if importance is None else importance.to(f32).contiguous()._array)
-    return wrap(out)
+    ...
 
 
 @quantize.check
 def _(x: Tensor, dtype: DType | str, importance: Tensor | None) -> None:
     to = as_dtype(dtype)
-    shape = unwrap_tensor(x, quantize).shape
+    unwrap_tensor(x, quantize)
+    shape = tuple(x.shape)
     expect(to.kind == "q", quantize, "a block dtype", to.name, DTypeError)
     expect(x.dtype.kind in "fq", quantize, "a float tensor", x.dtype.name, NoKernelError)
     refuse_gradient(x, to)
     fits = bool(shape) and shape[-1] % to.block == 0
     expect(fits, quantize, f"a last axis that is a multiple of {to.block} for {to.name}", shape)
     if importance is not None:
-        kind, given = importance.dtype, unwrap_tensor(importance, quantize).shape
+        unwrap_tensor(importance, quantize)
+        kind, given = importance.dtype, tuple(importance.shape)
         expect(kind.kind == "f", quantize, "importance of a float dtype", kind.name, DTypeError)
         wanted = [shape[-1:], (*shape[:-2], shape[-1])]
         text = " or ".join(str(each) for each in dict.fromkeys(wanted))
         expect(given in wanted, quantize, f"importance of shape {text}", given)
 
 
-@primitive
+@quantize.out
+def _(x: Tensor, dtype: DType | str, importance: Tensor | None) -> Any:
+    return x.shape, as_dtype(dtype)
+
+
+@quantize.kernel("quantize")
+def _(x: Tensor, dtype: DType | str, importance: Tensor | None) -> tuple[Any, ...]:
+    weights = None if importance is None else importance.to(f32).contiguous()
+    return x.to(f32).contiguous(), weights
+
+
+@op
 def dequantize(x: Tensor, dtype: DType | str = f32) -> Tensor:
     """The values of a tensor in a block dtype, as floats: `x.to(dtype)` for block dtypes only.
 
     Raises DTypeError when `x` is not in a block dtype, or `dtype` is not a float.
     """
-    return wrap(x._array.cast(as_dtype(dtype).code))
+    return x.to(as_dtype(dtype))
 
 
 @dequantize.check

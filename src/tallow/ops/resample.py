@@ -1,7 +1,7 @@
 """Resampling: interpolation, and shuffles between channels and pixels.
 
 What works axis by axis (averages, every mode of `interpolate`) is a table of weights per axis and
-one native row, `nn.resample`, whose gradient is the same row with the transposed table.
+one op, `nn.resample`, whose gradient is the same op with the transposed table.
 """
 
 from __future__ import annotations
@@ -13,16 +13,14 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
-from .. import _native
 from ..borrowing import from_buffer
+from ..device import Device
 from ..dtype import DType, f32, f64, i64, u8
 from ..errors import ArgumentError, NoKernelError, UnsupportedCaseError, expect
-from ..registry import op, primitive
-from ..tensor import Tensor, unwrap_tensor, wrap
+from ..factories import tensor
+from ..registry import op
+from ..tensor import Tensor, unwrap_tensor
 from .conv import check_float
-
-_resample = _native.kernel("resample")
-
 
 # Tables are made in Python, an output at a time.
 _LONGEST = 1 << 24
@@ -36,30 +34,30 @@ def check_longest(where: str, size: Sequence[int]) -> None:
 class Table:
     """Weights of one axis: output o is the sum of `weights[o][j] * input[starts[o] + j]`."""
 
-    __slots__ = ("_arrays", "_transposed", "length", "starts", "weights")
+    __slots__ = ("_tensors", "_transposed", "length", "starts", "weights")
 
     def __init__(
         self, length: int, starts: Sequence[int], weights: Sequence[Sequence[float]]
     ) -> None:
         self.length, self.starts, self.weights = length, starts, weights
-        self._arrays: tuple[Tensor, Tensor, Tensor] | None = None
+        self._tensors: dict[Device, tuple[Tensor, ...]] = {}
         self._transposed: Table | None = None
 
-    @property
-    def arrays(self) -> tuple[Tensor, Tensor, Tensor]:
+    def arrays(self, device: Device) -> tuple[Tensor, ...]:
         """Starts, offsets into the weights, weights: what the kernel reads."""
-        if self._arrays is None:
+        if device not in self._tensors:
             offsets, flat = [0], array("d")
             for row in self.weights:
                 flat.extend(row)
                 offsets.append(len(flat))
             count = len(self.starts)
-            self._arrays = (
+            made = (
                 from_buffer(array("q", self.starts), i64, (count,)),
                 from_buffer(array("q", offsets), i64, (count + 1,)),
                 from_buffer(flat, f64, (len(flat),)),
             )
-        return self._arrays
+            self._tensors[device] = tuple(x.to(device) for x in made)
+        return self._tensors[device]
 
     @property
     def transposed(self) -> Table:
@@ -81,21 +79,31 @@ class Table:
         return self._transposed
 
 
-@primitive(name="nn.resample")
+@op(name="nn.resample")
 def resample(input: Tensor, table: Table, dim: int, dtype: DType) -> Tensor:
     """Axis `dim` of `input` weighed by `table`, as `dtype` (that of the input, or f32 for a half)."""  # noqa: E501
+    wide = f32 if dtype.itemsize == 2 else dtype
+    rows = [
+        [0.0] * start + weights + [0.0] * (table.length - start - len(weights))
+        for start, weights in zip(table.starts, map(list, table.weights), strict=True)
+    ]
+    matrix = tensor(rows, dtype=wide, device=input.device).reshape(len(rows), table.length)
+    out = input.to(wide).movedim(dim, -1) @ matrix.transpose(0, 1)
+    return out.movedim(-1, dim).to(dtype).contiguous()
+
+
+@resample.out
+def _(input: Tensor, table: Table, dim: int, dtype: DType) -> Any:
     shape = input.shape
-    before = after = 1
-    for n in shape[:dim]:
-        before *= n
-    for n in shape[dim + 1 :]:
-        after *= n
-    count = len(table.starts)
-    out = _native.Array.empty((before, count, after), dtype.code)
-    flat = input._array.reshape((before, shape[dim], after))
-    place = input._array.device  # the table is one for all devices
-    _resample(out, flat, *(each._array.moved(place) for each in table.arrays))
-    return wrap(out.view((*shape[:dim], count, *shape[dim + 1 :])))
+    return (*shape[:dim], len(table.starts), *shape[dim + 1 :]), dtype
+
+
+@resample.kernel("resample")
+def _(out: Tensor, input: Tensor, table: Table, dim: int, dtype: DType) -> tuple[Any, ...]:
+    shape = input.shape
+    before, after = math.prod(shape[:dim]), math.prod(shape[dim + 1 :])
+    flat = input.reshape(before, shape[dim], after)
+    return out.view(before, len(table.starts), after), flat, *table.arrays(input.device)
 
 
 @resample.grad
