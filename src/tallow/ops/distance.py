@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from .. import _native
-from ..dtype import DTYPES
 from ..errors import expect
+from ..numeric import promote_types
 from ..registry import op
 from ..tensor import Tensor, unwrap_tensor
 from .pad import triu_indices
@@ -24,7 +23,7 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     from .shape import broadcast_tensors
 
     a, b = broadcast_tensors(x1, x2)
-    kind = DTYPES[_native.promote_types(a.dtype.code, b.dtype.code)]
+    kind = promote_types(a.dtype, b.dtype)
     a, b = a.to(kind), b.to(kind)
     a = a / a.norm(2, dim, keepdim=True).clamp(min=eps)
     b = b / b.norm(2, dim, keepdim=True).clamp(min=eps)

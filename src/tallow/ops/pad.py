@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .. import _native
 from ..autograd.views import put_strided, take_strided
 from ..device import CPU
 from ..dtype import DType, as_dtype, i64
 from ..errors import ArgumentError, NoKernelError, UnsupportedCaseError, expect
-from ..factories import arange, zeros_like
-from ..registry import op, primitive
-from ..tensor import Tensor, has_values, unwrap_tensor, wrap
+from ..factories import arange, empty, full, zeros_like
+from ..registry import Op, op
+from ..tensor import Tensor, has_values, unwrap_tensor
+from .elementwise_three import where
 from .join import cat, stack
 from .shape import axis_of, contiguous_strides
 from .strided import diagonal_place
@@ -20,31 +20,26 @@ from .strided import diagonal_place
 # --- padding --------------------------------------------------------------------------------------
 
 
-@primitive
+@op
 def constant_pad_nd(input: Tensor, pad: Sequence[int], value: Any = 0) -> Tensor:
     """`input` in a frame of `value`.
 
     `pad` has (before, after) of the last axis, then of the one before it, …; negative numbers cut
     positions off.
     """
-    x = unwrap_tensor(input, constant_pad_nd)
-    sides = _sides(pad, x.ndim, constant_pad_nd)
-    sizes = x.shape
-    shape = [n + a + b for n, (a, b) in zip(sizes, sides, strict=True)]
+    unwrap_tensor(input, constant_pad_nd)
+    shape, target, source = list(input.shape), [], []
+    for i, (a, b) in enumerate(_sides(pad, input.ndim, constant_pad_nd)):
+        n = shape[i]
+        shape[i] = n + a + b
+        target.append(slice(max(a, 0), max(a, 0) + max(n + min(a, 0) + min(b, 0), 0)))
+        source.append(slice(max(-a, 0), max(n + min(b, 0), 0)))
     if shape and min(shape) < 0:
-        expect(False, constant_pad_nd, f"pads that shape {sizes} allows", tuple(pad))
-    out = _native.Array.full(shape, value, x.dtype)
-    target, source = out, x
-    for axis, (a, b) in enumerate(sides):
-        if not a and not b and sizes[axis]:
-            continue
-        kept = sizes[axis] + min(a, 0) + min(b, 0)
-        if kept <= 0:
-            return wrap(out)
-        target = target.narrow(axis, max(a, 0), kept)
-        source = source.narrow(axis, max(-a, 0), kept)
-    target.copy_(source)
-    return wrap(out)
+        wanted = f"pads that shape {tuple(input.shape)} allows"
+        expect(False, constant_pad_nd, wanted, tuple(pad))
+    out = full(shape, value, dtype=input.dtype, device=input.device)
+    out[tuple(target)] = input[tuple(source)] if min(pad, default=0) < 0 else input
+    return out
 
 
 @constant_pad_nd.grad
@@ -132,19 +127,39 @@ def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
 # --- triangles ------------------------------------------------------------------------------------
 
 
-def _triangle(x: Tensor, k: int, upper: bool, where: object) -> Tensor:
-    out = unwrap_tensor(x, where).clone()
-    if out.ndim < 2:
-        expect(False, where, "at least two axes", x.shape)
-    rows, columns = out.shape[-2:]
-    _native.call("clear_triangle", out, max(min(int(k), columns), -rows - 1), int(upper))
-    return wrap(out)
+def _kept(x: Tensor, diagonal: int, upper: bool) -> Tensor:
+    """`x` on one side of a diagonal, zeros on the other."""
+    rows, columns = (arange(n, device=x.device) for n in x.shape[-2:])
+    at = rows.unsqueeze(1) + int(diagonal)
+    return where(columns.ge(at) if upper else columns.le(at), x, 0).to(x.dtype)
 
 
-@primitive(inplace=True)
+def _triangle(made: Op[..., Any], upper: bool) -> None:
+    """What the two triangles share."""
+
+    @made.check
+    def _(x: Tensor, diagonal: int) -> None:
+        unwrap_tensor(x, made)
+        if x.ndim < 2:
+            expect(False, made, "at least two axes", x.shape)
+
+    @made.out
+    def _(x: Tensor, diagonal: int) -> Any:
+        return x.shape, x.dtype
+
+    @made.kernel("clear_triangle")
+    def _(out: Tensor, x: Tensor, diagonal: int) -> tuple[Any, ...]:
+        rows, columns = x.shape[-2:]
+        return out.copy_(x), max(min(int(diagonal), columns), -rows - 1), upper
+
+
+@op(inplace=True)
 def tril(x: Tensor, diagonal: int = 0) -> Tensor:
     """Zeros above the diagonal `diagonal` (0 the main one, positive above it) of each matrix."""
-    return _triangle(x, diagonal, False, tril)
+    return _kept(x, diagonal, False)
+
+
+_triangle(tril, False)
 
 
 @tril.grad
@@ -152,10 +167,13 @@ def _(g: Tensor, _x: Tensor, diagonal: int) -> Tensor:
     return g.tril(diagonal)
 
 
-@primitive(inplace=True)
+@op(inplace=True)
 def triu(x: Tensor, diagonal: int = 0) -> Tensor:
     """Zeros below the diagonal `diagonal` (0 the main one, positive above it) of each matrix."""
-    return _triangle(x, diagonal, True, triu)
+    return _kept(x, diagonal, True)
+
+
+_triangle(triu, True)
 
 
 @triu.grad
@@ -164,12 +182,11 @@ def _(g: Tensor, _x: Tensor, diagonal: int) -> Tensor:
 
 
 def _indices(row: int, col: int, compare: str, offset: int) -> Tensor:
-    from ..indexing import nonzero
-
-    place = _native.default_device()
+    place = empty(0).device
     with CPU:  # how many there are must be counted
         mask = getattr(arange(col), compare)(arange(row).unsqueeze(1) + offset)
-        return wrap(nonzero(mask).moved(place))
+        found: Tensor = mask.nonzero().t().contiguous()
+    return found.to(place)
 
 
 @op
@@ -229,15 +246,15 @@ def trace(x: Tensor) -> Tensor:
 # --- a part replaced ------------------------------------------------------------------------------
 
 
-@primitive
+@op
 def replace_strided(
     input: Tensor, src: Tensor, stride: Sequence[int], shift: int, where: str
 ) -> Tensor:
     """A contiguous copy of `input` with `src` where such strides over the copy would show it."""
-    x, y = unwrap_tensor(input, where), unwrap_tensor(src, where)
-    out = x.clone()
-    out.strided(y.shape, stride, shift).copy_(y)
-    return wrap(out)
+    unwrap_tensor(input, where), unwrap_tensor(src, where)
+    out: Tensor = empty(input.shape, dtype=input.dtype, device=input.device).copy_(input)
+    out.as_strided(src.shape, stride, shift).copy_(src)
+    return out
 
 
 @replace_strided.grad
@@ -251,11 +268,10 @@ def _(
 
 
 def _replace(x: Tensor, part: Any, src: Tensor, where: Any) -> Tensor:
-    """`part(array)` is the view of a contiguous array that `src` replaces."""
-    frame = _native.Array.empty(x.shape, x._array.dtype)  # only its shape and strides are asked
-    hole = part(frame)
-    expect(src.shape == hole.shape, where, f"src of shape {hole.shape}", src.shape)
-    return replace_strided(x, src, hole.strides, hole.offset - frame.offset, where.__name__)
+    """`part(tensor)` is the view of a contiguous tensor that `src` replaces."""
+    hole = part(empty(x.shape, dtype=x.dtype, device="meta"))
+    expect(src.shape == hole.shape, where, f"src of shape {tuple(hole.shape)}", src.shape)
+    return replace_strided(x, src, hole.stride(), hole.storage_offset(), where.__name__)
 
 
 @op
@@ -264,14 +280,14 @@ def diagonal_scatter(
 ) -> Tensor:
     """A copy of `x` with `src` for its diagonal."""
     shape, strides, shift = diagonal_place(x.shape, contiguous_strides(x.shape), offset, dim1, dim2)
-    return _replace(x, lambda a: a.strided(shape, strides, shift), src, diagonal_scatter)
+    return _replace(x, lambda a: a.as_strided(shape, strides, shift), src, diagonal_scatter)
 
 
 @op
 def select_scatter(x: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
     """A copy of `x` with `src` at one position of axis `dim`."""
     ahead = (slice(None),) * axis_of(dim, x.ndim, select_scatter)
-    return _replace(x, lambda a: a.basic_index((*ahead, index)), src, select_scatter)
+    return _replace(x, lambda a: a[(*ahead, index)], src, select_scatter)
 
 
 @op
@@ -287,7 +303,7 @@ def slice_scatter(
     expect(step > 0, slice_scatter, "a step above 0", step, ArgumentError)
     ahead = (slice(None),) * axis_of(dim, x.ndim, slice_scatter)
     key = (*ahead, slice(start, end, step))
-    return _replace(x, lambda a: a.basic_index(key), src, slice_scatter)
+    return _replace(x, lambda a: a[key], src, slice_scatter)
 
 
 @op
@@ -302,7 +318,7 @@ def as_strided_scatter(
     whole = x.is_contiguous()
     expect(whole, as_strided_scatter, "a contiguous tensor", f"strides {x.stride()}")
     shift = 0 if storage_offset is None else storage_offset - x.storage_offset()
-    return _replace(x, lambda a: a.strided(size, stride, shift), src, as_strided_scatter)
+    return _replace(x, lambda a: a.as_strided(size, stride, shift), src, as_strided_scatter)
 
 
 @as_strided_scatter.grad
