@@ -1,4 +1,4 @@
-"""Factorisations by LAPACK through numpy, with their gradients: rows of `tallow.linalg`.
+"""Factorisations by LAPACK through numpy, with their gradients: ops of `tallow.linalg`.
 
 Gradients: Giles 2008 (An extended collection of matrix derivative results), Murray 2016
 (Cholesky), Walter & Lehmann 2018 (QR), Seeger et al. 2017 (SVD, symmetric eigenproblems).
@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, cast
 
-from ..dtype import f64
+from ..dtype import complex64, f64
 from ..errors import ArgumentError, GradError, NoKernelError, expect
 from ..factories import zeros
-from ..registry import op, primitive
+from ..registry import op
 from ..tensor import Tensor
 from .complexes import real
 from .elementwise_three import where
-from .linalg_numpy import FINITE, check, lapack, lapack_many, to_numpy
+from .linalg_numpy import FINITE, check, lapack, lapack_many, real_dtype, to_numpy
 from .shape import adjoint
 
 
@@ -82,12 +82,26 @@ def _without_diagonal(x: Tensor) -> Tensor:
 # --- inverse --------------------------------------------------------------------------------------
 
 
-@primitive(name="linalg.inv")
+@op(name="linalg.inv")
 def inv(A: Tensor) -> Tensor:
     """The inverses of square matrices; ArgumentError for a singular one."""
+    ...
+
+
+@inv.check
+def _(A: Tensor) -> None:
+    check(A, inv, square=True)
+
+
+@inv.out
+def _(A: Tensor) -> Any:
+    return A.shape, A.dtype
+
+
+@inv.kernel
+def _(A: Tensor) -> Tensor:
     import numpy as np
 
-    check(A, inv, square=True)
     return lapack(inv, "invertible matrices", np.linalg.inv, A)
 
 
@@ -144,9 +158,19 @@ def _each_works(name: str, A: Tensor) -> Tensor | None:
 # --- Cholesky -------------------------------------------------------------------------------------
 
 
-@primitive
+@op
 def lower_cholesky(input: Tensor) -> Tensor:
     """L of `L @ L.mH`, from the lower triangle of positive definite matrices."""
+    ...
+
+
+@lower_cholesky.out
+def _(input: Tensor) -> Any:
+    return input.shape, input.dtype
+
+
+@lower_cholesky.kernel
+def _(input: Tensor) -> Tensor:
     import numpy as np
 
     wanted = "positive definite matrices"
@@ -195,9 +219,21 @@ def cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False) -
 # --- QR -------------------------------------------------------------------------------------------
 
 
-@primitive
+@op(result=QR)
 def qr_factors(input: Tensor, complete: bool) -> QR:
     """Q (m, k) and R (k, n), k = min(m, n), or m if `complete`."""
+    ...
+
+
+@qr_factors.out
+def _(input: Tensor, complete: bool) -> Any:
+    *batch, m, n = input.shape
+    k = m if complete else min(m, n)
+    return [((*batch, m, k), input.dtype), ((*batch, k, n), input.dtype)]
+
+
+@qr_factors.kernel
+def _(input: Tensor, complete: bool) -> QR:
     import numpy as np
 
     mode = "complete" if complete else "reduced"
@@ -257,9 +293,23 @@ def qr(x: Tensor, some: bool = True) -> QR:
 # --- singular values ------------------------------------------------------------------------------
 
 
-@primitive
+@op(result=SVD)
 def svd_factors(input: Tensor, full_matrices: bool) -> SVD:
     """U, S and Vh."""
+    ...
+
+
+@svd_factors.out
+def _(input: Tensor, full_matrices: bool) -> Any:
+    *batch, m, n = input.shape
+    k, dtype = min(m, n), input.dtype
+    left, right = (m, n) if full_matrices else (k, k)
+    values = (*batch, k), real_dtype(dtype)
+    return [((*batch, m, left), dtype), values, ((*batch, right, n), dtype)]
+
+
+@svd_factors.kernel
+def _(input: Tensor, full_matrices: bool) -> SVD:
     import numpy as np
 
     return SVD(*lapack_many("linalg.svd", FINITE, lambda a: np.linalg.svd(a, full_matrices), input))
@@ -303,12 +353,27 @@ def linalg_svd(A: Tensor, full_matrices: bool = True, *, driver: str | None = No
     return SVD(*svd_factors(A, full_matrices))
 
 
-@primitive(name="linalg.svdvals")
+@op(name="linalg.svdvals")
 def svdvals(A: Tensor, *, driver: str | None = None) -> Tensor:
     """The singular values of matrices, in descending order."""
+    ...
+
+
+@svdvals.check
+def _(A: Tensor, driver: str | None) -> None:
+    check(A, svdvals)
+
+
+@svdvals.out
+def _(A: Tensor, driver: str | None) -> Any:
+    *batch, m, n = A.shape
+    return (*batch, min(m, n)), real_dtype(A.dtype)
+
+
+@svdvals.kernel
+def _(A: Tensor, *, driver: str | None = None) -> Tensor:
     import numpy as np
 
-    check(A, svdvals)
     return lapack(svdvals, FINITE, lambda a: np.linalg.svd(a, compute_uv=False), A)
 
 
@@ -334,9 +399,19 @@ def svd(x: Tensor, some: bool = True, compute_uv: bool = True) -> SVDTransposed:
 # --- eigenvalues ----------------------------------------------------------------------------------
 
 
-@primitive
+@op(result=Eigen)
 def eigh_factors(input: Tensor, UPLO: str) -> Eigen:
     """Ascending eigenvalues and orthonormal eigenvectors, from one triangle."""
+    ...
+
+
+@eigh_factors.out
+def _(input: Tensor, UPLO: str) -> Any:
+    return [(input.shape[:-1], real_dtype(input.dtype)), (input.shape, input.dtype)]
+
+
+@eigh_factors.kernel
+def _(input: Tensor, UPLO: str) -> Eigen:
     import numpy as np
 
     run = lambda a: np.linalg.eigh(a, cast(Any, UPLO))  # noqa: E731
@@ -366,14 +441,28 @@ def eigh(A: Tensor, UPLO: str = "L") -> Eigen:
     return Eigen(*eigh_factors(A, _uplo(UPLO, eigh)))
 
 
-@primitive(name="linalg.eigvalsh")
+@op(name="linalg.eigvalsh")
 def eigvalsh(A: Tensor, UPLO: str = "L") -> Tensor:
     """The eigenvalues of symmetric or Hermitian matrices, in ascending order."""
+    ...
+
+
+@eigvalsh.check
+def _(A: Tensor, UPLO: str) -> None:
+    check(A, eigvalsh, square=True)
+    _uplo(UPLO, eigvalsh)
+
+
+@eigvalsh.out
+def _(A: Tensor, UPLO: str) -> Any:
+    return A.shape[:-1], real_dtype(A.dtype)
+
+
+@eigvalsh.kernel
+def _(A: Tensor, UPLO: str = "L") -> Tensor:
     import numpy as np
 
-    check(A, eigvalsh, square=True)
-    kind = _uplo(UPLO, eigvalsh)
-    return lapack(eigvalsh, FINITE, lambda a: np.linalg.eigvalsh(a, cast(Any, kind)), A)
+    return lapack(eigvalsh, FINITE, lambda a: np.linalg.eigvalsh(a, cast(Any, UPLO.upper())), A)
 
 
 @eigvalsh.grad
@@ -382,9 +471,19 @@ def _(g: Tensor, A: Tensor, UPLO: str) -> Tensor:
     return (V * g.unsqueeze(-2)) @ adjoint(V)
 
 
-@primitive
+@op(result=Eigen)
 def eig_factors(input: Tensor) -> Eigen:
     """Complex eigenvalues and eigenvectors of length 1."""
+    ...
+
+
+@eig_factors.out
+def _(input: Tensor) -> Any:
+    return [(input.shape[:-1], complex64), (input.shape, complex64)]
+
+
+@eig_factors.kernel
+def _(input: Tensor) -> Eigen:
     import numpy as np
 
     def run(a: Any) -> Any:

@@ -1,4 +1,4 @@
-"""LU factors: `A = P @ L @ U`, unpacked and solved with; rows of `tallow.linalg`."""
+"""LU factors: `A = P @ L @ U`, unpacked and solved with; ops of `tallow.linalg`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..borrowing import from_numpy
 from ..dtype import i32, i64
 from ..errors import ArgumentError, NoKernelError, expect
 from ..factories import empty, zeros
-from ..registry import op, primitive
+from ..registry import op
 from ..tensor import Tensor, has_values
 from .elementwise_three import where
 from .linalg_numpy import check, lapack_many, to_numpy
@@ -40,9 +40,19 @@ class FactoredLUInfo(NamedTuple):
     info: Tensor
 
 
-@primitive
+@op(result=FactoredLU)
 def lu_rows(input: Tensor, pivot: bool) -> FactoredLU:
     """L (below the diagonal) and U in one matrix, and the order of the rows (from 0)."""
+    ...
+
+
+@lu_rows.out
+def _(input: Tensor, pivot: bool) -> Any:
+    return [(input.shape, input.dtype), (input.shape[:-1], i64)]
+
+
+@lu_rows.kernel
+def _(input: Tensor, pivot: bool) -> FactoredLU:
 
     def run(a: Any) -> Any:
         import numpy as np

@@ -7,10 +7,10 @@ from typing import Any
 
 from .. import _native
 from ..borrowing import from_numpy
-from ..dtype import complex64, f32, f64
+from ..dtype import DType, complex64, f32, f64
 from ..errors import DTypeError, LinAlgError, NoKernelError, expect
 from ..factories import empty
-from ..tensor import Tensor, unwrap_tensor
+from ..tensor import Tensor, broadcast_shapes, unwrap_tensor
 
 KINDS = (f32, f64, complex64)
 FINITE = "finite matrices"
@@ -26,6 +26,17 @@ def to_numpy(x: Tensor, where: object) -> Any:
     import numpy as np
 
     return np.asarray(array)
+
+
+def real_dtype(dtype: DType) -> DType:
+    """The dtype of the sizes of such numbers."""
+    return f32 if dtype is complex64 else dtype
+
+
+def solution(A: Tensor, B: Tensor) -> Any:
+    """What solves `A @ X = B`, batches broadcast: shape and dtype."""
+    batch = broadcast_shapes(A.shape[:-2], B.shape[:-2], "linalg.solve")
+    return (*batch, A.shape[-1], B.shape[-1]), A.dtype
 
 
 def check(x: Tensor, where: object, *, square: bool = False) -> None:

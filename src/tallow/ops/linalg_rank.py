@@ -1,15 +1,15 @@
-"""Determinants, pseudo-inverses, ranks and condition numbers: rows of `tallow.linalg`."""
+"""Determinants, pseudo-inverses, ranks and condition numbers: ops of `tallow.linalg`."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
 from ..dtype import complex64, f32, f64
-from ..registry import op, primitive
+from ..registry import op
 from ..tensor import Tensor, has_values
 from .elementwise_three import where
 from .linalg_lapack import eigh_factors, eigvalsh, inv, inv_ex, svd_factors, svdvals
-from .linalg_numpy import check, lapack, lapack_many
+from .linalg_numpy import check, lapack, lapack_many, real_dtype
 from .shape import adjoint
 
 
@@ -23,12 +23,26 @@ class SignLog(NamedTuple):
 # --- determinants ---------------------------------------------------------------------------------
 
 
-@primitive(name="linalg.det")
+@op(name="linalg.det")
 def linalg_det(A: Tensor) -> Tensor:
     """The determinants of square matrices."""
+    ...
+
+
+@linalg_det.check
+def _(A: Tensor) -> None:
+    check(A, linalg_det, square=True)
+
+
+@linalg_det.out
+def _(A: Tensor) -> Any:
+    return A.shape[:-2], A.dtype
+
+
+@linalg_det.kernel
+def _(A: Tensor) -> Tensor:
     import numpy as np
 
-    check(A, linalg_det, square=True)
     return lapack(linalg_det, "matrices", np.linalg.det, A)
 
 
@@ -57,9 +71,20 @@ def det(x: Tensor) -> Tensor:
     return linalg_det(x)
 
 
-@primitive
+@op(result=SignLog)
 def slogdet_parts(input: Tensor) -> SignLog:
     """Sign and logarithm of the size of determinants."""
+    ...
+
+
+@slogdet_parts.out
+def _(input: Tensor) -> Any:
+    batch, dtype = input.shape[:-2], input.dtype
+    return [(batch, dtype), (batch, real_dtype(dtype))]
+
+
+@slogdet_parts.kernel
+def _(input: Tensor) -> SignLog:
     import numpy as np
 
     run = lambda a: np.linalg.slogdet(a)  # noqa: E731
@@ -115,7 +140,7 @@ def _cutoff(values: Tensor, shape: tuple[int, ...], atol: Any, rtol: Any) -> Ten
     return limit
 
 
-@primitive
+@op
 def pseudo_inverse(input: Tensor, atol: Any, rtol: Any, hermitian: bool) -> Tensor:
     """The pseudo-inverse; smaller singular values count as 0."""
     if not input.numel():

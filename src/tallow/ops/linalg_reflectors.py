@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from ..dtype import bool_
 from ..errors import GradError, expect
 from ..factories import zeros
-from ..registry import op, primitive
+from ..registry import op
 from ..tensor import Tensor
 from .elementwise_three import where
 from .linalg_numpy import check, lapack_many
@@ -21,11 +21,25 @@ class Reflectors(NamedTuple):
     tau: Tensor
 
 
-@primitive
+@op(result=Reflectors)
 def qr_reflectors(input: Tensor) -> Reflectors:
     """The two parts of `geqrf`."""
+    ...
+
+
+@qr_reflectors.check
+def _(input: Tensor) -> None:
     check(input, geqrf)
 
+
+@qr_reflectors.out
+def _(input: Tensor) -> Any:
+    batch, dtype, k = input.shape[:-2], input.dtype, min(input.shape[-2:])
+    return [(input.shape, dtype), ((*batch, k), dtype)]
+
+
+@qr_reflectors.kernel
+def _(input: Tensor) -> Reflectors:
     def run(a: Any) -> Any:
         import numpy as np
 

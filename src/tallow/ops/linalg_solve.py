@@ -1,17 +1,17 @@
-"""Linear equations: solve, triangular systems, LU, least squares; rows of `tallow.linalg`."""
+"""Linear equations: solve, triangular systems, LU, least squares; ops of `tallow.linalg`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from ..dtype import f32, f64, i32
+from ..dtype import f32, f64, i32, i64
 from ..errors import ArgumentError, NoKernelError, expect
 from ..factories import zeros
-from ..registry import op, primitive
+from ..registry import op
 from ..tensor import Tensor, broadcast_shapes, has_values
 from .linalg_lapack import inv
-from .linalg_numpy import FINITE, check, lapack, lapack_many
+from .linalg_numpy import FINITE, check, lapack, lapack_many, real_dtype, solution
 from .linalg_rank import pinv, pinv_gradient
 from .shape import adjoint
 
@@ -42,9 +42,19 @@ class Solved(NamedTuple):
 # --- square systems -------------------------------------------------------------------------------
 
 
-@primitive
+@op
 def solve_matrices(A: Tensor, B: Tensor) -> Tensor:
     """X of `A @ X = B`."""
+    ...
+
+
+@solve_matrices.out
+def _(A: Tensor, B: Tensor) -> Any:
+    return solution(A, B)
+
+
+@solve_matrices.kernel
+def _(A: Tensor, B: Tensor) -> Tensor:
     import numpy as np
 
     return lapack("linalg.solve", "invertible matrices", np.linalg.solve, A, B)
@@ -109,9 +119,19 @@ def tensorinv(A: Tensor, ind: int = 2) -> Tensor:
 _BLOCK = 64
 
 
-@primitive
+@op
 def solve_triangles(A: Tensor, B: Tensor, upper: bool, unitriangular: bool) -> Tensor:
     """X of `A @ X = B` by substitution, reading one triangle of A."""
+    ...
+
+
+@solve_triangles.out
+def _(A: Tensor, B: Tensor, upper: bool, unitriangular: bool) -> Any:
+    return solution(A, B)
+
+
+@solve_triangles.kernel
+def _(A: Tensor, B: Tensor, upper: bool, unitriangular: bool) -> Tensor:
 
     def run(a: Any, b: Any) -> Any:
         import numpy as np
@@ -225,9 +245,20 @@ def _(g: Tensor, x: Tensor, upper: bool, out: Tensor) -> Tensor:
 # --- least squares --------------------------------------------------------------------------------
 
 
-@primitive
+@op(result=LeastSquares)
 def least_squares(A: Tensor, B: Tensor, rcond: float) -> LeastSquares:
     """Solutions, ranks and singular values of each matrix of a batch."""
+    ...
+
+
+@least_squares.out
+def _(A: Tensor, B: Tensor, rcond: float) -> Any:
+    real, batch, k = real_dtype(A.dtype), A.shape[:-2], min(A.shape[-2:])
+    return [solution(A, B), ((0,), A.dtype), (batch, i64), ((*batch, k), real)]
+
+
+@least_squares.kernel
+def _(A: Tensor, B: Tensor, rcond: float) -> LeastSquares:
 
     def run(a: Any, b: Any) -> Any:
         import numpy as np
