@@ -31,7 +31,7 @@ if [ ! -e "$dir/.sysroot" ]; then
     for package in *.deb; do dpkg -x "$package" "$root"; done
   )
   "$python" -m pip download --quiet --no-deps --dest "$dir/packages" --python-version $version \
-    --platform manylinux2014_aarch64 --only-binary=:all: numpy ml_dtypes gguf pytest pluggy iniconfig packaging pygments
+    --platform manylinux2014_aarch64 --only-binary=:all: numpy ml_dtypes gguf pytest pluggy iniconfig packaging pygments pyyaml
   mkdir -p "$root/site"
   for wheel in "$dir"/packages/*.whl; do "$python" -m zipfile -e "$wheel" "$root/site"; done
   touch "$dir/.sysroot"

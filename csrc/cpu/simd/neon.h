@@ -1,5 +1,5 @@
-// NEON with dotprod and i8mm. The vector extensions become NEON by themselves; here stands what
-// they have no word for.
+// NEON, with products of bytes where i8mm is there. The vector extensions become NEON by
+// themselves; here stands what they have no word for.
 #pragma once
 #include <arm_neon.h>
 
@@ -54,6 +54,11 @@ TL_INLINE i32x8 add_pairs(i32x8 a, i32x8 b) {
   return load_as<i32x8>(both);
 }
 
+// The product before it must not become a part of the addition that rounds elsewhere.
+TL_INLINE i32x8 round_to_int(f32x8 x) {
+  return by_halves<i32x8, f32x4>(x, [](f32x4 half) { return vcvtnq_s32_f32((float32x4_t)half); });
+}
+
 // --- halves
 // ---------------------------------------------------------------------------------------------------------------
 
@@ -90,6 +95,7 @@ TL_INLINE int least_byte(b32 x) {
 // --- products of small integers
 // -------------------------------------------------------------------------------------------
 
+#ifdef __ARM_FEATURE_MATMUL_INT8
 TL_INLINE i32x8 dot4(b32 w, b32 a) {
   b16 x[2], y[2];
   memcpy(x, &w, 32);
@@ -113,5 +119,6 @@ TL_INLINE i32x8 dots(const b32* w, const int8_t* q) {
   }
   return load_as<i32x8>(sums);
 }
+#endif
 
 }  // namespace tl::TL_ISA
