@@ -1,4 +1,4 @@
-"""Fourier transforms by numpy's pocketfft: rows of `tallow.fft`, stft and istft.
+"""Fourier transforms by numpy's pocketfft: ops of `tallow.fft`, stft and istft.
 
 Three primitives (complex, from real, to real) carry the gradients; everything else is resizing
 and scaling around them. There is no complex128: f32 and complex64 are transformed, f64 is refused.
@@ -11,11 +11,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..borrowing import from_numpy
-from ..dtype import Default, DType, complex64, f32
+from ..dtype import Default, complex64, f32
 from ..errors import ArgumentError, NoKernelError, expect
-from ..factories import arange, empty, empty_like
-from ..layout import contiguous_format
-from ..registry import op, primitive
+from ..factories import arange
+from ..registry import op
 from ..tensor import Tensor
 from .creation import Kind, finish
 from .linalg_numpy import to_numpy
@@ -28,13 +27,21 @@ NORMS = ("backward", "ortho", "forward")
 # --- primitives -----------------------------------------------------------------------------------
 
 
-@primitive
+@op
 def complex_transform(input: Tensor, dims: Sequence[int], forward: bool, scale: float) -> Tensor:
     """`scale` times the sums of complex `input` with exp(-2 pi i jk / n), or + if not `forward`."""
+    ...
+
+
+@complex_transform.out
+def _(input: Tensor, dims: Sequence[int], forward: bool, scale: float) -> Any:
+    return input.shape, complex64
+
+
+@complex_transform.kernel
+def _(input: Tensor, dims: Sequence[int], forward: bool, scale: float) -> Tensor:
     import numpy as np
 
-    if input.is_meta:
-        return empty_like(input, memory_format=contiguous_format)
     x = to_numpy(input, "fft")
     if not dims:
         return from_numpy(x * np.float32(scale))
@@ -48,13 +55,21 @@ def _(g: Tensor, _input: Tensor, dims: Sequence[int], forward: bool, scale: floa
     return complex_transform(g, dims, not forward, scale)
 
 
-@primitive
+@op
 def real_transform(input: Tensor, dim: int, scale: float, inside: float = 1.0) -> Tensor:
     """The first half of the transform of real `input`; `inside` weighs what has a mirror image."""
+    ...
+
+
+@real_transform.out
+def _(input: Tensor, dim: int, scale: float, inside: float) -> Any:
+    return _cut(input, dim, input.shape[dim] // 2 + 1), complex64
+
+
+@real_transform.kernel
+def _(input: Tensor, dim: int, scale: float, inside: float = 1.0) -> Tensor:
     import numpy as np
 
-    if input.is_meta:
-        return _cut(input, dim, input.shape[dim] // 2 + 1, complex64)
     x = to_numpy(input, "rfft")
     out = np.fft.rfft(x, axis=dim) * np.float32(scale)
     if inside != 1:
@@ -67,15 +82,23 @@ def _(g: Tensor, _input: Tensor, dim: int, scale: float, inside: float) -> Tenso
     return hermitian_transform(g, _input.shape[dim], dim, scale, inside / 2)
 
 
-@primitive
+@op
 def hermitian_transform(
     input: Tensor, n: int, dim: int, scale: float, inside: float = 1.0
 ) -> Tensor:
     """The real inverse (exp(+…)) of length `n` of a spectrum of which `input` is the first half."""
+    ...
+
+
+@hermitian_transform.out
+def _(input: Tensor, n: int, dim: int, scale: float, inside: float) -> Any:
+    return _cut(input, dim, n), f32
+
+
+@hermitian_transform.kernel
+def _(input: Tensor, n: int, dim: int, scale: float, inside: float = 1.0) -> Tensor:
     import numpy as np
 
-    if input.is_meta:
-        return _cut(input, dim, n, f32)
     x = to_numpy(input, "irfft")
     if inside != 1:
         x = x.copy()
@@ -89,10 +112,9 @@ def _(g: Tensor, _input: Tensor, n: int, dim: int, scale: float, inside: float) 
     return real_transform(g, dim, scale, inside * 2)
 
 
-def _cut(x: Tensor, dim: int, n: int, dtype: DType) -> Tensor:
-    """A new tensor of the shape of `x`, but with an axis of length `n`."""
-    shape = [n if axis == dim % x.ndim else size for axis, size in enumerate(x.shape)]
-    return empty(shape, dtype=dtype, device=x.device)
+def _cut(x: Tensor, dim: int, n: int) -> list[int]:
+    """The shape of `x`, but with an axis of length `n`."""
+    return [n if axis == dim % x.ndim else size for axis, size in enumerate(x.shape)]
 
 
 def _mirrored(ndim: int, dim: int, n: int) -> tuple[slice, ...]:

@@ -1,4 +1,4 @@
-"""LDL factors of symmetric matrices, with Bunch's and Kaufman's pivots; rows of `tl.linalg`."""
+"""LDL factors of symmetric matrices, with Bunch's and Kaufman's pivots; ops of `tl.linalg`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 from ..dtype import i32
 from ..errors import ArgumentError, GradError, LinAlgError, NoKernelError, expect
-from ..registry import op, primitive
+from ..registry import op
 from ..tensor import Tensor, has_values
-from .linalg_numpy import check, lapack_many, to_numpy
+from .linalg_numpy import check, lapack_many, solution, to_numpy
 
 _ALPHA = (1 + math.sqrt(17)) / 8  # below this share of the column, a diagonal entry is no pivot
 
@@ -82,11 +82,25 @@ def _factor(a: Any, pivots: Any, hermitian: bool) -> int:
     return info
 
 
-@primitive
+@op(result=FactoredLDLInfo)
 def ldl_parts(input: Tensor, hermitian: bool) -> FactoredLDLInfo:
     """The factors, exchanges and first zero pivots of matrices by their lower triangles."""
+    ...
+
+
+@ldl_parts.check
+def _(input: Tensor, hermitian: bool) -> None:
     check(input, ldl_factor, square=True)
 
+
+@ldl_parts.out
+def _(input: Tensor, hermitian: bool) -> Any:
+    shape = input.shape
+    return [(shape, input.dtype), (shape[:-1], i32), (shape[:-2], i32)]
+
+
+@ldl_parts.kernel
+def _(input: Tensor, hermitian: bool) -> FactoredLDLInfo:
     def run(a: Any) -> Any:
         import numpy as np
 
@@ -168,9 +182,14 @@ def _solve(a: Any, pivots: Any, b: Any, hermitian: bool) -> None:
         b[[last, other]] = b[[other, last]]
 
 
-@primitive
+@op
 def ldl_solutions(LD: Tensor, pivots: Tensor, B: Tensor, hermitian: bool) -> Tensor:
     """The solutions of batches that fit each other."""
+    ...
+
+
+@ldl_solutions.check
+def _(LD: Tensor, pivots: Tensor, B: Tensor, hermitian: bool) -> None:
     check(LD, ldl_solve, square=True)
     check(B, ldl_solve)
     n = LD.shape[-1]
@@ -180,14 +199,21 @@ def ldl_solutions(LD: Tensor, pivots: Tensor, B: Tensor, hermitian: bool) -> Ten
     expect(pivots.shape == LD.shape[:-1], ldl_solve, f"pivots of shape {LD.shape[:-1]}",
            f"shape {pivots.shape}")  # fmt: skip
 
+
+@ldl_solutions.out
+def _(LD: Tensor, pivots: Tensor, B: Tensor, hermitian: bool) -> Any:
+    return solution(LD, B)
+
+
+@ldl_solutions.kernel
+def _(LD: Tensor, pivots: Tensor, B: Tensor, hermitian: bool) -> Tensor:
     def run(a: Any, b: Any) -> Any:
         import numpy as np
 
         shape, wide = np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), np.result_type(a, np.float64)
         n, columns, many = a.shape[-1], b.shape[-1], math.prod(shape)
         out = np.array(np.broadcast_to(b, (*shape, n, columns)), wide)
-        lent = np.arange(1, n + 1) if pivots.is_meta else to_numpy(pivots, ldl_solve)
-        exchanges = np.broadcast_to(lent, (*shape, n)).reshape(many, n)
+        exchanges = np.broadcast_to(to_numpy(pivots, ldl_solve), (*shape, n)).reshape(many, n)
         factors = np.broadcast_to(a.astype(wide), (*shape, n, n)).reshape(many, n, n)
         flat = out.reshape(many, n, columns)
         for at in range(many):

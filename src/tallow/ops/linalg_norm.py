@@ -9,7 +9,7 @@ from typing import Any
 from ..dtype import DType, as_dtype, bool_, f32, f64
 from ..errors import ArgumentError, NoKernelError, expect
 from ..factories import zeros
-from ..registry import op, primitive
+from ..registry import op
 from ..tensor import Tensor, has_values
 from .complexes import real
 from .elementwise_three import where
@@ -28,7 +28,7 @@ def _real(dtype: DType) -> DType:
 # --- of vectors -----------------------------------------------------------------------------------
 
 
-@primitive
+@op
 def p_norm(input: Tensor, p: float, dims: Sequence[int], keepdim: bool) -> Tensor:
     """The p-norm over the axes `dims`, for finite p; its gradient at 0 is 0.
 

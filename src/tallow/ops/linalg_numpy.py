@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .. import _native
 from ..borrowing import from_numpy
 from ..dtype import DType, complex64, f32, f64
 from ..errors import DTypeError, LinAlgError, NoKernelError, expect
@@ -22,7 +21,7 @@ def to_numpy(x: Tensor, where: object) -> Any:
     numpy's work would not become part of the plan.
     """
     array = unwrap_tensor(x, where)
-    _native.Array.empty((), array.dtype, 0).item()  # raises while a plan is captured
+    empty((), dtype=x.dtype, device="cpu").item()  # raises while a plan is captured
     import numpy as np
 
     return np.asarray(array)
@@ -59,31 +58,7 @@ def lapack(where: object, wanted: str, run: Any, *tensors: Tensor) -> Tensor:
 
 def lapack_many(where: object, wanted: str, run: Any, *tensors: Tensor) -> tuple[Tensor, ...]:
     """`lapack` of what gives several arrays."""
-    if tensors[0].is_meta:
-        return _by_example(run, tensors)
     return tuple(tensor_of(y, tensors[0]) for y in _run(where, wanted, run, tensors))
-
-
-def _by_example(run: Any, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """What `run` gives on meta: it is tried on small matrices, whose sizes stand for the large."""
-    import numpy as np
-
-    ranks = {size: rank for rank, size in enumerate(sorted({n for x in tensors for n in x.shape}))}
-    first = 2 - sum(n < 2 for n in ranks)  # 0 and 1 stand for themselves
-    small = {n: n if n < 2 else rank + first for n, rank in ranks.items()}
-    large = {n: size for size, n in small.items()}
-    examples = []
-    for x in tensors:
-        shape = [small[n] for n in x.shape]
-        plain: Any = (
-            np.eye(shape[-2], shape[-1]) if x.dtype in KINDS else np.arange(1, shape[-1] + 1)
-        )
-        dtype = to_numpy(empty(0, dtype=x.dtype, device="cpu"), "linalg").dtype
-        examples.append(np.broadcast_to(plain, shape).astype(dtype))
-    made = [tensor_of(y, empty(0, dtype=tensors[0].dtype, device="cpu")) for y in run(*examples)]
-    return tuple(
-        empty([large.get(n, n) for n in y.shape], dtype=y.dtype, device="meta") for y in made
-    )
 
 
 def _run(where: object, wanted: str, run: Any, tensors: Sequence[Tensor]) -> Any:
