@@ -29,7 +29,8 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
 @matmul.check
 def _(a: Tensor, b: Tensor) -> None:
     p, q = a.shape, b.shape
-    if not (len(p) == 2 == len(q) and p[1] == q[0] and a.dtype is b.dtype):
+    fits = p and q and p[-1] == q[-2 if len(q) > 1 else 0]
+    if not fits or a.dtype is not b.dtype:
         _refuse_misfits(a, b)
 
 
