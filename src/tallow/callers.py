@@ -139,10 +139,10 @@ _NAMES = {
         ("other", "exponent", "mat2", "vec2", "vec", "tensor", "values"), ("b", "other")
     ),
 }
-_ONLY_OF = {("max", "other"): "dim", ("min", "other"): "dim"}  # a tensor there is an operand
+ONLY_OF = {("max", "other"): "dim", ("min", "other"): "dim"}  # a tensor there is an operand
 _FIRST = ("input", "self", "tensor", "x1", "condition", "A")
 # Hints about memory that change nothing here: what a tensor is made of is settled by its dtype.
-_HINTS = ("layout", "pin_memory", "non_blocking", "names", "memory_format")
+HINTS = ("layout", "pin_memory", "non_blocking", "names", "memory_format")
 
 
 def by_name(op: Op[..., Any], values: tuple[Any, ...], more: dict[str, Any]) -> Any:
@@ -154,11 +154,11 @@ def by_name(op: Op[..., Any], values: tuple[Any, ...], more: dict[str, Any]) -> 
     if isinstance(out, Tensor) and "dtype" in given and given["dtype"] is None:
         given["dtype"] = out.dtype
     for key, value in more.items():
-        if key in _HINTS and "device" in names:
+        if key in HINTS and "device" in names:
             continue
-        target = _parameter_called(key, names, given)
-        if target is None and (op.__name__, key) in _ONLY_OF:
-            target = _ONLY_OF[op.__name__, key]
+        target = parameter_called(key, names, given)
+        if target is None and (op.__name__, key) in ONLY_OF:
+            target = ONLY_OF[op.__name__, key]
         if target is None:
             raise DTypeError(f"{op.__name__}: expected arguments {', '.join(names)}, got {key}=")
         free = given[target] is MISSING or given[target] is defaults[target]
@@ -178,7 +178,8 @@ def by_name(op: Op[..., Any], values: tuple[Any, ...], more: dict[str, Any]) -> 
     return write_out(made, out, op.__name__)
 
 
-def _parameter_called(key: str, names: list[str], given: dict[str, Any]) -> str | None:
+def parameter_called(key: str, names: list[str], given: dict[str, Any]) -> str | None:
+    """The parameter that goes by another library's name, None where there is none."""
     if key in _FIRST:
         for name in (names[0], "x", "input"):  # the tensor need not come first: polygamma(n, x)
             if name in names and given[name] is MISSING:

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tallow import _native
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,9 +37,10 @@ def test_native_stub_is_complete():
             assert given == public(getattr(_native, node.name)), node.name
 
 
-def test_op_reference_is_up_to_date():
+@pytest.mark.parametrize("tool", ["op_reference", "op_devices"])
+def test_op_references_are_up_to_date(tool):
     done = subprocess.run(
-        [sys.executable, ROOT / "tools" / "op_reference.py", "--check"],
+        [sys.executable, ROOT / "tools" / f"{tool}.py", "--check"],
         capture_output=True,
         text=True,
     )
