@@ -147,7 +147,7 @@ class Distances:
         if last - first == 2 * n - 2:
             return first, 2 * n - 1, None
         places = arange(1 - n, n).clamp(-self.limit, self.limit) + self.limit
-        return first, last - first + 1, self.table[places] - first
+        return first, last - first + 1, self.table.to(places.device)[places] - first
 
 
 @dataclass(frozen=True)

@@ -60,11 +60,11 @@ class Rope:
             else:
                 plain = _SCALINGS[scaling.kind](plain, scaling)
             self.scale = scaling.attention_factor or 1.0
-        self.freqs = tensor(plain, dtype=f32)
+        self.freqs = tensor(plain, dtype=f32, device="cpu")
 
     def table(self, positions: Tensor) -> Tensor:
         """`(batch, length)` of integers → `(batch, length, head_dim)`: cosines, then sines."""
-        return rope_table(positions, self.freqs, self.scale)
+        return rope_table(positions, self.freqs.to(positions.device), self.scale)
 
 
 def _linear(freqs: list[float], scaling: RopeScaling) -> list[float]:

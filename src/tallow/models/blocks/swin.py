@@ -166,7 +166,7 @@ class BiasedAttention(SelfAttention):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """`(batch * windows, length, size)` → the same shape, before the output projection."""
         n = x.shape[1]
-        pairs = self.relative_position_bias_table.index_select(0, self.index)
+        pairs = self.relative_position_bias_table.index_select(0, self.index.to(x.device))
         bias = pairs.transpose(0, 1).reshape(1, self.heads, n, n)
         full = for_batch(bias, mask, x.shape[0])
         return attend(self.query(x), self.key(x), self.value(x), self.heads, mask=full)

@@ -105,7 +105,9 @@ class BiasedAttention(Module):
         # In each head queries, keys and values stand beside each other.
         each = self.qkv(self.norm(x)).reshape(b, n, self.heads, 3 * head).transpose(1, 2)
         q, k, v = each.split([head] * 3, 3)
-        bias = self.attention_biases.index_select(1, self.index).reshape(1, self.heads, n, n)
+        bias = self.attention_biases.index_select(1, self.index.to(x.device)).reshape(
+            1, self.heads, n, n
+        )
         out: Tensor = self.proj(merge_heads(attention(q, k, v, mask=bias)))
         return out
 

@@ -160,7 +160,7 @@ class Encoder(Layers):
         """What goes in and what each layer gives, `(batch, length, size)` each."""
         if self.slopes is not None:
             n = x.shape[1]
-            table = self.slopes * arange(1 - n, n).abs()
+            table = self.slopes.to(x.device) * arange(1 - n, n).abs()
             mask = hidden(by_distance(table, n).unsqueeze(0), mask)
         return super().forward(x, mask)
 

@@ -132,7 +132,7 @@ class DistanceBias(Module):
         far = self.furthest
         apart = positions.unsqueeze(-2) - positions.unsqueeze(-1)
         index = (apart.clamp(-far, far) + far).reshape(-1)
-        table = self.weight.index_select(1, self.buckets)
+        table = self.weight.index_select(1, self.buckets.to(positions.device))
         return table.index_select(1, index).reshape(-1, b, n, n).transpose(0, 1)
 
 

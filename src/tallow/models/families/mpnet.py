@@ -87,7 +87,9 @@ class Encoder(Layers):
         """What goes in and what each layer gives, `(batch, length, size)` each."""
         n = x.shape[1]
         places = arange(1 - n, n).clamp(-FURTHEST, FURTHEST) + FURTHEST
-        table = self.relative_attention_bias(self._buckets[places]).transpose(0, 1)
+        table = self.relative_attention_bias(self._buckets.to(places.device)[places]).transpose(
+            0, 1
+        )
         bias = by_distance(table, n).unsqueeze(0)
         return super().forward(x, hidden(bias, mask))
 

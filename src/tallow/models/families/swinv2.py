@@ -83,8 +83,10 @@ class CosineAttention(SelfAttention):
         n, heads = x.shape[1], self.heads
         q, k, v = (split_heads(part(x), heads) for part in (self.query, self.key, self.value))
         q = F.normalize(q, dim=-1) * self.logit_scale.clamp(max=HIGHEST).exp()
-        table = self.continuous_position_bias_mlp(self.table)
-        bias = table.index_select(0, self.index).transpose(0, 1).reshape(1, heads, n, n)
+        table = self.continuous_position_bias_mlp(self.table.to(x.device))
+        bias = (
+            table.index_select(0, self.index.to(x.device)).transpose(0, 1).reshape(1, heads, n, n)
+        )
         bias = 16 * bias.sigmoid()
         # The reference adds the mask twice.
         full = for_batch(bias, None if mask is None else 2 * mask, x.shape[0])
