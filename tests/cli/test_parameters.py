@@ -93,7 +93,7 @@ def test_values(line):
         ("chat m --activations loose", "--activations: expected one of "),
         ("inspect m --json=1", "--json: "),
         ("rerank m q", "arguments are required: TEXT..."),
-        ("imatrix m", "arguments are required: "),
+        ("quantize", "arguments are required: MODEL"),
     ],
 )
 def test_wrong_lines_say_what_is_wrong(run, line, said):

@@ -117,8 +117,10 @@ def declare(parser: argparse.ArgumentParser, rows: Sequence[Parameter]) -> None:
     for row in rows:
         rest: dict[str, Any] = {"default": row.default}
         if isinstance(row.row, Argument):
-            nargs = "+" if row.many else None
-            parser.add_argument(row.name, metavar=row.metavar, type=row.value, nargs=nargs)
+            nargs = ("*", "+")[row.required] if row.many else ("?", None)[row.required]
+            parser.add_argument(
+                row.name, metavar=row.metavar, type=row.value, nargs=nargs, default=row.default
+            )
             continue
         if row.required:
             rest = {"required": True}
