@@ -176,7 +176,7 @@ Array from_list(nb::handle data, int dtype) {
   int kind = shape.ndim && shape.shape[shape.ndim - 1] == 0 ? 2 : 0;
   measure(data, 0, shape, kind);
   DType natural = kind == 0 ? DType::bool_ : kind == 1 ? DType::i64 : default_float;
-  DType wanted = dtype < 0 ? natural : static_cast<DType>(dtype);
+  DType wanted = dtype < 0 ? natural : dtype_from(dtype);
   if (kind == 3) {
     if (dtype >= 0 && wanted != DType::complex64)
       raise("DTypeError", "tensor",
@@ -231,11 +231,11 @@ namespace {
 Array new_array(nb::handle shape, int dtype, int device, const char* where) {
   int64_t dims[kMaxDims];
   int n = static_cast<int>(shape_from(shape, dims));
-  return empty(static_cast<DType>(dtype), dims, n, where, device_from(device));
+  return empty(dtype_from(dtype), dims, n, where, device_from(device));
 }
 
 Array filled(nb::handle shape, nb::handle value, int dtype, int device) {
-  Array one = scalar(value, static_cast<DType>(dtype), "full");
+  Array one = scalar(value, dtype_from(dtype), "full");
   Array out = new_array(shape, dtype, device, "full");
   assign(out, one, "full");
   return out;
@@ -273,7 +273,7 @@ void bind_array(nb::module_& m) {
   c.def_static(
       "empty_like",
       [](const Array& x, int dtype, int device) {
-        return empty(dtype < 0 ? x.dtype : static_cast<DType>(dtype), x.shape, x.ndim, "empty_like",
+        return empty(dtype < 0 ? x.dtype : dtype_from(dtype), x.shape, x.ndim, "empty_like",
                      device < 0 ? x.device() : device_from(device));
       },
       nb::arg("x"), nb::arg("dtype") = -1, nb::arg("device") = -1);
@@ -281,7 +281,7 @@ void bind_array(nb::module_& m) {
   c.def_static(
       "like",
       [](const Array& x, int dtype, int device) {
-        return like(x, dtype < 0 ? x.dtype : static_cast<DType>(dtype), "empty_like",
+        return like(x, dtype < 0 ? x.dtype : dtype_from(dtype), "empty_like",
                     device < 0 ? x.device() : device_from(device));
       },
       nb::arg("x"), nb::arg("dtype") = -1, nb::arg("device") = -1);
@@ -303,7 +303,7 @@ void bind_array(nb::module_& m) {
     x.sync();
     return to_list(x, 0, x.data);
   });
-  c.def("cast", [](const Array& x, int dtype) { return cast(x, static_cast<DType>(dtype), "to"); });
+  c.def("cast", [](const Array& x, int dtype) { return cast(x, dtype_from(dtype), "to"); });
   // A copy on the device of this code; the array itself when it is there.
   c.def("moved", [](const Array& x, int device) {
     return checked([&](Error& error) { return moved(x, device_from(device), "to", error); });

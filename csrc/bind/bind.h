@@ -24,6 +24,7 @@ auto checked(const F& f) {
   return result;
 }
 
+DType dtype_from(int64_t code);  // DTypeError for one that is none
 // Refuses to read elements of an array that has none.
 inline void expect_values(const Array& x, const char* where) {
   checked([&](Error& error) { return expect_values(x, where, error); });

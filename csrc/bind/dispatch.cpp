@@ -174,11 +174,8 @@ DType dtype_of(PyObject* given) {
   nb::object code = nb::steal(PyObject_GetAttrString(given, "code"));
   if (!code.is_valid()) throw nb::python_error();
   const long value = PyLong_AsLong(code.ptr());
-  if (value < 0 || value >= kDTypeCount) {
-    if (!PyErr_Occurred()) PyErr_SetString(PyExc_TypeError, "expected a dtype");
-    throw nb::python_error();
-  }
-  return static_cast<DType>(value);
+  if (value == -1 && PyErr_Occurred()) throw nb::python_error();
+  return dtype_from(value);
 }
 
 // Where results are made: on the device of the first tensor, else where the parameter `device`

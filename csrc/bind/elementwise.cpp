@@ -80,9 +80,8 @@ void bind_elementwise(nb::module_& m) {
         {&condition, {}}, operand_of(a, digits[0], "where"), operand_of(b, digits[1], "where")};
     return call(operands);
   });
-  m.def("promote_types", [](int a, int b) {
-    return static_cast<int>(promote_types(static_cast<DType>(a), static_cast<DType>(b)));
-  });
+  m.def("promote_types",
+        [](int a, int b) { return static_cast<int>(promote_types(dtype_from(a), dtype_from(b))); });
   // The dtype in which two operands (arrays or numbers) meet.
   m.def("result_type", [](nb::handle a, nb::handle b, const char* where) {
     DigitsText digits[2];

@@ -126,7 +126,7 @@ void drop_buffer(void* owner) {
 }
 
 Array from_buffer(nb::handle source, int dtype_code, nb::handle shape, int64_t offset) {
-  DType dtype = static_cast<DType>(dtype_code);
+  DType dtype = dtype_from(dtype_code);
   auto* buffer = new Py_buffer;
   if (PyObject_GetBuffer(source.ptr(), buffer, PyBUF_C_CONTIGUOUS) != 0) {
     delete buffer;
@@ -370,7 +370,7 @@ void bind_exchange(ArrayClass& c) {
   c.def_static("from_strided", &from_strided);
   c.def("move_to", &move_to_buffer);
   c.def("reinterpret", [](const Array& x, int dtype) {
-    auto wanted = static_cast<DType>(dtype);
+    auto wanted = dtype_from(dtype);
     if (bytes_of(wanted) != bytes_of(x.dtype) || is_block(wanted) || is_block(x.dtype))
       raise("DTypeError", "reinterpret",
             std::string("expected a plain dtype of the same size as ") + row(x.dtype).name +

@@ -17,8 +17,7 @@ Array cat_of(nb::handle arrays, int64_t axis, int dtype) {
     list[i] =
         nb::cast<Array*>(nb::handle(PyTuple_GET_ITEM(fast.ptr(), static_cast<Py_ssize_t>(i))));
   return checked([&](Error& error) {
-    return cat(list.data(), static_cast<int64_t>(list.size()), axis, static_cast<DType>(dtype),
-               error);
+    return cat(list.data(), static_cast<int64_t>(list.size()), axis, dtype_from(dtype), error);
   });
 }
 

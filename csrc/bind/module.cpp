@@ -69,6 +69,12 @@ void raise(const Error& error) {
   throw nb::python_error();
 }
 
+DType dtype_from(int64_t code) {
+  if (code < 0 || code >= kDTypeCount)
+    raise("DTypeError", "dtype", "expected the code of a dtype, got " + std::to_string(code));
+  return static_cast<DType>(code);
+}
+
 std::string shape_text(const View& v) { return ShapeText(v).text; }
 
 // --- what the core asks of Python
@@ -167,10 +173,10 @@ NB_MODULE(_native, m) {
            })
       .def("__len__", [](const Plan& p) { return p.size(); });
   // Bytes that the address of an element must be a multiple of.
-  m.def("alignment_of", [](int dtype) { return alignment_of(static_cast<DType>(dtype)); });
+  m.def("alignment_of", [](int dtype) { return alignment_of(dtype_from(dtype)); });
   m.def("num_threads", &num_threads);
   m.def("set_num_threads", &set_num_threads);
-  m.def("set_default_float", [](int code) { default_float = static_cast<DType>(code); });
+  m.def("set_default_float", [](int code) { default_float = dtype_from(code); });
   m.def("pool_stats", [] {
     PoolStats s = pool_stats();
     return nb::make_tuple(s.in_use, s.cached, s.peak);
