@@ -129,6 +129,98 @@ TL_API const char* tl_kernel_signature(const tl_kernel* kernel);
 /* Runs the kernel. NULL, or the text of the error, which stays until this thread's next failure. */
 TL_API const char* tl_call(const tl_kernel* kernel, const tl_arg* args, int n);
 
+/* --- operations: they settle dtypes, shapes and memory, and give new arrays, or NULL on failure
+ * ------------------------------------------------------------------------------------------------------
+ */
+
+/* An operand that may be a number; numbers weigh less than arrays in promotion. */
+enum { TL_BOOLEAN = 4, TL_COMPLEX = 5 };
+typedef struct tl_operand {
+  int32_t kind; /* TL_ARRAY, TL_BOOLEAN, TL_INTEGER, TL_REAL or TL_COMPLEX */
+  tl_array* array;
+  int64_t integer;
+  double real, imag;
+} tl_operand;
+
+static inline tl_operand tl_of_array(tl_array* array) {
+  tl_operand operand = {TL_ARRAY, NULL, 0, 0, 0};
+  operand.array = array;
+  return operand;
+}
+static inline tl_operand tl_of_boolean(int value) {
+  tl_operand operand = {TL_BOOLEAN, NULL, 0, 0, 0};
+  operand.integer = value != 0;
+  return operand;
+}
+static inline tl_operand tl_of_integer(int64_t value) {
+  tl_operand operand = {TL_INTEGER, NULL, 0, 0, 0};
+  operand.integer = value;
+  return operand;
+}
+static inline tl_operand tl_of_real(double value) {
+  tl_operand operand = {TL_REAL, NULL, 0, 0, 0};
+  operand.real = value;
+  return operand;
+}
+static inline tl_operand tl_of_complex(double real, double imag) {
+  tl_operand operand = {TL_COMPLEX, NULL, 0, 0, 0};
+  operand.real = real;
+  operand.imag = imag;
+  return operand;
+}
+
+/* The dtype in which operands meet, as in PyTorch: arrays with axes decide, then arrays of none,
+ * then numbers; a later group counts only when it is of a higher category. -1 on failure. */
+TL_API int tl_promote(const tl_operand* operands, int n);
+
+/* An op of ops/elementwise.def by name: operands promoted and broadcast, then the op's constants
+ * (most have none: NULL, 0). The second form writes into an array of the result's shape. */
+TL_API tl_array* tl_elementwise(const char* op, const tl_operand* operands, int n,
+                                const double* constants, int count);
+TL_API const char* tl_elementwise_into(tl_array* target, const char* op, const tl_operand* operands,
+                                       int n, const double* constants, int count);
+
+/* "sum", "mean", "prod", "amax", "amin", "any" or "all" over these axes (none: all of them). Sums
+ * and products of integers are i64. */
+TL_API tl_array* tl_reduce(const char* op, const tl_array* array, const int64_t* axes, int n,
+                           int keepdim);
+
+/* (..., m, k) x (..., k, n), promoted, leading axes broadcast; of one axis they are vectors. */
+TL_API tl_array* tl_matmul(const tl_array* a, const tl_array* b);
+
+/* In another dtype, to and from block dtypes too; the same array when it has that dtype. */
+TL_API tl_array* tl_cast(const tl_array* array, int dtype);
+/* In row-major order; the same array when it is. */
+TL_API tl_array* tl_contiguous(const tl_array* array);
+/* Writes the source, broadcast and converted, into the target. */
+TL_API const char* tl_copy(tl_array* target, const tl_array* source);
+/* Arrays one after the other along an axis, promoted. */
+#define TL_MAX_JOINED 256
+TL_API tl_array* tl_cat(tl_array* const* arrays, int n, int64_t axis);
+
+/* A view by name: "reshape" (copies where no view can have the shape), "view", "transpose",
+ * "permute", "expand", "squeeze", "unsqueeze", "narrow", "as_strided", "view_dtype",
+ * "view_as_real", "view_as_complex". The arguments are lists of integers. */
+typedef struct tl_list {
+  const int64_t* values;
+  int count;
+} tl_list;
+TL_API tl_array* tl_view(const tl_array* array, const char* name, const tl_list* lists, int n);
+/* Its lists, such as "axis:i start:i length:i": i one integer, i? one or none, I any number. */
+TL_API const char* tl_view_signature(const char* name);
+/* The array seen in a larger shape: "expand". */
+TL_API tl_array* tl_broadcast(const tl_array* array, const int64_t* shape, int ndim);
+
+/* A view picked out as by Python's x[1, ::-2, None, ...]. Bounds may be TL_OMITTED. */
+enum { TL_INDEX = 0, TL_RANGE = 1, TL_NEW_AXIS = 2, TL_ELLIPSIS = 3 };
+#define TL_OMITTED INT64_MIN
+typedef struct tl_index {
+  int32_t kind;
+  int64_t start; /* of TL_INDEX the index */
+  int64_t stop, step;
+} tl_index;
+TL_API tl_array* tl_slice(const tl_array* array, const tl_index* items, int n);
+
 /* The text of this thread's last failure; "" when there was none. */
 TL_API const char* tl_last_error(void);
 

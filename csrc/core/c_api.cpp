@@ -1,36 +1,24 @@
 // The C ABI of tallow.h over core: handles are heap-allocated Arrays, errors are texts of the
 // calling thread.
-#include "../tallow.h"
+#include "c_api.h"
 
+#include <cstdarg>
 #include <cstdio>
 #include <cstring>
 #include <new>
 #include <utility>
 
 #include "alloc.h"
-#include "call.h"
 #include "parallel.h"
 
-struct tl_array {
-  tl::Array array;
-};
-
 namespace tl {
-
 namespace {
 
 static_assert(TL_MAX_DIMS == kMaxDims && TL_MAX_ARGS == kMaxArgs, "tallow.h repeats the limits");
 
-thread_local char last_error[512] = "";
-
-template <class... T>
-void fail(const char* format, T... values) {
-  snprintf(last_error, sizeof last_error, format, values...);
-}
+thread_local char last_error[sizeof(Error::text)] = "";
 
 const Kernel* unwrap(const tl_kernel* kernel) { return reinterpret_cast<const Kernel*>(kernel); }
-
-bool known(int dtype) { return dtype >= 0 && dtype < kDTypeCount; }
 
 // The table calls the type `bool_`, since C++ has taken the word.
 const char* name_of(int dtype) {
@@ -38,7 +26,7 @@ const char* name_of(int dtype) {
 }
 
 bool good_shape(const char* where, int dtype, const int64_t* shape, int ndim) {
-  if (!known(dtype))
+  if (!known_dtype(dtype))
     fail("%s: expected a dtype code, got %d", where, dtype);
   else if (ndim < 0 || ndim > kMaxDims || (ndim && !shape))
     fail("%s: expected 0 to %d axes, got %d", where, kMaxDims, ndim);
@@ -52,15 +40,6 @@ bool good_shape(const char* where, int dtype, const int64_t* shape, int ndim) {
   return false;
 }
 
-tl_array* handle(const char* where, Array&& array) {
-  void* memory = array.ok() ? pool_alloc(sizeof(tl_array)) : nullptr;
-  if (!memory) {
-    fail("%s: out of memory", where);
-    return nullptr;
-  }
-  return new (memory) tl_array{std::move(array)};
-}
-
 struct Owner {
   void (*release)(void*);
   void* owner;
@@ -71,38 +50,25 @@ void release_owner(void* raw) {
   pool_free(owner, sizeof(Owner));
 }
 
-const char* run(const Kernel& kernel, const tl_arg* given, int n) {
-  if (n < 0 || n > kMaxArgs) return "expected at most 24 arguments";
-  Arg args[kMaxArgs];
-  for (int i = 0; i < n; ++i) {
-    args[i].kind = static_cast<Arg::Kind>(given[i].kind);
-    args[i].i = given[i].value.i;
-    if (given[i].kind == TL_ARRAY) {
-      if (!given[i].value.a) return "an argument is a null array";
-      args[i].a = &given[i].value.a->array;
-    } else if (given[i].kind == TL_REAL) {
-      args[i].f = given[i].value.f;
-    }
-  }
-  if (const char* error = check_call(kernel, args, n)) return error;
-  for (int i = 0; i < n; ++i) {
-    if (!(kernel.written >> i & 1) || args[i].kind == Arg::none) continue;
-    const View& out = *args[i].a;
-    for (int axis = 0; axis < out.ndim; ++axis) {
-      if (out.strides[axis] == 0 && out.shape[axis] > 1)
-        return "expected an output whose elements lie apart";
-    }
-    Storage* storage = given[i].value.a->array.storage();
-    if (!detach(storage)) return "out of memory";
-    given[i].value.a->array.count_write();
-  }
-  for (int i = 0; i < n; ++i) {
-    if (args[i].kind == Arg::array) given[i].value.a->array.sync();
-  }
-  return kernel.fn(args, n);
+}  // namespace
+
+const char* fail(const char* format, ...) {
+  va_list values;
+  va_start(values, format);
+  vsnprintf(last_error, sizeof last_error, format, values);
+  va_end(values);
+  return last_error;
 }
 
-}  // namespace
+tl_array* handle(const char* where, Array&& array) {
+  void* memory = array.ok() ? pool_alloc(sizeof(tl_array)) : nullptr;
+  if (!memory) {
+    fail("%s: out of memory", where);
+    return nullptr;
+  }
+  return new (memory) tl_array{std::move(array)};
+}
+
 }  // namespace tl
 
 using namespace tl;
@@ -116,9 +82,9 @@ int tl_dtype_by_name(const char* name) {
   fail("tl_dtype_by_name: expected the name of a dtype, got %s", name ? name : "NULL");
   return -1;
 }
-const char* tl_dtype_name(int dtype) { return known(dtype) ? name_of(dtype) : nullptr; }
-int tl_dtype_bytes(int dtype) { return known(dtype) ? kDTypes[dtype].bytes : 0; }
-int tl_dtype_block(int dtype) { return known(dtype) ? kDTypes[dtype].block : 0; }
+const char* tl_dtype_name(int dtype) { return known_dtype(dtype) ? name_of(dtype) : nullptr; }
+int tl_dtype_bytes(int dtype) { return known_dtype(dtype) ? kDTypes[dtype].bytes : 0; }
+int tl_dtype_block(int dtype) { return known_dtype(dtype) ? kDTypes[dtype].block : 0; }
 
 tl_array* tl_array_new(int dtype, const int64_t* shape, int ndim) {
   const char* where = "tl_array_new";
@@ -182,7 +148,8 @@ tl_array* tl_array_view(const tl_array* array, const int64_t* shape, const int64
   }
   __int128 first = static_cast<__int128>(base.byte_offset()) + low / block * bytes;
   __int128 end = static_cast<__int128>(base.byte_offset()) + (high / block + 1) * bytes;
-  if (!whole || (!empty && (first < 0 || end > static_cast<__int128>(base.storage()->bytes)))) {
+  if (!whole ||
+      (!empty && (first < 0 || end > static_cast<__int128>(held_bytes(*base.storage()))))) {
     fail("%s: expected a view inside the storage%s", where, whole ? "" : ", of whole blocks");
     return nullptr;
   }
@@ -230,15 +197,22 @@ const char* tl_kernel_signature(const tl_kernel* kernel) {
   return kernel ? unwrap(kernel)->signature : nullptr;
 }
 
-const char* tl_call(const tl_kernel* kernel, const tl_arg* args, int n) {
-  if (!kernel || (n > 0 && !args)) {
-    fail("tl_call: expected a kernel and arguments, got NULL");
-    return last_error;
+const char* tl_call(const tl_kernel* kernel, const tl_arg* given, int n) {
+  if (!kernel || (n > 0 && !given))
+    return fail("tl_call: expected a kernel and arguments, got NULL");
+  if (n < 0 || n > kMaxArgs)
+    return fail("tl_call: expected at most %d arguments, got %d", kMaxArgs, n);
+  Arg args[kMaxArgs];
+  for (int i = 0; i < n; ++i) {
+    args[i].kind = static_cast<Arg::Kind>(given[i].kind);
+    args[i].i = given[i].value.i;
+    if (given[i].kind == TL_ARRAY)
+      args[i].a = given[i].value.a ? &given[i].value.a->array : nullptr;
+    else if (given[i].kind == TL_REAL)
+      args[i].f = given[i].value.f;
   }
-  const char* error = run(*unwrap(kernel), args, n);
-  if (!error) return nullptr;
-  fail("%s: %s", unwrap(kernel)->name, error);
-  return last_error;
+  Error error;
+  return run_checked(*unwrap(kernel), args, n, error) ? nullptr : fail(error);
 }
 
 const char* tl_last_error(void) { return last_error; }

@@ -13,7 +13,7 @@ bool select(View& v, int axis, int64_t index, Error& error) {
                      "index %lld is out of range for axis %d of length %lld",
                      static_cast<Long>(index), axis, static_cast<Long>(n));
   if (!keep_blocks(v, axis != v.ndim - 1, kWhere, error)) return false;
-  shift(v, (index < 0 ? index + n : index) * v.strides[axis]);
+  shift(v, index < 0 ? index + n : index, v.strides[axis]);
   remove_axis(v, axis);
   return true;
 }
@@ -45,9 +45,10 @@ bool slice(View& v, int axis, const IndexItem& item, Error& error) {
     const bool cuts = item.step == 1 && start % block == 0 && count % block == 0;
     if (!keep_blocks(v, cuts, "slice", error)) return false;
   }
-  if (count > 0) shift(v, start * v.strides[axis]);
+  if (count > 0) shift(v, start, v.strides[axis]);
   v.shape[axis] = count;
-  if (count > 1) v.strides[axis] *= item.step;  // a step longer than the axis could overflow
+  // A step longer than the axis could overflow, and so could the stride of what has no elements.
+  if (count > 1) __builtin_mul_overflow(v.strides[axis], item.step, &v.strides[axis]);
   return true;
 }
 

@@ -60,8 +60,8 @@ Array cat(const Array* const* arrays, int64_t count, int64_t dim, DType dtype, E
     const Array& x = *arrays[i];
     if (left_out(x)) continue;
     View place = out;
-    shift(place, at * out.strides[axis]);
     place.shape[axis] = x.shape[axis];
+    shift(place, at, out.strides[axis]);
     at += x.shape[axis];
     Array part = out.with(place);
     if (part.size() > 0 && !copy_into(part, x, kWhere, error)) return {};

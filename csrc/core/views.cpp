@@ -266,7 +266,7 @@ Array narrow(const Array& x, int64_t axis, int64_t start, int64_t length, Error&
   bool whole = i != x.ndim - 1 || (start % block == 0 && length % block == 0);
   if (!keep_blocks(x, whole, where, error)) return {};
   View out = x;
-  shift(out, start * out.strides[i]);
+  shift(out, start, out.strides[i]);
   out.shape[i] = length;
   return x.with(out);
 }
@@ -301,7 +301,7 @@ Array as_strided(const Array& x, IntList shape, IntList strides, int64_t offset,
               static_cast<Long>(held_bytes(*x.storage()) / bytes_of(x.dtype)));
     return {};
   }
-  if (!empty) shift(out, offset);
+  if (!empty) shift(out, offset, 1);
   return x.with(out);
 }
 
@@ -357,10 +357,12 @@ Array view_as_real(const Array& x, Error& error) {
   }
   View out = x;
   out.dtype = DType::f32;
-  for (int i = 0; i < out.ndim; ++i) out.strides[i] *= out.shape[i] > 1 ? 2 : 1;
+  bool large = false;
+  for (int i = 0; i < out.ndim; ++i)
+    large |= out.shape[i] > 1 && __builtin_mul_overflow(out.strides[i], 2, &out.strides[i]);
   out.shape[out.ndim] = 2;
   out.strides[out.ndim++] = 1;
-  if (contiguous_bytes(out.dtype, out.shape, out.ndim) >= 0) return x.with(out);
+  if (!large && contiguous_bytes(out.dtype, out.shape, out.ndim) >= 0) return x.with(out);
   error.set(ErrorKind::shape, where, "expected fewer than 2**63 bytes, got %s", ShapeText(x).text);
   return {};
 }

@@ -46,7 +46,13 @@ Array call_view(const ViewOp& op, const Array& x, const IntList* lists, int n, E
 
 // The axis counted from the front; -1 with an error when there is none.
 int axis_of(int64_t axis, int ndim, const char* where, Error& error);
-inline void shift(View& v, int64_t elements) {
+// Moves the first element along an axis. Only a view without elements has strides beyond any
+// memory, and where that begins does not matter.
+inline void shift(View& v, int64_t steps, int64_t stride) {
+  constexpr int64_t kFar = int64_t{1} << 44;
+  int64_t elements;
+  if (__builtin_mul_overflow(steps, stride, &elements) || elements > kFar || elements < -kFar)
+    return;
   v.data += elements / block_of(v.dtype) * bytes_of(v.dtype);
 }
 // In block dtypes the last axis is stored in blocks and stays where it is: false, unless `ok`.

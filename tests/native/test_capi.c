@@ -1,21 +1,12 @@
 /* Drives tallow.h from plain C: arrays, views, three kernels against loops written here, and calls
  * that must be refused. */
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "tallow.h"
+#include "check.h"
 
-static int failures = 0, checks = 0;
-#define CHECK(ok)                                                           \
-  do {                                                                      \
-    ++checks;                                                               \
-    if (!(ok)) {                                                            \
-      ++failures;                                                           \
-      printf("%s:%d: %s (%s)\n", __FILE__, __LINE__, #ok, tl_last_error()); \
-    }                                                                       \
-  } while (0)
+int failures = 0, checks = 0;
 
 static tl_array* floats(int rows, int columns) {
   int64_t shape[2] = {rows, columns};
@@ -206,6 +197,7 @@ int main(void) {
   test_borrowed();
   test_refusals();
   test_machine();
+  test_operations();
   printf("C ABI (%s): %d checks, %d failures\n", tl_isa(), checks, failures);
   return failures != 0;
 }
