@@ -143,8 +143,8 @@ const char* join(const Arg* args, int) {
       views[2]->dtype != DType::f32)
     return "expected two arrays of f32 and an output of complex64";
   if (const char* error = differ(views, 3)) return error;
-  Form part = reading(DType::f32, Wide::raw);
-  Form forms[] = {reading(DType::complex64, Wide::raw), part, part};
+  Conversion part = reading(DType::f32, ComputeType::raw);
+  Conversion forms[] = {reading(DType::complex64, ComputeType::raw), part, part};
   run_steps(
       views, forms, 2,
       [](void* o, const void* const* in, int64_t n, const double*) {

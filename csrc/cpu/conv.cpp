@@ -46,15 +46,15 @@ bool moderate(const Conv& v) {
   // What is laid out of x has at most as many elements as x has for each tap, or out for each
   // channel of x.
   int64_t laid, channels;
-  if (__builtin_mul_overflow(v.x.size(), max64(1, v.taps()), &laid) ||
-      __builtin_mul_overflow(v.x.shape[0] * v.x.shape[1], v.pixels(), &channels) ||
+  if (__builtin_mul_overflow(v.x.size(), max64(1, v.kernel_elements()), &laid) ||
+      __builtin_mul_overflow(v.x.shape[0] * v.x.shape[1], v.out_positions(), &channels) ||
       max64(laid, channels) > int64_t{1} << 56)
     return false;
   for (int i = 0; i < 3; ++i) {
-    int64_t reach, width;
-    if (__builtin_mul_overflow(v.weight.shape[2 + i], v.dilation[i], &reach) ||
+    int64_t effective_kernel, width;
+    if (__builtin_mul_overflow(v.weight.shape[2 + i], v.dilation[i], &effective_kernel) ||
         __builtin_mul_overflow(v.out.shape[2 + i], v.stride[i], &width) ||
-        max64(reach, width) > int64_t{1} << 60)
+        max64(effective_kernel, width) > int64_t{1} << 60)
       return false;
   }
   return true;
@@ -148,27 +148,28 @@ Phase phase_of(const Conv& v, int axis, int64_t tap) {
 // channel].
 template <class T>
 void phase_weight(const Conv& v, const T* weight, const Phase (&p)[3], T* to) {
-  const int64_t rows = v.rows(), channels = v.channels(), all = v.taps();
-  const int64_t taps = p[0].count * p[1].count * p[2].count;
+  const int64_t out_channels = v.out_channels(), channels = v.channels(), all = v.kernel_elements();
+  const int64_t kernel_elements = p[0].count * p[1].count * p[2].count;
   const int64_t high = v.weight.shape[3], wide = v.weight.shape[4];
   // Some channels together: their taps follow each other in the weight, rows lie pages apart.
   constexpr int64_t kBlock = 16;
   const int64_t blocks = ceil_div(channels, kBlock);
-  parallel_for(v.groups * blocks, 1 + 512 / (1 + rows * taps),
+  parallel_for(v.groups * blocks, 1 + 512 / (1 + out_channels * kernel_elements),
                [&](int64_t begin, int64_t end, int) {
                  for (int64_t i = begin; i < end; ++i) {
                    const int64_t group = i / blocks, c0 = i % blocks * kBlock;
                    const int64_t some = min64(kBlock, channels - c0);
                    int64_t r = 0, c = c0;
-                   for (int64_t j = 0; j < rows * some; ++j, ++c) {
+                   for (int64_t j = 0; j < out_channels * some; ++j, ++c) {
                      if (c == c0 + some) {
                        c = c0;
                        ++r;
                      }
-                     const T* from = weight + ((group * rows + r) * channels + c) * all;
-                     T* line = to + ((group * channels + c) * rows + r) * taps;
-                     if (taps == all) {
-                       for (int64_t t = 0; t < taps; ++t) line[t] = from[taps - 1 - t];
+                     const T* from = weight + ((group * out_channels + r) * channels + c) * all;
+                     T* line = to + ((group * channels + c) * out_channels + r) * kernel_elements;
+                     if (kernel_elements == all) {
+                       for (int64_t t = 0; t < kernel_elements; ++t)
+                         line[t] = from[kernel_elements - 1 - t];
                        continue;
                      }
                      for (int64_t z = p[0].count - 1; z >= 0; --z) {
@@ -217,7 +218,7 @@ const char* input_grad(const Conv& v, const View* bias) {
                         phase_of(v, 1, i / phases[2] % phases[1]), phase_of(v, 2, i % phases[2])};
     back.out = v.x;
     back.weight.shape[0] = v.x.shape[1];
-    back.weight.shape[1] = v.rows();
+    back.weight.shape[1] = v.out_channels();
     for (int axis = 0; axis < 3; ++axis) {
       back.out.shape[2 + axis] = p[axis].length;
       if (p[axis].length > 0)

@@ -17,10 +17,12 @@ struct Conv {
   int64_t stride[3], offset[3], dilation[3];
 
   TL_INLINE int64_t batch() const { return out.shape[0]; }
-  TL_INLINE int64_t rows() const { return out.shape[1] / groups; }    // per group
-  TL_INLINE int64_t channels() const { return x.shape[1] / groups; }  // per group
-  TL_INLINE int64_t taps() const { return weight.shape[2] * weight.shape[3] * weight.shape[4]; }
-  TL_INLINE int64_t pixels() const { return out.shape[2] * out.shape[3] * out.shape[4]; }
+  TL_INLINE int64_t out_channels() const { return out.shape[1] / groups; }  // per group
+  TL_INLINE int64_t channels() const { return x.shape[1] / groups; }        // per group
+  TL_INLINE int64_t kernel_elements() const {
+    return weight.shape[2] * weight.shape[3] * weight.shape[4];
+  }
+  TL_INLINE int64_t out_positions() const { return out.shape[2] * out.shape[3] * out.shape[4]; }
 };
 
 TL_INLINE int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0); }

@@ -8,7 +8,8 @@ namespace tl::TL_ISA {
 constexpr int kMostStride = 4;
 
 bool depthwise_fits(const Conv& v) {
-  if (v.channels() != 1 || v.rows() > 4 || v.stride[1] > kMostStride || v.stride[2] > kMostStride)
+  if (v.channels() != 1 || v.out_channels() > 4 || v.stride[1] > kMostStride ||
+      v.stride[2] > kMostStride)
     return false;
   // A far dilation would lay out mostly zeros, or more than there is memory for.
   const double rows = 1 + static_cast<double>(v.weight.shape[3] * v.dilation[1] / v.stride[1]);
@@ -139,9 +140,10 @@ TL_INLINE void store_vec(T* p, VecOf<T> x) {
 
 // to[i] = Σ_t w[t]·from[at[t] + i]; up to 4 vectors are written beyond n.
 template <class T, int kTaps>
-void shifted_sums(const T* from, const int64_t* at, const T* w, int64_t taps, int64_t n, T* to) {
+void shifted_sums(const T* from, const int64_t* at, const T* w, int64_t kernel_elements, int64_t n,
+                  T* to) {
   constexpr int kV = kVec<T>;
-  const int64_t count = kTaps ? kTaps : taps;
+  const int64_t count = kTaps ? kTaps : kernel_elements;
   for (int64_t i = 0; i < n; i += 4 * kV) {
     VecOf<T> a = {}, b = {}, c = {}, d = {};
 #pragma GCC unroll 9
@@ -203,20 +205,21 @@ int64_t square(const Conv& v) {
 template <class T>
 const char* forward(const Conv& v) {
   const Layout l(v);
-  const int64_t taps = v.taps(), width = v.out.shape[4], height = v.out.shape[3];
+  const int64_t kernel_elements = v.kernel_elements(), width = v.out.shape[4],
+                height = v.out.shape[3];
   const int64_t bands = ceil_div(height, l.most), depth = v.out.shape[2], all = v.out.shape[1];
   const int64_t side = square(v), whole = ceil_div(width, kVec<T>) * kVec<T>;
   const int64_t pitch = side ? whole : l.pitch;  // of the sums
   const int64_t result = (l.most + 8) * pitch + 4 * kVec<T>;
   const size_t own = ((l.size(v) + result) * sizeof(T) + 63) / 64 * 64;
   Scratch memory(own * num_threads()), weight_memory(plain_bytes<T>(v.weight)),
-      at_memory(taps * sizeof(int64_t));
+      at_memory(kernel_elements * sizeof(int64_t));
   if (!memory.as<char>() || !weight_memory.as<char>() || !at_memory.as<char>())
     return "conv: out of memory";
   const T* weight = plain<T>(v.weight, weight_memory.as<T>());
   int64_t* at = at_memory.as<int64_t>();
   l.shifts(v, at);
-  const int64_t work = l.most * width * (taps + 4);
+  const int64_t work = l.most * width * (kernel_elements + 4);
   parallel_for(
       v.batch() * all * depth * bands, 1 + 65536 / work,
       [&](int64_t begin, int64_t end, int worker) {
@@ -224,7 +227,7 @@ const char* forward(const Conv& v) {
         T* tile = laid + l.size(v);
         int64_t last = -1;  // the band that is laid out
         // The channels that share an input follow each other. Counted, for divisions are slow.
-        const int64_t m = v.rows();
+        const int64_t m = v.out_channels();
         int64_t sub = begin % m, band = begin / m, place = band % bands, z = band / bands % depth;
         int64_t c = band / bands / depth % v.groups, n = band / bands / depth / v.groups;
         const auto next = [](int64_t& index, int64_t count) {
@@ -238,14 +241,14 @@ const char* forward(const Conv& v) {
           if (band != last)
             lay_out<T>(v, l, n, c, z, y0, rows, last >= 0 && bands * depth == 1, laid);
           last = band;
-          const T* w = weight + row * taps;
+          const T* w = weight + row * kernel_elements;
           if (side) {
             if constexpr (__is_same(T, float))
               (side == 5 ? square_sums<5> : square_sums<7>)(laid, l.pitch, w, rows, width, tile);
-          } else if (taps == 9) {
-            shifted_sums<T, 9>(laid, at, w, taps, l.flat(rows, width), tile);
+          } else if (kernel_elements == 9) {
+            shifted_sums<T, 9>(laid, at, w, kernel_elements, l.flat(rows, width), tile);
           } else {
-            shifted_sums<T, 0>(laid, at, w, taps, l.flat(rows, width), tile);
+            shifted_sums<T, 0>(laid, at, w, kernel_elements, l.flat(rows, width), tile);
           }
           const T add = v.has_bias ? scalar_at<T>(v.bias, row * v.bias.strides[0]) : T(0);
           const int64_t to = n * v.out.strides[0] + row * v.out.strides[1] + z * v.out.strides[2] +
@@ -294,10 +297,11 @@ template <class T>
 const char* weight_grad(const Conv& v) {
   constexpr int kV = kVec<T>;
   const Layout l(v);
-  const int64_t taps = v.taps(), width = v.out.shape[4], height = v.out.shape[3];
+  const int64_t kernel_elements = v.kernel_elements(), width = v.out.shape[4],
+                height = v.out.shape[3];
   const int64_t result = (l.most * l.pitch + 2 * kV) / kV * kV;
-  const size_t own = ((l.size(v) + result + taps) * sizeof(T) + 63) / 64 * 64;
-  Scratch memory(own * num_threads()), at_memory(taps * sizeof(int64_t));
+  const size_t own = ((l.size(v) + result + kernel_elements) * sizeof(T) + 63) / 64 * 64;
+  Scratch memory(own * num_threads()), at_memory(kernel_elements * sizeof(int64_t));
   if (!memory.as<char>() || !at_memory.as<char>()) return "conv: out of memory";
   int64_t* at = at_memory.as<int64_t>();
   l.shifts(v, at);
@@ -307,12 +311,12 @@ const char* weight_grad(const Conv& v) {
     T *g = laid + l.size(v), *sums = g + result;
     for (int64_t i = 0; i < l.size(v); ++i) laid[i] = 0;  // what follows the last row is read, × 0
     for (int64_t row = begin; row < end; ++row) {
-      for (int64_t t = 0; t < taps; ++t) sums[t] = 0;
+      for (int64_t t = 0; t < kernel_elements; ++t) sums[t] = 0;
       for (int64_t n = 0; n < v.batch(); ++n) {
         for (int64_t z = 0; z < v.out.shape[2]; ++z) {
           for (int64_t y0 = 0; y0 < height; y0 += l.most) {
             const int64_t rows = min64(l.most, height - y0);
-            lay_out<T>(v, l, n, row / v.rows(), z, y0, rows, false, laid);
+            lay_out<T>(v, l, n, row / v.out_channels(), z, y0, rows, false, laid);
             for (int64_t r = 0; r < rows; ++r) {
               const int64_t from = n * v.out.strides[0] + row * v.out.strides[1] +
                                    z * v.out.strides[2] + (y0 + r) * v.out.strides[3];
@@ -321,11 +325,11 @@ const char* weight_grad(const Conv& v) {
             }
             const int64_t flat = l.flat(rows, width), whole = ceil_div(flat, kV) * kV;
             for (int64_t i = flat; i < whole; ++i) g[i] = 0;
-            for (int64_t t = 0; t < taps; ++t) sums[t] += dot<T>(g, laid + at[t], whole);
+            for (int64_t t = 0; t < kernel_elements; ++t) sums[t] += dot<T>(g, laid + at[t], whole);
           }
         }
       }
-      for (int64_t t = 0; t < taps; ++t) {
+      for (int64_t t = 0; t < kernel_elements; ++t) {
         const int64_t to = row * w.strides[0] + t / (w.shape[4] * w.shape[3]) * w.strides[2] +
                            t / w.shape[4] % w.shape[3] * w.strides[3] +
                            t % w.shape[4] * w.strides[4];

@@ -68,12 +68,13 @@ TL_INLINE void pack_lines(const Piece<T>* pieces, int made, int64_t channel, int
   }
 }
 
-// A panel of patches: to[(c·taps + t)·columns + lane] for channels 0 … count - 1 of `data`.
+// A panel of patches: to[(c·kernel_elements + t)·columns + lane] for channels 0 … count - 1 of
+// `data`.
 template <class T>
 inline void pack_patches(const Conv& v, const Input<T>& in, const T* data, int64_t count,
                          const Run* runs, int run_count, T* to) {
   constexpr int kN = kPanelColumns<T>;
-  const int64_t kernel = v.weight.shape[4], step = v.taps() * kN;
+  const int64_t kernel = v.weight.shape[4], step = v.kernel_elements() * kN;
   for (int64_t kz = 0; kz < v.weight.shape[2]; ++kz) {
     for (int64_t ky = 0; ky < v.weight.shape[3]; ++ky, to += kernel * kN) {
       // The runs whose row lies inside, and where their line begins.
@@ -111,12 +112,12 @@ template <class T>
 inline void write_outputs(const Conv& v, int64_t row0, int64_t rows, int64_t first, int64_t count,
                           const T* tile, int64_t tile_row) {
   const View& out = v.out;
-  const int64_t width = out.shape[4], pixels = v.pixels();
+  const int64_t width = out.shape[4], out_positions = v.out_positions();
   const bool flat = (out.shape[3] == 1 || out.strides[3] == width * out.strides[4]) &&
                     (out.shape[2] == 1 || out.strides[2] == out.shape[3] * width * out.strides[4]);
-  const int64_t line = flat ? pixels : width;
+  const int64_t line = flat ? out_positions : width;
   for (int64_t i = 0; i < count;) {
-    const int64_t at = first + i, n = at / pixels, pixel = at % pixels;
+    const int64_t at = first + i, n = at / out_positions, pixel = at % out_positions;
     const int64_t here = min64(count - i, line - pixel % line);
     const int64_t x = pixel % width, y = pixel / width % out.shape[3],
                   z = pixel / width / out.shape[3];
@@ -167,18 +168,19 @@ struct Cut {
 };
 
 // Channels whose patches are packed at once: about kDepth lines.
-TL_INLINE int64_t channels_at_once(int64_t channels, int64_t taps) {
-  return min64(channels, max64(1, (kDepth + 8) / taps));
+TL_INLINE int64_t channels_at_once(int64_t channels, int64_t kernel_elements) {
+  return min64(channels, max64(1, (kDepth + 8) / kernel_elements));
 }
 
 template <class T>
 inline const char* conv_by_product(const Conv& v) {
   constexpr int kN = kPanelColumns<T>;
-  const int64_t taps = v.taps(), channels = v.channels(), depth = channels * taps, rows = v.rows();
-  const int64_t pixels = v.pixels(), columns = v.batch() * pixels;
-  const Cut cut(columns, kN, rows, v.groups);
-  const int64_t at_once = channels_at_once(channels, taps);
-  const int64_t panel = at_once * taps * kN;  // elements of a packed panel of one step
+  const int64_t kernel_elements = v.kernel_elements(), channels = v.channels(),
+                depth = channels * kernel_elements, out_channels = v.out_channels();
+  const int64_t out_positions = v.out_positions(), columns = v.batch() * out_positions;
+  const Cut cut(columns, kN, out_channels, v.groups);
+  const int64_t at_once = channels_at_once(channels, kernel_elements);
+  const int64_t panel = at_once * kernel_elements * kN;  // elements of a packed panel of one step
   const int64_t steps = ceil_div(channels, max64(1, at_once));
   const size_t tile_bytes = (cut.rows * cut.block * kN * sizeof(T) + 63) / 64 * 64;
   const size_t pack_bytes = cut.block * panel * sizeof(T);
@@ -219,7 +221,8 @@ inline const char* conv_by_product(const Conv& v) {
       const int64_t row_block = i % cut.row_blocks, rest = i / cut.row_blocks;
       const int64_t panel0 = rest % cut.column_blocks * cut.block, group = rest / cut.column_blocks;
       const int64_t panels = min64(cut.block, cut.panels - panel0), row0 = row_block * cut.rows;
-      const int64_t here = min64(cut.rows, rows - row0), first_row = group * rows + row0;
+      const int64_t here = min64(cut.rows, out_channels - row0),
+                    first_row = group * out_channels + row0;
       for (int64_t step = 0; step < steps; ++step) {
         const int64_t c0 = step * at_once, some = min64(at_once, channels - c0);
         const T* b = packed;
@@ -227,8 +230,9 @@ inline const char* conv_by_product(const Conv& v) {
           b = shared + (group * steps + step) * cut.panels * panel;
         else
           pack(group, step, panel0, panels, packed);
-        conv_product<T>(here, panels, some * taps, weight + first_row * depth + c0 * taps, depth, b,
-                        panel, tile, step > 0);
+        conv_product<T>(here, panels, some * kernel_elements,
+                        weight + first_row * depth + c0 * kernel_elements, depth, b, panel, tile,
+                        step > 0);
       }
       if (depth == 0) memset(tile, 0, here * panels * kN * sizeof(T));
       const int64_t first = panel0 * kN;

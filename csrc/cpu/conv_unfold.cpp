@@ -8,7 +8,7 @@ struct Patches {
   View columns, image;  // (batch, channels·taps, patches) and (batch, channels, height, width)
   int64_t kernel[2], dilation[2], padding[2], stride[2], count[2];
   int64_t channels() const { return image.shape[1]; }
-  int64_t taps() const { return kernel[0] * kernel[1]; }
+  int64_t kernel_elements() const { return kernel[0] * kernel[1]; }
 };
 
 const char* read(const View& columns, const View& image, const Arg* numbers, Patches* p) {
@@ -31,9 +31,9 @@ const char* read(const View& columns, const View& image, const Arg* numbers, Pat
     p->count[i] = room < 0 ? 0 : room / p->stride[i] + 1;
   }
   int64_t rows, patches, work;  // a kernel far larger than the image could overflow them
-  if (__builtin_mul_overflow(image.shape[1], p->taps(), &rows) ||
+  if (__builtin_mul_overflow(image.shape[1], p->kernel_elements(), &rows) ||
       __builtin_mul_overflow(p->count[0], p->count[1], &patches) ||
-      __builtin_mul_overflow(p->taps(), patches + 1, &work) || work > int64_t{1} << 60 ||
+      __builtin_mul_overflow(p->kernel_elements(), patches + 1, &work) || work > int64_t{1} << 60 ||
       columns.shape[0] != image.shape[0] || columns.shape[1] != rows || columns.shape[2] != patches)
     return "fold: shapes do not fit";
   return nullptr;
@@ -52,12 +52,13 @@ template <class T>
 void unfold_plane(const Patches& p, int64_t n, int64_t c) {
   const View &image = p.image, &columns = p.columns;
   const int64_t step = columns.strides[2];
-  for (int64_t t = 0; t < p.taps(); ++t) {
+  for (int64_t t = 0; t < p.kernel_elements(); ++t) {
     const int64_t ky = t / p.kernel[1], kx = t % p.kernel[1];
     int64_t y0, y1, x0, x1;
     inside(p, 0, ky, &y0, &y1);
     inside(p, 1, kx, &x0, &x1);
-    T* to = columns.ptr<T>() + n * columns.strides[0] + (c * p.taps() + t) * columns.strides[1];
+    T* to = columns.ptr<T>() + n * columns.strides[0] +
+            (c * p.kernel_elements() + t) * columns.strides[1];
     for (int64_t y = 0; y < p.count[0]; ++y, to += p.count[1] * step) {
       const int64_t low = y >= y0 && y < y1 ? x0 : p.count[1];
       const int64_t high = y >= y0 && y < y1 ? x1 : p.count[1];
@@ -77,14 +78,14 @@ void fold_plane(const Patches& p, int64_t n, int64_t c, typename Wide<T>::Scalar
   const View &image = p.image, &columns = p.columns;
   const int64_t step = columns.strides[2], height = image.shape[2], width = image.shape[3];
   for (int64_t i = 0; i < height * width; ++i) sums[i] = 0;
-  for (int64_t t = 0; t < p.taps(); ++t) {
+  for (int64_t t = 0; t < p.kernel_elements(); ++t) {
     const int64_t ky = t / p.kernel[1], kx = t % p.kernel[1];
     int64_t y0, y1, x0, x1;
     inside(p, 0, ky, &y0, &y1);
     inside(p, 1, kx, &x0, &x1);
     for (int64_t y = y0; y < y1; ++y) {
       const T* from = columns.ptr<T>() + n * columns.strides[0] +
-                      (c * p.taps() + t) * columns.strides[1] + y * p.count[1] * step;
+                      (c * p.kernel_elements() + t) * columns.strides[1] + y * p.count[1] * step;
       const int64_t iy = y * p.stride[0] + ky * p.dilation[0] - p.padding[0];
       auto* to = sums + iy * width + kx * p.dilation[1] - p.padding[1];
       for (int64_t x = x0; x < x1; ++x) to[x * p.stride[1]] += to_wide(from[x * step]);
@@ -101,7 +102,8 @@ const char* unfold(const Arg* args, int) {
   Patches p;
   if (const char* error = read(*args[0].a, *args[1].a, args + 2, &p)) return error;
   return for_float(p.image.dtype, "unfold", [&]<class T>() -> const char* {
-    parallel_for(p.image.shape[0] * p.channels(), 1 + 16384 / (1 + p.taps() * p.columns.shape[2]),
+    parallel_for(p.image.shape[0] * p.channels(),
+                 1 + 16384 / (1 + p.kernel_elements() * p.columns.shape[2]),
                  [&](int64_t begin, int64_t end, int) {
                    for (int64_t i = begin; i < end; ++i)
                      unfold_plane<T>(p, i / p.channels(), i % p.channels());
@@ -118,12 +120,12 @@ const char* fold(const Arg* args, int) {
     const int64_t plane = p.image.shape[2] * p.image.shape[3] + 16;
     Scratch memory(plane * sizeof(S) * num_threads());
     if (!memory.as<char>()) return "fold: out of memory";
-    parallel_for(p.image.shape[0] * p.channels(), 1 + 16384 / (1 + p.taps() * p.columns.shape[2]),
-                 [&](int64_t begin, int64_t end, int worker) {
-                   for (int64_t i = begin; i < end; ++i)
-                     fold_plane<T>(p, i / p.channels(), i % p.channels(),
-                                   memory.as<S>() + worker * plane);
-                 });
+    parallel_for(
+        p.image.shape[0] * p.channels(), 1 + 16384 / (1 + p.kernel_elements() * p.columns.shape[2]),
+        [&](int64_t begin, int64_t end, int worker) {
+          for (int64_t i = begin; i < end; ++i)
+            fold_plane<T>(p, i / p.channels(), i % p.channels(), memory.as<S>() + worker * plane);
+        });
     return nullptr;
   });
 }

@@ -40,8 +40,9 @@ void fill_line(const Conv& v, const Input<T>& in, int64_t channel, int64_t tap, 
 template <class T>
 const char* weight_grad(const Conv& v) {
   constexpr int kN = kPanelColumns<T>;
-  const int64_t taps = v.taps(), channels = v.channels(), rows = v.rows(), pixels = v.pixels();
-  const int64_t columns = channels * taps, panels = ceil_div(columns, kN);
+  const int64_t kernel_elements = v.kernel_elements(), channels = v.channels(),
+                out_channels = v.out_channels(), out_positions = v.out_positions();
+  const int64_t columns = channels * kernel_elements, panels = ceil_div(columns, kN);
   // g needs pixels in one contiguous line; any stride between channels and images will do.
   View g = v.out;
   const bool lines = g.dtype == (sizeof(T) == 8 ? DType::f64 : DType::f32) && g.strides[4] == 1 &&
@@ -54,18 +55,19 @@ const char* weight_grad(const Conv& v) {
   int64_t g_image = g.strides[0], g_row = g.strides[1];
   if (!lines) {
     grad = plain<T>(g, g_memory.as<T>());
-    g_row = pixels;
-    g_image = pixels * g.shape[1];
+    g_row = out_positions;
+    g_image = out_positions * g.shape[1];
   }
   // Blocks: some 8 panels deep in L2, rows cut when there are too few blocks for the threads.
   const int64_t threads = num_threads();
-  int64_t block = min64(panels, 8), row_blocks = ceil_div(rows, 288);
+  int64_t block = min64(panels, 8), row_blocks = ceil_div(out_channels, 288);
   while (block > 1 && v.groups * row_blocks * ceil_div(panels, block) < 2 * threads) --block;
-  while (rows / row_blocks > 24 && v.groups * row_blocks * ceil_div(panels, block) < 2 * threads)
+  while (out_channels / row_blocks > 24 &&
+         v.groups * row_blocks * ceil_div(panels, block) < 2 * threads)
     ++row_blocks;
-  const int64_t some = ceil_div(ceil_div(rows, row_blocks), kPanelRows) * kPanelRows;
-  row_blocks = ceil_div(rows, some);
-  const int64_t blocks = ceil_div(panels, block), chunk = min64(pixels, kDepth);
+  const int64_t some = ceil_div(ceil_div(out_channels, row_blocks), kPanelRows) * kPanelRows;
+  row_blocks = ceil_div(out_channels, some);
+  const int64_t blocks = ceil_div(panels, block), chunk = min64(out_positions, kDepth);
   const size_t tile_bytes = (some * block * kN * sizeof(T) + 63) / 64 * 64;
   const size_t line_bytes = (chunk * kN * sizeof(T) + 63) / 64 * 64;
   const size_t own = tile_bytes + line_bytes * (1 + block);
@@ -81,24 +83,24 @@ const char* weight_grad(const Conv& v) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t row0 = i % row_blocks * some, rest = i / row_blocks;
       const int64_t panel0 = rest % blocks * block, group = rest / blocks;
-      const int64_t here = min64(some, rows - row0), wide = min64(block, panels - panel0);
+      const int64_t here = min64(some, out_channels - row0), wide = min64(block, panels - panel0);
       bool add = false;
       for (int64_t n = 0; n < v.batch(); ++n) {
-        for (int64_t first = 0; first < pixels; first += chunk) {
-          const int64_t count = min64(chunk, pixels - first);
+        for (int64_t first = 0; first < out_positions; first += chunk) {
+          const int64_t count = min64(chunk, out_positions - first);
           for (int64_t p = 0; p < wide; ++p) {
             const int64_t column = (panel0 + p) * kN;
             const int used = static_cast<int>(min64(kN, columns - column));
             for (int j = 0; j < used; ++j) {
-              fill_line<T>(v, in, group * channels + (column + j) / taps, (column + j) % taps, n,
-                           first, count, line + j * chunk);
+              fill_line<T>(v, in, group * channels + (column + j) / kernel_elements,
+                           (column + j) % kernel_elements, n, first, count, line + j * chunk);
             }
             pack_panel<kN>(static_cast<const T*>(line), chunk, int64_t{1}, used, count,
                            packed + p * chunk * kN);
           }
           conv_product<T>(here, wide, count,
-                          grad + n * g_image + (group * rows + row0) * g_row + first, g_row, packed,
-                          chunk * kN, tile, add);
+                          grad + n * g_image + (group * out_channels + row0) * g_row + first, g_row,
+                          packed, chunk * kN, tile, add);
           add = true;
         }
       }
@@ -106,16 +108,17 @@ const char* weight_grad(const Conv& v) {
         const T* from = tile + r * wide * kN;
         if (dense) {
           const int64_t first = panel0 * kN;
-          write_line<T>(w, (group * rows + row0 + r) * columns + first, 1,
+          write_line<T>(w, (group * out_channels + row0 + r) * columns + first, 1,
                         min64(wide * kN, columns - first), from, T(0));
           continue;
         }
         for (int64_t j = 0; j < wide * kN && panel0 * kN + j < columns; ++j) {
-          const int64_t column = panel0 * kN + j, tap = column % taps;
-          const int64_t at =
-              (group * rows + row0 + r) * w.strides[0] + column / taps * w.strides[1] +
-              tap / (w.shape[4] * w.shape[3]) * w.strides[2] +
-              tap / w.shape[4] % w.shape[3] * w.strides[3] + tap % w.shape[4] * w.strides[4];
+          const int64_t column = panel0 * kN + j, tap = column % kernel_elements;
+          const int64_t at = (group * out_channels + row0 + r) * w.strides[0] +
+                             column / kernel_elements * w.strides[1] +
+                             tap / (w.shape[4] * w.shape[3]) * w.strides[2] +
+                             tap / w.shape[4] % w.shape[3] * w.strides[3] +
+                             tap % w.shape[4] * w.strides[4];
           write_line<T>(w, at, 1, 1, from + j, T(0));
         }
       }

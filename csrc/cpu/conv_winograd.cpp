@@ -13,14 +13,14 @@ constexpr int kTiles = kPanelColumns<float>;  // of one panel
 
 struct Tiles {
   int64_t high, wide;  // tiles of one image
-  int64_t channels, rows, groups;
+  int64_t channels, out_channels, groups;
   int64_t line, plane;  // of the input laid out: elements of a row, of a channel
 
   explicit Tiles(const Conv& v)
       : high(ceil_div(v.out.shape[3], 2)),
         wide(ceil_div(v.out.shape[4], 2)),
         channels(v.channels()),
-        rows(v.rows()),
+        out_channels(v.out_channels()),
         groups(v.groups),
         line(2 * (wide + 1)),
         plane((2 * high + 2) * line) {}
@@ -241,14 +241,14 @@ bool winograd_fits(const Conv& v) {
   }
   // Transforming the weights and tiles must be worth it.
   const Tiles t(v);
-  return t.channels >= 24 && t.rows >= 24 && t.count(v) >= 40;
+  return t.channels >= 24 && t.out_channels >= 24 && t.count(v) >= 40;
 }
 
 const char* winograd(const Conv& v) {
   if constexpr (kLanes < 8) return "conv: no Winograd in this build";
   const Tiles t(v);
   const int64_t total = t.count(v), size = v.weight.shape[0] * t.channels;
-  Cut cut(total, kTiles, t.rows, t.groups);
+  Cut cut(total, kTiles, t.out_channels, t.groups);
   const int64_t threads = num_threads();
   int64_t block = 1;
   double best = 0;
@@ -260,7 +260,7 @@ const char* winograd(const Conv& v) {
     }
   }
   const int64_t blocks = ceil_div(cut.panels, block), wide = block * kTiles;
-  const int64_t tiles_size = 16 * wide * t.channels, product_size = 16 * wide * t.rows;
+  const int64_t tiles_size = 16 * wide * t.channels, product_size = 16 * wide * t.out_channels;
   const size_t own = (tiles_size + product_size + 32) * sizeof(float);
   Scratch memory(own * threads), u_memory(16 * size * sizeof(float) + 64),
       laid_memory((v.x.shape[0] * v.x.shape[1] * t.plane + 32) * sizeof(float)),
@@ -286,16 +286,16 @@ const char* winograd(const Conv& v) {
         transform_input(t, laid, v.x.shape[1], group * t.channels, spans[p], made[p],
                         tiles + p * panel, step);
       }
-      const int64_t product_step = t.rows * panels * kTiles;
+      const int64_t product_step = t.out_channels * panels * kTiles;
       for (int xi = 0; xi < 16; ++xi) {
-        conv_product<float>(t.rows, panels, t.channels, u + xi * size + group * t.rows * t.channels,
-                            t.channels, tiles + xi * step, panel, product + xi * product_step,
-                            false);
+        conv_product<float>(t.out_channels, panels, t.channels,
+                            u + xi * size + group * t.out_channels * t.channels, t.channels,
+                            tiles + xi * step, panel, product + xi * product_step, false);
       }
-      for (int64_t r = 0; r < t.rows; ++r) {
+      for (int64_t r = 0; r < t.out_channels; ++r) {
         for (int64_t p = 0; p < panels; ++p) {
-          write_panel(v, product + (r * panels + p) * kTiles, product_step, group * t.rows + r,
-                      spans[p], made[p]);
+          write_panel(v, product + (r * panels + p) * kTiles, product_step,
+                      group * t.out_channels + r, spans[p], made[p]);
         }
       }
     }

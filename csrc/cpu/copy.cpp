@@ -202,8 +202,8 @@ void store_words(std::byte* p, int64_t stride, const void* buffer, int64_t n) {
   }
 }
 
-Form words_of(int width) {
-  Form f;
+Conversion words_of(int width) {
+  Conversion f;
   f.width = f.wide = static_cast<int16_t>(width);
   f.same = true;
   f.load = width == 1   ? load_words<uint8_t>
@@ -217,22 +217,22 @@ Form words_of(int width) {
   return f;
 }
 
-LoadFn loader(DType d, Wide wide) {
+LoadFn loader(DType d, ComputeType wide) {
   switch (d) {
     case DType::f16:
-      return wide == Wide::single ? read<f16, float> : nullptr;
+      return wide == ComputeType::f32 ? read<f16, float> : nullptr;
     case DType::bf16:
-      return wide == Wide::single ? read<bf16, float> : nullptr;
+      return wide == ComputeType::f32 ? read<bf16, float> : nullptr;
     case DType::f8e4m3:
-      return wide == Wide::single ? read<f8e4m3, float> : nullptr;
+      return wide == ComputeType::f32 ? read<f8e4m3, float> : nullptr;
     case DType::f8e5m2:
-      return wide == Wide::single ? read<f8e5m2, float> : nullptr;
+      return wide == ComputeType::f32 ? read<f8e5m2, float> : nullptr;
     case DType::complex64:
-      return wide == Wide::single ? read<float, float> : nullptr;
+      return wide == ComputeType::f32 ? read<float, float> : nullptr;
     default:
       break;
   }
-  if (wide != Wide::integer) return nullptr;
+  if (wide != ComputeType::i64) return nullptr;
   switch (d) {
     case DType::bool_:
       return read<truth, int64_t>;
@@ -294,22 +294,22 @@ StoreFn writer(DType d) {
 }
 
 // The dtype whose memory already is the wide type.
-DType natural_dtype(Wide wide) {
+DType compute_dtype(ComputeType wide) {
   switch (wide) {
-    case Wide::single:
+    case ComputeType::f32:
       return DType::f32;
-    case Wide::twice:
+    case ComputeType::f64:
       return DType::f64;
-    case Wide::integer:
+    case ComputeType::i64:
       return DType::i64;
-    case Wide::natural:
+    case ComputeType::u64:
       return DType::u64;
     default:
       return DType::complex64;
   }
 }
 
-int bytes_of_wide(Wide wide) { return wide == Wide::single ? 4 : 8; }
+int compute_bytes(ComputeType wide) { return wide == ComputeType::f32 ? 4 : 8; }
 
 void copy_words(const View& out, const View& x) {
   if (x.ndim >= 2 && out.back_stride(1) == 1 && x.back_stride(2) == 1 && x.back_stride(1) > 1 &&
@@ -326,7 +326,7 @@ void copy_words(const View& out, const View& x) {
     }
   }
   const View* views[] = {&out, &x};
-  const Form forms[] = {words_of(bytes_of(x.dtype)), words_of(bytes_of(x.dtype))};
+  const Conversion forms[] = {words_of(bytes_of(x.dtype)), words_of(bytes_of(x.dtype))};
   run_steps(views, forms, 1, nullptr, nullptr);
 }
 
@@ -359,8 +359,8 @@ const char* copy(const Arg* args, int) {
     return nullptr;
   }
   if (is_block(out.dtype) || is_block(x.dtype)) return kNoDtype;
-  Wide wide = x.dtype == DType::complex64 ? Wide::single : wide_of(x.dtype);
-  Form forms[] = {writing(out.dtype, wide), reading(x.dtype, wide)};
+  ComputeType wide = x.dtype == DType::complex64 ? ComputeType::f32 : compute_type(x.dtype);
+  Conversion forms[] = {writing(out.dtype, wide), reading(x.dtype, wide)};
   if (x.dtype == DType::complex64 && out.dtype == DType::bool_) forms[1].load = read_truth;
   if (!forms[0].width || !forms[1].width) return kNoDtype;
   run_steps(views, forms, 1, nullptr, nullptr);
@@ -369,35 +369,35 @@ const char* copy(const Arg* args, int) {
 
 }  // namespace
 
-Wide wide_of(DType d) {
-  return d == DType::f64         ? Wide::twice
-         : d == DType::complex64 ? Wide::complex
-         : is_float(d)           ? Wide::single
-         : d == DType::u64       ? Wide::natural
-                                 : Wide::integer;
+ComputeType compute_type(DType d) {
+  return d == DType::f64         ? ComputeType::f64
+         : d == DType::complex64 ? ComputeType::complex
+         : is_float(d)           ? ComputeType::f32
+         : d == DType::u64       ? ComputeType::u64
+                                 : ComputeType::i64;
 }
 
-Form reading(DType dtype, Wide wide) {
-  if (wide == Wide::raw || dtype == natural_dtype(wide)) return words_of(bytes_of(dtype));
-  Form f;
+Conversion reading(DType dtype, ComputeType wide) {
+  if (wide == ComputeType::raw || dtype == compute_dtype(wide)) return words_of(bytes_of(dtype));
+  Conversion f;
   f.load = loader(dtype, wide);
   if (!f.load) return f;
   f.width = static_cast<int16_t>(bytes_of(dtype));
-  f.wide = static_cast<int16_t>(bytes_of_wide(wide));
+  f.wide = static_cast<int16_t>(compute_bytes(wide));
   return f;
 }
 
-Form writing(DType dtype, Wide wide) {
-  if (wide == Wide::raw || dtype == natural_dtype(wide)) return words_of(bytes_of(dtype));
-  Form f;
-  f.store = wide == Wide::single    ? writer<float>(dtype)
-            : wide == Wide::twice   ? writer<double>(dtype)
-            : wide == Wide::natural ? writer<uint64_t>(dtype)
-            : wide == Wide::integer ? writer<int64_t>(dtype)
-                                    : nullptr;
+Conversion writing(DType dtype, ComputeType wide) {
+  if (wide == ComputeType::raw || dtype == compute_dtype(wide)) return words_of(bytes_of(dtype));
+  Conversion f;
+  f.store = wide == ComputeType::f32   ? writer<float>(dtype)
+            : wide == ComputeType::f64 ? writer<double>(dtype)
+            : wide == ComputeType::u64 ? writer<uint64_t>(dtype)
+            : wide == ComputeType::i64 ? writer<int64_t>(dtype)
+                                       : nullptr;
   if (!f.store) return f;
   f.width = static_cast<int16_t>(bytes_of(dtype));
-  f.wide = static_cast<int16_t>(bytes_of_wide(wide));
+  f.wide = static_cast<int16_t>(compute_bytes(wide));
   return f;
 }
 

@@ -198,8 +198,8 @@ const char* where(const Arg* args, int) {
   if (is_block(dtype) || views[2]->dtype != dtype || views[3]->dtype != dtype)
     return "no kernel for this dtype";
   if (const char* error = differ(views, 4)) return error;
-  Form form = reading(dtype, Wide::raw);
-  Form forms[] = {form, reading(DType::bool_, Wide::raw), form, form};
+  Conversion words = reading(dtype, ComputeType::raw);
+  Conversion forms[] = {words, reading(DType::bool_, ComputeType::raw), words, words};
   int bytes = bytes_of(dtype);
   run_steps(views, forms, 3,
             bytes == 1   ? choose<uint8_t>

@@ -20,7 +20,7 @@ struct c64 {
 };
 
 // What values are computed in. `raw`: the dtype's own words, never looked at.
-enum class Wide : uint8_t { single, twice, integer, natural, complex, raw };
+enum class ComputeType : uint8_t { f32, f64, i64, u64, complex, raw };
 
 inline constexpr int kChunk = 512;  // elements of an operand in the cache
 inline constexpr int kMaxInputs = 3;
@@ -29,7 +29,7 @@ using LoadFn = void (*)(const std::byte* p, int64_t stride, void* wide, int64_t 
 using StoreFn = void (*)(std::byte* p, int64_t stride, const void* wide, int64_t n);
 
 // How one operand is brought to and from the type of the arithmetic.
-struct Form {
+struct Conversion {
   int16_t width = 0;  // bytes in memory; 0: there is no such conversion
   int16_t wide = 0;   // bytes in a chunk
   bool same = false;  // memory already holds that type
@@ -38,20 +38,20 @@ struct Form {
 };
 
 // copy.cpp: the one place where dtypes are converted.
-Wide wide_of(DType dtype);
-Form reading(DType dtype, Wide wide);
-Form writing(DType dtype, Wide wide);
+ComputeType compute_type(DType dtype);
+Conversion reading(DType dtype, ComputeType wide);
+Conversion writing(DType dtype, ComputeType wide);
 
 // n elements; an input may be the output itself. `numbers` are the op's own constants.
 using Step = void (*)(void* out, const void* const* in, int64_t n, const double* numbers);
 
 // elementwise_run.cpp. views[0] is the output; all have one shape. A null step copies.
-void run_steps(const View* const* views, const Form* forms, int inputs, Step step,
+void run_steps(const View* const* views, const Conversion* forms, int inputs, Step step,
                const double* numbers);
 
 struct Steps {
-  Step single = nullptr, twice = nullptr, integer = nullptr, natural = nullptr;
-  Step words[4] = {};    // of 1, 2, 4, 8 bytes, where only bits matter: instead of integer, natural
+  Step f32 = nullptr, f64 = nullptr, i64 = nullptr, u64 = nullptr;
+  Step words[4] = {};    // of 1, 2, 4, 8 bytes, where only bits matter: instead of i64, u64
   bool truth = false;    // the result is bool
   Step bools = nullptr;  // of bools, where bits would be the wrong answer
 };

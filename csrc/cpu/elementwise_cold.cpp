@@ -132,8 +132,8 @@ bool has_zero(const View& x) {
   found.data = reinterpret_cast<std::byte*>(zero);
   for (int i = 0; i < x.ndim; ++i) found.strides[i] = 0;
   const View* views[] = {&found, &x};
-  Wide wide = wide_of(x.dtype);
-  Form forms[] = {reading(DType::bool_, Wide::raw), reading(x.dtype, wide)};
+  ComputeType wide = compute_type(x.dtype);
+  Conversion forms[] = {reading(DType::bool_, ComputeType::raw), reading(x.dtype, wide)};
   // Every thread may write the same true.
   forms[0].store = [](std::byte* p, int64_t, const void* chunk, int64_t n) {
     bool any = false;
@@ -233,7 +233,7 @@ const char* k_pow(const Arg* args, int) {
   if (is_float(exponent.dtype) && bytes_of(exponent.dtype) > 1 && is_number(exponent)) {
     double value = 0;
     float narrow = 0;
-    Form form = reading(exponent.dtype, wide_of(exponent.dtype));
+    Conversion form = reading(exponent.dtype, compute_type(exponent.dtype));
     if (exponent.dtype == DType::f64) {
       value = *exponent.ptr<double>();
     } else {
@@ -283,8 +283,8 @@ const char* k_nextafter(const Arg* args, int) {
                                  : nullptr;
   if (!step || views[1]->dtype != d || views[2]->dtype != d) return "no kernel for this dtype";
   if (const char* error = differ(views, 3)) return error;
-  Form form = reading(d, Wide::raw);
-  Form forms[] = {form, form, form};
+  Conversion form = reading(d, ComputeType::raw);
+  Conversion forms[] = {form, form, form};
   run_steps(views, forms, 2, step, nullptr);
   return nullptr;
 }

@@ -2,6 +2,7 @@
 // is walked in chunks.
 #include "../core/parallel.h"
 #include "elementwise.h"
+#include "strided.h"
 
 namespace tl::TL_ISA {
 namespace {
@@ -23,7 +24,7 @@ struct Block {
 
 struct Job {
   int inputs;
-  Form forms[kOperands];
+  Conversion forms[kOperands];
   Step step;
   const double* numbers;
   bool stream;
@@ -170,43 +171,23 @@ void Job::run(const Block& b) const {
   }
 }
 
-// Axes sorted by the output's strides and merged where every operand allows it.
-struct Walk {
-  int ndim = 0;
-  int64_t shape[kMaxDims], steps[kOperands][kMaxDims];  // bytes
-
-  Walk(const View* const* views, int count) {
-    const View& first = *views[0];
-    int order[kMaxDims];
-    const int kept = axes_by_stride(first, order);
-    for (int i = 0; i < kept; ++i) {
-      int axis = order[i];
-      int64_t step[kOperands];
-      for (int k = 0; k < count; ++k) step[k] = views[k]->strides[axis] * bytes_of(views[k]->dtype);
-      bool merge = ndim > 0;
-      for (int k = 0; merge && k < count; ++k)
-        merge = steps[k][ndim - 1] == step[k] * first.shape[axis];
-      if (merge)
-        shape[ndim - 1] *= first.shape[axis];
-      else
-        shape[ndim++] = first.shape[axis];
-      for (int k = 0; k < count; ++k) steps[k][ndim - 1] = step[k];
-    }
-    while (ndim < 2) {  // rows of one column are never short of an axis
-      for (int i = ndim; i > 0; --i) {
-        shape[i] = shape[i - 1];
-        for (int k = 0; k < count; ++k) steps[k][i] = steps[k][i - 1];
-      }
-      shape[0] = 1;
-      for (int k = 0; k < count; ++k) steps[k][0] = 0;
-      ++ndim;
+// At least two axes, of which the inner ones are the rows and columns of a piece.
+Walk<kOperands> walk_of(const View* const* views, int count) {
+  Walk<kOperands> walk = walk_by_stride<kOperands>(views, count);
+  for (; walk.ndim < 2; ++walk.ndim) {  // rows of one column are never short of an axis
+    walk.shape[walk.ndim] = walk.shape[0];
+    walk.shape[0] = 1;
+    for (auto& strides : walk.strides) {
+      strides[walk.ndim] = strides[0];
+      strides[0] = 0;
     }
   }
-};
+  return walk;
+}
 
 }  // namespace
 
-void run_steps(const View* const* views, const Form* forms, int inputs, Step step,
+void run_steps(const View* const* views, const Conversion* forms, int inputs, Step step,
                const double* numbers) {
   int64_t size = views[0]->size();
   if (size == 0) return;
@@ -219,7 +200,7 @@ void run_steps(const View* const* views, const Form* forms, int inputs, Step ste
     step(views[0]->data, in, size, numbers);
     return;
   }
-  Walk walk(views, count);
+  const Walk<kOperands> walk = walk_of(views, count);
   Job job{inputs, {}, step, numbers, size * forms[0].width >= kStreamFrom};
   for (int k = 0; k < count; ++k) {
     job.forms[k] = forms[k];
@@ -233,8 +214,8 @@ void run_steps(const View* const* views, const Form* forms, int inputs, Step ste
   bool crossed = false;
   for (int k = 0; k < count; ++k) {
     whole.at[k] = views[k]->data;
-    whole.row_steps[k] = walk.steps[k][walk.ndim - 2];
-    whole.column_steps[k] = walk.steps[k][walk.ndim - 1];
+    whole.row_steps[k] = walk.strides[k][walk.ndim - 2];
+    whole.column_steps[k] = walk.strides[k][walk.ndim - 1];
     crossed = crossed || (rows > 1 && crosses(whole, k));
   }
   if (outer == 1 && size <= kPiece) {
@@ -262,7 +243,7 @@ void run_steps(const View* const* views, const Form* forms, int inputs, Step ste
       for (int i = walk.ndim - 3; i >= 0; --i) {
         int64_t index = rest % walk.shape[i];
         rest /= walk.shape[i];
-        for (int k = 0; k < count; ++k) b.at[k] += index * walk.steps[k][i];
+        for (int k = 0; k < count; ++k) b.at[k] += index * walk.strides[k][i];
       }
       job.run(b);
     }
@@ -278,31 +259,31 @@ const char* run_op(const Arg* args, int inputs, const Steps& steps, const char* 
   if (const char* error = differ(views, inputs + 1)) return error;
   DType dtype = views[inputs]->dtype;
   if (is_block(dtype) || (is_float(dtype) && bytes_of(dtype) == 1)) return kNoDtype;
-  Wide wide = wide_of(dtype);
+  ComputeType wide = compute_type(dtype);
   Step step = nullptr;
   bool real = false;
-  if (wide == Wide::complex) {
+  if (wide == ComputeType::complex) {
     step = complex_step(name, &real);
-  } else if (is_integral(dtype) && steps.words[0] && (dtype != DType::bool_ || !steps.integer)) {
+  } else if (is_integral(dtype) && steps.words[0] && (dtype != DType::bool_ || !steps.i64)) {
     int bytes = bytes_of(dtype);
-    wide = Wide::raw;
+    wide = ComputeType::raw;
     step = dtype == DType::bool_ ? steps.bools
                                  : steps.words[bytes == 1   ? 0
                                                : bytes == 2 ? 1
                                                : bytes == 4 ? 2
                                                             : 3];
   } else {
-    step = wide == Wide::single    ? steps.single
-           : wide == Wide::twice   ? steps.twice
-           : wide == Wide::integer ? steps.integer
-                                   : steps.natural;
+    step = wide == ComputeType::f32   ? steps.f32
+           : wide == ComputeType::f64 ? steps.f64
+           : wide == ComputeType::i64 ? steps.i64
+                                      : steps.u64;
   }
   if (!step) return kNoDtype;
-  Form forms[kOperands];
+  Conversion forms[kOperands];
   bool raw = steps.truth || real;
   if (views[0]->dtype != (steps.truth ? DType::bool_ : real ? DType::f32 : dtype))
     return "the output has another dtype than the result";
-  forms[0] = writing(views[0]->dtype, raw ? Wide::raw : wide);
+  forms[0] = writing(views[0]->dtype, raw ? ComputeType::raw : wide);
   for (int k = 1; k <= inputs; ++k) {
     if (views[k]->dtype != dtype) return "the inputs have different dtypes";
     forms[k] = reading(dtype, wide);

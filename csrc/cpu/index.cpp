@@ -1,6 +1,5 @@
 // Gathering and scattering by arrays of positions over several axes, selection by a mask, filling.
 #include "norm_rows.h"
-#include "strided.h"
 
 namespace tl::TL_ISA {
 namespace {

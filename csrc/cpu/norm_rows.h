@@ -9,6 +9,7 @@
 #include "../core/kernel.h"
 #include "../core/parallel.h"
 #include "simd/simd.h"
+#include "strided.h"
 
 namespace tl::TL_ISA {
 
@@ -107,60 +108,6 @@ TL_INLINE const char* for_float32(DType d, const char* kernel, const F& f) {
       return fail("%s: expected f32, f16 or bf16, got %s", kernel, row(d).name);
   }
 }
-
-// The coordinates of up to N arrays of one shape, walked in row-major order, neighbouring axes
-// merged where the strides of all arrays allow it. Offsets are in elements.
-template <int N>
-struct Walk {
-  int ndim = 0;
-  int64_t count = 1;
-  int64_t shape[kMaxDims];
-  int64_t strides[N][kMaxDims];
-  int64_t at[kMaxDims];
-  int64_t offset[N];
-
-  // An axis of length 0 leaves one empty axis, whatever comes before and after it: nobody then
-  // divides an index by a length of 0.
-  TL_INLINE void axis(int64_t length, const int64_t (&s)[N]) {
-    if (length == 1 || count == 0) return;
-    count *= length;
-    if (length == 0) {
-      ndim = 1;
-      shape[0] = 0;
-      for (int k = 0; k < N; ++k) strides[k][0] = 0;
-      return;
-    }
-    if (ndim > 0) {
-      bool merge = true;
-      for (int k = 0; k < N; ++k) merge = merge && strides[k][ndim - 1] == s[k] * length;
-      if (merge) {
-        shape[ndim - 1] *= length;
-        for (int k = 0; k < N; ++k) strides[k][ndim - 1] = s[k];
-        return;
-      }
-    }
-    shape[ndim] = length;
-    for (int k = 0; k < N; ++k) strides[k][ndim] = s[k];
-    ++ndim;
-  }
-
-  TL_INLINE void seek(int64_t index) {
-    for (int k = 0; k < N; ++k) offset[k] = 0;
-    for (int d = ndim - 1; d >= 0; --d) {
-      at[d] = d == 0 ? index : index % shape[d];
-      if (d > 0) index /= shape[d];
-      for (int k = 0; k < N; ++k) offset[k] += at[d] * strides[k][d];
-    }
-  }
-  TL_INLINE void next() {
-    for (int d = ndim - 1; d >= 0; --d) {
-      for (int k = 0; k < N; ++k) offset[k] += strides[k][d];
-      if (++at[d] < shape[d] || d == 0) return;
-      for (int k = 0; k < N; ++k) offset[k] -= at[d] * strides[k][d];
-      at[d] = 0;
-    }
-  }
-};
 
 // All axes but `skip` of two arrays of one shape.
 TL_INLINE Walk<2> walk_rows(const View& a, const View& b, int skip) {

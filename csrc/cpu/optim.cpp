@@ -21,216 +21,152 @@ TL_INLINE V larger(V a, V b) {
   return choose((a > b) | (a != a), a, b);
 }
 
-constexpr int kMaxStates = 3;
+constexpr int kMaxStates = 3, kMaxNumbers = 9;
+constexpr int kOperands =
+    kMaxStates + 3;  // the parameter, its states, the master copy, the gradient
 
-// What a formula is made from: its numbers in the order of the signature, and which states it has.
+// The numbers of a call in the order of its signature, 1 less each of them, and which states it has
+// (the last: the master copy).
+template <class S>
 struct Numbers {
-  double k[10];
-  bool has[kMaxStates + 1];  // the last: the master copy
+  S k[kMaxNumbers], rest[kMaxNumbers];
+  bool has[kMaxStates + 1];
+  TL_INLINE S operator[](int i) const { return k[i]; }
 };
 
-// --- formulas: p, g and the states s are vectors of S --------------------------------------------
+// --- formulas: p, g and the states s are vectors; an enum names the numbers n
+// ---------------------
 
-// torch.optim.SGD: `first` is 0 in the step that fills the momentum buffer.
-template <class S>
+// torch.optim.SGD: in the step that fills the buffer the momentum is 0 and `scale` 1.
 struct Sgd {
-  static constexpr int kStates = 1, kNumbers = 7;
-  S lr, sign, decay, momentum, scale, ahead;
-  bool nesterov, buffer;
-  explicit Sgd(const Numbers& n)
-      : lr(S(n.k[0])),
-        sign(S(n.k[1])),
-        decay(S(n.k[2])),
-        momentum(S(n.k[3])),
-        scale(S(n.k[4])),
-        ahead(S(n.k[5])),
-        nesterov(n.k[6] != 0),
-        buffer(n.has[0]) {}
-  template <class V>
-  TL_INLINE void operator()(V& p, V g, V* s) const {
-    g = g * sign + p * decay;
-    if (buffer) {
-      s[0] = s[0] * momentum + g * scale;
-      g = nesterov ? g + s[0] * ahead : s[0];
+  enum { kLr, kSign, kDecay, kMomentum, kScale, kAhead, kNesterov, kNumbers };
+  static constexpr int kStates = 1;
+  template <class V, class N>
+  static TL_INLINE void step(V& p, V g, V* s, const N& n) {
+    g = g * n[kSign] + p * n[kDecay];
+    if (n.has[0]) {
+      s[0] = s[0] * n[kMomentum] + g * n[kScale];
+      g = n[kNesterov] != 0 ? g + s[0] * n[kAhead] : s[0];
     }
-    p -= g * lr;
+    p -= g * n[kLr];
   }
 };
 
 // What Adam, NAdam and RAdam share: weight decay, and the means of the gradient and its square.
-template <class S>
 struct Moments {
-  S sign, decay, keep, beta2, rest1, rest2;
-  explicit Moments(const Numbers& n)
-      : sign(S(n.k[0])),
-        decay(S(n.k[1])),
-        keep(S(n.k[2])),
-        beta2(S(n.k[4])),
-        rest1(S(1 - n.k[3])),
-        rest2(S(1 - n.k[4])) {}
-  template <class V>
-  TL_INLINE void take(V& p, V& g, V* s) const {
-    g = g * sign + p * decay;
-    p = p * keep;
-    s[0] += (g - s[0]) * rest1;
-    s[1] = s[1] * beta2 + g * g * rest2;
+  enum { kSign, kDecay, kKeep, kBeta1, kBeta2, kOwn };
+  template <class V, class N>
+  static TL_INLINE void take(V& p, V& g, V* s, const N& n) {
+    g = g * n[kSign] + p * n[kDecay];
+    p = p * n[kKeep];
+    s[0] += (g - s[0]) * n.rest[kBeta1];
+    s[1] = s[1] * n[kBeta2] + g * g * n.rest[kBeta2];
   }
 };
 
 // Adam (arXiv 1412.6980), AdamW (1711.05101) by `keep`, AMSGrad (1904.09237) by the third state.
-template <class S>
-struct Adam : Moments<S> {
-  static constexpr int kStates = 3, kNumbers = 8;
-  S step, scale, eps;
-  bool amsgrad;
-  explicit Adam(const Numbers& n)
-      : Moments<S>(n), step(S(n.k[5])), scale(S(n.k[6])), eps(S(n.k[7])), amsgrad(n.has[2]) {}
-  template <class V>
-  TL_INLINE void operator()(V& p, V g, V* s) const {
-    this->take(p, g, s);
+struct Adam : Moments {
+  enum { kStep = kOwn, kScale, kEps, kNumbers };
+  static constexpr int kStates = 3;
+  template <class V, class N>
+  static TL_INLINE void step(V& p, V g, V* s, const N& n) {
+    take(p, g, s, n);
     V second = s[1];
-    if (amsgrad) second = s[2] = larger(s[2], second);
-    p -= s[0] / (root(second) * scale + eps) * step;
+    if (n.has[2]) second = s[2] = larger(s[2], second);
+    p -= s[0] / (root(second) * n[kScale] + n[kEps]) * n[kStep];
   }
 };
 
 // NAdam (Dozat 2016): the momentum of the next step is applied already.
-template <class S>
-struct NAdam : Moments<S> {
-  static constexpr int kStates = 2, kNumbers = 9;
-  S step, ahead, scale, eps;
-  explicit NAdam(const Numbers& n)
-      : Moments<S>(n), step(S(n.k[5])), ahead(S(n.k[6])), scale(S(n.k[7])), eps(S(n.k[8])) {}
-  template <class V>
-  TL_INLINE void operator()(V& p, V g, V* s) const {
-    this->take(p, g, s);
-    p -= (g * step + s[0] * ahead) / (root(s[1]) * scale + eps);
+struct NAdam : Moments {
+  enum { kStep = kOwn, kAhead, kScale, kEps, kNumbers };
+  static constexpr int kStates = 2;
+  template <class V, class N>
+  static TL_INLINE void step(V& p, V g, V* s, const N& n) {
+    take(p, g, s, n);
+    p -= (g * n[kStep] + s[0] * n[kAhead]) / (root(s[1]) * n[kScale] + n[kEps]);
   }
 };
 
 // RAdam (arXiv 1908.03265): without `adapt` the second moment is not trusted yet.
-template <class S>
-struct RAdam : Moments<S> {
-  static constexpr int kStates = 2, kNumbers = 8;
-  S step, eps;
-  bool adapt;
-  explicit RAdam(const Numbers& n)
-      : Moments<S>(n), step(S(n.k[5])), eps(S(n.k[6])), adapt(n.k[7] != 0) {}
-  template <class V>
-  TL_INLINE void operator()(V& p, V g, V* s) const {
-    this->take(p, g, s);
-    p -= adapt ? s[0] / (root(s[1]) + eps) * step : s[0] * step;
+struct RAdam : Moments {
+  enum { kStep = kOwn, kEps, kAdapt, kNumbers };
+  static constexpr int kStates = 2;
+  template <class V, class N>
+  static TL_INLINE void step(V& p, V g, V* s, const N& n) {
+    take(p, g, s, n);
+    p -= n[kAdapt] != 0 ? s[0] / (root(s[1]) + n[kEps]) * n[kStep] : s[0] * n[kStep];
   }
 };
 
 // Adamax (arXiv 1412.6980, section 7).
-template <class S>
 struct Adamax {
-  static constexpr int kStates = 2, kNumbers = 6;
-  S sign, decay, beta2, step, eps, rest1;
-  explicit Adamax(const Numbers& n)
-      : sign(S(n.k[0])),
-        decay(S(n.k[1])),
-        beta2(S(n.k[3])),
-        step(S(n.k[4])),
-        eps(S(n.k[5])),
-        rest1(S(1 - n.k[2])) {}
-  template <class V>
-  TL_INLINE void operator()(V& p, V g, V* s) const {
-    g = g * sign + p * decay;
-    s[0] += (g - s[0]) * rest1;
-    s[1] = larger(s[1] * beta2, size(g) + eps);
-    p -= s[0] / s[1] * step;
+  enum { kSign, kDecay, kBeta1, kBeta2, kStep, kEps, kNumbers };
+  static constexpr int kStates = 2;
+  template <class V, class N>
+  static TL_INLINE void step(V& p, V g, V* s, const N& n) {
+    g = g * n[kSign] + p * n[kDecay];
+    s[0] += (g - s[0]) * n.rest[kBeta1];
+    s[1] = larger(s[1] * n[kBeta2], size(g) + n[kEps]);
+    p -= s[0] / s[1] * n[kStep];
   }
 };
 
 // RMSprop (Hinton's lecture 6), centred by the second state, with momentum by the third.
-template <class S>
 struct RMSprop {
-  static constexpr int kStates = 3, kNumbers = 6;
-  S lr, sign, decay, alpha, eps, momentum, rest;
-  bool centered, buffer;
-  explicit RMSprop(const Numbers& n)
-      : lr(S(n.k[0])),
-        sign(S(n.k[1])),
-        decay(S(n.k[2])),
-        alpha(S(n.k[3])),
-        eps(S(n.k[4])),
-        momentum(S(n.k[5])),
-        rest(S(1 - n.k[3])),
-        centered(n.has[1]),
-        buffer(n.has[2]) {}
-  template <class V>
-  TL_INLINE void operator()(V& p, V g, V* s) const {
-    g = g * sign + p * decay;
-    s[0] = s[0] * alpha + g * g * rest;
+  enum { kLr, kSign, kDecay, kAlpha, kEps, kMomentum, kNumbers };
+  static constexpr int kStates = 3;
+  template <class V, class N>
+  static TL_INLINE void step(V& p, V g, V* s, const N& n) {
+    g = g * n[kSign] + p * n[kDecay];
+    s[0] = s[0] * n[kAlpha] + g * g * n.rest[kAlpha];
     V square = s[0];
-    if (centered) {
-      s[1] += (g - s[1]) * rest;
+    if (n.has[1]) {
+      s[1] += (g - s[1]) * n.rest[kAlpha];
       square -= s[1] * s[1];
     }
-    g = g / (root(square) + eps);
-    if (buffer) g = s[2] = s[2] * momentum + g;
-    p -= g * lr;
+    g = g / (root(square) + n[kEps]);
+    if (n.has[2]) g = s[2] = s[2] * n[kMomentum] + g;
+    p -= g * n[kLr];
   }
 };
 
 // Adagrad (Duchi et al. 2011).
-template <class S>
 struct Adagrad {
-  static constexpr int kStates = 1, kNumbers = 4;
-  S lr, sign, decay, eps;
-  explicit Adagrad(const Numbers& n)
-      : lr(S(n.k[0])), sign(S(n.k[1])), decay(S(n.k[2])), eps(S(n.k[3])) {}
-  template <class V>
-  TL_INLINE void operator()(V& p, V g, V* s) const {
-    g = g * sign + p * decay;
+  enum { kLr, kSign, kDecay, kEps, kNumbers };
+  static constexpr int kStates = 1;
+  template <class V, class N>
+  static TL_INLINE void step(V& p, V g, V* s, const N& n) {
+    g = g * n[kSign] + p * n[kDecay];
     s[0] += g * g;
-    p -= g / (root(s[0]) + eps) * lr;
+    p -= g / (root(s[0]) + n[kEps]) * n[kLr];
   }
 };
 
 // Adadelta (arXiv 1212.5701).
-template <class S>
 struct Adadelta {
-  static constexpr int kStates = 2, kNumbers = 5;
-  S lr, sign, decay, rho, eps, rest;
-  explicit Adadelta(const Numbers& n)
-      : lr(S(n.k[0])),
-        sign(S(n.k[1])),
-        decay(S(n.k[2])),
-        rho(S(n.k[3])),
-        eps(S(n.k[4])),
-        rest(S(1 - n.k[3])) {}
-  template <class V>
-  TL_INLINE void operator()(V& p, V g, V* s) const {
-    g = g * sign + p * decay;
-    s[0] = s[0] * rho + g * g * rest;
-    g = root(s[1] + eps) / root(s[0] + eps) * g;
-    s[1] = s[1] * rho + g * g * rest;
-    p -= g * lr;
+  enum { kLr, kSign, kDecay, kRho, kEps, kNumbers };
+  static constexpr int kStates = 2;
+  template <class V, class N>
+  static TL_INLINE void step(V& p, V g, V* s, const N& n) {
+    g = g * n[kSign] + p * n[kDecay];
+    s[0] = s[0] * n[kRho] + g * g * n.rest[kRho];
+    g = root(s[1] + n[kEps]) / root(s[0] + n[kEps]) * g;
+    s[1] = s[1] * n[kRho] + g * g * n.rest[kRho];
+    p -= g * n[kLr];
   }
 };
 
 // Lion (arXiv 2302.06675): the sign of an interpolated momentum.
-template <class S>
 struct Lion {
-  static constexpr int kStates = 1, kNumbers = 5;
-  S lr, sign, keep, beta1, beta2, rest1, rest2;
-  explicit Lion(const Numbers& n)
-      : lr(S(n.k[0])),
-        sign(S(n.k[1])),
-        keep(S(n.k[2])),
-        beta1(S(n.k[3])),
-        beta2(S(n.k[4])),
-        rest1(S(1 - n.k[3])),
-        rest2(S(1 - n.k[4])) {}
-  template <class V>
-  TL_INLINE void operator()(V& p, V g, V* s) const {
-    g = g * sign;
-    const V c = s[0] * beta1 + g * rest1, one = splat(S(1));
-    p = p * keep - choose(c > 0, one, choose(c < 0, -one, c)) * lr;  // 0 and NaN stay
-    s[0] = s[0] * beta2 + g * rest2;
+  enum { kLr, kSign, kKeep, kBeta1, kBeta2, kNumbers };
+  static constexpr int kStates = 1;
+  template <class V, class N>
+  static TL_INLINE void step(V& p, V g, V* s, const N& n) {
+    g = g * n[kSign];
+    const V c = s[0] * n[kBeta1] + g * n.rest[kBeta1], one = V{} + 1;
+    p = p * n[kKeep] - choose(c > 0, one, choose(c < 0, -one, c)) * n[kLr];  // 0 and NaN stay
+    s[0] = s[0] * n[kBeta2] + g * n.rest[kBeta2];
   }
 };
 
@@ -247,19 +183,24 @@ struct Flat {
 };
 
 // n is a multiple of the vector's width.
-template <template <class> class F, class T, int states>
-__attribute__((noinline)) void pass_flat(const Flat<T, states>& at, int64_t n,
-                                         const Numbers& numbers) {
+template <class F, class T>
+__attribute__((noinline)) void pass_flat(const Flat<T, F::kStates>& at, int64_t n,
+                                         const Numbers<double>& given) {
   using S = typename Wide<T>::Scalar;
   using V = typename Wide<T>::Vector;
-  constexpr int w = Wide<T>::kWidth;
-  const F<S> formula(numbers);
+  constexpr int w = Wide<T>::kWidth, states = F::kStates;
+  Numbers<S> numbers;
+  for (int i = 0; i < F::kNumbers; ++i) {
+    numbers.k[i] = static_cast<S>(given.k[i]);
+    numbers.rest[i] = static_cast<S>(given.rest[i]);
+  }
+  for (int j = 0; j <= states; ++j) numbers.has[j] = given.has[j];
   const Flat<T, states> a = at;
   const bool master = numbers.has[states];
   for (int64_t i = 0; i < n; i += w) {
     V x = master ? load(a.s[states] + i) : V(load(a.p + i)), held[states];
     for (int j = 0; j < states; ++j) held[j] = load(a.s[j] + i * a.on[j]);
-    formula(x, V(load(a.g + i)), held);
+    F::step(x, V(load(a.g + i)), held, numbers);
     for (int j = 0; j < states; ++j) store(a.s[j] + i * a.on[j], held[j]);
     store(a.s[states] + i * a.on[states], x);
     store(a.p + i, x);
@@ -268,11 +209,11 @@ __attribute__((noinline)) void pass_flat(const Flat<T, states>& at, int64_t n,
 
 // Slots: the parameter, its states, the master copy, the gradient. What is strided, and the last
 // few elements, go through small copies.
-template <template <class> class F, class T>
+template <class F, class T>
 void pass(std::byte* const* at, const int64_t* s, int64_t n, const void* context) {
   using S = typename Wide<T>::Scalar;
-  constexpr int w = Wide<T>::kWidth, states = F<S>::kStates;
-  const Numbers& numbers = *static_cast<const Numbers*>(context);
+  constexpr int w = Wide<T>::kWidth, states = F::kStates;
+  const auto& numbers = *static_cast<const Numbers<double>*>(context);
   T p[w] = {}, g[w] = {};
   S held[states + 1][w] = {};
   Flat<T, states> flat{p, g, {}, {}}, small = flat;
@@ -289,7 +230,7 @@ void pass(std::byte* const* at, const int64_t* s, int64_t n, const void* context
     flat.p = reinterpret_cast<T*>(at[0]);
     flat.g = reinterpret_cast<const T*>(at[states + 2]);
     i = n - n % w;
-    pass_flat<F, T, states>(flat, i, numbers);
+    pass_flat<F, T>(flat, i, numbers);
   }
   for (; i < n; i += w) {
     const int64_t count = n - i < w ? n - i : w;
@@ -303,7 +244,7 @@ void pass(std::byte* const* at, const int64_t* s, int64_t n, const void* context
         if (numbers.has[j]) held[j][l] = *slot(held[0], j + 1, l);
       }
     }
-    pass_flat<F, T, states>(small, w, numbers);
+    pass_flat<F, T>(small, w, numbers);
     for (int64_t l = 0; l < count; ++l) {
       *slot(p, 0, l) = p[l];
       for (int j = 0; j <= states; ++j) {
@@ -313,16 +254,39 @@ void pass(std::byte* const* at, const int64_t* s, int64_t n, const void* context
   }
 }
 
-template <template <class> class F>
+// Every line of the operands, cut into pieces of enough work for a thread. A plain function for all
+// formulas and dtypes.
+using Pass = void (*)(std::byte* const* at, const int64_t* strides, int64_t n, const void* context);
+void each_piece(const View* const* views, int count, Pass pass, const void* context) {
+  constexpr int64_t kPiece = 16384;
+  Walk<kOperands> lines = walk_by_stride<kOperands>(views, count);
+  const Inner<kOperands> line(lines);
+  const int64_t cuts = (line.length + kPiece - 1) / kPiece;
+  const int64_t length = (line.length + cuts - 1) / cuts;
+  parallel_for(lines.count * cuts, (kPiece + length - 1) / length,
+               [&](int64_t begin, int64_t end, int) {
+                 Walk<kOperands> walk = lines;
+                 for (int64_t piece = begin; piece < end; ++piece) {
+                   const int64_t start = piece % cuts * length, left = line.length - start;
+                   walk.seek(piece / cuts);
+                   std::byte* at[kOperands];
+                   for (int k = 0; k < count; ++k)
+                     at[k] = views[k]->data + walk.offset[k] + start * line.strides[k];
+                   pass(at, line.strides, left < length ? left : length, context);
+                 }
+               });
+}
+
+template <class F>
 const char* update(const Arg* args, int) {
-  constexpr int states = F<float>::kStates;
+  constexpr int states = F::kStates;
   const View& p = *args[0].a;
   const View& g = *args[states + 2].a;
   if (!same_shape(p, g) || p.dtype != g.dtype)
     return "expected a gradient of the parameter's shape and dtype";
   const DType wide = p.dtype == DType::f64 ? DType::f64 : DType::f32;
   const View* views[states + 3] = {&p};
-  Numbers numbers{};
+  Numbers<double> numbers{};
   for (int j = 0; j <= states; ++j) {
     const View& state = *args[j + 1].a;
     numbers.has[j] = state.ndim != 1 || state.shape[0] != 0 || p.size() == 0;
@@ -332,10 +296,13 @@ const char* update(const Arg* args, int) {
   }
   if (p.size() == 0) return nullptr;
   views[states + 2] = &g;
-  for (int i = 0; i < F<float>::kNumbers; ++i) numbers.k[i] = args[states + 3 + i].f;
+  for (int i = 0; i < F::kNumbers; ++i) {
+    numbers.k[i] = args[states + 3 + i].f;
+    numbers.rest[i] = 1 - numbers.k[i];
+  }
 
   auto run = [&]<class T>() -> const char* {
-    Loop<states + 3>(views).run(pass<F, T>, &numbers);
+    each_piece(views, states + 3, pass<F, T>, &numbers);
     return nullptr;
   };
   return for_float(p.dtype, "optimizer step", run);

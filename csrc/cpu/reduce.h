@@ -244,21 +244,6 @@ struct Axes {
   }
 };
 
-// Length and stride of a walk's nearest axis, taken off it.
-template <int N>
-struct Inner {
-  int64_t length = 1;
-  int64_t strides[N] = {};
-  explicit Inner(Walk<N>& walk) {
-    if (walk.ndim == 0) return;
-    const int d = --walk.ndim;
-    length = walk.shape[d];
-    for (int k = 0; k < N; ++k) strides[k] = walk.strides[k][d];
-    walk.count = 1;
-    for (int i = 0; i < d; ++i) walk.count *= walk.shape[i];
-  }
-};
-
 // What kernels that add up, compare or rank bools read in their place: the array itself, or, when
 // it holds other bytes than 0 and 1, a copy in which these are 1 (of each element once: axes of
 // stride 0 keep it).

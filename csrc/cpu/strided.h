@@ -1,90 +1,93 @@
-// One loop over any number of equally shaped, arbitrarily strided operands: axes merged where
-// possible, cut into pieces for the thread pool, the innermost axis handed to the kernel as
-// (pointers, byte strides, length).
+// Walks over arrays of one shape and any strides, with axes merged where possible.
 #pragma once
-#include "../core/parallel.h"
+#include "../core/array.h"
 #include "simd/simd.h"
 
 namespace tl::TL_ISA {
 
+// The coordinates of up to N arrays of one shape, walked in row-major order, neighbouring axes
+// merged where the strides of all arrays allow it. Offsets are in elements.
 template <int N>
-struct Loop {
-  int ndim = 1;
-  int64_t shape[kMaxDims] = {1};
-  int64_t strides[N][kMaxDims] = {};  // bytes
-  std::byte* data[N];
+struct Walk {
+  int ndim = 0;
+  int64_t count = 1;
+  int64_t shape[kMaxDims];
+  int64_t strides[N][kMaxDims];
+  int64_t at[kMaxDims];
+  int64_t offset[N];
 
-  // All views have the shape of views[0].
-  explicit Loop(const View* const (&views)[N]) {
-    const View& first = *views[0];
-    int order[kMaxDims];
-    // Outer to inner by the output's stride, so that writes run through memory in order.
-    const int count = axes_by_stride(first, order);
-    ndim = 0;
-    for (int i = 0; i < count; ++i) {
-      int axis = order[i];
-      int64_t step[N];
-      for (int k = 0; k < N; ++k) step[k] = views[k]->strides[axis] * bytes_of(views[k]->dtype);
-      bool merge = ndim > 0;
-      for (int k = 0; merge && k < N; ++k)
-        merge = strides[k][ndim - 1] == step[k] * first.shape[axis];
-      if (merge) {
-        shape[ndim - 1] *= first.shape[axis];
-      } else {
-        shape[ndim++] = first.shape[axis];
-      }
-      for (int k = 0; k < N; ++k) strides[k][ndim - 1] = step[k];
-    }
-    if (ndim == 0) {
+  // An axis of length 0 leaves one empty axis, whatever comes before and after it: nobody then
+  // divides an index by a length of 0.
+  TL_INLINE void axis(int64_t length, const int64_t (&s)[N]) {
+    if (length == 1 || count == 0) return;
+    count *= length;
+    if (length == 0) {
       ndim = 1;
-      shape[0] = first.ndim == 0 || first.size() == 1 ? 1 : 0;
+      shape[0] = 0;
       for (int k = 0; k < N; ++k) strides[k][0] = 0;
-    }
-    for (int k = 0; k < N; ++k) data[k] = views[k]->data;
-  }
-
-  // A plain function pointer, not a template: the walk is compiled once, not once per op and dtype.
-  using Inner = void (*)(std::byte* const* pointers, const int64_t* byte_strides, int64_t n);
-  void run(Inner inner) const {
-    run([](std::byte* const* p, const int64_t* s, int64_t n,
-           const void* context) { reinterpret_cast<Inner>(const_cast<void*>(context))(p, s, n); },
-        reinterpret_cast<const void*>(inner));
-  }
-
-  using InnerWith = void (*)(std::byte* const* pointers, const int64_t* byte_strides, int64_t n,
-                             const void* context);
-  void run(InnerWith body, const void* context) const {
-    int64_t inner = shape[ndim - 1], outer = 1, steps[N];
-    for (int i = 0; i < ndim - 1; ++i) outer *= shape[i];
-    if (inner == 0 || outer == 0) return;
-    for (int k = 0; k < N; ++k) steps[k] = strides[k][ndim - 1];
-    if (outer == 1 && inner <= kPiece) {
-      body(data, steps, inner, context);
       return;
     }
-    int64_t cuts = (inner + kPiece - 1) / kPiece;
-    int64_t length = (inner + cuts - 1) / cuts;
-    int64_t grain = length >= kPiece ? 1 : (kPiece + length - 1) / length;
-    parallel_for(outer * cuts, grain, [&](int64_t begin, int64_t end, int) {
-      for (int64_t piece = begin; piece < end; ++piece) {
-        int64_t start = piece % cuts * length, rest = piece / cuts;
-        std::byte* at[N];
-        for (int k = 0; k < N; ++k) at[k] = data[k] + start * steps[k];
-        for (int i = ndim - 2; i >= 0; --i) {
-          int64_t index = rest % shape[i];
-          rest /= shape[i];
-          for (int k = 0; k < N; ++k) at[k] += index * strides[k][i];
-        }
-        int64_t n = inner - start < length ? inner - start : length;
-        body(at, steps, n, context);
+    if (ndim > 0) {
+      bool merge = true;
+      for (int k = 0; k < N; ++k) merge = merge && strides[k][ndim - 1] == s[k] * length;
+      if (merge) {
+        shape[ndim - 1] *= length;
+        for (int k = 0; k < N; ++k) strides[k][ndim - 1] = s[k];
+        return;
       }
-    });
+    }
+    shape[ndim] = length;
+    for (int k = 0; k < N; ++k) strides[k][ndim] = s[k];
+    ++ndim;
   }
 
- private:
-  // Elements of one piece: enough work (several microseconds) to be worth handing to another
-  // thread.
-  static constexpr int64_t kPiece = 16384;
+  TL_INLINE void seek(int64_t index) {
+    for (int k = 0; k < N; ++k) offset[k] = 0;
+    for (int d = ndim - 1; d >= 0; --d) {
+      at[d] = d == 0 ? index : index % shape[d];
+      if (d > 0) index /= shape[d];
+      for (int k = 0; k < N; ++k) offset[k] += at[d] * strides[k][d];
+    }
+  }
+  TL_INLINE void next() {
+    for (int d = ndim - 1; d >= 0; --d) {
+      for (int k = 0; k < N; ++k) offset[k] += strides[k][d];
+      if (++at[d] < shape[d] || d == 0) return;
+      for (int k = 0; k < N; ++k) offset[k] -= at[d] * strides[k][d];
+      at[d] = 0;
+    }
+  }
 };
+
+// Length and stride of a walk's nearest axis, taken off it.
+template <int N>
+struct Inner {
+  int64_t length = 1;
+  int64_t strides[N] = {};
+  explicit Inner(Walk<N>& walk) {
+    if (walk.ndim == 0) return;
+    const int d = --walk.ndim;
+    length = walk.shape[d];
+    for (int k = 0; k < N; ++k) strides[k] = walk.strides[k][d];
+    walk.count = 1;
+    for (int i = 0; i < d; ++i) walk.count *= walk.shape[i];
+  }
+};
+
+// In bytes and from the first elements on; axes go by the strides of views[0], far to near, so that
+// writes run through memory in order. Arrays beyond `count` stay where they are.
+template <int N>
+TL_INLINE Walk<N> walk_by_stride(const View* const* views, int count) {
+  Walk<N> walk;
+  int order[kMaxDims];
+  const int axes = axes_by_stride(*views[0], order);
+  for (int i = 0; i < axes; ++i) {
+    int64_t steps[N] = {};
+    for (int k = 0; k < count; ++k)
+      steps[k] = views[k]->strides[order[i]] * bytes_of(views[k]->dtype);
+    walk.axis(views[0]->shape[order[i]], steps);
+  }
+  return walk;
+}
 
 }  // namespace tl::TL_ISA
