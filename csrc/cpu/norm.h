@@ -78,7 +78,8 @@ struct Weights {
   Scratch copy;
   const W* data = nullptr;
   bool ok = true;
-  Weights(const Arg& arg, int64_t n) : copy(needs_copy(arg) ? n * sizeof(W) : 0) {
+  __attribute__((noinline)) Weights(const Arg& arg, int64_t n)
+      : copy(needs_copy(arg) ? n * sizeof(W) : 0) {
     if (arg.kind == Arg::none) return;
     const View& v = *arg.a;
     if (!needs_copy(arg)) {

@@ -118,6 +118,11 @@ TL_INLINE Walk<2> walk_rows(const View& a, const View& b, int skip) {
   return walk;
 }
 
+template <class T>
+__attribute__((noinline)) void copy_words(const T* from, int64_t fs, T* to, int64_t ts, int64_t n) {
+  for (int64_t j = 0; j < n; ++j) to[j * ts] = from[j * fs];
+}
+
 // Rows of length n along an axis of x and out, handed to fn(in, result) as contiguous memory:
 // directly where the stride is 1, through a copy elsewhere. `cost` is the rough number of
 // nanoseconds per thousand elements, for the grain.
@@ -134,25 +139,19 @@ inline const char* each_row(const View& out, const View& x, int axis, int64_t co
   parallel_for(rows.count, grain, [&](int64_t begin, int64_t end, int) {
     Walk<2> walk = rows;
     walk.seek(begin);
-    if (direct_x && direct_out) {
-      for (int64_t i = begin; i < end; ++i, walk.next()) {
-        fn(x.ptr<T>() + walk.offset[1], out.ptr<T>() + walk.offset[0]);
-      }
-      return;
-    }
-    Scratch copy(2 * n * sizeof(T));
+    const bool copies = !(direct_x && direct_out);
+    Scratch copy(copies ? 2 * n * sizeof(T) : 0);
     T* in = copy.template as<T>();
-    if (!in) {
+    if (copies && !in) {
       __atomic_store_n(&ok, false, __ATOMIC_RELAXED);
       return;
     }
-    T* result = in + n;
     for (int64_t i = begin; i < end; ++i, walk.next()) {
       const T* from = x.ptr<T>() + walk.offset[1];
       T* to = out.ptr<T>() + walk.offset[0];
-      for (int64_t j = 0; j < n; ++j) in[j] = from[j * xs];
-      fn(in, result);
-      for (int64_t j = 0; j < n; ++j) to[j * os] = result[j];
+      if (copies) copy_words(from, xs, in, 1, n);
+      fn(copies ? in : from, copies ? in + n : to);  // compiled once: rows are long programs
+      if (copies) copy_words(in + n, 1, to, os, n);
     }
   });
   return ok ? nullptr : "out of memory for a row's copy";

@@ -48,9 +48,9 @@ TL_INLINE S larger(S a, S b) {  // a NaN wins
   return (b > a) | (b != b) ? b : a;
 }
 
-// a[i] = larger(a[i], x[i])
+// a[i] = larger(a[i], x[i]); not inlined, as it serves both directions of a window
 template <class T, class S>
-TL_INLINE void larger_line(const T* x, int64_t step, int64_t n, S* a) {
+__attribute__((noinline)) void larger_line(const T* x, int64_t step, int64_t n, S* a) {
   if (step == 1) {
     for (int64_t i = 0; i < n; ++i) a[i] = larger(a[i], static_cast<S>(value(x[i])));
   } else {

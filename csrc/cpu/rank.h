@@ -48,4 +48,20 @@ struct Ascending {
   }
 };
 
+// Element `at` of a line of x, whatever it means.
+template <class Word>
+TL_INLINE void pick(const std::byte* x, int64_t xs, int64_t at, std::byte* out) {
+  memcpy(out, x + at * xs * static_cast<int64_t>(sizeof(Word)), sizeof(Word));
+}
+TL_INLINE void pick_any(int64_t bytes, const std::byte* x, int64_t xs, int64_t at, std::byte* out) {
+  if (bytes == 4)
+    pick<uint32_t>(x, xs, at, out);
+  else if (bytes == 8)
+    pick<uint64_t>(x, xs, at, out);
+  else if (bytes == 2)
+    pick<uint16_t>(x, xs, at, out);
+  else
+    pick<uint8_t>(x, xs, at, out);
+}
+
 }  // namespace tl::TL_ISA

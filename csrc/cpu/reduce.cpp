@@ -48,11 +48,23 @@ Total run_loop(const std::byte* p, int64_t stride, int64_t n) {
   return pack(reduce_run<Op>(reinterpret_cast<const T*>(p), stride, n));
 }
 
-template <template <class> class Op, class T>
+template <template <class> class Op, class W>
 void merge_totals(Total* into, const Total* from, int64_t n) {
-  using W = typename Op<T>::Wide;
   for (int64_t i = 0; i < n; ++i)
-    into[i] = pack<W>(Op<T>::step(unpack<W>(into[i]), unpack<W>(from[i])));
+    into[i] = pack<W>(Op<W>::step(unpack<W>(into[i]), unpack<W>(from[i])));
+}
+
+// Lanes join totals, or (`first`) become them; compiled once for all dtypes of such lanes.
+template <template <class> class Op, class L, class W>
+__attribute__((noinline)) void flush_lanes(const L* lanes, int64_t n, bool first, Total* totals) {
+  for (int64_t j = 0; j < n; ++j) {
+    const W lane = static_cast<W>(lanes[j]);
+    totals[j] = pack<W>(first ? lane : Op<W>::step(unpack<W>(totals[j]), lane));
+  }
+}
+template <class L>
+__attribute__((noinline)) void fill_lanes(L* lanes, int64_t n, L value) {
+  for (int64_t j = 0; j < n; ++j) lanes[j] = value;
 }
 
 // Rows a fixed step apart are taken four at a time: a lane is fetched and stored once for all four,
@@ -68,10 +80,11 @@ void tile_loop(const std::byte* p, Walk<1>& rows, int64_t begin, int64_t end, in
   const T* base = reinterpret_cast<const T*>(p);
   const int64_t step = rows.ndim == 1 ? rows.strides[0][0] : 0;
   alignas(64) L lanes[kWidest];
-  for (int64_t j = 0; j < width; ++j) totals[j] = pack(static_cast<W>(O::kInit));
-  for (int64_t r = begin; r < end;) {
+  int64_t r = begin;
+  do {
     const int64_t stop = r + kFlush < end ? r + kFlush : end;
-    for (int64_t j = 0; j < width; ++j) lanes[j] = O::kInit;
+    const bool first = r == begin;
+    fill_lanes<L>(lanes, width, O::kInit);
     for (; rows.ndim == 1 && r + 4 <= stop; r += 4) {
       const T* from = base + r * step;
       int64_t j = 0;
@@ -97,15 +110,14 @@ void tile_loop(const std::byte* p, Walk<1>& rows, int64_t begin, int64_t end, in
       }
       for (; j < width; ++j) lanes[j] = O::step(lanes[j], static_cast<L>(value(from[j])));
     }
-    for (int64_t j = 0; j < width; ++j)
-      totals[j] = pack(O::step(unpack<W>(totals[j]), static_cast<W>(lanes[j])));
-  }
+    flush_lanes<Op, L, W>(lanes, width, first, totals);
+  } while (r < end);
 }
 
 template <template <class> class Op, class T>
 TL_INLINE Loops loops_of() {
   return {pack(static_cast<typename Op<T>::Wide>(Op<T>::kInit)), run_loop<Op, T>, tile_loop<Op, T>,
-          merge_totals<Op, T>, sizeof(T)};
+          merge_totals<Op, typename Op<T>::Wide>, sizeof(T)};
 }
 
 enum class Kind { sum, mean, prod, amax, amin };

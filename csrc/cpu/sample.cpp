@@ -219,10 +219,13 @@ const char* sample(const Arg* args, int) {
 // --- topk
 // ----------------------------------------------------------------------------------------------------------------
 
-// The k best of n other elements: the smallest pairs (rank, index).
 template <class T>
-TL_INLINE void topk_row(const T* x, int64_t xs, int64_t n, int64_t k, uint64_t flip, Ranked* list) {
+void rank_row(const std::byte* row, int64_t xs, int64_t n, uint64_t flip, Ranked* list) {
+  const T* x = reinterpret_cast<const T*>(row);
   for (int64_t i = 0; i < n; ++i) list[i] = {rank_of(x[i * xs]) ^ flip, i};
+}
+// The k best of n elements: the smallest pairs (rank, index).
+void smallest(Ranked* list, int64_t n, int64_t k) {
   if (k < n) std::nth_element(list, list + k, list + n, Ascending());
   std::sort(list, list + k, Ascending());
 }
@@ -272,37 +275,42 @@ const char* topk(const Arg* args, int) {
   if (!fits) return "topk: expected outputs (…, k), values like x and indices in i64";
   if (rows.count == 0 || k == 0) return nullptr;
   const int64_t vs = values.strides[last], is = indices.strides[last], xs = x.strides[last];
-  auto run = [&]<class T>() -> const char* {
-    bool ok = true;
-    parallel_for(rows.count, 2000 / n + 1, [&](int64_t begin, int64_t end, int) {
-      const bool keyed = __is_same(T, float) && n < 0xffffffff;
-      Scratch memory(keyed ? (2 * k + kBlock + n % 2) * sizeof(Key) : n * sizeof(Ranked));
-      if (!memory.template as<Key>()) {
-        __atomic_store_n(&ok, false, __ATOMIC_RELAXED);
-        return;
+  void (*rank)(const std::byte*, int64_t, int64_t, uint64_t, Ranked*) = nullptr;
+  const char* none = for_any(x.dtype, "topk", [&]<class T>() -> const char* {
+    rank = rank_row<T>;
+    return nullptr;
+  });
+  if (none) return none;
+  const bool keyed = x.dtype == DType::f32 && n < 0xffffffff;
+  const int64_t bytes = bytes_of(x.dtype);
+  bool ok = true;
+  parallel_for(rows.count, 2000 / n + 1, [&](int64_t begin, int64_t end, int) {
+    Scratch memory(keyed ? (2 * k + kBlock + n % 2) * sizeof(Key) : n * sizeof(Ranked));
+    Key* keys = memory.as<Key>();
+    Ranked* list = memory.as<Ranked>();
+    if (!keys) {
+      __atomic_store_n(&ok, false, __ATOMIC_RELAXED);
+      return;
+    }
+    Walk<3> walk = rows;
+    walk.seek(begin);
+    for (int64_t r = begin; r < end; ++r, walk.next()) {
+      const std::byte* from = x.data + walk.offset[2] * bytes;
+      if (keyed) {
+        topk_float_row(reinterpret_cast<const float*>(from), xs, n, k, largest, keys);
+      } else {
+        rank(from, xs, n, largest ? ~uint64_t{0} : 0, list);
+        smallest(list, n, k);
       }
-      Walk<3> walk = rows;
-      walk.seek(begin);
-      for (int64_t r = begin; r < end; ++r, walk.next()) {
-        const T* from = x.ptr<T>() + walk.offset[2];
-        T* value = values.ptr<T>() + walk.offset[0];
-        int64_t* index = indices.ptr<int64_t>() + walk.offset[1];
-        if constexpr (__is_same(T, float)) {
-          if (keyed) topk_float_row(from, xs, n, k, largest, memory.template as<Key>());
-        }
-        if (!keyed)
-          topk_row(from, xs, n, k, largest ? ~uint64_t{0} : 0, memory.template as<Ranked>());
-        for (int64_t i = 0; i < k; ++i) {
-          const int64_t at = keyed ? index_of(memory.template as<Key>()[i])
-                                   : memory.template as<Ranked>()[i].index;
-          index[i * is] = at;
-          value[i * vs] = from[at * xs];
-        }
+      int64_t* index = indices.ptr<int64_t>() + walk.offset[1];
+      std::byte* value = values.data + walk.offset[0] * bytes;
+      for (int64_t i = 0; i < k; ++i, index += is, value += vs * bytes) {
+        *index = keyed ? index_of(keys[i]) : list[i].index;
+        pick_any(bytes, from, xs, *index, value);
       }
-    });
-    return ok ? nullptr : "topk: out of memory";
-  };
-  return for_any(x.dtype, "topk", run);
+    }
+  });
+  return ok ? nullptr : "topk: out of memory";
 }
 
 }  // namespace

@@ -123,21 +123,6 @@ void sort_parallel(Key* keys, Key* other, int64_t n) {
   if (from != keys) memcpy(static_cast<void*>(keys), from, n * sizeof(Key));
 }
 
-template <class Word>
-void pick(const std::byte* x, int64_t xs, int64_t at, std::byte* out) {
-  memcpy(out, x + at * xs * static_cast<int64_t>(sizeof(Word)), sizeof(Word));
-}
-void pick_any(int bytes, const std::byte* x, int64_t xs, int64_t at, std::byte* out) {
-  if (bytes == 4)
-    pick<uint32_t>(x, xs, at, out);
-  else if (bytes == 8)
-    pick<uint64_t>(x, xs, at, out);
-  else if (bytes == 2)
-    pick<uint16_t>(x, xs, at, out);
-  else
-    pick<uint8_t>(x, xs, at, out);
-}
-
 // Lines along the last axis of x, each made into keys and handed to
 // fn(keys, spare keys, offsets of (values, indices, x) in elements).
 template <class Key, class F>
