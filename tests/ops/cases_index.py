@@ -54,6 +54,16 @@ def combined(x, dim, index, src, mode):
     return x.scatter_reduce(dim, index, src, {2: "prod", 3: "amax", 4: "amin"}[mode])
 
 
+COMBINES = Case(
+    lambda d: [
+        d(d.distinct((4, 5)), 1, d.ints((4, 7), 0, 5), d.distinct((4, 7), 0.3) + 1, mode)
+        for mode in (2, 3, 4)
+    ],
+    dtypes=("f32", "f64", "i32", "i64"),
+    torch=combined,
+)
+
+
 def taken(x, indices):
     return x[tuple(indices)]
 
@@ -77,14 +87,8 @@ CASES = {
     ),
     "scatter_values": Case(scatters, dtypes=EVERY, torch="scatter"),
     "scatter_add": Case(adds, dtypes=EVERY),
-    "scatter_combine": Case(
-        lambda d: [
-            d(d.distinct((4, 5)), 1, d.ints((4, 7), 0, 5), d.distinct((4, 7), 0.3) + 1, mode)
-            for mode in (2, 3, 4)
-        ],
-        dtypes=("f32", "f64", "i32", "i64"),
-        torch=combined,
-    ),
+    "nn.scatter_add": Case(adds, dtypes=("f32", "f64", "i64"), torch="scatter_add"),
+    **dict.fromkeys(("scatter_combine", "nn.scatter_combine"), COMBINES),
     "scatter_reduce": Case(reduces, dtypes=("f32", "f64", "bf16", "i32", "i64"), factor=4),
     "index_select": Case(
         lambda d: [

@@ -40,6 +40,8 @@ CASES = {
         factor=4,
     ),
     "cumprod": Case(with_zeros, dtypes=NUMBERS, factor=8),
+    "nn.cumsum": Case(axes, dtypes=("f32", "f64", "i64"), torch="cumsum", factor=4),
+    "nn.cumprod": Case(with_zeros, dtypes=("f32", "f64"), torch="cumprod", factor=8),
     "cummax": Case(
         lambda d: [d(d.distinct((4, 5)), 1), d(d.distinct((4, 5)), -2), d(d.x(()), 0)],
         dtypes=ALL,

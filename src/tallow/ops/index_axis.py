@@ -7,49 +7,73 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import _native
+from ..dtype import bool_
 from ..errors import ArgumentError, NoKernelError, expect
-from ..factories import full, zeros
-from ..registry import op, primitive
-from ..tensor import Tensor, unwrap_tensor, wrap
-from .scatter import ADD, SET, gather, index_array, read, scatter_reduce, vector, written
+from ..registry import op
+from ..tensor import Tensor, unwrap_tensor
+from .scatter import (
+    as_kernels_take_it,
+    check_index,
+    gather,
+    scatter_add,
+    scatter_reduce,
+    scatter_values,
+)
 from .shape import axis_of
 
 
-def _spread(where: object, x: Tensor, axis: int, index: Tensor, count: int | None) -> Any:
-    """The index of one axis, expanded over the others: of the shape of what it picks out."""
-    at = vector(index_array(index, where))
-    if at.ndim > 1:
+def _check(where: object, index: Tensor, count: int | None) -> None:
+    check_index(index, where)
+    if index.ndim > 1:
         expect(False, where, "an index of one axis", index.shape)
-    size: int = at.size
-    if count is not None and size != count:
-        expect(False, where, f"an index of {count} elements", size)
-    shape = list(x._array.shape or (1,))
-    shape[axis] = size
-    if len(shape) == 1:
-        return at
-    return at.reshape([size if i == axis else 1 for i in range(len(shape))]).expand(shape)
+    if count is not None and index.numel() != count:
+        expect(False, where, f"an index of {count} elements", index.numel())
 
 
-@primitive
+def _spread(x: Tensor, axis: int, index: Tensor) -> Tensor:
+    """The index of one axis, expanded over the others: of the shape of what it picks out."""
+    if x.ndim < 2:
+        return index if index.ndim == x.ndim else index.reshape((1,) * x.ndim)
+    shape = list(x.shape)
+    shape[axis] = size = index.numel()
+    return index.reshape([size if i == axis else 1 for i in range(x.ndim)]).expand(shape)
+
+
+@op
 def index_select(x: Tensor, dim: int, index: Tensor) -> Tensor:
     """The positions `index` (a vector) of axis `dim`."""
-    array = x._array
-    axis = axis_of(dim, array.ndim, index_select)
-    at = _spread(index_select, x, axis, index, None if array.ndim else 1)
-    out = read(index_select, vector(array), axis, at)
-    return wrap(out if array.ndim else out.reshape(()))
+    ...
+
+
+@index_select.check
+def _(x: Tensor, dim: int, index: Tensor) -> None:
+    axis_of(dim, x.ndim, index_select)
+    _check(index_select, index, None if x.ndim else 1)
+
+
+@index_select.out
+def _(x: Tensor, dim: int, index: Tensor) -> Any:
+    shape = x.shape
+    if not shape:
+        return shape, x.dtype
+    axis = dim % len(shape)
+    return (*shape[:axis], index.numel(), *shape[axis + 1 :]), x.dtype
+
+
+@index_select.kernel("gather")
+def _(out: Tensor, x: Tensor, dim: int, index: Tensor) -> tuple[Any, ...]:
+    axis = dim % (x.ndim or 1)
+    x, index, out, axis = as_kernels_take_it(x, _spread(x, axis, index), out, axis)
+    return out, x, index, axis
 
 
 @index_select.grad
 def _(g: Tensor, _x: Tensor, dim: int, index: Tensor) -> tuple[Any, None]:
-    return lambda: index_add(zeros(_x.shape, dtype=g.dtype), dim, index, g), None
+    return lambda: index_add(g.new_zeros(_x.shape), dim, index, g), None
 
 
-def _along(
-    where: object, x: Tensor, axis: int, index: Tensor, source: Tensor
-) -> tuple[_native.Array, _native.Array]:
-    """Index and source of index_add and its like, checked."""
+def _check_source(where: object, x: Tensor, dim: int, index: Tensor, source: Tensor) -> None:
+    axis = axis_of(dim, x.ndim, where)
     unwrap_tensor(source, where)
     same = source.dtype is x.dtype
     expect(same, where, f"a source of {x.dtype.name}", source.dtype.name, NoKernelError)
@@ -58,49 +82,32 @@ def _along(
         i == axis or n == m for i, (m, n) in enumerate(zip(shape, given, strict=True))
     )
     expect(fits, where, f"a source of shape {x.shape} but for axis {axis}", source.shape)
-    return _spread(where, x, axis, index, given[axis]), vector(source._array)
+    _check(where, index, given[axis])
 
 
-@primitive(inplace=True)
+@op(inplace=True)
 def index_add(x: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> Tensor:
     """`x` with `alpha * source` added at the positions `index` of axis `dim`, in their order."""
-    axis = axis_of(dim, x.ndim, index_add)
-    at, given = _along(index_add, x, axis, index, source)
-    if not at.size:
-        return wrap(x._array.clone())
-    if alpha != 1:
-        given = vector((source.detach() * alpha).to(x.dtype)._array)
-    return wrap(written(index_add, x, axis, at, given, ADD))
+    given = source if alpha == 1 else (source * alpha).to(x.dtype)
+    at = _spread(x, dim % (x.ndim or 1), index)
+    return scatter_add(x, dim, at, given.reshape(at.shape))
 
 
-@index_add.grad
-def _(
-    g: Tensor, _x: Tensor, dim: int, index: Tensor, _source: Tensor, alpha: float
-) -> tuple[Any, None, Any]:
-    def of_source() -> Tensor:
-        taken = index_select(g, dim, index)
-        return (taken if alpha == 1 else taken * alpha).reshape(_source.shape)
-
-    return g, None, of_source
+@index_add.check
+def _(x: Tensor, dim: int, index: Tensor, source: Tensor, alpha: float) -> None:
+    _check_source(index_add, x, dim, index, source)
 
 
-@primitive(inplace=True)
+@op(inplace=True)
 def index_copy(x: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     """`x` with `source` at the positions `index` of axis `dim`; of equal ones the last wins."""
-    axis = axis_of(dim, x.ndim, index_copy)
-    at, given = _along(index_copy, x, axis, index, source)
-    if not at.size:
-        return wrap(x._array.clone())
-    return wrap(written(index_copy, x, axis, at, given, SET))
+    at = _spread(x, dim % (x.ndim or 1), index)
+    return scatter_values(x, dim, at, source.reshape(at.shape))
 
 
-@index_copy.grad
-def _(g: Tensor, _x: Tensor, dim: int, index: Tensor, _source: Tensor) -> tuple[Any, None, Any]:
-    return (
-        lambda: index_fill(g, dim, index, 0),
-        None,
-        lambda: index_select(g, dim, index).reshape(_source.shape),
-    )
+@index_copy.check
+def _(x: Tensor, dim: int, index: Tensor, source: Tensor) -> None:
+    _check_source(index_copy, x, dim, index, source)
 
 
 @op(inplace=True)
@@ -112,11 +119,9 @@ def index_fill(x: Tensor, dim: int, index: Tensor, value: Tensor | float) -> Ten
     axis = axis_of(dim, x.ndim, index_fill)
     expect(index.ndim <= 1, index_fill, "an index of one axis", index.shape)
     n = x.shape[axis] if x.ndim else 1
-    at = vector(index_array(_counted(index, n, index_fill), index_fill))
-    hit = zeros(n, dtype="bool")
-    if at.size:
-        yes = full((1,), True, "bool")._array.expand(at.shape)
-        hit = wrap(written(index_fill, hit, 0, at, yes, SET))
+    at = _counted(index.reshape(-1), n, index_fill)
+    yes = x.new_ones(1, dtype=bool_).expand(at.shape)
+    hit = scatter_values(x.new_zeros(n, dtype=bool_), 0, at, yes)
     shape = [n if i == axis else 1 for i in range(x.ndim)]
     return x.masked_fill(hit.reshape(shape), value)
 
@@ -126,14 +131,16 @@ def index_reduce(
     x: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, *, include_self: bool = True
 ) -> Tensor:
     """`x` with `source` reduced (prod, mean, amax, amin) into the positions of axis `dim`."""
+    at = _spread(x, dim % (x.ndim or 1), index)
+    given = source.reshape(at.shape)
+    return scatter_reduce(x, dim, at, given, reduce, include_self=include_self)
+
+
+@index_reduce.check
+def _(x: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, include_self: bool) -> None:
     known = ("prod", "mean", "amax", "amin")
     expect(reduce in known, index_reduce, f"one of {', '.join(known)}", reduce, ArgumentError)
-    axis = axis_of(dim, x.ndim, index_reduce)
-    at, _ = _along(index_reduce, x, axis, index, source)
-    spread = wrap(at if x.ndim else at.reshape(()))
-    return scatter_reduce(
-        x, dim, spread, source.reshape(spread.shape), reduce, include_self=include_self
-    )
+    _check_source(index_reduce, x, dim, index, source)
 
 
 @op

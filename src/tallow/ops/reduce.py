@@ -34,19 +34,20 @@ def axes_mask(x: Tensor, dim: Dim, where: object) -> int:
     return builtins.sum(1 << i for i in axes_of(x, dim, where))
 
 
-def reduced_shape(x: Tensor, dim: Dim, keepdim: bool, where: object) -> tuple[int, ...]:
+def reduced_shape(x: Tensor, dim: Dim, keepdim: bool, where: object) -> Sequence[int]:
     """The shape of a reduction of `x`."""
-    shape = x.shape
-    n = len(shape)
     if dim is None:
-        return (1,) * n if keepdim else ()
-    if type(dim) is int and -n <= dim < n:
-        axis = dim % n
-        return (*shape[:axis], *((1,) if keepdim else ()), *shape[axis + 1 :])
-    axes = axes_of(x, dim, where)
-    if keepdim:
-        return tuple([1 if i in axes else size for i, size in enumerate(shape)])
-    return tuple([size for i, size in enumerate(shape) if i not in axes])
+        return (1,) * x.ndim if keepdim else ()
+    shape = list(x.shape)
+    axes: Sequence[int] = (dim,) if type(dim) is int else axes_of(x, dim, where)
+    if len(axes) == 1 and not -len(shape) <= axes[0] < len(shape):
+        axes = axes_of(x, dim, where)
+    for axis in reversed(axes):
+        if keepdim:
+            shape[axis] = 1
+        else:
+            del shape[axis]
+    return shape
 
 
 def plain(x: Tensor, where: object, kinds: str = "buif") -> None:
@@ -67,15 +68,18 @@ def spread(g: Tensor, x: Any, dim: Dim, keepdim: bool) -> Tensor:
 
 
 def _sum_dtype(x: Tensor, dtype: DType | str | None) -> DType:
-    return as_dtype(dtype) if dtype is not None else x.dtype if x.dtype.kind in "fc" else i64
+    if dtype is not None:
+        return as_dtype(dtype)
+    given = x.dtype
+    return given if given.kind in "fc" else i64
 
 
 def _summed(out: Tensor, x: Tensor, dim: Dim, where: object) -> tuple[Any, ...]:
     """Arguments of the kernels sum and mean; of complex numbers, of their parts."""
-    kind, given, axes = out.dtype.kind, x.dtype.kind, axes_mask(x, dim, where)
-    if x.dtype is not out.dtype and (kind in "fc" or given in "fc"):
-        x = x.to(out.dtype)
-    if kind == "c":
+    wanted, given, axes = out.dtype, x.dtype, axes_mask(x, dim, where)
+    if given is not wanted and (wanted.kind in "fc" or given.kind in "fc"):
+        x = x.to(wanted)
+    if wanted.kind == "c":
         out, x = out.view_as_real(), x.view_as_real()
     return out, x, axes
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import _native
 from ..dtype import DType, as_dtype, i64
 from ..errors import ArgumentError, NoKernelError, expect
-from ..factories import full, zeros
-from ..registry import op, primitive
-from ..tensor import Tensor, unwrap_tensor, wrap
+from ..registry import Op, op
+from ..tensor import Tensor, unwrap_tensor
 from .extreme import ValuesIndices
 from .shape import axis_of
 
@@ -22,19 +20,12 @@ def _plain(x: Tensor, where: object, kinds: str = "buif") -> None:
         expect(False, where, wanted, dtype.name, NoKernelError)
 
 
-_KERNELS = {
-    name: _native.kernel(name) for name in ("cumsum", "cumprod", "logcumsumexp", "linear_scan")
-}
-
-
-def _scan(kernel: str, x: _native.Array, axis: int, *before: _native.Array) -> _native.Array:
-    if not x.ndim:
-        flat = [a.reshape((1,)) for a in before]
-        return _scan(kernel, x.reshape((1,)), axis, *flat).reshape(())
-    out = _native.Array.empty(x.shape, x.dtype)
-    if x.size:
-        _KERNELS[kernel](out, *before, x, axis)
-    return out
+def _lines(axis: int, *tensors: Tensor) -> tuple[Any, ...]:
+    """What the kernels take: tensors with an axis, and which one is run along."""
+    ndim = tensors[0].ndim
+    if ndim:
+        return (*tensors, axis % ndim)
+    return (*[x.reshape(1) for x in tensors], 0)
 
 
 def _turned(x: Tensor, dim: int) -> Tensor:
@@ -47,55 +38,87 @@ def _turned(x: Tensor, dim: int) -> Tensor:
 def _shifted(x: Tensor, dim: int, first: float) -> Tensor:
     """One position later along `dim`, beginning with `first`."""
     if not x.ndim:
-        return full((), first, x.dtype)
+        return x.new_full((), first)
     if not x.shape[dim]:
         return x
     from . import cat
 
-    start = full([1 if i == dim else n for i, n in enumerate(x.shape)], first, x.dtype)
+    start = x.new_full([1 if i == dim else n for i, n in enumerate(x.shape)], first)
     out: Tensor = cat([start, x.narrow(dim, 0, x.shape[dim] - 1)], dim)
     return out
 
 
-def _wide(x: Tensor, dtype: DType | str | None, where: object) -> tuple[_native.Array, int]:
-    """The array to be scanned and the code of the result's dtype; integers are scanned in i64."""
-    _plain(x, where, "buifc")
+def _in_wide(scan: Op[..., Tensor], x: Tensor, dim: int, dtype: DType | str | None) -> Tensor:
+    """Integers are scanned in i64."""
     given = x.dtype
-    if dtype is None and given.kind in "fc":
-        return x._array, given.code
-    wanted = i64 if dtype is None else as_dtype(dtype)
-    array = x._array if dtype is None else x._array.cast(wanted.code)
-    return array.cast(i64.code if wanted.kind not in "fc" else wanted.code), wanted.code
+    wanted = as_dtype(dtype) if dtype is not None else given if given.kind in "fc" else i64
+    wide = wanted if wanted.kind in "fc" else i64
+    if given is wide:
+        out = scan(x, dim)
+    else:
+        out = scan(x.to(wanted).to(wide), dim)
+    return out if wide is wanted else out.to(wanted)
 
 
-@primitive(inplace=True)
+def _attach_check(op: Op[..., Any], kinds: str) -> None:
+    @op.check
+    def _(x: Tensor, dim: int, *_: Any) -> None:
+        _plain(x, op, kinds)
+        axis_of(dim, x.ndim, op)
+
+
+def _attach_kernel(op: Op[..., Any], kernel: str) -> None:
+    @op.out
+    def _(x: Tensor, dim: int) -> Any:
+        return x.shape, x.dtype
+
+    @op.kernel(kernel)
+    def _(out: Tensor, x: Tensor, dim: int) -> tuple[Any, ...]:
+        return _lines(dim, out, x)
+
+
+@op(inplace=True)
 def cumsum(x: Tensor, dim: int, dtype: DType | str | None = None) -> Tensor:
     """The sums of the elements up to each, along `dim`; integers and bools give i64."""
-    axis = axis_of(dim, x.ndim, cumsum)
-    array, code = _wide(x, dtype, cumsum)
-    return wrap(_scan("cumsum", array, axis).cast(code))
+    return _in_wide(_sums, x, dim, dtype)
 
 
-@cumsum.grad
-def _(g: Tensor, _x: Tensor, dim: int, _dtype: Any) -> Tensor:
+@op(inplace=True)
+def cumprod(x: Tensor, dim: int, dtype: DType | str | None = None) -> Tensor:
+    """The products of the elements up to each, along `dim`; integers and bools give i64."""
+    return _in_wide(_products, x, dim, dtype)
+
+
+@op(name="nn.cumsum")
+def _sums(x: Tensor, dim: int) -> Tensor:
+    """`cumsum` of floats, complex numbers or i64, in their dtype."""
+    ...
+
+
+@op(name="nn.cumprod")
+def _products(x: Tensor, dim: int) -> Tensor:
+    """`cumprod` of floats, complex numbers or i64, in their dtype."""
+    ...
+
+
+_attach_check(cumsum, "buifc")
+_attach_check(cumprod, "buifc")
+_attach_kernel(_sums, "cumsum")
+_attach_kernel(_products, "cumprod")
+
+
+@_sums.grad
+def _(g: Tensor, _x: Tensor, dim: int) -> Tensor:
     axis = axis_of(dim, g.ndim, cumsum)
     return _turned(cumsum(_turned(g, axis), axis), axis)
 
 
-@primitive(inplace=True)
-def cumprod(x: Tensor, dim: int, dtype: DType | str | None = None) -> Tensor:
-    """The products of the elements up to each, along `dim`; integers and bools give i64."""
-    axis = axis_of(dim, x.ndim, cumprod)
-    array, code = _wide(x, dtype, cumprod)
-    return wrap(_scan("cumprod", array, axis).cast(code))
-
-
-@cumprod.grad
-def _(g: Tensor, x: Tensor, dim: int, _dtype: Any, out: Tensor) -> Tensor:
+@_products.grad
+def _(g: Tensor, x: Tensor, dim: int, out: Tensor) -> Tensor:
     # Without a division, so zeros need no care: (product before i) times b[i], where
     # b[i] = g[i] + x[i + 1] b[i + 1].
     axis = axis_of(dim, g.ndim, cumprod)
-    factors = _shifted(_turned(_conj(x.to(g.dtype)), axis), axis, 0)
+    factors = _shifted(_turned(_conj(x), axis), axis, 0)
     behind = _turned(linear_scan(factors, _turned(g, axis), axis), axis)
     return _shifted(_conj(out), axis, 1) * behind
 
@@ -105,18 +128,32 @@ def _conj(x: Tensor) -> Tensor:
     return found
 
 
-@primitive
+@op
 def linear_scan(decay: Tensor, input: Tensor, dim: int = -1) -> Tensor:
     """`y[i] = decay[i] * y[i - 1] + input[i]` along `dim`, from `y[-1] = 0`; of one shape.
 
     The first `decay` meets nothing and does not count.
     """
+    ...
+
+
+@linear_scan.check
+def _(decay: Tensor, input: Tensor, dim: int) -> None:
     _plain(input, linear_scan, "fc")
     same = decay.shape == input.shape and decay.dtype is input.dtype
     wanted = f"decay of shape {input.shape} and {input.dtype.name}"
     expect(same, linear_scan, wanted, (decay.shape, decay.dtype.name))
-    axis = axis_of(dim, input.ndim, linear_scan)
-    return wrap(_scan("linear_scan", input._array, axis, decay._array))
+    axis_of(dim, input.ndim, linear_scan)
+
+
+@linear_scan.out
+def _(decay: Tensor, input: Tensor, dim: int) -> Any:
+    return input.shape, input.dtype
+
+
+@linear_scan.kernel("linear_scan")
+def _(out: Tensor, decay: Tensor, input: Tensor, dim: int) -> tuple[Any, ...]:
+    return _lines(dim, out, decay, input)
 
 
 @linear_scan.grad
@@ -127,42 +164,47 @@ def _(g: Tensor, decay: Tensor, _input: Tensor, dim: int, out: Tensor) -> tuple[
     return lambda: z * _shifted(_conj(out), axis, 0), z
 
 
-def _extreme(kernel: str, where: object, x: Tensor, dim: int) -> ValuesIndices:
-    _plain(x, where)
-    axis = axis_of(dim, x.ndim, where)
-    array = x._array if x.ndim else x._array.reshape((1,))
-    values = _native.Array.empty(array.shape, array.dtype)
-    indices = _native.Array.empty(array.shape, i64.code)
-    if array.size:
-        _native.call(kernel, values, indices, array, axis)
-    return ValuesIndices(wrap(values.reshape(x.shape)), wrap(indices.reshape(x.shape)))
-
-
-@primitive
+@op(result=ValuesIndices)
 def cummax(x: Tensor, dim: int) -> ValuesIndices:
     """The largest element up to each, along `dim`, and its last position (i64); NaN wins."""
-    return _extreme("cummax", cummax, x, dim)
+    ...
 
 
-@primitive
+@op(result=ValuesIndices)
 def cummin(x: Tensor, dim: int) -> ValuesIndices:
     """The smallest element up to each, along `dim`, and its last position (i64); NaN wins."""
-    return _extreme("cummin", cummin, x, dim)
+    ...
 
 
-def _extreme_rule(g: Any, _x: Tensor, dim: int, indices: Any) -> Tensor:
-    return zeros(_x.shape, dtype=g[0].dtype).scatter_add(dim, indices, g[0])
+def _attach_extreme(op: Op[..., Any]) -> None:
+    _attach_check(op, "buif")
+
+    @op.out
+    def _(x: Tensor, dim: int) -> Any:
+        return [(x.shape, x.dtype), (x.shape, i64)]
+
+    @op.kernel(op.__name__)
+    def _(out: Any, x: Tensor, dim: int) -> tuple[Any, ...]:
+        return _lines(dim, *out, x)
+
+    @op.grad
+    def _(g: Any, _x: Tensor, dim: int, indices: Any) -> Tensor:
+        found: Tensor = g[0].new_zeros(_x.shape).scatter_add(dim, indices, g[0])
+        return found
 
 
-cummax.grad(_extreme_rule)
-cummin.grad(_extreme_rule)
+_attach_extreme(cummax)
+_attach_extreme(cummin)
 
 
-@primitive
+@op
 def logcumsumexp(x: Tensor, dim: int) -> Tensor:
     """`log(cumsum(exp(x)))` along `dim`, without overflow; floats or complex numbers."""
-    _plain(x, logcumsumexp, "fc")
-    return wrap(_scan("logcumsumexp", x._array, axis_of(dim, x.ndim, logcumsumexp)))
+    ...
+
+
+_attach_check(logcumsumexp, "fc")
+_attach_kernel(logcumsumexp, "logcumsumexp")
 
 
 @logcumsumexp.grad

@@ -7,116 +7,87 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import _native
 from ..autograd.views import unslice
 from ..dtype import bf16, f16, f32, i64
-from ..errors import ArgumentError, IndexRangeError, NoKernelError, expect
-from ..factories import full, ones, zeros
-from ..registry import op, primitive
-from ..tensor import Tensor, unwrap_tensor, wrap
+from ..errors import ArgumentError, NoKernelError, expect
+from ..registry import Op, op
+from ..tensor import Tensor, unwrap_tensor
 from .shape import axis_of
 
 SET, ADD, MULTIPLY, MAX, MIN = range(5)
-_HALVES = (f16.code, bf16.code)
-_gather, _scatter = _native.kernel("gather"), _native.kernel("scatter")
+_HALVES = (f16, bf16)
 
 
-def index_array(index: Tensor, where: object) -> _native.Array:
-    """The native array of an index, as i64."""
-    array = unwrap_tensor(index, where)
-    if array.dtype == i64.code:
-        return array
-    fits = index.dtype.kind in "iu"
-    expect(fits, where, "an index of i64 or i32", index.dtype.name, NoKernelError)
-    return array.cast(i64.code)
+def check_index(index: Tensor, where: object) -> None:
+    """Refuse an index of another dtype than i64 or i32."""
+    if type(index) is not Tensor:
+        unwrap_tensor(index, where)
+    if index.dtype is not i64:
+        fits = index.dtype.kind in "iu"
+        expect(fits, where, "an index of i64 or i32", index.dtype.name, NoKernelError)
 
 
-def vector(array: _native.Array) -> _native.Array:
-    """The array, one of no axis as a vector of one element."""
-    return array if array.ndim else array.reshape((1,))
+def vector(x: Tensor) -> Tensor:
+    """The tensor, one of no axis as a vector of one element."""
+    return x if x.ndim else x.reshape(1)
 
 
-def _run(where: object, kernel: Any, *args: Any) -> None:
-    try:
-        kernel(*args)
-    except ArgumentError as error:
-        text = str(error)
-        if "expected an index in" not in text:
-            raise
-        said = text.split(": ", 1)[1].split(": ", 1)[-1].split(" (arguments")[0]
-        raise IndexRangeError(f"{getattr(where, '__name__', where)}: {said}") from None
+def as_kernels_take_it(
+    table: Tensor, index: Tensor, many: Tensor, axis: int
+) -> tuple[Tensor, Tensor, Tensor, int]:
+    """Table, index, what is read or written and the axis: with axes, the index in i64."""
+    if index.dtype is not i64:
+        index = index.to(i64)
+    if table.ndim and index.ndim and many.ndim:
+        if index.numel():
+            return table, index, many, axis
+        none = table.new_empty(0)  # whatever the shapes: nothing is moved
+        return none, index.reshape(0), none, 0
+    return vector(table), vector(index), vector(many), axis
 
 
-def read(where: object, x: _native.Array, axis: int, index: _native.Array) -> _native.Array:
-    """What the index picks out along `axis`."""
-    out = _native.Array.empty(index.shape, x.dtype)
-    _run(where, _gather, out, x, index, axis)
-    return out
-
-
-def written(
-    where: object, x: Tensor, axis: int, index: _native.Array, source: _native.Array, mode: int
-) -> _native.Array:
-    """A copy of `x` into which the source is scattered; halves are reduced in f32."""
-    array = x._array
-    half = mode != SET and array.dtype in _HALVES
-    out = array.cast(f32.code) if half else array.clone()
-    flat = vector(out)
-    given = source if source.dtype == out.dtype else source.cast(out.dtype)
-    _run(where, _scatter, flat, vector(index), vector(given), axis, mode)
-    return out.cast(array.dtype) if half else out
-
-
-def _check_index(x: Tensor, axis: int, index: Tensor, where: object) -> None:
-    a, b = x._array.shape or (1,), index._array.shape or (1,)
+def _fits(x: Tensor, axis: int, index: Tensor, where: object) -> None:
+    a, b = x.shape or (1,), index.shape or (1,)
     if a == b:
         return
     fits = len(a) == len(b) and all(
         n <= m or i == axis for i, (m, n) in enumerate(zip(a, b, strict=True))
     )
-    fits = fits or not index.numel()
-    if not fits:
+    if not (fits or not index.numel()):
         expect(False, where, f"an index that lies inside {x.shape} beside axis {axis}", index.shape)
 
 
-@primitive
+@op
 def gather(x: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False) -> Tensor:
     """`out[i, j, k] = x[i, index[i, j, k], k]` (for dim 1): an element of `x` for each of `index`.
 
     `index` has as many axes as `x` and is nowhere longer, but along `dim`. IndexRangeError for an
     index outside `[0, x.shape[dim])`.
     """
-    array = x._array
-    axis = axis_of(dim, array.ndim, gather)
-    at = index_array(index, gather)
-    _check_index(x, axis, index, gather)
-    if not at.size:
-        return wrap(_native.Array.empty(at.shape, array.dtype))
-    if at.ndim and array.ndim:
-        return wrap(read(gather, array, axis, at))
-    return wrap(read(gather, vector(array), axis, vector(at)).reshape(at.shape))
+    ...
+
+
+@gather.check
+def _(x: Tensor, dim: int, index: Tensor, sparse_grad: bool) -> None:
+    check_index(index, gather)
+    _fits(x, axis_of(dim, x.ndim, gather), index, gather)
+
+
+@gather.out
+def _(x: Tensor, dim: int, index: Tensor, sparse_grad: bool) -> Any:
+    return index.shape, x.dtype
+
+
+@gather.kernel("gather")
+def _(out: Tensor, x: Tensor, dim: int, index: Tensor, sparse_grad: bool) -> tuple[Any, ...]:
+    axis = dim if dim >= 0 else dim + (x.ndim or 1)
+    x, index, out, axis = as_kernels_take_it(x, index, out, axis)
+    return out, x, index, axis
 
 
 @gather.grad
 def _(g: Tensor, _x: Tensor, dim: int, index: Tensor, _sparse: bool) -> tuple[Any, None]:
-    return lambda: scatter_add(zeros(_x.shape, dtype=g.dtype), dim, index, g), None
-
-
-def _source(x: Tensor, axis: int, index: Tensor, src: Tensor, where: object) -> _native.Array:
-    """The part of the source that the index covers."""
-    array = unwrap_tensor(src, where)
-    if array.dtype != x._array.dtype:
-        expect(False, where, f"a source of {x.dtype.name}", src.dtype.name, NoKernelError)
-    _check_index(x, axis, index, where)
-    shape = index._array.shape
-    if array.shape == shape or not shape:
-        return array
-    covers = array.ndim == index.ndim and all(
-        m >= n for m, n in zip(array.shape, index.shape, strict=True)
-    )
-    expect(covers, where, f"a source of at least the index's shape {index.shape}", src.shape)
-    found: _native.Array = array.basic_index(tuple(slice(0, n) for n in index.shape))
-    return found
+    return lambda: scatter_add(g.new_zeros(_x.shape), dim, index, g), None
 
 
 def _covered(g: Tensor, dim: int, index: Tensor, src: Any) -> Tensor:
@@ -129,21 +100,62 @@ def _covered(g: Tensor, dim: int, index: Tensor, src: Any) -> Tensor:
     return unslice(found, src.shape, tuple(slice(0, n) for n in index.shape))
 
 
-@primitive
+def _part(src: Tensor, index: Tensor) -> Tensor:
+    """The part of the source that the index covers."""
+    if not index.ndim or src.shape == index.shape:
+        return src
+    return src[tuple([slice(0, n) for n in index.shape])]
+
+
+def _attach_check(op: Op[..., Any], where: str) -> None:
+    @op.check
+    def _(x: Tensor, dim: int, index: Tensor, src: Tensor, *_: Any) -> None:
+        axis = axis_of(dim, x.ndim, where)
+        check_index(index, where)
+        if type(src) is not Tensor:
+            unwrap_tensor(src, where)
+        if src.dtype is not x.dtype:
+            expect(False, where, f"a source of {x.dtype.name}", src.dtype.name, NoKernelError)
+        _fits(x, axis, index, where)
+        shape, given = index.shape, src.shape
+        if shape and given != shape:
+            covers = len(given) == len(shape) and all(
+                m >= n for m, n in zip(given, shape, strict=True)
+            )
+            expect(covers, where, f"a source of at least the index's shape {shape}", given)
+
+
+def _attach_kernel(op: Op[..., Any], mode: int = ADD) -> None:
+    """Results and kernel of a scatter; a last parameter of the op goes before `mode`."""
+
+    @op.out
+    def _(x: Tensor, dim: int, index: Tensor, src: Tensor, *_: int) -> Any:
+        return x.shape, x.dtype
+
+    @op.kernel("scatter")
+    def _(
+        out: Tensor, x: Tensor, dim: int, index: Tensor, src: Tensor, *other: int
+    ) -> tuple[Any, ...]:
+        out.copy_(x)
+        axis = dim if dim >= 0 else dim + (x.ndim or 1)
+        source = _part(src, index)
+        return (*as_kernels_take_it(out, index, source, axis), *(other or (mode,)))
+
+
+@op
 def scatter_values(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """`input` with `out[i, index[i, j, k], k] = src[i, j, k]` (for dim 1); the last one wins."""
-    axis = axis_of(dim, input.ndim, "scatter")
-    at = index_array(index, "scatter")
-    source = _source(input, axis, index, src, "scatter")
-    if not at.size:
-        return wrap(input._array.clone())
-    return wrap(written("scatter", input, axis, at, source, SET))
+    ...
+
+
+_attach_check(scatter_values, "scatter")
+_attach_kernel(scatter_values, SET)
 
 
 @scatter_values.grad
 def _(g: Tensor, _input: Tensor, dim: int, index: Tensor, _src: Tensor) -> tuple[Any, None, Any]:
     def rest() -> Tensor:
-        nothing = zeros((1,) * len(index.shape), dtype=g.dtype).expand(index.shape)
+        nothing = g.new_zeros((1,) * len(index.shape)).expand(index.shape)
         return scatter_values(g, dim, index, nothing)
 
     return rest, None, lambda: _covered(g, dim, index, _src)
@@ -167,7 +179,7 @@ def scatter(
     given = src if value is None else value
     expect(given is not None, scatter, "src or value", "neither", ArgumentError)
     if not isinstance(given, Tensor):
-        given = full((1,) * index.ndim, given, x.dtype).expand(index.shape)
+        given = x.new_full((1,) * index.ndim, given).expand(index.shape)
     if reduce is None:
         return scatter_values(x, dim, index, given)
     known = {"add": "sum", "multiply": "prod"}
@@ -175,38 +187,61 @@ def scatter(
     return scatter_reduce(x, dim, index, given, known[reduce])
 
 
-@primitive(inplace=True)
+def _in_f32(
+    inner: Op[..., Tensor], x: Tensor, dim: int, index: Tensor, src: Tensor, *mode: int
+) -> Tensor:
+    """Halves are reduced in f32."""
+    if x.dtype not in _HALVES:
+        return inner(x, dim, index, src, *mode)
+    return inner(x.to(f32), dim, index, src.to(f32), *mode).to(x.dtype)
+
+
+@op(inplace=True)
 def scatter_add(x: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """`x` with `out[i, index[i, j, k], k] += src[i, j, k]` (for dim 1), in the index's order."""
-    axis = axis_of(dim, x.ndim, scatter_add)
-    at = index_array(index, scatter_add)
-    source = _source(x, axis, index, src, scatter_add)
-    if not at.size:
-        return wrap(x._array.clone())
-    return wrap(written(scatter_add, x, axis, at, source, ADD))
+    return _in_f32(_sums, x, dim, index, src)
 
 
-@scatter_add.grad
+_attach_check(scatter_add, "scatter_add")
+
+
+@op(name="nn.scatter_add")
+def _sums(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
+    """`scatter_add` in the dtype of `input`, which must not be a half."""
+    ...
+
+
+_attach_kernel(_sums, ADD)
+
+
+@_sums.grad
 def _(g: Tensor, _x: Tensor, dim: int, index: Tensor, _src: Tensor) -> tuple[Any, None, Any]:
     return g, None, lambda: _covered(g, dim, index, _src)
 
 
-@primitive
+@op
 def scatter_combine(input: Tensor, dim: int, index: Tensor, src: Tensor, mode: int) -> Tensor:
     """`scatter_add` with a product (mode 2), the largest (3) or the smallest (4) for the sum."""
-    axis = axis_of(dim, input.ndim, "scatter_reduce")
-    at = index_array(index, "scatter_reduce")
-    source = _source(input, axis, index, src, "scatter_reduce")
-    if not at.size:
-        return wrap(input._array.clone())
-    return wrap(written("scatter_reduce", input, axis, at, source, mode))
+    return _in_f32(_combined, input, dim, index, src, mode)
 
 
-@scatter_combine.grad
+_attach_check(scatter_combine, "scatter_reduce")
+
+
+@op(name="nn.scatter_combine")
+def _combined(input: Tensor, dim: int, index: Tensor, src: Tensor, mode: int) -> Tensor:
+    """`scatter_combine` in the dtype of `input`, which must not be a half."""
+    ...
+
+
+_attach_kernel(_combined)
+
+
+@_combined.grad
 def _(
     g: Tensor, input: Tensor, dim: int, index: Tensor, src: Tensor, mode: int, out: Tensor
 ) -> tuple[Any, None, Any]:
-    part = src if src.shape == index.shape else src[tuple(slice(0, n) for n in index.shape)]
+    part = _part(src, index)
     if mode == MULTIPLY:
         return _product_rule(g, input, dim, index, src, part, out)
     # Equal extremes share the gradient equally.
@@ -238,7 +273,7 @@ def _product_rule(
 
     def of_source() -> Tensor:
         zero = part.detach().eq(0)
-        nothing = zeros(x.shape, dtype=i64)
+        nothing = x.new_zeros(x.shape, dtype=i64)
         count = gather(
             scatter_add(nothing, dim, index, zero.to(i64)) + x.detach().eq(0).to(i64), dim, index
         )
@@ -286,10 +321,10 @@ def scatter_reduce(
     total = scatter_add(base, dim, index, src)
     if reduce == "sum":
         return total
-    start = ones(x.shape, dtype=i64)
+    start = x.new_ones(x.shape, dtype=i64)
     if not include_self:
         start = scatter(start, dim, index, 0)
-    one = ones((1,) * index.ndim, dtype=i64).expand(index.shape)
+    one = x.new_ones((1,) * index.ndim, dtype=i64).expand(index.shape)
     count = scatter_add(start, dim, index, one).maximum(1)
     if x.dtype.kind in "iu":
         floored: Tensor = total.div(count, rounding_mode="floor")

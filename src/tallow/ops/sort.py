@@ -8,12 +8,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .. import _native
 from ..dtype import i64
 from ..errors import ArgumentError, IndexRangeError, NoKernelError, expect
-from ..factories import tensor, zeros
-from ..registry import op, primitive
-from ..tensor import Tensor, has_values, unwrap_tensor, wrap
+from ..factories import tensor
+from ..registry import op
+from ..tensor import Tensor, has_values, unwrap_tensor
 from .extreme import ValuesIndices
 from .shape import axis_of
 
@@ -25,38 +24,50 @@ def _plain(x: Tensor, where: object) -> None:
         expect(False, where, "a plain dtype", dtype.name, NoKernelError)
 
 
-def _lines(
-    kernel: str, where: object, x: Tensor, dim: int, size: int | None, *numbers: int
-) -> ValuesIndices:
-    """Run a kernel of the last axis along any; the axis gets the length `size` (None: its own)."""
-    _plain(x, where)
-    array = x._array
-    axis = axis_of(dim, array.ndim, where)
-    if not array.ndim:
-        made = _lines(kernel, where, wrap(x._array.reshape((1,))), 0, size, *numbers)
-        return ValuesIndices(made[0].reshape(()), made[1].reshape(()))
-    shape = list(array.shape)
-    if size is not None:
-        shape[axis] = size
-    values = _native.Array.empty(shape, array.dtype)
-    indices = _native.Array.empty(shape, i64.code)
-    if values.size:
-        views = [values, indices, array]
-        if axis != len(shape) - 1:
-            views = [a.transpose(axis, -1) for a in views]
-        _native.call(kernel, *views, *numbers)
-    return ValuesIndices(wrap(values), wrap(indices))
+def _lines(out: Any, x: Tensor, dim: int) -> list[Tensor]:
+    """Values, indices and x as the kernels of lines take them: the axis is the last one."""
+    ndim = x.ndim
+    if not ndim:
+        return [a.reshape(1) for a in (*out, x)]
+    if dim in (-1, ndim - 1):
+        return [*out, x]
+    return [a.transpose(dim, -1) for a in (*out, x)]
+
+
+def _results(x: Tensor, dim: int, size: int, keepdim: bool = True) -> list[Any]:
+    """Values and indices, whose axis has the length `size`."""
+    shape: tuple[int, ...] = x.shape
+    if shape:
+        axis = dim % len(shape)
+        shape = (*shape[:axis], *((size,) if keepdim else ()), *shape[axis + 1 :])
+    return [(shape, x.dtype), (shape, i64)]
 
 
 def _scattered(g: Tensor, x: Any, dim: int, indices: Tensor) -> Tensor:
     """The gradient of picking `indices` along `dim`."""
-    return zeros(x.shape, dtype=g.dtype).scatter(dim, indices, g)
+    return g.new_zeros(x.shape).scatter(dim, indices, g)
 
 
-@primitive
+@op(result=ValuesIndices)
 def sort(x: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> ValuesIndices:
     """The elements along `dim` in order, and where they were (i64); equal ones keep their order."""
-    return _lines("sort", sort, x, dim, None, int(descending))
+    ...
+
+
+@sort.check
+def _(x: Tensor, dim: int, descending: bool, stable: bool) -> None:
+    _plain(x, sort)
+    axis_of(dim, x.ndim, sort)
+
+
+@sort.out
+def _(x: Tensor, dim: int, descending: bool, stable: bool) -> Any:
+    return [(x.shape, x.dtype), (x.shape, i64)]
+
+
+@sort.kernel("sort")
+def _(out: Any, x: Tensor, dim: int, descending: bool, stable: bool) -> tuple[Any, ...]:
+    return (*_lines(out, x, dim), int(descending))
 
 
 @sort.grad
@@ -78,7 +89,7 @@ def msort(x: Tensor) -> Tensor:
     return out
 
 
-@primitive
+@op(result=ValuesIndices)
 def topk(
     x: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
 ) -> ValuesIndices:
@@ -86,15 +97,26 @@ def topk(
 
     Of equal elements the one in front comes first.
     """
-    k = int(k)
-    array = x._array
-    size = array.shape[axis_of(dim, array.ndim, topk)] if array.ndim else 1
-    if not 0 <= k <= size:
-        expect(False, topk, f"k in [0, {size}]", k)
-    if k == 0 and not array.ndim:
-        flat = wrap(x._array.reshape((1,)))
-        return topk(flat, 0)
-    return _lines("topk", topk, x, dim, k, k, int(largest))
+    ...
+
+
+@topk.check
+def _(x: Tensor, k: int, dim: int, largest: bool, sorted: bool) -> None:
+    _plain(x, topk)
+    axis = axis_of(dim, x.ndim, topk)
+    size = x.shape[axis] if x.ndim else 1
+    if not 0 <= int(k) <= size:
+        expect(False, topk, f"k in [0, {size}]", int(k))
+
+
+@topk.out
+def _(x: Tensor, k: int, dim: int, largest: bool, sorted: bool) -> Any:
+    return _results(x, dim, int(k))
+
+
+@topk.kernel("topk")
+def _(out: Any, x: Tensor, k: int, dim: int, largest: bool, sorted: bool) -> tuple[Any, ...]:
+    return (*_lines(out, x, dim), int(k) if x.ndim else 1, int(largest))
 
 
 @topk.grad
@@ -102,16 +124,19 @@ def _(g: Any, _x: Tensor, _k: int, dim: int, _largest: bool, _sorted: bool, indi
     return _scattered(g[0], _x, dim, indices)
 
 
-def _statistic(where: object, x: Tensor, which: int, dim: int, keepdim: bool) -> ValuesIndices:
+def _check_statistic(where: object, x: Tensor, dim: int) -> None:
+    _plain(x, where)
     axis = axis_of(dim, x.ndim, where)
     if x.ndim:
         wanted = "at least one element along the axis"
         expect(x.shape[axis] > 0, where, wanted, x.shape, IndexRangeError)
-    values, indices = _lines("order_statistic", where, x, dim, 1, which)
-    if not keepdim and x.ndim:
-        values = wrap(values._array.squeeze(axis))
-        indices = wrap(indices._array.squeeze(axis))
-    return ValuesIndices(values, indices)
+
+
+def _statistic(out: Any, x: Tensor, which: int, dim: int, keepdim: bool) -> tuple[Any, ...]:
+    """Arguments of the kernel: outputs whose last axis has length 1."""
+    if x.ndim and not keepdim:
+        out = [a.unsqueeze(dim) for a in out]
+    return (*_lines(out, x, dim), which)
 
 
 def _picked(g: Any, x: Any, dim: int, keepdim: bool, places: Any) -> Tensor:
@@ -121,12 +146,28 @@ def _picked(g: Any, x: Any, dim: int, keepdim: bool, places: Any) -> Tensor:
     return _scattered(share, x, dim, places)
 
 
-@primitive
+@op(result=ValuesIndices)
 def kthvalue(x: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> ValuesIndices:
     """The `k`-th smallest element (from 1) along `dim`, and its position (i64)."""
-    size = x.shape[axis_of(dim, x.ndim, kthvalue)] if x.ndim else 1
+    ...
+
+
+@kthvalue.check
+def _(x: Tensor, k: int, dim: int, keepdim: bool) -> None:
+    axis = axis_of(dim, x.ndim, kthvalue)
+    size = x.shape[axis] if x.ndim else 1
     expect(1 <= k <= size, kthvalue, f"k in [1, {size}]", k, ArgumentError)
-    return _statistic(kthvalue, x, k - 1, dim, keepdim)
+    _check_statistic(kthvalue, x, dim)
+
+
+@kthvalue.out
+def _(x: Tensor, k: int, dim: int, keepdim: bool) -> Any:
+    return _results(x, dim, 1, keepdim)
+
+
+@kthvalue.kernel("order_statistic")
+def _(out: Any, x: Tensor, k: int, dim: int, keepdim: bool) -> tuple[Any, ...]:
+    return _statistic(out, x, k - 1, dim, keepdim)
 
 
 @kthvalue.grad
@@ -134,12 +175,27 @@ def _(g: Any, _x: Tensor, _k: int, dim: int, keepdim: bool, indices: Any) -> Ten
     return _picked(g, _x, dim, keepdim, indices)
 
 
-@primitive
+@op(result=ValuesIndices)
 def median_of(input: Tensor, which: int, dim: int, keepdim: bool) -> ValuesIndices:
     """The order statistic `which` along `dim`: -1 median, -2 nanmedian, -3 mode; its position."""
+    ...
+
+
+@median_of.check
+def _(x: Tensor, which: int, dim: int, keepdim: bool) -> None:
     names = {-1: "median", -2: "nanmedian", -3: "mode"}
     expect(which in names, "median_of", "-1, -2 or -3", which, ArgumentError)
-    return _statistic(names[which], input, which, dim, keepdim)
+    _check_statistic(names[which], x, dim)
+
+
+@median_of.out
+def _(x: Tensor, which: int, dim: int, keepdim: bool) -> Any:
+    return _results(x, dim, 1, keepdim)
+
+
+@median_of.kernel("order_statistic")
+def _(out: Any, x: Tensor, which: int, dim: int, keepdim: bool) -> tuple[Any, ...]:
+    return _statistic(out, x, which, dim, keepdim)
 
 
 @median_of.grad
@@ -188,7 +244,7 @@ def _quantile(
     expect(
         interpolation in known, where, f"one of {', '.join(known)}", interpolation, ArgumentError
     )
-    shares = q if isinstance(q, Tensor) else tensor(q, dtype=x.dtype)
+    shares = q if isinstance(q, Tensor) else tensor(q, dtype=x.dtype, device=x.device)
     expect(shares.dtype is x.dtype, where, f"q of {x.dtype.name}", shares.dtype.name, NoKernelError)
     expect(shares.ndim <= 1, where, "q as a number or vector", shares.shape)
     if has_values(shares):
@@ -204,7 +260,7 @@ def _quantile(
     if skip:  # per line: as many as are not NaN
         last = (nan.logical_not().sum(-1, keepdim=True) - 1).clamp(0, None).to(x.dtype)
     else:
-        last = tensor(float(n - 1), dtype=x.dtype)
+        last = x.new_full((), float(n - 1))
     at = (shares.reshape(-1) * last).expand((*ordered.shape[:-1], shares.numel()))
     if not skip:  # a NaN makes the whole line NaN
         at = at.masked_fill(nan.any(-1, keepdim=True), float(n - 1))
