@@ -88,12 +88,40 @@ PyObject* node_new(PyTypeObject* type, PyObject*, PyObject*) {
   return reinterpret_cast<PyObject*>(new_node(type));
 }
 
+// --- what a tensor is asked most -----------------------------------------------------------------
+
+// A getter that raises what its function throws.
+template <PyObject* (*kGet)(const Array&)>
+PyObject* get_fact(PyObject* self, void*) {
+  try {
+    return kGet(*array_of(self));
+  } catch (nb::python_error& error) {
+    error.restore();
+    return nullptr;
+  }
+}
+PyObject* shape_of(const Array& x) { return size_from(x.shape, x.ndim).release().ptr(); }
+PyObject* ndim_of(const Array& x) { return PyLong_FromLong(x.ndim); }
+PyObject* dtype_object(DType dtype) {
+  static PyObject* table =
+      nb::object(nb::module_::import_("tallow.dtype").attr("DTYPES")).release().ptr();
+  return Py_NewRef(PyTuple_GET_ITEM(table, static_cast<Py_ssize_t>(dtype)));
+}
+PyObject* dtype_of(const Array& x) { return dtype_object(x.dtype); }
+PyGetSetDef tensor_facts[] = {
+    {"shape", get_fact<shape_of>, nullptr, "The length of each axis.", nullptr},
+    {"ndim", get_fact<ndim_of>, nullptr, "The number of axes.", nullptr},
+    {"dtype", get_fact<dtype_of>, nullptr, "The element type.", nullptr},
+    {}};
+PyGetSetDef no_facts[] = {{}};
+
 template <class T>
-PyTypeObject* make_type(const char* name, PyMemberDef* members, newfunc make) {
+PyTypeObject* make_type(const char* name, PyMemberDef* members, PyGetSetDef* facts, newfunc make) {
   PyType_Slot slots[] = {{Py_tp_traverse, reinterpret_cast<void*>(traverse<T>)},
                          {Py_tp_clear, reinterpret_cast<void*>(clear<T>)},
                          {Py_tp_dealloc, reinterpret_cast<void*>(dealloc<T>)},
                          {Py_tp_members, members},
+                         {Py_tp_getset, facts},
                          {make ? Py_tp_new : 0, reinterpret_cast<void*>(make)},
                          {0, nullptr}};
   PyType_Spec spec{name, static_cast<int>(sizeof(T)), 0,
@@ -117,11 +145,7 @@ PyObject* spec_shape(PyObject* self, void*) {
 PyObject* spec_code(PyObject* self, void*) {
   return PyLong_FromLong(static_cast<long>(as_spec(self)->dtype));
 }
-PyObject* spec_dtype(PyObject* self, void*) {
-  static PyObject* table =
-      nb::object(nb::module_::import_("tallow.dtype").attr("DTYPES")).release().ptr();
-  return Py_NewRef(PyTuple_GET_ITEM(table, static_cast<Py_ssize_t>(as_spec(self)->dtype)));
-}
+PyObject* spec_dtype(PyObject* self, void*) { return dtype_object(as_spec(self)->dtype); }
 PyObject* spec_ndim(PyObject* self, void*) { return PyLong_FromLong(as_spec(self)->ndim); }
 PyObject* spec_numel(PyObject* self, PyObject*) {
   long long n = 1;
@@ -274,8 +298,9 @@ void link_view(PyObject* view, PyObject* x, bool part) {
 }
 void bind_objects(nb::module_& m) {
   array_type = reinterpret_cast<PyTypeObject*>(nb::type<Array>().ptr());
-  tensor_base = make_type<TensorObject>("tallow._native.TensorBase", tensor_members, nullptr);
-  node_base = make_type<NodeObject>("tallow._native.NodeBase", node_members, node_new);
+  tensor_base =
+      make_type<TensorObject>("tallow._native.TensorBase", tensor_members, tensor_facts, nullptr);
+  node_base = make_type<NodeObject>("tallow._native.NodeBase", node_members, no_facts, node_new);
   tensor_type = tensor_base;
   spec_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&spec_spec));
   PyObject* mode_type = PyType_FromSpec(&mode_spec);

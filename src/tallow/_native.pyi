@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable
 from typing import Any, SupportsIndex, overload
 
+from .dtype import DType
+
 # (name, bytes per block, elements per block, kind)
 DTYPES: list[tuple[str, int, int, str]]
 MAX_DIMS: int
@@ -153,6 +155,12 @@ class TensorBase:
     _index: int  # which output of the node it is
     _base: Any  # for a view: the tensor whose memory it shares
     _views: Any  # weak references to the views of it
+    @property
+    def shape(self) -> Size: ...
+    @property
+    def ndim(self) -> int: ...
+    @property
+    def dtype(self) -> DType: ...
 
 class NodeBase:
     """The fields of a node of the tape."""

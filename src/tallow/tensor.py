@@ -12,7 +12,7 @@ from .autograd.methods import Gradients
 from .autograd.mode import MODE as _MODE
 from .casting import Casts
 from .device import BY_CODE, Device, code_of, is_device_name
-from .dtype import DTYPES, DType, as_dtype, f32
+from .dtype import DType, as_dtype, f32
 from .errors import DTypeError, GradError, IndexRangeError, NoAxisError, expect
 from .layout import contiguous_format, order_of
 from .overrides import PLAIN, adopt
@@ -84,24 +84,9 @@ class Tensor(Gradients, Casts, Protocols, FurtherMethods, _native.TensorBase, Me
     # --- facts ------------------------------------------------------------------------------------
 
     @property
-    def shape(self) -> Size:
-        """The length of each axis."""
-        return self._array.sizes
-
-    @property
-    def dtype(self) -> DType:
-        """The element type."""
-        return DTYPES[self._array.dtype]
-
-    @property
     def device(self) -> Device:
         """Where the array lives."""
         return BY_CODE[self._array.device]
-
-    @property
-    def ndim(self) -> int:
-        """The number of axes."""
-        return self._array.ndim
 
     @property
     def nbytes(self) -> int:
