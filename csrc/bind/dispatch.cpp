@@ -370,7 +370,10 @@ nb::object run(const CallerData& c, const Values& v) {
 
 // What a kernel sees of an argument: without history, so that it may be lent to anyone.
 nb::object without_history(PyObject* x) {
-  if (is_tracked(x)) return checked(new_tensor(Py_NewRef(as_tensor(x)->array)));
+  if (is_tracked(x)) {
+    array_of(x);  // which may draw it
+    return checked(new_tensor(Py_NewRef(as_tensor(x)->array)));
+  }
   if (!PyList_Check(x) && !PyTuple_Check(x)) return nb::borrow(x);
   const Py_ssize_t n = PySequence_Fast_GET_SIZE(x);
   nb::object list = nb::steal(PyList_New(n));

@@ -243,9 +243,12 @@ Mode& mode() {
 Array* array_of(PyObject* tensor) {
   PyObject* array = as_tensor(tensor)->array;
   if (array && is_array(array)) return as_array(array);
-  // Asked for as an attribute, so that a class may say why there is none (UninitializedParameter).
+  // Asked for as an attribute: a class may draw the elements now (nn.deferred), or say why there
+  // are none (nn.UninitializedParameter).
   nb::object found = nb::steal(PyObject_GetAttrString(tensor, "_array"));
   if (!found.is_valid()) throw nb::python_error();
+  array = as_tensor(tensor)->array;
+  if (array && is_array(array)) return as_array(array);
   raise("ArgumentError", "tensor", "expected one with an array, got one without");
 }
 

@@ -97,7 +97,7 @@ def test_running_gives_the_shapes(cpu, meta):
 
 
 def test_values_are_refused_with_what_to_do(meta, cpu):
-    with pytest.raises(DeviceError, match=r"meta and cpu .*load_state_dict\(…, assign=True\)"):
+    with pytest.raises(DeviceError, match=r"cpu and meta .*load_state_dict\(…, assign=True\)"):
         meta(IDS)
     with pytest.raises(DeviceError, match=r"to: expected a tensor with values.*to_empty"):
         meta.to("cpu")
