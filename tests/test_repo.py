@@ -137,3 +137,15 @@ def test_requirements_of_extras_exist():
         assert {*requirements.requirements(extra)} <= {*everything}
     assert "torch==2.13.0" in requirements.requirements("oracle")
     assert not [line for line in requirements.requirements("dev") if line.startswith("torch")]
+
+
+# Op modules that still allocate or call native code themselves (docs/adr/0017).
+NATIVE_OPS = {"closeness", "elementwise", "elementwise_rows", "index", "sampling", "search"}
+
+
+def test_ops_leave_native_code_to_the_call():
+    found = set()
+    for path in (ROOT / "src" / "tallow" / "ops").glob("*.py"):
+        if re.search(r"_native|\._array|\bwrap\(|@primitive", path.read_text(encoding="utf-8")):
+            found.add(path.stem)
+    assert found == NATIVE_OPS
