@@ -603,7 +603,8 @@ PyObject* caller_call(PyObject* self, PyObject* const* args, size_t nargsf, PyOb
   if (v.n < 0 ||
       !(PyErr_ExceptionMatches(PyExc_AttributeError) ||
         PyErr_ExceptionMatches(PyExc_RuntimeError) || PyErr_ExceptionMatches(PyExc_TypeError) ||
-        PyErr_ExceptionMatches(PyExc_OverflowError) || (several_devices && is_device_error())))
+        PyErr_ExceptionMatches(PyExc_OverflowError) || PyErr_ExceptionMatches(PyExc_ValueError) ||
+        (several_devices && is_device_error())))
     return nullptr;
   PyObject *type, *value, *trace;
   PyErr_Fetch(&type, &value, &trace);

@@ -96,13 +96,21 @@ def refuse(op: Op[..., Any], values: tuple[Any, ...], error: Exception) -> NoRet
     for (name, _, _), value in zip(op.parameters, values, strict=True):
         if value is MISSING:
             raise DTypeError(f"{op.__name__}: expected an argument {name}, got none") from None
+    if type(error) is ValueError:  # Python's own, of a text where a number is wanted
+        for (name, _, _), value in zip(op.parameters, values, strict=True):
+            if isinstance(value, str):
+                raise DTypeError(
+                    f"{op.__name__}: expected a number for {name}, got {value!r}"
+                ) from None
     if isinstance(error, DeviceError) and (said := str(error).partition(": expected a tensor"))[1]:
         raise DeviceError(f"{op.__name__}{said[1]}{said[2]}") from None  # not the reader of values
     if not isinstance(error, AttributeError):
         raise error
     notes = getattr(op.signature, "__annotations__", {})
     for (name, _, _), value in zip(op.parameters, values, strict=True):
-        if notes.get(name) == "Tensor" and not isinstance(value, Tensor):
+        wanted = notes.get(name)
+        optional = wanted == "Tensor | None" and value is None
+        if wanted in ("Tensor", "Tensor | None") and not (optional or isinstance(value, Tensor)):
             raise DTypeError(
                 f"{op.__name__}: expected a Tensor for {name}, got {type(value).__name__}"
             ) from None

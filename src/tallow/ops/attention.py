@@ -225,11 +225,7 @@ def _scale(d: int, scale: float | None) -> float:
     return max(d, 1) ** -0.5 if scale is None else float(scale)
 
 
-@attention.check
-def _(
-    q: Tensor, k: Tensor, v: Tensor, start: Tensor | None, mask: Tensor | None,
-    scale: float | None, causal: bool, window: int, softcap: float,
-) -> None:  # fmt: skip
+def _check_shapes(where: Any, q: Tensor, k: Tensor, v: Tensor, start: Tensor | None) -> None:
     s, t, u = q.shape, k.shape, v.shape
     if (
         len(s) != 4
@@ -244,9 +240,14 @@ def _(
             "q (b, heads, n, d), k (b, kv heads, m, d) and v (b, kv heads, m, dv), "
             "heads a multiple of kv heads"
         )
-        expect(False, attention, wanted, tuple(map(tuple, (s, t, u))))
+        expect(False, where, wanted, tuple(map(tuple, (s, t, u))))
     if start is not None and start.shape != s[:1]:
-        expect(False, attention, f"start of shape {s[:1]}", start.shape)
+        expect(False, where, f"start of shape {s[:1]}", start.shape)
+
+
+@attention.check
+def _(q: Tensor, k: Tensor, v: Tensor, start: Tensor | None, *how: Any) -> None:
+    _check_shapes(attention, q, k, v, start)
 
 
 @attention.out
@@ -302,6 +303,14 @@ def attention_backward(
     wide = f64 if q.dtype is f64 else f32
     g, q, k, v = (x.to(wide) for x in (g, q, k, v))
     return _gradients(g, q, k, v, start, mask, scale, causal, window, softcap)
+
+
+@attention_backward.check
+def _(g: Tensor, q: Tensor, k: Tensor, v: Tensor, start: Tensor | None, *how: Any) -> None:
+    _check_shapes(attention_backward, q, k, v, start)
+    shape = (*q.shape[:3], v.shape[3])
+    if g.shape != shape:
+        expect(False, attention_backward, f"a gradient of shape {shape}", g.shape)
 
 
 @attention_backward.out
