@@ -195,12 +195,12 @@ def parameter_called(key: str, names: list[str], given: dict[str, Any]) -> str |
     return next((name for name in _NAMES.get(key, ()) if name in names), None)
 
 
-def elementwise(name: str) -> Callable[..., Tensor]:
-    """An elementwise kernel of tensors and numbers: `where`, of three floats, of one and bounds."""
+def elementwise(name: str, *, numbers: bool = False) -> Callable[..., Tensor]:
+    """An elementwise kernel: `where`, of three floats, or of one with three `numbers`."""
     if name == "where":
         function: Callable[..., Any] = _native.where
     else:
-        function = (_native.with_numbers if name == "clamp_between" else _native.ternary)(name)
+        function = (_native.with_numbers if numbers else _native.ternary)(name)
     return lambda *operands: wrap(function(*[unwrap(x, name) for x in operands]))
 
 

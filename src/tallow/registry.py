@@ -168,7 +168,7 @@ class Op(Generic[P, R]):
         other `dtypes`, and where `when` says no.
         """
         if not isinstance(name, str):
-            self.cpu = name
+            self.cpu, self.kernel_name = name, None
             self._renew()
             return None
         self.kernel_name = name

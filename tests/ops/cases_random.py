@@ -61,6 +61,7 @@ CASES = {
             lambda d, numbers=numbers, kind=kind: [
                 d(shape, kind, tl.Generator(), *numbers) for shape in [(7,), (0,)]
             ],
+            torch=False,
             random=True,
             gradient=False,
             hypothesis=False,
@@ -75,6 +76,7 @@ CASES = {
     },
     "nn.draw_poisson": Case(
         lambda d: [d(d.x((3, 4), 0, 20), tl.Generator())],
+        torch=False,
         random=True,
         gradient=False,
         hypothesis=False,

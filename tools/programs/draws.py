@@ -7,6 +7,7 @@ before, so that two libraries that draw their weights in another order still get
 from __future__ import annotations
 
 import hashlib
+import inspect
 import math
 import os
 import random
@@ -82,12 +83,13 @@ def attach(torch: Any, draws: Draws) -> None:
 
 
 def _attach_tallow(torch: Any, draws: Draws) -> None:
-    """All draws of Tallow are calls of six kernels: fill their outputs instead."""
-    from tallow import _native
+    """All draws of Tallow are ops of six kernels: fill their results instead."""
+    import tallow as tl
     from tallow.borrowing import from_buffer
+    from tallow.registry import OPS
     from tallow.tensor import wrap
 
-    native = _native.call
+    tl.ops.open_all()
 
     def fill(array: Any, values: np.ndarray) -> None:
         name = {"b": "u8", "i": "i64"}.get(values.dtype.kind, "f64")
@@ -96,8 +98,6 @@ def _attach_tallow(torch: Any, draws: Draws) -> None:
         array.copy_(whole._array.cast(array.dtype))
 
     def call(name: str, *args: Any) -> Any:
-        if not name.startswith("random_"):
-            return native(name, *args)
         out, shape = args[0], tuple(args[0].shape)
         if name == "random_uniform":
             fill(out, draws.uniform(shape, args[2], args[3]))
@@ -117,7 +117,33 @@ def _attach_tallow(torch: Any, draws: Draws) -> None:
             raise NotImplementedError(f"{name} is not replayed")
         return None
 
-    _native.call = call
+    def replay(op: Any) -> None:
+        name, outputs, arguments = op.kernel_name, op.outputs, op.arguments
+        signature = inspect.signature(op.signature)
+
+        def kernel(*args: Any, **named: Any) -> Any:
+            bound = signature.bind(*args, **named)
+            bound.apply_defaults()
+            values = tuple(bound.arguments.values())
+            wanted = outputs(*values)
+            specs = wanted if isinstance(wanted, list) else [wanted]
+            outs = [
+                tl.empty_like(one)
+                if isinstance(one, tl.Tensor)
+                else tl.empty(
+                    one[0].shape if isinstance(one[0], tl.Tensor) else one[0], dtype=one[1]
+                )
+                for one in specs
+            ]
+            given = values if arguments is None else arguments(*values)
+            call(name, *(getattr(x, "_array", x) for x in (*outs, *given)))
+            return tuple(outs) if isinstance(wanted, list) else outs[0]
+
+        op.kernel(kernel)
+
+    for op in list(OPS.values()):
+        if (op.kernel_name or "").startswith("random_"):
+            replay(op)
 
 
 def _attach_torch(torch: Any, draws: Draws) -> None:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from ..callers import elementwise
 from ..dtype import FLOATS, f32
 from ..errors import ArgumentError, IndexRangeError, NoKernelError, expect
 from ..registry import Op, op
@@ -22,16 +23,16 @@ def _expect_float(x: Tensor, at: object) -> None:
 
 
 def _numbers_kernel(made: Op[..., Any], kernel: str, numbers: Callable[..., Any]) -> None:
-    """Attach a kernel of x and three numbers, whose result is like x."""
+    """Attach an elementwise kernel of x and three numbers."""
+    run, reference = elementwise(kernel, numbers=True), made.reference
 
-    @made.out
-    def _(x: Tensor, *_: float) -> Any:
-        return x
-
-    @made.kernel(kernel, dtypes=FLOATS)
-    def _(x: Tensor, *given: float) -> tuple[Any, ...]:
-        p, q, r = numbers(*given)
-        return x, float(p), float(q), float(r)
+    @made.kernel
+    def _(x: Tensor, *given: float, **named: float) -> Any:
+        if x.dtype not in FLOATS:
+            return reference(x, *given, **named)
+        values = [*given, *named.values()]
+        missing = [default for _, _, default in made.parameters[1 + len(values) :]]
+        return run(x, *map(float, numbers(*values, *missing)))
 
 
 # --- one input ------------------------------------------------------------------------------------

@@ -12,9 +12,8 @@ from ..registry import op
 from ..tensor import Tensor, unwrap_tensor
 from .elementwise_rows import conj, row
 
-_where, _lerp, _addcmul, _addcdiv, _between = map(
-    elementwise, ("where", "lerp", "addcmul", "addcdiv", "clamp_between")
-)
+_where, _lerp, _addcmul, _addcdiv = map(elementwise, ("where", "lerp", "addcmul", "addcdiv"))
+_between = elementwise("clamp_between", numbers=True)
 
 
 @op
