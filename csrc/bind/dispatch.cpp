@@ -21,6 +21,11 @@ PyTypeObject* caller_type;
 
 CallerData& data_of(PyObject* self) { return *reinterpret_cast<Caller*>(self)->data; }
 
+nb::object checked(PyObject* result) {
+  if (!result) throw nb::python_error();
+  return nb::steal(result);
+}
+
 // --- arguments ----------------------------------------------------------------------------------
 
 // All parameters in order: borrowed references, save what `own` holds.
@@ -143,15 +148,10 @@ void autocast(const CallerData& c, Values& v) {
   int k = 0;
   for (int i = 0; i < v.n; ++i)
     if (c.parameters[i].kind == Parameter::tensor)
-      v.replace(i, nb::steal(PySequence_GetItem(made.ptr(), k++)));
+      v.replace(i, checked(PySequence_GetItem(made.ptr(), k++)));
 }
 
 // --- running ------------------------------------------------------------------------------------
-
-nb::object checked(PyObject* result) {
-  if (!result) throw nb::python_error();
-  return nb::steal(result);
-}
 
 nb::object call_by_position(PyObject* function, const Values& v) {
   return checked(PyObject_Vectorcall(function, v.at, v.n, nullptr));
@@ -211,9 +211,13 @@ nb::object allocated(const CallerData& c, PyObject* wanted, Device device) {
   int64_t dims[kMaxDims], order[kMaxDims], moved[kMaxDims];
   const int n = static_cast<int>(shape_from(shape, dims));
   if (PyTuple_GET_SIZE(wanted) == 2) return made(empty(dtype, dims, n, where, device));
-  if (shape_from(PyTuple_GET_ITEM(wanted, 2), order) != n)
-    raise("ArgumentError", where,
-          "the order of axes in its .out has another length than its shape");
+  bool good = shape_from(PyTuple_GET_ITEM(wanted, 2), order) == n;
+  uint32_t seen = 0;
+  for (int i = 0; good && i < n; ++i) {
+    good = order[i] >= 0 && order[i] < n && !(seen >> order[i] & 1);
+    if (good) seen |= 1u << order[i];
+  }
+  if (!good) raise("ArgumentError", where, "the order in its .out does not name each axis once");
   for (int i = 0; i < n; ++i) moved[i] = dims[order[i]];
   Array out = empty(dtype, moved, n, where, device);
   View view = out;
@@ -256,12 +260,14 @@ nb::object named(const CallerData& c, Results& results) {
 bool accepts(const CallerData& c, const Values& v) {
   if (~c.dtypes && c.first >= 0) {
     PyObject* x = v.at[c.first];
-    if (c.parameters[c.first].kind == Parameter::tensors)
+    if (PyList_Check(x) || PyTuple_Check(x))
       x = PySequence_Fast_GET_SIZE(x) ? PySequence_Fast_GET_ITEM(x, 0) : Py_None;
     if (is_tensor(x) && !(c.dtypes >> static_cast<int>(array_of(x)->dtype) & 1)) return false;
   }
   if (!c.applies) return true;
-  return PyObject_IsTrue(call_by_position(c.applies, v).ptr()) == 1;
+  const int yes = PyObject_IsTrue(call_by_position(c.applies, v).ptr());
+  if (yes < 0) throw nb::python_error();
+  return yes == 1;
 }
 
 nb::object run_kernel(const CallerData& c, const Values& v) {
@@ -435,7 +441,8 @@ void link_results(PyObject* out, PyObject* x) {
     if (array_of(out)->storage() == array_of(x)->storage()) link_view(out, x, false);
   } else if (PyTuple_Check(out) || PyList_Check(out)) {
     for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(out); ++i)
-      link_view(PySequence_Fast_GET_ITEM(out, i), x, true);
+      if (is_tensor(PySequence_Fast_GET_ITEM(out, i)))
+        link_view(PySequence_Fast_GET_ITEM(out, i), x, true);
   }
 }
 
