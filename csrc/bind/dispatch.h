@@ -63,6 +63,39 @@ Array call_elementwise(const Kernel& kernel, const ElementwiseOp& op, PyObject* 
                        Array* given);
 void call_kernel(const Kernel& kernel, PyObject* const* args, int n, const char* where);
 
+// A new reference, or the error that Python has.
+inline nb::object checked(PyObject* result) {
+  if (!result) throw nb::python_error();
+  return nb::steal(result);
+}
+
+// All parameters in order: borrowed references, save what `own` holds.
+struct Values {
+  PyObject* at[kMaxParameters];
+  int n;
+  std::vector<nb::object> own;
+  void replace(int i, nb::object value) {
+    at[i] = value.ptr();
+    own.push_back(std::move(value));
+  }
+  nb::object tuple() const {
+    PyObject* made = PyTuple_New(n);
+    if (!made) throw nb::python_error();
+    for (int i = 0; i < n; ++i) PyTuple_SET_ITEM(made, i, Py_NewRef(at[i]));
+    return nb::steal(made);
+  }
+};
+
+// run.cpp: what a call computes, not checked and not recorded.
+nb::object call_by_position(PyObject* function, const Values& v);
+nb::object call_by_signature(const CallerData& c, PyObject* function, const Values& v);
+nb::object run_elementwise(const CallerData& c, PyObject* const* values, Array* given);
+nb::object run(const CallerData& c, const Values& v);
+
+// What a Caller does when it is called (its vectorcall).
+PyObject* dispatch(CallerData& c, PyObject* self, PyObject* const* args, size_t nargsf,
+                   PyObject* kwnames);
+
 // Makes the node of a call whose results are `outs` and attaches them to it.
 void record(CallerData& c, PyObject* const* values, PyObject* const* outs, int count);
 bool is_tracked(PyObject* x);  // a tensor with a node
