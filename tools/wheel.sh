@@ -52,5 +52,5 @@ check() {
     exit 1
   fi
 }
-check "libraries" "$native" 4450000
-check "files" "$bytes" 8500000
+check "libraries" "$native" 4000000
+check "files" "$bytes" 8000000

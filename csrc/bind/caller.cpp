@@ -204,7 +204,13 @@ PyGetSetDef caller_fields[] = {
     {"__wrapped__", from_op<0>, nullptr, nullptr, const_cast<char*>("signature")},
     {"op", from_op<0>, nullptr, nullptr, const_cast<char*>("itself")},
     {}};
-PyMethodDef caller_methods[] = {{"__copy__", caller_same, METH_NOARGS, nullptr},
+PyObject* caller_reduce(PyObject* self, PyObject*) {  // for pickle
+  if (!data_of(self).flags) return PyObject_GetAttrString(data_of(self).op, "reduced");
+  return PyErr_SetString(PyExc_TypeError, "an operator of tensors cannot be pickled"), nullptr;
+}
+
+PyMethodDef caller_methods[] = {{"__reduce__", caller_reduce, METH_NOARGS, nullptr},
+                                {"__copy__", caller_same, METH_NOARGS, nullptr},
                                 {"__deepcopy__", caller_same, METH_O, nullptr},
                                 {}};
 PyMemberDef caller_members[] = {

@@ -322,6 +322,11 @@ class Op(Generic[P, R]):
         return self
 
     @property
+    def reduced(self) -> tuple[Any, ...]:
+        """How pickle finds the caller again."""
+        return caller_of, (self.__name__,)
+
+    @property
     def view_function(self) -> Any:
         """The native function of a view."""
         assert self.view_name is not None
@@ -342,6 +347,11 @@ class Op(Generic[P, R]):
     def autocast(self) -> str | None:
         """What `amp.autocast` does with its tensors."""
         return AUTOCAST.get(self.__name__)
+
+
+def caller_of(name: str) -> Any:
+    """What users call of the op of this name."""
+    return OPS[name].caller()
 
 
 def _empty() -> None:

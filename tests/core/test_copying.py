@@ -107,3 +107,9 @@ def test_blocks():
     x = tl.ones(2, 32).to("q8_0")
     for again in (copy.copy, copy.deepcopy, pickled):
         assert again(x).dtype is x.dtype and again(x).to("f32").tolist() == x.to("f32").tolist()
+
+
+def test_functions_survive_pickle_and_copies():
+    for function in (tl.exp, tl.ops.rms_norm, tl.linalg.inv, tl.nn.functional.gelu):
+        assert pickle.loads(pickle.dumps(function)) is function
+        assert copy.copy(function) is function and copy.deepcopy(function) is function
