@@ -149,3 +149,13 @@ def test_ops_leave_native_code_to_the_call():
         if re.search(r"_native|\._array|\bwrap\(|@primitive", path.read_text(encoding="utf-8")):
             found.add(path.stem)
     assert found == NATIVE_OPS
+
+
+def test_what_is_long_has_a_reason_and_reasons_are_for_what_is_long():
+    tracked()  # skips where git is not
+    run = subprocess.run(
+        [sys.executable, "tools/lengths.py"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, (
+        f"{run.stdout}{run.stderr}cut it, or tell in tools/lengths.toml why it stays"
+    )
