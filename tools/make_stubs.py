@@ -15,7 +15,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from tallow.ops import open_all
 from tallow.ops.elementwise_rows import OPERATORS
 from tallow.registry import OPS, OWN, SELF_NAMES, Op
 from tallow.tensor import Tensor
@@ -162,7 +161,6 @@ STUBS = {
 def main() -> int:
     for path in sorted((SOURCE / "ops").glob("*.py")):
         import_module(f"tallow.ops.{path.stem}")
-    open_all()
     stale = []
     for path, make in STUBS.items():
         wanted = make()

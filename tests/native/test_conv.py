@@ -10,7 +10,7 @@ import pytest
 import tallow as tl
 from tallow.registry import OPS
 
-# (batch, channels, rows, kernel, stride, padding, dilation, groups, side)
+# (batch, channels, out_channels, kernel, stride, padding, dilation, groups, side)
 LARGE = {
     "winograd": (1, 64, 70, (3, 3), (1, 1), (1, 1), (1, 1), 1, (57, 30)),
     "winograd batch": (3, 32, 24, (3, 3), (1, 1), (0, 2), (1, 1), 1, (9, 7)),
@@ -38,36 +38,36 @@ def close(got, wanted, dtype):
 
 
 def problem(name, seed=0):
-    batch, channels, rows, kernel, stride, padding, dilation, groups, side = LARGE[name]
+    batch, channels, out_channels, kernel, stride, padding, dilation, groups, side = LARGE[name]
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((batch, channels, *side))
-    w = rng.standard_normal((rows, channels // groups, *kernel))
-    how = (stride, padding, dilation, groups)
+    w = rng.standard_normal((out_channels, channels // groups, *kernel))
+    params = (stride, padding, dilation, groups)
     size = [
         (i + 2 * p - d * (k - 1) - 1) // s + 1
         for i, p, d, k, s in zip(side, padding, dilation, kernel, stride, strict=True)
     ]
-    g = rng.standard_normal((batch, rows, *size))
-    return x, w, g, how, (tuple(size), side, kernel)
+    g = rng.standard_normal((batch, out_channels, *size))
+    return x, w, g, params, (tuple(size), side, kernel)
 
 
-def three(x, w, g, how, sizes, dtype):
+def three(x, w, g, params, sizes, dtype):
     """The convolution and both its gradients."""
     x, w, g = (tl.from_numpy(a).to("f32").to(dtype) for a in (x, w, g))
     return (
-        OPS["nn.convolution"](x, w, None, *how, sizes[0]),
-        OPS["nn.convolution_input_grad"](g, w, None, *how, sizes[1]),
-        OPS["nn.convolution_weight_grad"](g, x, *how, sizes[2]),
+        OPS["nn.convolution"](x, w, None, *params, sizes[0]),
+        OPS["nn.convolution_input_grad"](g, w, None, *params, sizes[1]),
+        OPS["nn.convolution_weight_grad"](g, x, *params, sizes[2]),
     )
 
 
 @pytest.mark.parametrize("dtype", ["f32", "f16", "bf16"])
 @pytest.mark.parametrize("name", LARGE)
 def test_ways_agree_with_f64(name, dtype):
-    x, w, g, how, sizes = problem(name)
+    x, w, g, params, sizes = problem(name)
     x, w, g = (tl.from_numpy(a).to(dtype).to("f64").numpy() for a in (x, w, g))
     for got, wanted in zip(
-        three(x, w, g, how, sizes, dtype), three(x, w, g, how, sizes, "f64"), strict=True
+        three(x, w, g, params, sizes, dtype), three(x, w, g, params, sizes, "f64"), strict=True
     ):
         close(got, wanted.numpy(), dtype)
 

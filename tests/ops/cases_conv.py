@@ -63,33 +63,33 @@ def large(d: Draw) -> list[Any]:
     ]
 
 
-def torch_input_grad(g: Any, weight: Any, bias: Any, *how: Any) -> Any:
+def torch_input_grad(g: Any, weight: Any, bias: Any, *params: Any) -> Any:
     import torch
 
-    stride, padding, dilation, groups, size = how
+    stride, padding, dilation, groups, size = params
     shape = [g.shape[0], weight.shape[1] * groups, *size]
     numbers = (stride, padding, dilation, False, [0, 0], groups, [True, False, False])
     made = torch.ops.aten.convolution_backward(g, g.new_zeros(shape), weight, None, *numbers)[0]
     return made if bias is None else made + bias.reshape(-1, 1, 1)
 
 
-def torch_weight_grad(g: Any, input: Any, *how: Any) -> Any:
+def torch_weight_grad(g: Any, input: Any, *params: Any) -> Any:
     import torch
 
-    stride, padding, dilation, groups, size = how
+    stride, padding, dilation, groups, size = params
     weight = g.new_zeros([g.shape[1], input.shape[1] // groups, *size])
     numbers = (stride, padding, dilation, False, [0, 0], groups, [False, True, False])
     return torch.ops.aten.convolution_backward(g, input, weight, None, *numbers)[1]
 
 
-def torch_convolution(input: Any, weight: Any, bias: Any, *how: Any) -> Any:
+def torch_convolution(input: Any, weight: Any, bias: Any, *params: Any) -> Any:
     import torch
 
-    stride, padding, dilation, groups, _ = how
+    stride, padding, dilation, groups, _ = params
     return torch.nn.functional.conv2d(input, weight, bias, stride, padding, dilation, groups)
 
 
-HOW = (((2, 1), (1, 0), (1, 2), 2), ((1, 1), (1, 1), (1, 1), 1), ((3, 2), (0, 2), (1, 1), 4))
+PARAMS = (((2, 1), (1, 0), (1, 2), 2), ((1, 1), (1, 1), (1, 1), 1), ((3, 2), (0, 2), (1, 1), 4))
 
 
 def rows(kind: str) -> Callable[[Draw], list[Any]]:
@@ -97,7 +97,7 @@ def rows(kind: str) -> Callable[[Draw], list[Any]]:
 
     def samples(d: Draw) -> list[Any]:
         made = []
-        for stride, padding, dilation, groups in HOW:
+        for stride, padding, dilation, groups in PARAMS:
             size = tuple(
                 (length + 2 * p - e * (k - 1) - 1) // s + 1
                 for length, p, e, k, s in zip(
@@ -105,13 +105,13 @@ def rows(kind: str) -> Callable[[Draw], list[Any]]:
                 )
             )
             x, w, o = d.x((2, 4, 8, 9)), d.x((8, 4 // groups, 3, 2)), d.x((2, 8, *size))
-            how = (stride, padding, dilation, groups)
+            params = (stride, padding, dilation, groups)
             if kind == "forward":
-                made.append(d(x, w, d.x((8,)), *how, size))
+                made.append(d(x, w, d.x((8,)), *params, size))
             elif kind == "input":
-                made.append(d(o, w, d.x((4,)) if groups == 1 else None, *how, (8, 9)))
+                made.append(d(o, w, d.x((4,)) if groups == 1 else None, *params, (8, 9)))
             else:
-                made.append(d(o, x, *how, (3, 2)))
+                made.append(d(o, x, *params, (3, 2)))
         return made
 
     return samples

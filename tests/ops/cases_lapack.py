@@ -1,4 +1,4 @@
-"""Cases of factorisations and solvers: `tallow.ops.linalg_lapack` and `linalg_solve`."""
+"""Cases of factorisations and solvers: `tallow.ops.linalg_factor`, `_eigen` and `_solve`."""
 
 import numpy as np
 

@@ -50,20 +50,6 @@ __all__ = [
     "hardswish",
     "softsign",
     "tanhshrink",
-    "leaky_relu",
-    "scaled_elu",
-    "elu",
-    "selu",
-    "celu",
-    "softplus",
-    "hardshrink",
-    "softshrink",
-    "threshold",
-    "hardtanh",
-    "relu6",
-    "prelu",
-    "glu",
-    "rrelu",
     "linear_act",
     "reshape",
     "view",
@@ -239,12 +225,6 @@ __all__ = [
     "sum",
     "mean",
     "prod",
-    "var",
-    "std",
-    "var_mean",
-    "std_mean",
-    "nansum",
-    "nanmean",
     "any",
     "all",
     "count_nonzero",
@@ -272,6 +252,20 @@ __all__ = [
     "corrcoef",
     "matrix_exp",
     "matrix_power",
+    "leaky_relu",
+    "scaled_elu",
+    "elu",
+    "selu",
+    "celu",
+    "softplus",
+    "hardshrink",
+    "softshrink",
+    "threshold",
+    "hardtanh",
+    "relu6",
+    "prelu",
+    "glu",
+    "rrelu",
     "isclose",
     "allclose",
     "equal",
@@ -350,28 +344,9 @@ __all__ = [
     "complex_transform",
     "real_transform",
     "hermitian_transform",
-    "interpolate",
-    "upsample",
-    "upsample_nearest",
-    "upsample_bilinear",
-    "pixel_shuffle",
-    "pixel_unshuffle",
-    "channel_shuffle",
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
-    "adaptive_max_pool1d",
-    "adaptive_max_pool2d",
-    "adaptive_max_pool3d",
-    "avg_pool1d",
-    "avg_pool2d",
-    "avg_pool3d",
-    "adaptive_avg_pool1d",
-    "adaptive_avg_pool2d",
-    "adaptive_avg_pool3d",
-    "lp_pool1d",
-    "lp_pool2d",
-    "lp_pool3d",
     "max_unpool1d",
     "max_unpool2d",
     "max_unpool3d",
@@ -400,15 +375,19 @@ __all__ = [
     "index_fill",
     "index_reduce",
     "take_along_dim",
+    "interpolate",
+    "upsample",
+    "upsample_nearest",
+    "upsample_bilinear",
+    "svd_factors",
+    "svd",
+    "eigh_factors",
+    "eig_factors",
     "inverse",
     "lower_cholesky",
     "cholesky",
     "qr_factors",
     "qr",
-    "svd_factors",
-    "svd",
-    "eigh_factors",
-    "eig_factors",
     "ldl_parts",
     "ldl_solutions",
     "det",
@@ -455,6 +434,18 @@ __all__ = [
     "instance_norm",
     "local_response_norm",
     "normalize",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool3d",
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool3d",
+    "avg_pool1d",
+    "avg_pool2d",
+    "avg_pool3d",
+    "lp_pool1d",
+    "lp_pool2d",
+    "lp_pool3d",
     "quantize",
     "dequantize",
     "cumsum",
@@ -492,6 +483,9 @@ __all__ = [
     "swapdims_",
     "t_",
     "as_strided_",
+    "pixel_shuffle",
+    "pixel_unshuffle",
+    "channel_shuffle",
     "erf",
     "erfc",
     "erfinv",
@@ -513,6 +507,12 @@ __all__ = [
     "hsplit",
     "vsplit",
     "dsplit",
+    "var",
+    "std",
+    "var_mean",
+    "std_mean",
+    "nansum",
+    "nanmean",
     "stft",
     "istft",
 ]
@@ -567,22 +567,6 @@ def hardsigmoid(x: Tensor) -> Tensor: ...
 def hardswish(x: Tensor) -> Tensor: ...
 def softsign(x: Tensor) -> Tensor: ...
 def tanhshrink(x: Tensor) -> Tensor: ...
-def leaky_relu(x: Tensor, negative_slope: float = 0.01) -> Tensor: ...
-def scaled_elu(x: Tensor, low: float, slope: float, high: float) -> Tensor: ...
-def elu(x: Tensor, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> Tensor: ...
-def selu(x: Tensor) -> Tensor: ...
-def celu(x: Tensor, alpha: float = 1.0) -> Tensor: ...
-def softplus(x: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor: ...
-def hardshrink(x: Tensor, lambd: float = 0.5) -> Tensor: ...
-def softshrink(x: Tensor, lambd: float = 0.5) -> Tensor: ...
-def threshold(x: Tensor, threshold: float, value: float) -> Tensor: ...
-def hardtanh(x: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor: ...
-def relu6(x: Tensor) -> Tensor: ...
-def prelu(x: Tensor, weight: Tensor) -> Tensor: ...
-def glu(x: Tensor, dim: int = -1) -> Tensor: ...
-def rrelu(
-    x: Tensor, lower: float = 0.125, upper: float = 0.3333333333333333, training: bool = False
-) -> Tensor: ...
 def linear_act(
     x: Tensor,
     weight: Tensor,
@@ -789,44 +773,6 @@ def mean(
 def prod(
     x: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: DType | str | None = None
 ) -> Tensor: ...
-def var(
-    x: Tensor,
-    dim: Any = None,
-    unbiased: bool | None = None,
-    keepdim: bool = False,
-    *,
-    correction: float | None = None,
-) -> Tensor: ...
-def std(
-    x: Tensor,
-    dim: Any = None,
-    unbiased: bool | None = None,
-    keepdim: bool = False,
-    *,
-    correction: float | None = None,
-) -> Tensor: ...
-def var_mean(
-    x: Tensor,
-    dim: Any = None,
-    unbiased: bool | None = None,
-    keepdim: bool = False,
-    *,
-    correction: float | None = None,
-) -> tuple[Tensor, Tensor]: ...
-def std_mean(
-    x: Tensor,
-    dim: Any = None,
-    unbiased: bool | None = None,
-    keepdim: bool = False,
-    *,
-    correction: float | None = None,
-) -> tuple[Tensor, Tensor]: ...
-def nansum(
-    x: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: DType | str | None = None
-) -> Tensor: ...
-def nanmean(
-    x: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: DType | str | None = None
-) -> Tensor: ...
 def any(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor: ...
 def all(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor: ...
 def count_nonzero(x: Tensor, dim: Dim = None) -> Tensor: ...
@@ -884,6 +830,22 @@ def cov(
 def corrcoef(x: Tensor) -> Tensor: ...
 def matrix_exp(x: Tensor) -> Tensor: ...
 def matrix_power(x: Tensor, n: int) -> Tensor: ...
+def leaky_relu(x: Tensor, negative_slope: float = 0.01) -> Tensor: ...
+def scaled_elu(x: Tensor, low: float, slope: float, high: float) -> Tensor: ...
+def elu(x: Tensor, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> Tensor: ...
+def selu(x: Tensor) -> Tensor: ...
+def celu(x: Tensor, alpha: float = 1.0) -> Tensor: ...
+def softplus(x: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor: ...
+def hardshrink(x: Tensor, lambd: float = 0.5) -> Tensor: ...
+def softshrink(x: Tensor, lambd: float = 0.5) -> Tensor: ...
+def threshold(x: Tensor, threshold: float, value: float) -> Tensor: ...
+def hardtanh(x: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor: ...
+def relu6(x: Tensor) -> Tensor: ...
+def prelu(x: Tensor, weight: Tensor) -> Tensor: ...
+def glu(x: Tensor, dim: int = -1) -> Tensor: ...
+def rrelu(
+    x: Tensor, lower: float = 0.125, upper: float = 0.3333333333333333, training: bool = False
+) -> Tensor: ...
 def isclose(
     x: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
 ) -> Tensor: ...
@@ -1243,27 +1205,6 @@ def real_transform(input: Tensor, dim: int, scale: float, inside: float = 1.0) -
 def hermitian_transform(
     input: Tensor, n: int, dim: int, scale: float, inside: float = 1.0
 ) -> Tensor: ...
-def interpolate(
-    input: Tensor,
-    size: Any = None,
-    scale_factor: Any = None,
-    mode: str = 'nearest',
-    align_corners: bool | None = None,
-    recompute_scale_factor: bool | None = None,
-    antialias: bool = False,
-) -> Tensor: ...
-def upsample(
-    input: Tensor,
-    size: Any = None,
-    scale_factor: Any = None,
-    mode: str = 'nearest',
-    align_corners: bool | None = None,
-) -> Tensor: ...
-def upsample_nearest(input: Tensor, size: Any = None, scale_factor: Any = None) -> Tensor: ...
-def upsample_bilinear(input: Tensor, size: Any = None, scale_factor: Any = None) -> Tensor: ...
-def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor: ...
-def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor: ...
-def channel_shuffle(input: Tensor, groups: int) -> Tensor: ...
 def max_pool1d(
     input: Tensor,
     kernel_size: Any,
@@ -1291,47 +1232,6 @@ def max_pool3d(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any: ...
-def adaptive_max_pool1d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any: ...
-def adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any: ...
-def adaptive_max_pool3d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any: ...
-def avg_pool1d(
-    input: Tensor,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    ceil_mode: bool = False,
-    count_include_pad: bool = True,
-) -> Tensor: ...
-def avg_pool2d(
-    input: Tensor,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    ceil_mode: bool = False,
-    count_include_pad: bool = True,
-    divisor_override: int | None = None,
-) -> Tensor: ...
-def avg_pool3d(
-    input: Tensor,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    ceil_mode: bool = False,
-    count_include_pad: bool = True,
-    divisor_override: int | None = None,
-) -> Tensor: ...
-def adaptive_avg_pool1d(input: Tensor, output_size: Any) -> Tensor: ...
-def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor: ...
-def adaptive_avg_pool3d(input: Tensor, output_size: Any) -> Tensor: ...
-def lp_pool1d(
-    input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
-) -> Tensor: ...
-def lp_pool2d(
-    input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
-) -> Tensor: ...
-def lp_pool3d(
-    input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
-) -> Tensor: ...
 def max_unpool1d(
     input: Tensor,
     indices: Tensor,
@@ -1409,15 +1309,33 @@ def index_reduce(
     x: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, *, include_self: bool = True
 ) -> Tensor: ...
 def take_along_dim(x: Tensor, indices: Tensor, dim: int | None = None) -> Tensor: ...
+def interpolate(
+    input: Tensor,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = 'nearest',
+    align_corners: bool | None = None,
+    recompute_scale_factor: bool | None = None,
+    antialias: bool = False,
+) -> Tensor: ...
+def upsample(
+    input: Tensor,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = 'nearest',
+    align_corners: bool | None = None,
+) -> Tensor: ...
+def upsample_nearest(input: Tensor, size: Any = None, scale_factor: Any = None) -> Tensor: ...
+def upsample_bilinear(input: Tensor, size: Any = None, scale_factor: Any = None) -> Tensor: ...
+def svd_factors(input: Tensor, full_matrices: bool) -> Any: ...
+def svd(x: Tensor, some: bool = True, compute_uv: bool = True) -> Any: ...
+def eigh_factors(input: Tensor, UPLO: str) -> Any: ...
+def eig_factors(input: Tensor) -> Any: ...
 def inverse(x: Tensor) -> Tensor: ...
 def lower_cholesky(input: Tensor) -> Tensor: ...
 def cholesky(x: Tensor, upper: bool = False) -> Tensor: ...
 def qr_factors(input: Tensor, complete: bool) -> Any: ...
 def qr(x: Tensor, some: bool = True) -> Any: ...
-def svd_factors(input: Tensor, full_matrices: bool) -> Any: ...
-def svd(x: Tensor, some: bool = True, compute_uv: bool = True) -> Any: ...
-def eigh_factors(input: Tensor, UPLO: str) -> Any: ...
-def eig_factors(input: Tensor) -> Any: ...
 def ldl_parts(input: Tensor, hermitian: bool) -> Any: ...
 def ldl_solutions(LD: Tensor, pivots: Tensor, B: Tensor, hermitian: bool) -> Tensor: ...
 def det(x: Tensor) -> Tensor: ...
@@ -1650,6 +1568,47 @@ def local_response_norm(
 def normalize(
     input: Tensor, p: float = 2.0, dim: int | tuple[int, ...] = 1, eps: float = 1e-12
 ) -> Tensor: ...
+def adaptive_max_pool1d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any: ...
+def adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any: ...
+def adaptive_max_pool3d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any: ...
+def adaptive_avg_pool1d(input: Tensor, output_size: Any) -> Tensor: ...
+def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor: ...
+def adaptive_avg_pool3d(input: Tensor, output_size: Any) -> Tensor: ...
+def avg_pool1d(
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> Tensor: ...
+def avg_pool2d(
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Tensor: ...
+def avg_pool3d(
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Tensor: ...
+def lp_pool1d(
+    input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
+) -> Tensor: ...
+def lp_pool2d(
+    input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
+) -> Tensor: ...
+def lp_pool3d(
+    input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
+) -> Tensor: ...
 def quantize(x: Tensor, dtype: DType | str, importance: Tensor | None = None) -> Tensor: ...
 def dequantize(x: Tensor, dtype: DType | str = ...) -> Tensor: ...
 def cumsum(x: Tensor, dim: int, dtype: DType | str | None = None) -> Tensor: ...
@@ -1748,6 +1707,9 @@ def t_(x: Tensor) -> Tensor: ...
 def as_strided_(
     x: Tensor, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None
 ) -> Tensor: ...
+def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor: ...
+def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor: ...
+def channel_shuffle(input: Tensor, groups: int) -> Tensor: ...
 def erf(x: Tensor) -> Tensor: ...
 def erfc(x: Tensor) -> Tensor: ...
 def erfinv(x: Tensor) -> Tensor: ...
@@ -1769,6 +1731,44 @@ def tensor_split(x: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple[Ten
 def hsplit(x: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]: ...
 def vsplit(x: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]: ...
 def dsplit(x: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]: ...
+def var(
+    x: Tensor,
+    dim: Any = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+) -> Tensor: ...
+def std(
+    x: Tensor,
+    dim: Any = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+) -> Tensor: ...
+def var_mean(
+    x: Tensor,
+    dim: Any = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+) -> tuple[Tensor, Tensor]: ...
+def std_mean(
+    x: Tensor,
+    dim: Any = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+) -> tuple[Tensor, Tensor]: ...
+def nansum(
+    x: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: DType | str | None = None
+) -> Tensor: ...
+def nanmean(
+    x: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: DType | str | None = None
+) -> Tensor: ...
 def stft(
     x: Tensor,
     n_fft: int,

@@ -17,42 +17,7 @@ from ..errors import ArgumentError, NoKernelError, expect
 from ..registry import op
 from ..tensor import Tensor, unwrap_tensor
 from .join import stack
-
-Sizes = int | Sequence[int]
-
-
-def sizes(value: Any, n: int, where: object, what: str, least: int = 0) -> tuple[int, ...]:
-    """`value` as n integers of at least `least`: a number stands for all, a list gives each."""
-    found = tuple(value) if isinstance(value, (tuple, list)) else (value,)
-    if len(found) == 1:
-        found *= n
-    whole = all(hasattr(v, "__index__") for v in found)
-    good = len(found) == n and whole and all(v >= least for v in found)
-    if not good:
-        kind = "a positive integer" if least == 1 else f"an integer of at least {least}"
-        each = kind if n == 1 else f"{kind}, or {n} of them"
-        expect(False, where, f"{what} of {each}", value, ArgumentError)
-    return tuple(int(v) for v in found)
-
-
-def is_float(dtype: Any) -> bool:
-    """Whether a dtype is one of f64, f32, f16 and bf16, which these ops compute with."""
-    return bool(dtype.kind == "f" and dtype.itemsize >= 2)
-
-
-def check_float(where: object, *tensors: Tensor | None) -> None:
-    """DTypeError unless all are float tensors of one dtype."""
-    first: Any = None
-    for x in tensors:
-        if x is None:
-            continue
-        unwrap_tensor(x, where)
-        first = first or x.dtype
-        if not is_float(x.dtype):
-            expect(False, where, "f32, f64, f16 or bf16", x.dtype.name, NoKernelError)
-        if x.dtype is not first:
-            expect(False, where, f"all of dtype {first.name}", x.dtype.name, NoKernelError)
-
+from .spatial import Sizes, is_float, sizes
 
 # --- the three ops --------------------------------------------------------------------------------
 
@@ -105,8 +70,8 @@ def convolution(
 
 
 @convolution.out
-def _(input: Tensor, weight: Tensor, *how: Any) -> Any:
-    return (input.shape[0], weight.shape[0], *how[5]), input.dtype
+def _(input: Tensor, weight: Tensor, *params: Any) -> Any:
+    return (input.shape[0], weight.shape[0], *params[5]), input.dtype
 
 
 @convolution.kernel("conv")
@@ -127,14 +92,14 @@ def convolution_input_grad(
     With `bias` (added per channel) this is the transposed convolution.
     """  # noqa: E501
     zero = g.new_zeros((g.shape[0], weight.shape[1] * groups, *size))
-    how = (None, stride, padding, dilation, groups, g.shape[2:])
-    out = recomputed(lambda x: convolution.reference(x, weight, *how), (zero,), g)[0]
+    params = (None, stride, padding, dilation, groups, g.shape[2:])
+    out = recomputed(lambda x: convolution.reference(x, weight, *params), (zero,), g)[0]
     return out if bias is None else out + bias.reshape(-1, *(1,) * len(size))
 
 
 @convolution_input_grad.out
-def _(g: Tensor, weight: Tensor, *how: Any) -> Any:
-    return (g.shape[0], weight.shape[1] * how[4], *how[5]), g.dtype
+def _(g: Tensor, weight: Tensor, *params: Any) -> Any:
+    return (g.shape[0], weight.shape[1] * params[4], *params[5]), g.dtype
 
 
 @convolution_input_grad.kernel("conv_input_grad")
@@ -152,13 +117,13 @@ def convolution_weight_grad(
 ) -> Tensor:  # fmt: skip
     """The gradient of `nn.convolution` for a weight of kernel shape `size`, from that of its result."""  # noqa: E501
     zero = g.new_zeros((g.shape[1], input.shape[1] // groups, *size))
-    how = (None, stride, padding, dilation, groups, g.shape[2:])
-    return recomputed(lambda w: convolution.reference(input, w, *how), (zero,), g)[0]
+    params = (None, stride, padding, dilation, groups, g.shape[2:])
+    return recomputed(lambda w: convolution.reference(input, w, *params), (zero,), g)[0]
 
 
 @convolution_weight_grad.out
-def _(g: Tensor, input: Tensor, *how: Any) -> Any:
-    return (g.shape[1], input.shape[1] // how[3], *how[4]), g.dtype
+def _(g: Tensor, input: Tensor, *params: Any) -> Any:
+    return (g.shape[1], input.shape[1] // params[3], *params[4]), g.dtype
 
 
 @convolution_weight_grad.kernel("conv_weight_grad")

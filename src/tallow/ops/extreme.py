@@ -9,7 +9,7 @@ from ..dtype import i64
 from ..errors import IndexRangeError, expect
 from ..registry import Op, op
 from ..tensor import Tensor
-from .reduce import Dim, axes_mask, axes_of, plain, reduced_shape, spread
+from .reduce import Dim, axes_mask, axes_of, expand_reduced, plain, reduced_shape
 
 
 class ValuesIndices(NamedTuple):
@@ -73,10 +73,10 @@ _attach_extreme(amin)
 
 def _shared(g: Tensor, x: Tensor, dim: Dim, keepdim: bool, out: Tensor) -> Tensor:
     """Equal extremes share the gradient equally, as in PyTorch."""
-    top = spread(out.detach(), x, dim, keepdim)
+    top = expand_reduced(out.detach(), x, dim, keepdim)
     here = x.detach()
     mask = here.eq(top).logical_or(here.isnan().logical_and(top.isnan())).to(g.dtype)
-    return spread(g, x, dim, keepdim) * (mask / mask.sum(dim, keepdim=True))
+    return expand_reduced(g, x, dim, keepdim) * (mask / mask.sum(dim, keepdim=True))
 
 
 @op

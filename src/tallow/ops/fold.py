@@ -10,9 +10,10 @@ from ..dtype import bool_, f32
 from ..errors import ShapeError, expect
 from ..registry import op
 from ..tensor import Tensor, unwrap_tensor
-from .conv import Sizes, by_parts, check_float, sizes
+from .conv import by_parts
 from .join import stack
 from .pad import constant_pad_nd
+from .spatial import Sizes, check_float, sizes
 
 
 @op(name="nn.image_to_columns")

@@ -11,9 +11,9 @@ from ..errors import ArgumentError, UnsupportedCaseError, expect
 from ..factories import arange
 from ..registry import op
 from ..tensor import Tensor
-from .conv import check_float
 from .elementwise_three import where
-from .pool import plane_gather
+from .pool_max import plane_gather
+from .spatial import check_float
 
 # Coordinates so far outside are as good as outside, and they are integers that i64 holds.
 FAR = 2.0**30

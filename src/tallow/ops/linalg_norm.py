@@ -107,7 +107,7 @@ def matrix_norm(
     known = ord == "nuc" or (not isinstance(ord, str) and abs(ord) in (1, 2, INF))
     expect(known, matrix_norm, "fro, nuc, inf, -inf, 1, -1, 2 or -2", ord, ArgumentError)
     if ord == "nuc" or abs(ord) == 2:
-        from .linalg_lapack import svdvals
+        from .linalg_eigen import svdvals
 
         values = svdvals(A.movedim((i, j), (-2, -1)))
         if ord == "nuc" or (ord > 0 and not values.shape[-1]):
@@ -355,7 +355,7 @@ def matrix_power(x: Tensor, n: int) -> Tensor:
         one: Tensor = where(nowhere, x, _identity(x, x.shape[-1]))  # has a gradient, of zeros
         return one
     if n < 0:
-        from .linalg_lapack import inv
+        from .linalg_factor import inv
 
         x, n = inv(x), -n
     out: Any = None

@@ -10,7 +10,7 @@ from ..errors import ArgumentError, NoKernelError, expect
 from ..factories import zeros
 from ..registry import op
 from ..tensor import Tensor, broadcast_shapes, has_values
-from .linalg_lapack import inv
+from .linalg_factor import inv
 from .linalg_numpy import FINITE, check, lapack, lapack_many, real_dtype, solution
 from .linalg_rank import pinv, pinv_gradient
 from .shape import adjoint

@@ -58,7 +58,7 @@ def plain(x: Tensor, where: object, kinds: str = "buif") -> None:
         expect(False, where, "a plain dtype", x.dtype.name, NoKernelError)
 
 
-def spread(g: Tensor, x: Any, dim: Dim, keepdim: bool) -> Tensor:
+def expand_reduced(g: Tensor, x: Any, dim: Dim, keepdim: bool) -> Tensor:
     """A gradient of a reduction of `x` (which has a shape), seen over the shape of `x`."""
     shape = x.shape
     if not keepdim and shape:
@@ -109,7 +109,7 @@ def _(out: Tensor, x: Tensor, dim: Dim, keepdim: bool, dtype: Any) -> tuple[Any,
 
 @sum.grad
 def _(g: Tensor, _x: Tensor, dim: Dim, keepdim: bool, dtype: Any) -> Tensor:
-    return spread(g, _x, dim, keepdim)
+    return expand_reduced(g, _x, dim, keepdim)
 
 
 @op
@@ -144,10 +144,11 @@ def _(out: Tensor, x: Tensor, dim: Dim, keepdim: bool, dtype: Any) -> tuple[Any,
 
 @mean.grad
 def _(g: Tensor, _x: Tensor, dim: Dim, keepdim: bool, dtype: Any) -> Tensor:
-    return spread(g / _count(_x, dim), _x, dim, keepdim)
+    return expand_reduced(g / count(_x, dim), _x, dim, keepdim)
 
 
-def _count(x: Any, dim: Dim) -> int:
+def count(x: Any, dim: Dim) -> int:
+    """How many elements of `x` (which has a shape) become one."""
     return math.prod(x.shape[axis] for axis in axes_of(x, dim, "reduction"))
 
 
@@ -167,7 +168,7 @@ def _in_lines(x: Tensor, dim: Dim) -> Tensor:
     """The axes `dim` merged into a last one, behind the others."""
     axes = axes_of(x, dim, prod)
     rest = [i for i in range(x.ndim) if i not in axes]
-    return x.permute([*rest, *axes]).reshape([*(x.shape[i] for i in rest), _count(x, dim)])
+    return x.permute([*rest, *axes]).reshape([*(x.shape[i] for i in rest), count(x, dim)])
 
 
 @prod.check
@@ -194,7 +195,7 @@ def _kinds(x: Tensor, dtype: DType | str | None) -> str:
 def _(g: Tensor, x: Tensor, dim: Dim, keepdim: bool, dtype: Any, out: Tensor) -> Tensor:
     x = x if dtype is None else x.to(dtype)
     if not x.detach().eq(0).any():
-        return _conj(spread(_conj(g) * out, x, dim, keepdim) / x)
+        return _conj(expand_reduced(_conj(g) * out, x, dim, keepdim) / x)
     # With a zero, each element's derivative is the product of the others: those before it times
     # those behind it.
     axes = axes_of(x, dim, prod)
@@ -203,7 +204,7 @@ def _(g: Tensor, x: Tensor, dim: Dim, keepdim: bool, dtype: Any, out: Tensor) ->
     others = _products_before(lines) * _products_before(lines.flip(-1)).flip(-1)
     shaped = others.reshape([x.shape[i] for i in order])
     back = sorted(range(len(order)), key=order.__getitem__)
-    return spread(g, x, dim, keepdim) * _conj(shaped.permute(back))
+    return expand_reduced(g, x, dim, keepdim) * _conj(shaped.permute(back))
 
 
 def _conj(x: Tensor) -> Tensor:
@@ -218,39 +219,6 @@ def _products_before(x: Tensor) -> Tensor:
     return cat([first, x.narrow(-1, 0, x.shape[-1] - 1)], -1).cumprod(-1)
 
 
-def _variance_options(
-    dim: Any, unbiased: bool | None, correction: float | None
-) -> tuple[Dim, float]:
-    """The forms of torch: `var(dim, unbiased)`, `var(unbiased)`, `var(dim, correction=…)`."""
-    if isinstance(dim, bool):
-        dim, unbiased = None, dim
-    if correction is None:
-        correction = 1 if unbiased is None or unbiased else 0
-    return dim, correction
-
-
-@op
-def var(
-    x: Tensor,
-    dim: Any = None,
-    unbiased: bool | None = None,
-    keepdim: bool = False,
-    *,
-    correction: float | None = None,
-) -> Tensor:
-    """The variance over the axes `dim`: squared deviations summed, over `n - correction`.
-
-    `correction` is 1, or 0 when `unbiased` is false.
-    """
-    dim, less = _variance_options(dim, unbiased, correction)
-    expect(x.dtype.kind in "fc", var, "a float dtype", x.dtype.name, NoKernelError)
-    if x.dtype.kind == "c":
-        parts = (part.var(dim, keepdim=keepdim, correction=less) for part in (x.real, x.imag))
-        return next(parts) + next(parts)
-    total = centred(x, dim).square().sum(dim, keepdim=keepdim)
-    return (total / builtins.max(_count(x, dim) - less, 0)).to(x.dtype)
-
-
 def centred(x: Tensor, dim: Dim) -> Tensor:
     """The deviations from the mean over the axes `dim`, at least in f32.
 
@@ -261,102 +229,6 @@ def centred(x: Tensor, dim: Dim) -> Tensor:
     h = h - h.mean(dim, keepdim=True)
     rest = h.mean(dim, keepdim=True)
     return h - (rest.nan_to_num(0.0, 0.0, 0.0) if rest.dtype.kind == "f" else rest)
-
-
-@var.grad
-def _(
-    g: Tensor, x: Tensor, dim: Any, unbiased: bool | None, keepdim: bool, correction: float | None
-) -> Tensor:
-    return _variance_gradient(g, x, dim, unbiased, keepdim, correction)
-
-
-def _variance_gradient(
-    g: Tensor, x: Tensor, dim: Any, unbiased: bool | None, keepdim: bool, correction: float | None
-) -> Tensor:
-    from . import where
-
-    dim, less = _variance_options(dim, unbiased, correction)
-    deviation = centred(x, dim)
-    g = spread(g, x, dim, keepdim)
-    freedom = _count(x, dim) - less
-    if freedom > 0:
-        return (g * deviation * (2 / freedom)).to(x.dtype)
-    # Over 0, as in torch: what lies at the mean has no slope, the rest an infinite one.
-    return (g * where(deviation.eq(0), math.nan, math.inf)).to(x.dtype)
-
-
-@op
-def std(
-    x: Tensor,
-    dim: Any = None,
-    unbiased: bool | None = None,
-    keepdim: bool = False,
-    *,
-    correction: float | None = None,
-) -> Tensor:
-    """The square root of `var`; its gradient is 0 where all values are equal."""
-    return x.var(dim, unbiased, keepdim, correction=correction).sqrt()
-
-
-@std.grad
-def _(
-    g: Tensor, x: Tensor, dim: Any, unbiased: bool | None, keepdim: bool, correction: float | None,
-    out: Tensor,
-) -> Tensor:  # fmt: skip
-    from . import where
-
-    still = out.eq(0)
-    slope = where(still, 0.0, g / (where(still, 1.0, out) * 2))
-    return _variance_gradient(slope, x, dim, unbiased, keepdim, correction)
-
-
-@op
-def var_mean(
-    x: Tensor,
-    dim: Any = None,
-    unbiased: bool | None = None,
-    keepdim: bool = False,
-    *,
-    correction: float | None = None,
-) -> tuple[Tensor, Tensor]:
-    """(variance, mean) over the axes `dim`."""
-    axes = _variance_options(dim, unbiased, correction)[0]
-    return x.var(dim, unbiased, keepdim, correction=correction), x.mean(axes, keepdim)
-
-
-@op
-def std_mean(
-    x: Tensor,
-    dim: Any = None,
-    unbiased: bool | None = None,
-    keepdim: bool = False,
-    *,
-    correction: float | None = None,
-) -> tuple[Tensor, Tensor]:
-    """(standard deviation, mean) over the axes `dim`."""
-    axes = _variance_options(dim, unbiased, correction)[0]
-    return x.std(dim, unbiased, keepdim, correction=correction), x.mean(axes, keepdim)
-
-
-@op
-def nansum(
-    x: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: DType | str | None = None
-) -> Tensor:
-    """The sum over the axes `dim`, NaN counted as 0."""
-    from . import where
-
-    known = where(x.isnan(), 0, x) if x.dtype.kind == "f" else x
-    return known.sum(dim, keepdim, dtype=dtype)
-
-
-@op
-def nanmean(
-    x: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: DType | str | None = None
-) -> Tensor:
-    """The mean over the axes `dim` of what is not NaN."""
-    expect(x.dtype.kind == "f", nanmean, "a float dtype", x.dtype.name, NoKernelError)
-    total = x.nansum(dim, keepdim, dtype=dtype)
-    return total / x.detach().isnan().logical_not().sum(dim, keepdim).to(total.dtype)
 
 
 @op

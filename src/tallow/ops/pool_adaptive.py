@@ -1,0 +1,67 @@
+"""Pooling to a given size: maxima and averages of equal parts of the axes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..registry import op
+from ..tensor import Tensor
+from .pool_max import max_of
+from .pool_windows import targets
+from .resample import check_longest, resample_axes, window_table
+from .spatial import check_spatial
+
+
+def _adaptive_max(where: str, n: int, input: Tensor, output_size: Any, return_indices: bool) -> Any:
+    check_spatial(where, n, input, integers=True)
+    size = targets(where, n, input, output_size)
+    # An axis that is not there is one window of length 1.
+    params = ((1,) * (3 - n) + (0,) * n) + (1, 1, 1) + (0, 0, 0) + (1, 1, 1)
+    return max_of(n, input, params, size, return_indices)
+
+
+@op
+def adaptive_max_pool1d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
+    """The maxima of `output_size` equal parts of the last axis, which overlap if need be."""
+    return _adaptive_max("adaptive_max_pool1d", 1, input, output_size, return_indices)
+
+
+@op
+def adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
+    """The maxima of equal parts of the last two axes; None keeps an axis."""
+    return _adaptive_max("adaptive_max_pool2d", 2, input, output_size, return_indices)
+
+
+@op
+def adaptive_max_pool3d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
+    """The maxima of equal parts of the last three axes; None keeps an axis."""
+    return _adaptive_max("adaptive_max_pool3d", 3, input, output_size, return_indices)
+
+
+def adaptive_average(where: str, n: int, input: Tensor, output_size: Any) -> Tensor:
+    """The means of equal parts of the last n axes."""
+    check_spatial(where, n, input)
+    size = targets(where, n, input, output_size)
+    check_longest(where, size)
+    if set(size) == {1}:
+        return input.mean(tuple(range(-n, 0)), keepdim=True)
+    tables = [window_table(input.shape[i - n], size[i], 0, 1, 0, False, None) for i in range(n)]
+    return resample_axes(input, tables)
+
+
+@op
+def adaptive_avg_pool1d(input: Tensor, output_size: Any) -> Tensor:
+    """The means of `output_size` equal parts of the last axis, which overlap if need be."""
+    return adaptive_average("adaptive_avg_pool1d", 1, input, output_size)
+
+
+@op
+def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
+    """The means of equal parts of the last two axes; None keeps an axis."""
+    return adaptive_average("adaptive_avg_pool2d", 2, input, output_size)
+
+
+@op
+def adaptive_avg_pool3d(input: Tensor, output_size: Any) -> Tensor:
+    """The means of equal parts of the last three axes; None keeps an axis."""
+    return adaptive_average("adaptive_avg_pool3d", 3, input, output_size)
