@@ -11,7 +11,8 @@ import pytest
 from tallow.dtype import by_name
 from tallow.errors import ArgumentError
 from tallow.quantization import FILE_TYPES, Facts, Options, Subject, file_type, plan
-from tallow.quantization.mixes import NEEDS_IMATRIX, fitted, needs_imatrix
+from tallow.quantization.mix_rules import NEEDS_IMATRIX
+from tallow.quantization.mixes import fitted, needs_imatrix
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "mixes"
 MODELS = sorted(path.stem for path in GOLDEN.glob("*.json"))

@@ -2,7 +2,8 @@
 
 from tallow.conversion.file_types import FILE_TYPES, FileType, file_type
 from tallow.quantization.collect import collect
-from tallow.quantization.mixes import Choice, Facts, Options, Subject, plan
+from tallow.quantization.mix_rules import Choice, Facts, Options, Subject
+from tallow.quantization.mixes import plan
 from tallow.quantization.model import TARGET_DTYPES, ModelPlan, plan_model, quantize_model
 
 __all__ = [

@@ -16,15 +16,8 @@ from tallow.conversion.writers import ACTIVATION_DTYPES
 from tallow.dtype import DTYPES, by_name, f32
 from tallow.errors import ArgumentError, ModelError
 from tallow.formats.gguf_types import GGML_IDS
-from tallow.quantization.mixes import (
-    TOKEN_EMBEDDINGS,
-    Choice,
-    Facts,
-    Options,
-    Subject,
-    needs_imatrix,
-    plan,
-)
+from tallow.quantization.mix_rules import TOKEN_EMBEDDINGS, Choice, Facts, Options, Subject
+from tallow.quantization.mixes import needs_imatrix, plan
 
 if TYPE_CHECKING:
     from tallow.formats.imatrix import ImportanceMatrix
