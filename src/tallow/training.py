@@ -17,8 +17,9 @@ from contextlib import suppress
 from typing import Any
 
 from tallow.errors import ArgumentError, FormatError, expect
-from tallow.formats.mapping import FileMap, replace_file, shown
+from tallow.formats.mapping import FileMap, shown
 from tallow.formats.safetensors import SafetensorsFile, open_safetensors, save_safetensors
+from tallow.formats.writing import replace_file
 from tallow.tensor import Tensor
 
 STATE = "state.json"

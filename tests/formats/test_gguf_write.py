@@ -231,7 +231,7 @@ def test_views_are_written_in_row_major_order(path):
 
 
 def test_large_tensors_are_written_in_pieces(path, monkeypatch):
-    monkeypatch.setattr("tallow.formats.mapping.PIECE", 100)
+    monkeypatch.setattr("tallow.formats.writing.PIECE", 100)
     values = np.random.default_rng(3).standard_normal((70, 11)).astype(np.float32)
     long = values.reshape(-1)
     weights = {"w": tl.from_numpy(values), "t": tl.from_numpy(values).T, "l": tl.from_numpy(long)}

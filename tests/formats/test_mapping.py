@@ -20,8 +20,9 @@ from tallow.borrowing import from_buffer
 from tallow.dtype import by_name
 from tallow.errors import ArgumentError, FormatError
 from tallow.formats.gguf import open_gguf
-from tallow.formats.mapping import FileMap, element_count, replace_file, shown, tensor_bytes
+from tallow.formats.mapping import FileMap, element_count, shown
 from tallow.formats.safetensors import DTYPES, open_safetensors, open_safetensors_index
+from tallow.formats.writing import replace_file, tensor_bytes
 from tallow.tensor import tobytes
 
 OPENERS = [open_gguf, open_safetensors, open_safetensors_index]

@@ -16,10 +16,10 @@ import tallow as tl
 from cli.conftest import GOLDEN, PROGRAM, run  # noqa: F401  the fixture
 from tallow.errors import FormatError
 from tallow.formats.gguf import save_gguf
-from tallow.formats.mapping import replace_file
 from tallow.formats.npy import save_npy, save_npz
 from tallow.formats.safetensors import save_safetensors
 from tallow.formats.torch_pickle import save_torch
+from tallow.formats.writing import replace_file
 from tallow.hub.cache import write_json
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="links, pipes, modes")
@@ -181,7 +181,7 @@ def test_standard_output_through_its_name(tmp_path):
 CHILD = """
 import signal, sys, time
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run under nohup
-from tallow.formats.mapping import replace_file
+from tallow.formats.writing import replace_file
 from tallow.formats.file_set import replace_files
 def chunks():
     yield b"x" * 100

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from tallow.errors import FormatError
 from tallow.formats.mapping import FileMap
-from tallow.formats.zip_map import DEFLATED, STORED, ZipMap, is_zip
+from tallow.formats.zip_directory import DEFLATED, STORED
+from tallow.formats.zip_map import ZipMap, is_zip
 
 METHODS = st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1)

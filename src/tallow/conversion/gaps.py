@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tallow.errors import TallowError
-from tallow.formats.mapping import same_bytes
+from tallow.formats.writing import same_bytes
 
 if TYPE_CHECKING:
     import numpy as np

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 
-from tallow.formats.mapping import _text, unusable
+from tallow.formats.mapping import path_text, unusable
 from tallow.formats.replacing import Replacement, cleaned_at_signals, flush_folder
 
 
@@ -27,7 +27,7 @@ def replace_files(
     try:
         with cleaned_at_signals():
             for path, chunks in files:
-                place = _text(path)
+                place = path_text(path)
                 made.append(Replacement(place))
                 for chunk in chunks:
                     made[-1].write(chunk)

@@ -26,10 +26,11 @@ from tallow.formats.gguf_types import (
     Typed,
 )
 from tallow.formats.lazy import LazyTensor, Tensors, described, written
-from tallow.formats.mapping import path_of, shown, write_to
+from tallow.formats.mapping import shown
+from tallow.formats.writing import path_of, write_to
 
 if TYPE_CHECKING:
-    from tallow.formats.mapping import Target
+    from tallow.formats.writing import Target
     from tallow.tensor import Tensor
 
 MAX_TENSOR_NAME: Final = 63  # bytes: GGML_MAX_NAME with the NUL at its end

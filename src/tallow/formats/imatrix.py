@@ -19,7 +19,8 @@ from tallow.errors import ArgumentError, FormatError, expect
 from tallow.formats.cursor import Cursor
 from tallow.formats.gguf import GGUFFile, Typed, open_gguf, save_gguf
 from tallow.formats.gguf_types import MAGIC
-from tallow.formats.mapping import FileMap, replace_file, shown
+from tallow.formats.mapping import FileMap, shown
+from tallow.formats.writing import replace_file
 
 if TYPE_CHECKING:
     from tallow.formats.mapping import Source

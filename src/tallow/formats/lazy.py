@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from tallow.errors import ArgumentError, DTypeError, ShapeError
-from tallow.formats.mapping import tensor_bytes
+from tallow.formats.writing import tensor_bytes
 
 if TYPE_CHECKING:
     from tallow.formats.mapping import Stored

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import difflib
-import io
 import mmap
 import os
 import stat
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from types import TracebackType
-from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, Self, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, Self, TypeAlias
 
 from tallow.errors import ArgumentError, DTypeError, FormatError, MissingFileError, ShapeError
 from tallow.formats.mistaken import mistaken_for
-from tallow.formats.replacing import replacing
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -25,12 +23,8 @@ if TYPE_CHECKING:
 
     # What every `open_*` takes: a path, or the content itself as a contiguous bytes-like object.
     Source: TypeAlias = str | os.PathLike[str] | Buffer
-    # What every writer of one file takes: a path, or an open binary file.
-    Target: TypeAlias = str | os.PathLike[str] | BinaryIO
 
 MAX_INT64: Final = 2**63 - 1
-PIECE: Final = 4 << 20  # bytes of a tensor that writers copy at a time
-GLANCE: Final = 1 << 17  # bytes that are compared at a time
 
 _KINDS = {
     stat.S_IFDIR: "a directory (name a file in it)",
@@ -130,7 +124,8 @@ class MoreNeededError(Exception):
         self.end = end
 
 
-def _text(path: str | os.PathLike[str]) -> str:
+def path_text(path: str | os.PathLike[str]) -> str:
+    """A path as text; FormatError for one that no file system takes."""
     text = os.fsdecode(path)
     try:
         os.fsencode(text)
@@ -164,7 +159,7 @@ class FileMap:
         self._map: mmap.mmap | None = None
         self._view: memoryview | None
         if isinstance(source, str | os.PathLike):
-            self.path = _text(source)
+            self.path = path_text(source)
             self._map = self._open()
             self._view = memoryview(self._map)
         else:
@@ -283,97 +278,6 @@ def opening(source: Source) -> Iterator[FileMap]:
     except BaseException:  # an interrupt, too, closes what was opened
         file.close()
         raise
-
-
-def write_to(target: Target, chunks: Iterable[bytes | memoryview]) -> list[str]:
-    """Write a file: at a path as `replace_file` does, or into an open binary file; gives the path.
-
-    Raises:
-        ArgumentError: neither a path nor a file that takes bytes.
-        FormatError: the path cannot be written.
-    """
-    if isinstance(target, str | os.PathLike):
-        replace_file(target, chunks)
-        return [os.fsdecode(target)]
-    text = issubclass(type(target), io.TextIOBase)
-    if text or not hasattr(target, "write"):
-        got = f"a {type(target).__name__}"
-        raise ArgumentError(f"save: expected a path or a file opened in binary mode, got {got}")
-    for chunk in chunks:
-        target.write(chunk)
-    return []
-
-
-def path_of(target: Target) -> str:
-    """The path, of which shards make several; ArgumentError for an open file."""
-    if not isinstance(target, str | os.PathLike):
-        got = f"a {type(target).__name__}"
-        raise ArgumentError(f"save: expected a path, beside which shards find a place, got {got}")
-    return os.fsdecode(target)
-
-
-def replace_file(path: str | os.PathLike[str], chunks: Iterable[bytes | memoryview]) -> None:
-    """Write a file as a whole or not at all: beside its place, flushed to disk, then renamed.
-
-    A reader sees the old file or the new one; maps of the old one keep its bytes. Links are
-    followed, mode and owner kept, pipes and devices written through.
-
-    Raises:
-        FormatError: the folder is missing or read-only, or the disk is full.
-    """
-    path = _text(path)
-    try:
-        with replacing(path) as made:
-            for chunk in chunks:
-                made.write(chunk)
-    except OSError as error:
-        raise unusable(path, "a file that can be written", error) from error
-
-
-def tensor_bytes(tensor: Tensor, most: int | None = None) -> Iterator[memoryview]:
-    """The elements as bytes in row-major order, for writers, in pieces of about `most` bytes.
-
-    The memory of a contiguous tensor is lent; of another one only a piece at a time is copied.
-    """
-    most = most or PIECE
-    tensor = tensor.detach()
-    if tensor.is_contiguous() or tensor.nbytes <= most:
-        whole = tensor.contiguous()
-        if tensor.dtype.kind == "b" and whole.nbytes and int(whole.view("u8").max()) > 1:
-            whole = tensor.to("u8")  # other readers know no truth but 1; as numbers bools are 0, 1
-        view = _lend(whole)
-        for start in range(0, len(view), most):
-            yield view[start : start + most]
-    elif tensor.shape[0] == 1:
-        yield from tensor_bytes(tensor[0], most)
-    else:
-        rows = max(1, most * tensor.shape[0] // tensor.nbytes)
-        for start in range(0, tensor.shape[0], rows):
-            yield from tensor_bytes(tensor[start : start + rows], most)
-
-
-def same_bytes(a: Tensor, b: Tensor) -> bool:
-    """Whether two tensors of one dtype and shape have the same bytes, read until they differ."""
-    if a.dtype is not b.dtype or tuple(a.shape) != tuple(b.shape):
-        return False
-    left, right = _lend(a.detach().contiguous()), _lend(b.detach().contiguous())
-    # Copies that stay in the cache: bytes compare by memcmp, views one element at a time.
-    return all(
-        bytes(left[at : at + GLANCE]) == bytes(right[at : at + GLANCE])
-        for at in range(0, len(left), GLANCE)
-    )
-
-
-def _lend(tensor: Tensor) -> memoryview:
-    """The memory of a contiguous tensor, which lives as long as the view or a slice of it does."""
-    import ctypes
-
-    if not tensor.nbytes:
-        return memoryview(b"")
-    # By address, as block dtypes and the small floats have no format in the buffer protocol.
-    lent = (ctypes.c_ubyte * tensor.nbytes).from_address(tensor.data_ptr())
-    lent.owner = tensor  # type: ignore[attr-defined]  # keeps it alive
-    return memoryview(lent).cast("B").toreadonly()
 
 
 class TensorFile:

@@ -15,7 +15,7 @@ from tallow.dtype import by_name
 from tallow.errors import ArgumentError, FormatError, expect
 from tallow.formats.arrays import alignment_of, borrow, swapped
 from tallow.formats.lazy import LazyTensor, described, written
-from tallow.formats.mapping import FileMap, TensorFile, TensorInfo, opening, write_to
+from tallow.formats.mapping import FileMap, TensorFile, TensorInfo, opening
 from tallow.formats.npy_header import (
     FIRST,
     VOIDS,
@@ -24,9 +24,11 @@ from tallow.formats.npy_header import (
     head_length,
     parse_header,
 )
+from tallow.formats.writing import write_to
 
 if TYPE_CHECKING:
-    from tallow.formats.mapping import Source, Target
+    from tallow.formats.mapping import Source
+    from tallow.formats.writing import Target
     from tallow.tensor import Tensor
 
 NAME: Final = "arr_0"  # what numpy calls an array without a name

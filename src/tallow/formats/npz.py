@@ -14,14 +14,17 @@ from typing import TYPE_CHECKING, Final
 from tallow.dtype import by_name
 from tallow.errors import FormatError
 from tallow.formats.lazy import LazyTensor, Tensors, described, written
-from tallow.formats.mapping import FileMap, TensorFile, opening, shown, unknown_name, write_to
+from tallow.formats.mapping import FileMap, TensorFile, opening, shown, unknown_name
 from tallow.formats.npy_file import NpyInfo, array_of, check_void, row_major
 from tallow.formats.npy_header import FIRST, MAGIC, encode_header, head_length, parse_header
-from tallow.formats.zip_map import DEFLATED, STORED, ZipMap, ZipMember, give_back
+from tallow.formats.writing import write_to
+from tallow.formats.zip_directory import DEFLATED, STORED, ZipMember
+from tallow.formats.zip_map import ZipMap, give_back
 from tallow.formats.zip_write import Content, zip_chunks
 
 if TYPE_CHECKING:
-    from tallow.formats.mapping import Source, Target
+    from tallow.formats.mapping import Source
+    from tallow.formats.writing import Target
     from tallow.tensor import Tensor
 
 SUFFIX: Final = ".npy"

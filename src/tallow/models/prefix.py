@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tallow.formats.mapping import same_bytes
+from tallow.formats.writing import same_bytes
 from tallow.models.base import Model
 from tallow.nn import deferred, param
 from tallow.nn.state import targets

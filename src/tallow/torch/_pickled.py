@@ -18,7 +18,7 @@ from tallow.borrowing import from_buffer
 from tallow.device import Device
 from tallow.dtype import DType, by_name
 from tallow.errors import FormatError, TallowError
-from tallow.formats.mapping import write_to
+from tallow.formats.writing import write_to
 from tallow.nn.parameter import Parameter
 from tallow.persistence import readable
 from tallow.tensor import Size, Tensor, tobytes

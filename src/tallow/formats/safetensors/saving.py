@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 from tallow.errors import ArgumentError, DTypeError
 from tallow.formats.file_set import replace_files
 from tallow.formats.lazy import LazyTensor, Tensors, described, written
-from tallow.formats.mapping import Stored, path_of, shown, write_to
+from tallow.formats.mapping import Stored, shown
 from tallow.formats.safetensors.header import MAX_HEADER
 from tallow.formats.safetensors.types import DTYPES, NAMES, RANKS, stored_bytes
+from tallow.formats.writing import path_of, write_to
 
 if TYPE_CHECKING:
-    from tallow.formats.mapping import Target
+    from tallow.formats.writing import Target
     from tallow.tensor import Tensor
 
 

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tallow.errors import ArgumentError
 from tallow.formats.lazy import LazyTensor, described, written
-from tallow.formats.mapping import tensor_bytes, write_to
 from tallow.formats.torch_pickle.pickler import Pickler, Place, torch_dtype
 from tallow.formats.torch_pickle.values import DTYPES
+from tallow.formats.writing import tensor_bytes, write_to
 
 if TYPE_CHECKING:
     from tallow import _native
-    from tallow.formats.mapping import Target
+    from tallow.formats.writing import Target
     from tallow.tensor import Tensor
 
 ALIGNMENT: Final = 64

@@ -20,7 +20,8 @@ from tallow.formats.torch_pickle.machine import Machine
 from tallow.formats.torch_pickle.opcodes import run
 from tallow.formats.torch_pickle.tensors import storage_dtype
 from tallow.formats.torch_pickle.values import DTYPES, Storage
-from tallow.formats.zip_map import STORED, ZipMap, ZipMember, give_back, is_zip
+from tallow.formats.zip_directory import STORED, ZipMember
+from tallow.formats.zip_map import ZipMap, give_back, is_zip
 
 Make = Callable[[Any], Any]
 
