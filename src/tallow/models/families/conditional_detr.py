@@ -7,13 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tallow.models.blocks.activation import ACTIVATIONS, linear_then
-from tallow.models.blocks.detector import (
-    ORIGINAL,
-    Decoder,
-    DetectorConfig,
-    DetectorModel,
-    ObjectDetection,
-)
+from tallow.models.blocks.detector import Decoder, DetectorModel, ObjectDetection
+from tallow.models.blocks.detector_config import ORIGINAL, DetectorConfig
 from tallow.models.blocks.detr import MlpHead, Residual, SinePositions, inverse_sigmoid, post_norm
 from tallow.models.blocks.heads import attend
 from tallow.models.configs import size

@@ -9,13 +9,9 @@ from dataclasses import dataclass
 from tallow.errors import ModelError, expect
 from tallow.models.base import Model
 from tallow.models.blocks.activation import ACTIVATIONS
-from tallow.models.blocks.detector import (
-    ORIGINAL,
-    DetectionOutput,
-    DetectorConfig,
-    DetectorModel,
-    ObjectDetection,
-)
+from tallow.models.blocks.detector import DetectorModel, ObjectDetection
+from tallow.models.blocks.detector_config import ORIGINAL, DetectorConfig
+from tallow.models.blocks.detector_outputs import DetectionOutput
 from tallow.models.blocks.detr import Residual, post_norm
 from tallow.models.blocks.heads import split_heads
 from tallow.models.detection_losses import Labels

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tallow.models.blocks.detector import (
-    ORIGINAL,
-    Decoder,
-    DetectorConfig,
-    DetectorModel,
-    ObjectDetection,
-)
+from tallow.models.blocks.detector import Decoder, DetectorModel, ObjectDetection
+from tallow.models.blocks.detector_config import ORIGINAL, DetectorConfig
 from tallow.models.blocks.detr import Residual, pre_norm
 from tallow.nn import LayerNorm, Module
 from tallow.weights.arrange import rename

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tallow.errors import ArgumentError, expect
 from tallow.models.base import Model
 from tallow.models.blocks.bert import Pooler
-from tallow.models.blocks.detector import DetectionOutput
+from tallow.models.blocks.detector_outputs import DetectionOutput
 from tallow.models.blocks.detr import BoxHead, MlpHead
 from tallow.models.blocks.vision import PatchEmbeddings
 from tallow.models.blocks.vit import VIT_RULES, VitConfig, VitLayer
