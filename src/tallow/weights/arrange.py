@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Final, Literal
 from tallow.dtype import DType, by_name
 from tallow.errors import ModelError, TallowError
 from tallow.formats.mapping import TensorInfo, unknown_name
+from tallow.weights.entry import ComputedFile, Entry, with_slice
 from tallow.weights.patterns import pattern
 from tallow.weights.slices import equal_slice, range_slice
-from tallow.weights.source import ComputedFile, Entry, WeightSource, with_slice
+from tallow.weights.source import WeightSource
 
 if TYPE_CHECKING:
     from tallow.tensor import Tensor

@@ -31,9 +31,10 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from tallow.dtype import DType, by_name
 from tallow.errors import ModelError
 from tallow.formats.mapping import TensorInfo
+from tallow.weights.entry import ComputedFile
 from tallow.weights.int_packing import find_awq, find_compressed, find_gptq
 from tallow.weights.scaled import find_fp8
-from tallow.weights.source import MAX_LISTED, ComputedFile, WeightSource
+from tallow.weights.source import MAX_LISTED, WeightSource
 
 if TYPE_CHECKING:
     from tallow.tensor import Tensor

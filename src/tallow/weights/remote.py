@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tallow.errors import FormatError
 from tallow.formats.mapping import FileMap, MoreNeededError, TensorInfo, borrow, shown, unknown_name
-from tallow.weights.source import PartialFile, WeightSource
+from tallow.weights.entry import PartialFile
+from tallow.weights.source import WeightSource
 
 if TYPE_CHECKING:
     from tallow.hub.ranges import RemoteFile
