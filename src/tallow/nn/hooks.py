@@ -49,7 +49,7 @@ class RemovableHandle:
         self.remove()
 
 
-def hooks_of(owner: Module | type[Module]) -> Hooks:
+def hooks_of(owner: Hooked | type[Hooked]) -> Hooks:
     """The hooks of a module, or with Module itself those of all modules; made if there are none."""
     found: Hooks | None = vars(owner).get("_hooks")
     if found is None:
@@ -58,7 +58,7 @@ def hooks_of(owner: Module | type[Module]) -> Hooks:
 
 
 def register(
-    owner: Module | type[Module], kind: str, hook: Hook, *, prepend: bool = False, **options: bool
+    owner: Hooked | type[Hooked], kind: str, hook: Hook, *, prepend: bool = False, **options: bool
 ) -> RemovableHandle:
     """Add a hook to a module, or with Module itself to all modules."""
     hooks = hooks_of(owner)
@@ -134,3 +134,82 @@ def _before(
 def _after(module: Module, hook: Hook, with_kwargs: bool, args: Any, kwargs: Any, out: Any) -> Any:
     found = hook(module, args, kwargs, out) if with_kwargs else hook(module, args, out)
     return out if found is None else found
+
+
+class Hooked:
+    """The part of Module that takes hooks."""
+
+    _hooks: Hooks | None = None
+
+    def register_forward_pre_hook(
+        self, hook: Hook, *, prepend: bool = False, with_kwargs: bool = False
+    ) -> RemovableHandle:
+        """Call `hook(module, args)` before `forward`; what it returns replaces the arguments."""
+        return register(self, "forward_pre", hook, prepend=prepend, with_kwargs=with_kwargs)
+
+    def register_forward_hook(
+        self,
+        hook: Hook,
+        *,
+        prepend: bool = False,
+        with_kwargs: bool = False,
+        always_call: bool = False,
+    ) -> RemovableHandle:
+        """Call `hook(module, args, output)` after `forward`; its result replaces the output."""
+        return register(
+            self, "forward", hook, prepend=prepend, with_kwargs=with_kwargs, always_call=always_call
+        )
+
+    def register_full_backward_hook(self, hook: Hook, prepend: bool = False) -> RemovableHandle:
+        """Call `hook(module, grad_input, grad_output)` in backward; its result is grad_input."""
+        return register(self, "backward", hook, prepend=prepend)
+
+    def register_backward_hook(self, hook: Hook) -> RemovableHandle:
+        """`register_full_backward_hook`, under the name that torch has given up."""
+        return self.register_full_backward_hook(hook)
+
+    def register_full_backward_pre_hook(self, hook: Hook, prepend: bool = False) -> RemovableHandle:
+        """Call `hook(module, grad_output)` before the module's backward; may replace it."""
+        return register(self, "backward_pre", hook, prepend=prepend)
+
+    def register_state_dict_pre_hook(self, hook: Hook) -> RemovableHandle:
+        """Call `hook(module, prefix, keep_vars)` before the module enters its state."""
+        return register(self, "state_dict_pre", hook)
+
+    def register_state_dict_post_hook(self, hook: Hook) -> RemovableHandle:
+        """Call `hook(module, state_dict, prefix, local_metadata)`, which may change the dict."""
+        return register(self, "state_dict", hook)
+
+    def _register_state_dict_hook(self, hook: Hook) -> RemovableHandle:
+        """The same, for a hook that may also return another dict."""
+        return register(self, "state_dict", hook, private=True)
+
+    def register_load_state_dict_pre_hook(self, hook: Hook) -> RemovableHandle:
+        """Call `hook(module, state_dict, prefix, local_metadata, strict, *lists)` before loading.
+
+        The lists are those of missing keys, unexpected keys and error messages.
+        """
+        return self._register_load_state_dict_pre_hook(hook, with_module=True)
+
+    def _register_load_state_dict_pre_hook(
+        self, hook: Hook, with_module: bool = False
+    ) -> RemovableHandle:
+        return register(self, "load_state_dict_pre", hook, with_module=with_module)
+
+    def register_load_state_dict_post_hook(self, hook: Hook) -> RemovableHandle:
+        """Call `hook(module, incompatible_keys)` when the module was loaded."""
+        return register(self, "load_state_dict_post", hook)
+
+
+def _hook_table(kind: str) -> property:
+    """The table of a module's hooks of one kind, under torch's name."""
+    return property(lambda self: hooks_of(self).tables[kind])
+
+
+for _name, _kind in {
+    "_forward_hooks": "forward", "_forward_pre_hooks": "forward_pre", "_backward_hooks": "backward",
+    "_backward_pre_hooks": "backward_pre", "_state_dict_hooks": "state_dict",
+    "_state_dict_pre_hooks": "state_dict_pre", "_load_state_dict_pre_hooks": "load_state_dict_pre",
+    "_load_state_dict_post_hooks": "load_state_dict_post",
+}.items():  # fmt: skip
+    setattr(Hooked, _name, _hook_table(_kind))

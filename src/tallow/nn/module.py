@@ -10,7 +10,7 @@ from tallow.device import SEEN, elsewhere
 from tallow.errors import ArgumentError, expect
 from tallow.nn import hooks
 from tallow.nn.conversion import Conversion
-from tallow.nn.hooks import Hook, Hooks, RemovableHandle
+from tallow.nn.hooks import Hooked, Hooks
 from tallow.nn.parameter import (
     DIFFERENTIABLE,
     Param,
@@ -35,7 +35,7 @@ def _no_forward(self: Module, *_args: Any, **_kwargs: Any) -> NoReturn:
     )
 
 
-class Module(Conversion):
+class Module(Conversion, Hooked):
     """Base of layers and models: attributes are the names that a checkpoint uses.
 
     Sub-modules are plain attributes; parameters are `Parameter`s assigned to an attribute, or made
@@ -306,71 +306,10 @@ class Module(Conversion):
         fn(self)
         return self
 
-    # --- hooks ------------------------------------------------------------------------------------
-
-    def register_forward_pre_hook(
-        self, hook: Hook, *, prepend: bool = False, with_kwargs: bool = False
-    ) -> RemovableHandle:
-        """Call `hook(module, args)` before `forward`; what it returns replaces the arguments."""
-        return hooks.register(self, "forward_pre", hook, prepend=prepend, with_kwargs=with_kwargs)
-
-    def register_forward_hook(
-        self,
-        hook: Hook,
-        *,
-        prepend: bool = False,
-        with_kwargs: bool = False,
-        always_call: bool = False,
-    ) -> RemovableHandle:
-        """Call `hook(module, args, output)` after `forward`; its result replaces the output."""
-        return hooks.register(
-            self, "forward", hook, prepend=prepend, with_kwargs=with_kwargs, always_call=always_call
-        )
-
-    def register_full_backward_hook(self, hook: Hook, prepend: bool = False) -> RemovableHandle:
-        """Call `hook(module, grad_input, grad_output)` in backward; its result is grad_input."""
-        return hooks.register(self, "backward", hook, prepend=prepend)
-
-    def register_backward_hook(self, hook: Hook) -> RemovableHandle:
-        """`register_full_backward_hook`, under the name that torch has given up."""
-        return self.register_full_backward_hook(hook)
-
-    def register_full_backward_pre_hook(self, hook: Hook, prepend: bool = False) -> RemovableHandle:
-        """Call `hook(module, grad_output)` before the module's backward; may replace it."""
-        return hooks.register(self, "backward_pre", hook, prepend=prepend)
-
-    def register_state_dict_pre_hook(self, hook: Hook) -> RemovableHandle:
-        """Call `hook(module, prefix, keep_vars)` before the module enters its state."""
-        return hooks.register(self, "state_dict_pre", hook)
-
-    def register_state_dict_post_hook(self, hook: Hook) -> RemovableHandle:
-        """Call `hook(module, state_dict, prefix, local_metadata)`, which may change the dict."""
-        return hooks.register(self, "state_dict", hook)
-
-    def _register_state_dict_hook(self, hook: Hook) -> RemovableHandle:
-        """The same, for a hook that may also return another dict."""
-        return hooks.register(self, "state_dict", hook, private=True)
-
-    def register_load_state_dict_pre_hook(self, hook: Hook) -> RemovableHandle:
-        """Call `hook(module, state_dict, prefix, local_metadata, strict, *lists)` before loading.
-
-        The lists are those of missing keys, unexpected keys and error messages.
-        """
-        return self._register_load_state_dict_pre_hook(hook, with_module=True)
-
-    def _register_load_state_dict_pre_hook(
-        self, hook: Hook, with_module: bool = False
-    ) -> RemovableHandle:
-        return hooks.register(self, "load_state_dict_pre", hook, with_module=with_module)
-
-    def register_load_state_dict_post_hook(self, hook: Hook) -> RemovableHandle:
-        """Call `hook(module, incompatible_keys)` when the module was loaded."""
-        return hooks.register(self, "load_state_dict_post", hook)
+    # --- printing ---------------------------------------------------------------------------------
 
     def compile(self, *_args: Any, **_options: Any) -> None:
         """Nothing: layers run as they are (`tallow.compile` makes plans of functions)."""
-
-    # --- printing ---------------------------------------------------------------------------------
 
     def extra_repr(self) -> str:
         """What stands between the parentheses of a leaf in the printed tree."""
@@ -382,20 +321,6 @@ class Module(Conversion):
     def __repr__(self) -> str:
         lines = [f"({name}): {module!r}" for name, module in self._modules.items()]
         return tree(self._get_name(), self.extra_repr(), lines)
-
-
-def _hook_table(kind: str) -> property:
-    """The table of a module's hooks of one kind, under torch's name."""
-    return property(lambda self: hooks.hooks_of(self).tables[kind])
-
-
-for _name, _kind in {
-    "_forward_hooks": "forward", "_forward_pre_hooks": "forward_pre", "_backward_hooks": "backward",
-    "_backward_pre_hooks": "backward_pre", "_state_dict_hooks": "state_dict",
-    "_state_dict_pre_hooks": "state_dict_pre", "_load_state_dict_pre_hooks": "load_state_dict_pre",
-    "_load_state_dict_post_hooks": "load_state_dict_post",
-}.items():  # fmt: skip
-    setattr(Module, _name, _hook_table(_kind))
 
 
 _call = Module.__call__

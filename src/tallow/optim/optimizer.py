@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import functools
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
@@ -14,7 +13,7 @@ from tallow.autograd.mode import enable_grad, no_grad
 from tallow.dtype import f32, f64
 from tallow.errors import ArgumentError, DTypeError, NoEntryError, expect
 from tallow.factories import zeros
-from tallow.nn.hooks import RemovableHandle, add
+from tallow.optim.hooks import HOOK_KINDS, Hooked, hooked
 from tallow.tensor import Tensor, wrap
 
 Params = Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]
@@ -33,42 +32,6 @@ def number(
     span = f"of at least {low:g}" if high is None else f"in [{low:g}, {high:g})"
     expect(ok, where, f"{name} {span}", given, ArgumentError)
     return value
-
-
-_HOOKS = (
-    "step_pre", "step_post", "state_dict_pre", "state_dict_post", "load_pre", "load_post",
-)  # fmt: skip
-
-
-def hooked(step: Callable[..., Any]) -> Callable[..., Any]:
-    """A `step` between the hooks of its optimiser, once where one step calls that of its base."""
-    if getattr(step, "hooked", False):
-        return step
-
-    @functools.wraps(step)
-    def made(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
-        # One that never called Optimizer.__init__, as wrappers of others do, has no hooks.
-        if getattr(self, "_stepping", True):
-            return step(self, *args, **kwargs)
-        self._opt_called = self._stepping = True
-        try:
-            given: tuple[Any, ...] = (self, *args)  # hooks are told of it, as by torch
-            for hook in list(self._hooks["step_pre"].values()):
-                found = hook(self, given, kwargs)
-                if found is not None:
-                    good = isinstance(found, tuple) and len(found) == 2
-                    wanted = "None or (args, kwargs)"
-                    expect(good, "step pre-hook", wanted, found, ArgumentError)
-                    given, kwargs = found
-            out = step(*given, **kwargs)
-            for hook in list(self._hooks["step_post"].values()):
-                hook(self, given, kwargs)
-        finally:
-            self._stepping = False
-        return out
-
-    made.hooked = True  # type: ignore[attr-defined]  # a mark on a function
-    return made
 
 
 def _taken(name: str, value: Any, p: Tensor) -> Any:
@@ -90,7 +53,7 @@ def options_of(arguments: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if name not in no_options}
 
 
-class Optimizer:
+class Optimizer(Hooked):
     """Base of the optimisers; as in torch.optim, with fused native steps.
 
     `params` are tensors, `(name, tensor)` pairs or dicts with a `params` key and options that
@@ -132,7 +95,7 @@ class Optimizer:
         """Set what is not part of the state."""
         self._opt_called = False  # the schedulers ask
         self._stepping = False
-        self._hooks: dict[str, dict[int, Callable[..., Any]]] = {kind: {} for kind in _HOOKS}
+        self._hooks = {kind: {} for kind in HOOK_KINDS}
 
     def __init_subclass__(cls) -> None:
         """Let the hooks of `step` stand around the step of the sub-class."""
@@ -376,40 +339,6 @@ class Optimizer:
         for name in self.numbers:
             expect(name in state, where, f"the entry {name}", sorted(entries), ArgumentError)
         return state
-
-    # --- the rest ---------------------------------------------------------------------------------
-
-    def register_step_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
-        """Call `hook(optimizer, args, kwargs)` before each step."""
-        return add(self._hooks["step_pre"], hook)
-
-    def register_step_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
-        """Call `hook(optimizer, args, kwargs)` after each step."""
-        return add(self._hooks["step_post"], hook)
-
-    def register_state_dict_pre_hook(
-        self, hook: Callable[..., Any], prepend: bool = False
-    ) -> RemovableHandle:
-        """Call `hook(optimizer)` before the state is collected."""
-        return add(self._hooks["state_dict_pre"], hook, prepend)
-
-    def register_state_dict_post_hook(
-        self, hook: Callable[..., Any], prepend: bool = False
-    ) -> RemovableHandle:
-        """Call `hook(optimizer, state_dict)`; what it returns replaces the dict."""
-        return add(self._hooks["state_dict_post"], hook, prepend)
-
-    def register_load_state_dict_pre_hook(
-        self, hook: Callable[..., Any], prepend: bool = False
-    ) -> RemovableHandle:
-        """Call `hook(optimizer, state_dict)` before loading; its result replaces the dict."""
-        return add(self._hooks["load_pre"], hook, prepend)
-
-    def register_load_state_dict_post_hook(
-        self, hook: Callable[..., Any], prepend: bool = False
-    ) -> RemovableHandle:
-        """Call `hook(optimizer)` when a state was loaded."""
-        return add(self._hooks["load_post"], hook, prepend)
 
     def __repr__(self) -> str:
         lines = []
