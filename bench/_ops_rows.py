@@ -17,6 +17,7 @@ from typing import Any
 
 BLOCK = 0.03  # seconds of one timed block; the best of BLOCKS counts
 BLOCKS = 3
+RECORDED = ("backward", "recorded")  # groups that are not in the mode for inference
 # (channels, size, filters, kernel, stride, padding) of the convolutions in ResNet-18, and of
 # depthwise ones as in MobileNet.
 RESNET = [
@@ -294,7 +295,9 @@ def main() -> None:
     lib, threads = importlib.import_module(sys.argv[1]), int(sys.argv[2])
     importlib.import_module(f"{lib.__name__}.nn.functional")
     lib.set_num_threads(threads)
-    table = {row.name: row for row in rows()}
+    from _calls_rows import calls
+
+    table = {row.name: row for row in (*rows(), *calls())}
     name, clock = "", None
     for line in sys.stdin:
         wanted = line.strip()
@@ -302,11 +305,11 @@ def main() -> None:
             if wanted != name:
                 clock = None  # the arrays of the row before go first
                 row = table[wanted]
-                with lib.inference_mode(row.group != "backward"):
+                with lib.inference_mode(row.group not in RECORDED):
                     clock = Clock(row.make(lib))
                 name = wanted
             assert clock is not None
-            with lib.inference_mode(table[name].group != "backward"):
+            with lib.inference_mode(table[name].group not in RECORDED):
                 answer: dict[str, Any] = {"seconds": clock.best()}
         except (AttributeError, ImportError, NotImplementedError) as error:
             answer = {"missing": str(error)}
