@@ -1,5 +1,5 @@
 // The one path of a call: arguments to parameters, classes that take over, check, results, kernel,
-// record. A Caller is what users call; it is made from a tallow.registry.Op.
+// record. A Caller is what users call; it is made from a tallow.definition.Op.
 #pragma once
 #include <vector>
 

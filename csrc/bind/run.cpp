@@ -47,7 +47,7 @@ Device device_of(const CallerData& c, const Values& v) {
   return {static_cast<Device::Type>(nb::cast<int>(code))};
 }
 
-// A tensor as `.out` says (registry.Op.out).
+// A tensor as `.out` says (definition.Op.out).
 nb::object allocated(const CallerData& c, PyObject* wanted, Device device) {
   const char* where = c.name.c_str();
   auto made = [](Array&& array) { return checked(new_tensor(new_array(std::move(array)))); };

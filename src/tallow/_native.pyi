@@ -205,7 +205,7 @@ SWAPPED: int
 IN_PLACE: int
 
 class Caller:
-    """What users call of an op (tallow.registry.Op)."""
+    """What users call of an op (tallow.definition.Op)."""
 
     def __new__(cls, op: object, flags: int = 0, slow: object = None, /) -> Caller: ...
     def __call__(self, *args: Any, **kwargs: Any) -> Any: ...

@@ -307,6 +307,21 @@ class Protocols:
 
     # --- Python -----------------------------------------------------------------------------------
 
+    def __reduce__(self: Any) -> tuple[Any, ...]:
+        from .copying import reduced
+
+        return reduced(self)
+
+    def __copy__(self: Any) -> Tensor:
+        from .copying import shallow
+
+        return shallow(self)
+
+    def __deepcopy__(self: Any, memo: dict[Any, Any]) -> Tensor:
+        from .copying import deep
+
+        return deep(self, memo)
+
     def __delitem__(self: Any, key: Any) -> None:
         raise DTypeError("del: expected a list or a dict, got a tensor, whose elements stay")
 

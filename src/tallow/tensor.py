@@ -98,28 +98,6 @@ class Tensor(Gradients, Casts, Protocols, FurtherMethods, _native.TensorBase, Me
         """Bytes per element, or per block of a block dtype."""
         return self.dtype.itemsize
 
-    @property
-    def T(self) -> Tensor:  # noqa: N802
-        """A view with all axes reversed."""
-        if self._array.ndim == 2:
-            return self.transpose(0, 1)
-        return self.permute(tuple(range(self._array.ndim - 1, -1, -1)))
-
-    @property
-    def mT(self) -> Tensor:  # noqa: N802
-        """A view with the last two axes swapped."""
-        return self.transpose(-2, -1)
-
-    @property
-    def H(self) -> Tensor:  # noqa: N802
-        """The conjugate transpose of a matrix."""
-        return self.adjoint()
-
-    @property
-    def mH(self) -> Tensor:  # noqa: N802
-        """The conjugate transpose of the last two axes."""
-        return self.adjoint()
-
     def dim(self) -> int:
         """The number of axes."""
         return self._array.ndim
@@ -274,21 +252,6 @@ class Tensor(Gradients, Casts, Protocols, FurtherMethods, _native.TensorBase, Me
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return (1, 0)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        from .copying import reduced
-
-        return reduced(self)
-
-    def __copy__(self) -> Tensor:
-        from .copying import shallow
-
-        return shallow(self)
-
-    def __deepcopy__(self, memo: dict[Any, Any]) -> Tensor:
-        from .copying import deep
-
-        return deep(self, memo)
 
     # --- indexing ---------------------------------------------------------------------------------
 

@@ -16,6 +16,30 @@ class FurtherMethods:
 
     __slots__ = ()
 
+    # --- views ------------------------------------------------------------------------------------
+
+    @property
+    def T(self: Any) -> Tensor:  # noqa: N802
+        """A view with all axes reversed."""
+        if self._array.ndim == 2:
+            return cast("Tensor", self.transpose(0, 1))
+        return cast("Tensor", self.permute(tuple(range(self._array.ndim - 1, -1, -1))))
+
+    @property
+    def mT(self: Any) -> Tensor:  # noqa: N802
+        """A view with the last two axes swapped."""
+        return cast("Tensor", self.transpose(-2, -1))
+
+    @property
+    def H(self: Any) -> Tensor:  # noqa: N802
+        """The conjugate transpose of a matrix."""
+        return cast("Tensor", self.adjoint())
+
+    @property
+    def mH(self: Any) -> Tensor:  # noqa: N802
+        """The conjugate transpose of the last two axes."""
+        return cast("Tensor", self.adjoint())
+
     # --- functions --------------------------------------------------------------------------------
 
     def where(self: Any, condition: Tensor, other: Any) -> Tensor:
