@@ -73,6 +73,10 @@ void refuse_reading(const char* where) {
           "a value cannot be read while a plan is captured: it would be fixed in the plan");
 }
 
+Array on_host(const Array& x, const char* where) {
+  return checked([&](Error& error) { return moved(x, {}, where, error); });
+}
+
 nb::object to_list(const View& x, int axis, const std::byte* p) {
   if (axis == x.ndim) return element(x.dtype, p);
   PyObject* list = PyList_New(x.shape[axis]);
@@ -206,7 +210,7 @@ void assign(Array& x, const Array& source, const char* where) {
 }
 
 Device device_from(int code) {
-  if (code != Device::cpu && code != Device::meta)
+  if (code < 0 || code >= device_count())
     raise("DeviceError", "device", "expected the code of a device, got " + std::to_string(code));
   several_devices = several_devices || code != Device::cpu;
   return {static_cast<Device::Type>(code)};
@@ -288,20 +292,21 @@ void bind_array(nb::module_& m) {
   c.def_static("from_list", &from_list);
   c.def("item", [](Array& x) {
     refuse_reading("item");
-    expect_values(x, "item");
+    if (x.device().type == Device::meta) expect_values(x, "item");
     if (x.size() != 1)
       raise("ShapeError", "item", "expected one element, got shape " + shape_text(x));
-    x.sync();
-    return element(x.dtype, x.data);
+    Array own = on_host(x, "item");
+    own.sync();
+    return element(own.dtype, own.data);
   });
   c.def("tolist", [](Array& x) {
     refuse_reading("tolist");
-    expect_values(x, "tolist");
     if (is_block(x.dtype))
       raise("DTypeError", "tolist",
             std::string("expected a plain dtype, got ") + row(x.dtype).name);
-    x.sync();
-    return to_list(x, 0, x.data);
+    Array own = on_host(x, "tolist");
+    own.sync();
+    return to_list(own, 0, own.data);
   });
   c.def("cast", [](const Array& x, int dtype) { return cast(x, dtype_from(dtype), "to"); });
   // A copy on the device of this code; the array itself when it is there.

@@ -84,5 +84,6 @@ void bind_exchange(ArrayClass& c);
 extern PyType_Slot kBufferSlots[];
 void bind_elementwise(nb::module_& m);
 void bind_scan(nb::module_& m);
+void bind_host_device(nb::module_& m);
 
 }  // namespace tl::bind

@@ -103,6 +103,7 @@ void read_run(CallerData& c, PyObject* op) {
     c.kernel = find(elementwise);
   } else {
     c.function = attribute(op, "run");
+    c.python = flag_attribute(op, "has_kernel");
   }
 }
 

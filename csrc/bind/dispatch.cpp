@@ -308,6 +308,7 @@ bool is_quick(PyObject* x) {
 PyObject* call_quick(CallerData& c, PyObject* const* args) {
   PyObject* operands[2];
   const int n = c.elementwise->operands;
+  if (several_devices && is_absent(c, args)) return nullptr;
   for (int i = 0; i < n; ++i) {
     PyObject* x = args[c.flags & kSwapped ? n - 1 - i : i];
     operands[i] = reinterpret_cast<PyObject*>(Py_TYPE(x)) == direct_type ? as_tensor(x)->array : x;

@@ -41,7 +41,8 @@ struct CallerData {
   Run run = Run::function;
   uint8_t flags = 0;
   bool is_view = false, composite = false, primitive = false, has_gradient = false, older = false;
-  bool whole = false;  // the mapping of arguments gets the results
+  bool whole = false;   // the mapping of arguments gets the results
+  bool python = false;  // `function` is a kernel of the CPU
   uint64_t dtypes = ~uint64_t{0};
   // By position: check, out, when, arguments. In the op's signature: function, reference.
   PyObject *check = nullptr, *outputs = nullptr, *applies = nullptr, *arguments = nullptr;
@@ -91,6 +92,9 @@ nb::object call_by_position(PyObject* function, const Values& v);
 nb::object call_by_signature(const CallerData& c, PyObject* function, const Values& v);
 nb::object run_elementwise(const CallerData& c, PyObject* const* values, Array* given);
 nb::object run(const CallerData& c, const Values& v);
+
+// Whether the operands of an elementwise op are on a device without its kernel.
+bool is_absent(const CallerData& c, PyObject* const* values);
 
 // What a Caller does when it is called (its vectorcall).
 PyObject* dispatch(CallerData& c, PyObject* self, PyObject* const* args, size_t nargsf,

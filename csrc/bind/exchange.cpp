@@ -53,8 +53,9 @@ Array plain_bools(const Array& x) {
 
 int get_buffer(PyObject* self, Py_buffer* view, int flags) {
   Array& own = *nb::inst_ptr<Array>(self);
-  if (own.device().type == Device::meta) {
-    PyErr_SetString(PyExc_BufferError, "the array is on meta and has no values");
+  if (own.device().type != Device::cpu) {
+    PyErr_Format(PyExc_BufferError, "the array is on %s and has no values here",
+                 name_of(own.device()));
     return -1;
   }
   own.sync();

@@ -125,6 +125,7 @@ NB_MODULE(_native, m) {
   bind_complex_views(m);
   bind_elementwise(m);
   bind_scan(m);
+  bind_host_device(m);
 
   m.def("expect_values", [](const Array& x, const char* where) { expect_values(x, where); });
   m.def("kernel_names", [] {

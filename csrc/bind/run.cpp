@@ -1,4 +1,5 @@
 // Running an op: its results as `.out` says, its kernel, view, or function in Python.
+#include "../core/elementwise.h"
 #include "dispatch.h"
 
 namespace tl::bind {
@@ -109,6 +110,11 @@ nb::object named(const CallerData& c, Results& results) {
   return checked(PyObject_CallObject(c.result, results.all.ptr()));
 }
 
+// Whether the device is one that has no such kernel: the op runs there by its reference.
+bool is_absent(const Kernel& kernel, Device device) {
+  return backend_of(device) && !kernels(device)->find(kernel.name);
+}
+
 bool accepts(const CallerData& c, const Values& v) {
   if (~c.dtypes && c.first >= 0) {
     PyObject* x = v.at[c.first];
@@ -125,6 +131,7 @@ bool accepts(const CallerData& c, const Values& v) {
 nb::object run_kernel(const CallerData& c, const Values& v) {
   if (!accepts(c, v)) return call_by_signature(c, c.reference, v);
   const Device device = device_of(c, v);
+  if (is_absent(*c.kernel, device)) return call_by_signature(c, c.reference, v);
   Results results;
   allocate(c, v, device, results);
   if (!kernels(device)) return named(c, results);
@@ -150,8 +157,10 @@ nb::object run_kernel(const CallerData& c, const Values& v) {
   return named(c, results);
 }
 
-// A kernel in Python runs on the CPU; elsewhere its results are known at least.
+// A kernel in Python runs on the CPU; on meta its results are known at least.
 nb::object run_function(const CallerData& c, const Values& v) {
+  if (several_devices && c.python && backend_of(device_of(c, v)))
+    return call_by_signature(c, c.reference, v);
   if (c.outputs) {
     const Device device = device_of(c, v);
     if (!kernels(device)) {
@@ -203,10 +212,26 @@ PyObject* operand_of(const CallerData& c, PyObject* x, nb::object& own) {
 
 }  // namespace
 
+bool is_absent(const CallerData& c, PyObject* const* values) {
+  for (int i = 0; several_devices && i < c.elementwise->operands; ++i) {
+    if (!is_tensor(values[i])) continue;
+    const Device device = array_of(values[i])->device();
+    if (backend_of(device)) return is_absent(*c.kernel, device);
+  }
+  return false;
+}
+
 nb::object run_elementwise(const CallerData& c, PyObject* const* values, Array* given) {
   const int n = c.elementwise->operands;
   PyObject* operands[3];
   nb::object own[3];
+  if (is_absent(c, values)) {
+    nb::object made = checked(PyObject_Vectorcall(c.reference, values, n, nullptr));
+    if (!given) return made;
+    const Array& result = *array_of(made.ptr());
+    checked([&](Error& error) { return store(*given, result, c.name.c_str(), error); });
+    return nb::none();
+  }
   for (int i = 0; i < n; ++i) operands[i] = operand_of(c, values[i], own[i]);
   Array made = call_elementwise(*c.kernel, *c.elementwise, operands, given);
   if (given) return nb::none();

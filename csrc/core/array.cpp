@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "alloc.h"
+#include "device.h"
 
 namespace tl {
 namespace {
@@ -29,6 +30,17 @@ void free_bytes(std::byte* data, size_t bytes, std::byte* copy, void (*release)(
     pool_free(data, bytes);
 }
 
+std::byte* allocate(size_t bytes, Device device) {
+  if (device.type == Device::cpu) return static_cast<std::byte*>(pool_alloc(bytes));
+  const Backend* backend = backend_of(device);
+  return backend ? backend->allocate(bytes) : nowhere;
+}
+
+void release(std::byte* data, size_t bytes, Device device) {
+  if (device.type == Device::cpu) return pool_free(data, bytes);
+  if (const Backend* backend = backend_of(device)) backend->release(data, bytes);
+}
+
 // The owner of bytes that moved, and what the storage had before.
 struct Moved {
   void (*release)(void*);
@@ -49,7 +61,10 @@ void release_moved(void* owner) {
 
 void drop(Storage* s) {
   if (!s || s->refs.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-  if (s->device.type != Device::meta) free_bytes(s->data, s->bytes, s->copy, s->release, s->owner);
+  if (s->device.type == Device::cpu)
+    free_bytes(s->data, s->bytes, s->copy, s->release, s->owner);
+  else
+    release(s->data, s->bytes, s->device);
   s->~Storage();
   pool_free(s, sizeof(Storage));
 }
@@ -150,11 +165,10 @@ Array Array::empty(DType dtype, const int64_t* shape, int ndim, Device device) {
   int64_t bytes = ndim <= kMaxDims ? contiguous_bytes(dtype, shape, ndim) : -1;
   if (bytes < 0 || !fill_shape(out, dtype, shape, ndim)) return out;
   size_t size = static_cast<size_t>(bytes) + kSlack;
-  const bool real = device.type != Device::meta;
-  auto* data = real ? static_cast<std::byte*>(pool_alloc(size)) : nowhere;
+  std::byte* data = allocate(size, device);
   Storage* storage = data ? new_storage() : nullptr;
   if (!storage) {
-    if (real) pool_free(data, size);
+    if (data) release(data, size, device);
     return out;
   }
   storage->device = device;

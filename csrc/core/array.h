@@ -21,9 +21,11 @@ namespace tl {
 
 inline constexpr int kMaxDims = 12;
 
-// Where elements live. Arrays on `meta` have shapes, dtypes and strides, but no memory.
+// Where elements live. Arrays on `meta` have shapes, dtypes and strides, but no memory. The types
+// from `others` on are those of back-ends, in the order in which they were added (core/device.h):
+// what is at the addresses of their arrays is for their own functions and kernels alone.
 struct Device {
-  enum Type : uint8_t { cpu, meta };
+  enum Type : uint8_t { cpu, meta, others };
   Type type = cpu;
   uint8_t index = 0;
   TL_INLINE bool operator==(const Device&) const = default;

@@ -75,6 +75,20 @@ __attribute__((cold)) bool refuse(const Kernel& kernel, const Arg* args, int n, 
   return error.set(kind, where, "%s%s%s", text, arrays, length ? ")" : "");
 }
 
+// Where the device has no such kernel, with the dtype of what is read.
+__attribute__((cold)) bool refuse_absent(const Kernel& kernel, const Arg* args, int n,
+                                         const char* where, Error& error) {
+  const Array* x = nullptr;
+  for (int i = n - 1; i >= 0; --i) {
+    const bool takes = args[i].kind == Arg::array && (!x || (kernel.read >> i & 1));
+    if (takes) x = static_cast<const Array*>(args[i].a);
+  }
+  return error.set(ErrorKind::no_kernel, where,
+                   "expected a device with the kernel %s, got %s, which has none (for %s; move the "
+                   "operands with .cpu())",
+                   kernel.name, name_of(x->device()), row(x->dtype).name);
+}
+
 const Kernel& known(const char* name) {
   const Kernel* kernel = kernels().find(name);
   if (!kernel) __builtin_trap();  // every build has these
@@ -109,25 +123,55 @@ Array new_like(const Array& x, DType dtype, Device device, const char* where, Er
 }
 
 bool expect_values(const Array& x, const char* where, Error& error) {
-  if (x.device().type != Device::meta) return true;
+  if (x.device().type == Device::cpu) return true;
+  if (x.device().type != Device::meta)
+    return error.set(ErrorKind::device, where,
+                     "expected a tensor on cpu, got one on %s (copy it with .cpu() first)",
+                     name_of(x.device()));
   return error.set(ErrorKind::device, where,
                    "expected a tensor with values, got one on meta (move its module with "
                    "to_empty(device='cpu') and fill it)");
 }
 
 bool refuse_mixed(const char* where, Device a, Device b, Error& error) {
-  return error.set(
-      ErrorKind::device, where,
-      "expected operands on one device, got %s and %s (move them with .to(device); what "
-      "is on meta has no values: fill a module by loading weights or "
-      "load_state_dict(…, assign=True), or give it memory by to_empty())",
-      name_of(a), name_of(b));
+  return error.set(ErrorKind::device, where,
+                   "expected operands on one device, got %s and %s (move them with .to(device)%s)",
+                   name_of(a), name_of(b),
+                   a.type == Device::meta || b.type == Device::meta
+                       ? "; what is on meta has no values: fill a module by loading weights or "
+                         "load_state_dict(…, assign=True), or give it memory by to_empty()"
+                       : "");
 }
+
+namespace {
+
+// x, or a copy, as new_like lays it out: what moves to another device is its bytes.
+Array dense(const Array& x, const char* where, Error& error) {
+  Array like = new_like(x, x.dtype, {Device::meta}, where, error);
+  if (!like.ok() || memcmp(like.strides, x.strides, sizeof(int64_t) * x.ndim) == 0)
+    return like.ok() ? x : like;
+  Array out = new_like(x, x.dtype, x.device(), where, error);
+  return out.ok() && copy_into(out, x, where, error) ? out : Array();
+}
+
+}  // namespace
 
 Array moved(const Array& x, Device device, const char* where, Error& error) {
   if (x.device() == device) return x;
-  if (!expect_values(x, where, error)) return {};
-  return new_like(x, x.dtype, device, where, error);  // on meta, which has no values to copy
+  if (device.type == Device::meta) return new_like(x, x.dtype, device, where, error);
+  const Backend *from = backend_of(x.device()), *to = backend_of(device);
+  if (!from && !expect_values(x, where, error)) return {};
+  if (from && to) {
+    const Array host = moved(x, {}, where, error);
+    return host.ok() ? moved(host, device, where, error) : host;
+  }
+  Array source = dense(x, where, error);
+  Array out = source.ok() ? new_like(source, x.dtype, device, where, error) : source;
+  const size_t bytes = static_cast<size_t>(contiguous_bytes(x.dtype, x.shape, x.ndim));
+  if (!out.ok() || bytes == 0) return out;
+  source.sync();
+  (to ? to->from_host : from->to_host)(out.data, source.data, bytes);
+  return out;
 }
 
 bool run(const Kernel& kernel, const Arg* args, int n, Error& error, const char* where) {
@@ -141,6 +185,11 @@ bool run(const Kernel& kernel, const Arg* args, int n, Error& error, const char*
     if (!(array->device() == first->device()))
       return refuse_mixed(where, first->device(), array->device(), error);
   }
+  const Kernel* found = &kernel;
+  if (first && backend_of(first->device())) {
+    found = kernels(first->device())->find(kernel.name);
+    if (!found) return refuse_absent(kernel, args, n, where, error);
+  }
   for (int i = 0; i < n; ++i) {
     if (args[i].kind != Arg::array) continue;
     auto* array = const_cast<Array*>(static_cast<const Array*>(args[i].a));
@@ -149,14 +198,14 @@ bool run(const Kernel& kernel, const Arg* args, int n, Error& error, const char*
     const int64_t size = array->size();
     work = size > work ? size : work;
   }
-  if (first && !kernels(first->device()))
+  if (first && first->device().type == Device::meta)
     return !recording() || error.set(ErrorKind::device, where,
                                      "a plan computes values: it cannot be captured with tensors "
                                      "on meta, which have none");
   const char* text =
-      work >= kLongFrom && host.run_long ? host.run_long(kernel, args, n) : kernel.fn(args, n);
+      work >= kLongFrom && host.run_long ? host.run_long(*found, args, n) : found->fn(args, n);
   if (text) return refuse(kernel, args, n, text, where, error);
-  if (recording()) recording()->add(kernel, args, n);
+  if (recording()) recording()->add(*found, args, n);
   return true;
 }
 
@@ -236,9 +285,10 @@ bool broadcast_view(const View& x, const int64_t* shape, int ndim, const char* w
 bool assign(Array& x, const Array& source, const char* where, Error& error) {
   View seen;
   if (!broadcast_view(source, x.shape, x.ndim, where, seen, error)) return false;
-  Array from = source.with(seen);
+  Array from = moved(source, x.device(), where, error);
+  if (!from.ok() || !broadcast_view(from, x.shape, x.ndim, where, seen, error)) return false;
+  from = from.with(seen);
   if (from.storage() == x.storage()) from = contiguous_copy(from, where, error);
-  if (from.ok()) from = moved(from, x.device(), where, error);
   return from.ok() && copy_into(x, from, where, error);
 }
 

@@ -1,7 +1,7 @@
 // Kernel calls on arrays: allocation, the call itself, and the conversions that every caller needs.
 // What fails gives an array that is not ok(), or false, and says why in `error`.
 #pragma once
-#include "kernel.h"
+#include "device.h"
 #include "promote.h"
 
 namespace tl {
@@ -21,16 +21,17 @@ Array new_array(DType dtype, const int64_t* shape, int ndim, Device device, cons
 // The same in the order of x's axes: torch's preserve_format.
 Array new_like(const Array& x, DType dtype, Device device, const char* where, Error& error);
 
-// Refuses to read elements of an array that has none.
+// Refuses to read elements of an array that has none, or whose memory is not the host's.
 bool expect_values(const Array& x, const char* where, Error& error);
 bool refuse_mixed(const char* where, Device a, Device b, Error& error);  // always false
-// A copy on the device; the array itself when it is there.
+// A copy on the device, in the order of x's axes; the array itself when it is there.
 Array moved(const Array& x, Device device, const char* where, Error& error);
 
 // Null, or how number and kinds of the arguments differ from the signature.
 const char* check_call(const Kernel& kernel, const Arg* args, int n);
-// Makes the outputs writable and runs the kernel, if the device of the arguments computes; goes
-// into the plan that is being recorded, if any. Every array argument points to an Array.
+// Makes the outputs writable and runs the kernel, or what the device of the arguments has under its
+// name, if that computes; goes into the plan that is being recorded, if any. Every array argument
+// points to an Array.
 bool run(const Kernel& kernel, const Arg* args, int n, Error& error, const char* where = nullptr);
 // The same, for a call that nobody has checked. `where` names the op in errors; null: the kernel.
 bool run_checked(const Kernel& kernel, const Arg* args, int n, Error& error,

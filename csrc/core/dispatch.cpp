@@ -123,7 +123,6 @@ const Choice& choice() {
 }  // namespace
 
 const KernelTable& kernels() { return choice().table; }
-const char* name_of(Device device) { return device.type == Device::meta ? "meta" : "cpu"; }
 const char* isa_name() { return choice().name; }
 const char* environment_error() { return *choice().error ? choice().error : nullptr; }
 

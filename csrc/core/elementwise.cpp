@@ -240,6 +240,10 @@ bool elementwise_into(Array& target, const ElementwiseOp& op, const Kernel& kern
          copy_into(target, out, op.name, error);
 }
 
+bool store(Array& target, const Array& result, const char* where, Error& error) {
+  return can_hold(where, target, result, error) && copy_into(target, result, where, error);
+}
+
 bool result_type(const Operand* operands, int n, const char* where, DType& dtype, Error& error) {
   Promotion groups;
   if (!promote(operands, n, where, groups, error)) return false;

@@ -50,13 +50,8 @@ class KernelTable {
   int16_t slots_[2 * kCapacity] = {};  // 1 + the row, by a hash of the name; 0: none
 };
 
-const KernelTable& kernels();
-// Those of a device; null where nothing is computed, since there is no memory (`meta`).
-inline const KernelTable* kernels(Device device) {
-  return device.type == Device::cpu ? &kernels() : nullptr;
-}
-const char* name_of(Device device);  // "cpu", "meta"
-const char* isa_name();              // "baseline", "avx2", …
+const KernelTable& kernels();  // of the CPU; core/device.h has those of others
+const char* isa_name();        // "baseline", "avx2", …
 // Null, or what is wrong with TALLOW_ISA or TALLOW_NUM_THREADS.
 const char* environment_error();
 

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Generic, ParamSpec, TypeVar, overload
 from . import _native
 from .autograd.record import TENSOR, TENSORS, Rule
 from .callers import AUTOCAST, REQUIRED, VARIADIC, inplace, spread
+from .device import get_default_device
 from .dtype import DType
 from .errors import NoKernelError
 from .older_orders import OLDER
@@ -93,8 +94,8 @@ class Op(Generic[P, R]):
         self.__module__ = function.__module__
         self.__doc__ = function.__doc__
         self.signature = function
-        self.reference: Callable[P, R] = _missing(self) if _is_empty(function) else function
         self.is_primitive = is_primitive or _is_empty(function)
+        self.reference: Callable[P, R] = _missing(self) if self.is_primitive else function
         self.is_view = view
         self.has_inplace = inplace
         self.result = result
@@ -359,11 +360,22 @@ def _is_empty(function: Any) -> bool:
     return bool(code.co_code == _empty.__code__.co_code and code.co_consts[1:] == (None,))
 
 
+def _first_tensor(values: Iterable[Any]) -> Tensor | None:
+    for value in values:
+        if isinstance(value, (list, tuple)) and (found := _first_tensor(value)) is not None:
+            return found
+        if isinstance(value, Tensor):
+            return value
+    return None
+
+
 def _missing(op: Any) -> Callable[..., Any]:
-    def missing(*_: Any, **__: Any) -> Any:
+    def missing(*args: Any, **named: Any) -> Any:
+        x = _first_tensor((*args, *named.values()))
+        where = get_default_device() if x is None else f"{x.dtype} on {x.device}"
         raise NoKernelError(
-            f"{op.__name__}: expected a device and a dtype with a kernel for it, got others;"
-            " it is not defined by other ops"
+            f"{op.__name__}: expected a device and a dtype with a kernel for it, got {where}"
+            " (no other ops define it; move the operands with .cpu())"
         )
 
     missing.__wrapped__ = op.signature  # type: ignore[attr-defined]  # for inspect.signature

@@ -1,4 +1,4 @@
-"""The devices that arrays can be on, `cpu` and `meta`; others can be named, not used."""
+"""The devices that arrays can be on: `cpu`, `meta`, and those of back-ends that add themselves."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class _Seen:
 _BLOCKS = _Blocks()
 SEEN = _Seen()
 CPU, META = Device("cpu"), Device("meta")
-BY_CODE = (CPU, META)
+BY_CODE = [CPU, META]
 
 
 def is_device_name(text: object) -> TypeGuard[str]:
@@ -124,6 +124,15 @@ def code_of(device: Device | str | int | None, usual: int = 0) -> int:
     if code and not SEEN.several:
         SEEN.note()
     return code
+
+
+def register(name: str, code: int) -> Device:
+    """Let the device that a back-end added to the native core under `code` be used by its name."""
+    if name not in _NAMES or code != len(BY_CODE):
+        raise ArgumentError(f"device: expected a free code and one of {_NAMES}, got {code}, {name}")
+    _CODES[name] = code
+    BY_CODE.append(Device(name))
+    return BY_CODE[code]
 
 
 def get_default_device() -> Device:

@@ -34,11 +34,11 @@ def _signature(name: str, arity: int, doc: str, module: str) -> Callable[..., Te
     if arity == 1:
 
         def row(x: Tensor) -> Tensor:
-            raise AssertionError(name)
+            """Nothing but a kernel."""
     else:
 
         def row(a: Tensor, b: Tensor | float) -> Tensor:  # type: ignore[misc]  # two arities
-            raise AssertionError(name)
+            """Nothing but a kernel."""
 
     row.__name__ = row.__qualname__ = name
     row.__doc__ = doc
