@@ -16,6 +16,7 @@ void register_index(KernelTable& t);
 void register_matmul(KernelTable& t);
 void register_norm(KernelTable& t);
 void register_optim(KernelTable& t);
+void register_pad(KernelTable& t);
 void register_pool(KernelTable& t);
 void register_quant(KernelTable& t);
 void register_quantize(KernelTable& t);
@@ -44,6 +45,7 @@ void register_all(KernelTable& t) {
   register_index(t);
   register_norm(t);
   register_optim(t);
+  register_pad(t);
   register_pool(t);
   register_quant(t);
   register_quantize(t);

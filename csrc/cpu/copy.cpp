@@ -3,67 +3,13 @@
 // buffers, so that the code grows with the number of dtypes and not with its square.
 #include "../core/parallel.h"
 #include "elementwise.h"
+#include "float8.h"
 #include "transpose.h"
 
 namespace tl::TL_ISA {
 namespace {
 
 constexpr const char* kNoDtype = "no conversion between these dtypes";
-
-// --- 8-bit floats: bits in memory, arithmetic in float
-// -------------------------------------------------------------------------------------------------
-
-using tl::TL_ISA::to_float;
-
-struct f8e4m3 {
-  uint8_t bits;
-};
-struct f8e5m2 {
-  uint8_t bits;
-};
-
-TL_INLINE float as_float(uint32_t bits) {
-  float x;
-  memcpy(&x, &bits, 4);
-  return x;
-}
-TL_INLINE uint32_t as_bits(float x) {
-  uint32_t bits;
-  memcpy(&bits, &x, 4);
-  return bits;
-}
-
-// Exponent and fraction moved to where a float has them; the multiplication rebiases the exponent
-// and makes subnormals right. OCP 8-bit formats: e4m3 has no infinities and one NaN per sign.
-TL_INLINE float to_float(f8e4m3 x) {
-  uint32_t rest = x.bits & 0x7f, sign = static_cast<uint32_t>(x.bits & 0x80) << 24;
-  uint32_t bits = as_bits(as_float(rest << 20) * 0x1p120f);
-  return as_float((rest == 0x7f ? 0x7ff00000u : bits) | sign);
-}
-TL_INLINE float to_float(f8e5m2 x) { return to_float(f16{static_cast<uint16_t>(x.bits << 8)}); }
-
-// Rounds to nearest, ties to even, keeping `kept` fraction bits of a float whose exponent bias is
-// lowered by `shift`; `smallest` is the bits of the smallest normal number.
-template <int kept, int bias>
-TL_INLINE uint32_t narrow(uint32_t a) {
-  constexpr uint32_t smallest = static_cast<uint32_t>(128 - bias) << 23;
-  // Below it a float addition rounds at the right bit: its last place is the target's.
-  constexpr uint32_t magic = static_cast<uint32_t>(128 - bias + 23 - kept) << 23;
-  if (a < smallest) return as_bits(as_float(a) + as_float(magic)) - magic;
-  a += (1u << (22 - kept)) - 1 + (a >> (23 - kept) & 1);
-  return (a - (static_cast<uint32_t>(127 - bias) << 23)) >> (23 - kept);
-}
-TL_INLINE f8e4m3 to_e4m3(float x) {
-  uint32_t bits = as_bits(x), sign = bits >> 24 & 0x80, a = bits & 0x7fffffff;
-  // As PyTorch: what lies beyond 448, the largest number, becomes 448; NaN stays NaN.
-  uint32_t value = a > 0x7f800000 ? 0x7f : a >= 0x43e80000 ? 0x7e : narrow<3, 7>(a);
-  return {static_cast<uint8_t>(sign | value)};
-}
-TL_INLINE f8e5m2 to_e5m2(float x) {
-  uint32_t bits = as_bits(x), sign = bits >> 24 & 0x80, a = bits & 0x7fffffff;
-  uint32_t value = a > 0x7f800000 ? 0x7f : a >= 0x47800000 ? 0x7c : narrow<2, 15>(a);
-  return {static_cast<uint8_t>(sign | value)};
-}
 
 template <class T>
 constexpr bool kHalf = __is_same(T, f16) || __is_same(T, bf16);
@@ -367,6 +313,22 @@ const char* copy(const Arg* args, int) {
   return nullptr;
 }
 
+// x with the axes of the mask (bit i stands for axis i) backwards.
+const char* flip(const Arg* args, int) {
+  const View& out = *args[0].a;
+  View x = *args[1].a;
+  if (!same_shape(out, x) || out.dtype != x.dtype || is_block(x.dtype))
+    return "flip: expected out of the shape and the plain dtype of x";
+  if (out.size() == 0) return nullptr;
+  for (int i = 0; i < x.ndim; ++i) {
+    if (!(args[2].i >> i & 1)) continue;
+    x.data += (x.shape[i] - 1) * x.strides[i] * bytes_of(x.dtype);
+    x.strides[i] = -x.strides[i];
+  }
+  copy_words(out, x);
+  return nullptr;
+}
+
 }  // namespace
 
 ComputeType compute_type(DType d) {
@@ -401,6 +363,9 @@ Conversion writing(DType dtype, ComputeType wide) {
   return f;
 }
 
-void register_copy(KernelTable& t) { t.add("copy", "out:out x:in", copy); }
+void register_copy(KernelTable& t) {
+  t.add("copy", "out:out x:in", copy);
+  t.add("flip", "out:out x:in axes:i", flip);
+}
 
 }  // namespace tl::TL_ISA

@@ -340,37 +340,9 @@ const char* arange(const Arg* args, int) {
   }
 }
 
-// Zeros above (or, for `upper`, below) the diagonal `k` of each matrix, in place.
-const char* clear_triangle(const Arg* args, int) {
-  const View& out = *args[0].a;
-  const int64_t k = args[1].i;
-  const bool upper = args[2].i != 0;
-  if (out.ndim < 2 || !out.contiguous() || is_block(out.dtype))
-    return "clear_triangle: expected contiguous matrices of a plain dtype";
-  const int64_t bytes = bytes_of(out.dtype);
-  const int64_t rows = out.shape[out.ndim - 2], columns = out.shape[out.ndim - 1];
-  if (k < -rows - 1 || k > columns + 1) return "clear_triangle: expected a diagonal of the matrix";
-  int64_t count = rows;
-  for (int i = 0; i < out.ndim - 2; ++i) count *= out.shape[i];
-  if (count == 0 || columns == 0) return nullptr;
-  parallel_for(count, 16384 / columns + 1, [&](int64_t begin, int64_t end, int) {
-    for (int64_t i = begin; i < end; ++i) {
-      int64_t edge = i % rows + k + (upper ? 0 : 1);  // the first column beyond the zeros' border
-      edge = edge < 0 ? 0 : edge > columns ? columns : edge;
-      std::byte* row = out.data + i * columns * bytes;
-      if (upper)
-        __builtin_memset(row, 0, static_cast<size_t>(edge * bytes));
-      else
-        __builtin_memset(row + edge * bytes, 0, static_cast<size_t>((columns - edge) * bytes));
-    }
-  });
-  return nullptr;
-}
-
 }  // namespace
 
 void register_index(KernelTable& t) {
-  t.add("clear_triangle", "out:inout k:i upper:i", clear_triangle);
   t.add("index", "out:out x:in indices:in", index);
   t.add("index_put", "out:inout values:in indices:in", index_put);
   t.add("index_put_add", "out:inout values:in indices:in", index_put_add);

@@ -91,6 +91,7 @@ tq1_0, tq2_0, f8e4m3_128 = _BY_NAME["tq1_0"], _BY_NAME["tq2_0"], _BY_NAME["f8e4m
 FLOATS = (f16, bf16, f32, f64)
 INTEGERS = (u8, i8, i16, u16, i32, u32, i64, u64)
 REALS = (bool_, *INTEGERS, *FLOATS)
+UNQUANTIZED = tuple(dtype for dtype in DTYPES if dtype.kind != "q")
 
 # PyTorch's names.
 uint8, int8, int16, int32, int64 = u8, i8, i16, i32, i64

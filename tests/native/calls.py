@@ -24,6 +24,7 @@ SIGNATURES = dict(_native.kernel_names())
 # An array is its shape, `:dtype` where that is fixed, `=values` (repeated) where they matter; else
 # a number, or `none`.
 _IMAGE = "1 1 1 0 -1 -1 1 1 1"
+_NO_PADS = " 0" * 10
 _POOL = "0 2 2 1 1 1 0 0 0 1 1 1"
 # How many states, of which the last is the master copy, and numbers.
 _OPTIMISED = {
@@ -66,7 +67,15 @@ CALLS: dict[str, list[str]] = {
     "index_put_add": ["5,3 4,3 1,4:i64=4,0,-1", "5,3 4 2,4:i64=2,0,1"],
     "gather": ["3,4 5,4 3,4:i64=4,0,2 0", "9 9 9:i64=8,0,2 0"],
     "scatter": ["5,4 3,4:i64=4,0,2 3,4 0 1", "9 9:i64=8,0,2 9 0 0"],
-    "clear_triangle": ["4,5 -1 0", "2,4,4 1 1"],
+    "triangle": ["4,5 4,5 -1 0", "2,4,4 2,4,4 1 1"],
+    "pad": [
+        f"5,6 3,4 1 0 1 2{_NO_PADS}",
+        f"5,6 3,4 none 0 1 -1{_NO_PADS}",
+        f"2,5,6 2,3,4 none 1 1 2{_NO_PADS}",
+        f"5,6 3,4 none 2 1 2{_NO_PADS}",
+        f"3,4 3,4 none 3 1 2{_NO_PADS}",
+    ],
+    "flip": ["3,5 3,5 3", "2,3,5 2,3,5 2"],
     "mask_counts": ["2:i64 9:bool_"],
     "nonzero": ["1,1:i64 9:bool_=1,0,0,0,0,0,0,0,0 2:i64=0,1", "2,9:i64 3,3:bool_=1 2:i64=0,9"],
     "masked_select": ["1 9 9:bool_=1,0,0,0,0,0,0,0,0 2:i64=0,1"],

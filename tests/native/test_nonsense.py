@@ -166,7 +166,13 @@ def _calls():
     counts = integers(0, 2)
     mask = f(4, dtype="bool_")
     yield "counts in the output", "masked_select", (counts, integers(9, 9, 9, 9), mask, counts)
-    yield "a far diagonal", "clear_triangle", (f(3, 3), 2**63 - 1, 1)
+    yield "a far diagonal", "triangle", (f(3, 3), f(3, 3), 2**63 - 1, 1)
+    for before in (-5, 4, 2**63 - 1, -(2**63)):
+        yield "a far pad", "pad", (f(7), f(4), None, 1, before, *(0,) * 11)
+        for mode in (0, 2, 3):
+            yield "a far reach", "pad", (f(7), f(4), None, mode, before, *(0,) * 11)
+    yield "no elements", "pad", (f(7), f(0), None, 3, *(0,) * 12)
+    yield "many rounds", "pad", (f(99), f(4), None, 3, *(0,) * 12)
 
 
 MAY_BE_RIGHT = {"no taps", "counts in the output", "a far reach"}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..callers import elementwise
 from ..dtype import FLOATS
 from ..errors import ArgumentError, IndexRangeError, NoKernelError, expect
 from ..registry import Op, op
@@ -14,22 +13,20 @@ from .elementwise_three import clamp, where
 
 
 def _expect_float(x: Tensor, at: object) -> None:
-    unwrap_tensor(x, at)
+    if type(x) is not Tensor:
+        unwrap_tensor(x, at)
     if x.dtype.kind != "f":
         expect(False, at, "a float dtype", x.dtype.name, NoKernelError)
 
 
-def _numbers_kernel(made: Op[..., Any], kernel: str, numbers: Callable[..., Any]) -> None:
+def _attach_kernel(made: Op[..., Any], kernel: str, arguments: Callable[..., Any]) -> None:
     """Attach an elementwise kernel of x and three numbers."""
-    run, reference = elementwise(kernel, numbers=True), made.reference
 
-    @made.kernel
-    def _(x: Tensor, *given: float, **named: float) -> Any:
-        if x.dtype not in FLOATS:
-            return reference(x, *given, **named)
-        values = [*given, *named.values()]
-        missing = [default for _, _, default in made.parameters[1 + len(values) :]]
-        return run(x, *map(float, numbers(*values, *missing)))
+    @made.out
+    def _(x: Tensor, *numbers: float) -> Any:
+        return x
+
+    made.kernel(kernel, dtypes=FLOATS)(arguments)
 
 
 # --- with numbers ---------------------------------------------------------------------------------
@@ -46,7 +43,7 @@ def _(x: Tensor, negative_slope: float) -> None:
     _expect_float(x, leaky_relu)
 
 
-_numbers_kernel(leaky_relu, "leaky", lambda slope: (slope, 0, 0))
+_attach_kernel(leaky_relu, "leaky", lambda x, slope: (x, float(slope), 0.0, 0.0))
 
 
 @leaky_relu.grad
@@ -65,7 +62,7 @@ def _(x: Tensor, low: float, slope: float, high: float) -> None:
     _expect_float(x, "elu")
 
 
-_numbers_kernel(scaled_elu, "elu_scaled", lambda *numbers: numbers)
+_attach_kernel(scaled_elu, "elu_scaled", lambda x, *numbers: (x, *map(float, numbers)))
 
 
 @scaled_elu.grad
@@ -106,7 +103,9 @@ def _(x: Tensor, beta: float, threshold: float) -> None:
     _expect_float(x, softplus)
 
 
-_numbers_kernel(softplus, "softplus_scaled", lambda beta, threshold: (beta, threshold, 0))
+_attach_kernel(
+    softplus, "softplus_scaled", lambda x, beta, threshold: (x, float(beta), float(threshold), 0.0)
+)
 
 
 @softplus.grad
@@ -125,7 +124,7 @@ def _(x: Tensor, lambd: float) -> None:
     _expect_float(x, hardshrink)
 
 
-_numbers_kernel(hardshrink, "hardshrink_beyond", lambda lambd: (lambd, 0, 0))
+_attach_kernel(hardshrink, "hardshrink_beyond", lambda x, lambd: (x, float(lambd), 0.0, 0.0))
 
 
 @hardshrink.grad
@@ -145,7 +144,7 @@ def _(x: Tensor, lambd: float) -> None:
     _expect_float(x, softshrink)
 
 
-_numbers_kernel(softshrink, "softshrink_by", lambda lambd: (lambd, 0, 0))
+_attach_kernel(softshrink, "softshrink_by", lambda x, lambd: (x, float(lambd), 0.0, 0.0))
 
 
 @softshrink.grad
@@ -159,7 +158,9 @@ def threshold(x: Tensor, threshold: float, value: float) -> Tensor:
     return where(x <= threshold, value, x).to(x.dtype)
 
 
-_numbers_kernel(threshold, "threshold_at", lambda threshold, value: (threshold, value, 0))
+_attach_kernel(
+    threshold, "threshold_at", lambda x, threshold, value: (x, float(threshold), float(value), 0.0)
+)
 
 
 @threshold.grad

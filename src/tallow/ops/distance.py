@@ -6,7 +6,7 @@ from ..errors import expect
 from ..numeric import promote_types
 from ..registry import op
 from ..tensor import Tensor, unwrap_tensor
-from .pad import triu_indices
+from .triangle import triu_indices
 
 
 @op

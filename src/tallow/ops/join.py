@@ -1,4 +1,4 @@
-"""Tensors joined, repeated and turned round: these copy."""
+"""Tensors joined and repeated: these copy."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from ..borrowing import from_numpy
 from ..dtype import i64
 from ..errors import ArgumentError, NoKernelError, expect
 from ..factories import arange, joined, tensor, zeros
-from ..layout import contiguous_format
 from ..registry import op
 from ..tensor import Tensor
-from .shape import axes_of, axis_of, flat, flat_tensors
+from .shape import axis_of, flat, flat_tensors
 
 # --- one after the other --------------------------------------------------------------------------
 
@@ -270,80 +269,3 @@ def repeat_interleave(
     expect(least >= 0, repeat_interleave, "counts of at least 0", least, ArgumentError)
     positions = from_numpy(np.repeat(np.arange(n), counts))
     return source.index_select(axis, positions)
-
-
-# --- turned round ---------------------------------------------------------------------------------
-
-
-_WHOLE, _BACK = slice(None), slice(None, None, -1)
-
-
-@op
-def flip(x: Tensor, *axes: Any, dims: Any = None) -> Tensor:
-    """A copy with the order along the given axes reversed."""
-    chosen = axes_of(flat(axes) if dims is None else dims, x.ndim, flip)
-    key = tuple([_BACK if i in chosen else _WHOLE for i in range(x.ndim)])
-    return x[key].clone(contiguous_format)
-
-
-@flip.grad
-def _(g: Tensor, _x: Tensor, axes: Any, dims: Any) -> Tensor:
-    return g.flip(*axes, dims=dims)
-
-
-@op
-def fliplr(x: Tensor) -> Tensor:
-    """A copy with the order along the second axis reversed."""
-    expect(x.ndim >= 2, fliplr, "at least two axes", x.shape)
-    return x.flip(1)
-
-
-@op
-def flipud(x: Tensor) -> Tensor:
-    """A copy with the order along the first axis reversed."""
-    expect(x.ndim >= 1, flipud, "at least one axis", x.shape)
-    return x.flip(0)
-
-
-@op
-def roll(x: Tensor, shifts: Any, dims: Any = None) -> Tensor:
-    """Elements moved on by `shifts` along `dims` (in the flat tensor, without), round the end."""
-    steps = (shifts,) if hasattr(shifts, "__index__") else tuple(shifts)
-    if dims is None or (not hasattr(dims, "__index__") and not len(dims)):
-        expect(len(steps) == 1, roll, "one shift without dims", steps, ArgumentError)
-        return _rolled(x.reshape(-1), steps[0], 0).reshape(x.shape)
-    axes = (dims,) if hasattr(dims, "__index__") else tuple(dims)
-    same = len(steps) == len(axes)
-    expect(same, roll, f"{len(axes)} shifts", len(steps), ArgumentError)
-    expect(x.ndim > 0, roll, "at least one axis", "a 0-d tensor")
-    out = x
-    for step, dim in zip(steps, axes, strict=True):
-        out = _rolled(out, step, axis_of(dim, x.ndim, roll))
-    return out
-
-
-def _rolled(x: Tensor, step: int, axis: int) -> Tensor:
-    n = x.shape[axis]
-    at = -step % n if n else 0
-    if not at:
-        return x.clone(contiguous_format)
-    ahead = (_WHOLE,) * axis
-    return joined([x[(*ahead, slice(at, n))], x[(*ahead, slice(0, at))]], axis, "roll")
-
-
-@roll.grad
-def _(g: Tensor, _x: Tensor, shifts: Any, dims: Any) -> Tensor:
-    back = -shifts if hasattr(shifts, "__index__") else [-step for step in shifts]
-    return g.roll(back, dims)
-
-
-@op
-def rot90(x: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
-    """A copy turned by `k` right angles, from the first of `dims` towards the second."""
-    expect(len(dims) == 2 and x.ndim >= 2, rot90, "two axes of at least two", (dims, x.shape))
-    i, j = axes_of(dims, x.ndim, rot90)
-    if k % 4 == 0:
-        return x.clone()
-    if k % 4 == 2:
-        return x.flip(i, j)
-    return x.flip(j).transpose(i, j) if k % 4 == 1 else x.flip(i).transpose(i, j)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from ..borrowing import from_numpy
@@ -21,10 +22,15 @@ def to_numpy(x: Tensor, where: object) -> Any:
     numpy's work would not become part of the plan.
     """
     array = unwrap_tensor(x, where)
-    empty((), dtype=x.dtype, device="cpu").item()  # raises while a plan is captured
+    _probe().item()  # raises while a plan is captured
     import numpy as np
 
     return np.asarray(array)
+
+
+@cache
+def _probe() -> Tensor:
+    return empty((), device="cpu")
 
 
 def real_dtype(dtype: DType) -> DType:
@@ -40,12 +46,15 @@ def solution(A: Tensor, B: Tensor) -> Any:
 
 def check(x: Tensor, where: object, *, square: bool = False) -> None:
     """Refuse what is no (batch of) matrices of f32, f64 or complex64."""
-    unwrap_tensor(x, where)
-    expect(x.dtype in KINDS, where, "f32, f64 or complex64", x.dtype.name, NoKernelError)
-    expect(x.ndim >= 2, where, "a matrix or a batch of matrices", f"shape {x.shape}")
-    if square:
-        fits = x.shape[-1] == x.shape[-2]
-        expect(fits, where, "square matrices", f"shape {x.shape}")
+    if type(x) is not Tensor:
+        unwrap_tensor(x, where)
+    if x.dtype not in KINDS:
+        expect(False, where, "f32, f64 or complex64", x.dtype.name, NoKernelError)
+    shape = x.shape
+    if len(shape) < 2:
+        expect(False, where, "a matrix or a batch of matrices", f"shape {shape}")
+    if square and shape[-1] != shape[-2]:
+        expect(False, where, "square matrices", f"shape {shape}")
 
 
 def lapack(where: object, wanted: str, run: Any, *tensors: Tensor) -> Tensor:
@@ -84,7 +93,6 @@ def tensor_of(array: Any, like: Tensor) -> Tensor:
     out: Any = np.asarray(array)
     if like.dtype is not f64 and out.dtype.kind in "fc":
         out = out.astype(np.float32 if out.dtype.kind == "f" else np.complex64, copy=False)
-    expect(
-        out.dtype.name != "complex128", "linalg", "f32 (there is no complex128)", "f64", DTypeError
-    )
+    if out.dtype.char == "D":
+        expect(False, "linalg", "f32 (there is no complex128)", "f64", DTypeError)
     return from_numpy(np.ascontiguousarray(out) if out.ndim else out.copy())

@@ -55,7 +55,9 @@ def _attach(op: Op[..., Any], log: int) -> None:
         given = x.dtype if dtype is None else as_dtype(dtype)
         if given not in FLOATS:
             expect(False, op, "a float dtype", given.name, NoKernelError)
-        axis_of(dim, x.ndim, op)
+        n = x.ndim
+        if not -n <= dim < n:
+            axis_of(dim, n, op)
 
     @op.out
     def _(x: Tensor, dim: int, dtype: DType | str | None) -> Any:

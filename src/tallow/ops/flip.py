@@ -1,0 +1,147 @@
+"""The order along axes reversed, rolled or turned: these copy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..dtype import UNQUANTIZED
+from ..errors import ArgumentError, expect
+from ..factories import joined
+from ..layout import contiguous_format
+from ..registry import op
+from ..tensor import Tensor
+from .pad import CIRCULAR, NO_PADS
+from .shape import axes_of, axis_of, flat
+
+_WHOLE, _BACK = slice(None), slice(None, None, -1)
+
+
+@op
+def flip(x: Tensor, *axes: Any, dims: Any = None) -> Tensor:
+    """A copy with the order along the given axes reversed."""
+    mask = _axes_mask(x, axes, dims)
+    key = tuple([_BACK if mask >> i & 1 else _WHOLE for i in range(x.ndim)])
+    return x[key].clone(contiguous_format)
+
+
+def _axes_mask(x: Tensor, axes: Any, dims: Any) -> int:
+    """Bit i stands for axis i."""
+    mask = 0
+    for axis in axes_of(flat(axes) if dims is None else dims, x.ndim, flip):
+        mask |= 1 << axis
+    return mask
+
+
+@flip.check
+def _(x: Tensor, axes: Any, dims: Any) -> None:
+    _axes_mask(x, axes, dims)
+
+
+@flip.out
+def _(x: Tensor, axes: Any, dims: Any) -> Any:
+    return x.shape, x.dtype
+
+
+@flip.kernel("flip", dtypes=UNQUANTIZED)
+def _(x: Tensor, axes: Any, dims: Any) -> tuple[Any, ...]:
+    return x, _axes_mask(x, axes, dims)
+
+
+@flip.grad
+def _(g: Tensor, _x: Tensor, axes: Any, dims: Any) -> Tensor:
+    return g.flip(*axes, dims=dims)
+
+
+@op
+def fliplr(x: Tensor) -> Tensor:
+    """A copy with the order along the second axis reversed."""
+    expect(x.ndim >= 2, fliplr, "at least two axes", x.shape)
+    return x.flip(1)
+
+
+@op
+def flipud(x: Tensor) -> Tensor:
+    """A copy with the order along the first axis reversed."""
+    expect(x.ndim >= 1, flipud, "at least one axis", x.shape)
+    return x.flip(0)
+
+
+@op
+def roll(x: Tensor, shifts: Any, dims: Any = None) -> Tensor:
+    """Elements moved on by `shifts` along `dims` (in the flat tensor, without), round the end."""
+    steps = _steps(x, shifts, dims)
+    if steps is None:
+        return roll.reference(x.reshape(-1), shifts, 0).reshape(x.shape)
+    out = x
+    for axis, step in enumerate(steps):
+        if step or not any(steps):
+            out = _rolled(out, step, axis)
+    return out
+
+
+def _steps(x: Tensor, shifts: Any, dims: Any) -> list[int] | None:
+    """How far each axis is moved on; None: the flat tensor is."""
+    given = (shifts,) if hasattr(shifts, "__index__") else tuple(shifts)
+    if dims is None or (not hasattr(dims, "__index__") and not len(dims)):
+        if len(given) != 1:
+            expect(False, roll, "one shift without dims", given, ArgumentError)
+        return None
+    axes = (dims,) if hasattr(dims, "__index__") else tuple(dims)
+    if len(given) != len(axes):
+        expect(False, roll, f"{len(axes)} shifts", len(given), ArgumentError)
+    n = x.ndim
+    if not n:
+        expect(False, roll, "at least one axis", "a 0-d tensor")
+    steps = [0] * n
+    for step, dim in zip(given, axes, strict=True):
+        steps[axis_of(dim, n, roll)] += step.__index__()
+    return steps
+
+
+def _rolled(x: Tensor, step: int, axis: int) -> Tensor:
+    n = x.shape[axis]
+    at = -step % n if n else 0
+    if not at:
+        return x.clone(contiguous_format)
+    ahead = (_WHOLE,) * axis
+    return joined([x[(*ahead, slice(at, n))], x[(*ahead, slice(0, at))]], axis, "roll")
+
+
+@roll.check
+def _(x: Tensor, shifts: Any, dims: Any) -> None:
+    _steps(x, shifts, dims)
+
+
+@roll.out
+def _(x: Tensor, shifts: Any, dims: Any) -> Any:
+    return x.shape, x.dtype
+
+
+@roll.kernel("pad", dtypes=UNQUANTIZED)
+def _(out: Tensor, x: Tensor, shifts: Any, dims: Any) -> tuple[Any, ...]:
+    shape, steps = x.shape, _steps(x, shifts, dims)
+    if steps is None:
+        out, x = out.reshape(-1), x.reshape(-1)
+        shape = x.shape
+        steps = [shifts if hasattr(shifts, "__index__") else shifts[0]]
+    before = [step % n if n else 0 for step, n in zip(steps, shape, strict=True)]
+    return out, x, None, CIRCULAR, *before[::-1], *NO_PADS[len(before) :]
+
+
+@roll.grad
+def _(g: Tensor, _x: Tensor, shifts: Any, dims: Any) -> Tensor:
+    back = -shifts if hasattr(shifts, "__index__") else [-step for step in shifts]
+    return g.roll(back, dims)
+
+
+@op
+def rot90(x: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
+    """A copy turned by `k` right angles, from the first of `dims` towards the second."""
+    expect(len(dims) == 2 and x.ndim >= 2, rot90, "two axes of at least two", (dims, x.shape))
+    i, j = axes_of(dims, x.ndim, rot90)
+    if k % 4 == 0:
+        return x.clone()
+    if k % 4 == 2:
+        return x.flip(i, j)
+    return x.flip(j).transpose(i, j) if k % 4 == 1 else x.flip(i).transpose(i, j)
