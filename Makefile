@@ -13,6 +13,8 @@ ORACLE ?= .venv-oracle
 BUILD  ?= build/dev
 ARGS   ?=
 RUNS   ?= 100000
+# Under the thread sanitizer everything takes ten times as long.
+THREADED = tests/native tests/core/test_threads.py
 MODEL  ?= smollm2-135m
 PROMPT ?= What is the capital of France?
 
@@ -25,7 +27,7 @@ CXX_FILES = $(shell find csrc tests -name '*.h' -o -name '*.cpp' -o -name '*.c' 
 # Markers of the tests that compare with a large reference; `make oracle` runs them.
 ORACLE_TESTS = needs_torch or needs_formats or needs_llama_cpp
 
-.PHONY: help demo test oracle oracle-llama build capi lint format types docs bench programs golden families fuzz wheel sanitize lowered qemu nightly time-build clean distclean
+.PHONY: help demo test oracle oracle-llama build capi lint format types docs bench programs golden families fuzz wheel isas sanitize sanitize-threads lowered qemu nightly time-build clean distclean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -54,9 +56,18 @@ capi: build ## the C library and its test, from the same objects
 	@for program in tallow_ctest tallow_pooltest_futex tallow_pooltest_portable; do \
 	  if [ -x $(BUILD)/$$program ]; then $(BUILD)/$$program || exit 1; fi; done
 
-sanitize: $(VENV)/.dev ## the tests again, under the address and undefined-behaviour sanitizers
+isas: build $(VENV)/.dev ## the tests of kernels on each instruction set that this CPU runs
+	@for isa in $$($(PY) -c "from tallow import _native; print(*_native.ISAS)"); do \
+	  printf '\033[1m· kernels of %s\033[0m\n' $$isa; \
+	  TALLOW_ISA=$$isa $(PY) -m pytest -q -m "not ($(ORACLE_TESTS))" $(or $(ARGS),tests/native) || exit 1; done
+
+sanitize: $(VENV)/.dev ## the tests again, under sanitizers: SANITIZER=address,undefined or thread
 	$(call say,tests under sanitizers)
-	@tools/sanitize.sh $(PY) build/sanitize -m "not ($(ORACLE_TESTS) or needs_model or plain_memory or slow)" $(ARGS)
+	@SANITIZER=$(SANITIZER) tools/sanitize.sh $(PY) build/sanitize \
+	  -m "not ($(ORACLE_TESTS) or needs_model or plain_memory or slow)" $(ARGS)
+
+sanitize-threads: ## what uses threads, and the kernels, under the thread sanitizer
+	@$(MAKE) sanitize SANITIZER=thread ARGS="$(or $(ARGS),$(THREADED))"
 
 lowered: $(VENV)/.dev ## the tests of kernels on what is written for AVX-512, compiled for any CPU
 	$(call say,AVX-512 kernels in narrower vectors)
@@ -70,8 +81,8 @@ fuzz: build $(VENV)/.fuzz ## every reader of files under atheris: RUNS=100000 in
 	$(call say,fuzz)
 	@$(PY) tools/fuzz.py $(FORMATS) --runs $(RUNS) $(ARGS)
 
-nightly: ## what .ci/run leaves out: sanitizers, lowered AVX-512, fuzzers, the llama.cpp oracle (an hour)
-	@said= bad=0; for target in sanitize lowered fuzz oracle-llama; do \
+nightly: ## what .ci/run leaves out: sanitizers, other instruction sets, fuzzers, the llama.cpp oracle (an hour)
+	@said= bad=0; for target in sanitize sanitize-threads isas lowered fuzz oracle-llama; do \
 	  start=$$SECONDS result=passed; $(MAKE) $$target || { result=FAILED; bad=1; }; \
 	  said="$$said$$target: $$result, $$((SECONDS - start)) s\n"; \
 	done; printf "\n$$said"; exit $$bad

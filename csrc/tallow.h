@@ -181,7 +181,7 @@ TL_API const char* tl_elementwise_into(tl_array* target, const char* op, const t
                                        int n, const double* constants, int count);
 
 /* "sum", "mean", "prod", "amax", "amin", "any" or "all" over these axes (none: all of them). Sums
- * and products of integers are i64. */
+ * and products of integers are i64. Of complex numbers there are "sum", "mean", "any" and "all". */
 TL_API tl_array* tl_reduce(const char* op, const tl_array* array, const int64_t* axes, int n,
                            int keepdim);
 

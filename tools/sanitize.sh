@@ -1,14 +1,19 @@
 #!/usr/bin/env bash
-# Run the tests on a copy built with sanitizers: sanitize.sh PYTHON BUILD_DIR [pytest arguments]
+# Run the tests on a copy built with a sanitizer: [SANITIZER=thread] sanitize.sh PYTHON BUILD_DIR [pytest arguments]
 set -euo pipefail
 cd "$(dirname "$0")/.."
-python=$1 dir=$2
+python=$1
+kinds=${SANITIZER:-address,undefined}
+dir=$2/${kinds//,/-}
 shift 2
-kinds=${SANITIZE:-address,undefined}
 
 TALLOW_WERROR=OFF tools/build.sh "$python" "$dir" -DTALLOW_INPLACE=OFF -DTALLOW_SANITIZE="$kinds" \
   -DCMAKE_BUILD_TYPE=RelWithDebInfo
-if [ -x "$dir/tallow_ctest" ]; then "$dir/tallow_ctest"; fi
+export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1:${UBSAN_OPTIONS:-}
+export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:report_signal_unsafe=0:${TSAN_OPTIONS:-}
+for program in tallow_ctest tallow_pooltest_futex tallow_pooltest_portable; do
+  if [ -x "$dir/$program" ]; then "$dir/$program"; fi
+done
 
 # The package beside its sanitized library, ahead of the source tree on the path.
 rm -rf "$dir/site" && mkdir -p "$dir/site"
@@ -19,6 +24,5 @@ library=asan
 case $kinds in *thread*) library=tsan ;; esac
 export LD_PRELOAD="$(${CXX:-g++} -print-file-name=lib$library.so) $(${CXX:-g++} -print-file-name=libstdc++.so)"
 export ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:max_allocation_size_mb=6144:${ASAN_OPTIONS:-}
-export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1:${UBSAN_OPTIONS:-}
 # Descriptor 2 stays open to the terminal: a report is written there just before the process dies.
 PYTHONPATH="$dir/site" exec "$python" -m pytest -p no:cacheprovider --capture=sys "$@"

@@ -1,5 +1,6 @@
 // Exchange without copies: the buffer protocol both ways, and DLPack both ways
 // (data-apis.org/array-api, DLPack 1.x ABI).
+#include "../core/strides.h"
 #include "bind.h"
 
 #include <nanobind/stl/string.h>
@@ -150,11 +151,12 @@ Array from_buffer(nb::handle source, int dtype_code, nb::handle shape, int64_t o
   if (bytes < 0 || offset < 0 || offset > buffer->len || bytes > buffer->len - offset) {
     std::string have = std::to_string(buffer->len);
     drop_buffer(buffer);
-    raise(
-        "ShapeError", "from_buffer",
-        "expected an offset and shape inside a buffer of " + have + " bytes, got offset " +
-            std::to_string(offset) + " and " +
-            (bytes < 0 ? "a shape that this dtype cannot have" : std::to_string(bytes) + " bytes"));
+    raise("ShapeError", "from_buffer",
+          "expected an offset and shape inside a buffer of " + have + " bytes, got offset " +
+              std::to_string(offset) + " and " +
+              (bytes < 0 ? "a shape that this dtype cannot have (no negative size, whole blocks, "
+                           "fewer than 2**63 bytes)"
+                         : std::to_string(bytes) + " bytes"));
   }
   Array out =
       Array::borrow(dtype, dims, static_cast<int>(n), static_cast<std::byte*>(buffer->buf) + offset,
@@ -189,15 +191,14 @@ void move_to_buffer(Array& x, nb::handle target) {
 Array borrow_strided(DType dtype, const int64_t* shape, const int64_t* strides, int ndim,
                      void* data, bool writable, void (*release)(void*), void* owner,
                      const char* where) {
-  int64_t low = 0, high = 0;
-  bool zero = false;
-  for (int i = 0; i < ndim; ++i) {
-    zero |= shape[i] == 0;
-    int64_t reach = (shape[i] - 1) * strides[i];
-    (reach < 0 ? low : high) += reach;
+  int64_t low, high, item = bytes_of(dtype);
+  if (!find_reach(dtype, shape, strides, ndim, low, high)) {
+    release(owner);
+    raise("ShapeError", where,
+          std::string("expected a shape and strides of fewer than 2**63 bytes, got ") +
+              ShapeText(shape, ndim).text + " of " + row(dtype).name);
   }
-  if (zero) low = high = 0;
-  int64_t item = bytes_of(dtype);
+  const bool zero = contiguous_bytes(dtype, shape, ndim) == 0;
   Array base = Array::borrow(dtype, shape, ndim, static_cast<std::byte*>(data) + low * item,
                              zero ? 0 : (high - low + 1) * item, writable, release, owner);
   if (!base.ok()) raise("OutOfMemoryError", where, "no memory");
@@ -346,8 +347,11 @@ Array from_dlpack(nb::handle capsule) {
   if (t.ndim > kMaxDims)
     raise("ShapeError", "from_dlpack",
           "expected at most " + std::to_string(kMaxDims) + " axes, got " + std::to_string(t.ndim));
-  int64_t bytes = contiguous_bytes(dtype, t.shape, t.ndim);
-  if (bytes < 0) raise("ShapeError", "from_dlpack", "the shape's size overflows");
+  if (t.ndim < 0 || contiguous_bytes(dtype, t.shape, t.ndim) < 0)
+    raise("ShapeError", "from_dlpack",
+          std::string("expected a shape of fewer than 2**63 bytes, got ") +
+              (t.ndim < 0 ? "no axes" : ShapeText(t.shape, t.ndim).text) + " of " +
+              row(dtype).name);
   View packed;
   packed.ndim = static_cast<int8_t>(t.ndim);
   for (int i = 0; i < t.ndim; ++i) packed.shape[i] = t.shape[i];

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "../core/alloc.h"
+#include "../core/isa.h"
 #include "../core/parallel.h"
 #include "../core/plan.h"
 #include "dispatch.h"
@@ -116,6 +117,9 @@ NB_MODULE(_native, m) {
   m.attr("DTYPES") = dtypes;
   m.attr("MAX_DIMS") = kMaxDims;
   m.attr("ISA") = isa_name();
+  nb::list isas;
+  for (int i = 0; const char* isa = runnable_isa(i); ++i) isas.append(isa);
+  m.attr("ISAS") = nb::tuple(isas);
   m.attr("ENVIRONMENT_ERROR") = environment_error();
 
   bind_size(m);

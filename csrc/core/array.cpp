@@ -117,14 +117,12 @@ int64_t contiguous_bytes(DType dtype, const int64_t* shape, int ndim) {
   for (int i = 0; i < ndim; ++i) {
     if (shape[i] < 0) return -1;
     zero |= shape[i] == 0;
-  }
-  if (zero) return 0;
-  for (int i = 0; i < ndim; ++i) {
-    if (__builtin_mul_overflow(n, shape[i], &n)) return -1;
+    if (shape[i] > 0 && __builtin_mul_overflow(n, shape[i], &n)) return -1;
   }
   int64_t block = block_of(dtype);
-  if (block > 1 && (ndim == 0 || shape[ndim - 1] % block != 0)) return -1;
-  return __builtin_mul_overflow(n / block, int64_t{bytes_of(dtype)}, &n) ? -1 : n;
+  if (!zero && block > 1 && (ndim == 0 || shape[ndim - 1] % block != 0)) return -1;
+  if (__builtin_mul_overflow((n + block - 1) / block, int64_t{bytes_of(dtype)}, &n)) return -1;
+  return zero ? 0 : n;
 }
 
 void set_contiguous_strides(View& view) {

@@ -175,8 +175,8 @@ int misalignment(Array& x);
 // dies, as above. False when memory is out.
 bool move_to(Storage* storage, std::byte* data, void (*release)(void*), void* owner);
 
-// Bytes of a contiguous array of this shape, or -1 when it overflows, is negative, or splits a
-// block.
+// Bytes of a contiguous array of this shape, or -1 when it overflows (axes of length 0 counted as
+// 1, so that no stride overflows either), is negative, or splits a block.
 int64_t contiguous_bytes(DType dtype, const int64_t* shape, int ndim);
 void set_contiguous_strides(View& view);
 

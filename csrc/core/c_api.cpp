@@ -32,7 +32,7 @@ bool good_shape(const char* where, int dtype, const int64_t* shape, int ndim) {
     fail("%s: expected 0 to %d axes, got %d", where, kMaxDims, ndim);
   else if (contiguous_bytes(static_cast<DType>(dtype), shape, ndim) < 0)
     fail(
-        "%s: expected a shape that %s can have (no negative size, whole blocks, fewer than 2^63 "
+        "%s: expected a shape that %s can have (no negative size, whole blocks, fewer than 2**63 "
         "bytes)",
         where, name_of(dtype));
   else

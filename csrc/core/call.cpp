@@ -109,9 +109,9 @@ Array new_array(DType dtype, const int64_t* shape, int ndim, Device device, cons
   }
   char whole[64] = "";
   if (is_block(dtype))
-    snprintf(whole, sizeof whole, " and whose last axis is a multiple of %d", block_of(dtype));
+    snprintf(whole, sizeof whole, ", the last axis a multiple of %d", block_of(dtype));
   error.set(ErrorKind::shape, where,
-            "expected a shape of at most %d axes whose size fits in memory%s, got %s of %s",
+            "expected a shape of at most %d axes and fewer than 2**63 bytes%s, got %s of %s",
             kMaxDims, whole, ShapeText(shape, ndim).text, row(dtype).name);
   return out;
 }

@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "elementwise.h"
+
 namespace tl {
 namespace {
 
@@ -9,12 +11,13 @@ struct Reduction {
   const char* name;
   enum { widened, floating, same, truth } result;
   bool of_nothing;  // whether there is an answer for no elements
+  bool of_parts;    // whether that of complex numbers is that of their parts
 };
 constexpr Reduction kReductions[] = {
-    {"sum", Reduction::widened, true},   {"prod", Reduction::widened, true},
-    {"mean", Reduction::floating, true}, {"amax", Reduction::same, false},
-    {"amin", Reduction::same, false},    {"any", Reduction::truth, true},
-    {"all", Reduction::truth, true},
+    {"sum", Reduction::widened, true, true},   {"prod", Reduction::widened, true, false},
+    {"mean", Reduction::floating, true, true}, {"amax", Reduction::same, false, false},
+    {"amin", Reduction::same, false, false},   {"any", Reduction::truth, true, false},
+    {"all", Reduction::truth, true, false},
 };
 
 bool settle(const Reduction& op, DType given, DType& dtype, Error& error) {
@@ -74,6 +77,64 @@ Array reduce(const Reduction& op, const Array& x, int64_t bits, DType dtype, boo
   return out;
 }
 
+// Sums of complex numbers are made of their parts, truths of whether they are 0; what needs
+// products or an order is refused as of any other dtype.
+Array reduce_complex(const Reduction& op, const Array& x, IntList axes, bool keepdim,
+                     Error& error) {
+  if (op.result == Reduction::truth) {
+    const Array truths = cast(x, DType::bool_, op.name, error);
+    return truths.ok() ? reduce(op.name, truths, axes, keepdim, error) : truths;
+  }
+  const int64_t bits = axis_bits(op, x, axes, error);
+  const Array parts = bits < 0 ? Array() : view_as_real(x, error);
+  if (!parts.ok()) return parts;
+  const Array out = reduce(op, parts, bits, DType::f32, keepdim, error);
+  return out.ok() ? view_as_complex(out, error) : out;
+}
+
+// The real (0) or imaginary (1) parts of complex numbers, a view.
+Array part(const Array& x, int which, Error& error) {
+  const Array parts = view_as_real(x, error);
+  if (!parts.ok()) return parts;
+  View v = parts;
+  shift(v, which, 1);
+  remove_axis(v, v.ndim - 1);
+  return parts.with(v);
+}
+
+bool is_complex_product(const View& a, const View& b) {
+  return (a.dtype == DType::complex64 && !is_block(b.dtype)) ||
+         (b.dtype == DType::complex64 && !is_block(a.dtype));
+}
+
+// (a + ib)(c + id) = (ac - bd) + i(ad + bc), by four products of f32.
+Array matmul_complex(const Array& a, const Array& b, Error& error) {
+  const char* where = "matmul";
+  const Array x = cast(a, DType::complex64, where, error);
+  const Array y = x.ok() ? cast(b, DType::complex64, where, error) : Array();
+  if (!y.ok()) return y;
+  Array products[4];
+  for (int i = 0; i < 4; ++i) {
+    const Array left = part(x, i & 1, error), right = part(y, i >> 1, error);
+    if (!left.ok() || !right.ok()) return {};
+    products[i] = matmul(left, right, error);
+    if (!products[i].ok()) return {};
+  }
+  const Array& like = products[0];
+  Array out = new_array(DType::complex64, like.shape, like.ndim, like.device(), where, error);
+  for (int i = 0; out.ok() && i < 2; ++i) {
+    const ElementwiseOp* op = find_elementwise(i ? "add" : "sub");
+    const Kernel* kernel = kernels().find(op->name);
+    Operand operands[2];
+    operands[0].array = &products[i];
+    operands[1].array = &products[3 - i];
+    Array target = part(out, i, error);
+    if (!target.ok() || !elementwise_into(target, *op, *kernel, operands, nullptr, error))
+      return {};
+  }
+  return out;
+}
+
 // Both operands as (batch…, rows, columns) of one batch; a vector is a row or a column.
 struct Product {
   Array a, b;
@@ -105,6 +166,8 @@ bool Product::broadcast(Error& error) {
 Array reduce(const char* name, const Array& x, IntList axes, bool keepdim, Error& error) {
   for (const Reduction& op : kReductions) {
     if (strcmp(op.name, name) != 0) continue;
+    if (x.dtype == DType::complex64 && (op.of_parts || op.result == Reduction::truth))
+      return reduce_complex(op, x, axes, keepdim, error);
     DType dtype;
     if (!settle(op, x.dtype, dtype, error)) return {};
     const int64_t bits = axis_bits(op, x, axes, error);
@@ -125,8 +188,9 @@ Array matmul(const Array& a, const Array& b, Error& error) {
               ShapeText(a).text, ShapeText(b).text);
     return {};
   }
+  if (is_complex_product(a, b)) return matmul_complex(a, b, error);
   if (category(a.dtype) > 2 || category(b.dtype) > 2) {
-    error.set(ErrorKind::no_kernel, where, "expected real numbers of plain dtypes, got %s and %s",
+    error.set(ErrorKind::no_kernel, where, "expected plain dtypes, got %s and %s",
               row(a.dtype).name, row(b.dtype).name);
     return {};
   }

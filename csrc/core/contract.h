@@ -4,8 +4,9 @@
 
 namespace tl {
 
-// "sum", "mean", "prod", "amax", "amin", "any" or "all" over the axes, of real numbers; no axes:
-// over all of them. As in torch sums and products of integers are i64, means are of floats.
+// "sum", "mean", "prod", "amax", "amin", "any" or "all" over the axes; no axes: over all of them.
+// As in torch sums and products of integers are i64, means are of floats. Complex numbers have
+// neither an order nor, here, a product.
 Array reduce(const char* name, const Array& x, IntList axes, bool keepdim, Error& error);
 
 // (…, m, k) x (…, k, n) of promoted operands, leading axes broadcast; of one axis they are vectors.

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "isa.h"
 #include "kernel.h"
 #include "parallel.h"
 
@@ -105,12 +106,8 @@ struct Choice {
  private:
   void refuse(const char* asked) {
     size_t n = snprintf(error, sizeof error, "TALLOW_ISA: expected one of");
-    const char* comma = "";
-    for (const Build& build : kBuilds) {
-      if (!build.runs()) continue;
-      n += snprintf(error + n, sizeof error - n, "%s %s", comma, build.name);
-      comma = ",";
-    }
+    for (int i = 0; const char* isa = runnable_isa(i); ++i)
+      n += snprintf(error + n, sizeof error - n, "%s %s", i ? "," : "", isa);
     snprintf(error + n, sizeof error - n, ", got %.100s", asked);
   }
 };
@@ -124,6 +121,12 @@ const Choice& choice() {
 
 const KernelTable& kernels() { return choice().table; }
 const char* isa_name() { return choice().name; }
+const char* runnable_isa(int i) {
+  for (const Build& build : kBuilds) {
+    if (build.runs() && i-- == 0) return build.name;
+  }
+  return nullptr;
+}
 const char* environment_error() { return *choice().error ? choice().error : nullptr; }
 
 }  // namespace tl

@@ -47,6 +47,20 @@ int outside(const View* const* operands, int n, const View& out, int a, int b) {
 
 }  // namespace
 
+bool find_reach(DType dtype, const int64_t* shape, const int64_t* strides, int ndim, int64_t& low,
+                int64_t& high) {
+  int64_t bytes = contiguous_bytes(dtype, shape, ndim), step;
+  bool large = bytes < 0, zero = bytes == 0;
+  low = high = 0;
+  for (int i = 0; i < ndim && !large && !zero; ++i) {
+    large |= __builtin_mul_overflow(shape[i] - 1, strides[i], &step);
+    int64_t& side = step < 0 ? low : high;
+    large |= __builtin_add_overflow(side, step, &side);
+  }
+  large |= __builtin_sub_overflow(high, low, &step) || __builtin_add_overflow(step, 1, &step);
+  return !large && !__builtin_mul_overflow(step, int64_t{bytes_of(dtype)}, &bytes);
+}
+
 bool is_dense(const View& x) {
   int order[kMaxDims];
   int64_t want = 1;

@@ -24,4 +24,9 @@ void follow_strides(const View* const* operands, int n, bool same, View& out);
 // Gives a new array of x's shape the order of x's axes: torch's preserve_format.
 void keep_strides(const View& x, View& out);
 
+// The first and the last element that the strides reach; false when these or their bytes cannot be
+// counted.
+bool find_reach(DType dtype, const int64_t* shape, const int64_t* strides, int ndim, int64_t& low,
+                int64_t& high);
+
 }  // namespace tl

@@ -34,6 +34,13 @@ bool view_strides(const View& v, View& out) {
   return fresh < 0;
 }
 
+// Refuses what has more elements, or bytes, than can be counted.
+bool countable(const View& v, const char* where, Error& error) {
+  if (contiguous_bytes(v.dtype, v.shape, v.ndim) >= 0) return true;
+  return error.set(ErrorKind::shape, where, "expected fewer than 2**63 bytes, got %s of %s",
+                   ShapeText(v).text, row(v.dtype).name);
+}
+
 // `v` with the sizes filled in; strides are still to be found.
 bool new_shape(const View& v, IntList shape, const char* where, View& out, Error& error) {
   if (!expect_axes(shape, where, error)) return false;
@@ -41,27 +48,31 @@ bool new_shape(const View& v, IntList shape, const char* where, View& out, Error
   out.ndim = static_cast<int8_t>(shape.count);
   int64_t known = 1;
   int free_axis = -1;
-  bool overflow = false;
+  bool overflow = false, zero = false;
   for (int i = 0; i < shape.count; ++i) {
     int64_t size = out.shape[i] = shape.values[i];
     if (size == -1 && free_axis < 0)
       free_axis = i;
     else if (size < 0)
       overflow = true;
+    else if (size == 0)
+      zero = true;
     else
       overflow |= __builtin_mul_overflow(known, size, &known);
   }
+  if (zero) known = 0;
   int64_t total = v.size();
   if (!overflow && free_axis >= 0 && known > 0 && total % known == 0) {
     out.shape[free_axis] = total / known;
     known = total;
   }
+  if (overflow && zero && total == 0) return countable(out, where, error);
   if (overflow || known != total || (free_axis >= 0 && out.shape[free_axis] < 0))
     return error.set(ErrorKind::shape, where,
                      "expected a shape of %lld elements (as %s has), got %s",
                      static_cast<Long>(total), ShapeText(v).text, ShapeText(out).text);
   bool whole = out.ndim > 0 && out.shape[out.ndim - 1] % block_of(v.dtype) == 0;
-  return keep_blocks(v, whole, where, error);
+  return keep_blocks(v, whole, where, error) && countable(out, where, error);
 }
 
 // False when only a copy can have the new shape.
@@ -202,8 +213,7 @@ Array expand(const Array& x, IntList sizes, Error& error) {
     error.set(ErrorKind::shape, where, "expected at least %d sizes, got %d", x.ndim, n);
     return {};
   }
-  int64_t shape[kMaxDims], total = 1;
-  bool large = false;  // leaving out axes of length 0: no product of some axes may overflow
+  int64_t shape[kMaxDims];
   for (int i = 0; i < n; ++i) {
     const int old = i - (n - x.ndim);
     shape[i] = sizes.values[i] == -1 && old >= 0 ? x.shape[old] : sizes.values[i];
@@ -213,16 +223,12 @@ Array expand(const Array& x, IntList sizes, Error& error) {
                 static_cast<Long>(shape[i]));
       return {};
     }
-    large |= shape[i] > 0 && __builtin_mul_overflow(total, shape[i], &total);
   }
   View out;
   if (!broadcast_view(x, shape, n, where, out, error)) return {};
-  if (large) {
-    error.set(ErrorKind::shape, where, "expected fewer than 2**63 elements, got shape %s",
-              ShapeText(out).text);
+  if (!keep_blocks(x, n == 0 || x.back(1) == shape[n - 1], where, error) ||
+      !countable(out, where, error))
     return {};
-  }
-  if (!keep_blocks(x, n == 0 || x.back(1) == shape[n - 1], where, error)) return {};
   return x.with(out);
 }
 
@@ -295,6 +301,7 @@ Array as_strided(const Array& x, IntList shape, IntList strides, int64_t offset,
     error.set(ErrorKind::shape, where, "expected sizes of at least 0, got %s", ShapeText(out).text);
     return {};
   }
+  if (!countable(out, where, error)) return {};
   if (!inside(x, out, offset)) {
     error.set(ErrorKind::shape, where,
               "expected elements inside the storage of %lld elements, got some outside",
@@ -336,11 +343,12 @@ Array view_dtype(const Array& x, int64_t code, Error& error) {
       large |= __builtin_mul_overflow(length, from / to, &length);
   }
   out.strides[x.ndim - 1] = 1;
-  if (large || contiguous_bytes(wanted, out.shape, out.ndim) < 0) {
-    error.set(ErrorKind::shape, where, "expected fewer than 2**63 bytes, got %s",
-              ShapeText(large ? static_cast<const View&>(x) : out).text);
+  if (large) {
+    error.set(ErrorKind::shape, where, "expected fewer than 2**63 bytes, got %s of %s",
+              ShapeText(x).text, row(x.dtype).name);
     return {};
   }
+  if (!countable(out, where, error)) return {};
   return aligned(x.with(out), where, error);
 }
 
@@ -362,8 +370,8 @@ Array view_as_real(const Array& x, Error& error) {
     large |= out.shape[i] > 1 && __builtin_mul_overflow(out.strides[i], 2, &out.strides[i]);
   out.shape[out.ndim] = 2;
   out.strides[out.ndim++] = 1;
-  if (!large && contiguous_bytes(out.dtype, out.shape, out.ndim) >= 0) return x.with(out);
-  error.set(ErrorKind::shape, where, "expected fewer than 2**63 bytes, got %s", ShapeText(x).text);
+  if (!large) return x.with(out);  // as many bytes as before
+  error.set(ErrorKind::shape, where, "expected strides below 2**62, got %s", ShapeText(x).text);
   return {};
 }
 

@@ -9,6 +9,7 @@ from .dtype import DType
 DTYPES: list[tuple[str, int, int, str]]
 MAX_DIMS: int
 ISA: str
+ISAS: tuple[str, ...]
 ENVIRONMENT_ERROR: str | None
 
 class Size(tuple[int, ...]):

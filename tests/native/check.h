@@ -14,3 +14,4 @@ extern int failures, checks;
   } while (0)
 
 void test_operations(void); /* test_capi_ops.c */
+void test_limits(void);     /* test_capi_limits.c */

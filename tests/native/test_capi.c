@@ -198,6 +198,7 @@ int main(void) {
   test_refusals();
   test_machine();
   test_operations();
+  test_limits();
   printf("C ABI (%s): %d checks, %d failures\n", tl_isa(), checks, failures);
   return failures != 0;
 }
