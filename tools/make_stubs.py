@@ -11,6 +11,8 @@ import inspect
 import re
 import subprocess
 import sys
+import textwrap
+from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -141,7 +143,22 @@ def places() -> str:
     lines += ["# fmt: off\nMODULES = {\n"]
     left = {name: module for name, module in table.items() if module not in eager}
     lines += [f'    "{name}": "{module}",\n' for name, module in left.items()]
-    return "".join([*lines, "}\n"])
+    lines += ["}\n# fmt: on\n# Those that are methods of Tensor, and their twins.\n"]
+    methods = textwrap.fill(" ".join(unloaded_methods(left)), WIDTH, break_on_hyphens=False)
+    lines.append(f'METHODS = """\n{methods}\n"""\n')
+    return "".join(lines)
+
+
+def unloaded_methods(names: Iterable[str]) -> list[str]:
+    """What `registry.install` makes of ops that are not loaded at once."""
+    found = []
+    for name in names:
+        op = OPS[name]
+        if "." in name or not op.parameters or op.parameters[0][0] not in SELF_NAMES:
+            continue
+        twin = op.has_inplace or op.elementwise is not None
+        found += [name, f"{name}_"] if twin else [name]
+    return sorted(name for name in found if name not in OWN)
 
 
 def eager_modules() -> set[str]:

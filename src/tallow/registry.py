@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, overload
 
 from . import _native
@@ -103,17 +103,31 @@ def _install_method(name: str, op: Op[..., Any]) -> None:
         setattr(Tensor, f"{name}_", _Method(op, f"{name}_", True))
 
 
-def when_missing(find: Callable[[str], bool], modules: Mapping[str, str]) -> None:
-    """Let Tensor ask `find` to load the op of a method that it does not have yet."""
-    OPS.find, OPS.modules = find, modules
+class _Unloaded:
+    """Stands on Tensor for the method of an op not loaded yet, which takes its place then."""
 
-    def method(self: Tensor, name: str) -> Any:
-        stem = name.removesuffix("_")
-        if name.startswith("_") or not (find(name) or find(stem)) or name not in Tensor.__dict__:
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        name = self.name
+        assert OPS.find is not None, "set where methods are"
+        if not (OPS.find(name) or OPS.find(name.removesuffix("_"))) or (
+            Tensor.__dict__.get(name) is self  # asked for by the module that is to give it
+        ):
             raise AttributeError(f"'Tensor' object has no attribute {name!r}")
-        return getattr(self, name)
+        return getattr(owner if instance is None else instance, name)
 
-    Tensor.__getattr__ = method  # type: ignore[attr-defined]  # installed late
+
+def when_missing(
+    find: Callable[[str], bool], modules: Mapping[str, str], methods: Iterable[str]
+) -> None:
+    """Let `OPS` and Tensor ask `find` to load an op; `methods` are those of ops in `modules`."""
+    OPS.find, OPS.modules = find, modules
+    for name in methods:
+        setattr(Tensor, name, _Unloaded(name))
 
 
 def install() -> None:

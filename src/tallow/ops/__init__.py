@@ -27,7 +27,7 @@ from . import (
     shape,
     softmax,
 )
-from ._modules import MODULES
+from ._modules import METHODS, MODULES
 
 install()
 elementwise.install_operators()
@@ -68,7 +68,7 @@ def open_all() -> None:
 
 _make_way()
 _sys.modules[__name__].__class__ = _Ops
-when_missing(_open, MODULES)
+when_missing(_open, MODULES, METHODS.split())
 
 
 def __getattr__(name: str) -> Any:
