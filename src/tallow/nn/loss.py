@@ -254,46 +254,39 @@ class CTCLoss(_Loss):
         return self._of(log_probs, targets, input_lengths, target_lengths)
 
 
-class CosineEmbeddingLoss(_Loss):
-    """`1 - cos` for targets of 1, `max(0, cos - margin)` for -1."""
+class _PairMarginLoss(_Loss):
+    """A loss of two inputs and a target of 1 or -1 for the pair."""
+
+    _options = ("margin",)
+
+    def __init__(
+        self,
+        margin: float = 0.0,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.margin = margin
+
+    def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> Tensor:
+        """Inputs of one shape, whose targets the class tells."""
+        return self._of(input1, input2, target)
+
+
+class CosineEmbeddingLoss(_PairMarginLoss):
+    """`1 - cos` for targets of 1, `max(0, cos - margin)` for -1.
+
+    Takes vectors `(n, d)` or `(d,)` and targets `(n,)` or `()`.
+    """
 
     _function = "cosine_embedding_loss"
-    _options = ("margin",)
-
-    def __init__(
-        self,
-        margin: float = 0.0,
-        size_average: bool | None = None,
-        reduce: bool | None = None,
-        reduction: str = "mean",
-    ) -> None:
-        super().__init__(size_average, reduce, reduction)
-        self.margin = margin
-
-    def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> Tensor:
-        """Vectors `(n, d)` or `(d,)`."""
-        return self._of(input1, input2, target)
 
 
-class MarginRankingLoss(_Loss):
-    """`max(0, margin - target * (input1 - input2))`, for targets of 1 and -1."""
+class MarginRankingLoss(_PairMarginLoss):
+    """`max(0, margin - target * (input1 - input2))`, for targets of 1 and -1 of their shape."""
 
     _function = "margin_ranking_loss"
-    _options = ("margin",)
-
-    def __init__(
-        self,
-        margin: float = 0.0,
-        size_average: bool | None = None,
-        reduce: bool | None = None,
-        reduction: str = "mean",
-    ) -> None:
-        super().__init__(size_average, reduce, reduction)
-        self.margin = margin
-
-    def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> Tensor:
-        """Three of one shape."""
-        return self._of(input1, input2, target)
 
 
 class HingeEmbeddingLoss(_PairLoss):
@@ -362,7 +355,15 @@ class MultiLabelSoftMarginLoss(_Weighted):
     _function = "multilabel_soft_margin_loss"
 
 
-class TripletMarginLoss(_Loss):
+class _TripletLoss(_Loss):
+    """A loss by the distances of an anchor from what is like it and from what is not."""
+
+    def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+        """Three of one shape, `(n, d)` but for distances that take others."""
+        return self._of(anchor, positive, negative)
+
+
+class TripletMarginLoss(_TripletLoss):
     """`max(0, d(anchor, positive) - d(anchor, negative) + margin)`."""
 
     _function = "triplet_margin_loss"
@@ -382,12 +383,8 @@ class TripletMarginLoss(_Loss):
         expect(margin > 0, "TripletMarginLoss", "a margin above 0", margin, ArgumentError)
         self.margin, self.p, self.eps, self.swap = margin, p, eps, swap
 
-    def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-        """Three of shape `(n, d)`."""
-        return self._of(anchor, positive, negative)
 
-
-class TripletMarginWithDistanceLoss(_Loss):
+class TripletMarginWithDistanceLoss(_TripletLoss):
     """`TripletMarginLoss` by any distance."""
 
     _function = "triplet_margin_with_distance_loss"
@@ -406,7 +403,3 @@ class TripletMarginWithDistanceLoss(_Loss):
         expect(margin > 0, where, "a margin above 0", margin, ArgumentError)
         self.distance_function: Any = distance_function or PairwiseDistance()
         self.margin, self.swap = margin, swap
-
-    def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-        """Three of one shape."""
-        return self._of(anchor, positive, negative)

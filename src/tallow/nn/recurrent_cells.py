@@ -31,8 +31,13 @@ class _Cell(Layer):
     gates = 1
     parts = 1
 
-    def _set_up(
-        self, input_size: int, hidden_size: int, bias: bool, dtype: DType | str | None
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: object = None,
+        dtype: DType | str | None = None,
     ) -> None:
         self.input_size, self.hidden_size = input_size, hidden_size
         self.bias = bias
@@ -88,7 +93,7 @@ class RNNCell(_Cell):
     ) -> None:
         check_nonlinearity("RNNCell", nonlinearity)
         self.nonlinearity = nonlinearity
-        self._set_up(input_size, hidden_size, bias, dtype)
+        super().__init__(input_size, hidden_size, bias, device, dtype)
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
         """`(batch, input_size)` and the state → the state `(batch, hidden_size)`."""
@@ -100,16 +105,6 @@ class LSTMCell(_Cell):
 
     gates, parts = 4, 2
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        device: object = None,
-        dtype: DType | str | None = None,
-    ) -> None:
-        self._set_up(input_size, hidden_size, bias, dtype)
-
     def forward(self, input: Tensor, hx: Sequence[Tensor] | None = None) -> State:
         """`(batch, input_size)` and the states → both states `(batch, hidden_size)`."""
         return self._step(input, hx, lstm_step)
@@ -119,16 +114,6 @@ class GRUCell(_Cell):
     """One step of `GRU`."""
 
     gates = 3
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        device: object = None,
-        dtype: DType | str | None = None,
-    ) -> None:
-        self._set_up(input_size, hidden_size, bias, dtype)
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
         """`(batch, input_size)` and the state → the state `(batch, hidden_size)`."""

@@ -124,50 +124,11 @@ def _activation(given: Activation) -> Callable[[Tensor], Tensor]:
 
 
 class _TransformerLayer(Placed):
-    """What the layers share: a feed-forward network, and a norm and a dropout for each part."""
+    """What the layers share: attentions, a feed-forward network, a norm and a dropout for each."""
 
-    _parts = 2
+    _attentions: tuple[str, ...]
     self_attn: MultiheadAttention
     dropout1: Dropout
-
-    def _feed_forward(
-        self,
-        d_model: int,
-        hidden: int,
-        dropout: float,
-        activation: Activation,
-        norm_first: bool,
-        norm: Callable[[], LayerNorm],
-        linear: Callable[[int, int], Linear],
-    ) -> None:
-        self.linear1 = linear(d_model, hidden)
-        self.dropout = Dropout(dropout)
-        self.linear2 = linear(hidden, d_model)
-        self.norm_first = norm_first
-        for i in range(self._parts):
-            setattr(self, f"norm{i + 1}", norm())
-        for i in range(self._parts):
-            setattr(self, f"dropout{i + 1}", Dropout(dropout))
-        self.activation = _activation(activation)
-
-    def _sa_block(
-        self, x: Tensor, mask: Tensor | None, padding: Tensor | None, is_causal: bool = False
-    ) -> Tensor:
-        made: Any = self.self_attn(x, x, x, padding, False, mask, is_causal=is_causal)
-        out: Tensor = self.dropout1(made[0])
-        return out
-
-    def _ff_block(self, x: Tensor) -> Tensor:
-        hidden = self.dropout(self.activation(self.linear1(x)))
-        out: Tensor = getattr(self, f"dropout{self._parts}")(self.linear2(hidden))
-        return out
-
-
-class TransformerEncoderLayer(_TransformerLayer):
-    """Self-attention and a feed-forward network, each added to its input and normalised.
-
-    With `norm_first`, what is added is computed from the normalised input instead.
-    """
 
     def __init__(
         self,
@@ -183,12 +144,43 @@ class TransformerEncoderLayer(_TransformerLayer):
         device: object = None,
         dtype: Kind = None,
     ) -> None:
-        self.self_attn = MultiheadAttention(
-            d_model, nhead, dropout, bias=bias, batch_first=batch_first, dtype=dtype
-        )
-        norm = partial(LayerNorm, d_model, layer_norm_eps, bias=bias, dtype=dtype)
-        linear = partial(Linear, bias=bias, dtype=dtype)
-        self._feed_forward(d_model, dim_feedforward, dropout, activation, norm_first, norm, linear)
+        for name in self._attentions:
+            attention = MultiheadAttention(
+                d_model, nhead, dropout, bias=bias, batch_first=batch_first, dtype=dtype
+            )
+            setattr(self, name, attention)
+        self.linear1 = Linear(d_model, dim_feedforward, bias=bias, dtype=dtype)
+        self.dropout = Dropout(dropout)
+        self.linear2 = Linear(dim_feedforward, d_model, bias=bias, dtype=dtype)
+        self.norm_first = norm_first
+        parts = range(1, len(self._attentions) + 2)
+        for i in parts:
+            setattr(self, f"norm{i}", LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype))
+        for i in parts:
+            setattr(self, f"dropout{i}", Dropout(dropout))
+        self.activation = _activation(activation)
+
+    def _sa_block(
+        self, x: Tensor, mask: Tensor | None, padding: Tensor | None, is_causal: bool = False
+    ) -> Tensor:
+        made: Any = self.self_attn(x, x, x, padding, False, mask, is_causal=is_causal)
+        out: Tensor = self.dropout1(made[0])
+        return out
+
+    def _ff_block(self, x: Tensor) -> Tensor:
+        hidden = self.dropout(self.activation(self.linear1(x)))
+        last = getattr(self, f"dropout{len(self._attentions) + 1}")
+        out: Tensor = last(self.linear2(hidden))
+        return out
+
+
+class TransformerEncoderLayer(_TransformerLayer):
+    """Self-attention and a feed-forward network, each added to its input and normalised.
+
+    With `norm_first`, what is added is computed from the normalised input instead.
+    """
+
+    _attentions = ("self_attn",)
 
     def forward(
         self,
@@ -211,30 +203,7 @@ class TransformerEncoderLayer(_TransformerLayer):
 class TransformerDecoderLayer(_TransformerLayer):
     """Self-attention, attention to `memory` and a feed-forward network; else as the encoder's."""
 
-    _parts = 3
-
-    def __init__(
-        self,
-        d_model: int,
-        nhead: int,
-        dim_feedforward: int = 2048,
-        dropout: float = 0.1,
-        activation: Activation = "relu",
-        layer_norm_eps: float = 1e-5,
-        batch_first: bool = False,
-        norm_first: bool = False,
-        bias: bool = True,
-        device: object = None,
-        dtype: Kind = None,
-    ) -> None:
-        attention = partial(
-            MultiheadAttention, d_model, nhead, dropout, bias=bias, batch_first=batch_first,
-            dtype=dtype,
-        )  # fmt: skip
-        self.self_attn, self.multihead_attn = attention(), attention()
-        norm = partial(LayerNorm, d_model, layer_norm_eps, bias=bias, dtype=dtype)
-        linear = partial(Linear, bias=bias, dtype=dtype)
-        self._feed_forward(d_model, dim_feedforward, dropout, activation, norm_first, norm, linear)
+    _attentions = ("self_attn", "multihead_attn")
 
     def forward(
         self,
