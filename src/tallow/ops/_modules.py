@@ -409,17 +409,17 @@ allclose argsort argwhere as_strided as_strided_ as_strided_scatter bernoulli be
 cauchy_ celu celu_ cholesky cholesky_inverse cholesky_solve chunk corrcoef cov cross cummax cummin
 cumprod cumprod_ cumsum cumsum_ dequantize det diag diag_embed diagflat diagonal diagonal_scatter
 diff digamma digamma_ dist dsplit elu elu_ equal erf erf_ erfc erfc_ erfinv erfinv_ exponential_
-gather geometric_ geqrf glu hardshrink hardtanh hardtanh_ histc histogram hsplit i0 i0_ igamma
-igamma_ igammac igammac_ index_add index_add_ index_copy index_copy_ index_fill index_fill_
-index_put index_put_ index_reduce index_reduce_ index_select inverse isclose istft kron kthvalue
-leaky_relu leaky_relu_ lgamma lgamma_ log_normal_ logcumsumexp logdet logit logit_ lu_solve
+flip fliplr flipud gather geometric_ geqrf glu hardshrink hardtanh hardtanh_ histc histogram hsplit
+i0 i0_ igamma igamma_ igammac igammac_ index_add index_add_ index_copy index_copy_ index_fill
+index_fill_ index_put index_put_ index_reduce index_reduce_ index_select inverse isclose istft kron
+kthvalue leaky_relu leaky_relu_ lgamma lgamma_ log_normal_ logcumsumexp logdet logit logit_ lu_solve
 masked_fill masked_fill_ masked_scatter masked_scatter_ masked_select matrix_exp matrix_power median
 mode msort multinomial mvlgamma mvlgamma_ nanmean nanmedian nanquantile nansum new_empty
 new_empty_strided new_full new_ones new_tensor new_zeros nonzero norm normal_ orgqr ormqr pinverse
-prelu put put_ qr quantile quantize random_ relu6 relu6_ renorm renorm_ rrelu rrelu_ scaled_elu
-scatter scatter_ scatter_add scatter_add_ scatter_reduce scatter_reduce_ select_scatter selu selu_
-sinc sinc_ slice_scatter slogdet softplus softshrink sort split split_with_sizes squeeze_ std
-std_mean stft svd swapaxes_ swapdims_ t_ take take_along_dim tensor_split tensordot threshold
+prelu put put_ qr quantile quantize random_ relu6 relu6_ renorm renorm_ roll rot90 rrelu rrelu_
+scaled_elu scatter scatter_ scatter_add scatter_add_ scatter_reduce scatter_reduce_ select_scatter
+selu selu_ sinc sinc_ slice_scatter slogdet softplus softshrink sort split split_with_sizes squeeze_
+std std_mean stft svd swapaxes_ swapdims_ t_ take take_along_dim tensor_split tensordot threshold
 threshold_ topk trace transpose_ triangular_solve tril tril_ triu triu_ unbind unfold uniform_
 unique unique_consecutive unsqueeze_ var var_mean vsplit xlogy xlogy_
 """
