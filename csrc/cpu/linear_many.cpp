@@ -87,12 +87,46 @@ TL_INLINE void multiply_run(int64_t steps, int lanes, const float* a, const floa
   }
 }
 
+// Whole panels of rows that are neighbours in memory (a transposed x, as in gradients of weights).
+// One panel alone would use 24 bytes of every cache line, so groups of panels are packed together.
+template <class T>
+void pack_neighbours(const T* from, int64_t step, int64_t panels, int64_t depth, const Order& order,
+                     int64_t panel_size, float* to) {
+  constexpr int64_t kGroup = 8, kAhead = 12;  // 192 bytes of a line; lines fetched before use
+  const int64_t lane = order.lane(depth), end = order.padded(depth);
+  for (int64_t p0 = 0; p0 < panels; p0 += kGroup) {
+    const int64_t p1 = min64(panels, p0 + kGroup);
+    for (int64_t e = 0; e < end; ++e) {
+      float* at = to + (order.lanes == 1 ? e : e % kLanes * lane + e / kLanes) * kPanelRows;
+      const T* line = from + e * step;
+      if (e + kAhead < depth)
+        for (int64_t i = p0 * kPanelRows; i < p1 * kPanelRows; i += 64 / sizeof(T))
+          __builtin_prefetch(line + kAhead * step + i);
+      for (int64_t p = p0; p < p1; ++p) {
+        float six[kPanelRows] = {};
+        if (e < depth)
+          for (int i = 0; i < kPanelRows; ++i) six[i] = widen<float>(line[p * kPanelRows + i]);
+        memcpy(at + p * panel_size, six, sizeof six);
+      }
+    }
+  }
+}
+
 // Panels p of 6 rows of x, from row `row0` on: `to` is the place of panel 0.
 void pack_rows(const Linear& l, const Order& order, int64_t row0, int64_t rows, int64_t begin,
                int64_t end, float* to) {
   const int64_t padded = order.padded(l.k), step = l.x.back_stride(1);
   with_float(l.x.dtype, [&]<class T>(T) {
-    for (int64_t p = begin; p < end; ++p) {
+    int64_t p = begin;
+    if (l.x.back_stride(2) == 1 && step != 1 && l.x.ndim == 2) {
+      const int64_t whole = min64(end, rows / kPanelRows);
+      for (int64_t k0 = 0; p < whole && k0 < l.k; k0 += order.run)
+        pack_neighbours(l.x_row<T>(row0 + p * kPanelRows) + k0 * step, step, whole - p,
+                        min64(order.run, l.k - k0), order, padded * kPanelRows,
+                        to + (p * padded + k0) * kPanelRows);
+      p = max64(p, whole);
+    }
+    for (; p < end; ++p) {
       const int lines = static_cast<int>(min64(kPanelRows, rows - p * kPanelRows));
       const T* from = l.x_row<T>(row0 + p * kPanelRows);
       for (int64_t k0 = 0; k0 < l.k; k0 += order.run) {

@@ -35,3 +35,14 @@ def test_strided_rows_and_results():
     assert np.array_equal(linear(x, w).numpy(), want.numpy())
     columns = tl.randn(300, 20).t()
     assert np.array_equal(linear(columns, w).numpy(), linear(columns.contiguous(), w).numpy())
+
+
+@pytest.mark.parametrize("dtype", [tl.f32, tl.f16])
+@pytest.mark.parametrize("k", [5, 255, 300, 520, 1111])
+@pytest.mark.parametrize("m", [200, 203, 389])
+def test_many_neighbouring_rows(m, k, dtype):
+    x, w = tl.randn(k, m).to(dtype).t(), tl.randn(21, k).to(dtype)
+    for rows in (x, x[1:], x[:, 1:]):
+        weight = w[:, : rows.shape[1]]
+        want = linear(rows.contiguous(), weight)
+        assert np.array_equal(linear(rows, weight).numpy(), want.numpy())
