@@ -140,7 +140,7 @@ def test_requirements_of_extras_exist():
 
 
 # Op modules that still allocate or call native code themselves (docs/adr/0017).
-NATIVE_OPS = {"closeness", "elementwise", "elementwise_rows", "index", "sampling", "search"}
+NATIVE_OPS = {"elementwise", "elementwise_rows"}
 
 
 def test_ops_leave_native_code_to_the_call():

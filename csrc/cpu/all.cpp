@@ -13,6 +13,7 @@ void register_copy(KernelTable& t);
 void register_elementwise(KernelTable& t);
 void register_embedding(KernelTable& t);
 void register_index(KernelTable& t);
+void register_mask(KernelTable& t);
 void register_matmul(KernelTable& t);
 void register_norm(KernelTable& t);
 void register_optim(KernelTable& t);
@@ -43,6 +44,7 @@ void register_all(KernelTable& t) {
   register_elementwise(t);
   register_embedding(t);
   register_index(t);
+  register_mask(t);
   register_norm(t);
   register_optim(t);
   register_pad(t);

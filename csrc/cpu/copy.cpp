@@ -295,24 +295,6 @@ const char* copy_blocks(const View& out, const View& x) {
   return nullptr;
 }
 
-const char* copy(const Arg* args, int) {
-  const View &out = *args[0].a, &x = *args[1].a;
-  const View* views[] = {&out, &x};
-  if (const char* error = differ(views, 2)) return error;
-  if (out.dtype == x.dtype) {
-    if (is_block(x.dtype)) return copy_blocks(out, x);
-    copy_words(out, x);
-    return nullptr;
-  }
-  if (is_block(out.dtype) || is_block(x.dtype)) return kNoDtype;
-  ComputeType wide = x.dtype == DType::complex64 ? ComputeType::f32 : compute_type(x.dtype);
-  Conversion forms[] = {writing(out.dtype, wide), reading(x.dtype, wide)};
-  if (x.dtype == DType::complex64 && out.dtype == DType::bool_) forms[1].load = read_truth;
-  if (!forms[0].width || !forms[1].width) return kNoDtype;
-  run_steps(views, forms, 1, nullptr, nullptr);
-  return nullptr;
-}
-
 // x with the axes of the mask (bit i stands for axis i) backwards.
 const char* flip(const Arg* args, int) {
   const View& out = *args[0].a;
@@ -330,6 +312,23 @@ const char* flip(const Arg* args, int) {
 }
 
 }  // namespace
+
+const char* copy_array(const View& out, const View& x) {
+  const View* views[] = {&out, &x};
+  if (const char* error = differ(views, 2)) return error;
+  if (out.dtype == x.dtype) {
+    if (is_block(x.dtype)) return copy_blocks(out, x);
+    copy_words(out, x);
+    return nullptr;
+  }
+  if (is_block(out.dtype) || is_block(x.dtype)) return kNoDtype;
+  ComputeType wide = x.dtype == DType::complex64 ? ComputeType::f32 : compute_type(x.dtype);
+  Conversion forms[] = {writing(out.dtype, wide), reading(x.dtype, wide)};
+  if (x.dtype == DType::complex64 && out.dtype == DType::bool_) forms[1].load = read_truth;
+  if (!forms[0].width || !forms[1].width) return kNoDtype;
+  run_steps(views, forms, 1, nullptr, nullptr);
+  return nullptr;
+}
 
 ComputeType compute_type(DType d) {
   return d == DType::f64         ? ComputeType::f64
@@ -362,6 +361,8 @@ Conversion writing(DType dtype, ComputeType wide) {
   f.wide = static_cast<int16_t>(compute_bytes(wide));
   return f;
 }
+
+static const char* copy(const Arg* args, int) { return copy_array(*args[0].a, *args[1].a); }
 
 void register_copy(KernelTable& t) {
   t.add("copy", "out:out x:in", copy);

@@ -1,43 +1,51 @@
-// Gathering and scattering by arrays of positions over several axes, selection by a mask, filling.
+// Gathering and scattering by arrays of positions over several axes, filling.
+#include "../core/error.h"
+#include "copy.h"
 #include "norm_rows.h"
+#include "words.h"
 
 namespace tl::TL_ISA {
 namespace {
 
-template <class F>
-const char* for_word(DType dtype, F f) {
-  if (is_block(dtype)) return "no kernel for this dtype";
-  switch (bytes_of(dtype)) {
-    case 1:
-      f.template operator()<uint8_t>();
-      return nullptr;
-    case 2:
-      f.template operator()<uint16_t>();
-      return nullptr;
-    case 4:
-      f.template operator()<uint32_t>();
-      return nullptr;
-    default:
-      f.template operator()<uint64_t>();
-      return nullptr;
+// --- positions over k axes: indices is (k, n), row j for axis `axis` + j, or (n) for one axis, in
+// i64 or i32; negative ones count from the end
+
+struct Positions {
+  const View& indices;
+  int64_t axis, k, n, row, step;
+  Positions(const View& given, int64_t first)
+      : indices(given),
+        axis(first),
+        k(given.ndim == 2 ? given.shape[0] : 1),
+        n(given.back(1)),
+        row(given.back_stride(2)),
+        step(given.back_stride(1)) {}
+};
+
+template <class Index>
+const char* outside(const View& x, const Positions& p) {
+  for (int64_t i = 0; i < p.k * p.n; ++i) {
+    const int64_t at = p.indices.ptr<Index>()[i / p.n * p.row + i % p.n * p.step];
+    const int axis = static_cast<int>(p.axis + i / p.n);
+    if (at < -x.shape[axis] || at >= x.shape[axis])
+      return fail("expected an index inside shape %s, got %lld for axis %d", ShapeText(x).text,
+                  static_cast<long long>(at), axis);
   }
+  return nullptr;
 }
 
-// --- positions over k leading axes: indices is (k, n) contiguous i64, row j for axis j; negative
-// ones count from the end
-
 // offsets[i]: where position i lies in x, in elements. Null, or that there is none.
-const char* locate(const View& x, const View& indices, int64_t* offsets) {
-  const int64_t k = indices.shape[0], n = indices.shape[1];
+template <class Index>
+const char* locate(const View& x, const Positions& p, int64_t* offsets) {
   bool bad = false;
-  parallel_for(n, 8192, [&](int64_t begin, int64_t end, int) {
+  parallel_for(p.n, 8192, [&](int64_t begin, int64_t end, int) {
     for (int64_t i = begin; i < end; ++i) offsets[i] = 0;
-    for (int64_t j = 0; j < k; ++j) {
-      const int64_t *row = indices.ptr<int64_t>() + j * n, size = x.shape[j];
-      const int64_t stride = x.strides[j];
+    for (int64_t j = 0; j < p.k; ++j) {
+      const Index* row = p.indices.ptr<Index>() + j * p.row;
+      const int64_t size = x.shape[p.axis + j], stride = x.strides[p.axis + j];
       uint64_t outside = 0;
       for (int64_t i = begin; i < end; ++i) {
-        const int64_t at = row[i] + (row[i] < 0 ? size : 0);
+        const int64_t given = row[i * p.step], at = given + (given < 0 ? size : 0);
         const bool off = static_cast<uint64_t>(at) >= static_cast<uint64_t>(size);
         outside |= off;
         offsets[i] += off ? 0 : at * stride;
@@ -45,7 +53,7 @@ const char* locate(const View& x, const View& indices, int64_t* offsets) {
       if (outside) __atomic_store_n(&bad, true, __ATOMIC_RELAXED);
     }
   });
-  return bad ? "index out of range" : nullptr;
+  return bad ? outside<Index>(x, p) : nullptr;
 }
 
 // m times: one[i * os] meets many[i * ms].
@@ -90,28 +98,33 @@ void add_move(std::byte* one, int64_t os, std::byte* many, int64_t ms, int64_t m
 
 // Positions in order for each piece of the rest, so that of equal positions the last one wins (or
 // all are added in order) and every target is one thread's; reading is split along positions.
-const char* move_indexed(const View& one, const View& many, const View& indices, bool reading,
-                         Move move) {
-  if (indices.dtype != DType::i64 || indices.ndim != 2 || !indices.contiguous() ||
-      indices.shape[0] > one.ndim)
-    return "indices must be a contiguous (k, n) array of i64";
-  const int64_t n = indices.shape[1];
-  const int k = static_cast<int>(indices.shape[0]);
-  bool fits = many.dtype == one.dtype && many.ndim == one.ndim - k + 1 && many.shape[0] == n;
+const char* move_indexed(const View& one, const View& many, const View& indices, int64_t axis,
+                         bool reading, Move move) {
+  const Positions p(indices, axis);
+  const int64_t n = p.n;
+  if ((indices.dtype != DType::i64 && indices.dtype != DType::i32) || indices.ndim < 1 ||
+      indices.ndim > 2)
+    return "indices must be a (k, n) or (n) array of i64 or i32";
+  if (p.axis < 0 || p.axis > one.ndim || p.k > one.ndim - p.axis)
+    return "indices must be for axes that are there";
+  bool fits = many.dtype == one.dtype && many.ndim == one.ndim - p.k + 1 && many.shape[p.axis] == n;
   Walk<2> rest;
-  for (int i = k; fits && i < one.ndim; ++i) {
-    fits = many.shape[i - k + 1] == one.shape[i];
-    rest.axis(one.shape[i], {one.strides[i], many.strides[i - k + 1]});
+  for (int i = 0; fits && i < one.ndim; ++i) {
+    if (i >= p.axis && i < p.axis + p.k) continue;
+    const int64_t beside = i < p.axis ? i : i - p.k + 1;
+    fits = many.shape[beside] == one.shape[i];
+    rest.axis(one.shape[i], {one.strides[i], many.strides[beside]});
   }
-  if (!fits) return "values must be (n, rest of the axes)";
+  if (!fits) return "values must be of the shape without the axes, but with n in their place";
   // Without indexed axes n can be any number.
   Scratch memory(n < int64_t{1} << 56 ? (n + 1) * sizeof(int64_t) : SIZE_MAX);
   int64_t* offsets = memory.as<int64_t>();
   if (!offsets) return "out of memory";
-  if (const char* error = locate(one, indices, offsets)) return error;
+  const auto find = indices.dtype == DType::i64 ? locate<int64_t> : locate<int32_t>;
+  if (const char* error = find(one, p, offsets)) return error;
   if (n == 0 || rest.count == 0) return nullptr;
   int64_t length = 1, os = 1, ms = 1;
-  const int64_t row = many.strides[0], bytes = bytes_of(one.dtype);
+  const int64_t row = many.strides[p.axis], bytes = bytes_of(one.dtype);
   if (rest.ndim > 0) {
     const int d = --rest.ndim;
     length = rest.shape[d], os = rest.strides[0][d], ms = rest.strides[1][d];
@@ -149,29 +162,25 @@ const char* move_indexed(const View& one, const View& many, const View& indices,
   return nullptr;
 }
 
-// out[i, …] = x[indices[0, i], …, indices[k - 1, i], …]
+// out[…, i, …] = x[…, indices[0, i], …, indices[k - 1, i], …]
 const char* index(const Arg* args, int) {
   const View &out = *args[0].a, &x = *args[1].a;
   const char* error = nullptr;
   const char* none = for_word(x.dtype, [&]<class Word>() {
-    error = move_indexed(x, out, *args[2].a, true, read_move<Word>);
+    error = move_indexed(x, out, *args[2].a, args[3].i, true, read_move<Word>);
   });
   return none ? none : error;
 }
 
-// out[indices…] = values, in order: of equal indices the last one wins.
-const char* index_put(const Arg* args, int) {
-  const View &out = *args[0].a, &values = *args[1].a;
+const char* write(const View& out, const View& indices, const View& values, int64_t axis) {
   const char* error = nullptr;
   const char* none = for_word(out.dtype, [&]<class Word>() {
-    error = move_indexed(out, values, *args[2].a, false, write_move<Word>);
+    error = move_indexed(out, values, indices, axis, false, write_move<Word>);
   });
   return none ? none : error;
 }
 
-// out[indices…] += values, in order.
-const char* index_put_add(const Arg* args, int) {
-  const View& out = *args[0].a;
+const char* add(const View& out, const View& indices, const View& values, int64_t axis) {
   Move move = nullptr;
   switch (out.dtype) {
     case DType::f32:
@@ -187,123 +196,34 @@ const char* index_put_add(const Arg* args, int) {
       move = add_move<int8_t>;
       break;
     default:  // integers of both signs wrap alike
-      if (!is_integral(out.dtype)) return fail("index_put: no code for %s", row(out.dtype).name);
+      if (!is_integral(out.dtype)) return "no kernel for this dtype";
       move = bytes_of(out.dtype) == 1   ? add_move<uint8_t>
              : bytes_of(out.dtype) == 2 ? add_move<uint16_t>
              : bytes_of(out.dtype) == 4 ? add_move<uint32_t>
                                         : add_move<uint64_t>;
   }
-  return move_indexed(out, *args[1].a, *args[2].a, false, move);
+  return move_indexed(out, values, indices, axis, false, move);
 }
 
-// --- masks: contiguous bool arrays, counted in chunks first, so that every chunk knows where its
-// elements go
-
-constexpr int64_t kChunk = 16384;
-
-int64_t chunks_of(const View& mask) { return (mask.size() + kChunk - 1) / kChunk; }
-
-bool is_mask(const View& mask) { return mask.dtype == DType::bool_ && mask.contiguous(); }
-
-// out[c]: true elements before chunk c; the last one counts all.
-const char* mask_counts(const Arg* args, int) {
-  const View &out = *args[0].a, &mask = *args[1].a;
-  const int64_t n = mask.size(), chunks = chunks_of(mask);
-  if (!is_mask(mask) || out.dtype != DType::i64 || !out.contiguous() || out.size() != chunks + 1)
-    return "expected a contiguous bool array and an i64 out for its chunks of 16384 and one more";
-  int64_t* counts = out.ptr<int64_t>();
-  parallel_for(chunks, 2, [&](int64_t begin, int64_t end, int) {
-    for (int64_t c = begin; c < end; ++c) {
-      const uint8_t* p = mask.ptr<uint8_t>() + c * kChunk;
-      const int64_t m = n - c * kChunk < kChunk ? n - c * kChunk : kChunk;
-      int found = 0;
-      for (int64_t i = 0; i < m; ++i) found += p[i] != 0;
-      counts[c + 1] = found;
-    }
-  });
-  counts[0] = 0;
-  for (int64_t c = 0; c < chunks; ++c) counts[c + 1] += counts[c];
-  return nullptr;
-}
-
-bool counts_fit(const View& counts, const View& mask) {
-  return counts.dtype == DType::i64 && counts.contiguous() && counts.size() == chunks_of(mask) + 1;
-}
-int64_t total_of(const View& counts) { return counts.ptr<int64_t>()[counts.size() - 1]; }
-
-// fn(i, place): element i of the mask is the place-th true one, place < room. The counts were made
-// by another call, and may lie in what is written: what they allow is checked again.
-template <class F>
-TL_INLINE const char* each_true(const View& mask, const View& counts, int64_t room, const F& fn) {
-  const int64_t n = mask.size();
-  bool bad = false;
-  parallel_for(chunks_of(mask), 1, [&](int64_t begin, int64_t end, int) {
-    for (int64_t c = begin; c < end; ++c) {
-      const uint8_t* p = mask.ptr<uint8_t>();
-      int64_t place = counts.ptr<int64_t>()[c];
-      const int64_t limit = counts.ptr<int64_t>()[c + 1];
-      const int64_t last = n < (c + 1) * kChunk ? n : (c + 1) * kChunk;
-      bool wrong = place < 0 || limit > room;
-      for (int64_t i = c * kChunk; i < last && !wrong; ++i) {
-        if (!p[i]) continue;
-        wrong = place >= limit;
-        if (!wrong) fn(i, place++);
-      }
-      if (wrong) __atomic_store_n(&bad, true, __ATOMIC_RELAXED);
-    }
-  });
-  return bad ? "the counts are not those of the mask" : nullptr;
-}
-
-// The positions of the true elements, (ndim, count), in row-major order.
-const char* nonzero(const Arg* args, int) {
-  const View &out = *args[0].a, &x = *args[1].a, &counts = *args[2].a;
-  if (!is_mask(x) || !out.contiguous() || !counts_fit(counts, x) || out.ndim != 2 ||
-      out.shape[0] != x.ndim || out.shape[1] != total_of(counts) || out.dtype != DType::i64)
-    return "expected a contiguous bool array, its counts, and an out (ndim, count)";
-  const int64_t room = out.shape[1];
-  return each_true(x, counts, room, [&](int64_t i, int64_t place) {
-    int64_t rest = i;
-    for (int axis = x.ndim - 1; axis > 0; --axis) {
-      out.ptr<int64_t>()[axis * room + place] = rest % x.shape[axis];
-      rest /= x.shape[axis];
-    }
-    if (x.ndim) out.ptr<int64_t>()[place] = rest;
-  });
-}
-
-// out (count): the elements of x (contiguous, of the mask's shape) where the mask is true.
-const char* masked_select(const Arg* args, int) {
-  const View &out = *args[0].a, &x = *args[1].a, &mask = *args[2].a, &counts = *args[3].a;
-  if (!is_mask(mask) || !counts_fit(counts, mask) || !same_shape(x, mask) || !x.contiguous() ||
-      !out.contiguous() || out.size() != total_of(counts) || out.dtype != x.dtype)
-    return "expected x and a contiguous mask of one shape, and an out for what is true";
-  const char* error = nullptr;
-  const char* none = for_word(x.dtype, [&]<class Word>() {
-    error = each_true(mask, counts, out.size(),
-                      [&](int64_t i, int64_t place) { out.ptr<Word>()[place] = x.ptr<Word>()[i]; });
-  });
-  return none ? none : error;
-}
-
-// out (contiguous, of the mask's shape) takes the elements of `source` in order where the mask is
-// true.
-const char* masked_scatter(const Arg* args, int) {
-  const View &out = *args[0].a, &mask = *args[1].a, &counts = *args[2].a, &source = *args[3].a;
-  if (!is_mask(mask) || !counts_fit(counts, mask) || !same_shape(out, mask) || !out.contiguous() ||
-      !source.contiguous() || source.dtype != out.dtype)
-    return "expected out and a contiguous mask of one shape, and a contiguous source";
-  if (source.size() < total_of(counts)) {
-    return fail("masked_scatter: expected a source of at least %lld elements, got %lld",
-                static_cast<long long>(total_of(counts)), static_cast<long long>(source.size()));
+// out = x with values at the positions, in order: of equal ones the last one wins, or all are
+// added, those of halves in f32.
+const char* index_put(const Arg* args, int) {
+  const View &out = *args[0].a, &x = *args[1].a, &indices = *args[2].a, &values = *args[3].a;
+  const int64_t axis = args[5].i;
+  if (x.dtype != out.dtype || values.dtype != out.dtype) return "expected equal dtypes";
+  if (args[4].i && (out.dtype == DType::f16 || out.dtype == DType::bf16)) {
+    const Converted wide(x, DType::f32), given(values, DType::f32);
+    if (wide.error || given.error) return wide.error ? wide.error : given.error;
+    const char* error = add(wide.view, indices, given.view, axis);
+    return error ? error : copy_array(out, wide.view);
   }
-  const char* error = nullptr;
-  const char* none = for_word(out.dtype, [&]<class Word>() {
-    error = each_true(mask, counts, source.size(), [&](int64_t i, int64_t place) {
-      out.ptr<Word>()[i] = source.ptr<Word>()[place];
-    });
-  });
-  return none ? none : error;
+  if (const char* error = copy_array(out, x)) return error;
+  return (args[4].i ? add : write)(out, indices, values, axis);
+}
+
+// The same in place, without sums.
+const char* index_write(const Arg* args, int) {
+  return write(*args[0].a, *args[1].a, *args[2].a, args[3].i);
 }
 
 // out[i] = start + i * step along a contiguous vector; integers exactly, floats in double.
@@ -343,13 +263,9 @@ const char* arange(const Arg* args, int) {
 }  // namespace
 
 void register_index(KernelTable& t) {
-  t.add("index", "out:out x:in indices:in", index);
-  t.add("index_put", "out:inout values:in indices:in", index_put);
-  t.add("index_put_add", "out:inout values:in indices:in", index_put_add);
-  t.add("mask_counts", "out:out mask:in", mask_counts);
-  t.add("nonzero", "out:out x:in counts:in", nonzero);
-  t.add("masked_select", "out:out x:in mask:in counts:in", masked_select);
-  t.add("masked_scatter", "out:inout mask:in counts:in source:in", masked_scatter);
+  t.add("index", "out:out x:in indices:in axis:i", index);
+  t.add("index_put", "out:out x:in indices:in values:in add:i axis:i", index_put);
+  t.add("index_write", "out:inout indices:in values:in axis:i", index_write);
   t.add("arange", "out:out start:f step:f", arange);
 }
 

@@ -115,6 +115,27 @@ def unwrap(value: Any, where: object = "") -> Any:
     raise DTypeError(f"{name}: {said}" if name else said)
 
 
+def borrowed(value: Any, where: object = "") -> Tensor:
+    """A Tensor on what a foreign array holds."""
+    return wrap(unwrap(value, where))
+
+
+def assigned_to(x: Tensor, value: Any) -> Tensor:
+    """What is no tensor and is assigned into `x`, as one."""
+    if isinstance(value, (bool, int, float, complex)):
+        return wrap(_native.Array.full((), value, x._array.dtype))
+    if not isinstance(value, (list, tuple)):
+        return borrowed(value)
+    from .factories import tensor
+
+    return tensor(value)
+
+
+def share_memory(a: Tensor, b: Tensor) -> bool:
+    """Whether two tensors lie in one storage, wherever in it."""
+    return a._array.storage_id == b._array.storage_id
+
+
 def _import(name: str) -> Any:
     try:
         return __import__(name)

@@ -40,6 +40,9 @@ class Tensor(Gradients, Casts, Protocols, FurtherMethods, _native.TensorBase, Me
     _index: int  # which output of the node it is
     _base: Tensor | None  # for a view: the tensor whose memory it shares
     _views: list[Any] | None  # weak references to the views of it
+    # `x[key]` and `x[key] = value` with arrays in the key; tallow.ops puts them here.
+    _get: Any
+    _put: Any
 
     def __new__(cls, *data: Any, device: Device | str | None = None, **_: Any) -> Tensor:
         """PyTorch's constructor: an unset f32 tensor of sizes `(2, 3)`, or of values `([2, 3])`.
@@ -258,9 +261,8 @@ class Tensor(Gradients, Casts, Protocols, FurtherMethods, _native.TensorBase, Me
     def __getitem__(self, key: Any) -> Tensor:
         array = self._array.basic_index(key)
         if array is None:
-            from .indexing import get
-
-            return get(self, key)
+            taken: Tensor = self._get(key)
+            return taken
         out = wrap(array)
         if not _MODE.inference:
             link(out, self)
@@ -273,14 +275,12 @@ class Tensor(Gradients, Casts, Protocols, FurtherMethods, _native.TensorBase, Me
     def __setitem__(self, key: Any, value: Any) -> None:
         array = self._array.basic_index(key)
         if array is None:
-            from .indexing import put
-
-            put(self, key, value)
+            self._put(key, value)
             return
         if not isinstance(value, Tensor):
-            from .indexing import source_of
+            from .borrowing import assigned_to
 
-            value = wrap(source_of(value, self))
+            value = assigned_to(self, value)
         recorded = self._node is not None or value._node is not None
         if not (recorded or (self._base is not None and is_hidden(self))):
             array.assign(value._array)

@@ -142,7 +142,7 @@ def _calls():
     yield "a long view", "conv_input_grad", (f(1, 1, 4), f(1, 1, 1), taps, None, *NEAR)
     no_axes = f(0, 1, dtype="i64").expand([0, 2**59])
     many = f(1).expand([2**60])
-    yield "a long view", "index_put", (f(), many, no_axes)
+    yield "a long view", "index_write", (f(), no_axes, many, 0)
     # A reach that overflows, or a division by what overflows to 0.
     reach = (1, 1, 2**30, 1, 1, 1, 0, 0, 0, 1, 1, 2**30)
     yield "a far reach", "max_pool", (f(1, 1, 1), f(1, 1, 4), *reach)

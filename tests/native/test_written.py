@@ -59,7 +59,7 @@ def test_an_output_written_in_part_is_seen(monkeypatch):
 
 
 def test_an_output_that_is_read_is_seen(monkeypatch):
-    found = declared(monkeypatch, "index_put_add", "out:out values:in indices:in")
+    found = declared(monkeypatch, "index_write", "out:out indices:in values:in axis:i")
     assert any("not all of it was written" in line for line in found)
 
 

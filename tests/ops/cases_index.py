@@ -1,4 +1,4 @@
-"""Cases of the rows in tallow.ops.index, tallow.ops.scatter and tallow.ops.index_axis."""
+"""Cases of the ops in tallow.ops.index, mask, scatter and index_axis."""
 
 import numpy as np
 
@@ -64,12 +64,32 @@ COMBINES = Case(
 )
 
 
-def taken(x, indices):
-    return x[tuple(indices)]
+def key_of(indices, axis):
+    rows = tuple(indices) if indices.ndim == 2 else (indices,)
+    return (*[slice(None)] * axis, *rows)
 
 
-def placed(x, indices, values, accumulate=False):
-    return x.index_put(tuple(indices), values, accumulate)
+def taken(x, indices, axis=0):
+    return x[key_of(indices, axis)]
+
+
+def placed(x, indices, values, accumulate=False, axis=0):
+    x = x.clone()
+    if not accumulate:
+        x[key_of(indices, axis)] = values
+        return x
+    k = indices.shape[0] if indices.ndim == 2 else 1
+    front = x.movedim(tuple(range(axis, axis + k)), tuple(range(k)))
+    out = front.index_put(key_of(indices, 0), values.movedim(axis, 0), accumulate)
+    return out.movedim(tuple(range(k)), tuple(range(axis, axis + k)))
+
+
+def counts_of(mask):
+    return np.array([0, mask.sum()] if mask.size else [0])
+
+
+def masks(d):
+    return [(mask, counts_of(mask)) for mask in (d.bools((4, 5)), d.bools((0, 3)), d.bools(()))]
 
 
 def embedding_grad(g, ids, num_rows, padding_idx=None):
@@ -149,6 +169,8 @@ CASES = {
         lambda d: [
             d(d.x((4, 5)), d.ints((2, 3), -4, 4)),
             d(d.x((4, 5, 2)), d.ints((1, 6), -4, 4)),
+            d(d.x((2, 4, 3)), d.ints((6,), -4, 4), 1),
+            d(d.x((2, 4, 5, 3)), d.ints((2, 6), -4, 4), 1),
         ],
         dtypes=EVERY,
         torch=taken,
@@ -158,9 +180,45 @@ CASES = {
             d(d.x((4, 5)), d.permutation(4)[None, :3], d.x((3, 5))),
             d(d.x((4, 5)), d.ints((2, 6), -4, 4), d.x((6,)), True),
             d(d.x((4, 3, 2)), d.ints((1, 6), -4, 4), d.x((6, 3, 2)), True),
+            d(d.x((2, 4, 3)), d.permutation(4)[:3], d.x((2, 3, 3)), axis=1),
+            d(d.x((2, 4, 3)), d.ints((6,), -4, 4), d.x((2, 6, 3)), True, 1),
         ],
         dtypes=EVERY,
         torch=placed,
+    ),
+    "nn.index_put_": Case(  # its result is None: tests/ops/test_indexing.py looks at the target
+        lambda d: [d(d.x((4, 5)), d.ints((2, 3), -4, 4), d.x((3,)), 0)],
+        dtypes=EVERY,
+        torch=False,
+        gradient=False,
+        hypothesis=False,
+    ),
+    "nn.mask_counts": Case(
+        lambda d: [d(mask) for mask, _ in masks(d)],
+        dtypes=("bool",),
+        torch=False,
+        numpy=counts_of,
+        gradient=False,
+        layouts=False,
+        hypothesis=False,
+    ),
+    "nn.nonzero": Case(
+        lambda d: [d(*pair) for pair in masks(d)],
+        dtypes=("bool",),
+        torch=False,
+        numpy=lambda mask, _counts: (
+            np.array(np.nonzero(mask)) if mask.ndim else np.zeros((0, mask.sum()), int)
+        ),
+        gradient=False,
+        layouts=False,
+        hypothesis=False,
+    ),
+    "nn.masked_select": Case(
+        lambda d: [d(d.x(pair[0].shape), *pair) for pair in masks(d)],
+        dtypes=EVERY,
+        torch=lambda x, mask, _counts: x.masked_select(mask),
+        layouts=False,
+        hypothesis=False,
     ),
     "index_put": Case(
         lambda d: [

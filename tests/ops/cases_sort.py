@@ -37,6 +37,15 @@ def sorted_x(d, shape):
 
 
 ORDER = [name for name in ALL if name != "bool"]
+
+
+def places(edges, values, _sorter, right):
+    side = "right" if right else "left"
+    rows = np.broadcast_to(edges, (len(values), edges.shape[-1]))
+    pairs = zip(rows, values, strict=True)
+    return np.array([np.searchsorted(row, wanted, side) for row, wanted in pairs])
+
+
 CASES = {
     "sort": Case(
         lambda d: [*lines(d), *lines(d, descending=True), d(d.x((6, 7)), stable=True)], dtypes=ORDER
@@ -108,6 +117,26 @@ CASES = {
         ],
         dtypes=NUMBERS,
         gradient=False,
+        hypothesis=False,
+    ),
+    "nn.searchsorted": Case(
+        lambda d: [
+            d(sorted_x(d, (9,)), d.x((3, 4)), None, False),
+            d(sorted_x(d, (3, 9)), d.x((3, 4)), np.tile(np.arange(9), (3, 1)), True),
+        ],
+        dtypes=NUMBERS,
+        torch=False,
+        numpy=places,
+        gradient=False,
+        hypothesis=False,
+    ),
+    "nn.row_order": Case(
+        lambda d: [d(d.x((9, 2), 0, 2)), d(d.x((0, 3)))],
+        dtypes=ALL,
+        torch=False,
+        numpy=lambda rows: np.lexsort(rows.T[::-1]),
+        gradient=False,
+        layouts=False,
         hypothesis=False,
     ),
     "bucketize": Case(

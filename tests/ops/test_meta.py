@@ -9,7 +9,8 @@ from tallow.errors import DeviceError
 # What these give depends on values; where it does, they say so.
 BY_VALUE = {
     "allclose", "equal", "nonzero", "argwhere", "masked_select", "index_put", "repeat_interleave",
-    "unique", "unique_consecutive", "bincount", "one_hot", "ctc_loss",
+    "unique", "unique_consecutive", "bincount", "one_hot", "ctc_loss", "nn.nonzero",
+    "nn.masked_select",
 }  # fmt: skip
 
 

@@ -118,6 +118,11 @@ def alias(x: Tensor) -> Tensor:
     return out
 
 
+def bare(x: Tensor) -> Tensor:
+    """Another tensor on the same array, without history."""
+    return wrap(x._array)
+
+
 def edge_of(x: Any) -> Edge:
     """The edge to the node of `x`, None when it needs no gradient."""
     return None if x._node is None else (x._node, x._index)

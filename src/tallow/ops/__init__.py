@@ -12,6 +12,7 @@ from types import ModuleType as _ModuleType
 from typing import Any
 
 from ..registry import OPS, install, when_missing
+from ..tensor import Tensor as _Tensor
 from . import (
     activation,
     attention,
@@ -66,6 +67,18 @@ def open_all() -> None:
         _import_module(f".{module}", __name__)
 
 
+def _when_used(name: str) -> Any:
+    """The method `_name` of Tensor: `name` of the module subscript, loaded when it is used."""
+
+    def method(x: Any, *args: Any) -> Any:
+        function = getattr(_import_module(".subscript", __name__), name)
+        setattr(_Tensor, f"_{name}", function)
+        return function(x, *args)
+
+    return method
+
+
+_Tensor._get, _Tensor._put = _when_used("get"), _when_used("put")
 _make_way()
 _sys.modules[__name__].__class__ = _Ops
 when_missing(_open, MODULES, METHODS.split())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..dtype import f64
 from ..errors import ArgumentError, DTypeError, expect
-from ..registry import op, primitive
+from ..registry import op
 from ..tensor import Tensor
 
 
@@ -33,15 +33,16 @@ def isclose(
     return out | (near.isfinite() & (near <= goal.abs() * rtol + atol))
 
 
-@primitive
+@op
 def allclose(
     x: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
 ) -> bool:
     """Whether all elements are close (see `isclose`)."""
-    return bool(isclose(x, other, rtol, atol, equal_nan).all().item())
+    close = isclose(x.detach(), other.detach(), rtol, atol, equal_nan)
+    return bool(close.all().item())
 
 
-@primitive
+@op
 def equal(x: Tensor, other: Tensor) -> bool:
     """Whether shape and every element are equal; NaN differs from itself."""
     return x.shape == other.shape and bool(x.eq(other).all().item())

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from .. import _native
+from typing import Any
+
 from ..dtype import f32, i64
 from ..errors import expect
-from ..registry import primitive
-from ..tensor import Tensor, wrap
-
-_sample = _native.kernel("sample")
+from ..registry import op
+from ..tensor import Tensor
 
 
-@primitive
+@op
 def sample(
     logits: Tensor,
     history: Tensor,
@@ -29,15 +28,26 @@ def sample(
     In llama.cpp's order: penalties, top_k (0 off), top_p (1 off), min_p (0 off), temperature (0:
     the largest logit), then the inverse distribution function at `random` in [0, 1).
     """
+    ...
+
+
+@sample.check
+def _(logits: Tensor, history: Tensor, *_: Any) -> None:
     expect(
         logits.ndim == 1 and logits.dtype is f32,
         sample,
         "logits (vocabulary,) of f32",
         (logits.shape, logits.dtype.name),
     )
-    out = _native.Array.empty((), i64.code)
-    _sample(
-        out, logits._array, history._array, float(temperature), top_k, float(top_p), float(min_p),
-        float(repetition), float(frequency), float(presence), float(random),
-    )  # fmt: skip
-    return wrap(out)
+
+
+@sample.out
+def _(logits: Tensor, history: Tensor, *_: Any) -> Any:
+    return (), i64
+
+
+@sample.kernel("sample")
+def _(
+    logits: Tensor, history: Tensor, temperature: float, top_k: int, *numbers: float
+) -> tuple[Any, ...]:
+    return logits, history, float(temperature), top_k, *map(float, numbers)

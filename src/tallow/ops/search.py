@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from .. import _native
 from ..dtype import i32 as _i32
 from ..dtype import i64
 from ..errors import ArgumentError, DTypeError, NoKernelError, expect
 from ..factories import arange, full, ones, tensor, zeros
-from ..registry import op, primitive
-from ..tensor import Tensor, has_values, unwrap_tensor, wrap
+from ..numeric import promote_types, result_type
+from ..registry import op
+from ..tensor import Tensor, has_values, unwrap_tensor
 from .shape import axis_of
 from .sort import sort
 
@@ -62,6 +62,20 @@ def _rows_of(x: Tensor, dim: int, where: object) -> tuple[Tensor, int]:
     return first.reshape(n, m).contiguous(), axis
 
 
+@op(name="nn.row_order")
+def row_order(rows: Tensor) -> Tensor:
+    """The order (n,) of contiguous rows (n, m): the first column decides first, then their own."""
+    ...
+
+
+@row_order.out
+def _(rows: Tensor) -> Any:
+    return rows.shape[:1], i64
+
+
+row_order.kernel("row_order")
+
+
 @op
 def unique(
     x: Tensor,
@@ -82,10 +96,7 @@ def unique(
         picked: Any = values
     else:
         rows, axis = _rows_of(x, dim, unique)
-        made = _native.Array.empty((rows.shape[0],), i64.code)
-        if rows.shape[0]:
-            _native.call("row_order", made, rows._array)
-        order = wrap(made)
+        order = row_order(rows)
         rows = rows.index_select(0, order)
         picked = x.index_select(axis, order) if x.ndim else x.reshape(1)
     first, run, counts = _runs(_starts(rows))
@@ -130,28 +141,46 @@ def _right(right: bool, side: str | None, where: object) -> bool:
     return side == "right"
 
 
-def _search(
-    edges: Tensor, values: Any, right: bool, sorter: Tensor | None, out_int32: bool, where: object
-) -> Tensor:
-    sequence = unwrap_tensor(edges, where)
+@op(name="nn.searchsorted")
+def _places(edges: Tensor, values: Tensor, sorter: Tensor | None, right: bool) -> Tensor:
+    """`searchsorted` (i64) of plain dtypes, compared in their common one."""
+    ...
+
+
+@_places.check
+def _(edges: Tensor, values: Tensor, sorter: Tensor | None, right: bool) -> None:
+    where = searchsorted
     expect(edges.ndim > 0, where, "a sorted sequence of at least one axis", "a 0-d tensor")
-    if not isinstance(values, Tensor):
-        wide = isinstance(values, float) and edges.dtype.kind != "f"
-        values = tensor(values) if wide else tensor(values, dtype=edges.dtype)
     plain = edges.dtype.kind in "buif" and values.dtype.kind in "buif"
     expect(plain, where, "plain dtypes", (edges.dtype.name, values.dtype.name), DTypeError)
-    code = _native.promote_types(sequence.dtype, values._array.dtype)
     fits = edges.ndim == 1 or edges.shape[:-1] == values.shape[:-1]
     expect(fits, where, f"values of leading shape {edges.shape[:-1]}", values.shape)
-    order = None
     if sorter is not None:
         good = sorter.dtype is i64 and sorter.shape == edges.shape
         expect(good, where, f"a sorter of shape {edges.shape} in i64", sorter.shape, ArgumentError)
-        order = sorter._array
-    out = _native.Array.empty(values.shape, i64.code)
-    wanted = values._array.cast(code)
-    _native.call("searchsorted", out, sequence.cast(code), wanted, order, int(right))
-    return wrap(out.cast(_i32.code) if out_int32 else out)
+
+
+@_places.out
+def _(edges: Tensor, values: Tensor, sorter: Tensor | None, right: bool) -> Any:
+    return values.shape, i64
+
+
+@_places.kernel("searchsorted")
+def _(edges: Tensor, values: Tensor, sorter: Tensor | None, right: bool) -> tuple[Any, ...]:
+    if edges.dtype is not values.dtype:
+        dtype = promote_types(edges.dtype, values.dtype)
+        edges, values = edges.to(dtype), values.to(dtype)
+    return edges, values, sorter, int(right)
+
+
+def _search(
+    edges: Tensor, values: Any, right: bool, sorter: Tensor | None, out_int32: bool
+) -> Tensor:
+    if not isinstance(values, Tensor):
+        wide = isinstance(values, float) and edges.dtype.kind != "f"
+        values = tensor(values) if wide else tensor(values, dtype=edges.dtype)
+    out: Tensor = _places(edges.detach(), values.detach(), sorter, right)
+    return out.to(_i32) if out_int32 else out
 
 
 @op
@@ -169,7 +198,7 @@ def searchsorted(
     `right` (or side="right"): behind them. `sorter`: the order that sorts the sequence.
     """
     after = _right(right, side, searchsorted)
-    return _search(sorted_sequence, input, after, sorter, out_int32, searchsorted)
+    return _search(sorted_sequence, input, after, sorter, out_int32)
 
 
 @op
@@ -178,7 +207,7 @@ def bucketize(
 ) -> Tensor:
     """The number of sorted `boundaries` (a vector) below each of `input` (`right`: or equal)."""
     expect(boundaries.ndim == 1, bucketize, "boundaries as a vector", boundaries.shape)
-    return _search(boundaries, input, right, None, out_int32, bucketize)
+    return _search(boundaries, input, right, None, out_int32)
 
 
 @op
@@ -192,12 +221,12 @@ def isin(
     """Whether each of `elements` is among `test_elements`; `invert`: whether it is not."""
     x = elements.detach() if isinstance(elements, Tensor) else tensor(elements)
     tested = test_elements.detach() if isinstance(test_elements, Tensor) else tensor(test_elements)
-    code = _native.result_type(x._array, tested._array, "isin")
-    x, tested = wrap(x._array.cast(code)), wrap(tested._array.cast(code)).reshape(-1)
+    dtype = result_type(x, tested)
+    x, tested = x.to(dtype), tested.to(dtype).reshape(-1)
     if not tested.numel():
         return full(x.shape, invert, "bool")
     ordered = sort(tested, 0).values
-    at = _search(ordered, x, False, None, False, isin).clamp(0, tested.numel() - 1)
+    at = _search(ordered, x, False, None, False).clamp(0, tested.numel() - 1)
     found = ordered.take(at).eq(x)
     return found.logical_not() if invert else found
 
@@ -205,22 +234,27 @@ def isin(
 # --- counting -------------------------------------------------------------------------------------
 
 
-@primitive
+@op
 def bincount(x: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
     """How often each number from 0 on comes in the vector `x` (i64), or the sums of `weights`."""
-    unwrap_tensor(x, bincount)
-    expect(x.ndim == 1 and x.dtype.kind in "iu", bincount, "a vector of integers", x.shape)
-    expect(minlength >= 0, bincount, "minlength of at least 0", minlength, ArgumentError)
     whole = x.to(i64)
     low, high = (int(whole.amin()), int(whole.amax())) if x.numel() else (0, -1)
     expect(low >= 0, bincount, "numbers of at least 0", low, ArgumentError)
     size = max(high + 1, minlength)
     if weights is None:
         return zeros(size, dtype=i64).index_add(0, whole, ones(1, dtype=i64).expand(x.shape))
-    expect(weights.shape == x.shape, bincount, f"weights of shape {x.shape}", weights.shape)
     kept = weights.detach()
     kept = kept if kept.dtype.name in ("f32", "f64") else kept.to("f64")
     return zeros(size, dtype=kept.dtype).index_add(0, whole, kept)
+
+
+@bincount.check
+def _(x: Tensor, weights: Tensor | None, minlength: int) -> None:
+    unwrap_tensor(x, bincount)
+    expect(x.ndim == 1 and x.dtype.kind in "iu", bincount, "a vector of integers", x.shape)
+    expect(minlength >= 0, bincount, "minlength of at least 0", minlength, ArgumentError)
+    if weights is not None:
+        expect(weights.shape == x.shape, bincount, f"weights of shape {x.shape}", weights.shape)
 
 
 def _range(
@@ -238,7 +272,7 @@ def _range(
 def _counted(x: Tensor, edges: Tensor, weight: Tensor | None) -> Tensor:
     """Counts of `x` between the edges, the last of which belongs to its bin."""
     bins = edges.shape[0] - 1
-    at = _search(edges, x, True, None, False, "histogram") - 1
+    at = _search(edges, x, True, None, False) - 1
     at = at.masked_fill(x.eq(edges[-1]), bins - 1)
     inside = at.ge(0).logical_and(at.lt(bins))
     one = ones((1,), dtype=x.dtype).expand(x.shape) if weight is None else weight.to(x.dtype)
@@ -252,18 +286,30 @@ def _edges(low: float, high: float, bins: int, x: Tensor) -> Tensor:
     return wide.to(x.dtype)
 
 
-@primitive
+@op
 def histc(x: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
     """How many elements lie in each of `bins` equal bins from `min` to `max`, in `x`'s dtype.
 
     Both 0: from the smallest to the largest element. What lies outside, and NaN, does not count.
     """
+    ...
+
+
+@histc.check
+def _(x: Tensor, bins: int, min: float, max: float) -> None:
     unwrap_tensor(x, histc)
     expect(x.dtype.kind == "f", histc, "a float dtype", x.dtype.name, NoKernelError)
     expect(bins > 0, histc, "at least one bin", bins, ArgumentError)
-    if x.is_meta:
-        return zeros(bins, dtype=x.dtype)
-    flat = wrap(x._array).reshape(-1)
+
+
+@histc.out
+def _(x: Tensor, bins: int, min: float, max: float) -> Any:
+    return (bins,), x.dtype
+
+
+@histc.kernel
+def _(x: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
+    flat = x.reshape(-1)
     low, high = _range(flat, float(min), float(max), histc)
     scaled = (flat.to("f64") - low) * (bins / (high - low))
     at = scaled.floor().clamp(0, bins - 1)
