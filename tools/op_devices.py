@@ -82,7 +82,9 @@ def page() -> str:
     ops = {name: op for name, op in sorted(OPS.items()) if op.__module__.startswith("tallow.")}
     count = {
         "ops": len(ops),
-        "with a check": sum(op.checker is not None for op in ops.values()),
+        "with a check": sum(
+            op.checker is not None or isinstance(op.outputs, str) for op in ops.values()
+        ),
         "with out": sum(on_meta(op) in ("out", "view") for op in ops.values()),
         "with a kernel": sum(op.has_kernel for op in ops.values()),
         "with a reference": sum(op.has_reference for op in ops.values()),

@@ -67,13 +67,20 @@ void read_parameters(CallerData& c, PyObject* op) {
   c.keyword_names = nb::len(keywords) ? PySequence_Tuple(keywords.ptr()) : nullptr;
 }
 
+void read_outputs(CallerData& c, PyObject* op) {
+  c.outputs = some_attribute(op, "outputs");
+  if (!c.outputs || !PyUnicode_Check(c.outputs)) return;
+  read_structured(c, nb::cast<const char*>(nb::handle(c.outputs)));
+  Py_CLEAR(c.outputs);
+}
+
 void read_run(CallerData& c, PyObject* op) {
   nb::object kernel = nb::steal(attribute(op, "kernel_name")),
              view = nb::steal(attribute(op, "view_name"));
   nb::object elementwise = nb::steal(attribute(op, "elementwise"));
   c.reference = attribute(op, "reference");
   c.arguments = some_attribute(op, "arguments");
-  c.outputs = some_attribute(op, "outputs");
+  read_outputs(c, op);
   c.result = some_attribute(op, "result");
   auto find = [&](nb::handle name) {
     const char* text = nb::cast<const char*>(name);
@@ -86,7 +93,8 @@ void read_run(CallerData& c, PyObject* op) {
   if (!kernel.is_none()) {
     c.run = Run::kernel;
     c.kernel = find(kernel);
-    if (!c.outputs) raise("ArgumentError", c.name.c_str(), "a kernel without .out");
+    if (!c.outputs && !c.structured)
+      raise("ArgumentError", c.name.c_str(), "a kernel without .out");
     c.applies = some_attribute(op, "applies");
     c.whole = flag_attribute(op, "takes_results");
     nb::object dtypes = nb::steal(attribute(op, "kernel_dtypes"));

@@ -3,6 +3,7 @@
 #pragma once
 #include <vector>
 
+#include "../core/contract.h"
 #include "../core/elementwise_op.h"
 #include "objects.h"
 
@@ -50,11 +51,22 @@ struct CallerData {
   PyObject* slow = nullptr;  // of an in-place twin: what records
   const Kernel* kernel = nullptr;
   const ElementwiseOp* elementwise = nullptr;
+  const StructuredOp* structured = nullptr;  // gives results and calls the kernel
   RuleFacts rule;
 };
 
 // Functions in Python for what is rare.
-enum Hook { by_name, asked, refuse, call_older, unwrap, is_operand, device_code, kHooks };
+enum Hook {
+  by_name,
+  asked,
+  refuse,
+  call_older,
+  unwrap,
+  is_operand,
+  device_code,
+  dtype_code,
+  kHooks
+};
 extern PyObject* hooks[kHooks];
 extern PyObject *missing, *plain_types, *node_type, *direct_type;
 
@@ -92,9 +104,17 @@ nb::object call_by_position(PyObject* function, const Values& v);
 nb::object call_by_signature(const CallerData& c, PyObject* function, const Values& v);
 nb::object run_elementwise(const CallerData& c, PyObject* const* values, Array* given);
 nb::object run(const CallerData& c, const Values& v);
+// Whether the kernel serves these arguments; else the reference runs.
+bool accepts(const CallerData& c, const Values& v);
+
+// structured.cpp: the same for ops that core/contract.h has whole.
+void read_structured(CallerData& c, const char* name);
+nb::object run_structured(const CallerData& c, const Values& v);
 
 // Whether the operands of an elementwise op are on a device without its kernel.
 bool is_absent(const CallerData& c, PyObject* const* values);
+// Whether the device is one that has no such kernel: the op runs there by its reference.
+bool is_absent(const Kernel& kernel, Device device);
 
 // What a Caller does when it is called (its vectorcall).
 PyObject* dispatch(CallerData& c, PyObject* self, PyObject* const* args, size_t nargsf,

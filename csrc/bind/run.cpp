@@ -110,7 +110,8 @@ nb::object named(const CallerData& c, Results& results) {
   return checked(PyObject_CallObject(c.result, results.all.ptr()));
 }
 
-// Whether the device is one that has no such kernel: the op runs there by its reference.
+}  // namespace
+
 bool is_absent(const Kernel& kernel, Device device) {
   return backend_of(device) && !kernels(device)->find(kernel.name);
 }
@@ -127,6 +128,8 @@ bool accepts(const CallerData& c, const Values& v) {
   if (yes < 0) throw nb::python_error();
   return yes == 1;
 }
+
+namespace {
 
 nb::object run_kernel(const CallerData& c, const Values& v) {
   if (!accepts(c, v)) return call_by_signature(c, c.reference, v);
@@ -243,11 +246,11 @@ nb::object run(const CallerData& c, const Values& v) {
     case Run::elementwise:
       return run_elementwise(c, v.at, nullptr);
     case Run::kernel:
-      return run_kernel(c, v);
+      return c.structured ? run_structured(c, v) : run_kernel(c, v);
     case Run::view:
       return run_view(c, v);
     default:
-      return run_function(c, v);
+      return c.structured ? run_structured(c, v) : run_function(c, v);
   }
 }
 

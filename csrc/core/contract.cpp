@@ -7,40 +7,53 @@
 namespace tl {
 namespace {
 
-struct Reduction {
-  const char* name;
-  enum { widened, floating, same, truth } result;
-  bool of_nothing;  // whether there is an answer for no elements
-  bool of_parts;    // whether that of complex numbers is that of their parts
-};
-constexpr Reduction kReductions[] = {
-    {"sum", Reduction::widened, true, true},   {"prod", Reduction::widened, true, false},
-    {"mean", Reduction::floating, true, true}, {"amax", Reduction::same, false, false},
-    {"amin", Reduction::same, false, false},   {"any", Reduction::truth, true, false},
-    {"all", Reduction::truth, true, false},
-};
+bool call_kernel(const StructuredOp& op, const char* where, Array& out, const Array& x,
+                 const Array* y, int64_t integer, Error& error) {
+  Arg args[3] = {};
+  args[0].kind = args[1].kind = Arg::array;
+  args[0].a = &out;
+  args[1].a = &x;
+  args[2].kind = y ? Arg::array : Arg::integer;
+  if (y)
+    args[2].a = y;
+  else
+    args[2].i = integer;
+  const Kernel* kernel = kernels().find(op.name);
+  return kernel && run(*kernel, args, 3, error, where);
+}
 
-bool settle(const Reduction& op, DType given, DType& dtype, Error& error) {
-  if (category(given) > 2)
-    return error.set(ErrorKind::no_kernel, op.name,
-                     "expected real numbers of a plain dtype, got %s", row(given).name);
-  if (op.result == Reduction::floating && category(given) < 2)
-    return error.set(ErrorKind::dtype, op.name, "expected a float dtype, got %s", row(given).name);
-  dtype = op.result == Reduction::truth                            ? DType::bool_
-          : op.result == Reduction::widened && category(given) < 2 ? DType::i64
-                                                                   : given;
+// --- reductions: x axes keepdim dtype -----------------------------------------------------------
+
+bool is_float_or_complex(DType dtype) { return category(dtype) == 2 || category(dtype) == 3; }
+
+bool result_dtype(const StructuredOp& op, DType given, int wanted, const char* where, DType& dtype,
+                  Error& error) {
+  const bool floating = op.result == StructuredOp::floating;
+  const bool ordered = op.result == StructuredOp::same || op.result == StructuredOp::index;
+  dtype = wanted >= 0 ? static_cast<DType>(wanted) : given;
+  if (floating && !is_float_or_complex(dtype))
+    return error.set(ErrorKind::dtype, where, "expected a float dtype, got %s", row(dtype).name);
+  if (category(given) > (ordered ? 2 : 3))
+    return error.set(ErrorKind::no_kernel, where, "expected %sa plain dtype, got %s",
+                     ordered ? "real numbers of " : "", row(given).name);
+  if (op.result == StructuredOp::index)
+    dtype = DType::i64;
+  else if (op.result == StructuredOp::truth)  // as in torch, the truth of bytes is a byte
+    dtype = given == DType::u8 ? DType::u8 : DType::bool_;
+  else if (op.result == StructuredOp::widened && wanted < 0 && !is_float_or_complex(given))
+    dtype = DType::i64;
   return true;
 }
 
 // The axes as bits; -1 with an error when one does not exist or stands twice.
-int64_t axis_bits(const Reduction& op, const View& x, IntList axes, Error& error) {
+int64_t axis_bits(const View& x, IntList axes, const char* where, Error& error) {
   if (axes.count == 0) return (int64_t{1} << x.ndim) - 1;
   int64_t bits = 0;
   for (int i = 0; i < axes.count; ++i) {
-    const int axis = axis_of(axes.values[i], x.ndim ? x.ndim : 1, op.name, error);
+    const int axis = axis_of(axes.values[i], x.ndim ? x.ndim : 1, where, error);
     if (axis < 0) return -1;
     if (bits >> axis & 1) {
-      error.set(ErrorKind::shape, op.name, "expected each axis once, got axis %d twice", axis);
+      error.set(ErrorKind::shape, where, "expected each axis once, got axis %d twice", axis);
       return -1;
     }
     bits |= int64_t{1} << axis;
@@ -48,48 +61,94 @@ int64_t axis_bits(const Reduction& op, const View& x, IntList axes, Error& error
   return x.ndim ? bits : 0;
 }
 
-Array reduce(const Reduction& op, const Array& x, int64_t bits, DType dtype, bool keepdim,
-             Error& error) {
-  View shape = x;
+bool reduced_shape(const StructuredOp& op, const StructuredArg* args, const char* where, View& out,
+                   Error& error) {
+  const View& x = *args[0].array;
+  const int wanted = op.kinds[3] ? args[3].dtype : -1;
+  if (!result_dtype(op, x.dtype, wanted, where, out.dtype, error)) return false;
+  const int64_t bits = axis_bits(x, args[1].axes, where, error);
+  if (bits < 0) return false;
+  out.ndim = 0;
   for (int i = 0; i < x.ndim; ++i) {
-    if (!(bits >> i & 1)) continue;
-    if (x.shape[i] == 0 && !op.of_nothing) {
-      error.set(ErrorKind::index, op.name,
-                "expected at least one element along the reduced axes, got shape %s",
-                ShapeText(x).text);
-      return {};
-    }
-    shape.shape[i] = 1;
+    const bool reduced = bits >> i & 1;
+    if (reduced && x.shape[i] == 0 && !op.of_nothing)
+      return error.set(ErrorKind::index, where,
+                       "expected at least one element along the reduced axes, got shape %s",
+                       ShapeText(x).text);
+    if (!reduced || args[2].truth) out.shape[out.ndim++] = reduced ? 1 : x.shape[i];
   }
-  Array out = new_array(dtype, shape.shape, x.ndim, x.device(), op.name, error);
-  if (!out.ok()) return out;
-  Arg args[3];
-  args[0].kind = args[1].kind = Arg::array;
-  args[0].a = &out;
-  args[1].a = &x;
-  args[2].kind = Arg::integer;
-  args[2].i = bits;
-  const Kernel* kernel = kernels().find(op.name);
-  if (!kernel || !run(*kernel, args, 3, error)) return {};
-  for (int i = x.ndim - 1; !keepdim && i >= 0; --i) {
-    if (bits >> i & 1) remove_axis(out, i);
-  }
-  return out;
+  return true;
 }
 
-// Sums of complex numbers are made of their parts, truths of whether they are 0; what needs
-// products or an order is refused as of any other dtype.
-Array reduce_complex(const Reduction& op, const Array& x, IntList axes, bool keepdim,
-                     Error& error) {
-  if (op.result == Reduction::truth) {
-    const Array truths = cast(x, DType::bool_, op.name, error);
-    return truths.ok() ? reduce(op.name, truths, axes, keepdim, error) : truths;
+// Kernels sum integers of any width; floats in the dtype of the result, complex numbers by parts.
+bool fill_reduced(const StructuredOp& op, const StructuredArg* args, const char* where, Array& out,
+                  Error& error) {
+  Array x = *args[0].array;
+  const int64_t bits = axis_bits(x, args[1].axes, where, error);
+  if (op.result == StructuredOp::truth) {
+    if (category(x.dtype) == 3) x = cast(x, DType::bool_, where, error);
+    if (!x.ok()) return false;
+    View truths = out;
+    truths.dtype = DType::bool_;
+    Array seen = out.with(truths);
+    return call_kernel(op, where, seen, x, nullptr, bits, error);
   }
-  const int64_t bits = axis_bits(op, x, axes, error);
-  const Array parts = bits < 0 ? Array() : view_as_real(x, error);
-  if (!parts.ok()) return parts;
-  const Array out = reduce(op, parts, bits, DType::f32, keepdim, error);
-  return out.ok() ? view_as_complex(out, error) : out;
+  if (x.dtype != out.dtype && (is_float_or_complex(x.dtype) || is_float_or_complex(out.dtype)))
+    x = cast(x, out.dtype, where, error);
+  if (!x.ok()) return false;
+  if (category(out.dtype) == 3 && !op.by_parts)
+    return error.set(ErrorKind::no_kernel, where, "expected real numbers, got %s",
+                     row(out.dtype).name);
+  if (category(out.dtype) != 3) return call_kernel(op, where, out, x, nullptr, bits, error);
+  Array parts = view_as_real(out, error);
+  if (parts.ok()) x = view_as_real(x, error);
+  return parts.ok() && x.ok() && call_kernel(op, where, parts, x, nullptr, bits, error);
+}
+
+// Kernels look along one axis, or through all elements of an array of one.
+bool fill_index(const StructuredOp& op, const StructuredArg* args, const char* where, Array& out,
+                Error& error) {
+  const Array& x = *args[0].array;
+  if (x.ndim && args[1].axes.count)
+    return call_kernel(op, where, out, x, nullptr,
+                       axis_of(args[1].axes.values[0], x.ndim, where, error), error);
+  const int64_t flat = -1;
+  const Array line = reshape(x, {&flat, 1}, error);
+  return line.ok() && call_kernel(op, where, out, line, nullptr, -1, error);
+}
+
+// --- products: a b ------------------------------------------------------------------------------
+
+// The length of a batch axis of two, counted from the end: 1 where there is none. -1: they differ.
+int64_t batch_length(const View& a, const View& b, int i) {
+  const int64_t p = i <= a.ndim ? a.back(i) : 1, q = i <= b.ndim ? b.back(i) : 1;
+  return p == q || q == 1 ? p : p == 1 ? q : -1;
+}
+
+bool product_shape(const StructuredOp&, const StructuredArg* args, const char* where, View& out,
+                   Error& error) {
+  const View &a = *args[0].array, &b = *args[1].array;
+  if (!a.ndim || !b.ndim)
+    return error.set(ErrorKind::shape, where, "expected operands of at least one axis, got %s, %s",
+                     ShapeText(a).text, ShapeText(b).text);
+  if (a.dtype != b.dtype)
+    return error.set(ErrorKind::dtype, where, "expected two tensors of one dtype (%s), got %s",
+                     row(a.dtype).name, row(b.dtype).name);
+  if (a.back(1) != b.back(b.ndim > 1 ? 2 : 1))
+    return error.set(ErrorKind::shape, where, "expected inner sizes that agree, got %s and %s",
+                     ShapeText(a).text, ShapeText(b).text);
+  out.dtype = a.dtype;
+  out.ndim = 0;
+  for (int i = a.ndim > b.ndim ? a.ndim : b.ndim; i > 2; --i) {
+    const int64_t length = batch_length(a, b, i);
+    if (length < 0)
+      return error.set(ErrorKind::shape, where, "expected shapes that broadcast, got %s and %s",
+                       ShapeText(a).text, ShapeText(b).text);
+    out.shape[out.ndim++] = length;
+  }
+  if (a.ndim > 1) out.shape[out.ndim++] = a.back(2);
+  if (b.ndim > 1) out.shape[out.ndim++] = b.back(1);
+  return true;
 }
 
 // The real (0) or imaginary (1) parts of complex numbers, a view.
@@ -102,27 +161,17 @@ Array part(const Array& x, int which, Error& error) {
   return parts.with(v);
 }
 
-bool is_complex_product(const View& a, const View& b) {
-  return (a.dtype == DType::complex64 && !is_block(b.dtype)) ||
-         (b.dtype == DType::complex64 && !is_block(a.dtype));
-}
-
 // (a + ib)(c + id) = (ac - bd) + i(ad + bc), by four products of f32.
-Array matmul_complex(const Array& a, const Array& b, Error& error) {
-  const char* where = "matmul";
-  const Array x = cast(a, DType::complex64, where, error);
-  const Array y = x.ok() ? cast(b, DType::complex64, where, error) : Array();
-  if (!y.ok()) return y;
+bool fill_complex_product(const StructuredArg* args, Array& out, Error& error) {
   Array products[4];
   for (int i = 0; i < 4; ++i) {
-    const Array left = part(x, i & 1, error), right = part(y, i >> 1, error);
-    if (!left.ok() || !right.ok()) return {};
+    const Array left = part(*args[0].array, i & 1, error),
+                right = part(*args[1].array, i >> 1, error);
+    if (!left.ok() || !right.ok()) return false;
     products[i] = matmul(left, right, error);
-    if (!products[i].ok()) return {};
+    if (!products[i].ok()) return false;
   }
-  const Array& like = products[0];
-  Array out = new_array(DType::complex64, like.shape, like.ndim, like.device(), where, error);
-  for (int i = 0; out.ok() && i < 2; ++i) {
+  for (int i = 0; i < 2; ++i) {
     const ElementwiseOp* op = find_elementwise(i ? "add" : "sub");
     const Kernel* kernel = kernels().find(op->name);
     Operand operands[2];
@@ -130,96 +179,78 @@ Array matmul_complex(const Array& a, const Array& b, Error& error) {
     operands[1].array = &products[3 - i];
     Array target = part(out, i, error);
     if (!target.ok() || !elementwise_into(target, *op, *kernel, operands, nullptr, error))
-      return {};
-  }
-  return out;
-}
-
-// Both operands as (batch…, rows, columns) of one batch; a vector is a row or a column.
-struct Product {
-  Array a, b;
-  bool row, column;  // `a` was a vector, `b` was one
-
-  bool broadcast(Error& error);
-};
-
-bool Product::broadcast(Error& error) {
-  int64_t shape[kMaxDims] = {};
-  const int ndim = a.ndim > b.ndim ? a.ndim : b.ndim;
-  for (int i = 3; i <= ndim; ++i) {
-    const int64_t p = a.back(i), q = b.back(i);
-    if (p != q && p != 1 && q != 1)
-      return error.set(ErrorKind::shape, "matmul", "expected shapes that broadcast, got %s and %s",
-                       ShapeText(a).text, ShapeText(b).text);
-    shape[ndim - i] = p == 1 ? q : p;
-  }
-  for (Array* x : {&a, &b}) {
-    shape[ndim - 2] = x->back(2);
-    shape[ndim - 1] = x->back(1);
-    if (!broadcast_view(*x, shape, ndim, "matmul", *x, error)) return false;
+      return false;
   }
   return true;
 }
 
+bool fill_product(const StructuredOp& op, const StructuredArg* args, const char* where, Array& out,
+                  Error& error) {
+  if (category(out.dtype) == 3) return fill_complex_product(args, out, error);
+  return call_kernel(op, where, out, *args[0].array, args[1].array, 0, error);
+}
+
+using Op = StructuredOp;
+constexpr Op kOps[] = {
+    {"matmul", "aa", product_shape, fill_product},
+    {"sum", "aIbd", reduced_shape, fill_reduced, Op::widened, true, true},
+    {"prod", "aIbd", reduced_shape, fill_reduced, Op::widened, true},
+    {"mean", "aIbd", reduced_shape, fill_reduced, Op::floating, true, true},
+    {"amax", "aIb", reduced_shape, fill_reduced, Op::same, false},
+    {"amin", "aIb", reduced_shape, fill_reduced, Op::same, false},
+    {"any", "aIb", reduced_shape, fill_reduced, Op::truth, true},
+    {"all", "aIb", reduced_shape, fill_reduced, Op::truth, true},
+    {"argmax", "aib", reduced_shape, fill_index, Op::index, false},
+    {"argmin", "aib", reduced_shape, fill_index, Op::index, false},
+};
+
+Array call(const StructuredOp& op, const StructuredArg* args, Error& error) {
+  View shape;
+  if (!op.shape(op, args, op.name, shape, error)) return {};
+  Array out =
+      new_array(shape.dtype, shape.shape, shape.ndim, args[0].array->device(), op.name, error);
+  return out.ok() && op.fill(op, args, op.name, out, error) ? out : Array();
+}
+
 }  // namespace
 
+const StructuredOp* find_structured(const char* name) {
+  for (const StructuredOp& op : kOps)
+    if (strcmp(op.name, name) == 0) return &op;
+  return nullptr;
+}
+
 Array reduce(const char* name, const Array& x, IntList axes, bool keepdim, Error& error) {
-  for (const Reduction& op : kReductions) {
-    if (strcmp(op.name, name) != 0) continue;
-    if (x.dtype == DType::complex64 && (op.of_parts || op.result == Reduction::truth))
-      return reduce_complex(op, x, axes, keepdim, error);
-    DType dtype;
-    if (!settle(op, x.dtype, dtype, error)) return {};
-    const int64_t bits = axis_bits(op, x, axes, error);
-    if (bits < 0) return {};
-    Array out = reduce(op, x, bits, dtype, keepdim, error);
-    // As in torch, the truth of bytes is a byte.
-    const bool bytes = op.result == Reduction::truth && x.dtype == DType::u8;
-    return bytes && out.ok() ? cast(out, DType::u8, name, error) : out;
+  const StructuredOp* op = find_structured(name);
+  if (!op || op->shape != reduced_shape) {
+    error.set(ErrorKind::argument, "reduce", "expected the name of a reduction, got %.64s", name);
+    return {};
   }
-  error.set(ErrorKind::argument, "reduce", "expected the name of a reduction, got %.64s", name);
-  return {};
+  if (op->kinds[1] == 'i' && axes.count > 1) {
+    error.set(ErrorKind::argument, name, "expected one axis, got %d", axes.count);
+    return {};
+  }
+  StructuredArg args[4];
+  args[0].array = &x;
+  args[1].axes = axes;
+  args[2].truth = keepdim;
+  return call(*op, args, error);
 }
 
 Array matmul(const Array& a, const Array& b, Error& error) {
   const char* where = "matmul";
-  if (!a.ndim || !b.ndim) {
-    error.set(ErrorKind::shape, where, "expected operands of at least one axis, got %s and %s",
-              ShapeText(a).text, ShapeText(b).text);
-    return {};
-  }
-  if (is_complex_product(a, b)) return matmul_complex(a, b, error);
-  if (category(a.dtype) > 2 || category(b.dtype) > 2) {
+  if (category(a.dtype) > 3 || category(b.dtype) > 3) {
     error.set(ErrorKind::no_kernel, where, "expected plain dtypes, got %s and %s",
               row(a.dtype).name, row(b.dtype).name);
     return {};
   }
   const DType dtype = promote_types(a.dtype, b.dtype);
-  Product p{cast(a, dtype, where, error), {}, a.ndim == 1, b.ndim == 1};
-  if (p.a.ok()) p.b = cast(b, dtype, where, error);
-  if (!p.b.ok() || (p.row && !insert_axis(p.a, 0, where, error)) ||
-      (p.column && !insert_axis(p.b, 1, where, error)))
-    return {};
-  if (p.a.back(1) != p.b.back(2)) {
-    error.set(ErrorKind::shape, where, "expected inner sizes that agree, got %s and %s",
-              ShapeText(a).text, ShapeText(b).text);
-    return {};
-  }
-  if (!p.broadcast(error)) return {};
-  View shape = p.a;
-  shape.shape[shape.ndim - 1] = p.b.back(1);
-  Array out = new_array(dtype, shape.shape, shape.ndim, p.a.device(), where, error);
-  Arg args[3];
-  const Array* arrays[] = {&out, &p.a, &p.b};
-  for (int i = 0; i < 3; ++i) {
-    args[i].kind = Arg::array;
-    args[i].a = arrays[i];
-  }
-  const Kernel* kernel = kernels().find(where);
-  if (!out.ok() || !kernel || !run(*kernel, args, 3, error)) return {};
-  if (p.column) remove_axis(out, out.ndim - 1);
-  if (p.row) remove_axis(out, out.ndim - (p.column ? 1 : 2));
-  return out;
+  const Array left = cast(a, dtype, where, error), right = cast(b, dtype, where, error);
+  if (!left.ok() || !right.ok()) return {};
+  StructuredArg args[2];
+  args[0].array = &left;
+  args[1].array = &right;
+  return call(*find_structured(where), args, error);
 }
 
 }  // namespace tl

@@ -12,6 +12,7 @@ from . import _native
 from .autograd.record import OpNode
 from .borrowing import unwrap
 from .device import code_of
+from .dtype import as_dtype
 from .errors import ArgumentError, DeviceError, DTypeError
 from .older_orders import call_older
 from .overrides import PLAIN, ask, overloaded
@@ -232,5 +233,15 @@ def is_operand(value: Any) -> bool:
 _native.set_tensor_type(Tensor)
 _native.set_direct_type(Tensor)
 _native.set_dispatch(
-    MISSING, PLAIN, OpNode, by_name, asked, refuse, call_older, unwrap, is_operand, code_of
+    MISSING,
+    PLAIN,
+    OpNode,
+    by_name,
+    asked,
+    refuse,
+    call_older,
+    unwrap,
+    is_operand,
+    code_of,
+    lambda dtype: as_dtype(dtype).code,
 )

@@ -107,7 +107,7 @@ class Op(Generic[P, R]):
         self.kernel_dtypes: frozenset[int] | None = None  # codes; None: any
         self.applies: Callable[..., bool] | None = None
         self.arguments: Callable[..., tuple[Any, ...]] | None = None
-        self.outputs: Callable[..., Any] | None = None
+        self.outputs: Callable[..., Any] | str | None = None
         self.checker: Callable[..., None] | None = None
         self.gradient: Callable[..., Any] | None = None
         self._uses: dict[str, tuple[str, ...]] | None = None
@@ -130,13 +130,16 @@ class Op(Generic[P, R]):
         self.checker = checker if not checker.__code__.co_kwonlyargcount else spread(self, checker)
         self._renew()
 
-    def out(self, outputs: Callable[..., Any]) -> None:
+    def out(self, outputs: Callable[..., Any] | str) -> None:
         """Attach what the results are, from shapes and dtypes alone.
 
         A tensor: like it, its order of axes in memory too. `(shape, dtype)`: row-major;
         `(shape, dtype, order)`: the axes from the outermost in memory to the innermost;
         `(tensor, dtype)`: like the tensor in another dtype. A list: one entry for each of several
         results. None: none.
+
+        A text names a structured op of the native core, which has the kernel's arguments, too, and
+        refuses what it cannot take.
         """
         self.outputs = outputs
         self._renew()

@@ -34,6 +34,19 @@ class Odd:
         raise ValueError("neither")
 
 
+def check_structured(x):
+    for name in ("none", "matmul", "amax"):
+
+        def structured(x: tl.Tensor) -> tl.Tensor:
+            """Of no structured op, or of one with other parameters."""
+
+        structured.__name__ = f"structured_{name}"
+        op = tl.op(structured)
+        op.out(name)
+        op.kernel("exp")
+        assert refused(lambda op=op: op(x)), name
+
+
 def main():
     x, count = tl.ones(2, 3), 0
     for i, parts in enumerate(kernels()):
@@ -65,6 +78,7 @@ def main():
 
     tl.op(view=True)(part)
     OPS["part"](x)
+    check_structured(x)
     print(count)
 
 

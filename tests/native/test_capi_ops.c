@@ -205,6 +205,10 @@ static void test_reductions(void) {
   CHECK(holds(tl_reduce("amax", a, last, 1, 0), "i32", 1, two, (double[]){3, 6}));
   CHECK(holds(tl_reduce("any", a, (int64_t[]){0, 1}, 2, 0), "bool", 0, NULL, (double[]){1}));
   CHECK(holds(tl_reduce("sum", none, zero, 1, 0), "f32", 1, three, (double[]){0, 0, 0}));
+  CHECK(holds(tl_reduce("argmax", a, last, 1, 1), "i64", 2, (int64_t[]){2, 1}, (double[]){2, 2}));
+  CHECK(holds(tl_reduce("argmin", f, NULL, 0, 0), "i64", 0, NULL, (double[]){0}));
+  CHECK(tl_reduce("argmax", a, (int64_t[]){0, 1}, 2, 0) == NULL &&
+        strstr(tl_last_error(), "argmax: expected one axis, got 2"));
   CHECK(tl_reduce("amax", none, zero, 1, 0) == NULL &&
         strstr(tl_last_error(), "at least one element"));
   CHECK(tl_reduce("mean", a, NULL, 0, 0) == NULL && strstr(tl_last_error(), "a float dtype"));

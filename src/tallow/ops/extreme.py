@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import builtins
 from typing import Any, NamedTuple
 
-from ..dtype import i64
-from ..errors import IndexRangeError, expect
 from ..registry import Op, op
 from ..tensor import Tensor
-from .reduce import Dim, axes_mask, axes_of, expand_reduced, plain, reduced_shape
+from .reduce import Dim, expand_reduced
 
 
 class ValuesIndices(NamedTuple):
@@ -26,16 +23,6 @@ class MinMax(NamedTuple):
     max: Tensor
 
 
-def _filled(x: Tensor, dim: Dim, where: object) -> None:
-    """Refuse to look for an extreme among no elements."""
-    shape = x.shape
-    if 0 not in shape:
-        return
-    empty = builtins.any(shape[axis] == 0 for axis in axes_of(x, dim, where))
-    wanted = "at least one element along the reduced axes"
-    expect(not empty, where, wanted, f"shape {shape}", IndexRangeError)
-
-
 @op
 def amax(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """The largest element over the axes `dim` (all by default); NaN wins."""
@@ -49,18 +36,8 @@ def amin(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
 
 
 def _attach_extreme(op: Op[..., Any]) -> None:
-    @op.check
-    def _(x: Tensor, dim: Dim, keepdim: bool) -> None:
-        plain(x, op)
-        _filled(x, dim, op)
-
-    @op.out
-    def _(x: Tensor, dim: Dim, keepdim: bool) -> Any:
-        return reduced_shape(x, dim, keepdim, op), x.dtype
-
-    @op.kernel(op.__name__)
-    def _(x: Tensor, dim: Dim, keepdim: bool) -> tuple[Any, ...]:
-        return x, axes_mask(x, dim, op)
+    op.out(op.__name__)
+    op.kernel(op.__name__)
 
     @op.grad
     def _(g: Tensor, x: Tensor, dim: Dim, keepdim: bool, out: Tensor) -> Tensor:
@@ -91,26 +68,9 @@ def argmin(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     ...
 
 
-def _attach_place(op: Op[..., Any]) -> None:
-    @op.check
-    def _(x: Tensor, dim: int | None, keepdim: bool) -> None:
-        plain(x, op)
-        expect(dim is None or hasattr(dim, "__index__"), op, "one axis", dim)
-        _filled(x, dim, op)
-
-    @op.out
-    def _(x: Tensor, dim: int | None, keepdim: bool) -> Any:
-        return reduced_shape(x, dim, keepdim, op), i64
-
-    @op.kernel(op.__name__)
-    def _(out: Tensor, x: Tensor, dim: int | None, keepdim: bool) -> tuple[Any, ...]:
-        if dim is None or not x.ndim:
-            return out, x.reshape(-1), -1
-        return out, x, dim % x.ndim
-
-
-_attach_place(argmax)
-_attach_place(argmin)
+for _place_op in (argmax, argmin):
+    _place_op.out(_place_op.__name__)
+    _place_op.kernel(_place_op.__name__)
 
 
 def _extreme(x: Tensor, dim: int, keepdim: bool, arg: Any, whole: Any) -> ValuesIndices:

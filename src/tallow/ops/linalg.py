@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..dtype import INTEGERS, bf16, f16, f32, f64
-from ..errors import DTypeError, NoKernelError, expect
+from ..errors import NoKernelError, expect
 from ..registry import op
-from ..tensor import Tensor, broadcast_shapes, unwrap_tensor
+from ..tensor import Tensor, unwrap_tensor
 
 
 @op
@@ -26,37 +26,7 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
     return (a.unsqueeze(-1) * (b if a.ndim == 1 else b.unsqueeze(-3))).sum(-2, dtype=a.dtype)
 
 
-@matmul.check
-def _(a: Tensor, b: Tensor) -> None:
-    p, q = a.shape, b.shape
-    fits = p and q and p[-1] == q[-2 if len(q) > 1 else 0]
-    if not fits or a.dtype is not b.dtype:
-        _refuse_misfits(a, b)
-
-
-def _refuse_misfits(a: Tensor, b: Tensor) -> None:
-    unwrap_tensor(a, matmul), unwrap_tensor(b, matmul)
-    p, q = a.shape, b.shape
-    if not p or not q:
-        expect(False, matmul, "operands of at least one axis", (tuple(p), tuple(q)))
-    if a.dtype is not b.dtype:
-        wanted = f"two tensors of one dtype ({a.dtype.name})"
-        expect(False, matmul, wanted, b.dtype.name, DTypeError)
-    if q[-2:][0] != p[-1]:
-        expect(False, matmul, f"inner sizes that agree ({p[-1]})", (tuple(p), tuple(q)))
-
-
-@matmul.out
-def _(a: Tensor, b: Tensor) -> Any:
-    p, q = a.shape, b.shape
-    if len(p) == 2 == len(q):
-        return (p[0], q[1]), a.dtype
-    batch: tuple[int, ...] = p[:-2]
-    if batch != q[:-2]:
-        batch = broadcast_shapes(batch, q[:-2], matmul)
-    return (*batch, *p[-2:-1], *q[-1:][: len(q) - 1]), a.dtype
-
-
+matmul.out("matmul")
 matmul.kernel("matmul", dtypes=(f64, f32, f16, bf16, *INTEGERS))
 
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..dtype import DType, as_dtype, bool_, f32, i64, u8
-from ..errors import DTypeError, NoKernelError, expect
-from ..registry import Op, op
-from ..tensor import Tensor, unwrap_tensor
+from ..errors import expect
+from ..registry import op
+from ..tensor import Tensor
 from .shape import axes_of as shape_axes
 
 Dim = int | Sequence[int] | None
@@ -22,40 +22,6 @@ def axes_of(x: Tensor | Any, dim: Dim, where: object) -> tuple[int, ...]:
     every = tuple(range(n))
     dims = every if dim is None else tuple(sorted(shape_axes(dim, n, where))) or every
     return dims if n else ()
-
-
-def axes_mask(x: Tensor, dim: Dim, where: object) -> int:
-    """The axes to reduce as the kernels take them: bit i stands for axis i."""
-    n = x.ndim
-    if dim is None:
-        return (1 << n) - 1
-    if type(dim) is int and -n <= dim < n:
-        return 1 << dim % n
-    return builtins.sum(1 << i for i in axes_of(x, dim, where))
-
-
-def reduced_shape(x: Tensor, dim: Dim, keepdim: bool, where: object) -> Sequence[int]:
-    """The shape of a reduction of `x`."""
-    if dim is None:
-        return (1,) * x.ndim if keepdim else ()
-    shape = list(x.shape)
-    axes: Sequence[int] = (dim,) if type(dim) is int else axes_of(x, dim, where)
-    if len(axes) == 1 and not -len(shape) <= axes[0] < len(shape):
-        axes = axes_of(x, dim, where)
-    for axis in reversed(axes):
-        if keepdim:
-            shape[axis] = 1
-        else:
-            del shape[axis]
-    return shape
-
-
-def plain(x: Tensor, where: object, kinds: str = "buif") -> None:
-    """Refuse what is no tensor, and dtypes of other kinds."""
-    if type(x) is not Tensor:
-        unwrap_tensor(x, where)
-    if x.dtype.kind not in kinds:
-        expect(False, where, "a plain dtype", x.dtype.name, NoKernelError)
 
 
 def expand_reduced(g: Tensor, x: Any, dim: Dim, keepdim: bool) -> Tensor:
@@ -74,16 +40,6 @@ def _sum_dtype(x: Tensor, dtype: DType | str | None) -> DType:
     return given if given.kind in "fc" else i64
 
 
-def _summed(out: Tensor, x: Tensor, dim: Dim, where: object) -> tuple[Any, ...]:
-    """Arguments of the kernels sum and mean; of complex numbers, of their parts."""
-    wanted, given, axes = out.dtype, x.dtype, axes_mask(x, dim, where)
-    if given is not wanted and (wanted.kind in "fc" or given.kind in "fc"):
-        x = x.to(wanted)
-    if wanted.kind == "c":
-        out, x = out.view_as_real(), x.view_as_real()
-    return out, x, axes
-
-
 @op
 def sum(
     x: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: DType | str | None = None
@@ -92,19 +48,8 @@ def sum(
     ...
 
 
-@sum.check
-def _(x: Tensor, dim: Dim, keepdim: bool, dtype: Any) -> None:
-    plain(x, sum, "fbuic")
-
-
-@sum.out
-def _(x: Tensor, dim: Dim, keepdim: bool, dtype: Any) -> Any:
-    return reduced_shape(x, dim, keepdim, sum), _sum_dtype(x, dtype)
-
-
-@sum.kernel("sum")
-def _(out: Tensor, x: Tensor, dim: Dim, keepdim: bool, dtype: Any) -> tuple[Any, ...]:
-    return _summed(out, x, dim, sum)
+sum.out("sum")
+sum.kernel("sum")
 
 
 @sum.grad
@@ -120,26 +65,8 @@ def mean(
     ...
 
 
-@mean.check
-def _(x: Tensor, dim: Dim, keepdim: bool, dtype: Any) -> None:
-    if type(x) is not Tensor:
-        unwrap_tensor(x, mean)
-    wanted = x.dtype if dtype is None else as_dtype(dtype)
-    if wanted.kind not in "fc":
-        expect(False, mean, "a float dtype", wanted.name, DTypeError)
-
-
-@mean.out
-def _(x: Tensor, dim: Dim, keepdim: bool, dtype: Any) -> Any:
-    return (
-        reduced_shape(x, dim, keepdim, mean),
-        x.dtype if dtype is None else as_dtype(dtype),
-    )
-
-
-@mean.kernel("mean")
-def _(out: Tensor, x: Tensor, dim: Dim, keepdim: bool, dtype: Any) -> tuple[Any, ...]:
-    return _summed(out, x, dim, mean)
+mean.out("mean")
+mean.kernel("mean")
 
 
 @mean.grad
@@ -161,7 +88,10 @@ def prod(
     lines = _in_lines(x.to(wanted), dim)
     last = lines.shape[-1] - 1
     out = lines.cumprod(-1).select(-1, last) if last >= 0 else lines.sum(-1) + 1
-    return out.to(wanted).reshape(reduced_shape(x, dim, keepdim, prod))
+    out = out.to(wanted)
+    for axis in axes_of(x, dim, prod) if keepdim else ():
+        out = out.unsqueeze(axis)
+    return out
 
 
 def _in_lines(x: Tensor, dim: Dim) -> Tensor:
@@ -171,24 +101,12 @@ def _in_lines(x: Tensor, dim: Dim) -> Tensor:
     return x.permute([*rest, *axes]).reshape([*(x.shape[i] for i in rest), count(x, dim)])
 
 
-@prod.check
-def _(x: Tensor, dim: Dim, keepdim: bool, dtype: Any) -> None:
-    plain(x, prod, "fbuic")
+def _is_real(x: Tensor, dim: Dim, keepdim: bool, dtype: DType | str | None) -> bool:
+    return "c" not in x.dtype.kind + _sum_dtype(x, dtype).kind
 
 
-@prod.out
-def _(x: Tensor, dim: Dim, keepdim: bool, dtype: Any) -> Any:
-    return reduced_shape(x, dim, keepdim, prod), _sum_dtype(x, dtype)
-
-
-@prod.kernel("prod", when=lambda x, dim, keepdim, dtype: "c" not in _kinds(x, dtype))
-def _(x: Tensor, dim: Dim, keepdim: bool, dtype: Any) -> tuple[Any, ...]:
-    kinds = _kinds(x, dtype)
-    return x.to(_sum_dtype(x, dtype)) if "f" in kinds else x, axes_mask(x, dim, prod)
-
-
-def _kinds(x: Tensor, dtype: DType | str | None) -> str:
-    return x.dtype.kind + _sum_dtype(x, dtype).kind
+prod.out("prod")
+prod.kernel("prod", when=_is_real)
 
 
 @prod.grad
@@ -247,23 +165,9 @@ def _truth(x: Tensor) -> DType:
     return u8 if x.dtype is u8 else bool_
 
 
-def _attach_truth(op: Op[..., Any]) -> None:
-    @op.check
-    def _(x: Tensor, dim: Dim, keepdim: bool) -> None:
-        plain(x, op, "buifc")
-
-    @op.out
-    def _(x: Tensor, dim: Dim, keepdim: bool) -> Any:
-        return reduced_shape(x, dim, keepdim, op), _truth(x)
-
-    @op.kernel(op.__name__)
-    def _(out: Tensor, x: Tensor, dim: Dim, keepdim: bool) -> tuple[Any, ...]:
-        out = out.view(bool_) if out.dtype is u8 else out
-        return out, x.ne(0) if x.dtype.kind == "c" else x, axes_mask(x, dim, op)
-
-
-_attach_truth(any)
-_attach_truth(all)
+for _truth_op in (any, all):
+    _truth_op.out(_truth_op.__name__)
+    _truth_op.kernel(_truth_op.__name__)
 
 
 @op
