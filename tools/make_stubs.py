@@ -17,7 +17,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from tallow.ops.elementwise_rows import OPERATORS
+from tallow.ops.operators import OPERATORS
 from tallow.registry import OPS, OWN, SELF_NAMES, Op
 from tallow.tensor import Tensor
 
@@ -102,7 +102,7 @@ def methods() -> str:
         if isinstance(Tensor.__dict__.get(name), property):
             lines.append("    @property\n")
         lines.append(definition(name, parts, returns_of(op), "    ") + "\n")
-        if op.has_inplace or op.elementwise is not None:
+        if op.has_inplace:
             lines.append(definition(f"{name}_", parts, "Tensor", "    ") + "\n")
     for name, dunders in OPERATORS.items():
         parts = parameters(OPS[name], method=True)[:2]
@@ -156,7 +156,7 @@ def unloaded_methods(names: Iterable[str]) -> list[str]:
         op = OPS[name]
         if "." in name or not op.parameters or op.parameters[0][0] not in SELF_NAMES:
             continue
-        twin = op.has_inplace or op.elementwise is not None
+        twin = op.has_inplace
         found += [name, f"{name}_"] if twin else [name]
     return sorted(name for name in found if name not in OWN)
 

@@ -50,18 +50,18 @@ def groups_of(op: Op[..., Any]) -> list[str]:
 
 def dtypes_of(op: Op[..., Any]) -> set[str]:
     """Names of the dtypes for which the CPU has a kernel, as the op declares them."""
+    said = DTYPES if op.kernel_dtypes is None else [DTYPES[code] for code in op.kernel_dtypes]
     if op.elementwise is not None:
-        return {d.name for d in DTYPES if d.block == 1 and takes(op, d)}
-    if op.kernel_dtypes is None:
-        return {d.name for d in DTYPES}
-    return {DTYPES[code].name for code in op.kernel_dtypes}
+        said = [d for d in said if d.block == 1 and takes(op, d)]
+    return {d.name for d in said}
 
 
 def takes(op: Op[..., Any], dtype: Any) -> bool:
     """Whether an elementwise op takes operands of the dtype."""
     x = tl.zeros(1, dtype=dtype, device="meta")
+    positional = sum(not only for _, only, _ in op.parameters)
     try:
-        op(*[x] * len(op.parameters))
+        op(*[x if kind else 1.0 for kind in op.kinds[:positional]])
     except tl.TallowError:
         return False
     return True

@@ -69,7 +69,7 @@ def page() -> str:
         for op in sorted(modules[module], key=lambda op: op.__name__):
             says = (op.__doc__ or "").strip().split("\n\n")[0].replace("\n", " ")
             says = " ".join(says.split()).replace("|", "\\|")
-            twin = " `_`" if op.has_inplace or op.elementwise is not None else ""
+            twin = " `_`" if op.has_inplace else ""
             shown = signature(op).replace("|", "\\|")
             lines.append(f"| `{shown}`{twin} | {says} | {computed(op)} | {gradient(op)} |")
     return "\n".join(lines) + "\n"

@@ -74,6 +74,35 @@ void read_outputs(CallerData& c, PyObject* op) {
   Py_CLEAR(c.outputs);
 }
 
+// When the kernel runs, and not the reference.
+void read_conditions(CallerData& c, PyObject* op) {
+  c.applies = some_attribute(op, "applies");
+  nb::object dtypes = nb::steal(attribute(op, "kernel_dtypes"));
+  if (dtypes.is_none()) return;
+  c.dtypes = 0;
+  for (nb::handle code : dtypes) c.dtypes |= uint64_t{1} << nb::cast<int>(code);
+}
+
+// What of an elementwise op's parameters is known before a call.
+void read_constants(CallerData& c) {
+  const int n = static_cast<int>(c.parameters.size()), operands = c.elementwise->operands;
+  const int most = operands + c.elementwise->constants;
+  c.taken = c.arguments || n < most ? n : most;
+  if (!c.arguments && n < operands)
+    raise("ArgumentError", c.name.c_str(), "its kernel has more operands than it has parameters");
+  c.fewest = operands;
+  for (int i = operands; i < c.taken; ++i) {
+    PyObject* fallback = c.parameters[i].fallback;
+    if (fallback && (PyFloat_Check(fallback) || PyLong_Check(fallback)))
+      c.constants[i - operands] = real_of(fallback, c.name.c_str());
+    else
+      c.fewest = i + 1;
+  }
+  c.most = c.plain < c.taken ? c.plain : c.taken;
+  for (int i = c.taken; i < n; ++i)
+    if (!c.parameters[i].fallback) c.most = -1;
+}
+
 void read_run(CallerData& c, PyObject* op) {
   nb::object kernel = nb::steal(attribute(op, "kernel_name")),
              view = nb::steal(attribute(op, "view_name"));
@@ -95,13 +124,8 @@ void read_run(CallerData& c, PyObject* op) {
     c.kernel = find(kernel);
     if (!c.outputs && !c.structured)
       raise("ArgumentError", c.name.c_str(), "a kernel without .out");
-    c.applies = some_attribute(op, "applies");
     c.whole = flag_attribute(op, "takes_results");
-    nb::object dtypes = nb::steal(attribute(op, "kernel_dtypes"));
-    if (!dtypes.is_none()) {
-      c.dtypes = 0;
-      for (nb::handle code : dtypes) c.dtypes |= uint64_t{1} << nb::cast<int>(code);
-    }
+    read_conditions(c, op);
   } else if (!view.is_none()) {
     c.run = Run::view;
     c.function = attribute(op, "view_function");
@@ -109,6 +133,8 @@ void read_run(CallerData& c, PyObject* op) {
     c.run = Run::elementwise;
     c.elementwise = find_elementwise(nb::cast<const char*>(elementwise));
     c.kernel = find(elementwise);
+    read_conditions(c, op);
+    read_constants(c);
   } else {
     c.function = attribute(op, "run");
     c.python = flag_attribute(op, "has_kernel");
@@ -137,9 +163,10 @@ PyObject* caller_new(PyTypeObject* type, PyObject* args, PyObject*) {
       if (c->run != Run::elementwise)
         raise("ArgumentError", c->name.c_str(), "expected an elementwise op");
       c->slow = Py_XNewRef(slow);
-    } else {
-      c->check = some_attribute(op, "checker");
+      c->in_place = some_attribute(op, "inplace_reference");
     }
+    c->check = some_attribute(op, "checker");
+    c->direct = c->run == Run::elementwise && !c->check && !c->applies && !c->arguments;
     c->is_view = flag_attribute(op, "is_view");
     c->composite = flag_attribute(op, "is_composite");
     c->primitive = flag_attribute(op, "is_primitive");
@@ -157,8 +184,9 @@ PyObject* caller_new(PyTypeObject* type, PyObject* args, PyObject*) {
 
 template <class F>
 int each_object(CallerData& c, F f) {
-  for (PyObject** field : {&c.op, &c.check, &c.outputs, &c.applies, &c.arguments, &c.function,
-                           &c.reference, &c.result, &c.autocast, &c.slow, &c.rule.rule})
+  for (PyObject** field :
+       {&c.op, &c.check, &c.outputs, &c.applies, &c.arguments, &c.function, &c.reference, &c.result,
+        &c.autocast, &c.slow, &c.in_place, &c.rule.rule})
     if (int stop = f(*field)) return stop;
   for (Parameter& p : c.parameters)
     if (int stop = f(p.fallback)) return stop;
@@ -258,6 +286,7 @@ void bind_dispatch(nb::module_& m) {
           node_type = Py_NewRef(node.ptr());
           for (int i = 0; i < kHooks; ++i) hooks[i] = Py_NewRef(functions[i].ptr());
         });
+  m.def("is_hidden", [](nb::handle x) { return is_hidden(x.ptr()); });
   // The class that is taken for plain tensors at once; None while functions are watched.
   m.def(
       "set_direct_type", [](nb::handle type) { direct_type = Py_NewRef(type.ptr()); },

@@ -140,27 +140,26 @@ nb::object without_history(PyObject* x) {
 
 struct NoGrad {
   NoGrad() { mode().enabled = false; }
-  ~NoGrad() { mode().enabled = true; }
+  ~NoGrad() { end(); }
+  void end() { mode().enabled = true; }
 };
 
 nb::object run_recorded(CallerData& c, const Values& v) {
-  Values plain;
-  plain.n = v.n;
-  if (c.run == Run::elementwise) {
-    std::memcpy(plain.at, v.at, sizeof(PyObject*) * v.n);
-  } else {
+  nb::object out;
+  NoGrad off;  // what the kernel's binding does with its arguments is no operation
+  if (c.run == Run::elementwise) out = run_elementwise(c, v, nullptr);
+  if (!out.is_valid()) {
+    Values plain;
+    plain.n = v.n;
     for (int i = 0; i < v.n; ++i)
       c.parameters[i].kind ? plain.replace(i, without_history(v.at[i]))
                            : static_cast<void>(plain.at[i] = v.at[i]);
-  }
-  nb::object out;
-  {
-    NoGrad off;  // what the kernel's binding does with its arguments is no operation
-    out = run(c, plain);
-  }
-  if (is_tensor(out.ptr())) {
+    out = c.run == Run::elementwise ? call_by_signature(c, c.reference, plain) : run(c, plain);
     for (int i = 0; i < v.n; ++i)
       if (out.ptr() == plain.at[i]) return nb::borrow(v.at[i]);  // there was nothing to do
+  }
+  off.end();
+  if (is_tensor(out.ptr())) {
     PyObject* one = out.ptr();
     if (carries_gradient(*array_of(one))) record(c, v.at, &one, 1);
     return out;
@@ -207,11 +206,10 @@ nb::object call_plain(CallerData& c, Values& v) {
 
 // --- in-place twins -----------------------------------------------------------------------------
 
-// Whether it is a view without history of a tensor with one: made in no_grad.
-bool is_hidden(PyObject* x) {
-  PyObject* base = as_tensor(x)->base;
-  return base && base != Py_None && is_tracked(base) && !is_tracked(x) &&
-         carries_gradient(*array_of(x));
+// The arguments that are not the op's parameters go to what takes all that the op takes.
+nb::object slow_in_place(const CallerData& c, PyObject* const* args, Py_ssize_t given,
+                         PyObject* kwnames) {
+  return checked(PyObject_Vectorcall(c.slow, args, given, kwnames));
 }
 
 nb::object call_in_place(CallerData& c, Values& v) {
@@ -221,14 +219,17 @@ nb::object call_in_place(CallerData& c, Values& v) {
           std::string("expected a Tensor, got ") + Py_TYPE(x)->tp_name);
   bool tracked = is_tracked(x) || is_hidden(x);
   for (int i = 1; i < v.n; ++i) tracked = tracked || is_tracked(v.at[i]);
-  if (tracked && mode().enabled) return call_by_position(c.slow, v);
-  run_elementwise(c, v.at, array_of(x));
+  if (tracked && mode().enabled) return call_by_signature(c, c.slow, v);
+  if (c.check) call_by_position(c.check, v);
+  if (!run_elementwise(c, v, array_of(x)).is_valid())
+    return call_by_signature(c, c.in_place ? c.in_place : c.slow, v);
   return nb::borrow(x);
 }
 
 // --- the call -----------------------------------------------------------------------------------
 
-// Lets what a call makes on its way be made where its tensors are, or where its `device` says.
+// Lets results, and what a call makes on its way, be made where its `device` says, else where its
+// tensors are: they become default_device().
 struct Placed {
   const int before = chosen_device;
   Placed(const CallerData& c, const Values& v) {
@@ -267,8 +268,8 @@ nb::object call_bound(CallerData& c, PyObject* self, Values& v) {
     if (swapped) std::swap(v.at[0], v.at[1]);
   }
   if (c.flags & kOperator) {
-    PyObject* other = v.at[c.flags & kSwapped ? 0 : v.n - 1];
-    if (v.n == 2 && !is_tensor(other) && !PyFloat_Check(other) && !PyLong_Check(other) &&
+    PyObject* other = v.at[c.flags & kSwapped ? 0 : 1];
+    if (!is_tensor(other) && !PyFloat_Check(other) && !PyLong_Check(other) &&
         !PyComplex_Check(other)) {
       nb::object fits = checked(PyObject_CallOneArg(hooks[is_operand], other));
       if (!PyObject_IsTrue(fits.ptr())) return nb::borrow(Py_NotImplemented);
@@ -281,6 +282,7 @@ nb::object call_general(CallerData& c, PyObject* self, PyObject* const* args, Py
                         PyObject* kwnames, Values& v) {
   if (given > c.plain && c.variadic < 0) {
     if (!c.older) too_many(c, given);
+    if (c.slow) return slow_in_place(c, args, given, kwnames);
     nb::object plain = nb::steal(PyTuple_New(given));
     for (Py_ssize_t i = 0; i < given; ++i) PyTuple_SET_ITEM(plain.ptr(), i, Py_NewRef(args[i]));
     nb::object named = nb::steal(PyDict_New());
@@ -290,6 +292,7 @@ nb::object call_general(CallerData& c, PyObject* self, PyObject* const* args, Py
         PyObject_CallFunctionObjArgs(hooks[call_older], c.op, plain.ptr(), named.ptr(), nullptr));
   }
   nb::object more = bind(c, args, given, kwnames, v);
+  if (more.is_valid() && c.slow) return slow_in_place(c, args, given, kwnames);
   if (more.is_valid())
     return checked(
         PyObject_CallFunctionObjArgs(hooks[by_name], c.op, v.tuple().ptr(), more.ptr(), nullptr));
@@ -305,23 +308,32 @@ bool is_quick(PyObject* x) {
 }
 
 // Elementwise ops of plain operands without a gradient, in one step.
-PyObject* call_quick(CallerData& c, PyObject* const* args) {
-  PyObject* operands[2];
+PyObject* call_quick(CallerData& c, PyObject* const* args, Py_ssize_t given) {
+  ElementwiseArgs call;
   const int n = c.elementwise->operands;
-  if (several_devices && is_absent(c, args)) return nullptr;
   for (int i = 0; i < n; ++i) {
     PyObject* x = args[c.flags & kSwapped ? n - 1 - i : i];
-    operands[i] = reinterpret_cast<PyObject*>(Py_TYPE(x)) == direct_type ? as_tensor(x)->array : x;
+    const bool tensor = reinterpret_cast<PyObject*>(Py_TYPE(x)) == direct_type;
+    call.operands[i] = tensor ? as_tensor(x)->array : x;
+    if (several_devices && tensor && backend_of(as_array(call.operands[i])->device()))
+      return nullptr;
   }
-  if (!(c.flags & kInPlace))
-    return new_tensor(new_array(call_elementwise(*c.kernel, *c.elementwise, operands, nullptr)));
-  if (!is_array(operands[0]) || is_hidden(args[0])) return nullptr;
-  call_elementwise(*c.kernel, *c.elementwise, operands, as_array(operands[0]));
+  if (c.taken > n) {
+    std::memcpy(call.constants, c.constants, sizeof call.constants);
+    for (Py_ssize_t i = n; i < given; ++i) {
+      if (is_tensor(args[i])) return nullptr;
+      call.constants[i - n] = real_of(args[i], c.name.c_str());
+    }
+  }
+  if (!accepts_operands(c, call)) return nullptr;
+  if (!(c.flags & kInPlace)) return new_tensor(new_array(call_elementwise(c, call, nullptr)));
+  if (!is_array(call.operands[0]) || is_hidden(args[0])) return nullptr;
+  call_elementwise(c, call, as_array(call.operands[0]));
   return Py_NewRef(args[0]);
 }
 
 bool takes_quick(const CallerData& c, PyObject* const* args, Py_ssize_t given, PyObject* kwnames) {
-  if (c.run != Run::elementwise || kwnames || given != c.plain || c.check) return false;
+  if (!c.direct || kwnames || given < c.fewest || given > c.most) return false;
   for (Py_ssize_t i = 0; i < given; ++i)
     if (!is_quick(args[i])) return false;
   return true;
@@ -342,7 +354,7 @@ PyObject* dispatch(CallerData& c, PyObject* self, PyObject* const* args, size_t 
   v.n = -1;
   try {
     if (takes_quick(c, args, given, kwnames)) {
-      PyObject* made = call_quick(c, args);
+      PyObject* made = call_quick(c, args, given);
       if (made || PyErr_Occurred()) return made;
     }
     return call_general(c, self, args, given, kwnames, v).release().ptr();

@@ -48,10 +48,17 @@ struct CallerData {
   // By position: check, out, when, arguments. In the op's signature: function, reference.
   PyObject *check = nullptr, *outputs = nullptr, *applies = nullptr, *arguments = nullptr;
   PyObject *function = nullptr, *reference = nullptr, *result = nullptr, *autocast = nullptr;
-  PyObject* slow = nullptr;  // of an in-place twin: what records
+  // Of an in-place twin: what records, and what else there is for arguments not of the kernel.
+  PyObject *slow = nullptr, *in_place = nullptr;
   const Kernel* kernel = nullptr;
   const ElementwiseOp* elementwise = nullptr;
   const StructuredOp* structured = nullptr;  // gives results and calls the kernel
+  // Of an elementwise op: whether nothing stands between its parameters and the kernel, how many
+  // arguments it may be called with then, how many parameters the kernel takes, its constants where
+  // none are given.
+  bool direct = false;
+  int fewest = 0, most = 0, taken = 0;
+  double constants[3] = {};
   RuleFacts rule;
 };
 
@@ -70,10 +77,18 @@ enum Hook {
 extern PyObject* hooks[kHooks];
 extern PyObject *missing, *plain_types, *node_type, *direct_type;
 
-// Elementwise kernels on operands: arrays or Python's numbers. `given`: the output of the in-place
-// form.
-Array call_elementwise(const Kernel& kernel, const ElementwiseOp& op, PyObject* const* operands,
-                       Array* given);
+// What an elementwise kernel takes: arrays or Python's numbers (borrowed), and constants.
+struct ElementwiseArgs {
+  PyObject* operands[3];
+  double constants[3];
+};
+// `given`: the output of the in-place form.
+Array call_elementwise(const CallerData& c, const ElementwiseArgs& args, Array* given);
+// Whether the kernel is for the dtype in which the operands meet.
+bool has_kernel_for(const CallerData& c, const ElementwiseArgs& args);
+inline bool accepts_operands(const CallerData& c, const ElementwiseArgs& args) {
+  return !~c.dtypes || has_kernel_for(c, args);
+}
 void call_kernel(const Kernel& kernel, PyObject* const* args, int n, const char* where);
 
 // A new reference, or the error that Python has.
@@ -102,7 +117,8 @@ struct Values {
 // run.cpp: what a call computes, not checked and not recorded.
 nb::object call_by_position(PyObject* function, const Values& v);
 nb::object call_by_signature(const CallerData& c, PyObject* function, const Values& v);
-nb::object run_elementwise(const CallerData& c, PyObject* const* values, Array* given);
+// An elementwise kernel; nothing where it is not for such arguments, and the reference runs.
+nb::object run_elementwise(const CallerData& c, const Values& v, Array* given);
 nb::object run(const CallerData& c, const Values& v);
 // Whether the kernel serves these arguments; else the reference runs.
 bool accepts(const CallerData& c, const Values& v);
@@ -111,8 +127,6 @@ bool accepts(const CallerData& c, const Values& v);
 void read_structured(CallerData& c, const char* name);
 nb::object run_structured(const CallerData& c, const Values& v);
 
-// Whether the operands of an elementwise op are on a device without its kernel.
-bool is_absent(const CallerData& c, PyObject* const* values);
 // Whether the device is one that has no such kernel: the op runs there by its reference.
 bool is_absent(const Kernel& kernel, Device device);
 
@@ -123,6 +137,8 @@ PyObject* dispatch(CallerData& c, PyObject* self, PyObject* const* args, size_t 
 // Makes the node of a call whose results are `outs` and attaches them to it.
 void record(CallerData& c, PyObject* const* values, PyObject* const* outs, int count);
 bool is_tracked(PyObject* x);  // a tensor with a node
+// Whether a tensor is a view without history of one with history: made in no_grad.
+bool is_hidden(PyObject* x);
 
 inline bool carries_gradient(const Array& a) {
   const char kind = row(a.dtype).kind;

@@ -17,68 +17,43 @@ Operand operand_of(nb::handle h, DigitsText& digits, const char* where) {
   return o;
 }
 
-struct Callee {
-  const ElementwiseOp* op;
-  const Kernel* kernel;
-
-  Array operator()(const Operand* operands, const double* constants = nullptr) const {
-    return checked(
-        [&](Error& error) { return elementwise(*op, *kernel, operands, constants, error); });
-  }
-};
-
-Callee callee(const char* name) {
-  Callee made{find_elementwise(name), kernels().find(name)};
-  if (!made.op || !made.kernel)
-    raise("ArgumentError", "kernel", std::string("no kernel named ") + name);
-  return made;
-}
-
 }  // namespace
 
-Array call_elementwise(const Kernel& kernel, const ElementwiseOp& op, PyObject* const* operands,
-                       Array* given) {
-  DigitsText digits[4];
-  Operand list[4];
-  for (int i = 0; i < op.operands; ++i) list[i] = operand_of(operands[i], digits[i], op.name);
+Array call_elementwise(const CallerData& c, const ElementwiseArgs& args, Array* given) {
+  const ElementwiseOp& op = *c.elementwise;
+  DigitsText digits[3];
+  Operand list[3];
+  for (int i = 0; i < op.operands; ++i) list[i] = operand_of(args.operands[i], digits[i], op.name);
   return checked([&](Error& error) {
-    if (!given) return elementwise(op, kernel, list, nullptr, error);
-    elementwise_into(*given, op, kernel, list, nullptr, error);
+    if (!given) return elementwise(op, *c.kernel, list, args.constants, error);
+    elementwise_into(*given, op, *c.kernel, list, args.constants, error);
     return Array{};
   });
 }
 
+bool has_kernel_for(const CallerData& c, const ElementwiseArgs& args) {
+  const int n = c.elementwise->operands, mask = c.elementwise->type == ElementwiseClass::choice;
+  DigitsText digits[3];
+  Operand list[3];
+  bool some = false;
+  for (int i = mask; i < n; ++i) {
+    list[i] = operand_of(args.operands[i], digits[i], c.name.c_str());
+    some = some || list[i].array;
+  }
+  if (!some) return true;  // which the call refuses
+  DType dtype;
+  checked([&](Error& error) {
+    return result_type(list + mask, n - mask, c.name.c_str(), dtype, error);
+  });
+  return c.dtypes >> static_cast<int>(dtype) & 1;
+}
+
 void bind_elementwise(nb::module_& m) {
-  // How many operands an elementwise op has; 0 when `name` is none, or takes numbers beside them.
-  m.def("elementwise_operands", [](const char* name) {
+  // (operands, constants) of the elementwise op of this name, None where there is none.
+  m.def("elementwise_operands", [](const char* name) -> nb::object {
     const ElementwiseOp* op = find_elementwise(name);
-    const bool whole = op && !op->constants && op->operands < 3 && kernels().find(op->name);
-    return whole ? op->operands : 0;
-  });
-  // A kernel of one float array and three constants.
-  m.def("with_numbers", [](const char* name) {
-    return nb::cpp_function([call = callee(name)](const Array& x, double p, double q, double r) {
-      const Operand operand{&x, {}};
-      const double constants[] = {p, q, r};
-      return call(&operand, constants);
-    });
-  });
-  // A kernel of three float operands and one constant.
-  m.def("ternary", [](const char* name) {
-    return nb::cpp_function(
-        [call = callee(name)](nb::handle a, nb::handle b, nb::handle c, double p) {
-          DigitsText digits[3];
-          const Operand operands[] = {operand_of(a, digits[0], call.op->name),
-                                      operand_of(b, digits[1], call.op->name),
-                                      operand_of(c, digits[2], call.op->name)};
-          return call(operands, &p);
-        });
-  });
-  m.def("where", [call = callee("where")](const Array& condition, nb::handle a, nb::handle b) {
-    DigitsText digits[2];
-    const Operand operands[] = {
-        {&condition, {}}, operand_of(a, digits[0], "where"), operand_of(b, digits[1], "where")};
-    return call(operands);
+    if (!op || !kernels().find(op->name)) return nb::none();
+    return nb::make_tuple(op->operands, op->constants);
   });
   m.def("promote_types",
         [](int a, int b) { return static_cast<int>(promote_types(dtype_from(a), dtype_from(b))); });

@@ -140,6 +140,12 @@ bool is_tracked(PyObject* x) {
   return node && node != Py_None;
 }
 
+bool is_hidden(PyObject* x) {
+  PyObject* base = as_tensor(x)->base;
+  return base && base != Py_None && is_tracked(base) && !is_tracked(x) &&
+         carries_gradient(*array_of(x));
+}
+
 void record(CallerData& c, PyObject* const* values, PyObject* const* outs, int count) {
   const RuleFacts& facts = facts_of(c);
   const int n = static_cast<int>(c.parameters.size());
@@ -155,12 +161,13 @@ void record(CallerData& c, PyObject* const* values, PyObject* const* outs, int c
   uint32_t kept = facts.kept;
   for (auto [place, users] : facts.uses)
     if (!any_wanted(values, users)) kept &= ~(1u << place);
+  const int operands = c.elementwise ? c.elementwise->operands : n;
   bool keeps = false;
   for (int i = 0; i < n; ++i) {
     const Parameter::Kind kind = c.parameters[i].kind;
     const bool keep = kept >> i & 1;
     // A number that multiplies or divides is a tensor in torch's records.
-    if (keep && kind) keeps = keeps || !is_number(values[i]) || n == 2;
+    if (keep && kind) keeps = keeps || !is_number(values[i]) || operands == 2;
     PyObject* saved =
         kind == Parameter::tensor    ? save_argument(values[i], keep, node->edges, node->metas)
         : kind == Parameter::tensors ? save_all(values[i], keep, node->edges, node->metas)

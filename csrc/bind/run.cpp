@@ -1,5 +1,4 @@
 // Running an op: its results as `.out` says, its kernel, view, or function in Python.
-#include "../core/elementwise.h"
 #include "dispatch.h"
 
 namespace tl::bind {
@@ -31,22 +30,8 @@ DType dtype_of(PyObject* given) {
   return dtype_from(value);
 }
 
-// Where results are made: on the device of the first tensor, else where the parameter `device`
-// says.
-Device device_of(const CallerData& c, const Values& v) {
-  for (int i = c.first < 0 ? v.n : c.first; i < v.n; ++i) {
-    if (c.parameters[i].kind == Parameter::tensor && is_tensor(v.at[i]))
-      return array_of(v.at[i])->device();
-    if (c.parameters[i].kind != Parameter::tensors) continue;
-    if (!PyList_Check(v.at[i]) && !PyTuple_Check(v.at[i])) continue;
-    for (Py_ssize_t k = 0; k < PySequence_Fast_GET_SIZE(v.at[i]); ++k)
-      if (is_tensor(PySequence_Fast_GET_ITEM(v.at[i], k)))
-        return array_of(PySequence_Fast_GET_ITEM(v.at[i], k))->device();
-  }
-  PyObject* given = c.device < 0 ? Py_None : v.at[c.device];
-  nb::object code = checked(PyObject_CallOneArg(hooks[device_code], given));
-  return {static_cast<Device::Type>(nb::cast<int>(code))};
-}
+// Where the call makes its results (Placed in dispatch.cpp).
+Device results_device() { return {static_cast<Device::Type>(default_device())}; }
 
 // A tensor as `.out` says (definition.Op.out).
 nb::object allocated(const CallerData& c, PyObject* wanted, Device device) {
@@ -116,6 +101,13 @@ bool is_absent(const Kernel& kernel, Device device) {
   return backend_of(device) && !kernels(device)->find(kernel.name);
 }
 
+static bool applies(const CallerData& c, const Values& v) {
+  if (!c.applies) return true;
+  const int yes = PyObject_IsTrue(call_by_position(c.applies, v).ptr());
+  if (yes < 0) throw nb::python_error();
+  return yes == 1;
+}
+
 bool accepts(const CallerData& c, const Values& v) {
   if (~c.dtypes && c.first >= 0) {
     PyObject* x = v.at[c.first];
@@ -123,17 +115,14 @@ bool accepts(const CallerData& c, const Values& v) {
       x = PySequence_Fast_GET_SIZE(x) ? PySequence_Fast_GET_ITEM(x, 0) : Py_None;
     if (is_tensor(x) && !(c.dtypes >> static_cast<int>(array_of(x)->dtype) & 1)) return false;
   }
-  if (!c.applies) return true;
-  const int yes = PyObject_IsTrue(call_by_position(c.applies, v).ptr());
-  if (yes < 0) throw nb::python_error();
-  return yes == 1;
+  return applies(c, v);
 }
 
 namespace {
 
 nb::object run_kernel(const CallerData& c, const Values& v) {
   if (!accepts(c, v)) return call_by_signature(c, c.reference, v);
-  const Device device = device_of(c, v);
+  const Device device = results_device();
   if (is_absent(*c.kernel, device)) return call_by_signature(c, c.reference, v);
   Results results;
   allocate(c, v, device, results);
@@ -162,10 +151,9 @@ nb::object run_kernel(const CallerData& c, const Values& v) {
 
 // A kernel in Python runs on the CPU; on meta its results are known at least.
 nb::object run_function(const CallerData& c, const Values& v) {
-  if (several_devices && c.python && backend_of(device_of(c, v)))
-    return call_by_signature(c, c.reference, v);
+  if (c.python && backend_of(results_device())) return call_by_signature(c, c.reference, v);
   if (c.outputs) {
-    const Device device = device_of(c, v);
+    const Device device = results_device();
     if (!kernels(device)) {
       Results results;
       allocate(c, v, device, results);
@@ -213,38 +201,76 @@ PyObject* operand_of(const CallerData& c, PyObject* x, nb::object& own) {
   return own.ptr();
 }
 
-}  // namespace
-
-bool is_absent(const CallerData& c, PyObject* const* values) {
-  for (int i = 0; several_devices && i < c.elementwise->operands; ++i) {
-    if (!is_tensor(values[i])) continue;
-    const Device device = array_of(values[i])->device();
-    if (backend_of(device)) return is_absent(*c.kernel, device);
-  }
-  return false;
+// Whether an option that the kernel does not know has its default.
+bool is_default(const Parameter& p, PyObject* value) {
+  if (value == p.fallback) return true;
+  if (!p.fallback) return false;
+  const int same = PyObject_RichCompareBool(value, p.fallback, Py_EQ);
+  if (same < 0) throw nb::python_error();
+  return same == 1;
 }
 
-nb::object run_elementwise(const CallerData& c, PyObject* const* values, Array* given) {
-  const int n = c.elementwise->operands;
-  PyObject* operands[3];
-  nb::object own[3];
-  if (is_absent(c, values)) {
-    nb::object made = checked(PyObject_Vectorcall(c.reference, values, n, nullptr));
-    if (!given) return made;
-    const Array& result = *array_of(made.ptr());
-    checked([&](Error& error) { return store(*given, result, c.name.c_str(), error); });
-    return nb::none();
+// Whether it is a number that a kernel may have for a constant.
+bool constant_of(const CallerData& c, PyObject* x, double& number) {
+  if (is_tensor(x) || x == Py_None) return false;
+  if (PyUnicode_Check(x)) {
+    PyErr_SetString(PyExc_ValueError, "expected a number");
+    throw nb::python_error();
   }
-  for (int i = 0; i < n; ++i) operands[i] = operand_of(c, values[i], own[i]);
-  Array made = call_elementwise(*c.kernel, *c.elementwise, operands, given);
+  number = real_of(x, c.name.c_str());
+  return true;
+}
+
+// What the kernel gets; false where the op's reference runs: for other dtypes, options that the
+// kernel does not know, operands that are left out, tensors in the place of constants. `own` keeps
+// what was made on the way.
+bool elementwise_args(const CallerData& c, const Values& v, ElementwiseArgs& args,
+                      nb::object* own) {
+  const int operands = c.elementwise->operands, most = operands + c.elementwise->constants;
+  if (several_devices && is_absent(*c.kernel, results_device())) return false;
+  for (int i = c.taken; i < v.n; ++i)
+    if (!is_default(c.parameters[i], v.at[i])) return false;
+  if (!applies(c, v)) return false;
+  PyObject* const* values = v.at;
+  int n = c.taken;
+  nb::object mapped;
+  if (c.arguments) {
+    mapped = call_by_position(c.arguments, v);
+    if (!PyTuple_Check(mapped.ptr()) || PyTuple_GET_SIZE(mapped.ptr()) < operands ||
+        PyTuple_GET_SIZE(mapped.ptr()) > most)
+      raise("ArgumentError", c.name.c_str(), "expected operands and constants of its kernel");
+    values = PySequence_Fast_ITEMS(mapped.ptr());
+    n = static_cast<int>(PyTuple_GET_SIZE(mapped.ptr()));
+  }
+  for (int i = 0; i < operands; ++i) {
+    if (values[i] == Py_None && !c.arguments && c.parameters[i].fallback == Py_None) return false;
+    args.operands[i] = operand_of(c, values[i], own[i]);
+    if (c.arguments && !own[i].is_valid()) own[i] = nb::borrow(values[i]);
+  }
+  for (int i = operands; i < most; ++i) {
+    args.constants[i - operands] = 0;
+    if (i < n && !constant_of(c, values[i], args.constants[i - operands])) return false;
+  }
+  return accepts_operands(c, args);
+}
+
+}  // namespace
+
+nb::object run_elementwise(const CallerData& c, const Values& v, Array* given) {
+  ElementwiseArgs args;
+  nb::object own[3];
+  if (!elementwise_args(c, v, args, own)) return {};
+  Array made = call_elementwise(c, args, given);
   if (given) return nb::none();
   return checked(new_tensor(new_array(std::move(made))));
 }
 
 nb::object run(const CallerData& c, const Values& v) {
   switch (c.run) {
-    case Run::elementwise:
-      return run_elementwise(c, v.at, nullptr);
+    case Run::elementwise: {
+      nb::object made = run_elementwise(c, v, nullptr);
+      return made.is_valid() ? made : call_by_signature(c, c.reference, v);
+    }
     case Run::kernel:
       return c.structured ? run_structured(c, v) : run_kernel(c, v);
     case Run::view:

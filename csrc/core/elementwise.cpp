@@ -98,9 +98,12 @@ bool Call::settle(const Operand* operands, DType& common) {
   const int mask = op_.type == ElementwiseClass::choice;
   Promotion groups;
   if (!promote(operands + mask, op_.operands - mask, op_.name, groups, error_)) return false;
-  if (mask && (!operands->array || operands->array->dtype != DType::bool_))
+  if (mask && !operands->array)
+    return error_.set(ErrorKind::dtype, op_.name,
+                      "expected a Tensor for a condition, got a number");
+  if (mask && operands->array->dtype != DType::bool_ && operands->array->dtype != DType::u8)
     return error_.set(ErrorKind::no_kernel, op_.name, "expected a bool condition, got %s",
-                      operands->array ? row(operands->array->dtype).name : "a number");
+                      row(operands->array->dtype).name);
   if (!mask && !groups.has_array())
     return error_.set(ErrorKind::dtype, op_.name, "expected a Tensor, got numbers only");
   common = groups.result();
@@ -126,8 +129,8 @@ bool Call::convert(const Operand* operands, DType common) {
     in_[i] = array;
     if (!array)
       in_[i] = &own_[i].set(scalar(operands[i].number, common, false, op_.name, error_));
-    else if (array->dtype != common && i >= mask)
-      in_[i] = &own_[i].set(cast(*array, common, op_.name, error_));
+    else if (const DType wanted = i < mask ? DType::bool_ : common; array->dtype != wanted)
+      in_[i] = &own_[i].set(cast(*array, wanted, op_.name, error_));
     if (!in_[i]->ok()) return false;
     if (in_[i]->device() == device) continue;
     if (in_[i]->ndim) return refuse_mixed(op_.name, in_[i]->device(), device, error_);
@@ -238,10 +241,6 @@ bool elementwise_into(Array& target, const ElementwiseOp& op, const Kernel& kern
   Array out = new_array(call.result.dtype, target.shape, target.ndim, call.device, op.name, error);
   return out.ok() && call.spread(nullptr) && call.run(out, constants) &&
          copy_into(target, out, op.name, error);
-}
-
-bool store(Array& target, const Array& result, const char* where, Error& error) {
-  return can_hold(where, target, result, error) && copy_into(target, result, where, error);
 }
 
 bool result_type(const Operand* operands, int n, const char* where, DType& dtype, Error& error) {

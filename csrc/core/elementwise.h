@@ -21,9 +21,6 @@ Array elementwise(const ElementwiseOp& op, const Kernel& kernel, const Operand* 
 bool elementwise_into(Array& target, const ElementwiseOp& op, const Kernel& kernel,
                       const Operand* operands, const double* constants, Error& error);
 
-// Writes the result of an op, however it was computed, into the target of its in-place form.
-bool store(Array& target, const Array& result, const char* where, Error& error);
-
 // The dtype in which operands meet; refuses blocks.
 bool result_type(const Operand* operands, int n, const char* where, DType& dtype, Error& error);
 

@@ -16,7 +16,7 @@ from .dtype import as_dtype
 from .errors import ArgumentError, DeviceError, DTypeError
 from .older_orders import call_older
 from .overrides import PLAIN, ask, overloaded
-from .tensor import Tensor, unwrap_tensor, wrap
+from .tensor import Tensor, unwrap_tensor
 
 if TYPE_CHECKING:
     from .registry import Op
@@ -194,15 +194,6 @@ def parameter_called(key: str, names: list[str], given: dict[str, Any]) -> str |
             if name in names and given[name] is MISSING:
                 return name
     return next((name for name in _NAMES.get(key, ()) if name in names), None)
-
-
-def elementwise(name: str, *, numbers: bool = False) -> Callable[..., Tensor]:
-    """An elementwise kernel: `where`, of three floats, or of one with three `numbers`."""
-    if name == "where":
-        function: Callable[..., Any] = _native.where
-    else:
-        function = (_native.with_numbers if numbers else _native.ternary)(name)
-    return lambda *operands: wrap(function(*[unwrap(x, name) for x in operands]))
 
 
 def inplace(op: Op[..., Any]) -> Any:

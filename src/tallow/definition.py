@@ -85,7 +85,7 @@ class Op(Generic[P, R]):
         *,
         is_primitive: bool = False,
         name: str | None = None,
-        inplace: bool = False,
+        inplace: bool | None = None,
         view: bool = False,
         result: Callable[..., Any] | None = None,
     ) -> None:
@@ -97,7 +97,7 @@ class Op(Generic[P, R]):
         self.is_primitive = is_primitive or _is_empty(function)
         self.reference: Callable[P, R] = _missing(self) if self.is_primitive else function
         self.is_view = view
-        self.has_inplace = inplace
+        self.has_inplace = bool(inplace)
         self.result = result
         self.parameters = _parameters(function)
         self.cpu: Callable[P, R] | None = function if is_primitive else None
@@ -110,6 +110,7 @@ class Op(Generic[P, R]):
         self.outputs: Callable[..., Any] | str | None = None
         self.checker: Callable[..., None] | None = None
         self.gradient: Callable[..., Any] | None = None
+        self.inplace_reference: Callable[..., Any] | None = None
         self._uses: dict[str, tuple[str, ...]] | None = None
         self._copied: tuple[str, ...] = ()
         self._rule: Rule | None = None
@@ -169,21 +170,24 @@ class Op(Generic[P, R]):
         function that this decorates gives others (it may call ops); with a first parameter `out`
         it gets the results and gives the outputs too. The reference runs for first tensors of
         other `dtypes`, and where `when` says no.
+
+        An elementwise kernel (csrc/ops/elementwise.def) needs no `.out`: its result has the shape
+        and dtype of its promoted operands, and `dtypes` is asked of these. It takes operands, then
+        numbers; the reference runs, too, for None in the place of an operand or a tensor in that
+        of a number, and where an option behind them is not at its default.
         """
         if not isinstance(name, str):
-            self.cpu, self.kernel_name = name, None
+            self.cpu, self.kernel_name, self.elementwise = name, None, None
             self._renew()
             return None
-        self.kernel_name = name
+        if _native.elementwise_operands(name) is None:
+            self.kernel_name = name
+        else:
+            self.elementwise = name
         self.kernel_dtypes = None if dtypes is None else frozenset(d.code for d in dtypes)
         self.applies = when
         self._renew()
-
-        def attach(arguments: Callable[..., tuple[Any, ...]]) -> None:
-            self.arguments = arguments
-            self._renew()
-
-        return attach
+        return self._map
 
     def view(self, name: str, /) -> Callable[[Callable[..., tuple[Any, ...]]], None]:
         """Attach the native view function that gives the result's shape and strides.
@@ -194,12 +198,19 @@ class Op(Generic[P, R]):
         """
         self.view_name = name
         self._renew()
+        return self._map
 
-        def attach(arguments: Callable[..., tuple[Any, ...]]) -> None:
-            self.arguments = arguments
-            self._renew()
+    def _map(self, arguments: Callable[..., tuple[Any, ...]]) -> None:
+        self.arguments = arguments
+        self._renew()
 
-        return attach
+    def in_place(self, reference: Callable[..., Any], /) -> None:
+        """Attach what the twin `name_` does, unrecorded, where an elementwise kernel cannot.
+
+        Without it the op's result is written into the tensor.
+        """
+        self.inplace_reference = reference
+        self._renew()
 
     @overload
     def grad(self, rule: Callable[..., Any], /) -> None: ...
@@ -295,22 +306,24 @@ class Op(Generic[P, R]):
     def caller(self, flags: int = 0) -> Any:
         """What users call; `flags` of the native core: as an operator, swapped, in place."""
         if flags:
-            return _native.Caller(self, flags, self._slow if flags & _native.IN_PLACE else None)
+            return _native.Caller(self, flags, inplace(self) if flags & _native.IN_PLACE else None)
         if self._caller is None:
             self._caller = _native.Caller(self)
         return self._caller
 
+    def operator(self, *, swapped: bool = False, inplace: bool = False) -> Any:
+        """What Python calls for `a + b`, for `b + a` of a number `b`, or for `a += b`."""
+        flags = swapped * _native.SWAPPED | inplace * _native.IN_PLACE
+        return self.caller(_native.OPERATOR | flags)
+
     @property
     def inplace(self) -> Callable[..., Tensor] | None:
         """The twin `name_`, which writes the result over its first argument; None without one."""
-        if self.elementwise is not None and self.cpu is None:
-            twin: Callable[..., Tensor] = self.caller(_native.IN_PLACE)
-            return twin
-        return inplace(self) if self.has_inplace or self.elementwise is not None else None
-
-    @property
-    def _slow(self) -> Any:
-        return inplace(self)
+        if not self.has_inplace:
+            return None
+        native = self.elementwise is not None
+        twin: Callable[..., Tensor] = self.caller(_native.IN_PLACE) if native else inplace(self)
+        return twin
 
     # --- for the native caller --------------------------------------------------------------------
 

@@ -26,7 +26,7 @@ def op(function: Callable[P, R], /) -> Op[P, R]: ...
 def op(
     *,
     name: str | None = None,
-    inplace: bool = False,
+    inplace: bool | None = None,
     view: bool = False,
     result: Callable[..., Any] | None = None,
 ) -> Callable[[Callable[P, R]], Op[P, R]]: ...
@@ -35,7 +35,8 @@ def op(function: Any = None, /, **options: Any) -> Any:
 
     `name` is for an op in a namespace (`linalg.inv`); `inplace` asks for a twin `name_`; `view`
     says that the result shares the first argument's memory; `result` makes a named tuple of several
-    results. An elementwise kernel of the op's name is bound at once.
+    results. An elementwise kernel of the op's name that takes no numbers is bound at once; the op
+    has a twin then, unless `inplace` is False.
     """
     if function is None:
         return lambda function: op_of(function, options)
@@ -45,8 +46,10 @@ def op(function: Any = None, /, **options: Any) -> Any:
 def op_of(function: Any, options: dict[str, Any]) -> Op[..., Any]:
     """Register what `op` decorates."""
     made: Op[..., Any] = Op(function, **options)
-    if _native.elementwise_operands(made.__name__):
+    operands, numbers = _native.elementwise_operands(made.__name__) or (0, 0)
+    if operands in (1, 2) and not numbers:
         made.elementwise = made.__name__
+        made.has_inplace = options.get("inplace") is not False
     return _register(made)
 
 
@@ -99,7 +102,7 @@ def _install_method(name: str, op: Op[..., Any]) -> None:
         return
     if name not in OWN:
         setattr(Tensor, name, _Method(op, name, False))
-    if op.has_inplace or op.elementwise is not None:
+    if op.has_inplace:
         setattr(Tensor, f"{name}_", _Method(op, f"{name}_", True))
 
 

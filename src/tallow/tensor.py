@@ -344,14 +344,8 @@ def wrap(array: _native.Array) -> Tensor:
 
 # Notes that a view shares the memory of a tensor: a change of one in place concerns the other.
 link = _native.link_view
-
-
-def is_hidden(x: Tensor) -> bool:
-    """Whether `x` is a view without history of a tensor with one: made in `no_grad`."""
-    base = x._base
-    if base is None or base._node is None or x._node is not None:
-        return False
-    return x.dtype.kind in FLOATING
+# Whether a tensor is a view without history of one with history: made in `no_grad`.
+is_hidden = _native.is_hidden
 
 
 def broadcast_shapes(p: tuple[int, ...], q: tuple[int, ...], where: object) -> tuple[int, ...]:

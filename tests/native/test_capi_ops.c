@@ -89,7 +89,7 @@ static void test_promotion(void) {
   CHECK(holds(tl_elementwise("sqrt", &one, 1, NULL, 0), "f32", 1, three,
               (double[]){1, sqrt(2), sqrt(3)}));
   one = tl_of_array(halves);
-  CHECK(holds(tl_elementwise("clamp_between", &one, 1, (double[]){1.5, 2.5, 0}, 3), "f16", 1, three,
+  CHECK(holds(tl_elementwise("clamp", &one, 1, (double[]){1.5, 2.5, 0}, 3), "f16", 1, three,
               (double[]){1.5, 2, 2.5}));
   tl_array_release(bytes);
   tl_array_release(ints);
@@ -273,7 +273,7 @@ static void test_refused_operations(void) {
         strstr(tl_last_error(), "add: expected shapes that broadcast, got (2, 3) and (2,)"));
   CHECK(tl_elementwise("add", pair, 3, NULL, 0) == NULL);
   CHECK(tl_elementwise("add", NULL, 2, NULL, 0) == NULL);
-  CHECK(tl_elementwise("clamp_between", pair, 1, NULL, 3) == NULL);
+  CHECK(tl_elementwise("clamp", pair, 1, NULL, 3) == NULL);
   CHECK(tl_elementwise(NULL, pair, 2, NULL, 0) == NULL);
   CHECK(tl_elementwise("no such op", pair, 2, NULL, 0) == NULL);
   CHECK(binary("add", tl_of_integer(1), tl_of_integer(2)) == NULL);

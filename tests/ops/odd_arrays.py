@@ -202,7 +202,7 @@ def in_place(name: str, args: Any, kwargs: Any) -> str:
 def has_inplace(name: str) -> bool:
     row = OPS[name]
     method = bool(row.parameters) and row.parameters[0][0] in SELF_NAMES
-    return CASES[name].inplace and method and bool(row.has_inplace or row.elementwise)
+    return CASES[name].inplace and method and row.has_inplace
 
 
 # --- nonsense: only that no process dies and that errors are ours -------------------------------

@@ -102,7 +102,7 @@ def test_kernel_is_the_meaning(name, dtype):
 def has_inplace(name, case):
     row = OPS[name]
     method = row.parameters[0][0] in SELF_NAMES
-    return case.inplace and method and bool(row.has_inplace or row.elementwise) and not case.random
+    return case.inplace and method and row.has_inplace and not case.random
 
 
 @pytest.mark.parametrize(("name", "dtype"), pairs(has_inplace))

@@ -18,11 +18,13 @@ from . import (
     attention,
     complexes,
     convert,
-    elementwise,
+    elementwise_binary,
+    elementwise_compare,
     extreme,
     join,
     linalg,
     norm,
+    operators,
     reduce,
     sampling,
     shape,
@@ -31,7 +33,7 @@ from . import (
 from ._modules import METHODS, MODULES
 
 install()
-elementwise.install_operators()
+operators.install_operators()
 __all__ = sorted(
     {name for name in OPS if "." not in name} | {name for name in MODULES if "." not in name}
 )

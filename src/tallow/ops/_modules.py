@@ -57,6 +57,7 @@ MODULES = {
     "cumprod": "scan",
     "cumsum": "scan",
     "cumulative_trapezoid": "scan",
+    "deg2rad": "elementwise_composite",
     "dequantize": "quant",
     "det": "linalg_rank",
     "diag": "triangle",
@@ -106,6 +107,8 @@ MODULES = {
     "flip": "flip",
     "fliplr": "flip",
     "flipud": "flip",
+    "float_power": "elementwise_composite",
+    "frexp": "elementwise_composite",
     "gather": "scatter",
     "gaussian_nll_loss": "loss",
     "geometric_": "random",
@@ -117,6 +120,7 @@ MODULES = {
     "hann_window": "creation",
     "hardshrink": "activation_parametric",
     "hardtanh": "activation_parametric",
+    "heaviside": "elementwise_composite",
     "hermitian_transform": "fft",
     "hinge_embedding_loss": "loss_margin",
     "histc": "search",
@@ -143,6 +147,7 @@ MODULES = {
     "kron": "einsum",
     "kthvalue": "sort",
     "l1_loss": "loss",
+    "ldexp": "elementwise_composite",
     "ldl_parts": "linalg_ldl",
     "ldl_solutions": "linalg_ldl",
     "leaky_relu": "activation_parametric",
@@ -297,6 +302,7 @@ MODULES = {
     "qr_reflectors": "linalg_reflectors",
     "quantile": "sort",
     "quantize": "quant",
+    "rad2deg": "elementwise_composite",
     "rand": "random",
     "rand_like": "random",
     "randint": "random",
@@ -413,19 +419,20 @@ MODULES = {
 METHODS = """
 allclose argsort argwhere as_strided as_strided_ as_strided_scatter bernoulli bernoulli_ bincount
 cauchy_ celu celu_ cholesky cholesky_inverse cholesky_solve chunk corrcoef cov cross cummax cummin
-cumprod cumprod_ cumsum cumsum_ dequantize det diag diag_embed diagflat diagonal diagonal_scatter
-diff digamma digamma_ dist dsplit elu elu_ equal erf erf_ erfc erfc_ erfinv erfinv_ exponential_
-flip fliplr flipud gather geometric_ geqrf glu hardshrink hardtanh hardtanh_ histc histogram hsplit
-i0 i0_ igamma igamma_ igammac igammac_ index_add index_add_ index_copy index_copy_ index_fill
-index_fill_ index_put index_put_ index_reduce index_reduce_ index_select inverse isclose istft kron
-kthvalue leaky_relu leaky_relu_ lgamma lgamma_ log_normal_ logcumsumexp logdet logit logit_ lu_solve
+cumprod cumprod_ cumsum cumsum_ deg2rad deg2rad_ dequantize det diag diag_embed diagflat diagonal
+diagonal_scatter diff digamma digamma_ dist dsplit elu elu_ equal erf erf_ erfc erfc_ erfinv erfinv_
+exponential_ flip fliplr flipud float_power float_power_ frexp gather geometric_ geqrf glu
+hardshrink hardtanh hardtanh_ heaviside heaviside_ histc histogram hsplit i0 i0_ igamma igamma_
+igammac igammac_ index_add index_add_ index_copy index_copy_ index_fill index_fill_ index_put
+index_put_ index_reduce index_reduce_ index_select inverse isclose istft kron kthvalue ldexp ldexp_
+leaky_relu leaky_relu_ lgamma lgamma_ log_normal_ logcumsumexp logdet logit logit_ lu_solve
 masked_fill masked_fill_ masked_scatter masked_scatter_ masked_select matrix_exp matrix_power median
 mode msort multinomial mvlgamma mvlgamma_ nanmean nanmedian nanquantile nansum new_empty
 new_empty_strided new_full new_ones new_tensor new_zeros nonzero norm normal_ orgqr ormqr pinverse
-prelu put put_ qr quantile quantize random_ relu6 relu6_ renorm renorm_ roll rot90 rrelu rrelu_
-scaled_elu scatter scatter_ scatter_add scatter_add_ scatter_reduce scatter_reduce_ select_scatter
-selu selu_ sinc sinc_ slice_scatter slogdet softplus softshrink sort split split_with_sizes squeeze_
-std std_mean stft svd swapaxes_ swapdims_ t_ take take_along_dim tensor_split tensordot threshold
-threshold_ topk trace transpose_ triangular_solve tril tril_ triu triu_ unbind unfold uniform_
-unique unique_consecutive unsqueeze_ var var_mean vsplit xlogy xlogy_
+prelu put put_ qr quantile quantize rad2deg rad2deg_ random_ relu6 relu6_ renorm renorm_ roll rot90
+rrelu rrelu_ scaled_elu scatter scatter_ scatter_add scatter_add_ scatter_reduce scatter_reduce_
+select_scatter selu selu_ sinc sinc_ slice_scatter slogdet softplus softshrink sort split
+split_with_sizes squeeze_ std std_mean stft svd swapaxes_ swapdims_ t_ take take_along_dim
+tensor_split tensordot threshold threshold_ topk trace transpose_ triangular_solve tril tril_ triu
+triu_ unbind unfold uniform_ unique unique_consecutive unsqueeze_ var var_mean vsplit xlogy xlogy_
 """

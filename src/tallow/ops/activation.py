@@ -9,8 +9,8 @@ from ..dtype import f32
 from ..errors import ArgumentError, expect
 from ..registry import op
 from ..tensor import Tensor
-from .elementwise_rows import conj, quick_row
-from .elementwise_three import where
+from .elementwise_ops import conj
+from .elementwise_ternary import where
 from .linalg import linear
 
 # --- one input ------------------------------------------------------------------------------------
@@ -108,14 +108,16 @@ def gelu_tanh(x: Tensor) -> Tensor:
     return x * 0.5 * (((x + x * x * x * 0.044715) * math.sqrt(2 / math.pi)).tanh() + 1)
 
 
-@gelu_tanh.grad
-def _(g: Tensor, x: Tensor) -> Tensor:
+def _gelu_tanh_grad(g: Tensor, x: Tensor) -> Tensor:
     # tanh(u) = 2 sigmoid(2u) - 1, so the function is x times a sigmoid of twice the inner
     # polynomial.
     square = x * x
     s = (x * (square * 0.044715 + 1) * (2 * math.sqrt(2 / math.pi))).sigmoid()
     slope = (square * (3 * 0.044715) + 1) * (2 * math.sqrt(2 / math.pi))
     return g * (s + x * s * (1 - s) * slope)
+
+
+gelu_tanh.grad(_gelu_tanh_grad)
 
 
 @op
@@ -130,18 +132,17 @@ def _(g: Tensor, x: Tensor) -> Tensor:
     return g * s * (1 + x * 1.702 * (1 - s))
 
 
-_gelu = quick_row("gelu", 1, lambda g, x: gelu_grad(g, x))
-
-
-@op
+@op(inplace=False)
 def gelu(x: Tensor, *, approximate: str = "none") -> Tensor:
     """`x * Phi(x)` with the Gaussian distribution function; "tanh" names its approximation."""
     known = approximate in ("none", "tanh")
     expect(known, gelu, 'approximate "none" or "tanh"', approximate, ArgumentError)
-    return gelu_tanh(x) if approximate == "tanh" else _gelu(x)
+    return gelu_tanh(x) if approximate == "tanh" else x * (x * math.sqrt(0.5)).erf().add(1) * 0.5
 
 
-gelu.elementwise = None  # the kernel of that name has no options
+@gelu.grad
+def _(g: Tensor, x: Tensor, approximate: str) -> Tensor:
+    return gelu_grad(g, x) if approximate == "none" else _gelu_tanh_grad(g, x)
 
 
 @op

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from ..dtype import FLOATS
 from ..errors import ArgumentError, IndexRangeError, NoKernelError, expect
-from ..registry import Op, op
+from ..registry import op
 from ..tensor import Tensor, unwrap_tensor
-from .elementwise_three import clamp, where
+from .elementwise_ternary import clamp, where
 
 
 def _expect_float(x: Tensor, at: object) -> None:
@@ -17,16 +16,6 @@ def _expect_float(x: Tensor, at: object) -> None:
         unwrap_tensor(x, at)
     if x.dtype.kind != "f":
         expect(False, at, "a float dtype", x.dtype.name, NoKernelError)
-
-
-def _attach_kernel(made: Op[..., Any], kernel: str, arguments: Callable[..., Any]) -> None:
-    """Attach an elementwise kernel of x and three numbers."""
-
-    @made.out
-    def _(x: Tensor, *numbers: float) -> Any:
-        return x
-
-    made.kernel(kernel, dtypes=FLOATS)(arguments)
 
 
 # --- with numbers ---------------------------------------------------------------------------------
@@ -43,7 +32,7 @@ def _(x: Tensor, negative_slope: float) -> None:
     _expect_float(x, leaky_relu)
 
 
-_attach_kernel(leaky_relu, "leaky", lambda x, slope: (x, float(slope), 0.0, 0.0))
+leaky_relu.kernel("leaky_relu", dtypes=FLOATS)
 
 
 @leaky_relu.grad
@@ -62,7 +51,7 @@ def _(x: Tensor, low: float, slope: float, high: float) -> None:
     _expect_float(x, "elu")
 
 
-_attach_kernel(scaled_elu, "elu_scaled", lambda x, *numbers: (x, *map(float, numbers)))
+scaled_elu.kernel("scaled_elu", dtypes=FLOATS)
 
 
 @scaled_elu.grad
@@ -103,9 +92,7 @@ def _(x: Tensor, beta: float, threshold: float) -> None:
     _expect_float(x, softplus)
 
 
-_attach_kernel(
-    softplus, "softplus_scaled", lambda x, beta, threshold: (x, float(beta), float(threshold), 0.0)
-)
+softplus.kernel("softplus", dtypes=FLOATS)
 
 
 @softplus.grad
@@ -124,7 +111,7 @@ def _(x: Tensor, lambd: float) -> None:
     _expect_float(x, hardshrink)
 
 
-_attach_kernel(hardshrink, "hardshrink_beyond", lambda x, lambd: (x, float(lambd), 0.0, 0.0))
+hardshrink.kernel("hardshrink", dtypes=FLOATS)
 
 
 @hardshrink.grad
@@ -144,7 +131,7 @@ def _(x: Tensor, lambd: float) -> None:
     _expect_float(x, softshrink)
 
 
-_attach_kernel(softshrink, "softshrink_by", lambda x, lambd: (x, float(lambd), 0.0, 0.0))
+softshrink.kernel("softshrink", dtypes=FLOATS)
 
 
 @softshrink.grad
@@ -158,9 +145,7 @@ def threshold(x: Tensor, threshold: float, value: float) -> Tensor:
     return where(x <= threshold, value, x).to(x.dtype)
 
 
-_attach_kernel(
-    threshold, "threshold_at", lambda x, threshold, value: (x, float(threshold), float(value), 0.0)
-)
+threshold.kernel("threshold", dtypes=FLOATS)
 
 
 @threshold.grad
@@ -171,12 +156,19 @@ def _(g: Tensor, x: Tensor, threshold: float, value: float) -> Tensor:
 @op(inplace=True)
 def hardtanh(x: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
     """`x` limited to [min_val, max_val]."""
-    fits = min_val <= max_val
-    expect(fits, hardtanh, "min_val of at most max_val", (min_val, max_val), ArgumentError)
     if x.dtype.kind in "iu":
         return clamp(x, int(min_val), int(max_val))
     _expect_float(x, hardtanh)
     return clamp(x, min_val, max_val)
+
+
+@hardtanh.check
+def _(x: Tensor, min_val: float, max_val: float) -> None:
+    fits = min_val <= max_val
+    expect(fits, hardtanh, "min_val of at most max_val", (min_val, max_val), ArgumentError)
+
+
+hardtanh.kernel("clamp", dtypes=FLOATS)
 
 
 @hardtanh.grad

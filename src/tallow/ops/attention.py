@@ -207,7 +207,7 @@ def attention(
             keep = keep.bitwise_and(mask)
         else:
             scores = scores + mask
-    from .elementwise_three import where
+    from .elementwise_ternary import where
 
     scores = where(keep, scores, -math.inf)
     top = scores.detach().amax(-1, keepdim=True)

@@ -10,8 +10,7 @@ from ..errors import NoKernelError, expect
 from ..factories import zeros_like
 from ..registry import op
 from ..tensor import Tensor, broadcast_shapes, unwrap_tensor
-from .elementwise_rows import quick_row
-from .elementwise_three import where
+from .elementwise_ternary import where
 
 
 @op(view=True)
@@ -75,17 +74,18 @@ def _(g: Tensor, _x: Tensor) -> Tensor:
     return complex(zeros_like(g), g)
 
 
-_conj = quick_row("conj", 1, lambda g, _x: g.conj())
-_angle = quick_row("angle", 1, lambda g, x: _angle_grad(g, x))
-
-
-@op
+@op(inplace=False)
 def conj(x: Tensor) -> Tensor:
     """The complex conjugate; a real tensor is its own."""
-    return _conj(x) if x.dtype.kind == "c" else x
+    return x if x.dtype.kind != "c" else complex(real(x), -imag(x))
 
 
-conj.elementwise = None
+conj.kernel("conj", dtypes=(complex64,))
+
+
+@conj.grad
+def _(g: Tensor, _x: Tensor) -> Tensor:
+    return conj(g)
 
 
 @op(inplace=True)
@@ -106,24 +106,27 @@ def resolve_neg(x: Tensor) -> Tensor:
     return x
 
 
-def _angle_grad(g: Tensor, x: Tensor) -> Tensor:
-    # The angle grows along i x / |x|².
-    size = real(x * conj(x))
-    slope = complex(-imag(x) / size, real(x) / size)
-    return where(x == 0, 0, slope * g)
-
-
-@op
+@op(inplace=False)
 def angle(x: Tensor) -> Tensor:
     """The angle in radians; of real numbers 0, or pi below 0."""
     if x.dtype.kind == "c":
-        return _angle(x)
+        return imag(x).atan2(real(x))
     wide = x if x.dtype.kind == "f" else x.to(f32)
     half_turn = wide.new_full((), math.pi)
     return where(wide.isnan(), wide, where(wide < 0, half_turn, 0)).to(wide.dtype)
 
 
-angle.elementwise = None
+angle.kernel("angle", dtypes=(complex64,))
+
+
+@angle.grad
+def _(g: Tensor, x: Tensor) -> Tensor:
+    if x.dtype.kind != "c":
+        return zeros_like(g)
+    # The angle grows along i x / |x|².
+    size = real(x * conj(x))
+    slope = complex(-imag(x) / size, real(x) / size)
+    return where(x == 0, 0, slope * g)
 
 
 @op(name="complex")

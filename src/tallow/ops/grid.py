@@ -11,7 +11,7 @@ from ..errors import ArgumentError, UnsupportedCaseError, expect
 from ..factories import arange
 from ..registry import op
 from ..tensor import Tensor
-from .elementwise_three import where
+from .elementwise_ternary import where
 from .pool_max import plane_gather
 from .spatial import check_float
 

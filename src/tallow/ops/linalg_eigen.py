@@ -13,7 +13,7 @@ from ..errors import ArgumentError, NoKernelError, expect
 from ..registry import op
 from ..tensor import Tensor
 from .complexes import real
-from .elementwise_three import where
+from .elementwise_ternary import where
 from .linalg_numpy import FINITE, check, lapack, lapack_many, real_dtype
 from .shape import adjoint
 

@@ -13,7 +13,7 @@ from ..factories import zeros
 from ..registry import op
 from ..tensor import Tensor
 from .complexes import real
-from .elementwise_three import where
+from .elementwise_ternary import where
 from .linalg_numpy import check, lapack, lapack_many, to_numpy
 from .shape import adjoint
 

@@ -11,7 +11,7 @@ from ..errors import ArgumentError, NoKernelError, expect
 from ..factories import empty, zeros
 from ..registry import op
 from ..tensor import Tensor, has_values
-from .elementwise_three import where
+from .elementwise_ternary import where
 from .linalg_numpy import check, lapack_many, to_numpy
 from .linalg_solve import solve_triangular
 from .shape import adjoint

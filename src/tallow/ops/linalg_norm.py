@@ -12,7 +12,7 @@ from ..factories import zeros
 from ..registry import op
 from ..tensor import Tensor, has_values
 from .complexes import real
-from .elementwise_three import where
+from .elementwise_ternary import where
 from .linalg import conj
 from .reduce import centred
 from .shape import axes_of, axis_of

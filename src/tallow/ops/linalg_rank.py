@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from ..dtype import complex64, f32, f64
 from ..registry import op
 from ..tensor import Tensor, has_values
-from .elementwise_three import where
+from .elementwise_ternary import where
 from .linalg_eigen import eigh_factors, eigvalsh, svd_factors, svdvals
 from .linalg_factor import inv, inv_ex
 from .linalg_numpy import check, lapack, lapack_many, real_dtype

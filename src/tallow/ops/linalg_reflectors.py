@@ -9,7 +9,7 @@ from ..errors import GradError, expect
 from ..factories import zeros
 from ..registry import op
 from ..tensor import Tensor
-from .elementwise_three import where
+from .elementwise_ternary import where
 from .linalg_numpy import check, lapack_many
 from .shape import adjoint
 

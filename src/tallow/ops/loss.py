@@ -10,7 +10,7 @@ from ..errors import ArgumentError, expect
 from ..factories import full as filled
 from ..registry import op
 from ..tensor import Tensor, unwrap_tensor
-from .elementwise_three import where
+from .elementwise_ternary import where
 
 REDUCTIONS = ("none", "mean", "sum")
 

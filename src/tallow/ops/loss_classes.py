@@ -9,7 +9,7 @@ from ..errors import ArgumentError, IndexRangeError, NoKernelError, expect
 from ..factories import full
 from ..registry import op
 from ..tensor import Tensor, unwrap_tensor
-from .elementwise_three import where
+from .elementwise_ternary import where
 from .loss import mode, reduced
 
 

@@ -11,8 +11,8 @@ from ..errors import ArgumentError, NoKernelError, expect
 from ..factories import arange, full, tensor
 from ..registry import op
 from ..tensor import Tensor, unwrap_tensor
-from .elementwise import logaddexp
-from .elementwise_three import where
+from .elementwise_binary import logaddexp
+from .elementwise_ternary import where
 from .loss import mode, reduced
 
 

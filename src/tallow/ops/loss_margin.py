@@ -9,7 +9,7 @@ from ..factories import zeros
 from ..registry import op
 from ..tensor import Tensor, unwrap_tensor
 from .distance import pairwise_distance
-from .elementwise_three import where
+from .elementwise_ternary import where
 from .loss import log1p_exp, mode, reduced
 
 

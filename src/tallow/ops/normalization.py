@@ -11,7 +11,7 @@ from ..errors import ArgumentError, NoKernelError, expect
 from ..factories import zeros
 from ..registry import op
 from ..tensor import Tensor, unwrap_tensor
-from .elementwise_three import addcmul
+from .elementwise_ternary import addcmul
 from .reduce import centred
 
 

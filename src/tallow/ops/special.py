@@ -8,10 +8,10 @@ from typing import Any
 
 from ..errors import ArgumentError, GradError, expect
 from ..factories import full
-from ..registry import OPS, op
+from ..registry import Op, op
 from ..tensor import Tensor
-from .elementwise_rows import kernel_row, quick_row, row
-from .elementwise_three import where
+from .elementwise_ops import define_elementwise, op_named
+from .elementwise_ternary import where
 
 _ROOT_PI = math.sqrt(math.pi)
 
@@ -27,29 +27,13 @@ def _xlogy(g: Tensor, a: Any, b: Any) -> tuple[Any, Any]:
             if b == 0
             else math.nan
         )
-        gone = row("logical_and")(a == 0, b <= 0)
+        gone = op_named("logical_and")(a == 0, b <= 0)
         return where(gone, 0, g * log)
 
     return first, lambda: g * (a / b)
 
 
-def _xlog1py(g: Tensor, a: Any, b: Any) -> tuple[Any, Any]:
-    def first() -> Tensor:
-        log = b.log1p() if isinstance(b, Tensor) else math.log1p(b) if b > -1 else -math.inf
-        return where(row("logical_and")(a == 0, b <= -1), 0, g * log)
-
-    return first, lambda: g * (a / (b + 1))
-
-
-def _i1(g: Tensor, x: Tensor, out: Tensor) -> Tensor:
-    return g * where(x == 0, 0.5, _i0(x) - out / x)
-
-
-def _i1e(g: Tensor, x: Tensor, out: Tensor) -> Tensor:
-    return g * where(x == 0, 0.5, _i0e(x) - out * (x.sign() + 1 / x))
-
-
-for _name, _doc, _rule in (
+for _name, _doc, _gradient in (
     ("erf", "The error function.", lambda g, x: g * (x * -x).exp() * (2 / _ROOT_PI)),
     ("erfc", "`1 - erf(x)`, exact where that is small.",
      lambda g, x: g * (x * -x).exp() * (-2 / _ROOT_PI)),
@@ -57,53 +41,17 @@ for _name, _doc, _rule in (
      lambda g, _x, out: g * (out * out).exp() * (_ROOT_PI / 2)),
     ("lgamma", "The logarithm of the absolute value of the gamma function.",
      lambda g, x: g * x.digamma()),
-    ("digamma", "The derivative of lgamma.", lambda g, x: g * row("polygamma")(1, x)),
+    ("digamma", "The derivative of lgamma.", lambda g, x: g * op_named("polygamma")(1, x)),
     ("i0", "The modified Bessel function of the first kind, of order 0.",
-     lambda g, x: g * row("special.i1")(x)),
+     lambda g, x: g * op_named("special.i1")(x)),
 ):  # fmt: skip
-    kernel_row(__name__, _name, 1, _doc, _rule, copied=("out",) if _name == "erfinv" else ())
-
-_i0 = OPS["i0"]
-_i0e = quick_row("i0e", 1, lambda g, x, out: g * (row("special.i1e")(x) - x.sign() * out))
-_i1_of = quick_row("i1", 1, _i1)
-_i1e_of = quick_row("i1e", 1, _i1e)
-_ndtri = quick_row(
-    "ndtri", 1, lambda g, _x, out: g * (out * out * 0.5).exp() * math.sqrt(2 * math.pi)
-)
-_erfcx = quick_row("erfcx", 1, lambda g, x, out: g * (x * out * 2 - 2 / _ROOT_PI))
-_log_ndtr = quick_row(
-    "log_ndtr", 1, lambda g, x: g * (math.sqrt(2 / math.pi) / _erfcx(x * -math.sqrt(0.5)))
-)
-
-
-def _zeta_slopes(g: Tensor, a: Any, b: Any) -> tuple[Any, Any]:
-    def by_power() -> Tensor:
-        raise GradError("special.zeta: expected `input` without gradient, which has no formula")
-
-    return by_power, lambda: g * (-a * _zeta(a + 1, b))
-
-
-_zeta = quick_row("zeta", 2, _zeta_slopes)
-
-
-def _bessel(order: int, kind: str) -> Callable[..., Tensor]:
-    """The Bessel function of a kind and order 0 or 1, whose derivatives are made of both."""
-
-    def first(g: Tensor, x: Tensor) -> Tensor:
-        return g * -_BESSEL[f"{kind}1"](x)
-
-    def second(g: Tensor, x: Tensor, out: Tensor) -> Tensor:
-        flat = 0.5 if kind == "j" else math.nan
-        return g * where(x == 0, flat, _BESSEL[f"{kind}0"](x) - out / x)
-
-    return quick_row(f"bessel_{kind}{order}", 1, second if order else first)
-
-
-_BESSEL = {f"{kind}{order}": _bessel(order, kind) for kind in "jy" for order in (0, 1)}
+    define_elementwise(
+        __name__, _name, 1, _doc, _gradient, copied=("out",) if _name == "erfinv" else ()
+    )
 
 
 def _incomplete_gamma(name: str, sign: int) -> Callable[..., Any]:
-    def rule(g: Tensor, a: Any, b: Any) -> tuple[Any, Any]:
+    def gradient(g: Tensor, a: Any, b: Any) -> tuple[Any, Any]:
         def by_order() -> Tensor:
             raise GradError(f"{name}: expected an order without gradient, which has no formula")
 
@@ -114,18 +62,17 @@ def _incomplete_gamma(name: str, sign: int) -> Callable[..., Any]:
 
         return by_order, by_bound
 
-    return rule
+    return gradient
 
 
 for _name, _side, _sign in (("igamma", "lower", 1), ("igammac", "upper", -1)):
-    kernel_row(
+    define_elementwise(
         __name__, _name, 2,
         f"The regularised {_side} incomplete gamma function of order `a` at `b`.",
         _incomplete_gamma(_name, _sign),
     )  # fmt: skip
 
-kernel_row(__name__, "xlogy", 2, "`a * log(b)`, 0 where `a` is 0.", _xlogy)
-_xlog1py_of = quick_row("xlog1py", 2, _xlog1py)
+define_elementwise(__name__, "xlogy", 2, "`a * log(b)`, 0 where `a` is 0.", _xlogy)
 
 
 @op
@@ -133,7 +80,7 @@ def polygamma(n: int, x: Tensor) -> Tensor:
     """The derivative of order `n` of digamma."""
     if n == 0:
         return x.digamma()
-    return _zeta(float(n + 1), x) * (math.factorial(n) * (-1.0) ** (n + 1))
+    return zeta(float(n + 1), x) * (math.factorial(n) * (-1.0) ** (n + 1))
 
 
 @polygamma.check
@@ -190,7 +137,7 @@ def mvlgamma(x: Tensor, p: int) -> Tensor:
 def entr(input: Tensor) -> Tensor:
     """`-x * log(x)`: 0 at 0, -inf below."""
     x = input if input.dtype.kind == "f" else input.to("f32")
-    return where(x < 0, -math.inf, -row("xlogy")(x, where(x > 0, x, 1)))
+    return where(x < 0, -math.inf, -op_named("xlogy")(x, where(x > 0, x, 1)))
 
 
 @entr.grad
@@ -201,76 +148,168 @@ def _(g: Tensor, input: Tensor) -> Tensor:
 @op(name="special.ndtr")
 def ndtr(input: Tensor) -> Tensor:
     """The standard normal distribution function."""
-    return row("erfc")(input * -math.sqrt(0.5)) * 0.5
+    return op_named("erfc")(input * -math.sqrt(0.5)) * 0.5
 
 
 @op(name="special.ndtri")
 def ndtri(input: Tensor) -> Tensor:
     """The standard normal quantile: the inverse of ndtr."""
-    return _ndtri(input)
+    ...
+
+
+ndtri.kernel("ndtri")
+
+
+@ndtri.grad
+def _(g: Tensor, _input: Tensor, out: Tensor) -> Tensor:
+    return g * (out * out * 0.5).exp() * math.sqrt(2 * math.pi)
 
 
 @op(name="special.log_ndtr")
 def log_ndtr(input: Tensor) -> Tensor:
     """The logarithm of ndtr, exact far below 0 too."""
-    return _log_ndtr(input)
+    ...
+
+
+log_ndtr.kernel("log_ndtr")
+
+
+@log_ndtr.grad
+def _(g: Tensor, input: Tensor) -> Tensor:
+    return g * (math.sqrt(2 / math.pi) / erfcx(input * -math.sqrt(0.5)))
 
 
 @op(name="special.erfcx")
 def erfcx(input: Tensor) -> Tensor:
     """`exp(x²) * erfc(x)`."""
-    return _erfcx(input)
+    ...
+
+
+erfcx.kernel("erfcx")
+
+
+@erfcx.grad
+def _(g: Tensor, input: Tensor, out: Tensor) -> Tensor:
+    return g * (input * out * 2 - 2 / _ROOT_PI)
 
 
 @op(name="special.i0e")
 def i0e(input: Tensor) -> Tensor:
     """`exp(-|x|) * i0(x)`."""
-    return _i0e(input)
+    ...
+
+
+i0e.kernel("i0e")
+
+
+@i0e.grad
+def _(g: Tensor, input: Tensor, out: Tensor) -> Tensor:
+    return g * (i1e(input) - input.sign() * out)
 
 
 @op(name="special.i1")
 def i1(input: Tensor) -> Tensor:
     """The modified Bessel function of the first kind, of order 1."""
-    return _i1_of(input)
+    ...
+
+
+i1.kernel("i1")
+
+
+@i1.grad
+def _(g: Tensor, input: Tensor, out: Tensor) -> Tensor:
+    return g * where(input == 0, 0.5, op_named("i0")(input) - out / input)
 
 
 @op(name="special.i1e")
 def i1e(input: Tensor) -> Tensor:
     """`exp(-|x|) * i1(x)`."""
-    return _i1e_of(input)
+    ...
+
+
+i1e.kernel("i1e")
+
+
+@i1e.grad
+def _(g: Tensor, input: Tensor, out: Tensor) -> Tensor:
+    return g * where(input == 0, 0.5, i0e(input) - out * (input.sign() + 1 / input))
 
 
 @op(name="special.xlog1py")
 def xlog1py(input: Tensor | float, other: Tensor | float) -> Tensor:
     """`input * log(1 + other)`, 0 where `input` is 0."""
-    return _xlog1py_of(input, other)
+    ...
+
+
+xlog1py.kernel("xlog1py")
+
+
+@xlog1py.grad
+def _(g: Tensor, input: Any, other: Any) -> tuple[Any, Any]:
+    def first() -> Tensor:
+        if isinstance(other, Tensor):
+            log: Any = other.log1p()
+        else:
+            log = math.log1p(other) if other > -1 else -math.inf
+        return where(op_named("logical_and")(input == 0, other <= -1), 0, g * log)
+
+    return first, lambda: g * (input / (other + 1))
 
 
 @op(name="special.zeta")
 def zeta(input: Tensor | float, other: Tensor | float) -> Tensor:
     """The Hurwitz zeta function: the sum of `(other + k) ** -input` over k from 0 up."""
-    return _zeta(input, other)
+    ...
+
+
+zeta.kernel("zeta")
+
+
+@zeta.grad
+def _(g: Tensor, input: Any, other: Any) -> tuple[Any, Any]:
+    def by_power() -> Tensor:
+        raise GradError("special.zeta: expected `input` without gradient, which has no formula")
+
+    return by_power, lambda: g * (-input * zeta(input + 1, other))
 
 
 @op(name="special.bessel_j0")
 def bessel_j0(input: Tensor) -> Tensor:
     """The Bessel function of the first kind, of order 0."""
-    return _BESSEL["j0"](input)
+    ...
 
 
 @op(name="special.bessel_j1")
 def bessel_j1(input: Tensor) -> Tensor:
     """The Bessel function of the first kind, of order 1."""
-    return _BESSEL["j1"](input)
+    ...
 
 
 @op(name="special.bessel_y0")
 def bessel_y0(input: Tensor) -> Tensor:
     """The Bessel function of the second kind, of order 0: NaN below 0, -inf at 0."""
-    return _BESSEL["y0"](input)
+    ...
 
 
 @op(name="special.bessel_y1")
 def bessel_y1(input: Tensor) -> Tensor:
     """The Bessel function of the second kind, of order 1: NaN below 0, -inf at 0."""
-    return _BESSEL["y1"](input)
+    ...
+
+
+def _bessel_grads(zeroth: Op[..., Tensor], first: Op[..., Tensor], slope_at_0: float) -> None:
+    """Attach kernels and gradients of one kind, whose derivatives are made of both orders."""
+    for made in (zeroth, first):
+        made.kernel(made.__name__.removeprefix("special."))
+
+    @zeroth.grad
+    def _(g: Tensor, input: Tensor) -> Tensor:
+        return g * -first(input)
+
+    @first.grad
+    def _(g: Tensor, input: Tensor, out: Tensor) -> Tensor:
+        return g * where(input == 0, slope_at_0, zeroth(input) - out / input)
+
+
+_bessel_grads(bessel_j0, bessel_j1, 0.5)
+_bessel_grads(bessel_y0, bessel_y1, math.nan)

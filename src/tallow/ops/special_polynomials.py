@@ -1,6 +1,6 @@
 """Orthogonal polynomials, Bessel functions of the second kind, Airy's function, for `tl.special`.
 
-PyTorch has no derivatives of them, nor have these rows: backward says so.
+PyTorch has no derivatives of them, nor have these ops: backward says so.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from typing import Any
 from ..errors import GradError
 from ..registry import op
 from ..tensor import Tensor
-from .elementwise_rows import quick_row
 
 
 def _no_rule(name: str) -> Any:
@@ -18,37 +17,37 @@ def _no_rule(name: str) -> Any:
 
 
 def _function(name: str, meaning: str) -> None:
-    """The row of a function of one argument."""
-
-    def rule(g: Tensor, x: Tensor) -> Any:
-        return _no_rule(name)
-
-    kernel = quick_row(name, 1, rule)
+    """Define a function of one argument."""
 
     def function(x: Tensor) -> Tensor:
-        return kernel(x)
+        """A primitive."""
+        ...
 
-    _add(name, meaning, function)
+    def gradient(g: Tensor, x: Tensor) -> Any:
+        return _no_rule(name)
+
+    _define(name, meaning, function, gradient)
 
 
 def _polynomial(name: str, meaning: str, beyond: str) -> None:
-    """The row of a polynomial of order `n` at `x`."""
-
-    def rule(g: Tensor, a: Any, b: Any) -> Any:
-        return (lambda: _no_rule(name),) * 2
-
-    kernel = quick_row(name, 2, rule)
+    """Define a polynomial of order `n` at `x`."""
 
     def function(x: Tensor | float, n: Tensor | float) -> Tensor:
-        return kernel(x, n)
+        """A primitive."""
+        ...
 
-    _add(name, f"{meaning}, of order `n` at `x`; 0 below order 0{beyond}.", function)
+    def gradient(g: Tensor, x: Any, n: Any) -> Any:
+        return (lambda: _no_rule(name),) * 2
+
+    _define(name, f"{meaning}, of order `n` at `x`; 0 below order 0{beyond}.", function, gradient)
 
 
-def _add(name: str, meaning: str, function: Any) -> None:
+def _define(name: str, meaning: str, function: Any, gradient: Any) -> None:
     function.__name__ = function.__qualname__ = name
     function.__doc__, function.__module__ = meaning, __name__
-    op(name=f"special.{name}")(function)
+    made = op(name=f"special.{name}")(function)
+    made.kernel(name)
+    made.grad(gradient)
 
 
 for _letter, _which in (("t", "first"), ("u", "second"), ("v", "third"), ("w", "fourth")):

@@ -11,7 +11,7 @@ from ..errors import ArgumentError, NoKernelError, expect
 from ..factories import arange, empty
 from ..registry import Op, op
 from ..tensor import Tensor, has_values, unwrap_tensor
-from .elementwise_three import where
+from .elementwise_ternary import where
 from .join import stack
 from .shape import axis_of, contiguous_strides
 from .strided import diagonal_place

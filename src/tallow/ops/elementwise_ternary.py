@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from ..callers import elementwise
+from ..dtype import FLOATS
 from ..errors import ArgumentError, DTypeError, NoKernelError, expect
 from ..factories import full
 from ..registry import op
-from ..tensor import Tensor, unwrap_tensor
-from .elementwise_rows import conj, row
+from ..tensor import Tensor
+from .elementwise_ops import conj, internal_op, op_named
 
-_where, _lerp, _addcmul, _addcdiv = map(elementwise, ("where", "lerp", "addcmul", "addcdiv"))
-_between = elementwise("clamp_between", numbers=True)
+_where = internal_op("where", 3)
 
 
 @op
@@ -24,28 +22,18 @@ def where(
 
     With the condition alone: the indices of its nonzero elements, one tensor per axis.
     """
-    unwrap_tensor(condition, where)
     if input is None and other is None:
-        places: Tensor = condition.nonzero(as_tuple=True)
-        return places
-    expect(
-        condition.dtype.name in ("bool", "u8"),
-        where,
-        "a bool condition",
-        condition.dtype.name,
-        NoKernelError,
-    )
-    return _where(condition if condition.dtype.kind == "b" else condition.ne(0), input, other)
+        indices: Tensor = condition.nonzero(as_tuple=True)
+        return indices
+    return _where(condition, input, other)
+
+
+where.kernel("where")
 
 
 @where.grad
 def _(g: Tensor, condition: Tensor, _input: Any, _other: Any) -> tuple[Any, Any, Any]:
     return None, lambda: where(condition, g, 0), lambda: where(condition, 0, g)
-
-
-def _fused(values: tuple[Any, ...]) -> bool:
-    """Whether the native kernels, which are for floats, take the operands."""
-    return all(not isinstance(v, Tensor) or v.dtype.kind == "f" for v in values)
 
 
 @op(inplace=True)
@@ -64,11 +52,7 @@ def _(x: Tensor, end: Tensor, weight: Tensor | float) -> None:
     expect(same, lerp, "operands of one dtype", "several", DTypeError)
 
 
-@lerp.kernel
-def _(x: Tensor, end: Tensor, weight: Tensor | float) -> Tensor:
-    if not _fused((x, end, weight)) or isinstance(weight, complex):
-        return lerp.reference(x, end, weight)
-    return _lerp(x, end, weight, 0.0)
+lerp.kernel("lerp", dtypes=FLOATS)
 
 
 @lerp.grad(uses={"x": ("weight",), "end": ("weight",)})
@@ -86,11 +70,7 @@ def addcmul(x: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) ->
     return x + tensor1 * tensor2 * value
 
 
-@addcmul.kernel
-def _(x: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
-    if not _fused((x, tensor1, tensor2)):
-        return addcmul.reference(x, tensor1, tensor2, value=value)
-    return _addcmul(x, tensor1, tensor2, float(value))
+addcmul.kernel("addcmul", dtypes=FLOATS)
 
 
 @addcmul.grad(uses={"tensor1": ("tensor2",), "tensor2": ("tensor1",)})
@@ -110,11 +90,7 @@ def _(x: Tensor, tensor1: Tensor, tensor2: Tensor, value: float) -> None:
     expect(not whole, addcdiv, "floats to divide", "integers", DTypeError)
 
 
-@addcdiv.kernel
-def _(x: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
-    if not _fused((x, tensor1, tensor2)):
-        return addcdiv.reference(x, tensor1, tensor2, value=value)
-    return _addcdiv(x, tensor1, tensor2, float(value))
+addcdiv.kernel("addcdiv", dtypes=FLOATS)
 
 
 @addcdiv.grad(uses={"tensor1": ("tensor2",), "tensor2": ("tensor1", "tensor2")})
@@ -133,17 +109,11 @@ def clamp(
     """`x` limited to [min, max], numbers or tensors; either bound may be left out."""
     bounded = min is not None or max is not None
     expect(bounded, clamp, "a lower or an upper bound", "neither", ArgumentError)
-    out = x if min is None else row("maximum")(x, min)
-    return out if max is None else row("minimum")(out, max)
+    out = x if min is None else op_named("maximum")(x, min)
+    return out if max is None else op_named("minimum")(out, max)
 
 
-@clamp.kernel
-def _(x: Tensor, min: Tensor | float | None = None, max: Tensor | float | None = None) -> Tensor:
-    numbers = not (isinstance(min, Tensor) or isinstance(max, Tensor))
-    if numbers and (min is not None or max is not None) and x.dtype.kind == "f":
-        low = -math.inf if min is None else float(min)
-        return _between(x, low, math.inf if max is None else float(max), 0.0)
-    return clamp.reference(x, min, max)
+clamp.kernel("clamp", dtypes=FLOATS)
 
 
 @clamp.grad
@@ -156,11 +126,11 @@ def _(g: Tensor, x: Tensor, min: Any, max: Any) -> tuple[Any, Any, Any]:
         return where(kept, g, 0)
 
     def low() -> Tensor:
-        kept = x < min if max is None else (x < min).logical_and(row("lt")(min, max))
+        kept = x < min if max is None else (x < min).logical_and(op_named("lt")(min, max))
         return where(kept, g, 0)
 
     def high() -> Tensor:
-        kept = x > max if min is None else (x > max).logical_or(row("gt")(min, max))
+        kept = x > max if min is None else (x > max).logical_or(op_named("gt")(min, max))
         return where(kept, g, 0)
 
     return inside, low, high
@@ -169,7 +139,7 @@ def _(g: Tensor, x: Tensor, min: Any, max: Any) -> tuple[Any, Any, Any]:
 @op(inplace=True)
 def clamp_min(x: Tensor, min: Tensor | float) -> Tensor:
     """`x`, but nothing below `min`."""
-    return row("maximum")(x, min)
+    return op_named("maximum")(x, min)
 
 
 @clamp_min.grad
@@ -181,7 +151,7 @@ def _(g: Tensor, x: Tensor, min: Any) -> tuple[Any, Any]:
 @op(inplace=True)
 def clamp_max(x: Tensor, max: Tensor | float) -> Tensor:
     """`x`, but nothing above `max`."""
-    return row("minimum")(x, max)
+    return op_named("minimum")(x, max)
 
 
 @clamp_max.grad
