@@ -1,11 +1,8 @@
 // Depthwise convolution, every output channel reading one input channel: rows of the image are laid
 // out padded and with their strides undone, so that each tap is one shift of a flat line.
-#include "conv.h"
+#include "conv_layout.h"
 
 namespace tl::TL_ISA {
-
-// The phases of a larger stride would hold more zeros than elements.
-constexpr int kMostStride = 4;
 
 bool depthwise_fits(const Conv& v) {
   if (v.channels() != 1 || v.out_channels() > 4 || v.stride[1] > kMostStride ||
@@ -21,109 +18,6 @@ bool depthwise_fits(const Conv& v) {
 
 namespace {
 
-// Elements of a band: its layout for all depth taps should stay near L1.
-constexpr int64_t kBand = 12288;
-
-// The layout of the input rows behind some output rows: a plane for each (depth tap, phase of the
-// row, phase of the column), `pitch` elements a row. Output (y, x) is element y·pitch + x, tap t
-// reads `at[t]` further.
-struct Layout {
-  int64_t row_phases, column_phases;
-  int64_t extra_rows, pitch;  // rows of a plane beyond those of the output
-  int64_t most;               // output rows of one band
-
-  explicit Layout(const Conv& v) {
-    const View &w = v.weight, &out = v.out;
-    row_phases = v.stride[1];
-    column_phases = v.stride[2];
-    extra_rows = (w.shape[3] - 1) * v.dilation[1] / v.stride[1];
-    pitch = out.shape[4] + (w.shape[4] - 1) * v.dilation[2] / v.stride[2];
-    const int64_t planes = w.shape[2] * row_phases * column_phases;
-    most = min64(out.shape[3], max64(1, kBand / (planes * pitch) - extra_rows));
-  }
-  int64_t plane() const { return (most + extra_rows) * pitch; }
-  int64_t flat(int64_t rows, int64_t width) const { return (rows - 1) * pitch + width; }
-  // The sums read up to 4 vectors, or 7 rows, beyond the end.
-  int64_t size(const Conv& v) const {
-    return v.weight.shape[2] * row_phases * column_phases * plane() + 8 * pitch + 128;
-  }
-  void shifts(const Conv& v, int64_t* at) const {
-    for (int64_t z = 0; z < v.weight.shape[2]; ++z) {
-      for (int64_t y = 0; y < v.weight.shape[3]; ++y) {
-        for (int64_t x = 0; x < v.weight.shape[4]; ++x) {
-          const int64_t dy = y * v.dilation[1], dx = x * v.dilation[2];
-          const int64_t plane_index =
-              (z * row_phases + dy % row_phases) * column_phases + dx % column_phases;
-          *at++ = plane_index * plane() + dy / row_phases * pitch + dx / column_phases;
-        }
-      }
-    }
-  }
-};
-
-// n elements to a place where the rest of a vector may be written.
-template <class T>
-TL_INLINE void copy_over(const View& x, int64_t from, int64_t step, int64_t n, T* to) {
-  if constexpr (__is_same(T, float)) {
-    if (x.dtype == DType::f32 && step == 1) {
-      const float* p = x.ptr<const float>() + from;
-      int64_t i = 0;
-      for (; i + kLanes <= n; i += kLanes) store(to + i, load(p + i));
-      if (i < n) store(to + i, load_masked(p + i, lanes_between(0, n - i)));
-      return;
-    }
-  }
-  copy_line<T>(x, from, step, n, to);
-}
-
-// Lays out what output rows y0 … y0 + rows of depth z read of image n, channel c. `again`: the same
-// rows of another channel stand there, so that what is zero is zero already.
-template <class T>
-void lay_out(const Conv& v, const Layout& l, int64_t n, int64_t c, int64_t z, int64_t y0,
-             int64_t rows, bool again, T* to) {
-  const View& x = v.x;
-  const int64_t width = x.shape[4], image = n * x.strides[0] + c * x.strides[1];
-  const int64_t stride = v.stride[2], plane = l.plane();
-  // Element i of a line of phase p is input i·stride + offset + p, inside for low <= i < high.
-  int64_t lows[kMostStride], highs[kMostStride];
-  for (int64_t cp = 0; cp < l.column_phases; ++cp) {
-    const int64_t start = v.offset[2] + cp;
-    lows[cp] = start < 0 ? ceil_div(-start, stride) : 0;
-    highs[cp] = min64(start < width ? ceil_div(width - start, stride) : 0, l.pitch);
-    if (lows[cp] >= highs[cp]) lows[cp] = highs[cp] = l.pitch;
-  }
-  for (int64_t kz = 0; kz < v.weight.shape[2]; ++kz) {
-    const int64_t iz = z * v.stride[0] + v.offset[0] + kz * v.dilation[0];
-    for (int64_t rp = 0; rp < l.row_phases; ++rp) {
-      T* first = to + (kz * l.row_phases + rp) * l.column_phases * plane;
-      for (int64_t r = 0; r < rows + l.extra_rows; ++r) {
-        const int64_t iy = (y0 + r) * v.stride[1] + v.offset[1] + rp;
-        const bool inside = iz >= 0 && iz < x.shape[2] && iy >= 0 && iy < x.shape[3];
-        const int64_t from = inside ? image + iz * x.strides[2] + iy * x.strides[3] : 0;
-        for (int64_t cp = 0; cp < l.column_phases; ++cp) {
-          T* line = first + cp * plane + r * l.pitch;
-          const int64_t low = inside ? lows[cp] : l.pitch, high = inside ? highs[cp] : l.pitch;
-          if (!again) {
-            for (int64_t i = 0; i < low; ++i) line[i] = 0;
-          }
-          if (low < high) {
-            const int64_t start = v.offset[2] + cp + low * stride;
-            // Lines are written in the order of memory when there is one phase.
-            if (l.column_phases == 1)
-              copy_over<T>(x, from + start * x.strides[4], x.strides[4], high - low, line + low);
-            else
-              copy_line<T>(x, from + start * x.strides[4], stride * x.strides[4], high - low,
-                           line + low);
-          }
-          if (!again || l.column_phases == 1) {
-            for (int64_t i = high; i < l.pitch; ++i) line[i] = 0;
-          }
-        }
-      }
-    }
-  }
-}
-
 template <class T>
 using VecOf = typename Vec<T>::type;
 
@@ -138,28 +32,32 @@ TL_INLINE void store_vec(T* p, VecOf<T> x) {
   *reinterpret_cast<V*>(p) = x;
 }
 
-// to[i] = Σ_t w[t]·from[at[t] + i]; up to 4 vectors are written beyond n.
+// to[i] = Σ_t w[t]·from[at[t] + i] for the elements of kCount vectors.
+template <class T, int kTaps, int kCount>
+TL_INLINE void shifted_vectors(const T* from, const int64_t* at, const T* w, int64_t count, T* to) {
+  constexpr int kV = kVec<T>;
+  VecOf<T> sums[kCount] = {};
+#pragma GCC unroll 9
+  for (int64_t t = 0; t < (kTaps ? kTaps : count); ++t) {
+    const T* p = from + at[t];
+    const VecOf<T> x = w[t] - VecOf<T>{};
+#pragma GCC unroll 8
+    for (int i = 0; i < kCount; ++i) sums[i] += x * load_vec(p + i * kV);
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < kCount; ++i) store_vec(to + i * kV, sums[i]);
+}
+
+// The same for n elements; up to 4 vectors are written beyond them. Eight vectors at a time hide
+// how long a sum takes.
 template <class T, int kTaps>
 void shifted_sums(const T* from, const int64_t* at, const T* w, int64_t kernel_elements, int64_t n,
                   T* to) {
   constexpr int kV = kVec<T>;
-  const int64_t count = kTaps ? kTaps : kernel_elements;
-  for (int64_t i = 0; i < n; i += 4 * kV) {
-    VecOf<T> a = {}, b = {}, c = {}, d = {};
-#pragma GCC unroll 9
-    for (int64_t t = 0; t < count; ++t) {
-      const T* p = from + at[t] + i;
-      const VecOf<T> x = w[t] - VecOf<T>{};
-      a += x * load_vec(p);
-      b += x * load_vec(p + kV);
-      c += x * load_vec(p + 2 * kV);
-      d += x * load_vec(p + 3 * kV);
-    }
-    store_vec(to + i, a);
-    store_vec(to + i + kV, b);
-    store_vec(to + i + 2 * kV, c);
-    store_vec(to + i + 3 * kV, d);
-  }
+  int64_t i = 0;
+  for (; n - i > 4 * kV; i += 8 * kV)
+    shifted_vectors<T, kTaps, 8>(from + i, at, w, kernel_elements, to + i);
+  if (i < n) shifted_vectors<T, kTaps, 4>(from + i, at, w, kernel_elements, to + i);
 }
 
 // What shifted_sums computes of a square kernel without strides and dilation; `to` has rows of

@@ -3,7 +3,7 @@
 // buffers, so that the code grows with the number of dtypes and not with its square.
 #include "../core/parallel.h"
 #include "elementwise.h"
-#include "float8.h"
+#include "narrow_floats.h"
 #include "transpose.h"
 
 namespace tl::TL_ISA {
@@ -97,6 +97,10 @@ void write(std::byte* p, int64_t stride, const void* buffer, int64_t n) {
   if (stride == sizeof(T)) {
     T* out = reinterpret_cast<T*>(p);
     int64_t i = 0;
+    if constexpr (__is_same(W, float) && __is_same(T, bf16)) {
+      for (; i + 2 * kLanes <= n; i += 2 * kLanes)
+        store_pair(out + i, load(wide + i), load(wide + i + kLanes));
+    }
     if constexpr (__is_same(W, float) && kHalf<T>) {
       for (; i + kLanes <= n; i += kLanes) tl::TL_ISA::store(out + i, load(wide + i));
     }
@@ -326,6 +330,14 @@ const char* copy_array(const View& out, const View& x) {
   Conversion forms[] = {writing(out.dtype, wide), reading(x.dtype, wide)};
   if (x.dtype == DType::complex64 && out.dtype == DType::bool_) forms[1].load = read_truth;
   if (!forms[0].width || !forms[1].width) return kNoDtype;
+  if (forms[1].same && !forms[0].same && out.contiguous() && x.contiguous()) {
+    // Nothing is to be gathered or kept in a cache: long pieces cost fewer calls.
+    parallel_for(x.size(), 16384, [&](int64_t begin, int64_t end, int) {
+      forms[0].store(out.data + begin * forms[0].width, forms[0].width,
+                     x.data + begin * forms[1].width, end - begin);
+    });
+    return nullptr;
+  }
   run_steps(views, forms, 1, nullptr, nullptr);
   return nullptr;
 }

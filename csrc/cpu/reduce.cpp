@@ -4,12 +4,10 @@
 // kept, rows are accumulated into a tile of columns. A long reduction with few outputs is cut into
 // segments of a size that depends on the shape only, so the result does not depend on the number of
 // threads.
-#include "reduce.h"
+#include "reduce_tile.h"
 
 namespace tl::TL_ISA {
 namespace {
-
-inline constexpr int64_t kWidest = 2048;  // columns accumulated at once
 
 // The loops of one (operation, dtype).
 struct Loops {
@@ -22,27 +20,6 @@ struct Loops {
   int bytes;  // of an element of x
 };
 
-template <class W>
-TL_INLINE Total pack(W x) {
-  Total t;
-  if constexpr (__is_same(W, double))
-    t.f = x;
-  else if constexpr (__is_same(W, int64_t))
-    t.i = x;
-  else
-    t.u = x;
-  return t;
-}
-template <class W>
-TL_INLINE W unpack(Total t) {
-  if constexpr (__is_same(W, double))
-    return t.f;
-  else if constexpr (__is_same(W, int64_t))
-    return t.i;
-  else
-    return t.u;
-}
-
 template <template <class> class Op, class T>
 Total run_loop(const std::byte* p, int64_t stride, int64_t n) {
   return pack(reduce_run<Op>(reinterpret_cast<const T*>(p), stride, n));
@@ -52,66 +29,6 @@ template <template <class> class Op, class W>
 void merge_totals(Total* into, const Total* from, int64_t n) {
   for (int64_t i = 0; i < n; ++i)
     into[i] = pack<W>(Op<W>::step(unpack<W>(into[i]), unpack<W>(from[i])));
-}
-
-// Lanes join totals, or (`first`) become them; compiled once for all dtypes of such lanes.
-template <template <class> class Op, class L, class W>
-__attribute__((noinline)) void flush_lanes(const L* lanes, int64_t n, bool first, Total* totals) {
-  for (int64_t j = 0; j < n; ++j) {
-    const W lane = static_cast<W>(lanes[j]);
-    totals[j] = pack<W>(first ? lane : Op<W>::step(unpack<W>(totals[j]), lane));
-  }
-}
-template <class L>
-__attribute__((noinline)) void fill_lanes(L* lanes, int64_t n, L value) {
-  for (int64_t j = 0; j < n; ++j) lanes[j] = value;
-}
-
-// Rows a fixed step apart are taken four at a time: a lane is fetched and stored once for all four,
-// and memory is read at four places.
-template <template <class> class Op, class T>
-void tile_loop(const std::byte* p, Walk<1>& rows, int64_t begin, int64_t end, int64_t width,
-               Total* totals) {
-  using O = Op<T>;
-  using L = typename O::Lane;
-  using W = typename O::Wide;
-  using V = typename Lanes<L>::Vector;
-  constexpr int w = Lanes<L>::kWidth;
-  const T* base = reinterpret_cast<const T*>(p);
-  const int64_t step = rows.ndim == 1 ? rows.strides[0][0] : 0;
-  alignas(64) L lanes[kWidest];
-  int64_t r = begin;
-  do {
-    const int64_t stop = r + kFlush < end ? r + kFlush : end;
-    const bool first = r == begin;
-    fill_lanes<L>(lanes, width, O::kInit);
-    for (; rows.ndim == 1 && r + 4 <= stop; r += 4) {
-      const T* from = base + r * step;
-      int64_t j = 0;
-      for (; j + w <= width; j += w) {
-        const T* at = from + j;
-        V near = O::step(load_lanes<L>(at), load_lanes<L>(at + step));
-        V far = O::step(load_lanes<L>(at + 2 * step), load_lanes<L>(at + 3 * step));
-        auto* lane = reinterpret_cast<V*>(lanes + j);
-        *lane = O::step(*lane, O::step(near, far));
-      }
-      for (; j < width; ++j) {
-        for (int i = 0; i < 4; ++i)
-          lanes[j] = O::step(lanes[j], static_cast<L>(value(from[j + i * step])));
-      }
-    }
-    if (r < stop) rows.seek(r);
-    for (; r < stop; ++r, rows.next()) {
-      const T* from = base + rows.offset[0];
-      int64_t j = 0;
-      for (; j + w <= width; j += w) {
-        auto* at = reinterpret_cast<V*>(lanes + j);
-        *at = O::step(*at, load_lanes<L>(from + j));
-      }
-      for (; j < width; ++j) lanes[j] = O::step(lanes[j], static_cast<L>(value(from[j])));
-    }
-    flush_lanes<Op, L, W>(lanes, width, first, totals);
-  } while (r < end);
 }
 
 template <template <class> class Op, class T>
@@ -157,6 +74,18 @@ struct Finish {
           default:
             out.ptr<uint8_t>()[at] = static_cast<uint8_t>(x);
         }
+    }
+  }
+  // Of n totals, whose elements stand `step` apart from `at` on.
+  void line(int64_t at, int64_t step, const Total* totals, int64_t n) const {
+    const bool plain = step == 1 && kind == 'f' && divisor == 0;
+    if (plain && out.dtype == DType::f32) {
+      for (int64_t j = 0; j < n; ++j) out.ptr<float>()[at + j] = static_cast<float>(totals[j].f);
+    } else if (plain && out.dtype == DType::bf16) {
+      for (int64_t j = 0; j < n; ++j)
+        out.ptr<bf16>()[at + j] = to_bf16(static_cast<float>(totals[j].f));
+    } else {
+      for (int64_t j = 0; j < n; ++j) (*this)(at + j * step, totals[j]);
     }
   }
   void operator()(int64_t at, Total t) const {
@@ -233,8 +162,9 @@ const char* reduce_runs(const Loops& loops, Axes& axes, const Finish& finish) {
 // Cuts of the rows of a tile of columns: enough for many threads, each of some size.
 TL_INLINE int64_t row_cuts(int64_t tasks, int64_t rows, int64_t width) {
   if (tasks >= 32) return 1;
+  // Totals are joined after kFlush rows anyway: shorter cuts would add work.
   int64_t n = rows * width / (2 * kSegment);
-  n = n < rows ? n : rows;
+  n = n < rows / kFlush ? n : rows / kFlush;
   return n < 1 ? 1 : n < 64 ? n : 64;
 }
 
@@ -253,7 +183,7 @@ const char* reduce_columns(const Loops& loops, Axes& axes, const Finish& finish)
   };
   auto give = [&](const Walk<2>& kept, int64_t tile, const Total* totals) {
     const int64_t at = kept.offset[0] + tile * widest * columns.strides[0];
-    for (int64_t j = 0; j < width(tile); ++j) finish(at + j * columns.strides[0], totals[j]);
+    finish.line(at, columns.strides[0], totals, width(tile));
   };
   parallel_for(tasks * cuts, 16000 / (rows * widest / cuts + 1) + 1,
                [&](int64_t begin, int64_t end, int) {

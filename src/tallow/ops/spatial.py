@@ -13,6 +13,8 @@ Sizes = int | Sequence[int]
 
 def sizes(value: Any, n: int, where: object, what: str, least: int = 0) -> tuple[int, ...]:
     """`value` as n integers of at least `least`: a number stands for all, a list gives each."""
+    if type(value) is int and value >= least:
+        return (value,) * n
     found = tuple(value) if isinstance(value, (tuple, list)) else (value,)
     if len(found) == 1:
         found *= n

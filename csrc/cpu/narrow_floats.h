@@ -1,5 +1,7 @@
-// 8-bit floats: bits in memory, arithmetic in float.
+// Floats of 8 and 16 bits: bits in memory, arithmetic in float.
 #pragma once
+#include <utility>
+
 #include "simd/simd.h"
 
 namespace tl::TL_ISA {
@@ -52,6 +54,26 @@ TL_INLINE f8e5m2 to_e5m2(float x) {
   uint32_t bits = as_bits(x), sign = bits >> 24 & 0x80, a = bits & 0x7fffffff;
   uint32_t value = a > 0x7f800000 ? 0x7f : a >= 0x47800000 ? 0x7c : narrow<2, 15>(a);
   return {static_cast<uint8_t>(sign | value)};
+}
+
+// The upper halves of all words, those of `a` first.
+template <int... kHalf>
+TL_INLINE Simd<uint16_t, 2 * kLanes> upper_halves(vu a, vu b,
+                                                  std::integer_sequence<int, kHalf...>) {
+  using Halves = Simd<uint16_t, 2 * kLanes>;
+  return __builtin_shufflevector((Halves)a, (Halves)b, (2 * kHalf + 1)...);
+}
+// Two vectors at once halve the packing, and NaN, which rounding would spoil, is looked for once.
+TL_INLINE void store_pair(bf16* out, vf a, vf b) {
+  const vf sum = a + b;
+  if (any((vi)(sum != sum))) {
+    store(out, a);
+    store(out + kLanes, b);
+    return;
+  }
+  const vu x = (vu)a, y = (vu)b;
+  const vu p = x + 0x7fff + (x >> 16 & 1), q = y + 0x7fff + (y >> 16 & 1);
+  store_at(out, upper_halves(p, q, std::make_integer_sequence<int, 2 * kLanes>()));
 }
 
 }  // namespace tl::TL_ISA
