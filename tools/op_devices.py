@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import tallow as tl
 from tallow.dtype import DTYPES, INTEGERS
 from tallow.registry import OPS, Op
 
-PAGE = Path(__file__).parents[1] / "docs" / "reference" / "devices.md"
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "reference" / "devices.md"
 GROUPS = {
     "bool": ("bool",),
     "integers": tuple(d.name for d in INTEGERS),
@@ -27,7 +29,12 @@ Generated from the definitions by `tools/op_devices.py`. On the CPU an op runs b
 or not at all (—); the star is for a group of dtypes of which some have the kernel. On `meta`, which
 has no memory, shapes come from the op's *out*, or from its *parts*, the ops of its reference. A
 *view* is one everywhere.
+
+The last column is found by running each op's test cases (tests/device) on a device of which only
+the kernels below are there, as on one whose back-end begins: by its *kernel*, by its *reference*,
+or not at all, with the op that it lacks a kernel for.
 """
+FEW = "few kernels"
 
 
 def groups_of(op: Op[..., Any]) -> list[str]:
@@ -79,6 +86,9 @@ def on_meta(op: Op[..., Any]) -> str:
 def page() -> str:
     """The text of the page."""
     tl.ops.open_all()
+    sys.path.insert(0, str(ROOT / "tests"))
+    from device.few_kernels import KERNELS, way
+
     ops = {name: op for name, op in sorted(OPS.items()) if op.__module__.startswith("tallow.")}
     count = {
         "ops": len(ops),
@@ -90,10 +100,16 @@ def page() -> str:
         "with a reference": sum(op.has_reference for op in ops.values()),
         "with a gradient of their own": sum(op.gradient is not None for op in ops.values()),
     }
+    ways = {name: way(name) for name in ops}
+    few = Counter(each.partition(" ")[0] for each in ways.values())
     lines = [HEAD, ", ".join(f"{n} {what}" for what, n in count.items()) + ".\n"]
-    lines.append(f"| op | {' | '.join(GROUPS)} | meta |\n|---|{'---|' * (len(GROUPS) + 1)}")
+    lines.append(f"With {len(KERNELS)} kernels: {few['kernel']} ops run by their kernel, ")
+    lines[-1] += f"{few['reference']} by their reference, {few['view']} are views, {few['—']} do "
+    lines[-1] += f"not run. The kernels: {', '.join(KERNELS)}.\n"
+    columns = (*GROUPS, "meta", FEW)
+    lines.append(f"| op | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}")
     for name, op in ops.items():
-        lines.append(f"| `{name}` | {' | '.join(groups_of(op))} | {on_meta(op)} |")
+        lines.append(f"| `{name}` | {' | '.join(groups_of(op))} | {on_meta(op)} | {ways[name]} |")
     return "\n".join(lines) + "\n"
 
 

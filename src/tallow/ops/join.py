@@ -264,8 +264,8 @@ def repeat_interleave(
     expect(fits, repeat_interleave, f"{n} counts along one axis", repeats.shape)
     import numpy as np
 
-    counts = repeats.reshape(-1).numpy()
+    counts = repeats.reshape(-1).cpu().numpy()
     least = int(counts.min(initial=0))
     expect(least >= 0, repeat_interleave, "counts of at least 0", least, ArgumentError)
-    positions = from_numpy(np.repeat(np.arange(n), counts))
+    positions = from_numpy(np.repeat(np.arange(n), counts)).to(source.device)
     return source.index_select(axis, positions)

@@ -22,6 +22,8 @@ def to_numpy(x: Tensor, where: object) -> Any:
     numpy's work would not become part of the plan.
     """
     array = unwrap_tensor(x, where)
+    cpu = array.device < 2
+    expect(cpu, where, "a device with a kernel for it", f"{x.dtype} on {x.device}", NoKernelError)
     _probe().item()  # raises while a plan is captured
     import numpy as np
 
