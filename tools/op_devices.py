@@ -68,7 +68,7 @@ def takes(op: Op[..., Any], dtype: Any) -> bool:
     x = tl.zeros(1, dtype=dtype, device="meta")
     positional = sum(not only for _, only, _ in op.parameters)
     try:
-        op(*[x if kind else 1.0 for kind in op.kinds[:positional]])
+        op(*[x if kind else 1.0 for kind in op.parameter_kinds[:positional]])
     except tl.TallowError:
         return False
     return True

@@ -38,7 +38,7 @@ bool flag_attribute(PyObject* x, const char* name) {
 
 void read_parameters(CallerData& c, PyObject* op) {
   nb::object parameters = nb::steal(attribute(op, "parameters")),
-             kinds = nb::steal(attribute(op, "kinds"));
+             kinds = nb::steal(attribute(op, "parameter_kinds"));
   nb::object required = nb::steal(attribute(op, "REQUIRED")),
              star = nb::steal(attribute(op, "VARIADIC"));
   nb::list keywords;

@@ -23,7 +23,7 @@ enum CallerFlags : uint8_t { kOperator = 1, kSwapped = 2, kInPlace = 4 };
 
 // What a gradient rule needs kept of a call: bit i stands for parameter i.
 struct RuleFacts {
-  PyObject* rule = nullptr;  // tallow.autograd.record.Rule; null: not asked for yet
+  PyObject* rule = nullptr;  // tallow.autograd.record.GradientRule; null: not asked for yet
   uint32_t kept = 0;
   std::vector<std::pair<int, uint32_t>> uses;  // parameter, the parameters whose gradient uses it
   bool wants_out = false, any_out = true, indices_only = false, watches = false;

@@ -32,7 +32,7 @@ struct Fields<NodeObject> {
   template <class F>
   static int each(NodeObject* o, F f) {
     for (PyObject** field :
-         {&o->edges, &o->metas, &o->outputs, &o->hooks, &o->op, &o->saved, &o->out})
+         {&o->edges, &o->specs, &o->outputs, &o->hooks, &o->op, &o->saved, &o->out})
       if (int stop = f(*field)) return stop;
     return 0;
   }
@@ -71,7 +71,7 @@ PyMemberDef tensor_members[] = {
     REQUIRED(TensorObject, "_index", index), REQUIRED(TensorObject, "_base", base),
     REQUIRED(TensorObject, "_views", views), {}};
 PyMemberDef node_members[] = {REQUIRED(NodeObject, "edges", edges),
-                              REQUIRED(NodeObject, "metas", metas),
+                              REQUIRED(NodeObject, "specs", specs),
                               REQUIRED(NodeObject, "outputs", outputs),
                               OBJECT(NodeObject, "hooks", hooks),
                               REQUIRED(NodeObject, "op", op),

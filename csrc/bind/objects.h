@@ -14,7 +14,7 @@ struct TensorObject {
 
 // tallow.autograd.node.Node adds methods. Edges and what is kept are as autograd/record.py says.
 struct NodeObject {
-  PyObject_HEAD PyObject *edges, *metas, *outputs, *hooks, *op, *saved, *out;
+  PyObject_HEAD PyObject *edges, *specs, *outputs, *hooks, *op, *saved, *out;
   long long order;
   int count;
   char keeps;

@@ -77,10 +77,10 @@ PyObject* kept_tuple(PyObject* array, PyObject* node, PyObject* index, const Arr
 }
 
 // Adds the edge of an argument; gives what is kept of it.
-PyObject* save_argument(PyObject* value, bool keep, PyObject* edges, PyObject* metas) {
+PyObject* save_argument(PyObject* value, bool keep, PyObject* edges, PyObject* specs) {
   if (!is_tensor(value)) {
     append(edges, Py_NewRef(Py_None));
-    append(metas, Py_NewRef(Py_None));
+    append(specs, Py_NewRef(Py_None));
     return Py_NewRef(value);
   }
   TensorObject* t = as_tensor(value);
@@ -88,25 +88,25 @@ PyObject* save_argument(PyObject* value, bool keep, PyObject* edges, PyObject* m
   static PyObject* zero = PyLong_FromLong(0);
   if (!is_tracked(value)) {
     append(edges, Py_NewRef(Py_None));
-    append(metas, Py_NewRef(Py_None));
+    append(specs, Py_NewRef(Py_None));
     return keep ? kept_tuple(t->array, Py_None, zero, array) : new_spec(array);
   }
   append(edges, PyTuple_Pack(2, t->node, t->index));
   if (keep) {
-    append(metas, Py_NewRef(t->array));
+    append(specs, Py_NewRef(t->array));
     return kept_tuple(t->array, t->node, t->index, array);
   }
   PyObject* spec = new_spec(array);
-  append(metas, Py_XNewRef(spec));
+  append(specs, Py_XNewRef(spec));
   return spec;
 }
 
-PyObject* save_all(PyObject* values, bool keep, PyObject* edges, PyObject* metas) {
+PyObject* save_all(PyObject* values, bool keep, PyObject* edges, PyObject* specs) {
   nb::object fast = nb::steal(PySequence_Fast(values, "expected a sequence of tensors"));
   if (!fast.is_valid()) throw nb::python_error();
   nb::object saved = nb::steal(PyList_New(0));
   for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(fast.ptr()); ++i)
-    append(saved.ptr(), save_argument(PySequence_Fast_GET_ITEM(fast.ptr(), i), keep, edges, metas));
+    append(saved.ptr(), save_argument(PySequence_Fast_GET_ITEM(fast.ptr(), i), keep, edges, specs));
   return saved.release().ptr();
 }
 
@@ -153,11 +153,11 @@ void record(CallerData& c, PyObject* const* values, PyObject* const* outs, int c
   if (!node) throw nb::python_error();
   nb::object owner = nb::steal(reinterpret_cast<PyObject*>(node));
   node->edges = PyList_New(0);
-  node->metas = PyList_New(0);
+  node->specs = PyList_New(0);
   node->saved = PyList_New(n);
   node->op = Py_NewRef(c.op);
   node->count = count;
-  if (!node->edges || !node->metas || !node->saved) throw nb::python_error();
+  if (!node->edges || !node->specs || !node->saved) throw nb::python_error();
   uint32_t kept = facts.kept;
   for (auto [place, users] : facts.uses)
     if (!any_wanted(values, users)) kept &= ~(1u << place);
@@ -169,8 +169,8 @@ void record(CallerData& c, PyObject* const* values, PyObject* const* outs, int c
     // A number that multiplies or divides is a tensor in torch's records.
     if (keep && kind) keeps = keeps || !is_number(values[i]) || operands == 2;
     PyObject* saved =
-        kind == Parameter::tensor    ? save_argument(values[i], keep, node->edges, node->metas)
-        : kind == Parameter::tensors ? save_all(values[i], keep, node->edges, node->metas)
+        kind == Parameter::tensor    ? save_argument(values[i], keep, node->edges, node->specs)
+        : kind == Parameter::tensors ? save_all(values[i], keep, node->edges, node->specs)
                                      : Py_NewRef(values[i]);
     if (!saved) throw nb::python_error();
     PyList_SET_ITEM(node->saved, i, saved);

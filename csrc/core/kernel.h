@@ -16,7 +16,7 @@ struct Arg {
   };
 };
 
-// Shapes and dtypes were settled by the caller (the op row); a kernel computes. The text it returns
+// Shapes and dtypes were settled by the caller (the op); a kernel computes. The text it returns
 // is an error that only a wrong caller can provoke (for instance a dtype it has no code for); null
 // means done.
 using KernelFn = const char* (*)(const Arg* args, int n);
@@ -47,7 +47,7 @@ class KernelTable {
   int place(const char* name) const;  // in slots_: of this name, or where it would go
   Kernel rows_[kCapacity];
   int count_ = 0;
-  int16_t slots_[2 * kCapacity] = {};  // 1 + the row, by a hash of the name; 0: none
+  int16_t slots_[2 * kCapacity] = {};  // 1 + the place in rows_, by a hash of the name; 0: none
 };
 
 const KernelTable& kernels();  // of the CPU; core/device.h has those of others

@@ -112,6 +112,7 @@ from .numeric import (
     promote_types,
     result_type,
 )
+from .packages import module_by_name
 from .tensor import Size, Tensor
 
 # After `tensor`, whose class the rows complete.
@@ -164,12 +165,12 @@ if _native.ENVIRONMENT_ERROR:
 _watch()
 
 # Loaded when first used, so that `import tallow` stays in the tens of milliseconds.
-_MODULES = (
+_SUBMODULES = (
     "amp", "autograd", "conversion", "data", "fft", "formats", "generate", "hub", "linalg",
     "models", "nn", "optim", "plan", "quantization", "random", "special", "tasks", "text",
     "safetensors", "training", "vision", "weights",
 )  # fmt: skip
-_PLACES = {
+_MODULES = {
     ".tasks": (
         "LLM", "Embedder", "Reranker", "TextClassifier",
         "TokenClassifier", "ImageClassifier", "ImageEmbedder", "Detector",
@@ -189,8 +190,8 @@ _PLACES = {
         "set_rng_state",
     ),
 }  # fmt: skip
-_LAZY: dict[str, tuple[str, str | None]] = {name: (f".{name}", None) for name in _MODULES} | {
-    name: (place, name) for place, names in _PLACES.items() for name in names
+_LAZY: dict[str, tuple[str, str | None]] = {name: (f".{name}", None) for name in _SUBMODULES} | {
+    name: (module, name) for name, module in module_by_name(_MODULES).items()
 }
 
 

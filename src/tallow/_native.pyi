@@ -170,7 +170,7 @@ class NodeBase:
     """The fields of a node of the tape."""
 
     edges: Any
-    metas: Any
+    specs: Any
     outputs: Any
     hooks: Any
     op: Any

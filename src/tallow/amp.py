@@ -1,6 +1,6 @@
 """Mixed precision: inside `autocast` products and convolutions run in bf16, the rest in f32.
 
-The rows concerned are listed in the registry; their callers look whether the thread is in an
+The ops concerned are listed in the registry; their callers look whether the thread is in an
 `autocast`, all others do not.
 
 The recipe for training with less memory still is bf16 parameters with f32 copies in the optimiser:

@@ -51,7 +51,7 @@ AUTOCAST = dict.fromkeys(
 )  # fmt: skip
 
 
-def spread(op: Op[..., Any], run: Callable[..., Any]) -> Callable[..., Any]:
+def positional(op: Op[..., Any], run: Callable[..., Any]) -> Callable[..., Any]:
     """`run`, which has the op's signature, as a function of all parameters by position."""
     keyword = [name for name, only, _ in op.parameters if only]
     variadic = any(default is VARIADIC for _, _, default in op.parameters)
@@ -67,7 +67,9 @@ def spread(op: Op[..., Any], run: Callable[..., Any]) -> Callable[..., Any]:
 def asked(op: Op[..., Any], values: tuple[Any, ...], caller: Any) -> tuple[Any] | None:
     """What a class among the arguments that takes the op over makes of the call, in a tuple."""
     found = overloaded(
-        value for kind, value in zip(op.kinds, values, strict=True) if kind and value is not None
+        value
+        for kind, value in zip(op.parameter_kinds, values, strict=True)
+        if kind and value is not None
     )
     if not found:
         return None
@@ -120,7 +122,7 @@ def refuse(op: Op[..., Any], values: tuple[Any, ...], error: Exception) -> NoRet
 
 # --- arguments by PyTorch's names, and numpy's ----------------------------------------------------
 
-# What PyTorch calls a parameter -> what rows call it, the first that the op has.
+# What PyTorch calls a parameter -> what ops call it, the first that the op has.
 _NAMES = {
     "axis": ("dim", "dims"),
     "axes": ("dim", "dims"),

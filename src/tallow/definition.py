@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Generic, ParamSpec, TypeVar, overload
 
 from . import _native
-from .autograd.record import TENSOR, TENSORS, Rule
-from .callers import AUTOCAST, REQUIRED, VARIADIC, inplace, spread
+from .autograd.record import TENSOR, TENSORS, GradientRule
+from .callers import AUTOCAST, REQUIRED, VARIADIC, inplace, positional
 from .device import get_default_device
 from .dtype import DType
 from .errors import NoKernelError
@@ -113,8 +113,8 @@ class Op(Generic[P, R]):
         self.inplace_reference: Callable[..., Any] | None = None
         self._uses: dict[str, tuple[str, ...]] | None = None
         self._copied: tuple[str, ...] = ()
-        self._rule: Rule | None = None
-        self._kinds: tuple[int, ...] | None = None
+        self._rule: GradientRule | None = None
+        self._parameter_kinds: tuple[int, ...] | None = None
         self._caller: Callable[P, R] | None = None
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -128,7 +128,9 @@ class Op(Generic[P, R]):
 
     def check(self, checker: Callable[..., None]) -> None:
         """Attach a check of the arguments, for all devices; it raises through `expect`."""
-        self.checker = checker if not checker.__code__.co_kwonlyargcount else spread(self, checker)
+        self.checker = (
+            checker if not checker.__code__.co_kwonlyargcount else positional(self, checker)
+        )
         self._renew()
 
     def out(self, outputs: Callable[..., Any] | str) -> None:
@@ -137,10 +139,7 @@ class Op(Generic[P, R]):
         A tensor: like it, its order of axes in memory too. `(shape, dtype)`: row-major;
         `(shape, dtype, order)`: the axes from the outermost in memory to the innermost;
         `(tensor, dtype)`: like the tensor in another dtype. A list: one entry for each of several
-        results. None: none.
-
-        A text names a structured op of the native core, which has the kernel's arguments, too, and
-        refuses what it cannot take.
+        results. None: none. A text: the structured op (csrc/core/contract.h) that says so natively.
         """
         self.outputs = outputs
         self._renew()
@@ -261,19 +260,21 @@ class Op(Generic[P, R]):
     # --- what follows from it ---------------------------------------------------------------------
 
     @property
-    def kinds(self) -> tuple[int, ...]:
+    def parameter_kinds(self) -> tuple[int, ...]:
         """Per parameter: 0, TENSOR or TENSORS."""
-        if self._kinds is None:
+        if self._parameter_kinds is None:
             notes = getattr(self.signature, "__annotations__", {})
-            self._kinds = tuple(_kind(notes.get(name)) for name, _, _ in self.parameters)
-        return self._kinds
+            self._parameter_kinds = tuple(_kind(notes.get(name)) for name, _, _ in self.parameters)
+        return self._parameter_kinds
 
     @property
-    def rule(self) -> Rule | None:
+    def rule(self) -> GradientRule | None:
         """The gradient rule with what it needs kept; None without one."""
         if self._rule is None and self.gradient is not None:
             names = [name for name, _, _ in self.parameters]
-            self._rule = Rule(self.gradient, names, self.kinds, self._uses, self._copied)
+            self._rule = GradientRule(
+                self.gradient, names, self.parameter_kinds, self._uses, self._copied
+            )
         return self._rule
 
     @property

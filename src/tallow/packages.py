@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
+
+
+def module_by_name(modules: Mapping[str, str | Iterable[str]]) -> dict[str, str]:
+    """The module of each name, from a table of modules with the names in them (a text: words)."""
+    return {
+        name: module
+        for module, names in modules.items()
+        for name in (names.split() if isinstance(names, str) else names)
+    }
 
 
 def modules_of(

@@ -1,4 +1,4 @@
-"""Cases of the activation functions and of the rows that are their gradients."""
+"""Cases of the activation functions and of the ops that are their gradients."""
 
 from ops.table import FLOATS, Case
 

@@ -93,7 +93,7 @@ PARAMS = (((2, 1), (1, 0), (1, 2), 2), ((1, 1), (1, 1), (1, 1), 1), ((3, 2), (0,
 
 
 def rows(kind: str) -> Callable[[Draw], list[Any]]:
-    """Samples of the three native rows, for inputs of 8 × 9 and kernels of 3 × 2."""
+    """Samples of the three native ops, for inputs of 8 × 9 and kernels of 3 × 2."""
 
     def samples(d: Draw) -> list[Any]:
         made = []

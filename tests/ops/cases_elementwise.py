@@ -228,7 +228,7 @@ CASES = {
     "isreal": unary((*ALL, *COMPLEX)),
 }
 
-# The same rows under other names.
+# The same ops under other names.
 _ALIASES = {
     "absolute": unary((*NUMBERS, *COMPLEX)),
     "negative": unary((*NUMBERS, *COMPLEX)),

@@ -64,7 +64,7 @@ def torch_local_response_norm(input, *args):
 
 CASES = {
     "batch_norm": Case(batch_norm, torch=torch_batch_norm, hypothesis=False),
-    # Finite differences of its meaning would hold the statistics still.
+    # Finite differences of its reference would hold the statistics still.
     "nn.whiten_channels": Case(whiten, torch=torch_whiten, gradient=False, hypothesis=False),
     "group_norm": Case(
         lambda d: [

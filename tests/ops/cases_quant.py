@@ -1,4 +1,4 @@
-"""Cases of the rows in tallow.ops.quant; test_quant.py and tests/native/test_quantize.py go on."""
+"""Cases of the ops in tallow.ops.quant; test_quant.py and tests/native/test_quantize.py go on."""
 
 import numpy as np
 

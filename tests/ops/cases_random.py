@@ -1,4 +1,4 @@
-"""Cases of the rows in tallow.ops.random; test_random.py looks at the numbers themselves."""
+"""Cases of the ops in tallow.ops.random; test_random.py looks at the numbers themselves."""
 
 import tallow as tl
 from ops.table import NUMBERS, WIDE, Case

@@ -1,4 +1,4 @@
-"""Cases of the rows in tallow.ops.scan."""
+"""Cases of the ops in tallow.ops.scan."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Cases of the rows in tallow.ops.sort and tallow.ops.search."""
+"""Cases of the ops in tallow.ops.sort and tallow.ops.search."""
 
 import numpy as np
 

@@ -1,8 +1,8 @@
-"""At the end of a run: how many rows, cases and samples were tried, and how many tests failed."""
+"""At the end of a run: how many ops, cases and samples were tried, and how many tests failed."""
 
 from tallow.ops import open_all
 
-open_all()  # the table goes through all rows
+open_all()  # the table goes through all ops
 
 
 def pytest_terminal_summary(terminalreporter):
@@ -19,6 +19,5 @@ def pytest_terminal_summary(terminalreporter):
 
     failed = sum(report.failed for report in seen)
     terminalreporter.write_line(
-        f"op rows: {len(OPS)} rows, {len(CASES)} with a case, {len(seen)} laws tried,"
-        f" {failed} broken"
+        f"ops: {len(OPS)}, {len(CASES)} with a case, {len(seen)} laws tried, {failed} broken"
     )

@@ -1,4 +1,4 @@
-"""What the tests of rows share: samples as tensors, layouts, comparing."""
+"""What the tests of ops share: samples as tensors, layouts, comparing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CASES: dict[str, Case] = {name: case for name, case in all_cases().items() if na
 
 
 def pairs(keep: Callable[[str, Case], bool] = lambda *_: True) -> list[tuple[str, str]]:
-    """(row, dtype) of all cases that `keep` takes."""
+    """(op, dtype) of all cases that `keep` takes."""
     return [(name, dtype) for name, c in CASES.items() if keep(name, c) for dtype in c.dtypes]
 
 
@@ -55,7 +55,7 @@ def arrays_of(sample: Sample) -> list[np.ndarray]:
 def call(
     name: str, sample: Sample, array: Callable[[np.ndarray], Any], function: Any = None
 ) -> Any:
-    """The row (or `function`) on the sample, each array turned into a tensor by `array`."""
+    """The op (or `function`) on the sample, each array turned into a tensor by `array`."""
     function = OPS[name] if function is None else function
     args, kwargs = convert(sample.args, array), convert(sample.kwargs, array)
     out = function(*args, **kwargs)

@@ -1,4 +1,4 @@
-"""Every op row on arrays of odd layouts and on nonsense: `python odd_arrays.py NOTE OUT ROW…`.
+"""Every op on arrays of odd layouts and on nonsense: `python odd_arrays.py NOTE OUT OP…`.
 
 Run in a process of its own by test_odd_arrays.py. What is tried stands in the file NOTE while it
 runs, so that the call at which a process died is known; what went wrong is a line of OUT.
@@ -200,9 +200,9 @@ def in_place(name: str, args: Any, kwargs: Any) -> str:
 
 
 def has_inplace(name: str) -> bool:
-    row = OPS[name]
-    method = bool(row.parameters) and row.parameters[0][0] in SELF_NAMES
-    return CASES[name].inplace and method and row.has_inplace
+    op = OPS[name]
+    method = bool(op.parameters) and op.parameters[0][0] in SELF_NAMES
+    return CASES[name].inplace and method and op.has_inplace
 
 
 # --- nonsense: only that no process dies and that errors are ours -------------------------------
@@ -250,7 +250,7 @@ def try_nonsense(name: str, args: Any, kwargs: Any) -> str:
 
 
 def attempts(name: str) -> Iterator[tuple[str, Callable[[], str]]]:
-    """(what is tried, trying it) of one row."""
+    """(what is tried, trying it) of one op."""
     case = CASES[name]
     for dtype in (d for d in DTYPES if d in case.dtypes):
         for number, sample in enumerate(samples(name, dtype)):

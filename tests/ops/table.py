@@ -1,6 +1,6 @@
-"""The table of op cases: for each row of `tallow.registry.OPS` a few samples of arguments.
+"""The table of op cases: for each op of `tallow.registry.OPS` a few samples of arguments.
 
-Cases stand in `tests/ops/cases_<module>.py`, a dict `CASES` of row name -> Case, next to what the
+Cases stand in `tests/ops/cases_<module>.py`, a dict `CASES` of op name -> Case, next to what the
 module `tallow.ops.<module>` registers. Every such file begins with
 
     from ops.table import Case, Draw
@@ -167,11 +167,11 @@ class Draw:
 
 @dataclass(frozen=True)
 class Case:
-    """What the tests know of a row.
+    """What the tests know of an op.
 
-    `torch`: the dotted name below `torch`, or a callable with the row's parameters; None looks for
-    the row's name in torch.nn.functional, torch, torch.special and torch.Tensor; False: torch has
-    nothing alike (then give `numpy`, unless the row has both a kernel and a meaning).
+    `torch`: the dotted name below `torch`, or a callable with the op's parameters; None looks for
+    the op's name in torch.nn.functional, torch, torch.special and torch.Tensor; False: torch has
+    nothing alike (then give `numpy`, unless the op has both a kernel and a reference).
     `numpy`: takes the sample with floats as f64; gives an array, or a tuple or list of them.
     `output`: maps the result to what is compared and differentiated, by methods that Tensors of
     Tallow and torch share (for results that are settled but for signs, phases or order).
@@ -196,7 +196,7 @@ class Case:
 
 
 def draw_samples(name: str, case: Case, dtype: str) -> list[Sample]:
-    """The samples of one row in one dtype; always the same ones."""
+    """The samples of one op in one dtype; always the same ones."""
     return list(case.samples(Draw(dtype, name)))
 
 

@@ -1,4 +1,4 @@
-"""A bool is true in any byte but 0: every row, every way out, whatever bytes it was given."""
+"""A bool is true in any byte but 0: every op, every way out, whatever bytes it was given."""
 
 import pickle
 

@@ -329,10 +329,10 @@ def test_sample():
 
 
 def test_methods_are_the_ops():
-    """What Tensor defines itself (to, clone, …) is a richer form of the row; else it is the row."""
+    """What Tensor defines itself (to, clone, …) is a richer form of the op; else it is the op."""
     modules = {kind.__module__ for kind in tl.Tensor.__mro__}
-    for name, row in OPS.items():
-        first = next(iter(inspect.signature(row.signature).parameters), None)
+    for name, op in OPS.items():
+        first = next(iter(inspect.signature(op.signature).parameters), None)
         if "." not in name and first in SELF_NAMES:
             method = getattr(tl.Tensor, name)
             own = getattr(method, "__module__", None) in (None, *modules)

@@ -1,4 +1,4 @@
-"""Hypothesis varies the samples of every row: equal to contiguous copies, or a TallowError."""
+"""Hypothesis varies the samples of every op: equal to contiguous copies, or a TallowError."""
 
 import signal
 import warnings

@@ -1,6 +1,6 @@
 """Arrays without elements, expanded, overlapping, backwards, nonsensical: none kills.
 
-Each op row is tried in a process of its own (several rows a process), forward, backward and in
+Each op is tried in a process of its own (several ops a process), forward, backward and in
 place; what it gives is what it gives for the contiguous copy.
 """
 
@@ -17,7 +17,7 @@ SECONDS = 900  # of which about ten are needed where nothing else runs
 
 
 def _try(names, folder):
-    """(what went wrong, the call at which the process died) of the rows."""
+    """(what went wrong, the call at which the process died) of the ops."""
     note, out = folder / "note", folder / "out"
     note.write_bytes(b" " * odd_arrays.NOTE)
     out.write_text("")
@@ -42,7 +42,7 @@ def test_no_layout_and_no_nonsense_kills(part, tmp_path):
 
 
 def test_a_process_that_dies_is_seen(tmp_path):
-    """The harness itself: a row that does not exist ends the child before its time."""
+    """The harness itself: an op that does not exist ends the child before its time."""
     _, died = _try(["no_such_row"], tmp_path)
     assert "KeyError" in died
 

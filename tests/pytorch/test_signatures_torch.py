@@ -14,7 +14,7 @@ from tallow._native import Caller
 
 pytestmark = [pytest.mark.needs_torch, pytest.mark.filterwarnings("ignore")]
 
-ROOMS = [
+MODULES = [
     "", "functional", "nn", "nn.functional", "nn.init", "nn.parallel", "nn.utils",
     "nn.utils.parametrizations", "nn.utils.parametrize", "nn.utils.rnn", "amp", "autograd",
     "autograd.functional", "cuda", "distributed", "distributions", "fft", "func", "linalg",
@@ -35,15 +35,15 @@ SWALLOWING = {"nn.functional.boolean_dispatch", "nn.parallel.DistributedDataPara
 def shared() -> Iterator[tuple[str, Any, Any]]:
     import torch
 
-    for room in ROOMS:
+    for module in MODULES:
         theirs, ours = torch, tallow.torch
-        for part in filter(None, room.split(".")):
+        for part in filter(None, module.split(".")):
             theirs, ours = getattr(theirs, part), getattr(ours, part)
         for name in dir(theirs):
             a, b = getattr(theirs, name), getattr(ours, name, None)
             shown = name[0] != "_" and callable(a) and callable(b)
             if shown and inspect.isclass(a) is inspect.isclass(b):
-                yield f"{room}.{name}".lstrip("."), a, b
+                yield f"{module}.{name}".lstrip("."), a, b
 
 
 def parameters(function: Any) -> dict[str, inspect.Parameter]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import import_module as _import_module
 from typing import TYPE_CHECKING, Any
 
+from ..packages import module_by_name
+
 if TYPE_CHECKING:
     from . import functional
     from .check import gradcheck, gradgradcheck
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from .transforms import hessian, jacobian, jvp, value_and_grad, vjp
 
 # Loaded when first used: a program that only runs models needs none of it.
-_PLACES = {
+_MODULES = {
     "check": ("gradcheck", "gradgradcheck"),
     "engine": ("backward", "grad"),
     "function": ("Function",),
@@ -33,7 +35,7 @@ _PLACES = {
     "recompute": ("checkpoint",),
     "transforms": ("hessian", "jacobian", "jvp", "value_and_grad", "vjp"),
 }  # fmt: skip
-_LAZY = {name: place for place, names in _PLACES.items() for name in names}
+_LAZY = module_by_name(_MODULES)
 
 __all__ = ["functional", *_LAZY]
 

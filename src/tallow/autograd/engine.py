@@ -18,9 +18,9 @@ from .node import Leaf, Node
 Key = tuple[Any, int]  # (node or leaf, which of its outputs)
 
 
-def fit(g: Tensor, meta: Any) -> Tensor:
+def unbroadcast(g: Tensor, spec: Any) -> Tensor:
     """A gradient of a broadcast and promoted argument, summed and converted back to it."""
-    shape, wanted = g._array.shape, meta.shape
+    shape, wanted = g._array.shape, spec.shape
     if shape != wanted:
         ahead = len(shape) - len(wanted)
         axes = list(range(ahead)) + [
@@ -28,7 +28,7 @@ def fit(g: Tensor, meta: Any) -> Tensor:
         ]
         g = g.sum(axes, keepdim=True) if axes else g
         g = g.reshape(wanted)
-    code = meta.code if type(meta) is TensorSpec else meta.dtype
+    code = spec.code if type(spec) is TensorSpec else spec.dtype
     if g._array.dtype != code:
         if g.dtype.kind == "c" and DTYPES[code].kind == "f":
             g = g.real
@@ -180,14 +180,14 @@ def _through(
             " time (use retain_graph=True the first time)"
         )
     assert len(entries) == len(node.edges), (node.name, len(entries), len(node.edges))
-    for entry, edge, meta in zip(entries, node.edges, node.metas, strict=True):
+    for entry, edge, spec in zip(entries, node.edges, node.specs, strict=True):
         if edge is None or entry is None or (useful is not None and id(edge[0]) not in useful):
             continue
         g = entry() if callable(entry) else entry
-        if g is not None and meta is not None:
+        if g is not None and spec is not None:
             if MODE.anomaly and bool(g.isnan().any()):
                 raise GradError(f"backward: expected no NaN, got some from the rule of {node.name}")
-            add(edge[0], edge[1], fit(g, meta))
+            add(edge[0], edge[1], unbroadcast(g, spec))
     return True
 
 

@@ -39,7 +39,7 @@ Edge = tuple[Any, int] | None  # (Node or Leaf, which of its outputs)
 class Node(NodeBase):
     """One recorded operation: edges to the nodes of its arguments; `apply` gives their gradients.
 
-    `metas` has shape and dtype of the arguments that have an edge, as a TensorSpec or as their
+    `specs` has shape and dtype of the arguments that have an edge, as a TensorSpec or as their
     array; `keeps` tells whether tensors are kept: a node without may serve in several backward
     passes, as in torch. `order` grows from node to node; `count` is the number of outputs, which
     `outputs` describes when there are several.
@@ -49,9 +49,9 @@ class Node(NodeBase):
 
     name: Any
 
-    def __init__(self, edges: Sequence[Edge], metas: Sequence[Any], count: int) -> None:
+    def __init__(self, edges: Sequence[Edge], specs: Sequence[Any], count: int) -> None:
         self.edges = edges
-        self.metas = metas
+        self.specs = specs
         self.count = count
 
     def apply(self, grads: list[Tensor | None], create_graph: bool) -> Sequence[Any] | None:

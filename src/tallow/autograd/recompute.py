@@ -138,9 +138,9 @@ def _sources(nodes: Sequence[Any], start: int) -> list[tuple[Any, int, TensorSpe
     """Where the nodes after `start` begin: the outputs of others, with shape and dtype."""
     found: dict[tuple[int, int], tuple[Any, int, TensorSpec]] = {}
     for node in _inside(nodes, start):
-        for edge, meta in zip(node.edges, node.metas, strict=True):
+        for edge, spec in zip(node.edges, node.specs, strict=True):
             if edge is not None and not edge[0].order > start:
-                shape = meta if isinstance(meta, TensorSpec) else TensorSpec(meta)
+                shape = spec if isinstance(spec, TensorSpec) else TensorSpec(spec)
                 found[id(edge[0]), edge[1]] = (*edge, shape)
     return list(found.values())
 

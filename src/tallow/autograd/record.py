@@ -22,7 +22,7 @@ TENSOR, TENSORS = 1, 2  # what a parameter takes: one tensor (or number, or None
 FLOAT_CODES = frozenset(dtype.code for dtype in DTYPES if dtype.kind in FLOATING)
 
 
-class Rule:
+class GradientRule:
     """An op's gradient function and, from its parameters' names, what it needs kept."""
 
     __slots__ = (
@@ -92,7 +92,7 @@ class OpNode(Node):
         if not self.keeps:
             return
         self.saved = self.out = None
-        self.metas = ()
+        self.specs = ()
 
     def apply(self, grads: list[Tensor | None], create_graph: bool) -> Sequence[Any] | None:
         """The gradients of the arguments; None once released."""

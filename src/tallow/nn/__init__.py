@@ -9,8 +9,10 @@ from __future__ import annotations
 from importlib import import_module as _import_module
 from typing import Any
 
-# file -> what stands in it
-_FILES = {
+from tallow.packages import module_by_name
+
+# module -> the names in it
+_MODULES = {
     "activation": (
         "CELU ELU GELU GLU SELU Hardshrink Hardsigmoid Hardswish Hardtanh LeakyReLU "
         "LogSigmoid LogSoftmax Mish PReLU ReLU ReLU6 RReLU Sigmoid SiLU Softmax Softmax2d "
@@ -61,9 +63,9 @@ _FILES = {
         "TransformerEncoder TransformerEncoderLayer"
     ),
 }
-_PLACES = {name: file for file, names in _FILES.items() for name in names.split()}
+_LAZY = module_by_name(_MODULES)
 
-__all__ = sorted([*_PLACES, "functional", "init", "seed", "utils"])
+__all__ = sorted([*_LAZY, "functional", "init", "seed", "utils"])
 
 
 def __getattr__(name: str) -> Any:
@@ -72,8 +74,8 @@ def __getattr__(name: str) -> Any:
         return _import_module(f".{name}", __name__)
     if name == "seed":  # its older name here
         from tallow.random import manual_seed as found
-    elif name in _PLACES:
-        found = getattr(_import_module(f".{_PLACES[name]}", __name__), name)
+    elif name in _LAZY:
+        found = getattr(_import_module(f".{_LAZY[name]}", __name__), name)
     else:
         raise AttributeError(f"module 'tallow.nn' has no attribute {name!r}")
     globals()[name] = found

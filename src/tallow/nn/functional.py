@@ -1,6 +1,6 @@
-"""torch.nn.functional: rows of `tallow.ops` under torch's signatures.
+"""torch.nn.functional: the ops of `tallow.ops` under torch's signatures.
 
-What has torch's signature as a row is passed on as it is (see `_ROWS`); the rest is written here
+An op that has torch's signature is passed on as it is (see `_OPS`); the rest is written here
 and in the modules beside this one.
 """
 
@@ -15,6 +15,7 @@ from tallow import ops
 from tallow.autograd.inplace import change
 from tallow.dtype import DType
 from tallow.errors import ArgumentError, expect
+from tallow.packages import module_by_name
 from tallow.registry import OPS
 from tallow.tensor import Tensor
 
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from tallow.ops.loss_margin import triplet_margin_with_distance_loss
 
 # What is written in other files, read when it is first asked for.
-_FILES = {
+_MODULES = {
     "tallow.nn.attention_functional": (
         "multi_head_attention_forward scaled_dot_product_attention "
     ),
@@ -48,9 +49,9 @@ _FILES = {
     "tallow.nn.fractional_pool": "fractional_max_pool2d fractional_max_pool3d",
     "tallow.ops.loss_margin": "triplet_margin_with_distance_loss",
 }
-_PLACES = {name: file for file, names in _FILES.items() for name in names.split()}
-# Rows that have torch's signature.
-_ROWS = frozenset({
+_LAZY = module_by_name(_MODULES)
+# Ops that have torch's signature.
+_OPS = frozenset({
     "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d",
     "adaptive_max_pool2d", "adaptive_max_pool3d", "affine_grid", "avg_pool1d", "avg_pool2d",
     "avg_pool3d", "batch_norm", "bilinear", "binary_cross_entropy",
@@ -80,17 +81,17 @@ __all__ = [
     "softmax", "softmin", "threshold", "triplet_margin_with_distance_loss", "upsample",
     "upsample_bilinear", "upsample_nearest",
 ]  # fmt: skip
-__all__ += sorted(_ROWS | _TWINS | {"fold", "unfold"})
+__all__ += sorted(_OPS | _TWINS | {"fold", "unfold"})
 
 
 def __getattr__(name: str) -> Any:
-    """A row, when it is first asked for."""
-    if name in _ROWS:
+    """An op, when it is first asked for."""
+    if name in _OPS:
         found: Any = getattr(ops, name)
     elif name in ("fold", "unfold"):  # Tensor.unfold is another op, as in torch
         found = OPS[f"nn.{name}"].caller()
-    elif name in _PLACES:
-        found = getattr(import_module(_PLACES[name]), name)
+    elif name in _LAZY:
+        found = getattr(import_module(_LAZY[name]), name)
     elif name in _TWINS:
         found = getattr(Tensor, name)
     else:

@@ -106,7 +106,7 @@ def pca_lowrank(A: Tensor, q: int | None = None, center: bool = True, niter: int
     return svd_lowrank(given, rank, niter)
 
 
-# Of a run: the method of the rows, and the op that takes the initial value in.
+# Of a run: the method of its elements, and the op that takes the initial value in.
 _SEGMENT = {
     "sum": ("sum", "add"), "mean": ("mean", ""), "max": ("amax", "maximum"),
     "min": ("amin", "minimum"), "prod": ("prod", "mul"),

@@ -1,4 +1,4 @@
-"""Every row: what changes in place between the op and its backward never changes a gradient.
+"""Every op: what changes in place between the op and its backward never changes a gradient.
 
 Such a change is refused, or the gradients are as without it; refused is only what torch refuses.
 """
@@ -16,7 +16,7 @@ NAMES = [
     name for name, case in CASES.items()
     if case.gradient and not case.random and "f64" in case.dtypes
 ]  # fmt: skip
-FEW = 3  # samples of each row
+FEW = 3  # samples of each op
 
 
 def gradients(make, call, kind, change=None):
@@ -89,7 +89,6 @@ def silent(name):
 def refused(name):
     """The changes that are refused here and not by torch."""
     import torch
-
     from ops.test_rows_torch import mapped, reference, theirs
 
     def allowed(sample, change):

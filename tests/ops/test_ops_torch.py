@@ -1,4 +1,4 @@
-"""Every op row against PyTorch: value, dtype and gradient, per dtype and layout."""
+"""Every op against PyTorch: value, dtype and gradient, per dtype and layout."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ DTYPES = {
 
 
 def reference(name):
-    """torch's function for a row, None when the case says that there is none."""
+    """torch's function for an op, None when the case says that there is none."""
     import torch
 
     wanted = CASES[name].torch

@@ -1,4 +1,4 @@
-"""Laws that hold for every op row, tried on the samples of the table (no torch needed)."""
+"""Laws that hold for every op, tried on the samples of the table (no torch needed)."""
 
 import collections
 
@@ -18,12 +18,12 @@ def test_cases_can_be_read(stem):
     if isinstance(found, Exception):
         raise found
     unknown = found.keys() - OPS.keys()
-    assert not unknown, f"cases without a row: {sorted(unknown)}"
+    assert not unknown, f"cases without an op: {sorted(unknown)}"
 
 
 def test_every_row_has_a_case():
     missing = [name for name in OPS if name not in all_cases()]
-    assert not missing, f"{len(missing)} rows without a case: {missing}"
+    assert not missing, f"{len(missing)} ops without a case: {missing}"
 
 
 def test_a_row_has_one_case():
@@ -39,7 +39,7 @@ def test_case_has_samples(name):
 
 
 def wider(name, dtype, sample):
-    """What the row gives in f64 on the same values; in its own dtype where that says nothing."""
+    """What the op gives in f64 on the same values; in its own dtype where that says nothing."""
     case = CASES[name]
     wide = case.wide and "f64" in case.dtypes
     return call(name, sample, lambda x: tensor(widened(x) if wide else x))
@@ -86,23 +86,23 @@ def test_numpy_agrees(name, dtype):
 
 
 def has_both(name, case):
-    row = OPS[name]
-    kernel = row.has_kernel
-    return kernel and not row.is_primitive and not case.random
+    op = OPS[name]
+    kernel = op.has_kernel
+    return kernel and not op.is_primitive and not case.random
 
 
 @pytest.mark.parametrize(("name", "dtype"), pairs(has_both))
-def test_kernel_is_the_meaning(name, dtype):
-    row, case = OPS[name], CASES[name]
+def test_kernel_is_the_reference(name, dtype):
+    op, case = OPS[name], CASES[name]
     for sample in samples(name, dtype):
-        wanted = call(name, sample, tensor, row.reference)
+        wanted = call(name, sample, tensor, op.reference)
         same(call(name, sample, tensor), wanted, 2 * case.factor, True, f"{name}{sample}")
 
 
 def has_inplace(name, case):
-    row = OPS[name]
-    method = row.parameters[0][0] in SELF_NAMES
-    return case.inplace and method and row.has_inplace and not case.random
+    op = OPS[name]
+    method = op.parameters[0][0] in SELF_NAMES
+    return case.inplace and method and op.has_inplace and not case.random
 
 
 @pytest.mark.parametrize(("name", "dtype"), pairs(has_inplace))
@@ -136,7 +136,7 @@ GRADIENTS = [name for name, case in CASES.items() if differentiable(name, case)]
 
 
 def prepared(name, sample, make=tensor):
-    """(function of the float tensors, those tensors): the row with all else held fixed."""
+    """(function of the float tensors, those tensors): the op with all else held fixed."""
     xs = []
 
     def leaf(x):
