@@ -152,9 +152,10 @@ struct Format {
   }
 };
 
-// The scales of n blocks; a format of large blocks says what one block has.
+// The scales of n blocks; a format of large blocks says what one block has. A function of its own:
+// each of a format's kernels would have a copy.
 template <class F>
-TL_INLINE void scales_of(const uint8_t* b, int64_t n, float* d, float* m) {
+void block_scales(const uint8_t* b, int64_t n, float* d, [[maybe_unused]] float* m) {
   if constexpr (requires { F::block_scales(b, d, m); }) {
     for (int64_t i = 0; i < n; ++i, b += F::kBytes, d += F::kGroups) {
       F::block_scales(b, d, m);

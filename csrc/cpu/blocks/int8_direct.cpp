@@ -12,15 +12,15 @@ namespace tl::TL_ISA {
 namespace {
 
 template <class F>
-RowKernel kernel_of([[maybe_unused]] int64_t rows) {
+RowsKernel kernel_of([[maybe_unused]] int64_t rows) {
   if constexpr (requires { F::values; } && !kSmall) {
     if constexpr (F::kCommon) {
-      constexpr RowKernel kKernels[] = {row_values<F, 1>, row_values<F, 2>, row_values<F, 3>,
-                                        row_values<F, 4>};
+      constexpr RowsKernel kKernels[] = {direct_rows<F, 1>, direct_rows<F, 2>, direct_rows<F, 3>,
+                                         direct_rows<F, 4>};
       return kKernels[rows - 1];
     }
 #ifndef TL_BELOW
-    if (rows == 1) return row_values<F, 1>;
+    if (rows == 1) return direct_rows<F, 1>;
 #endif
   }
   return nullptr;
@@ -28,7 +28,7 @@ RowKernel kernel_of([[maybe_unused]] int64_t rows) {
 
 }  // namespace
 
-RowKernel direct_kernel(DType dtype, int64_t rows) {
+RowsKernel direct_kernel(DType dtype, int64_t rows) {
   switch (dtype) {
 #define BLOCK(family, dtype, Struct) \
   case DType::dtype:                 \

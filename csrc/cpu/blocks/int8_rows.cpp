@@ -18,17 +18,24 @@ struct Unpacked {
   static TL_INLINE b32 values(const uint8_t* b, int) { return load32(b); }
 };
 
-template <class F>
-RowKernel by_rows(int64_t rows) {
-  // Every row by itself; one row, where a set is above another.
-  if constexpr (kSmall) return row_values<F, 1>;
-#ifdef TL_BELOW
-  if (rows == 1) return row_values<F, 1>;
-#endif
-  return rows == 2 ? row_values<F, 2> : rows == 3 ? row_values<F, 3> : row_values<F, 4>;
+template <class F, int kBatch>
+void unpacked_run(const uint8_t* w, int64_t count, const float* d, const float* m,
+                  const DotActivations& activations, int64_t unit, float* to, int64_t stride) {
+  const DotActivations act = activations;  // a copy: it could change with each store to `to`
+  run_values<F, kBatch>(w, count, d, m, act, unit, to, stride);
 }
 
-RowKernel unpacked_kernel(const BlockFormat& f, int64_t rows) {
+template <class F>
+RunKernel by_rows(int64_t rows) {
+  // Every row by itself; one row, where a set is above another.
+  if constexpr (kSmall) return unpacked_run<F, 1>;
+#ifdef TL_BELOW
+  if (rows == 1) return unpacked_run<F, 1>;
+#endif
+  return rows == 2 ? unpacked_run<F, 2> : rows == 3 ? unpacked_run<F, 3> : unpacked_run<F, 4>;
+}
+
+RunKernel unpacked_kernel(const BlockFormat& f, int64_t rows) {
   const bool halves = f.group == 16;
   if (f.kind == BlockFormat::plain) return by_rows<Unpacked<32, Form::plain>>(rows);
   if (f.kind == BlockFormat::minimum)
@@ -68,35 +75,31 @@ void add_lines(int per, int columns, const float* values, int64_t stride, const 
   add(values, stride, da, groups, y);
 }
 
-// All groups of one row of weights.
-struct Row {
-  static constexpr int kUnits = 64;  // of a run
+// The groups of rows of weights by any format: scales and bytes into the first-level cache first.
+struct UnpackedRows {
   const BlockFormat& f;
-  const RowKernel direct;
   const int64_t rows, together;  // of activations, and of one call of the kernel
-  const RowKernel kernel;
-  const int64_t run = kUnits / f.units;  // blocks
+  const RunKernel kernel;
+  const int64_t run = kRunUnits / f.units;  // blocks
 
-  Row(const Linear& l, const BlockFormat& format)
-      : f(format),
-        direct(direct_kernel(l.weight.dtype, l.m)),
-        rows(l.m),
-        together(kSmall ? 1 : l.m),
-        kernel(direct ? direct : unpacked_kernel(format, l.m)) {}
+  UnpackedRows(const BlockFormat& format, int64_t m)
+      : f(format), rows(m), together(kSmall ? 1 : m), kernel(unpacked_kernel(format, m)) {}
 
-  void values(const uint8_t* w, int64_t blocks, const DotActivations& act, float* to,
-              int64_t stride) const {
-    alignas(64) uint8_t q[kUnits * 32];
-    alignas(32) float d[2 * kUnits + 8], m[2 * kUnits + 8];
+  void row(const uint8_t* w, int64_t blocks, const DotActivations& act, float* to,
+           int64_t stride) const {
+    alignas(64) uint8_t q[kRunUnits * 32];
+    alignas(32) float d[2 * kRunUnits + 8], m[2 * kRunUnits + 8];
     for (int64_t b = 0; b < blocks; b += run, w += run * f.bytes) {
       const int64_t here = min64(run, blocks - b);
       f.scales(w, here, d, m);
-      if (!direct) f.values(w, here, q);
-      for (int64_t a = 0; a < rows; a += together) {
-        kernel(direct ? w : q, direct ? here : here * f.units, d, m, act.from(a), b * f.units,
-               to + a * stride, stride);
-      }
+      f.values(w, here, q);
+      for (int64_t a = 0; a < rows; a += together)
+        kernel(q, here * f.units, d, m, act.from(a), b * f.units, to + a * stride, stride);
     }
+  }
+  void operator()(const WeightRows& w, const DotActivations& act, float* to, int64_t stride) const {
+    for (int c = 0; c < w.count; ++c)
+      row(w.first + c * w.bytes, w.blocks, act, to + c * stride, 16 * stride);
   }
 };
 
@@ -112,7 +115,8 @@ void round_row(const BlockFormat& f, const T* x, const DotActivations& a, int64_
 }
 
 const char* decode(const Linear& l, const BlockFormat& f, const DotActivations& act) {
-  const Row row(l, f);
+  const RowsKernel direct = direct_kernel(l.weight.dtype, l.m);
+  const UnpackedRows unpacked(f, l.m);
   const int64_t blocks = l.k / (f.units * 32), row_bytes = l.weight_row(1) - l.weight_row(0);
   // Lines of 16 columns; an odd distance, in vectors, spreads them over the cache.
   const int64_t groups = blocks * f.groups(), stride = (groups + 8) / 8 * 8 + 8;
@@ -123,9 +127,8 @@ const char* decode(const Linear& l, const BlockFormat& f, const DotActivations& 
     float* values = scratch.as<float>() + me * own;
     for (int64_t i = begin; i < end; i += 16) {
       const int columns = static_cast<int>(min64(16, end - i));
-      const uint8_t* first = l.weight_row(i);
-      for (int c = 0; c < columns; ++c)
-        row.values(first + c * row_bytes, blocks, act, values + c * stride, 16 * stride);
+      const WeightRows w{l.weight_row(i), row_bytes, blocks, columns};
+      direct ? direct(w, act, values, stride) : unpacked(w, act, values, stride);
       float y[kDotRows * 16];
       for (int64_t a = 0; a < l.m; ++a)
         add_lines(f.per_unit(), columns, values + a * 16 * stride, stride, act.d_at(a), groups,

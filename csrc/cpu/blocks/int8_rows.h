@@ -52,14 +52,28 @@ TL_INLINE void write_extra(const BlockFormat& f, int shift, const int32_t* sums,
   }
 }
 
+// Units whose scales are read at once.
+inline constexpr int kRunUnits = 64;
+
 // The value of each group of one run of units · each activation row: to[a·stride + group], before
 // the activations' scales. d and m are the run's scales; `unit` is its place in the row. Up to 8
 // places after the last may be written.
-using RowKernel = void (*)(const uint8_t* w, int64_t blocks, const float* d, const float* m,
+using RunKernel = void (*)(const uint8_t* w, int64_t blocks, const float* d, const float* m,
                            const DotActivations& act, int64_t unit, float* to, int64_t stride);
 
-// Unpacks in registers, for some rows of activations; null where that is not worth its code.
-RowKernel direct_kernel(DType dtype, int64_t rows);
+// Up to 16 rows of weights, from their bytes: row c, activation row a to[(16·a + c)·stride +
+// group].
+struct WeightRows {
+  const uint8_t* first;
+  int64_t bytes, blocks;  // of a row
+  int count;
+};
+using RowsKernel = void (*)(const WeightRows& w, const DotActivations& act, float* to,
+                            int64_t stride);
+
+// Reads scales and unpacks in registers, for some rows of activations; null where that is not worth
+// its code.
+RowsKernel direct_kernel(DType dtype, int64_t rows);
 
 template <class F>
 inline constexpr Extra kExtraOf = F::kMins         ? Extra::minimum
@@ -157,17 +171,34 @@ TL_INLINE void step_at(const uint8_t* w, int64_t j, int left, const float* d, co
                                    line);
 }
 
-// A RowKernel.
+// A RunKernel.
 template <class F, int kBatch>
-void row_values(const uint8_t* w, int64_t count, const float* d, const float* m,
-                const DotActivations& activations, int64_t unit, float* to, int64_t stride) {
+TL_INLINE void run_values(const uint8_t* w, int64_t count, const float* d, const float* m,
+                          const DotActivations& act, int64_t unit, float* to, int64_t stride) {
   constexpr int kBlocks = Step<F>::kBlocks;
-  const DotActivations act = activations;  // a copy: it could change with each store to `to`
   int64_t j = 0;
   for (; j + kBlocks <= count; j += kBlocks)
     step_at<F, kBatch, false>(w, j, kBlocks, d, m, act, unit, to, stride);
   if (kBlocks > 1 && j < count)
     step_at<F, kBatch, true>(w, j, static_cast<int>(count - j), d, m, act, unit, to, stride);
+}
+
+// A RowsKernel: rows of models with few blocks would spend a good part on calls by address.
+template <class F, int kBatch>
+void direct_rows(const WeightRows& rows, const DotActivations& activations, float* to,
+                 int64_t stride) {
+  constexpr int kRun = kRunUnits / F::kUnits, kScales = kRun * F::kGroups + 8;
+  const DotActivations act = activations;  // a copy: it could change with each store to `to`
+  alignas(32) float d[kScales], m[F::kMins ? kScales : 1];
+  const uint8_t* row = rows.first;
+  for (int c = 0; c < rows.count; ++c, row += rows.bytes, to += stride) {
+    const uint8_t* w = row;
+    for (int64_t b = 0; b < rows.blocks; b += kRun, w += kRun * F::kBytes) {
+      const int64_t here = min64(kRun, rows.blocks - b);
+      block_scales<F>(w, here, d, m);
+      run_values<F, kBatch>(w, here, d, m, act, b * F::kUnits, to, 16 * stride);
+    }
+  }
 }
 
 }  // namespace tl::TL_ISA

@@ -21,19 +21,6 @@ void block_values(const uint8_t* b, int64_t blocks, uint8_t* q) {
   }
 }
 
-// The scales of n blocks; a format of large blocks says what one block has.
-template <class F>
-void block_scales(const uint8_t* b, int64_t n, float* d, [[maybe_unused]] float* m) {
-  if constexpr (requires { F::block_scales(b, d, m); }) {
-    for (int64_t i = 0; i < n; ++i, b += F::kBytes, d += F::kGroups) {
-      F::block_scales(b, d, m);
-      if constexpr (F::kMins) m += F::kGroups;
-    }
-  } else {
-    F::scales(b, n, d, m);
-  }
-}
-
 template <class F>
 void block_words(const uint8_t* const* rows, int64_t blocks, int64_t step, uint8_t* to) {
   for (int64_t i = 0; i < blocks; ++i) {
