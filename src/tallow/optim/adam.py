@@ -37,11 +37,11 @@ class MomentsOptimizer(Optimizer):
 
     tensors: ClassVar[tuple[str, ...]] = ("exp_avg", "exp_avg_sq")
     numbers: ClassVar[tuple[str, ...]] = ("step",)
+    not_negative: ClassVar[tuple[str, ...]] = ("lr", "eps", "weight_decay")
 
     def check(self, group: dict[str, Any]) -> None:
         """Refuse negative rates and betas outside [0, 1)."""
-        for name in ("lr", "eps", "weight_decay"):
-            number(type(self), name, group[name])
+        super().check(group)
         betas = group["betas"]
         expect(len(betas) == 2, type(self), "two betas", betas, ArgumentError)
         for i, beta in enumerate(betas):
@@ -133,6 +133,7 @@ class NAdam(MomentsOptimizer):
     """Adam with Nesterov's momentum (Dozat 2016); arguments as torch.optim.NAdam."""
 
     numbers = ("step", "mu_product")
+    not_negative = ("lr", "eps", "weight_decay", "momentum_decay")
 
     def __init__(
         self,
@@ -151,11 +152,6 @@ class NAdam(MomentsOptimizer):
         master_weights: bool = False,
     ) -> None:
         super().__init__(params, options_of(locals()), master_weights=master_weights)
-
-    def check(self, group: dict[str, Any]) -> None:
-        """Refuse negative rates and betas outside [0, 1)."""
-        super().check(group)
-        number(type(self), "momentum_decay", group["momentum_decay"])
 
     def new_state(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
         """No steps, moments of zero."""

@@ -31,6 +31,7 @@ class RMSprop(Optimizer):
 
     tensors = ("square_avg", "grad_avg", "momentum_buffer")
     numbers = ("step",)
+    not_negative = ("lr", "alpha", "eps", "weight_decay", "momentum")
 
     def __init__(
         self,
@@ -49,11 +50,6 @@ class RMSprop(Optimizer):
         master_weights: bool = False,
     ) -> None:
         super().__init__(params, options_of(locals()), master_weights=master_weights)
-
-    def check(self, group: dict[str, Any]) -> None:
-        """Refuse negative numbers."""
-        for name in ("lr", "alpha", "eps", "weight_decay", "momentum"):
-            number(RMSprop, name, group[name])
 
     def new_state(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
         """No steps, averages of zero."""
@@ -90,6 +86,7 @@ class Adagrad(Optimizer):
 
     tensors = ("sum",)
     numbers = ("step",)
+    not_negative = ("lr", "lr_decay", "weight_decay", "initial_accumulator_value", "eps")
 
     def __init__(
         self,
@@ -110,11 +107,6 @@ class Adagrad(Optimizer):
         if not master_weights:  # as in torch, the state is there before the first step
             for group in self.param_groups:
                 self.state.update({p: self.new_state(p, group) for p in group["params"]})
-
-    def check(self, group: dict[str, Any]) -> None:
-        """Refuse negative numbers."""
-        for name in ("lr", "lr_decay", "weight_decay", "initial_accumulator_value", "eps"):
-            number(Adagrad, name, group[name])
 
     def new_state(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
         """No steps, the sum at its initial value."""
@@ -141,6 +133,7 @@ class Adadelta(Optimizer):
 
     tensors = ("square_avg", "acc_delta")
     numbers = ("step",)
+    not_negative = ("lr", "eps", "weight_decay")
 
     def __init__(
         self,
@@ -160,13 +153,8 @@ class Adadelta(Optimizer):
 
     def check(self, group: dict[str, Any]) -> None:
         """Refuse negative numbers and a `rho` above 1."""
-        for name in ("lr", "eps", "weight_decay"):
-            number(Adadelta, name, group[name])
+        super().check(group)
         number(Adadelta, "rho", group["rho"], 0, 1 + 1e-12)
-
-    def new_state(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
-        """No steps, averages of zero."""
-        return {"step": 0, "square_avg": wide_zeros(p), "acc_delta": wide_zeros(p)}
 
     def update(self, group: dict[str, Any]) -> None:
         """One kernel call per parameter."""

@@ -95,6 +95,7 @@ class Muon(Optimizer):
     """
 
     tensors = ("momentum_buffer",)
+    not_negative = ("lr", "weight_decay", "momentum")
 
     def __init__(
         self,
@@ -114,18 +115,13 @@ class Muon(Optimizer):
 
     def check(self, group: dict[str, Any]) -> None:
         """Refuse negative rates and parameters that are no matrices."""
-        for name in ("lr", "weight_decay", "momentum"):
-            number(Muon, name, group[name])
+        super().check(group)
         known = (None, "original", "match_rms_adamw")
         adjust = group["adjust_lr_fn"]
         expect(adjust in known, Muon, f"adjust_lr_fn in {known}", adjust, ArgumentError)
         number(Muon, "ns_steps", group["ns_steps"], 0, 100)
         for p in group["params"]:
             expect(p.ndim == 2, Muon, "2-d parameters", p.shape)
-
-    def new_state(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
-        """A momentum of zero."""
-        return {"momentum_buffer": wide_zeros(p)}
 
     def update(self, group: dict[str, Any]) -> None:
         """In ops: the products take the time."""

@@ -11,7 +11,6 @@ from tallow.optim.optimizer import (
     number,
     options_of,
     sign_of,
-    wide_zeros,
 )
 from tallow.tensor import Tensor
 
@@ -26,6 +25,7 @@ class Lion(Optimizer):
     """
 
     tensors = ("exp_avg",)
+    not_negative = ("lr", "weight_decay")
 
     def __init__(
         self,
@@ -41,14 +41,9 @@ class Lion(Optimizer):
 
     def check(self, group: dict[str, Any]) -> None:
         """Refuse negative rates and betas outside [0, 1)."""
-        for name in ("lr", "weight_decay"):
-            number(Lion, name, group[name])
+        super().check(group)
         for i, beta in enumerate(group["betas"]):
             number(Lion, f"betas[{i}]", beta, 0, 1)
-
-    def new_state(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
-        """A momentum of zero."""
-        return {"exp_avg": wide_zeros(p)}
 
     def update(self, group: dict[str, Any]) -> None:
         """One kernel call per parameter."""

@@ -46,6 +46,7 @@ class Rprop(_Plain):
 
     tensors = ("prev", "step_size")
     numbers = ("step",)
+    not_negative = ("lr",)
 
     def __init__(
         self,
@@ -63,7 +64,7 @@ class Rprop(_Plain):
 
     def check(self, group: dict[str, Any]) -> None:
         """Refuse a negative rate, and factors that are not around 1."""
-        number(Rprop, "lr", group["lr"])
+        super().check(group)
         number(Rprop, "etas[0]", group["etas"][0], 0.0, 1.0)
         number(Rprop, "etas[1]", group["etas"][1], 1.0)
 
@@ -97,6 +98,7 @@ class ASGD(_Plain):
 
     tensors = ("ax",)
     numbers = ("step", "eta", "mu")
+    not_negative = ("lr", "weight_decay")
 
     def __init__(
         self,
@@ -112,11 +114,6 @@ class ASGD(_Plain):
         capturable: bool = False,
     ) -> None:
         super().__init__(params, options_of(locals()))
-
-    def check(self, group: dict[str, Any]) -> None:
-        """Refuse negative numbers."""
-        for name in ("lr", "weight_decay"):
-            number(ASGD, name, group[name])
 
     def new_state(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
         """The rate, and an average of nothing."""
@@ -147,6 +144,7 @@ class Adafactor(_Plain):
 
     tensors = ("row_var", "col_var", "variance")
     numbers = ("step",)
+    not_negative = ("lr", "weight_decay")
 
     def __init__(
         self,
@@ -164,12 +162,11 @@ class Adafactor(_Plain):
 
     def check(self, group: dict[str, Any]) -> None:
         """Refuse numbers that are out of range."""
-        number(Adafactor, "lr", group["lr"])
+        super().check(group)
         number(Adafactor, "d", group["d"], 1.0)
         for i, eps in enumerate(group["eps"]):
             number(Adafactor, f"eps[{i}]", 0.0 if eps is None else eps)
         number(Adafactor, "-beta2_decay", -float(group["beta2_decay"]))
-        number(Adafactor, "weight_decay", group["weight_decay"])
 
     def shape_of(self, p: Tensor, name: str) -> tuple[int, ...]:
         """That of rows, columns or all."""

@@ -65,6 +65,8 @@ class Optimizer(Hooked):
     # Names of the state tensors that have the parameter's shape, and of the numbers beside them.
     tensors: ClassVar[tuple[str, ...]] = ()
     numbers: ClassVar[tuple[str, ...]] = ()
+    # Names of the options that may not be negative.
+    not_negative: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
@@ -153,7 +155,9 @@ class Optimizer(Hooked):
         self.param_groups.append(group)
 
     def check(self, group: dict[str, Any]) -> None:
-        """Refuse options of a group that are out of range; subclasses override it."""
+        """Refuse options of a group that are out of range; subclasses add to it."""
+        for name in self.not_negative:
+            number(type(self), name, group[name])
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Drop the gradients, or with `set_to_none=False` fill them with zeros."""
@@ -214,7 +218,7 @@ class Optimizer(Hooked):
 
     def new_state(self, p: Tensor, group: dict[str, Any]) -> State:
         """The state of a parameter before its first step: zeros; subclasses override it."""
-        return {name: wide_zeros(p) for name in self.tensors}
+        return {**dict.fromkeys(self.numbers, 0), **{name: wide_zeros(p) for name in self.tensors}}
 
     def shape_of(self, p: Tensor, name: str) -> tuple[int, ...]:
         """The shape of a state tensor: the parameter's, unless a subclass keeps less."""

@@ -10,7 +10,6 @@ from tallow.optim.optimizer import (
     ABSENT,
     Optimizer,
     Params,
-    number,
     options_of,
     sign_of,
     wide_zeros,
@@ -27,6 +26,7 @@ class SGD(Optimizer):
     """
 
     tensors = ("momentum_buffer",)
+    not_negative = ("lr", "momentum", "weight_decay")
 
     def __init__(
         self,
@@ -47,8 +47,7 @@ class SGD(Optimizer):
 
     def check(self, group: dict[str, Any]) -> None:
         """Refuse negative rates, and Nesterov's method without momentum."""
-        for name in ("lr", "momentum", "weight_decay"):
-            number(SGD, name, group[name])
+        super().check(group)
         ok = not group["nesterov"] or (group["momentum"] > 0 and group["dampening"] == 0)
         wanted = "a momentum and no dampening with nesterov"
         expect(ok, SGD, wanted, (group["momentum"], group["dampening"]), ArgumentError)
