@@ -87,8 +87,3 @@ class CausalLM(GenerativeModel):
     def decode(self, ids: Tensor | None, state: State, *, embeds: Tensor | None = None) -> Tensor:
         """Hidden states `(batch, n, size)` of ids or embeds that come after what `state` holds."""
         return self.model.decode(ids, state, embeds=embeds)
-
-    def head(self, hidden: Tensor) -> Tensor:
-        """Logits `(…, vocab_size)` in float32 of hidden states `(…, size)`."""
-        logits: Tensor = self.lm_head(hidden)
-        return logits

@@ -59,8 +59,9 @@ class GenerativeModel(Model):
         raise NotImplementedError
 
     def head(self, hidden: Tensor) -> Tensor:
-        """Logits `(…, vocab_size)` in float32 of hidden states `(…, size)`."""
-        raise NotImplementedError
+        """Logits `(…, vocab_size)` in float32 of hidden states `(…, size)`, by `lm_head`."""
+        logits: Tensor = self.lm_head(hidden)
+        return logits
 
     @cached_property
     def generation_config(self) -> GenerationConfig:

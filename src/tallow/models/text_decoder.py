@@ -203,10 +203,6 @@ class TextDecoder(TextStack, GenerativeModel):
         expect(good, "encoder_hidden_states", _NO_CONTEXT, "some", ArgumentError)
         return {**made, "context": context, "context_mask": mask}
 
-    def head(self, hidden: Tensor) -> Tensor:
-        """Logits `(…, vocab_size)` of hidden states `(…, size)`."""
-        raise NotImplementedError
-
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Of predicting each label after what stands before it."""
         return losses.next_token(logits, labels)

@@ -162,6 +162,8 @@ class TokenClassification(_Call, EachScores):
 class QuestionAnswering(Answers):
     """Scores of each position as start and end of the answer."""
 
+    base_model_prefix = "transformer"  # of all but Mistral's in transformers
+
     def forward(
         self,
         input_ids: Tensor | None = None,

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
+from tallow.models.base import Model
 from tallow.models.blocks.activation import ACTIVATIONS
 from tallow.models.blocks.conv import ConvNorm
-from tallow.nn import Module, ModuleList, Sequential
+from tallow.models.blocks.image_heads import ImageClassification
+from tallow.models.outputs import BaseOutput
+from tallow.nn import AdaptiveAvgPool2d, Flatten, Linear, Module, ModuleList, Sequential
 from tallow.tensor import Tensor
 
 
@@ -78,3 +82,27 @@ class Stages(Module):
         for stage in self.stages:
             states.append(stage(states[-1]))
         return states
+
+
+class ResNet(Model):
+    """Stem and stages; the pooled output is the mean over height and width."""
+
+    def __init__(self, cfg: Any, embedder: Module, encoder: Module) -> None:
+        self.config = cfg
+        self.embedder = embedder
+        self.encoder = encoder
+        self.pooler = AdaptiveAvgPool2d((1, 1))
+
+    def forward(self, pixel_values: Tensor, *, output_hidden_states: bool = False) -> BaseOutput:
+        """`(batch, 3, height, width)` → features `(batch, size, height / 32, width / 32)`."""
+        states = self.encoder(self.embedder(pixel_values))
+        kept = tuple(states) if output_hidden_states else None
+        return BaseOutput(states[-1], self.pooler(states[-1]), kept)
+
+
+class ResNetClassification(ImageClassification):
+    """Scores from the pooled features."""
+
+    def make_classifier(self, cfg: Any) -> Module:
+        """The pooled features, flat, through a linear layer."""
+        return Sequential(Flatten(), Linear(cfg.hidden_sizes[-1], cfg.num_labels))

@@ -151,11 +151,6 @@ class CausalLM(BartCausalLM):
         if cfg.tie_word_embeddings:
             tie(self.lm_head, "weight", decoder.embed_tokens, "weight")
 
-    def head(self, hidden: Tensor) -> Tensor:
-        """Logits `(…, vocab_size)`."""
-        logits: Tensor = self.lm_head(hidden)
-        return logits
-
 
 @dataclass(frozen=True)
 class Seq2SeqModelOutput(Output):

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from tallow.models import losses
 from tallow.models.base import Model
+from tallow.models.blocks.bert import FirstClassifier
 from tallow.models.outputs import AnswerOutput, BaseOutput, LogitsOutput
 from tallow.nn import Linear, Module
 from tallow.tensor import Tensor
@@ -57,7 +58,17 @@ class Scores(TextHead):
 
 
 class WordScores(Scores):
-    """Scores of every word at each position, `(batch, length, vocabulary)`; by the family."""
+    """Scores of every word at each position, `(batch, length, vocabulary)`.
+
+    The family makes `lm_head`, or says the scores.
+    """
+
+    lm_head: Module
+
+    def score(self, found: BaseOutput, mask: Tensor | None) -> Tensor:
+        """`(batch, length, vocabulary)`."""
+        out: Tensor = self.lm_head(found.last_hidden_state)
+        return out
 
 
 class TextScores(Scores):
@@ -82,6 +93,16 @@ class TextScores(Scores):
     def loss(self, logits: Tensor, labels: Tensor, mask: Tensor | None) -> Tensor:
         """Of regression, one label or several."""
         return losses.sequence(logits, labels, self.config)
+
+
+class FirstScores(TextScores):
+    """Scores of a text from its first position, behind one more layer."""
+
+    pooled = False
+
+    def make_classifier(self, cfg: Any, labels: int) -> Module:
+        """All positions → scores."""
+        return FirstClassifier(cfg.hidden_size, labels)
 
 
 class TokenScores(Scores):

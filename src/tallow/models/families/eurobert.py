@@ -120,11 +120,6 @@ class EuroBertForMaskedLM(TypelessMaskedLM):
         if cfg.tie_word_embeddings:
             tie(self.lm_head, "weight", self.model.embed_tokens, "weight")
 
-    def score(self, found: BaseOutput, mask: Tensor | None) -> Tensor:
-        """`(batch, length, vocabulary)`."""
-        out: Tensor = self.lm_head(found.last_hidden_state)
-        return out
-
 
 class EuroBertForSequenceClassification(TypelessSequenceClassification):
     """Scores of a text: of its first position, of the mean, or the mean of all scores (`late`)."""

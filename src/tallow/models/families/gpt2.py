@@ -314,11 +314,6 @@ class GPT2LMHeadModel(TextDecoder):
         """Those of the layers."""
         return self.transformer.cross_attentions()
 
-    def head(self, hidden: Tensor) -> Tensor:
-        """Logits `(…, vocab_size)`."""
-        logits: Tensor = self.lm_head(hidden)
-        return logits
-
 
 class _Call(Scores):
     def forward(

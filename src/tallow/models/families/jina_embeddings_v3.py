@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from tallow.models.base import define_heads
-from tallow.models.blocks.bert import FirstClassifier, LMHead
+from tallow.models.blocks.bert import LMHead
 from tallow.models.blocks.packed import NormedRotaryEncoder, PackedAttention, PostNormLayer
 from tallow.models.blocks.rope import RopeScaling
 from tallow.models.blocks.text_calls import (
@@ -17,13 +17,12 @@ from tallow.models.blocks.text_calls import (
     TokenClassification,
 )
 from tallow.models.blocks.text_encoder import TextConfig
+from tallow.models.blocks.text_heads import FirstScores
 from tallow.models.blocks.vision import Mlp
 from tallow.models.config import read_rope
 from tallow.models.configs import custom, size, token
 from tallow.models.fields import Fields
-from tallow.models.outputs import BaseOutput
-from tallow.nn import LayerNorm, Module
-from tallow.tensor import Tensor
+from tallow.nn import LayerNorm
 
 
 def _rotation(fields: Fields, name: str, default: Any) -> tuple[float, RopeScaling | None]:
@@ -78,21 +77,11 @@ class JinaEmbeddingsV3ForMaskedLM(MaskedLM):
         words, eps = self.roberta.embeddings.word_embeddings, cfg.layer_norm_eps
         self.lm_head = LMHead(cfg.hidden_size, "gelu", eps, words, tied=cfg.tie_word_embeddings)
 
-    def score(self, found: BaseOutput, mask: Tensor | None) -> Tensor:
-        """`(batch, length, vocabulary)`."""
-        out: Tensor = self.lm_head(found.last_hidden_state)
-        return out
 
-
-class JinaEmbeddingsV3ForSequenceClassification(SequenceClassification):
+class JinaEmbeddingsV3ForSequenceClassification(FirstScores, SequenceClassification):
     """Scores of a text from its first position."""
 
     config_class, base_class, base_model_prefix = JinaConfig, JinaEmbeddingsV3Model, "roberta"
-    pooled = False
-
-    def make_classifier(self, cfg: JinaConfig, labels: int) -> Module:
-        """All positions → scores."""
-        return FirstClassifier(cfg.hidden_size, labels)
 
 
 define_heads(

@@ -45,13 +45,8 @@ class HeadedConfig(heads.HeadConfig, Config):
     """The same with what heads ask for."""
 
 
-class LlamaForQuestionAnswering(heads.QuestionAnswering):
-    """Scores of each position as start and end of the answer."""
-
-    config_class, base_class, base_model_prefix = HeadedConfig, LlamaModel, "transformer"
-
-
 define_heads(
-    globals(), "Llama", heads.SequenceClassification, heads.TokenClassification,
+    globals(), "Llama",
+    heads.SequenceClassification, heads.TokenClassification, heads.QuestionAnswering,
     config_class=HeadedConfig, base_class=LlamaModel,
 )  # fmt: skip

@@ -47,5 +47,5 @@ class HeadedConfig(heads.HeadConfig, Config):
 define_heads(
     globals(), "Mistral",
     heads.SequenceClassification, heads.TokenClassification, heads.QuestionAnswering,
-    config_class=HeadedConfig, base_class=MistralModel,
+    config_class=HeadedConfig, base_class=MistralModel, base_model_prefix="model",
 )  # fmt: skip

@@ -9,7 +9,6 @@ from tallow.models.base import define_heads
 from tallow.models.blocks.bert import (
     BertLayer,
     CountedEmbeddings,
-    FirstClassifier,
     Layers,
     LMHead,
     Pooler,
@@ -25,8 +24,8 @@ from tallow.models.blocks.text_calls import (
     TypelessTokenClassification,
 )
 from tallow.models.blocks.text_encoder import TextConfig, TypelessEncoder
+from tallow.models.blocks.text_heads import FirstScores
 from tallow.models.configs import size, token
-from tallow.models.outputs import BaseOutput
 from tallow.nn import LayerNorm, Linear, Module
 from tallow.tensor import Tensor
 
@@ -120,21 +119,11 @@ class MPNetForMaskedLM(TypelessMaskedLM):
         words, eps = self.mpnet.embeddings.word_embeddings, cfg.layer_norm_eps
         self.lm_head = LMHead(cfg.hidden_size, "gelu", eps, words, tied=cfg.tie_word_embeddings)
 
-    def score(self, found: BaseOutput, mask: Tensor | None) -> Tensor:
-        """`(batch, length, vocabulary)`."""
-        out: Tensor = self.lm_head(found.last_hidden_state)
-        return out
 
-
-class MPNetForSequenceClassification(TypelessSequenceClassification):
+class MPNetForSequenceClassification(FirstScores, TypelessSequenceClassification):
     """Scores of a text from its first position."""
 
     config_class, base_class, base_model_prefix = MPNetConfig, MPNetModel, "mpnet"
-    pooled = False
-
-    def make_classifier(self, cfg: MPNetConfig, labels: int) -> Module:
-        """All positions → scores."""
-        return FirstClassifier(cfg.hidden_size, labels)
 
 
 define_heads(

@@ -27,7 +27,6 @@ from tallow.models.blocks.text_calls import (
 from tallow.models.blocks.text_encoder import TextConfig
 from tallow.models.configs import choice, custom, size
 from tallow.models.fields import Fields
-from tallow.models.outputs import BaseOutput
 from tallow.nn import LayerNorm, Linear, Module, ModuleList, RMSNorm, tie
 from tallow.tensor import Tensor
 from tallow.weights.arrange import cat
@@ -176,11 +175,6 @@ class NewForMaskedLM(MaskedLM):
         self.lm_head = LMHead(cfg)
         if cfg.tie_word_embeddings:
             tie(self.lm_head.decoder, "weight", self.new.embeddings.word_embeddings, "weight")
-
-    def score(self, found: BaseOutput, mask: Tensor | None) -> Tensor:
-        """`(batch, length, vocabulary)`."""
-        out: Tensor = self.lm_head(found.last_hidden_state)
-        return out
 
 
 define_heads(

@@ -45,13 +45,8 @@ class HeadedConfig(heads.HeadConfig, Config):
     """The same with what heads ask for."""
 
 
-class Qwen2ForQuestionAnswering(heads.QuestionAnswering):
-    """Scores of each position as start and end of the answer."""
-
-    config_class, base_class, base_model_prefix = HeadedConfig, Qwen2Model, "transformer"
-
-
 define_heads(
-    globals(), "Qwen2", heads.SequenceClassification, heads.TokenClassification,
+    globals(), "Qwen2",
+    heads.SequenceClassification, heads.TokenClassification, heads.QuestionAnswering,
     config_class=HeadedConfig, base_class=Qwen2Model,
 )  # fmt: skip

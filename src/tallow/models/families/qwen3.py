@@ -55,18 +55,13 @@ class HeadedConfig(heads.HeadConfig, Config):
     """The same with what heads ask for."""
 
 
-class Qwen3ForQuestionAnswering(heads.QuestionAnswering):
-    """Scores of each position as start and end of the answer."""
-
-    config_class, base_class, base_model_prefix = HeadedConfig, Qwen3Model, "transformer"
-
-
 def _layer(cfg: DecoderConfig, index: int, rope: Rope) -> DecoderLayer:
     norm = partial(RMSNorm, cfg.head_dim, cfg.rms_norm_eps)
     return decoder_layer(cfg, index, rope, q_norm=norm(), k_norm=norm())
 
 
 define_heads(
-    globals(), "Qwen3", heads.SequenceClassification, heads.TokenClassification,
+    globals(), "Qwen3",
+    heads.SequenceClassification, heads.TokenClassification, heads.QuestionAnswering,
     config_class=HeadedConfig, base_class=Qwen3Model,
 )  # fmt: skip

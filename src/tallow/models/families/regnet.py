@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tallow.models.base import Model
-from tallow.models.blocks.activation import ACTIVATIONS
 from tallow.models.blocks.conv import ConvNorm, excite
-from tallow.models.blocks.image_heads import ImageClassification
+from tallow.models.blocks.resnet import Residual, ResNet, ResNetClassification, Stages
 from tallow.models.configs import Config, activation, choice, one_each, size, sizes
 from tallow.models.fields import Fields
-from tallow.models.outputs import BaseOutput
-from tallow.nn import AdaptiveAvgPool2d, Conv2d, Flatten, Linear, Module, ModuleList, Sequential
+from tallow.nn import Conv2d, Module, ModuleList
 from tallow.nn import functional as F
 from tallow.tensor import Tensor
 
@@ -50,26 +47,18 @@ class Excitation(Module):
         return excite(x, self.attention[0], F.relu, self.attention[2])
 
 
-class Layer(Module):
+def layer(cfg: RegNetConfig, size: int, out: int, stride: int) -> Residual:
     """A bottleneck without a bottleneck, its middle convolution in groups."""
-
-    def __init__(self, cfg: RegNetConfig, size: int, out: int, stride: int) -> None:
-        act, groups = cfg.hidden_act, max(1, out // cfg.groups_width)
-        change = size != out or stride != 1
-        self.shortcut = ConvNorm(size, out, 1, stride) if change else None
-        squeeze = [Excitation(out, round(size / 4))] if cfg.layer_type == "y" else []
-        self.layer = Sequential(
-            ConvNorm(size, out, act=act),
-            ConvNorm(out, out, 3, stride, groups=groups, act=act),
-            *squeeze,
-            ConvNorm(out, out),
-        )
-        self.act = ACTIVATIONS[act]
-
-    def forward(self, x: Tensor) -> Tensor:
-        """`(batch, size, height, width)` → `(batch, out, height / stride, width / stride)`."""
-        kept = x if self.shortcut is None else self.shortcut(x)
-        return self.act(self.layer(x) + kept)
+    act, groups = cfg.hidden_act, max(1, out // cfg.groups_width)
+    squeeze = [Excitation(out, round(size / 4))] if cfg.layer_type == "y" else []
+    change = size != out or stride != 1
+    layers = [
+        ConvNorm(size, out, act=act),
+        ConvNorm(out, out, 3, stride, groups=groups, act=act),
+        *squeeze,
+        ConvNorm(out, out),
+    ]
+    return Residual(layers, ConvNorm(size, out, 1, stride) if change else None, act)
 
 
 class Embedder(Module):
@@ -84,59 +73,31 @@ class Embedder(Module):
         return out
 
 
-class Stage(Module):
-    """Layers of one width; the first may halve height and width."""
-
-    def __init__(self, cfg: RegNetConfig, size: int, out: int, stride: int, depth: int) -> None:
-        rest = [Layer(cfg, out, out, 1) for _ in range(depth - 1)]
-        self.layers = Sequential(Layer(cfg, size, out, stride), *rest)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """`(batch, size, height, width)` → `(batch, out, height / stride, width / stride)`."""
-        out: Tensor = self.layers(x)
-        return out
-
-
-class Encoder(Module):
+class Encoder(Stages):
     """The stages."""
 
     def __init__(self, cfg: RegNetConfig) -> None:
         widths = (cfg.embedding_size, *cfg.hidden_sizes)
         first = 2 if cfg.downsample_in_first_stage else 1
-        self.stages = ModuleList(
-            [
-                Stage(cfg, widths[i], widths[i + 1], 2 if i else first, depth)
-                for i, depth in enumerate(cfg.depths)
-            ]
+        super().__init__(
+            widths,
+            cfg.depths,
+            first,
+            lambda size, out, stride, place: layer(cfg, size, out, stride),
         )
 
 
-class RegNetModel(Model):
+class RegNetModel(ResNet):
     """Stem and stages; the pooled output is the mean over height and width."""
 
     config_class = RegNetConfig
     base_model_prefix = "regnet"
 
     def __init__(self, cfg: RegNetConfig) -> None:
-        self.config = cfg
-        self.embedder = Embedder(cfg)
-        self.encoder = Encoder(cfg)
-        self.pooler = AdaptiveAvgPool2d((1, 1))
-
-    def forward(self, pixel_values: Tensor, *, output_hidden_states: bool = False) -> BaseOutput:
-        """`(batch, 3, height, width)` → features `(batch, size, height / 32, width / 32)`."""
-        states = [self.embedder(pixel_values)]
-        for stage in self.encoder.stages:
-            states.append(stage(states[-1]))
-        kept = tuple(states) if output_hidden_states else None
-        return BaseOutput(states[-1], self.pooler(states[-1]), kept)
+        super().__init__(cfg, Embedder(cfg), Encoder(cfg))
 
 
-class RegNetForImageClassification(ImageClassification):
+class RegNetForImageClassification(ResNetClassification):
     """Scores from the pooled features."""
 
     config_class, base_class, base_model_prefix = RegNetConfig, RegNetModel, "regnet"
-
-    def make_classifier(self, cfg: RegNetConfig) -> Module:
-        """The pooled features, flat, through a linear layer."""
-        return Sequential(Flatten(), Linear(cfg.hidden_sizes[-1], cfg.num_labels))

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tallow.models.base import Model
 from tallow.models.blocks.conv import ConvNorm
-from tallow.models.blocks.image_heads import Backbone, BackboneConfig, ImageClassification
-from tallow.models.blocks.resnet import Residual, Stages, basic, bottleneck
+from tallow.models.blocks.image_heads import Backbone, BackboneConfig
+from tallow.models.blocks.resnet import (
+    Residual,
+    ResNet,
+    ResNetClassification,
+    Stages,
+    basic,
+    bottleneck,
+)
 from tallow.models.configs import activation, choice, one_each, size, sizes
 from tallow.models.fields import Fields
-from tallow.models.outputs import BaseOutput
-from tallow.nn import AdaptiveAvgPool2d, Flatten, Linear, MaxPool2d, Module, Sequential
+from tallow.nn import MaxPool2d, Module
 from tallow.tensor import Tensor
 
 
@@ -35,6 +40,8 @@ class ResNetConfig(BackboneConfig):
 
 class Embedder(Module):
     """The stem: a 7×7 convolution, then max-pooling."""
+
+    embedder: Module
 
     def __init__(self, cfg: ResNetConfig) -> None:
         self.embedder = ConvNorm(cfg.num_channels, cfg.embedding_size, 7, 2, act=cfg.hidden_act)
@@ -62,39 +69,27 @@ class Encoder(Stages):
         super().__init__(widths, cfg.depths, 2 if cfg.downsample_in_first_stage else 1, layer)
 
 
-class ResNetModel(Model):
+class ResNetModel(ResNet):
     """Stem and stages; the pooled output is the mean over height and width."""
 
     config_class = ResNetConfig
     base_model_prefix = "resnet"
 
     def __init__(self, cfg: ResNetConfig) -> None:
-        self.config = cfg
-        self.embedder = Embedder(cfg)
-        self.encoder = Encoder(cfg)
-        self.pooler = AdaptiveAvgPool2d((1, 1))
-
-    def forward(self, pixel_values: Tensor, *, output_hidden_states: bool = False) -> BaseOutput:
-        """`(batch, 3, height, width)` → features `(batch, size, height / 32, width / 32)`."""
-        states = self.encoder(self.embedder(pixel_values))
-        kept = tuple(states) if output_hidden_states else None
-        return BaseOutput(states[-1], self.pooler(states[-1]), kept)
+        super().__init__(cfg, Embedder(cfg), Encoder(cfg))
 
 
-class ResNetForImageClassification(ImageClassification):
+class ResNetForImageClassification(ResNetClassification):
     """Scores from the pooled features."""
 
     config_class, base_class, base_model_prefix = ResNetConfig, ResNetModel, "resnet"
-
-    def make_classifier(self, cfg: ResNetConfig) -> Module:
-        """The pooled features, flat, through a linear layer."""
-        return Sequential(Flatten(), Linear(cfg.hidden_sizes[-1], cfg.num_labels))
 
 
 class ResNetBackbone(Backbone):
     """The stages' features, for detectors and the like."""
 
     config_class = ResNetConfig
+    encoder: Module
 
     def __init__(self, cfg: ResNetConfig) -> None:
         self.config = cfg

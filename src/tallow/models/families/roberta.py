@@ -10,7 +10,6 @@ from tallow.dtype import i64
 from tallow.models.base import Model, define_heads
 from tallow.models.blocks.bert import (
     CountedEmbeddings,
-    FirstClassifier,
     LMHead,
     Pooler,
     bert_layers,
@@ -23,12 +22,12 @@ from tallow.models.blocks.text_calls import (
     TokenClassification,
 )
 from tallow.models.blocks.text_encoder import BertEncoder, TextConfig
-from tallow.models.blocks.text_heads import ChoiceScores
+from tallow.models.blocks.text_heads import ChoiceScores, FirstScores
 from tallow.models.configs import custom, size, stated
 from tallow.models.fields import MAX_SIZE, Fields
 from tallow.models.outputs import BaseOutput, LogitsOutput
 from tallow.models.text_decoder import Words
-from tallow.nn import Linear, Module
+from tallow.nn import Linear
 from tallow.nn import functional as F
 from tallow.ops import relu
 from tallow.tensor import Tensor
@@ -137,21 +136,11 @@ class RobertaForMaskedLM(MaskedLM):
         super().__init__(cfg)
         self.lm_head = _words_head(cfg, self.roberta.embeddings)
 
-    def score(self, found: BaseOutput, mask: Tensor | None) -> Tensor:
-        """`(batch, length, vocabulary)`."""
-        out: Tensor = self.lm_head(found.last_hidden_state)
-        return out
 
-
-class RobertaForSequenceClassification(SequenceClassification):
+class RobertaForSequenceClassification(FirstScores, SequenceClassification):
     """Scores of a text from its first position."""
 
     config_class, base_class, base_model_prefix = RobertaConfig, RobertaModel, "roberta"
-    pooled = False
-
-    def make_classifier(self, cfg: RobertaConfig, labels: int) -> Module:
-        """All positions → scores."""
-        return FirstClassifier(cfg.hidden_size, labels)
 
 
 class RobertaForMultipleChoice(ChoiceScores):
@@ -215,11 +204,6 @@ class RobertaForCausalLM(BertCausalLM):
                 places = (kept.cumsum(1) + positions[:, :1]) * kept + padding
             words = words._replace(places=places)
         return super().embed(words)
-
-    def head(self, hidden: Tensor) -> Tensor:
-        """Logits `(…, vocab_size)`."""
-        logits: Tensor = self.lm_head(hidden)
-        return logits
 
 
 define_heads(

@@ -5,30 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tallow.models.blocks.conv import ConvNorm
-from tallow.models.blocks.image_heads import Backbone, BackboneConfig
 from tallow.models.blocks.resnet import Residual, Stages, basic, bottleneck
-from tallow.models.configs import activation, choice, one_each, size, sizes
+from tallow.models.configs import sizes
+from tallow.models.families import resnet
+from tallow.models.families.resnet import ResNetBackbone, ResNetConfig
 from tallow.models.fields import Fields
 from tallow.nn import AvgPool2d, MaxPool2d, Module, Sequential
-from tallow.tensor import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
-class RTDetrResNetConfig(BackboneConfig):
+class RTDetrResNetConfig(ResNetConfig):
     """Of Hugging Face's `RTDetrResNetConfig`."""
 
-    num_channels: int = size(3)
-    embedding_size: int = size(64)
-    hidden_sizes: tuple[int, ...] = sizes(256, 512, 1024, 2048)
     depths: tuple[int, ...] = sizes(3, 4, 6, 3, high=4096)
-    layer_type: str = choice("bottleneck", "basic")
-    hidden_act: str = activation("relu")
-    downsample_in_first_stage: bool = False
-    downsample_in_bottleneck: bool = False
 
     def check(self, fields: Fields) -> None:
         """A depth for each stage, and an even stem."""
-        one_each(fields, "depths", self.depths, len(self.hidden_sizes))
+        super().check(fields)
         if self.embedding_size % 2:
             raise fields.error("embedding_size", "an even number", self.embedding_size)
         same = self.embedding_size == self.hidden_sizes[0] or self.downsample_in_first_stage
@@ -37,7 +30,7 @@ class RTDetrResNetConfig(BackboneConfig):
             raise fields.error("embedding_size", wanted, self.embedding_size)
 
 
-class Embedder(Module):
+class Embedder(resnet.Embedder):
     """The stem: three convolutions, then max-pooling."""
 
     def __init__(self, cfg: RTDetrResNetConfig) -> None:
@@ -49,13 +42,8 @@ class Embedder(Module):
         )
         self.pooler = MaxPool2d(3, 2, 1)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """A quarter of the height and width."""
-        out: Tensor = self.pooler(self.embedder(x))
-        return out
 
-
-class RTDetrResNetBackbone(Backbone):
+class RTDetrResNetBackbone(ResNetBackbone):
     """The stages' features. Inner activations are ReLU whatever the config names."""
 
     config_class = RTDetrResNetConfig
@@ -81,8 +69,3 @@ class RTDetrResNetBackbone(Backbone):
             return Residual(basic(size, out, stride, "relu"), shortcut, cfg.hidden_act)
         layers = bottleneck(size, out, stride, "relu", early=cfg.downsample_in_bottleneck)
         return Residual(layers, shortcut, cfg.hidden_act)
-
-    def states(self, pixel_values: Tensor) -> list[Tensor]:
-        """The stem's and each stage's features."""
-        found: list[Tensor] = self.encoder(self.embedder(pixel_values))
-        return found
