@@ -1,10 +1,20 @@
 """Cases of the ops that the first models needed: views, arithmetic, reductions, attention."""
 
-import math
-
 import numpy as np
 
 import tallow as tl
+from ops.references import (
+    ACTS,
+    attention,
+    erf,
+    layer_norm,
+    linear_act,
+    rms_norm,
+    rope,
+    rope_table,
+    sigmoid,
+    softmax,
+)
 from ops.table import COMPLEX, EVERY, FLOATS, INTEGERS, NUMBERS, UNSIGNED, Case
 
 SHAPES = [(), (3,), (2, 0), (4, 1, 5), (7, 33)]
@@ -50,48 +60,6 @@ def binary(numpy=None, dtypes=EVERY, low=-3, high=3, **more):
     )
 
 
-_erf = np.vectorize(math.erf, otypes=[float])
-
-
-def sigmoid(x):
-    return 1 / (1 + np.exp(-x))
-
-
-ACTS = {
-    "": lambda x: x,
-    "gelu": lambda x: x * 0.5 * (1 + _erf(x / math.sqrt(2))),
-    "gelu_tanh": lambda x: x * 0.5 * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
-    "quick_gelu": lambda x: x * sigmoid(1.702 * x),
-    "relu": lambda x: np.maximum(x, 0),
-    "silu": lambda x: x * sigmoid(x),
-}
-
-
-def linear_act(x, weight, bias=None, residual=None, act=""):
-    found = ACTS[act](x @ weight.T + (0 if bias is None else bias))
-    return found if residual is None else found + residual
-
-
-def softmax(x, dim=-1):
-    if not x.ndim:
-        return np.ones(())
-    e = np.exp(x - x.max(dim, keepdims=True, initial=-np.inf))
-    return e / e.sum(dim, keepdims=True)
-
-
-def norm(x, shift, eps):
-    h = x - x.mean(-1, keepdims=True) if shift else x
-    return h / np.sqrt((h * h).mean(-1, keepdims=True) + eps)
-
-
-def rms_norm(x, weight, eps=1e-6):
-    return norm(x, False, eps) * weight
-
-
-def layer_norm(x, weight=1, bias=0, eps=1e-5):
-    return norm(x, True, eps) * weight + bias
-
-
 def axes_of(numpy_function):
     """A reduction of numpy's with PyTorch's names of arguments."""
 
@@ -123,34 +91,9 @@ def reduction(numpy, dtypes=FLOATS, single=False, low=-3, high=3, distinct=False
     return Case(draw, dtypes, numpy=numpy and axes_of(numpy), **more)
 
 
-def rope_table(positions, freqs, scale=1.0):
-    angle = positions[..., None] * np.asarray(freqs, np.float64)
-    return np.concatenate([np.cos(angle) * scale, np.sin(angle) * scale], -1).astype(np.float32)
-
-
-def rope(x, table, interleaved=False):
-    out, r = x.astype(np.float64), table.shape[-1] // 2
-    for i in range(r):
-        p, q = (2 * i, 2 * i + 1) if interleaved else (i, i + r)
-        c, s = table[..., i, None], table[..., i + r, None]
-        out[..., p], out[..., q] = x[..., p] * c - x[..., q] * s, x[..., p] * s + x[..., q] * c
-    return out.astype(x.dtype)
-
-
 def table(d, *shape):
     """Cosines and sines, f32 whatever the dtype of x."""
     return d.rng.uniform(-1, 1, shape).astype(np.float32)
-
-
-def attention(d):
-    def qkv():
-        return d.x((2, 4, 3, 8), -1, 1), d.x((2, 2, 5, 8), -1, 1), d.x((2, 2, 5, 6))
-
-    yield d(*qkv())
-    yield d(*qkv(), causal=True)
-    yield d(*qkv(), causal=True, start=d.ints((2,), 1, 3))
-    yield d(*qkv(), window=2)
-    yield d(*qkv(), softcap=2.0, scale=0.3)
 
 
 CASES = {
@@ -169,7 +112,7 @@ CASES = {
     "sin": unary(np.sin),
     "cos": unary(np.cos),
     "tanh": unary(np.tanh),
-    "erf": unary(_erf),
+    "erf": unary(erf),
     "sigmoid": unary(sigmoid),
     "silu": unary(lambda x: x * sigmoid(x)),
     "gelu": unary(ACTS["gelu"]),
