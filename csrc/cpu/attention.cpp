@@ -12,6 +12,7 @@
 // there are few units over many keys, by a last pass over what the parts' units have left.
 #include "attention_problem.h"
 #include "attention_tile.h"
+#include "quant_blocks.h"
 
 namespace tl::TL_ISA {
 namespace {
@@ -20,6 +21,7 @@ constexpr int64_t kDirectRows = 12;  // up to here keys and values are read in p
 constexpr int64_t kPart = 256;       // keys with a softmax of their own: whole tiles
 constexpr int64_t kUnitRows = 192;   // rows of a packed unit: enough to pay for packing its tiles
 using Problem = AttentionProblem;
+using Unit = AttentionUnit;
 
 // Memory of one unit: o, top and total of the part under way, and those of the parts before it.
 struct Work {
@@ -54,30 +56,12 @@ struct Work {
   }
 };
 
-struct Unit {
-  int64_t bi, kv, first, count, key_begin, key_end;  // query positions, keys
-  TL_INLINE int64_t head(const Problem& p, int64_t r) const { return kv * p.group + r / count; }
-  TL_INLINE int64_t position(int64_t r) const { return first + r % count; }
-};
-
-template <class F>
-TL_INLINE void with_float(DType d, const F& f) {
-  switch (d) {
-    case DType::f16:
-      return f.template operator()<f16>();
-    case DType::bf16:
-      return f.template operator()<bf16>();
-    default:
-      return f.template operator()<float>();
-  }
-}
-
 void load_queries(const Problem& p, const Unit& u, Work& w) {
   const int64_t rows = u.count * p.group, begin = p.start_of(u.bi), length = p.length_of(u.bi);
   for (int64_t r = 0; r < rows; ++r) {
     const int64_t i = u.position(r), at = begin + i;
     const int64_t from = u.bi * p.q.strides[0] + u.head(p, r) * p.q.strides[1] + i * p.q.strides[2];
-    with_float(p.q.dtype, [&]<class T>() {
+    with_float(p.q.dtype, [&]<class T>(T) {
       widen(p.q.ptr<T>() + from, p.q.strides[3], w.q + r * p.ldq, p.d, p.scale);
     });
     for (int64_t c = p.d; c < p.ldq; ++c) w.q[r * p.ldq + c] = 0;
@@ -112,7 +96,7 @@ void begin_part(const Problem& p, int64_t rows, Work& w) {
       const uint8_t* keep = p.mask.ptr<uint8_t>() + at;
       for (int64_t j = from; j < to; ++j) s[j] = keep[j * step] ? s[j] : -__builtin_inff();
     } else {
-      with_float(p.mask.dtype, [&]<class T>() {
+      with_float(p.mask.dtype, [&]<class T>(T) {
         const T* add = p.mask.ptr<T>() + at;
         for (int64_t j = from; j < to; ++j) s[j] += mask_log2(to_float(add[j * step]));
       });
@@ -176,7 +160,7 @@ void pack_tile_keys(const Problem& p, const Unit& u, Work& w, int64_t tile, int6
                     int64_t keys) {
   const int64_t at =
       u.bi * p.k.strides[0] + u.kv * p.k.strides[1] + (tile + first) * p.k.strides[2];
-  with_float(p.k.dtype, [&]<class T>() {
+  with_float(p.k.dtype, [&]<class T>(T) {
     pack_keys(p.k.ptr<T>() + at, p.k.strides[2], p.k.strides[3], keys - first, p.d,
               w.k + first * p.d, w.line);
   });
@@ -204,7 +188,7 @@ TL_INLINE void score_packed(const Problem& p, Work& w, int64_t r, int64_t begin,
 void tile_packed(const Problem& p, const Unit& u, Work& w, int64_t tile, int64_t keys) {
   pack_tile_keys(p, u, w, tile, 0, keys);
   const int64_t v_at = u.bi * p.v.strides[0] + u.kv * p.v.strides[1] + tile * p.v.strides[2];
-  with_float(p.v.dtype, [&]<class T>() {
+  with_float(p.v.dtype, [&]<class T>(T) {
     pack_values(p.v.ptr<T>() + v_at, p.v.strides[2], p.v.strides[3], keys, p.dv, w.v);
   });
   attend_tile<kMR>(
@@ -242,7 +226,7 @@ void tile_direct(const Problem& p, const Unit& u, Work& w, int64_t tile, int64_t
           value_direct<R>(w.s, v, v_row, low, high, p.ldo, w.o + r * p.ldo, p.ldo);
         });
   };
-  with_float(p.v.dtype, [&]<class T>() {
+  with_float(p.v.dtype, [&]<class T>(T) {
     const T *k = p.k.ptr<T>() + k_at, *v = p.v.ptr<T>() + v_at;
     if (p.v.strides[3] == 1 && p.dv == p.ldo) return attend(k, v, p.v.strides[2]);
     widen_rows(v, p.v.strides[2], p.v.strides[3], keys, p.dv, w.v, p.ldo);
@@ -254,7 +238,7 @@ void store_row(const Problem& p, const Unit& u, int64_t r, const float* o, float
   const float factor = total == 0 ? 0 : 1 / total;  // a row that sees nothing gives zeros
   const int64_t at =
       u.bi * p.out.strides[0] + u.head(p, r) * p.out.strides[1] + u.position(r) * p.out.strides[2];
-  with_float(p.out.dtype, [&]<class T>() {
+  with_float(p.out.dtype, [&]<class T>(T) {
     T* to = p.out.ptr<T>() + at;
     const int64_t step = p.out.strides[3];
     int64_t c = 0;
@@ -263,21 +247,6 @@ void store_row(const Problem& p, const Unit& u, int64_t r, const float* o, float
     }
     for (; c < p.dv; ++c) to[c * step] = from_float<T>(o[c] * factor);
   });
-}
-
-// Units run from the last query block to the first: under a causal mask the long ones start first.
-TL_INLINE Unit unit_at(const Problem& p, int64_t index) {
-  Unit u;
-  const int64_t chunk = index % p.chunks;
-  index /= p.chunks;
-  u.kv = index % p.hk;
-  index /= p.hk;
-  u.bi = index % p.b;
-  u.first = (p.blocks - 1 - index / p.b) * p.block;
-  u.count = p.n - u.first < p.block ? p.n - u.first : p.block;
-  u.key_begin = chunk * p.chunk;
-  u.key_end = u.key_begin + p.chunk;
-  return u;
 }
 
 // Adds what a part left (output o, maximum, sum) to what the parts before it did. Parts that a row
@@ -358,11 +327,7 @@ void merge_unit(const Problem& p, int64_t index) {
   }
 }
 
-const char* attention(const Arg* args, int) {
-  Problem p;
-  if (const char* error = read_problem(p, args)) return error;
-  if (p.b == 0 || p.h == 0 || p.n == 0 || p.dv == 0) return nullptr;
-  const bool direct = p.group * p.n <= kDirectRows;
+void cut_into_units(Problem& p, bool direct) {
   p.ldq = round_up(p.d, kLanes);
   p.ldo = round_up(p.dv, direct ? kLanes : kNR);
   p.block = direct ? p.n : round_up(kUnitRows / p.group + 1, kMR);
@@ -376,6 +341,14 @@ const char* attention(const Arg* args, int) {
   if (p.chunk < 1) p.chunk = 1;
   p.chunks = (p.longest + p.chunk - 1) / p.chunk;
   if (p.chunks < 1) p.chunks = 1;
+}
+
+const char* attention(const Arg* args, int) {
+  Problem p;
+  if (const char* error = read_problem(p, args)) return error;
+  if (p.b == 0 || p.h == 0 || p.n == 0 || p.dv == 0) return nullptr;
+  const bool direct = p.group * p.n <= kDirectRows;
+  cut_into_units(p, direct);
   const int64_t units = p.b * p.hk * p.blocks * p.chunks;
   Scratch parts(p.chunks > 1 ? units * p.part_floats() * sizeof(float) : 0);
   p.parts = p.chunks > 1 ? parts.as<float>() : nullptr;

@@ -26,6 +26,35 @@ struct AttentionProblem {
   TL_INLINE int64_t part_floats() const { return block * group * (ldo + 2); }
 };
 
+inline const char* check_start(const AttentionProblem& p) {
+  if (p.start.dtype != DType::i64 || p.start.ndim != 1 || p.start.shape[0] != p.b)
+    return "attention: expected start (b) in i64";
+  if (may_overlap(p.out, p.start)) return "attention: expected a start that is no part of out";
+  for (int64_t bi = 0; bi < p.b; ++bi) {
+    const int64_t s = p.start_of(bi);
+    if (s < 0 || s > p.m - p.n)
+      return fail("attention: %lld queries from position %lld do not fit into %lld keys",
+                  static_cast<long long>(p.n), static_cast<long long>(s),
+                  static_cast<long long>(p.m));
+  }
+  return nullptr;
+}
+
+// Axes of length 1 get stride 0.
+inline const char* check_mask(AttentionProblem& p) {
+  const int64_t want[4] = {p.b, p.h, p.n, p.m};
+  bool fits = p.mask.ndim == 4 && p.mask.shape[3] == p.m;
+  for (int i = 0; fits && i < 3; ++i) {
+    fits = p.mask.shape[i] == want[i] || p.mask.shape[i] == 1;
+    if (p.mask.shape[i] == 1) p.mask.strides[i] = 0;
+  }
+  if (!fits) return "attention: expected a mask (b or 1, h or 1, n or 1, m)";
+  const DType d = p.mask.dtype;
+  if (d != DType::bool_ && d != DType::f32 && d != DType::f16 && d != DType::bf16)
+    return fail("attention: expected a mask in bool, f32, f16 or bf16, got %s", row(d).name);
+  return nullptr;
+}
+
 // Takes what the kernel's arguments say; the text of an error where they do not fit together.
 inline const char* read_problem(AttentionProblem& p, const Arg* args) {
   p.out = *args[0].a, p.q = *args[1].a, p.k = *args[2].a, p.v = *args[3].a;
@@ -53,42 +82,39 @@ inline const char* read_problem(AttentionProblem& p, const Arg* args) {
   }
   p.group = p.hk ? p.h / p.hk : 1;
   p.has_start = args[4].kind == Arg::array;
-  if (p.has_start) {
-    p.start = *args[4].a;
-    if (p.start.dtype != DType::i64 || p.start.ndim != 1 || p.start.shape[0] != p.b) {
-      return "attention: expected start (b) in i64";
-    }
-    if (may_overlap(p.out, p.start)) return "attention: expected a start that is no part of out";
-    for (int64_t bi = 0; bi < p.b; ++bi) {
-      const int64_t s = p.start_of(bi);
-      if (s < 0 || s > p.m - p.n) {
-        return fail("attention: %lld queries from position %lld do not fit into %lld keys",
-                    static_cast<long long>(p.n), static_cast<long long>(s),
-                    static_cast<long long>(p.m));
-      }
-    }
-  }
+  if (p.has_start) p.start = *args[4].a;
   p.has_mask = args[5].kind == Arg::array;
-  if (p.has_mask) {
-    p.mask = *args[5].a;
-    const int64_t want[4] = {p.b, p.h, p.n, p.m};
-    bool fits = p.mask.ndim == 4 && p.mask.shape[3] == p.m;
-    for (int i = 0; fits && i < 3; ++i) {
-      fits = p.mask.shape[i] == want[i] || p.mask.shape[i] == 1;
-      if (p.mask.shape[i] == 1) p.mask.strides[i] = 0;
-    }
-    if (!fits) return "attention: expected a mask (b or 1, h or 1, n or 1, m)";
-    if (p.mask.dtype != DType::bool_ && p.mask.dtype != DType::f32 && p.mask.dtype != DType::f16 &&
-        p.mask.dtype != DType::bf16) {
-      return fail("attention: expected a mask in bool, f32, f16 or bf16, got %s",
-                  row(p.mask.dtype).name);
-    }
-  }
+  if (p.has_mask) p.mask = *args[5].a;
   p.cap = static_cast<float>(args[9].f);
   p.scale = static_cast<float>(args[6].f) * (p.cap > 0 ? 1 : kLog2e);
   p.causal = args[7].i != 0;
   p.window = args[8].i;
-  return nullptr;
+  const char* error = p.has_start ? check_start(p) : nullptr;
+  return error || !p.has_mask ? error : check_mask(p);
+}
+
+// Query positions of one (batch, kv head) against some keys: what one thread computes.
+struct AttentionUnit {
+  int64_t bi, kv, first, count, key_begin, key_end;  // query positions, keys
+  TL_INLINE int64_t head(const AttentionProblem& p, int64_t r) const {
+    return kv * p.group + r / count;
+  }
+  TL_INLINE int64_t position(int64_t r) const { return first + r % count; }
+};
+
+// Units run from the last query block to the first: under a causal mask the long ones start first.
+TL_INLINE AttentionUnit unit_at(const AttentionProblem& p, int64_t index) {
+  AttentionUnit u;
+  const int64_t chunk = index % p.chunks;
+  index /= p.chunks;
+  u.kv = index % p.hk;
+  index /= p.hk;
+  u.bi = index % p.b;
+  u.first = (p.blocks - 1 - index / p.b) * p.block;
+  u.count = p.n - u.first < p.block ? p.n - u.first : p.block;
+  u.key_begin = chunk * p.chunk;
+  u.key_end = u.key_begin + p.chunk;
+  return u;
 }
 
 }  // namespace tl::TL_ISA

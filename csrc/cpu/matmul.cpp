@@ -1,5 +1,7 @@
 // Batched matrix products of any strides and any plain dtype: "matmul". Float types run on the
 // panels of linear_float.
+#include <utility>
+
 #include "gemm_linear.h"
 
 namespace tl::TL_ISA {
@@ -171,9 +173,55 @@ const char* floats(const View& out, const View& a, const View& b, const Batch& b
   });
 }
 
+const char* by_dtype(const View& out, const View& a, const View& b, const Batch& batch,
+                     const Product& p) {
+  switch (out.dtype) {
+    case DType::f32:
+    case DType::f16:
+    case DType::bf16:
+      return floats(out, a, b, batch, p);
+    case DType::f64:
+      return typed<double>(out, a, b, batch, p, product_double);
+    case DType::i8:
+      return typed<int8_t>(out, a, b, batch, p, product_integer<int8_t>);
+    case DType::u8:
+      return typed<uint8_t>(out, a, b, batch, p, product_integer<uint8_t>);
+    case DType::i16:
+      return typed<int16_t>(out, a, b, batch, p, product_integer<int16_t>);
+    case DType::u16:
+      return typed<uint16_t>(out, a, b, batch, p, product_integer<uint16_t>);
+    case DType::i32:
+      return typed<int32_t>(out, a, b, batch, p, product_integer<int32_t>);
+    case DType::u32:
+      return typed<uint32_t>(out, a, b, batch, p, product_integer<uint32_t>);
+    case DType::i64:
+      return typed<int64_t>(out, a, b, batch, p, product_integer<int64_t>);
+    case DType::u64:
+      return typed<uint64_t>(out, a, b, batch, p, product_integer<uint64_t>);
+    default:
+      return "matmul: no kernel for this dtype";
+  }
+}
+
 // out = a·b is outᵀ = bᵀ·aᵀ.
 void transpose(Product& p) {
   p = {p.n, p.m, p.k, p.b_column, p.b_step, p.a_row, p.a_step, p.out_column, p.out_row};
+}
+
+// A batch that shares b is one tall product when its rows follow each other.
+void join_rows(Batch& batch, Product& p) {
+  while (batch.ndim > 0 && batch.b[0] == 0 && batch.a[0] == p.m * p.a_row &&
+         batch.out[0] == p.m * p.out_row) {
+    p.m *= batch.shape[0];
+    batch.count /= batch.shape[0];
+    --batch.ndim;
+    for (int d = 0; d < batch.ndim; ++d) {
+      batch.shape[d] = batch.shape[d + 1];
+      batch.a[d] = batch.a[d + 1];
+      batch.b[d] = batch.b[d + 1];
+      batch.out[d] = batch.out[d + 1];
+    }
+  }
 }
 
 // A new axis of length 1 before `at`.
@@ -206,58 +254,15 @@ const char* matmul(const View& out_, const View& a_, const View& b_) {
   Batch batch(out, a, b);
   if (!batch.fits) return "matmul: shapes do not fit";
   if (out.size() == 0) return nullptr;
-  // A batch that shares b is one tall product when its rows follow each other.
-  while (batch.ndim > 0 && batch.b[0] == 0 && batch.a[0] == p.m * p.a_row &&
-         batch.out[0] == p.m * p.out_row) {
-    p.m *= batch.shape[0];
-    batch.count /= batch.shape[0];
-    --batch.ndim;
-    for (int d = 0; d < batch.ndim; ++d) {
-      batch.shape[d] = batch.shape[d + 1];
-      batch.a[d] = batch.a[d + 1];
-      batch.b[d] = batch.b[d + 1];
-      batch.out[d] = batch.out[d + 1];
-    }
-  }
+  join_rows(batch, p);
   // The wide side should be the columns, and results are written fastest along a contiguous one.
   bool swap = p.n < 8 ? p.m > p.n : p.out_column != 1 && p.out_row == 1;
   if (swap) {
     transpose(p);
-    View t = a;
-    a = b;
-    b = t;
-    for (int d = 0; d < batch.ndim; ++d) {
-      int64_t s = batch.a[d];
-      batch.a[d] = batch.b[d];
-      batch.b[d] = s;
-    }
+    std::swap(a, b);
+    for (int d = 0; d < batch.ndim; ++d) std::swap(batch.a[d], batch.b[d]);
   }
-  switch (out.dtype) {
-    case DType::f32:
-    case DType::f16:
-    case DType::bf16:
-      return floats(out, a, b, batch, p);
-    case DType::f64:
-      return typed<double>(out, a, b, batch, p, product_double);
-    case DType::i8:
-      return typed<int8_t>(out, a, b, batch, p, product_integer<int8_t>);
-    case DType::u8:
-      return typed<uint8_t>(out, a, b, batch, p, product_integer<uint8_t>);
-    case DType::i16:
-      return typed<int16_t>(out, a, b, batch, p, product_integer<int16_t>);
-    case DType::u16:
-      return typed<uint16_t>(out, a, b, batch, p, product_integer<uint16_t>);
-    case DType::i32:
-      return typed<int32_t>(out, a, b, batch, p, product_integer<int32_t>);
-    case DType::u32:
-      return typed<uint32_t>(out, a, b, batch, p, product_integer<uint32_t>);
-    case DType::i64:
-      return typed<int64_t>(out, a, b, batch, p, product_integer<int64_t>);
-    case DType::u64:
-      return typed<uint64_t>(out, a, b, batch, p, product_integer<uint64_t>);
-    default:
-      return "matmul: no kernel for this dtype";
-  }
+  return by_dtype(out, a, b, batch, p);
 }
 
 const char* linear(const Arg* args, int n);  // linear.cpp

@@ -1,4 +1,4 @@
-// Sum, mean, prod, amax, amin, any and all over any axes of any strided array.
+// Sum, mean, prod, amax and amin over any axes of any strided array.
 //
 // Where the nearest axis is reduced, each output takes runs of neighbouring elements; where it is
 // kept, rows are accumulated into a tile of columns. A long reduction with few outputs is cut into
@@ -257,70 +257,6 @@ const char* reduce(const Arg* args, int) {
   return columns ? reduce_columns(loops, axes, finish) : reduce_runs(loops, axes, finish);
 }
 
-// --- any, all
-// ------------------------------------------------------------------------------------------------------------
-
-// Whether one of the elements has the truth that decides: true for any, false for all. -0 is false,
-// NaN is true.
-template <class T>
-bool some_loop(const std::byte* at, int64_t stride, int64_t n, bool truth) {
-  const T* p = reinterpret_cast<const T*>(at);
-  for (int64_t i = 0; i < n;) {
-    const int64_t end = i + 256 < n ? i + 256 : n;
-    int found = 0;
-    for (; i < end; ++i) {
-      if constexpr (__is_same(T, f16))
-        found |= ((p[i * stride].bits & 0x7fff) != 0) == truth;
-      else
-        found |= (p[i * stride] != 0) == truth;
-    }
-    if (found) return true;
-  }
-  return false;
-}
-
-template <bool kAll>
-const char* any_all(const Arg* args, int) {
-  const char* name = kAll ? "all" : "any";
-  const View& x = *args[1].a;
-  const View out = with_reduced_axes(*args[0].a, x, args[2].i);
-  int64_t reduced;
-  if (const char* error = check_axes(name, out, x, args[2].i, &reduced)) return error;
-  if (out.dtype != DType::bool_)
-    return fail("%s: expected a bool out, got %s", name, row(out.dtype).name);
-  if (!is_integral(x.dtype) && bytes_of(x.dtype) == 1)
-    return fail("%s: no code for %s", name, row(x.dtype).name);
-  const bool halves = x.dtype == DType::f16 || x.dtype == DType::bf16;
-  const auto loop = x.dtype == DType::f64    ? some_loop<double>
-                    : x.dtype == DType::f32  ? some_loop<float>
-                    : halves                 ? some_loop<f16>
-                    : !is_integral(x.dtype)  ? nullptr
-                    : bytes_of(x.dtype) == 8 ? some_loop<uint64_t>
-                    : bytes_of(x.dtype) == 4 ? some_loop<uint32_t>
-                    : bytes_of(x.dtype) == 2 ? some_loop<uint16_t>
-                                             : some_loop<uint8_t>;
-  if (!loop) return fail("%s: no code for %s", name, row(x.dtype).name);
-  const Axes axes(out, x, static_cast<uint64_t>(args[2].i));
-  const int bytes = bytes_of(x.dtype);
-  parallel_for(axes.kept.count, 16000 / (axes.reduced.count + 1) + 1,
-               [&](int64_t begin, int64_t end, int) {
-                 Walk<2> kept = axes.kept;
-                 Walk<1> rows = axes.reduced;
-                 const Inner<1> run(rows);
-                 kept.seek(begin);
-                 for (int64_t i = begin; i < end; ++i, kept.next()) {
-                   bool found = false;
-                   rows.seek(0);
-                   for (int64_t r = 0; r < rows.count && !found; ++r, rows.next()) {
-                     found = loop(axes.data + (kept.offset[1] + rows.offset[0]) * bytes,
-                                  run.strides[0], run.length, !kAll);
-                   }
-                   out.ptr<uint8_t>()[kept.offset[0]] = found != kAll;
-                 }
-               });
-  return nullptr;
-}
-
 }  // namespace
 
 void register_reduce(KernelTable& t);
@@ -330,8 +266,7 @@ void register_reduce(KernelTable& t) {
   t.add("prod", "out:out x:in axes:i", reduce<Kind::prod>);
   t.add("amax", "out:out x:in axes:i", reduce<Kind::amax>);
   t.add("amin", "out:out x:in axes:i", reduce<Kind::amin>);
-  t.add("any", "out:out x:in axes:i", any_all<false>);
-  t.add("all", "out:out x:in axes:i", any_all<true>);
+  register_any_all(t);
   register_arg_reduce(t);
 }
 

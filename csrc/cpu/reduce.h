@@ -337,6 +337,7 @@ TL_INLINE const char* check_axes(const char* kernel, const View& out, const View
 inline constexpr int64_t kSegment = 32768;  // elements of one segment of a long reduction
 inline constexpr int64_t kTile = 512;       // columns accumulated at once
 
+void register_any_all(KernelTable& t);
 void register_arg_reduce(KernelTable& t);
 
 }  // namespace tl::TL_ISA

@@ -123,6 +123,76 @@ TL_INLINE bool block_below(const float* x, float limit) {
   return max_lane(best) <= limit;
 }
 
+// Where the largest logit is; it is left in `best`.
+int64_t first_of_best(const float* logits, int64_t vocab, float& best) {
+  int64_t first = 0, i = 0;
+  best = -__builtin_inff();
+  for (; i + kBlock <= vocab; i += kBlock) {
+    if (block_below(logits + i, best)) continue;
+    for (int64_t j = i; j < i + kBlock; ++j) {
+      if (logits[j] > best) best = logits[j], first = j;
+    }
+  }
+  for (; i < vocab; ++i) {
+    if (logits[i] > best) best = logits[i], first = i;
+  }
+  return first;
+}
+
+void keep_top_k(Candidates& c, const float* logits, int64_t vocab, int64_t top_k) {
+  auto get = [&](int64_t i, Key* key) {
+    *key = key_of(logits[i], i);
+    return logits[i] > -__builtin_inff();
+  };
+  if (top_k < vocab) {
+    c.count = select_top(
+        c.keys, top_k, vocab,
+        [&](int64_t i, Key least) { return block_below(logits + i, logit_of(least)); }, get);
+    return;
+  }
+  for (int64_t i = 0; i < vocab; ++i) {
+    if (get(i, c.keys + c.count)) ++c.count;
+  }
+}
+
+void keep_top_p(Candidates& c, float best, double top_p) {
+  double total = 0, sum = 0;
+  for (int64_t i = 0; i < c.count; ++i) total += weight_of(logit_of(c.keys[i]), best, 1);
+  const double limit = top_p * total;
+  int64_t keep = 0;
+  while (keep < c.count) {
+    sum += weight_of(logit_of(c.at(keep++)), best, 1);
+    if (sum >= limit) break;
+  }
+  c.count = keep;
+}
+
+void keep_min_p(Candidates& c, float best, double min_p) {
+  const double limit = static_cast<double>(best) + __builtin_log(min_p);
+  int64_t keep = 0;
+  while (keep < c.count && logit_of(c.at(keep)) >= limit) ++keep;
+  c.count = keep > 1 ? keep : 1;
+}
+
+// The candidate at which the sum of weights passes the random number's share of it.
+int64_t draw(Candidates& c, float best, double temperature, double uniform) {
+  if (c.sorted > c.count) c.sorted = c.count;
+  double total = 0, sum = 0;
+  c.at(0);
+  for (int64_t i = 0; i < c.count; ++i) total += weight_of(logit_of(c.keys[i]), best, temperature);
+  const double target = uniform * total;
+  int64_t chosen = 0;
+  for (int64_t i = 0; i < c.count; ++i) {
+    const Key key = c.at(i);
+    const double weight = weight_of(logit_of(key), best, temperature);
+    if (weight == 0) break;
+    chosen = index_of(key);
+    sum += weight;
+    if (sum > target) break;
+  }
+  return chosen;
+}
+
 const char* sample(const Arg* args, int) {
   const View &out = *args[0].a, &x = *args[1].a, &history = *args[2].a;
   const double temperature = args[3].f, top_p = args[5].f, min_p = args[6].f;
@@ -138,81 +208,24 @@ const char* sample(const Arg* args, int) {
   Scratch floats((vocab + kBlock) * sizeof(float));
   float* logits = floats.as<float>();
   if (!logits) return "sample: out of memory";
-  float best = -__builtin_inff();
   for (int64_t i = 0; i < vocab; ++i) {
     const float v = x.ptr<float>()[i * x.strides[0]];
     logits[i] = v == v ? v : -__builtin_inff();  // a NaN among numbers is never chosen
   }
   if (const char* error = penalise(logits, vocab, history, args[7].f, args[8].f, args[9].f))
     return error;
-  int64_t first = 0;
-  {
-    int64_t i = 0;
-    for (; i + kBlock <= vocab; i += kBlock) {
-      if (block_below(logits + i, best)) continue;
-      for (int64_t j = i; j < i + kBlock; ++j) {
-        if (logits[j] > best) best = logits[j], first = j;
-      }
-    }
-    for (; i < vocab; ++i) {
-      if (logits[i] > best) best = logits[i], first = i;
-    }
-  }
+  float best;
+  *out.ptr<int64_t>() = first_of_best(logits, vocab, best);
   if (best == -__builtin_inff()) return "sample: every logit is NaN or -inf";
-  if (temperature <= 0) {
-    *out.ptr<int64_t>() = first;
-    return nullptr;
-  }
+  if (temperature <= 0) return nullptr;
 
   Scratch memory((top_k < vocab ? 2 * top_k + kBlock : vocab) * sizeof(Key));
   Candidates c{memory.as<Key>()};
   if (!c.keys) return "sample: out of memory";
-  auto get = [&](int64_t i, Key* key) {
-    *key = key_of(logits[i], i);
-    return logits[i] > -__builtin_inff();
-  };
-  if (top_k < vocab) {
-    c.count = select_top(
-        c.keys, top_k, vocab,
-        [&](int64_t i, Key least) { return block_below(logits + i, logit_of(least)); }, get);
-  } else {
-    for (int64_t i = 0; i < vocab; ++i) {
-      if (get(i, c.keys + c.count)) ++c.count;
-    }
-  }
-  if (top_p < 1) {
-    double total = 0, sum = 0;
-    for (int64_t i = 0; i < c.count; ++i) total += weight_of(logit_of(c.keys[i]), best, 1);
-    const double limit = top_p * total;
-    int64_t keep = 0;
-    while (keep < c.count) {
-      sum += weight_of(logit_of(c.at(keep++)), best, 1);
-      if (sum >= limit) break;
-    }
-    c.count = keep;
-  }
-  if (min_p > 0) {
-    const double limit = static_cast<double>(best) + __builtin_log(min_p);
-    int64_t keep = 0;
-    while (keep < c.count && logit_of(c.at(keep)) >= limit) ++keep;
-    c.count = keep > 1 ? keep : 1;
-  }
-  if (c.sorted > c.count) c.sorted = c.count;
-  double total = 0;
-  c.at(0);
-  for (int64_t i = 0; i < c.count; ++i) total += weight_of(logit_of(c.keys[i]), best, temperature);
-  const double target = args[10].f * total;
-  double sum = 0;
-  int64_t chosen = 0;
-  for (int64_t i = 0; i < c.count; ++i) {
-    const Key key = c.at(i);
-    const double weight = weight_of(logit_of(key), best, temperature);
-    if (weight == 0) break;
-    chosen = index_of(key);
-    sum += weight;
-    if (sum > target) break;
-  }
-  *out.ptr<int64_t>() = chosen;
+  keep_top_k(c, logits, vocab, top_k);
+  if (top_p < 1) keep_top_p(c, best, top_p);
+  if (min_p > 0) keep_min_p(c, best, min_p);
+  *out.ptr<int64_t>() = draw(c, best, temperature, args[10].f);
   return nullptr;
 }
 

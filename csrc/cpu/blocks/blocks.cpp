@@ -3,19 +3,19 @@
 
 namespace tl::TL_ISA {
 
-enum class Family { simple, small, kquants, lookup, iq };
-template <Family kFamily>
+enum class FormatGroup { simple, small, kquants, lookup, iq };
+template <FormatGroup kGroup>
 void add_formats(BlockFormat* table);
 
 const BlockFormat* block_format(DType dtype) {
   struct Table {
     BlockFormat row[kDTypeCount];
     Table() {
-      add_formats<Family::simple>(row);
-      add_formats<Family::small>(row);
-      add_formats<Family::kquants>(row);
-      add_formats<Family::lookup>(row);
-      add_formats<Family::iq>(row);
+      add_formats<FormatGroup::simple>(row);
+      add_formats<FormatGroup::small>(row);
+      add_formats<FormatGroup::kquants>(row);
+      add_formats<FormatGroup::lookup>(row);
+      add_formats<FormatGroup::iq>(row);
     }
   };
   static const Table table;

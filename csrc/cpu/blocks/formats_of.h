@@ -1,4 +1,4 @@
-// Makes what kernels know of every format of a family; each family is a file of its own, so that
+// Makes what kernels know of every format of a group; each group is a file of its own, so that
 // they are compiled side by side.
 #pragma once
 #include "fp8.h"
@@ -12,12 +12,12 @@
 
 namespace tl::TL_ISA {
 
-enum class Family { simple, small, kquants, lookup, iq };
+enum class FormatGroup { simple, small, kquants, lookup, iq };
 
-template <Family kFamily>
+template <FormatGroup kGroup>
 void add_formats(BlockFormat* table) {
-#define BLOCK(family, dtype, Struct)       \
-  if constexpr (Family::family == kFamily) \
+#define BLOCK(family, dtype, Struct)           \
+  if constexpr (FormatGroup::family == kGroup) \
     table[static_cast<int>(DType::dtype)] = format_of<Struct>();
 #include "../../ops/blocks.def"
 #undef BLOCK

@@ -2,5 +2,5 @@
 #include "formats_of.h"
 
 namespace tl::TL_ISA {
-template void add_formats<Family::simple>(BlockFormat*);
+template void add_formats<FormatGroup::simple>(BlockFormat*);
 }  // namespace tl::TL_ISA

@@ -2,5 +2,5 @@
 #include "formats_of.h"
 
 namespace tl::TL_ISA {
-template void add_formats<Family::small>(BlockFormat*);
+template void add_formats<FormatGroup::small>(BlockFormat*);
 }  // namespace tl::TL_ISA
