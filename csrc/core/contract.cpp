@@ -117,6 +117,39 @@ bool fill_index(const StructuredOp& op, const StructuredArg* args, const char* w
   return line.ok() && call_kernel(op, where, out, line, nullptr, -1, error);
 }
 
+// --- softmax and its logarithm: x axis dtype ----------------------------------------------------
+
+bool softmax_shape(const StructuredOp&, const StructuredArg* args, const char* where, View& out,
+                   Error& error) {
+  const View& x = *args[0].array;
+  out.dtype = args[2].dtype >= 0 ? static_cast<DType>(args[2].dtype) : x.dtype;
+  if (category(out.dtype) != 2 || row(out.dtype).bytes < 2)
+    return error.set(ErrorKind::no_kernel, where, "expected a float dtype, got %s",
+                     row(out.dtype).name);
+  if (args[1].axes.count != 1)
+    return error.set(ErrorKind::index, where, "expected one axis, got none");
+  if (axis_of(args[1].axes.values[0], x.ndim ? x.ndim : 1, where, error) < 0) return false;
+  out.ndim = x.ndim;
+  for (int i = 0; i < x.ndim; ++i) out.shape[i] = x.shape[i];
+  return true;
+}
+
+template <bool kLog>
+bool fill_softmax(const StructuredOp&, const StructuredArg* args, const char* where, Array& out,
+                  Error& error) {
+  const Array x = cast(*args[0].array, out.dtype, where, error);
+  if (!x.ok()) return false;
+  Arg given[4] = {};
+  given[0].kind = given[1].kind = Arg::array;
+  given[2].kind = given[3].kind = Arg::integer;
+  given[0].a = &out;
+  given[1].a = &x;
+  given[2].i = args[1].axes.values[0];
+  given[3].i = kLog;
+  const Kernel* kernel = kernels().find("softmax");
+  return kernel && run(*kernel, given, 4, error, where);
+}
+
 // --- products: a b ------------------------------------------------------------------------------
 
 // The length of a batch axis of two, counted from the end: 1 where there is none. -1: they differ.
@@ -202,6 +235,8 @@ constexpr Op kOps[] = {
     {"all", "aIb", reduced_shape, fill_reduced, Op::truth, true},
     {"argmax", "aib", reduced_shape, fill_index, Op::index, false},
     {"argmin", "aib", reduced_shape, fill_index, Op::index, false},
+    {"softmax", "aid", softmax_shape, fill_softmax<false>},
+    {"log_softmax", "aid", softmax_shape, fill_softmax<true>},
 };
 
 Array call(const StructuredOp& op, const StructuredArg* args, Error& error) {

@@ -1,5 +1,5 @@
-// Reductions and matrix products: what their results are, by shapes and dtypes alone, and how they
-// are computed. Python's ops and tallow.h both come here.
+// Reductions, softmax and matrix products: what their results are, by shapes and dtypes alone, and
+// how they are computed. Python's ops and tallow.h both come here.
 #pragma once
 #include "views.h"
 

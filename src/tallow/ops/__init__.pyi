@@ -443,7 +443,6 @@ __all__ = [
     "lp_pool3d",
     "quantize",
     "dequantize",
-    "replace_strided",
     "diagonal_scatter",
     "select_scatter",
     "slice_scatter",
@@ -1589,9 +1588,6 @@ def lp_pool3d(
 ) -> Tensor: ...
 def quantize(x: Tensor, dtype: DType | str, importance: Tensor | None = None) -> Tensor: ...
 def dequantize(x: Tensor, dtype: DType | str = ...) -> Tensor: ...
-def replace_strided(
-    input: Tensor, src: Tensor, stride: Sequence[int], shift: int, where: str
-) -> Tensor: ...
 def diagonal_scatter(
     x: Tensor, src: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1
 ) -> Tensor: ...

@@ -314,7 +314,6 @@ MODULES = {
     "real_transform": "fft",
     "relu6": "activation_parametric",
     "renorm": "linalg_norm",
-    "replace_strided": "replace",
     "roll": "flip",
     "rot90": "flip",
     "rrelu": "activation_parametric",

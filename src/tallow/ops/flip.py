@@ -20,32 +20,26 @@ _WHOLE, _BACK = slice(None), slice(None, None, -1)
 @op
 def flip(x: Tensor, *axes: Any, dims: Any = None) -> Tensor:
     """A copy with the order along the given axes reversed."""
-    mask = _axes_mask(x, axes, dims)
-    key = tuple([_BACK if mask >> i & 1 else _WHOLE for i in range(x.ndim)])
+    chosen = axes_of(flat(axes) if dims is None else dims, x.ndim, flip)
+    key = tuple([_BACK if i in chosen else _WHOLE for i in range(x.ndim)])
     return x[key].clone(contiguous_format)
-
-
-def _axes_mask(x: Tensor, axes: Any, dims: Any) -> int:
-    """Bit i stands for axis i."""
-    mask = 0
-    for axis in axes_of(flat(axes) if dims is None else dims, x.ndim, flip):
-        mask |= 1 << axis
-    return mask
-
-
-@flip.check
-def _(x: Tensor, axes: Any, dims: Any) -> None:
-    _axes_mask(x, axes, dims)
 
 
 @flip.out
 def _(x: Tensor, axes: Any, dims: Any) -> Any:
-    return x.shape, x.dtype
+    shape, given = x.shape, flat(axes) if dims is None else dims
+    n = len(shape)
+    if not (type(given) is tuple and len(given) == 1 and -n <= given[0] < n):
+        axes_of(given, n, flip)
+    return shape, x.dtype
 
 
 @flip.kernel("flip", dtypes=UNQUANTIZED)
 def _(x: Tensor, axes: Any, dims: Any) -> tuple[Any, ...]:
-    return x, _axes_mask(x, axes, dims)
+    given, n, mask = flat(axes) if dims is None else dims, x.ndim or 1, 0
+    for axis in (given,) if hasattr(given, "__index__") else given:
+        mask |= 1 << axis % n
+    return x, mask
 
 
 @flip.grad
@@ -108,25 +102,27 @@ def _rolled(x: Tensor, step: int, axis: int) -> Tensor:
     return joined([x[(*ahead, slice(at, n))], x[(*ahead, slice(0, at))]], axis, "roll")
 
 
-@roll.check
-def _(x: Tensor, shifts: Any, dims: Any) -> None:
-    _steps(x, shifts, dims)
-
-
 @roll.out
 def _(x: Tensor, shifts: Any, dims: Any) -> Any:
-    return x.shape, x.dtype
+    shape, n = x.shape, x.ndim
+    known = dims is None or (type(dims) is int and -n <= dims < n)
+    if not (type(shifts) is int and known):
+        _steps(x, shifts, dims)
+    return shape, x.dtype
 
 
 @roll.kernel("pad", dtypes=UNQUANTIZED)
 def _(out: Tensor, x: Tensor, shifts: Any, dims: Any) -> tuple[Any, ...]:
-    shape, steps = x.shape, _steps(x, shifts, dims)
-    if steps is None:
-        out, x = out.reshape(-1), x.reshape(-1)
-        shape = x.shape
-        steps = [shifts if hasattr(shifts, "__index__") else shifts[0]]
-    before = [step % n if n else 0 for step, n in zip(steps, shape, strict=True)]
-    return out, x, None, CIRCULAR, *before[::-1], *NO_PADS[len(before) :]
+    given = (shifts,) if hasattr(shifts, "__index__") else shifts
+    if dims is None or (not hasattr(dims, "__index__") and not len(dims)):
+        if x.ndim != 1:
+            out, x = out.reshape(-1), x.reshape(-1)
+        return out, x, None, CIRCULAR, given[0], *NO_PADS[1:]
+    n = x.ndim
+    before = [0] * n
+    for step, dim in zip(given, (dims,) if hasattr(dims, "__index__") else dims, strict=True):
+        before[-1 - dim % n] += step
+    return out, x, None, CIRCULAR, *before, *NO_PADS[n:]
 
 
 @roll.grad

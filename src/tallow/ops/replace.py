@@ -2,62 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..autograd.views import take_strided
-from ..errors import ArgumentError, IndexRangeError, expect
+from ..definition import Op
+from ..errors import ArgumentError, expect
 from ..factories import empty, zeros_like
 from ..registry import op
 from ..tensor import Tensor, unwrap_tensor
-from .shape import axis_of, contiguous_strides
-from .strided import diagonal_place
+from .shape import axis_of
 
 
-@op
-def replace_strided(
-    input: Tensor, src: Tensor, stride: Sequence[int], shift: int, where: str
-) -> Tensor:
-    """A contiguous copy of `input` with `src` where such strides over the copy would show it."""
-    out: Tensor = empty(input.shape, dtype=input.dtype, device=input.device).copy_(input)
-    out.as_strided(src.shape, stride, shift).copy_(src)
+def _replaced(x: Tensor, src: Tensor, part: Callable[[Tensor], Tensor]) -> Tensor:
+    out: Tensor = empty(x.shape, dtype=x.dtype, device=x.device).copy_(x)
+    part(out).copy_(src)
     return out
 
 
-@replace_strided.check
-def _(input: Tensor, src: Tensor, stride: Sequence[int], shift: int, where: str) -> None:
-    unwrap_tensor(input, where), unwrap_tensor(src, where)
+def _attach(made: Op[..., Any], part: Callable[..., Tensor]) -> None:
+    """`part(tensor, *place)` is the view that `src` replaces in a row-major copy."""
+
+    @made.out
+    def _(x: Tensor, src: Tensor, *place: Any) -> Any:
+        if type(x) is not Tensor or type(src) is not Tensor:
+            unwrap_tensor(x, made), unwrap_tensor(src, made)
+        shape = part(x, *place).shape
+        if src.shape != shape:
+            expect(False, made, f"src of shape {shape}", src.shape)
+        return x.shape, x.dtype
+
+    @made.kernel("copy")
+    def _(out: Tensor, x: Tensor, src: Tensor, *place: Any) -> tuple[Any, ...]:
+        return part(out.copy_(x), *place), src
 
 
-@replace_strided.out
-def _(input: Tensor, src: Tensor, stride: Sequence[int], shift: int, where: str) -> Any:
-    return input.shape, input.dtype
-
-
-@replace_strided.kernel("copy")
-def _(
-    out: Tensor, input: Tensor, src: Tensor, stride: Sequence[int], shift: int, where: str
-) -> tuple[Any, ...]:
-    return out.copy_(input).as_strided(src.shape, stride, shift), src
-
-
-@replace_strided.grad
-def _(
-    g: Tensor, _input: Tensor, _src: Tensor, stride: Sequence[int], shift: int, where: str
-) -> tuple[Any, Any]:
-    return (
-        lambda: replace_strided(g, g.new_zeros(_src.shape), stride, shift, where),
-        lambda: take_strided(g.contiguous(), _src.shape, tuple(stride), shift),
-    )
-
-
-def _replace(
-    x: Tensor, src: Tensor, shape: Sequence[int], strides: Sequence[int], shift: int, where: Any
-) -> Tensor:  # fmt: skip
-    """`src` for what shape, strides and shift show of a contiguous copy of `x`."""
-    if tuple(src.shape) != tuple(shape):
-        expect(False, where, f"src of shape {tuple(shape)}", src.shape)
-    return replace_strided(x, src, strides, shift, where.__name__)
+def _diagonal(x: Tensor, offset: int, dim1: int, dim2: int) -> Tensor:
+    return x.diagonal(offset, dim1, dim2)
 
 
 @op
@@ -65,20 +45,44 @@ def diagonal_scatter(
     x: Tensor, src: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1
 ) -> Tensor:
     """A copy of `x` with `src` for its diagonal."""
-    shape, strides, shift = diagonal_place(x.shape, contiguous_strides(x.shape), offset, dim1, dim2)
-    return _replace(x, src, shape, strides, shift, diagonal_scatter)
+    return _replaced(x, src, lambda out: _diagonal(out, offset, dim1, dim2))
+
+
+_attach(diagonal_scatter, _diagonal)
+
+
+@diagonal_scatter.grad
+def _(g: Tensor, _x: Any, _src: Any, offset: int, dim1: int, dim2: int) -> tuple[Any, Any]:
+    return (
+        lambda: diagonal_scatter(g, g.new_zeros(_src.shape), offset, dim1, dim2),
+        lambda: _diagonal(g, offset, dim1, dim2),
+    )
+
+
+def _position(x: Tensor, dim: int, index: int) -> Tensor:
+    return x.select(dim, index)
 
 
 @op
 def select_scatter(x: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
     """A copy of `x` with `src` at one position of axis `dim`."""
-    axis, shape = axis_of(dim, x.ndim, select_scatter), list(x.shape)
-    strides = contiguous_strides(shape)
-    n, step = shape.pop(axis), strides.pop(axis)
-    place = index.__index__()
-    if not -n <= place < n:
-        expect(False, select_scatter, f"an index in [{-n}, {n - 1}]", index, IndexRangeError)
-    return _replace(x, src, shape, strides, place % n * step, select_scatter)
+    return _replaced(x, src, lambda out: _position(out, dim, index))
+
+
+_attach(select_scatter, _position)
+
+
+@select_scatter.grad
+def _(g: Tensor, _x: Any, _src: Any, dim: int, index: int) -> tuple[Any, Any]:
+    return (
+        lambda: select_scatter(g, g.new_zeros(_src.shape), dim, index),
+        lambda: _position(g, dim, index),
+    )
+
+
+def _slice(x: Tensor, dim: int, start: int | None, end: int | None, step: int) -> Tensor:
+    axis = axis_of(dim, x.ndim, slice_scatter)
+    return x[(*(slice(None),) * axis, slice(start, end, step))]
 
 
 @op
@@ -91,14 +95,24 @@ def slice_scatter(
     step: int = 1,
 ) -> Tensor:
     """A copy of `x` with `src` at `start:end:step` of axis `dim`."""
-    expect(step > 0, slice_scatter, "a step above 0", step, ArgumentError)
-    axis, shape = axis_of(dim, x.ndim, slice_scatter), list(x.shape)
-    strides = contiguous_strides(shape)
-    first, stop, step = slice(start, end, step).indices(shape[axis])
-    shape[axis] = max(0, -((first - stop) // step))
-    shift = first * strides[axis] if shape[axis] else 0
-    strides[axis] *= step
-    return _replace(x, src, shape, strides, shift, slice_scatter)
+    return _replaced(x, src, lambda out: _slice(out, dim, start, end, step))
+
+
+@slice_scatter.check
+def _(x: Tensor, src: Tensor, dim: int, start: Any, end: Any, step: int) -> None:
+    if step <= 0:
+        expect(False, slice_scatter, "a step above 0", step, ArgumentError)
+
+
+_attach(slice_scatter, _slice)
+
+
+@slice_scatter.grad
+def _(g: Tensor, _x: Any, _src: Any, dim: int, start: Any, end: Any, step: int) -> tuple[Any, Any]:
+    return (
+        lambda: slice_scatter(g, g.new_zeros(_src.shape), dim, start, end, step),
+        lambda: _slice(g, dim, start, end, step),
+    )
 
 
 @op
@@ -110,10 +124,30 @@ def as_strided_scatter(
     storage_offset: int | None = None,
 ) -> Tensor:
     """A copy of contiguous `x` with `src` where `as_strided` would show it."""
+    shift = 0 if storage_offset is None else storage_offset - x.storage_offset()
+    return _replaced(x, src, lambda out: out.as_strided(size, stride, shift))
+
+
+@as_strided_scatter.check
+def _(x: Tensor, src: Tensor, size: Any, stride: Any, storage_offset: int | None) -> None:
     if not x.is_contiguous():
         expect(False, as_strided_scatter, "a contiguous tensor", f"strides {x.stride()}")
+
+
+@as_strided_scatter.out
+def _(x: Tensor, src: Tensor, size: Any, stride: Any, storage_offset: int | None) -> Any:
+    shape = x.as_strided(size, stride, storage_offset).shape
+    if src.shape != shape:
+        expect(False, as_strided_scatter, f"src of shape {shape}", src.shape)
+    return x.shape, x.dtype
+
+
+@as_strided_scatter.kernel("copy")
+def _(
+    out: Tensor, x: Tensor, src: Tensor, size: Any, stride: Any, storage_offset: int | None
+) -> tuple[Any, ...]:
     shift = 0 if storage_offset is None else storage_offset - x.storage_offset()
-    return _replace(x, src, size, stride, shift, as_strided_scatter)
+    return out.copy_(x).as_strided(size, stride, shift), src
 
 
 @as_strided_scatter.grad

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..dtype import FLOATS, DType, as_dtype
-from ..errors import NoKernelError, expect
+from ..dtype import DType
 from ..registry import Op, op
-from ..tensor import Tensor, unwrap_tensor
-from .shape import axis_of
+from ..tensor import Tensor
 
 
 @op
@@ -47,30 +45,14 @@ def _(g: Tensor, out: Tensor, dim: int, log: bool) -> tuple[Any, ...]:
     return g.to(out.dtype), out, dim, int(log)
 
 
-def _attach(op: Op[..., Any], log: int) -> None:
-    @op.check
-    def _(x: Tensor, dim: int, dtype: DType | str | None) -> None:
-        if type(x) is not Tensor:
-            unwrap_tensor(x, op)
-        given = x.dtype if dtype is None else as_dtype(dtype)
-        if given not in FLOATS:
-            expect(False, op, "a float dtype", given.name, NoKernelError)
-        n = x.ndim
-        if not -n <= dim < n:
-            axis_of(dim, n, op)
-
-    @op.out
-    def _(x: Tensor, dim: int, dtype: DType | str | None) -> Any:
-        return x.shape, x.dtype if dtype is None else as_dtype(dtype)
-
-    @op.kernel("softmax")
-    def _(x: Tensor, dim: int, dtype: DType | str | None) -> tuple[Any, ...]:
-        return x if dtype is None else x.to(dtype), dim, log
+def _attach(op: Op[..., Any], log: bool) -> None:
+    op.out(op.__name__)
+    op.kernel("softmax")
 
     @op.grad
     def _(g: Tensor, _x: Tensor, dim: int, dtype: object, out: Tensor) -> Any:
-        return softmax_backward(g, out, dim, bool(log))
+        return softmax_backward(g, out, dim, log)
 
 
-_attach(softmax, 0)
-_attach(log_softmax, 1)
+_attach(softmax, False)
+_attach(log_softmax, True)

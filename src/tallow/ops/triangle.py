@@ -6,9 +6,9 @@ from typing import Any
 
 from ..autograd.views import put_strided
 from ..device import CPU
-from ..dtype import UNQUANTIZED, DType, as_dtype, i64
+from ..dtype import UNQUANTIZED, DType, as_dtype, bool_, i64
 from ..errors import ArgumentError, NoKernelError, expect
-from ..factories import arange, empty
+from ..factories import arange, empty, full
 from ..registry import Op, op
 from ..tensor import Tensor, has_values, unwrap_tensor
 from .elementwise_ternary import where
@@ -74,11 +74,11 @@ def _(g: Tensor, _x: Tensor, diagonal: int) -> Tensor:
     return g.triu(diagonal)
 
 
-def _indices(row: int, col: int, compare: str, offset: int) -> Tensor:
+def _indices(row: int, col: int, triangle: Any, offset: int) -> Tensor:
     place = empty(0).device
     with CPU:  # how many there are must be counted
-        mask = getattr(arange(col), compare)(arange(row).unsqueeze(1) + offset)
-        found: Tensor = mask.nonzero().t().contiguous()
+        inside = triangle(full((row, col), True, dtype=bool_), offset)
+        found: Tensor = inside.nonzero().t().contiguous()
     return found.to(place)
 
 
@@ -88,7 +88,7 @@ def tril_indices(
 ) -> Tensor:
     """(2, count): rows and columns of the lower triangle of a (row, col) matrix."""
     expect(row >= 0 and col >= 0, tril_indices, "sizes of at least 0", (row, col))
-    return _indices(row, col, "le", offset).to(as_dtype(dtype))
+    return _indices(row, col, tril, offset).to(as_dtype(dtype))
 
 
 @op
@@ -97,7 +97,7 @@ def triu_indices(
 ) -> Tensor:
     """(2, count): rows and columns of the upper triangle of a (row, col) matrix."""
     expect(row >= 0 and col >= 0, triu_indices, "sizes of at least 0", (row, col))
-    return _indices(row, col, "ge", offset).to(as_dtype(dtype))
+    return _indices(row, col, triu, offset).to(as_dtype(dtype))
 
 
 # --- diagonals ------------------------------------------------------------------------------------
