@@ -33,9 +33,13 @@ TL_INLINE void dot_run(const T* const* w, const float* x, int64_t x_stride, int6
     for (int eight = 0; eight < kLanes; eight += 8) {
       f32x8 lanes[8];
       for (int j = 0; j < 8; ++j) {
-        lanes[j] = f32x8{};
-        if (j < kSums)
-          memcpy(&lanes[j], reinterpret_cast<const float*>(&acc[j / kRows][j % kRows]) + eight, 32);
+        const vf& sum = acc[j / kRows % kBatch][j % kRows];
+        if constexpr (kLanes == 8)
+          lanes[j] = j < kSums ? (f32x8)sum : f32x8{};
+        else if (j < kSums)  // through memory, which for lanes of 8 would keep the sums there
+          memcpy(&lanes[j], reinterpret_cast<const float*>(&sum) + eight, 32);
+        else
+          lanes[j] = f32x8{};
       }
       transpose(lanes);
       for (int j = 0; j < 8; ++j) total = total + lanes[j];
@@ -50,7 +54,7 @@ TL_INLINE void dot_run(const T* const* w, const float* x, int64_t x_stride, int6
 
 // Rows of weights that are multiplied together: enough that no addition waits for the one before.
 template <int kBatch>
-inline constexpr int kTogetherRows = kBatch == 1 ? 4 : 2;
+inline constexpr int kTogetherRows = kBatch <= 2 ? 4 : 2;
 
 template <int kBatch, class T>
 void decode_floats(const Linear& l, const float* x, int64_t x_stride) {
