@@ -234,10 +234,19 @@ struct Placed {
   const int before = chosen_device;
   Placed(const CallerData& c, const Values& v) {
     int code = -1;
-    auto look = [&code](PyObject* x) {
+    bool bound = false;  // a tensor says where, which a CPU's number of 0 axes does not
+    auto look = [&](PyObject* x) {
+      if (!is_tensor(x)) return;
       // One without an array is a parameter that is still to be drawn, on the CPU.
-      if (code < 1 && is_tensor(x))
-        code = as_tensor(x)->array ? static_cast<int>(array_of(x)->device().type) : 0;
+      const Array* array = as_tensor(x)->array ? array_of(x) : nullptr;
+      const Device device = array ? array->device() : Device{};
+      const bool binds = device.type != Device::cpu || !array || array->ndim;
+      if (bound && binds && code != device.type)
+        checked([&](Error& error) {
+          return refuse_mixed(c.name.c_str(), {static_cast<Device::Type>(code)}, device, error);
+        });
+      if (binds || code < 0) code = device.type;
+      bound = bound || binds;
     };
     if (c.device >= 0 && v.at[c.device] && v.at[c.device] != Py_None) {
       code = nb::cast<int>(checked(PyObject_CallOneArg(hooks[device_code], v.at[c.device])));

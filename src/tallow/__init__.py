@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from . import _native, errors
 from ._version import __version__
 from .borrowing import from_buffer, from_dlpack, from_numpy, frombuffer
-from .device import CPU, Device
+from .device import CPU, Device, get_default_device, set_default_device
 from .dtype import (
     TORCH_NAMES,
     DType,

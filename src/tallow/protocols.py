@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 from . import layout as layouts
+from ._native import expect_values
 from .device import Device, as_device
 from .errors import ArgumentError, DTypeError, GradError, NoAxisError, ShapeError, expect
 
@@ -77,6 +78,7 @@ class UntypedStorage:
 
         base = self._tensor._base
         whole = (self._tensor if base is None else base).detach().contiguous()
+        expect_values(whole._array, "untyped_storage")
         return memoryview(whole._array.retype(u8.code))
 
     def __getitem__(self, index: Any) -> Any:

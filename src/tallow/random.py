@@ -12,9 +12,9 @@ from typing import Any
 
 from . import _native
 from .borrowing import from_buffer
-from .device import Device, as_device
+from .device import BY_CODE, META, Device, as_device, code_of
 from .dtype import i64, u8
-from .errors import ArgumentError, expect
+from .errors import ArgumentError, DeviceError, expect
 from .tensor import Tensor
 
 _LOW, _HIGH = -(1 << 63), (1 << 64) - 1
@@ -31,8 +31,11 @@ class Generator:
 
     def __init__(self, device: Device | str = "cpu") -> None:
         self.device = as_device(device)
+        wanted = "a device that draws, as cpu"
+        expect(self.device.type != "meta", "Generator", wanted, self.device, ArgumentError)
         # With a version of its own it may be changed outside inference mode, wherever it was made.
-        self._state = _native.Array.empty((2,), i64.code).with_own_version()
+        state = _native.Array.empty((2,), i64.code, code_of(self.device))
+        self._state = state.with_own_version()
         self.seed()
 
     def manual_seed(self, seed: int) -> Generator:
@@ -55,7 +58,7 @@ class Generator:
 
     def get_state(self) -> Tensor:
         """Seed and offset, as 16 bytes (u8)."""
-        return from_buffer(bytes(self._state.raw_bytes()), u8, (16,)).clone()
+        return from_buffer(bytes(self._state.moved(0).raw_bytes()), u8, (16,)).clone()
 
     def set_state(self, new_state: Any) -> Generator:
         """Go on from a state (a tensor) that `get_state` gave."""
@@ -81,10 +84,13 @@ class Generator:
 
 
 default_generator = Generator()
+_elsewhere: dict[int, Generator] = {}  # those of other devices by their codes, made when drawn from
 
 
 def manual_seed(seed: int) -> Generator:
-    """Start the default generator anew from `seed`."""
+    """Start the default generator anew from `seed`, on every device."""
+    for each in _elsewhere.values():
+        each.manual_seed(seed)
     return default_generator.manual_seed(seed)
 
 
@@ -135,10 +141,19 @@ def generator_of(generator: Generator | None, where: object) -> Generator:
 def state_of(generator: Generator) -> _native.Array:
     """What kernels read and advance.
 
-    Where nothing is drawn (on `meta`), it is an array there, and no generator goes on.
+    Where nothing is drawn (on `meta`), it is an array there, and no generator goes on. Another
+    device has a default generator of its own, from the same seed.
     """
-    place = _native.default_device()
-    return generator._state if not place else _native.Array.empty_like(generator._state, -1, place)
+    place, state = _native.default_device(), generator._state
+    if place == state.device:
+        return state
+    if BY_CODE[place] is META:
+        return _native.Array.empty_like(state, -1, place)
+    fits = generator is default_generator
+    expect(fits, "Generator", f"one on {BY_CODE[place]}", generator.device, DeviceError)
+    if place not in _elsewhere:
+        _elsewhere[place] = Generator(BY_CODE[place]).manual_seed(generator.initial_seed())
+    return _elsewhere[place]._state
 
 
 _DRAWING = frozenset((

@@ -2,11 +2,13 @@
 
 import threading
 
+import numpy as np
 import pytest
 
 import tallow as tl
+import tallow.torch as torch
 from tallow.device import get_default_device, set_default_device
-from tallow.errors import DeviceError
+from tallow.errors import ArgumentError, DeviceError
 from tallow.plan import capture
 
 CPU = tl.zeros(2, 3)
@@ -232,6 +234,66 @@ def test_default_device_is_of_the_thread_and_nests():
     finally:
         set_default_device(None)
     assert found == ["cpu", "cpu", "meta"] and tl.zeros(1).is_cpu
+
+
+def test_default_device_at_the_root():
+    try:
+        tl.set_default_device("meta")
+        assert tl.get_default_device() == tl.device("meta") and tl.zeros(1).is_meta
+        assert torch.get_default_device() == tl.device("meta")
+        # As in torch: what others hold stays where it is, and generators draw on the CPU.
+        assert (
+            tl.from_numpy(np.zeros(2)).is_cpu and tl.frombuffer(bytearray(4), dtype=tl.f32).is_cpu
+        )
+        assert tl.as_tensor(np.zeros(2)).is_meta and tl.asarray([1]).is_meta
+        assert tl.Generator().device == tl.device("cpu")
+        loader = tl.data.DataLoader([1.0, 2.0, 3.0], batch_size=2, shuffle=True)
+        assert [batch.shape for batch in loader] == [(2,), (1,)]
+    finally:
+        tl.set_default_device(None)
+    assert tl.get_default_device() == tl.device("cpu")
+
+
+def test_generators(x):
+    with pytest.raises(ArgumentError, match="Generator: expected a device that draws, as cpu"):
+        tl.Generator(device="meta")
+    generator = tl.Generator().manual_seed(1)
+    assert tl.rand(3, generator=generator, device="meta").is_meta
+    assert (
+        tl.rand(3, generator=generator).tolist()
+        == tl.rand(3, generator=tl.Generator().manual_seed(1)).tolist()
+    )  # nothing was drawn on meta
+
+
+@pytest.mark.parametrize("name", ["t.pt", "t.safetensors", "t.npz", "t.npy", "t.gguf"])
+@pytest.mark.parametrize("shape", [(2, 3), (2048, 2048)])
+def test_saving_is_refused(name, shape, tmp_path):
+    t = tl.empty(shape, device="meta")
+    state = t if name.endswith("npy") else {"a": tl.zeros(2, 3), "b": t}
+    before = tmp_path / name
+    before.write_bytes(b"as it was")
+    with pytest.raises(DeviceError, match=r"save: expected a tensor with values, got one on meta"):
+        tl.save(state, before)
+    assert before.read_bytes() == b"as it was" and len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    "save",
+    [
+        lambda t, path: tl.safetensors.save_file({"a": t}, path),
+        lambda t, path: tl.safetensors.save({"a": t}),
+        lambda t, path: torch.save([t], path),
+        lambda t, path: tl.save_checkpoint(path, state={"a": t}),
+    ],
+)
+def test_other_writers_refuse(save, x, tmp_path):
+    with pytest.raises(DeviceError, match="save: expected a tensor with values, got one on meta"):
+        save(x, tmp_path / "file")
+
+
+def test_storages_have_no_bytes(x):
+    with pytest.raises(DeviceError, match="untyped_storage: expected a tensor with values"):
+        x.untyped_storage().tolist()
 
 
 def test_plans_refuse(x):

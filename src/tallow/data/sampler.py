@@ -17,7 +17,7 @@ def draw_seed(generator: Any = None) -> int:
     """A seed from `generator`, or from the global one that `tl.manual_seed` sets."""
     from tallow.ops.random import randint
 
-    return int(randint(0, SEEDS, (), generator=generator).item())
+    return int(randint(0, SEEDS, (), generator=generator, device="cpu").item())
 
 
 def seeded(seed: int) -> Any:
@@ -31,7 +31,7 @@ def permutation(n: int, seed: int) -> list[int]:
     """The numbers below n in the order that `seed` gives."""
     from tallow.ops.random import randperm
 
-    order: list[int] = randperm(n, generator=seeded(seed)).tolist()
+    order: list[int] = randperm(n, generator=seeded(seed), device="cpu").tolist()
     return order
 
 
@@ -135,7 +135,7 @@ class RandomSampler(SeededSampler):
         source = seeded(seed)
         for i in range(0, wanted, 1024):
             count = min(1024, wanted - i)
-            yield from randint(0, n, (count,), generator=source).tolist()
+            yield from randint(0, n, (count,), generator=source, device="cpu").tolist()
 
 
 class SubsetRandomSampler(SeededSampler):

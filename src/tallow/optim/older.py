@@ -70,7 +70,7 @@ class Rprop(_Plain):
 
     def new_state(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
         """No gradient before, steps of the rate."""
-        size = full(p.shape, float(group["lr"]), wide_dtype(p))
+        size = full(p.shape, float(group["lr"]), wide_dtype(p), p.device)
         return {"step": 0, "prev": wide_zeros(p), "step_size": size}
 
     def one(
@@ -117,7 +117,12 @@ class ASGD(_Plain):
 
     def new_state(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
         """The rate, and an average of nothing."""
-        return {"step": 0, "eta": tensor(float(group["lr"])).item(), "mu": 1.0, "ax": wide_zeros(p)}
+        return {
+            "step": 0,
+            "eta": tensor(float(group["lr"]), device="cpu").item(),
+            "mu": 1.0,
+            "ax": wide_zeros(p),
+        }
 
     def one(
         self, group: dict[str, Any], p: Tensor, g: Tensor, state: dict[str, Any], own: Tensor
@@ -131,8 +136,8 @@ class ASGD(_Plain):
         mean = state["ax"]
         state["ax"] = p.clone() if state["mu"] == 1 else mean + (p - mean) * state["mu"]
         # Of the default dtype, as torch keeps them.
-        state["eta"] = tensor(lr / ((1 + lambd * lr * step) ** group["alpha"])).item()
-        state["mu"] = tensor(1.0 / max(1, step - group["t0"])).item()
+        state["eta"] = tensor(lr / ((1 + lambd * lr * step) ** group["alpha"]), device="cpu").item()
+        state["mu"] = tensor(1.0 / max(1, step - group["t0"]), device="cpu").item()
         return p
 
 
@@ -180,8 +185,8 @@ class Adafactor(_Plain):
         """Rows and columns of a matrix, the whole of anything else."""
         if p.ndim < 2:
             return {"step": 0, "variance": wide_zeros(p)}
-        rows = full(self.shape_of(p, "row_var"), 0.0, wide_dtype(p))
-        columns = full(self.shape_of(p, "col_var"), 0.0, wide_dtype(p))
+        rows = full(self.shape_of(p, "row_var"), 0.0, wide_dtype(p), p.device)
+        columns = full(self.shape_of(p, "col_var"), 0.0, wide_dtype(p), p.device)
         return {"step": 0, "row_var": rows, "col_var": columns}
 
     def one(

@@ -19,8 +19,15 @@ from tallow.tensor import Tensor, wrap
 Params = Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]
 State = dict[str, Any]
 
-# What a kernel gets in the place of a state that is not wanted.
-ABSENT = _native.Array.empty((0,), f32.code)
+_ABSENT = {0: _native.Array.empty((0,), f32.code)}  # on each device, by its code
+
+
+def absent(p: Tensor) -> _native.Array:
+    """What a kernel gets in the place of a state of `p` that is not wanted."""
+    code = p._array.device
+    if code not in _ABSENT:
+        _ABSENT[code] = _native.Array.empty((0,), f32.code, code)
+    return _ABSENT[code]
 
 
 def number(
@@ -213,7 +220,7 @@ class Optimizer(Hooked):
             if g.dtype != p._array.dtype:
                 g = g.cast(p._array.dtype)
             master = state.get("master")
-            found.append((p, g, state, ABSENT if master is None else master._array))
+            found.append((p, g, state, absent(p) if master is None else master._array))
         return found
 
     def new_state(self, p: Tensor, group: dict[str, Any]) -> State:
@@ -363,7 +370,7 @@ def wide_dtype(p: Tensor) -> Any:
 
 def wide_zeros(p: Tensor) -> Tensor:
     """Zeros of a parameter's shape in the dtype of its state."""
-    return zeros(p.shape, dtype=wide_dtype(p))
+    return zeros(p.shape, dtype=wide_dtype(p), device=p.device)
 
 
 def sign_of(group: Mapping[str, Any]) -> float:

@@ -7,9 +7,9 @@ from typing import Any
 from tallow import _native
 from tallow.errors import ArgumentError, expect
 from tallow.optim.optimizer import (
-    ABSENT,
     Optimizer,
     Params,
+    absent,
     options_of,
     sign_of,
     wide_zeros,
@@ -62,7 +62,7 @@ class SGD(Optimizer):
         decay, momentum = float(group["weight_decay"]), float(group["momentum"])
         scale, nesterov = 1.0 - float(group["dampening"]), float(group["nesterov"])
         for p, g, state, master in self.pending(group):
-            buffer, keep, add = ABSENT, momentum, scale
+            buffer, keep, add = absent(p), momentum, scale
             if momentum:
                 if "momentum_buffer" not in state:
                     state["momentum_buffer"] = wide_zeros(p)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from tallow.device import Device, as_device
 from tallow.dtype import DType, by_name
 from tallow.errors import ModelError, TallowError
 from tallow.nn import Module, Param
@@ -22,19 +23,21 @@ def fill(
     *,
     dtype: DType | None = None,
     ignore: Iterable[str] = (),
+    device: Device | str | None = None,
 ) -> None:
     """Fill every parameter and persistent buffer of `model` with the tensor of its path.
 
     Matrices borrow the file. `dtype` converts the float matrices (block-quantised ones stay);
     vectors take the dtype that their layer declared, buffers the one they have. `ignore` holds
     regular expressions of names that may stand unused in the source. A parameter shared by two
-    modules needs a tensor under one of its paths.
+    modules needs a tensor under one of its paths. On `device="meta"` no tensor is read.
 
     Raises:
         ModelError: one line for every tensor that is missing, misshapen, of a dtype that the
             layer cannot use, that cannot be given in that dtype, or that no parameter asked for.
             The model is left unfilled then.
     """
+    place = as_device(device or "cpu")
     found = fit(model, source, dtype=dtype, ignore=ignore)
     misfits = [
         *found.problems,
@@ -46,9 +49,10 @@ def fill(
     if misfits:
         raise ModelError(_report(model, source, misfits))
     for batch in _batches(source, found.chosen):
-        source.prefetch(name for _, name in batch)
+        if place.type != "meta":
+            source.prefetch(name for _, name in batch)
         for param, name in batch:
-            param.fill(source.take(name, _target(param, source.info(name).dtype, dtype)))
+            param.fill(source.take(name, _target(param, source.info(name).dtype, dtype), place))
 
 
 @dataclass(frozen=True)

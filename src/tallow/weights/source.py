@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from tallow.device import Device, as_device
 from tallow.dtype import DType, as_dtype
 from tallow.errors import ArgumentError, DTypeError, ModelError, TallowError
+from tallow.factories import empty
 from tallow.weights.entry import ComputedFile, Entry, PartialFile, TensorFile, with_slice
 from tallow.weights.name_map import NameMap
 from tallow.weights.slices import equal_slice, range_slice
@@ -115,6 +116,8 @@ class WeightSource:
         self, name: str, dtype: DType | str | None = None, device: Device | str | None = None
     ) -> Tensor:
         """A tensor; it borrows the mapped file unless `dtype` asks for a conversion.
+
+        On `device="meta"` nothing is read.
 
         Raises:
             DTypeError: `dtype` is none, or the tensor cannot be converted to it.
@@ -323,14 +326,16 @@ class WeightSource:
         self, name: str, entry: Entry, dtype: DType | str | None, device: Device | str | None
     ) -> Tensor:
         wanted = None if dtype is None else as_dtype(dtype)
-        if device is not None:
-            as_device(device)
+        place = None if device is None else as_device(device)
         kept = entry.info.stored
         if kept is not None and wanted is not None and wanted.name != "u8":
             stored = f"{kept.dtype}, which is only kept as bytes"
             raise DTypeError(f"{self.where(name)}: expected u8 for {stored}, got {wanted.name}")
+        if place is not None and place.type == "meta":
+            return empty(entry.info.shape, dtype=wanted or entry.info.dtype, device=place)
         tensor = entry.read(wanted)
-        return tensor if wanted is None or tensor.dtype is wanted else tensor.to(wanted)
+        tensor = tensor if wanted is None or tensor.dtype is wanted else tensor.to(wanted)
+        return tensor if place is None else tensor.to(place)
 
     # --- end --------------------------------------------------------------------------------------
 
