@@ -22,10 +22,7 @@ class _Loss(Module):
     _options: tuple[str, ...] = ()
 
     def __init__(
-        self,
-        size_average: bool | None = None,
-        reduce: bool | None = None,
-        reduction: str = "mean",
+        self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
     ) -> None:
         if size_average is not None or reduce is not None:
             from tallow.ops.loss import mode
@@ -275,10 +272,7 @@ class _PairMarginLoss(_Loss):
 
 
 class CosineEmbeddingLoss(_PairMarginLoss):
-    """`1 - cos` for targets of 1, `max(0, cos - margin)` for -1.
-
-    Takes vectors `(n, d)` or `(d,)` and targets `(n,)` or `()`.
-    """
+    """`1 - cos` of vectors `(n, d)` or `(d,)` for targets of 1, `max(0, cos - margin)` for -1."""
 
     _function = "cosine_embedding_loss"
 

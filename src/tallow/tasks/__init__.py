@@ -16,8 +16,9 @@ if TYPE_CHECKING:
         ZeroShotImageClassifier,
     )
     from tallow.tasks.line_reader import LineReader
-    from tallow.tasks.llm import LLM, Stream
+    from tallow.tasks.llm import LLM
     from tallow.tasks.reranker import Reranker
+    from tallow.tasks.stream import Stream
     from tallow.tasks.text_classifier import TextClassifier
     from tallow.tasks.token_classifier import TokenClassifier
 
