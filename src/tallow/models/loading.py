@@ -16,7 +16,7 @@ from tallow.models.config import DecoderConfig
 from tallow.models.family import IGNORABLE, Identified, identify
 from tallow.models.fields import MAX_SIZE
 from tallow.models.prefix import adopt, leave_out, untie, with_prefix
-from tallow.nn import deferred
+from tallow.nn import Module, deferred
 from tallow.nn.parameter import DeferredParameter
 from tallow.nn.recurrent import RNNBase
 from tallow.nn.state import targets
@@ -165,14 +165,7 @@ def build(
         if "expected no such tensor" not in str(error):
             raise
         raise ModelError(f"{error}\n  (allow_extra leaves tensors that nothing asks for)") from None
-    for _, module in model.named_modules():
-        settle = getattr(module, "settle", None)  # of weights that are read in another order
-        if settle is not None:
-            settle()
-    if activations_named(activations) == "float":
-        for _, module in model.named_modules():
-            if hasattr(module, "exact"):  # linear layers, and what multiplies by itself
-                module.exact = True
+    _settle(model, activations)
     values = source.config if config is None else dict(config)
     if values is not None:
         model.folder = source.path if _in_folder(source) else None
@@ -184,6 +177,17 @@ def build(
     if checks.wanted():
         checks.name_non_finite(model)
     return model.eval().requires_grad_(False).to(device)
+
+
+def _settle(model: Module, activations: Activations) -> None:
+    """Tell the modules that their weights are there, and how products are to be taken."""
+    exact = activations_named(activations) == "float"
+    for _, module in model.named_modules():
+        settle = getattr(module, "settle", None)  # of weights that are read in another order
+        if settle is not None:
+            settle()
+        if exact and hasattr(module, "exact"):  # linear layers, and what multiplies by itself
+            module.exact = True
 
 
 def declared_fit(source: WeightSource) -> Fit:

@@ -158,17 +158,10 @@ def multi_head_attention_forward(
     is none in the results. Masks: `key_padding_mask` (batch, s), `attn_mask` (l, s) or
     (batch * heads, l, s); bool (true = ignore) or added to the scores.
     """
-    name = "multi_head_attention_forward"
-    single = query.ndim == 2
-    good = query.ndim in (2, 3) and key.ndim == value.ndim == query.ndim
-    wanted = "query, key, value of 3 axes each, or of 2"
-    expect(good, name, wanted, (query.shape, key.shape, value.shape))
-    size = query.shape[-1]
-    expect(size == embed_dim_to_check, name, f"a query of size {embed_dim_to_check}", size)
-    good = num_heads > 0 and size % num_heads == 0
-    expect(good, name, f"a number of heads that divides {size}", num_heads, ArgumentError)
+    _check_heads(query, key, value, embed_dim_to_check, num_heads)
     wanted = "attn_mask, of which is_causal is a hint"
-    expect(not is_causal or attn_mask is not None, name, wanted, None, ArgumentError)
+    expect(not is_causal or attn_mask is not None, _MHA, wanted, None, ArgumentError)
+    single, size = query.ndim == 2, query.shape[-1]
     if use_separate_proj_weight:
         separate = (q_proj_weight, k_proj_weight, v_proj_weight)
         q, k, v = _separate(query, key, value, separate, in_proj_bias)
@@ -194,13 +187,10 @@ def multi_head_attention_forward(
     causal = is_causal and key_padding_mask is None and not need_weights
     mask = None
     if not causal:
-        mask = _joined(attn_mask, key_padding_mask, q, k.shape[2], name)
+        mask = _joined(attn_mask, key_padding_mask, q, k.shape[2], _MHA)
     weights = None
     if need_weights:
-        scores = (q * (size // num_heads) ** -0.5) @ k.transpose(-2, -1)
-        weights = (scores if mask is None else scores + mask).softmax(-1)
-        weights = dropout(weights, p) if p else weights
-        out = weights @ v
+        out, weights = _with_weights(q, k, v, mask, p)
         weights = weights.mean(1) if average_attn_weights else weights
     else:
         out = scaled_dot_product_attention(q, k, v, mask, p, causal)
@@ -210,6 +200,29 @@ def multi_head_attention_forward(
         out = out.squeeze(1)
         weights = None if weights is None else weights.squeeze(0)
     return out, weights
+
+
+_MHA = "multi_head_attention_forward"
+
+
+def _check_heads(query: Tensor, key: Tensor, value: Tensor, size: int, heads: int) -> None:
+    """Refuse inputs of other axes, another size than `size`, and heads that do not divide it."""
+    good = query.ndim in (2, 3) and key.ndim == value.ndim == query.ndim
+    wanted = "query, key, value of 3 axes each, or of 2"
+    expect(good, _MHA, wanted, (query.shape, key.shape, value.shape))
+    expect(query.shape[-1] == size, _MHA, f"a query of size {size}", query.shape[-1])
+    good = heads > 0 and size % heads == 0
+    expect(good, _MHA, f"a number of heads that divides {size}", heads, ArgumentError)
+
+
+def _with_weights(
+    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, p: float
+) -> tuple[Tensor, Tensor]:
+    """Attention and its weights `(batch, heads, l, s)`, parts of which are dropped."""
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
+    weights = (scores if mask is None else scores + mask).softmax(-1)
+    weights = dropout(weights, p) if p else weights
+    return weights @ v, weights
 
 
 def _heads(x: Tensor, heads: int) -> Tensor:

@@ -62,14 +62,7 @@ class _Conv(Layer):
         whole = not isinstance(kernel_size, Sequence) or len(kernel_size) == n
         expect(whole, name, f"kernel_size: a number, or {n} of them", kernel_size)
         self.stride, self.dilation = per_axis(stride, n, name), per_axis(dilation, n, name)
-        self.padding: str | tuple[int, ...]
-        if isinstance(padding, str):
-            expect(padding in ("valid", "same"), name, "padding valid or same", repr(padding))
-            plain = padding == "valid" or set(self.stride) == {1}
-            expect(plain, name, "a stride of 1 with padding same", self.stride, ArgumentError)
-            self.padding = padding
-        else:
-            self.padding = per_axis(padding, n, name)
+        self.padding = self._padding_of(padding)
         self.output_padding = per_axis(output_padding, n, name)
         self.padding_mode = padding_mode
         first, second = out_channels, in_channels // groups
@@ -83,6 +76,16 @@ class _Conv(Layer):
         row = declare(out_channels, init=uniform(bound), dtype=dtype) if bias else None
         self.register_parameter("bias", row)
         self.reset_parameters()
+
+    def _padding_of(self, given: Size | str) -> str | tuple[int, ...]:
+        """One number for each axis, `valid`, or `same`, which needs a stride of 1."""
+        name = type(self).__name__
+        if not isinstance(given, str):
+            return per_axis(given, self.n, name)
+        expect(given in ("valid", "same"), name, "padding valid or same", repr(given))
+        plain = given == "valid" or set(self.stride) == {1}
+        expect(plain, name, "a stride of 1 with padding same", self.stride, ArgumentError)
+        return given
 
     def extra_repr(self) -> str:
         """Sizes, and the options that differ from the usual ones."""

@@ -104,24 +104,17 @@ def embedding_bag(
     `padding_idx` do not count; an empty bag gives zeros. `per_sample_weights`, of the input's
     shape, weighs the rows of a sum.
     """
-    name = "embedding_bag"
-    expect(mode in ("sum", "mean", "max"), name, "mode sum, mean or max", repr(mode), ArgumentError)
-    expect(input.ndim in (1, 2), name, "input of 1 or 2 axes", input.shape)
-    alone = per_sample_weights is None or mode == "sum"
-    expect(alone, name, "per_sample_weights with mode sum", repr(mode), UnsupportedCaseError)
-    if per_sample_weights is not None:
-        shape = per_sample_weights.shape
-        expect(shape == input.shape, name, f"per_sample_weights of shape {input.shape}", shape)
-    expect(weight.ndim == 2, name, "weight of shape (rows, size)", weight.shape)
-    padding_idx = _row(padding_idx, weight.shape[0], name)
+    _check_bags(input, weight, mode, per_sample_weights)
+    padding_idx = _row(padding_idx, weight.shape[0], "embedding_bag")
     if max_norm is not None:
         _limit(weight, input, max_norm, norm_type)
-    if input.ndim == 2:
-        expect(offsets is None, name, "no offsets for input of 2 axes", "some", ArgumentError)
+    one = input.ndim == 1
+    wanted = "offsets for input of 1 axis" if one else "no offsets for input of 2 axes"
+    good = (offsets is not None) == one
+    expect(good, "embedding_bag", wanted, None if one else "some", ArgumentError)
+    if offsets is None:
         ids, live = input, None
     else:
-        expect(offsets is not None, name, "offsets for input of 1 axis", None, ArgumentError)
-        assert offsets is not None
         places, live = _bags(input, offsets, include_last_offset)
         if not input.shape[0] or not places.numel():
             nothing = weight.narrow(0, 0, 0).sum()  # ties the result to the weight
@@ -138,6 +131,19 @@ def embedding_bag(
     if per_sample_weights is not None:
         rows = rows * per_sample_weights.unsqueeze(-1)
     return _pooled(rows, live, mode)
+
+
+def _check_bags(input: Tensor, weight: Tensor, mode: str, per_sample: Tensor | None) -> None:
+    """Refuse modes and shapes that do not belong together."""
+    name = "embedding_bag"
+    expect(mode in ("sum", "mean", "max"), name, "mode sum, mean or max", repr(mode), ArgumentError)
+    expect(input.ndim in (1, 2), name, "input of 1 or 2 axes", input.shape)
+    alone = per_sample is None or mode == "sum"
+    expect(alone, name, "per_sample_weights with mode sum", repr(mode), UnsupportedCaseError)
+    if per_sample is not None:
+        wanted = f"per_sample_weights of shape {input.shape}"
+        expect(per_sample.shape == input.shape, name, wanted, per_sample.shape)
+    expect(weight.ndim == 2, name, "weight of shape (rows, size)", weight.shape)
 
 
 def _pooled(rows: Tensor, live: Tensor | None, mode: str) -> Tensor:

@@ -70,16 +70,7 @@ def fractional_max_pool(
     expect(
         samples.shape == (*x.shape[:2], n), name, "samples (batch, channels, axes)", samples.shape
     )
-    # torch's samples of images stand in the order width, height.
-    order = (1, 0) if n == 2 else range(n)
-    index: Any = 0
-    for axis, column in enumerate(order):
-        starts = _starts(samples.select(2, column), spatial[axis], out[axis], kernel[axis])
-        places = starts.unsqueeze(-1) + arange(kernel[axis])
-        shape = [*x.shape[:2], *(1,) * (2 * n)]
-        shape[2 + axis], shape[2 + n + axis] = out[axis], kernel[axis]
-        index = index * spatial[axis] + places.reshape(shape)
-    index = index.reshape(*x.shape[:2], math.prod(out), math.prod(kernel))
+    index = _window_indices(samples, spatial, out, kernel)
     windows = x.flatten(2).gather(2, index.flatten(2)).reshape(index.shape)
     values, which = windows.max(-1)
     values = values.reshape(*x.shape[:2], *out)
@@ -87,6 +78,24 @@ def fractional_max_pool(
     if not return_indices:
         return values
     return values, index.gather(-1, which.unsqueeze(-1)).reshape(values.shape)
+
+
+def _window_indices(
+    samples: Tensor, spatial: Sequence[int], out: Sequence[int], kernel: Sequence[int]
+) -> Tensor:
+    """Flat indices of each window's elements: `samples` (b, c, n) → (b, c, windows, elements)."""
+    n, planes = len(out), samples.shape[:2]
+    # torch's samples of images stand in the order width, height.
+    order = (1, 0) if n == 2 else range(n)
+    index: Any = 0
+    for axis, column in enumerate(order):
+        starts = _starts(samples.select(2, column), spatial[axis], out[axis], kernel[axis])
+        places = starts.unsqueeze(-1) + arange(kernel[axis])
+        shape = [*planes, *(1,) * (2 * n)]
+        shape[2 + axis], shape[2 + n + axis] = out[axis], kernel[axis]
+        index = index * spatial[axis] + places.reshape(shape)
+    found: Tensor = index.reshape(*planes, math.prod(out), math.prod(kernel))
+    return found
 
 
 def fractional_max_pool2d(
