@@ -5,173 +5,12 @@
 // two kernels also serve index_select, index_add, index_copy, embedding gradients and their like.
 // A scatter is split between threads by what lies beside the axis, never along it: each target is
 // written by one thread, in the order of the index, whatever the number of threads.
+#include "copy.h"
 #include "overlap.h"
-#include "reduce.h"
+#include "scatter_moves.h"
 
 namespace tl::TL_ISA {
 namespace {
-
-enum Mode : int64_t { kSet, kAdd, kMultiply, kMax, kMin };
-
-// m times: table[c * ts + index[c * is] * td] meets many[c * ms]. Strides in elements.
-using Elements = void (*)(std::byte* table, int64_t ts, int64_t td, const int64_t* index,
-                          int64_t is, std::byte* many, int64_t ms, int64_t m);
-// m times: table[c * ts] meets many[c * ms].
-using Row = void (*)(std::byte* table, int64_t ts, std::byte* many, int64_t ms, int64_t m);
-
-struct Moves {
-  Elements elements = nullptr;
-  Row row = nullptr;
-};
-
-template <class Word>
-void gather_elements(std::byte* table, int64_t ts, int64_t td, const int64_t* index, int64_t is,
-                     std::byte* many, int64_t ms, int64_t m) {
-  const Word* from = reinterpret_cast<const Word*>(table);
-  Word* to = reinterpret_cast<Word*>(many);
-  if (ts == 0 && td == 1 && is == 1 && ms == 1) {
-    for (int64_t c = 0; c < m; ++c) to[c] = from[index[c]];
-  } else if (ts == 1 && is == 1 && ms == 1) {
-    for (int64_t c = 0; c < m; ++c) to[c] = from[c + index[c] * td];
-  } else {
-    for (int64_t c = 0; c < m; ++c) to[c * ms] = from[c * ts + index[c * is] * td];
-  }
-}
-template <class Word>
-void gather_row(std::byte* table, int64_t ts, std::byte* many, int64_t ms, int64_t m) {
-  const Word* from = reinterpret_cast<const Word*>(table);
-  Word* to = reinterpret_cast<Word*>(many);
-  if (ts == 1 && ms == 1) {
-    memcpy(to, from, m * sizeof(Word));
-    return;
-  }
-  for (int64_t c = 0; c < m; ++c) to[c * ms] = from[c * ts];
-}
-template <class Word>
-void scatter_elements(std::byte* table, int64_t ts, int64_t td, const int64_t* index, int64_t is,
-                      std::byte* many, int64_t ms, int64_t m) {
-  Word* to = reinterpret_cast<Word*>(table);
-  const Word* from = reinterpret_cast<const Word*>(many);
-  for (int64_t c = 0; c < m; ++c) to[c * ts + index[c * is] * td] = from[c * ms];
-}
-template <class Word>
-void scatter_row(std::byte* table, int64_t ts, std::byte* many, int64_t ms, int64_t m) {
-  gather_row<Word>(many, ms, table, ts, m);
-}
-
-struct Complex {
-  float re, im;
-};
-
-template <class T, Mode mode>
-TL_INLINE T combine(T a, T b) {
-  if constexpr (__is_same(T, Complex)) {
-    if constexpr (mode == kAdd)
-      return {a.re + b.re, a.im + b.im};
-    else
-      return {a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re};
-  } else if constexpr (mode == kMax) {
-    return Max<T>::step(a, b);
-  } else if constexpr (mode == kMin) {
-    return Min<T>::step(a, b);
-  } else {
-    using L = typename Pick<kIsReal<T>, T, uint64_t>::Type;  // integers wrap
-    const L x = static_cast<L>(a), y = static_cast<L>(b);
-    return static_cast<T>(mode == kAdd ? x + y : x * y);
-  }
-}
-template <class T, Mode mode>
-void reduce_elements(std::byte* table, int64_t ts, int64_t td, const int64_t* index, int64_t is,
-                     std::byte* many, int64_t ms, int64_t m) {
-  T* to = reinterpret_cast<T*>(table);
-  const T* from = reinterpret_cast<const T*>(many);
-  for (int64_t c = 0; c < m; ++c) {
-    T& target = to[c * ts + index[c * is] * td];
-    target = combine<T, mode>(target, from[c * ms]);
-  }
-}
-template <class T, Mode mode>
-void reduce_row(std::byte* table, int64_t ts, std::byte* many, int64_t ms, int64_t m) {
-  T* to = reinterpret_cast<T*>(table);
-  const T* from = reinterpret_cast<const T*>(many);
-  if (ts == 1 && ms == 1) {
-    for (int64_t c = 0; c < m; ++c) to[c] = combine<T, mode>(to[c], from[c]);
-    return;
-  }
-  for (int64_t c = 0; c < m; ++c) to[c * ts] = combine<T, mode>(to[c * ts], from[c * ms]);
-}
-
-template <template <class> class Pair>
-Moves by_word(DType d) {
-  switch (is_block(d) ? 0 : bytes_of(d)) {
-    case 1:
-      return Pair<uint8_t>::get();
-    case 2:
-      return Pair<uint16_t>::get();
-    case 4:
-      return Pair<uint32_t>::get();
-    case 8:
-      return Pair<uint64_t>::get();
-    default:
-      return {};
-  }
-}
-template <class Word>
-struct Gather {
-  static Moves get() { return {gather_elements<Word>, gather_row<Word>}; }
-};
-template <class Word>
-struct Scatter {
-  static Moves get() { return {scatter_elements<Word>, scatter_row<Word>}; }
-};
-template <class T>
-Moves reducing(Mode mode) {
-  switch (mode) {
-    case kAdd:
-      return {reduce_elements<T, kAdd>, reduce_row<T, kAdd>};
-    case kMultiply:
-      return {reduce_elements<T, kMultiply>, reduce_row<T, kMultiply>};
-    case kMax:
-      return {reduce_elements<T, kMax>, reduce_row<T, kMax>};
-    case kMin:
-      return {reduce_elements<T, kMin>, reduce_row<T, kMin>};
-    default:
-      return {};
-  }
-}
-Moves reducing_moves(DType d, Mode mode) {
-  switch (d) {
-    case DType::bool_:  // as numbers of one bit: any, all
-      return reducing<uint8_t>(mode == kAdd ? kMax : mode == kMultiply ? kMin : mode);
-    case DType::u8:
-      return reducing<uint8_t>(mode);
-    case DType::i8:
-      return reducing<int8_t>(mode);
-    case DType::i16:
-      return reducing<int16_t>(mode);
-    case DType::u16:
-      return reducing<uint16_t>(mode);
-    case DType::i32:
-      return reducing<int32_t>(mode);
-    case DType::u32:
-      return reducing<uint32_t>(mode);
-    case DType::i64:
-      return reducing<int64_t>(mode);
-    case DType::u64:
-      return reducing<uint64_t>(mode);
-    case DType::f32:
-      return reducing<float>(mode);
-    case DType::f64:
-      return reducing<double>(mode);
-    case DType::complex64:
-      return mode == kAdd ? Moves{reduce_elements<Complex, kAdd>, reduce_row<Complex, kAdd>}
-             : mode == kMultiply
-                 ? Moves{reduce_elements<Complex, kMultiply>, reduce_row<Complex, kMultiply>}
-                 : Moves{};
-    default:
-      return {};
-  }
-}
 
 bool inside(const int64_t* index, int64_t stride, int64_t n, int64_t size) {
   const uint64_t bound = static_cast<uint64_t>(size);
@@ -184,18 +23,43 @@ bool inside(const int64_t* index, int64_t stride, int64_t n, int64_t size) {
   return bad == 0;
 }
 
-const char* outside(const char* kernel, const View& index, int64_t size) {
+const char* outside(const View& index, int64_t size) {
   Walk<1> all;
   for (int i = 0; i < index.ndim; ++i) all.axis(index.shape[i], {index.strides[i]});
   all.seek(0);
   for (int64_t i = 0; i < all.count; ++i, all.next()) {
     const int64_t got = index.ptr<int64_t>()[all.offset[0]];
     if (got < 0 || got >= size) {
-      return fail("%s: expected an index in [0, %lld), got %lld", kernel,
-                  static_cast<long long>(size), static_cast<long long>(got));
+      return fail("expected an index in [0, %lld), got %lld", static_cast<long long>(size),
+                  static_cast<long long>(got));
     }
   }
   return nullptr;
+}
+
+// The index with its repeated axes once.
+View distinct(const View& index) {
+  View once = index;
+  for (int i = 0; i < once.ndim; ++i) {
+    if (once.strides[i] == 0) once.shape[i] = 1;
+  }
+  return once;
+}
+
+const char* all_inside(const View& index, int64_t size) {
+  Walk<1> all;
+  for (int i = 0; i < index.ndim; ++i) all.axis(index.shape[i], {index.strides[i]});
+  const Inner<1> run(all);
+  bool bad = false;
+  parallel_for(all.count, 16384 / run.length + 1, [&](int64_t begin, int64_t end, int) {
+    Walk<1> walk = all;
+    walk.seek(begin);
+    for (int64_t i = begin; i < end; ++i, walk.next()) {
+      if (!inside(index.ptr<int64_t>() + walk.offset[0], run.strides[0], run.length, size))
+        __atomic_store_n(&bad, true, __ATOMIC_RELAXED);
+    }
+  });
+  return bad ? outside(index, size) : nullptr;
 }
 
 // What moves: along the axis `n` elements; beside it the others, of which the nearest axis may have
@@ -236,26 +100,77 @@ struct Lines {
   }
 };
 
-const char* check(const char* kernel, const View& table, const View& index, const View& many,
-                  int64_t axis) {
-  if (index.dtype != DType::i64)
-    return fail("%s: expected an i64 index, got %s", kernel, row(index.dtype).name);
-  if (table.dtype != many.dtype) return fail("%s: expected equal dtypes", kernel);
-  bool fits = index.ndim == table.ndim && many.ndim == table.ndim && axis >= 0 && axis < table.ndim;
-  for (int i = 0; fits && i < index.ndim; ++i) {
-    fits = index.shape[i] <= many.shape[i] && (i == axis || index.shape[i] <= table.shape[i]);
+// Table, index and what is read or written, each with an axis at least. An index of one axis for a
+// table of more stands for all beside it.
+struct Problem {
+  View table, index, many;
+  int axis;
+  const char* error;
+
+  Problem(const View& given_table, int64_t given_axis, const View& given_index,
+          const View& given_many)
+      : table(line(given_table)), index(line(given_index)), many(line(given_many)) {
+    const int64_t counted = given_axis + (given_axis < 0 ? table.ndim : 0);
+    const bool there = counted >= 0 && counted < table.ndim;
+    axis = there ? static_cast<int>(counted) : 0;
+    if (there && index.ndim == 1 && many.ndim == table.ndim) spread();
+    error = there ? misfit() : "expected an axis of the table";
   }
-  return fits ? nullptr : fail("%s: expected an index of a fitting shape", kernel);
+
+ private:
+  static View line(View v) {
+    if (v.ndim == 0) v.ndim = 1, v.shape[0] = v.strides[0] = 1;
+    return v;
+  }
+  void spread() {
+    const int64_t n = index.shape[0], step = index.strides[0];
+    index.ndim = many.ndim;
+    for (int i = 0; i < many.ndim; ++i) {
+      index.shape[i] = i == axis ? n : many.shape[i];
+      index.strides[i] = i == axis ? step : 0;
+    }
+  }
+  const char* misfit() const {
+    if (index.dtype != DType::i64) return "expected an index of integers";
+    if (table.dtype != many.dtype) return "expected equal dtypes";
+    if (index.size() == 0) return nullptr;  // whatever the shapes: nothing is moved
+    bool fits = index.ndim == table.ndim && many.ndim == table.ndim;
+    for (int i = 0; fits && i < index.ndim; ++i) {
+      fits = index.shape[i] <= many.shape[i] && (i == axis || index.shape[i] <= table.shape[i]);
+    }
+    return fits ? nullptr : "expected an index of a fitting shape";
+  }
+};
+
+// Calls fn(index in i64); i32 and other integers are converted.
+template <class F>
+TL_INLINE const char* with_index(const View& index, const F& fn) {
+  if (index.dtype == DType::i64 || !is_integral(index.dtype) || index.dtype == DType::bool_)
+    return fn(index);
+  const Converted whole(distinct(index), DType::i64);
+  if (whole.error) return whole.error;
+  View view = whole.view;
+  for (int i = 0; i < index.ndim; ++i) {
+    view.shape[i] = index.shape[i];
+    if (index.strides[i] == 0) view.strides[i] = 0;
+  }
+  return fn(view);
 }
 
-const char* gather(const Arg* args, int) {
-  const View &out = *args[0].a, &x = *args[1].a, &index = *args[2].a;
-  if (const char* error = check("gather", x, index, out, args[3].i)) return error;
-  if (may_overlap(out, index)) return "gather: expected an index that is no part of out";
+const char* gather_by(const View& out, const View& x, int64_t along, const View& given) {
+  const Problem p(x, along, given, out);
+  if (p.error) return p.error;
+  const View& index = p.index;
+  if (may_overlap(out, given)) return "expected an index that is no part of out";
   const Moves moves = by_word<Gather>(x.dtype);
-  if (!moves.row) return fail("gather: no code for %s", row(x.dtype).name);
+  if (!moves.row) return fail("no code for %s", row(x.dtype).name);
   if (index.size() == 0) return nullptr;
-  const Lines l(x, index, out, static_cast<int>(args[3].i));
+  const Lines l(p.table, index, p.many, p.axis);
+  const View once = distinct(index);
+  const bool known = once.size() < index.size();  // what is repeated is looked at once
+  if (known) {
+    if (const char* error = all_inside(once, l.size)) return error;
+  }
   const int64_t bytes = bytes_of(x.dtype);
   const int64_t* at = index.ptr<int64_t>();
   bool bad = false;
@@ -269,7 +184,7 @@ const char* gather(const Arg* args, int) {
         std::byte* table = x.data + walk.offset[0] * bytes;
         std::byte* many = out.data + (walk.offset[2] + j * l.ms) * bytes;
         const bool same = l.inner[1] == 0;
-        if (!inside(position, l.inner[1], same ? 1 : l.length, l.size)) {
+        if (!known && !inside(position, l.inner[1], same ? 1 : l.length, l.size)) {
           __atomic_store_n(&bad, true, __ATOMIC_RELAXED);
           return;
         }
@@ -293,7 +208,7 @@ const char* gather(const Arg* args, int) {
                      const int64_t from = i % cuts * 8192;
                      const int64_t m = l.n - from < 8192 ? l.n - from : 8192;
                      const int64_t* position = at + walk.offset[1] + from * l.is;
-                     if (!inside(position, l.is, m, l.size)) {
+                     if (!known && !inside(position, l.is, m, l.size)) {
                        __atomic_store_n(&bad, true, __ATOMIC_RELAXED);
                        return;
                      }
@@ -302,38 +217,29 @@ const char* gather(const Arg* args, int) {
                    }
                  });
   }
-  return bad ? outside("gather", index, l.size) : nullptr;
+  return bad ? outside(index, l.size) : nullptr;
 }
 
-const char* scatter(const Arg* args, int) {
-  const View &out = *args[0].a, &index = *args[1].a, &source = *args[2].a;
-  const int axis = static_cast<int>(args[3].i);
-  if (const char* error = check("scatter", out, index, source, args[3].i)) return error;
-  if (may_overlap(out, index)) return "scatter: expected an index that is no part of out";
-  const Mode mode = static_cast<Mode>(args[4].i);
-  const Moves moves = mode == kSet ? by_word<Scatter>(out.dtype) : reducing_moves(out.dtype, mode);
-  if (!moves.row) return fail("scatter: no code for %s", row(out.dtype).name);
-  if (index.size() == 0) return nullptr;
-  View distinct = index;  // an expanded index is looked at once
-  for (int i = 0; i < distinct.ndim; ++i) {
-    if (distinct.strides[i] == 0) distinct.shape[i] = 1;
-  }
-  Walk<1> all;
-  for (int i = 0; i < distinct.ndim; ++i) all.axis(distinct.shape[i], {distinct.strides[i]});
-  const Inner<1> run(all);
-  bool bad = false;
-  parallel_for(all.count, 16384 / run.length + 1, [&](int64_t begin, int64_t end, int) {
-    Walk<1> walk = all;
-    walk.seek(begin);
-    for (int64_t i = begin; i < end; ++i, walk.next()) {
-      if (!inside(index.ptr<int64_t>() + walk.offset[0], run.strides[0], run.length,
-                  out.shape[axis]))
-        __atomic_store_n(&bad, true, __ATOMIC_RELAXED);
-    }
+const char* gather(const Arg* args, int) {
+  return with_index(*args[3].a, [&](const View& index) {
+    return gather_by(*args[0].a, *args[1].a, args[2].i, index);
   });
-  if (bad) return outside("scatter", distinct, out.shape[axis]);
+}
 
-  const Lines l(out, index, source, axis);
+// In place on `out`.
+const char* scatter_by(const View& out, int64_t along, const View& given, const View& values,
+                       Mode mode) {
+  const Problem p(out, along, given, values);
+  if (p.error) return p.error;
+  const View &index = p.index, &source = p.many;
+  if (may_overlap(out, given)) return "expected an index that is no part of out";
+  const Moves moves = mode == kSet ? by_word<Scatter>(out.dtype) : reducing_moves(out.dtype, mode);
+  if (!moves.row) return fail("no code for %s", row(out.dtype).name);
+  if (index.size() == 0) return nullptr;
+  const View once = distinct(index);
+  if (const char* error = all_inside(once, p.table.shape[p.axis])) return error;
+
+  const Lines l(p.table, index, source, p.axis);
   const int64_t bytes = bytes_of(out.dtype);
   const int64_t* at = index.ptr<int64_t>();
   // How columns are cut does not matter for the result: each is one thread's.
@@ -369,12 +275,37 @@ const char* scatter(const Arg* args, int) {
   return nullptr;
 }
 
+// out = x, then the source's elements go to their positions; those of halves are reduced in f32.
+const char* scatter_into(const Arg* args, Mode mode) {
+  const View &out = *args[0].a, &x = *args[1].a, &source = *args[4].a;
+  const int64_t axis = args[2].i;
+  if (x.dtype != out.dtype || source.dtype != out.dtype) return "expected equal dtypes";
+  return with_index(*args[3].a, [&](const View& index) {
+    if (mode == kSet || (out.dtype != DType::f16 && out.dtype != DType::bf16)) {
+      const char* error = copy_array(out, x);
+      return error ? error : scatter_by(out, axis, index, source, mode);
+    }
+    const Converted wide(x, DType::f32), given(source, DType::f32);
+    const char* error = wide.error ? wide.error : given.error;
+    if (!error) error = scatter_by(wide.view, axis, index, given.view, mode);
+    return error ? error : copy_array(out, wide.view);
+  });
+}
+
+const char* scatter(const Arg* args, int) { return scatter_into(args, kSet); }
+const char* scatter_add(const Arg* args, int) { return scatter_into(args, kAdd); }
+const char* scatter_reduce(const Arg* args, int) {
+  return scatter_into(args, static_cast<Mode>(args[5].i));
+}
+
 }  // namespace
 
 void register_scatter(KernelTable& t);
 void register_scatter(KernelTable& t) {
-  t.add("gather", "out:out x:in index:in axis:i", gather);
-  t.add("scatter", "out:inout index:in source:in axis:i mode:i", scatter);
+  t.add("gather", "out:out x:in axis:i index:in", gather);
+  t.add("scatter", "out:out x:in axis:i index:in source:in", scatter);
+  t.add("scatter_add", "out:out x:in axis:i index:in source:in", scatter_add);
+  t.add("scatter_reduce", "out:out x:in axis:i index:in source:in mode:i", scatter_reduce);
 }
 
 }  // namespace tl::TL_ISA

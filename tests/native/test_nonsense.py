@@ -117,10 +117,10 @@ def _calls():
         (f(4), f(9, dtype="bool_"), f(2), f(1)),
     )
     # An index inside the output changes after it was checked.
-    yield "an index in the output", "scatter", (index, index, integers(2**40, 0, 0, 0), 0, 0)
+    yield "an index in the output", "scatter", (index, index, 0, index, integers(2**40, 0, 0, 0))
     shifted = integers(*range(9))
     part, rest = shifted.narrow(0, 0, 8), shifted.narrow(0, 1, 8)
-    yield "an index in the output", "gather", (rest, f(9, dtype="i64"), part, 0)
+    yield "an index in the output", "gather", (rest, f(9, dtype="i64"), 0, part)
     one = shifted.view([1, 1, 9])
     yield "an index in the output", "plane_scatter", (one.retype(CODES["f64"]), one, one, 0)
     out = f(1, 2, 4, 8)

@@ -107,7 +107,6 @@ CASES = {
     ),
     "scatter_values": Case(scatters, dtypes=EVERY, torch="scatter"),
     "scatter_add": Case(adds, dtypes=EVERY),
-    "nn.scatter_add": Case(adds, dtypes=("f32", "f64", "i64"), torch="scatter_add"),
     **dict.fromkeys(("scatter_combine", "nn.scatter_combine"), COMBINES),
     "scatter_reduce": Case(reduces, dtypes=("f32", "f64", "bf16", "i32", "i64"), factor=4),
     "index_select": Case(

@@ -269,7 +269,6 @@ MODULES = {
     "nn.plane_scatter": "pool_max",
     "nn.resample": "resample",
     "nn.row_order": "search",
-    "nn.scatter_add": "scatter",
     "nn.scatter_combine": "scatter",
     "nn.searchsorted": "search",
     "nn.squared_error": "loss",

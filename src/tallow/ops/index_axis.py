@@ -1,21 +1,21 @@
 """Reading and writing whole positions of one axis: index_select, index_add, index_fill.
 
-The index is expanded (stride 0) over the other axes; the kernels of `scatter` then move rows whole.
+The kernels of `gather` and `scatter` take an index of one axis, too, and then move rows whole.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from ..dtype import bool_
+from ..dtype import bool_, i64
 from ..errors import ArgumentError, NoKernelError, expect
+from ..factories import full
 from ..registry import op
 from ..tensor import Tensor, unwrap_tensor
+from .index import put_positions
 from .scatter import (
-    as_kernels_take_it,
     check_index,
     gather,
-    scatter_add,
     scatter_reduce,
     scatter_values,
 )
@@ -47,8 +47,10 @@ def index_select(x: Tensor, dim: int, index: Tensor) -> Tensor:
 
 @index_select.check
 def _(x: Tensor, dim: int, index: Tensor) -> None:
-    axis_of(dim, x.ndim, index_select)
-    _check(index_select, index, None if x.ndim else 1)
+    n = x.ndim
+    axis_of(dim, n, index_select)
+    if type(index) is not Tensor or index.dtype is not i64 or index.ndim != 1 or not n:
+        _check(index_select, index, None if n else 1)
 
 
 @index_select.out
@@ -60,11 +62,7 @@ def _(x: Tensor, dim: int, index: Tensor) -> Any:
     return (*shape[:axis], index.numel(), *shape[axis + 1 :]), x.dtype
 
 
-@index_select.kernel("gather")
-def _(out: Tensor, x: Tensor, dim: int, index: Tensor) -> tuple[Any, ...]:
-    axis = dim % (x.ndim or 1)
-    x, index, out, axis = as_kernels_take_it(x, _spread(x, axis, index), out, axis)
-    return out, x, index, axis
+index_select.kernel("gather")
 
 
 @index_select.grad
@@ -74,23 +72,32 @@ def _(g: Tensor, _x: Tensor, dim: int, index: Tensor) -> tuple[Any, None]:
 
 def _check_source(where: object, x: Tensor, dim: int, index: Tensor, source: Tensor) -> None:
     axis = axis_of(dim, x.ndim, where)
-    unwrap_tensor(source, where)
-    same = source.dtype is x.dtype
-    expect(same, where, f"a source of {x.dtype.name}", source.dtype.name, NoKernelError)
+    if type(source) is not Tensor:
+        unwrap_tensor(source, where)
+    if source.dtype is not x.dtype:
+        expect(False, where, f"a source of {x.dtype.name}", source.dtype.name, NoKernelError)
     shape, given = x.shape or (1,), source.shape or (1,)
-    fits = len(given) == len(shape) and all(
-        i == axis or n == m for i, (m, n) in enumerate(zip(shape, given, strict=True))
-    )
-    expect(fits, where, f"a source of shape {x.shape} but for axis {axis}", source.shape)
+    if given != shape:
+        fits = len(given) == len(shape) and all(
+            i == axis or n == m for i, (m, n) in enumerate(zip(shape, given, strict=True))
+        )
+        expect(fits, where, f"a source of shape {x.shape} but for axis {axis}", source.shape)
     _check(where, index, given[axis])
+
+
+def _picked(g: Tensor, dim: int, index: Tensor, source: Any) -> Tensor:
+    """The source's gradient."""
+    taken: Tensor = index_select(g, dim, index)
+    return taken if taken.shape == source.shape else taken.reshape(source.shape)
 
 
 @op(inplace=True)
 def index_add(x: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> Tensor:
-    """`x` with `alpha * source` added at the positions `index` of axis `dim`, in their order."""
-    given = source if alpha == 1 else (source * alpha).to(x.dtype)
-    at = _spread(x, dim % (x.ndim or 1), index)
-    return scatter_add(x, dim, at, given.reshape(at.shape))
+    """`x` with `alpha * source` added at the positions `index` of axis `dim`, in their order.
+
+    Halves are added up in f32.
+    """
+    ...
 
 
 @index_add.check
@@ -98,16 +105,53 @@ def _(x: Tensor, dim: int, index: Tensor, source: Tensor, alpha: float) -> None:
     _check_source(index_add, x, dim, index, source)
 
 
+@index_add.out
+def _(x: Tensor, dim: int, index: Tensor, source: Tensor, alpha: float) -> Any:
+    return x.shape, x.dtype
+
+
+@index_add.kernel("scatter_add")
+def _(x: Tensor, dim: int, index: Tensor, source: Tensor, alpha: float) -> tuple[Any, ...]:
+    return x, dim, index, source if alpha == 1 else (source * alpha).to(x.dtype)
+
+
+@index_add.grad
+def _(
+    g: Tensor, _x: Tensor, dim: int, index: Tensor, _source: Tensor, alpha: float
+) -> tuple[Any, None, Any]:
+    def of_source() -> Tensor:
+        part = _picked(g, dim, index, _source)
+        return part if alpha == 1 else part * alpha.conjugate()
+
+    return g, None, of_source
+
+
 @op(inplace=True)
 def index_copy(x: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     """`x` with `source` at the positions `index` of axis `dim`; of equal ones the last wins."""
-    at = _spread(x, dim % (x.ndim or 1), index)
-    return scatter_values(x, dim, at, source.reshape(at.shape))
+    ...
 
 
 @index_copy.check
 def _(x: Tensor, dim: int, index: Tensor, source: Tensor) -> None:
     _check_source(index_copy, x, dim, index, source)
+
+
+@index_copy.out
+def _(x: Tensor, dim: int, index: Tensor, source: Tensor) -> Any:
+    return x.shape, x.dtype
+
+
+index_copy.kernel("scatter")
+
+
+@index_copy.grad
+def _(g: Tensor, _x: Tensor, dim: int, index: Tensor, _source: Tensor) -> tuple[Any, None, Any]:
+    def rest() -> Tensor:
+        nothing = g.new_zeros((1,) * len(_source.shape)).expand(_source.shape)
+        return index_copy(g, dim, index, nothing)
+
+    return rest, None, lambda: _picked(g, dim, index, _source)
 
 
 @op(inplace=True)
@@ -118,12 +162,17 @@ def index_fill(x: Tensor, dim: int, index: Tensor, value: Tensor | float) -> Ten
     """
     axis = axis_of(dim, x.ndim, index_fill)
     expect(index.ndim <= 1, index_fill, "an index of one axis", index.shape)
-    n = x.shape[axis] if x.ndim else 1
+    shape = x.shape
+    if shape and isinstance(value, (bool, int, float)) and index.dtype.kind in "iu":
+        at = index.to(i64).reshape(-1)
+        rows = (*shape[:axis], at.numel(), *shape[axis + 1 :])
+        return put_positions(x, at, full((), value, x.dtype).expand(rows), False, axis)
+    n = shape[axis] if shape else 1
     at = _counted(index.reshape(-1), n, index_fill)
     yes = x.new_ones(1, dtype=bool_).expand(at.shape)
     hit = scatter_values(x.new_zeros(n, dtype=bool_), 0, at, yes)
-    shape = [n if i == axis else 1 for i in range(x.ndim)]
-    return x.masked_fill(hit.reshape(shape), value)
+    beside = [n if i == axis else 1 for i in range(x.ndim)]
+    return x.masked_fill(hit.reshape(beside), value)
 
 
 @op(inplace=True)

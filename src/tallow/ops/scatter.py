@@ -1,6 +1,6 @@
 """Reading and writing along one axis by an index of every element: gather, scatter, their sums.
 
-Two kernels do it all. Sums are made in the order of the index, whatever the number of threads.
+Sums are made in the order of the index, whatever the number of threads.
 """
 
 from __future__ import annotations
@@ -14,36 +14,16 @@ from ..registry import Op, op
 from ..tensor import Tensor, unwrap_tensor
 from .shape import axis_of
 
-SET, ADD, MULTIPLY, MAX, MIN = range(5)
-_HALVES = (f16, bf16)
+_SET, _ADD, MULTIPLY, MAX, MIN = range(5)  # csrc/cpu/scatter_moves.h
 
 
 def check_index(index: Tensor, where: object) -> None:
-    """Refuse an index of another dtype than i64 or i32."""
+    """Refuse an index that is no tensor of integers."""
     if type(index) is not Tensor:
         unwrap_tensor(index, where)
-    if index.dtype is not i64:
-        fits = index.dtype.kind in "iu"
-        expect(fits, where, "an index of i64 or i32", index.dtype.name, NoKernelError)
-
-
-def vector(x: Tensor) -> Tensor:
-    """The tensor, one of no axis as a vector of one element."""
-    return x if x.ndim else x.reshape(1)
-
-
-def as_kernels_take_it(
-    table: Tensor, index: Tensor, many: Tensor, axis: int
-) -> tuple[Tensor, Tensor, Tensor, int]:
-    """Table, index, what is read or written and the axis: with axes, the index in i64."""
-    if index.dtype is not i64:
-        index = index.to(i64)
-    if table.ndim and index.ndim and many.ndim:
-        if index.numel():
-            return table, index, many, axis
-        none = table.new_empty(0)  # whatever the shapes: nothing is moved
-        return none, index.reshape(0), none, 0
-    return vector(table), vector(index), vector(many), axis
+    dtype = index.dtype
+    if dtype is not i64 and dtype.kind not in "iu":
+        expect(False, where, "an index of i64 or i32", dtype.name, NoKernelError)
 
 
 def _fits(x: Tensor, axis: int, index: Tensor, where: object) -> None:
@@ -79,10 +59,8 @@ def _(x: Tensor, dim: int, index: Tensor, sparse_grad: bool) -> Any:
 
 
 @gather.kernel("gather")
-def _(out: Tensor, x: Tensor, dim: int, index: Tensor, sparse_grad: bool) -> tuple[Any, ...]:
-    axis = dim if dim >= 0 else dim + (x.ndim or 1)
-    x, index, out, axis = as_kernels_take_it(x, index, out, axis)
-    return out, x, index, axis
+def _(x: Tensor, dim: int, index: Tensor, sparse_grad: bool) -> tuple[Any, ...]:
+    return x, dim, index
 
 
 @gather.grad
@@ -111,13 +89,15 @@ def _attach_check(op: Op[..., Any], where: str) -> None:
     @op.check
     def _(x: Tensor, dim: int, index: Tensor, src: Tensor, *_: Any) -> None:
         axis = axis_of(dim, x.ndim, where)
-        check_index(index, where)
+        if type(index) is not Tensor or index.dtype is not i64:
+            check_index(index, where)
         if type(src) is not Tensor:
             unwrap_tensor(src, where)
         if src.dtype is not x.dtype:
             expect(False, where, f"a source of {x.dtype.name}", src.dtype.name, NoKernelError)
-        _fits(x, axis, index, where)
         shape, given = index.shape, src.shape
+        if shape != x.shape:
+            _fits(x, axis, index, where)
         if shape and given != shape:
             covers = len(given) == len(shape) and all(
                 m >= n for m, n in zip(given, shape, strict=True)
@@ -125,21 +105,10 @@ def _attach_check(op: Op[..., Any], where: str) -> None:
             expect(covers, where, f"a source of at least the index's shape {shape}", given)
 
 
-def _attach_kernel(op: Op[..., Any], mode: int = ADD) -> None:
-    """Results and kernel of a scatter; a last parameter of the op goes before `mode`."""
-
+def _attach_out(op: Op[..., Any]) -> None:
     @op.out
     def _(x: Tensor, dim: int, index: Tensor, src: Tensor, *_: int) -> Any:
         return x.shape, x.dtype
-
-    @op.kernel("scatter")
-    def _(
-        out: Tensor, x: Tensor, dim: int, index: Tensor, src: Tensor, *other: int
-    ) -> tuple[Any, ...]:
-        out.copy_(x)
-        axis = dim if dim >= 0 else dim + (x.ndim or 1)
-        source = _part(src, index)
-        return (*as_kernels_take_it(out, index, source, axis), *(other or (mode,)))
 
 
 @op
@@ -149,7 +118,8 @@ def scatter_values(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tenso
 
 
 _attach_check(scatter_values, "scatter")
-_attach_kernel(scatter_values, SET)
+_attach_out(scatter_values)
+scatter_values.kernel("scatter")
 
 
 @scatter_values.grad
@@ -187,34 +157,21 @@ def scatter(
     return scatter_reduce(x, dim, index, given, known[reduce])
 
 
-def _in_f32(
-    inner: Op[..., Tensor], x: Tensor, dim: int, index: Tensor, src: Tensor, *mode: int
-) -> Tensor:
-    """Halves are reduced in f32."""
-    if x.dtype not in _HALVES:
-        return inner(x, dim, index, src, *mode)
-    return inner(x.to(f32), dim, index, src.to(f32), *mode).to(x.dtype)
-
-
 @op(inplace=True)
 def scatter_add(x: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
-    """`x` with `out[i, index[i, j, k], k] += src[i, j, k]` (for dim 1), in the index's order."""
-    return _in_f32(_sums, x, dim, index, src)
+    """`x` with `out[i, index[i, j, k], k] += src[i, j, k]` (for dim 1), in the index's order.
 
-
-_attach_check(scatter_add, "scatter_add")
-
-
-@op(name="nn.scatter_add")
-def _sums(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
-    """`scatter_add` in the dtype of `input`, which must not be a half."""
+    Halves are added up in f32.
+    """
     ...
 
 
-_attach_kernel(_sums, ADD)
+_attach_check(scatter_add, "scatter_add")
+_attach_out(scatter_add)
+scatter_add.kernel("scatter_add")
 
 
-@_sums.grad
+@scatter_add.grad
 def _(g: Tensor, _x: Tensor, dim: int, index: Tensor, _src: Tensor) -> tuple[Any, None, Any]:
     return g, None, lambda: _covered(g, dim, index, _src)
 
@@ -222,7 +179,10 @@ def _(g: Tensor, _x: Tensor, dim: int, index: Tensor, _src: Tensor) -> tuple[Any
 @op
 def scatter_combine(input: Tensor, dim: int, index: Tensor, src: Tensor, mode: int) -> Tensor:
     """`scatter_add` with a product (mode 2), the largest (3) or the smallest (4) for the sum."""
-    return _in_f32(_combined, input, dim, index, src, mode)
+    if input.dtype not in (f16, bf16):
+        return _combined(input, dim, index, src, mode)
+    # In f32, for the gradient: the kernel reduces halves so by itself.
+    return _combined(input.to(f32), dim, index, src.to(f32), mode).to(input.dtype)
 
 
 _attach_check(scatter_combine, "scatter_reduce")
@@ -234,7 +194,8 @@ def _combined(input: Tensor, dim: int, index: Tensor, src: Tensor, mode: int) ->
     ...
 
 
-_attach_kernel(_combined)
+_attach_out(_combined)
+_combined.kernel("scatter_reduce")
 
 
 @_combined.grad
