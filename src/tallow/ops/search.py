@@ -149,15 +149,16 @@ def _places(edges: Tensor, values: Tensor, sorter: Tensor | None, right: bool) -
 
 @_places.check
 def _(edges: Tensor, values: Tensor, sorter: Tensor | None, right: bool) -> None:
-    where = searchsorted
-    expect(edges.ndim > 0, where, "a sorted sequence of at least one axis", "a 0-d tensor")
-    plain = edges.dtype.kind in "buif" and values.dtype.kind in "buif"
-    expect(plain, where, "plain dtypes", (edges.dtype.name, values.dtype.name), DTypeError)
-    fits = edges.ndim == 1 or edges.shape[:-1] == values.shape[:-1]
-    expect(fits, where, f"values of leading shape {edges.shape[:-1]}", values.shape)
-    if sorter is not None:
-        good = sorter.dtype is i64 and sorter.shape == edges.shape
-        expect(good, where, f"a sorter of shape {edges.shape} in i64", sorter.shape, ArgumentError)
+    where, shape, given = searchsorted, edges.shape, values.shape
+    if not shape:
+        expect(False, where, "a sorted sequence of at least one axis", "a 0-d tensor")
+    if not (edges.dtype.kind in "buif" and values.dtype.kind in "buif"):
+        names = (edges.dtype.name, values.dtype.name)
+        expect(False, where, "plain dtypes", names, DTypeError)
+    if len(shape) > 1 and shape[:-1] != given[:-1]:
+        expect(False, where, f"values of leading shape {shape[:-1]}", given)
+    if sorter is not None and not (sorter.dtype is i64 and sorter.shape == shape):
+        expect(False, where, f"a sorter of shape {shape} in i64", sorter.shape, ArgumentError)
 
 
 @_places.out
@@ -173,13 +174,16 @@ def _(edges: Tensor, values: Tensor, sorter: Tensor | None, right: bool) -> tupl
     return edges, values, sorter, int(right)
 
 
+_find = _places.caller()
+
+
 def _search(
     edges: Tensor, values: Any, right: bool, sorter: Tensor | None, out_int32: bool
 ) -> Tensor:
     if not isinstance(values, Tensor):
         wide = isinstance(values, float) and edges.dtype.kind != "f"
         values = tensor(values) if wide else tensor(values, dtype=edges.dtype)
-    out: Tensor = _places(edges.detach(), values.detach(), sorter, right)
+    out: Tensor = _find(edges, values, sorter, right)
     return out.to(_i32) if out_int32 else out
 
 

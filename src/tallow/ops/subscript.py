@@ -19,12 +19,14 @@ from ..errors import IndexKindError, IndexRangeError, expect
 from ..factories import tensor
 from ..tensor import Tensor
 from .index import put_positions, take_positions, write_positions
+from .join import cat
 from .mask import mask_counts, masked_select, positions_of
 
 _WHOLE = slice(None)
 _take = take_positions.caller()
 _write = write_positions.caller()
 _select = masked_select.caller()
+_cat = cat.caller()
 
 
 def get(x: Tensor, key: Any) -> Tensor:
@@ -155,6 +157,7 @@ class IndexSpec:
         _fill_up(shape, parts)
         self.view_key: list[Any] = []
         arrays: list[tuple[int, Tensor]] = []
+        whole = None  # the positions of a mask
         axis = source = 0  # an axis of the view (with new axes), and of the tensor
         for part in parts:
             is_mask = isinstance(part, Tensor) and part.dtype.kind == "b"
@@ -165,7 +168,8 @@ class IndexSpec:
                 self.view_key.append(None)
                 axis += 1
             elif is_mask:
-                arrays += _mask(shape, part, axis, source)
+                whole = _mask(shape, part, source)
+                arrays += [(axis + i, whole[i]) for i in range(part.ndim)]
                 self.view_key += [_WHOLE] * part.ndim
                 axis += part.ndim
                 source += part.ndim
@@ -184,7 +188,10 @@ class IndexSpec:
         for _, array in arrays:
             self.shape = _broadcast(self.shape, array.shape)
         self.size = math.prod(self.shape)
-        self.indices = _positions([array for _, array in arrays], self.shape, self.size)
+        if whole is not None and len(arrays) == len(whole):
+            self.indices = whole
+        else:
+            self.indices = _positions([array for _, array in arrays], self.shape, self.size)
         self.axis, self.axes = _places(arrays, axis)
 
     def moved(self, x: Tensor) -> Tensor:
@@ -214,6 +221,9 @@ def _places(arrays: list[tuple[int, Tensor]], ndim: int) -> tuple[int, list[int]
     0-d arrays are ints: they do not part the others.
     """
     axes = [a for a, _ in arrays]
+    first, last = axes[0], axes[-1]
+    if last - first + 1 == len(axes) and all(array.ndim for _, array in arrays):
+        return first, list(range(ndim))
     others = [a for a in range(ndim) if a not in axes]
     proper = [a for a, array in arrays if array.ndim] or axes
     vanished = [a for a in axes if a not in proper]
@@ -226,23 +236,23 @@ def _places(arrays: list[tuple[int, Tensor]], ndim: int) -> tuple[int, list[int]
 
 def _positions(arrays: list[Tensor], shape: tuple[int, ...], size: int) -> Tensor:
     """The positions of each of the arrays, broadcast: (k, size), of one array (size,)."""
-    from . import stack
-
     rows = []
-    for array in arrays:
-        row = array if array.dtype in (i64, i32) and len(arrays) == 1 else array.to(i64)
+    for row in arrays:
+        if row.dtype is not i64 and (row.dtype is not i32 or len(arrays) > 1):
+            row = row.to(i64)
         row = row if row.shape == shape else row.expand(shape)
         rows.append(row if row.ndim == 1 else row.reshape(size))
-    return rows[0] if len(rows) == 1 else stack(rows)
+    return rows[0] if len(rows) == 1 else _cat(rows).reshape(len(rows), size)
 
 
-def _mask(shape: tuple[int, ...], mask: Tensor, axis: int, source: int) -> list[tuple[int, Tensor]]:
+def _mask(shape: tuple[int, ...], mask: Tensor, source: int) -> Tensor:
+    """Where a mask of the axes from `source` on is true, (k, n)."""
     covered = shape[source : source + mask.ndim]
     wanted = f"a mask of shape {covered}"
     expect(mask.shape == covered, "index", wanted, mask.shape, IndexRangeError)
     flat = mask.contiguous()
-    found = positions_of(flat, mask_counts(flat))
-    return [(axis + i, found[i]) for i in range(mask.ndim)]
+    found: Tensor = positions_of(flat, mask_counts(flat))
+    return found
 
 
 def _parts(key: Any) -> list[Any]:
