@@ -153,7 +153,7 @@ void collect(const Problem& p, int64_t rows, const C* a, const C* b, int64_t siz
 template <class C>
 [[gnu::noinline]] void finish_row(const Problem& p, const View& mask, int64_t mask_at, C* s, C* dp,
                                   C* slope, int64_t begin, int64_t end, int64_t low, int64_t high) {
-  constexpr int w = Wide<C>::kWidth;
+  constexpr int w = OpMath<C>::kWidth;
   constexpr C kLowest = -static_cast<C>(__builtin_inf());
   if (p.cap > 0) {
     const C cap = static_cast<C>(p.cap), inverse = static_cast<C>(1 / p.cap);
@@ -185,7 +185,7 @@ template <class C>
     for (int64_t j = begin; j < end; ++j) s[j] = dp[j] = 0;
     return;
   }
-  typename Wide<C>::Vector total{}, dots{};
+  typename OpMath<C>::Vector total{}, dots{};
   for (int64_t j = begin; j < end; j += w) {
     const auto e = exp_negative(load(s + j) - top);
     store(s + j, e);

@@ -100,9 +100,9 @@ TL_INLINE void write_line(const View& out, int64_t offset, int64_t step, int64_t
                           const T* __restrict from, T add) {
   auto go = [&]<class To>(To* __restrict to) {
     if (step == 1) {
-      for (int64_t i = 0; i < n; ++i) to[i] = from_wide<To>(from[i] + add);
+      for (int64_t i = 0; i < n; ++i) to[i] = from_opmath<To>(from[i] + add);
     } else {
-      for (int64_t i = 0; i < n; ++i) to[i * step] = from_wide<To>(from[i] + add);
+      for (int64_t i = 0; i < n; ++i) to[i * step] = from_opmath<To>(from[i] + add);
     }
   };
   if constexpr (__is_same(T, double)) {

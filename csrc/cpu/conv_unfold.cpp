@@ -74,7 +74,7 @@ void unfold_plane(const Patches& p, int64_t n, int64_t c) {
 }
 
 template <class T>
-void fold_plane(const Patches& p, int64_t n, int64_t c, typename Wide<T>::Scalar* sums) {
+void fold_plane(const Patches& p, int64_t n, int64_t c, typename OpMath<T>::Scalar* sums) {
   const View &image = p.image, &columns = p.columns;
   const int64_t step = columns.strides[2], height = image.shape[2], width = image.shape[3];
   for (int64_t i = 0; i < height * width; ++i) sums[i] = 0;
@@ -88,13 +88,13 @@ void fold_plane(const Patches& p, int64_t n, int64_t c, typename Wide<T>::Scalar
                       (c * p.kernel_elements() + t) * columns.strides[1] + y * p.count[1] * step;
       const int64_t iy = y * p.stride[0] + ky * p.dilation[0] - p.padding[0];
       auto* to = sums + iy * width + kx * p.dilation[1] - p.padding[1];
-      for (int64_t x = x0; x < x1; ++x) to[x * p.stride[1]] += to_wide(from[x * step]);
+      for (int64_t x = x0; x < x1; ++x) to[x * p.stride[1]] += to_opmath(from[x * step]);
     }
   }
   for (int64_t y = 0; y < height; ++y) {
     T* to = image.ptr<T>() + n * image.strides[0] + c * image.strides[1] + y * image.strides[2];
     for (int64_t x = 0; x < width; ++x)
-      to[x * image.strides[3]] = from_wide<T>(sums[y * width + x]);
+      to[x * image.strides[3]] = from_opmath<T>(sums[y * width + x]);
   }
 }
 
@@ -116,7 +116,7 @@ const char* fold(const Arg* args, int) {
   Patches p;
   if (const char* error = read(*args[1].a, *args[0].a, args + 2, &p)) return error;
   return for_float(p.image.dtype, "fold", [&]<class T>() -> const char* {
-    using S = typename Wide<T>::Scalar;
+    using S = typename OpMath<T>::Scalar;
     const int64_t plane = p.image.shape[2] * p.image.shape[3] + 16;
     Scratch memory(plane * sizeof(S) * num_threads());
     if (!memory.as<char>()) return "fold: out of memory";

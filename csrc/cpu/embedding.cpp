@@ -36,7 +36,8 @@ TL_INLINE void copy_row(const From* from, int64_t fs, To* to, int64_t ts, int64_
     if constexpr (__is_same(From, To))
       to[i * ts] = from[i * fs];
     else
-      to[i * ts] = from_wide<To>(static_cast<typename Wide<To>::Scalar>(to_wide(from[i * fs])));
+      to[i * ts] =
+          from_opmath<To>(static_cast<typename OpMath<To>::Scalar>(to_opmath(from[i * fs])));
   }
 }
 

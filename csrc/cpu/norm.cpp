@@ -7,10 +7,10 @@ namespace {
 // Sum of f(x[i]) with four independent accumulators; f(0 lanes) of the tail must be masked by the
 // caller through `fill`.
 template <class T, class F>
-TL_INLINE typename Wide<T>::Scalar sum_of(const T* x, int64_t n, typename Wide<T>::Scalar fill,
-                                          const F& f) {
-  constexpr int w = Wide<T>::kWidth;
-  typename Wide<T>::Vector a{}, b{}, c{}, d{};
+TL_INLINE typename OpMath<T>::Scalar sum_of(const T* x, int64_t n, typename OpMath<T>::Scalar fill,
+                                            const F& f) {
+  constexpr int w = OpMath<T>::kWidth;
+  typename OpMath<T>::Vector a{}, b{}, c{}, d{};
   int64_t i = 0;
   for (; i + 4 * w <= n; i += 4 * w) {
     a += f(load(x + i));
@@ -44,13 +44,13 @@ const char* check_norm(const char* kernel, const View& out, const View& x, const
 // x is rounded to its own dtype before the weight, as the models that were trained in half
 // precision did.
 template <class T>
-TL_INLINE void rms_row(const T* x, T* out, const typename Wide<T>::Scalar* weight, int64_t n,
+TL_INLINE void rms_row(const T* x, T* out, const typename OpMath<T>::Scalar* weight, int64_t n,
                        double eps) {
-  using W = typename Wide<T>::Scalar;
-  constexpr int w = Wide<T>::kWidth;
+  using W = typename OpMath<T>::Scalar;
+  constexpr int w = OpMath<T>::kWidth;
   const W squares = sum_of(x, n, W(0), [](auto v) { return v * v; });
   const W scale = 1 / root(squares / static_cast<W>(n) + static_cast<W>(eps));
-  auto rounded = [](typename Wide<T>::Vector v) {
+  auto rounded = [](typename OpMath<T>::Vector v) {
     if constexpr (sizeof(T) == 2) {
       T buffer[kLanes];
       store(buffer, v);
@@ -77,7 +77,7 @@ const char* rms_norm(const Arg* args, int) {
   const double eps = args[3].f;
   if (const char* error = check_norm("rms_norm", out, x, args + 2, 1)) return error;
   return for_float(x.dtype, "rms_norm", [&]<class T>() -> const char* {
-    using W = typename Wide<T>::Scalar;
+    using W = typename OpMath<T>::Scalar;
     const int64_t n = x.back(1);
     const Weights<W> weight(args[2], n);
     if (!weight.ok) return "rms_norm: out of memory";
@@ -89,12 +89,12 @@ const char* rms_norm(const Arg* args, int) {
 // The mean is rounded to the wide type, which far from zero is coarse: what the deviations from it
 // still have in common, `rest`, is taken off them and off their squares.
 template <class T>
-TL_INLINE void layer_row(const T* x, T* out, const typename Wide<T>::Scalar* weight,
-                         const typename Wide<T>::Scalar* bias, int64_t n, double eps) {
-  using W = typename Wide<T>::Scalar;
-  constexpr int w = Wide<T>::kWidth;
+TL_INLINE void layer_row(const T* x, T* out, const typename OpMath<T>::Scalar* weight,
+                         const typename OpMath<T>::Scalar* bias, int64_t n, double eps) {
+  using W = typename OpMath<T>::Scalar;
+  constexpr int w = OpMath<T>::kWidth;
   const W mean = sum_of(x, n, W(0), [](auto v) { return v; }) / static_cast<W>(n);
-  typename Wide<T>::Vector together{};
+  typename OpMath<T>::Vector together{};
   const W squares = sum_of(x, n, mean, [&](auto v) {
     v = v - mean;
     together += v;
@@ -126,7 +126,7 @@ const char* layer_norm(const Arg* args, int) {
   const double eps = args[4].f;
   if (const char* error = check_norm("layer_norm", out, x, args + 2, 2)) return error;
   return for_float(x.dtype, "layer_norm", [&]<class T>() -> const char* {
-    using W = typename Wide<T>::Scalar;
+    using W = typename OpMath<T>::Scalar;
     const int64_t n = x.back(1);
     const Weights<W> weight(args[2], n), bias(args[3], n);
     if (!weight.ok || !bias.ok) return "layer_norm: out of memory";

@@ -7,9 +7,9 @@
 namespace tl::TL_ISA {
 
 template <class T>
-using Scalar = typename Wide<T>::Scalar;
+using Scalar = typename OpMath<T>::Scalar;
 template <class T>
-using Vector = typename Wide<T>::Vector;
+using Vector = typename OpMath<T>::Vector;
 
 // exp(x) for x <= 0 to 3e-7; zero where the result would be subnormal; NaN stays NaN. Shorter than
 // exp: nothing can overflow, so 2^n is one shift.
@@ -35,7 +35,7 @@ TL_INLINE vd exp_negative(vd x) {
 // which missing lanes read as `fill` and are not stored.
 template <class W, class F>
 TL_INLINE void vectors(int64_t n, W fill, const F& f) {
-  constexpr int w = Wide<W>::kWidth;
+  constexpr int w = OpMath<W>::kWidth;
   int64_t i = 0;
   for (; i + w <= n; i += w)
     f(i, [](const auto* p) { return load(p); }, [](auto* p, auto v) { store(p, v); });
@@ -50,8 +50,8 @@ TL_INLINE void vectors(int64_t n, W fill, const F& f) {
 // Sum of f(i) over the vectors of n elements, with four chains.
 template <class W, class F>
 TL_INLINE W sum_over(int64_t n, W fill, const F& f) {
-  constexpr int w = Wide<W>::kWidth;
-  typename Wide<W>::Vector a{}, b{}, c{}, d{};
+  constexpr int w = OpMath<W>::kWidth;
+  typename OpMath<W>::Vector a{}, b{}, c{}, d{};
   auto whole = [](const auto* p) { return load(p); };
   int64_t i = 0;
   for (; i + 4 * w <= n; i += 4 * w) {
@@ -89,7 +89,7 @@ struct Weights {
     W* to = copy.template as<W>();
     ok = to != nullptr && !for_float(v.dtype, "norm", [&]<class T>() -> const char* {
            const int64_t s = v.back_stride(1);
-           for (int64_t i = 0; i < n; ++i) to[i] = static_cast<W>(to_wide(v.ptr<T>()[i * s]));
+           for (int64_t i = 0; i < n; ++i) to[i] = static_cast<W>(to_opmath(v.ptr<T>()[i * s]));
            return nullptr;
          });
     data = to;

@@ -28,7 +28,7 @@ struct Rows {
 template <bool kCentre, class T>
 TL_INLINE void measure(Rows<T>& p, int r, int64_t n, double eps) {
   using W = Scalar<T>;
-  constexpr int w = Wide<T>::kWidth;
+  constexpr int w = OpMath<T>::kWidth;
   const W count = static_cast<W>(n);
   const T *x = p.x[r], *g = p.g[r];
   W mean = 0;

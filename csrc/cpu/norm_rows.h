@@ -30,26 +30,26 @@ TL_INLINE double max_lane(vd v) {
   return m;
 }
 
-// What a float dtype is computed in: double for f64, float for the others.
+// What a float dtype is computed in (opmath of PyTorch): double for f64, float for the others.
 template <class T>
-struct Wide {
+struct OpMath {
   using Scalar = float;
   using Vector = vf;
   static constexpr int kWidth = kLanes;
 };
 template <>
-struct Wide<double> {
+struct OpMath<double> {
   using Scalar = double;
   using Vector = vd;
   static constexpr int kWidth = kLanes64;
 };
 
-TL_INLINE double to_wide(double x) { return x; }
-TL_INLINE float to_wide(float x) { return x; }
-TL_INLINE float to_wide(f16 x) { return to_float(x); }
-TL_INLINE float to_wide(bf16 x) { return to_float(x); }
+TL_INLINE double to_opmath(double x) { return x; }
+TL_INLINE float to_opmath(float x) { return x; }
+TL_INLINE float to_opmath(f16 x) { return to_float(x); }
+TL_INLINE float to_opmath(bf16 x) { return to_float(x); }
 template <class T>
-TL_INLINE T from_wide(typename Wide<T>::Scalar x) {
+TL_INLINE T from_opmath(typename OpMath<T>::Scalar x) {
   if constexpr (__is_same(T, double))
     return x;
   else
@@ -58,14 +58,15 @@ TL_INLINE T from_wide(typename Wide<T>::Scalar x) {
 
 // The first n lanes; the others read as `fill`.
 template <class T>
-TL_INLINE typename Wide<T>::Vector load_or(const T* p, int64_t n, typename Wide<T>::Scalar fill) {
+TL_INLINE typename OpMath<T>::Vector load_or(const T* p, int64_t n,
+                                             typename OpMath<T>::Scalar fill) {
   auto v = splat(fill);
-  for (int64_t i = 0; i < n; ++i) v[i] = to_wide(p[i]);
+  for (int64_t i = 0; i < n; ++i) v[i] = to_opmath(p[i]);
   return v;
 }
 template <class T>
-TL_INLINE void store_first(T* p, typename Wide<T>::Vector v, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) p[i] = from_wide<T>(v[i]);
+TL_INLINE void store_first(T* p, typename OpMath<T>::Vector v, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) p[i] = from_opmath<T>(v[i]);
 }
 
 // A text with numbers in it; it lives until the thread's next error.

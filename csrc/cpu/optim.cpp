@@ -175,7 +175,7 @@ struct Lion {
 // What one call works on, all of unit stride; an absent array is a few zeros that are never left.
 template <class T, int states>
 struct Flat {
-  using S = typename Wide<T>::Scalar;
+  using S = typename OpMath<T>::Scalar;
   T* p;
   const T* g;
   S* s[states + 1];        // the last: the master copy
@@ -186,9 +186,9 @@ struct Flat {
 template <class F, class T>
 __attribute__((noinline)) void pass_flat(const Flat<T, F::kStates>& at, int64_t n,
                                          const Numbers<double>& given) {
-  using S = typename Wide<T>::Scalar;
-  using V = typename Wide<T>::Vector;
-  constexpr int w = Wide<T>::kWidth, states = F::kStates;
+  using S = typename OpMath<T>::Scalar;
+  using V = typename OpMath<T>::Vector;
+  constexpr int w = OpMath<T>::kWidth, states = F::kStates;
   Numbers<S> numbers;
   for (int i = 0; i < F::kNumbers; ++i) {
     numbers.k[i] = static_cast<S>(given.k[i]);
@@ -211,8 +211,8 @@ __attribute__((noinline)) void pass_flat(const Flat<T, F::kStates>& at, int64_t 
 // few elements, go through small copies.
 template <class F, class T>
 void pass(std::byte* const* at, const int64_t* s, int64_t n, const void* context) {
-  using S = typename Wide<T>::Scalar;
-  constexpr int w = Wide<T>::kWidth, states = F::kStates;
+  using S = typename OpMath<T>::Scalar;
+  constexpr int w = OpMath<T>::kWidth, states = F::kStates;
   const auto& numbers = *static_cast<const Numbers<double>*>(context);
   T p[w] = {}, g[w] = {};
   S held[states + 1][w] = {};

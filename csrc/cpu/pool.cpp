@@ -328,7 +328,7 @@ const char* plane_scatter(const Arg* args, int) {
   if (may_overlap(out, indices)) return "plane_scatter: expected indices that are no part of out";
   const int64_t count = x.shape[2], places = out.shape[2], channels = out.shape[1];
   return for_float(out.dtype, "plane_scatter", [&]<class T>() -> const char* {
-    using S = typename Wide<T>::Scalar;
+    using S = typename OpMath<T>::Scalar;
     Scratch memory((places + 16) * sizeof(S) * num_threads());
     if (!memory.as<char>()) return "plane_scatter: out of memory";
     parallel_for(out.shape[0] * channels, 1 + 16384 / (1 + count + places),
@@ -343,11 +343,11 @@ const char* plane_scatter(const Arg* args, int) {
                      for (int64_t p = 0; p < places; ++p) sums[p] = 0;
                      for (int64_t j = 0; j < count; ++j) {
                        S& sum = sums[at[j * indices.strides[2]]];
-                       const S value = to_wide(from[j * x.strides[2]]);
+                       const S value = to_opmath(from[j * x.strides[2]]);
                        sum = add ? sum + value : value;
                      }
                      for (int64_t p = 0; p < places; ++p)
-                       to[p * out.strides[2]] = from_wide<T>(sums[p]);
+                       to[p * out.strides[2]] = from_opmath<T>(sums[p]);
                    }
                  });
     return nullptr;

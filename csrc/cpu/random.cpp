@@ -303,7 +303,7 @@ const char* random_dropout(const Arg* args, int) {
   Stream stream;
   if (const char* error = reserve(*args[2].a, blocks_for(n, kWords), &stream)) return error;
   return for_float(x.dtype, "dropout", [&]<class T>() -> const char* {
-    using S = typename Wide<T>::Scalar;
+    using S = typename OpMath<T>::Scalar;
     const S scale = keep > 0 ? static_cast<S>(1 / keep) : S(0);
     each_batch(stream, n, kWords, [&](int64_t first, const uint32_t* words, int count) {
       const T* from = x.ptr<T>() + first;
@@ -311,7 +311,7 @@ const char* random_dropout(const Arg* args, int) {
       uint8_t* kept = mask.ptr<uint8_t>() + first;
       for (int i = 0; i < count; ++i) kept[i] = (words[i] <= last) & (limit > 0);
       for (int i = 0; i < count; ++i) {
-        to[i] = from_wide<T>(to_wide(from[i]) * (kept[i] ? scale : S(0)));
+        to[i] = from_opmath<T>(to_opmath(from[i]) * (kept[i] ? scale : S(0)));
       }
     });
     return nullptr;

@@ -33,8 +33,8 @@ void merge_totals(Total* into, const Total* from, int64_t n) {
 
 template <template <class> class Op, class T>
 TL_INLINE Loops loops_of() {
-  return {pack(static_cast<typename Op<T>::Wide>(Op<T>::kInit)), run_loop<Op, T>, tile_loop<Op, T>,
-          merge_totals<Op, typename Op<T>::Wide>, sizeof(T)};
+  return {pack(static_cast<typename Op<T>::Accumulator>(Op<T>::kInit)), run_loop<Op, T>,
+          tile_loop<Op, T>, merge_totals<Op, typename Op<T>::Accumulator>, sizeof(T)};
 }
 
 enum class Kind { sum, mean, prod, amax, amin };

@@ -57,8 +57,9 @@ constexpr T highest() {
 
 // The 64-bit type that totals of T are kept in.
 template <class T>
-using Wide64 = typename Pick<kIsReal<T>, double,
-                             typename Pick<kIsSigned<Value<T>>, int64_t, uint64_t>::Type>::Type;
+using AccumulatorType =
+    typename Pick<kIsReal<T>, double,
+                  typename Pick<kIsSigned<Value<T>>, int64_t, uint64_t>::Type>::Type;
 union Total {
   double f;
   int64_t i;
@@ -69,7 +70,7 @@ union Total {
 template <class T>
 struct Sum {
   using Lane = typename Pick<kIsReal<T>, Value<T>, uint64_t>::Type;
-  using Wide = typename Pick<kIsReal<T>, double, uint64_t>::Type;
+  using Accumulator = typename Pick<kIsReal<T>, double, uint64_t>::Type;
   static constexpr Lane kInit = 0;
   template <class V>
   TL_INLINE static V step(V a, V x) {
@@ -79,7 +80,7 @@ struct Sum {
 template <class T>
 struct Product {
   using Lane = typename Sum<T>::Lane;
-  using Wide = typename Sum<T>::Wide;
+  using Accumulator = typename Sum<T>::Accumulator;
   static constexpr Lane kInit = 1;
   template <class V>
   TL_INLINE static V step(V a, V x) {
@@ -90,7 +91,7 @@ struct Product {
 template <class T>
 struct Max {
   using Lane = Value<T>;
-  using Wide = Wide64<T>;
+  using Accumulator = AccumulatorType<T>;
   static constexpr Lane kInit = lowest<Lane>();
   template <class V>
   TL_INLINE static V step(V a, V x) {
@@ -103,7 +104,7 @@ struct Max {
 template <class T>
 struct Min {
   using Lane = Value<T>;
-  using Wide = Wide64<T>;
+  using Accumulator = AccumulatorType<T>;
   static constexpr Lane kInit = highest<Lane>();
   template <class V>
   TL_INLINE static V step(V a, V x) {
@@ -142,10 +143,10 @@ TL_INLINE typename Lanes<L>::Vector load_lanes(const T* p) {
 
 // Reduces n elements `stride` apart.
 template <template <class> class Op, class T>
-TL_INLINE typename Op<T>::Wide reduce_run(const T* p, int64_t stride, int64_t n) {
+TL_INLINE typename Op<T>::Accumulator reduce_run(const T* p, int64_t stride, int64_t n) {
   using O = Op<T>;
   using L = typename O::Lane;
-  using W = typename O::Wide;
+  using W = typename O::Accumulator;
   constexpr int w = Lanes<L>::kWidth;
   using V = typename Lanes<L>::Vector;
   W total = static_cast<W>(O::kInit);

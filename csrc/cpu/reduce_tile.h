@@ -72,7 +72,7 @@ void tile_loop(const std::byte* p, Walk<1>& rows, int64_t begin, int64_t end, in
                Total* totals) {
   using O = Op<T>;
   using L = typename O::Lane;
-  using W = typename O::Wide;
+  using W = typename O::Accumulator;
   using V = typename Lanes<L>::Vector;
   constexpr int w = Lanes<L>::kWidth;
   const T* base = reinterpret_cast<const T*>(p);

@@ -7,14 +7,14 @@ namespace tl::TL_ISA {
 namespace {
 
 // Output o is Σ weight[offset[o] + j] · x[start[o] + j] for j up to offset[o + 1] - offset[o].
-struct Table {
+struct WeightTable {
   const int64_t *start, *offset;
   const double* weight;
   int64_t length, results;
 };
 
 const char* read(const View& start, const View& offset, const View& weight, int64_t length,
-                 int64_t results, Table* t) {
+                 int64_t results, WeightTable* t) {
   if (start.dtype != DType::i64 || offset.dtype != DType::i64 || weight.dtype != DType::f64 ||
       start.ndim != 1 || offset.ndim != 1 || weight.ndim != 1 || !start.contiguous() ||
       !offset.contiguous() || !weight.contiguous() || start.shape[0] != results ||
@@ -35,7 +35,7 @@ const char* read(const View& start, const View& offset, const View& weight, int6
 
 // Arrays are (outer, axis, inner). Lines along the inner axis are weighed and added up.
 template <class To, class From, class S>
-void by_lines(const Table& t, const View& out, const View& x) {
+void by_lines(const WeightTable& t, const View& out, const View& x) {
   constexpr int64_t kLine = 512;
   const int64_t inner = out.shape[2], cuts = ceil_div(inner, kLine);
   const int64_t xs = x.strides[2], os = out.strides[2];
@@ -54,20 +54,21 @@ void by_lines(const Table& t, const View& out, const View& x) {
           for (int64_t j = 0; j < count; ++j, from += x.strides[1]) {
             const S w = static_cast<S>(weight[j]);
             if (xs == 1) {
-              for (int64_t k = 0; k < n; ++k) sums[k] += w * static_cast<S>(to_wide(from[k]));
+              for (int64_t k = 0; k < n; ++k) sums[k] += w * static_cast<S>(to_opmath(from[k]));
             } else {
-              for (int64_t k = 0; k < n; ++k) sums[k] += w * static_cast<S>(to_wide(from[k * xs]));
+              for (int64_t k = 0; k < n; ++k)
+                sums[k] += w * static_cast<S>(to_opmath(from[k * xs]));
             }
           }
           To* to = out.ptr<To>() + outer * out.strides[0] + o * out.strides[1] + first * os;
-          for (int64_t k = 0; k < n; ++k) to[k * os] = from_wide<To>(sums[k]);
+          for (int64_t k = 0; k < n; ++k) to[k * os] = from_opmath<To>(sums[k]);
         }
       });
 }
 
 // The axis is the innermost one.
 template <class To, class From, class S>
-void along_line(const Table& t, const View& out, const View& x, const S* weight) {
+void along_line(const WeightTable& t, const View& out, const View& x, const S* weight) {
   const int64_t xs = x.strides[1], os = out.strides[1], inner = out.shape[2];
   parallel_for(out.shape[0] * inner, 1 + 16384 / (1 + 2 * t.offset[t.results] + t.results),
                [&](int64_t begin, int64_t end, int) {
@@ -81,16 +82,16 @@ void along_line(const Table& t, const View& out, const View& x, const S* weight)
                      const From* p = from + t.start[o] * xs;
                      S sum = 0;
                      for (int64_t j = 0; j < count; ++j)
-                       sum += w[j] * static_cast<S>(to_wide(p[j * xs]));
-                     to[o * os] = from_wide<To>(sum);
+                       sum += w[j] * static_cast<S>(to_opmath(p[j * xs]));
+                     to[o * os] = from_opmath<To>(sum);
                    }
                  }
                });
 }
 
 template <class To, class From>
-const char* typed(const Table& t, const View& out, const View& x) {
-  using S = typename Wide<To>::Scalar;
+const char* typed(const WeightTable& t, const View& out, const View& x) {
+  using S = typename OpMath<To>::Scalar;
   if (out.shape[2] > 4) {
     by_lines<To, From, S>(t, out, x);
     return nullptr;
@@ -107,7 +108,7 @@ const char* resample(const Arg* args, int) {
   const View &out = *args[0].a, &x = *args[1].a;
   if (out.ndim != 3 || x.ndim != 3 || out.shape[0] != x.shape[0] || out.shape[2] != x.shape[2])
     return "resample: expected arrays of (outer, axis, inner)";
-  Table t;
+  WeightTable t;
   if (const char* error = read(*args[2].a, *args[3].a, *args[4].a, x.shape[1], out.shape[1], &t))
     return error;
   if (out.size() == 0) return nullptr;

@@ -56,9 +56,9 @@ TL_INLINE void rotate(const T* x, int64_t xs, T* out, int64_t os, const float* t
   const int64_t step = interleaved ? 2 : 1, apart = interleaved ? 1 : r;
   for (; i < r; ++i) {
     const float c = table[i], s = table[r + i];
-    const auto a = to_wide(x[i * step * xs]), b = to_wide(x[(i * step + apart) * xs]);
-    out[i * step * os] = from_wide<T>(a * c - b * s);
-    out[(i * step + apart) * os] = from_wide<T>(b * c + a * s);
+    const auto a = to_opmath(x[i * step * xs]), b = to_opmath(x[(i * step + apart) * xs]);
+    out[i * step * os] = from_opmath<T>(a * c - b * s);
+    out[(i * step + apart) * os] = from_opmath<T>(b * c + a * s);
   }
   if (out != x || xs != os) {
     for (int64_t j = 2 * r; j < d; ++j) out[j * os] = x[j * xs];

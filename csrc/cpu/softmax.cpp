@@ -19,7 +19,7 @@ TL_INLINE double log_one(double x) { return __builtin_log(x); }
 
 template <class T>
 TL_INLINE Scalar<T> max_of(const T* x, int64_t n) {
-  constexpr int w = Wide<T>::kWidth;
+  constexpr int w = OpMath<T>::kWidth;
   using W = Scalar<T>;
   auto a = splat(-kInfinity<W>), b = a, c = a, d = a;
   int64_t i = 0;
@@ -39,7 +39,7 @@ TL_INLINE Scalar<T> max_of(const T* x, int64_t n) {
 template <class T>
 TL_INLINE void softmax_row(const T* x, T* out, Scalar<T>* spare, int64_t n) {
   using W = Scalar<T>;
-  constexpr int w = Wide<T>::kWidth;
+  constexpr int w = OpMath<T>::kWidth;
   const W top = max_of(x, n);
   Vector<T> a{}, b{};
   int64_t i = 0;
@@ -96,7 +96,7 @@ TL_INLINE void log_softmax_backward_row(const T* g, const T* y, T* dx, int64_t n
 template <class T, bool kLog>
 void softmax_tile(char* const* data, const int64_t* step, int64_t n, int64_t width, void* spare) {
   using W = Scalar<T>;
-  constexpr int w = Wide<T>::kWidth;
+  constexpr int w = OpMath<T>::kWidth;
   const int64_t ld = (width + w - 1) / w * w;
   T *const out = reinterpret_cast<T*>(data[0]), *const x = reinterpret_cast<T*>(data[1]);
   W *top = static_cast<W*>(spare), *total = top + ld, *copy = total + ld;
@@ -129,7 +129,7 @@ template <class T, bool kLog>
 void backward_tile(char* const* data, const int64_t* step, int64_t n, int64_t width, void* spare) {
   using W = Scalar<T>;
   W* const total = static_cast<W*>(spare);
-  for (int64_t j = 0; j < width + Wide<T>::kWidth - 1; ++j) total[j] = 0;
+  for (int64_t j = 0; j < width + OpMath<T>::kWidth - 1; ++j) total[j] = 0;
   for (int64_t r = 0; r < n; ++r) {
     const T* g = reinterpret_cast<const T*>(data[1]) + r * step[1];
     const T* y = reinterpret_cast<const T*>(data[2]) + r * step[2];
@@ -155,14 +155,14 @@ void backward_tile(char* const* data, const int64_t* step, int64_t n, int64_t wi
 // --- what drives them
 // -------------------------------------------------------------------------------------
 
-// The lines along `axis` of N arrays of one shape, the first of which is written.
+// The slices along `axis` of N arrays of one shape, the first of which is written.
 template <int N>
-struct Lines {
+struct AxisSlices {
   Walk<N> others;
   int64_t n = 1, step[N];
   bool rows = true;  // every array is contiguous along the axis
 
-  Lines(const View* const (&views)[N], int axis) {
+  AxisSlices(const View* const (&views)[N], int axis) {
     const View& first = *views[0];
     for (int k = 0; k < N; ++k) step[k] = first.ndim ? views[k]->strides[axis] : 1;
     if (first.ndim) n = first.shape[axis];
@@ -210,7 +210,7 @@ TL_INLINE void copy_line(char* to, int64_t to_step, const char* from, int64_t fr
 // each dtype and operation was most of this file's code.
 template <int N>
 const char* each_line(const View* const (&views)[N], int axis, const LineKernel& kernel) {
-  const Lines<N> lines(views, axis);
+  const AxisSlices<N> lines(views, axis);
   const int64_t n = lines.n;
   const int size = kernel.size;
   if (n == 0 || lines.others.count == 0) return nullptr;

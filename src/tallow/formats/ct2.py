@@ -139,16 +139,18 @@ def _aliases(cursor: Cursor, tensors: dict[str, TensorInfo]) -> dict[str, str]:
             raise cursor.fail("name", "a name not used before", "the same name twice")
         if name not in tensors:
             raise cursor.fail("variable", "the name of a variable", shown(name))
-        _enter(tensors, aliases, alias, name)
+        _add_tensor(tensors, aliases, alias, name)
     cursor.where = ""
     # CTranslate2 lets the scale of a quantised variable go with it.
     for alias, name in list(aliases.items()):
         if name + _SCALE in tensors and alias + _SCALE not in tensors:
-            _enter(tensors, aliases, alias + _SCALE, name + _SCALE)
+            _add_tensor(tensors, aliases, alias + _SCALE, name + _SCALE)
     return aliases
 
 
-def _enter(tensors: dict[str, TensorInfo], aliases: dict[str, str], alias: str, name: str) -> None:
+def _add_tensor(
+    tensors: dict[str, TensorInfo], aliases: dict[str, str], alias: str, name: str
+) -> None:
     info = tensors[name]
     aliases[alias] = info.name
     tensors[alias] = info

@@ -48,11 +48,11 @@ class NpzFile(TensorFile):
         self._infos: dict[str, tuple[NpyInfo, ZipMember, int]] = {}
         for member in archive.members.values():
             if not member.name.endswith("/"):
-                self._enter(member, void)
+                self._add_member(member, void)
         give_back(file.buffer)  # of the heads of all arrays, which lie all over the file
         self.tensors = {name: info for name, (info, _, _) in self._infos.items()}
 
-    def _enter(self, member: ZipMember, void: str | None) -> None:
+    def _add_member(self, member: ZipMember, void: str | None) -> None:
         name = member.name.removesuffix(SUFFIX)
         where = f"member {shown(member.name)} "
         if name in self._infos or name in self.others:

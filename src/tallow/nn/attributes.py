@@ -108,18 +108,18 @@ class Attributes:
         if "_parameters" not in own:  # by the __new__ of a mixin, before there are tables
             object.__setattr__(self, name, value)
         elif isinstance(value, Parameter):
-            self._enter("_parameters", name, value)
+            self._register("_parameters", name, value)
         elif name in own["_parameters"]:
             self._refuse(value is None, "a Parameter or None", name, value)
-            self._enter("_parameters", name, value)
+            self._register("_parameters", name, value)
         elif isinstance(value, Attributes):
-            self._enter("_modules", name, value)
+            self._register("_modules", name, value)
         elif name in own["_modules"]:
             self._refuse(value is None, "a Module or None", name, value)
-            self._enter("_modules", name, value)
+            self._register("_modules", name, value)
         elif isinstance(value, Buffer):
             self._free(name, type(self).__name__, "_buffers")
-            self._enter("_buffers", name, value)
+            self._register("_buffers", name, value)
             if not value.persistent:
                 self._non_persistent_buffers_set.add(name)
         elif name in own["_buffers"]:
@@ -144,7 +144,7 @@ class Attributes:
             table = self.__dict__[kind] = Table(self, table)
         return table
 
-    def _enter(self, kind: str, name: str, value: Any) -> None:
+    def _register(self, kind: str, name: str, value: Any) -> None:
         """Put a value into a table, and out of the others."""
         own = self.__dict__
         for other in TABLES:
@@ -203,14 +203,14 @@ class Attributes:
         if param is not None:
             leaf = param.is_leaf
             expect(leaf, "register_parameter", "a leaf", "the result of an op", ArgumentError)
-        self._enter("_parameters", name, param)
+        self._register("_parameters", name, param)
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Give the module a tensor that is no parameter; a persistent one is in `state_dict`."""
         self._free(name, "register_buffer", "_buffers")
         good = tensor is None or isinstance(tensor, Tensor)
         expect(good, "register_buffer", "a Tensor or None", type(tensor).__name__, DTypeError)
-        self._enter("_buffers", name, tensor)
+        self._register("_buffers", name, tensor)
         if not persistent:
             self._non_persistent_buffers_set.add(name)
 
@@ -219,7 +219,7 @@ class Attributes:
         self._free(name, "add_module", "_modules")
         good = module is None or isinstance(module, Attributes)
         expect(good, "add_module", "a Module or None", type(module).__name__, DTypeError)
-        self._enter("_modules", name, module)
+        self._register("_modules", name, module)
 
     def register_module(self, name: str, module: Module | None) -> None:
         """The other name of `add_module`."""

@@ -235,9 +235,8 @@ def mode(x: Tensor, dim: int = -1, keepdim: bool = False) -> ValuesIndices:
     return out
 
 
-def _quantile(
-    x: Tensor, q: Any, dim: int | None, keepdim: bool, interpolation: str, where: object, skip: bool
-) -> Tensor:
+def _quantile_shares(x: Tensor, q: Any, interpolation: str, where: object) -> Tensor:
+    """The fractions `q` as a tensor; refuses what a quantile cannot be made of."""
     unwrap_tensor(x, where)
     expect(x.dtype.name in ("f32", "f64"), where, "f32 or f64", x.dtype.name, NoKernelError)
     known = ("linear", "lower", "higher", "midpoint", "nearest")
@@ -251,6 +250,36 @@ def _quantile(
         inside = shares.detach().ge(0).logical_and(shares.detach().le(1)).all()
         expect(bool(inside), where, "q in [0, 1]", "others", ArgumentError)
     expect(x.numel() > 0, where, "at least one element", x.shape)
+    return shares
+
+
+def _interpolated(ordered: Tensor, at: Tensor, interpolation: str) -> Tensor:
+    """What lies at the (fractional) positions `at` of the last axis."""
+    if interpolation == "lower":
+        at = at.floor()
+    elif interpolation == "higher":
+        at = at.ceil()
+    elif interpolation == "nearest":
+        at = at.round()
+    low = at.detach().floor()
+    below = ordered.take_along_dim(low.to(i64), -1)
+    if interpolation not in ("linear", "midpoint"):
+        return below
+    above = ordered.take_along_dim(at.detach().ceil().to(i64), -1)
+    weight = at - low if interpolation == "linear" else 0.5
+    step = above - below
+    # An infinite end is counted from the other one.
+    far = below.detach().isinf()
+    out = _where(far, above - step * (1 - weight), below + step * weight)
+    # Two equal infinities have no difference.
+    alike = below.detach().eq(above.detach()).logical_and(below.detach().isinf())
+    return _where(alike, below, out)
+
+
+def _quantile(
+    x: Tensor, q: Any, dim: int | None, keepdim: bool, interpolation: str, where: object, skip: bool
+) -> Tensor:
+    shares = _quantile_shares(x, q, interpolation, where)
     ndim = x.ndim
     axis = axis_of(0 if dim is None else dim, x.ndim, where)
     line = x.reshape(-1) if dim is None or not ndim else x.transpose(axis, -1)
@@ -264,26 +293,7 @@ def _quantile(
     at = (shares.reshape(-1) * last).expand((*ordered.shape[:-1], shares.numel()))
     if not skip:  # a NaN makes the whole line NaN
         at = at.masked_fill(nan.any(-1, keepdim=True), float(n - 1))
-    if interpolation == "lower":
-        at = at.floor()
-    elif interpolation == "higher":
-        at = at.ceil()
-    elif interpolation == "nearest":
-        at = at.round()
-    low = at.detach().floor()
-    below = ordered.take_along_dim(low.to(i64), -1)
-    if interpolation in ("linear", "midpoint"):
-        above = ordered.take_along_dim(at.detach().ceil().to(i64), -1)
-        weight = at - low if interpolation == "linear" else 0.5
-        step = above - below
-        # An infinite end is counted from the other one.
-        far = below.detach().isinf()
-        out = _where(far, above - step * (1 - weight), below + step * weight)
-        # Two equal infinities have no difference.
-        alike = below.detach().eq(above.detach()).logical_and(below.detach().isinf())
-        out = _where(alike, below, out)
-    else:
-        out = below
+    out = _interpolated(ordered, at, interpolation)
     # (…, k) with the axis last: bring it back, then k in front, as torch has it.
     if dim is None or not ndim:
         out = out.reshape((-1,) + (1,) * ndim) if keepdim else out

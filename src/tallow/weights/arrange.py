@@ -99,7 +99,7 @@ def _matches(rule: WeightConverter, entries: Entries) -> list[tuple[str, tuple[s
     return [(name, match[0]) for name, match in found if match is not None]
 
 
-def _enter(entries: Entries, name: str, entry: Entry, problems: list[str], label: str) -> None:
+def _add_entry(entries: Entries, name: str, entry: Entry, problems: list[str], label: str) -> None:
     if name in entries:
         problems.append(
             f"{label}: {name}: expected once, found {entries[name].stored} and {entry.stored}"
@@ -116,7 +116,7 @@ def _same(
         for name, parts in _matches(rule, entries)
     ]
     for entry, name in moved:
-        _enter(entries, name, entry, problems, source.label)
+        _add_entry(entries, name, entry, problems, source.label)
 
 
 def _split(
@@ -145,7 +145,7 @@ def _split(
         del entries[name]
         for visible, part in zip(rule.visible, slices, strict=True):
             made = with_slice(entry, part)
-            _enter(entries, pattern(visible).fill(parts), made, problems, source.label)
+            _add_entry(entries, pattern(visible).fill(parts), made, problems, source.label)
 
 
 def _transpose(
@@ -195,7 +195,7 @@ def _made(
         return
     for name in names:
         del entries[name]
-    _enter(entries, visible, Entry(file, visible), problems, source.label)
+    _add_entry(entries, visible, Entry(file, visible), problems, source.label)
 
 
 class Arranged(ComputedFile):
