@@ -16,6 +16,7 @@ from .device import BY_CODE, META, Device, as_device, code_of
 from .dtype import i64, u8
 from .errors import ArgumentError, DeviceError, expect
 from .tensor import Tensor
+from .tensor_methods import Ops
 
 _LOW, _HIGH = -(1 << 63), (1 << 64) - 1
 
@@ -166,6 +167,4 @@ def __getattr__(name: str) -> Any:
     """The ops that draw."""
     if name not in _DRAWING:
         raise AttributeError(f"module 'tallow.random' has no attribute {name!r}")
-    from . import ops
-
-    return getattr(ops, name)
+    return Ops.named(name)

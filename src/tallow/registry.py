@@ -10,6 +10,7 @@ from . import _native
 from .definition import OPS, Op, P, R, caller_of
 from .errors import ArgumentError
 from .tensor import Tensor
+from .tensor_methods import Ops
 
 __all__ = [
     "OPS", "OWN", "SELF_NAMES", "Op", "caller_of", "install", "namespace", "op", "op_of",
@@ -139,6 +140,7 @@ def install() -> None:
     for name, op in OPS.items():
         _install_method(name, op)
     _installed, Op.replace_caller = True, _replace_caller
+    Ops.named = caller_of
 
 
 def _replace_caller(op: Op[..., Any], old: Any) -> None:

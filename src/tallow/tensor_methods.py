@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, cast
 
 from .errors import DTypeError, ShapeError, expect
 
 if TYPE_CHECKING:
     from .tensor import Tensor
+
+
+class Ops:
+    """The ops, for what stands below them: the registry says how one is found by its name."""
+
+    named: ClassVar[Callable[[str], Any]]
 
 
 class FurtherMethods:
@@ -44,15 +50,11 @@ class FurtherMethods:
 
     def where(self: Any, condition: Tensor, other: Any) -> Tensor:
         """This tensor's elements where `condition` holds, else those of `other`."""
-        from .ops import where
-
-        return where(condition, self, other)
+        return cast("Tensor", Ops.named("where")(condition, self, other))
 
     def polygamma(self: Any, n: Any) -> Tensor:
         """The n-th derivative of digamma."""
-        from .ops import polygamma
-
-        return polygamma(n, self)
+        return cast("Tensor", Ops.named("polygamma")(n, self))
 
     def polygamma_(self: Any, n: Any) -> Tensor:
         """`polygamma`, written into the tensor."""
@@ -83,21 +85,20 @@ class FurtherMethods:
     def nonzero_static(self: Any, *, size: Any, fill_value: Any = -1) -> Tensor:
         """The first `size` positions of nonzero elements, the rest `fill_value`: (size, ndim)."""
         from .factories import full
-        from .ops import cat
 
         expect(size >= 0, "nonzero_static", "a size of at least 0", size)
         found = self.nonzero()[:size]
         missing = size - found.shape[0]
-        return cat([found, full((missing, found.shape[1]), fill_value, "i64")])
+        rest = full((missing, found.shape[1]), fill_value, "i64", self.device)
+        return cast("Tensor", Ops.named("cat")([found, rest]))
 
     def lu(self: Any, pivot: Any = True, get_infos: Any = False) -> Any:
         """The factors of a matrix and the exchanges of rows, counted from 1."""
-        from . import linalg
         from .factories import zeros
 
         expect(bool(pivot), "lu", "pivot=True", pivot)
-        factors, pivots = linalg.lu_factor(self)
-        infos = zeros(self.shape[:-2], dtype="i32")
+        factors, pivots = Ops.named("linalg.lu_factor")(self)
+        infos = zeros(self.shape[:-2], dtype="i32", device=self.device)
         return (factors, pivots, infos) if get_infos else (factors, pivots)
 
     def __rmatmul__(self: Any, other: Any) -> Any:

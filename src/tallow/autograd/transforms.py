@@ -8,6 +8,7 @@ from typing import Any
 from ..errors import ArgumentError, GradError, expect
 from ..factories import zeros, zeros_like
 from ..tensor import Tensor
+from ..tensor_methods import Ops
 from . import engine
 from .mode import enable_grad
 
@@ -162,8 +163,6 @@ def jacobian(
 def _jacobian_of(
     y: Tensor, xs: tuple[Tensor, ...], create_graph: bool, strict: bool
 ) -> tuple[Tensor, ...]:
-    from ..ops import stack
-
     if not y.requires_grad:
         expect(not strict, "jacobian", "outputs that depend on the inputs", "one that does not")
         return tuple(zeros((*y.shape, *x.shape), dtype=x.dtype) for x in xs)
@@ -178,7 +177,7 @@ def _jacobian_of(
             )
         )  # fmt: skip
     return tuple(
-        stack([line[k] for line in lines]).reshape((*y.shape, *x.shape))
+        Ops.named("stack")([line[k] for line in lines]).reshape((*y.shape, *x.shape))
         if lines
         else zeros((*y.shape, *x.shape), dtype=x.dtype)
         for k, x in enumerate(xs)
@@ -203,8 +202,6 @@ def batched_grad(
     *options: Any,
 ) -> tuple[Tensor | None, ...]:  # fmt: skip
     """`grad` for each of the weights along the first axis of `grad_outputs`, stacked."""
-    from ..ops import stack
-
     weights = [grad_outputs] if isinstance(grad_outputs, Tensor) else list(grad_outputs or ())
     sizes = {w.shape[:1] for w in weights if w is not None}
     said = "grad_outputs with one first axis, which is not empty"
@@ -217,7 +214,9 @@ def batched_grad(
              keep or i < count - 1, create_graph, True, False, *options)
         for i in range(count)
     ]  # fmt: skip
-    return tuple(None if g[0] is None else stack(list(g)) for g in zip(*rows, strict=True))
+    return tuple(
+        None if g[0] is None else Ops.named("stack")(list(g)) for g in zip(*rows, strict=True)
+    )
 
 
 def _map(value: Any, f: Callable[[Tensor], Tensor]) -> Any:
