@@ -43,8 +43,8 @@ bool moderate(const Conv& v) {
       if (__builtin_mul_overflow(size, max64(1, x->shape[i]), &size) || size > most) return false;
     }
   }
-  // What is laid out of x has at most as many elements as x has for each tap, or out for each
-  // channel of x.
+  // What is laid out of x has at most as many elements as x has for each kernel element, or out for
+  // each channel of x.
   int64_t laid, channels;
   if (__builtin_mul_overflow(v.x.size(), max64(1, v.kernel_elements()), &laid) ||
       __builtin_mul_overflow(v.x.shape[0] * v.x.shape[1], v.out_positions(), &channels) ||
@@ -123,35 +123,37 @@ void fill(const View& out, const View* bias) {
   });
 }
 
-// Taps of one axis that reach the inputs of one phase, as a convolution of stride 1 over outputs.
+// Kernel elements of one axis that reach the inputs of one phase, as a convolution of stride 1 over
+// outputs.
 struct Phase {
-  int64_t first, step, count;  // taps first, first + step, …
+  int64_t first, step, count;  // kernel elements first, first + step, …
   int64_t at, length;          // inputs at, at + stride, …
-  int64_t offset, dilation;    // of that convolution, its taps in reverse order
+  int64_t offset, dilation;    // of that convolution, its kernel elements in reverse order
 };
 
-Phase phase_of(const Conv& v, int axis, int64_t tap) {
+Phase phase_of(const Conv& v, int axis, int64_t element) {
   const int64_t s = v.stride[axis], d = v.dilation[axis], shared = common_divisor(s, d);
   const int64_t kernel = v.weight.shape[2 + axis], length = v.x.shape[2 + axis];
   Phase p;
-  p.first = tap;
+  p.first = element;
   p.step = s / shared;
-  p.count = ceil_div(kernel - tap, p.step);
-  p.at = floor_mod(v.offset[axis] + tap * d, s);
+  p.count = ceil_div(kernel - element, p.step);
+  p.at = floor_mod(v.offset[axis] + element * d, s);
   p.length = p.at < length ? ceil_div(length - p.at, s) : 0;
   p.dilation = d / shared;
-  p.offset = floor_div(p.at - v.offset[axis] - tap * d, s) - (p.count - 1) * p.dilation;
+  p.offset = floor_div(p.at - v.offset[axis] - element * d, s) - (p.count - 1) * p.dilation;
   return p;
 }
 
-// The weights of one phase: to[(group, channel), row, taps reversed] = weight[(group, row),
-// channel].
+// The weights of one phase: to[(group, channel), row, kernel elements reversed] = weight[(group,
+// row), channel].
 template <class T>
 void phase_weight(const Conv& v, const T* weight, const Phase (&p)[3], T* to) {
   const int64_t out_channels = v.out_channels(), channels = v.channels(), all = v.kernel_elements();
   const int64_t kernel_elements = p[0].count * p[1].count * p[2].count;
   const int64_t high = v.weight.shape[3], wide = v.weight.shape[4];
-  // Some channels together: their taps follow each other in the weight, rows lie pages apart.
+  // Some channels together: their kernel elements follow each other in the weight, rows lie pages
+  // apart.
   constexpr int64_t kBlock = 16;
   const int64_t blocks = ceil_div(channels, kBlock);
   parallel_for(v.groups * blocks, 1 + 512 / (1 + out_channels * kernel_elements),

@@ -1,6 +1,6 @@
 // What the files of the convolution share: the problem in one form for 1 to 3 spatial axes, the
-// input laid out so that a tap reads along a contiguous line, and a product whose left side stays
-// unpacked.
+// input laid out so that a kernel element reads along a contiguous line, and a product whose left
+// side stays unpacked.
 #pragma once
 #include "gemm.h"
 #include "norm_rows.h"
@@ -125,9 +125,9 @@ TL_INLINE T scalar_at(const View& x, int64_t offset) {
   return value;
 }
 
-// Where a tap of the last axis reads: output o takes element `at + o` of the row, and it lies
-// inside for low <= o < high.
-struct Tap {
+// Where a kernel element of the last axis reads: output o takes element `at + o` of the row, and it
+// lies inside for low <= o < high.
+struct KernelElement {
   int64_t at, low, high;
 };
 
@@ -137,7 +137,7 @@ template <class T>
 struct Input {
   const T* data = nullptr;
   int64_t n = 0, c = 0, d = 0, h = 0;  // strides
-  const Tap* taps = nullptr;
+  const KernelElement* elements = nullptr;
 
   static size_t bytes(const Conv& v) {
     const int64_t s = v.stride[2];
@@ -147,7 +147,7 @@ struct Input {
       for (int i = 0; i < 4; ++i) size *= v.x.shape[i];
       size *= min64(s, v.weight.shape[4]) * ceil_div(v.x.shape[4], s);
     }
-    return size * sizeof(T) + v.weight.shape[4] * sizeof(Tap) + 128;
+    return size * sizeof(T) + v.weight.shape[4] * sizeof(KernelElement) + 128;
   }
   static bool direct(const Conv& v) {
     return v.x.dtype == (sizeof(T) == 8 ? DType::f64 : DType::f32) && v.stride[2] == 1 &&
@@ -157,9 +157,9 @@ struct Input {
   Input(const Conv& v, void* memory) {
     const int64_t s = v.stride[2], width = v.x.shape[4], kernel = v.weight.shape[4];
     const int64_t line = ceil_div(width, s);
-    Tap* tap = static_cast<Tap*>(memory);
-    taps = tap;
-    // Taps k and k + period read the same phase; slot k % period holds it.
+    KernelElement* element = static_cast<KernelElement*>(memory);
+    elements = element;
+    // Kernel elements k and k + period read the same phase; slot k % period holds it.
     const int64_t period = s / common_divisor(s, v.dilation[2]);
     const int64_t slots = min64(kernel, period);
     auto phase_of = [&](int64_t k) { return floor_mod(v.offset[2] + k * v.dilation[2], s); };
@@ -167,14 +167,14 @@ struct Input {
       data = v.x.ptr<const T>();
       n = v.x.strides[0], c = v.x.strides[1], d = v.x.strides[2], h = v.x.strides[3];
     } else {
-      T* copy = reinterpret_cast<T*>((reinterpret_cast<uintptr_t>(tap + kernel) + 63) & ~63ull);
+      T* copy = reinterpret_cast<T*>((reinterpret_cast<uintptr_t>(element + kernel) + 63) & ~63ull);
       data = copy;
       h = slots * line;
       d = h * v.x.shape[3];
       c = d * v.x.shape[2];
       n = c * v.x.shape[1];
       const int64_t lines = v.x.shape[0] * v.x.shape[1] * v.x.shape[2] * v.x.shape[3];
-      // With few taps a stride skips rows.
+      // With few kernel elements a stride skips rows.
       const int64_t rows_period = v.stride[1] / common_divisor(v.stride[1], v.dilation[1]);
       const bool skips = v.stride[1] > 1 && v.weight.shape[3] < v.stride[1];
       auto is_read = [&](int64_t y) {
@@ -203,7 +203,7 @@ struct Input {
     for (int64_t k = 0; k < kernel; ++k) {
       const int64_t phase = phase_of(k), shift = floor_div(v.offset[2] + k * v.dilation[2], s);
       const int64_t length = phase < width ? ceil_div(width - phase, s) : 0;
-      tap[k] = {k % period * line + shift, -shift, length - shift};
+      element[k] = {k % period * line + shift, -shift, length - shift};
     }
   }
 };

@@ -1,5 +1,6 @@
 // Depthwise convolution, every output channel reading one input channel: rows of the image are laid
-// out padded and with their strides undone, so that each tap is one shift of a flat line.
+// out padded and with their strides undone, so that each kernel element is one shift of a flat
+// line.
 #include "conv_layout.h"
 
 namespace tl::TL_ISA {
@@ -33,12 +34,12 @@ TL_INLINE void store_vec(T* p, VecOf<T> x) {
 }
 
 // to[i] = Σ_t w[t]·from[at[t] + i] for the elements of kCount vectors.
-template <class T, int kTaps, int kCount>
+template <class T, int kElements, int kCount>
 TL_INLINE void shifted_vectors(const T* from, const int64_t* at, const T* w, int64_t count, T* to) {
   constexpr int kV = kVec<T>;
   VecOf<T> sums[kCount] = {};
 #pragma GCC unroll 9
-  for (int64_t t = 0; t < (kTaps ? kTaps : count); ++t) {
+  for (int64_t t = 0; t < (kElements ? kElements : count); ++t) {
     const T* p = from + at[t];
     const VecOf<T> x = w[t] - VecOf<T>{};
 #pragma GCC unroll 8
@@ -50,14 +51,14 @@ TL_INLINE void shifted_vectors(const T* from, const int64_t* at, const T* w, int
 
 // The same for n elements; up to 4 vectors are written beyond them. Eight vectors at a time hide
 // how long a sum takes.
-template <class T, int kTaps>
+template <class T, int kElements>
 void shifted_sums(const T* from, const int64_t* at, const T* w, int64_t kernel_elements, int64_t n,
                   T* to) {
   constexpr int kV = kVec<T>;
   int64_t i = 0;
   for (; n - i > 4 * kV; i += 8 * kV)
-    shifted_vectors<T, kTaps, 8>(from + i, at, w, kernel_elements, to + i);
-  if (i < n) shifted_vectors<T, kTaps, 4>(from + i, at, w, kernel_elements, to + i);
+    shifted_vectors<T, kElements, 8>(from + i, at, w, kernel_elements, to + i);
+  if (i < n) shifted_vectors<T, kElements, 4>(from + i, at, w, kernel_elements, to + i);
 }
 
 // What shifted_sums computes of a square kernel without strides and dilation; `to` has rows of
@@ -73,15 +74,15 @@ void square_sums(const float* from, int64_t pitch, const float* w, int64_t rows,
       VecOf<float> sum[kRows] = {};
 #pragma GCC unroll 1
       for (int dx = 0; dx < kK; ++dx) {
-        VecOf<float> tap[kK];
+        VecOf<float> element[kK];
 #pragma GCC unroll 8
-        for (int dy = 0; dy < kK; ++dy) tap[dy] = w[dy * kK + dx] - VecOf<float>{};
+        for (int dy = 0; dy < kK; ++dy) element[dy] = w[dy * kK + dx] - VecOf<float>{};
 #pragma GCC unroll 16
         for (int i = 0; i < kRows + kK - 1; ++i) {
           const VecOf<float> line = load_vec(from + (y + i) * pitch + x + dx);
 #pragma GCC unroll 8
           for (int dy = 0; dy < kK; ++dy) {
-            if (i - dy >= 0 && i - dy < kRows) sum[i - dy] += tap[dy] * line;
+            if (i - dy >= 0 && i - dy < kRows) sum[i - dy] += element[dy] * line;
           }
         }
       }

@@ -5,14 +5,14 @@
 
 namespace tl::TL_ISA {
 
-// What one tap reads of one run: lanes low … high - 1 come from `data + lane`.
+// What one kernel element reads of one run: lanes low … high - 1 come from `data + lane`.
 template <class T>
 struct Piece {
   const T* data;
   int low, high;
 };
 
-// One line of a panel for each channel, from the pieces of one tap.
+// One line of a panel for each channel, from the pieces of one kernel element.
 template <class T>
 TL_INLINE void pack_lines(const Piece<T>* pieces, int made, int64_t channel, int64_t count, T* to,
                           int64_t step) {
@@ -90,15 +90,16 @@ inline void pack_patches(const Conv& v, const Input<T>& in, const T* data, int64
         lines[rows++] = data + run.n * in.n + z * in.d + y * in.h + run.x - run.lane;
       }
       for (int64_t kx = 0; kx < kernel; ++kx) {
-        const Tap& tap = in.taps[kx];
+        const KernelElement& element = in.elements[kx];
         Piece<T> pieces[kN];
         int made = 0;
         for (int r = 0; r < rows; ++r) {
           const Run& run = *inside[r];
-          const int64_t low = max64(run.x, tap.low), high = min64(run.x + run.count, tap.high);
+          const int64_t low = max64(run.x, element.low),
+                        high = min64(run.x + run.count, element.high);
           if (low >= high) continue;
           const int64_t shift = run.lane - run.x;
-          pieces[made++] = {lines[r] + tap.at, static_cast<int>(low + shift),
+          pieces[made++] = {lines[r] + element.at, static_cast<int>(low + shift),
                             static_cast<int>(high + shift)};
         }
         pack_lines<T>(pieces, made, in.c, count, to + kx * kN, step);

@@ -9,12 +9,12 @@ namespace tl::TL_ISA {
 // The phases of a larger stride would hold more zeros than elements.
 inline constexpr int kMostStride = 4;
 
-// Elements of a band: its layout for all depth taps should stay near L1.
+// Elements of a band: its layout for all depth elements should stay near L1.
 inline constexpr int64_t kBand = 12288;
 
-// The layout of the input rows behind some output rows: a plane for each (depth tap, phase of the
-// row, phase of the column), `pitch` elements a row. Output (y, x) is element y·pitch + x, tap t
-// reads `at[t]` further.
+// The layout of the input rows behind some output rows: a plane for each (depth element, phase of
+// the row, phase of the column), `pitch` elements a row. Output (y, x) is element y·pitch + x,
+// kernel element t reads `at[t]` further.
 struct Layout {
   int64_t row_phases, column_phases;
   int64_t extra_rows, pitch;  // rows of a plane beyond those of the output

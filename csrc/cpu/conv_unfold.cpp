@@ -5,7 +5,8 @@ namespace tl::TL_ISA {
 namespace {
 
 struct Patches {
-  View columns, image;  // (batch, channels·taps, patches) and (batch, channels, height, width)
+  // (batch, channels · kernel elements, patches) and (batch, channels, height, width)
+  View columns, image;
   int64_t kernel[2], dilation[2], padding[2], stride[2], count[2];
   int64_t channels() const { return image.shape[1]; }
   int64_t kernel_elements() const { return kernel[0] * kernel[1]; }
@@ -39,7 +40,7 @@ const char* read(const View& columns, const View& image, const Arg* numbers, Pat
   return nullptr;
 }
 
-// Patches low … high - 1 of a row lie inside the image at tap k of an axis.
+// Patches low … high - 1 of a row lie inside the image at kernel element k of an axis.
 TL_INLINE void inside(const Patches& p, int axis, int64_t k, int64_t* low, int64_t* high) {
   const int64_t start = k * p.dilation[axis] - p.padding[axis], s = p.stride[axis];
   *low = start < 0 ? ceil_div(-start, s) : 0;

@@ -1,18 +1,19 @@
-// The gradient of a convolution for its weight: a product over all pixels of the batch, the patches
-// of the input packed as its right side.
+// The gradient of a convolution for its weight: a product over all output positions of the batch,
+// the patches of the input packed as its right side.
 #include "conv.h"
 
 namespace tl::TL_ISA {
 namespace {
 
-// Patch elements of one (channel, tap) for the pixels first … first + count of image n.
+// Patch elements of one (channel, kernel element) for the output positions first … first + count of
+// image n.
 template <class T>
-void fill_line(const Conv& v, const Input<T>& in, int64_t channel, int64_t tap, int64_t n,
+void fill_line(const Conv& v, const Input<T>& in, int64_t channel, int64_t element, int64_t n,
                int64_t first, int64_t count, T* to) {
   const int64_t kw = v.weight.shape[4], kh = v.weight.shape[3], width = v.out.shape[4];
-  const Tap& along = in.taps[tap % kw];
-  const int64_t y_off = v.offset[1] + tap / kw % kh * v.dilation[1];
-  const int64_t z_off = v.offset[0] + tap / kw / kh * v.dilation[0];
+  const KernelElement& along = in.elements[element % kw];
+  const int64_t y_off = v.offset[1] + element / kw % kh * v.dilation[1];
+  const int64_t z_off = v.offset[0] + element / kw / kh * v.dilation[0];
   int64_t x = first % width, y = first / width % v.out.shape[3], z = first / width / v.out.shape[3];
   const T* base = in.data + n * in.n + channel * in.c + along.at;
   for (int64_t i = 0; i < count;) {
@@ -43,7 +44,8 @@ const char* weight_grad(const Conv& v) {
   const int64_t kernel_elements = v.kernel_elements(), channels = v.channels(),
                 out_channels = v.out_channels(), out_positions = v.out_positions();
   const int64_t columns = channels * kernel_elements, panels = ceil_div(columns, kN);
-  // g needs pixels in one contiguous line; any stride between channels and images will do.
+  // g needs output positions in one contiguous line; any stride between channels and images will
+  // do.
   View g = v.out;
   const bool lines = g.dtype == (sizeof(T) == 8 ? DType::f64 : DType::f32) && g.strides[4] == 1 &&
                      (g.shape[3] == 1 || g.strides[3] == g.shape[4]) &&
@@ -113,12 +115,12 @@ const char* weight_grad(const Conv& v) {
           continue;
         }
         for (int64_t j = 0; j < wide * kN && panel0 * kN + j < columns; ++j) {
-          const int64_t column = panel0 * kN + j, tap = column % kernel_elements;
+          const int64_t column = panel0 * kN + j, element = column % kernel_elements;
           const int64_t at = (group * out_channels + row0 + r) * w.strides[0] +
                              column / kernel_elements * w.strides[1] +
-                             tap / (w.shape[4] * w.shape[3]) * w.strides[2] +
-                             tap / w.shape[4] % w.shape[3] * w.strides[3] +
-                             tap % w.shape[4] * w.strides[4];
+                             element / (w.shape[4] * w.shape[3]) * w.strides[2] +
+                             element / w.shape[4] % w.shape[3] * w.strides[3] +
+                             element % w.shape[4] * w.strides[4];
           write_line<T>(w, at, 1, 1, from + j, T(0));
         }
       }

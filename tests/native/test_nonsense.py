@@ -137,31 +137,31 @@ def _calls():
     yield "a long view", "order_statistic", (f(1), f(1, dtype="i64"), long, -1)
     wide = f(1, 1, 1).expand([1, 1, 2**60])
     yield "a long view", "max_pool", (f(1, 1, 1), wide, 0, 0, 0, 1, 1, 1, 0, 0, 0, 1, 1, 1)
-    taps = f(1, 1, 1).expand([1, 1, 2**60])
-    yield "a long view", "conv", (f(1, 1, 1), f(1, 1, 4), taps, None, *NEAR)
-    yield "a long view", "conv_input_grad", (f(1, 1, 4), f(1, 1, 1), taps, None, *NEAR)
+    weights = f(1, 1, 1).expand([1, 1, 2**60])
+    yield "a long view", "conv", (f(1, 1, 1), f(1, 1, 4), weights, None, *NEAR)
+    yield "a long view", "conv_input_grad", (f(1, 1, 4), f(1, 1, 1), weights, None, *NEAR)
     no_axes = f(0, 1, dtype="i64").expand([0, 2**59])
     many = f(1).expand([2**60])
     yield "a long view", "index_write", (f(), no_axes, many, 0)
     # A reach that overflows, or a division by what overflows to 0.
     reach = (1, 1, 2**30, 1, 1, 1, 0, 0, 0, 1, 1, 2**30)
     yield "a far reach", "max_pool", (f(1, 1, 1), f(1, 1, 4), *reach)
-    taps = (65537 * 641, 6700417, 65535, 1, 1, 1, 0, 0, 0, 1, 1, 1)  # 2^64 - 1 of them
-    yield "a far reach", "max_pool", (f(1, 1, 1, 1, 1), f(1, 1, 4, 4, 4), *taps)
+    kernel = (65537 * 641, 6700417, 65535, 1, 1, 1, 0, 0, 0, 1, 1, 1)  # 2^64 - 1 elements
+    yield "a far reach", "max_pool", (f(1, 1, 1, 1, 1), f(1, 1, 4, 4, 4), *kernel)
     far = (1, 1, 1, 0, -FAR, -FAR, 1, FAR, FAR, 1)
     yield "a far reach", "conv", (f(1, 1, 4, 4), f(1, 1, 4, 4), f(1, 1, 3, 3), None, *far)
     patches = (2**30, 2**30, 1, 1, 2**29, 2**29, 1, 1)
     yield "a far reach", "unfold", (f(1, 0, 25), f(1, 16, 4, 4), *patches)
-    yield "no taps", "conv", (f(1, 1, 4, 4), f(1, 1, 4, 4), f(1, 1, 0, 0), None, *NEAR)
-    yield "no taps", "conv", (f(1, 2, 4, 4), f(1, 2, 4, 4), f(2, 2, 0, 0), None, *NEAR)
+    yield "no weights", "conv", (f(1, 1, 4, 4), f(1, 1, 4, 4), f(1, 1, 0, 0), None, *NEAR)
+    yield "no weights", "conv", (f(1, 2, 4, 4), f(1, 2, 4, 4), f(2, 2, 0, 0), None, *NEAR)
     # A divisor was searched for zeros before its shape was looked at.
     divisor = f(8, 1, dtype="i64").expand([8, 2**40])
     yield "a long search", "floor_divide", (f(8, dtype="i64"), f(8, dtype="i64"), divisor)
     yield "numbers that do not fit", "arange", (f(3, dtype="i64"), 1e300, 1.0)
-    # 3x3 taps of many channels are computed in a way of their own, which took any dtype for f32.
-    planes, taps = f(1, 24, 12, 14, dtype="bool_"), f(24, 24, 3, 3, dtype="bool_")
-    yield "no floats", "conv", (planes, planes, taps, None, *NEAR)
-    yield "no floats", "conv_weight_grad", (taps, planes, planes, *NEAR)
+    # 3x3 weights of many channels are computed in a way of their own, which took any dtype for f32.
+    planes, weights = f(1, 24, 12, 14, dtype="bool_"), f(24, 24, 3, 3, dtype="bool_")
+    yield "no floats", "conv", (planes, planes, weights, None, *NEAR)
+    yield "no floats", "conv_weight_grad", (weights, planes, planes, *NEAR)
     # Positions that fit an output with room for fewer.
     counts = integers(0, 2)
     mask = f(4, dtype="bool_")
@@ -175,7 +175,7 @@ def _calls():
     yield "many rounds", "pad", (f(99), f(4), None, 3, *(0,) * 12)
 
 
-MAY_BE_RIGHT = {"no taps", "counts in the output", "a far reach"}
+MAY_BE_RIGHT = {"no weights", "counts in the output", "a far reach"}
 
 
 @pytest.mark.parametrize(

@@ -45,9 +45,9 @@ def nearest_table(length: int, count: int, scale: float | None, exact: bool, dou
     return Table(length, starts, [[1.0]] * count)
 
 
-def _merged(length: int, taps: Sequence[tuple[int, float]]) -> tuple[int, list[float]]:
-    """Taps as one window inside the axis: those outside count for the border."""
-    inside = [(min(max(i, 0), length - 1), w) for i, w in taps]
+def _merged(length: int, neighbours: Sequence[tuple[int, float]]) -> tuple[int, list[float]]:
+    """Neighbours as one window inside the axis: those outside count for the border."""
+    inside = [(min(max(i, 0), length - 1), w) for i, w in neighbours]
     first = min(i for i, _ in inside)
     weights = [0.0] * (max(i for i, _ in inside) - first + 1)
     for i, w in inside:
@@ -72,10 +72,10 @@ def interpolation_table(
         i = math.floor(at)
         part = at - i
         if cubic:
-            taps = [(i + k, _cubic(part - k, -0.75)) for k in (-1, 0, 1, 2)]
+            neighbours = [(i + k, _cubic(part - k, -0.75)) for k in (-1, 0, 1, 2)]
         else:
-            taps = [(i, 1 - part), (i + 1, part)] if part else [(i, 1.0)]
-        start, row = _merged(length, taps)
+            neighbours = [(i, 1 - part), (i + 1, part)] if part else [(i, 1.0)]
+        start, row = _merged(length, neighbours)
         starts.append(start)
         weights.append(row)
     return Table(length, starts, weights)
@@ -90,13 +90,13 @@ def antialias_table(
         step = (length - 1) / (count - 1) if count > 1 else 0.0
     else:
         step = 1.0 / scale if scale else length / count
-    reach = (2 if cubic else 1) * max(step, 1.0)
+    support = (2 if cubic else 1) * max(step, 1.0)
     shrink = 1 / max(step, 1.0)
     starts, weights = [], []
     for o in range(count):
         center = step * (o + 0.5)
-        start = max(int(center - reach + 0.5), 0)
-        end = min(int(center + reach + 0.5), length)
+        start = max(int(center - support + 0.5), 0)
+        end = min(int(center + support + 0.5), length)
         places = [(i - center + 0.5) * shrink for i in range(start, end)]
         row = [_cubic(p, -0.5) if cubic else _triangle(p) for p in places]
         total = sum(row)
@@ -182,8 +182,8 @@ def interpolate(
     shrinking. ArgumentError for a combination that has no meaning.
     """
     unwrap_tensor(input, "interpolate")
-    pixels = input.dtype is u8 and mode in ("nearest", "nearest-exact", "bilinear", "bicubic")
-    input = input.to(f32) if pixels else input
+    is_image = input.dtype is u8 and mode in ("nearest", "nearest-exact", "bilinear", "bicubic")
+    input = input.to(f32) if is_image else input
     check_float("interpolate", input)
     expect(input.ndim in (3, 4, 5), "interpolate", "3 to 5 axes", input.shape, UnsupportedCaseError)
     expect(0 not in input.shape[1:], "interpolate", "axes with elements", input.shape)
@@ -193,7 +193,7 @@ def interpolate(
         _table(length, count, factor, mode, bool(align_corners), antialias, input.dtype)
         for length, count, factor in zip(input.shape[2:], made, factors, strict=True)
     ]
-    if not pixels:
+    if not is_image:
         return resample_axes(input, tables)
     # As torch: columns first, rounded to pixels, and then rows of these.
     for axis in reversed(range(len(tables))):

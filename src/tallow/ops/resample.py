@@ -1,4 +1,4 @@
-"""Resampling: interpolation, and shuffles between channels and pixels.
+"""Resampling: an axis weighed by a table.
 
 What works axis by axis (averages, every mode of `interpolate`) is a table of weights per axis and
 one op, `nn.resample`, whose gradient is the same op with the transposed table.
