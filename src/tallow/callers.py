@@ -14,7 +14,7 @@ from .borrowing import unwrap
 from .device import code_of
 from .dtype import as_dtype
 from .errors import ArgumentError, DeviceError, DTypeError
-from .older_orders import call_older
+from .older_orders import call_older, in_order
 from .overrides import PLAIN, ask, overloaded
 from .tensor import Tensor, unwrap_tensor
 
@@ -31,6 +31,7 @@ class nothing:  # noqa: N801  (its name stands in the error for an argument that
 
 REQUIRED: Any = object()
 MISSING: Any = nothing()
+MANY = 1 << 30
 VARIADIC: Any = object()  # the default of a `*name` parameter
 
 # Ops that `amp.autocast` casts for: "low" where the arithmetic is, "full" where sums and
@@ -203,8 +204,12 @@ def inplace(op: Op[..., Any]) -> Any:
     from .autograd.inplace import change
 
     caller, name = op.caller(), f"{op.__name__}_"
+    most = sum(not only for _, only, _ in op.parameters) if op.takes_older else MANY
 
     def call(x: Tensor, *args: Any, **options: Any) -> Any:
+        if len(args) >= most:
+            tensors, named = in_order(op.__name__, (x, *args))
+            return getattr(tensors[0], name)(*tensors[1:], **named, **options)
         if (type(x) not in PLAIN or args) and (found := overloaded((x, *args))):
             return ask(call, found, (x, *args), options)
         unwrap_tensor(x, name)

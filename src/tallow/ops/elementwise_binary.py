@@ -118,7 +118,8 @@ pow: Callable[..., Tensor] = op_named("pow")
 floor_divide: Callable[..., Tensor] = op_named("floor_divide")
 
 
-_add, _sub = internal_op("add", 2), internal_op("sub", 2)
+_add: Callable[..., Tensor] = internal_op("add", 2).caller()
+_sub: Callable[..., Tensor] = internal_op("sub", 2).caller()
 
 
 def times(other: Any, alpha: Any) -> Any:
@@ -161,11 +162,13 @@ def _(g: Tensor, _x: Any, _other: Any, alpha: float) -> tuple[Any, Any]:
     return g, lambda: -g if alpha == 1 else g * -conj(alpha)
 
 
+_difference: Callable[..., Tensor] = sub.caller()
+
+
 @op
 def rsub(x: Tensor, other: Tensor | float, *, alpha: float = 1) -> Tensor:
     """`other - alpha * x`."""
-    difference: Tensor = op_named("sub")(other, x, alpha=alpha)
-    return difference
+    return _difference(other, x) if alpha == 1 else _difference(other, x, alpha=alpha)
 
 
 def _quotient(g: Tensor, a: Any, b: Any) -> tuple[Any, Any]:
@@ -175,7 +178,7 @@ def _quotient(g: Tensor, a: Any, b: Any) -> tuple[Any, Any]:
 
 # `2 / b`, which torch takes as `b.reciprocal() * 2`: neither `b` nor the result is needed as it is.
 reversed_div = internal_op("rdiv", 2, _quotient, {"a": ("b",)}, copied=("b",), kernel="div")
-_trunc_divide = internal_op("trunc_divide", 2, _flat)
+_trunc_divide: Callable[..., Tensor] = internal_op("trunc_divide", 2, _flat).caller()
 
 
 @op

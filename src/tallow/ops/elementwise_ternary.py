@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from ..autograd.inplace import write
 from ..dtype import FLOATS
 from ..errors import ArgumentError, DTypeError, NoKernelError, expect
 from ..factories import full
@@ -11,7 +13,7 @@ from ..registry import op
 from ..tensor import Tensor
 from .elementwise_ops import conj, internal_op, op_named
 
-_where = internal_op("where", 3)
+_where: Callable[..., Tensor] = internal_op("where", 3).caller()
 
 
 @op
@@ -114,6 +116,16 @@ def clamp(
 
 
 clamp.kernel("clamp", dtypes=FLOATS)
+
+
+@clamp.in_place
+def _(x: Tensor, min: Tensor | float | None, max: Tensor | float | None) -> Tensor:
+    if max is None and min is not None:
+        return x.maximum_(min)
+    if min is None and max is not None:
+        return x.minimum_(max)
+    write(x, clamp(x, min, max), "clamp_")
+    return x
 
 
 @clamp.grad

@@ -74,7 +74,7 @@ def _direction_grad(g: Tensor, x: Tensor, out: Tensor) -> Tensor:
     return where(x == 0, 0, turned)
 
 
-_sign = internal_op("sign", 1, _zero)
+_sign: Callable[..., Tensor] = internal_op("sign", 1, _zero).caller()
 _direction = internal_op("direction", 1, _direction_grad, copied=("x", "out"), kernel="sign")
 
 
@@ -84,7 +84,7 @@ def sign(x: Tensor) -> Tensor:
     return _direction(x) if x.dtype.kind == "c" else _sign(x)
 
 
-_round = internal_op("round", 1)
+_round: Callable[..., Tensor] = internal_op("round", 1).caller()
 
 
 @op
@@ -92,7 +92,8 @@ def round(x: Tensor, *, decimals: int = 0) -> Tensor:
     """The nearest whole number, ties to the even one; or rounded to `decimals` digits."""
     if decimals == 0:
         return _round(x)
-    expect(x.dtype.kind == "f", round, "a float dtype", x.dtype.name, NoKernelError)
+    if x.dtype.kind != "f":
+        expect(False, round, "a float dtype", x.dtype.name, NoKernelError)
     wide = x if x.dtype.itemsize > 2 else x.to(f32)
     scale = 10.0 ** abs(decimals)
     out = _round(wide * scale) / scale if decimals > 0 else _round(wide / scale) * scale
