@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import (
+    Callable,
+    Collection,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+    Set,
+)
 from operator import index
 from time import perf_counter
 
@@ -202,18 +211,13 @@ class _Row:
         yield self.at, Result(self.text.all(), chosen, self.known, self.reused, reason, *times)
 
 
-def _run(
-    model: Generative, rows: list[_Row], state: State, cancelled: Callable[[], bool]
-) -> Iterator[RowEvent]:
-    if len(rows) == 1:
-        rows[0].reused = _reuse(state, rows[0].prompt)
-    prompts = [row.prompt for row in rows]
-    fed = Prefill(model, state, prompts, rows[0].embeds, [row.known for row in rows])
-    live, step, stopped = rows, DecodeStep(model, state), False
-    while not (stopped or fed.ended):
-        stopped = cancelled()
-        if stopped:
-            break
+def _prefill(
+    fed: Prefill, rows: list[_Row], cancelled: Callable[[], bool]
+) -> Generator[RowEvent, None, bool]:
+    """Feed the prompts, a chunk at a time; whether it was cancelled before their end."""
+    while not fed.ended:
+        if cancelled():
+            return True
         begin = perf_counter()
         counts = fed.step(CHUNK)
         spent = perf_counter() - begin
@@ -221,7 +225,18 @@ def _run(
             if count:
                 row.prefill_s += spent
                 yield row.at, Progress(done, row.known)
+    return False
 
+
+def _run(
+    model: Generative, rows: list[_Row], state: State, cancelled: Callable[[], bool]
+) -> Iterator[RowEvent]:
+    if len(rows) == 1:
+        rows[0].reused = _reuse(state, rows[0].prompt)
+    prompts = [row.prompt for row in rows]
+    fed = Prefill(model, state, prompts, rows[0].embeds, [row.known for row in rows])
+    stopped = yield from _prefill(fed, rows, cancelled)
+    live, step = rows, DecodeStep(model, state)
     logits: Sequence[Tensor | None] = fed.logits
     while live:
         if stopped or cancelled():

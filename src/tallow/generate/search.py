@@ -100,10 +100,7 @@ def search(
         lengths = [inputs_embeds.shape[1]] * len(prompts)
     _check(model, prompts, lengths, context)
     width = max(lengths)
-    limit = min(config.new_tokens(width), model.context - width)
-    if limit < 1:
-        most = min(config.max_length or model.context, model.context)
-        raise ContextError(f"search: expected fewer than {most} tokens, got {width}")
+    limit = _room(model, config, width)
     state = model.make_state(len(prompts), min(model.context, width + limit))
     if context is not None:
         _attend(model, state, context, context_mask)
@@ -112,9 +109,7 @@ def search(
     processors = config.processors(prompt, limit)
     source = random.Random(seed)
     heads: list[list[int]] = input_ids.tolist() if isinstance(input_ids, Tensor) else prompts
-    if len({len(head) for head in heads}) > 1:
-        fill = config.pad_token_id or 0
-        heads = [[fill] * (width - len(head)) + head for head in heads]
+    heads = _padded(heads, width, config.pad_token_id or 0)
     run = _Run(model, config, state, prompts, heads, limit, processors, source, on_step)
     fed = Prefill(model, state, prompts, inputs_embeds, lengths)
     while not fed.ended:
@@ -122,6 +117,22 @@ def search(
     logits = joined([row.unsqueeze(0) for row in fed.logits if row is not None], 0)
     with inference_mode():
         return _beam_search(run, logits) if config.num_beams > 1 else _each(run, logits)
+
+
+def _room(model: Generative, config: GenerationConfig, width: int) -> int:
+    """How many tokens may follow the `width` that there are; ContextError where none may."""
+    limit = min(config.new_tokens(width), model.context - width)
+    if limit < 1:
+        most = min(config.max_length or model.context, model.context)
+        raise ContextError(f"search: expected fewer than {most} tokens, got {width}")
+    return limit
+
+
+def _padded(heads: list[list[int]], width: int, fill: int) -> list[list[int]]:
+    """Rows of several lengths, filled on the left."""
+    if len({len(head) for head in heads}) == 1:
+        return heads
+    return [[fill] * (width - len(head)) + head for head in heads]
 
 
 def _each(run: _Run, logits: Tensor) -> Generated:

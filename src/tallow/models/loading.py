@@ -166,7 +166,14 @@ def build(
             raise
         raise ModelError(f"{error}\n  (allow_extra leaves tensors that nothing asks for)") from None
     _settle(model, activations)
-    values = source.config if config is None else dict(config)
+    _tell_origin(model, source, source.config if config is None else dict(config))
+    if checks.wanted():
+        checks.name_non_finite(model)
+    return model.eval().requires_grad_(False).to(device)
+
+
+def _tell_origin(model: Any, source: WeightSource, values: Mapping[str, Any] | None) -> None:
+    """Give the model its folder and config, and its tokenizer, or else the ids that end texts."""
     if values is not None:
         model.folder = source.path if _in_folder(source) else None
         model.config_values = values
@@ -174,9 +181,6 @@ def build(
         model.tokenizer_source = partial(_tokenizer, source)
     else:
         model.end_ids = _end_ids(source, values)
-    if checks.wanted():
-        checks.name_non_finite(model)
-    return model.eval().requires_grad_(False).to(device)
 
 
 def _settle(model: Module, activations: Activations) -> None:

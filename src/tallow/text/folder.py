@@ -224,13 +224,8 @@ def _roles_of_padding(root: Mapping[str, Any]) -> dict[str, Any]:
 
 def _vocab(root: Mapping[str, Any], file: Path, path: Path, config: Mapping[str, Any]) -> Vocab:
     model = field_of(file, root, "model", dict, {})
-    pieces = model_pieces(file, root)
-    added = [row for row in field_of(file, root, "added_tokens", list, []) if isinstance(row, dict)]
-    for row in field_of(file, root, "added_tokens", list, []):
-        if not isinstance(row, dict) or not isinstance(row.get("content"), str):
-            raise FormatError(file, "added_tokens", "objects with content and id", row)
-    for row in added:
-        pieces[str(row.get("content"))] = row.get("id")
+    pieces, added = model_pieces(file, root), _added(file, root)
+    pieces |= {row["content"]: row.get("id") for row in added}
     ids = list(pieces.values())
     if {*map(type, ids)} != {int} or min(ids) < 0 or max(ids) >= MAX_VOCAB:
         raise FormatError(file, "vocab", f"ids from 0 to {MAX_VOCAB - 1}", "others or none")
@@ -245,14 +240,14 @@ def _vocab(root: Mapping[str, Any], file: Path, path: Path, config: Mapping[str,
             if index is not None:
                 kinds[index] = BYTE
     for row in added:
-        kinds[pieces[str(row.get("content"))]] = CONTROL if row.get("special") else USER_DEFINED
+        kinds[pieces[row["content"]]] = CONTROL if row.get("special") else USER_DEFINED
     special = _special(config, pieces)
     if "unk" in special and kinds[special["unk"]] == NORMAL:
         kinds[special["unk"]] = UNKNOWN
     ends = [index for index in configured_ends(path) if index < count]
     ends += [special[role] for role in ("eos",) if role in special]
     # Of ordinary pieces none ends a text, whatever it spells: Hugging Face's engine knows it not.
-    known = {text: pieces[text] for row in added if (text := str(row.get("content"))) in pieces}
+    known = {row["content"]: pieces[row["content"]] for row in added}
     eos_ids, final_kinds = end_ids(known, kinds, ends)
     return Vocab(
         algorithm=algorithm,
@@ -269,6 +264,15 @@ def _vocab(root: Mapping[str, Any], file: Path, path: Path, config: Mapping[str,
         settings=batch_settings(path, config, root),
         decoder=_decoder(root, algorithm, model.get("end_of_word_suffix")),
     )
+
+
+def _added(file: Path, root: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The tokens that stand beside the model's own."""
+    rows: list[Any] = field_of(file, root, "added_tokens", list, [])
+    for row in rows:
+        if not isinstance(row, dict) or not isinstance(row.get("content"), str):
+            raise FormatError(file, "added_tokens", "objects with content and id", row)
+    return rows
 
 
 def _algorithm(root: Mapping[str, Any], model: Mapping[str, Any]) -> tuple[Algorithm, bool]:

@@ -139,20 +139,10 @@ def read_vocab(metadata: Mapping[str, Any]) -> Vocab:
     kinds = keys.array("token_type", int, count)
     special = _special(keys, defaults, name, count)
     kinds = _without_types(count, special) if kinds is None else kinds[:count]
-    pre = PreTokenizer(())
-    merges: Sequence[str] = ()
-    scores: Sequence[float] = ()
-    if defaults.algorithm == "bpe":
-        pre = by_name(defaults.pre or keys.text("pre", ""))
-        merges = keys.array("merges", str) or ()
-        if not merges:
-            raise ModelError("tokenizer.ggml.merges: expected an array of strings, got none")
-    elif defaults.algorithm in ("spm", "unigram"):
-        scores = keys.array("scores", float, count) or ()
-        if not scores:
-            raise ModelError("tokenizer.ggml.scores: expected an array of floats, got none")
-        if not math.isfinite(sum(scores)):
-            raise ModelError("tokenizer.ggml.scores: expected finite numbers, got inf or nan")
+    bpe = defaults.algorithm == "bpe"
+    pre = by_name(defaults.pre or keys.text("pre", "")) if bpe else PreTokenizer(())
+    merges = _merges(keys) if bpe else ()
+    scores = _scores(keys, count) if defaults.algorithm in ("spm", "unigram") else ()
     ends = (special[role] for role in _ENDS if role in special)
     eos_ids, kinds = end_ids(ids, kinds, ends)
     lowercase = keys.flag("normalizer.lowercase", True)
@@ -185,6 +175,22 @@ def read_vocab(metadata: Mapping[str, Any]) -> Vocab:
         and any(token.startswith(SPACE_MARK) for token in tokens),
         chat_template=_chat_template(metadata),
     )
+
+
+def _merges(keys: _Keys) -> Sequence[str]:
+    merges = keys.array("merges", str)
+    if not merges:
+        raise ModelError("tokenizer.ggml.merges: expected an array of strings, got none")
+    return merges
+
+
+def _scores(keys: _Keys, count: int) -> Sequence[float]:
+    scores = keys.array("scores", float, count)
+    if not scores:
+        raise ModelError("tokenizer.ggml.scores: expected an array of floats, got none")
+    if not math.isfinite(sum(scores)):
+        raise ModelError("tokenizer.ggml.scores: expected finite numbers, got inf or nan")
+    return scores
 
 
 def _index(tokens: Sequence[str]) -> dict[str, int]:
