@@ -14,7 +14,7 @@ BUILD  ?= build/dev
 ARGS   ?=
 RUNS   ?= 100000
 # Under the thread sanitizer everything takes ten times as long.
-THREADED = tests/native tests/core/test_threads.py
+THREADED = tests/native tests/core/test_threads.py tests/core/test_threads_dispatch.py
 MODEL  ?= smollm2-135m
 PROMPT ?= What is the capital of France?
 

@@ -7,37 +7,39 @@ mkdir -p "$2" && dir=$(cd "$2" && pwd)
 shift 2
 export PATH="$(dirname "$python"):$PATH"
 
-for program in aarch64-linux-gnu-g++ qemu-aarch64 dpkg; do
-  command -v $program > /dev/null || {
-    echo "qemu_aarch64.sh needs $program: apt-get install g++-aarch64-linux-gnu qemu-user" >&2
-    exit 1
-  }
-done
+command -v dpkg > /dev/null || { echo "qemu_aarch64.sh needs packages of Debian: dpkg is not here" >&2; exit 1; }
+root=()
+[ "$(id -u)" = 0 ] || root=(sudo -n)
+if ! command -v aarch64-linux-gnu-g++ > /dev/null || ! command -v qemu-aarch64 > /dev/null; then
+  "${root[@]}" apt-get update -qq
+  "${root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -qq -y --no-install-recommends g++-aarch64-linux-gnu qemu-user > /dev/null
+fi
 
 # Debian's Python for aarch64, unpacked and not installed; python3.11 is that of Debian 12.
-root=$dir/sysroot version=3.11
+sysroot=$dir/sysroot version=3.11
 if [ ! -e "$dir/.sysroot" ]; then
-  dpkg --print-foreign-architectures | grep -q arm64 || {
-    echo "qemu_aarch64.sh needs packages of arm64: dpkg --add-architecture arm64 && apt-get update" >&2
-    exit 1
-  }
-  rm -rf "$root" "$dir/packages" && mkdir -p "$root" "$dir/packages"
+  if ! dpkg --print-foreign-architectures | grep -q arm64; then
+    "${root[@]}" dpkg --add-architecture arm64
+    "${root[@]}" apt-get update -qq
+  fi
+  rm -rf "$sysroot" "$dir/packages" && mkdir -p "$sysroot" "$dir/packages"
   (
     cd "$dir/packages"
     libraries="libc6 libgcc-s1 libstdc++6 libexpat1 zlib1g libffi8 libssl3 libsqlite3-0 liblzma5 libbz2-1.0 libuuid1"
     for name in $libraries libpython$version-{minimal,stdlib,dev} python$version-minimal; do
       echo "$name:arm64"
     done | sort -u | xargs apt-get download -qq
-    for package in *.deb; do dpkg -x "$package" "$root"; done
+    for package in *.deb; do dpkg -x "$package" "$sysroot"; done
   )
   "$python" -m pip download --quiet --no-deps --dest "$dir/packages" --python-version $version \
     --platform manylinux2014_aarch64 --only-binary=:all: numpy ml_dtypes gguf pytest pluggy iniconfig packaging pygments pyyaml
-  mkdir -p "$root/site"
-  for wheel in "$dir"/packages/*.whl; do "$python" -m zipfile -e "$wheel" "$root/site"; done
+  mkdir -p "$sysroot/site"
+  for wheel in "$dir"/packages/*.whl; do "$python" -m zipfile -e "$wheel" "$sysroot/site"; done
   touch "$dir/.sysroot"
 fi
 
-headers=$root/usr/include
+headers=$sysroot/usr/include
 cmake -S . -B "$dir/build" -G Ninja -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 \
   -DCMAKE_C_COMPILER=aarch64-linux-gnu-gcc -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++ \
   -DPython_EXECUTABLE="$python" -DPython_INCLUDE_DIR="$headers/python$version" -DPython_SOABI=cpython-${version/./}-aarch64-linux-gnu \
@@ -49,6 +51,6 @@ rm -rf "$dir/site" && mkdir -p "$dir/site"
 cp -r src/tallow "$dir/site/" && rm -f "$dir"/site/tallow/_native*.so && cp "$dir"/build/_native*.so "$dir/site/tallow/"
 for isa in ${ISAS:-baseline neon}; do
   echo "kernels of $isa"
-  TALLOW_ISA=$isa PYTHONPATH="$dir/site:$root/site" qemu-aarch64 -L "$root" "$root/usr/bin/python$version" \
+  TALLOW_ISA=$isa PYTHONPATH="$dir/site:$sysroot/site" qemu-aarch64 -L "$sysroot" "$sysroot/usr/bin/python$version" \
     -m pytest -q -p no:cacheprovider "$@"
 done
