@@ -206,8 +206,9 @@ def parse(text: str, modes: list[str]) -> list[ArrayText | int | float | None]:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """What a program of this folder needs to find it."""
-    return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), **more}
+    """What a program of this folder needs to find it, and the library that is tested."""
+    paths = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), **more}
 
 
 def modes_of(name: str) -> list[str]:

@@ -80,6 +80,13 @@ def test_a_write_to_an_input_ends_the_process():
     assert run.returncode == -signal.SIGSEGV
 
 
+def test_children_run_the_library_that_is_tested():
+    """A copy built with sanitizers, or for another CPU, stands ahead of the source tree."""
+    code = "from tallow import _native; print(_native.__file__)"
+    run = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True)
+    assert run.stdout.decode().strip() == _native.__file__
+
+
 # --- modes in calls -------------------------------------------------------------------------------
 
 
