@@ -10,7 +10,7 @@ shift 2
 TALLOW_WERROR=OFF tools/build.sh "$python" "$dir" -DTALLOW_INPLACE=OFF -DTALLOW_SANITIZE="$kinds" \
   -DCMAKE_BUILD_TYPE=RelWithDebInfo
 export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1:${UBSAN_OPTIONS:-}
-export TSAN_OPTIONS=exitcode=66:second_deadlock_stack=1:die_after_fork=0:suppressions=$PWD/tools/tsan_suppressions.txt:${TSAN_OPTIONS:-}
+export TSAN_OPTIONS=exitcode=66:allocator_may_return_null=1:max_allocation_size_mb=6144:second_deadlock_stack=1:die_after_fork=0:suppressions=$PWD/tools/tsan_suppressions.txt:${TSAN_OPTIONS:-}
 for program in tallow_ctest tallow_pooltest_futex tallow_pooltest_portable; do
   if [ -x "$dir/$program" ]; then "$dir/$program"; fi
 done

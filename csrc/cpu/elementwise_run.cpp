@@ -57,7 +57,7 @@ void Job::line(std::byte* const* at, const int64_t* steps, int64_t n, bool kept,
     if (step)
       apply(at[0], in, n);
     else
-      memcpy(at[0], at[1], n * forms[0].width);
+      memmove(at[0], at[1], n * forms[0].width);  // a caller may give what overlaps
     return;
   }
   for (int64_t i = 0; i < n; i += kChunk) {

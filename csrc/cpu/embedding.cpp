@@ -22,7 +22,7 @@ template <class From, class To>
 TL_INLINE void copy_row(const From* from, int64_t fs, To* to, int64_t ts, int64_t n) {
   if constexpr (__is_same(From, To)) {
     if (fs == 1 && ts == 1) {
-      memcpy(to, from, n * sizeof(To));
+      memmove(to, from, n * sizeof(To));  // a caller may give what overlaps
       return;
     }
   }

@@ -64,7 +64,7 @@ void copy_words(const std::byte* source, int64_t ss, std::byte* target, int64_t 
   const Word* from = reinterpret_cast<const Word*>(source);
   Word* to = reinterpret_cast<Word*>(target);
   if (ss == 1 && ts == 1 && m > 1) {
-    memcpy(to, from, m * sizeof(Word));
+    memmove(to, from, m * sizeof(Word));  // a caller may give what overlaps
     return;
   }
   for (int64_t i = 0; i < m; ++i) to[i * ts] = from[i * ss];

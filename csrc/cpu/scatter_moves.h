@@ -36,7 +36,7 @@ void gather_row(std::byte* table, int64_t ts, std::byte* many, int64_t ms, int64
   const Word* from = reinterpret_cast<const Word*>(table);
   Word* to = reinterpret_cast<Word*>(many);
   if (ts == 1 && ms == 1) {
-    memcpy(to, from, m * sizeof(Word));
+    memmove(to, from, m * sizeof(Word));  // a caller may give what overlaps
     return;
   }
   for (int64_t c = 0; c < m; ++c) to[c * ms] = from[c * ts];
