@@ -59,9 +59,9 @@ TL_INLINE float round32(const float* x, int8_t* q, int32_t* sums) {
   store32(q, to_bytes(whole));
   i32x8 both = add_pairs(whole[0] + whole[1], whole[2] + whole[3]);
   both = add_pairs(both, both);
-  sums[0] = both[0] + both[4];
-  sums[1] = both[1] + both[5];
-  if (d - d != 0) sums[0] = sums[1] = 0;  // not finite: they are sums of what no integer is
+  const bool finite = d - d == 0;  // else they would be sums of what no integer is
+  sums[0] = finite ? both[0] + both[4] : 0;
+  sums[1] = finite ? both[1] + both[5] : 0;
   return d;
 }
 
