@@ -76,7 +76,7 @@ def record(i):
 
 def pickle_callers(_):
     again = pickle.loads(pickle.dumps((tl.exp, tl.softmax, tl.Tensor.add)))
-    assert again[0] is tl.exp
+    assert [f.__name__ for f in again] == ["exp", "softmax", "add"]
     assert again[0](tl.zeros(2)).tolist() == [1, 1]
     x = pickle.loads(pickle.dumps(tl.arange(3)))
     assert x.tolist() == [0, 1, 2]
