@@ -90,9 +90,8 @@ def __getattr__(name: str) -> Any:
     """The caller of an op, built when it is first asked for."""
     if "." in name or not (name in OPS or _open(name)):
         raise AttributeError(f"module 'tallow.ops' has no attribute {name!r}")
-    made = OPS[name].caller()
-    globals()[name] = made
-    return made
+    # Of what several threads ask for at once, one is kept.
+    return globals().setdefault(name, OPS[name].caller())
 
 
 def __dir__() -> list[str]:
