@@ -15,7 +15,7 @@ NAME = "privateuseone"  # PyTorch's name for a device of somebody's own
 # The least that lets most of the library run: what moves elements, arithmetic that nothing else
 # gives, comparisons and a choice, sums and extremes along axes, products, indices.
 KERNELS = (
-    "copy", "arange", "where", "gather", "scatter", "index", "index_put",
+    "copy", "arange", "where", "gather", "scatter", "scatter_add", "index", "index_put",
     "add", "sub", "mul", "div", "neg", "abs", "sign", "square", "sqrt", "rsqrt", "reciprocal",
     "maximum", "minimum", "floor", "trunc", "round", "floor_divide", "pow",
     "exp", "log", "expm1", "log1p", "sin", "cos", "tan", "tanh", "erf",
