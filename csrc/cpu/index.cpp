@@ -1,6 +1,7 @@
 // Gathering and scattering by arrays of positions over several axes, filling.
 #include "../core/error.h"
 #include "copy.h"
+#include "gather.h"
 #include "norm_rows.h"
 #include "words.h"
 
@@ -34,7 +35,8 @@ const char* outside(const View& x, const Positions& p) {
   return nullptr;
 }
 
-// offsets[i]: where position i lies in x, in elements. Null, or that there is none.
+// offsets[i]: where position i lies in x, in elements (of one axis: along it). Null, or that there
+// is none.
 template <class Index>
 const char* locate(const View& x, const Positions& p, int64_t* offsets) {
   bool bad = false;
@@ -42,7 +44,7 @@ const char* locate(const View& x, const Positions& p, int64_t* offsets) {
     for (int64_t i = begin; i < end; ++i) offsets[i] = 0;
     for (int64_t j = 0; j < p.k; ++j) {
       const Index* row = p.indices.ptr<Index>() + j * p.row;
-      const int64_t size = x.shape[p.axis + j], stride = x.strides[p.axis + j];
+      const int64_t size = x.shape[p.axis + j], stride = p.k == 1 ? 1 : x.strides[p.axis + j];
       uint64_t outside = 0;
       for (int64_t i = begin; i < end; ++i) {
         const int64_t given = row[i * p.step], at = given + (given < 0 ? size : 0);
@@ -55,6 +57,8 @@ const char* locate(const View& x, const Positions& p, int64_t* offsets) {
   });
   return bad ? outside<Index>(x, p) : nullptr;
 }
+
+enum How { kRead, kWrite, kAdd };
 
 // m times: one[i * os] meets many[i * ms].
 using Move = void (*)(std::byte* one, int64_t os, std::byte* many, int64_t ms, int64_t m);
@@ -99,7 +103,7 @@ void add_move(std::byte* one, int64_t os, std::byte* many, int64_t ms, int64_t m
 // Positions in order for each piece of the rest, so that of equal positions the last one wins (or
 // all are added in order) and every target is one thread's; reading is split along positions.
 const char* move_indexed(const View& one, const View& many, const View& indices, int64_t axis,
-                         bool reading, Move move) {
+                         How how, Move move) {
   const Positions p(indices, axis);
   const int64_t n = p.n;
   if ((indices.dtype != DType::i64 && indices.dtype != DType::i32) || indices.ndim < 1 ||
@@ -123,6 +127,14 @@ const char* move_indexed(const View& one, const View& many, const View& indices,
   const auto find = indices.dtype == DType::i64 ? locate<int64_t> : locate<int32_t>;
   if (const char* error = find(one, p, offsets)) return error;
   if (n == 0 || rest.count == 0) return nullptr;
+  if (p.k == 1) {
+    View along = indices;
+    along.data = reinterpret_cast<std::byte*>(offsets);
+    along.dtype = DType::i64;
+    along.ndim = 1, along.shape[0] = n, along.strides[0] = 1;
+    return how == kRead ? gather_along(many, one, axis, along)
+                        : scatter_along(one, many, axis, along, how == kAdd);
+  }
   int64_t length = 1, os = 1, ms = 1;
   const int64_t row = many.strides[p.axis], bytes = bytes_of(one.dtype);
   if (rest.ndim > 0) {
@@ -130,7 +142,7 @@ const char* move_indexed(const View& one, const View& many, const View& indices,
     length = rest.shape[d], os = rest.strides[0][d], ms = rest.strides[1][d];
     rest.count /= length;
   }
-  if (reading) {
+  if (how == kRead) {
     parallel_for(n, 16384 / (length * rest.count) + 1, [&](int64_t begin, int64_t end, int) {
       Walk<2> walk = rest;
       for (int64_t i = begin; i < end; ++i) {
@@ -167,7 +179,7 @@ const char* index(const Arg* args, int) {
   const View &out = *args[0].a, &x = *args[1].a;
   const char* error = nullptr;
   const char* none = for_word(x.dtype, [&]<class Word>() {
-    error = move_indexed(x, out, *args[2].a, args[3].i, true, read_move<Word>);
+    error = move_indexed(x, out, *args[2].a, args[3].i, kRead, read_move<Word>);
   });
   return none ? none : error;
 }
@@ -175,7 +187,7 @@ const char* index(const Arg* args, int) {
 const char* write(const View& out, const View& indices, const View& values, int64_t axis) {
   const char* error = nullptr;
   const char* none = for_word(out.dtype, [&]<class Word>() {
-    error = move_indexed(out, values, indices, axis, false, write_move<Word>);
+    error = move_indexed(out, values, indices, axis, kWrite, write_move<Word>);
   });
   return none ? none : error;
 }
@@ -202,7 +214,7 @@ const char* add(const View& out, const View& indices, const View& values, int64_
              : bytes_of(out.dtype) == 4 ? add_move<uint32_t>
                                         : add_move<uint64_t>;
   }
-  return move_indexed(out, values, indices, axis, false, move);
+  return move_indexed(out, values, indices, axis, kAdd, move);
 }
 
 // out = x with values at the positions, in order: of equal ones the last one wins, or all are

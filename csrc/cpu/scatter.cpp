@@ -6,6 +6,7 @@
 // A scatter is split between threads by what lies beside the axis, never along it: each target is
 // written by one thread, in the order of the index, whatever the number of threads.
 #include "copy.h"
+#include "gather.h"
 #include "overlap.h"
 #include "scatter_moves.h"
 
@@ -299,6 +300,14 @@ const char* scatter_reduce(const Arg* args, int) {
 }
 
 }  // namespace
+
+const char* gather_along(const View& out, const View& x, int64_t axis, const View& index) {
+  return gather_by(out, x, axis, index);
+}
+const char* scatter_along(const View& out, const View& values, int64_t axis, const View& index,
+                          bool add) {
+  return scatter_by(out, axis, index, values, add ? kAdd : kSet);
+}
 
 void register_scatter(KernelTable& t);
 void register_scatter(KernelTable& t) {

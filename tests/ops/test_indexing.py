@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 import tallow as tl
 from tallow.errors import IndexRangeError, ShapeError
-from tallow.registry import OPS
 
 QUICK = settings(
     max_examples=400, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck)
@@ -187,39 +186,6 @@ def test_wrong_keys(key):
         x[key]
     with pytest.raises((IndexRangeError, tl.errors.DTypeError)):
         x[key] = 1.0
-    assert not x.any()
-
-
-def test_results_are_row_major_as_in_torch():
-    x, i, m = tl.zeros(2, 3, 4), tl.tensor([0, 1]), tl.tensor([True, False, True])
-    for key in [(slice(None), i), (..., i), (slice(None), i, i), (slice(None), i[:, None]),
-                (slice(None), m), (slice(None), [0, 2]), (slice(None), 0, i)]:  # fmt: skip
-        assert x[key].is_contiguous(), key
-
-
-@pytest.mark.parametrize("dtype", [tl.i64, tl.i32])
-@pytest.mark.parametrize("axis", [0, 1, 2])
-def test_positions_of_an_axis_are_written_in_place(axis, dtype):
-    x, at = np.zeros((4, 5, 6), np.float32), np.array([3, -4, 0])
-    target = tl.from_numpy(x.copy())
-    shape = [3 if i == axis else n for i, n in enumerate(x.shape)]
-    rows = 1 + np.arange(math.prod(shape), dtype=np.float32).reshape(shape)
-    np.moveaxis(x, axis, 0)[at] = np.moveaxis(rows, axis, 0)
-    OPS["nn.index_put_"](target, tl.tensor(at, dtype=dtype), tl.tensor(rows), axis)
-    np.testing.assert_array_equal(target.numpy(), x)
-
-
-def test_an_index_outside_is_named():
-    x = tl.zeros(3, 5)
-    for key, text in [
-        (tl.tensor([0, 7]), r"\(3, 5\), got 7 for axis 0"),
-        ((slice(None), tl.tensor([-6])), r"\(3, 5\), got -6 for axis 1"),
-        ((tl.tensor([2, 1]), tl.tensor([0, 9])), r"\(3, 5\), got 9 for axis 1"),
-    ]:
-        with pytest.raises(IndexRangeError, match=rf"expected an index inside shape {text}"):
-            x[key]
-        with pytest.raises(IndexRangeError, match=rf"expected an index inside shape {text}"):
-            x[key] = 1.0
     assert not x.any()
 
 
