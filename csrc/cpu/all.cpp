@@ -35,15 +35,13 @@ void register_all(KernelTable& t) {
 #ifndef TL_NO_ATTENTION
   register_attention(t);
 #endif
-#if !defined(TL_BELOW) || defined(TL_WIDE_ELEMENTWISE)
-  register_elementwise(t);
-#endif
   register_conv(t);
   register_matmul(t);
 #ifndef TL_BELOW
   register_complex(t);
   register_conv_unfold(t);
   register_copy(t);
+  register_elementwise(t);
   register_embedding(t);
   register_index(t);
   register_mask(t);

@@ -1,5 +1,4 @@
-// The hot ops of elementwise.def: their loops for float vectors, doubles and integers. A set above
-// another has the loops of float vectors of what is long, and leaves other dtypes to the set below.
+// The hot ops of elementwise.def: their loops for float vectors, doubles and integers.
 #include "elementwise.h"
 #include "gemm_linear.h"
 #include "simd/math.h"
@@ -129,47 +128,6 @@ TL_INLINE const char* kernel(const Arg* args, const Steps& steps, const char* na
     static constexpr Steps steps{__VA_ARGS__};          \
     return kernel<inputs, numbers>(args, steps, #name); \
   }
-#ifdef TL_BELOW
-// What gains by wider vectors (docs/log.md): everything shorter waits for memory.
-// clang-format off
-#define LONG_FUNCTIONS(ONE, NUMBERS, TWO)                                                    \
-  ONE(exp) ONE(exp2) ONE(expm1) ONE(log) ONE(log2) ONE(log10) ONE(log1p) ONE(sin) ONE(cos)   \
-  ONE(tanh) ONE(erf) ONE(sigmoid) ONE(logsigmoid) ONE(silu) ONE(gelu) ONE(gelu_tanh)         \
-  ONE(quick_gelu) ONE(mish) NUMBERS(scaled_elu) NUMBERS(softplus)                            \
-  TWO(silu_mul) TWO(silu_grad) TWO(gelu_grad)
-// clang-format on
-#define UNARY_FLOAT(name, expression, ...) using F_##name = TL_F1(expression);
-#define UNARY_NUMBERS(name, expression, ...) using F_##name = TL_FN(expression);
-#define BINARY_FLOAT(name, expression, ...) using F_##name = TL_F2(expression);
-#include "../ops/elementwise.def"
-
-// The kernel of the set below takes what is not computed in float.
-#define WIDE(name, inputs, numbers, loop)                                                      \
-  KernelFn below_##name;                                                                       \
-  const char* k_##name(const Arg* args, int n) {                                               \
-    static constexpr Steps steps{loop};                                                        \
-    if (compute_type(args[inputs].a->dtype) != ComputeType::f32) return below_##name(args, n); \
-    return kernel<inputs, numbers>(args, steps, #name);                                        \
-  }
-#define WIDE_ONE(name) WIDE(name, 1, 0, single1<F_##name>)
-#define WIDE_NUMBERS(name) WIDE(name, 1, 3, single_numbers<F_##name>)
-#define WIDE_TWO(name) WIDE(name, 2, 0, single2<F_##name>)
-LONG_FUNCTIONS(WIDE_ONE, WIDE_NUMBERS, WIDE_TWO)
-
-}  // namespace
-
-void register_elementwise(KernelTable& t);
-void register_elementwise(KernelTable& t) {
-#define OVERRIDE(name)                        \
-  {                                           \
-    const Kernel* below = t.find(#name);      \
-    below_##name = below->fn;                 \
-    t.add(#name, below->signature, k_##name); \
-  }
-  LONG_FUNCTIONS(OVERRIDE, OVERRIDE, OVERRIDE);
-}
-
-#else
 #define UNARY_FLOAT(name, expression, ...) \
   using F_##name = TL_F1(expression);      \
   KERNEL(name, 1, 0, single1<F_##name>, scalar1<double, double, F_##name>)
@@ -290,5 +248,4 @@ void register_elementwise(KernelTable& t) {
   register_elementwise_cold(t);
 }
 
-#endif  // TL_BELOW
 }  // namespace tl::TL_ISA

@@ -13,14 +13,7 @@
 #define TL_IVDEP _Pragma("GCC ivdep")
 #endif
 
-// The driver and the conversions of a set above another are those of the set below.
-#ifdef TL_BELOW
-#define TL_DRIVER TL_BELOW
-#else
-#define TL_DRIVER TL_ISA
-#endif
-
-namespace tl::TL_DRIVER {
+namespace tl::TL_ISA {
 
 struct c64 {
   float re, im;
@@ -84,9 +77,4 @@ TL_INLINE bool is_number(const View& v) {
   return v.size() > 0;
 }
 
-}  // namespace tl::TL_DRIVER
-#ifdef TL_BELOW
-namespace tl::TL_ISA {
-using namespace tl::TL_BELOW;
-}
-#endif
+}  // namespace tl::TL_ISA
