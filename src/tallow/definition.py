@@ -16,7 +16,7 @@ from .autograd.record import TENSOR, TENSORS, GradientRule
 from .callers import AUTOCAST, REQUIRED, VARIADIC, inplace, positional
 from .device import get_default_device
 from .dtype import DType
-from .errors import NoKernelError
+from .errors import ArgumentError, NoKernelError, expect
 from .older_orders import OLDER
 from .tensor import Tensor
 
@@ -253,11 +253,11 @@ class Op(Generic[P, R]):
 
     def _renew(self) -> None:
         """Forget callers made before: a user may attach a kernel when the op is in use."""
+        alone = self.elementwise is None or self.outputs is None
+        expect(alone, self, "an elementwise kernel without an .out", "one", ArgumentError)
         old, self._caller = self._caller, None
         if old is not None and Op.replace_caller is not None:
             Op.replace_caller(self, old)
-
-    # --- what follows from it ---------------------------------------------------------------------
 
     @property
     def parameter_kinds(self) -> tuple[int, ...]:

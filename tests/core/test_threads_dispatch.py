@@ -10,7 +10,7 @@ import threading
 import pytest
 
 import tallow as tl
-from tallow.registry import op
+from tallow.registry import OPS, op
 
 THREADS = 4
 
@@ -41,7 +41,11 @@ def threads_that_change_often():
     tl.set_num_threads(4)
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
+    before = set(OPS)
     yield
+    for name in set(OPS) - before:
+        if name.startswith("threads_"):  # those of `register`; modules loaded meanwhile stay
+            del OPS[name]
     sys.setswitchinterval(interval)
     tl.set_num_threads(0)
 

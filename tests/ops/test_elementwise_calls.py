@@ -158,3 +158,18 @@ def test_an_elementwise_kernel_needs_its_operands():
     made.kernel("neg")
     with pytest.raises(ArgumentError, match="more operands than it has parameters"):
         made()
+
+
+def test_an_elementwise_kernel_has_no_results_of_its_own():
+    def halves(x: tl.Tensor) -> tl.Tensor:
+        """Of which an `.out` would be ignored."""
+
+    refused = pytest.raises(ArgumentError, match="halves: expected an elementwise kernel without")
+    made = Op(halves)
+    made.out(lambda x: x)
+    with refused:
+        made.kernel("exp")
+    made = Op(halves)
+    made.kernel("exp")
+    with refused:
+        made.out(lambda x: x)
