@@ -161,3 +161,23 @@ def test_deferred_parameters(cpu):
 def test_init_fills_nothing(fill):
     t = tl.empty(2, 3, device="meta")
     assert fill(t).is_meta
+
+
+def test_register_parameter_is_called_where_it_is_replaced(monkeypatch):
+    """accelerate's `init_empty_weights` builds models on meta so."""
+    register = nn.Module.register_parameter
+
+    def on_meta(module, name, value):
+        register(module, name, value)
+        if value is not None:
+            made = type(value)(value.to("meta"), requires_grad=value.requires_grad)
+            module._parameters[name] = made
+
+    with monkeypatch.context() as patched:
+        patched.setattr(nn.Module, "register_parameter", on_meta)
+        model = Model()
+    assert {p.device.type for p in model.parameters()} == {"meta"}
+    assert {p.device.type for p in Model().parameters()} == {"cpu"}
+    want = Model().state_dict()
+    model.load_state_dict(want, assign=True)
+    assert devices(model) == {"cpu"}

@@ -108,7 +108,11 @@ class Attributes:
         if "_parameters" not in own:  # by the __new__ of a mixin, before there are tables
             object.__setattr__(self, name, value)
         elif isinstance(value, Parameter):
-            self._register("_parameters", name, value)
+            if type(self).register_parameter is Attributes.register_parameter:
+                self._register("_parameters", name, value)
+            else:  # overridden, or replaced for a while (accelerate builds models on meta so)
+                self._discard(name, "_parameters")
+                self.register_parameter(name, value)
         elif name in own["_parameters"]:
             self._refuse(value is None, "a Parameter or None", name, value)
             self._register("_parameters", name, value)
@@ -146,15 +150,18 @@ class Attributes:
 
     def _register(self, kind: str, name: str, value: Any) -> None:
         """Put a value into a table, and out of the others."""
-        own = self.__dict__
-        for other in TABLES:
-            if other != kind and name in own[other]:
-                del self._table(other)[name]
-        self._non_persistent_buffers_set.discard(name)
+        self._discard(name, kind)
         self._table(kind)[name] = value
         declared = getattr(value, "_declared", None) if kind == "_parameters" else None
         if declared is not None:
             self._declared[name] = declared
+
+    def _discard(self, name: str, kind: str) -> None:
+        """Take a name out of the tables of other kinds."""
+        for other in TABLES:
+            if other != kind and name in self.__dict__[other]:
+                del self._table(other)[name]
+        self._non_persistent_buffers_set.discard(name)
 
     def __getattr__(self, name: str) -> Any:
         # Only reached when neither the instance nor its class has such an attribute.
