@@ -10,7 +10,7 @@ def pytest_terminal_summary(terminalreporter):
         report
         for kind in ("passed", "failed")
         for report in terminalreporter.stats.get(kind, ())
-        if "/ops/test_rows" in report.nodeid.replace("\\", "/")
+        if "/ops/test_ops" in report.nodeid.replace("\\", "/")
     ]
     if len(seen) < 10:
         return

@@ -18,7 +18,7 @@ of Tallow or of torch, in lists and dicts too. dtypes are given as `tl.f32`, …
         "linalg.qr": Case(lambda d: [d(d.x((4, 3)))], output=lambda out: out[0] @ out[1]),
     }
 
-What is done with them: test_rows.py (no torch), test_rows_torch.py, test_hypothesis.py.
+What is done with them: test_ops.py (no torch), test_ops_torch.py, test_hypothesis.py.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Values that the laws of test_rows.py say nothing of: special values, empty and odd arguments."""
+"""Values that the laws of test_ops.py say nothing of: special values, empty and odd arguments."""
 
 import inspect
 import math
