@@ -114,17 +114,18 @@ void round_row(const BlockFormat& f, const T* x, const DotActivations& a, int64_
   }
 }
 
-const char* decode(const Linear& l, const BlockFormat& f, const DotActivations& act) {
+// Floats from one row of weights to the next: groups and a vector, an odd number of vectors, which
+// spreads them over the cache.
+int64_t line_stride(int64_t groups) { return (groups + 8) / 8 * 8 + 8; }
+
+// `lines` has room for 16 lines for each row of activations and thread.
+void decode(const Linear& l, const BlockFormat& f, const DotActivations& act, float* lines) {
   const RowsKernel direct = direct_kernel(l.weight.dtype, l.m);
   const UnpackedRows unpacked(f, l.m);
   const int64_t blocks = l.k / (f.units * 32), row_bytes = l.weight_row(1) - l.weight_row(0);
-  // Lines of 16 columns; an odd distance, in vectors, spreads them over the cache.
-  const int64_t groups = blocks * f.groups(), stride = (groups + 8) / 8 * 8 + 8;
-  const int64_t own = l.m * 16 * stride;
-  Scratch scratch(own * sizeof(float) * num_threads() + 64);
-  if (!scratch.as<char>()) return "linear: out of memory";
+  const int64_t groups = blocks * f.groups(), stride = line_stride(groups), own = l.m * 16 * stride;
   parallel_for(l.n, decode_grain(l.n, blocks * f.bytes), [&](int64_t begin, int64_t end, int me) {
-    float* values = scratch.as<float>() + me * own;
+    float* values = lines + me * own;
     for (int64_t i = begin; i < end; i += 16) {
       const int columns = static_cast<int>(min64(16, end - i));
       const WeightRows w{l.weight_row(i), row_bytes, blocks, columns};
@@ -136,7 +137,6 @@ const char* decode(const Linear& l, const BlockFormat& f, const DotActivations& 
       write_tile(l, 0, l.m, i, columns, y, 16);
     }
   });
-  return nullptr;
 }
 
 }  // namespace
@@ -144,13 +144,16 @@ const char* decode(const Linear& l, const BlockFormat& f, const DotActivations& 
 const char* linear_int8(const Linear& l, const BlockFormat& f) {
   if (l.m > kDotRows) return int8_many_rows(l, f);
   const int64_t units = l.k / 32, groups = units * f.per_unit();
-  Scratch memory(DotActivations::bytes(l.m, units, groups));
+  // Activations and lines stand side by side: apart, some places were a fifth slower (docs/log.md).
+  const size_t used = (DotActivations::bytes(l.m, units, groups) + 63) / 64 * 64;
+  Scratch memory(used + l.m * 16 * line_stride(groups) * sizeof(float) * num_threads() + 64);
   if (!memory.as<char>()) return "linear: out of memory";
   DotActivations act(memory.as<char>(), l.m, units, groups);
   with_float(l.x.dtype, [&]<class T>(T) {
     for (int64_t r = 0; r < l.m; ++r) round_row(f, l.x_row<T>(r), act, r);
   });
-  return decode(l, f, act);
+  decode(l, f, act, reinterpret_cast<float*>(memory.as<char>() + used));
+  return nullptr;
 }
 
 }  // namespace tl::TL_ISA
