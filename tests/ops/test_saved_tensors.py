@@ -89,6 +89,7 @@ def silent(name):
 def refused(name):
     """The changes that are refused here and not by torch."""
     import torch
+
     from ops.test_ops_torch import mapped, reference, theirs
 
     def allowed(sample, change):
