@@ -241,7 +241,7 @@ Array new_array(nb::handle shape, int dtype, int device, const char* where) {
 Array filled(nb::handle shape, nb::handle value, int dtype, int device) {
   Array one = scalar(value, dtype_from(dtype), "full");
   Array out = new_array(shape, dtype, device, "full");
-  assign(out, one, "full");
+  checked([&](Error& error) { return fill_new(out, one, "full", error); });
   return out;
 }
 

@@ -292,6 +292,18 @@ bool assign(Array& x, const Array& source, const char* where, Error& error) {
   return from.ok() && copy_into(x, from, where, error);
 }
 
+bool fill_new(Array& x, const Array& one, const char* where, Error& error) {
+  const int64_t width = bytes_of(one.dtype), bytes = x.size() * width;
+  // Few elements take less time than the call of a kernel.
+  if (bytes <= 0 || bytes > 1024 || x.device().type != Device::cpu || one.dtype != x.dtype ||
+      is_block(x.dtype) || recording())
+    return assign(x, one, where, error);
+  memcpy(x.data, one.data, width);
+  for (int64_t done = width; done < bytes; done *= 2)
+    memcpy(x.data + done, x.data, done < bytes - done ? done : bytes - done);
+  return true;
+}
+
 Array aligned(Array x, const char* where, Error& error) {
   const int off = misalignment(x);
   if (off == 0) return x;

@@ -160,7 +160,11 @@ def empty(
     """A tensor whose elements are not set; of f32 unless told otherwise."""
     sizes = _sizes(shape, size, hints)
     code = _kind(dtype, hints, Default.float).code
-    made = _leaf(wrap(_native.Array.empty(sizes, code, code_of(device))), requires_grad)
+    if device is None:
+        made = wrap(_native.Array.empty(sizes, code))
+    else:
+        made = wrap(_native.Array.empty(sizes, code, code_of(device)))
+    made = _leaf(made, requires_grad)
     return _into(made, hints) if hints else made
 
 
@@ -184,8 +188,11 @@ def full(
         chosen = as_dtype(dtype)
     if isinstance(size, int):
         size = (size,)
-    array = _native.Array.full(size, value, chosen.code, code_of(device))
-    made = _leaf(wrap(array), requires_grad)
+    if device is None:
+        made = wrap(_native.Array.full(size, value, chosen.code))
+    else:
+        made = wrap(_native.Array.full(size, value, chosen.code, code_of(device)))
+    made = _leaf(made, requires_grad)
     return _into(made, hints) if hints else made
 
 

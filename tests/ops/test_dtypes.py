@@ -253,6 +253,15 @@ def test_numbers_that_do_not_fit():
     )
 
 
+@pytest.mark.parametrize("dtype", ["bool", "u8", "i16", "f16", "bf16", "i32", "f32", "i64", "f64"])
+def test_full_of_any_size(dtype):
+    for shape in ((), (0,), (1,), (3, 0, 2), (5, 1, 3), (64,), (16, 8), (1025,), (40, 30)):
+        made = tl.full(shape, 3.5, dtype)
+        value = {"bool": True, "f": 3.5, "b": 3.5}.get(dtype if dtype == "bool" else dtype[0], 3)
+        assert made.shape == shape and made.flatten().tolist() == [value] * made.numel()
+    assert tl.full((3,), 1 + 2j).tolist() == [1 + 2j] * 3
+
+
 def test_arange_is_exact():
     assert tl.arange(2**60, 2**60 + 4).tolist() == [*range(2**60, 2**60 + 4)]
     assert tl.arange(10, 0, -3).tolist() == [10, 7, 4, 1] and tl.arange(0).shape == (0,)

@@ -39,6 +39,12 @@ def test_temporaries_survive_the_capture():
     assert crowd[0].tolist() == [[7.0] * 8] * 2
 
 
+def test_what_is_filled_inside_is_filled_by_each_run():
+    plan = tl.capture(lambda t: tl.zeros(2).add_(t), tl.ones(2))
+    for value in (3.0, 5.0, 7.0):
+        assert plan(tl.full((2,), value)).tolist() == [value] * 2
+
+
 @pytest.mark.parametrize("read", [lambda t: t.sum().item(), lambda t: t.tolist()])
 def test_reading_a_value_while_capturing_is_refused(read):
     with pytest.raises(ArgumentError, match="while a plan is captured"):
