@@ -348,12 +348,6 @@ bool takes_quick(const CallerData& c, PyObject* const* args, Py_ssize_t given, P
   return true;
 }
 
-// Of a tensor without values, which is told by the op's name.
-bool is_device_error() {
-  const char* name = PyExceptionClass_Name(PyErr_Occurred());
-  return strcmp(name, "DeviceError") == 0 || strcmp(name, "tallow.errors.DeviceError") == 0;
-}
-
 }  // namespace
 
 PyObject* dispatch(CallerData& c, PyObject* self, PyObject* const* args, size_t nargsf,
@@ -376,13 +370,8 @@ PyObject* dispatch(CallerData& c, PyObject* self, PyObject* const* args, size_t 
   } catch (const std::exception& error) {
     PyErr_SetString(PyExc_RuntimeError, error.what());
   }
-  // A number where a tensor is needed shows as a missing attribute somewhere inside.
-  if (v.n < 0 ||
-      !(PyErr_ExceptionMatches(PyExc_AttributeError) ||
-        PyErr_ExceptionMatches(PyExc_RuntimeError) || PyErr_ExceptionMatches(PyExc_TypeError) ||
-        PyErr_ExceptionMatches(PyExc_OverflowError) || PyErr_ExceptionMatches(PyExc_ValueError) ||
-        (several_devices && is_device_error())))
-    return nullptr;
+  // An argument of the wrong kind shows as any of Python's errors somewhere inside.
+  if (v.n < 0 || !PyErr_ExceptionMatches(PyExc_Exception)) return nullptr;
   PyObject *type, *value, *trace;
   PyErr_Fetch(&type, &value, &trace);
   PyErr_NormalizeException(&type, &value, &trace);

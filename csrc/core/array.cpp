@@ -121,7 +121,8 @@ int64_t contiguous_bytes(DType dtype, const int64_t* shape, int ndim) {
   }
   int64_t block = block_of(dtype);
   if (!zero && block > 1 && (ndim == 0 || shape[ndim - 1] % block != 0)) return -1;
-  if (__builtin_mul_overflow((n + block - 1) / block, int64_t{bytes_of(dtype)}, &n)) return -1;
+  const int64_t blocks = block == 1 ? n : n / block + (n % block != 0);
+  if (__builtin_mul_overflow(blocks, int64_t{bytes_of(dtype)}, &n)) return -1;
   return zero ? 0 : n;
 }
 

@@ -92,7 +92,7 @@ def asked(op: Op[..., Any], values: tuple[Any, ...], caller: Any) -> tuple[Any] 
 
 
 def refuse(op: Op[..., Any], values: tuple[Any, ...], error: Exception) -> NoReturn:
-    """Raise a clear error for an argument that is no tensor or too large, else `error` itself."""
+    """Raise a clear error for an argument of the wrong kind or too large, else `error` itself."""
     if isinstance(error, OverflowError) or str(error) == "std::bad_cast":  # nanobind's words
         raise ArgumentError(
             f"{op.__name__}: expected integers of at most 64 bits, got larger ones"
@@ -100,24 +100,12 @@ def refuse(op: Op[..., Any], values: tuple[Any, ...], error: Exception) -> NoRet
     for (name, _, _), value in zip(op.parameters, values, strict=True):
         if value is MISSING:
             raise DTypeError(f"{op.__name__}: expected an argument {name}, got none") from None
-    if type(error) is ValueError:  # Python's own, of a text where a number is wanted
-        for (name, _, _), value in zip(op.parameters, values, strict=True):
-            if isinstance(value, str):
-                raise DTypeError(
-                    f"{op.__name__}: expected a number for {name}, got {value!r}"
-                ) from None
     if isinstance(error, DeviceError) and (said := str(error).partition(": expected a tensor"))[1]:
         raise DeviceError(f"{op.__name__}{said[1]}{said[2]}") from None  # not the reader of values
-    if not isinstance(error, AttributeError):
-        raise error
-    notes = getattr(op.signature, "__annotations__", {})
-    for (name, _, _), value in zip(op.parameters, values, strict=True):
-        wanted = notes.get(name)
-        optional = wanted == "Tensor | None" and value is None
-        if wanted in ("Tensor", "Tensor | None") and not (optional or isinstance(value, Tensor)):
-            raise DTypeError(
-                f"{op.__name__}: expected a Tensor for {name}, got {type(value).__name__}"
-            ) from None
+    from .refusals import explained
+
+    if clear := explained(op, values, error):
+        raise clear from error
     raise error
 
 

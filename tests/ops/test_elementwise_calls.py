@@ -107,8 +107,8 @@ def test_numbers_of_any_kind_are_constants():
 @pytest.mark.parametrize(
     ("call", "name"),
     [
-        (lambda x: x.clamp("0", 1), "clamp: expected a number for min"),
-        (lambda x: x.clamp(0.0, "1"), "clamp: expected a number for max"),
+        (lambda x: x.clamp("0", 1), "clamp: expected .* a number for min"),
+        (lambda x: x.clamp(0.0, "1"), "clamp: expected .* a number for max"),
         (lambda x: F.leaky_relu(x, "1"), "leaky_relu: expected a number"),
         (lambda x: x.nan_to_num(neginf="1"), "nan_to_num: expected a number for neginf"),
         (lambda x: tl.where(x > 0, x), "where: expected a Tensor or a number, got None"),

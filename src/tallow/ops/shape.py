@@ -24,6 +24,8 @@ def axis_of(dim: int, ndim: int, where: object) -> int:
     n = ndim or 1
     if not (hasattr(dim, "__index__") and -n <= dim < n):
         expect(False, where, f"an axis in [{-n}, {n - 1}]", dim, IndexRangeError)
+    if type(dim) is not int:
+        dim = dim.__index__()  # tensors are keys of their own
     return dim if dim >= 0 else dim + n
 
 
