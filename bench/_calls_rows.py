@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from _ops_rows import Row, array, functional, indices
+from _ops_rows import Benchmark, array, functional, indices
 
 SHAPES: dict[str, tuple[int, ...]] = {
     "v": (16,), "w": (16,), "m": (4, 4), "b": (2, 4, 4), "e": (8, 4), "p": (1, 2, 4, 4),
@@ -89,7 +89,7 @@ class Operands:
         self.eye = lib.eye(4) * 9
 
 
-def calls() -> Iterator[Row]:
+def calls() -> Iterator[Benchmark]:
     """Every small call, then the recorded ones."""
     for group, table in (("calls", CALLS), ("recorded", RECORDED)):
         for name, function in table.items():
@@ -98,4 +98,4 @@ def calls() -> Iterator[Row]:
                 operands = Operands(lib, recorded=recorded)
                 return lambda: f(lib, operands)
 
-            yield Row(f"{name}, {group}", group, make)
+            yield Benchmark(f"{name}, {group}", group, make)

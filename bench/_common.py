@@ -91,21 +91,21 @@ class Side:
         self.process.wait()
 
 
-def spread(values: Sequence[float]) -> dict[str, float]:
+def quartiles(values: Sequence[float]) -> dict[str, float]:
     """Median, quartiles and extremes."""
     low, high = min(values), max(values)
-    quartiles = (
+    quarters = (
         statistics.quantiles(values, n=4, method="inclusive")
         if len(values) > 1
         else [low, low, low]
     )
     middle = statistics.median(values)
-    return {"median": middle, "q1": quartiles[0], "q3": quartiles[2], "min": low, "max": high}
+    return {"median": middle, "q1": quarters[0], "q3": quarters[2], "min": low, "max": high}
 
 
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> dict[str, float]:
-    """The spread of `ours / theirs`, pair by pair: what both sides of a pair suffer falls out."""
-    return spread([a / b for a, b in zip(ours, theirs, strict=True)])
+    """The quartiles of `ours / theirs`, pair by pair: what both suffer falls out."""
+    return quartiles([a / b for a, b in zip(ours, theirs, strict=True)])
 
 
 def shown(row: Mapping[str, float], digits: int = 2) -> str:

@@ -35,7 +35,7 @@ DEPTHWISE = [(32, 112, 3, 1), (96, 112, 3, 2), (192, 28, 3, 1), (384, 14, 3, 1),
 
 
 @dataclass(frozen=True)
-class Row:
+class Benchmark:
     """One measured call.
 
     `make(lib)` prepares the arguments and gives the call; `bytes` are what must at least be read
@@ -93,12 +93,12 @@ def backward(function: Callable[..., Any], *shapes: Any) -> Any:
     return make
 
 
-def rows() -> list[Row]:
-    """All rows, those of one group together."""
+def benchmarks() -> list[Benchmark]:
+    """All benchmarks, those of one group together."""
     return [*broadcasts(), *large(), *layers(), *moves(), *convolutions(), *small(), *backwards()]
 
 
-def broadcasts() -> Iterator[Row]:
+def broadcasts() -> Iterator[Benchmark]:
     """huggingface/candle issue 2499 and its variants."""
     m, n = 16384, 512
     for name, shape in (
@@ -108,11 +108,13 @@ def broadcasts() -> Iterator[Row]:
         ("scalar", ()),
     ):
         add = call(lambda _, x, y: x + y, (64, 256, 512), shape)
-        yield Row(f"broadcast_add {name}", "broadcast", add, 8.0 * m * n)
-    yield Row("add number", "broadcast", call(lambda _, x: x + 1.5, (64, 256, 512)), 8.0 * m * n)
+        yield Benchmark(f"broadcast_add {name}", "broadcast", add, 8.0 * m * n)
+    yield Benchmark(
+        "add number", "broadcast", call(lambda _, x: x + 1.5, (64, 256, 512)), 8.0 * m * n
+    )
 
 
-def large() -> Iterator[Row]:
+def large() -> Iterator[Benchmark]:
     """Elementwise operations and reductions over matrices."""
     ops: list[tuple[str, int, float, Any]] = [
         ("add", 2, 3, lambda lib, x, y: lib.add(x, y)),
@@ -136,14 +138,14 @@ def large() -> Iterator[Row]:
     for m, n in ((512, 3072), (4096, 4096)):
         for name, count, passes, function in ops:
             make = call(function, *[(m, n)] * count)
-            yield Row(f"{name} {m}x{n}", "matrix", make, passes * 4.0 * m * n)
+            yield Benchmark(f"{name} {m}x{n}", "matrix", make, passes * 4.0 * m * n)
     for name in ("softmax", "sum dim=-1", "sum dim=0", "amax dim=-1"):
         passes, function = next((p, f) for one, _, p, f in ops if one == name)
         make = call(function, (512, 3072), dtype="bfloat16")
-        yield Row(f"{name} 512x3072 bf16", "matrix", make, passes * 2.0 * 512 * 3072)
+        yield Benchmark(f"{name} 512x3072 bf16", "matrix", make, passes * 2.0 * 512 * 3072)
 
 
-def layers() -> Iterator[Row]:
+def layers() -> Iterator[Benchmark]:
     """Norms and attention."""
 
     def layer_norm(lib: Any, x: Any, w: Any, b: Any) -> Any:
@@ -154,14 +156,14 @@ def layers() -> Iterator[Row]:
 
     for m, n in ((512, 3072), (4096, 4096)):
         shapes = ((m, n), (n,), (n,))
-        yield Row(f"layer_norm {m}x{n}", "layer", call(layer_norm, *shapes), 8.0 * m * n)
-        yield Row(f"rms_norm {m}x{n}", "layer", call(rms_norm, *shapes[:2]), 8.0 * m * n)
+        yield Benchmark(f"layer_norm {m}x{n}", "layer", call(layer_norm, *shapes), 8.0 * m * n)
+        yield Benchmark(f"rms_norm {m}x{n}", "layer", call(rms_norm, *shapes[:2]), 8.0 * m * n)
     make = call(layer_norm, *((512, 3072), (3072,), (3072,)), dtype="bfloat16")
-    yield Row("layer_norm 512x3072 bf16", "layer", make, 4.0 * 512 * 3072)
+    yield Benchmark("layer_norm 512x3072 bf16", "layer", make, 4.0 * 512 * 3072)
     for causal in (False, True):
         make = call(functools.partial(attend, causal=causal), *[(4, 8, 512, 64)] * 3)
         name = f"attention 4x8x512x64{' causal' if causal else ''}"
-        yield Row(name, "layer", make, flops=4.0 * 32 * 512 * 512 * 64 / (2 if causal else 1))
+        yield Benchmark(name, "layer", make, flops=4.0 * 32 * 512 * 512 * 64 / (2 if causal else 1))
 
 
 def attend(lib: Any, q: Any, k: Any, v: Any, causal: bool) -> Any:
@@ -169,15 +171,15 @@ def attend(lib: Any, q: Any, k: Any, v: Any, causal: bool) -> Any:
     return functional(lib).scaled_dot_product_attention(q, k, v, is_causal=causal)
 
 
-def moves() -> Iterator[Row]:
+def moves() -> Iterator[Benchmark]:
     """Casts, copies, indexed reads."""
     for m, n in ((512, 3072), (4096, 4096)):
         to_half = call(lambda lib, x: x.to(lib.bfloat16), (m, n))
-        yield Row(f"cast f32 to bf16 {m}x{n}", "move", to_half, 6.0 * m * n)
+        yield Benchmark(f"cast f32 to bf16 {m}x{n}", "move", to_half, 6.0 * m * n)
         to_full = call(lambda lib, x: x.to(lib.float32), (m, n), dtype="bfloat16")
-        yield Row(f"cast bf16 to f32 {m}x{n}", "move", to_full, 6.0 * m * n)
+        yield Benchmark(f"cast bf16 to f32 {m}x{n}", "move", to_full, 6.0 * m * n)
         turn = call(lambda _, x: x.t().contiguous(), (m, n))
-        yield Row(f"copy of the transpose {m}x{n}", "move", turn, 8.0 * m * n)
+        yield Benchmark(f"copy of the transpose {m}x{n}", "move", turn, 8.0 * m * n)
 
     def gather(dim: int) -> Any:
         def make(lib: Any) -> Callable[[], Any]:
@@ -190,23 +192,23 @@ def moves() -> Iterator[Row]:
         x, ids = array(lib, 32000, 512), indices(lib, 32000, 4096)
         return lambda: lib.index_select(x, 0, ids)
 
-    yield Row("gather dim=1", "move", gather(1), 16.0 * 4096 * 512)
-    yield Row("gather dim=0", "move", gather(0), 16.0 * 4096 * 512)
-    yield Row("index_select", "move", index_select, 8.0 * 4096 * 512)
+    yield Benchmark("gather dim=1", "move", gather(1), 16.0 * 4096 * 512)
+    yield Benchmark("gather dim=0", "move", gather(0), 16.0 * 4096 * 512)
+    yield Benchmark("index_select", "move", index_select, 8.0 * 4096 * 512)
 
 
-def convolutions() -> Iterator[Row]:
+def convolutions() -> Iterator[Benchmark]:
     """The layers of ResNet-18 for one and eight images, and depthwise ones."""
     for batch in (1, 8):
         for c, size, k, kernel, stride, padding in RESNET:
             make = call(conv(stride, padding), (batch, c, size, size), (k, c, kernel, kernel))
             out = (size + 2 * padding - kernel) // stride + 1
             name = f"conv2d {batch}x{c}x{size}x{size} to {k}, {kernel}x{kernel}/{stride}"
-            yield Row(name, "conv", make, flops=2.0 * batch * k * c * (out * kernel) ** 2)
+            yield Benchmark(name, "conv", make, flops=2.0 * batch * k * c * (out * kernel) ** 2)
     for c, size, kernel, stride in DEPTHWISE:
         make = call(conv(stride, kernel // 2, groups=c), (1, c, size, size), (c, 1, kernel, kernel))
         name = f"depthwise {c}x{size}x{size}, {kernel}x{kernel}/{stride}"
-        yield Row(name, "depthwise", make, 4.0 * c * size * size * (1 + 1 / stride**2))
+        yield Benchmark(name, "depthwise", make, 4.0 * c * size * size * (1 + 1 / stride**2))
 
 
 def conv(stride: int, padding: int, groups: int = 1) -> Any:
@@ -214,7 +216,7 @@ def conv(stride: int, padding: int, groups: int = 1) -> Any:
     return lambda lib, x, w: functional(lib).conv2d(x, w, None, stride, padding, 1, groups)
 
 
-def small() -> Iterator[Row]:
+def small() -> Iterator[Benchmark]:
     """What a call costs before any arithmetic."""
     for name, count, function in (
         ("add", 2, lambda _, x, y: x + y),
@@ -226,10 +228,10 @@ def small() -> Iterator[Row]:
         ("slice", 1, lambda _, x: x[2:10]),
         ("softmax", 1, lambda lib, x: lib.softmax(x, -1)),
     ):
-        yield Row(f"{name} of 16", "small", call(function, *[(16,)] * count))
+        yield Benchmark(f"{name} of 16", "small", call(function, *[(16,)] * count))
 
 
-def backwards() -> Iterator[Row]:
+def backwards() -> Iterator[Benchmark]:
     """Backward passes alone; bytes are those of g, the saved arrays and the gradients."""
     m, n = 4096, 1024
 
@@ -249,17 +251,17 @@ def backwards() -> Iterator[Row]:
         ("add row", lambda _, x, y: x + y, [(m, n), (n,)], 2),
     ):
         make = backward(function, *shapes)
-        yield Row(f"{name} {m}x{n}, backward", "backward", make, passes * 4.0 * m * n)
+        yield Benchmark(f"{name} {m}x{n}, backward", "backward", make, passes * 4.0 * m * n)
     for causal in (False, True):
         make = backward(functools.partial(attend, causal=causal), *[(4, 8, 512, 64)] * 3)
         name = f"attention 4x8x512x64{' causal' if causal else ''}, backward"
         work = 10.0 * 32 * 512 * 512 * 64 / (2 if causal else 1)
-        yield Row(name, "backward", make, flops=work)
+        yield Benchmark(name, "backward", make, flops=work)
     for c, size, k, kernel, stride, padding in (RESNET[1], RESNET[5]):
         make = backward(conv(stride, padding), (8, c, size, size), (k, c, kernel, kernel))
         out = (size + 2 * padding - kernel) // stride + 1
         name = f"conv2d 8x{c}x{size}x{size} to {k}, {kernel}x{kernel}/{stride}, backward"
-        yield Row(name, "backward", make, flops=4.0 * 8 * k * c * (out * kernel) ** 2)
+        yield Benchmark(name, "backward", make, flops=4.0 * 8 * k * c * (out * kernel) ** 2)
 
 
 # --- one side ---------------------------------------------------------------------------------
@@ -297,7 +299,7 @@ def main() -> None:
     lib.set_num_threads(threads)
     from _calls_rows import calls
 
-    table = {row.name: row for row in (*rows(), *calls())}
+    table = {row.name: row for row in (*benchmarks(), *calls())}
     name, clock = "", None
     for line in sys.stdin:
         wanted = line.strip()

@@ -106,7 +106,7 @@ def first_byte(command: list[str]) -> dict[str, float]:
 
 def summarise(runs: dict[str, list[dict[str, float]]]) -> dict[str, dict[str, Any]]:
     rows: dict[str, dict[str, Any]] = {
-        name: {key: common.spread([run[key] for run in found]) for key in found[0]}
+        name: {key: common.quartiles([run[key] for run in found]) for key in found[0]}
         for name, found in runs.items()
     }
     for name, ours in (
@@ -139,7 +139,7 @@ def import_cost(rounds: int) -> dict[str, Any]:
     lines = re.findall(r"import time:\s+(\d+) \|\s+\d+ \|\s*(\S+)", done.stderr)
     slowest = sorted(((int(us) / 1e3, name) for us, name in lines), reverse=True)[:8]
     return {
-        "milliseconds": common.spread([float(out[0]) for out in outs]),
+        "milliseconds": common.quartiles([float(out[0]) for out in outs]),
         "heavy_modules": outs[0][1:],
         "modules": len(lines),
         "slowest_own_ms": {name: ms for ms, name in slowest},

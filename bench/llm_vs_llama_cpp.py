@@ -99,7 +99,7 @@ def measure(args: Any, form: str, path: Path, threads: int, work: Path) -> dict[
     best = rate_limits(path, top) if top else {}
     for test in ("tg", "pp"):
         rates = {side: [run[test] for run in found] for side, found in runs.items()}
-        row[test] = {side: common.spread(values) for side, values in rates.items()}
+        row[test] = {side: common.quartiles(values) for side, values in rates.items()}
         row[test]["ratio"] = common.ratio(rates["tallow"], rates["llama.cpp"])
         if best:
             row[test]["limit"] = best[test]

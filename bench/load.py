@@ -131,7 +131,7 @@ def measure(
             path.unlink(missing_ok=True)
     del runs[""]
     rows = {
-        side: {key: common.spread([run[key] for run in found]) for key in found[0]}
+        side: {key: common.quartiles([run[key] for run in found]) for key in found[0]}
         for side, found in runs.items()
     }
     for side, found in runs.items():
@@ -161,7 +161,7 @@ def show(name: str, size: int, rows: dict[str, Any]) -> None:
         "growth, first elements",
     )
     for side, row in rows.items():
-        grown = {key: f"{spread['median'] / 1e6:.1f}" for key, spread in row.items()}
+        grown = {key: f"{values['median'] / 1e6:.1f}" for key, values in row.items()}
         growth = [f"{grown[f'{s}_anonymous']} + {grown[f'{s}_file']}" for s in ("load", "first")]
         made.add_row(
             side,
@@ -200,7 +200,7 @@ def open_model(args: argparse.Namespace) -> dict[str, Any]:
     command = [sys.executable, "-c", MODEL_SCRIPT, str(path)]
     sides = {OURS: lambda: common.last_json(common.call(command))}
     runs = common.alternate(sides, args.pairs, "model")[OURS]
-    rows = {key: common.spread([run[key] for run in runs]) for key in runs[0]}
+    rows = {key: common.quartiles([run[key] for run in runs]) for key in runs[0]}
     size = os.path.getsize(path)
     made = common.table(f"opening {path.name}, {size / 1e6:.1f} MB; median (quartiles)", "", "")
     made.add_row("load, without the tokenizer", f"{common.shown(rows['milliseconds'], 1)} ms")

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from _common import alternate, call, finish, interpreter, last_json, parser, show, spread, table
+from _common import alternate, call, finish, interpreter, last_json, parser, quartiles, show, table
 
 HERE = str(Path(__file__).resolve())
 
@@ -129,7 +129,7 @@ def main() -> None:
             options.pairs, model,
         )  # fmt: skip
         ours, theirs = (
-            spread([one["peak"] / 1e6 for one in found[side]]) for side in ("tallow", "torch")
+            quartiles([one["peak"] / 1e6 for one in found[side]]) for side in ("tallow", "torch")
         )
         ratio = ours["median"] / theirs["median"]
         result[model] = {

@@ -19,13 +19,13 @@ from typing import Any
 
 import _common as common
 from _limits import limits
-from _ops_rows import Row, rows
+from _ops_rows import Benchmark, benchmarks
 
 GOAL, FLOOR = 1.2, 0.8  # of PyTorch: the geometric mean, and the least of a row
 
 
 def measure(
-    row: Row, sides: dict[str, common.Side], pairs: int, limit: dict[str, float] | None
+    row: Benchmark, sides: dict[str, common.Side], pairs: int, limit: dict[str, float] | None
 ) -> dict[str, Any]:
     """Seconds of both, their ratio, the share of the limit; or what is missing."""
     first = {name: side(row.name) for name, side in sides.items()}  # makes the arrays, warms up
@@ -45,7 +45,7 @@ def measure(
         "name": row.name,
         "group": row.group,
         "microseconds": {
-            name: common.spread([s * 1e6 for s in values]) for name, values in runs.items()
+            name: common.quartiles([s * 1e6 for s in values]) for name, values in runs.items()
         },
         "ratio": common.ratio(runs["torch"], runs["tallow"]),
     }
@@ -115,7 +115,7 @@ def main() -> None:
     args = parser.parse_args()
     chosen = [
         row
-        for row in rows()
+        for row in benchmarks()
         if not args.only or any(text in f"{row.group} {row.name}" for text in args.only)
     ]
     if args.list:

@@ -36,7 +36,7 @@ def main() -> None:
         command = [python, "-c", CLOCK, setup, str(args.calls)]
         sides[name] = lambda command=command: float(common.call(command))
     runs = common.alternate(sides, args.pairs, "a + b")
-    rows = {name: common.spread(values) for name, values in runs.items()}
+    rows = {name: common.quartiles(values) for name, values in runs.items()}
     ratios = {n: common.ratio(runs["tallow"], v) for n, v in runs.items() if n != "tallow"}
     made = common.table(
         "a + b of 16 floats, microseconds, median (quartiles)", *("", "µs", "tallow / it")

@@ -79,7 +79,7 @@ def main() -> None:
         for path in paths.values():
             path.unlink(missing_ok=True)
     rows = {
-        side: {key: common.spread([run[key] for run in found]) for key in found[0]}
+        side: {key: common.quartiles([run[key] for run in found]) for key in found[0]}
         for side, found in runs.items()
     }
     made = common.table(

@@ -144,7 +144,7 @@ def measure(args: Any, form: str, threads: int) -> dict[str, Any]:
             args.pairs,
             f"{form}, {threads} threads, {test}:",
         )
-        row[test] = {name: common.spread(found) for name, found in runs.items()}
+        row[test] = {name: common.quartiles(found) for name, found in runs.items()}
         row[test]["ratio"] = common.ratio(runs["llama.cpp"], runs["tallow"])
     for side in sides.values():
         side.close()

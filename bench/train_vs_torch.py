@@ -168,7 +168,7 @@ def main() -> None:
             args.pairs,
             job,
         )  # fmt: skip
-        rows = {name: common.spread(values) for name, values in times.items()}
+        rows = {name: common.quartiles(values) for name, values in times.items()}
         share = common.ratio(times["tallow"], times["torch"])
         made.add_row(
             job, *map(common.shown, rows.values()), common.shown(share), f"{max(gaps):.1e}"

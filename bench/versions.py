@@ -20,7 +20,7 @@ from typing import Any
 
 import _common as common
 from _calls_rows import calls
-from _ops_rows import rows
+from _ops_rows import benchmarks
 
 PARTS = ("import", "calls", "ops", "train", "llm")
 SLOWER = 0.95  # rows below are told by name
@@ -105,7 +105,7 @@ def measure(part: str, args: Any, pythons: dict[str, str]) -> dict[str, dict[str
     """The rows of one part."""
     two = {name: pythons[name] for name in ("before", "after")}
     if part in ("calls", "ops"):
-        chosen = list(calls()) if part == "calls" else rows()
+        chosen = list(calls()) if part == "calls" else benchmarks()
         return measure_rows(chosen, pythons, 1 if part == "calls" else 2, args.pairs)
     if part == "import":
         return {"import": ratios(common.alternate(

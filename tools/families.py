@@ -29,7 +29,7 @@ CHECKS = {
     "test_save_and_load": "save, load",
     "test_captured": "plan",
     "test_generation": "generation",
-    "test_what_does_not_fit_is_told_at_once": "misfits",
+    "test_what_does_not_fit_is_told_at_once": "mismatches",
 }
 HEAD = """# Families of models, and what is proven of each
 

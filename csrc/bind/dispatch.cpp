@@ -230,9 +230,9 @@ nb::object call_in_place(CallerData& c, Values& v) {
 
 // Lets results, and what a call makes on its way, be made where its `device` says, else where its
 // tensors are: they become default_device().
-struct Placed {
+struct DeviceGuard {
   const int before = chosen_device;
-  Placed(const CallerData& c, const Values& v) {
+  DeviceGuard(const CallerData& c, const Values& v) {
     int code = -1;
     bool bound = false;  // a tensor says where, which a CPU's number of 0 axes does not
     auto look = [&](PyObject* x) {
@@ -261,11 +261,11 @@ struct Placed {
     }
     if (code >= 0) chosen_device = code;
   }
-  ~Placed() { chosen_device = before; }
+  ~DeviceGuard() { chosen_device = before; }
 };
 
 nb::object call_bound(CallerData& c, PyObject* self, Values& v) {
-  const Placed placed(c, v);
+  const DeviceGuard guard(c, v);
   if (!all_plain(c, v)) {
     // An operator is asked by itself, a function as the caller that users know.
     PyObject* target = c.flags ? self : c.op;

@@ -22,7 +22,7 @@ enum class Run : uint8_t { function, kernel, view, elementwise };
 enum CallerFlags : uint8_t { kOperator = 1, kSwapped = 2, kInPlace = 4 };
 
 // What a gradient rule needs kept of a call: bit i stands for parameter i.
-struct RuleFacts {
+struct SavePolicy {
   PyObject* rule = nullptr;  // tallow.autograd.record.GradientRule; null: not asked for yet
   uint32_t kept = 0;
   std::vector<std::pair<int, uint32_t>> uses;  // parameter, the parameters whose gradient uses it
@@ -59,7 +59,7 @@ struct CallerData {
   bool direct = false;
   int fewest = 0, most = 0, taken = 0;
   double constants[3] = {};
-  RuleFacts rule;
+  SavePolicy rule;
 };
 
 // Functions in Python for what is rare.

@@ -29,7 +29,7 @@ struct Exported {
 
 // Whether bools are stored in other bytes than 0 and 1. Nobody else takes those for one truth, so
 // what is lent of such an array is a copy with 0 and 1, which cannot be written through.
-bool is_odd(const Array& x) {
+bool has_other_bytes(const Array& x) {
   if (x.dtype != DType::bool_ || x.size() == 0) return false;
   int64_t at[kMaxDims] = {};
   for (;;) {
@@ -60,7 +60,7 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
     return -1;
   }
   own.sync();
-  const bool odd = is_odd(own);
+  const bool odd = has_other_bytes(own);
   Array copy;
   if (odd) {
     try {
@@ -285,7 +285,7 @@ bool dl_code(DType d, uint8_t& code) {
   }
 }
 
-struct Lease {
+struct ExportedTensor {
   DLManaged managed;
   Array array;
   int64_t shape[kMaxDims], strides[kMaxDims];
@@ -294,7 +294,7 @@ struct Lease {
 nb::object to_dlpack(Array& given) {
   expect_values(given, "__dlpack__");
   given.sync();
-  Array x = is_odd(given) ? plain_bools(given) : given;
+  Array x = has_other_bytes(given) ? plain_bools(given) : given;
   uint8_t code;
   if (!dl_code(x.dtype, code))
     raise("DTypeError", "__dlpack__", std::string("DLPack has no dtype ") + row(x.dtype).name);
@@ -303,17 +303,24 @@ nb::object to_dlpack(Array& given) {
   if (!x.storage()->writable && !detach(x.storage()))
     raise("OutOfMemoryError", "__dlpack__", "no memory");
   x.sync();
-  auto* lease = new Lease{{}, x, {}, {}};
+  auto* exported = new ExportedTensor{{}, x, {}, {}};
   for (int i = 0; i < x.ndim; ++i) {
-    lease->shape[i] = x.shape[i];
-    lease->strides[i] = x.strides[i];
+    exported->shape[i] = x.shape[i];
+    exported->strides[i] = x.strides[i];
   }
-  lease->managed.tensor = {
-      x.data,       kDLCpu,         0, x.ndim, code, static_cast<uint8_t>(8 * bytes_of(x.dtype)), 1,
-      lease->shape, lease->strides, 0};
-  lease->managed.context = lease;
-  lease->managed.deleter = [](DLManaged* m) { delete static_cast<Lease*>(m->context); };
-  return nb::steal(PyCapsule_New(&lease->managed, "dltensor", [](PyObject* capsule) {
+  exported->managed.tensor = {x.data,
+                              kDLCpu,
+                              0,
+                              x.ndim,
+                              code,
+                              static_cast<uint8_t>(8 * bytes_of(x.dtype)),
+                              1,
+                              exported->shape,
+                              exported->strides,
+                              0};
+  exported->managed.context = exported;
+  exported->managed.deleter = [](DLManaged* m) { delete static_cast<ExportedTensor*>(m->context); };
+  return nb::steal(PyCapsule_New(&exported->managed, "dltensor", [](PyObject* capsule) {
     if (!PyCapsule_IsValid(capsule, "dltensor")) return;  // taken over by a consumer
     auto* managed = static_cast<DLManaged*>(PyCapsule_GetPointer(capsule, "dltensor"));
     managed->deleter(managed);
@@ -388,7 +395,7 @@ void bind_exchange(ArrayClass& c) {
     expect_values(x, "raw_bytes");
     x.sync();
     if (!x.contiguous()) raise("ShapeError", "raw_bytes", "expected a contiguous array");
-    const Array plain = is_odd(x) ? plain_bools(x) : x;
+    const Array plain = has_other_bytes(x) ? plain_bools(x) : x;
     return nb::bytes(reinterpret_cast<const char*>(plain.data),
                      x.size() / block_of(x.dtype) * bytes_of(x.dtype));
   });

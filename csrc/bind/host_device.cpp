@@ -15,7 +15,7 @@ const Kernel* own[kMostKernels];  // of the CPU, by the place in the device's ta
 KernelTable table;
 Backend backend;
 
-std::byte* turned(const std::byte* data) {  // to the other side, there and back
+std::byte* mirrored(const std::byte* data) {  // to the other side, there and back
   constexpr int kBit = sizeof(void*) == 8 ? 50 : 31;
   return reinterpret_cast<std::byte*>(reinterpret_cast<uintptr_t>(data) ^ uintptr_t{1} << kBit);
 }
@@ -27,7 +27,7 @@ const char* run_on_host(const Kernel& kernel, const Arg* args, int n) {
     list[i] = args[i];
     if (args[i].kind != Arg::array) continue;
     views[i] = *args[i].a;
-    views[i].data = turned(views[i].data);
+    views[i].data = mirrored(views[i].data);
     list[i].a = &views[i];
   }
   return kernel.fn(list, n);
@@ -60,11 +60,11 @@ int add(const char* name, nb::iterable names) {
       strdup(name),  // for good
       [](size_t bytes) {
         void* memory = pool_alloc(bytes);
-        return memory ? turned(static_cast<std::byte*>(memory)) : nullptr;
+        return memory ? mirrored(static_cast<std::byte*>(memory)) : nullptr;
       },
-      [](std::byte* data, size_t bytes) { pool_free(turned(data), bytes); },
-      [](std::byte* to, const std::byte* from, size_t bytes) { memcpy(turned(to), from, bytes); },
-      [](std::byte* to, const std::byte* from, size_t bytes) { memcpy(to, turned(from), bytes); },
+      [](std::byte* data, size_t bytes) { pool_free(mirrored(data), bytes); },
+      [](std::byte* to, const std::byte* from, size_t bytes) { memcpy(mirrored(to), from, bytes); },
+      [](std::byte* to, const std::byte* from, size_t bytes) { memcpy(to, mirrored(from), bytes); },
       &table,
   };
   Device device;

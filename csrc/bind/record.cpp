@@ -15,9 +15,9 @@ uint32_t mask_of(nb::handle places) {
   return mask;
 }
 
-const RuleFacts& facts_of(CallerData& c) {
-  RuleFacts& facts = c.rule;
-  if (facts.rule) return facts;
+const SavePolicy& save_policy(CallerData& c) {
+  SavePolicy& policy = c.rule;
+  if (policy.rule) return policy;
   nb::object rule = attribute(c.op, "rule");
   if (!rule.is_valid()) throw nb::python_error();
   if (rule.is_none())
@@ -25,19 +25,19 @@ const RuleFacts& facts_of(CallerData& c) {
           "expected arguments without gradient, since the op has none; got one that requires it "
           "(use .detach())");
   int i = 0;
-  facts.kept = 0;
+  policy.kept = 0;
   for (nb::handle kept : nb::borrow<nb::sequence>(rule.attr("kept")))
-    facts.kept |= static_cast<uint32_t>(nb::cast<bool>(kept)) << i++;
+    policy.kept |= static_cast<uint32_t>(nb::cast<bool>(kept)) << i++;
   for (auto [place, users] : nb::borrow<nb::dict>(rule.attr("uses")))
-    facts.uses.emplace_back(nb::cast<int>(place), mask_of(users));
+    policy.uses.emplace_back(nb::cast<int>(place), mask_of(users));
   nb::object out_users = rule.attr("out_users");
-  facts.any_out = out_users.is_none();
-  if (!facts.any_out) facts.out_users = mask_of(out_users);
-  facts.wants_out = nb::cast<bool>(rule.attr("wants_out"));
-  facts.indices_only = nb::cast<bool>(rule.attr("indices_only"));
-  facts.watches = nb::len(nb::handle(nb::object(rule.attr("copied")))) > 0;
-  facts.rule = rule.release().ptr();
-  return facts;
+  policy.any_out = out_users.is_none();
+  if (!policy.any_out) policy.out_users = mask_of(out_users);
+  policy.wants_out = nb::cast<bool>(rule.attr("wants_out"));
+  policy.indices_only = nb::cast<bool>(rule.attr("indices_only"));
+  policy.watches = nb::len(nb::handle(nb::object(rule.attr("copied")))) > 0;
+  policy.rule = rule.release().ptr();
+  return policy;
 }
 
 bool wants_gradient(PyObject* value) {
@@ -111,12 +111,12 @@ PyObject* save_all(PyObject* values, bool keep, PyObject* edges, PyObject* specs
 }
 
 // The results that the rule gets, as kept tuples; a new list.
-PyObject* save_results(const RuleFacts& facts, PyObject* const* outs, int count) {
+PyObject* save_results(const SavePolicy& policy, PyObject* const* outs, int count) {
   nb::object list = nb::steal(PyList_New(0));
   for (int i = 0; i < count; ++i) {
     if (!is_tensor(outs[i])) continue;
     const Array& array = *array_of(outs[i]);
-    if (facts.indices_only && carries_gradient(array)) continue;
+    if (policy.indices_only && carries_gradient(array)) continue;
     nb::object index = nb::steal(PyLong_FromLong(i));
     append(list.ptr(), kept_tuple(as_tensor(outs[i])->array, Py_None, index.ptr(), array));
   }
@@ -147,7 +147,7 @@ bool is_hidden(PyObject* x) {
 }
 
 void record(CallerData& c, PyObject* const* values, PyObject* const* outs, int count) {
-  const RuleFacts& facts = facts_of(c);
+  const SavePolicy& policy = save_policy(c);
   const int n = static_cast<int>(c.parameters.size());
   auto* node = new_node(reinterpret_cast<PyTypeObject*>(node_type));
   if (!node) throw nb::python_error();
@@ -158,8 +158,8 @@ void record(CallerData& c, PyObject* const* values, PyObject* const* outs, int c
   node->op = Py_NewRef(c.op);
   node->count = count;
   if (!node->edges || !node->specs || !node->saved) throw nb::python_error();
-  uint32_t kept = facts.kept;
-  for (auto [place, users] : facts.uses)
+  uint32_t kept = policy.kept;
+  for (auto [place, users] : policy.uses)
     if (!any_wanted(values, users)) kept &= ~(1u << place);
   const int operands = c.elementwise ? c.elementwise->operands : n;
   bool keeps = false;
@@ -175,11 +175,11 @@ void record(CallerData& c, PyObject* const* values, PyObject* const* outs, int c
     if (!saved) throw nb::python_error();
     PyList_SET_ITEM(node->saved, i, saved);
   }
-  if (facts.wants_out && (facts.any_out || any_wanted(values, facts.out_users)))
-    node->out = save_results(facts, outs, count);
+  if (policy.wants_out && (policy.any_out || any_wanted(values, policy.out_users)))
+    node->out = save_results(policy, outs, count);
   if (count > 1) describe_results(node, outs, count);
   node->keeps = keeps || node->out != nullptr;
-  if (facts.watches) owner.attr("watch")();
+  if (policy.watches) owner.attr("watch")();
   for (int i = 0; i < count; ++i) {
     if (!is_tensor(outs[i]) || !carries_gradient(*array_of(outs[i]))) continue;
     Py_XSETREF(as_tensor(outs[i])->node, Py_NewRef(owner.ptr()));

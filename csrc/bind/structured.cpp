@@ -54,7 +54,7 @@ int read_dtype(PyObject* given) {
   return static_cast<int>(dtype_from(nb::cast<int>(code)));
 }
 
-bool read_truth(PyObject* given) {
+bool read_bool(PyObject* given) {
   const int truth = PyObject_IsTrue(given);
   if (truth < 0) throw nb::python_error();
   return truth;
@@ -69,7 +69,7 @@ void read(const CallerData& c, const Values& v, Arguments& args) {
         arg.array = read_array(v.at[i], where);
         break;
       case 'b':
-        arg.truth = read_truth(v.at[i]);
+        arg.truth = read_bool(v.at[i]);
         break;
       case 'd':
         arg.dtype = read_dtype(v.at[i]);

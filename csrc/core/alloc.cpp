@@ -18,15 +18,15 @@ constexpr int kClasses = 4 * 25;
 constexpr size_t kLargest = size_t{1} << 30;
 constexpr size_t kCacheLimit = size_t{256} << 20;
 
-struct Free {
-  Free* next;
+struct FreeBlock {
+  FreeBlock* next;
 };
-struct Class {
+struct SizeClass {
   std::atomic_flag lock = ATOMIC_FLAG_INIT;
-  Free* head = nullptr;
+  FreeBlock* head = nullptr;
 };
 
-Class classes[kClasses];
+SizeClass classes[kClasses];
 std::atomic<size_t> in_use{0}, cached{0}, peak{0};
 
 int class_of(size_t bytes) {
@@ -44,20 +44,20 @@ size_t size_of(int c) {
   return (size + kAlign - 1) & ~(kAlign - 1);
 }
 
-void acquire(Class& c) {
+void acquire(SizeClass& c) {
   while (c.lock.test_and_set(std::memory_order_acquire)) {
   }
 }
-void release(Class& c) { c.lock.clear(std::memory_order_release); }
+void release(SizeClass& c) { c.lock.clear(std::memory_order_release); }
 
 #ifndef __wasm__
 // A fork while another thread holds a lock would leave it held for ever in the child: all are taken
 // around the fork.
 void lock_all() {
-  for (Class& c : classes) acquire(c);
+  for (SizeClass& c : classes) acquire(c);
 }
 void unlock_all() {
-  for (Class& c : classes) release(c);
+  for (SizeClass& c : classes) release(c);
 }
 [[maybe_unused]] const int kHooked = pthread_atfork(lock_all, unlock_all, unlock_all);
 #endif
@@ -78,7 +78,7 @@ void* pool_alloc(size_t bytes) {
     int c = class_of(bytes);
     size_t size = size_of(c);
     acquire(classes[c]);
-    if (Free* head = classes[c].head) {
+    if (FreeBlock* head = classes[c].head) {
       classes[c].head = head->next;
       p = head;
     }
@@ -115,7 +115,7 @@ void pool_free(void* p, size_t bytes) {
     return;
   }
   cached.fetch_add(size, std::memory_order_relaxed);
-  auto* block = static_cast<Free*>(p);
+  auto* block = static_cast<FreeBlock*>(p);
   acquire(classes[c]);
   block->next = classes[c].head;
   classes[c].head = block;
@@ -127,11 +127,11 @@ PoolStats pool_stats() { return {in_use.load(), cached.load(), peak.load()}; }
 void pool_trim() {
   for (int c = 0; c < kClasses; ++c) {
     acquire(classes[c]);
-    Free* head = classes[c].head;
+    FreeBlock* head = classes[c].head;
     classes[c].head = nullptr;
     release(classes[c]);
     while (head) {
-      Free* next = head->next;
+      FreeBlock* next = head->next;
       cached.fetch_sub(size_of(c), std::memory_order_relaxed);
       free(head);
       head = next;

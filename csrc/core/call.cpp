@@ -12,7 +12,7 @@ namespace {
 // Below this many elements a kernel is over before letting go of a lock would pay.
 constexpr int64_t kLongFrom = 16384;
 
-bool is_spread(const View& v) {
+bool is_expanded(const View& v) {
   for (int i = 0; i < v.ndim; ++i) {
     if (v.strides[i] == 0 && v.shape[i] > 1) return v.size() > 0;
   }
@@ -34,7 +34,7 @@ bool before_write(const Array& x, const char* where, Error& error) {
 }
 
 bool make_writable(const Array& out, const char* where, Error& error) {
-  if (is_spread(out))
+  if (is_expanded(out))
     return error.set(ErrorKind::shape, where,
                      "expected a target whose elements lie apart, got one expanded to %s (use "
                      ".clone() first)",

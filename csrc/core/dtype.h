@@ -52,7 +52,7 @@ struct bf16 {
 
 // A bool as it lies in memory. Files, buffers and views of bytes bring other values than 0 and 1,
 // and mapped memory cannot be put right, so whoever reads one asks only whether it is 0.
-struct truth {
+struct bool8 {
   uint8_t byte;
   constexpr operator bool() const { return byte != 0; }
 };

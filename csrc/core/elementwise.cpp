@@ -32,11 +32,11 @@ bool promote(const Operand* operands, int n, const char* where, Promotion& group
 }
 
 // An array that is made only when it is needed: most calls make none.
-class Slot {
+class LazyArray {
  public:
-  Slot() {}
-  Slot(const Slot&) = delete;
-  ~Slot() {
+  LazyArray() {}
+  LazyArray(const LazyArray&) = delete;
+  ~LazyArray() {
     if (made_) array_.~Array();
   }
   const Array& set(Array&& array) {
@@ -68,7 +68,7 @@ class Call {
     return settle(operands, common) && convert(operands, common) && broadcast();
   }
   // Sees all operands in the result's shape.
-  bool spread(const Array* target);
+  bool broadcast(const Array* target);
   bool run(Array& out, const double* constants);
   void order(Array& out) const {
     const View* views[kMostOperands];
@@ -89,7 +89,7 @@ class Call {
   const Kernel& kernel_;
   Error& error_;
   const Array* in_[kMostOperands] = {};
-  Slot own_[kMostOperands];  // what was made of an operand for this call
+  LazyArray own_[kMostOperands];  // what was made of an operand for this call
   bool ordered_ = true, same_ = true;
 };
 
@@ -168,7 +168,7 @@ bool Call::refuse_shapes() const {
   return error_.set(ErrorKind::shape, op_.name, "expected shapes that broadcast, got %s", text);
 }
 
-bool Call::spread(const Array* target) {
+bool Call::broadcast(const Array* target) {
   for (int i = 0; i < op_.operands; ++i) {
     ordered_ = ordered_ && in_order(*in_[i]);
     if (!same_shape(*in_[i], result)) {
@@ -227,7 +227,7 @@ Array elementwise(const ElementwiseOp& op, const Kernel& kernel, const Operand* 
   if (!call.prepare(operands)) return {};
   Array out = new_array(call.result.dtype, call.result.shape, call.result.ndim, call.device,
                         op.name, error);
-  if (!out.ok() || !call.spread(nullptr)) return {};
+  if (!out.ok() || !call.broadcast(nullptr)) return {};
   call.order(out);
   if (!call.run(out, constants)) return {};
   return out;
@@ -237,9 +237,10 @@ bool elementwise_into(Array& target, const ElementwiseOp& op, const Kernel& kern
                       const Operand* operands, const double* constants, Error& error) {
   Call call(op, kernel, error);
   if (!call.prepare(operands) || !can_hold(op.name, target, call.result, error)) return false;
-  if (target.dtype == call.result.dtype) return call.spread(&target) && call.run(target, constants);
+  if (target.dtype == call.result.dtype)
+    return call.broadcast(&target) && call.run(target, constants);
   Array out = new_array(call.result.dtype, target.shape, target.ndim, call.device, op.name, error);
-  return out.ok() && call.spread(nullptr) && call.run(out, constants) &&
+  return out.ok() && call.broadcast(nullptr) && call.run(out, constants) &&
          copy_into(target, out, op.name, error);
 }
 

@@ -46,7 +46,7 @@ void relax() {
 }
 
 // A number that threads wait for while it stays what they have seen.
-class Ticket {
+class EventCount {
  public:
   uint32_t now() const { return value_.load(std::memory_order_seq_cst); }
 
@@ -64,7 +64,7 @@ class Ticket {
   uint32_t* word() { return reinterpret_cast<uint32_t*>(&value_); }
   std::atomic<uint32_t> value_{0};
 #else
-  ~Ticket() {
+  ~EventCount() {
     pthread_cond_destroy(&moved_);
     pthread_mutex_destroy(&mutex_);
   }
@@ -148,9 +148,9 @@ struct alignas(64) Share {
 };
 
 struct Pool {
-  // `ticket` counts jobs; a worker that sees a new ticket joins it. Low-traffic fields share no
+  // `event` counts jobs; a worker that sees a new event joins it. Low-traffic fields share no
   // line with the hot ones.
-  alignas(64) Ticket ticket;
+  alignas(64) EventCount event;
   Share shares[kMaxThreads];
   // A worker counts itself active, then looks whether the job is still open; the caller closes the
   // job, then waits for the active ones. So a job never waits for a worker that is still waking up.
@@ -185,28 +185,28 @@ void work(Pool& p, int worker) {
   }
 }
 
-struct Start {
+struct WorkerStart {
   Pool* pool;
   int worker;
 };
 
 void* worker_main(void* raw) {
-  Start start = *static_cast<Start*>(raw);
-  delete static_cast<Start*>(raw);
+  WorkerStart start = *static_cast<WorkerStart*>(raw);
+  delete static_cast<WorkerStart*>(raw);
   Pool& p = *start.pool;
   inside = true;
   uint32_t seen = 0;
   for (;;) {
-    uint32_t now = p.ticket.now();
+    uint32_t now = p.event.now();
     for (int spin = 0; now == seen && spin < kSpins; ++spin) {
       relax();
-      now = p.ticket.now();
+      now = p.event.now();
     }
     while (now == seen) {
       p.parked.fetch_add(1, std::memory_order_seq_cst);
-      p.ticket.wait(seen);
+      p.event.wait(seen);
       p.parked.fetch_sub(1, std::memory_order_seq_cst);
-      now = p.ticket.now();
+      now = p.event.now();
     }
     seen = now;
     if (p.stop.load(std::memory_order_acquire)) return nullptr;
@@ -216,15 +216,15 @@ void* worker_main(void* raw) {
   }
 }
 
-void announce(Pool& p) {
-  p.ticket.next();
-  if (p.parked.load(std::memory_order_seq_cst) > 0) p.ticket.wake_all();
+void wake_workers(Pool& p) {
+  p.event.next();
+  if (p.parked.load(std::memory_order_seq_cst) > 0) p.event.wake_all();
 }
 
 void shut_down(Pool* p) {
   if (!p) return;
   p->stop.store(true, std::memory_order_release);
-  announce(*p);
+  wake_workers(*p);
   for (int i = 1; i < p->threads; ++i) pthread_join(p->handles[i], nullptr);
   delete p;
 }
@@ -253,7 +253,8 @@ Pool* ready_pool() {
   Pool* fresh = new Pool;
   fresh->threads = 1;
   for (int i = 1; i < threads; ++i) {
-    if (pthread_create(&fresh->handles[i], nullptr, worker_main, new Start{fresh, i}) != 0) break;
+    if (pthread_create(&fresh->handles[i], nullptr, worker_main, new WorkerStart{fresh, i}) != 0)
+      break;
     fresh->threads = i + 1;
   }
   if (fresh->threads != threads) wanted.store(fresh->threads);  // the system refused more
@@ -300,7 +301,7 @@ void parallel_range(int64_t n, int64_t grain, RangeFn fn, void* context) {
   }
   p->job = {fn, context, n, grain, shares};
   p->open.store(true, std::memory_order_seq_cst);
-  announce(*p);
+  wake_workers(*p);
   inside = true;
   work(*p, 0);
   inside = false;

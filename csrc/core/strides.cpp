@@ -13,7 +13,7 @@ bool equal(const int64_t* a, const int64_t* b, int n) {
 }
 
 // Dense strides with the axes from outer to inner in `order`.
-void lay(View& out, const int* order) {
+void set_strides_in_order(View& out, const int* order) {
   int64_t stride = 1;
   for (int i = out.ndim - 1; i >= 0; --i) {
     out.strides[order[i]] = stride;
@@ -26,7 +26,7 @@ constexpr int kChannelsLast[] = {0, 2, 3, 1};
 bool is_channels_last(const View& x) {
   if (x.ndim != 4) return false;
   View want = x;
-  lay(want, kChannelsLast);
+  set_strides_in_order(want, kChannelsLast);
   for (int i = 0; i < 4; ++i) {
     if (x.shape[i] != 1 && x.strides[i] != want.strides[i]) return false;
   }
@@ -87,7 +87,7 @@ static void sort_axes(const View* const* operands, int n, View& out) {
       at = j;
     }
   }
-  lay(out, order);
+  set_strides_in_order(out, order);
 }
 
 void follow_strides(const View* const* operands, int n, bool same, View& out) {
@@ -100,7 +100,7 @@ void follow_strides(const View* const* operands, int n, bool same, View& out) {
   if (!same || (!rows && !last && !(dense && is_dense(*operands[0]))))
     sort_axes(operands, n, out);
   else if (last && !rows)
-    lay(out, kChannelsLast);
+    set_strides_in_order(out, kChannelsLast);
   else if (!rows)
     memcpy(out.strides, operands[0]->strides, sizeof(int64_t) * out.ndim);
 }

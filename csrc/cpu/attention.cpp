@@ -24,11 +24,11 @@ using Problem = AttentionProblem;
 using Unit = AttentionUnit;
 
 // Memory of one unit: o, top and total of the part under way, and those of the parts before it.
-struct Work {
+struct Workspace {
   float *q, *o, *top, *total, *before_o, *before_top, *before_total, *s, *k, *v, *line;
   int64_t *low, *high;  // visible keys of each row
   static int64_t bytes(const Problem& p) { return lay_out(p, nullptr, nullptr); }
-  static int64_t lay_out(const Problem& p, std::byte* base, Work* w) {
+  static int64_t lay_out(const Problem& p, std::byte* base, Workspace* w) {
     const int64_t rows = p.block * p.group, wide_d = round_up(p.d, kLanes),
                   wide_v = round_up(p.dv, kNR);
     int64_t at = 0;
@@ -37,7 +37,7 @@ struct Work {
       at += round_up(count * size, 64);
       return p;
     };
-    Work unused, &to = w ? *w : unused;
+    Workspace unused, &to = w ? *w : unused;
     to.q = reinterpret_cast<float*>(take(rows * p.ldq, 4));
     to.o = reinterpret_cast<float*>(take(rows * p.ldo, 4));
     to.top = reinterpret_cast<float*>(take(rows, 4));
@@ -56,7 +56,7 @@ struct Work {
   }
 };
 
-void load_queries(const Problem& p, const Unit& u, Work& w) {
+void load_queries(const Problem& p, const Unit& u, Workspace& w) {
   const int64_t rows = u.count * p.group, begin = p.start_of(u.bi), length = p.length_of(u.bi);
   for (int64_t r = 0; r < rows; ++r) {
     const int64_t i = u.position(r), at = begin + i;
@@ -72,14 +72,14 @@ void load_queries(const Problem& p, const Unit& u, Work& w) {
   }
 }
 
-void begin_part(const Problem& p, int64_t rows, Work& w) {
+void begin_part(const Problem& p, int64_t rows, Workspace& w) {
   for (int64_t r = 0; r < rows; ++r) w.top[r] = -__builtin_inff(), w.total[r] = 0;
   memset(w.o, 0, rows * p.ldo * sizeof(float));
 }
 
 // Scores of one row as they come from the micro-kernel → base-2 logarithms with cap, mask and
 // visibility applied, for the columns [begin, end) of the tile at `tile`.
-[[gnu::noinline]] void finish_scores(const Problem& p, const Unit& u, const Work& w, int64_t r,
+[[gnu::noinline]] void finish_scores(const Problem& p, const Unit& u, const Workspace& w, int64_t r,
                                      float* s, int64_t tile, int64_t begin, int64_t end) {
   if (p.cap > 0) {
     const float inverse = 1 / p.cap, factor = p.cap * kLog2e;
@@ -109,7 +109,7 @@ void begin_part(const Problem& p, int64_t rows, Work& w) {
 // R rows from r on against one tile; the columns some row of them sees, in whole steps of the
 // kernel.
 template <int R, class Score, class Value>
-TL_INLINE void attend_rows(const Problem& p, const Unit& u, Work& w, int64_t r, int64_t tile,
+TL_INLINE void attend_rows(const Problem& p, const Unit& u, Workspace& w, int64_t r, int64_t tile,
                            int64_t keys, const Score& score, const Value& value) {
   int64_t low = w.low[r], high = w.high[r];
   for (int i = 1; i < R; ++i) {
@@ -156,7 +156,7 @@ TL_INLINE void row_blocks(int64_t rows, const F& f) {
 }
 
 // The keys [first, keys) of a tile into the panels.
-void pack_tile_keys(const Problem& p, const Unit& u, Work& w, int64_t tile, int64_t first,
+void pack_tile_keys(const Problem& p, const Unit& u, Workspace& w, int64_t tile, int64_t first,
                     int64_t keys) {
   const int64_t at =
       u.bi * p.k.strides[0] + u.kv * p.k.strides[1] + (tile + first) * p.k.strides[2];
@@ -169,8 +169,8 @@ void pack_tile_keys(const Problem& p, const Unit& u, Work& w, int64_t tile, int6
 // The rows of a unit against one tile, as far as keys are packed: score.operator()<R>(r, begin,
 // end) and value.operator()<R>(r, low, high).
 template <int Most, class Score, class Value>
-TL_INLINE void attend_tile(const Problem& p, const Unit& u, Work& w, int64_t tile, int64_t keys,
-                           const Score& score, const Value& value) {
+TL_INLINE void attend_tile(const Problem& p, const Unit& u, Workspace& w, int64_t tile,
+                           int64_t keys, const Score& score, const Value& value) {
   row_blocks<Most>(u.count * p.group, [&]<int R>(int64_t r0) {
     attend_rows<R>(
         p, u, w, r0, tile, keys,
@@ -180,12 +180,12 @@ TL_INLINE void attend_tile(const Problem& p, const Unit& u, Work& w, int64_t til
 }
 
 template <int R>
-TL_INLINE void score_packed(const Problem& p, Work& w, int64_t r, int64_t begin, int64_t end) {
+TL_INLINE void score_packed(const Problem& p, Workspace& w, int64_t r, int64_t begin, int64_t end) {
   for (int64_t j = begin; j < end; j += kNR)
     score_panel<R>(w.q + r * p.ldq, p.ldq, w.k + j * p.d, p.d, w.s + j);
 }
 
-void tile_packed(const Problem& p, const Unit& u, Work& w, int64_t tile, int64_t keys) {
+void tile_packed(const Problem& p, const Unit& u, Workspace& w, int64_t tile, int64_t keys) {
   pack_tile_keys(p, u, w, tile, 0, keys);
   const int64_t v_at = u.bi * p.v.strides[0] + u.kv * p.v.strides[1] + tile * p.v.strides[2];
   with_float(p.v.dtype, [&]<class T>(T) {
@@ -202,7 +202,7 @@ void tile_packed(const Problem& p, const Unit& u, Work& w, int64_t tile, int64_t
 
 // Keys and values are read where they are, or, when their rows are not whole contiguous vectors,
 // from a copy.
-void tile_direct(const Problem& p, const Unit& u, Work& w, int64_t tile, int64_t keys) {
+void tile_direct(const Problem& p, const Unit& u, Workspace& w, int64_t tile, int64_t keys) {
   const int64_t k_at = u.bi * p.k.strides[0] + u.kv * p.k.strides[1] + tile * p.k.strides[2];
   const int64_t v_at = u.bi * p.v.strides[0] + u.kv * p.v.strides[1] + tile * p.v.strides[2];
   int64_t in_place = 0;  // keys from here on are packed: the last ones, that are no whole panel
@@ -270,7 +270,7 @@ void store_row(const Problem& p, const Unit& u, int64_t r, const float* o, float
     store(sum_o + i, fma(load(o + i), splat(now), load(sum_o + i) * before));
 }
 
-void run_unit(const Problem& p, int64_t index, Work& w, bool direct) {
+void run_unit(const Problem& p, int64_t index, Workspace& w, bool direct) {
   const Unit u = unit_at(p, index);
   const int64_t rows = u.count * p.group;
   load_queries(p, u, w);
@@ -358,13 +358,13 @@ const char* attention(const Arg* args, int) {
       p.block * p.group * (p.longest < p.chunk ? p.longest : p.chunk) * (p.d + p.dv) + 1;
   bool ok = true;
   parallel_for(units, 100000 / unit_work + 1, [&](int64_t begin, int64_t end, int) {
-    Scratch memory(Work::bytes(p));
+    Scratch memory(Workspace::bytes(p));
     if (!memory.as<std::byte>()) {
       __atomic_store_n(&ok, false, __ATOMIC_RELAXED);
       return;
     }
-    Work w;
-    Work::lay_out(p, memory.as<std::byte>(), &w);
+    Workspace w;
+    Workspace::lay_out(p, memory.as<std::byte>(), &w);
     for (int64_t i = begin; i < end; ++i) run_unit(p, i, w, direct);
   });
   if (!ok) return "attention: out of memory";

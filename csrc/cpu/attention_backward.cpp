@@ -44,7 +44,7 @@ void widen_line(const View& v, int64_t at, int64_t stride, int64_t n, double sca
 
 // Memory of one thread, and of the sums of one split.
 template <class C>
-struct Work {
+struct Workspace {
   static constexpr int kN = kPanelColumns<C>;
   C *q, *g;                        // rows × d, rows × e
   C *q_rows, *g_rows;              // in panels of 6 rows
@@ -55,14 +55,14 @@ struct Work {
   C* plain;  // keys × max(d, e)
 
   static int64_t sums(const Problem& p) { return p.keys * (padded(p.d, kN) + padded(p.e, kN)); }
-  static int64_t lay_out(const Problem& p, C* base, Work* w) {
+  static int64_t lay_out(const Problem& p, C* base, Workspace* w) {
     int64_t at = 0;
     auto take = [&](int64_t count) {
       C* here = base + at;
       at += padded(count, 16);
       return here;
     };
-    Work unused, &to = w ? *w : unused;
+    Workspace unused, &to = w ? *w : unused;
     const int64_t d = padded(p.d, kN), e = padded(p.e, kN);
     to.q = take(p.rows * p.d), to.g = take(p.rows * p.e);
     to.q_rows = take(p.rows * p.d), to.g_rows = take(p.rows * p.e);
@@ -80,7 +80,7 @@ struct Work {
 
 // Keys and values of one (batch, kv head), packed.
 template <class C>
-void load_keys(const Problem& p, int64_t bi, int64_t kv, Work<C>& w) {
+void load_keys(const Problem& p, int64_t bi, int64_t kv, Workspace<C>& w) {
   constexpr int kN = kPanelColumns<C>;
   auto rows_of = [&](const View& x, int64_t size) {
     for (int64_t j = 0; j < p.m; ++j) {
@@ -203,7 +203,8 @@ template <class C>
 }
 
 template <class C>
-void run_block(const Problem& p, int64_t bi, int64_t hi, int64_t first, Work<C>& w, C* dk, C* dv) {
+void run_block(const Problem& p, int64_t bi, int64_t hi, int64_t first, Workspace<C>& w, C* dk,
+               C* dv) {
   constexpr int kN = kPanelColumns<C>;
   const int64_t count = min64(p.rows, p.n - first), rows = padded(count, kPanelRows);
   load_rows(p, p.q, bi, hi, first, count, p.d, p.scale, w.q, w.q_rows, w.q_columns);
@@ -253,9 +254,9 @@ void run_block(const Problem& p, int64_t bi, int64_t hi, int64_t first, Work<C>&
 
 // The blocks of split `part` of a unit, with the sums at `sums`.
 template <class C>
-void run_split(const Problem& p, int64_t unit, int64_t part, Work<C>& w, C* sums) {
+void run_split(const Problem& p, int64_t unit, int64_t part, Workspace<C>& w, C* sums) {
   const int64_t bi = unit / p.hk, kv = unit % p.hk, all = p.group * p.blocks;
-  memset(sums, 0, Work<C>::sums(p) * sizeof(C));
+  memset(sums, 0, Workspace<C>::sums(p) * sizeof(C));
   C *dk = sums, *dv = sums + p.keys * padded(p.d, kPanelColumns<C>);
   load_keys(p, bi, kv, w);
   for (int64_t i = all * part / p.splits; i < all * (part + 1) / p.splits; ++i)
@@ -286,7 +287,8 @@ const char* run(Problem& p) {
   p.rows = min64(p.rows, padded(p.n, kPanelRows));
   p.blocks = ceil_div(p.n, p.rows);
   p.splits = units >= 16 ? 1 : min64(ceil_div(16, units), p.group * p.blocks);
-  const int64_t sums = padded(Work<C>::sums(p), 16), own = Work<C>::lay_out(p, nullptr, nullptr);
+  const int64_t sums = padded(Workspace<C>::sums(p), 16),
+                own = Workspace<C>::lay_out(p, nullptr, nullptr);
   Scratch parts(p.splits > 1 ? units * p.splits * sums * sizeof(C) : 0);
   C* all = parts.template as<C>();
   if (p.splits > 1 && !all) return "attention_backward: out of memory";
@@ -298,8 +300,8 @@ const char* run(Problem& p) {
       __atomic_store_n(&ok, false, __ATOMIC_RELAXED);
       return;
     }
-    Work<C> w;
-    Work<C>::lay_out(p, base, &w);
+    Workspace<C> w;
+    Workspace<C>::lay_out(p, base, &w);
     for (int64_t i = first; i < last; ++i) {
       C* to = p.splits > 1 ? all + i * sums : base + own;
       run_split(p, i / p.splits, i % p.splits, w, to);

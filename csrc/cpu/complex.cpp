@@ -24,33 +24,33 @@ TL_INLINE zd from(double re, double im) {
 }
 
 template <c64 (*f)(c64)>
-void each1(void* o, const void* const* in, int64_t n, const double*) {
+void complex_unary(void* o, const void* const* in, int64_t n, const double*) {
   c64* out = static_cast<c64*>(o);
   const c64* x = static_cast<const c64*>(in[0]);
   TL_IVDEP
   for (int64_t i = 0; i < n; ++i) out[i] = f(x[i]);
 }
 template <float (*f)(c64)>
-void each_real(void* o, const void* const* in, int64_t n, const double*) {
+void complex_to_real(void* o, const void* const* in, int64_t n, const double*) {
   float* out = static_cast<float*>(o);
   const c64* x = static_cast<const c64*>(in[0]);
   for (int64_t i = 0; i < n; ++i) out[i] = f(x[i]);
 }
 template <c64 (*f)(c64, c64)>
-void each2(void* o, const void* const* in, int64_t n, const double*) {
+void complex_binary(void* o, const void* const* in, int64_t n, const double*) {
   c64* out = static_cast<c64*>(o);
   const c64 *a = static_cast<const c64*>(in[0]), *b = static_cast<const c64*>(in[1]);
   TL_IVDEP
   for (int64_t i = 0; i < n; ++i) out[i] = f(a[i], b[i]);
 }
 template <bool (*f)(c64, c64)>
-void each_test(void* o, const void* const* in, int64_t n, const double*) {
+void complex_compare(void* o, const void* const* in, int64_t n, const double*) {
   bool* out = static_cast<bool*>(o);
   const c64 *a = static_cast<const c64*>(in[0]), *b = static_cast<const c64*>(in[1]);
   for (int64_t i = 0; i < n; ++i) out[i] = f(a[i], b[i]);
 }
 template <bool (*f)(c64)>
-void each_check(void* o, const void* const* in, int64_t n, const double*) {
+void complex_test(void* o, const void* const* in, int64_t n, const double*) {
   bool* out = static_cast<bool*>(o);
   const c64* x = static_cast<const c64*>(in[0]);
   for (int64_t i = 0; i < n; ++i) out[i] = f(x[i]);
@@ -68,28 +68,28 @@ zd power(zd a, zd b) {
   return __builtin_cpow(a, b);
 }
 
-#define TL_C1(name, expression)       \
-  {#name, each1<+[](c64 x) -> c64 {   \
-     [[maybe_unused]] zd z = make(x); \
-     return expression;               \
-   }>,                                \
+#define TL_C1(name, expression)             \
+  {#name, complex_unary<+[](c64 x) -> c64 { \
+     [[maybe_unused]] zd z = make(x);       \
+     return expression;                     \
+   }>,                                      \
    false}
 #define TL_REAL(name, expression) \
-  {#name, each_real<+[](c64 x) -> float { return static_cast<float>(expression); }>, true}
+  {#name, complex_to_real<+[](c64 x) -> float { return static_cast<float>(expression); }>, true}
 #define TL_C2(name, expression) \
-  {#name, each2<+[](c64 a, c64 b) -> c64 { return expression; }>, false}
+  {#name, complex_binary<+[](c64 a, c64 b) -> c64 { return expression; }>, false}
 #define TL_TEST(name, expression) \
-  {#name, each_test<+[](c64 a, c64 b) -> bool { return expression; }>, false}
+  {#name, complex_compare<+[](c64 a, c64 b) -> bool { return expression; }>, false}
 #define TL_CHECK(name, expression) \
-  {#name, each_check<+[](c64 x) -> bool { return expression; }>, false}
+  {#name, complex_test<+[](c64 x) -> bool { return expression; }>, false}
 
-struct Row {
+struct ComplexKernel {
   const char* name;
   Step step;
   bool real;
 };
 
-constexpr Row kRows[] = {
+constexpr ComplexKernel kKernels[] = {
     TL_C1(neg, (c64{-x.re, -x.im})),
     TL_C1(conj, (c64{x.re, -x.im})),
     TL_C1(square, times(x, x)),
@@ -164,7 +164,7 @@ const char* own(const Arg* args, int) {
 }  // namespace
 
 Step complex_step(const char* name, bool* real) {
-  for (const Row& row : kRows) {
+  for (const ComplexKernel& row : kKernels) {
     if (strcmp(row.name, name) != 0) continue;
     *real = row.real;
     return row.step;

@@ -7,18 +7,18 @@ namespace tl::TL_ISA {
 
 // What one kernel element reads of one run: lanes low … high - 1 come from `data + lane`.
 template <class T>
-struct Piece {
+struct Segment {
   const T* data;
   int low, high;
 };
 
-// One line of a panel for each channel, from the pieces of one kernel element.
+// One line of a panel for each channel, from the segments of one kernel element.
 template <class T>
-TL_INLINE void pack_lines(const Piece<T>* pieces, int made, int64_t channel, int64_t count, T* to,
-                          int64_t step) {
+TL_INLINE void pack_lines(const Segment<T>* segments, int made, int64_t channel, int64_t count,
+                          T* to, int64_t step) {
   constexpr int kN = kPanelColumns<T>;
-  if (made == 1 && pieces[0].low == 0 && pieces[0].high == kN) {
-    const T* from = pieces[0].data;
+  if (made == 1 && segments[0].low == 0 && segments[0].high == kN) {
+    const T* from = segments[0].data;
     for (int64_t c = 0; c < count; ++c, from += channel, to += step) {
       // Channels lie pages apart; the next panel will read on from here.
       __builtin_prefetch(from + kN);
@@ -31,9 +31,9 @@ TL_INLINE void pack_lines(const Piece<T>* pieces, int made, int64_t channel, int
       const float* from[kPieces];
       vi low[kPieces], high[kPieces];
       for (int i = 0; i < kPieces; ++i) {
-        from[i] = pieces[i].data;
-        low[i] = lanes_between(pieces[i].low, pieces[i].high);
-        high[i] = lanes_between(pieces[i].low - kLanes, pieces[i].high - kLanes);
+        from[i] = segments[i].data;
+        low[i] = lanes_between(segments[i].low, segments[i].high);
+        high[i] = lanes_between(segments[i].low - kLanes, segments[i].high - kLanes);
       }
       for (int64_t c = 0; c < count; ++c, to += step) {
         vf a = load_masked(from[0], low[0]), b = load_masked(from[0] + kLanes, high[0]);
@@ -62,8 +62,8 @@ TL_INLINE void pack_lines(const Piece<T>* pieces, int made, int64_t channel, int
   for (int64_t c = 0; c < count; ++c, to += step) {
     for (int i = 0; i < kN; ++i) to[i] = 0;
     for (int i = 0; i < made; ++i) {
-      const T* from = pieces[i].data + c * channel;
-      for (int lane = pieces[i].low; lane < pieces[i].high; ++lane) to[lane] = from[lane];
+      const T* from = segments[i].data + c * channel;
+      for (int lane = segments[i].low; lane < segments[i].high; ++lane) to[lane] = from[lane];
     }
   }
 }
@@ -91,7 +91,7 @@ inline void pack_patches(const Conv& v, const Input<T>& in, const T* data, int64
       }
       for (int64_t kx = 0; kx < kernel; ++kx) {
         const KernelElement& element = in.elements[kx];
-        Piece<T> pieces[kN];
+        Segment<T> segments[kN];
         int made = 0;
         for (int r = 0; r < rows; ++r) {
           const Run& run = *inside[r];
@@ -99,10 +99,10 @@ inline void pack_patches(const Conv& v, const Input<T>& in, const T* data, int64
                         high = min64(run.x + run.count, element.high);
           if (low >= high) continue;
           const int64_t shift = run.lane - run.x;
-          pieces[made++] = {lines[r] + element.at, static_cast<int>(low + shift),
-                            static_cast<int>(high + shift)};
+          segments[made++] = {lines[r] + element.at, static_cast<int>(low + shift),
+                              static_cast<int>(high + shift)};
         }
-        pack_lines<T>(pieces, made, in.c, count, to + kx * kN, step);
+        pack_lines<T>(segments, made, in.c, count, to + kx * kN, step);
       }
     }
   }
@@ -134,14 +134,14 @@ inline void write_outputs(const Conv& v, int64_t row0, int64_t rows, int64_t fir
 }
 
 // How the outputs of one group are cut into tasks.
-struct Cut {
+struct Tiling {
   int64_t panels;  // of the whole group
   int64_t block;   // panels per task
   int64_t rows;    // rows per task
   int64_t row_blocks, column_blocks;
   bool shared;  // few panels: all packed first, tasks split the rows
 
-  Cut(int64_t columns, int64_t width, int64_t all_rows, int64_t groups) {
+  Tiling(int64_t columns, int64_t width, int64_t all_rows, int64_t groups) {
     const int64_t threads = num_threads();
     panels = ceil_div(columns, width);
     shared = panels <= 8 && threads > 1 && panels * groups < 8 * threads && all_rows >= 48;
@@ -179,16 +179,16 @@ inline const char* conv_by_product(const Conv& v) {
   const int64_t kernel_elements = v.kernel_elements(), channels = v.channels(),
                 depth = channels * kernel_elements, out_channels = v.out_channels();
   const int64_t out_positions = v.out_positions(), columns = v.batch() * out_positions;
-  const Cut cut(columns, kN, out_channels, v.groups);
+  const Tiling tiling(columns, kN, out_channels, v.groups);
   const int64_t at_once = channels_at_once(channels, kernel_elements);
   const int64_t panel = at_once * kernel_elements * kN;  // elements of a packed panel of one step
   const int64_t steps = ceil_div(channels, max64(1, at_once));
-  const size_t tile_bytes = (cut.rows * cut.block * kN * sizeof(T) + 63) / 64 * 64;
-  const size_t pack_bytes = cut.block * panel * sizeof(T);
-  const size_t own = tile_bytes + (cut.shared ? 0 : pack_bytes) + 64;
+  const size_t tile_bytes = (tiling.rows * tiling.block * kN * sizeof(T) + 63) / 64 * 64;
+  const size_t pack_bytes = tiling.block * panel * sizeof(T);
+  const size_t own = tile_bytes + (tiling.shared ? 0 : pack_bytes) + 64;
   Scratch own_memory(own * num_threads()), input_memory(Input<T>::bytes(v)),
       weight_memory(plain_bytes<T>(v.weight)),
-      shared_memory(cut.shared ? v.groups * steps * pack_bytes + 64 : 64);
+      shared_memory(tiling.shared ? v.groups * steps * pack_bytes + 64 : 64);
   if (!own_memory.as<char>() || !input_memory.as<char>() || !weight_memory.as<char>() ||
       !shared_memory.as<char>())
     return "conv: out of memory";
@@ -206,29 +206,31 @@ inline const char* conv_by_product(const Conv& v) {
     }
   };
   T* shared = shared_memory.as<T>();
-  if (cut.shared) {
-    parallel_for(v.groups * steps * cut.panels, 1, [&](int64_t begin, int64_t end, int) {
+  if (tiling.shared) {
+    parallel_for(v.groups * steps * tiling.panels, 1, [&](int64_t begin, int64_t end, int) {
       for (int64_t i = begin; i < end; ++i) {
-        const int64_t p = i % cut.panels, step = i / cut.panels;
-        pack(step / steps, step % steps, p, 1, shared + (step * cut.panels + p) * panel);
+        const int64_t p = i % tiling.panels, step = i / tiling.panels;
+        pack(step / steps, step % steps, p, 1, shared + (step * tiling.panels + p) * panel);
       }
     });
   }
-  const int64_t tasks = v.groups * cut.row_blocks * cut.column_blocks;
+  const int64_t tasks = v.groups * tiling.row_blocks * tiling.column_blocks;
   parallel_for(tasks, 1, [&](int64_t begin, int64_t end, int worker) {
     char* mine = own_memory.as<char>() + worker * own;
     T *tile = reinterpret_cast<T*>(mine), *packed = reinterpret_cast<T*>(mine + tile_bytes);
     for (int64_t i = begin; i < end; ++i) {
-      const int64_t row_block = i % cut.row_blocks, rest = i / cut.row_blocks;
-      const int64_t panel0 = rest % cut.column_blocks * cut.block, group = rest / cut.column_blocks;
-      const int64_t panels = min64(cut.block, cut.panels - panel0), row0 = row_block * cut.rows;
-      const int64_t here = min64(cut.rows, out_channels - row0),
+      const int64_t row_block = i % tiling.row_blocks, rest = i / tiling.row_blocks;
+      const int64_t panel0 = rest % tiling.column_blocks * tiling.block,
+                    group = rest / tiling.column_blocks;
+      const int64_t panels = min64(tiling.block, tiling.panels - panel0),
+                    row0 = row_block * tiling.rows;
+      const int64_t here = min64(tiling.rows, out_channels - row0),
                     first_row = group * out_channels + row0;
       for (int64_t step = 0; step < steps; ++step) {
         const int64_t c0 = step * at_once, some = min64(at_once, channels - c0);
         const T* b = packed;
-        if (cut.shared)
-          b = shared + (group * steps + step) * cut.panels * panel;
+        if (tiling.shared)
+          b = shared + (group * steps + step) * tiling.panels * panel;
         else
           pack(group, step, panel0, panels, packed);
         conv_product<T>(here, panels, some * kernel_elements,

@@ -74,11 +74,11 @@ TL_INLINE vf every_second(vf a, vf b, std::integer_sequence<int, kLane...>) {
 // The elements 0, 2, … of a line to one line and 1, 3, … to another, even ones at least as many as
 // odd ones; the rest of the last vector becomes 0. Lines of one length share the masks of their
 // ends.
-struct Parting {
+struct Deinterleave {
   int64_t n, whole;
   vi first, second;
 
-  Parting(int64_t evens, int64_t odds)
+  Deinterleave(int64_t evens, int64_t odds)
       : n(max64(2 * evens - 1, 2 * odds)),
         whole(n / (2 * kLanes) * (2 * kLanes)),
         first(lanes_between(0, n - whole)),
@@ -119,8 +119,8 @@ void lay_out(const Conv& v, const Layout& l, int64_t n, int64_t c, int64_t z, in
                       lows[0] < highs[0] && lows[1] < highs[1];
   const int even = parted && lows[0] > lows[1];  // the phase of the first element
   const int64_t start = parted ? 2 * lows[even] + v.offset[2] + even : 0;
-  const Parting parting(parted ? highs[even] - lows[even] : 0,
-                        parted ? highs[!even] - lows[!even] : 0);
+  const Deinterleave parting(parted ? highs[even] - lows[even] : 0,
+                             parted ? highs[!even] - lows[!even] : 0);
   for (int64_t kz = 0; kz < v.weight.shape[2]; ++kz) {
     const int64_t iz = z * v.stride[0] + v.offset[0] + kz * v.dilation[0];
     for (int64_t rp = 0; rp < l.row_phases; ++rp) {

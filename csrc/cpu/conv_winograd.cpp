@@ -248,18 +248,18 @@ const char* winograd(const Conv& v) {
   if constexpr (kLanes < 8) return "conv: no Winograd in this build";
   const Tiles t(v);
   const int64_t total = t.count(v), size = v.weight.shape[0] * t.channels;
-  Cut cut(total, kTiles, t.out_channels, t.groups);
+  Tiling tiling(total, kTiles, t.out_channels, t.groups);
   const int64_t threads = num_threads();
   int64_t block = 1;
   double best = 0;
-  for (int64_t b = 1; b <= 8 && b <= cut.panels; ++b) {
-    const double cost = ceil_div(ceil_div(cut.panels, b) * t.groups, threads) * (b + 0.4);
+  for (int64_t b = 1; b <= 8 && b <= tiling.panels; ++b) {
+    const double cost = ceil_div(ceil_div(tiling.panels, b) * t.groups, threads) * (b + 0.4);
     if (b == 1 || cost < best) {
       best = cost;
       block = b;
     }
   }
-  const int64_t blocks = ceil_div(cut.panels, block), wide = block * kTiles;
+  const int64_t blocks = ceil_div(tiling.panels, block), wide = block * kTiles;
   const int64_t tiles_size = 16 * wide * t.channels, product_size = 16 * wide * t.out_channels;
   const size_t own = (tiles_size + product_size + 32) * sizeof(float);
   Scratch memory(own * threads), u_memory(16 * size * sizeof(float) + 64),
@@ -276,7 +276,7 @@ const char* winograd(const Conv& v) {
     float* product = tiles + tiles_size;
     for (int64_t i = begin; i < end; ++i) {
       const int64_t group = i / blocks, panel0 = i % blocks * block;
-      const int64_t panels = min64(block, cut.panels - panel0);
+      const int64_t panels = min64(block, tiling.panels - panel0);
       Span spans[8][kTiles];
       int made[8];
       // tiles: [ξ][panel][channel][lane]

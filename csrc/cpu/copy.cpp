@@ -17,11 +17,11 @@ template <class T>
 constexpr bool kEighth = __is_same(T, f8e4m3) || __is_same(T, f8e5m2);
 
 template <bool first, class A, class B>
-struct Either {
+struct Conditional {
   using Type = A;
 };
 template <class A, class B>
-struct Either<false, A, B> {
+struct Conditional<false, A, B> {
   using Type = B;
 };
 
@@ -61,7 +61,7 @@ TL_INLINE T shrink(W x) {
     if (__is_same(T, uint64_t) && x >= W(9223372036854775808.0) && x < W(18446744073709551616.0))
       return static_cast<T>(x);
     constexpr bool kNarrow = sizeof(T) < 4 || __is_same(T, int32_t);
-    return static_cast<T>(whole<typename Either<kNarrow, int32_t, int64_t>::Type>(x));
+    return static_cast<T>(whole<typename Conditional<kNarrow, int32_t, int64_t>::Type>(x));
   } else {
     return static_cast<T>(x);
   }
@@ -111,7 +111,7 @@ void write(std::byte* p, int64_t stride, const void* buffer, int64_t n) {
 }
 
 // The real part lies first; only bool asks for both.
-void read_truth(const std::byte* p, int64_t stride, void* buffer, int64_t n) {
+void read_bool8(const std::byte* p, int64_t stride, void* buffer, int64_t n) {
   float* wide = static_cast<float*>(buffer);
   for (int64_t i = 0; i < n; ++i) {
     c64 x = *reinterpret_cast<const c64*>(p + i * stride);
@@ -120,7 +120,7 @@ void read_truth(const std::byte* p, int64_t stride, void* buffer, int64_t n) {
 }
 
 template <class Word>
-bool lie_aligned(const std::byte* p, int64_t stride) {
+bool rows_aligned(const std::byte* p, int64_t stride) {
   return (reinterpret_cast<uintptr_t>(p) | static_cast<uintptr_t>(stride)) % sizeof(Word) == 0;
 }
 
@@ -132,7 +132,7 @@ void load_words(const std::byte* p, int64_t stride, void* buffer, int64_t n) {
   } else if (stride == 0) {
     Word value = reinterpret_cast<const Loose<Word>*>(p)->value;
     for (int64_t i = 0; i < n; ++i) to[i] = value;
-  } else if (lie_aligned<Word>(p, stride)) {
+  } else if (rows_aligned<Word>(p, stride)) {
 #pragma GCC unroll 4
     for (int64_t i = 0; i < n; ++i) to[i] = *reinterpret_cast<const Word*>(p + i * stride);
   } else {
@@ -145,7 +145,7 @@ void store_words(std::byte* p, int64_t stride, const void* buffer, int64_t n) {
   const Word* from = static_cast<const Word*>(buffer);
   if (stride == sizeof(Word)) {
     memcpy(p, from, n * sizeof(Word));
-  } else if (lie_aligned<Word>(p, stride)) {
+  } else if (rows_aligned<Word>(p, stride)) {
     for (int64_t i = 0; i < n; ++i) *reinterpret_cast<Word*>(p + i * stride) = from[i];
   } else {
     for (int64_t i = 0; i < n; ++i) reinterpret_cast<Loose<Word>*>(p + i * stride)->value = from[i];
@@ -185,7 +185,7 @@ LoadFn loader(DType d, ComputeType wide) {
   if (wide != ComputeType::i64) return nullptr;
   switch (d) {
     case DType::bool_:
-      return read<truth, int64_t>;
+      return read<bool8, int64_t>;
     case DType::u8:
       return read<uint8_t, int64_t>;
     case DType::i8:
@@ -328,7 +328,7 @@ const char* copy_array(const View& out, const View& x) {
   if (is_block(out.dtype) || is_block(x.dtype)) return kNoDtype;
   ComputeType wide = x.dtype == DType::complex64 ? ComputeType::f32 : compute_type(x.dtype);
   Conversion forms[] = {writing(out.dtype, wide), reading(x.dtype, wide)};
-  if (x.dtype == DType::complex64 && out.dtype == DType::bool_) forms[1].load = read_truth;
+  if (x.dtype == DType::complex64 && out.dtype == DType::bool_) forms[1].load = read_bool8;
   if (!forms[0].width || !forms[1].width) return kNoDtype;
   if (forms[1].same && !forms[0].same && out.contiguous() && x.contiguous()) {
     // Nothing is to be gathered or kept in a cache: long pieces cost fewer calls.

@@ -20,7 +20,7 @@ TL_INLINE bool signbit(T x) {
 // -------------------------------------------------------------------------------------------------
 
 template <class F>
-void single1(void* o, const void* const* in, int64_t n, const double*) {
+void f32_unary(void* o, const void* const* in, int64_t n, const double*) {
   float* out = static_cast<float*>(o);
   const float* x = static_cast<const float*>(in[0]);
   int64_t i = 0;
@@ -29,7 +29,7 @@ void single1(void* o, const void* const* in, int64_t n, const double*) {
 }
 
 template <class F>
-void single_numbers(void* o, const void* const* in, int64_t n, const double* k) {
+void f32_numbers(void* o, const void* const* in, int64_t n, const double* k) {
   float* out = static_cast<float*>(o);
   const float* x = static_cast<const float*>(in[0]);
   vf p = constant(vf{}, k[0]), q = constant(vf{}, k[1]), r = constant(vf{}, k[2]);
@@ -39,7 +39,7 @@ void single_numbers(void* o, const void* const* in, int64_t n, const double* k) 
 }
 
 template <class F>
-void single2(void* o, const void* const* in, int64_t n, const double*) {
+void f32_binary(void* o, const void* const* in, int64_t n, const double*) {
   float* out = static_cast<float*>(o);
   const float *a = static_cast<const float*>(in[0]), *b = static_cast<const float*>(in[1]);
   int64_t i = 0;
@@ -49,7 +49,7 @@ void single2(void* o, const void* const* in, int64_t n, const double*) {
 }
 
 template <class F>
-void single3(void* o, const void* const* in, int64_t n, const double* k) {
+void f32_ternary(void* o, const void* const* in, int64_t n, const double* k) {
   float* out = static_cast<float*>(o);
   const float *a = static_cast<const float*>(in[0]), *b = static_cast<const float*>(in[1]),
               *c = static_cast<const float*>(in[2]);
@@ -62,7 +62,7 @@ void single3(void* o, const void* const* in, int64_t n, const double* k) {
 }
 
 template <class T, class O, class F>
-void scalar1(void* o, const void* const* in, int64_t n, const double*) {
+void scalar_unary(void* o, const void* const* in, int64_t n, const double*) {
   O* out = static_cast<O*>(o);
   const T* x = static_cast<const T*>(in[0]);
   TL_IVDEP
@@ -70,7 +70,7 @@ void scalar1(void* o, const void* const* in, int64_t n, const double*) {
 }
 
 template <class F>
-void twice_numbers(void* o, const void* const* in, int64_t n, const double* k) {
+void f64_numbers(void* o, const void* const* in, int64_t n, const double* k) {
   double* out = static_cast<double*>(o);
   const double* x = static_cast<const double*>(in[0]);
   double p = k[0], q = k[1], r = k[2];
@@ -78,27 +78,27 @@ void twice_numbers(void* o, const void* const* in, int64_t n, const double* k) {
   for (int64_t i = 0; i < n; ++i) out[i] = F{}(x[i], p, q, r);
 }
 
-// The type to reckon in. Bare 16 bits would turn into int, whose products may overflow.
+// The type to compute in. Bare 16 bits would turn into int, whose products may overflow.
 template <class T>
-struct Reckoned {
+struct IntegerPromotion {
   using Type = T;
 };
 template <>
-struct Reckoned<uint16_t> {
+struct IntegerPromotion<uint16_t> {
   using Type = uint32_t;
 };
 
 template <class T, class O, class F>
-void scalar2(void* o, const void* const* in, int64_t n, const double*) {
+void scalar_binary(void* o, const void* const* in, int64_t n, const double*) {
   O* out = static_cast<O*>(o);
   const T *a = static_cast<const T*>(in[0]), *b = static_cast<const T*>(in[1]);
-  using R = typename Reckoned<T>::Type;
+  using R = typename IntegerPromotion<T>::Type;
   TL_IVDEP
   for (int64_t i = 0; i < n; ++i) out[i] = static_cast<O>(F{}(R{a[i]}, R{b[i]}));
 }
 
 template <class F>
-void twice3(void* o, const void* const* in, int64_t n, const double* k) {
+void f64_ternary(void* o, const void* const* in, int64_t n, const double* k) {
   double* out = static_cast<double*>(o);
   const double *a = static_cast<const double*>(in[0]), *b = static_cast<const double*>(in[1]),
                *c = static_cast<const double*>(in[2]);
@@ -130,52 +130,55 @@ TL_INLINE const char* kernel(const Arg* args, const Steps& steps, const char* na
   }
 #define UNARY_FLOAT(name, expression, ...) \
   using F_##name = TL_F1(expression);      \
-  KERNEL(name, 1, 0, single1<F_##name>, scalar1<double, double, F_##name>)
-#define UNARY(name, expression, ...)                                       \
-  using F_##name = TL_F1(expression);                                      \
-  KERNEL(name, 1, 0, single1<F_##name>, scalar1<double, double, F_##name>, \
-         scalar1<int64_t, int64_t, F_##name>, scalar1<uint64_t, uint64_t, F_##name>)
-#define UNARY_BITS(name, expression, ...)                                  \
-  using F_##name = TL_F1(expression);                                      \
-  KERNEL(name, 1, 0, single1<F_##name>, scalar1<double, double, F_##name>, \
-         scalar1<uint64_t, uint64_t, F_##name>, scalar1<uint64_t, uint64_t, F_##name>)
+  KERNEL(name, 1, 0, f32_unary<F_##name>, scalar_unary<double, double, F_##name>)
+#define UNARY(name, expression, ...)                                              \
+  using F_##name = TL_F1(expression);                                             \
+  KERNEL(name, 1, 0, f32_unary<F_##name>, scalar_unary<double, double, F_##name>, \
+         scalar_unary<int64_t, int64_t, F_##name>, scalar_unary<uint64_t, uint64_t, F_##name>)
+#define UNARY_BITS(name, expression, ...)                                         \
+  using F_##name = TL_F1(expression);                                             \
+  KERNEL(name, 1, 0, f32_unary<F_##name>, scalar_unary<double, double, F_##name>, \
+         scalar_unary<uint64_t, uint64_t, F_##name>, scalar_unary<uint64_t, uint64_t, F_##name>)
 #define UNARY_NUMBERS(name, expression, ...) \
   using F_##name = TL_FN(expression);        \
-  KERNEL(name, 1, 3, single_numbers<F_##name>, twice_numbers<F_##name>)
-#define TEST(name, expression, ...)                                                            \
-  using F_##name = TL_F1(expression);                                                          \
-  KERNEL(name, 1, 0, scalar1<float, bool, F_##name>, scalar1<double, bool, F_##name>, nullptr, \
-         nullptr, {}, true)
-#define TEST_ALL(name, expression, ...)                                               \
-  using F_##name = TL_F1(expression);                                                 \
-  KERNEL(name, 1, 0, scalar1<float, bool, F_##name>, scalar1<double, bool, F_##name>, \
-         scalar1<int64_t, bool, F_##name>, scalar1<uint64_t, bool, F_##name>, {}, true)
+  KERNEL(name, 1, 3, f32_numbers<F_##name>, f64_numbers<F_##name>)
+#define TEST(name, expression, ...)                                                             \
+  using F_##name = TL_F1(expression);                                                           \
+  KERNEL(name, 1, 0, scalar_unary<float, bool, F_##name>, scalar_unary<double, bool, F_##name>, \
+         nullptr, nullptr, {}, true)
+#define TEST_ALL(name, expression, ...)                                                         \
+  using F_##name = TL_F1(expression);                                                           \
+  KERNEL(name, 1, 0, scalar_unary<float, bool, F_##name>, scalar_unary<double, bool, F_##name>, \
+         scalar_unary<int64_t, bool, F_##name>, scalar_unary<uint64_t, bool, F_##name>, {}, true)
 #define BINARY_FLOAT(name, expression, ...) \
   using F_##name = TL_F2(expression);       \
-  KERNEL(name, 2, 0, single2<F_##name>, scalar2<double, double, F_##name>)
-#define BINARY(name, expression, ...)                                      \
-  using F_##name = TL_F2(expression);                                      \
-  KERNEL(name, 2, 0, single2<F_##name>, scalar2<double, double, F_##name>, \
-         scalar2<int64_t, int64_t, F_##name>, scalar2<uint64_t, uint64_t, F_##name>)
-#define BINARY_BITS(name, expression, ...)                                             \
-  using F_##name = TL_F2(expression);                                                  \
-  KERNEL(name, 2, 0, single2<F_##name>, scalar2<double, double, F_##name>,             \
-         scalar2<uint64_t, uint64_t, F_##name>, scalar2<uint64_t, uint64_t, F_##name>, \
-         {scalar2<uint8_t, uint8_t, F_##name>, scalar2<uint16_t, uint16_t, F_##name>,  \
-          scalar2<uint32_t, uint32_t, F_##name>, scalar2<uint64_t, uint64_t, F_##name>})
-#define COMPARE(name, expression, ...)                                                \
-  using F_##name = TL_F2(expression);                                                 \
-  KERNEL(name, 2, 0, scalar2<float, bool, F_##name>, scalar2<double, bool, F_##name>, \
-         scalar2<int64_t, bool, F_##name>, scalar2<uint64_t, bool, F_##name>, {}, true)
-#define BITWISE(name, expression, ...)                                                   \
-  using F_##name = TL_F2(expression);                                                    \
-  KERNEL(name, 2, 0, nullptr, nullptr, nullptr, nullptr,                                 \
-         {scalar2<uint8_t, uint8_t, F_##name>, scalar2<uint16_t, uint16_t, F_##name>,    \
-          scalar2<uint32_t, uint32_t, F_##name>, scalar2<uint64_t, uint64_t, F_##name>}, \
-         false, scalar2<truth, bool, F_##name>)
+  KERNEL(name, 2, 0, f32_binary<F_##name>, scalar_binary<double, double, F_##name>)
+#define BINARY(name, expression, ...)                                               \
+  using F_##name = TL_F2(expression);                                               \
+  KERNEL(name, 2, 0, f32_binary<F_##name>, scalar_binary<double, double, F_##name>, \
+         scalar_binary<int64_t, int64_t, F_##name>, scalar_binary<uint64_t, uint64_t, F_##name>)
+#define BINARY_BITS(name, expression, ...)                                                      \
+  using F_##name = TL_F2(expression);                                                           \
+  KERNEL(                                                                                       \
+      name, 2, 0, f32_binary<F_##name>, scalar_binary<double, double, F_##name>,                \
+      scalar_binary<uint64_t, uint64_t, F_##name>, scalar_binary<uint64_t, uint64_t, F_##name>, \
+      {scalar_binary<uint8_t, uint8_t, F_##name>, scalar_binary<uint16_t, uint16_t, F_##name>,  \
+       scalar_binary<uint32_t, uint32_t, F_##name>, scalar_binary<uint64_t, uint64_t, F_##name>})
+#define COMPARE(name, expression, ...)                                                            \
+  using F_##name = TL_F2(expression);                                                             \
+  KERNEL(name, 2, 0, scalar_binary<float, bool, F_##name>, scalar_binary<double, bool, F_##name>, \
+         scalar_binary<int64_t, bool, F_##name>, scalar_binary<uint64_t, bool, F_##name>, {},     \
+         true)
+#define BITWISE(name, expression, ...)                                                            \
+  using F_##name = TL_F2(expression);                                                             \
+  KERNEL(                                                                                         \
+      name, 2, 0, nullptr, nullptr, nullptr, nullptr,                                             \
+      {scalar_binary<uint8_t, uint8_t, F_##name>, scalar_binary<uint16_t, uint16_t, F_##name>,    \
+       scalar_binary<uint32_t, uint32_t, F_##name>, scalar_binary<uint64_t, uint64_t, F_##name>}, \
+      false, scalar_binary<bool8, bool, F_##name>)
 #define TERNARY(name, expression, ...) \
   using F_##name = TL_F3(expression);  \
-  KERNEL(name, 3, 1, single3<F_##name>, twice3<F_##name>)
+  KERNEL(name, 3, 1, f32_ternary<F_##name>, f64_ternary<F_##name>)
 #include "../ops/elementwise.def"
 
 // --- where: the words of one of two operands
@@ -215,15 +218,15 @@ const char* where(const Arg* args, int) {
 LineFn line_function(int64_t act) {
   switch (act) {
     case 1:
-      return single1<F_gelu>;
+      return f32_unary<F_gelu>;
     case 2:
-      return single1<F_gelu_tanh>;
+      return f32_unary<F_gelu_tanh>;
     case 3:
-      return single1<F_quick_gelu>;
+      return f32_unary<F_quick_gelu>;
     case 4:
-      return single1<F_relu>;
+      return f32_unary<F_relu>;
     case 5:
-      return single1<F_silu>;
+      return f32_unary<F_silu>;
     default:
       return nullptr;
   }

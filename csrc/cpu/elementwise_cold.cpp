@@ -46,7 +46,7 @@ uint64_t floor_divide(uint64_t a, uint64_t b) { return a / b; }
 uint64_t remainder_of(uint64_t a, uint64_t b) { return a % b; }
 uint64_t fmod_of(uint64_t a, uint64_t b) { return a % b; }
 
-uint64_t greatest_divisor(uint64_t a, uint64_t b) {
+uint64_t gcd_of(uint64_t a, uint64_t b) {
   while (b) {
     uint64_t rest = a % b;
     a = b;
@@ -57,15 +57,15 @@ uint64_t greatest_divisor(uint64_t a, uint64_t b) {
 uint64_t size_of(int64_t x) {
   return x < 0 ? 0 - static_cast<uint64_t>(x) : static_cast<uint64_t>(x);
 }
-int64_t greatest_divisor(int64_t a, int64_t b) {
-  return static_cast<int64_t>(greatest_divisor(size_of(a), size_of(b)));
+int64_t gcd_of(int64_t a, int64_t b) {
+  return static_cast<int64_t>(gcd_of(size_of(a), size_of(b)));
 }
-uint64_t least_multiple(uint64_t a, uint64_t b) {
-  uint64_t g = greatest_divisor(a, b);
+uint64_t lcm_of(uint64_t a, uint64_t b) {
+  uint64_t g = gcd_of(a, b);
   return g ? a / g * b : 0;
 }
-int64_t least_multiple(int64_t a, int64_t b) {
-  int64_t y = static_cast<int64_t>(least_multiple(size_of(a), size_of(b)));
+int64_t lcm_of(int64_t a, int64_t b) {
+  int64_t y = static_cast<int64_t>(lcm_of(size_of(a), size_of(b)));
   return static_cast<int64_t>(size_of(y));
 }
 // A shift by more bits than there are (or by a negative number) leaves nothing but the sign.
@@ -85,7 +85,7 @@ using Fn2 = double (*)(double, double);
 // The op itself is a number that the loop gets: one loop for all of them. It is copied behind the
 // op's own constants, as a pointer.
 template <class T>
-void each1(void* o, const void* const* in, int64_t n, const double* numbers) {
+void scalar_unary(void* o, const void* const* in, int64_t n, const double* numbers) {
   Fn1 f;
   memcpy(&f, numbers, sizeof f);
   T* out = static_cast<T*>(o);
@@ -93,7 +93,7 @@ void each1(void* o, const void* const* in, int64_t n, const double* numbers) {
   for (int64_t i = 0; i < n; ++i) out[i] = static_cast<T>(f(static_cast<double>(x[i])));
 }
 template <class T>
-void each2(void* o, const void* const* in, int64_t n, const double* numbers) {
+void scalar_binary(void* o, const void* const* in, int64_t n, const double* numbers) {
   Fn2 f;
   memcpy(&f, numbers, sizeof f);
   T* out = static_cast<T*>(o);
@@ -102,13 +102,13 @@ void each2(void* o, const void* const* in, int64_t n, const double* numbers) {
     out[i] = static_cast<T>(f(static_cast<double>(a[i]), static_cast<double>(b[i])));
 }
 template <class T, T (*f)(T, T)>
-void whole2(void* o, const void* const* in, int64_t n, const double*) {
+void integer_binary(void* o, const void* const* in, int64_t n, const double*) {
   T* out = static_cast<T*>(o);
   const T *a = static_cast<const T*>(in[0]), *b = static_cast<const T*>(in[1]);
   for (int64_t i = 0; i < n; ++i) out[i] = f(a[i], b[i]);
 }
 
-constexpr Steps kSteps1{each1<float>, each1<double>};
+constexpr Steps kSteps1{scalar_unary<float>, scalar_unary<double>};
 
 const char* libm1(const Arg* args, const char* name, Fn1 f) {
   double number;
@@ -154,25 +154,26 @@ bool has_zero(const View& x) {
 
 #define LIBM1(name, function, ...) \
   const char* k_##name(const Arg* args, int) { return libm1(args, #name, function); }
-#define LIBM2(name, function, ...)                             \
-  const char* k_##name(const Arg* args, int) {                 \
-    static constexpr Steps steps{each2<float>, each2<double>}; \
-    return libm2(args, steps, #name, function);                \
+#define LIBM2(name, function, ...)                                             \
+  const char* k_##name(const Arg* args, int) {                                 \
+    static constexpr Steps steps{scalar_binary<float>, scalar_binary<double>}; \
+    return libm2(args, steps, #name, function);                                \
   }
-#define INTEGER2(name, function, ...)                                         \
-  const char* k_##name(const Arg* args, int) {                                \
-    static constexpr Steps steps{nullptr, nullptr, whole2<int64_t, function>, \
-                                 whole2<uint64_t, function>};                 \
-    return libm2(args, steps, #name, nullptr);                                \
+#define INTEGER2(name, function, ...)                                                 \
+  const char* k_##name(const Arg* args, int) {                                        \
+    static constexpr Steps steps{nullptr, nullptr, integer_binary<int64_t, function>, \
+                                 integer_binary<uint64_t, function>};                 \
+    return libm2(args, steps, #name, nullptr);                                        \
   }
-#define DIVISION(name, function, ...)                                                    \
-  const char* k_##name(const Arg* args, int) {                                           \
-    static constexpr Steps steps{each2<float>, each2<double>, whole2<int64_t, function>, \
-                                 whole2<uint64_t, function>};                            \
-    const View* views[] = {args[0].a, args[1].a, args[2].a};                             \
-    if (const char* error = differ(views, 3)) return error;                              \
-    if (has_zero(*args[2].a)) return "expected a divisor that is not 0, got 0";          \
-    return libm2(args, steps, #name, function);                                          \
+#define DIVISION(name, function, ...)                                           \
+  const char* k_##name(const Arg* args, int) {                                  \
+    static constexpr Steps steps{scalar_binary<float>, scalar_binary<double>,   \
+                                 integer_binary<int64_t, function>,             \
+                                 integer_binary<uint64_t, function>};           \
+    const View* views[] = {args[0].a, args[1].a, args[2].a};                    \
+    if (const char* error = differ(views, 3)) return error;                     \
+    if (has_zero(*args[2].a)) return "expected a divisor that is not 0, got 0"; \
+    return libm2(args, steps, #name, function);                                 \
   }
 #include "../ops/elementwise.def"
 
@@ -193,7 +194,7 @@ TL_INLINE T power_of(T base, T exponent) {
 int64_t power(int64_t a, int64_t b) { return power_of(a, b); }
 uint64_t power(uint64_t a, uint64_t b) { return power_of(a, b); }
 
-void power_single(void* o, const void* const* in, int64_t n, const double*) {
+void power_f32(void* o, const void* const* in, int64_t n, const double*) {
   float* out = static_cast<float*>(o);
   const float *a = static_cast<const float*>(in[0]), *b = static_cast<const float*>(in[1]);
   int64_t i = 0;
@@ -227,8 +228,8 @@ void simple(void* o, const void* const* in, int64_t n, const double*) {
 constexpr Step kSimpleSteps[2][kSimple] = {TL_SIMPLE(float), TL_SIMPLE(double)};
 
 const char* k_pow(const Arg* args, int) {
-  static constexpr Steps steps{power_single, each2<double>, whole2<int64_t, power>,
-                               whole2<uint64_t, power>};
+  static constexpr Steps steps{power_f32, scalar_binary<double>, integer_binary<int64_t, power>,
+                               integer_binary<uint64_t, power>};
   const View& exponent = *args[2].a;
   if (is_float(exponent.dtype) && bytes_of(exponent.dtype) > 1 && is_number(exponent)) {
     double value = 0;

@@ -89,18 +89,18 @@ void Job::line(std::byte* const* at, const int64_t* steps, int64_t n, bool kept,
 
 // Each element of a column repeated along its row.
 template <class Word>
-void spread_words(void* to, const void* from, int64_t rows, int64_t columns) {
+void broadcast_words(void* to, const void* from, int64_t rows, int64_t columns) {
   Word* out = static_cast<Word*>(to);
   for (int64_t r = 0; r < rows; ++r) {
     Word value = static_cast<const Word*>(from)[r];
     for (int64_t c = 0; c < columns; ++c) *out++ = value;
   }
 }
-void spread(void* to, const void* from, int64_t rows, int64_t columns, int wide) {
-  auto* f = wide == 1   ? spread_words<uint8_t>
-            : wide == 2 ? spread_words<uint16_t>
-            : wide == 4 ? spread_words<uint32_t>
-                        : spread_words<uint64_t>;
+void broadcast_column(void* to, const void* from, int64_t rows, int64_t columns, int wide) {
+  auto* f = wide == 1   ? broadcast_words<uint8_t>
+            : wide == 2 ? broadcast_words<uint16_t>
+            : wide == 4 ? broadcast_words<uint32_t>
+                        : broadcast_words<uint64_t>;
   f(to, from, rows, columns);
 }
 
@@ -124,7 +124,7 @@ void Job::several(const Block& b, int64_t left, int64_t columns,
       if (direct[k] || (b.row_steps[k] == 0 && top > 0)) continue;
       if (b.column_steps[k] == 0 && b.row_steps[k] != 0) {
         forms[k].load(p, b.row_steps[k], spare, height);
-        spread(chunks[k], spare, height, columns, forms[k].wide);
+        broadcast_column(chunks[k], spare, height, columns, forms[k].wide);
         continue;
       }
       for (int64_t r = 0; r < height; ++r)

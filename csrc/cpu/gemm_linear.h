@@ -68,11 +68,11 @@ TL_INLINE float bias_at(const Linear& l, int64_t i) {
 }
 
 // What becomes of the sums of some neighbouring columns: out = act(sum + bias) + residual.
-class Finish {
+class Epilogue {
  public:
   static constexpr int kMost = 48;  // columns
 
-  Finish(const Linear& l, int64_t column0, int columns)
+  Epilogue(const Linear& l, int64_t column0, int columns)
       : l_(l), column0_(column0), columns_(columns) {
     for (int c = 0; l.has_bias && c < columns; ++c) bias_[c] = bias_at(l, column0 + c);
   }
@@ -139,7 +139,7 @@ class Finish {
 
 inline void write_tile(const Linear& l, int64_t row0, int64_t rows, int64_t column0, int columns,
                        float* tile, int64_t tile_stride) {
-  Finish(l, column0, columns).rows(row0, rows, tile, tile_stride);
+  Epilogue(l, column0, columns).rows(row0, rows, tile, tile_stride);
 }
 
 const char* linear_float(const Linear& l);

@@ -138,7 +138,8 @@ void pack_rows(const Linear& l, const Order& order, int64_t row0, int64_t rows, 
   });
 }
 
-// The panels of 16 weight rows: packed once for all rows of x, or each time into a thread's room.
+// The panels of 16 weight rows: packed once for all rows of x, or each time into a thread's
+// workspace.
 template <class W>
 struct Panels {
   const Linear& l;
@@ -169,37 +170,37 @@ struct Panels {
 
 // What a thread works in, in floats: sums of `together` panels, a packed panel, unpacked weights.
 template <class W>
-struct Room {
+struct Workspace {
   int64_t c_stride, c, size;
-  Room(int64_t rows, int together)
+  Workspace(int64_t rows, int together)
       : c_stride(rows * kColumns),
         c(together * c_stride),
         size(c + Order::kMostRun * kColumns + W::kBuffer + 16) {}
 };
 
 // The tiles of `panels` column panels from `panel0` on, and `rows` packed rows from `a` on (row
-// `row0` of x). Sums of a depth of several runs wait in the room, one tile behind the other.
+// `row0` of x). Sums of a depth of several runs wait in the workspace, one tile behind the other.
 template <class W>
 void multiply_panels(const Panels<W>& weights, const float* a, int64_t row0, int64_t rows,
-                     int64_t panel0, int panels, const Room<W>& room, float* scratch) {
+                     int64_t panel0, int panels, const Workspace<W>& workspace, float* scratch) {
   const Linear& l = weights.l;
   const Order& order = weights.order;
   const int64_t padded = order.padded(l.k);
-  float *b = scratch + room.c, *buffer = b + Order::kMostRun * kColumns;
+  float *b = scratch + workspace.c, *buffer = b + Order::kMostRun * kColumns;
   for (int64_t k0 = 0; k0 == 0 || k0 < l.k; k0 += order.run) {
     const int64_t depth = min64(order.run, l.k - k0);
     const bool last = k0 + order.run >= l.k;
     for (int p = 0; p < panels; ++p) {
       if (!weights.packed) weights.pack(panel0 + p, k0, buffer, b);
       const float* panel = weights.packed ? weights.place(panel0 + p, k0) : b;
-      const Finish finish(l, (panel0 + p) * kColumns, weights.columns(panel0 + p));
+      const Epilogue epilogue(l, (panel0 + p) * kColumns, weights.columns(panel0 + p));
       const int64_t next = (panel0 + p + 1) * kColumns;
       for (int64_t r = 0; r < rows; r += kPanelRows) {
-        float* tile = scratch + (l.k > order.run ? p * room.c_stride + r * kColumns : 0);
+        float* tile = scratch + (l.k > order.run ? p * workspace.c_stride + r * kColumns : 0);
         if (!weights.packed && next + kColumns <= l.n) W::fetch(l, next, k0, depth, r, rows);
         multiply_run(order.lane(depth), order.lanes, a + r * padded + k0 * kPanelRows, panel, tile,
                      k0 > 0);
-        if (last) finish.rows(row0 + r, min64(kPanelRows, rows - r), tile, kColumns);
+        if (last) epilogue.rows(row0 + r, min64(kPanelRows, rows - r), tile, kColumns);
       }
     }
   }
@@ -216,8 +217,8 @@ template <class W>
 const char* own_chunks(const Panels<W>& weights) {
   const Linear& l = weights.l;
   const int64_t padded = weights.order.padded(l.k);
-  const Room<W> room(kOwnRows, kTogether);
-  const int64_t a_size = kOwnRows * padded, own = room.size + a_size + 16;
+  const Workspace<W> workspace(kOwnRows, kTogether);
+  const int64_t a_size = kOwnRows * padded, own = workspace.size + a_size + 16;
   Scratch scratch(own * sizeof(float) * num_threads() + 64);
   if (!scratch.as<char>()) return "linear: out of memory";
   parallel_for(ceil_div(l.m, kOwnRows), 1, [&](int64_t begin, int64_t end, int worker) {
@@ -227,7 +228,8 @@ const char* own_chunks(const Panels<W>& weights) {
       pack_rows(l, weights.order, row0, rows, 0, ceil_div(rows, kPanelRows), a);
       for (int64_t panel = 0; panel < weights.count(); panel += kTogether) {
         multiply_panels<W>(weights, a, row0, rows, panel,
-                           static_cast<int>(min64(kTogether, weights.count() - panel)), room, rest);
+                           static_cast<int>(min64(kTogether, weights.count() - panel)), workspace,
+                           rest);
       }
     }
   });
@@ -243,9 +245,9 @@ const char* shared_chunks(const Panels<W>& weights) {
   const int64_t part = min64(l.m, max64(1, kMostPacked / (max64(1, l.k) * chunk)) * chunk);
   const int together = panels_together(weights.count(), ceil_div(part, chunk));
   const int64_t groups = ceil_div(weights.count(), together);
-  const Room<W> room(chunk, together);
+  const Workspace<W> workspace(chunk, together);
   Scratch packed(packed_rows_size(part, padded) * sizeof(float) + 64),
-      scratch(room.size * sizeof(float) * num_threads());
+      scratch(workspace.size * sizeof(float) * num_threads());
   if (!packed.as<char>() || !scratch.as<char>()) return "linear: out of memory";
   for (int64_t row0 = 0; row0 < l.m; row0 += part) {
     const int64_t rows = min64(part, l.m - row0);
@@ -258,8 +260,8 @@ const char* shared_chunks(const Panels<W>& weights) {
         const int64_t first = i / groups * chunk, panel = i % groups * together;
         multiply_panels<W>(weights, packed.as<float>() + first * padded, row0 + first,
                            min64(chunk, rows - first), panel,
-                           static_cast<int>(min64(together, weights.count() - panel)), room,
-                           scratch.as<float>() + worker * room.size);
+                           static_cast<int>(min64(together, weights.count() - panel)), workspace,
+                           scratch.as<float>() + worker * workspace.size);
       }
     });
   }

@@ -54,9 +54,9 @@ TL_INLINE void fetch_ahead(const float* w, int64_t stride, int64_t depth, int pa
 
 // Writes what `tiles` hold of a thread's columns, row after row: sum c of row r of a panel of x
 // stands at c · 16 + r of its tile, the tiles of one panel of weights behind each other.
-void write_turned(const Linear& l, int64_t column0, int columns, const float* tiles) {
+void write_transposed(const Linear& l, int64_t column0, int columns, const float* tiles) {
   const int64_t panels = ceil_div(l.m, kColumns), tile = kDirectRows * kColumns;
-  const Finish finish(l, column0, columns);
+  const Epilogue epilogue(l, column0, columns);
   alignas(32) float lines[kLanes][kDirectRows * kDirectPanels];
   for (int64_t row = 0; row < l.m; row += kLanes) {
     const float* from = tiles + row / kColumns * tile + row % kColumns;
@@ -83,7 +83,7 @@ void write_turned(const Linear& l, int64_t column0, int columns, const float* ti
         }
       }
     }
-    finish.rows(row, min64(kLanes, l.m - row), to, kDirectRows * kDirectPanels);
+    epilogue.rows(row, min64(kLanes, l.m - row), to, kDirectRows * kDirectPanels);
   }
 }
 
@@ -158,8 +158,8 @@ const char* linear_some_rows(const Linear& l) {
             multiply_direct(l, order, packed.as<float>(), i * kDirectRows,
                             c + (i - first) * panels * tile);
           const int64_t column0 = first * kDirectRows;
-          write_turned(l, column0,
-                       static_cast<int>(min64(kDirectRows * kDirectPanels, l.n - column0)), c);
+          write_transposed(l, column0,
+                           static_cast<int>(min64(kDirectRows * kDirectPanels, l.n - column0)), c);
         }
       });
   return nullptr;

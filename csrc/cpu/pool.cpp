@@ -104,10 +104,10 @@ void max_row(const Windows& w, int64_t n, int64_t c, int64_t z, int64_t y, Value
     }
     return;
   }
-  const int64_t spread = (w.out.shape[4] - 1) * w.stride[2] + 1;
-  for (int64_t i = 0; i < spread; ++i) best[i] = line[i];
+  const int64_t extent = (w.out.shape[4] - 1) * w.stride[2] + 1;
+  for (int64_t i = 0; i < extent; ++i) best[i] = line[i];
   for (int64_t k = 1; k < w.kernel[2]; ++k)
-    larger_line(static_cast<const S*>(line + k * w.dilation[2]), 1, spread, best);
+    larger_line(static_cast<const S*>(line + k * w.dilation[2]), 1, extent, best);
   for (int64_t o = 0; o < out.shape[4]; ++o)
     to[o * out.strides[4]] = pooled<T>(best[o * w.stride[2]]);
 }
@@ -210,13 +210,14 @@ const char* pool(const View& out, const View* indices, const View& x, const Arg*
   }
   if (w.out.size() == 0) return nullptr;
   const int64_t lines = w.out.shape[0] * w.out.shape[1] * w.out.shape[2] * w.out.shape[3];
-  int64_t taps = 1, work;
+  int64_t kernel_elements = 1, work;
   bool large = false;
   for (int i = 0; i < 3; ++i) {
-    large |= __builtin_mul_overflow(taps, max64(1, w.kernel[i]), &taps);
+    large |= __builtin_mul_overflow(kernel_elements, max64(1, w.kernel[i]), &kernel_elements);
     large |= max64(w.out.shape[2 + i], w.x.shape[2 + i]) > int64_t{1} << 40;
   }
-  large |= __builtin_mul_overflow(w.out.shape[4], taps, &work) || work > int64_t{1} << 60;
+  large |= __builtin_mul_overflow(w.out.shape[4], kernel_elements, &work) || work > int64_t{1}
+                                                                                        << 60;
   const int64_t length = large ? 0 : line_length(w) + 16;
   if (large || length > int64_t{1} << 40) return "max_pool: out of memory";
   return for_any(x.dtype, "max_pool", [&]<class T>() -> const char* {

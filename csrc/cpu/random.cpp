@@ -1,7 +1,7 @@
 // Random numbers: uniform, normal, integers, permutations, Poisson, dropout.
 //
 // A generator is an i64 array (seed, offset). A kernel takes as many Philox blocks as it needs off
-// the offset in one atomic step, so threads never share numbers, and a replayed plan draws anew.
+// the offset in one atomic step, so threads never share numbers, and a replayed plan uniforms anew.
 // Element i is made of fixed words of a fixed block: the number of threads does not matter.
 #include "philox.h"
 #include "simd/math.h"
@@ -111,8 +111,9 @@ const char* random_uniform(const Arg* args, int) {
   });
 }
 
-// sin and cos of 2 pi t for t in [0, 1), to about 2e-7. Taylor series on an eighth of a turn.
-TL_INLINE void turn(vf t, vf* sine, vf* cosine) {
+// sin and cos of 2 pi t for t in [0, 1), to about 2e-7. Taylor series on an eighth of a
+// sin_cos_turns.
+TL_INLINE void sin_cos_turns(vf t, vf* sine, vf* cosine) {
   const vf quarter = to_vf(to_vi(t * 4.f + 0.5f));
   const vf r = (t - quarter * 0.25f) * 6.283185307179586f, z = r * r;
   vf s = splat(2.7557319e-6f);
@@ -166,7 +167,7 @@ const char* random_normal(const Arg* args, int) {
           const vf u = (to_vf((vi)(w >> 1)) + 0.25f) * 0x1p-31f;
           const vf radius = sqrt(log(u) * -2.f);
           vf s, c;
-          turn(fraction(load_words(words + i + 8), 24), &s, &c);
+          sin_cos_turns(fraction(load_words(words + i + 8), 24), &s, &c);
           store(values + i, fma(radius * c, splat(d), splat(m)));
           store(values + i + 8, fma(radius * s, splat(d), splat(m)));
         }
@@ -227,7 +228,7 @@ const char* random_permutation(const Arg* args, int) {
 
 // Poisson numbers of rate x. Small rates: products of uniforms (Knuth). Others: transformed
 // rejection with squeeze (Hörmann 1993, PTRS).
-struct Draws {
+struct UniformStream {
   uint64_t seed, counter, high = 0;
   double left[2];
   int count = 0;
@@ -241,14 +242,14 @@ struct Draws {
     return left[--count];
   }
 };
-double poisson_of(double rate, Draws& draws) {
+double poisson_of(double rate, UniformStream& uniforms) {
   if (!(rate > 0)) return 0;
   if (rate < 10) {
     const double limit = __builtin_exp(-rate);
-    double product = draws.next();
+    double product = uniforms.next();
     int64_t k = 0;
     while (product > limit) {
-      product *= draws.next();
+      product *= uniforms.next();
       ++k;
     }
     return static_cast<double>(k);
@@ -257,7 +258,7 @@ double poisson_of(double rate, Draws& draws) {
   const double b = 0.931 + 2.53 * root, a = -0.059 + 0.02483 * b;
   const double inverse_alpha = 1.1239 + 1.1328 / (b - 3.4), v_r = 0.9277 - 3.6224 / (b - 2);
   while (true) {
-    const double u = draws.next() - 0.5, v = 1 - draws.next();
+    const double u = uniforms.next() - 0.5, v = 1 - uniforms.next();
     const double us = 0.5 - __builtin_fabs(u);
     const double k = __builtin_floor((2 * a / us + b) * u + rate + 0.43);
     if (us >= 0.07 && v <= v_r) return k;
@@ -281,8 +282,8 @@ const char* random_poisson(const Arg* args, int) {
   if (const char* error = reserve(*args[1].a, n, &stream)) return error;
   parallel_for(n, 256, [&](int64_t begin, int64_t end, int) {
     for (int64_t i = begin; i < end; ++i) {
-      Draws draws{stream.seed, stream.offset + static_cast<uint64_t>(i), 1, {}, 0};
-      out.ptr<double>()[i] = poisson_of(x.ptr<double>()[i], draws);
+      UniformStream uniforms{stream.seed, stream.offset + static_cast<uint64_t>(i), 1, {}, 0};
+      out.ptr<double>()[i] = poisson_of(x.ptr<double>()[i], uniforms);
     }
   });
   return nullptr;

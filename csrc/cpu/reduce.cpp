@@ -40,7 +40,7 @@ TL_INLINE Loops loops_of() {
 enum class Kind { sum, mean, prod, amax, amin };
 
 // How a total becomes an element of out.
-struct Finish {
+struct Finalize {
   const View& out;
   char kind;       // f, i or u: what the total is
   double divisor;  // of a mean; 0 for the others
@@ -111,7 +111,7 @@ TL_INLINE int64_t segments(int64_t tasks, int64_t length) {
   return n < 256 ? n : 256;
 }
 
-const char* reduce_runs(const Loops& loops, Axes& axes, const Finish& finish) {
+const char* reduce_runs(const Loops& loops, Axes& axes, const Finalize& finalize) {
   const Inner<1> run(axes.reduced);
   const int64_t outputs = axes.kept.count, rows = axes.reduced.count;
   const int64_t cuts = segments(outputs, rows * run.length);
@@ -141,7 +141,7 @@ const char* reduce_runs(const Loops& loops, Axes& axes, const Finish& finish) {
           loops.merge(&total, &one, 1);
       }
       if (cuts == 1)
-        finish(kept.offset[0], total);
+        finalize(kept.offset[0], total);
       else
         parts[i] = total;
       if (s == cuts - 1) kept.next();
@@ -153,7 +153,7 @@ const char* reduce_runs(const Loops& loops, Axes& axes, const Finish& finish) {
     for (int64_t o = 0; o < outputs; ++o, kept.next()) {
       Total total = parts[o * cuts];
       for (int64_t s = 1; s < cuts; ++s) loops.merge(&total, parts + o * cuts + s, 1);
-      finish(kept.offset[0], total);
+      finalize(kept.offset[0], total);
     }
   }
   return nullptr;
@@ -168,7 +168,7 @@ TL_INLINE int64_t row_cuts(int64_t tasks, int64_t rows, int64_t width) {
   return n < 1 ? 1 : n < 64 ? n : 64;
 }
 
-const char* reduce_columns(const Loops& loops, Axes& axes, const Finish& finish) {
+const char* reduce_columns(const Loops& loops, Axes& axes, const Finalize& finalize) {
   const Inner<2> columns(axes.kept);
   // Equal tiles, of whole vectors: long stretches of memory are read faster than short ones.
   const int64_t count = (columns.length + kWidest - 1) / kWidest;
@@ -183,7 +183,7 @@ const char* reduce_columns(const Loops& loops, Axes& axes, const Finish& finish)
   };
   auto give = [&](const Walk<2>& kept, int64_t tile, const Total* totals) {
     const int64_t at = kept.offset[0] + tile * widest * columns.strides[0];
-    finish.line(at, columns.strides[0], totals, width(tile));
+    finalize.line(at, columns.strides[0], totals, width(tile));
   };
   parallel_for(tasks * cuts, 16000 / (rows * widest / cuts + 1) + 1,
                [&](int64_t begin, int64_t end, int) {
@@ -216,9 +216,9 @@ const char* reduce(const Arg* args, int) {
   constexpr const char* kNames[] = {"sum", "mean", "prod", "amax", "amin"};
   constexpr const char* name = kNames[static_cast<int>(kind)];
   constexpr bool kOrder = kind == Kind::amax || kind == Kind::amin;
-  const Truths truths(*args[1].a);
-  if (!truths.ok) return "reduce: out of memory";
-  const View& x = truths.view;
+  const CanonicalBools canonical(*args[1].a);
+  if (!canonical.ok) return "reduce: out of memory";
+  const View& x = canonical.view;
   const View out = with_reduced_axes(*args[0].a, x, args[2].i);
   int64_t reduced;
   if (const char* error = check_axes(name, out, x, args[2].i, &reduced)) return error;
@@ -247,14 +247,14 @@ const char* reduce(const Arg* args, int) {
   const double divisor = kind != Kind::mean ? 0
                          : reduced          ? static_cast<double>(reduced)
                                             : __builtin_nan("");
-  const Finish finish{out, type, divisor};
+  const Finalize finalize{out, type, divisor};
   Axes axes(out, x, static_cast<uint64_t>(args[2].i));
   if (axes.kept.count == 0) return nullptr;
   const int near = axes.kept.ndim - 1, far = axes.reduced.ndim - 1;
   const bool columns = near >= 0 && axes.kept.strides[1][near] == 1 &&
                        axes.kept.shape[near] >= kLanes && reduced > 1 &&
                        !(far >= 0 && axes.reduced.strides[0][far] == 1);
-  return columns ? reduce_columns(loops, axes, finish) : reduce_runs(loops, axes, finish);
+  return columns ? reduce_columns(loops, axes, finalize) : reduce_runs(loops, axes, finalize);
 }
 
 }  // namespace

@@ -15,16 +15,16 @@ template <class T>
 inline constexpr bool kIsSigned = static_cast<T>(-1) < static_cast<T>(0);
 
 template <bool c, class A, class B>
-struct Pick {
+struct Conditional {
   using Type = A;
 };
 template <class A, class B>
-struct Pick<false, A, B> {
+struct Conditional<false, A, B> {
   using Type = B;
 };
 // float for the 16-bit floats, else T itself.
 template <class T>
-using Value = typename Pick<kIsHalf<T>, float, T>::Type;
+using Value = typename Conditional<kIsHalf<T>, float, T>::Type;
 
 template <class T>
 TL_INLINE Value<T> value(T x) {
@@ -58,8 +58,8 @@ constexpr T highest() {
 // The 64-bit type that totals of T are kept in.
 template <class T>
 using AccumulatorType =
-    typename Pick<kIsReal<T>, double,
-                  typename Pick<kIsSigned<Value<T>>, int64_t, uint64_t>::Type>::Type;
+    typename Conditional<kIsReal<T>, double,
+                         typename Conditional<kIsSigned<Value<T>>, int64_t, uint64_t>::Type>::Type;
 union Total {
   double f;
   int64_t i;
@@ -69,8 +69,8 @@ union Total {
 // Integers wrap around, as in numpy and torch: they are added and multiplied unsigned.
 template <class T>
 struct Sum {
-  using Lane = typename Pick<kIsReal<T>, Value<T>, uint64_t>::Type;
-  using Accumulator = typename Pick<kIsReal<T>, double, uint64_t>::Type;
+  using Lane = typename Conditional<kIsReal<T>, Value<T>, uint64_t>::Type;
+  using Accumulator = typename Conditional<kIsReal<T>, double, uint64_t>::Type;
   static constexpr Lane kInit = 0;
   template <class V>
   TL_INLINE static V step(V a, V x) {
@@ -248,13 +248,14 @@ struct Axes {
 // What kernels that add up, compare or rank bools read in their place: the array itself, or, when
 // it holds other bytes than 0 and 1, a copy in which these are 1 (of each element once: axes of
 // stride 0 keep it).
-class Truths {
+class CanonicalBools {
  public:
   View view;
   bool ok = true;
 
-  explicit Truths(const View& x) : view(x), copy_(is_odd(x) ? distinct(x).count : 0) {
-    if (!odd_) return;
+  explicit CanonicalBools(const View& x)
+      : view(x), copy_(has_other_bytes(x) ? distinct(x).count : 0) {
+    if (!other_bytes_) return;
     ok = copy_.as<uint8_t>() != nullptr;
     if (!ok) return;
     int64_t stride = 1;
@@ -278,7 +279,7 @@ class Truths {
     }
     return walk;
   }
-  bool is_odd(const View& x) {
+  bool has_other_bytes(const View& x) {
     if (x.dtype != DType::bool_) return false;
     Walk<1> rows = distinct(x);
     const Inner<1> run(rows);
@@ -297,13 +298,13 @@ class Truths {
                      else
                        for (int64_t j = 0; j < n; ++j) bits |= p[j * run.strides[0]];
                    }
-                   if (bits > 1) __atomic_store_n(&odd_, true, __ATOMIC_RELAXED);
+                   if (bits > 1) __atomic_store_n(&other_bytes_, true, __ATOMIC_RELAXED);
                  });
-    return odd_;
+    return other_bytes_;
   }
 
   static constexpr int64_t kPiece = int64_t{1} << 18;
-  bool odd_ = false;
+  bool other_bytes_ = false;
   Scratch copy_;
 };
 

@@ -182,9 +182,9 @@ const char* arg_axis(const View& out, const View& x, int axis, const ArgKernel& 
 template <bool kMax>
 const char* arg_extreme(const Arg* args, int) {
   const char* name = kMax ? "argmax" : "argmin";
-  const Truths truths(*args[1].a);
-  if (!truths.ok) return fail("%s: out of memory", name);
-  const View& x = truths.view;
+  const CanonicalBools canonical(*args[1].a);
+  if (!canonical.ok) return fail("%s: out of memory", name);
+  const View& x = canonical.view;
   const int64_t axis = args[2].i;
   const bool one = axis >= 0 && axis < x.ndim;
   const View out = with_reduced_axes(*args[0].a, x, one ? int64_t{1} << axis : 0);

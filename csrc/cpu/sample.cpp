@@ -266,9 +266,9 @@ TL_INLINE void topk_float_row(const float* x, int64_t xs, int64_t n, int64_t k, 
 }
 
 const char* topk(const Arg* args, int) {
-  const Truths truths(*args[2].a);
-  if (!truths.ok) return "topk: out of memory";
-  const View &values = *args[0].a, &indices = *args[1].a, &x = truths.view;
+  const CanonicalBools canonical(*args[2].a);
+  if (!canonical.ok) return "topk: out of memory";
+  const View &values = *args[0].a, &indices = *args[1].a, &x = canonical.view;
   const int64_t k = args[3].i;
   const bool largest = args[4].i != 0;
   if (x.ndim < 1 || !same_shape(values, indices) || values.ndim != x.ndim)

@@ -94,7 +94,7 @@ TL_INLINE T narrow(uint64_t x) {
 
 template <class T, bool product>
 struct Running {
-  using Carry = typename Pick<kIsReal<T>, double, uint64_t>::Type;
+  using Carry = typename Conditional<kIsReal<T>, double, uint64_t>::Type;
   T* out;
   const T* x;
   TL_INLINE Carry init() const { return product ? 1 : 0; }
@@ -233,9 +233,9 @@ struct Extreme {
 template <bool largest>
 const char* cumulate_extreme(const Arg* args, int) {
   const char* name = largest ? "cummax" : "cummin";
-  const Truths truths(*args[2].a);
-  if (!truths.ok) return fail("%s: out of memory", name);
-  const View &values = *args[0].a, &indices = *args[1].a, &x = truths.view;
+  const CanonicalBools canonical(*args[2].a);
+  if (!canonical.ok) return fail("%s: out of memory", name);
+  const View &values = *args[0].a, &indices = *args[1].a, &x = canonical.view;
   if (const char* error = check(name, values, x, args[3].i)) return error;
   if (values.dtype != x.dtype || indices.dtype != DType::i64 || !same_shape(indices, x))
     return fail("%s: expected values like x and indices in i64", name);

@@ -63,15 +63,15 @@ const char* all_inside(const View& index, int64_t size) {
   return bad ? outside(index, size) : nullptr;
 }
 
-// What moves: along the axis `n` elements; beside it the others, of which the nearest axis may have
-// been taken off as the inner run (`by_row`), so that memory is walked in order.
-struct Lines {
-  Walk<3> others;  // 0: table, 1: index, 2: many
+// What moves: along the axis `n` elements; `outer` are the other axes, of which the nearest axis
+// may have been taken off as the inner run (`by_row`), so that memory is walked in order.
+struct AxisLoop {
+  Walk<3> outer;  // 0: table, 1: index, 2: many
   int64_t n, size, td, is, ms;
   bool by_row = false;
   int64_t length = 1, inner[3] = {};
 
-  Lines(const View& table, const View& index, const View& many, int axis)
+  AxisLoop(const View& table, const View& index, const View& many, int axis)
       : n(index.shape[axis]),
         size(table.shape[axis]),
         td(table.strides[axis]),
@@ -91,10 +91,10 @@ struct Lines {
     by_row = count > 0 && (n == 1 || far(order[count - 1]) < far(axis));
     for (int i = 0; i < count; ++i) {
       const int a = order[i];
-      others.axis(index.shape[a], {table.strides[a], index.strides[a], many.strides[a]});
+      outer.axis(index.shape[a], {table.strides[a], index.strides[a], many.strides[a]});
     }
-    if (by_row && others.ndim > 0) {
-      const Inner<3> run(others);
+    if (by_row && outer.ndim > 0) {
+      const Inner<3> run(outer);
       length = run.length;
       for (int k = 0; k < 3; ++k) inner[k] = run.strides[k];
     }
@@ -114,8 +114,8 @@ struct Problem {
     const int64_t counted = given_axis + (given_axis < 0 ? table.ndim : 0);
     const bool there = counted >= 0 && counted < table.ndim;
     axis = there ? static_cast<int>(counted) : 0;
-    if (there && index.ndim == 1 && many.ndim == table.ndim) spread();
-    error = there ? misfit() : "expected an axis of the table";
+    if (there && index.ndim == 1 && many.ndim == table.ndim) expand_index();
+    error = there ? check() : "expected an axis of the table";
   }
 
  private:
@@ -123,7 +123,7 @@ struct Problem {
     if (v.ndim == 0) v.ndim = 1, v.shape[0] = v.strides[0] = 1;
     return v;
   }
-  void spread() {
+  void expand_index() {
     const int64_t n = index.shape[0], step = index.strides[0];
     index.ndim = many.ndim;
     for (int i = 0; i < many.ndim; ++i) {
@@ -131,7 +131,7 @@ struct Problem {
       index.strides[i] = i == axis ? step : 0;
     }
   }
-  const char* misfit() const {
+  const char* check() const {
     if (index.dtype != DType::i64) return "expected an index of integers";
     if (table.dtype != many.dtype) return "expected equal dtypes";
     if (index.size() == 0) return nullptr;  // whatever the shapes: nothing is moved
@@ -163,10 +163,10 @@ const char* gather_by(const View& out, const View& x, int64_t along, const View&
   if (p.error) return p.error;
   const View& index = p.index;
   if (may_overlap(out, given)) return "expected an index that is no part of out";
-  const Moves moves = by_word<Gather>(x.dtype);
-  if (!moves.row) return fail("no code for %s", row(x.dtype).name);
+  const MoveKernels kernels = by_word<Gather>(x.dtype);
+  if (!kernels.row) return fail("no code for %s", row(x.dtype).name);
   if (index.size() == 0) return nullptr;
-  const Lines l(p.table, index, p.many, p.axis);
+  const AxisLoop l(p.table, index, p.many, p.axis);
   const View once = distinct(index);
   const bool known = once.size() < index.size();  // what is repeated is looked at once
   if (known) {
@@ -176,8 +176,8 @@ const char* gather_by(const View& out, const View& x, int64_t along, const View&
   const int64_t* at = index.ptr<int64_t>();
   bool bad = false;
   if (l.by_row) {
-    parallel_for(l.others.count * l.n, 16384 / l.length + 1, [&](int64_t begin, int64_t end, int) {
-      Walk<3> walk = l.others;
+    parallel_for(l.outer.count * l.n, 16384 / l.length + 1, [&](int64_t begin, int64_t end, int) {
+      Walk<3> walk = l.outer;
       int64_t j = begin % l.n;
       walk.seek(begin / l.n);
       for (int64_t i = begin; i < end; ++i) {
@@ -190,9 +190,10 @@ const char* gather_by(const View& out, const View& x, int64_t along, const View&
           return;
         }
         if (same)
-          moves.row(table + *position * l.td * bytes, l.inner[0], many, l.inner[2], l.length);
+          kernels.row(table + *position * l.td * bytes, l.inner[0], many, l.inner[2], l.length);
         else
-          moves.elements(table, l.inner[0], l.td, position, l.inner[1], many, l.inner[2], l.length);
+          kernels.elements(table, l.inner[0], l.td, position, l.inner[1], many, l.inner[2],
+                           l.length);
         if (++j == l.n) {
           j = 0;
           walk.next();
@@ -201,22 +202,21 @@ const char* gather_by(const View& out, const View& x, int64_t along, const View&
     });
   } else {
     const int64_t cuts = (l.n + 8191) / 8192;
-    parallel_for(l.others.count * cuts, 8192 * cuts / l.n + 1,
-                 [&](int64_t begin, int64_t end, int) {
-                   Walk<3> walk = l.others;
-                   for (int64_t i = begin; i < end; ++i) {
-                     walk.seek(i / cuts);
-                     const int64_t from = i % cuts * 8192;
-                     const int64_t m = l.n - from < 8192 ? l.n - from : 8192;
-                     const int64_t* position = at + walk.offset[1] + from * l.is;
-                     if (!known && !inside(position, l.is, m, l.size)) {
-                       __atomic_store_n(&bad, true, __ATOMIC_RELAXED);
-                       return;
-                     }
-                     moves.elements(x.data + walk.offset[0] * bytes, 0, l.td, position, l.is,
-                                    out.data + (walk.offset[2] + from * l.ms) * bytes, l.ms, m);
-                   }
-                 });
+    parallel_for(l.outer.count * cuts, 8192 * cuts / l.n + 1, [&](int64_t begin, int64_t end, int) {
+      Walk<3> walk = l.outer;
+      for (int64_t i = begin; i < end; ++i) {
+        walk.seek(i / cuts);
+        const int64_t from = i % cuts * 8192;
+        const int64_t m = l.n - from < 8192 ? l.n - from : 8192;
+        const int64_t* position = at + walk.offset[1] + from * l.is;
+        if (!known && !inside(position, l.is, m, l.size)) {
+          __atomic_store_n(&bad, true, __ATOMIC_RELAXED);
+          return;
+        }
+        kernels.elements(x.data + walk.offset[0] * bytes, 0, l.td, position, l.is,
+                         out.data + (walk.offset[2] + from * l.ms) * bytes, l.ms, m);
+      }
+    });
   }
   return bad ? outside(index, l.size) : nullptr;
 }
@@ -234,22 +234,23 @@ const char* scatter_by(const View& out, int64_t along, const View& given, const 
   if (p.error) return p.error;
   const View &index = p.index, &source = p.many;
   if (may_overlap(out, given)) return "expected an index that is no part of out";
-  const Moves moves = mode == kSet ? by_word<Scatter>(out.dtype) : reducing_moves(out.dtype, mode);
-  if (!moves.row) return fail("no code for %s", row(out.dtype).name);
+  const MoveKernels kernels =
+      mode == kSet ? by_word<Scatter>(out.dtype) : reducing_kernels(out.dtype, mode);
+  if (!kernels.row) return fail("no code for %s", row(out.dtype).name);
   if (index.size() == 0) return nullptr;
   const View once = distinct(index);
   if (const char* error = all_inside(once, p.table.shape[p.axis])) return error;
 
-  const Lines l(p.table, index, source, p.axis);
+  const AxisLoop l(p.table, index, source, p.axis);
   const int64_t bytes = bytes_of(out.dtype);
   const int64_t* at = index.ptr<int64_t>();
   // How columns are cut does not matter for the result: each is one thread's.
-  int64_t cuts = l.others.count > 4 * num_threads() ? 1 : 4 * num_threads();
+  int64_t cuts = l.outer.count > 4 * num_threads() ? 1 : 4 * num_threads();
   if (cuts > (l.length + 63) / 64) cuts = (l.length + 63) / 64;
   const int64_t columns = (l.length + cuts - 1) / cuts;
-  parallel_for(l.others.count * cuts, 8192 / (l.n * columns) + 1,
+  parallel_for(l.outer.count * cuts, 8192 / (l.n * columns) + 1,
                [&](int64_t begin, int64_t end, int) {
-                 Walk<3> walk = l.others;
+                 Walk<3> walk = l.outer;
                  for (int64_t i = begin; i < end; ++i) {
                    walk.seek(i / cuts);
                    const int64_t from = i % cuts * columns;
@@ -259,17 +260,17 @@ const char* scatter_by(const View& out, int64_t along, const View& given, const 
                    const int64_t* position = at + walk.offset[1] + from * l.inner[1];
                    std::byte* many = source.data + (walk.offset[2] + from * l.inner[2]) * bytes;
                    if (!l.by_row) {
-                     moves.elements(table, 0, l.td, position, l.is, many, l.ms, l.n);
+                     kernels.elements(table, 0, l.td, position, l.is, many, l.ms, l.n);
                      continue;
                    }
                    for (int64_t j = 0; j < l.n; ++j) {
                      const int64_t* p = position + j * l.is;
                      if (l.inner[1] == 0)
-                       moves.row(table + *p * l.td * bytes, l.inner[0], many + j * l.ms * bytes,
-                                 l.inner[2], m);
+                       kernels.row(table + *p * l.td * bytes, l.inner[0], many + j * l.ms * bytes,
+                                   l.inner[2], m);
                      else
-                       moves.elements(table, l.inner[0], l.td, p, l.inner[1],
-                                      many + j * l.ms * bytes, l.inner[2], m);
+                       kernels.elements(table, l.inner[0], l.td, p, l.inner[1],
+                                        many + j * l.ms * bytes, l.inner[2], m);
                    }
                  }
                });

@@ -8,14 +8,14 @@ namespace {
 enum Mode : int64_t { kSet, kAdd, kMultiply, kMax, kMin };
 
 // m times: table[c * ts + index[c * is] * td] meets many[c * ms]. Strides in elements.
-using Elements = void (*)(std::byte* table, int64_t ts, int64_t td, const int64_t* index,
-                          int64_t is, std::byte* many, int64_t ms, int64_t m);
+using ElementKernel = void (*)(std::byte* table, int64_t ts, int64_t td, const int64_t* index,
+                               int64_t is, std::byte* many, int64_t ms, int64_t m);
 // m times: table[c * ts] meets many[c * ms].
-using Row = void (*)(std::byte* table, int64_t ts, std::byte* many, int64_t ms, int64_t m);
+using RowKernel = void (*)(std::byte* table, int64_t ts, std::byte* many, int64_t ms, int64_t m);
 
-struct Moves {
-  Elements elements = nullptr;
-  Row row = nullptr;
+struct MoveKernels {
+  ElementKernel elements = nullptr;
+  RowKernel row = nullptr;
 };
 
 template <class Word>
@@ -73,7 +73,7 @@ TL_INLINE T combine(T a, T b) {
   } else if constexpr (mode == kMin) {
     return Min<T>::step(a, b);
   } else {
-    using L = typename Pick<kIsReal<T>, T, uint64_t>::Type;  // integers wrap
+    using L = typename Conditional<kIsReal<T>, T, uint64_t>::Type;  // integers wrap
     const L x = static_cast<L>(a), y = static_cast<L>(b);
     return static_cast<T>(mode == kAdd ? x + y : x * y);
   }
@@ -100,7 +100,7 @@ void reduce_row(std::byte* table, int64_t ts, std::byte* many, int64_t ms, int64
 }
 
 template <template <class> class Pair>
-Moves by_word(DType d) {
+MoveKernels by_word(DType d) {
   switch (is_block(d) ? 0 : bytes_of(d)) {
     case 1:
       return Pair<uint8_t>::get();
@@ -116,14 +116,14 @@ Moves by_word(DType d) {
 }
 template <class Word>
 struct Gather {
-  static Moves get() { return {gather_elements<Word>, gather_row<Word>}; }
+  static MoveKernels get() { return {gather_elements<Word>, gather_row<Word>}; }
 };
 template <class Word>
 struct Scatter {
-  static Moves get() { return {scatter_elements<Word>, scatter_row<Word>}; }
+  static MoveKernels get() { return {scatter_elements<Word>, scatter_row<Word>}; }
 };
 template <class T>
-Moves reducing(Mode mode) {
+MoveKernels reducing(Mode mode) {
   switch (mode) {
     case kAdd:
       return {reduce_elements<T, kAdd>, reduce_row<T, kAdd>};
@@ -137,7 +137,7 @@ Moves reducing(Mode mode) {
       return {};
   }
 }
-Moves reducing_moves(DType d, Mode mode) {
+MoveKernels reducing_kernels(DType d, Mode mode) {
   switch (d) {
     case DType::bool_:  // as numbers of one bit: any, all
       return reducing<uint8_t>(mode == kAdd ? kMax : mode == kMultiply ? kMin : mode);
@@ -162,10 +162,10 @@ Moves reducing_moves(DType d, Mode mode) {
     case DType::f64:
       return reducing<double>(mode);
     case DType::complex64:
-      return mode == kAdd ? Moves{reduce_elements<Complex, kAdd>, reduce_row<Complex, kAdd>}
+      return mode == kAdd ? MoveKernels{reduce_elements<Complex, kAdd>, reduce_row<Complex, kAdd>}
              : mode == kMultiply
-                 ? Moves{reduce_elements<Complex, kMultiply>, reduce_row<Complex, kMultiply>}
-                 : Moves{};
+                 ? MoveKernels{reduce_elements<Complex, kMultiply>, reduce_row<Complex, kMultiply>}
+                 : MoveKernels{};
     default:
       return {};
   }

@@ -177,9 +177,9 @@ const char* by_key(const View& x, const F& f) {
 }
 
 const char* sort(const Arg* args, int) {
-  const Truths truths(*args[2].a);
-  if (!truths.ok) return "sort: out of memory";
-  const View &values = *args[0].a, &indices = *args[1].a, &x = truths.view;
+  const CanonicalBools canonical(*args[2].a);
+  if (!canonical.ok) return "sort: out of memory";
+  const View &values = *args[0].a, &indices = *args[1].a, &x = canonical.view;
   if (const char* error = check("sort", values, indices, x)) return error;
   const int last = x.ndim - 1;
   const int64_t n = x.shape[last], xs = x.strides[last];
@@ -212,9 +212,9 @@ const char* sort(const Arg* args, int) {
 // the lower median, NaN if there is one; -2 the lower median of what is not NaN; -3 the most
 // frequent.
 const char* order_statistic(const Arg* args, int) {
-  const Truths truths(*args[2].a);
-  if (!truths.ok) return "order_statistic: out of memory";
-  const View &values = *args[0].a, &indices = *args[1].a, &x = truths.view;
+  const CanonicalBools canonical(*args[2].a);
+  if (!canonical.ok) return "order_statistic: out of memory";
+  const View &values = *args[0].a, &indices = *args[1].a, &x = canonical.view;
   const int64_t which = args[3].i;
   if (const char* error = check("order_statistic", values, indices, x)) return error;
   const int last = x.ndim - 1;
@@ -267,9 +267,9 @@ const char* order_statistic(const Arg* args, int) {
 
 // out (n): the order of the rows of x (n, m), the first column deciding first, equal rows in order.
 const char* row_order(const Arg* args, int) {
-  const Truths truths(*args[1].a);
-  if (!truths.ok) return "row_order: out of memory";
-  const View &out = *args[0].a, &x = truths.view;
+  const CanonicalBools canonical(*args[1].a);
+  if (!canonical.ok) return "row_order: out of memory";
+  const View &out = *args[0].a, &x = canonical.view;
   if (x.ndim != 2 || !x.contiguous() || out.ndim != 1 || !out.contiguous() ||
       out.dtype != DType::i64 || out.shape[0] != x.shape[0])
     return "row_order: expected x (n, m) contiguous and out (n) in i64";
@@ -298,7 +298,7 @@ const char* row_order(const Arg* args, int) {
 // `right`: not behind it. `order` (as sorted, i64) reads `sorted` in its order. A NaN lies behind
 // all.
 const char* searchsorted(const Arg* args, int) {
-  const Truths ordered(*args[1].a), wanted_values(*args[2].a);
+  const CanonicalBools ordered(*args[1].a), wanted_values(*args[2].a);
   if (!ordered.ok || !wanted_values.ok) return "searchsorted: out of memory";
   const View &out = *args[0].a, &sorted = ordered.view, &values = wanted_values.view;
   const View* order = args[3].kind == Arg::none ? nullptr : args[3].a;

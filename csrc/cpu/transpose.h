@@ -14,8 +14,9 @@ struct [[gnu::packed, gnu::may_alias]] Loose {
   Word value;
 };
 
-// Eight rows of eight 32-bit words, turned in registers.
-TL_INLINE void turn(const uint32_t* from, int64_t from_step, uint32_t* to, int64_t to_step) {
+// Eight rows of eight 32-bit words, transposed in registers.
+TL_INLINE void transpose_8x8(const uint32_t* from, int64_t from_step, uint32_t* to,
+                             int64_t to_step) {
   f32x8 r[8];
   for (int i = 0; i < 8; ++i) r[i] = load_as<f32x8>(from + i * from_step);
   transpose(r);
@@ -24,15 +25,15 @@ TL_INLINE void turn(const uint32_t* from, int64_t from_step, uint32_t* to, int64
 
 // to[r][c] = from[c][r], both with unit steps inside.
 template <class Word>
-void turn_tile(Loose<Word>* to, int64_t to_step, const Loose<Word>* from, int64_t from_step,
-               int64_t rows, int64_t columns) {
+void transpose_tile(Loose<Word>* to, int64_t to_step, const Loose<Word>* from, int64_t from_step,
+                    int64_t rows, int64_t columns) {
   int64_t r = 0;
   if constexpr (sizeof(Word) == 4) {
     for (; r + 8 <= rows; r += 8) {
       int64_t c = 0;
       for (; c + 8 <= columns; c += 8)
-        turn(reinterpret_cast<const Word*>(from + c * from_step + r), from_step,
-             reinterpret_cast<Word*>(to + r * to_step + c), to_step);
+        transpose_8x8(reinterpret_cast<const Word*>(from + c * from_step + r), from_step,
+                      reinterpret_cast<Word*>(to + r * to_step + c), to_step);
       for (; c < columns; ++c) {
         for (int64_t i = r; i < r + 8; ++i)
           to[i * to_step + c].value = from[c * from_step + i].value;
@@ -65,8 +66,8 @@ void transpose(const View& out, const View& x) {
       int64_t to_step = out.back_stride(2), from_step = x.back_stride(1);
       for (int64_t left = 0; left < columns; left += kColumns) {
         int64_t wide = left + kColumns < columns ? kColumns : columns - left;
-        turn_tile(to + top * to_step + left, to_step, from + left * from_step + top, from_step,
-                  height, wide);
+        transpose_tile(to + top * to_step + left, to_step, from + left * from_step + top, from_step,
+                       height, wide);
       }
     }
   });

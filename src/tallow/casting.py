@@ -27,12 +27,12 @@ def _short(name: str, kind: DType) -> Callable[..., Tensor]:
         made: Tensor = self.to(kind, memory_format=memory_format)
         return made
 
-    short.__name__, short.__qualname__ = name, f"Casts.{name}"
+    short.__name__, short.__qualname__ = name, f"CastingMixin.{name}"
     short.__doc__ = f"This tensor as {kind.name}."
     return short
 
 
-class Casts:
+class CastingMixin:
     """The part of Tensor that gives it in another dtype, on another device, in another order."""
 
     __slots__ = ()

@@ -128,7 +128,7 @@ class TypedStorage(UntypedStorage):
         return cast("list[Any]", whole.flatten().tolist())
 
 
-class Protocols:
+class ProtocolsMixin:
     """The part of Tensor that answers for a tensor's place in Python and PyTorch."""
 
     __slots__ = ()

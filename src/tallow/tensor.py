@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from . import _native
 from ._native import Size
-from .autograd.methods import Gradients
+from .autograd.methods import GradientsMixin
 from .autograd.mode import MODE as _MODE
-from .casting import Casts
+from .casting import CastingMixin
 from .device import BY_CODE, Device, code_of, is_device_name
 from .dtype import DType, as_dtype, f32
 from .errors import DTypeError, GradError, IndexRangeError, NoAxisError, expect
 from .layout import contiguous_format, order_of
 from .overrides import PLAIN, adopt
 from .overrides import default as _kept_class
-from .protocols import Protocols
-from .tensor_methods import FurtherMethods
+from .protocols import ProtocolsMixin
+from .tensor_methods import MethodsMixin
 
 if TYPE_CHECKING:
     from ._methods import Methods
@@ -26,7 +26,9 @@ else:
     Methods = object
 
 
-class Tensor(Gradients, Casts, Protocols, FurtherMethods, _native.TensorBase, Methods):
+class Tensor(
+    GradientsMixin, CastingMixin, ProtocolsMixin, MethodsMixin, _native.TensorBase, Methods
+):
     """An n-dimensional array of one dtype; a view when it came from a view op.
 
     Made by `tl.tensor`, `tl.zeros`, `tl.from_numpy`, `tl.from_buffer`, … and by ops.

@@ -17,7 +17,7 @@ class Ops:
     named: ClassVar[Callable[[str], Any]]
 
 
-class FurtherMethods:
+class MethodsMixin:
     """The part of Tensor that gives functions with another first argument a method's form."""
 
     __slots__ = ()

@@ -22,7 +22,7 @@ from tallow.formats.mapping import FileMap
 from tallow.formats.npy import open_npz, save_npz
 from tallow.formats.npy_header import encode_header
 from tallow.formats.zip_map import ZipMap
-from tallow.formats.zip_write import Content, zip_chunks
+from tallow.formats.zip_write import MemberData, zip_chunks
 
 
 def npz(compressed=False, **arrays):
@@ -220,7 +220,7 @@ def test_size_of_a_member_that_lies():
 
 def test_more_members_than_16_bits_count():
     count = 65_540
-    raw = b"".join(zip_chunks((f"{i}", Content(1, lambda: [b"x"])) for i in range(count)))
+    raw = b"".join(zip_chunks((f"{i}", MemberData(1, lambda: [b"x"])) for i in range(count)))
     with zipfile.ZipFile(io.BytesIO(raw)) as file:
         assert len(file.namelist()) == count
         assert file.read("65539") == b"x"
@@ -241,8 +241,10 @@ def test_member_beyond_4_gb(tmp_path):
 
     with open(tmp_path / "x.npz", "wb") as file:
         head = encode_header("", "u8", (size - 128,), void=False)
-        members = [("big.npy", Content(size, lambda: (c for c in (head, *_rest(pieces(), 128)))))]
-        members.append(("w.npy", Content(176, lambda: [npy(sample("f4"))])))
+        members = [
+            ("big.npy", MemberData(size, lambda: (c for c in (head, *_rest(pieces(), 128)))))
+        ]
+        members.append(("w.npy", MemberData(176, lambda: [npy(sample("f4"))])))
         for part in zip_chunks(members):
             if part is chunk:
                 file.seek(len(part), 1)

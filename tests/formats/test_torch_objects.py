@@ -12,7 +12,7 @@ import torch_bytes as tb
 from cli.conftest import run  # noqa: F401  the fixture
 from tallow.errors import FormatError
 from tallow.formats.torch_pickle import load_torch, open_torch, save_torch
-from tallow.formats.torch_pickle.hashing import Slots
+from tallow.formats.torch_pickle.hashing import HashTable
 from tallow.weights import open_weights
 
 LOG = [{"epoch": i, "loss": 1 / (i + 1), "accuracy": i / 500, "lr": 1e-3} for i in range(500)]
@@ -82,7 +82,7 @@ def colliding(count: int) -> list[int]:
 
 def played(keys, *, linear):
     refused: list[int] = []
-    slots = Slots([], linear=linear, refuse=refused.append)
+    slots = HashTable([], linear=linear, refuse=refused.append)
     for key in keys:
         slots.add(key)
         if refused:

@@ -181,7 +181,7 @@ def test_config_that_is_no_object(text, folder):
         build(open_weights(folder))
 
 
-def test_all_misfits_in_one_error(folder):
+def test_all_mismatches_in_one_error(folder):
     def edit(tensors):
         del tensors["model.layers.0.mlp.up_proj.weight"]
         tensors["model.norm.weight"] = np.ones(63, np.float32)

@@ -129,7 +129,7 @@ def test_state_dict_round_trip():
     assert target.head.weight is target.embed.weight
 
 
-def test_load_state_dict_lists_every_misfit():
+def test_load_state_dict_lists_every_mismatch():
     model = Block(4)
     state = {"norm.weight": tl.zeros(5), "proj.weight": tl.zeros(4, 4), "other": tl.zeros(1)}
     with pytest.raises(ModelError) as caught:

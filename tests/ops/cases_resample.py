@@ -6,7 +6,7 @@ import numpy as np
 
 import tallow as tl
 from ops.table import ALL, WIDE, Case, Draw
-from tallow.ops.resample import Table
+from tallow.ops.resample import WeightTable
 
 
 def interpolated(d: Draw) -> list[Any]:
@@ -54,11 +54,11 @@ def sampled(d: Draw) -> list[Any]:
     ]
 
 
-def table() -> Table:
-    return Table(5, [0, 1, 3], [[0.5, 0.25], [1.0, -0.5, 2.0], [0.75]])
+def table() -> WeightTable:
+    return WeightTable(5, [0, 1, 3], [[0.5, 0.25], [1.0, -0.5, 2.0], [0.75]])
 
 
-def weighed(input: np.ndarray, made: Table, dim: int, dtype: Any) -> np.ndarray:
+def weighed(input: np.ndarray, made: WeightTable, dim: int, dtype: Any) -> np.ndarray:
     matrix = np.zeros((len(made.starts), made.length))
     for o, (start, weights) in enumerate(zip(made.starts, made.weights, strict=True)):
         matrix[o, start : start + len(weights)] = weights

@@ -57,7 +57,7 @@ def test_a_capture_inside_a_capture_is_refused():
         tl.capture(lambda t: tl.capture(lambda u: u + 1, t).outputs, tl.ones(2))
 
 
-def test_misfitting_inputs_are_refused():
+def test_inputs_that_do_not_fit_are_refused():
     plan = tl.capture(lambda t: t + 1, tl.ones(2))
     with pytest.raises(ShapeError, match="input of shape"):
         plan(tl.ones(3))

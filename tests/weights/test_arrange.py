@@ -135,7 +135,7 @@ class Pair(tl.nn.Module):
         self.norm = tl.nn.BatchNorm1d(3)
 
 
-def test_misfits_of_arranging_and_of_filling_in_one_error():
+def test_mismatches_of_arranging_and_of_filling_in_one_error():
     tensors = {
         "qk": tl.zeros(7, 4),
         "e.0.w": tl.zeros(2, 2),
@@ -180,7 +180,7 @@ def test_buffers_are_filled_and_converted():
 
 
 @pytest.mark.parametrize("number", ["9" * 5000, "\u0661"], ids=["5000 digits", "arabic"])
-def test_a_number_that_is_no_index_is_told_as_a_misfit(number):
+def test_a_number_that_is_no_index_is_told_as_a_mismatch(number):
     source = open_weights({"e.0.w": tl.ones(2), f"e.{number}.w": tl.ones(2)})
     found = source.arrange([stack("e.{*}.w", to="e")])
     assert set(found.names()) == {"e", f"e.{number}.w"}

@@ -251,7 +251,7 @@ def test_groups_that_do_not_exist(tmp_path, group):
         source.take("layer.weight", "f32")
 
 
-def test_all_misfits_are_listed(tmp_path):
+def test_all_mismatches_are_listed(tmp_path):
     parts = {}
     for stem in "abc":
         made, values = damaged(lambda p, c: p.pop("scales"))

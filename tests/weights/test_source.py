@@ -86,7 +86,7 @@ def test_a_shared_parameter_needs_one_tensor(name, tmp_path):
     assert model.first.weight.tolist() == [[1.0] * 3] * 2
 
 
-def test_nothing_is_filled_when_something_misfits(tmp_path):
+def test_nothing_is_filled_when_something_does_not_fit(tmp_path):
     save_file({"weight": np.ones((2, 3), np.float32)}, tmp_path / "w.safetensors")
     layer = Linear(3, 2)
     before = layer.weight.tolist()
@@ -95,7 +95,7 @@ def test_nothing_is_filled_when_something_misfits(tmp_path):
     assert layer.weight.tolist() == before
 
 
-def test_long_lists_of_misfits_are_cut(tmp_path):
+def test_long_lists_of_mismatches_are_cut(tmp_path):
     tensors = {f"t{i}": np.zeros(1, np.float32) for i in range(500)}
     save_file(tensors, tmp_path / "w.safetensors")
     with pytest.raises(ModelError, match="502 tensors do not fit Linear") as caught:

@@ -58,7 +58,7 @@ TL_INLINE float fill(const Values& values, const float* x, const float* w, float
 }
 
 // The 16 errors of each table in units of 1 / scale, cut off to a byte.
-TL_INLINE void rough_tables(Tables& t, float scale) {
+TL_INLINE void byte_error_tables(Tables& t, float scale) {
   for (int p = 0; p < 4; ++p) {
     auto whole = [&](int i) {
       const f32x8 x = load_as<f32x8>(t.error[p] + i) * scale;
@@ -122,7 +122,7 @@ Point nearest_point(const Codebook& book, const Values& values, const float* x, 
     // A bound far above the least error leaves few steps to tell points apart: then once more with
     // what the first look has shown.
     for (int pass = 0; pass < 3; ++pass) {
-      rough_tables(t, kByteTop / bound);
+      byte_error_tables(t, kByteTop / bound);
       least = scan(book, t, rough);
       if (least >= 40) break;
       bound *= static_cast<float>(least + 4) / kByteTop;

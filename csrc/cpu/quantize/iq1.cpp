@@ -1,13 +1,13 @@
 // Packing IQ1_S and IQ1_M: groups of 8 on a codebook of -1, 0, 1, shifted up or down by 1/8; scales
 // of 3 bits.
 #include "../../core/grids.h"
-#include "on_grid.h"
+#include "grid_search.h"
 
 namespace tl::TL_ISA {
 namespace {
 
 constexpr float kShift = 0.125f;
-constexpr Ladder kLadder{-1, 1, 1, 0.9f};
+constexpr UniformLevels kLevels{-1, 1, 1, 0.9f};
 
 constexpr Values kUp(kIq1Levels, 8, kShift), kDown(kIq1Levels, 8, -kShift);
 
@@ -57,7 +57,7 @@ TL_INLINE Scale refit_shifted(const float* x, const float* w, int groups, const 
 
 template <bool kShared>
 Scale fit_shifted(const float* x, const float* w, int groups, uint16_t* index) {
-  Scale start = fit_ladder(x, w, 8 * groups, kLadder), best;
+  Scale start = fit_levels(x, w, 8 * groups, kLevels), best;
   memset(index, 0, static_cast<size_t>(groups) * 2);
   if (!(start.value > 0)) return best;
   float best_score = 0;
@@ -83,7 +83,7 @@ Scale fit_shifted(const float* x, const float* w, int groups, uint16_t* index) {
 template <bool kShared, int kSubs>
 bool pack_shifted(const float* x, const float* w, Packed& out) {
   constexpr int n = kBlockSize / kSubs, groups = n / 8;
-  float peak = peak_of(x, kBlockSize);
+  float peak = max_abs(x, kBlockSize);
   if (peak > kLargest) return false;
   if (peak < kSmallest) return true;
   uint16_t index[32];
@@ -101,10 +101,10 @@ bool pack_shifted(const float* x, const float* w, Packed& out) {
       const float *xs = x + n * j, *ws = w + n * j;
       uint16_t* points = index + groups * j;
       float least = 3e38f;
-      Choices choices = odd_choices(s[j].value, d, 7, kShared ? 0.4f : 0.5f);
+      ScaleRange range = scale_range(s[j].value, d, 7, kShared ? 0.4f : 0.5f);
       uint16_t trial[4], kept[4];
       bool side[4];
-      for (int i = choices.first; i <= choices.last; ++i) {
+      for (int i = range.first; i <= range.last; ++i) {
         memcpy(trial, points, static_cast<size_t>(groups) * 2);
         float left =
             choose_shifts<kShared>(xs, ws, groups, d * static_cast<float>(2 * i + 1), trial, side);

@@ -1,7 +1,7 @@
 // Packing IQ2_XXS, IQ2_XS, IQ2_S, IQ3_XXS and IQ3_S: magnitudes on a codebook, signs apart, scales
 // of 4 bits for 16 or 32 elements.
 #include "../../core/grids.h"
-#include "on_grid.h"
+#include "grid_search.h"
 
 namespace tl::TL_ISA {
 namespace {
@@ -39,20 +39,21 @@ struct Packed {
 
 // kSubs sub-blocks; `parts`: see Packed; `typical`: the size of a point's values.
 template <int kSubs>
-bool pack_on_grid(const float* x, const float* w, const Codebook& book, const Values& values,
-                  const Ladder& ladder, bool even_signs, float parts, Packed<kSubs>& out) {
+bool pack_grid_block(const float* x, const float* w, const Codebook& book, const Values& values,
+                     const UniformLevels& levels, bool even_signs, float parts,
+                     Packed<kSubs>& out) {
   constexpr int n = kBlockSize / kSubs;
-  float peak = peak_of(x, kBlockSize);
+  float peak = max_abs(x, kBlockSize);
   if (peak > kLargest) return false;
   Magnitudes m;
   take_signs(x, w, even_signs, m);
   memcpy(out.sign, m.sign, 32);
   if (peak < kSmallest) return true;
   int groups = n / book.size;
-  auto sub = [&](int j) { return OnGrid{&book, &values, m.x + n * j, w + n * j, groups}; };
+  auto sub = [&](int j) { return GridSubBlock{&book, &values, m.x + n * j, w + n * j, groups}; };
   uint16_t index[64] = {};
   Scale s[kSubs];
-  for (int j = 0; j < kSubs; ++j) s[j] = fit_on_grid(sub(j), ladder, index + groups * j);
+  for (int j = 0; j < kSubs; ++j) s[j] = fit_grid_scale(sub(j), levels, index + groups * j);
   float d = fit_unit<kSubs, true>(s, 1, 31) * parts, best_error = 3e38f;
   for (int round = 0; round < 2; ++round) {
     if (!fits_half(d)) return round > 0;
@@ -62,9 +63,9 @@ bool pack_on_grid(const float* x, const float* w, const Codebook& book, const Va
     for (int j = 0; j < kSubs; ++j) {
       uint16_t* points = index + groups * j;
       float least = 3e38f;
-      Choices choices = odd_choices(s[j].value, unit, 15);
+      ScaleRange range = scale_range(s[j].value, unit, 15);
       uint16_t trial[8], kept[8];
-      for (int i = choices.first; i <= choices.last; ++i) {
+      for (int i = range.first; i <= range.last; ++i) {
         memcpy(trial, points, sizeof trial);
         float left = choose_points(sub(j), unit * static_cast<float>(2 * i + 1), trial);
         if (left < least) least = left, k[j] = i, memcpy(kept, trial, sizeof kept);
@@ -87,8 +88,8 @@ bool pack_on_grid(const float* x, const float* w, const Codebook& book, const Va
 
 constexpr Values kIq2Values(kIq2Levels, 8, 0), kIq3xxsValues(kIq3xxsLevels, 4, 0),
     kIq3sValues(kIq3sLevels, 4, 0);
-constexpr Ladder kIq2Ladder{8, 17.5f, 43, 24}, kIq3xxsLadder{4, 8, 60, 30},
-    kIq3sLadder{1, 2, 15, 7.5f};
+constexpr UniformLevels kIq2Levels{8, 17.5f, 43, 24}, kIq3xxsLevels{4, 8, 60, 30},
+    kIq3sLevels{1, 2, 15, 7.5f};
 
 TL_INLINE void put_word(uint8_t* to, uint32_t x) { memcpy(to, &x, 4); }
 TL_INLINE void put_short(uint8_t* to, int x) {
@@ -105,7 +106,7 @@ TL_INLINE uint32_t signs_and_scale(const uint8_t* sign, int k) {
 // f16 d; for each 32 elements four bytes of points, and a word of signs and scale.
 bool pack_iq2_xxs(const float* x, const float* w, uint8_t* to) {
   Packed<8> b;
-  if (!pack_on_grid(x, w, kIq2xxsBook, kIq2Values, kIq2Ladder, true, 8, b)) return false;
+  if (!pack_grid_block(x, w, kIq2xxsBook, kIq2Values, kIq2Levels, true, 8, b)) return false;
   for (int j = 0; j < 8; ++j) {
     for (int i = 0; i < 4; ++i) to[2 + 8 * j + i] = static_cast<uint8_t>(b.index[4 * j + i]);
     put_word(to + 6 + 8 * j, signs_and_scale(b.sign + 4 * j, b.k[j]));
@@ -116,7 +117,7 @@ bool pack_iq2_xxs(const float* x, const float* w, uint8_t* to) {
 // f16 d, 32 shorts of point and 7 signs, 8 bytes of two scales.
 bool pack_iq2_xs(const float* x, const float* w, uint8_t* to) {
   Packed<16> b;
-  if (!pack_on_grid(x, w, kIq2xsBook, kIq2Values, kIq2Ladder, true, 8, b)) return false;
+  if (!pack_grid_block(x, w, kIq2xsBook, kIq2Values, kIq2Levels, true, 8, b)) return false;
   for (int i = 0; i < 32; ++i) put_short(to + 2 + 2 * i, b.index[i] | (b.sign[i] & 127) << 9);
   for (int j = 0; j < 8; ++j) to[66 + j] = static_cast<uint8_t>(b.k[2 * j] | b.k[2 * j + 1] << 4);
   return put_half(to, b.d);
@@ -125,7 +126,7 @@ bool pack_iq2_xs(const float* x, const float* w, uint8_t* to) {
 // f16 d, 32 low bytes of points, 32 bytes of signs, 8 bytes of their high pairs, 8 of two scales.
 bool pack_iq2_s(const float* x, const float* w, uint8_t* to) {
   Packed<16> b;
-  if (!pack_on_grid(x, w, kIq2sBook, kIq2Values, kIq2Ladder, false, 8, b)) return false;
+  if (!pack_grid_block(x, w, kIq2sBook, kIq2Values, kIq2Levels, false, 8, b)) return false;
   memcpy(to + 34, b.sign, 32);
   for (int j = 0; j < 8; ++j) {
     int high = 0;
@@ -142,7 +143,7 @@ bool pack_iq2_s(const float* x, const float* w, uint8_t* to) {
 // f16 d, 64 bytes of points, 8 words of signs and scale.
 bool pack_iq3_xxs(const float* x, const float* w, uint8_t* to) {
   Packed<8> b;
-  if (!pack_on_grid(x, w, kIq3xxsBook, kIq3xxsValues, kIq3xxsLadder, true, 4, b)) return false;
+  if (!pack_grid_block(x, w, kIq3xxsBook, kIq3xxsValues, kIq3xxsLevels, true, 4, b)) return false;
   for (int i = 0; i < 64; ++i) to[2 + i] = static_cast<uint8_t>(b.index[i]);
   for (int j = 0; j < 8; ++j) put_word(to + 66 + 4 * j, signs_and_scale(b.sign + 4 * j, b.k[j]));
   return put_half(to, b.d);
@@ -151,7 +152,7 @@ bool pack_iq3_xxs(const float* x, const float* w, uint8_t* to) {
 // f16 d, 64 low bytes of points, 8 bytes of their ninth bits, 32 bytes of signs, 4 of two scales.
 bool pack_iq3_s(const float* x, const float* w, uint8_t* to) {
   Packed<8> b;
-  if (!pack_on_grid(x, w, kIq3sBook, kIq3sValues, kIq3sLadder, false, 1, b)) return false;
+  if (!pack_grid_block(x, w, kIq3sBook, kIq3sValues, kIq3sLevels, false, 1, b)) return false;
   for (int j = 0; j < 8; ++j) {
     int high = 0;
     for (int i = 0; i < 8; ++i) {

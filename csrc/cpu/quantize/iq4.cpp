@@ -1,13 +1,13 @@
 // Packing IQ4_NL and IQ4_XS: 4 bits that stand for 16 unevenly spaced values.
 #include "../../core/grids.h"
-#include "nested.h"
+#include "super_block.h"
 
 namespace tl::TL_ISA {
 namespace {
 
 // The nearest of the 16 values. Midpoints between them are multiples of 1/2, so the half step that
 // y lies in decides.
-struct Uneven {
+struct RoundToCodebook {
   static constexpr float kLow = kIq4nlValues[0], kHigh = kIq4nlValues[15];
   static constexpr int kSteps = 2 * (kIq4nlValues[15] - kIq4nlValues[0]) + 1;
   struct Table {
@@ -34,7 +34,7 @@ struct Uneven {
     return kTable.code[static_cast<int>((y - kLow) * 2)];
   }
 };
-constexpr Uneven::Table Uneven::kTable = Uneven::make();
+constexpr RoundToCodebook::Table RoundToCodebook::kTable = RoundToCodebook::make();
 
 TL_INLINE void put_halves(const uint8_t* code, uint8_t* to) {
   for (int i = 0; i < 16; ++i) to[i] = static_cast<uint8_t>(code[i] | code[i + 16] << 4);
@@ -42,18 +42,19 @@ TL_INLINE void put_halves(const uint8_t* code, uint8_t* to) {
 
 // f16 d, 16 bytes of nibbles.
 bool pack_iq4_nl(const float* x, const float* w, uint8_t* to) {
-  if (peak_of(x, 32) > kLargest) return false;
-  float d = half_scale(fit_scale<Uneven, 32>(x, w, 16).value);
+  if (max_abs(x, 32) > kLargest) return false;
+  float d = half_scale(fit_scale<RoundToCodebook, 32>(x, w, 16).value);
   uint8_t code[32];
-  for (int i = 0; i < 32; ++i) code[i] = static_cast<uint8_t>(Uneven::code(d != 0 ? x[i] / d : 0));
+  for (int i = 0; i < 32; ++i)
+    code[i] = static_cast<uint8_t>(RoundToCodebook::code(d != 0 ? x[i] / d : 0));
   put_halves(code, to + 2);
   return put_half(to, d);
 }
 
 // f16 d, high pairs and low nibbles of 8 six-bit scales, 128 bytes of nibbles.
 bool pack_iq4_xs(const float* x, const float* w, uint8_t* to) {
-  Nested<8> b;
-  if (!pack_nested<Uneven>(x, w, -32, 31, 16, b)) return false;
+  SuperBlock<8> b;
+  if (!pack_super_block<RoundToCodebook>(x, w, -32, 31, 16, b)) return false;
   memset(to + 2, 0, 6);
   for (int j = 0; j < 8; ++j) {
     int l = b.l[j] + 32;

@@ -1,6 +1,6 @@
 // Packing Q2_K … Q6_K: blocks of 256 whose groups of 16 or 32 have scales, and minima, of 4 to 8
 // bits.
-#include "nested.h"
+#include "super_block.h"
 
 namespace tl::TL_ISA {
 namespace {
@@ -9,8 +9,8 @@ namespace {
 
 // 32 bytes of high bits, 64 bytes of low bit pairs, 16 six-bit scales in 12 bytes, f16 d.
 bool pack_q3_k(const float* x, const float* w, uint8_t* to) {
-  Nested<16> b;
-  if (!pack_nested<Whole<-4, 3>>(x, w, -32, 31, 16, b)) return false;
+  SuperBlock<16> b;
+  if (!pack_super_block<RoundToInteger<-4, 3>>(x, w, -32, 31, 16, b)) return false;
   memset(to, 0, 32);
   for (int i = 0; i < kBlockSize; ++i)
     to[i % 32] |= static_cast<uint8_t>((b.code[i] >> 2) << i / 32);
@@ -27,8 +27,8 @@ bool pack_q3_k(const float* x, const float* w, uint8_t* to) {
 
 // 128 bytes of low nibbles, 64 bytes of high bit pairs, 16 int8 scales, f16 d.
 bool pack_q6_k(const float* x, const float* w, uint8_t* to) {
-  Nested<16> b;
-  if (!pack_nested<Whole<-32, 31>>(x, w, -128, 127, 16, b)) return false;
+  SuperBlock<16> b;
+  if (!pack_super_block<RoundToInteger<-32, 31>>(x, w, -128, 127, 16, b)) return false;
   for (int half = 0; half < 2; ++half) {
     const uint8_t* code = b.code + 128 * half;
     for (int i = 0; i < 64; ++i)
@@ -71,8 +71,8 @@ float choose_pairs(const float* x, const float* w, const Affine* ideal, int high
       }
       l = clamp(l, 0, static_cast<float>(high));
       m = clamp(m, 0, static_cast<float>(high));
-      vf error =
-          affine_error<Whole<0, kTop>, n>(x + n * j, w + n * j, splat(b.d) * l, splat(b.dmin) * m);
+      vf error = affine_error<RoundToInteger<0, kTop>, n>(x + n * j, w + n * j, splat(b.d) * l,
+                                                          splat(b.dmin) * m);
       int lane = best_lane(vf{} - error);
       if (error[lane] >= best_error) continue;
       best_error = error[lane];
@@ -94,7 +94,7 @@ void refit_units(const float* x, const float* w, Affines<kGroups>& b) {
     vf lowest = splat(-static_cast<float>(b.m[j]));
     for (int i = n * j; i < n * j + n; i += kLanes) {
       vf xi = load(x + i), wi = load(w + i);
-      vf q = Whole<0, kTop>::round((xi + splat(m)) * splat(inverse)) *
+      vf q = RoundToInteger<0, kTop>::round((xi + splat(m)) * splat(inverse)) *
              splat(static_cast<float>(b.l[j]));
       aa += wi * q * q;
       ab += wi * q * lowest;
@@ -116,7 +116,7 @@ template <int kTop, int kGroups>
 bool pack_affines(const float* x, const float* w, int high, int widths, int shifts,
                   Affines<kGroups>& out) {
   constexpr int n = kBlockSize / kGroups;
-  if (peak_of(x, kBlockSize) > kLargest) return false;
+  if (max_abs(x, kBlockSize) > kLargest) return false;
   Affine ideal[kGroups];
   Scale scales[kGroups], minima[kGroups];
   for (int j = 0; j < kGroups; ++j) {
@@ -140,7 +140,7 @@ bool pack_affines(const float* x, const float* w, int high, int widths, int shif
   for (int i = 0; i < kBlockSize; ++i) {
     float s = out.d * static_cast<float>(out.l[i / n]),
           m = out.dmin * static_cast<float>(out.m[i / n]);
-    out.code[i] = static_cast<uint8_t>(Whole<0, kTop>::code(s != 0 ? (x[i] + m) / s : 0));
+    out.code[i] = static_cast<uint8_t>(RoundToInteger<0, kTop>::code(s != 0 ? (x[i] + m) / s : 0));
   }
   return best_error < 3e38f;
 }

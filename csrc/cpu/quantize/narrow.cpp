@@ -14,8 +14,8 @@ TL_INLINE uint8_t to_trit(float y) { return static_cast<uint8_t>(1 + (y >= 0.5f)
 
 // 256 elements to 0, 1, 2; returns the scale.
 float round_to_ternary(const float* x, const float* w, uint8_t* trit) {
-  float d = peak_of(x, 256);
-  if (w && d <= kLargest) d = half_scale(fit_scale<Whole<-1, 1>, 256>(x, w, 32).value);
+  float d = max_abs(x, 256);
+  if (w && d <= kLargest) d = half_scale(fit_scale<RoundToInteger<-1, 1>, 256>(x, w, 32).value);
   float inverse = d != 0 ? 1 / d : 0;
   for (int i = 0; i < 256; ++i) trit[i] = to_trit(x[i] * inverse);
   return d;
@@ -62,8 +62,8 @@ bool pack_q1_0(const float* x, const float* w, uint8_t* to) {
 
 // f16 d, 64 bit pairs: -d, 0, d, 2d. Only -1 … 1 occur when d is the largest size.
 bool pack_q2_0(const float* x, const float* w, uint8_t* to) {
-  using R = Whole<-1, 2>;
-  float d = peak_of(x, 64);
+  using R = RoundToInteger<-1, 2>;
+  float d = max_abs(x, 64);
   uint8_t code[64];
   if (w && d <= kLargest) {
     d = half_scale(fit_scale<R, 64>(x, w, 32).value);
@@ -112,7 +112,7 @@ TL_INLINE float e8m0_half(int e) {
 
 // A byte e, 16 bytes of nibbles.
 bool pack_mxfp4(const float* x, const float* w, uint8_t* to) {
-  float peak = peak_of(x, 32);
+  float peak = max_abs(x, 32);
   int e = 0;
   if (peak > 0) {
     e = static_cast<int>(__builtin_floorf(__builtin_log2f(peak))) - 2 + 127;
@@ -156,7 +156,7 @@ TL_INLINE int to_ue4m3(float x) {
 // 4 scales, and nibbles of 4 × 16 elements.
 bool pack_nvfp4(const float* x, const float* w, uint8_t* to) {
   for (int s = 0; s < 4; ++s, x += 16) {
-    int u = to_ue4m3(peak_of(x, 16) / 6.0f);
+    int u = to_ue4m3(max_abs(x, 16) / 6.0f);
     uint8_t code[16];
     if (w && u > 0) {
       float least = 3e38f;
@@ -193,7 +193,7 @@ TL_INLINE uint8_t to_e4m3(float x) {
 // f32 scale, 128 E4M3: what DeepSeek's checkpoints hold in two tensors, side by side. The largest
 // element becomes 448. (A scale chosen by importance gains nothing: the steps grow with the size.)
 bool pack_f8e4m3_128(const float* x, const float*, uint8_t* to) {
-  float d = peak_of(x, 128) / 448;
+  float d = max_abs(x, 128) / 448;
   memcpy(to, &d, 4);
   for (int i = 0; i < 128; ++i) to[4 + i] = to_e4m3(d != 0 ? x[i] / d : 0);
   return true;

@@ -48,7 +48,7 @@ TL_INLINE float rounded(float x) {
   asm("" : "+m"(x));
   return x;
 }
-TL_INLINE float peak_of(const float* x, int n) {  // max |x|
+TL_INLINE float max_abs(const float* x, int n) {  // max |x|
   float peak = 0;
   for (int i = 0; i < n; ++i) {
     float a = __builtin_fabsf(x[i]);

@@ -12,7 +12,7 @@ constexpr int kMaxBlock = 256;
 struct Packer {
   PackBlock pack = nullptr;
   bool searches = false;    // whether it always reads weights
-  bool emphasises = false;  // see emphasise
+  bool emphasises = false;  // see weigh_by_magnitude
   int64_t grain = 1;        // blocks: some 10 µs
 };
 
@@ -41,7 +41,7 @@ bool all_finite(const float* x, int n) {
 // (ggml 21.6), q3_k 33.6 either way (ggml 35.4), for 0.5% more error. ggml's ½, and x² without an
 // importance matrix, cost more of the error and gained nothing further. On codebooks it does harm:
 // iq3_s 43.6 without, 51.4 with ½.
-void emphasise(const float* x, const float* w, int n, float* to) {
+void weigh_by_magnitude(const float* x, const float* w, int n, float* to) {
   vf squares{};
   for (int i = 0; i < n; i += kLanes) squares += load(x + i) * load(x + i);
   float mean = sum(squares) / static_cast<float>(n);
@@ -109,7 +109,7 @@ const char* quantize(const Arg* args, int) {
       if (weighed) w = weights + i / per_row / (rows / sets) * k + i % per_row * block;
       alignas(64) float own[kMaxBlock];
       if (w && packer.emphasises) {
-        emphasise(from, w, block, own);
+        weigh_by_magnitude(from, w, block, own);
         w = own;
       }
       if (!all_finite(from, block))

@@ -30,7 +30,7 @@ TL_INLINE int best_lane(vf score) {  // the first of the greatest
 
 // How a format rounds an element divided by its scale: to the integers kLow … kHigh.
 template <int kLeast, int kMost>
-struct Whole {
+struct RoundToInteger {
   static constexpr float kLow = kLeast, kHigh = kMost;
   static TL_INLINE vf round(vf y) { return nearest(clamp(y, kLow, kHigh)); }
   static TL_INLINE int code(float y) {
@@ -106,7 +106,7 @@ TL_INLINE vf scale_error(const float* x, const float* w, vf s) {
 // kFloor: m may not be negative. Else it is free, and s and m are what float16 can hold.
 template <int kTop, int n, bool kFloor>
 Affine fit_affine(const float* x, const float* w, int widths, int shifts) {
-  using R = Whole<0, kTop>;
+  using R = RoundToInteger<0, kTop>;
   float least = x[0], most = x[0], sw = 0, swx = 0;
   for (int i = 0; i < n; ++i) {
     least = x[i] < least ? x[i] : least;

@@ -19,11 +19,11 @@ TL_INLINE void put_nibbles(const uint8_t* q, uint8_t* low, uint8_t* high) {
 template <int kBits>
 bool pack_symmetric(const float* x, const float* w, uint8_t* to) {
   constexpr int kHalf = 1 << (kBits - 1);
-  using R = Whole<-kHalf, kHalf - 1>;
+  using R = RoundToInteger<-kHalf, kHalf - 1>;
   uint8_t q[32];
   float d;
   if (w) {
-    if (peak_of(x, 32) > kLargest) return false;
+    if (max_abs(x, 32) > kLargest) return false;
     d = half_scale(fit_scale<R, 32>(x, w, 16).value);
     for (int i = 0; i < 32; ++i) q[i] = static_cast<uint8_t>(R::code(d != 0 ? x[i] / d : 0));
   } else {
@@ -43,11 +43,11 @@ bool pack_range(const float* x, const float* w, uint8_t* to) {
   uint8_t q[32];
   float d, least = x[0];
   if (w) {
-    if (peak_of(x, 32) > kLargest) return false;
+    if (max_abs(x, 32) > kLargest) return false;
     Affine fit = fit_affine<kTop, 32, false>(x, w, 16, 3);
     d = half_scale(fit.scale), least = to_float(to_f16(-fit.least));
     for (int i = 0; i < 32; ++i)
-      q[i] = static_cast<uint8_t>(Whole<0, kTop>::code(d != 0 ? (x[i] - least) / d : 0));
+      q[i] = static_cast<uint8_t>(RoundToInteger<0, kTop>::code(d != 0 ? (x[i] - least) / d : 0));
   } else {
     float most = x[0];
     for (int i = 1; i < 32; ++i) {
@@ -65,13 +65,13 @@ bool pack_range(const float* x, const float* w, uint8_t* to) {
 
 // Rounds to int8 with the largest element at ±127, halves away from zero. Returns the scale.
 float round_to_int8(const float* x, const float* w, int8_t* q) {
-  if (w && peak_of(x, 32) <= kLargest) {
-    using R = Whole<-127, 127>;
+  if (w && max_abs(x, 32) <= kLargest) {
+    using R = RoundToInteger<-127, 127>;
     float d = half_scale(fit_scale<R, 32>(x, w, 16).value);
     for (int i = 0; i < 32; ++i) q[i] = static_cast<int8_t>(R::code(d != 0 ? x[i] / d : 0) - 127);
     return d;
   }
-  float d = peak_of(x, 32) / 127, inverse = d != 0 ? 1 / d : 0;
+  float d = max_abs(x, 32) / 127, inverse = d != 0 ? 1 / d : 0;
   for (int i = 0; i < 32; ++i) {
     float y = rounded(x[i] * inverse), size = __builtin_fabsf(y);
     int whole = clip(size, 127);

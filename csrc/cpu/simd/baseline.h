@@ -158,12 +158,12 @@ TL_EACH_LANE(round, __builtin_rintf)
 #undef TL_EACH_LANE
 // Of |x| < 2^22, to the nearest integer, halves to even.
 template <SimdVector V>
-TL_INLINE V near_whole(V x) {
+TL_INLINE V round_small(V x) {
   return (x + 12582912.f) - 12582912.f;
 }
 template <SimdVector V>
 TL_INLINE Simd<int32_t, kLanesOf<V>> round_to_int(V x) {
-  return __builtin_convertvector(near_whole(x), Simd<int32_t, kLanesOf<V>>);
+  return __builtin_convertvector(round_small(x), Simd<int32_t, kLanesOf<V>>);
 }
 // To the nearest number from low to high; NaN stays.
 template <SimdVector V>

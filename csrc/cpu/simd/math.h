@@ -23,7 +23,7 @@ TL_INLINE vf expm1_near(vf r) {
   return fma(p, r * r, r);
 }
 TL_INLINE vf split_exponent(vf x, vi* n) {
-  vf turns = near_whole(x * 1.44269504088896341f);
+  vf turns = round_small(x * 1.44269504088896341f);
   *n = to_vi(turns);
   return fma(turns, splat(2.12194440e-4f), fma(turns, splat(-0.693359375f), x));
 }
@@ -136,7 +136,7 @@ TL_INLINE vf gelu(vf x) {
 }
 
 // x - n * pi / 2 in three parts, n the nearest integer; good while n has no more than 13 bits.
-TL_INLINE vf quarter_turns(vf x, vi* n) {
+TL_INLINE vf reduce_half_pi(vf x, vi* n) {
   vf turns = round(x * 0.636619772367581343f);
   *n = to_vi(turns);
   vf r = fma(turns, splat(-1.5703125f), x);
@@ -144,7 +144,7 @@ TL_INLINE vf quarter_turns(vf x, vi* n) {
   return fma(turns, splat(-7.549789948768648e-8f), r);
 }
 // The sine of r + n quarter turns. Coefficients: Cephes.
-TL_INLINE vf sine_of(vf r, vi n) {
+TL_INLINE vf sin_reduced(vf r, vi n) {
   vf z = r * r;
   vf s = splat(-1.9515295891e-4f);
   s = fma(s, z, splat(8.3321608736e-3f));
@@ -161,14 +161,14 @@ TL_INLINE vf sin(vf x) {
   vi n;
   // Beyond the reduction's reach, and for NaN: the library's.
   if (any(~(abs(x) < 8000.f))) return each_lane(x, [](float v) { return __builtin_sinf(v); });
-  vf r = quarter_turns(x, &n);
-  return select(x == 0, x, sine_of(r, n));
+  vf r = reduce_half_pi(x, &n);
+  return select(x == 0, x, sin_reduced(r, n));
 }
 TL_INLINE vf cos(vf x) {
   vi n;
   if (any(~(abs(x) < 8000.f))) return each_lane(x, [](float v) { return __builtin_cosf(v); });
-  vf r = quarter_turns(x, &n);
-  return sine_of(r, n + 1);
+  vf r = reduce_half_pi(x, &n);
+  return sin_reduced(r, n + 1);
 }
 TL_INLINE vf log1p(vf x) {
   // What 1 + x loses is put back as the logarithm's derivative.

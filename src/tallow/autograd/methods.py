@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ..tensor import Tensor
 
 
-class Gradients:
+class GradientsMixin:
     """The part of Tensor that concerns the tape."""
 
     __slots__ = ()

@@ -43,7 +43,7 @@ def checkpoint(
     sources = _sources([made[i]._node for i in places], start)
     node = CallNode([(n, i) for n, i, _ in sources], [m for _, _, m in sources], len(places))
     node.name, node.keeps = "checkpoint", True
-    node.rule = _Again(fn, args, options, state, casts, len(made), places, node.edges)
+    node.rule = _CheckpointRule(fn, args, options, state, casts, len(made), places, node.edges)
     node.outputs = tuple(spec_of(made[i]) for i in places)
     given = {id(y) for y in made}
     for index, i in enumerate(places):
@@ -55,7 +55,7 @@ def checkpoint(
 
 
 @dataclass
-class _Again:
+class _CheckpointRule:
     """The rule of a checkpoint: runs the function, and sends gradients to where it began."""
 
     fn: Callable[..., Any]

@@ -47,7 +47,7 @@ def classify(
     )
 
 
-Show = Callable[[items.Named, Any], dict[str, Any]]
+Show = Callable[[items.NamedItem, Any], dict[str, Any]]
 
 
 def _task(model: str, labels: list[str] | None, top_k: int) -> tuple[Task[Any, Any], Show]:

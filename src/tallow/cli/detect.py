@@ -32,7 +32,7 @@ def detect(
     found, targets = drawings.plan(draw, inputs, found, resume=resume, force=force)
     detector = Detector(model, threshold=threshold)
 
-    def show(item: items.Named, result: Any) -> dict[str, Any]:
+    def show(item: items.NamedItem, result: Any) -> dict[str, Any]:
         listed = detector.detections(result)
         if targets:
             from tallow.vision import draw as drawing

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from tallow.cli.items import Named
+from tallow.cli.items import NamedItem
 from tallow.cli.parameters import Option
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ FILES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 
 def plan(
-    draw: str | None, words: Sequence[str], found: list[Named], *, resume: bool, force: bool
-) -> tuple[list[Named], dict[str, Path]]:
+    draw: str | None, words: Sequence[str], found: list[NamedItem], *, resume: bool, force: bool
+) -> tuple[list[NamedItem], dict[str, Path]]:
     """The pictures, and the path of each one's drawing by its id; makes the folder.
 
     Drawings of an earlier run in a folder below one of `words` are no pictures.
@@ -70,7 +70,7 @@ def save(picture: Image, target: Path) -> None:
         picture.save(target)
 
 
-def _without_drawings(place: Path, words: Sequence[str], found: list[Named]) -> list[Named]:
+def _without_drawings(place: Path, words: Sequence[str], found: list[NamedItem]) -> list[NamedItem]:
     from tallow.cli.writing import note, written
     from tallow.errors import ArgumentError
 
@@ -87,7 +87,7 @@ def _without_drawings(place: Path, words: Sequence[str], found: list[Named]) -> 
     return [item for item in found if id(item) not in left_out]
 
 
-def _in_folder(place: Path, found: Sequence[Named]) -> dict[str, Path]:
+def _in_folder(place: Path, found: Sequence[NamedItem]) -> dict[str, Path]:
     """Under the pictures' own names; two folders may have pictures of one name."""
     targets: dict[str, Path] = {}
     taken: set[str] = set()

@@ -48,7 +48,7 @@ def embed(
         found = items.find_texts(inputs, output)
         stream = partial(_prompted, texts, texts.prompt(prompt_name), batch_size)
 
-    def show(item: items.Named, vector: Any) -> dict[str, Any]:
+    def show(item: items.NamedItem, vector: Any) -> dict[str, Any]:
         kept = of_length_one(vector) if normalize else vector
         return {"id": item.id, "embedding": [round(x, 7) for x in kept.tolist()]}
 

@@ -43,7 +43,7 @@ BatchSize = Annotated[
 
 
 @dataclass(frozen=True)
-class Named:
+class NamedItem:
     """An item and what it is called in the output: a path, a path with a line, or the text.
 
     `error` says why there is no value.
@@ -54,7 +54,7 @@ class Named:
     error: TallowError | None = None
 
 
-def find_texts(words: Sequence[str], output: str | None = None) -> Iterator[Named]:
+def find_texts(words: Sequence[str], output: str | None = None) -> Iterator[NamedItem]:
     """The texts of a command line: of files each line, of others the word itself.
 
     What cannot be read is an item with an error. Folders and globs may hold `output`, which is no
@@ -68,13 +68,13 @@ def find_texts(words: Sequence[str], output: str | None = None) -> Iterator[Name
             yield from _lines("-")
             continue
         for path in _paths(word, TEXTS, output):
-            if isinstance(path, Named):
+            if isinstance(path, NamedItem):
                 yield path
             else:
                 yield from _lines(str(path))
 
 
-def find_pictures(words: Sequence[str], output: str | None = None) -> Iterator[Named]:
+def find_pictures(words: Sequence[str], output: str | None = None) -> Iterator[NamedItem]:
     """The pictures of a command line; a word that is no file stays, to fail by its own name."""
     from tallow.cli.options import read_text
     from tallow.errors import TallowError
@@ -84,16 +84,16 @@ def find_pictures(words: Sequence[str], output: str | None = None) -> Iterator[N
             try:
                 listed = read_text("-", "PICTURE").split("\n")
             except TallowError as error:
-                yield Named("-", error=error)
+                yield NamedItem("-", error=error)
                 continue
             paths = (line.removesuffix("\r") for line in listed)
             yield from find_pictures([path for path in paths if path and path != "-"], output)
             continue
         for path in _paths(word, PICTURES, output):
-            yield path if isinstance(path, Named) else Named(str(path), str(path))
+            yield path if isinstance(path, NamedItem) else NamedItem(str(path), str(path))
 
 
-def _paths(word: str, suffixes: frozenset[str], output: str | None) -> Iterator[Path | Named]:
+def _paths(word: str, suffixes: frozenset[str], output: str | None) -> Iterator[Path | NamedItem]:
     """The files that a word means; where it means none, the word as an item."""
     from tallow.errors import ArgumentError
 
@@ -114,12 +114,12 @@ def _paths(word: str, suffixes: frozenset[str], output: str | None) -> Iterator[
         yield from (each for each in files if output is None or not _same(each, output))
     elif folder:
         wanted = f"a folder with files of {', '.join(sorted(suffixes))}"
-        yield Named(word, error=ArgumentError(f"{word}: expected {wanted}, found none"))
+        yield NamedItem(word, error=ArgumentError(f"{word}: expected {wanted}, found none"))
     elif suffixes is TEXTS and _names_a_file(word):
         wanted = "a file (texts that look like one are read from -)"
-        yield Named(word, error=ArgumentError(f"{word}: expected {wanted}, found none"))
+        yield NamedItem(word, error=ArgumentError(f"{word}: expected {wanted}, found none"))
     else:
-        yield Named(word, word)
+        yield NamedItem(word, word)
 
 
 def _globbed(word: str, exists: bool) -> list[str]:
@@ -137,14 +137,14 @@ def _same(path: Path, other: str) -> bool:
     return path.resolve() == Path(other).resolve()
 
 
-def _lines(name: str) -> Iterator[Named]:
+def _lines(name: str) -> Iterator[NamedItem]:
     from tallow.cli.options import read_text
     from tallow.errors import ArgumentError, TallowError
 
     try:
         text = read_text(name, "TEXT").removeprefix("\ufeff")
     except TallowError as error:
-        yield Named(name, error=error)
+        yield NamedItem(name, error=error)
         return
     # Not splitlines: JSON may hold U+2028, and texts form feeds.
     for number, line in enumerate(text.split("\n"), 1):
@@ -152,23 +152,23 @@ def _lines(name: str) -> Iterator[Named]:
         if not line.strip():
             continue
         if not name.endswith(".jsonl"):
-            yield Named(place, line)
+            yield NamedItem(place, line)
             continue
         try:
             value = json.loads(line)
         except (ValueError, RecursionError):
             wrong = ArgumentError(f"{place}: expected JSON, got {line[:60]!r}")
-            yield Named(place, error=wrong)
+            yield NamedItem(place, error=wrong)
             continue
         row = value if isinstance(value, dict) else {"text": value}
         own = row.get("id")
-        yield Named(place if own is None else str(own), row.get("text"))
+        yield NamedItem(place if own is None else str(own), row.get("text"))
 
 
 def run(
-    items: Iterator[Named],
+    items: Iterator[NamedItem],
     stream: Callable[[Iterator[Any]], Iterator[Outcome[Any, Any]]],
-    show: Callable[[Named, Any], dict[str, Any]],
+    show: Callable[[NamedItem, Any], dict[str, Any]],
     *,
     what: str,
     output: str | None,
@@ -216,12 +216,12 @@ class Failures:
         self.what, self.count = what, count
         self.lines: list[str] = []
 
-    def add(self, item: Named, error: TallowError) -> None:
+    def add(self, item: NamedItem, error: TallowError) -> None:
         """Take one down, by the item's name."""
         text = " ".join(str(error).split())
         self.lines.append(text if text.startswith(item.id) else f"{item.id}: {text}")
 
-    def sound(self, found: Iterable[Named]) -> list[Named]:
+    def sound(self, found: Iterable[NamedItem]) -> list[NamedItem]:
         """The items that have values; takes down the others."""
         kept = []
         for item in found:
@@ -257,7 +257,7 @@ def bar(what: str, output: str | None) -> AbstractContextManager[Callable[[int, 
     return steps(what)
 
 
-def _left(items: Iterable[Named], done: Counter[str]) -> Iterator[Named]:
+def _left(items: Iterable[NamedItem], done: Counter[str]) -> Iterator[NamedItem]:
     """The items that the file has not; of two of one name it may have the first."""
     for item in items:
         if done[item.id]:

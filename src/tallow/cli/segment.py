@@ -27,7 +27,7 @@ def segment(
     segmenter = Segmenter(model)
     names = segmenter.labels
 
-    def show(item: items.Named, classes: Any) -> dict[str, Any]:
+    def show(item: items.NamedItem, classes: Any) -> dict[str, Any]:
         if targets:
             from tallow.vision import draw as drawing
 

@@ -22,7 +22,7 @@ FIXED = frozenset(
 )
 
 
-class Pass(Iterator[Any]):
+class LoaderIterator(Iterator[Any]):
     """One pass over a loader: its batches in order, and how many there are in all."""
 
     def __init__(self, loader: DataLoader, batches: Iterator[Any]) -> None:
@@ -207,7 +207,7 @@ class DataLoader:
         self._position = skip
         jobs = self._jobs(skip)
         made = self._threaded(jobs, skip) if self.num_workers else self._plain(jobs, skip)
-        return Pass(self, self._counted(made))
+        return LoaderIterator(self, self._counted(made))
 
     def _counted(self, batches: Iterator[Any]) -> Iterator[Any]:
         for batch in batches:

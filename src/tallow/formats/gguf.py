@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Any, Final
 
-from tallow.formats.gguf_metadata import GGUFCursor, Metadata, Place
+from tallow.formats.gguf_metadata import GGUFCursor, Metadata, ValueOffset
 from tallow.formats.gguf_types import (
     DEFAULT_ALIGNMENT,
     GGML_TYPES,
@@ -111,7 +111,7 @@ def _check_version(cursor: GGUFCursor, version: int) -> None:
 
 def _read_metadata(cursor: GGUFCursor, file: FileMap, count: int) -> tuple[Metadata, int]:
     values: dict[str, Any] = {}
-    places: dict[str, Place] = {}
+    places: dict[str, ValueOffset] = {}
     alignment = DEFAULT_ALIGNMENT
     for index in range(count):
         cursor.where = f"metadata {index}"
@@ -120,7 +120,7 @@ def _read_metadata(cursor: GGUFCursor, file: FileMap, count: int) -> tuple[Metad
             raise cursor.fail("key", "a name not used before", shown(key))
         cursor.where = f"metadata {shown(key)}"
         kind = cursor.u32("value type")
-        places[key] = Place(kind, cursor.at)
+        places[key] = ValueOffset(kind, cursor.at)
         if kind in STRUCTS:
             values[key] = cursor.value(kind)
         else:

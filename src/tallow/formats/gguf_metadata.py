@@ -140,7 +140,7 @@ class GGUFCursor(Cursor):
             raise self.fail("bool", "0 or 1", odd[0])
 
 
-class Place(NamedTuple):
+class ValueOffset(NamedTuple):
     """Where a value that has been checked begins, and its type."""
 
     kind: int
@@ -162,7 +162,9 @@ class Metadata(Mapping[str, Any]):
 
     __slots__ = ("_file", "_places", "_values")
 
-    def __init__(self, file: FileMap, values: dict[str, Any], places: dict[str, Place]) -> None:
+    def __init__(
+        self, file: FileMap, values: dict[str, Any], places: dict[str, ValueOffset]
+    ) -> None:
         self._file, self._values, self._places = file, values, places
 
     def __getitem__(self, key: str) -> Any:

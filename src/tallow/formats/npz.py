@@ -20,7 +20,7 @@ from tallow.formats.npy_header import FIRST, MAGIC, encode_header, head_length, 
 from tallow.formats.writing import write_to
 from tallow.formats.zip_directory import DEFLATED, STORED, ZipMember
 from tallow.formats.zip_map import ZipMap, give_back
-from tallow.formats.zip_write import Content, zip_chunks
+from tallow.formats.zip_write import MemberData, zip_chunks
 
 if TYPE_CHECKING:
     from tallow.formats.mapping import Source
@@ -190,7 +190,7 @@ def save_npz(tensors: Tensors, path: Target, *, void: bool = False) -> None:
     write_to(path, zip_chunks(_members(tensors, void)))
 
 
-def _members(tensors: Tensors, void: bool) -> Iterator[tuple[str, Content]]:
+def _members(tensors: Tensors, void: bool) -> Iterator[tuple[str, MemberData]]:
     for name in tensors:
         where = f"save_npz: {shown(name)}"
         tensor = tensors[name]
@@ -199,7 +199,7 @@ def _members(tensors: Tensors, void: bool) -> Iterator[tuple[str, Content]]:
         nbytes = math.prod(shape) * by_name(dtype).itemsize
         # Both passes over a lazy tensor are over the one that was made.
         body = list(written(where, tensor, nbytes)) if isinstance(tensor, LazyTensor) else None
-        yield f"{name}{SUFFIX}", Content(len(head) + nbytes, _pieces(head, tensor, body))
+        yield f"{name}{SUFFIX}", MemberData(len(head) + nbytes, _pieces(head, tensor, body))
 
 
 def _pieces(

@@ -24,14 +24,14 @@ _PADDING_FIELD: Final = 0xD935
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class MemberData:
     """What one member holds: `size` bytes, given anew by each call of `pieces`."""
 
     size: int
     pieces: Callable[[], Iterable[bytes | memoryview]]
 
 
-def zip_chunks(members: Iterable[tuple[str, Content]]) -> Iterator[bytes | memoryview]:
+def zip_chunks(members: Iterable[tuple[str, MemberData]]) -> Iterator[bytes | memoryview]:
     """The bytes of an archive; each member is asked for when its turn comes, and read twice.
 
     Raises:

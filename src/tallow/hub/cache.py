@@ -39,7 +39,7 @@ class CachedFile:
 
 
 @dataclass(frozen=True)
-class Entry:
+class CacheEntry:
     """One file of a record: its path (below the cache root, or absolute), size and sha256.
 
     `owned` is false for a file that was there before Tallow came; `remove` leaves it.
@@ -57,7 +57,7 @@ class Record:
 
     ref: str
     path: str
-    files: tuple[Entry, ...]
+    files: tuple[CacheEntry, ...]
     source_sha256: str | None = None
     created: float = 0.0
 
@@ -186,7 +186,7 @@ def _read_record(file: Path) -> Record | None:
     try:
         raw = json.loads(file.read_bytes())
         files = tuple(
-            Entry(str(f["path"]), int(f["size"]), f["sha256"], bool(f["owned"]))
+            CacheEntry(str(f["path"]), int(f["size"]), f["sha256"], bool(f["owned"]))
             for f in raw["files"]
         )
         created = float(raw["created"])

@@ -15,7 +15,7 @@ from tallow.errors import HubError, MissingExtraError
 from tallow.formats.part_names import part_name
 from tallow.formats.replacing import replacing
 from tallow.hub.cache import (
-    Entry,
+    CacheEntry,
     Record,
     discard,
     home_expanded,
@@ -278,8 +278,8 @@ def _check(ref: HubRef, file: _Remote, path: Path) -> None:
     raise failure(ref.label, f"{what} of {file.name} (removed)", expected, found)
 
 
-def _entry(path: Path, file: _Remote, owned: bool) -> Entry:
-    return Entry(str(path), path.stat().st_size, file.sha256 or sha256_of(path), owned)
+def _entry(path: Path, file: _Remote, owned: bool) -> CacheEntry:
+    return CacheEntry(str(path), path.stat().st_size, file.sha256 or sha256_of(path), owned)
 
 
 def _blob_bytes(folder: Path) -> int:

@@ -12,7 +12,7 @@ from tallow.errors import ArgumentError
 from tallow.hub.cache import (
     Cache,
     CachedFile,
-    Entry,
+    CacheEntry,
     Record,
     cache_root,
     discard,
@@ -204,12 +204,12 @@ def _fetch_web(cache: Cache, ref: WebRef, progress: Progress) -> Record:
 
     target = cache.root / ref.home / ref.filename
     found = web.fetch_file(ref, target, progress)
-    entry = Entry(_relative(cache, target), target.stat().st_size, found)
+    entry = CacheEntry(_relative(cache, target), target.stat().st_size, found)
     return Record(ref.key, entry.path, (entry,), found)
 
 
-def _entry(cache: Cache, path: Path) -> Entry:
-    return Entry(_relative(cache, path), path.stat().st_size, sha256_of(path))
+def _entry(cache: Cache, path: Path) -> CacheEntry:
+    return CacheEntry(_relative(cache, path), path.stat().st_size, sha256_of(path))
 
 
 def _relative(cache: Cache, path: Path) -> str:

@@ -41,7 +41,7 @@ class MatchingConfig(Config):
 
 
 @dataclass(frozen=True)
-class Kind:
+class LossVariant:
     """How a family takes its logits.
 
     `scores` gives the cost of each class, `loss` compares logits `(batch, queries, classes)` with
@@ -149,7 +149,7 @@ def match(
 
 
 @dataclass(frozen=True)
-class Matched:
+class MatchedQueries:
     """Queries that stand for labels, `(n,)` each, by their numbers in the batch.
 
     `classes` `(batch, queries)` are those of all queries, the number of labels for none; `count` is
@@ -169,7 +169,7 @@ class Matched:
         labels: Labels,
         shape: Sequence[int],
         groups: int = 1,
-    ) -> Matched:
+    ) -> MatchedQueries:
         """What pairs of each picture say of logits of a shape `(batch, queries, classes)`.
 
         Each label has `groups` queries.
@@ -196,7 +196,7 @@ class Matched:
         return x.flatten(0, 1).index_select(0, self.queries)
 
 
-def box_losses(boxes: Tensor, matched: Matched) -> dict[str, Tensor]:
+def box_losses(boxes: Tensor, matched: MatchedQueries) -> dict[str, Tensor]:
     """How far matched boxes lie, and how little they overlap."""
     near, target = matched.of_queries(boxes), matched.boxes
     overlap = generalised_iou(corners(near), corners(target))
@@ -207,12 +207,12 @@ def box_losses(boxes: Tensor, matched: Matched) -> dict[str, Tensor]:
 
 
 def _layer(
-    logits: Tensor, boxes: Tensor, labels: Labels, cfg: MatchingConfig, kind: Kind
-) -> tuple[dict[str, Tensor], Matched]:
+    logits: Tensor, boxes: Tensor, labels: Labels, cfg: MatchingConfig, kind: LossVariant
+) -> tuple[dict[str, Tensor], MatchedQueries]:
     costs = cfg.class_cost, cfg.bbox_cost, cfg.giou_cost
     pairs = match(logits, boxes, labels, costs, kind.scores)
     b, n, _ = logits.shape
-    matched = Matched.of(pairs, labels, (b, n, cfg.num_labels))
+    matched = MatchedQueries.of(pairs, labels, (b, n, cfg.num_labels))
     losses = {"loss_ce": kind.loss(logits, matched.classes, matched.count, cfg)}
     losses |= box_losses(boxes, matched)
     told = kind.found(logits.detach()).to(f32).sum(1)
@@ -225,7 +225,7 @@ def detection(
     layers: Sequence[tuple[Tensor, Tensor]],
     labels: Labels,
     cfg: MatchingConfig,
-    kind: Kind,
+    kind: LossVariant,
     masks: Tensor | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The weighted sum of losses and each of them; `layers` are logits and boxes, the last first.
@@ -256,7 +256,7 @@ def detection(
     return sum(total[1:], total[0]), every
 
 
-def mask_losses(masks: Tensor, labels: Labels, matched: Matched) -> dict[str, Tensor]:
+def mask_losses(masks: Tensor, labels: Labels, matched: MatchedQueries) -> dict[str, Tensor]:
     """Focal and Dice losses of masks, brought to the size of the largest picture's.
 
     Smaller ones count as nothing beyond their ends.
@@ -334,9 +334,9 @@ def _focal_loss(logits: Tensor, classes: Tensor, count: int, cfg: MatchingConfig
     return _focal(logits, target, cfg.focal_alpha).sum() / count
 
 
-SOFTMAX = Kind(
+SOFTMAX = LossVariant(
     lambda logits: -logits.softmax(-1),
     _softmax_loss,
     lambda logits: logits.argmax(-1).ne(logits.shape[-1] - 1),
 )
-SIGMOID = Kind(focal_cost, _focal_loss, lambda logits: logits.sigmoid().max(-1)[0].gt(0.5))
+SIGMOID = LossVariant(focal_cost, _focal_loss, lambda logits: logits.sigmoid().max(-1)[0].gt(0.5))

@@ -29,7 +29,7 @@ IGNORABLE = (
 
 
 @dataclass(frozen=True)
-class Identified:
+class ModelSpec:
     """The row of the table, the class to make, its config, and the source by the file's names."""
 
     row: Family
@@ -40,7 +40,7 @@ class Identified:
 
 def identify(
     source: WeightSource, task: str | None = None, config: Mapping[str, Any] | None = None
-) -> Identified:
+) -> ModelSpec:
     """What a source holds, by its config.json, its GGUF metadata, or the `config` that it lacks.
 
     Raises:
@@ -80,7 +80,7 @@ def read_as(config: Any, name: str, fields: Fields) -> Any:
     return cfg
 
 
-def _by_config(source: WeightSource, task: str | None, config: Mapping[str, Any]) -> Identified:
+def _by_config(source: WeightSource, task: str | None, config: Mapping[str, Any]) -> ModelSpec:
     good = isinstance(config, Mapping)
     expect(good, "load: config", "a mapping", type(config).__name__, DTypeError)
     own = "a config.json" if source.config is not None else "GGUF metadata"
@@ -90,13 +90,13 @@ def _by_config(source: WeightSource, task: str | None, config: Mapping[str, Any]
     return _from_values(source, task, config, f"{source.path}: config")
 
 
-def _from_folder(source: WeightSource, task: str | None) -> Identified:
+def _from_folder(source: WeightSource, task: str | None) -> ModelSpec:
     return _from_values(source, task, source.config or {}, config_file(source.path))
 
 
 def _from_values(
     source: WeightSource, task: str | None, values: Mapping[str, Any], where: object
-) -> Identified:
+) -> ModelSpec:
     row: Family
     if "model_type" not in values and "architecture" in values:
         row = find_timm(values["architecture"], f"{where}: architecture")
@@ -105,7 +105,7 @@ def _from_values(
     model = choose(row, values.get("architectures"), task, str(where))
     cfg = read_as(model.config_class, row.name, Fields(values, where))
     model, source = model.beside(source)
-    return Identified(row, model, cfg, source)
+    return ModelSpec(row, model, cfg, source)
 
 
 def _named(values: Mapping[str, Any]) -> object:
@@ -124,7 +124,7 @@ def _named(values: Mapping[str, Any]) -> object:
     return others[0] if len(others) == 1 else kind
 
 
-def _from_gguf(source: WeightSource, task: str | None) -> Identified:
+def _from_gguf(source: WeightSource, task: str | None) -> ModelSpec:
     metadata, where = source.metadata, f"{source.path}: general.architecture"
     known = {name: FAMILIES[family] for name, family in GGUF_ARCHITECTURES.items()}
     row: Family = find(metadata["general.architecture"], known, where)
@@ -134,4 +134,4 @@ def _from_gguf(source: WeightSource, task: str | None) -> Identified:
     cfg = read_gguf(source, row.name)
     bias = cfg.qkv_bias or form.qkv_bias
     cfg = replace(cfg, rope_interleaved=form.interleaved, qkv_bias=bias)
-    return Identified(row, model, cfg, source.rename(form.names))
+    return ModelSpec(row, model, cfg, source.rename(form.names))

@@ -13,7 +13,7 @@ from tallow.dtype import DType, by_name, f32, f64
 from tallow.errors import ArgumentError, DTypeError, ModelError, deprecated, expect
 from tallow.models import checks
 from tallow.models.config import DecoderConfig
-from tallow.models.family import IGNORABLE, Identified, identify
+from tallow.models.family import IGNORABLE, ModelSpec, identify
 from tallow.models.fields import MAX_SIZE
 from tallow.models.prefix import adopt, leave_out, untie, with_prefix
 from tallow.nn import Module, deferred
@@ -21,7 +21,7 @@ from tallow.nn.parameter import DeferredParameter
 from tallow.nn.recurrent import RNNBase
 from tallow.nn.state import targets
 from tallow.weights import WeightSource, fill, open_weights
-from tallow.weights.filling import Fit, fit
+from tallow.weights.filling import FillPlan, fit
 from tallow.weights.open import read_json
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ def _settle(model: Module, activations: Activations) -> None:
             module.exact = True
 
 
-def declared_fit(source: WeightSource) -> Fit:
+def declared_fit(source: WeightSource) -> FillPlan:
     """How the tensors of an open source fit the model that its config declares; reads none.
 
     Raises:
@@ -205,7 +205,7 @@ def declared_fit(source: WeightSource) -> Fit:
     return fit(model, named, dtype=f32, ignore=(*ignorable, _OTHER_FACTORS))
 
 
-def _unfilled(found: Identified, shapes: bool) -> tuple[Any, WeightSource, tuple[str, ...]]:
+def _unfilled(found: ModelSpec, shapes: bool) -> tuple[Any, WeightSource, tuple[str, ...]]:
     """The model without memory, the source under its names, and names that may stand unused.
 
     `shapes`: no tensor of the source is read.

@@ -9,7 +9,7 @@ from tallow.nn import functional as F
 from tallow.tensor import Tensor
 
 
-class Classifying(Protocol):
+class ClassifierConfig(Protocol):
     """What the config of a classifier says."""
 
     @property
@@ -34,7 +34,7 @@ def next_token(logits: Tensor, labels: Tensor) -> Tensor:
     return classes(logits[:, :-1], labels[:, 1:])
 
 
-def sequence(logits: Tensor, labels: Tensor, cfg: Classifying) -> Tensor:
+def sequence(logits: Tensor, labels: Tensor, cfg: ClassifierConfig) -> Tensor:
     """Of one vector of logits a row: regression, one label, or several, as the config says.
 
     Where it says nothing, one output is a regression, integer labels are classes, floats several.

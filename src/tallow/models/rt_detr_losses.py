@@ -13,7 +13,7 @@ from tallow.factories import zeros
 from tallow.models.configs import Config
 from tallow.models.detection_losses import (
     Labels,
-    Matched,
+    MatchedQueries,
     box_losses,
     corners,
     focal_cost,
@@ -47,7 +47,7 @@ class RTDetrLossConfig(Config):
     weight_loss_bbox: float = 5.0
     weight_loss_giou: float = 2.0
 
-    def weighted(self, layer: Layer, matched: Matched, end: str = "") -> dict[str, Tensor]:
+    def weighted(self, layer: Layer, matched: MatchedQueries, end: str = "") -> dict[str, Tensor]:
         """The losses of a layer, by names with an `end`."""
         logits, boxes = layer
         found = {"loss_vfl": vari_focal(logits, boxes, matched, self)} | box_losses(boxes, matched)
@@ -59,7 +59,9 @@ class RTDetrLossConfig(Config):
         return {f"{name}{end}": found[name] * weight for name, weight in weights.items()}
 
 
-def vari_focal(logits: Tensor, boxes: Tensor, matched: Matched, cfg: RTDetrLossConfig) -> Tensor:
+def vari_focal(
+    logits: Tensor, boxes: Tensor, matched: MatchedQueries, cfg: RTDetrLossConfig
+) -> Tensor:
     """Scores of labels against the overlap of boxes with theirs, of others against 0."""
     b, n, classes = logits.shape
     near = matched.of_queries(boxes.detach())
@@ -95,7 +97,7 @@ def rt_detection(
     every: dict[str, Tensor] = {}
     for index, (logits, boxes) in enumerate(layers):
         found = match(logits, boxes, labels, costs, scores)
-        matched = Matched.of(found, labels, logits.shape)
+        matched = MatchedQueries.of(found, labels, logits.shape)
         every |= cfg.weighted((logits, boxes), matched, f"_aux_{index - 1}" if index else "")
     for index, (logits, boxes) in enumerate(noisy):
         assert meta is not None, "it comes with them"
@@ -104,7 +106,7 @@ def rt_detection(
             list(zip(queries.tolist(), [*range(len(label["class_labels"]))] * groups, strict=True))
             for queries, label in zip(meta["dn_positive_idx"], labels, strict=True)
         ]
-        matched = Matched.of(pairs, labels, logits.shape, groups)
+        matched = MatchedQueries.of(pairs, labels, logits.shape, groups)
         every |= cfg.weighted((logits, boxes), matched, f"_dn_{index}")
     total = list(every.values())
     return sum(total[1:], total[0]), every

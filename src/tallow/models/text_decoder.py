@@ -33,7 +33,7 @@ class CrossAttention(Protocol):
         """Let `state` hold keys and values of `context`."""
 
 
-class Words(NamedTuple):
+class DecoderInputs(NamedTuple):
     """Ids `(batch, n)`, or their embeddings, and where they stand.
 
     `positions` `(batch or 1, n)` count from the first of the row; `places` and `types` are what a
@@ -47,7 +47,7 @@ class Words(NamedTuple):
     types: Tensor | None = None
 
 
-class Beside(NamedTuple):
+class LayerInputs(NamedTuple):
     """What layers are given beside hidden states; `seen` takes what goes in and what they give."""
 
     mask: Tensor | None = None
@@ -57,7 +57,9 @@ class Beside(NamedTuple):
     seen: list[Tensor] | None = None
 
 
-def through(layers: ModuleList, x: Tensor, beside: Beside, norm: Module | None = None) -> Tensor:
+def through(
+    layers: ModuleList, x: Tensor, beside: LayerInputs, norm: Module | None = None
+) -> Tensor:
     """`(batch, n, size)` through layers that attend to a context too, and a last norm."""
     mask, context, context_mask, states, seen = beside
     mask = None if mask is None else as_mask(mask)
@@ -96,11 +98,11 @@ class TextStack(Model):
         """The largest number of positions."""
         return int(self.config.max_position_embeddings)
 
-    def embed(self, words: Words) -> Tensor:
+    def embed(self, words: DecoderInputs) -> Tensor:
         """What goes into the first layer, `(batch, n, size)`."""
         raise NotImplementedError
 
-    def run(self, x: Tensor, beside: Beside) -> Tensor:
+    def run(self, x: Tensor, beside: LayerInputs) -> Tensor:
         """Hidden states `(batch, n, size)` behind all layers."""
         raise NotImplementedError
 
@@ -145,8 +147,8 @@ class TextStack(Model):
         expect(held + n <= self.context, "input", wanted, held + n, ContextError)
         if state is None:
             at = arange(n, dtype=i64).unsqueeze(0)
-            x = self.embed(Words(input_ids, embeds, at, places, types))
-            return self.run(x, Beside(mask, context, context_mask, seen=seen))
+            x = self.embed(DecoderInputs(input_ids, embeds, at, places, types))
+            return self.run(x, LayerInputs(mask, context, context_mask, seen=seen))
         alone = mask is None and places is None and types is None
         wanted = "none of attention_mask, position_ids and token_type_ids beside a state"
         expect(alone, "forward", wanted, "some", ArgumentError)
@@ -180,8 +182,8 @@ class TextStack(Model):
         """Hidden states of what comes after `state`, which is neither reserved nor committed."""
         given = ids if embeds is None else embeds
         assert given is not None
-        x = self.embed(Words(ids, embeds, state.positions(given.shape[1])))
-        return self.run(x, Beside(states=state.layers, seen=seen))
+        x = self.embed(DecoderInputs(ids, embeds, state.positions(given.shape[1])))
+        return self.run(x, LayerInputs(states=state.layers, seen=seen))
 
 
 class TextDecoder(TextStack, GenerativeModel):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 TABLES = ("_parameters", "_buffers", "_modules")
 
 
-class Table(dict[str, Any]):
+class MemberDict(dict[str, Any]):
     """Parameters, buffers or sub-modules by name; its entries are attributes of the owner."""
 
     __slots__ = ("owner",)
@@ -98,7 +98,7 @@ class Attributes:
         self: Self = above(cls) if above is object.__new__ else above(cls, *args, **options)
         own = self.__dict__
         for kind in TABLES:
-            own[kind] = Table(self)
+            own[kind] = MemberDict(self)
         own["_non_persistent_buffers_set"] = set()
         own["_declared"] = {}
         return self
@@ -134,7 +134,7 @@ class Attributes:
         elif name in TABLES:
             for entry in own[name]:
                 own.pop(entry, None)
-            own[name] = Table(self, value)
+            own[name] = MemberDict(self, value)
         else:
             super().__setattr__(name, value)
 
@@ -144,8 +144,8 @@ class Attributes:
     def _table(self, kind: str) -> dict[str, Any]:
         """A table, which is made anew where a copied `__dict__` brought that of another module."""
         table: dict[str, Any] = self.__dict__[kind]
-        if not isinstance(table, Table) or table.owner() is not self:
-            table = self.__dict__[kind] = Table(self, table)
+        if not isinstance(table, MemberDict) or table.owner() is not self:
+            table = self.__dict__[kind] = MemberDict(self, table)
         return table
 
     def _register(self, kind: str, name: str, value: Any) -> None:
@@ -198,7 +198,7 @@ class Attributes:
         own = self.__dict__
         own.update(state)
         for kind in TABLES:
-            own[kind] = Table(self, own[kind])
+            own[kind] = MemberDict(self, own[kind])
 
     # --- registration -----------------------------------------------------------------------------
 

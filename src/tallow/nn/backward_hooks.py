@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Gradients = tuple[Tensor | None, ...]
 
 
-class Watcher:
+class BackwardHook:
     """One call of a module: what its backward hooks are told, once each."""
 
     def __init__(self, module: Module, before: list[Any], after: list[Any]) -> None:

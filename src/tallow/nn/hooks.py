@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tallow.nn.module import Module
 
 Hook = Callable[..., Any]
-Table = dict[int, Hook]
+HookTable = dict[int, Hook]
 
 CALL_KINDS = ("forward_pre", "forward", "backward_pre", "backward")
 STATE_KINDS = ("state_dict_pre", "state_dict", "load_state_dict_pre", "load_state_dict_post")
@@ -24,7 +24,7 @@ class Hooks:
     """Hooks by kind: a table from number to function, and the options of those that have some."""
 
     def __init__(self) -> None:
-        self.tables: dict[str, Table] = {kind: {} for kind in CALL_KINDS + STATE_KINDS}
+        self.tables: dict[str, HookTable] = {kind: {} for kind in CALL_KINDS + STATE_KINDS}
         self.options: dict[int, dict[str, bool]] = {}
 
     def asks(self, key: int, option: str) -> bool:
@@ -49,7 +49,7 @@ class RemovableHandle:
         self.remove()
 
 
-def hooks_of(owner: Hooked | type[Hooked]) -> Hooks:
+def hooks_of(owner: HooksMixin | type[HooksMixin]) -> Hooks:
     """The hooks of a module, or with Module itself those of all modules; made if there are none."""
     found: Hooks | None = vars(owner).get("_hooks")
     if found is None:
@@ -58,7 +58,12 @@ def hooks_of(owner: Hooked | type[Hooked]) -> Hooks:
 
 
 def register(
-    owner: Hooked | type[Hooked], kind: str, hook: Hook, *, prepend: bool = False, **options: bool
+    owner: HooksMixin | type[HooksMixin],
+    kind: str,
+    hook: Hook,
+    *,
+    prepend: bool = False,
+    **options: bool,
 ) -> RemovableHandle:
     """Add a hook to a module, or with Module itself to all modules."""
     hooks = hooks_of(owner)
@@ -86,11 +91,11 @@ def call(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             args, kwargs = _before(module, hook, hooks.asks(key, "with_kwargs"), args, kwargs)
     watcher = None
     if any(hooks.tables[kind] for hooks in (of_all, own) for kind in ("backward", "backward_pre")):
-        from tallow.nn.backward_hooks import Watcher
+        from tallow.nn.backward_hooks import BackwardHook
 
         before = [*of_all.tables["backward_pre"].values(), *own.tables["backward_pre"].values()]
         after = [*of_all.tables["backward"].values(), *own.tables["backward"].values()]
-        watcher = Watcher(module, before, after)
+        watcher = BackwardHook(module, before, after)
         args = watcher.inputs(args)
     ran: set[int] = set()
     try:
@@ -136,7 +141,7 @@ def _after(module: Module, hook: Hook, with_kwargs: bool, args: Any, kwargs: Any
     return out if found is None else found
 
 
-class Hooked:
+class HooksMixin:
     """The part of Module that takes hooks."""
 
     _hooks: Hooks | None = None
@@ -212,4 +217,4 @@ for _name, _kind in {
     "_state_dict_pre_hooks": "state_dict_pre", "_load_state_dict_pre_hooks": "load_state_dict_pre",
     "_load_state_dict_post_hooks": "load_state_dict_post",
 }.items():  # fmt: skip
-    setattr(Hooked, _name, _hook_table(_kind))
+    setattr(HooksMixin, _name, _hook_table(_kind))

@@ -27,7 +27,7 @@ def _on_device(init: Callable[..., None], place: int) -> Callable[..., None]:
     return call
 
 
-class Placed(Module):
+class DeviceModule(Module):
     """Base of modules that take `device=`: what their `__init__` makes is made there."""
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -39,7 +39,7 @@ class Placed(Module):
             cls.__init__ = placed  # type: ignore[method-assign]  # in the place of its own
 
 
-class Layer(Placed):
+class Layer(DeviceModule):
     """Base of the layers that declare parameters.
 
     A layer's `__init__` declares them and then calls `reset_parameters`, so that a sub-class

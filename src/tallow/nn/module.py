@@ -10,7 +10,7 @@ from tallow.device import SEEN, elsewhere
 from tallow.errors import ArgumentError, expect
 from tallow.nn import hooks
 from tallow.nn.conversion import Conversion
-from tallow.nn.hooks import Hooked, Hooks
+from tallow.nn.hooks import Hooks, HooksMixin
 from tallow.nn.parameter import (
     DIFFERENTIABLE,
     Param,
@@ -35,7 +35,7 @@ def _no_forward(self: Module, *_args: Any, **_kwargs: Any) -> NoReturn:
     )
 
 
-class Module(Conversion, Hooked):
+class Module(Conversion, HooksMixin):
     """Base of layers and models: attributes are the names that a checkpoint uses.
 
     Sub-modules are plain attributes; parameters are `Parameter`s assigned to an attribute, or made
@@ -243,7 +243,7 @@ class Module(Conversion, Hooked):
         unless its layer declared one. `assign` puts the state's tensors in their place instead.
 
         Raises:
-            ModelError: all misfits in one, when what fitted has been loaded, as in torch;
+            ModelError: all mismatches in one, when what fitted has been loaded, as in torch;
                 `strict=False` tolerates missing and unknown names.
         """
         return load_state(self, state_dict, strict, assign)

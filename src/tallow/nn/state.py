@@ -1,4 +1,4 @@
-"""State dicts of modules: each module saves and loads its own part, and all misfits are told."""
+"""State dicts of modules: each module saves and loads its own part, and all mismatches are told."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def targets(module: Module) -> Iterator[tuple[str, Param]]:
             yield f"{path}.{name}" if path else name, made.setdefault(id(value), param)
 
 
-def misfit_of_shape(wanted: Param, shape: tuple[int, ...]) -> str | None:
+def shape_mismatch(wanted: Param, shape: tuple[int, ...]) -> str | None:
     """What is wrong with a tensor of this shape, in words, or None."""
     if tuple(shape) == tuple(wanted.shape):
         return None
@@ -175,9 +175,9 @@ def _take(
     if not isinstance(current, UninitializedTensorMixin):
         if current.ndim == 0 and value.ndim == 1 and value.shape[0]:
             value = value[0]  # as torch 0.3 wrote scalars
-        misfit = misfit_of_shape(Param(current), value.shape)
-        if misfit is not None:
-            return [f"{key}: {misfit}"]
+        mismatch = shape_mismatch(Param(current), value.shape)
+        if mismatch is not None:
+            return [f"{key}: {mismatch}"]
     if value.dtype.kind == "q" and not isinstance(current, Parameter):
         return [f"{key}: expected a plain dtype, got {value.dtype.name}"]
     if not assign and value.is_meta is not _on_meta(current):

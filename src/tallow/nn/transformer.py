@@ -15,7 +15,7 @@ from tallow.nn import functional as F
 from tallow.nn.container import ModuleList
 from tallow.nn.dropout import Dropout
 from tallow.nn.init import xavier_normal_, xavier_uniform_, zeros
-from tallow.nn.layer import Layer, Placed
+from tallow.nn.layer import DeviceModule, Layer
 from tallow.nn.linear import Linear
 from tallow.nn.module import Module
 from tallow.nn.norm import LayerNorm
@@ -123,7 +123,7 @@ def _activation(given: Activation) -> Callable[[Tensor], Tensor]:
     return F.relu if given == "relu" else F.gelu
 
 
-class _TransformerLayer(Placed):
+class _TransformerLayer(DeviceModule):
     """What the layers share: attentions, a feed-forward network, a norm and a dropout for each."""
 
     _attentions: tuple[str, ...]
@@ -308,7 +308,7 @@ class TransformerDecoder(Module):
         return x if self.norm is None else self.norm(x)
 
 
-class Transformer(Placed):
+class Transformer(DeviceModule):
     """An encoder and a decoder; matrices are drawn by Xavier's uniform rule."""
 
     def __init__(

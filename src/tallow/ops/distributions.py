@@ -144,8 +144,8 @@ def normal(
         deviation(std, normal)
     made = drawn(draw_normal, shape, wanted, generator_of(generator, normal), 0.0, 1.0)
     centre = mean.detach() if isinstance(mean, Tensor) else mean
-    spread = std.detach() if isinstance(std, Tensor) else std
-    return (made * spread + centre).to(wanted)
+    scale = std.detach() if isinstance(std, Tensor) else std
+    return (made * scale + centre).to(wanted)
 
 
 # --- dropout --------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from ..dtype import DType, f32, f64, u8
 from ..errors import ArgumentError, UnsupportedCaseError, expect
 from ..registry import op
 from ..tensor import Tensor, unwrap_tensor
-from .resample import Table, check_longest, resample_axes, window_table
+from .resample import WeightTable, check_longest, resample_axes, window_table
 from .spatial import check_float
 
 LINEAR = {3: "linear", 4: "bilinear", 5: "trilinear"}
@@ -36,13 +36,15 @@ def _triangle(x: float) -> float:
 
 
 @lru_cache(256)
-def nearest_table(length: int, count: int, scale: float | None, exact: bool, double: bool) -> Table:
+def nearest_table(
+    length: int, count: int, scale: float | None, exact: bool, double: bool
+) -> WeightTable:
     """Nearest neighbours: floor(o * scale), or with `exact` that of the pixels' middles."""
     rounded = (lambda x: x) if double else _single
     step = rounded(1.0 / scale if scale else length / count)
     shift = 0.5 if exact else 0.0
     starts = [min(int(rounded((o + shift) * step)), length - 1) for o in range(count)]
-    return Table(length, starts, [[1.0]] * count)
+    return WeightTable(length, starts, [[1.0]] * count)
 
 
 def _merged(length: int, neighbours: Sequence[tuple[int, float]]) -> tuple[int, list[float]]:
@@ -58,7 +60,7 @@ def _merged(length: int, neighbours: Sequence[tuple[int, float]]) -> tuple[int, 
 @lru_cache(256)
 def interpolation_table(
     length: int, count: int, scale: float | None, align_corners: bool, cubic: bool
-) -> Table:
+) -> WeightTable:
     """Linear interpolation between two neighbours, or cubic between four (a = -0.75)."""
     if align_corners:
         step, middle = (length - 1) / (count - 1) if count > 1 else 0.0, 0.0
@@ -78,13 +80,13 @@ def interpolation_table(
         start, row = _merged(length, neighbours)
         starts.append(start)
         weights.append(row)
-    return Table(length, starts, weights)
+    return WeightTable(length, starts, weights)
 
 
 @lru_cache(256)
 def antialias_table(
     length: int, count: int, scale: float | None, align_corners: bool, cubic: bool
-) -> Table:
+) -> WeightTable:
     """The triangle or the cubic (a = -0.5) as a filter as wide as the reduction, as in Pillow."""
     if align_corners:
         step = (length - 1) / (count - 1) if count > 1 else 0.0
@@ -102,7 +104,7 @@ def antialias_table(
         total = sum(row)
         starts.append(start)
         weights.append([w / total for w in row] if total else row)
-    return Table(length, starts, weights)
+    return WeightTable(length, starts, weights)
 
 
 def _list(value: Any, n: int, what: str) -> list[Any]:
@@ -158,7 +160,7 @@ def _check_mode(input: Tensor, mode: str, align_corners: bool | None, antialias:
 def _table(
     length: int, count: int, scale: float | None, mode: str, corners: bool, antialias: bool,
     dtype: DType,
-) -> Table:  # fmt: skip
+) -> WeightTable:  # fmt: skip
     """The weights of one axis."""
     if mode == "area":
         return window_table(length, count, 0, 1, 0, False, None)

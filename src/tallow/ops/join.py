@@ -221,10 +221,10 @@ def repeat(x: Tensor, *counts_: Any, repeats: Any = None) -> Tensor:
     if all(n == 1 for n in counts):
         return x.reshape(shape).clone()
     apart = [n for size in shape for n in (1, size)]
-    spread = [n for pair in zip(counts, shape, strict=True) for n in pair]
+    expanded = [n for pair in zip(counts, shape, strict=True) for n in pair]
     whole = [n * size for n, size in zip(counts, shape, strict=True)]
     # contiguous(): where only axes of length 1 grow, the reshaped one would be a view of stride 0.
-    return x.reshape(apart).expand(spread).contiguous().reshape(whole)
+    return x.reshape(apart).expand(expanded).contiguous().reshape(whole)
 
 
 @op
@@ -255,9 +255,9 @@ def repeat_interleave(
         count = repeats.__index__()
         expect(count >= 0, repeat_interleave, "a number of at least 0", count, ArgumentError)
         shape = [*source.shape[: axis + 1], count, *source.shape[axis + 1 :]]
-        spread = source.unsqueeze(axis + 1).expand(shape)
-        spread = spread.clone() if count == 1 else spread.contiguous()  # never a view
-        return spread.flatten(axis, axis + 1)
+        expanded = source.unsqueeze(axis + 1).expand(shape)
+        expanded = expanded.clone() if count == 1 else expanded.contiguous()  # never a view
+        return expanded.flatten(axis, axis + 1)
     integers = repeats.dtype.kind in "iu"
     expect(integers, repeat_interleave, "integers", repeats.dtype.name, NoKernelError)
     fits = repeats.ndim <= 1 and repeats.numel() == n

@@ -129,19 +129,19 @@ def cross_entropy(
     logp = input.log_softmax(axis)
     loss = -logp.gather(axis, labels.unsqueeze(axis)).squeeze(axis)
     loss = _weighted(loss, labels, keep, weight, reduction)
-    spread = -(logp if weight is None else logp * _along(weight, logp, axis)).sum(axis)
+    smoothing = -(logp if weight is None else logp * _along(weight, logp, axis)).sum(axis)
     if keep is not None:
-        spread = where(keep, spread, 0)
+        smoothing = where(keep, smoothing, 0)
     if reduction == "mean" and (keep is not None or weight is not None):
         if weight is None:
             each = full(labels.shape, 1.0, input.dtype)
         else:
             each = weight.to(input.dtype)[labels]
-        spread = spread.sum() / (each if keep is None else where(keep, each, 0)).sum()
+        smoothing = smoothing.sum() / (each if keep is None else where(keep, each, 0)).sum()
     else:
-        spread = reduced(spread, reduction)
+        smoothing = reduced(smoothing, reduction)
     share = label_smoothing / max(input.shape[axis], 1)
-    return loss * (1 - label_smoothing) + spread * share
+    return loss * (1 - label_smoothing) + smoothing * share
 
 
 def _rows_nll(input: Tensor, labels: Tensor, axis: int) -> Tensor:

@@ -29,7 +29,7 @@ def check_longest(where: str, size: Sequence[int]) -> None:
     expect(max(size) <= _LONGEST, where, f"at most {_LONGEST} elements an axis", tuple(size))
 
 
-class Table:
+class WeightTable:
     """Weights of one axis: output o is the sum of `weights[o][j] * input[starts[o] + j]`."""
 
     __slots__ = ("_tensors", "_transposed", "length", "starts", "weights")
@@ -39,7 +39,7 @@ class Table:
     ) -> None:
         self.length, self.starts, self.weights = length, starts, weights
         self._tensors: dict[Device, tuple[Tensor, ...]] = {}
-        self._transposed: Table | None = None
+        self._transposed: WeightTable | None = None
 
     def arrays(self, device: Device) -> tuple[Tensor, ...]:
         """Starts, offsets into the weights, weights: what the kernel reads."""
@@ -58,7 +58,7 @@ class Table:
         return self._tensors[device]
 
     @property
-    def transposed(self) -> Table:
+    def transposed(self) -> WeightTable:
         """The table of the gradient."""
         if self._transposed is None:
             # Windows move upwards, so the outputs that read an input follow each other; a gap
@@ -72,13 +72,13 @@ class Table:
                         first[i] = o
                     row.extend([0.0] * (o - first[i] - len(row)))
                     row.append(w)
-            self._transposed = Table(len(self.starts), first, rows)
+            self._transposed = WeightTable(len(self.starts), first, rows)
             self._transposed._transposed = self
         return self._transposed
 
 
 @op(name="nn.resample")
-def resample(input: Tensor, table: Table, dim: int, dtype: DType) -> Tensor:
+def resample(input: Tensor, table: WeightTable, dim: int, dtype: DType) -> Tensor:
     """Axis `dim` of `input` weighed by `table`, as `dtype` (that of the input, or f32 for a half)."""  # noqa: E501
     wide = f32 if dtype.itemsize == 2 else dtype
     rows = [
@@ -91,13 +91,13 @@ def resample(input: Tensor, table: Table, dim: int, dtype: DType) -> Tensor:
 
 
 @resample.out
-def _(input: Tensor, table: Table, dim: int, dtype: DType) -> Any:
+def _(input: Tensor, table: WeightTable, dim: int, dtype: DType) -> Any:
     shape = input.shape
     return (*shape[:dim], len(table.starts), *shape[dim + 1 :]), dtype
 
 
 @resample.kernel("resample")
-def _(out: Tensor, input: Tensor, table: Table, dim: int, dtype: DType) -> tuple[Any, ...]:
+def _(out: Tensor, input: Tensor, table: WeightTable, dim: int, dtype: DType) -> tuple[Any, ...]:
     shape = input.shape
     before, after = math.prod(shape[:dim]), math.prod(shape[dim + 1 :])
     flat = input.reshape(before, shape[dim], after)
@@ -105,11 +105,11 @@ def _(out: Tensor, input: Tensor, table: Table, dim: int, dtype: DType) -> tuple
 
 
 @resample.grad
-def _(g: Tensor, _input: Any, table: Table, dim: int, dtype: DType) -> Any:
+def _(g: Tensor, _input: Any, table: WeightTable, dim: int, dtype: DType) -> Any:
     return lambda: resample(g, table.transposed, dim, _input.dtype)
 
 
-def resample_axes(input: Tensor, tables: Sequence[Table | None]) -> Tensor:
+def resample_axes(input: Tensor, tables: Sequence[WeightTable | None]) -> Tensor:
     """The last axes of `input` each weighed by its table (None: left alone); halves go by f32."""
     n, dtype = len(tables), input.dtype
     steps = [(input.ndim - n + i, t) for i, t in enumerate(tables) if t is not None]
@@ -125,7 +125,7 @@ def resample_axes(input: Tensor, tables: Sequence[Table | None]) -> Tensor:
 def window_table(
     length: int, count: int, kernel: int, stride: int, padding: int, include_pad: bool,
     scale: float | None,
-) -> Table:  # fmt: skip
+) -> WeightTable:  # fmt: skip
     """Means of `count` windows of an axis; a kernel of 0 cuts it into equal parts.
 
     `scale` is a weight that replaces one over the number of elements.
@@ -145,4 +145,4 @@ def window_table(
         end = max(start, end)
         starts.append(min(start, length))
         weights.append([1.0 / size if scale is None else scale] * (end - start))
-    return Table(length, starts, weights)
+    return WeightTable(length, starts, weights)

@@ -48,7 +48,7 @@ def hooked(step: Callable[..., Any]) -> Callable[..., Any]:
     return made
 
 
-class Hooked:
+class HooksMixin:
     """The part of Optimizer that takes hooks."""
 
     _hooks: dict[str, dict[int, Callable[..., Any]]]

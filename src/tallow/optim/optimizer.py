@@ -13,7 +13,7 @@ from tallow.autograd.mode import enable_grad, no_grad
 from tallow.dtype import f32, f64
 from tallow.errors import ArgumentError, DTypeError, NoEntryError, expect
 from tallow.factories import zeros
-from tallow.optim.hooks import HOOK_KINDS, Hooked, hooked
+from tallow.optim.hooks import HOOK_KINDS, HooksMixin, hooked
 from tallow.tensor import Tensor, wrap
 
 Params = Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]
@@ -60,7 +60,7 @@ def options_of(arguments: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if name not in no_options}
 
 
-class Optimizer(Hooked):
+class Optimizer(HooksMixin):
     """Base of the optimisers; as in torch.optim, with fused native steps.
 
     `params` are tensors, `(name, tensor)` pairs or dicts with a `params` key and options that

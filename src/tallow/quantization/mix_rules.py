@@ -68,7 +68,7 @@ _SIZES_70B = {("qwen2", 80), ("deci", 80), ("olmo", 80), ("jais2", 68)}
 
 
 @dataclass(frozen=True)
-class Place:
+class LayerPosition:
     """Where a rule looks: the `index`-th of `count` such tensors (or layers) of a model."""
 
     facts: Facts
@@ -93,7 +93,7 @@ class MixRule(NamedTuple):
     role: str
     types: str
     dtype: str
-    when: Callable[[Place], bool] = lambda place: True
+    when: Callable[[LayerPosition], bool] = lambda place: True
 
 
 @dataclass
@@ -151,48 +151,48 @@ def role(name: str) -> str:
     return next((role for part, role in _ROLES if part in name), "other")
 
 
-def _shares_4(place: Place) -> bool:
+def _shares_4(place: LayerPosition) -> bool:
     return place.facts.sharing >= 4
 
 
-def _shares_4_or_experts(place: Place) -> bool:
+def _shares_4_or_experts(place: LayerPosition) -> bool:
     return place.facts.sharing >= 4 or place.facts.experts >= 4
 
 
-def _experts_8(place: Place) -> bool:
+def _experts_8(place: LayerPosition) -> bool:
     return place.facts.experts == 8
 
 
-def _blind(place: Place) -> bool:
+def _blind(place: LayerPosition) -> bool:
     return not place.facts.has_imatrix
 
 
-def _eighth(place: Place) -> bool:
+def _eighth(place: LayerPosition) -> bool:
     return place.within(8)
 
 
-def _sixteenth(place: Place) -> bool:
+def _sixteenth(place: LayerPosition) -> bool:
     return place.within(16)
 
 
-def _middle(place: Place) -> bool:
+def _middle(place: LayerPosition) -> bool:
     return place.count // 8 <= place.index < 7 * place.count // 8
 
 
-def _more(place: Place) -> bool:
+def _more(place: LayerPosition) -> bool:
     return place.more_bits
 
 
-def _falcon(place: Place) -> bool:
+def _falcon(place: LayerPosition) -> bool:
     return place.facts.architecture == "falcon"
 
 
-def both(*conditions: Callable[[Place], bool]) -> Callable[[Place], bool]:
+def both(*conditions: Callable[[LayerPosition], bool]) -> Callable[[LayerPosition], bool]:
     """The condition that all of `conditions` hold."""
     return lambda place: all(condition(place) for condition in conditions)
 
 
-def _not(condition: Callable[[Place], bool]) -> Callable[[Place], bool]:
+def _not(condition: Callable[[LayerPosition], bool]) -> Callable[[LayerPosition], bool]:
     return lambda place: not condition(place)
 
 

@@ -20,9 +20,9 @@ from tallow.quantization.mix_rules import (
     TOKEN_EMBEDDINGS,
     Choice,
     Facts,
+    LayerPosition,
     MixRule,
     Options,
-    Place,
     Subject,
     is_quantizable,
     role,
@@ -89,7 +89,7 @@ class Mix:
         if kind.name == "mxfp4_moe":
             return "mxfp4" if _is_expert(subject) else "q8_0"
         if part == "token_embd":
-            return self._first(TOKEN_EMBEDDING_RULES, part, Place(facts, 0, 0))
+            return self._first(TOKEN_EMBEDDING_RULES, part, LayerPosition(facts, 0, 0))
         low = kind.name in LOW.split()
         place = self._place(subject, part, low)
         chosen = self._first(LOW_RULES if low else RULES, part, place)
@@ -111,17 +111,17 @@ class Mix:
             return "q5_k"
         return "q8_0" if kind.base == "q8_0" else "q6_k"
 
-    def _place(self, subject: Subject, part: str, low: bool) -> Place:
+    def _place(self, subject: Subject, part: str, low: bool) -> LayerPosition:
         index = self._seen.get(part, 0)
         self._seen[part] = index + 1
         if part == "attn_v":
-            return Place(self._facts, index, self._values)
+            return LayerPosition(self._facts, index, self._values)
         # The experts of a layer are several tensors: there the name tells the layer.
         if self._facts.experts > 1 and not low:
             index = layer(subject.name)
-        return Place(self._facts, index, self._facts.layers)
+        return LayerPosition(self._facts, index, self._facts.layers)
 
-    def _first(self, rules: Sequence[MixRule], part: str, place: Place) -> str:
+    def _first(self, rules: Sequence[MixRule], part: str, place: LayerPosition) -> str:
         name = self._kind.name
         for rule in rules:
             serves = not rule.types or name in rule.types.split()

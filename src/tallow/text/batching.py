@@ -13,7 +13,7 @@ from tallow.dtype import i64
 from tallow.errors import ArgumentError, DTypeError, ShapeError, expect
 from tallow.tensor import Tensor
 from tallow.text.encoder import Encoder
-from tallow.text.rows import Cut, Row, Span, rows_of
+from tallow.text.rows import EncodedRow, Span, Truncate, rows_of
 from tallow.text.vocab import Vocab, clean
 
 Padding = bool | Literal["longest", "max_length", "do_not_pad"]
@@ -120,23 +120,23 @@ class Batcher:
         made_of = Encodings(
             input_ids=filler.matrix(filler.ids, self._pad_id or 0),
             attention_mask=filler.matrix([[1] * len(row) for row in filler.ids], 0),
-            token_type_ids=filler.matrix(map(Row.types, rows), self._settings.pad_type_id)
+            token_type_ids=filler.matrix(map(EncodedRow.types, rows), self._settings.pad_type_id)
             if types
             else None,
-            special_tokens_mask=filler.matrix(map(Row.special, rows), 1),
-            sequence_ids=filler.lists(map(Row.sequences, rows), None),
+            special_tokens_mask=filler.matrix(map(EncodedRow.special, rows), 1),
+            sequence_ids=filler.lists(map(EncodedRow.sequences, rows), None),
             overflow_to_sample=owners,
-            offsets=filler.lists(map(Row.spans, rows), (0, 0)) if return_offsets else None,
-            word_ids=filler.lists(map(Row.words, rows), None) if words else None,
+            offsets=filler.lists(map(EncodedRow.spans, rows), (0, 0)) if return_offsets else None,
+            word_ids=filler.lists(map(EncodedRow.words, rows), None) if words else None,
         )
         if boxes is not None or word_labels is not None:
-            from tallow.text import boxes as spread
+            from tallow.text import boxes as word_boxes
 
             ids = (self._cls_id, self._pad_id)
             if boxes is not None:
-                made_of = spread.with_boxes(made_of, samples, boxes, self._settings, ids)
+                made_of = word_boxes.with_boxes(made_of, samples, boxes, self._settings, ids)
             if word_labels is not None:
-                made_of = spread.with_labels(made_of, samples, word_labels, self._settings)
+                made_of = word_boxes.with_labels(made_of, samples, word_labels, self._settings)
         return made_of
 
     def _plan(
@@ -146,7 +146,7 @@ class Batcher:
         max_length: int | None,
         stride: int,
         multiple: int | None,
-    ) -> tuple[int | None, Cut | None]:
+    ) -> tuple[int | None, Truncate | None]:
         """The least length of a padded row (None: no padding), and how texts are cut."""
         _at_least("max_length", max_length, 0)
         _at_least("stride", stride, 0)
@@ -168,7 +168,7 @@ class Batcher:
             raise ArgumentError("padding: expected a tokenizer with a pad token, got one without")
         cut = None
         if how != "do_not_truncate" and limit is not None:
-            cut = Cut(limit, how, stride, self._settings.truncation_side == "left")
+            cut = Truncate(limit, how, stride, self._settings.truncation_side == "left")
             if pads and multiple is not None and limit % multiple:
                 raise ArgumentError(f"max_length: expected a multiple of {multiple} "
                                     f"(pad_to_multiple_of), got {limit}")  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any, Final, overload
 
 from tallow.text.encoder import VocabEncoder
 from tallow.text.folder_batches import batch_settings
-from tallow.text.rows import Slot, Template
+from tallow.text.rows import Template, TemplateSlot
 from tallow.text.vocab import CONTROL, NORMAL, Vocab
 
 _COUNT: Final = 0x110000
@@ -64,9 +64,9 @@ def read(path: Path, config: Mapping[str, Any], engine: str) -> tuple[Vocab, Voc
     kinds = bytearray([NORMAL]) * _COUNT
     for index in _SPECIAL.values():
         kinds[index] = CONTROL
-    cls, sep = Slot(None, (_SPECIAL["cls"],), 0), Slot(None, (_SPECIAL["sep"],), 0)
-    single = (cls, Slot(0, (), 0), sep)
-    template = Template(single, (*single, Slot(1, (), 0), sep), slow=True)
+    cls, sep = TemplateSlot(None, (_SPECIAL["cls"],), 0), TemplateSlot(None, (_SPECIAL["sep"],), 0)
+    single = (cls, TemplateSlot(0, (), 0), sep)
+    template = Template(single, (*single, TemplateSlot(1, (), 0), sep), slow=True)
     vocab = Vocab(
         algorithm="word",
         tokens=_Characters(),

@@ -35,7 +35,7 @@ def _clean_token(text: str) -> str:
     return text
 
 
-class Decoder:
+class TokenDecoder:
     """The steps of a decoder, called with the tokens of a text."""
 
     def __init__(self, steps: Sequence[Mapping[str, Any]], suffix: str = "") -> None:

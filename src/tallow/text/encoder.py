@@ -10,7 +10,7 @@ from typing import Protocol
 
 from tallow.errors import MissingExtraError
 from tallow.text.added_tokens import AddedTokens
-from tallow.text.rows import Piece, Template, affixed
+from tallow.text.rows import Template, TokenizedText, affixed
 from tallow.text.vocab import CONTROL, SPACE_MARK, UNKNOWN, USER_DEFINED, Model, Vocab, clean
 
 
@@ -30,7 +30,9 @@ class Encoder(Protocol):
         """Which special tokens stand around one text and around a pair."""
         ...
 
-    def pieces(self, texts: Sequence[str | list[str]], *, spans: bool, split: bool) -> list[Piece]:
+    def pieces(
+        self, texts: Sequence[str | list[str]], *, spans: bool, split: bool
+    ) -> list[TokenizedText]:
         """Each text's ids without the template's; control tokens in it count.
 
         `split` says that each text is a list of words; `spans` asks for spans and words.
@@ -40,19 +42,19 @@ class Encoder(Protocol):
 
 def pieces_of(
     encoder: Encoder, texts: Sequence[str | list[str]], *, spans: bool, split: bool
-) -> list[Piece]:
+) -> list[TokenizedText]:
     """The ids of texts, or of lists of words, without spans; MissingExtraError as above."""
     if spans:
         raise MissingExtraError(
             "return_offsets: needs the package tokenizers: pip install 'tallow[text]'"
         )
     if not split:
-        return [Piece(encoder.encode(str(text), False, True)) for text in texts]
+        return [TokenizedText(encoder.encode(str(text), False, True)) for text in texts]
     found = []
     for words in texts:
         parts = [encoder.encode(word, False, True) for word in words]
         numbers: list[int | None] = [i for i, part in enumerate(parts) for _ in part]
-        found.append(Piece([index for part in parts for index in part], None, numbers))
+        found.append(TokenizedText([index for part in parts for index in part], None, numbers))
     return found
 
 
@@ -105,7 +107,9 @@ class VocabEncoder:
                 pieces += self._plain.split(piece.replace(mark, ""))
         return self._encode_pieces(pieces)
 
-    def pieces(self, texts: Sequence[str | list[str]], *, spans: bool, split: bool) -> list[Piece]:
+    def pieces(
+        self, texts: Sequence[str | list[str]], *, spans: bool, split: bool
+    ) -> list[TokenizedText]:
         """Each text's ids; see `Encoder.pieces`.
 
         Raises:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tallow.errors import FormatError, MissingExtraError, ModelError, TallowError
-from tallow.text.decoding import Decoder
+from tallow.text.decoding import TokenDecoder
 from tallow.text.encoder import Encoder
 from tallow.text.end_ids import configured_ends
 from tallow.text.folder_batches import batch_settings
@@ -27,7 +27,7 @@ from tallow.text.folder_tokens import (
 )
 from tallow.text.hf import check_normalizer, import_tokenizers, refusals
 from tallow.text.pretokenizers import PreTokenizer
-from tallow.text.rows import Piece, Template, read_template
+from tallow.text.rows import Template, TokenizedText, read_template
 from tallow.text.vocab import (
     BYTE,
     CONTROL,
@@ -59,7 +59,9 @@ class FileEncoder:
         """Which special tokens stand around one text and around a pair."""
         return read_template(steps_of(self._root.get("post_processor"), "processors"))
 
-    def pieces(self, texts: Sequence[str | list[str]], *, spans: bool, split: bool) -> list[Piece]:
+    def pieces(
+        self, texts: Sequence[str | list[str]], *, spans: bool, split: bool
+    ) -> list[TokenizedText]:
         """Each text's ids, spans and words; see `Encoder.pieces`."""
         tokenizer = self._untrimmed if spans else self._with_special
         known = spans or split
@@ -67,10 +69,10 @@ class FileEncoder:
         with refusals("tokenizer.json"):
             found = run(texts, is_pretokenized=split, add_special_tokens=False)
         if not known:
-            return [Piece(each.ids) for each in found]
+            return [TokenizedText(each.ids) for each in found]
         tokens = spans and self.template.trims
         return [
-            Piece(each.ids, each.offsets, each.word_ids, each.tokens if tokens else None)
+            TokenizedText(each.ids, each.offsets, each.word_ids, each.tokens if tokens else None)
             for each in found
         ]
 
@@ -292,11 +294,11 @@ def _algorithm(root: Mapping[str, Any], model: Mapping[str, Any]) -> tuple[Algor
     raise ModelError(f"tokenizer.json: model.type: expected one of {', '.join(_KINDS)}, got {kind}")
 
 
-def _decoder(root: Mapping[str, Any], algorithm: Algorithm, suffix: Any) -> Decoder | None:
+def _decoder(root: Mapping[str, Any], algorithm: Algorithm, suffix: Any) -> TokenDecoder | None:
     """The decoder of a vocabulary whose tokens do not simply spell its text."""
     suffix = suffix if isinstance(suffix, str) and algorithm == "bpe" else ""
     if algorithm in ("wordpiece", "unigram", "word") or suffix:
-        return Decoder(steps_of(root.get("decoder"), "decoders"), suffix)
+        return TokenDecoder(steps_of(root.get("decoder"), "decoders"), suffix)
     return None
 
 

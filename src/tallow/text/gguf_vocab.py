@@ -121,7 +121,7 @@ def read_vocab(metadata: Mapping[str, Any]) -> Vocab:
 
     Raises:
         ModelError: no vocabulary, an unknown `tokenizer.ggml.model` or `tokenizer.ggml.pre`, or
-            arrays that misfit.
+            arrays that do not fit.
     """
     keys = _Keys(metadata)
     name = keys.text("model", "")

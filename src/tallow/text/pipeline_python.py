@@ -10,7 +10,7 @@ from tallow.errors import ModelError
 from tallow.text.encoder import pieces_of
 from tallow.text.folder_files import steps_of
 from tallow.text.merging import WordCache, merge
-from tallow.text.rows import Piece, affixes, read_template
+from tallow.text.rows import TokenizedText, affixes, read_template
 from tallow.text.steps_python import SPACES, cutter, missing, normalizer
 from tallow.text.unicode_regex import compile_pattern
 from tallow.text.unigram_python import PieceSearch, lowest
@@ -62,7 +62,9 @@ class Pipeline:
         """The ids of `text` without `mark`; a special token that holds a mark is plain text."""
         return self._ids(clean(text), True, mark)
 
-    def pieces(self, texts: Sequence[str | list[str]], *, spans: bool, split: bool) -> list[Piece]:
+    def pieces(
+        self, texts: Sequence[str | list[str]], *, spans: bool, split: bool
+    ) -> list[TokenizedText]:
         """Each text's ids; see `Encoder.pieces`."""
         return pieces_of(self, texts, spans=spans, split=split)
 

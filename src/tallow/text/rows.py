@@ -15,7 +15,7 @@ _TRIMMED: Final = "Ġ \t\n\v\f\r\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + 
 )
 
 
-class Piece(NamedTuple):
+class TokenizedText(NamedTuple):
     """The ids of a text; of each its span of characters, word and spelling, where those are known.
 
     Spellings serve to take the spaces out of spans, and are there where that is to be done.
@@ -26,14 +26,14 @@ class Piece(NamedTuple):
     words: list[int | None] | None = None
     tokens: list[str] | None = None
 
-    def part(self, start: int, stop: int) -> Piece:
+    def part(self, start: int, stop: int) -> TokenizedText:
         """The tokens from `start` to `stop`."""
         cut = slice(start, stop)
         spans = None if self.spans is None else self.spans[cut]
         words = None if self.words is None else self.words[cut]
-        return Piece(self.ids[cut], spans, words, self.tokens and self.tokens[cut])
+        return TokenizedText(self.ids[cut], spans, words, self.tokens and self.tokens[cut])
 
-    def trimmed(self, keeps_first: bool) -> Piece:
+    def trimmed(self, keeps_first: bool) -> TokenizedText:
         """The spans without the spaces of their tokens, as the processor ByteLevel does it.
 
         `keeps_first` spares one space of the first token, for the one that was put before it.
@@ -52,7 +52,7 @@ class Piece(NamedTuple):
         return self._replace(spans=spans)
 
 
-class Slot(NamedTuple):
+class TemplateSlot(NamedTuple):
     """A place of a template: text number `sequence`, or where that is None the special `ids`."""
 
     sequence: int | None
@@ -64,13 +64,13 @@ class Slot(NamedTuple):
 class Template:
     """Which special tokens stand around one text and around a pair, and the type of each part."""
 
-    single: tuple[Slot, ...]
-    pair: tuple[Slot, ...]
-    trims: tuple[bool, ...] = ()  # what `Piece.trimmed` is called with, step by step
+    single: tuple[TemplateSlot, ...]
+    pair: tuple[TemplateSlot, ...]
+    trims: tuple[bool, ...] = ()  # what `TokenizedText.trimmed` is called with, step by step
     slow: bool = False  # cuts texts as transformers' classes in Python do
     absorbs: bool = False  # what ends a text is not put there again
 
-    def slots(self, pair: bool) -> tuple[Slot, ...]:
+    def slots(self, pair: bool) -> tuple[TemplateSlot, ...]:
         """The places for one text or for a pair."""
         return self.pair if pair else self.single
 
@@ -94,9 +94,9 @@ def affixes(template: Template) -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 def affixed(prefix: Sequence[int] = (), suffix: Sequence[int] = ()) -> Template:
     """The template of a vocabulary that knows what stands before and after a text."""
-    first, last = Slot(None, tuple(prefix), 0), Slot(None, tuple(suffix), 0)
-    single = (first, Slot(0, (), 0), last)
-    return Template(single, (*single, Slot(1, (), 1), last._replace(type_id=1)))
+    first, last = TemplateSlot(None, tuple(prefix), 0), TemplateSlot(None, tuple(suffix), 0)
+    single = (first, TemplateSlot(0, (), 0), last)
+    return Template(single, (*single, TemplateSlot(1, (), 1), last._replace(type_id=1)))
 
 
 _PLAIN = affixed()
@@ -132,27 +132,29 @@ def read_template(steps: Sequence[Mapping[str, Any]]) -> Template:
 def _templated(step: Mapping[str, Any]) -> Template:
     known = step.get("special_tokens") or {}
 
-    def slot(part: Mapping[str, Any]) -> Slot:
+    def slot(part: Mapping[str, Any]) -> TemplateSlot:
         if "Sequence" in part:
             row = part["Sequence"]
-            return Slot("AB".index(row["id"]), (), int(row.get("type_id", 0)))
+            return TemplateSlot("AB".index(row["id"]), (), int(row.get("type_id", 0)))
         row = part["SpecialToken"]
-        return Slot(None, tuple(map(int, known[row["id"]]["ids"])), int(row.get("type_id", 0)))
+        return TemplateSlot(
+            None, tuple(map(int, known[row["id"]]["ids"])), int(row.get("type_id", 0))
+        )
 
     return Template(tuple(map(slot, step["single"])), tuple(map(slot, step["pair"])))
 
 
 def _bert(step: Mapping[str, Any]) -> Template:
     sep, cls = int(step["sep"][1]), int(step["cls"][1])
-    single = (Slot(None, (cls,), 0), Slot(0, (), 0), Slot(None, (sep,), 0))
-    return Template(single, (*single, Slot(1, (), 1), Slot(None, (sep,), 1)))
+    single = (TemplateSlot(None, (cls,), 0), TemplateSlot(0, (), 0), TemplateSlot(None, (sep,), 0))
+    return Template(single, (*single, TemplateSlot(1, (), 1), TemplateSlot(None, (sep,), 1)))
 
 
 def _roberta(step: Mapping[str, Any]) -> Template:
     sep, cls = int(step["sep"][1]), int(step["cls"][1])
-    last = Slot(None, (sep,), 0)
-    single = (Slot(None, (cls,), 0), Slot(0, (), 0), last)
-    return Template(single, (*single, last, Slot(1, (), 0), last))
+    last = TemplateSlot(None, (sep,), 0)
+    single = (TemplateSlot(None, (cls,), 0), TemplateSlot(0, (), 0), last)
+    return Template(single, (*single, last, TemplateSlot(1, (), 0), last))
 
 
 _READERS: Mapping[Any, Any] = {
@@ -163,7 +165,7 @@ _READERS: Mapping[Any, Any] = {
 
 
 @dataclass(frozen=True)
-class Cut:
+class Truncate:
     """How texts are cut: to `length` with the special tokens, the parts overlapping by `stride`."""
 
     length: int
@@ -171,7 +173,7 @@ class Cut:
     stride: int = 0
     left: bool = False
 
-    def parts(self, piece: Piece, length: int) -> list[Piece]:
+    def parts(self, piece: TokenizedText, length: int) -> list[TokenizedText]:
         """Parts of at most `length` tokens, the one that is kept first."""
         count = len(piece.ids)
         if length >= count:
@@ -190,7 +192,9 @@ class Cut:
             if end == count:
                 return
 
-    def cut(self, pieces: Sequence[Piece], added: int, slow: bool = False) -> list[list[Piece]]:
+    def cut(
+        self, pieces: Sequence[TokenizedText], added: int, slow: bool = False
+    ) -> list[list[TokenizedText]]:
         """The parts of each text, so that the first ones and `added` tokens have the length.
 
         Raises:
@@ -242,11 +246,11 @@ def _slow_longest_first(counts: Sequence[int], room: int) -> list[int]:
     return [first - both // 2, second - only - (both - both // 2)]
 
 
-class Row(NamedTuple):
+class EncodedRow(NamedTuple):
     """One row: the texts' parts at their places of the template."""
 
-    slots: tuple[Slot, ...]
-    pieces: tuple[Piece, ...]
+    slots: tuple[TemplateSlot, ...]
+    pieces: tuple[TokenizedText, ...]
 
     def ids(self) -> list[int]:
         """All ids."""
@@ -255,7 +259,7 @@ class Row(NamedTuple):
             found += slot.ids if slot.sequence is None else self.pieces[slot.sequence].ids
         return found
 
-    def _count(self, slot: Slot) -> int:
+    def _count(self, slot: TemplateSlot) -> int:
         return len(slot.ids) if slot.sequence is None else len(self.pieces[slot.sequence].ids)
 
     def types(self) -> list[int]:
@@ -296,7 +300,9 @@ class Row(NamedTuple):
         return found
 
 
-def rows_of(pieces: Sequence[Piece], template: Template, cut: Cut | None) -> list[Row]:
+def rows_of(
+    pieces: Sequence[TokenizedText], template: Template, cut: Truncate | None
+) -> list[EncodedRow]:
     """The row of one text or of a pair, then those of what was cut off.
 
     In the order of Hugging Face: each further part of the first text with each of the second.
@@ -319,9 +325,11 @@ def rows_of(pieces: Sequence[Piece], template: Template, cut: Cut | None) -> lis
     return [_row(template, slots, both) for both in found]
 
 
-def _row(template: Template, slots: tuple[Slot, ...], pieces: tuple[Piece, ...]) -> Row:
+def _row(
+    template: Template, slots: tuple[TemplateSlot, ...], pieces: tuple[TokenizedText, ...]
+) -> EncodedRow:
     if not template.absorbs:
-        return Row(slots, pieces)
+        return EncodedRow(slots, pieces)
     kept, last = [], list[int]()
     for slot in slots:
         if slot.sequence is not None:
@@ -329,4 +337,4 @@ def _row(template: Template, slots: tuple[Slot, ...], pieces: tuple[Piece, ...])
         elif list(slot.ids) == last:
             continue
         kept.append(slot)
-    return Row(tuple(kept), pieces)
+    return EncodedRow(tuple(kept), pieces)

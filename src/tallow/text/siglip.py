@@ -13,7 +13,7 @@ from tallow.formats.sentencepiece import open_sentencepiece
 from tallow.text.added_tokens import AddedTokens
 from tallow.text.folder_batches import batch_settings
 from tallow.text.folder_tokens import text_of
-from tallow.text.rows import Piece, Slot, Template
+from tallow.text.rows import Template, TemplateSlot, TokenizedText
 from tallow.text.sentencepiece_python import SentencePieceText
 from tallow.text.vocab import CONTROL, SPACE_MARK, Vocab
 
@@ -33,9 +33,11 @@ class _Encoder:
         self._added = AddedTokens(special)
         self._eos, self._unk = special[roles["eos"]], roles["unk"]
         self._before = len(text.pieces(self._unk))
-        eos = Slot(None, (self._eos,), 0)
-        single = (Slot(0, (), 0), eos)
-        self.template = Template(single, (*single, Slot(1, (), 0), eos), slow=True, absorbs=True)
+        eos = TemplateSlot(None, (self._eos,), 0)
+        single = (TemplateSlot(0, (), 0), eos)
+        self.template = Template(
+            single, (*single, TemplateSlot(1, (), 0), eos), slow=True, absorbs=True
+        )
 
     def encode(self, text: str, add_special: bool, parse_special: bool) -> list[int]:
         """The ids of `text`; see `Tokenizer.encode`."""
@@ -76,7 +78,7 @@ class _Encoder:
         """The ids of `text` without `mark`; these models have no chats."""
         return self.encode(text.replace(mark, ""), False, True)
 
-    def pieces(self, texts: Any, *, spans: bool, split: bool) -> list[Piece]:
+    def pieces(self, texts: Any, *, spans: bool, split: bool) -> list[TokenizedText]:
         """Each text's ids; see `Encoder.pieces`.
 
         Raises:
@@ -88,7 +90,7 @@ class _Encoder:
         for text in texts:
             words = text if split else [text]
             ids = [index for word in words for index in self.encode(word, False, True)]
-            found.append(Piece(ids))
+            found.append(TokenizedText(ids))
         return found
 
 

@@ -47,8 +47,8 @@ def native_layer_norm(
     """`layer_norm`, with the mean and the reciprocal of the deviation."""
     axes = tuple(range(-len(normalized_shape), 0))
     mean = input.mean(axes, keepdim=True)
-    spread = ops.rsqrt(input.var(axes, correction=0, keepdim=True) + eps)
-    return F.layer_norm(input, normalized_shape, weight, bias, eps), mean, spread
+    rstd = ops.rsqrt(input.var(axes, correction=0, keepdim=True) + eps)
+    return F.layer_norm(input, normalized_shape, weight, bias, eps), mean, rstd
 
 
 def convolution(

@@ -47,8 +47,8 @@ def vmap(
 
 def _dims(in_dims: Any, args: tuple[Any, ...], spec: Any) -> list[int | None]:
     given = tuple(in_dims) if isinstance(in_dims, list) else in_dims
-    spread = given if not isinstance(given, int) else tuple(given for _ in args)
-    found = _broadcast_to_and_flatten(spread, spec, lambda x: x is None)
+    given_dims = given if not isinstance(given, int) else tuple(given for _ in args)
+    found = _broadcast_to_and_flatten(given_dims, spec, lambda x: x is None)
     expect(found is not None, vmap, f"in_dims like the arguments ({spec.num_leaves} tensors)",
            in_dims, ArgumentError)  # fmt: skip
     dims: list[int | None] = found

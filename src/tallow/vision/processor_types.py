@@ -25,7 +25,7 @@ def _square(edge: int) -> dict[str, int]:
 
 
 @dataclass(frozen=True)
-class Kind:
+class ProcessorType:
     """A row of the table.
 
     `defaults` are values beside those of `Settings`; `steps` names functions of `steps.py` in their
@@ -53,7 +53,7 @@ class Kind:
 
 _SHORT_224 = {"size": {"shortest_edge": 224}, "crop_size": _square(224), "do_center_crop": True}
 _CLIP_KIND = {**_CLIP, **_BICUBIC, **_SHORT_224, "do_convert_rgb": True}
-_DETR = Kind(
+_DETR = ProcessorType(
     {**_IMAGENET, "do_pad": True, "size": {"shortest_edge": 800, "longest_edge": 1333}},
     steps=("resize", "tones"),
     sizes=("shortest_edge+longest_edge", "longest_edge", "height+width", "max_height+max_width"),
@@ -65,8 +65,8 @@ _DETR = Kind(
 )
 _TOP_100 = {"scores": "sigmoid", "top_k": 100}
 
-KINDS: dict[str, Kind] = {
-    "ViTImageProcessor": Kind(
+KINDS: dict[str, ProcessorType] = {
+    "ViTImageProcessor": ProcessorType(
         {"size": _square(224)},
         model_types=(
             "vit",
@@ -79,20 +79,20 @@ KINDS: dict[str, Kind] = {
             "swiftformer",
         ),
     ),
-    "DeiTImageProcessor": Kind(
+    "DeiTImageProcessor": ProcessorType(
         {**_BICUBIC, "size": _square(256), "crop_size": _square(224), "do_center_crop": True},
         model_types=("deit",),
     ),
-    "BeitImageProcessor": Kind(
+    "BeitImageProcessor": ProcessorType(
         {**_BICUBIC, "size": _square(224), "crop_size": _square(224)},
         pad="none",
         maps="own",
         model_types=("beit", "data2vec-vision"),
     ),
-    "PvtImageProcessor": Kind(
+    "PvtImageProcessor": ProcessorType(
         {**_IMAGENET, **_BICUBIC, "size": _square(224)}, model_types=("pvt", "pvt_v2")
     ),
-    "ConvNextImageProcessor": Kind(
+    "ConvNextImageProcessor": ProcessorType(
         {**_BICUBIC, "size": {"shortest_edge": 384}},
         steps=("resize", "crop_margin", "crop", "tones"),
         rule="squared",
@@ -101,23 +101,23 @@ KINDS: dict[str, Kind] = {
         pad="none",
         model_types=("convnext", "convnextv2", "resnet", "regnet", "cvt"),
     ),
-    "EfficientNetImageProcessor": Kind(
+    "EfficientNetImageProcessor": ProcessorType(
         {**_BICUBIC, "size": _square(346), "crop_size": _square(289)},
         steps=("resize", "crop", "tones_twice"),
         pad="none",
         model_types=("efficientnet", "align"),
     ),
-    "MobileNetV1ImageProcessor": Kind(
+    "MobileNetV1ImageProcessor": ProcessorType(
         {**_SHORT_224, "size": {"shortest_edge": 256}}, square=False, model_types=("mobilenet_v1",)
     ),
-    "MobileNetV2ImageProcessor": Kind(
+    "MobileNetV2ImageProcessor": ProcessorType(
         {**_SHORT_224, "size": {"shortest_edge": 256}},
         square=False,
         pad="none",
         maps="nearest",
         model_types=("mobilenet_v2",),
     ),
-    "MobileViTImageProcessor": Kind(
+    "MobileViTImageProcessor": ProcessorType(
         {**_BICUBIC, **_SHORT_224, "crop_size": _square(256)},
         steps=("resize", "crop", "rescale", "flip_channels"),
         square=False,
@@ -125,38 +125,40 @@ KINDS: dict[str, Kind] = {
         maps="nearest",
         model_types=("mobilevit", "mobilevitv2"),
     ),
-    "SegformerImageProcessor": Kind(
+    "SegformerImageProcessor": ProcessorType(
         {**_IMAGENET, "size": _square(512)},
         steps=("resize", "tones"),
         pad="none",
         maps="nearest",
         model_types=("segformer", "upernet"),
     ),
-    "CLIPImageProcessor": Kind(
+    "CLIPImageProcessor": ProcessorType(
         _CLIP_KIND,
         square=False,
         square_flag=True,
         model_types=("clip", "altclip", "groupvit", "metaclip_2"),
     ),
-    "ChineseCLIPImageProcessor": Kind(_CLIP_KIND, square=False, model_types=("chinese_clip",)),
-    "BitImageProcessor": Kind(
+    "ChineseCLIPImageProcessor": ProcessorType(
+        _CLIP_KIND, square=False, model_types=("chinese_clip",)
+    ),
+    "BitImageProcessor": ProcessorType(
         _CLIP_KIND,
         square=False,
         model_types=("bit", "dinov2", "dinov2_with_registers", "hiera", "focalnet"),
     ),
-    "SiglipImageProcessor": Kind(
+    "SiglipImageProcessor": ProcessorType(
         {**_BICUBIC, "size": _square(224), "do_convert_rgb": True},
         square=False,
         model_types=("siglip",),
     ),
-    "Siglip2ImageProcessor": Kind(
+    "Siglip2ImageProcessor": ProcessorType(
         steps=("resize", "tones", "patches"),
         rule="most_patches",
         sizes=(),
         pad="patches",
         model_types=("siglip2",),
     ),
-    "DINOv3ViTImageProcessor": Kind(
+    "DINOv3ViTImageProcessor": ProcessorType(
         {**_IMAGENET, "size": _square(224)},
         steps=("resize_smooth", "crop", "normalize"),
         pad="none",
@@ -179,7 +181,7 @@ KINDS: dict[str, Kind] = {
         detection={"scores": "sigmoid"},
         model_types=("rt_detr", "rt_detr_v2"),
     ),
-    "DonutImageProcessor": Kind(
+    "DonutImageProcessor": ProcessorType(
         {"size": {"height": 2560, "width": 1920}, "do_pad": True},
         steps=("turn", "resize", "thumbnail", "center", "crop", "tones"),
         rule="page",
@@ -188,10 +190,10 @@ KINDS: dict[str, Kind] = {
         pad="none",
         model_types=("donut-swin",),
     ),
-    "LayoutLMv3ImageProcessor": Kind(
+    "LayoutLMv3ImageProcessor": ProcessorType(
         {"size": _square(224), "apply_ocr": True}, pad="none", model_types=("layoutlmv3", "udop")
     ),
-    "DPTImageProcessor": Kind(
+    "DPTImageProcessor": ProcessorType(
         {**_BICUBIC, "size": _square(384)},
         steps=("resize", "tones", "pad_to_multiple"),
         rule="multiples",
@@ -200,7 +202,7 @@ KINDS: dict[str, Kind] = {
         maps="own",
         model_types=("dpt", "depth_anything"),
     ),
-    "SamImageProcessor": Kind(
+    "SamImageProcessor": ProcessorType(
         {
             **_IMAGENET,
             "size": {"longest_edge": 1024},
@@ -215,7 +217,7 @@ KINDS: dict[str, Kind] = {
         maps="nearest",
         model_types=("sam", "mobile_sam", "sam_hq"),
     ),
-    "TimmWrapperImageProcessor": Kind(
+    "TimmWrapperImageProcessor": ProcessorType(
         {**_IMAGENET, **_BICUBIC, "do_convert_rgb": True},
         steps=("resize", "crop_or_pad", "tones_in_f32"),
         rule="timm",

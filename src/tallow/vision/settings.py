@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tallow.errors import FormatError
-from tallow.vision.processor_types import KINDS, Kind
+from tallow.vision.processor_types import KINDS, ProcessorType
 
 MAX_EDGE = 65_536
 
@@ -56,7 +56,7 @@ class Settings:
     """A processor's values under transformers' names; its type's own where a config has none."""
 
     type: str
-    kind: Kind
+    kind: ProcessorType
     do_resize: bool = True
     size: Mapping[str, int] = field(default_factory=dict)
     resample: int = RESAMPLE["bilinear"]
@@ -133,7 +133,7 @@ def read_settings(
 
 
 class _Reader:
-    def __init__(self, config: Mapping[str, Any], source: object, kind: Kind) -> None:
+    def __init__(self, config: Mapping[str, Any], source: object, kind: ProcessorType) -> None:
         given = dict(config)
         for old, new in kind.aliases.items():
             if old in given:

@@ -1,6 +1,6 @@
 """Arrangements: what a file calls or keeps otherwise than a model, as rules over patterns.
 
-Dtypes and shapes of what is arranged follow from those of the file, so that every misfit is told
+Dtypes and shapes of what is arranged follow from those of the file, so that every mismatch is told
 before a tensor is read. What is renamed, split or transposed stays borrowed; what is joined is
 computed when it is taken.
 """
@@ -81,7 +81,7 @@ def arrange(source: WeightSource, rules: Iterable[WeightConverter]) -> WeightSou
     """`source` as `rules` show it, each applied to what the one before left.
 
     What cannot be arranged stays under its stored name and is told in `problems`, which the filler
-    reports with all other misfits.
+    reports with all other mismatches.
     """
     entries = dict(source.entries())
     problems: list[str] = []
@@ -189,7 +189,7 @@ def _made(
 ) -> None:
     visible = pattern(rule.visible[0]).fill(parts)
     try:
-        file = Arranged(visible, rule, [entries[name] for name in names], str(source.label))
+        file = ArrangedTensor(visible, rule, [entries[name] for name in names], str(source.label))
     except TallowError as error:
         problems.append(str(error))
         return
@@ -198,7 +198,7 @@ def _made(
     _add_entry(entries, visible, Entry(file, visible), problems, source.label)
 
 
-class Arranged(ComputedFile):
+class ArrangedTensor(ComputedFile):
     """One tensor that is made of others: joined, stacked or transposed."""
 
     def __init__(self, name: str, rule: WeightConverter, parts: Sequence[Entry], path: str) -> None:

@@ -48,7 +48,7 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class FileFormat:
     """A format: its name, what tells it, the `module:function` that opens it, usual suffixes.
 
     `split` opens a file whose name says that it is one part of several.
@@ -88,32 +88,32 @@ def _is_ct2(probe: Probe) -> bool:
 
 
 KINDS: Final = (
-    Kind(
+    FileFormat(
         "gguf",
         lambda probe: probe.head.startswith(b"GGUF"),
         "tallow.formats.gguf:open_gguf",
         (".gguf",),
         split="tallow.formats.gguf_split:open_gguf_split",
     ),
-    Kind(
+    FileFormat(
         "ggml",
         lambda probe: probe.head.startswith((b"lmgg", b"fmgg", b"tjgg", b"algg")),
         "tallow.formats.ggml:open_ggml",
         (".ggml", ".ggjt"),
     ),
-    Kind(
+    FileFormat(
         "npy",
         lambda probe: probe.head.startswith(b"\x93NUMPY"),
         "tallow.formats.npy:open_npy",
         (".npy",),
     ),
-    Kind(
+    FileFormat(
         "torch",
         _is_torch_zip,
         "tallow.formats.torch_pickle:open_torch",
         (".pt", ".pth", ".ckpt"),
     ),
-    Kind(
+    FileFormat(
         "npz",
         lambda probe: (
             any(name.endswith(".npy") for name in probe.members) or probe.head.startswith(b"PK\5\6")
@@ -121,26 +121,26 @@ KINDS: Final = (
         "tallow.formats.npy:open_npz",
         (".npz",),
     ),
-    Kind(
+    FileFormat(
         "torch index",
         lambda probe: probe.shard not in ("", ".safetensors"),
         "tallow.formats.torch_pickle:open_torch_index",
         (".bin.index.json",),
     ),
-    Kind(
+    FileFormat(
         "safetensors index",
         lambda probe: probe.shard == ".safetensors",
         "tallow.formats.safetensors:open_safetensors_index",
         (".safetensors.index.json",),
     ),
-    Kind(
+    FileFormat(
         "safetensors",
         _is_safetensors,
         "tallow.formats.safetensors:open_safetensors",
         (".safetensors",),
     ),
-    Kind("ct2", _is_ct2, "tallow.formats.ct2:open_ct2", ()),
-    Kind(
+    FileFormat("ct2", _is_ct2, "tallow.formats.ct2:open_ct2", ()),
+    FileFormat(
         "torch legacy",
         lambda probe: re.match(rb"\x80[\2-\5]", probe.head) is not None,
         "tallow.formats.torch_pickle:open_torch",
@@ -150,7 +150,7 @@ KINDS: Final = (
 BY_SUFFIX: Final = {suffix: kind for kind in KINDS for suffix in kind.suffixes}
 
 
-def recognise(source: Source) -> Kind:
+def recognise(source: Source) -> FileFormat:
     """The format of a file or of bytes: by its content, and by its name where that tells nothing.
 
     Raises:

@@ -11,7 +11,7 @@ from tallow.device import Device, as_device
 from tallow.dtype import DType, by_name
 from tallow.errors import ModelError, TallowError
 from tallow.nn import Module, Param
-from tallow.nn.state import misfit_of_shape, targets
+from tallow.nn.state import shape_mismatch, targets
 from tallow.weights.source import MAX_LISTED, WeightSource
 
 TOGETHER: Final = 1 << 28  # bytes that are fetched ahead of filling, from a source far away
@@ -39,15 +39,15 @@ def fill(
     """
     place = as_device(device or "cpu")
     found = fit(model, source, dtype=dtype, ignore=ignore)
-    misfits = [
+    mismatches = [
         *found.problems,
         *(
             f"{source.where(name)}: expected no such tensor, found {_found(source, name)}"
             for name in found.surplus
         ),
     ]
-    if misfits:
-        raise ModelError(_report(model, source, misfits))
+    if mismatches:
+        raise ModelError(_report(model, source, mismatches))
     for batch in _batches(source, found.chosen):
         if place.type != "meta":
             source.prefetch(name for _, name in batch)
@@ -56,7 +56,7 @@ def fill(
 
 
 @dataclass(frozen=True)
-class Fit:
+class FillPlan:
     """Which tensor fills each parameter, what is amiss in words, and what nothing asks for."""
 
     chosen: list[tuple[Param, str]]
@@ -70,7 +70,7 @@ def fit(
     *,
     dtype: DType | None = None,
     ignore: Iterable[str] = (),
-) -> Fit:
+) -> FillPlan:
     """Hold what a model asks for against what a source has, without reading a tensor.
 
     Arguments as of `load`.
@@ -81,7 +81,7 @@ def fit(
         paths.setdefault(id(param), []).append(path)
         declared[id(param)] = param
     chosen: list[tuple[Param, str]] = []
-    misfits: list[str] = list(source.problems)
+    mismatches: list[str] = list(source.problems)
     used: set[str] = set()
     for key, param in declared.items():
         used.update(paths[key])
@@ -89,22 +89,22 @@ def fit(
         if name is None and param.optional:
             continue
         if name is None:
-            misfits.append(
+            mismatches.append(
                 f"{source.where(paths[key][0])}: expected {_wanted(param)}, found nothing"
             )
             continue
-        misfit = _misfit(param, source, name, dtype)
-        if misfit is None:
+        mismatch = _mismatch(param, source, name, dtype)
+        if mismatch is None:
             chosen.append((param, name))
         else:
-            misfits.append(misfit)
+            mismatches.append(mismatch)
     skip = [re.compile(pattern) for pattern in ignore]
     surplus = [
         name
         for name in source.names()
         if name not in used and not any(pattern.fullmatch(name) for pattern in skip)
     ]
-    return Fit(chosen, misfits, surplus)
+    return FillPlan(chosen, mismatches, surplus)
 
 
 def _batches(
@@ -134,13 +134,13 @@ _KINDS: Final = {
 }
 
 
-def _misfit(param: Param, source: WeightSource, name: str, dtype: DType | None) -> str | None:
+def _mismatch(param: Param, source: WeightSource, name: str, dtype: DType | None) -> str | None:
     info = source.info(name)
     try:
         kind = by_name(info.dtype).kind
     except TallowError:
         kind = "unknown"
-    if misfit_of_shape(param, info.shape) or kind not in param.kinds or info.stored is not None:
+    if shape_mismatch(param, info.shape) or kind not in param.kinds or info.stored is not None:
         return f"{source.where(name)}: expected {_wanted(param)}, found {_found(source, name)}"
     problem = source.problem(name, _target(param, info.dtype, dtype))
     return None if problem is None else f"{source.where(name)}: {problem}"
@@ -164,9 +164,9 @@ def _found(source: WeightSource, name: str) -> str:
     return f"{info.dtype} of shape {tuple(info.shape)}{part}"
 
 
-def _report(model: Module, source: WeightSource, misfits: list[str]) -> str:
-    lines = misfits[:MAX_LISTED]
-    if len(misfits) > MAX_LISTED:
-        lines.append(f"… and {len(misfits) - MAX_LISTED} more")
-    head = f"{source.label}: {len(misfits)} tensors do not fit {type(model).__name__}:"
+def _report(model: Module, source: WeightSource, mismatches: list[str]) -> str:
+    lines = mismatches[:MAX_LISTED]
+    if len(mismatches) > MAX_LISTED:
+        lines.append(f"… and {len(mismatches) - MAX_LISTED} more")
+    head = f"{source.label}: {len(mismatches)} tensors do not fit {type(model).__name__}:"
     return "\n  ".join([head, *lines])

@@ -278,45 +278,53 @@ class IntLayer:
         return from_buffer(out.reshape(-1), form, self.shape)
 
 
-def find_gptq(source: WeightSource, config: dict[str, Any], misfits: list[str]) -> dict[str, Any]:
+def find_gptq(
+    source: WeightSource, config: dict[str, Any], mismatches: list[str]
+) -> dict[str, Any]:
     """The layers of a GPTQ checkpoint."""
     layouts = {"gptq": GPTQ, "gptq_v2": GPTQ_V2}
-    layout = _one_of(config, "checkpoint_format", layouts, "gptq", misfits)
-    return _layers(source, layout, _bits(config, (4, 8), misfits), _group(config, misfits), misfits)
+    layout = _one_of(config, "checkpoint_format", layouts, "gptq", mismatches)
+    return _layers(
+        source, layout, _bits(config, (4, 8), mismatches), _group(config, mismatches), mismatches
+    )
 
 
-def find_awq(source: WeightSource, config: dict[str, Any], misfits: list[str]) -> dict[str, Any]:
+def find_awq(source: WeightSource, config: dict[str, Any], mismatches: list[str]) -> dict[str, Any]:
     """The layers of an AWQ checkpoint."""
-    layout = _one_of(config, "version", {"gemm": AWQ}, "gemm", misfits)
-    return _layers(source, layout, _bits(config, (4,), misfits), _group(config, misfits), misfits)
+    layout = _one_of(config, "version", {"gemm": AWQ}, "gemm", mismatches)
+    return _layers(
+        source, layout, _bits(config, (4,), mismatches), _group(config, mismatches), mismatches
+    )
 
 
 def find_compressed(
-    source: WeightSource, config: dict[str, Any], misfits: list[str]
+    source: WeightSource, config: dict[str, Any], mismatches: list[str]
 ) -> dict[str, Any]:
     """The layers of a checkpoint of compressed-tensors: packed integers, or floats of 8 bits."""
     from tallow.weights.scaled import find_fp8
 
     known = {"pack-quantized": COMPRESSED, "float-quantized": None, "naive-quantized": None}
-    layout = _one_of(config, "format", known, "", misfits)
+    layout = _one_of(config, "format", known, "", mismatches)
     if layout is None:
-        return {} if misfits else find_fp8(source, config, misfits)
+        return {} if mismatches else find_fp8(source, config, mismatches)
     groups = config.get("config_groups")
     rows = [row.get("weights") for row in groups.values()] if isinstance(groups, dict) else []
     forms = {(row.get("num_bits"), row.get("group_size")) for row in rows if isinstance(row, dict)}
     if len(forms) != 1:
-        misfits.append(f"config_groups: expected one kind of weights, found {len(forms)}")
+        mismatches.append(f"config_groups: expected one kind of weights, found {len(forms)}")
         return {}
     bits, group = forms.pop()
     plain = {"bits": bits, "group_size": group}
-    return _layers(source, layout, _bits(plain, (4, 8), misfits), _group(plain, misfits), misfits)
+    return _layers(
+        source, layout, _bits(plain, (4, 8), mismatches), _group(plain, mismatches), mismatches
+    )
 
 
 def _layers(
-    source: WeightSource, layout: Layout | None, bits: int, group: int | None, misfits: list[str]
+    source: WeightSource, layout: Layout | None, bits: int, group: int | None, mismatches: list[str]
 ) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    if layout is None or misfits:
+    if layout is None or mismatches:
         return found
     for name in source.names():
         if not name.endswith(layout.weight):
@@ -328,32 +336,32 @@ def _layers(
                 raise ModelError(f"{where}: expected no weight beside packed ones, found one")
             found[f"{stem}.weight"] = IntLayer(source, stem, layout, bits, group)
         except ModelError as error:
-            misfits.append(str(error))
+            mismatches.append(str(error))
     return found
 
 
 def _one_of(
-    config: dict[str, Any], key: str, known: dict[str, Any], default: str, misfits: list[str]
+    config: dict[str, Any], key: str, known: dict[str, Any], default: str, mismatches: list[str]
 ) -> Any:
     value = config.get(key) or default
     name = value.lower() if isinstance(value, str) else ""
     if name not in known:
-        misfits.append(f"{key}: expected {' or '.join(known)}, found {value!r:.60}")
+        mismatches.append(f"{key}: expected {' or '.join(known)}, found {value!r:.60}")
         return None
     return known[name]
 
 
-def _bits(config: dict[str, Any], known: tuple[int, ...], misfits: list[str]) -> int:
+def _bits(config: dict[str, Any], known: tuple[int, ...], mismatches: list[str]) -> int:
     value = config.get("bits", config.get("w_bit"))
     if type(value) is not int or value not in known:
-        misfits.append(f"bits: expected {' or '.join(map(str, known))}, found {value!r:.60}")
+        mismatches.append(f"bits: expected {' or '.join(map(str, known))}, found {value!r:.60}")
         return known[0]
     return value
 
 
-def _group(config: dict[str, Any], misfits: list[str]) -> int | None:
+def _group(config: dict[str, Any], mismatches: list[str]) -> int | None:
     value = config.get("group_size", config.get("q_group_size"))
     if value is None or (type(value) is int and (value == -1 or 0 < value < 2**31)):
         return value
-    misfits.append(f"group_size: expected a number of columns or -1, found {value!r:.60}")
+    mismatches.append(f"group_size: expected a number of columns or -1, found {value!r:.60}")
     return None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tallow.errors import FormatError, ModelError
 from tallow.formats.part_names import part_name, whole_set
-from tallow.weights.file_formats import Kind, recognise
+from tallow.weights.file_formats import FileFormat, recognise
 from tallow.weights.folder import OPEN_CLIP, config_file, main_file
 from tallow.weights.source import WeightSource
 
@@ -109,7 +109,9 @@ def _is_folder(path: Path) -> bool:
         return False
 
 
-def _open(kind: Kind, source: Source, path: Path, config: dict[str, Any] | None) -> WeightSource:
+def _open(
+    kind: FileFormat, source: Source, path: Path, config: dict[str, Any] | None
+) -> WeightSource:
     if kind.name.endswith(" index") and not isinstance(source, str | os.PathLike):
         got = "an index in memory, which has no folder with shards"
         raise FormatError(path, "content", "a file that holds tensors", got)
@@ -122,7 +124,7 @@ def _open(kind: Kind, source: Source, path: Path, config: dict[str, Any] | None)
     return opened
 
 
-def _files(kind: Kind, source: Source) -> list[Any]:
+def _files(kind: FileFormat, source: Source) -> list[Any]:
     """The open file; all of a set when its name says that it is one part of several."""
     path = Path(os.fsdecode(source)) if isinstance(source, str | os.PathLike) else Path()
     module, _, function = kind.opener_for(path).partition(":")

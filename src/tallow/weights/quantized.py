@@ -80,14 +80,16 @@ def unpacked(source: WeightSource, config: Any) -> WeightSource:
     find = _METHODS.get(method) if isinstance(method, str) else None
     if find is None:
         return source
-    misfits: list[str] = []
-    layers: dict[str, Layer] = find(source, config, misfits)
-    if not layers and not misfits:
-        misfits.append(f"expected tensors packed as {method!r} says, found none")
-    if misfits:
-        more = [f"… and {len(misfits) - MAX_LISTED} more"] if len(misfits) > MAX_LISTED else []
+    mismatches: list[str] = []
+    layers: dict[str, Layer] = find(source, config, mismatches)
+    if not layers and not mismatches:
+        mismatches.append(f"expected tensors packed as {method!r} says, found none")
+    if mismatches:
+        more = (
+            [f"… and {len(mismatches) - MAX_LISTED} more"] if len(mismatches) > MAX_LISTED else []
+        )
         head = f"{source.label}: config.json: quantization_config:"
-        raise ModelError("\n  ".join([head, *misfits[:MAX_LISTED], *more]))
+        raise ModelError("\n  ".join([head, *mismatches[:MAX_LISTED], *more]))
     packed = {part for layer in layers.values() for part in layer.parts}
     rest = source.select([name for name in source.names() if name not in packed])
     made = WeightSource(source.path, [LayerFile(source, layers)], label=source.label)

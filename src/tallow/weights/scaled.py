@@ -110,12 +110,12 @@ class FloatLayer:
         return from_buffer(out.reshape(-1), "f8e4m3_128", self.shape)
 
 
-def find_fp8(source: WeightSource, config: dict[str, Any], misfits: list[str]) -> dict[str, Any]:
+def find_fp8(source: WeightSource, config: dict[str, Any], mismatches: list[str]) -> dict[str, Any]:
     """The layers of a checkpoint in FP8, DeepSeek's among them."""
     size = config.get("weight_block_size") or [BLOCK, BLOCK]
     counts = isinstance(size, list) and all(type(n) is int and 0 < n < 2**31 for n in size)
     if not counts or len(size) != 2:
-        misfits.append(f"weight_block_size: expected rows and columns, found {size!r:.60}")
+        mismatches.append(f"weight_block_size: expected rows and columns, found {size!r:.60}")
         return {}
     found: dict[str, Any] = {}
     for name in source.names():
@@ -129,5 +129,5 @@ def find_fp8(source: WeightSource, config: dict[str, Any], misfits: list[str]) -
                 raise ModelError(f"{where}: expected scales for a weight of f8e4m3, found nothing")
             found[name] = FloatLayer(source, stem, scale, (size[0], size[1]))
         except ModelError as error:
-            misfits.append(str(error))
+            mismatches.append(str(error))
     return found

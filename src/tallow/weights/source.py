@@ -253,7 +253,7 @@ class WeightSource:
         if world < 1 or not 0 <= rank < world:
             raise ArgumentError(f"shard: expected a rank from 0 to {world - 1}, got {rank}")
         choose = partial(_first_match, _compiled(dims)) if isinstance(dims, Mapping) else dims
-        where, misfits = dict(self._where), []
+        where, mismatches = dict(self._where), []
         for name, entry in self._where.items():
             dim = choose(name)
             if dim is None:
@@ -263,9 +263,9 @@ class WeightSource:
                     entry, equal_slice(self.where(name), entry.info, dim, rank, world)
                 )
             except TallowError as error:
-                misfits.append(str(error))
-        if misfits:
-            raise ModelError(_listed(f"{self.label}: shard {rank} of {world}:", misfits))
+                mismatches.append(str(error))
+        if mismatches:
+            raise ModelError(_listed(f"{self.label}: shard {rank} of {world}:", mismatches))
         return self.derived(where, self._inverse)
 
     def merge(self, *others: WeightSource) -> WeightSource:
@@ -274,15 +274,15 @@ class WeightSource:
         Raises:
             ModelError: one line for every name that stands in two of them.
         """
-        where, misfits = dict(self._where), []
+        where, mismatches = dict(self._where), []
         for other in others:
             for name, entry in other._where.items():
                 if name in where:
                     places = f"{_place(where[name])} and {_place(entry)}"
-                    misfits.append(f"{name}: expected once, found in {places}")
+                    mismatches.append(f"{name}: expected once, found in {places}")
                 where[name] = entry
-        if misfits:
-            raise ModelError(_listed(f"{self.label}: merge:", misfits))
+        if mismatches:
+            raise ModelError(_listed(f"{self.label}: merge:", mismatches))
         merged = self.derived(where, self._inverse)
         merged.metadata = ChainMap(*[dict(each.metadata) for each in (self, *others)])
         merged.config = next((s.config for s in (self, *others) if s.config is not None), None)
@@ -291,7 +291,7 @@ class WeightSource:
     def arrange(self, rules: Iterable[WeightConverter]) -> WeightSource:
         """The tensors as `rules` of `tallow.weights.arrange` show them: renamed, split, joined.
 
-        What cannot be arranged is told in `problems`, which `load` reports with all misfits.
+        What cannot be arranged is told in `problems`, which `load` reports with all mismatches.
         """
         from tallow.weights.arrange import arrange
 

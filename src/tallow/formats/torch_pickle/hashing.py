@@ -12,7 +12,7 @@ _LINEAR: Final = 9  # slots that a set looks at in a row
 _WORD: Final = (1 << 64) - 1
 
 
-class Slots:
+class HashTable:
     """The table of CPython's dict or set for the keys so far, played through to count its steps.
 
     Hashes of texts are salted, those of numbers and of tuples of them are not: a file can hold keys

@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn
 
 from tallow.errors import FormatError
 from tallow.formats.mapping import shown
-from tallow.formats.torch_pickle.hashing import FEW, Slots
+from tallow.formats.torch_pickle.hashing import FEW, HashTable
 from tallow.formats.torch_pickle.values import Global, NumpyArray, NumpyType, described
 
 _MAX_LINE: Final = 1000  # bytes of an argument that ends with a line
@@ -59,7 +59,7 @@ class Machine:
         self.memo: list[Any] = []
         self.far: dict[int, Any] = {}  # memo entries out of the usual order
         self.spent, self.repeated = 0, 0
-        self._slots: dict[int, tuple[Any, Slots]] = {}  # of large dicts and sets, by their id
+        self._slots: dict[int, tuple[Any, HashTable]] = {}  # of large dicts and sets, by their id
         self.step: Callable[[Machine], None] | None = None  # what is being run
 
     # --- what the steps share ---------------------------------------------------------------------
@@ -173,10 +173,10 @@ class Machine:
         elif len(target) >= FEW:
             self._slots_of(target, linear=isinstance(target, set)).add(key)
 
-    def _slots_of(self, target: Any, *, linear: bool) -> Slots:
+    def _slots_of(self, target: Any, *, linear: bool) -> HashTable:
         known = self._slots.get(id(target))
         if known is None:
-            known = target, Slots(target, linear=linear, refuse=self._collide)
+            known = target, HashTable(target, linear=linear, refuse=self._collide)
             self._slots[id(target)] = known
         return known[1]
 

@@ -27,7 +27,7 @@ TORCH_NAMES: Final = {DTYPES[name][0]: name for name in SUPPORTED}
 _CLASSES = {dtype: kind for kind, dtype in STORAGES.items() if kind != "UntypedStorage"}
 
 
-class Place(NamedTuple):
+class StorageView(NamedTuple):
     """Where a tensor will lie in storage `key` of `length` elements; strides count elements."""
 
     key: str
@@ -52,7 +52,7 @@ class Pickler:
     `weights_only=True` would refuse.
     """
 
-    def __init__(self, places: dict[int, Place]) -> None:
+    def __init__(self, places: dict[int, StorageView]) -> None:
         self.places = places
         self.out = bytearray(b"\x80\x02")
         self._memo: dict[int, int] = {}

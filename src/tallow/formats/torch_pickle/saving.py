@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tallow.errors import ArgumentError
 from tallow.formats.lazy import LazyTensor, described, written
-from tallow.formats.torch_pickle.pickler import Pickler, Place, torch_dtype
+from tallow.formats.torch_pickle.pickler import Pickler, StorageView, torch_dtype
 from tallow.formats.torch_pickle.values import DTYPES
 from tallow.formats.writing import tensor_bytes, write_to
 
@@ -102,7 +102,7 @@ class Stored:
 
 def plan_storages(
     tensors: list[Tensor | LazyTensor],
-) -> tuple[list[Stored], dict[int, Place]]:
+) -> tuple[list[Stored], dict[int, StorageView]]:
     """The storages to write, and the place of each tensor in them, by its id."""
     groups: dict[tuple[int, ...], list[_Span] | LazyTensor] = {}
     for position, tensor in enumerate(tensors):
@@ -121,7 +121,7 @@ def plan_storages(
         assert isinstance(spans, list)
         spans.append(_Span(id(tensor), array, begin, end))
     storages: list[Stored] = []
-    places: dict[int, Place] = {}
+    places: dict[int, StorageView] = {}
     for group in groups.values():
         if isinstance(group, LazyTensor):
             storages.append(_store_lazy(group, str(len(storages)), places))
@@ -131,11 +131,11 @@ def plan_storages(
     return storages, places
 
 
-def _store_lazy(tensor: LazyTensor, key: str, places: dict[int, Place]) -> Stored:
+def _store_lazy(tensor: LazyTensor, key: str, places: dict[int, StorageView]) -> Stored:
     """One storage for a tensor that is made when its turn comes."""
     count = math.prod(tensor.shape)
     nbytes = count * DTYPES[torch_dtype(tensor.dtype)][1]
-    places[id(tensor)] = Place(key, count, 0, _contiguous_strides(tensor.shape))
+    places[id(tensor)] = StorageView(key, count, 0, _contiguous_strides(tensor.shape))
     return Stored(nbytes, lambda: written(f"save_torch: storage {key}", tensor, nbytes))
 
 
@@ -154,7 +154,7 @@ def _overlapping(group: list[_Span]) -> Iterator[list[_Span]]:
         yield part
 
 
-def _store(part: list[_Span], key: str, places: dict[int, Place]) -> Stored:
+def _store(part: list[_Span], key: str, places: dict[int, StorageView]) -> Stored:
     """One storage for tensors that overlap; a lone one loses the gaps in it."""
     from tallow.tensor import wrap
 
@@ -163,11 +163,11 @@ def _store(part: list[_Span], key: str, places: dict[int, Place]) -> Stored:
     size = array.nbytes // max(array.size, 1)
     if len(part) == 1 and (begin == end or end - begin > array.nbytes):
         strides = _contiguous_strides(array.shape)
-        places[part[0].name] = Place(key, array.size, 0, strides)
+        places[part[0].name] = StorageView(key, array.size, 0, strides)
         return Stored(array.nbytes, lambda: tensor_bytes(wrap(array)))
     for span in part:
         offset = (span.begin - begin) // size
-        places[span.name] = Place(key, (end - begin) // size, offset, span.array.strides)
+        places[span.name] = StorageView(key, (end - begin) // size, offset, span.array.strides)
     return Stored(end - begin, lambda: [_bytes_of(array, (end - begin) // size)])
 
 

@@ -18,7 +18,7 @@ from tallow.models.blocks.embedding import Embedding
 from tallow.models.blocks.heads import as_mask
 from tallow.models.outputs import BaseOutput, LogitsOutput
 from tallow.models.states import SelfAndCross, State
-from tallow.models.text_decoder import Beside, TextDecoder, TextStack, Words, through
+from tallow.models.text_decoder import DecoderInputs, LayerInputs, TextDecoder, TextStack, through
 from tallow.nn import LayerNorm, Linear, Module, ModuleList
 from tallow.ops import cat
 from tallow.tensor import Tensor
@@ -212,11 +212,11 @@ class BartText(TextStack):
         """The decoder."""
         raise NotImplementedError
 
-    def embed(self, words: Words) -> Tensor:
+    def embed(self, words: DecoderInputs) -> Tensor:
         """What goes into the first layer; there are no token types, nor places that one says."""
         return self.tower.embed(words.ids, words.embeds, words.positions)
 
-    def run(self, x: Tensor, beside: Beside) -> Tensor:
+    def run(self, x: Tensor, beside: LayerInputs) -> Tensor:
         """Hidden states `(batch, n, size)`."""
         return through(self.tower.layers, x, beside, self.tower.layer_norm)
 

@@ -11,7 +11,13 @@ from tallow.models.blocks.heads import as_mask, merge_heads, split_heads
 from tallow.models.blocks.text_encoder import TextEncoder
 from tallow.models.outputs import LogitsOutput
 from tallow.models.states import Cross, KeyValue, SelfAndCross, State
-from tallow.models.text_decoder import Beside, CrossAttention, TextDecoder, Words, through
+from tallow.models.text_decoder import (
+    CrossAttention,
+    DecoderInputs,
+    LayerInputs,
+    TextDecoder,
+    through,
+)
 from tallow.nn import Linear, Module, ModuleList
 from tallow.ops import attention
 from tallow.tensor import Tensor
@@ -160,13 +166,13 @@ class BertCausalLM(TextDecoder):
             keep=logits_to_keep, hidden=output_hidden_states,
         )  # fmt: skip
 
-    def embed(self, words: Words) -> Tensor:
+    def embed(self, words: DecoderInputs) -> Tensor:
         """What goes into the first layer, `(batch, n, size)`."""
         places = words.positions if words.places is None else words.places
         found: Tensor = self.base.embeddings(words.ids, words.types, places, words.embeds)
         return found
 
-    def run(self, x: Tensor, beside: Beside) -> Tensor:
+    def run(self, x: Tensor, beside: LayerInputs) -> Tensor:
         """Hidden states `(batch, n, size)`."""
         return through(self.base.encoder.layer, x, beside)
 

@@ -151,7 +151,7 @@ class Distances:
 
 
 @dataclass(frozen=True)
-class Seen:
+class RelativeContext:
     """What all layers attend with: what is kept, and the relative rows by distance."""
 
     kept: Tensor | None  # (batch, n, 1, 1) of 0 and 1
@@ -177,7 +177,7 @@ class Disentangled(Module):
         q: Tensor,
         k: Tensor,
         v: Tensor,
-        seen: Seen,
+        seen: RelativeContext,
         position_key: Tensor | None,
         position_query: Tensor | None,
     ) -> Tensor:
@@ -243,7 +243,7 @@ class DebertaEncoder(Module):
         """The relative rows as attention takes them."""
         return rows
 
-    def seen(self, n: int, mask: Tensor | None) -> Seen:
+    def seen(self, n: int, mask: Tensor | None) -> RelativeContext:
         """The mask and rows of all layers."""
         kept = pairs = None
         if mask is not None:
@@ -251,9 +251,11 @@ class DebertaEncoder(Module):
             kept = true.reshape(-1, n, 1, 1).to(f32)
             pairs = true.reshape(-1, 1, n, 1).bitwise_and(true.reshape(-1, 1, 1, n))
         if self.rel_embeddings is None or self.distances is None:
-            return Seen(kept, pairs)
+            return RelativeContext(kept, pairs)
         first, count, index = self.distances.of(n)
-        return Seen(kept, pairs, self.relative(self.rel_embeddings.rows(first, count)), index)
+        return RelativeContext(
+            kept, pairs, self.relative(self.rel_embeddings.rows(first, count)), index
+        )
 
 
 class DebertaEncoderModel(BertEncoder):

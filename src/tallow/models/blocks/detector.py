@@ -19,7 +19,7 @@ from tallow.models.blocks.detr import (
 )
 from tallow.models.blocks.embedding import Embedding
 from tallow.models.blocks.image_heads import Backbone
-from tallow.models.detection_losses import SOFTMAX, Kind, Labels, detection
+from tallow.models.detection_losses import SOFTMAX, Labels, LossVariant, detection
 from tallow.models.outputs import BaseOutput, HiddenStates
 from tallow.nn import Conv2d, LayerNorm, Linear, Module, ModuleList
 from tallow.ops import stack
@@ -202,7 +202,7 @@ class ObjectDetection(Model):
     base_model_prefix = "model"
     base_class: ClassVar[Any]
     nothing: ClassVar[int] = 1
-    kind: ClassVar[Kind] = SOFTMAX
+    kind: ClassVar[LossVariant] = SOFTMAX
     rules: ClassVar[tuple[WeightConverter, ...]] = (
         rename("model.class_embed.*", "class_labels_classifier.*"),
         rename("model.bbox_embed.*", "bbox_predictor.*"),

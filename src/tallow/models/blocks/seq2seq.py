@@ -90,7 +90,7 @@ class BartConfig(Config):
 
 
 @dataclass(frozen=True)
-class Kind:
+class NormPlacement:
     """Where layers are normalised: their classes, and whether a norm stands behind the last."""
 
     layer: type[BartLayer]
@@ -134,14 +134,14 @@ class Kind:
         }
 
 
-POST_NORM = Kind(BartLayer, BartDecoderLayer, normed=False)
-PRE_NORM = Kind(PreNormLayer, PreNormDecoderLayer, normed=True)
+POST_NORM = NormPlacement(BartLayer, BartDecoderLayer, normed=False)
+PRE_NORM = NormPlacement(PreNormLayer, PreNormDecoderLayer, normed=True)
 
 
 class CausalLM(BartCausalLM):
     """The decoder alone, and the scores of the next token."""
 
-    kind: ClassVar[Kind]
+    kind: ClassVar[NormPlacement]
 
     def __init__(self, cfg: BartConfig) -> None:
         self.config = cfg
@@ -167,7 +167,7 @@ class Seq2SeqModel(BartText):
 
     base_model_prefix = "model"
     ignorable = (r"(encoder|decoder)\.version",)
-    kind: ClassVar[Kind]
+    kind: ClassVar[NormPlacement]
 
     def __init__(self, cfg: BartConfig) -> None:
         self.config = cfg

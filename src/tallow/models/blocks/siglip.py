@@ -7,7 +7,14 @@ from typing import Any, ClassVar
 
 from tallow.models.base import Model
 from tallow.models.blocks.heads import attend
-from tallow.models.blocks.towers import PairOutput, TextSide, TextTower, Tower, TowerConfig, paired
+from tallow.models.blocks.towers import (
+    PairOutput,
+    TextTower,
+    TextTowerModel,
+    Tower,
+    TowerConfig,
+    paired,
+)
 from tallow.models.blocks.vision import Mlp
 from tallow.models.configs import activation, size
 from tallow.models.outputs import BaseOutput
@@ -119,7 +126,7 @@ class SiglipVision(Model):
         return BaseOutput(x, pooled, tuple(states) if output_hidden_states else None)
 
 
-class Siglip(TextSide):
+class Siglip(TextTowerModel):
     """Both sides and their scores."""
 
     base_model_prefix = "siglip"

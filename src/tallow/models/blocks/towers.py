@@ -136,7 +136,7 @@ class TextTower(Model):
         raise NotImplementedError
 
 
-class PictureTower(Model):
+class VisionTower(Model):
     """Pictures of one size, of others on request; sub-classes say embeddings and `encode`."""
 
     base_model_prefix = "vision_model"
@@ -235,7 +235,7 @@ def paired(
     return PairOutput(scores.transpose(0, 1), scores, text, image, texts, pictures, found)
 
 
-class TextSide(Model):
+class TextTowerModel(Model):
     """A model with a text's side, `text_model`."""
 
     text_model: Module
@@ -254,7 +254,7 @@ class TextSide(Model):
         return found
 
 
-class TwoSides(TextSide):
+class DualEncoder(TextTowerModel):
     """The same beside pictures of a size, of others on request; families say `compare`."""
 
     vision_model: Module

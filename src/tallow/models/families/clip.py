@@ -9,14 +9,14 @@ from tallow.models.base import Model
 from tallow.models.blocks.image_heads import ImageClassification
 from tallow.models.blocks.towers import (
     Clip,
+    DualEncoder,
     ImageEmbedsOutput,
-    PictureTower,
     TextEmbedsOutput,
     TextTower,
     Tower,
     TowerConfig,
-    TwoSides,
     VisionEmbeddings,
+    VisionTower,
     projected,
 )
 from tallow.models.configs import Config, size, token
@@ -76,7 +76,7 @@ class CLIPTextModel(TextTower):
         return x.gather(1, place).squeeze(1)
 
 
-class CLIPVisionModel(PictureTower):
+class CLIPVisionModel(VisionTower):
     """Patches behind a class vector, which is the pooled output."""
 
     config_class = CLIPVisionConfig
@@ -151,7 +151,7 @@ class CLIPVisionModelWithProjection(Model):
         return ImageEmbedsOutput(embeds, found.last_hidden_state, found.hidden_states)
 
 
-class CLIPModel(Clip, TwoSides):
+class CLIPModel(Clip, DualEncoder):
     """Both sides and their scores."""
 
     config_class = CLIPConfig

@@ -12,7 +12,7 @@ from tallow.models.blocks.deberta import (
     DebertaMaskedLM,
     Disentangled,
     PooledScores,
-    Seen,
+    RelativeContext,
 )
 from tallow.models.blocks.text_calls import (
     BertCall,
@@ -36,7 +36,7 @@ class SelfAttention(Disentangled):
         self.pos_proj = Linear(size, size, bias=False) if "c2p" in terms else None
         self.pos_q_proj = Linear(size, size) if "p2c" in terms else None
 
-    def forward(self, x: Tensor, seen: Seen) -> Tensor:
+    def forward(self, x: Tensor, seen: RelativeContext) -> Tensor:
         """`(batch, length, size)` → the same shape, before the output projection."""
         b, n, size = x.shape
         width = size // self.heads

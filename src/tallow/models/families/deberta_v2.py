@@ -14,7 +14,7 @@ from tallow.models.blocks.deberta import (
     DebertaMaskedLM,
     Disentangled,
     PooledScores,
-    Seen,
+    RelativeContext,
 )
 from tallow.models.blocks.text_calls import BertCall, QuestionAnswering, TokenClassification
 from tallow.models.blocks.text_heads import ChoiceScores
@@ -69,7 +69,7 @@ class SelfAttention(Disentangled):
         self.pos_key_proj = Linear(size, size) if "c2p" in own else None
         self.pos_query_proj = Linear(size, size) if "p2c" in own else None
 
-    def forward(self, x: Tensor, seen: Seen) -> Tensor:
+    def forward(self, x: Tensor, seen: RelativeContext) -> Tensor:
         """`(batch, length, size)` → the same shape, before the output projection."""
         b, n, size = x.shape
         shape = b, n, self.heads, size // self.heads

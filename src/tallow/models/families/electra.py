@@ -21,7 +21,7 @@ from tallow.models.blocks.text_encoder import BertEncoder, TextConfig
 from tallow.models.configs import choice, custom, size, stated
 from tallow.models.fields import Fields
 from tallow.models.outputs import BaseOutput
-from tallow.models.text_decoder import Words
+from tallow.models.text_decoder import DecoderInputs
 from tallow.nn import Linear, Module, tie
 from tallow.nn import functional as F
 from tallow.tensor import Tensor
@@ -171,7 +171,7 @@ class ElectraForCausalLM(Generator, BertCausalLM):
         self.electra.embeddings_project = _projection(cfg)
         self.add_head(cfg)
 
-    def embed(self, words: Words) -> Tensor:
+    def embed(self, words: DecoderInputs) -> Tensor:
         """What goes into the first layer, in its width."""
         x = super().embed(words)
         project = self.electra.embeddings_project

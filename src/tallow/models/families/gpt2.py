@@ -14,11 +14,11 @@ from tallow.models.fields import Fields
 from tallow.models.outputs import AnswerOutput, BaseOutput, LogitsOutput
 from tallow.models.states import Cross, KeyValue, SelfAndCross, State
 from tallow.models.text_decoder import (
-    Beside,
     CrossAttention,
+    DecoderInputs,
+    LayerInputs,
     TextDecoder,
     TextStack,
-    Words,
     through,
 )
 from tallow.nn import LayerNorm, Linear, Module, ModuleList, param, tie
@@ -235,14 +235,14 @@ class GPT2Model(TextStack):
         )  # fmt: skip
         return BaseOutput(x, hidden_states=None if seen is None else tuple(seen))
 
-    def embed(self, words: Words) -> Tensor:
+    def embed(self, words: DecoderInputs) -> Tensor:
         """What goes into the first layer; types are looked up among the words."""
         ids, embeds, positions, places, types = words
         x: Tensor = self.wte(ids) if embeds is None else embeds
         x = x + self.wpe(positions if places is None else places)
         return x if types is None else x + self.wte(types)
 
-    def run(self, x: Tensor, beside: Beside) -> Tensor:
+    def run(self, x: Tensor, beside: LayerInputs) -> Tensor:
         """Hidden states `(batch, n, size)`."""
         return through(self.h, x, beside, self.ln_f)
 
@@ -298,11 +298,11 @@ class GPT2LMHeadModel(TextDecoder):
             keep=logits_to_keep, hidden=output_hidden_states,
         )  # fmt: skip
 
-    def embed(self, words: Words) -> Tensor:
+    def embed(self, words: DecoderInputs) -> Tensor:
         """What goes into the first layer."""
         return self.transformer.embed(words)
 
-    def run(self, x: Tensor, beside: Beside) -> Tensor:
+    def run(self, x: Tensor, beside: LayerInputs) -> Tensor:
         """Hidden states `(batch, n, size)`."""
         return self.transformer.run(x, beside)
 

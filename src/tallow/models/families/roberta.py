@@ -26,7 +26,7 @@ from tallow.models.blocks.text_heads import ChoiceScores, FirstScores
 from tallow.models.configs import custom, size, stated
 from tallow.models.fields import MAX_SIZE, Fields
 from tallow.models.outputs import BaseOutput, LogitsOutput
-from tallow.models.text_decoder import Words
+from tallow.models.text_decoder import DecoderInputs
 from tallow.nn import Linear
 from tallow.nn import functional as F
 from tallow.ops import relu
@@ -194,7 +194,7 @@ class RobertaForCausalLM(BertCausalLM):
         made.counted = False
         return made
 
-    def embed(self, words: Words) -> Tensor:
+    def embed(self, words: DecoderInputs) -> Tensor:
         """What goes into the first layer; padding stands at its own place and counts for none."""
         padding, positions = self.config.pad_token_id, words.positions
         if words.places is None and self.counted:

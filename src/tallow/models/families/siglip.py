@@ -13,7 +13,7 @@ from tallow.models.blocks.siglip import (
     SiglipVision,
     SiglipVisionConfig,
 )
-from tallow.models.blocks.towers import PictureTower, TwoSides, VisionEmbeddings
+from tallow.models.blocks.towers import DualEncoder, VisionEmbeddings, VisionTower
 from tallow.models.configs import Config, size
 from tallow.models.outputs import BaseOutput
 from tallow.models.parts import section
@@ -42,7 +42,7 @@ class SiglipTextModel(SiglipText):
     config_class = SiglipTextConfig
 
 
-class SiglipVisionModel(SiglipVision, PictureTower):
+class SiglipVisionModel(SiglipVision, VisionTower):
     """Patches; the pooled output is what a learned query sees."""
 
     config_class = FixedVisionConfig
@@ -54,7 +54,7 @@ class SiglipVisionModel(SiglipVision, PictureTower):
         )
 
 
-class SiglipModel(Siglip, TwoSides):
+class SiglipModel(Siglip, DualEncoder):
     """Both sides and their scores."""
 
     config_class = SiglipConfig

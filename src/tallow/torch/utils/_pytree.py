@@ -158,7 +158,7 @@ def tree_all(pred: Callable[[Any], bool], tree: Any, is_leaf: Any = None) -> boo
 def _broadcast_to_and_flatten(tree: Any, treespec: TreeSpec, is_leaf: Any = None) -> Any:
     """`tree`, a prefix of the shape, as one value per leaf of it; None when it does not fit."""
 
-    def spread(x: Any, spec: TreeSpec) -> list[Any] | None:
+    def broadcast(x: Any, spec: TreeSpec) -> list[Any] | None:
         kind = None if is_leaf is not None and is_leaf(x) else _kind(x)
         if kind is None or spec.type is None:
             return [x] * spec.num_leaves if kind is None else None
@@ -167,9 +167,9 @@ def _broadcast_to_and_flatten(tree: Any, treespec: TreeSpec, is_leaf: Any = None
         children, _ = (list(x), None) if kind == "named" else _KINDS[kind][0](x)
         if len(children) != len(spec.children_specs):
             return None
-        parts = [spread(c, s) for c, s in zip(children, spec.children_specs, strict=True)]
+        parts = [broadcast(c, s) for c, s in zip(children, spec.children_specs, strict=True)]
         if any(part is None for part in parts):
             return None
         return [leaf for part in parts for leaf in part or ()]
 
-    return spread(tree, treespec)
+    return broadcast(tree, treespec)

@@ -1,24 +1,24 @@
 // Finding the scale of one sub-block on a codebook: a start without the codebook, then with it.
-#include "on_grid.h"
+#include "grid_search.h"
 
 namespace tl::TL_ISA {
 
-Scale fit_ladder(const float* x, const float* w, int n, const Ladder& ladder) {
+Scale fit_levels(const float* x, const float* w, int n, const UniformLevels& levels) {
   float ww = 0, wxx = 0;
   for (int i = 0; i < n; ++i) {
     ww += w[i];
     wxx += w[i] * x[i] * x[i];
   }
   if (!(wxx > 0)) return {};
-  float middle = ladder.typical / __builtin_sqrtf(wxx / ww), best_score = -1;
-  float steps = (ladder.top - ladder.low) / ladder.step;
+  float middle = levels.typical / __builtin_sqrtf(wxx / ww), best_score = -1;
+  float steps = (levels.top - levels.low) / levels.step;
   Scale best;
   for (int i = 0; i < 16; i += kLanes) {
     vf inverse = splat(middle) * ramp(0.6f + 0.06f * static_cast<float>(i), 0.06f), xq{}, qq{};
-    vf per_step = inverse / splat(ladder.step);
+    vf per_step = inverse / splat(levels.step);
     for (int j = 0; j < n; ++j) {
-      vf k = nearest(clamp(splat(x[j]) * per_step - splat(ladder.low / ladder.step), 0, steps));
-      vf q = splat(ladder.low) + k * splat(ladder.step), wq = splat(w[j]) * q;
+      vf k = nearest(clamp(splat(x[j]) * per_step - splat(levels.low / levels.step), 0, steps));
+      vf q = splat(levels.low) + k * splat(levels.step), wq = splat(w[j]) * q;
       xq += wq * splat(x[j]);
       qq += wq * q;
     }
@@ -33,16 +33,16 @@ namespace {
 
 // Whether all elements are about as large as the largest.
 bool is_flat(const float* x, int n) {
-  float peak = peak_of(x, n), square = 0;
+  float peak = max_abs(x, n), square = 0;
   for (int i = 0; i < n; ++i) square += x[i] * x[i];
   return static_cast<float>(n) * peak * peak < 1.5f * square;
 }
 
 }  // namespace
 
-Scale fit_on_grid(const OnGrid& g, const Ladder& ladder, uint16_t* index) {
+Scale fit_grid_scale(const GridSubBlock& g, const UniformLevels& levels, uint16_t* index) {
   int n = g.groups * g.book->size;
-  Scale start = fit_ladder(g.x, g.w, n, ladder), best;
+  Scale start = fit_levels(g.x, g.w, n, levels), best;
   for (int k = 0; k < g.groups; ++k) index[k] = 0;
   if (!(start.value > 0)) return best;
   float best_score = 0;
@@ -58,7 +58,7 @@ Scale fit_on_grid(const OnGrid& g, const Ladder& ladder, uint16_t* index) {
     return true;
   };
   if (is_flat(g.x, n)) {  // some level may fit all; the same one in all sub-blocks, so first
-    float size = peak_of(g.x, n);
+    float size = max_abs(g.x, n);
     for (int key = 0; key < 16 / g.book->size * 2 && g.values->first[key] < 100; ++key)
       look(size / g.values->first[key]);
   }

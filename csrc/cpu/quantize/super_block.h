@@ -11,7 +11,7 @@ inline constexpr int kRounds = 3;
 
 // x ≈ d · l[group] · q; `code` = q's index.
 template <int kGroups>
-struct Nested {
+struct SuperBlock {
   float d = 0;
   int l[kGroups] = {};
   uint8_t code[kBlockSize] = {};
@@ -60,10 +60,10 @@ float refit_unit(const float* x, const float* w, float d, const int* l) {
 }
 
 template <class R, int kGroups>
-bool pack_nested(const float* x, const float* w, int low, int high, int tries,
-                 Nested<kGroups>& out) {
+bool pack_super_block(const float* x, const float* w, int low, int high, int tries,
+                      SuperBlock<kGroups>& out) {
   constexpr int n = kBlockSize / kGroups;
-  if (peak_of(x, kBlockSize) > kLargest) return false;
+  if (max_abs(x, kBlockSize) > kLargest) return false;
   Scale s[kGroups];
   for (int j = 0; j < kGroups; ++j) s[j] = fit_scale<R, n>(x + n * j, w + n * j, tries);
   float d = fit_unit<kGroups>(s, low, high), best_error = 3e38f;
