@@ -54,8 +54,7 @@ class CompositeConfig(Config):
     @property
     def cross_size(self) -> int | None:
         """The width of what the decoder attends to, None where that is its own."""
-        found: int | None = getattr(self.decoder.config, "cross_attention_hidden_size", None)
-        return found
+        return getattr(self.decoder.config, "cross_attention_hidden_size", None)
 
     def check(self, fields: Fields) -> None:
         """The decoder attends to what the encoder gives."""

@@ -163,8 +163,7 @@ PROBLEM = choice(None, "regression", "single_label_classification", "multi_label
 
 def read_problem(fields: Fields) -> str | None:
     """`problem_type`: what a classifier's loss is of, None where the labels tell."""
-    found: str | None = PROBLEM.metadata["read"](fields, "problem_type", None)
-    return found
+    return PROBLEM.metadata["read"](fields, "problem_type", None)
 
 
 @dataclass(frozen=True, kw_only=True)

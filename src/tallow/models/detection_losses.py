@@ -305,8 +305,7 @@ def check_labels(logits: Tensor, labels: Any, count: int, *, masks: bool = False
 
 def _softmax_loss(logits: Tensor, classes: Tensor, count: int, cfg: MatchingConfig) -> Tensor:
     weight = tensor([1.0] * cfg.num_labels + [cfg.eos_coefficient])
-    found: Tensor = F.cross_entropy(logits.flatten(0, 1), classes.flatten(), weight)
-    return found
+    return F.cross_entropy(logits.flatten(0, 1), classes.flatten(), weight)
 
 
 def focal_cost(logits: Tensor, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:

@@ -60,8 +60,7 @@ class GenerativeModel(Model):
 
     def head(self, hidden: Tensor) -> Tensor:
         """Logits `(…, vocab_size)` in float32 of hidden states `(…, size)`, by `lm_head`."""
-        logits: Tensor = self.lm_head(hidden)
-        return logits
+        return self.lm_head(hidden)
 
     @cached_property
     def generation_config(self) -> GenerationConfig:

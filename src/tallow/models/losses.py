@@ -23,8 +23,7 @@ class ClassifierConfig(Protocol):
 
 def classes(logits: Tensor, labels: Tensor) -> Tensor:
     """Mean cross-entropy of `(..., classes)` against integers `(...)`, -100 left out."""
-    found: Tensor = F.cross_entropy(logits.reshape(-1, logits.shape[-1]), labels.reshape(-1))
-    return found
+    return F.cross_entropy(logits.reshape(-1, logits.shape[-1]), labels.reshape(-1))
 
 
 def next_token(logits: Tensor, labels: Tensor) -> Tensor:
@@ -49,8 +48,7 @@ def sequence(logits: Tensor, labels: Tensor, cfg: ClassifierConfig) -> Tensor:
         return classes(logits, labels)
     several = kind != "regression"
     rule = F.binary_cross_entropy_with_logits if several else F.mse_loss
-    found: Tensor = rule(logits, labels)
-    return found
+    return rule(logits, labels)
 
 
 def answer(starts: Tensor, ends: Tensor, start: Tensor, end: Tensor) -> Tensor:
@@ -71,11 +69,9 @@ def pixels(logits: Tensor, labels: Tensor, ignored: int) -> Tensor:
     size = labels.shape[-2:]
     full: Tensor = F.interpolate(logits, size, mode="bilinear", align_corners=False)
     if logits.shape[1] > 1:
-        found: Tensor = F.cross_entropy(full, labels, ignore_index=ignored)
-        return found
+        return F.cross_entropy(full, labels, ignore_index=ignored)
     kept = labels.ge(0).bitwise_and(labels.ne(ignored)).to(full.dtype)
     each = F.binary_cross_entropy_with_logits(
         full.squeeze(1), labels.to(full.dtype), reduction="none"
     )
-    alone: Tensor = (each * kept).mean()
-    return alone
+    return (each * kept).mean()

@@ -210,8 +210,7 @@ class Family:
 
     def of(self, architecture: str) -> type[Model]:
         """The class of an architecture of this family."""
-        found: type[Model] = getattr(self.module, self.classes[architecture])
-        return found
+        return getattr(self.module, self.classes[architecture])
 
     def architecture(self, model: type[Model]) -> str:
         """The architecture that a class of this family stands for."""

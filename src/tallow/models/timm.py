@@ -154,8 +154,7 @@ class TimmModel(Model):
     def classify(self, pooled: Tensor) -> Tensor:
         """`(batch, size)` → scores `(batch, labels)`."""
         layer: Any = self.get_submodule(self.classifier_name) if self.config.num_labels else None
-        found: Tensor = pooled if layer is None else layer(pooled)
-        return found
+        return pooled if layer is None else layer(pooled)
 
     def reparameterize(self) -> Self:
         """Put one convolution in the place of each sum of branches; for inference."""
@@ -195,7 +194,7 @@ def view(model: Any, kind: str) -> type[TimmModel]:
     """A new class of a model for an ending of `table.TASKS`; itself where it classifies."""
     base = _VIEWS.get(kind)
     if base is None:
-        return model  # type: ignore[no-any-return]  # of the table
+        return model  # of the table
     unused = model.classifier_name.replace(".", r"\.") + r"\..*"
     values = {"__doc__": model.__doc__, "ignorable": (*model.ignorable, unused)}
     return type(f"{model.__name__}{kind}", (base, model), values)

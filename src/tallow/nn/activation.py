@@ -139,8 +139,7 @@ class Sigmoid(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
-        out: Tensor = F.sigmoid(input)
-        return out
+        return F.sigmoid(input)
 
 
 class Hardsigmoid(_InPlace):
@@ -160,8 +159,7 @@ class Tanh(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
-        out: Tensor = F.tanh(input)
-        return out
+        return F.tanh(input)
 
 
 class SiLU(_InPlace):
@@ -250,8 +248,7 @@ class Hardshrink(_Shrink):
 
     def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
-        out: Tensor = F.hardshrink(input, self.lambd)
-        return out
+        return F.hardshrink(input, self.lambd)
 
 
 class LeakyReLU(Module):
@@ -274,8 +271,7 @@ class LogSigmoid(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
-        out: Tensor = F.logsigmoid(input)
-        return out
+        return F.logsigmoid(input)
 
 
 class Softplus(Module):
@@ -286,8 +282,7 @@ class Softplus(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
-        out: Tensor = F.softplus(input, self.beta, self.threshold)
-        return out
+        return F.softplus(input, self.beta, self.threshold)
 
     def extra_repr(self) -> str:
         """The options."""
@@ -299,8 +294,7 @@ class Softshrink(_Shrink):
 
     def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
-        out: Tensor = F.softshrink(input, self.lambd)
-        return out
+        return F.softshrink(input, self.lambd)
 
 
 class Softsign(Module):
@@ -308,8 +302,7 @@ class Softsign(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
-        out: Tensor = F.softsign(input)
-        return out
+        return F.softsign(input)
 
 
 class Tanhshrink(Module):
@@ -317,8 +310,7 @@ class Tanhshrink(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
-        out: Tensor = F.tanhshrink(input)
-        return out
+        return F.tanhshrink(input)
 
 
 class GLU(Module):
@@ -329,8 +321,7 @@ class GLU(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept but for `dim`, which is halved."""
-        out: Tensor = F.glu(input, self.dim)
-        return out
+        return F.glu(input, self.dim)
 
     def extra_repr(self) -> str:
         """The options."""
@@ -386,8 +377,7 @@ class PReLU(Layer):
 
     def forward(self, input: Tensor) -> Tensor:
         """`(batch, channels, ...)`, kept."""
-        out: Tensor = F.prelu(input, self.weight)
-        return out
+        return F.prelu(input, self.weight)
 
     def extra_repr(self) -> str:
         """The number of slopes."""

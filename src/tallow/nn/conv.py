@@ -150,10 +150,9 @@ class _Forward(_Conv):
         if self.padding_mode != "zeros":
             x = F.pad(x, self._sides(), mode=self.padding_mode)
             padding = 0
-        out: Tensor = getattr(F, self._function)(
+        return getattr(F, self._function)(
             x, weight, bias, self.stride, padding, self.dilation, self.groups
         )
-        return out
 
 
 class Conv1d(_Forward):
@@ -207,7 +206,7 @@ class _Transposed(_Conv):
         extra = self.output_padding
         if output_size is not None:
             extra = self._extra(input, output_size)
-        out: Tensor = getattr(F, self._function)(
+        return getattr(F, self._function)(
             input,
             self.weight,
             self.bias,
@@ -217,7 +216,6 @@ class _Transposed(_Conv):
             self.groups,
             self.dilation,
         )
-        return out
 
     def _extra(self, x: Tensor, output_size: Sequence[int]) -> tuple[int, ...]:
         """The output_padding that leads to the wanted sizes."""
@@ -265,8 +263,7 @@ class Unfold(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """`(batch, channels, height, width)`, or without the batch."""
-        out: Tensor = F.unfold(input, self.kernel_size, self.dilation, self.padding, self.stride)
-        return out
+        return F.unfold(input, self.kernel_size, self.dilation, self.padding, self.stride)
 
     def extra_repr(self) -> str:
         """The windows."""
@@ -293,10 +290,9 @@ class Fold(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """`(batch, channels * kernel elements, positions)`, or without the batch."""
-        out: Tensor = F.fold(
+        return F.fold(
             input, self.output_size, self.kernel_size, self.dilation, self.padding, self.stride
         )
-        return out
 
     def extra_repr(self) -> str:
         """The windows."""

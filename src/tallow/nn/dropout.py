@@ -19,8 +19,7 @@ class _Dropout(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Any shape that the function takes, kept."""
-        out: Tensor = getattr(F, self._function)(input, self.p, self.training, self.inplace)
-        return out
+        return getattr(F, self._function)(input, self.p, self.training, self.inplace)
 
     def extra_repr(self) -> str:
         """The options."""

@@ -94,8 +94,7 @@ def _window_indices(
         shape = [*planes, *(1,) * (2 * n)]
         shape[2 + axis], shape[2 + n + axis] = out[axis], kernel[axis]
         index = index * spatial[axis] + places.reshape(shape)
-    found: Tensor = index.reshape(*planes, math.prod(out), math.prod(kernel))
-    return found
+    return index.reshape(*planes, math.prod(out), math.prod(kernel))
 
 
 def fractional_max_pool2d(

@@ -32,8 +32,7 @@ class _Loss(Module):
 
     def _of(self, *given: Any) -> Tensor:
         options = {name: getattr(self, name) for name in self._options}
-        out: Tensor = getattr(F, self._function)(*given, reduction=self.reduction, **options)
-        return out
+        return getattr(F, self._function)(*given, reduction=self.reduction, **options)
 
 
 class _PairLoss(_Loss):

@@ -129,8 +129,7 @@ class GroupNorm(Layer):
 
     def forward(self, input: Tensor) -> Tensor:
         """`(batch, channels, ...)`, kept."""
-        out: Tensor = F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
-        return out
+        return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
         """Numbers and options."""
@@ -146,8 +145,7 @@ class LocalResponseNorm(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """`(batch, channels, ...)`, kept."""
-        out: Tensor = F.local_response_norm(input, self.size, self.alpha, self.beta, self.k)
-        return out
+        return F.local_response_norm(input, self.size, self.alpha, self.beta, self.k)
 
     def extra_repr(self) -> str:
         """The options."""
@@ -257,13 +255,12 @@ class _BatchNorm(_RunningNorm):
         expect(whole, type(self), "both running_mean and running_var", "one", ArgumentError)
         own = self.training or absent[0]
         tracked = not self.training or self.track_running_stats
-        out: Tensor = F.batch_norm(
+        return F.batch_norm(
             input,
             self.running_mean if tracked else None,
             self.running_var if tracked else None,
             self.weight, self.bias, own, share, self.eps,
         )  # fmt: skip
-        return out
 
     def _check_input_dim(self, x: Tensor) -> None:
         wanted = f"input of {' or '.join(map(str, self.axes))} axes"

@@ -71,11 +71,10 @@ class Upsample(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """`(batch, channels, *sizes)` → the same with other sizes."""
-        out: Tensor = F.interpolate(
+        return F.interpolate(
             input, self.size, self.scale_factor, self.mode, self.align_corners,
             self.recompute_scale_factor,
         )  # fmt: skip
-        return out
 
     def extra_repr(self) -> str:
         """The target."""
@@ -106,8 +105,7 @@ class _OneOption(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """`(batch, channels, height, width)`."""
-        out: Tensor = getattr(F, self._function)(input, getattr(self, self._option))
-        return out
+        return getattr(F, self._function)(input, getattr(self, self._option))
 
     def extra_repr(self) -> str:
         """The option."""
@@ -149,8 +147,7 @@ class CosineSimilarity(Module):
 
     def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
         """Two shapes that broadcast; without axis `dim`."""
-        out: Tensor = F.cosine_similarity(x1, x2, self.dim, self.eps)
-        return out
+        return F.cosine_similarity(x1, x2, self.dim, self.eps)
 
 
 class PairwiseDistance(Module):
@@ -161,8 +158,7 @@ class PairwiseDistance(Module):
 
     def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
         """`(n, d)` twice → `(n,)`."""
-        out: Tensor = F.pairwise_distance(x1, x2, self.norm, self.eps, self.keepdim)
-        return out
+        return F.pairwise_distance(x1, x2, self.norm, self.eps, self.keepdim)
 
 
 # --- padding --------------------------------------------------------------------------------------
@@ -182,8 +178,7 @@ class _Pad(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """`(batch, channels, *sizes)`, or without the batch."""
-        out: Tensor = F.pad(input, self.padding, self.mode, self.value or None)
-        return out
+        return F.pad(input, self.padding, self.mode, self.value or None)
 
     def extra_repr(self) -> str:
         """The sides."""

@@ -164,14 +164,12 @@ class _TransformerLayer(DeviceModule):
         self, x: Tensor, mask: Tensor | None, padding: Tensor | None, is_causal: bool = False
     ) -> Tensor:
         made: Any = self.self_attn(x, x, x, padding, False, mask, is_causal=is_causal)
-        out: Tensor = self.dropout1(made[0])
-        return out
+        return self.dropout1(made[0])
 
     def _ff_block(self, x: Tensor) -> Tensor:
         hidden = self.dropout(self.activation(self.linear1(x)))
         last = getattr(self, f"dropout{len(self._attentions) + 1}")
-        out: Tensor = last(self.linear2(hidden))
-        return out
+        return last(self.linear2(hidden))
 
 
 class TransformerEncoderLayer(_TransformerLayer):
@@ -196,8 +194,7 @@ class TransformerEncoderLayer(_TransformerLayer):
             x = x + self._sa_block(self.norm1(x), mask, padding, is_causal)
             return x + self._ff_block(self.norm2(x))
         x = self.norm1(x + self._sa_block(x, mask, padding, is_causal))
-        out: Tensor = self.norm2(x + self._ff_block(x))
-        return out
+        return self.norm2(x + self._ff_block(x))
 
 
 class TransformerDecoderLayer(_TransformerLayer):
@@ -226,8 +223,7 @@ class TransformerDecoderLayer(_TransformerLayer):
             return x + self._ff_block(self.norm3(x))
         x = self.norm1(x + self._sa_block(x, *own))
         x = self.norm2(x + self._mha_block(x, *other))
-        out: Tensor = self.norm3(x + self._ff_block(x))
-        return out
+        return self.norm3(x + self._ff_block(x))
 
     def _mha_block(
         self,
@@ -240,8 +236,7 @@ class TransformerDecoderLayer(_TransformerLayer):
         made: Any = self.multihead_attn(
             x, memory, memory, padding, False, mask, is_causal=is_causal
         )
-        out: Tensor = self.dropout2(made[0])
-        return out
+        return self.dropout2(made[0])
 
 
 def _copies(layer: Module, count: int) -> ModuleList:
@@ -371,11 +366,10 @@ class Transformer(DeviceModule):
             good = src.shape[batch] == tgt.shape[batch]
         expect(good, "Transformer", "src and tgt of one batch", (src.shape, tgt.shape))
         memory = self.encoder(src, src_mask, src_key_padding_mask, src_is_causal)
-        out: Tensor = self.decoder(
+        return self.decoder(
             tgt, memory, tgt_mask, memory_mask, tgt_key_padding_mask, memory_key_padding_mask,
             tgt_is_causal, memory_is_causal,
         )  # fmt: skip
-        return out
 
     @staticmethod
     def generate_square_subsequent_mask(

@@ -170,8 +170,7 @@ class LBFGS(Optimizer):
         for i in range(len(changes)):
             back = float(ops.dot(changes[i], d)) * ro[i]
             d = d + steps[i] * (shares[i] - back)
-        out: Tensor = d
-        return out
+        return d
 
     # --- state ------------------------------------------------------------------------------------
 

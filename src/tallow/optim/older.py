@@ -86,8 +86,7 @@ class Rprop(_Plain):
         state["step_size"] = size.clamp(least, most)
         g = ops.where(sign < 0, 0.0, g)
         state["prev"] = g
-        out: Tensor = p - g.sign() * state["step_size"]
-        return out
+        return p - g.sign() * state["step_size"]
 
 
 class ASGD(_Plain):
@@ -214,5 +213,4 @@ class Adafactor(_Plain):
             variance = state["variance"]
         change = g * ops.rsqrt(variance.clamp(min=eps1 * eps1))
         limit = max(1.0, float(change.norm()) / (change.numel() ** 0.5 * group["d"]))
-        out: Tensor = p - change * (alpha / limit)
-        return out
+        return p - change * (alpha / limit)

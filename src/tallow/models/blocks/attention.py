@@ -106,8 +106,7 @@ class Attention(Module):
             scale=self.scale, causal=self.causal, window=self.window,
         )  # fmt: skip
         merged = out.transpose(1, 2).reshape(b, n, self.heads * self.head_dim)
-        projected: Tensor = self._modules[self.out_name](merged)  # type: ignore[misc]
-        return projected
+        return self._modules[self.out_name](merged)  # type: ignore[misc]
 
     def fill(
         self, state: Cross, context: Tensor, mask: Tensor | None, *, k_extra: Tensor | None = None

@@ -73,13 +73,11 @@ class BartLayer(Module):
 
     def around(self, norm: Module, x: Tensor, part: Callable[[Tensor], Tensor]) -> Tensor:
         """`part` of `x`, with its residual and norm."""
-        out: Tensor = norm(x + part(x))
-        return out
+        return norm(x + part(x))
 
     def feed(self, x: Tensor) -> Tensor:
         """The feed-forward network."""
-        out: Tensor = self.fc2(linear_then(self.fc1, x, self.act))
-        return out
+        return self.fc2(linear_then(self.fc1, x, self.act))
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """`(batch, n, size)` → the same shape."""
@@ -112,12 +110,10 @@ class BartDecoderLayer(BartLayer):
         own, cross = (None, None) if state is None else state
 
         def look_back(h: Tensor) -> Tensor:
-            found: Tensor = self.self_attn(h, mask=mask, state=own)
-            return found
+            return self.self_attn(h, mask=mask, state=own)
 
         def look_over(h: Tensor) -> Tensor:
-            found: Tensor = self.encoder_attn(h, context=context, mask=context_mask, state=cross)
-            return found
+            return self.encoder_attn(h, context=context, mask=context_mask, state=cross)
 
         x = self.around(self.self_attn_layer_norm, x, look_back)
         if context is not None or (cross is not None and cross.filled):

@@ -67,8 +67,7 @@ class BertEmbeddings(Module):
 
     def finish(self, x: Tensor) -> Tensor:
         """What is made of the sum."""
-        out: Tensor = self.LayerNorm(x)
-        return out
+        return self.LayerNorm(x)
 
     def added(
         self,
@@ -112,8 +111,7 @@ class CountedEmbeddings(BertEmbeddings):
         if input_ids is None:
             return places.rows(self.offset, n)
         kept = input_ids.ne(self.padding).to(i64)
-        found: Tensor = places(kept.cumsum(1) * kept + self.padding)
-        return found
+        return places(kept.cumsum(1) * kept + self.padding)
 
 
 class Dense(Module):
@@ -137,8 +135,7 @@ class DenseAddNorm(Module):
 
     def forward(self, x: Tensor, residual: Tensor) -> Tensor:
         """`(..., size)` and `(..., hidden)` → `(..., hidden)`."""
-        out: Tensor = self.LayerNorm(linear_then(self.dense, x, residual=residual))
-        return out
+        return self.LayerNorm(linear_then(self.dense, x, residual=residual))
 
 
 class SelfAttention(Module):
@@ -166,8 +163,7 @@ class BertAttention(Module):
 
     def forward(self, x: Tensor, mask: Any = None) -> Tensor:
         """`(batch, length, size)` → the same shape; `mask` is what the attention takes."""
-        out: Tensor = self.output(self.self(x, mask), x)
-        return out
+        return self.output(self.self(x, mask), x)
 
 
 class BertLayer(Module):
@@ -192,8 +188,7 @@ class BertLayer(Module):
     def forward(self, x: Tensor, mask: Any = None) -> Tensor:
         """`(batch, length, size)` → the same shape; `mask` is what the attention takes."""
         x = self.attention(x, mask)
-        out: Tensor = self.output(self.intermediate(x), x)
-        return out
+        return self.output(self.intermediate(x), x)
 
 
 class Layers(Module):
@@ -237,8 +232,7 @@ class Transform(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(..., size)` → `(..., hidden)`."""
-        out: Tensor = self.LayerNorm(linear_then(self.dense, x, self.act))
-        return out
+        return self.LayerNorm(linear_then(self.dense, x, self.act))
 
 
 class WordDecoder(Module):
@@ -261,8 +255,7 @@ class Predictions(WordDecoder):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(..., size)` → `(..., vocabulary)`."""
-        out: Tensor = self.decoder(self.transform(x))
-        return out
+        return self.decoder(self.transform(x))
 
 
 class DensePredictions(WordDecoder):
@@ -276,8 +269,7 @@ class DensePredictions(WordDecoder):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(..., size)` → `(..., vocabulary)`."""
-        out: Tensor = self.decoder(self.LayerNorm(linear_then(self.dense, x, self.act)))
-        return out
+        return self.decoder(self.LayerNorm(linear_then(self.dense, x, self.act)))
 
 
 class LMHead(WordDecoder):
@@ -291,8 +283,7 @@ class LMHead(WordDecoder):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(..., size)` → `(..., vocabulary)`."""
-        out: Tensor = self.decoder(self.layer_norm(linear_then(self.dense, x, self.act)))
-        return out
+        return self.decoder(self.layer_norm(linear_then(self.dense, x, self.act)))
 
 
 class FirstClassifier(Module):
@@ -305,5 +296,4 @@ class FirstClassifier(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, length, size)` → `(batch, labels)`."""
-        out: Tensor = self.out_proj(self.act(self.dense(x[:, 0])))
-        return out
+        return self.out_proj(self.act(self.dense(x[:, 0])))

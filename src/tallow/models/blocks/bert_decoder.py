@@ -89,8 +89,7 @@ class BertDecoderLayer(BertLayer):
             part = self.crossattention
             found = part.self(x, context=context, mask=context_mask, state=cross)
             x = part.output(found, x)
-        out: Tensor = self.output(self.intermediate(x), x)
-        return out
+        return self.output(self.intermediate(x), x)
 
 
 class DecoderLayers(Module):
@@ -133,8 +132,7 @@ class BertCausalLM(TextDecoder):
     @property
     def base(self) -> BertStack:
         """Embeddings and layers."""
-        found: BertStack = getattr(self, self.base_model_prefix)
-        return found
+        return getattr(self, self.base_model_prefix)
 
     def forward(
         self,
@@ -169,8 +167,7 @@ class BertCausalLM(TextDecoder):
     def embed(self, words: DecoderInputs) -> Tensor:
         """What goes into the first layer, `(batch, n, size)`."""
         places = words.positions if words.places is None else words.places
-        found: Tensor = self.base.embeddings(words.ids, words.types, places, words.embeds)
-        return found
+        return self.base.embeddings(words.ids, words.types, places, words.embeds)
 
     def run(self, x: Tensor, beside: LayerInputs) -> Tensor:
         """Hidden states `(batch, n, size)`."""

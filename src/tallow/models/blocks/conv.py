@@ -30,8 +30,7 @@ class SameConv2d(Conv2d):
         if top[0] != top[1] or left[0] != left[1]:
             x, padding = F.pad(x, [*left, *top]), 0
         function = getattr(F, self._function)
-        out: Tensor = function(x, weight, bias, self.stride, padding, self.dilation, self.groups)
-        return out
+        return function(x, weight, bias, self.stride, padding, self.dilation, self.groups)
 
 
 def conv_norm(conv: Conv2d, norm: Module, x: Tensor) -> Tensor:
@@ -46,8 +45,7 @@ def conv_norm(conv: Conv2d, norm: Module, x: Tensor) -> Tensor:
     seen = conv._hooks is not None or norm._hooks is not None  # by someone who wants both results
     weight: Tensor = conv.weight
     if plain or seen or 2 * places < weight[0].numel() or weight.dtype is not f32:
-        out: Tensor = norm(conv(x))
-        return out
+        return norm(conv(x))
     scale = (norm.running_var + norm.eps).rsqrt() * norm.weight
     shift = norm.bias - norm.running_mean * scale
     if conv.bias is not None:

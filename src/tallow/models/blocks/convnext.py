@@ -55,8 +55,7 @@ class ResponseNorm(Module):
         """Kept: each channel by its norm over the image, compared with the mean of all."""
         norm = vector_norm(x, dim=(1, 2), keepdim=True)
         relative = norm / (norm.mean(-1, keepdim=True) + 1e-6)
-        out: Tensor = x * (self.weight * relative + 1) + self.bias
-        return out
+        return x * (self.weight * relative + 1) + self.bias
 
 
 class Layer(Module):
@@ -113,8 +112,7 @@ class Embeddings(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, channels, height, width)` → `(batch, size, height / patch, width / patch)`."""
-        out: Tensor = self.layernorm(self.patch_embeddings(x))
-        return out
+        return self.layernorm(self.patch_embeddings(x))
 
 
 class Encoder(Module):
@@ -176,8 +174,7 @@ class ConvNextMaps(Backbone):
 
     def states(self, pixel_values: Tensor) -> list[Tensor]:
         """The patches' and each stage's features."""
-        found: list[Tensor] = self.encoder(self.embeddings(pixel_values))
-        return found
+        return self.encoder(self.embeddings(pixel_values))
 
     def maps(self, states: list[Tensor]) -> tuple[Tensor, ...]:
         """The chosen stages' features, normed."""

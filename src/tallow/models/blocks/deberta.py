@@ -308,8 +308,7 @@ class DebertaMaskedLM(MaskedLM):
         """`(batch, length, vocabulary)`."""
         legacy = self.config.legacy
         head: Module = self.cls.predictions if legacy else self.lm_predictions.lm_head
-        out: Tensor = head(found.last_hidden_state)
-        return out
+        return head(found.last_hidden_state)
 
 
 class PooledScores(TextScores):
@@ -323,8 +322,7 @@ class PooledScores(TextScores):
 
     def score(self, found: BaseOutput, mask: Tensor | None) -> Tensor:
         """`(batch, labels)`."""
-        out: Tensor = self.classifier(self.pooler(found.last_hidden_state[:, 0]))
-        return out
+        return self.classifier(self.pooler(found.last_hidden_state[:, 0]))
 
     def loss(self, logits: Tensor, labels: Tensor, mask: Tensor | None) -> Tensor:
         """As of other families; where the config does not say which, labels may be soft."""

@@ -34,8 +34,7 @@ class DecoderLayer(Module):
             self.input_layernorm(x), positions=positions, mask=mask, state=state
         )
         x = x + attended
-        out: Tensor = x + self.mlp(self.post_attention_layernorm(x))
-        return out
+        return x + self.mlp(self.post_attention_layernorm(x))
 
 
 class Decoder(Module):

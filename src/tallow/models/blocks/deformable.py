@@ -47,5 +47,4 @@ class DeformableAttention(Module):
             found.append(grid_sample(area, points, align_corners=False))
             start += height * width
         sampled = (cat(found, 3) * shares).sum(3).reshape(b, size, n)
-        out: Tensor = self.output_proj(sampled.transpose(1, 2))
-        return out
+        return self.output_proj(sampled.transpose(1, 2))

@@ -109,8 +109,7 @@ class DetectorModel(Model):
     def queries(self) -> Tensor:
         """The places of the queries, `(1, queries, size)`."""
         table = self.query_position_embeddings
-        found: Tensor = table(arange(table.num_embeddings)).unsqueeze(0)
-        return found
+        return table(arange(table.num_embeddings)).unsqueeze(0)
 
     def residual(self) -> Residual:
         """Where layers normalise."""
@@ -139,10 +138,7 @@ class DetectorModel(Model):
         """What `Decoder` gives for the model's own queries."""
         queries = self.queries()
         start = zeros(encoded.shape[0], *queries.shape[1:])
-        found: tuple[Tensor, HiddenStates, Tensor | None] = self.decoder(
-            start, queries, encoded, positions, mask
-        )
-        return found
+        return self.decoder(start, queries, encoded, positions, mask)
 
     def forward(
         self,
@@ -216,8 +212,7 @@ class ObjectDetection(Model):
 
     def boxes(self, x: Tensor) -> Tensor:
         """Of queries' states, `(..., queries, size)` → `(..., queries, 4)`."""
-        found: Tensor = self.bbox_predictor(x)
-        return found
+        return self.bbox_predictor(x)
 
     def labels_and_boxes(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Of queries' states, `(batch, queries, size)`."""

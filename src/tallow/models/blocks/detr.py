@@ -27,8 +27,7 @@ Residual = Callable[[Tensor, Module, Inner], Tensor]
 
 def post_norm(x: Tensor, norm: Module, inner: Inner) -> Tensor:
     """`norm(x + inner(x))`."""
-    out: Tensor = norm(x + inner(x))
-    return out
+    return norm(x + inner(x))
 
 
 def pre_norm(x: Tensor, norm: Module, inner: Inner) -> Tensor:
@@ -57,15 +56,13 @@ class EncoderLayer(Module):
 
     def feed_forward(self, x: Tensor) -> Tensor:
         """`(..., size)` → the same shape."""
-        out: Tensor = self.fc2(linear_then(self.fc1, x, self.act))
-        return out
+        return self.fc2(linear_then(self.fc1, x, self.act))
 
     def forward(self, x: Tensor, positions: Tensor | None, mask: Tensor | None = None) -> Tensor:
         """`(batch, n, size)` → the same shape; `positions` join queries and keys."""
 
         def attend(x: Tensor) -> Tensor:
-            out: Tensor = self.self_attn(x, mask=mask, q_extra=positions, k_extra=positions)
-            return out
+            return self.self_attn(x, mask=mask, q_extra=positions, k_extra=positions)
 
         x = self.residual(x, self.self_attn_layer_norm, attend)
         return self.residual(x, self.final_layer_norm, self.feed_forward)
@@ -91,14 +88,12 @@ class DecoderLayer(EncoderLayer):
         """`(batch, n, size)` → the same shape; `queries` and `positions` place both sides."""
 
         def attend(x: Tensor) -> Tensor:
-            out: Tensor = self.self_attn(x, mask=mask, q_extra=queries, k_extra=queries)
-            return out
+            return self.self_attn(x, mask=mask, q_extra=queries, k_extra=queries)
 
         def look(x: Tensor) -> Tensor:
-            out: Tensor = self.encoder_attn(
+            return self.encoder_attn(
                 x, context=context, mask=context_mask, q_extra=queries, k_extra=positions
             )
-            return out
 
         x = self.residual(x, self.self_attn_layer_norm, attend)
         x = self.residual(x, self.encoder_attn_layer_norm, look)
@@ -169,8 +164,7 @@ class ConvEncoder(Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """`(batch, channels, height, width)` → the chosen stages' features."""
-        found: tuple[Tensor, ...] = self.model(x).feature_maps
-        return found
+        return self.model(x).feature_maps
 
 
 class ConvModel(Module):

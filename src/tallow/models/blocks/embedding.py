@@ -21,7 +21,7 @@ class Embedding(nn.Embedding):
         """Rows `start` to `start + n`, `(n, size)`; a view where the table is f32."""
         if self.weight.dtype is f32 and self.padding_idx is None:
             return self.weight.narrow(0, start, n)
-        return self(arange(start, start + n))  # type: ignore[no-any-return]  # of forward
+        return self(arange(start, start + n))  # of forward
 
 
 def text_inputs(ids: Tensor | None, embeds: Tensor | None) -> Tensor:

@@ -25,10 +25,9 @@ class FrozenBatchNorm2d(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, size, height, width)` → the same shape."""
-        out: Tensor = F.batch_norm(
+        return F.batch_norm(
             x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps
         )
-        return out
 
 
 def freeze_norms(model: Module) -> None:

@@ -117,8 +117,7 @@ class ImageClassification(ImageHead):
 
     def make_base(self, cfg: Any) -> Module:
         """The model without a head."""
-        found: Module = self.base_class(cfg)
-        return found
+        return self.base_class(cfg)
 
     def make_classifier(self, cfg: Any) -> Module:
         """The module from the pooled output to scores."""

@@ -29,5 +29,4 @@ class GatedMlp(Module):
         """`(..., size)` → the same shape."""
         gate, up = self.gate_proj(x), self.up_proj(x)
         inner = silu_mul(gate, up) if self._act is None else self._act(gate) * up
-        out: Tensor = self.down_proj(inner)
-        return out
+        return self.down_proj(inner)

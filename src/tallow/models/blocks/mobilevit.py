@@ -57,8 +57,7 @@ class Plain(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, channels, height, width)` → `(batch, out, height, width)`."""
-        out: Tensor = self.convolution(x)
-        return out
+        return self.convolution(x)
 
 
 class InvertedResidual(Module):
@@ -90,8 +89,7 @@ class MobileStage(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, channels, height, width)` → `(batch, out, height / stride, …)`."""
-        out: Tensor = self.layer(x)
-        return out
+        return self.layer(x)
 
 
 def halving(cfg: MobileViTFields, channels: int, out: int, dilation: int) -> InvertedResidual:
@@ -154,8 +152,7 @@ class Pooling(Module):
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, channels, height, width)` → `(batch, out, height, width)`."""
         mean = self.conv_1x1(x.mean((2, 3), keepdim=True))
-        out: Tensor = mean.expand(-1, -1, *x.shape[2:])
-        return out
+        return mean.expand(-1, -1, *x.shape[2:])
 
 
 class Pyramid(Module):
@@ -173,8 +170,7 @@ class Pyramid(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, channels, height, width)` → `(batch, out, height, width)`."""
-        out: Tensor = self.project(cat([conv(x) for conv in self.convs], 1))
-        return out
+        return self.project(cat([conv(x) for conv in self.convs], 1))
 
 
 class DeepLab(Module):
@@ -187,8 +183,7 @@ class DeepLab(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, channels, height, width)` → `(batch, labels, height, width)`."""
-        out: Tensor = self.classifier(self.aspp(x))
-        return out
+        return self.classifier(self.aspp(x))
 
 
 class MobileViTSegmentation(SemanticSegmentation):

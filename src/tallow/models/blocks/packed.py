@@ -45,8 +45,7 @@ class PackedAttention(Module):
             both = rope(both, table)
         both = both.transpose(1, 2)
         seen = attention(both[:, :heads], both[:, heads:], v.transpose(1, 2), mask=mask)
-        found: Tensor = out(merge_heads(seen))
-        return found
+        return out(merge_heads(seen))
 
 
 def places(n: int, most: int) -> Tensor:
@@ -85,8 +84,7 @@ class PackedMlp(Module):
         both = packed(x)
         first, second = both[..., : self.hidden], both[..., self.hidden :]
         inner = self.act(first) * second if self.gated == "first" else first * self.act(second)
-        found: Tensor = out(inner)
-        return found
+        return out(inner)
 
 
 class BareEmbeddings(BertEmbeddings):
@@ -123,8 +121,7 @@ class PostNormLayer(Module):
         """`(batch, length, size)` → the same shape."""
         attention, first, second = (getattr(self, name) for name in self.names)
         x = first(x + attention(x, mask, table))
-        out: Tensor = second(x + self.mlp(x))
-        return out
+        return second(x + self.mlp(x))
 
 
 class RotaryEncoder(BertEncoder):
@@ -154,13 +151,11 @@ class RotaryEncoder(BertEncoder):
 
     def embed(self, *inputs: Tensor | None) -> Tensor:
         """What goes into the first layer."""
-        out: Tensor = self.embeddings(*inputs)
-        return out
+        return self.embeddings(*inputs)
 
     def layers(self) -> ModuleList:
         """The layers in order."""
-        found: ModuleList = self.encoder.layers
-        return found
+        return self.encoder.layers
 
 
 class Stack(Module):
@@ -192,5 +187,4 @@ class NormedRotaryEncoder(RotaryEncoder):
 
     def embed(self, *inputs: Tensor | None) -> Tensor:
         """Words and token types, normalised."""
-        out: Tensor = self.emb_ln(self.embeddings(*inputs))
-        return out
+        return self.emb_ln(self.embeddings(*inputs))

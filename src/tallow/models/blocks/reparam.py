@@ -126,11 +126,9 @@ class RepBlock(Reparam):
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, size, height, width)` → `(batch, out, height / stride, width / stride)`."""
         if self.reparam_conv is not None:
-            fused: Tensor = self.reparam_conv(x)
-            return fused
+            return self.reparam_conv(x)
         found = [each(x) for each in self._convs()]
         if self.identity is not None:
             found.append(self.identity(x))
         first, *rest = found
-        total: Tensor = sum(rest, first)
-        return total
+        return sum(rest, first)

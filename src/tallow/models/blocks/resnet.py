@@ -51,8 +51,7 @@ class Stage(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, size, height, width)` → `(batch, out, height / stride, width / stride)`."""
-        out: Tensor = self.layers(x)
-        return out
+        return self.layers(x)
 
 
 class Stages(Module):

@@ -150,8 +150,7 @@ class DecoderLayer(EncoderLayer):
         x = self.self_attn_layer_norm(x + found)
         found = self.encoder_attn(x + positions, context, boxes, shapes)
         x = self.encoder_attn_layer_norm(x + found)
-        out: Tensor = self.final_layer_norm(x + self.feed_forward(x))
-        return out
+        return self.final_layer_norm(x + self.feed_forward(x))
 
 
 @dataclass(frozen=True)

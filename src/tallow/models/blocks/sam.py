@@ -75,8 +75,7 @@ class Neck(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, size, rows, columns)` → `(batch, out, rows, columns)`."""
-        out: Tensor = self.layer_norm2(self.conv2(self.layer_norm1(self.conv1(x))))
-        return out
+        return self.layer_norm2(self.conv2(self.layer_norm1(self.conv1(x))))
 
 
 def square(x: Tensor, channels: int, side: int) -> Tensor:
@@ -116,8 +115,7 @@ class Sam(Model):
 
     def get_image_embeddings(self, pixel_values: Tensor) -> Tensor:
         """`(batch, channels, height, width)` → the map that `image_embeddings` takes."""
-        found: Tensor = self.vision_encoder(pixel_values)[0]
-        return found
+        return self.vision_encoder(pixel_values)[0]
 
     def get_prompt_embeddings(
         self,
@@ -129,18 +127,14 @@ class Sam(Model):
         """Vectors of points and boxes, if any, and the map of masks."""
         if input_points is not None and input_labels is None:
             input_labels = ones_like(input_points[..., 0])
-        found: tuple[Tensor | None, Tensor] = self.prompt_encoder(
-            input_points, input_labels, input_boxes, input_masks
-        )
-        return found
+        return self.prompt_encoder(input_points, input_labels, input_boxes, input_masks)
 
     def get_image_wide_positional_embeddings(self) -> Tensor:
         """Of the middle of each patch, `(1, size, rows, columns)`."""
         side = self.prompt_encoder.side
         line = (arange(side).to(f32) + 0.5) / side
         places = stack([line.expand(side, side), line.unsqueeze(1).expand(side, side)], -1)
-        found: Tensor = self.shared_image_embedding(places).permute(2, 0, 1).unsqueeze(0)
-        return found
+        return self.shared_image_embedding(places).permute(2, 0, 1).unsqueeze(0)
 
     def forward(
         self,

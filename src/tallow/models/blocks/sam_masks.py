@@ -71,8 +71,7 @@ class Positions(Module):
     def forward(self, points: Tensor) -> Tensor:
         """`(..., 2)` from 0 to 1 → `(..., 2 * features)`."""
         angle = ((2 * points - 1) @ self.positional_embedding) * (2 * math.pi)
-        out: Tensor = cat([angle.sin(), angle.cos()], -1)
-        return out
+        return cat([angle.sin(), angle.cos()], -1)
 
 
 class MaskEmbedding(Module):
@@ -90,14 +89,12 @@ class MaskEmbedding(Module):
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, 1, 4 * rows, 4 * columns)` → `(batch, size, rows, columns)`."""
         x = self.act(self.layer_norm1(self.conv1(x)))
-        out: Tensor = self.conv3(self.act(self.layer_norm2(self.conv2(x))))
-        return out
+        return self.conv3(self.act(self.layer_norm2(self.conv2(x))))
 
 
 def rows(table: Embedding) -> Tensor:
     """All of a table, in f32."""
-    out: Tensor = table(arange(table.num_embeddings))
-    return out
+    return table(arange(table.num_embeddings))
 
 
 class PromptEncoder(Module):
@@ -129,8 +126,7 @@ class PromptEncoder(Module):
         """`(batch, prompts, 4)` of corners in pixels → `(batch, prompts, 2, size)`."""
         corners = (boxes + 0.5).reshape(*boxes.shape[:2], 2, 2)
         kinds = cat([rows(self.point_embed[i]) for i in (2, 3)], 0)
-        out: Tensor = self.shared_embedding(corners / self.image) + kinds
-        return out
+        return self.shared_embedding(corners / self.image) + kinds
 
     def forward(
         self,
@@ -231,8 +227,7 @@ class FeedForward(Module):
         x = F.relu(self.proj_in(x))
         for layer in self.layers:
             x = F.relu(layer(x))
-        out: Tensor = self.proj_out(x)
-        return out
+        return self.proj_out(x)
 
 
 class MaskDecoder(Module):

@@ -265,8 +265,7 @@ class ConditionalGeneration(Headed, BartText, EncoderDecoderModel):
 
     def head(self, hidden: Tensor) -> Tensor:
         """Logits `(…, vocab_size)`."""
-        logits: Tensor = self.lm_head(hidden) + self.final_logits_bias.view(-1)
-        return logits
+        return self.lm_head(hidden) + self.final_logits_bias.view(-1)
 
     def forward(
         self,

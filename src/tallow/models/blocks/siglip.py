@@ -56,8 +56,7 @@ class SiglipText(TextTower):
 
     def pool(self, x: Tensor, ids: Tensor) -> Tensor:
         """`(batch, length, size)` → `(batch, projection_size)`."""
-        out: Tensor = self.head(x[:, -1])
-        return out
+        return self.head(x[:, -1])
 
 
 class PoolingAttention(Module):
@@ -77,8 +76,7 @@ class PoolingAttention(Module):
         q = linear(query, weight[:d], bias[:d], exact=self.exact)
         k = linear(x, weight[d : 2 * d], bias[d : 2 * d], exact=self.exact)
         v = linear(x, weight[2 * d :], bias[2 * d :], exact=self.exact)
-        out: Tensor = self.out_proj(attend(q, k, v, self.heads, mask=mask))
-        return out
+        return self.out_proj(attend(q, k, v, self.heads, mask=mask))
 
 
 class PoolingHead(Module):
@@ -93,8 +91,7 @@ class PoolingHead(Module):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """`(batch, length, size)` → `(batch, size)`."""
         seen = self.attention(self.probe.expand(x.shape[0], -1, -1), x, mask)
-        out: Tensor = (seen + self.mlp(self.layernorm(seen)))[:, 0]
-        return out
+        return (seen + self.mlp(self.layernorm(seen)))[:, 0]
 
 
 class SiglipVision(Model):
@@ -151,5 +148,4 @@ class Siglip(TextTowerModel):
 def _pairwise(scores: Tensor) -> Tensor:
     """Of each pair alone, whether it belongs together; summed by text."""
     signs = 2 * eye(scores.shape[0]) - 1
-    found: Tensor = -F.logsigmoid(signs * scores).sum(-1).mean()
-    return found
+    return -F.logsigmoid(signs * scores).sum(-1).mean()

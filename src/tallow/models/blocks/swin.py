@@ -138,8 +138,7 @@ class WindowAttention(Module):
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """`(batch * windows, length, size)` → the same shape."""
-        out: Tensor = self.output(self.self(x, mask))
-        return out
+        return self.output(self.self(x, mask))
 
 
 def for_batch(bias: Tensor, mask: Tensor | None, windows: int) -> Tensor:
@@ -188,8 +187,7 @@ class SwinLayer(Module):
     def forward(self, x: Tensor, window: int, shift: int, mask: Tensor | None) -> Tensor:
         """`(batch, height, width, size)` → the same shape."""
         x = x + windowed(self.attention, self.layernorm_before(x), window, shift, mask)
-        out: Tensor = x + self.output(self.intermediate(self.layernorm_after(x)))
-        return out
+        return x + self.output(self.intermediate(self.layernorm_after(x)))
 
 
 def quarters(x: Tensor) -> Tensor:
@@ -211,8 +209,7 @@ class PatchMerging(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, height, width, size)` → `(batch, height / 2, width / 2, 2 * size)`."""
-        out: Tensor = self.reduction(self.norm(quarters(x)))
-        return out
+        return self.reduction(self.norm(quarters(x)))
 
 
 class SwinStage(Module):

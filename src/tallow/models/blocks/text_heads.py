@@ -34,8 +34,7 @@ class TextHead(Model):
     def encode(self, *inputs: Tensor | None, output_hidden_states: bool) -> BaseOutput:
         """What the base model gives for its inputs."""
         base = getattr(self, self.base_model_prefix)
-        found: BaseOutput = base(*inputs, output_hidden_states=output_hidden_states)
-        return found
+        return base(*inputs, output_hidden_states=output_hidden_states)
 
 
 class Scores(TextHead):
@@ -67,8 +66,7 @@ class WordScores(Scores):
 
     def score(self, found: BaseOutput, mask: Tensor | None) -> Tensor:
         """`(batch, length, vocabulary)`."""
-        out: Tensor = self.lm_head(found.last_hidden_state)
-        return out
+        return self.lm_head(found.last_hidden_state)
 
 
 class TextScores(Scores):
@@ -87,8 +85,7 @@ class TextScores(Scores):
     def score(self, found: BaseOutput, mask: Tensor | None) -> Tensor:
         """`(batch, labels)`."""
         x = found.pooler_output if self.pooled else found.last_hidden_state
-        out: Tensor = self.classifier(x)
-        return out
+        return self.classifier(x)
 
     def loss(self, logits: Tensor, labels: Tensor, mask: Tensor | None) -> Tensor:
         """Of regression, one label or several."""
@@ -114,8 +111,7 @@ class TokenScores(Scores):
 
     def score(self, found: BaseOutput, mask: Tensor | None) -> Tensor:
         """`(batch, length, labels)`."""
-        out: Tensor = self.classifier(found.last_hidden_state)
-        return out
+        return self.classifier(found.last_hidden_state)
 
 
 class ChoiceScores(TextScores):
@@ -146,8 +142,7 @@ class Answers(TextHead):
 
     def both(self, found: BaseOutput) -> Tensor:
         """`(batch, length, 2)`."""
-        out: Tensor = getattr(self, self.output_name)(found.last_hidden_state)
-        return out
+        return getattr(self, self.output_name)(found.last_hidden_state)
 
     def answer(
         self, inputs: Inputs, start: Tensor | None, end: Tensor | None, hidden: bool

@@ -125,8 +125,7 @@ class QueryAttention2d(Module):
         q = self.query(x).reshape(b, self.heads, self.head, h * w).transpose(2, 3)
         k, v = (part(x).flatten(2).transpose(1, 2).unsqueeze(1) for part in (self.key, self.value))
         found = attention(q, k, v).transpose(2, 3).reshape(b, -1, h, w)
-        out: Tensor = self.output(found)
-        return out
+        return self.output(found)
 
 
 def _named(parts: Mapping[str, Module]) -> Sequential:

@@ -66,8 +66,7 @@ class AvgPool2dSame(AvgPool2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, channels, height, width)` → the same shape."""
-        out: Tensor = super().forward(pad(x, (0, 1, 0, 1)))
-        return out
+        return super().forward(pad(x, (0, 1, 0, 1)))
 
 
 def shortcut(size: int, out: int, stride: int, dilation: int, *, pooled: bool) -> Module:

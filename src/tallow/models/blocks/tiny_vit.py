@@ -76,8 +76,7 @@ class MBConv(Residual):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, size, height, width)`, kept."""
-        out: Tensor = F.gelu(super().forward(x))
-        return out
+        return F.gelu(super().forward(x))
 
 
 def distances(window: int) -> Tensor:
@@ -108,8 +107,7 @@ class BiasedAttention(Module):
         bias = self.attention_biases.index_select(1, self.index.to(x.device)).reshape(
             1, self.heads, n, n
         )
-        out: Tensor = self.proj(merge_heads(attention(q, k, v, mask=bias)))
-        return out
+        return self.proj(merge_heads(attention(q, k, v, mask=bias)))
 
 
 class NormMlp(Mlp):
@@ -138,8 +136,7 @@ class Block(Module):
         """`(batch, height, width, size)`, kept."""
         x = x + windowed(self.attn, x, self.window, 0, None)
         x = self.local_conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        out: Tensor = x + self.mlp(x)
-        return out
+        return x + self.mlp(x)
 
 
 class Stage(Module):
@@ -161,8 +158,7 @@ class Stage(Module):
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, size, height, width)` → `(batch, out, height / stride, width / stride)`."""
         if self.downsample is None:
-            first: Tensor = self.blocks(x)
-            return first
+            return self.blocks(x)
         found: Tensor = self.blocks(self.downsample(x).permute(0, 2, 3, 1))
         return found.permute(0, 3, 1, 2)
 

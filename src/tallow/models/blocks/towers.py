@@ -48,8 +48,7 @@ class TowerLayer(Module):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """`(batch, length, size)` → the same shape."""
         x = x + self.self_attn(self.layer_norm1(x), mask=mask)
-        out: Tensor = x + self.mlp(self.layer_norm2(x))
-        return out
+        return x + self.mlp(self.layer_norm2(x))
 
 
 class Tower(Module):
@@ -100,8 +99,7 @@ class TextEmbeddings(Module):
         n, most = text_inputs(ids, None).shape[1], self.position_embedding.num_embeddings
         expect(n <= most, "input_ids", f"at most {most} positions", n, ContextError)
         places = arange(n).reshape(1, n) if position_ids is None else position_ids
-        out: Tensor = self.token_embedding(ids) + self.position_embedding(places)
-        return out
+        return self.token_embedding(ids) + self.position_embedding(places)
 
 
 class TextTower(Model):
@@ -184,8 +182,7 @@ class VisionEmbeddings(Module):
             return x + (table if fits else resized(table, grid))
         positions = table[:, 1:] if fits else resized(table[:, 1:], grid)
         first = (self.class_embedding + table[:, :1]).expand(x.shape[0], 1, x.shape[2])
-        out: Tensor = cat([first, x + positions], 1)
-        return out
+        return cat([first, x + positions], 1)
 
 
 @dataclass(frozen=True)
@@ -263,8 +260,7 @@ class DualEncoder(TextTowerModel):
         self, pixel_values: Tensor, interpolate_pos_encoding: bool = False
     ) -> BaseOutput:
         """Pictures; the pooled output is their vector."""
-        found: BaseOutput = self.vision_model(pixel_values, interpolate_pos_encoding)
-        return found
+        return self.vision_model(pixel_values, interpolate_pos_encoding)
 
     def compare(
         self, texts: BaseOutput, pictures: BaseOutput, return_loss: bool | None

@@ -56,8 +56,7 @@ class PyramidHead(Module):
         outs = [conv(x) for conv, x in zip(self.fpn_convs, found[:-1], strict=True)]
         outs = [*outs, found[-1]]
         joined = cat([outs[0], *(scaled(x, outs[0].shape[2:]) for x in outs[1:])], 1)
-        out: Tensor = self.classifier(self.fpn_bottleneck(joined))
-        return out
+        return self.classifier(self.fpn_bottleneck(joined))
 
 
 class PlainHead(Module):
@@ -80,8 +79,7 @@ class PlainHead(Module):
         found = self.convs(x)
         if self.conv_cat is not None:
             found = self.conv_cat(cat([x, found], 1))
-        out: Tensor = self.classifier(found)
-        return out
+        return self.classifier(found)
 
 
 def pixel_loss(

@@ -45,8 +45,7 @@ def scaled(maps: Tensor, size: Sequence[int]) -> Tensor:
     """Maps in another height and width, by linear interpolation."""
     if tuple(maps.shape[2:]) == tuple(size):
         return maps
-    found: Tensor = F.interpolate(maps, tuple(size), mode="bilinear", align_corners=False)
-    return found
+    return F.interpolate(maps, tuple(size), mode="bilinear", align_corners=False)
 
 
 def resized(table: Tensor, grid: Grid, *, antialias: bool = False) -> Tensor:
@@ -94,8 +93,7 @@ class Mlp(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(..., size)` → the same shape."""
-        out: Tensor = self.fc2(linear_then(self.fc1, x, self.act))
-        return out
+        return self.fc2(linear_then(self.fc1, x, self.act))
 
 
 class LinearMlp(Module):
@@ -108,8 +106,7 @@ class LinearMlp(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(..., size)` → the same shape."""
-        out: Tensor = self.lin2(linear_then(self.lin1, x, self.act))
-        return out
+        return self.lin2(linear_then(self.lin1, x, self.act))
 
 
 class PackedSwiGLU(Module):
@@ -123,8 +120,7 @@ class PackedSwiGLU(Module):
     def forward(self, x: Tensor) -> Tensor:
         """`(..., size)` → the same shape."""
         both = self.weights_in(x)
-        out: Tensor = self.weights_out(silu_mul(both[..., : self.hidden], both[..., self.hidden :]))
-        return out
+        return self.weights_out(silu_mul(both[..., : self.hidden], both[..., self.hidden :]))
 
 
 class LayerScale(Module):
@@ -147,5 +143,4 @@ class ViTAttention(Module):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """`(batch, length, size)` → the same shape."""
-        out: Tensor = self.output(self.attention(x, mask))
-        return out
+        return self.output(self.attention(x, mask))

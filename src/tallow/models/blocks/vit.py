@@ -152,8 +152,7 @@ class VitLayer(Module):
         found = self.attention(self.layernorm_before(x), mask)
         x = x + (found if self.lambda_1 is None else found * self.lambda_1)
         found = self.output(self.intermediate(self.layernorm_after(x)))
-        out: Tensor = x + (found if self.lambda_2 is None else found * self.lambda_2)
-        return out
+        return x + (found if self.lambda_2 is None else found * self.lambda_2)
 
 
 class VitModel(Model):
@@ -207,8 +206,7 @@ class VitClassification(ResizedClassification):
 
     def make_base(self, cfg: Any) -> Module:
         """The model without a pooler."""
-        found: Module = self.base_class(cfg, pooled=False)
-        return found
+        return self.base_class(cfg, pooled=False)
 
     def pool(self, found: BaseOutput) -> Tensor:
         """The first token."""

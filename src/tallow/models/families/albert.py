@@ -53,8 +53,7 @@ class Attention(SelfAttention):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """`(batch, length, size)` → the same shape."""
-        out: Tensor = self.LayerNorm(self.dense(super().forward(x, mask)) + x)
-        return out
+        return self.LayerNorm(self.dense(super().forward(x, mask)) + x)
 
 
 class Layer(Module):
@@ -71,10 +70,9 @@ class Layer(Module):
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """`(batch, length, size)` → the same shape."""
         x = self.attention(x, mask)
-        out: Tensor = self.full_layer_layer_norm(
+        return self.full_layer_layer_norm(
             linear_then(self.ffn_output, linear_then(self.ffn, x, self.act), residual=x)
         )
-        return out
 
 
 class Group(Module):
@@ -140,8 +138,7 @@ class AlbertForMaskedLM(MaskedLM):
 
     def score(self, found: BaseOutput, mask: Tensor | None) -> Tensor:
         """`(batch, length, vocabulary)`."""
-        out: Tensor = self.predictions(found.last_hidden_state)
-        return out
+        return self.predictions(found.last_hidden_state)
 
 
 @dataclass(frozen=True)

@@ -126,8 +126,7 @@ class MeanPooler(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, 1 + patches, size)` → `(batch, size)`."""
-        out: Tensor = x[:, 0] if self.layernorm is None else self.layernorm(x[:, 1:].mean(1))
-        return out
+        return x[:, 0] if self.layernorm is None else self.layernorm(x[:, 1:].mean(1))
 
 
 class BeitModel(Model):

@@ -75,8 +75,7 @@ class BertForMaskedLM(MaskedLM):
 
     def score(self, found: BaseOutput, mask: Tensor | None) -> Tensor:
         """`(batch, length, vocabulary)`."""
-        out: Tensor = self.cls.predictions(found.last_hidden_state)
-        return out
+        return self.cls.predictions(found.last_hidden_state)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,8 +99,7 @@ class BertLMHeadModel(BertCausalLM):
 
     def head(self, hidden: Tensor) -> Tensor:
         """Logits `(…, vocab_size)`."""
-        logits: Tensor = self.cls.predictions(hidden)
-        return logits
+        return self.cls.predictions(hidden)
 
 
 @dataclass(frozen=True)
@@ -170,8 +168,7 @@ class BertForNextSentencePrediction(BertCall):
 
     def score(self, found: BaseOutput, mask: Tensor | None) -> Tensor:
         """`(batch, 2)`."""
-        out: Tensor = self.cls.seq_relationship(found.pooler_output)
-        return out
+        return self.cls.seq_relationship(found.pooler_output)
 
 
 define_heads(

@@ -86,8 +86,7 @@ class ConditionalLayer(Module):
         found = attend(q, k, self.ca_v_proj(context), self.heads, mask=mask)
         x = self.encoder_attn_layer_norm(x + self.encoder_attn.out_proj(found))
         inner = linear_then(self.fc1, x, self.act)
-        out: Tensor = self.final_layer_norm(linear_then(self.fc2, inner, residual=x))
-        return out
+        return self.final_layer_norm(linear_then(self.fc2, inner, residual=x))
 
 
 class ConditionalDecoder(Decoder):
@@ -101,8 +100,7 @@ class ConditionalDecoder(Decoder):
 
     def points(self, queries: Tensor) -> Tensor:
         """Where queries look first, `(1, queries, 2)` of x and y in parts of the picture."""
-        found: Tensor = self.ref_point_head(queries).sigmoid()
-        return found
+        return self.ref_point_head(queries).sigmoid()
 
     def forward(
         self, x: Tensor, queries: Tensor, context: Tensor, positions: Tensor, mask: Tensor | None
@@ -151,5 +149,4 @@ class ConditionalDetrForObjectDetection(ObjectDetection):
     def boxes(self, x: Tensor) -> Tensor:
         """The head's, moved to each query's point."""
         start = inverse_sigmoid(self.model.decoder.points(self.model.queries()))
-        found: Tensor = self.bbox_predictor(x, start)
-        return found
+        return self.bbox_predictor(x, start)

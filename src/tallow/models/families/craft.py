@@ -72,8 +72,7 @@ class Up(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, size, height, width)` → `(batch, out, height, width)`."""
-        out: Tensor = self.conv(x)
-        return out
+        return self.conv(x)
 
 
 class CraftForTextDetection(Model):

@@ -55,8 +55,7 @@ class Features(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, 1, height, width)` → `(batch, channels, height / 16 - 1, width / 4 - 1)`."""
-        out: Tensor = self.ConvNet(x)
-        return out
+        return self.ConvNet(x)
 
 
 class Recurrent(Module):
@@ -68,8 +67,7 @@ class Recurrent(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, length, size)` → `(batch, length, out)`."""
-        out: Tensor = self.linear(self.rnn(x)[0])
-        return out
+        return self.linear(self.rnn(x)[0])
 
 
 class CrnnForTextRecognition(Model):

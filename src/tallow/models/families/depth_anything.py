@@ -78,8 +78,7 @@ class Reassemble(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, size, rows, columns)` → `(batch, out, …)`."""
-        out: Tensor = self.resize(self.projection(x))
-        return out
+        return self.resize(self.projection(x))
 
 
 class Reassembled(Module):
@@ -105,8 +104,7 @@ class Residual(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, size, rows, columns)` → the same shape."""
-        out: Tensor = x + self.convolution2(F.relu(self.convolution1(F.relu(x))))
-        return out
+        return x + self.convolution2(F.relu(self.convolution1(F.relu(x))))
 
 
 class Fusion(Module):
@@ -125,8 +123,7 @@ class Fusion(Module):
             x = x + self.residual_layer1(side)
         x = self.residual_layer2(x)
         x = F.interpolate(x, grid, mode="bilinear", align_corners=True)
-        out: Tensor = self.projection(x)
-        return out
+        return self.projection(x)
 
 
 class Fusions(Module):
@@ -163,8 +160,7 @@ class Neck(Module):
         """What each step of the fusion gives."""
         maps = self.reassemble_stage(tokens, grid)
         made = [conv(x) for conv, x in zip(self.convs, maps, strict=True)]
-        found: list[Tensor] = self.fusion_stage(made)
-        return found
+        return self.fusion_stage(made)
 
 
 class Head(Module):

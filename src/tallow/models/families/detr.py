@@ -96,8 +96,7 @@ class AttentionMap(Module):
         if mask is not None:
             scores = scores.masked_fill(mask.logical_not(), -math.inf)
         scores = scores.transpose(1, 2)
-        out: Tensor = scores.flatten(2).softmax(-1).reshape(scores.shape)
-        return out
+        return scores.flatten(2).softmax(-1).reshape(scores.shape)
 
 
 class DetrForSegmentation(Model):

@@ -114,8 +114,7 @@ class Embeddings(Module):
         parts = [(self.cls_token + table[:, :1]).expand(b, 1, width), x + positions]
         if self.register_tokens is not None:
             parts.insert(1, self.register_tokens.expand(b, -1, -1))
-        out: Tensor = cat(parts, 1)
-        return out
+        return cat(parts, 1)
 
 
 class Layer(Module):
@@ -136,8 +135,7 @@ class Layer(Module):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """`(batch, length, size)` → the same shape."""
         x = x + self.layer_scale1(self.attention(self.norm1(x), mask))
-        out: Tensor = x + self.layer_scale2(self.mlp(self.norm2(x)))
-        return out
+        return x + self.layer_scale2(self.mlp(self.norm2(x)))
 
 
 class Dinov2Model(Model):
@@ -181,8 +179,7 @@ class Dinov2ForImageClassification(ImageClassification):
     def pool(self, found: BaseOutput) -> Tensor:
         """`(batch, 2 * size)`."""
         x, first = found.last_hidden_state, 1 + self.config.num_register_tokens
-        out: Tensor = cat([x[:, 0], x[:, first:].mean(1)], -1)
-        return out
+        return cat([x[:, 0], x[:, first:].mean(1)], -1)
 
 
 class Dinov2Backbone(Backbone):

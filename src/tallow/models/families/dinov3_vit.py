@@ -98,8 +98,7 @@ class Attention(Module):
         q, k = (rope(p(x).reshape(shape), table) for p in (self.q_proj, self.k_proj))
         v = self.v_proj(x).reshape(shape)
         found = attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
-        out: Tensor = self.o_proj(merge_heads(found))
-        return out
+        return self.o_proj(merge_heads(found))
 
 
 class UpDownMlp(Module):
@@ -112,8 +111,7 @@ class UpDownMlp(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(..., size)` → the same shape."""
-        out: Tensor = self.down_proj(linear_then(self.up_proj, x, self.act))
-        return out
+        return self.down_proj(linear_then(self.up_proj, x, self.act))
 
 
 class Layer(Module):
@@ -135,8 +133,7 @@ class Layer(Module):
     def forward(self, x: Tensor, table: Tensor) -> Tensor:
         """`(batch, length, size)` → the same shape."""
         x = x + self.layer_scale1(self.attention(self.norm1(x), table))
-        out: Tensor = x + self.layer_scale2(self.mlp(self.norm2(x)))
-        return out
+        return x + self.layer_scale2(self.mlp(self.norm2(x)))
 
 
 def angles(cfg: DINOv3ViTConfig, grid: Grid) -> Tensor:

@@ -52,8 +52,7 @@ class Attention(Module):
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """`(batch, length, size)` → the same shape."""
         seen = attend(self.q_lin(x), self.k_lin(x), self.v_lin(x), self.heads, mask=mask)
-        out: Tensor = self.out_lin(seen)
-        return out
+        return self.out_lin(seen)
 
 
 class Layer(Module):
@@ -69,8 +68,7 @@ class Layer(Module):
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """`(batch, length, size)` → the same shape."""
         x = self.sa_layer_norm(self.attention(x, mask) + x)
-        out: Tensor = self.output_layer_norm(self.ffn(x) + x)
-        return out
+        return self.output_layer_norm(self.ffn(x) + x)
 
 
 class DistilBertModel(TextEncoder):
@@ -141,8 +139,7 @@ class DistilBertForMaskedLM(Call, WordScores):
     def score(self, found: BaseOutput, mask: Tensor | None) -> Tensor:
         """`(batch, length, vocabulary)`."""
         inner = self.vocab_layer_norm(self.act(self.vocab_transform(found.last_hidden_state)))
-        out: Tensor = self.vocab_projector(inner)
-        return out
+        return self.vocab_projector(inner)
 
 
 class FirstScores(Call, TextScores):
@@ -156,8 +153,7 @@ class FirstScores(Call, TextScores):
 
     def score(self, found: BaseOutput, mask: Tensor | None) -> Tensor:
         """`(batch, labels)`."""
-        out: Tensor = self.classifier(relu(self.pre_classifier(found.last_hidden_state[:, 0])))
-        return out
+        return self.classifier(relu(self.pre_classifier(found.last_hidden_state[:, 0])))
 
 
 class DistilBertForSequenceClassification(FirstScores):

@@ -88,8 +88,7 @@ class Discriminator(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, length, size)` → `(batch, length)`."""
-        out: Tensor = self.dense_prediction(self.act(self.dense(x))).squeeze(-1)
-        return out
+        return self.dense_prediction(self.act(self.dense(x))).squeeze(-1)
 
 
 class ElectraForPreTraining(BertCall):
@@ -103,19 +102,16 @@ class ElectraForPreTraining(BertCall):
 
     def score(self, found: BaseOutput, mask: Tensor | None) -> Tensor:
         """`(batch, length)`."""
-        out: Tensor = self.discriminator_predictions(found.last_hidden_state)
-        return out
+        return self.discriminator_predictions(found.last_hidden_state)
 
     def loss(self, logits: Tensor, labels: Tensor, mask: Tensor | None) -> Tensor:
         """Mean binary cross-entropy over the positions that are kept."""
         labels = labels.to(logits.dtype)
         if mask is None:
-            found: Tensor = F.binary_cross_entropy_with_logits(logits, labels)
-            return found
+            return F.binary_cross_entropy_with_logits(logits, labels)
         kept = mask.eq(1).to(logits.dtype)
         every = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
-        mean: Tensor = (every * kept).sum() / kept.sum()
-        return mean
+        return (every * kept).sum() / kept.sum()
 
 
 class Generator(Module):
@@ -135,8 +131,7 @@ class Generator(Module):
 
     def head(self, hidden: Tensor) -> Tensor:
         """`(..., size)` → `(..., vocabulary)`."""
-        out: Tensor = self.generator_lm_head(self.generator_predictions(hidden))
-        return out
+        return self.generator_lm_head(self.generator_predictions(hidden))
 
 
 class ElectraForMaskedLM(Generator, MaskedLM):
@@ -217,8 +212,7 @@ class ElectraForMultipleChoice(MultipleChoice):
 
     def score(self, found: BaseOutput, mask: Tensor | None) -> Tensor:
         """One score a text."""
-        out: Tensor = self.classifier(self.sequence_summary(found.last_hidden_state))
-        return out
+        return self.classifier(self.sequence_summary(found.last_hidden_state))
 
 
 define_heads(

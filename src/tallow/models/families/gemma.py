@@ -63,8 +63,7 @@ class ScaledEmbedding(Embedding):
 
     def forward(self, ids: Tensor) -> Tensor:
         """`(...)` of ids → `(..., size)`."""
-        found: Tensor = super().forward(ids) * self.embedding_dim**0.5
-        return found
+        return super().forward(ids) * self.embedding_dim**0.5
 
 
 def _layer(cfg: DecoderConfig, index: int, rope: Rope) -> DecoderLayer:

@@ -149,8 +149,7 @@ class GPT2Attention(Module):
         mask = None if mask is None else as_mask(mask)
         causal = self.q_attn is None
         found = attention(q, k, v, start=start, mask=mask, causal=causal, scale=self.scale)
-        out: Tensor = self.c_proj(merge_heads(found))
-        return out
+        return self.c_proj(merge_heads(found))
 
 
 class GPT2Mlp(Module):
@@ -164,8 +163,7 @@ class GPT2Mlp(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(..., size)` → the same shape."""
-        out: Tensor = self.c_proj(linear_then(self.c_fc, x, self.act))
-        return out
+        return self.c_proj(linear_then(self.c_fc, x, self.act))
 
 
 class Block(Module):
@@ -196,8 +194,7 @@ class Block(Module):
         if there and self.crossattention is not None and self.ln_cross_attn is not None:
             h = self.ln_cross_attn(x)
             x = x + self.crossattention(h, context=context, mask=context_mask, state=cross)
-        out: Tensor = x + self.mlp(self.ln_2(x))
-        return out
+        return x + self.mlp(self.ln_2(x))
 
 
 class GPT2Model(TextStack):

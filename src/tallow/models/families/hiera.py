@@ -159,8 +159,7 @@ class UnitAttention(Module):
             q = q.reshape(b * units, self.heads, self.stride, -1, q.shape[-1]).amax(2)
         found = attention(q, k, v)
         found = found.reshape(b, units, *found.shape[1:]).permute(0, 3, 1, 2, 4)
-        out: Tensor = self.proj(found.reshape(b, n // self.stride, -1))
-        return out
+        return self.proj(found.reshape(b, n // self.stride, -1))
 
 
 class Layer(Module):
@@ -183,8 +182,7 @@ class Layer(Module):
             wide = self.proj(normed)
             x = wide.reshape(x.shape[0], self.stride, -1, wide.shape[2]).amax(1)
         x = x + self.attn(normed)
-        out: Tensor = x + self.mlp(self.layernorm_after(x))
-        return out
+        return x + self.mlp(self.layernorm_after(x))
 
 
 class Stage(Module):
@@ -214,8 +212,7 @@ class Stage(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, length, size)` → `(batch, length / stride, out)`."""
-        out: Tensor = self.layers(x)
-        return out
+        return self.layers(x)
 
 
 class Encoder(Module):
@@ -251,8 +248,7 @@ class Pooler(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, length, size)` → `(batch, size)`."""
-        out: Tensor = self.layernorm(x.mean(1))
-        return out
+        return self.layernorm(x.mean(1))
 
 
 class HieraModel(Model):

@@ -77,8 +77,7 @@ class GatedMlp(PackedMlp):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(..., size)` → the same shape."""
-        out: Tensor = self.layernorm(super().forward(x) + x)
-        return out
+        return self.layernorm(super().forward(x) + x)
 
 
 class GatedLayer(Module):
@@ -93,8 +92,7 @@ class GatedLayer(Module):
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """`(batch, length, size)` → the same shape."""
-        out: Tensor = self.mlp(self.attention(x, mask))
-        return out
+        return self.mlp(self.attention(x, mask))
 
 
 class NormedAttention(SelfAttention):
@@ -128,8 +126,7 @@ class PostNormLayer(Module):
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """`(batch, length, size)` → the same shape."""
         x = self.layer_norm_1(self.attention(x, mask) + x)
-        out: Tensor = self.layer_norm_2(self.mlp(x) + x)
-        return out
+        return self.layer_norm_2(self.mlp(x) + x)
 
 
 class Encoder(Layers):
@@ -200,8 +197,7 @@ class JinaBertForMaskedLM(MaskedLM):
 
     def score(self, found: BaseOutput, mask: Tensor | None) -> Tensor:
         """`(batch, length, vocabulary)`."""
-        out: Tensor = self.cls.predictions(found.last_hidden_state)
-        return out
+        return self.cls.predictions(found.last_hidden_state)
 
 
 define_heads(

@@ -107,8 +107,7 @@ class Embeddings(CountedEmbeddings):
     ) -> Tensor:
         """`(batch, length)` of ids, or their embeddings, with boxes → `(batch, length, size)`."""
         x = self.added(input_ids, token_type_ids, position_ids, inputs_embeds)
-        out: Tensor = self.LayerNorm(x if bbox is None else x + self.places(bbox))
-        return out
+        return self.LayerNorm(x if bbox is None else x + self.places(bbox))
 
     def places(self, bbox: Tensor) -> Tensor:
         """What boxes `(batch, length, 4)` add, `(batch, length, size)`."""
@@ -162,8 +161,7 @@ class Encoder(Layers):
         found: Tensor = self.rel_pos_bias(positions)
         if self.rel_pos_x_bias is not None and self.rel_pos_y_bias is not None:
             found = found + self.rel_pos_x_bias(bbox[..., 0]) + self.rel_pos_y_bias(bbox[..., 3])
-        out: Tensor = found * self.scale
-        return out
+        return found * self.scale
 
 
 class PatchEmbed(Module):
@@ -209,8 +207,7 @@ class LayoutLMv3Model(Model):
         assert self.pos_embed is not None
         x = self.patch_embed(pixel_values)
         x = cat([self.cls_token.expand(x.shape[0], -1, -1), x], 1) + self.pos_embed
-        out: Tensor = self.norm(x)
-        return out
+        return self.norm(x)
 
     def page(self) -> Tensor:
         """The boxes of the class token and the patches, `(1, 1 + patches, 4)`."""
@@ -273,8 +270,7 @@ class EachClassifier(FirstClassifier):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, length, size)` → `(batch, length, labels)`."""
-        out: Tensor = self.out_proj(self.act(self.dense(x)))
-        return out
+        return self.out_proj(self.act(self.dense(x)))
 
 
 class LayoutLMv3Head(Model):

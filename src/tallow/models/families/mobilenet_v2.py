@@ -91,8 +91,7 @@ class Stem(Module):
         x = self.first_conv(x)
         if self.expand_1x1 is not None:
             x = self.expand_1x1(x)
-        out: Tensor = self.reduce_1x1(self.conv_3x3(x))
-        return out
+        return self.reduce_1x1(self.conv_3x3(x))
 
 
 class InvertedResidual(Module):
@@ -173,8 +172,7 @@ class DeepLabHead(Module):
         b, _, h, w = x.shape
         pooled = self.conv_pool(x.mean((2, 3), keepdim=True)).expand(b, 256, h, w)
         both = cat([pooled, self.conv_aspp(x)], 1)
-        out: Tensor = self.classifier(self.conv_projection(both))
-        return out
+        return self.classifier(self.conv_projection(both))
 
 
 class Scores(Module):
@@ -185,8 +183,7 @@ class Scores(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, size, height, width)` → `(batch, out, height, width)`."""
-        made: Tensor = self.convolution(x)
-        return made
+        return self.convolution(x)
 
 
 class MobileNetV2ForSemanticSegmentation(SemanticSegmentation):

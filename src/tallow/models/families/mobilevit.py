@@ -87,8 +87,7 @@ class Stage(Module):
         """`(batch, channels, height, width)` → `(batch, out, height / 2, width / 2)`."""
         x = self.downsampling_layer(x)
         found = self.attended(self.conv_1x1(self.conv_kxk(x)))
-        out: Tensor = self.fusion(cat([x, self.conv_projection(found)], 1))
-        return out
+        return self.fusion(cat([x, self.conv_projection(found)], 1))
 
     def attended(self, x: Tensor) -> Tensor:
         """The transformer over pixels of the same place in all patches; sizes are rounded up."""

@@ -64,8 +64,7 @@ class LinearAttention(Module):
         both = self.qkv_proj(x)
         scores = F.softmax(both[:, :1], -1)
         context = (both[:, 1 : 1 + self.size] * scores).sum(-1, keepdim=True)
-        out: Tensor = self.out_proj(F.relu(both[:, 1 + self.size :]) * context)
-        return out
+        return self.out_proj(F.relu(both[:, 1 + self.size :]) * context)
 
 
 class FeedForward(Module):
@@ -78,8 +77,7 @@ class FeedForward(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, size, pixels, patches)` → the same shape."""
-        out: Tensor = self.conv2(self.act(self.conv1(x)))
-        return out
+        return self.conv2(self.act(self.conv1(x)))
 
 
 class Layer(Module):
@@ -94,8 +92,7 @@ class Layer(Module):
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, size, pixels, patches)` → the same shape."""
         x = x + self.attention(self.layernorm_before(x))
-        out: Tensor = x + self.ffn(self.layernorm_after(x))
-        return out
+        return x + self.ffn(self.layernorm_after(x))
 
 
 class Transformer(Module):
@@ -141,8 +138,7 @@ class Stage(Module):
         x = folded(self.layernorm(tokens).reshape(parts.shape))
         if below or beside:
             x = F.pad(x, (0, beside, 0, below))
-        out: Tensor = self.conv_projection(x)
-        return out
+        return self.conv_projection(x)
 
 
 class MobileViTV2Model(MobileViTBase):

@@ -120,8 +120,7 @@ class Embeddings(Module):
         """`(batch, length)` of ids, or their embeddings → `(batch, length, size)`."""
         x = text_inputs(input_ids, inputs_embeds)
         x = self.tok_embeddings(x) if inputs_embeds is None else x
-        out: Tensor = self.norm(x)
-        return out
+        return self.norm(x)
 
 
 class Layer(Module):
@@ -150,8 +149,7 @@ class Layer(Module):
         """`(batch, length, size)` → the same shape."""
         inner = x if self.attn_norm is None else self.attn_norm(x)
         x = x + self.attn(inner, mask, table)
-        out: Tensor = x + self.mlp(self.mlp_norm(x))
-        return out
+        return x + self.mlp(self.mlp_norm(x))
 
 
 class ModernBertModel(TypelessInputs):
@@ -205,8 +203,7 @@ class Head(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(..., size)` → the same shape."""
-        out: Tensor = self.norm(linear_then(self.dense, x, self.act))
-        return out
+        return self.norm(linear_then(self.dense, x, self.act))
 
 
 class ModernBertForMaskedLM(TypelessMaskedLM):
@@ -223,8 +220,7 @@ class ModernBertForMaskedLM(TypelessMaskedLM):
 
     def score(self, found: BaseOutput, mask: Tensor | None) -> Tensor:
         """`(batch, length, vocabulary)`."""
-        out: Tensor = self.decoder(self.head(found.last_hidden_state))
-        return out
+        return self.decoder(self.head(found.last_hidden_state))
 
 
 class Pooled(TextScores):
@@ -243,8 +239,7 @@ class Pooled(TextScores):
             x = self.first(x, mask)
         else:
             x = kept_mean(x, mask)
-        out: Tensor = self.classifier(self.head(x))
-        return out
+        return self.classifier(self.head(x))
 
     def first(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """What stands for the whole text."""
@@ -283,8 +278,7 @@ class ModernBertForTokenClassification(TypelessTokenClassification):
 
     def score(self, found: BaseOutput, mask: Tensor | None) -> Tensor:
         """`(batch, length, labels)`."""
-        out: Tensor = self.classifier(self.head(found.last_hidden_state))
-        return out
+        return self.classifier(self.head(found.last_hidden_state))
 
 
 class ModernBertForQuestionAnswering(Answers):
@@ -299,8 +293,7 @@ class ModernBertForQuestionAnswering(Answers):
 
     def both(self, found: BaseOutput) -> Tensor:
         """`(batch, length, 2)`."""
-        out: Tensor = self.classifier(self.head(found.last_hidden_state))
-        return out
+        return self.classifier(self.head(found.last_hidden_state))
 
     def forward(
         self,

@@ -54,8 +54,7 @@ class SelfAttention(Module):
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """`(batch, length, size)` → the same shape."""
-        out: Tensor = self.o(attend(self.q(x), self.k(x), self.v(x), self.heads, mask=mask))
-        return out
+        return self.o(attend(self.q(x), self.k(x), self.v(x), self.heads, mask=mask))
 
 
 class Attention(Module):
@@ -67,8 +66,7 @@ class Attention(Module):
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """`(batch, length, size)` → the same shape."""
-        out: Tensor = self.LayerNorm(self.attn(x, mask) + x)
-        return out
+        return self.LayerNorm(self.attn(x, mask) + x)
 
 
 class Encoder(Layers):

@@ -145,8 +145,7 @@ class NewModel(RotaryEncoder):
 
     def layers(self) -> ModuleList:
         """The layers in order."""
-        found: ModuleList = self.encoder.layer
-        return found
+        return self.encoder.layer
 
 
 class LMHead(Module):
@@ -161,8 +160,7 @@ class LMHead(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(..., size)` → `(..., vocabulary)`."""
-        out: Tensor = self.decoder(self.norm(self.act(self.dense(x))))
-        return out
+        return self.decoder(self.norm(self.act(self.dense(x))))
 
 
 class NewForMaskedLM(MaskedLM):

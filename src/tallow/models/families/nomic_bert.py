@@ -124,8 +124,7 @@ class Mlp(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(..., size)` → the same shape."""
-        out: Tensor = self.fc2(self.gate(self.fc12(x), self.fc11(x)))
-        return out
+        return self.fc2(self.gate(self.fc12(x), self.fc11(x)))
 
 
 class NomicBertModel(NormedRotaryEncoder):
@@ -161,8 +160,7 @@ class Transform(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(..., size)` → the same shape."""
-        out: Tensor = self.layer_norm(self.act(self.dense(x)))
-        return out
+        return self.layer_norm(self.act(self.dense(x)))
 
 
 class Predictions(WordDecoder):
@@ -174,8 +172,7 @@ class Predictions(WordDecoder):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(..., size)` → `(..., vocabulary)`."""
-        out: Tensor = self.decoder(self.transform(x))
-        return out
+        return self.decoder(self.transform(x))
 
 
 class Head(Module):
@@ -197,8 +194,7 @@ class NomicBertForMaskedLM(MaskedLM):
 
     def score(self, found: BaseOutput, mask: Tensor | None) -> Tensor:
         """`(batch, length, vocabulary)`."""
-        out: Tensor = self.cls.predictions(found.last_hidden_state)
-        return out
+        return self.cls.predictions(found.last_hidden_state)
 
 
 define_heads(

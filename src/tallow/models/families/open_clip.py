@@ -141,8 +141,7 @@ class OpenClipConfig(Config):
     @property
     def text_config(self) -> OpenClipTextConfig:
         """What others call the text's side."""
-        found: OpenClipTextConfig = self.text_cfg
-        return found
+        return self.text_cfg
 
 
 class PackedAttention(Module):
@@ -159,8 +158,7 @@ class PackedAttention(Module):
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, length, size)`, kept."""
         q, k, v = linear(x, self.in_proj_weight, self.in_proj_bias, exact=self.exact).chunk(3, -1)
-        out: Tensor = self.out_proj(attend(q, k, v, self.heads, causal=self.causal))
-        return out
+        return self.out_proj(attend(q, k, v, self.heads, causal=self.causal))
 
 
 class Feed(Module):
@@ -173,8 +171,7 @@ class Feed(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(..., size)`, kept."""
-        out: Tensor = self.c_proj(linear_then(self.c_fc, x, self.act))
-        return out
+        return self.c_proj(linear_then(self.c_fc, x, self.act))
 
 
 class Block(Module):
@@ -189,8 +186,7 @@ class Block(Module):
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, length, size)`, kept."""
         x = x + self.attn(self.ln_1(x))
-        out: Tensor = x + self.mlp(self.ln_2(x))
-        return out
+        return x + self.mlp(self.ln_2(x))
 
 
 class Blocks(Module):
@@ -273,13 +269,11 @@ class OpenCLIPModel(Model):
 
     def get_text_features(self, input_ids: Tensor) -> BaseOutput:
         """Texts `(batch, length)`; the pooled output is `(batch, embed_dim)`."""
-        found: BaseOutput = self.text(input_ids)
-        return found
+        return self.text(input_ids)
 
     def get_image_features(self, pixel_values: Tensor) -> BaseOutput:
         """Pictures; the pooled output is `(batch, embed_dim)`."""
-        found: BaseOutput = self.visual(pixel_values)
-        return found
+        return self.visual(pixel_values)
 
     def forward(
         self, input_ids: Tensor, pixel_values: Tensor, *, return_loss: bool | None = None

@@ -69,8 +69,7 @@ class Embedder(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Half the height and width."""
-        out: Tensor = self.embedder(x)
-        return out
+        return self.embedder(x)
 
 
 class Encoder(Stages):

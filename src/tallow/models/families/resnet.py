@@ -49,8 +49,7 @@ class Embedder(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """A quarter of the height and width."""
-        out: Tensor = self.pooler(self.embedder(x))
-        return out
+        return self.pooler(self.embedder(x))
 
 
 class Encoder(Stages):
@@ -100,5 +99,4 @@ class ResNetBackbone(Backbone):
 
     def states(self, pixel_values: Tensor) -> list[Tensor]:
         """The stem's and each stage's features."""
-        found: list[Tensor] = self.encoder(self.embedder(pixel_values))
-        return found
+        return self.encoder(self.embedder(pixel_values))

@@ -151,10 +151,9 @@ class RTDetrModel(Model):
         if encoder_outputs is not None:
             return list(encoder_outputs[0]), []
         maps = self.backbone(pixel_values)
-        found: tuple[list[Tensor], list[Tensor]] = self.encoder(
+        return self.encoder(
             [proj(x) for proj, x in zip(self.encoder_input_proj, maps, strict=True)]
         )
-        return found
 
     def sources(self, fused: list[Tensor]) -> list[Tensor]:
         """The maps that the decoder looks at: the fused ones, and smaller ones of the last."""

@@ -88,8 +88,7 @@ class VisionAttention(Module):
             # it, and behind each key which row and column it is in. No n × n table is made.
             q, k = self.with_places(q, k, scale)
             scale = 1.0
-        out: Tensor = self.proj(merge_heads(attention(q, k, v, scale=scale)))
-        return out
+        return self.proj(merge_heads(attention(q, k, v, scale=scale)))
 
     def with_places(self, q: Tensor, k: Tensor, scale: float) -> tuple[Tensor, Tensor]:
         """Queries and keys, wider by rows and columns."""
@@ -126,8 +125,7 @@ class VisionLayer(Module):
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, rows, columns, size)` → the same shape."""
         x = x + windowed(self.attn, self.layer_norm1(x), self.window, 0, None)
-        out: Tensor = x + self.mlp(self.layer_norm2(x))
-        return out
+        return x + self.mlp(self.layer_norm2(x))
 
 
 class Patches(Module):

@@ -75,8 +75,7 @@ class ReducedAttention(SelfAttention):
         """`(batch, length, size)` → fewer of them."""
         if self.sr is None or self.layer_norm is None:
             return x
-        out: Tensor = self.layer_norm(patches(self.sr, as_maps(x, grid))[0])
-        return out
+        return self.layer_norm(patches(self.sr, as_maps(x, grid))[0])
 
 
 class Attention(Module):
@@ -91,8 +90,7 @@ class Attention(Module):
         part = self.self
         context = part.reduced(x, grid)
         found = attend(part.query(x), part.key(context), part.value(context), part.heads)
-        out: Tensor = self.output(found)
-        return out
+        return self.output(found)
 
 
 class Depthwise(Module):
@@ -117,8 +115,7 @@ class MixMlp(Module):
 
     def forward(self, x: Tensor, grid: Grid) -> Tensor:
         """`(batch, length, size)` → the same shape."""
-        out: Tensor = self.dense2(self.act(self.dwconv(self.dense1(x), grid)))
-        return out
+        return self.dense2(self.act(self.dwconv(self.dense1(x), grid)))
 
 
 class Layer(Module):
@@ -134,8 +131,7 @@ class Layer(Module):
     def forward(self, x: Tensor, grid: Grid) -> Tensor:
         """`(batch, length, size)` → the same shape."""
         x = x + self.attention(self.layer_norm_1(x), grid)
-        out: Tensor = x + self.mlp(self.layer_norm_2(x), grid)
-        return out
+        return x + self.mlp(self.layer_norm_2(x), grid)
 
 
 class Encoder(Module):
@@ -209,8 +205,7 @@ class Projection(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, size, rows, columns)` → `(batch, out, rows, columns)`."""
-        found: Tensor = self.proj(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-        return found
+        return self.proj(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 class DecodeHead(Module):
@@ -228,8 +223,7 @@ class DecodeHead(Module):
         grid = maps[0].shape[2:]
         parts = [scaled(project(x), grid) for project, x in zip(self.linear_c, maps, strict=True)]
         x = F.relu(self.batch_norm(self.linear_fuse(cat(parts[::-1], 1))))
-        out: Tensor = self.classifier(x)
-        return out
+        return self.classifier(x)
 
 
 class SegformerForSemanticSegmentation(SemanticSegmentation):

@@ -63,8 +63,7 @@ class PatchPositions(Module):
         expect(good, "pixel_values", wanted, tuple(x.shape))
         expect(shapes.shape == (x.shape[0], 2), "spatial_shapes", "(batch, 2)", tuple(shapes.shape))
         table = self.position_embedding(arange(self.side**2))
-        out: Tensor = self.patch_embedding(x) + self.weights(shapes, x.shape[1]) @ table
-        return out
+        return self.patch_embedding(x) + self.weights(shapes, x.shape[1]) @ table
 
     def weights(self, shapes: Tensor, length: int) -> Tensor:
         """How much of each position each patch takes, `(batch, length, positions)`.
@@ -124,8 +123,7 @@ class Siglip2Model(Siglip):
         self, pixel_values: Tensor, pixel_attention_mask: Tensor | None, spatial_shapes: Tensor
     ) -> BaseOutput:
         """Pictures; the pooled output is their vector."""
-        found: BaseOutput = self.vision_model(pixel_values, pixel_attention_mask, spatial_shapes)
-        return found
+        return self.vision_model(pixel_values, pixel_attention_mask, spatial_shapes)
 
     def forward(
         self,

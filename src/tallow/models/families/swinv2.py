@@ -99,8 +99,7 @@ class PostNormLayer(SwinLayer):
     def forward(self, x: Tensor, window: int, shift: int, mask: Tensor | None) -> Tensor:
         """`(batch, height, width, size)` → the same shape."""
         x = x + self.layernorm_before(windowed(self.attention, x, window, shift, mask))
-        out: Tensor = x + self.layernorm_after(self.output(self.intermediate(x)))
-        return out
+        return x + self.layernorm_after(self.output(self.intermediate(x)))
 
 
 class PostNormMerging(Module):
@@ -112,8 +111,7 @@ class PostNormMerging(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, height, width, size)` → `(batch, height / 2, width / 2, 2 * size)`."""
-        out: Tensor = self.norm(self.reduction(quarters(x)))
-        return out
+        return self.norm(self.reduction(quarters(x)))
 
 
 def stage(cfg: Swinv2Config, i: int) -> SwinStage:

@@ -44,8 +44,7 @@ class Residual(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Kept."""
-        out: Tensor = self.fn(x) + x
-        return out
+        return self.fn(x) + x
 
 
 class TimmConvMixer(TimmModel):

@@ -104,8 +104,7 @@ class Mlp(Module):
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, height, width, size)`, kept."""
         x = linear_then(self.fc1, x, self.act)
-        out: Tensor = self.fc2(x if self.grn is None else self.grn(x))
-        return out
+        return self.fc2(x if self.grn is None else self.grn(x))
 
 
 class Block(Module):
@@ -139,8 +138,7 @@ class Stage(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, size, height, width)` → `(batch, out, height / stride, width / stride)`."""
-        out: Tensor = self.blocks(x if self.downsample is None else self.downsample(x))
-        return out
+        return self.blocks(x if self.downsample is None else self.downsample(x))
 
 
 def stem(cfg: TimmConvNextConfig) -> Sequential:
@@ -206,5 +204,4 @@ class TimmConvNext(TimmModel):
 
     def pool(self, x: Tensor) -> Tensor:
         """`(batch, size, height, width)` → what the classifier takes."""
-        out: Tensor = self.head(pool(x, self.config.global_pool))
-        return out
+        return self.head(pool(x, self.config.global_pool))

@@ -86,8 +86,7 @@ class Mlp(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Kept."""
-        out: Tensor = self.pw2(F.relu(self.pw1(x)))
-        return out
+        return self.pw2(F.relu(self.pw1(x)))
 
 
 class Residual(Module):
@@ -98,8 +97,7 @@ class Residual(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Kept."""
-        out: Tensor = x + self.m(x)
-        return out
+        return x + self.m(x)
 
 
 def _local(size: int) -> list[Module]:
@@ -139,8 +137,7 @@ class CascadedAttention(Module):
             rows = [each.reshape(b, 1, -1, places).transpose(2, 3) for each in (depthwise(q), k, v)]
             out = attention(*rows, mask=biases[i])
             found.append(out.transpose(2, 3).reshape(b, self.value, h, w))
-        made: Tensor = self.proj(cat(found, 1))
-        return made
+        return self.proj(cat(found, 1))
 
 
 class WindowAttention(Module):
@@ -154,8 +151,7 @@ class WindowAttention(Module):
         b, c, h, w = x.shape
         n = self.attn.resolution
         if h == n and w == n:
-            whole: Tensor = self.attn(x)
-            return whole
+            return self.attn(x)
         below, right = -h % n, -w % n
         if below or right:
             x = F.pad(x, [0, right, 0, below])
@@ -195,8 +191,7 @@ class PatchMerging(Module):
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, size, height, width)` → `(batch, out, height / 2, width / 2)`."""
         x = F.relu(self.conv2(F.relu(self.conv1(x))))
-        out: Tensor = self.conv3(self.se(x))
-        return out
+        return self.conv3(self.se(x))
 
 
 class Downsample(Module):
@@ -209,8 +204,7 @@ class Downsample(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, size, height, width)` → `(batch, out, height / 2, width / 2)`."""
-        out: Tensor = self.res2(self.patchmerge(self.res1(x)))
-        return out
+        return self.res2(self.patchmerge(self.res1(x)))
 
 
 class Stage(Module):
@@ -228,8 +222,7 @@ class Stage(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, size, height, width)` → `(batch, out, height / 2, width / 2)`."""
-        out: Tensor = self.blocks(x if self.downsample is None else self.downsample(x))
-        return out
+        return self.blocks(x if self.downsample is None else self.downsample(x))
 
 
 class NormLinear(Module):
@@ -241,8 +234,7 @@ class NormLinear(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, size)` → `(batch, out)`."""
-        out: Tensor = self.linear(self.bn(x))
-        return out
+        return self.linear(self.bn(x))
 
 
 class PatchEmbedding(Module):

@@ -223,7 +223,7 @@ class LinearAttention(Module):
         total = ones(1, 1, 1, h * w) @ k
         found = cat([v @ k, total.expand(b, v.shape[1], 1, self.head)], 2) @ F.relu(q)
         out: Tensor = found[:, :, :-1] / (found[:, :, -1:] + EPS)
-        return self.proj(out.reshape(b, -1, h, w))  # type: ignore[no-any-return]
+        return self.proj(out.reshape(b, -1, h, w))
 
 
 def stage(plan: Plan, size: int, out: int, head: int, s: Shared) -> Module:
@@ -292,8 +292,7 @@ class TimmEfficientVitMit(TimmModel):
 
     def pool(self, x: Tensor) -> Tensor:
         """`(batch, size, height, width)` → what the last layer takes, `(batch, head_widths[1])`."""
-        out: Tensor = self.head(x, self.config.global_pool)
-        return out
+        return self.head(x, self.config.global_pool)
 
 
 class TimmEfficientVitLarge(TimmEfficientVitMit):

@@ -106,8 +106,7 @@ class Attention(Module):
         if table is not None:
             q, k = rope(q, table, True), rope(k, table, True)
         found = attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
-        out: Tensor = self.proj(merge_heads(found))
-        return out
+        return self.proj(merge_heads(found))
 
 
 class GluMlp(Module):
@@ -121,8 +120,7 @@ class GluMlp(Module):
     def forward(self, x: Tensor) -> Tensor:
         """`(..., size)` → the same shape."""
         both = self.fc1(x)
-        out: Tensor = self.fc2(silu_mul(both[..., : self.hidden], both[..., self.hidden :]))
-        return out
+        return self.fc2(silu_mul(both[..., : self.hidden], both[..., self.hidden :]))
 
 
 class NormedGlu(Module):
@@ -136,8 +134,7 @@ class NormedGlu(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(..., size)` → the same shape."""
-        out: Tensor = self.fc2(self.norm(silu_mul(self.fc1_g(x), self.fc1_x(x))))
-        return out
+        return self.fc2(self.norm(silu_mul(self.fc1_g(x), self.fc1_x(x))))
 
 
 class Block(Module):
@@ -156,8 +153,7 @@ class Block(Module):
     def forward(self, x: Tensor, table: Tensor | None) -> Tensor:
         """`(batch, length, size)` → the same shape."""
         x = x + self.attn(self.norm1(x), table)
-        out: Tensor = x + self.mlp(self.norm2(x))
-        return out
+        return x + self.mlp(self.norm2(x))
 
 
 def turns(cfg: EvaConfig, grid: Grid) -> Tensor:

@@ -152,10 +152,8 @@ class RepMixer(Reparam):
     def forward(self, x: Tensor) -> Tensor:
         """Kept."""
         if self.reparam_conv is not None:
-            fused: Tensor = self.reparam_conv(x)
-            return fused
-        out: Tensor = x + self.layer_scale(self.mixer(x) - self.norm(x))
-        return out
+            return self.reparam_conv(x)
+        return x + self.layer_scale(self.mixer(x) - self.norm(x))
 
 
 class PositionEncoding(Reparam):
@@ -176,10 +174,8 @@ class PositionEncoding(Reparam):
     def forward(self, x: Tensor) -> Tensor:
         """Kept."""
         if self.reparam_conv is not None:
-            fused: Tensor = self.reparam_conv(x)
-            return fused
-        out: Tensor = self.pos_enc(x) + x
-        return out
+            return self.reparam_conv(x)
+        return self.pos_enc(x) + x
 
 
 class ConvMlp(Module):
@@ -192,8 +188,7 @@ class ConvMlp(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Kept."""
-        out: Tensor = self.fc2(ACTIVATIONS["gelu"](self.fc1(self.conv(x))))
-        return out
+        return self.fc2(ACTIVATIONS["gelu"](self.fc1(self.conv(x))))
 
 
 class Attention2d(Module):
@@ -207,8 +202,7 @@ class Attention2d(Module):
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, size, height, width)`, kept."""
         q, k, v = self.qkv(x.flatten(2).transpose(1, 2)).chunk(3, -1)
-        out: Tensor = self.proj(attend(q, k, v, self.heads)).transpose(1, 2).reshape(*x.shape)
-        return out
+        return self.proj(attend(q, k, v, self.heads)).transpose(1, 2).reshape(*x.shape)
 
 
 class MixerBlock(Module):
@@ -222,8 +216,7 @@ class MixerBlock(Module):
     def forward(self, x: Tensor) -> Tensor:
         """Kept."""
         x = self.token_mixer(x)
-        out: Tensor = x + self.layer_scale(self.mlp(x))
-        return out
+        return x + self.layer_scale(self.mlp(x))
 
 
 class AttentionBlock(Module):
@@ -239,8 +232,7 @@ class AttentionBlock(Module):
     def forward(self, x: Tensor) -> Tensor:
         """Kept."""
         x = x + self.layer_scale_1(self.token_mixer(self.norm(x)))
-        out: Tensor = x + self.layer_scale_2(self.mlp(x))
-        return out
+        return x + self.layer_scale_2(self.mlp(x))
 
 
 class PatchEmbed(Module):
@@ -251,8 +243,7 @@ class PatchEmbed(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, size, height, width)` → `(batch, out, height / 2, width / 2)`."""
-        out: Tensor = self.proj(x)
-        return out
+        return self.proj(x)
 
 
 class Stage(Module):
@@ -307,5 +298,4 @@ class TimmFastVit(TimmModel):
 
     def finish(self, x: Tensor) -> Tensor:
         """Through the last convolution."""
-        out: Tensor = self.final_conv(x)
-        return out
+        return self.final_conv(x)

@@ -74,5 +74,4 @@ class TimmTinyVit(TinyVit, TimmModel):
 
     def pool(self, x: Tensor) -> Tensor:
         """`(batch, size, height, width)` → `(batch, size)`, normalised."""
-        out: Tensor = self.head.norm(pool(x, self.config.global_pool))
-        return out
+        return self.head.norm(pool(x, self.config.global_pool))

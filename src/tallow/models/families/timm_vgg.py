@@ -67,8 +67,7 @@ class ConvMlp(Module):
         wanted = (max(7, shape[0]), max(7, shape[1]))
         if shape != wanted:
             x = AdaptiveAvgPool2d(wanted)(x)
-        out: Tensor = F.relu(self.fc2(F.relu(self.fc1(x))))
-        return out
+        return F.relu(self.fc2(F.relu(self.fc1(x))))
 
 
 class TimmVGG(TimmModel):

@@ -168,7 +168,7 @@ class LatentPool(Module):
         k, v = self.kv(x).chunk(2, -1)
         query = self.q(self.latent).expand(x.shape[0], -1, -1)
         seen = self.proj(attend(query, k, v, self.heads))
-        return (seen + self.mlp(self.norm(seen)))[:, 0]  # type: ignore[no-any-return]
+        return (seen + self.mlp(self.norm(seen)))[:, 0]
 
 
 class TimmVit(TokensModel):
@@ -211,7 +211,7 @@ class TimmVit(TokensModel):
     def pool(self, x: Tensor) -> Tensor:
         """`(batch, length, size)` → `(batch, size)`."""
         if self.attn_pool is not None:
-            return self.attn_pool(x[:, self.own :])  # type: ignore[no-any-return]
+            return self.attn_pool(x[:, self.own :])
         return super().pool(x) if self.dist_token is None else 0.5 * (x[:, 0] + x[:, 1])
 
     def forward(self, pixel_values: Tensor, labels: Tensor | None = None) -> Any:

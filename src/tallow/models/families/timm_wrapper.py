@@ -49,8 +49,7 @@ class TimmWrapperForImageClassification(_Wrapper):
 
     def forward(self, pixel_values: Tensor, labels: Tensor | None = None) -> LogitsOutput:
         """`(batch, channels, height, width)` → scores `(batch, labels)`; the loss with labels."""
-        found: LogitsOutput = self.timm_model(pixel_values, labels)
-        return found
+        return self.timm_model(pixel_values, labels)
 
 
 class TimmWrapperModel(_Wrapper):

@@ -110,5 +110,4 @@ class TrOCRForCausalLM(BartCausalLM):
 
     def head(self, hidden: Tensor) -> Tensor:
         """Logits `(…, vocab_size)`."""
-        logits: Tensor = self.output_projection(hidden)
-        return logits
+        return self.output_projection(hidden)
