@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from tallow.models import losses
@@ -33,7 +32,6 @@ def _decoder(fields: Fields, name: str, default: Any) -> Part:
     return part(fields.scope(name).with_default("model_type", "bert"), "text-generation")
 
 
-@dataclass(frozen=True, kw_only=True)
 class CompositeConfig(Config):
     """The fields of both; families say their `encoder`."""
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, dataclass_transform
 
 from tallow.models.blocks.activation import ACTIVATIONS
 from tallow.models.fields import MAX_SIZE, Fields
@@ -166,8 +165,16 @@ def read_problem(fields: Fields) -> str | None:
     return PROBLEM.metadata["read"](fields, "problem_type", None)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Config:
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+class ConfigBase:
+    """Makes each sub-class a frozen dataclass of keyword-only fields."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        dataclasses.dataclass(frozen=True, kw_only=True)(cls)
+
+
+class Config(ConfigBase):
     """What every config has: the labels of a head, and how it is read.
 
     A field is read by its annotation (int, float, bool, str, each also with `| None`), or by what

@@ -25,7 +25,6 @@ Costs = tuple[float, float, float]  # how much class, place and overlap weigh
 WORST = 1e300  # instead of what is no number, so that it is matched last
 
 
-@dataclass(frozen=True, kw_only=True)
 class MatchingConfig(Config):
     """What weighs how much in matching and loss."""
 

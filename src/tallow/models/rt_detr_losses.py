@@ -6,7 +6,6 @@ Source: arXiv 2304.08069 and 2008.13367, as transformers computes it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from tallow.factories import zeros
@@ -27,7 +26,6 @@ from tallow.tensor import Tensor
 Layer = tuple[Tensor, Tensor]  # logits and boxes
 
 
-@dataclass(frozen=True, kw_only=True)
 class RTDetrLossConfig(Config):
     """What weighs how much in matching, loss and noise."""
 

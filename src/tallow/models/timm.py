@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from tallow.models import losses
@@ -26,7 +25,6 @@ _UNUSED = frozenset(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
 class TimmConfig(Config):
     """`architecture` is a name of timm's registry; the fields are arguments of its class.
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tallow.errors import expect
 from tallow.models.blocks.vision import Grid, Patches, as_maps, patches
 from tallow.models.configs import layers, ratio, size, sizes
@@ -13,7 +11,6 @@ from tallow.nn import LayerNorm
 from tallow.tensor import Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class TokensConfig(TimmConfig):
     """Of pictures of one size in patches, and the layers that they go through."""
 

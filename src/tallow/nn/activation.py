@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from tallow.dtype import DType
 from tallow.errors import ArgumentError, expect
 from tallow.nn import functional as F
@@ -14,31 +12,24 @@ from tallow.nn.parameter import declare
 from tallow.tensor import Tensor
 
 
-def _options(layer: Any, said: str) -> str:
-    """`said` and `inplace=True` of a layer that works in place."""
-    return ", ".join(filter(None, (said, "inplace=True" if layer.inplace else "")))
-
-
 class _InPlace(Module):
-    """A function without other options than `inplace`."""
+    """A function that may work in place; here without other options."""
 
     def __init__(self, inplace: bool = False) -> None:
         self.inplace = inplace
 
     def extra_repr(self) -> str:
-        """The options."""
-        return _options(self, "")
+        """The options, `inplace` where it is set."""
+        return ", ".join(filter(None, (super().extra_repr(), "inplace=True" * self.inplace)))
 
 
 class _Along(Module):
     """A function along the axis `dim`."""
 
+    _repr_names = ("dim",)
+
     def __init__(self, dim: int | None = None) -> None:
         self.dim = dim
-
-    def extra_repr(self) -> str:
-        """The options."""
-        return f"dim={self.dim}"
 
 
 class _Shrink(Module):
@@ -52,8 +43,10 @@ class _Shrink(Module):
         return f"{self.lambd}"
 
 
-class Threshold(Module):
+class Threshold(_InPlace):
     """`x` where it is above `threshold`, else `value`."""
+
+    _repr_names = ("threshold", "value")
 
     def __init__(self, threshold: float, value: float, inplace: bool = False) -> None:
         self.threshold, self.value, self.inplace = threshold, value, inplace
@@ -61,10 +54,6 @@ class Threshold(Module):
     def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
         return F.threshold(input, self.threshold, self.value, self.inplace)
-
-    def extra_repr(self) -> str:
-        """The options."""
-        return _options(self, f"threshold={self.threshold}, value={self.value}")
 
 
 class ReLU(_InPlace):
@@ -75,8 +64,10 @@ class ReLU(_InPlace):
         return F.relu(input, self.inplace)
 
 
-class RReLU(Module):
+class RReLU(_InPlace):
     """`LeakyReLU` with slopes drawn from [lower, upper) in training, their mean in use."""
+
+    _repr_names = ("lower", "upper")
 
     def __init__(
         self, lower: float = 1.0 / 8, upper: float = 1.0 / 3, inplace: bool = False
@@ -87,13 +78,11 @@ class RReLU(Module):
         """Any shape, kept."""
         return F.rrelu(input, self.lower, self.upper, self.training, self.inplace)
 
-    def extra_repr(self) -> str:
-        """The options."""
-        return _options(self, f"lower={self.lower}, upper={self.upper}")
 
-
-class Hardtanh(Module):
+class Hardtanh(_InPlace):
     """`x` limited to [min_val, max_val]."""
+
+    _repr_names: tuple[str, ...] = ("min_val", "max_val")
 
     def __init__(
         self,
@@ -114,13 +103,11 @@ class Hardtanh(Module):
         """Any shape, kept."""
         return F.hardtanh(input, self.min_val, self.max_val, self.inplace)
 
-    def extra_repr(self) -> str:
-        """The options."""
-        return _options(self, f"min_val={self.min_val}, max_val={self.max_val}")
-
 
 class ReLU6(Hardtanh):
     """`x` limited to [0, 6]."""
+
+    _repr_names = ()
 
     def __init__(self, inplace: bool = False) -> None:
         super().__init__(0.0, 6.0, inplace)
@@ -128,10 +115,6 @@ class ReLU6(Hardtanh):
     def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
         return F.relu6(input, self.inplace)
-
-    def extra_repr(self) -> str:
-        """The options."""
-        return _options(self, "")
 
 
 class Sigmoid(Module):
@@ -190,8 +173,10 @@ class Hardswish(_InPlace):
         return ""
 
 
-class ELU(Module):
+class ELU(_InPlace):
     """`x` where it is positive, else `alpha * (exp(x) - 1)`."""
+
+    _repr_names = ("alpha",)
 
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
         self.alpha, self.inplace = alpha, inplace
@@ -200,13 +185,11 @@ class ELU(Module):
         """Any shape, kept."""
         return F.elu(input, self.alpha, self.inplace)
 
-    def extra_repr(self) -> str:
-        """The options."""
-        return _options(self, f"alpha={self.alpha}")
 
-
-class CELU(Module):
+class CELU(_InPlace):
     """`x` where it is positive, else `alpha * (exp(x / alpha) - 1)`."""
+
+    _repr_names = ("alpha",)
 
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
         self.alpha, self.inplace = alpha, inplace
@@ -214,10 +197,6 @@ class CELU(Module):
     def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
         return F.celu(input, self.alpha, self.inplace)
-
-    def extra_repr(self) -> str:
-        """The options."""
-        return _options(self, f"alpha={self.alpha}")
 
 
 class SELU(_InPlace):
@@ -231,16 +210,14 @@ class SELU(_InPlace):
 class GELU(Module):
     """`x * Phi(x)`, exactly or by tanh (`approximate="tanh"`)."""
 
+    _repr_names = ("approximate",)
+
     def __init__(self, approximate: str = "none") -> None:
         self.approximate = approximate
 
     def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
         return F.gelu(input, self.approximate)
-
-    def extra_repr(self) -> str:
-        """The options."""
-        return f"approximate={self.approximate!r}"
 
 
 class Hardshrink(_Shrink):
@@ -251,8 +228,10 @@ class Hardshrink(_Shrink):
         return F.hardshrink(input, self.lambd)
 
 
-class LeakyReLU(Module):
+class LeakyReLU(_InPlace):
     """`x` where it is positive, else `negative_slope * x`."""
+
+    _repr_names = ("negative_slope",)
 
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
         self.negative_slope, self.inplace = negative_slope, inplace
@@ -260,10 +239,6 @@ class LeakyReLU(Module):
     def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
         return F.leaky_relu(input, self.negative_slope, self.inplace)
-
-    def extra_repr(self) -> str:
-        """The options."""
-        return _options(self, f"negative_slope={self.negative_slope}")
 
 
 class LogSigmoid(Module):
@@ -277,16 +252,14 @@ class LogSigmoid(Module):
 class Softplus(Module):
     """`log(1 + exp(beta * x)) / beta`; `x` itself where `beta * x` is above `threshold`."""
 
+    _repr_names = ("beta", "threshold")
+
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
         self.beta, self.threshold = beta, threshold
 
     def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
         return F.softplus(input, self.beta, self.threshold)
-
-    def extra_repr(self) -> str:
-        """The options."""
-        return f"beta={self.beta}, threshold={self.threshold}"
 
 
 class Softshrink(_Shrink):
@@ -316,16 +289,14 @@ class Tanhshrink(Module):
 class GLU(Module):
     """The first half of axis `dim` times the sigmoid of the second (arXiv 1612.08083)."""
 
+    _repr_names = ("dim",)
+
     def __init__(self, dim: int = -1) -> None:
         self.dim = dim
 
     def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept but for `dim`, which is halved."""
         return F.glu(input, self.dim)
-
-    def extra_repr(self) -> str:
-        """The options."""
-        return f"dim={self.dim}"
 
 
 class Softmin(_Along):
@@ -364,6 +335,8 @@ class Softmax2d(Module):
 class PReLU(Layer):
     """`x` where it is positive, else `weight * x`, with one learnt slope, or one per channel."""
 
+    _repr_names = ("num_parameters",)
+
     def __init__(
         self,
         num_parameters: int = 1,
@@ -378,7 +351,3 @@ class PReLU(Layer):
     def forward(self, input: Tensor) -> Tensor:
         """`(batch, channels, ...)`, kept."""
         return F.prelu(input, self.weight)
-
-    def extra_repr(self) -> str:
-        """The number of slopes."""
-        return f"num_parameters={self.num_parameters}"

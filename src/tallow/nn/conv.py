@@ -255,6 +255,8 @@ class ConvTranspose3d(_Transposed):
 class Unfold(Module):
     """Sliding blocks as columns: (n, c, h, w) to (n, c * kernel elements, positions)."""
 
+    _repr_names = ("kernel_size", "dilation", "padding", "stride")
+
     def __init__(
         self, kernel_size: Size, dilation: Size = 1, padding: Size = 0, stride: Size = 1
     ) -> None:
@@ -265,16 +267,11 @@ class Unfold(Module):
         """`(batch, channels, height, width)`, or without the batch."""
         return F.unfold(input, self.kernel_size, self.dilation, self.padding, self.stride)
 
-    def extra_repr(self) -> str:
-        """The windows."""
-        return (
-            f"kernel_size={self.kernel_size}, dilation={self.dilation}, padding={self.padding}, "
-            f"stride={self.stride}"
-        )
-
 
 class Fold(Module):
     """Columns added up into an image of `output_size`: the transpose of `Unfold`."""
+
+    _repr_names = ("output_size", "kernel_size", "dilation", "padding", "stride")
 
     def __init__(
         self,
@@ -292,11 +289,4 @@ class Fold(Module):
         """`(batch, channels * kernel elements, positions)`, or without the batch."""
         return F.fold(
             input, self.output_size, self.kernel_size, self.dilation, self.padding, self.stride
-        )
-
-    def extra_repr(self) -> str:
-        """The windows."""
-        return (
-            f"output_size={self.output_size}, kernel_size={self.kernel_size}, "
-            f"dilation={self.dilation}, padding={self.padding}, stride={self.stride}"
         )

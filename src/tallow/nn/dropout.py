@@ -11,6 +11,7 @@ from tallow.tensor import Tensor
 class _Dropout(Module):
     """Drops with the probability `p` while training, by the function of this name."""
 
+    _repr_names = ("p", "inplace")
     _function = ""
 
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
@@ -20,10 +21,6 @@ class _Dropout(Module):
     def forward(self, input: Tensor) -> Tensor:
         """Any shape that the function takes, kept."""
         return getattr(F, self._function)(input, self.p, self.training, self.inplace)
-
-    def extra_repr(self) -> str:
-        """The options."""
-        return f"p={self.p}, inplace={self.inplace}"
 
 
 class Dropout(_Dropout):

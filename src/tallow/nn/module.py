@@ -47,6 +47,7 @@ class Module(Conversion, HooksMixin):
     call_super_init: bool = False
     _version: int = 1  # of the layout of its part of a state dict
     _optional: frozenset[str] = frozenset()  # buffers of its own that a file may lack
+    _repr_names: tuple[str, ...] = ()  # attributes that `extra_repr` shows
     _hooks: Hooks | None = None  # of Module itself: those of all modules
 
     def __init__(self) -> None:
@@ -313,7 +314,7 @@ class Module(Conversion, HooksMixin):
 
     def extra_repr(self) -> str:
         """What stands between the parentheses of a leaf in the printed tree."""
-        return ""
+        return ", ".join(f"{name}={getattr(self, name)!r}" for name in self._repr_names)
 
     def _get_name(self) -> str:
         return type(self).__name__

@@ -17,6 +17,8 @@ class _Windows(Module):
     As in torch, some classes keep one number for all axes, and others one for each of `n`.
     """
 
+    _repr_names: tuple[str, ...] = ("kernel_size", "stride", "padding")
+
     n = 0
     _function = ""
 
@@ -35,13 +37,11 @@ class _Windows(Module):
         self.kernel_size, self.stride = kernel_size, stride
         self.padding, self.ceil_mode = padding, ceil_mode
 
-    def extra_repr(self) -> str:
-        """The windows."""
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
-
 
 class _MaxPool(_Windows):
     """Maxima; with `return_indices` also where they are."""
+
+    _repr_names = ("kernel_size", "stride", "padding", "dilation", "ceil_mode")
 
     def __init__(
         self,
@@ -61,10 +61,6 @@ class _MaxPool(_Windows):
             input, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode,
             self.return_indices,
         )  # fmt: skip
-
-    def extra_repr(self) -> str:
-        """The windows."""
-        return f"{super().extra_repr()}, dilation={self.dilation}, ceil_mode={self.ceil_mode}"
 
 
 class MaxPool1d(_MaxPool):
@@ -188,6 +184,8 @@ class AvgPool3d(_DividedAvgPool):
 class _LPPool(Module):
     """`(sum of x ** norm_type) ** (1 / norm_type)` of windows."""
 
+    _repr_names = ("norm_type", "kernel_size", "stride", "ceil_mode")
+
     _function = ""
 
     def __init__(
@@ -204,13 +202,6 @@ class _LPPool(Module):
         """`(batch, channels, *sizes)`, or without the batch."""
         return getattr(F, self._function)(
             input, self.norm_type, self.kernel_size, self.stride, self.ceil_mode
-        )
-
-    def extra_repr(self) -> str:
-        """The windows."""
-        return (
-            f"norm_type={self.norm_type}, kernel_size={self.kernel_size}, stride={self.stride}, "
-            f"ceil_mode={self.ceil_mode}"
         )
 
 
@@ -235,6 +226,8 @@ class LPPool3d(_LPPool):
 class _Adaptive(Module):
     """As many windows as `output_size` says, whatever the input's size."""
 
+    _repr_names = ("output_size",)
+
     _function = ""
 
     def __init__(self, output_size: int | Sequence[int | None] | None) -> None:
@@ -243,10 +236,6 @@ class _Adaptive(Module):
     def forward(self, input: Tensor) -> Any:
         """`(batch, channels, *sizes)`, or without the batch."""
         return getattr(F, self._function)(input, self.output_size)
-
-    def extra_repr(self) -> str:
-        """The sizes."""
-        return f"output_size={self.output_size}"
 
 
 class _AdaptiveMax(_Adaptive):

@@ -14,6 +14,8 @@ from tallow.tensor import Tensor
 class Flatten(Module):
     """Axes `start_dim` to `end_dim` merged into one; by default all but the batch."""
 
+    _repr_names = ("start_dim", "end_dim")
+
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         self.start_dim, self.end_dim = start_dim, end_dim
 
@@ -21,13 +23,11 @@ class Flatten(Module):
         """Any shape."""
         return input.flatten(self.start_dim, self.end_dim)
 
-    def extra_repr(self) -> str:
-        """The axes."""
-        return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
-
 
 class Unflatten(Module):
     """Axis `dim` cut into axes of the sizes `unflattened_size`."""
+
+    _repr_names = ("dim", "unflattened_size")
 
     def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
         good = isinstance(unflattened_size, (tuple, list)) and all(
@@ -39,10 +39,6 @@ class Unflatten(Module):
     def forward(self, input: Tensor) -> Tensor:
         """Any shape."""
         return input.unflatten(self.dim, self.unflattened_size)
-
-    def extra_repr(self) -> str:
-        """The sizes."""
-        return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
 
 
 def _as_factors(given: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from tallow.models.base import Model
@@ -18,7 +17,6 @@ from tallow.ops.linalg_norm import vector_norm
 from tallow.tensor import Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class ConvNextFields(BackboneConfig):
     """What both versions have, as in Hugging Face's configs."""
 

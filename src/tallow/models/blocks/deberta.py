@@ -51,7 +51,6 @@ def _width(fields: Fields, name: str, default: Any) -> int:
     return fields.integer(name, fields.integer("hidden_size", default))
 
 
-@dataclass(frozen=True, kw_only=True)
 class DebertaConfig(TextConfig):
     """The fields of both DeBERTas."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from tallow.models.configs import activation, choice, custom, layers, size
@@ -32,7 +31,6 @@ def read_backbone(fields: Fields, name: str, default: Any) -> Part:
     return part(Fields(values, f"{fields.source}: backbone"), "backbone")
 
 
-@dataclass(frozen=True, kw_only=True)
 class DetectorConfig(MatchingConfig):
     """What the configs of DETR and its relatives share; `backbone_config` is a part."""
 

@@ -36,7 +36,6 @@ def read_places(fields: Fields, name: str, default: Any) -> tuple[int, ...]:
     return tuple(value)
 
 
-@dataclass(frozen=True, kw_only=True)
 class BackboneConfig(Config):
     """A vision config that says which stages a backbone gives; the last where it says nothing."""
 

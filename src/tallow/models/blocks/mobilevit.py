@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from tallow.models.base import Model
@@ -16,7 +15,6 @@ from tallow.ops import cat
 from tallow.tensor import Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class MobileViTFields(Config):
     """What both configs have in common."""
 

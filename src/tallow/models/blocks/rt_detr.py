@@ -34,7 +34,6 @@ def _backbone(fields: Fields, name: str, default: Any) -> Part:
     return part(Fields(values, f"{fields.source}: {name}"), "backbone")
 
 
-@dataclass(frozen=True, kw_only=True)
 class RTDetrConfig(RTDetrLossConfig):
     """Of Hugging Face's `RTDetrConfig`."""
 
@@ -103,7 +102,6 @@ class RTDetrConfig(RTDetrLossConfig):
             raise fields.error("num_feature_levels", f"at least {maps}", levels)
 
 
-@dataclass(frozen=True, kw_only=True)
 class RTDetrV2Config(RTDetrConfig):
     """Of Hugging Face's `RTDetrV2Config`."""
 

@@ -29,7 +29,6 @@ from tallow.tensor import Tensor
 from tallow.weights.arrange import WeightConverter, rename
 
 
-@dataclass(frozen=True, kw_only=True)
 class SamParts(Config):
     """The configs of the parts; families say that of the picture's side."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from tallow.dtype import f32
 from tallow.factories import arange, full_like, zeros
@@ -31,7 +30,6 @@ from tallow.tensor import Tensor
 ABSENT, PADDING = -1, -10  # labels of points that are none
 
 
-@dataclass(frozen=True, kw_only=True)
 class SamPromptEncoderConfig(Config):
     """Of Hugging Face's `SamPromptEncoderConfig`."""
 
@@ -46,7 +44,6 @@ class SamPromptEncoderConfig(Config):
     without_effect = frozenset({"image_embedding_size", "input_image_size"})
 
 
-@dataclass(frozen=True, kw_only=True)
 class SamMaskDecoderConfig(Config):
     """Of Hugging Face's `SamMaskDecoderConfig`."""
 

@@ -45,7 +45,6 @@ def _end(fields: Fields, name: str, default: int) -> int | None:
     return value if type(value) is int else None
 
 
-@dataclass(frozen=True, kw_only=True)
 class BartConfig(Config):
     """The fields of BART's and mBART's configs."""
 

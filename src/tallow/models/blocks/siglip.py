@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from tallow.models.base import Model
@@ -25,7 +24,6 @@ from tallow.ops import eye, linear
 from tallow.tensor import Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class SiglipTextConfig(TowerConfig):
     """Of Hugging Face's `SiglipTextConfig` and `Siglip2TextConfig`."""
 
@@ -36,7 +34,6 @@ class SiglipTextConfig(TowerConfig):
     projection_size: int = size(0, low=0)  # 0, for an absent one: hidden_size
 
 
-@dataclass(frozen=True, kw_only=True)
 class SiglipVisionConfig(TowerConfig):
     """Of both versions' vision configs."""
 

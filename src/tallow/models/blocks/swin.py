@@ -41,7 +41,6 @@ SWIN_RULES = tuple(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
 class SwinConfig(BackboneConfig):
     """What the configs of Swin transformers have in common."""
 

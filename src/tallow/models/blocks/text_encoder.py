@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from tallow.models.base import Model
@@ -17,7 +16,6 @@ from tallow.weights.arrange import WeightConverter, rename
 Inputs = tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None, Tensor | None]
 
 
-@dataclass(frozen=True, kw_only=True)
 class TextConfig(Config):
     """The fields of BERT's config; families have other defaults and more."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from tallow.dtype import f32
 from tallow.factories import arange
@@ -23,7 +22,6 @@ from tallow.tensor import Tensor
 from tallow.weights.arrange import WeightConverter, rename
 
 
-@dataclass(frozen=True, kw_only=True)
 class TinyVitConfig(Config):
     """Arguments of timm's `TinyVit` and of its authors'; defaults are those of the 5m variant."""
 

@@ -22,7 +22,6 @@ from tallow.ops import cat
 from tallow.tensor import Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class TowerConfig(Config):
     """Of the layers of one side."""
 

@@ -6,7 +6,6 @@ Source: arXiv 2010.11929; names of Hugging Face's checkpoints.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from tallow.dtype import f32
@@ -36,7 +35,6 @@ VIT_RULES = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
 class VitConfig(Config):
     """What the configs of ViT, DeiT and BEiT have in common."""
 

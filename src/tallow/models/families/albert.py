@@ -24,7 +24,6 @@ from tallow.nn import LayerNorm, Linear, Module, ModuleList
 from tallow.tensor import Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class AlbertConfig(TextConfig):
     """Of Hugging Face's `AlbertConfig`."""
 

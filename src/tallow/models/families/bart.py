@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Self
 
 from tallow.models.base import define_heads
@@ -20,7 +19,6 @@ from tallow.models.configs import choice, token
 from tallow.models.fields import Fields
 
 
-@dataclass(frozen=True, kw_only=True)
 class BartConfig(Shared):
     """Of Hugging Face's `BartConfig`."""
 

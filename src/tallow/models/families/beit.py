@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from tallow.dtype import f32, i64
@@ -56,7 +55,6 @@ def _indices(fields: Fields, name: str, default: Any) -> tuple[int, ...]:
     return found or read_places(fields, "segmentation_indices", default)
 
 
-@dataclass(frozen=True, kw_only=True)
 class BeitConfig(VitConfig, BackboneConfig):
     """Of Hugging Face's `BeitConfig`."""
 

@@ -25,7 +25,6 @@ from tallow.nn import Linear, Module
 from tallow.tensor import Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class BertConfig(TextConfig):
     """Of Hugging Face's `BertConfig`."""
 
@@ -78,7 +77,6 @@ class BertForMaskedLM(MaskedLM):
         return self.cls.predictions(found.last_hidden_state)
 
 
-@dataclass(frozen=True, kw_only=True)
 class BertDecoderConfig(BertConfig):
     """The same of a decoder."""
 

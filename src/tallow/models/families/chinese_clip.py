@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from tallow.models.blocks.towers import Clip, PairOutput, projected
@@ -13,7 +12,6 @@ from tallow.models.table import FAMILIES
 from tallow.tensor import Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class ChineseCLIPConfig(Config):
     """Of Hugging Face's `ChineseCLIPConfig`."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from tallow.models.base import Model
@@ -28,7 +27,6 @@ from tallow.tensor import Tensor
 LEGACY_END = 2  # of old configs, whose texts end with the largest id instead
 
 
-@dataclass(frozen=True, kw_only=True)
 class CLIPTextConfig(TowerConfig):
     """Of Hugging Face's `CLIPTextConfig`."""
 
@@ -41,7 +39,6 @@ class CLIPTextConfig(TowerConfig):
     eos_token_id: int | None = token(49407)
 
 
-@dataclass(frozen=True, kw_only=True)
 class CLIPVisionConfig(TowerConfig):
     """Of Hugging Face's `CLIPVisionConfig`."""
 
@@ -51,7 +48,6 @@ class CLIPVisionConfig(TowerConfig):
     patch_size: int = size(32)
 
 
-@dataclass(frozen=True, kw_only=True)
 class CLIPConfig(Config):
     """Of Hugging Face's `CLIPConfig`."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 from tallow.models.blocks.activation import ACTIVATIONS, linear_then
@@ -20,7 +19,6 @@ from tallow.tensor import Tensor
 from tallow.weights.arrange import rename
 
 
-@dataclass(frozen=True, kw_only=True)
 class ConditionalDetrConfig(DetectorConfig):
     """Of Hugging Face's `ConditionalDetrConfig`."""
 

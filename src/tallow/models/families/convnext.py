@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tallow.models.blocks.convnext import (
     ConvNext,
     ConvNextClassification,
@@ -12,7 +10,6 @@ from tallow.models.blocks.convnext import (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
 class ConvNextConfig(ConvNextFields):
     """Of Hugging Face's `ConvNextConfig`."""
 

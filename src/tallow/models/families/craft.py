@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 
 from tallow.models.base import Model
 from tallow.models.configs import Config, size, sizes
@@ -19,7 +18,6 @@ _DEPTHS = (2, 2, 3, 3, 2)
 _CUTS = (0, 13, 20, 30, 39)
 
 
-@dataclass(frozen=True, kw_only=True)
 class CraftConfig(Config):
     """Widths of VGG's stages, of what follows them, and of the layers that go back up."""
 

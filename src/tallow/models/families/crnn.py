@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import string
-from dataclasses import dataclass
 
 from tallow.models.base import Model
 from tallow.models.configs import Config, custom, size
@@ -24,7 +23,6 @@ def _characters(fields: Fields, name: str, default: str) -> str:
     return value
 
 
-@dataclass(frozen=True, kw_only=True)
 class CrnnConfig(Config):
     """Sizes by easyocr's names, and the characters that are read."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 
 from tallow.models.base import define_heads
@@ -24,7 +23,6 @@ from tallow.nn import Conv1d, LayerNorm, Linear, Module
 from tallow.tensor import Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class DebertaV2Config(DebertaConfig):
     """Of Hugging Face's `DebertaV2Config`."""
 

@@ -29,7 +29,6 @@ def _factors(fields: Fields, name: str, default: Any) -> tuple[float, ...]:
     return tuple(value)
 
 
-@dataclass(frozen=True, kw_only=True)
 class DepthAnythingConfig(Config):
     """Of Hugging Face's `DepthAnythingConfig`."""
 

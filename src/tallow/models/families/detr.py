@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from tallow.errors import ModelError, expect
 from tallow.models.base import Model
@@ -22,7 +21,6 @@ from tallow.tensor import Tensor
 from tallow.weights.arrange import rename
 
 
-@dataclass(frozen=True, kw_only=True)
 class DetrConfig(DetectorConfig):
     """Of Hugging Face's `DetrConfig`."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from tallow.dtype import f32
@@ -51,7 +50,6 @@ RULES = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
 class Dinov2Config(BackboneConfig):
     """Of Hugging Face's `Dinov2Config`."""
 
@@ -80,7 +78,6 @@ class Dinov2Config(BackboneConfig):
         return (height // down) * (width // across)
 
 
-@dataclass(frozen=True, kw_only=True)
 class Dinov2WithRegistersConfig(Dinov2Config):
     """Of Hugging Face's `Dinov2WithRegistersConfig`."""
 

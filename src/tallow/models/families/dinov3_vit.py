@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from tallow.dtype import f32
 from tallow.factories import arange, tensor, zeros
@@ -21,7 +20,6 @@ from tallow.tensor import Tensor
 from tallow.weights.arrange import rename
 
 
-@dataclass(frozen=True, kw_only=True)
 class DINOv3ViTConfig(BackboneConfig):
     """Of Hugging Face's `DINOv3ViTConfig`."""
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tallow.models.blocks.activation import ACTIVATIONS
 from tallow.models.blocks.bert import BertEmbeddings, Layers
 from tallow.models.blocks.heads import attend
@@ -26,7 +24,6 @@ from tallow.tensor import Tensor
 EPS = 1e-12
 
 
-@dataclass(frozen=True, kw_only=True)
 class DistilBertConfig(TextConfig):
     """Of Hugging Face's `DistilBertConfig`; files hold sinusoidal positions, too."""
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tallow.models.blocks.swin import (
     SwinBase,
     SwinClassification,
@@ -15,7 +13,6 @@ from tallow.models.configs import choice
 from tallow.nn import Identity
 
 
-@dataclass(frozen=True, kw_only=True)
 class DonutSwinConfig(SwinConfig):
     """Of Hugging Face's `DonutSwinConfig`."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from tallow.models.base import Model
@@ -35,7 +34,6 @@ class BlockSizes(NamedTuple):
     residual: bool
 
 
-@dataclass(frozen=True, kw_only=True)
 class EfficientNetConfig(Config):
     """Of Hugging Face's `EfficientNetConfig`."""
 

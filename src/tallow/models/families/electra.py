@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from tallow.models.base import define_heads
@@ -34,7 +33,6 @@ def _summary_act(fields: Fields, name: str, default: str) -> str:
     return value or "linear"
 
 
-@dataclass(frozen=True, kw_only=True)
 class ElectraConfig(TextConfig):
     """Of Hugging Face's `ElectraConfig`."""
 
@@ -148,7 +146,6 @@ class ElectraForMaskedLM(Generator, MaskedLM):
         return self.head(found.last_hidden_state)
 
 
-@dataclass(frozen=True, kw_only=True)
 class ElectraDecoderConfig(ElectraConfig):
     """The same of a decoder."""
 

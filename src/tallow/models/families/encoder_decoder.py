@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from tallow.errors import ArgumentError, expect
@@ -13,7 +12,6 @@ from tallow.models.outputs import BaseOutput
 from tallow.tensor import Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class EncoderDecoderConfig(CompositeConfig):
     """Of Hugging Face's `EncoderDecoderConfig`."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -31,7 +30,6 @@ def _rotation(fields: Fields, name: str, default: Any) -> tuple[float, RopeScali
     return read_rope(fields)
 
 
-@dataclass(frozen=True, kw_only=True)
 class EuroBertConfig(Config):
     """Of Hugging Face's `EuroBertConfig`."""
 

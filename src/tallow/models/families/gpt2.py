@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from tallow.models.blocks.activation import ACTIVATIONS, linear_then
 from tallow.models.blocks.decoder_heads import Answers, EachScores, LastScores, Scores
@@ -29,7 +28,6 @@ from tallow.tensor import Tensor
 _SUMMARY = "type use_proj activation proj_to_labels first_dropout last_dropout"
 
 
-@dataclass(frozen=True, kw_only=True)
 class GPT2Config(Config):
     """Of Hugging Face's `GPT2Config`."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 from tallow.errors import expect
@@ -31,7 +30,6 @@ def _flags(fields: Fields, name: str, default: Any) -> tuple[bool, ...]:
     return tuple(value)
 
 
-@dataclass(frozen=True, kw_only=True)
 class HieraConfig(BackboneConfig):
     """Of Hugging Face's `HieraConfig`."""
 

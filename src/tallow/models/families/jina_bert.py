@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from tallow.factories import arange, tensor
@@ -41,7 +40,6 @@ def _post_norm(fields: Fields, name: str, default: Any) -> bool:
     return "qk-post-norm" in str(fields.get("auto_map"))
 
 
-@dataclass(frozen=True, kw_only=True)
 class JinaBertConfig(TextConfig):
     """Of the authors' `JinaBertConfig`, whose `model_type` is bert, too."""
 

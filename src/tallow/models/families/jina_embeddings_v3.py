@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -29,7 +28,6 @@ def _rotation(fields: Fields, name: str, default: Any) -> tuple[float, RopeScali
     return read_rope(fields, 20000.0)
 
 
-@dataclass(frozen=True, kw_only=True)
 class JinaConfig(TextConfig):
     """Of Hugging Face's `JinaEmbeddingsV3Config`."""
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tallow.dtype import f32, i64
 from tallow.errors import ArgumentError, expect
 from tallow.factories import arange, ones, tensor
@@ -28,7 +26,6 @@ HIDDEN = -1e30  # added to scores of what a mask hides
 FULL = 1000  # coordinates of boxes are thousandths of a page
 
 
-@dataclass(frozen=True, kw_only=True)
 class LayoutLMv3Config(TextConfig):
     """Of Hugging Face's `LayoutLMv3Config`."""
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tallow.errors import ArgumentError, expect
 from tallow.factories import full_like
 from tallow.models.base import define_heads
@@ -20,7 +18,6 @@ from tallow.ops import cat, where
 from tallow.tensor import Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class MBartConfig(BartConfig):
     """Of Hugging Face's `MBartConfig`."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from tallow.models.blocks.sam import Neck, Sam, SamParts, square
@@ -13,7 +12,6 @@ from tallow.models.parts import section
 from tallow.tensor import Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class MobileSamVisionConfig(TinyVitConfig):
     """TinyViT whose last stage keeps the size, and the neck (arXiv 2306.14289)."""
 
@@ -31,14 +29,12 @@ class MobileSamVisionConfig(TinyVitConfig):
         return side
 
 
-@dataclass(frozen=True, kw_only=True)
 class MobileSamMaskDecoderConfig(SamMaskDecoderConfig):
     """As its authors compute, not as transformers does."""
 
     layer_norm_eps: float = 1e-5
 
 
-@dataclass(frozen=True, kw_only=True)
 class MobileSamConfig(SamParts):
     """Of MobileSAM, whose files come without one; the defaults are theirs."""
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tallow.models.base import Model
 from tallow.models.blocks.conv import ConvNorm
 from tallow.models.blocks.image_heads import ImageClassification
@@ -15,7 +13,6 @@ from tallow.tensor import Tensor
 STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)
 
 
-@dataclass(frozen=True, kw_only=True)
 class MobileNetV1Config(Config):
     """Of Hugging Face's `MobileNetV1Config`."""
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tallow.models.base import Model
 from tallow.models.blocks.conv import ConvNorm, divisible
 from tallow.models.blocks.image_heads import ImageClassification, SemanticSegmentation
@@ -17,7 +15,6 @@ WIDTHS = (16, 24, 24, 32, 32, 32, 64, 64, 64, 64, 96, 96, 96, 160, 160, 160, 320
 STRIDES = (2, 1, 2, 1, 1, 2, 1, 1, 1, 1, 1, 1, 2, 1, 1, 1)
 
 
-@dataclass(frozen=True, kw_only=True)
 class MobileNetV2Config(Config):
     """Of Hugging Face's `MobileNetV2Config`."""
 

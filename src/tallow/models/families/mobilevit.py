@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from tallow.models.blocks.bert import Layers
@@ -29,7 +28,6 @@ from tallow.tensor import Tensor
 DEPTHS = (2, 4, 3)
 
 
-@dataclass(frozen=True, kw_only=True)
 class MobileViTConfig(MobileViTFields):
     """Of Hugging Face's `MobileViTConfig`."""
 

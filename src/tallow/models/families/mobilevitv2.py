@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from tallow.models.blocks.activation import ACTIVATIONS
@@ -26,7 +25,6 @@ from tallow.tensor import Tensor
 WIDTHS = (64, 128, 256, 384, 512)
 
 
-@dataclass(frozen=True, kw_only=True)
 class MobileViTV2Config(MobileViTFields):
     """Of Hugging Face's `MobileViTV2Config`."""
 

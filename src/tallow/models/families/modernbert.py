@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from tallow.factories import arange
@@ -60,7 +59,6 @@ def _rotations(fields: Fields, name: str, default: Any) -> tuple[Rotation, Rotat
     return found[0], found[1]
 
 
-@dataclass(frozen=True, kw_only=True)
 class ModernBertConfig(Config):
     """Of Hugging Face's `ModernBertConfig`."""
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tallow.factories import arange
 from tallow.models.base import define_heads
 from tallow.models.blocks.bert import (
@@ -33,7 +31,6 @@ BUCKETS, FURTHEST = 32, 128  # of transformers, whatever the config says
 PADDING = 1
 
 
-@dataclass(frozen=True, kw_only=True)
 class MPNetConfig(TextConfig):
     """Of Hugging Face's `MPNetConfig`."""
 

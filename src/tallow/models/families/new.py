@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -49,7 +48,6 @@ def _stretch(fields: Fields, name: str, default: Any) -> Stretch:
     return rope.number("factor", low=1.0), mixed
 
 
-@dataclass(frozen=True, kw_only=True)
 class NewConfig(TextConfig):
     """Of the authors' `NewConfig`."""
 

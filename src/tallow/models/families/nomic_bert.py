@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -52,7 +51,6 @@ def _rotation(fields: Fields, name: str, default: Any) -> tuple[float, RopeScali
     return read_rope(fields, theta)
 
 
-@dataclass(frozen=True, kw_only=True)
 class NomicBertConfig(TextConfig):
     """Of Hugging Face's `NomicBertConfig`, and of the authors' with the names of GPT-2."""
 

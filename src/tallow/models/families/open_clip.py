@@ -6,7 +6,6 @@ The picture's side is a model of timm.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from tallow.dtype import f32
@@ -58,7 +57,6 @@ def _act(fields: Fields, name: str, default: Any) -> str:
     return "gelu_pytorch_tanh" if given else "gelu"
 
 
-@dataclass(frozen=True, kw_only=True)
 class OpenClipTextConfig(Config):
     """Of open_clip's `CLIPTextCfg`."""
 
@@ -124,7 +122,6 @@ def _trunk(fields: Fields, name: str, default: Any) -> Trunk:
     return Trunk(row.of("ForImageClassification"), config)
 
 
-@dataclass(frozen=True, kw_only=True)
 class OpenClipConfig(Config):
     """`model_cfg` of an open_clip_config.json."""
 

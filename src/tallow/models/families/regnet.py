@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tallow.models.blocks.conv import ConvNorm, excite
 from tallow.models.blocks.resnet import Residual, ResNet, ResNetClassification, Stages
 from tallow.models.configs import Config, activation, choice, one_each, size, sizes
@@ -13,7 +11,6 @@ from tallow.nn import functional as F
 from tallow.tensor import Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class RegNetConfig(Config):
     """Of Hugging Face's `RegNetConfig`."""
 

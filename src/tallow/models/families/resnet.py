@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tallow.models.blocks.conv import ConvNorm
 from tallow.models.blocks.image_heads import Backbone, BackboneConfig
 from tallow.models.blocks.resnet import (
@@ -20,7 +18,6 @@ from tallow.nn import MaxPool2d, Module
 from tallow.tensor import Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class ResNetConfig(BackboneConfig):
     """Of Hugging Face's `ResNetConfig`."""
 

@@ -45,7 +45,6 @@ def _padding(fields: Fields, name: str, default: Any) -> int:
     return fields.integer(name, default, low=0)
 
 
-@dataclass(frozen=True, kw_only=True)
 class RobertaConfig(TextConfig):
     """Of Hugging Face's `RobertaConfig`, `XLMRobertaConfig` and `CamembertConfig`."""
 
@@ -164,7 +163,6 @@ class RobertaForMultipleChoice(ChoiceScores):
         return self.answer(inputs, labels, output_hidden_states)
 
 
-@dataclass(frozen=True, kw_only=True)
 class RobertaDecoderConfig(RobertaConfig):
     """The same of a decoder."""
 

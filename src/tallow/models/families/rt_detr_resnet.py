@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tallow.models.blocks.conv import ConvNorm
 from tallow.models.blocks.resnet import Residual, Stages, basic, bottleneck
 from tallow.models.configs import sizes
@@ -13,7 +11,6 @@ from tallow.models.fields import Fields
 from tallow.nn import AvgPool2d, MaxPool2d, Module, Sequential
 
 
-@dataclass(frozen=True, kw_only=True)
 class RTDetrResNetConfig(ResNetConfig):
     """Of Hugging Face's `RTDetrResNetConfig`."""
 

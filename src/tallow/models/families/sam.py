@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from tallow.dtype import f32
@@ -22,7 +21,6 @@ from tallow.tensor import Tensor
 from tallow.weights.arrange import rename
 
 
-@dataclass(frozen=True, kw_only=True)
 class SamVisionConfig(Config):
     """Of Hugging Face's `SamVisionConfig`."""
 
@@ -57,7 +55,6 @@ class SamVisionConfig(Config):
         return self.image_size // self.patch_size
 
 
-@dataclass(frozen=True, kw_only=True)
 class SamConfig(SamParts):
     """Of Hugging Face's `SamConfig`."""
 

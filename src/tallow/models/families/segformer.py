@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tallow.models.base import Model
 from tallow.models.blocks.activation import ACTIVATIONS
 from tallow.models.blocks.bert import Dense, SelfAttention
@@ -19,7 +17,6 @@ from tallow.ops import cat
 from tallow.tensor import Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class SegformerConfig(Config):
     """Of Hugging Face's `SegformerConfig`."""
 

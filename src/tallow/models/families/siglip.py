@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from tallow.models.blocks.image_heads import ResizedClassification
@@ -21,14 +20,12 @@ from tallow.nn import Linear
 from tallow.tensor import Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class FixedVisionConfig(SiglipVisionConfig):
     """Of Hugging Face's `SiglipVisionConfig`."""
 
     image_size: int = size(224)
 
 
-@dataclass(frozen=True, kw_only=True)
 class SiglipConfig(Config):
     """Of Hugging Face's `SiglipConfig`."""
 

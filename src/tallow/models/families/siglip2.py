@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 from tallow.dtype import f32
@@ -28,7 +27,6 @@ from tallow.ops import cat
 from tallow.tensor import Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class PatchesVisionConfig(SiglipVisionConfig):
     """Of Hugging Face's `Siglip2VisionConfig`."""
 
@@ -40,7 +38,6 @@ class PatchesVisionConfig(SiglipVisionConfig):
             raise fields.error("num_patches", "a square number", self.num_patches)
 
 
-@dataclass(frozen=True, kw_only=True)
 class Siglip2Config(Config):
     """Of Hugging Face's `Siglip2Config`."""
 

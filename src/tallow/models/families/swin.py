@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tallow.models.blocks.image_heads import Backbone
 from tallow.models.blocks.swin import (
     SWIN_RULES,
@@ -19,7 +17,6 @@ from tallow.tensor import Tensor
 from tallow.weights.arrange import rename
 
 
-@dataclass(frozen=True, kw_only=True)
 class SwinV1Config(SwinConfig):
     """Of Hugging Face's `SwinConfig`."""
 

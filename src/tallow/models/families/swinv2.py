@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from tallow.factories import arange
 from tallow.models.blocks.bert import SelfAttention
@@ -35,7 +34,6 @@ HIGHEST = math.log(100)  # of the logarithms that cosines are multiplied with
 BIAS_WIDTH = 512  # of the network that makes biases of distances
 
 
-@dataclass(frozen=True, kw_only=True)
 class Swinv2Config(SwinConfig):
     """Of Hugging Face's `Swinv2Config`."""
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tallow.models.blocks.detector import Decoder, DetectorModel, ObjectDetection
 from tallow.models.blocks.detector_config import ORIGINAL, DetectorConfig
 from tallow.models.blocks.detr import Residual, pre_norm
@@ -11,7 +9,6 @@ from tallow.nn import LayerNorm, Module
 from tallow.weights.arrange import rename
 
 
-@dataclass(frozen=True, kw_only=True)
 class TableTransformerConfig(DetectorConfig):
     """Of Hugging Face's `TableTransformerConfig`."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from tallow.models.blocks.image_heads import Backbone, BackboneConfig
@@ -20,7 +19,6 @@ def _known(fields: Fields, name: str, default: Any) -> str:
     return value
 
 
-@dataclass(frozen=True, kw_only=True)
 class TimmBackboneConfig(BackboneConfig):
     """Of Hugging Face's `TimmBackboneConfig`."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from tallow.models.blocks.activation import ACTIVATIONS
@@ -29,7 +28,6 @@ _ONE = (
 _REP_NAME = re.compile(r"repvgg_([abd]\d)(?:g(4)|(se))?")
 
 
-@dataclass(frozen=True, kw_only=True)
 class TimmByobConfig(TimmConfig):
     """What timm's `ByoModelCfg` says of these two."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from tallow.models.configs import choice, layers, size
@@ -20,7 +19,6 @@ _VARIANTS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, kw_only=True)
 class TimmConvMixerConfig(TimmConfig):
     """Arguments of timm's `ConvMixer`."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from tallow.models.blocks.activation import ACTIVATIONS, linear_then
@@ -27,7 +26,6 @@ _KINDS = {  # depths, width of the first stage
 _NAME = re.compile(r"convnext(v2)?_([a-z]+)(_ols|_mlp|_hnf)?")
 
 
-@dataclass(frozen=True, kw_only=True)
 class TimmConvNextConfig(TimmConfig):
     """Arguments of timm's `ConvNeXt`."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from tallow.dtype import f32
@@ -31,7 +30,6 @@ _KINDS = (  # widths, depths, heads, kernels of the queries
 NAMES = ("embed_dim", "depth", "num_heads", "kernels")
 
 
-@dataclass(frozen=True, kw_only=True)
 class TimmEfficientVitConfig(TimmConfig):
     """Arguments of timm's `EfficientVitMsra`."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
@@ -110,7 +109,6 @@ class Plan(NamedTuple):
     others: int
 
 
-@dataclass(frozen=True, kw_only=True)
 class EfficientVitConfig(TimmConfig):
     """What arguments of both kinds have in common."""
 
@@ -152,7 +150,6 @@ class EfficientVitConfig(TimmConfig):
         raise NotImplementedError
 
 
-@dataclass(frozen=True, kw_only=True)
 class EfficientVitSmallConfig(EfficientVitConfig):
     """Arguments of timm's `EfficientVit`."""
 
@@ -178,7 +175,6 @@ class EfficientVitSmallConfig(EfficientVitConfig):
             yield Plan(local, not attention, ratio, ratio, attention, depth - (i < 2))
 
 
-@dataclass(frozen=True, kw_only=True)
 class EfficientVitLargeConfig(EfficientVitConfig):
     """Arguments of timm's `EfficientVitLarge`."""
 

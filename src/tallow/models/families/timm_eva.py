@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from tallow.dtype import f32
@@ -33,7 +32,6 @@ _SIZES = {
 _NAME = re.compile(r"eva02_(tiny|small|base|large)_patch14_(224|336|448)|eva_giant_patch14_(\d+)")
 
 
-@dataclass(frozen=True, kw_only=True)
 class EvaConfig(TokensConfig):
     """Of timm's `Eva`, as far as these variants need it."""
 

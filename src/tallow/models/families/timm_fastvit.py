@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from tallow.models.blocks.activation import ACTIVATIONS
@@ -35,7 +34,6 @@ def _mixers(fields: Fields, name: str, default: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
-@dataclass(frozen=True, kw_only=True)
 class TimmFastVitConfig(TimmConfig):
     """Arguments of timm's `FastVit`; `pos_embs` are kernels of positions, 0 for none."""
 

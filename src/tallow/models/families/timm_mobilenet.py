@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from tallow.models.blocks.activation import ACTIVATIONS
@@ -211,7 +210,6 @@ def _stages(fields: Fields, name: str, default: Any) -> tuple[tuple[Block, ...],
     return found  # type: ignore[return-value]  # None was refused
 
 
-@dataclass(frozen=True, kw_only=True)
 class TimmMobileConfig(TimmConfig):
     """Of timm's `EfficientNet` (`head` early: its convolution before pooling) or `MobileNetV3`."""
 

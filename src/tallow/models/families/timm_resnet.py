@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from tallow.models.blocks.timm_resnet import Stages, Variant, variant
@@ -13,7 +12,6 @@ from tallow.models.timm import TimmConfig, TimmModel
 from tallow.tensor import Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class TimmResNetConfig(TimmConfig):
     """The arguments of timm's `ResNet` that its variants of plain blocks have.
 

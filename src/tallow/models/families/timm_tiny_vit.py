@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from tallow.models.blocks.tiny_vit import TinyVit, TinyVitConfig, authors_names
@@ -25,7 +24,6 @@ _KNOWN = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
 class TimmTinyVitConfig(TinyVitConfig, TimmConfig):
     """Arguments of timm's `TinyVit`."""
 

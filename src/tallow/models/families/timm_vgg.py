@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from tallow.models.configs import custom, ratio, size
@@ -27,7 +26,6 @@ def _layers(fields: Fields, name: str, default: Any) -> tuple[int, ...]:
     return tuple(0 if v == "M" else v for v in value)
 
 
-@dataclass(frozen=True, kw_only=True)
 class TimmVGGConfig(TimmConfig):
     """Arguments of timm's `VGG`; in `cfg` 0 stands for max-pooling."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from tallow.models import losses
@@ -54,7 +53,6 @@ def _more(kind: str, more: str, registers: int) -> dict[str, Any]:
     return {}
 
 
-@dataclass(frozen=True, kw_only=True)
 class TimmVitConfig(TokensConfig):
     """Arguments of timm's `VisionTransformer`; `norm_eps` is that of its `norm_layer`."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Self
 
 from tallow.models.base import Model
@@ -14,7 +13,6 @@ from tallow.models.timm import TimmConfig
 from tallow.tensor import Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class TimmWrapperConfig(Config):
     """Of Hugging Face's `TimmWrapperConfig`: `wrapped` is that of the model of timm."""
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tallow.models.blocks.bart import (
     BartCausalLM,
     BartDecoder,
@@ -18,7 +16,6 @@ from tallow.nn import LayerNorm, Linear, Module, tie
 from tallow.tensor import Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class TrOCRConfig(Config):
     """Of Hugging Face's `TrOCRConfig`."""
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tallow.models.blocks.image_heads import ImageHead
 from tallow.models.blocks.uper import AUXILIARY, PlainHead, PyramidHead, pixel_loss
 from tallow.models.blocks.vision import scaled
@@ -17,7 +15,6 @@ _STAGES = ["stage1", "stage2", "stage3", "stage4"]
 _KEYS = "use_timm_backbone use_pretrained_backbone backbone_kwargs auxiliary_in_channels"
 
 
-@dataclass(frozen=True, kw_only=True)
 class UperNetConfig(Config):
     """Of Hugging Face's `UperNetConfig`."""
 

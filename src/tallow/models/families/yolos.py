@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tallow.errors import ArgumentError, expect
 from tallow.models.base import Model
 from tallow.models.blocks.bert import Pooler
@@ -24,7 +22,6 @@ from tallow.weights.arrange import rename
 Grid = tuple[int, int]
 
 
-@dataclass(frozen=True, kw_only=True)
 class YolosConfig(VitConfig, MatchingConfig):
     """Of Hugging Face's `YolosConfig`."""
 
