@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from tallow.dtype import DType, f32
@@ -16,7 +15,6 @@ from tallow.ops import cat, where
 from tallow.tensor import Tensor
 
 
-@dataclass(frozen=True)
 class Seq2SeqOutput(Output):
     """`logits` (batch, n, vocab_size) of the decoder, and what the encoder gave."""
 

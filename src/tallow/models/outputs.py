@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, dataclass_transform
 
 from tallow.tensor import Tensor
 
 
+@dataclass_transform(frozen_default=True)
 @dataclass(frozen=True)
 class Output:
     """Named results; what was not computed is None and counts as absent.
 
-    Indexed by name or place, it iterates over names, as transformers' `ModelOutput` does.
+    Indexed by name or place, it iterates over names, as transformers' `ModelOutput` does. Each
+    sub-class is a frozen dataclass.
     """
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        dataclass(frozen=True)(cls)
 
     def keys(self) -> list[str]:
         """The names of what was computed, in order; the loss comes first."""
@@ -57,7 +63,6 @@ class Output:
 HiddenStates = tuple[Tensor, ...]
 
 
-@dataclass(frozen=True)
 class BaseOutput(Output):
     """`last_hidden_state` (batch, length, size) or (batch, channels, height, width).
 
@@ -69,7 +74,6 @@ class BaseOutput(Output):
     hidden_states: HiddenStates | None = None
 
 
-@dataclass(frozen=True)
 class LogitsOutput(Output):
     """`logits` of a head, and the loss where labels were given."""
 
@@ -78,7 +82,6 @@ class LogitsOutput(Output):
     hidden_states: HiddenStates | None = None
 
 
-@dataclass(frozen=True)
 class AnswerOutput(Output):
     """Scores of each position as start and as end of the answer, (batch, length)."""
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tallow.models.outputs import HiddenStates, Output
 from tallow.tensor import Tensor
 
 
-@dataclass(frozen=True)
 class DetectorModelOutput(Output):
     """Of queries `(batch, queries, size)` and of the flat map `(batch, n, size)`.
 
@@ -22,7 +19,6 @@ class DetectorModelOutput(Output):
     intermediate_hidden_states: Tensor | None = None
 
 
-@dataclass(frozen=True)
 class DetectionOutput(Output):
     """`logits` `(batch, queries, labels)` and `pred_boxes` `(batch, queries, 4)`.
 

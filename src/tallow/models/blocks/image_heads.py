@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from tallow.errors import ModelError
@@ -162,7 +161,6 @@ class ResizedClassification(ImageClassification):
         return self.finish(found, labels)
 
 
-@dataclass(frozen=True)
 class BackboneOutput(Output):
     """`feature_maps` of the chosen stages, `(batch, channels, height, width)` each."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from tallow.dtype import f32
@@ -151,7 +150,6 @@ class DecoderLayer(EncoderLayer):
         return self.final_layer_norm(x + self.feed_forward(x))
 
 
-@dataclass(frozen=True)
 class RTDetrOutput(Output):
     """What the decoder's layers give, what it starts from, and a detector's labels and boxes.
 

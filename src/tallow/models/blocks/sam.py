@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from tallow.dtype import f32
@@ -54,7 +53,6 @@ class SamParts(Config):
             raise fields.error("prompt_encoder_config", wanted, prompt.image_size)
 
 
-@dataclass(frozen=True)
 class MasksOutput(Output):
     """`iou_scores` (batch, prompts, masks) and `pred_masks` (…, height, width) as logits."""
 

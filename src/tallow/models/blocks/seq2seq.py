@@ -151,7 +151,6 @@ class CausalLM(BartCausalLM):
             tie(self.lm_head, "weight", decoder.embed_tokens, "weight")
 
 
-@dataclass(frozen=True)
 class Seq2SeqModelOutput(Output):
     """`last_hidden_state` (batch, n, size) of the decoder, and what the encoder gave."""
 

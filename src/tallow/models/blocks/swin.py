@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from tallow.dtype import f32
@@ -310,7 +309,6 @@ class SwinEmbeddings(Module):
         return x.reshape(x.shape[0], *grid, x.shape[2])
 
 
-@dataclass(frozen=True)
 class SwinOutput(BaseOutput):
     """Tokens, their mean, and on request what each stage gives as tokens and as maps."""
 

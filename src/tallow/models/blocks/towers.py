@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from tallow.errors import ContextError, expect
@@ -184,7 +183,6 @@ class VisionEmbeddings(Module):
         return cat([first, x + positions], 1)
 
 
-@dataclass(frozen=True)
 class PairOutput(Output):
     """Scores `(pictures, texts)` and transposed, the vectors they are of, and both sides' all."""
 
@@ -197,7 +195,6 @@ class PairOutput(Output):
     loss: Tensor | None = None
 
 
-@dataclass(frozen=True)
 class TextEmbedsOutput(Output):
     """`text_embeds` (batch, size), and the hidden states."""
 
@@ -206,7 +203,6 @@ class TextEmbedsOutput(Output):
     hidden_states: HiddenStates | None = None
 
 
-@dataclass(frozen=True)
 class ImageEmbedsOutput(Output):
     """`image_embeds` (batch, size), and the hidden states."""
 

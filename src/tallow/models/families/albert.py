@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tallow.models import losses
 from tallow.models.base import define_heads
 from tallow.models.blocks.activation import ACTIVATIONS, linear_then
@@ -140,7 +138,6 @@ class AlbertForMaskedLM(MaskedLM):
         return self.predictions(found.last_hidden_state)
 
 
-@dataclass(frozen=True)
 class PreTrainingOutput(Output):
     """Scores of words `(batch, length, vocabulary)`, and of the texts' order `(batch, labels)`."""
 

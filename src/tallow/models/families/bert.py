@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tallow.models import losses
 from tallow.models.base import define_heads
 from tallow.models.blocks.bert import BertEmbeddings, Pooler, Predictions, bert_layers
@@ -100,7 +98,6 @@ class BertLMHeadModel(BertCausalLM):
         return self.cls.predictions(hidden)
 
 
-@dataclass(frozen=True)
 class PreTrainingOutput(Output):
     """Scores of words `(batch, length, vocabulary)`, and of following or not `(batch, 2)`."""
 

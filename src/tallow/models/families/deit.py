@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from tallow.models.base import Model
@@ -30,7 +29,6 @@ class DeiTForImageClassification(VitClassification):
     config_class, base_class, base_model_prefix = DeiTConfig, DeiTModel, "deit"
 
 
-@dataclass(frozen=True)
 class TeacherOutput(Output):
     """`logits` are the mean of those of both tokens, `(batch, labels)` each."""
 

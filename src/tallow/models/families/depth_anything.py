@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from tallow.errors import UnsupportedCaseError, expect
@@ -180,7 +179,6 @@ class Head(Module):
         return (x * self.most).squeeze(1)
 
 
-@dataclass(frozen=True)
 class DepthOutput(Output):
     """`predicted_depth` (batch, height, width)."""
 

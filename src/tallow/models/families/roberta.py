@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import dataclass
 from typing import Any, Self
 
 from tallow.dtype import i64
@@ -87,7 +86,6 @@ class RobertaModel(BertEncoder):
         return BgeM3Model, source.merge(*parts)
 
 
-@dataclass(frozen=True)
 class M3Output(BaseOutput):
     """What BGE-M3 compares texts by, beside the hidden states.
 
