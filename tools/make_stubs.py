@@ -143,7 +143,7 @@ def places() -> str:
     lines += ["# fmt: off\nMODULES = {\n"]
     left = {name: module for name, module in table.items() if module not in eager}
     lines += [f'    "{name}": "{module}",\n' for name, module in left.items()]
-    lines += ["}\n# fmt: on\n# Those that are methods of Tensor, and their twins.\n"]
+    lines += ["}\n# fmt: on\n# Those that are methods of Tensor, and their in-place variants.\n"]
     methods = textwrap.fill(" ".join(unloaded_methods(left)), WIDTH, break_on_hyphens=False)
     lines.append(f'METHODS = """\n{methods}\n"""\n')
     return "".join(lines)

@@ -204,7 +204,7 @@ nb::object call_plain(CallerData& c, Values& v) {
   return out;
 }
 
-// --- in-place twins -----------------------------------------------------------------------------
+// --- in-place variants --------------------------------------------------------------------------
 
 // The arguments that are not the op's parameters go to what takes all that the op takes.
 nb::object slow_in_place(const CallerData& c, PyObject* const* args, Py_ssize_t given,

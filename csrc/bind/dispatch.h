@@ -48,7 +48,7 @@ struct CallerData {
   // By position: check, out, when, arguments. In the op's signature: function, reference.
   PyObject *check = nullptr, *outputs = nullptr, *applies = nullptr, *arguments = nullptr;
   PyObject *function = nullptr, *reference = nullptr, *result = nullptr, *autocast = nullptr;
-  // Of an in-place twin: what records, and what else there is for arguments not of the kernel.
+  // Of an in-place variant: what records, and what else there is for arguments not of the kernel.
   PyObject *slow = nullptr, *in_place = nullptr;
   const Kernel* kernel = nullptr;
   const ElementwiseOp* elementwise = nullptr;

@@ -41,8 +41,7 @@ constexpr bool is_integral(DType d) {
   return row(d).kind == 'i' || row(d).kind == 'u' || row(d).kind == 'b';
 }
 
-// Storage-only twins of the 16-bit floats; arithmetic is always done in float (cpu/simd/half.h
-// converts).
+// The 16-bit floats in memory; arithmetic is always done in float (cpu/simd converts).
 struct f16 {
   uint16_t bits;
 };

@@ -79,10 +79,10 @@ def to_numpy(x: Tensor) -> Any:
             f"numpy: expected a plain dtype, got {x.dtype.name} (use .to(tl.f32) first)"
         )
     _native.expect_values(x._array, "numpy")  # numpy would make an array of one object of it
-    twin = _ML_DTYPES.get(x.dtype.name)
-    if twin is None:
+    counterpart = _ML_DTYPES.get(x.dtype.name)
+    if counterpart is None:
         return numpy.asarray(x._array)
-    name, carrier = twin
+    name, carrier = counterpart
     raw = x._array.reinterpret(as_dtype(carrier).code)
     return numpy.asarray(raw).view(getattr(_import("ml_dtypes"), name))
 

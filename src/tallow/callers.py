@@ -188,7 +188,7 @@ def parameter_called(key: str, names: list[str], given: dict[str, Any]) -> str |
 
 
 def inplace(op: Op[..., Any]) -> Any:
-    """The twin `name_` of any op: the op, its result written into the tensor."""
+    """The in-place variant `name_` of any op: the op, its result written into the tensor."""
     from .autograd.inplace import change
 
     caller, name = op.caller(), f"{op.__name__}_"

@@ -204,7 +204,7 @@ class Op(Generic[P, R]):
         self._renew()
 
     def in_place(self, reference: Callable[..., Any], /) -> None:
-        """Attach what the twin `name_` does, unrecorded, where an elementwise kernel cannot.
+        """Attach what `name_` does in place, unrecorded, where an elementwise kernel cannot.
 
         Without it the op's result is written into the tensor.
         """
@@ -319,12 +319,12 @@ class Op(Generic[P, R]):
 
     @property
     def inplace(self) -> Callable[..., Tensor] | None:
-        """The twin `name_`, which writes the result over its first argument; None without one."""
+        """The in-place variant, which writes over its first argument; None without one."""
         if not self.has_inplace:
             return None
         native = self.elementwise is not None
-        twin: Callable[..., Tensor] = self.caller(_native.IN_PLACE) if native else inplace(self)
-        return twin
+        variant: Callable[..., Tensor] = self.caller(_native.IN_PLACE) if native else inplace(self)
+        return variant
 
     # --- for the native caller --------------------------------------------------------------------
 

@@ -156,7 +156,7 @@ def _as(made: Any, cls: type[Any], given: set[int]) -> Any:
     return made
 
 
-# What Tensor defines itself rather than by an op: a subclass gets twins that ask.
+# What Tensor defines itself rather than by an op: a subclass gets versions that ask.
 METHODS = (
     "to", "float", "double", "half", "bfloat16", "long", "int", "short", "char", "byte", "bool",
     "cfloat", "type", "type_as", "contiguous", "to_dense", "cpu", "copy_", "fill_", "zero_",

@@ -34,10 +34,10 @@ def op(
 def op(function: Any = None, /, **options: Any) -> Any:
     """Register an op by its signature and reference (a body of `...`: a primitive, without one).
 
-    `name` is for an op in a namespace (`linalg.inv`); `inplace` asks for a twin `name_`; `view`
-    says that the result shares the first argument's memory; `result` makes a named tuple of several
-    results. An elementwise kernel of the op's name that takes no numbers is bound at once; the op
-    has a twin then, unless `inplace` is False.
+    `name` is for an op in a namespace (`linalg.inv`); `inplace` asks for an in-place variant,
+    `name_`; `view` says that the result shares the first argument's memory; `result` makes a named
+    tuple of several results. An elementwise kernel of the op's name that takes no numbers is bound
+    at once; the op has such a variant then, unless `inplace` is False.
     """
     if function is None:
         return lambda function: op_of(function, options)

@@ -1,7 +1,7 @@
 """The records of a zip archive: its end, the entries of its central directory, local headers.
 
-Nothing in them is believed before it is checked: the end record, its zip64 twin, every entry of the
-central directory and every local header must agree with each other and with the size of the file.
+Nothing in them is believed before it is checked: the end record, that of zip64, every entry of
+the central directory and every local header must agree with each other and with the file's size.
 
 Sources: PKWARE's APPNOTE.TXT 6.3.10; Python's `zipfile` for what is common practice where that text
 is silent (comments, bytes before the archive); RFC 1951 for deflate's limit.

@@ -220,18 +220,18 @@ class State:
     @inference_mode()
     def fork(self) -> Self:
         """An independent copy of what the state holds."""
-        twin = copy(self)
-        twin.lengths, twin.tokens = list(self.lengths), [list(ids) for ids in self.tokens]
-        twin.layers, twin.spans = [], {}
+        copied = copy(self)
+        copied.lengths, copied.tokens = list(self.lengths), [list(ids) for ids in self.tokens]
+        copied.layers, copied.spans = [], {}
         for layer in self.layers:
             single = isinstance(layer, LayerState)
             parts = [_copied(part) for part in ((layer,) if single else layer)]
-            twin.layers.append(parts[0] if single else type(layer)(*parts))
-        twin.starts = tensor(self.lengths, dtype=i64)
-        twin._attach()
-        for window, span in twin.spans.items():
+            copied.layers.append(parts[0] if single else type(layer)(*parts))
+        copied.starts = tensor(self.lengths, dtype=i64)
+        copied._attach()
+        for window, span in copied.spans.items():
             span.capacity, span.bases = self.spans[window].capacity, [*self.spans[window].bases]
-        return twin
+        return copied
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write what the state holds as a safetensors file."""
@@ -270,9 +270,9 @@ def _of(part: LayerState) -> list[Tensor]:
 
 
 def _copied(part: LayerState) -> LayerState:
-    twin = copy(part)
-    twin.tensors = {name: held.clone() for name, held in part.tensors.items()}
-    return twin
+    copied = copy(part)
+    copied.tensors = {name: held.clone() for name, held in part.tensors.items()}
+    return copied
 
 
 def _clear(part: LayerState, row: int) -> None:

@@ -67,7 +67,7 @@ _OPS = frozenset({
     "prelu", "sigmoid", "smooth_l1_loss", "soft_margin_loss", "softplus", "softshrink",
     "softsign", "tanh", "tanhshrink", "triplet_margin_loss",
 })  # fmt: skip
-# Twins that write over their argument; methods of Tensor.
+# In-place variants, which write over their argument; methods of Tensor.
 _TWINS = frozenset({
     "celu_", "elu_", "hardtanh_", "leaky_relu_", "relu_", "selu_", "threshold_",
 })  # fmt: skip

@@ -413,7 +413,7 @@ MODULES = {
     "xlogy": "special",
 }
 # fmt: on
-# Those that are methods of Tensor, and their twins.
+# Those that are methods of Tensor, and their in-place variants.
 METHODS = """
 allclose argsort argwhere as_strided as_strided_ as_strided_scatter bernoulli bernoulli_ bincount
 cauchy_ celu celu_ cholesky cholesky_inverse cholesky_solve chunk corrcoef cov cross cummax cummin
