@@ -24,7 +24,7 @@ struct Block {
 
 struct Job {
   int inputs;
-  Conversion forms[kOperands];
+  Conversion conversions[kOperands];
   Step step;
   const double* numbers;
   bool stream;
@@ -48,7 +48,7 @@ void Job::line(std::byte* const* at, const int64_t* steps, int64_t n, bool kept,
                std::byte (*chunks)[kChunk * 8]) const {
   bool direct[kOperands], all = true;
   for (int k = 0; k <= inputs; ++k) {
-    direct[k] = forms[k].same && steps[k] == forms[k].width;
+    direct[k] = conversions[k].same && steps[k] == conversions[k].width;
     all = all && direct[k];
   }
   if (all && !stream) {
@@ -57,7 +57,7 @@ void Job::line(std::byte* const* at, const int64_t* steps, int64_t n, bool kept,
     if (step)
       apply(at[0], in, n);
     else
-      memmove(at[0], at[1], n * forms[0].width);  // a caller may give what overlaps
+      memmove(at[0], at[1], n * conversions[0].width);  // a caller may give what overlaps
     return;
   }
   for (int64_t i = 0; i < n; i += kChunk) {
@@ -67,23 +67,23 @@ void Job::line(std::byte* const* at, const int64_t* steps, int64_t n, bool kept,
       std::byte* p = at[k] + i * steps[k];
       in[k - 1] = direct[k] ? p : chunks[k];
       if (direct[k] || (steps[k] == 0 && (kept || i > 0))) continue;
-      if (step || !direct[0] || stream) forms[k].load(p, steps[k], chunks[k], m);
+      if (step || !direct[0] || stream) conversions[k].load(p, steps[k], chunks[k], m);
     }
     std::byte* p = at[0] + i * steps[0];
-    bool streams = stream && direct[0] && (m * forms[0].width) % 32 == 0 &&
+    bool streams = stream && direct[0] && (m * conversions[0].width) % 32 == 0 &&
                    reinterpret_cast<uintptr_t>(p) % 32 == 0;
     std::byte* result = direct[0] && !streams ? p : chunks[0];
     const void* from = result;
     if (step)
       apply(result, in, m);
     else if (direct[0] && !streams)
-      forms[1].load(at[1] + i * steps[1], steps[1], p, m);
+      conversions[1].load(at[1] + i * steps[1], steps[1], p, m);
     else
       from = in[0];
     if (streams)
-      stream_bytes(p, static_cast<const std::byte*>(from), m * forms[0].width);
+      stream_bytes(p, static_cast<const std::byte*>(from), m * conversions[0].width);
     else if (!direct[0])
-      forms[0].store(p, steps[0], from, m);
+      conversions[0].store(p, steps[0], from, m);
   }
 }
 
@@ -112,8 +112,8 @@ void Job::several(const Block& b, int64_t left, int64_t columns,
   alignas(64) std::byte spare[kChunk * 8];
   bool direct[kOperands];
   for (int k = 0; k <= inputs; ++k) {
-    direct[k] = forms[k].same && b.column_steps[k] == forms[k].width &&
-                (b.rows == 1 || b.row_steps[k] == columns * forms[k].width);
+    direct[k] = conversions[k].same && b.column_steps[k] == conversions[k].width &&
+                (b.rows == 1 || b.row_steps[k] == columns * conversions[k].width);
   }
   for (int64_t top = 0; top < b.rows; top += group) {
     int64_t height = b.rows - top < group ? b.rows - top : group;
@@ -123,13 +123,13 @@ void Job::several(const Block& b, int64_t left, int64_t columns,
       in[k - 1] = direct[k] ? p : chunks[k];
       if (direct[k] || (b.row_steps[k] == 0 && top > 0)) continue;
       if (b.column_steps[k] == 0 && b.row_steps[k] != 0) {
-        forms[k].load(p, b.row_steps[k], spare, height);
-        broadcast_column(chunks[k], spare, height, columns, forms[k].wide);
+        conversions[k].load(p, b.row_steps[k], spare, height);
+        broadcast_column(chunks[k], spare, height, columns, conversions[k].wide);
         continue;
       }
       for (int64_t r = 0; r < height; ++r)
-        forms[k].load(p + r * b.row_steps[k], b.column_steps[k],
-                      chunks[k] + r * columns * forms[k].wide, columns);
+        conversions[k].load(p + r * b.row_steps[k], b.column_steps[k],
+                            chunks[k] + r * columns * conversions[k].wide, columns);
     }
     std::byte* p = b.at[0] + top * b.row_steps[0] + left * b.column_steps[0];
     const void* from = in[0];
@@ -140,8 +140,9 @@ void Job::several(const Block& b, int64_t left, int64_t columns,
     }
     if (direct[0] && step) continue;
     for (int64_t r = 0; r < height; ++r)
-      forms[0].store(p + r * b.row_steps[0], b.column_steps[0],
-                     static_cast<const std::byte*>(from) + r * columns * forms[0].wide, columns);
+      conversions[0].store(p + r * b.row_steps[0], b.column_steps[0],
+                           static_cast<const std::byte*>(from) + r * columns * conversions[0].wide,
+                           columns);
   }
 }
 
@@ -172,50 +173,50 @@ void Job::run(const Block& b) const {
 }
 
 // At least two axes, of which the inner ones are the rows and columns of a piece.
-Walk<kOperands> walk_of(const View* const* views, int count) {
-  Walk<kOperands> walk = walk_by_stride<kOperands>(views, count);
-  for (; walk.ndim < 2; ++walk.ndim) {  // rows of one column are never short of an axis
-    walk.shape[walk.ndim] = walk.shape[0];
-    walk.shape[0] = 1;
-    for (auto& strides : walk.strides) {
-      strides[walk.ndim] = strides[0];
+StridedIterator<kOperands> iterator_of(const View* const* views, int count) {
+  StridedIterator<kOperands> it = iterator_by_stride<kOperands>(views, count);
+  for (; it.ndim < 2; ++it.ndim) {  // rows of one column are never short of an axis
+    it.shape[it.ndim] = it.shape[0];
+    it.shape[0] = 1;
+    for (auto& strides : it.strides) {
+      strides[it.ndim] = strides[0];
       strides[0] = 0;
     }
   }
-  return walk;
+  return it;
 }
 
 }  // namespace
 
-void run_steps(const View* const* views, const Conversion* forms, int inputs, Step step,
+void run_steps(const View* const* views, const Conversion* conversions, int inputs, Step step,
                const double* numbers) {
   int64_t size = views[0]->size();
   if (size == 0) return;
   int count = inputs + 1;
   bool plain = size <= kPiece && step;
-  for (int k = 0; plain && k < count; ++k) plain = forms[k].same && views[k]->contiguous();
+  for (int k = 0; plain && k < count; ++k) plain = conversions[k].same && views[k]->contiguous();
   if (plain) {
     const void* in[kMaxInputs];
     for (int k = 0; k < inputs; ++k) in[k] = views[k + 1]->data;
     step(views[0]->data, in, size, numbers);
     return;
   }
-  const Walk<kOperands> walk = walk_of(views, count);
-  Job job{inputs, {}, step, numbers, size * forms[0].width >= kStreamFrom};
+  const StridedIterator<kOperands> it = iterator_of(views, count);
+  Job job{inputs, {}, step, numbers, size * conversions[0].width >= kStreamFrom};
   for (int k = 0; k < count; ++k) {
-    job.forms[k] = forms[k];
+    job.conversions[k] = conversions[k];
     if (k > 0 && views[k]->data == views[0]->data) job.stream = false;
   }
-  int64_t rows = walk.shape[walk.ndim - 2], columns = walk.shape[walk.ndim - 1], outer = 1;
-  for (int i = 0; i < walk.ndim - 2; ++i) outer *= walk.shape[i];
+  int64_t rows = it.shape[it.ndim - 2], columns = it.shape[it.ndim - 1], outer = 1;
+  for (int i = 0; i < it.ndim - 2; ++i) outer *= it.shape[i];
   Block whole;
   whole.rows = rows;
   whole.columns = columns;
   bool crossed = false;
   for (int k = 0; k < count; ++k) {
     whole.at[k] = views[k]->data;
-    whole.row_steps[k] = walk.strides[k][walk.ndim - 2];
-    whole.column_steps[k] = walk.strides[k][walk.ndim - 1];
+    whole.row_steps[k] = it.strides[k][it.ndim - 2];
+    whole.column_steps[k] = it.strides[k][it.ndim - 1];
     crossed = crossed || (rows > 1 && crosses(whole, k));
   }
   if (outer == 1 && size <= kPiece) {
@@ -240,10 +241,10 @@ void run_steps(const View* const* views, const Conversion* forms, int inputs, St
       b.columns = columns - left < width ? columns - left : width;
       b.rows = rows - top < height ? rows - top : height;
       for (int k = 0; k < count; ++k) b.at[k] += left * b.column_steps[k] + top * b.row_steps[k];
-      for (int i = walk.ndim - 3; i >= 0; --i) {
-        int64_t index = rest % walk.shape[i];
-        rest /= walk.shape[i];
-        for (int k = 0; k < count; ++k) b.at[k] += index * walk.strides[k][i];
+      for (int i = it.ndim - 3; i >= 0; --i) {
+        int64_t index = rest % it.shape[i];
+        rest /= it.shape[i];
+        for (int k = 0; k < count; ++k) b.at[k] += index * it.strides[k][i];
       }
       job.run(b);
     }
@@ -279,16 +280,16 @@ const char* run_op(const Arg* args, int inputs, const Steps& steps, const char* 
                                       : steps.u64;
   }
   if (!step) return kNoDtype;
-  Conversion forms[kOperands];
+  Conversion conversions[kOperands];
   bool raw = steps.truth || real;
   if (views[0]->dtype != (steps.truth ? DType::bool_ : real ? DType::f32 : dtype))
     return "the output has another dtype than the result";
-  forms[0] = writing(views[0]->dtype, raw ? ComputeType::raw : wide);
+  conversions[0] = writing(views[0]->dtype, raw ? ComputeType::raw : wide);
   for (int k = 1; k <= inputs; ++k) {
     if (views[k]->dtype != dtype) return "the inputs have different dtypes";
-    forms[k] = reading(dtype, wide);
+    conversions[k] = reading(dtype, wide);
   }
-  run_steps(views, forms, inputs, step, numbers);
+  run_steps(views, conversions, inputs, step, numbers);
   return nullptr;
 }
 

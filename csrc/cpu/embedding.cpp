@@ -50,7 +50,7 @@ const char* embedding(const Arg* args, int) {
     return "embedding: expected weight (vocab, d) and out (*ids.shape, d)";
   const int64_t vocab = weight.shape[0], d = weight.shape[1];
   bool fits = out.shape[ids.ndim] == d;
-  Walk<2> rows;
+  StridedIterator<2> rows;
   for (int i = 0; i < ids.ndim; ++i) {
     fits = fits && out.shape[i] == ids.shape[i];
     rows.axis(ids.shape[i], {out.strides[i], ids.strides[i]});
@@ -82,13 +82,13 @@ const char* embedding(const Arg* args, int) {
           __atomic_store_n(&ok, false, __ATOMIC_RELAXED);
           return;
         }
-        Walk<2> walk = rows;
-        walk.seek(begin);
-        for (int64_t i = begin; i < end; ++i, walk.next()) {
-          const int64_t id = id_at(ids, walk.offset[1]);
+        StridedIterator<2> it = rows;
+        it.seek(begin);
+        for (int64_t i = begin; i < end; ++i, it.next()) {
+          const int64_t id = id_at(ids, it.offset[1]);
           format->floats(weight.ptr<const uint8_t>() + id * weight.strides[0] / block * bytes,
                          d / block, floats.template as<float>());
-          copy_row(floats.template as<float>(), 1, out.ptr<To>() + walk.offset[0], os, d);
+          copy_row(floats.template as<float>(), 1, out.ptr<To>() + it.offset[0], os, d);
         }
       });
       return ok ? nullptr : "embedding: out of memory";
@@ -97,12 +97,12 @@ const char* embedding(const Arg* args, int) {
   return for_float(weight.dtype, "embedding", [&]<class From>() -> const char* {
     return for_float(out.dtype, "embedding", [&]<class To>() -> const char* {
       parallel_for(rows.count, grain, [&](int64_t begin, int64_t end, int) {
-        Walk<2> walk = rows;
-        walk.seek(begin);
-        for (int64_t i = begin; i < end; ++i, walk.next()) {
-          const int64_t id = id_at(ids, walk.offset[1]);
+        StridedIterator<2> it = rows;
+        it.seek(begin);
+        for (int64_t i = begin; i < end; ++i, it.next()) {
+          const int64_t id = id_at(ids, it.offset[1]);
           copy_row(weight.ptr<From>() + id * weight.strides[0], weight.strides[1],
-                   out.ptr<To>() + walk.offset[0], os, d);
+                   out.ptr<To>() + it.offset[0], os, d);
         }
       });
       return nullptr;

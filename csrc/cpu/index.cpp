@@ -112,7 +112,7 @@ const char* move_indexed(const View& one, const View& many, const View& indices,
   if (p.axis < 0 || p.axis > one.ndim || p.k > one.ndim - p.axis)
     return "indices must be for axes that are there";
   bool fits = many.dtype == one.dtype && many.ndim == one.ndim - p.k + 1 && many.shape[p.axis] == n;
-  Walk<2> rest;
+  StridedIterator<2> rest;
   for (int i = 0; fits && i < one.ndim; ++i) {
     if (i >= p.axis && i < p.axis + p.k) continue;
     const int64_t beside = i < p.axis ? i : i - p.k + 1;
@@ -144,12 +144,12 @@ const char* move_indexed(const View& one, const View& many, const View& indices,
   }
   if (how == kRead) {
     parallel_for(n, 16384 / (length * rest.count) + 1, [&](int64_t begin, int64_t end, int) {
-      Walk<2> walk = rest;
+      StridedIterator<2> it = rest;
       for (int64_t i = begin; i < end; ++i) {
-        walk.seek(0);
-        for (int64_t r = 0; r < rest.count; ++r, walk.next()) {
-          move(one.data + (offsets[i] + walk.offset[0]) * bytes, os,
-               many.data + (i * row + walk.offset[1]) * bytes, ms, length);
+        it.seek(0);
+        for (int64_t r = 0; r < rest.count; ++r, it.next()) {
+          move(one.data + (offsets[i] + it.offset[0]) * bytes, os,
+               many.data + (i * row + it.offset[1]) * bytes, ms, length);
         }
       }
     });
@@ -159,15 +159,15 @@ const char* move_indexed(const View& one, const View& many, const View& indices,
   if (cuts > (length + 63) / 64) cuts = (length + 63) / 64;
   const int64_t columns = (length + cuts - 1) / cuts;
   parallel_for(rest.count * cuts, 8192 / (n * columns) + 1, [&](int64_t begin, int64_t end, int) {
-    Walk<2> walk = rest;
+    StridedIterator<2> it = rest;
     for (int64_t r = begin; r < end; ++r) {
-      walk.seek(r / cuts);
+      it.seek(r / cuts);
       const int64_t from = r % cuts * columns;
       const int64_t m = length - from < columns ? length - from : columns;
       if (m <= 0) continue;
       for (int64_t i = 0; i < n; ++i) {
-        move(one.data + (offsets[i] + walk.offset[0] + from * os) * bytes, os,
-             many.data + (i * row + walk.offset[1] + from * ms) * bytes, ms, m);
+        move(one.data + (offsets[i] + it.offset[0] + from * os) * bytes, os,
+             many.data + (i * row + it.offset[1] + from * ms) * bytes, ms, m);
       }
     }
   });

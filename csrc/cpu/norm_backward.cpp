@@ -150,7 +150,7 @@ const char* norm_backward(const Arg* args, int) {
                *db = wanted(args[2]) ? args[2].a : nullptr;
     const Weights<W> weight(args[5], n);
     if (!weight.ok) return "norm_backward: out of memory";
-    Walk<3> rows;
+    StridedIterator<3> rows;
     for (int i = 0; i + 1 < x.ndim; ++i)
       rows.axis(x.shape[i], {x.strides[i], g.strides[i], dx ? dx->strides[i] : 0});
     if (n == 0) return nullptr;
@@ -162,7 +162,7 @@ const char* norm_backward(const Arg* args, int) {
     W* sums = memory.template as<W>();
     if (parts > 0 && blocks > 0 && !sums) return "norm_backward: out of memory";
     parallel_for(blocks, 8000 / (per_block * n) + 1, [&](int64_t begin, int64_t end, int) {
-      Walk<3> walk = rows;
+      StridedIterator<3> it = rows;
       for (int64_t b = begin; b < end; ++b) {
         Rows<T> p;
         W* own = sums + b * parts * n;
@@ -173,12 +173,12 @@ const char* norm_backward(const Arg* args, int) {
         if (parts > 0) memset(own, 0, parts * n * sizeof(W));
         const int64_t first = b * per_block,
                       last = first + per_block < rows.count ? first + per_block : rows.count;
-        walk.seek(first);
+        it.seek(first);
         int held = 0;
-        for (int64_t r = first; r < last; ++r, walk.next()) {
-          p.x[held] = x.ptr<T>() + walk.offset[0];
-          p.g[held] = g.ptr<T>() + walk.offset[1];
-          p.dx[held] = dx ? dx->ptr<T>() + walk.offset[2] : nullptr;
+        for (int64_t r = first; r < last; ++r, it.next()) {
+          p.x[held] = x.ptr<T>() + it.offset[0];
+          p.g[held] = g.ptr<T>() + it.offset[1];
+          p.dx[held] = dx ? dx->ptr<T>() + it.offset[2] : nullptr;
           measure<kCentre>(p, held++, n, eps);
           if (held == kTogether) {
             finish<kCentre, kTogether>(p, n);

@@ -111,12 +111,12 @@ TL_INLINE const char* for_float32(DType d, const char* kernel, const F& f) {
 }
 
 // All axes but `skip` of two arrays of one shape.
-TL_INLINE Walk<2> walk_rows(const View& a, const View& b, int skip) {
-  Walk<2> walk;
+TL_INLINE StridedIterator<2> row_iterator(const View& a, const View& b, int skip) {
+  StridedIterator<2> it;
   for (int i = 0; i < a.ndim; ++i) {
-    if (i != skip) walk.axis(a.shape[i], {a.strides[i], b.strides[i]});
+    if (i != skip) it.axis(a.shape[i], {a.strides[i], b.strides[i]});
   }
-  return walk;
+  return it;
 }
 
 template <class T>
@@ -131,15 +131,15 @@ template <class T, class F>
 inline const char* each_row(const View& out, const View& x, int axis, int64_t cost, const F& fn) {
   const int64_t n = x.ndim ? x.shape[axis] : 1;
   const int64_t xs = x.ndim ? x.strides[axis] : 1, os = out.ndim ? out.strides[axis] : 1;
-  const Walk<2> rows = walk_rows(out, x, axis);
+  const StridedIterator<2> rows = row_iterator(out, x, axis);
   if (n == 0 || rows.count == 0) return nullptr;
   const bool direct_x = xs == 1 || n == 1, direct_out = os == 1 || n == 1;
   const int64_t work = 1 + n * cost / 1000 + (direct_x && direct_out ? 0 : n);
   const int64_t grain = 4000 / work + 1;
   bool ok = true;
   parallel_for(rows.count, grain, [&](int64_t begin, int64_t end, int) {
-    Walk<2> walk = rows;
-    walk.seek(begin);
+    StridedIterator<2> it = rows;
+    it.seek(begin);
     const bool copies = !(direct_x && direct_out);
     Scratch copy(copies ? 2 * n * sizeof(T) : 0);
     T* in = copy.template as<T>();
@@ -147,9 +147,9 @@ inline const char* each_row(const View& out, const View& x, int axis, int64_t co
       __atomic_store_n(&ok, false, __ATOMIC_RELAXED);
       return;
     }
-    for (int64_t i = begin; i < end; ++i, walk.next()) {
-      const T* from = x.ptr<T>() + walk.offset[1];
-      T* to = out.ptr<T>() + walk.offset[0];
+    for (int64_t i = begin; i < end; ++i, it.next()) {
+      const T* from = x.ptr<T>() + it.offset[1];
+      T* to = out.ptr<T>() + it.offset[0];
       if (copies) copy_words(from, xs, in, 1, n);
       fn(copies ? in : from, copies ? in + n : to);  // compiled once: rows are long programs
       if (copies) copy_words(in + n, 1, to, os, n);

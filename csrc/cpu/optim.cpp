@@ -259,19 +259,19 @@ void pass(std::byte* const* at, const int64_t* s, int64_t n, const void* context
 using Pass = void (*)(std::byte* const* at, const int64_t* strides, int64_t n, const void* context);
 void each_piece(const View* const* views, int count, Pass pass, const void* context) {
   constexpr int64_t kPiece = 16384;
-  Walk<kOperands> lines = walk_by_stride<kOperands>(views, count);
-  const Inner<kOperands> line(lines);
+  StridedIterator<kOperands> lines = iterator_by_stride<kOperands>(views, count);
+  const InnerAxis<kOperands> line(lines);
   const int64_t cuts = (line.length + kPiece - 1) / kPiece;
   const int64_t length = (line.length + cuts - 1) / cuts;
   parallel_for(lines.count * cuts, (kPiece + length - 1) / length,
                [&](int64_t begin, int64_t end, int) {
-                 Walk<kOperands> walk = lines;
+                 StridedIterator<kOperands> it = lines;
                  for (int64_t piece = begin; piece < end; ++piece) {
                    const int64_t start = piece % cuts * length, left = line.length - start;
-                   walk.seek(piece / cuts);
+                   it.seek(piece / cuts);
                    std::byte* at[kOperands];
                    for (int k = 0; k < count; ++k)
-                     at[k] = views[k]->data + walk.offset[k] + start * line.strides[k];
+                     at[k] = views[k]->data + it.offset[k] + start * line.strides[k];
                    pass(at, line.strides, left < length ? left : length, context);
                  }
                });

@@ -14,8 +14,8 @@ struct Loops {
   Total init;
   Total (*run)(const std::byte* p, int64_t stride, int64_t n);
   // totals[j] over the rows [begin, end) of `rows`, for `width` neighbouring columns.
-  void (*tile)(const std::byte* p, Walk<1>& rows, int64_t begin, int64_t end, int64_t width,
-               Total* totals);
+  void (*tile)(const std::byte* p, StridedIterator<1>& rows, int64_t begin, int64_t end,
+               int64_t width, Total* totals);
   void (*merge)(Total* into, const Total* from, int64_t n);
   int bytes;  // of an element of x
 };
@@ -112,7 +112,7 @@ TL_INLINE int64_t segments(int64_t tasks, int64_t length) {
 }
 
 const char* reduce_runs(const Loops& loops, Axes& axes, const Finalize& finalize) {
-  const Inner<1> run(axes.reduced);
+  const InnerAxis<1> run(axes.reduced);
   const int64_t outputs = axes.kept.count, rows = axes.reduced.count;
   const int64_t cuts = segments(outputs, rows * run.length);
   const bool by_row = rows >= cuts;  // a segment is a range of rows, or of the one row
@@ -121,8 +121,8 @@ const char* reduce_runs(const Loops& loops, Axes& axes, const Finalize& finalize
   if (!parts) return "reduce: out of memory";
   const int64_t work = rows * run.length / cuts + 1;
   parallel_for(outputs * cuts, 16000 / work + 1, [&](int64_t begin, int64_t end, int) {
-    Walk<2> kept = axes.kept;
-    Walk<1> reduced = axes.reduced;
+    StridedIterator<2> kept = axes.kept;
+    StridedIterator<1> reduced = axes.reduced;
     kept.seek(begin / cuts);
     for (int64_t i = begin; i < end; ++i) {
       const int64_t s = i % cuts;
@@ -148,7 +148,7 @@ const char* reduce_runs(const Loops& loops, Axes& axes, const Finalize& finalize
     }
   });
   if (cuts > 1) {
-    Walk<2> kept = axes.kept;
+    StridedIterator<2> kept = axes.kept;
     kept.seek(0);
     for (int64_t o = 0; o < outputs; ++o, kept.next()) {
       Total total = parts[o * cuts];
@@ -169,7 +169,7 @@ TL_INLINE int64_t row_cuts(int64_t tasks, int64_t rows, int64_t width) {
 }
 
 const char* reduce_columns(const Loops& loops, Axes& axes, const Finalize& finalize) {
-  const Inner<2> columns(axes.kept);
+  const InnerAxis<2> columns(axes.kept);
   // Equal tiles, of whole vectors: long stretches of memory are read faster than short ones.
   const int64_t count = (columns.length + kWidest - 1) / kWidest;
   const int64_t widest = ((columns.length + count - 1) / count + 31) / 32 * 32;
@@ -181,14 +181,14 @@ const char* reduce_columns(const Loops& loops, Axes& axes, const Finalize& final
   auto width = [&](int64_t tile) {
     return columns.length - tile * widest < widest ? columns.length - tile * widest : widest;
   };
-  auto give = [&](const Walk<2>& kept, int64_t tile, const Total* totals) {
+  auto give = [&](const StridedIterator<2>& kept, int64_t tile, const Total* totals) {
     const int64_t at = kept.offset[0] + tile * widest * columns.strides[0];
     finalize.line(at, columns.strides[0], totals, width(tile));
   };
   parallel_for(tasks * cuts, 16000 / (rows * widest / cuts + 1) + 1,
                [&](int64_t begin, int64_t end, int) {
-                 Walk<2> kept = axes.kept;
-                 Walk<1> reduced = axes.reduced;
+                 StridedIterator<2> kept = axes.kept;
+                 StridedIterator<1> reduced = axes.reduced;
                  alignas(64) Total own[kWidest];
                  for (int64_t i = begin; i < end; ++i) {
                    const int64_t s = i % cuts, tile = i / cuts % tiles;
@@ -200,7 +200,7 @@ const char* reduce_columns(const Loops& loops, Axes& axes, const Finalize& final
                  }
                });
   if (cuts > 1) {
-    Walk<2> kept = axes.kept;
+    StridedIterator<2> kept = axes.kept;
     for (int64_t i = 0; i < tasks; ++i) {
       Total* totals = parts + i * cuts * widest;
       for (int64_t s = 1; s < cuts; ++s) loops.merge(totals, totals + s * widest, width(i % tiles));

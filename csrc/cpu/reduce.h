@@ -211,8 +211,8 @@ TL_INLINE const char* for_any(DType d, const char* kernel, const F& f) {
 // The axes of one reduction: kept ones with strides in out and x, reduced ones with their stride in
 // x, each merged and sorted from far to near.
 struct Axes {
-  Walk<2> kept;     // 0: out, 1: x
-  Walk<1> reduced;  // of x
+  StridedIterator<2> kept;     // 0: out, 1: x
+  StridedIterator<1> reduced;  // of x
   const std::byte* data;
 
   // `mask`: bit i set = axis i is reduced.
@@ -221,7 +221,7 @@ struct Axes {
     int64_t step[kMaxDims];
     for (int i = 0; i < x.ndim; ++i) {
       step[i] = x.strides[i];
-      if ((mask >> i & 1) && step[i] < 0) {  // the order within a reduction is free: walk upwards
+      if ((mask >> i & 1) && step[i] < 0) {  // the order within a reduction is free: go upwards
         data += (x.shape[i] - 1) * step[i] * bytes_of(x.dtype) * (x.shape[i] > 0);
         step[i] = -step[i];
       }
@@ -265,34 +265,34 @@ class CanonicalBools {
       stride *= x.shape[i];
     }
     view.data = copy_.as<std::byte>();
-    Walk<1> walk = distinct(x);
-    walk.seek(0);
-    for (int64_t i = 0; i < walk.count; ++i, walk.next())
-      view.ptr<uint8_t>()[i] = x.ptr<uint8_t>()[walk.offset[0]] != 0;
+    StridedIterator<1> it = distinct(x);
+    it.seek(0);
+    for (int64_t i = 0; i < it.count; ++i, it.next())
+      view.ptr<uint8_t>()[i] = x.ptr<uint8_t>()[it.offset[0]] != 0;
   }
 
  private:
-  static Walk<1> distinct(const View& x) {
-    Walk<1> walk;
+  static StridedIterator<1> distinct(const View& x) {
+    StridedIterator<1> it;
     for (int i = 0; i < x.ndim; ++i) {
-      if (x.shape[i] == 0 || x.strides[i] != 0) walk.axis(x.shape[i], {x.strides[i]});
+      if (x.shape[i] == 0 || x.strides[i] != 0) it.axis(x.shape[i], {x.strides[i]});
     }
-    return walk;
+    return it;
   }
   bool has_other_bytes(const View& x) {
     if (x.dtype != DType::bool_) return false;
-    Walk<1> rows = distinct(x);
-    const Inner<1> run(rows);
+    StridedIterator<1> rows = distinct(x);
+    const InnerAxis<1> run(rows);
     const int64_t cuts = run.length / kPiece + 1, length = (run.length + cuts - 1) / cuts;
     parallel_for(rows.count * cuts, kPiece / (length + 1) + 1,
                  [&](int64_t begin, int64_t end, int) {
-                   Walk<1> walk = rows;
+                   StridedIterator<1> it = rows;
                    uint8_t bits = 0;
                    for (int64_t i = begin; i < end; ++i) {
-                     walk.seek(i / cuts);
+                     it.seek(i / cuts);
                      const int64_t from = i % cuts * length;
                      const int64_t n = run.length - from < length ? run.length - from : length;
-                     const uint8_t* p = x.ptr<uint8_t>() + walk.offset[0] + from * run.strides[0];
+                     const uint8_t* p = x.ptr<uint8_t>() + it.offset[0] + from * run.strides[0];
                      if (run.strides[0] == 1)
                        for (int64_t j = 0; j < n; ++j) bits |= p[j];
                      else

@@ -53,9 +53,9 @@ const char* any_all(const Arg* args, int) {
   const int bytes = bytes_of(x.dtype);
   parallel_for(axes.kept.count, 16000 / (axes.reduced.count + 1) + 1,
                [&](int64_t begin, int64_t end, int) {
-                 Walk<2> kept = axes.kept;
-                 Walk<1> rows = axes.reduced;
-                 const Inner<1> run(rows);
+                 StridedIterator<2> kept = axes.kept;
+                 StridedIterator<1> rows = axes.reduced;
+                 const InnerAxis<1> run(rows);
                  kept.seek(begin);
                  for (int64_t i = begin; i < end; ++i, kept.next()) {
                    bool found = false;

@@ -107,10 +107,10 @@ bool better_of_any(AnyValue x, AnyValue best) {
 }
 
 const char* arg_flat(const View& out, const View& x, const ArgKernel& kernel) {
-  Walk<1> all;
+  StridedIterator<1> all;
   for (int i = 0; i < x.ndim; ++i) all.axis(x.shape[i], {x.strides[i]});
   const int64_t n = all.count;
-  const Inner<1> run(all);
+  const InnerAxis<1> run(all);
   const int64_t rows = all.count,
                 cuts = run.length > kSegment ? (run.length + kSegment - 1) / kSegment : 1;
   struct Best {
@@ -122,12 +122,12 @@ const char* arg_flat(const View& out, const View& x, const ArgKernel& kernel) {
   if (!found) return "argmax: out of memory";
   parallel_for(
       rows * cuts, 16000 / (n / (rows * cuts) + 1) + 1, [&](int64_t begin, int64_t end, int) {
-        Walk<1> walk = all;
+        StridedIterator<1> it = all;
         for (int64_t i = begin; i < end; ++i) {
-          walk.seek(i / cuts);
+          it.seek(i / cuts);
           const int64_t from = run.length * (i % cuts) / cuts,
                         to = run.length * (i % cuts + 1) / cuts;
-          const char* p = x.ptr<char>() + (walk.offset[0] + from * run.strides[0]) * kernel.size;
+          const char* p = x.ptr<char>() + (it.offset[0] + from * run.strides[0]) * kernel.size;
           found[i].index = i / cuts * run.length + from +
                            kernel.run(p, run.strides[0], to - from, &found[i].value);
         }
@@ -141,39 +141,39 @@ const char* arg_flat(const View& out, const View& x, const ArgKernel& kernel) {
 }
 
 const char* arg_axis(const View& out, const View& x, int axis, const ArgKernel& kernel) {
-  Walk<2> kept;
+  StridedIterator<2> kept;
   for (int i = 0; i < x.ndim; ++i) {
     if (i != axis) kept.axis(x.shape[i], {out.strides[i], x.strides[i]});
   }
   const int64_t n = x.shape[axis], stride = x.strides[axis];
   if (stride != 1 && kept.ndim > 0 && kept.strides[1][kept.ndim - 1] == 1) {
-    const Inner<2> columns(kept);
+    const InnerAxis<2> columns(kept);
     const int64_t tiles = (columns.length + kTile - 1) / kTile;
     parallel_for(
         kept.count * tiles, 8000 / (n * (columns.length < kTile ? columns.length : kTile)) + 1,
         [&](int64_t begin, int64_t end, int) {
-          Walk<2> walk = kept;
+          StridedIterator<2> it = kept;
           int64_t index[kTile];
           for (int64_t i = begin; i < end; ++i) {
-            walk.seek(i / tiles);
+            it.seek(i / tiles);
             const int64_t first = i % tiles * kTile;
             const int64_t width = columns.length - first < kTile ? columns.length - first : kTile;
-            kernel.columns(x.ptr<char>() + (walk.offset[1] + first) * kernel.size, stride, n, width,
+            kernel.columns(x.ptr<char>() + (it.offset[1] + first) * kernel.size, stride, n, width,
                            index);
             for (int64_t j = 0; j < width; ++j) {
-              out.ptr<int64_t>()[walk.offset[0] + (first + j) * columns.strides[0]] = index[j];
+              out.ptr<int64_t>()[it.offset[0] + (first + j) * columns.strides[0]] = index[j];
             }
           }
         });
     return nullptr;
   }
   parallel_for(kept.count, 8000 / n + 1, [&](int64_t begin, int64_t end, int) {
-    Walk<2> walk = kept;
-    walk.seek(begin);
-    for (int64_t i = begin; i < end; ++i, walk.next()) {
+    StridedIterator<2> it = kept;
+    it.seek(begin);
+    for (int64_t i = begin; i < end; ++i, it.next()) {
       AnyValue unused;
-      out.ptr<int64_t>()[walk.offset[0]] =
-          kernel.run(x.ptr<char>() + walk.offset[1] * kernel.size, stride, n, &unused);
+      out.ptr<int64_t>()[it.offset[0]] =
+          kernel.run(x.ptr<char>() + it.offset[1] * kernel.size, stride, n, &unused);
     }
   });
   return nullptr;

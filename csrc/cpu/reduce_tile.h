@@ -68,8 +68,8 @@ __attribute__((noinline)) void interleave_lanes(L* lanes, int64_t n) {
 // Rows a fixed step apart are taken eight or four at a time: a lane is fetched and stored once for
 // all of them, and memory is read at several places.
 template <template <class> class Op, class T>
-void tile_loop(const std::byte* p, Walk<1>& rows, int64_t begin, int64_t end, int64_t width,
-               Total* totals) {
+void tile_loop(const std::byte* p, StridedIterator<1>& rows, int64_t begin, int64_t end,
+               int64_t width, Total* totals) {
   using O = Op<T>;
   using L = typename O::Lane;
   using W = typename O::Accumulator;

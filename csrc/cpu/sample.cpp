@@ -280,7 +280,7 @@ const char* topk(const Arg* args, int) {
                 static_cast<long long>(k));
   }
   bool fits = values.shape[last] == k && indices.dtype == DType::i64 && values.dtype == x.dtype;
-  Walk<3> rows;
+  StridedIterator<3> rows;
   for (int i = 0; i < last; ++i) {
     fits = fits && values.shape[i] == x.shape[i];
     rows.axis(x.shape[i], {values.strides[i], indices.strides[i], x.strides[i]});
@@ -305,18 +305,18 @@ const char* topk(const Arg* args, int) {
       __atomic_store_n(&ok, false, __ATOMIC_RELAXED);
       return;
     }
-    Walk<3> walk = rows;
-    walk.seek(begin);
-    for (int64_t r = begin; r < end; ++r, walk.next()) {
-      const std::byte* from = x.data + walk.offset[2] * bytes;
+    StridedIterator<3> it = rows;
+    it.seek(begin);
+    for (int64_t r = begin; r < end; ++r, it.next()) {
+      const std::byte* from = x.data + it.offset[2] * bytes;
       if (keyed) {
         topk_float_row(reinterpret_cast<const float*>(from), xs, n, k, largest, keys);
       } else {
         rank(from, xs, n, largest ? ~uint64_t{0} : 0, list);
         smallest(list, n, k);
       }
-      int64_t* index = indices.ptr<int64_t>() + walk.offset[1];
-      std::byte* value = values.data + walk.offset[0] * bytes;
+      int64_t* index = indices.ptr<int64_t>() + it.offset[1];
+      std::byte* value = values.data + it.offset[0] * bytes;
       for (int64_t i = 0; i < k; ++i, index += is, value += vs * bytes) {
         *index = keyed ? index_of(keys[i]) : list[i].index;
         pick_any(bytes, from, xs, *index, value);

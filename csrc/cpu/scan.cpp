@@ -15,7 +15,7 @@ constexpr int64_t kColumns = 256;  // columns carried side by side when the axis
 // columns), the others.
 template <int N>
 struct Lanes3 {
-  Walk<N> others;
+  StridedIterator<N> others;
   int64_t n, step[N], width = 1, side[N] = {};
 
   Lanes3(const View* const (&views)[N], int axis) : n(views[0]->shape[axis]) {
@@ -31,7 +31,7 @@ struct Lanes3 {
       others.axis(x.shape[order[i]], strides);
     }
     if (columns && others.ndim > 0) {
-      const Inner<N> run(others);
+      const InnerAxis<N> run(others);
       width = run.length;
       for (int k = 0; k < N; ++k) side[k] = run.strides[k];
     }
@@ -47,14 +47,14 @@ const char* scan_lines(const View* const (&views)[N], int axis, const S& scan) {
   const int64_t tiles = (l.width + tile - 1) / tile;
   parallel_for(l.others.count * tiles, 4096 / (l.n * tile) + 1,
                [&](int64_t begin, int64_t end, int) {
-                 Walk<N> walk = l.others;
+                 StridedIterator<N> it = l.others;
                  typename S::Carry carry[kColumns];
                  for (int64_t i = begin; i < end; ++i) {
-                   walk.seek(i / tiles);
+                   it.seek(i / tiles);
                    int64_t at[N];
                    const int64_t first = i % tiles * tile;
                    const int64_t m = l.width - first < tile ? l.width - first : tile;
-                   for (int k = 0; k < N; ++k) at[k] = walk.offset[k] + first * l.side[k];
+                   for (int k = 0; k < N; ++k) at[k] = it.offset[k] + first * l.side[k];
                    if (m == 1) {
                      typename S::Carry one = scan.init();
                      for (int64_t r = 0; r < l.n; ++r) {
@@ -118,13 +118,13 @@ const char* running(const View& out, const View& x, int axis) {
   Scratch memory(cuts * sizeof(typename R::Carry));
   auto* before = memory.as<typename R::Carry>();
   if (!before) return "out of memory";
-  Walk<2> walk = l.others;
-  walk.seek(0);
-  for (int64_t line = 0; line < l.others.count; ++line, walk.next()) {
+  StridedIterator<2> it = l.others;
+  it.seek(0);
+  for (int64_t line = 0; line < l.others.count; ++line, it.next()) {
     auto each = [&](int64_t c, auto carry, const auto& take) {
       const int64_t end = l.n < (c + 1) * kCut ? l.n : (c + 1) * kCut;
       int64_t at[2];
-      for (int k = 0; k < 2; ++k) at[k] = walk.offset[k] + c * kCut * l.step[k];
+      for (int k = 0; k < 2; ++k) at[k] = it.offset[k] + c * kCut * l.step[k];
       for (int64_t r = c * kCut; r < end; ++r) {
         take(carry, at);
         for (int k = 0; k < 2; ++k) at[k] += l.step[k];

@@ -25,7 +25,7 @@ bool inside(const int64_t* index, int64_t stride, int64_t n, int64_t size) {
 }
 
 const char* outside(const View& index, int64_t size) {
-  Walk<1> all;
+  StridedIterator<1> all;
   for (int i = 0; i < index.ndim; ++i) all.axis(index.shape[i], {index.strides[i]});
   all.seek(0);
   for (int64_t i = 0; i < all.count; ++i, all.next()) {
@@ -48,15 +48,15 @@ View distinct(const View& index) {
 }
 
 const char* all_inside(const View& index, int64_t size) {
-  Walk<1> all;
+  StridedIterator<1> all;
   for (int i = 0; i < index.ndim; ++i) all.axis(index.shape[i], {index.strides[i]});
-  const Inner<1> run(all);
+  const InnerAxis<1> run(all);
   bool bad = false;
   parallel_for(all.count, 16384 / run.length + 1, [&](int64_t begin, int64_t end, int) {
-    Walk<1> walk = all;
-    walk.seek(begin);
-    for (int64_t i = begin; i < end; ++i, walk.next()) {
-      if (!inside(index.ptr<int64_t>() + walk.offset[0], run.strides[0], run.length, size))
+    StridedIterator<1> it = all;
+    it.seek(begin);
+    for (int64_t i = begin; i < end; ++i, it.next()) {
+      if (!inside(index.ptr<int64_t>() + it.offset[0], run.strides[0], run.length, size))
         __atomic_store_n(&bad, true, __ATOMIC_RELAXED);
     }
   });
@@ -66,7 +66,7 @@ const char* all_inside(const View& index, int64_t size) {
 // What moves: along the axis `n` elements; `outer` are the other axes, of which the nearest axis
 // may have been taken off as the inner run (`by_row`), so that memory is walked in order.
 struct AxisLoop {
-  Walk<3> outer;  // 0: table, 1: index, 2: many
+  StridedIterator<3> outer;  // 0: table, 1: index, 2: many
   int64_t n, size, td, is, ms;
   bool by_row = false;
   int64_t length = 1, inner[3] = {};
@@ -94,7 +94,7 @@ struct AxisLoop {
       outer.axis(index.shape[a], {table.strides[a], index.strides[a], many.strides[a]});
     }
     if (by_row && outer.ndim > 0) {
-      const Inner<3> run(outer);
+      const InnerAxis<3> run(outer);
       length = run.length;
       for (int k = 0; k < 3; ++k) inner[k] = run.strides[k];
     }
@@ -177,13 +177,13 @@ const char* gather_by(const View& out, const View& x, int64_t along, const View&
   bool bad = false;
   if (l.by_row) {
     parallel_for(l.outer.count * l.n, 16384 / l.length + 1, [&](int64_t begin, int64_t end, int) {
-      Walk<3> walk = l.outer;
+      StridedIterator<3> it = l.outer;
       int64_t j = begin % l.n;
-      walk.seek(begin / l.n);
+      it.seek(begin / l.n);
       for (int64_t i = begin; i < end; ++i) {
-        const int64_t* position = at + walk.offset[1] + j * l.is;
-        std::byte* table = x.data + walk.offset[0] * bytes;
-        std::byte* many = out.data + (walk.offset[2] + j * l.ms) * bytes;
+        const int64_t* position = at + it.offset[1] + j * l.is;
+        std::byte* table = x.data + it.offset[0] * bytes;
+        std::byte* many = out.data + (it.offset[2] + j * l.ms) * bytes;
         const bool same = l.inner[1] == 0;
         if (!known && !inside(position, l.inner[1], same ? 1 : l.length, l.size)) {
           __atomic_store_n(&bad, true, __ATOMIC_RELAXED);
@@ -196,25 +196,25 @@ const char* gather_by(const View& out, const View& x, int64_t along, const View&
                            l.length);
         if (++j == l.n) {
           j = 0;
-          walk.next();
+          it.next();
         }
       }
     });
   } else {
     const int64_t cuts = (l.n + 8191) / 8192;
     parallel_for(l.outer.count * cuts, 8192 * cuts / l.n + 1, [&](int64_t begin, int64_t end, int) {
-      Walk<3> walk = l.outer;
+      StridedIterator<3> it = l.outer;
       for (int64_t i = begin; i < end; ++i) {
-        walk.seek(i / cuts);
+        it.seek(i / cuts);
         const int64_t from = i % cuts * 8192;
         const int64_t m = l.n - from < 8192 ? l.n - from : 8192;
-        const int64_t* position = at + walk.offset[1] + from * l.is;
+        const int64_t* position = at + it.offset[1] + from * l.is;
         if (!known && !inside(position, l.is, m, l.size)) {
           __atomic_store_n(&bad, true, __ATOMIC_RELAXED);
           return;
         }
-        kernels.elements(x.data + walk.offset[0] * bytes, 0, l.td, position, l.is,
-                         out.data + (walk.offset[2] + from * l.ms) * bytes, l.ms, m);
+        kernels.elements(x.data + it.offset[0] * bytes, 0, l.td, position, l.is,
+                         out.data + (it.offset[2] + from * l.ms) * bytes, l.ms, m);
       }
     });
   }
@@ -250,15 +250,15 @@ const char* scatter_by(const View& out, int64_t along, const View& given, const 
   const int64_t columns = (l.length + cuts - 1) / cuts;
   parallel_for(l.outer.count * cuts, 8192 / (l.n * columns) + 1,
                [&](int64_t begin, int64_t end, int) {
-                 Walk<3> walk = l.outer;
+                 StridedIterator<3> it = l.outer;
                  for (int64_t i = begin; i < end; ++i) {
-                   walk.seek(i / cuts);
+                   it.seek(i / cuts);
                    const int64_t from = i % cuts * columns;
                    const int64_t m = l.length - from < columns ? l.length - from : columns;
                    if (m <= 0) continue;
-                   std::byte* table = out.data + (walk.offset[0] + from * l.inner[0]) * bytes;
-                   const int64_t* position = at + walk.offset[1] + from * l.inner[1];
-                   std::byte* many = source.data + (walk.offset[2] + from * l.inner[2]) * bytes;
+                   std::byte* table = out.data + (it.offset[0] + from * l.inner[0]) * bytes;
+                   const int64_t* position = at + it.offset[1] + from * l.inner[1];
+                   std::byte* many = source.data + (it.offset[2] + from * l.inner[2]) * bytes;
                    if (!l.by_row) {
                      kernels.elements(table, 0, l.td, position, l.is, many, l.ms, l.n);
                      continue;

@@ -158,7 +158,7 @@ void backward_tile(char* const* data, const int64_t* step, int64_t n, int64_t wi
 // The slices along `axis` of N arrays of one shape, the first of which is written.
 template <int N>
 struct AxisSlices {
-  Walk<N> others;
+  StridedIterator<N> others;
   int64_t n = 1, step[N];
   bool rows = true;  // every array is contiguous along the axis
 
@@ -218,7 +218,7 @@ const char* each_line(const View* const (&views)[N], int axis, const LineKernel&
   char* base[N];
   for (int k = 0; k < N; ++k) base[k] = views[k]->template ptr<char>();
   if (!lines.rows && lines.columns()) {
-    Walk<N> outer = lines.others;
+    StridedIterator<N> outer = lines.others;
     const int64_t length = outer.shape[--outer.ndim];
     outer.count /= length;
     // A tile's copy should stay in the second cache, its rows be long enough for the prefetcher.
@@ -234,12 +234,12 @@ const char* each_line(const View* const (&views)[N], int axis, const LineKernel&
                      __atomic_store_n(&ok, false, __ATOMIC_RELAXED);
                      return;
                    }
-                   Walk<N> walk = outer;
+                   StridedIterator<N> it = outer;
                    for (int64_t i = begin; i < end; ++i) {
                      const int64_t first = i % tiles * width;
-                     walk.seek(i / tiles);
+                     it.seek(i / tiles);
                      char* at[N];
-                     for (int k = 0; k < N; ++k) at[k] = base[k] + (walk.offset[k] + first) * size;
+                     for (int k = 0; k < N; ++k) at[k] = base[k] + (it.offset[k] + first) * size;
                      kernel.tile(at, lines.step, n, length - first < width ? length - first : width,
                                  memory.template as<char>());
                    }
@@ -257,12 +257,12 @@ const char* each_line(const View* const (&views)[N], int axis, const LineKernel&
       __atomic_store_n(&ok, false, __ATOMIC_RELAXED);
       return;
     }
-    Walk<N> walk = lines.others;
-    walk.seek(begin);
-    for (int64_t i = begin; i < end; ++i, walk.next()) {
+    StridedIterator<N> it = lines.others;
+    it.seek(begin);
+    for (int64_t i = begin; i < end; ++i, it.next()) {
       char *at[N], *near[N];
       for (int k = 0; k < N; ++k) {
-        at[k] = base[k] + walk.offset[k] * size;
+        at[k] = base[k] + it.offset[k] * size;
         near[k] = copied ? spare + n * (kernel.wide + k * size) : at[k];
         if (copied && k > 0) copy_line(near[k], 1, at[k], lines.step[k], n, size);
       }

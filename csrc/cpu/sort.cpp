@@ -131,7 +131,7 @@ const char* each_line(const View& values, const View& indices, const View& x, bo
   const int last = x.ndim - 1;
   const int64_t n = x.shape[last], xs = x.strides[last], bytes = bytes_of(x.dtype);
   if (n > int64_t{1} << 56) return "out of memory";  // a view can be that long; its keys cannot
-  Walk<3> lines;
+  StridedIterator<3> lines;
   for (int i = 0; i < last; ++i)
     lines.axis(x.shape[i], {values.strides[i], indices.strides[i], x.strides[i]});
   if (lines.count == 0) return nullptr;
@@ -144,11 +144,11 @@ const char* each_line(const View& values, const View& indices, const View& x, bo
       __atomic_store_n(&ok, false, __ATOMIC_RELAXED);
       return;
     }
-    Walk<3> walk = lines;
-    walk.seek(begin);
-    for (int64_t i = begin; i < end; ++i, walk.next()) {
-      make(x.data + walk.offset[2] * bytes, xs, n, descending, keys);
-      fn(keys, keys + n, walk.offset);
+    StridedIterator<3> it = lines;
+    it.seek(begin);
+    for (int64_t i = begin; i < end; ++i, it.next()) {
+      make(x.data + it.offset[2] * bytes, xs, n, descending, keys);
+      fn(keys, keys + n, it.offset);
     }
   };
   if (alone)
@@ -311,7 +311,7 @@ const char* searchsorted(const Arg* args, int) {
   const int last = sorted.ndim - 1;
   const bool shared = sorted.ndim == 1;
   bool fits = shared || values.ndim == sorted.ndim;
-  Walk<4> lines;
+  StridedIterator<4> lines;
   for (int i = 0; fits && i < values.ndim; ++i) {
     if (!shared && i == last) continue;
     fits = shared || values.shape[i] == sorted.shape[i];
@@ -326,13 +326,13 @@ const char* searchsorted(const Arg* args, int) {
   bool bad = false;
   const char* error = for_any(sorted.dtype, "searchsorted", [&]<class T>() -> const char* {
     parallel_for(lines.count, 512 / n + 1, [&](int64_t begin, int64_t end, int) {
-      Walk<4> walk = lines;
-      walk.seek(begin);
-      for (int64_t line = begin; line < end; ++line, walk.next()) {
-        const T* s = sorted.ptr<T>() + walk.offset[2];
-        const int64_t* positions = order ? order->ptr<int64_t>() + walk.offset[3] : nullptr;
+      StridedIterator<4> it = lines;
+      it.seek(begin);
+      for (int64_t line = begin; line < end; ++line, it.next()) {
+        const T* s = sorted.ptr<T>() + it.offset[2];
+        const int64_t* positions = order ? order->ptr<int64_t>() + it.offset[3] : nullptr;
         for (int64_t i = 0; i < n; ++i) {
-          const Value<T> wanted = value(values.ptr<T>()[walk.offset[1] + i * vs]);
+          const Value<T> wanted = value(values.ptr<T>()[it.offset[1] + i * vs]);
           int64_t low = 0, high = m;
           while (low < high) {
             const int64_t middle = low + (high - low) / 2;
@@ -350,7 +350,7 @@ const char* searchsorted(const Arg* args, int) {
             else
               high = middle;
           }
-          out.ptr<int64_t>()[walk.offset[0] + i * os] = low;
+          out.ptr<int64_t>()[it.offset[0] + i * os] = low;
         }
       }
     });

@@ -1,14 +1,14 @@
-// Walks over arrays of one shape and any strides, with axes merged where possible.
+// Iterators over arrays of one shape and any strides, with axes merged where possible.
 #pragma once
 #include "../core/array.h"
 #include "simd/simd.h"
 
 namespace tl::TL_ISA {
 
-// The coordinates of up to N arrays of one shape, walked in row-major order, neighbouring axes
-// merged where the strides of all arrays allow it. Offsets are in elements.
+// The offsets of up to N arrays of one shape in row-major order, as TensorIterator has,
+// neighbouring axes merged where the strides of all arrays allow it. Offsets are in elements.
 template <int N>
-struct Walk {
+struct StridedIterator {
   int ndim = 0;
   int64_t count = 1;
   int64_t shape[kMaxDims];
@@ -59,35 +59,35 @@ struct Walk {
   }
 };
 
-// Length and stride of a walk's nearest axis, taken off it.
+// Length and strides of an iterator's innermost axis, taken off it.
 template <int N>
-struct Inner {
+struct InnerAxis {
   int64_t length = 1;
   int64_t strides[N] = {};
-  explicit Inner(Walk<N>& walk) {
-    if (walk.ndim == 0) return;
-    const int d = --walk.ndim;
-    length = walk.shape[d];
-    for (int k = 0; k < N; ++k) strides[k] = walk.strides[k][d];
-    walk.count = 1;
-    for (int i = 0; i < d; ++i) walk.count *= walk.shape[i];
+  explicit InnerAxis(StridedIterator<N>& it) {
+    if (it.ndim == 0) return;
+    const int d = --it.ndim;
+    length = it.shape[d];
+    for (int k = 0; k < N; ++k) strides[k] = it.strides[k][d];
+    it.count = 1;
+    for (int i = 0; i < d; ++i) it.count *= it.shape[i];
   }
 };
 
 // In bytes and from the first elements on; axes go by the strides of views[0], far to near, so that
 // writes run through memory in order. Arrays beyond `count` stay where they are.
 template <int N>
-TL_INLINE Walk<N> walk_by_stride(const View* const* views, int count) {
-  Walk<N> walk;
+TL_INLINE StridedIterator<N> iterator_by_stride(const View* const* views, int count) {
+  StridedIterator<N> it;
   int order[kMaxDims];
   const int axes = axes_by_stride(*views[0], order);
   for (int i = 0; i < axes; ++i) {
     int64_t steps[N] = {};
     for (int k = 0; k < count; ++k)
       steps[k] = views[k]->strides[order[i]] * bytes_of(views[k]->dtype);
-    walk.axis(views[0]->shape[order[i]], steps);
+    it.axis(views[0]->shape[order[i]], steps);
   }
-  return walk;
+  return it;
 }
 
 }  // namespace tl::TL_ISA

@@ -53,6 +53,9 @@ class DType:
         return (by_name, (self.name,))
 
 
+DTypeLike = DType | str | None  # a dtype, its name, or the default
+
+
 DTYPES = tuple(
     DType(code, name.rstrip("_"), itemsize, block, kind)
     for code, (name, itemsize, block, kind) in enumerate(_native.DTYPES)

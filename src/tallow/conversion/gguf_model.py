@@ -24,14 +24,14 @@ from tallow.conversion.declared import (
 )
 from tallow.conversion.file_types import code_of
 from tallow.conversion.gguf_vocab import lost_of_tokenizer, vocab_metadata
-from tallow.conversion.names import ARCHITECTURES, family_form, named_entries, style_of
+from tallow.conversion.names import ARCHITECTURES, family_layout, named_entries, style_of
 from tallow.dtype import by_name, f32
 from tallow.errors import ModelError
 from tallow.formats.gguf import Typed
 
 if TYPE_CHECKING:
     from tallow.models import DecoderConfig
-    from tallow.models.gguf_form import GGUFForm
+    from tallow.models.gguf_layout import GGUFLayout
     from tallow.tensor import Tensor
     from tallow.weights import WeightSource
 
@@ -54,10 +54,10 @@ def gguf_content(source: WeightSource, max_expansion: float = MAX_EXPANSION) -> 
     if source.config is None:
         wanted = "a GGUF file or a Hugging Face folder with config.json"
         raise ModelError(f"{origin}: expected {wanted}, found weights alone")
-    form, cfg = family_form(source)
+    layout, cfg = family_layout(source)
     surplus = surplus_of(source)
     losses = [not_of_the_model(surplus, "left out")] if surplus else []
-    entries = _entries(source, form, cfg, frozenset(surplus), max_expansion)
+    entries = _entries(source, layout, cfg, frozenset(surplus), max_expansion)
     architecture = str(source.config["model_type"])
     architecture = ARCHITECTURES.get(architecture, architecture)
     metadata = {
@@ -78,14 +78,14 @@ _COMPUTED = re.compile(r".*rotary_emb\.inv_freq|.*\.attention\.masked_bias")
 
 def _entries(
     source: WeightSource,
-    form: GGUFForm,
+    layout: GGUFLayout,
     cfg: DecoderConfig,
     surplus: frozenset[str],
     max_expansion: float,
 ) -> dict[str, Entry]:
     entries: dict[str, Entry] = {}
     for name, found in named_entries(source, "gguf", max_expansion).items():
-        if form.names(name) in surplus or _COMPUTED.fullmatch(name):
+        if layout.names(name) in surplus or _COMPUTED.fullmatch(name):
             continue
         entry = found
         if name == "output.weight" and cfg.tie_word_embeddings:

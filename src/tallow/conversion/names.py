@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tallow.models import DecoderConfig
-    from tallow.models.gguf_form import GGUFForm
+    from tallow.models.gguf_layout import GGUFLayout
     from tallow.tensor import Tensor
     from tallow.weights import WeightSource
 
@@ -47,13 +47,13 @@ def named_entries(
     entries = entries_of(source, max_expansion)
     if style in ("keep", style_of(source)):
         return entries
-    form, cfg = family_form(source)
-    name_of = form.names if style == "hf" else form.names.stored
+    layout, cfg = family_layout(source)
+    name_of = layout.names if style == "hf" else layout.names.stored
     reorder: Callable[[Tensor, int], Tensor] = neighbours if style == "gguf" else halves
     renamed: dict[str, Entry] = {}
     for found in entries.values():
         name = name_of(found.name)
-        heads = heads_of(name, cfg) if form.interleaved else None
+        heads = heads_of(name, cfg) if layout.interleaved else None
         entry = found if heads is None else _with_rows(found, reorder, heads)
         if name in renamed:
             raise ModelError(f"{source.path}: {name}: expected one tensor of this name, found two")
@@ -61,17 +61,17 @@ def named_entries(
     return renamed
 
 
-def family_form(source: WeightSource) -> tuple[GGUFForm, DecoderConfig]:
+def family_layout(source: WeightSource) -> tuple[GGUFLayout, DecoderConfig]:
     """How the family of a source stands in GGUF files, and its sizes."""
     from tallow.models.family import identify
     from tallow.models.table import FAMILIES
 
     found = identify(source)
     row, cfg = found.row, found.config
-    form = FAMILIES[ARCHITECTURES.get(row.name, row.name)].gguf
-    if form is None:
+    layout = FAMILIES[ARCHITECTURES.get(row.name, row.name)].gguf
+    if layout is None:
         raise ModelError(f"{source.path}: expected a family with GGUF names, found {row.name}")
-    return form, cfg
+    return layout, cfg
 
 
 _QUERIES = ("attn_q.", "q_proj.")

@@ -128,10 +128,10 @@ def _from_gguf(source: WeightSource, task: str | None) -> ModelSpec:
     metadata, where = source.metadata, f"{source.path}: general.architecture"
     known = {name: FAMILIES[family] for name, family in GGUF_ARCHITECTURES.items()}
     row: Family = find(metadata["general.architecture"], known, where)
-    form = row.gguf
-    assert form is not None, "the table says so"
+    layout = row.gguf
+    assert layout is not None, "the table says so"
     model = choose(row, None, task, where)
     cfg = read_gguf(source, row.name)
-    bias = cfg.qkv_bias or form.qkv_bias
-    cfg = replace(cfg, rope_interleaved=form.interleaved, qkv_bias=bias)
-    return ModelSpec(row, model, cfg, source.rename(form.names))
+    bias = cfg.qkv_bias or layout.qkv_bias
+    cfg = replace(cfg, rope_interleaved=layout.interleaved, qkv_bias=bias)
+    return ModelSpec(row, model, cfg, source.rename(layout.names))

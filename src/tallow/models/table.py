@@ -14,7 +14,7 @@ from tallow.errors import ModelError
 
 if TYPE_CHECKING:
     from tallow.models.base import Model
-    from tallow.models.gguf_form import GGUFForm
+    from tallow.models.gguf_layout import GGUFLayout
 
 # model_type [= module]: architectures, the first of which stands where a checkpoint names none;
 # `Architecture=Class` where the class has another name.
@@ -204,7 +204,7 @@ class Family:
         return self.model.config_class
 
     @property
-    def gguf(self) -> GGUFForm | None:
+    def gguf(self) -> GGUFLayout | None:
         """How the family stands in GGUF files; None where it does not."""
         return getattr(self.module, "GGUF", None)
 

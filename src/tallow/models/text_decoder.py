@@ -57,7 +57,7 @@ class LayerInputs(NamedTuple):
     seen: list[Tensor] | None = None
 
 
-def through(
+def run_layers(
     layers: ModuleList, x: Tensor, beside: LayerInputs, norm: Module | None = None
 ) -> Tensor:
     """`(batch, n, size)` through layers that attend to a context too, and a last norm."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from tallow.autograd.mode import no_grad
-from tallow.dtype import DType
+from tallow.dtype import DTypeLike
 from tallow.errors import expect
 from tallow.nn.conv import (
     Conv1d,
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 else:
     _Base = object
 
-Kind = DType | str | None
 Size = int | Sequence[int]
 
 
@@ -147,7 +146,7 @@ class LazyLinear(_LazyLayer, Linear):
     size_name = "in_features"
 
     def __init__(
-        self, out_features: int, bias: bool = True, device: object = None, dtype: Kind = None
+        self, out_features: int, bias: bool = True, device: object = None, dtype: DTypeLike = None
     ) -> None:
         self._begin({"out_features": out_features, "bias": bias, "dtype": dtype})
 
@@ -172,7 +171,7 @@ class _LazyConv(_LazyLayer):
         bias: bool = True,
         padding_mode: str = "zeros",
         device: object = None,
-        dtype: Kind = None,
+        dtype: DTypeLike = None,
     ) -> None:
         self._begin({
             "out_channels": out_channels, "kernel_size": kernel_size, "stride": stride,
@@ -219,7 +218,7 @@ class _LazyTransposed(_LazyConv):
         dilation: Size = 1,
         padding_mode: str = "zeros",
         device: object = None,
-        dtype: Kind = None,
+        dtype: DTypeLike = None,
     ) -> None:
         self._begin({
             "out_channels": out_channels, "kernel_size": kernel_size, "stride": stride,
@@ -258,7 +257,7 @@ class _LazyNorm(_LazyLayer):
         affine: bool = True,
         track_running_stats: bool = True,
         device: object = None,
-        dtype: Kind = None,
+        dtype: DTypeLike = None,
         *,
         bias: bool = True,
     ) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from tallow.dtype import DType, f32
+from tallow.dtype import DType, DTypeLike, f32
 from tallow.errors import ArgumentError, expect
 from tallow.factories import arange, full
 from tallow.nn import functional as F
@@ -22,7 +22,6 @@ from tallow.nn.norm import LayerNorm
 from tallow.nn.parameter import declare, reset
 from tallow.tensor import Tensor
 
-Kind = DType | str | None
 Activation = str | Callable[[Tensor], Tensor]
 
 
@@ -49,7 +48,7 @@ class MultiheadAttention(Layer):
         vdim: int | None = None,
         batch_first: bool = False,
         device: object = None,
-        dtype: Kind = None,
+        dtype: DTypeLike = None,
     ) -> None:
         good = embed_dim > 0 and num_heads > 0 and embed_dim % num_heads == 0
         wanted = "an embed_dim that num_heads divides"
@@ -142,7 +141,7 @@ class _TransformerLayer(DeviceModule):
         norm_first: bool = False,
         bias: bool = True,
         device: object = None,
-        dtype: Kind = None,
+        dtype: DTypeLike = None,
     ) -> None:
         for name in self._attentions:
             attention = MultiheadAttention(
@@ -322,7 +321,7 @@ class Transformer(DeviceModule):
         norm_first: bool = False,
         bias: bool = True,
         device: object = None,
-        dtype: Kind = None,
+        dtype: DTypeLike = None,
     ) -> None:
         options: Any = (
             d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, batch_first,

@@ -7,17 +7,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..autograd.views import take_strided
-from ..dtype import Default, DType, as_dtype, f64, i64
+from ..dtype import Default, DType, DTypeLike, as_dtype, f64, i64
 from ..errors import ArgumentError, DTypeError, expect
 from ..factories import arange, empty, full, tensor
 from ..registry import op
 from ..tensor import Tensor
 from .shape import flat
 
-Kind = DType | str | None
 
-
-def finish(x: Tensor, dtype: Kind, requires_grad: bool) -> Tensor:
+def finish(x: Tensor, dtype: DTypeLike, requires_grad: bool) -> Tensor:
     """`x` in the dtype asked for, as a leaf if it is to require a gradient."""
     out = x if dtype is None else x.to(as_dtype(dtype))
     return out.requires_grad_() if requires_grad else out
@@ -32,7 +30,7 @@ def _number(value: Any) -> Any:
 
 @op(name="arange")
 def numbers(
-    start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Kind = None, device: Any = None,
+    start: Any = 0, end: Any = None, step: Any = 1, *, dtype: DTypeLike = None, device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """`start, start + step, …` short of `end`; i64 when all three are integers, else f32."""
@@ -76,7 +74,7 @@ def _spaced(start: Any, end: Any, steps: int, where: object) -> Tensor:
 
 @op
 def linspace(
-    start: Any, end: Any, steps: int, *, dtype: Kind = None, device: Any = None,
+    start: Any, end: Any, steps: int, *, dtype: DTypeLike = None, device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """`steps` numbers at equal distances from `start` to `end`, both included; f32 by default."""
@@ -87,7 +85,7 @@ def linspace(
 
 @op
 def logspace(
-    start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: Kind = None,
+    start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: DTypeLike = None,
     device: Any = None, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """`base` to the power of `steps` numbers from `start` to `end`."""
@@ -99,7 +97,7 @@ def logspace(
 
 @op
 def eye(
-    n: int, m: int | None = None, *, dtype: Kind = None, device: Any = None,
+    n: int, m: int | None = None, *, dtype: DTypeLike = None, device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """(n, m or n): ones on the diagonal, zeros beside it; f32 by default."""
@@ -113,7 +111,7 @@ def eye(
 
 @op
 def scalar_tensor(
-    s: Any, *, dtype: Kind = None, device: Any = None, requires_grad: bool = False
+    s: Any, *, dtype: DTypeLike = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """A 0-d tensor of a number; f32 by default."""
     return finish(tensor(_number(s)), Default.float if dtype is None else dtype, requires_grad)
@@ -121,7 +119,7 @@ def scalar_tensor(
 
 @op
 def empty_strided(
-    size: Sequence[int], stride: Sequence[int], *, dtype: Kind = None, device: Any = None,
+    size: Sequence[int], stride: Sequence[int], *, dtype: DTypeLike = None, device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """A tensor of the given shape and strides (at least 0) whose elements are not set."""
@@ -136,13 +134,13 @@ def empty_strided(
 # --- in the likeness of another -------------------------------------------------------------------
 
 
-def _like(x: Tensor, dtype: Kind) -> DType:
+def _like(x: Tensor, dtype: DTypeLike) -> DType:
     return x.dtype if dtype is None else as_dtype(dtype)
 
 
 @op
 def new_empty(
-    x: Tensor, *size: Any, dtype: Kind = None, device: Any = None, requires_grad: bool = False
+    x: Tensor, *size: Any, dtype: DTypeLike = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """A tensor of `size`, of `x`'s dtype unless given, whose elements are not set."""
     return finish(empty(flat(size), dtype=_like(x, dtype)), None, requires_grad)
@@ -150,7 +148,7 @@ def new_empty(
 
 @op
 def new_zeros(
-    x: Tensor, *size: Any, dtype: Kind = None, device: Any = None, requires_grad: bool = False
+    x: Tensor, *size: Any, dtype: DTypeLike = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """Zeros of `size`, of `x`'s dtype unless given."""
     return finish(full(flat(size), 0, _like(x, dtype)), None, requires_grad)
@@ -158,7 +156,7 @@ def new_zeros(
 
 @op
 def new_ones(
-    x: Tensor, *size: Any, dtype: Kind = None, device: Any = None, requires_grad: bool = False
+    x: Tensor, *size: Any, dtype: DTypeLike = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """Ones of `size`, of `x`'s dtype unless given."""
     return finish(full(flat(size), 1, _like(x, dtype)), None, requires_grad)
@@ -166,7 +164,7 @@ def new_ones(
 
 @op
 def new_full(
-    x: Tensor, size: Sequence[int], fill_value: Any, *, dtype: Kind = None, device: Any = None,
+    x: Tensor, size: Sequence[int], fill_value: Any, *, dtype: DTypeLike = None, device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """`fill_value` in the shape `size`, of `x`'s dtype unless given."""
@@ -176,7 +174,12 @@ def new_full(
 
 @op
 def new_tensor(
-    x: Tensor, data: Any, *, dtype: Kind = None, device: Any = None, requires_grad: bool = False
+    x: Tensor,
+    data: Any,
+    *,
+    dtype: DTypeLike = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """A copy of `data` (numbers, lists, an array) in `x`'s dtype unless given."""
     return finish(tensor(data, _like(x, dtype)), None, requires_grad)
@@ -184,7 +187,7 @@ def new_tensor(
 
 @op
 def new_empty_strided(
-    x: Tensor, size: Sequence[int], stride: Sequence[int], *, dtype: Kind = None,
+    x: Tensor, size: Sequence[int], stride: Sequence[int], *, dtype: DTypeLike = None,
     device: Any = None, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """`empty_strided` in `x`'s dtype unless given."""
@@ -197,7 +200,7 @@ def new_empty_strided(
 def _window(
     length: int,
     periodic: bool,
-    dtype: Kind,
+    dtype: DTypeLike,
     requires_grad: bool,
     shape: Any,
     name: str,
@@ -214,7 +217,7 @@ def _window(
 
 @op
 def hann_window(
-    window_length: int, periodic: bool = True, *, dtype: Kind = None, device: Any = None,
+    window_length: int, periodic: bool = True, *, dtype: DTypeLike = None, device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """The Hann window: `0.5 - 0.5 cos(2 pi t)`."""
@@ -227,7 +230,7 @@ def hann_window(
 @op
 def hamming_window(
     window_length: int, periodic: bool = True, alpha: float = 0.54, beta: float = 0.46, *,
-    dtype: Kind = None, device: Any = None, requires_grad: bool = False,
+    dtype: DTypeLike = None, device: Any = None, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """The Hamming window: `alpha - beta cos(2 pi t)`."""
     return _window(
@@ -238,7 +241,7 @@ def hamming_window(
 
 @op
 def blackman_window(
-    window_length: int, periodic: bool = True, *, dtype: Kind = None, device: Any = None,
+    window_length: int, periodic: bool = True, *, dtype: DTypeLike = None, device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """The Blackman window: `0.42 - 0.5 cos(2 pi t) + 0.08 cos(4 pi t)`."""
@@ -251,7 +254,7 @@ def blackman_window(
 
 @op
 def bartlett_window(
-    window_length: int, periodic: bool = True, *, dtype: Kind = None, device: Any = None,
+    window_length: int, periodic: bool = True, *, dtype: DTypeLike = None, device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """The triangular window: `1 - |2 t - 1|`."""
@@ -263,7 +266,7 @@ def bartlett_window(
 
 @op
 def kaiser_window(
-    window_length: int, periodic: bool = True, beta: float = 12.0, *, dtype: Kind = None,
+    window_length: int, periodic: bool = True, beta: float = 12.0, *, dtype: DTypeLike = None,
     device: Any = None, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """The Kaiser window: `I0(beta sqrt(1 - (2 t - 1)^2)) / I0(beta)`, I0 a Bessel function."""

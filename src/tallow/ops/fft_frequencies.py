@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..dtype import Default
+from ..dtype import Default, DTypeLike
 from ..errors import ArgumentError, expect
 from ..factories import arange
 from ..registry import op
 from ..tensor import Tensor
-from .creation import Kind, finish
+from .creation import finish
 from .shape import axes_of
 
 
 @op(name="fft.fftfreq")
 def fftfreq(
-    n: int, d: float = 1.0, *, dtype: Kind = None, device: Any = None, requires_grad: bool = False
+    n: int,
+    d: float = 1.0,
+    *,
+    dtype: DTypeLike = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """The frequencies of `fft` in cycles per unit of the sample distance `d`."""
     expect(n >= 1, fftfreq, "a length of at least 1", n, ArgumentError)
@@ -29,7 +34,12 @@ def fftfreq(
 
 @op(name="fft.rfftfreq")
 def rfftfreq(
-    n: int, d: float = 1.0, *, dtype: Kind = None, device: Any = None, requires_grad: bool = False
+    n: int,
+    d: float = 1.0,
+    *,
+    dtype: DTypeLike = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """The frequencies of `rfft`."""
     expect(n >= 1, rfftfreq, "a length of at least 1", n, ArgumentError)

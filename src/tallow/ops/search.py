@@ -142,12 +142,12 @@ def _right(right: bool, side: str | None, where: object) -> bool:
 
 
 @op(name="nn.searchsorted")
-def _places(edges: Tensor, values: Tensor, sorter: Tensor | None, right: bool) -> Tensor:
+def _positions(edges: Tensor, values: Tensor, sorter: Tensor | None, right: bool) -> Tensor:
     """`searchsorted` (i64) of plain dtypes, compared in their common one."""
     ...
 
 
-@_places.check
+@_positions.check
 def _(edges: Tensor, values: Tensor, sorter: Tensor | None, right: bool) -> None:
     where, shape, given = searchsorted, edges.shape, values.shape
     if not shape:
@@ -161,12 +161,12 @@ def _(edges: Tensor, values: Tensor, sorter: Tensor | None, right: bool) -> None
         expect(False, where, f"a sorter of shape {shape} in i64", sorter.shape, ArgumentError)
 
 
-@_places.out
+@_positions.out
 def _(edges: Tensor, values: Tensor, sorter: Tensor | None, right: bool) -> Any:
     return values.shape, i64
 
 
-@_places.kernel("searchsorted")
+@_positions.kernel("searchsorted")
 def _(edges: Tensor, values: Tensor, sorter: Tensor | None, right: bool) -> tuple[Any, ...]:
     if edges.dtype is not values.dtype:
         dtype = promote_types(edges.dtype, values.dtype)
@@ -174,7 +174,7 @@ def _(edges: Tensor, values: Tensor, sorter: Tensor | None, right: bool) -> tupl
     return edges, values, sorter, int(right)
 
 
-_find = _places.caller()
+_find = _positions.caller()
 
 
 def _search(

@@ -192,7 +192,7 @@ class IndexSpec:
             self.indices = whole
         else:
             self.indices = _positions([array for _, array in arrays], self.shape, self.size)
-        self.axis, self.axes = _places(arrays, axis)
+        self.axis, self.axes = _index_axes(arrays, axis)
 
     def moved(self, x: Tensor) -> Tensor:
         """A view of `x` with the indexed axes side by side."""
@@ -215,7 +215,7 @@ def _fill_up(shape: tuple[int, ...], parts: list[Any]) -> None:
     parts[at : at + len(ellipses)] = [_WHOLE] * (ndim - used)
 
 
-def _places(arrays: list[tuple[int, Tensor]], ndim: int) -> tuple[int, list[int]]:
+def _index_axes(arrays: list[tuple[int, Tensor]], ndim: int) -> tuple[int, list[int]]:
     """Where the arrays' axes go, which is where they are if they are neighbours, and all axes so.
 
     0-d arrays are ints: they do not part the others.

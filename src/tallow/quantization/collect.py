@@ -128,7 +128,7 @@ def _run(model: CausalLM, ids: list[int], output: bool) -> None:
 
 def tensor_names(model: CausalLM) -> Callable[[str], str]:
     """From the names of a model's parameters to those of its family in GGUF files."""
-    from tallow.models.gguf_form import GGUF_DECODER
+    from tallow.models.gguf_layout import GGUF_DECODER
 
     return GGUF_DECODER.names.stored
 

@@ -18,7 +18,13 @@ from tallow.models.blocks.embedding import Embedding
 from tallow.models.blocks.heads import as_mask
 from tallow.models.outputs import BaseOutput, LogitsOutput
 from tallow.models.states import SelfAndCross, State
-from tallow.models.text_decoder import DecoderInputs, LayerInputs, TextDecoder, TextStack, through
+from tallow.models.text_decoder import (
+    DecoderInputs,
+    LayerInputs,
+    TextDecoder,
+    TextStack,
+    run_layers,
+)
 from tallow.nn import LayerNorm, Linear, Module, ModuleList
 from tallow.ops import cat
 from tallow.tensor import Tensor
@@ -109,15 +115,15 @@ class BartDecoderLayer(BartLayer):
         """`(batch, n, size)` → the same shape; without a context there is nothing to attend to."""
         own, cross = (None, None) if state is None else state
 
-        def look_back(h: Tensor) -> Tensor:
+        def self_attention(h: Tensor) -> Tensor:
             return self.self_attn(h, mask=mask, state=own)
 
-        def look_over(h: Tensor) -> Tensor:
+        def cross_attention(h: Tensor) -> Tensor:
             return self.encoder_attn(h, context=context, mask=context_mask, state=cross)
 
-        x = self.around(self.self_attn_layer_norm, x, look_back)
+        x = self.around(self.self_attn_layer_norm, x, self_attention)
         if context is not None or (cross is not None and cross.filled):
-            x = self.around(self.encoder_attn_layer_norm, x, look_over)
+            x = self.around(self.encoder_attn_layer_norm, x, cross_attention)
         return self.around(self.final_layer_norm, x, self.feed)
 
 
@@ -214,7 +220,7 @@ class BartText(TextStack):
 
     def run(self, x: Tensor, beside: LayerInputs) -> Tensor:
         """Hidden states `(batch, n, size)`."""
-        return through(self.tower.layers, x, beside, self.tower.layer_norm)
+        return run_layers(self.tower.layers, x, beside, self.tower.layer_norm)
 
     def layers(self) -> int:
         """The number of layers."""

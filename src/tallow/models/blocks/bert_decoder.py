@@ -16,7 +16,7 @@ from tallow.models.text_decoder import (
     DecoderInputs,
     LayerInputs,
     TextDecoder,
-    through,
+    run_layers,
 )
 from tallow.nn import Linear, Module, ModuleList
 from tallow.ops import attention
@@ -171,7 +171,7 @@ class BertCausalLM(TextDecoder):
 
     def run(self, x: Tensor, beside: LayerInputs) -> Tensor:
         """Hidden states `(batch, n, size)`."""
-        return through(self.base.encoder.layer, x, beside)
+        return run_layers(self.base.encoder.layer, x, beside)
 
     def layers(self) -> int:
         """The number of layers."""

@@ -18,7 +18,7 @@ from tallow.models.text_decoder import (
     LayerInputs,
     TextDecoder,
     TextStack,
-    through,
+    run_layers,
 )
 from tallow.nn import LayerNorm, Linear, Module, ModuleList, param, tie
 from tallow.nn.init import normal, zeros
@@ -239,7 +239,7 @@ class GPT2Model(TextStack):
 
     def run(self, x: Tensor, beside: LayerInputs) -> Tensor:
         """Hidden states `(batch, n, size)`."""
-        return through(self.h, x, beside, self.ln_f)
+        return run_layers(self.h, x, beside, self.ln_f)
 
     def layers(self) -> int:
         """The number of layers."""

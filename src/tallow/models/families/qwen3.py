@@ -13,7 +13,7 @@ from tallow.models.causal_lm import CausalLM
 from tallow.models.config import DecoderConfig, read_flagged_windows
 from tallow.models.decoder_model import DecoderModel, decoder_layer
 from tallow.models.fields import Fields
-from tallow.models.gguf_form import GGUF_DECODER
+from tallow.models.gguf_layout import GGUF_DECODER
 from tallow.nn import RMSNorm
 
 

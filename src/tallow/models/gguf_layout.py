@@ -8,7 +8,7 @@ from tallow.weights import NameMap
 
 
 @dataclass(frozen=True)
-class GGUFForm:
+class GGUFLayout:
     """How a family stands in GGUF files: the names of its tensors, and what is fixed.
 
     `interleaved` says that the rotated pairs of queries and keys are neighbours, as ggml's plain
@@ -21,7 +21,7 @@ class GGUFForm:
 
 
 _LAYER = "model.layers.{}."
-GGUF_DECODER = GGUFForm(
+GGUF_DECODER = GGUFLayout(
     names=NameMap(
         {
             "token_embd": "model.embed_tokens",
