@@ -27,7 +27,7 @@ _STATE = _State()
 
 
 @contextmanager
-def not_asked() -> Iterator[None]:
+def disable_overrides() -> Iterator[None]:
     """In it functions take subclasses as plain tensors, and give plain tensors."""
     before, _STATE.asked = _STATE.asked, False
     try:
@@ -38,7 +38,7 @@ def not_asked() -> Iterator[None]:
 
 def disabled(func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
     """The `__torch_function__` of classes whose results are plain tensors, as Parameter's."""
-    with not_asked():
+    with disable_overrides():
         return func(*args, **(kwargs or {}))
 
 
@@ -49,7 +49,7 @@ def modes() -> list[Any]:
     return _STATE.modes
 
 
-def takes_over(kind: type) -> bool:
+def has_override(kind: type) -> bool:
     """Whether instances of a type are asked for functions that get them."""
     if kind in PLAIN or kind in HIDDEN:
         return False
@@ -76,7 +76,7 @@ def _classes(values: Iterable[Any]) -> list[Any]:
         if isinstance(value, (list, tuple)) and not hasattr(kind, "__torch_function__"):
             more = _classes(value)
         else:
-            more = [value] if takes_over(kind) else []
+            more = [value] if has_override(kind) else []
         for one in more:
             if any(type(one) is type(other) for other in found):
                 continue
@@ -129,7 +129,7 @@ def default(
     if not all(issubclass(cls, kind) for kind in types):
         return NotImplemented
     named = kwargs or {}
-    with not_asked():
+    with disable_overrides():
         made = func(*args, **named)
     return _as(made, cls, set(_ids([*args, *named.values()])))
 
@@ -190,7 +190,7 @@ def adopt(base: type[Any], cls: type[Any]) -> None:
         PLAIN.add(cls)
         return
     above = [kind for kind in cls.__mro__[1:] if kind is not base and issubclass(kind, base)]
-    if any(map(takes_over, above)):
+    if any(map(has_override, above)):
         return  # inherits what asks
     own = vars(cls)
     for name in METHODS:

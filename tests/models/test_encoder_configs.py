@@ -12,7 +12,7 @@ import tallow as tl
 from models.golden_families import CASES, ROOT, Case
 from tallow.errors import ConfigWarning, ContextError, ModelError
 from tallow.models import build
-from tallow.models.blocks.relative import bucket, by_distance, skewed
+from tallow.models.blocks.relative import bucket, by_distance, relative_shift
 from tallow.models.families.jina_bert import slopes
 from tallow.weights import open_weights
 
@@ -272,7 +272,7 @@ def test_views_by_distance(n):
     assert by_distance(table, n).numpy().tolist() == [(away + n - 1).tolist()]
     rows = np.arange(n * (2 * n - 1)).reshape(n, 2 * n - 1)
     want = np.take_along_axis(rows, away + n - 1, 1)
-    assert skewed(tl.tensor(rows)).numpy().tolist() == want.tolist()
+    assert relative_shift(tl.tensor(rows)).numpy().tolist() == want.tolist()
 
 
 def test_buckets_are_t5s():

@@ -12,7 +12,7 @@ from ..dtype import DTYPES
 from ..errors import ArgumentError, DTypeError, GradError, ShapeError, expect
 from ..factories import ones_like, zeros
 from ..tensor import Tensor, wrap
-from .mode import MODE, hold
+from .mode import MODE, set_mode
 from .node import Leaf, Node
 
 Key = tuple[Any, int]  # (node or leaf, which of its outputs)
@@ -131,7 +131,7 @@ def run(
 
     enabled, inference, autocast = MODE.enabled, MODE.inference, MODE.autocast
     MODE.autocast = None  # dtypes were settled by the forward pass
-    hold(create_graph, False)
+    set_mode(create_graph, False)
     try:
         for x, g in roots:
             add(x._node, x._index, g)
@@ -147,7 +147,7 @@ def run(
             for leaf in complete.get(id(node), ()):  # as soon as may be: a hook may free it
                 finish(leaf)
     finally:
-        hold(enabled, inference)
+        set_mode(enabled, inference)
         MODE.autocast = autocast
     return found
 

@@ -55,7 +55,7 @@ def change(
     return x
 
 
-def become(x: Tensor, view: Tensor, name: str) -> Tensor:
+def rebind(x: Tensor, view: Tensor, name: str) -> Tensor:
     """Let `x` be `view`, its history included; views taken of it before stay as they are."""
     if view is x:
         return x

@@ -17,7 +17,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 MODE = _native.MODE
 
 
-def hold(enabled: bool, inference: bool) -> None:
+def set_mode(enabled: bool, inference: bool) -> None:
     """Set the mode of this thread; storage made in inference mode is marked by the native core."""
     MODE.enabled, MODE.inference = enabled, inference
 
@@ -42,11 +42,11 @@ class _Switch:
         return self
 
     def __exit__(self, *_: object) -> None:
-        hold(*self._before.pop())
+        set_mode(*self._before.pop())
 
     def _switch(self) -> None:
         enabled, inference = self._wanted
-        hold(enabled, MODE.inference if inference is None else inference)
+        set_mode(enabled, MODE.inference if inference is None else inference)
 
     def _again(self) -> _Switch:
         return _Switch(*self._wanted)
@@ -68,7 +68,7 @@ class _Switch:
 
             @functools.wraps(function)
             async def made(*args: Any, **options: Any) -> Any:
-                return await _Awaited(self._held(function(*args, **options).__await__()))
+                return await _GeneratorAwaitable(self._held(function(*args, **options).__await__()))
 
         elif flags & _ASYNC_GENERATOR:
 
@@ -114,7 +114,7 @@ class _Switch:
         try:
             while True:
                 try:
-                    given = await _Awaited(self._held(step.__await__()))
+                    given = await _GeneratorAwaitable(self._held(step.__await__()))
                 except StopAsyncIteration:
                     return
                 try:
@@ -126,10 +126,10 @@ class _Switch:
                 else:
                     step = inner.asend(sent)
         finally:
-            await _Awaited(self._held(inner.aclose().__await__()))
+            await _GeneratorAwaitable(self._held(inner.aclose().__await__()))
 
 
-class _Awaited:
+class _GeneratorAwaitable:
     """What a coroutine waits for: the steps of a generator."""
 
     def __init__(self, steps: Generator[Any, Any, Any]) -> None:
@@ -197,7 +197,7 @@ class set_grad_enabled(_Switch):  # noqa: N801
 
     def __call__(self, function: F) -> F:
         """The function in this mode; outside of it, the mode from before comes back."""
-        hold(*self._before.pop())
+        set_mode(*self._before.pop())
         return super().__call__(function)
 
 

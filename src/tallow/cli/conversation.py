@@ -91,7 +91,7 @@ def converse(conversation: Conversation, name: str) -> None:
     sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]  # a text stream
     if not sys.stdin.isatty():
         for line in sys.stdin:
-            if not _obey(conversation, line.strip(), None):
+            if not _run_command(conversation, line.strip(), None):
                 return
         return
     from tallow.cli.prompt import Interrupts, edit_lines
@@ -100,11 +100,11 @@ def converse(conversation: Conversation, name: str) -> None:
     print(dimmed(f"{name}: {HELP}"), flush=True)
     with Interrupts() as interrupts:
         for question in _questions(interrupts):
-            if not _obey(conversation, question, interrupts):
+            if not _run_command(conversation, question, interrupts):
                 return
 
 
-def _obey(conversation: Conversation, question: str, interrupts: Interrupts | None) -> bool:
+def _run_command(conversation: Conversation, question: str, interrupts: Interrupts | None) -> bool:
     """Do what a line says; whether the session goes on."""
     word = question.split(maxsplit=1)[0] if question else ""
     if question in ("/exit", "/quit"):

@@ -73,16 +73,16 @@ def _code_of(leaving: SystemExit) -> int:
 def _prepare_streams() -> None:
     """Streams that exist and take every character, whatever the locale and the caller closed."""
     if sys.stdout is None:
-        sys.stdout = _nowhere()
+        sys.stdout = _null_stream()
     if sys.stderr is None:
-        sys.stderr = _nowhere()
+        sys.stderr = _null_stream()
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="replace")
 
 
-def _nowhere() -> TextIO:
+def _null_stream() -> TextIO:
     return open(os.devnull, "w", encoding="utf-8")
 
 
@@ -96,6 +96,6 @@ def _abandon_output() -> None:
     try:
         os.dup2(nowhere, sys.stdout.fileno())
     except (OSError, ValueError):
-        sys.stdout = _nowhere()
+        sys.stdout = _null_stream()
     finally:
         os.close(nowhere)

@@ -183,7 +183,7 @@ def run(
     from tallow.cli.output import json_line
     from tallow.cli.writing import note, written
     from tallow.errors import TallowError
-    from tallow.tasks.batches import told
+    from tallow.tasks.batches import as_tallow_error
 
     done = _finished(output, resume, force)
     there = done.total()
@@ -201,7 +201,7 @@ def run(
                     raise outcome.error
                 line = json_line(show(item, outcome.result))
             except (TallowError, MemoryError) as error:
-                failures.add(item, told(error))
+                failures.add(item, as_tallow_error(error))
             else:
                 with written(output or "standard output"):
                     print(line, file=file, flush=True)

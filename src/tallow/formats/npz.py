@@ -19,7 +19,7 @@ from tallow.formats.npy_file import NpyInfo, array_of, check_void, row_major
 from tallow.formats.npy_header import FIRST, MAGIC, encode_header, head_length, parse_header
 from tallow.formats.writing import write_to
 from tallow.formats.zip_directory import DEFLATED, STORED, ZipMember
-from tallow.formats.zip_map import ZipMap, give_back
+from tallow.formats.zip_map import ZipMap, release_pages
 from tallow.formats.zip_write import MemberData, zip_chunks
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class NpzFile(TensorFile):
         for member in archive.members.values():
             if not member.name.endswith("/"):
                 self._add_member(member, void)
-        give_back(file.buffer)  # of the heads of all arrays, which lie all over the file
+        release_pages(file.buffer)  # of the heads of all arrays, which lie all over the file
         self.tensors = {name: info for name, (info, _, _) in self._infos.items()}
 
     def _add_member(self, member: ZipMember, void: str | None) -> None:

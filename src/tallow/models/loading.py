@@ -237,19 +237,19 @@ def _check_size(cfg: Any, source: WeightSource) -> None:
     # Each layer has tensors in the file: a config that claims more must not make modules first.
     layers, most = getattr(cfg, "num_hidden_layers", 0), len(source)
     if layers > most:
-        where = f"{source.path / 'config.json'}: {_said(source.config or {}, layers)}"
+        where = f"{source.path / 'config.json'}: {_layers_key(source.config or {}, layers)}"
         raise ModelError(
             f"{where}: expected no more than the file's {most} tensors, found {layers}"
         )
 
 
-def _said(values: Mapping[str, Any], layers: int) -> str:
+def _layers_key(values: Mapping[str, Any], layers: int) -> str:
     """The key by which a config, or one within it, tells the number of layers."""
     for name, value in values.items():
         if value == layers and "layer" in name:
             return name
     inner = (each for each in values.values() if isinstance(each, Mapping))
-    return next((_said(each, layers) for each in inner), "num_hidden_layers")
+    return next((_layers_key(each, layers) for each in inner), "num_hidden_layers")
 
 
 # Of two such tensors one is used.

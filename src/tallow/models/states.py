@@ -130,7 +130,7 @@ class State:
         counts = self._by_row(State.commit, count)
         self.lengths = [a + b for a, b in zip(self.lengths, counts, strict=True)]
         for span in self.spans.values():
-            if span.window and span.give_back(self.lengths, self.dtype):
+            if span.window and span.shrink(self.lengths, self.dtype):
                 self.version += 1
 
     @inference_mode()

@@ -58,10 +58,10 @@ class LayerInputs(NamedTuple):
 
 
 def run_layers(
-    layers: ModuleList, x: Tensor, beside: LayerInputs, norm: Module | None = None
+    layers: ModuleList, x: Tensor, inputs: LayerInputs, norm: Module | None = None
 ) -> Tensor:
     """`(batch, n, size)` through layers that attend to a context too, and a last norm."""
-    mask, context, context_mask, states, seen = beside
+    mask, context, context_mask, states, seen = inputs
     mask = None if mask is None else as_mask(mask)
     context_mask = None if context_mask is None else as_mask(context_mask)
     for layer, state in zip(layers, states or [None] * len(layers), strict=True):
@@ -98,11 +98,11 @@ class TextStack(Model):
         """The largest number of positions."""
         return int(self.config.max_position_embeddings)
 
-    def embed(self, words: DecoderInputs) -> Tensor:
+    def embed(self, inputs: DecoderInputs) -> Tensor:
         """What goes into the first layer, `(batch, n, size)`."""
         raise NotImplementedError
 
-    def run(self, x: Tensor, beside: LayerInputs) -> Tensor:
+    def run(self, x: Tensor, inputs: LayerInputs) -> Tensor:
         """Hidden states `(batch, n, size)` behind all layers."""
         raise NotImplementedError
 

@@ -48,7 +48,7 @@ def scaled_dot_product_attention(
         expect(fits, _NAME, wanted, (q.shape, k.shape, v.shape))
     if attn_mask is not None:
         _mask_fits(q, k, attn_mask)
-    if not dropout_p and _row_serves(q, k, v, attn_mask, enable_gqa):
+    if not dropout_p and _fused_op_applies(q, k, v, attn_mask, enable_gqa):
         if attn_mask is not None:  # the row's kernel takes four axes
             shape = attn_mask.shape
             attn_mask = attn_mask.reshape((1,) * (4 - len(shape)) + shape)
@@ -70,7 +70,7 @@ def _mask_fits(q: Tensor, k: Tensor, mask: Tensor) -> None:
     expect(good, _NAME, "a mask of bool or floats", mask.dtype.name, ArgumentError)
 
 
-def _row_serves(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, gqa: bool) -> bool:
+def _fused_op_applies(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, gqa: bool) -> bool:
     """Whether the fused row computes just this, and its gradient if one is wanted."""
     if not (q.ndim == k.ndim == v.ndim == 4) or q.dtype not in (f32, f16, bf16):
         return False

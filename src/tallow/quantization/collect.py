@@ -44,14 +44,14 @@ class Collector:
     def __enter__(self) -> Collector:
         self._stack = ExitStack()
         for layer in self._layers:
-            self._stack.enter_context(layer.register_forward_pre_hook(self._see))
+            self._stack.enter_context(layer.register_forward_pre_hook(self._record))
         return self
 
     def __exit__(self, *_: object) -> None:
         self._last = None
         self._stack.close()
 
-    def _see(self, layer: Linear, arguments: tuple[Tensor, ...]) -> None:
+    def _record(self, layer: Linear, arguments: tuple[Tensor, ...]) -> None:
         x, name = arguments[0], self._names[id(layer)]
         squares = self._squares(x)
         self.squares[name] = squares + self.squares.get(name, 0.0)

@@ -163,7 +163,7 @@ def _experts_8(place: LayerPosition) -> bool:
     return place.facts.experts == 8
 
 
-def _blind(place: LayerPosition) -> bool:
+def _no_imatrix(place: LayerPosition) -> bool:
     return not place.facts.has_imatrix
 
 
@@ -217,7 +217,7 @@ LOW_RULES = (
 RULES = (
     MixRule("attn_v", "q2_k q2_k_s iq3_xxs iq3_xs iq3_s", "q4_k", _shares_4),
     MixRule("attn_v", "q2_k", "q3_k"),
-    MixRule("attn_v", "iq3_xxs", "iq3_s", _blind),
+    MixRule("attn_v", "iq3_xxs", "iq3_s", _no_imatrix),
     MixRule("attn_v", "iq3_m", "q4_k"),
     MixRule("attn_v", "q3_k_m", "q5_k", lambda place: place.index < 2),
     MixRule("attn_v", "q3_k_m", "q4_k"),
@@ -232,8 +232,8 @@ RULES = (
     MixRule("attn_q", "iq3_xxs", "iq2_s"),
     MixRule("ffn_down", "q2_k", "q3_k"),
     MixRule("ffn_down", "q2_k_s", "q4_k", _eighth),
-    MixRule("ffn_down", "iq3_xxs", "q4_k", both(_blind, _eighth)),
-    MixRule("ffn_down", "iq3_xxs", "q3_k", _blind),
+    MixRule("ffn_down", "iq3_xxs", "q4_k", both(_no_imatrix, _eighth)),
+    MixRule("ffn_down", "iq3_xxs", "q3_k", _no_imatrix),
     MixRule("ffn_down", "q3_k_m", "q5_k", _sixteenth),
     MixRule("ffn_down", "q3_k_m", "q4_k", lambda place: not _falcon(place) or place.more_bits),
     MixRule("ffn_down", "iq3_m", "q4_k", _eighth),
@@ -243,12 +243,12 @@ RULES = (
     MixRule("ffn_down", "q4_k_m", "q6_k", both(_falcon, _sixteenth)),
     MixRule("ffn_down", "q4_k_m", "q5_k", both(_falcon, _more)),
     MixRule("ffn_down", "q4_k_m", "q6_k", both(_not(_falcon), _more)),
-    MixRule("ffn_down", "iq4_nl iq4_xs", "q5_k", both(_blind, _eighth)),
+    MixRule("ffn_down", "iq4_nl iq4_xs", "q5_k", both(_no_imatrix, _eighth)),
     MixRule("ffn_down", "q5_k_m", "q6_k", _more),
     MixRule("ffn_down", "q4_k_s", "q5_k", both(_not(_falcon), _eighth)),
     # The first layers go astray in q4_0 even with an importance matrix.
-    MixRule("ffn_down", "q4_0", "q4_1", both(_not(_blind), _eighth)),
-    MixRule("ffn_down", "q5_0", "q5_1", both(_not(_blind), _eighth)),
+    MixRule("ffn_down", "q4_0", "q4_1", both(_not(_no_imatrix), _eighth)),
+    MixRule("ffn_down", "q5_0", "q5_1", both(_not(_no_imatrix), _eighth)),
     MixRule("attn_output", "q3_k_l", "q4_k", _falcon),
     MixRule("attn_output", _ATTN_OUTPUT_8, "q5_k", both(_experts_8, _not(_falcon))),
     MixRule("attn_output", "q2_k", "q3_k", _not(_falcon)),

@@ -60,7 +60,7 @@ def stream(
             try:
                 ready.append((index, item, prepare(item)))
             except (TallowError, MemoryError) as error:
-                found[index] = Outcome(index, item, error=told(error))
+                found[index] = Outcome(index, item, error=as_tallow_error(error))
         if weigh is not None:
             ready.sort(key=lambda each: weigh(each[2]))
         for begin in range(0, len(ready), batch_size):
@@ -70,7 +70,7 @@ def stream(
             yield found[index]
 
 
-def told(error: TallowError | MemoryError) -> TallowError:
+def as_tallow_error(error: TallowError | MemoryError) -> TallowError:
     """The error as one of ours: an item for which there is no room costs no others."""
     if isinstance(error, TallowError):
         return error
@@ -85,7 +85,7 @@ def _batch(
     except (TallowError, MemoryError) as error:
         if len(batch) == 1:
             index, item, _ = batch[0]
-            yield Outcome(index, item, error=told(error))
+            yield Outcome(index, item, error=as_tallow_error(error))
             return
         for each in batch:
             yield from _batch([each], compute)

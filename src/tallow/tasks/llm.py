@@ -282,7 +282,7 @@ class LLM:
         try:
             events = generate(self.model, ids, chosen, state=cache, cancel=cancel)
         except BaseException:  # an interrupt, too, gives the cache back
-            self._give_back(cache)
+            self._return_state(cache)
             raise
         return self._returning(events, cache)
 
@@ -290,14 +290,14 @@ class LLM:
         try:
             yield from events
         finally:
-            self._give_back(cache)
+            self._return_state(cache)
 
     def _borrow(self) -> State:
         with self._lock:
             cache, self._idle = self._idle, None
         return cache or self.model.make_state(dtype=self._cache_dtype)
 
-    def _give_back(self, cache: State) -> None:
+    def _return_state(self, cache: State) -> None:
         with self._lock:
             if self._idle is None and self._model is not None:
                 self._idle = cache

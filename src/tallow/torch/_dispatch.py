@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Any
 
-from tallow.overrides import not_asked
+from tallow.overrides import disable_overrides
 
 
 class _Keys(type):
@@ -52,7 +52,7 @@ class NotAsked(Guard):
     _inner: AbstractContextManager[None]
 
     def __enter__(self) -> NotAsked:
-        self._inner = not_asked()
+        self._inner = disable_overrides()
         self._inner.__enter__()
         return self
 

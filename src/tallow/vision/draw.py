@@ -167,7 +167,7 @@ def _name(index: int, names: Names) -> str:
     return " ".join(str(index if text is None else text).split())[:40]
 
 
-def _ink(background: Color) -> Color:
+def _text_color(background: Color) -> Color:
     red, green, blue = background
     return (255, 255, 255) if 0.3 * red + 0.59 * green + 0.11 * blue < 150 else (0, 0, 0)
 
@@ -190,16 +190,16 @@ def _tag(canvas: Any, text: str, box: Box, background: Color, font: Font, taken:
         for x, y in corners
     ]
     tags = [(x, y, x + width, y + height) for x, y in places]
-    free = (tag for tag in tags if not any(_meet(tag, other) for other in taken))
+    free = (tag for tag in tags if not any(_intersect(tag, other) for other in taken))
     tag = next(free, None)
     if tag is None:  # a heap of tags can be read by nobody; the colour still tells the class
         return
     taken.append(tag)
     canvas.rectangle(tag, fill=background)
-    canvas.text((tag[0] + pad, tag[1] + pad), text, fill=_ink(background), font=font)
+    canvas.text((tag[0] + pad, tag[1] + pad), text, fill=_text_color(background), font=font)
 
 
-def _meet(a: Box, b: Box) -> bool:
+def _intersect(a: Box, b: Box) -> bool:
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 

@@ -219,7 +219,7 @@ def _in_f32(array: Array, settings: Settings) -> Array:
     return _normalize(array, settings.image_mean, settings.image_std)
 
 
-def _tones(function: Callable[[Array, Settings], Array]) -> Step:
+def _lookup_step(function: Callable[[Array, Settings], Array]) -> Step:
     """The step that applies a function of (channel, value), to 256 values where that suffices."""
 
     def step(picture: Picture, settings: Settings) -> Array:
@@ -276,11 +276,11 @@ STEPS: dict[str, Step] = {
     "turn": turn,
     "thumbnail": thumbnail,
     "center": center,
-    "rescale": _tones(_rescale),
-    "normalize": _tones(_normal),
-    "tones": _tones(_standard),
-    "tones_twice": _tones(_twice),
-    "tones_in_f32": _tones(_in_f32),
+    "rescale": _lookup_step(_rescale),
+    "normalize": _lookup_step(_normal),
+    "tones": _lookup_step(_standard),
+    "tones_twice": _lookup_step(_twice),
+    "tones_in_f32": _lookup_step(_in_f32),
     "flip_channels": flip_channels,
     "pad_to_multiple": pad_to_multiple,
     "patches": patches,

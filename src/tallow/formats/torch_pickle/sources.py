@@ -21,7 +21,7 @@ from tallow.formats.torch_pickle.opcodes import run
 from tallow.formats.torch_pickle.tensors import storage_dtype
 from tallow.formats.torch_pickle.values import DTYPES, Storage
 from tallow.formats.zip_directory import STORED, ZipMember
-from tallow.formats.zip_map import ZipMap, give_back, is_zip
+from tallow.formats.zip_map import ZipMap, is_zip, release_pages
 
 Make = Callable[[Any], Any]
 
@@ -207,7 +207,7 @@ class LegacySource(Source):
         self._root = self._run(None)
         self.pickled = self._at - self._begin
         self._place(self._next("storage keys"))
-        give_back(file.buffer)
+        release_pages(file.buffer)
         self._placed = True
 
     def _next(self, where: str, tensor: Make | None = None) -> Any:

@@ -77,7 +77,7 @@ class BartLayer(Module):
         self.final_layer_norm = LayerNorm(size)
         self.act = ACTIVATIONS[act]
 
-    def around(self, norm: Module, x: Tensor, part: Callable[[Tensor], Tensor]) -> Tensor:
+    def residual(self, norm: Module, x: Tensor, part: Callable[[Tensor], Tensor]) -> Tensor:
         """`part` of `x`, with its residual and norm."""
         return norm(x + part(x))
 
@@ -87,8 +87,8 @@ class BartLayer(Module):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """`(batch, n, size)` → the same shape."""
-        x = self.around(self.self_attn_layer_norm, x, lambda h: self.self_attn(h, mask=mask))
-        return self.around(self.final_layer_norm, x, self.feed)
+        x = self.residual(self.self_attn_layer_norm, x, lambda h: self.self_attn(h, mask=mask))
+        return self.residual(self.final_layer_norm, x, self.feed)
 
 
 class BartDecoderLayer(BartLayer):
@@ -121,10 +121,10 @@ class BartDecoderLayer(BartLayer):
         def cross_attention(h: Tensor) -> Tensor:
             return self.encoder_attn(h, context=context, mask=context_mask, state=cross)
 
-        x = self.around(self.self_attn_layer_norm, x, self_attention)
+        x = self.residual(self.self_attn_layer_norm, x, self_attention)
         if context is not None or (cross is not None and cross.filled):
-            x = self.around(self.encoder_attn_layer_norm, x, cross_attention)
-        return self.around(self.final_layer_norm, x, self.feed)
+            x = self.residual(self.encoder_attn_layer_norm, x, cross_attention)
+        return self.residual(self.final_layer_norm, x, self.feed)
 
 
 class BartTower(Module):
@@ -197,7 +197,7 @@ class BartDecoder(BartTower):
 class PreNormLayer(BartLayer):
     """A layer whose parts are normalised before, not behind their sums (mBART)."""
 
-    def around(self, norm: Module, x: Tensor, part: Callable[[Tensor], Tensor]) -> Tensor:
+    def residual(self, norm: Module, x: Tensor, part: Callable[[Tensor], Tensor]) -> Tensor:
         """`part` of the normalised `x`, with its residual."""
         return x + part(norm(x))
 
@@ -214,13 +214,13 @@ class BartText(TextStack):
         """The decoder."""
         raise NotImplementedError
 
-    def embed(self, words: DecoderInputs) -> Tensor:
+    def embed(self, inputs: DecoderInputs) -> Tensor:
         """What goes into the first layer; there are no token types, nor places that one says."""
-        return self.tower.embed(words.ids, words.embeds, words.positions)
+        return self.tower.embed(inputs.ids, inputs.embeds, inputs.positions)
 
-    def run(self, x: Tensor, beside: LayerInputs) -> Tensor:
+    def run(self, x: Tensor, inputs: LayerInputs) -> Tensor:
         """Hidden states `(batch, n, size)`."""
-        return run_layers(self.tower.layers, x, beside, self.tower.layer_norm)
+        return run_layers(self.tower.layers, x, inputs, self.tower.layer_norm)
 
     def layers(self) -> int:
         """The number of layers."""

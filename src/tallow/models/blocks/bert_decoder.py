@@ -164,14 +164,14 @@ class BertCausalLM(TextDecoder):
             keep=logits_to_keep, hidden=output_hidden_states,
         )  # fmt: skip
 
-    def embed(self, words: DecoderInputs) -> Tensor:
+    def embed(self, inputs: DecoderInputs) -> Tensor:
         """What goes into the first layer, `(batch, n, size)`."""
-        places = words.positions if words.places is None else words.places
-        return self.base.embeddings(words.ids, words.types, places, words.embeds)
+        places = inputs.positions if inputs.places is None else inputs.places
+        return self.base.embeddings(inputs.ids, inputs.types, places, inputs.embeds)
 
-    def run(self, x: Tensor, beside: LayerInputs) -> Tensor:
+    def run(self, x: Tensor, inputs: LayerInputs) -> Tensor:
         """Hidden states `(batch, n, size)`."""
-        return run_layers(self.base.encoder.layer, x, beside)
+        return run_layers(self.base.encoder.layer, x, inputs)
 
     def layers(self) -> int:
         """The number of layers."""

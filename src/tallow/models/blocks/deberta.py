@@ -23,7 +23,7 @@ from tallow.models.blocks.bert import (
     Predictions,
 )
 from tallow.models.blocks.embedding import Embedding
-from tallow.models.blocks.relative import skewed
+from tallow.models.blocks.relative import relative_shift
 from tallow.models.blocks.text_calls import MaskedLM
 from tallow.models.blocks.text_encoder import BertEncoder, TextConfig
 from tallow.models.blocks.text_heads import TextScores
@@ -78,7 +78,7 @@ class DebertaConfig(TextConfig):
             raise fields.error("pooler_hidden_act", "an activation", self.pooler_hidden_act)
 
     @property
-    def furthest(self) -> int:
+    def max_distance(self) -> int:
         """The distance from which positions are not told apart."""
         if self.max_relative_positions < 1:
             return self.max_position_embeddings
@@ -118,17 +118,17 @@ class Embeddings(BertEmbeddings):
 class Distances:
     """Which row of a table of `2 * span` stands for a distance of query and key.
 
-    With `buckets`, those beyond half of them share rows by logarithm up to `furthest`.
+    With `buckets`, those beyond half of them share rows by logarithm up to `max_distance`.
     """
 
-    def __init__(self, span: int, furthest: int, buckets: int = 0) -> None:
-        self.limit = furthest
+    def __init__(self, span: int, max_distance: int, buckets: int = 0) -> None:
+        self.limit = max_distance
         middle = buckets // 2
         places = []
-        for away in range(furthest + 1):
+        for away in range(max_distance + 1):
             place = away
             if buckets and away > middle:
-                far = math.log(away / middle) / math.log((furthest - 1) / middle)
+                far = math.log(away / middle) / math.log((max_distance - 1) / middle)
                 place = math.ceil(far * (middle - 1) - 1e-7) + middle
             places.append(place)
         last = 2 * span - 1
@@ -191,10 +191,10 @@ class Disentangled(Module):
         bias: Tensor | float = 0.0
         if position_key is not None:
             rows = seen.by_distance(position_key * self.scale, heads).flip(1)
-            bias = skewed(q @ rows.transpose(1, 2))
+            bias = relative_shift(q @ rows.transpose(1, 2))
         if position_query is not None:
             rows = seen.by_distance(position_query * self.scale, heads)
-            term = skewed(k @ rows.transpose(1, 2)).transpose(2, 3)
+            term = relative_shift(k @ rows.transpose(1, 2)).transpose(2, 3)
             bias = term if position_key is None else term + bias
         if seen.pairs is not None:
             bias = where(seen.pairs, bias, LEAST)
@@ -223,7 +223,7 @@ class DebertaEncoder(Module):
         )
         relative = cfg.relative_attention
         self.rel_embeddings = Embedding(2 * span, width) if relative else None
-        self.distances = Distances(span, cfg.furthest, buckets) if relative else None
+        self.distances = Distances(span, cfg.max_distance, buckets) if relative else None
 
     def forward(self, x: Tensor, mask: Tensor | None) -> list[Tensor]:
         """What goes in and what each layer gives, `(batch, length, size)` each."""

@@ -122,10 +122,10 @@ class SinePositions(Module):
             columns = columns / (columns[:, :, -1:] + 1e-6) * (2 * math.pi)
         half = self.size
         grid = (rows.shape[0], height, width, half)
-        both = [self.waves(rows).expand(grid), self.waves(columns).expand(grid)]
+        both = [self.sinusoids(rows).expand(grid), self.sinusoids(columns).expand(grid)]
         return cat(both, 3).reshape(grid[0], height * width, 2 * half)
 
-    def waves(self, x: Tensor) -> Tensor:
+    def sinusoids(self, x: Tensor) -> Tensor:
         """Numbers of any shape → `(..., size)`: sine and cosine by turns."""
         steps = arange(0, self.size, 2).to(f32) * (-math.log(self.temperature) / self.size)
         angles = x.unsqueeze(-1) * steps.exp()

@@ -90,7 +90,7 @@ class MobileStage(Module):
         return self.layer(x)
 
 
-def halving(cfg: MobileViTFields, channels: int, out: int, dilation: int) -> InvertedResidual:
+def downsampling(cfg: MobileViTFields, channels: int, out: int, dilation: int) -> InvertedResidual:
     """The first part of a stage with attention; its stride is 1 where it is dilated."""
     stride = 1 if dilation > 1 else 2
     return InvertedResidual(cfg, channels, out, stride, max(dilation // 2, 1))

@@ -43,7 +43,7 @@ def hidden(bias: Tensor, mask: Tensor | None) -> Tensor:
     return bias if mask is None else where(as_mask(mask), bias, -math.inf)
 
 
-def skewed(scores: Tensor) -> Tensor:
+def relative_shift(scores: Tensor) -> Tensor:
     """`out[..., i, j] = scores[..., i, n - 1 - i + j]`, `(..., n, n)`; a view of contiguous ones.
 
     Column `k` of `scores` `(..., n, 2 n - 1)` is for the distance `j - i = k - (n - 1)`.

@@ -188,7 +188,7 @@ class SwinLayer(Module):
         return x + self.output(self.intermediate(self.layernorm_after(x)))
 
 
-def quarters(x: Tensor) -> Tensor:
+def merged_patches(x: Tensor) -> Tensor:
     """`(batch, height, width, size)` → `(batch, height / 2, width / 2, 4 * size)`, padded."""
     h, w = x.shape[1:3]
     if h % 2 or w % 2:
@@ -207,7 +207,7 @@ class PatchMerging(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, height, width, size)` → `(batch, height / 2, width / 2, 2 * size)`."""
-        return self.reduction(self.norm(quarters(x)))
+        return self.reduction(self.norm(merged_patches(x)))
 
 
 class SwinStage(Module):

@@ -94,7 +94,7 @@ class ConditionalDecoder(Decoder):
         super().__init__(layers, size, each=each)
         self.query_scale = MlpHead(size, size, size)
         self.ref_point_head = MlpHead(size, size, 2)
-        self.waves = SinePositions(size // 2).waves
+        self.sinusoids = SinePositions(size // 2).sinusoids
 
     def points(self, queries: Tensor) -> Tensor:
         """Where queries look first, `(1, queries, 2)` of x and y in parts of the picture."""
@@ -106,7 +106,7 @@ class ConditionalDecoder(Decoder):
         """As of `Decoder`."""
         states, between = [x], []
         points = self.points(queries) * (2 * math.pi)
-        sine = cat((self.waves(points[..., 1]), self.waves(points[..., 0])), 2)
+        sine = cat((self.sinusoids(points[..., 1]), self.sinusoids(points[..., 0])), 2)
         for index, layer in enumerate(self.layers):
             scaled = sine * self.query_scale(x) if index else sine
             x = layer(x, queries, scaled, context, positions, mask)

@@ -58,7 +58,7 @@ class DebertaModel(DebertaEncoderModel):
 
     def make_encoder(self, cfg: DebertaConfig) -> Module:
         """The layers."""
-        return DebertaEncoder(cfg, partial(SelfAttention, cfg), cfg.furthest)
+        return DebertaEncoder(cfg, partial(SelfAttention, cfg), cfg.max_distance)
 
 
 class DebertaForMaskedLM(DebertaMaskedLM):

@@ -45,7 +45,7 @@ class DebertaV2Config(DebertaConfig):
         head = self.hidden_size // self.num_attention_heads
         if self.attention_head_size not in (None, head):
             raise fields.error("attention_head_size", str(head), self.attention_head_size)
-        most = 2 * self.furthest - 2
+        most = 2 * self.max_distance - 2
         if self.position_buckets > 0 and self.position_buckets not in range(4, most, 2):
             wanted = f"an even number from 4 below {most}, or at most 0"
             raise fields.error("position_buckets", wanted, self.position_buckets)
@@ -106,7 +106,7 @@ class Encoder(DebertaEncoder):
 
     def __init__(self, cfg: DebertaV2Config) -> None:
         buckets = max(cfg.position_buckets, 0)
-        super().__init__(cfg, partial(SelfAttention, cfg), buckets or cfg.furthest, buckets)
+        super().__init__(cfg, partial(SelfAttention, cfg), buckets or cfg.max_distance, buckets)
         normed = "layer_norm" in [each.strip() for each in cfg.norm_rel_ebd.lower().split("|")]
         self.LayerNorm = LayerNorm(cfg.hidden_size, cfg.layer_norm_eps) if normed else None
         self.conv = ConvLayer(cfg) if cfg.conv_kernel_size else None

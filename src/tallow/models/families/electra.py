@@ -163,9 +163,9 @@ class ElectraForCausalLM(Generator, BertCausalLM):
         self.electra.embeddings_project = _projection(cfg)
         self.add_head(cfg)
 
-    def embed(self, words: DecoderInputs) -> Tensor:
+    def embed(self, inputs: DecoderInputs) -> Tensor:
         """What goes into the first layer, in its width."""
-        x = super().embed(words)
+        x = super().embed(inputs)
         project = self.electra.embeddings_project
         return x if project is None else project(x)
 

@@ -230,16 +230,16 @@ class GPT2Model(TextStack):
         )  # fmt: skip
         return BaseOutput(x, hidden_states=None if seen is None else tuple(seen))
 
-    def embed(self, words: DecoderInputs) -> Tensor:
+    def embed(self, inputs: DecoderInputs) -> Tensor:
         """What goes into the first layer; types are looked up among the words."""
-        ids, embeds, positions, places, types = words
+        ids, embeds, positions, places, types = inputs
         x: Tensor = self.wte(ids) if embeds is None else embeds
         x = x + self.wpe(positions if places is None else places)
         return x if types is None else x + self.wte(types)
 
-    def run(self, x: Tensor, beside: LayerInputs) -> Tensor:
+    def run(self, x: Tensor, inputs: LayerInputs) -> Tensor:
         """Hidden states `(batch, n, size)`."""
-        return run_layers(self.h, x, beside, self.ln_f)
+        return run_layers(self.h, x, inputs, self.ln_f)
 
     def layers(self) -> int:
         """The number of layers."""
@@ -293,13 +293,13 @@ class GPT2LMHeadModel(TextDecoder):
             keep=logits_to_keep, hidden=output_hidden_states,
         )  # fmt: skip
 
-    def embed(self, words: DecoderInputs) -> Tensor:
+    def embed(self, inputs: DecoderInputs) -> Tensor:
         """What goes into the first layer."""
-        return self.transformer.embed(words)
+        return self.transformer.embed(inputs)
 
-    def run(self, x: Tensor, beside: LayerInputs) -> Tensor:
+    def run(self, x: Tensor, inputs: LayerInputs) -> Tensor:
         """Hidden states `(batch, n, size)`."""
-        return self.transformer.run(x, beside)
+        return self.transformer.run(x, inputs)
 
     def layers(self) -> int:
         """The number of layers."""

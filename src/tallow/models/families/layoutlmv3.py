@@ -118,14 +118,14 @@ class Embeddings(CountedEmbeddings):
 class DistanceBias(Module):
     """What scores of each head gain by the bucket of two positions' distance."""
 
-    def __init__(self, heads: int, bins: int, furthest: int) -> None:
+    def __init__(self, heads: int, bins: int, max_distance: int) -> None:
         self.weight = param(heads, bins, init=zeros, dtype=f32, kinds="f")
-        self.furthest, self.buckets = furthest, buckets(bins, furthest)
+        self.max_distance, self.buckets = max_distance, buckets(bins, max_distance)
 
     def forward(self, positions: Tensor) -> Tensor:
         """Integers `(batch or 1, n)` → `(batch or 1, heads, n, n)`."""
         b, n = positions.shape
-        far = self.furthest
+        far = self.max_distance
         apart = positions.unsqueeze(-2) - positions.unsqueeze(-1)
         index = (apart.clamp(-far, far) + far).reshape(-1)
         table = self.weight.index_select(1, self.buckets.to(positions.device))

@@ -13,8 +13,8 @@ from tallow.models.blocks.mobilevit import (
     MobileViTFields,
     MobileViTSegmentation,
     Plain,
+    downsampling,
     folded,
-    halving,
     unfolded,
 )
 from tallow.models.blocks.vision import scaled
@@ -56,12 +56,12 @@ class MobileViTConfig(MobileViTFields):
 
 
 class Stage(Module):
-    """A halving, and a transformer between convolutions, joined with what went in."""
+    """Downsampling, and a transformer between convolutions, joined with what went in."""
 
     def __init__(self, cfg: MobileViTConfig, number: int, dilation: int) -> None:
         channels, out = cfg.stages[number + 2 : number + 4]
         width, kernel, act = cfg.hidden_sizes[number], cfg.conv_kernel_size, cfg.hidden_act
-        self.downsampling_layer = halving(cfg, channels, out, dilation)
+        self.downsampling_layer = downsampling(cfg, channels, out, dilation)
         self.conv_kxk = ConvNorm(out, out, kernel, act=act)
         self.conv_1x1 = Plain(out, width)
         layers: list[Module] = [

@@ -13,8 +13,8 @@ from tallow.models.blocks.mobilevit import (
     MobileViTFields,
     MobileViTSegmentation,
     Plain,
+    downsampling,
     folded,
-    halving,
     unfolded,
 )
 from tallow.models.configs import activation, ratio, size, sizes
@@ -107,12 +107,12 @@ class Transformer(Module):
 
 
 class Stage(Module):
-    """A halving, and a transformer between convolutions."""
+    """Downsampling, and a transformer between convolutions."""
 
     def __init__(self, cfg: MobileViTV2Config, number: int, dilation: int) -> None:
         channels, out = cfg.stages[number + 2 : number + 4]
         width = divisible(cfg.base_attn_unit_dims[number] * cfg.width_multiplier)
-        self.downsampling_layer = halving(cfg, channels, out, dilation)
+        self.downsampling_layer = downsampling(cfg, channels, out, dilation)
         self.conv_kxk = ConvNorm(out, out, cfg.conv_kernel_size, groups=out, act=cfg.hidden_act)
         self.conv_1x1 = Plain(out, width)
         hidden = cfg.ffn_multiplier * width // 16 * 16

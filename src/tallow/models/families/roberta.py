@@ -190,16 +190,16 @@ class RobertaForCausalLM(BertCausalLM):
         made.counted = False
         return made
 
-    def embed(self, words: DecoderInputs) -> Tensor:
+    def embed(self, inputs: DecoderInputs) -> Tensor:
         """What goes into the first layer; padding stands at its own place and counts for none."""
-        padding, positions = self.config.pad_token_id, words.positions
-        if words.places is None and self.counted:
+        padding, positions = self.config.pad_token_id, inputs.positions
+        if inputs.places is None and self.counted:
             places = positions + padding + 1
-            if words.ids is not None:
-                kept = words.ids.ne(padding).to(i64)
+            if inputs.ids is not None:
+                kept = inputs.ids.ne(padding).to(i64)
                 places = (kept.cumsum(1) + positions[:, :1]) * kept + padding
-            words = words._replace(places=places)
-        return super().embed(words)
+            inputs = inputs._replace(places=places)
+        return super().embed(inputs)
 
 
 define_heads(

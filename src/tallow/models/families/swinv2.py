@@ -17,7 +17,7 @@ from tallow.models.blocks.swin import (
     SwinLayer,
     SwinStage,
     for_batch,
-    quarters,
+    merged_patches,
     relative_index,
     windowed,
 )
@@ -109,7 +109,7 @@ class PostNormMerging(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, height, width, size)` → `(batch, height / 2, width / 2, 2 * size)`."""
-        return self.norm(self.reduction(quarters(x)))
+        return self.norm(self.reduction(merged_patches(x)))
 
 
 def stage(cfg: Swinv2Config, i: int) -> SwinStage:

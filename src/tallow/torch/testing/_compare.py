@@ -95,7 +95,7 @@ def _compare_values(actual: Any, expected: Any, options: Any, where: str) -> str
         good = ops.isclose(a, b, rtol=rtol, atol=atol, equal_nan=options.nan)
         if bool(good.all()):
             return None
-        return _said(a, b, good, rtol, atol, where)
+        return _mismatch_text(a, b, good, rtol, atol, where)
 
 
 def _tensor(x: Any) -> Tensor:
@@ -113,7 +113,7 @@ def _tolerances(a: DType, b: DType, options: Any) -> tuple[float, float]:
     return max(p[0] for p in pairs), max(p[1] for p in pairs)
 
 
-def _said(a: Tensor, b: Tensor, good: Tensor, rtol: float, atol: float, where: str) -> str:
+def _mismatch_text(a: Tensor, b: Tensor, good: Tensor, rtol: float, atol: float, where: str) -> str:
     if not a.ndim:
         return (
             f"Scalars are not close{where}!\n\nExpected {b.item()} but got {a.item()}.\n"
