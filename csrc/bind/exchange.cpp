@@ -303,24 +303,17 @@ nb::object to_dlpack(Array& given) {
   if (!x.storage()->writable && !detach(x.storage()))
     raise("OutOfMemoryError", "__dlpack__", "no memory");
   x.sync();
-  auto* exported = new ExportedTensor{{}, x, {}, {}};
+  auto* made = new ExportedTensor{{}, x, {}, {}};
   for (int i = 0; i < x.ndim; ++i) {
-    exported->shape[i] = x.shape[i];
-    exported->strides[i] = x.strides[i];
+    made->shape[i] = x.shape[i];
+    made->strides[i] = x.strides[i];
   }
-  exported->managed.tensor = {x.data,
-                              kDLCpu,
-                              0,
-                              x.ndim,
-                              code,
-                              static_cast<uint8_t>(8 * bytes_of(x.dtype)),
-                              1,
-                              exported->shape,
-                              exported->strides,
-                              0};
-  exported->managed.context = exported;
-  exported->managed.deleter = [](DLManaged* m) { delete static_cast<ExportedTensor*>(m->context); };
-  return nb::steal(PyCapsule_New(&exported->managed, "dltensor", [](PyObject* capsule) {
+  made->managed.tensor = {
+      x.data,      kDLCpu,        0, x.ndim, code, static_cast<uint8_t>(8 * bytes_of(x.dtype)), 1,
+      made->shape, made->strides, 0};
+  made->managed.context = made;
+  made->managed.deleter = [](DLManaged* m) { delete static_cast<ExportedTensor*>(m->context); };
+  return nb::steal(PyCapsule_New(&made->managed, "dltensor", [](PyObject* capsule) {
     if (!PyCapsule_IsValid(capsule, "dltensor")) return;  // taken over by a consumer
     auto* managed = static_cast<DLManaged*>(PyCapsule_GetPointer(capsule, "dltensor"));
     managed->deleter(managed);
