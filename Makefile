@@ -73,9 +73,9 @@ lowered: $(VENV)/.dev ## the tests of kernels on what is written for AVX-512, co
 	$(call say,AVX-512 kernels in narrower vectors)
 	@tools/lowered.sh $(PY) build/lowered $(or $(ARGS),tests/native)
 
-qemu: $(VENV)/.dev ## the tests of kernels on an aarch64 build with NEON, under qemu-user
+qemu: build $(VENV)/.dev ## the tests of kernels on an aarch64 build with NEON, under qemu-user
 	$(call say,aarch64 under qemu)
-	@tools/qemu_aarch64.sh $(PY) build/aarch64 $(or $(ARGS),tests/native)
+	@tools/qemu_aarch64.sh $(PY) build/aarch64 -m "not ($(ORACLE_TESTS))" $(or $(ARGS),tests/native)
 
 fuzz: build $(VENV)/.fuzz ## every reader of files under atheris: RUNS=100000 inputs each, FORMATS="gguf npy" or all
 	$(call say,fuzz)

@@ -3,13 +3,13 @@
 import os
 import struct
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from itertools import islice
 
 import pytest
 
+from alone import PATIENCE, PYTHON
 from native import nonsense, spoilt
 from native.calls import BLOCKS, CODES, SIGNATURES, calls, environment
 from tallow import _native
@@ -18,13 +18,13 @@ from tallow.errors import TallowError
 # A few seconds' worth; TALLOW_NONSENSE=1000000 for a longer search.
 CALLS = int(os.environ.get("TALLOW_NONSENSE", "20000"))
 KNOWN = sorted(SIGNATURES)
-SECONDS = max(60, CALLS // 100)
+SECONDS = max(60, CALLS // 100) * PATIENCE
 
 
 def test_random_calls_end_well(tmp_path):
     note = tmp_path / "note"
     note.write_bytes(bytes(16))
-    command = [sys.executable, nonsense.__file__, "0", str(CALLS), note]
+    command = [*PYTHON, nonsense.__file__, "0", str(CALLS), note]
     try:
         run = subprocess.run(
             command, env=environment(), capture_output=True, text=True, timeout=SECONDS
@@ -47,7 +47,7 @@ def test_calls_are_the_same_in_every_run():
 # --- valid calls, each spoilt in one place --------------------------------------------------------
 
 # No call of few elements takes as long.
-LONGEST = 15
+LONGEST = 15 * PATIENCE
 
 
 def ends(command, note, env):
@@ -71,7 +71,7 @@ def test_spoilt_calls_end_well(isa, tmp_path):
     note.write_bytes(bytes(24))
     at = done = complete = 0
     while not complete and len(bad) < 10:
-        command = [sys.executable, spoilt.__file__, str(at), note]
+        command = [*PYTHON, spoilt.__file__, str(at), note]
         code = ends(command, note, environment(TALLOW_ISA=isa))
         at, done, complete = struct.unpack("<qqq", note.read_bytes())
         if not complete:

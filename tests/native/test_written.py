@@ -2,10 +2,10 @@
 
 import signal
 import subprocess
-import sys
 
 import pytest
 
+from alone import PATIENCE, PYTHON
 from native import written
 from native.calls import CODES, SIGNATURES, calls, environment, modes_of
 from tallow import _native
@@ -32,13 +32,13 @@ def test_every_kernel_writes_something():
 def test_only_what_is_declared_is_written(isa, part, tmp_path):
     """`in` lies in memory that faults on a write; `out` is full of two patterns in turn."""
     note, names = tmp_path / "note", sorted(SIGNATURES)[part::2]
-    command = [sys.executable, written.__file__, *names, note]
+    command = [*PYTHON, written.__file__, *names, note]
     run = subprocess.run(
         command,
         env=environment(TALLOW_ISA=isa),
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=300 * PATIENCE,
     )
     found = note.read_text().splitlines() if note.exists() else []
     assert run.returncode == 0, [*found[-1:], run.stderr[-2000:]]
@@ -76,14 +76,14 @@ def test_an_input_called_inout_is_seen(monkeypatch):
 def test_a_write_to_an_input_ends_the_process():
     code = "from native.calls import *\nlaid = Laid(ArrayText((3,), 2, None), 2, 'contiguous', "
     code += "at_end=True, locked=True)\nlaid.fill(bytes(3), 0)\nlaid.memory.bytes[0] = 1"
-    run = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True)
+    run = subprocess.run([*PYTHON, "-c", code], env=environment(), capture_output=True)
     assert run.returncode == -signal.SIGSEGV
 
 
 def test_children_run_the_library_that_is_tested():
     """A copy built with sanitizers, or for another CPU, stands ahead of the source tree."""
     code = "from tallow import _native; print(_native.__file__)"
-    run = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True)
+    run = subprocess.run([*PYTHON, "-c", code], env=environment(), capture_output=True)
     assert run.stdout.decode().strip() == _native.__file__
 
 
