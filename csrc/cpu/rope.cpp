@@ -38,6 +38,30 @@ const char* rope_table(const Arg* args, int) {
   return nullptr;
 }
 
+template <class V>
+TL_INLINE V multiply_add(V a, V b, V c) {
+  if constexpr (!__is_same(V, double)) {
+    return fma(a, b, c);
+  } else {
+#ifdef __FP_FAST_FMA  // where it is an instruction
+    return __builtin_fma(a, b, c);
+#else
+    return a * b + c;
+#endif
+  }
+}
+
+// (a + bi) (c + si). Which of two products becomes a part of the addition is said here: left to
+// the compiler, it differs between layouts.
+template <class V>
+TL_INLINE V rotated_real(V a, V b, V c, V s) {
+  return multiply_add(a, c, -(b * s));
+}
+template <class V>
+TL_INLINE V rotated_imaginary(V a, V b, V c, V s) {
+  return multiply_add(b, c, a * s);
+}
+
 // Rotates the pairs (first + i*step, second + i*step) of one head. Each pair is read before it is
 // written: out may be x.
 template <class T>
@@ -48,17 +72,17 @@ TL_INLINE void rotate(const T* x, int64_t xs, T* out, int64_t os, const float* t
     if (!interleaved && xs == 1 && os == 1) {
       for (; i + kLanes <= r; i += kLanes) {
         const vf c = load(table + i), s = load(table + r + i), a = load(x + i), b = load(x + r + i);
-        store(out + i, fma(a, c, -(b * s)));
-        store(out + r + i, fma(b, c, a * s));
+        store(out + i, rotated_real(a, b, c, s));
+        store(out + r + i, rotated_imaginary(a, b, c, s));
       }
     }
   }
   const int64_t step = interleaved ? 2 : 1, apart = interleaved ? 1 : r;
   for (; i < r; ++i) {
-    const float c = table[i], s = table[r + i];
     const auto a = to_opmath(x[i * step * xs]), b = to_opmath(x[(i * step + apart) * xs]);
-    out[i * step * os] = from_opmath<T>(a * c - b * s);
-    out[(i * step + apart) * os] = from_opmath<T>(b * c + a * s);
+    const decltype(a + b) c = table[i], s = table[r + i];
+    out[i * step * os] = from_opmath<T>(rotated_real(a, b, c, s));
+    out[(i * step + apart) * os] = from_opmath<T>(rotated_imaginary(a, b, c, s));
   }
   if (out != x || xs != os) {
     for (int64_t j = 2 * r; j < d; ++j) out[j * os] = x[j * xs];
