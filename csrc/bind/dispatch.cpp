@@ -121,7 +121,7 @@ void autocast(const CallerData& c, Values& v) {
 // --- recording ----------------------------------------------------------------------------------
 
 // What a kernel sees of an argument: without history, so that it may be lent to anyone.
-nb::object without_history(PyObject* x) {
+nb::object detached(PyObject* x) {
   if (is_tracked(x)) {
     array_of(x);  // which may draw it
     return checked(new_tensor(Py_NewRef(as_tensor(x)->array)));
@@ -131,7 +131,7 @@ nb::object without_history(PyObject* x) {
   nb::object list = nb::steal(PyList_New(n));
   bool changed = false;
   for (Py_ssize_t i = 0; i < n; ++i) {
-    nb::object one = without_history(PySequence_Fast_GET_ITEM(x, i));
+    nb::object one = detached(PySequence_Fast_GET_ITEM(x, i));
     changed = changed || one.ptr() != PySequence_Fast_GET_ITEM(x, i);
     PyList_SET_ITEM(list.ptr(), i, one.release().ptr());
   }
@@ -152,7 +152,7 @@ nb::object run_recorded(CallerData& c, const Values& v) {
     Values plain;
     plain.n = v.n;
     for (int i = 0; i < v.n; ++i)
-      c.parameters[i].kind ? plain.replace(i, without_history(v.at[i]))
+      c.parameters[i].kind ? plain.replace(i, detached(v.at[i]))
                            : static_cast<void>(plain.at[i] = v.at[i]);
     out = c.run == Run::elementwise ? call_by_signature(c, c.reference, plain) : run(c, plain);
     for (int i = 0; i < v.n; ++i)
@@ -207,8 +207,8 @@ nb::object call_plain(CallerData& c, Values& v) {
 // --- in-place variants --------------------------------------------------------------------------
 
 // The arguments that are not the op's parameters go to what takes all that the op takes.
-nb::object slow_in_place(const CallerData& c, PyObject* const* args, Py_ssize_t given,
-                         PyObject* kwnames) {
+nb::object general_in_place(const CallerData& c, PyObject* const* args, Py_ssize_t given,
+                            PyObject* kwnames) {
   return checked(PyObject_Vectorcall(c.slow, args, given, kwnames));
 }
 
@@ -291,7 +291,7 @@ nb::object call_general(CallerData& c, PyObject* self, PyObject* const* args, Py
                         PyObject* kwnames, Values& v) {
   if (given > c.plain && c.variadic < 0) {
     if (!c.older) too_many(c, given);
-    if (c.slow) return slow_in_place(c, args, given, kwnames);
+    if (c.slow) return general_in_place(c, args, given, kwnames);
     nb::object plain = nb::steal(PyTuple_New(given));
     for (Py_ssize_t i = 0; i < given; ++i) PyTuple_SET_ITEM(plain.ptr(), i, Py_NewRef(args[i]));
     nb::object named = nb::steal(PyDict_New());
@@ -301,7 +301,7 @@ nb::object call_general(CallerData& c, PyObject* self, PyObject* const* args, Py
         PyObject_CallFunctionObjArgs(hooks[call_older], c.op, plain.ptr(), named.ptr(), nullptr));
   }
   nb::object more = bind(c, args, given, kwnames, v);
-  if (more.is_valid() && c.slow) return slow_in_place(c, args, given, kwnames);
+  if (more.is_valid() && c.slow) return general_in_place(c, args, given, kwnames);
   if (more.is_valid())
     return checked(
         PyObject_CallFunctionObjArgs(hooks[by_name], c.op, v.tuple().ptr(), more.ptr(), nullptr));
@@ -310,14 +310,14 @@ nb::object call_general(CallerData& c, PyObject* self, PyObject* const* args, Py
 }
 
 // A tensor of the plain class without a node, or a number: the arguments of most calls.
-bool is_quick(PyObject* x) {
+bool is_fast_operand(PyObject* x) {
   if (reinterpret_cast<PyObject*>(Py_TYPE(x)) == direct_type)
     return as_tensor(x)->node == Py_None && as_tensor(x)->array;
   return PyFloat_CheckExact(x) || PyLong_CheckExact(x);
 }
 
 // Elementwise ops of plain operands without a gradient, in one step.
-PyObject* call_quick(CallerData& c, PyObject* const* args, Py_ssize_t given) {
+PyObject* call_fast(CallerData& c, PyObject* const* args, Py_ssize_t given) {
   ElementwiseArgs call;
   const int n = c.elementwise->operands;
   for (int i = 0; i < n; ++i) {
@@ -341,10 +341,11 @@ PyObject* call_quick(CallerData& c, PyObject* const* args, Py_ssize_t given) {
   return Py_NewRef(args[0]);
 }
 
-bool takes_quick(const CallerData& c, PyObject* const* args, Py_ssize_t given, PyObject* kwnames) {
+bool takes_fast_path(const CallerData& c, PyObject* const* args, Py_ssize_t given,
+                     PyObject* kwnames) {
   if (!c.direct || kwnames || given < c.fewest || given > c.most) return false;
   for (Py_ssize_t i = 0; i < given; ++i)
-    if (!is_quick(args[i])) return false;
+    if (!is_fast_operand(args[i])) return false;
   return true;
 }
 
@@ -356,8 +357,8 @@ PyObject* dispatch(CallerData& c, PyObject* self, PyObject* const* args, size_t 
   Values v;
   v.n = -1;
   try {
-    if (takes_quick(c, args, given, kwnames)) {
-      PyObject* made = call_quick(c, args, given);
+    if (takes_fast_path(c, args, given, kwnames)) {
+      PyObject* made = call_fast(c, args, given);
       if (made || PyErr_Occurred()) return made;
     }
     return call_general(c, self, args, given, kwnames, v).release().ptr();

@@ -66,7 +66,7 @@ void append(PyObject* list, PyObject* item) {  // takes over the reference
 }
 
 // (array, node, output, version): what is kept of a tensor.
-PyObject* kept_tuple(PyObject* array, PyObject* node, PyObject* index, const Array& a) {
+PyObject* saved_tuple(PyObject* array, PyObject* node, PyObject* index, const Array& a) {
   PyObject* made = PyTuple_New(4);
   if (!made) throw nb::python_error();
   PyTuple_SET_ITEM(made, 0, Py_NewRef(array));
@@ -89,12 +89,12 @@ PyObject* save_argument(PyObject* value, bool keep, PyObject* edges, PyObject* s
   if (!is_tracked(value)) {
     append(edges, Py_NewRef(Py_None));
     append(specs, Py_NewRef(Py_None));
-    return keep ? kept_tuple(t->array, Py_None, zero, array) : new_spec(array);
+    return keep ? saved_tuple(t->array, Py_None, zero, array) : new_spec(array);
   }
   append(edges, PyTuple_Pack(2, t->node, t->index));
   if (keep) {
     append(specs, Py_NewRef(t->array));
-    return kept_tuple(t->array, t->node, t->index, array);
+    return saved_tuple(t->array, t->node, t->index, array);
   }
   PyObject* spec = new_spec(array);
   append(specs, Py_XNewRef(spec));
@@ -118,7 +118,7 @@ PyObject* save_results(const SavePolicy& policy, PyObject* const* outs, int coun
     const Array& array = *array_of(outs[i]);
     if (policy.indices_only && carries_gradient(array)) continue;
     nb::object index = nb::steal(PyLong_FromLong(i));
-    append(list.ptr(), kept_tuple(as_tensor(outs[i])->array, Py_None, index.ptr(), array));
+    append(list.ptr(), saved_tuple(as_tensor(outs[i])->array, Py_None, index.ptr(), array));
   }
   return list.release().ptr();
 }

@@ -108,7 +108,7 @@ int quota_cores() {
 }
 
 // TALLOW_NUM_THREADS; 0 where it is not set, -1 where it is no positive number.
-int asked_threads() {
+int threads_from_environment() {
   const char* text = getenv("TALLOW_NUM_THREADS");
   if (!text || !*text) return 0;
   char* end;
@@ -128,7 +128,7 @@ int processors() {
 }
 
 int default_threads() {
-  if (const int asked = asked_threads(); asked > 0) return asked;
+  if (const int asked = threads_from_environment(); asked > 0) return asked;
   int n = processors(), quota = quota_cores();
   n = n < quota ? n : quota;
   return n < 1 ? 1 : n > kMaxThreads ? kMaxThreads : n;
@@ -239,7 +239,7 @@ void after_fork_in_child() {
 }
 
 // Called with the gate held. Null when one thread is enough or none can be had.
-Pool* ready_pool() {
+Pool* get_pool() {
   int threads = num_threads();
   if (pool && pool->threads == threads) return pool;
   shut_down(pool);
@@ -264,7 +264,8 @@ Pool* ready_pool() {
 }  // namespace
 
 const char* threads_error() {
-  return asked_threads() < 0 ? "TALLOW_NUM_THREADS: expected a positive number, got " : nullptr;
+  return threads_from_environment() < 0 ? "TALLOW_NUM_THREADS: expected a positive number, got "
+                                        : nullptr;
 }
 
 int num_threads() {
@@ -287,7 +288,7 @@ void parallel_range(int64_t n, int64_t grain, RangeFn fn, void* context) {
     fn(context, 0, n, 0);
     return;
   }
-  Pool* p = ready_pool();
+  Pool* p = get_pool();
   if (!p) {
     pthread_mutex_unlock(&gate);
     fn(context, 0, n, 0);

@@ -72,7 +72,7 @@ void load_queries(const Problem& p, const Unit& u, Workspace& w) {
   }
 }
 
-void begin_part(const Problem& p, int64_t rows, Workspace& w) {
+void reset_softmax(const Problem& p, int64_t rows, Workspace& w) {
   for (int64_t r = 0; r < rows; ++r) w.top[r] = -__builtin_inff(), w.total[r] = 0;
   memset(w.o, 0, rows * p.ldo * sizeof(float));
 }
@@ -281,7 +281,7 @@ void run_unit(const Problem& p, int64_t index, Workspace& w, bool direct) {
   const bool one = first + kPart >= high;
   for (int64_t part = first; part < high || part == first; part += kPart) {
     const int64_t end = part + kPart < high ? part + kPart : high;
-    begin_part(p, rows, w);
+    reset_softmax(p, rows, w);
     for (int64_t tile = (part > low ? part : low) / kKeys * kKeys; tile < end; tile += kKeys) {
       const int64_t keys = end - tile < kKeys ? end - tile : kKeys;
       if (direct)
@@ -327,7 +327,7 @@ void merge_unit(const Problem& p, int64_t index) {
   }
 }
 
-void cut_into_units(Problem& p, bool direct) {
+void split_into_units(Problem& p, bool direct) {
   p.ldq = round_up(p.d, kLanes);
   p.ldo = round_up(p.dv, direct ? kLanes : kNR);
   p.block = direct ? p.n : round_up(kUnitRows / p.group + 1, kMR);
@@ -348,7 +348,7 @@ const char* attention(const Arg* args, int) {
   if (const char* error = read_problem(p, args)) return error;
   if (p.b == 0 || p.h == 0 || p.n == 0 || p.dv == 0) return nullptr;
   const bool direct = p.group * p.n <= kDirectRows;
-  cut_into_units(p, direct);
+  split_into_units(p, direct);
   const int64_t units = p.b * p.hk * p.blocks * p.chunks;
   Scratch parts(p.chunks > 1 ? units * p.part_floats() * sizeof(float) : 0);
   p.parts = p.chunks > 1 ? parts.as<float>() : nullptr;

@@ -67,7 +67,7 @@ TL_INLINE void copy_over(const View& x, int64_t from, int64_t step, int64_t n, T
 
 // Every second element of the two vectors, from `kFirst` on.
 template <int kFirst, int... kLane>
-TL_INLINE vf every_second(vf a, vf b, std::integer_sequence<int, kLane...>) {
+TL_INLINE vf deinterleave(vf a, vf b, std::integer_sequence<int, kLane...>) {
   return __builtin_shufflevector(a, b, (2 * kLane + kFirst)...);
 }
 
@@ -86,8 +86,8 @@ struct Deinterleave {
 
   TL_INLINE static void put(vf a, vf b, float* even, float* odd) {
     constexpr auto kAll = std::make_integer_sequence<int, kLanes>();
-    store(even, every_second<0>(a, b, kAll));
-    store(odd, every_second<1>(a, b, kAll));
+    store(even, deinterleave<0>(a, b, kAll));
+    store(odd, deinterleave<1>(a, b, kAll));
   }
   TL_INLINE void line(const float* from, float* even, float* odd) const {
     for (int64_t i = 0; i < whole; i += 2 * kLanes)

@@ -147,14 +147,14 @@ void Job::several(const Block& b, int64_t left, int64_t columns,
 }
 
 // Whether an operand runs along memory faster from row to row than within one.
-bool crosses(const Block& b, int k) {
+bool crosses_rows(const Block& b, int k) {
   return b.row_steps[k] != 0 && magnitude(b.row_steps[k]) < magnitude(b.column_steps[k]);
 }
 
 void Job::run(const Block& b) const {
   alignas(64) std::byte chunks[kOperands][kChunk * 8];
   bool crossed = false;
-  for (int k = 0; k <= inputs; ++k) crossed = crossed || crosses(b, k);
+  for (int k = 0; k <= inputs; ++k) crossed = crossed || crosses_rows(b, k);
   if (b.rows > 1 && (crossed || b.columns <= kShort)) {
     for (int64_t left = 0; left < b.columns; left += kShort)
       several(b, left, b.columns - left < kShort ? b.columns - left : kShort, chunks);
@@ -217,7 +217,7 @@ void run_steps(const View* const* views, const Conversion* conversions, int inpu
     whole.at[k] = views[k]->data;
     whole.row_steps[k] = it.strides[k][it.ndim - 2];
     whole.column_steps[k] = it.strides[k][it.ndim - 1];
-    crossed = crossed || (rows > 1 && crosses(whole, k));
+    crossed = crossed || (rows > 1 && crosses_rows(whole, k));
   }
   if (outer == 1 && size <= kPiece) {
     job.run(whole);

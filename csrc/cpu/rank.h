@@ -50,18 +50,19 @@ struct Ascending {
 
 // Element `at` of a line of x, whatever it means.
 template <class Word>
-TL_INLINE void pick(const std::byte* x, int64_t xs, int64_t at, std::byte* out) {
+TL_INLINE void copy_element(const std::byte* x, int64_t xs, int64_t at, std::byte* out) {
   memcpy(out, x + at * xs * static_cast<int64_t>(sizeof(Word)), sizeof(Word));
 }
-TL_INLINE void pick_any(int64_t bytes, const std::byte* x, int64_t xs, int64_t at, std::byte* out) {
+TL_INLINE void copy_element_bytes(int64_t bytes, const std::byte* x, int64_t xs, int64_t at,
+                                  std::byte* out) {
   if (bytes == 4)
-    pick<uint32_t>(x, xs, at, out);
+    copy_element<uint32_t>(x, xs, at, out);
   else if (bytes == 8)
-    pick<uint64_t>(x, xs, at, out);
+    copy_element<uint64_t>(x, xs, at, out);
   else if (bytes == 2)
-    pick<uint16_t>(x, xs, at, out);
+    copy_element<uint16_t>(x, xs, at, out);
   else
-    pick<uint8_t>(x, xs, at, out);
+    copy_element<uint8_t>(x, xs, at, out);
 }
 
 }  // namespace tl::TL_ISA

@@ -319,7 +319,7 @@ const char* topk(const Arg* args, int) {
       std::byte* value = values.data + it.offset[0] * bytes;
       for (int64_t i = 0; i < k; ++i, index += is, value += vs * bytes) {
         *index = keyed ? index_of(keys[i]) : list[i].index;
-        pick_any(bytes, from, xs, *index, value);
+        copy_element_bytes(bytes, from, xs, *index, value);
       }
     }
   });

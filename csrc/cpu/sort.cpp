@@ -188,23 +188,23 @@ const char* sort(const Arg* args, int) {
   const int bytes = bytes_of(x.dtype);
   const bool alone = n >= 2 * kPartsFrom && x.size() / n < num_threads();
   return by_key(x, [&]<class Key>() {
-    return each_line<Key>(values, indices, x, args[3].i != 0, alone,
-                          [&](Key* keys, Key* other, const int64_t* offset) {
-                            if (alone)
-                              sort_parallel(keys, other, n);
-                            else
-                              sort_keys(keys, other, n);
-                            const std::byte* from = x.data + offset[2] * bytes;
-                            std::byte* value = values.data + offset[0] * bytes;
-                            int64_t* index = indices.ptr<int64_t>() + offset[1];
-                            const int64_t vs = values.strides[last] * bytes,
-                                          is = indices.strides[last];
-                            parallel_for(n, 1 << 16, [&](int64_t begin, int64_t end, int) {
-                              for (int64_t i = begin; i < end; ++i) index[i * is] = keys[i].index();
-                              for (int64_t i = begin; i < end; ++i)
-                                pick_any(bytes, from, xs, keys[i].index(), value + i * vs);
-                            });
-                          });
+    return each_line<Key>(
+        values, indices, x, args[3].i != 0, alone,
+        [&](Key* keys, Key* other, const int64_t* offset) {
+          if (alone)
+            sort_parallel(keys, other, n);
+          else
+            sort_keys(keys, other, n);
+          const std::byte* from = x.data + offset[2] * bytes;
+          std::byte* value = values.data + offset[0] * bytes;
+          int64_t* index = indices.ptr<int64_t>() + offset[1];
+          const int64_t vs = values.strides[last] * bytes, is = indices.strides[last];
+          parallel_for(n, 1 << 16, [&](int64_t begin, int64_t end, int) {
+            for (int64_t i = begin; i < end; ++i) index[i * is] = keys[i].index();
+            for (int64_t i = begin; i < end; ++i)
+              copy_element_bytes(bytes, from, xs, keys[i].index(), value + i * vs);
+          });
+        });
   });
 }
 
@@ -258,8 +258,8 @@ const char* order_statistic(const Arg* args, int) {
                                 chosen = keys[k].index();
                               }
                             }
-                            pick_any(bytes, x.data + offset[2] * bytes, x.strides[last], chosen,
-                                     values.data + offset[0] * bytes);
+                            copy_element_bytes(bytes, x.data + offset[2] * bytes, x.strides[last],
+                                               chosen, values.data + offset[0] * bytes);
                             indices.ptr<int64_t>()[offset[1]] = chosen;
                           });
   });

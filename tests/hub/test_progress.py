@@ -12,12 +12,12 @@ import pytest
 from tallow.errors import ArgumentError, HubError
 from tallow.hub import default_progress, remove, resolve
 from tallow.hub.cache import cache_root
-from tallow.hub.progress import Bar, Lines, Silent, polled, size_text
+from tallow.hub.progress import Bar, LineProgress, Silent, polled, size_text
 
 
 def test_lines_come_about_every_tenth():
     stream = io.StringIO()
-    lines = Lines(stream)
+    lines = LineProgress(stream)
     lines.start("downloading m", 1_000_000)
     for _ in range(1000):
         lines.advance(1000)
@@ -31,7 +31,7 @@ def test_lines_come_about_every_tenth():
 @pytest.mark.parametrize("total", [None, 0, 1, 7])
 def test_lines_of_odd_sizes(total):
     stream = io.StringIO()
-    lines = Lines(stream)
+    lines = LineProgress(stream)
     lines.start("x", total)
     lines.advance(100_000_000 if total is None else total)
     assert stream.getvalue()
@@ -55,7 +55,7 @@ def test_a_terminal_gets_a_bar(monkeypatch):
     bar.finish()
     assert "downloading [m]" in sys.stderr.getvalue()
     monkeypatch.setitem(sys.modules, "rich.progress", None)
-    assert isinstance(default_progress(), Lines)
+    assert isinstance(default_progress(), LineProgress)
     monkeypatch.setattr(sys, "stderr", None)
     assert isinstance(default_progress(), Silent)
 

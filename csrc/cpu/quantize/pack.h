@@ -57,7 +57,7 @@ TL_INLINE float max_abs(const float* x, int n) {  // max |x|
   return peak;
 }
 // The element farthest from zero, the first of several.
-TL_INLINE float farthest_of(const float* x, int n) {
+TL_INLINE float max_magnitude(const float* x, int n) {
   float peak = 0, size = 0;
   for (int i = 0; i < n; ++i) {
     float a = __builtin_fabsf(x[i]);

@@ -48,7 +48,7 @@ struct Scale {
 // element farthest from zero near either end of the range.
 template <class R, int n>
 Scale fit_scale(const float* x, const float* w, int tries) {
-  float far = farthest_of(x, n);
+  float far = max_magnitude(x, n);
   Scale best;
   if (__builtin_fabsf(far) < kSmallest) return best;
   float best_score = -1, inverse = 0, step = 0;

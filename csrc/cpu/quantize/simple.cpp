@@ -27,7 +27,7 @@ bool pack_symmetric(const float* x, const float* w, uint8_t* to) {
     d = half_scale(fit_scale<R, 32>(x, w, 16).value);
     for (int i = 0; i < 32; ++i) q[i] = static_cast<uint8_t>(R::code(d != 0 ? x[i] / d : 0));
   } else {
-    d = farthest_of(x, 32) / -kHalf;
+    d = max_magnitude(x, 32) / -kHalf;
     float inverse = d != 0 ? 1 / d : 0;
     for (int i = 0; i < 32; ++i)
       q[i] = clip(rounded(x[i] * inverse) + (kHalf + 0.5f), 2 * kHalf - 1);
@@ -98,7 +98,7 @@ bool pack_q8_1(const float* x, const float* w, uint8_t* to) {
 // f32 d, 256 int8, 16 int16 sums of 16. The element farthest from zero becomes -127.
 bool pack_q8_k(const float* x, const float*, uint8_t* to) {
   memset(to, 0, static_cast<size_t>(bytes_of(DType::q8_k)));
-  float far = farthest_of(x, 256);
+  float far = max_magnitude(x, 256);
   float scale = -127.f / far;
   if (far == 0 || !__builtin_isfinite(scale)) return true;  // beyond 1/scale: less than 2^-121
   auto* q = reinterpret_cast<int8_t*>(to + 4);

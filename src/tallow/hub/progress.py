@@ -38,7 +38,7 @@ class Silent:
         """Nothing."""
 
 
-class Lines:
+class LineProgress:
     """A line of text at the start and about every 10% (or 32 MB where the size is unknown)."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
@@ -117,7 +117,7 @@ class Bar:
 
 
 def default_progress() -> Progress:
-    """A `Bar` when standard error is a terminal and rich is installed, else `Lines`."""
+    """A `Bar` when standard error is a terminal and rich is installed, else `LineProgress`."""
     if sys.stderr is None:  # pythonw and some services have no standard streams
         return Silent()
     if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
@@ -125,7 +125,7 @@ def default_progress() -> Progress:
             return Bar()
         except ImportError:
             pass
-    return Lines()
+    return LineProgress()
 
 
 @contextmanager
