@@ -210,14 +210,16 @@ class SELU(_InPlace):
 class GELU(Module):
     """`x * Phi(x)`, exactly or by tanh (`approximate="tanh"`)."""
 
-    _repr_names = ("approximate",)
-
     def __init__(self, approximate: str = "none") -> None:
         self.approximate = approximate
 
     def forward(self, input: Tensor) -> Tensor:
         """Any shape, kept."""
         return F.gelu(input, self.approximate)
+
+    def extra_repr(self) -> str:
+        """The options."""
+        return f"approximate={self.approximate!r}"
 
 
 class Hardshrink(_Shrink):

@@ -314,7 +314,7 @@ class Module(Conversion, HooksMixin):
 
     def extra_repr(self) -> str:
         """What stands between the parentheses of a leaf in the printed tree."""
-        return ", ".join(f"{name}={getattr(self, name)!r}" for name in self._repr_names)
+        return ", ".join(f"{name}={getattr(self, name)}" for name in self._repr_names)
 
     def _get_name(self) -> str:
         return type(self).__name__
