@@ -80,7 +80,11 @@ Array on_host(const Array& x, const char* where) {
 nb::object to_list(const View& x, int axis, const std::byte* p) {
   if (axis == x.ndim) return element(x.dtype, p);
   PyObject* list = PyList_New(x.shape[axis]);
-  if (!list) throw nb::python_error();
+  if (!list) {
+    PyErr_Clear();
+    raise("OutOfMemoryError", "tolist",
+          "a list of " + std::to_string(x.shape[axis]) + " elements does not fit into memory");
+  }
   nb::object holder = nb::steal(list);
   for (int64_t i = 0; i < x.shape[axis]; ++i) {
     PyList_SET_ITEM(
@@ -225,8 +229,7 @@ int64_t shape_from(nb::handle sequence, int64_t* shape) {
   if (n > kMaxDims)
     raise("ShapeError", "shape",
           "expected at most " + std::to_string(kMaxDims) + " axes, got " + std::to_string(n));
-  for (int64_t i = 0; i < n; ++i)
-    shape[i] = size_of(PySequence_Fast_GET_ITEM(fast.ptr(), i), "shape");
+  for (int64_t i = 0; i < n; ++i) shape[i] = size_of(item_at(fast, i, "shape"), "shape");
   return n;
 }
 

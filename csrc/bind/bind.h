@@ -72,6 +72,13 @@ int64_t shape_from(nb::handle sequence, int64_t* shape);          // gives the n
 int64_t size_of(nb::handle h,
                 const char* where);  // of an axis; ShapeError when it has more than 63 bits
 
+// Item i of what PySequence_Fast gave, held: reading one may run Python code that changes the list.
+inline nb::object item_at(nb::handle fast, Py_ssize_t i, const char* where) {
+  if (i >= PySequence_Fast_GET_SIZE(fast.ptr()))
+    raise("ShapeError", where, "the list shrank while it was read");
+  return nb::borrow(PySequence_Fast_GET_ITEM(fast.ptr(), i));
+}
+
 using ArrayClass = nb::class_<Array>;
 void bind_array(nb::module_& m);
 nb::object size_from(const int64_t* lengths, int n);  // the lengths of axes as tallow._native.Size

@@ -135,12 +135,12 @@ Array from_buffer(nb::handle source, int dtype_code, nb::handle shape, int64_t o
     throw nb::python_error();
   }
   int64_t dims[kMaxDims];
-  nb::object fast = nb::steal(PySequence_Fast(shape.ptr(), "expected a sequence of sizes"));
-  int64_t n = fast.is_valid() ? PySequence_Fast_GET_SIZE(fast.ptr()) : kMaxDims + 1;
+  nb::object fast = nb::steal(PySequence_Tuple(shape.ptr()));  // a copy: items may change a list
+  int64_t n = fast.is_valid() ? PyTuple_GET_SIZE(fast.ptr()) : kMaxDims + 1;
   bool ok = n <= kMaxDims;
   for (int64_t i = 0; ok && i < n; ++i) {
     int overflow = 0;
-    dims[i] = PyLong_AsLongLongAndOverflow(PySequence_Fast_GET_ITEM(fast.ptr(), i), &overflow);
+    dims[i] = PyLong_AsLongLongAndOverflow(PyTuple_GET_ITEM(fast.ptr(), i), &overflow);
     if (overflow || PyErr_Occurred()) ok = false;
   }
   int64_t bytes = ok ? contiguous_bytes(dtype, dims, static_cast<int>(n)) : -1;

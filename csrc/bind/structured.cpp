@@ -45,7 +45,7 @@ void read_axes(PyObject* given, const char* where, int ndim, Arguments& args, In
   const Py_ssize_t n = PySequence_Fast_GET_SIZE(all.ptr());
   if (n > kMaxDims) raise("ShapeError", where, "expected each axis once, got more than there are");
   for (Py_ssize_t i = 0; i < n; ++i)
-    args.axes[list.count++] = read_axis(PySequence_Fast_GET_ITEM(all.ptr(), i), where, ndim);
+    args.axes[list.count++] = read_axis(item_at(all, i, where).ptr(), where, ndim);
 }
 
 int read_dtype(PyObject* given) {

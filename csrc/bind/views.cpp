@@ -15,7 +15,7 @@ struct Ints {
     if (!fast.is_valid()) throw nb::python_error();
     count = static_cast<int>(PySequence_Fast_GET_SIZE(fast.ptr()));
     for (int i = 0; i < count && i < kMaxDims; ++i)
-      values[i] = size_of(PySequence_Fast_GET_ITEM(fast.ptr(), i), where);
+      values[i] = size_of(item_at(fast, i, where), where);
   }
   operator IntList() const { return {values, count}; }
 };

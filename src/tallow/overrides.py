@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from .errors import DTypeError
+
 # Types of arguments that take nothing over.
 PLAIN: set[type] = {int, float, bool, complex, str, type(None)}
 HIDDEN: set[type] = set()  # types of PLAIN that are not in it while a mode is on
@@ -98,7 +100,7 @@ def ask(
         if made is not NotImplemented:
             return made
     names = ", ".join(kind.__name__ for kind in types)
-    raise TypeError(
+    raise DTypeError(
         f"{getattr(func, '__name__', func)}: expected a __torch_function__ that knows it,"
         f" got none among {names}"
     )

@@ -31,6 +31,7 @@ OURS: tuple[tuple[type[Exception], type[TallowError]], ...] = (
     (StopIteration, ShapeError),
     (ValueError, ArgumentError),
     (ArithmeticError, ArgumentError),
+    (RecursionError, ArgumentError),  # of lists that hold themselves
 )
 MISUSE = tuple(theirs for theirs, _ in OURS)
 
@@ -87,7 +88,7 @@ def _raised_here(error: Exception) -> bool:
     while trace.tb_next is not None:
         trace = trace.tb_next
     module = trace.tb_frame.f_globals.get("__name__", "")
-    return module.partition(".")[0] in ("tallow", "numpy") and module != "tallow.overrides"
+    return module.partition(".")[0] in ("tallow", "numpy")
 
 
 def shown(value: Any) -> str:
@@ -95,7 +96,10 @@ def shown(value: Any) -> str:
     if isinstance(value, Tensor):
         return f"{value.dtype.name}{[*value.shape]}"
     if value is None or isinstance(value, (bool, int, float, complex, str, bytes, list, tuple)):
-        text = repr(value)
+        try:
+            text = repr(value)
+        except RecursionError:
+            return type(value).__name__
         if len(text) <= 60 and "object at 0x" not in text:
             return text
     return type(value).__name__

@@ -1,6 +1,7 @@
 """Objects that are no argument of any op: each is refused by a sentence with the op and why."""
 
 import math
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from tallow.errors import (
     DTypeError,
     IndexRangeError,
     OutOfMemoryError,
+    ShapeError,
     TallowError,
 )
 from tallow.registry import OPS
@@ -111,3 +113,63 @@ def test_errors_of_a_users_op_stay_as_they_are():
             assert type(caught.value) is kind
     finally:
         del OPS["stumbling_op"]
+
+
+# --- lists that change while they are read --------------------------------------------------------
+
+
+class Clearing:
+    """An integer that empties the list it stands in when it is read."""
+
+    def __init__(self, where):
+        self.where = where
+
+    def __index__(self):
+        self.where.clear()
+        return 1
+
+
+def clearing():
+    made = []
+    made += [Clearing(made), *(Clearing([]) for _ in range(2))]
+    return made
+
+
+READERS = {
+    "zeros": tl.zeros,
+    "reshape": lambda sizes: x.reshape(sizes),
+    "expand": lambda sizes: x.expand(sizes),
+    "permute": lambda dims: tl.ones(1, 2, 3).permute(dims),
+    "flip": lambda dims: x.flip(dims),
+    "sum": lambda dims: x.sum(dims),
+    "as_strided": lambda sizes: x.as_strided(sizes, [0, 0, 0]),
+    "tensor": tl.tensor,
+    "from_buffer": lambda sizes: tl.from_buffer(bytes(24), tl.f32, sizes),
+}
+
+
+@pytest.mark.parametrize("read", READERS.values(), ids=READERS)
+def test_a_list_may_shrink_while_it_is_read(read):
+    """Once items behind its end were read: a child would die of it."""
+    for _ in range(20):
+        with suppress(TallowError):
+            read(clearing())
+    with pytest.raises(ShapeError, match="shrank while it was read"):
+        tl.zeros(clearing())
+
+
+def test_lists_that_hold_themselves():
+    own = []
+    own.append(own)
+    for call in (lambda: x.sum(own), lambda: tl.cat(own), lambda: x.reshape(own)):
+        with pytest.raises(TallowError):
+            call()
+
+
+def test_a_true_flag_is_one():
+    """A 2 for `unitriangular` left the first diagonal out of the gradient, too."""
+    A = tl.tensor([[1.0, 2.0], [0.0, 1.0]], requires_grad=True)
+    for flag in (True, 2):
+        A.grad = None
+        tl.ops.solve_triangles(A, tl.ones(2, 1), True, flag).sum().backward()
+        assert A.grad.tolist() == [[0, -1], [0, 0]]

@@ -164,7 +164,8 @@ def _(
 
     def matrix() -> Tensor:
         full = -(gB @ adjoint(out))
-        return full.triu(int(unitriangular)) if upper else full.tril(-int(unitriangular))
+        off = 1 if unitriangular else 0
+        return full.triu(off) if upper else full.tril(-off)
 
     return matrix, gB
 
