@@ -29,6 +29,7 @@ void register_sample(KernelTable& t);
 void register_scan(KernelTable& t);
 void register_scatter(KernelTable& t);
 void register_sort(KernelTable& t);
+void register_variance(KernelTable& t);
 
 void register_all(KernelTable& t);
 void register_all(KernelTable& t) {
@@ -59,6 +60,7 @@ void register_all(KernelTable& t) {
   register_scan(t);
   register_scatter(t);
   register_sort(t);
+  register_variance(t);
 #endif
 }
 

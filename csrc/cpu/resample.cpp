@@ -1,6 +1,7 @@
 // Resampling along one axis by a table of weights: "resample". Averages over windows and all kinds
 // of interpolation are tables; the gradient is the transposed table.
 #include "conv.h"
+#include "copy.h"
 #include "overlap.h"
 
 namespace tl::TL_ISA {
@@ -104,16 +105,30 @@ const char* typed(const WeightTable& t, const View& out, const View& x) {
   return nullptr;
 }
 
-const char* resample(const Arg* args, int) {
-  const View &out = *args[0].a, &x = *args[1].a;
-  if (out.ndim != 3 || x.ndim != 3 || out.shape[0] != x.shape[0] || out.shape[2] != x.shape[2])
-    return "resample: expected arrays of (outer, axis, inner)";
-  WeightTable t;
-  if (const char* error = read(*args[2].a, *args[3].a, *args[4].a, x.shape[1], out.shape[1], &t))
-    return error;
-  if (out.size() == 0) return nullptr;
-  if (may_overlap(out, *args[2].a) || may_overlap(out, *args[3].a))
-    return "resample: expected a table that is no part of out";
+// Axes first to end - 1 as one: its length and stride. False where no stride fits.
+bool merge(const View& v, int first, int end, int64_t* length, int64_t* stride) {
+  *length = 1, *stride = 0;
+  for (int i = end - 1; i >= first; --i) {
+    if (v.shape[i] == 1) continue;
+    if (*length == 1)
+      *stride = v.strides[i];
+    else if (v.strides[i] != *stride * *length)
+      return false;
+    *length *= v.shape[i];
+  }
+  return true;
+}
+
+// As (outer, axis, inner), if that is a view.
+bool in_three(const View& v, int axis, View* to) {
+  *to = v;
+  to->ndim = 3;
+  to->shape[1] = v.shape[axis], to->strides[1] = v.strides[axis];
+  return merge(v, 0, axis, &to->shape[0], &to->strides[0]) &&
+         merge(v, axis + 1, v.ndim, &to->shape[2], &to->strides[2]);
+}
+
+const char* dispatch(const WeightTable& t, const View& out, const View& x) {
   if (out.dtype == DType::f64 && x.dtype == DType::f64) return typed<double, double>(t, out, x);
   if (out.dtype == DType::f32) {
     if (x.dtype == DType::f32) return typed<float, float>(t, out, x);
@@ -131,11 +146,34 @@ const char* resample(const Arg* args, int) {
   return fail("resample: no code for %s to %s", row(x.dtype).name, row(out.dtype).name);
 }
 
+const char* resample(const Arg* args, int) {
+  const View &out = *args[0].a, &x = *args[1].a;
+  const int64_t axis = args[2].i;
+  bool fits = axis >= 0 && axis < out.ndim && x.ndim == out.ndim;
+  for (int i = 0; fits && i < out.ndim; ++i) fits = i == axis || out.shape[i] == x.shape[i];
+  if (!fits) return "resample: expected arrays that differ along the axis alone";
+  WeightTable t;
+  if (const char* error =
+          read(*args[3].a, *args[4].a, *args[5].a, x.shape[axis], out.shape[axis], &t))
+    return error;
+  if (out.size() == 0) return nullptr;
+  if (may_overlap(out, *args[3].a) || may_overlap(out, *args[4].a))
+    return "resample: expected a table that is no part of out";
+  View to, from;
+  const int at = static_cast<int>(axis);
+  if (!in_three(out, at, &to)) return "resample: expected an out in order";
+  if (in_three(x, at, &from)) return dispatch(t, to, from);
+  const Converted dense(x, x.dtype);
+  if (dense.error) return dense.error;
+  in_three(dense.view, at, &from);
+  return dispatch(t, to, from);
+}
+
 }  // namespace
 
 void register_resample(KernelTable& t);
 void register_resample(KernelTable& t) {
-  t.add("resample", "out:out x:in start:in offset:in weight:in", resample);
+  t.add("resample", "out:out x:in axis:i start:in offset:in weight:in", resample);
 }
 
 }  // namespace tl::TL_ISA

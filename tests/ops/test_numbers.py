@@ -336,3 +336,26 @@ def test_gelu_is_near_its_true_value_everywhere():
     off = np.abs(tl.ops.gelu(tl.tensor(x)).numpy() - true)
     assert off.max() < 3e-7
     assert (off <= 3e-7 * np.maximum(np.abs(true), 0.1)).all()
+
+
+@pytest.mark.parametrize("size", [64, 65])  # what a kernel takes, and what the reference does
+@pytest.mark.parametrize("dtype", ["f32", "f64", "f16"])
+def test_variance_by_the_kernel_and_by_the_reference(size, dtype):
+    x = np.random.default_rng(size).standard_normal((64, size)) + {"f64": 1e9, "f32": 1e4}.get(
+        dtype, 8
+    )
+    given = tl.tensor(x.tolist(), dtype=dtype)
+    exact = np.array(given.tolist())
+    for dim in (None, 0, -1, (1, 0)):
+        for correction in (0, 1, 2.5, 5000):
+            left = max(
+                exact.size // (exact.sum(dim).size if dim is not None else 1) - correction, 0
+            )
+            with np.errstate(divide="ignore"):
+                wanted = exact.var(dim) * exact.size / np.var(exact, dim).size / np.float64(left)
+            got = np.array(given.var(dim, correction=correction).tolist())
+            np.testing.assert_allclose(got, wanted, 1e-3 if dtype == "f16" else 1e-5)
+    odd = tl.tensor([[math.inf, 1.0], [math.nan, 2.0], [3.0, 3.0]], dtype=dtype)
+    assert np.isnan(odd.var(1).tolist()[:2]).all() and odd.var(1).tolist()[2] == 0
+    assert np.isnan(tl.ones(2, 0, dtype=dtype).var(1).tolist()).all()
+    assert tl.ones(2, 3, dtype=dtype).t().var(0, keepdim=True).tolist() == [[0, 0]]

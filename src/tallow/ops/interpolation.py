@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from ..dtype import DType, f32, f64, u8
+from ..dtype import f32, f64, u8
 from ..errors import ArgumentError, UnsupportedCaseError, expect
 from ..registry import op
 from ..tensor import Tensor, unwrap_tensor
@@ -116,10 +116,10 @@ def _list(value: Any, n: int, what: str) -> list[Any]:
 
 
 def _sizes_of(
-    input: Tensor, size: Any, scale_factor: Any, recompute: bool | None
+    shape: tuple[int, ...], size: Any, scale_factor: Any, recompute: bool | None
 ) -> tuple[list[int], list[float | None]]:
     """Output sizes, and the factors by which coordinates are scaled (None: the ratio of sizes)."""
-    n = input.ndim - 2
+    n = len(shape) - 2
     one = (size is None) != (scale_factor is None)
     expect(one, "interpolate", "either size or scale_factor", (size, scale_factor), ArgumentError)
     factors: list[float | None] = [None] * n
@@ -133,7 +133,7 @@ def _sizes_of(
         for s in given:
             good = s > 0 and math.isfinite(s)
             expect(good, "interpolate", "positive scale factors", scale_factor, ArgumentError)
-        made = [math.floor(i * s) for i, s in zip(input.shape[2:], given, strict=True)]
+        made = [math.floor(i * s) for i, s in zip(shape[2:], given, strict=True)]
         if not recompute:
             factors = list(given)
     fits = min(made) > 0
@@ -142,12 +142,12 @@ def _sizes_of(
     return made, factors
 
 
-def _check_mode(input: Tensor, mode: str, align_corners: bool | None, antialias: bool) -> None:
+def _check_mode(ndim: int, mode: str, align_corners: bool | None, antialias: bool) -> None:
     """Refuse modes that the number of axes does not have, and options that a mode does not have."""
-    modes = ["nearest", "nearest-exact", "area", LINEAR[input.ndim]]
-    modes += ["bicubic"] if input.ndim == 4 else []
+    modes = ["nearest", "nearest-exact", "area", LINEAR[ndim]]
+    modes += ["bicubic"] if ndim == 4 else []
     if mode not in modes:
-        text = f"a mode of {', '.join(modes)} for {input.ndim - 2} spatial axes"
+        text = f"a mode of {', '.join(modes)} for {ndim - 2} spatial axes"
         expect(False, "interpolate", text, repr(mode), UnsupportedCaseError)
     if align_corners is not None and mode in modes[:3]:
         text = f"align_corners with {', '.join(modes[3:])} only"
@@ -159,15 +159,36 @@ def _check_mode(input: Tensor, mode: str, align_corners: bool | None, antialias:
 
 def _table(
     length: int, count: int, scale: float | None, mode: str, corners: bool, antialias: bool,
-    dtype: DType,
+    double: bool,
 ) -> WeightTable:  # fmt: skip
     """The weights of one axis."""
     if mode == "area":
         return window_table(length, count, 0, 1, 0, False, None)
     if mode in ("nearest", "nearest-exact"):
-        return nearest_table(length, count, scale, mode == "nearest-exact", dtype is f64)
+        return nearest_table(length, count, scale, mode == "nearest-exact", double)
     made = antialias_table if antialias else interpolation_table
     return made(length, count, scale, corners, mode == "bicubic")
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether nobody can change a size or scale: a number, none, or a list or tuple of numbers."""
+    if isinstance(value, (list, tuple)):
+        return all(type(v) is int or type(v) is float for v in value)
+    return value is None or type(value) is int or type(value) is float
+
+
+@lru_cache(256)
+def _tables(
+    shape: tuple[int, ...], size: Any, scale_factor: Any, recompute: bool | None, mode: str,
+    align_corners: bool | None, antialias: bool, double: bool,
+) -> tuple[WeightTable, ...]:  # fmt: skip
+    """The weights of each spatial axis."""
+    _check_mode(len(shape), mode, align_corners, antialias)
+    made, factors = _sizes_of(shape, size, scale_factor, recompute)
+    return tuple(
+        _table(length, count, factor, mode, bool(align_corners), antialias, double)
+        for length, count, factor in zip(shape[2:], made, factors, strict=True)
+    )
 
 
 @op
@@ -189,12 +210,14 @@ def interpolate(
     check_float("interpolate", input)
     expect(input.ndim in (3, 4, 5), "interpolate", "3 to 5 axes", input.shape, UnsupportedCaseError)
     expect(0 not in input.shape[1:], "interpolate", "axes with elements", input.shape)
-    _check_mode(input, mode, align_corners, antialias)
-    made, factors = _sizes_of(input, size, scale_factor, recompute_scale_factor)
-    tables = [
-        _table(length, count, factor, mode, bool(align_corners), antialias, input.dtype)
-        for length, count, factor in zip(input.shape[2:], made, factors, strict=True)
-    ]
+    name: Any = mode
+    known = isinstance(name, str) and _is_plain(size) and _is_plain(scale_factor)
+    make = _tables if known else _tables.__wrapped__
+    tables = make(
+        input.shape, tuple(size) if isinstance(size, list) else size,
+        tuple(scale_factor) if isinstance(scale_factor, list) else scale_factor,
+        recompute_scale_factor, mode, align_corners, antialias, input.dtype is f64,
+    )  # fmt: skip
     if not is_image:
         return resample_axes(input, tables)
     # As torch: columns first, rounded to pixels, and then rows of these.

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from ..dtype import f64, i64
 from ..errors import ArgumentError, expect
 from ..registry import op
 from ..tensor import Tensor
 from .pool_windows import windows
-from .resample import resample_axes, window_table
+from .resample import WeightTable, resample_axes, window_table
 from .spatial import Sizes, check_float, check_spatial, sizes
+
+
+@lru_cache(256)
+def _tables(
+    shape: tuple[int, ...], count: tuple[int, ...], kernel: tuple[int, ...], step: tuple[int, ...],
+    pad: tuple[int, ...], include_pad: bool, divisor: int | None,
+) -> tuple[WeightTable, ...]:  # fmt: skip
+    scales = [None if divisor is None else 1.0 / divisor] + [None if divisor is None else 1.0] * 2
+    axes = zip(shape, count, kernel, step, pad, strict=True)
+    return tuple(
+        window_table(*axis, include_pad, scale) for axis, scale in zip(axes, scales, strict=False)
+    )
 
 
 def _average(
@@ -22,14 +36,8 @@ def _average(
     (kernel, step, pad, _), count = windows(
         where, n, input, kernel_size, stride, padding, 1, ceil_mode
     )
-    tables = []
-    for i in range(n):
-        scale = None if divisor is None else 1.0 / divisor if i == 0 else 1.0
-        tables.append(
-            window_table(
-                input.shape[i - n], count[i], kernel[i], step[i], pad[i], count_include_pad, scale
-            )
-        )
+    shape = input.shape[-n:]
+    tables = _tables(shape, count, kernel, step, pad, bool(count_include_pad), divisor)
     if not whole:
         return resample_axes(input, tables)
     # A sum over its divisor, without the fraction: what is a hair short of a whole number is one.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from ..dtype import i64
@@ -120,8 +121,13 @@ def _(
     return lambda: _put_back(g[0], indices, _input.shape[2:])
 
 
-def _three(numbers: Sequence[int], fill: int) -> tuple[int, ...]:
-    return (fill,) * (3 - len(numbers)) + tuple(numbers)
+def _three(numbers: Params, fill: int) -> Params:
+    return (fill,) * (3 - len(numbers)) + numbers
+
+
+@lru_cache(256)
+def _params(kernel: Params, stride: Params, padding: Params, dilation: Params) -> Params:
+    return _three(kernel, 1) + _three(stride, 1) + _three(padding, 0) + _three(dilation, 1)
 
 
 def _max(
@@ -130,8 +136,7 @@ def _max(
 ) -> Any:  # fmt: skip
     check_spatial(where, n, input, integers=True)
     numbers, size = windows(where, n, input, kernel_size, stride, padding, dilation, ceil_mode)
-    params = sum((_three(x, fill) for x, fill in zip(numbers, (1, 1, 0, 1), strict=True)), ())
-    return max_of(n, input, params, size, return_indices)
+    return max_of(n, input, _params(*numbers), size, return_indices)
 
 
 def max_of(n: int, input: Tensor, params: Params, size: Sequence[int], return_indices: bool) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from ..errors import ArgumentError, expect
@@ -20,6 +21,18 @@ def window_count(length: int, k: int, s: int, p: int, d: int, ceil_mode: bool) -
     return count
 
 
+@lru_cache(512)
+def _counts(
+    spatial: tuple[int, ...], kernel: tuple[int, ...], step: tuple[int, ...],
+    pad: tuple[int, ...], dilations: tuple[int, ...], ceil_mode: bool,
+) -> tuple[int, ...] | None:  # fmt: skip
+    """How many windows each axis has; None where more than half a window is padding."""
+    if any(2 * p > d * (k - 1) + 1 for p, k, d in zip(pad, kernel, dilations, strict=True)):
+        return None
+    axes = zip(spatial, kernel, step, pad, dilations, strict=True)
+    return tuple(window_count(*each, ceil_mode) for each in axes)
+
+
 def windows(
     where: str, n: int, input: Tensor, kernel_size: Sizes, stride: Sizes | None, padding: Sizes,
     dilation: Sizes, ceil_mode: bool,
@@ -32,14 +45,10 @@ def windows(
         step = sizes(stride, n, where, "stride", 1)
     pad = sizes(padding, n, where, "padding")
     dilations = sizes(dilation, n, where, "dilation", 1)
-    for p, k, d in zip(pad, kernel, dilations, strict=True):
-        if 2 * p > d * (k - 1) + 1:
-            text = f"a padding of at most half the kernel {kernel}"
-            expect(False, where, text, padding, ArgumentError)
-    count = tuple(
-        window_count(*each, ceil_mode)
-        for each in zip(input.shape[-n:], kernel, step, pad, dilations, strict=True)
-    )
+    count = _counts(input.shape[-n:], kernel, step, pad, dilations, bool(ceil_mode))
+    if count is None:
+        text = f"a padding of at most half the kernel {kernel}"
+        raise ArgumentError(f"{where}: expected {text}, got {padding}")
     if min(count) < 1:
         expect(False, where, f"an input as large as the kernel {kernel}", input.shape)
     return [kernel, step, pad, dilations], count

@@ -19,6 +19,8 @@ Dim = int | Sequence[int] | None
 def axes_of(x: Tensor | Any, dim: Dim, where: object) -> tuple[int, ...]:
     """The axes to reduce, counted from the front, each once; all of them for None and ()."""
     n = len(x.shape)
+    if type(dim) is int and -n <= dim < n:
+        return (dim % n,)
     every = tuple(range(n))
     dims = every if dim is None else tuple(sorted(shape_axes(dim, n, where))) or every
     return dims if n else ()

@@ -6,7 +6,6 @@ one op, `nn.resample`, whose gradient is the same op with the transposed table.
 
 from __future__ import annotations
 
-import math
 from array import array
 from collections.abc import Sequence
 from functools import lru_cache
@@ -43,7 +42,8 @@ class WeightTable:
 
     def arrays(self, device: Device) -> tuple[Tensor, ...]:
         """Starts, offsets into the weights, weights: what the kernel reads."""
-        if device not in self._tensors:
+        found = self._tensors.get(device)
+        if found is None:
             offsets, flat = [0], array("d")
             for row in self.weights:
                 flat.extend(row)
@@ -54,8 +54,8 @@ class WeightTable:
                 from_buffer(array("q", offsets), i64, (count + 1,)),
                 from_buffer(flat, f64, (len(flat),)),
             )
-            self._tensors[device] = tuple(x.to(device) for x in made)
-        return self._tensors[device]
+            found = self._tensors[device] = tuple(x.to(device) for x in made)
+        return found
 
     @property
     def transposed(self) -> WeightTable:
@@ -97,11 +97,8 @@ def _(input: Tensor, table: WeightTable, dim: int, dtype: DType) -> Any:
 
 
 @resample.kernel("resample")
-def _(out: Tensor, input: Tensor, table: WeightTable, dim: int, dtype: DType) -> tuple[Any, ...]:
-    shape = input.shape
-    before, after = math.prod(shape[:dim]), math.prod(shape[dim + 1 :])
-    flat = input.reshape(before, shape[dim], after)
-    return out.view(before, len(table.starts), after), flat, *table.arrays(input.device)
+def _(input: Tensor, table: WeightTable, dim: int, dtype: DType) -> tuple[Any, ...]:
+    return input, dim, *table.arrays(input.device)
 
 
 @resample.grad
@@ -109,15 +106,24 @@ def _(g: Tensor, _input: Any, table: WeightTable, dim: int, dtype: DType) -> Any
     return lambda: resample(g, table.transposed, dim, _input.dtype)
 
 
-def resample_axes(input: Tensor, tables: Sequence[WeightTable | None]) -> Tensor:
-    """The last axes of `input` each weighed by its table (None: left alone); halves go by f32."""
-    n, dtype = len(tables), input.dtype
-    steps = [(input.ndim - n + i, t) for i, t in enumerate(tables) if t is not None]
+@lru_cache(256)
+def _steps(tables: tuple[WeightTable | None, ...]) -> list[tuple[int, WeightTable]]:
+    """Which axis, counted from the last, is weighed by which table, in the order of the work."""
+    steps = [(i - len(tables), table) for i, table in enumerate(tables) if table is not None]
     # Axes that shrink most go first, then the last ones, along which memory is contiguous.
     steps.sort(key=lambda step: (len(step[1].starts) / max(step[1].length, 1), -step[0]))
-    for left, (dim, table) in zip(range(len(steps) - 1, -1, -1), steps, strict=True):
-        wide = f32 if dtype.itemsize == 2 and left else dtype
-        input = resample(input, table, dim, wide)
+    return steps
+
+
+def resample_axes(input: Tensor, tables: Sequence[WeightTable | None]) -> Tensor:
+    """The last axes of `input` each weighed by its table (None: left alone); halves go by f32."""
+    n, dtype = input.ndim, input.dtype
+    steps = _steps(tuple(tables))
+    left = len(steps)
+    for dim, table in steps:
+        left -= 1
+        wide = f32 if left and dtype.itemsize == 2 else dtype
+        input = resample(input, table, n + dim, wide)
     return input
 
 
