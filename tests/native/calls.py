@@ -61,7 +61,10 @@ CALLS: dict[str, list[str]] = {
     ],
     "plane_gather": ["2,2,5 2,2,7 2,2,5:i64=6,0,3"],
     "plane_scatter": ["2,2,7 2,2,5 2,2,5:i64=6,0,3 1", "2,2,7 2,2,5 2,2,5:i64=6,0,3 0"],
-    "resample": ["2,3,5 2,4,5 3:i64=0,1,2 4:i64=0,1,2,3 3:f64=0.5"],
+    "resample": [
+        "2,3,5 2,4,5 1 3:i64=0,1,2 4:i64=0,1,2,3 3:f64=0.5",
+        "3,2,2,5 4,2,2,5 0 3:i64=0,1,2 4:i64=0,1,2,3 3:f64=0.5",
+    ],
     "index": ["4,3 5,3 1,4:i64=4,0,-1 0", "4 5,3 2,4:i64=2,0,1 0", "3,4 3,5 4:i32=4,0,-1 1"],
     "index_put": ["5,3 5,3 1,4:i64=4,0,-1 4,3 0 0", "3,5 3,5 4:i32=2,0,1 3,4 1 1"],
     "index_write": ["5,3 1,4:i64=4,0,-1 4,3 0", "5,3 2,4:i64=2,0,1 4 0"],
@@ -143,6 +146,7 @@ CALLS: dict[str, list[str]] = {
     **{name: ["3,4,5 3,4,5:i64 3,4,5 1"] for name in ("cummax", "cummin")},
     **{name: ["3,1:i64 3,37 1", "1,37:i64 3,37 0"] for name in ("argmax", "argmin")},
     **{name: ["3,1 3,37 2", "1,37 3,37 1"] for name in ("sum", "mean", "prod", "amax", "amin")},
+    "var": ["3,1 3,37 2 1", "1,37 3,37 1 0.5"],
     **{name: ["3,1:bool_ 3,37 2", "1,37:bool_ 3,37 1"] for name in ("any", "all")},
     **{
         name: [
@@ -157,7 +161,7 @@ CALLS: dict[str, list[str]] = {
 # huge size is long, honest work. (kernel, argument): the axes.
 HONEST = {
     **{(name, 1): {0, 1} for name in ("any", "all", "sum", "mean", "prod", "amax", "amin")},
-    **{(name, 1): {0, 1} for name in ("argmax", "argmin")},
+    **{(name, 1): {0, 1} for name in ("argmax", "argmin", "var")},
     ("conv_weight_grad", 1): {2, 3},
     ("order_statistic", 2): {1},
     ("topk", 2): {1},
