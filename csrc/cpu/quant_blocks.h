@@ -23,6 +23,9 @@ struct BlockFormat {
   void (*values)(const uint8_t* blocks, int64_t count, uint8_t* q) = nullptr;
   void (*scales)(const uint8_t* blocks, int64_t count, float* d, float* m) = nullptr;
 
+  // The scales of `count` blocks of eight rows, each at w[row] + at: d[8·group + row].
+  void (*eight_scales)(const uint8_t* const* w, int64_t at, int64_t count, float* d,
+                       float* m) = nullptr;
   // Of common formats, where q has no sign: the bytes of 8 rows of blocks, a word of each beside
   // the others and then the next; the words at a distance of `step` bytes. May be null.
   void (*words)(const uint8_t* const* rows, int64_t count, int64_t step, uint8_t* to) = nullptr;

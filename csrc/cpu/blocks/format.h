@@ -101,6 +101,20 @@ TL_INLINE void repeated_halves_at(const uint8_t* p, int64_t n, float* d) {
   }
 }
 
+// The low and the high f16 of eight words.
+TL_INLINE f32x8 low_halves(u32x8 x) { return from_halves(narrow(x & 0xffff)); }
+TL_INLINE f32x8 high_halves(u32x8 x) { return from_halves(narrow(x >> 16)); }
+// Small integers.
+template <SimdVector V>
+TL_INLINE f32x8 to_floats(V x) {
+  return __builtin_convertvector((i32x8)x, f32x8);
+}
+// Eight rows' scales, the same for kCount groups.
+template <int kCount>
+TL_INLINE void each_same(f32x8 scale, float* d) {
+  for (int g = 0; g < kCount; ++g) store_at(d + 8 * g, scale);
+}
+
 // All 8 scales of a block of 256 are the same.
 TL_INLINE void eight_same(float scale, float* d) { store_at(d, scale - f32x8{}); }
 
@@ -143,6 +157,9 @@ struct Format {
   }
   // Formats that models mostly come in: all their kernels unpack in registers.
   static constexpr bool kCommon = false;
+  // half(a, b, j, i, h): 16 weights, the half h of unit kStep·j + i, of block a and then of block
+  // b.
+  static constexpr int kStep = 1;
   // A format may work something out for a whole block first; values() and mask() take the result.
   static TL_INLINE const uint8_t* open(const uint8_t* b) { return b; }
   // Formats without a mask.
@@ -163,6 +180,36 @@ void block_scales(const uint8_t* b, int64_t n, float* d, [[maybe_unused]] float*
     }
   } else {
     F::scales(b, n, d, m);
+  }
+}
+
+// The scales of n blocks of eight rows, and minima, eight to a group: d[8·group + c] is row c's, at
+// w[c] + at.
+template <class F>
+void eight_scales(const uint8_t* const* w, int64_t at, int64_t n, float* d,
+                  [[maybe_unused]] float* m) {
+  if constexpr (requires { F::eight_scales(w, at, d, m); }) {
+    for (int64_t i = 0; i < n; ++i, at += F::kBytes, d += 8 * F::kGroups) {
+      F::eight_scales(w, at, d, m);
+      if constexpr (F::kMins) m += 8 * F::kGroups;
+    }
+  } else if constexpr (!requires { F::block_scales(w[0], d, m); }) {  // one f16 in front
+    u32x8 x[4];
+    for (int64_t i = 0; i < n; ++i, at += F::kBytes, d += 8 * F::kGroups) {
+      four_words(w, at, x);
+      each_same<F::kGroups>(low_halves(x[0]), d);
+    }
+  } else {
+    static_assert(F::kGroups % 8 == 0 && !F::kMins);
+    alignas(32) float rows[8][F::kGroups];
+    for (int64_t i = 0; i < n; ++i, at += F::kBytes, d += 8 * F::kGroups) {
+      for (int c = 0; c < 8; ++c) F::block_scales(w[c] + at, rows[c], m);
+      for (int g = 0; g < F::kGroups; g += 8) {
+        f32x8 column[8];
+        load_transposed(rows[0] + g, F::kGroups, column);
+        for (int e = 0; e < 8; ++e) store_at(d + 8 * (g + e), column[e]);
+      }
+    }
   }
 }
 

@@ -1,4 +1,4 @@
-// The kernels of each format for one row of activations.
+// The kernels of each format that unpack in registers: common ones for all rows of activations.
 #include "fp8.h"
 #include "int8_rows.h"
 #include "iq1.h"
@@ -13,7 +13,7 @@ namespace {
 
 template <class F>
 RowsKernel kernel_of([[maybe_unused]] int64_t rows) {
-  if constexpr (requires { F::values; } && !kSmall) {
+  if constexpr (requires { F::half; } && !kSmall) {
     if constexpr (F::kCommon) {
       constexpr RowsKernel kKernels[] = {direct_rows<F, 1>, direct_rows<F, 2>, direct_rows<F, 3>,
                                          direct_rows<F, 4>};

@@ -12,30 +12,37 @@ template <int kGroupSize, Form kFormOf>
 struct Unpacked {
   static constexpr int kBytes = 32, kUnits = 1, kGroup = kGroupSize, kGroups = 32 / kGroupSize;
   static constexpr Form kForm = kFormOf;
+  static constexpr int kStep = 1, kTop = 128;
   static constexpr int kShift = kForm == Form::shifted ? 1 : 0;  // whatever is in the activations
   static constexpr bool kMins = kForm == Form::minimum;
-  static TL_INLINE const uint8_t* open(const uint8_t* b) { return b; }
-  static TL_INLINE b32 values(const uint8_t* b, int) { return load32(b); }
+  static TL_INLINE b32 half(const uint8_t* a, const uint8_t* b, int, int, int h) {
+    return join16(a + 16 * h, b + 16 * h);
+  }
 };
 
+// Of `units` unpacked ones of eight rows: acc += 8 columns for each row of activations.
+using UnpackedKernel = void (*)(const EightRows& w, int64_t units, const float* d, const float* m,
+                                const DotActivations& act, int64_t unit, float* acc);
 template <class F, int kBatch>
-void unpacked_run(const uint8_t* w, int64_t count, const float* d, const float* m,
-                  const DotActivations& activations, int64_t unit, float* to, int64_t stride) {
-  const DotActivations act = activations;  // a copy: it could change with each store to `to`
-  run_values<F, kBatch>(w, count, d, m, act, unit, to, stride);
+void unpacked_units(const EightRows& w, int64_t units, const float* d, const float* m,
+                    const DotActivations& activations, int64_t unit, float* y) {
+  const DotActivations act = activations;
+  f32x8 acc[kBatch];
+  for (int a = 0; a < kBatch; ++a) acc[a] = load_as<f32x8>(y + 16 * a);
+  add_blocks<F, kBatch, false>(w, 0, units, d, m, act, unit, acc);
+  for (int a = 0; a < kBatch; ++a) store_at(y + 16 * a, acc[a]);
 }
 
 template <class F>
-RunKernel by_rows(int64_t rows) {
-  // Every row by itself; one row, where a set is above another.
-  if constexpr (kSmall) return unpacked_run<F, 1>;
-#ifdef TL_BELOW
-  if (rows == 1) return unpacked_run<F, 1>;
-#endif
-  return rows == 2 ? unpacked_run<F, 2> : rows == 3 ? unpacked_run<F, 3> : unpacked_run<F, 4>;
+UnpackedKernel by_rows(int64_t rows) {
+  if constexpr (kSmall) return unpacked_units<F, 1>;  // every row by itself
+  return rows == 1   ? unpacked_units<F, 1>
+         : rows == 2 ? unpacked_units<F, 2>
+         : rows == 3 ? unpacked_units<F, 3>
+                     : unpacked_units<F, 4>;
 }
 
-RunKernel unpacked_kernel(const BlockFormat& f, int64_t rows) {
+UnpackedKernel unpacked_kernel(const BlockFormat& f, int64_t rows) {
   const bool halves = f.group == 16;
   if (f.kind == BlockFormat::plain) return by_rows<Unpacked<32, Form::plain>>(rows);
   if (f.kind == BlockFormat::minimum)
@@ -45,61 +52,33 @@ RunKernel unpacked_kernel(const BlockFormat& f, int64_t rows) {
                 : by_rows<Unpacked<32, Form::shifted>>(rows);
 }
 
-// y[c] = Σ values[c·stride + group] · da, over the groups in order, for 8·kTiles columns.
-template <int kPer, int kTiles>
-void add_groups(const float* values, int64_t stride, const float* da, int64_t groups, float* y) {
-  f32x8 acc[kTiles] = {};
-  for (int64_t g = 0; g < groups; g += 8) {
-    f32x8 column[kTiles][8];
-    for (int t = 0; t < kTiles; ++t)
-      load_transposed(values + 8 * t * stride + g, stride, column[t]);
-    auto add = [&](int i) {
-      const f32x8 scale = da[(g + i) / kPer] - f32x8{};
-      for (int t = 0; t < kTiles; ++t) acc[t] = fma(column[t][i], scale, acc[t]);
-    };
-    if (g + 8 <= groups) {
-#pragma GCC unroll 8
-      for (int i = 0; i < 8; ++i) add(i);
-    } else {
-      for (int i = 0; g + i < groups; ++i) add(i);
-    }
-  }
-  for (int t = 0; t < kTiles; ++t) store_at(y + 8 * t, acc[t]);
-}
-
-void add_lines(int per, int columns, const float* values, int64_t stride, const float* da,
-               int64_t groups, float* y) {
-  auto* add = per == 1      ? columns > 8 ? add_groups<1, 2> : add_groups<1, 1>
-              : columns > 8 ? add_groups<2, 2>
-                            : add_groups<2, 1>;
-  add(values, stride, da, groups, y);
-}
-
-// The groups of rows of weights by any format: scales and bytes into the first-level cache first.
+// A RowsKernel for any format: scales and bytes go into the first-level cache first.
 struct UnpackedRows {
   const BlockFormat& f;
   const int64_t rows, together;  // of activations, and of one call of the kernel
-  const RunKernel kernel;
-  const int64_t run = kRunUnits / f.units;  // blocks
+  const UnpackedKernel kernel;
+  static constexpr int64_t kRun = 16, kRowBytes = kRun * 32 + 32;
+  const int64_t run = max64(1, kRun / f.units);  // blocks
 
   UnpackedRows(const BlockFormat& format, int64_t m)
       : f(format), rows(m), together(kSmall ? 1 : m), kernel(unpacked_kernel(format, m)) {}
 
-  void row(const uint8_t* w, int64_t blocks, const DotActivations& act, float* to,
-           int64_t stride) const {
-    alignas(64) uint8_t q[kRunUnits * 32];
-    alignas(32) float d[2 * kRunUnits + 8], m[2 * kRunUnits + 8];
-    for (int64_t b = 0; b < blocks; b += run, w += run * f.bytes) {
-      const int64_t here = min64(run, blocks - b);
-      f.scales(w, here, d, m);
-      f.values(w, here, q);
+  void eight(const EightRows& w, int64_t blocks, const DotActivations& act, float* y) const {
+    alignas(64) uint8_t q[8 * kRowBytes];
+    alignas(32) float d[16 * kRun], m[16 * kRun];
+    const EightRows unpacked({q, kRowBytes, run * f.units, 8}, 0);
+    for (int64_t a = 0; a < rows; ++a) store_at(y + 16 * a, f32x8{});
+    for (int64_t b = 0; b < blocks; b += run) {
+      const int64_t here = min64(run, blocks - b), at = b * f.bytes;
+      f.eight_scales(w.row, at, here, d, m);
+      w.fetch_ahead(at, static_cast<int>(here) * f.bytes);
+      for (int c = 0; c < 8; ++c) f.values(w.row[c] + at, here, q + c * kRowBytes);
       for (int64_t a = 0; a < rows; a += together)
-        kernel(q, here * f.units, d, m, act.from(a), b * f.units, to + a * stride, stride);
+        kernel(unpacked, here * f.units, d, m, act.from(a), b * f.units, y + 16 * a);
     }
   }
-  void operator()(const WeightRows& w, const DotActivations& act, float* to, int64_t stride) const {
-    for (int c = 0; c < w.count; ++c)
-      row(w.first + c * w.bytes, w.blocks, act, to + c * stride, 16 * stride);
+  void operator()(const WeightRows& w, const DotActivations& act, float* y) const {
+    for (int c = 0; c < w.count; c += 8) eight({w, c}, w.blocks, act, y + c);
   }
 };
 
@@ -114,26 +93,16 @@ void round_row(const BlockFormat& f, const T* x, const DotActivations& a, int64_
   }
 }
 
-// Floats from one row of weights to the next: groups and a vector, an odd number of vectors, which
-// spreads them over the cache.
-int64_t line_stride(int64_t groups) { return (groups + 8) / 8 * 8 + 8; }
-
-// `lines` has room for 16 lines for each row of activations and thread.
-void decode(const Linear& l, const BlockFormat& f, const DotActivations& act, float* lines) {
+void decode(const Linear& l, const BlockFormat& f, const DotActivations& act) {
   const RowsKernel direct = direct_kernel(l.weight.dtype, l.m);
   const UnpackedRows unpacked(f, l.m);
   const int64_t blocks = l.k / (f.units * 32), row_bytes = l.weight_row(1) - l.weight_row(0);
-  const int64_t groups = blocks * f.groups(), stride = line_stride(groups), own = l.m * 16 * stride;
-  parallel_for(l.n, decode_grain(l.n, blocks * f.bytes), [&](int64_t begin, int64_t end, int me) {
-    float* values = lines + me * own;
+  parallel_for(l.n, decode_grain(l.n, blocks * f.bytes), [&](int64_t begin, int64_t end, int) {
     for (int64_t i = begin; i < end; i += 16) {
       const int columns = static_cast<int>(min64(16, end - i));
       const WeightRows w{l.weight_row(i), row_bytes, blocks, columns};
-      direct ? direct(w, act, values, stride) : unpacked(w, act, values, stride);
-      float y[kDotRows * 16];
-      for (int64_t a = 0; a < l.m; ++a)
-        add_lines(f.per_unit(), columns, values + a * 16 * stride, stride, act.d_at(a), groups,
-                  y + a * 16);
+      alignas(32) float y[kDotRows * 16];
+      direct ? direct(w, act, y) : unpacked(w, act, y);
       write_tile(l, 0, l.m, i, columns, y, 16);
     }
   });
@@ -144,15 +113,13 @@ void decode(const Linear& l, const BlockFormat& f, const DotActivations& act, fl
 const char* linear_int8(const Linear& l, const BlockFormat& f) {
   if (l.m > kDotRows) return int8_many_rows(l, f);
   const int64_t units = l.k / 32, groups = units * f.per_unit();
-  // Activations and lines stand side by side: apart, some places were a fifth slower (docs/log.md).
-  const size_t used = (DotActivations::bytes(l.m, units, groups) + 63) / 64 * 64;
-  Scratch memory(used + l.m * 16 * line_stride(groups) * sizeof(float) * num_threads() + 64);
+  Scratch memory(DotActivations::bytes(l.m, units, groups));
   if (!memory.as<char>()) return "linear: out of memory";
   DotActivations act(memory.as<char>(), l.m, units, groups);
   with_float(l.x.dtype, [&]<class T>(T) {
     for (int64_t r = 0; r < l.m; ++r) round_row(f, l.x_row<T>(r), act, r);
   });
-  decode(l, f, act, reinterpret_cast<float*>(memory.as<char>() + used));
+  decode(l, f, act);
   return nullptr;
 }
 

@@ -1,7 +1,6 @@
-// Few rows: dot products of int8 activations with one weight row after the other, as they lie in
-// memory. Each leaves a line of floats, one for each group of 32 (or 16) weights; then 16 such
-// lines are added up side by side, group after group. So a result has the very bits that
-// int8_panel.cpp gives it among many rows.
+// Few rows: dot products of int8 activations with eight rows of weights at a time, as they lie in
+// memory. Lane c of a sum belongs to row c, and the groups are added one after the other: a result
+// has the very bits that int8_panel.cpp gives it among many rows.
 #pragma once
 #include "../gemm_linear.h"
 #include "../simd/int8_tile.h"
@@ -52,27 +51,15 @@ TL_INLINE void write_extra(const BlockFormat& f, int shift, const int32_t* sums,
   }
 }
 
-// Units whose scales are read at once.
-inline constexpr int kRunUnits = 64;
-
-// The value of each group of one run of units · each activation row: to[a·stride + group], before
-// the activations' scales. d and m are the run's scales; `unit` is its place in the row. Up to 8
-// places after the last may be written.
-using RunKernel = void (*)(const uint8_t* w, int64_t blocks, const float* d, const float* m,
-                           const DotActivations& act, int64_t unit, float* to, int64_t stride);
-
-// Up to 16 rows of weights, from their bytes: row c, activation row a to[(16·a + c)·stride +
-// group].
+// Up to 16 rows of weights, from their bytes: weight row c times activation row a to y[16·a + c].
 struct WeightRows {
   const uint8_t* first;
   int64_t bytes, blocks;  // of a row
   int count;
 };
-using RowsKernel = void (*)(const WeightRows& w, const DotActivations& act, float* to,
-                            int64_t stride);
+using RowsKernel = void (*)(const WeightRows& w, const DotActivations& act, float* y);
 
-// Reads scales and unpacks in registers, for some rows of activations; null where that is not worth
-// its code.
+// Unpacks in registers, for some rows of activations; null where that is not worth its code.
 RowsKernel direct_kernel(DType dtype, int64_t rows);
 
 template <class F>
@@ -80,124 +67,108 @@ inline constexpr Extra kExtraOf = F::kMins         ? Extra::minimum
                                   : F::kShift != 0 ? Extra::shift
                                                    : Extra::none;
 
-// The blocks that are opened together: as many as make 8 groups, or one.
-template <class F>
-struct Step {
-  static constexpr int kUnits = F::kGroup == 32 ? 8 : 4;  // units to 8 groups
-  static constexpr int kBlocks = F::kUnits < kUnits ? kUnits / F::kUnits : 1;
-  static constexpr int kTimes = F::kUnits < kUnits ? 1 : F::kUnits / kUnits;
-};
+// Eight rows of weights; those that are missing repeat the last one.
+struct EightRows {
+  const uint8_t* row[8];
+  int64_t bytes;  // of a row
 
-// Sums of the groups of kCount units from kFrom on, for each activation row; `left` blocks are
-// there. Added pairwise on the way, so that few vectors are alive.
-template <class F, int kBatch, int kFrom, int kCount, bool kPart, class B>
-TL_INLINE void add_units(const B* blocks, int left, const int8_t* const* q, i32x8* to) {
-  if constexpr (kCount == 1) {
-    constexpr int kBlock = kFrom / F::kUnits;
-    if (kPart && kBlock >= left) {
-      for (int a = 0; a < kBatch; ++a) to[a] = i32x8{};
+  EightRows(const WeightRows& w, int from) : bytes(w.bytes) {
+    for (int c = 0; c < 8; ++c)
+      row[c] = w.first + (from + c < w.count ? from + c : w.count - 1) * w.bytes;
+  }
+
+  // Asks for as much of the next eight rows as `size` bytes at `at` of these are, into the
+  // second-level cache: eight short streams side by side are too many for the hardware to follow.
+  // Short rows are asked for as they lie in memory, long ones as they will be read; the distances
+  // are measured (docs/log.md).
+  TL_INLINE void fetch_ahead(int64_t at, int size) const {
+    if (bytes < 2048) {
+      const uint8_t* next = row[0] + 8 * (bytes + at) + 4096;
+      for (int i = 0; i < 8 * size; i += 64) __builtin_prefetch(next + i, 0, 2);
       return;
     }
-    b32 w = F::values(blocks[kBlock], kFrom % F::kUnits), sign = w;
-    // The signs of weights go to the activations.
-    if constexpr (F::kForm == Form::plain) w = abs32(w);
-    if constexpr (F::kForm == Form::masked) sign = F::mask(blocks[kBlock], kFrom % F::kUnits);
-#pragma GCC unroll 4
-    for (int a = 0; a < kBatch; ++a) {
-      b32 x = load32(q[a] + 32 * kFrom);
-      if constexpr (F::kForm == Form::plain) x = sign32(x, sign);
-      if constexpr (F::kForm == Form::masked) x = negate32(x, sign);
-      to[a] = dot4(w, x);
+    if (at % 64 >= size) return;
+    for (int i = 0; i < size; i += 64) {
+      for (int c = 0; c < 8; ++c) __builtin_prefetch(row[c] + 8 * bytes + at + i + 2048, 0, 2);
     }
-  } else {
-    i32x8 x[kBatch], y[kBatch];
-    add_units<F, kBatch, kFrom, kCount / 2, kPart>(blocks, left, q, x);
-    add_units<F, kBatch, kFrom + kCount / 2, kCount / 2, kPart>(blocks, left, q, y);
+  }
+};
+
+// acc[a] += the groups of the units of step j of a block at w[c] + at, one after the other; d and m
+// hold eight rows' scales to a group of the block, `unit` is the block's first one in the row.
+template <class F, int kBatch>
+TL_INLINE void add_units(const uint8_t* const* w, int64_t at, int j, const float* d, const float* m,
+                         const DotActivations& act, int64_t unit, f32x8* acc) {
+  constexpr int kPer = 32 / F::kGroup, kHalves = 2 / kPer;  // groups of a unit, halves of a group
+  const int64_t first = F::kStep * j;
+  f32x8 value[kBatch][F::kStep * kPer];
+  // Groups outside: the units of a step share the loads of a half.
+#pragma GCC unroll 2
+  for (int g = 0; g < kPer; ++g) {
 #pragma GCC unroll 4
-    for (int a = 0; a < kBatch; ++a) {
-      if constexpr (kCount == 8) {
-        to[a] = join_low(x[a], y[a]) + join_high(x[a], y[a]);
-      } else {
-        to[a] = add_pairs(x[a], y[a]);
-        // Two groups to a unit: first halves, then second halves; in order, then.
-        if constexpr (kCount == 4 && F::kGroup == 16) to[a] = zip_halves(to[a]);
+    for (int i = 0; i < F::kStep; ++i) {
+      b32 x[4 * kHalves];
+#pragma GCC unroll 8
+      for (int p = 0; p < 4 * kHalves; ++p)
+        x[p] = F::half(w[p / kHalves] + at, w[p / kHalves + 4] + at, j, i, g + p % kHalves);
+      const int64_t group = (first + i) * kPer + g;
+      const f32x8 dv = load_as<f32x8>(d + 8 * group);
+      f32x8 mv{}, total{};
+      if constexpr (F::kMins) mv = load_as<f32x8>(m + 8 * group);
+#pragma GCC unroll 4
+      for (int a = 0; a < kBatch; ++a) {
+        const float* extra = act.extra_at(a) + unit * kPer + group;
+        i32x8 sum = dot_rows<F::kForm == Form::plain, F::kTop, kHalves>(
+            x, act.q_at(a) + 32 * (unit + first + i) + 16 * g);
+        if constexpr (kExtraOf<F> == Extra::shift) {
+          int32_t shifted;
+          memcpy(&shifted, extra, 4);
+          sum += shifted;
+        }
+        if constexpr (F::kMins) total = *extra - f32x8{};
+        value[a][i * kPer + g] =
+            group_value<kExtraOf<F>>(__builtin_convertvector(sum, f32x8), dv, mv, total);
       }
     }
   }
-}
-
-template <class F, int kBatch, int kTime, bool kPart, class B>
-TL_INLINE void step_values(const B* blocks, int left, const DotActivations& act, int64_t unit,
-                           const float* d, const float* m, float* const* to) {
-  constexpr int kPer = 32 / F::kGroup, kUnits = Step<F>::kUnits;
-  const int8_t* q[kBatch];
-  for (int a = 0; a < kBatch; ++a) q[a] = act.q_at(a) + 32 * unit;
-  i32x8 sums[kBatch];
-  add_units<F, kBatch, kTime * kUnits, kUnits, kPart>(blocks, left, q, sums);
-  constexpr int kSkip = kTime * kUnits * kPer;
+#pragma GCC unroll 4
   for (int a = 0; a < kBatch; ++a) {
-    const float* extra = act.extra_at(a) + unit * kPer + kSkip;
-    if constexpr (kExtraOf<F> == Extra::shift) sums[a] += load_as<i32x8>(extra);
-    f32x8 least{}, total{};
-    if constexpr (F::kMins) least = load_as<f32x8>(m + kSkip), total = load_as<f32x8>(extra);
-    store_at(to[a] + kSkip, group_value<kExtraOf<F>>(__builtin_convertvector(sums[a], f32x8),
-                                                     load_as<f32x8>(d + kSkip), least, total));
+#pragma GCC unroll 8
+    for (int i = 0; i < F::kStep * kPer; ++i)
+      acc[a] = fma(value[a][i], act.d_at(a)[unit + first + i / kPer] - f32x8{}, acc[a]);
   }
-  if constexpr (kTime + 1 < Step<F>::kTimes)
-    step_values<F, kBatch, kTime + 1, kPart>(blocks, left, act, unit, d, m, to);
 }
 
-// Bytes that are asked for ahead of their use, in the order in which the rows lie in memory.
-inline constexpr int kAhead = 2048;
-
-// The blocks of a step, of which `left` are there.
-template <class F, int kBatch, bool kPart>
-TL_INLINE void step_at(const uint8_t* w, int64_t j, int left, const float* d, const float* m,
-                       const DotActivations& act, int64_t unit, float* to, int64_t stride) {
-  constexpr int kBlocks = Step<F>::kBlocks, kPer = 32 / F::kGroup;
-  decltype(F::open(w)) block[kBlocks];
-  for (int i = 0; i < kBlocks; ++i) {
-    block[i] = F::open(w + (j + i) * F::kBytes);
-    // A page holds one or two rows, and at its end the hardware stops looking ahead.
-    if constexpr (kBatch == 1) {
-      for (int at = 0; at < F::kBytes && (!kPart || i < left); at += 64)
-        __builtin_prefetch(w + (j + i) * F::kBytes + kAhead + at);
+// The same for `count` blocks; d and m begin with the first one's.
+template <class F, int kBatch, bool kFetch>
+TL_INLINE void add_blocks(const EightRows& w, int64_t at, int64_t count, const float* d,
+                          const float* m, const DotActivations& act, int64_t unit, f32x8* acc) {
+  for (int64_t b = 0; b < count; ++b, at += F::kBytes, unit += F::kUnits) {
+    for (int j = 0; j < F::kUnits / F::kStep; ++j) {
+      constexpr int kBytes = F::kBytes * F::kStep / F::kUnits;
+      if constexpr (kFetch) w.fetch_ahead(at + j * kBytes, kBytes);
+      add_units<F, kBatch>(w.row, at, j, d, m, act, unit, acc);
     }
+    d += 8 * F::kGroups;
+    if constexpr (F::kMins) m += 8 * F::kGroups;
   }
-  const int64_t here = unit + j * F::kUnits;
-  float* line[kBatch];
-  for (int a = 0; a < kBatch; ++a) line[a] = to + a * stride + here * kPer;
-  step_values<F, kBatch, 0, kPart>(block, left, act, here, d + j * F::kGroups, m + j * F::kGroups,
-                                   line);
-}
-
-// A RunKernel.
-template <class F, int kBatch>
-TL_INLINE void run_values(const uint8_t* w, int64_t count, const float* d, const float* m,
-                          const DotActivations& act, int64_t unit, float* to, int64_t stride) {
-  constexpr int kBlocks = Step<F>::kBlocks;
-  int64_t j = 0;
-  for (; j + kBlocks <= count; j += kBlocks)
-    step_at<F, kBatch, false>(w, j, kBlocks, d, m, act, unit, to, stride);
-  if (kBlocks > 1 && j < count)
-    step_at<F, kBatch, true>(w, j, static_cast<int>(count - j), d, m, act, unit, to, stride);
 }
 
 // A RowsKernel: rows of models with few blocks would spend a good part on calls by address.
 template <class F, int kBatch>
-void direct_rows(const WeightRows& rows, const DotActivations& activations, float* to,
-                 int64_t stride) {
-  constexpr int kRun = kRunUnits / F::kUnits, kScales = kRun * F::kGroups + 8;
-  const DotActivations act = activations;  // a copy: it could change with each store to `to`
+void direct_rows(const WeightRows& rows, const DotActivations& activations, float* y) {
+  constexpr int kRun = 64 / F::kUnits, kScales = kRun * F::kGroups * 8;
+  const DotActivations act = activations;  // a copy: it could change with each store
   alignas(32) float d[kScales], m[F::kMins ? kScales : 1];
-  const uint8_t* row = rows.first;
-  for (int c = 0; c < rows.count; ++c, row += rows.bytes, to += stride) {
-    const uint8_t* w = row;
-    for (int64_t b = 0; b < rows.blocks; b += kRun, w += kRun * F::kBytes) {
-      const int64_t here = min64(kRun, rows.blocks - b);
-      block_scales<F>(w, here, d, m);
-      run_values<F, kBatch>(w, here, d, m, act, b * F::kUnits, to, 16 * stride);
+  for (int c = 0; c < rows.count; c += 8) {
+    const EightRows w(rows, c);
+    f32x8 acc[kBatch] = {};
+    for (int64_t b = 0; b < rows.blocks; b += kRun) {
+      const int64_t here = min64(kRun, rows.blocks - b), at = b * F::kBytes;
+      eight_scales<F>(w.row, at, here, d, m);
+      add_blocks<F, kBatch, true>(w, at, here, d, m, act, b * F::kUnits, acc);
     }
+    for (int a = 0; a < kBatch; ++a) store_at(y + 16 * a + c, acc[a]);
   }
 }
 

@@ -9,6 +9,11 @@ struct Q2_K : Format<DType::q2_k, 16, Form::minimum, 3> {
   static TL_INLINE b32 values(const uint8_t* b, int unit) {
     return field(load32(b + 16 + unit / 4 * 32), unit % 4 * 2, 3);
   }
+  static constexpr int kStep = 4;
+  static TL_INLINE b32 half(const uint8_t* a, const uint8_t* b, int j, int i, int h) {
+    const int at = 16 + 32 * j + 16 * h;
+    return field(join16(a + at, b + at), 2 * i, 3);
+  }
   static TL_INLINE void block_scales(const uint8_t* b, float* d, float* m) {
     constexpr uint64_t kLow = 15 * kEachByte;
     float scale = half_at(b + 80), least = -half_at(b + 82);
@@ -16,6 +21,16 @@ struct Q2_K : Format<DType::q2_k, 16, Form::minimum, 3> {
       uint64_t x = long_at(b + j);
       scale8(scale, x & kLow, d + j);
       scale8(least, x >> 4 & kLow, m + j);
+    }
+  }
+  static TL_INLINE void eight_scales(const uint8_t* const* w, int64_t at, float* d, float* m) {
+    u32x8 x[4], last[4];
+    four_words(w, at + 68, last);
+    four_words(w, at, x);
+    const f32x8 scale = low_halves(last[3]), least = -high_halves(last[3]);
+    for (int g = 0; g < 16; ++g) {
+      store_at(d + 8 * g, scale * to_floats(x[g / 4] >> 8 * (g % 4) & 15));
+      store_at(m + 8 * g, least * to_floats(x[g / 4] >> (8 * (g % 4) + 4) & 15));
     }
   }
 };
@@ -26,6 +41,13 @@ struct Q3_K : Format<DType::q3_k, 16, Form::shifted, 7, -4> {
     b32 low = field(load32(b + 32 + unit / 4 * 32), unit % 4 * 2, 3);
     return (low | shift_left(field(load32(b), unit, 1), 2));
   }
+  static constexpr int kStep = 4;
+  static TL_INLINE b32 half(const uint8_t* a, const uint8_t* b, int j, int i, int h) {
+    const int at = 32 + 32 * j + 16 * h;
+    const b32 bits = shift_right(join16(a + 16 * h, b + 16 * h), 4 * j);
+    const b32 high = (i < 2 ? shift_left(bits, 2 - i) : shift_right(bits, i - 2)) & 4;
+    return field(join16(a + at, b + at), 2 * i, 3) | high;
+  }
   static TL_INLINE void block_scales(const uint8_t* b, float* d, float*) {
     constexpr uint64_t kLow = 15 * kEachByte, kHigh = 0x30 * kEachByte;
     float scale = half_at(b + 108);
@@ -34,6 +56,17 @@ struct Q3_K : Format<DType::q3_k, 16, Form::shifted, 7, -4> {
     uint64_t both = y | static_cast<uint64_t>(y >> 2) << 32;
     scale8(scale, less32((x & kLow) | (both << 4 & kHigh)), d);
     scale8(scale, less32((x >> 4 & kLow) | (both & kHigh)), d + 8);
+  }
+  static TL_INLINE void eight_scales(const uint8_t* const* w, int64_t at, float* d, float*) {
+    u32x8 x[4];
+    four_words(w, at + 94, x);  // d in the last word; the scales two bytes into each
+    const f32x8 scale = high_halves(x[3]);
+    for (int i = 0; i < 3; ++i) x[i] = x[i] >> 16 | x[i + 1] << 16;
+    for (int g = 0; g < 16; ++g) {
+      const u32x8 low = x[g / 4 % 2] >> (8 * (g % 4) + g / 8 * 4) & 15,
+                  high = x[2] >> (8 * (g % 4) + g / 4 * 2) & 3;
+      store_at(d + 8 * g, scale * to_floats((low | high << 4) - 32));
+    }
   }
 };
 
@@ -48,13 +81,38 @@ TL_INLINE void scales_4_5(const uint8_t* b, float* d, float* m) {
   scale8(-half_at(b + 2), eight(y, z >> 4), m);
 }
 
+// The same of eight rows.
+TL_INLINE void eight_scales_4_5(const uint8_t* const* w, int64_t at, float* d, float* m) {
+  u32x8 x[4];
+  four_words(w, at, x);
+  const f32x8 scale = low_halves(x[0]), least = -high_halves(x[0]);
+  for (int i = 0; i < 4; ++i) {
+    auto four = [&](u32x8 first, u32x8 nibbles, f32x8 by, float* to) {
+      const u32x8 low = first >> 8 * i & 63;
+      const u32x8 high = (nibbles >> 8 * i & 15) | (first >> 8 * i >> 2 & 0x30);
+      store_at(to + 8 * i, by * to_floats(low));
+      store_at(to + 8 * (i + 4), by * to_floats(high));
+    };
+    four(x[1], x[3], scale, d);
+    four(x[2], x[3] >> 4, least, m);
+  }
+}
+
 // The scales, 128 bytes of nibbles.
 struct Q4_K : Format<DType::q4_k, 32, Form::minimum, 15> {
   static constexpr bool kCommon = true;
   static TL_INLINE b32 values(const uint8_t* b, int unit) {
     return field(load32(b + 16 + unit / 2 * 32), unit % 2 * 4, 15);
   }
+  static constexpr int kStep = 2;
+  static TL_INLINE b32 half(const uint8_t* a, const uint8_t* b, int j, int i, int h) {
+    const int at = 16 + 32 * j + 16 * h;
+    return field(join16(a + at, b + at), 4 * i, 15);
+  }
   static TL_INLINE void block_scales(const uint8_t* b, float* d, float* m) { scales_4_5(b, d, m); }
+  static TL_INLINE void eight_scales(const uint8_t* const* w, int64_t at, float* d, float* m) {
+    eight_scales_4_5(w, at, d, m);
+  }
 };
 
 // The scales, 32 bytes of fifth bits, 128 bytes of nibbles.
@@ -64,7 +122,16 @@ struct Q5_K : Format<DType::q5_k, 32, Form::minimum, 31> {
     b32 low = field(load32(b + 48 + unit / 2 * 32), unit % 2 * 4, 15);
     return (low | shift_left(field(load32(b + 16), unit, 1), 4));
   }
+  static constexpr int kStep = 4;
+  static TL_INLINE b32 half(const uint8_t* a, const uint8_t* b, int j, int i, int h) {
+    const int at = 48 + 64 * j + i / 2 * 32 + 16 * h;
+    const b32 bits = shift_right(join16(a + 16 + 16 * h, b + 16 + 16 * h), 4 * j);
+    return field(join16(a + at, b + at), i % 2 * 4, 15) | (shift_left(bits, 4 - i) & 16);
+  }
   static TL_INLINE void block_scales(const uint8_t* b, float* d, float* m) { scales_4_5(b, d, m); }
+  static TL_INLINE void eight_scales(const uint8_t* const* w, int64_t at, float* d, float* m) {
+    eight_scales_4_5(w, at, d, m);
+  }
 };
 
 // 128 bytes of low nibbles, 64 bytes of high bit pairs, 16 int8 scales, f16 d.
@@ -76,16 +143,42 @@ struct Q6_K : Format<DType::q6_k, 16, Form::shifted, 63, -32> {
     b32 high = field(load32(b + 128 + 32 * half), 2 * j, 3);
     return (low | shift_left(high, 4));
   }
+  static constexpr int kStep = 4;
+  static TL_INLINE b32 half(const uint8_t* a, const uint8_t* b, int j, int i, int h) {
+    const int at = 64 * j + i % 2 * 32 + 16 * h, over = 128 + 32 * j + 16 * h;
+    const b32 pairs = join16(a + over, b + over);
+    const b32 high = (i < 2 ? shift_left(pairs, 4 - 2 * i) : shift_right(pairs, 2 * i - 4)) & 0x30;
+    return field(join16(a + at, b + at), i / 2 * 4, 15) | high;
+  }
   static TL_INLINE void block_scales(const uint8_t* b, float* d, float*) {
     float scale = half_at(b + 208);
     scale8(scale, long_at(b + 192), d);
     scale8(scale, long_at(b + 200), d + 8);
+  }
+  static TL_INLINE void eight_scales(const uint8_t* const* w, int64_t at, float* d, float*) {
+    u32x8 x[4], last[4];
+    four_words(w, at + 194, last);
+    const f32x8 scale = high_halves(last[3]);
+    four_words(w, at + 192, x);
+    for (int i = 0; i < 4; ++i) {
+      for (int e = 0; e < 4; ++e)
+        store_at(d + 8 * (4 * i + e), scale * to_floats((i32x8)(x[i] << (24 - 8 * e)) >> 24));
+    }
   }
 };
 
 // f32 d, 256 int8, and sums that only its use for activations needs.
 struct Q8_K : Format<DType::q8_k, 32, Form::plain, 128> {
   static TL_INLINE b32 values(const uint8_t* b, int unit) { return load32(b + 4 + 32 * unit); }
+  static TL_INLINE b32 half(const uint8_t* a, const uint8_t* b, int j, int, int h) {
+    const int at = 4 + 32 * j + 16 * h;
+    return join16(a + at, b + at);
+  }
+  static TL_INLINE void eight_scales(const uint8_t* const* w, int64_t at, float* d, float*) {
+    u32x8 x[4];
+    four_words(w, at, x);
+    each_same<kGroups>((f32x8)x[0], d);
+  }
   static TL_INLINE void block_scales(const uint8_t* b, float* d, float*) {
     float scale;
     memcpy(&scale, b, 4);

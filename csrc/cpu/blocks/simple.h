@@ -7,11 +7,23 @@ namespace tl::TL_ISA {
 struct Q4_0 : Format<DType::q4_0, 32, Form::shifted, 15, -8> {
   static constexpr bool kCommon = true;
   static TL_INLINE b32 values(const uint8_t* b, int) { return nibbles(b + 2); }
+  static TL_INLINE b32 half(const uint8_t* a, const uint8_t* b, int, int, int h) {
+    return field(join16(a + 2, b + 2), 4 * h, 15);
+  }
 };
 
 struct Q4_1 : Format<DType::q4_1, 32, Form::minimum, 15> {
   static constexpr bool kCommon = true;
   static TL_INLINE b32 values(const uint8_t* b, int) { return nibbles(b + 4); }
+  static TL_INLINE b32 half(const uint8_t* a, const uint8_t* b, int, int, int h) {
+    return field(join16(a + 4, b + 4), 4 * h, 15);
+  }
+  static TL_INLINE void eight_scales(const uint8_t* const* w, int64_t at, float* d, float* m) {
+    u32x8 x[4];
+    four_words(w, at, x);
+    store_at(d, low_halves(x[0]));
+    store_at(m, high_halves(x[0]));
+  }
   static TL_INLINE void scales(const uint8_t* b, int64_t n, float* d, float* m) {
     half_pairs_at<kBytes>(b, n, d, m);
   }
@@ -22,11 +34,25 @@ struct Q5_0 : Format<DType::q5_0, 32, Form::shifted, 31, -16> {
   static TL_INLINE b32 values(const uint8_t* b, int) {
     return nibbles(b + 6) | spread_bits(word_at(b + 2), 16);
   }
+  static TL_INLINE b32 half(const uint8_t* a, const uint8_t* b, int, int, int h) {
+    const b32 bits = join16(a + 2, b + 2), low = field(join16(a + 6, b + 6), 4 * h, 15);
+    return low | (masks_of_bits(bits, h) & splat32(16));
+  }
 };
 
 struct Q5_1 : Format<DType::q5_1, 32, Form::minimum, 31> {
   static TL_INLINE b32 values(const uint8_t* b, int) {
     return nibbles(b + 8) | spread_bits(word_at(b + 4), 16);
+  }
+  static TL_INLINE b32 half(const uint8_t* a, const uint8_t* b, int, int, int h) {
+    const b32 bits = join16(a + 4, b + 4), low = field(join16(a + 8, b + 8), 4 * h, 15);
+    return low | (masks_of_bits(bits, h) & splat32(16));
+  }
+  static TL_INLINE void eight_scales(const uint8_t* const* w, int64_t at, float* d, float* m) {
+    u32x8 x[4];
+    four_words(w, at, x);
+    store_at(d, low_halves(x[0]));
+    store_at(m, high_halves(x[0]));
   }
   static TL_INLINE void scales(const uint8_t* b, int64_t n, float* d, float* m) {
     half_pairs_at<kBytes>(b, n, d, m);
@@ -36,17 +62,27 @@ struct Q5_1 : Format<DType::q5_1, 32, Form::minimum, 31> {
 struct Q8_0 : Format<DType::q8_0, 32, Form::plain, 128> {
   static constexpr bool kCommon = true;
   static TL_INLINE b32 values(const uint8_t* b, int) { return load32(b + 2); }
+  static TL_INLINE b32 half(const uint8_t* a, const uint8_t* b, int, int, int h) {
+    return join16(a + 2 + 16 * h, b + 2 + 16 * h);
+  }
 };
 
 // As Q8_0, with d·Σq behind the scale, which only its use for activations needs.
 struct Q8_1 : Format<DType::q8_1, 32, Form::plain, 128> {
   static TL_INLINE b32 values(const uint8_t* b, int) { return load32(b + 4); }
+  static TL_INLINE b32 half(const uint8_t* a, const uint8_t* b, int, int, int h) {
+    return join16(a + 4 + 16 * h, b + 4 + 16 * h);
+  }
 };
 
 // 128 bits: a set one is d, the others -d. The bytes are 0 and 2.
 struct Q1_0 : Format<DType::q1_0, 32, Form::shifted, 2, -1> {
   static TL_INLINE b32 values(const uint8_t* b, int unit) {
     return spread_bits(word_at(b + 2 + 4 * unit), 2);
+  }
+  static constexpr int kStep = 4;
+  static TL_INLINE b32 half(const uint8_t* a, const uint8_t* b, int, int i, int h) {
+    return masks_of_bits(join16(a + 2, b + 2), 2 * i + h) & splat32(2);
   }
   static TL_INLINE void scales(const uint8_t* b, int64_t n, float* d, float*) {
     repeated_halves_at<kBytes, kUnits>(b, n, d);

@@ -9,6 +9,16 @@ struct TQ2_0 : Format<DType::tq2_0, 32, Form::shifted, 3, -1> {
   static TL_INLINE b32 values(const uint8_t* b, int unit) {
     return field(load32(b + unit / 4 * 32), unit % 4 * 2, 3);
   }
+  static constexpr int kStep = 4;
+  static TL_INLINE b32 half(const uint8_t* a, const uint8_t* b, int j, int i, int h) {
+    const int at = 32 * j + 16 * h;
+    return field(join16(a + at, b + at), 2 * i, 3);
+  }
+  static TL_INLINE void eight_scales(const uint8_t* const* w, int64_t at, float* d, float*) {
+    u32x8 x[4];
+    four_words(w, at + 50, x);  // d in the last word
+    each_same<kGroups>(high_halves(x[3]), d);
+  }
   static TL_INLINE void block_scales(const uint8_t* b, float* d, float*) {
     eight_same(half_at(b + 64), d);
   }
@@ -51,6 +61,11 @@ struct TQ1_0 : Format<DType::tq1_0, 32, Form::shifted, 2, -1> {
   }
   static TL_INLINE void block_scales(const uint8_t* b, float* d, float*) {
     eight_same(half_at(b + 52), d);
+  }
+  static TL_INLINE void eight_scales(const uint8_t* const* w, int64_t at, float* d, float*) {
+    u32x8 x[4];
+    four_words(w, at + 38, x);
+    each_same<kGroups>(high_halves(x[3]), d);
   }
 };
 

@@ -84,6 +84,7 @@ constexpr BlockFormat format_of() {
     f.unpack = block_floats;
     f.values = block_values<F>;
     f.scales = block_scales<F>;
+    f.eight_scales = eight_scales<F>;
     if constexpr (F::kCommon && !kSmall) {
       f.unpack = common_floats<F>;
       if constexpr (F::kForm != Form::plain) f.words = block_words<F>;

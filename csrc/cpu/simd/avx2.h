@@ -181,6 +181,24 @@ TL_INLINE b16 to_bytes(i32x8 a, i32x8 b) {
 TL_INLINE b32 to_bytes(u16x16 x, u16x16 y) {
   return (b32)_mm256_permute4x64_epi64(_mm256_packus_epi16((__m256i)x, (__m256i)y), 0xd8);
 }
+TL_INLINE b32 join16(const void* low, const void* high) {
+  const __m256i x = _mm256_castsi128_si256(_mm_loadu_si128(static_cast<const __m128i*>(low)));
+  return (b32)_mm256_inserti128_si256(x, _mm_loadu_si128(static_cast<const __m128i*>(high)), 1);
+}
+TL_INLINE b32 twice16(const void* p) {
+  return (b32)_mm256_broadcastsi128_si256(_mm_loadu_si128(static_cast<const __m128i*>(p)));
+}
+TL_INLINE void four_words(const uint8_t* const* w, int64_t at, u32x8* x) {
+  __m256i r[4];
+#pragma GCC unroll 4
+  for (int p = 0; p < 4; ++p) r[p] = (__m256i)join16(w[p] + at, w[p + 4] + at);
+  const __m256i a = _mm256_unpacklo_epi32(r[0], r[1]), b = _mm256_unpacklo_epi32(r[2], r[3]),
+                c = _mm256_unpackhi_epi32(r[0], r[1]), d = _mm256_unpackhi_epi32(r[2], r[3]);
+  x[0] = (u32x8)_mm256_unpacklo_epi64(a, b);
+  x[1] = (u32x8)_mm256_unpackhi_epi64(a, b);
+  x[2] = (u32x8)_mm256_unpacklo_epi64(c, d);
+  x[3] = (u32x8)_mm256_unpackhi_epi64(c, d);
+}
 TL_INLINE b32 nibbles(const void* p) {
   const __m256i x = _mm256_broadcastsi128_si256(_mm_loadu_si128(static_cast<const __m128i*>(p)));
   return (b32)_mm256_srlv_epi64(x, _mm256_setr_epi64x(0, 0, 4, 4)) & 15;
@@ -191,6 +209,12 @@ TL_INLINE b32 mask_of_bits(uint32_t bits) {
   const b32 one = (b32)(u64x4{} + 0x8040201008040201ull);
   const __m256i x = _mm256_shuffle_epi8(_mm256_set1_epi32(static_cast<int32_t>(bits)), which);
   return (b32)(((b32)x & one) == one);
+}
+TL_INLINE b32 masks_of_bits(b32 x, int at) {
+  const uint64_t first = 0x0202020202020202 * at, second = first + 0x0101010101010101;
+  const __m256i which = (__m256i)u64x4{first, second, first, second};
+  const b32 one = (b32)(u64x4{} + 0x8040201008040201ull);
+  return (b32)(((b32)_mm256_shuffle_epi8((__m256i)x, which) & one) == one);
 }
 TL_INLINE b32 lookup32(const void* table, b32 x) {
   const __m128i t = _mm_loadu_si128(static_cast<const __m128i*>(table));
@@ -209,6 +233,23 @@ TL_INLINE int least_byte(b32 v) {
 
 // --- products of small integers
 // -------------------------------------------------------------------------------------------
+
+// Sums of the four words in each half, of kInto vectors; in 16 bits while kFit products fit, of
+// which each number has kHas at first. Unpacking and adding takes less than a horizontal addition.
+template <int kHas, int kFit>
+TL_INLINE i32x8 sum_words(__m256i a, __m256i b, __m256i c, __m256i d) {
+  constexpr bool kFirst = 2 * kHas <= kFit, kSecond = 4 * kHas <= kFit;
+  auto words = [](__m256i x) { return _mm256_madd_epi16(x, _mm256_set1_epi16(1)); };
+  auto add = [](bool narrow, __m256i x, __m256i y) {
+    return narrow ? _mm256_add_epi16(x, y) : _mm256_add_epi32(x, y);
+  };
+  if constexpr (kHas > 0 && !kFirst) a = words(a), b = words(b), c = words(c), d = words(d);
+  __m256i x = add(kFirst, _mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
+  __m256i y = add(kFirst, _mm256_unpacklo_epi32(c, d), _mm256_unpackhi_epi32(c, d));
+  if constexpr (kFirst && !kSecond) x = words(x), y = words(y);
+  x = add(kSecond, _mm256_unpacklo_epi64(x, y), _mm256_unpackhi_epi64(x, y));
+  return (i32x8)(kSecond ? words(x) : x);
+}
 
 // One instruction for u8 · s8, with 16-bit sums of two, and none for s8 · s8.
 #if !TL_ANY_BYTE
@@ -237,6 +278,27 @@ TL_INLINE i32x8 dots(const b32* w, const int8_t* q) {
     sum = i == 0 ? part : _mm256_add_epi32(sum, part);
   }
   return (i32x8)sum;
+}
+template <bool kSigned, int kTop, int kHalves>
+TL_INLINE i32x8 dot_rows(const b32* x, const int8_t* q) {
+  constexpr int kFit = 32767 / (127 * kTop);
+  constexpr bool kWords = 2 * kHalves > kFit;
+  __m256i sums[4];
+#pragma GCC unroll 4
+  for (int p = 0; p < 4; ++p) {
+#pragma GCC unroll 2
+    for (int h = 0; h < kHalves; ++h) {
+      b32 w = x[kHalves * p + h], a = twice16(q + 16 * h);
+      if constexpr (kSigned) a = sign32(a, w), w = abs32(w);
+      __m256i pairs = _mm256_maddubs_epi16((__m256i)w, (__m256i)a);
+      if constexpr (kWords) pairs = _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+      sums[p] = h == 0   ? pairs
+                : kWords ? _mm256_add_epi32(sums[p], pairs)
+                         : _mm256_add_epi16(sums[p], pairs);
+    }
+  }
+  return sum_words<kWords ? 0 : 2 * kHalves, kWords ? -1 : kFit>(sums[0], sums[1], sums[2],
+                                                                 sums[3]);
 }
 #endif
 // Written out, or GCC 12 would multiply everything first and keep it on the stack.

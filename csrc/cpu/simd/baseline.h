@@ -386,6 +386,25 @@ TL_INLINE b32 to_bytes(u16x16 x, u16x16 y) {
   for (int i = 0; i < 32; ++i) both[i] = static_cast<uint8_t>(i < 16 ? x[i] : y[i - 16]);
   return both;
 }
+// 16 bytes of each; 16 bytes twice.
+template <class = void>
+TL_INLINE b32 join16(const void* low, const void* high) {
+  const b16 both[2] = {load_as<b16>(low), load_as<b16>(high)};
+  return load_as<b32>(both);
+}
+template <class = void>
+TL_INLINE b32 twice16(const void* p) {
+  return join16(p, p);
+}
+// x[i] = word i of the 16 bytes at w[row] + at, of eight rows.
+template <class = void>
+TL_INLINE void four_words(const uint8_t* const* w, int64_t at, u32x8* x) {
+  uint32_t rows[4][8];
+  for (int row = 0; row < 8; ++row) {
+    for (int i = 0; i < 4; ++i) memcpy(&rows[i][row], w[row] + at + 4 * i, 4);
+  }
+  memcpy(x, rows, sizeof rows);
+}
 // The low nibbles of 16 bytes, then their high nibbles.
 template <class = void>
 TL_INLINE b32 nibbles(const void* p) {
@@ -399,6 +418,12 @@ TL_INLINE b32 mask_of_bits(uint32_t bits) {
   const b32 each = (b32)u64x4{eight(0), eight(1), eight(2), eight(3)};
   const b32 one = (b32)(u64x4{} + 0x8040201008040201ull);
   return (b32)((each & one) == one);
+}
+// The same of 16 bits in each half of x: its number `at` of 16 bits.
+template <class = void>
+TL_INLINE b32 masks_of_bits(b32 x, int at) {
+  const u16x16 words = (u16x16)x;
+  return mask_of_bits(words[at] | uint32_t{words[8 + at]} << 16);
 }
 // table[x], for x from 0 to 15.
 template <class = void>
@@ -466,6 +491,19 @@ TL_INLINE Simd<int32_t, sizeof(B) / 4> dots(const B* w, const int8_t* q) {
     sum += dot4(w[i], (B)(I{} + four));
   }
   return sum;
+}
+// Eight rows: x[kHalves·p + h] holds the 16 bytes of half h of rows p and p + 4, and q 16·kHalves
+// bytes: the sum of each row's products. kSigned: weights have signs; else they are at most kTop.
+template <bool kSigned, int kTop, int kHalves, SimdVector B>
+TL_INLINE i32x8 dot_rows(const B* x, const int8_t* q) {
+  i32x8 sums[4] = {};
+  for (int p = 0; p < 4; ++p) {
+    for (int h = 0; h < kHalves; ++h) {
+      const b32 w = x[kHalves * p + h], a = twice16(q + 16 * h);
+      sums[p] += kSigned ? dot4(abs32(w), sign32(a, w)) : dot4(w, a);
+    }
+  }
+  return add_pairs(add_pairs(sums[0], sums[1]), add_pairs(sums[2], sums[3]));
 }
 // sum += w·(two numbers at q, in every lane), neighbours added.
 template <class = void>

@@ -15,8 +15,9 @@ TL_INLINE void store32(void* p, b32 x) { store_at(p, x); }
 TL_INLINE b32 field(b32 x, int shift, int mask) {
   return (b32)((u16x16)x >> shift) & static_cast<uint8_t>(mask);
 }
-// When no bit leaves its byte.
+// What leaves a byte goes to its neighbour.
 TL_INLINE b32 shift_left(b32 x, int n) { return (b32)((u16x16)x << n); }
+TL_INLINE b32 shift_right(b32 x, int n) { return (b32)((u16x16)x >> n); }
 // Byte i is `value` where bit i is set.
 TL_INLINE b32 spread_bits(uint32_t bits, int value) { return mask_of_bits(bits) & splat32(value); }
 // -x where the mask is set.
