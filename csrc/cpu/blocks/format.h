@@ -43,6 +43,9 @@ TL_INLINE uint64_t long_at(const uint8_t* p) {
   return w;
 }
 
+// 8 bytes, then zeros. (As a vector of 8 bytes GCC 12 would take them apart.)
+TL_INLINE b16 load8(const uint8_t* p) { return (b16)Simd<uint64_t, 2>{long_at(p), 0}; }
+
 // --- scales ------------------------------------------------------------------------------------
 // f(i, at) for i = 0, 8, … up to n: at(j) is the place of number i + j, the last one repeated. So
 // n is rounded up to 8, and a reader of whole vectors finds numbers there. (Zeros stored one by one

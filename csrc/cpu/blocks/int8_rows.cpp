@@ -26,7 +26,7 @@ using UnpackedKernel = void (*)(const EightRows& w, int64_t units, const float* 
 template <class F, int kBatch>
 void unpacked_units(const EightRows& w, int64_t units, const float* d, const float* m,
                     const DotActivations& activations, int64_t unit, float* y) {
-  const DotActivations act = activations;
+  const DotActivations act = activations;  // a copy: it could change with each store
   f32x8 acc[kBatch];
   for (int a = 0; a < kBatch; ++a) acc[a] = load_as<f32x8>(y + 16 * a);
   add_blocks<F, kBatch, false>(w, 0, units, d, m, act, unit, acc);
@@ -57,7 +57,7 @@ struct UnpackedRows {
   const BlockFormat& f;
   const int64_t rows, together;  // of activations, and of one call of the kernel
   const UnpackedKernel kernel;
-  static constexpr int64_t kRun = 16, kRowBytes = kRun * 32 + 32;
+  static constexpr int64_t kRun = 32, kRowBytes = kRun * 32 + 32;
   const int64_t run = max64(1, kRun / f.units);  // blocks
 
   UnpackedRows(const BlockFormat& format, int64_t m)

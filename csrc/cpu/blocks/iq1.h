@@ -45,11 +45,8 @@ struct IQ1_M : Format<DType::iq1_m, 16, Form::shifted, 18, -9> {
   static TL_INLINE Block open(const uint8_t* b) {
     Block block;
     block.b = b + 32;
-    typedef Simd<uint8_t, 8> b8;
     for (int i = 0; i < 2; ++i) {
-      const b8 bits = load_as<b8>(b + 32 + 8 * i);
-      b16 x{};
-      memcpy(&x, &bits, 8);
+      b16 x = load8(b + 32 + 8 * i);
       x = __builtin_shufflevector(x, (b16)((u16x8)x >> 4), 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21,
                                   6, 22, 7, 23);
       store_at(block.index + 16 * i, unsigned16(load_as<b16>(b + 16 * i)) | unsigned16(x & 7) << 8);

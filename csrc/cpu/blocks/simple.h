@@ -92,17 +92,23 @@ struct Q1_0 : Format<DType::q1_0, 32, Form::shifted, 2, -1> {
 // 64 fields of 2 bits, 4 to a byte: d·(q - 1).
 struct Q2_0 : Format<DType::q2_0, 32, Form::shifted, 3, -1> {
   static TL_INLINE b32 values(const uint8_t* b, int unit) {
-    const uint8_t* q = b + 2 + 8 * unit;
-    typedef Simd<uint8_t, 8> b8;
-    const b8 pairs = load_as<b8>(q);
-    b16 x{};
-    memcpy(&x, &pairs, 8);
+    b16 x = load8(b + 2 + 8 * unit);
     x = __builtin_shufflevector(x, (b16)((u16x8)x >> 4), 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21,
                                 6, 22, 7, 23);  // nibbles in order
     const b16 even = x & 3, odd = (b16)((u16x8)x >> 2) & 3;
-    return __builtin_shufflevector(even, odd, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7,
-                                   23, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15,
-                                   31);
+    return join(
+        __builtin_shufflevector(even, odd, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23),
+        __builtin_shufflevector(even, odd, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15,
+                                31));
+  }
+  static constexpr int kStep = 2;
+  static TL_INLINE b32 half(const uint8_t* a, const uint8_t* b, int, int i, int h) {
+    const uint8_t *p = a + 2 + 8 * i + 4 * h, *q = b + 2 + 8 * i + 4 * h;
+    // Each byte four times, of which each takes its own two bits.
+    const b32 x = repeat_bytes(word_at(p), word_at(q));
+    const b32 low = (b32)(u32x8{} + 0x40100401u), high = (b32)(u32x8{} + 0x80200802u);
+    const b32 one = (b32)((x & low) == low), two = (b32)((x & high) == high);
+    return (b32{} - one) - (two + two);
   }
   static TL_INLINE void scales(const uint8_t* b, int64_t n, float* d, float*) {
     repeated_halves_at<kBytes, kUnits>(b, n, d);

@@ -32,25 +32,33 @@ struct TQ1_0 : Format<DType::tq1_0, 32, Form::shifted, 2, -1> {
   struct Block {
     b32 unit[8];
   };
+  // Bytes have no multiplication of their own.
+  template <SimdVector V>
+  static TL_INLINE V triple(V x) {
+    return x + x + x;
+  }
   static TL_INLINE Block open(const uint8_t* b) {
     Block block;
     b32 x = block.unit[0] = load32(b);
 #pragma GCC unroll 4
-    for (int i = 1; i < 5; ++i) block.unit[i] = x = x * 3;
+    for (int i = 1; i < 5; ++i) block.unit[i] = x = triple(x);
     // Three times two digits of 16 bytes, then four of 4 bytes.
     b16 half = load_as<b16>(b + 32);
     u32x8 rest[3];
 #pragma GCC unroll 3
     for (u32x8& two : rest) {
-      const b16 pair[2] = {half, half * 3};
-      two = load_as<u32x8>(pair);
-      half = half * 9;
+      const b16 next = triple(half);
+      two = (u32x8)join(half, next);
+      half = triple(next);
     }
     block.unit[5] = (b32)rest[0];
     block.unit[6] = (b32)rest[1];
-    const b32 last = (b32)(u32x8{} + word_at(b + 48));
-    const b32 powers = (b32)u32x8{0, 0, 0, 0, 0x01010101, 0x03030303, 0x09090909, 0x1b1b1b1b};
-    const u32x8 tail = (u32x8)(last * powers);
+    const b32 last = (b32)(u32x8{} + word_at(b + 48)), second = triple(last),
+              third = triple(second);
+    const u32x8 low = __builtin_shufflevector((u32x8)last, (u32x8)second, 0, 1, 2, 3, 4, 13, 6, 7),
+                high = __builtin_shufflevector((u32x8)third, (u32x8)triple(third), 0, 1, 2, 3, 4, 5,
+                                               6, 15),
+                tail = __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 14, 15);
     block.unit[7] = (b32)__builtin_shufflevector(rest[2], tail, 0, 1, 2, 3, 12, 13, 14, 15);
     return block;
   }

@@ -80,9 +80,6 @@ TL_INLINE i32x8 add_pairs(i32x8 a, i32x8 b) {
   return (i32x8)_mm256_hadd_epi32((__m256i)a, (__m256i)b);
 }
 
-TL_INLINE i32x8 zip_halves(i32x8 x) {
-  return __builtin_shufflevector(x, x, 0, 4, 1, 5, 2, 6, 3, 7);
-}
 TL_INLINE i32x8 join_low(i32x8 a, i32x8 b) {
   return __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11);
 }
@@ -185,6 +182,13 @@ TL_INLINE b32 join16(const void* low, const void* high) {
   const __m256i x = _mm256_castsi128_si256(_mm_loadu_si128(static_cast<const __m128i*>(low)));
   return (b32)_mm256_inserti128_si256(x, _mm_loadu_si128(static_cast<const __m128i*>(high)), 1);
 }
+TL_INLINE b32 join(b16 low, b16 high) { return (b32)_mm256_set_m128i((__m128i)high, (__m128i)low); }
+TL_INLINE b32 repeat_bytes(uint32_t low, uint32_t high) {
+  const u32x8 x = {low, 0, 0, 0, high};
+  return (b32)_mm256_shuffle_epi8(
+      (__m256i)x, (__m256i)(u32x8{0, 0x01010101, 0x02020202, 0x03030303, 0, 0x01010101, 0x02020202,
+                                  0x03030303}));
+}
 TL_INLINE b32 twice16(const void* p) {
   return (b32)_mm256_broadcastsi128_si256(_mm_loadu_si128(static_cast<const __m128i*>(p)));
 }
@@ -234,8 +238,9 @@ TL_INLINE int least_byte(b32 v) {
 // --- products of small integers
 // -------------------------------------------------------------------------------------------
 
-// Sums of the four words in each half, of kInto vectors; in 16 bits while kFit products fit, of
-// which each number has kHas at first. Unpacking and adding takes less than a horizontal addition.
+// The four words of each half of a, b, c and d added up: a sum for each, then those of the second
+// halves. In 16 bits, at first the sum of kHas products each, as long as kFit products fit; kHas is
+// 0 for words of 32 bits. Unpacking and adding takes less than horizontal additions.
 template <int kHas, int kFit>
 TL_INLINE i32x8 sum_words(__m256i a, __m256i b, __m256i c, __m256i d) {
   constexpr bool kFirst = 2 * kHas <= kFit, kSecond = 4 * kHas <= kFit;

@@ -246,15 +246,6 @@ TL_INLINE void transpose(f32x8* r) {
   memcpy(rows, r, sizeof rows);
   load_transposed(rows, 8, r);
 }
-// Lanes 0, 4, 1, 5, 2, 6, 3, 7.
-template <class = void>
-TL_INLINE i32x8 zip_halves(i32x8 x) {
-  Simd<int32_t, 4> half[2];
-  memcpy(half, &x, sizeof x);
-  const Simd<int32_t, 4> both[2] = {__builtin_shufflevector(half[0], half[1], 0, 4, 1, 5),
-                                    __builtin_shufflevector(half[0], half[1], 2, 6, 3, 7)};
-  return load_as<i32x8>(both);
-}
 // a0 + a1, a2 + a3, b0 + b1, b2 + b3, and so on in the second halves.
 template <class = void>
 TL_INLINE i32x8 add_pairs(i32x8 a, i32x8 b) {
@@ -404,6 +395,18 @@ TL_INLINE void four_words(const uint8_t* const* w, int64_t at, u32x8* x) {
     for (int i = 0; i < 4; ++i) memcpy(&rows[i][row], w[row] + at + 4 * i, 4);
   }
   memcpy(x, rows, sizeof rows);
+}
+template <class = void>
+TL_INLINE b32 join(b16 low, b16 high) {
+  const b16 both[2] = {low, high};
+  return load_as<b32>(both);
+}
+// The bytes of a word four times each, and then those of another.
+template <class = void>
+TL_INLINE b32 repeat_bytes(uint32_t low, uint32_t high) {
+  u32x8 x;
+  for (int i = 0; i < 8; ++i) x[i] = ((i < 4 ? low : high) >> 8 * (i % 4) & 0xff) * 0x01010101;
+  return (b32)x;
 }
 // The low nibbles of 16 bytes, then their high nibbles.
 template <class = void>
