@@ -94,6 +94,22 @@ struct EightRows {
   }
 };
 
+// A group of eight rows times 16 or 32 activations at q: before the activations' scale. d and m
+// hold the rows' scales, `extra` is the activations' own.
+template <class F>
+TL_INLINE f32x8 group_of_rows(const b32* x, const int8_t* q, const float* d, const float* m,
+                              const float* extra) {
+  i32x8 sum = dot_rows<F::kForm == Form::plain, F::kTop, F::kGroup / 16>(x, q);
+  if constexpr (kExtraOf<F> == Extra::shift) {
+    int32_t shifted;
+    memcpy(&shifted, extra, 4);
+    sum += shifted;
+  }
+  f32x8 least{}, total{};
+  if constexpr (F::kMins) least = load_as<f32x8>(m), total = *extra - f32x8{};
+  return group_value<kExtraOf<F>>(to_floats(sum), load_as<f32x8>(d), least, total);
+}
+
 // acc[a] += the groups of the units of step j of a block at w[c] + at, one after the other; d and m
 // hold eight rows' scales to a group of the block, `unit` is the block's first one in the row.
 template <class F, int kBatch>
@@ -112,23 +128,11 @@ TL_INLINE void add_units(const uint8_t* const* w, int64_t at, int j, const float
       for (int p = 0; p < 4 * kHalves; ++p)
         x[p] = F::half(w[p / kHalves] + at, w[p / kHalves + 4] + at, j, i, g + p % kHalves);
       const int64_t group = (first + i) * kPer + g;
-      const f32x8 dv = load_as<f32x8>(d + 8 * group);
-      f32x8 mv{}, total{};
-      if constexpr (F::kMins) mv = load_as<f32x8>(m + 8 * group);
 #pragma GCC unroll 4
-      for (int a = 0; a < kBatch; ++a) {
-        const float* extra = act.extra_at(a) + unit * kPer + group;
-        i32x8 sum = dot_rows<F::kForm == Form::plain, F::kTop, kHalves>(
-            x, act.q_at(a) + 32 * (unit + first + i) + 16 * g);
-        if constexpr (kExtraOf<F> == Extra::shift) {
-          int32_t shifted;
-          memcpy(&shifted, extra, 4);
-          sum += shifted;
-        }
-        if constexpr (F::kMins) total = *extra - f32x8{};
+      for (int a = 0; a < kBatch; ++a)
         value[a][i * kPer + g] =
-            group_value<kExtraOf<F>>(__builtin_convertvector(sum, f32x8), dv, mv, total);
-      }
+            group_of_rows<F>(x, act.q_at(a) + 32 * (unit + first + i) + 16 * g, d + 8 * group,
+                             m + 8 * group, act.extra_at(a) + unit * kPer + group);
     }
   }
 #pragma GCC unroll 4
