@@ -15,7 +15,7 @@ inline constexpr bool kSmall = false;
 #endif
 
 // How a weight w comes from the bytes q of values(), its scale d and its minimum m.
-enum class Form {
+enum class QuantScheme {
   shifted,  // w = d·(q + kShift), q from 0 to kTop
   minimum,  // w = d·q + m, q from 0 to kTop
   masked,   // w = d·q, or d·-q where the mask is set; q from 0 to kTop
@@ -51,7 +51,7 @@ TL_INLINE b16 load8(const uint8_t* p) { return (b16)Simd<uint64_t, 2>{long_at(p)
 // n is rounded up to 8, and a reader of whole vectors finds numbers there. (Zeros stored one by one
 // would cost it dear: a load cannot be forwarded from several stores.)
 template <int kStep, class F>
-TL_INLINE void by_eights(const uint8_t* p, int64_t n, const F& f) {
+TL_INLINE void in_eights(const uint8_t* p, int64_t n, const F& f) {
   int64_t i = 0;
   for (; i + 8 <= n; i += 8) f(i, [=](int j) { return p + (i + j) * kStep; });
   if (i < n) {
@@ -63,7 +63,7 @@ TL_INLINE void by_eights(const uint8_t* p, int64_t n, const F& f) {
 // d[i] = the f16 at p + i·step.
 template <int kStep>
 TL_INLINE void halves_at(const uint8_t* p, int64_t n, float* d) {
-  by_eights<kStep>(p, n, [&](int64_t i, auto at) {
+  in_eights<kStep>(p, n, [&](int64_t i, auto at) {
     auto bits = [&](int j) { return short_at(at(j)); };
     store_at(d + i, from_halves(u16x8{bits(0), bits(1), bits(2), bits(3), bits(4), bits(5), bits(6),
                                       bits(7)}));
@@ -73,7 +73,7 @@ TL_INLINE void halves_at(const uint8_t* p, int64_t n, float* d) {
 // d[i], m[i] = the pair of f16 at p + i·step.
 template <int kStep>
 TL_INLINE void half_pairs_at(const uint8_t* p, int64_t n, float* d, float* m) {
-  by_eights<kStep>(p, n, [&](int64_t i, auto at) {
+  in_eights<kStep>(p, n, [&](int64_t i, auto at) {
     auto four = [&](int j) {  // d d d d m m m m
       auto bits = [&](int e) { return word_at(at(j + e)); };
       const u16x8 x = (u16x8)Simd<uint32_t, 4>{bits(0), bits(1), bits(2), bits(3)};
@@ -119,7 +119,7 @@ TL_INLINE void each_same(f32x8 scale, float* d) {
 }
 
 // All 8 scales of a block of 256 are the same.
-TL_INLINE void eight_same(float scale, float* d) { store_at(d, scale - f32x8{}); }
+TL_INLINE void repeat_scale(float scale, float* d) { store_at(d, scale - f32x8{}); }
 
 // to[i] = scale · the i-th of 8 int8.
 TL_INLINE void scale8(float scale, uint64_t bytes, float* to) {
@@ -135,9 +135,9 @@ TL_INLINE uint64_t nibbles8(uint32_t x) {
   return (y | y << 4) & 0x0f0f0f0f0f0f0f0f;
 }
 // 2x + 1 in each byte.
-TL_INLINE uint64_t odd8(uint64_t x) { return x << 1 | kEachByte; }
+TL_INLINE uint64_t odd_bytes(uint64_t x) { return x << 1 | kEachByte; }
 // x - 32 in each byte, for x from 0 to 63.
-TL_INLINE uint64_t less32(uint64_t x) {
+TL_INLINE uint64_t minus32(uint64_t x) {
   return ((x | 0x80 * kEachByte) - 0x20 * kEachByte) ^ 0x80 * kEachByte;
 }
 
@@ -145,14 +145,14 @@ TL_INLINE uint64_t less32(uint64_t x) {
 
 // kBytes, kUnits: bytes and 32-weight units of a block; kGroup: weights that share a scale, 32 or
 // 16 (a format with fewer scales repeats them).
-template <DType kType, int kGroupSize, Form kFormOf, int kTopValue, int kShiftBy = 0>
+template <DType kType, int kGroupSize, QuantScheme kSchemeOf, int kTopValue, int kShiftBy = 0>
 struct Format {
   static constexpr DType kDType = kType;
   static constexpr int kBytes = bytes_of(kType), kUnits = block_of(kType) / 32, kGroup = kGroupSize;
   static constexpr int kGroups = kUnits * 32 / kGroup;  // in a block
-  static constexpr Form kForm = kFormOf;
+  static constexpr QuantScheme kScheme = kSchemeOf;
   static constexpr int kTop = kTopValue, kShift = kShiftBy;
-  static constexpr bool kMins = kForm == Form::minimum;
+  static constexpr bool kMins = kScheme == QuantScheme::minimum;
   // The scales of n blocks, and minima: one f16 in front of each block, unless the format says
   // otherwise. Up to 7 places after the last may be written.
   static TL_INLINE void scales(const uint8_t* b, int64_t n, float* d, float*) {

@@ -129,22 +129,22 @@ struct Panel {
   }
 };
 
-// How the rows and columns are cut: a panel of `tiles` tiles is unpacked once for a group of rows,
-// which pass by in chunks of `rows`. Every thread should get several panels.
-struct PanelCut {
+// How the rows and columns are cut: a panel of `tiles` tiles is unpacked once for a group of
+// rows, which pass by in chunks of `rows`. Every thread should get several panels.
+struct PanelTiling {
   int64_t rows, group;
   int tiles;
 };
-PanelCut panel_cut(int64_t m, int64_t n) {
-  PanelCut cut{min64(m, 256), m, Panel::kTiles};
+PanelTiling panel_tiling(int64_t m, int64_t n) {
+  PanelTiling tiling{min64(m, 256), m, Panel::kTiles};
   auto work = [&] {
-    return ceil_div(m, cut.group) * ceil_div(n, int64_t{cut.tiles} * kTileColumns);
+    return ceil_div(m, tiling.group) * ceil_div(n, int64_t{tiling.tiles} * kTileColumns);
   };
-  while (cut.tiles > 1 && work() < 4 * num_threads()) cut.tiles /= 2;
-  while (cut.group > 32 && work() < 4 * num_threads()) cut.group = (cut.group + 1) / 2;
-  cut.rows = min64(cut.rows, cut.group);
-  cut.group = cut.group / cut.rows * cut.rows;
-  return cut;
+  while (tiling.tiles > 1 && work() < 4 * num_threads()) tiling.tiles /= 2;
+  while (tiling.group > 32 && work() < 4 * num_threads()) tiling.group = (tiling.group + 1) / 2;
+  tiling.rows = min64(tiling.rows, tiling.group);
+  tiling.group = tiling.group / tiling.rows * tiling.rows;
+  return tiling;
 }
 
 // The `here` rows of a chunk times the `used` tiles of a panel.
@@ -200,10 +200,10 @@ void multiply_panel(const Linear& l, const PanelActivations& act, const Panel& p
 }
 
 const char* multiply(const Linear& l, int64_t row0, int64_t rows, const PanelActivations& act,
-                     const PanelCut& cut) {
+                     const PanelTiling& tiling) {
   const BlockFormat& f = act.f;
-  int64_t blocks = l.k / (f.units * 32), width = int64_t{cut.tiles} * kTileColumns;
-  int64_t panels = ceil_div(l.n, width), groups = ceil_div(rows, cut.group);
+  int64_t blocks = l.k / (f.units * 32), width = int64_t{tiling.tiles} * kTileColumns;
+  int64_t panels = ceil_div(l.n, width), groups = ceil_div(rows, tiling.group);
   size_t panel_bytes = (Panel::bytes(f, blocks) + 63) / 64 * 64,
          c_bytes = act.chunk * width * sizeof(float);
   Scratch scratch(num_threads() * (panel_bytes + c_bytes));
@@ -219,8 +219,8 @@ const char* multiply(const Linear& l, int64_t row0, int64_t rows, const PanelAct
         int64_t column = column0 + t * kTileColumns;
         panel.fill(l, t, column, static_cast<int>(min64(kTileColumns, l.n - column)));
       }
-      multiply_panel(l, act, panel, row0, column0, group * cut.group,
-                     min64(rows, (group + 1) * cut.group), used, c);
+      multiply_panel(l, act, panel, row0, column0, group * tiling.group,
+                     min64(rows, (group + 1) * tiling.group), used, c);
     }
   });
   return nullptr;
@@ -229,22 +229,22 @@ const char* multiply(const Linear& l, int64_t row0, int64_t rows, const PanelAct
 }  // namespace
 
 const char* int8_many_rows(const Linear& l, const BlockFormat& f) {
-  PanelCut cut = panel_cut(l.m, l.n);
+  PanelTiling tiling = panel_tiling(l.m, l.n);
   int64_t units = l.k / 32;
   // The rounded copy of a very tall x is made in parts of some 16 MB.
-  int64_t part = max64(1, (int64_t{16} << 20) / (l.k * cut.rows)) * cut.rows;
-  Scratch memory(PanelActivations::bytes(f, min64(part, l.m), cut.rows, units));
+  int64_t part = max64(1, (int64_t{16} << 20) / (l.k * tiling.rows)) * tiling.rows;
+  Scratch memory(PanelActivations::bytes(f, min64(part, l.m), tiling.rows, units));
   if (!memory.as<char>()) return "linear: out of memory";
   for (int64_t row0 = 0; row0 < l.m; row0 += part) {
     int64_t rows = min64(part, l.m - row0);
-    PanelActivations act(f, memory.as<char>(), rows, cut.rows, units);
+    PanelActivations act(f, memory.as<char>(), rows, tiling.rows, units);
     with_float(l.x.dtype, [&]<class X>(X) {
       // About 0.2 ns an element: a thread should have some 10 µs of it.
       parallel_for(rows, max64(1, 65536 / l.k), [&](int64_t begin, int64_t end, int) {
         for (int64_t r = begin; r < end; ++r) act.round_row(l.x_row<X>(row0 + r), r);
       });
     });
-    if (const char* error = multiply(l, row0, rows, act, cut)) return error;
+    if (const char* error = multiply(l, row0, rows, act, tiling)) return error;
   }
   return nullptr;
 }

@@ -8,13 +8,14 @@ namespace tl::TL_ISA {
 namespace {
 
 // Unpacked units of any format.
-template <int kGroupSize, Form kFormOf>
+template <int kGroupSize, QuantScheme kSchemeOf>
 struct Unpacked {
   static constexpr int kBytes = 32, kUnits = 1, kGroup = kGroupSize, kGroups = 32 / kGroupSize;
-  static constexpr Form kForm = kFormOf;
+  static constexpr QuantScheme kScheme = kSchemeOf;
   static constexpr int kStep = 1, kTop = 128;
-  static constexpr int kShift = kForm == Form::shifted ? 1 : 0;  // whatever is in the activations
-  static constexpr bool kMins = kForm == Form::minimum;
+  static constexpr int kShift =
+      kScheme == QuantScheme::shifted ? 1 : 0;  // whatever is in the activations
+  static constexpr bool kMins = kScheme == QuantScheme::minimum;
   static TL_INLINE b32 half(const uint8_t* a, const uint8_t* b, int, int, int h) {
     return join16(a + 16 * h, b + 16 * h);
   }
@@ -44,12 +45,12 @@ UnpackedKernel by_rows(int64_t rows) {
 
 UnpackedKernel unpacked_kernel(const BlockFormat& f, int64_t rows) {
   const bool halves = f.group == 16;
-  if (f.kind == BlockFormat::plain) return by_rows<Unpacked<32, Form::plain>>(rows);
+  if (f.kind == BlockFormat::plain) return by_rows<Unpacked<32, QuantScheme::plain>>(rows);
   if (f.kind == BlockFormat::minimum)
-    return halves ? by_rows<Unpacked<16, Form::minimum>>(rows)
-                  : by_rows<Unpacked<32, Form::minimum>>(rows);
-  return halves ? by_rows<Unpacked<16, Form::shifted>>(rows)
-                : by_rows<Unpacked<32, Form::shifted>>(rows);
+    return halves ? by_rows<Unpacked<16, QuantScheme::minimum>>(rows)
+                  : by_rows<Unpacked<32, QuantScheme::minimum>>(rows);
+  return halves ? by_rows<Unpacked<16, QuantScheme::shifted>>(rows)
+                : by_rows<Unpacked<32, QuantScheme::shifted>>(rows);
 }
 
 // A RowsKernel for any format: scales and bytes go into the first-level cache first.

@@ -99,7 +99,7 @@ struct EightRows {
 template <class F>
 TL_INLINE f32x8 group_of_rows(const b32* x, const int8_t* q, const float* d, const float* m,
                               const float* extra) {
-  i32x8 sum = dot_rows<F::kForm == Form::plain, F::kTop, F::kGroup / 16>(x, q);
+  i32x8 sum = dot_rows<F::kScheme == QuantScheme::plain, F::kTop, F::kGroup / 16>(x, q);
   if constexpr (kExtraOf<F> == Extra::shift) {
     int32_t shifted;
     memcpy(&shifted, extra, 4);

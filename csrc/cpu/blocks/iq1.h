@@ -6,7 +6,7 @@
 namespace tl::TL_ISA {
 
 // f16 d; low 8 bits of 32 indices; 8 u16: 4 × 3 high bits, a scale of 3 bits, the move's sign.
-struct IQ1_S : Format<DType::iq1_s, 32, Form::shifted, 18, -9> {
+struct IQ1_S : Format<DType::iq1_s, 32, QuantScheme::shifted, 18, -9> {
   struct Block {
     alignas(32) uint16_t index[32];
     const uint8_t* b;
@@ -37,7 +37,7 @@ struct IQ1_S : Format<DType::iq1_s, 32, Form::shifted, 18, -9> {
 
 // Low 8 bits of 32 indices; 32 nibbles: 3 high bits, the move's sign; 4 u16 of 4 scales of 3 bits
 // each and a quarter of the f16 d at the top.
-struct IQ1_M : Format<DType::iq1_m, 16, Form::shifted, 18, -9> {
+struct IQ1_M : Format<DType::iq1_m, 16, QuantScheme::shifted, 18, -9> {
   struct Block {
     alignas(32) uint16_t index[32];
     const uint8_t* b;
@@ -71,7 +71,7 @@ struct IQ1_M : Format<DType::iq1_m, 16, Form::shifted, 18, -9> {
       uint64_t y = (x & 0xfff) | (x & 0xfff0000) << 16;
       y = (y & 0x0000003f0000003f) | (y & 0x00000fc000000fc0) << 10;
       y = (y & 0x0007000700070007) | (y & 0x0038003800380038) << 5;
-      scale8(scale * 0.125f, odd8(y), d);
+      scale8(scale * 0.125f, odd_bytes(y), d);
     }
   }
 };

@@ -6,7 +6,7 @@ namespace tl::TL_ISA {
 
 // open() gives a Block with `signs`: 8 bits for each 8 weights.
 template <DType kType, int kGroupSize, int kTopValue>
-struct Masked : Format<kType, kGroupSize, Form::masked, kTopValue> {
+struct Masked : Format<kType, kGroupSize, QuantScheme::masked, kTopValue> {
   template <class B>
   static TL_INLINE b32 mask(const B& block, int unit) {
     return mask_of_bits(word_at(block.signs + 4 * unit));
@@ -67,8 +67,8 @@ struct IQ2_XXS : Masked<DType::iq2_xxs, 32, 43> {
 
 // Scales of 4 bits to 16 weights, d·(2s + 1).
 TL_INLINE void nibble_scales(const uint8_t* nibbles, float d, float* to) {
-  scale8(d, odd8(nibbles8(word_at(nibbles))), to);
-  scale8(d, odd8(nibbles8(word_at(nibbles + 4))), to + 8);
+  scale8(d, odd_bytes(nibbles8(word_at(nibbles))), to);
+  scale8(d, odd_bytes(nibbles8(word_at(nibbles + 4))), to + 8);
 }
 
 // f16 d; 32 u16 of 9 bits index and 7 signs; 16 scales of 4 bits.
@@ -161,7 +161,7 @@ struct IQ3_S : Masked<DType::iq3_s, 32, 15> {
     return join_quads(kIq3sGrid, block.index + 8 * unit);
   }
   static TL_INLINE void block_scales(const uint8_t* b, float* d, float*) {
-    scale8(half_at(b), odd8(nibbles8(word_at(b + 106))), d);
+    scale8(half_at(b), odd_bytes(nibbles8(word_at(b + 106))), d);
   }
 };
 

@@ -5,7 +5,7 @@
 namespace tl::TL_ISA {
 
 // 16 bytes of 4-bit scales and minima, 64 bytes of bit pairs, f16 d, f16 dmin.
-struct Q2_K : Format<DType::q2_k, 16, Form::minimum, 3> {
+struct Q2_K : Format<DType::q2_k, 16, QuantScheme::minimum, 3> {
   static TL_INLINE b32 values(const uint8_t* b, int unit) {
     return field(load32(b + 16 + unit / 4 * 32), unit % 4 * 2, 3);
   }
@@ -36,7 +36,7 @@ struct Q2_K : Format<DType::q2_k, 16, Form::minimum, 3> {
 };
 
 // 32 bytes of high bits, 64 bytes of bit pairs, 16 six-bit scales in 12 bytes, f16 d.
-struct Q3_K : Format<DType::q3_k, 16, Form::shifted, 7, -4> {
+struct Q3_K : Format<DType::q3_k, 16, QuantScheme::shifted, 7, -4> {
   static TL_INLINE b32 values(const uint8_t* b, int unit) {
     b32 low = field(load32(b + 32 + unit / 4 * 32), unit % 4 * 2, 3);
     return (low | shift_left(field(load32(b), unit, 1), 2));
@@ -54,8 +54,8 @@ struct Q3_K : Format<DType::q3_k, 16, Form::shifted, 7, -4> {
     uint64_t x = long_at(b + 96);
     uint32_t y = word_at(b + 104);
     uint64_t both = y | static_cast<uint64_t>(y >> 2) << 32;
-    scale8(scale, less32((x & kLow) | (both << 4 & kHigh)), d);
-    scale8(scale, less32((x >> 4 & kLow) | (both & kHigh)), d + 8);
+    scale8(scale, minus32((x & kLow) | (both << 4 & kHigh)), d);
+    scale8(scale, minus32((x >> 4 & kLow) | (both & kHigh)), d + 8);
   }
   static TL_INLINE void eight_scales(const uint8_t* const* w, int64_t at, float* d, float*) {
     u32x8 x[4];
@@ -99,7 +99,7 @@ TL_INLINE void eight_scales_4_5(const uint8_t* const* w, int64_t at, float* d, f
 }
 
 // The scales, 128 bytes of nibbles.
-struct Q4_K : Format<DType::q4_k, 32, Form::minimum, 15> {
+struct Q4_K : Format<DType::q4_k, 32, QuantScheme::minimum, 15> {
   static constexpr bool kCommon = true;
   static TL_INLINE b32 values(const uint8_t* b, int unit) {
     return field(load32(b + 16 + unit / 2 * 32), unit % 2 * 4, 15);
@@ -116,7 +116,7 @@ struct Q4_K : Format<DType::q4_k, 32, Form::minimum, 15> {
 };
 
 // The scales, 32 bytes of fifth bits, 128 bytes of nibbles.
-struct Q5_K : Format<DType::q5_k, 32, Form::minimum, 31> {
+struct Q5_K : Format<DType::q5_k, 32, QuantScheme::minimum, 31> {
   static constexpr bool kCommon = true;
   static TL_INLINE b32 values(const uint8_t* b, int unit) {
     b32 low = field(load32(b + 48 + unit / 2 * 32), unit % 2 * 4, 15);
@@ -135,7 +135,7 @@ struct Q5_K : Format<DType::q5_k, 32, Form::minimum, 31> {
 };
 
 // 128 bytes of low nibbles, 64 bytes of high bit pairs, 16 int8 scales, f16 d.
-struct Q6_K : Format<DType::q6_k, 16, Form::shifted, 63, -32> {
+struct Q6_K : Format<DType::q6_k, 16, QuantScheme::shifted, 63, -32> {
   static constexpr bool kCommon = true;
   static TL_INLINE b32 values(const uint8_t* b, int unit) {
     int half = unit / 4, j = unit % 4;
@@ -168,7 +168,7 @@ struct Q6_K : Format<DType::q6_k, 16, Form::shifted, 63, -32> {
 };
 
 // f32 d, 256 int8, and sums that only its use for activations needs.
-struct Q8_K : Format<DType::q8_k, 32, Form::plain, 128> {
+struct Q8_K : Format<DType::q8_k, 32, QuantScheme::plain, 128> {
   static TL_INLINE b32 values(const uint8_t* b, int unit) { return load32(b + 4 + 32 * unit); }
   static TL_INLINE b32 half(const uint8_t* a, const uint8_t* b, int j, int, int h) {
     const int at = 4 + 32 * j + 16 * h;
@@ -182,7 +182,7 @@ struct Q8_K : Format<DType::q8_k, 32, Form::plain, 128> {
   static TL_INLINE void block_scales(const uint8_t* b, float* d, float*) {
     float scale;
     memcpy(&scale, b, 4);
-    eight_same(scale, d);
+    repeat_scale(scale, d);
   }
 };
 

@@ -4,7 +4,7 @@
 
 namespace tl::TL_ISA {
 
-struct IQ4_NL : Format<DType::iq4_nl, 32, Form::plain, 127> {
+struct IQ4_NL : Format<DType::iq4_nl, 32, QuantScheme::plain, 127> {
   static TL_INLINE b32 values(const uint8_t* b, int) {
     return lookup32(kIq4nlValues, nibbles(b + 2));
   }
@@ -14,7 +14,7 @@ struct IQ4_NL : Format<DType::iq4_nl, 32, Form::plain, 127> {
 };
 
 // f16 d, 2 high bits of 8 scales in a u16, their low nibbles in 4 bytes, 128 bytes of nibbles.
-struct IQ4_XS : Format<DType::iq4_xs, 32, Form::plain, 127> {
+struct IQ4_XS : Format<DType::iq4_xs, 32, QuantScheme::plain, 127> {
   static TL_INLINE b32 values(const uint8_t* b, int unit) {
     return lookup32(kIq4nlValues, nibbles(b + 8 + 16 * unit));
   }
@@ -36,7 +36,7 @@ struct IQ4_XS : Format<DType::iq4_xs, 32, Form::plain, 127> {
     pairs = (pairs | pairs << 24) & 0x000000ff000000ff;
     pairs = (pairs | pairs << 12) & 0x000f000f000f000f;
     pairs = (pairs | pairs << 6) & 3 * kEachByte;
-    scale8(half_at(b), less32(nibbles8(word_at(b + 4)) | pairs << 4), d);
+    scale8(half_at(b), minus32(nibbles8(word_at(b + 4)) | pairs << 4), d);
   }
 };
 
@@ -45,7 +45,7 @@ alignas(16) inline constexpr int8_t kE2m1Bytes[16] = {12, 13, 14, 15, 16, 18, 20
                                                       12, 11, 10, 9,  8,  6,  4,  0};
 
 // The scale is a power of two, E8M0, halved as the values are doubled.
-struct MXFP4 : Format<DType::mxfp4, 32, Form::shifted, 24, -12> {
+struct MXFP4 : Format<DType::mxfp4, 32, QuantScheme::shifted, 24, -12> {
   static TL_INLINE b32 values(const uint8_t* b, int) {
     return lookup32(kE2m1Bytes, nibbles(b + 1));
   }
@@ -71,7 +71,7 @@ struct MXFP4 : Format<DType::mxfp4, 32, Form::shifted, 24, -12> {
 };
 
 // 4 unsigned E4M3 scales of 16 weights each, then 8 bytes for each 16: low nibbles first.
-struct NVFP4 : Format<DType::nvfp4, 16, Form::shifted, 24, -12> {
+struct NVFP4 : Format<DType::nvfp4, 16, QuantScheme::shifted, 24, -12> {
   static TL_INLINE b32 values(const uint8_t* b, int unit) {
     const uint8_t* q = b + 4 + 16 * unit;
     const u64x4 x = {long_at(q), long_at(q), long_at(q + 8), long_at(q + 8)};

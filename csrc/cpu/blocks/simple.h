@@ -4,7 +4,7 @@
 
 namespace tl::TL_ISA {
 
-struct Q4_0 : Format<DType::q4_0, 32, Form::shifted, 15, -8> {
+struct Q4_0 : Format<DType::q4_0, 32, QuantScheme::shifted, 15, -8> {
   static constexpr bool kCommon = true;
   static TL_INLINE b32 values(const uint8_t* b, int) { return nibbles(b + 2); }
   static TL_INLINE b32 half(const uint8_t* a, const uint8_t* b, int, int, int h) {
@@ -12,7 +12,7 @@ struct Q4_0 : Format<DType::q4_0, 32, Form::shifted, 15, -8> {
   }
 };
 
-struct Q4_1 : Format<DType::q4_1, 32, Form::minimum, 15> {
+struct Q4_1 : Format<DType::q4_1, 32, QuantScheme::minimum, 15> {
   static constexpr bool kCommon = true;
   static TL_INLINE b32 values(const uint8_t* b, int) { return nibbles(b + 4); }
   static TL_INLINE b32 half(const uint8_t* a, const uint8_t* b, int, int, int h) {
@@ -29,10 +29,10 @@ struct Q4_1 : Format<DType::q4_1, 32, Form::minimum, 15> {
   }
 };
 
-struct Q5_0 : Format<DType::q5_0, 32, Form::shifted, 31, -16> {
+struct Q5_0 : Format<DType::q5_0, 32, QuantScheme::shifted, 31, -16> {
   static constexpr bool kCommon = true;
   static TL_INLINE b32 values(const uint8_t* b, int) {
-    return nibbles(b + 6) | spread_bits(word_at(b + 2), 16);
+    return nibbles(b + 6) | expand_bits(word_at(b + 2), 16);
   }
   static TL_INLINE b32 half(const uint8_t* a, const uint8_t* b, int, int, int h) {
     const b32 bits = join16(a + 2, b + 2), low = field(join16(a + 6, b + 6), 4 * h, 15);
@@ -40,9 +40,9 @@ struct Q5_0 : Format<DType::q5_0, 32, Form::shifted, 31, -16> {
   }
 };
 
-struct Q5_1 : Format<DType::q5_1, 32, Form::minimum, 31> {
+struct Q5_1 : Format<DType::q5_1, 32, QuantScheme::minimum, 31> {
   static TL_INLINE b32 values(const uint8_t* b, int) {
-    return nibbles(b + 8) | spread_bits(word_at(b + 4), 16);
+    return nibbles(b + 8) | expand_bits(word_at(b + 4), 16);
   }
   static TL_INLINE b32 half(const uint8_t* a, const uint8_t* b, int, int, int h) {
     const b32 bits = join16(a + 4, b + 4), low = field(join16(a + 8, b + 8), 4 * h, 15);
@@ -59,7 +59,7 @@ struct Q5_1 : Format<DType::q5_1, 32, Form::minimum, 31> {
   }
 };
 
-struct Q8_0 : Format<DType::q8_0, 32, Form::plain, 128> {
+struct Q8_0 : Format<DType::q8_0, 32, QuantScheme::plain, 128> {
   static constexpr bool kCommon = true;
   static TL_INLINE b32 values(const uint8_t* b, int) { return load32(b + 2); }
   static TL_INLINE b32 half(const uint8_t* a, const uint8_t* b, int, int, int h) {
@@ -68,7 +68,7 @@ struct Q8_0 : Format<DType::q8_0, 32, Form::plain, 128> {
 };
 
 // As Q8_0, with d·Σq behind the scale, which only its use for activations needs.
-struct Q8_1 : Format<DType::q8_1, 32, Form::plain, 128> {
+struct Q8_1 : Format<DType::q8_1, 32, QuantScheme::plain, 128> {
   static TL_INLINE b32 values(const uint8_t* b, int) { return load32(b + 4); }
   static TL_INLINE b32 half(const uint8_t* a, const uint8_t* b, int, int, int h) {
     return join16(a + 4 + 16 * h, b + 4 + 16 * h);
@@ -76,9 +76,9 @@ struct Q8_1 : Format<DType::q8_1, 32, Form::plain, 128> {
 };
 
 // 128 bits: a set one is d, the others -d. The bytes are 0 and 2.
-struct Q1_0 : Format<DType::q1_0, 32, Form::shifted, 2, -1> {
+struct Q1_0 : Format<DType::q1_0, 32, QuantScheme::shifted, 2, -1> {
   static TL_INLINE b32 values(const uint8_t* b, int unit) {
-    return spread_bits(word_at(b + 2 + 4 * unit), 2);
+    return expand_bits(word_at(b + 2 + 4 * unit), 2);
   }
   static constexpr int kStep = 4;
   static TL_INLINE b32 half(const uint8_t* a, const uint8_t* b, int, int i, int h) {
@@ -90,7 +90,7 @@ struct Q1_0 : Format<DType::q1_0, 32, Form::shifted, 2, -1> {
 };
 
 // 64 fields of 2 bits, 4 to a byte: d·(q - 1).
-struct Q2_0 : Format<DType::q2_0, 32, Form::shifted, 3, -1> {
+struct Q2_0 : Format<DType::q2_0, 32, QuantScheme::shifted, 3, -1> {
   static TL_INLINE b32 values(const uint8_t* b, int unit) {
     b16 x = load8(b + 2 + 8 * unit);
     x = __builtin_shufflevector(x, (b16)((u16x8)x >> 4), 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21,

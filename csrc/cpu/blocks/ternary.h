@@ -5,7 +5,7 @@
 namespace tl::TL_ISA {
 
 // 64 bytes of bit pairs, f16 d: d·(q - 1), q up to 3 in bytes that no quantiser writes.
-struct TQ2_0 : Format<DType::tq2_0, 32, Form::shifted, 3, -1> {
+struct TQ2_0 : Format<DType::tq2_0, 32, QuantScheme::shifted, 3, -1> {
   static TL_INLINE b32 values(const uint8_t* b, int unit) {
     return field(load32(b + unit / 4 * 32), unit % 4 * 2, 3);
   }
@@ -20,14 +20,14 @@ struct TQ2_0 : Format<DType::tq2_0, 32, Form::shifted, 3, -1> {
     each_same<kGroups>(high_halves(x[3]), d);
   }
   static TL_INLINE void block_scales(const uint8_t* b, float* d, float*) {
-    eight_same(half_at(b + 64), d);
+    repeat_scale(half_at(b + 64), d);
   }
 };
 
 // A byte is a fraction x/256 in base 3: its digits come out at the top, one after each
 // multiplication by 3 modulo 256. Bytes 0–31 hold weights 0–159 (digit k: 32k …), bytes 32–47
 // weights 160–239 (digit k: 160 + 16k …), bytes 48–51 weights 240–255 (digit k: 240 + 4k …); f16 d.
-struct TQ1_0 : Format<DType::tq1_0, 32, Form::shifted, 2, -1> {
+struct TQ1_0 : Format<DType::tq1_0, 32, QuantScheme::shifted, 2, -1> {
   // For each unit of 32 the bytes with its digit on top.
   struct Block {
     b32 unit[8];
@@ -68,7 +68,7 @@ struct TQ1_0 : Format<DType::tq1_0, 32, Form::shifted, 2, -1> {
     return (b32{} - (b32)(x > 85)) - (b32)(x > 170);
   }
   static TL_INLINE void block_scales(const uint8_t* b, float* d, float*) {
-    eight_same(half_at(b + 52), d);
+    repeat_scale(half_at(b + 52), d);
   }
   static TL_INLINE void eight_scales(const uint8_t* const* w, int64_t at, float* d, float*) {
     u32x8 x[4];

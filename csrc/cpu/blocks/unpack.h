@@ -14,7 +14,7 @@ void block_values(const uint8_t* b, int64_t blocks, uint8_t* q) {
 #pragma GCC unroll 8
     for (int unit = 0; unit < F::kUnits; ++unit, q += 32) {
       b32 w = F::values(block, unit);
-      if constexpr (F::kForm == Form::masked)
+      if constexpr (F::kScheme == QuantScheme::masked)
         w = negate32(w, F::mask(block, unit)) + splat32(F::kTop);
       store32(q, w);
     }
@@ -56,7 +56,7 @@ void common_floats(const BlockFormat&, const uint8_t* b, int64_t blocks, float* 
         if constexpr (F::kShift != 0) w = w + splat32(F::kShift);
         const float* dg = d + (j * F::kUnits + unit) * (32 / F::kGroup);
         const float* mg = m + (j * F::kUnits + unit) * (32 / F::kGroup);
-        each_float<F::kForm == Form::plain || F::kShift != 0>(w, [&](int e, f32x8 v) {
+        each_float<F::kScheme == QuantScheme::plain || F::kShift != 0>(w, [&](int e, f32x8 v) {
           v = v * dg[e / F::kGroup];
           if constexpr (F::kMins) v = v + mg[e / F::kGroup];
           store_at(out + e, v);
@@ -73,10 +73,10 @@ constexpr BlockFormat format_of() {
   if constexpr (requires { F::floats; }) {
     f.unpack = F::floats;
   } else {
-    constexpr bool kMasked = F::kForm == Form::masked;
-    f.kind = F::kMins                  ? BlockFormat::minimum
-             : F::kForm == Form::plain ? BlockFormat::plain
-                                       : BlockFormat::shifted;
+    constexpr bool kMasked = F::kScheme == QuantScheme::masked;
+    f.kind = F::kMins                           ? BlockFormat::minimum
+             : F::kScheme == QuantScheme::plain ? BlockFormat::plain
+                                                : BlockFormat::shifted;
     f.top = F::kTop * (kMasked ? 2 : 1);
     f.shift = kMasked ? -F::kTop : F::kShift;
     f.units = F::kUnits;
@@ -87,7 +87,7 @@ constexpr BlockFormat format_of() {
     f.eight_scales = eight_scales<F>;
     if constexpr (F::kCommon && !kSmall) {
       f.unpack = common_floats<F>;
-      if constexpr (F::kForm != Form::plain) f.words = block_words<F>;
+      if constexpr (F::kScheme != QuantScheme::plain) f.words = block_words<F>;
     }
   }
   return f;

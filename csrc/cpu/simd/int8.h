@@ -19,7 +19,7 @@ TL_INLINE b32 field(b32 x, int shift, int mask) {
 TL_INLINE b32 shift_left(b32 x, int n) { return (b32)((u16x16)x << n); }
 TL_INLINE b32 shift_right(b32 x, int n) { return (b32)((u16x16)x >> n); }
 // Byte i is `value` where bit i is set.
-TL_INLINE b32 spread_bits(uint32_t bits, int value) { return mask_of_bits(bits) & splat32(value); }
+TL_INLINE b32 expand_bits(uint32_t bits, int value) { return mask_of_bits(bits) & splat32(value); }
 // -x where the mask is set.
 TL_INLINE b32 negate32(b32 x, b32 mask) { return (x ^ mask) - mask; }
 TL_INLINE b32 join32(uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
