@@ -164,7 +164,8 @@ def empty(
         made = wrap(_native.Array.empty(sizes, code))
     else:
         made = wrap(_native.Array.empty(sizes, code, code_of(device)))
-    made = _leaf(made, requires_grad)
+    if requires_grad:
+        made.requires_grad_()
     return _into(made, hints) if hints else made
 
 
@@ -192,7 +193,8 @@ def full(
         made = wrap(_native.Array.full(size, value, chosen.code))
     else:
         made = wrap(_native.Array.full(size, value, chosen.code, code_of(device)))
-    made = _leaf(made, requires_grad)
+    if requires_grad:
+        made.requires_grad_()
     return _into(made, hints) if hints else made
 
 
