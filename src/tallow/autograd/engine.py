@@ -194,6 +194,9 @@ def _through(
 def _hooked(hooks: Any, g: Tensor) -> Tensor:
     for hook in list(hooks.values()) if hooks else ():
         changed = hook(g)
+        if not (changed is None or isinstance(changed, Tensor)):
+            got = type(changed).__name__
+            expect(False, "backward", "a Tensor or None of a hook", got, DTypeError)
         g = g if changed is None else changed
     return g
 

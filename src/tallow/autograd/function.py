@@ -6,7 +6,7 @@ import functools
 from typing import Any
 
 from .._native import TensorSpec
-from ..errors import GradError, expect
+from ..errors import DTypeError, GradError, expect
 from ..tensor import Tensor, wrap
 from .inplace import rebase
 from .mode import MODE, no_grad
@@ -108,14 +108,23 @@ class Function:
         if not MODE.enabled or not tracked(args):
             return out
         single = isinstance(out, Tensor)
-        given = [out] if single else list(out)
+        if not single and not isinstance(out, (tuple, list)):
+            wanted = "a Tensor or a tuple of forward"
+            expect(False, cls.__name__, wanted, type(out).__name__, DTypeError)
+        everything = [out] if single else list(out)
+        # What is no tensor is given on as it is, and backward gets no gradient of it.
+        places = [i for i, y in enumerate(everything) if isinstance(y, Tensor)]
+        given = [everything[i] for i in places]
         outputs = [wrap(y._array) if any(y is a for a in args) else y for y in given]
         tensors = [a for a in args if isinstance(a, Tensor)]
         for x in tensors:
             changes_leaf = id(x) in ctx._dirty and isinstance(x._node, Leaf)
             said = "arguments that are no leaves with gradients marked dirty"
             expect(not changes_leaf, cls.__name__, said, "one", GradError)
-        rule = functools.partial(cls._gradients, ctx, args, [spec_of(y) for y in outputs])
+        specs: list[TensorSpec | None] = [None] * len(everything)
+        for i, y in zip(places, outputs, strict=True):
+            specs[i] = spec_of(y)
+        rule = functools.partial(cls._gradients, ctx, args, specs)
         node = record_call(cls.__name__, tensors, outputs, rule, kind=FunctionNode)
         node.context = ctx  # type: ignore[attr-defined]  # of the kind asked for
         for i, (y, own) in enumerate(zip(given, outputs, strict=True)):
@@ -124,19 +133,26 @@ class Function:
             elif id(y) in ctx._dirty and own is not y:
                 rebase(y, own._node, i)
                 outputs[i] = y
-        return outputs[0] if single else tuple(outputs)
+        for i, y in zip(places, outputs, strict=True):
+            everything[i] = y
+        return outputs[0] if single else tuple(everything)
 
     @classmethod
     def _gradients(
-        cls, ctx: Context, args: tuple[Any, ...], outputs: list[TensorSpec], *grads: Tensor | None
+        cls,
+        ctx: Context,
+        args: tuple[Any, ...],
+        outputs: list[TensorSpec | None],
+        *grads: Tensor | None,
     ) -> tuple[Any, ...]:
         """What `backward` gives for the tensors among the arguments."""
         from ..factories import zeros
 
-        whole = [
-            zeros(y.shape, dtype=y.dtype) if g is None and ctx._zeros else g
-            for g, y in zip(grads, outputs, strict=True)
-        ]
+        left, whole = iter(grads), list[Any]()
+        for spec in outputs:
+            g = None if spec is None else next(left)
+            filled = g is None and spec is not None and ctx._zeros
+            whole.append(zeros(spec.shape, dtype=spec.dtype) if spec and filled else g)
         found = cls.backward(ctx, *whole)
         found = found if isinstance(found, tuple) else (found,)
         surplus = any(g is not None for g in found[len(args) :])
@@ -144,4 +160,8 @@ class Function:
             raise GradError(
                 f"{cls.__name__}.backward: expected {len(args)} gradients, got {len(found)}"
             )
+        for g in found:
+            if g is not None and not isinstance(g, Tensor):
+                where = f"{cls.__name__}.backward"
+                expect(False, where, "Tensors or None", type(g).__name__, DTypeError)
         return tuple(g for g, a in zip(found, args, strict=False) if isinstance(a, Tensor))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..errors import ArgumentError, GradError, expect
+from ..errors import ArgumentError, DTypeError, GradError, expect
 from ..factories import zeros, zeros_like
 from ..tensor import Tensor
 from ..tensor_methods import Ops
@@ -14,7 +14,10 @@ from .mode import enable_grad
 
 
 def _tuple(values: Any) -> tuple[Tensor, ...]:
-    return (values,) if isinstance(values, Tensor) else tuple(values)
+    found = (values,) if isinstance(values, Tensor) else values
+    if not isinstance(found, (tuple, list)) or not all(isinstance(x, Tensor) for x in found):
+        raise DTypeError(f"autograd: expected Tensors, got {type(values).__name__}")
+    return tuple(found)
 
 
 def _fresh(values: Sequence[Tensor], create_graph: bool) -> tuple[Tensor, ...]:

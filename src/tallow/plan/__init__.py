@@ -24,7 +24,7 @@ class Plan:
         self.outputs = outputs
         self.run = calls.run
 
-    def __call__(self, *inputs: Tensor) -> Any:
+    def __call__(self, *inputs: Any) -> Any:
         """Copy `inputs` into the plan's own, replay, and return the outputs."""
         expect(
             len(inputs) == len(self.inputs),
@@ -34,6 +34,8 @@ class Plan:
             ShapeError,
         )
         for own, given in zip(self.inputs, inputs, strict=True):
+            if not isinstance(given, Tensor):
+                expect(False, "plan", "a Tensor", type(given).__name__, DTypeError)
             expect(given.shape == own.shape, "plan", f"an input of shape {own.shape}", given.shape)
             expect(
                 given.dtype is own.dtype,
