@@ -117,11 +117,11 @@ class Tensor(
 
     def size(self, dim: int | None = None) -> Any:
         """The shape, or the length of axis `dim`."""
-        return self._array.sizes if dim is None else self._array.shape[dim]
+        return self._array.sizes if dim is None else _at_axis(self._array.shape, dim, "size")
 
     def stride(self, dim: int | None = None) -> Any:
         """The strides in elements, or that of axis `dim`."""
-        return self._array.strides if dim is None else self._array.strides[dim]
+        return self._array.strides if dim is None else _at_axis(self._array.strides, dim, "stride")
 
     def storage_offset(self) -> int:
         """Elements between the start of the storage and the first element."""
@@ -348,6 +348,15 @@ def wrap(array: _native.Array) -> Tensor:
 link = _native.link_view
 # Whether a tensor is a view without history of one with history: made in `no_grad`.
 is_hidden = _native.is_hidden
+
+
+def _at_axis(numbers: tuple[int, ...], dim: int, where: str) -> int:
+    try:
+        return numbers[dim]
+    except (IndexError, TypeError):
+        n = len(numbers)
+        axes = f"an axis in [{-n}, {n - 1}]" if n else "no axis of a 0-d tensor"
+        raise IndexRangeError(f"{where}: expected {axes}, got {dim!r}") from None
 
 
 def broadcast_shapes(p: tuple[int, ...], q: tuple[int, ...], where: object) -> tuple[int, ...]:

@@ -11,7 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tallow as tl
-from tallow.errors import DTypeError, OutOfMemoryError, ShapeError, TallowError
+from tallow.errors import (
+    DTypeError,
+    IndexRangeError,
+    OutOfMemoryError,
+    ShapeError,
+    TallowError,
+)
 
 NAMES = {"tensor": tl.tensor, "tl": tl, "inf": math.inf, "nan": math.nan}
 
@@ -271,3 +277,12 @@ def test_types_by_pytorchs_names():
 def test_tensors_of_other_sequences(data, expected, dtype):
     made = tl.tensor(data)
     assert made.tolist() == expected and made.dtype is dtype
+
+
+@pytest.mark.parametrize("ask", ["size", "stride"])
+@pytest.mark.parametrize("dim", [2, -3, "rows", 1.0])
+def test_an_axis_that_is_not_there_is_named(ask, dim):
+    with pytest.raises(IndexRangeError, match=rf"{ask}: expected an axis in \[-2, 1\], got"):
+        getattr(tl.ones(2, 3), ask)(dim)
+    with pytest.raises(IndexRangeError, match="0-d"):
+        getattr(tl.ones(()), ask)(0)
