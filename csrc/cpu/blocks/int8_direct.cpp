@@ -15,9 +15,7 @@ template <class F>
 RowsKernel kernel_of([[maybe_unused]] int64_t rows) {
   if constexpr (requires { F::half; } && !kSmall) {
     if constexpr (F::kCommon) {
-      constexpr RowsKernel kKernels[] = {direct_rows<F, 1>, direct_rows<F, 2>, direct_rows<F, 3>,
-                                         direct_rows<F, 4>};
-      return kKernels[rows - 1];
+      return rows == 1 ? direct_rows<F, 1> : rows == 2 ? direct_rows<F, 2> : direct_rows<F, 4>;
     }
 #ifndef TL_BELOW
     if (rows == 1) return direct_rows<F, 1>;

@@ -37,10 +37,7 @@ void unpacked_units(const EightRows& w, int64_t units, const float* d, const flo
 template <class F>
 UnpackedKernel by_rows(int64_t rows) {
   if constexpr (kSmall) return unpacked_units<F, 1>;  // every row by itself
-  return rows == 1   ? unpacked_units<F, 1>
-         : rows == 2 ? unpacked_units<F, 2>
-         : rows == 3 ? unpacked_units<F, 3>
-                     : unpacked_units<F, 4>;
+  return rows == 1 ? unpacked_units<F, 1> : rows == 2 ? unpacked_units<F, 2> : unpacked_units<F, 4>;
 }
 
 UnpackedKernel unpacked_kernel(const BlockFormat& f, int64_t rows) {
@@ -94,9 +91,10 @@ void round_row(const BlockFormat& f, const T* x, const DotActivations& a, int64_
   }
 }
 
-void decode(const Linear& l, const BlockFormat& f, const DotActivations& act) {
-  const RowsKernel direct = direct_kernel(l.weight.dtype, l.m);
-  const UnpackedRows unpacked(f, l.m);
+// `rows` of activations are computed, l.m of them written.
+void decode(const Linear& l, const BlockFormat& f, const DotActivations& act, int64_t rows) {
+  const RowsKernel direct = direct_kernel(l.weight.dtype, rows);
+  const UnpackedRows unpacked(f, rows);
   const int64_t blocks = l.k / (f.units * 32), row_bytes = l.weight_row(1) - l.weight_row(0);
   parallel_for(l.n, decode_grain(l.n, blocks * f.bytes), [&](int64_t begin, int64_t end, int) {
     for (int64_t i = begin; i < end; i += 16) {
@@ -113,14 +111,16 @@ void decode(const Linear& l, const BlockFormat& f, const DotActivations& act) {
 
 const char* linear_int8(const Linear& l, const BlockFormat& f) {
   if (l.m > kDotRows) return int8_many_rows(l, f);
+  // Three rows take the kernels of four: the last one twice.
+  const int64_t rows = l.m == 3 && !kSmall ? 4 : l.m;
   const int64_t units = l.k / 32, groups = units * f.per_unit();
-  Scratch memory(DotActivations::bytes(l.m, units, groups));
+  Scratch memory(DotActivations::bytes(rows, units, groups));
   if (!memory.as<char>()) return "linear: out of memory";
-  DotActivations act(memory.as<char>(), l.m, units, groups);
+  DotActivations act(memory.as<char>(), rows, units, groups);
   with_float(l.x.dtype, [&]<class T>(T) {
-    for (int64_t r = 0; r < l.m; ++r) round_row(f, l.x_row<T>(r), act, r);
+    for (int64_t r = 0; r < rows; ++r) round_row(f, l.x_row<T>(min64(r, l.m - 1)), act, r);
   });
-  decode(l, f, act);
+  decode(l, f, act, rows);
   return nullptr;
 }
 

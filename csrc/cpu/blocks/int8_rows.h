@@ -8,7 +8,7 @@
 
 namespace tl::TL_ISA {
 
-// Rounded activations of up to 4 rows: bytes, a scale to 32 of them, and for each group of the
+// Rounded activations of 1, 2 or 4 rows: bytes, a scale to 32 of them, and for each group of the
 // weight's format Σq as a float, or shift·Σq as an integer.
 struct DotActivations {
   int8_t* q;
@@ -59,7 +59,7 @@ struct WeightRows {
 };
 using RowsKernel = void (*)(const WeightRows& w, const DotActivations& act, float* y);
 
-// Unpacks in registers, for some rows of activations; null where that is not worth its code.
+// Unpacks in registers, for 1, 2 or 4 rows of activations; null where that is not worth its code.
 RowsKernel direct_kernel(DType dtype, int64_t rows);
 
 template <class F>
