@@ -91,12 +91,20 @@ void round_row(const BlockFormat& f, const T* x, const DotActivations& a, int64_
   }
 }
 
+// What no row before asks for: the first rows of `bytes` bytes.
+void fetch_first(const uint8_t* first, int64_t bytes) {
+  for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(first + i, 0, 2);
+}
+
 // `rows` of activations are computed, l.m of them written.
 void decode(const Linear& l, const BlockFormat& f, const DotActivations& act, int64_t rows) {
   const RowsKernel direct = direct_kernel(l.weight.dtype, rows);
   const UnpackedRows unpacked(f, rows);
   const int64_t blocks = l.k / (f.units * 32), row_bytes = l.weight_row(1) - l.weight_row(0);
   parallel_for(l.n, decode_grain(l.n, blocks * f.bytes), [&](int64_t begin, int64_t end, int) {
+    if (row_bytes < EightRows::kLongRow)
+      fetch_first(l.weight_row(begin),
+                  min64(8 * row_bytes + EightRows::kFarAhead, (end - begin) * row_bytes));
     for (int64_t i = begin; i < end; i += 16) {
       const int columns = static_cast<int>(min64(16, end - i));
       const WeightRows w{l.weight_row(i), row_bytes, blocks, columns};

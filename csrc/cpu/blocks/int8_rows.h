@@ -77,14 +77,17 @@ struct EightRows {
       row[c] = w.first + (from + c < w.count ? from + c : w.count - 1) * w.bytes;
   }
 
-  // Asks for as much of the next eight rows as `size` bytes at `at` of these are, into the
-  // second-level cache: eight short streams side by side are too many for the hardware to follow.
-  // Short rows are asked for as they lie in memory, long ones as they will be read; the distances
-  // are measured (docs/log.md).
+  // Asks for as much of the next eight rows as `size` bytes at `at` of these are: eight short
+  // streams side by side are too many for the hardware to follow. Short rows are asked for as they
+  // lie in memory, twice: long before their use into the second-level cache, then into the first.
+  // Long ones are asked for as they will be read. The distances are measured (docs/log.md).
   TL_INLINE void fetch_ahead(int64_t at, int size) const {
-    if (bytes < 2048) {
-      const uint8_t* next = row[0] + 8 * (bytes + at) + 4096;
-      for (int i = 0; i < 8 * size; i += 64) __builtin_prefetch(next + i, 0, 2);
+    if (bytes < kLongRow) {
+      const uint8_t* next = row[0] + 8 * (bytes + at);
+      for (int i = 0; i < 8 * size; i += 64) {
+        __builtin_prefetch(next + kFarAhead + i, 0, 2);
+        __builtin_prefetch(next + i, 0, 3);
+      }
       return;
     }
     if (at % 64 >= size) return;
@@ -92,6 +95,7 @@ struct EightRows {
       for (int c = 0; c < 8; ++c) __builtin_prefetch(row[c] + 8 * bytes + at + i + 2048, 0, 2);
     }
   }
+  static constexpr int64_t kLongRow = 2048, kFarAhead = 4096;  // bytes
 };
 
 // A group of eight rows times 16 or 32 activations at q: before the activations' scale. d and m
