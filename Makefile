@@ -71,7 +71,7 @@ sanitize-threads: ## what uses threads, and the kernels, under the thread saniti
 
 lowered: $(VENV)/.dev ## the tests of kernels on what is written for AVX-512, compiled for any CPU
 	$(call say,AVX-512 kernels in narrower vectors)
-	@tools/lowered.sh $(PY) build/lowered $(or $(ARGS),tests/native)
+	@tools/lowered.sh $(PY) build/lowered -m "not ($(ORACLE_TESTS))" $(or $(ARGS),tests/native)
 
 qemu: build $(VENV)/.dev ## the tests of kernels on an aarch64 build with NEON, under qemu-user
 	$(call say,aarch64 under qemu)

@@ -12,7 +12,10 @@
 namespace tl::TL_ISA {
 namespace {
 
-constexpr int64_t kAlign = 48;  // keys: whole panels of 6 rows and of 8 or 16 columns
+// Keys: whole panels of 6 rows and of 8, 16 or 32 columns.
+constexpr int64_t kAlign = kPanelColumns<float> > 16 ? 96 : 48;
+static_assert(kAlign % kPanelColumns<float> == 0 && kAlign % kPanelColumns<double> == 0);
+static_assert(kAlign % kPanelRows == 0);
 
 TL_INLINE vf tanh_of(vf x) { return tanh(x); }
 TL_INLINE vd tanh_of(vd x) {
