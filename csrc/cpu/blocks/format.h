@@ -165,11 +165,6 @@ struct Format {
   static constexpr int kStep = 1;
   // A format may work something out for a whole block first; values() and mask() take the result.
   static TL_INLINE const uint8_t* open(const uint8_t* b) { return b; }
-  // Formats without a mask.
-  template <class B>
-  static TL_INLINE b32 mask(const B&, int) {
-    return splat32(0);
-  }
 };
 
 // The scales of n blocks; a format of large blocks says what one block has. A function of its own:
