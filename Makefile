@@ -27,7 +27,7 @@ CXX_FILES = $(shell find csrc tests -name '*.h' -o -name '*.cpp' -o -name '*.c' 
 # Markers of the tests that compare with a large reference; `make oracle` runs them.
 ORACLE_TESTS = needs_torch or needs_formats or needs_llama_cpp
 
-.PHONY: help demo test oracle oracle-llama build capi lint format types docs bench programs golden families fuzz wheel isas sanitize sanitize-threads lowered qemu nightly time-build clean distclean
+.PHONY: help demo test oracle oracle-llama build capi runtime lint format types docs bench programs golden families fuzz wheel isas sanitize sanitize-threads lowered qemu nightly time-build clean distclean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -55,6 +55,9 @@ capi: build ## the C library and its test, from the same objects
 	@tools/build.sh $(PY) $(BUILD)
 	@for program in tallow_ctest tallow_pooltest_futex tallow_pooltest_portable; do \
 	  if [ -x $(BUILD)/$$program ]; then $(BUILD)/$$program || exit 1; fi; done
+
+runtime: $(VENV)/.run ## what runs saved plans without Python, in build/runtime
+	@TARGETS="$(or $(TARGETS),all)" tools/build.sh $(PY) build/runtime -DTALLOW_RUNTIME=ON -DTALLOW_PYTHON=OFF
 
 isas: build $(VENV)/.dev ## the tests of kernels on each instruction set that this CPU runs
 	@for isa in $$($(PY) -c "from tallow import _native; print(*_native.ISAS)"); do \

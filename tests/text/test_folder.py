@@ -89,6 +89,17 @@ def test_qwen_like_steps(folder, trained_bpe, texts, engine):
         assert ours.encode(text, parse_special=True) == tokenizer.encode(text).ids, text
 
 
+@pytest.mark.parametrize("engine", ["hf", "python"])
+def test_the_end_of_a_word_counts(tmp_path, engine):
+    """A vocabulary of bytes with a suffix, cut by patterns alone."""
+    model = {"type": "BPE", "vocab": {"a": 0, "b": 1, "a</w>": 2, "b</w>": 3, "Ġ": 4},
+             "merges": [], "end_of_word_suffix": "</w>"}  # fmt: skip
+    level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
+    root = {"model": model, "pre_tokenizer": level, "decoder": level}
+    (tmp_path / "tokenizer.json").write_text(json.dumps(root))
+    assert Tokenizer.from_folder(tmp_path, engine=engine).encode("ab ba") == [0, 3, 4, 1, 2]
+
+
 @pytest.fixture
 def other(request, tmp_path):
     tokenizer = request.getfixturevalue(f"trained_{request.param}")

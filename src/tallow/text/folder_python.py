@@ -44,7 +44,8 @@ def byte_level(vocab: Vocab, root: Mapping[str, Any]) -> tuple[Vocab, VocabEncod
     template = read_template(steps_of(root.get("post_processor"), "processors"))
     prefix, suffix = affixes(template)
     model = root.get("model", {})
-    if model.get("unk_token") or model.get("dropout") or _odd_added(root):
+    options = ("unk_token", "dropout", "continuing_subword_prefix", "end_of_word_suffix")
+    if any(model.get(option) for option in options) or _odd_added(root):
         raise missing("its options")
     vocab = replace(
         vocab,

@@ -28,6 +28,7 @@ class Pipeline:
     """
 
     def __init__(self, root: Mapping[str, Any]) -> None:
+        self.root = root
         self._normalize = normalizer(steps_of(root.get("normalizer"), "normalizers"))
         self._cut = cutter(steps_of(root.get("pre_tokenizer"), "pretokenizers"))
         self.template = read_template(steps_of(root.get("post_processor"), "processors"))

@@ -22,7 +22,7 @@ class PythonSPM:
         self._scores = vocab.scores
         self._byte_ids = vocab.byte_ids
         self._unk = vocab.find_special("unk")
-        whole = _crosses_words(vocab)
+        whole = crosses_words(vocab)
         self._words = re.compile("(?s:.+)" if whole else f"{_MARK}+[^{_MARK}]*|[^{_MARK}]+")
         self._cache = WordCache()
 
@@ -53,7 +53,7 @@ class PythonSPM:
         return [] if self._unk is None else [self._unk]
 
 
-def _crosses_words(vocab: Vocab) -> bool:
+def crosses_words(vocab: Vocab) -> bool:
     """Whether a piece has a `▁` after another character, so that words need their neighbours."""
     texts = (
         text

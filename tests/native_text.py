@@ -1,0 +1,104 @@
+"""The tokenizers of csrc/text, called through ctypes from the library of `make runtime`."""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import functools
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+SIZE = ctypes.c_size_t
+OUT = ctypes.POINTER(SIZE)
+
+
+def library_path(sanitizer: str = "") -> Path:
+    """The library, compiled if its sources have changed."""
+    folder = ROOT / "build" / (f"runtime-{sanitizer.replace(',', '-')}" if sanitizer else "runtime")
+    folder.mkdir(parents=True, exist_ok=True)
+    options = ["-DTALLOW_RUNTIME=ON", "-DTALLOW_PYTHON=OFF"]
+    options += [f"-DTALLOW_SANITIZE={sanitizer}"] if sanitizer else []
+    command = ["tools/build.sh", sys.executable, str(folder), *options]
+    clean = {key: value for key, value in os.environ.items() if key != "LD_PRELOAD"}
+    with (folder / ".lock").open("w") as lock:  # workers of pytest-xdist compile once
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env={**clean, "TARGETS": "tallow_text"},
+            capture_output=True,
+            text=True,
+        )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "libtallow_text.so"
+
+
+@functools.cache
+def library(path: Path | None = None) -> ctypes.CDLL:
+    """The library with the types of its functions."""
+    found = ctypes.CDLL(str(path or library_path()))
+    pointer, error = ctypes.c_void_p, ctypes.POINTER(ctypes.c_char_p)
+    for name, result, *arguments in (
+        ("open", pointer, ctypes.c_char_p, SIZE, error),
+        ("close", None, pointer),
+        ("free", None, pointer),
+        ("encode", pointer, pointer, ctypes.c_char_p, SIZE, ctypes.c_int, ctypes.c_int, OUT, error),
+        ("decode", pointer, pointer, pointer, SIZE, ctypes.c_int, OUT),
+        ("stream", pointer, pointer, pointer, SIZE, ctypes.c_int, OUT),
+        ("ends", ctypes.c_int, pointer, ctypes.c_uint32),
+    ):
+        function = getattr(found, f"tl_text_{name}")
+        function.restype, function.argtypes = result, arguments
+    return found
+
+
+class NativeTokenizer:
+    """A tokenizer of csrc/text over tables; ValueError with its text where it refuses."""
+
+    def __init__(self, tables: bytes, path: Path | None = None) -> None:
+        self._library = library(path)
+        self._tables = tables  # read in place
+        error = ctypes.c_char_p()
+        self._self = self._library.tl_text_open(tables, len(tables), ctypes.byref(error))
+        if not self._self:
+            raise ValueError((error.value or b"").decode())
+
+    def __del__(self) -> None:
+        if getattr(self, "_self", None):
+            self._library.tl_text_close(self._self)
+
+    def encode(
+        self, text: str | bytes, add_special: bool = True, parse_special: bool = False
+    ) -> list[int]:
+        raw = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+        count, error = SIZE(), ctypes.c_char_p()
+        found = self._library.tl_text_encode(
+            self._self, raw, len(raw), add_special, parse_special, ctypes.byref(count),
+            ctypes.byref(error),
+        )  # fmt: skip
+        if error.value:
+            raise ValueError(error.value.decode())
+        ids = list((ctypes.c_uint32 * count.value).from_address(found))
+        self._library.tl_text_free(found)
+        return ids
+
+    def _text(self, name: str, ids: list[int], skip_special: bool) -> str:
+        numbers, size = (ctypes.c_uint32 * len(ids))(*ids), SIZE()
+        run = getattr(self._library, f"tl_text_{name}")
+        found = run(self._self, numbers, len(ids), skip_special, ctypes.byref(size))
+        raw = ctypes.string_at(found, size.value)
+        self._library.tl_text_free(found)
+        return raw.decode()
+
+    def decode(self, ids: list[int], skip_special: bool = True) -> str:
+        return self._text("decode", ids, skip_special)
+
+    def stream(self, ids: list[int], skip_special: bool = True) -> list[str]:
+        """What each id gives, and what the end gives."""
+        return self._text("stream", ids, skip_special).split("\0")
+
+    def ends(self, index: int) -> bool:
+        return bool(self._library.tl_text_ends(self._self, index))
