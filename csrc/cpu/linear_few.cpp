@@ -66,23 +66,40 @@ TL_INLINE void dot_run(const T* const* w, const float* x, int64_t x_stride, int6
 template <int kBatch>
 inline constexpr int kTogetherRows = kBatch <= 2 ? 4 : 2;
 
+// Rows of weights whose results are written together.
+constexpr int kWritten = 16;
+
+// Calls row(i, y) for kRows rows from i on, which writes Σ w[i + r]·x[a] to y[a · kRows + r].
+template <int kBatch, int kRows, class Row>
+TL_INLINE void decode_rows(const Linear& l, int64_t begin, int64_t end, const Row& row) {
+  for (int64_t i = begin; i < end; i += kWritten) {
+    const int columns = static_cast<int>(min64(kWritten, end - i));
+    alignas(32) float tile[kBatch * kWritten];
+    for (int r0 = 0; r0 < columns; r0 += kRows) {
+      alignas(32) float y[8] = {};
+      row(i + r0, y);
+#pragma GCC unroll 4
+      for (int a = 0; a < kBatch; ++a)
+        memcpy(tile + a * kWritten + r0, y + a * kRows, kRows * sizeof(float));
+    }
+    write_tile(l, 0, kBatch, i, columns, tile, kWritten);
+  }
+}
+
 template <int kBatch, class T>
 void decode_floats(const Linear& l, const float* x, int64_t x_stride) {
   constexpr int kRows = kTogetherRows<kBatch>;
   const int64_t stride = l.weight.back_stride(2);
   const Order order(l);
   parallel_for(l.n, decode_grain(l.n, l.k * sizeof(T)), [&](int64_t begin, int64_t end, int) {
-    for (int64_t i = begin; i < end; i += kRows) {
-      int rows = static_cast<int>(min64(kRows, end - i));
-      alignas(32) float y[8] = {};
+    decode_rows<kBatch, kRows>(l, begin, end, [&](int64_t i, float* y) {
       for (int64_t k0 = 0; k0 < l.k; k0 += order.run) {
         const T* w[kRows];
         for (int r = 0; r < kRows; ++r)
-          w[r] = l.weight.ptr<const T>() + (i + (r < rows ? r : 0)) * stride + k0;
+          w[r] = l.weight.ptr<const T>() + (i + (i + r < end ? r : 0)) * stride + k0;
         dot_run<kRows, kBatch, true>(w, x + k0, x_stride, min64(order.run, l.k - k0), y);
       }
-      write_tile(l, 0, kBatch, i, rows, y, kRows);
-    }
+    });
   });
 }
 
@@ -93,9 +110,8 @@ void decode_blocks(const Linear& l, const BlockFormat& format, const float* x, i
   const Order order(l);
   parallel_for(l.n, decode_grain(l.n, l.k / block * bytes), [&](int64_t begin, int64_t end, int) {
     alignas(64) float buffer[kRows][Order::kMostRun];  // stays in L1
-    for (int64_t i = begin; i < end; i += kRows) {
-      int rows = static_cast<int>(min64(kRows, end - i));
-      alignas(32) float y[8] = {};
+    decode_rows<kBatch, kRows>(l, begin, end, [&](int64_t i, float* y) {
+      const int rows = static_cast<int>(min64(kRows, end - i));
       for (int64_t k0 = 0; k0 < l.k; k0 += order.run) {
         const int64_t depth = min64(order.run, l.k - k0);
         const float* w[kRows];
@@ -106,8 +122,7 @@ void decode_blocks(const Linear& l, const BlockFormat& format, const float* x, i
         }
         dot_run<kRows, kBatch, false>(w, x + k0, x_stride, depth, y);
       }
-      write_tile(l, 0, kBatch, i, rows, y, kRows);
-    }
+    });
   });
 }
 
@@ -120,20 +135,10 @@ void decode(const Linear& l, const float* x, int64_t x_stride) {
 }  // namespace
 
 const char* linear_few_rows(const Linear& l) {
-  const float* x = l.x.ptr<const float>();
-  int64_t stride = l.x.back_stride(2);
-  Scratch copy(l.x.dtype == DType::f32 ? 64 : l.m * l.k * sizeof(float));
-  if (l.x.dtype != DType::f32) {
-    float* to = copy.as<float>();
-    if (!to) return "linear: out of memory";
-    with_float(l.x.dtype, [&]<class T>(T) {
-      for (int64_t r = 0; r < l.m; ++r) {
-        for (int64_t i = 0; i < l.k; ++i) to[r * l.k + i] = to_float(l.x_row<T>(r)[i]);
-      }
-    });
-    x = to;
-    stride = l.k;
-  }
+  const FloatRows rows(l);
+  const float* x = rows.x;
+  const int64_t stride = rows.stride;
+  if (!x) return "linear: out of memory";
   switch (l.m) {
     case 1:
       decode<1>(l, x, stride);
