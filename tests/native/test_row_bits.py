@@ -103,6 +103,27 @@ def test_rows_of_any_product(call, dtype, rng, threads):
                 np.testing.assert_array_equal(alone, whole[:1, :, 2 : 2 + count])
 
 
+def test_rows_of_products_with_many_columns(call, dtype, rng, threads):
+    """More columns than are added up at once; a right side that is one column more narrow."""
+    for k, n in [(300, 2 * 2048 + 5), (2, 2049), (9, 4096)]:
+        a, b = (rng.normal(size=s).astype(dtype) for s in [(7, k), (k, n)])
+
+        def product(a, b):
+            out = np.full((len(a), b.shape[1]), 9, a.dtype)
+            call("matmul", out, a, b)
+            return out
+
+        whole = product(a, b)
+        for count in (1, 3, 4):
+            np.testing.assert_array_equal(
+                bits(product(a[2 : 2 + count], b)), bits(whole[2 : 2 + count])
+            )
+            # rows of a that are no neighbours, and whose elements are not
+            apart = np.repeat(a[:count], 2, 1)[:, ::2]
+            np.testing.assert_array_equal(bits(product(apart, b)), bits(whole[:count]))
+        np.testing.assert_array_equal(bits(product(a[:1], b[:, :-1])), bits(whole[:1, :-1]))
+
+
 def attend(call, q, k, v, start, window=0, cap=0.0, mask=None, causal=1):
     out = np.full((*q.shape[:3], v.shape[3]), 9, q.dtype)
     start = None if start is None else np.array(start, np.int64)
