@@ -80,9 +80,10 @@ qemu: build $(VENV)/.dev ## the tests of kernels on an aarch64 build with NEON, 
 	$(call say,aarch64 under qemu)
 	@tools/qemu_aarch64.sh $(PY) build/aarch64 -m "not ($(ORACLE_TESTS))" $(or $(ARGS),tests/native)
 
-fuzz: build $(VENV)/.fuzz ## every reader of files under atheris: RUNS=100000 inputs each, FORMATS="gguf npy" or all
+fuzz: build $(VENV)/.fuzz ## every reader of files under atheris, tokenizer tables under sanitizers: RUNS=100000 inputs each, FORMATS="gguf npy" or all
 	$(call say,fuzz)
 	@$(PY) tools/fuzz.py $(FORMATS) --runs $(RUNS) $(ARGS)
+	@$(if $(FORMATS),,TALLOW_FUZZ_RUNS="$(RUNS) $$RANDOM" $(PY) -m pytest -q tests/text/test_hostile_tables.py)
 
 nightly: ## what .ci/run leaves out: sanitizers, other instruction sets, fuzzers, the llama.cpp oracle (an hour)
 	@said= bad=0; for target in sanitize sanitize-threads isas lowered fuzz oracle-llama; do \

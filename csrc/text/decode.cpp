@@ -116,6 +116,7 @@ void replace_matches(Matcher& matcher, uint32_t program, std::string_view with, 
   size_t done = 0, at = 0, from, to;
   bool empty = false;
   while (matcher.find(program, text, at, empty, from, to)) {
+    if (!matcher.spend(with.size())) break;
     out.append(text, done, from - done);
     out += with;
     done = at = to;
@@ -184,7 +185,6 @@ std::string join_tokens(const Tables& tables, Matcher& matcher, Steps steps, Tok
         break;
       case Step::replace_token:
         for (std::string& token : tokens) {
-          matcher.allow(token.size());
           replace_matches(matcher, value(0), tables.texts[value(1)], token);
         }
         break;

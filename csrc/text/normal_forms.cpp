@@ -11,12 +11,19 @@ namespace {
 
 constexpr uint32_t kSyllables = 0xAC00, kLead = 0x1100, kVowel = 0x1161, kTail = 0x11A7;
 constexpr uint32_t kLeads = 19, kVowels = 21, kTails = 28, kHead = 5;
+constexpr size_t kLongest = 32;  // of what a code point becomes: 18 by Unicode's policy
 
 bool is_ascii(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return uint8_t(c) < 0x80; });
 }
 
 }  // namespace
+
+bool NormalForms::whole() const {
+  const uint64_t size =
+      kHead + 2 * (uint64_t(data_[0]) + data_[1]) + 3 * (uint64_t(data_[2]) + data_[3]) + data_[4];
+  return !data_.size() || data_.size() == size;
+}
 
 // The first of `count` rows of `width` numbers whose first number is not below `code`.
 size_t NormalForms::lower_bound(size_t from, size_t count, size_t width, uint32_t code) const {
@@ -51,7 +58,7 @@ void NormalForms::decompose(uint32_t code, bool compatible, std::vector<uint32_t
   // The compatible ones follow the canonical ones in the pool.
   const size_t first = compatible && canonical ? data_[kHead + 2 * canonical - 1] : 0;
   const size_t begin = row ? data_[from + count + row - 1] : first, end = data_[from + count + row];
-  for (size_t i = begin; i < end && i < data_[4]; ++i) out.push_back(data_[pool + i]);
+  for (size_t i = begin; i < end && i < begin + kLongest; ++i) out.push_back(data_[pool + i]);
 }
 
 uint32_t NormalForms::combining(uint32_t code) const {

@@ -14,6 +14,9 @@ class NormalForms {
  public:
   explicit NormalForms(const Tables& tables) : data_(tables.numbers(Section::forms)) {}
 
+  // Whether the section has the size that its counts say, or is empty.
+  bool whole() const;
+
   // Valid UTF-8 in a form: NFC, NFD, NFKC or NFKD, by number.
   void apply(uint32_t form, std::string& text) const;
 

@@ -36,6 +36,15 @@ const char* check_programs(const Tables& tables, std::vector<bool>& begins) {
   return nullptr;
 }
 
+// A pattern of a tokenizer leaves a few places a character to come back to; one that leaves more is
+// damaged.
+void Matcher::push(uint32_t next, size_t at, size_t least, std::string_view text) {
+  if (stack_.size() > 8 * text.size() + 1024)
+    steps_ = 0;
+  else
+    stack_.push_back({next, at, least});
+}
+
 bool Matcher::run(uint32_t pc, std::string_view text, size_t& at) {
   const uint32_t which = code_[pc + 1], least = code_[pc + 2], most = code_[pc + 3];
   size_t place = at, back = at;
@@ -47,7 +56,7 @@ bool Matcher::run(uint32_t pc, std::string_view text, size_t& at) {
     if (++count == least) back = place;
   }
   if (count < least || !spend(count + 1)) return false;
-  if (back < place) stack_.push_back({pc + kWidth[uint32_t(Op::run)], place, back});
+  if (back < place) push(pc + kWidth[uint32_t(Op::run)], place, back, text);
   at = place;
   return true;
 }
@@ -68,7 +77,7 @@ bool Matcher::step(uint32_t& pc, std::string_view text, size_t& at, int depth) {
       good = run(pc, text, at);
       break;
     case Op::split:
-      stack_.push_back({code_[pc + 2], at, at});
+      push(code_[pc + 2], at, at, text);
       pc = code_[pc + 1];
       return true;
     case Op::jump:

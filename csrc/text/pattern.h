@@ -31,9 +31,14 @@ class Matcher {
   bool find(uint32_t program, std::string_view text, size_t at, bool not_empty, size_t& from,
             size_t& to);
 
-  // What all matching together may still take; at 0 nothing matches any more.
+  // What all work on a text of so many bytes may take: steps of matching, bytes that are written.
+  // When it is used up nothing matches any more, and what was made is of no use.
   void allow(size_t bytes) { steps_ = (1u << 20) + 512 * uint64_t(bytes); }
   bool exhausted() const { return !steps_; }
+  bool spend(uint64_t steps) {
+    steps_ -= steps_ < steps ? steps_ : steps;
+    return steps_;
+  }
 
  private:
   struct Frame {
@@ -43,9 +48,7 @@ class Matcher {
   bool match(uint32_t pc, std::string_view text, size_t at, size_t refused, int depth, size_t& to);
   bool step(uint32_t& pc, std::string_view text, size_t& at, int depth);
   bool run(uint32_t pc, std::string_view text, size_t& at);
-  bool spend(uint64_t steps) {
-    return steps_ > steps ? (steps_ -= steps, true) : (steps_ = 0, false);
-  }
+  void push(uint32_t next, size_t at, size_t least, std::string_view text);
 
   const Tables& tables_;
   Numbers code_;

@@ -37,16 +37,16 @@ class Normalizer {
           high = middle;
       }
       const bool known = low < size_t(first) + count && codes[low] == found.code;
-      out_ += known ? tables_.texts[texts[low]] : self;
+      write(known ? tables_.texts[texts[low]] : self);
     });
   }
 
   void surround(uint32_t which, bool keep, std::string_view before, std::string_view after) {
     each([&](Char found, std::string_view self) {
       const bool member = tables_.in_class(which, found.code);
-      if (member) out_ += before;
-      if (!member || keep) out_ += self;
-      if (member) out_ += after;
+      if (member) write(before);
+      if (!member || keep) write(self);
+      if (member) write(after);
     });
   }
 
@@ -67,7 +67,7 @@ class Normalizer {
     bool empty = false;
     while (matcher_.find(program, text_, at, empty, from, to)) {
       out_.append(text_, done, from - done);
-      out_ += with;
+      write(with);
       done = at = to;
       empty = from == to;
     }
@@ -89,12 +89,17 @@ class Normalizer {
  private:
   template <class F>
   void each(const F& f) {
-    for (size_t at = 0; at < text_.size();) {
+    for (size_t at = 0; at < text_.size() && !matcher_.exhausted();) {
       const Char found = char_at(text_, at);
       f(found, std::string_view(text_).substr(at, found.size));
       at += found.size;
     }
     finish(text_.size());
+  }
+
+  // Appends, unless that were more than a text can need.
+  void write(std::string_view text) {
+    if (matcher_.spend(text.size())) out_ += text;
   }
 
   void finish(size_t done) {
@@ -174,12 +179,13 @@ void cut_at(Matcher& matcher, uint32_t program, bool kept, bool inverted, Pieces
   pieces.spans.swap(found);
 }
 
-void spell(std::string_view mark, bool prefix, Pieces& pieces) {
+void spell(Matcher& matcher, std::string_view mark, bool prefix, Pieces& pieces) {
   Pieces made;
   for (const Span span : pieces.spans) {
+    if (!matcher.spend(mark.size())) break;
     const size_t from = made.text.size();
     for (size_t at = span.from; at < span.to; ++at) {
-      if (pieces.text[at] == ' ')
+      if (pieces.text[at] == ' ' && matcher.spend(mark.size()))
         made.text += mark;
       else
         made.text += pieces.text[at];
@@ -232,6 +238,7 @@ void normalize(const Tables& tables, Matcher& matcher, Steps steps, bool after_t
   Normalizer run(tables, matcher, text);
   for (size_t at = steps.from; at < steps.to; at += step_width(Step(steps.code[at]))) {
     const auto value = [&](int i) { return steps.code[at + 1 + i]; };
+    if (!matcher.spend(text.size())) return;
     switch (Step(steps.code[at])) {
       case Step::form:
         NormalForms(tables).apply(value(0), text);
@@ -267,7 +274,7 @@ void cut(const Tables& tables, Matcher& matcher, Steps steps, Pieces& pieces) {
     if (Step(steps.code[at]) == Step::cut)
       cut_at(matcher, value(0), value(1), value(2), pieces);
     else if (Step(steps.code[at]) == Step::spell)
-      spell(tables.texts[value(0)], value(1), pieces);
+      spell(matcher, tables.texts[value(0)], value(1), pieces);
   }
 }
 

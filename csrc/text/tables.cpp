@@ -11,7 +11,7 @@ uint64_t load_u64(const uint8_t* at) {
 }
 
 // A number that is larger is no sign of a large vocabulary but of a damaged file.
-constexpr uint32_t kMostIds = 1u << 28, kMostProbes = 4096;
+constexpr uint32_t kMostIds = 1u << 28, kMostProbes = 4096, kLongestKey = 1u << 16;
 
 }  // namespace
 
@@ -68,6 +68,8 @@ const char* Tables::attach() {
   const size_t slots = key_hash_.size(), pairs = merge_hash_.size();
   if (slots & (slots - 1) || pairs & (pairs - 1))
     return "tokenizer tables: expected hash tables of 2^n slots";
+  if (setting(Setting::longest_key) > kLongestKey)
+    return "tokenizer tables: expected keys of at most 65536 bytes";
   if (setting(Setting::most_probes) > kMostProbes)
     return "tokenizer tables: expected hash tables with short chains";
   return nullptr;

@@ -1,6 +1,7 @@
 // From text to ids: added tokens are cut out, the rest is normalised, cut and given to the model.
 #include "tokenizer.h"
 
+#include "normal_forms.h"
 #include "utf8.h"
 
 namespace tl::text {
@@ -21,6 +22,7 @@ const char* Tokenizer::open(std::span<const uint8_t> bytes) {
   std::vector<bool> programs;
   if (const char* error = check_programs(tables_, programs)) return error;
   if (const char* error = check_steps(tables_, programs)) return error;
+  if (!NormalForms(tables_).whole()) return "tokenizer tables: expected all of the normal forms";
   const Numbers ids = tables_.numbers(Section::template_ids);
   const uint64_t prefix = tables_.setting(Setting::prefix),
                  suffix = tables_.setting(Setting::suffix);
@@ -37,7 +39,7 @@ const char* Tokenizer::open(std::span<const uint8_t> bytes) {
 }
 
 // The longest added token that stands at `at`: its size, 0 for none, and its number.
-size_t Tokenizer::added_at(std::string_view text, size_t at, uint32_t which, bool special,
+size_t Tokenizer::added_at(Work& work, std::string_view text, size_t at, uint32_t which,
                            uint32_t& token) const {
   const Numbers rows = tables_.numbers(Section::added_rows);
   const auto text_of = [&](size_t i) { return tables_.added[i]; };
@@ -47,8 +49,9 @@ size_t Tokenizer::added_at(std::string_view text, size_t at, uint32_t which, boo
     range = narrow(text_of, range, end - at, uint8_t(text[end]));
     ++end;
     for (size_t i = range.from; i < range.to && text_of(i).size() == end - at; ++i) {
+      if (!work.matcher.spend(1)) return 0;
       const uint32_t flags = rows[2 * i + 1];
-      if (!(flags & which) || (flags & kControl && !special && !tables_.flag(kSkipsExcluded)))
+      if (!(flags & which) || (flags & kControl && !work.special && !tables_.flag(kSkipsExcluded)))
         continue;
       found = end - at;
       token = uint32_t(i);
@@ -76,7 +79,7 @@ void Tokenizer::split(Work& work, std::string_view text, uint32_t which, const P
   while (at < text.size()) {
     uint32_t token = 0;
     const size_t size =
-        added_first_[uint8_t(text[at])] ? added_at(text, at, which, work.special, token) : 0;
+        added_first_[uint8_t(text[at])] ? added_at(work, text, at, which, token) : 0;
     if (!size) {
       ++at;
       continue;
@@ -143,11 +146,12 @@ std::string Tokenizer::decode(std::span<const uint32_t> ids, bool skip_special) 
   std::string text;
   if (tables_.tokens.size()) {
     std::vector<std::string> tokens;
+    size_t size = 0;
     for (const uint32_t id : ids)
       if (id < this->ids() && !(skip_special && tables_.piece_flags(id) & kSpecialPiece))
-        tokens.emplace_back(tables_.tokens[id]);
+        size += tokens.emplace_back(tables_.tokens[id]).size();
     Matcher matcher(tables_);
-    matcher.allow(16 * tokens.size());
+    matcher.allow(size + tokens.size());
     text = join_tokens(tables_, matcher, steps_of(tables_, 3), tokens);
     if (tables_.flag(kCleansUp)) clean_up(text, false);
     return text;

@@ -44,7 +44,7 @@ class Tokenizer {
   void encode_plain(Work& work, std::string_view text) const;
   template <class Plain>
   void split(Work& work, std::string_view text, uint32_t which, const Plain& plain) const;
-  size_t added_at(std::string_view text, size_t at, uint32_t which, bool special,
+  size_t added_at(Work& work, std::string_view text, size_t at, uint32_t which,
                   uint32_t& token) const;
   std::string_view without_space(std::string_view text) const;
 
