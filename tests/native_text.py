@@ -5,10 +5,13 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import functools
+import json
 import os
+import struct
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZE = ctypes.c_size_t
@@ -37,9 +40,10 @@ def library_path(sanitizer: str = "") -> Path:
 
 
 @functools.cache
-def library(path: Path | None = None) -> ctypes.CDLL:
+def library() -> ctypes.CDLL:
     """The library with the types of its functions."""
-    found = ctypes.CDLL(str(path or library_path()))
+    given = os.environ.get("TALLOW_TEXT_LIBRARY")  # under a sanitizer
+    found = ctypes.CDLL(given or str(library_path()))
     pointer, error = ctypes.c_void_p, ctypes.POINTER(ctypes.c_char_p)
     for name, result, *arguments in (
         ("open", pointer, ctypes.c_char_p, SIZE, error),
@@ -48,6 +52,9 @@ def library(path: Path | None = None) -> ctypes.CDLL:
         ("encode", pointer, pointer, ctypes.c_char_p, SIZE, ctypes.c_int, ctypes.c_int, OUT, error),
         ("decode", pointer, pointer, pointer, SIZE, ctypes.c_int, OUT),
         ("stream", pointer, pointer, pointer, SIZE, ctypes.c_int, OUT),
+        ("chat", pointer, pointer, ctypes.c_char_p, SIZE, ctypes.c_int, OUT, error),
+        ("numbers", pointer, ctypes.c_char_p, SIZE, OUT, OUT, error),
+        ("json", pointer, ctypes.c_char_p, SIZE, OUT, error),
         ("ends", ctypes.c_int, pointer, ctypes.c_uint32),
     ):
         function = getattr(found, f"tl_text_{name}")
@@ -58,8 +65,8 @@ def library(path: Path | None = None) -> ctypes.CDLL:
 class NativeTokenizer:
     """A tokenizer of csrc/text over tables; ValueError with its text where it refuses."""
 
-    def __init__(self, tables: bytes, path: Path | None = None) -> None:
-        self._library = library(path)
+    def __init__(self, tables: bytes) -> None:
+        self._library = library()
         self._tables = tables  # read in place
         error = ctypes.c_char_p()
         self._self = self._library.tl_text_open(tables, len(tables), ctypes.byref(error))
@@ -79,6 +86,18 @@ class NativeTokenizer:
             self._self, raw, len(raw), add_special, parse_special, ctypes.byref(count),
             ctypes.byref(error),
         )  # fmt: skip
+        return self._ids(found, count, error)
+
+    def chat(self, messages: list[dict[str, str]], answer: bool = True) -> list[int]:
+        """The ids of a chat."""
+        raw = json.dumps(messages).encode()
+        count, error = SIZE(), ctypes.c_char_p()
+        found = self._library.tl_text_chat(
+            self._self, raw, len(raw), answer, ctypes.byref(count), ctypes.byref(error)
+        )
+        return self._ids(found, count, error)
+
+    def _ids(self, found: int, count: ctypes.c_size_t, error: ctypes.c_char_p) -> list[int]:
         if error.value:
             raise ValueError(error.value.decode())
         ids = list((ctypes.c_uint32 * count.value).from_address(found))
@@ -102,3 +121,50 @@ class NativeTokenizer:
 
     def ends(self, index: int) -> bool:
         return bool(self._library.tl_text_ends(self._self, index))
+
+
+def read_numbers(text: bytes) -> tuple[list[int], list[float]]:
+    """Shape and numbers of nested JSON lists; ValueError where they are none."""
+    count, depth, error = SIZE(), SIZE(), ctypes.c_char_p()
+    found = library().tl_text_numbers(
+        text, len(text), ctypes.byref(count), ctypes.byref(depth), ctypes.byref(error)
+    )
+    if error.value:
+        raise ValueError(error.value.decode())
+    numbers = list((ctypes.c_double * count.value).from_address(found))
+    library().tl_text_free(found)
+    return [int(size) for size in numbers[: depth.value]], numbers[depth.value :]
+
+
+def read_json(text: bytes) -> Any:
+    """A document as csrc/text reads it; ValueError with what was expected and where."""
+    size, error = SIZE(), ctypes.c_char_p()
+    found = library().tl_text_json(text, len(text), ctypes.byref(size), ctypes.byref(error))
+    if error.value:
+        raise ValueError(f"{error.value.decode()} at byte {size.value}")
+    raw = ctypes.string_at(found, size.value)
+    library().tl_text_free(found)
+    return _Values(raw).value()
+
+
+class _Values:
+    def __init__(self, raw: bytes) -> None:
+        self._raw = raw
+
+    def _take(self, count: int) -> bytes:
+        found, self._raw = self._raw[:count], self._raw[count:]
+        return found
+
+    def value(self) -> Any:
+        kind = self._take(1)
+        if kind in b"ntf":
+            return {b"n": None, b"t": True, b"f": False}[kind]
+        if kind in b"id":
+            number = struct.unpack("<d", self._take(8))[0]
+            return int(number) if kind == b"i" else number
+        count = struct.unpack("<I", self._take(4))[0]
+        if kind == b"s":
+            return self._take(count).decode()
+        if kind == b"a":
+            return [self.value() for _ in range(count)]
+        return {self.value(): self.value() for _ in range(count)}

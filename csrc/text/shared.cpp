@@ -1,7 +1,8 @@
 // The tokenizer as a shared library with C functions, for the tests that call it from Python.
 #include <cstdlib>
 
-#include "tokenizer.h"
+#include "chat.h"
+#include "json.h"
 
 #define TL_SHARED extern "C" __attribute__((visibility("default")))
 
@@ -63,4 +64,85 @@ TL_SHARED char* tl_text_stream(const void* tokenizer, const uint32_t* ids, size_
 
 TL_SHARED int tl_text_ends(const void* tokenizer, uint32_t id) {
   return static_cast<const Tokenizer*>(tokenizer)->ends(id);
+}
+
+// The ids of a chat: messages as a JSON list of objects with role and content.
+TL_SHARED uint32_t* tl_text_chat(const void* tokenizer, const char* text, size_t size, int answer,
+                                 size_t* count, const char** error) {
+  const auto& self = *static_cast<const Tokenizer*>(tokenizer);
+  *count = 0;
+  Chat chat;
+  Json json;
+  if ((*error = chat.open(self)) || (*error = json.parse({text, size}))) return nullptr;
+  std::vector<Message> messages;
+  if ((*error = read_messages(json, 0, messages))) return nullptr;
+  std::vector<Part> parts;
+  std::vector<uint32_t> ids;
+  if ((*error = chat.render(messages, answer, parts))) return nullptr;
+  if ((*error = self.encode_prompt(parts, ids))) return nullptr;
+  *count = ids.size();
+  return static_cast<uint32_t*>(copied(ids.data(), ids.size() * sizeof ids[0]));
+}
+
+// Nested arrays of numbers: their shape in front of them, all as doubles, the depth in `depth`.
+TL_SHARED double* tl_text_numbers(const char* text, size_t size, size_t* count, size_t* depth,
+                                  const char** error) {
+  Json json;
+  std::vector<int64_t> shape;
+  std::vector<double> found;
+  *count = *depth = 0;
+  if ((*error = json.parse({text, size})) || (*error = json.numbers(0, shape, found)))
+    return nullptr;
+  found.insert(found.begin(), shape.begin(), shape.end());
+  *count = found.size(), *depth = shape.size();
+  return static_cast<double*>(copied(found.data(), found.size() * sizeof found[0]));
+}
+
+namespace {
+
+void write(const Json& json, Json::Value value, std::string& out) {
+  switch (json.kind(value)) {
+    case Json::Kind::null:
+      out += "n";
+      return;
+    case Json::Kind::boolean:
+      out += json.boolean(value) ? "t" : "f";
+      return;
+    case Json::Kind::number: {
+      const double number = json.number(value);
+      out += json.whole(value) ? "i" : "d";
+      out.append(reinterpret_cast<const char*>(&number), sizeof number);
+      return;
+    }
+    default:
+      break;
+  }
+  const uint32_t size = json.kind(value) == Json::Kind::string ? uint32_t(json.string(value).size())
+                                                               : json.size(value);
+  out += json.kind(value) == Json::Kind::string  ? "s"
+         : json.kind(value) == Json::Kind::array ? "a"
+                                                 : "o";
+  out.append(reinterpret_cast<const char*>(&size), sizeof size);
+  if (json.kind(value) == Json::Kind::string) {
+    out += json.string(value);
+    return;
+  }
+  for (auto at = json.first(value); at != json.last(value); at = json.next(at))
+    write(json, at, out);
+}
+
+}  // namespace
+
+// A document as its values in order: a letter for the kind, then the number, or the size and what
+// is in it. Null and the reason in `error`, its place in `size_or_place`, where it is no JSON.
+TL_SHARED char* tl_text_json(const char* text, size_t size, size_t* size_or_place,
+                             const char** error) {
+  Json json;
+  *error = json.parse({text, size});
+  *size_or_place = json.at();
+  if (*error) return nullptr;
+  std::string out;
+  write(json, 0, out);
+  *size_or_place = out.size();
+  return static_cast<char*>(copied(out.data(), out.size()));
 }

@@ -86,6 +86,7 @@ enum TokenizerFlag : uint32_t {
   kEndOfWord = 64,         // the last symbol of a word is looked up apart
   kScanBehindSpace = 128,  // further added tokens may begin in the space that one has taken
   kBytesFirst = 256,       // characters become bytes before anything is merged, not after
+  kChatPrefix = 512,       // a chat begins with what stands before a text, written or not
 };
 
 enum PieceFlag : uint8_t {

@@ -1,10 +1,19 @@
 // From text to ids: added tokens are cut out, the rest is normalised, cut and given to the model.
 #include "tokenizer.h"
 
+#include <algorithm>
+
 #include "normal_forms.h"
 #include "utf8.h"
 
 namespace tl::text {
+namespace {
+
+constexpr const char* kTooLarge = "encode: expected a text of less than 2^31 bytes";
+constexpr const char* kTooLong =
+    "encode: a pattern of the tokenizer takes too long on this text: give it in parts";
+
+}  // namespace
 
 // What one call of `encode` needs.
 struct Tokenizer::Work {
@@ -14,7 +23,18 @@ struct Tokenizer::Work {
   Model model;
   bool special;
   bool after_token = true;
+  bool prompt = false;
+  std::vector<Span> plain;  // of a prompt where no control token counts
   std::vector<uint32_t>& ids;
+
+  // Whether a control token from `from` to `to` would be written by a plain part of a prompt. What
+  // is looked for in normalised text has lost its place: no control token counts there.
+  bool barred(uint32_t which, size_t from, size_t to) const {
+    if (!prompt || which == kInNormalized) return prompt;
+    const auto after = std::partition_point(plain.begin(), plain.end(),
+                                            [&](const Span& part) { return part.to <= from; });
+    return after != plain.end() && after->from < to;
+  }
 };
 
 const char* Tokenizer::open(std::span<const uint8_t> bytes) {
@@ -51,6 +71,7 @@ size_t Tokenizer::added_at(Work& work, std::string_view text, size_t at, uint32_
     for (size_t i = range.from; i < range.to && text_of(i).size() == end - at; ++i) {
       if (!work.matcher.spend(1)) return 0;
       const uint32_t flags = rows[2 * i + 1];
+      if (flags & kControl && work.barred(which, at, end)) continue;
       if (!(flags & which) || (flags & kControl && !work.special && !tables_.flag(kSkipsExcluded)))
         continue;
       found = end - at;
@@ -121,7 +142,7 @@ void Tokenizer::encode_normal(Work& work, std::string_view text) const {
 
 const char* Tokenizer::encode(std::string_view text, bool add_special, bool parse_special,
                               std::vector<uint32_t>& ids) const {
-  if (text.size() >= 1u << 31) return "encode: expected a text of less than 2^31 bytes";
+  if (text.size() >= 1u << 31) return kTooLarge;
   const Numbers around = tables_.numbers(Section::template_ids);
   const size_t prefix = tables_.setting(Setting::prefix), suffix = tables_.setting(Setting::suffix);
   Work work(*this, parse_special, ids);
@@ -132,9 +153,34 @@ const char* Tokenizer::encode(std::string_view text, bool add_special, bool pars
   for (size_t i = 0; add_special && i < prefix; ++i) ids.push_back(around[i]);
   split(work, valid, kInRaw, [&](std::string_view part) { encode_normal(work, part); });
   for (size_t i = 0; add_special && i < suffix; ++i) ids.push_back(around[prefix + i]);
-  if (work.matcher.exhausted())
-    return "encode: a pattern of the tokenizer takes too long on this text: give it in parts";
-  return nullptr;
+  return work.matcher.exhausted() ? kTooLong : nullptr;
+}
+
+const char* Tokenizer::encode_prompt(std::span<const Part> parts,
+                                     std::vector<uint32_t>& ids) const {
+  std::vector<uint32_t> found;
+  Work work(*this, true, found);
+  work.prompt = true;
+  std::string all;
+  for (const Part& part : parts) {
+    if (all.size() + part.text.size() >= 1u << 31) return kTooLarge;
+    std::string valid;
+    append_valid(valid, part.text, true);
+    work.matcher.allow(all.size() + valid.size());
+    normalize(tables_, work.matcher, steps_of(tables_, 0), false, valid);
+    const size_t from = all.size();
+    all += valid;
+    if (part.plain && !valid.empty()) work.plain.push_back({from, all.size()});
+  }
+  work.matcher.allow(all.size());
+  split(work, all, kInRaw, [&](std::string_view part) { encode_normal(work, part); });
+  const Numbers around = tables_.numbers(Section::template_ids);
+  const size_t prefix = tables_.flag(kChatPrefix) ? tables_.setting(Setting::prefix) : 0;
+  size_t written = 0;
+  while (written < prefix && written < found.size() && found[written] == around[written]) ++written;
+  for (size_t i = 0; written < prefix && i < prefix; ++i) ids.push_back(around[i]);
+  ids.insert(ids.end(), found.begin(), found.end());
+  return work.matcher.exhausted() ? kTooLong : nullptr;
 }
 
 std::string_view Tokenizer::piece(uint32_t id, bool skip_special) const {

@@ -8,6 +8,12 @@
 
 namespace tl::text {
 
+// A part of a prompt; in a `plain` one no control token counts.
+struct Part {
+  std::string_view text;
+  bool plain;
+};
+
 class Tokenizer {
  public:
   // nullptr, or why the bytes are no tables of a tokenizer. They are read in place, and must stay.
@@ -19,6 +25,10 @@ class Tokenizer {
   // or a pattern goes back and forth in it without end.
   const char* encode(std::string_view text, bool add_special, bool parse_special,
                      std::vector<uint32_t>& ids) const;
+
+  // Appends the ids of a prompt in parts, of which those that are not `plain` may write control
+  // tokens, and what a chat begins with. Else as above.
+  const char* encode_prompt(std::span<const Part> parts, std::vector<uint32_t>& ids) const;
 
   // The text of `ids`; invalid UTF-8 becomes U+FFFD, ids beyond the vocabulary nothing.
   // `skip_special` leaves out control and unknown tokens.

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from tallow.text.table_patterns import runs_of
+from tallow.text.chat_tables import PlainChat
+from tallow.text.table_patterns import is_any_space, members, runs_of
 from tallow.text.table_steps import Steps, packed
 from tallow.text.unicode_regex import compile_pattern
 from tallow.text.vocab import CONTROL, UNKNOWN, Vocab, encode_utf8
@@ -75,7 +76,8 @@ _SETTINGS: Final = [
 PAIRS_OF_BYTES, PAIRS_OF_CHARS, SCORES, UNIGRAM, PIECES, WORDS = range(6)
 # Flags of a tokenizer, of a piece and of an added token.
 (WHOLE_WORDS, STRIPS_SPACE, BYTE_FALLBACK, FUSE_UNKNOWN, SKIPS_EXCLUDED, CLEANS_UP,
- END_OF_WORD, SCAN_BEHIND_SPACE, BYTES_FIRST) = (1 << bit for bit in range(9))  # fmt: skip
+ END_OF_WORD, SCAN_BEHIND_SPACE, BYTES_FIRST,
+ CHAT_PREFIX) = (1 << bit for bit in range(10))  # fmt: skip
 _SPECIAL, _END, _HIDDEN = 1, 2, 4
 ADDED_CONTROL, TAKES_BEFORE, TAKES_AFTER, WHOLE_WORD, IN_RAW, IN_NORMALIZED = (
     1 << bit for bit in range(6)
@@ -171,16 +173,19 @@ class Builder:
         bits = _SPECIAL * (kind in (CONTROL, UNKNOWN)) | _END * (index in self.vocab.eos_ids)
         return bits | _HIDDEN * (index in self.hidden)
 
-    def finish(self, chat: bytes) -> bytes:
+    def finish(self, chat: PlainChat | None) -> bytes:
         """All bytes."""
         vocab, steps, settings = self.vocab, self.steps, self.settings
         count = len(vocab.tokens)
+        if chat is not None:
+            self.sections["chat"] = chat.pack(steps.classes.add(members(is_any_space)))
         self.text_section("piece_ends", "pieces", [vocab.spell(i) for i in range(count)])
         if steps.decoding:
             self.text_section("token_ends", "tokens", list(map(encode_utf8, vocab.tokens)))
         kinds = enumerate(vocab.kinds[:count])
         self.sections["flags"] = bytes(self._flags_of(index, kind) for index, kind in kinds)
         self.flags |= STRIPS_SPACE * vocab.strips_space
+        self.flags |= CHAT_PREFIX * vocab.chat_prefix
         self.flags |= CLEANS_UP * (vocab.settings.clean_up and vocab.algorithm != "bpe")
         lists = steps.before, steps.normal, steps.cuts, steps.decoding
         names = "before", "normalize", "cut", "decode"
@@ -192,7 +197,7 @@ class Builder:
         self.text_section("text_ends", "texts", list(steps.texts))
         self.sections["map_codes"] = packed(steps.map_codes)
         self.sections["map_texts"] = packed(steps.map_texts)
-        self.sections |= {"forms": steps.forms, "charsmap": steps.charsmap, "chat": chat}
+        self.sections |= {"forms": steps.forms, "charsmap": steps.charsmap}
         roles = {role: vocab.find_special(role) for role in ("bos", "eos", "pad")}
         settings |= {role: _NONE if found is None else found for role, found in roles.items()}
         settings |= {"ids": count, "flags": self.flags, "most_probes": self.probes}

@@ -43,6 +43,11 @@ def runs_of(text: str) -> Runs:
     return joined((ord(char), ord(char)) for char in text)
 
 
+def is_any_space(char: str, kind: str) -> bool:
+    """What Python's `str.strip` takes."""
+    return char.isspace()
+
+
 def joined(runs: Iterable[tuple[int, int]]) -> Runs:
     """The same characters as few runs."""
     found: list[tuple[int, int]] = []

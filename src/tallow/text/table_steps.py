@@ -17,7 +17,15 @@ from typing import Any, Final
 from tallow.text.hf import check_charsmap
 from tallow.text.pretokenizers import by_name
 from tallow.text.steps_python import _CHINESE, _KINDS, SPACES, _graphemes, _punctuation
-from tallow.text.table_patterns import Classes, Programs, categories, members, refused, runs_of
+from tallow.text.table_patterns import (
+    Classes,
+    Programs,
+    categories,
+    is_any_space,
+    members,
+    refused,
+    runs_of,
+)
 from tallow.text.unicode_regex import SPACE
 from tallow.text.vocab import SPACE_MARK
 
@@ -190,7 +198,7 @@ class Steps:
         if not steps:
             self.decoding.append(_SPACED)
         if suffix:
-            spaces = self.classes.add(members(_is_any_space))
+            spaces = self.classes.add(members(is_any_space))
             self.decoding += [_END_OF_WORD, self.text(suffix), spaces]
 
     def _decoder(self, step: Row) -> None:
@@ -237,10 +245,6 @@ def _is_accent(char: str, kind: str) -> bool:
 
 def _is_mark(char: str, kind: str) -> bool:
     return kind[0] == "M"
-
-
-def _is_any_space(char: str, kind: str) -> bool:
-    return char.isspace()
 
 
 def _changes(char: str, kind: str) -> bool:

@@ -8,6 +8,7 @@ form for is refused by name.
 from __future__ import annotations
 
 from tallow.errors import MissingExtraError
+from tallow.text.chat_tables import PlainChat
 from tallow.text.encoder import Encoder, VocabEncoder
 from tallow.text.folder import FileEncoder
 from tallow.text.folder_files import steps_of
@@ -33,8 +34,8 @@ from tallow.text.tokenizer import Tokenizer
 from tallow.text.vocab import CONTROL, UNKNOWN, USER_DEFINED, Vocab
 
 
-def tokenizer_tables(tokenizer: Tokenizer, chat: bytes = b"") -> bytes:
-    """The tables of a tokenizer, with what `chat` says of its conversations.
+def tokenizer_tables(tokenizer: Tokenizer, chat: PlainChat | None = None) -> bytes:
+    """The tables of a tokenizer, and those of the `chat` that its model holds.
 
     Raises:
         ModelError: it has a part that the tables have no form for; the text names it.
