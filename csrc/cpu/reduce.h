@@ -87,7 +87,8 @@ struct Product {
     return a * x;
   }
 };
-// A NaN wins, as in torch and numpy.
+// A NaN wins, as in torch and numpy. `faster` drops one that it has met: reduce_run looks for these
+// by itself.
 template <class T>
 struct Max {
   using Lane = Value<T>;
@@ -100,6 +101,7 @@ struct Max {
     else
       return x > a ? x : a;
   }
+  TL_INLINE static vf faster(vf a, vf x) { return max(a, x); }
 };
 template <class T>
 struct Min {
@@ -113,6 +115,7 @@ struct Min {
     else
       return x < a ? x : a;
   }
+  TL_INLINE static vf faster(vf a, vf x) { return min(a, x); }
 };
 
 inline constexpr int64_t kFlush = 128;  // steps of a lane before it is merged into the total
@@ -141,6 +144,24 @@ TL_INLINE typename Lanes<L>::Vector load_lanes(const T* p) {
   }
 }
 
+// 4 · kLanes elements a step; a NaN among them makes all lanes NaN.
+template <class O, class T>
+TL_INLINE vf reduce_ordered(const T* p, int64_t n, vf a) {
+  vf b = a, c = a, d = a;
+  vi none{};
+  for (int64_t i = 0; i < n; i += 4 * kLanes) {
+    const vf w = load(p + i), x = load(p + i + kLanes), y = load(p + i + 2 * kLanes),
+             z = load(p + i + 3 * kLanes);
+    none |= ((w != w) | (x != x)) | ((y != y) | (z != z));
+    a = O::faster(a, w);
+    b = O::faster(b, x);
+    c = O::faster(c, y);
+    d = O::faster(d, z);
+  }
+  a = O::faster(O::faster(a, b), O::faster(c, d));
+  return any(none) ? splat(__builtin_nanf("")) : a;
+}
+
 // Reduces n elements `stride` apart.
 template <template <class> class Op, class T>
 TL_INLINE typename Op<T>::Accumulator reduce_run(const T* p, int64_t stride, int64_t n) {
@@ -155,13 +176,19 @@ TL_INLINE typename Op<T>::Accumulator reduce_run(const T* p, int64_t stride, int
     while (i + 4 * w <= n) {
       int64_t end = i + 4 * w * kFlush < n ? i + 4 * w * kFlush : n;
       V a = V{} + O::kInit, b = a, c = a, d = a;
-      for (; i + 4 * w <= end; i += 4 * w) {
-        a = O::step(a, load_lanes<L>(p + i));
-        b = O::step(b, load_lanes<L>(p + i + w));
-        c = O::step(c, load_lanes<L>(p + i + 2 * w));
-        d = O::step(d, load_lanes<L>(p + i + 3 * w));
+      if constexpr (__is_same(L, float) && requires { O::faster(a, b); }) {
+        const int64_t count = (end - i) / (4 * w) * (4 * w);
+        a = reduce_ordered<O>(p + i, count, a);
+        i += count;
+      } else {
+        for (; i + 4 * w <= end; i += 4 * w) {
+          a = O::step(a, load_lanes<L>(p + i));
+          b = O::step(b, load_lanes<L>(p + i + w));
+          c = O::step(c, load_lanes<L>(p + i + 2 * w));
+          d = O::step(d, load_lanes<L>(p + i + 3 * w));
+        }
+        a = O::step(O::step(a, b), O::step(c, d));
       }
-      a = O::step(O::step(a, b), O::step(c, d));
       for (int j = 0; j < w; ++j) total = O::step(total, static_cast<W>(static_cast<L>(a[j])));
     }
   }
