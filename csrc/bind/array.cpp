@@ -67,12 +67,6 @@ nb::object element(DType dtype, const std::byte* p) {
   }
 }
 
-void refuse_reading(const char* where) {
-  if (is_recording())
-    raise("ArgumentError", where,
-          "a value cannot be read while a plan is captured: it would be fixed in the plan");
-}
-
 Array on_host(const Array& x, const char* where) {
   return checked([&](Error& error) { return moved(x, {}, where, error); });
 }
@@ -190,6 +184,7 @@ Array from_list(nb::handle data, int dtype) {
       raise("DTypeError", "tensor",
             std::string("expected complex64 for complex numbers, got ") + row(wanted).name);
     Array out = empty(DType::complex64, shape.shape, shape.ndim, "tensor");
+    filled_by_host(out);
     Complex* end = out.ptr<Complex>() + out.size();
     if (fill(data, DType::complex64, out.ptr<Complex>(), end) != end)
       raise("ShapeError", "tensor", "the lists shrank while they were read");
@@ -198,6 +193,7 @@ Array from_list(nb::handle data, int dtype) {
   // Wide first, then one conversion: nothing is lost on the way to the wanted dtype.
   DType wide = kind == 2 ? DType::f64 : DType::i64;
   Array out = empty(wide, shape.shape, shape.ndim, "tensor");
+  filled_by_host(out);
   int64_t n = out.size();
   bool whole = kind == 2 ? fill(data, wanted, out.ptr<double>(), out.ptr<double>() + n) ==
                                out.ptr<double>() + n
@@ -294,7 +290,7 @@ void bind_array(nb::module_& m) {
       nb::arg("x"), nb::arg("dtype") = -1, nb::arg("device") = -1);
   c.def_static("from_list", &from_list);
   c.def("item", [](Array& x) {
-    refuse_reading("item");
+    expect_readable(x, "item");
     if (x.device().type == Device::meta) expect_values(x, "item");
     if (x.size() != 1)
       raise("ShapeError", "item", "expected one element, got shape " + shape_text(x));
@@ -303,7 +299,7 @@ void bind_array(nb::module_& m) {
     return element(own.dtype, own.data);
   });
   c.def("tolist", [](Array& x) {
-    refuse_reading("tolist");
+    expect_readable(x, "tolist");
     if (is_block(x.dtype))
       raise("DTypeError", "tolist",
             std::string("expected a plain dtype, got ") + row(x.dtype).name);

@@ -56,8 +56,9 @@ inline int default_device() { return chosen_device < 0 ? 0 : chosen_device; }
 // Whether another device than the CPU was asked for: before that, nobody looks where arrays are.
 inline bool several_devices = false;
 
-// Whether kernel calls of this thread go into a plan; values must not be read into Python then.
-bool is_recording();
+// Refuses to read a value that would be fixed in the plan that this thread captures; `lent`: from
+// now on Python may read and write the memory at any time.
+void expect_readable(const Array& x, const char* where, bool lent = false);
 
 // How an integer that has no 64 bits is written, for errors.
 struct DigitsText {
@@ -92,5 +93,6 @@ extern PyType_Slot kBufferSlots[];
 void bind_elementwise(nb::module_& m);
 void bind_scan(nb::module_& m);
 void bind_host_device(nb::module_& m);
+void bind_plan(nb::module_& m);
 
 }  // namespace tl::bind

@@ -60,15 +60,15 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
     return -1;
   }
   own.sync();
-  const bool odd = has_other_bytes(own);
   Array copy;
-  if (odd) {
-    try {
-      copy = plain_bools(own);
-    } catch (nb::python_error& error) {
-      error.restore();
-      return -1;
-    }
+  bool odd = false;
+  try {
+    expect_readable(own, "the buffer protocol", true);
+    odd = has_other_bytes(own);
+    if (odd) copy = plain_bools(own);
+  } catch (nb::python_error& error) {
+    error.restore();
+    return -1;
   }
   const Array& x = odd ? copy : own;
   const char* format = nullptr;
@@ -293,6 +293,7 @@ struct ExportedTensor {
 
 nb::object to_dlpack(Array& given) {
   expect_values(given, "__dlpack__");
+  expect_readable(given, "__dlpack__", true);
   given.sync();
   Array x = has_other_bytes(given) ? plain_bools(given) : given;
   uint8_t code;
@@ -386,6 +387,7 @@ void bind_exchange(ArrayClass& c) {
   });
   c.def("raw_bytes", [](Array& x) {
     expect_values(x, "raw_bytes");
+    expect_readable(x, "raw_bytes");
     x.sync();
     if (!x.contiguous()) raise("ShapeError", "raw_bytes", "expected a contiguous array");
     const Array plain = has_other_bytes(x) ? plain_bools(x) : x;

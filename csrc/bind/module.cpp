@@ -1,13 +1,11 @@
 // tallow._native: the module, the kernel call and what all binding files share.
 #include <nanobind/stl/string.h>
 
-#include <chrono>
 #include <string>
 
 #include "../core/alloc.h"
 #include "../core/isa.h"
 #include "../core/parallel.h"
-#include "../core/plan.h"
 #include "dispatch.h"
 
 namespace tl::bind {
@@ -61,9 +59,10 @@ void raise(const char* type, const char* where, const std::string& text) {
 
 void raise(const Error& error) {
   if (error.kind == ErrorKind::host && PyErr_Occurred()) throw nb::python_error();
-  static constexpr const char* kClasses[] = {
-      "TallowError",     "ArgumentError",    "ShapeError", "DTypeError",  "NoKernelError",
-      "IndexRangeError", "OutOfMemoryError", "GradError",  "DeviceError", "TallowError"};
+  static constexpr const char* kClasses[] = {"TallowError",      "ArgumentError", "ShapeError",
+                                             "DTypeError",       "NoKernelError", "IndexRangeError",
+                                             "OutOfMemoryError", "GradError",     "DeviceError",
+                                             "TallowError",      "CaptureError"};
   nb::object type =
       nb::module_::import_("tallow.errors").attr(kClasses[static_cast<int>(error.kind)]);
   PyErr_SetString(type.ptr(), error.text);
@@ -99,8 +98,6 @@ static const char* run_long(const Kernel& kernel, const Arg* args, int n) {
   return kernel.fn(args, n);
 }
 
-bool is_recording() { return recording() != nullptr; }
-
 }  // namespace tl::bind
 
 NB_MODULE(_native, m) {
@@ -130,8 +127,12 @@ NB_MODULE(_native, m) {
   bind_elementwise(m);
   bind_scan(m);
   bind_host_device(m);
+  bind_plan(m);
 
-  m.def("expect_values", [](const Array& x, const char* where) { expect_values(x, where); });
+  m.def("expect_values", [](const Array& x, const char* where) {
+    expect_values(x, where);
+    expect_readable(x, where);
+  });
   m.def("kernel_names", [] {
     nb::list names;
     for (const Kernel& k : kernels()) names.append(nb::make_tuple(k.name, k.signature));
@@ -143,40 +144,6 @@ NB_MODULE(_native, m) {
     const Kernel* kernel = &find(name);
     return nb::cpp_function([kernel](nb::args args) { call_with(*kernel, args); });
   });
-  nb::class_<Plan>(m, "Plan")
-      .def(nb::init<>())
-      // Calls on this thread are recorded from start() to stop().
-      .def("start",
-           [](Plan& p) {
-             if (recording()) raise("ArgumentError", "capture", "a plan is being captured already");
-             recording() = &p;
-           })
-      .def("stop", [](Plan&) { recording() = nullptr; })
-      .def("run",
-           [](Plan& p) {
-             if (recording())
-               raise("ArgumentError", "plan", "a plan cannot be replayed while one is captured");
-             const Kernel* failed = nullptr;
-             const char* error;
-             {
-               nb::gil_scoped_release release;
-               error = p.run(&failed);
-             }
-             if (error) raise("ArgumentError", failed->name, error);
-           })
-      // One replay, and how long each call took: a list of (kernel, seconds).
-      .def("profile",
-           [](Plan& p) {
-             nb::list out;
-             for (const Plan::Call& c : p.calls()) {
-               auto begin = std::chrono::steady_clock::now();
-               if (const char* error = p.run_one(c)) raise("ArgumentError", c.kernel->name, error);
-               std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
-               out.append(nb::make_tuple(c.kernel->name, took.count()));
-             }
-             return out;
-           })
-      .def("__len__", [](const Plan& p) { return p.size(); });
   // Bytes that the address of an element must be a multiple of.
   m.def("alignment_of", [](int dtype) { return alignment_of(dtype_from(dtype)); });
   m.def("num_threads", &num_threads);

@@ -1,4 +1,7 @@
 // Running an op: its results as `.out` says, its kernel, view, or function in Python.
+#include <utility>
+
+#include "../core/plan/capture.h"
 #include "dispatch.h"
 
 namespace tl::bind {
@@ -265,7 +268,24 @@ nb::object run_elementwise(const CallerData& c, const Values& v, Array* given) {
   return checked(new_tensor(new_array(std::move(made))));
 }
 
+namespace {
+
+// Tells a capture whose body runs, so that what it refuses to read is named after the op.
+struct Named {
+  Capture* capture;
+  const char* before = nullptr;
+  explicit Named(const CallerData& c) : capture(recording()) {
+    if (capture) before = std::exchange(capture->op, c.name.c_str());
+  }
+  ~Named() {
+    if (capture) capture->op = before;
+  }
+};
+
+}  // namespace
+
 nb::object run(const CallerData& c, const Values& v) {
+  const Named named(c);
   switch (c.run) {
     case Run::elementwise: {
       nb::object made = run_elementwise(c, v, nullptr);

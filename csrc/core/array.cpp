@@ -84,11 +84,15 @@ void drop(VersionCounter* c) {
 std::atomic<int> inference_threads{0};
 thread_local bool inference = false;
 
+// This thread's, and how many storages were made in it.
+thread_local uint64_t capture = 0, capture_count = 0;
+
 Storage* new_storage() {
   void* memory = pool_alloc(sizeof(Storage));
   if (!memory) return nullptr;
   auto* storage = new (memory) Storage;
   if (in_inference()) storage->guards = kInference;
+  if (captures_running() && capture) storage->made = capture << 32 | capture_count++;
   return storage;
 }
 
@@ -109,6 +113,16 @@ void set_inference(bool on) {
   if (on == inference) return;
   inference = on;
   inference_threads.fetch_add(on ? 1 : -1, std::memory_order_relaxed);
+}
+
+void set_capture(uint64_t serial) {
+  capturing_threads.fetch_add((serial != 0) - (capture != 0), std::memory_order_relaxed);
+  capture = serial;
+  capture_count = 0;
+}
+
+void filled_by_host(const Array& x) {
+  if (captures_running()) x.storage()->guards |= kHostWritten;
 }
 
 int64_t contiguous_bytes(DType dtype, const int64_t* shape, int ndim) {

@@ -3,7 +3,7 @@
 #include <cstdio>
 #include <cstring>
 
-#include "plan.h"
+#include "plan/capture.h"
 #include "strides.h"
 
 namespace tl {
@@ -19,20 +19,6 @@ bool is_expanded(const View& v) {
   return false;
 }
 
-// Refuses a write outside inference mode of what was made in it, save through `.data`, as in torch;
-// lets the host copy what it needs of a storage that is about to change.
-bool before_write(const Array& x, const char* where, Error& error) {
-  Storage* storage = x.storage();
-  if ((storage->guards & kInference) && !in_inference() && !x.has_own_version())
-    return error.set(ErrorKind::gradient, where,
-                     "expected a tensor that may be changed outside inference_mode, got one made "
-                     "in it (use .clone() first)");
-  if (!(storage->guards & kWatched)) return true;
-  storage->guards &= static_cast<uint8_t>(~kWatched);
-  if (!host.before_write || host.before_write(storage)) return true;
-  return error.set(ErrorKind::host, where, "the write was refused");
-}
-
 bool make_writable(const Array& out, const char* where, Error& error) {
   if (is_expanded(out))
     return error.set(ErrorKind::shape, where,
@@ -40,8 +26,7 @@ bool make_writable(const Array& out, const char* where, Error& error) {
                      ".clone() first)",
                      ShapeText(out).text);
   Storage* storage = out.storage();
-  if (storage->guards.load(std::memory_order_relaxed) && !before_write(out, where, error))
-    return false;
+  if (!allow_write(out, where, error)) return false;
   if (!storage->writable && !detach(storage))
     return error.set(ErrorKind::memory, where, "no room for a writable copy");
   out.count_write();
@@ -96,6 +81,21 @@ const Kernel& known(const char* name) {
 }
 
 }  // namespace
+
+// Refuses a write outside inference mode of what was made in it, save through `.data`, as in torch;
+// lets the host copy what it needs of a storage that is about to change.
+bool allow_write(const Array& x, const char* where, Error& error) {
+  Storage* storage = x.storage();
+  if (!storage->guards.load(std::memory_order_relaxed)) return true;
+  if ((storage->guards & kInference) && !in_inference() && !x.has_own_version())
+    return error.set(ErrorKind::gradient, where,
+                     "expected a tensor that may be changed outside inference_mode, got one made "
+                     "in it (use .clone() first)");
+  if (!(storage->guards & kWatched)) return true;
+  storage->guards &= static_cast<uint8_t>(~kWatched);
+  if (!host.before_write || host.before_write(storage)) return true;
+  return error.set(ErrorKind::host, where, "the write was refused");
+}
 
 Array new_array(DType dtype, const int64_t* shape, int ndim, Device device, const char* where,
                 Error& error) {
@@ -159,6 +159,8 @@ Array dense(const Array& x, const char* where, Error& error) {
 Array moved(const Array& x, Device device, const char* where, Error& error) {
   if (x.device() == device) return x;
   if (device.type == Device::meta) return new_like(x, x.dtype, device, where, error);
+  // Bytes are copied here and now, by no call.
+  if (recording() && !recording()->may_read(x, where, error)) return {};
   const Backend *from = backend_of(x.device()), *to = backend_of(device);
   if (!from && !expect_values(x, where, error)) return {};
   if (from && to) {
@@ -171,6 +173,7 @@ Array moved(const Array& x, Device device, const char* where, Error& error) {
   if (!out.ok() || bytes == 0) return out;
   source.sync();
   (to ? to->from_host : from->to_host)(out.data, source.data, bytes);
+  filled_by_host(out);
   return out;
 }
 
@@ -202,11 +205,12 @@ bool run(const Kernel& kernel, const Arg* args, int n, Error& error, const char*
     return !recording() || error.set(ErrorKind::device, where,
                                      "a plan computes values: it cannot be captured with tensors "
                                      "on meta, which have none");
+  Capture* capture = recording();
+  if (capture && !capture->before(*found, args, n, error)) return false;
   const char* text =
       work >= kLongFrom && host.run_long ? host.run_long(*found, args, n) : found->fn(args, n);
-  if (text) return refuse(kernel, args, n, text, where, error);
-  if (recording()) recording()->add(*found, args, n);
-  return true;
+  if (text && capture) capture->undo();
+  return text ? refuse(kernel, args, n, text, where, error) : true;
 }
 
 bool run_checked(const Kernel& kernel, const Arg* args, int n, Error& error, const char* where) {
@@ -373,6 +377,7 @@ Array scalar(const Number& number, DType dtype, bool strict, const char* where, 
   if (wide == DType::i64 && !integer_of(number, dtype, strict, where, whole, error)) return {};
   Array out = new_array(wide, nullptr, 0, {}, where, error);
   if (!out.ok()) return out;
+  filled_by_host(out);
   if (wide == DType::i64) {
     *out.ptr<int64_t>() = whole;
   } else if (wide == DType::f64) {

@@ -1,5 +1,6 @@
 // Devices besides the CPU: a back-end adds one by its name, its memory and its table of kernels.
 #pragma once
+#include "array.h"
 #include "kernel.h"
 
 namespace tl {

@@ -2,7 +2,7 @@
 // the text `where: expected X, got Y`. Functions that can fail take an Error and say by what they
 // return whether they did.
 #pragma once
-#include "array.h"
+#include "view.h"
 
 namespace tl {
 
@@ -17,6 +17,7 @@ enum class ErrorKind : uint8_t {
   gradient,   // a write that autograd must refuse
   device,     // arrays of several devices
   host,       // the host's own error, raised by one of its hooks (core/call.h)
+  capture,    // what a plan cannot hold (core/plan)
 };
 
 struct Error {

@@ -1,6 +1,6 @@
 // The uniform kernel call: named kernels on typed arguments, which say whether they are written.
 #pragma once
-#include "array.h"
+#include "view.h"
 
 namespace tl {
 

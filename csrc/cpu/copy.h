@@ -2,7 +2,7 @@
 // dtype.
 #pragma once
 #include "../core/alloc.h"
-#include "../core/array.h"
+#include "../core/view.h"
 #include "simd/simd.h"
 
 namespace tl::TL_ISA {

@@ -1,6 +1,6 @@
 // Moving along one axis, for kernels that have found and checked the positions.
 #pragma once
-#include "../core/array.h"
+#include "../core/view.h"
 #include "simd/simd.h"
 
 namespace tl::TL_ISA {

@@ -1,5 +1,6 @@
 // Batched matrix products of any strides and any plain dtype: "matmul". Float types run on the
 // panels of linear_float.
+#include <atomic>
 #include <utility>
 
 #include "gemm_linear.h"

@@ -1,7 +1,7 @@
 // Whether two arrays may share memory: kernels that check their indices and then write ask it,
 // since a write into the indices would undo the check.
 #pragma once
-#include "../core/array.h"
+#include "../core/view.h"
 #include "simd/simd.h"
 
 namespace tl::TL_ISA {

@@ -1,5 +1,7 @@
 // Maxima over windows of an image ("max_pool", with positions on request), and moving elements of a
 // plane by their positions: "plane_gather" and its transpose "plane_scatter".
+#include <atomic>
+
 #include "conv.h"
 #include "overlap.h"
 #include "reduce.h"

@@ -1,6 +1,6 @@
 // The kernels of each weight dtype, and the plain floats beside them.
 #pragma once
-#include "../core/array.h"
+#include "../core/view.h"
 #include "simd/simd.h"
 
 namespace tl {

@@ -1,6 +1,6 @@
 // Iterators over arrays of one shape and any strides, with axes merged where possible.
 #pragma once
-#include "../core/array.h"
+#include "../core/view.h"
 #include "simd/simd.h"
 
 namespace tl::TL_ISA {

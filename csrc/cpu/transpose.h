@@ -1,8 +1,8 @@
 // Copies whose output runs along one axis and whose input along another, as transpositions do, and
 // words at any address.
 #pragma once
-#include "../core/array.h"
 #include "../core/parallel.h"
+#include "../core/view.h"
 #include "simd/simd.h"
 
 namespace tl::TL_ISA {

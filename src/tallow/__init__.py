@@ -136,6 +136,7 @@ if TYPE_CHECKING:
         vision,
         weights,
     )
+    from .compiled import compile
     from .ops import *  # noqa: F403
     from .persistence import load, save
     from .plan import Plan, capture
@@ -177,6 +178,7 @@ _MODULES = {
         "Segmenter", "ZeroShotImageClassifier", "LineReader",
     ),
     ".plan": ("capture", "Plan"),
+    ".compiled": ("compile",),
     ".autograd": (
         "checkpoint", "enable_grad", "gradcheck", "gradgradcheck", "inference_mode",
         "is_grad_enabled", "is_inference_mode_enabled", "no_grad", "set_grad_enabled",

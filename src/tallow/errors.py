@@ -30,6 +30,10 @@ class ArgumentError(TallowError, ValueError, RuntimeError):
     """An argument has a value that is out of range (PyTorch: ValueError or RuntimeError)."""
 
 
+class CaptureError(ArgumentError):
+    """What a function does that a plan of it cannot hold, such as reading a value of an input."""
+
+
 class UnsupportedCaseError(ShapeError, ArgumentError, NotImplementedError):
     """A mode that is not there for so many axes (PyTorch: NotImplementedError)."""
 

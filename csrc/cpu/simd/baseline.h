@@ -6,7 +6,7 @@
 #include <cstring>
 #include <type_traits>
 
-#include "../../core/array.h"
+#include "../../core/view.h"
 
 #ifndef TL_LANES
 #define TL_LANES 4

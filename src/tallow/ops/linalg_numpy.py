@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
+from .. import _native
 from ..borrowing import from_numpy
 from ..dtype import DType, complex64, f32, f64
 from ..errors import DTypeError, LinAlgError, NoKernelError, expect
-from ..factories import empty
 from ..tensor import Tensor, broadcast_shapes, unwrap_tensor
 
 KINDS = (f32, f64, complex64)
@@ -17,22 +16,18 @@ FINITE = "finite matrices"
 
 
 def to_numpy(x: Tensor, where: object) -> Any:
-    """A numpy array on the tensor's memory; refused while a plan is captured.
+    """A numpy array on the tensor's memory.
 
-    numpy's work would not become part of the plan.
+    Refused while a plan is captured of what depends on an input: numpy's work is no part of it.
     """
     array = unwrap_tensor(x, where)
     cpu = array.device < 2
     expect(cpu, where, "a device with a kernel for it", f"{x.dtype} on {x.device}", NoKernelError)
-    _probe().item()  # raises while a plan is captured
+    name = getattr(where, "__name__", where)
+    _native.expect_values(array, str(name))  # raises where a plan would fix what numpy makes of it
     import numpy as np
 
     return np.asarray(array)
-
-
-@cache
-def _probe() -> Tensor:
-    return empty((), device="cpu")
 
 
 def real_dtype(dtype: DType) -> DType:

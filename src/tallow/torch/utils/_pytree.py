@@ -2,54 +2,13 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from tallow.errors import ArgumentError, expect
+from tallow.trees import KINDS, TreeSpec, flatten, kind_of
 
 Leaf = Any
-# type → (value → children and context, children and context → value)
-_KINDS: dict[type, tuple[Callable[[Any], tuple[list[Any], Any]], Callable[..., Any]]] = {
-    list: (lambda x: (list(x), None), lambda children, _: list(children)),
-    tuple: (lambda x: (list(x), None), lambda children, _: tuple(children)),
-    dict: (
-        lambda x: (list(x.values()), list(x)),
-        lambda children, keys: dict(zip(keys, children, strict=True)),
-    ),
-    OrderedDict: (
-        lambda x: (list(x.values()), list(x)),
-        lambda children, keys: OrderedDict(zip(keys, children, strict=True)),
-    ),
-    defaultdict: (
-        lambda x: (list(x.values()), (x.default_factory, list(x))),
-        lambda children, context: defaultdict(context[0], zip(context[1], children, strict=True)),
-    ),
-    deque: (lambda x: (list(x), x.maxlen), lambda children, size: deque(children, size)),
-}
-
-
-@dataclass(frozen=True)
-class TreeSpec:
-    """The shape of a tree: the type of this node (None for a leaf), and what lies below."""
-
-    type: Any
-    context: Any
-    children_specs: list[TreeSpec]
-
-    @property
-    def num_leaves(self) -> int:
-        """The leaves below this node."""
-        return 1 if self.type is None else sum(c.num_leaves for c in self.children_specs)
-
-    def is_leaf(self) -> bool:
-        """Whether this is a leaf."""
-        return self.type is None
-
-    def unflatten(self, leaves: Iterable[Any]) -> Any:
-        """The tree with these leaves."""
-        return tree_unflatten(leaves, self)
 
 
 def register_pytree_node(
@@ -61,34 +20,17 @@ def register_pytree_node(
         children, context = flatten_fn(x)
         return list(children), context
 
-    _KINDS[cls] = (flatten, unflatten_fn)
+    KINDS[cls] = (flatten, unflatten_fn)
 
 
 _register_pytree_node = register_pytree_node
-
-
-def _kind(x: Any) -> Any:
-    if type(x) in _KINDS:
-        return type(x)
-    return "named" if isinstance(x, tuple) and hasattr(x, "_fields") else None
 
 
 def tree_flatten(
     tree: Any, is_leaf: Callable[[Any], bool] | None = None
 ) -> tuple[list[Any], TreeSpec]:
     """The leaves in order, and the shape of the tree."""
-    leaves: list[Any] = []
-
-    def walk(x: Any) -> TreeSpec:
-        kind = None if is_leaf is not None and is_leaf(x) else _kind(x)
-        if kind is None:
-            leaves.append(x)
-            return TreeSpec(None, None, [])
-        children, context = (list(x), type(x)) if kind == "named" else _KINDS[kind][0](x)
-        return TreeSpec(kind, context, [walk(child) for child in children])
-
-    spec = walk(tree)
-    return leaves, spec
+    return flatten(tree, is_leaf)
 
 
 def tree_unflatten(leaves: Iterable[Any], treespec: TreeSpec) -> Any:
@@ -96,17 +38,7 @@ def tree_unflatten(leaves: Iterable[Any], treespec: TreeSpec) -> Any:
     given = list(leaves)
     expect(len(given) == treespec.num_leaves, tree_unflatten, f"{treespec.num_leaves} leaves",
            len(given), ArgumentError)  # fmt: skip
-    each = iter(given)
-
-    def build(spec: TreeSpec) -> Any:
-        if spec.type is None:
-            return next(each)
-        children = [build(child) for child in spec.children_specs]
-        if spec.type == "named":
-            return spec.context(*children)
-        return _KINDS[spec.type][1](children, spec.context)
-
-    return build(treespec)
+    return treespec.unflatten(given)
 
 
 def tree_map(
@@ -159,12 +91,12 @@ def _broadcast_to_and_flatten(tree: Any, treespec: TreeSpec, is_leaf: Any = None
     """`tree`, a prefix of the shape, as one value per leaf of it; None when it does not fit."""
 
     def broadcast(x: Any, spec: TreeSpec) -> list[Any] | None:
-        kind = None if is_leaf is not None and is_leaf(x) else _kind(x)
+        kind = None if is_leaf is not None and is_leaf(x) else kind_of(x)
         if kind is None or spec.type is None:
             return [x] * spec.num_leaves if kind is None else None
         if kind != spec.type:
             return None
-        children, _ = (list(x), None) if kind == "named" else _KINDS[kind][0](x)
+        children, _ = (list(x), None) if kind == "named" else KINDS[kind][0](x)
         if len(children) != len(spec.children_specs):
             return None
         parts = [broadcast(c, s) for c, s in zip(children, spec.children_specs, strict=True)]

@@ -1,0 +1,160 @@
+// tallow._native.Capture and Plan: calls recorded as tables, and tables run.
+#include <nanobind/stl/shared_ptr.h>
+#include <nanobind/stl/string.h>
+
+#include "../core/plan/capture.h"
+#include "../core/plan/plan.h"
+#include "dispatch.h"
+
+namespace tl::bind {
+namespace {
+
+std::vector<const Array*> arrays_of(nb::list list) {
+  std::vector<const Array*> arrays;
+  for (nb::handle each : list) arrays.push_back(&nb::cast<const Array&>(each));
+  return arrays;
+}
+
+nb::tuple longs(const int64_t* values, int n) {
+  nb::object made = nb::steal(PyTuple_New(n));
+  for (int i = 0; i < n; ++i) PyTuple_SET_ITEM(made.ptr(), i, PyLong_FromLongLong(values[i]));
+  return nb::cast<nb::tuple>(made);
+}
+
+// (role, bytes, first call, last call, offset, name, written)
+nb::list buffer_rows(const PlanTables& tables) {
+  nb::list rows;
+  for (const PlanBuffer& b : tables.buffers)
+    rows.append(nb::make_tuple(kRoleNames[static_cast<int>(b.role)], b.bytes, b.first, b.last,
+                               b.offset, b.name, b.written));
+  return rows;
+}
+
+// (buffer, offset in bytes, dtype, shape, strides)
+nb::list value_rows(const PlanTables& tables) {
+  nb::list rows;
+  for (const PlanValue& v : tables.values)
+    rows.append(nb::make_tuple(v.buffer, v.offset, static_cast<int>(v.view.dtype),
+                               longs(v.view.shape, v.view.ndim),
+                               longs(v.view.strides, v.view.ndim)));
+  return rows;
+}
+
+// (kernel, arguments): None, a real, ("value", number) or an integer
+nb::list call_rows(const PlanTables& tables) {
+  nb::list rows;
+  for (const PlanCall& call : tables.calls) {
+    nb::list args;
+    for (int i = 0; i < call.n; ++i) {
+      const Arg& arg = tables.args[call.first + i];
+      if (arg.kind == Arg::array)
+        args.append(nb::make_tuple("value", arg.i));
+      else if (arg.kind == Arg::integer)
+        args.append(arg.i);
+      else if (arg.kind == Arg::real)
+        args.append(arg.f);
+      else
+        args.append(nb::none());
+    }
+    rows.append(nb::make_tuple(call.kernel->name, args));
+  }
+  return rows;
+}
+
+nb::list numbers(const std::vector<int>& values) {
+  nb::list list;
+  for (int value : values) list.append(value);
+  return list;
+}
+
+}  // namespace
+
+void expect_readable(const Array& x, const char* where, bool lent) {
+  Capture* capture = recording();
+  if (!capture) return;
+  checked([&](Error& error) {
+    return lent ? capture->lend(x, where, error) : capture->may_read(x, where, error);
+  });
+}
+
+// Replays compute as the calls did; so nothing may be run while others are recorded.
+static void expect_no_capture() {
+  if (recording())
+    raise("ArgumentError", "plan", "a plan cannot be replayed while one is captured");
+}
+
+void bind_plan(nb::module_& m) {
+  m.def("capturing", [] { return recording() != nullptr; });
+  nb::class_<Capture>(m, "Capture")
+      .def(nb::init<bool>())
+      .def("input",
+           [](Capture& c, const Array& x) {
+             checked([&](Error& error) { return c.add_input(x, error); });
+           })
+      .def("weight", &Capture::add_weight)
+      .def("state", &Capture::add_state)
+      .def("start",
+           [](Capture& c) {
+             if (!c.start()) raise("ArgumentError", "capture", "a plan is being captured already");
+           })
+      .def("stop", &Capture::stop)
+      .def("restore", &Capture::restore)
+      .def(
+          "finish",
+          [](Capture& c, nb::list outputs, const Plan* beside) {
+            PlanTables tables;
+            checked([&](Error& error) { return c.finish(arrays_of(outputs), tables, error); });
+            auto plan =
+                std::make_unique<Plan>(std::move(tables), beside ? beside->arena() : nullptr);
+            plan->read_weights = c.read_weights;
+            return plan.release();
+          },
+          nb::arg("outputs"), nb::arg("beside").none());
+  nb::class_<Plan>(m, "Plan")
+      .def("run",
+           [](Plan& p) {
+             expect_no_capture();
+             checked([&](Error& error) {
+               nb::gil_scoped_release release;
+               return p.run(error);
+             });
+           })
+      .def("call",
+           [](Plan& p, nb::list inputs) {
+             expect_no_capture();
+             const std::vector<const Array*> given = arrays_of(inputs);
+             std::vector<Array> results;
+             checked([&](Error& error) {
+               nb::gil_scoped_release release;
+               return p.call(given, results, error);
+             });
+             nb::list list;
+             for (Array& each : results) list.append(nb::cast(std::move(each)));
+             return list;
+           })
+      // One replay, and how long each call took: a list of (kernel, seconds).
+      .def("profile",
+           [](Plan& p) {
+             expect_no_capture();
+             std::vector<double> seconds;
+             checked([&](Error& error) {
+               nb::gil_scoped_release release;
+               return p.profile(seconds, error);
+             });
+             nb::list list;
+             for (size_t i = 0; i < seconds.size(); ++i)
+               list.append(nb::make_tuple(p.tables().calls[i].kernel->name, seconds[i]));
+             return list;
+           })
+      .def_prop_ro("arena_bytes", &Plan::arena_bytes)
+      .def_prop_ro("stale", &Plan::stale)
+      .def_ro("read_weights", &Plan::read_weights)
+      .def_prop_ro("buffers", [](const Plan& p) { return buffer_rows(p.tables()); })
+      .def_prop_ro("values", [](const Plan& p) { return value_rows(p.tables()); })
+      .def_prop_ro("calls", [](const Plan& p) { return call_rows(p.tables()); })
+      .def_prop_ro("inputs", [](const Plan& p) { return numbers(p.tables().inputs); })
+      .def_prop_ro("outputs", [](const Plan& p) { return numbers(p.tables().outputs); })
+      .def("__len__", [](const Plan& p) { return p.tables().calls.size(); });
+}
+
+}  // namespace tl::bind

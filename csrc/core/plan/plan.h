@@ -1,0 +1,51 @@
+// A plan: its tables, bound to memory, run on the thread pool without Python.
+#pragma once
+#include <memory>
+#include <mutex>
+
+#include "../error.h"
+#include "tables.h"
+
+namespace tl {
+
+// Memory of temporaries. Plans that share one run one after the other.
+struct Arena {
+  std::mutex running;
+  std::vector<Array> memory;  // one for each device
+};
+
+class Plan {
+ public:
+  explicit Plan(PlanTables tables, std::shared_ptr<Arena> arena = nullptr);
+
+  // Runs all calls in order on the memory that the buffers hold.
+  bool run(Error& error);
+  // The same on other inputs, of the examples' dtypes, shapes and strides. What is written for the
+  // caller goes to new memory; `results` are arrays of the outputs.
+  bool call(const std::vector<const Array*>& inputs, std::vector<Array>& results, Error& error);
+  // One run, and how many seconds each call took.
+  bool profile(std::vector<double>& seconds, Error& error);
+
+  const PlanTables& tables() const { return tables_; }
+  const std::shared_ptr<Arena>& arena() const { return arena_; }
+  int64_t arena_bytes() const;
+  // Whether something that was taken for a constant has been written since.
+  bool stale() const;
+  bool read_weights = false;  // at capture; a change of them asks for another plan
+
+ private:
+  bool bind(Error& error);
+  bool prepare(Error& error);
+  bool run_calls(Error& error, double* seconds);
+  bool take_inputs(const std::vector<const Array*>& inputs, Error& error);
+  bool new_outputs(Error& error);
+
+  PlanTables tables_;
+  std::vector<Arg> args_;          // as kernels take them
+  std::vector<std::byte*> bases_;  // of the buffers, as last bound
+  std::vector<Device> devices_;    // of the arenas
+  std::vector<int64_t> arena_bytes_;
+  std::shared_ptr<Arena> arena_;
+};
+
+}  // namespace tl
