@@ -84,10 +84,10 @@ const Kernel& known(const char* name) {
 
 // Refuses a write outside inference mode of what was made in it, save through `.data`, as in torch;
 // lets the host copy what it needs of a storage that is about to change.
-bool allow_write(const Array& x, const char* where, Error& error) {
+bool allow_write(const Array& x, const char* where, Error& error, bool replayed) {
   Storage* storage = x.storage();
   if (!storage->guards.load(std::memory_order_relaxed)) return true;
-  if ((storage->guards & kInference) && !in_inference() && !x.has_own_version())
+  if ((storage->guards & kInference) && !replayed && !in_inference() && !x.has_own_version())
     return error.set(ErrorKind::gradient, where,
                      "expected a tensor that may be changed outside inference_mode, got one made "
                      "in it (use .clone() first)");

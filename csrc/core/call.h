@@ -27,8 +27,9 @@ bool refuse_mixed(const char* where, Device a, Device b, Error& error);  // alwa
 // A copy on the device, in the order of x's axes; the array itself when it is there.
 Array moved(const Array& x, Device device, const char* where, Error& error);
 
-// Sees to what guards a storage that is about to be written; false: it must not be.
-bool allow_write(const Array& x, const char* where, Error& error);
+// Sees to what guards a storage that is about to be written; false: it must not be. `replayed`: by
+// a plan, which was captured in the mode that the write needs.
+bool allow_write(const Array& x, const char* where, Error& error, bool replayed = false);
 
 // Null, or how number and kinds of the arguments differ from the signature.
 const char* check_call(const Kernel& kernel, const Arg* args, int n);

@@ -271,3 +271,11 @@ def test_what_failed_gives_its_memory_back():
         with pytest.raises(CaptureError):
             tl.capture(lambda t: (t * 2).sum().item(), tl.zeros(1 << 18))
     assert _native.pool_stats()[0] - before < 4096
+
+
+def test_a_plan_of_inference_mode_runs_outside_it():
+    example = X.clone()
+    with tl.inference_mode():
+        total = tl.zeros(1)
+        plan = tl.capture(lambda t: total.add_(t.sum()) * 2, example)
+    assert [plan(X).item() for _ in range(2)] == [12.0, 18.0]

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "../call.h"
+#include "../strides.h"
 
 namespace tl {
 namespace {
@@ -325,6 +326,31 @@ bool Capture::check_reads(Error& error) {
   return check(tables_.calls.size());
 }
 
+// Whether what is read of an input is what its example shows of its memory.
+bool Capture::check_inputs(Error& error) {
+  for (int input : tables_.inputs) {
+    const PlanValue& whole = tables_.values[input];
+    int64_t low, high, first, last;
+    find_reach(whole.view.dtype, whole.view.shape, whole.view.strides, whole.view.ndim, low, high);
+    low *= bytes_of(whole.view.dtype);
+    high = (high / block_of(whole.view.dtype) + 1) * bytes_of(whole.view.dtype);
+    if (whole.view.size() == 0) high = low = 0;
+    for (const PlanValue& value : tables_.values) {
+      if (value.buffer != whole.buffer || value.view.size() == 0) continue;
+      const View& v = value.view;
+      find_reach(v.dtype, v.shape, v.strides, v.ndim, first, last);
+      first = value.offset + first * bytes_of(v.dtype);
+      last = value.offset + (last / block_of(v.dtype) + 1) * bytes_of(v.dtype);
+      if (first < low || last > high)
+        return error.set(ErrorKind::capture, "capture",
+                         "expected calls that read of an input what the example shows, got one "
+                         "that reads beyond it (use .clone() first)");
+    }
+    tables_.buffers[whole.buffer].bytes = high;
+  }
+  return true;
+}
+
 bool Capture::fix_constants(Error& error) {
   for (PlanBuffer& buffer : tables_.buffers) {
     if (buffer.role != Role::constant) continue;
@@ -353,6 +379,7 @@ bool Capture::finish(const std::vector<const Array*>& outputs, PlanTables& table
     buffer.held = *x;
   }
   if (late_state_ && !check_reads(error)) return false;
+  if (!check_inputs(error)) return false;
   if (!fix_constants(error)) return false;
   find_lifetimes(tables_);
   tables = std::move(tables_);

@@ -58,6 +58,7 @@ class Capture {
   int64_t value(int buffer, const Array& x);
   uint8_t taint_of(const Array& x);
   bool check_reads(Error& error);
+  bool check_inputs(Error& error);
   bool save(const Array& x, Error& error);
   bool fix_constants(Error& error);
 

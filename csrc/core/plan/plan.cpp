@@ -8,7 +8,34 @@
 namespace tl {
 
 Plan::Plan(PlanTables tables, std::shared_ptr<Arena> arena)
-    : tables_(std::move(tables)), arena_(arena ? std::move(arena) : std::make_shared<Arena>()) {
+    : Plan(std::move(tables), {}, std::move(arena)) {}
+
+Plan::Plan(PlanTables tables, PlanSymbols symbols, std::shared_ptr<Arena> arena)
+    : tables_(std::move(tables)),
+      symbols_(std::move(symbols)),
+      arena_(arena ? std::move(arena) : std::make_shared<Arena>()) {
+  if (symbols_.symbols.empty()) plan_arenas();
+}
+
+bool Plan::set(const std::vector<int64_t>& values, Error& error) {
+  std::lock_guard lock(arena_->running);
+  if (values.size() != symbols_.symbols.size())
+    return error.set(ErrorKind::argument, "plan", "expected %zu sizes, got %zu",
+                     symbols_.symbols.size(), values.size());
+  if (sizes_ == values && !args_.empty()) return true;
+  sizes_.clear();
+  args_.clear();
+  if (!set_symbols(symbols_, values.data(), tables_, error)) return false;
+  sizes_ = values;
+  plan_arenas();
+  return true;
+}
+
+// What follows from the sizes: arguments, and where temporaries lie.
+void Plan::plan_arenas() {
+  devices_.clear();
+  arena_bytes_.clear();
+  bases_.clear();
   args_ = tables_.args;
   for (Arg& arg : args_)
     if (arg.kind == Arg::array) arg.a = &tables_.values[arg.i].view;
@@ -60,6 +87,8 @@ bool Plan::prepare(Error& error) {
 
 // Points the values to where the buffers are now.
 bool Plan::bind(Error& error) {
+  if (args_.empty() && !tables_.calls.empty())
+    return error.set(ErrorKind::argument, "plan", "expected its sizes to be set first");
   if (!prepare(error)) return false;
   bool moved = false;
   for (size_t b = 0; b < bases_.size(); ++b) {
@@ -81,7 +110,7 @@ bool Plan::bind(Error& error) {
                          "since: capture anew, or give it as a weight or a state",
                          static_cast<long long>(buffer.bytes));
       if (buffer.written) {
-        if (!allow_write(buffer.held, "plan", error)) return false;
+        if (!allow_write(buffer.held, "plan", error, buffer.role != Role::input)) return false;
         if (!storage->writable && !detach(storage))
           return error.set(ErrorKind::memory, "plan", "no room for a writable copy");
         buffer.held.count_write();
@@ -122,6 +151,12 @@ bool Plan::profile(std::vector<double>& seconds, Error& error) {
   return bind(error) && run_calls(error, seconds.data());
 }
 
+static bool same_steps(const View& a, const View& b) {
+  for (int i = 0; i < a.ndim; ++i)
+    if (a.shape[i] > 1 && a.strides[i] != b.strides[i]) return a.size() == 0;
+  return true;
+}
+
 bool Plan::take_inputs(const std::vector<const Array*>& inputs, Error& error) {
   if (inputs.size() != tables_.inputs.size())
     return error.set(ErrorKind::shape, "plan", "expected %zu inputs, got %zu",
@@ -138,8 +173,11 @@ bool Plan::take_inputs(const std::vector<const Array*>& inputs, Error& error) {
                        ShapeText(value.view).text, ShapeText(x).text);
     if (!(x.device() == buffer.device))
       return refuse_mixed("plan", buffer.device, x.device(), error);
-    if (memcmp(x.strides, value.view.strides, sizeof(int64_t) * x.ndim) != 0)
+    if (!same_steps(x, value.view))
       return error.set(ErrorKind::shape, "plan", "expected an input of the example's strides");
+    if (static_cast<int64_t>(held_bytes(*x.storage())) - x.byte_offset() < buffer.bytes)
+      return error.set(ErrorKind::shape, "plan", "expected an input with %lld bytes behind it",
+                       static_cast<long long>(buffer.bytes));
     buffer.held = x;
   }
   return true;

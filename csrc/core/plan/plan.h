@@ -4,7 +4,7 @@
 #include <mutex>
 
 #include "../error.h"
-#include "tables.h"
+#include "symbols.h"
 
 namespace tl {
 
@@ -17,6 +17,13 @@ struct Arena {
 class Plan {
  public:
   explicit Plan(PlanTables tables, std::shared_ptr<Arena> arena = nullptr);
+  Plan(PlanTables tables, PlanSymbols symbols, std::shared_ptr<Arena> arena);
+
+  // The sizes that the next runs are of. A plan whose numbers do not fit says so and keeps none.
+  bool set(const std::vector<int64_t>& values, Error& error);
+  const PlanSymbols& symbols() const { return symbols_; }
+  // Gives a buffer of any role but input and temporary its memory.
+  void hold(int buffer, Array memory) { tables_.buffers[buffer].held = std::move(memory); }
 
   // Runs all calls in order on the memory that the buffers hold.
   bool run(Error& error);
@@ -34,6 +41,7 @@ class Plan {
   bool read_weights = false;  // at capture; a change of them asks for another plan
 
  private:
+  void plan_arenas();
   bool bind(Error& error);
   bool prepare(Error& error);
   bool run_calls(Error& error, double* seconds);
@@ -41,6 +49,8 @@ class Plan {
   bool new_outputs(Error& error);
 
   PlanTables tables_;
+  PlanSymbols symbols_;
+  std::vector<int64_t> sizes_;     // of the symbols, as set last
   std::vector<Arg> args_;          // as kernels take them
   std::vector<std::byte*> bases_;  // of the buffers, as last bound
   std::vector<Device> devices_;    // of the arenas

@@ -11,6 +11,7 @@ from tallow.generate.protocol import Generative
 from tallow.models import checks
 from tallow.models.states import State
 from tallow.plan import Plan, capture
+from tallow.plan.capturing import module_behind
 from tallow.tensor import Tensor
 
 
@@ -44,7 +45,10 @@ class DecodeStep:
             self._logits = self._run(self._ids, start)
         elif self._plan is None or self._version != state.version:
             self._version = state.version
-            self._plan = capture(self._run, self._ids, start)
+            self._plan = capture(
+                self._run, self._ids, start,
+                weights=module_behind(self._model), states=state.memory(),
+            )  # fmt: skip
             self._logits = self._plan.outputs
         else:
             self._plan.run()

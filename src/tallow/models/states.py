@@ -157,6 +157,11 @@ class State:
             del self.tokens[row][wanted:]
         return list(self.lengths)
 
+    def memory(self) -> list[Tensor]:
+        """What a step reads and writes beside `starts`; until `version` changes the same tensors."""
+        places = [span.starts for span in self.spans.values() if span.window]
+        return places + [held for part in self.parts() for held in _of(part)]
+
     def reset(self) -> None:
         """Forget everything, contexts too; the memory for positions is kept."""
         self.trim(0)
