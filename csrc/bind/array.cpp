@@ -163,6 +163,12 @@ void check_floats(const Array& floats, DType wanted) {
   }
 }
 
+Array unset(DType dtype, const View& shape) {
+  Array out = empty(dtype, shape.shape, shape.ndim, "tensor");
+  filled_by_host(out);
+  return out;
+}
+
 Array from_list(nb::handle data, int dtype) {
   View shape;
   nb::handle h = data;
@@ -183,8 +189,7 @@ Array from_list(nb::handle data, int dtype) {
     if (dtype >= 0 && wanted != DType::complex64)
       raise("DTypeError", "tensor",
             std::string("expected complex64 for complex numbers, got ") + row(wanted).name);
-    Array out = empty(DType::complex64, shape.shape, shape.ndim, "tensor");
-    filled_by_host(out);
+    Array out = unset(DType::complex64, shape);
     Complex* end = out.ptr<Complex>() + out.size();
     if (fill(data, DType::complex64, out.ptr<Complex>(), end) != end)
       raise("ShapeError", "tensor", "the lists shrank while they were read");
@@ -192,8 +197,7 @@ Array from_list(nb::handle data, int dtype) {
   }
   // Wide first, then one conversion: nothing is lost on the way to the wanted dtype.
   DType wide = kind == 2 ? DType::f64 : DType::i64;
-  Array out = empty(wide, shape.shape, shape.ndim, "tensor");
-  filled_by_host(out);
+  Array out = unset(wide, shape);
   int64_t n = out.size();
   bool whole = kind == 2 ? fill(data, wanted, out.ptr<double>(), out.ptr<double>() + n) ==
                                out.ptr<double>() + n

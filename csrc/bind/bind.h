@@ -8,6 +8,10 @@
 
 namespace nb = nanobind;
 
+namespace tl {
+class Plan;
+}
+
 namespace tl::bind {
 
 // Raises tallow.errors.<type> with `where: text`.
@@ -80,6 +84,10 @@ inline nb::object item_at(nb::handle fast, Py_ssize_t i, const char* where) {
   return nb::borrow(PySequence_Fast_GET_ITEM(fast.ptr(), i));
 }
 
+// Gives back a Py_buffer that lives as long as a storage, on whatever thread lets go last.
+void drop_buffer(void* owner);
+nb::list call_plan(Plan& plan, nb::list inputs);  // of arrays; gives those of the outputs
+
 using ArrayClass = nb::class_<Array>;
 void bind_array(nb::module_& m);
 nb::object size_from(const int64_t* lengths, int n);  // the lengths of axes as tallow._native.Size
@@ -94,5 +102,6 @@ void bind_elementwise(nb::module_& m);
 void bind_scan(nb::module_& m);
 void bind_host_device(nb::module_& m);
 void bind_plan(nb::module_& m);
+void bind_program(nb::module_& m);
 
 }  // namespace tl::bind

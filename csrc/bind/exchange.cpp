@@ -6,6 +6,14 @@
 #include <nanobind/stl/string.h>
 
 namespace tl::bind {
+
+void drop_buffer(void* owner) {
+  auto* buffer = static_cast<Py_buffer*>(owner);
+  if (!Py_IsInitialized()) return;  // at exit the system takes the memory back
+  nb::gil_scoped_acquire gil;
+  PyBuffer_Release(buffer);
+  delete buffer;
+}
 namespace {
 
 // --- buffer protocol
@@ -72,9 +80,8 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
   }
   const Array& x = odd ? copy : own;
   const char* format = nullptr;
-  for (const Format& f : kFormats) {
+  for (const Format& f : kFormats)
     if (f.dtype == x.dtype) format = f.code;
-  }
   if (!format) {
     PyErr_Format(PyExc_BufferError, "dtype %s has no buffer format", row(x.dtype).name);
     return -1;
@@ -117,15 +124,6 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
 }
 
 void release_buffer(PyObject*, Py_buffer* view) { delete static_cast<Exported*>(view->internal); }
-
-// A Py_buffer that lives as long as the storage; dropped on whatever thread lets go last.
-void drop_buffer(void* owner) {
-  auto* buffer = static_cast<Py_buffer*>(owner);
-  if (!Py_IsInitialized()) return;  // at exit the system takes the memory back
-  nb::gil_scoped_acquire gil;
-  PyBuffer_Release(buffer);
-  delete buffer;
-}
 
 Array from_buffer(nb::handle source, int dtype_code, nb::handle shape, int64_t offset) {
   DType dtype = dtype_from(dtype_code);

@@ -128,6 +128,7 @@ NB_MODULE(_native, m) {
   bind_scan(m);
   bind_host_device(m);
   bind_plan(m);
+  bind_program(m);
 
   m.def("expect_values", [](const Array& x, const char* where) {
     expect_values(x, where);

@@ -71,14 +71,17 @@ def of_numpy(array: Any) -> Tensor:
     return from_numpy(array if array.flags.aligned else array.copy())
 
 
-def to_numpy(x: Tensor) -> Any:
-    """A numpy array on the tensor's memory, any strides; bf16 and f8 by ml_dtypes."""
+def to_numpy(x: Tensor, where: str = "numpy") -> Any:
+    """A numpy array on the tensor's memory, any strides; bf16 and f8 by ml_dtypes.
+
+    Refused, by the name `where`, while a plan is captured of what depends on an input.
+    """
     numpy = _import("numpy")
     if x.dtype.kind == "q":
         raise DTypeError(
             f"numpy: expected a plain dtype, got {x.dtype.name} (use .to(tl.f32) first)"
         )
-    _native.expect_values(x._array, "numpy")  # numpy would make an array of one object of it
+    _native.expect_values(x._array, where)  # numpy would make an array of one object of it
     counterpart = _ML_DTYPES.get(x.dtype.name)
     if counterpart is None:
         return numpy.asarray(x._array)

@@ -200,20 +200,23 @@ void Capture::restore() {
   }
 }
 
+// Memory from before the capture is a state as soon as a call writes it.
+int Capture::writing_outside(const Array& x, Error& error) {
+  const int b = external(x, Role::state);
+  PlanBuffer& buffer = tables_.buffers[b];
+  if (saves_ && !buffer.written && !save(x, error)) return -1;
+  buffer.written = true;
+  if (buffer.role == Role::constant || buffer.role == Role::weight) {
+    buffer.role = Role::state;
+    late_state_ = true;
+  }
+  taint_[b] |= on_input;
+  return b;
+}
+
 int Capture::writing(const Array& x, bool whole, uint8_t taint, const char* where, Error& error) {
   const Storage* storage = x.storage();
-  if (storage->made >> 32 != serial_) {
-    const int b = external(x, Role::state);
-    PlanBuffer& buffer = tables_.buffers[b];
-    if (saves_ && !buffer.written && !save(x, error)) return -1;
-    buffer.written = true;
-    if (buffer.role == Role::constant || buffer.role == Role::weight) {
-      buffer.role = Role::state;
-      late_state_ = true;
-    }
-    taint_[b] |= on_input;
-    return b;
-  }
+  if (storage->made >> 32 != serial_) return writing_outside(x, error);
   Source& source = known(x);
   if (source.lent && (taint & on_input)) {
     error.set(ErrorKind::capture, op ? op : where,

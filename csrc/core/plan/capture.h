@@ -53,6 +53,7 @@ class Capture {
   int external(const Array& x, Role role);
   int reading(const Array& x);
   int writing(const Array& x, bool whole, uint8_t taint, const char* where, Error& error);
+  int writing_outside(const Array& x, Error& error);
   int snapshot(const Array& x, Source& source);
   int temporary_from(int constant);
   int64_t value(int buffer, const Array& x);

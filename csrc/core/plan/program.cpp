@@ -76,15 +76,15 @@ class ProgramReader {
     memcpy(&size, data_ + 16, 8);
     memcpy(&checksum, data_ + 24, 8);
     if (version > kVersion)
-      return good_ = error_.set(ErrorKind::argument, "program",
-                                "expected a plan of version %u or older, got %u: it was made by a "
-                                "newer Tallow",
-                                kVersion, version);
+      return good_ = error_.set(
+                 ErrorKind::argument, "program",
+                 "expected a plan of version %u or older, got %u, made by a newer Tallow", kVersion,
+                 version);
     if (version == 0) return refuse("a version of at least 1");
     if (size > data_bytes_ - kHead) return refuse("all of the plan's tables: the file is cut off");
     if (xxh64(data_ + kHead, size) != checksum)
       return good_ = error_.set(ErrorKind::argument, "program",
-                                "the plan's tables are damaged: their checksum differs");
+                                "expected tables of the checksum that they have, got damaged ones");
     at_ = data_ + kHead;
     end_ = at_ + size;
     return true;
@@ -153,7 +153,8 @@ class ProgramReader {
     Program::Shared made;
     const auto role = number<uint8_t>();
     made.name = text();
-    const auto bytes = number<int64_t>(), offset = number<int64_t>();
+    const auto bytes = made.bytes = number<int64_t>();
+    const auto offset = number<int64_t>();
     made.checksum = number<uint64_t>();
     made.role = static_cast<Role>(role);
     if (!good_) return;
@@ -198,7 +199,7 @@ class ProgramReader {
       buffer.role = shared.role;
       buffer.name = shared.name;
       buffer.held = shared.held;
-      buffer.bytes = shared.held.ok() ? shared.held.shape[0] : 0;
+      buffer.bytes = shared.bytes;
     }
     read_tables(tables);
     for (std::vector<std::string>* list : {&made.inputs, &made.outputs}) {
@@ -352,8 +353,8 @@ void Program::clear_states() {
 
 bool Program::verify(Error& error) const {
   const auto differs = [&error](const std::string& name) {
-    return error.set(ErrorKind::argument, "program", "%.200s is damaged: its checksum differs",
-                     name.c_str());
+    return error.set(ErrorKind::argument, "program",
+                     "expected %.200s of its checksum, got damaged bytes", name.c_str());
   };
   for (const Shared& shared : shared_)
     if (shared.role != Role::state &&

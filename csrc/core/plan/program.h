@@ -47,6 +47,7 @@ class Program {
     Role role;
     std::string name;
     uint64_t checksum = 0;
+    int64_t bytes = 0;
     Array held;  // weights and constants: in the file; states: once their size is known
   };
   Array file_;  // keeps the bytes that sections point to

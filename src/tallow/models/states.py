@@ -158,7 +158,7 @@ class State:
         return list(self.lengths)
 
     def memory(self) -> list[Tensor]:
-        """What a step reads and writes beside `starts`; until `version` changes the same tensors."""
+        """What a step reads and writes beside `starts`; `version` changes when it does."""
         places = [span.starts for span in self.spans.values() if span.window]
         return places + [held for part in self.parts() for held in _of(part)]
 

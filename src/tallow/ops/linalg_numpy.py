@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .. import _native
+from .. import borrowing
 from ..borrowing import from_numpy
 from ..dtype import DType, complex64, f32, f64
 from ..errors import DTypeError, LinAlgError, NoKernelError, expect
@@ -23,11 +23,7 @@ def to_numpy(x: Tensor, where: object) -> Any:
     array = unwrap_tensor(x, where)
     cpu = array.device < 2
     expect(cpu, where, "a device with a kernel for it", f"{x.dtype} on {x.device}", NoKernelError)
-    name = getattr(where, "__name__", where)
-    _native.expect_values(array, str(name))  # raises where a plan would fix what numpy makes of it
-    import numpy as np
-
-    return np.asarray(array)
+    return borrowing.to_numpy(x, str(getattr(where, "__name__", where)))
 
 
 def real_dtype(dtype: DType) -> DType:

@@ -1,7 +1,8 @@
-"""Saved programs: plans with their weights in one file, which runs without Python (docs/formats/tlw.md)."""
+"""Saved programs: plans and their weights in one file, which runs without Python."""
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import struct
@@ -11,8 +12,9 @@ from typing import Any
 
 from tallow import _native
 from tallow._native import xxh64
-from tallow.dtype import BY_CODE
-from tallow.errors import CaptureError
+from tallow.dtype import DTYPES
+from tallow.errors import ArgumentError, CaptureError
+from tallow.formats.replacing import replacing
 from tallow.plan.capturing import Recording
 from tallow.programs.tables import Fit, Polynomial, Tables
 from tallow.tensor import Tensor
@@ -72,32 +74,28 @@ def _capture(entry: Entry, weights: Mapping[str, Tensor]) -> _Captured:
         {name: size.check for name, size in entry.sizes.items()},
     )
     seen: list[Tables] = []
-    first: _native.Plan | None = None
+    plans: list[_native.Plan] = []
     traced = None
     for point in fit.points:
         traced = entry.trace(point)
         inputs = list(traced.inputs.values())
-        function = traced.function
-        recording = Recording(
-            lambda function=function, inputs=inputs: function(*inputs), inputs, weights,
-            traced.states,
-        )  # fmt: skip
+        run = functools.partial(traced.function, *inputs)
+        recording = Recording(run, inputs, weights, traced.states)
         if len(recording.tensors) != len(traced.outputs):
             raise CaptureError(
                 f"export: expected {len(traced.outputs)} results, got {len(recording.tensors)}"
             )
-        if first is None:
-            first = recording.plan
-        _same_constants(first, recording.plan)
+        plans.append(recording.plan)
         seen.append(Tables.of(recording.plan))
-    assert first is not None and traced is not None
-    return _Captured(entry, fit.tables(seen), first, traced)
+    tables = fit.tables(seen)
+    for other in plans[1:]:
+        _same_constants(plans[0], other)
+    assert traced is not None
+    return _Captured(entry, tables, plans[0], traced)
 
 
 def _same_constants(first: _native.Plan, other: _native.Plan) -> None:
     """Refuse constants whose elements follow from a size."""
-    if first is other or len(first.buffers) != len(other.buffers):
-        return  # other calls, which Fit refuses
     for i, (role, *_) in enumerate(first.buffers):
         if role == "constant" and bytes(first.held(i)) != bytes(other.held(i)):
             raise CaptureError(
@@ -106,7 +104,7 @@ def _same_constants(first: _native.Plan, other: _native.Plan) -> None:
             )
 
 
-# --- the file --------------------------------------------------------------------------------------
+# --- the file -------------------------------------------------------------------------------------
 
 
 class _Writer:
@@ -140,7 +138,7 @@ class _Piece:
 
 
 class _Shared:
-    """The buffers that plans share: weights by name, constants by their elements, states in order."""
+    """What plans share: weights by name, constants by their elements, states in order."""
 
     def __init__(self, weights: Mapping[str, Tensor]) -> None:
         self.rows: list[tuple[str, str, int, _Piece | None]] = []
@@ -164,9 +162,9 @@ class _Shared:
     def _piece(self, name: str, array: _native.Array) -> _Piece:
         made = _Piece(name, array, array.size, shape=(array.size,))
         weight = self._weights.get(name)
-        if weight is not None and weight.dtype.name in _NAMES and weight.nbytes == array.size:
-            if weight.is_contiguous():
-                made.dtype, made.shape = _NAMES[weight.dtype.name], tuple(weight.shape)
+        whole = weight is not None and weight.is_contiguous() and weight.nbytes == array.size
+        if weight is not None and whole and weight.dtype.name in _NAMES:
+            made.dtype, made.shape = _NAMES[weight.dtype.name], tuple(weight.shape)
         return made
 
 
@@ -221,7 +219,7 @@ class _Encoder:
         w = _Writer()
         w.put("I", len(self._dtypes))
         for code in self._dtypes:
-            w.text(BY_CODE[code].name)
+            w.text(DTYPES[code].name)
         w.put("I", len(self._kernels))
         for name in self._kernels:
             w.text(name)
@@ -245,9 +243,9 @@ class _Encoder:
         tables, entry = each.tables, each.entry
         w.text(entry.name)
         w.put("I", len(entry.sizes))
-        for name, size in entry.sizes.items():
+        for name, limits in entry.sizes.items():
             w.text(name)
-            w.put("qq", size.least, size.most)
+            w.put("qq", limits.least, limits.most)
         numbers = dict(shared)
         own = [i for i in range(len(tables.buffers)) if i not in shared]
         w.put("I", len(own))
@@ -289,6 +287,9 @@ class _Encoder:
                     w.put("Bq", 2, arg)
 
 
+_NOTHING: Mapping[str, Any] = {}
+
+
 def _padded(size: int) -> int:
     return -(-size // ALIGN) * ALIGN
 
@@ -297,8 +298,8 @@ def save_program(
     path: str | os.PathLike[str],
     entries: Sequence[Entry],
     weights: Mapping[str, Tensor],
-    sections: Mapping[str, bytes] | None = None,
-    metadata: Mapping[str, str] | None = None,
+    sections: Mapping[str, bytes] = _NOTHING,
+    metadata: Mapping[str, str] = _NOTHING,
 ) -> None:
     """Write plans of `entries`, which share `weights` and states, as one .tlw file.
 
@@ -310,40 +311,43 @@ def save_program(
         CaptureError: a plan cannot hold what an entry does, or its integers do not follow from its
             sizes by sums of products.
     """
-    from tallow.formats.atomic import replacing
-
     captured = [_capture(entry, weights) for entry in entries]
     encoder = _Encoder(captured, weights)
-    pieces = [piece for *_, piece in encoder.shared.rows if piece is not None]
-    extra = [
-        _Piece(f"tallow.{name}", data, len(data), shape=(len(data),))
-        for name, data in (sections or {}).items()
-    ]
-    named = [_Piece(p.name.removeprefix("tallow."), p.data, p.size) for p in extra]
-    size = len(encoder.encode(named))
-    at = _padded(size + 32)
-    for piece, copy in [*((p, None) for p in pieces), *zip(extra, named, strict=True)]:
+    extra = [_Piece(name, data, len(data), shape=(len(data),)) for name, data in sections.items()]
+    pieces = [piece for *_, piece in encoder.shared.rows if piece is not None] + extra
+    at = _padded(32 + len(encoder.encode(extra)))
+    for piece in pieces:
         piece.offset = at
-        if copy is not None:
-            copy.offset = at
         at = _padded(at + piece.size)
-    body = encoder.encode(named)
+    body = encoder.encode(extra)
     tables = MAGIC + struct.pack("<IIQQ", VERSION, 0, len(body), xxh64(body)) + body
-    header: dict[str, Any] = {
-        "__metadata__": {"format": "tallow.program", "version": str(VERSION), **(metadata or {})},
-        "tallow.plan": {"dtype": "U8", "shape": [len(tables)], "data_offsets": [0, len(tables)]},
-    }
-    for piece in [*pieces, *extra]:
-        header[piece.name] = {
-            "dtype": piece.dtype, "shape": list(piece.shape),
-            "data_offsets": [piece.offset, piece.offset + piece.size],
-        }  # fmt: skip
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (_padded(8 + len(text)) - 8 - len(text))
-    with replacing(path) as file:
-        file.write(struct.pack("<Q", len(text)) + text + tables)
-        at = len(tables)
-        for piece in [*pieces, *extra]:
-            file.write(b"\0" * (piece.offset - at))
-            file.write(piece.data)
-            at = piece.offset + piece.size
+    tables += bytes(_padded(len(tables)) - len(tables))
+    header = _header(tables, pieces, [f"tallow.{piece.name}" for piece in extra], metadata)
+    with replacing(os.fspath(path)) as file:
+        file.write(struct.pack("<Q", len(header)) + header + tables)
+        for piece in pieces:
+            file.write(memoryview(piece.data).cast("B"))
+            file.write(bytes(_padded(piece.size) - piece.size))
+
+
+def _header(
+    tables: bytes, pieces: Sequence[_Piece], extra: Sequence[str], metadata: Mapping[str, str]
+) -> bytes:
+    """That of a safetensors file, which leaves no byte out: what fills up is a tensor, too."""
+    said = {"format": "tallow.program", "version": str(VERSION), **metadata}
+    rows: dict[str, Any] = {"__metadata__": said}
+
+    def add(name: str, dtype: str, shape: Sequence[int], begin: int, size: int) -> None:
+        if name in rows:
+            raise ArgumentError(f"export: expected one tensor called {name}, got several")
+        rows[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [begin, begin + size]}
+
+    add("tallow.plan", "U8", [len(tables)], 0, len(tables))
+    names = [*[piece.name for piece in pieces[: len(pieces) - len(extra)]], *extra]
+    for name, piece in zip(names, pieces, strict=True):
+        add(name, piece.dtype, piece.shape, piece.offset, piece.size)
+        fill = _padded(piece.size) - piece.size
+        if fill:
+            add(f"tallow.fill.{piece.offset}", "U8", [fill], piece.offset + piece.size, fill)
+    text = json.dumps(rows, separators=(",", ":")).encode()
+    return text + b" " * (_padded(8 + len(text)) - 8 - len(text))
