@@ -24,8 +24,37 @@ int64_t skip_strings(nb::handle source, int64_t at, int64_t count) {
   return inside ? at : -1;
 }
 
+// The same strings as a tuple, None when they do not all lie inside; bytes that are not UTF-8
+// become surrogates. A vocabulary has a hundred thousand: a call of Python for each takes 25 ms.
+nb::object read_strings(nb::handle source, int64_t at, int64_t count) {
+  const int64_t end = skip_strings(source, at, count);
+  if (end < 0 || count < 0) return nb::none();
+  Py_buffer buffer;
+  if (PyObject_GetBuffer(source.ptr(), &buffer, PyBUF_SIMPLE) != 0) throw nb::python_error();
+  auto* bytes = static_cast<const char*>(buffer.buf);
+  nb::object texts = nb::steal(PyTuple_New(count));
+  for (int64_t i = 0; texts && i < count; ++i) {
+    uint64_t length;
+    memcpy(&length, bytes + at, 8);
+    at += 8;
+    PyObject* text =
+        PyUnicode_DecodeUTF8(bytes + at, static_cast<Py_ssize_t>(length), "surrogateescape");
+    if (!text)
+      texts.reset();
+    else
+      PyTuple_SET_ITEM(texts.ptr(), i, text);
+    at += static_cast<int64_t>(length);
+  }
+  PyBuffer_Release(&buffer);
+  if (!texts) throw nb::python_error();
+  return texts;
+}
+
 }  // namespace
 
-void bind_scan(nb::module_& m) { m.def("skip_strings", &skip_strings); }
+void bind_scan(nb::module_& m) {
+  m.def("skip_strings", &skip_strings);
+  m.def("read_strings", &read_strings);
+}
 
 }  // namespace tl::bind

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from tallow import _native
 from tallow.formats.cursor import Cursor
@@ -23,8 +23,6 @@ from tallow.formats.gguf_types import (
     Typed,
 )
 from tallow.formats.mapping import FileMap, shown
-
-_U64: Final = struct.Struct("<Q").unpack_from
 
 
 class GGUFCursor(Cursor):
@@ -110,15 +108,9 @@ class GGUFCursor(Cursor):
         """Read `count` strings."""
         start = self.at
         self.skip_strings(count)
-        raw, texts, at = bytes(self.buffer[start : self.at]), [], 0
-        for _ in range(count):
-            begin = at + 8
-            at = begin + _U64(raw, at)[0]
-            try:  # twice as fast as naming an error handler in each call
-                texts.append(raw[begin:at].decode())
-            except UnicodeDecodeError:
-                texts.append(raw[begin:at].decode("utf-8", "surrogateescape"))
-        return tuple(texts)
+        texts = _native.read_strings(self.buffer, start, count)
+        assert texts is not None  # all of them were stepped over
+        return texts
 
     def typed_array(self, depth: int) -> Typed:
         """Read an array with the type of what is in it."""
