@@ -132,6 +132,9 @@ void load_words(const std::byte* p, int64_t stride, void* buffer, int64_t n) {
   } else if (stride == 0) {
     Word value = reinterpret_cast<const Loose<Word>*>(p)->value;
     for (int64_t i = 0; i < n; ++i) to[i] = value;
+  } else if (stride == -static_cast<int64_t>(sizeof(Word))) {  // written in vectors
+    const auto* from = reinterpret_cast<const Loose<Word>*>(p);
+    for (int64_t i = 0; i < n; ++i) to[i] = from[-i].value;
   } else if (rows_aligned<Word>(p, stride)) {
 #pragma GCC unroll 4
     for (int64_t i = 0; i < n; ++i) to[i] = *reinterpret_cast<const Word*>(p + i * stride);

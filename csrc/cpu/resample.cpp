@@ -51,6 +51,13 @@ void by_lines(const WeightTable& t, const View& out, const View& x) {
           const double* weight = t.weight + t.offset[o];
           const From* from =
               x.ptr<const From>() + outer * x.strides[0] + t.start[o] * x.strides[1] + first * xs;
+          To* to = out.ptr<To>() + outer * out.strides[0] + o * out.strides[1] + first * os;
+          if (count == 1 && xs == 1 && os == 1) {
+            const S w = static_cast<S>(*weight);
+            for (int64_t k = 0; k < n; ++k)
+              to[k] = from_opmath<To>(w * static_cast<S>(to_opmath(from[k])));
+            continue;
+          }
           for (int64_t k = 0; k < n; ++k) sums[k] = 0;
           for (int64_t j = 0; j < count; ++j, from += x.strides[1]) {
             const S w = static_cast<S>(weight[j]);
@@ -61,23 +68,35 @@ void by_lines(const WeightTable& t, const View& out, const View& x) {
                 sums[k] += w * static_cast<S>(to_opmath(from[k * xs]));
             }
           }
-          To* to = out.ptr<To>() + outer * out.strides[0] + o * out.strides[1] + first * os;
           for (int64_t k = 0; k < n; ++k) to[k * os] = from_opmath<To>(sums[k]);
         }
       });
+}
+
+// Whether each result is one element times a weight, as in nearest neighbours.
+bool one_each(const WeightTable& t) {
+  if (t.offset[t.results] != t.results) return false;
+  for (int64_t o = 0; o < t.results; ++o) {
+    if (t.offset[o] != o) return false;
+  }
+  return true;
 }
 
 // The axis is the innermost one.
 template <class To, class From, class S>
 void along_line(const WeightTable& t, const View& out, const View& x, const S* weight) {
   const int64_t xs = x.strides[1], os = out.strides[1], inner = out.shape[2];
+  const bool single = one_each(t);
   parallel_for(out.shape[0] * inner, 1 + 16384 / (1 + 2 * t.offset[t.results] + t.results),
                [&](int64_t begin, int64_t end, int) {
                  for (int64_t i = begin; i < end; ++i) {
                    const From* from =
                        x.ptr<const From>() + i / inner * x.strides[0] + i % inner * x.strides[2];
                    To* to = out.ptr<To>() + i / inner * out.strides[0] + i % inner * out.strides[2];
-                   for (int64_t o = 0; o < t.results; ++o) {
+                   for (int64_t o = 0; single && o < t.results; ++o)
+                     to[o * os] = from_opmath<To>(weight[o] *
+                                                  static_cast<S>(to_opmath(from[t.start[o] * xs])));
+                   for (int64_t o = 0; !single && o < t.results; ++o) {
                      const S* w = weight + t.offset[o];
                      const int64_t count = t.offset[o + 1] - t.offset[o];
                      const From* p = from + t.start[o] * xs;
