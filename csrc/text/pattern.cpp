@@ -134,8 +134,17 @@ bool Matcher::match(uint32_t pc, std::string_view text, size_t at, size_t refuse
 
 bool Matcher::find(uint32_t program, std::string_view text, size_t at, bool not_empty, size_t& from,
                    size_t& to) {
+  const Op op = Op(code_[program]);
+  const bool begins = op == Op::one || (op == Op::run && code_[program + 2]);
+  const uint32_t first = begins ? code_[program + 1] : kNone;
   for (size_t place = at; place <= text.size();) {
     const size_t refused = not_empty && place == at ? place : size_t(-1);
+    if (first != kNone) {  // most places are passed over by their character
+      Char next;
+      while ((next = char_at(text, place)).size && !tables_.in_class(first, next.code))
+        place += next.size;
+      if (!next.size || !spend(1)) return false;
+    }
     if (match(program, text, place, refused, 0, to)) {
       from = place;
       return true;

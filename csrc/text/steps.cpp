@@ -158,23 +158,59 @@ class Normalizer {
   std::string out_;
 };
 
-void cut_at(Matcher& matcher, uint32_t program, bool kept, bool inverted, Pieces& pieces) {
+// Puts the next part behind the pieces of one text, which begin at `first`.
+void add_part(Behavior behavior, Span part, bool match, bool before, size_t first,
+              std::vector<Span>& found) {
+  if (part.from == part.to || (match && behavior == Behavior::removed)) return;
+  const bool any = found.size() > first;
+  const bool joins = (behavior == Behavior::with_previous && match && !before) ||
+                     (behavior == Behavior::contiguous && match == before);
+  if (any && joins)
+    found.back().to = part.to;
+  else
+    found.push_back(part);
+}
+
+// Matches that stand alone become a part of what follows them, seen from the end of the text.
+void join_next(size_t first, const std::vector<bool>& matches, std::vector<Span>& found) {
+  std::vector<Span> joined;
+  bool before = false;
+  for (size_t i = found.size(); i-- > first;) {
+    const bool match = matches[i - first];
+    if (match && !before && !joined.empty())
+      joined.back().from = found[i].from;
+    else
+      joined.push_back(found[i]);
+    before = match;
+  }
+  found.resize(first);
+  found.insert(found.end(), joined.rbegin(), joined.rend());
+}
+
+void cut_at(Matcher& matcher, uint32_t program, Behavior behavior, bool inverted, Pieces& pieces) {
   std::vector<Span> found;
-  const auto add = [&](size_t from, size_t to) {
-    if (to > from) found.push_back({from, to});
-  };
+  std::vector<bool> matches;  // of the pieces of one text, where they are joined afterwards
   for (const Span span : pieces.spans) {
     const std::string_view text =
         std::string_view(pieces.text).substr(span.from, span.to - span.from);
     size_t done = 0, at = 0, from, to;
-    bool empty = false;
+    const size_t first = found.size();
+    bool empty = false, before = false;
+    matches.clear();
+    const auto add = [&](size_t begin, size_t end, bool match) {
+      if (begin == end) return;
+      add_part(behavior, {span.from + begin, span.from + end}, match, before, first, found);
+      if (behavior == Behavior::with_next) matches.push_back(match);
+      before = match;
+    };
     while (matcher.find(program, text, at, empty, from, to)) {
-      if (kept || !inverted) add(span.from + done, span.from + from);
-      if (kept || inverted) add(span.from + from, span.from + to);
+      add(done, from, inverted);
+      add(from, to, !inverted);
       done = at = to;
       empty = from == to;
     }
-    if (kept || !inverted) add(span.from + done, span.to);
+    add(done, text.size(), inverted);
+    if (behavior == Behavior::with_next) join_next(first, matches, found);
   }
   pieces.spans.swap(found);
 }
@@ -272,7 +308,7 @@ void cut(const Tables& tables, Matcher& matcher, Steps steps, Pieces& pieces) {
   for (size_t at = steps.from; at < steps.to; at += step_width(Step(steps.code[at]))) {
     const auto value = [&](int i) { return steps.code[at + 1 + i]; };
     if (Step(steps.code[at]) == Step::cut)
-      cut_at(matcher, value(0), value(1), value(2), pieces);
+      cut_at(matcher, value(0), Behavior(value(1)), value(2), pieces);
     else if (Step(steps.code[at]) == Step::spell)
       spell(matcher, tables.texts[value(0)], value(1), pieces);
   }

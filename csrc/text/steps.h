@@ -36,6 +36,9 @@ enum class Step : uint32_t {
 // The words that a step takes.
 size_t step_width(Step step);
 
+// What becomes of what a pattern matches.
+enum class Behavior : uint32_t { removed, isolated, with_previous, with_next, contiguous, count };
+
 struct Span {
   size_t from, to;
 };

@@ -49,6 +49,14 @@ CUTS = {
     "runs": {"type": "Digits", "individual_digits": False},
     "characters": {**REGEX, "pattern": {"Regex": r"[\s\S]"}},
     "words": {**REGEX, "pattern": {"Regex": r"\w+|\S"}, "behavior": "Removed", "invert": True},
+    **{f"{name}{invert}": {**REGEX, "pattern": {"Regex": "[ab]|\\s+"}, "behavior": name,
+                           "invert": invert}
+       for name in ("MergedWithPrevious", "MergedWithNext", "Contiguous", "Removed")
+       for invert in (True, False)},
+    "gemma": {**REGEX, "pattern": {"String": " "}, "behavior": "MergedWithPrevious"},
+    "marks": {"type": "Punctuation", "behavior": "MergedWithPrevious"},
+    "no_marks": {"type": "Punctuation", "behavior": "Removed"},
+    "contiguous_marks": {"type": "Punctuation", "behavior": "Contiguous"},
     "string": {**REGEX, "pattern": {"String": "a."}, "behavior": "Removed"},
     "spaces": {**SPACES, "prepend_scheme": "always", "split": True},
     "whole": {**SPACES, "prepend_scheme": "never", "split": False},
@@ -138,8 +146,8 @@ def test_added_tokens(flag, normalized, tmp_path):
     [
         ("normalizer", {"type": "Nmt"}),
         ("pre_tokenizer", {"type": "UnicodeScripts"}),
-        ("pre_tokenizer", {**REGEX, "pattern": {"Regex": "a"}, "behavior": "MergedWithNext"}),
-        ("pre_tokenizer", {"type": "Punctuation", "behavior": "Removed"}),
+        ("pre_tokenizer", {**REGEX, "pattern": {"Regex": "a"}, "behavior": "Other"}),
+        ("pre_tokenizer", {"type": "Punctuation", "behavior": "Other"}),
         ("pre_tokenizer", {"type": "Metaspace", "prepend_scheme": "first"}),
     ],
 )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import functools
+import itertools
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
@@ -181,25 +182,60 @@ def cutter(steps: Sequence[Mapping[str, Any]]) -> Cut:
     return run
 
 
-def _cut_at(pattern: re.Pattern[str], *, kept: bool, invert: bool = False) -> Cut:
-    """Cuts at each match, which is `kept` or dropped; `invert` swaps matches and gaps."""
+# What becomes of what a pattern matches: a piece of its own, nothing, a part of the piece before or
+# behind it, one piece with the matches beside it.
+BEHAVIORS: Final = ("Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous")
+
+
+def _cut_at(pattern: re.Pattern[str], behavior: str = "Isolated", *, invert: bool = False) -> Cut:
+    """Cuts at each match; `invert` swaps matches and gaps."""
+    joined = _JOINED.get(behavior)
 
     def run(pieces: Sequence[str]) -> list[str]:
         found: list[str] = []
         for piece in pieces:
+            parts: list[tuple[str, bool]] = []
             at = 0
             for match in pattern.finditer(piece):
                 start, end = match.span()
-                if kept or not invert:
-                    found.append(piece[at:start])
-                if kept or invert:
-                    found.append(piece[start:end])
+                parts += [(piece[at:start], invert), (piece[start:end], not invert)]
                 at = end
-            if kept or not invert:
-                found.append(piece[at:])
+            parts = [part for part in (*parts, (piece[at:], invert)) if part[0]]
+            if joined is not None:
+                found += joined(parts)
+            else:
+                found += [text for text, match in parts if behavior == "Isolated" or not match]
         return found
 
     return run
+
+
+def _with_previous(parts: Sequence[tuple[str, bool]]) -> list[str]:
+    found: list[str] = []
+    before = False
+    for text, match in parts:
+        if match and not before and found:
+            found[-1] += text
+        else:
+            found.append(text)
+        before = match
+    return found
+
+
+def _with_next(parts: Sequence[tuple[str, bool]]) -> list[str]:
+    return [text[::-1] for text in _with_previous([(t[::-1], m) for t, m in parts[::-1]])][::-1]
+
+
+def _contiguous(parts: Sequence[tuple[str, bool]]) -> list[str]:
+    groups = itertools.groupby(parts, key=lambda part: part[1])
+    return ["".join(text for text, _ in group) for _, group in groups]
+
+
+_JOINED: Final[Mapping[str, Callable[[Sequence[tuple[str, bool]]], list[str]]]] = {
+    "MergedWithPrevious": _with_previous,
+    "MergedWithNext": _with_next,
+    "Contiguous": _contiguous,
+}
 
 
 @functools.cache
@@ -208,30 +244,29 @@ def _punctuation() -> re.Pattern[str]:
 
 
 def _bert_cut(step: Mapping[str, Any]) -> Cut:
-    words, marks = _cut_at(_SPACE, kept=False), _cut_at(_punctuation(), kept=True)
+    words, marks = _cut_at(_SPACE, "Removed"), _cut_at(_punctuation())
     return lambda pieces: marks(words(pieces))
 
 
 def _split(step: Mapping[str, Any]) -> Cut:
     pattern, behavior = step["pattern"], step.get("behavior")
-    if behavior not in ("Isolated", "Removed"):
+    if behavior not in BEHAVIORS:
         raise missing(f"the step Split ({behavior})")
     source = pattern.get("Regex")
     source = re.escape(str(pattern["String"])) if source is None else str(source)
-    return _cut_at(
-        compile_pattern(source), kept=behavior == "Isolated", invert=bool(step.get("invert"))
-    )
+    return _cut_at(compile_pattern(source), str(behavior), invert=bool(step.get("invert")))
 
 
 def _punctuation_cut(step: Mapping[str, Any]) -> Cut:
-    if step.get("behavior", "Isolated") != "Isolated":
-        raise missing(f"the step Punctuation ({step['behavior']})")
-    return _cut_at(_punctuation(), kept=True)
+    behavior = str(step.get("behavior", "Isolated"))
+    if behavior not in BEHAVIORS:
+        raise missing(f"the step Punctuation ({behavior})")
+    return _cut_at(_punctuation(), behavior)
 
 
 def _digits(step: Mapping[str, Any]) -> Cut:
     pattern = r"\p{N}" if step.get("individual_digits") else r"\p{N}+"
-    return _cut_at(compile_pattern(pattern), kept=True)
+    return _cut_at(compile_pattern(pattern))
 
 
 def _metaspace(step: Mapping[str, Any]) -> Cut:
@@ -256,7 +291,7 @@ def _metaspace(step: Mapping[str, Any]) -> Cut:
 def _byte_level(step: Mapping[str, Any]) -> Cut:
     spaced, chars = step.get("add_prefix_space", True), byte_chars()
     regex = step.get("use_regex", True)
-    words = [_cut_at(compile_pattern(p), kept=True) for p in by_name("gpt2").patterns if regex]
+    words = [_cut_at(compile_pattern(p)) for p in by_name("gpt2").patterns if regex]
 
     def run(pieces: Sequence[str]) -> list[str]:
         if spaced:
@@ -270,7 +305,7 @@ def _byte_level(step: Mapping[str, Any]) -> Cut:
 
 _CUTS: Final[Mapping[Any, Callable[[Mapping[str, Any]], Cut]]] = {
     "BertPreTokenizer": _bert_cut,
-    "WhitespaceSplit": lambda step: _cut_at(_SPACE, kept=False),
+    "WhitespaceSplit": lambda step: _cut_at(_SPACE, "Removed"),
     "Split": _split,
     "Punctuation": _punctuation_cut,
     "Digits": _digits,

@@ -16,7 +16,14 @@ from typing import Any, Final
 
 from tallow.text.hf import check_charsmap
 from tallow.text.pretokenizers import by_name
-from tallow.text.steps_python import _CHINESE, _KINDS, SPACES, _graphemes, _punctuation
+from tallow.text.steps_python import (
+    _CHINESE,
+    _KINDS,
+    BEHAVIORS,
+    SPACES,
+    _graphemes,
+    _punctuation,
+)
 from tallow.text.table_patterns import (
     Classes,
     Programs,
@@ -145,26 +152,27 @@ class Steps:
 
     # --- pre-tokenizers -----------------------------------------------------------------------
 
-    def cut(self, pattern: str, kept: bool = True, inverted: bool = False) -> None:
+    def cut(self, pattern: str, behavior: str = "Isolated", inverted: bool = False) -> None:
         """Cut at each match of a pattern."""
-        self.cuts += [_CUT, self.programs.add(pattern), int(kept), int(inverted)]
+        program = self.programs.add(pattern)
+        self.cuts += [_CUT, program, BEHAVIORS.index(behavior), int(inverted)]
 
     def pretokenizer(self, step: Row) -> None:
         """Add a pre-tokenizer; ModelError where it is not known."""
-        kind, behavior = str(step.get("type")), step.get("behavior", "Isolated")
+        kind, behavior = str(step.get("type")), str(step.get("behavior", "Isolated"))
         if self.byte_level:
             raise refused(f"the pre-tokenizer {kind} after ByteLevel")
+        if behavior not in BEHAVIORS:
+            raise refused(f"the pre-tokenizer {kind} ({behavior})")
         if kind in ("BertPreTokenizer", "WhitespaceSplit"):
-            self.cut(f"[{SPACE}]+", kept=False)
+            self.cut(f"[{SPACE}]+", "Removed")
         if kind in ("BertPreTokenizer", "Punctuation"):
-            if behavior != "Isolated":
-                raise refused(f"the pre-tokenizer Punctuation ({behavior})")
             program = self.programs.add(_punctuation().pattern, translated=True)
-            self.cuts += [_CUT, program, 1, 0]
-        elif kind == "Split" and behavior in ("Isolated", "Removed"):
+            self.cuts += [_CUT, program, BEHAVIORS.index(behavior), 0]
+        elif kind == "Split":
             regex = step["pattern"].get("Regex")
             source = re.escape(str(step["pattern"]["String"])) if regex is None else str(regex)
-            self.cut(source, behavior == "Isolated", bool(step.get("invert")))
+            self.cut(source, behavior, bool(step.get("invert")))
         elif kind == "Digits":
             self.cut(r"\p{N}" if step.get("individual_digits") else r"\p{N}+")
         elif kind == "ByteLevel":
