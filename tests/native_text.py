@@ -52,6 +52,18 @@ def library() -> ctypes.CDLL:
         ("encode", pointer, pointer, ctypes.c_char_p, SIZE, ctypes.c_int, ctypes.c_int, OUT, error),
         ("decode", pointer, pointer, pointer, SIZE, ctypes.c_int, OUT),
         ("stream", pointer, pointer, pointer, SIZE, ctypes.c_int, OUT),
+        (
+            "row",
+            pointer,
+            pointer,
+            ctypes.c_char_p,
+            SIZE,
+            ctypes.c_char_p,
+            SIZE,
+            ctypes.c_uint32,
+            OUT,
+            error,
+        ),
         ("chat", pointer, pointer, ctypes.c_char_p, SIZE, ctypes.c_int, OUT, error),
         ("numbers", pointer, ctypes.c_char_p, SIZE, OUT, OUT, error),
         ("json", pointer, ctypes.c_char_p, SIZE, OUT, error),
@@ -96,6 +108,20 @@ class NativeTokenizer:
             self._self, raw, len(raw), answer, ctypes.byref(count), ctypes.byref(error)
         )
         return self._ids(found, count, error)
+
+    def row(
+        self, first: str, second: str | None = None, most: int = 0
+    ) -> tuple[list[int], list[int]]:
+        """Ids and types of a row of one text or two."""
+        raw, other = first.encode(), None if second is None else second.encode()
+        count, error = SIZE(), ctypes.c_char_p()
+        found = self._library.tl_text_row(
+            self._self, raw, len(raw), other, len(other or b""), most, ctypes.byref(count),
+            ctypes.byref(error),
+        )  # fmt: skip
+        both = SIZE(2 * count.value)
+        numbers = self._ids(found, both, error)
+        return numbers[: count.value], numbers[count.value :]
 
     def _ids(self, found: int, count: ctypes.c_size_t, error: ctypes.c_char_p) -> list[int]:
         if error.value:

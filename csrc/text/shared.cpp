@@ -44,6 +44,20 @@ TL_SHARED uint32_t* tl_text_encode(const void* tokenizer, const char* text, size
   return static_cast<uint32_t*>(copied(ids.data(), ids.size() * sizeof ids[0]));
 }
 
+// The row of one text or two: ids, then as many types. A `second` of null: one text.
+TL_SHARED uint32_t* tl_text_row(const void* tokenizer, const char* first, size_t first_size,
+                                const char* second, size_t second_size, uint32_t most,
+                                size_t* count, const char** error) {
+  const std::string_view other(second, second ? second_size : 0);
+  Row row;
+  *error = static_cast<const Tokenizer*>(tokenizer)->encode_row(
+      {first, first_size}, second ? &other : nullptr, most, row);
+  *count = row.ids.size();
+  if (*error) return nullptr;
+  row.ids.insert(row.ids.end(), row.types.begin(), row.types.end());
+  return static_cast<uint32_t*>(copied(row.ids.data(), row.ids.size() * sizeof row.ids[0]));
+}
+
 TL_SHARED char* tl_text_decode(const void* tokenizer, const uint32_t* ids, size_t count, int skip,
                                size_t* size) {
   const std::string text = static_cast<const Tokenizer*>(tokenizer)->decode({ids, count}, skip);

@@ -15,6 +15,8 @@ namespace tl::text {
 inline constexpr uint32_t kMagic = 0x4B4F5454;  // "TTOK"
 inline constexpr uint32_t kVersion = 1;
 inline constexpr uint32_t kNone = 0xFFFFFFFF;
+// Places of a row for the ids of a text.
+inline constexpr uint32_t kFirst = 0xFFFFFFFE, kSecond = 0xFFFFFFFF;
 
 enum class Section : uint32_t {
   settings,      // u32 each, see Setting
@@ -41,7 +43,8 @@ enum class Section : uint32_t {
   steps,         // u32, see steps.h
   text_ends,     // u32 for each text: where it ends in `texts`
   texts,         // texts that steps name
-  template_ids,  // u32: ids before a text, ids after it, ids that end a generation
+  template_ids,  // u32: ids before a text, ids after it
+  slots,         // u32 value and type of each place in a row of one text, then in one of two
   map_codes,     // u32: code points of all maps of characters, each map sorted
   map_texts,     // u32 for each: the text that replaces it
   forms,         // see normal_forms.h
@@ -68,6 +71,9 @@ enum class Setting : uint32_t {
   tail_keys,        // number of the first key that continues a word (WordPiece)
   space_class,      // class of what added tokens take beside them
   word_class,       // class of letters that a whole word may not touch
+  single_slots,     // number of places in a row of one text
+  longest_row,      // ids that a model takes, kNone where no file says so
+  pad_type,         // type of what fills a row up
   bos,
   eos,
   pad,
@@ -87,6 +93,8 @@ enum TokenizerFlag : uint32_t {
   kScanBehindSpace = 128,  // further added tokens may begin in the space that one has taken
   kBytesFirst = 256,       // characters become bytes before anything is merged, not after
   kChatPrefix = 512,       // a chat begins with what stands before a text, written or not
+  kCutsLeft = 1024,        // of a text that is too long the end is kept
+  kTokenTypes = 2048,      // the model is given types
 };
 
 enum PieceFlag : uint8_t {

@@ -50,6 +50,12 @@ const char* Tokenizer::open(std::span<const uint8_t> bytes) {
     return "tokenizer tables: expected the ids around a text among those of the template";
   for (size_t i = 0; i < ids.size(); ++i)
     if (ids[i] >= tables_.ids()) return "tokenizer tables: expected ids of the vocabulary";
+  const Numbers slots = tables_.numbers(Section::slots);
+  if (slots.size() % 2 || 2 * uint64_t(tables_.setting(Setting::single_slots)) > slots.size())
+    return "tokenizer tables: expected the places of a row";
+  for (size_t i = 0; i < slots.size(); i += 2)
+    if (slots[i] < kFirst && slots[i] >= tables_.ids())
+      return "tokenizer tables: expected ids of the vocabulary";
   for (const Setting which : {Setting::space_class, Setting::word_class})
     if (tables_.setting(which) >= tables_.classes())
       return "tokenizer tables: expected classes of spaces and letters";

@@ -14,6 +14,11 @@ struct Part {
   bool plain;
 };
 
+// One or two texts for an encoder.
+struct Row {
+  std::vector<uint32_t> ids, types;
+};
+
 class Tokenizer {
  public:
   // nullptr, or why the bytes are no tables of a tokenizer. They are read in place, and must stay.
@@ -30,6 +35,12 @@ class Tokenizer {
   // tokens, and what a chat begins with. Else as above.
   const char* encode_prompt(std::span<const Part> parts, std::vector<uint32_t>& ids) const;
 
+  // The row of one text or, with `second`, of two, with what the model wants around them. At most
+  // `most` ids (0: as many as the model's files say): the longer text is cut first. Control tokens
+  // in a text count, as in `Tokenizer.batch`.
+  const char* encode_row(std::string_view first, const std::string_view* second, uint32_t most,
+                         Row& row) const;
+
   // The text of `ids`; invalid UTF-8 becomes U+FFFD, ids beyond the vocabulary nothing.
   // `skip_special` leaves out control and unknown tokens.
   std::string decode(std::span<const uint32_t> ids, bool skip_special) const;
@@ -45,6 +56,9 @@ class Tokenizer {
   uint32_t bos() const { return tables_.setting(Setting::bos); }
   uint32_t eos() const { return tables_.setting(Setting::eos); }
   uint32_t pad() const { return tables_.setting(Setting::pad); }
+  // The type of what fills a row up, and whether the model is given types at all.
+  uint32_t pad_type() const { return tables_.setting(Setting::pad_type); }
+  bool has_types() const { return tables_.flag(kTokenTypes); }
   const Tables& tables() const { return tables_; }
 
  private:

@@ -62,6 +62,7 @@ def read(raw: bytes) -> str:
             tokenizer.stream(ids[:50], flag)
     for answer in (False, True):
         try:
+            tokenizer.row("a b", "c" if answer else None)
             tokenizer.chat(CHAT, answer)
         except ValueError as error:
             check(error, ("chat: ", "encode: ", "tokenizer tables: "))

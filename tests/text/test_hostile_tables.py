@@ -77,7 +77,7 @@ def test_damaged_tables_end_nothing(tables, tmp_path):
     assert counts["changed: read"] > 500 < counts["changed: refused"]
 
 
-SETTINGS = 24 + 30 * 16  # where the first section stands
+SETTINGS = 24 + 31 * 16  # where the first section stands
 
 
 @pytest.mark.parametrize(("place", "value", "error"), [
@@ -88,6 +88,7 @@ SETTINGS = 24 + 30 * 16  # where the first section stands
     (SETTINGS + 16, 1 << 20, "keys of at most"), (SETTINGS + 24, 1 << 20, "short chains"),
     (SETTINGS + 32, 9, "ids around a text"), (SETTINGS + 48, 1 << 20, "steps within"),
     (SETTINGS + 56, 99999, "an id for each key"), (SETTINGS + 60, 999, "classes of spaces"),
+    (SETTINGS + 68, 999, "places of a row"),
 ])  # fmt: skip
 def test_errors_say_what_is_wrong(tables, place, value, error):
     raw = bytearray(tables["spm"])

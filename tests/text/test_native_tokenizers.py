@@ -1,5 +1,7 @@
 """The tokenizers of csrc/text: ids and texts of the Python ones and of Hugging Face's engine."""
 
+import contextlib
+import itertools
 import json
 import random
 
@@ -121,6 +123,32 @@ def test_folders(name, engine, tmp_path):
     for _ in range(100):
         ids = draw.choices(range(ours.vocab_size), k=draw.randint(0, 12))
         assert theirs.decode(ids) == ours.decode(ids), ids
+
+
+@pytest.mark.parametrize("left", [False, True])
+@pytest.mark.parametrize("name", ["bert", "roberta_space", "xlm_roberta", "xlnet", "t5", "gpt2"])
+def test_rows(name, left, tmp_path):
+    """Of one text and of pairs, cut to a length, with types: as `Tokenizer.batch` makes them."""
+    file = unpack(name, tmp_path) / "tokenizer_config.json"
+    config = json.loads(file.read_text())
+    config |= {"truncation_side": "left"} if left else {}
+    file.write_text(json.dumps(config | {"model_max_length": 30}))
+    ours = Tokenizer.from_folder(tmp_path)
+    theirs = native(ours)
+    texts = [clean(text) for text in odd_texts(120, special_of(ours))]
+    for first, second in zip(texts, texts[::-1], strict=True):
+        for other, most in itertools.product((None, second), (0, 8, 13, 1000)):
+            pair = None if other is None else [other]
+            call = {"truncation": True, "max_length": most or None, "padding": False}
+            row = ours.batch([first], pair, **call, return_token_type_ids=True)
+            wanted = row.input_ids.tolist()[0], row.token_type_ids.tolist()[0]
+            assert theirs.row(first, other, most) == wanted, (ascii(first), ascii(second), most)
+    with (
+        pytest.raises(ValueError, match="room for the special tokens")
+        if name != "gpt2"
+        else (contextlib.nullcontext())
+    ):
+        theirs.row("a", "b", 1)
 
 
 @pytest.mark.parametrize("name", OWN)

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tallow.text.chat_tables import PlainChat
-from tallow.text.table_patterns import is_any_space, members, runs_of
+from tallow.text.rows import Template
+from tallow.text.table_patterns import is_any_space, members, refused, runs_of
 from tallow.text.table_steps import Steps, packed
 from tallow.text.unicode_regex import compile_pattern
 from tallow.text.vocab import CONTROL, UNKNOWN, Vocab, encode_utf8
@@ -17,6 +18,7 @@ from tallow.text.vocab import CONTROL, UNKNOWN, Vocab, encode_utf8
 _MAGIC: Final = 0x4B4F5454
 VERSION: Final = 1
 _NONE: Final = 0xFFFFFFFF
+_FIRST: Final = 0xFFFFFFFE  # in a row, the place of the first text; the second is next to it
 _MASK: Final = 0xFFFFFFFF
 
 _SECTIONS: Final = [
@@ -45,6 +47,7 @@ _SECTIONS: Final = [
     "text_ends",
     "texts",
     "template_ids",
+    "slots",
     "map_codes",
     "map_texts",
     "forms",
@@ -69,6 +72,9 @@ _SETTINGS: Final = [
     "tail_keys",
     "space_class",
     "word_class",
+    "single_slots",
+    "longest_row",
+    "pad_type",
     "bos",
     "eos",
     "pad",
@@ -77,7 +83,7 @@ PAIRS_OF_BYTES, PAIRS_OF_CHARS, SCORES, UNIGRAM, PIECES, WORDS = range(6)
 # Flags of a tokenizer, of a piece and of an added token.
 (WHOLE_WORDS, STRIPS_SPACE, BYTE_FALLBACK, FUSE_UNKNOWN, SKIPS_EXCLUDED, CLEANS_UP,
  END_OF_WORD, SCAN_BEHIND_SPACE, BYTES_FIRST,
- CHAT_PREFIX) = (1 << bit for bit in range(10))  # fmt: skip
+ CHAT_PREFIX, _CUTS_LEFT, _TOKEN_TYPES) = (1 << bit for bit in range(12))  # fmt: skip
 _SPECIAL, _END, _HIDDEN = 1, 2, 4
 ADDED_CONTROL, TAKES_BEFORE, TAKES_AFTER, WHOLE_WORD, IN_RAW, IN_NORMALIZED = (
     1 << bit for bit in range(6)
@@ -156,10 +162,21 @@ class Builder:
         self.settings["word_class"] = self.steps.programs.code[at + 1]
         self.settings["space_class"] = self.steps.classes.add(runs_of(spaces))
 
-    def around(self, prefix: Sequence[int], suffix: Sequence[int]) -> None:
-        """The ids around a text."""
+    def around(self, prefix: Sequence[int], suffix: Sequence[int], template: Template) -> None:
+        """The ids around a text, and the rows that a template makes of one and of two."""
+        if template.slow or template.absorbs:
+            raise refused("a template of its own kind")
         self.settings |= {"prefix": len(prefix), "suffix": len(suffix)}
         self.sections["template_ids"] = packed([*prefix, *suffix])
+        rows = []
+        for slots in (template.single, template.pair):
+            row: list[int] = []
+            for slot in slots:
+                ids = slot.ids if slot.sequence is None else (_FIRST + slot.sequence,)
+                row += [number for value in ids for number in (value, slot.type_id)]
+            rows.append(row)
+        self.sections["slots"] = packed(rows[0] + rows[1])
+        self.settings["single_slots"] = len(rows[0]) // 2
 
     def text_section(self, ends: str, name: str, texts: Sequence[bytes]) -> None:
         """Texts one after the other, by where each ends."""
@@ -198,6 +215,11 @@ class Builder:
         self.sections["map_codes"] = packed(steps.map_codes)
         self.sections["map_texts"] = packed(steps.map_texts)
         self.sections |= {"forms": steps.forms, "charsmap": steps.charsmap}
+        rules = vocab.settings
+        self.flags |= _CUTS_LEFT * (rules.truncation_side == "left")
+        self.flags |= _TOKEN_TYPES * rules.token_types
+        longest = _NONE if rules.model_max_length is None else min(rules.model_max_length, _NONE)
+        settings |= {"longest_row": longest, "pad_type": rules.pad_type_id}
         roles = {role: vocab.find_special(role) for role in ("bos", "eos", "pad")}
         settings |= {role: _NONE if found is None else found for role, found in roles.items()}
         settings |= {"ids": count, "flags": self.flags, "most_probes": self.probes}

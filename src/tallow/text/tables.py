@@ -7,7 +7,7 @@ form for is refused by name.
 
 from __future__ import annotations
 
-from tallow.errors import MissingExtraError
+from tallow.errors import MissingExtraError, TallowError
 from tallow.text.chat_tables import PlainChat
 from tallow.text.encoder import Encoder, VocabEncoder
 from tallow.text.folder import FileEncoder
@@ -40,12 +40,21 @@ def tokenizer_tables(tokenizer: Tokenizer, chat: PlainChat | None = None) -> byt
     Raises:
         ModelError: it has a part that the tables have no form for; the text names it.
     """
+    try:
+        return _tables(tokenizer, chat)
+    except TallowError:
+        raise
+    except (AttributeError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        raise refused(f"a step of the wrong form ({error})") from error
+
+
+def _tables(tokenizer: Tokenizer, chat: PlainChat | None) -> bytes:
     vocab, encoder = _python_form(tokenizer._vocab, tokenizer._encoder)
     made = Builder(vocab)
     if isinstance(encoder, Pipeline):
         _from_file(made, encoder)
     elif isinstance(encoder, VocabEncoder) and vocab.decoder is None:
-        _from_vocab(made)
+        _from_vocab(made, encoder)
     else:
         raise refused(f"a tokenizer of the kind {type(encoder).__module__}")
     return made.finish(chat)
@@ -62,7 +71,7 @@ def _python_form(vocab: Vocab, encoder: Encoder) -> tuple[Vocab, Encoder]:
         raise refused(what) from None
 
 
-def _from_vocab(made: Builder) -> None:
+def _from_vocab(made: Builder, encoder: VocabEncoder) -> None:
     """A vocabulary of GGUF, or byte-level BPE that patterns alone cut."""
     vocab, steps = made.vocab, made.steps
     if vocab.nfc:
@@ -76,7 +85,7 @@ def _from_vocab(made: Builder) -> None:
         bits |= TAKES_AFTER * (index in vocab.strips_after)
         rows.append((text, index, bits | IN_RAW))
     made.added(rows, " \t\n\v\f\r")
-    made.around(vocab.prefix_ids, vocab.suffix_ids)
+    made.around(vocab.prefix_ids, vocab.suffix_ids, encoder.template)
 
 
 def _from_file(made: Builder, encoder: Pipeline) -> None:
@@ -101,7 +110,7 @@ def _from_file(made: Builder, encoder: Pipeline) -> None:
         rows.append((encoder._changed(row), int(row["id"]), bits))
     made.added(rows, SPACES)
     made.flags |= SKIPS_EXCLUDED | SCAN_BEHIND_SPACE
-    made.around(*affixes(encoder.template))
+    made.around(*affixes(encoder.template), encoder.template)
     if made.vocab.decoder is not None:
         suffix = suffix if made.vocab.algorithm == "bpe" else ""
         made.steps.decoders(steps_of(root.get("decoder"), "decoders"), suffix)
