@@ -102,6 +102,7 @@ void bind_elementwise(nb::module_& m);
 void bind_scan(nb::module_& m);
 void bind_host_device(nb::module_& m);
 void bind_plan(nb::module_& m);
+void bind_rewritten(nb::class_<Plan>& c);
 void bind_program(nb::module_& m);
 
 }  // namespace tl::bind

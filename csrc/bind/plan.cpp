@@ -85,6 +85,7 @@ Array held(const Plan& p, size_t buffer) {
 }  // namespace
 
 void expect_readable(const Array& x, const char* where, bool lent) {
+  if (lent) x.storage()->guards |= kLent;
   Capture* capture = recording();
   if (!capture) return;
   checked([&](Error& error) {
@@ -184,6 +185,7 @@ void bind_plan(nb::module_& m) {
   nb::class_<Plan> c(m, "Plan");
   bind_runs(c);
   bind_tables(c);
+  bind_rewritten(c);
 }
 
 }  // namespace tl::bind

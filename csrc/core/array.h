@@ -14,8 +14,8 @@ struct VersionCounter {
 
 // Of a storage: a record wants copies made before the next write; made while this thread was in
 // inference mode, so that it may only be written in it; made during a capture (core/plan), and
-// elements were written by the host, not by a call.
-inline constexpr uint8_t kWatched = 1, kInference = 2, kHostWritten = 4;
+// elements were written by the host, not by a call; lent, so that they may change unseen.
+inline constexpr uint8_t kWatched = 1, kInference = 2, kHostWritten = 4, kLent = 8;
 
 // Whether this thread is in inference mode; storage made in it is marked.
 bool in_inference();

@@ -183,6 +183,22 @@ class Plan:
     # The bytes of a weight, constant or state, with all of its storage.
     def held(self, buffer: int, /) -> Array: ...
     def __len__(self) -> int: ...
+    # A plan of other tables on this one's memory and arena. `buffers`: numbers of its own, new
+    # constants, ("temporary" | "kept", bytes); the first `once` calls run when weights that they
+    # read have changed. ArgumentError where the tables do not fit together.
+    def rewritten(
+        self,
+        buffers: list[Any],
+        values: list[Any],
+        calls: list[tuple[str, list[Any]]],
+        inputs: list[int],
+        outputs: list[int],
+        once: int = 0,
+    ) -> Plan: ...
+    @property
+    def once(self) -> int: ...
+    @property
+    def on_cpu(self) -> bool: ...
 
 class Program:
     """A saved program (core/plan/program.h)."""

@@ -6,7 +6,7 @@ import functools
 import types
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from operator import attrgetter, is_
 from typing import Any, overload
@@ -19,6 +19,7 @@ from tallow.errors import ArgumentError, CaptureError, expect
 from tallow.nn.module import Module
 from tallow.nn.parameter import Buffer, Parameter
 from tallow.plan.capturing import Recording, memory_of
+from tallow.plan.rewrites import chosen
 from tallow.tensor import Tensor, wrap
 from tallow.trees import TreeSpec, flatten
 
@@ -143,11 +144,14 @@ class Compiled:
     the module answers.
     """
 
-    def __init__(self, function: Callable[..., Any], cache_size: int) -> None:
+    def __init__(
+        self, function: Callable[..., Any], cache_size: int, rewrites: bool | Iterable[str]
+    ) -> None:
         expect(callable(function), "compile", "a function or module", type(function).__name__)
         expect(cache_size > 0, "compile", "a cache_size of at least 1", cache_size, ArgumentError)
         self._function = function
         self._cache_size = cache_size
+        self._rewrites = chosen(rewrites)
         self._reach = _Reach(function)
         self._plans: OrderedDict[Any, _Entry | None] = OrderedDict()
         self._told: set[str] = set()
@@ -167,10 +171,14 @@ class Compiled:
         self._plans.clear()
 
     def memory(self) -> dict[str, int]:
-        """Bytes that the plans hold: `constant`, and the `arena` that they share."""
+        """Bytes that the plans hold: `constant`, `kept` and the `arena` that they share.
+
+        `kept` is what follows from weights alone, such as kernels with a batch norm folded in.
+        """
         found = [memory_of(entry.plan) for entry in self._plans.values() if entry is not None]
         arena = max((each["arena"] for each in found), default=0)
-        return {"constant": sum(each["constant"] for each in found), "arena": arena}
+        sums = {role: sum(each[role] for each in found) for role in ("constant", "kept")}
+        return {**sums, "arena": arena}
 
     # --- calls ------------------------------------------------------------------------------------
 
@@ -252,7 +260,7 @@ class Compiled:
         for again in (False, True):
             recording = Recording(
                 lambda: self._function(*args, **kwargs), tensors, weights,
-                beside=beside, undoable=True,
+                beside=beside, undoable=True, rewrites=self._rewrites,
             )  # fmt: skip
             changed = watch.differs(False)
             if not changed:
@@ -333,19 +341,30 @@ def _obstacle_in(watch: _Watch) -> str:
 
 
 @overload
-def compile(model: Callable[..., Any], *, cache_size: int = ...) -> Compiled: ...
+def compile(
+    model: Callable[..., Any], *, cache_size: int = ..., rewrites: bool | Iterable[str] = ...
+) -> Compiled: ...
 @overload
-def compile(model: None = ..., *, cache_size: int = ...) -> Callable[[Any], Compiled]: ...
-def compile(model: Callable[..., Any] | None = None, *, cache_size: int = 8) -> Any:
+def compile(
+    model: None = ..., *, cache_size: int = ..., rewrites: bool | Iterable[str] = ...
+) -> Callable[[Any], Compiled]: ...
+def compile(
+    model: Callable[..., Any] | None = None,
+    *,
+    cache_size: int = 8,
+    rewrites: bool | Iterable[str] = True,
+) -> Any:
     """A module or function that runs by plans, for inference; also a decorator.
 
     The first call with arguments of a new signature (how they are nested, shapes, strides and
     dtypes of tensors, all other values) runs `model` and captures a plan; further calls replay it
     on their tensors, without Python, and give results on new memory, bit for bit what `model`
     gives. The `cache_size` plans that were used last are kept, and share the memory of their
-    temporaries.
+    temporaries. `rewrites` are the passes over a plan (names of `tallow.plan.rewrites`, all, or
+    none), which leave out and join calls; none of them changes a bit.
 
-    Weights are read as they are at each call. Where a module has got other tensors, attributes,
+    Weights are read as they are at each call; what follows from them alone is computed again when
+    one has been written. Where a module has got other tensors, attributes,
     hooks or sub-modules since (`load_state_dict(assign=True)`, `train()`, an adapter), or another
     tensor or module stands in the function's closure or globals, a new plan is made. Changes that
     cannot be seen: of lists and other objects that `model` reads, and of globals of functions that
@@ -355,5 +374,5 @@ def compile(model: Callable[..., Any] | None = None, *, cache_size: int = 8) -> 
     gradients, hooks, arguments of other classes, values read into Python.
     """
     if model is None:
-        return functools.partial(compile, cache_size=cache_size)
-    return Compiled(model, cache_size)
+        return functools.partial(compile, cache_size=cache_size, rewrites=rewrites)
+    return Compiled(model, cache_size, rewrites)

@@ -126,16 +126,41 @@ bool Plan::bind(Error& error) {
   return true;
 }
 
+// Whether the calls at the start have to run: a weight that they read has been written, lies
+// elsewhere, or may be written unseen.
+bool Plan::weights_changed() {
+  std::vector<std::pair<std::byte*, uint32_t>> seen;
+  bool unseen = false;
+  for (const PlanBuffer& buffer : tables_.buffers) {
+    if (buffer.role != Role::weight || buffer.first < 0 ||
+        buffer.first >= static_cast<int>(tables_.once))
+      continue;
+    const Storage& storage = *buffer.held.storage();
+    unseen |= (storage.guards & kLent) || (storage.release && storage.writable);
+    seen.emplace_back(buffer.base(), storage.version.load(std::memory_order_relaxed));
+  }
+  if (!unseen && seen == seen_ && kept_) return false;
+  seen_ = std::move(seen);
+  return true;
+}
+
 bool Plan::run_calls(Error& error, double* seconds) {
-  for (const PlanCall& call : tables_.calls) {
+  size_t at = 0;
+  if (tables_.once > 0) {
+    if (!weights_changed()) at = tables_.once;
+    kept_ = at > 0;  // until they have run
+  }
+  for (; at < tables_.calls.size(); ++at) {
+    const PlanCall& call = tables_.calls[at];
     const auto begin =
         seconds ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point();
     if (const char* text = call.kernel->fn(args_.data() + call.first, call.n))
       return error.set(
           strncmp(text, "expected an index in", 20) == 0 ? ErrorKind::index : ErrorKind::argument,
           call.kernel->name, "%s", text);
+    if (at + 1 == tables_.once) kept_ = true;
     if (seconds)
-      *seconds++ = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+      seconds[at] = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   }
   return true;
 }
@@ -147,7 +172,7 @@ bool Plan::run(Error& error) {
 
 bool Plan::profile(std::vector<double>& seconds, Error& error) {
   std::lock_guard lock(arena_->running);
-  seconds.resize(tables_.calls.size());
+  seconds.assign(tables_.calls.size(), 0);
   return bind(error) && run_calls(error, seconds.data());
 }
 

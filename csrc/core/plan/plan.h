@@ -23,7 +23,10 @@ class Plan {
   bool set(const std::vector<int64_t>& values, Error& error);
   const PlanSymbols& symbols() const { return symbols_; }
   // Gives a buffer of any role but input and temporary its memory.
-  void hold(int buffer, Array memory) { tables_.buffers[buffer].held = std::move(memory); }
+  void hold(int buffer, Array memory) {
+    tables_.buffers[buffer].held = std::move(memory);
+    kept_ = false;
+  }
 
   // Runs all calls in order on the memory that the buffers hold.
   bool run(Error& error);
@@ -45,6 +48,7 @@ class Plan {
   bool bind(Error& error);
   bool prepare(Error& error);
   bool run_calls(Error& error, double* seconds);
+  bool weights_changed();
   bool take_inputs(const std::vector<const Array*>& inputs, Error& error);
   bool new_outputs(Error& error);
 
@@ -53,7 +57,11 @@ class Plan {
   std::vector<int64_t> sizes_;     // of the symbols, as set last
   std::vector<Arg> args_;          // as kernels take them
   std::vector<std::byte*> bases_;  // of the buffers, as last bound
-  std::vector<Device> devices_;    // of the arenas
+  // Where the weights of the first calls lay and their versions, when those ran last; whether they
+  // did.
+  std::vector<std::pair<std::byte*, uint32_t>> seen_;
+  bool kept_ = false;
+  std::vector<Device> devices_;  // of the arenas
   std::vector<int64_t> arena_bytes_;
   std::shared_ptr<Arena> arena_;
 };

@@ -96,6 +96,32 @@ bool check_args(const PlanTables& tables, const PlanCall& call, Error& error) {
   return true;
 }
 
+// Calls that are left out read nothing that a run may change beside weights, and what they write
+// no other call does.
+bool check_once(const PlanTables& tables, Error& error) {
+  if (tables.once > tables.calls.size()) return refuse(error, "calls to leave out", tables.once);
+  std::vector<bool> by_first(tables.buffers.size());
+  for (size_t at = 0; at < tables.calls.size(); ++at) {
+    const PlanCall& call = tables.calls[at];
+    const bool once = at < tables.once;
+    for (int i = 0; i < call.n; ++i) {
+      const Arg& arg = tables.args[call.first + i];
+      if (arg.kind != Arg::array) continue;
+      const int b = tables.values[arg.i].buffer;
+      const Role role = tables.buffers[b].role;
+      const bool own = role == Role::temporary || role == Role::kept;
+      const bool fixed = role == Role::weight || role == Role::constant;
+      const bool writes = tables.is_written(call, i);
+      const bool good =
+          once ? own || (fixed && !writes)
+               : !(by_first[b] && role == Role::temporary) && !(role == Role::kept && writes);
+      if (!good) return refuse(error, "first calls apart from the others", at);
+      if (once && own) by_first[b] = true;
+    }
+  }
+  return true;
+}
+
 }  // namespace
 
 bool check_patches(const PlanSymbols& symbols, const PlanTables& tables, Error& error) {
@@ -166,7 +192,7 @@ bool check_tables(const PlanTables& tables, Error& error) {
       return refuse(error, "calls with arguments that the plan has", 0);
     if (!check_args(tables, call, error)) return false;
   }
-  return true;
+  return check_once(tables, error);
 }
 
 }  // namespace tl

@@ -16,9 +16,10 @@ enum class Role : uint8_t {
   state,      // memory outside the plan that calls write
   output,     // written by the plan, kept for whoever called it
   temporary,  // written and read by calls alone
+  kept,       // written by the calls at the start, which follow from weights alone
 };
-inline constexpr const char* kRoleNames[] = {"input", "weight", "constant",
-                                             "state", "output", "temporary"};
+inline constexpr const char* kRoleNames[] = {"input",  "weight",    "constant", "state",
+                                             "output", "temporary", "kept"};
 
 struct PlanBuffer {
   Role role = Role::temporary;
@@ -57,6 +58,9 @@ struct PlanTables {
   std::vector<PlanCall> calls;
   std::vector<Arg> args;             // of an array, `i` is the number of its value
   std::vector<int> inputs, outputs;  // values
+  // So many calls at the start read weights and constants alone, and write what no other call does:
+  // they are left out as long as the weights stay as they were.
+  size_t once = 0;
 
   int add_buffer(Role role, Device device, int64_t bytes) {
     PlanBuffer& made = buffers.emplace_back();

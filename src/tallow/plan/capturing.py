@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from tallow import _native
 from tallow.errors import DTypeError, ShapeError, expect
+from tallow.plan.rewrites import chosen, rewrite
 from tallow.tensor import Tensor, wrap
 from tallow.trees import TreeSpec, flatten
 
@@ -53,6 +54,7 @@ class Recording:
         *,
         beside: _native.Plan | None = None,
         undoable: bool = False,
+        rewrites: Iterable[str] = (),
     ) -> None:
         native = _native.Capture(undoable)
         for name, weight in weights.items():
@@ -68,7 +70,8 @@ class Recording:
             native.stop()
             self.leaves, self.structure = results_of(self.outputs)
             self.tensors = [i for i, leaf in enumerate(self.leaves) if isinstance(leaf, Tensor)]
-            self.plan = native.finish([self.leaves[i]._array for i in self.tensors], beside)
+            plan = native.finish([self.leaves[i]._array for i in self.tensors], beside)
+            self.plan = rewrite(plan, rewrites)
         except BaseException:
             native.stop()
             native.restore()
@@ -126,9 +129,10 @@ class Plan:
         return self.outputs
 
     def memory(self) -> dict[str, int]:
-        """Bytes by role: `input`, `weight`, `constant`, `state`, `output`; and the `arena`.
+        """Bytes by role: `input`, `weight`, `constant`, `state`, `output`, `kept`; the `arena`.
 
-        The arena holds all temporaries, which share it as far as their lifetimes allow.
+        `kept` is what follows from weights alone and was computed once. The arena holds all
+        temporaries, which share it as far as their lifetimes allow.
         """
         return memory_of(self._native)
 
@@ -138,7 +142,7 @@ class Plan:
 
 def memory_of(plan: _native.Plan) -> dict[str, int]:
     """Bytes of a native plan by role, and of its arena."""
-    found = dict.fromkeys(("input", "weight", "constant", "state", "output"), 0)
+    found = dict.fromkeys(("input", "weight", "constant", "state", "output", "kept"), 0)
     for role, size, *_ in plan.buffers:
         if role != "temporary":
             found[role] += size
@@ -150,6 +154,7 @@ def capture(
     *examples: Tensor,
     weights: HasWeights | Mapping[str, Tensor] | None = None,
     states: Iterable[Tensor] = (),
+    rewrites: bool | Iterable[str] = False,
 ) -> Plan:
     """Run `fn(*examples)` once and record its kernel calls.
 
@@ -159,8 +164,11 @@ def capture(
     and so is what the function writes in place, its `states`. All other tensors are constants,
     which the plan keeps as they were. Reading a value that depends on an input or a state into
     Python (`item`, `tolist`, `numpy`, a mask as an index) is a CaptureError; reading constants
-    and shapes is not. Replays are bit-equal to running `fn` again.
+    and shapes is not. Replays are bit-equal to running `fn` again; with `rewrites` (True, or names
+    of `tallow.plan.rewrites`) they are so within the tolerance that these state.
     """
+    names = chosen(rewrites)
     found = weights_of(weights if weights is not None else module_behind(fn))
     inputs = tuple([wrap(x._array) for x in examples])  # `fn` may give its own another shape
-    return Plan(Recording(lambda: fn(*examples), examples, found, states), inputs)
+    recording = Recording(lambda: fn(*examples), examples, found, states, rewrites=names)
+    return Plan(recording, inputs)

@@ -16,7 +16,8 @@ from tallow.dtype import DTYPES
 from tallow.errors import ArgumentError, CaptureError
 from tallow.formats.replacing import replacing
 from tallow.plan.capturing import Recording
-from tallow.programs.tables import Fit, Polynomial, Tables
+from tallow.plan.tables import Polynomial, Tables
+from tallow.programs.tables import Fit
 from tallow.tensor import Tensor
 
 MAGIC = b"TALLOWPL"

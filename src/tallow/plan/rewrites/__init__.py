@@ -1,0 +1,62 @@
+"""Passes over a plan's tables: each gives a plan that computes the same with less work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from tallow import _native
+from tallow.errors import ArgumentError, expect
+from tallow.plan.rewrites.copies import copies
+from tallow.plan.rewrites.dead import dead
+from tallow.plan.rewrites.duplicates import duplicates
+from tallow.plan.rewrites.graph import Graph
+from tallow.plan.rewrites.once import once
+
+__all__ = ["REWRITES", "Rewrite", "chosen", "rewrite"]
+
+
+@dataclass(frozen=True)
+class Rewrite:
+    """A pass: `run(graph)` changes the tables and gives how often it did.
+
+    `tolerance` is how far a result may be from the plan's without it, relative to its largest
+    element; 0: not a bit.
+    """
+
+    run: Callable[[Graph], int]
+    tolerance: float = 0.0
+
+
+# In the order in which they run.
+REWRITES: dict[str, Rewrite] = {
+    "duplicates": Rewrite(duplicates),
+    "copies": Rewrite(copies),
+    "dead": Rewrite(dead),
+    "once": Rewrite(once),
+}
+
+
+def chosen(which: bool | Iterable[str]) -> tuple[str, ...]:
+    """The names of passes in the order in which they run: all, none, or some.
+
+    Raises:
+        ArgumentError: there is no pass of a name.
+    """
+    if isinstance(which, bool):
+        return tuple(REWRITES) if which else ()
+    names = [which] if isinstance(which, str) else list(which)
+    for name in names:
+        known = name in REWRITES
+        expect(known, "rewrites", f"names of {', '.join(REWRITES)}", repr(name), ArgumentError)
+    return tuple(name for name in REWRITES if name in names)
+
+
+def rewrite(plan: _native.Plan, names: Iterable[str]) -> _native.Plan:
+    """The plan after these passes; itself where none of them does anything, or off the CPU."""
+    names = list(names)
+    if not names or not plan.on_cpu:
+        return plan
+    graph = Graph(plan)
+    changes = sum([REWRITES[name].run(graph) for name in names])
+    return graph.native() if changes else plan

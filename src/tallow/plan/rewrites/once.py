@@ -1,0 +1,57 @@
+"""What follows from weights and constants alone is computed once, not at each run.
+
+The calls come first in the plan. They run again when a weight that they read has been written
+(its version counts that) or has been moved, and at each run where it may be written unseen: its
+memory is borrowed, or has been lent by the buffer protocol or DLPack. So nothing is folded that a
+later change of a weight would miss.
+"""
+
+from __future__ import annotations
+
+from tallow.plan.rewrites.graph import Call, Graph, Uses, bytes_of
+
+# A result larger than all that it is made of is kept up to this size: a conversion of weights to a
+# wider dtype is computed anew, or the plan would hold them a second time.
+_SMALL = 65536  # bytes
+
+
+def once(graph: Graph) -> int:
+    """Put calls first that read no input and no state, and keep their results.
+
+    A plan that writes memory outside is left as it is.
+    """
+    uses = Uses(graph)
+    if uses.writes_outside:
+        return 0
+    fixed = {b for b, row in enumerate(graph.buffers) if row.role in ("weight", "constant")}
+    first, rest = [], []
+    for at, call in enumerate(graph.calls):
+        written = [graph.buffer_of(v) for v in call.writes()]
+        if (
+            all(graph.buffer_of(v) in fixed for v in call.reads())
+            and all(uses.made_by(b) == at and uses.is_private(b) for b in written)
+            and not _grows(graph, call)
+        ):
+            first.append(call)
+            fixed.update(written)
+        else:
+            rest.append(call)
+    needed = {graph.buffer_of(v) for call in rest for v in call.reads()}
+    for b in {graph.buffer_of(v) for call in first for v in call.writes()} & needed:
+        size = graph.buffers[b].bytes
+        graph.buffers[b] = graph.buffers[b]._replace(role="kept", given=("kept", size))
+    graph.calls = first + rest
+    graph.once = len(first)
+    return len(first)
+
+
+def _grows(graph: Graph, call: Call) -> bool:
+    read = 0
+    for v in call.reads():
+        value = graph.values[v]
+        item = bytes_of(value.dtype)
+        if item == 0:
+            return True  # blocks
+        read += value.size * item
+    made = sum(graph.buffers[graph.buffer_of(v)].bytes for v in call.writes())
+    return made > max(read, _SMALL)

@@ -1,0 +1,71 @@
+"""Every family's model with each pass alone and with all: equal bits, or within the tolerance."""
+
+import pytest
+
+import tallow as tl
+from models.golden_families import CASES, Case
+from tallow.plan.rewrites import REWRITES
+from tallow.plan.rewrites.graph import Graph
+from tallow.trees import flatten
+
+
+def leaves(out):
+    found = flatten(out, lambda x: isinstance(x, tl.Tensor), dataclasses=True)[0]
+    return [x for x in found if isinstance(x, tl.Tensor)]
+
+
+def assert_close(got, wanted, tolerance):
+    for a, b in zip(leaves(got), leaves(wanted), strict=True):
+        assert (a.shape, a.dtype) == (b.shape, b.dtype)
+        if tolerance == 0:
+            assert a.contiguous()._array.raw_bytes() == b.contiguous()._array.raw_bytes()
+        else:
+            assert (a - b).abs().max().item() <= tolerance * b.abs().max().item()
+
+
+def others(inputs):
+    return {k: x.roll(1) if x.dtype.kind == "f" else x.flip(-1) for k, x in inputs.items()}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_rewritten_plan_gives_what_the_model_gives(name):
+    case = Case(name)
+    model = case.load()
+    compiled = tl.compile(model, rewrites=True)
+    tolerance = sum(rewrite.tolerance for rewrite in REWRITES.values())
+    with tl.inference_mode():
+        compiled(**others(case.inputs), **case.options)
+        wanted = model(**case.inputs, **case.options)
+        for _ in range(2):
+            assert_close(compiled(**case.inputs, **case.options), wanted, tolerance)
+    assert compiled.stats.eager == 0
+
+
+# Of each kind of model one on which passes have something to do.
+KINDS = ["llama", "bert", "resnet", "bart", "beit", "clip_classification"]
+
+
+@pytest.mark.parametrize("rewrite", REWRITES)
+@pytest.mark.parametrize("name", [name for name in KINDS if name in CASES])
+def test_each_pass_alone(name, rewrite):
+    case = Case(name)
+    model = case.load()
+    compiled = tl.compile(model, rewrites=[rewrite])
+    with tl.inference_mode():
+        compiled(**others(case.inputs), **case.options)
+        wanted = model(**case.inputs, **case.options)
+        got = compiled(**case.inputs, **case.options)
+    assert_close(got, wanted, REWRITES[rewrite].tolerance)
+
+
+def plan_of(name):
+    case = Case(name)
+    compiled = tl.compile(case.load(), rewrites=False)
+    with tl.inference_mode():
+        compiled(**case.inputs, **case.options)
+    return next(iter(compiled._plans.values())).plan
+
+
+@pytest.mark.parametrize("rewrite", REWRITES)
+def test_each_pass_has_something_to_do(rewrite):
+    assert any(REWRITES[rewrite].run(Graph(plan_of(name))) for name in KINDS if name in CASES)
