@@ -4,46 +4,81 @@
 namespace tl::TL_ISA {
 namespace {
 
-// Packs a panel of 16 weight rows, elements k0 … k0 + depth, as floats. Block dtypes go through
-// `rows`, 16 × Order::kMostRun floats.
+// How weights of a dtype become packed panels; one table for each dtype, or all that multiplies
+// would be compiled for each.
+struct Packing {
+  // Elements k0 … k0 + depth of `columns` rows of weights, as floats. Blocks are unpacked into
+  // `buffer`.
+  void (*pack)(const Linear& l, int64_t column0, int columns, int64_t k0, int64_t depth,
+               const Order& order, float* buffer, float* to);
+  // Asks for the part of a panel that belongs to row r of `rows`, so that it comes from memory
+  // while others are multiplied. Null where unpacking takes longer.
+  void (*fetch)(const Linear& l, int64_t column0, int64_t k0, int64_t depth, int64_t r,
+                int64_t rows);
+};
+constexpr int64_t kBuffer = kColumns * Order::kMostRun;
 
 template <class T>
-struct FloatWeights {
-  static constexpr int64_t kBuffer = 0;
-  static void pack(const Linear& l, int64_t column0, int columns, int64_t k0, int64_t depth,
-                   const Order& order, float*, float* to) {
-    int64_t stride = l.weight.back_stride(2), step = l.weight.back_stride(1);
-    pack_run<kColumns>(l.weight.ptr<const T>() + column0 * stride + k0 * step, stride, step,
-                       columns, depth, order, to);
-  }
-  // Asks for the part of a panel that belongs to row r of `rows`, so that it comes from memory
-  // while others are multiplied.
-  static void fetch(const Linear& l, int64_t column0, int64_t k0, int64_t depth, int64_t r,
-                    int64_t rows) {
-    constexpr int64_t kLine = 64 / sizeof(T);
-    const int64_t across = ceil_div(depth, kLine), lines = across * kColumns;
-    const int64_t first = lines * r / rows, last = lines * min64(r + kPanelRows, rows) / rows;
-    const T* from = l.weight.ptr<const T>() + column0 * l.weight.back_stride(2) + k0;
-    for (int64_t at = first; at < last; ++at)
-      __builtin_prefetch(from + at / across * l.weight.back_stride(2) + at % across * kLine, 0, 2);
-  }
-};
+void pack_floats(const Linear& l, int64_t column0, int columns, int64_t k0, int64_t depth,
+                 const Order& order, float*, float* to) {
+  const int64_t stride = l.weight.back_stride(2), step = l.weight.back_stride(1);
+  pack_run<kColumns>(l.weight.ptr<const T>() + column0 * stride + k0 * step, stride, step, columns,
+                     depth, order, to);
+}
 
-struct BlockWeights {
-  static constexpr int64_t kBuffer = kColumns * Order::kMostRun;
-  static void pack(const Linear& l, int64_t column0, int columns, int64_t k0, int64_t depth,
-                   const Order& order, float* rows, float* to) {
-    const int64_t block = block_of(l.weight.dtype), bytes = bytes_of(l.weight.dtype);
-    const BlockFormat& format = *block_format(l.weight.dtype);
-    for (int c = 0; c < columns; ++c) {
-      format.floats(l.weight_row(column0 + c) + k0 / block * bytes, depth / block,
-                    rows + c * depth);
-    }
-    pack_run<kColumns>(static_cast<const float*>(rows), depth, int64_t{1}, columns, depth, order,
-                       to);
+template <class T>
+void fetch_floats(const Linear& l, int64_t column0, int64_t k0, int64_t depth, int64_t r,
+                  int64_t rows) {
+  constexpr int64_t kLine = 64 / sizeof(T);
+  const int64_t stride = l.weight.back_stride(2), across = ceil_div(depth, kLine);
+  const int64_t lines = across * kColumns, first = lines * r / rows;
+  int64_t count = lines * min64(r + kPanelRows, rows) / rows - first, line = first % across;
+  const T* from = l.weight.ptr<const T>() + (column0 + first / across) * stride + k0;
+  for (; count > 0; --count) {
+    __builtin_prefetch(from + line * kLine, 0, 2);
+    if (++line == across) line = 0, from += stride;
   }
-  static void fetch(const Linear&, int64_t, int64_t, int64_t, int64_t, int64_t) {}
-};
+}
+
+void pack_blocks(const Linear& l, int64_t column0, int columns, int64_t k0, int64_t depth,
+                 const Order& order, float* buffer, float* to) {
+  const int64_t block = block_of(l.weight.dtype), bytes = bytes_of(l.weight.dtype);
+  const BlockFormat& format = *block_format(l.weight.dtype);
+  for (int c = 0; c < columns; ++c) {
+    format.floats(l.weight_row(column0 + c) + k0 / block * bytes, depth / block,
+                  buffer + c * depth);
+  }
+  pack_run<kColumns>(static_cast<const float*>(buffer), depth, int64_t{1}, columns, depth, order,
+                     to);
+}
+
+// Weights that are in a cache, or soon.
+bool is_small(const Linear& l) { return l.k * l.n < int64_t{1} << 17; }
+
+// Whether the columns are neighbours in memory, which pack_lines is for: a line of one panel after
+// the other would be fetched from places a row apart, which share their places in the caches where
+// that is a power of two.
+bool in_lines(const Linear& l) {
+  return l.weight.dtype == DType::f32 && l.weight.back_stride(2) == 1 && l.n >= 4 * kColumns &&
+         !is_small(l);
+}
+
+// `count` whole panels side by side, `panel_stride` apart.
+void pack_lines(const Linear& l, int64_t column0, int64_t count, int64_t k0, int64_t depth,
+                const Order& order, int64_t panel_stride, float* to) {
+  constexpr int64_t kAhead = 8;  // elements
+  const int64_t step = l.weight.back_stride(1), lane = order.lane(depth);
+  const float* from = l.weight.ptr<const float>() + column0 + k0 * step;
+  for (int64_t e = 0; e < order.padded(depth); ++e, from += step) {
+    float* at = to + (e % order.lanes * lane + e / order.lanes) * kColumns;
+    const int64_t ahead = e + kAhead < depth ? kAhead * step : 0;
+    for (int64_t p = 0; p < count; ++p, at += panel_stride) {
+      const float* line = from + p * kColumns;
+      __builtin_prefetch(line + ahead);
+      for (int i = 0; i < kColumns; i += kLanes) store(at + i, e < depth ? load(line + i) : vf{});
+    }
+  }
+}
 
 // Column panels that pass by a slab of A (chunk × a run) while it is in L2. One after the other
 // over the whole depth, they would read A from L3 as often as there are panels: 60% of the FMA peak
@@ -140,9 +175,9 @@ void pack_rows(const Linear& l, const Order& order, int64_t row0, int64_t rows, 
 
 // The panels of 16 weight rows: packed once for all rows of x, or each time into a thread's
 // workspace.
-template <class W>
 struct Panels {
   const Linear& l;
+  const Packing packing;
   const Order order;
   float* packed = nullptr;  // all panels, panel after panel
 
@@ -152,14 +187,29 @@ struct Panels {
     return static_cast<int>(min64(kColumns, l.n - panel * kColumns));
   }
   void pack(int64_t panel, int64_t k0, float* buffer, float* to) const {
-    W::pack(l, panel * kColumns, columns(panel), k0, min64(order.run, l.k - k0), order, buffer, to);
+    packing.pack(l, panel * kColumns, columns(panel), k0, min64(order.run, l.k - k0), order, buffer,
+                 to);
+  }
+  // `panels` of them, `stride` apart.
+  void pack_several(int64_t panel, int64_t panels, int64_t k0, float* buffer, int64_t stride,
+                    float* to) const {
+    int64_t whole = 0;
+    if (in_lines(l)) {
+      whole = min64(panels, l.n / kColumns - panel);
+      pack_lines(l, panel * kColumns, whole, k0, min64(order.run, l.k - k0), order, stride, to);
+    }
+    for (; whole < panels; ++whole) pack(panel + whole, k0, buffer, to + whole * stride);
   }
   void pack_all(float* to) {
+    constexpr int64_t kGroup = 4;
     packed = to;
-    parallel_for(count(), 1, [&](int64_t begin, int64_t end, int) {
-      alignas(64) float buffer[W::kBuffer + 1];
-      for (int64_t panel = begin; panel < end; ++panel) {
-        for (int64_t k0 = 0; k0 < l.k; k0 += order.run) pack(panel, k0, buffer, place(panel, k0));
+    const int64_t stride = order.padded(l.k) * kColumns;
+    parallel_for(ceil_div(count(), kGroup), 1, [&](int64_t begin, int64_t end, int) {
+      alignas(64) float buffer[kBuffer];
+      for (int64_t panel = begin * kGroup; panel < min64(count(), end * kGroup); panel += kGroup) {
+        const int64_t panels = min64(kGroup, count() - panel);
+        for (int64_t k0 = 0; k0 < l.k; k0 += order.run)
+          pack_several(panel, panels, k0, buffer, stride, place(panel, k0));
       }
     });
   }
@@ -168,39 +218,55 @@ struct Panels {
   }
 };
 
-// What a thread works in, in floats: sums of `together` panels, a packed panel, unpacked weights.
-template <class W>
+// What a thread works in, in floats: sums of `together` panels, packed panels (one, or all of them
+// where they are packed together), unpacked weights. A line more between panels keeps them apart in
+// the first-level cache.
 struct Workspace {
-  int64_t c_stride, c, size;
-  Workspace(int64_t rows, int together)
-      : c_stride(rows * kColumns),
-        c(together * c_stride),
-        size(c + Order::kMostRun * kColumns + W::kBuffer + 16) {}
+  static constexpr int64_t kStride = Order::kMostRun * kColumns + 16;
+  int64_t c_stride, c, buffer, size;
+  bool lines;
+  Workspace(const Panels& weights, int64_t rows, int together)
+      : c_stride(rows * kColumns), c(together * c_stride) {
+    lines = !weights.packed && in_lines(weights.l);
+    buffer = c + (lines ? together : 1) * kStride;
+    size = buffer + (weights.packing.fetch ? 0 : kBuffer) + 16;
+  }
 };
+
+constexpr int64_t kWritten = 4 * kPanelRows;  // rows whose results are written together
 
 // The tiles of `panels` column panels from `panel0` on, and `rows` packed rows from `a` on (row
 // `row0` of x). Sums of a depth of several runs wait in the workspace, one tile behind the other.
-template <class W>
-void multiply_panels(const Panels<W>& weights, const float* a, int64_t row0, int64_t rows,
-                     int64_t panel0, int panels, const Workspace<W>& workspace, float* scratch) {
+void multiply_panels(const Panels& weights, const float* a, int64_t row0, int64_t rows,
+                     int64_t panel0, int panels, const Workspace& workspace, float* scratch) {
   const Linear& l = weights.l;
   const Order& order = weights.order;
   const int64_t padded = order.padded(l.k);
-  float *b = scratch + workspace.c, *buffer = b + Order::kMostRun * kColumns;
+  const bool lines = workspace.lines, fetches = weights.packing.fetch && !weights.packed &&
+                                                l.weight.back_stride(1) == 1 && !is_small(l);
+  float *b = scratch + workspace.c, *buffer = scratch + workspace.buffer;
   for (int64_t k0 = 0; k0 == 0 || k0 < l.k; k0 += order.run) {
     const int64_t depth = min64(order.run, l.k - k0);
     const bool last = k0 + order.run >= l.k;
+    if (lines) weights.pack_several(panel0, panels, k0, buffer, workspace.kStride, b);
     for (int p = 0; p < panels; ++p) {
-      if (!weights.packed) weights.pack(panel0 + p, k0, buffer, b);
-      const float* panel = weights.packed ? weights.place(panel0 + p, k0) : b;
+      if (!weights.packed && !lines) weights.pack(panel0 + p, k0, buffer, b);
+      const float* panel = weights.packed ? weights.place(panel0 + p, k0)
+                           : lines        ? b + p * workspace.kStride
+                                          : b;
       const Epilogue epilogue(l, (panel0 + p) * kColumns, weights.columns(panel0 + p));
       const int64_t next = (panel0 + p + 1) * kColumns;
-      for (int64_t r = 0; r < rows; r += kPanelRows) {
-        float* tile = scratch + (l.k > order.run ? p * workspace.c_stride + r * kColumns : 0);
-        if (!weights.packed && next + kColumns <= l.n) W::fetch(l, next, k0, depth, r, rows);
-        multiply_run(order.lane(depth), order.lanes, a + r * padded + k0 * kPanelRows, panel, tile,
-                     k0 > 0);
-        if (last) epilogue.rows(row0 + r, min64(kPanelRows, rows - r), tile, kColumns);
+      const bool sums_wait = l.k > order.run;
+      for (int64_t r = 0; r < rows; r += kWritten) {
+        float* tile = scratch + (sums_wait ? p * workspace.c_stride + r * kColumns : 0);
+        const int64_t here = min64(kWritten, rows - r);
+        for (int64_t i = 0; i < here; i += kPanelRows) {
+          if (fetches && next + kColumns <= l.n)
+            weights.packing.fetch(l, next, k0, depth, r + i, rows);
+          multiply_run(order.lane(depth), order.lanes, a + (r + i) * padded + k0 * kPanelRows,
+                       panel, tile + i * kColumns, k0 > 0);
+        }
+        if (last) epilogue.rows(row0 + r, here, tile, kColumns);
       }
     }
   }
@@ -213,11 +279,10 @@ constexpr int64_t kMostPacked = int64_t{4} << 20;
 // weights.
 constexpr int64_t kOwnRows = 120;
 
-template <class W>
-const char* own_chunks(const Panels<W>& weights) {
+const char* own_chunks(const Panels& weights) {
   const Linear& l = weights.l;
   const int64_t padded = weights.order.padded(l.k);
-  const Workspace<W> workspace(kOwnRows, kTogether);
+  const Workspace workspace(weights, kOwnRows, kTogether);
   const int64_t a_size = kOwnRows * padded, own = workspace.size + a_size + 16;
   Scratch scratch(own * sizeof(float) * num_threads() + 64);
   if (!scratch.as<char>()) return "linear: out of memory";
@@ -227,9 +292,9 @@ const char* own_chunks(const Panels<W>& weights) {
       const int64_t row0 = i * kOwnRows, rows = min64(kOwnRows, l.m - row0);
       pack_rows(l, weights.order, row0, rows, 0, ceil_div(rows, kPanelRows), a);
       for (int64_t panel = 0; panel < weights.count(); panel += kTogether) {
-        multiply_panels<W>(weights, a, row0, rows, panel,
-                           static_cast<int>(min64(kTogether, weights.count() - panel)), workspace,
-                           rest);
+        multiply_panels(weights, a, row0, rows, panel,
+                        static_cast<int>(min64(kTogether, weights.count() - panel)), workspace,
+                        rest);
       }
     }
   });
@@ -237,15 +302,14 @@ const char* own_chunks(const Panels<W>& weights) {
 }
 
 // All threads share one packed copy of x, or of some 16 MB of it.
-template <class W>
-const char* shared_chunks(const Panels<W>& weights) {
+const char* shared_chunks(const Panels& weights) {
   const Linear& l = weights.l;
   const int64_t padded = weights.order.padded(l.k);
   const int64_t chunk = chunk_rows(l.m, weights.count());
   const int64_t part = min64(l.m, max64(1, kMostPacked / (max64(1, l.k) * chunk)) * chunk);
   const int together = panels_together(weights.count(), ceil_div(part, chunk));
   const int64_t groups = ceil_div(weights.count(), together);
-  const Workspace<W> workspace(chunk, together);
+  const Workspace workspace(weights, chunk, together);
   Scratch packed(packed_rows_size(part, padded) * sizeof(float) + 64),
       scratch(workspace.size * sizeof(float) * num_threads());
   if (!packed.as<char>() || !scratch.as<char>()) return "linear: out of memory";
@@ -258,19 +322,18 @@ const char* shared_chunks(const Panels<W>& weights) {
     parallel_for(groups * ceil_div(rows, chunk), 1, [&](int64_t begin, int64_t end, int worker) {
       for (int64_t i = begin; i < end; ++i) {
         const int64_t first = i / groups * chunk, panel = i % groups * together;
-        multiply_panels<W>(weights, packed.as<float>() + first * padded, row0 + first,
-                           min64(chunk, rows - first), panel,
-                           static_cast<int>(min64(together, weights.count() - panel)), workspace,
-                           scratch.as<float>() + worker * workspace.size);
+        multiply_panels(weights, packed.as<float>() + first * padded, row0 + first,
+                        min64(chunk, rows - first), panel,
+                        static_cast<int>(min64(together, weights.count() - panel)), workspace,
+                        scratch.as<float>() + worker * workspace.size);
       }
     });
   }
   return nullptr;
 }
 
-template <class W>
-const char* many_rows(const Linear& l) {
-  Panels<W> weights{l, Order(l)};
+const char* many_rows(const Linear& l, const Packing& packing) {
+  Panels weights{l, packing, Order(l)};
   const bool repeats = l.m > 2 * kChunkRows && weights.size() <= kMostPacked;
   Scratch packed(repeats ? weights.size() * sizeof(float) + 64 : 64);
   if (!packed.as<char>()) return "linear: out of memory";
@@ -283,10 +346,9 @@ const char* many_rows(const Linear& l) {
 }  // namespace
 
 const char* linear_many_rows(const Linear& l) {
-  const char* error = nullptr;
-  with_plain(l.weight.dtype, [&]<class T>(T) { error = many_rows<FloatWeights<T>>(l); }) ||
-      (error = many_rows<BlockWeights>(l), true);
-  return error;
+  Packing packing{pack_blocks, nullptr};
+  with_plain(l.weight.dtype, [&]<class T>(T) { packing = {pack_floats<T>, fetch_floats<T>}; });
+  return many_rows(l, packing);
 }
 
 }  // namespace tl::TL_ISA

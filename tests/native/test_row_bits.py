@@ -105,8 +105,8 @@ def test_rows_of_any_product(call, dtype, rng, threads):
 
 def test_rows_of_products_with_many_columns(call, dtype, rng, threads):
     """More columns than are added up at once; a right side that is one column more narrow."""
-    for k, n in [(300, 2 * 2048 + 5), (2, 2049), (9, 4096)]:
-        a, b = (rng.normal(size=s).astype(dtype) for s in [(7, k), (k, n)])
+    for m, k, n in [(7, 300, 2 * 2048 + 5), (7, 2, 2049), (7, 9, 4096), (500, 300, 500)]:
+        a, b = (rng.normal(size=s).astype(dtype) for s in [(m, k), (k, n)])
 
         def product(a, b):
             out = np.full((len(a), b.shape[1]), 9, a.dtype)
