@@ -1,6 +1,7 @@
 // Convolution over 1 to 3 axes and its two gradients: "conv", "conv_input_grad" (also the
 // transposed convolution) and "conv_weight_grad".
 #include "conv_gemm.h"
+#include "gemm_linear.h"
 
 namespace tl::TL_ISA {
 
@@ -239,19 +240,40 @@ const char* input_grad(const Conv& v, const View* bias) {
   return nullptr;
 }
 
-const char* conv(const Arg* args, int) {
-  Conv v;
+// `numbers`: those of `read`.
+const char* forward(const Arg* args, const Arg* numbers, Conv& v) {
   const View* bias = optional(args[3]);
-  if (const char* error = read(*args[0].a, *args[1].a, *args[2].a, bias, args + 4, &v))
-    return error;
+  if (const char* error = read(*args[0].a, *args[1].a, *args[2].a, bias, numbers, &v)) return error;
   if (const char* error = check_bias(bias, v.out)) return error;
   if (v.x.size() == 0 || v.weight.size() == 0) {
     return for_computing(v.out.dtype, "conv", [&]<class T>() -> const char* {
       fill<T>(v.out, bias);
+      finish(v, 0, v.out.size());
       return nullptr;
     });
   }
   return convolve(v);
+}
+
+const char* conv(const Arg* args, int) {
+  Conv v;
+  return forward(args, args + 4, v);
+}
+
+// act(conv + residual) in one pass over the result.
+const char* conv_act(const Arg* args, int) {
+  Conv v;
+  const View &out = *args[0].a, *residual = optional(args[4]);
+  if (out.dtype != DType::f32 || !out.contiguous())
+    return "conv_act: expected a contiguous result in f32";
+  if (residual) {
+    if (residual->dtype != DType::f32 || !residual->contiguous() || !same_shape(*residual, out))
+      return "conv_act: expected a contiguous residual in f32 of the result's shape";
+    v.residual = residual->ptr<const float>();
+  }
+  v.act = line_function(args[5].i);
+  if (!v.act && args[5].i != 0) return "conv_act: no such activation";
+  return forward(args, args + 6, v);
 }
 
 // out: like the convolution's input; x: like its output.
@@ -292,6 +314,7 @@ void register_conv(KernelTable& t);
 void register_conv(KernelTable& t) {
 #define TL_CONV_NUMBERS " sz:i sy:i sx:i oz:i oy:i ox:i dz:i dy:i dx:i groups:i"
   t.add("conv", "out:out x:in weight:in bias:in?" TL_CONV_NUMBERS, conv);
+  t.add("conv_act", "out:out x:in weight:in bias:in? residual:in? act:i" TL_CONV_NUMBERS, conv_act);
   t.add("conv_input_grad", "out:out g:in weight:in bias:in?" TL_CONV_NUMBERS, conv_input_grad);
   t.add("conv_weight_grad", "out:out g:in x:in" TL_CONV_NUMBERS, conv_weight_grad_entry);
 #undef TL_CONV_NUMBERS

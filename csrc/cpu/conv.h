@@ -10,9 +10,14 @@ namespace tl::TL_ISA {
 // out[n, r, o] = bias[r] + Σ x[n, c, o·stride + offset + t·dilation] · weight[r, c, t]; what lies
 // outside x counts as zero. Arrays are (batch, channels, depth, height, width), missing axes of
 // length 1. A padding p is an offset of -p; the shape of out says where it ends.
+//
+// Of contiguous f32 results there may be more: act(… + residual), where the residual lies as out
+// does, on other memory, and `act` overwrites a line of floats.
 struct Conv {
   View out, x, weight, bias;
   bool has_bias = false;
+  const float* residual = nullptr;
+  void (*act)(void* out, const void* const* in, int64_t n, const double* numbers) = nullptr;
   int64_t groups = 1;
   int64_t stride[3], offset[3], dilation[3];
 
@@ -117,6 +122,15 @@ TL_INLINE void write_line(const View& out, int64_t offset, int64_t step, int64_t
         return go(out.ptr<float>() + offset);
     }
   }
+}
+// Residual and activation of n results from `offset` on, which have just been written.
+TL_INLINE void finish(const Conv& v, int64_t offset, int64_t n) {
+  if (!v.residual && !v.act) return;
+  float* line = v.out.ptr<float>() + offset;
+  const float* residual = v.residual ? v.residual + offset : nullptr;
+  for (int64_t i = 0; residual && i < n; ++i) line[i] += residual[i];
+  const void* in[] = {line};
+  if (v.act) v.act(line, in, n, nullptr);
 }
 template <class T>
 TL_INLINE T scalar_at(const View& x, int64_t offset) {

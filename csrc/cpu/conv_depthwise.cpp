@@ -168,6 +168,7 @@ const char* forward(const Conv& v) {
             write_line<T>(v.out, to + r * v.out.strides[3], v.out.strides[4], width,
                           tile + r * pitch, add);
           }
+          finish(v, to, rows * width);
           if (next(sub, m) && ++band && next(place, bands) && next(z, depth) && next(c, v.groups))
             ++n;
         }

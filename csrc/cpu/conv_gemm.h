@@ -128,6 +128,7 @@ inline void write_outputs(const Conv& v, int64_t row0, int64_t rows, int64_t fir
       const T add = v.has_bias ? scalar_at<T>(v.bias, (row0 + r) * v.bias.strides[0]) : T(0);
       write_line<T>(out, offset + (row0 + r) * out.strides[1], out.strides[4], here,
                     tile + r * tile_row + i, add);
+      finish(v, offset + (row0 + r) * out.strides[1], here);
     }
     i += here;
   }

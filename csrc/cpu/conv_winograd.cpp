@@ -225,6 +225,7 @@ void write_panel(const Conv& v, const float* m, int64_t step, int64_t row, const
     for (int i = 0; i < 2 && 2 * span.y + i < out.shape[3]; ++i) {
       write_line<float>(out, at + i * out.strides[3], out.strides[4], width,
                         image[i] + 2 * span.lane, 0.0f);
+      finish(v, at + i * out.strides[3], width);
     }
   }
 }

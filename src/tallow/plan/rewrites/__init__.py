@@ -10,6 +10,7 @@ from tallow.errors import ArgumentError, expect
 from tallow.plan.rewrites.copies import copies
 from tallow.plan.rewrites.dead import dead
 from tallow.plan.rewrites.duplicates import duplicates
+from tallow.plan.rewrites.epilogues import conv_epilogues, linear_epilogues
 from tallow.plan.rewrites.graph import Graph
 from tallow.plan.rewrites.once import once
 
@@ -32,6 +33,8 @@ class Rewrite:
 REWRITES: dict[str, Rewrite] = {
     "duplicates": Rewrite(duplicates),
     "copies": Rewrite(copies),
+    "linear_epilogues": Rewrite(linear_epilogues),
+    "conv_epilogues": Rewrite(conv_epilogues),
     "dead": Rewrite(dead),
     "once": Rewrite(once),
 }
