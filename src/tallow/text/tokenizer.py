@@ -14,7 +14,7 @@ from tallow.text import hf
 from tallow.text.added_tokens import AddedTokens
 from tallow.text.encoder import Encoder, VocabEncoder
 from tallow.text.gguf_vocab import read_vocab
-from tallow.text.vocab import CONTROL, NORMAL, UNKNOWN, Model, Vocab
+from tallow.text.vocab import CONTROL, UNKNOWN, Model, Vocab
 
 if TYPE_CHECKING:
     from tallow.text.batching import Batcher, Encodings, Padding, Text, Truncation
@@ -36,7 +36,7 @@ class Tokenizer:
         self._encoder = encoder
         self._pieces: dict[int, bytes] = {}
         self._special = frozenset(
-            i for i, kind in enumerate(vocab.kinds) if kind != NORMAL and kind in (CONTROL, UNKNOWN)
+            index for index, kind in vocab.marked if kind in (CONTROL, UNKNOWN)
         )
 
     @classmethod

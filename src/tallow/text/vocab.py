@@ -131,10 +131,15 @@ class Vocab:
     def plain_ids(self) -> dict[str, int]:
         """The tokens that ordinary text can become: not control, not unknown, not byte tokens."""
         ids = dict(self.ids)
-        for index, kind in enumerate(self.kinds):
-            if kind != NORMAL and kind in (CONTROL, UNKNOWN, BYTE):
+        for index, kind in self.marked:
+            if kind in (CONTROL, UNKNOWN, BYTE):
                 ids.pop(self.tokens[index], None)
         return ids
+
+    @functools.cached_property
+    def marked(self) -> list[tuple[int, int]]:
+        """The ids of all tokens that are not ordinary ones, with their kinds."""
+        return [(index, kind) for index, kind in enumerate(self.kinds) if kind != NORMAL]
 
     @functools.cached_property
     def byte_ids(self) -> list[int | None]:
@@ -143,7 +148,7 @@ class Vocab:
 
     def added(self, *kinds: int) -> dict[str, int]:
         """The tokens of these kinds, by text; `spelled_ids` among the control tokens."""
-        found = {self.tokens[i]: i for i, k in enumerate(self.kinds) if k != NORMAL and k in kinds}
+        found = {self.tokens[index]: index for index, kind in self.marked if kind in kinds}
         if CONTROL in kinds:
             found |= {self.tokens[i]: i for i in self.spelled_ids}
         return found
