@@ -224,6 +224,58 @@ TL_API tl_array* tl_slice(const tl_array* array, const tl_index* items, int n);
 /* The text of this thread's last failure; "" when there was none. */
 TL_API const char* tl_last_error(void);
 
+/* --- saved programs (.tlw): plans that share weights and states, run without anything else
+ *
+ *   tl_program *p = tl_program_open("model.tlw");
+ *   int64_t sizes[2] = {2, 128};                      // in the order of tl_plan_size_name
+ *   tl_program_set(p, 0, sizes, 2);
+ *   tl_array *outputs[1];
+ *   const char *error = tl_program_run(p, 0, inputs, 2, outputs, 1);
+ *
+ * A program may be used from any thread, by one at a time.
+ * ------------------------------------------------------------------------------------------------------
+ */
+
+typedef struct tl_program tl_program;
+
+/* Maps the file, or borrows bytes, which must stay until `release(owner)` (may be NULL) is called:
+ * when the program and all arrays of it are gone, or at once when this call fails. NULL for what is
+ * no program of this version. */
+TL_API tl_program* tl_program_open(const char* path);
+TL_API tl_program* tl_program_open_bytes(const void* data, size_t bytes,
+                                         void (*release)(void* owner), void* owner);
+TL_API void tl_program_close(tl_program* program); /* NULL is fine */
+
+/* NULL, or which weight or section differs from its checksum; reads the whole file. */
+TL_API const char* tl_program_verify(const tl_program* program);
+/* Bytes of the file beside the plans, such as "settings" and "tokenizer"; NULL if there are none of
+ * this name. */
+TL_API const void* tl_program_section(const tl_program* program, const char* name, size_t* bytes);
+
+/* Plans by number, or the number of a name; -1 when there is none. */
+TL_API int tl_program_plans(const tl_program* program);
+TL_API int tl_program_find(const tl_program* program, const char* name);
+TL_API const char* tl_plan_name(const tl_program* program, int plan);
+
+/* Their inputs, outputs and sizes, by number; NULL beyond the last one. */
+TL_API const char* tl_plan_input_name(const tl_program* program, int plan, int input);
+TL_API const char* tl_plan_output_name(const tl_program* program, int plan, int output);
+TL_API const char* tl_plan_size_name(const tl_program* program, int plan, int size);
+TL_API const char* tl_plan_size_range(const tl_program* program, int plan, int size, int64_t* least,
+                                      int64_t* most);
+
+/* NULL, or why a plan cannot be of these sizes. Needed before the first run, also without sizes.
+ * States whose own size changes with it become zeros, as by tl_program_clear. */
+TL_API const char* tl_program_set(tl_program* program, int plan, const int64_t* sizes, int n);
+TL_API void tl_program_clear(tl_program* program);
+/* What an input must be for the sizes that are set; nonzero if there is one of this number. */
+TL_API int tl_plan_input_info(const tl_program* program, int plan, int input, tl_info* info);
+
+/* Runs a plan on contiguous inputs. NULL, and the outputs are new arrays to release; or the error,
+ * and they are NULL. */
+TL_API const char* tl_program_run(tl_program* program, int plan, tl_array* const* inputs, int n,
+                                  tl_array** outputs, int m);
+
 /* --- the machine
  * ------------------------------------------------------------------------------------------------------
  */

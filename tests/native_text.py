@@ -3,40 +3,22 @@
 from __future__ import annotations
 
 import ctypes
-import fcntl
 import functools
 import json
 import os
 import struct
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+from runtime_build import built
+
 SIZE = ctypes.c_size_t
 OUT = ctypes.POINTER(SIZE)
 
 
 def library_path(sanitizer: str = "") -> Path:
     """The library, compiled if its sources have changed."""
-    folder = ROOT / "build" / (f"runtime-{sanitizer.replace(',', '-')}" if sanitizer else "runtime")
-    folder.mkdir(parents=True, exist_ok=True)
-    options = ["-DTALLOW_RUNTIME=ON", "-DTALLOW_PYTHON=OFF"]
-    options += [f"-DTALLOW_SANITIZE={sanitizer}"] if sanitizer else []
-    command = ["tools/build.sh", sys.executable, str(folder), *options]
-    clean = {key: value for key, value in os.environ.items() if key != "LD_PRELOAD"}
-    with (folder / ".lock").open("w") as lock:  # workers of pytest-xdist compile once
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        done = subprocess.run(
-            command,
-            cwd=ROOT,
-            env={**clean, "TARGETS": "tallow_text"},
-            capture_output=True,
-            text=True,
-        )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return folder / "libtallow_text.so"
+    return built("tallow_text", sanitizer) / "libtallow_text.so"
 
 
 @functools.cache

@@ -223,7 +223,7 @@ bool run_checked(const Kernel& kernel, const Arg* args, int n, Error& error, con
 // Quantisers read contiguous f32; the unpackers write contiguous floats of at most 32 bits. The
 // rest goes by way of f32.
 bool copy_into(Array& out, const Array& x, const char* where, Error& error) {
-  static const Kernel &copy = known("copy"), &quantize = known("quantize"),
+  static const Kernel &copy = known("copy"), *quantize = kernels().find("quantize"),
                       &dequantize = known("dequantize");
   const bool unpacks = is_block(x.dtype) && out.dtype != x.dtype,
              packs = is_block(out.dtype) && out.dtype != x.dtype && !unpacks;
@@ -247,7 +247,9 @@ bool copy_into(Array& out, const Array& x, const char* where, Error& error) {
   args[0].kind = args[1].kind = Arg::array;
   args[0].a = &out;
   args[1].a = packs || unpacks ? &source : &x;
-  return run(unpacks ? dequantize : packs ? quantize : copy, args, packs ? 3 : 2, error);
+  if (packs && !quantize)
+    return error.set(ErrorKind::no_kernel, where, "expected a build that quantises, got a runtime");
+  return run(unpacks ? dequantize : packs ? *quantize : copy, args, packs ? 3 : 2, error);
 }
 
 Array cast(const Array& x, DType dtype, const char* where, Error& error) {

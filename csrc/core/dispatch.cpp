@@ -43,6 +43,12 @@ struct Build {
   bool chosen;    // without being asked for
 };
 
+#ifdef TL_INFERENCE
+constexpr bool kComplete = false;  // the plainest set has what need not be fast
+#else
+constexpr bool kComplete = true;
+#endif
+
 // Best last.
 const Build kBuilds[] = {
     {"baseline", [] { return true; }, baseline::register_all, true, true},
@@ -52,7 +58,7 @@ const Build kBuilds[] = {
        return static_cast<bool>(__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
                                 __builtin_cpu_supports("f16c") && __builtin_cpu_supports("bmi2"));
      },
-     avx2::register_all, true, true},
+     avx2::register_all, kComplete, true},
 #endif
 #ifdef TL_HAVE_NEON
     {"neon",

@@ -1,5 +1,6 @@
 // Registers every kernel family of this instruction set. A new kernel file adds one line here. A
-// set above another (TL_BELOW) has only the families whose vectors it widens.
+// set above another (TL_BELOW) has only the families whose vectors it widens. The runtime of saved
+// plans (TL_INFERENCE) has none for training, and what is fast (TL_HOT) only where it counts.
 #include "../core/kernel.h"
 #include "simd/simd.h"
 
@@ -39,28 +40,32 @@ void register_all(KernelTable& t) {
   register_conv(t);
   register_matmul(t);
 #ifndef TL_BELOW
-  register_complex(t);
-  register_conv_unfold(t);
   register_copy(t);
   register_elementwise(t);
   register_embedding(t);
+  register_norm(t);
+  register_quant(t);
+  register_rope(t);
+#ifndef TL_HOT
+  register_complex(t);
+  register_conv_unfold(t);
   register_index(t);
   register_mask(t);
-  register_norm(t);
-  register_optim(t);
   register_pad(t);
   register_pool(t);
-  register_quant(t);
-  register_quantize(t);
   register_random(t);
   register_reduce(t);
   register_resample(t);
-  register_rope(t);
   register_sample(t);
   register_scan(t);
   register_scatter(t);
   register_sort(t);
   register_variance(t);
+#ifndef TL_INFERENCE
+  register_optim(t);
+  register_quantize(t);
+#endif
+#endif
 #endif
 }
 

@@ -384,7 +384,9 @@ void register_attention(KernelTable& t);
 void register_attention(KernelTable& t) {
   t.add("attention",
         "out:out q:in k:in v:in start:in? mask:in? scale:f causal:i window:i softcap:f", attention);
+#ifndef TL_INFERENCE
   register_attention_backward(t);
+#endif
 }
 
 }  // namespace tl::TL_ISA

@@ -294,6 +294,7 @@ const char* conv_input_grad(const Arg* args, int) {
 }
 
 // out: like the weight.
+#ifndef TL_INFERENCE
 const char* conv_weight_grad_entry(const Arg* args, int) {
   Conv v;
   if (const char* error = read(*args[1].a, *args[2].a, *args[0].a, nullptr, args + 3, &v))
@@ -307,6 +308,7 @@ const char* conv_weight_grad_entry(const Arg* args, int) {
   }
   return conv_weight_grad(v);
 }
+#endif
 
 }  // namespace
 
@@ -316,7 +318,9 @@ void register_conv(KernelTable& t) {
   t.add("conv", "out:out x:in weight:in bias:in?" TL_CONV_NUMBERS, conv);
   t.add("conv_act", "out:out x:in weight:in bias:in? residual:in? act:i" TL_CONV_NUMBERS, conv_act);
   t.add("conv_input_grad", "out:out g:in weight:in bias:in?" TL_CONV_NUMBERS, conv_input_grad);
+#ifndef TL_INFERENCE
   t.add("conv_weight_grad", "out:out g:in x:in" TL_CONV_NUMBERS, conv_weight_grad_entry);
+#endif
 #undef TL_CONV_NUMBERS
 }
 

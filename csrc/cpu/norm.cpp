@@ -1,6 +1,5 @@
 // RMS norm and layer norm: one row at a time, computed in float (f64 in double).
 #include "norm.h"
-#include "narrow_floats.h"
 
 namespace tl::TL_ISA {
 namespace {
@@ -87,27 +86,6 @@ const char* rms_norm(const Arg* args, int) {
   });
 }
 
-// The sum of what x deviates from `mean`, and that of its squares, in four chains.
-template <class T>
-TL_INLINE Scalar<T> deviations(const T* x, int64_t n, Scalar<T> mean, Scalar<T>* squares) {
-  constexpr int w = OpMath<T>::kWidth;
-  Vector<T> squared[4]{}, summed[4]{};
-  auto add = [&](auto v, int chain) {
-    v = v - mean;
-    summed[chain] += v;
-    squared[chain] += v * v;
-  };
-  int64_t i = 0;
-  for (; i + 4 * w <= n; i += 4 * w) {
-#pragma GCC unroll 4
-    for (int chain = 0; chain < 4; ++chain) add(load(x + i + chain * w), chain);
-  }
-  for (; i + w <= n; i += w) add(load(x + i), 0);
-  if (i < n) add(load_or(x + i, n - i, mean), 1);
-  *squares = sum((squared[0] + squared[1]) + (squared[2] + squared[3]));
-  return sum((summed[0] + summed[1]) + (summed[2] + summed[3]));
-}
-
 // The mean is rounded to the wide type, which far from zero is coarse: what the deviations from it
 // still have in common, `rest`, is taken off them and off their squares.
 template <class T>
@@ -116,8 +94,13 @@ TL_INLINE void layer_row(const T* x, T* out, const typename OpMath<T>::Scalar* w
   using W = typename OpMath<T>::Scalar;
   constexpr int w = OpMath<T>::kWidth;
   const W mean = sum_of(x, n, W(0), [](auto v) { return v; }) / static_cast<W>(n);
-  W squares;
-  const W rest = deviations(x, n, mean, &squares) / static_cast<W>(n);
+  typename OpMath<T>::Vector together{};
+  const W squares = sum_of(x, n, mean, [&](auto v) {
+    v = v - mean;
+    together += v;
+    return v * v;
+  });
+  const W rest = sum(together) / static_cast<W>(n);
   const W var = squares / static_cast<W>(n) - rest * rest;
   const W scale = 1 / root((var > 0 ? var : var * 0) + static_cast<W>(eps));
   auto finish = [&](auto v, int64_t i, auto get) {
@@ -126,14 +109,9 @@ TL_INLINE void layer_row(const T* x, T* out, const typename OpMath<T>::Scalar* w
     if (bias) v = v + get(bias + i);
     return v;
   };
-  auto whole = [&](int64_t i) {
-    return finish(load(x + i), i, [](const W* p) { return load(p); });
-  };
   int64_t i = 0;
-  if constexpr (__is_same(T, bf16)) {
-    for (; i + 2 * w <= n; i += 2 * w) store_pair(out + i, whole(i), whole(i + w));
-  }
-  for (; i + w <= n; i += w) store(out + i, whole(i));
+  for (; i + w <= n; i += w)
+    store(out + i, finish(load(x + i), i, [](const W* p) { return load(p); }));
   if (i < n) {
     const int64_t left = n - i;
     store_first(out + i,
@@ -166,7 +144,9 @@ void register_norm(KernelTable& t);
 void register_norm(KernelTable& t) {
   t.add("rms_norm", "out:out x:in weight:in? eps:f", rms_norm);
   t.add("layer_norm", "out:out x:in weight:in? bias:in? eps:f", layer_norm);
+#ifndef TL_INFERENCE
   register_norm_backward(t);
+#endif
   register_softmax(t);
 }
 

@@ -34,34 +34,32 @@ TL_INLINE void measure(Rows<T>& p, int r, int64_t n, double eps) {
   W mean = 0;
   if constexpr (kCentre)
     mean = sum_over(n, W(0), [&](int64_t i, auto get) { return get(x + i); }) / count;
-  Vector<T> squares[2]{}, inners[2]{}, dots[2]{}, together[2]{};  // two chains of each
-  auto gather = [&](int c, int64_t i, auto get, auto get_x) {
+  Vector<T> squares{}, inners{}, dots{}, together{};
+  auto gather = [&](int64_t i, auto get, auto get_x) {
     const auto h = get_x(x + i) - mean;
     auto inner = get(g + i);
     if (p.weight) inner = inner * get(p.weight + i);
-    squares[c] += h * h;
-    if (kCentre) inners[c] += inner, together[c] += h;
-    dots[c] += inner * h;
+    squares += h * h;
+    if (kCentre) inners += inner, together += h;
+    dots += inner * h;
   };
   int64_t i = 0;
   auto whole = [](const auto* at) { return load(at); };
-  for (; i + 2 * w <= n; i += 2 * w) gather(0, i, whole, whole), gather(1, i + w, whole, whole);
-  for (; i + w <= n; i += w) gather(0, i, whole, whole);
+  for (; i + w <= n; i += w) gather(i, whole, whole);
   if (i < n) {
     const int64_t rest = n - i;
     gather(
-        1, i, [=](const auto* at) { return load_or(at, rest, W(0)); },
+        i, [=](const auto* at) { return load_or(at, rest, W(0)); },
         [=](const auto* at) { return load_or(at, rest, mean); });
   }
-  const W rest = kCentre ? sum(together[0] + together[1]) / count : 0;
-  const W var = sum(squares[0] + squares[1]) / count - rest * rest;
+  const W rest = kCentre ? sum(together) / count : 0;
+  const W var = sum(squares) / count - rest * rest;
   const W scale = 1 / root((var > 0 ? var : var * 0) + static_cast<W>(eps));
   p.mean[r] = mean;
   p.rest[r] = rest;
   p.scale[r] = scale;
-  const W inner = sum(inners[0] + inners[1]);
-  p.shift[r] = inner / count;
-  p.slope[r] = (sum(dots[0] + dots[1]) - rest * inner) * scale * scale / count;
+  p.shift[r] = sum(inners) / count;
+  p.slope[r] = (sum(dots) - rest * sum(inners)) * scale * scale / count;
 }
 
 template <bool kCentre, int R, class T>

@@ -9,8 +9,8 @@ namespace {
 
 // Of each step its operands: a letter says what the number must be.
 constexpr const char* kOperands[] = {"n",   "mm", "cntt", "cnn", "pt", "tn", "p",
-                                     "pnn", "tn", "",     "tn",  "tn", "t",  "",
-                                     "",    "",   "pt",   "tnn", "",   "tc"};
+                                     "pnn", "tn", "tn",   "tn",  "t",  "",   "",
+                                     "",    "pt", "tnn",  "",    "tc"};
 static_assert(sizeof kOperands / sizeof *kOperands == size_t(Step::count));
 
 }  // namespace
@@ -215,25 +215,6 @@ void cut_at(Matcher& matcher, uint32_t program, Behavior behavior, bool inverted
   pieces.spans.swap(found);
 }
 
-// GPT-2's character of a byte: itself where printable, else one from U+0100 on.
-uint32_t char_of(uint8_t byte) {
-  if (byte < 33) return 256u + byte;
-  if (byte >= 127 && byte < 161) return 289u + byte - 127;
-  return byte == 173 ? 323 : byte;
-}
-
-void spell_bytes(Matcher& matcher, Pieces& pieces) {
-  Pieces made;
-  for (const Span span : pieces.spans) {
-    const size_t from = made.text.size();
-    if (!matcher.spend(2 * (span.to - span.from))) break;
-    for (size_t at = span.from; at < span.to; ++at)
-      append_char(made.text, char_of(uint8_t(pieces.text[at])));
-    made.spans.push_back({from, made.text.size()});
-  }
-  pieces = std::move(made);
-}
-
 void spell(Matcher& matcher, std::string_view mark, bool prefix, Pieces& pieces) {
   Pieces made;
   for (const Span span : pieces.spans) {
@@ -323,15 +304,13 @@ void normalize(const Tables& tables, Matcher& matcher, Steps steps, bool after_t
   }
 }
 
-void cut(const Tables& tables, Matcher& matcher, Steps steps, bool at_start, Pieces& pieces) {
+void cut(const Tables& tables, Matcher& matcher, Steps steps, Pieces& pieces) {
   for (size_t at = steps.from; at < steps.to; at += step_width(Step(steps.code[at]))) {
     const auto value = [&](int i) { return steps.code[at + 1 + i]; };
     if (Step(steps.code[at]) == Step::cut)
       cut_at(matcher, value(0), Behavior(value(1)), value(2), pieces);
     else if (Step(steps.code[at]) == Step::spell)
-      spell(matcher, tables.texts[value(0)], value(1) == 1 || (value(1) && at_start), pieces);
-    else if (Step(steps.code[at]) == Step::bytes)
-      spell_bytes(matcher, pieces);
+      spell(matcher, tables.texts[value(0)], value(1), pieces);
   }
 }
 

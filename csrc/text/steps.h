@@ -18,8 +18,7 @@ enum class Step : uint32_t {
   charsmap,  // program                   SentencePiece's map, by matches of the program
   // Pieces of texts
   cut,    // program kept inverted     at each match
-  spell,  // text prefix               spaces become the text; it begins 1: each piece, 2: a text
-  bytes,  //                           bytes become GPT-2's characters for them
+  spell,  // text prefix               spaces become the text; with prefix it begins each piece
   // Tokens
   wordpiece,  // text cleanup             tokens that begin with the text continue a word
   metaspace,  // text drops               the text is a space, or nothing at the start
@@ -64,8 +63,7 @@ Steps steps_of(const Tables& tables, int which);
 
 void normalize(const Tables& tables, Matcher& matcher, Steps steps, bool after_token,
                std::string& text);
-// `at_start`: nothing stands before the text.
-void cut(const Tables& tables, Matcher& matcher, Steps steps, bool at_start, Pieces& pieces);
+void cut(const Tables& tables, Matcher& matcher, Steps steps, Pieces& pieces);
 std::string join_tokens(const Tables& tables, Matcher& matcher, Steps steps,
                         std::vector<std::string>& tokens);
 

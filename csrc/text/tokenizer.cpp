@@ -23,7 +23,6 @@ struct Tokenizer::Work {
   Model model;
   bool special;
   bool after_token = true;
-  bool at_start = true;  // nothing was encoded yet
   bool prompt = false;
   std::vector<Span> plain;  // of a prompt where no control token counts
   std::vector<uint32_t>& ids;
@@ -126,7 +125,6 @@ void Tokenizer::split(Work& work, std::string_view text, uint32_t which, const P
     if (done < from) plain(text.substr(done, from - done));
     if (rows[2 * size_t(token)] < tables_.ids()) work.ids.push_back(rows[2 * size_t(token)]);
     work.after_token = true;
-    work.at_start = false;
     done = to;
     if (!tables_.flag(kScanBehindSpace)) at = to;
   }
@@ -135,8 +133,7 @@ void Tokenizer::split(Work& work, std::string_view text, uint32_t which, const P
 
 void Tokenizer::encode_plain(Work& work, std::string_view text) const {
   Pieces pieces{std::string(text), {{0, text.size()}}};
-  cut(tables_, work.matcher, steps_of(tables_, 2), work.at_start, pieces);
-  work.at_start = false;
+  cut(tables_, work.matcher, steps_of(tables_, 2), pieces);
   for (const Span span : pieces.spans)
     work.model.encode(std::string_view(pieces.text).substr(span.from, span.to - span.from),
                       work.special, work.ids);

@@ -160,9 +160,7 @@ def test_what_has_no_form_is_refused(name, tmp_path):
 
 @pytest.mark.parametrize("step", [
     ("normalizer", {"type": "Nmt"}), ("pre_tokenizer", {"type": "UnicodeScripts"}),
-    ("pre_tokenizer", {"type": "Sequence", "pretokenizers": [
-        {"type": "WhitespaceSplit"},
-        {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first"}]}),
+    ("pre_tokenizer", {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first"}),
     *(("pre_tokenizer", {**REGEX, "pattern": {"Regex": regex}})
       for regex in ("(a?b?)+", "(?<=ab)c", r"(a)\1", "^a")),
 ])  # fmt: skip
@@ -205,50 +203,6 @@ def test_cuts(name, tmp_path):
     ours = one_step(tmp_path, "pre_tokenizer", CUTS[name])
     texts = ["".join(f"a{char}b" for char in KNOWN), *odd_texts(400, ("a.", "▁", " "))]
     same(ours, native(ours), texts, decode=False)
-
-
-@pytest.mark.parametrize("engine", ["hf", "python"])
-def test_a_mark_in_front_of_a_text_alone(engine, tmp_path):
-    """As Mistral's files have it: not behind an added token, however it is found."""
-    letters = {text: index for index, text in enumerate(["<unk>", "▁", "a", "▁a", "<s>", "b"])}
-    model = {"type": "BPE", "vocab": letters, "merges": [["▁", "a"]], "unk_token": "<unk>",
-             "fuse_unk": True}  # fmt: skip
-    flags = {"single_word": False, "lstrip": False, "rstrip": False}
-    rows = [{"id": 4, "content": "<s>", "special": True, "normalized": False, **flags},
-            {"id": 5, "content": "b", "special": False, "normalized": True, **flags}]  # fmt: skip
-    step = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": False}
-    root = {"model": model, "pre_tokenizer": step, "added_tokens": rows}
-    (tmp_path / "tokenizer.json").write_text(json.dumps(root))
-    ours = Tokenizer.from_folder(tmp_path, engine=engine)
-    assert ours.encode("a a", parse_special=True) == [3, 3]
-    assert ours.encode("<s>a", parse_special=True) == [4, 2]
-    assert ours.encode("ba", parse_special=True) == [5, 2]
-    same(
-        ours,
-        native(ours),
-        ["", " ", "a", " a", "<s>a", "<s> a", "ba", "aba", "a<s>", *odd_texts(99)],
-    )
-
-
-def test_steps_behind_bytes(tmp_path):
-    """As Falcon's files have it: text that is spelled in bytes is cut further."""
-    import tokenizers as hf
-
-    cuts = hf.pre_tokenizers
-    pattern = hf.Regex("[0-9][0-9][0-9]|²|Ã+")
-    made = hf.Tokenizer(hf.models.BPE())
-    made.pre_tokenizer = cuts.Sequence([
-        cuts.Punctuation("contiguous"), cuts.ByteLevel(add_prefix_space=False),
-        cuts.Digits(individual_digits=False), cuts.Split(pattern, "isolated"),
-    ])  # fmt: skip
-    trainer = hf.trainers.BpeTrainer(
-        vocab_size=600, initial_alphabet=cuts.ByteLevel.alphabet(), show_progress=False
-    )
-    made.train_from_iterator(odd_texts(300), trainer)
-    made.save(str(tmp_path / "tokenizer.json"))
-    theirs = native(Tokenizer.from_folder(tmp_path))
-    for text in odd_texts(400, ("1234", "ò²", "ÃÃ", "é")):
-        assert theirs.encode(clean(text)) == made.encode(text).ids, ascii(text)
 
 
 @pytest.mark.parametrize("normalized", [True, False])

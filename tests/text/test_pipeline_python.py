@@ -59,8 +59,6 @@ CUTS = {
     "contiguous_marks": {"type": "Punctuation", "behavior": "Contiguous"},
     "string": {**REGEX, "pattern": {"String": "a."}, "behavior": "Removed"},
     "spaces": {**SPACES, "prepend_scheme": "always", "split": True},
-    "first": {**SPACES, "prepend_scheme": "first", "split": False},
-    "first_split": {**SPACES, "prepend_scheme": "first", "split": True},
     "whole": {**SPACES, "prepend_scheme": "never", "split": False},
     "bytes": {"type": "ByteLevel", "add_prefix_space": True, "use_regex": True,
               "trim_offsets": True},
@@ -89,7 +87,7 @@ def test_pre_tokenizers(name):
     oracle, ours = engine("pre_tokenizer", step).pre_tokenizer, cutter([step])
     for text in [*(f"a{char}b" for char in KNOWN), *odd_texts(500, ("a.", "▁", " "))]:
         wanted = [piece for piece, _ in oracle.pre_tokenize_str(text)]
-        assert ours([text], True) == wanted, ascii(text)
+        assert ours([text]) == wanted, ascii(text)
 
 
 NAMES = (
@@ -150,17 +148,7 @@ def test_added_tokens(flag, normalized, tmp_path):
         ("pre_tokenizer", {"type": "UnicodeScripts"}),
         ("pre_tokenizer", {**REGEX, "pattern": {"Regex": "a"}, "behavior": "Other"}),
         ("pre_tokenizer", {"type": "Punctuation", "behavior": "Other"}),
-        ("pre_tokenizer", {"type": "Metaspace", "prepend_scheme": "other"}),
-        (
-            "pre_tokenizer",
-            {
-                "type": "Sequence",
-                "pretokenizers": [
-                    {"type": "WhitespaceSplit"},
-                    {"type": "Metaspace", "prepend_scheme": "first"},
-                ],
-            },
-        ),
+        ("pre_tokenizer", {"type": "Metaspace", "prepend_scheme": "first"}),
     ],
 )
 def test_what_is_not_known_is_refused(part, step, tmp_path):

@@ -13,7 +13,7 @@ Plan::Plan(PlanTables tables, std::shared_ptr<Arena> arena)
 Plan::Plan(PlanTables tables, PlanSymbols symbols, std::shared_ptr<Arena> arena)
     : tables_(std::move(tables)),
       symbols_(std::move(symbols)),
-      arena_(arena ? std::move(arena) : std::make_shared<Arena>()) {
+      arena_(arena ? std::move(arena) : std::shared_ptr<Arena>(new Arena)) {
   if (symbols_.symbols.empty()) plan_arenas();
 }
 

@@ -96,7 +96,7 @@ class Embedder(Task[str | Prompted, Tensor]):
             if type(limit) is not int or limit < 1:
                 limit = longest(self.tokenizer, self.model.config)
         self.max_length: int | None = limit if max_length is None else max_length
-        self._lower = settings.get("do_lower_case") is True
+        self.lower_case = settings.get("do_lower_case") is True
         fields = Fields(settings, path / "config_sentence_transformers.json")
         self.prompts: Mapping[str, str] = _prompts(fields)
         self.default_prompt_name: str | None = fields.text("default_prompt_name") or None
@@ -208,7 +208,7 @@ class Embedder(Task[str | Prompted, Tensor]):
         else:
             before, text = self.prompt(None), item
         text = as_text(before, "prompt") + as_text(text, "encode")
-        return before, text.lower() if self._lower else text
+        return before, text.lower() if self.lower_case else text
 
     weigh = staticmethod(lambda prepared: len(prepared[1]))
 
@@ -216,11 +216,19 @@ class Embedder(Task[str | Prompted, Tensor]):
         """The vectors of texts, each `(size,)`."""
         texts = [text for _, text in prepared]
         found = self._static(texts) if self._table is not None else self._pooled(prepared)
+        return list(self.finish(found).unbind(0))
+
+    def pool(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """Hidden states `(batch, length, size)` as one row each, where `mask` is not 0."""
+        return self._pooling(hidden, mask)
+
+    def finish(self, rows: Tensor) -> Tensor:
+        """What the folder's steps make of pooled rows."""
         for step in self.chain.steps:
             if step is normalize and self._normalize is False:
                 continue
-            found = step(found)
-        return list(found.unbind(0))
+            rows = step(rows)
+        return rows
 
     def _pooled(self, prepared: Sequence[Prompted]) -> Tensor:
         texts = [text for _, text in prepared]
@@ -239,7 +247,7 @@ class Embedder(Task[str | Prompted, Tensor]):
             mask = mask.clone()
             for row, (before, _) in enumerate(prepared):
                 mask[row, : self._prompt_length(before) if before else 0] = 0
-        return self._pooling(hidden, mask)
+        return self.pool(hidden, mask)
 
     def _prompt_length(self, prompt: str) -> int:
         ids = self.tokenizer.encode(prompt)

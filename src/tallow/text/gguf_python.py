@@ -9,7 +9,7 @@ from typing import Any
 from tallow.text.hf import check_charsmap, unigram_pieces, unknown_of, wordpiece_ids
 from tallow.text.merging import WordCache
 from tallow.text.pipeline_python import MODELS, Words
-from tallow.text.steps_python import Normalize, TextCut, cutter, normalizer
+from tallow.text.steps_python import Cut, Normalize, cutter, normalizer
 from tallow.text.vocab import SPACE_MARK, Vocab
 
 Step = Mapping[str, Any]
@@ -18,13 +18,13 @@ Step = Mapping[str, Any]
 class StepsModel:
     """Plain text through a normalizer, a pre-tokenizer and a model."""
 
-    def __init__(self, normalize: Normalize, cut: TextCut, words: Words) -> None:
+    def __init__(self, normalize: Normalize, cut: Cut, words: Words) -> None:
         self._normalize, self._cut, self._words = normalize, cut, words
         self._cache = WordCache()
 
     def encode(self, text: str) -> list[int]:
         """The ids of plain `text`."""
-        return self._cache.encode(self._cut([self._normalize(text)], True), self._words)
+        return self._cache.encode(self._cut([self._normalize(text)]), self._words)
 
 
 def build(vocab: Vocab) -> StepsModel:

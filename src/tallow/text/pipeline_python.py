@@ -29,10 +29,8 @@ class Pipeline:
 
     def __init__(self, root: Mapping[str, Any]) -> None:
         self.root = root
-        normalizers = steps_of(root.get("normalizer"), "normalizers")
-        self._normalize = normalizer(normalizers)
-        cuts = steps_of(root.get("pre_tokenizer"), "pretokenizers")
-        self._cut = cutter(cuts, changed=bool(normalizers))
+        self._normalize = normalizer(steps_of(root.get("normalizer"), "normalizers"))
+        self._cut = cutter(steps_of(root.get("pre_tokenizer"), "pretokenizers"))
         self.template = read_template(steps_of(root.get("post_processor"), "processors"))
         self._prefix, self._suffix = affixes(self.template)
         rows = root.get("added_tokens") or []
@@ -74,19 +72,16 @@ class Pipeline:
     def _ids(self, text: str, special: bool, mark: str = "") -> list[int]:
         ids: list[int] = []
         one = self._words if special else self._plain
-        at_start = True
         for part in self._raw.split(text, special):
             if isinstance(part, int):
                 ids.append(part)
-                at_start = False
                 continue
             part = self._normalize(part.replace(mark, "") if mark else part)
             for finer in self._normal.split(part, special):
                 if isinstance(finer, int):
                     ids.append(finer)
                 else:
-                    ids += self._caches[special].encode(self._cut([finer], at_start), one)
-                at_start = False
+                    ids += self._caches[special].encode(self._cut([finer]), one)
         return ids
 
 

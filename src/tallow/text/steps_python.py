@@ -21,7 +21,6 @@ from tallow.text.vocab import SPACE_MARK, byte_chars
 
 Normalize = Callable[[str], str]
 Cut = Callable[[Sequence[str]], list[str]]  # the pieces of a text, made finer
-TextCut = Callable[[Sequence[str], bool], list[str]]  # the same, told whether the text begins here
 
 _CHINESE: Final = re.compile(
     "([\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002a6df\U0002a700-\U0002b73f"
@@ -166,34 +165,23 @@ _NORMALIZERS: Final[Mapping[Any, Callable[[Mapping[str, Any]], Normalize]]] = {
 }
 
 
-def cutter(steps: Sequence[Mapping[str, Any]], *, changed: bool = False) -> TextCut:
-    """All steps, each on the pieces of the one before.
-
-    `changed` says that the text was normalised before, so that its beginning may be another one.
-    """
-    made: list[tuple[Cut, Cut]] = []  # at the beginning of a text, and elsewhere
+def cutter(steps: Sequence[Mapping[str, Any]]) -> Cut:
+    """All steps, each on the pieces of the one before."""
+    made = []
     for step in steps:
         make = _CUTS.get(step.get("type"))
         if make is None:
             raise missing(f"the step {step.get('type')}")
-        if step.get("type") == "Metaspace" and step.get("prepend_scheme") == "first":
-            if made or changed:
-                raise missing("the step Metaspace (first) behind others")
-            schemes = ({**step, "prepend_scheme": name} for name in ("always", "never"))
-            begin, rest = map(make, schemes)
-        else:
-            begin = rest = make(step)
-        made.append((begin, rest))
+        made.append(make(step))
 
-    def run(pieces: Sequence[str], at_start: bool = True) -> list[str]:
-        for begin, rest in made:
-            pieces = (begin if at_start else rest)(pieces)
+    def run(pieces: Sequence[str]) -> list[str]:
+        for step in made:
+            pieces = step(pieces)
         return [piece for piece in pieces if piece]
 
     return run
 
 
-PREPENDS: Final = ("never", "always", "first")  # where a Metaspace puts its mark in front
 # What becomes of what a pattern matches: a piece of its own, nothing, a part of the piece before or
 # behind it, one piece with the matches beside it.
 BEHAVIORS: Final = ("Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous")

@@ -20,7 +20,6 @@ from tallow.text.steps_python import (
     _CHINESE,
     _KINDS,
     BEHAVIORS,
-    PREPENDS,
     SPACES,
     _graphemes,
     _punctuation,
@@ -39,9 +38,9 @@ from tallow.text.vocab import SPACE_MARK
 
 Row = Mapping[str, Any]
 
-(_FORM, _MAP, _SURROUND, _STRIP, _REPLACE, _PREPEND, _CHARSMAP, _CUT, _SPELL, _BYTES, _WORDPIECE,
+(_FORM, _MAP, _SURROUND, _STRIP, _REPLACE, _PREPEND, _CHARSMAP, _CUT, _SPELL, _WORDPIECE,
  _METASPACE, _SUFFIX, _BYTE_LEVEL, _BYTE_FALLBACK, _FUSE, _REPLACE_TOKEN, _STRIP_TOKEN, _SPACED,
- _END_OF_WORD) = range(20)  # fmt: skip
+ _END_OF_WORD) = range(19)  # fmt: skip
 _FORMS: Final = ("NFC", "NFD", "NFKC", "NFKD")
 
 
@@ -161,7 +160,8 @@ class Steps:
     def pretokenizer(self, step: Row) -> None:
         """Add a pre-tokenizer; ModelError where it is not known."""
         kind, behavior = str(step.get("type")), str(step.get("behavior", "Isolated"))
-        self.spell_bytes()
+        if self.byte_level:
+            raise refused(f"the pre-tokenizer {kind} after ByteLevel")
         if behavior not in BEHAVIORS:
             raise refused(f"the pre-tokenizer {kind} ({behavior})")
         if kind in ("BertPreTokenizer", "WhitespaceSplit"):
@@ -186,21 +186,14 @@ class Steps:
         elif kind != "WhitespaceSplit":
             raise refused(f"the pre-tokenizer {kind}")
 
-    def spell_bytes(self) -> None:
-        """Where text would be bytes by now, it is GPT-2's characters for them."""
-        if self.byte_level:
-            self.cuts.append(_BYTES)
-            self.byte_level = False
-
     def _metaspace(self, step: Row) -> None:
-        first = not self.cuts and not self.normal
         mark, scheme = (
             str(step.get("replacement", SPACE_MARK)),
             step.get("prepend_scheme", "always"),
         )
-        if scheme not in PREPENDS[: 3 if first else 2]:
-            raise refused(f"the pre-tokenizer Metaspace ({scheme}) behind other steps")
-        self.cuts += [_SPELL, self.text(mark), PREPENDS.index(scheme)]
+        if scheme not in ("always", "never"):
+            raise refused(f"the pre-tokenizer Metaspace ({scheme})")
+        self.cuts += [_SPELL, self.text(mark), int(scheme == "always")]
         if step.get("split", True):
             self.cut(f"{re.escape(mark)}?[^{re.escape(mark)}]+|{re.escape(mark)}")
 

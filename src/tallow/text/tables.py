@@ -99,8 +99,8 @@ def _from_file(made: Builder, encoder: Pipeline) -> None:
         made.steps.pretokenizer(step)
     special = {str(row["content"]) for row in root.get("added_tokens") or [] if row.get("special")}
     kind = model.get("type") or "BPE"
-    if kind != "BPE":
-        made.steps.spell_bytes()
+    if made.steps.byte_level and kind != "BPE":
+        raise refused(f"the model {kind} of bytes")
     FROM_FILE[kind](made, model, special)
     rows = []
     for row in root.get("added_tokens") or []:
