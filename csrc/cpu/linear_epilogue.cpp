@@ -9,6 +9,17 @@ Epilogue::Epilogue(const Linear& l, int64_t column0, int columns)
 }
 
 void Epilogue::rows(int64_t row0, int64_t rows, float* tile, int64_t stride) const {
+  if (!l_.act && !l_.has_residual && l_.out.dtype == DType::f32 &&
+      columns_ == kPanelColumns<float> && l_.out.back_stride(1) == 1) {  // most products
+    const int64_t line = l_.out.back_stride(2);
+    float* out = l_.out.ptr<float>() + row0 * line + column0_;
+    const vf first = load(bias_), second = load(bias_ + kLanes);
+    for (int64_t r = 0; r < rows; ++r, out += line, tile += stride) {
+      store(out, load(tile) + first);
+      store(out + kLanes, load(tile + kLanes) + second);
+    }
+    return;
+  }
   if (l_.act) activate(rows, tile, stride);
   with_float(l_.out.dtype, [&]<class T>(T) {
     if (l_.act)

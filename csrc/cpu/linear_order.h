@@ -42,7 +42,8 @@ inline constexpr int kColumns = kPanelColumns<float>;
 template <class From>
 alignas(64) constexpr From kZeros[Order::kMostRun] = {};
 
-// pack_panel, lane by lane: element e of a run goes to place e % lanes · lane + e / lanes.
+// pack_panel, lane by lane: element e of a run goes to place e % lanes · lane + e / lanes. Panels
+// of 6 are stored 8 wide, and the next element of the lane overwrites what is too much.
 template <int kWidth, class From>
 void pack_run(const From* from, int64_t line_stride, int64_t step, int lines, int64_t depth,
               const Order& order, float* to) {
@@ -64,7 +65,7 @@ void pack_run(const From* from, int64_t line_stride, int64_t step, int lines, in
         float* at = to + (e % kLanes * lane + e / kLanes) * kWidth + i;
 #pragma GCC unroll 8
         for (int j = 0; j < 8; ++j, at += lane * kWidth) {
-          if constexpr (kWidth % 8 == 0)
+          if (kWidth % 8 == 0 || e + 8 + kLanes <= depth)
             store_at(at, r[j]);
           else
             memcpy(at, &r[j], kWidth * sizeof(float));
