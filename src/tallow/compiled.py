@@ -358,17 +358,19 @@ def compile(
 
     The first call with arguments of a new signature (how they are nested, shapes, strides and
     dtypes of tensors, all other values) runs `model` and captures a plan; further calls replay it
-    on their tensors, without Python, and give results on new memory, bit for bit what `model`
-    gives. The `cache_size` plans that were used last are kept, and share the memory of their
-    temporaries. `rewrites` are the passes over a plan (names of `tallow.plan.rewrites`, all, or
-    none), which leave out and join calls; none of them changes a bit.
+    on their tensors, without Python, and give results on new memory. The `cache_size` plans that
+    were used last are kept, and share the memory of their temporaries.
+
+    `rewrites` are the passes over a plan, which leave out and join calls: names of
+    `tallow.plan.rewrites`, True for all, "exact" for those with which results are bit for bit what
+    `model` gives, False for none. Batch norms that are folded into convolutions change a result by
+    up to 1e-4 of its largest element.
 
     Weights are read as they are at each call; what follows from them alone is computed again when
-    one has been written. Where a module has got other tensors, attributes,
-    hooks or sub-modules since (`load_state_dict(assign=True)`, `train()`, an adapter), or another
-    tensor or module stands in the function's closure or globals, a new plan is made. Changes that
-    cannot be seen: of lists and other objects that `model` reads, and of globals of functions that
-    it calls.
+    one has been written. Where a module has got other tensors, attributes, hooks or sub-modules
+    since (`load_state_dict(assign=True)`, `train()`, an adapter), or another tensor or module
+    stands in the function's closure or globals, a new plan is made. Changes that cannot be seen: of
+    lists and other objects that `model` reads, and of globals of functions that it calls.
 
     What no plan can hold runs `model` itself, with one warning for each reason: recorded
     gradients, hooks, arguments of other classes, values read into Python.

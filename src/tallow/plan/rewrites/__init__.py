@@ -12,6 +12,7 @@ from tallow.plan.rewrites.dead import dead
 from tallow.plan.rewrites.duplicates import duplicates
 from tallow.plan.rewrites.epilogues import conv_epilogues, linear_epilogues
 from tallow.plan.rewrites.graph import Graph
+from tallow.plan.rewrites.norms import batch_norms
 from tallow.plan.rewrites.once import once
 
 __all__ = ["REWRITES", "Rewrite", "chosen", "rewrite"]
@@ -21,8 +22,8 @@ __all__ = ["REWRITES", "Rewrite", "chosen", "rewrite"]
 class Rewrite:
     """A pass: `run(graph)` changes the tables and gives how often it did.
 
-    `tolerance` is how far a result may be from the plan's without it, relative to its largest
-    element; 0: not a bit.
+    `tolerance` is how far a model's result may be from that without the pass, relative to its
+    largest element; 0: not a bit.
     """
 
     run: Callable[[Graph], int]
@@ -33,6 +34,7 @@ class Rewrite:
 REWRITES: dict[str, Rewrite] = {
     "duplicates": Rewrite(duplicates),
     "copies": Rewrite(copies),
+    "batch_norms": Rewrite(batch_norms, tolerance=1e-4),
     "linear_epilogues": Rewrite(linear_epilogues),
     "conv_epilogues": Rewrite(conv_epilogues),
     "dead": Rewrite(dead),
@@ -43,11 +45,15 @@ REWRITES: dict[str, Rewrite] = {
 def chosen(which: bool | Iterable[str]) -> tuple[str, ...]:
     """The names of passes in the order in which they run: all, none, or some.
 
+    `"exact"` are those that change no bit.
+
     Raises:
         ArgumentError: there is no pass of a name.
     """
     if isinstance(which, bool):
         return tuple(REWRITES) if which else ()
+    if which == "exact":
+        return tuple(name for name, each in REWRITES.items() if each.tolerance == 0)
     names = [which] if isinstance(which, str) else list(which)
     for name in names:
         known = name in REWRITES

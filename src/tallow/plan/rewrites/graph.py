@@ -127,6 +127,17 @@ class Graph:
             self.values.append(value)
         return found
 
+    def temporary(self, dtype: int, shape: tuple[int, ...]) -> int:
+        """A new buffer's elements in row-major order, of a plain dtype."""
+        strides: list[int] = []
+        step = 1
+        for length in reversed(shape):
+            strides.insert(0, step)
+            step *= length
+        size = step * bytes_of(dtype)
+        self.buffers.append(Buffer("temporary", size, ("temporary", size)))
+        return self.value(Value(len(self.buffers) - 1, 0, dtype, shape, tuple(strides)))
+
     def content(self, buffer: int) -> bytes:
         """The bytes of a constant of the plan."""
         return self._plan.held(self.buffers[buffer].given).raw_bytes()

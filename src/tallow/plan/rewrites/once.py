@@ -23,19 +23,12 @@ def once(graph: Graph) -> int:
     uses = Uses(graph)
     if uses.writes_outside:
         return 0
-    fixed = {b for b, row in enumerate(graph.buffers) if row.role in ("weight", "constant")}
-    first, rest = [], []
-    for at, call in enumerate(graph.calls):
+    fixed = fixed_buffers(graph, uses)
+    first: list[Call] = []
+    rest: list[Call] = []
+    for call in graph.calls:
         written = [graph.buffer_of(v) for v in call.writes()]
-        if (
-            all(graph.buffer_of(v) in fixed for v in call.reads())
-            and all(uses.made_by(b) == at and uses.is_private(b) for b in written)
-            and not _grows(graph, call)
-        ):
-            first.append(call)
-            fixed.update(written)
-        else:
-            rest.append(call)
+        (first if written and fixed.issuperset(written) else rest).append(call)
     needed = {graph.buffer_of(v) for call in rest for v in call.reads()}
     for b in {graph.buffer_of(v) for call in first for v in call.writes()} & needed:
         size = graph.buffers[b].bytes
@@ -43,6 +36,20 @@ def once(graph: Graph) -> int:
     graph.calls = first + rest
     graph.once = len(first)
     return len(first)
+
+
+def fixed_buffers(graph: Graph, uses: Uses) -> set[int]:
+    """Weights, constants, and what calls make of them that may come before all others."""
+    fixed = {b for b, row in enumerate(graph.buffers) if row.role in ("weight", "constant")}
+    for at, call in enumerate(graph.calls):
+        written = [graph.buffer_of(v) for v in call.writes()]
+        if (
+            all(graph.buffer_of(v) in fixed for v in call.reads())
+            and all(uses.made_by(b) == at and uses.is_private(b) for b in written)
+            and not _grows(graph, call)
+        ):
+            fixed.update(written)
+    return fixed
 
 
 def _grows(graph: Graph, call: Call) -> bool:
