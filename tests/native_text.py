@@ -48,6 +48,7 @@ def library() -> ctypes.CDLL:
         ),
         ("chat", pointer, pointer, ctypes.c_char_p, SIZE, ctypes.c_int, OUT, error),
         ("numbers", pointer, ctypes.c_char_p, SIZE, OUT, OUT, error),
+        ("misread", ctypes.c_double, ctypes.c_char_p, SIZE),
         ("json", pointer, ctypes.c_char_p, SIZE, OUT, error),
         ("ends", ctypes.c_int, pointer, ctypes.c_uint32),
     ):
@@ -142,6 +143,12 @@ def read_numbers(text: bytes) -> tuple[list[int], list[float]]:
     numbers = list((ctypes.c_double * count.value).from_address(found))
     library().tl_text_free(found)
     return [int(size) for size in numbers[: depth.value]], numbers[depth.value :]
+
+
+def misread(text: bytes) -> float:
+    """The sum of what all values say that are asked for what they are not; see shared.cpp."""
+    found: float = library().tl_text_misread(text, len(text))
+    return found
 
 
 def read_json(text: bytes) -> Any:

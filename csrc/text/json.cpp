@@ -187,13 +187,13 @@ const char* Json::number_value() {
 }
 
 bool Json::whole(Value value) const {
-  const double found = nodes_[value].number;
+  const double found = number(value);
   return kind(value) == Kind::number && std::abs(found) < 0x1p53 && std::floor(found) == found;
 }
 
 Json::Value Json::find(Value object, std::string_view name) const {
   Value found = kMissing;
-  if (object == kMissing || kind(object) != Kind::object) return found;
+  if (kind(object) != Kind::object) return found;
   for (Value at = first(object); at != last(object); at = next(at + 1))
     if (string(at) == name) found = at + 1;
   return found;

@@ -21,24 +21,29 @@ class Json {
   using Value = uint32_t;
   static constexpr Value kMissing = 0xFFFFFFFF;
 
-  Kind kind(Value value) const { return nodes_[value].kind; }
-  double number(Value value) const { return nodes_[value].number; }
+  // What a value is not, it is as nothing: a missing one is null, a number has no items, a list is
+  // 0.
+  Kind kind(Value value) const { return value < nodes_.size() ? nodes_[value].kind : Kind::null; }
+  double number(Value value) const {
+    return kind(value) == Kind::number ? nodes_[value].number : 0;
+  }
   // Whether a number is an integer below 2^53, so that `number` is exact.
   bool whole(Value value) const;
-  bool boolean(Value value) const { return nodes_[value].number != 0; }
+  bool boolean(Value value) const {
+    return kind(value) == Kind::boolean && nodes_[value].number != 0;
+  }
   std::string_view string(Value value) const {
+    if (kind(value) != Kind::string) return {};
     return std::string_view(texts_).substr(nodes_[value].begin, nodes_[value].size);
   }
   // The number of items of an array, of names of an object.
-  uint32_t size(Value value) const { return nodes_[value].size; }
+  uint32_t size(Value value) const { return holds(value) ? nodes_[value].size : 0; }
 
   // The items of an array: `for (v = first(a); v != last(a); v = next(v))`. Those of an object are
   // names and values in turn.
   Value first(Value value) const { return value + 1; }
-  Value last(Value value) const { return nodes_[value].begin; }
-  Value next(Value value) const {
-    return kind(value) < Kind::array ? value + 1 : nodes_[value].begin;
-  }
+  Value last(Value value) const { return holds(value) ? nodes_[value].begin : value + 1; }
+  Value next(Value value) const { return last(value); }
 
   // The value of a name in an object; kMissing where there is none, or no object.
   Value find(Value object, std::string_view name) const;
@@ -55,6 +60,7 @@ class Json {
     double number;
   };
 
+  bool holds(Value value) const { return kind(value) >= Kind::array; }
   const char* value(int depth);
   const char* container(int depth, bool object);
   const char* string_value();

@@ -147,6 +147,24 @@ void write(const Json& json, Json::Value value, std::string& out) {
 
 }  // namespace
 
+// Asks every value of a document, and one that is missing, for what it is not: gives the sum of
+// what they say, which is that of what they are.
+TL_SHARED double tl_text_misread(const char* text, size_t size) {
+  Json json;
+  if (json.parse({text, size})) return -1;
+  double found = 0;
+  std::vector<Json::Value> values{0, Json::kMissing};
+  while (!values.empty()) {
+    const Json::Value value = values.back();
+    values.pop_back();
+    found += json.number(value) + json.boolean(value) + double(json.string(value).size()) +
+             json.size(value) + (json.find(value, "a") != Json::kMissing);
+    for (auto at = json.first(value); at != json.last(value); at = json.next(at))
+      values.push_back(at);
+  }
+  return found;
+}
+
 // A document as its values in order: a letter for the kind, then the number, or the size and what
 // is in it. Null and the reason in `error`, its place in `size_or_place`, where it is no JSON.
 TL_SHARED char* tl_text_json(const char* text, size_t size, size_t* size_or_place,

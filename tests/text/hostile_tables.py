@@ -20,7 +20,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from hostile.mutations import mutant
-from native_text import NativeTokenizer, read_json, read_numbers
+from native_text import NativeTokenizer, misread, read_json, read_numbers
 
 TEXTS = (
     "", " ", "Hello  world, don't 123\n", "a\u0301\u0323 ½Ⅷ Ａｂ１ 日本語 한국어 x\u200d\ufeff",
@@ -89,6 +89,7 @@ def main(seeds: Path, runs: int, seed: int = 1) -> None:
     rng = random.Random(seed)
     for _ in range(10 * runs):
         damaged = mutant(rng.choice(JSON), rng)
+        misread(damaged)
         for reader in (read_json, read_numbers):
             try:
                 reader(damaged)

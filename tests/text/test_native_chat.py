@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from native_text import NativeTokenizer, read_json, read_numbers
+from native_text import NativeTokenizer, misread, read_json, read_numbers
 from odd_texts import odd_texts
 from tallow.errors import ModelError
 from tallow.text import ChatTemplate, Tokenizer, chat_template_of, encode_chat
@@ -194,6 +194,14 @@ DOCUMENTS = (
 @pytest.mark.parametrize("text", DOCUMENTS, ids=lambda text: text[:20])
 def test_json_is_read_as_python_reads_it(text):
     assert read_json(text.encode()) == json.loads(text, parse_int=float)
+
+
+@pytest.mark.parametrize(("text", "total"), [
+    ('["aaa"]', 4), ("[[], [], {}]", 3), ("5", 5), ("[5, [true]]", 9), ('{"a": 1}', 4), ("null", 0),
+    ('{"b": {"a": "xy"}}', 7), ("[false, null]", 2),
+])  # fmt: skip
+def test_what_a_value_is_not_it_is_as_nothing(text, total):
+    assert misread(text.encode()) == total
 
 
 def test_random_json():
