@@ -78,7 +78,9 @@ def child(name: str, flags: list[str]) -> None:
 
     sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
     importlib.import_module("tallow.tensor")  # what lies below the readers: not instrumented
-    with atheris.instrument_imports(include=["tallow.formats", "tallow.weights"]):
+    with atheris.instrument_imports(
+        include=["tallow.formats", "tallow.weights", "tallow.programs"]
+    ):
         import tallow.formats
         import tallow.weights
         from hostile import corpora, mutations

@@ -19,6 +19,27 @@ struct Mapped {
   void* owner;
 };
 
+// Names are UTF-8 without control characters (RFC 3629).
+bool is_text(const std::string& name) {
+  for (size_t i = 0; i < name.size();) {
+    const auto first = static_cast<uint8_t>(name[i]);
+    const size_t size = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+    if (first < 0x20 || first == 0x7f || (first >= 0x80 && first < 0xc2) || first > 0xf4 ||
+        i + size > name.size())
+      return false;
+    uint32_t code = size == 1 ? first : first & (0x7f >> size);
+    for (size_t k = 1; k < size; ++k) {
+      const auto next = static_cast<uint8_t>(name[i + k]);
+      if ((next & 0xc0) != 0x80) return false;
+      code = code << 6 | (next & 0x3f);
+    }
+    const bool shortest = size == 1 || code >= (size == 2 ? 0x80u : size == 3 ? 0x800u : 0x10000u);
+    if (!shortest || code > 0x10ffff || (code >= 0xd800 && code < 0xe000)) return false;
+    i += size;
+  }
+  return true;
+}
+
 void let_go(void* raw) {
   auto* mapped = static_cast<Mapped*>(raw);
   if (mapped->refs.fetch_sub(1) != 1) return;
@@ -114,6 +135,7 @@ class ProgramReader {
       return {};
     }
     std::string made(reinterpret_cast<const char*>(at_), length);
+    if (!is_text(made)) refuse("names in UTF-8");
     at_ += length;
     return made;
   }
@@ -211,8 +233,10 @@ class ProgramReader {
       }
     }
     read_symbols(symbols);
-    if (!good_ || !(good_ = check_patches(symbols, tables, error_))) return;
-    if (symbols.symbols.empty() && !(good_ = check_tables(tables, error_))) return;
+    if (!good_ || !(good_ = check_references(tables, error_)) ||
+        !(good_ = check_patches(symbols, tables, error_)))
+      return;
+    if (symbols.symbols.empty() && !(good_ = check_sizes(tables, error_))) return;
     find_lifetimes(tables);
     const auto arena = program_.entries_.empty() ? nullptr : program_.entries_[0].plan->arena();
     made.plan = std::make_unique<Plan>(std::move(tables), std::move(symbols), arena);

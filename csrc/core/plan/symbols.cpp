@@ -85,10 +85,9 @@ bool check_args(const PlanTables& tables, const PlanCall& call, Error& error) {
       return error.set(ErrorKind::argument, call.kernel->name, "expected a value of the plan");
     const PlanValue& value = tables.values[index];
     const Role role = tables.buffers[value.buffer].role;
-    if (tables.is_written(call, i) &&
-        (is_expanded(value.view) || role == Role::constant || role == Role::weight))
+    if (tables.is_written(call, i) && (role == Role::constant || role == Role::weight))
       return error.set(ErrorKind::argument, call.kernel->name,
-                       "expected results that may be written, got a constant or expanded one");
+                       "expected results that may be written, got a constant");
     args[i].a = &value.view;
   }
   if (const char* text = check_call(*call.kernel, args, call.n))
@@ -160,11 +159,41 @@ bool set_symbols(const PlanSymbols& symbols, const int64_t* values, PlanTables& 
       return refuse(error, "integers of 64 bits", i);
     field(tables, patch) = sum;
   }
-  return check_tables(tables, error);
+  return check_sizes(tables, error);
 }
 
-bool check_tables(const PlanTables& tables, Error& error) {
+bool check_references(const PlanTables& tables, Error& error) {
   const int buffers = static_cast<int>(tables.buffers.size());
+  for (size_t i = 0; i < tables.values.size(); ++i) {
+    const PlanValue& value = tables.values[i];
+    const bool good = value.buffer >= 0 && value.buffer < buffers && value.view.ndim >= 0 &&
+                      value.view.ndim <= kMaxDims &&
+                      static_cast<int>(value.view.dtype) < kDTypeCount;
+    if (!good) return refuse(error, "values of buffers that the plan has", i);
+  }
+  for (const std::vector<int>* list : {&tables.inputs, &tables.outputs})
+    for (size_t i = 0; i < list->size(); ++i)
+      if ((*list)[i] < 0 || (*list)[i] >= static_cast<int>(tables.values.size()))
+        return refuse(error, "inputs and outputs that are values", i);
+  for (size_t i = 0; i < tables.inputs.size(); ++i)
+    if (tables.buffers[tables.values[tables.inputs[i]].buffer].role != Role::input)
+      return refuse(error, "inputs on buffers of inputs", i);
+  for (size_t i = 0; i < tables.outputs.size(); ++i) {
+    const Role role = tables.buffers[tables.values[tables.outputs[i]].buffer].role;
+    if (role == Role::temporary || role == Role::kept)
+      return refuse(error, "outputs that outlast the run", i);
+  }
+  for (size_t i = 0; i < tables.calls.size(); ++i) {
+    const PlanCall& call = tables.calls[i];
+    if (call.n < 0 || call.n > kMaxArgs || call.first > tables.args.size() ||
+        static_cast<size_t>(call.n) > tables.args.size() - call.first)
+      return refuse(error, "calls with arguments that the plan has", i);
+    if (!check_args(tables, call, error)) return false;
+  }
+  return check_once(tables, error);
+}
+
+bool check_sizes(const PlanTables& tables, Error& error) {
   for (size_t i = 0; i < tables.buffers.size(); ++i) {
     const PlanBuffer& buffer = tables.buffers[i];
     // What is bound must be there in full.
@@ -173,26 +202,22 @@ bool check_tables(const PlanTables& tables, Error& error) {
         (bound && buffer.bytes > static_cast<int64_t>(held_bytes(*buffer.held.storage()))))
       return refuse(error, "buffers of a size that there is memory for", i);
   }
-  for (size_t i = 0; i < tables.values.size(); ++i) {
-    const PlanValue& value = tables.values[i];
-    if (value.buffer < 0 || value.buffer >= buffers ||
-        !lies_within(value, tables.buffers[value.buffer]))
+  for (size_t i = 0; i < tables.values.size(); ++i)
+    if (!lies_within(tables.values[i], tables.buffers[tables.values[i].buffer]))
       return refuse(error, "values that lie in their buffers", i);
-  }
-  for (const std::vector<int>* list : {&tables.inputs, &tables.outputs})
-    for (size_t i = 0; i < list->size(); ++i)
-      if ((*list)[i] < 0 || (*list)[i] >= static_cast<int>(tables.values.size()))
-        return refuse(error, "inputs and outputs that are values", i);
-  for (int input : tables.inputs)
-    if (tables.buffers[tables.values[input].buffer].role != Role::input)
-      return refuse(error, "inputs on buffers of inputs", static_cast<size_t>(input));
-  for (const PlanCall& call : tables.calls) {
-    if (call.n < 0 || call.n > kMaxArgs || call.first > tables.args.size() ||
-        static_cast<size_t>(call.n) > tables.args.size() - call.first)
-      return refuse(error, "calls with arguments that the plan has", 0);
-    if (!check_args(tables, call, error)) return false;
-  }
-  return check_once(tables, error);
+  for (const PlanCall& call : tables.calls)
+    for (int i = 0; i < call.n; ++i) {
+      const Arg& arg = tables.args[call.first + i];
+      if (arg.kind == Arg::array && tables.is_written(call, i) &&
+          is_expanded(tables.values[arg.i].view))
+        return error.set(ErrorKind::argument, call.kernel->name,
+                         "expected a result whose elements lie apart, got an expanded one");
+    }
+  return true;
+}
+
+bool check_tables(const PlanTables& tables, Error& error) {
+  return check_references(tables, error) && check_sizes(tables, error);
 }
 
 }  // namespace tl

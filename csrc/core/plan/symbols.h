@@ -39,7 +39,11 @@ bool check_patches(const PlanSymbols& symbols, const PlanTables& tables, Error& 
 // Sets the integers for these numbers, one for each symbol, which must lie in its range.
 bool set_symbols(const PlanSymbols& symbols, const int64_t* values, PlanTables& tables,
                  Error& error);
-// Whether every view lies in its buffer, and calls have arguments as their kernels' signatures say.
+// Whether all that rows name is there, and calls have arguments as their kernels' signatures say.
+bool check_references(const PlanTables& tables, Error& error);
+// Whether every view lies in its buffer, once that holds.
+bool check_sizes(const PlanTables& tables, Error& error);
+// Both.
 bool check_tables(const PlanTables& tables, Error& error);
 
 }  // namespace tl
