@@ -86,10 +86,13 @@ def written(kind: str) -> bytes:
         return Traced(run, {"q": tl.zeros(1, 2, n, 8), "start": tl.ones(1)}, ["out"])
 
     made = {"dense": dense, "looked_up": looked_up, "attended": attended}[kind]
+    return saved(Entry(kind, made, {"n": Size(1, 50, (4, 6, 9), 11)}), layers)
+
+
+def saved(entry: Entry, weights: dict) -> bytes:
     with tempfile.TemporaryDirectory() as folder, tl.inference_mode():
         path = Path(folder) / "x.tlw"
-        entry = Entry(kind, made, {"n": Size(1, 50, (4, 6, 9), 11)})
-        save_program(path, [entry], layers, {"note": b"some bytes"})
+        save_program(path, [entry], weights, {"note": b"some bytes"})
         return path.read_bytes()
 
 
