@@ -87,7 +87,7 @@ bool takes_columns(const Linear& l) {
 }
 
 const char* linear_columns(const Linear& l) {
-  const FloatRows rows(l);
+  const FloatRows rows(l, l.m);
   if (!rows.x) return "linear: out of memory";
   with_float(l.weight.dtype, [&]<class T>(T) { add_columns<T>(l, rows.x, rows.stride); });
   return nullptr;

@@ -82,7 +82,7 @@ TL_INLINE void decode_rows(const Linear& l, int64_t begin, int64_t end, const Ro
       for (int a = 0; a < kBatch; ++a)
         memcpy(tile + a * kWritten + r0, y + a * kRows, kRows * sizeof(float));
     }
-    write_tile(l, 0, kBatch, i, columns, tile, kWritten);
+    write_tile(l, 0, min64(kBatch, l.m), i, columns, tile, kWritten);
   }
 }
 
@@ -135,23 +135,10 @@ void decode(const Linear& l, const float* x, int64_t x_stride) {
 }  // namespace
 
 const char* linear_few_rows(const Linear& l) {
-  const FloatRows rows(l);
-  const float* x = rows.x;
-  const int64_t stride = rows.stride;
-  if (!x) return "linear: out of memory";
-  switch (l.m) {
-    case 1:
-      decode<1>(l, x, stride);
-      break;
-    case 2:
-      decode<2>(l, x, stride);
-      break;
-    case 3:
-      decode<3>(l, x, stride);
-      break;
-    default:
-      decode<4>(l, x, stride);
-  }
+  // Three rows take the kernel of four.
+  const FloatRows rows(l, l.m == 3 ? 4 : l.m);
+  if (!rows.x) return "linear: out of memory";
+  (l.m == 1 ? decode<1> : l.m == 2 ? decode<2> : decode<4>)(l, rows.x, rows.stride);
   return nullptr;
 }
 

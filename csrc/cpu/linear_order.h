@@ -85,25 +85,25 @@ void pack_run(const From* from, int64_t line_stride, int64_t step, int lines, in
   }
 }
 
-// The few rows of x as floats beside each other: copied where they are not.
+// `rows` rows of x as floats: copied where they are none, or not beside each other, or where there
+// are fewer; the last one is repeated then.
 struct FloatRows {
+  bool copied;
   Scratch copy;
   const float* x;
   int64_t stride;
 
-  static bool as_they_are(const Linear& l) {
-    return l.x.dtype == DType::f32 && l.x.back_stride(1) == 1;
-  }
-  explicit FloatRows(const Linear& l)
-      : copy(as_they_are(l) ? 64 : l.m * l.k * sizeof(float)),
-        x(as_they_are(l) ? l.x.ptr<const float>() : copy.as<float>()),
-        stride(as_they_are(l) ? l.x.back_stride(2) : l.k) {
-    if (as_they_are(l) || !x) return;
+  FloatRows(const Linear& l, int64_t rows)
+      : copied(l.x.dtype != DType::f32 || l.x.back_stride(1) != 1 || rows != l.m),
+        copy(copied ? rows * l.k * sizeof(float) : 64),
+        x(copied ? copy.as<float>() : l.x.ptr<const float>()),
+        stride(copied ? l.k : l.x.back_stride(2)) {
+    if (!copied || !x) return;
     const int64_t step = l.x.back_stride(1);
     with_float(l.x.dtype, [&]<class T>(T) {
       float* to = copy.as<float>();
-      for (int64_t r = 0; r < l.m; ++r, to += l.k) {
-        const T* from = l.x_row<T>(r);
+      for (int64_t r = 0; r < rows; ++r, to += l.k) {
+        const T* from = l.x_row<T>(min64(r, l.m - 1));
         for (int64_t i = 0; i < l.k; ++i) to[i] = to_float(from[i * step]);
       }
     });
