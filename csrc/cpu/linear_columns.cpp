@@ -33,7 +33,7 @@ TL_INLINE void add_lines(const T* w, int64_t stride, const float* x, int lanes, 
 template <class T>
 void add_lane(const T* w, int64_t stride, const float* x, int64_t x_stride, int64_t rows,
               int64_t depth, int lane, int lanes, int columns, float* y) {
-  alignas(64) float sums[kDotRows][kBlock];
+  alignas(64) float sums[kDotRows][kBlock + 112];  // apart in the cache
   int64_t e = lane;
   for (; e + (kLines - 1) * lanes < depth; e += kLines * lanes) {
     for (int64_t a = 0; a < rows; ++a)
