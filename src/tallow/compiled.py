@@ -26,6 +26,8 @@ from tallow.trees import TreeSpec, flatten
 # Arguments beside tensors that belong to the signature.
 _CONSTANTS = (int, float, complex, str, bytes, bool, type(None), DType, Device, slice, type(...))
 _PLAIN = (Tensor, Parameter, Buffer)
+_LEAVES = frozenset((*_CONSTANTS, *_PLAIN))  # what is looked into by nobody
+_META = 1  # the code of the device
 _array = attrgetter("_array")
 
 
@@ -186,7 +188,7 @@ class Compiled:
         """By a plan, or as the function does it."""
         if _native.capturing():  # part of another plan
             return self._function(*args, **kwargs)
-        leaves, structure = flatten((args, kwargs), _is_tensor)
+        leaves, structure = _leaves_of(args, kwargs)
         tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
         reached = self._reach.objects()
         reason = self._obstacle(leaves, tensors, reached)
@@ -208,12 +210,11 @@ class Compiled:
         """Why no plan can stand for this call, or nothing."""
         for leaf in leaves:
             kind = type(leaf)
-            if kind not in _PLAIN and kind not in _CONSTANTS:
+            if kind not in _LEAVES:
                 return f"an argument is {kind.__module__}.{kind.__qualname__}"
-        if any(x.device.type == "meta" for x in tensors):
+        if any(x._array.device == _META for x in tensors):
             return "a tensor is on meta"
-        ids = [x._array.storage_id for x in tensors]
-        if len(set(ids)) < len(ids) and _overlap(tensors):
+        if len(tensors) > 1 and _overlap(tensors):
             return "arguments share memory"
         if MODE.enabled and any(x.requires_grad for x in [*tensors, *_tensors_in(reached)]):
             return "gradients are recorded (use no_grad or inference_mode)"
@@ -279,6 +280,18 @@ class Compiled:
             self.stats.evicted += 1
 
 
+def _leaves_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[list[Any], Any]:
+    """Tensors and other values of a call, and how they are nested."""
+    leaves = [*args, *kwargs.values()]
+    for leaf in leaves:
+        if type(leaf) not in _LEAVES:
+            break
+    else:
+        return leaves, (len(args), *kwargs)
+    leaves, structure = flatten((args, kwargs), _is_tensor)
+    return leaves, _shape_of(structure)
+
+
 def _is_tensor(x: Any) -> bool:
     return isinstance(x, Tensor)
 
@@ -294,9 +307,9 @@ def _overlap(tensors: list[Tensor]) -> bool:
     return False
 
 
-def _signature(leaves: list[Any], structure: TreeSpec) -> Any:
+def _signature(leaves: list[Any], structure: Any) -> Any:
     """What calls must have in common for one plan: all but the elements of tensors."""
-    parts: list[Any] = [_shape_of(structure), Default.float.code, MODE.autocast, MODE.inference]
+    parts: list[Any] = [structure, Default.float.code, MODE.autocast, MODE.inference]
     places: dict[int, int] = {}
     for leaf in leaves:
         if isinstance(leaf, Tensor):
