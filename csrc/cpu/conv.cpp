@@ -7,6 +7,8 @@ namespace tl::TL_ISA {
 
 const char* convolve(const Conv& v) {
   if (v.out.size() == 0) return nullptr;
+  if (v.transformed)
+    return winograd_computes(v) ? winograd(v) : "conv_transformed: expected 3 x 3 and stride 1";
   if (depthwise_fits(v)) return depthwise(v);
   if (winograd_fits(v)) return winograd(v);
   return for_computing(v.out.dtype, "conv", [&]<class T>() { return conv_by_product<T>(v); });
@@ -260,9 +262,10 @@ const char* conv(const Arg* args, int) {
   return forward(args, args + 4, v);
 }
 
-// act(conv + residual) in one pass over the result.
-const char* conv_act(const Arg* args, int) {
+// act(conv + residual) in one pass over the result; with a transformed weight if there is one.
+const char* ended(const Arg* args, const float* transformed) {
   Conv v;
+  v.transformed = transformed;
   const View &out = *args[0].a, *residual = optional(args[4]);
   if (out.dtype != DType::f32 || !out.contiguous())
     return "conv_act: expected a contiguous result in f32";
@@ -273,7 +276,25 @@ const char* conv_act(const Arg* args, int) {
   }
   v.act = line_function(args[5].i);
   if (!v.act && args[5].i != 0) return "conv_act: no such activation";
+  v.relu = v.act && v.act == line_function(4);
   return forward(args, args + 6, v);
+}
+
+const char* conv_act(const Arg* args, int) { return ended(args, nullptr); }
+
+// The same of a weight that winograd_weight transformed, for kernels of 3 x 3 and stride 1.
+const char* conv_transformed(const Arg* args, int) {
+  const View& u = *args[2].a;
+  if (u.dtype != DType::f32 || u.ndim != 3 || u.shape[0] != 16 || !u.contiguous())
+    return "conv_transformed: expected a weight that winograd_weight gave";
+  View weight = u;
+  weight.ndim = 4;
+  for (int i = 0; i < 4; ++i) weight.shape[i] = i < 2 ? u.shape[1 + i] : 3;
+  set_strides(weight);
+  Arg list[16];
+  memcpy(list, args, sizeof list);
+  list[2].a = &weight;
+  return ended(list, u.ptr<const float>());
 }
 
 // out: like the convolution's input; x: like its output.
@@ -317,6 +338,11 @@ void register_conv(KernelTable& t) {
 #define TL_CONV_NUMBERS " sz:i sy:i sx:i oz:i oy:i ox:i dz:i dy:i dx:i groups:i"
   t.add("conv", "out:out x:in weight:in bias:in?" TL_CONV_NUMBERS, conv);
   t.add("conv_act", "out:out x:in weight:in bias:in? residual:in? act:i" TL_CONV_NUMBERS, conv_act);
+  if constexpr (kLanes >= 8) {
+    t.add("winograd_weight", "out:out weight:in", winograd_weight);
+    t.add("conv_transformed", "out:out x:in weight:in bias:in? residual:in? act:i" TL_CONV_NUMBERS,
+          conv_transformed);
+  }
   t.add("conv_input_grad", "out:out g:in weight:in bias:in?" TL_CONV_NUMBERS, conv_input_grad);
 #ifndef TL_INFERENCE
   t.add("conv_weight_grad", "out:out g:in x:in" TL_CONV_NUMBERS, conv_weight_grad_entry);

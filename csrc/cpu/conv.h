@@ -4,6 +4,7 @@
 #pragma once
 #include "gemm.h"
 #include "norm_rows.h"
+#include "simd/math.h"
 
 namespace tl::TL_ISA {
 
@@ -17,6 +18,8 @@ struct Conv {
   View out, x, weight, bias;
   bool has_bias = false;
   const float* residual = nullptr;
+  bool relu = false;                   // act is that
+  const float* transformed = nullptr;  // the weight, as Winograd's way takes it
   void (*act)(void* out, const void* const* in, int64_t n, const double* numbers) = nullptr;
   int64_t groups = 1;
   int64_t stride[3], offset[3], dilation[3];
@@ -124,11 +127,27 @@ TL_INLINE void write_line(const View& out, int64_t offset, int64_t step, int64_t
   }
 }
 // Residual and activation of n results from `offset` on, which have just been written.
+template <bool kResidual, bool kRelu>
+TL_INLINE void finish_line(float* line, const float* residual, int64_t n) {
+  auto ended = [](vf v) { return kRelu ? maximum(v, vf{}) : v; };
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes)
+    store(line + i, ended(kResidual ? load(line + i) + load(residual + i) : load(line + i)));
+  if (const int rest = static_cast<int>(n - i)) {
+    vf v = load_part(line + i, rest);
+    if (kResidual) v = v + load_part(residual + i, rest);
+    store_part(line + i, ended(v), rest);
+  }
+}
 TL_INLINE void finish(const Conv& v, int64_t offset, int64_t n) {
   if (!v.residual && !v.act) return;
   float* line = v.out.ptr<float>() + offset;
   const float* residual = v.residual ? v.residual + offset : nullptr;
-  for (int64_t i = 0; residual && i < n; ++i) line[i] += residual[i];
+  // The commonest without a call for each line.
+  if (v.relu)
+    return residual ? finish_line<true, true>(line, residual, n)
+                    : finish_line<false, true>(line, residual, n);
+  if (residual) finish_line<true, false>(line, residual, n);
   const void* in[] = {line};
   if (v.act) v.act(line, in, n, nullptr);
 }
@@ -350,7 +369,10 @@ bool depthwise_fits(const Conv& v);
 const char* depthwise(const Conv& v);
 const char* depthwise_weight_grad(const Conv& v);
 bool winograd_fits(const Conv& v);
+bool winograd_computes(const Conv& v);  // whether it can, at whatever cost
 const char* winograd(const Conv& v);
+// out (16, rows, channels) of a weight (rows, channels, 3, 3).
+const char* winograd_weight(const Arg* args, int);
 // v.weight (written) from v.out (the gradient, read) and v.x.
 const char* conv_weight_grad(const Conv& v);
 

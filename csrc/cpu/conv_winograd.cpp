@@ -61,8 +61,8 @@ TL_INLINE vf every_ninth(const float* p, std::integer_sequence<int, kLane...>) {
 }
 
 // u[ξ][row][channel] = G g Gᵀ, a vector of channels at a time.
-void transform_weight(const Conv& v, const float* weight, float* u) {
-  const int64_t rows = v.weight.shape[0], channels = v.channels(), size = rows * channels;
+void transform_weight(int64_t rows, int64_t channels, const float* weight, float* u) {
+  const int64_t size = rows * channels;
   parallel_for(rows, 1 + 1024 / channels, [&](int64_t begin, int64_t end, int) {
     for (int64_t r = begin; r < end; ++r) {
       for (int64_t c = 0; c < channels; c += kLanes) {
@@ -232,7 +232,7 @@ void write_panel(const Conv& v, const float* m, int64_t step, int64_t row, const
 
 }  // namespace
 
-bool winograd_fits(const Conv& v) {
+bool winograd_computes(const Conv& v) {
   if constexpr (kLanes < 8) return false;
   if (v.out.dtype == DType::f64 || v.out.shape[2] != 1 || v.weight.shape[2] != 1 ||
       v.weight.shape[3] != 3 || v.weight.shape[4] != 3 || v.x.shape[2] != 1 || v.offset[0] != 0)
@@ -240,6 +240,11 @@ bool winograd_fits(const Conv& v) {
   for (int i = 1; i < 3; ++i) {
     if (v.stride[i] != 1 || v.dilation[i] != 1 || v.out.shape[2 + i] < 3) return false;
   }
+  return true;
+}
+
+bool winograd_fits(const Conv& v) {
+  if (!winograd_computes(v)) return false;
   // Transforming the weights and tiles must be worth it.
   const Tiles t(v);
   return t.channels >= 24 && t.out_channels >= 24 && t.count(v) >= 40;
@@ -261,22 +266,30 @@ const char* winograd(const Conv& v) {
     }
   }
   const int64_t blocks = ceil_div(tiling.panels, block), wide = block * kTiles;
+  // Few panels: the threads share their rows, and each transforms the input for its own.
+  const int64_t parts = min64(ceil_div(threads, t.groups * blocks), ceil_div(t.out_channels, 48));
+  const int64_t rows = ceil_div(ceil_div(t.out_channels, parts), kPanelRows) * kPanelRows;
   const int64_t tiles_size = 16 * wide * t.channels, product_size = 16 * wide * t.out_channels;
   const size_t own = (tiles_size + product_size + 32) * sizeof(float);
-  Scratch memory(own * threads), u_memory(16 * size * sizeof(float) + 64),
+  Scratch memory(own * threads), u_memory(v.transformed ? 64 : 16 * size * sizeof(float) + 64),
       laid_memory((v.x.shape[0] * v.x.shape[1] * t.plane + 32) * sizeof(float)),
-      weight_memory(plain_bytes<float>(v.weight));
+      weight_memory(v.transformed ? 64 : plain_bytes<float>(v.weight));
   if (!memory.as<char>() || !u_memory.as<char>() || !laid_memory.as<char>() ||
       !weight_memory.as<char>())
     return "conv: out of memory";
-  float *u = u_memory.as<float>(), *laid = laid_memory.as<float>();
-  transform_weight(v, plain<float>(v.weight, weight_memory.as<float>()), u);
+  const float* u = v.transformed ? v.transformed : u_memory.as<float>();
+  float* laid = laid_memory.as<float>();
+  if (!v.transformed)
+    transform_weight(v.weight.shape[0], t.channels,
+                     plain<float>(v.weight, weight_memory.as<float>()), u_memory.as<float>());
   lay_out(v, t, laid);
-  parallel_for(t.groups * blocks, 1, [&](int64_t begin, int64_t end, int worker) {
+  parallel_for(t.groups * blocks * parts, 1, [&](int64_t begin, int64_t end, int worker) {
     float* tiles = reinterpret_cast<float*>(memory.as<char>() + worker * own);
     float* product = tiles + tiles_size;
     for (int64_t i = begin; i < end; ++i) {
-      const int64_t group = i / blocks, panel0 = i % blocks * block;
+      const int64_t row0 = i % parts * rows, here = min64(rows, t.out_channels - row0);
+      if (here <= 0) continue;
+      const int64_t group = i / parts / blocks, panel0 = i / parts % blocks * block;
       const int64_t panels = min64(block, tiling.panels - panel0);
       Span spans[8][kTiles];
       int made[8];
@@ -287,20 +300,34 @@ const char* winograd(const Conv& v) {
         transform_input(t, laid, v.x.shape[1], group * t.channels, spans[p], made[p],
                         tiles + p * panel, step);
       }
-      const int64_t product_step = t.out_channels * panels * kTiles;
+      const int64_t product_step = here * panels * kTiles;
       for (int xi = 0; xi < 16; ++xi) {
-        conv_product<float>(t.out_channels, panels, t.channels,
-                            u + xi * size + group * t.out_channels * t.channels, t.channels,
-                            tiles + xi * step, panel, product + xi * product_step, false);
+        conv_product<float>(
+            here, panels, t.channels, u + xi * size + (group * t.out_channels + row0) * t.channels,
+            t.channels, tiles + xi * step, panel, product + xi * product_step, false);
       }
-      for (int64_t r = 0; r < t.out_channels; ++r) {
+      for (int64_t r = 0; r < here; ++r) {
         for (int64_t p = 0; p < panels; ++p) {
           write_panel(v, product + (r * panels + p) * kTiles, product_step,
-                      group * t.out_channels + r, spans[p], made[p]);
+                      group * t.out_channels + row0 + r, spans[p], made[p]);
         }
       }
     }
   });
+  return nullptr;
+}
+
+const char* winograd_weight(const Arg* args, int) {
+  const View &out = *args[0].a, &weight = *args[1].a;
+  if (out.dtype != DType::f32 || weight.dtype != DType::f32 || weight.ndim != 4 || out.ndim != 3 ||
+      weight.shape[2] != 3 || weight.shape[3] != 3 || out.shape[0] != 16 ||
+      out.shape[1] != weight.shape[0] || out.shape[2] != weight.shape[1] || !out.contiguous())
+    return "winograd_weight: expected kernels of 3 x 3 in f32, and 16 results for each";
+  if (weight.size() == 0) return nullptr;
+  Scratch memory(plain_bytes<float>(weight));
+  if (!memory.as<char>()) return "winograd_weight: out of memory";
+  transform_weight(weight.shape[0], weight.shape[1], plain<float>(weight, memory.as<float>()),
+                   out.ptr<float>());
   return nullptr;
 }
 

@@ -24,7 +24,11 @@ from tallow.errors import TallowError
 DTYPES = [CODES[name] for name in ("f32", "f64", "bf16", "complex64", "i32")]
 # They add in the order that is fastest in their layout.
 SUMS = {"sum", "mean", "prod", "var", "softmax", "softmax_backward"}
-CONTIGUOUS = {"rms_norm_backward", "layer_norm_backward"}  # their gradients always are
+CONTIGUOUS = {
+    "rms_norm_backward",
+    "conv_transformed",
+    "layer_norm_backward",
+}  # their gradients always are
 ELEMENTWISE = {name for name in SIGNATURES if name not in CALLS or name.endswith("_step")}
 TURNS = (1, 2, 3, 13, 34)
 

@@ -9,7 +9,17 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from native.calls import CODES, LAYOUTS, ArrayText, Laid, calls, contents, modes_of, parse
+from native.calls import (
+    CODES,
+    LAYOUTS,
+    SIGNATURES,
+    ArrayText,
+    Laid,
+    calls,
+    contents,
+    modes_of,
+    parse,
+)
 from tallow import _native
 from tallow.errors import TallowError
 
@@ -127,4 +137,5 @@ def main(names: list[str], note: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:-1], sys.argv[-1])
+    # Some sets of instructions have kernels that others lack.
+    main([name for name in sys.argv[1:-1] if name in SIGNATURES], sys.argv[-1])

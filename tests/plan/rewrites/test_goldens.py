@@ -42,7 +42,7 @@ def test_a_rewritten_plan_gives_what_the_model_gives(name):
 
 
 # Of each kind of model one on which passes have something to do.
-KINDS = ["llama", "bert", "resnet", "bart", "beit", "clip_classification", "mobilenet_v1"]
+KINDS = ["llama", "bert", "resnet", "bart", "beit", "clip_classification", "mobilenet_v1", "detr"]
 
 
 @pytest.mark.parametrize("rewrite", REWRITES)

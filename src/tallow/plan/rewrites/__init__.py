@@ -14,6 +14,7 @@ from tallow.plan.rewrites.epilogues import conv_epilogues, linear_epilogues
 from tallow.plan.rewrites.graph import Graph
 from tallow.plan.rewrites.norms import batch_norms
 from tallow.plan.rewrites.once import once
+from tallow.plan.rewrites.winograd import winograd
 
 __all__ = ["REWRITES", "Rewrite", "chosen", "rewrite"]
 
@@ -37,6 +38,7 @@ REWRITES: dict[str, Rewrite] = {
     "batch_norms": Rewrite(batch_norms, tolerance=1e-4),
     "linear_epilogues": Rewrite(linear_epilogues),
     "conv_epilogues": Rewrite(conv_epilogues),
+    "winograd": Rewrite(winograd, tolerance=1e-4),
     "dead": Rewrite(dead),
     "once": Rewrite(once),
 }

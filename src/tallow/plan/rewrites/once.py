@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from tallow.plan.rewrites.graph import Call, Graph, Uses, bytes_of
 
-# A result larger than all that it is made of is kept up to this size: a conversion of weights to a
-# wider dtype is computed anew, or the plan would hold them a second time.
+# A result of twice the size of all that it is made of is kept up to this size: a conversion of
+# weights to a wider dtype is computed anew, or the plan would hold them a second time, and larger.
 _SMALL = 65536  # bytes
 
 
@@ -61,4 +61,4 @@ def _grows(graph: Graph, call: Call) -> bool:
             return True  # blocks
         read += value.size * item
     made = sum(graph.buffers[graph.buffer_of(v)].bytes for v in call.writes())
-    return made > max(read, _SMALL)
+    return made >= 2 * read and made > _SMALL

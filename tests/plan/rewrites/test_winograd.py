@@ -1,0 +1,76 @@
+"""Transformed kernels give what the convolution gives, and follow their weights."""
+
+import pytest
+
+import tallow as tl
+from plan.rewriting import calls, draw
+from tallow import _native
+from tallow.nn import functional as F
+from tallow.plan.rewrites import REWRITES
+
+pytestmark = pytest.mark.skipif(
+    "conv_transformed" not in dict(_native.kernel_names()), reason="vectors too short for it"
+)
+
+
+def capture(fn, *examples, weight, rewrites=("conv_epilogues", "winograd", "once")):
+    return tl.capture(fn, *examples, weights={"w": weight}, rewrites=rewrites)
+
+
+def assert_near(a, b):
+    assert a.shape == b.shape
+    tolerance = REWRITES["winograd"].tolerance
+    assert (a - b).abs().max().item() <= tolerance * b.abs().max().item()
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("size", [(5, 7), (7, 7), (14, 15)], ids=str)
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_transformed_kernel_gives_the_same(batch, groups, size, threads):
+    weight = draw(56, 56 // groups, 3, 3)
+
+    def fn(x, y):
+        return (F.conv2d(x, weight, padding=1, groups=groups) + y).relu()
+
+    before = tl.num_threads()
+    tl.set_num_threads(threads)
+    try:
+        plan = capture(fn, draw(batch, 56, *size), draw(batch, 56, *size), weight=weight)
+        assert calls(plan) == ["winograd_weight", "conv_transformed"]
+        for seed in (0.3, 1.9):
+            given = draw(batch, 56, *size, seed=seed), draw(batch, 56, *size, seed=seed + 0.1)
+            assert_near(plan(*given), fn(*given))
+            weight.mul_(1.5)
+    finally:
+        tl.set_num_threads(before)
+
+
+def conv(shape, **options):
+    weight = draw(*shape)
+    return weight, lambda x: F.conv2d(x, weight, **options)
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "x"),
+    [
+        ((32, 32, 3, 3), {"stride": 2}, (1, 32, 9, 9)),
+        ((32, 32, 3, 3), {"dilation": 2}, (1, 32, 9, 9)),
+        ((32, 32, 5, 5), {}, (1, 32, 9, 9)),
+        ((32, 32, 3, 1), {}, (1, 32, 9, 9)),
+        ((8, 32, 3, 3), {}, (1, 32, 9, 9)),  # few channels
+        ((32, 8, 3, 3), {}, (1, 8, 9, 9)),
+        ((32, 32, 3, 3), {}, (1, 32, 4, 4)),  # few tiles
+    ],
+    ids=str,
+)
+def test_others_stay(shape, options, x):
+    weight, fn = conv(shape, **options)
+    assert calls(capture(fn, draw(*x), weight=weight)) == ["conv"]
+
+
+def test_a_kernel_that_is_an_input_stays():
+    plan = tl.capture(
+        lambda x, w: F.conv2d(x, w), draw(1, 32, 9, 9), draw(32, 32, 3, 3), rewrites=True
+    )
+    assert calls(plan) == ["conv"]
