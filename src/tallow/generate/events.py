@@ -36,6 +36,7 @@ class Result:
     stop string), "length" (`max_tokens` or the context) or "cancelled". `cached_tokens` of the
     prompt's were in the cache before. `prefill_s` is the time to the first token's logits,
     `decode_s` that of all later steps; the time that the consumer takes counts in neither.
+    Of `drafted_tokens` guesses by speculation, `accepted_tokens` are part of the answer.
     """
 
     text: str
@@ -45,6 +46,8 @@ class Result:
     finish_reason: FinishReason
     prefill_s: float
     decode_s: float
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
 
     def __str__(self) -> str:
         return self.text

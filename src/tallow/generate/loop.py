@@ -18,9 +18,16 @@ from time import perf_counter
 
 from tallow.errors import ArgumentError, ContextError, DTypeError, expect
 from tallow.generate.events import Event, FinishReason, Piece, Progress, Result
-from tallow.generate.prefill import CHUNK, Prefill
+from tallow.generate.prefill import CHUNK, Prefill, reuse
 from tallow.generate.protocol import Generative
 from tallow.generate.sampling import Sampler, SamplingParams, refuse_non_finite
+from tallow.generate.speculation import (
+    NUM_SPECULATIVE_TOKENS,
+    Speculation,
+    SpeculativeStep,
+    proposer_of,
+    refuse_recurrent,
+)
 from tallow.generate.step import DecodeStep
 from tallow.models.states import State
 from tallow.tensor import Tensor
@@ -29,6 +36,7 @@ from tallow.text import StopStrings, StreamDecoder, Tokenizer
 ROOM = 256  # positions that memory is taken for beyond the prompt, at first
 
 Cancel = Callable[[], bool] | threading.Event
+Step = Callable[[Sequence[int]], Tensor]  # the last token of each row to logits of the next
 RowEvent = tuple[int, Event]  # which prompt, and what happened to it
 
 
@@ -41,6 +49,8 @@ def generate(
     state: State | None = None,
     cancel: Cancel | None = None,
     inputs_embeds: Tensor | None = None,
+    speculation: Speculation | None = None,
+    num_speculative_tokens: int = NUM_SPECULATIVE_TOKENS,
 ) -> Iterator[Event]:
     """Continue `prompt` (token ids): `Progress` events, then `Piece`s, and one `Result` at last.
 
@@ -49,19 +59,30 @@ def generate(
     event or a function that is asked before each step, which still gives a `Result`.
     `inputs_embeds` `(length, size)` stand in the place of a prompt.
 
+    With `speculation`, each pass of the model also checks up to `num_speculative_tokens` guesses of
+    what comes next: by "prompt_lookup" what followed the last tokens earlier in prompt or answer,
+    or what a smaller model of the same vocabulary says. The answer is the same without.
+
     Raises (at the call, not at the first event):
-        ArgumentError: an empty prompt, or an id beyond the vocabulary.
+        ArgumentError: an empty prompt, an id beyond the vocabulary, a `speculation` that is none.
+        ModelError: speculation for a model, or by one, whose layers are recurrent.
         ContextError: the prompt fills the model's context.
         NonFiniteError (at an event): a logit is not finite.
 
     A model without a tokenizer gives ids and no text, so that no stop strings can be asked for.
     """
     embeds = None if inputs_embeds is None else _checked_embeds(inputs_embeds, prompt)
+    most = num_speculative_tokens
+    proposer = proposer_of(model, speculation, most, embeds=embeds is not None)
     row = _Row(model, prompt, params or SamplingParams(), tokenizer, embeds)
     if state is None:
         state = model.make_state(1, min(model.context, row.known + ROOM))
     expect(state.batch == 1, generate, "a state of batch 1", state.batch, ArgumentError)
-    return _alone(_run(model, [row], state, _as_function(cancel)))
+    step: Step = DecodeStep(model, state)
+    if proposer is not None:
+        refuse_recurrent(state, "a model")
+        step = SpeculativeStep(model, state, row, proposer, most)
+    return _alone(_run(model, [row], state, _as_function(cancel), step))
 
 
 def generate_rows(
@@ -104,7 +125,7 @@ def _run_groups(
         group = rows[first : first + size]
         longest = max(row.known for row in group)
         state = make_state(len(group), min(model.context, longest + ROOM))
-        yield from _run(model, group, state, cancelled)
+        yield from _run(model, group, state, cancelled, DecodeStep(model, state))
 
 
 def _alone(events: Iterator[RowEvent]) -> Iterator[Event]:
@@ -181,6 +202,8 @@ class _Row:
         self.reused = 0
         self.reason: FinishReason | None = None
         self.prefill_s = self.decode_s = 0.0
+        self.guess: int | None = None
+        self.drafted = self.accepted = 0
 
     def choose(self, logits: Tensor) -> Piece | None:
         """Take the next token; None at the end token. `reason` is set at the end."""
@@ -189,6 +212,7 @@ class _Row:
         if token in self.ends:
             self.reason = "stop"
             return None
+        self.accepted += token == self.guess
         self.tokens.append(token)
         piece = Piece(self.text.push(token), token)
         if self.text.stopped:
@@ -207,8 +231,8 @@ class _Row:
         if self.text.stopped and reason == "length":
             reason = "stop"
         chosen = tuple(self.tokens[self.first :])
-        times = (self.prefill_s, self.decode_s)
-        yield self.at, Result(self.text.all(), chosen, self.known, self.reused, reason, *times)
+        figures = (self.prefill_s, self.decode_s, self.drafted, self.accepted)
+        yield self.at, Result(self.text.all(), chosen, self.known, self.reused, reason, *figures)
 
 
 def _prefill(
@@ -228,15 +252,28 @@ def _prefill(
     return False
 
 
+def _advance(step: Step, live: list[_Row], state: State) -> list[Tensor]:
+    """Feed the last token of each row; the logits of the next."""
+    after = step([row.tokens[-1] for row in live])
+    for row, held in zip(live, state.tokens, strict=True):
+        if row.embeds is None:  # ids behind embeddings are not the beginning of anything
+            held.append(row.tokens[-1])
+    return list(after) if len(live) > 1 else [after.view(-1)]
+
+
 def _run(
-    model: Generative, rows: list[_Row], state: State, cancelled: Callable[[], bool]
+    model: Generative,
+    rows: list[_Row],
+    state: State,
+    cancelled: Callable[[], bool],
+    step: Step,
 ) -> Iterator[RowEvent]:
     if len(rows) == 1:
-        rows[0].reused = _reuse(state, rows[0].prompt)
+        rows[0].reused = reuse(state, rows[0].prompt)
     prompts = [row.prompt for row in rows]
     fed = Prefill(model, state, prompts, rows[0].embeds, [row.known for row in rows])
     stopped = yield from _prefill(fed, rows, cancelled)
-    live, step = rows, DecodeStep(model, state)
+    live = rows
     logits: Sequence[Tensor | None] = fed.logits
     while live:
         if stopped or cancelled():
@@ -246,11 +283,7 @@ def _run(
             break
         begin = perf_counter()
         if logits[0] is None:
-            after = step([row.tokens[-1] for row in live])
-            for row, held in zip(live, state.tokens, strict=True):
-                if row.embeds is None:  # ids behind embeddings are not the beginning of anything
-                    held.append(row.tokens[-1])
-            logits = list(after) if len(live) > 1 else [after.view(-1)]
+            logits = _advance(step, live, state)
         pieces = [
             row.choose(each) for row, each in zip(live, logits, strict=True) if each is not None
         ]
@@ -267,17 +300,6 @@ def _run(
             if live:
                 state.select(going)
         logits = [None] * len(live)
-
-
-def _reuse(state: State, prompt: list[int]) -> int:
-    """Cut the state to what it shares with the prompt, but for the last token; its new length."""
-    shared = 0
-    # Ids are noted after a pass, so that they are a true beginning even when a pass was broken off.
-    for held, wanted in zip(state.tokens[0], prompt[:-1], strict=False):
-        if held != wanted:
-            break
-        shared += 1
-    return state.trim(shared)[0]
 
 
 def _checked_embeds(embeds: Tensor, prompt: Sequence[int]) -> Tensor:

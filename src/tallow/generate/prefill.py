@@ -64,3 +64,14 @@ class Prefill:
                 last = hidden[row : row + 1, count - 1 : count]
                 self.logits[row] = self._model.head(last).view(-1)
         return counts
+
+
+def reuse(state: State, prompt: list[int]) -> int:
+    """Cut the state to what it shares with the prompt, but for the last token; its new length."""
+    shared = 0
+    # Ids are noted after a pass, so that they are a true beginning even when a pass was broken off.
+    for held, wanted in zip(state.tokens[0], prompt[:-1], strict=False):
+        if held != wanted:
+            break
+        shared += 1
+    return state.trim(shared)[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Collection, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self, TypedDict, Unpack
 
@@ -280,6 +281,13 @@ class Sampler:
             draw,
         )
         return int(chosen.item())
+
+    def fork(self) -> Sampler:
+        """A sampler that would make the next choices of this one."""
+        copied = copy(self)
+        copied._random = random.Random()
+        copied._random.setstate(self._random.getstate())
+        return copied
 
     def _history(self, tokens: Sequence[int]) -> Tensor:
         p = self.params

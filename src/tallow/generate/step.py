@@ -18,14 +18,17 @@ from tallow.tensor import Tensor
 class DecodeStep:
     """`step(tokens)` feeds one token of each row; the logits `(batch, vocab_size)` of the next.
 
+    With a `width`, `run(tokens)` feeds so many of each row and commits none.
+
     The plan holds the addresses of the state's memory, so it is recorded anew when that has been
     taken anew. The logits are the same tensor until then.
     """
 
-    def __init__(self, model: Generative, state: State) -> None:
+    def __init__(self, model: Generative, state: State, width: int = 1) -> None:
         self._model = model
         self._state = state
-        self._ids = zeros(state.batch, 1, dtype=i64)
+        self._width = width
+        self._ids = zeros(state.batch, width, dtype=i64)
         self._eager = checks.wanted()  # a replay calls no module, so nothing looks at its output
         self._plan: Plan | None = None
         self._version = -1
@@ -33,14 +36,20 @@ class DecodeStep:
 
     def __call__(self, tokens: Sequence[int]) -> Tensor:
         """Raises ContextError when the state cannot take another position."""
-        state = self._state
-        start = state.reserve(1)
-        if len(tokens) != self._ids.shape[0]:
-            self._ids = zeros(len(tokens), 1, dtype=i64)
+        logits = self.run(tokens)
+        self._state.commit(1)
+        return logits
+
+    def run(self, tokens: Sequence[int]) -> Tensor:
+        """A step that is not committed; `(batch, width, vocab_size)` for a width beyond 1."""
+        state, width = self._state, self._width
+        start = state.reserve(width)
+        if len(tokens) != self._ids.numel():
+            self._ids = zeros(len(tokens) // width, width, dtype=i64)
         if len(tokens) == 1:
             self._ids.fill_(tokens[0])
         else:
-            self._ids.copy_(tensor([[token] for token in tokens], dtype=i64))
+            self._ids.copy_(tensor(list(tokens), dtype=i64).view(-1, width))
         if self._eager:
             self._logits = self._run(self._ids, start)
         elif self._plan is None or self._version != state.version:
@@ -52,7 +61,6 @@ class DecodeStep:
             self._logits = self._plan.outputs
         else:
             self._plan.run()
-        state.commit(1)
         assert self._logits is not None
         return self._logits
 

@@ -25,6 +25,7 @@ from tallow.generate import (
     refuse_non_finite,
     token_ids,
 )
+from tallow.generate.speculation import NUM_SPECULATIVE_TOKENS, Speculation, proposer_of
 from tallow.models import CausalLM, load
 from tallow.models.loading import Activations, tokenizer_of
 from tallow.models.states import State
@@ -47,7 +48,12 @@ class LLM:
     that share the beginning of their prompts, such as the turns of a chat, compute it once.
     Several threads may call; each beyond the first works with a cache of its own.
 
+    With `speculation`, "prompt_lookup" or another LLM of the same vocabulary, single answers (not
+    batches) are decoded several tokens a pass, at most `num_speculative_tokens` guesses and one,
+    as far as the guesses turn out to be right. The answers stay what they are.
+
     Raises:
+        ArgumentError: a `speculation` that makes no guesses for this model.
         HubError, FormatError, ModelError: as `tallow.models.load`; the model continues no texts.
     """
 
@@ -63,6 +69,8 @@ class LLM:
         context: int | None = None,
         allow_extra: bool = False,
         cache_dtype: DType = f32,
+        speculation: LLM | Speculation | None = None,
+        num_speculative_tokens: int = NUM_SPECULATIVE_TOKENS,
     ) -> None:
         model: CausalLM = load(
             ref,
@@ -79,6 +87,9 @@ class LLM:
             raise ModelError(f"{ref}: LLM: expected {wanted}, found {found}")
         if tokenizer is not None:
             model.tokenizer_source = partial(tokenizer_of, tokenizer)
+        self._speculation = speculation.model if isinstance(speculation, LLM) else speculation
+        self._guesses = num_speculative_tokens
+        proposer_of(model, self._speculation, num_speculative_tokens)
         self._model: CausalLM | None = model
         self._cache_dtype = cache_dtype
         self._idle: State | None = None
@@ -280,7 +291,15 @@ class LLM:
         ids = self._ids(prompt, parse_special)
         cache = self._borrow()
         try:
-            events = generate(self.model, ids, chosen, state=cache, cancel=cancel)
+            events = generate(
+                self.model,
+                ids,
+                chosen,
+                state=cache,
+                cancel=cancel,
+                speculation=self._speculation,
+                num_speculative_tokens=self._guesses,
+            )
         except BaseException:  # an interrupt, too, gives the cache back
             self._return_state(cache)
             raise

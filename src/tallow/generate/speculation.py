@@ -1,0 +1,231 @@
+"""Speculation: guesses of the next tokens that the model checks in one pass over all of them.
+
+A guess is taken where the row's own sampler chooses the same token from the model's logits, with
+the same history and the same random number as without guesses. So answers are those of plain
+decoding, token for token, sampled ones too: a row's logits do not depend on the rows beside it.
+(For a guess that is certain, the rejection rule of arXiv 2211.17192 and 2302.01318 is this one.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+from tallow.errors import ArgumentError, ModelError, expect
+from tallow.generate.prefill import Prefill, reuse
+from tallow.generate.protocol import Generative
+from tallow.generate.sampling import Sampler, refuse_non_finite
+from tallow.generate.step import DecodeStep
+from tallow.models.states import Recurrent, State
+from tallow.tensor import Tensor
+
+PROMPT_LOOKUP: Literal["prompt_lookup"] = "prompt_lookup"
+NUM_SPECULATIVE_TOKENS = 15
+NGRAMS = (4, 3, 2)  # lengths of what is looked up, in this order
+
+Speculation = Literal["prompt_lookup"] | Generative
+
+
+class Answer(Protocol):
+    """What the decoding loop knows of a row; `guess` is what its next token is thought to be."""
+
+    tokens: list[int]
+    first: int
+    limit: int
+    sampler: Sampler
+    guess: int | None
+    drafted: int
+    accepted: int
+
+
+class Proposer(Protocol):
+    """Where guesses come from."""
+
+    def propose(self, tokens: Sequence[int], count: int, sampler: Sampler) -> list[int]:
+        """At most `count` tokens that may come next; `tokens` only grows from call to call."""
+
+
+class PromptLookup:
+    """What came after the last occurrence of the last tokens, in the prompt or the answer."""
+
+    def __init__(self) -> None:
+        self._after: dict[tuple[int, ...], int] = {}  # n-gram: where its last occurrence ends
+        self._seen = 0
+
+    def propose(self, tokens: Sequence[int], count: int, sampler: Sampler) -> list[int]:
+        """The tokens there; where they run out, what has been guessed is repeated."""
+        self._note(tokens)
+        for size in NGRAMS:
+            at = self._after.get(tuple(tokens[-size:]))
+            if at is not None:
+                found = list(tokens[at : at + count])
+                period = len(found)
+                return [found[i % period] for i in range(count)]
+        return []
+
+    def _note(self, tokens: Sequence[int]) -> None:
+        """Learn the n-grams that end before the last token; what follows the last is not known."""
+        for end in range(max(self._seen, 1), len(tokens)):
+            for size in NGRAMS:
+                if end >= size:
+                    self._after[tuple(tokens[end - size : end])] = end
+        self._seen = len(tokens)
+
+
+class DraftModel:
+    """What a smaller model would say, drawn by the row's sampler with the random numbers to come.
+
+    Common random numbers let both models choose the same token where their distributions overlap.
+    """
+
+    def __init__(self, model: Generative) -> None:
+        self._model = model
+        self._state = model.make_state(1)
+        self._step = DecodeStep(model, self._state)
+
+    def propose(self, tokens: Sequence[int], count: int, sampler: Sampler) -> list[int]:
+        """None beyond the draft's own context."""
+        if len(tokens) + count > self._model.context:
+            return []
+        ahead, known = sampler.fork(), list(tokens)
+        logits = self._read(known)
+        while True:
+            refuse_non_finite(logits)
+            try:
+                known.append(ahead.choose(logits, known))
+            except ArgumentError:  # a history that may never be: every token is ruled out after it
+                break
+            if len(known) == len(tokens) + count:
+                break
+            logits = self._feed(known[-1])
+        return known[len(tokens) :]
+
+    def _read(self, tokens: list[int]) -> Tensor:
+        """Let the state hold just `tokens`; the logits of the next."""
+        held = reuse(self._state, tokens)
+        if len(tokens) - held > 4:
+            fed = Prefill(self._model, self._state, [tokens[:-1]])
+            while not fed.ended:
+                fed.step()
+            held = len(tokens) - 1
+        for token in tokens[held:-1]:
+            self._feed(token)
+        return self._feed(tokens[-1])
+
+    def _feed(self, token: int) -> Tensor:
+        logits = self._step([token])
+        self._state.tokens[0].append(token)
+        return logits.view(-1)
+
+
+class SpeculativeStep:
+    """`step([token])` as `DecodeStep`, for one row, whose logits may have been computed before.
+
+    A pass takes the last token and the guesses. The state is committed a position at a time, as
+    the guesses turn out to be right; what was written beyond is overwritten by the next pass.
+    The number of guesses grows while all are right, and falls while most are wrong.
+    """
+
+    def __init__(
+        self, model: Generative, state: State, answer: Answer, proposer: Proposer, most: int
+    ) -> None:
+        self._model, self._state, self._answer, self._proposer = model, state, answer, proposer
+        windows = [span.window for span in state.spans.values() if span.window]
+        most = min([most, *(window - 1 for window in windows)])  # a longer pass moves a ring
+        # Each number of guesses has a plan of its own, so that there are only a few.
+        self._counts = [n for n in (2**i - 1 for i in range(most.bit_length() + 1)) if n < most]
+        self._counts.append(most)
+        self._level = min(2, len(self._counts) - 1)
+        self._passes: dict[int, DecodeStep] = {}
+        self._version = state.version
+        self._guesses: list[int] = []
+        self._at = 0
+        self._logits: Tensor | None = None
+
+    def __call__(self, tokens: Sequence[int]) -> Tensor:
+        """Logits `(1, vocab_size)` of the next token."""
+        at = self._at
+        if at < len(self._guesses) and [self._guesses[at]] == list(tokens):
+            self._at += 1
+        else:
+            self._adapt()
+            self._pass(tokens[0])
+        self._state.commit(1)
+        left = self._guesses[self._at : self._at + 1]
+        self._answer.guess = left[0] if left else None
+        assert self._logits is not None
+        return self._logits.narrow(0, self._at, 1)
+
+    def _adapt(self) -> None:
+        """Another number of guesses, by how many of the last ones were right."""
+        if self._guesses and self._at == len(self._guesses):
+            self._level = min(self._level + 1, len(self._counts) - 1)
+        elif 2 * self._at < len(self._guesses):
+            self._level = max(self._level - 1, min(1, len(self._counts) - 1))
+
+    def _pass(self, token: int) -> None:
+        answer, state = self._answer, self._state
+        room = answer.limit - (len(answer.tokens) - answer.first) - 1
+        count = max(n for n in self._counts[: self._level + 1] if n <= room)
+        found = self._proposer.propose(answer.tokens, count, answer.sampler) if count else []
+        self._guesses, self._at = found, 0
+        answer.drafted += len(found)
+        width = len(found) + 1
+        state.reserve(width)
+        if state.version != self._version:  # plans of other widths would keep the old memory
+            self._passes.clear()
+            self._version = state.version
+        if width not in self._passes:
+            self._passes[width] = DecodeStep(self._model, state, width)
+        self._logits = self._passes[width].run([token, *found]).view(width, -1)
+
+
+def proposer_of(
+    model: Generative, speculation: Speculation | None, most: int, *, embeds: bool = False
+) -> Proposer | None:
+    """What makes the guesses for one answer.
+
+    Raises:
+        ArgumentError: something that makes no guesses for this model.
+        ModelError: the draft model has recurrent layers.
+    """
+    expect(
+        type(most) is int and most >= 1, "num_speculative_tokens",
+        "an integer of at least 1", repr(most), ArgumentError,
+    )  # fmt: skip
+    if speculation is None:
+        return None
+    if isinstance(speculation, str):
+        known = speculation == PROMPT_LOOKUP
+        wanted = f"{PROMPT_LOOKUP!r} or a model"
+        expect(known, "speculation", wanted, repr(speculation), ArgumentError)
+        return PromptLookup()
+    check_draft(model, speculation)
+    expect(
+        not embeds, "speculation", f"{PROMPT_LOOKUP!r} for inputs_embeds", "a model", ArgumentError
+    )
+    return DraftModel(speculation)
+
+
+def check_draft(model: Generative, draft: object) -> None:
+    """Raise ArgumentError unless `draft` is a model that can guess tokens of `model`."""
+    found = type(draft).__name__
+    good = all(hasattr(draft, name) for name in ("make_state", "decode", "head", "vocab_size"))
+    expect(
+        good,
+        "speculation",
+        f"{PROMPT_LOOKUP!r} or a model that continues texts",
+        found,
+        ArgumentError,
+    )
+    size = draft.vocab_size  # type: ignore[attr-defined]
+    wanted = f"a draft model of the same vocabulary ({model.vocab_size} tokens)"
+    expect(size == model.vocab_size, "speculation", wanted, f"{found} of {size}", ArgumentError)
+    refuse_recurrent(draft.make_state(1), "a draft model")  # type: ignore[attr-defined]
+
+
+def refuse_recurrent(state: State, what: str) -> None:
+    """Raise ModelError where a state cannot take back what a wrong guess has changed."""
+    if any(isinstance(part, Recurrent) for part in state.parts()):
+        wanted = f"{what} whose state can be trimmed"
+        raise ModelError(f"speculation: expected {wanted}, found one with recurrent layers")
