@@ -4,6 +4,7 @@
 #include <string>
 
 #include "../core/alloc.h"
+#include "../core/blas.h"
 #include "../core/isa.h"
 #include "../core/parallel.h"
 #include "dispatch.h"
@@ -117,6 +118,8 @@ NB_MODULE(_native, m) {
   nb::list isas;
   for (int i = 0; const char* isa = runnable_isa(i); ++i) isas.append(isa);
   m.attr("ISAS") = nb::tuple(isas);
+  const Blas* blas = external_blas();
+  m.attr("BLAS") = blas ? blas->name : "builtin";
   m.attr("ENVIRONMENT_ERROR") = environment_error();
 
   bind_size(m);

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "blas.h"
 #include "isa.h"
 #include "kernel.h"
 #include "parallel.h"
@@ -107,6 +108,7 @@ struct Choice {
     name = best->name;
     if (const char* threads = threads_error(); threads && !*error)
       snprintf(error, sizeof error, "%s%.100s", threads, getenv("TALLOW_NUM_THREADS"));
+    if (const char* blas = blas_error(); blas && !*error) snprintf(error, sizeof error, "%s", blas);
   }
 
  private:

@@ -52,7 +52,7 @@ class KernelTable {
 
 const KernelTable& kernels();  // of the CPU; core/device.h has those of others
 const char* isa_name();        // "baseline", "avx2", …
-// Null, or what is wrong with TALLOW_ISA or TALLOW_NUM_THREADS.
+// Null, or what is wrong with TALLOW_ISA, TALLOW_NUM_THREADS or TALLOW_BLAS.
 const char* environment_error();
 
 // Checks number and kinds of the arguments against the signature, then calls. Null, or the error

@@ -10,6 +10,8 @@ DTYPES: list[tuple[str, int, int, str]]
 MAX_DIMS: int
 ISA: str
 ISAS: tuple[str, ...]
+# What multiplies large f32 matrices: builtin, or what TALLOW_BLAS names.
+BLAS: str
 ENVIRONMENT_ERROR: str | None
 
 class Size(tuple[int, ...]):
