@@ -1,6 +1,8 @@
 // tallow._native.Capture and Plan: calls recorded as tables, and tables run.
 #include <nanobind/stl/string.h>
 
+#include <memory>
+
 #include "../core/hash.h"
 #include "../core/plan/capture.h"
 #include "../core/plan/program.h"

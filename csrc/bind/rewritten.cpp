@@ -1,6 +1,8 @@
 // Plan.rewritten: a plan of other tables on the memory of the first, checked before it can run.
 #include <nanobind/stl/string.h>
 
+#include <memory>
+
 #include "../core/plan/plan.h"
 #include "bind.h"
 

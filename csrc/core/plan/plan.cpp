@@ -7,13 +7,10 @@
 
 namespace tl {
 
-Plan::Plan(PlanTables tables, std::shared_ptr<Arena> arena)
-    : Plan(std::move(tables), {}, std::move(arena)) {}
+Plan::Plan(PlanTables tables, Arena* arena) : Plan(std::move(tables), {}, arena) {}
 
-Plan::Plan(PlanTables tables, PlanSymbols symbols, std::shared_ptr<Arena> arena)
-    : tables_(std::move(tables)),
-      symbols_(std::move(symbols)),
-      arena_(arena ? std::move(arena) : std::shared_ptr<Arena>(new Arena)) {
+Plan::Plan(PlanTables tables, PlanSymbols symbols, Arena* arena)
+    : tables_(std::move(tables)), symbols_(std::move(symbols)), arena_(arena) {
   if (symbols_.symbols.empty()) plan_arenas();
 }
 

@@ -1,6 +1,6 @@
 // A plan: its tables, bound to memory, run on the thread pool without Python.
 #pragma once
-#include <memory>
+#include <atomic>
 #include <mutex>
 
 #include "../error.h"
@@ -10,14 +10,33 @@ namespace tl {
 
 // Memory of temporaries. Plans that share one run one after the other.
 struct Arena {
+  std::atomic<int64_t> plans{0};
   std::mutex running;
   std::vector<Array> memory;  // one for each device
 };
 
+// A plan's share of an arena; a new one where none is given.
+class SharedArena {
+ public:
+  explicit SharedArena(Arena* arena = nullptr) : arena_(arena ? arena : new Arena) {
+    ++arena_->plans;
+  }
+  SharedArena(const SharedArena& other) : SharedArena(other.arena_) {}
+  SharedArena& operator=(const SharedArena&) = delete;
+  ~SharedArena() {
+    if (--arena_->plans == 0) delete arena_;
+  }
+  Arena* operator->() const { return arena_; }
+  Arena* get() const { return arena_; }
+
+ private:
+  Arena* arena_;
+};
+
 class Plan {
  public:
-  explicit Plan(PlanTables tables, std::shared_ptr<Arena> arena = nullptr);
-  Plan(PlanTables tables, PlanSymbols symbols, std::shared_ptr<Arena> arena);
+  explicit Plan(PlanTables tables, Arena* arena = nullptr);
+  Plan(PlanTables tables, PlanSymbols symbols, Arena* arena);
 
   // The sizes that the next runs are of. A plan whose numbers do not fit says so and keeps none.
   bool set(const std::vector<int64_t>& values, Error& error);
@@ -37,7 +56,7 @@ class Plan {
   bool profile(std::vector<double>& seconds, Error& error);
 
   const PlanTables& tables() const { return tables_; }
-  const std::shared_ptr<Arena>& arena() const { return arena_; }
+  Arena* arena() const { return arena_.get(); }
   int64_t arena_bytes() const;
   // Whether something that was taken for a constant has been written since.
   bool stale() const;
@@ -63,7 +82,7 @@ class Plan {
   bool kept_ = false;
   std::vector<Device> devices_;  // of the arenas
   std::vector<int64_t> arena_bytes_;
-  std::shared_ptr<Arena> arena_;
+  SharedArena arena_;
 };
 
 }  // namespace tl

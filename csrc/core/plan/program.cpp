@@ -238,7 +238,7 @@ class ProgramReader {
       return;
     if (symbols.symbols.empty() && !(good_ = check_sizes(tables, error_))) return;
     find_lifetimes(tables);
-    const auto arena = program_.entries_.empty() ? nullptr : program_.entries_[0].plan->arena();
+    Arena* arena = program_.entries_.empty() ? nullptr : program_.entries_[0].plan->arena();
     made.plan = std::make_unique<Plan>(std::move(tables), std::move(symbols), arena);
     program_.entries_.push_back(std::move(made));
   }

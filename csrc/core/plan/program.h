@@ -1,6 +1,8 @@
 // A saved program: plans that share weights and states, and what a runtime needs beside them, read
 // in place from the bytes of a .tlw file (docs/formats/tlw.md).
 #pragma once
+#include <memory>
+
 #include "plan.h"
 
 namespace tl {
