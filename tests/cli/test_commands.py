@@ -252,3 +252,15 @@ def test_older_names_of_activations(run, tiny):
         assert len(told) == 1
         assert (code, err) == (0, f"note: --activations {older} is now {newer}\n")
         assert run(*line, newer) == (0, out, "")
+
+
+@pytest.mark.parametrize("guesses", ["prompt_lookup", "the model itself"])
+def test_speculation_says_the_same(run, tiny, guesses):
+    guesses = tiny if guesses == "the model itself" else guesses
+    line = ("generate", tiny, "-p", "Hello Hello Hello", "--json", "--ignore-eos", *OPTIONS)
+    plain = json.loads(run(*line)[1])
+    code, out, _ = run(*line, "--speculation", guesses)
+    assert code == 0
+    assert json.loads(out)["token_ids"] == plain["token_ids"]
+    code, _, err = run(*line, "--speculation", "no such model")
+    assert (code, "no such model" in err) == (1, True)

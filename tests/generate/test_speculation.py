@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import random
+from collections import Counter
 from itertools import pairwise
 
 import pytest
@@ -45,14 +47,14 @@ class Copies:
 
     has_tokenizer = False
     end_ids = ()
-    vocab_size = 288
 
-    def __init__(self, answers, context=64, layer=lambda: KeyValue(1, 2)):
+    def __init__(self, answers, context=64, layer=lambda: KeyValue(1, 2), table=None):
         self.context, self.layer = context, layer
         rows = [[0.0] * 288 for _ in range(288)]
         for token, row in enumerate(rows):
             row[answers(token)] = 1.0
-        self.table = tl.tensor(rows)  # logits by the last token
+        self.table = tl.tensor(table or rows)  # logits by the last token
+        self.vocab_size = len(self.table)
         self.widths = []
 
     def make_state(self, batch=1, capacity=256, dtype=tl.f32):
@@ -115,6 +117,57 @@ def test_near_the_end_of_the_context(model):
         assert plain[1][2] == "length"
         assert said(run(model, prompt, spec=LOOKUP, **options)) == plain
         assert said(run(model, prompt, spec={"speculation": model}, **options)) == plain
+
+
+# --- the distribution ---------------------------------------------------------------------------
+
+
+def exact(logits, prompt, options, length):
+    """Probability of each answer of `length` tokens, from the meaning of the options."""
+    found = {(): 1.0}
+    for _ in range(length):
+        grown = {}
+        for said, probability in found.items():
+            history = [*prompt, *said]
+            row = list(logits[history[-1]])
+            for token in set(history):
+                x = row[token]
+                r = options["repetition_penalty"]
+                row[token] = x / r if x > 0 else x * r
+            kept = sorted(range(len(row)), key=lambda t: -row[t])[: options["top_k"]]
+            weights = [math.exp(row[t] / options["temperature"]) for t in kept]
+            for token, weight in zip(kept, weights, strict=True):
+                grown[(*said, token)] = probability * weight / sum(weights)
+        found = grown
+    return found
+
+
+def chi_square(counts, wanted, total):
+    assert set(counts) <= set(wanted)
+    return sum((counts[a] - total * p) ** 2 / (total * p) for a, p in wanted.items())
+
+
+@pytest.mark.parametrize("guesses", ["prompt_lookup", "a draft"])
+def test_samples_have_the_distribution_of_the_model(guesses):
+    rng = random.Random(5)
+    tables = [[[rng.gauss(0, 1) for _ in range(5)] for _ in range(5)] for _ in range(2)]
+    model, draft = (Copies(lambda token: token, table=table) for table in tables)
+    spec = {"speculation": draft if guesses == "a draft" else guesses, "num_speculative_tokens": 3}
+    prompt = [1, 2, 3, 4, 1, 2, 0, 1, 2]
+    options = {"temperature": 1.2, "top_k": 4, "repetition_penalty": 1.3}
+    wanted = exact(tables[0], prompt, options, 3)
+    counts, other, total, accepted, drafted = Counter(), Counter(), 2000, 0, 0
+    for seed in range(total):
+        result = run(model, prompt, spec=spec, seed=seed, max_tokens=3, **options)[-1]
+        counts[result.tokens] += 1
+        accepted, drafted = accepted + result.accepted_tokens, drafted + result.drafted_tokens
+        other[run(draft, prompt, seed=seed, max_tokens=3, **options)[-1].tokens] += 1
+    assert total / 10 < accepted < drafted
+    # 64 answers: a true sample passes 103.4 once in a thousand; the draft's own is far beyond.
+    assert len(wanted) == 64
+    assert chi_square(counts, wanted, total) < 103.4
+    seen = {answer: n for answer, n in other.items() if answer in wanted}
+    assert chi_square(Counter(seen), wanted, total) > 500
 
 
 # --- how much is guessed ------------------------------------------------------------------------

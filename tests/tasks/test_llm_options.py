@@ -359,3 +359,39 @@ def test_arguments_of_a_wrong_kind_are_one_clear_error(name):
             llm.generate(ids, max_tokens=2).tokens == llm.generate([1, 2, 3], max_tokens=2).tokens
         )
         assert llm.tokenizer.decode(tl.tensor([40, 41])) == llm.tokenizer.decode([40, 41])
+
+
+def test_speculation(folder):
+    options = {"max_tokens": 20, "ignore_eos": True}
+    with tl.LLM(folder) as llm, tl.LLM(folder, speculation=llm) as drafted:
+        with tl.LLM(folder, speculation="prompt_lookup", num_speculative_tokens=3) as looking:
+            for prompt in ("Hello Hello Hello", "Hello Hello Hello, and more"):
+                plain = llm.generate(prompt, **options)
+                for each in (drafted, looking):
+                    found = each.generate(prompt, **options)
+                    assert (found.tokens, found.text) == (plain.tokens, plain.text)
+                    assert found.cached_tokens == plain.cached_tokens
+                assert drafted.generate(prompt, **options).accepted_tokens > 10
+            several = looking.generate_batch(["Hello", "World"], **options)
+            assert several[0].tokens == llm.generate("Hello", **options).tokens
+            assert several[0].drafted_tokens == 0
+        first = drafted.events("Hello", **options)  # two at once have a draft's cache each
+        next(first)
+        assert drafted.generate("World", **options).tokens == several[1].tokens
+        last = list(first)[-1]
+        assert last.tokens == several[0].tokens
+
+
+def test_a_draft_of_another_vocabulary(folder, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(folder, other)
+    path = other / "tokenizer.json"
+    tokenizer = json.loads(path.read_text())
+    vocab = tokenizer["model"]["vocab"]
+    (a, i), (b, j) = list(vocab.items())[100:102]
+    vocab[a], vocab[b] = j, i
+    path.write_text(json.dumps(tokenizer))
+    with tl.LLM(other) as llm, pytest.raises(ArgumentError, match="of the same vocabulary"):
+        tl.LLM(folder, speculation=llm)
+    with pytest.raises(ArgumentError, match="speculation: expected 'prompt_lookup' or a model"):
+        tl.LLM(folder, speculation="lookup")

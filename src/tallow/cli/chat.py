@@ -37,6 +37,7 @@ def chat(
     activations: options.ActivationsOption = Activations.INT8,
     context: options.Context = None,
     allow_extra: options.AllowExtra = False,
+    speculation: options.Speculation = None,
     threads: options.Threads = None,
 ) -> None:
     """Chat with a model.
@@ -58,7 +59,12 @@ def chat(
         seed=seed,
     )
     with options.open_llm(
-        model, activations, threads, context=context, allow_extra=allow_extra
+        model,
+        activations,
+        threads,
+        context=context,
+        allow_extra=allow_extra,
+        speculation=speculation,
     ) as llm:
         conversation = Conversation(
             llm, params, system or None, sys.stdout, shift=shift, **template

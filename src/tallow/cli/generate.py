@@ -32,6 +32,7 @@ def generate(
     activations: options.ActivationsOption = Activations.INT8,
     context: options.Context = None,
     allow_extra: options.AllowExtra = False,
+    speculation: options.Speculation = None,
     threads: options.Threads = None,
 ) -> None:
     """Continue a text; the continuation goes to standard output as it comes.
@@ -60,7 +61,12 @@ def generate(
         text = options.read_text(prompt_file, "--prompt-file")
     text = text.encode("utf-8", "replace").decode()  # a command line may hold any bytes
     with options.open_llm(
-        model, activations, threads, context=context, allow_extra=allow_extra
+        model,
+        activations,
+        threads,
+        context=context,
+        allow_extra=allow_extra,
+        speculation=speculation,
     ) as llm:
         if not json:
             with llm.stream(text, params, parse_special=not no_special) as stream:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict
 
 from tallow.cli.parameters import Argument, Option
 from tallow.errors import TallowError
@@ -53,6 +53,12 @@ Context = Annotated[
     Option("Positions at most, whatever the model's file says.", min=1, absent="its own"),
 ]
 AllowExtra = Annotated[bool, Option("Leave tensors unused that the model has no place for.")]
+Speculation = Annotated[
+    str | None,
+    Option(
+        "Guess tokens ahead: prompt_lookup, or a smaller model.", metavar="MODEL", absent="none"
+    ),
+]
 Threads = Annotated[int | None, Option("Threads.", min=1, max=1024, absent="all cores granted")]
 Json = Annotated[bool, Option("Print one JSON document.")]
 Strict = Annotated[bool, Option("Refuse what would be lost, instead of a note.")]
@@ -90,12 +96,24 @@ def open_llm(
     *,
     context: int | None = None,
     allow_extra: bool = False,
+    speculation: str | None = None,
 ) -> LLM:
     """The model of a command line, with that many threads."""
     from tallow.tasks import LLM
 
     set_threads(threads)
-    return LLM(model, activations=activations.value, context=context, allow_extra=allow_extra)
+    guessing: LLM | Literal["prompt_lookup"] | None = None
+    if speculation == "prompt_lookup":
+        guessing = "prompt_lookup"
+    elif speculation is not None:
+        guessing = LLM(speculation, activations=activations.value)
+    return LLM(
+        model,
+        activations=activations.value,
+        context=context,
+        allow_extra=allow_extra,
+        speculation=guessing,
+    )
 
 
 def template_options(tools: str | None, variables: list[str] | None) -> TemplateOptions:

@@ -18,12 +18,11 @@ from tallow.generate.sampling import Sampler, refuse_non_finite
 from tallow.generate.step import DecodeStep
 from tallow.models.states import Recurrent, State
 from tallow.tensor import Tensor
+from tallow.text import Tokenizer
 
 PROMPT_LOOKUP: Literal["prompt_lookup"] = "prompt_lookup"
 NUM_SPECULATIVE_TOKENS = 15
 NGRAMS = (4, 3, 2)  # lengths of what is looked up, in this order
-
-Speculation = Literal["prompt_lookup"] | Generative
 
 
 class Answer(Protocol):
@@ -75,17 +74,18 @@ class PromptLookup:
 class DraftModel:
     """What a smaller model would say, drawn by the row's sampler with the random numbers to come.
 
+    One may serve several answers, one after the other: its cache is kept as far as they are alike.
     Common random numbers let both models choose the same token where their distributions overlap.
     """
 
     def __init__(self, model: Generative) -> None:
-        self._model = model
+        self.model = model
         self._state = model.make_state(1)
         self._step = DecodeStep(model, self._state)
 
     def propose(self, tokens: Sequence[int], count: int, sampler: Sampler) -> list[int]:
         """None beyond the draft's own context."""
-        if len(tokens) + count > self._model.context:
+        if len(tokens) + count > self.model.context:
             return []
         ahead, known = sampler.fork(), list(tokens)
         logits = self._read(known)
@@ -104,7 +104,7 @@ class DraftModel:
         """Let the state hold just `tokens`; the logits of the next."""
         held = reuse(self._state, tokens)
         if len(tokens) - held > 4:
-            fed = Prefill(self._model, self._state, [tokens[:-1]])
+            fed = Prefill(self.model, self._state, [tokens[:-1]])
             while not fed.ended:
                 fed.step()
             held = len(tokens) - 1
@@ -116,6 +116,9 @@ class DraftModel:
         logits = self._step([token])
         self._state.tokens[0].append(token)
         return logits.view(-1)
+
+
+Speculation = Literal["prompt_lookup"] | Generative | DraftModel
 
 
 class SpeculativeStep:
@@ -200,11 +203,12 @@ def proposer_of(
         wanted = f"{PROMPT_LOOKUP!r} or a model"
         expect(known, "speculation", wanted, repr(speculation), ArgumentError)
         return PromptLookup()
-    check_draft(model, speculation)
+    draft = speculation.model if isinstance(speculation, DraftModel) else speculation
+    check_draft(model, draft)
     expect(
         not embeds, "speculation", f"{PROMPT_LOOKUP!r} for inputs_embeds", "a model", ArgumentError
     )
-    return DraftModel(speculation)
+    return speculation if isinstance(speculation, DraftModel) else DraftModel(speculation)
 
 
 def check_draft(model: Generative, draft: object) -> None:
@@ -222,6 +226,17 @@ def check_draft(model: Generative, draft: object) -> None:
     wanted = f"a draft model of the same vocabulary ({model.vocab_size} tokens)"
     expect(size == model.vocab_size, "speculation", wanted, f"{found} of {size}", ArgumentError)
     refuse_recurrent(draft.make_state(1), "a draft model")  # type: ignore[attr-defined]
+
+
+def check_tokens(tokenizer: Tokenizer, draft: Tokenizer) -> None:
+    """Raise ArgumentError unless ids stand for the same tokens in both."""
+    sizes = (tokenizer.vocab_size, draft.vocab_size)
+    wanted = f"a draft model of the same vocabulary ({sizes[0]} tokens)"
+    expect(sizes[0] == sizes[1], "speculation", wanted, f"one of {sizes[1]}", ArgumentError)
+    for index in range(sizes[0]):
+        ours, its = tokenizer.id_to_token(index), draft.id_to_token(index)
+        wanted = f"a draft model of the same vocabulary ({index} is {ours!r})"
+        expect(ours == its, "speculation", wanted, f"one where it is {its!r}", ArgumentError)
 
 
 def refuse_recurrent(state: State, what: str) -> None:

@@ -25,11 +25,12 @@ from tallow.generate import (
     refuse_non_finite,
     token_ids,
 )
-from tallow.generate.speculation import NUM_SPECULATIVE_TOKENS, Speculation, proposer_of
+from tallow.generate.speculation import NUM_SPECULATIVE_TOKENS, Speculation
 from tallow.models import CausalLM, load
 from tallow.models.loading import Activations, tokenizer_of
 from tallow.models.states import State
 from tallow.tasks.base import accepted
+from tallow.tasks.drafts import Drafts
 from tallow.tasks.perplexity import negative_log_likelihood
 from tallow.tasks.stream import Stream
 from tallow.tensor import Tensor
@@ -87,9 +88,8 @@ class LLM:
             raise ModelError(f"{ref}: LLM: expected {wanted}, found {found}")
         if tokenizer is not None:
             model.tokenizer_source = partial(tokenizer_of, tokenizer)
-        self._speculation = speculation.model if isinstance(speculation, LLM) else speculation
-        self._guesses = num_speculative_tokens
-        proposer_of(model, self._speculation, num_speculative_tokens)
+        given = speculation.model if isinstance(speculation, LLM) else speculation
+        self._drafts = Drafts(model, given, num_speculative_tokens)
         self._model: CausalLM | None = model
         self._cache_dtype = cache_dtype
         self._idle: State | None = None
@@ -289,7 +289,7 @@ class LLM:
         """`generate` as the events of `tallow.generate`: progress, pieces, the result."""
         chosen = SamplingParams.of(params, options)
         ids = self._ids(prompt, parse_special)
-        cache = self._borrow()
+        cache, guesses = self._borrow(), self._drafts.borrow()
         try:
             events = generate(
                 self.model,
@@ -297,29 +297,32 @@ class LLM:
                 chosen,
                 state=cache,
                 cancel=cancel,
-                speculation=self._speculation,
-                num_speculative_tokens=self._guesses,
+                speculation=guesses,
+                num_speculative_tokens=self._drafts.most,
             )
         except BaseException:  # an interrupt, too, gives the cache back
-            self._return_state(cache)
+            self._give_back(cache, guesses)
             raise
-        return self._returning(events, cache)
+        return self._returning(events, cache, guesses)
 
-    def _returning(self, events: Iterator[Event], cache: State) -> Iterator[Event]:
+    def _returning(
+        self, events: Iterator[Event], cache: State, guesses: Speculation | None
+    ) -> Iterator[Event]:
         try:
             yield from events
         finally:
-            self._return_state(cache)
+            self._give_back(cache, guesses)
 
     def _borrow(self) -> State:
         with self._lock:
             cache, self._idle = self._idle, None
         return cache or self.model.make_state(dtype=self._cache_dtype)
 
-    def _return_state(self, cache: State) -> None:
+    def _give_back(self, cache: State, guesses: Speculation | None) -> None:
         with self._lock:
             if self._idle is None and self._model is not None:
                 self._idle = cache
+                self._drafts.give_back(guesses)
 
     @inference_mode()
     def logits(self, ids: Sequence[int]) -> Tensor:
@@ -364,6 +367,7 @@ class LLM:
         self._model = None
         with self._lock:
             self._idle = None
+            self._drafts.close()
 
     def __enter__(self) -> Self:
         return self
