@@ -13,43 +13,17 @@ constexpr size_t kBatch = 8;
 
 using Ids = std::vector<uint32_t>;
 
-// Encodes texts as the model takes them, cut to its length.
-class Encoder {
- public:
-  explicit Encoder(Runner& runner) : runner_(runner) {}
-
-  bool open(Error& error) {
-    if (!runner_.has_tokenizer)
-      return error.set(ErrorKind::argument, "tallow-run",
-                       "expected a file with a tokenizer, got one without");
-    longest_ = static_cast<size_t>(std::max<int64_t>(runner_.number("max_length", 512), 1));
-    if (const char* wrong = runner_.tokenizer.encode("", true, false, empty_))
-      return error.set(ErrorKind::argument, "tallow-run",
-                       "expected a text that can be encoded, got %s", wrong);
-    return true;
-  }
-
-  bool encode(const std::string& text, Ids& ids, Error& error) const {
-    ids.clear();
-    const std::string prompted = std::string(runner_.word("prompt", "")) + text;
-    if (const char* wrong = runner_.tokenizer.encode(prompted, true, false, ids))
-      return error.set(ErrorKind::argument, "tallow-run",
-                       "expected a text that can be encoded, got %s", wrong);
-    if (ids.size() <= longest_) return true;
-    // What stands before every text and what stands after it are kept.
-    size_t before = 0;
-    while (before < empty_.size() && empty_[before] == ids[before]) ++before;
-    const size_t after = std::min(empty_.size() - before, longest_);
-    ids.erase(ids.begin() + static_cast<std::ptrdiff_t>(longest_ - after),
-              ids.end() - static_cast<std::ptrdiff_t>(after));
-    return true;
-  }
-
- private:
-  Runner& runner_;
-  size_t longest_ = 512;
-  Ids empty_;
-};
+// A text as the model takes it, cut to its length.
+bool encode(Runner& runner, const std::string& text, Ids& ids, Error& error) {
+  const std::string prompted = std::string(runner.word("prompt", "")) + text;
+  const auto most = static_cast<uint32_t>(std::max<int64_t>(runner.number("max_length", 512), 1));
+  text::Row row;
+  if (const char* wrong = runner.tokenizer.encode_row(prompted, nullptr, most, row))
+    return error.set(ErrorKind::argument, "tallow-run",
+                     "expected a text that can be encoded, got %s", wrong);
+  ids = std::move(row.ids);
+  return true;
+}
 
 // A plan of input_ids, attention_mask and token_type_ids (batch, length), as far as it takes them.
 bool run_batch(Runner& runner, Program::Entry& entry, const std::vector<Ids>& rows, Array& out,
@@ -85,13 +59,16 @@ bool run_batch(Runner& runner, Program::Entry& entry, const std::vector<Ids>& ro
 template <class Print>
 bool each_batch(Runner& runner, const char* plan, const Print& print, Error& error) {
   Program::Entry* entry = runner.plan(plan, error);
-  Encoder encoder(runner);
-  if (!entry || !encoder.open(error) || !runner.read_texts(false, error)) return false;
+  if (!entry) return false;
+  if (!runner.has_tokenizer)
+    return error.set(ErrorKind::argument, "tallow-run",
+                     "expected a file with a tokenizer, got one without");
+  if (!runner.read_texts(false, error)) return false;
   const std::vector<std::string>& texts = runner.options.texts;
   for (size_t at = 0; at < texts.size(); at += kBatch) {
     std::vector<Ids> rows(std::min(kBatch, texts.size() - at));
     for (size_t i = 0; i < rows.size(); ++i)
-      if (!encoder.encode(texts[at + i], rows[i], error)) return false;
+      if (!encode(runner, texts[at + i], rows[i], error)) return false;
     Array out;
     if (!run_batch(runner, *entry, rows, out, error)) return false;
     for (size_t i = 0; i < rows.size(); ++i) print(out, static_cast<int64_t>(i));
