@@ -1,4 +1,4 @@
-"""Prompt lookup beside plain greedy decoding, on texts that repeat and on one that does not.
+"""Prompt lookup beside plain greedy decoding; answers that repeat the question or do not.
 
 Both sides decode the same tokens, which is checked, in one process and in turns; a ratio is the
 median over pairs of neighbouring runs of the time after the first token.
@@ -28,32 +28,32 @@ CODE = '''def mean_speed(distances, times):
         total_time += time
     return total_distance / total_time
 '''
-TEXTS = {
-    "paragraph repeated": f"Repeat this paragraph.\n\n{PARAGRAPH}\n{PARAGRAPH}\n",
-    "code edited": f"{CODE}\n# The same function, renamed to average_speed:\n{CODE}\n"
-    "# The same function, renamed to average_speed:\ndef average_speed(distances, times):\n",
-    "story": "Once upon a time, in a village far away,",
+TASKS = {
+    "text copied": f"Repeat this text word by word:\n\n{PARAGRAPH}",
+    "spelling": f"Correct the spelling of this text:\n\n{PARAGRAPH.replace('ing', 'nig')}",
+    "code edited": f"Rename the function to average_speed. Answer with all code.\n\n{CODE}",
+    "story": "Tell me a story of a lighthouse.",
 }
 
 
 def measure(sides: dict[str, Any], name: str, pairs: int, tokens: int) -> dict[str, Any]:
     """Plain time over that with speculation, and what became of the guesses."""
-    options = {"max_tokens": tokens, "ignore_eos": True}
-    first = {side: llm.generate(TEXTS[name], **options) for side, llm in sides.items()}
+
+    def answer(llm: Any) -> Any:
+        return llm.chat(TASKS[name], max_tokens=tokens)
+
+    first = {side: answer(llm) for side, llm in sides.items()}
     if len({result.tokens for result in first.values()}) != 1:
         raise SystemExit(f"{name}: the answers differ")
     runs = common.alternate(
-        {
-            s: lambda llm=llm: llm.generate(TEXTS[name], **options).decode_s
-            for s, llm in sides.items()
-        },
-        pairs,
-        name,
+        {side: lambda llm=llm: answer(llm).decode_s for side, llm in sides.items()}, pairs, name
     )
     lookup = first["prompt_lookup"]
+    count = len(lookup.tokens)
     return {
-        "text": name,
-        "plain_ms_per_token": 1e3 * statistics.median(runs["plain"]) / tokens,
+        "task": name,
+        "tokens": count,
+        "plain_ms_per_token": 1e3 * statistics.median(runs["plain"]) / count,
         "drafted": lookup.drafted_tokens,
         "accepted": lookup.accepted_tokens,
         "speed_up": common.ratio(runs["plain"], runs["prompt_lookup"]),
@@ -75,18 +75,18 @@ def main() -> None:
     }
     rows = []
     made = common.table(
-        f"greedy decoding of {args.tokens} tokens, median (quartiles); goal {GOAL}",
-        *("", "threads", "plain ms/token", "drafted", "accepted", "plain / lookup"),
+        f"greedy decoding, median (quartiles); goal {GOAL} where the answer repeats the question",
+        *("", "threads", "tokens", "plain ms/token", "drafted", "accepted", "plain / lookup"),
     )
     for threads in args.threads:
         tl.set_num_threads(threads)
-        for name in TEXTS:
+        for name in TASKS:
             row = measure(sides, name, args.pairs, args.tokens)
             rows.append({"threads": threads, **row})
             made.add_row(
-                name, str(threads), f"{row['plain_ms_per_token']:.2f}", str(row["drafted"]),
-                str(row["accepted"]), common.shown(row["speed_up"]),
-            )  # fmt: skip
+                *(name, str(threads), str(row["tokens"]), f"{row['plain_ms_per_token']:.2f}"),
+                *(str(row["drafted"]), str(row["accepted"]), common.shown(row["speed_up"])),
+            )
     common.show(made)
     result = {"model": args.model, "pairs": args.pairs, "tokens": args.tokens, "rows": rows}
     common.finish("speculation", result, record=args.record)

@@ -13,7 +13,7 @@ import tallow as tl
 from tallow.errors import ArgumentError, ModelError
 from tallow.generate import Piece, Result, SamplingParams, generate
 from tallow.generate.sampling import Sampler
-from tallow.generate.speculation import PromptLookup
+from tallow.generate.speculation import DraftModel, PromptLookup
 from tallow.models.states import KeyValue, Recurrent, Ring, State
 
 PROMPT = [72, 101, 108, 108, 111]
@@ -69,6 +69,16 @@ class Copies:
         return tl.embedding(ids, self.table)
 
 
+class Spoilt(DraftModel):
+    """A draft of which every fifth guess is wrong."""
+
+    def propose(self, tokens, count, sampler):
+        guesses = super().propose(tokens, count, sampler)
+        size = self.model.vocab_size
+        places = range(len(tokens), len(tokens) + len(guesses))
+        return [g if at % 5 else (g + 1) % size for at, g in zip(places, guesses, strict=True)]
+
+
 # --- the same answers ---------------------------------------------------------------------------
 
 
@@ -107,6 +117,33 @@ def test_samples_are_those_of_the_seed(model, options):
         plain = said(run(model, REPEATED, **options))
         assert said(run(model, REPEATED, spec=LOOKUP, **options)) == plain
         assert said(run(model, REPEATED, spec={"speculation": model}, **options)) == plain
+
+
+@pytest.mark.parametrize("form", ["f16", "q4_0", "q8_0"])
+@pytest.mark.parametrize("dtype", ["f32", "f16"])
+def test_weights_in_blocks_and_a_half_cache(golden_model, form, dtype):
+    model = golden_model(f"llama/llama.{form}.gguf")  # multiplied with int8 activations
+    options = {"max_tokens": 24, "ignore_eos": True}
+    for prompt in (PROMPT, PROMPT * 3, REPEATED):
+        plain = run(model, prompt, state=model.make_state(dtype=getattr(tl, dtype)), **options)
+        for speculation in ("prompt_lookup", model, Spoilt(model)):
+            state = model.make_state(dtype=getattr(tl, dtype))
+            found = run(model, prompt, state=state, spec={"speculation": speculation}, **options)
+            assert said(found) == said(plain)
+
+
+@pytest.mark.parametrize("case", ["llama", "qwen2", "qwen3", "mistral", "llama3"])
+def test_what_a_wrong_guess_has_written_is_seen_by_none(golden_model, case):
+    model, accepted, drafted = golden_model(case), 0, 0
+    for options in ({}, {"temperature": 0.8, "seed": 4}):
+        options = {"max_tokens": 40, "ignore_eos": True, **options}
+        for prompt in ([7, 30, 12, 5, 9], [21, 22, 23, 24] * 5):
+            plain, spoilt = run(model, prompt, **options), Spoilt(model)
+            found = run(model, prompt, spec={"speculation": spoilt}, **options)
+            assert said(found) == said(plain)
+            accepted += found[-1].accepted_tokens
+            drafted += found[-1].drafted_tokens
+    assert drafted / 3 < accepted < drafted
 
 
 def test_near_the_end_of_the_context(model):
