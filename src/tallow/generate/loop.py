@@ -61,7 +61,8 @@ def generate(
 
     With `speculation`, each pass of the model also checks up to `num_speculative_tokens` guesses of
     what comes next: by "prompt_lookup" what followed the last tokens earlier in prompt or answer,
-    or what a smaller model of the same vocabulary says. The answer is the same without.
+    or what a smaller model of the same vocabulary says. The answer is the same without, or where
+    it is sampled and a model guesses, has the same probability.
 
     Raises (at the call, not at the first event):
         ArgumentError: an empty prompt, an id beyond the vocabulary, a `speculation` that is none.
@@ -203,12 +204,17 @@ class _Row:
         self.reason: FinishReason | None = None
         self.prefill_s = self.decode_s = 0.0
         self.guess: int | None = None
+        self.guess_drawn_by: Tensor | None = None
         self.drafted = self.accepted = 0
 
     def choose(self, logits: Tensor) -> Piece | None:
         """Take the next token; None at the end token. `reason` is set at the end."""
         refuse_non_finite(logits)
-        token = self.sampler.choose(logits, self.tokens)
+        guess, drafted = self.guess, self.guess_drawn_by
+        if guess is None or drafted is None:
+            token = self.sampler.choose(logits, self.tokens)
+        else:
+            token = self.sampler.judge(logits, self.tokens, guess, drafted)
         if token in self.ends:
             self.reason = "stop"
             return None

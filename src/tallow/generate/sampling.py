@@ -27,6 +27,7 @@ from tallow.generate.processors import (
     suppress_at_begin,
     typical_p,
 )
+from tallow.generate.rejection import judged, probabilities
 from tallow.ops import argmax, sample
 from tallow.tensor import Tensor
 
@@ -259,18 +260,45 @@ class Sampler:
 
     def choose(self, logits: Tensor, tokens: Sequence[int] = ()) -> int:
         """The same for logits that are known to be finite."""
+        return self._pick(self._processed(logits, tokens), tokens)
+
+    def draw(self, logits: Tensor, tokens: Sequence[int]) -> tuple[int, Tensor | None]:
+        """`choose`, and the probabilities that the token was drawn with, unless it is greedy."""
+        logits = self._processed(logits, tokens)
+        token = self._pick(logits, tokens)
+        if not self.params.temperature:
+            return token, None
+        return token, probabilities(logits, self._recent(tokens), self.params)
+
+    def judge(self, logits: Tensor, tokens: Sequence[int], guess: int, drafted: Tensor) -> int:
+        """`choose` by way of a guess that was drawn with other probabilities: often the guess."""
+        logits = self._processed(logits, tokens)
+        wanted = probabilities(logits, self._recent(tokens), self.params)
+        return judged(guess, drafted, wanted, self._random)
+
+    def fork(self) -> Sampler:
+        """A sampler of the tokens to come with random numbers of its own."""
+        copied = copy(self)
+        copied._random = random.Random(self._random.getrandbits(64))
+        return copied
+
+    def _processed(self, logits: Tensor, tokens: Sequence[int]) -> Tensor:
         if self._processors:
             step = Step([tokens], self._chosen)
             logits = apply(self._processors, step, logits.unsqueeze(0)).view(-1)
             refuse_no_choice(logits)
             self._chosen += 1
+        return logits
+
+    def _pick(self, logits: Tensor, tokens: Sequence[int]) -> int:
         if self._plain:
             return int(argmax(logits, -1).item())
         p = self.params
         draw = self._random.random() if p.temperature else 0.0
+        recent = self._recent(tokens)
         chosen = sample(
             logits,
-            self._history(tokens),
+            tensor(list(recent), dtype=i64) if recent else self._none,
             p.temperature,
             p.top_k,
             p.top_p,
@@ -282,16 +310,9 @@ class Sampler:
         )
         return int(chosen.item())
 
-    def fork(self) -> Sampler:
-        """A sampler that would make the next choices of this one."""
-        copied = copy(self)
-        copied._random = random.Random()
-        copied._random.setstate(self._random.getstate())
-        return copied
-
-    def _history(self, tokens: Sequence[int]) -> Tensor:
+    def _recent(self, tokens: Sequence[int]) -> Sequence[int]:
+        """What the penalties see."""
         p = self.params
-        if not p.penalised or not p.penalty_window or not tokens:
-            return self._none
-        recent = tokens if p.penalty_window < 0 else tokens[-p.penalty_window :]
-        return tensor(list(recent), dtype=i64)
+        if not p.penalised or not p.penalty_window:
+            return ()
+        return tokens if p.penalty_window < 0 else tokens[-p.penalty_window :]

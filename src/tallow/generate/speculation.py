@@ -1,9 +1,10 @@
 """Speculation: guesses of the next tokens that the model checks in one pass over all of them.
 
-A guess is taken where the row's own sampler chooses the same token from the model's logits, with
-the same history and the same random number as without guesses. So answers are those of plain
-decoding, token for token, sampled ones too: a row's logits do not depend on the rows beside it.
-(For a guess that is certain, the rejection rule of arXiv 2211.17192 and 2302.01318 is this one.)
+A looked up or greedy guess is taken where the row's own sampler chooses the same token from the
+model's logits, with the same history and random number as without guesses. So answers are those of
+plain decoding, token for token: a row's logits do not depend on the rows beside it. (For a guess
+that is certain, this is the rejection rule.) What a draft model has drawn at random is taken by the
+rejection rule, so that answers have the same distribution.
 """
 
 from __future__ import annotations
@@ -26,21 +27,29 @@ NGRAMS = (4, 3, 2)  # lengths of what is looked up, in this order
 
 
 class Answer(Protocol):
-    """What the decoding loop knows of a row; `guess` is what its next token is thought to be."""
+    """What the decoding loop knows of a row.
+
+    `guess` is what its next token is thought to be; `guess_drawn_by` the probabilities that it was
+    drawn with, if it was drawn.
+    """
 
     tokens: list[int]
     first: int
     limit: int
     sampler: Sampler
     guess: int | None
+    guess_drawn_by: Tensor | None
     drafted: int
     accepted: int
+
+
+Guess = tuple[int, Tensor | None]  # a token, and the probabilities it was drawn with, if it was
 
 
 class Proposer(Protocol):
     """Where guesses come from."""
 
-    def propose(self, tokens: Sequence[int], count: int, sampler: Sampler) -> list[int]:
+    def propose(self, tokens: Sequence[int], count: int, sampler: Sampler) -> list[Guess]:
         """At most `count` tokens that may come next; `tokens` only grows from call to call."""
 
 
@@ -51,7 +60,7 @@ class PromptLookup:
         self._after: dict[tuple[int, ...], int] = {}  # n-gram: where its last occurrence ends
         self._seen = 0
 
-    def propose(self, tokens: Sequence[int], count: int, sampler: Sampler) -> list[int]:
+    def propose(self, tokens: Sequence[int], count: int, sampler: Sampler) -> list[Guess]:
         """The tokens there; where they run out, what has been guessed is repeated."""
         self._note(tokens)
         for size in NGRAMS:
@@ -59,7 +68,7 @@ class PromptLookup:
             if at is not None:
                 found = list(tokens[at : at + count])
                 period = len(found)
-                return [found[i % period] for i in range(count)]
+                return [(found[i % period], None) for i in range(count)]
         return []
 
     def _note(self, tokens: Sequence[int]) -> None:
@@ -72,10 +81,9 @@ class PromptLookup:
 
 
 class DraftModel:
-    """What a smaller model would say, drawn by the row's sampler with the random numbers to come.
+    """What a smaller model says, drawn as the row's sampler draws.
 
     One may serve several answers, one after the other: its cache is kept as far as they are alike.
-    Common random numbers let both models choose the same token where their distributions overlap.
     """
 
     def __init__(self, model: Generative) -> None:
@@ -83,22 +91,23 @@ class DraftModel:
         self._state = model.make_state(1)
         self._step = DecodeStep(model, self._state)
 
-    def propose(self, tokens: Sequence[int], count: int, sampler: Sampler) -> list[int]:
+    def propose(self, tokens: Sequence[int], count: int, sampler: Sampler) -> list[Guess]:
         """None beyond the draft's own context."""
         if len(tokens) + count > self.model.context:
             return []
-        ahead, known = sampler.fork(), list(tokens)
+        ahead, known, guesses = sampler.fork(), list(tokens), []
         logits = self._read(known)
         while True:
             refuse_non_finite(logits)
             try:
-                known.append(ahead.choose(logits, known))
+                guesses.append(ahead.draw(logits, known))
             except ArgumentError:  # a history that may never be: every token is ruled out after it
                 break
-            if len(known) == len(tokens) + count:
+            if len(guesses) == count:
                 break
+            known.append(guesses[-1][0])
             logits = self._feed(known[-1])
-        return known[len(tokens) :]
+        return guesses
 
     def _read(self, tokens: list[int]) -> Tensor:
         """Let the state hold just `tokens`; the logits of the next."""
@@ -141,21 +150,21 @@ class SpeculativeStep:
         self._level = min(2, len(self._counts) - 1)
         self._passes: dict[int, DecodeStep] = {}
         self._version = state.version
-        self._guesses: list[int] = []
+        self._guesses: list[Guess] = []
         self._at = 0
         self._logits: Tensor | None = None
 
     def __call__(self, tokens: Sequence[int]) -> Tensor:
         """Logits `(1, vocab_size)` of the next token."""
         at = self._at
-        if at < len(self._guesses) and [self._guesses[at]] == list(tokens):
+        if at < len(self._guesses) and self._guesses[at][0] == tokens[0]:
             self._at += 1
         else:
             self._adapt()
             self._pass(tokens[0])
         self._state.commit(1)
-        left = self._guesses[self._at : self._at + 1]
-        self._answer.guess = left[0] if left else None
+        left, answer = self._guesses[self._at : self._at + 1], self._answer
+        answer.guess, answer.guess_drawn_by = left[0] if left else (None, None)
         assert self._logits is not None
         return self._logits.narrow(0, self._at, 1)
 
@@ -180,7 +189,8 @@ class SpeculativeStep:
             self._version = state.version
         if width not in self._passes:
             self._passes[width] = DecodeStep(self._model, state, width)
-        self._logits = self._passes[width].run([token, *found]).view(width, -1)
+        ids = [token, *(guess for guess, _ in found)]
+        self._logits = self._passes[width].run(ids).view(width, -1)
 
 
 def proposer_of(

@@ -51,7 +51,8 @@ class LLM:
 
     With `speculation`, "prompt_lookup" or another LLM of the same vocabulary, single answers (not
     batches) are decoded several tokens a pass, at most `num_speculative_tokens` guesses and one,
-    as far as the guesses turn out to be right. The answers stay what they are.
+    as far as the guesses turn out to be right. The answers stay what they are (and with the
+    guesses of an LLM, their probabilities where they are sampled).
 
     Raises:
         ArgumentError: a `speculation` that makes no guesses for this model.
