@@ -261,6 +261,10 @@ def test_speculation_says_the_same(run, tiny, guesses):
     plain = json.loads(run(*line)[1])
     code, out, _ = run(*line, "--speculation", guesses)
     assert code == 0
-    assert json.loads(out)["token_ids"] == plain["token_ids"]
+    found = one_json(out)
+    assert found["token_ids"] == plain["token_ids"]
+    assert found["drafted_tokens"] >= found["accepted_tokens"] >= 0
+    assert (found["accepted_tokens"] > 0) == (guesses == tiny)
+    assert "drafted_tokens" not in plain
     code, _, err = run(*line, "--speculation", "no such model")
     assert (code, "no such model" in err) == (1, True)

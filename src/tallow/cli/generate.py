@@ -37,7 +37,8 @@ def generate(
 ) -> None:
     """Continue a text; the continuation goes to standard output as it comes.
 
-    --json prints text, token_ids, prompt_tokens, finish_reason, prefill_s and decode_s instead.
+    --json prints text, token_ids, prompt_tokens, finish_reason, prefill_s and decode_s instead;
+    with --speculation, drafted_tokens and accepted_tokens, too.
     """
     from tallow.cli.errors import UsageError
     from tallow.cli.output import print_json
@@ -76,13 +77,8 @@ def generate(
             sys.stdout.write("\n")
             return
         result = llm.generate(text, params, parse_special=not no_special)
-    print_json(
-        {
-            "text": result.text,
-            "token_ids": result.tokens,
-            "prompt_tokens": result.prompt_tokens,
-            "finish_reason": result.finish_reason,
-            "prefill_s": result.prefill_s,
-            "decode_s": result.decode_s,
-        }
-    )
+    names = ["prompt_tokens", "finish_reason", "prefill_s", "decode_s"]
+    if speculation is not None:
+        names += ["drafted_tokens", "accepted_tokens"]
+    figures = {name: getattr(result, name) for name in names}
+    print_json({"text": result.text, "token_ids": result.tokens, **figures})
