@@ -1,6 +1,5 @@
 """tl.compile: a plan for each signature; what changes is seen; what no plan holds runs eagerly."""
 
-import threading
 import warnings
 
 import numpy as np
@@ -350,27 +349,7 @@ def test_inside_a_capture():
     assert counts(f) == (0, 0, 0)
 
 
-# --- threads and memory ---------------------------------------------------------------------------
-
-
-def test_threads_share_a_plan():
-    net = network()
-    f = tl.compile(net)
-    xs = [tl.rand(3, 4) + i for i in range(8)]
-    wanted = [net(x).tolist() for x in xs]
-    f(xs[0])
-    wrong = []
-
-    def work(i):
-        with tl.inference_mode():
-            wrong.extend(1 for _ in range(200) if f(xs[i]).tolist() != wanted[i])
-
-    threads = [threading.Thread(target=work, args=(i,)) for i in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not wrong
+# --- memory ---------------------------------------------------------------------------------------
 
 
 def test_plans_share_the_memory_of_temporaries():

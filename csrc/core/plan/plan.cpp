@@ -87,7 +87,8 @@ bool Plan::bind(Error& error) {
   if (args_.empty() && !tables_.calls.empty())
     return error.set(ErrorKind::argument, "plan", "expected its sizes to be set first");
   if (!prepare(error)) return false;
-  bool moved = false;
+  bool moved = arena_->forks != forks_;  // or half done, when this process was forked
+  forks_ = arena_->forks;
   for (size_t b = 0; b < bases_.size(); ++b) {
     PlanBuffer& buffer = tables_.buffers[b];
     std::byte* base = nullptr;

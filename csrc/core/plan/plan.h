@@ -13,19 +13,16 @@ struct Arena {
   std::atomic<int64_t> plans{0};
   std::mutex running;
   std::vector<Array> memory;  // one for each device
+  uint32_t forks = 0;         // how often it was made anew in the child of a fork
 };
 
 // A plan's share of an arena; a new one where none is given.
 class SharedArena {
  public:
-  explicit SharedArena(Arena* arena = nullptr) : arena_(arena ? arena : new Arena) {
-    ++arena_->plans;
-  }
+  explicit SharedArena(Arena* arena = nullptr);
   SharedArena(const SharedArena& other) : SharedArena(other.arena_) {}
   SharedArena& operator=(const SharedArena&) = delete;
-  ~SharedArena() {
-    if (--arena_->plans == 0) delete arena_;
-  }
+  ~SharedArena();
   Arena* operator->() const { return arena_; }
   Arena* get() const { return arena_; }
 
@@ -83,6 +80,7 @@ class Plan {
   std::vector<Device> devices_;  // of the arenas
   std::vector<int64_t> arena_bytes_;
   SharedArena arena_;
+  uint32_t forks_ = 0;  // of the arena, as last seen
 };
 
 }  // namespace tl
