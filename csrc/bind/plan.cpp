@@ -73,15 +73,7 @@ nb::list numbers(const std::vector<int>& values) {
 Array held(const Plan& p, size_t buffer) {
   if (buffer >= p.tables().buffers.size() || !p.tables().buffers[buffer].held.ok())
     raise("ArgumentError", "plan", "expected a buffer that has memory");
-  Array x = p.tables().buffers[buffer].held;
-  x.sync();
-  View whole;
-  whole.dtype = DType::u8;
-  whole.ndim = 1;
-  whole.shape[0] = static_cast<int64_t>(held_bytes(*x.storage()));
-  whole.strides[0] = 1;
-  whole.data = x.data - x.byte_offset();
-  return x.with(whole);
+  return bytes_of_storage(p.tables().buffers[buffer].held);
 }
 
 }  // namespace

@@ -279,3 +279,48 @@ def test_a_plan_of_inference_mode_runs_outside_it():
         total = tl.zeros(1)
         plan = tl.capture(lambda t: total.add_(t.sum()) * 2, example)
     assert [plan(X).item() for _ in range(2)] == [12.0, 18.0]
+
+
+@pytest.mark.parametrize("inside", [True, False], ids=["made inside", "made before"])
+@pytest.mark.parametrize("borrowed", [True, False], ids=["numpy's memory", "lent memory"])
+def test_memory_that_python_writes_between_two_calls(inside, borrowed):
+    def shared():
+        array = np.ones(2, np.float32)
+        return (array, tl.from_numpy(array)) if borrowed else (None, tl.ones(2))
+
+    outer = shared()
+
+    def f(t):
+        array, held = shared() if inside else outer
+        if not inside:
+            (held.numpy() if array is None else array)[:] = 1
+        first = t + held
+        array = held.numpy() if array is None else array
+        array[:] = 5
+        second = t + held
+        array[:] = 9
+        return first, second
+
+    plan = tl.capture(f, X.clone())
+    for _ in range(2):
+        assert [part.tolist() for part in plan(tl.zeros(2))] == [[1.0, 1.0], [5.0, 5.0]]
+
+
+def test_memory_that_is_lent_after_it_was_read():
+    held = tl.ones(2)
+
+    def f(t):
+        first = t + held
+        held.numpy()[:] = 5
+        return first, t + held
+
+    plan = tl.capture(f, X.clone())
+    assert [part.tolist() for part in plan(tl.zeros(2))] == [[1.0, 1.0], [5.0, 5.0]]
+
+
+def test_memory_that_python_and_calls_write():
+    held = tl.from_numpy(np.ones(2, np.float32))
+    with pytest.raises(CaptureError, match="give it as a state"):
+        tl.capture(lambda t: (t + held, held.add_(t)), X.clone())
+    plan = tl.capture(lambda t: (t + held, held.add_(t)), X.clone(), states=[held])
+    assert plan(tl.zeros(2))[0].tolist() == held.tolist()

@@ -8,10 +8,6 @@
 namespace tl {
 namespace {
 
-// Constants of fewer bytes are copied into the plan, and all that others may write unseen; larger
-// ones stay where they are, and a run refuses them when they were changed.
-constexpr int64_t kCopyBelow = 65536;
-
 thread_local Capture* current = nullptr;
 std::atomic<uint64_t> serials{0};
 
@@ -26,7 +22,8 @@ bool same_view(const View& a, const View& b) {
          memcmp(a.strides, b.strides, sizeof(int64_t) * a.ndim) == 0;
 }
 
-// All bytes of the storage.
+}  // namespace
+
 Array bytes_of_storage(const Array& x) {
   View whole;
   whole.dtype = DType::u8;
@@ -44,8 +41,6 @@ Array copy_of(const Array& bytes) {
   if (copy.ok()) memcpy(copy.data, bytes.data, static_cast<size_t>(bytes.shape[0]));
   return copy;
 }
-
-}  // namespace
 
 Capture* current_capture() { return current; }
 
@@ -148,7 +143,8 @@ int Capture::snapshot(const Array& x, Source& source) {
   const Array bytes = bytes_of_storage(x);
   if (source.buffer >= 0) {
     const PlanBuffer& last = tables_.buffers[source.buffer];
-    if (last.role == Role::constant && last.bytes == bytes.shape[0] &&
+    if (last.role == Role::constant && last.held.storage() != x.storage() &&
+        last.bytes == bytes.shape[0] &&
         memcmp(last.held.storage()->data, bytes.data, static_cast<size_t>(last.bytes)) == 0)
       return source.buffer;
   }
@@ -161,10 +157,17 @@ int Capture::snapshot(const Array& x, Source& source) {
 }
 
 int Capture::reading(const Array& x) {
-  const bool made_here = x.storage()->made >> 32 == serial_;
-  if (!made_here) return external(x, Role::constant);
+  const Storage* storage = x.storage();
   Source& source = known(x);
-  return source.buffer < 0 || source.lent ? snapshot(x, source) : source.buffer;
+  // Whether Python may write it between two calls.
+  const bool shared = source.lent || (storage->release && storage->writable);
+  if (storage->made >> 32 == serial_)
+    return source.buffer < 0 || shared ? snapshot(x, source) : source.buffer;
+  const bool told = source.buffer >= 0 && tables_.buffers[source.buffer].role != Role::constant;
+  if (told || !shared) return external(x, Role::constant);
+  const int b = snapshot(x, source);
+  tables_.buffers[b].source = x;
+  return b;
 }
 
 // A temporary that begins as the constant does.
@@ -204,6 +207,12 @@ void Capture::restore() {
 int Capture::writing_outside(const Array& x, Error& error) {
   const int b = external(x, Role::state);
   PlanBuffer& buffer = tables_.buffers[b];
+  if (buffer.source.ok()) {
+    error.set(ErrorKind::capture, op ? op : "capture",
+              "memory that Python may write, too, cannot be read and then written while a plan is "
+              "captured: give it as a state");
+    return -1;
+  }
   if (saves_ && !buffer.written && !save(x, error)) return -1;
   buffer.written = true;
   if (buffer.role == Role::constant || buffer.role == Role::weight) {
@@ -296,97 +305,16 @@ bool Capture::may_read(const Array& x, const char* where, Error& error) {
 
 bool Capture::lend(const Array& x, const char* where, Error& error) {
   if (!may_read(x, where, error)) return false;
-  if (x.storage()->made >> 32 == serial_) known(x).lent = true;
-  return true;
-}
-
-// Memory that turned out to be a state late: whether a value had been read that follows from it.
-bool Capture::check_reads(Error& error) {
-  std::vector<bool> depends(tables_.buffers.size());
-  for (size_t b = 0; b < depends.size(); ++b)
-    depends[b] = tables_.buffers[b].role == Role::state || tables_.buffers[b].role == Role::input;
-  size_t next = 0;
-  auto check = [&](size_t before) {
-    for (; next < reads_.size() && reads_[next].before <= before; ++next)
-      if (depends[reads_[next].buffer])
-        return error.set(ErrorKind::capture, reads_[next].where,
-                         "a value that depends on memory which the function also writes cannot be "
-                         "read while a plan is captured: it would be fixed in the plan");
+  Source& source = known(x);
+  source.lent = true;
+  if (x.storage()->made >> 32 == serial_ || source.buffer < 0) return true;
+  // What calls have read of it stays as it was.
+  PlanBuffer& buffer = tables_.buffers[source.buffer];
+  if (buffer.role != Role::constant || buffer.source.ok() || x.device().type != Device::cpu)
     return true;
-  };
-  for (size_t at = 0; at < tables_.calls.size(); ++at) {
-    if (!check(at)) return false;
-    const PlanCall& call = tables_.calls[at];
-    const Arg* args = tables_.args.data() + call.first;
-    bool any = false;
-    for (int i = 0; i < call.n; ++i)
-      any |= args[i].kind == Arg::array && tables_.is_read(call, i) &&
-             depends[tables_.values[args[i].i].buffer];
-    for (int i = 0; any && i < call.n; ++i)
-      if (args[i].kind == Arg::array && tables_.is_written(call, i))
-        depends[tables_.values[args[i].i].buffer] = true;
-  }
-  return check(tables_.calls.size());
-}
-
-// Whether what is read of an input is what its example shows of its memory.
-bool Capture::check_inputs(Error& error) {
-  for (int input : tables_.inputs) {
-    const PlanValue& whole = tables_.values[input];
-    int64_t low, high, first, last;
-    find_reach(whole.view.dtype, whole.view.shape, whole.view.strides, whole.view.ndim, low, high);
-    low *= bytes_of(whole.view.dtype);
-    high = (high / block_of(whole.view.dtype) + 1) * bytes_of(whole.view.dtype);
-    if (whole.view.size() == 0) high = low = 0;
-    for (const PlanValue& value : tables_.values) {
-      if (value.buffer != whole.buffer || value.view.size() == 0) continue;
-      const View& v = value.view;
-      find_reach(v.dtype, v.shape, v.strides, v.ndim, first, last);
-      first = value.offset + first * bytes_of(v.dtype);
-      last = value.offset + (last / block_of(v.dtype) + 1) * bytes_of(v.dtype);
-      if (first < low || last > high)
-        return error.set(ErrorKind::capture, "capture",
-                         "expected calls that read of an input what the example shows, got one "
-                         "that reads beyond it (use .clone() first)");
-    }
-    tables_.buffers[whole.buffer].bytes = high;
-  }
-  return true;
-}
-
-bool Capture::fix_constants(Error& error) {
-  for (PlanBuffer& buffer : tables_.buffers) {
-    if (buffer.role != Role::constant) continue;
-    const Storage& storage = *buffer.held.storage();
-    const bool foreign = storage.release && storage.writable;  // changes there are not counted
-    const bool copies = buffer.device.type == Device::cpu && storage.writable &&
-                        (buffer.bytes < kCopyBelow || foreign) && storage.made >> 32 != serial_;
-    buffer.version = storage.version.load();
-    if (!copies) continue;
-    buffer.source = buffer.held;
-    buffer.held = copy_of(bytes_of_storage(buffer.source));
-    if (!buffer.held.ok())
-      return error.set(ErrorKind::memory, "capture", "no room for a copy of a constant");
-  }
-  return true;
-}
-
-bool Capture::finish(const std::vector<const Array*>& outputs, PlanTables& tables, Error& error) {
-  stop();
-  for (const Array* x : outputs) {
-    const int b = reading(*x);
-    tables_.outputs.push_back(static_cast<int>(value(b, *x)));
-    PlanBuffer& buffer = tables_.buffers[b];
-    if (buffer.role != Role::temporary && buffer.role != Role::output) continue;
-    buffer.role = Role::output;
-    buffer.held = *x;
-  }
-  if (late_state_ && !check_reads(error)) return false;
-  if (!check_inputs(error)) return false;
-  if (!fix_constants(error)) return false;
-  find_lifetimes(tables_);
-  tables = std::move(tables_);
-  return true;
+  buffer.source = buffer.held;
+  buffer.held = copy_of(bytes_of_storage(buffer.source));
+  return buffer.held.ok() || error.set(ErrorKind::memory, where, "no room for a copy");
 }
 
 }  // namespace tl

@@ -8,6 +8,10 @@
 
 namespace tl {
 
+// All bytes of an array's storage, and a copy of them; not ok() without memory.
+Array bytes_of_storage(const Array& x);
+Array copy_of(const Array& bytes);
+
 class Capture {
  public:
   // `saves`: memory outside is copied before a call writes it, for `restore`.
