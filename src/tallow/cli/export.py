@@ -51,10 +51,10 @@ def _open(model: str, task: str | None, activations: str) -> Exportable:
     expect(good, "--task", f"one of {', '.join(kinds)}", task, ArgumentError)
     if task is not None:
         return kinds[task](model, activations=activations)  # type: ignore[no-any-return]
-    failed = ""
+    failed: dict[str, None] = {}  # each message once, in order
     for kind in (LLM, TextClassifier, ImageClassifier, Embedder):
         try:
             return kind(model, activations=activations)  # type: ignore[arg-type]
         except ModelError as error:
-            failed = str(error)
-    raise ModelError(failed)
+            failed[str(error)] = None
+    raise ModelError(f"export: no task fits (--task names one): {'; '.join(failed)}")
