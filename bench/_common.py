@@ -67,10 +67,14 @@ def progress(text: str) -> None:
 class Side:
     """A process that answers each line with one line of JSON; it waits asleep between them."""
 
-    def __init__(self, label: str, command: Sequence[str]) -> None:
+    def __init__(self, label: str, command: Sequence[str], **more: str) -> None:
         self.label = label
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment()
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment(**more),
         )
 
     def __call__(self, line: str) -> dict[str, Any]:
