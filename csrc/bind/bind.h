@@ -104,5 +104,6 @@ void bind_host_device(nb::module_& m);
 void bind_plan(nb::module_& m);
 void bind_rewritten(nb::class_<Plan>& c);
 void bind_program(nb::module_& m);
+void bind_trace(nb::module_& m);
 
 }  // namespace tl::bind

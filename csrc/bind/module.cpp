@@ -7,6 +7,7 @@
 #include "../core/blas.h"
 #include "../core/isa.h"
 #include "../core/parallel.h"
+#include "../core/watch.h"
 #include "dispatch.h"
 
 namespace tl::bind {
@@ -94,9 +95,9 @@ static bool before_write(Storage* storage) {
   }
 }
 
-static const char* run_long(const Kernel& kernel, const Arg* args, int n) {
+static const char* run_long(const Kernel& kernel, const Arg* args, int n, const char* op) {
   nb::gil_scoped_release release;
-  return kernel.fn(args, n);
+  return invoke(kernel, args, n, op);
 }
 
 }  // namespace tl::bind
@@ -132,6 +133,7 @@ NB_MODULE(_native, m) {
   bind_host_device(m);
   bind_plan(m);
   bind_program(m);
+  bind_trace(m);
 
   m.def("expect_values", [](const Array& x, const char* where) {
     expect_values(x, where);

@@ -1,5 +1,7 @@
 #include "alloc.h"
 
+#include "watch.h"
+
 #ifndef __wasm__
 #include <pthread.h>
 #endif
@@ -69,9 +71,7 @@ void count(size_t bytes) {
   }
 }
 
-}  // namespace
-
-void* pool_alloc(size_t bytes) {
+inline __attribute__((always_inline)) void* allocate(size_t bytes, bool& found) {
   if (bytes > (size_t{1} << 62)) return nullptr;
   void* p = nullptr;
   if (bytes <= kLargest / 2) {
@@ -83,6 +83,7 @@ void* pool_alloc(size_t bytes) {
       p = head;
     }
     release(classes[c]);
+    found = p != nullptr;
     if (p)
       cached.fetch_sub(size, std::memory_order_relaxed);
     else
@@ -98,6 +99,23 @@ void* pool_alloc(size_t bytes) {
   p = aligned_alloc(kAlign, size);
   if (p) count(size);
   return p;
+}
+
+// Apart, so that pool_alloc needs no registers for it.
+__attribute__((cold, noinline)) void* watched_alloc(const Watch& w, size_t bytes) {
+  bool found = false;
+  void* p = allocate(bytes, found);
+  w.memory(bytes, found);
+  return p;
+}
+
+}  // namespace
+
+void* pool_alloc(size_t bytes) {
+  if (const Watch* w = watching(); __builtin_expect(w != nullptr, 0))
+    return watched_alloc(*w, bytes);
+  bool found;
+  return allocate(bytes, found);
 }
 
 void pool_free(void* p, size_t bytes) {

@@ -6,6 +6,7 @@
 
 #include "alloc.h"
 #include "device.h"
+#include "watch.h"
 
 namespace tl {
 namespace {
@@ -189,6 +190,7 @@ Array Array::empty(DType dtype, const int64_t* shape, int ndim, Device device) {
   storage->bytes = size;
   out.data = data;
   out.storage_ = storage;
+  if (const Watch* w = watching(); __builtin_expect(w != nullptr, 0)) w->array(out, device);
   return out;
 }
 

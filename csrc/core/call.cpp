@@ -5,6 +5,7 @@
 
 #include "plan/capture.h"
 #include "strides.h"
+#include "watch.h"
 
 namespace tl {
 namespace {
@@ -207,8 +208,8 @@ bool run(const Kernel& kernel, const Arg* args, int n, Error& error, const char*
                                      "on meta, which have none");
   Capture* capture = recording();
   if (capture && !capture->before(*found, args, n, error)) return false;
-  const char* text =
-      work >= kLongFrom && host.run_long ? host.run_long(*found, args, n) : found->fn(args, n);
+  const char* text = work >= kLongFrom && host.run_long ? host.run_long(*found, args, n, where)
+                                                        : invoke(*found, args, n, where);
   if (text && capture) capture->undo();
   return text ? refuse(kernel, args, n, text, where, error) : true;
 }
@@ -249,6 +250,7 @@ bool copy_into(Array& out, const Array& x, const char* where, Error& error) {
   args[1].a = packs || unpacks ? &source : &x;
   if (packs && !quantize)
     return error.set(ErrorKind::no_kernel, where, "expected a build that quantises, got a runtime");
+  if (const Watch* w = watching()) w->copies(where);
   return run(unpacks ? dequantize : packs ? *quantize : copy, args, packs ? 3 : 2, error);
 }
 

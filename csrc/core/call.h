@@ -11,7 +11,7 @@ struct Host {
   // Before a watched storage is written; false: it must not be, and the host keeps the reason.
   bool (*before_write)(Storage*) = nullptr;
   // Makes a call that takes long; may let go of a lock meanwhile.
-  const char* (*run_long)(const Kernel&, const Arg*, int) = nullptr;
+  const char* (*run_long)(const Kernel&, const Arg*, int, const char* op) = nullptr;
 };
 inline Host host;
 

@@ -8,6 +8,7 @@
 #include "isa.h"
 #include "kernel.h"
 #include "parallel.h"
+#include "trace.h"
 
 #ifdef TL_HAVE_NEON
 #include <sys/auxv.h>
@@ -109,6 +110,8 @@ struct Choice {
     if (const char* threads = threads_error(); threads && !*error)
       snprintf(error, sizeof error, "%s%.100s", threads, getenv("TALLOW_NUM_THREADS"));
     if (const char* blas = blas_error(); blas && !*error) snprintf(error, sizeof error, "%s", blas);
+    if (const char* trace = start_trace_lines(); trace && !*error)
+      snprintf(error, sizeof error, "%s%.100s", trace, getenv("TALLOW_TRACE"));
   }
 
  private:

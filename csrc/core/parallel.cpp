@@ -12,6 +12,8 @@ void parallel_range(int64_t n, int64_t, RangeFn fn, void* context) {
 }  // namespace tl
 #else
 
+#include "watch.h"
+
 #include <pthread.h>
 #include <sched.h>
 #include <unistd.h>
@@ -139,6 +141,7 @@ struct Job {
   void* context;
   int64_t n, grain;
   int shares;
+  int64_t call;  // that is watched, 0: none
 };
 
 // Pieces [next, end) of one worker; on a line of its own.
@@ -173,6 +176,8 @@ thread_local bool inside = false;
 // op wrote are mostly read by the thread whose cache holds them. Who is done helps the next one.
 void work(Pool& p, int worker) {
   const Job job = p.job;
+  const Watch* watcher = job.call ? watching() : nullptr;
+  const int64_t start = watcher ? watcher->now() : 0;
   for (int k = 0; k < job.shares; ++k) {
     Share& share = p.shares[(worker + k) % job.shares];
     for (;;) {
@@ -183,6 +188,7 @@ void work(Pool& p, int worker) {
       job.fn(job.context, begin, end, worker);
     }
   }
+  if (watcher) watcher->span(job.call, worker, false, start, watcher->now());
 }
 
 struct WorkerStart {
@@ -300,12 +306,14 @@ void parallel_range(int64_t n, int64_t grain, RangeFn fn, void* context) {
     p->shares[i].next.store(pieces * i / shares, std::memory_order_relaxed);
     p->shares[i].end = pieces * (i + 1) / shares;
   }
-  p->job = {fn, context, n, grain, shares};
+  const Watch* watcher = watching();
+  p->job = {fn, context, n, grain, shares, watcher ? watcher->current() : 0};
   p->open.store(true, std::memory_order_seq_cst);
   wake_workers(*p);
   inside = true;
   work(*p, 0);
   inside = false;
+  const int64_t done = watcher ? watcher->now() : 0;
   p->open.store(false, std::memory_order_seq_cst);
   for (int spin = 0; p->active.load(std::memory_order_seq_cst) != 0; ++spin) {
     if (spin < kSpins)
@@ -313,6 +321,7 @@ void parallel_range(int64_t n, int64_t grain, RangeFn fn, void* context) {
     else
       sched_yield();
   }
+  if (watcher) watcher->span(p->job.call, 0, true, done, watcher->now());
   pthread_mutex_unlock(&gate);
 }
 

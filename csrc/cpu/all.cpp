@@ -20,6 +20,7 @@ void register_norm(KernelTable& t);
 void register_optim(KernelTable& t);
 void register_pad(KernelTable& t);
 void register_pool(KernelTable& t);
+void register_probe(KernelTable& t);
 void register_quant(KernelTable& t);
 void register_quantize(KernelTable& t);
 void register_random(KernelTable& t);
@@ -39,6 +40,9 @@ void register_all(KernelTable& t) {
 #endif
   register_conv(t);
   register_matmul(t);
+#ifndef TL_INFERENCE
+  register_probe(t);
+#endif
 #ifndef TL_BELOW
   register_copy(t);
   register_elementwise(t);

@@ -140,6 +140,8 @@ CALLS: dict[str, list[str]] = {
     "random_poisson": ["9:f64 2:i64 9:f64"],
     "random_dropout": ["33 33:bool_ 2:i64 33 0.5"],
     "arange": ["9 1 2"],
+    "probe_fma": ["1:f64 9"],
+    "probe_read": ["1:f64 9,99:f32"],
     "angle": ["3,5:f32 3,5:complex64"],
     "complex": ["3,5:complex64 3,5:f32 3,5:f32"],
     "copy": ["3,5 3,5", "3,5:f16 3,5:f32", "3,5:i32 3,5:f64", "3,5 3,5:bool_"],

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "../call.h"
+#include "../watch.h"
 
 namespace tl {
 
@@ -152,7 +153,7 @@ bool Plan::run_calls(Error& error, double* seconds) {
     const PlanCall& call = tables_.calls[at];
     const auto begin =
         seconds ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point();
-    if (const char* text = call.kernel->fn(args_.data() + call.first, call.n))
+    if (const char* text = invoke(*call.kernel, args_.data() + call.first, call.n, nullptr))
       return error.set(
           strncmp(text, "expected an index in", 20) == 0 ? ErrorKind::index : ErrorKind::argument,
           call.kernel->name, "%s", text);
