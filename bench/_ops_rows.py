@@ -1,7 +1,8 @@
 """The operations that bench/ops_vs_torch.py measures, written once for Tallow and PyTorch.
 
-As a program it is one side: `_ops_rows.py tallow|torch THREADS` reads the name of a row from each
-line of standard input, and answers with one line of JSON: seconds of a call, or why there is none.
+As a program it is one side: `_ops_rows.py tallow|torch THREADS [cpu-time]` reads the name of a row
+from each line of standard input, and answers with one line of JSON: seconds of a call (of processor
+time on demand), or why there is none.
 """
 
 from __future__ import annotations
@@ -95,7 +96,10 @@ def backward(function: Callable[..., Any], *shapes: Any) -> Any:
 
 def benchmarks() -> list[Benchmark]:
     """All benchmarks, those of one group together."""
-    return [*broadcasts(), *large(), *layers(), *moves(), *convolutions(), *small(), *backwards()]
+    from _models_rows import models
+
+    kinds = (broadcasts, large, layers, moves, convolutions, small, models, backwards)
+    return [row for kind in kinds for row in kind()]
 
 
 def broadcasts() -> Iterator[Benchmark]:
@@ -270,23 +274,23 @@ def backwards() -> Iterator[Benchmark]:
 class Clock:
     """Seconds of one call of a row's operation, blocks of calls at a time."""
 
-    def __init__(self, run: Callable[[], Any]) -> None:
-        self.run = run
-        begin = time.perf_counter()
+    def __init__(self, run: Callable[[], Any], now: Callable[[], float] | None = None) -> None:
+        self.run, self.now = run, now or time.perf_counter
+        begin = self.now()
         run()
         run()
-        once = (time.perf_counter() - begin) / 2
+        once = (self.now() - begin) / 2
         self.calls = max(1, int(BLOCK / max(once, 1e-7)))
         self.block()
-        self.calls = max(1, int(self.calls * BLOCK / self.block()))
+        self.calls = max(1, int(self.calls * BLOCK / max(self.block(), 1e-7)))
 
     def block(self) -> float:
         """Seconds of one block."""
         run = self.run
-        begin = time.perf_counter()
+        begin = self.now()
         for _ in range(self.calls):
             run()
-        return time.perf_counter() - begin
+        return self.now() - begin
 
     def best(self) -> float:
         """Seconds of one call in the best of a few blocks."""
@@ -295,6 +299,7 @@ class Clock:
 
 def main() -> None:
     lib, threads = importlib.import_module(sys.argv[1]), int(sys.argv[2])
+    now = time.process_time if sys.argv[3:] == ["cpu-time"] else time.perf_counter
     importlib.import_module(f"{lib.__name__}.nn.functional")
     lib.set_num_threads(threads)
     from _calls_rows import calls
@@ -308,7 +313,7 @@ def main() -> None:
                 clock = None  # the arrays of the row before go first
                 row = table[wanted]
                 with lib.inference_mode(row.group not in RECORDED):
-                    clock = Clock(row.make(lib))
+                    clock = Clock(row.make(lib), now)
                 name = wanted
             assert clock is not None
             with lib.inference_mode(table[name].group not in RECORDED):

@@ -111,8 +111,18 @@ def main() -> None:
     parser = common.parser(__doc__, pairs=7)
     parser.add_argument("--threads", type=int, nargs="+", default=[2, 1])
     parser.add_argument("--only", nargs="+", help="rows whose name or group has one of these texts")
+    parser.add_argument(
+        "--cpu-time", action="store_true", help="processor time, for a busy machine; 1 thread"
+    )
+    parser.add_argument(
+        "--torch-preload",
+        metavar="LIBRARY",
+        help="an allocator for PyTorch's process, libjemalloc.so.2: memory without page faults",
+    )
     parser.add_argument("--list", action="store_true", help="print the names of the rows")
     args = parser.parse_args()
+    if args.cpu_time and args.threads != [1]:
+        parser.error("--cpu-time says something about --threads 1 only")
     chosen = [
         row
         for row in benchmarks()
@@ -121,29 +131,44 @@ def main() -> None:
     if args.list:
         print(*(f"{row.group:<10} {row.name}" for row in chosen), sep="\n")
         return
-    pythons = {
-        "tallow": common.interpreter([], "tallow") or sys.executable,
-        "torch": common.interpreter(args.peer_python, "torch"),
-    }
-    if pythons["torch"] is None:
+    result: dict[str, Any] = {"pairs": args.pairs, "cpu_time": args.cpu_time, "goal": GOAL}
+    result |= {"floor": FLOOR, "torch_preload": args.torch_preload}
+    pythons = interpreters(args.peer_python)
+    result["threads"] = {n: compare(args, n, chosen, pythons) for n in args.threads}
+    common.finish("ops_vs_torch", result, record=args.record)
+
+
+def interpreters(peers: list[str]) -> dict[str, str]:
+    """Of each side; SystemExit where none has PyTorch."""
+    torch = common.interpreter(peers, "torch")
+    if torch is None:
         raise SystemExit(
             "ops_vs_torch: expected an interpreter with torch (--peer-python), got none"
         )
-    result: dict[str, Any] = {"pairs": args.pairs, "goal": GOAL, "floor": FLOOR, "threads": {}}
-    for threads in args.threads:
-        limit = limits(common.work_folder(None), threads)
-        script = str(Path(__file__).with_name("_ops_rows.py"))
-        sides = {
-            name: common.Side(name, [str(python), script, name, str(threads)])
-            for name, python in pythons.items()
-        }
-        found = [measure(row, sides, args.pairs, limit) for row in chosen]
-        for side in sides.values():
-            side.close()
-        total = summary(found)
-        report(threads, found, total)
-        result["threads"][threads] = {"limits": limit, **total, "rows": found}
-    common.finish("ops_vs_torch", result, record=args.record)
+    return {"tallow": common.interpreter([], "tallow") or sys.executable, "torch": torch}
+
+
+def compare(
+    args: Any, threads: int, chosen: list[Benchmark], pythons: dict[str, str]
+) -> dict[str, Any]:
+    """Measure all rows with so many threads, and print them."""
+    # On a busy machine the limits would be wrong: wall time is all that a probe can take.
+    limit = None if args.cpu_time else limits(common.work_folder(None), threads)
+    script = str(Path(__file__).with_name("_ops_rows.py"))
+    clock = ["cpu-time"] if args.cpu_time else []
+    preload = {"torch": {"LD_PRELOAD": args.torch_preload}} if args.torch_preload else {}
+    sides = {
+        name: common.Side(
+            name, [python, script, name, str(threads), *clock], **preload.get(name, {})
+        )
+        for name, python in pythons.items()
+    }
+    found = [measure(row, sides, args.pairs, limit) for row in chosen]
+    for side in sides.values():
+        side.close()
+    total = summary(found)
+    report(threads, found, total)
+    return {"limits": limit, **total, "rows": found}
 
 
 if __name__ == "__main__":

@@ -1,34 +1,12 @@
 // Maxima over windows of an image ("max_pool", with positions on request), and moving elements of a
 // plane by their positions: "plane_gather" and its transpose "plane_scatter".
+#include "pool.h"
+
 #include <atomic>
 
-#include "conv.h"
 #include "overlap.h"
-#include "reduce.h"
 
 namespace tl::TL_ISA {
-namespace {
-
-struct Windows {
-  View out, indices, x;  // (batch, channels, depth, height, width)
-  bool has_indices;
-  int64_t kernel[3], stride[3], padding[3], dilation[3];
-
-  // Elements first, first + dilation, … below `end` of axis for output o; a kernel of 0 cuts the
-  // axis into equal parts instead.
-  TL_INLINE void window(int axis, int64_t o, int64_t* first, int64_t* end) const {
-    const int64_t length = x.shape[2 + axis];
-    if (kernel[axis] == 0) {
-      const int64_t parts = out.shape[2 + axis];
-      *first = o * length / parts;
-      *end = ((o + 1) * length + parts - 1) / parts;
-      return;
-    }
-    *first = o * stride[axis] - padding[axis];
-    *end = min64(*first + (kernel[axis] - 1) * dilation[axis] + 1, length);
-    if (*first < 0) *first += ceil_div(-*first, dilation[axis]) * dilation[axis];
-  }
-};
 
 View widened(const View& x) {
   View to = x;
@@ -45,6 +23,49 @@ View widened(const View& x) {
   return to;
 }
 
+namespace {
+
+// Length of the line that one row of windows reads, padding included.
+int64_t line_length(const Windows& w) {
+  if (w.kernel[2] == 0) return w.x.shape[4];
+  const int64_t reach = (w.out.shape[4] - 1) * w.stride[2] + (w.kernel[2] - 1) * w.dilation[2] + 1;
+  return max64(reach, w.x.shape[4] + w.padding[2]);
+}
+
+}  // namespace
+
+const char* read_windows(const char* kernel, const View& out, const View& x, const Arg* numbers,
+                         Windows* w, PoolCost* cost) {
+  if (out.ndim < 3 || out.ndim > 5 || x.ndim != out.ndim || out.dtype != x.dtype ||
+      out.shape[0] != x.shape[0] || out.shape[1] != x.shape[1])
+    return fail("%s: expected an input and a result of the same axes, batch and channels", kernel);
+  w->out = widened(out);
+  w->x = widened(x);
+  int64_t kernel_elements = 1;
+  bool large = false;
+  for (int i = 0; i < 3; ++i) {
+    w->kernel[i] = numbers[i].i;
+    w->stride[i] = numbers[3 + i].i;
+    w->padding[i] = numbers[6 + i].i;
+    w->dilation[i] = numbers[9 + i].i;
+    const int64_t far = int64_t{1} << 30, length = w->x.shape[2 + i];
+    if (w->kernel[i] < 0 || w->stride[i] < 1 || w->padding[i] < 0 || w->dilation[i] < 1 ||
+        w->kernel[i] > far || w->stride[i] > far || w->padding[i] > far || w->dilation[i] > far)
+      return fail("%s: expected positive kernel, stride and dilation", kernel);
+    if (length == 0 && w->out.size() > 0)
+      return fail("%s: expected an input with elements", kernel);
+    large |= __builtin_mul_overflow(kernel_elements, max64(1, w->kernel[i]), &kernel_elements);
+    large |= max64(w->out.shape[2 + i], length) > int64_t{1} << 40;
+  }
+  large |= __builtin_mul_overflow(w->out.shape[4], kernel_elements, &cost->work) ||
+           cost->work > int64_t{1} << 60;
+  cost->line = large ? 0 : line_length(*w) + 16;
+  if (large || cost->line > int64_t{1} << 40) return fail("%s: out of memory", kernel);
+  return nullptr;
+}
+
+namespace {
+
 template <class S>
 TL_INLINE S larger(S a, S b) {  // a NaN wins
   return (b > a) | (b != b) ? b : a;
@@ -58,13 +79,6 @@ __attribute__((noinline)) void larger_line(const T* x, int64_t step, int64_t n, 
   } else {
     for (int64_t i = 0; i < n; ++i) a[i] = larger(a[i], static_cast<S>(value(x[i * step])));
   }
-}
-
-// Length of the line that one row of windows reads, padding included.
-int64_t line_length(const Windows& w) {
-  if (w.kernel[2] == 0) return w.x.shape[4];
-  const int64_t reach = (w.out.shape[4] - 1) * w.stride[2] + (w.kernel[2] - 1) * w.dilation[2] + 1;
-  return max64(reach, w.x.shape[4] + w.padding[2]);
 }
 
 template <class T>
@@ -134,10 +148,10 @@ TL_INLINE void larger_line_from(const T* x, int64_t step, int64_t n, int32_t row
 // The same with the position in the plane of the first of equal maxima (the last NaN), in the order
 // of memory: first down the columns, all at once, then along the row.
 template <class T>
-void max_row_indices(const Windows& w, int64_t n, int64_t c, int64_t z, int64_t y, Value<T>* line,
-                     int32_t* which) {
+void max_row_indices(const Windows& w, const View& indices, int64_t n, int64_t c, int64_t z,
+                     int64_t y, Value<T>* line, int32_t* which) {
   using S = Value<T>;
-  const View &x = w.x, &out = w.out, &indices = w.indices;
+  const View &x = w.x, &out = w.out;
   const T* plane = x.ptr<T>() + n * x.strides[0] + c * x.strides[1];
   int64_t z0, z1, y0, y1;
   w.window(0, z, &z0, &z1);
@@ -187,56 +201,32 @@ void max_row_indices(const Windows& w, int64_t n, int64_t c, int64_t z, int64_t 
 }
 
 const char* pool(const View& out, const View* indices, const View& x, const Arg* numbers) {
-  if (out.ndim < 3 || out.ndim > 5 || x.ndim != out.ndim || out.dtype != x.dtype ||
-      out.shape[0] != x.shape[0] || out.shape[1] != x.shape[1])
-    return "max_pool: expected an input and a result of the same axes, batch and channels";
   Windows w;
-  w.out = widened(out);
-  w.x = widened(x);
-  w.has_indices = indices != nullptr;
+  PoolCost cost;
+  if (const char* error = read_windows("max_pool", out, x, numbers, &w, &cost)) return error;
+  View positions;
   if (indices) {
     if (indices->dtype != DType::i64 || !same_shape(*indices, out))
       return "max_pool: expected indices of i64 shaped like the result";
-    w.indices = widened(*indices);
-  }
-  for (int i = 0; i < 3; ++i) {
-    w.kernel[i] = numbers[i].i;
-    w.stride[i] = numbers[3 + i].i;
-    w.padding[i] = numbers[6 + i].i;
-    w.dilation[i] = numbers[9 + i].i;
-    const int64_t far = int64_t{1} << 30, length = w.x.shape[2 + i];
-    if (w.kernel[i] < 0 || w.stride[i] < 1 || w.padding[i] < 0 || w.dilation[i] < 1 ||
-        w.kernel[i] > far || w.stride[i] > far || w.padding[i] > far || w.dilation[i] > far)
-      return "max_pool: expected positive kernel, stride and dilation";
-    if (length == 0 && w.out.size() > 0) return "max_pool: expected an input with elements";
+    positions = widened(*indices);
   }
   if (w.out.size() == 0) return nullptr;
-  const int64_t lines = w.out.shape[0] * w.out.shape[1] * w.out.shape[2] * w.out.shape[3];
-  int64_t kernel_elements = 1, work;
-  bool large = false;
-  for (int i = 0; i < 3; ++i) {
-    large |= __builtin_mul_overflow(kernel_elements, max64(1, w.kernel[i]), &kernel_elements);
-    large |= max64(w.out.shape[2 + i], w.x.shape[2 + i]) > int64_t{1} << 40;
-  }
-  large |= __builtin_mul_overflow(w.out.shape[4], kernel_elements, &work) || work > int64_t{1}
-                                                                                        << 60;
-  const int64_t length = large ? 0 : line_length(w) + 16;
-  if (large || length > int64_t{1} << 40) return "max_pool: out of memory";
+  const int64_t lines = w.lines(), length = cost.line;
   return for_any(x.dtype, "max_pool", [&]<class T>() -> const char* {
     using S = Value<T>;
     // Two lines of values, or one of values and one of 32-bit row numbers.
     const size_t own = 2 * length * (sizeof(S) > 4 ? sizeof(S) : 4);
     Scratch memory(own * num_threads());
     if (!memory.as<char>()) return "max_pool: out of memory";
-    parallel_for(lines, 1 + 16384 / (1 + work), [&](int64_t begin, int64_t end, int worker) {
+    parallel_for(lines, 1 + 16384 / (1 + cost.work), [&](int64_t begin, int64_t end, int worker) {
       S* line = reinterpret_cast<S*>(memory.as<char>() + own * worker);
       for (int64_t i = begin; i < end; ++i) {
         const int64_t y = i % w.out.shape[3], rest = i / w.out.shape[3];
         const int64_t z = rest % w.out.shape[2], plane = rest / w.out.shape[2];
         const int64_t c = plane % w.out.shape[1], n = plane / w.out.shape[1];
-        if (w.has_indices)
+        if (indices)
           max_row_indices<T>(
-              w, n, c, z, y, line,
+              w, positions, n, c, z, y, line,
               reinterpret_cast<int32_t*>(memory.as<char>() + own * worker + own / 2));
         else
           max_row<T>(w, n, c, z, y, line, line + length);
@@ -359,8 +349,10 @@ const char* plane_scatter(const Arg* args, int) {
 
 }  // namespace
 
+void register_pool_average(KernelTable& t);
 void register_pool(KernelTable& t);
 void register_pool(KernelTable& t) {
+  register_pool_average(t);
 #define TL_POOL_NUMBERS " kz:i ky:i kx:i sz:i sy:i sx:i pz:i py:i px:i dz:i dy:i dx:i"
   t.add("max_pool", "out:out x:in" TL_POOL_NUMBERS, max_pool);
   t.add("max_pool_indices", "out:out out_indices:out x:in" TL_POOL_NUMBERS, max_pool_indices);

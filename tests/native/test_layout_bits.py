@@ -25,6 +25,7 @@ DTYPES = [CODES[name] for name in ("f32", "f64", "bf16", "complex64", "i32")]
 # They add in the order that is fastest in their layout.
 SUMS = {"sum", "mean", "prod", "var", "softmax", "softmax_backward"}
 CONTIGUOUS = {
+    "group_norm",
     "rms_norm_backward",
     "conv_transformed",
     "layer_norm_backward",

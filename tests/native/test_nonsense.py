@@ -137,6 +137,7 @@ def _calls():
     yield "a long view", "order_statistic", (f(1), f(1, dtype="i64"), long, -1)
     wide = f(1, 1, 1).expand([1, 1, 2**60])
     yield "a long view", "max_pool", (f(1, 1, 1), wide, 0, 0, 0, 1, 1, 1, 0, 0, 0, 1, 1, 1)
+    yield "a long view", "avg_pool", (f(1, 1, 1), wide, 0, 0, 0, 1, 1, 1, 0, 0, 0, 1, 1, 1, 0, 0.0)
     weights = f(1, 1, 1).expand([1, 1, 2**60])
     yield "a long view", "conv", (f(1, 1, 1), f(1, 1, 4), weights, None, *NEAR)
     yield "a long view", "conv_input_grad", (f(1, 1, 4), f(1, 1, 1), weights, None, *NEAR)
@@ -148,6 +149,7 @@ def _calls():
     yield "a far reach", "max_pool", (f(1, 1, 1), f(1, 1, 4), *reach)
     kernel = (65537 * 641, 6700417, 65535, 1, 1, 1, 0, 0, 0, 1, 1, 1)  # 2^64 - 1 elements
     yield "a far reach", "max_pool", (f(1, 1, 1, 1, 1), f(1, 1, 4, 4, 4), *kernel)
+    yield "a far reach", "avg_pool", (f(1, 1, 1, 1, 1), f(1, 1, 4, 4, 4), *kernel, 1, 0.0)
     far = (1, 1, 1, 0, -FAR, -FAR, 1, FAR, FAR, 1)
     yield "a far reach", "conv", (f(1, 1, 4, 4), f(1, 1, 4, 4), f(1, 1, 3, 3), None, *far)
     patches = (2**30, 2**30, 1, 1, 2**29, 2**29, 1, 1)

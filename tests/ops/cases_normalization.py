@@ -47,6 +47,20 @@ def torch_batch_norm(
     return out if bias is None else out + bias
 
 
+def by_statistics(d):
+    mean, var, weight, bias = d.x((3,)), d.positive((3,)), d.x((3,)), d.x((3,))
+    x = d.x((2, 3, 5, 4))
+    return [
+        d(x, mean, var, weight, bias),
+        d(x, mean, var, None, None, 1e-3),
+        d(d.x((4, 3)), mean, var, weight, None),
+    ]
+
+
+def torch_by_statistics(input, mean, var, weight, bias, eps=1e-5):
+    return torch_batch_norm(input, mean, var, weight, bias, eps=eps)
+
+
 def torch_instance_norm(input, mean, var, weight=None, bias=None, use_input_stats=True):
     import torch
 
@@ -64,6 +78,7 @@ def torch_local_response_norm(input, *args):
 
 CASES = {
     "batch_norm": Case(batch_norm, torch=torch_batch_norm, hypothesis=False),
+    "nn.batch_norm_by_statistics": Case(by_statistics, torch=torch_by_statistics, hypothesis=False),
     # Finite differences of its reference would hold the statistics still.
     "nn.whiten_channels": Case(whiten, torch=torch_whiten, gradient=False, hypothesis=False),
     "group_norm": Case(

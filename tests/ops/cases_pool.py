@@ -127,6 +127,22 @@ def torch_windows_indices(input: Any, how: Any, size: Any) -> Any:
     return torch.nn.functional.max_pool2d(input, *numbers, return_indices=True)
 
 
+MEANS = ((1, 3, 2), (1, 2, 2), (0, 1, 1), (1, 1, 1))
+
+
+def averaged(d: Draw) -> list[Any]:
+    x = d.x((2, 2, 7, 6))
+    return [d(x, sum(MEANS, ()), (4, 4), True, 0), d(x, sum(MEANS, ()), (4, 4), False, 5)]
+
+
+def torch_averaged(input: Any, how: Any, size: Any, include_pad: bool, divisor: int) -> Any:
+    import torch
+
+    numbers = [how[3 * i + 1 : 3 * i + 3] for i in range(3)]
+    last = include_pad, divisor or None
+    return torch.nn.functional.avg_pool2d(input, *numbers, False, *last)
+
+
 MAXIMA = (*FLOATS, "i64", "u8")
 CASES = {
     **{
@@ -158,6 +174,7 @@ CASES = {
     **{f"max_unpool{n}d": Case(unpooled(n), hypothesis=False) for n in (1, 2, 3)},
     "nn.plane_gather": Case(gathered, torch=torch_gathered, hypothesis=False),
     "nn.plane_scatter": Case(scattered, torch=torch_scattered, factor=2, hypothesis=False),
+    "nn.avg_pool": Case(averaged, torch=torch_averaged, factor=2, hypothesis=False),
     "nn.max_pool": Case(windows, torch=torch_windows, hypothesis=False),
     "nn.max_pool_indices": Case(windows, torch=torch_windows_indices, hypothesis=False),
 }

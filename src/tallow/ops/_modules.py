@@ -242,6 +242,8 @@ MODULES = {
     "new_zeros": "creation",
     "nll_loss": "loss_classes",
     "nn.alignment_nll": "loss_ctc",
+    "nn.avg_pool": "pool_average",
+    "nn.batch_norm_by_statistics": "normalization",
     "nn.bernoulli_nll": "loss",
     "nn.columns_to_image": "fold",
     "nn.convolution": "conv",

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from ..autograd.mode import MODE, no_grad
-from ..dtype import f32
+from ..dtype import bf16, f16, f32
 from ..errors import ArgumentError, NoKernelError, expect
 from ..factories import zeros
 from ..registry import op
@@ -21,8 +21,8 @@ def _channels(where: object, x: Tensor, *parameters: Tensor | None) -> None:
     expect(x.ndim >= 2, where, "input of shape (batch, channels, ...)", x.shape)
     expect(x.dtype.kind == "f", where, "a float dtype", x.dtype.name, NoKernelError)
     for p in parameters:
-        if p is not None:
-            expect(p.shape == x.shape[1:2], where, f"shape {x.shape[1:2]} per channel", p.shape)
+        if p is not None and p.shape != x.shape[1:2]:
+            expect(False, where, f"shape {x.shape[1:2]} per channel", p.shape)
 
 
 def _column(p: Tensor, ndim: int) -> Tensor:
@@ -109,6 +109,44 @@ def _(
     )
 
 
+@op(name="nn.batch_norm_by_statistics")
+def by_statistics(
+    input: Tensor,
+    mean: Tensor | None,
+    var: Tensor | None,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """`(input - mean) / sqrt(var + eps) * weight + bias`, each of them one value per channel."""
+    assert mean is not None and var is not None
+    work, n = _wide(input).dtype, input.ndim
+    scale = (var.to(work) + eps).rsqrt()
+    scale = scale if weight is None else scale * weight.to(work)
+    column = _column(mean.to(work), n)
+    if bias is None:
+        return ((input - column) * _column(scale, n)).to(input.dtype)
+    out = _scaled(_wide(input), column, _column(scale, n), _column(bias.to(work), n))
+    return out.to(input.dtype)
+
+
+@by_statistics.out
+def _(input: Tensor, *_: Any) -> Any:
+    return input
+
+
+@by_statistics.kernel("batch_norm", dtypes=(f32, f16, bf16))
+def _(
+    input: Tensor,
+    mean: Tensor | None,
+    var: Tensor | None,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    eps: float,
+) -> tuple[Any, ...]:
+    return input, mean, var, weight, bias, float(eps)
+
+
 def _update(running: Tensor | None, fresh: Tensor, momentum: float) -> None:
     if running is not None:
         fresh = fresh.reshape(-1).to(running.dtype)
@@ -137,15 +175,7 @@ def batch_norm(
     if not training:
         good = running_mean is not None and running_var is not None
         expect(good, batch_norm, "running_mean and running_var outside training", "None")
-        assert running_mean is not None and running_var is not None
-        work = _wide(input).dtype
-        scale = (running_var.to(work) + eps).rsqrt()
-        scale = scale if weight is None else scale * weight.to(work)
-        mean, n = _column(running_mean.to(work), input.ndim), input.ndim
-        if bias is None:
-            return ((input - mean) * _column(scale, n)).to(input.dtype)
-        out = _scaled(_wide(input), mean, _column(scale, n), _column(bias.to(work), n))
-        return out.to(input.dtype)
+        return by_statistics(input, running_mean, running_var, weight, bias, eps)
     count = input.numel() // max(input.shape[1], 1)
     expect(count != 1, batch_norm, "more than 1 value per channel when training", input.shape)
     with no_grad():
@@ -182,12 +212,34 @@ def group_norm(
 
     `input` is (batch, channels, ...); source: arXiv 1803.08494.
     """
-    _channels(group_norm, input, weight, bias)
-    good = num_groups > 0 and input.shape[1] % num_groups == 0
-    expect(good, group_norm, f"a divisor of {input.shape[1]} channels", num_groups, ArgumentError)
     if not input.numel():
         return _affine(_wide(input), weight, bias).to(input.dtype)
     return _affine(_grouped(input, num_groups, eps), weight, bias).to(input.dtype)
+
+
+@group_norm.check
+def _(
+    input: Tensor, num_groups: int, weight: Tensor | None, bias: Tensor | None, eps: float
+) -> None:
+    _channels(group_norm, input, weight, bias)
+    good = num_groups > 0 and input.shape[1] % num_groups == 0
+    if not good:
+        wanted = f"a divisor of {input.shape[1]} channels"
+        expect(False, group_norm, wanted, num_groups, ArgumentError)
+
+
+@group_norm.out
+def _(
+    input: Tensor, num_groups: int, weight: Tensor | None, bias: Tensor | None, eps: float
+) -> Any:
+    return input.shape, input.dtype
+
+
+@group_norm.kernel("group_norm", dtypes=(f32, f16, bf16))
+def _(
+    input: Tensor, num_groups: int, weight: Tensor | None, bias: Tensor | None, eps: float
+) -> tuple[Any, ...]:
+    return input.contiguous(), weight, bias, num_groups, float(eps)
 
 
 @op
@@ -220,11 +272,9 @@ def instance_norm(
             var = centred(flat, -1).square().sum(-1) / max(count - 1, 1)
             _update(running_mean, mean.mean(0), momentum)
             _update(running_var, var.mean(0), momentum)
-    if not input.numel():
-        return _affine(_wide(input), weight, bias).to(input.dtype)
     if weight is not None and weight.requires_grad:
         weight = weight.clone()  # the caller's may change before backward, as in torch
-    return _affine(_grouped(input, c, eps), weight, bias).to(input.dtype)
+    return group_norm(input, c, weight, bias, eps)
 
 
 @op

@@ -6,18 +6,22 @@ from typing import Any
 
 from ..registry import op
 from ..tensor import Tensor
+from .pool_average import average_of
 from .pool_max import max_of
 from .pool_windows import targets
-from .resample import check_longest, resample_axes, window_table
+from .resample import check_longest
 from .spatial import check_spatial
+
+
+def _parts(n: int) -> tuple[int, ...]:
+    """Windows that cut n axes into equal parts; one that is not there is a window of length 1."""
+    return (*(1,) * (3 - n), *(0,) * n, 1, 1, 1, 0, 0, 0, 1, 1, 1)
 
 
 def _adaptive_max(where: str, n: int, input: Tensor, output_size: Any, return_indices: bool) -> Any:
     check_spatial(where, n, input, integers=True)
     size = targets(where, n, input, output_size)
-    # An axis that is not there is one window of length 1.
-    params = ((1,) * (3 - n) + (0,) * n) + (1, 1, 1) + (0, 0, 0) + (1, 1, 1)
-    return max_of(n, input, params, size, return_indices)
+    return max_of(n, input, _parts(n), size, return_indices)
 
 
 @op
@@ -45,8 +49,7 @@ def adaptive_average(where: str, n: int, input: Tensor, output_size: Any) -> Ten
     check_longest(where, size)
     if set(size) == {1}:
         return input.mean(tuple(range(-n, 0)), keepdim=True)
-    tables = [window_table(input.shape[i - n], size[i], 0, 1, 0, False, None) for i in range(n)]
-    return resample_axes(input, tables)
+    return average_of(n, input, _parts(n), size, False, 0)
 
 
 @op

@@ -1,47 +1,85 @@
-"""Pooling by averages and power means: products with small tables (see `resample.py`)."""
+"""Pooling by averages and power means."""
 
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
-from ..dtype import f64, i64
+from ..dtype import bf16, f16, f32, f64, i64
 from ..errors import ArgumentError, expect
 from ..registry import op
 from ..tensor import Tensor
-from .pool_windows import windows
+from .pool_windows import Params, settled
 from .resample import WeightTable, resample_axes, window_table
-from .spatial import Sizes, check_float, check_spatial, sizes
+from .spatial import Sizes, check_float, sizes
 
 
 @lru_cache(256)
 def _tables(
-    shape: tuple[int, ...], count: tuple[int, ...], kernel: tuple[int, ...], step: tuple[int, ...],
-    pad: tuple[int, ...], include_pad: bool, divisor: int | None,
-) -> tuple[WeightTable, ...]:  # fmt: skip
-    scales = [None if divisor is None else 1.0 / divisor] + [None if divisor is None else 1.0] * 2
-    axes = zip(shape, count, kernel, step, pad, strict=True)
+    spatial: Params, size: Params, params: Params, include_pad: bool, divisor: int
+) -> tuple[WeightTable, ...]:
+    """The weights of each axis."""
+    n = len(spatial)
+    kernel, step, pad = (params[3 * i + 3 - n : 3 * i + 3] for i in range(3))
+    scales = [1.0 / divisor, 1.0, 1.0] if divisor else [None] * 3
+    axes = zip(spatial, size, kernel, step, pad, strict=True)
     return tuple(
         window_table(*axis, include_pad, scale) for axis, scale in zip(axes, scales, strict=False)
     )
+
+
+@op(name="nn.avg_pool")
+def average_windows(
+    input: Tensor, params: Params, size: Params, include_pad: bool, divisor: int
+) -> Tensor:
+    """The means of windows: (batch, channels, *spatial) to (batch, channels, *size).
+
+    A `divisor` other than 0 divides the sums instead of the number of elements.
+    """
+    tables = _tables(tuple(input.shape[2:]), tuple(size), params, include_pad, divisor)
+    return resample_axes(input, tables)
+
+
+@average_windows.out
+def _(input: Tensor, params: Params, size: Params, include_pad: bool, divisor: int) -> Any:
+    return (*input.shape[:2], *size), input.dtype
+
+
+@average_windows.kernel("avg_pool", dtypes=(f32, f16, bf16))
+def _(
+    input: Tensor, params: Params, size: Params, include_pad: bool, divisor: int
+) -> tuple[Any, ...]:
+    return input, *params, include_pad, float(divisor)
+
+
+@average_windows.grad
+def _(g: Tensor, _input: Any, params: Params, size: Params, include_pad: bool, divisor: int) -> Any:
+    tables = _tables(tuple(_input.shape[2:]), tuple(size), params, include_pad, divisor)
+    return lambda: resample_axes(g, [table.transposed for table in tables])
+
+
+def average_of(
+    n: int, input: Tensor, params: Params, size: Params, include_pad: bool, divisor: int
+) -> Tensor:
+    """The means of windows, with or without batch."""
+    if input.ndim == n + 2:
+        return average_windows(input, params, size, include_pad, divisor)
+    return average_windows(input.unsqueeze(0), params, size, include_pad, divisor).squeeze(0)
 
 
 def _average(
     where: str, n: int, input: Tensor, kernel_size: Sizes, stride: Sizes | None, padding: Sizes,
     ceil_mode: bool, count_include_pad: bool, divisor: int | None,
 ) -> Tensor:  # fmt: skip
-    whole = input.dtype is i64
-    check_spatial(where, n, input, integers=whole)
+    whole = getattr(input, "dtype", None) is i64
+    params, size = settled(where, n, input, kernel_size, stride, padding, 1, ceil_mode, whole)
     if divisor is not None:
         expect(divisor != 0, where, "a divisor_override other than 0", divisor, ArgumentError)
-    (kernel, step, pad, _), count = windows(
-        where, n, input, kernel_size, stride, padding, 1, ceil_mode
-    )
-    shape = input.shape[-n:]
-    tables = _tables(shape, count, kernel, step, pad, bool(count_include_pad), divisor)
+    rest = params, size, bool(count_include_pad), divisor or 0
     if not whole:
-        return resample_axes(input, tables)
+        return average_of(n, input, *rest)
     # A sum over its divisor, without the fraction: what is a hair short of a whole number is one.
-    mean = resample_axes(input.to(f64), tables)
+    mean = average_of(n, input.to(f64), *rest)
     return (mean + mean.sign() * 1e-6).trunc().to(i64)
 
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 from ..dtype import i64
 from ..errors import ArgumentError, NoKernelError, expect
 from ..registry import op
 from ..tensor import Tensor, unwrap_tensor
-from .pool_windows import windows
-from .spatial import Sizes, check_float, check_spatial, sizes
+from .pool_windows import Params, settled
+from .spatial import Sizes, check_float, sizes
 
 # --- by position ----------------------------------------------------------------------------------
 
@@ -59,9 +58,6 @@ def _(g: Tensor, _input: Any, indices: Tensor, size: int, add: bool) -> Any:
 
 
 # --- maxima ---------------------------------------------------------------------------------------
-
-# Kernel, stride, padding and dilation, three each; kernels of 0 cut the axes into equal parts.
-Params = tuple[int, ...]
 
 
 @op(name="nn.max_pool")
@@ -121,32 +117,24 @@ def _(
     return lambda: _put_back(g[0], indices, _input.shape[2:])
 
 
-def _three(numbers: Params, fill: int) -> Params:
-    return (fill,) * (3 - len(numbers)) + numbers
-
-
-@lru_cache(256)
-def _params(kernel: Params, stride: Params, padding: Params, dilation: Params) -> Params:
-    return _three(kernel, 1) + _three(stride, 1) + _three(padding, 0) + _three(dilation, 1)
-
-
 def _max(
     where: str, n: int, input: Tensor, kernel_size: Sizes, stride: Sizes | None, padding: Sizes,
     dilation: Sizes, ceil_mode: bool, return_indices: bool,
 ) -> Any:  # fmt: skip
-    check_spatial(where, n, input, integers=True)
-    numbers, size = windows(where, n, input, kernel_size, stride, padding, dilation, ceil_mode)
-    return max_of(n, input, _params(*numbers), size, return_indices)
+    params, size = settled(where, n, input, kernel_size, stride, padding, dilation, ceil_mode, True)
+    return max_of(n, input, params, size, return_indices)
 
 
-def max_of(n: int, input: Tensor, params: Params, size: Sequence[int], return_indices: bool) -> Any:
+def max_of(
+    n: int, input: Tensor, params: Params, size: tuple[int, ...], return_indices: bool
+) -> Any:
     """The maxima of windows, with or without batch, and if asked for their positions."""
     batched = input.ndim == n + 2
     x = input if batched else input.unsqueeze(0)
     if not return_indices:
-        out = max_windows(x, params, tuple(size))
+        out = max_windows(x, params, size)
         return out if batched else out.squeeze(0)
-    pair = max_windows_indices(x, params, tuple(size))
+    pair = max_windows_indices(x, params, size)
     return pair if batched else (pair[0].squeeze(0), pair[1].squeeze(0))
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+from ..dtype import DType
 from ..errors import ArgumentError, expect
 from ..tensor import Tensor
-from .spatial import Sizes, sizes
+from .spatial import Sizes, check_spatial, is_float, sizes
 
 
 def window_count(length: int, k: int, s: int, p: int, d: int, ceil_mode: bool) -> int:
@@ -52,6 +53,51 @@ def windows(
     if min(count) < 1:
         expect(False, where, f"an input as large as the kernel {kernel}", input.shape)
     return [kernel, step, pad, dilations], count
+
+
+# Kernel, stride, padding and dilation, three each; kernels of 0 cut the axes into equal parts.
+Params = tuple[int, ...]
+
+
+@lru_cache(256)
+def _params(
+    kernel: tuple[int, ...], stride: tuple[int, ...], padding: tuple[int, ...],
+    dilation: tuple[int, ...],
+) -> Params:  # fmt: skip
+    ones = (1,) * (3 - len(kernel))
+    return (*ones, *kernel, *ones, *stride, *(0,) * len(ones), *padding, *ones, *dilation)
+
+
+@lru_cache(512)
+def _plain(
+    n: int, dtype: DType, shape: tuple[int, ...], k: int, s: int, p: int, d: int, ceil_mode: bool
+) -> tuple[Params, tuple[int, ...]] | None:
+    """What `settled` gives for floats and numbers that stand for all axes; None: look closer."""
+    good = is_float(dtype) and len(shape) in (n + 1, n + 2) and 0 not in shape[-n - 1 :]
+    if not good or min(k, s, d) < 1 or p < 0:
+        return None
+    count = _counts(shape[-n:], (k,) * n, (s,) * n, (p,) * n, (d,) * n, ceil_mode)
+    if count is None or min(count) < 1:
+        return None
+    return _params((k,) * n, (s,) * n, (p,) * n, (d,) * n), count
+
+
+def settled(
+    where: str, n: int, input: Tensor, kernel_size: Sizes, stride: Sizes | None, padding: Sizes,
+    dilation: Sizes, ceil_mode: bool, integers: bool,
+) -> tuple[Params, tuple[int, ...]]:  # fmt: skip
+    """The numbers of the windows, three of each kind, and how many windows each axis has."""
+    step = kernel_size if stride is None else stride
+    numbers = type(kernel_size) is type(step) is type(padding) is type(dilation) is int
+    if numbers and type(input) is Tensor:  # the usual call, a dict away
+        found = _plain(
+            n, input.dtype, input.shape, kernel_size, step, padding, dilation, bool(ceil_mode)
+        )
+        if found is not None:
+            return found
+    check_spatial(where, n, input, integers=integers)
+    four, size = windows(where, n, input, kernel_size, stride, padding, dilation, ceil_mode)
+    return _params(*four), size
 
 
 def targets(where: str, n: int, input: Tensor, output_size: Any) -> tuple[int, ...]:

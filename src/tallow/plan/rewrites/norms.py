@@ -6,28 +6,16 @@ when these have changed; alone, this pass trades two passes over the result for 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tallow.dtype import f32
-from tallow.plan.rewrites.graph import Call, Graph, Uses, Value
+from tallow.plan.rewrites.graph import Call, Graph, Uses
 from tallow.plan.rewrites.once import fixed_buffers
 
 
-@dataclass(frozen=True)
-class _Norm:
-    """(conv - mean) * scale + shift, by channel; values of one axis."""
-
-    at: int  # of the last call
-    out: int
-    mean: int
-    scale: int
-    shift: int
-
-
 def batch_norms(graph: Graph) -> int:
-    """Fold `sub` of the mean and `addcmul` of scale and shift into the `conv` before them.
+    """Fold `batch_norm` into the `conv` before it.
 
-    All three must follow from weights and constants, and be f32.
+    The kernel, the statistics and the parameters must follow from weights and constants, and be
+    f32.
     """
     uses = Uses(graph)
     fixed = fixed_buffers(graph, uses)
@@ -36,45 +24,36 @@ def batch_norms(graph: Graph) -> int:
     for at, call in enumerate(graph.calls):
         if call.kernel != "conv" or graph.values[call.args[0][1]].dtype != f32.code:
             continue
-        norm = _norm_after(graph, uses, fixed, at)
-        if norm is None:
+        last = _norm_after(graph, uses, fixed, at)
+        if last is None:
             continue
-        middle = uses.readers[graph.buffer_of(call.args[0][1])][0]
-        placed[at], placed[middle], placed[norm.at] = [], [], _folded(graph, call, norm)
+        placed[at], placed[last] = [], _folded(graph, call, graph.calls[last])
         folded += 1
     graph.calls = [call for calls in placed for call in calls]
     return folded
 
 
-def _norm_after(graph: Graph, uses: Uses, fixed: set[int], at: int) -> _Norm | None:
+def _norm_after(graph: Graph, uses: Uses, fixed: set[int], at: int) -> int | None:
+    """The call of the batch norm that reads the result of the convolution `at`."""
     conv = graph.calls[at]
     to = conv.args[0][1]
-    middle = _only_reader(graph, uses, at, to)
-    if middle is None or graph.calls[middle].kernel != "sub":
+    last = _only_reader(graph, uses, at, to)
+    if last is None or graph.calls[last].kernel != "batch_norm":
         return None
-    between, minuend, mean = (arg[1] for arg in graph.calls[middle].args)
-    last = _only_reader(graph, uses, middle, between)
-    if minuend != to or last is None or graph.calls[last].kernel != "addcmul":
-        return None
-    out, shift, first, second = (arg[1] for arg in graph.calls[last].args[:4])
-    scale = second if first == between else first
-    if graph.calls[last].args[4] != 1.0 or between not in (first, second) or scale == between:
-        return None
-    if graph.values[out].shape != graph.values[to].shape:
-        return None
-    lines = [_by_channel(graph, each) for each in (mean, scale, shift)]
-    read = [graph.buffer_of(v) for v in (*conv.reads(), mean, scale, shift)]
-    weight = graph.buffer_of(conv.args[2][1])
+    norm = graph.calls[last]
+    out, lines = norm.args[0][1], [arg[1] for arg in norm.args[2:6] if arg is not None]
+    weights = [graph.buffer_of(v) for v in (conv.args[2][1], *lines)]
     target = graph.buffer_of(out)
     if (
-        None in lines
-        or graph.values[out].dtype != f32.code
-        or not fixed.issuperset([weight, *read[-3:]])
-        or any(uses.may_share(b, target) for b in read)
+        norm.args[1][1] != to
+        or norm.args[2] is None
+        or any(graph.values[v].dtype != f32.code for v in (out, *lines))
+        or not fixed.issuperset(weights)
+        or any(uses.may_share(graph.buffer_of(v), target) for v in (*conv.reads(), *lines))
         or any(uses.written(graph.buffer_of(v), at + 1, last) for v in conv.reads())
     ):
         return None
-    return _Norm(last, out, *(line for line in lines if line is not None))
+    return last
 
 
 def _only_reader(graph: Graph, uses: Uses, at: int, value: int) -> int | None:
@@ -87,35 +66,29 @@ def _only_reader(graph: Graph, uses: Uses, at: int, value: int) -> int | None:
     return readers[0] if reads.count(value) == 1 else None
 
 
-def _by_channel(graph: Graph, value: int) -> int | None:
-    """The values of the channels that a view repeats for all else, as one axis."""
-    v = graph.values[value]
-    others = [s for i, (s, n) in enumerate(zip(v.strides, v.shape, strict=True)) if i != 1 < n]
-    if v.dtype != f32.code or len(v.shape) < 3 or any(others):
-        return None
-    return graph.value(Value(v.buffer, v.offset, v.dtype, (v.shape[1],), (v.strides[1],)))
+def _folded(graph: Graph, conv: Call, norm: Call) -> list[Call]:
+    """The convolution with another kernel and bias, after the calls that make them.
 
-
-def _folded(graph: Graph, conv: Call, norm: _Norm) -> list[Call]:
-    """The convolution with another kernel and bias, after the calls that make them."""
+    Both are batch norms of what was there: of the kernel without mean and bias, of the bias with.
+    """
     weight, bias = conv.args[2], conv.args[3]
-    shape = graph.values[weight[1]].shape
+    out, mean = norm.args[0], norm.args[2]
     calls: list[Call] = []
 
-    def made(kernel: str, like: tuple[int, ...], *operands: int) -> int:
-        out = graph.temporary(f32.code, like)
-        calls.append(Call(kernel, [("value", each) for each in (out, *operands)]))
-        return out
+    def as_sample(value: int) -> tuple[str, int]:
+        """With an axis of length 1 in front of the channels."""
+        v = graph.values[value]
+        return "value", graph.value(v._replace(shape=(1, *v.shape), strides=(v.size, *v.strides)))
 
-    line = graph.values[norm.scale]
-    spread = graph.value(
-        line._replace(shape=shape, strides=(*line.strides, *[0] * (len(shape) - 1)))
-    )
-    kernel = made("mul", shape, weight[1], spread)
+    def normed(value: int, *statistics: object) -> tuple[str, int]:
+        to = graph.temporary(f32.code, graph.values[value].shape)
+        calls.append(Call("batch_norm", [as_sample(to), as_sample(value), *statistics]))
+        return "value", to
+
+    eps, scale, shift = norm.args[6], norm.args[4], norm.args[5]
     if bias is None:
-        shift = made("sub", line.shape, norm.shift, made("mul", line.shape, norm.mean, norm.scale))
-    else:
-        moved = made("sub", line.shape, bias[1], norm.mean)
-        shift = made("add", line.shape, norm.shift, made("mul", line.shape, moved, norm.scale))
-    args = [("value", norm.out), conv.args[1], ("value", kernel), ("value", shift)]
-    return [*calls, Call("conv", [*args, *conv.args[4:]])]
+        bias = ("value", graph.temporary(f32.code, graph.values[mean[1]].shape))
+        calls.append(Call("sub", [bias, mean, mean]))  # zeros
+    shifted = normed(bias[1], mean, norm.args[3], scale, shift, eps)
+    scaled = normed(weight[1], None, norm.args[3], scale, None, eps)
+    return [*calls, Call("conv", [out, conv.args[1], scaled, shifted, *conv.args[4:]])]
