@@ -23,12 +23,8 @@ void parallel_range(int64_t n, int64_t, RangeFn fn, void* context) {
 #include <cstdio>
 #include <cstdlib>
 
-// Where there is no futex, or TL_PORTABLE_POOL is set, workers park on a condition variable.
-#if defined(__linux__) && !defined(TL_PORTABLE_POOL)
-#define TL_FUTEX 1
-#include <linux/futex.h>
-#include <sys/syscall.h>
-#endif
+#include "contention.h"
+#include "event_count.h"
 
 namespace tl {
 namespace {
@@ -46,49 +42,6 @@ void relax() {
   asm volatile("yield");
 #endif
 }
-
-// A number that threads wait for while it stays what they have seen.
-class EventCount {
- public:
-  uint32_t now() const { return value_.load(std::memory_order_seq_cst); }
-
-#ifdef TL_FUTEX
-  void wait(uint32_t seen) {
-    if (now() != seen) return;
-    syscall(SYS_futex, word(), FUTEX_WAIT_PRIVATE, seen, nullptr, nullptr, 0);
-  }
-  void next() { value_.fetch_add(1, std::memory_order_seq_cst); }
-  void wake_all() {
-    syscall(SYS_futex, word(), FUTEX_WAKE_PRIVATE, kMaxThreads, nullptr, nullptr, 0);
-  }
-
- private:
-  uint32_t* word() { return reinterpret_cast<uint32_t*>(&value_); }
-  std::atomic<uint32_t> value_{0};
-#else
-  ~EventCount() {
-    pthread_cond_destroy(&moved_);
-    pthread_mutex_destroy(&mutex_);
-  }
-  void wait(uint32_t seen) {
-    pthread_mutex_lock(&mutex_);
-    while (now() == seen) pthread_cond_wait(&moved_, &mutex_);
-    pthread_mutex_unlock(&mutex_);
-  }
-  void next() { value_.fetch_add(1, std::memory_order_seq_cst); }
-  // Whoever waits has seen the new number, or stands in pthread_cond_wait, once the lock is free.
-  void wake_all() {
-    pthread_mutex_lock(&mutex_);
-    pthread_cond_broadcast(&moved_);
-    pthread_mutex_unlock(&mutex_);
-  }
-
- private:
-  std::atomic<uint32_t> value_{0};
-  pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
-  pthread_cond_t moved_ = PTHREAD_COND_INITIALIZER;
-#endif
-};
 
 // cgroup v2 (cpu.max) or v1 (cfs_quota): whole cores granted to this process, or a large number.
 int quota_cores() {
@@ -144,6 +97,12 @@ struct Job {
   int64_t call;  // that is watched, 0: none
 };
 
+// What a worker does now, and by which clock to tell whether it has a core.
+struct alignas(64) Worker {
+  pthread_t handle;
+  std::atomic<bool> busy{false};
+};
+
 // Pieces [next, end) of one worker; on a line of its own.
 struct alignas(64) Share {
   std::atomic<int64_t> next{0};
@@ -160,11 +119,14 @@ struct Pool {
   alignas(64) std::atomic<int> active{0};
   alignas(64) std::atomic<bool> open{false};
   alignas(64) std::atomic<int> parked{0};
+  // Workers from this number on rest until `recalled` counts.
+  alignas(64) std::atomic<int> allowed{kMaxThreads};
+  EventCount recalled;
+  Contention contention;
   Job job{};
   int threads = 0;  // including the caller
-  bool started = false;
   std::atomic<bool> stop{false};
-  pthread_t handles[kMaxThreads];
+  Worker workers[kMaxThreads];
 };
 
 Pool* pool = nullptr;
@@ -200,6 +162,7 @@ void* worker_main(void* raw) {
   WorkerStart start = *static_cast<WorkerStart*>(raw);
   delete static_cast<WorkerStart*>(raw);
   Pool& p = *start.pool;
+  Worker& self = p.workers[start.worker];
   inside = true;
   uint32_t seen = 0;
   for (;;) {
@@ -216,8 +179,17 @@ void* worker_main(void* raw) {
     }
     seen = now;
     if (p.stop.load(std::memory_order_acquire)) return nullptr;
+    const uint32_t calls = p.recalled.now();
+    if (start.worker >= p.allowed.load(std::memory_order_seq_cst)) {
+      p.recalled.wait(calls);
+      continue;
+    }
     p.active.fetch_add(1, std::memory_order_seq_cst);
-    if (p.open.load(std::memory_order_seq_cst)) work(p, start.worker);
+    if (p.open.load(std::memory_order_seq_cst)) {
+      self.busy.store(true, std::memory_order_relaxed);
+      work(p, start.worker);
+      self.busy.store(false, std::memory_order_relaxed);
+    }
     p.active.fetch_sub(1, std::memory_order_release);
   }
 }
@@ -227,11 +199,66 @@ void wake_workers(Pool& p) {
   if (p.parked.load(std::memory_order_seq_cst) > 0) p.event.wake_all();
 }
 
+// So many threads take part from now on.
+void allow(Pool& p, int threads) {
+  const int before = p.allowed.load(std::memory_order_relaxed);
+  if (threads == before) return;
+  p.allowed.store(threads, std::memory_order_seq_cst);
+  if (threads < before) return;
+  p.recalled.next();
+  p.recalled.wake_all();
+}
+
+// Nanoseconds that a worker has had a core.
+int64_t processor_time([[maybe_unused]] pthread_t thread) {
+#ifdef __linux__
+  clockid_t clock;
+  timespec t;
+  if (pthread_getcpuclockid(thread, &clock) == 0 && clock_gettime(clock, &t) == 0)
+    return t.tv_sec * 1'000'000'000LL + t.tv_nsec;
+#endif
+  return 0;
+}
+
+// Whether a worker that is busy has no core: looked at twice, `kLook` spins apart.
+bool a_worker_waits(Pool& p) {
+  constexpr int kLook = 2000;
+  int64_t used[kMaxThreads];
+  const int64_t begin = Contention::now();
+  for (int i = 1; i < p.threads; ++i)
+    used[i] = p.workers[i].busy.load(std::memory_order_relaxed)
+                  ? processor_time(p.workers[i].handle)
+                  : -1;
+  for (int spin = 0; spin < kLook && p.active.load(std::memory_order_relaxed) != 0; ++spin) relax();
+  const int64_t half = (Contention::now() - begin) / 2;
+  for (int i = 1; i < p.threads; ++i) {
+    if (used[i] >= 0 && p.workers[i].busy.load(std::memory_order_relaxed) &&
+        processor_time(p.workers[i].handle) - used[i] < half)
+      return true;
+  }
+  return false;
+}
+
+// Until no worker is in the job any more. Most are done in less time than it takes to look at them.
+void wait_for_workers(Pool& p) {
+  constexpr int kSoon = 1000;
+  int64_t since = 0;
+  for (int spin = 0; p.active.load(std::memory_order_seq_cst) != 0; ++spin) {
+    if (spin < kSpins)
+      relax();
+    else
+      sched_yield();
+    if (spin == kSoon && a_worker_waits(p)) since = Contention::now();
+  }
+  if (since) p.contention.stalled(Contention::now() - since);
+}
+
 void shut_down(Pool* p) {
   if (!p) return;
   p->stop.store(true, std::memory_order_release);
+  allow(*p, kMaxThreads);
   wake_workers(*p);
-  for (int i = 1; i < p->threads; ++i) pthread_join(p->handles[i], nullptr);
+  for (int i = 1; i < p->threads; ++i) pthread_join(p->workers[i].handle, nullptr);
   delete p;
 }
 
@@ -259,7 +286,8 @@ Pool* get_pool() {
   Pool* fresh = new Pool;
   fresh->threads = 1;
   for (int i = 1; i < threads; ++i) {
-    if (pthread_create(&fresh->handles[i], nullptr, worker_main, new WorkerStart{fresh, i}) != 0)
+    if (pthread_create(&fresh->workers[i].handle, nullptr, worker_main,
+                       new WorkerStart{fresh, i}) != 0)
       break;
     fresh->threads = i + 1;
   }
@@ -300,8 +328,15 @@ void parallel_range(int64_t n, int64_t grain, RangeFn fn, void* context) {
     fn(context, 0, n, 0);
     return;
   }
+  const int threads = p->contention.allowed(p->threads);
+  allow(*p, threads);
+  if (threads == 1) {
+    pthread_mutex_unlock(&gate);
+    fn(context, 0, n, 0);
+    return;
+  }
   const int64_t pieces = (n + grain - 1) / grain;
-  const int shares = pieces < p->threads ? static_cast<int>(pieces) : p->threads;
+  const int shares = pieces < threads ? static_cast<int>(pieces) : threads;
   for (int i = 0; i < shares; ++i) {
     p->shares[i].next.store(pieces * i / shares, std::memory_order_relaxed);
     p->shares[i].end = pieces * (i + 1) / shares;
@@ -315,12 +350,7 @@ void parallel_range(int64_t n, int64_t grain, RangeFn fn, void* context) {
   inside = false;
   const int64_t done = watcher ? watcher->now() : 0;
   p->open.store(false, std::memory_order_seq_cst);
-  for (int spin = 0; p->active.load(std::memory_order_seq_cst) != 0; ++spin) {
-    if (spin < kSpins)
-      relax();
-    else
-      sched_yield();
-  }
+  wait_for_workers(*p);
   if (watcher) watcher->span(p->job.call, 0, true, done, watcher->now());
   pthread_mutex_unlock(&gate);
 }

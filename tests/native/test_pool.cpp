@@ -1,5 +1,6 @@
 // The thread pool by itself: every piece is done once whatever the threads, also by workers that
-// had parked, for pools of changing size, and for callers at the same time and inside each other.
+// had parked, for pools of changing size, for callers at the same time and inside each other, and
+// while other threads keep all cores busy.
 #include <pthread.h>
 #include <time.h>
 
@@ -7,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "core/contention.h"
 #include "core/parallel.h"
 
 namespace {
@@ -56,6 +58,48 @@ void callers_at_once() {
   }
 }
 
+std::atomic<bool> enough{false};
+void* burn(void*) {
+  while (!enough) {
+  }
+  return nullptr;
+}
+
+// Workers come to rest and are called back all the time.
+void among_busy_threads() {
+  pthread_t threads[6];
+  for (pthread_t& thread : threads) pthread_create(&thread, nullptr, burn, nullptr);
+  for (int i = 0; i < 3000; ++i) check(once(3000, 10), "pieces among busy threads");
+  tl::set_num_threads(3);
+  for (int i = 0; i < 300; ++i) check(once(3000, 10), "pieces of a new pool among busy threads");
+  enough = true;
+  for (pthread_t& thread : threads) pthread_join(thread, nullptr);
+}
+
+#ifdef __linux__
+int after_jobs(tl::Contention& contention) {
+  int allowed = 0;
+  for (int i = 0; i < 40; ++i) allowed = contention.allowed(2);
+  return allowed;
+}
+
+void pauses() {
+  const timespec window = {0, 10'000'000}, pause = {0, 40'000'000};
+  tl::Contention contention;
+  check(contention.allowed(2) == 2, "all threads at first");
+  contention.stalled(1'000'000'000);
+  nanosleep(&window, nullptr);
+  check(after_jobs(contention) == 1, "one thread less after a long wait");
+  check(contention.allowed(3) == 3, "all threads of another pool");
+  contention.allowed(2);
+  contention.stalled(1'000'000'000);
+  nanosleep(&window, nullptr);
+  check(after_jobs(contention) == 1, "one thread less again");
+  nanosleep(&pause, nullptr);
+  check(after_jobs(contention) == 2, "all threads after a pause");
+}
+#endif
+
 }  // namespace
 
 int main() {
@@ -72,6 +116,10 @@ int main() {
     tl::parallel_for(5, 1, [&](int64_t b, int64_t e, int w) { inner += w == 0 ? int(e - b) : 99; });
   });
   check(inner == 40, "a job inside a job");
+  among_busy_threads();
+#ifdef __linux__
+  pauses();
+#endif
   printf("pool: %d checks, %d failures\n", checks, failures);
   return failures != 0;
 }
