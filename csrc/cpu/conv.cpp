@@ -263,9 +263,13 @@ const char* conv(const Arg* args, int) {
 }
 
 // act(conv + residual) in one pass over the result; with a transformed weight if there is one.
-const char* ended(const Arg* args, const float* transformed) {
+const char* ended(const Arg* args, const View* transformed) {
   Conv v;
-  v.transformed = transformed;
+  if (transformed) {
+    v.transformed = transformed->ptr<const float>();
+    v.transformed_rows = transformed->shape[1];
+    v.winograd_out = transformed->shape[0] == 36 ? 4 : 2;
+  }
   const View &out = *args[0].a, *residual = optional(args[4]);
   if (out.dtype != DType::f32 || !out.contiguous())
     return "conv_act: expected a contiguous result in f32";
@@ -285,16 +289,18 @@ const char* conv_act(const Arg* args, int) { return ended(args, nullptr); }
 // The same of a weight that winograd_weight transformed, for kernels of 3 x 3 and stride 1.
 const char* conv_transformed(const Arg* args, int) {
   const View& u = *args[2].a;
-  if (u.dtype != DType::f32 || u.ndim != 3 || u.shape[0] != 16 || !u.contiguous())
+  if (u.dtype != DType::f32 || u.ndim != 3 || (u.shape[0] != 16 && u.shape[0] != 36) ||
+      !u.contiguous() || args[0].a->ndim != 4)
     return "conv_transformed: expected a weight that winograd_weight gave";
   View weight = u;
   weight.ndim = 4;
-  for (int i = 0; i < 4; ++i) weight.shape[i] = i < 2 ? u.shape[1 + i] : 3;
+  const int64_t shape[] = {args[0].a->shape[1], u.shape[2], 3, 3};
+  memcpy(weight.shape, shape, sizeof shape);
   set_strides(weight);
   Arg list[16];
   memcpy(list, args, sizeof list);
   list[2].a = &weight;
-  return ended(list, u.ptr<const float>());
+  return ended(list, &u);
 }
 
 // out: like the convolution's input; x: like its output.
@@ -339,7 +345,7 @@ void register_conv(KernelTable& t) {
   t.add("conv", "out:out x:in weight:in bias:in?" TL_CONV_NUMBERS, conv);
   t.add("conv_act", "out:out x:in weight:in bias:in? residual:in? act:i" TL_CONV_NUMBERS, conv_act);
   if constexpr (kLanes >= 8) {
-    t.add("winograd_weight", "out:out weight:in", winograd_weight);
+    t.add("winograd_weight", "out:out weight:in groups:i", winograd_weight);
     t.add("conv_transformed", "out:out x:in weight:in bias:in? residual:in? act:i" TL_CONV_NUMBERS,
           conv_transformed);
   }

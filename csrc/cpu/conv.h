@@ -20,6 +20,8 @@ struct Conv {
   const float* residual = nullptr;
   bool relu = false;                   // act is that
   const float* transformed = nullptr;  // the weight, as Winograd's way takes it
+  int64_t transformed_rows = 0;        // of that
+  int winograd_out = 2;                // results along a side of a tile
   void (*act)(void* out, const void* const* in, int64_t n, const double* numbers) = nullptr;
   int64_t groups = 1;
   int64_t stride[3], offset[3], dilation[3];
@@ -371,7 +373,7 @@ const char* depthwise_weight_grad(const Conv& v);
 bool winograd_fits(const Conv& v);
 bool winograd_computes(const Conv& v);  // whether it can, at whatever cost
 const char* winograd(const Conv& v);
-// out (16, rows, channels) of a weight (rows, channels, 3, 3).
+// out (16 or 36, rows in strips, channels) of a weight (rows, channels, 3, 3).
 const char* winograd_weight(const Arg* args, int);
 // v.weight (written) from v.out (the gradient, read) and v.x.
 const char* conv_weight_grad(const Conv& v);

@@ -13,6 +13,7 @@ from tallow.plan.rewrites.graph import Call, Graph, Uses, bytes_of
 # A result of twice the size of all that it is made of is kept up to this size: a conversion of
 # weights to a wider dtype is computed anew, or the plan would hold them a second time, and larger.
 _SMALL = 65536  # bytes
+_KEPT = ("winograd_weight",)  # larger on purpose: it would not be there to be computed at each run
 
 
 def once(graph: Graph) -> int:
@@ -53,6 +54,8 @@ def fixed_buffers(graph: Graph, uses: Uses) -> set[int]:
 
 
 def _grows(graph: Graph, call: Call) -> bool:
+    if call.kernel in _KEPT:
+        return False
     read = 0
     for v in call.reads():
         value = graph.values[v]
