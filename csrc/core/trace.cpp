@@ -74,11 +74,21 @@ int64_t place_of(const Kernel& kernel) {
   return i;
 }
 
+// Whether it is one i64 that the call only read: a position, by which a formula goes.
+bool is_position(const Kernel& kernel, int i, const View& x) {
+  const bool read = (kernel.read >> i & 1) && !(kernel.written >> i & 1);
+  return read && x.dtype == DType::i64 && x.size() == 1 && &kernel >= kernels().begin() &&
+         &kernel < kernels().end();
+}
+
 void keep(const Kernel& kernel, const Arg* args, int n, int64_t number, int64_t begin,
           int64_t end) {
   int64_t words = 6;
   for (int i = 0; i < n; ++i)
-    words += args[i].kind == Arg::array ? 1 + 2 * args[i].a->ndim : args[i].kind ? 2 : 1;
+    words += args[i].kind == Arg::array
+                 ? 1 + 2 * args[i].a->ndim + is_position(kernel, i, *args[i].a)
+             : args[i].kind ? 2
+                            : 1;
   std::lock_guard lock(guard);
   int64_t* at = room(words);
   if (!at) return;
@@ -96,7 +106,10 @@ void keep(const Kernel& kernel, const Arg* args, int n, int64_t number, int64_t 
       continue;
     }
     const View& x = *arg.a;
-    *at++ = arg.kind + 256 * static_cast<int64_t>(x.dtype) + int64_t{65536} * x.ndim;
+    const bool position = is_position(kernel, i, x);
+    *at++ =
+        arg.kind + 128 * position + 256 * static_cast<int64_t>(x.dtype) + int64_t{65536} * x.ndim;
+    if (position) *at++ = *x.ptr<int64_t>();
     for (const int64_t* list : {x.shape, x.strides})
       for (int k = 0; k < x.ndim; ++k) *at++ = list[k];
   }

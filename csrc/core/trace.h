@@ -18,7 +18,7 @@ struct Trace {
   //   0, a call: its number, thread, begin, end (nanoseconds), place in `kernels`, then arguments:
   //   a
   //      word of kind + 256 * dtype + 65536 * axes, and shape and strides, the integer, or the
-  //      real's bits
+  //      real's bits. With 128 in the word, the value of a single i64 follows it.
   //   1, work of a thread of the pool, and 2, its wait for others: number of the call, worker,
   //      begin, end
   std::vector<int64_t> words;

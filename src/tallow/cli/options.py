@@ -116,6 +116,42 @@ def open_llm(
     )
 
 
+TASKS = {
+    "generate": "LLM",
+    "classify": "TextClassifier",
+    "classify-tokens": "TokenClassifier",
+    "classify-images": "ImageClassifier",
+    "detect": "Detector",
+    "segment": "Segmenter",
+    "embed": "Embedder",
+    "embed-images": "ImageEmbedder",
+}
+"""Classes of `tallow.tasks` by what `--task` says, in the order in which they are tried."""
+
+
+def open_task(model: str, task: str | None, activations: str, where: str) -> Any:
+    """The model of a command line behind its task: the first one that takes it, or `task`.
+
+    Raises:
+        ArgumentError: there is no such task.
+        ModelError: no task takes the model; each says why.
+    """
+    from tallow import tasks
+    from tallow.errors import ArgumentError, ModelError, expect
+
+    good = task is None or task in TASKS
+    expect(good, "--task", f"one of {', '.join(TASKS)}", task, ArgumentError)
+    if task is not None:
+        return getattr(tasks, TASKS[task])(model, activations=activations)
+    failed: dict[str, None] = {}  # each message once, in order
+    for name in TASKS.values():
+        try:
+            return getattr(tasks, name)(model, activations=activations)
+        except ModelError as error:
+            failed[str(error)] = None
+    raise ModelError(f"{where}: no task fits (--task names one): {'; '.join(failed)}")
+
+
 def template_options(tools: str | None, variables: list[str] | None) -> TemplateOptions:
     """What `--tools FILE` and `--template-var NAME=VALUE` say; a value is JSON, else text."""
     import json
