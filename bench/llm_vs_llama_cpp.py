@@ -1,16 +1,18 @@
 """Decode and prefill of one GGUF file by Tallow and by llama-bench, in alternating processes.
 
-Both sides warm up, then read 512 random tokens on an empty cache (one row of logits at the end) and
+Both sides warm up, then read random tokens on an empty cache (one row of logits at the end) and
 decode 128 tokens one by one from an empty cache. llama-bench keeps its cache in f16, Tallow in f32,
 each as by default. Every ratio is of runs next to each other; above 1, Tallow is faster.
 
     python bench/llm_vs_llama_cpp.py --llama-bench …/bin/llama-bench [--forms q4_1 q4_0] [--pairs 7]
 
 The packaged file is Q4_1. The others are made from it by llama-quantize (which stands beside
-llama-bench) through float32, with the token embedding in q8_0 as in the packaged file (not f16).
+llama-bench) through float32, with the token embedding in q8_0 as in the packaged file (not f16;
+Q4_K_M as llama-quantize mixes it). `--random` measures a Llama of 1.5 billion random weights.
 
-The limit of decoding is read bandwidth over the bytes of the weights, that of prefill the float32
-FMA peak over the multiplications; `int8` activations multiply in 8 bits and may go beyond it.
+The limit of decoding is read bandwidth over the bytes of the weights, from plain memory and from
+the mapped file, that of prefill the float32 FMA peak over the multiplications; `int8` activations
+multiply in 8 bits and may go beyond it.
 """
 
 from __future__ import annotations
@@ -19,13 +21,16 @@ import json
 import math
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import _common as common
+import _synthetic_llama
 from _limits import limits
 
-FORMS = ("q4_1", "q4_0", "q8_0", "f16")
+FORMS = ("q4_1", "q4_0", "q8_0", "q4_k_m", "f16")
+MIXED = ("f16", "q4_k_m")  # made as llama-quantize does by default
 TALLOW = "import sys; from tallow.cli import main; sys.exit(main(sys.argv[1:]))"
 
 
@@ -33,9 +38,10 @@ def main() -> None:
     parser = common.parser(__doc__, pairs=7)
     parser.add_argument("--llama-bench", default=os.environ.get("LLAMA_BENCH"), help="its path")
     parser.add_argument("--model", default=common.MODEL, help="the packaged file")
-    parser.add_argument("--forms", nargs="+", default=list(FORMS), choices=FORMS)
+    parser.add_argument("--forms", nargs="+", choices=FORMS, help="all, or of random weights two")
+    parser.add_argument("--random", action="store_true", help="1.5 billion random weights")
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
-    parser.add_argument("--prompt-tokens", type=int, default=512)
+    parser.add_argument("--prompt-tokens", nargs="+", type=int, default=[128, 512])
     parser.add_argument("--gen-tokens", type=int, default=128)
     parser.add_argument("--activations", default="int8", choices=("int8", "float"))
     parser.add_argument("--work", help="keeps the made files")
@@ -45,29 +51,44 @@ def main() -> None:
     work = common.work_folder(args.work)
     packaged = common.model_path(args.model)
     rows = []
-    for form in args.forms:
-        path = make(form, packaged, Path(args.llama_bench), work)
+    for form in args.forms or (("q4_0", "q4_k_m") if args.random else FORMS):
+        path = make(form, packaged, Path(args.llama_bench), work, random=args.random)
         rows += [measure(args, form, path, threads, work) for threads in args.threads]
     report(rows)
-    settings = {name: getattr(args, name) for name in ("pairs", "activations", "model")}
+    settings = {name: getattr(args, name) for name in ("pairs", "activations", "model", "random")}
     sizes = {"prompt_tokens": args.prompt_tokens, "gen_tokens": args.gen_tokens}
-    common.finish("llm_vs_llama_cpp", {**settings, **sizes, "rows": rows}, record=args.record)
+    result = {**settings, **sizes, "peer": built_for(), "rows": rows}
+    common.finish("llm_vs_llama_cpp", result, record=args.record)
 
 
-def make(form: str, packaged: Path, llama_bench: Path, work: Path) -> Path:
+def make(form: str, packaged: Path, llama_bench: Path, work: Path, *, random: bool) -> Path:
     """The model in another format; both sides read this very file."""
-    if form == "q4_1":
+    if form == "q4_1" and not random:
         return packaged
-    path = work / f"{packaged.stem}.{form}.gguf"
+    stem = "random-1.5b" if random else packaged.stem
+    path = work / f"{stem}.{form}.gguf"
     if path.exists():
         return path
     quantize = str(llama_bench.with_name("llama-quantize"))
-    floats = work / f"{packaged.stem}.f32.gguf"
+    floats = work / (f"{stem}.f16.gguf" if random else f"{stem}.f32.gguf")
     if not floats.exists():
-        _quantize([quantize, "--allow-requantize"], packaged, floats, "F32")
-    flags = [] if form == "f16" else ["--pure", "--token-embedding-type", "q8_0"]
-    _quantize([quantize, *flags], floats, path, form.upper())
+        if random:
+            _synthetic_llama.write(packaged, floats)
+        else:
+            _quantize([quantize, "--allow-requantize"], packaged, floats, "F32")
+    if path != floats:
+        flags = [] if form in MIXED else ["--pure", "--token-embedding-type", "q8_0"]
+        _quantize([quantize, *flags], floats, path, form.upper())
     return path
+
+
+def built_for() -> str:
+    """The instruction sets that llama.cpp was compiled for, where LLAMA_PYTHON has it."""
+    python = os.environ.get("LLAMA_PYTHON")
+    if not python:
+        return "unknown"
+    said = "import llama_cpp as l; print(l.llama_print_system_info().decode())"
+    return common.call([python, "-c", said]).strip()
 
 
 def _quantize(command: list[str], source: Path, target: Path, form: str) -> None:
@@ -76,35 +97,54 @@ def _quantize(command: list[str], source: Path, target: Path, form: str) -> None
     beside.replace(target)
 
 
+Side = Callable[[], dict[str, float]]  # tokens per second by test: tg128, pp512, …
+
+
 def measure(args: Any, form: str, path: Path, threads: int, work: Path) -> dict[str, Any]:
     """Rates of both sides in pairs, their ratio, and their share of the machine's limits."""
-    pp, tg = str(args.prompt_tokens), str(args.gen_tokens)
-    counts = ["--prompt-tokens", pp, "--gen-tokens", tg, "--runs", "1", "--json"]
-    how = ["--threads", str(threads), "--activations", args.activations]
-    ours = [sys.executable, "-c", TALLOW, "bench", str(path), *counts, *how]
-    theirs = [args.llama_bench, "-m", str(path), "-p", pp, "-n", tg, "-r", "1", "-o", "json"]
-
-    def tallow() -> dict[str, float]:
-        found = common.last_json(common.call(ours))
-        return {row["test"][:2]: row["mean"] for row in found["tests"]}
-
-    def llama() -> dict[str, float]:
-        found = json.loads(common.call([*theirs, "-t", str(threads)]))
-        return {"pp" if row["n_prompt"] else "tg": row["avg_ts"] for row in found}
-
-    sides = {"tallow": tallow, "llama.cpp": llama}
-    top = limits(work, threads)
-    runs = common.alternate(sides, args.pairs, f"{form}, {threads} threads:")
+    top = limits(work, threads, mapped=path)
+    runs = common.alternate(sides(args, path, threads), args.pairs, f"{form}, {threads} threads:")
     row: dict[str, Any] = {"form": form, "threads": threads, "dtypes": dtypes(path), "limits": top}
     best = rate_limits(path, top) if top else {}
-    for test in ("tg", "pp"):
+    row["tests"] = {}
+    for test in sorted(runs["tallow"][0], key=lambda name: (name[0] != "t", int(name[2:]))):
         rates = {side: [run[test] for run in found] for side, found in runs.items()}
-        row[test] = {side: common.quartiles(values) for side, values in rates.items()}
-        row[test]["ratio"] = common.ratio(rates["tallow"], rates["llama.cpp"])
+        at: dict[str, Any] = {side: common.quartiles(values) for side, values in rates.items()}
+        at["ratio"] = common.ratio(rates["tallow"], rates["llama.cpp"])
         if best:
-            row[test]["limit"] = best[test]
-            row[test]["share"] = row[test]["tallow"]["median"] / best[test]
+            kind = test[:2]
+            at["limit"] = best[kind]
+            at["share"] = at["tallow"]["median"] / best[kind]
+            if kind == "tg":
+                at["mapped_share"] = at["tallow"]["median"] / best["tg mapped"]
+        row["tests"][test] = at
     return row
+
+
+def sides(args: Any, path: Path, threads: int) -> dict[str, Side]:
+    """What runs each side once; decoding goes with the first prompt."""
+    how = ["--threads", str(threads), "--activations", args.activations, "--runs", "1", "--json"]
+    ours = [sys.executable, "-c", TALLOW, "bench", str(path), *how]
+    theirs = [args.llama_bench, "-m", str(path), "-t", str(threads), "-r", "1", "-o", "json"]
+    calls = [(p, args.gen_tokens * (i == 0)) for i, p in enumerate(args.prompt_tokens)]
+
+    def tallow() -> dict[str, float]:
+        found = {}
+        for p, n in calls:
+            counts = ["--prompt-tokens", str(p), "--gen-tokens", str(n)]
+            rows = common.last_json(common.call([*ours, *counts]))["tests"]
+            found |= {row["test"]: row["mean"] for row in rows}
+        return found
+
+    def llama() -> dict[str, float]:
+        found = {}
+        for p, n in calls:
+            for row in json.loads(common.call([*theirs, "-p", str(p), "-n", str(n)])):
+                test = f"pp{row['n_prompt']}" if row["n_prompt"] else f"tg{row['n_gen']}"
+                found[test] = row["avg_ts"]
+        return found
+
+    return {"tallow": tallow, "llama.cpp": llama}
 
 
 def dtypes(path: Path) -> dict[str, int]:
@@ -130,23 +170,24 @@ def rate_limits(path: Path, top: dict[str, float]) -> dict[str, float]:
         i for i in infos if len(i.shape) == 2 and i.name not in (table.name, "output.weight")
     ]
     flops = 2 * sum(math.prod(info.shape) for info in matrices)
-    return {"tg": top["read_bytes_per_s"] / read, "pp": top["flops_per_s"] / flops}
+    return {
+        "tg": top["read_bytes_per_s"] / read,
+        "tg mapped": top["mapped_bytes_per_s"] / read,
+        "pp": top["flops_per_s"] / flops,
+    }
 
 
 def report(rows: list[dict[str, Any]]) -> None:
     made = common.table(
         "tokens per second, median (quartiles); ratio above 1: Tallow is faster",
-        *("file", "threads", "test", "tallow", "llama.cpp", "ratio", "limit", "share"),
+        *("file", "threads", "test", "tallow", "llama.cpp", "ratio", "share", "of mapped"),
     )
     for row in rows:
-        for test, name in (("tg", "decode"), ("pp", "prefill")):
-            cell = row[test]
-            limit = (
-                [f"{cell['limit']:.0f}", f"{cell['share']:.0%}"] if "limit" in cell else ["", ""]
-            )
+        for test, cell in row["tests"].items():
+            shares = [f"{cell[n]:.0%}" if n in cell else "" for n in ("share", "mapped_share")]
             sides = [common.shown(cell[side], 1) for side in ("tallow", "llama.cpp")]
             ratio = common.shown(cell["ratio"])
-            made.add_row(row["form"], str(row["threads"]), name, *sides, ratio, *limit)
+            made.add_row(row["form"], str(row["threads"]), test, *sides, ratio, *shares)
     common.show(made)
 
 

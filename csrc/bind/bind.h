@@ -99,7 +99,10 @@ void bind_join(ArrayClass& c);
 void bind_exchange(ArrayClass& c);
 extern PyType_Slot kBufferSlots[];
 void bind_elementwise(nb::module_& m);
+// The position behind `count` strings of a file from `at` on; -1 when they are not all inside.
+int64_t skip_strings(nb::handle source, int64_t at, int64_t count);
 void bind_scan(nb::module_& m);
+void bind_texts(nb::module_& m);
 void bind_host_device(nb::module_& m);
 void bind_plan(nb::module_& m);
 void bind_rewritten(nb::class_<Plan>& c);

@@ -2,10 +2,8 @@
 #include "bind.h"
 
 namespace tl::bind {
-namespace {
 
-// The position behind `count` strings, each a little-endian u64 length and that many bytes, from
-// `at` on; -1 when they do not all lie inside the buffer.
+// Each string is a little-endian u64 length and that many bytes.
 int64_t skip_strings(nb::handle source, int64_t at, int64_t count) {
   Py_buffer buffer;
   if (PyObject_GetBuffer(source.ptr(), &buffer, PyBUF_SIMPLE) != 0) throw nb::python_error();
@@ -23,6 +21,8 @@ int64_t skip_strings(nb::handle source, int64_t at, int64_t count) {
   PyBuffer_Release(&buffer);
   return inside ? at : -1;
 }
+
+namespace {
 
 // The same strings as a tuple, None when they do not all lie inside; bytes that are not UTF-8
 // become surrogates. A vocabulary has a hundred thousand: a call of Python for each takes 25 ms.

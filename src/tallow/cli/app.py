@@ -31,11 +31,25 @@ _COMMON: list[Entry] = [
 ]
 
 
+class _Formatter(argparse.HelpFormatter):
+    """argparse's own, which would import shutil for the width of a terminal that it never fills."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=80)
+
+
 class Parser(argparse.ArgumentParser):
     """argparse whose help is `groups` of entries, by title."""
 
     def __init__(self, prog: str, words: str, about: str, groups: dict[str, list[Entry]]) -> None:
-        super().__init__(prog, f"{prog} {words}", about, add_help=False, allow_abbrev=False)
+        super().__init__(
+            prog,
+            f"{prog} {words}",
+            about,
+            formatter_class=_Formatter,
+            add_help=False,
+            allow_abbrev=False,
+        )
         self.groups = groups
         self.add_argument("--help", action="help", default=argparse.SUPPRESS)
 

@@ -6,6 +6,7 @@ llama.cpp refuses. Versions 2 and 3, little-endian.
 
 from __future__ import annotations
 
+import importlib
 import struct
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,8 +21,6 @@ from tallow.formats.gguf_types import (
     WITHDRAWN_TYPES,
     Typed,
 )
-from tallow.formats.gguf_write import save_gguf
-from tallow.formats.lazy import LazyTensor
 from tallow.formats.mapping import (
     MAX_INT64,
     FileMap,
@@ -33,6 +32,8 @@ from tallow.formats.mapping import (
 )
 
 if TYPE_CHECKING:
+    from tallow.formats.gguf_write import save_gguf
+    from tallow.formats.lazy import LazyTensor
     from tallow.formats.mapping import Source
 
 __all__ = [
@@ -188,3 +189,14 @@ def _check_overlap(cursor: GGUFCursor, infos: dict[str, TensorInfo]) -> None:
             raise cursor.fail("offset", f"{end} or more, where {shown(last)} ends", info.offset)
         if info.nbytes:
             end, last = info.offset + info.nbytes, info.name
+
+
+# What writes files is imported when it is asked for: most programs read them only.
+_HOMES: Final = {"save_gguf": "gguf_write", "LazyTensor": "lazy"}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"tallow.formats.{home}"), name)

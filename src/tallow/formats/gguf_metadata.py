@@ -164,6 +164,25 @@ class Metadata(Mapping[str, Any]):
             self._values[key] = self._cursor(key).value(self._places[key].kind)
         return self._values[key]
 
+    def texts(self, key: str) -> _native.Texts | None:
+        """An array of strings with an index from each to its first place; None for other values.
+
+        It decodes a string when that is asked for, and stays when the file is closed.
+
+        Raises:
+            ArgumentError: of an array, after closing.
+            KeyError: no such key.
+        """
+        if self._places[key].kind != ARRAY:
+            return None
+        cursor = self._cursor(key)
+        kind, count = cursor.array(1)
+        if kind != STRING:
+            return None
+        start = cursor.at
+        cursor.skip_strings(count)
+        return _native.Texts(cursor.buffer, start, count)
+
     def kind(self, key: str) -> str:
         """The GGUF type of a value: `u32`, `str`, `arr[str]`, …; see `Typed` for the names.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import mmap
 import os
 import stat
@@ -83,7 +82,9 @@ def unknown_name(path: object, name: object, known: Collection[str]) -> FormatEr
     near: list[str] = []
     if isinstance(name, str) and len(name) < 100:  # the search is quadratic in the lengths
         short = [other for other in islice(known, 1000) if len(other) < 100]
-        near = difflib.get_close_matches(name, short, n=3)
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, short, n=3)
     hint = f"no such name; close ones are {', '.join(map(repr, near))}" if near else "no such name"
     wanted = f"one of the {len(known)} tensors of the file"
     return FormatError(path, f"tensor {shown(name)}", wanted, hint)

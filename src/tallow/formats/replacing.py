@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import signal
 import stat
 import threading
@@ -41,7 +40,7 @@ class Replacement:
             return
         self.place = os.path.realpath(path) if os.path.islink(path) else path
         folder = os.path.dirname(self.place) or "."
-        beside = os.path.join(folder, f".tallow-{secrets.token_hex(8)}.tmp")
+        beside = os.path.join(folder, f".tallow-{os.urandom(8).hex()}.tmp")
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
         flags |= getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
         _unfinished.add(beside)

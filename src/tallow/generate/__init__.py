@@ -15,7 +15,11 @@ transformers' `generate` does, by a `GenerationConfig`. All of them reserve and 
 rows never hold padding, so positions are `state.positions(n)` whatever the batch.
 """
 
-from tallow.generate.config import GenerationConfig
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from tallow.generate.events import Event, FinishReason, Piece, Progress, Result
 from tallow.generate.loop import Cancel, RowEvent, generate, generate_rows, token_ids
 from tallow.generate.protocol import ContextGenerative, Generative
@@ -25,7 +29,10 @@ from tallow.generate.sampling import (
     SamplingParams,
     refuse_non_finite,
 )
-from tallow.generate.search import Generated, search
+
+if TYPE_CHECKING:
+    from tallow.generate.config import GenerationConfig
+    from tallow.generate.search import Generated, search
 
 __all__ = [
     "Cancel",
@@ -48,3 +55,15 @@ __all__ = [
     "search",
     "token_ids",
 ]
+
+# What `LLM` does without is imported when it is asked for.
+_HOMES = {"GenerationConfig": "config", "Generated": "search", "search": "search"}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value

@@ -18,10 +18,14 @@ also `HF_ENDPOINT`, `HF_TOKEN`, `HF_HOME`, `HF_HUB_CACHE`, and for every source 
 
 from __future__ import annotations
 
-from tallow.hub.aliases import ALIASES, Alias
-from tallow.hub.cache import CachedFile
-from tallow.hub.progress import Progress, Silent, default_progress
-from tallow.hub.resolver import cached, remove, resolve
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tallow.hub.aliases import ALIASES, Alias
+    from tallow.hub.cache import CachedFile
+    from tallow.hub.progress import Progress, Silent, default_progress
+    from tallow.hub.resolver import cached, remove, resolve
 
 __all__ = [
     "ALIASES",
@@ -34,3 +38,29 @@ __all__ = [
     "remove",
     "resolve",
 ]
+
+# A path needs none of them: they come when they are asked for.
+_HOMES = {
+    "ALIASES": "aliases",
+    "Alias": "aliases",
+    "CachedFile": "cache",
+    "Progress": "progress",
+    "Silent": "progress",
+    "default_progress": "progress",
+    "cached": "resolver",
+    "remove": "resolver",
+    "resolve": "resolver",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

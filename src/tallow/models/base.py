@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import json
 import os
-import shutil
 from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -128,7 +127,9 @@ class Model(Module):
             copy = target / path.name
             same = copy.exists() and copy.samefile(path)  # by another path, or a link
             if beside and not same and not path.name.endswith(".index.json"):
-                shutil.copyfile(path, copy)
+                from shutil import copyfile
+
+                copyfile(path, copy)
         given = {
             "config.json": self.config_values,
             "preprocessor_config.json": self.processor_values,

@@ -23,9 +23,10 @@ def read_gguf(source: WeightSource, architecture: str) -> DecoderConfig:
         ModelError: a key is missing, out of range or of a kind that is not supported.
     """
     prefix = f"{architecture}."
+    # By key: a vocabulary among the other values would be decoded in vain.
     values = {
-        key.removeprefix(prefix): value
-        for key, value in source.metadata.items()
+        key.removeprefix(prefix): source.metadata[key]
+        for key in source.metadata
         if key.startswith(prefix)
     }
     fields = Fields(values, source.path, prefix)

@@ -18,7 +18,6 @@ from tallow.models.fields import MAX_SIZE
 from tallow.models.prefix import adopt, leave_out, untie, with_prefix
 from tallow.nn import Module, deferred
 from tallow.nn.parameter import DeferredParameter
-from tallow.nn.recurrent import RNNBase
 from tallow.nn.state import targets
 from tallow.weights import WeightSource, fill, open_weights
 from tallow.weights.filling import FillPlan, fit
@@ -110,8 +109,13 @@ def open_ref(
 
     That is the one that is given, or what an alias says, with its labels.
     """
-    from tallow.hub import resolve
     from tallow.hub.aliases import alias_of
+    from tallow.hub.local import local_path
+
+    path = local_path(ref)
+    if path is not None:
+        return open_weights(path), config
+    from tallow.hub import resolve
 
     alias = alias_of(ref)
     if config is None and alias is not None and alias.config is not None:
@@ -220,10 +224,10 @@ def _unfilled(found: ModelSpec, shapes: bool) -> tuple[Any, WeightSource, tuple[
         adopt(model, named)
     leave_out(model, named)
     untie(model, named, by_shape=shapes)
-    recurrent = {id(p) for m in model.modules() if isinstance(m, RNNBase) for p in m.parameters()}
+    plain = {id(p) for m in model.modules() if m.computes_in_f32 for p in m.parameters()}
     for _, param in targets(model):
         # Activations are f32, and only products and look-ups take other dtypes beside them.
-        other = len(param.shape) != 2 or id(param.parameter) in recurrent
+        other = len(param.shape) != 2 or id(param.parameter) in plain
         vague = param.dtype is None and other
         if vague and isinstance(param.parameter, DeferredParameter):
             param.parameter.convert(f32)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -265,7 +264,9 @@ def find(name: object, known: Mapping[str, Any], where: str) -> Any:
     """
     found = known.get(name) if isinstance(name, str) else None
     if found is None:
-        near = difflib.get_close_matches(str(name), known, n=5, cutoff=0.6)
+        from difflib import get_close_matches
+
+        near = get_close_matches(str(name), known, n=5, cutoff=0.6)
         listed = (f"near: {', '.join(near)}; all: " if near else "") + ", ".join(sorted(known))
         raise ModelError(f"{where}: expected one of the known families ({listed}), found {name!r}")
     return found

@@ -45,6 +45,7 @@ class Module(Conversion, HooksMixin):
     training: bool = True
     dump_patches: bool = False
     call_super_init: bool = False
+    computes_in_f32: bool = False  # whether weights of other float dtypes are converted for it
     _version: int = 1  # of the layout of its part of a state dict
     _optional: frozenset[str] = frozenset()  # buffers of its own that a file may lack
     _repr_names: tuple[str, ...] = ()  # attributes that `extra_repr` shows

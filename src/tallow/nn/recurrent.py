@@ -98,6 +98,8 @@ MODES: dict[str, tuple[int, Step]] = {
 class RNNBase(Layer):
     """What RNN, LSTM and GRU share: parameters `weight_ih_l0` …, layers, directions, packing."""
 
+    computes_in_f32 = True
+
     def __init__(
         self,
         mode: str,

@@ -7,7 +7,6 @@ from typing import Any, Protocol
 
 from tallow import _native
 from tallow.errors import DTypeError, ShapeError, expect
-from tallow.plan.rewrites import chosen, rewrite
 from tallow.tensor import Tensor, wrap
 from tallow.trees import TreeSpec, flatten
 
@@ -71,7 +70,11 @@ class Recording:
             self.leaves, self.structure = results_of(self.outputs)
             self.tensors = [i for i, leaf in enumerate(self.leaves) if isinstance(leaf, Tensor)]
             plan = native.finish([self.leaves[i]._array for i in self.tensors], beside)
-            self.plan = rewrite(plan, rewrites)
+            self.plan = plan
+            if rewrites:
+                from tallow.plan.rewrites import rewrite
+
+                self.plan = rewrite(plan, rewrites)
         except BaseException:
             native.stop()
             native.restore()
@@ -167,7 +170,11 @@ def capture(
     and shapes is not. Replays are bit-equal to running `fn` again; with `rewrites` (True, or names
     of `tallow.plan.rewrites`) they are so within the tolerance that these state.
     """
-    names = chosen(rewrites)
+    names: Iterable[str] = ()
+    if rewrites:
+        from tallow.plan.rewrites import chosen
+
+        names = chosen(rewrites)
     found = weights_of(weights if weights is not None else module_behind(fn))
     inputs = tuple([wrap(x._array) for x in examples])  # `fn` may give its own another shape
     recording = Recording(lambda: fn(*examples), examples, found, states, rewrites=names)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from functools import cache, partial
-from inspect import signature
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from tallow.autograd.mode import inference_mode
@@ -14,6 +13,7 @@ from tallow.errors import ArgumentError, ModelError
 from tallow.models import load
 from tallow.models.base import Model
 from tallow.models.loading import Activations, tokenizer_of
+from tallow.tasks.accepting import accepted
 from tallow.tasks.batches import Outcome, collect, stream
 from tallow.tensor import Tensor
 from tallow.text import Encodings, Tokenizer
@@ -163,12 +163,6 @@ def as_text(item: object, where: str) -> str:
     if not isinstance(item, str):
         raise ArgumentError(f"{where}: expected a text, got {type(item).__name__}")
     return item
-
-
-@cache
-def accepted(forward: Callable[..., Any]) -> Collection[str]:
-    """The names that a model's call takes."""
-    return signature(forward).parameters.keys()
 
 
 def inputs_of(model: Model, batch: Mapping[str, Tensor | None]) -> dict[str, Tensor]:

@@ -16,7 +16,8 @@ from tallow.generate.prefill import CHUNK
 from tallow.models.base import Model
 from tallow.nn import Module
 from tallow.programs import Entry, Size, Traced, save_program
-from tallow.tasks.base import Task, accepted, label_names, longest
+from tallow.tasks.accepting import accepted
+from tallow.tasks.base import Task, label_names, longest
 from tallow.tasks.embedder import Embedder
 from tallow.tasks.image_tasks import ImageClassifier
 from tallow.tasks.labels import apply, function_of

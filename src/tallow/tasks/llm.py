@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, Literal, Self, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, overload
 
 from tallow.autograd.mode import inference_mode
 from tallow.dtype import DType, f32, i64
@@ -29,13 +29,15 @@ from tallow.generate.speculation import NUM_SPECULATIVE_TOKENS, Speculation
 from tallow.models import CausalLM, load
 from tallow.models.loading import Activations, tokenizer_of
 from tallow.models.states import State
-from tallow.tasks.base import accepted
+from tallow.tasks.accepting import accepted
 from tallow.tasks.drafts import Drafts
 from tallow.tasks.perplexity import negative_log_likelihood
 from tallow.tasks.stream import Stream
 from tallow.tensor import Tensor
-from tallow.text import ChatTemplate, Tokenizer, chat_template_of, encode_chat
 from tallow.text.chat_messages import plain_messages
+
+if TYPE_CHECKING:
+    from tallow.text import ChatTemplate, Tokenizer
 
 Message = Mapping[str, Any]
 
@@ -268,6 +270,8 @@ class LLM:
         template_options: Mapping[str, Any] | None = None,
     ) -> list[int]:
         """The token ids that `chat` gives the model for `messages`."""
+        from tallow.text import chat_template_of, encode_chat
+
         if self._template is None:
             self._template = chat_template_of(self.tokenizer)
         if isinstance(messages, str):

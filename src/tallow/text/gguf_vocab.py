@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from tallow._native import Texts
 from tallow.errors import ModelError
+from tallow.formats.gguf_metadata import Metadata
 from tallow.text.pretokenizers import PreTokenizer, by_name
 from tallow.text.vocab import (
     CONTROL,
@@ -17,8 +19,10 @@ from tallow.text.vocab import (
     USER_DEFINED,
     Algorithm,
     Normalizer,
+    TextIds,
     Vocab,
     end_ids,
+    first_places,
 )
 
 
@@ -107,6 +111,22 @@ class _Keys:
         except (TypeError, ValueError, OverflowError):
             raise self.fail(key, f"an array of {kind.__name__}", "other values") from None
 
+    def strings(self, key: str) -> Sequence[str]:
+        """An array of strings that must be there."""
+        found = self.array(key, str)
+        if not found:
+            raise self.fail(key, "an array of strings", "none")
+        return found
+
+    def texts(self, key: str) -> Sequence[str] | Texts:
+        """The same, of a file with an index instead of a Python string each."""
+        whole = f"tokenizer.ggml.{key}"
+        if isinstance(self.metadata, Metadata) and whole in self.metadata:
+            found = self.metadata.texts(whole)
+            if found:
+                return found
+        return self.strings(key)
+
 
 def _text(value: object) -> str:
     if isinstance(value, str):
@@ -131,17 +151,15 @@ def read_vocab(metadata: Mapping[str, Any]) -> Vocab:
         raise ModelError(
             f"tokenizer.ggml.model: expected one of {known}, got {name or 'nothing'!r}"
         )
-    tokens = keys.array("tokens", str)
-    if not tokens:
-        raise ModelError("tokenizer.ggml.tokens: expected an array of strings, got none")
+    bpe = defaults.algorithm == "bpe"
+    tokens = (keys.texts if bpe else keys.strings)("tokens")
     count = len(tokens)
-    ids = _index(tokens)
+    ids = TextIds(tokens) if isinstance(tokens, Texts) else first_places(tokens)
     kinds = keys.array("token_type", int, count)
     special = _special(keys, defaults, name, count)
     kinds = _without_types(count, special) if kinds is None else kinds[:count]
-    bpe = defaults.algorithm == "bpe"
     pre = by_name(defaults.pre or keys.text("pre", "")) if bpe else PreTokenizer(())
-    merges = _merges(keys) if bpe else ()
+    merges = keys.texts("merges") if bpe else ()
     scores = _scores(keys, count) if defaults.algorithm in ("spm", "unigram") else ()
     ends = (special[role] for role in _ENDS if role in special)
     eos_ids, kinds = end_ids(ids, kinds, ends)
@@ -177,13 +195,6 @@ def read_vocab(metadata: Mapping[str, Any]) -> Vocab:
     )
 
 
-def _merges(keys: _Keys) -> Sequence[str]:
-    merges = keys.array("merges", str)
-    if not merges:
-        raise ModelError("tokenizer.ggml.merges: expected an array of strings, got none")
-    return merges
-
-
 def _scores(keys: _Keys, count: int) -> Sequence[float]:
     scores = keys.array("scores", float, count)
     if not scores:
@@ -191,15 +202,6 @@ def _scores(keys: _Keys, count: int) -> Sequence[float]:
     if not math.isfinite(sum(scores)):
         raise ModelError("tokenizer.ggml.scores: expected finite numbers, got inf or nan")
     return scores
-
-
-def _index(tokens: Sequence[str]) -> dict[str, int]:
-    ids = dict(zip(tokens, range(len(tokens)), strict=True))
-    if len(ids) != len(tokens):  # a text that stands twice means its first id
-        ids = {}
-        for i, token in enumerate(tokens):
-            ids.setdefault(token, i)
-    return ids
 
 
 def _special(keys: _Keys, defaults: _Defaults, name: str, count: int) -> dict[str, int]:
@@ -249,7 +251,7 @@ def _strips_before(metadata: Mapping[str, Any], ids: Mapping[str, int]) -> froze
 
 
 def _strips_after(
-    metadata: Mapping[str, Any], tokens: Sequence[str], kinds: Sequence[int]
+    metadata: Mapping[str, Any], tokens: Sequence[str] | Texts, kinds: Sequence[int]
 ) -> frozenset[int]:
     """Phi-3's special tokens swallow the white space behind them; GGUF has no key that says so."""
     name = str(metadata.get("general.name", "")).lower()

@@ -6,7 +6,7 @@ import base64
 import contextlib
 import importlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from tallow.errors import MissingExtraError, ModelError
@@ -120,8 +120,9 @@ def _build_bpe(library: Any, vocab: Vocab) -> Any:
     return tokenizer
 
 
-def _pairs(merges: Sequence[str]) -> list[tuple[str, str]]:
+def _pairs(texts: Iterable[str]) -> list[tuple[str, str]]:
     """`"left right"` → `(left, right)`."""
+    merges = tuple(texts)
     flat = " ".join(merges).split(" ")
     if len(flat) == 2 * len(merges):
         return list(zip(flat[::2], flat[1::2], strict=True))

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from tallow.errors import ArgumentError
 from tallow.text.pretokenizers import PreTokenizer
+
+if TYPE_CHECKING:
+    from tallow._native import Texts
 
 # Kinds of tokens, numbered as in GGUF's `tokenizer.ggml.token_type`.
 NORMAL: Final = 1
@@ -79,6 +83,55 @@ class BatchSettings:
     clean_up: bool = False  # whether `decode` joins punctuation to the word before
 
 
+class TextIds(Mapping[str, int]):
+    """The first id of each text of an array, which is looked up in the file's own bytes."""
+
+    def __init__(self, texts: Texts) -> None:
+        self._texts = texts
+        self._dict: dict[str, int] | None = None
+
+    def get(self, text: object, default: Any = None) -> Any:
+        """The id of a text, or `default`."""
+        if self._dict is not None:
+            return self._dict.get(text, default)  # type: ignore[call-overload]
+        found = self._texts.find(text) if isinstance(text, str) else None
+        return default if found is None else found
+
+    def __getitem__(self, text: str) -> int:
+        found: int | None = self.get(text)
+        if found is None:
+            raise KeyError(text)
+        return found
+
+    def __contains__(self, text: object) -> bool:
+        return self.get(text) is not None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def as_dict(self) -> dict[str, int]:
+        """A dictionary of all of them."""
+        return dict(self._all())
+
+    def _all(self) -> dict[str, int]:
+        if self._dict is None:
+            self._dict = first_places(self._texts.all())
+        return self._dict
+
+
+def first_places(texts: Sequence[str]) -> dict[str, int]:
+    """The number of each text; a text that stands twice means its first."""
+    places = dict(zip(texts, range(len(texts)), strict=True))
+    if len(places) != len(texts):
+        places = {}
+        for i, text in enumerate(texts):
+            places.setdefault(text, i)
+    return places
+
+
 @dataclass(frozen=True)
 class Vocab:
     """Tokens by id, their kinds, and what an algorithm needs to find them in text.
@@ -92,10 +145,10 @@ class Vocab:
     """
 
     algorithm: Algorithm
-    tokens: Sequence[str]
+    tokens: Sequence[str] | Texts
     kinds: Sequence[int]
     ids: Mapping[str, int]
-    merges: Sequence[str] = ()
+    merges: Sequence[str] | Texts = ()
     scores: Sequence[float] = ()
     pre: PreTokenizer = field(default_factory=lambda: PreTokenizer(()))
     normalizer: Normalizer = field(default_factory=Normalizer)
@@ -130,16 +183,30 @@ class Vocab:
     @functools.cached_property
     def plain_ids(self) -> dict[str, int]:
         """The tokens that ordinary text can become: not control, not unknown, not byte tokens."""
-        ids = dict(self.ids)
-        for index, kind in self.marked:
-            if kind in (CONTROL, UNKNOWN, BYTE):
-                ids.pop(self.tokens[index], None)
+        ids = dict(self.ids) if not isinstance(self.ids, TextIds) else self.ids.as_dict()
+        for text in self._never_plain:
+            ids.pop(text, None)
         return ids
+
+    @functools.cached_property
+    def _never_plain(self) -> frozenset[str]:
+        hidden = (CONTROL, UNKNOWN, BYTE)
+        return frozenset(self.tokens[index] for index, kind in self.marked if kind in hidden)
+
+    def plain_id(self, text: str) -> int | None:
+        """What `plain_ids` has for a text, without making it."""
+        return None if text in self._never_plain else self.ids.get(text)
 
     @functools.cached_property
     def marked(self) -> list[tuple[int, int]]:
         """The ids of all tokens that are not ordinary ones, with their kinds."""
-        return [(index, kind) for index, kind in enumerate(self.kinds) if kind != NORMAL]
+        kinds = self.kinds
+        try:
+            # Most tokens are ordinary: a pattern steps over them without an object each.
+            found = [match.start() for match in re.finditer(rb"[^\x01]", bytes(kinds), re.DOTALL)]
+        except (ValueError, TypeError):  # a kind that no format knows
+            found = [index for index, kind in enumerate(kinds) if kind != NORMAL]
+        return [(index, kinds[index]) for index in found]
 
     @functools.cached_property
     def byte_ids(self) -> list[int | None]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from typing import Final
 
 from tallow.weights.patterns import pattern
+
+_DIGITS: Final = re.compile(r"\d+")
 
 
 class NameMap:
@@ -16,8 +20,8 @@ class NameMap:
     """
 
     def __init__(self, table: Mapping[str, str]) -> None:
-        self._visible = dict(table)
-        self._stored = {visible: stored for stored, visible in table.items()}
+        self._visible = _Direction(table)
+        self._stored = _Direction({visible: stored for stored, visible in table.items()})
 
     def __call__(self, stored: str) -> str:
         """The visible name of a stored one."""
@@ -28,8 +32,23 @@ class NameMap:
         return _translate(visible, self._stored)
 
 
-def _translate(name: str, table: Mapping[str, str]) -> str:
+class _Direction(dict[str, str]):
+    """A table in which a name whose numbers are all `{}` is found without a pattern.
+
+    `plain` says that no key has a digit or a `*`: then no other key can match such a name.
+    """
+
+    def __init__(self, table: Mapping[str, str]) -> None:
+        super().__init__(table)
+        self.plain = not any(_DIGITS.search(key) or "*" in key for key in table)
+
+
+def _translate(name: str, table: _Direction) -> str:
     stem, dot, last = name.rpartition(".")
+    if table.plain:
+        target = table.get(_DIGITS.sub("{}", stem))
+        if target is not None and "*" not in target:
+            return f"{pattern(target).fill(tuple(_DIGITS.findall(stem)))}{dot}{last}"
     for source, target in table.items():
         found = pattern(source).match(stem)
         if found is not None:
