@@ -1,4 +1,4 @@
-// Many rows: panels of up to four tiles of columns of weights are unpacked into cache once and
+// Many rows: panels of two or four tiles of columns of weights are unpacked into cache once and
 // multiplied with all rows.
 #include "int8_linear.h"
 #include "int8_rows.h"
@@ -12,72 +12,73 @@ bool wide(const BlockFormat& f) { return f.kind == BlockFormat::plain && !kAnyBy
 using WideTile = Tile<255, 32, Extra::none, !kAnyByte>;
 int shift_of(const BlockFormat& f) { return f.kind == BlockFormat::plain ? -128 : f.shift; }
 
-// Rounded activations of `rows` rows in chunks of `chunk` rows. In a chunk the rows of one unit of
-// 32 lie side by side, as the tile kernel reads them.
+// Rounded activations, kTileRows rows side by side: one unit of 32 of each, then the next unit, as
+// the tile kernel reads them. Rows that are missing at the end repeat the last one.
 struct PanelActivations {
   const BlockFormat& f;
   int8_t* q;  // or int16_t
   float *d, *extra;
-  int64_t chunk, units;
+  int64_t units;
 
-  static size_t bytes(const BlockFormat& f, int64_t rows, int64_t chunk, int64_t units) {
-    int64_t all = ceil_div(rows, chunk) * chunk * units;
+  static int64_t padded(int64_t rows) { return ceil_div(rows, kTileRows) * kTileRows; }
+  static size_t bytes(const BlockFormat& f, int64_t rows, int64_t units) {
+    const int64_t all = padded(rows) * units;
     return all * (wide(f) ? 64 : 32) + all * sizeof(float) * (1 + f.per_unit());
   }
-  PanelActivations(const BlockFormat& format, void* memory, int64_t rows, int64_t chunk_,
-                   int64_t units_)
-      : f(format), chunk(chunk_), units(units_) {
-    int64_t all = ceil_div(rows, chunk) * chunk * units;
+  PanelActivations(const BlockFormat& format, void* memory, int64_t rows, int64_t units_)
+      : f(format), units(units_) {
+    const int64_t all = padded(rows) * units;
     q = static_cast<int8_t*>(memory);
     d = reinterpret_cast<float*>(q + all * (wide(f) ? 64 : 32));
     extra = d + all;
   }
+  // From row `row` on, which is even.
   template <class T>
-  typename T::Rows rows_of(int64_t c, int64_t unit, int count) const {
-    int64_t at = (c * units + unit) * chunk;
-    return {reinterpret_cast<const typename T::Activation*>(q) + at * 32, d + at,
-            extra + at * f.per_unit(), chunk, count};
+  typename T::Rows rows_at(int64_t row, int64_t unit) const {
+    const int64_t across = row % kTileRows, at = (row - across) * units + unit * kTileRows;
+    return {reinterpret_cast<const typename T::Activation*>(q) + (at + across) * 32,
+            d + at + across, extra + at * f.per_unit() + across};
   }
 
   template <class X>
   void round_row(const X* x, int64_t row) const {
-    int64_t at = row / chunk * units * chunk + row % chunk;
-    for (int64_t u = 0; u < units; ++u, x += 32, at += chunk) {
+    const int64_t across = row % kTileRows;
+    int64_t at = (row - across) * units;
+    for (int64_t u = 0; u < units; ++u, x += 32, at += kTileRows) {
       int32_t sums[2];
       alignas(32) int8_t narrow[32];
-      d[at] = round_any32(x, wide(f) ? narrow : q + at * 32, sums);
+      d[at + across] = round_any32(x, wide(f) ? narrow : q + (at + across) * 32, sums);
       if (wide(f)) {
-        auto* to = reinterpret_cast<int16_t*>(q) + at * 32;
+        auto* to = reinterpret_cast<int16_t*>(q) + (at + across) * 32;
         for (int i = 0; i < 32; ++i) to[i] = narrow[i];
       } else {
-        write_extra(f, shift_of(f), sums, extra + (at - row % chunk) * f.per_unit() + row % chunk,
-                    chunk);
+        write_extra(f, shift_of(f), sums, extra + at * f.per_unit() + across, kTileRows);
       }
     }
   }
 };
 
-// Up to 4 tiles of columns of weights, unpacked: tiles, and a tile's scales (and minima) to a
+// Pairs of tiles of columns of weights, unpacked: tiles, and a tile's scales (and minima) to a
 // group.
 struct Panel {
   static constexpr int kTiles = kTileColumns > 8 ? 2 : 4;
   static constexpr int kUnits = 8;  // unpacked at once
   const BlockFormat& f;
   uint8_t* tiles;
-  float *d, *m, *row;  // m only with minima; row: room for one column's scales and minima
+  float *d, *m, *eight;  // m only with minima; eight: room for scales and minima of eight columns
   int64_t blocks;
 
   static int64_t groups(const BlockFormat& f, int64_t blocks) { return blocks * f.groups() + 8; }
   static int64_t tile_bytes(const BlockFormat& f) { return 32 * kTileColumns * (wide(f) ? 2 : 1); }
   static size_t bytes(const BlockFormat& f, int64_t blocks) {
-    const size_t floats = groups(f, blocks) * (kTileColumns * kTiles + 1) * 2;
+    const size_t floats = groups(f, blocks) * (kTileColumns * kTiles + 8) * 2;
     return kTiles * blocks * f.units * tile_bytes(f) + floats * sizeof(float);
   }
   Panel(const BlockFormat& format, void* memory, int64_t blocks_) : f(format), blocks(blocks_) {
     tiles = static_cast<uint8_t*>(memory);
     d = reinterpret_cast<float*>(tiles + kTiles * blocks * f.units * tile_bytes(f));
     m = d + groups(f, blocks) * kTileColumns * kTiles;
-    row = m + groups(f, blocks) * kTileColumns * kTiles;
+    eight = m + groups(f, blocks) * kTileColumns * kTiles;
   }
   const uint8_t* tile_at(int tile, int64_t unit) const {
     return tiles + (tile * blocks * f.units + unit) * tile_bytes(f);
@@ -86,7 +87,8 @@ struct Panel {
     return (tile * groups(f, blocks) + group) * kTileColumns;
   }
 
-  // A missing column repeats the last one; its results are not written.
+  // A missing column repeats the last one; its results are not written. `columns` may be 0, or
+  // less.
   void fill(const Linear& l, int tile, int64_t column0, int columns) {
     const uint8_t* w[kTileColumns];
     for (int c = 0; c < kTileColumns; ++c)
@@ -110,14 +112,18 @@ struct Panel {
  private:
   void fill_scales(const uint8_t* const* w, int tile) {
     const int64_t count = blocks * f.groups();
-    float *dr = row, *mr = row + groups(f, blocks), *dt = d + scale_at(tile, 0),
-          *mt = m + scale_at(tile, 0);
-    for (int c = 0; c < kTileColumns; ++c) {
-      f.scales(w[c], blocks, dr, mr);
-      for (int64_t g = 0; g < count; ++g) dt[g * kTileColumns + c] = dr[g];
-      if (f.kind != BlockFormat::minimum) continue;
-      for (int64_t g = 0; g < count; ++g) mt[g * kTileColumns + c] = mr[g];
+    float *dt = d + scale_at(tile, 0), *mt = m + scale_at(tile, 0);
+    if (kTileColumns == 8) return f.eight_scales(w, 0, blocks, dt, mt);
+    float* minima = eight + 8 * groups(f, blocks);
+    for (int column = 0; column < kTileColumns; column += 8) {
+      f.eight_scales(w + column, 0, blocks, eight, minima);
+      spread(eight, count, dt + column);
+      if (f.kind == BlockFormat::minimum) spread(minima, count, mt + column);
     }
+  }
+  static void spread(const float* from, int64_t count, float* to) {
+    for (int64_t g = 0; g < count; ++g)
+      store_at(to + kTileColumns * g, load_as<f32x8>(from + 8 * g));
   }
   void pack(const uint8_t (*q)[kUnits * 32], int64_t unit, int column, uint8_t* to) const {
     const b32 flip = splat32(f.kind == BlockFormat::plain && kAnyByte ? 128 : 0);
@@ -140,61 +146,79 @@ PanelTiling panel_tiling(int64_t m, int64_t n) {
   auto work = [&] {
     return ceil_div(m, tiling.group) * ceil_div(n, int64_t{tiling.tiles} * kTileColumns);
   };
-  while (tiling.tiles > 1 && work() < 4 * num_threads()) tiling.tiles /= 2;
+  while (tiling.tiles > 2 && work() < 4 * num_threads()) tiling.tiles /= 2;
   while (tiling.group > 32 && work() < 4 * num_threads()) tiling.group = (tiling.group + 1) / 2;
+  tiling.group = PanelActivations::padded(tiling.group);
   tiling.rows = min64(tiling.rows, tiling.group);
   tiling.group = tiling.group / tiling.rows * tiling.rows;
   return tiling;
 }
 
-// The `here` rows of a chunk times the `used` tiles of a panel.
-using ChunkKernel = void (*)(const PanelActivations& act, const Panel& panel, int64_t chunk,
-                             int here, int used, float* c);
+// c (rows × two tiles' columns) = rows row … row + here times the tiles `tile` and `tile` + 1.
+using PairKernel = void (*)(const PanelActivations& act, const Panel& panel, int64_t row,
+                            int64_t here, int tile, float* c);
 template <class T>
-void multiply_chunk(const PanelActivations& act, const Panel& panel, int64_t chunk, int here,
-                    int used, float* c) {
-  for (int64_t u = 0; u < act.units; ++u) {
-    const typename T::Rows part = act.rows_of<T>(chunk, u, here);
-    for (int t = 0; t < used; ++t) {
-      const int64_t at = panel.scale_at(t, u * T::kGroups);
-      T::times_rows(panel.tile_at(t, u), panel.d + at, panel.m + at, part,
-                    c + t * here * kTileColumns);
-    }
+void multiply_pair(const PanelActivations& act, const Panel& panel, int64_t row, int64_t here,
+                   int tile, float* c) {
+  constexpr int64_t kRun = 24;  // units of two tiles, that stay in the first-level cache
+  constexpr int kAcross = 2 * kTileColumns;
+  const int64_t runs = ceil_div(act.units, kRun), run = ceil_div(act.units, runs);
+  for (int64_t unit = 0; unit < act.units; unit += run) {
+    const int64_t units = min64(run, act.units - unit), scale = panel.scale_at(tile, 0);
+    const typename T::Weights first{
+        panel.tile_at(tile, unit), panel.d + scale + unit * T::kGroups * kTileColumns,
+        panel.m + scale + unit * T::kGroups * kTileColumns,
+        panel.tile_at(1, 0) - panel.tile_at(0, 0), panel.scale_at(1, 0)};
+    auto some_rows = [&]<int kRows>(int64_t r, std::integral_constant<int, kRows>) {
+      typename T::Weights w = first;
+      typename T::Rows rows = act.rows_at<T>(row + r, unit);
+      float* to = c + r * kAcross;
+      if (unit == 0) memset(to, 0, kRows * kAcross * sizeof(float));
+      for (int64_t u = 0; u < units; ++u) {
+        T::template times_rows<kRows>(w, rows, to);
+        w.next(), rows.next();
+      }
+    };
+    constexpr int kMost = kSmall ? 2 : kTileRows;
+    int64_t r = 0;
+    for (; r + 2 < here; r += kMost) some_rows(r, std::integral_constant<int, kMost>());
+    if (r < here) some_rows(r, std::integral_constant<int, 2>());
   }
 }
 
-// By how many products stay within 16 bits, where that matters.
-template <int kGroup, Extra kExtra>
-ChunkKernel by_top(int top) {
+// By how many products stay within 16 bits, where that matters: `top` is at most kMost.
+template <int kGroup, Extra kExtra, int kMost>
+PairKernel by_top(int top) {
   if constexpr (kAnyByte) {
-    return multiply_chunk<Tile<255, kGroup, kExtra, false>>;
+    return multiply_pair<Tile<255, kGroup, kExtra, false>>;
+  } else if constexpr (kMost > (kGroup == 16 ? 32 : 16)) {
+    if (top <= kMost / 2) return by_top<kGroup, kExtra, kMost / 2>(top);
+    return multiply_pair<Tile<kMost, kGroup, kExtra, false>>;
   } else {
-    if (top <= 16) return multiply_chunk<Tile<16, kGroup, kExtra, false>>;
-    if (top <= 32) return multiply_chunk<Tile<32, kGroup, kExtra, false>>;
-    if (top <= 64) return multiply_chunk<Tile<64, kGroup, kExtra, false>>;
-    return multiply_chunk<Tile<128, kGroup, kExtra, false>>;
+    return multiply_pair<Tile<kMost, kGroup, kExtra, false>>;
   }
 }
-ChunkKernel chunk_kernel(const BlockFormat& f) {
-  if (wide(f)) return multiply_chunk<WideTile>;
+PairKernel pair_kernel(const BlockFormat& f) {
+  if (wide(f)) return multiply_pair<WideTile>;
   const bool halves = f.group == 16;
   if (f.kind == BlockFormat::minimum)
-    return halves ? by_top<16, Extra::minimum>(f.top) : by_top<32, Extra::minimum>(f.top);
-  return halves ? by_top<16, Extra::shift>(f.top) : by_top<32, Extra::shift>(f.top);
+    return halves ? by_top<16, Extra::minimum, 32>(f.top) : by_top<32, Extra::minimum, 32>(f.top);
+  return halves ? by_top<16, Extra::shift, 128>(f.top) : by_top<32, Extra::shift, 128>(f.top);
 }
 
 // The rows of a group times one panel.
-void multiply_panel(const Linear& l, const PanelActivations& act, const Panel& panel, int64_t row0,
-                    int64_t column0, int64_t begin, int64_t end, int used, float* c) {
-  const ChunkKernel kernel = chunk_kernel(act.f);
-  for (int64_t first = begin; first < end; first += act.chunk) {
-    const int here = static_cast<int>(min64(act.chunk, end - first));
-    memset(c, 0, used * here * kTileColumns * sizeof(float));
-    kernel(act, panel, first / act.chunk, here, used, c);
-    for (int t = 0; t < used; ++t) {
+void multiply_panel(const Linear& l, const PanelActivations& act, const Panel& panel,
+                    const PanelTiling& tiling, int64_t row0, int64_t column0, int64_t begin,
+                    int64_t end, int used, float* c) {
+  constexpr int kAcross = 2 * kTileColumns;
+  const PairKernel kernel = pair_kernel(act.f);
+  for (int64_t first = begin; first < end; first += tiling.rows) {
+    const int64_t here = min64(tiling.rows, end - first);
+    for (int t = 0; t < used; t += 2) {
       const int64_t column = column0 + t * kTileColumns;
-      write_tile(l, row0 + first, here, column, static_cast<int>(min64(kTileColumns, l.n - column)),
-                 c + t * here * kTileColumns, kTileColumns);
+      kernel(act, panel, first, here, t, c);
+      write_tile(l, row0 + first, here, column, static_cast<int>(min64(kAcross, l.n - column)), c,
+                 kAcross);
     }
   }
 }
@@ -205,7 +229,7 @@ const char* multiply(const Linear& l, int64_t row0, int64_t rows, const PanelAct
   int64_t blocks = l.k / (f.units * 32), width = int64_t{tiling.tiles} * kTileColumns;
   int64_t panels = ceil_div(l.n, width), groups = ceil_div(rows, tiling.group);
   size_t panel_bytes = (Panel::bytes(f, blocks) + 63) / 64 * 64,
-         c_bytes = act.chunk * width * sizeof(float);
+         c_bytes = PanelActivations::padded(tiling.rows) * 2 * kTileColumns * sizeof(float);
   Scratch scratch(num_threads() * (panel_bytes + c_bytes));
   if (!scratch.as<char>()) return "linear: out of memory";
   parallel_for(panels * groups, 1, [&](int64_t begin, int64_t end, int worker) {
@@ -214,12 +238,12 @@ const char* multiply(const Linear& l, int64_t row0, int64_t rows, const PanelAct
     float* c = reinterpret_cast<float*>(mine + panel_bytes);
     for (int64_t i = begin; i < end; ++i) {
       int64_t group = i / panels, column0 = i % panels * width;
-      int used = static_cast<int>(ceil_div(min64(width, l.n - column0), kTileColumns));
+      int used = static_cast<int>(2 * ceil_div(min64(width, l.n - column0), 2 * kTileColumns));
       for (int t = 0; t < used; ++t) {
         int64_t column = column0 + t * kTileColumns;
         panel.fill(l, t, column, static_cast<int>(min64(kTileColumns, l.n - column)));
       }
-      multiply_panel(l, act, panel, row0, column0, group * tiling.group,
+      multiply_panel(l, act, panel, tiling, row0, column0, group * tiling.group,
                      min64(rows, (group + 1) * tiling.group), used, c);
     }
   });
@@ -233,15 +257,17 @@ const char* int8_many_rows(const Linear& l, const BlockFormat& f) {
   int64_t units = l.k / 32;
   // The rounded copy of a very tall x is made in parts of some 16 MB.
   int64_t part = max64(1, (int64_t{16} << 20) / (l.k * tiling.rows)) * tiling.rows;
-  Scratch memory(PanelActivations::bytes(f, min64(part, l.m), tiling.rows, units));
+  Scratch memory(PanelActivations::bytes(f, min64(part, l.m), units));
   if (!memory.as<char>()) return "linear: out of memory";
   for (int64_t row0 = 0; row0 < l.m; row0 += part) {
     int64_t rows = min64(part, l.m - row0);
-    PanelActivations act(f, memory.as<char>(), rows, tiling.rows, units);
+    PanelActivations act(f, memory.as<char>(), rows, units);
     with_float(l.x.dtype, [&]<class X>(X) {
       // About 0.2 ns an element: a thread should have some 10 µs of it.
-      parallel_for(rows, max64(1, 65536 / l.k), [&](int64_t begin, int64_t end, int) {
-        for (int64_t r = begin; r < end; ++r) act.round_row(l.x_row<X>(row0 + r), r);
+      const int64_t all = PanelActivations::padded(rows);
+      parallel_for(all, max64(1, 65536 / l.k), [&](int64_t begin, int64_t end, int) {
+        for (int64_t r = begin; r < end; ++r)
+          act.round_row(l.x_row<X>(row0 + min64(r, rows - 1)), r);
       });
     });
     if (const char* error = multiply(l, row0, rows, act, tiling)) return error;

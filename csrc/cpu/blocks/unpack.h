@@ -78,6 +78,7 @@ constexpr BlockFormat format_of() {
              : F::kScheme == QuantScheme::plain ? BlockFormat::plain
                                                 : BlockFormat::shifted;
     f.top = F::kTop * (kMasked ? 2 : 1);
+    static_assert(!F::kMins || F::kTop <= 32);  // what the kernels of many rows are made for
     f.shift = kMasked ? -F::kTop : F::kShift;
     f.units = F::kUnits;
     f.group = F::kGroup;

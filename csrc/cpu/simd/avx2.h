@@ -262,27 +262,52 @@ TL_INLINE i32x8 dot4(b32 w, b32 a) {
   const __m256i pairs = _mm256_maddubs_epi16((__m256i)w, (__m256i)a);
   return (i32x8)_mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
 }
+// Plain additions GCC 12 would put off until everything is multiplied, and on the stack.
+TL_INLINE __m256i sum_words(__m256i a, __m256i b) {
+  asm("vpaddw %1, %0, %0" : "+x"(a) : "x"(b));
+  return a;
+}
+TL_INLINE __m256i sum_longs(__m256i a, __m256i b) {
+  asm("vpaddd %1, %0, %0" : "+x"(a) : "x"(b));
+  return a;
+}
 // As many products stay in 16 bits as kTop allows.
-template <int kTop, int count>
-TL_INLINE i32x8 dots(const b32* w, const int8_t* q) {
+template <int kTop, int kSteps, int kRows>
+TL_INLINE void tile_dots(const uint8_t* w, int64_t tile, const int8_t* q, i32x8 (*sums)[2]) {
   constexpr int kFit = 32767 / (2 * 127 * kTop);
-  constexpr int kRun = kFit >= count ? count : kFit >= 4 ? 4 : kFit >= 2 ? 2 : 1;
+  constexpr int kRun = kFit >= kSteps ? kSteps : kFit >= 4 ? 4 : kFit >= 2 ? 2 : 1;
   static_assert(kFit >= 1);
-  __m256i sum;
+  __m256i sum[kRows][2];
 #pragma GCC unroll 8
-  for (int i = 0; i < count; i += kRun) {
-    __m256i part;
+  for (int run = 0; run < kSteps; run += kRun) {
+    __m256i part[kRows][2];
 #pragma GCC unroll 8
-    for (int j = 0; j < kRun; ++j) {
-      int32_t four;
-      memcpy(&four, q + 4 * (i + j), 4);
-      const __m256i p = _mm256_maddubs_epi16((__m256i)w[i + j], _mm256_set1_epi32(four));
-      part = j == 0 ? p : _mm256_add_epi16(part, p);
+    for (int i = run; i < run + kRun; ++i) {
+      const __m256i x[] = {(__m256i)load_as<b32>(w + 32 * i),
+                           (__m256i)load_as<b32>(w + tile + 32 * i)};
+#pragma GCC unroll 4
+      for (int r = 0; r < kRows; ++r) {
+        int32_t four;
+        memcpy(&four, q + 32 * r + 4 * i, 4);
+        const __m256i a = _mm256_set1_epi32(four);
+#pragma GCC unroll 2
+        for (int t = 0; t < 2; ++t) {
+          const __m256i p = _mm256_maddubs_epi16(x[t], a);
+          part[r][t] = i == run ? p : sum_words(part[r][t], p);
+        }
+      }
     }
-    part = _mm256_madd_epi16(part, _mm256_set1_epi16(1));
-    sum = i == 0 ? part : _mm256_add_epi32(sum, part);
+#pragma GCC unroll 4
+    for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 2
+      for (int t = 0; t < 2; ++t) {
+        const __m256i p = _mm256_madd_epi16(part[r][t], _mm256_set1_epi16(1));
+        sum[r][t] = run == 0 ? p : sum_longs(sum[r][t], p);
+      }
+    }
   }
-  return (i32x8)sum;
+#pragma GCC unroll 4
+  for (int r = 0; r < kRows; ++r) sums[r][0] = (i32x8)sum[r][0], sums[r][1] = (i32x8)sum[r][1];
 }
 template <bool kSigned, int kTop, int kHalves>
 TL_INLINE i32x8 dot_rows(const b32* x, const int8_t* q) {
@@ -307,11 +332,12 @@ TL_INLINE i32x8 dot_rows(const b32* x, const int8_t* q) {
 }
 #endif
 // Written out, or GCC 12 would multiply everything first and keep it on the stack.
-TL_INLINE void add_dot2(i32x8& sum, i16x16 w, const int16_t* q) {
+TL_INLINE i32x8 add_dot2(i32x8 sum, i16x16 w, const int16_t* q) {
   int32_t two;
   memcpy(&two, q, 4);
-  __m256i p = _mm256_madd_epi16((__m256i)w, _mm256_set1_epi32(two));
+  const __m256i p = _mm256_madd_epi16((__m256i)w, _mm256_set1_epi32(two));
   asm("vpaddd %1, %0, %0" : "+x"(sum) : "x"(p));
+  return sum;
 }
 
 }  // namespace tl::TL_ISA

@@ -89,17 +89,23 @@ TL_INLINE i32x8 dot_rows(const b32* x, const int8_t* q) {
   }
   return sum_words<0, -1>(sums[0], sums[1], sums[2], sums[3]);
 }
-// In two chains: an addition waits for the one before.
-template <int kTop, int count>
-TL_INLINE i32x16 dots(const b64* w, const int8_t* q) {
-  __m512i sum[2] = {};
+template <int kTop, int kSteps, int kRows>
+TL_INLINE void tile_dots(const uint8_t* w, int64_t tile, const int8_t* q, i32x16 (*sums)[2]) {
+  __m512i sum[kRows][2] = {};
 #pragma GCC unroll 8
-  for (int i = 0; i < count; ++i) {
-    int32_t four;
-    memcpy(&four, q + 4 * i, 4);
-    sum[i % 2] = _mm512_dpbusd_epi32(sum[i % 2], (__m512i)w[i], _mm512_set1_epi32(four));
+  for (int i = 0; i < kSteps; ++i) {
+    const __m512i x[] = {_mm512_loadu_si512(w + 64 * i), _mm512_loadu_si512(w + tile + 64 * i)};
+#pragma GCC unroll 4
+    for (int r = 0; r < kRows; ++r) {
+      int32_t four;
+      memcpy(&four, q + 32 * r + 4 * i, 4);
+      const __m512i a = _mm512_set1_epi32(four);
+#pragma GCC unroll 2
+      for (int t = 0; t < 2; ++t) sum[r][t] = _mm512_dpbusd_epi32(sum[r][t], x[t], a);
+    }
   }
-  return (i32x16)_mm512_add_epi32(sum[0], sum[1]);
+#pragma GCC unroll 4
+  for (int r = 0; r < kRows; ++r) sums[r][0] = (i32x16)sum[r][0], sums[r][1] = (i32x16)sum[r][1];
 }
 
 }  // namespace tl::TL_ISA

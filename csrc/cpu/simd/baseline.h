@@ -483,17 +483,22 @@ TL_INLINE Simd<int32_t, sizeof(B) / 4> dot4(B w, B a) {
   auto pairs = [](S x) { return ((I)x << 16 >> 16) + ((I)x >> 16); };
   return pairs(even) + pairs(odd);
 }
-// Σ w[i]·(bytes 4i … of q, in every lane) over `count`; w at most kTop.
-template <int kTop, int count, SimdVector B>
-TL_INLINE Simd<int32_t, sizeof(B) / 4> dots(const B* w, const int8_t* q) {
-  typedef Simd<int32_t, sizeof(B) / 4> I;
-  I sum{};
-  for (int i = 0; i < count; ++i) {
-    int32_t four;
-    memcpy(&four, q + 4 * i, 4);
-    sum += dot4(w[i], (B)(I{} + four));
+// sums[r][t] = Σ of kSteps words (4 bytes) of w in every lane of two tiles, `tile` bytes apart,
+// times those of row r of q, the rows 32 bytes apart; w at most kTop.
+template <int kTop, int kSteps, int kRows, SimdVector I>
+TL_INLINE void tile_dots(const uint8_t* w, int64_t tile, const int8_t* q, I (*sums)[2]) {
+  typedef Simd<uint8_t, sizeof(I)> B;
+  for (int r = 0; r < kRows; ++r) {
+    for (int t = 0; t < 2; ++t) {
+      I sum{};
+      for (int i = 0; i < kSteps; ++i) {
+        int32_t four;
+        memcpy(&four, q + 32 * r + 4 * i, 4);
+        sum += dot4(load_as<B>(w + t * tile + sizeof(I) * i), (B)(I{} + four));
+      }
+      sums[r][t] = sum;
+    }
   }
-  return sum;
 }
 // Eight rows: x[kHalves·p + h] holds the 16 bytes of half h of rows p and p + 4, and q 16·kHalves
 // bytes: the sum of each row's products. kSigned: weights have signs; else they are at most kTop.
@@ -508,11 +513,11 @@ TL_INLINE i32x8 dot_rows(const B* x, const int8_t* q) {
   }
   return add_pairs(add_pairs(sums[0], sums[1]), add_pairs(sums[2], sums[3]));
 }
-// sum += w·(two numbers at q, in every lane), neighbours added.
+// sum + w·(two numbers at q, in every lane), neighbours added.
 template <class = void>
-TL_INLINE void add_dot2(i32x8& sum, i16x16 w, const int16_t* q) {
+TL_INLINE i32x8 add_dot2(i32x8 sum, i16x16 w, const int16_t* q) {
   const i32x8 x = (i32x8)w;
-  sum += (x << 16 >> 16) * q[0] + (x >> 16) * q[1];
+  return sum + (x << 16 >> 16) * q[0] + (x >> 16) * q[1];
 }
 
 }  // namespace tl::TL_ISA

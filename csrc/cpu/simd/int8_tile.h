@@ -9,7 +9,14 @@ namespace tl::TL_ISA {
 inline constexpr int kTileColumns = kLanes < 8 ? 8 : kLanes;
 typedef Simd<float, kTileColumns> tf;
 typedef Simd<int32_t, kTileColumns> ti;
-typedef Simd<uint8_t, 4 * kTileColumns> tb;
+// How far loops over rows and tiles are written out.
+#ifdef __OPTIMIZE_SIZE__
+inline constexpr int kTileUnroll = 1;
+#else
+inline constexpr int kTileUnroll = 4;
+#endif
+// Rows of activations that lie side by side, and are multiplied with two tiles at once.
+inline constexpr int kTileRows = 4;
 
 // Eight columns of 32 bytes, to every `step`-th eight words.
 TL_INLINE void transpose_units(const b32* w, uint8_t* to, int64_t step) {
@@ -43,14 +50,28 @@ struct Tile {
   typedef std::conditional_t<kWide, int16_t, int8_t> Activation;
   static_assert(!kWide || (kGroup == 32 && kExtra == Extra::none && kTileColumns == 8));
 
-  // Rows of activations, 32 in each, one unit of the depth: scales da, and `extra` for each group
-  // at a distance of `stride`: int32 multiples of Σa (shift), or Σa as floats (minimum).
+  // One unit of the depth of some rows of activations: 32 in each row, scales da, and `extra` for
+  // each row of a group: int32 multiples of Σa (shift), or Σa as floats (minimum).
   struct Rows {
     const Activation* q;
     const float* da;
     const void* extra;
-    int64_t stride;
-    int count;
+
+    TL_INLINE void next() {
+      q += 32 * kTileRows, da += kTileRows;
+      extra = static_cast<const float*>(extra) + kTileRows * kGroups;
+    }
+  };
+  // Two tiles, and a tile's columns of d and m for each group; the second's `tile_step` bytes and
+  // `scale_step` floats behind the first's.
+  struct Weights {
+    const uint8_t* tile;
+    const float *d, *m;
+    int64_t tile_step, scale_step;
+
+    TL_INLINE void next() {
+      tile += kBytes, d += kTileColumns * kGroups, m += kTileColumns * kGroups;
+    }
   };
 
   // Eight columns from `column` on.
@@ -70,80 +91,73 @@ struct Tile {
     }
   }
 
-  // c[r][column] += the products; d and m hold a tile's columns for each group.
-  static TL_INLINE void times_rows(const uint8_t* tile, const float* d, const float* m,
-                                   const Rows& rows, float* c) {
+  // c[r][column] += the products of kRows rows with both tiles. Each word of weights meets four
+  // rows and each of activations two tiles: loads are what limits it where every row reads by
+  // itself.
+  template <int kRows>
+  static TL_INLINE void times_rows(const Weights& w, const Rows& rows, float* c) {
     if constexpr (kWide)
-      wide(tile, d, rows, c);
+      wide<kRows>(w, rows, c);
     else
-      narrow(tile, d, m, rows, c);
+      narrow<kRows>(w, rows, c);
   }
 
  private:
-  static TL_INLINE void narrow(const uint8_t* tile, const float* d, const float* m,
-                               const Rows& rows, float* c) {
-    constexpr int kUnits = kGroup / 4;
-    tb w[8];
-    tf dv[kGroups], mv[kGroups] = {};
-#pragma GCC unroll 8
-    for (int i = 0; i < 8; ++i) w[i] = load_as<tb>(tile + 4 * kTileColumns * i);
-#pragma GCC unroll 2
+  static constexpr int kAcross = 2 * kTileColumns;
+
+  static TL_INLINE void add_to(float* c, tf value, float da) {
+    store_at(c, fma(value, da - tf{}, load_as<tf>(c)));
+  }
+
+  template <int kRows>
+  static TL_INLINE void narrow(const Weights& w, const Rows& rows, float* c) {
+    constexpr int kSteps = kGroup / 4;
+#pragma GCC unroll kTileUnroll
     for (int g = 0; g < kGroups; ++g) {
-      dv[g] = load_as<tf>(d + kTileColumns * g);
-      if constexpr (kExtra == Extra::minimum) mv[g] = load_as<tf>(m + kTileColumns * g);
-    }
-    // Copies: what `rows` points to could change with each store to c.
-    const int8_t* q = rows.q;
-    const float* da = rows.da;
-    const void* extra = rows.extra;
-    const int64_t stride = rows.stride;
-    for (int r = 0, count = rows.count; r < count; ++r, q += 32, c += kTileColumns) {
-      tf acc = load_as<tf>(c);
-#pragma GCC unroll 2
-      for (int g = 0; g < kGroups; ++g) {
-        ti sum = dots<kTop, kUnits>(w + g * kUnits, q + 4 * g * kUnits);
-        const int64_t at = g * stride + r;
-        if constexpr (kExtra == Extra::shift) sum += static_cast<const int32_t*>(extra)[at];
-        tf total{};
-        if constexpr (kExtra == Extra::minimum) total = static_cast<const float*>(extra)[at] - tf{};
-        const tf value = group_value<kExtra>(__builtin_convertvector(sum, tf), dv[g], mv[g], total);
-        acc = fma(value, da[r] - tf{}, acc);
+      ti sums[kRows][2];
+      tile_dots<kTop, kSteps, kRows>(w.tile + 4 * kTileColumns * kSteps * g, w.tile_step,
+                                     rows.q + kGroup * g, sums);
+#pragma GCC unroll kTileUnroll
+      for (int r = 0; r < kRows; ++r) {
+        const int at = kTileRows * g + r;
+#pragma GCC unroll kTileUnroll
+        for (int t = 0; t < 2; ++t) {
+          const int64_t scale = t * w.scale_step + kTileColumns * g;
+          tf m{}, total{};
+          if constexpr (kExtra == Extra::shift)
+            sums[r][t] += static_cast<const int32_t*>(rows.extra)[at];
+          if constexpr (kExtra == Extra::minimum) {
+            m = load_as<tf>(w.m + scale);
+            total = static_cast<const float*>(rows.extra)[at] - tf{};
+          }
+          const tf value = group_value<kExtra>(__builtin_convertvector(sums[r][t], tf),
+                                               load_as<tf>(w.d + scale), m, total);
+          add_to(c + kAcross * r + kTileColumns * t, value, rows.da[r]);
+        }
       }
-      store_at(c, acc);
     }
   }
 
-  // The weights of a tile do not fit in the registers: four rows share a load of them.
-  static TL_INLINE void wide(const uint8_t* tile, const float* d, const Rows& rows, float* c) {
-    const f32x8 dv = load_as<f32x8>(d);
-    const int16_t* q = rows.q;
-    const float* da = rows.da;
-    auto finish = [&](i32x8 sum, int r) {
-      const f32x8 value =
-          group_value<kExtra>(__builtin_convertvector(sum, f32x8), dv, f32x8{}, f32x8{});
-      store_at(c + 8 * r, fma(value, da[r] - f32x8{}, load_as<f32x8>(c + 8 * r)));
-    };
-    int r = 0;
-    const int count = rows.count;
-    for (; r + 4 <= count; r += 4, q += 4 * 32) {
-      // By name: an array of them lands on the stack as well.
-      i32x8 s0{}, s1{}, s2{}, s3{};
-      for (int i = 0; i < 16; ++i) {
-        const i16x16 w = load_as<i16x16>(tile + 32 * i);
-        add_dot2(s0, w, q + 2 * i);
-        add_dot2(s1, w, q + 32 + 2 * i);
-        add_dot2(s2, w, q + 64 + 2 * i);
-        add_dot2(s3, w, q + 96 + 2 * i);
+  template <int kRows>
+  static TL_INLINE void wide(const Weights& w, const Rows& rows, float* c) {
+    i32x8 sums[kRows][2] = {};
+#pragma GCC unroll 1
+    for (int i = 0; i < 16; ++i) {
+      const i16x16 first = load_as<i16x16>(w.tile + 32 * i),
+                   second = load_as<i16x16>(w.tile + w.tile_step + 32 * i);
+#pragma GCC unroll kTileUnroll
+      for (int r = 0; r < kRows; ++r) {
+        sums[r][0] = add_dot2(sums[r][0], first, rows.q + 32 * r + 2 * i);
+        sums[r][1] = add_dot2(sums[r][1], second, rows.q + 32 * r + 2 * i);
       }
-      finish(s0, r);
-      finish(s1, r + 1);
-      finish(s2, r + 2);
-      finish(s3, r + 3);
     }
-    for (; r < count; ++r, q += 32) {
-      i32x8 sum{};
-      for (int i = 0; i < 16; ++i) add_dot2(sum, load_as<i16x16>(tile + 32 * i), q + 2 * i);
-      finish(sum, r);
+#pragma GCC unroll kTileUnroll
+    for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll kTileUnroll
+      for (int t = 0; t < 2; ++t)
+        add_to(c + kAcross * r + kTileColumns * t,
+               __builtin_convertvector(sums[r][t], tf) * load_as<tf>(w.d + t * w.scale_step),
+               rows.da[r]);
     }
   }
 };

@@ -105,19 +105,24 @@ TL_INLINE i32x8 dot4(b32 w, b32 a) {
     sums[i] = vusdotq_s32(vdupq_n_s32(0), (uint8x16_t)x[i], (int8x16_t)y[i]);
   return load_as<i32x8>(sums);
 }
-template <int kTop, int count>
-TL_INLINE i32x8 dots(const b32* w, const int8_t* q) {
-  int32x4_t sums[2] = {vdupq_n_s32(0), vdupq_n_s32(0)};
+template <int kTop, int kSteps, int kRows>
+TL_INLINE void tile_dots(const uint8_t* w, int64_t tile, const int8_t* q, i32x8 (*sums)[2]) {
+  int32x4_t sum[kRows][4];
 #pragma GCC unroll 8
-  for (int i = 0; i < count; ++i) {
-    int32_t four;
-    memcpy(&four, q + 4 * i, 4);
-    const int8x16_t a = vreinterpretq_s8_s32(vdupq_n_s32(four));
-    b16 half[2];
-    memcpy(half, &w[i], 32);
-    for (int h = 0; h < 2; ++h) sums[h] = vusdotq_s32(sums[h], (uint8x16_t)half[h], a);
+  for (int i = 0; i < kSteps; ++i) {
+    uint8x16_t x[4];
+    for (int h = 0; h < 4; ++h) x[h] = vld1q_u8(w + h / 2 * tile + 32 * i + h % 2 * 16);
+#pragma GCC unroll 4
+    for (int r = 0; r < kRows; ++r) {
+      int32_t four;
+      memcpy(&four, q + 32 * r + 4 * i, 4);
+      const int8x16_t a = vreinterpretq_s8_s32(vdupq_n_s32(four));
+#pragma GCC unroll 4
+      for (int h = 0; h < 4; ++h)
+        sum[r][h] = vusdotq_s32(i == 0 ? vdupq_n_s32(0) : sum[r][h], x[h], a);
+    }
   }
-  return load_as<i32x8>(sums);
+  memcpy(sums, sum, sizeof sum);
 }
 #endif
 
