@@ -112,9 +112,9 @@ docs: build $(VENV)/.dev ## run the code of the guide and README, check every li
 	$(call say,docs)
 	@$(PY) tools/run_docs.py $(ARGS)
 
-bench: build $(ORACLE)/.done ## every benchmark, or BENCH=bench/overhead.py
-	@for file in $(or $(BENCH),$(filter-out bench/_%,$(wildcard bench/*.py))); do \
-	  printf '\033[1m· %s\033[0m\n' $$file; $(OPY) $$file $(ARGS) || exit 1; done
+bench: build $(ORACLE)/.done ## the benchmarks that there are peers for, into docs/benchmarks.md; or BENCH=bench/overhead.py alone
+	@$(if $(BENCH),for file in $(BENCH); do \
+	  printf '\033[1m· %s\033[0m\n' $$file; $(OPY) $$file $(ARGS) || exit 1; done,$(PY) tools/bench_suite.py $(ARGS))
 
 programs: build $(ORACLE)/.done ## public PyTorch programs of SOURCES=folder, by torch and by Tallow: docs/programs.md
 	$(call say,programs)

@@ -1,24 +1,101 @@
-"""Write docs/benchmarks.md and its plot from the newest lines of bench/history."""
+"""Write docs/benchmarks.md and its plots from the newest lines of bench/history.
+
+Every benchmark that was ever recorded has a section: a plot, and a table of its comparisons
+(`bench_cases`); what else it recorded stands in a table of its own. A benchmark of a new name needs
+no line here; `SECTIONS` gives those that are there a title, an order and a sentence.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from bench_cases import (
+    Case,
+    cases_of,
+    geometric_mean,
+    is_number,
+    is_quartiles,
+    median,
+)
+from bench_plot import MOST, plot
 
 ROOT = Path(__file__).resolve().parents[1]
 HISTORY = ROOT / "bench" / "history"
-PAGE, PLOT = ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "benchmarks.svg"
-BY_HAND = "<!-- by hand -->"  # what follows it in the page is kept
-MODES = {"fast": "int8", "exact": "float"}  # as older runs named activations
+PAGE, PLOTS = ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "benchmarks"
+OPEN = 24  # rows; a longer table is folded
 HEAD = """# Benchmarks
 
-Written by `tools/bench_report.py` from the newest recorded run of each benchmark (`bench/history`).
-Both sides run in turn on the same machine; a ratio is the median over pairs of neighbouring runs,
-with its quartiles. Absolute numbers belong to that machine and hour and are not to be compared with
-others. The limit of decoding is measured read bandwidth over the bytes of the weights, that of
-prefill the measured float32 FMA peak over the multiplications.
+Written by `tools/bench_report.py` from the newest recorded run of each benchmark (`bench/history`);
+`tallow bench --suite` runs those that a machine has peers for, and writes this page. Both sides run
+in turn on the same machine; a ratio is the median over pairs of neighbouring runs, with its
+quartiles, and above 1 Tallow is ahead. Absolute numbers belong to that machine and hour and are not
+to be compared with others. The limit of what reads weights is measured read bandwidth, that of what
+multiplies the measured float32 multiply-add peak; products of 8-bit integers may go beyond it. Bars
+end at the median, lines at the quartiles.
 """
+
+
+class Section(NamedTuple):
+    """What stands above the table of a benchmark."""
+
+    title: str
+    about: str = ""
+
+
+SECTIONS = {
+    "llm_vs_llama_cpp": Section(
+        "A language model beside llama.cpp",
+        "{model}: decode of {gen_tokens} tokens from an empty cache, prefill of {prompt_tokens}; "
+        "same files.",
+    ),
+    "long_context": Section("Decoding behind a long context, beside llama.cpp"),
+    "cold_start": Section(
+        "Cold start",
+        "From nothing to the first token of {model}; `import tallow` takes "
+        "{import[milliseconds][median]:.0f} ms.",
+    ),
+    "qmatmul": Section(
+        "Products with weights of every format",
+        "{size} × {size}, decode with 1 row of activations and prefill with 512; the peer is ggml's"
+        " `{variant}` kernels with weights in the buffer type that it prefers.",
+    ),
+    "vec_dot": Section("Inner loops beside ggml's"),
+    "gemm": Section("Float32 products beside OpenBLAS"),
+    "ops_vs_torch": Section("Ops beside torch", "Medians of microseconds a call."),
+    "compiled": Section("ResNet-18, compiled"),
+    "encoders": Section(
+        "An encoder: MiniLM in f32",
+        "Rows × tokens. Beside ONNX Runtime a plan runs, beside torch an eager pass; the share is "
+        "of the multiply-add peak.",
+    ),
+    "families": Section(
+        "Families of models beside PyTorch with transformers",
+        "Forward passes of random models of middle size in f32, {threads} threads.",
+    ),
+    "overhead": Section("One small op"),
+    "train_vs_torch": Section("Training beside torch"),
+    "memory_vs_torch": Section("Memory of training beside torch", "Peak of a step."),
+    "memory_vs_llama_cpp": Section("Memory beside llama.cpp"),
+    "speculation": Section("Speculation"),
+    "load": Section(
+        "Loading",
+        "Files of {size_mb} MB, in the page cache: every tensor is there. {model} itself takes "
+        "{rows[milliseconds][median]:.1f} ms, its tokenizer {rows[tokenizer_ms][median]:.1f} ms.",
+    ),
+    "page_sharing": Section(
+        "Sharing pages",
+        "Processes with the same file of {size_mb} MB, all of it read: what all have together.",
+    ),
+    "quantized_perplexity": Section(
+        "Perplexity of every file type",
+        "{model} made into each type from the same f32 file by Tallow and by llama-quantize, read "
+        "by Tallow. In f32: {f32:.4f}. Above 1: Tallow's file predicts better.",
+    ),
+    "versions": Section("Beside the version before", "The other version's time over this one's."),
+}
 
 
 def newest(name: str) -> dict[str, Any] | None:
@@ -31,221 +108,157 @@ def newest(name: str) -> dict[str, Any] | None:
 
 
 def main() -> None:
-    """Write both files."""
-    parts = [HEAD]
-    for name, write in (
-        ("llm_vs_llama_cpp", llm),
-        ("cold_start", cold_start),
-        ("overhead", overhead),
-        ("load", load),
-        ("qmatmul", qmatmul),
-        ("quantized_perplexity", quantized),
-        ("encoders", encoders),
-        ("families", families),
-    ):
+    """Write the page, and a plot for each benchmark that compares."""
+    recorded = {path.stem for path in HISTORY.glob("*.jsonl")}
+    names = [name for name in SECTIONS if name in recorded]
+    names += sorted(recorded - SECTIONS.keys())
+    parts, plots = [HEAD], dict[str, str]()
+    for name in names:
         result = newest(name)
-        if result:
-            machine = result["machine"]
-            about = (
-                f"`bench/{name}.py`, {result.get('pairs', 1)} pairs, {machine['cores']} cores of "
-                f"{machine['cpu']}, {machine['isa']} kernels, peers' instruction set: "
-                f"{machine.get('peers', 'own')}, load before the run "
-                f"{machine['load_before']:.1f}, {result['time'][:10]}."
-            )
-            parts += [write(result, about)]
-    _, mark, by_hand = PAGE.read_text(encoding="utf-8").partition(BY_HAND)
-    PAGE.write_text("\n".join(parts) + "\n" + mark + by_hand, encoding="utf-8")
+        assert result is not None
+        cases = cases_of({**result, "bench": name})
+        if cases:
+            plots[f"{name}.svg"] = plot(cases)
+        parts.append("\n".join(section(name, result, cases)))
+    PAGE.write_text("\n".join(parts), encoding="utf-8")
+    PLOTS.mkdir(exist_ok=True)
+    for old in PLOTS.glob("*.svg"):
+        if old.name not in plots:
+            old.unlink()
+    for file, text in plots.items():
+        (PLOTS / file).write_text(text, encoding="utf-8")
 
 
-def cell(row: dict[str, float], digits: int = 0) -> str:
-    """Median (quartiles)."""
+def section(name: str, result: Mapping[str, Any], cases: Sequence[Case]) -> Iterator[str]:
+    """Title, where and when, plot and tables."""
+    given = SECTIONS.get(name, Section(name.replace("_", " ").capitalize()))
+    yield from (
+        f"## {given.title}",
+        "",
+        f"{about(name, result)} {given.about.format(**result)}".strip(),
+    )
+    yield ""
+    if cases:
+        yield f"![Ratios of {name}](benchmarks/{name}.svg)"
+        yield from ("", summary(cases), "")
+        yield from folded(list(case_table(cases)), len(cases))
+    rows = [] if cases else list(plain_rows(result))
+    if rows:
+        yield from folded(list(plain_table(rows)), len(rows))
+
+
+def about(name: str, result: Mapping[str, Any]) -> str:
+    """Which benchmark ran where, and when."""
+    machine = result["machine"]
+    pairs = f", {result['pairs']} pairs" if "pairs" in result else ""
+    return (
+        f"`bench/{name}.py`{pairs}, {machine['cores']} cores of "
+        f"{machine['cpu']}, {machine['isa']} kernels, peers' instruction set: "
+        f"{machine.get('peers', 'own')}, load before the run {machine['load_before']:.1f}, "
+        f"{result['time'][:10]}."
+    )
+
+
+def summary(cases: Sequence[Case]) -> str:
+    """Geometric means by number of threads, and how many cases are behind."""
+    parts = []
+    for threads in dict.fromkeys(case.threads for case in cases):
+        some = [case for case in cases if case.threads == threads]
+        behind = sum(case.ratio["median"] < 1 for case in some)
+        many = f" with {threads} thread{'s' * (threads != 1)}" if threads else ""
+        parts.append(
+            f"Geometric mean of {len(some)} cases{many}: **{geometric_mean(some):.2f}**, "
+            f"{behind} below 1."
+        )
+    if len(cases) > MOST:
+        parts.append("A bar is a group's geometric mean, its line goes from the least to the most.")
+    return " ".join(parts)
+
+
+def folded(lines: list[str], rows: int) -> list[str]:
+    """A long table opens when asked to."""
+    if rows <= OPEN:
+        return [*lines, ""]
+    return [f"<details><summary>All {rows} rows</summary>", "", *lines, "", "</details>", ""]
+
+
+def case_table(cases: Sequence[Case]) -> Iterator[str]:
+    """A row for each comparison; columns that no row needs are left out."""
+    peers, units = {case.peer for case in cases}, {case.unit for case in cases}
+    peer = peers.pop() if len(peers) == 1 else "peer"
+    unit = units.pop() if len(units) == 1 else None
+    threads = any(case.threads for case in cases)
+    shares = any(case.share is not None for case in cases)
+    beside = f", {unit}" if unit else ""
+    fine = int(all(0.9 < case.ratio["median"] < 1.1 for case in cases))
+    head = ["case", *["threads"] * threads, f"Tallow{beside}", f"{peer}{beside}", "ratio"]
+    head += ["share of limit"] * shares
+    yield from (f"| {' | '.join(head)} |", "|---" * len(head) + "|")
+    for case in cases:
+        own = "" if unit is not None or not case.unit else f" {case.unit}"
+        cells = [case.name, *[str(case.threads or "")] * threads]
+        cells += [
+            f"{shown(x, fine)}{own}" if x is not None else "" for x in (case.ours, case.theirs)
+        ]
+        cells.append(f"**{cell(case.ratio, 2 + fine)}**")
+        cells += ["" if case.share is None else f"{case.share:.0%}"] * shares
+        yield f"| {' | '.join(cells)} |"
+
+
+def cell(row: Mapping[str, float], digits: int = 0) -> str:
+    """Median (quartiles), the median alone where they are the same."""
+    if row["q1"] == row["q3"]:
+        return f"{row['median']:.{digits}f}"
     return f"{row['median']:.{digits}f} ({row['q1']:.{digits}f}–{row['q3']:.{digits}f})"
 
 
-def llm(result: dict[str, Any], about: str) -> str:
-    """Tokens per second beside llama.cpp, and the plot."""
-    lines = [
-        "## A language model beside llama.cpp",
-        "",
-        about + " Decode of 128 tokens from an empty cache, prefill of 512; same files.",
-        "",
-        "![Ratios to llama.cpp](benchmarks.svg)",
-        "",
-        "| file | threads | test | Tallow tok/s | llama.cpp tok/s | ratio | share of limit |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    bars = []
-    for row in result["rows"]:
-        for test, name in (("tg", "decode"), ("pp", "prefill")):
-            at = row[test]
-            share = f"{at['share']:.0%}" if "share" in at else ""
-            lines.append(
-                f"| {row['form']} | {row['threads']} | {name} | {cell(at['tallow'])} | "
-                f"{cell(at['llama.cpp'])} | **{cell(at['ratio'], 2)}** | {share} |"
-            )
-            label = f"{row['form']}, {row['threads']} thread{'s' * (row['threads'] > 1)}, {name}"
-            bars.append((label, at["ratio"]))
-    PLOT.write_text(plot(bars), encoding="utf-8")
-    return "\n".join(lines) + "\n"
+def shown(value: Any, more: int = 0) -> str:
+    """A number to three places that count, and `more`, or quartiles of it."""
+    size = abs(median(value))
+    digits = more + (0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 3)
+    return cell(value, digits) if is_quartiles(value) else f"{value:.{digits}f}"
 
 
-def plot(bars: list[tuple[str, dict[str, float]]]) -> str:
-    """Horizontal bars of the median ratio with its quartiles, and a line at 1."""
-    left, scale, step = 190, 110, 24
-    widest = max(row["q3"] for _, row in bars)
-    width, height = left + int(scale * widest) + 70, step * len(bars) + 40
-    body = [
-        (
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
-            'font-family="sans-serif" font-size="12">'
-        ),
-        f'<rect width="{width}" height="{height}" fill="white"/>',
-    ]
-    for i, (label, row) in enumerate(bars):
-        y = 28 + i * step
-        color = "#2a7f62" if row["median"] >= 1 else "#b5523b"
-        body.append(f'<text x="{left - 8}" y="{y + 12}" text-anchor="end">{label}</text>')
-        length = scale * row["median"]
-        body.append(f'<rect x="{left}" y="{y}" width="{length:.0f}" height="16" fill="{color}"/>')
-        q1, q3 = left + scale * row["q1"], left + scale * row["q3"]
-        body.append(f'<path d="M{q1:.0f} {y + 8}H{q3:.0f}" stroke="black" stroke-width="2"/>')
-        body.append(
-            f'<text x="{max(q3, left + length) + 6:.0f}" y="{y + 12}">{row["median"]:.2f}×</text>'
-        )
-    x = left + scale
-    body.append(f'<path d="M{x} 20V{height - 8}" stroke="#444" stroke-dasharray="4 3"/>')
-    body.append(f'<text x="{x}" y="14" text-anchor="middle">llama.cpp = 1</text></svg>')
-    return "\n".join(body)
+# --- what compares nothing ------------------------------------------------------------------------
 
 
-def cold_start(result: dict[str, Any], about: str) -> str:
-    """From nothing to the first token, beside the peers."""
-    lines = ["## Cold start", "", about + f" Model {result['model']}.", ""]
-    lines += ["```json", json.dumps({"rows": result["rows"], "import": result["import"]}, indent=1)]
-    return "\n".join([*lines, "```"]) + "\n"
+def plain_rows(node: Any, name: str = "") -> Iterator[dict[str, str]]:
+    """Rows as they were recorded, nested measures under joined names."""
+    if isinstance(node, list) and node and all(isinstance(each, Mapping) for each in node):
+        for each in node:
+            yield {**({"": name} if name else {}), **dict(flat(each))}
+    elif isinstance(node, Mapping) and not is_quartiles(node):
+        inner = {k: v for k, v in node.items() if isinstance(v, Mapping | list)}
+        inner = {k: v for k, v in inner.items() if k not in ("machine", "limits")}
+        if name and not any(isinstance(v, list) for v in inner.values()):
+            yield {"": name, **dict(flat(node))}
+            return
+        for key, value in inner.items():
+            below = name if key in ("rows", "parts") else f"{name} {key}".strip()
+            if not is_quartiles(value):
+                yield from plain_rows(value, below)
+            else:
+                yield {"": below, "measured": shown(value)}
 
 
-def overhead(result: dict[str, Any], about: str) -> str:
-    """The cost of one small op."""
-    lines = ["## One small op", "", about + " `a + b` of 16 floats.", "", "| | µs |", "|---|---|"]
-    lines += [f"| {name} | {cell(row, 2)} |" for name, row in result["microseconds"].items()]
-    return "\n".join(lines) + "\n"
+def flat(node: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
+    """Names and texts of what a row holds."""
+    for key, value in node.items():
+        name = f"{before} {key}".strip()
+        if is_number(value):
+            yield name, shown(value)
+        elif isinstance(value, Mapping):
+            yield from flat(value, name)
+        elif isinstance(value, str | bool):
+            yield name, str(value)
 
 
-def load(result: dict[str, Any], about: str) -> str:
-    """Opening a mapped file."""
-    rows = result["rows"]
-    size = result["file_bytes"] / 1e6
-    lines = [
-        "## Loading",
-        "",
-        about,
-        "",
-        (
-            f"A file of {size:.1f} MB: {cell(rows['milliseconds'], 1)} ms without the tokenizer, "
-            f"{cell(rows['tokenizer_ms'], 1)} ms for the tokenizer; "
-            f"{rows['file']['median'] / 1e6:.1f} MB of the file in memory afterwards, the process "
-            f"{rows['total']['median'] / 1e6:.1f} MB larger."
-        ),
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def qmatmul(result: dict[str, Any], about: str) -> str:
-    """One matrix in every weight format, beside ggml."""
-    size = result["size"]
-    lines = [
-        "## Products with weights of every format",
-        "",
-        (
-            f"{about} {size} × {size}, decode with 1 row of activations and prefill with 512; the "
-            f"peer is ggml's `{result['variant']}` kernels with weights in the buffer type that it "
-            "prefers. Share: of the read bandwidth and of the float32 FMA peak (same instruction "
-            "set) measured in the run."
-        ),
-        "",
-        "| format | threads | decode GB/s | share | ratio | prefill GFLOP/s | share | ratio |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for row in result["rows"]:
-        cells = [row["form"], str(row["threads"])]
-        for test, work, limit in (
-            ("decode", row["bytes"], "read_bytes_per_s"),
-            ("prefill", 2 * size * size * 512, "flops_per_s"),
-        ):
-            at = row[test]
-            rate = work / at["tallow"]["median"]
-            share = f"{rate / row['limits'][limit]:.0%}" if row["limits"] else ""
-            cells += [f"{rate / 1e9:.1f}", share, f"**{cell(at['ratio'], 2)}**"]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
-
-
-def quantized(result: dict[str, Any], _about: str) -> str:
-    """Perplexity of the model in every file type, made by both quantisers."""
-    mode = result["activations"]
-    lines = [
-        "## Perplexity of every file type",
-        "",
-        (
-            f"`bench/quantized_perplexity.py`: {result['model']} made into each type from the same "
-            f"f32 file by Tallow and by llama-quantize; {result['limit'] // 1000} kB of text, read "
-            f"by Tallow with `{MODES.get(mode, mode)}` activations. In f32: {result['f32']:.4f}. "
-            "Ratios below 1: Tallow's file predicts better."
-        ),
-        "",
-        "| type | importance | bits a weight | Tallow | llama.cpp | ratio |",
-        "|---|---|---|---|---|---|",
-    ]
-    for row in result["rows"]:
-        ours, theirs = row["tallow"], row.get("llama.cpp")
-        importance = "yes" if row["with"] == "imatrix" else "no"
-        line = f"| {row['type']} | {importance} | {ours['bits']:.2f} | {ours['perplexity']:.4f} | "
-        if theirs:
-            line += f"{theirs['perplexity']:.4f} | "
-            line += "same bytes |" if row["equal"] else f"{row['ratio']:.4f} |"
-        else:
-            line += "| |"
-        lines.append(line)
-    return "\n".join(lines) + "\n"
-
-
-def encoders(result: dict[str, Any], about: str) -> str:
-    """The section about MiniLM."""
-    peers = [name for name in ("onnxruntime", "torch") if name in result["rows"][0]]
-    ours = {"onnxruntime": "a plan's", "torch": "an eager pass's"}
-    head = [f"{name}'s time over {ours[name]}" for name in peers]
-    lines = [
-        "## An encoder: MiniLM in f32",
-        "",
-        about,
-        "",
-        "| rows × tokens | " + " | ".join(head) + " | share of the FMA peak |",
-        "|---|" + "---|" * (len(head) + 1),
-    ]
-    for row in result["rows"]:
-        cells = [cell(row[name], 2) for name in peers]
-        lines.append(f"| {row['shape']} | " + " | ".join(cells) + f" | {row.get('share', 0):.0%} |")
-    return "\n".join([*lines, ""])
-
-
-def families(result: dict[str, Any], about: str) -> str:
-    """The section about families of models."""
-    rows = [row for row in result["rows"] if "ratio" in row]
-    below = ", ".join(result["below"]) or "none"
-    lines = [
-        "## Families of models beside PyTorch with transformers",
-        "",
-        about,
-        "",
-        f"Forward passes of random models of middle size in f32, {result['threads']} threads.",
-        f"Geometric mean {result['geometric_mean']:.2f} of {len(rows)}; under 0.9: {below}.",
-        "",
-        "| family | PyTorch's time over Tallow's |",
-        "|---|---|",
-        *(f"| {row['name']} | {cell(row['ratio'], 2)} |" for row in rows),
-    ]
-    return "\n".join([*lines, ""])
+def plain_table(rows: Sequence[Mapping[str, str]]) -> Iterator[str]:
+    """A table of all their columns."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    yield from (f"| {' | '.join(columns)} |", "|---" * len(columns) + "|")
+    for row in rows:
+        yield f"| {' | '.join(row.get(column, '') for column in columns)} |"
 
 
 if __name__ == "__main__":

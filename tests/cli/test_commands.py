@@ -9,7 +9,7 @@ import shutil
 import pytest
 
 import tallow as tl
-from cli.conftest import GOLDEN
+from cli.conftest import GOLDEN, TINY
 from tallow.hub import ALIASES
 
 OPTIONS = ("--max-tokens", 6, "--activations", "float")
@@ -268,3 +268,26 @@ def test_speculation_says_the_same(run, tiny, guesses):
     assert "drafted_tokens" not in plain
     code, _, err = run(*line, "--speculation", "no such model")
     assert (code, "no such model" in err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "bench: expected MODEL"),
+        ([TINY, "--suite"], "expected no MODEL beside --suite"),
+        ([TINY, "--only", "gemm"], "expected --suite beside --only"),
+    ],
+)
+def test_bench_measures_a_model_or_runs_the_suite(words, said, run):
+    code, out, err = run("bench", *words)
+    assert (code, out) == (2, "")
+    assert said in err
+
+
+def test_an_installed_package_has_no_suite(run, monkeypatch, tmp_path):
+    import tallow
+
+    monkeypatch.setattr(tallow, "__file__", str(tmp_path / "a" / "b" / "__init__.py"))
+    code, out, err = run("bench", "--suite")
+    assert (code, out) == (1, "")
+    assert "expected a source checkout" in err

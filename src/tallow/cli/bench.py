@@ -1,34 +1,83 @@
-"""`tallow bench`: how fast a model reads a prompt and writes, measured as llama-bench does it."""
+"""`tallow bench`: how fast a model reads a prompt and writes, as llama-bench; and the suite."""
 
 from __future__ import annotations
 
 import random
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
 
 from tallow.cli import options
 from tallow.cli.options import Activations
-from tallow.cli.parameters import Option
+from tallow.cli.parameters import Argument, Option
 
 if TYPE_CHECKING:
     from tallow.models import CausalLM
 
 
 def bench(
-    model: options.Model,
+    model: Annotated[
+        str | None, Argument("MODEL", "Alias, path or reference; none with --suite.")
+    ] = None,
     prompt_tokens: Annotated[int, Option("Length of the prompt.", min=0)] = 512,
     gen_tokens: Annotated[int, Option("Tokens to decode.", min=0)] = 128,
     runs: Annotated[int, Option("Times each, after one to warm up.", min=1)] = 5,
     threads: options.Threads = None,
     activations: options.ActivationsOption = Activations.INT8,
     json: options.Json = False,
+    suite: Annotated[
+        bool, Option("Run the benchmarks of a source checkout, write docs/benchmarks.md.")
+    ] = False,
+    only: Annotated[
+        list[str] | None, Option("One of them; may be repeated.", metavar="NAME", absent="all")
+    ] = None,
 ) -> None:
     """Measure tokens per second: a prompt of random tokens (pp), and decoding one by one (tg).
 
     Both start from an empty cache, and the prompt gives one row of logits, as in llama-bench.
+    --suite compares with other packages, those that this machine has.
     """
+    from tallow.cli.errors import UsageError
+
+    if suite:
+        if model is not None:
+            raise UsageError("bench: expected no MODEL beside --suite")
+        run_suite(only or [])
+    elif model is None or only:
+        raise UsageError("bench: expected " + ("--suite beside --only" if only else "MODEL"))
+    else:
+        measure_model(model, prompt_tokens, gen_tokens, runs, threads, activations, json)
+
+
+def run_suite(names: Sequence[str]) -> None:
+    """The benchmarks of the source tree that this package runs from.
+
+    Raises:
+        ArgumentError: it was installed, so there are none.
+        SystemExit: none of them could run.
+    """
+    import subprocess
+    import sys
+    from pathlib import Path
+
+    import tallow
+    from tallow.errors import ArgumentError
+
+    script = Path(tallow.__file__).resolve().parents[2] / "tools" / "bench_suite.py"
+    if not script.is_file():
+        wanted = "a source checkout, whose bench/ has the benchmarks"
+        raise ArgumentError(f"bench --suite: expected {wanted}, found an installed package")
+    done = subprocess.run([sys.executable, str(script), *names])
+    if done.returncode:
+        raise SystemExit(done.returncode)
+
+
+def measure_model(
+    model: str, prompt_tokens: int, gen_tokens: int, runs: int, threads: int | None,
+    activations: Activations, json: bool,
+) -> None:  # fmt: skip
+    """One model's rates, as a table or JSON."""
     import tallow
     from tallow.cli.errors import UsageError
     from tallow.cli.output import print_json, print_table, table

@@ -1,0 +1,159 @@
+"""The report of benchmarks: whatever was recorded becomes tables and plots, never a dump."""
+
+import itertools
+import json
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+HISTORY = sorted((ROOT / "bench" / "history").glob("*.jsonl"))
+
+
+@pytest.fixture
+def report(monkeypatch):
+    """The modules of the report."""
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    import bench_cases
+    import bench_plot
+    import bench_report
+
+    return bench_cases, bench_plot, bench_report
+
+
+def spread(middle: float) -> dict[str, float]:
+    return {"median": middle, "q1": 0.9 * middle, "q3": 1.1 * middle}
+
+
+def recorded(path):
+    result = json.loads(path.read_text().splitlines()[-1])
+    return {**result, "bench": path.stem}
+
+
+def rows_of(lines):
+    return [line for line in lines if line.startswith("| ")]
+
+
+@pytest.mark.parametrize("path", HISTORY, ids=lambda path: path.stem)
+def test_what_was_recorded_has_a_table_and_a_plot(path, report):
+    cases, plots, pages = report
+    result = recorded(path)
+    found = cases.cases_of(result)
+    assert found
+    assert all(case.ratio["q1"] <= case.ratio["median"] <= case.ratio["q3"] for case in found)
+    lines = list(pages.section(path.stem, result, found))
+    assert len(rows_of(lines)) == len(found) + 1
+    assert len({line.count(" | ") for line in rows_of(lines)}) == 1
+    assert not any("{" in line or "```" in line for line in lines)
+    drawn = ET.fromstring(plots.plot(found))
+    texts = [each for each in drawn.iter() if each.tag.endswith("text")]
+    labels = [float(each.get("y")) for each in texts if "×" not in "".join(each.itertext())]
+    assert all(b - a >= 15 for a, b in itertools.pairwise(labels))
+
+
+def test_the_page_has_all_sections_and_no_dump():
+    page = (ROOT / "docs" / "benchmarks.md").read_text()
+    assert "```" not in page
+    for name in re.findall(r"\(benchmarks/(\w+)\.svg\)", page):
+        assert (ROOT / "docs" / "benchmarks" / f"{name}.svg").exists()
+
+
+NEW = {
+    "by threads": {
+        "threads": {
+            "2": {
+                "limits": {"flops_per_s": 1.0},
+                "rows": [
+                    {"name": "1024", "group": "square", "gflops": {"tallow": 8.0, "openblas": 4.0},
+                     "ratio": spread(2.0), "share": 0.5},
+                ],
+            }
+        }
+    },
+    "sides in the row": {
+        "rows": [
+            {"form": "1024", "threads": 2, "decode": {"tallow": spread(8), "openblas": spread(4),
+             "ratio": spread(2), "share": 0.5}},
+        ]
+    },
+    "units in the names": {
+        "rows": [
+            {"name": "1024", "threads": 2, "tallow_ms": 8.0, "openblas_ms": 4.0,
+             "ratio": spread(2), "share": 0.5},
+        ]
+    },
+    "a side that is a label": {
+        "rows": [
+            {"file": "1024", "threads": 2, "cache": "q8_0", "peer": "openblas",
+             "ms": {"q8_0": spread(8), "f16": spread(5), "openblas": spread(4)},
+             "ratio": spread(2), "bytes_a_token": 9, "share": 0.5},
+        ]
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", NEW)
+def test_benchmarks_of_unknown_names(form, report):
+    cases, _, pages = report
+    machine = {"cpu": "a", "cores": 2, "isa": "avx2", "load_before": 0.0}
+    result = {"bench": "new_one", "time": "2026-01-01T0", "machine": machine, "pairs": 7}
+    (case,) = cases.cases_of({**result, **NEW[form]})
+    assert "1024" in case.name
+    assert (case.threads, case.peer, case.share) == (2, "openblas", 0.5)
+    assert [cases.median(each) for each in (case.ours, case.theirs, case.ratio)] == [8, 4, 2]
+    lines = list(pages.section("new_one", {**result, **NEW[form]}, [case]))
+    assert lines[0] == "## New one"
+    assert "| 2 |" in rows_of(lines)[1]
+
+
+def test_what_compares_nothing_is_a_table_of_its_measures(report):
+    cases, _, pages = report
+    machine = {"cpu": "a", "cores": 2, "isa": "avx2", "load_before": 0.0}
+    result = {
+        "bench": "new_one", "time": "2026-01-01T0", "machine": machine,
+        "rows": [{"name": "a", "ms": spread(3)}, {"name": "b", "ms": spread(4), "kept": True}],
+    }  # fmt: skip
+    assert cases.cases_of(result) == []
+    lines = rows_of(pages.section("new_one", result, []))
+    assert lines[0] == "| name | ms | kept |"
+    assert lines[2] == "| b | 4.00 (3.60–4.40) | True |"
+
+
+def test_many_cases_are_plotted_by_group(report):
+    cases, plots, _ = report
+    many = [
+        cases.Case(f"c{i}", 2, "torch", "ms", 1.0, 2.0, spread(1 + i % 2), f"g{i % 3}")
+        for i in range(99)
+    ]
+    texts = plots.plot(many)
+    assert texts.count("<rect") == 1 + 3
+    assert "g1, 2 threads (33)" in texts
+
+
+def suite(*words):
+    return subprocess.run(
+        [sys.executable, str(ROOT / "tools" / "bench_suite.py"), *words],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+
+def test_the_suite_knows_its_scripts():
+    done = suite("nothing")
+    assert done.returncode == 2
+    assert "ops_vs_torch" in done.stderr
+    sys.path.insert(0, str(ROOT / "tools"))
+    try:
+        import bench_suite
+    finally:
+        sys.path.pop(0)
+    assert bench_suite.NEEDS.keys() <= {*bench_suite.scripts()}
+
+
+def test_the_suite_says_what_it_leaves_out():
+    done = suite("versions", "quantized_perplexity")
+    assert done.returncode == 1
+    assert "left out: it wants another version, by --before" in done.stdout
