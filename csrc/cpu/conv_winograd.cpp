@@ -202,9 +202,13 @@ struct Cut {
 
   Cut(const Tiles& t, int64_t total) : panels(ceil_div(total, kTiles)), block(1) {
     const int64_t threads = num_threads();
+    // Weights that fit no cache are read from memory for each block; others cost little, and tiles
+    // and products of one panel stay near.
+    const bool large = (t.out + 2) * (t.out + 2) * t.channels * t.out_channels > int64_t{1} << 21;
     double best = 0;
     for (int64_t b = 1; b <= 8 && b <= panels; ++b) {
-      const double cost = ceil_div(ceil_div(panels, b) * t.groups, threads) * (b + 0.4);
+      const double cost =
+          ceil_div(ceil_div(panels, b) * t.groups, threads) * (b + (large ? 0.4 : 0.05));
       if (b == 1 || cost < best) {
         best = cost;
         block = b;

