@@ -1,11 +1,12 @@
-"""Float32 products of matrices beside OpenBLAS (numpy's): same shapes and threads, in turn.
+"""Float32 products of matrices beside OpenBLAS (numpy's) and candle: same shapes, in turn.
 
 Each side is a process of its own, and the one that waits sleeps: a block begins after a pause, as
 OpenBLAS' threads spin for a while after a product. A run is the best of three blocks of 30 ms; the
 ratio is OpenBLAS' time over Tallow's, the median over the pairs of neighbouring runs. OpenBLAS
 chooses its kernels itself (settings that pin them are taken away); with TALLOW_ISA=avx2 it is told
 to take those for AVX2. `share` is of the FMA peak measured before, for a single row of the
-bandwidth. Results of both sides are compared before anything is measured.
+bandwidth. Results of Tallow and OpenBLAS are compared before anything is measured. candle is the
+package candle-nn of an interpreter that has it; it chooses its kernels itself.
 
     python bench/gemm.py [--peer-python …/bin/python] [--threads 1 2] [--only row batched …]
 """
@@ -93,6 +94,34 @@ def operand(shape: Shape, turned: bool) -> Any:
     return x.swapaxes(-1, -2) if turned else x
 
 
+def candle_operand(shape: Shape, turned: bool) -> Any:
+    """Random numbers: candle takes no numpy array, and lists of millions take minutes."""
+    import candle
+
+    stored = (*shape[:-2], shape[-1], shape[-2]) if turned else shape
+    x = candle.randn(stored)
+    return x.transpose(len(shape) - 2, len(shape) - 1) if turned else x
+
+
+def candle_side() -> None:
+    """Answer names of rows with seconds."""
+    from _ops_rows import Clock
+
+    table = {row.name: row for row in products()}
+    name, clock = "", None
+    for line in sys.stdin:
+        row = table[line.strip()]
+        if clock is None or row.name != name:
+            name = row.name
+            a, b = (
+                candle_operand(row.a, "a" in row.turned),
+                candle_operand(row.b, "b" in row.turned),
+            )
+            clock = Clock(partial(a.matmul, b))
+        time.sleep(PAUSE)
+        print(json.dumps({"seconds": clock.best()}), flush=True)
+
+
 def side(library: str, threads: int) -> None:
     """Answer names of rows with seconds; the first time with the sum of the result, too."""
     import numpy as np
@@ -124,7 +153,7 @@ def measure(
     row: Product, sides: dict[str, common.Side], pairs: int, limit: dict[str, float] | None
 ) -> dict[str, Any]:
     """Seconds of both, their ratio and the share of the limit."""
-    ours, theirs = (each(row.name)["squares"] for each in sides.values())
+    ours, theirs = (sides[name](row.name)["squares"] for name in ("tallow", "openblas"))
     if abs(ours - theirs) > 1e-4 * theirs:
         raise SystemExit(f"{row.name}: the sides differ, sums of squares {ours:g} and {theirs:g}")
     runs = common.alternate(
@@ -139,6 +168,8 @@ def measure(
         "gflops": {name: row.flops / seconds / 1e9 for name, seconds in best.items()},
         "ratio": common.ratio(runs["openblas"], runs["tallow"]),
     }
+    if "candle" in runs:
+        found["candle_ratio"] = common.ratio(runs["candle"], runs["tallow"])
     if limit and row.group in ("row", "column"):
         found["share"] = 2 * row.flops / best["tallow"] / limit["read_bytes_per_s"]
     elif limit:
@@ -149,13 +180,15 @@ def measure(
 def report(threads: int, found: list[dict[str, Any]]) -> dict[str, Any]:
     """Print the table of one number of threads; the geometric mean and the rows below the floor."""
     made = common.table(
-        f"{threads} threads, GFLOP/s, medians; ratio: OpenBLAS' time over ours (quartiles)",
-        *("", "Tallow", "OpenBLAS", "ratio", "share"),
+        f"{threads} threads, GFLOP/s, medians; ratios: a peer's time over ours (quartiles)",
+        *("", "Tallow", "OpenBLAS", "candle", "OpenBLAS' ratio", "candle's", "share"),
     )
     for row in found:
-        rates = [f"{row['gflops'][name]:.1f}" for name in ("tallow", "openblas")]
+        names = ("tallow", "openblas", "candle")
+        rates = [f"{row['gflops'][name]:.1f}" if name in row["gflops"] else "" for name in names]
         share = f"{row['share']:.0%}" if "share" in row else ""
-        made.add_row(row["name"], *rates, common.shown(row["ratio"]), share)
+        candle = common.shown(row["candle_ratio"]) if "candle_ratio" in row else ""
+        made.add_row(row["name"], *rates, common.shown(row["ratio"]), candle, share)
     common.show(made)
     ratios = {row["name"]: row["ratio"]["median"] for row in found}
     total = {
@@ -163,13 +196,17 @@ def report(threads: int, found: list[dict[str, Any]]) -> dict[str, Any]:
         "slow": {name: round(ratio, 3) for name, ratio in ratios.items() if ratio < FLOOR},
     }
     print(f"  geometric mean: {total['geometric_mean']:.2f}")
+    beside = [row["candle_ratio"]["median"] for row in found if "candle_ratio" in row]
+    if beside:
+        total["candle_geometric_mean"] = math.exp(statistics.fmean(map(math.log, beside)))
+        print(f"  beside candle: {total['candle_geometric_mean']:.2f}")
     print(f"  below {FLOOR}: {total['slow'] or 'none'}")
     return total
 
 
 def main() -> None:
     if sys.argv[1:2] == ["side"]:
-        side(sys.argv[2], int(sys.argv[3]))
+        candle_side() if sys.argv[2] == "candle" else side(sys.argv[2], int(sys.argv[3]))
         return
     parser = common.parser(__doc__, pairs=7)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
@@ -184,11 +221,15 @@ def main() -> None:
         "tallow": common.interpreter([], "tallow", "numpy") or sys.executable,
         "openblas": common.interpreter(args.peer_python, "numpy") or sys.executable,
     }
+    candle = common.interpreter(args.peer_python, "candle")
+    if candle is not None:
+        pythons["candle"] = candle
     kernels = {"OPENBLAS_CORETYPE": "Haswell"} if os.environ.get("TALLOW_ISA") == "avx2" else {}
     result: dict[str, Any] = {"pairs": args.pairs, "goal": GOAL, "floor": FLOOR, "threads": {}}
     for threads in args.threads:
         limit = limits(common.work_folder(None), threads)
-        pinned = {"OPENBLAS_NUM_THREADS": str(threads), **kernels}
+        count = str(threads)
+        pinned = {"OPENBLAS_NUM_THREADS": count, "RAYON_NUM_THREADS": count, **kernels}
         sides = {
             name: common.Side(name, [python, __file__, "side", name, str(threads)], **pinned)
             for name, python in pythons.items()
