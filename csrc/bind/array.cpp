@@ -242,7 +242,8 @@ Array new_array(nb::handle shape, int dtype, int device, const char* where) {
 }
 
 Array filled(nb::handle shape, nb::handle value, int dtype, int device) {
-  Array one = scalar(value, dtype_from(dtype), "full");
+  const DType kind = dtype_from(dtype);
+  Array one = scalar(value, is_block(kind) ? DType::f32 : kind, "full");
   Array out = new_array(shape, dtype, device, "full");
   checked([&](Error& error) { return fill_new(out, one, "full", error); });
   return out;

@@ -301,10 +301,11 @@ bool assign(Array& x, const Array& source, const char* where, Error& error) {
 }
 
 bool fill_new(Array& x, const Array& one, const char* where, Error& error) {
+  if (is_block(x.dtype)) return zero_blocks(x, *one.ptr<float>(), where, error);
   const int64_t width = bytes_of(one.dtype), bytes = x.size() * width;
   // Few elements take less time than the call of a kernel.
   if (bytes <= 0 || bytes > 1024 || x.device().type != Device::cpu || one.dtype != x.dtype ||
-      is_block(x.dtype) || recording())
+      recording())
     return assign(x, one, where, error);
   memcpy(x.data, one.data, width);
   for (int64_t done = width; done < bytes; done *= 2)

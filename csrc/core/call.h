@@ -52,7 +52,8 @@ bool broadcast_view(const View& x, const int64_t* shape, int ndim, const char* w
                     Error& error);
 // Writes `source`, broadcast, into `x`; they may overlap.
 bool assign(Array& x, const Array& source, const char* where, Error& error);
-// The same for an array that was made just now, from one element.
+// The same for an array that was made just now, from one element; of block dtypes a zero, in f32.
+bool zero_blocks(Array& x, double value, const char* where, Error& error);
 bool fill_new(Array& x, const Array& one, const char* where, Error& error);
 
 // The array, on a copy where it borrows read-only memory that its dtype cannot lie in; not ok()

@@ -320,10 +320,7 @@ Array view_dtype(const Array& x, int64_t code, Error& error) {
     return {};
   }
   const auto wanted = static_cast<DType>(code);
-  if (is_block(x.dtype) || is_block(wanted)) {
-    error.set(ErrorKind::dtype, where, "expected plain dtypes, got a block dtype");
-    return {};
-  }
+  if (is_block(x.dtype) || is_block(wanted)) return view_blocks(x, wanted, where, error);
   View out = x;
   out.dtype = wanted;
   const int64_t from = bytes_of(x.dtype), to = bytes_of(wanted);

@@ -25,6 +25,8 @@ Array as_strided(const Array& x, IntList shape, IntList strides, int64_t offset,
 // The same bytes as another plain dtype. When it is narrower or wider, the last axis, whose
 // elements must be neighbours, grows or shrinks.
 Array view_dtype(const Array& x, int64_t dtype, Error& error);
+// Blocks as their bytes (u8), and the other way round.
+Array view_blocks(const Array& x, DType wanted, const char* where, Error& error);
 // complex64 seen as f32 with a last axis of two, and back.
 Array view_as_real(const Array& x, Error& error);
 Array view_as_complex(const Array& x, Error& error);

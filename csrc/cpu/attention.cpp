@@ -11,8 +11,8 @@
 // has an online softmax of its own, and parts are merged in order: by the unit itself, or, where
 // there are few units over many keys, by a last pass over what the parts' units have left.
 #include "attention_problem.h"
+#include "attention_rows.h"
 #include "attention_tile.h"
-#include "quant_blocks.h"
 
 namespace tl::TL_ISA {
 namespace {
@@ -25,7 +25,7 @@ using Unit = AttentionUnit;
 
 // Memory of one unit: o, top and total of the part under way, and those of the parts before it.
 struct Workspace {
-  float *q, *o, *top, *total, *before_o, *before_top, *before_total, *s, *k, *v, *line;
+  float *q, *o, *top, *total, *before_o, *before_top, *before_total, *s, *k, *v, *line, *wide;
   int64_t *low, *high;  // visible keys of each row
   static int64_t bytes(const Problem& p) { return lay_out(p, nullptr, nullptr); }
   static int64_t lay_out(const Problem& p, std::byte* base, Workspace* w) {
@@ -50,6 +50,8 @@ struct Workspace {
     to.k = reinterpret_cast<float*>(take(kKeys * wide_d, 4));
     to.v = reinterpret_cast<float*>(take(kKeys * wide_v, 4));
     to.line = reinterpret_cast<float*>(take(kLanes * wide_d, 4));
+    const bool blocks = p.k.dtype == DType::q8_0 || p.v.dtype == DType::q8_0;
+    to.wide = reinterpret_cast<float*>(take(blocks ? kKeys * (p.d > p.dv ? p.d : p.dv) : 0, 4));
     to.low = reinterpret_cast<int64_t*>(take(rows, 8));
     to.high = reinterpret_cast<int64_t*>(take(rows, 8));
     return at;
@@ -156,13 +158,10 @@ TL_INLINE void row_blocks(int64_t rows, const F& f) {
 }
 
 // The keys [first, keys) of a tile into the panels.
-void pack_tile_keys(const Problem& p, const Unit& u, Workspace& w, int64_t tile, int64_t first,
-                    int64_t keys) {
-  const int64_t at =
-      u.bi * p.k.strides[0] + u.kv * p.k.strides[1] + (tile + first) * p.k.strides[2];
-  with_float(p.k.dtype, [&]<class T>(T) {
-    pack_keys(p.k.ptr<T>() + at, p.k.strides[2], p.k.strides[3], keys - first, p.d,
-              w.k + first * p.d, w.line);
+void pack_tile_keys(const Problem& p, const Rows& k, Workspace& w, int64_t first, int64_t keys) {
+  with_float(k.dtype, [&]<class T>(T) {
+    pack_keys(k.ptr<T>() + first * k.row, k.row, k.step, keys - first, p.d, w.k + first * p.d,
+              w.line);
   });
 }
 
@@ -186,11 +185,9 @@ TL_INLINE void score_packed(const Problem& p, Workspace& w, int64_t r, int64_t b
 }
 
 void tile_packed(const Problem& p, const Unit& u, Workspace& w, int64_t tile, int64_t keys) {
-  pack_tile_keys(p, u, w, tile, 0, keys);
-  const int64_t v_at = u.bi * p.v.strides[0] + u.kv * p.v.strides[1] + tile * p.v.strides[2];
-  with_float(p.v.dtype, [&]<class T>(T) {
-    pack_values(p.v.ptr<T>() + v_at, p.v.strides[2], p.v.strides[3], keys, p.dv, w.v);
-  });
+  pack_tile_keys(p, rows_of(p.k, u, tile, keys, w.wide), w, 0, keys);
+  const Rows v = rows_of(p.v, u, tile, keys, w.wide);
+  with_float(v.dtype, [&]<class T>(T) { pack_values(v.ptr<T>(), v.row, v.step, keys, p.dv, w.v); });
   attend_tile<kMR>(
       p, u, w, tile, keys,
       [&]<int R>(int64_t r, int64_t begin, int64_t end) { score_packed<R>(p, w, r, begin, end); },
@@ -203,34 +200,34 @@ void tile_packed(const Problem& p, const Unit& u, Workspace& w, int64_t tile, in
 // Keys and values are read where they are, or, when their rows are not whole contiguous vectors,
 // from a copy.
 void tile_direct(const Problem& p, const Unit& u, Workspace& w, int64_t tile, int64_t keys) {
-  const int64_t k_at = u.bi * p.k.strides[0] + u.kv * p.k.strides[1] + tile * p.k.strides[2];
-  const int64_t v_at = u.bi * p.v.strides[0] + u.kv * p.v.strides[1] + tile * p.v.strides[2];
+  const Rows k = rows_of(p.k, u, tile, keys, w.wide), v = rows_of(p.v, u, tile, keys, w.v);
   int64_t in_place = 0;  // keys from here on are packed: the last ones, that are no whole panel
   const bool shared = u.count * p.group > 3;  // then a packed key serves so many that it pays
-  if (kLanes >= 8 && !shared && p.k.strides[3] == 1 && p.d == p.ldq && p.k.dtype == p.v.dtype)
+  if (kLanes >= 8 && !shared && k.step == 1 && p.d == p.ldq && k.dtype == v.dtype)
     in_place = keys / kNR * kNR;
-  if (in_place < keys) pack_tile_keys(p, u, w, tile, in_place, keys);
-  auto attend = [&]<class T>([[maybe_unused]] const T* k, const auto* v, int64_t v_row) {
+  if (in_place < keys) pack_tile_keys(p, k, w, in_place, keys);
+  auto attend = [&]<class T>([[maybe_unused]] const T* at, const auto* values, int64_t v_row) {
     attend_tile<4>(
         p, u, w, tile, keys,
         [&]<int R>(int64_t r, int64_t begin, int64_t end) {
           if constexpr (kLanes >= 8) {
             for (; begin < end && begin < in_place; begin += kNR) {
-              score_in_place<R>(w.q + r * p.ldq, p.ldq, k + begin * p.k.strides[2], p.k.strides[2],
-                                p.d, w.s + begin);
+              prefetch_rows(at + (begin + kKeys) * k.row, k.row, p.d, kNR);
+              score_in_place<R>(w.q + r * p.ldq, p.ldq, at + begin * k.row, k.row, p.d,
+                                w.s + begin);
             }
           }
           score_packed<R>(p, w, r, begin, end);
         },
         [&]<int R>(int64_t r, int64_t low, int64_t high) {
-          value_direct<R>(w.s, v, v_row, low, high, p.ldo, w.o + r * p.ldo, p.ldo);
+          prefetch_rows(values + (low + kKeys) * v_row, v_row, p.dv, high - low);
+          value_direct<R>(w.s, values, v_row, low, high, p.ldo, w.o + r * p.ldo, p.ldo);
         });
   };
-  with_float(p.v.dtype, [&]<class T>(T) {
-    const T *k = p.k.ptr<T>() + k_at, *v = p.v.ptr<T>() + v_at;
-    if (p.v.strides[3] == 1 && p.dv == p.ldo) return attend(k, v, p.v.strides[2]);
-    widen_rows(v, p.v.strides[2], p.v.strides[3], keys, p.dv, w.v, p.ldo);
-    attend(k, w.v, p.ldo);
+  with_float(v.dtype, [&]<class T>(T) {
+    if (v.step == 1 && p.dv == p.ldo) return attend(k.ptr<T>(), v.ptr<T>(), v.row);
+    widen_rows(v.ptr<T>(), v.row, v.step, keys, p.dv, w.v, p.ldo);
+    attend(k.ptr<T>(), w.v, p.ldo);
   });
 }
 

@@ -71,8 +71,11 @@ inline const char* read_problem(AttentionProblem& p, const Arg* args) {
            "n, dv)";
   }
   for (const View* x : {&p.out, &p.q, &p.k, &p.v}) {
-    if (x->dtype != DType::f32 && x->dtype != DType::f16 && x->dtype != DType::bf16) {
-      return fail("attention: expected f32, f16 or bf16, got %s", row(x->dtype).name);
+    const bool cache = x == &p.k || x == &p.v,
+               plain = x->dtype == DType::f32 || x->dtype == DType::f16 || x->dtype == DType::bf16;
+    if (!plain && !(cache && x->dtype == DType::q8_0)) {
+      return fail("attention: expected f32, f16 or bf16%s, got %s",
+                  cache ? " (or q8_0 keys and values)" : "", row(x->dtype).name);
     }
   }
   if (p.h > 0 && (p.hk == 0 || p.h % p.hk != 0)) {

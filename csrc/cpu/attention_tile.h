@@ -199,22 +199,23 @@ TL_INLINE void value_panel(const float* p, const float* panel, int64_t begin, in
 template <int R, class T>
 TL_INLINE void score_in_place(const float* q, int64_t ldq, const T* k, int64_t row, int64_t d,
                               float* s) {
-  constexpr int kTogether =
-      R < 3 ? 4 : 2;  // keys: enough chains of additions, few enough registers
+  // Keys: enough chains of additions, and few enough that these, R queries and one key are sixteen
+  // registers.
+  constexpr int kTogether = R <= 3 ? 4 : 2;
   constexpr int kParts = (kLanes + 7) / 8;
   alignas(64) float lanes[R][64];
   for (int first = 0; first < kNR; first += 8, k += 8 * row) {
     for (int j = 0; j < 8; j += kTogether) {
       vf acc[R][kTogether] = {};
       for (int64_t c = 0; c < d; c += kLanes) {
-        vf keys[kTogether];
-#pragma GCC unroll 4
-        for (int i = 0; i < kTogether; ++i) keys[i] = load(k + (j + i) * row + c);
+        vf x[R];
 #pragma GCC unroll 8
-        for (int r = 0; r < R; ++r) {
-          const vf x = load(q + r * ldq + c);
+        for (int r = 0; r < R; ++r) x[r] = load(q + r * ldq + c);
 #pragma GCC unroll 4
-          for (int i = 0; i < kTogether; ++i) acc[r][i] = fma(x, keys[i], acc[r][i]);
+        for (int i = 0; i < kTogether; ++i) {
+          const vf y = load(k + (j + i) * row + c);
+#pragma GCC unroll 8
+          for (int r = 0; r < R; ++r) acc[r][i] = fma(x[r], y, acc[r][i]);
         }
       }
 #pragma GCC unroll 8

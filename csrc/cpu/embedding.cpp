@@ -110,6 +110,55 @@ const char* embedding(const Arg* args, int) {
   });
 }
 
+// 32 elements as a block of q8_0, rounded as quantize/simple.cpp rounds. What is not finite makes
+// the scale NaN, so that it is seen in what is read.
+[[gnu::noinline]] void pack_q8_0(const float* x, uint8_t* to) {
+  float most = 0;
+  bool finite = true;
+  for (int i = 0; i < 32; ++i) {
+    const float size = __builtin_fabsf(x[i]);
+    finite &= size < __builtin_inff();
+    most = size > most ? size : most;
+  }
+  const float d = finite ? most / 127 : __builtin_nanf(""), inverse = d > 0 ? 1 / d : 0;
+  const f16 half = from_float<f16>(d);
+  memcpy(to, &half, 2);
+  for (int i = 0; i < 32; ++i) {
+    const float size = __builtin_fabsf(x[i] * inverse);  // halves go away from zero
+    const int clipped = size < 127 ? static_cast<int>(size) : 127;
+    const int whole = clipped + (size - static_cast<float>(clipped) >= 0.5f && clipped < 127);
+    to[2 + i] = static_cast<uint8_t>(x[i] < 0 ? -whole : whole);
+  }
+}
+
+// d elements from number `at` of x on, which are one row, as blocks of q8_0.
+void write_q8_0(const View& x, int64_t at, int64_t d, uint8_t* to) {
+  constexpr int kBytes = bytes_of(DType::q8_0);
+  if (x.dtype == DType::q8_0) {
+    memmove(to, x.ptr<uint8_t>() + at / 32 * kBytes, d / 32 * kBytes);
+    return;
+  }
+  const int64_t step = x.strides[3];
+  for_float(x.dtype, "kv_write", [&]<class From>() -> const char* {
+    const From* from = x.ptr<From>() + at;
+    for (int64_t i = 0; i < d; i += 32, to += kBytes) {
+      float block[32];
+      copy_row(from + i * step, step, block, 1, 32);
+      pack_q8_0(block, to);
+    }
+    return nullptr;
+  });
+}
+
+// Which caches (and what from) there is code for; the text of an error.
+const char* check_cache(DType cache, DType x) {
+  auto none = []<class T>() -> const char* { return nullptr; };
+  if (cache == DType::q8_0) return x == DType::q8_0 ? nullptr : for_float(x, "kv_write", none);
+  if (cache != DType::f32 && cache != DType::f16 && cache != DType::bf16)
+    return fail("kv_write: expected a cache of f32, f16, bf16 or q8_0, got %s", row(cache).name);
+  return for_float(x, "kv_write", none);
+}
+
 // Caches (b, hk, cap, d); k and v (b, hk, n, d) go to the positions start[b] … start[b] + n - 1.
 const char* kv_write(const Arg* args, int) {
   const View& start = *args[4].a;
@@ -140,13 +189,23 @@ const char* kv_write(const Arg* args, int) {
     }
   }
   for (int i = 0; i < 2; ++i) {  // dtypes too, before anything is written
-    auto none = []<class T>() -> const char* { return nullptr; };
-    if (const char* error = for_float32(args[i].a->dtype, "kv_write", none)) return error;
-    if (const char* error = for_float(args[2 + i].a->dtype, "kv_write", none)) return error;
+    if (const char* error = check_cache(args[i].a->dtype, args[2 + i].a->dtype)) return error;
   }
   for (int i = 0; i < 2; ++i) {
     const View &cache = *args[i].a, &x = *args[2 + i].a;
     const int64_t h = x.shape[1], d = x.shape[3];
+    if (cache.dtype == DType::q8_0) {
+      parallel_for(b * h * n, 4000 / (d + 1) + 1, [&](int64_t begin, int64_t end, int) {
+        for (int64_t r = begin; r < end; ++r) {
+          const int64_t bi = r / (h * n), hi = r / n % h, ni = r % n;
+          const int64_t at = start.ptr<int64_t>()[bi * start.strides[0]] + ni;
+          const int64_t to = bi * cache.strides[0] + hi * cache.strides[1] + at * cache.strides[2];
+          write_q8_0(x, bi * x.strides[0] + hi * x.strides[1] + ni * x.strides[2], d,
+                     cache.ptr<uint8_t>() + to / 32 * bytes_of(DType::q8_0));
+        }
+      });
+      continue;
+    }
     for_float32(cache.dtype, "kv_write", [&]<class To>() -> const char* {
       return for_float(x.dtype, "kv_write", [&]<class From>() -> const char* {
         parallel_for(b * h * n, 16000 / (d + 1) + 1, [&](int64_t begin, int64_t end, int) {

@@ -6,7 +6,7 @@
 
 namespace tl::TL_ISA {
 
-// By the lowest and highest byte that each reaches; plain dtypes.
+// By the lowest and highest byte that each reaches.
 TL_INLINE bool may_overlap(const View& a, const View& b) {
   const View* both[2] = {&a, &b};
   uintptr_t low[2], high[2];
@@ -18,6 +18,8 @@ TL_INLINE bool may_overlap(const View& a, const View& b) {
       const int64_t reach = (v.shape[i] - 1) * v.strides[i];
       (reach < 0 ? first : last) += reach;
     }
+    const int block = block_of(v.dtype);
+    if (block != 1) first /= block, last /= block;
     const auto at = reinterpret_cast<uintptr_t>(v.data);
     low[k] = at + static_cast<uintptr_t>(first * bytes_of(v.dtype));
     high[k] = at + static_cast<uintptr_t>((last + 1) * bytes_of(v.dtype));

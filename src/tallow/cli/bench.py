@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
 
 from tallow.cli import options
-from tallow.cli.options import Activations
+from tallow.cli.options import Activations, CacheType
 from tallow.cli.parameters import Argument, Option
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def bench(
     runs: Annotated[int, Option("Times each, after one to warm up.", min=1)] = 5,
     threads: options.Threads = None,
     activations: options.ActivationsOption = Activations.INT8,
+    cache_type: options.CacheTypeOption = CacheType.F32,
     json: options.Json = False,
     suite: Annotated[
         bool, Option("Run the benchmarks of a source checkout, write docs/benchmarks.md.")
@@ -47,7 +48,9 @@ def bench(
     elif model is None or only:
         raise UsageError("bench: expected " + ("--suite beside --only" if only else "MODEL"))
     else:
-        measure_model(model, prompt_tokens, gen_tokens, runs, threads, activations, json)
+        measure_model(
+            model, prompt_tokens, gen_tokens, runs, threads, activations, json, cache_type
+        )  # fmt: skip
 
 
 def run_suite(names: Sequence[str]) -> None:
@@ -75,7 +78,7 @@ def run_suite(names: Sequence[str]) -> None:
 
 def measure_model(
     model: str, prompt_tokens: int, gen_tokens: int, runs: int, threads: int | None,
-    activations: Activations, json: bool,
+    activations: Activations, json: bool, cache_type: CacheType,
 ) -> None:  # fmt: skip
     """One model's rates, as a table or JSON."""
     import tallow
@@ -89,11 +92,15 @@ def measure_model(
         for kind, count in (("pp", prompt_tokens), ("tg", gen_tokens)):
             if count:
                 work = prefill_seconds if kind == "pp" else decode_seconds
-                rates = [count / seconds for seconds in _repeat(work, llm.model, count, runs)]
+                seconds = _repeat(work, llm.model, count, runs, cache_type.value)
+                rates = [count / each for each in seconds]
                 rows.append({"test": f"{kind}{count}", "tokens": count, **_spread(rates)})
     used = tallow.num_threads()
     if json:
-        about = {"model": model, "threads": used, "activations": activations.value}
+        about = {
+            "model": model, "threads": used, "activations": activations.value,
+            "cache_type": cache_type.value,
+        }  # fmt: skip
         print_json({**about, "runs": runs, "tests": rows})
         return
     made = table("model", "threads", "test", "tok/s", right=("threads", "tok/s"))
@@ -102,19 +109,19 @@ def measure_model(
     print_table(made)
 
 
-def prefill_seconds(model: CausalLM, count: int) -> float:
+def prefill_seconds(model: CausalLM, count: int, cache_type: str = "f32") -> float:
     """The time in which `count` random tokens go through the model, up to the last one's logits."""
     from tallow.generate.prefill import CHUNK
 
     ids = _random_ids(model, count)
-    state = model.make_state(1, count)
+    state = model.make_state(1, count, cache_type)
     begin = perf_counter()
     for start in range(0, count, CHUNK):
         model(_batch(ids[start : start + CHUNK]), state=state, logits_to_keep=1)
     return perf_counter() - begin
 
 
-def decode_seconds(model: CausalLM, count: int) -> float:
+def decode_seconds(model: CausalLM, count: int, cache_type: str = "f32") -> float:
     """The time in which `count` random tokens go through the model one by one, with logits each.
 
     The steps are those of generation: the first is recorded as a plan, the others replay it.
@@ -123,21 +130,25 @@ def decode_seconds(model: CausalLM, count: int) -> float:
 
     ids = _random_ids(model, count)
     begin = perf_counter()
-    step = DecodeStep(model, model.make_state(1, count))
+    step = DecodeStep(model, model.make_state(1, count, cache_type))
     for token in ids:
         step([token])
     return perf_counter() - begin
 
 
 def _repeat(
-    work: Callable[[CausalLM, int], float], model: CausalLM, count: int, runs: int
+    work: Callable[[CausalLM, int, str], float],
+    model: CausalLM,
+    count: int,
+    runs: int,
+    cache_type: str,
 ) -> list[float]:
     from tallow.errors import ContextError
 
     if count > model.context:
         raise ContextError(f"bench: expected up to {model.context} tokens, got {count}")
-    work(model, count if work is prefill_seconds else 1)  # as llama-bench warms up
-    return [work(model, count) for _ in range(runs)]
+    work(model, count if work is prefill_seconds else 1, cache_type)  # as llama-bench warms up
+    return [work(model, count, cache_type) for _ in range(runs)]
 
 
 def _spread(rates: list[float]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Annotated
 
 from tallow.cli import options
-from tallow.cli.options import Activations
+from tallow.cli.options import Activations, CacheType
 from tallow.cli.parameters import Option
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def chat(
     context: options.Context = None,
     allow_extra: options.AllowExtra = False,
     speculation: options.Speculation = None,
+    cache_type: options.CacheTypeOption = CacheType.F32,
     threads: options.Threads = None,
 ) -> None:
     """Chat with a model.
@@ -65,6 +66,7 @@ def chat(
         context=context,
         allow_extra=allow_extra,
         speculation=speculation,
+        cache_type=cache_type,
     ) as llm:
         conversation = Conversation(
             llm, params, system or None, sys.stdout, shift=shift, **template

@@ -6,7 +6,7 @@ import sys
 from typing import Annotated
 
 from tallow.cli import options
-from tallow.cli.options import Activations
+from tallow.cli.options import Activations, CacheType
 from tallow.cli.parameters import Option
 
 
@@ -33,6 +33,7 @@ def generate(
     context: options.Context = None,
     allow_extra: options.AllowExtra = False,
     speculation: options.Speculation = None,
+    cache_type: options.CacheTypeOption = CacheType.F32,
     threads: options.Threads = None,
 ) -> None:
     """Continue a text; the continuation goes to standard output as it comes.
@@ -68,6 +69,7 @@ def generate(
         context=context,
         allow_extra=allow_extra,
         speculation=speculation,
+        cache_type=cache_type,
     ) as llm:
         if not json:
             with llm.stream(text, params, parse_special=not no_special) as stream:

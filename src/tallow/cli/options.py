@@ -48,6 +48,18 @@ Stop = Annotated[list[str] | None, Option("End before this text; may be repeated
 ActivationsOption = Annotated[
     Activations, Option("Arithmetic of quantised weights: 8-bit activations, or floats.")
 ]
+
+
+class CacheType(StrEnum):
+    """Dtypes of keys and values."""
+
+    F32 = "f32"
+    F16 = "f16"
+    BF16 = "bf16"
+    Q8_0 = "q8_0"
+
+
+CacheTypeOption = Annotated[CacheType, Option("What keys and values are kept in.")]
 Context = Annotated[
     int | None,
     Option("Positions at most, whatever the model's file says.", min=1, absent="its own"),
@@ -97,6 +109,7 @@ def open_llm(
     context: int | None = None,
     allow_extra: bool = False,
     speculation: str | None = None,
+    cache_type: CacheType = CacheType.F32,
 ) -> LLM:
     """The model of a command line, with that many threads."""
     from tallow.tasks import LLM
@@ -112,6 +125,7 @@ def open_llm(
         activations=activations.value,
         context=context,
         allow_extra=allow_extra,
+        cache_dtype=cache_type.value,
         speculation=guessing,
     )
 

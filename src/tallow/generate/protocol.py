@@ -34,7 +34,7 @@ class Generative(Protocol):
     def end_ids(self) -> Collection[int]:
         """Ids that end a text where there is no tokenizer."""
 
-    def make_state(self, batch: int = 1, capacity: int = 256, dtype: DType = f32) -> State:
+    def make_state(self, batch: int = 1, capacity: int = 256, dtype: DType | str = f32) -> State:
         """A state for so many rows that holds nothing yet."""
 
     def decode(self, ids: Tensor | None, state: State, *, embeds: Tensor | None = None) -> Tensor:

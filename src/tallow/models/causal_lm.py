@@ -77,10 +77,10 @@ class CausalLM(GenerativeModel):
         loss = None if labels is None else losses.next_token(logits, labels)
         return LogitsOutput(logits, loss, found.hidden_states)
 
-    def make_state(self, batch: int = 1, capacity: int = 256, dtype: DType = f32) -> State:
+    def make_state(self, batch: int = 1, capacity: int = 256, dtype: DType | str = f32) -> State:
         """A state for `batch` rows that holds nothing yet: keys and values of each layer.
 
-        `capacity` is for how many positions memory is taken first, `dtype` f32 or f16.
+        `capacity` is for how many positions memory is taken first, `dtype` f32, f16, bf16 or q8_0.
         """
         return self.model.make_state(batch, capacity, dtype)
 

@@ -160,10 +160,10 @@ class DecoderModel(Decoder, Model):
                 seen[:] = [_in_order(each, back) for each in seen]
         return x
 
-    def make_state(self, batch: int = 1, capacity: int = 256, dtype: DType = f32) -> State:
+    def make_state(self, batch: int = 1, capacity: int = 256, dtype: DType | str = f32) -> State:
         """A state for `batch` rows that holds nothing yet: keys and values of each layer.
 
-        `capacity` is for how many positions memory is taken first, `dtype` f32 or f16.
+        `capacity` is for how many positions memory is taken first, `dtype` f32, f16, bf16 or q8_0.
         """
         cfg = self.config
         sizes, layers = (cfg.num_key_value_heads, cfg.head_dim), range(cfg.num_hidden_layers)

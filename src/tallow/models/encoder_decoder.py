@@ -46,7 +46,7 @@ class EncoderDecoder(EncoderDecoderModel):
         """The largest number of positions of the decoder."""
         return self.decoder.context
 
-    def make_state(self, batch: int = 1, capacity: int = 256, dtype: DType = f32) -> State:
+    def make_state(self, batch: int = 1, capacity: int = 256, dtype: DType | str = f32) -> State:
         """A state of the decoder for `batch` rows that holds nothing yet."""
         return self.decoder.make_state(batch, capacity, dtype)
 

@@ -51,10 +51,10 @@ class GenerativeModel(Model):
         """The number of token ids."""
         raise NotImplementedError
 
-    def make_state(self, batch: int = 1, capacity: int = 256, dtype: DType = f32) -> State:
+    def make_state(self, batch: int = 1, capacity: int = 256, dtype: DType | str = f32) -> State:
         """A state for `batch` rows that holds nothing yet.
 
-        `capacity` is for how many positions memory is taken first, `dtype` f32 or f16.
+        `capacity` is for how many positions memory is taken first, `dtype` f32, f16, bf16 or q8_0.
         """
         raise NotImplementedError
 

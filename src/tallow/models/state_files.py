@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tallow.dtype import by_name
+from tallow.dtype import by_name, u8
 from tallow.errors import FormatError, ModelError, expect
-from tallow.models.states import Cross, KeyValue, LayerState, SelfAndCross, State
+from tallow.models.states import CACHE_DTYPES, Cross, KeyValue, LayerState, SelfAndCross, State
 from tallow.tensor import Tensor
 
 FORMAT = "tallow.state.1"
@@ -38,7 +38,8 @@ def save_state(state: State, path: str | os.PathLike[str]) -> None:
                 if not used:
                     continue
                 held = held.narrow(2, 0, used)
-            tensors[f"{name}.{key}"] = held.contiguous()
+            held = held.contiguous()
+            tensors[f"{name}.{key}"] = held.view(u8) if held.dtype.is_quantized else held
     known = {
         "lengths": state.lengths,
         "dtype": state.dtype.name,
@@ -84,7 +85,9 @@ def load_state(state: State, path: str | os.PathLike[str]) -> None:
         for key in found[name]:
             held = file.tensor(f"{name}.{key}")
             if isinstance(part, KeyValue):
-                part.tensors[key].narrow(2, 0, held.shape[2]).copy_(held)
+                to = part.tensors[key]
+                held = held.view(to.dtype) if to.dtype.is_quantized else held
+                to.narrow(2, 0, held.shape[2]).copy_(held)
             else:
                 part.tensors[key] = held.clone()
                 part.filled = True
@@ -105,9 +108,17 @@ def _fits(
     bases = known.bases.get(part.window, [0] * batch)
     used = max(a - b for a, b in zip(known.lengths, bases, strict=True))
     shape = (batch, part.heads, used)
-    wanted = {"keys": (*shape, part.size), "values": (*shape, part.value_size)} if used else {}
+    kept = by_name(known.dtype)
+    sizes = {"keys": part.size, "values": part.value_size} if used else {}
+    if any(size % kept.block for size in sizes.values()):
+        return False
+    stored = u8 if kept.is_quantized else kept  # blocks as bytes: safetensors does not know them
+    wanted = {
+        key: (*shape, size // kept.block * kept.itemsize if kept.is_quantized else size)
+        for key, size in sizes.items()
+    }
     return infos.keys() == wanted.keys() and all(
-        (tuple(infos[key].shape), infos[key].dtype) == (wanted[key], known.dtype) for key in wanted
+        (tuple(infos[key].shape), infos[key].dtype) == (wanted[key], stored.name) for key in wanted
     )
 
 
@@ -154,7 +165,9 @@ def _read(path: Path, metadata: Mapping[str, str]) -> _Known:
 def _is_whole(known: Any) -> bool:
     """Whether what a file says is of the right kinds and sizes."""
     rows = [known.lengths, *known.bases.values()]
-    if not isinstance(known.tokens, list) or known.dtype not in ("f32", "f16"):
+    if not isinstance(known.tokens, list) or known.dtype not in [
+        each.name for each in CACHE_DTYPES
+    ]:
         return False
     if not all(_numbers(row) for row in (*rows, *known.tokens)) or not known.lengths:
         return False

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from typing import Any, Self
 
 from tallow.autograd.mode import inference_mode
-from tallow.dtype import DType, f16, f32, i64
+from tallow.dtype import DType, as_dtype, bf16, f16, f32, i64, q8_0
 from tallow.errors import ArgumentError, ContextError, ModelError, expect
 from tallow.factories import arange, tensor, zeros
 from tallow.models.layer_states import (
@@ -20,9 +20,12 @@ from tallow.models.layer_states import (
     SelfAndCross,
     Span,
 )
+from tallow.ops import cat
 from tallow.tensor import Tensor
 
 __all__ = ["Cross", "KeyValue", "LayerState", "Recurrent", "Ring", "SelfAndCross", "State"]
+
+CACHE_DTYPES = (f32, f16, bf16, q8_0)  # what attention reads keys and values in
 
 
 class State:
@@ -32,7 +35,11 @@ class State:
     is taken when the first positions arrive and grows up to `context`. `lengths` are the positions
     that each row holds, `tokens` the ids whose keys they are, where the decoding loop knows them.
     `spans` are places in memory by window (0: all positions); `version` counts how often memory was
-    taken, for plans that hold addresses.
+    taken, for plans that hold addresses. `dtype` is that of keys and values: f32, f16, bf16 or
+    q8_0 (for sizes of a head that are multiples of 32); the other tensors are of the model's.
+
+    Raises:
+        ArgumentError: another dtype, or a size of a head that blocks of q8_0 do not divide.
     """
 
     def __init__(
@@ -42,13 +49,12 @@ class State:
         *,
         context: int,
         capacity: int = 256,
-        dtype: DType = f32,
+        dtype: DType | str = f32,
     ) -> None:
         expect(batch >= 1, State, "a batch of at least 1", batch, ArgumentError)
         expect(capacity >= 1, State, "a capacity of at least 1", capacity, ArgumentError)
-        expect(dtype in (f32, f16), State, "dtype f32 or f16", dtype, ArgumentError)
         self.layers = list(layers)
-        self.context, self.dtype = context, dtype
+        self.context, self.dtype = context, checked_dtype(dtype, self.parts())
         self.lengths = [0] * batch
         self.tokens: list[list[int]] = [[] for _ in range(batch)]
         self.starts = zeros(batch, dtype=i64)
@@ -88,7 +94,7 @@ class State:
     @property
     def nbytes(self) -> int:
         """Bytes taken at present."""
-        return sum(t.numel() * t.dtype.itemsize for part in self.parts() for t in _of(part))
+        return sum(t.nbytes for part in self.parts() for t in _of(part))
 
     @inference_mode()
     def reserve(self, count: int | Sequence[int], width: int = 0) -> Tensor:
@@ -193,7 +199,10 @@ class State:
                 used = held
                 if same and isinstance(part, KeyValue) and part.span is not None:
                     used = held.narrow(2, 0, self._used(part.span))
-                picked = used.index_select(0, index)
+                if used.dtype.is_quantized:
+                    picked = cat([used.narrow(0, row, 1) for row in rows])
+                else:
+                    picked = used.index_select(0, index)
                 if same:  # in the same memory, which plans know
                     used.copy_(picked)
                 else:
@@ -268,6 +277,18 @@ class State:
     def __repr__(self) -> str:
         size = f"batch {self.batch}, {self.length} of {self.capacity} positions"
         return f"State({size}, {self.dtype.name}, {self.nbytes / 1e6:.1f} MB)"
+
+
+def checked_dtype(dtype: DType | str, parts: Iterable[LayerState]) -> DType:
+    """The dtype that a text names, if keys and values of these parts can be kept in it."""
+    chosen = as_dtype(dtype)
+    names = "f32, f16, bf16 or q8_0"
+    expect(chosen in CACHE_DTYPES, State, f"dtype {names}", chosen.name, ArgumentError)
+    for part in parts:
+        for size in (part.size, part.value_size) if isinstance(part, KeyValue) else ():
+            wanted = f"heads of a multiple of {chosen.block} for {chosen.name}"
+            expect(size % chosen.block == 0, State, wanted, size, ArgumentError)
+    return chosen
 
 
 def _of(part: LayerState) -> list[Tensor]:

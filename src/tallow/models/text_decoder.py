@@ -160,7 +160,7 @@ class TextStack(Model):
             state.commit(n)
         return x
 
-    def make_state(self, batch: int = 1, capacity: int = 256, dtype: DType = f32) -> State:
+    def make_state(self, batch: int = 1, capacity: int = 256, dtype: DType | str = f32) -> State:
         """A state for `batch` rows that holds nothing yet, as of `CausalLM.make_state`."""
         sizes = self.heads, self.size // self.heads
         layers: list[Any] = [SelfAndCross(KeyValue(*sizes), Cross()) for _ in range(self.layers())]

@@ -146,7 +146,8 @@ def _(g: Tensor, x: Tensor, table: Tensor, interleaved: bool) -> tuple[Any, Any]
 def kv_write(cache_k: Tensor, cache_v: Tensor, k: Tensor, v: Tensor, start: Tensor) -> None:
     """Store k, v (batch, heads, n, d) into the caches at positions start[b] …, in place.
 
-    The caches are (batch, heads, capacity, d).
+    The caches are (batch, heads, capacity, d) in f32, f16, bf16 or q8_0, to which blocks of 32 of d
+    are rounded; a block with NaN or infinity is NaN.
 
     `start` is (batch,) of i64. ArgumentError before anything is written when the capacity does not
     suffice.
@@ -177,12 +178,13 @@ def attention(
 ) -> Tensor:
     """softmax(q k^T · scale) v, for q (b, heads, n, d), k (b, kv heads, m, d), v (…, m, dv).
 
-    Heads may be a multiple of kv heads (grouped-query attention). Query i of batch b stands at
-    position start[b] + i (`start`: (batch,) i64, 0 when absent); with `start`, only the keys before
-    start[b] + n exist. `causal` hides keys behind the query, `window` > 0 those `window` or more
-    before it, `softcap` c bounds scores to c·tanh(score / c). `mask` is additive, or bool (true =
-    keep), broadcast to (batch, heads, n, m). A query without any key gives zeros. The default scale
-    is d^-1/2.
+    Keys and values may be of another float dtype, or q8_0; sums are taken in float32, in which they
+    are read exactly. Heads may be a multiple of kv heads (grouped-query attention). Query i of
+    batch b stands at position start[b] + i (`start`: (batch,) i64, 0 when absent); with `start`,
+    only the keys before start[b] + n exist. `causal` hides keys behind the query, `window` > 0
+    those `window` or more before it, `softcap` c bounds scores to c·tanh(score / c). `mask` is
+    additive, or bool (true = keep), broadcast to (batch, heads, n, m). A query without any key
+    gives zeros. The default scale is d^-1/2.
     """
     (b, h, n, d), (hk, m) = q.shape, k.shape[1:3]
     g = h // hk if hk else 1
@@ -328,6 +330,8 @@ def _(
 ) -> tuple[Any, ...]:  # fmt: skip
     if q.dtype is f64:
         k, v, g = k.to(f64), v.to(f64), g.to(f64)
+    elif k.dtype.is_quantized or v.dtype.is_quantized:
+        k, v = k.to(f32), v.to(f32)
     if mask is not None:
         mask = mask.expand(*q.shape[:3], k.shape[2])
     factor = _scale(q.shape[3], scale)

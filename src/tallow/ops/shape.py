@@ -65,7 +65,7 @@ def view(x: Tensor, *shape: Any) -> Tensor:
     """A view in another shape (one size may be -1); ShapeError when strides do not allow it.
 
     With a dtype in place of the sizes, the same bytes seen as that dtype: the last axis grows or
-    shrinks when it is narrower or wider.
+    shrinks when it is narrower or wider. Blocks are seen as the bytes (u8) they are made of.
     """
     ...
 

@@ -72,7 +72,7 @@ def _language_model(llm: LLM, context: int | None) -> Parts:
     most = model.context if context is None else min(context, model.context)
     if most < LEAST_CONTEXT:
         raise ModelError(f"export: expected a context of at least {LEAST_CONTEXT}, got {most}")
-    state = model.make_state(1, LEAST_CONTEXT)
+    state = model.make_state(1, LEAST_CONTEXT, llm.cache_dtype)
     if any(span.window for span in state.spans.values()):
         raise ModelError("export: expected attention to all positions, got layers with a window")
     step = min(16, (most - LEAST_CONTEXT) // 3)
@@ -81,7 +81,7 @@ def _language_model(llm: LLM, context: int | None) -> Parts:
 
     def entry(name: str, sizes: dict[str, Size]) -> Entry:
         def trace(point: dict[str, int]) -> Traced:
-            state = model.make_state(1, point["context"])
+            state = model.make_state(1, point["context"], llm.cache_dtype)
             n = point.get("length", 1)
             start = state.reserve(n)
 

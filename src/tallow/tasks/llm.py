@@ -46,8 +46,9 @@ class LLM:
     """A language model, its tokenizer and the cache of the last conversation.
 
     `ref` and the options are those of `tallow.models.load`; `tokenizer` is the reference of a
-    tokenizer.json, or of its folder, that stands elsewhere; `cache_dtype` is f32 or f16. With
-    `context=`, a prompt may be longer (or must be shorter) than the model's file says. Calls
+    tokenizer.json, or of its folder, that stands elsewhere; `cache_dtype` is the one
+    that keys and values are kept in: "f32", "f16", "bf16" or "q8_0" (llama.cpp's `--cache-type-k`).
+    With `context=`, a prompt may be longer (or must be shorter) than the model's file says. Calls
     that share the beginning of their prompts, such as the turns of a chat, compute it once.
     Several threads may call; each beyond the first works with a cache of its own.
 
@@ -57,7 +58,8 @@ class LLM:
     guesses of an LLM, their probabilities where they are sampled).
 
     Raises:
-        ArgumentError: a `speculation` that makes no guesses for this model.
+        ArgumentError: a `speculation` that makes no guesses for this model; a `cache_dtype` that
+            its keys and values cannot be kept in.
         HubError, FormatError, ModelError: as `tallow.models.load`; the model continues no texts.
     """
 
@@ -72,7 +74,7 @@ class LLM:
         activations: Activations = "int8",
         context: int | None = None,
         allow_extra: bool = False,
-        cache_dtype: DType = f32,
+        cache_dtype: DType | str = f32,
         speculation: LLM | Speculation | None = None,
         num_speculative_tokens: int = NUM_SPECULATIVE_TOKENS,
     ) -> None:
@@ -94,7 +96,7 @@ class LLM:
         given = speculation.model if isinstance(speculation, LLM) else speculation
         self._drafts = Drafts(model, given, num_speculative_tokens)
         self._model: CausalLM | None = model
-        self._cache_dtype = cache_dtype
+        self.cache_dtype = model.make_state(dtype=cache_dtype).dtype
         self._idle: State | None = None
         self._lock = threading.Lock()
         self._template: ChatTemplate | None = None
@@ -186,7 +188,7 @@ class LLM:
             [SamplingParams.of(chosen, options) for chosen in each],
             rows=rows,
             cancel=cancel,
-            make_state=partial(self.model.make_state, dtype=self._cache_dtype),
+            make_state=partial(self.model.make_state, dtype=self.cache_dtype),
         )
 
     def _ids(self, prompt: str | Sequence[int], parse_special: bool) -> Sequence[int]:
@@ -321,7 +323,7 @@ class LLM:
     def _borrow(self) -> State:
         with self._lock:
             cache, self._idle = self._idle, None
-        return cache or self.model.make_state(dtype=self._cache_dtype)
+        return cache or self.model.make_state(dtype=self.cache_dtype)
 
     def _give_back(self, cache: State, guesses: Speculation | None) -> None:
         with self._lock:
@@ -363,7 +365,7 @@ class LLM:
         ids = self.tokenizer.encode(text)
         expect(len(ids) >= 2, LLM.perplexity, "at least two tokens", len(ids), ArgumentError)
         total, scored = negative_log_likelihood(
-            self.model, ids, window=window, cache_dtype=self._cache_dtype
+            self.model, ids, window=window, cache_dtype=self.cache_dtype
         )
         return math.exp(total / scored)
 

@@ -16,7 +16,7 @@ CHUNK = 128  # rows of logits at a time: a whole window would be 100 MB for a vo
 
 @inference_mode()
 def negative_log_likelihood(
-    model: CausalLM, ids: Sequence[int], *, window: int, cache_dtype: DType = f32
+    model: CausalLM, ids: Sequence[int], *, window: int, cache_dtype: DType | str = f32
 ) -> tuple[float, int]:
     """The summed negative log-likelihood (natural) of `ids`, and how many tokens were scored.
 
