@@ -32,6 +32,7 @@ void register_scan(KernelTable& t);
 void register_scatter(KernelTable& t);
 void register_sort(KernelTable& t);
 void register_variance(KernelTable& t);
+void register_vecdot(KernelTable& t);
 
 void register_all(KernelTable& t);
 void register_all(KernelTable& t) {
@@ -65,6 +66,7 @@ void register_all(KernelTable& t) {
   register_scatter(t);
   register_sort(t);
   register_variance(t);
+  register_vecdot(t);
 #ifndef TL_INFERENCE
   register_optim(t);
   register_quantize(t);

@@ -157,7 +157,10 @@ void affine_line(const std::byte* from, int64_t xs, std::byte* to, int64_t os, c
   const T* x = reinterpret_cast<const T*>(from);
   T* out = reinterpret_cast<T*>(to);
   vf m = splat(*mean), s = splat(*scale), b = splat(*shift);
-  for (int64_t i = 0; i < n; i += kLanes) {
+  int64_t i = 0;
+  if (xs == 1 && os == 1 && !p)
+    for (; i + kLanes <= n; i += kLanes) store(out + i, fma(load(x + i) - m, s, b));
+  for (; i < n; i += kLanes) {
     const int lanes = static_cast<int>(n - i < kLanes ? n - i : kLanes);
     const bool whole = lanes == kLanes;
     if (p) {

@@ -84,10 +84,25 @@ void copy_words(std::byte* to, const std::byte* from, int64_t step, int64_t n) {
   for (int64_t i = 0; i < n; ++i) reinterpret_cast<Loose<Word>*>(to)[i].value = x[i * step].value;
 }
 
+// Few bytes, as most lines of an image are: calls of the library cost more than they do.
+TL_INLINE void copy_bytes(std::byte* to, const std::byte* from, int64_t bytes) {
+  constexpr int64_t w = sizeof(vu);
+  if (bytes < w || bytes > 1024) {
+    memmove(to, from, static_cast<size_t>(bytes));
+    return;
+  }
+  const vu last = load_as<vu>(from + bytes - w);
+  for (int64_t i = 0; i < bytes - w; i += w) store_at(to + i, load_as<vu>(from + i));
+  store_at(to + bytes - w, last);
+}
+
 // `value` may be null: zeros.
 void fill(std::byte* to, const std::byte* value, int64_t n, int64_t size) {
   if (!value) {
-    memset(to, 0, static_cast<size_t>(n * size));
+    if (n == 1 && size == 4)
+      memset(to, 0, 4);  // a store
+    else
+      memset(to, 0, static_cast<size_t>(n * size));
     return;
   }
   (size == 1   ? fill_words<uint8_t>
@@ -98,7 +113,11 @@ void fill(std::byte* to, const std::byte* value, int64_t n, int64_t size) {
 // Elements `step` apart, side by side.
 void copy_run(std::byte* to, const std::byte* from, int64_t step, int64_t n, int64_t size) {
   if (step == 1) {
-    memmove(to, from, static_cast<size_t>(n * size));
+    copy_bytes(to, from, n * size);
+    return;
+  }
+  if (n == 1) {
+    memmove(to, from, static_cast<size_t>(size));
     return;
   }
   (size == 1   ? copy_words<uint8_t>
@@ -130,23 +149,38 @@ int merged_axes(const Axis (&given)[kMaxDims], int ndim, Mode mode, Axis (&axes)
   return count;
 }
 
+// Where the input lies for line `i` of the axes from the third on; false: nowhere.
+bool far_offset(const Axis (&axes)[kMaxDims], int count, Mode mode, int64_t i, int64_t* at) {
+  *at = 0;
+  for (int k = 2; k < count; ++k) {
+    const int64_t from = axes[k].source(mode, k + 1 < count ? i % axes[k].out_length : i);
+    if (from < 0) return false;
+    i /= axes[k].out_length;
+    *at += from * axes[k].stride;
+  }
+  return true;
+}
+
 // All lines of the output, those of axes[0].
 void write_lines(const View& out, const View& x, const std::byte* value, Mode mode,
                  const Axis (&axes)[kMaxDims], int count, const Run* runs, int pieces) {
   const Axis& line = axes[0];
   const int64_t size = bytes_of(x.dtype), width = line.out_length;
+  const int64_t rows = count > 1 ? axes[1].out_length : 1;
   int64_t lines = 1;
   for (int i = 1; i < count; ++i) lines *= axes[i].out_length;
   parallel_for(lines, 32768 / (width * size) + 1, [&](int64_t begin, int64_t end, int) {
-    for (int64_t i = begin; i < end; ++i) {
-      int64_t rest = i, at = 0;
-      bool inside = true;
-      for (int k = 1; k < count && inside; ++k) {
-        const int64_t from = axes[k].source(mode, k + 1 < count ? rest % axes[k].out_length : rest);
-        rest /= axes[k].out_length;
-        inside = from >= 0;
-        at += from * axes[k].stride;
+    int64_t y = begin % rows;
+    bool there = false;
+    int64_t base = 0;
+    for (int64_t i = begin; i < end; ++i, ++y) {
+      if (y == rows || i == begin) {
+        y %= rows;
+        there = far_offset(axes, count, mode, i / rows, &base);
       }
+      const int64_t row = count > 1 ? axes[1].source(mode, y) : 0;
+      const bool inside = there && row >= 0;
+      const int64_t at = base + (count > 1 ? row * axes[1].stride : 0);
       std::byte* to = out.data + i * width * size;
       if (!inside) {
         fill(to, value, width, size);

@@ -71,9 +71,16 @@ TL_INLINE S larger(S a, S b) {  // a NaN wins
   return (b > a) | (b != b) ? b : a;
 }
 
-// a[i] = larger(a[i], x[i]); not inlined, as it serves both directions of a window
+// What values of T are compared as: few types, as the loops are long.
+template <class T>
+using Compared = typename Conditional<
+    kIsReal<T> || (sizeof(T) == 8), Value<T>,
+    typename Conditional<(sizeof(T) == 4 && !kIsSigned<Value<T>>), int64_t, int32_t>::Type>::Type;
+
+// a[i] = larger(a[i], x[i])
 template <class T, class S>
-__attribute__((noinline)) void larger_line(const T* x, int64_t step, int64_t n, S* a) {
+void larger_line(const std::byte* p, int64_t step, int64_t n, S* a) {
+  const T* x = reinterpret_cast<const T*>(p);
   if (step == 1) {
     for (int64_t i = 0; i < n; ++i) a[i] = larger(a[i], static_cast<S>(value(x[i])));
   } else {
@@ -81,57 +88,11 @@ __attribute__((noinline)) void larger_line(const T* x, int64_t step, int64_t n, 
   }
 }
 
-template <class T>
-TL_INLINE T pooled(Value<T> x) {
-  if constexpr (kIsHalf<T>)
-    return from_float<T>(x);
-  else
-    return x;
-}
-
-// One row of outputs: the maximum over the rows of the windows, then along it.
-template <class T>
-void max_row(const Windows& w, int64_t n, int64_t c, int64_t z, int64_t y, Value<T>* line,
-             Value<T>* best) {
-  using S = Value<T>;
-  const View &x = w.x, &out = w.out;
-  const int64_t length = line_length(w), pad = w.kernel[2] ? w.padding[2] : 0;
-  const S least = lowest<S>();
-  for (int64_t i = 0; i < length; ++i) line[i] = least;
-  int64_t z0, z1, y0, y1;
-  w.window(0, z, &z0, &z1);
-  w.window(1, y, &y0, &y1);
-  for (int64_t iz = z0; iz < z1; iz += w.dilation[0]) {
-    for (int64_t iy = y0; iy < y1; iy += w.dilation[1]) {
-      const T* from =
-          x.ptr<T>() + n * x.strides[0] + c * x.strides[1] + iz * x.strides[2] + iy * x.strides[3];
-      larger_line(from, x.strides[4], x.shape[4], line + pad);
-    }
-  }
-  T* to = out.ptr<T>() + n * out.strides[0] + c * out.strides[1] + z * out.strides[2] +
-          y * out.strides[3];
-  if (w.kernel[2] == 0) {
-    for (int64_t o = 0; o < out.shape[4]; ++o) {
-      int64_t first, end;
-      w.window(2, o, &first, &end);
-      S m = least;
-      for (int64_t i = first; i < end; ++i) m = larger(m, line[i]);
-      to[o * out.strides[4]] = pooled<T>(m);
-    }
-    return;
-  }
-  const int64_t extent = (w.out.shape[4] - 1) * w.stride[2] + 1;
-  for (int64_t i = 0; i < extent; ++i) best[i] = line[i];
-  for (int64_t k = 1; k < w.kernel[2]; ++k)
-    larger_line(static_cast<const S*>(line + k * w.dilation[2]), 1, extent, best);
-  for (int64_t o = 0; o < out.shape[4]; ++o)
-    to[o * out.strides[4]] = pooled<T>(best[o * w.stride[2]]);
-}
-
-// a[i] = larger(a[i], x[i]), and `row` in which[i] where that is x[i].
+// The same, and `row` in which[i] where that is x[i].
 template <class T, class S>
-TL_INLINE void larger_line_from(const T* x, int64_t step, int64_t n, int32_t row, S* __restrict a,
-                                int32_t* __restrict which) {
+void larger_line_from(const std::byte* p, int64_t step, int64_t n, int32_t row, S* __restrict a,
+                      int32_t* __restrict which) {
+  const T* x = reinterpret_cast<const T*>(p);
   auto at = [&](int64_t i, int64_t from) {
     const S here = static_cast<S>(value(x[from]));
     const bool taken = (here > a[i]) | (here != here);
@@ -145,37 +106,94 @@ TL_INLINE void larger_line_from(const T* x, int64_t step, int64_t n, int32_t row
   }
 }
 
+template <class T, class S>
+void put_line(std::byte* p, int64_t step, int64_t n, const S* a, int64_t stride) {
+  T* to = reinterpret_cast<T*>(p);
+  for (int64_t i = 0; i < n; ++i) {
+    if constexpr (kIsHalf<T>)
+      to[i * step] = from_float<T>(a[i * stride]);
+    else
+      to[i * step] = static_cast<T>(a[i * stride]);
+  }
+}
+
+// What depends on the dtype in memory.
+template <class S>
+struct PoolLoops {
+  S least;
+  int64_t bytes;
+  decltype(&larger_line<float, S>) add;
+  decltype(&larger_line_from<float, S>) add_from;
+  decltype(&put_line<float, S>) put;
+};
+
+// One row of outputs: the maximum over the rows of the windows, then along it.
+template <class S>
+void max_row(const Windows& w, const PoolLoops<S>& loops, int64_t n, int64_t c, int64_t z,
+             int64_t y, S* line, S* best) {
+  const View &x = w.x, &out = w.out;
+  const int64_t length = line_length(w), pad = w.kernel[2] ? w.padding[2] : 0;
+  for (int64_t i = 0; i < length; ++i) line[i] = loops.least;
+  int64_t z0, z1, y0, y1;
+  w.window(0, z, &z0, &z1);
+  w.window(1, y, &y0, &y1);
+  const std::byte* plane = x.data + (n * x.strides[0] + c * x.strides[1]) * loops.bytes;
+  for (int64_t iz = z0; iz < z1; iz += w.dilation[0])
+    for (int64_t iy = y0; iy < y1; iy += w.dilation[1])
+      loops.add(plane + (iz * x.strides[2] + iy * x.strides[3]) * loops.bytes, x.strides[4],
+                x.shape[4], line + pad);
+  int64_t stride = 1;
+  if (w.kernel[2] == 0) {
+    for (int64_t o = 0; o < out.shape[4]; ++o) {
+      int64_t first, end;
+      w.window(2, o, &first, &end);
+      S m = loops.least;
+      for (int64_t i = first; i < end; ++i) m = larger(m, line[i]);
+      best[o] = m;
+    }
+  } else {
+    stride = w.stride[2];
+    const int64_t extent = (w.out.shape[4] - 1) * stride + 1;
+    for (int64_t i = 0; i < extent; ++i) best[i] = line[i];
+    for (int64_t k = 1; k < w.kernel[2]; ++k)
+      larger_line<S, S>(reinterpret_cast<const std::byte*>(line + k * w.dilation[2]), 1, extent,
+                        best);
+  }
+  loops.put(out.data + (n * out.strides[0] + c * out.strides[1] + z * out.strides[2] +
+                        y * out.strides[3]) *
+                           loops.bytes,
+            out.strides[4], out.shape[4], best, stride);
+}
+
 // The same with the position in the plane of the first of equal maxima (the last NaN), in the order
 // of memory: first down the columns, all at once, then along the row.
-template <class T>
-void max_row_indices(const Windows& w, const View& indices, int64_t n, int64_t c, int64_t z,
-                     int64_t y, Value<T>* line, int32_t* which) {
-  using S = Value<T>;
+template <class S>
+void max_row_indices(const Windows& w, const PoolLoops<S>& loops, const View& indices, int64_t n,
+                     int64_t c, int64_t z, int64_t y, S* line, int32_t* which) {
   const View &x = w.x, &out = w.out;
-  const T* plane = x.ptr<T>() + n * x.strides[0] + c * x.strides[1];
+  const std::byte* plane = x.data + (n * x.strides[0] + c * x.strides[1]) * loops.bytes;
   int64_t z0, z1, y0, y1;
   w.window(0, z, &z0, &z1);
   w.window(1, y, &y0, &y1);
   for (int64_t i = 0; i < x.shape[4]; ++i) {
-    line[i] = lowest<S>();
+    line[i] = loops.least;
     which[i] = 0;
   }
   const int64_t rows = y1 > y0 ? ceil_div(y1 - y0, w.dilation[1]) : 1;
   int32_t row = 0;
-  for (int64_t iz = z0; iz < z1; iz += w.dilation[0]) {
-    for (int64_t iy = y0; iy < y1; iy += w.dilation[1], ++row) {
-      larger_line_from(plane + iz * x.strides[2] + iy * x.strides[3], x.strides[4], x.shape[4], row,
-                       line, which);
-    }
-  }
-  const int64_t to =
-      n * out.strides[0] + c * out.strides[1] + z * out.strides[2] + y * out.strides[3];
+  for (int64_t iz = z0; iz < z1; iz += w.dilation[0])
+    for (int64_t iy = y0; iy < y1; iy += w.dilation[1], ++row)
+      loops.add_from(plane + (iz * x.strides[2] + iy * x.strides[3]) * loops.bytes, x.strides[4],
+                     x.shape[4], row, line, which);
+  std::byte* to = out.data + (n * out.strides[0] + c * out.strides[1] + z * out.strides[2] +
+                              y * out.strides[3]) *
+                                 loops.bytes;
   const int64_t to_index = n * indices.strides[0] + c * indices.strides[1] +
                            z * indices.strides[2] + y * indices.strides[3];
   for (int64_t o = 0; o < out.shape[4]; ++o) {
     int64_t x0, x1;
     w.window(2, o, &x0, &x1);
-    S best = lowest<S>();
+    S best = loops.least;
     // A window may miss the input altogether; the position stays inside the plane all the same.
     int64_t at_z = min64(z0, x.shape[2] - 1), at_y = min64(y0, x.shape[3] - 1);
     int64_t at_x = min64(x0, x.shape[4] - 1);
@@ -194,10 +212,34 @@ void max_row_indices(const Windows& w, const View& indices, int64_t n, int64_t c
       at_z = z0 + from / rows * w.dilation[0];
       at_y = y0 + from % rows * w.dilation[1];
     }
-    out.ptr<T>()[to + o * out.strides[4]] = pooled<T>(best);
+    loops.put(to + o * out.strides[4] * loops.bytes, 1, 1, &best, 1);
     indices.ptr<int64_t>()[to_index + o * indices.strides[4]] =
         (at_z * x.shape[3] + at_y) * x.shape[4] + at_x;
   }
+}
+
+template <class S>
+const char* pool_rows(const Windows& w, const PoolLoops<S>& loops, const PoolCost& cost,
+                      const View* indices) {
+  const int64_t length = cost.line;
+  // Two lines of values, or one of values and one of 32-bit row numbers.
+  const size_t own = 2 * length * sizeof(S);
+  Scratch memory(own * num_threads());
+  if (!memory.as<char>()) return "max_pool: out of memory";
+  parallel_for(w.lines(), 1 + 16384 / (1 + cost.work), [&](int64_t begin, int64_t end, int worker) {
+    S* line = reinterpret_cast<S*>(memory.as<char>() + own * worker);
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t y = i % w.out.shape[3], rest = i / w.out.shape[3];
+      const int64_t z = rest % w.out.shape[2], plane = rest / w.out.shape[2];
+      const int64_t c = plane % w.out.shape[1], n = plane / w.out.shape[1];
+      if (indices)
+        max_row_indices(w, loops, *indices, n, c, z, y, line,
+                        reinterpret_cast<int32_t*>(line + length));
+      else
+        max_row(w, loops, n, c, z, y, line, line + length);
+    }
+  });
+  return nullptr;
 }
 
 const char* pool(const View& out, const View* indices, const View& x, const Arg* numbers) {
@@ -211,28 +253,11 @@ const char* pool(const View& out, const View* indices, const View& x, const Arg*
     positions = widened(*indices);
   }
   if (w.out.size() == 0) return nullptr;
-  const int64_t lines = w.lines(), length = cost.line;
   return for_any(x.dtype, "max_pool", [&]<class T>() -> const char* {
-    using S = Value<T>;
-    // Two lines of values, or one of values and one of 32-bit row numbers.
-    const size_t own = 2 * length * (sizeof(S) > 4 ? sizeof(S) : 4);
-    Scratch memory(own * num_threads());
-    if (!memory.as<char>()) return "max_pool: out of memory";
-    parallel_for(lines, 1 + 16384 / (1 + cost.work), [&](int64_t begin, int64_t end, int worker) {
-      S* line = reinterpret_cast<S*>(memory.as<char>() + own * worker);
-      for (int64_t i = begin; i < end; ++i) {
-        const int64_t y = i % w.out.shape[3], rest = i / w.out.shape[3];
-        const int64_t z = rest % w.out.shape[2], plane = rest / w.out.shape[2];
-        const int64_t c = plane % w.out.shape[1], n = plane / w.out.shape[1];
-        if (indices)
-          max_row_indices<T>(
-              w, positions, n, c, z, y, line,
-              reinterpret_cast<int32_t*>(memory.as<char>() + own * worker + own / 2));
-        else
-          max_row<T>(w, n, c, z, y, line, line + length);
-      }
-    });
-    return nullptr;
+    using S = Compared<T>;
+    const PoolLoops<S> loops{static_cast<S>(lowest<Value<T>>()), sizeof(T), larger_line<T, S>,
+                             larger_line_from<T, S>, put_line<T, S>};
+    return pool_rows(w, loops, cost, indices ? &positions : nullptr);
   });
 }
 

@@ -144,22 +144,40 @@ TL_INLINE typename Lanes<L>::Vector load_lanes(const T* p) {
   }
 }
 
-// 4 · kLanes elements a step; a NaN among them makes all lanes NaN.
+// 4 · kLanes elements a step; a NaN among them makes all lanes NaN. Sums beside the extremes tell
+// of one, in units that comparisons leave alone; so do infinities of both signs, which is looked
+// into.
 template <class O, class T>
 TL_INLINE vf reduce_ordered(const T* p, int64_t n, vf a) {
-  vf b = a, c = a, d = a;
-  vi none{};
+  vf b = a, c = a, d = a, low{}, high{};
   for (int64_t i = 0; i < n; i += 4 * kLanes) {
     const vf w = load(p + i), x = load(p + i + kLanes), y = load(p + i + 2 * kLanes),
              z = load(p + i + 3 * kLanes);
-    none |= ((w != w) | (x != x)) | ((y != y) | (z != z));
+    low += w + x;
+    high += y + z;
     a = O::faster(a, w);
     b = O::faster(b, x);
     c = O::faster(c, y);
     d = O::faster(d, z);
   }
   a = O::faster(O::faster(a, b), O::faster(c, d));
+  low += high;
+  if (!any(low != low)) return a;
+  vi none{};
+  for (int64_t i = 0; i < n; i += kLanes) {
+    const vf w = load(p + i);
+    none |= w != w;
+  }
   return any(none) ? splat(__builtin_nanf("")) : a;
+}
+
+// In four chains, for the sake of short rows.
+template <class O, class L, class V, class W>
+TL_INLINE W join_lanes(V a, W total) {
+  W joined[4] = {total, O::kInit, O::kInit, O::kInit};
+  for (int j = 0; j < Lanes<L>::kWidth; ++j)
+    joined[j % 4] = O::step(joined[j % 4], static_cast<W>(static_cast<L>(a[j])));
+  return O::step(O::step(joined[0], joined[1]), O::step(joined[2], joined[3]));
 }
 
 // Reduces n elements `stride` apart.
@@ -170,16 +188,17 @@ TL_INLINE typename Op<T>::Accumulator reduce_run(const T* p, int64_t stride, int
   using W = typename O::Accumulator;
   constexpr int w = Lanes<L>::kWidth;
   using V = typename Lanes<L>::Vector;
+  // Of floats what is left is taken by whole vectors, too: rows may be short.
+  constexpr int64_t step = __is_same(L, float) ? w : 4 * w;
   W total = static_cast<W>(O::kInit);
   int64_t i = 0;
   if (stride == 1) {
-    while (i + 4 * w <= n) {
+    while (i + step <= n) {
       int64_t end = i + 4 * w * kFlush < n ? i + 4 * w * kFlush : n;
       V a = V{} + O::kInit, b = a, c = a, d = a;
       if constexpr (__is_same(L, float) && requires { O::faster(a, b); }) {
-        const int64_t count = (end - i) / (4 * w) * (4 * w);
-        a = reduce_ordered<O>(p + i, count, a);
-        i += count;
+        a = reduce_ordered<O>(p + i, (end - i) / (4 * w) * (4 * w), a);
+        i += (end - i) / (4 * w) * (4 * w);
       } else {
         for (; i + 4 * w <= end; i += 4 * w) {
           a = O::step(a, load_lanes<L>(p + i));
@@ -189,7 +208,9 @@ TL_INLINE typename Op<T>::Accumulator reduce_run(const T* p, int64_t stride, int
         }
         a = O::step(O::step(a, b), O::step(c, d));
       }
-      for (int j = 0; j < w; ++j) total = O::step(total, static_cast<W>(static_cast<L>(a[j])));
+      if constexpr (__is_same(L, float))
+        for (; i + w <= end; i += w) a = O::step(a, load_lanes<L>(p + i));
+      total = join_lanes<O, L>(a, total);
     }
   }
   while (i < n) {

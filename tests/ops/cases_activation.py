@@ -59,6 +59,12 @@ CASES = {
     "threshold": Case(lambda d: [d(d.x((4, 5)), 0.5, -2.0)], FLOATS),
     "hardtanh": Case(lambda d: [d(d.x((4, 5))), d(d.x((3, 1)), -2.0, 0.5)], FLOATS),
     "relu6": Case(lambda d: [d(d.x((4, 5), -3, 9))], FLOATS),
+    "nn.prelu": Case(
+        lambda d: [d(d.x((4, 5)), d.x((4, 5))), d(d.x((2, 3, 4)), d.x((3, 1)))],
+        FLOATS,
+        torch=lambda x, weight: x.where(x > 0, x * weight),
+        hypothesis=False,
+    ),
     "prelu": Case(
         lambda d: [d(d.x((4, 5)), d.x((1,))), d(d.x((2, 3, 4)), d.x((3,)))],
         FLOATS,

@@ -97,6 +97,12 @@ def torch_log1p_exp(input):
     return torch.nn.functional.softplus(input, threshold=100)
 
 
+def torch_huber(input, target, delta, scale=1.0):
+    import torch
+
+    return scale * torch.nn.functional.huber_loss(input, target, reduction="none", delta=delta)
+
+
 def torch_label_nll(input, target):
     import torch
 
@@ -232,6 +238,26 @@ CASES = {
     "nn.squared_error": Case(
         lambda d: [d(d.x((4, 5)), d.x((4, 5))), d(d.x((4, 5)), d.x((5,)))],
         torch=lambda x, target: (x - target) ** 2,
+    ),
+    "nn.absolute_error": Case(
+        lambda d: [d(d.x((4, 5)), d.x((4, 5))), d(d.x((4, 5)), d.x((5,)))],
+        torch=lambda x, target: (x - target).abs(),
+    ),
+    "nn.huber": Case(
+        lambda d: [d(d.x((4, 5)), d.x((4, 5)), 0.7), d(d.x((4, 5)), d.x((5,)), 2.0, 0.5)],
+        torch=torch_huber,
+        hypothesis=False,
+    ),
+    "nn.row_products": Case(
+        lambda d: [d(d.x((4, 5)), d.x((4, 5))), d(d.x((2, 3, 40)), d.x((2, 3, 40)))],
+        torch=lambda x, y: (x * y).sum(-1),
+        factor=4,
+        hypothesis=False,
+    ),
+    "nn.picked_nll": Case(
+        lambda d: [d(d.x((5, 4)), d.ints((5,), 0, 4))],
+        torch=lambda x, labels: -x.gather(1, labels[:, None])[:, 0],
+        hypothesis=False,
     ),
     "nn.label_nll": Case(
         lambda d: [d(d.x((5, 4)), d.ints((5,), 0, 4))], torch=torch_label_nll, hypothesis=False

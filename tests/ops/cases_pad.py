@@ -41,6 +41,12 @@ def replaced(x, src, _size, stride, shift):
 CASES = {
     "constant_pad_nd": Case(lambda d: [d(d.x(s), p, 1) for s, p in PADS], ALL),
     "pad": Case(frames, FLOATS, torch="nn.functional.pad", hypothesis=False),
+    "nn.one_hot": Case(
+        lambda d: [d(d.ints((2, 3), 0, 5), 5), d(d.ints((), 0, 2), 2)],
+        dtypes=("i64",),
+        torch="nn.functional.one_hot",
+        hypothesis=False,
+    ),
     "one_hot": Case(
         lambda d: [d(d.ints((2, 3), 0, 5), 6), d(d.ints((4,), 0, 3))], hypothesis=False
     ),

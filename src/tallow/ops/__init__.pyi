@@ -234,7 +234,6 @@ __all__ = [
     "p_norm",
     "norm",
     "renorm",
-    "dist",
     "cdist",
     "cross",
     "cov",
@@ -295,6 +294,7 @@ __all__ = [
     "trace",
     "one_hot",
     "vander",
+    "dist",
     "pairwise_distance",
     "cosine_similarity",
     "pdist",
@@ -800,7 +800,6 @@ def norm(
     dtype: DType | str | None = None,
 ) -> Tensor: ...
 def renorm(x: Tensor, p: float, dim: int, maxnorm: float) -> Tensor: ...
-def dist(x: Tensor, other: Tensor, p: Any = 2) -> Tensor: ...
 def cdist(
     x1: Tensor,
     x2: Tensor,
@@ -1040,6 +1039,7 @@ def diagflat(x: Tensor, offset: int = 0) -> Tensor: ...
 def trace(x: Tensor) -> Tensor: ...
 def one_hot(input: Tensor, num_classes: int = -1) -> Tensor: ...
 def vander(input: Tensor, N: int | None = None, increasing: bool = False) -> Tensor: ...
+def dist(x: Tensor, other: Tensor, p: Any = 2) -> Tensor: ...
 def pairwise_distance(
     x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-06, keepdim: bool = False
 ) -> Tensor: ...

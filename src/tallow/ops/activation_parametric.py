@@ -185,6 +185,15 @@ def relu6(x: Tensor) -> Tensor:
 # --- with weights, or of several parts ------------------------------------------------------------
 
 
+@op(name="nn.prelu")
+def leaky(x: Tensor, weight: Tensor) -> Tensor:
+    """`x` where it is positive, else `weight * x`, broadcast."""
+    return where(x > 0, x, x * weight)
+
+
+leaky.kernel("leaky_product", dtypes=FLOATS)
+
+
 @op
 def prelu(x: Tensor, weight: Tensor) -> Tensor:
     """`x` where it is positive, else `weight * x`; one weight, or one per channel (axis 1)."""
@@ -195,7 +204,7 @@ def prelu(x: Tensor, weight: Tensor) -> Tensor:
         weight = weight.reshape((1, -1) + (1,) * (x.ndim - 2))
     elif weight.ndim:
         weight = weight.reshape(())
-    return where(x > 0, x, x * weight)
+    return leaky(x, weight)
 
 
 @op

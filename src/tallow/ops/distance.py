@@ -2,11 +2,44 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from ..dtype import f32
 from ..errors import expect
 from ..numeric import promote_types
 from ..registry import op
 from ..tensor import Tensor, unwrap_tensor
+from .linalg_norm import p_norm, vector_norm
+from .norm import in_rows
 from .triangle import triu_indices
+
+
+@op(name="nn.row_products")
+def row_products(x1: Tensor, x2: Tensor) -> Tensor:
+    """`(x1 * x2).sum(-1)` of two tensors of one shape and dtype."""
+    return (x1 * x2).sum(-1, dtype=x1.dtype)
+
+
+@row_products.out
+def _(x1: Tensor, x2: Tensor) -> Any:
+    return x1.shape[:-1], x1.dtype
+
+
+@row_products.kernel("vecdot", dtypes=(f32,))
+def _(x1: Tensor, x2: Tensor) -> tuple[Any, ...]:
+    return in_rows(x1), in_rows(x2), False
+
+
+@row_products.grad
+def _(g: Tensor, x1: Tensor, x2: Tensor) -> tuple[Any, ...]:
+    g = g.unsqueeze(-1)
+    return lambda: g * x2, lambda: g * x1
+
+
+@op
+def dist(x: Tensor, other: Tensor, p: Any = 2) -> Tensor:
+    """The p-norm of all elements of `x - other`."""
+    return vector_norm(x - other, p)
 
 
 @op
@@ -22,6 +55,10 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     """The cosine of the angle between vectors along `dim`; each length counts as `eps` at least."""
     from .shape import broadcast_tensors
 
+    kernel = x1.dtype is x2.dtype is f32 and x1.shape == x2.shape
+    if kernel and x1.ndim and dim in (-1, x1.ndim - 1):
+        lengths = [p_norm(x, 2.0, (x.ndim - 1,), False).clamp(min=eps) for x in (x1, x2)]
+        return row_products(x1, x2) / (lengths[0] * lengths[1])
     a, b = broadcast_tensors(x1, x2)
     kind = promote_types(a.dtype, b.dtype)
     a, b = a.to(kind), b.to(kind)

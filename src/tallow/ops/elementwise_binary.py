@@ -6,13 +6,13 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from ..dtype import REALS
+from ..dtype import FLOATS, REALS
 from ..errors import ArgumentError, expect
 from ..factories import full, zeros_like
 from ..registry import op
 from ..tensor import Tensor
 from .elementwise_ops import Gradient, Uses, conj, define_elementwise, internal_op, op_named
-from .elementwise_ternary import where
+from .elementwise_ternary import addcmul, where
 from .elementwise_unary import LN2
 
 
@@ -130,10 +130,20 @@ def times(other: Any, alpha: Any) -> Any:
     return other * alpha
 
 
+def _in_one_step(x: Any, other: Any, alpha: Any) -> bool:
+    """Whether `addcmul` does it: floats of one dtype, and a plain number."""
+    both = isinstance(x, Tensor) and isinstance(other, Tensor) and type(alpha) in (int, float)
+    return both and x.dtype is other.dtype and x.dtype in FLOATS
+
+
 @op
 def add(x: Tensor, other: Tensor | float, *, alpha: float = 1) -> Tensor:
     """`x + alpha * other`, broadcast and promoted as in PyTorch."""
-    return _add(x, other if alpha == 1 else times(other, alpha))
+    if alpha == 1:
+        return _add(x, other)
+    if _in_one_step(x, other, alpha):
+        return addcmul(x, other, 1.0, value=alpha)  # type: ignore[arg-type]
+    return _add(x, times(other, alpha))
 
 
 @add.in_place
@@ -149,7 +159,11 @@ def _(g: Tensor, _x: Any, _other: Any, alpha: float) -> tuple[Any, Any]:
 @op
 def sub(x: Tensor, other: Tensor | float, *, alpha: float = 1) -> Tensor:
     """`x - alpha * other`, broadcast and promoted as in PyTorch."""
-    return _sub(x, other if alpha == 1 else times(other, alpha))
+    if alpha == 1:
+        return _sub(x, other)
+    if _in_one_step(x, other, alpha):
+        return addcmul(x, other, 1.0, value=-alpha)  # type: ignore[arg-type]
+    return _sub(x, times(other, alpha))
 
 
 @sub.in_place

@@ -19,6 +19,7 @@ from .shape import axes_of, axis_of
 
 Dims = int | Sequence[int] | None
 INF = math.inf
+_LONG = 1 << 16  # elements of a vector that several threads would share
 
 
 def _real(dtype: DType) -> DType:
@@ -48,6 +49,28 @@ def p_norm(input: Tensor, p: float, dims: Sequence[int], keepdim: bool) -> Tenso
     return total.to(_real(input.dtype))
 
 
+@p_norm.out
+def _(input: Tensor, p: float, dims: Sequence[int], keepdim: bool) -> Any:
+    shape, kind = input.shape, _real(input.dtype)
+    if keepdim:
+        return [1 if i in dims else n for i, n in enumerate(shape)], kind
+    return [n for i, n in enumerate(shape) if i not in dims], kind
+
+
+def _of_rows(input: Tensor, p: float, dims: Sequence[int], keepdim: bool) -> bool:
+    """Whether these are 2-norms of vectors without gaps, many or short enough for one thread."""
+    end = input.ndim - 1
+    if p != 2 or len(dims) != 1 or dims[0] != end or keepdim:
+        return False
+    n = input.shape[end]
+    return n > 0 and input.stride(end) == 1 and (n <= _LONG or input.numel() >= 2 * n)
+
+
+@p_norm.kernel("vecdot", dtypes=(f32,), when=_of_rows)
+def _(input: Tensor, p: float, dims: Sequence[int], keepdim: bool) -> tuple[Any, ...]:
+    return input, input, True
+
+
 @p_norm.grad
 def _(
     g: Tensor, input: Tensor, p: float, dims: Sequence[int], keepdim: bool, out: Tensor
@@ -75,6 +98,11 @@ def vector_norm(
     dtype: DType | str | None = None,
 ) -> Tensor:  # fmt: skip
     """The `ord`-norm (a number, inf, -inf) over `dim` (all axes by default), of a float tensor."""
+    if type(dim) is int and ord == 2 and dtype is None and type(x) is Tensor and x.dtype is f32:
+        end = x.ndim - 1
+        if dim in (-1, end) and end >= 0:  # the usual one, without detours
+            norms = p_norm(x, 2.0, (end,), False)
+            return norms.unsqueeze(-1) if keepdim else norms
     expect(x.dtype.kind in "fc", vector_norm, "a float tensor", x.dtype.name, NoKernelError)
     x = x if dtype is None else x.to(as_dtype(dtype))
     p = float(ord)
@@ -89,6 +117,8 @@ def vector_norm(
         if not axes:
             return size
         return size.amax(axes, keepdim) if p > 0 else size.amin(axes, keepdim)
+    if keepdim and p == 2 and axes == (x.ndim - 1,):
+        return p_norm(x, p, axes, False).unsqueeze(-1)
     return p_norm(x, p, axes, keepdim)
 
 
@@ -159,6 +189,8 @@ def norm(
     dtype: DType | str | None = None,
 ) -> Tensor:  # fmt: skip
     """The p-norm of all elements or over `dim`; "fro" is 2, "nuc" the sum of singular values."""
+    if p == 2 and dtype is None:
+        return vector_norm(x, p, dim, keepdim)
     if p == "nuc":
         axes = (-2, -1) if dim is None else dim
         expect(dim is not None or x.ndim == 2, norm, "two axes", x.shape)
@@ -178,12 +210,6 @@ def renorm(x: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
     others = tuple(i for i in range(x.ndim) if i != axis)
     norms = vector_norm(x, p, others, True)
     return x * where(norms > maxnorm, maxnorm / (norms + 1e-7), 1.0)
-
-
-@op
-def dist(x: Tensor, other: Tensor, p: Any = 2) -> Tensor:
-    """The p-norm of all elements of `x - other`."""
-    return vector_norm(x - other, p)
 
 
 @op

@@ -6,6 +6,7 @@ import math
 import warnings
 from typing import Any
 
+from ..dtype import FLOATS
 from ..errors import ArgumentError, expect
 from ..factories import full as filled
 from ..registry import op
@@ -67,10 +68,35 @@ def squared_error(input: Tensor, target: Tensor) -> Tensor:
     return (input - target).square()
 
 
+squared_error.kernel("squared_difference", dtypes=FLOATS)
+
+
 @squared_error.grad
 def _(g: Tensor, input: Tensor, target: Tensor) -> tuple[Any, Any]:
     slope = g * 2 * (input - target)
     return slope, lambda: -slope
+
+
+@op(name="nn.absolute_error")
+def absolute_error(input: Tensor, target: Tensor) -> Tensor:
+    """`|input - target|` in one step."""
+    return (input - target).abs()
+
+
+absolute_error.kernel("absolute_difference", dtypes=FLOATS)
+
+
+@op(name="nn.huber")
+def huber(input: Tensor, target: Tensor, delta: float, scale: float = 1.0) -> Tensor:
+    """`scale` times a parabola within `delta` of the target, beyond it lines of slope `delta`."""
+    difference = input - target
+    size = difference.abs()
+    line = size > delta  # not for NaN, whose square has a slope of NaN
+    inside = where(line, 0, difference)  # where the lines are, its slope is 0 and not infinite
+    return where(line, (size - 0.5 * delta) * (delta * scale), inside.square() * (0.5 * scale))
+
+
+huber.kernel("huber", dtypes=FLOATS)
 
 
 @op
@@ -98,7 +124,7 @@ def l1_loss(
 ) -> Tensor:
     """`|input - target|`."""
     reduction = mode(l1_loss, reduction, size_average, reduce)
-    return _values((input - target).abs(), weight, reduction)
+    return _values(absolute_error(input, target), weight, reduction)
 
 
 @op
@@ -113,14 +139,9 @@ def smooth_l1_loss(
     """`huber_loss / beta`: a parabola within `beta` of the target, then lines of slope 1."""
     reduction = mode(smooth_l1_loss, reduction, size_average, reduce)
     expect(beta >= 0, smooth_l1_loss, "a beta of at least 0", beta, ArgumentError)
-    difference = input - target
-    size = difference.abs()
     if not beta:
-        return reduced(size, reduction)
-    line = size >= beta  # not for NaN, whose square has a slope of NaN
-    inside = where(line, 0, difference)  # where the lines are, its slope is 0 and not infinite
-    loss = where(line, size - 0.5 * beta, inside.square() * (0.5 / beta))
-    return reduced(loss, reduction)
+        return reduced(absolute_error(input, target), reduction)
+    return reduced(huber(input, target, beta, 1 / beta), reduction)
 
 
 @op
@@ -134,12 +155,7 @@ def huber_loss(
     """A parabola within `delta` of the target, then lines of slope `delta`."""
     reduction = mode(huber_loss, reduction)
     expect(delta > 0, huber_loss, "a delta above 0", delta, ArgumentError)
-    difference = input - target
-    size = difference.abs()
-    line = size > delta
-    inside = where(line, 0, difference)
-    loss = where(line, (size - 0.5 * delta) * delta, inside.square() * 0.5)
-    return _values(loss, weight, reduction)
+    return _values(huber(input, target, delta), weight, reduction)
 
 
 # --- probabilities --------------------------------------------------------------------------------

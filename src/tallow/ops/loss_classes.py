@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..dtype import f32
+from ..dtype import f32, i64
 from ..errors import ArgumentError, IndexRangeError, NoKernelError, expect
 from ..factories import full
 from ..registry import op
 from ..tensor import Tensor, unwrap_tensor
 from .elementwise_ternary import where
 from .loss import mode, reduced
+from .norm import in_rows
 
 
 @op(name="nn.label_nll")
@@ -22,10 +23,57 @@ def label_nll(input: Tensor, target: Tensor) -> Tensor:
     return -input.log_softmax(1).gather(1, target.unsqueeze(1)).squeeze(1)
 
 
+@label_nll.out
+def _(input: Tensor, target: Tensor) -> Any:
+    return target.shape, input.dtype
+
+
+@label_nll.kernel("label_nll", dtypes=(f32,))
+def _(input: Tensor, target: Tensor) -> tuple[Any, ...]:
+    return in_rows(input), target, True
+
+
 @label_nll.grad(copied=("input", "target"))
 def _(g: Tensor, input: Tensor, target: Tensor) -> Any:
     g = g.unsqueeze(1)
     return (input.softmax(1) * g).scatter_add(1, target.unsqueeze(1), -g), None
+
+
+@op(name="nn.picked_nll")
+def picked_nll(input: Tensor, target: Tensor) -> Tensor:
+    """`-input[target]` of each row: (n,) for log-probabilities (n, classes), labels (n,) i64."""
+    return -input.gather(1, target.unsqueeze(1)).squeeze(1)
+
+
+@picked_nll.out
+def _(input: Tensor, target: Tensor) -> Any:
+    return target.shape, input.dtype
+
+
+@picked_nll.kernel("label_nll", dtypes=(f32,))
+def _(input: Tensor, target: Tensor) -> tuple[Any, ...]:
+    return in_rows(input), target, False
+
+
+def _by_kernel(
+    op: Any, input: Tensor, target: Tensor, weight: Tensor | None, ignore: int
+) -> Tensor | None:
+    """The losses of rows of floats whose labels all count; None: look closer."""
+    plain = (
+        type(input) is type(target) is Tensor
+        and weight is None
+        and input.dtype is f32
+        and target.dtype is i64
+        and len(shape := input.shape) == 2
+        and target.shape == shape[:1]
+        and not 0 <= ignore < shape[1]
+        and 0 not in shape
+        and not input.is_meta
+    )
+    try:
+        return op(input, target) if plain else None
+    except ArgumentError:  # of labels that are ignored, or wrong
+        return None
 
 
 def _labels(name: str, input: Tensor, target: Tensor, ignore: int) -> tuple[Tensor, Tensor | None]:
@@ -91,6 +139,9 @@ def nll_loss(
     mean. Without a batch: (classes,) and a 0-d label. IndexRangeError for other labels.
     """
     reduction = mode(nll_loss, reduction, size_average, reduce)
+    found = _by_kernel(picked_nll, input, target, weight, ignore_index)
+    if found is not None:
+        return reduced(found, reduction)
     weight = _class_weight("nll_loss", input, weight)
     labels, keep = _labels("nll_loss", input, target, ignore_index)
     axis = 1 if input.ndim > 1 else 0
@@ -116,8 +167,11 @@ def cross_entropy(
     """
     name = "cross_entropy"
     reduction = mode(cross_entropy, reduction, size_average, reduce)
-    good = 0.0 <= label_smoothing <= 1.0
-    expect(good, name, "label_smoothing in [0, 1]", label_smoothing, ArgumentError)
+    if not 0.0 <= label_smoothing <= 1.0:
+        expect(False, name, "label_smoothing in [0, 1]", label_smoothing, ArgumentError)
+    args = input, target, weight, ignore_index
+    if not label_smoothing and (found := _by_kernel(label_nll, *args)) is not None:
+        return reduced(found, reduction)
     weight = _class_weight(name, input, weight)
     axis = 1 if input.ndim > 1 else 0
     if target.shape == input.shape and target.dtype.kind == "f":
@@ -140,8 +194,7 @@ def cross_entropy(
         smoothing = smoothing.sum() / (each if keep is None else where(keep, each, 0)).sum()
     else:
         smoothing = reduced(smoothing, reduction)
-    share = label_smoothing / max(input.shape[axis], 1)
-    return loss * (1 - label_smoothing) + smoothing * share
+    return loss * (1 - label_smoothing) + smoothing * (label_smoothing / max(input.shape[axis], 1))
 
 
 def _rows_nll(input: Tensor, labels: Tensor, axis: int) -> Tensor:

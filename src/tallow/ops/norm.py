@@ -23,7 +23,7 @@ def _fits(where: object, x: Tensor, *parameters: Tensor | None, kinds: str = "f"
             expect(False, where, f"weight and bias of shape {x.shape[-1:]}", p.shape)
 
 
-def _in_rows(x: Tensor) -> Tensor:
+def in_rows(x: Tensor) -> Tensor:
     """As the kernels read it: without gaps in the last axis."""
     return x if x.shape[-1] < 2 or x.stride(-1) == 1 else x.contiguous()
 
@@ -105,7 +105,7 @@ def _(g: Tensor, x: Tensor, weight: Tensor | None, eps: float, wanted: Wanted) -
 
 @rms_norm_backward.kernel("rms_norm_backward", dtypes=FLOATS)
 def _(g: Tensor, x: Tensor, weight: Tensor | None, eps: float, wanted: Wanted) -> tuple[Any, ...]:
-    return _in_rows(g), _in_rows(x), weight, float(eps)
+    return in_rows(g), in_rows(x), weight, float(eps)
 
 
 # --- mean and variance ----------------------------------------------------------------------------
@@ -167,4 +167,4 @@ def _(g: Tensor, x: Tensor, weight: Tensor | None, eps: float, wanted: Wanted) -
 
 @layer_norm_backward.kernel("layer_norm_backward", dtypes=FLOATS)
 def _(g: Tensor, x: Tensor, weight: Tensor | None, eps: float, wanted: Wanted) -> tuple[Any, ...]:
-    return _in_rows(g), _in_rows(x), weight, float(eps)
+    return in_rows(g), in_rows(x), weight, float(eps)

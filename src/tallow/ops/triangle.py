@@ -139,6 +139,22 @@ def trace(x: Tensor) -> Tensor:
 # --- rows of a pattern ----------------------------------------------------------------------------
 
 
+@op(name="nn.one_hot")
+def labels_as_rows(input: Tensor, num_classes: int) -> Tensor:
+    """Labels of i64 from 0 to `num_classes` - 1 as `one_hot` gives them."""
+    return input.unsqueeze(-1).eq(arange(num_classes)).to(i64)
+
+
+@labels_as_rows.out
+def _(input: Tensor, num_classes: int) -> Any:
+    return (*input.shape, num_classes), i64
+
+
+@labels_as_rows.kernel("one_hot", dtypes=(i64,))
+def _(input: Tensor, num_classes: int) -> tuple[Any, ...]:
+    return (input,)
+
+
 @op
 def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
     """A last axis of `num_classes` (the largest index and one, without), 1 at the index, else 0."""
@@ -150,6 +166,11 @@ def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
         expect(auto, one_hot, "a positive num_classes", num_classes, ArgumentError)
     if num_classes > 0 and not has_values(input):
         return input.unsqueeze(-1).eq(arange(num_classes)).to(i64)
+    if num_classes > 0 and not empty:
+        try:
+            return labels_as_rows(input, num_classes)
+        except ArgumentError:
+            pass  # told below, by its name
     if not empty:
         low, high = input.amin().item(), input.amax().item()
         expect(low >= 0, one_hot, "indices of at least 0", low, ArgumentError)
