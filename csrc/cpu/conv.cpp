@@ -280,7 +280,8 @@ const char* ended(const Arg* args, const View* transformed) {
   }
   v.act = line_function(args[5].i);
   if (!v.act && args[5].i != 0) return "conv_act: no such activation";
-  v.relu = v.act && v.act == line_function(4);
+  v.clamped = args[5].i == 4 || args[5].i == 6;
+  if (args[5].i == 6) v.high = 6;
   return forward(args, args + 6, v);
 }
 

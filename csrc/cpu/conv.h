@@ -18,7 +18,8 @@ struct Conv {
   View out, x, weight, bias;
   bool has_bias = false;
   const float* residual = nullptr;
-  bool relu = false;                   // act is that
+  bool clamped = false;  // act is: to 0 … high
+  float high = __builtin_inff();
   const float* transformed = nullptr;  // the weight, as Winograd's way takes it
   int64_t transformed_rows = 0;        // of that
   int winograd_out = 2;                // results along a side of a tile
@@ -129,9 +130,9 @@ TL_INLINE void write_line(const View& out, int64_t offset, int64_t step, int64_t
   }
 }
 // Residual and activation of n results from `offset` on, which have just been written.
-template <bool kResidual, bool kRelu>
-TL_INLINE void finish_line(float* line, const float* residual, int64_t n) {
-  auto ended = [](vf v) { return kRelu ? maximum(v, vf{}) : v; };
+template <bool kResidual, bool kClamped>
+TL_INLINE void finish_line(float* line, const float* residual, int64_t n, vf high) {
+  auto ended = [&](vf v) { return kClamped ? minimum(maximum(v, vf{}), high) : v; };
   int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes)
     store(line + i, ended(kResidual ? load(line + i) + load(residual + i) : load(line + i)));
@@ -145,11 +146,12 @@ TL_INLINE void finish(const Conv& v, int64_t offset, int64_t n) {
   if (!v.residual && !v.act) return;
   float* line = v.out.ptr<float>() + offset;
   const float* residual = v.residual ? v.residual + offset : nullptr;
+  const vf high = splat(v.high);
   // The commonest without a call for each line.
-  if (v.relu)
-    return residual ? finish_line<true, true>(line, residual, n)
-                    : finish_line<false, true>(line, residual, n);
-  if (residual) finish_line<true, false>(line, residual, n);
+  if (v.clamped)
+    return residual ? finish_line<true, true>(line, residual, n, high)
+                    : finish_line<false, true>(line, residual, n, high);
+  if (residual) finish_line<true, false>(line, residual, n, high);
   const void* in[] = {line};
   if (v.act) v.act(line, in, n, nullptr);
 }

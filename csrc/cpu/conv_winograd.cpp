@@ -147,11 +147,12 @@ void transform_input(const Tiles& t, const float* laid, int64_t all_channels, in
   }
 }
 
-// n results, with the residual and a relu on the way; other activations take a call for each line.
+// n results, with the residual and a clamp on the way; other activations take a call for each line.
 TL_INLINE void write_ended(const Conv& v, int64_t offset, int64_t n, const float* from) {
   float* line = v.out.ptr<float>() + offset;
   const float* residual = v.residual ? v.residual + offset : nullptr;
-  auto ended = [&](vf x) { return v.relu ? maximum(x, vf{}) : x; };
+  const vf high = splat(v.high);
+  auto ended = [&](vf x) { return v.clamped ? minimum(maximum(x, vf{}), high) : x; };
   int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes)
     store(line + i, ended(residual ? load(from + i) + load(residual + i) : load(from + i)));
@@ -161,7 +162,7 @@ TL_INLINE void write_ended(const Conv& v, int64_t offset, int64_t n, const float
     store_part(line + i, ended(x), rest);
   }
   const void* in[] = {line};
-  if (v.act && !v.relu) v.act(line, in, n, nullptr);
+  if (v.act && !v.clamped) v.act(line, in, n, nullptr);
 }
 
 // One row (channel) of one panel, written to the image.

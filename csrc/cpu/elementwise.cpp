@@ -213,6 +213,11 @@ const char* where(const Arg* args, int) {
   return nullptr;
 }
 
+void f32_relu6(void* o, const void* const* in, int64_t n, const double*) {
+  constexpr double kRange[] = {0, 6, 0};
+  f32_numbers<F_clamp>(o, in, n, kRange);
+}
+
 }  // namespace
 
 LineFn line_function(int64_t act) {
@@ -227,6 +232,10 @@ LineFn line_function(int64_t act) {
       return f32_unary<F_relu>;
     case 5:
       return f32_unary<F_silu>;
+    case 6:
+      return f32_relu6;
+    case 7:
+      return f32_unary<F_hardswish>;
     default:
       return nullptr;
   }

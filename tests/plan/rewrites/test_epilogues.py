@@ -11,6 +11,8 @@ W, B = draw(16, 8), draw(16, seed=0.3)
 ACTS = {
     "relu": tl.relu,
     "silu": tl.silu,
+    "relu6": F.relu6,
+    "hardswish": F.hardswish,
     "gelu": F.gelu,
     "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
 }

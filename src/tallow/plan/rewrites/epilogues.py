@@ -6,13 +6,15 @@ same order and precision, so no bit changes.
 
 from __future__ import annotations
 
+from math import copysign
 from typing import Any
 
 from tallow.dtype import f32
 from tallow.plan.rewrites.graph import Call, Graph, Uses
 
 # Numbers of kernels (linear_act, conv_act).
-_ACTS = {"gelu": 1, "gelu_tanh": 2, "quick_gelu": 3, "relu": 4, "silu": 5}
+_ACTS = {"gelu": 1, "gelu_tanh": 2, "quick_gelu": 3, "relu": 4, "silu": 5, "hardswish": 7}
+_RELU6 = 6
 _JOINED = {"linear": "linear_act", "conv": "conv_act"}
 # Places of arguments of the joined kernels; both have out, x, weight and bias before them.
 _RESIDUAL, _ACT = 4, 5
@@ -84,9 +86,10 @@ def _ended(graph: Graph, reader: Call, to: int, args: list[Any], name: str) -> l
     if graph.values[target[1]].shape != graph.values[to].shape:
         return None
     ended = [target, *args[1:]]
-    if reader.kernel in _ACTS and reader.args[1] == ("value", to):
+    act = _act_of(reader)
+    if act and reader.args[1] == ("value", to):
         free = args[_ACT] == 0 and (name == "conv_act" or args[_RESIDUAL] is None)
-        ended[_ACT] = _ACTS[reader.kernel]
+        ended[_ACT] = act
         return ended if free else None
     if reader.kernel != "add" or reader.args[1:].count(("value", to)) != 1:
         return None
@@ -97,6 +100,14 @@ def _ended(graph: Graph, reader: Call, to: int, args: list[Any], name: str) -> l
         return None
     ended[_RESIDUAL] = other
     return ended
+
+
+def _act_of(call: Call) -> int:
+    """The number of an activation, 0 of all else."""
+    if call.kernel == "clamp":
+        low, high = call.args[2:4]
+        return _RELU6 if low == 0 and copysign(1, low) == 1 and high == 6 else 0
+    return _ACTS.get(call.kernel, 0)
 
 
 def _widened(args: list[Any]) -> list[Any]:
