@@ -173,6 +173,25 @@ def test_fork_is_independent(model):
     assert model.make_state().fork().lengths == [0]
 
 
+@pytest.mark.parametrize("dtype", ["f32", "q8_0"])
+def test_fork_of_a_beginning(golden, dtype):
+    """As much memory as it needs, the bits of a cut, and the state itself goes on."""
+    for case in ("llama3", "mistral"):
+        model = golden(case).load("hf")
+        if model.config.head_dim % 32 and dtype == "q8_0":
+            model = type(model)(replace(model.config, head_dim=32)).requires_grad_(False)
+        state = filled(model, IDS[:8], batch=2, capacity=4, dtype=dtype)
+        part, whole = state.fork(6), state.fork()
+        assert (part.lengths, state.lengths) == ([6, 6], [8, 8])
+        assert part.nbytes < whole.nbytes
+        assert part.dtype.name == dtype
+        wanted = step(model, filled(model, IDS[:6], batch=2, dtype=dtype), IDS[6:])
+        np.testing.assert_array_equal(step(model, part, IDS[6:]), wanted)
+        np.testing.assert_array_equal(step(model, state, IDS[8:]), step(model, whole, IDS[8:]))
+        assert state.fork(99).lengths == [16, 16]
+        assert state.fork(0).nbytes == 0
+
+
 @pytest.mark.parametrize("dtype", [tl.f32, tl.f16])
 def test_save_and_load(model, tmp_path, dtype):
     state = model.make_state(2, dtype=dtype)

@@ -232,8 +232,13 @@ class State:
             span.starts = zeros(self.batch, dtype=i64) if span.window else self.starts
 
     @inference_mode()
-    def fork(self) -> Self:
-        """An independent copy of what the state holds."""
+    def fork(self, length: int | None = None) -> Self:
+        """An independent copy of what the state holds, or of the first `length` positions alone.
+
+        The latter takes memory for no more, and holds nothing where `trim` would keep nothing.
+        """
+        if length is not None:
+            return self._beginning(length)
         copied = copy(self)
         copied.lengths, copied.tokens = list(self.lengths), [list(ids) for ids in self.tokens]
         copied.layers, copied.spans = [], {}
@@ -245,6 +250,30 @@ class State:
         copied._attach()
         for window, span in copied.spans.items():
             span.capacity, span.bases = self.spans[window].capacity, [*self.spans[window].bases]
+        return copied
+
+    def _beginning(self, length: int) -> Self:
+        rows = range(self.batch)
+        good = all(span.holds(row, length) for span in self.spans.values() for row in rows)
+        good = good and not any(isinstance(part, Recurrent) for part in self.parts())
+        copied = copy(self)
+        copied.layers, copied.spans = [_bare(layer) for layer in self.layers], {}
+        copied.lengths = [min(length, held) * good for held in self.lengths]
+        copied.tokens = [ids[:length] if good else [] for ids in self.tokens]
+        copied.starts = tensor(copied.lengths, dtype=i64)
+        copied._attach()
+        for part, old in zip(copied.parts(), self.parts(), strict=True):
+            if not isinstance(old, KeyValue | Recurrent):  # a context, which stays as it is
+                part.tensors, part.filled = _copied(old).tensors, old.filled
+        for window, span in copied.spans.items() if copied.length else ():
+            span.bases = list(self.spans[window].bases)
+            used = copied._used(span)
+            room = min(self._wanted, self.context, 2 * window or self.context)
+            room = max(room, used)
+            for layer, old in zip(span.layers, self.spans[window].layers, strict=True):
+                layer.tensors = dict(old.tensors)
+                layer.move((self.batch, room), self.dtype, [(0, used)] * self.batch)
+            span.capacity = room
         return copied
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -293,6 +322,15 @@ def checked_dtype(dtype: DType | str, parts: Iterable[LayerState]) -> DType:
 
 def _of(part: LayerState) -> list[Tensor]:
     return list(part.tensors.values())
+
+
+def _bare(layer: Any) -> Any:
+    """A layer's states of the same sizes with nothing in them."""
+    if not isinstance(layer, LayerState):
+        return type(layer)(*map(_bare, layer))
+    bare = copy(layer)
+    bare.tensors, bare.filled = {}, False
+    return bare
 
 
 def _copied(part: LayerState) -> LayerState:

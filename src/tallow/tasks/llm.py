@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, overload
@@ -32,6 +31,7 @@ from tallow.models.states import State
 from tallow.tasks.accepting import accepted
 from tallow.tasks.drafts import Drafts
 from tallow.tasks.perplexity import negative_log_likelihood
+from tallow.tasks.prefix_cache import PrefixCache, PrefixCacheInfo
 from tallow.tasks.stream import Stream
 from tallow.tensor import Tensor
 from tallow.text.chat_messages import plain_messages
@@ -46,11 +46,14 @@ class LLM:
     """A language model, its tokenizer and the cache of the last conversation.
 
     `ref` and the options are those of `tallow.models.load`; `tokenizer` is the reference of a
-    tokenizer.json, or of its folder, that stands elsewhere; `cache_dtype` is the one
-    that keys and values are kept in: "f32", "f16", "bf16" or "q8_0" (llama.cpp's `--cache-type-k`).
-    With `context=`, a prompt may be longer (or must be shorter) than the model's file says. Calls
-    that share the beginning of their prompts, such as the turns of a chat, compute it once.
-    Several threads may call; each beyond the first works with a cache of its own.
+    tokenizer.json, or of its folder, that stands elsewhere; `cache_dtype` is what keys
+    and values are kept in: "f32", "f16", "bf16" or "q8_0" (llama.cpp's `--cache-type-k`). With
+    `context=`, a prompt may be longer (or must be shorter) than the model's file says.
+
+    A call computes what its prompt does not share with the beginning of the one before, such as a
+    chat's last turn. With `prefix_cache=` bytes, keys and values of earlier prompts and answers are
+    kept, too, up to that size, so that several conversations share instructions and go on in turns.
+    Several threads may call; each at the same time works with a state of its own.
 
     With `speculation`, "prompt_lookup" or another LLM of the same vocabulary, single answers (not
     batches) are decoded several tokens a pass, at most `num_speculative_tokens` guesses and one,
@@ -75,6 +78,7 @@ class LLM:
         context: int | None = None,
         allow_extra: bool = False,
         cache_dtype: DType | str = f32,
+        prefix_cache: int = 0,
         speculation: LLM | Speculation | None = None,
         num_speculative_tokens: int = NUM_SPECULATIVE_TOKENS,
     ) -> None:
@@ -97,8 +101,7 @@ class LLM:
         self._drafts = Drafts(model, given, num_speculative_tokens)
         self._model: CausalLM | None = model
         self.cache_dtype = model.make_state(dtype=cache_dtype).dtype
-        self._idle: State | None = None
-        self._lock = threading.Lock()
+        self._cache = PrefixCache(prefix_cache)
         self._template: ChatTemplate | None = None
 
     @property
@@ -295,8 +298,9 @@ class LLM:
     ) -> Iterator[Event]:
         """`generate` as the events of `tallow.generate`: progress, pieces, the result."""
         chosen = SamplingParams.of(params, options)
-        ids = self._ids(prompt, parse_special)
-        cache, guesses = self._borrow(), self._drafts.borrow()
+        ids = token_ids(self._ids(prompt, parse_special), "prompt")
+        make = partial(self.model.make_state, dtype=self.cache_dtype)
+        cache, guesses = self._cache.borrow(ids, make), self._drafts.borrow()
         try:
             events = generate(
                 self.model,
@@ -316,20 +320,21 @@ class LLM:
         self, events: Iterator[Event], cache: State, guesses: Speculation | None
     ) -> Iterator[Event]:
         try:
-            yield from events
+            for event in events:
+                if isinstance(event, Result):
+                    self._cache.note(event.cached_tokens)
+                yield event
         finally:
             self._give_back(cache, guesses)
 
-    def _borrow(self) -> State:
-        with self._lock:
-            cache, self._idle = self._idle, None
-        return cache or self.model.make_state(dtype=self.cache_dtype)
-
     def _give_back(self, cache: State, guesses: Speculation | None) -> None:
-        with self._lock:
-            if self._idle is None and self._model is not None:
-                self._idle = cache
-                self._drafts.give_back(guesses)
+        self._cache.give_back(cache)
+        if self._model is not None:
+            self._drafts.give_back(guesses)
+
+    def prefix_cache_info(self) -> PrefixCacheInfo:
+        """How many prompts began as one before, and what of them is kept."""
+        return self._cache.info()
 
     @inference_mode()
     def logits(self, ids: Sequence[int]) -> Tensor:
@@ -372,9 +377,8 @@ class LLM:
     def close(self) -> None:
         """Let go of weights, tokenizer and cache."""
         self._model = None
-        with self._lock:
-            self._idle = None
-            self._drafts.close()
+        self._cache.close()
+        self._drafts.close()
 
     def __enter__(self) -> Self:
         return self
