@@ -39,7 +39,7 @@ def test_what_is_there_is_kept(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("model", "words", "said"),
     [
-        (TINY, ["--task", "sing"], "--task: expected one of generate, embed"),
+        (TINY, ["--task", "sing"], "--task: expected one of generate, classify"),
         (TINY, ["--context", "8"], "expected a context of at least 32, got 8"),
         (TASKS / "sentences", ["--task", "generate"], "expected a model that continues texts"),
         (TASKS / "tokens", ["--task", "classify-images"], "task: expected one of BertModel"),

@@ -85,6 +85,9 @@ def test_calls_of_several_threads_are_all_there():
 @pytest.fixture
 def two_threads():
     before = _native.num_threads()
+    # A pool of another size forgets that threads rested for other processes.
+    _native.set_num_threads(3)
+    tl.ones(300, 300) @ tl.ones(300, 300)
     _native.set_num_threads(2)
     yield
     _native.set_num_threads(before)
@@ -120,6 +123,19 @@ def test_rows_add_up(shared):
     assert total(shared).flops == row.flops
 
 
+def nested(events):
+    """Whether each of two events of a track is over before the other begins, or lies in it."""
+    open_until = []
+    for event in sorted(events, key=lambda e: (e["ts"], -e["dur"])):
+        while open_until and open_until[-1] <= event["ts"] + 1e-3:
+            open_until.pop()
+        end = event["ts"] + event["dur"]
+        if open_until and end > open_until[-1] + 1e-3:
+            return False
+        open_until.append(end)
+    return True
+
+
 def test_the_trace_has_every_call(shared):
     document = chrome.trace([shared])
     events = document["traceEvents"]
@@ -129,6 +145,8 @@ def test_the_trace_has_every_call(shared):
     assert all(e["dur"] >= 0 and e["ts"] >= 0 for e in events if e["ph"] == "X")
     works = [e for e in events if e.get("cat") == "work"]
     assert len(works) == len([span for span in shared.spans if not span.waits])
+    for tid in {e["tid"] for e in events if e["ph"] == "X"}:
+        assert nested([e for e in events if e["ph"] == "X" and e["tid"] == tid])
     tracks = {e["tid"] for e in events if e["ph"] == "X"}
     assert tracks == {e["tid"] for e in events if e["name"] == "thread_name"}
 

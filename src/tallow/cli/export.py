@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from tallow.cli import options
 from tallow.cli.parameters import Argument, Option
 
-if TYPE_CHECKING:
-    from tallow.tasks.exporting import Exportable
+TASKS = ("generate", "classify", "classify-images", "embed")
 
 
 def export(
@@ -33,28 +32,7 @@ def export(
     from tallow.tasks.exporting import export as write
 
     refuse_existing(out, force)
-    opened = _open(model, task, str(activations))
+    opened = options.open_task(model, task, str(activations), "export", TASKS)
     with written(out):
         write(opened, out, context=context)
     note(f"{out}: run it by tallow-run {out}")
-
-
-def _open(model: str, task: str | None, activations: str) -> Exportable:
-    from tallow.errors import ArgumentError, ModelError, expect
-    from tallow.tasks import LLM, Embedder, ImageClassifier, TextClassifier
-
-    kinds = {
-        "generate": LLM, "embed": Embedder, "classify": TextClassifier,
-        "classify-images": ImageClassifier,
-    }  # fmt: skip
-    good = task is None or task in kinds
-    expect(good, "--task", f"one of {', '.join(kinds)}", task, ArgumentError)
-    if task is not None:
-        return kinds[task](model, activations=activations)  # type: ignore[no-any-return]
-    failed: dict[str, None] = {}  # each message once, in order
-    for kind in (LLM, TextClassifier, ImageClassifier, Embedder):
-        try:
-            return kind(model, activations=activations)  # type: ignore[arg-type]
-        except ModelError as error:
-            failed[str(error)] = None
-    raise ModelError(f"export: no task fits (--task names one): {'; '.join(failed)}")

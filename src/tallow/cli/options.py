@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict
@@ -143,8 +144,14 @@ TASKS = {
 """Classes of `tallow.tasks` by what `--task` says, in the order in which they are tried."""
 
 
-def open_task(model: str, task: str | None, activations: str, where: str) -> Any:
-    """The model of a command line behind its task: the first one that takes it, or `task`.
+def open_task(
+    model: str,
+    task: str | None,
+    activations: str,
+    where: str,
+    names: Sequence[str] = tuple(TASKS),
+) -> Any:
+    """The model of a command line behind its task: the first of `names` that takes it, or `task`.
 
     Raises:
         ArgumentError: there is no such task.
@@ -153,14 +160,14 @@ def open_task(model: str, task: str | None, activations: str, where: str) -> Any
     from tallow import tasks
     from tallow.errors import ArgumentError, ModelError, expect
 
-    good = task is None or task in TASKS
-    expect(good, "--task", f"one of {', '.join(TASKS)}", task, ArgumentError)
+    good = task is None or task in names
+    expect(good, "--task", f"one of {', '.join(names)}", task, ArgumentError)
     if task is not None:
         return getattr(tasks, TASKS[task])(model, activations=activations)
     failed: dict[str, None] = {}  # each message once, in order
-    for name in TASKS.values():
+    for name in names:
         try:
-            return getattr(tasks, name)(model, activations=activations)
+            return getattr(tasks, TASKS[name])(model, activations=activations)
         except ModelError as error:
             failed[str(error)] = None
     raise ModelError(f"{where}: no task fits (--task names one): {'; '.join(failed)}")

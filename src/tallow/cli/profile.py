@@ -46,22 +46,28 @@ def profile(
 ) -> None:
     """Show what a model's time goes to: calls, time, rates and waits of each kernel.
 
-    Rates stand beside the multiply-add peak and the read bandwidth measured in the same run. What
-    threads wait is the part of their time in which they had no work.
+    Rates stand beside the multiply-add peak and the read bandwidth measured in the same run.
     """
-    from tallow.cli.writing import check_writable, refuse_existing
-    from tallow.profiling import measure
+    from tallow.profiling import best, measure
 
-    for path in filter(None, (trace, svg)):
-        refuse_existing(path, force)
-        check_writable(path)
+    _check_outputs([path for path in (trace, svg) if path is not None], force)
     options.set_threads(threads)
+    before = measure()
     with ExitStack() as stack:
         phases = _run(model, prompt, gen, runs, task, size, activations, stack)
-    limits = measure()
+    limits = best(before, measure())
     _write(trace, svg, phases, limits, model)
     show = _print_json if json else _print_tables
     show(model, phases, limits, shapes)
+
+
+def _check_outputs(paths: list[str], force: bool) -> None:
+    """Refuse files that could not be written after all is done."""
+    from tallow.cli.writing import check_writable, refuse_existing
+
+    for path in paths:
+        refuse_existing(path, force)
+        check_writable(path)
 
 
 def _run(

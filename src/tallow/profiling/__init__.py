@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tallow.profiling.limits import Limits, measure
+from tallow.profiling.limits import Limits, best, measure
 from tallow.profiling.recording import Call, Profile, Span, record
 from tallow.profiling.summary import Row, by_kernel, by_shapes
 
@@ -12,6 +12,7 @@ __all__ = [
     "Profile",
     "Row",
     "Span",
+    "best",
     "by_kernel",
     "by_shapes",
     "measure",

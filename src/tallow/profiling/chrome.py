@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tallow.profiling.limits import Limits
-from tallow.profiling.recording import Call, Operand, Profile
+from tallow.profiling.recording import Call, Operand, Profile, Span
 
 Event = dict[str, Any]
 WORKERS = 1000  # their tracks stand below those of the threads that call
@@ -73,6 +73,7 @@ def _call(call: Call, phase: str, start: int) -> Event:
 
 def _spans(profile: Profile, start: int) -> Iterator[Event]:
     calls = {call.number: call for call in profile.calls}
+    shares: dict[tuple[int, int], list[Span]] = {}
     for span in profile.spans:
         call = calls.get(span.call)
         if call is None:
@@ -82,11 +83,17 @@ def _spans(profile: Profile, start: int) -> Iterator[Event]:
         kind = "wait" if span.waits else "work"
         yield _event(name, kind, thread, span.begin, span.end, start)
         if span.worker:
-            yield from _idle(call, thread, span.begin, span.end, start)
+            shares.setdefault((span.call, span.worker), []).append(span)
+    for (number, worker), spans in shares.items():
+        yield from _idle(calls[number], WORKERS + worker, spans, start)
 
 
-def _idle(call: Call, thread: int, begin: int, end: int, start: int) -> Iterator[Event]:
-    """What a worker waited for in a call: before its work, and after it."""
-    for since, until in ((call.begin, begin), (end, call.end)):
-        if until > since:
-            yield _event("wait", "wait", thread, since, until, start)
+def _idle(call: Call, thread: int, spans: list[Span], start: int) -> Iterator[Event]:
+    """What a worker waited for in a call: before, between and after its shares of the work."""
+    since = call.begin
+    for span in sorted(spans, key=lambda span: span.begin):
+        if span.begin > since:
+            yield _event("wait", "wait", thread, since, span.begin, start)
+        since = max(since, span.end)
+    if call.end > since:
+        yield _event("wait", "wait", thread, since, call.end, start)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 from tallow import _native
@@ -22,6 +22,13 @@ class Limits:
     threads: int
     flops_per_s: float
     read_bytes_per_s: float
+
+
+def best(*measured: Limits) -> Limits:
+    """The higher rates of several: others may have wanted the cores meanwhile."""
+    rates = [(each.flops_per_s, each.read_bytes_per_s) for each in measured]
+    flops, reads = (max(column) for column in zip(*rates, strict=True))
+    return replace(measured[-1], flops_per_s=flops, read_bytes_per_s=reads)
 
 
 def measure(rounds: int = 5) -> Limits:
