@@ -54,15 +54,16 @@ class Prefill:
             ids = tensor([part + [0] * (width - len(part)) for part in parts], dtype=i64)
         else:
             embeds = embeds.narrow(1, self.done[0], width)
-        hidden = self._model.decode(ids, state, embeds=embeds)
+        decode_last = getattr(self._model, "decode_last", None) if min(counts) == width else None
+        hidden: Tensor = (decode_last or self._model.decode)(ids, state, embeds=embeds)
         state.commit(counts)
         for row, count in enumerate(counts):
             at = self.done[row]
             state.tokens[row].extend(self._prompts[row][at : at + count])
             self.done[row] += count
             if count and self.done[row] == self.lengths[row]:
-                last = hidden[row : row + 1, count - 1 : count]
-                self.logits[row] = self._model.head(last).view(-1)
+                at = -1 if decode_last else count - 1
+                self.logits[row] = self._model.head(hidden[row : row + 1, at:][:, :1]).view(-1)
         return counts
 
 

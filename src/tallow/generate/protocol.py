@@ -12,7 +12,11 @@ from tallow.text import Tokenizer
 
 
 class Generative(Protocol):
-    """A decoder, alone (`tallow.models.CausalLM`) or with an encoder before it."""
+    """A decoder, alone (`tallow.models.CausalLM`) or with an encoder before it.
+
+    It may have `decode_last`, too: as `decode`, of the last position alone `(batch, 1, size)`, bit
+    for bit. Prompts go through that where it is there.
+    """
 
     @property
     def vocab_size(self) -> int:

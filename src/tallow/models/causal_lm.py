@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from tallow.dtype import DType, f32
 from tallow.models import losses
+from tallow.models.blocks.positions import last_positions
 from tallow.models.config import DecoderConfig
 from tallow.models.decoder_model import DecoderModel, Layers, decoder_layer
-from tallow.models.generation import GenerativeModel, last_positions
+from tallow.models.generation import GenerativeModel, check_kept
 from tallow.models.outputs import LogitsOutput
 from tallow.models.states import State
 from tallow.nn import Linear, tie
@@ -65,6 +66,7 @@ class CausalLM(GenerativeModel):
             ContextError: more positions than the model was made for.
             ShapeError: the inputs do not belong together.
         """
+        check_kept(logits_to_keep)
         found = self.model(
             input_ids,
             attention_mask,
@@ -72,6 +74,7 @@ class CausalLM(GenerativeModel):
             state,
             inputs_embeds,
             output_hidden_states=output_hidden_states,
+            last=logits_to_keep if labels is None else 0,
         )
         logits = self.head(last_positions(found.last_hidden_state, logits_to_keep))
         loss = None if labels is None else losses.next_token(logits, labels)
@@ -87,3 +90,11 @@ class CausalLM(GenerativeModel):
     def decode(self, ids: Tensor | None, state: State, *, embeds: Tensor | None = None) -> Tensor:
         """Hidden states `(batch, n, size)` of ids or embeds that come after what `state` holds."""
         return self.model.decode(ids, state, embeds=embeds)
+
+    def decode_last(
+        self, ids: Tensor | None, state: State, *, embeds: Tensor | None = None
+    ) -> Tensor:
+        """The last position of `decode`, `(batch, 1, size)`; others cost less by a layer."""
+        if type(self).decode is not CausalLM.decode:
+            return self.decode(ids, state, embeds=embeds)[:, -1:]
+        return self.model.decode(ids, state, embeds=embeds, last=1)

@@ -87,12 +87,14 @@ class DecoderModel(Decoder, Model):
         inputs_embeds: Tensor | None = None,
         *,
         output_hidden_states: bool = False,
+        last: int = 0,
     ) -> BaseOutput:
         """Token ids `(batch, length)`, or their embeddings, → hidden states.
 
         `attention_mask` is 0 where a row is padded, left or right. With a `state`, the input
         continues what it holds, it is advanced row by row without the padding, and nothing is
-        recorded for gradients.
+        recorded for gradients. `last` > 0 asks for so many positions, the last; more may be there
+        where that spares nothing.
 
         Raises:
             ContextError: more positions than the model was made for.
@@ -112,7 +114,7 @@ class DecoderModel(Decoder, Model):
             alone = position_ids is None
             expect(alone, "position_ids", "none beside a state, which knows them", "some")
             with inference_mode():  # a state holds no history, so gradients could not be right
-                x = self._continue(input_ids, inputs_embeds, attention_mask, state, seen)
+                x = self._continue(input_ids, inputs_embeds, attention_mask, state, seen, last)
         else:
             n, context = given.shape[1], self.config.context
             if n > context:
@@ -133,6 +135,7 @@ class DecoderModel(Decoder, Model):
         mask: Tensor | None,
         state: State,
         seen: list[Tensor] | None,
+        last: int,
     ) -> Tensor:
         """The pass of `forward` with a state: rows go in without their padding."""
         given = ids if embeds is None else embeds
@@ -151,7 +154,8 @@ class DecoderModel(Decoder, Model):
         if length > self.config.context:
             raise _too_long(self.config.context, state.length, length - state.length)
         state.reserve(counts, n)
-        x = self.decode(ids, state, embeds=embeds, seen=seen)
+        last = 0 if seen is not None or order is not None else last
+        x = self.decode(ids, state, embeds=embeds, seen=seen, last=last)
         state.commit(counts)
         if order is not None:
             back = order.argsort(1)
@@ -185,8 +189,11 @@ class DecoderModel(Decoder, Model):
         *,
         embeds: Tensor | None = None,
         seen: list[Tensor] | None = None,
+        last: int = 0,
     ) -> Tensor:
         """Hidden states `(batch, n, size)` of ids (or embeds) that come after what `state` holds.
+
+        `last` > 0 asks for so many positions, the last.
 
         Nothing is checked and the state neither reserved nor committed: `tallow.generate` does
         that, and captures this with `head`.
@@ -195,7 +202,7 @@ class DecoderModel(Decoder, Model):
         assert given is not None
         positions = state.positions(given.shape[1])
         return self.forward_static(
-            ids, embeds=embeds, positions=positions, states=state.layers, seen=seen
+            ids, embeds=embeds, positions=positions, states=state.layers, seen=seen, last=last
         )
 
 

@@ -21,18 +21,11 @@ if TYPE_CHECKING:
     from tallow.generate import GenerationConfig
 
 
-def last_positions(hidden: Tensor, logits_to_keep: int) -> Tensor:
-    """The last `logits_to_keep` of the positions `(batch, n, size)`; 0 are all.
-
-    Raises:
-        ArgumentError: it is no such number.
-    """
+def check_kept(logits_to_keep: int) -> None:
+    """Refuse what is no number of positions by an ArgumentError."""
     good = type(logits_to_keep) is int and logits_to_keep >= 0
     wanted = "an integer of at least 0"
     expect(good, "logits_to_keep", wanted, repr(logits_to_keep), ArgumentError)
-    n = hidden.shape[1]
-    kept = min(logits_to_keep, n) or n
-    return hidden.narrow(1, n - kept, kept) if kept < n else hidden
 
 
 class GenerativeModel(Model):

@@ -13,7 +13,8 @@ from tallow.models import losses
 from tallow.models.base import Model
 from tallow.models.blocks.embedding import text_inputs
 from tallow.models.blocks.heads import as_mask
-from tallow.models.generation import GenerativeModel, last_positions
+from tallow.models.blocks.positions import last_positions
+from tallow.models.generation import GenerativeModel, check_kept
 from tallow.models.outputs import LogitsOutput
 from tallow.models.states import Cross, KeyValue, SelfAndCross, State
 from tallow.nn import Module, ModuleList
@@ -225,6 +226,7 @@ class TextDecoder(TextStack, GenerativeModel):
         hidden: bool = False,
     ) -> LogitsOutput:
         """What `forward` gives, for its inputs in any family's order; see `TextStack.hidden`."""
+        check_kept(keep)
         seen: list[Tensor] | None = [] if hidden else None
         x = self.hidden(
             input_ids, mask, context, context_mask, state, embeds,

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
+from tallow.dtype import i64
 from tallow.errors import expect
+from tallow.factories import full
 from tallow.models.blocks.heads import as_mask
+from tallow.models.blocks.positions import last_positions
 from tallow.models.blocks.rope import Rope
 from tallow.models.states import Cross, KeyValue
 from tallow.nn import Linear, Module
@@ -66,8 +69,9 @@ class Attention(Module):
         state: KeyValue | Cross | None = None,
         q_extra: Tensor | None = None,
         k_extra: Tensor | None = None,
+        last: int = 0,
     ) -> Tensor:
-        """`(batch, n, size)` → the same shape.
+        """`(batch, n, size)` → the same shape, or of the `last` positions alone (0: all).
 
         Keys and values are of `context` `(batch, m, kv_size)`, or of `x` itself. `mask` is additive
         or true where a key is kept: `(batch, m)`, or what broadcasts to `(batch, heads, n, m)`.
@@ -79,8 +83,8 @@ class Attention(Module):
         `q_extra` and `k_extra` are added to what queries and keys, but not values, are projected
         from (positions in DETR); they broadcast.
         """
-        queries = x if q_extra is None else x + q_extra
-        b, n, _ = x.shape
+        queries = last_positions(x if q_extra is None else x + q_extra, last)
+        b, n, _ = queries.shape
         q = self.q_proj(queries).view(b, n, self.heads, self.head_dim)
         if self.q_norm is not None:
             q = self.q_norm(q)
@@ -90,7 +94,7 @@ class Attention(Module):
             expect(good, Attention, "positions and no context for a rotary part", "others")
             assert positions is not None
             table = positions if positions.dtype.kind == "f" else self.rope.table(positions)
-            q = rope(q, table, self.rope.interleaved)
+            q = rope(q, last_positions(table, n), self.rope.interleaved)
         start: Tensor | None = None
         if isinstance(state, Cross):
             if not state.filled:
@@ -102,8 +106,8 @@ class Attention(Module):
             if state is not None:
                 k, v, start = state.update(k, v)
         out = attention(
-            q.transpose(1, 2), k, v, start=start, mask=None if mask is None else as_mask(mask),
-            scale=self.scale, causal=self.causal, window=self.window,
+            q.transpose(1, 2), k, v, start=_later(start, b, x.shape[1] - n), window=self.window,
+            mask=None if mask is None else as_mask(mask), scale=self.scale, causal=self.causal,
         )  # fmt: skip
         merged = out.transpose(1, 2).reshape(b, n, self.heads * self.head_dim)
         return self._modules[self.out_name](merged)  # type: ignore[misc]
@@ -126,3 +130,10 @@ class Attention(Module):
         if table is not None and self.rope is not None:
             k = rope(k, table, self.rope.interleaved)
         return k.transpose(1, 2), v.transpose(1, 2)
+
+
+def _later(start: Tensor | None, batch: int, count: int) -> Tensor | None:
+    """The `start` of the queries that come `count` positions later."""
+    if count == 0:
+        return start
+    return full((batch,), count, dtype=i64) if start is None else start + count

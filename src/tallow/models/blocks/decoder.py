@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from tallow.dtype import f32, i64
 from tallow.factories import arange
+from tallow.models.blocks.positions import last_positions
 from tallow.models.blocks.rope import Rope
 from tallow.models.states import KeyValue
 from tallow.nn import Embedding, Module, ModuleList
@@ -28,12 +29,13 @@ class DecoderLayer(Module):
         positions: Tensor | None = None,
         mask: Tensor | None = None,
         state: KeyValue | None = None,
+        last: int = 0,
     ) -> Tensor:
         """`(batch, length, size)` → the same shape; arguments as of `Attention`."""
         attended = self.self_attn(
-            self.input_layernorm(x), positions=positions, mask=mask, state=state
+            self.input_layernorm(x), positions=positions, mask=mask, state=state, last=last
         )
-        x = x + attended
+        x = last_positions(x, last) + attended
         return x + self.mlp(self.post_attention_layernorm(x))
 
 
@@ -67,12 +69,14 @@ class Decoder(Module):
         mask: Tensor | None = None,
         states: Sequence[KeyValue | None] | None = None,
         seen: list[Tensor] | None = None,
+        last: int = 0,
     ) -> Tensor:
         """`(batch, length)` of token ids, or their `embeds`, → `(batch, length, size)`.
 
         `positions` are integers `(batch or 1, length)`, counted from 0 when absent; `mask` is as of
         `Attention`. Nothing is checked and no state advanced: this is what a plan records. `seen`
-        takes what goes into each layer, then the result.
+        takes what goes into each layer, then the result. `last` > 0 asks for so many positions,
+        the last: the last layer computes keys and values of the others, and nothing else.
         """
         x: Tensor = self.embed_tokens(ids) if embeds is None else embeds
         if x.dtype is not f32:
@@ -80,11 +84,15 @@ class Decoder(Module):
         if positions is None:
             positions = arange(x.shape[1], dtype=i64).unsqueeze(0)
         table = self.rope.table(positions)
-        for layer, state in zip(self.layers, states or [None] * len(self.layers), strict=True):
+        held = states or [None] * len(self.layers)
+        for i, (layer, state) in enumerate(zip(self.layers, held, strict=True)):
             if seen is not None:
                 seen.append(x)
-            x = layer(x, positions=table, mask=mask, state=state)
-        x = self.norm(x)
+            if last and i == len(self.layers) - 1 and type(layer) is DecoderLayer:
+                x = layer(x, positions=table, mask=mask, state=state, last=last)
+            else:
+                x = layer(x, positions=table, mask=mask, state=state)
+        x = self.norm(last_positions(x, last))
         if seen is not None:
             seen.append(x)
         return x
