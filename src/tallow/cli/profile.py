@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated, Any
 
 from tallow.cli import options
-from tallow.cli.options import Activations
+from tallow.cli.options import Activations, CacheType
 from tallow.cli.parameters import Argument, Option
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def profile(
     ] = False,
     threads: options.Threads = None,
     activations: options.ActivationsOption = Activations.INT8,
+    cache_type: options.CacheTypeOption = CacheType.F32,
     json: options.Json = False,
     trace: Annotated[
         str | None, Option("Chrome trace to write, for Perfetto.", metavar="OUT.json", absent="no")
@@ -54,7 +55,7 @@ def profile(
     options.set_threads(threads)
     before = measure()
     with ExitStack() as stack:
-        phases = _run(model, prompt, gen, runs, task, size, activations, stack)
+        phases = _run(model, prompt, gen, runs, task, size, activations, cache_type, stack)
     limits = best(before, measure())
     _write(trace, svg, phases, limits, model)
     show = _print_json if json else _print_tables
@@ -72,7 +73,7 @@ def _check_outputs(paths: list[str], force: bool) -> None:
 
 def _run(
     model: str, prompt: int | None, gen: int, runs: int, task: str | None, size: list[str] | None,
-    activations: Activations, stack: ExitStack,
+    activations: Activations, cache_type: CacheType, stack: ExitStack,
 ) -> list[Phase]:  # fmt: skip
     from tallow.cli.errors import UsageError
     from tallow.profiling import workloads
@@ -87,7 +88,7 @@ def _run(
             raise UsageError("--size: expected a program (.tlw) beside it, got a model")
         opened = stack.enter_context(options.open_task(model, task, str(activations), "profile"))
         if isinstance(opened, LLM):
-            phases = workloads.language_model(opened, prompt, gen)
+            phases = workloads.language_model(opened, prompt, gen, cache_type.value)
         else:
             phases = workloads.encoder(opened, prompt, runs)
     if not phases:

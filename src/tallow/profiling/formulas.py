@@ -62,6 +62,16 @@ def _linear(arguments: Arguments) -> int:
     return _product(arguments, "x")
 
 
+def _linear_several(arguments: Arguments) -> int:
+    """Of one x with two or three weights."""
+    results = [a for a in arguments.values() if not isinstance(a, int | float) and a.mode == "out"]
+    return 2 * sum(prod(a.shape) for a in results) * _array(arguments, "x").shape[-1]
+
+
+def _vecdot(arguments: Arguments) -> int:
+    return 2 * prod(_array(arguments, "a").shape)
+
+
 def _matmul(arguments: Arguments) -> int:
     return _product(arguments, "a")
 
@@ -74,7 +84,7 @@ def _conv(arguments: Arguments) -> int:
 
 
 def _conv_transformed(arguments: Arguments) -> int:
-    """Of 3 × 3 weights, which are there as (16, out channels, channels)."""
+    """Of 3 × 3 weights, there as (elements of a tile, out channels, channels of a group)."""
     return 2 * prod(_array(arguments, "out").shape) * 9 * _array(arguments, "weight").shape[2]
 
 
@@ -167,6 +177,8 @@ def _index_write_bytes(arguments: Arguments) -> int:
 FLOPS: dict[str, Callable[[Arguments], int]] = {
     "linear": _linear,
     "linear_act": _linear,
+    "linear_several": _linear_several,
+    "vecdot": _vecdot,
     "matmul": _matmul,
     "conv": _conv,
     "conv_act": _conv,

@@ -34,10 +34,13 @@ class Phase:
     unit: str
 
 
-def language_model(llm: LLM, prompt: int | None = None, gen: int = 64) -> list[Phase]:
+def language_model(
+    llm: LLM, prompt: int | None = None, gen: int = 64, cache_type: str = "f32"
+) -> list[Phase]:
     """Prefill of `prompt` random tokens, and `gen` steps of decoding behind them.
 
-    Both are warmed up first; decoding replays a plan, as generation does.
+    Keys and values are kept in `cache_type`. Both are warmed up first; decoding replays a plan, as
+    generation does.
 
     Raises:
         ContextError: the model has not so many positions.
@@ -54,7 +57,7 @@ def language_model(llm: LLM, prompt: int | None = None, gen: int = 64) -> list[P
     ids = [draw.randrange(model.config.vocab_size) for _ in range(count + gen + 1)]
 
     def prefill() -> Any:
-        state = model.make_state(1, count + gen + 1)
+        state = model.make_state(1, count + gen + 1, cache_type)
         for at in range(0, count, CHUNK):
             part = tensor([ids[at : min(at + CHUNK, count)]], dtype=i64)
             model(part, state=state, logits_to_keep=1)
