@@ -158,3 +158,14 @@ def test_bad_sizes_and_closed_models():
     for bad in ([], "", [1.5]):
         with opened() as llm, pytest.raises(tl.errors.TallowError):
             ask(llm, bad)
+
+
+def test_memory_for_a_long_prompt_is_taken_once():
+    """Growing would leave the memory of before behind, and the end of the new one unused."""
+    with opened() as llm:
+        context = llm.model.context
+        ask(llm, [3] * 20)
+        assert llm._cache.borrow([3], llm.model.make_state).capacity == min(256, context)
+    with opened(context=4096) as llm:
+        ask(llm, [3] * 520, 30)
+        assert llm._cache.borrow([3], llm.model.make_state).capacity == 550

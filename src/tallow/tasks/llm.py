@@ -31,7 +31,7 @@ from tallow.models.states import State
 from tallow.tasks.accepting import accepted
 from tallow.tasks.drafts import Drafts
 from tallow.tasks.perplexity import negative_log_likelihood
-from tallow.tasks.prefix_cache import PrefixCache, PrefixCacheInfo
+from tallow.tasks.prefix_cache import PrefixCache, PrefixCacheInfo, room_for
 from tallow.tasks.stream import Stream
 from tallow.tensor import Tensor
 from tallow.text.chat_messages import plain_messages
@@ -299,7 +299,7 @@ class LLM:
         """`generate` as the events of `tallow.generate`: progress, pieces, the result."""
         chosen = SamplingParams.of(params, options)
         ids = token_ids(self._ids(prompt, parse_special), "prompt")
-        make = partial(self.model.make_state, dtype=self.cache_dtype)
+        make = partial(self.model.make_state, 1, room_for(ids, chosen), self.cache_dtype)
         cache, guesses = self._cache.borrow(ids, make), self._drafts.borrow()
         try:
             events = generate(

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tallow.errors import ArgumentError, expect
+from tallow.generate import SamplingParams
+from tallow.generate.loop import ROOM
 from tallow.models.states import State
 
 
@@ -95,6 +97,12 @@ class PrefixCache:
         """Let go of all states, and of those that are given back later."""
         with self._lock:
             self._idle, self._closed = [], True
+
+
+def room_for(prompt: Sequence[int], params: SamplingParams) -> int:
+    """For how many positions a new state takes memory, so that most answers need no more."""
+    answer = ROOM if params.max_tokens is None else min(params.max_tokens, ROOM)
+    return max(len(prompt) + answer, ROOM)
 
 
 def _shared(state: State, prompt: Sequence[int]) -> int:
