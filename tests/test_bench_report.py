@@ -96,6 +96,37 @@ NEW = {
 }  # fmt: skip
 
 
+def test_several_peers_of_a_row_are_told_apart(report):
+    cases, _, _ = report
+    row = {"name": "a", "gflops": {"tallow": 8.0, "openblas": 4.0, "candle": 2.0},
+           "ratio": spread(2), "candle_ratio": spread(4)}  # fmt: skip
+    found = cases.cases_of({"bench": "new_one", "threads": {"1": {"rows": [row]}}})
+    assert [case.name for case in found] == ["a, beside openblas", "a, beside candle"]
+    assert [case.theirs for case in found] == [4.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("name", "result", "wanted"),
+    [
+        ("compiled", {"rows": [{"batch": 1, "threads": 2, "compiled_ms": 4.0, "torch_ms": 8.0,
+                                "torch": spread(2)}]}, ("batch 1, beside torch", 4, 8, 2)),
+        ("speculation", {"rows": [{"task": "copy", "threads": 1, "plain_ms_per_token": 8.0,
+                                   "speed_up": spread(2)}]}, ("copy", 4, 8, 2)),
+        ("train_vs_torch", {"jobs": {"mlp": {"ms_per_step": {"tallow": 4.0, "torch": 8.0},
+                                             "ratio": spread(0.5)}}}, ("a step of mlp", 4, 8, 2)),
+        ("memory_vs_llama_cpp", {"rows": [
+            {"file": "m", "threads": 2, "side": "f32", "peak_mb": 4.0, "ratio": spread(0.5)},
+            {"file": "m", "threads": 2, "side": "llama.cpp", "peak_mb": 8.0, "ratio": spread(1)},
+        ]}, ("m, f32", 4, 8, 2)),
+    ],
+)  # fmt: skip
+def test_benchmarks_that_were_not_recorded_yet(name, result, wanted, report):
+    cases, _, _ = report
+    (case,) = cases.cases_of({"bench": name, **result})
+    numbers = [cases.median(each) for each in (case.ours, case.theirs, case.ratio)]
+    assert (case.name, *numbers) == wanted
+
+
 @pytest.mark.parametrize("form", NEW)
 def test_benchmarks_of_unknown_names(form, report):
     cases, _, pages = report

@@ -15,8 +15,8 @@ from typing import Any
 Quartiles = Mapping[str, float]
 # Keys whose values tell rows apart; other numbers are measured.
 LABELS = (
-    "name", "case", "model", "file", "form", "type", "shape", "cache", "dtype", "test", "context",
-    "batch", "rows", "tokens", "prompt_tokens", "positions", "size",
+    "name", "case", "task", "model", "file", "form", "type", "shape", "cache", "dtype", "test",
+    "context", "batch", "rows", "tokens", "prompt_tokens", "positions", "size",
 )  # fmt: skip
 NOT_PATHS = {"rows", "parts", "cases", "results", "threads", "tallow_ratio"}
 TESTS = {"tg": "decode", "pp": "prefill"}
@@ -129,8 +129,9 @@ def _comparisons(
     names += [TESTS.get(key, key) for key in path if key not in NOT_PATHS and key not in names]
     for key, ratio in ratios.items():
         peer = key.removesuffix("ratio").strip("_") or said
+        beside = [f"beside {peer}"] if len(ratios) > 1 else []
         yield Case(
-            ", ".join(dict.fromkeys(names)) or peer,
+            ", ".join([*dict.fromkeys(names), *beside]) or peer,
             known.get("threads"),
             peer,
             unit,
@@ -224,6 +225,48 @@ def _cold_start(result: Result) -> Iterator[Case]:
         yield Case(f"peak memory, beside {peer}", None, peer, "MB", *peaks, ratio, "peak memory")
 
 
+def _compiled(result: Result) -> Iterator[Case]:
+    for row in result["rows"]:
+        for peer in ("torch", "onnxruntime", "eager"):
+            if peer in row:
+                yield Case(
+                    f"batch {row['batch']}, beside {peer}", row["threads"], peer, "ms",
+                    row["compiled_ms"], row[f"{peer}_ms"], row[peer], peer,
+                )  # fmt: skip
+
+
+def _speculation(result: Result) -> Iterator[Case]:
+    for row in result["rows"]:
+        plain, faster = row["plain_ms_per_token"], row["speed_up"]
+        yield Case(
+            row["task"], row["threads"], "plain decoding", "ms a token",
+            plain / faster["median"], plain, faster,
+        )  # fmt: skip
+
+
+def _train(result: Result) -> Iterator[Case]:
+    for job, row in result["jobs"].items():
+        sides = row["ms_per_step"]
+        yield Case(
+            f"a step of {job}", None, "torch", "ms", sides["tallow"], sides["torch"],
+            inverse(row["ratio"]),
+        )  # fmt: skip
+
+
+def _memory_vs_llama_cpp(result: Result) -> Iterator[Case]:
+    theirs = {
+        (row["file"], row["threads"]): row["peak_mb"]
+        for row in result["rows"]
+        if row["side"] == "llama.cpp"
+    }
+    for row in result["rows"]:
+        if row["side"] != "llama.cpp":
+            yield Case(
+                f"{row['file']}, {row['side']}", row["threads"], "llama.cpp", "MB", row["peak_mb"],
+                theirs[row["file"], row["threads"]], inverse(row["ratio"]),
+            )  # fmt: skip
+
+
 def _memory_vs_torch(result: Result) -> Iterator[Case]:
     for name, row in result.items():
         if isinstance(row, Mapping) and "torch_mb" in row:
@@ -286,7 +329,11 @@ OWN: dict[str, Callable[[Result], Iterator[Case]]] = {
     "encoders": _encoders,
     "overhead": _overhead,
     "cold_start": _cold_start,
+    "compiled": _compiled,
+    "memory_vs_llama_cpp": _memory_vs_llama_cpp,
     "memory_vs_torch": _memory_vs_torch,
+    "speculation": _speculation,
+    "train_vs_torch": _train,
     "load": _load,
     "page_sharing": _page_sharing,
     "quantized_perplexity": _perplexity,

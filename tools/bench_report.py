@@ -63,9 +63,9 @@ SECTIONS = {
         " `{variant}` kernels with weights in the buffer type that it prefers.",
     ),
     "vec_dot": Section("Inner loops beside ggml's"),
-    "gemm": Section("Float32 products beside OpenBLAS"),
+    "gemm": Section("Float32 products beside OpenBLAS and candle"),
     "ops_vs_torch": Section("Ops beside torch", "Medians of microseconds a call."),
-    "compiled": Section("ResNet-18, compiled"),
+    "compiled": Section("ResNet-18 by `tl.compile`"),
     "encoders": Section(
         "An encoder: MiniLM in f32",
         "Rows × tokens. Beside ONNX Runtime a plan runs, beside torch an eager pass; the share is "
@@ -78,8 +78,13 @@ SECTIONS = {
     "overhead": Section("One small op"),
     "train_vs_torch": Section("Training beside torch"),
     "memory_vs_torch": Section("Memory of training beside torch", "Peak of a step."),
-    "memory_vs_llama_cpp": Section("Memory beside llama.cpp"),
-    "speculation": Section("Speculation"),
+    "memory_vs_llama_cpp": Section(
+        "Memory beside llama.cpp",
+        "Peak above the loaded library: a prompt of {prompt_tokens} tokens, {gen_tokens} more.",
+    ),
+    "speculation": Section(
+        "Speculation", "Prompt lookup beside plain decoding of the same tokens of {model}."
+    ),
     "load": Section(
         "Loading",
         "Files of {size_mb} MB, in the page cache: every tensor is there. {model} itself takes "

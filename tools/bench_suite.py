@@ -76,7 +76,7 @@ def run(name: str, python: str, options: list[str]) -> str:
         return f"left out: {why}"
     print(f"\n=== {name}", flush=True)
     begin = time.monotonic()
-    command = [python, str(BENCH / f"{name}.py"), "--record", *options]
+    command = [python, str(BENCH / f"{name}.py"), "--record", "--peer-python", python, *options]
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True, cwd=ROOT)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
