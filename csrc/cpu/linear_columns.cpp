@@ -15,6 +15,20 @@ TL_INLINE void add_lines(const T* w, int64_t stride, const float* x, int lanes, 
   vf factor[kCount];
   for (int i = 0; i < kCount; ++i) factor[i] = splat(x[i * lanes]);
   int c = 0;
+  if constexpr (kCount > kLines) {
+    // Of each line two vectors at once: so many lines a power of two apart share a place in the
+    // cache, and would lose it between the halves of a line of it.
+    for (; c + 2 * kLanes <= columns; c += 2 * kLanes) {
+      vf low = add ? load(sums + c) : vf{}, high = add ? load(sums + c + kLanes) : vf{};
+#pragma GCC unroll 8
+      for (int i = 0; i < kCount; ++i) {
+        low = fma(factor[i], load(w + i * stride + c), low);
+        high = fma(factor[i], load(w + i * stride + c + kLanes), high);
+      }
+      store(sums + c, low);
+      store(sums + c + kLanes, high);
+    }
+  }
   for (; c + kLanes <= columns; c += kLanes) {
     vf sum = add ? load(sums + c) : vf{};
 #pragma GCC unroll 4
@@ -35,6 +49,13 @@ void add_lane(const T* w, int64_t stride, const float* x, int64_t x_stride, int6
               int64_t depth, int lane, int lanes, int columns, float* y) {
   alignas(64) float sums[kDotRows][kBlock + 112];  // apart in the cache
   int64_t e = lane;
+  if constexpr (__is_same(T, float)) {  // the sums pass through fewer times
+    for (; e + (2 * kLines - 1) * lanes < depth; e += 2 * kLines * lanes) {
+      for (int64_t a = 0; a < rows; ++a)
+        add_lines<2 * kLines>(w + e * stride, lanes * stride, x + a * x_stride + e, lanes, columns,
+                              e > lane, sums[a]);
+    }
+  }
   for (; e + (kLines - 1) * lanes < depth; e += kLines * lanes) {
     for (int64_t a = 0; a < rows; ++a)
       add_lines<kLines>(w + e * stride, lanes * stride, x + a * x_stride + e, lanes, columns,

@@ -228,10 +228,9 @@ const char* pool_rows(const Windows& w, const PoolLoops<S>& loops, const PoolCos
   if (!memory.as<char>()) return "max_pool: out of memory";
   parallel_for(w.lines(), 1 + 16384 / (1 + cost.work), [&](int64_t begin, int64_t end, int worker) {
     S* line = reinterpret_cast<S*>(memory.as<char>() + own * worker);
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t y = i % w.out.shape[3], rest = i / w.out.shape[3];
-      const int64_t z = rest % w.out.shape[2], plane = rest / w.out.shape[2];
-      const int64_t c = plane % w.out.shape[1], n = plane / w.out.shape[1];
+    PoolRow row(w, begin);
+    for (int64_t i = begin; i < end; ++i, row.next(w)) {
+      const auto [n, c, z, y] = row;
       if (indices)
         max_row_indices(w, loops, *indices, n, c, z, y, line,
                         reinterpret_cast<int32_t*>(line + length));

@@ -29,6 +29,25 @@ struct Windows {
   }
 };
 
+// A row of results; the next one without divisions, which cost as much as a short row.
+struct PoolRow {
+  int64_t n, c, z, y;
+
+  PoolRow(const Windows& w, int64_t i) {
+    const int64_t rest = i / w.out.shape[3], plane = rest / w.out.shape[2];
+    y = i % w.out.shape[3], z = rest % w.out.shape[2];
+    c = plane % w.out.shape[1], n = plane / w.out.shape[1];
+  }
+  void next(const Windows& w) {
+    if (++y < w.out.shape[3]) return;
+    y = 0;
+    if (++z < w.out.shape[2]) return;
+    z = 0;
+    if (++c < w.out.shape[1]) return;
+    c = 0, ++n;
+  }
+};
+
 // What a row of results costs: elements of the line that its windows lie on, padding included and
 // some more, and of all windows together.
 struct PoolCost {

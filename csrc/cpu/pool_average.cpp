@@ -55,14 +55,12 @@ struct Average {
 };
 
 // One row of results: the sum of the rows of its windows, then along it.
-void average_row(const Average& a, const float* columns, int64_t length, int64_t row, float* line,
-                 float* sums) {
+void average_row(const Average& a, const float* columns, int64_t length, const PoolRow& row,
+                 float* line, float* sums) {
   const Windows& w = a.w;
   const View &x = w.x, &out = w.out;
-  const int64_t y = row % out.shape[3], z = row / out.shape[3] % out.shape[2];
-  const int64_t plane = row / out.shape[3] / out.shape[2];
-  const int64_t c = plane % out.shape[1], n = plane / out.shape[1], width = out.shape[4];
-  const int64_t pad = w.kernel[2] ? w.padding[2] : 0;
+  const auto [n, c, z, y] = row;
+  const int64_t width = out.shape[4], pad = w.kernel[2] ? w.padding[2] : 0;
   int64_t z0, z1, y0, y1;
   w.window(0, z, &z0, &z1);
   w.window(1, y, &y0, &y1);
@@ -116,8 +114,9 @@ const char* avg_pool(const Arg* args, int) {
     columns[o] = a.divisor != 0 ? 1.f : static_cast<float>(a.count(2, o));
   parallel_for(a.w.lines(), 1 + 16384 / (1 + cost.work), [&](int64_t begin, int64_t end, int t) {
     float* line = lines + own * t;
-    for (int64_t i = begin; i < end; ++i)
-      average_row(a, columns, cost.line, i, line, line + cost.line);
+    PoolRow row(a.w, begin);
+    for (int64_t i = begin; i < end; ++i, row.next(a.w))
+      average_row(a, columns, cost.line, row, line, line + cost.line);
   });
   return nullptr;
 }
