@@ -5,6 +5,16 @@
 
 namespace tl {
 
+// Eight rows of weights, `bytes` apart.
+struct EightRows {
+  const uint8_t* first;
+  int64_t bytes;
+  // Written so that a few registers address all eight.
+  TL_INLINE const uint8_t* operator[](int row) const {
+    return first + (row & ~3) * bytes + (row & 3) * bytes;
+  }
+};
+
 // What kernels know of a dtype of weights that are not plain floats; the bytes of a format are read
 // by its own functions alone. Units are 32 weights, groups those that share a scale.
 struct BlockFormat {

@@ -53,6 +53,19 @@ def test_rows_of_rounded_activations(call, rng, threads, name):
     check_rows(call, x.astype(np.float16), weight, None, 0)
 
 
+@pytest.mark.parametrize("rows", [1, 2, 4, 9])
+@pytest.mark.parametrize("n", [5, 8, 17, 27])
+def test_a_residual_in_the_place_of_the_result_is_added_once(call, rng, threads, n, rows):
+    """Rows of weights that help to fill an eight are not written again."""
+    weight = block_weight(rng, "q4_0", n, 3)
+    x = rng.normal(size=(rows, weight.shape[1])).astype(np.float32)
+    residual = rng.normal(size=(rows, n)).astype(np.float32)
+    product, out = np.zeros((rows, n), np.float32), residual.copy()
+    call("linear", product, x, weight, None, 0)
+    call("linear_act", out, x, weight, None, out, 0, 0)
+    np.testing.assert_array_equal(out, product + residual)
+
+
 @pytest.mark.parametrize("name", sorted(BLOCKS))
 def test_rows_of_float_activations_on_blocks(call, rng, threads, name):
     for n, blocks in [(1, 1), (9, 3), (37, 11)]:

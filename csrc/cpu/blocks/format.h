@@ -3,6 +3,7 @@
 // Layouts: ggml-common.h of llama.cpp, and the gguf package.
 #pragma once
 #include "../../core/grids.h"
+#include "../quant_blocks.h"
 #include "../simd/int8.h"
 
 namespace tl::TL_ISA {
@@ -161,9 +162,14 @@ struct Format {
   // Formats that models mostly come in: all their kernels unpack in registers.
   static constexpr bool kCommon = false;
   // half(a, b, j, i, h): 16 weights, the half h of unit kStep·j + i, of block a and then of block
-  // b.
+  // b. Or half(w, p, h), for blocks of one unit: of blocks w[p] and w[p + 4].
+  // raw_words(w, j, raw): kRaw vectors of words of eight rows, from which word(raw, i, k) makes
+  // word k of unit kStep·j + i. For formats where that is less work than arranging what half()
+  // gives.
   static constexpr int kStep = 1;
-  // A format may work something out for a whole block first; values() and mask() take the result.
+  // kNibblesAt: where 16 bytes begin that hold weights 0 to 15 in low nibbles, 16 to 31 in high
+  // ones. A format may work something out for a whole block first; values() and mask() take the
+  // result.
   static TL_INLINE const uint8_t* open(const uint8_t* b) { return b; }
 };
 
@@ -181,11 +187,23 @@ void block_scales(const uint8_t* b, int64_t n, float* d, [[maybe_unused]] float*
   }
 }
 
+// x[i] = word i of the 16 bytes at w[row] + at, of eight rows.
+TL_INLINE void four_words(EightRows w, int64_t at, u32x8* x) {
+  const uint8_t* const rows[8] = {w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7]};
+  four_words(rows, at, x);
+}
+
+// Words of nibbles, weights 0 to 15 in the low ones: word k of the unit.
+TL_INLINE b32 nibble_word(const b32* words, int k) { return field(words[k % 4], k / 4 * 4, 15); }
+TL_INLINE void four_words(EightRows w, int64_t at, b32* x) {
+  four_words(w, at, reinterpret_cast<u32x8*>(x));
+}
+
 // The scales of n blocks of eight rows, and minima, eight to a group: d[8·group + c] is row c's, at
-// w[c] + at.
-template <class F>
-void eight_scales(const uint8_t* const* w, int64_t at, int64_t n, float* d,
-                  [[maybe_unused]] float* m) {
+// w[c] + at. w: EightRows, or eight pointers.
+template <class F, class W>
+TL_INLINE void eight_scales_of(const W& w, int64_t at, int64_t n, float* d,
+                               [[maybe_unused]] float* m) {
   if constexpr (requires { F::eight_scales(w, at, d, m); }) {
     for (int64_t i = 0; i < n; ++i, at += F::kBytes, d += 8 * F::kGroups) {
       F::eight_scales(w, at, d, m);
@@ -209,6 +227,12 @@ void eight_scales(const uint8_t* const* w, int64_t at, int64_t n, float* d,
       }
     }
   }
+}
+
+// A function of its own, for formats with many scales.
+template <class F, class W>
+void eight_scales(W w, int64_t at, int64_t n, float* d, float* m) {
+  eight_scales_of<F>(w, at, n, d, m);
 }
 
 // 32 integers of a codebook whose entries are 8 bytes.

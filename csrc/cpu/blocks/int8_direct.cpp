@@ -15,7 +15,7 @@ template <class F>
 RowsKernel kernel_of([[maybe_unused]] int64_t rows) {
   if constexpr (requires { F::half; } && !kSmall) {
     if constexpr (F::kCommon) {
-      return rows == 1 ? direct_rows<F, 1> : rows == 2 ? direct_rows<F, 2> : direct_rows<F, 4>;
+      return rows == 1 ? direct_rows<F, 1> : rows == 2 ? direct_rows<F, 2> : direct_rows<F, 0>;
     }
 #ifndef TL_BELOW
     if (rows == 1) return direct_rows<F, 1>;

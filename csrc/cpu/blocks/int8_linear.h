@@ -4,7 +4,14 @@
 
 namespace tl::TL_ISA {
 
-// More than kDotRows rows.
+// Up to this many rows of activations weights are unpacked in registers, for all of them. Panels
+// for more rows meet four at once, which pays early where vectors are short (docs/log.md).
+inline constexpr int64_t kFewRows = 16;
+TL_INLINE int64_t few_rows(const BlockFormat& f) {
+  return kLanes > 8 || f.kind == BlockFormat::plain ? kFewRows : 5;
+}
+
+// More rows.
 const char* int8_many_rows(const Linear& l, const BlockFormat& format);
 
 }  // namespace tl::TL_ISA

@@ -10,7 +10,6 @@ namespace {
 // any byte.
 bool wide(const BlockFormat& f) { return f.kind == BlockFormat::plain && !kAnyByte; }
 using WideTile = Tile<255, 32, Extra::none, !kAnyByte>;
-int shift_of(const BlockFormat& f) { return f.kind == BlockFormat::plain ? -128 : f.shift; }
 
 // Rounded activations, kTileRows rows side by side: one unit of 32 of each, then the next unit, as
 // the tile kernel reads them. Rows that are missing at the end repeat the last one.

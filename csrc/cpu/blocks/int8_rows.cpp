@@ -21,23 +21,26 @@ struct Unpacked {
   }
 };
 
-// Of `units` unpacked ones of eight rows: acc += 8 columns for each row of activations.
-using UnpackedKernel = void (*)(const EightRows& w, int64_t units, const float* d, const float* m,
-                                const DotActivations& act, int64_t unit, float* acc);
+// Of `units` unpacked ones of a tile's rows: y += their products.
+constexpr int64_t kRun = 32, kRowBytes = kRun * 32 + 32, kScales = 16 * kRun;
+using UnpackedKernel = void (*)(const uint8_t* q, int64_t units, const float* d, const float* m,
+                                const DotActivations& act, int64_t unit, float* y);
 template <class F, int kBatch>
-void unpacked_units(const EightRows& w, int64_t units, const float* d, const float* m,
+void unpacked_units(const uint8_t* q, int64_t units, const float* d, const float* m,
                     const DotActivations& activations, int64_t unit, float* y) {
   const DotActivations act = activations;  // a copy: it could change with each store
-  f32x8 acc[kBatch];
+  constexpr int kCount = kEightsOf<kBatch>;
+  EightRows w[kCount];
+  for (int e = 0; e < kCount; ++e) w[e] = {q + 8 * e * kRowBytes, kRowBytes};
+  f32x8 acc[kBatch > 0 ? kBatch : 1];
   for (int a = 0; a < kBatch; ++a) acc[a] = load_as<f32x8>(y + 16 * a);
-  add_blocks<F, kBatch, false>(w, 0, units, d, m, act, unit, acc);
-  for (int a = 0; a < kBatch; ++a) store_at(y + 16 * a, acc[a]);
+  add_blocks<F, kBatch, kScales, false>(w, 0, units, d, m, act, unit, acc, y);
+  end_sums<kBatch>(acc, y);
 }
 
 template <class F>
 UnpackedKernel by_rows(int64_t rows) {
-  if constexpr (kSmall) return unpacked_units<F, 1>;  // every row by itself
-  return rows == 1 ? unpacked_units<F, 1> : rows == 2 ? unpacked_units<F, 2> : unpacked_units<F, 4>;
+  return rows == 1 ? unpacked_units<F, 1> : rows == 2 ? unpacked_units<F, 2> : unpacked_units<F, 0>;
 }
 
 UnpackedKernel unpacked_kernel(const BlockFormat& f, int64_t rows) {
@@ -53,41 +56,43 @@ UnpackedKernel unpacked_kernel(const BlockFormat& f, int64_t rows) {
 // A RowsKernel for any format: scales and bytes go into the first-level cache first.
 struct UnpackedRows {
   const BlockFormat& f;
-  const int64_t rows, together;  // of activations, and of one call of the kernel
   const UnpackedKernel kernel;
-  static constexpr int64_t kRun = 32, kRowBytes = kRun * 32 + 32;
   const int64_t run = max64(1, kRun / f.units);  // blocks
 
-  UnpackedRows(const BlockFormat& format, int64_t m)
-      : f(format), rows(m), together(kSmall ? 1 : m), kernel(unpacked_kernel(format, m)) {}
+  UnpackedRows(const BlockFormat& format, int64_t rows)
+      : f(format), kernel(unpacked_kernel(format, rows)) {}
 
-  void eight(const EightRows& w, int64_t blocks, const DotActivations& act, float* y) const {
-    alignas(64) uint8_t q[8 * kRowBytes];
-    alignas(32) float d[16 * kRun], m[16 * kRun];
-    const EightRows unpacked({q, kRowBytes, run * f.units, 8}, 0);
-    for (int64_t a = 0; a < rows; ++a) store_at(y + 16 * a, f32x8{});
-    for (int64_t b = 0; b < blocks; b += run) {
-      const int64_t here = min64(run, blocks - b), at = b * f.bytes;
-      f.eight_scales(w.row, at, here, d, m);
-      w.fetch_ahead(at, static_cast<int>(here) * f.bytes);
-      for (int c = 0; c < 8; ++c) f.values(w.row[c] + at, here, q + c * kRowBytes);
-      for (int64_t a = 0; a < rows; a += together)
-        kernel(unpacked, here * f.units, d, m, act.from(a), b * f.units, y + 16 * a);
-    }
+  template <int kCount>
+  void tiles(const WeightRows& rows, const DotActivations& act, float* y) const {
+    alignas(64) uint8_t q[8 * kCount * kRowBytes];
+    alignas(64) float d[kCount * kScales], m[kCount * kScales];
+    each_tile<kCount>(rows, y, act.rows, [&](const EightRows* w, float* to) {
+      for (int64_t a = 0; a < act.rows; ++a) memset(to + 16 * a, 0, 8 * kCount * sizeof(float));
+      for (int64_t b = 0; b < rows.blocks; b += run) {
+        const int64_t here = min64(run, rows.blocks - b), at = b * f.bytes;
+        fetch_ahead<8 * kCount>(w[0], at, at, static_cast<int>(here) * f.bytes);
+        for (int e = 0; e < kCount; ++e) {
+          const EightRows& v = w[e];
+          const uint8_t* const eight[] = {v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7]};
+          f.eight_scales(eight, at, here, d + e * kScales, m + e * kScales);
+          for (int c = 0; c < 8; ++c) f.values(eight[c] + at, here, q + (8 * e + c) * kRowBytes);
+        }
+        kernel(q, here * f.units, d, m, act, b * f.units, to);
+      }
+    });
   }
-  void operator()(const WeightRows& w, const DotActivations& act, float* y) const {
-    for (int c = 0; c < w.count; c += 8) eight({w, c}, w.blocks, act, y + c);
+  void operator()(const WeightRows& rows, const DotActivations& act, float* y) const {
+    act.rows > 2 ? tiles<kEights>(rows, act, y) : tiles<1>(rows, act, y);
   }
 };
 
 template <class T>
-void round_row(const BlockFormat& f, const T* x, const DotActivations& a, int64_t row) {
-  int8_t* q = a.q_at(row);
-  float *d = a.d_at(row), *extra = a.extra_at(row);
-  for (int64_t u = 0; u < a.units; ++u, x += 32, q += 32, extra += f.per_unit()) {
+void round_row(const BlockFormat& f, const T* x, const DotActivations& act, int64_t units,
+               int64_t row) {
+  for (int64_t u = 0; u < units; ++u, x += 32) {
     int32_t sums[2];
-    d[u] = round_any32(x, q, sums);
-    write_extra(f, f.shift, sums, extra, 1);
+    *act.d_at(u, row) = round_any32(x, act.q_at(u, row), sums);
+    write_extra(f, shift_of(f), sums, act.extra_at(u, row), act.rows);
   }
 }
 
@@ -96,21 +101,21 @@ void fetch_first(const uint8_t* first, int64_t bytes) {
   for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(first + i, 0, 2);
 }
 
-// `rows` of activations are computed, l.m of them written.
-void decode(const Linear& l, const BlockFormat& f, const DotActivations& act, int64_t rows) {
-  const RowsKernel direct = direct_kernel(l.weight.dtype, rows);
-  const UnpackedRows unpacked(f, rows);
+void decode(const Linear& l, const BlockFormat& f, const DotActivations& act) {
+  const RowsKernel direct = direct_kernel(l.weight.dtype, l.m);
+  const UnpackedRows unpacked(f, l.m);
   const int64_t blocks = l.k / (f.units * 32), row_bytes = l.weight_row(1) - l.weight_row(0);
   parallel_for(l.n, decode_grain(l.n, blocks * f.bytes), [&](int64_t begin, int64_t end, int) {
-    if (row_bytes < EightRows::kLongRow)
-      fetch_first(l.weight_row(begin),
-                  min64(8 * row_bytes + EightRows::kFarAhead, (end - begin) * row_bytes));
+    if (row_bytes < kLongRow)
+      fetch_first(l.weight_row(begin), min64(8 * row_bytes + kFarAhead, (end - begin) * row_bytes));
     for (int64_t i = begin; i < end; i += 16) {
       const int columns = static_cast<int>(min64(16, end - i));
-      const WeightRows w{l.weight_row(i), row_bytes, blocks, columns};
-      alignas(32) float y[kDotRows * 16];
+      // Full eights, if the rows before must help out.
+      const int again = i >= 8 ? -columns & 7 : 0;
+      const WeightRows w{l.weight_row(i - again), row_bytes, blocks, columns + again};
+      alignas(32) float y[kFewRows * 16];
       direct ? direct(w, act, y) : unpacked(w, act, y);
-      write_tile(l, 0, l.m, i, columns, y, 16);
+      write_tile(l, 0, l.m, i, columns, y + again, 16);
     }
   });
 }
@@ -118,17 +123,15 @@ void decode(const Linear& l, const BlockFormat& f, const DotActivations& act, in
 }  // namespace
 
 const char* linear_int8(const Linear& l, const BlockFormat& f) {
-  if (l.m > kDotRows) return int8_many_rows(l, f);
-  // Three rows take the kernels of four: the last one twice.
-  const int64_t rows = l.m == 3 && !kSmall ? 4 : l.m;
-  const int64_t units = l.k / 32, groups = units * f.per_unit();
-  Scratch memory(DotActivations::bytes(rows, units, groups));
+  if (l.m > few_rows(f)) return int8_many_rows(l, f);
+  const int64_t units = l.k / 32;
+  Scratch memory(DotActivations::bytes(l.m, units, f.per_unit()));
   if (!memory.as<char>()) return "linear: out of memory";
-  DotActivations act(memory.as<char>(), rows, units, groups);
+  const DotActivations act(memory.as<char>(), l.m, units, f.per_unit());
   with_float(l.x.dtype, [&]<class T>(T) {
-    for (int64_t r = 0; r < rows; ++r) round_row(f, l.x_row<T>(min64(r, l.m - 1)), act, r);
+    for (int64_t r = 0; r < l.m; ++r) round_row(f, l.x_row<T>(r), act, units, r);
   });
-  decode(l, f, act, rows);
+  decode(l, f, act);
   return nullptr;
 }
 

@@ -23,7 +23,7 @@ struct Q2_K : Format<DType::q2_k, 16, QuantScheme::minimum, 3> {
       scale8(least, x >> 4 & kLow, m + j);
     }
   }
-  static TL_INLINE void eight_scales(const uint8_t* const* w, int64_t at, float* d, float* m) {
+  static TL_INLINE void eight_scales(const auto& w, int64_t at, float* d, float* m) {
     u32x8 x[4], last[4];
     four_words(w, at + 68, last);
     four_words(w, at, x);
@@ -57,7 +57,7 @@ struct Q3_K : Format<DType::q3_k, 16, QuantScheme::shifted, 7, -4> {
     scale8(scale, minus32((x & kLow) | (both << 4 & kHigh)), d);
     scale8(scale, minus32((x >> 4 & kLow) | (both & kHigh)), d + 8);
   }
-  static TL_INLINE void eight_scales(const uint8_t* const* w, int64_t at, float* d, float*) {
+  static TL_INLINE void eight_scales(const auto& w, int64_t at, float* d, float*) {
     u32x8 x[4];
     four_words(w, at + 94, x);  // d in the last word; the scales two bytes into each
     const f32x8 scale = high_halves(x[3]);
@@ -82,7 +82,7 @@ TL_INLINE void scales_4_5(const uint8_t* b, float* d, float* m) {
 }
 
 // The same of eight rows.
-TL_INLINE void eight_scales_4_5(const uint8_t* const* w, int64_t at, float* d, float* m) {
+TL_INLINE void eight_scales_4_5(const auto& w, int64_t at, float* d, float* m) {
   u32x8 x[4];
   four_words(w, at, x);
   const f32x8 scale = low_halves(x[0]), least = -high_halves(x[0]);
@@ -109,8 +109,13 @@ struct Q4_K : Format<DType::q4_k, 32, QuantScheme::minimum, 15> {
     const int at = 16 + 32 * j + 16 * h;
     return field(join16(a + at, b + at), 4 * i, 15);
   }
+  static constexpr int kRaw = 8;
+  static TL_INLINE void raw_words(EightRows w, int j, b32* raw) {
+    for (int h = 0; h < 2; ++h) four_words(w, 16 + 32 * j + 16 * h, raw + 4 * h);
+  }
+  static TL_INLINE b32 word(const b32* raw, int i, int k) { return field(raw[k], 4 * i, 15); }
   static TL_INLINE void block_scales(const uint8_t* b, float* d, float* m) { scales_4_5(b, d, m); }
-  static TL_INLINE void eight_scales(const uint8_t* const* w, int64_t at, float* d, float* m) {
+  static TL_INLINE void eight_scales(const auto& w, int64_t at, float* d, float* m) {
     eight_scales_4_5(w, at, d, m);
   }
 };
@@ -128,8 +133,17 @@ struct Q5_K : Format<DType::q5_k, 32, QuantScheme::minimum, 31> {
     const b32 bits = shift_right(join16(a + 16 + 16 * h, b + 16 + 16 * h), 4 * j);
     return field(join16(a + at, b + at), i % 2 * 4, 15) | (shift_left(bits, 4 - i) & 16);
   }
+  static constexpr int kRaw = 24;
+  static TL_INLINE void raw_words(EightRows w, int j, b32* raw) {
+    for (int h = 0; h < 4; ++h) four_words(w, 48 + 64 * j + 16 * h, raw + 4 * h);
+    for (int h = 0; h < 2; ++h) four_words(w, 16 + 16 * h, raw + 16 + 4 * h);
+    for (int k = 16; k < 24; ++k) raw[k] = shift_right(raw[k], 4 * j);
+  }
+  static TL_INLINE b32 word(const b32* raw, int i, int k) {
+    return field(raw[i / 2 * 8 + k], i % 2 * 4, 15) | (shift_left(raw[16 + k], 4 - i) & 16);
+  }
   static TL_INLINE void block_scales(const uint8_t* b, float* d, float* m) { scales_4_5(b, d, m); }
-  static TL_INLINE void eight_scales(const uint8_t* const* w, int64_t at, float* d, float* m) {
+  static TL_INLINE void eight_scales(const auto& w, int64_t at, float* d, float* m) {
     eight_scales_4_5(w, at, d, m);
   }
 };
@@ -146,16 +160,25 @@ struct Q6_K : Format<DType::q6_k, 16, QuantScheme::shifted, 63, -32> {
   static constexpr int kStep = 4;
   static TL_INLINE b32 half(const uint8_t* a, const uint8_t* b, int j, int i, int h) {
     const int at = 64 * j + i % 2 * 32 + 16 * h, over = 128 + 32 * j + 16 * h;
-    const b32 pairs = join16(a + over, b + over);
-    const b32 high = (i < 2 ? shift_left(pairs, 4 - 2 * i) : shift_right(pairs, 2 * i - 4)) & 0x30;
-    return field(join16(a + at, b + at), i / 2 * 4, 15) | high;
+    return field(join16(a + at, b + at), i / 2 * 4, 15) | high_pair(join16(a + over, b + over), i);
+  }
+  static TL_INLINE b32 high_pair(b32 pairs, int i) {
+    return (i < 2 ? shift_left(pairs, 4 - 2 * i) : shift_right(pairs, 2 * i - 4)) & 0x30;
+  }
+  static constexpr int kRaw = 24;
+  static TL_INLINE void raw_words(EightRows w, int j, b32* raw) {
+    for (int h = 0; h < 4; ++h) four_words(w, 64 * j + 16 * h, raw + 4 * h);
+    for (int h = 0; h < 2; ++h) four_words(w, 128 + 32 * j + 16 * h, raw + 16 + 4 * h);
+  }
+  static TL_INLINE b32 word(const b32* raw, int i, int k) {
+    return field(raw[i % 2 * 8 + k], i / 2 * 4, 15) | high_pair(raw[16 + k], i);
   }
   static TL_INLINE void block_scales(const uint8_t* b, float* d, float*) {
     float scale = half_at(b + 208);
     scale8(scale, long_at(b + 192), d);
     scale8(scale, long_at(b + 200), d + 8);
   }
-  static TL_INLINE void eight_scales(const uint8_t* const* w, int64_t at, float* d, float*) {
+  static TL_INLINE void eight_scales(const auto& w, int64_t at, float* d, float*) {
     u32x8 x[4], last[4];
     four_words(w, at + 194, last);
     const f32x8 scale = high_halves(last[3]);
@@ -174,7 +197,7 @@ struct Q8_K : Format<DType::q8_k, 32, QuantScheme::plain, 128> {
     const int at = 4 + 32 * j + 16 * h;
     return join16(a + at, b + at);
   }
-  static TL_INLINE void eight_scales(const uint8_t* const* w, int64_t at, float* d, float*) {
+  static TL_INLINE void eight_scales(const auto& w, int64_t at, float* d, float*) {
     u32x8 x[4];
     four_words(w, at, x);
     each_same<kGroups>((f32x8)x[0], d);

@@ -22,7 +22,7 @@ struct IQ4_XS : Format<DType::iq4_xs, 32, QuantScheme::plain, 127> {
     const int at = 8 + 16 * j;
     return lookup32(kIq4nlValues, field(join16(a + at, b + at), 4 * h, 15));
   }
-  static TL_INLINE void eight_scales(const uint8_t* const* w, int64_t at, float* d, float*) {
+  static TL_INLINE void eight_scales(const auto& w, int64_t at, float* d, float*) {
     u32x8 x[4];
     four_words(w, at, x);
     const f32x8 scale = low_halves(x[0]);
@@ -56,7 +56,7 @@ struct MXFP4 : Format<DType::mxfp4, 32, QuantScheme::shifted, 24, -12> {
   static TL_INLINE f32x8 powers(u32x8 e) {
     return (f32x8)select((u32x8)(e < 2), 0x00200000u << (e & 1), (e - 1) << 23);
   }
-  static TL_INLINE void eight_scales(const uint8_t* const* w, int64_t at, float* d, float*) {
+  static TL_INLINE void eight_scales(const auto& w, int64_t at, float* d, float*) {
     u32x8 x[4];
     four_words(w, at, x);
     store_at(d, powers(x[0] & 0xff));
@@ -93,7 +93,7 @@ struct NVFP4 : Format<DType::nvfp4, 16, QuantScheme::shifted, 24, -12> {
   static TL_INLINE f32x8 unsigned_e4m3(u32x8 x) {
     return from_halves(narrow(select((u32x8)(x == 0x7f), u32x8{}, (x & 0x7f) << 7))) * 128.f;
   }
-  static TL_INLINE void eight_scales(const uint8_t* const* w, int64_t at, float* d, float*) {
+  static TL_INLINE void eight_scales(const auto& w, int64_t at, float* d, float*) {
     u32x8 x[4];
     four_words(w, at, x);
     for (int g = 0; g < 4; ++g) store_at(d + 8 * g, unsigned_e4m3(x[0] >> 8 * g & 0xff));

@@ -10,6 +10,9 @@ struct Q4_0 : Format<DType::q4_0, 32, QuantScheme::shifted, 15, -8> {
   static TL_INLINE b32 half(const uint8_t* a, const uint8_t* b, int, int, int h) {
     return field(join16(a + 2, b + 2), 4 * h, 15);
   }
+  static constexpr int kRaw = 4;
+  static TL_INLINE void raw_words(EightRows w, int, b32* raw) { four_words(w, 2, raw); }
+  static TL_INLINE b32 word(const b32* raw, int, int k) { return nibble_word(raw, k); }
 };
 
 struct Q4_1 : Format<DType::q4_1, 32, QuantScheme::minimum, 15> {
@@ -18,7 +21,10 @@ struct Q4_1 : Format<DType::q4_1, 32, QuantScheme::minimum, 15> {
   static TL_INLINE b32 half(const uint8_t* a, const uint8_t* b, int, int, int h) {
     return field(join16(a + 4, b + 4), 4 * h, 15);
   }
-  static TL_INLINE void eight_scales(const uint8_t* const* w, int64_t at, float* d, float* m) {
+  static constexpr int kRaw = 4;
+  static TL_INLINE void raw_words(EightRows w, int, b32* raw) { four_words(w, 4, raw); }
+  static TL_INLINE b32 word(const b32* raw, int, int k) { return nibble_word(raw, k); }
+  static TL_INLINE void eight_scales(const auto& w, int64_t at, float* d, float* m) {
     u32x8 x[4];
     four_words(w, at, x);
     store_at(d, low_halves(x[0]));
@@ -29,14 +35,22 @@ struct Q4_1 : Format<DType::q4_1, 32, QuantScheme::minimum, 15> {
   }
 };
 
+// Half h of rows p and p + 4: nibbles `at` bytes into the block, and fifth bits of all eight rows,
+// which share the loads of the scales.
+TL_INLINE b32 fifth_bits(EightRows w, int at, int p, int h, u32x8 bits) {
+  const b32 low = field(join16(w[p] + at, w[p + 4] + at), 4 * h, 15);
+  return low | (masks_of_bits((b32)bits, 2 * p + h) & splat32(16));
+}
+
 struct Q5_0 : Format<DType::q5_0, 32, QuantScheme::shifted, 31, -16> {
   static constexpr bool kCommon = true;
   static TL_INLINE b32 values(const uint8_t* b, int) {
     return nibbles(b + 6) | expand_bits(word_at(b + 2), 16);
   }
-  static TL_INLINE b32 half(const uint8_t* a, const uint8_t* b, int, int, int h) {
-    const b32 bits = join16(a + 2, b + 2), low = field(join16(a + 6, b + 6), 4 * h, 15);
-    return low | (masks_of_bits(bits, h) & splat32(16));
+  static TL_INLINE b32 half(EightRows w, int p, int h) {
+    u32x8 x[4];
+    four_words(w, 0, x);
+    return fifth_bits(w, 6, p, h, x[0] >> 16 | x[1] << 16);
   }
 };
 
@@ -44,11 +58,12 @@ struct Q5_1 : Format<DType::q5_1, 32, QuantScheme::minimum, 31> {
   static TL_INLINE b32 values(const uint8_t* b, int) {
     return nibbles(b + 8) | expand_bits(word_at(b + 4), 16);
   }
-  static TL_INLINE b32 half(const uint8_t* a, const uint8_t* b, int, int, int h) {
-    const b32 bits = join16(a + 4, b + 4), low = field(join16(a + 8, b + 8), 4 * h, 15);
-    return low | (masks_of_bits(bits, h) & splat32(16));
+  static TL_INLINE b32 half(EightRows w, int p, int h) {
+    u32x8 x[4];
+    four_words(w, 0, x);
+    return fifth_bits(w, 8, p, h, x[1]);
   }
-  static TL_INLINE void eight_scales(const uint8_t* const* w, int64_t at, float* d, float* m) {
+  static TL_INLINE void eight_scales(const auto& w, int64_t at, float* d, float* m) {
     u32x8 x[4];
     four_words(w, at, x);
     store_at(d, low_halves(x[0]));

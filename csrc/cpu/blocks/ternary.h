@@ -14,7 +14,7 @@ struct TQ2_0 : Format<DType::tq2_0, 32, QuantScheme::shifted, 3, -1> {
     const int at = 32 * j + 16 * h;
     return field(join16(a + at, b + at), 2 * i, 3);
   }
-  static TL_INLINE void eight_scales(const uint8_t* const* w, int64_t at, float* d, float*) {
+  static TL_INLINE void eight_scales(const auto& w, int64_t at, float* d, float*) {
     u32x8 x[4];
     four_words(w, at + 50, x);  // d in the last word
     each_same<kGroups>(high_halves(x[3]), d);
@@ -70,7 +70,7 @@ struct TQ1_0 : Format<DType::tq1_0, 32, QuantScheme::shifted, 2, -1> {
   static TL_INLINE void block_scales(const uint8_t* b, float* d, float*) {
     repeat_scale(half_at(b + 52), d);
   }
-  static TL_INLINE void eight_scales(const uint8_t* const* w, int64_t at, float* d, float*) {
+  static TL_INLINE void eight_scales(const auto& w, int64_t at, float* d, float*) {
     u32x8 x[4];
     four_words(w, at + 38, x);
     each_same<kGroups>(high_halves(x[3]), d);
