@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "../core/plan/capture.h"
+#include "../core/watch.h"
 #include "dispatch.h"
 
 namespace tl::bind {
@@ -10,8 +11,23 @@ nb::object call_by_position(PyObject* function, const Values& v) {
   return checked(PyObject_Vectorcall(function, v.at, v.n, nullptr));
 }
 
+// Tells of an op that calls no kernel itself, and of its tensors.
+__attribute__((cold, noinline)) static void tell(const Watch& w, const char* kind,
+                                                 const CallerData& c, const Values& v) {
+  const View* arrays[kMaxParameters];
+  int n = 0;
+  for (int i = 0; i < v.n; ++i)
+    if (is_tensor(v.at[i])) arrays[n++] = array_of(v.at[i]);
+  w.op(kind, c.name.c_str(), arrays, n);
+}
+
+static void tell(const char* kind, const CallerData& c, const Values& v) {
+  if (const Watch* w = watching(); __builtin_expect(w != nullptr, 0)) tell(*w, kind, c, v);
+}
+
 // In the op's own signature: variadic arguments spread, keywords by name.
 nb::object call_by_signature(const CallerData& c, PyObject* function, const Values& v) {
+  tell("op", c, v);
   if (c.variadic < 0 && c.plain == v.n) return call_by_position(function, v);
   std::vector<PyObject*> args(v.at, v.at + c.plain);
   if (c.variadic >= 0)
@@ -180,6 +196,7 @@ nb::object view_of(const CallerData& c, PyObject* const* given, Py_ssize_t n) {
 
 // A view, or several where the function of its arguments gives a list of them.
 nb::object run_view(const CallerData& c, const Values& v) {
+  tell("view", c, v);
   if (!c.arguments) return view_of(c, v.at, v.n);
   nb::object given = call_by_position(c.arguments, v);
   if (PyTuple_CheckExact(given.ptr()))

@@ -215,9 +215,19 @@ const char* call(const Kernel& kernel, const Arg* args, int n, const char* op) {
   return failed;
 }
 
+void op(const char* kind, const char* name, const View* const* arrays, int n) {
+  if (lines < 0) return;
+  Line line(kind);
+  line.add("%s", name);
+  for (int i = 0; i < n; ++i) {
+    line.add("  ");
+    line.add(*arrays[i]);
+  }
+}
+
 void copies(const char* op) { copies_for = op; }
 
-constexpr Watch kWatch = {call, now, current, span, memory, array, copies};
+constexpr Watch kWatch = {call, now, current, span, memory, array, op, copies};
 
 }  // namespace
 

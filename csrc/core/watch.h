@@ -16,6 +16,8 @@ struct Watch {
   void (*span)(int64_t call, int worker, bool waits, int64_t begin, int64_t end);
   void (*memory)(size_t bytes, bool cached);
   void (*array)(const View& made, Device device);
+  // An op that makes a view, or calls other ops, on these arrays.
+  void (*op)(const char* kind, const char* name, const View* const* arrays, int n);
   void (*copies)(const char* op);  // what the next copy of this thread is for
 };
 

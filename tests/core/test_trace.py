@@ -17,7 +17,7 @@ w = tl.nn.functional.linear(x, tl.ones(5, 4)) if hasattr(tl.nn, "functional") el
 plan = tl.capture(lambda t: (t * 2).exp(), tl.ones(2, 2))
 plan.run()
 """
-LINE = re.compile(r"tallow +\d+\.\d{6}  thread \d+  (call|copy|cast|alloc) +\S.*")
+LINE = re.compile(r"tallow +\d+\.\d{6}  thread \d+  (call|copy|cast|alloc|view|op) +\S.*")
 
 
 def run(code=PROGRAM, **environment):
@@ -44,7 +44,15 @@ def test_calls_copies_casts_and_allocations_have_a_line_each():
     assert re.search(r"call   (linear|matmul)  out f32\(3, 5\)  \w+ f32\(3, 4\)", text)
     assert len(re.findall(r"call   exp  out f32\(2, 2\)", text)) == 1
     assert len(re.findall(r"call   plan > exp  out f32\(2, 2\)", text)) == 1
-    assert all(re.search(r"\d\.\d us$", line) for line in lines if "  alloc  " not in line)
+    timed = [line for line in lines if re.search("  (call|copy|cast) ", line)]
+    assert all(re.search(r"\d\.\d us$", line) for line in timed)
+
+
+def test_views_and_ops_made_of_others_are_told_with_their_tensors():
+    code = "import tallow as tl\nx = tl.ones(3, 4)\nx.t()\ntl.nn.functional.mse_loss(x, x)\n"
+    told = run(code, TALLOW_TRACE="1").stderr
+    assert re.search(r"view   (t|transpose)  f32\(3, 4\)\n", told)
+    assert re.search(r"op     mse_loss  f32\(3, 4\)  f32\(3, 4\)\n(.*\n)*.*call +\w+", told)
 
 
 def test_a_call_that_is_refused_says_why():
