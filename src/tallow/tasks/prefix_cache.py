@@ -11,6 +11,8 @@ from tallow.generate import SamplingParams
 from tallow.generate.loop import ROOM
 from tallow.models.states import State
 
+_LEAST = 32  # positions that a new state has room for
+
 
 @dataclass(frozen=True, slots=True)
 class PrefixCacheInfo:
@@ -100,9 +102,12 @@ class PrefixCache:
 
 
 def room_for(prompt: Sequence[int], params: SamplingParams) -> int:
-    """For how many positions a new state takes memory, so that most answers need no more."""
+    """For how many positions a new state takes memory, so that most answers need no more.
+
+    Not more either: memory that is taken for the first time costs a start more than its modules.
+    """
     answer = ROOM if params.max_tokens is None else min(params.max_tokens, ROOM)
-    return max(len(prompt) + answer, ROOM)
+    return max(len(prompt) + answer, _LEAST)
 
 
 def _shared(state: State, prompt: Sequence[int]) -> int:
