@@ -10,6 +10,7 @@
 
 #include "core/contention.h"
 #include "core/parallel.h"
+#include "core/watch.h"
 
 namespace {
 
@@ -76,6 +77,35 @@ void among_busy_threads() {
   for (pthread_t& thread : threads) pthread_join(thread, nullptr);
 }
 
+// Who watches is told of the work of each thread that takes part, and of the caller's wait for
+// them.
+std::atomic<int> works{0}, own_works{0}, waits{0};
+std::atomic<bool> told_right{true};
+
+void told(int64_t call, int worker, bool waited, int64_t begin, int64_t end) {
+  const bool good = call == 7 && worker >= 0 && worker < 4 && begin > 0 && begin <= end;
+  if (!good || (waited && worker != 0)) told_right = false;
+  ++(waited ? waits : works);
+  if (!waited && worker == 0) ++own_works;
+}
+
+void watched() {
+  static constexpr tl::Watch kWatch = {
+      nullptr, tl::Contention::now, []() -> int64_t { return 7; }, told, nullptr, nullptr, nullptr,
+      nullptr};
+  tl::set_num_threads(2);
+  once(1000, 3);
+  tl::set_num_threads(4);  // a new pool, of which all take part at first
+  tl::watch = &kWatch;
+  for (int i = 0; i < 400; ++i) check(once(3000, 10), "pieces that somebody watches");
+  tl::watch = nullptr;
+  check(told_right, "what was told");
+  check(waits > 0 && waits == own_works, "a wait for each job");
+  check(works <= 4 * waits, "a share for each thread at most");
+  const int before = works;
+  check(once(3000, 10) && works == before, "nothing told to nobody");
+}
+
 #ifdef __linux__
 int after_jobs(tl::Contention& contention) {
   int allowed = 0;
@@ -117,6 +147,7 @@ int main() {
   });
   check(inner == 40, "a job inside a job");
   among_busy_threads();
+  watched();
 #ifdef __linux__
   pauses();
 #endif
