@@ -302,22 +302,6 @@ const char* copy_blocks(const View& out, const View& x) {
   return nullptr;
 }
 
-// x with the axes of the mask (bit i stands for axis i) backwards.
-const char* flip(const Arg* args, int) {
-  const View& out = *args[0].a;
-  View x = *args[1].a;
-  if (!same_shape(out, x) || out.dtype != x.dtype || is_block(x.dtype))
-    return "flip: expected out of the shape and the plain dtype of x";
-  if (out.size() == 0) return nullptr;
-  for (int i = 0; i < x.ndim; ++i) {
-    if (!(args[2].i >> i & 1)) continue;
-    x.data += (x.shape[i] - 1) * x.strides[i] * bytes_of(x.dtype);
-    x.strides[i] = -x.strides[i];
-  }
-  copy_words(out, x);
-  return nullptr;
-}
-
 }  // namespace
 
 const char* copy_array(const View& out, const View& x) {
@@ -379,9 +363,6 @@ Conversion writing(DType dtype, ComputeType wide) {
 
 static const char* copy(const Arg* args, int) { return copy_array(*args[0].a, *args[1].a); }
 
-void register_copy(KernelTable& t) {
-  t.add("copy", "out:out x:in", copy);
-  t.add("flip", "out:out x:in axes:i", flip);
-}
+void register_copy(KernelTable& t) { t.add("copy", "out:out x:in", copy); }
 
 }  // namespace tl::TL_ISA

@@ -1,10 +1,12 @@
 // Elements moved within a frame and nothing computed: padding in all modes, which is rolling too
-// (circular, of the same size), and triangles of matrices.
+// (circular, of the same size), axes backwards, and triangles of matrices.
 //
 // A line of the output is a few runs: a stretch of the input forwards, backwards or of one element
 // again and again, or the value that fills. They are the same for all lines, so each line costs a
 // few copies. Only words are moved: the dtype does not matter, but for its size.
 #include "../core/kernel.h"
+#include "copy.h"
+#include "norm_rows.h"
 #include "transpose.h"
 
 namespace tl::TL_ISA {
@@ -256,6 +258,42 @@ const char* triangle(const Arg* args, int) {
   return nullptr;
 }
 
+// Lines of 4-byte words, of which those of x run backwards.
+void reverse_lines(const View& out, const View& x) {
+  const int64_t n = x.back(1);
+  StridedIterator<2> lines;
+  for (int i = 0; i < x.ndim - 1; ++i) lines.axis(x.shape[i], {out.strides[i], x.strides[i]});
+  parallel_for(lines.count, 16384 / n + 1, [&](int64_t begin, int64_t end, int) {
+    StridedIterator<2> it = lines;
+    it.seek(begin);
+    for (int64_t i = begin; i < end; ++i, it.next()) {
+      uint32_t* to = out.ptr<uint32_t>() + it.offset[0];
+      const uint32_t* from = x.ptr<uint32_t>() + it.offset[1];
+      for (int64_t j = 0; j < n; ++j) to[j] = from[-j];
+    }
+  });
+}
+
+// x with the axes of the mask (bit i stands for axis i) backwards.
+const char* flip(const Arg* args, int) {
+  const View& out = *args[0].a;
+  View x = *args[1].a;
+  if (!same_shape(out, x) || out.dtype != x.dtype || is_block(x.dtype))
+    return "flip: expected out of the shape and the plain dtype of x";
+  if (out.size() == 0) return nullptr;
+  for (int i = 0; i < x.ndim; ++i) {
+    if (!(args[2].i >> i & 1)) continue;
+    x.data += (x.shape[i] - 1) * x.strides[i] * bytes_of(x.dtype);
+    x.strides[i] = -x.strides[i];
+  }
+  if (bytes_of(x.dtype) == 4 && x.ndim && x.back(1) >= 2 * kLanes && x.back_stride(1) == -1 &&
+      out.back_stride(1) == 1)
+    reverse_lines(out, x);
+  else
+    return copy_array(out, x);
+  return nullptr;
+}
+
 }  // namespace
 
 void register_pad(KernelTable& t);
@@ -265,6 +303,7 @@ void register_pad(KernelTable& t) {
         "out:out x:in value:in? mode:i before1:i before2:i before3:i before4:i before5:i "
         "before6:i before7:i before8:i before9:i before10:i before11:i before12:i",
         pad);
+  t.add("flip", "out:out x:in axes:i", flip);
   t.add("triangle", "out:out x:in diagonal:i upper:i", triangle);
 }
 
