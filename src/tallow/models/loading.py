@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 from tallow.device import CPU, Device, as_device
 from tallow.dtype import DType, by_name, f32, f64
 from tallow.errors import ArgumentError, DTypeError, ModelError, deprecated, expect
+from tallow.hub.local import local_path
 from tallow.models import checks
 from tallow.models.config import DecoderConfig
 from tallow.models.family import IGNORABLE, ModelSpec, identify
@@ -62,8 +63,6 @@ def load(
         ModelError: the architecture is unknown, the family cannot do the task, or config and
             tensors do not fit.
     """
-    from tallow.hub.aliases import alias_of
-
     if not isinstance(ref, (str, os.PathLike)):
         raise DTypeError(f"load: expected a reference or a path, got {type(ref).__name__}")
     place = as_device(device)
@@ -85,10 +84,13 @@ def load(
         allow_extra=allow_extra,
         device=place,
     )
-    if (alias := alias_of(ref)) is not None:
-        model.processor_values = alias.processor
-        if alias.tokenizer is not None:
-            model.tokenizer_source = partial(tokenizer_of, alias.tokenizer)
+    if local_path(ref) is None:
+        from tallow.hub.aliases import alias_of
+
+        if (alias := alias_of(ref)) is not None:
+            model.processor_values = alias.processor
+            if alias.tokenizer is not None:
+                model.tokenizer_source = partial(tokenizer_of, alias.tokenizer)
     return model
 
 
@@ -109,13 +111,11 @@ def open_ref(
 
     That is the one that is given, or what an alias says, with its labels.
     """
-    from tallow.hub.aliases import alias_of
-    from tallow.hub.local import local_path
-
     path = local_path(ref)
     if path is not None:
         return open_weights(path), config
     from tallow.hub import resolve
+    from tallow.hub.aliases import alias_of
 
     alias = alias_of(ref)
     if config is None and alias is not None and alias.config is not None:
