@@ -25,7 +25,7 @@ import _common as common
 
 HERE = str(Path(__file__).resolve())
 CACHES = ("f32", "f16", "bf16", "q8_0")
-FLASH = {"llama.cpp": 1, "llama.cpp, no flash": 0}
+FLASH = {1: "llama.cpp", 0: "llama.cpp, no flash"}
 MARGIN = 64  # positions behind the context
 KEPT: list[Any] = []  # callbacks, as long as the process lives
 
@@ -128,13 +128,14 @@ def measure(args: Any, path: Path, python: str, threads: int, work: Path) -> lis
     from _limits import limits
 
     numbers = [str(path), str(threads), str(args.context), str(args.tokens)]
+    peers = {flash: FLASH[flash] for flash in args.flash}
     commands = {
         **{
             name: [sys.executable, HERE, "--child", "tallow", *numbers, name] for name in args.cache
         },
         **{
             name: [python, HERE, "--child", "llama", *numbers, str(flash), str(work / path.stem)]
-            for name, flash in FLASH.items()
+            for flash, name in peers.items()
         },
     }
     sides = {name: common.Side(name, command) for name, command in commands.items()}
@@ -145,14 +146,14 @@ def measure(args: Any, path: Path, python: str, threads: int, work: Path) -> lis
     for side in sides.values():
         side.close()
     times = {name: [one["seconds"] for one in found] for name, found in runs.items()}
-    best = min(FLASH, key=lambda name: statistics.median(times[name]))
+    best = min(peers.values(), key=lambda name: statistics.median(times[name]))
     top = limits(work, threads)
     rows = []
     for name in args.cache:
         nbytes = weight_bytes(path) + runs[name][0]["cache_bytes"]
         row = {
             "file": path.name, "threads": threads, "cache": name, "peer": best,
-            "ms": {each: milliseconds(times[each]) for each in (name, *FLASH)},
+            "ms": {each: milliseconds(times[each]) for each in (name, *peers.values())},
             "ratio": common.ratio(times[best], times[name]), "bytes_a_token": nbytes,
         }  # fmt: skip
         if top:
@@ -175,6 +176,28 @@ def weight_bytes(path: Path) -> int:
     return sum(source.info(name).nbytes for name in names)
 
 
+def report(args: Any, rows: list[dict[str, Any]]) -> None:
+    """Print the table."""
+    made = common.table(
+        f"ms per token after {args.context} positions, median (quartiles)",
+        *(
+            "file",
+            "threads",
+            "cache",
+            "tallow",
+            *(FLASH[each] for each in args.flash),
+            "ratio",
+            "share",
+        ),
+    )
+    for row in rows:
+        sides = [common.shown(row["ms"][side]) for side in row["ms"]]
+        share = f"{row['share']:.0%}" if "share" in row else ""
+        shown = common.shown(row["ratio"])
+        made.add_row(row["file"][-16:], str(row["threads"]), row["cache"], *sides, shown, share)
+    common.show(made)
+
+
 def main() -> None:
     if sys.argv[1:2] == ["--child"]:
         child(*sys.argv[2:])
@@ -185,6 +208,7 @@ def main() -> None:
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--context", type=int, default=8000)
     parser.add_argument("--tokens", type=int, default=32)
+    parser.add_argument("--flash", nargs="+", type=int, default=[1, 0], choices=(1, 0))
     parser.add_argument("--work", help="keeps the made files")
     args = parser.parse_args()
     peers = [python for python in args.peer_python if common.has_module(python, "llama_cpp")]
@@ -196,16 +220,7 @@ def main() -> None:
         row for path in paths for threads in args.threads
         for row in measure(args, path, peers[0], threads, work)
     ]  # fmt: skip
-    made = common.table(
-        f"ms per token after {args.context} positions, median (quartiles)",
-        *("file", "threads", "cache", "tallow", *FLASH, "ratio", "share"),
-    )
-    for row in rows:
-        sides = [common.shown(row["ms"][side]) for side in (row["cache"], *FLASH)]
-        share = f"{row['share']:.0%}" if "share" in row else ""
-        shown = common.shown(row["ratio"])
-        made.add_row(row["file"][-16:], str(row["threads"]), row["cache"], *sides, shown, share)
-    common.show(made)
+    report(args, rows)
     settings = {"pairs": args.pairs, "context": args.context, "tokens": args.tokens}
     common.finish("long_context", {**settings, "rows": rows}, record=args.record)
 

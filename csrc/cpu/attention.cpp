@@ -334,7 +334,8 @@ void split_into_units(Problem& p, bool direct) {
   for (int64_t bi = 0; bi < p.b; ++bi)
     p.longest = p.length_of(bi) > p.longest ? p.length_of(bi) : p.longest;
   // Few units over many keys: a unit for each part of them, so that all threads have work.
-  p.chunk = p.b * p.hk * p.blocks < 16 ? kPart : p.longest;
+  const int64_t many = 4 * num_threads() > 16 ? 4 * num_threads() : 16;
+  p.chunk = p.b * p.hk * p.blocks < many ? kPart : p.longest;
   if (p.chunk < 1) p.chunk = 1;
   p.chunks = (p.longest + p.chunk - 1) / p.chunk;
   if (p.chunks < 1) p.chunks = 1;

@@ -140,3 +140,19 @@ def test_blocks_as_bytes_and_back():
         tl.zeros(3, 35, dtype=tl.u8).view(tl.q8_0)
     with pytest.raises(tl.errors.DTypeError, match="u8 beside a block dtype"):
         x.view(tl.f32)
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_threads_share_a_long_context_and_change_no_bit(n):
+    """20 heads of keys are cut into parts for eight threads, and are not for one."""
+    q, k, v = drawn(2, 20, n, 64, seed=1), drawn(2, 10, 1100, 64, seed=2), drawn(2, 10, 1100, 64)
+    before, found = tl.num_threads(), []
+    try:
+        for threads in (1, 8):
+            tl.set_num_threads(threads)
+            found.append(
+                bits(ops.attention(q, k, v, start=tl.tensor([1099 - n, 700]), causal=True))
+            )
+    finally:
+        tl.set_num_threads(before)
+    assert (found[0] == found[1]).all()

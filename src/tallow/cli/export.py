@@ -21,6 +21,7 @@ def export(
         int | None, Option("Room for so many tokens.", metavar="N", absent="the model's")
     ] = None,
     activations: options.ActivationsOption = options.Activations.INT8,
+    cache_type: options.CacheTypeOption = options.CacheType.F32,
     force: options.Force = False,
 ) -> None:
     """Write plans, weights and tokenizer as one file for tallow-run and the C library.
@@ -29,10 +30,16 @@ def export(
     classifier labels; tallow-run FILE --help tells more.
     """
     from tallow.cli.writing import note, refuse_existing, written
+    from tallow.errors import ArgumentError, expect
+    from tallow.tasks import LLM
     from tallow.tasks.exporting import export as write
 
     refuse_existing(out, force)
     opened = options.open_task(model, task, str(activations), "export", TASKS)
+    if cache_type is not options.CacheType.F32:
+        wanted, found = "a model that continues texts", type(opened).__name__
+        expect(isinstance(opened, LLM), "--cache-type", wanted, found, ArgumentError)
+        opened.cache_dtype = opened.model.make_state(dtype=cache_type.value).dtype
     with written(out):
         write(opened, out, context=context)
     note(f"{out}: run it by tallow-run {out}")
