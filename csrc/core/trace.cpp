@@ -246,7 +246,6 @@ bool start_trace() {
   std::lock_guard lock(guard);
   if (keeps) return false;
   keeps = true;
-  kept = {};
   watch.store(&kWatch, std::memory_order_relaxed);
   return true;
 }
@@ -256,7 +255,9 @@ Trace stop_trace() {
   keeps = false;
   if (lines < 0) watch.store(nullptr, std::memory_order_relaxed);
   Trace found = std::move(kept);
-  kept = {};
+  kept.words = {};
+  kept.count = 0;
+  kept.left_out = 0;
   return found;
 }
 

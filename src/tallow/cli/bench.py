@@ -46,7 +46,9 @@ def bench(
             raise UsageError("bench: expected no MODEL beside --suite")
         run_suite(only or [])
     elif model is None or only:
-        raise UsageError("bench: expected " + ("--suite beside --only" if only else "MODEL"))
+        raise UsageError(
+            "bench: expected " + ("--suite beside --only" if only else "MODEL, or --suite")
+        )
     else:
         measure_model(
             model, prompt_tokens, gen_tokens, runs, threads, activations, json, cache_type
