@@ -128,6 +128,9 @@ def test_a_program_that_generates(run, program):
     prefill, decode = json.loads(out)["phases"]
     assert (prefill["count"], decode["count"]) == (8, 3)
     assert all(row["calls"] % 3 == 0 for row in decode["kernels"])
+    code, _, err = run("profile", program, "--size", "context=40")
+    assert code == 1
+    assert "expected no sizes beside prompt and gen" in err
 
 
 def test_a_program_of_sizes(run, tmp_path):
@@ -176,6 +179,8 @@ def test_a_program_that_is_cut_off(cut, run, program, tmp_path):
         (["x.tlw", "--size", "rows"], 2, "--size: expected NAME=N, got 'rows'"),
         (["x.tlw", "--size", "rows=-1"], 2, "--size: expected NAME=N, got 'rows=-1'"),
         (["x.tlw", "--task", "embed"], 2, "--task: expected a model beside it"),
+        (["x.tlw", "--activations", "float"], 2, "--activations: expected a model beside it"),
+        (["x.tlw", "--cache-type", "f16"], 2, "--cache-type: expected a model beside it"),
         ([TINY, "--trace", "no/such/folder/t.json"], 1, "found no no/such/folder"),
         ([TASKS / "texts", "--prompt", "100000"], 1, "tokens, got 100000"),
     ],

@@ -80,8 +80,13 @@ def _run(
     from tallow.tasks import LLM
 
     if model.endswith(SUFFIX):
-        if task is not None:
-            raise UsageError("--task: expected a model beside it, got a program")
+        fixed = {
+            "--task": task is not None,
+            "--activations": activations != Activations.INT8,
+            "--cache-type": cache_type != CacheType.F32,
+        }
+        for option in (name for name, given in fixed.items() if given):
+            raise UsageError(f"{option}: expected a model beside it, got a program")
         phases = workloads.program(model, prompt, gen, runs, _sizes(size))
     else:
         if size:

@@ -144,6 +144,8 @@ def program(
     text = opened.sections.get("settings", b"{}")
     settings = json.loads(text)
     if settings.get("task") == "generate" and {"prefill", "decode"} <= opened.plans.keys():
+        none = "no sizes beside prompt and gen, from which they follow"
+        expect(not sizes, "profile", none, ", ".join(sizes or ()), ArgumentError)
         return list(_generate(opened, settings, prompt, gen))
     return [_plan(opened, name, prompt, runs, sizes or {}) for name in opened.plans]
 
