@@ -45,7 +45,7 @@ def test_what_was_recorded_has_a_table_and_a_plot(path, report):
     found = cases.cases_of(result)
     assert found
     assert all(case.ratio["q1"] <= case.ratio["median"] <= case.ratio["q3"] for case in found)
-    lines = list(pages.section(path.stem, result, found))
+    lines = list(pages.section(path.stem, result, found, path.stem))
     assert len(rows_of(lines)) == len(found) + 1
     assert len({line.count(" | ") for line in rows_of(lines)}) == 1
     assert not any("{" in line or "```" in line for line in lines)
@@ -58,7 +58,7 @@ def test_what_was_recorded_has_a_table_and_a_plot(path, report):
 def test_the_page_has_all_sections_and_no_dump():
     page = (ROOT / "docs" / "benchmarks.md").read_text()
     assert "```" not in page
-    for name in re.findall(r"\(benchmarks/(\w+)\.svg\)", page):
+    for name in re.findall(r"\(benchmarks/([\w-]+)\.svg\)", page):
         assert (ROOT / "docs" / "benchmarks" / f"{name}.svg").exists()
 
 
@@ -105,6 +105,34 @@ def test_several_peers_of_a_row_are_told_apart(report):
     assert [case.theirs for case in found] == [4.0, 2.0]
 
 
+def test_each_way_of_a_run_has_its_newest_result(report, monkeypatch, tmp_path):
+    _, _, pages = report
+    monkeypatch.setattr(pages, "HISTORY", tmp_path)
+    lines = [
+        {"machine": {"isa": "avx2"}, "run": 1}, {"machine": {"isa": "avx512"}, "run": 2},
+        {"machine": {"isa": "avx2"}, "run": 3, "random": True},
+        {"machine": {"isa": "avx2"}, "run": 4},
+    ]  # fmt: skip
+    (tmp_path / "new_one.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    found = {variant: result["run"] for variant, result in pages.variants("new_one").items()}
+    assert found == {
+        "avx512 kernels": 2, "avx2 kernels, 1.5 billion random weights": 3, "avx2 kernels": 4,
+    }  # fmt: skip
+
+
+def test_tests_of_several_lengths(report):
+    cases, _, pages = report
+    at = {"tallow": spread(8), "llama.cpp": spread(4), "ratio": spread(2), "share": 0.5}
+    tests = {"tg128": {**at, "mapped_share": 0.75}, "pp512": at}
+    row = {"form": "q4_0", "threads": 2, "tests": tests}
+    found = cases.cases_of({"bench": "llm_vs_llama_cpp", "rows": [row]})
+    assert [case.name for case in found] == ["q4_0, decode of 128", "q4_0, prefill of 512"]
+    head, first, second = rows_of(pages.case_table(found))
+    assert head.endswith("| share of limit | of a mapped file's |")
+    assert first.endswith("| 50% | 75% |")
+    assert second.endswith("| 50% |  |")
+
+
 @pytest.mark.parametrize(
     ("name", "result", "wanted"),
     [
@@ -136,8 +164,8 @@ def test_benchmarks_of_unknown_names(form, report):
     assert "1024" in case.name
     assert (case.threads, case.peer, case.share) == (2, "openblas", 0.5)
     assert [cases.median(each) for each in (case.ours, case.theirs, case.ratio)] == [8, 4, 2]
-    lines = list(pages.section("new_one", {**result, **NEW[form]}, [case]))
-    assert lines[0] == "## New one"
+    lines = list(pages.section("new_one", {**result, **NEW[form]}, [case], "new_one"))
+    assert pages.titled("new_one").title == "New one"
     assert "| 2 |" in rows_of(lines)[1]
 
 
@@ -149,7 +177,7 @@ def test_what_compares_nothing_is_a_table_of_its_measures(report):
         "rows": [{"name": "a", "ms": spread(3)}, {"name": "b", "ms": spread(4), "kept": True}],
     }  # fmt: skip
     assert cases.cases_of(result) == []
-    lines = rows_of(pages.section("new_one", result, []))
+    lines = rows_of(pages.section("new_one", result, [], "new_one"))
     assert lines[0] == "| name | ms | kept |"
     assert lines[2] == "| b | 4.00 (3.60–4.40) | True |"
 

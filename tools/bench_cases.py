@@ -42,6 +42,7 @@ class Case:
     ratio: Quartiles
     group: str = ""
     share: float | None = None
+    mapped_share: float | None = None  # of what reading a mapped file reaches
 
     @property
     def label(self) -> str:
@@ -168,11 +169,13 @@ Result = Mapping[str, Any]
 
 def _llm(result: Result) -> Iterator[Case]:
     for row in result["rows"]:
-        for test, name in TESTS.items():
-            at = row[test]
+        tests = row.get("tests") or {test: row[test] for test in TESTS}
+        for test, at in tests.items():
+            kind, tokens = TESTS[test[:2]], test[2:]
+            many = f" of {tokens}" if tokens else ""
             yield Case(
-                f"{row['form']}, {name}", row["threads"], "llama.cpp", "tok/s", at["tallow"],
-                at["llama.cpp"], at["ratio"], name, at.get("share"),
+                f"{row['form']}, {kind}{many}", row["threads"], "llama.cpp", "tok/s", at["tallow"],
+                at["llama.cpp"], at["ratio"], kind, at.get("share"), at.get("mapped_share"),
             )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Write docs/benchmarks.md and its plots from the newest lines of bench/history.
+"""Write docs/benchmarks.md and its plots from the newest lines of bench/history, one a variant.
 
 Every benchmark that was ever recorded has a section: a plot, and a table of its comparisons
 (`bench_cases`); what else it recorded stands in a table of its own. A benchmark of a new name needs
@@ -8,6 +8,7 @@ no line here; `SECTIONS` gives those that are there a title, an order and a sent
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +26,12 @@ from bench_plot import MOST, plot
 ROOT = Path(__file__).resolve().parents[1]
 HISTORY = ROOT / "bench" / "history"
 PAGE, PLOTS = ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "benchmarks"
+# Settings that make another comparison of a run, as its heading tells.
+VARIANTS = {
+    "random": "1.5 billion random weights",
+    "torch_preload": "another allocator for torch",
+    "cpu_time": "processor time",
+}
 OPEN = 24  # rows; a longer table is folded
 HEAD = """# Benchmarks
 
@@ -112,19 +119,35 @@ def newest(name: str) -> dict[str, Any] | None:
     return found
 
 
+def variants(name: str) -> dict[str, dict[str, Any]]:
+    """The last result of each way in which a benchmark was run, by what tells it from others."""
+    found: dict[str, dict[str, Any]] = {}
+    for line in (HISTORY / f"{name}.jsonl").read_text(encoding="utf-8").splitlines():
+        result = json.loads(line)
+        said = [f"{result['machine']['isa']} kernels"]
+        said += [text for key, text in VARIANTS.items() if result.get(key)]
+        found.pop(", ".join(said), None)
+        found[", ".join(said)] = {**result, "bench": name}
+    return found
+
+
 def main() -> None:
-    """Write the page, and a plot for each benchmark that compares."""
+    """Write the page, and a plot for each run that compares."""
     recorded = {path.stem for path in HISTORY.glob("*.jsonl")}
     names = [name for name in SECTIONS if name in recorded]
     names += sorted(recorded - SECTIONS.keys())
     parts, plots = [HEAD], dict[str, str]()
     for name in names:
-        result = newest(name)
-        assert result is not None
-        cases = cases_of({**result, "bench": name})
-        if cases:
-            plots[f"{name}.svg"] = plot(cases)
-        parts.append("\n".join(section(name, result, cases)))
+        found = variants(name)
+        parts.append(f"## {titled(name).title}\n")
+        for variant, result in found.items():
+            stem = name if len(found) == 1 else f"{name}-{re.sub('[^a-z0-9]+', '-', variant)}"
+            cases = cases_of(result)
+            if cases:
+                plots[f"{stem}.svg"] = plot(cases)
+            if len(found) > 1:
+                parts.append(f"### With {variant}\n")
+            parts.append("\n".join(section(name, result, cases, stem)))
     PAGE.write_text("\n".join(parts), encoding="utf-8")
     PLOTS.mkdir(exist_ok=True)
     for old in PLOTS.glob("*.svg"):
@@ -134,22 +157,31 @@ def main() -> None:
         (PLOTS / file).write_text(text, encoding="utf-8")
 
 
-def section(name: str, result: Mapping[str, Any], cases: Sequence[Case]) -> Iterator[str]:
-    """Title, where and when, plot and tables."""
-    given = SECTIONS.get(name, Section(name.replace("_", " ").capitalize()))
-    yield from (
-        f"## {given.title}",
-        "",
-        f"{about(name, result)} {given.about.format(**result)}".strip(),
-    )
+def titled(name: str) -> Section:
+    """Title and sentence of a benchmark."""
+    return SECTIONS.get(name, Section(name.replace("_", " ").capitalize()))
+
+
+def section(
+    name: str, result: Mapping[str, Any], cases: Sequence[Case], stem: str
+) -> Iterator[str]:
+    """Where and when, plot and tables of one run."""
+    told = {key: listed(value) for key, value in result.items()}
+    yield f"{about(name, result)} {titled(name).about.format(**told)}".strip()
     yield ""
     if cases:
-        yield f"![Ratios of {name}](benchmarks/{name}.svg)"
+        yield f"![Ratios of {stem}](benchmarks/{stem}.svg)"
         yield from ("", summary(cases), "")
         yield from folded(list(case_table(cases)), len(cases))
     rows = [] if cases else list(plain_rows(result))
     if rows:
         yield from folded(list(plain_table(rows)), len(rows))
+
+
+def listed(value: Any) -> Any:
+    """A list of plain values as a text."""
+    plain = isinstance(value, list) and not any(isinstance(v, list | Mapping) for v in value)
+    return " and ".join(map(str, value)) if plain else value
 
 
 def about(name: str, result: Mapping[str, Any]) -> str:
@@ -194,10 +226,11 @@ def case_table(cases: Sequence[Case]) -> Iterator[str]:
     unit = units.pop() if len(units) == 1 else None
     threads = any(case.threads for case in cases)
     shares = any(case.share is not None for case in cases)
+    mapped = any(case.mapped_share is not None for case in cases)
     beside = f", {unit}" if unit else ""
     fine = int(all(0.9 < case.ratio["median"] < 1.1 for case in cases))
     head = ["case", *["threads"] * threads, f"Tallow{beside}", f"{peer}{beside}", "ratio"]
-    head += ["share of limit"] * shares
+    head += ["share of limit"] * shares + ["of a mapped file's"] * mapped
     yield from (f"| {' | '.join(head)} |", "|---" * len(head) + "|")
     for case in cases:
         own = "" if unit is not None or not case.unit else f" {case.unit}"
@@ -206,8 +239,13 @@ def case_table(cases: Sequence[Case]) -> Iterator[str]:
             f"{shown(x, fine)}{own}" if x is not None else "" for x in (case.ours, case.theirs)
         ]
         cells.append(f"**{cell(case.ratio, 2 + fine)}**")
-        cells += ["" if case.share is None else f"{case.share:.0%}"] * shares
+        cells += [percent(case.share)] * shares + [percent(case.mapped_share)] * mapped
         yield f"| {' | '.join(cells)} |"
+
+
+def percent(share: float | None) -> str:
+    """A share, or nothing."""
+    return "" if share is None else f"{share:.0%}"
 
 
 def cell(row: Mapping[str, float], digits: int = 0) -> str:
