@@ -16,7 +16,7 @@ from tallow.profiling.recording import Profile
 from tallow.profiling.summary import Row, by_kernel, by_shapes
 
 COLORS = ("#2a7f62", "#b5523b", "#3b6ea8", "#8a6d1f")  # of the profiles, in turn
-WIDTH, LEFT, TOP, PLOT, TALL = 980, 70, 56, 470, 330
+WIDTH, LEFT, TOP, PLOT, TALL = 1040, 70, 56, 470, 330
 LIST = LEFT + PLOT + 36  # where the list of points begins
 MOST_POINTS, MOST_BARS = 7, 9  # of each profile
 BAR, STEP, SCALE = LEFT + 130, 22, 420
@@ -173,7 +173,8 @@ def _list(points: Sequence[Point]) -> Iterator[str]:
         yield f'<circle cx="{LIST}" cy="{y}" r="5" fill="{point.color}"/>'
         yield (
             f'<text x="{LIST + 12}" y="{y + 4}"><tspan font-weight="bold">{number}</tspan> '
-            f"{escape(where + kernel)}, {share:.0%} of the time, {rate:.0f} GFLOP/s</text>"
+            f"{escape(_cut(where + kernel, 34))}, {share:.0%} of the time, "
+            f"{rate:.0f} GFLOP/s</text>"
         )
         yield (
             f'<text x="{LIST + 12}" y="{y + 17}" font-size="10" fill="#555">'
