@@ -110,11 +110,23 @@ Plan* rewritten(const Plan& from, nb::list buffers, nb::list values, nb::list ca
   return plan.release();
 }
 
+// None where nothing was joined.
+Plan* joined(const Plan& from) {
+  if (!from.symbols().symbols.empty()) refuse("expected a plan without sizes");
+  PlanTables tables = from.tables();
+  if (join_products(tables) == 0) return nullptr;
+  find_lifetimes(tables);
+  auto plan = std::make_unique<Plan>(std::move(tables), from.arena());
+  plan->read_weights = from.read_weights;
+  return plan.release();
+}
+
 }  // namespace
 
 void bind_rewritten(nb::class_<Plan>& c) {
   c.def("rewritten", &rewritten, nb::arg("buffers"), nb::arg("values"), nb::arg("calls"),
         nb::arg("inputs"), nb::arg("outputs"), nb::arg("once") = 0, nb::rv_policy::take_ownership)
+      .def("joined", &joined, nb::rv_policy::take_ownership)
       .def_prop_ro("once", [](const Plan& p) { return p.tables().once; })
       .def_prop_ro("on_cpu", [](const Plan& p) {
         for (const PlanBuffer& buffer : p.tables().buffers)

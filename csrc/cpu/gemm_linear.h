@@ -47,6 +47,29 @@ struct Linear {
 // once for all rows.
 inline constexpr int64_t kDotRows = 4;
 
+// Products of the same rows of x with several weights of one dtype and depth.
+struct LinearSeveral {
+  static constexpr int kMost = 3;
+  const Linear* each;
+  int count;
+};
+
+// Computes the rows [begin, end) of one weight.
+using WeightRowsFn = void (*)(const void* context, const Linear& l, int64_t begin, int64_t end);
+// Shares the rows of all weights among threads, a multiple of 16 at a time.
+void share_rows(const LinearSeveral& products, size_t row_bytes, WeightRowsFn fn,
+                const void* context);
+// some(linear, begin, end)
+template <class F>
+TL_INLINE void share_rows(const LinearSeveral& products, size_t row_bytes, const F& some) {
+  share_rows(
+      products, row_bytes,
+      [](const void* context, const Linear& l, int64_t begin, int64_t end) {
+        (*static_cast<const F*>(context))(l, begin, end);
+      },
+      &some);
+}
+
 // Bytes that a thread should get at once in decode: enough to hide the hand-out (about 50 ns), few
 // enough to balance.
 inline int64_t decode_grain(int64_t n, size_t row_bytes) {
@@ -91,6 +114,7 @@ void write_tile(const Linear& l, int64_t row0, int64_t rows, int64_t column0, in
                 float* tile, int64_t tile_stride);
 
 const char* linear_float(const Linear& l);
+const char* linear_float_several(const LinearSeveral& products);
 const char* matmul(const View& out, const View& a, const View& b);
 
 }  // namespace tl::TL_ISA

@@ -49,7 +49,8 @@ bool as_matrix(View& v) {
   return true;
 }
 
-const char* linear_checked(Linear& l, bool exact) {
+// Whether the operands fit, and m, n and k.
+const char* check(Linear& l) {
   if (l.weight.ndim != 2) return "linear: the weight must have two axes";
   if (!as_matrix(l.x) || !as_matrix(l.out) || (l.has_residual && !as_matrix(l.residual)))
     return "linear: the leading axes of x, out or the residual cannot be walked as one";
@@ -65,17 +66,43 @@ const char* linear_checked(Linear& l, bool exact) {
   if ((l.act || l.has_residual) && (l.x.dtype != DType::f32 || l.out.dtype != DType::f32 ||
                                     (l.has_residual && l.residual.dtype != DType::f32)))
     return "linear_act: x, out and the residual must be f32";
-  if (l.x.dtype == DType::f64 && l.weight.dtype == DType::f64 && l.out.dtype == DType::f64)
-    return linear_double(l);
+  return nullptr;
+}
+
+const char* check_plain(const Linear& l) {
   auto plain = [](DType d) { return d == DType::f32 || d == DType::f16 || d == DType::bf16; };
   if (!plain(l.x.dtype) || !plain(l.out.dtype)) return "linear: x and out must be f32, f16 or bf16";
   if (l.has_bias && !plain(l.bias.dtype)) return "linear: bias must be f32, f16 or bf16";
+  return nullptr;
+}
+
+// The format by which x is rounded to int8; null: it is not.
+const BlockFormat* rounding(const Linear& l, bool exact) {
   const BlockFormat* format = block_format(l.weight.dtype);
-  if (!exact && l.k > 0 && format && format->values) {
+  return !exact && l.k > 0 && format && format->values ? format : nullptr;
+}
+
+const char* compute(const Linear& l, bool exact) {
+  if (l.m == 0 || l.n == 0) return nullptr;
+  if (l.x.dtype == DType::f64 && l.weight.dtype == DType::f64 && l.out.dtype == DType::f64)
+    return linear_double(l);
+  if (const char* error = check_plain(l)) return error;
+  if (const BlockFormat* format = rounding(l, exact)) {
     if (l.x.back_stride(1) != 1) return "linear: x must be contiguous along its last axis";
     return linear_int8(l, *format);
   }
   return linear_float(l);
+}
+
+// Whether one kernel serves all weights.
+bool is_shared(const LinearSeveral& products, bool exact) {
+  const Linear& first = products.each[0];
+  bool shared = first.m > 0 && (!rounding(first, exact) || first.x.back_stride(1) == 1);
+  for (int i = 0; i < products.count; ++i) {
+    const Linear& l = products.each[i];
+    shared &= l.n > 0 && l.weight.dtype == first.weight.dtype && !check_plain(l);
+  }
+  return shared;
 }
 
 void take(Linear& l, const Arg* args) {
@@ -101,11 +128,27 @@ void take(Linear& l, const Arg* args) {
 
 }  // namespace
 
+void share_rows(const LinearSeveral& products, size_t row_bytes, WeightRowsFn fn,
+                const void* context) {
+  int64_t first[LinearSeveral::kMost + 1] = {};  // of each weight among the rows of all
+  for (int i = 0; i < products.count; ++i)
+    first[i + 1] = first[i] + (products.each[i].n + 15) / 16 * 16;
+  const int64_t all = first[products.count];
+  parallel_for(all, decode_grain(all, row_bytes), [&](int64_t begin, int64_t end, int) {
+    for (int i = 0; i < products.count; ++i) {
+      const Linear& l = products.each[i];
+      const int64_t from = max64(begin - first[i], 0), to = min64(end - first[i], l.n);
+      if (from < to) fn(context, l, from, to);
+    }
+  });
+}
+
 const char* linear(const Arg* args, int);
 const char* linear(const Arg* args, int) {
   Linear l;
   take(l, args);
-  return linear_checked(l, args[4].i != 0);
+  const char* error = check(l);
+  return error ? error : compute(l, args[4].i != 0);
 }
 
 const char* linear_act(const Arg* args, int);
@@ -116,7 +159,30 @@ const char* linear_act(const Arg* args, int) {
   if (l.has_residual) l.residual = *args[4].a;
   l.act = line_function(args[5].i);
   if (!l.act && args[5].i != 0) return "linear_act: no such activation";
-  return linear_checked(l, args[6].i != 0);
+  const char* error = check(l);
+  return error ? error : compute(l, args[6].i != 0);
+}
+
+const char* linear_several(const Arg* args, int);
+const char* linear_several(const Arg* args, int) {
+  constexpr int kMost = LinearSeveral::kMost, kX = kMost, kWeight = kX + 1, kBias = kWeight + kMost;
+  const bool exact = args[kBias + kMost].i != 0;
+  Linear l[kMost];
+  const int count = args[kMost - 1].kind == Arg::array ? kMost : kMost - 1;
+  for (int i = 0; i < count; ++i) {
+    const Arg own[] = {args[i], args[kX], args[kWeight + i], args[kBias + i]};
+    if (own[2].kind != Arg::array) return "linear_several: expected a weight to each result";
+    take(l[i], own);
+    if (const char* error = check(l[i])) return error;
+  }
+  const LinearSeveral products{l, count};
+  if (is_shared(products, exact)) {
+    const BlockFormat* format = rounding(l[0], exact);
+    return format ? linear_int8_several(products, *format) : linear_float_several(products);
+  }
+  const char* error = nullptr;
+  for (int i = 0; !error && i < count; ++i) error = compute(l[i], exact);
+  return error;
 }
 
 }  // namespace tl::TL_ISA

@@ -87,11 +87,11 @@ TL_INLINE void decode_rows(const Linear& l, int64_t begin, int64_t end, const Ro
 }
 
 template <int kBatch, class T>
-void decode_floats(const Linear& l, const float* x, int64_t x_stride) {
+void decode_floats(const LinearSeveral& products, const float* x, int64_t x_stride) {
   constexpr int kRows = kTogetherRows<kBatch>;
-  const int64_t stride = l.weight.back_stride(2);
-  const Order order(l);
-  parallel_for(l.n, decode_grain(l.n, l.k * sizeof(T)), [&](int64_t begin, int64_t end, int) {
+  const Order order(products.each[0]);
+  const auto some = [&](const Linear& l, int64_t begin, int64_t end) {
+    const int64_t stride = l.weight.back_stride(2);
     decode_rows<kBatch, kRows>(l, begin, end, [&](int64_t i, float* y) {
       for (int64_t k0 = 0; k0 < l.k; k0 += order.run) {
         const T* w[kRows];
@@ -100,15 +100,18 @@ void decode_floats(const Linear& l, const float* x, int64_t x_stride) {
         dot_run<kRows, kBatch, true>(w, x + k0, x_stride, min64(order.run, l.k - k0), y);
       }
     });
-  });
+  };
+  share_rows(products, products.each[0].k * sizeof(T), some);
 }
 
 template <int kBatch>
-void decode_blocks(const Linear& l, const BlockFormat& format, const float* x, int64_t x_stride) {
+void decode_blocks(const LinearSeveral& products, const BlockFormat& format, const float* x,
+                   int64_t x_stride) {
   constexpr int kRows = kTogetherRows<kBatch>;
-  const int64_t block = block_of(l.weight.dtype), bytes = bytes_of(l.weight.dtype);
-  const Order order(l);
-  parallel_for(l.n, decode_grain(l.n, l.k / block * bytes), [&](int64_t begin, int64_t end, int) {
+  const Linear& first = products.each[0];
+  const int64_t block = block_of(first.weight.dtype), bytes = bytes_of(first.weight.dtype);
+  const Order order(first);
+  const auto some = [&](const Linear& l, int64_t begin, int64_t end) {
     alignas(64) float buffer[kRows][Order::kMostRun];  // stays in L1
     decode_rows<kBatch, kRows>(l, begin, end, [&](int64_t i, float* y) {
       const int rows = static_cast<int>(min64(kRows, end - i));
@@ -123,22 +126,25 @@ void decode_blocks(const Linear& l, const BlockFormat& format, const float* x, i
         dot_run<kRows, kBatch, false>(w, x + k0, x_stride, depth, y);
       }
     });
-  });
+  };
+  share_rows(products, first.k / block * bytes, some);
 }
 
 template <int kBatch>
-void decode(const Linear& l, const float* x, int64_t x_stride) {
-  with_plain(l.weight.dtype, [&]<class T>(T) { decode_floats<kBatch, T>(l, x, x_stride); }) ||
-      (decode_blocks<kBatch>(l, *block_format(l.weight.dtype), x, x_stride), true);
+void decode(const LinearSeveral& products, const float* x, int64_t x_stride) {
+  const DType dtype = products.each[0].weight.dtype;
+  with_plain(dtype, [&]<class T>(T) { decode_floats<kBatch, T>(products, x, x_stride); }) ||
+      (decode_blocks<kBatch>(products, *block_format(dtype), x, x_stride), true);
 }
 
 }  // namespace
 
-const char* linear_few_rows(const Linear& l) {
+const char* linear_few_rows(const LinearSeveral& products) {
+  const Linear& l = products.each[0];
   // Three rows take the kernel of four.
   const FloatRows rows(l, l.m == 3 ? 4 : l.m);
   if (!rows.x) return "linear: out of memory";
-  (l.m == 1 ? decode<1> : l.m == 2 ? decode<2> : decode<4>)(l, rows.x, rows.stride);
+  (l.m == 1 ? decode<1> : l.m == 2 ? decode<2> : decode<4>)(products, rows.x, rows.stride);
   return nullptr;
 }
 

@@ -54,16 +54,31 @@ bool by_blas(const Linear& l) {
   return true;
 }
 
+bool known(const Linear& l) {
+  return with_plain(l.weight.dtype, [](auto) {}) || block_format(l.weight.dtype);
+}
+
 }  // namespace
+
+bool takes_few_rows(const Linear& l) {
+  return known(l) && l.m <= kDotRows && l.weight.back_stride(1) == 1 && Order(l).lanes > 1;
+}
 
 const char* linear_float(const Linear& l) {
   if (by_blas(l)) return nullptr;
-  bool known = with_plain(l.weight.dtype, [](auto) {}) || block_format(l.weight.dtype);
-  if (!known) return "linear: no kernel for this weight dtype";
-  if (l.m <= kDotRows && l.weight.back_stride(1) == 1 && Order(l).lanes > 1)
-    return linear_few_rows(l);
+  if (!known(l)) return "linear: no kernel for this weight dtype";
+  if (takes_few_rows(l)) return linear_few_rows({&l, 1});
   if (takes_columns(l)) return linear_columns(l);
   return takes_some_rows(l) ? linear_some_rows(l) : linear_many_rows(l);
+}
+
+const char* linear_float_several(const LinearSeveral& products) {
+  bool few = true;
+  for (int i = 0; i < products.count; ++i) few &= takes_few_rows(products.each[i]);
+  if (few && !external_blas()) return linear_few_rows(products);
+  const char* error = nullptr;
+  for (int i = 0; !error && i < products.count; ++i) error = linear_float(products.each[i]);
+  return error;
 }
 
 }  // namespace tl::TL_ISA

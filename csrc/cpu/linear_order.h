@@ -111,8 +111,9 @@ struct FloatRows {
 };
 
 // By the number of rows of x; null, or an error.
-const char* linear_few_rows(const Linear& l);  // up to kDotRows, whole rows, several lanes
-const char* linear_columns(const Linear& l);   // where takes_columns(l)
+const char* linear_few_rows(const LinearSeveral& products);  // where takes_few_rows(l) for each
+bool takes_few_rows(const Linear& l);
+const char* linear_columns(const Linear& l);  // where takes_columns(l)
 bool takes_columns(const Linear& l);
 const char* linear_some_rows(const Linear& l);  // where takes_some_rows(l)
 bool takes_some_rows(const Linear& l);

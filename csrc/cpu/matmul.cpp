@@ -268,12 +268,17 @@ const char* matmul(const View& out_, const View& a_, const View& b_) {
 
 const char* linear(const Arg* args, int n);  // linear.cpp
 const char* linear_act(const Arg* args, int n);
+const char* linear_several(const Arg* args, int n);
 
 void register_matmul(KernelTable& t);
 void register_matmul(KernelTable& t) {
   t.add("matmul", "out:out a:in b:in",
         [](const Arg* args, int) { return matmul(*args[0].a, *args[1].a, *args[2].a); });
   t.add("linear", "out:out x:in weight:in bias:in? exact:i", linear);
+  t.add("linear_several",
+        "out:out second:out third:out? x:in weight:in second_weight:in third_weight:in? bias:in? "
+        "second_bias:in? third_bias:in? exact:i",
+        linear_several);
   t.add("linear_act", "out:out x:in weight:in bias:in? residual:in? act:i exact:i", linear_act);
 }
 

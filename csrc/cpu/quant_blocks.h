@@ -65,8 +65,11 @@ const BlockFormat* block_format(DType dtype);
 #endif
 
 struct Linear;
+struct LinearSeveral;
 // `linear` with activations rounded to int8, for weights of a format with values().
 const char* linear_int8(const Linear& l, const BlockFormat& format);
+// Few rows of x are rounded once.
+const char* linear_int8_several(const LinearSeveral& products, const BlockFormat& format);
 
 // The plain dtypes that activations, results and weights come in: f(T{}).
 template <class F>

@@ -83,6 +83,7 @@ def test_an_encoder_of_any_batch_and_length(tmp_path):
 @pytest.mark.parametrize("form", ["hf", "q4_0", "q8_0"])
 def test_a_decoder_and_its_state(form, tmp_path):
     model = llama(form, tmp_path / "llama.tlw")
+    assert b"linear_several" in (tmp_path / "llama.tlw").read_bytes()
     program = load_program(tmp_path / "llama.tlw")
     ids = tl.tensor([Golden("llama").ids[0]], **IDS)
     for context in (40, 64):

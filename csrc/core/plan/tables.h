@@ -76,6 +76,11 @@ struct PlanTables {
 // First and last call of each buffer, and whether one writes it.
 void find_lifetimes(PlanTables& tables);
 
+// Joins calls of `linear` on the same x, two or three at a time, into calls of `linear_several`,
+// where weights have one dtype and no call between them touches what they read or write. No bit of
+// a result changes. Gives how many calls are gone; lifetimes must be found anew then.
+int join_products(PlanTables& tables);
+
 // Gives temporaries their offsets, one arena for each device: those whose lifetimes are disjoint
 // share memory, and an elementwise kernel's result lies on an operand that is read for the last
 // time. Gives the bytes of the arena of `device`.

@@ -101,11 +101,14 @@ void fetch_first(const uint8_t* first, int64_t bytes) {
   for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(first + i, 0, 2);
 }
 
-void decode(const Linear& l, const BlockFormat& f, const DotActivations& act) {
-  const RowsKernel direct = direct_kernel(l.weight.dtype, l.m);
-  const UnpackedRows unpacked(f, l.m);
-  const int64_t blocks = l.k / (f.units * 32), row_bytes = l.weight_row(1) - l.weight_row(0);
-  parallel_for(l.n, decode_grain(l.n, blocks * f.bytes), [&](int64_t begin, int64_t end, int) {
+// The activations are the same for all.
+void decode(const LinearSeveral& products, const BlockFormat& f, const DotActivations& act) {
+  const Linear& first = products.each[0];
+  const RowsKernel direct = direct_kernel(first.weight.dtype, first.m);
+  const UnpackedRows unpacked(f, first.m);
+  const int64_t blocks = first.k / (f.units * 32);
+  const auto some = [&](const Linear& l, int64_t begin, int64_t end) {
+    const int64_t row_bytes = l.weight_row(1) - l.weight_row(0);
     if (row_bytes < kLongRow)
       fetch_first(l.weight_row(begin), min64(8 * row_bytes + kFarAhead, (end - begin) * row_bytes));
     for (int64_t i = begin; i < end; i += 16) {
@@ -117,13 +120,23 @@ void decode(const Linear& l, const BlockFormat& f, const DotActivations& act) {
       direct ? direct(w, act, y) : unpacked(w, act, y);
       write_tile(l, 0, l.m, i, columns, y + again, 16);
     }
-  });
+  };
+  share_rows(products, blocks * f.bytes, some);
 }
 
 }  // namespace
 
 const char* linear_int8(const Linear& l, const BlockFormat& f) {
-  if (l.m > few_rows(f)) return int8_many_rows(l, f);
+  return linear_int8_several({&l, 1}, f);
+}
+
+const char* linear_int8_several(const LinearSeveral& products, const BlockFormat& f) {
+  const Linear& l = products.each[0];
+  if (l.m > few_rows(f)) {
+    const char* error = nullptr;
+    for (int i = 0; !error && i < products.count; ++i) error = int8_many_rows(products.each[i], f);
+    return error;
+  }
   const int64_t units = l.k / 32;
   Scratch memory(DotActivations::bytes(l.m, units, f.per_unit()));
   if (!memory.as<char>()) return "linear: out of memory";
@@ -131,7 +144,7 @@ const char* linear_int8(const Linear& l, const BlockFormat& f) {
   with_float(l.x.dtype, [&]<class T>(T) {
     for (int64_t r = 0; r < l.m; ++r) round_row(f, l.x_row<T>(r), act, units, r);
   });
-  decode(l, f, act);
+  decode(products, f, act);
   return nullptr;
 }
 

@@ -57,6 +57,7 @@ class DecodeStep:
             self._plan = capture(
                 self._run, self._ids, start,
                 weights=module_behind(self._model), states=state.memory(),
+                rewrites=["linear_several"],
             )  # fmt: skip
             self._logits = self._plan.outputs
         else:

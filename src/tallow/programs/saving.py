@@ -81,7 +81,7 @@ def _capture(entry: Entry, weights: Mapping[str, Tensor]) -> _Captured:
         traced = entry.trace(point)
         inputs = list(traced.inputs.values())
         run = functools.partial(traced.function, *inputs)
-        recording = Recording(run, inputs, weights, traced.states)
+        recording = Recording(run, inputs, weights, traced.states, rewrites=["linear_several"])
         if len(recording.tensors) != len(traced.outputs):
             raise CaptureError(
                 f"export: expected {len(traced.outputs)} results, got {len(recording.tensors)}"
