@@ -96,6 +96,8 @@ class Epilogue {
   static constexpr int kMost = 48;  // columns
 
   Epilogue(const Linear& l, int64_t column0, int columns);
+  // Asks for the places of results, so that stores do not wait for them.
+  void fetch(int64_t row0, int64_t rows) const;
   // tile[r · stride + c] is the sum of row `row0` + r; it may be overwritten.
   void rows(int64_t row0, int64_t rows, float* tile, int64_t stride) const;
 

@@ -8,6 +8,15 @@ Epilogue::Epilogue(const Linear& l, int64_t column0, int columns)
   for (int c = 0; l.has_bias && c < columns; ++c) bias_[c] = bias_at(l, column0 + c);
 }
 
+void Epilogue::fetch(int64_t row0, int64_t rows) const {
+  if (l_.out.back_stride(1) != 1) return;
+  const int64_t size = bytes_of(l_.out.dtype), line = l_.out.back_stride(2) * size;
+  const uint8_t* at = l_.out.ptr<const uint8_t>() + row0 * line + column0_ * size;
+  for (; rows > 0; --rows, at += line) {
+    for (int64_t i = 0; i < columns_ * size; i += 64) __builtin_prefetch(at + i, 1);
+  }
+}
+
 void Epilogue::rows(int64_t row0, int64_t rows, float* tile, int64_t stride) const {
   if (!l_.act && !l_.has_residual && l_.out.dtype == DType::f32 &&
       columns_ == kPanelColumns<float> && l_.out.back_stride(1) == 1) {  // most products

@@ -260,6 +260,7 @@ void multiply_panels(const Panels& weights, const float* a, int64_t row0, int64_
       for (int64_t r = 0; r < rows; r += kWritten) {
         float* tile = scratch + (sums_wait ? p * workspace.c_stride + r * kColumns : 0);
         const int64_t here = min64(kWritten, rows - r);
+        if (last) epilogue.fetch(row0 + r, here);
         for (int64_t i = 0; i < here; i += kPanelRows) {
           if (fetches && next + kColumns <= l.n)
             weights.packing.fetch(l, next, k0, depth, r + i, rows);
@@ -334,7 +335,9 @@ const char* shared_chunks(const Panels& weights) {
 
 const char* many_rows(const Linear& l, const Packing& packing) {
   Panels weights{l, packing, Order(l)};
-  const bool repeats = l.m > 2 * kChunkRows && weights.size() <= kMostPacked;
+  // Halves are packed as fast as twice their bytes are read again, for few chunks.
+  const int64_t few = packing.fetch && bytes_of(l.weight.dtype) == 2 ? 4 : 2;
+  const bool repeats = l.m > few * kChunkRows && weights.size() <= kMostPacked;
   Scratch packed(repeats ? weights.size() * sizeof(float) + 64 : 64);
   if (!packed.as<char>()) return "linear: out of memory";
   if (!repeats) return shared_chunks(weights);

@@ -42,6 +42,64 @@ inline constexpr int kColumns = kPanelColumns<float>;
 template <class From>
 alignas(64) constexpr From kZeros[Order::kMostRun] = {};
 
+// 8 elements of 16 rows change places, rows i and i + 8 in the halves of a vector: half the
+// shuffles of 8 × 8 floats.
+template <class From>
+TL_INLINE void transpose_halves(const From* const* row, int64_t e, From (*to)[16]) {
+  u16x16 a[8], b[8];
+  for (int i = 0; i < 8; ++i) a[i] = (u16x16)join16(row[i] + e, row[i + 8] + e);
+  for (int i = 0; i < 4; ++i) {
+    b[2 * i] = __builtin_shufflevector(a[i], a[i + 4], 0, 16, 1, 17, 2, 18, 3, 19, 8, 24, 9, 25, 10,
+                                       26, 11, 27);
+    b[2 * i + 1] = __builtin_shufflevector(a[i], a[i + 4], 4, 20, 5, 21, 6, 22, 7, 23, 12, 28, 13,
+                                           29, 14, 30, 15, 31);
+  }
+  for (int i = 0; i < 4; ++i) {
+    a[2 * i] = __builtin_shufflevector(b[i], b[i + 4], 0, 16, 1, 17, 2, 18, 3, 19, 8, 24, 9, 25, 10,
+                                       26, 11, 27);
+    a[2 * i + 1] = __builtin_shufflevector(b[i], b[i + 4], 4, 20, 5, 21, 6, 22, 7, 23, 12, 28, 13,
+                                           29, 14, 30, 15, 31);
+  }
+  for (int i = 0; i < 4; ++i) {
+    store_at(to[2 * i], __builtin_shufflevector(a[i], a[i + 4], 0, 16, 1, 17, 2, 18, 3, 19, 8, 24,
+                                                9, 25, 10, 26, 11, 27));
+    store_at(to[2 * i + 1], __builtin_shufflevector(a[i], a[i + 4], 4, 20, 5, 21, 6, 22, 7, 23, 12,
+                                                    28, 13, 29, 14, 30, 15, 31));
+  }
+}
+
+// Elements e … e + 7 of kWidth rows, one element's `step` behind the one's before. Those of a panel
+// of 6 may be stored 8 wide where it is not its last.
+template <int kWidth, class From>
+TL_INLINE void pack_eight(const From* const* row, int64_t e, int64_t step, bool wider, float* to) {
+  if constexpr (sizeof(From) == 2 && kWidth % 16 == 0) {
+    for (int i = 0; i < kWidth; i += 16) {
+      alignas(32) From part[8][16];
+      transpose_halves(row + i, e, part);
+      for (int j = 0; j < 8; ++j) {
+        store_at(to + j * step + i, load_floats<f32x8>(part[j]));
+        store_at(to + j * step + i + 8, load_floats<f32x8>(part[j] + 8));
+      }
+    }
+  } else {
+#pragma GCC unroll 4
+    for (int i = 0; i < kWidth; i += 8) {
+      f32x8 r[8];
+#pragma GCC unroll 8
+      for (int j = 0; j < 8; ++j) r[j] = load_floats<f32x8>(row[i + j] + e);
+      transpose(r);
+      float* at = to + i;
+#pragma GCC unroll 8
+      for (int j = 0; j < 8; ++j, at += step) {
+        if (kWidth % 8 == 0 || wider)
+          store_at(at, r[j]);
+        else
+          memcpy(at, &r[j], kWidth * sizeof(float));
+      }
+    }
+  }
+}
+
 // pack_panel, lane by lane: element e of a run goes to place e % lanes · lane + e / lanes. Panels
 // of 6 are stored 8 wide, and the next element of the lane overwrites what is too much.
 template <int kWidth, class From>
@@ -55,23 +113,9 @@ void pack_run(const From* from, int64_t line_stride, int64_t step, int lines, in
     const From* row[(kWidth + 7) / 8 * 8];
     for (int i = 0; i < (kWidth + 7) / 8 * 8; ++i)
       row[i] = i < lines ? from + i * line_stride : kZeros<From>;
-    for (; e + 8 <= depth; e += 8) {
-#pragma GCC unroll 4
-      for (int i = 0; i < kWidth; i += 8) {
-        f32x8 r[8];
-#pragma GCC unroll 8
-        for (int j = 0; j < 8; ++j) r[j] = load_floats<f32x8>(row[i + j] + e);
-        transpose(r);
-        float* at = to + (e % kLanes * lane + e / kLanes) * kWidth + i;
-#pragma GCC unroll 8
-        for (int j = 0; j < 8; ++j, at += lane * kWidth) {
-          if (kWidth % 8 == 0 || e + 8 + kLanes <= depth)
-            store_at(at, r[j]);
-          else
-            memcpy(at, &r[j], kWidth * sizeof(float));
-        }
-      }
-    }
+    for (; e + 8 <= depth; e += 8)
+      pack_eight<kWidth>(row, e, lane * kWidth, e + 8 + kLanes <= depth,
+                         to + (e % kLanes * lane + e / kLanes) * kWidth);
   } else if (line_stride == 1 && lines == kWidth && kWidth % kLanes == 0) {
     for (; e < depth; ++e) {
       float* at = to + (e % kLanes * lane + e / kLanes) * kWidth;

@@ -215,9 +215,10 @@ void multiply_panel(const Linear& l, const PanelActivations& act, const Panel& p
     const int64_t here = min64(tiling.rows, end - first);
     for (int t = 0; t < used; t += 2) {
       const int64_t column = column0 + t * kTileColumns;
+      const Epilogue epilogue(l, column, static_cast<int>(min64(kAcross, l.n - column)));
+      epilogue.fetch(row0 + first, here);
       kernel(act, panel, first, here, t, c);
-      write_tile(l, row0 + first, here, column, static_cast<int>(min64(kAcross, l.n - column)), c,
-                 kAcross);
+      epilogue.rows(row0 + first, here, c, kAcross);
     }
   }
 }
