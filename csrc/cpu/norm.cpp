@@ -225,6 +225,28 @@ void affine_channels(const ChannelLoops& loops, const View& out, const View& x, 
   }
 }
 
+// All of them, in pieces for the threads.
+void affine_all(const ChannelLoops& loops, const View& out, const View& x, const Lines& at) {
+  const int64_t channels = x.shape[1];
+  const int64_t each = x.size() / x.shape[0] / channels;  // elements of a channel
+  const int64_t most = 8192 / each + 1, group = channels < most ? channels : most;
+  const int64_t groups = (channels + group - 1) / group;
+  parallel_for(
+      x.shape[0] * groups, 16384 / (group * each) + 1, [&](int64_t begin, int64_t end, int) {
+        for (int64_t i = begin; i < end; ++i) {
+          const int64_t b = i / groups, c = i % groups * group;
+          const Lines part{x.data + (b * x.strides[0] + c * x.strides[1]) * loops.bytes,
+                           out.data + (b * out.strides[0] + c * out.strides[1]) * loops.bytes,
+                           at.mean + c, at.scale + c, at.shift + c};
+          affine_channels(loops, out, x, part, channels - c < group ? channels - c : group);
+        }
+      });
+}
+
+TL_INLINE bool is_line(const View& v, int64_t n) {
+  return v.dtype == DType::f32 && v.size() == n && v.contiguous();
+}
+
 const char* check_channels(const char* kernel, const View& out, const View& x, const Arg* per,
                            int n) {
   if (x.ndim < 2 || !same_shape(out, x) || out.dtype != x.dtype)
@@ -255,19 +277,69 @@ const char* batch_norm(const Arg* args, int) {
     if (weight.data) scale[c] *= weight.data[c];
     shift[c] = bias.data ? bias.data[c] : 0;
   }
-  const int64_t each = x.size() / x.shape[0] / channels;  // elements of a channel
-  const int64_t most = 8192 / each + 1, group = channels < most ? channels : most;
-  const int64_t groups = (channels + group - 1) / group;
-  parallel_for(
-      x.shape[0] * groups, 16384 / (group * each) + 1, [&](int64_t begin, int64_t end, int) {
-        for (int64_t i = begin; i < end; ++i) {
-          const int64_t b = i / groups, c = i % groups * group;
-          const Lines at{x.data + (b * x.strides[0] + c * x.strides[1]) * loops.bytes,
-                         out.data + (b * out.strides[0] + c * out.strides[1]) * loops.bytes, m + c,
-                         scale + c, shift + c};
-          affine_channels(loops, out, x, at, channels - c < group ? channels - c : group);
-        }
-      });
+  affine_all(loops, out, x, {x.data, out.data, m, scale, shift});
+  return nullptr;
+}
+
+// By the statistics of x itself: `rest` is what `mean` lost by rounding.
+const char* whiten_channels(const Arg* args, int) {
+  const View &out = *args[0].a, &x = *args[1].a;
+  ChannelLoops loops;
+  if (const char* error = check_channels("whiten_channels", out, x, args + 2, 2)) return error;
+  if (const char* error = loops_of(x.dtype, "whiten_channels", &loops)) return error;
+  const int64_t channels = x.shape[1];
+  for (int i = 4; i < 7; ++i)
+    if (!is_line(*args[i].a, channels))
+      return "whiten_channels: expected contiguous statistics of f32, one for each channel";
+  if (out.size() == 0) return nullptr;
+  const Weights<float> weight(args[2], channels), bias(args[3], channels);
+  Scratch memory(2 * channels * sizeof(float));
+  float *scale = memory.as<float>(), *shift = scale + channels;
+  if (!scale || !weight.ok || !bias.ok) return "whiten_channels: out of memory";
+  const float *rest = args[5].a->ptr<float>(), *by = args[6].a->ptr<float>();
+  for (int64_t c = 0; c < channels; ++c) {
+    scale[c] = weight.data ? by[c] * weight.data[c] : by[c];
+    shift[c] = (bias.data ? bias.data[c] : 0.f) - rest[c] * scale[c];
+  }
+  affine_all(loops, out, x, {x.data, out.data, args[4].a->ptr<float>(), scale, shift});
+  return nullptr;
+}
+
+// Mean, what it lost by rounding, and variance of each channel over samples and positions.
+const char* channel_moments(const Arg* args, int) {
+  const View& x = *args[3].a;
+  if (x.ndim < 2 || x.dtype != DType::f32 || !x.contiguous())
+    return "channel_moments: expected contiguous x (batch, channels, ...) of f32";
+  const int64_t channels = x.shape[1];
+  for (int i = 0; i < 3; ++i)
+    if (!is_line(*args[i].a, channels))
+      return "channel_moments: expected contiguous results of f32, one for each channel";
+  if (channels == 0) return nullptr;
+  const int64_t samples = x.shape[0], each = x.size() / (samples ? samples : 1) / channels;
+  const double n = static_cast<double>(samples * each);
+  parallel_for(channels, 16384 / (samples * each + 1) + 1, [&](int64_t begin, int64_t end, int) {
+    for (int64_t c = begin; c < end; ++c) {
+      auto at = [&](int64_t i) { return x.ptr<float>() + (i * channels + c) * each; };
+      double total = 0, rest = 0, squares = 0;
+      for (int64_t i = 0; i < samples; ++i)
+        total += static_cast<double>(sum_of(at(i), each, 0.f, [](vf v) { return v; }));
+      const float mean = static_cast<float>(total / n);
+      for (int64_t i = 0; i < samples; ++i) {
+        vf together{};
+        squares += static_cast<double>(sum_of(at(i), each, mean, [&](vf v) {
+          v = v - mean;
+          together += v;
+          return v * v;
+        }));
+        rest += static_cast<double>(sum(together));
+      }
+      rest /= n;
+      const double var = squares / n - rest * rest;
+      args[0].a->ptr<float>()[c] = mean;
+      args[1].a->ptr<float>()[c] = static_cast<float>(rest);
+      args[2].a->ptr<float>()[c] = static_cast<float>(var > 0 ? var : var * 0);
+    }
+  });
   return nullptr;
 }
 
@@ -310,6 +382,9 @@ void register_norm(KernelTable& t) {
   t.add("rms_norm", "out:out x:in weight:in? eps:f", rms_norm);
   t.add("layer_norm", "out:out x:in weight:in? bias:in? eps:f", layer_norm);
   t.add("batch_norm", "out:out x:in mean:in? var:in weight:in? bias:in? eps:f", batch_norm);
+  t.add("whiten_channels", "out:out x:in weight:in? bias:in? mean:in rest:in rstd:in",
+        whiten_channels);
+  t.add("channel_moments", "mean:out rest:out var:out x:in", channel_moments);
   t.add("group_norm", "out:out x:in weight:in? bias:in? groups:i eps:f", group_norm);
 #ifndef TL_INFERENCE
   register_norm_backward(t);

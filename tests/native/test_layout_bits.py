@@ -26,6 +26,8 @@ DTYPES = [CODES[name] for name in ("f32", "f64", "bf16", "complex64", "i32")]
 SUMS = {"sum", "mean", "prod", "var", "softmax", "softmax_backward"}
 CONTIGUOUS = {
     "group_norm",
+    "whiten_channels",
+    "channel_moments",
     "rms_norm_backward",
     "conv_transformed",
     "layer_norm_backward",

@@ -61,6 +61,12 @@ def torch_by_statistics(input, mean, var, weight, bias, eps=1e-5):
     return torch_batch_norm(input, mean, var, weight, bias, eps=eps)
 
 
+def torch_moments(x):
+    axes = (0, *range(2, x.ndim))
+    mean = x.mean(axes, keepdim=True)
+    return mean, mean * 0, x.var(axes, unbiased=False, keepdim=True)
+
+
 def torch_instance_norm(input, mean, var, weight=None, bias=None, use_input_stats=True):
     import torch
 
@@ -79,6 +85,12 @@ def torch_local_response_norm(input, *args):
 CASES = {
     "batch_norm": Case(batch_norm, torch=torch_batch_norm, hypothesis=False),
     "nn.batch_norm_by_statistics": Case(by_statistics, torch=torch_by_statistics, hypothesis=False),
+    "nn.channel_moments": Case(
+        lambda d: [d(d.x((2, 3, 5, 4))), d(d.x((6, 3)))],
+        torch=torch_moments,
+        gradient=False,
+        hypothesis=False,
+    ),
     # Finite differences of its reference would hold the statistics still.
     "nn.whiten_channels": Case(whiten, torch=torch_whiten, gradient=False, hypothesis=False),
     "group_norm": Case(

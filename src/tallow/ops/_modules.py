@@ -246,6 +246,7 @@ MODULES = {
     "nn.avg_pool": "pool_average",
     "nn.batch_norm_by_statistics": "normalization",
     "nn.bernoulli_nll": "loss",
+    "nn.channel_moments": "normalization",
     "nn.columns_to_image": "fold",
     "nn.convolution": "conv",
     "nn.convolution_input_grad": "conv",

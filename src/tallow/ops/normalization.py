@@ -40,12 +40,29 @@ def _axes(x: Tensor) -> tuple[int, ...]:
 
 def _moments(x: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Mean, what it lost by rounding, variance and 1 / standard deviation of each channel."""
+    mean, rest, var = channel_moments(x)
+    return mean, rest, var, (var + eps).rsqrt()
+
+
+@op(name="nn.channel_moments")
+def channel_moments(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean, what it lost by rounding, and variance of each channel, (1, channels, 1, ...)."""
     axes = _axes(x)
     mean = x.mean(axes, keepdim=True)
     h = x - mean
     rest = h.mean(axes, keepdim=True)
-    var = (h - rest).square().mean(axes, keepdim=True)
-    return mean, rest, var, (var + eps).rsqrt()
+    return mean, rest, (h - rest).square().mean(axes, keepdim=True)
+
+
+@channel_moments.out
+def _(x: Tensor) -> Any:
+    shape = (1, x.shape[1], *(1,) * (x.ndim - 2))
+    return [(shape, x.dtype)] * 3
+
+
+@channel_moments.kernel("channel_moments", dtypes=(f32,))
+def _(x: Tensor) -> tuple[Any, ...]:
+    return (x.contiguous(),)
 
 
 def _scaled(x: Tensor, mean: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
@@ -74,6 +91,24 @@ def whiten_channels(
     if bias is not None:
         shift = shift + _column(bias, input.ndim).to(rstd.dtype)
     return _scaled(_wide(input), mean, scale, shift).to(input.dtype)
+
+
+@whiten_channels.out
+def _(input: Tensor, *_: Any) -> Any:
+    return input
+
+
+@whiten_channels.kernel("whiten_channels", dtypes=(f32, f16, bf16))
+def _(
+    input: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    mean: Tensor,
+    rest: Tensor,
+    rstd: Tensor,
+    eps: float,
+) -> tuple[Any, ...]:
+    return input, weight, bias, mean.contiguous(), rest.contiguous(), rstd.contiguous()
 
 
 @whiten_channels.grad
