@@ -63,8 +63,8 @@ def llama(path: str, threads: int, prompt: int, count: int) -> None:
         row = (api.llama_token * length)(*(draw.randrange(size) for _ in range(length)))
         if api.llama_decode(made, api.llama_batch_get_one(row, length)):
             raise SystemExit("llama_decode failed")
-        logits = api.llama_get_logits_ith(made, -1)
-        max(range(size), key=lambda i: logits[i])
+        if not api.llama_get_logits_ith(made, -1):
+            raise SystemExit("no logits")
     report(before)
 
 
