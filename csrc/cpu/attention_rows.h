@@ -48,6 +48,7 @@ inline Rows rows_of(const View& x, const AttentionUnit& u, int64_t tile, int64_t
 // Memory gives a thread more when it is told what comes next: the same rows of the next tile.
 template <class T>
 TL_INLINE void prefetch_rows(const T* x, int64_t row, int64_t n, int64_t rows) {
+  if (row == n) n *= rows, rows = 1;
   for (int64_t j = 0; j < rows; ++j, x += row) {
     for (int64_t i = 0; i < n; i += 64 / static_cast<int>(sizeof(T)))
       __builtin_prefetch(x + i, 0, 2);
