@@ -211,6 +211,17 @@ def test_inputs_and_outputs(program, layer, kind, tmp_path):
     assert (tmp_path / "y.bin").read_bytes() == wanted.tobytes()
 
 
+def test_a_trace_tells_of_the_calls(program, layer, tmp_path):
+    np.save(tmp_path / "x.npy", np.ones((4, 3), np.float32))
+    words, file = (layer[1], "--input", f"x={tmp_path / 'x.npy'}"), tmp_path / "trace.txt"
+    run(program, *words, env={"TALLOW_TRACE": str(file)})
+    calls = [line for line in file.read_text().splitlines() if "  call   plan > linear  " in line]
+    assert len(calls) == 1
+    assert "out f32(4, 2)  x f32(4, 3)  weight f32(2, 3)" in calls[0]
+    said = run(program, *words, env={"TALLOW_TRACE": str(tmp_path / "none" / "t")}, code=2)
+    assert "TALLOW_TRACE: expected 1 or a file that can be written" in said
+
+
 def test_info_and_verify(program, layer):
     shown = run(program, layer[1], "--info", "--verify")
     for said in ("all checksums are right", "plan f: ", "input x: f32", "size n: 1 to 9"):
