@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
 
 from tallow.cli import options
-from tallow.cli.options import Activations, CacheType
+from tallow.cli.options import Activations, CacheType, Weights
 from tallow.cli.parameters import Argument, Option
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def bench(
     threads: options.Threads = None,
     activations: options.ActivationsOption = Activations.INT8,
     cache_type: options.CacheTypeOption = CacheType.F32,
+    weights: options.WeightsOption = Weights.MAPPED,
     json: options.Json = False,
     suite: Annotated[
         bool, Option("Run the benchmarks of a source checkout, write docs/benchmarks.md.")
@@ -51,7 +52,7 @@ def bench(
         )
     else:
         measure_model(
-            model, prompt_tokens, gen_tokens, runs, threads, activations, json, cache_type
+            model, prompt_tokens, gen_tokens, runs, threads, activations, json, cache_type, weights
         )  # fmt: skip
 
 
@@ -80,7 +81,7 @@ def run_suite(names: Sequence[str]) -> None:
 
 def measure_model(
     model: str, prompt_tokens: int, gen_tokens: int, runs: int, threads: int | None,
-    activations: Activations, json: bool, cache_type: CacheType,
+    activations: Activations, json: bool, cache_type: CacheType, weights: Weights,
 ) -> None:  # fmt: skip
     """One model's rates, as a table or JSON."""
     import tallow
@@ -89,7 +90,7 @@ def measure_model(
 
     if prompt_tokens == gen_tokens == 0:
         raise UsageError("bench: expected --prompt-tokens or --gen-tokens above 0")
-    with options.open_llm(model, activations, threads) as llm:
+    with options.open_llm(model, activations, threads, weights=weights) as llm:
         rows = []
         for kind, count in (("pp", prompt_tokens), ("tg", gen_tokens)):
             if count:
@@ -101,7 +102,7 @@ def measure_model(
     if json:
         about = {
             "model": model, "threads": used, "activations": activations.value,
-            "cache_type": cache_type.value,
+            "cache_type": cache_type.value, "weights": weights.value,
         }  # fmt: skip
         print_json({**about, "runs": runs, "tests": rows})
         return

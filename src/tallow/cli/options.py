@@ -51,6 +51,18 @@ ActivationsOption = Annotated[
 ]
 
 
+class Weights(StrEnum):
+    """Where weights are while a model is used."""
+
+    MAPPED = "mapped"
+    RESIDENT = "resident"
+
+
+WeightsOption = Annotated[
+    Weights, Option("In the mapped file, or copied to huge pages: slower to load, faster to run.")
+]
+
+
 class CacheType(StrEnum):
     """Dtypes of keys and values."""
 
@@ -111,6 +123,7 @@ def open_llm(
     allow_extra: bool = False,
     speculation: str | None = None,
     cache_type: CacheType = CacheType.F32,
+    weights: Weights = Weights.MAPPED,
 ) -> LLM:
     """The model of a command line, with that many threads."""
     from tallow.tasks import LLM
@@ -124,6 +137,7 @@ def open_llm(
     return LLM(
         model,
         activations=activations.value,
+        weights=weights.value,
         context=context,
         allow_extra=allow_extra,
         cache_dtype=cache_type.value,

@@ -23,11 +23,13 @@ from tallow.nn.state import targets
 from tallow.weights import WeightSource, fill, open_weights
 from tallow.weights.filling import FillPlan, fit
 from tallow.weights.open import read_json
+from tallow.weights.resident import keep_resident
 
 if TYPE_CHECKING:
     from tallow.text import Tokenizer
 
 Activations = Literal["int8", "float"]
+Weights = Literal["mapped", "resident"]
 _OLDER_ACTIVATIONS: dict[Any, Activations] = {"fast": "int8", "exact": "float"}
 
 
@@ -39,6 +41,7 @@ def load(
     device: Device | str = "cpu",
     dtype: DType | str | None = None,
     activations: Activations = "int8",
+    weights: Weights = "mapped",
     context: int | None = None,
     allow_extra: bool = False,
 ) -> Any:
@@ -53,8 +56,10 @@ def load(
     `context` is how many positions a decoder may take, whatever the file says, and `allow_extra`
     leaves tensors unused that the model has no parameter for. `activations` says what
     block-quantised matrices are multiplied with: `float`, or floats rounded to blocks of `int8`,
-    which is faster. The model comes in eval mode with frozen weights:
-    `model.train().requires_grad_()` makes it ready for fine-tuning.
+    which is faster. `weights="resident"` copies the weights into huge pages of memory, for all the
+    time that the model is used: reading is slower then, and generating up to 1.3 times as fast.
+    The model comes in eval mode with frozen weights: `model.train().requires_grad_()` makes it
+    ready for fine-tuning.
 
     Raises:
         DeviceError: `device` is not here.
@@ -68,11 +73,7 @@ def load(
     place = as_device(device)
     activations = activations_named(activations)
     target = by_name(dtype) if isinstance(dtype, str) else dtype
-    kind = getattr(target, "kind", None)  # a caller may give anything
-    good = target is None or (kind == "f" and target is not f64)
-    expect(good, load, "a float dtype of at most 32 bits", dtype, ArgumentError)
-    good = context is None or (type(context) is int and 1 <= context <= MAX_SIZE)
-    expect(good, load, "a context of at least 1", repr(context), ArgumentError)
+    _check_options(target, weights, context)
     source, config = open_ref(ref, config)
     model = build(
         source,
@@ -84,6 +85,8 @@ def load(
         allow_extra=allow_extra,
         device=place,
     )
+    if weights == "resident":
+        keep_resident(model)
     if local_path(ref) is None:
         from tallow.hub.aliases import alias_of
 
@@ -92,6 +95,17 @@ def load(
             if alias.tokenizer is not None:
                 model.tokenizer_source = partial(tokenizer_of, alias.tokenizer)
     return model
+
+
+def _check_options(target: Any, weights: Any, context: Any) -> None:
+    """Refuse what is no value of these options; a caller may give anything."""
+    kind = getattr(target, "kind", None)
+    good = target is None or (kind == "f" and target is not f64)
+    expect(good, load, "a float dtype of at most 32 bits", target, ArgumentError)
+    modes = get_args(Weights)
+    expect(weights in modes, load, f"weights of {modes}", repr(weights), ArgumentError)
+    good = context is None or (type(context) is int and 1 <= context <= MAX_SIZE)
+    expect(good, load, "a context of at least 1", repr(context), ArgumentError)
 
 
 def activations_named(word: str) -> Activations:

@@ -26,7 +26,7 @@ from tallow.generate import (
 )
 from tallow.generate.speculation import NUM_SPECULATIVE_TOKENS, Speculation
 from tallow.models import CausalLM, load
-from tallow.models.loading import Activations, tokenizer_of
+from tallow.models.loading import Activations, Weights, tokenizer_of
 from tallow.models.states import State
 from tallow.tasks.accepting import accepted
 from tallow.tasks.drafts import Drafts
@@ -45,10 +45,9 @@ Message = Mapping[str, Any]
 class LLM:
     """A language model, its tokenizer and the cache of the last conversation.
 
-    `ref` and the options are those of `tallow.models.load`; `tokenizer` is the reference of a
-    tokenizer.json, or of its folder, that stands elsewhere; `cache_dtype` is what keys
-    and values are kept in: "f32", "f16", "bf16" or "q8_0" (llama.cpp's `--cache-type-k`). With
-    `context=`, a prompt may be longer (or must be shorter) than the model's file says.
+    `ref` and the options are those of `tallow.models.load`; `tokenizer` refers to a tokenizer.json,
+    or its folder, that stands elsewhere; `cache_dtype` is what keys and values are kept in: "f32",
+    "f16", "bf16" or "q8_0". `context` is how long a prompt may be, whatever the model's file says.
 
     A call computes what its prompt does not share with the beginning of the one before, such as a
     chat's last turn. With `prefix_cache=` bytes, keys and values of earlier prompts and answers are
@@ -61,8 +60,7 @@ class LLM:
     guesses of an LLM, their probabilities where they are sampled).
 
     Raises:
-        ArgumentError: a `speculation` that makes no guesses for this model; a `cache_dtype` that
-            its keys and values cannot be kept in.
+        ArgumentError: a `speculation` or a `cache_dtype` that does not suit this model.
         HubError, FormatError, ModelError: as `tallow.models.load`; the model continues no texts.
     """
 
@@ -75,6 +73,7 @@ class LLM:
         device: str = "cpu",
         dtype: DType | str | None = None,
         activations: Activations = "int8",
+        weights: Weights = "mapped",
         context: int | None = None,
         allow_extra: bool = False,
         cache_dtype: DType | str = f32,
@@ -88,17 +87,18 @@ class LLM:
             device=device,
             dtype=dtype,
             activations=activations,
+            weights=weights,
             context=context,
             allow_extra=allow_extra,
         )
         continues = hasattr(model, "make_state") and hasattr(model, "head")
         if not continues or "input_ids" not in accepted(type(model).forward):
-            wanted, found = "a model that continues texts", type(model).__name__
-            raise ModelError(f"{ref}: LLM: expected {wanted}, found {found}")
+            found = type(model).__name__
+            raise ModelError(f"{ref}: LLM: expected a model that continues texts, found {found}")
         if tokenizer is not None:
             model.tokenizer_source = partial(tokenizer_of, tokenizer)
-        given = speculation.model if isinstance(speculation, LLM) else speculation
-        self._drafts = Drafts(model, given, num_speculative_tokens)
+        draft = speculation.model if isinstance(speculation, LLM) else speculation
+        self._drafts = Drafts(model, draft, num_speculative_tokens)
         self._model: CausalLM | None = model
         self.cache_dtype = model.make_state(dtype=cache_dtype).dtype
         self._cache = PrefixCache(prefix_cache)
