@@ -250,7 +250,9 @@ const char* forward(const Arg* args, const Arg* numbers, Conv& v) {
   if (v.x.size() == 0 || v.weight.size() == 0) {
     return for_computing(v.out.dtype, "conv", [&]<class T>() -> const char* {
       fill<T>(v.out, bias);
-      finish(v, 0, v.out.size());
+      if (v.residual || v.clamped)  // -0 leaves all as it is
+        write_clamped(v, 0, v.out.size(), v.out.ptr<const float>(), -0.0f);
+      activate(v, v.out.ptr<float>(), v.out.size());
       return nullptr;
     });
   }

@@ -129,31 +129,59 @@ TL_INLINE void write_line(const View& out, int64_t offset, int64_t step, int64_t
     }
   }
 }
-// Residual and activation of n results from `offset` on, which have just been written.
+// minimum(maximum(x, 0), high) where high is a number: a NaN compares false, and stays.
+TL_INLINE vf clamped(vf x, vf high) {
+  x = select(x < vf{}, vf{}, x);
+  return select(x > high, high, x);
+}
 template <bool kResidual, bool kClamped>
-TL_INLINE void finish_line(float* line, const float* residual, int64_t n, vf high) {
-  auto ended = [&](vf v) { return kClamped ? minimum(maximum(v, vf{}), high) : v; };
+TL_INLINE void end_line(const float* from, const float* residual, int64_t n, vf add, vf high,
+                        float* to) {
+  auto ended = [&](vf x, vf y) {
+    x = x + add;
+    if (kResidual) x = x + y;
+    return kClamped ? clamped(x, high) : x;
+  };
   int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes)
-    store(line + i, ended(kResidual ? load(line + i) + load(residual + i) : load(line + i)));
+    store(to + i, ended(load(from + i), kResidual ? load(residual + i) : vf{}));
   if (const int rest = static_cast<int>(n - i)) {
-    vf v = load_part(line + i, rest);
-    if (kResidual) v = v + load_part(residual + i, rest);
-    store_part(line + i, ended(v), rest);
+    const vf y = kResidual ? load_part(residual + i, rest) : vf{};
+    store_part(to + i, ended(load_part(from + i, rest), y), rest);
   }
 }
-TL_INLINE void finish(const Conv& v, int64_t offset, int64_t n) {
-  if (!v.residual && !v.act) return;
-  float* line = v.out.ptr<float>() + offset;
+// n results of a line in f32, with residual and clamp on the way.
+inline void write_clamped(const Conv& v, int64_t offset, int64_t n, const float* from, float add) {
+  float* to = v.out.ptr<float>() + offset;
   const float* residual = v.residual ? v.residual + offset : nullptr;
-  const vf high = splat(v.high);
-  // The commonest without a call for each line.
+  const vf all = splat(add), high = splat(v.high);
   if (v.clamped)
-    return residual ? finish_line<true, true>(line, residual, n, high)
-                    : finish_line<false, true>(line, residual, n, high);
-  if (residual) finish_line<true, false>(line, residual, n, high);
+    return residual ? end_line<true, true>(from, residual, n, all, high, to)
+                    : end_line<false, true>(from, residual, n, all, high, to);
+  if (residual)
+    end_line<true, false>(from, residual, n, all, high, to);
+  else
+    end_line<false, false>(from, residual, n, all, high, to);
+}
+// Activations that are no clamp, of n results that have just been written.
+TL_INLINE void activate(const Conv& v, float* line, int64_t n) {
   const void* in[] = {line};
-  if (v.act) v.act(line, in, n, nullptr);
+  if (v.act && !v.clamped) v.act(line, in, n, nullptr);
+}
+// The same of a tile of sums before it is written: a call for each line costs more than a pass.
+// What is written then gets -0 added, which changes nothing. Not where a residual comes between.
+TL_INLINE bool activates_tile(const Conv& v) { return v.act && !v.clamped && !v.residual; }
+TL_INLINE void add_to_line(float* line, int64_t n, float add) {
+  for (int64_t i = 0; i < n; ++i) line[i] += add;
+}
+// n results of a line of any dtype, `step` apart; only contiguous f32 ones have more than the sum.
+template <class T>
+TL_INLINE void write_results(const Conv& v, int64_t offset, int64_t n, const T* from, T add) {
+  if constexpr (__is_same(T, float)) {
+    if (v.out.dtype == DType::f32 && v.out.strides[4] == 1)
+      return write_clamped(v, offset, n, from, add);
+  }
+  write_line<T>(v.out, offset, v.out.strides[4], n, from, add);
 }
 template <class T>
 TL_INLINE T scalar_at(const View& x, int64_t offset) {
@@ -244,38 +272,6 @@ struct Input {
     }
   }
 };
-
-// Neighbouring outputs of one row of the image.
-struct Run {
-  int64_t n, z, y, x;
-  int lane, count;
-};
-
-// Cuts outputs first … first + count (counted over batch and image) into runs; returns how many.
-TL_INLINE int cut_runs(const Conv& v, int64_t first, int count, Run* runs) {
-  const int64_t width = v.out.shape[4], height = v.out.shape[3], depth = v.out.shape[2];
-  Run at;
-  at.x = first % width;
-  int64_t rest = first / width;
-  at.y = rest % height;
-  rest /= height;
-  at.z = rest % depth;
-  at.n = rest / depth;
-  int made = 0;
-  for (int lane = 0; lane < count;) {
-    at.lane = lane;
-    at.count = static_cast<int>(min64(count - lane, width - at.x));
-    runs[made++] = at;
-    lane += at.count;
-    at.x = 0;
-    if (++at.y < height) continue;
-    at.y = 0;
-    if (++at.z < depth) continue;
-    at.z = 0;
-    ++at.n;
-  }
-  return made;
-}
 
 // c (kRows × columns, row stride `c_row`) = or += a (kRows rows, `a_row` apart) · b (k × columns).
 template <class T, int kRows>

@@ -157,18 +157,13 @@ const char* forward(const Conv& v) {
             // Whole vectors, whose surplus the next row overwrites.
             const bool dense =
                 v.out.dtype == DType::f32 && v.out.strides[4] == 1 && v.out.strides[3] == width;
-            float* line = v.out.ptr<float>() + to;
             const int64_t wide = ceil_div(width, kLanes) * kLanes;
-            for (; dense && r * width + wide <= rows * width; ++r) {
-              for (int64_t x = 0; x < width; x += kLanes)
-                store(line + r * width + x, load(tile + r * pitch + x) + splat(add));
-            }
+            for (; dense && r * width + wide <= rows * width; ++r)
+              write_clamped(v, to + r * width, wide, tile + r * pitch, add);
           }
-          for (; r < rows; ++r) {
-            write_line<T>(v.out, to + r * v.out.strides[3], v.out.strides[4], width,
-                          tile + r * pitch, add);
-          }
-          finish(v, to, rows * width);
+          for (; r < rows; ++r)
+            write_results<T>(v, to + r * v.out.strides[3], width, tile + r * pitch, add);
+          if constexpr (__is_same(T, float)) activate(v, v.out.ptr<float>() + to, rows * width);
           if (next(sub, m) && ++band && next(place, bands) && next(z, depth) && next(c, v.groups))
             ++n;
         }

@@ -5,6 +5,38 @@
 
 namespace tl::TL_ISA {
 
+// Neighbouring outputs of one row of the image.
+struct Run {
+  int64_t n, z, y, x;
+  int lane, count;
+};
+
+// Cuts outputs first … first + count (counted over batch and image) into runs; returns how many.
+TL_INLINE int cut_runs(const Conv& v, int64_t first, int count, Run* runs) {
+  const int64_t width = v.out.shape[4], height = v.out.shape[3], depth = v.out.shape[2];
+  Run at;
+  at.x = first % width;
+  int64_t rest = first / width;
+  at.y = rest % height;
+  rest /= height;
+  at.z = rest % depth;
+  at.n = rest / depth;
+  int made = 0;
+  for (int lane = 0; lane < count;) {
+    at.lane = lane;
+    at.count = static_cast<int>(min64(count - lane, width - at.x));
+    runs[made++] = at;
+    lane += at.count;
+    at.x = 0;
+    if (++at.y < height) continue;
+    at.y = 0;
+    if (++at.z < depth) continue;
+    at.z = 0;
+    ++at.n;
+  }
+  return made;
+}
+
 // What one kernel element reads of one run: lanes low … high - 1 come from `data + lane`.
 template <class T>
 struct Segment {
@@ -111,12 +143,22 @@ inline void pack_patches(const Conv& v, const Input<T>& in, const T* data, int64
 // out[…, row, …] for a block of outputs first … first + count: lines of the tile, `tile_row` apart.
 template <class T>
 inline void write_outputs(const Conv& v, int64_t row0, int64_t rows, int64_t first, int64_t count,
-                          const T* tile, int64_t tile_row) {
+                          T* tile, int64_t tile_row) {
   const View& out = v.out;
   const int64_t width = out.shape[4], out_positions = v.out_positions();
   const bool flat = (out.shape[3] == 1 || out.strides[3] == width * out.strides[4]) &&
                     (out.shape[2] == 1 || out.strides[2] == out.shape[3] * width * out.strides[4]);
   const int64_t line = flat ? out_positions : width;
+  auto bias_of = [&](int64_t r) {
+    return v.has_bias ? scalar_at<T>(v.bias, (row0 + r) * v.bias.strides[0]) : T(0);
+  };
+  bool activated = false;
+  if constexpr (__is_same(T, float)) {
+    activated = activates_tile(v);
+    for (int64_t r = 0; activated && r < rows; ++r)
+      add_to_line(tile + r * tile_row, tile_row, bias_of(r));
+    if (activated) activate(v, tile, rows * tile_row);
+  }
   for (int64_t i = 0; i < count;) {
     const int64_t at = first + i, n = at / out_positions, pixel = at % out_positions;
     const int64_t here = min64(count - i, line - pixel % line);
@@ -125,10 +167,11 @@ inline void write_outputs(const Conv& v, int64_t row0, int64_t rows, int64_t fir
     const int64_t offset =
         n * out.strides[0] + z * out.strides[2] + y * out.strides[3] + x * out.strides[4];
     for (int64_t r = 0; r < rows; ++r) {
-      const T add = v.has_bias ? scalar_at<T>(v.bias, (row0 + r) * v.bias.strides[0]) : T(0);
-      write_line<T>(out, offset + (row0 + r) * out.strides[1], out.strides[4], here,
-                    tile + r * tile_row + i, add);
-      finish(v, offset + (row0 + r) * out.strides[1], here);
+      const int64_t to = offset + (row0 + r) * out.strides[1];
+      write_results<T>(v, to, here, tile + r * tile_row + i, activated ? T(-0.0) : bias_of(r));
+      if constexpr (__is_same(T, float)) {
+        if (!activated) activate(v, out.ptr<float>() + to, here);
+      }
     }
     i += here;
   }

@@ -147,37 +147,23 @@ void transform_input(const Tiles& t, const float* laid, int64_t all_channels, in
   }
 }
 
-// n results, with the residual and a clamp on the way; other activations take a call for each line.
-TL_INLINE void write_ended(const Conv& v, int64_t offset, int64_t n, const float* from) {
-  float* line = v.out.ptr<float>() + offset;
-  const float* residual = v.residual ? v.residual + offset : nullptr;
-  const vf high = splat(v.high);
-  auto ended = [&](vf x) { return v.clamped ? minimum(maximum(x, vf{}), high) : x; };
-  int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes)
-    store(line + i, ended(residual ? load(from + i) + load(residual + i) : load(from + i)));
-  if (const int rest = static_cast<int>(n - i)) {
-    vf x = load(from + i);
-    if (residual) x = x + load_part(residual + i, rest);
-    store_part(line + i, ended(x), rest);
-  }
-  const void* in[] = {line};
-  if (v.act && !v.clamped) v.act(line, in, n, nullptr);
-}
-
 // One row (channel) of one panel, written to the image.
 void write_panel(const Conv& v, const Tiles& t, const float* m, int64_t step, int64_t row,
                  const Spans& spans, int64_t used) {
   alignas(64) float image[4 * 4 * kTiles + kLanes];
-  const vf bias = splat(v.has_bias ? scalar_at<float>(v.bias, row * v.bias.strides[0]) : 0);
+  const float bias = v.has_bias ? scalar_at<float>(v.bias, row * v.bias.strides[0]) : 0;
   for (int64_t lane = 0; lane < used; lane += kLanes) {
     if (t.out == 4)
-      transform_back<4>(m + lane, step, bias, image + 4 * lane);
+      transform_back<4>(m + lane, step, image + 4 * lane);
     else
-      transform_back<2>(m + lane, step, bias, image + 2 * lane);
+      transform_back<2>(m + lane, step, image + 2 * lane);
+  }
+  const bool activated = activates_tile(v);
+  if (activated) {
+    add_to_line(image, t.out * t.out * kTiles, bias);
+    activate(v, image, t.out * t.out * kTiles);
   }
   const View& out = v.out;
-  const bool plain = out.dtype == DType::f32 && out.strides[4] == 1;
   for (int s = 0; s < spans.made; ++s) {
     const Span& span = spans.at[s];
     const int64_t at = span.n * out.strides[0] + row * out.strides[1] +
@@ -186,12 +172,8 @@ void write_panel(const Conv& v, const Tiles& t, const float* m, int64_t step, in
     const int64_t lines = min64(t.out, out.shape[3] - t.out * span.y);
     for (int64_t i = 0; i < lines; ++i) {
       const float* from = image + t.out * (i * kTiles + span.lane);
-      if (plain) {
-        write_ended(v, at + i * out.strides[3], width, from);
-      } else {
-        write_line<float>(out, at + i * out.strides[3], out.strides[4], width, from, 0.0f);
-        finish(v, at + i * out.strides[3], width);
-      }
+      write_results<float>(v, at + i * out.strides[3], width, from, activated ? -0.0f : bias);
+      if (!activated) activate(v, out.ptr<float>() + at + i * out.strides[3], width);
     }
   }
 }

@@ -182,9 +182,9 @@ TL_INLINE void spread(const vf (&line)[4], float* to) {
   interleave(load(even + kLanes), load(odd + kLanes), to + 2 * kLanes);
 }
 
-// image[i·kOut·kTiles + kOut·lane + j] = (Aᵀ m A)[i][j] + add, for the lanes of one vector.
+// image[i·kOut·kTiles + kOut·lane + j] = (Aᵀ m A)[i][j], for the lanes of one vector.
 template <int kOut>
-TL_INLINE void transform_back(const float* m, int64_t step, vf add, float* image) {
+TL_INLINE void transform_back(const float* m, int64_t step, float* image) {
   constexpr int kIn = kOut + 2;
   vf s[kOut][kIn];
 #pragma GCC unroll 1
@@ -198,7 +198,6 @@ TL_INLINE void transform_back(const float* m, int64_t step, vf add, float* image
   for (int i = 0; i < kOut; ++i) {
     vf out[kOut];
     Winograd<kOut>::output(s[i], out);
-    for (int j = 0; j < kOut; ++j) out[j] = out[j] + add;
     spread(out, image + i * kOut * kTiles);
   }
 }

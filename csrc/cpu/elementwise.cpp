@@ -234,8 +234,6 @@ LineFn line_function(int64_t act) {
       return f32_unary<F_silu>;
     case 6:
       return f32_relu6;
-    case 7:
-      return f32_unary<F_hardswish>;
     default:
       return nullptr;
   }

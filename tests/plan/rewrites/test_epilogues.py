@@ -12,7 +12,6 @@ ACTS = {
     "relu": tl.relu,
     "silu": tl.silu,
     "relu6": F.relu6,
-    "hardswish": F.hardswish,
     "gelu": F.gelu,
     "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
 }
