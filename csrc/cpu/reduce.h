@@ -144,30 +144,22 @@ TL_INLINE typename Lanes<L>::Vector load_lanes(const T* p) {
   }
 }
 
-// 4 · kLanes elements a step; a NaN among them makes all lanes NaN. Sums beside the extremes tell
-// of one, in units that comparisons leave alone; so do infinities of both signs, which is looked
-// into.
+// 4 · kLanes elements a step; a NaN among them makes all lanes NaN. (Sums beside the extremes would
+// tell of one, too, but read each element twice.)
 template <class O, class T>
 TL_INLINE vf reduce_ordered(const T* p, int64_t n, vf a) {
-  vf b = a, c = a, d = a, low{}, high{};
+  vf b = a, c = a, d = a;
+  vi none{};
   for (int64_t i = 0; i < n; i += 4 * kLanes) {
     const vf w = load(p + i), x = load(p + i + kLanes), y = load(p + i + 2 * kLanes),
              z = load(p + i + 3 * kLanes);
-    low += w + x;
-    high += y + z;
+    none |= ((w != w) | (x != x)) | ((y != y) | (z != z));
     a = O::faster(a, w);
     b = O::faster(b, x);
     c = O::faster(c, y);
     d = O::faster(d, z);
   }
   a = O::faster(O::faster(a, b), O::faster(c, d));
-  low += high;
-  if (!any(low != low)) return a;
-  vi none{};
-  for (int64_t i = 0; i < n; i += kLanes) {
-    const vf w = load(p + i);
-    none |= w != w;
-  }
   return any(none) ? splat(__builtin_nanf("")) : a;
 }
 
