@@ -42,6 +42,7 @@ NEEDS = {
     "qmatmul": Need((), ("LLAMA_LIB",)),
     "quantized_perplexity": Need(never="it wants a text, by --text"),
     "train_vs_torch": Need(("torch",)),
+    "vec_dot": Need((), ("LLAMA_LIB",)),
     "versions": Need(never="it wants another version, by --before"),
 }
 
