@@ -201,7 +201,8 @@ void tile_packed(const Problem& p, const Unit& u, Workspace& w, int64_t tile, in
 // from a copy.
 void tile_direct(const Problem& p, const Unit& u, Workspace& w, int64_t tile, int64_t keys) {
   const Rows k = rows_of(p.k, u, tile, keys, w.wide), v = rows_of(p.v, u, tile, keys, w.v);
-  const bool ahead = p.k.dtype == k.dtype;  // of blocks, where they are unpacked
+  // Of blocks this is done where they are unpacked; behind the last tile there is nothing.
+  const bool ahead = p.k.dtype == k.dtype && tile + kKeys < p.longest;
   int64_t in_place = 0;  // keys from here on are packed: the last ones, that are no whole panel
   const bool shared = u.count * p.group > 3;  // then a packed key serves so many that it pays
   if (kLanes >= 8 && !shared && k.step == 1 && p.d == p.ldq && k.dtype == v.dtype)
@@ -213,7 +214,7 @@ void tile_direct(const Problem& p, const Unit& u, Workspace& w, int64_t tile, in
         [&]<int R>(int64_t r, int64_t begin, int64_t end) {
           if constexpr (kLanes >= 8) {
             for (; begin < end && begin < in_place; begin += kNR) {
-              if (ahead) prefetch_rows(at + (begin + kKeys) * k.row, k.row, p.d, kNR);
+              if (ahead && r == 0) prefetch_rows(at + (begin + kKeys) * k.row, k.row, p.d, kNR);
               score_in_place<R>(w.q + r * p.ldq, p.ldq, at + begin * k.row, k.row, p.d,
                                 w.s + begin);
             }
@@ -221,7 +222,8 @@ void tile_direct(const Problem& p, const Unit& u, Workspace& w, int64_t tile, in
           score_packed<R>(p, w, r, begin, end);
         },
         [&]<int R>(int64_t r, int64_t low, int64_t high) {
-          if (ahead) prefetch_rows(values + (low + kKeys) * v_row, v_row, p.dv, high - low);
+          if (ahead && r == 0)
+            prefetch_rows(values + (low + kKeys) * v_row, v_row, p.dv, high - low);
           value_direct<R>(w.s, values, v_row, low, high, p.ldo, w.o + r * p.ldo, p.ldo);
         });
   };
