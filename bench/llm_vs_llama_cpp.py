@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--prompt-tokens", nargs="+", type=int, default=[128, 512])
     parser.add_argument("--gen-tokens", type=int, default=128)
+    parser.add_argument("--weights", default="mapped", choices=("mapped", "resident"))
     parser.add_argument("--activations", default="int8", choices=("int8", "float"))
     parser.add_argument("--work", help="keeps the made files")
     args = parser.parse_args()
@@ -56,6 +57,7 @@ def main() -> None:
         rows += [measure(args, form, path, threads, work) for threads in args.threads]
     report(rows)
     settings = {name: getattr(args, name) for name in ("pairs", "activations", "model", "random")}
+    settings["resident"] = args.weights == "resident"
     sizes = {"prompt_tokens": args.prompt_tokens, "gen_tokens": args.gen_tokens}
     result = {**settings, **sizes, "peer": built_for(), "rows": rows}
     common.finish("llm_vs_llama_cpp", result, record=args.record)
@@ -123,8 +125,8 @@ def measure(args: Any, form: str, path: Path, threads: int, work: Path) -> dict[
 
 def sides(args: Any, path: Path, threads: int) -> dict[str, Side]:
     """What runs each side once; decoding goes with the first prompt."""
-    how = ["--threads", str(threads), "--activations", args.activations, "--runs", "1", "--json"]
-    ours = [sys.executable, "-c", TALLOW, "bench", str(path), *how]
+    how = ["--activations", args.activations, "--weights", args.weights, "--runs", "1", "--json"]
+    ours = [sys.executable, "-c", TALLOW, "bench", str(path), "--threads", str(threads), *how]
     theirs = [args.llama_bench, "-m", str(path), "-t", str(threads), "-r", "1", "-o", "json"]
     calls = [(p, args.gen_tokens * (i == 0)) for i, p in enumerate(args.prompt_tokens)]
 

@@ -29,6 +29,7 @@ PAGE, PLOTS = ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "benchmarks"
 # Settings that make another comparison of a run, as its heading tells.
 VARIANTS = {
     "random": "1.5 billion random weights",
+    "resident": "weights in huge pages",
     "torch_preload": "another allocator for torch",
     "cpu_time": "processor time",
 }

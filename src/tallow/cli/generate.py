@@ -34,6 +34,7 @@ def generate(
     allow_extra: options.AllowExtra = False,
     speculation: options.Speculation = None,
     cache_type: options.CacheTypeOption = CacheType.F32,
+    weights: options.WeightsOption = options.Weights.MAPPED,
     threads: options.Threads = None,
 ) -> None:
     """Continue a text; the continuation goes to standard output as it comes.
@@ -70,6 +71,7 @@ def generate(
         allow_extra=allow_extra,
         speculation=speculation,
         cache_type=cache_type,
+        weights=weights,
     ) as llm:
         if not json:
             with llm.stream(text, params, parse_special=not no_special) as stream:
