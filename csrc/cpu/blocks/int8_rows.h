@@ -7,7 +7,7 @@
 #include "format.h"
 #include "int8_linear.h"
 
-namespace tl::TL_ISA {
+namespace tl {
 
 // Rounded activations, for each unit of 32 those of all rows: bytes, a scale, and for each of the
 // weight's groups Σq as a float, or shift·Σq as an integer.
@@ -31,6 +31,24 @@ struct DotActivations {
   float* extra_at(int64_t unit, int64_t row = 0) const { return extra + unit * rows * per + row; }
 };
 
+// Up to 16 rows of weights, from their bytes: weight row c times activation row a to y[16·a + c].
+struct WeightRows {
+  const uint8_t* first;
+  int64_t bytes, blocks;  // of a row
+  int count;
+};
+using RowsKernel = void (*)(const WeightRows& w, const DotActivations& act, float* y);
+
+}  // namespace tl
+
+#ifdef TL_BELOW
+namespace tl::TL_BELOW {
+RowsKernel direct_kernel(DType dtype, int64_t rows);
+}
+#endif
+
+namespace tl::TL_ISA {
+
 // Where products take any byte, weights with a sign become unsigned by a shift.
 TL_INLINE int shift_of(const BlockFormat& f) {
   return f.kind == BlockFormat::plain && kAnyByte ? -128 : f.shift;
@@ -50,14 +68,6 @@ TL_INLINE void write_extra(const BlockFormat& f, int shift, const int32_t* sums,
     }
   }
 }
-
-// Up to 16 rows of weights, from their bytes: weight row c times activation row a to y[16·a + c].
-struct WeightRows {
-  const uint8_t* first;
-  int64_t bytes, blocks;  // of a row
-  int count;
-};
-using RowsKernel = void (*)(const WeightRows& w, const DotActivations& act, float* y);
 
 // Unpacks in registers; null where that is not worth its code.
 RowsKernel direct_kernel(DType dtype, int64_t rows);
