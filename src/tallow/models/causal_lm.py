@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tallow.dtype import DType, f32
 from tallow.models import losses
 from tallow.models.blocks.positions import last_positions
@@ -11,6 +13,7 @@ from tallow.models.generation import GenerativeModel, check_kept
 from tallow.models.outputs import LogitsOutput
 from tallow.models.states import State
 from tallow.nn import Linear, tie
+from tallow.nn.hooks import is_watched
 from tallow.tensor import Tensor
 
 
@@ -74,7 +77,7 @@ class CausalLM(GenerativeModel):
             state,
             inputs_embeds,
             output_hidden_states=output_hidden_states,
-            last=logits_to_keep if labels is None else 0,
+            **self._part("forward", 0 if labels is not None else logits_to_keep),
         )
         logits = self.head(last_positions(found.last_hidden_state, logits_to_keep))
         loss = None if labels is None else losses.next_token(logits, labels)
@@ -95,6 +98,14 @@ class CausalLM(GenerativeModel):
         self, ids: Tensor | None, state: State, *, embeds: Tensor | None = None
     ) -> Tensor:
         """The last position of `decode`, `(batch, 1, size)`; others cost less by a layer."""
-        if type(self).decode is not CausalLM.decode:
+        if type(self).decode is not CausalLM.decode or "decode" in vars(self):
             return self.decode(ids, state, embeds=embeds)[:, -1:]
-        return self.model.decode(ids, state, embeds=embeds, last=1)
+        found = self.model.decode(ids, state, embeds=embeds, **self._part("decode", 1))
+        return last_positions(found, 1)
+
+    def _part(self, method: str, last: int) -> dict[str, Any]:
+        """What asks the decoder for its last positions, where it is as it was made."""
+        model = self.model
+        own = getattr(type(model), method) is getattr(DecoderModel, method)
+        own = own and method not in vars(model) and not (method == "forward" and is_watched(model))
+        return {"last": last} if own and last else {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from tallow.autograd.mode import inference_mode
 from tallow.dtype import DType, f32, i64
@@ -154,8 +155,11 @@ class DecoderModel(Decoder, Model):
         if length > self.config.context:
             raise _too_long(self.config.context, state.length, length - state.length)
         state.reserve(counts, n)
-        last = 0 if seen is not None or order is not None else last
-        x = self.decode(ids, state, embeds=embeds, seen=seen, last=last)
+        whole = (
+            seen is not None or order is not None or type(self).decode is not DecoderModel.decode
+        )
+        part: Any = {"last": last} if last and not whole else {}
+        x = self.decode(ids, state, embeds=embeds, seen=seen, **part)
         state.commit(counts)
         if order is not None:
             back = order.argsort(1)

@@ -122,6 +122,13 @@ def _all_and_own(module: Module) -> tuple[Hooks, Hooks]:
     return vars(Module)["_hooks"] or _NONE, vars(module).get("_hooks") or _NONE
 
 
+def is_watched(module: Module) -> bool:
+    """Whether hooks, or another `forward` than its class has, see what goes into a call."""
+    if "forward" in vars(module):
+        return True
+    return any(hooks.tables[kind] for hooks in _all_and_own(module) for kind in CALL_KINDS)
+
+
 def _before(
     module: Module, hook: Hook, with_kwargs: bool, args: Any, kwargs: Any
 ) -> tuple[Any, Any]:

@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 
 from tallow.dtype import f32, i64
 from tallow.factories import arange
+from tallow.models.blocks.attention import Attention
 from tallow.models.blocks.positions import last_positions
 from tallow.models.blocks.rope import Rope
 from tallow.models.states import KeyValue
 from tallow.nn import Embedding, Module, ModuleList
+from tallow.nn.hooks import is_watched
 from tallow.tensor import Tensor
 
 
@@ -32,8 +34,9 @@ class DecoderLayer(Module):
         last: int = 0,
     ) -> Tensor:
         """`(batch, length, size)` → the same shape; arguments as of `Attention`."""
+        part = {"last": last} if last else {}  # which no other attention needs to know
         attended = self.self_attn(
-            self.input_layernorm(x), positions=positions, mask=mask, state=state, last=last
+            self.input_layernorm(x), positions=positions, mask=mask, state=state, **part
         )
         x = last_positions(x, last) + attended
         return x + self.mlp(self.post_attention_layernorm(x))
@@ -76,7 +79,8 @@ class Decoder(Module):
         `positions` are integers `(batch or 1, length)`, counted from 0 when absent; `mask` is as of
         `Attention`. Nothing is checked and no state advanced: this is what a plan records. `seen`
         takes what goes into each layer, then the result. `last` > 0 asks for so many positions,
-        the last: the last layer computes keys and values of the others, and nothing else.
+        the last: the last layer computes keys and values of the others, and nothing else, unless a
+        hook, or a layer or attention of another class, may want to see them.
         """
         x: Tensor = self.embed_tokens(ids) if embeds is None else embeds
         if x.dtype is not f32:
@@ -85,14 +89,24 @@ class Decoder(Module):
             positions = arange(x.shape[1], dtype=i64).unsqueeze(0)
         table = self.rope.table(positions)
         held = states or [None] * len(self.layers)
+        spares = last > 0 and self._may_spare()
         for i, (layer, state) in enumerate(zip(self.layers, held, strict=True)):
             if seen is not None:
                 seen.append(x)
-            if last and i == len(self.layers) - 1 and type(layer) is DecoderLayer:
+            if spares and i == len(self.layers) - 1:
                 x = layer(x, positions=table, mask=mask, state=state, last=last)
             else:
                 x = layer(x, positions=table, mask=mask, state=state)
-        x = self.norm(last_positions(x, last))
+        x = self.norm(last_positions(x, last) if spares else x)
         if seen is not None:
             seen.append(x)
-        return x
+        return last_positions(x, last)
+
+    def _may_spare(self) -> bool:
+        """Whether nobody sees that the last layer and the norm compute less."""
+        if not len(self.layers):
+            return False
+        layer = self.layers[-1]
+        plain = type(layer) is DecoderLayer and type(layer.self_attn) is Attention
+        parts = (*layer.modules(), *self.norm.modules())
+        return plain and not any(map(is_watched, parts))
