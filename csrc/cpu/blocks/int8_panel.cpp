@@ -171,12 +171,17 @@ void multiply_pair(const PanelActivations& act, const Panel& panel, int64_t row,
     auto some_rows = [&]<int kRows>(int64_t r, std::integral_constant<int, kRows>) {
       typename T::Weights w = first;
       typename T::Rows rows = act.rows_at<T>(row + r, unit);
-      float* to = c + r * kAcross;
-      if (unit == 0) memset(to, 0, kRows * kAcross * sizeof(float));
+      // A copy of their own, which no store can change, stays in registers, or near.
+      alignas(64) float sums[kRows * kAcross];
+      if (unit == 0)
+        memset(sums, 0, sizeof sums);
+      else
+        memcpy(sums, c + r * kAcross, sizeof sums);
       for (int64_t u = 0; u < units; ++u) {
-        T::template times_rows<kRows>(w, rows, to);
+        T::template times_rows<kRows>(w, rows, sums);
         w.next(), rows.next();
       }
+      memcpy(c + r * kAcross, sums, sizeof sums);
     };
     constexpr int kMost = kSmall ? 2 : kTileRows;
     int64_t r = 0;
