@@ -251,9 +251,14 @@ const char* check_channels(const char* kernel, const View& out, const View& x, c
                            int n) {
   if (x.ndim < 2 || !same_shape(out, x) || out.dtype != x.dtype)
     return fail("%s: expected x of (batch, channels, ...) and out like it", kernel);
-  for (int i = 0; i < n; ++i)
-    if (per[i].kind != Arg::none && (per[i].a->ndim != 1 || per[i].a->shape[0] != x.shape[1]))
+  for (int i = 0; i < n; ++i) {
+    if (per[i].kind == Arg::none) continue;
+    if (per[i].a->ndim != 1 || per[i].a->shape[0] != x.shape[1])
       return fail("%s: expected one value per channel", kernel);
+    const char* error =
+        for_float(per[i].a->dtype, kernel, []<class T>() -> const char* { return nullptr; });
+    if (error) return error;
+  }
   return nullptr;
 }
 

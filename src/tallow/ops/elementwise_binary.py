@@ -122,6 +122,9 @@ _add: Callable[..., Tensor] = internal_op("add", 2).caller()
 _sub: Callable[..., Tensor] = internal_op("sub", 2).caller()
 
 
+_FEW = 2048
+
+
 def times(other: Any, alpha: Any) -> Any:
     """`other * alpha`, where `alpha` is no float for integers; only tensors are checked."""
     if isinstance(other, Tensor) and isinstance(alpha, float):
@@ -131,9 +134,14 @@ def times(other: Any, alpha: Any) -> Any:
 
 
 def _in_one_step(x: Any, other: Any, alpha: Any) -> bool:
-    """Whether `addcmul` does it: floats of one dtype, and a plain number."""
-    both = isinstance(x, Tensor) and isinstance(other, Tensor) and type(alpha) in (int, float)
-    return both and x.dtype is other.dtype and x.dtype in FLOATS
+    """Whether `addcmul` does it: floats of one dtype, and a plain number.
+
+    Of few elements two steps are quicker, for `addcmul` has another operand to look at.
+    """
+    if not isinstance(x, Tensor) or x.numel() <= _FEW:
+        return False
+    plain = isinstance(other, Tensor) and type(alpha) in (int, float)
+    return plain and x.dtype is other.dtype and x.dtype in FLOATS
 
 
 @op

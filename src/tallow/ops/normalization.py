@@ -108,7 +108,8 @@ def _(
     rstd: Tensor,
     eps: float,
 ) -> tuple[Any, ...]:
-    return input, weight, bias, mean.contiguous(), rest.contiguous(), rstd.contiguous()
+    moments = (mean.contiguous(), rest.contiguous(), rstd.contiguous())
+    return input, _floats(weight), _floats(bias), *moments
 
 
 @whiten_channels.grad
@@ -179,7 +180,12 @@ def _(
     bias: Tensor | None,
     eps: float,
 ) -> tuple[Any, ...]:
-    return input, mean, var, weight, bias, float(eps)
+    return input, _floats(mean), _floats(var), _floats(weight), _floats(bias), float(eps)
+
+
+def _floats(p: Tensor | None) -> Tensor | None:
+    """What the kernel reads: floats of any width."""
+    return p if p is None or p.dtype.kind == "f" else p.to(f32)
 
 
 def _update(running: Tensor | None, fresh: Tensor, momentum: float) -> None:
@@ -274,7 +280,7 @@ def _(
 def _(
     input: Tensor, num_groups: int, weight: Tensor | None, bias: Tensor | None, eps: float
 ) -> tuple[Any, ...]:
-    return input.contiguous(), weight, bias, num_groups, float(eps)
+    return input.contiguous(), _floats(weight), _floats(bias), num_groups, float(eps)
 
 
 @op
