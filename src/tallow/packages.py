@@ -1,4 +1,4 @@
-"""Let the modules of a package be reached as its attributes, imported when first asked for."""
+"""Let a package's modules, or names in them, be its attributes, imported when first asked for."""
 
 from __future__ import annotations
 
@@ -15,6 +15,30 @@ def module_by_name(modules: Mapping[str, str | Iterable[str]]) -> dict[str, str]
         for module, names in modules.items()
         for name in (names.split() if isinstance(names, str) else names)
     }
+
+
+def names_of(
+    namespace: dict[str, Any], homes: Mapping[str, str]
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """The `__getattr__` and `__dir__` of a package that takes names from its modules when asked.
+
+    `namespace` are the package's globals, `homes` says which of its modules has a name; a name that
+    is its own home is a module.
+    """
+    package: str = namespace["__name__"]
+
+    def find(name: str) -> Any:
+        home = homes.get(name)
+        if home is None:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        module = import_module(f"{package}.{home}")
+        found = namespace[name] = module if home == name else getattr(module, name)
+        return found
+
+    def names() -> list[str]:
+        return sorted({*namespace, *homes})
+
+    return find, names
 
 
 def modules_of(

@@ -199,7 +199,7 @@ def test_noise_of_sampled_beams_is_finite():
     from random import Random
     from types import SimpleNamespace
 
-    from tallow.generate.search import _best
+    from tallow.generate.sequences import _best
 
     class Next(Random):
         """The largest number below 1 for what is impossible, which f32 would round to 1."""

@@ -17,8 +17,7 @@ rows never hold padding, so positions are `state.positions(n)` whatever the batc
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tallow.generate.events import Event, FinishReason, Piece, Progress, Result
 from tallow.generate.loop import Cancel, RowEvent, generate, generate_rows, token_ids
@@ -29,10 +28,11 @@ from tallow.generate.sampling import (
     SamplingParams,
     refuse_non_finite,
 )
+from tallow.packages import names_of
 
 if TYPE_CHECKING:
     from tallow.generate.config import GenerationConfig
-    from tallow.generate.search import Generated, search
+    from tallow.generate.sequences import Generated, search
 
 __all__ = [
     "Cancel",
@@ -57,13 +57,6 @@ __all__ = [
 ]
 
 # What `LLM` does without is imported when it is asked for.
-_HOMES = {"GenerationConfig": "config", "Generated": "search", "search": "search"}
+_HOMES = {"GenerationConfig": "config", "Generated": "sequences", "search": "sequences"}
 
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{home}"), name)
-    globals()[name] = value
-    return value
+__getattr__, __dir__ = names_of(globals(), _HOMES)

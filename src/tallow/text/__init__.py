@@ -6,8 +6,9 @@ them, and a small stand-in in plain Python replaces `tokenizers` where it is not
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tallow.packages import names_of
 
 if TYPE_CHECKING:
     from tallow.text.batching import Encodings
@@ -35,15 +36,4 @@ _HOMES = {
     "StopStrings": "stream",
 }
 
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{home}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = names_of(globals(), _HOMES)

@@ -5,8 +5,9 @@ Nothing heavy is imported here: Pillow and numpy are loaded by the functions tha
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tallow.packages import names_of
 
 if TYPE_CHECKING:
     from tallow.vision import draw, postprocess
@@ -15,19 +16,12 @@ if TYPE_CHECKING:
 
 __all__ = ["load_image", "ImageProcessor", "Batch", "postprocess", "draw"]
 
-_HOMES = {"load_image": "images", "ImageProcessor": "processor", "Batch": "processor"}
+_HOMES = {
+    "load_image": "images",
+    "ImageProcessor": "processor",
+    "Batch": "processor",
+    "postprocess": "postprocess",
+    "draw": "draw",
+}
 
-
-def __getattr__(name: str) -> Any:
-    if name in ("postprocess", "draw"):
-        return importlib.import_module(f"{__name__}.{name}")
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{home}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = names_of(globals(), _HOMES)
