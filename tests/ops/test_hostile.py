@@ -77,6 +77,31 @@ REFUSED = {
         ArgumentError,
         "lu_unpack: ",
     ),
+    "a difference of shapes": (
+        lambda: tl.ops.l1_loss(x, tl.ones(2)),
+        ShapeError,
+        r"sub: expected shapes that broadcast, .*",
+    ),
+    "a parabola of shapes": (
+        lambda: tl.ops.huber_loss(x, tl.ones(2)),
+        ShapeError,
+        r"sub: expected shapes that broadcast",
+    ),
+    "a text as a target": (
+        lambda: tl.ops.mse_loss(x, "a"),
+        DTypeError,
+        "mse_loss: expected a Tensor for target, got",
+    ),
+    "a multiple of another shape": (
+        lambda: tl.ops.add(x, tl.ones(2), alpha=2),
+        ShapeError,
+        r"add: .* got \(2, 3\) and \(2,\)",
+    ),
+    "no integer of groups": (
+        lambda: tl.ops.group_norm(x, 1.0),
+        ArgumentError,
+        "group_norm: expected a divisor of 3 ",
+    ),
     "no integer": (lambda: x.repeat("a"), DTypeError, "repeat: expected integers, got 'a'"),
     "no tensor in a list": (lambda: tl.vstack([x, 2]), DTypeError, "expected Tensors, got 2"),
     "no axis": (lambda: x.sum(...), DTypeError, r"sum: expected .* for dim, got ellipsis"),

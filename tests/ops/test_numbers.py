@@ -359,3 +359,32 @@ def test_variance_by_the_kernel_and_by_the_reference(size, dtype):
     assert np.isnan(odd.var(1).tolist()[:2]).all() and odd.var(1).tolist()[2] == 0
     assert np.isnan(tl.ones(2, 0, dtype=dtype).var(1).tolist()).all()
     assert tl.ones(2, 3, dtype=dtype).t().var(0, keepdim=True).tolist() == [[0, 0]]
+
+
+# --- sizes of 0, widths and lengths that nearly vanish --------------------------------------------
+
+
+def test_instance_norm_without_channels():
+    x = tl.zeros(2, 0, 3)
+    assert F.instance_norm(x).shape == (2, 0, 3)
+    assert F.instance_norm(x, weight=tl.zeros(0), bias=tl.zeros(0)).shape == (2, 0, 3)
+
+
+@pytest.mark.parametrize("beta", [1e-45, 1e-40, 1e-38])
+def test_a_parabola_too_narrow_for_its_dtype(beta):
+    x = tl.tensor([1.0, -3.0, 0.0])
+    assert F.smooth_l1_loss(x, tl.zeros(3), beta=beta, reduction="none").tolist() == [1, 3, 0]
+
+
+def test_cosines_of_nearly_nothing():
+    x = tl.full((1, 2), 1e-25)
+    same(F.cosine_similarity(x, x, dim=-1, eps=1e-30).tolist(), [2e10], 1e-3)
+
+
+@pytest.mark.parametrize("dtype", ["f32", "f16", "bf16", "f64"])
+def test_multiples_have_the_same_bits_in_few_elements_and_in_many(dtype):
+    x, y = (tl.from_numpy(np.random.default_rng(i).standard_normal(4096)).to(dtype) for i in (0, 1))
+    for op in (tl.add, tl.sub):
+        whole = op(x, y, alpha=0.3)
+        few = tl.cat([op(a, b, alpha=0.3) for a, b in zip(x.split(64), y.split(64), strict=True)])
+        assert tl.equal(whole, few)

@@ -55,7 +55,8 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     """The cosine of the angle between vectors along `dim`; each length counts as `eps` at least."""
     from .shape import broadcast_tensors
 
-    kernel = x1.dtype is x2.dtype is f32 and x1.shape == x2.shape
+    # The kernel divides by both lengths at once, whose product must not become 0.
+    kernel = x1.dtype is x2.dtype is f32 and x1.shape == x2.shape and eps >= 1e-18
     if kernel and x1.ndim and dim in (-1, x1.ndim - 1):
         lengths = [p_norm(x, 2.0, (x.ndim - 1,), False).clamp(min=eps) for x in (x1, x2)]
         return row_products(x1, x2) / (lengths[0] * lengths[1])

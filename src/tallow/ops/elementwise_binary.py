@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..dtype import FLOATS, REALS
-from ..errors import ArgumentError, expect
+from ..errors import ArgumentError, ShapeError, expect
 from ..factories import full, zeros_like
 from ..registry import op
 from ..tensor import Tensor
@@ -133,15 +133,21 @@ def times(other: Any, alpha: Any) -> Any:
     return other * alpha
 
 
-def _in_one_step(x: Any, other: Any, alpha: Any) -> bool:
-    """Whether `addcmul` does it: floats of one dtype, and a plain number.
+def _in_one_step(x: Any, other: Any, alpha: Any, sign: int) -> Tensor | None:
+    """`x + sign * alpha * other` of floats of one dtype and a plain number; None: take two steps.
 
-    Of few elements two steps are quicker, for `addcmul` has another operand to look at.
+    Of few elements two steps are quicker, for `addcmul` has another operand to look at. They have
+    the same bits, but for halves, whose product would be rounded.
     """
-    if not isinstance(x, Tensor) or x.numel() <= _FEW:
-        return False
+    if not isinstance(x, Tensor) or (x.numel() <= _FEW and x.dtype.itemsize > 2):
+        return None
     plain = isinstance(other, Tensor) and type(alpha) in (int, float)
-    return plain and x.dtype is other.dtype and x.dtype in FLOATS
+    if not (plain and x.dtype is other.dtype and x.dtype in FLOATS):
+        return None
+    try:
+        return addcmul(x, other, 1.0, value=sign * alpha)  # type: ignore[arg-type]
+    except (ArgumentError, ShapeError):
+        return None  # the two steps refuse it by their own names
 
 
 @op
@@ -149,9 +155,8 @@ def add(x: Tensor, other: Tensor | float, *, alpha: float = 1) -> Tensor:
     """`x + alpha * other`, broadcast and promoted as in PyTorch."""
     if alpha == 1:
         return _add(x, other)
-    if _in_one_step(x, other, alpha):
-        return addcmul(x, other, 1.0, value=alpha)  # type: ignore[arg-type]
-    return _add(x, times(other, alpha))
+    found = _in_one_step(x, other, alpha, 1)
+    return _add(x, times(other, alpha)) if found is None else found
 
 
 @add.in_place
@@ -169,9 +174,8 @@ def sub(x: Tensor, other: Tensor | float, *, alpha: float = 1) -> Tensor:
     """`x - alpha * other`, broadcast and promoted as in PyTorch."""
     if alpha == 1:
         return _sub(x, other)
-    if _in_one_step(x, other, alpha):
-        return addcmul(x, other, 1.0, value=-alpha)  # type: ignore[arg-type]
-    return _sub(x, times(other, alpha))
+    found = _in_one_step(x, other, alpha, -1)
+    return _sub(x, times(other, alpha)) if found is None else found
 
 
 @sub.in_place

@@ -7,7 +7,7 @@ import warnings
 from typing import Any
 
 from ..dtype import FLOATS
-from ..errors import ArgumentError, expect
+from ..errors import ArgumentError, DTypeError, ShapeError, expect
 from ..factories import full as filled
 from ..registry import op
 from ..tensor import Tensor, unwrap_tensor
@@ -99,6 +99,19 @@ def huber(input: Tensor, target: Tensor, delta: float, scale: float = 1.0) -> Te
 huber.kernel("huber", dtypes=FLOATS)
 
 
+_LEAST = 1e-37  # a width of the parabola whose reciprocal is finite in 32 bits
+
+
+def _by_element(op: Any, input: Tensor, target: Tensor, *numbers: float) -> Tensor:
+    """What an op gives of each pair; what has no difference is refused in the words of that."""
+    try:
+        return op(input, target, *numbers)  # type: ignore[no-any-return]
+    except (DTypeError, ShapeError):
+        pass
+    input - target
+    return op(input, target, *numbers)  # type: ignore[no-any-return]
+
+
 @op
 def mse_loss(
     input: Tensor,
@@ -110,7 +123,7 @@ def mse_loss(
 ) -> Tensor:
     """`(input - target) ** 2`."""
     reduction = mode(mse_loss, reduction, size_average, reduce)
-    return _values(squared_error(input, target), weight, reduction)
+    return _values(_by_element(squared_error, input, target), weight, reduction)
 
 
 @op
@@ -124,7 +137,7 @@ def l1_loss(
 ) -> Tensor:
     """`|input - target|`."""
     reduction = mode(l1_loss, reduction, size_average, reduce)
-    return _values(absolute_error(input, target), weight, reduction)
+    return _values(_by_element(absolute_error, input, target), weight, reduction)
 
 
 @op
@@ -139,9 +152,9 @@ def smooth_l1_loss(
     """`huber_loss / beta`: a parabola within `beta` of the target, then lines of slope 1."""
     reduction = mode(smooth_l1_loss, reduction, size_average, reduce)
     expect(beta >= 0, smooth_l1_loss, "a beta of at least 0", beta, ArgumentError)
-    if not beta:
-        return reduced(absolute_error(input, target), reduction)
-    return reduced(huber(input, target, beta, 1 / beta), reduction)
+    if beta < _LEAST:
+        return reduced(_by_element(absolute_error, input, target), reduction)
+    return reduced(_by_element(huber, input, target, beta, 1 / beta), reduction)
 
 
 @op
@@ -155,7 +168,7 @@ def huber_loss(
     """A parabola within `delta` of the target, then lines of slope `delta`."""
     reduction = mode(huber_loss, reduction)
     expect(delta > 0, huber_loss, "a delta above 0", delta, ArgumentError)
-    return _values(huber(input, target, delta), weight, reduction)
+    return _values(_by_element(huber, input, target, delta), weight, reduction)
 
 
 # --- probabilities --------------------------------------------------------------------------------

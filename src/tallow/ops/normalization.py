@@ -263,8 +263,8 @@ def _(
     input: Tensor, num_groups: int, weight: Tensor | None, bias: Tensor | None, eps: float
 ) -> None:
     _channels(group_norm, input, weight, bias)
-    good = num_groups > 0 and input.shape[1] % num_groups == 0
-    if not good:
+    whole: Any = num_groups  # a caller may give anything
+    if not isinstance(whole, int) or whole <= 0 or input.shape[1] % whole:
         wanted = f"a divisor of {input.shape[1]} channels"
         expect(False, group_norm, wanted, num_groups, ArgumentError)
 
@@ -313,6 +313,8 @@ def instance_norm(
             var = centred(flat, -1).square().sum(-1) / max(count - 1, 1)
             _update(running_mean, mean.mean(0), momentum)
             _update(running_var, var.mean(0), momentum)
+    if not c:
+        return group_norm(input, 1, weight, bias, eps)
     if weight is not None and weight.requires_grad:
         weight = weight.clone()  # the caller's may change before backward, as in torch
     return group_norm(input, c, weight, bias, eps)
