@@ -66,7 +66,7 @@ class Texts {
     }
     const std::string_view wanted{PyBytes_AS_STRING(bytes.ptr()),
                                   static_cast<size_t>(PyBytes_GET_SIZE(bytes.ptr()))};
-    const uint32_t number = places_[place(wanted, hash(wanted))].number;
+    const uint32_t number = places_[place(wanted)];
     return number ? std::optional<int64_t>(number - 1) : std::nullopt;
   }
 
@@ -82,11 +82,6 @@ class Texts {
   }
 
  private:
-  struct Place {
-    uint32_t number = 0;  // of a text, and one
-    uint32_t mark = 0;    // of its hash, so that few texts are looked at in vain
-  };
-
   void index(size_t count) {
     starts_.resize(count);
     shift_ = 64 - std::bit_width(2 * count + 1);
@@ -99,27 +94,21 @@ class Texts {
         throw nb::value_error("Texts: expected strings inside the buffer");
       const std::string_view one = text(i);
       at += 8 + one.size();
-      const uint64_t its = hash(one);
-      Place& at_place = places_[place(one, its)];
-      // One that stands twice means its first.
-      if (!at_place.number) at_place = {static_cast<uint32_t>(i + 1), static_cast<uint32_t>(its)};
+      uint32_t& number = places_[place(one)];
+      if (!number) number = static_cast<uint32_t>(i + 1);  // one that stands twice means its first
     }
   }
 
-  static uint64_t hash(std::string_view one) { return xxh64(one.data(), one.size(), seed()); }
-
   // Where a text is, or where it would go: at most half of the places are taken.
-  size_t place(std::string_view wanted, uint64_t its) const {
-    size_t at = static_cast<size_t>(its >> shift_);
-    while (places_[at].number && !(places_[at].mark == static_cast<uint32_t>(its) &&
-                                   text(places_[at].number - 1) == wanted))
-      at = (at + 1) & (places_.size() - 1);
+  size_t place(std::string_view wanted) const {
+    size_t at = static_cast<size_t>(xxh64(wanted.data(), wanted.size(), seed()) >> shift_);
+    while (places_[at] && text(places_[at] - 1) != wanted) at = (at + 1) & (places_.size() - 1);
     return at;
   }
 
   std::vector<char> bytes_;
   std::vector<size_t> starts_;
-  std::vector<Place> places_;
+  std::vector<uint32_t> places_;  // the number of a text, and one
   int shift_ = 63;
 };
 
