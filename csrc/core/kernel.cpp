@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "steady_threads.h"
+
 namespace tl {
 namespace {
 
@@ -75,7 +77,9 @@ const char* check_call(const Kernel& kernel, const Arg* args, int n) {
 
 const char* call(const Kernel& kernel, const Arg* args, int n) {
   const char* error = check_call(kernel, args, n);
-  return error ? error : kernel.fn(args, n);
+  if (error) return error;
+  const SteadyThreads steady;
+  return kernel.fn(args, n);
 }
 
 }  // namespace tl

@@ -25,6 +25,7 @@ void parallel_range(int64_t n, int64_t, RangeFn fn, void* context) {
 
 #include "contention.h"
 #include "event_count.h"
+#include "steady_threads.h"
 
 namespace tl {
 namespace {
@@ -303,6 +304,7 @@ const char* threads_error() {
 }
 
 int num_threads() {
+  if (steady_threads) return steady_threads;
   int n = wanted.load(std::memory_order_relaxed);
   if (n < 1) {
     n = default_threads();

@@ -3,6 +3,7 @@
 #include <atomic>
 
 #include "kernel.h"
+#include "steady_threads.h"
 
 namespace tl {
 
@@ -26,6 +27,7 @@ inline std::atomic<const Watch*> watch{nullptr};
 inline const Watch* watching() { return watch.load(std::memory_order_relaxed); }
 
 inline const char* invoke(const Kernel& kernel, const Arg* args, int n, const char* op) {
+  const SteadyThreads steady;
   const Watch* w = watching();
   return __builtin_expect(w != nullptr, 0) ? w->call(kernel, args, n, op) : kernel.fn(args, n);
 }

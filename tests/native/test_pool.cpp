@@ -10,6 +10,7 @@
 
 #include "core/contention.h"
 #include "core/parallel.h"
+#include "core/steady_threads.h"
 #include "core/watch.h"
 
 namespace {
@@ -106,6 +107,28 @@ void watched() {
   check(once(3000, 10) && works == before, "nothing told to nobody");
 }
 
+// A kernel takes memory for each thread, then more threads are set: no more than that come.
+void* more(void*) {
+  tl::set_num_threads(8);
+  return nullptr;
+}
+void steady() {
+  tl::set_num_threads(2);
+  {
+    const tl::SteadyThreads kernel;
+    pthread_t other;
+    pthread_create(&other, nullptr, more, nullptr);
+    pthread_join(other, nullptr);
+    const tl::SteadyThreads inner;
+    check(tl::num_threads() == 2, "the number of threads during a call");
+    std::atomic<bool> good{true};
+    for (int i = 0; i < 200; ++i)
+      tl::parallel_for(1000, 3, [&](int64_t, int64_t, int worker) { good = good && worker < 2; });
+    check(good, "no more threads than at the beginning of a call");
+  }
+  check(tl::num_threads() == 8, "the number of threads after a call");
+}
+
 #ifdef __linux__
 int after_jobs(tl::Contention& contention) {
   int allowed = 0;
@@ -148,6 +171,7 @@ int main() {
   check(inner == 40, "a job inside a job");
   among_busy_threads();
   watched();
+  steady();
 #ifdef __linux__
   pauses();
 #endif
