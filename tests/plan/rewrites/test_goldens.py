@@ -4,6 +4,7 @@ import pytest
 
 import tallow as tl
 from models.golden_families import CASES, Case
+from tallow import _native
 from tallow.plan.rewrites import REWRITES
 from tallow.plan.rewrites import rewrite as rewritten
 from tallow.trees import flatten
@@ -68,5 +69,7 @@ def plan_of(name):
 
 @pytest.mark.parametrize("rewrite", REWRITES)
 def test_each_pass_has_something_to_do(rewrite):
+    if rewrite == "winograd" and "conv_transformed" not in dict(_native.kernel_names()):
+        pytest.skip("vectors too short for it")
     plans = [plan_of(name) for name in KINDS if name in CASES]
     assert any(rewritten(plan, [rewrite]) is not plan for plan in plans)
