@@ -163,9 +163,52 @@ def test_bad_sizes_and_closed_models():
 def test_memory_for_a_long_prompt_is_taken_once():
     """Growing would leave the memory of before behind, and the end of the new one unused."""
     with opened() as llm:
-        context = llm.model.context
-        ask(llm, [3] * 20)
-        assert llm._cache.borrow([3], llm.model.make_state).capacity == min(256, context)
+        ask(llm, [3] * 20)  # and 4 tokens: the least that a state has room for is more
+        assert llm._cache.borrow([3], llm.model.make_state).capacity == 32
+    with opened() as llm:
+        ask(llm, [3] * 30, 10)
+        assert llm._cache.borrow([3], llm.model.make_state).capacity == 40
     with opened(context=4096) as llm:
         ask(llm, [3] * 520, 30)
         assert llm._cache.borrow([3], llm.model.make_state).capacity == 550
+
+
+@pytest.mark.parametrize("limit", [0, MANY])
+def test_an_abandoned_answer_may_end_while_the_cache_is_asked(limit):
+    """Its generator may be garbage that is found in the middle of any line."""
+
+    class Interrupted(State):
+        """Looking at its tokens lets another state come back."""
+
+        back = None
+
+        @property
+        def tokens(self):
+            if self.back is not None:
+                state, self.back = self.back, None
+                cache.give_back(state)
+            return self.kept
+
+        @tokens.setter
+        def tokens(self, value):
+            self.kept = value
+
+    def made(ids, kind=State):
+        state = kind([KeyValue(1, 4)], context=32)
+        with tl.inference_mode():
+            state.reserve(len(ids))
+            state.commit(len(ids))
+        state.tokens = [ids]
+        return state
+
+    cache, found = PrefixCache(limit), []
+    held, other = made([1, 2, 3], Interrupted), made([7, 8])
+    cache.give_back(held)
+    held.back = other
+    asking = threading.Thread(
+        target=lambda: found.append(cache.borrow([1, 2, 3, 4], State)), daemon=True
+    )
+    asking.start()
+    asking.join(20)
+    assert found == [held]
+    assert cache.borrow([7, 8, 9], State) is other

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from tallow.errors import ArgumentError, expect
@@ -46,23 +47,25 @@ class PrefixCache:
         expect(good, "prefix_cache", "a number of bytes", repr(limit), ArgumentError)
         self._limit = limit
         self._idle: list[State] = []
-        self._lock = threading.Lock()
+        # An abandoned answer may end, and give its state back, while this thread holds it.
+        self._lock = threading.RLock()
         self._closed = False
         self._hits = self._misses = self._cached_tokens = self._evictions = 0
 
     def borrow(self, prompt: Sequence[int], make_state: Callable[[], State]) -> State:
         """A state that holds a beginning of the prompt, and may hold more; `give_back` it."""
         with self._lock:
-            shared = [_shared(state, prompt) for state in self._idle]
+            idle = list(self._idle)
+            shared = [_shared(state, prompt) for state in idle]
             most = max(shared, default=0)
             if not most:
-                found = self._idle.pop() if self._idle and not self._limit else None
+                found = idle[-1] if idle and not self._limit else None
             else:  # the one that has least beyond it
-                at = min(
-                    (i for i, count in enumerate(shared) if count == most),
-                    key=lambda i: self._idle[i].length,
-                )
-                found = self._idle.pop(at)
+                best = [state for state, count in zip(idle, shared, strict=True) if count == most]
+                found = min(best, key=lambda state: state.length)
+            if found is not None:
+                with suppress(ValueError):  # one that came back meanwhile took its place
+                    self._idle.remove(found)
         if found is None or not most or not self._limit or found.length <= most:
             return found or make_state()
         try:
@@ -76,10 +79,12 @@ class PrefixCache:
             if self._closed:
                 return
             self._idle.append(state)
-            held = sum(each.nbytes for each in self._idle)
-            while len(self._idle) > 1 and held > self._limit:
-                held -= self._idle.pop(0).nbytes
+            while len(self._idle) > 1 and self._nbytes() > self._limit:
+                self._idle.pop(0)
                 self._evictions += self._limit > 0
+
+    def _nbytes(self) -> int:
+        return sum(state.nbytes for state in list(self._idle))
 
     def note(self, cached_tokens: int) -> None:
         """Count a prompt, so many of whose tokens were there."""
@@ -91,7 +96,7 @@ class PrefixCache:
     def info(self) -> PrefixCacheInfo:
         """The numbers up to now."""
         with self._lock:
-            held = len(self._idle), sum(state.nbytes for state in self._idle)
+            held = len(self._idle), self._nbytes()
             counts = self._hits, self._misses, self._cached_tokens, self._evictions
             return PrefixCacheInfo(*counts, *held)
 
