@@ -209,3 +209,8 @@ def is_grad_enabled() -> bool:
 def is_inference_mode_enabled() -> bool:
     """Whether this thread is in `inference_mode`."""
     return MODE.inference
+
+
+def capturing() -> bool:
+    """Whether this thread captures a plan, in which no value that depends on an input is read."""
+    return _native.capturing()

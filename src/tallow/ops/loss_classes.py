@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..autograd.mode import capturing
 from ..dtype import f32, i64
 from ..errors import ArgumentError, IndexRangeError, NoKernelError, expect
 from ..factories import full
@@ -69,6 +70,9 @@ def _by_kernel(
         and not 0 <= ignore < shape[1]
         and 0 not in shape
         and not input.is_meta
+        # A plan would refuse other labels than those: which of them count is read, so that it is
+        # told when it is captured.
+        and not capturing()
     )
     try:
         return op(input, target) if plain else None
