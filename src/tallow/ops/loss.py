@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable
 from typing import Any
 
-from ..dtype import FLOATS
+from ..dtype import FLOATS, bool_
 from ..errors import ArgumentError, DTypeError, ShapeError, expect
 from ..factories import full as filled
 from ..registry import op
@@ -102,14 +103,18 @@ huber.kernel("huber", dtypes=FLOATS)
 _LEAST = 1e-37  # a width of the parabola whose reciprocal is finite in 32 bits
 
 
-def _by_element(op: Any, input: Tensor, target: Tensor, *numbers: float) -> Tensor:
+def _by_element(
+    op: Callable[..., Tensor], input: Tensor, target: Tensor, *numbers: float
+) -> Tensor:
     """What an op gives of each pair; what has no difference is refused in the words of that."""
+    if getattr(input, "dtype", None) is bool_ is getattr(target, "dtype", None):
+        return input - target  # refused
     try:
-        return op(input, target, *numbers)  # type: ignore[no-any-return]
+        return op(input, target, *numbers)
     except (DTypeError, ShapeError):
         pass
     input - target
-    return op(input, target, *numbers)  # type: ignore[no-any-return]
+    return op(input, target, *numbers)
 
 
 @op

@@ -33,12 +33,15 @@ def work_of(kernel: str, arguments: Arguments) -> Work:
 
 
 def _array(arguments: Arguments, name: str) -> Operand:
-    found: Operand = arguments[name]  # type: ignore[assignment]
+    found = arguments[name]
+    assert not isinstance(found, int | float)
     return found
 
 
 def _integer(arguments: Arguments, name: str) -> int:
-    return int(arguments[name])  # type: ignore[arg-type]
+    found = arguments[name]
+    assert isinstance(found, int | float)
+    return int(found)
 
 
 def _bytes(arguments: Arguments, *names: str) -> int:
