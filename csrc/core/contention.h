@@ -44,6 +44,7 @@ class Contention {
   static constexpr int64_t kMs = 1'000'000, kWindow = 8 * kMs;
   static constexpr int64_t kShortest = 16 * kMs, kLongest = 256 * kMs;
   static constexpr int kJobs = 16;     // from look to look
+  static constexpr int kWindows = 3;   // one after the other, before the first pause
   static constexpr int kSwitches = 2;  // in a window; a quiet machine has less than one in ten
 
   void start(int64_t time) {
@@ -67,11 +68,15 @@ class Contention {
     const int64_t time = now(), passed = time - begin_;
     if (allowed_ > 1 && passed >= kWindow) {
       const int64_t lost = switches() - switches_;
-      if ((lost >= kSwitches && lost * kWindow >= passed) || stall_ * 4 >= passed) {
+      const bool bad = (lost >= kSwitches && lost * kWindow >= passed) || stall_ * 4 >= passed;
+      bad_ = bad ? bad_ + 1 : 0;
+      // Once is nothing: threads of another library spin for some milliseconds after its work.
+      if (bad_ >= (pause_ * 4 < kShortest ? kWindows : 1)) {
+        bad_ = 0;
         --allowed_;
         pause_ = 2 * pause_ < kShortest ? kShortest : 2 * pause_ > kLongest ? kLongest : 2 * pause_;
         until_ = time + pause_;
-      } else {
+      } else if (!bad) {
         pause_ /= 2;
       }
       start(time);
@@ -83,7 +88,7 @@ class Contention {
     }
   }
 
-  int threads_ = 0, allowed_ = 0, jobs_ = kJobs;
+  int threads_ = 0, allowed_ = 0, jobs_ = kJobs, bad_ = 0;
   int64_t begin_ = 0, switches_ = 0, stall_ = 0, pause_ = 0, until_ = 0;
 };
 
