@@ -211,6 +211,62 @@ const char* reduce_columns(const Loops& loops, Axes& axes, const Finalize& final
   return nullptr;
 }
 
+// --- sums of short rows of floats
+
+inline constexpr int64_t kShortRow = 256;  // elements: lanes keep their digits until the end
+
+// How reduce_runs would take it, but that the rows are short and everything is f32.
+bool short_rows(const Axes& axes, const View& out, const View& x) {
+  const StridedIterator<1>& r = axes.reduced;
+  return x.dtype == DType::f32 && out.dtype == DType::f32 && r.ndim == 1 && r.strides[0][0] == 1 &&
+         r.count <= kShortRow;
+}
+
+// Σ p[0 … n), where `rest` has the lanes beyond the whole vectors. There is nothing to wait for
+// between rows, so that the next one begins while the lanes of this one are joined.
+TL_INLINE double short_row(const float* p, int64_t n, vi rest) {
+  typedef double Four __attribute__((vector_size(32)));
+  vf a{}, b{};
+  for (; n >= 2 * kLanes; n -= 2 * kLanes, p += 2 * kLanes) {
+    a += load(p);
+    b += load(p + kLanes);
+  }
+  if (n >= kLanes) {
+    a += load(p);
+    n -= kLanes, p += kLanes;
+  }
+  if (n > 0) b += load_masked(p, rest);
+  alignas(64) float lanes[kLanes];
+  store(lanes, a + b);
+  Four sum{};
+#pragma GCC unroll 4
+  for (int i = 0; i < kLanes; i += 4)
+    sum += __builtin_convertvector(load_as<f32x4>(lanes + i), Four);
+  return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+}
+
+void sum_short_rows(const Axes& axes, const View& out, double divisor) {
+  const int64_t n = axes.reduced.count;
+  const float* x = reinterpret_cast<const float*>(axes.data);
+  const vi rest = lanes_between(0, n % kLanes);
+  parallel_for(axes.kept.count, 32768 / n + 1, [&](int64_t begin, int64_t end, int) {
+    StridedIterator<2> kept = axes.kept;
+    const InnerAxis<2> line(kept);
+    for (int64_t i = begin; i < end;) {
+      kept.seek(i / line.length);
+      const int64_t first = i % line.length, count = line.length - first;
+      const int64_t some = count < end - i ? count : end - i;
+      const float* from = x + kept.offset[1] + first * line.strides[1];
+      float* to = out.ptr<float>() + kept.offset[0] + first * line.strides[0];
+      for (int64_t j = 0; j < some; ++j, from += line.strides[1], to += line.strides[0]) {
+        const double total = short_row(from, n, rest);
+        *to = static_cast<float>(divisor != 0 ? total / divisor : total);
+      }
+      i += some;
+    }
+  });
+}
+
 template <Kind kind>
 const char* reduce(const Arg* args, int) {
   constexpr const char* kNames[] = {"sum", "mean", "prod", "amax", "amin"};
@@ -254,7 +310,12 @@ const char* reduce(const Arg* args, int) {
   const bool columns = near >= 0 && axes.kept.strides[1][near] == 1 &&
                        axes.kept.shape[near] >= kLanes && reduced > 1 &&
                        !(far >= 0 && axes.reduced.strides[0][far] == 1);
-  return columns ? reduce_columns(loops, axes, finalize) : reduce_runs(loops, axes, finalize);
+  if (columns) return reduce_columns(loops, axes, finalize);
+  if ((kind == Kind::sum || kind == Kind::mean) && short_rows(axes, out, x)) {
+    sum_short_rows(axes, out, divisor);
+    return nullptr;
+  }
+  return reduce_runs(loops, axes, finalize);
 }
 
 }  // namespace

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from ..registry import op
 from ..tensor import Tensor
 from .pool_average import average_of
 from .pool_max import max_of
-from .pool_windows import targets
+from .pool_windows import fits_windows, targets
 from .resample import check_longest
 from .spatial import check_spatial
 
 
+@lru_cache(8)
 def _parts(n: int) -> tuple[int, ...]:
     """Windows that cut n axes into equal parts; one that is not there is a window of length 1."""
     return (*(1,) * (3 - n), *(0,) * n, 1, 1, 1, 0, 0, 0, 1, 1, 1)
@@ -44,12 +46,23 @@ def adaptive_max_pool3d(input: Tensor, output_size: Any, return_indices: bool = 
 
 def adaptive_average(where: str, n: int, input: Tensor, output_size: Any) -> Tensor:
     """The means of equal parts of the last n axes."""
-    check_spatial(where, n, input)
-    size = targets(where, n, input, output_size)
-    check_longest(where, size)
+    if (
+        type(output_size) is not int
+        or type(input) is not Tensor
+        or not 0 <= output_size < 4096
+        or not fits_windows(n, input.dtype, input.shape)
+    ):  # not the usual call
+        check_spatial(where, n, input)
+        size = targets(where, n, input, output_size)
+        check_longest(where, size)
+    else:
+        size = (output_size,) * n
     if set(size) == {1}:
-        return input.mean(tuple(range(-n, 0)), keepdim=True)
+        return input.mean(_LAST[n], keepdim=True)
     return average_of(n, input, _parts(n), size, False, 0)
+
+
+_LAST = ((), (-1,), (-2, -1), (-3, -2, -1))
 
 
 @op

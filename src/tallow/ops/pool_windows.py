@@ -69,12 +69,17 @@ def _params(
 
 
 @lru_cache(512)
+def fits_windows(n: int, dtype: DType, shape: tuple[int, ...]) -> bool:
+    """Whether `check_spatial` lets floats of this shape pass."""
+    return is_float(dtype) and len(shape) in (n + 1, n + 2) and 0 not in shape[-n - 1 :]
+
+
+@lru_cache(512)
 def _plain(
     n: int, dtype: DType, shape: tuple[int, ...], k: int, s: int, p: int, d: int, ceil_mode: bool
 ) -> tuple[Params, tuple[int, ...]] | None:
     """What `settled` gives for floats and numbers that stand for all axes; None: look closer."""
-    good = is_float(dtype) and len(shape) in (n + 1, n + 2) and 0 not in shape[-n - 1 :]
-    if not good or min(k, s, d) < 1 or p < 0:
+    if not fits_windows(n, dtype, shape) or min(k, s, d) < 1 or p < 0:
         return None
     count = _counts(shape[-n:], (k,) * n, (s,) * n, (p,) * n, (d,) * n, ceil_mode)
     if count is None or min(count) < 1:
