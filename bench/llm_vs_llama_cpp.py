@@ -1,8 +1,8 @@
 """Decode and prefill of one GGUF file by Tallow and by llama-bench, in alternating processes.
 
 Both sides warm up, then read random tokens on an empty cache (one row of logits at the end) and
-decode 128 tokens one by one from an empty cache. llama-bench keeps its cache in f16, Tallow in f32,
-each as by default. Every ratio is of runs next to each other; above 1, Tallow is faster.
+decode 128 tokens one by one from an empty cache. Both keep their cache in f16, as by default (older
+records of Tallow: f32). Every ratio is of runs next to each other; above 1, Tallow is faster.
 
     python bench/llm_vs_llama_cpp.py --llama-bench …/bin/llama-bench [--forms q4_1 q4_0] [--pairs 7]
 

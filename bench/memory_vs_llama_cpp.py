@@ -3,7 +3,7 @@
 Each side runs in a process of its own: the peak of the resident memory above what was resident once
 the library was loaded, and how much of the memory at the end is the process's own (anonymous) or
 pages of the file, which other processes share. libllama keeps its cache in f16, with room for just
-these tokens; Tallow is measured with the same and with its default, f32. A ratio below 1: Tallow
+these tokens; Tallow is measured with the same, its default, and with f32. A ratio below 1: Tallow
 takes less than libllama.
 
     python bench/memory_vs_llama_cpp.py --peer-python …/bin/python --models a.gguf b.gguf

@@ -27,11 +27,11 @@ def program():
 
 def run(program, *words, text=None, code=0, env=None):
     done = subprocess.run(
-        [program, *map(str, words)], input=text, capture_output=True, text=True, timeout=60,
-        env={**os.environ, **(env or {})},
+        [program, *map(str, words)], input=None if text is None else text.encode(),
+        capture_output=True, timeout=60, env={**os.environ, **(env or {})},
     )  # fmt: skip
     assert done.returncode == code, (done.returncode, done.stderr)
-    return done.stdout if code == 0 else done.stderr
+    return (done.stdout if code == 0 else done.stderr).decode()  # a \r stays one
 
 
 # --- language models ------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ QUESTION = "What is the capital of France?"
 
 @pytest.fixture
 def llm():
-    with tl.LLM(FOLDER / "llama.q8_0.gguf", activations="float") as opened:
+    with tl.LLM(FOLDER / "llama.q8_0.gguf", activations="float", cache_dtype="f32") as opened:
         yield opened
 
 
@@ -113,6 +113,29 @@ def test_logits(llm):
     np.testing.assert_allclose(found, golden["q8_0"][0], rtol=1e-4, atol=1e-4)
     with pytest.raises(ArgumentError):
         llm.logits([])
+
+
+@pytest.mark.parametrize(
+    ("ref", "options", "wanted"),
+    [
+        (FOLDER, {}, tl.f16),
+        (FOLDER, {"dtype": "f32"}, tl.f32),
+        (FOLDER / "llama.f16.gguf", {}, tl.f16),
+        (FOLDER / "llama.q4_0.gguf", {}, tl.f16),
+        (FOLDER / "llama.q4_0.gguf", {"cache_dtype": "f32"}, tl.f32),
+        (FOLDER, {"cache_dtype": tl.bf16}, tl.bf16),
+    ],
+)
+def test_keys_and_values_are_no_finer_than_weights(ref, options, wanted):
+    with tl.LLM(ref, **options) as llm:
+        assert llm.cache_dtype is wanted
+        answer = llm.generate("Hello", max_tokens=8, ignore_eos=True)
+        ids = [*llm.tokenizer.encode("Hello"), *answer.tokens]
+        said = llm.logits(ids).argmax(-1).tolist()
+        assert said[-9:-1] == list(answer.tokens)
+        state = llm.model.make_state(dtype=wanted)
+        kept = llm.model(tl.tensor([ids]), state=state).logits[0]
+        assert kept.tolist() == llm.logits(ids).tolist()
 
 
 @pytest.mark.parametrize("window", [8, 16, 50])

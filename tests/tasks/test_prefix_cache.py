@@ -47,10 +47,10 @@ def test_states_are_bit_equal_to_fresh_ones():
     with opened(prefix_cache=MANY) as llm:
         model = llm.model
         ask(llm, [*SYSTEM, 2, 4, 6])
-        make = lambda: model.make_state()  # noqa: E731
+        make = lambda: model.make_state(dtype=llm.cache_dtype)  # noqa: E731
         state = llm._cache.borrow([*SYSTEM, 50, 51], make)
         assert (state.lengths, state.tokens) == ([12], [SYSTEM])
-        fresh = model.make_state()
+        fresh = make()
         model(tl.tensor([SYSTEM]), state=fresh)
         for token in range(9):
             ids = tl.tensor([[50 + token]])

@@ -25,7 +25,7 @@ def bench(
     runs: Annotated[int, Option("Times each, after one to warm up.", min=1)] = 5,
     threads: options.Threads = None,
     activations: options.ActivationsOption = Activations.INT8,
-    cache_type: options.CacheTypeOption = CacheType.F32,
+    cache_type: options.CacheTypeOption = None,
     weights: options.WeightsOption = Weights.MAPPED,
     json: options.Json = False,
     suite: Annotated[
@@ -81,7 +81,7 @@ def run_suite(names: Sequence[str]) -> None:
 
 def measure_model(
     model: str, prompt_tokens: int, gen_tokens: int, runs: int, threads: int | None,
-    activations: Activations, json: bool, cache_type: CacheType, weights: Weights,
+    activations: Activations, json: bool, cache_type: CacheType | None, weights: Weights,
 ) -> None:  # fmt: skip
     """One model's rates, as a table or JSON."""
     import tallow
@@ -90,19 +90,21 @@ def measure_model(
 
     if prompt_tokens == gen_tokens == 0:
         raise UsageError("bench: expected --prompt-tokens or --gen-tokens above 0")
-    with options.open_llm(model, activations, threads, weights=weights) as llm:
-        rows = []
+    with options.open_llm(
+        model, activations, threads, cache_type=cache_type, weights=weights
+    ) as llm:
+        rows, kept = [], llm.cache_dtype.name
         for kind, count in (("pp", prompt_tokens), ("tg", gen_tokens)):
             if count:
                 work = prefill_seconds if kind == "pp" else decode_seconds
-                seconds = _repeat(work, llm.model, count, runs, cache_type.value)
+                seconds = _repeat(work, llm.model, count, runs, kept)
                 rates = [count / each for each in seconds]
                 rows.append({"test": f"{kind}{count}", "tokens": count, **_spread(rates)})
     used = tallow.num_threads()
     if json:
         about = {
             "model": model, "threads": used, "activations": activations.value,
-            "cache_type": cache_type.value, "weights": weights.value,
+            "cache_type": kept, "weights": weights.value,
         }  # fmt: skip
         print_json({**about, "runs": runs, "tests": rows})
         return

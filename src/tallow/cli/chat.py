@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Annotated
 
 from tallow.cli import options
-from tallow.cli.options import Activations, CacheType
+from tallow.cli.options import Activations
 from tallow.cli.parameters import Option
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def chat(
     context: options.Context = None,
     allow_extra: options.AllowExtra = False,
     speculation: options.Speculation = None,
-    cache_type: options.CacheTypeOption = CacheType.F32,
+    cache_type: options.CacheTypeOption = None,
     threads: options.Threads = None,
 ) -> None:
     """Chat with a model.

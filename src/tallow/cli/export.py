@@ -21,7 +21,7 @@ def export(
         int | None, Option("Room for so many tokens.", metavar="N", absent="the model's")
     ] = None,
     activations: options.ActivationsOption = options.Activations.INT8,
-    cache_type: options.CacheTypeOption = options.CacheType.F32,
+    cache_type: options.CacheTypeOption = None,
     force: options.Force = False,
 ) -> None:
     """Write plans, weights and tokenizer as one file for tallow-run and the C library.
@@ -36,7 +36,7 @@ def export(
 
     refuse_existing(out, force)
     opened = options.open_task(model, task, str(activations), "export", TASKS)
-    if cache_type is not options.CacheType.F32:
+    if cache_type is not None:
         wanted, found = "a model that continues texts", type(opened).__name__
         expect(isinstance(opened, LLM), "--cache-type", wanted, found, ArgumentError)
         opened.cache_dtype = opened.model.make_state(dtype=cache_type.value).dtype

@@ -6,7 +6,7 @@ import sys
 from typing import Annotated
 
 from tallow.cli import options
-from tallow.cli.options import Activations, CacheType
+from tallow.cli.options import Activations
 from tallow.cli.parameters import Option
 
 
@@ -33,7 +33,7 @@ def generate(
     context: options.Context = None,
     allow_extra: options.AllowExtra = False,
     speculation: options.Speculation = None,
-    cache_type: options.CacheTypeOption = CacheType.F32,
+    cache_type: options.CacheTypeOption = None,
     weights: options.WeightsOption = options.Weights.MAPPED,
     threads: options.Threads = None,
 ) -> None:

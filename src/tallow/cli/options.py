@@ -72,7 +72,10 @@ class CacheType(StrEnum):
     Q8_0 = "q8_0"
 
 
-CacheTypeOption = Annotated[CacheType, Option("What keys and values are kept in.")]
+CacheTypeOption = Annotated[
+    CacheType | None,
+    Option("What keys and values are kept in.", absent="f16; f32 for weights of f32"),
+]
 Context = Annotated[
     int | None,
     Option("Positions at most, whatever the model's file says.", min=1, absent="its own"),
@@ -122,7 +125,7 @@ def open_llm(
     context: int | None = None,
     allow_extra: bool = False,
     speculation: str | None = None,
-    cache_type: CacheType = CacheType.F32,
+    cache_type: CacheType | None = None,
     weights: Weights = Weights.MAPPED,
 ) -> LLM:
     """The model of a command line, with that many threads."""
@@ -140,7 +143,7 @@ def open_llm(
         weights=weights.value,
         context=context,
         allow_extra=allow_extra,
-        cache_dtype=cache_type.value,
+        cache_dtype=cache_type and cache_type.value,
         speculation=guessing,
     )
 

@@ -37,7 +37,7 @@ def profile(
     ] = False,
     threads: options.Threads = None,
     activations: options.ActivationsOption = Activations.INT8,
-    cache_type: options.CacheTypeOption = CacheType.F32,
+    cache_type: options.CacheTypeOption = None,
     json: options.Json = False,
     trace: Annotated[
         str | None, Option("Chrome trace to write, for Perfetto.", metavar="OUT.json", absent="no")
@@ -73,7 +73,7 @@ def _check_outputs(paths: list[str], force: bool) -> None:
 
 def _run(
     model: str, prompt: int | None, gen: int, runs: int, task: str | None, size: list[str] | None,
-    activations: Activations, cache_type: CacheType, stack: ExitStack,
+    activations: Activations, cache_type: CacheType | None, stack: ExitStack,
 ) -> list[Phase]:  # fmt: skip
     from tallow.cli.errors import UsageError
     from tallow.profiling import workloads
@@ -83,7 +83,7 @@ def _run(
         fixed = {
             "--task": task is not None,
             "--activations": activations != Activations.INT8,
-            "--cache-type": cache_type != CacheType.F32,
+            "--cache-type": cache_type is not None,
         }
         for option in (name for name, given in fixed.items() if given):
             raise UsageError(f"{option}: expected a model beside it, got a program")
@@ -93,7 +93,7 @@ def _run(
             raise UsageError("--size: expected a program (.tlw) beside it, got a model")
         opened = stack.enter_context(options.open_task(model, task, str(activations), "profile"))
         if isinstance(opened, LLM):
-            phases = workloads.language_model(opened, prompt, gen, cache_type.value)
+            phases = workloads.language_model(opened, prompt, gen, cache_type and cache_type.value)
         else:
             phases = workloads.encoder(opened, prompt, runs)
     if not phases:

@@ -8,7 +8,7 @@ from copy import copy
 from typing import Any, Self
 
 from tallow.autograd.mode import inference_mode
-from tallow.dtype import DType, as_dtype, bf16, f16, f32, i64, q8_0
+from tallow.dtype import DType, as_dtype, bf16, f16, f32, f64, i64, q8_0
 from tallow.errors import ArgumentError, ContextError, ModelError, expect
 from tallow.factories import arange, tensor, zeros
 from tallow.models.layer_states import (
@@ -20,6 +20,7 @@ from tallow.models.layer_states import (
     SelfAndCross,
     Span,
 )
+from tallow.nn import Module
 from tallow.ops import cat
 from tallow.tensor import Tensor
 
@@ -306,6 +307,16 @@ class State:
     def __repr__(self) -> str:
         size = f"batch {self.batch}, {self.length} of {self.capacity} positions"
         return f"State({size}, {self.dtype.name}, {self.nbytes / 1e6:.1f} MB)"
+
+
+def cache_dtype_for(model: Module) -> DType:
+    """What a model's keys and values are kept in where nobody says: f32 beside matrices of f32.
+
+    Those of 16 bits or fewer are rounded by more than f16 rounds keys and values, and llama.cpp
+    keeps these in f16, too; half the memory is also read in half the time.
+    """
+    matrices = (weight.dtype for weight in model.parameters() if weight.ndim > 1)
+    return f16 if any(dtype not in (f32, f64) for dtype in matrices) else f32
 
 
 def checked_dtype(dtype: DType | str, parts: Iterable[LayerState]) -> DType:

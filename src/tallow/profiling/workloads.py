@@ -35,12 +35,12 @@ class Phase:
 
 
 def language_model(
-    llm: LLM, prompt: int | None = None, gen: int = 64, cache_type: str = "f32"
+    llm: LLM, prompt: int | None = None, gen: int = 64, cache_dtype: str | None = None
 ) -> list[Phase]:
     """Prefill of `prompt` random tokens, and `gen` steps of decoding behind them.
 
-    Keys and values are kept in `cache_type`. Both are warmed up first; decoding replays a plan, as
-    generation does.
+    Keys and values are kept in `cache_dtype` (None: the model's). Both are warmed up first;
+    decoding replays a plan, as generation does.
 
     Raises:
         ContextError: the model has not so many positions.
@@ -57,7 +57,7 @@ def language_model(
     ids = [draw.randrange(model.config.vocab_size) for _ in range(count + gen + 1)]
 
     def prefill() -> Any:
-        state = model.make_state(1, count + gen + 1, cache_type)
+        state = model.make_state(1, count + gen + 1, cache_dtype or llm.cache_dtype)
         for at in range(0, count, CHUNK):
             part = tensor([ids[at : min(at + CHUNK, count)]], dtype=i64)
             model(part, state=state, logits_to_keep=1)

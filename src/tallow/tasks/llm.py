@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, overload
 
 from tallow.autograd.mode import inference_mode
-from tallow.dtype import DType, f32, i64
+from tallow.dtype import DType, i64
 from tallow.errors import ArgumentError, ContextError, ModelError, expect
 from tallow.factories import tensor
 from tallow.generate import (
@@ -27,7 +27,7 @@ from tallow.generate import (
 from tallow.generate.speculation import NUM_SPECULATIVE_TOKENS, Speculation
 from tallow.models import CausalLM, load
 from tallow.models.loading import Activations, Weights, tokenizer_of
-from tallow.models.states import State
+from tallow.models.states import State, cache_dtype_for
 from tallow.tasks.accepting import accepted
 from tallow.tasks.drafts import Drafts
 from tallow.tasks.perplexity import negative_log_likelihood
@@ -46,8 +46,8 @@ class LLM:
     """A language model, its tokenizer and the cache of the last conversation.
 
     `ref` and the options are those of `tallow.models.load`; `tokenizer` refers to a tokenizer.json,
-    or its folder, that stands elsewhere; `cache_dtype` is what keys and values are kept in: "f32",
-    "f16", "bf16" or "q8_0". `context` is how long a prompt may be, whatever the model's file says.
+    or its folder, that stands elsewhere. Keys and values are kept in `cache_dtype`: "f32", "f16",
+    "bf16" or "q8_0" (None: f16; f32 for weights of f32). Prompts have at most `context` tokens.
 
     A call computes what its prompt does not share with the beginning of the one before, such as a
     chat's last turn. With `prefix_cache=` bytes, keys and values of earlier prompts and answers are
@@ -55,9 +55,8 @@ class LLM:
     Several threads may call; each at the same time works with a state of its own.
 
     With `speculation`, "prompt_lookup" or another LLM of the same vocabulary, single answers (not
-    batches) are decoded several tokens a pass, at most `num_speculative_tokens` guesses and one,
-    as far as the guesses turn out to be right. The answers stay what they are (and with the
-    guesses of an LLM, their probabilities where they are sampled).
+    batches) are decoded several tokens a pass, `num_speculative_tokens` guesses and one at most,
+    as far as guesses are right. Answers (sampled beside an LLM: their probabilities) stay the same.
 
     Raises:
         ArgumentError: a `speculation` or a `cache_dtype` that does not suit this model.
@@ -76,7 +75,7 @@ class LLM:
         weights: Weights = "mapped",
         context: int | None = None,
         allow_extra: bool = False,
-        cache_dtype: DType | str = f32,
+        cache_dtype: DType | str | None = None,
         prefix_cache: int = 0,
         speculation: LLM | Speculation | None = None,
         num_speculative_tokens: int = NUM_SPECULATIVE_TOKENS,
@@ -100,7 +99,7 @@ class LLM:
         draft = speculation.model if isinstance(speculation, LLM) else speculation
         self._drafts = Drafts(model, draft, num_speculative_tokens)
         self._model: CausalLM | None = model
-        self.cache_dtype = model.make_state(dtype=cache_dtype).dtype
+        self.cache_dtype = model.make_state(dtype=cache_dtype or cache_dtype_for(model)).dtype
         self._cache = PrefixCache(prefix_cache)
         self._template: ChatTemplate | None = None
 
@@ -338,7 +337,7 @@ class LLM:
 
     @inference_mode()
     def logits(self, ids: Sequence[int]) -> Tensor:
-        """Logits after each of `ids`: `(length, vocab_size)`, float32.
+        """Logits after each of `ids`, as generation computes them: `(length, vocab_size)`, float32.
 
         Raises:
             ContextError: more ids than the context.
@@ -346,7 +345,8 @@ class LLM:
         """
         given = token_ids(ids, "logits")
         expect(len(given) > 0, LLM.logits, "at least one id", "none", ArgumentError)
-        logits: Tensor = self.model(tensor([given], dtype=i64)).logits.view(len(given), -1)
+        state = self.model.make_state(1, len(given), self.cache_dtype)
+        logits: Tensor = self.model(tensor([given], dtype=i64), state=state).logits[0]
         refuse_non_finite(logits)
         return logits
 
