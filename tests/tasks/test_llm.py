@@ -20,7 +20,7 @@ QUESTION = "What is the capital of France?"
 
 @pytest.fixture
 def llm():
-    with tl.LLM(FOLDER / "llama.q8_0.gguf", activations="float", cache_dtype="f32") as opened:
+    with tl.LLM(FOLDER / "llama.q8_0.gguf", activations="float") as opened:
         yield opened
 
 
@@ -120,6 +120,7 @@ def test_logits(llm):
     [
         (FOLDER, {}, tl.f16),
         (FOLDER, {"dtype": "f32"}, tl.f32),
+        (FOLDER / "llama.q4_0.gguf", {"activations": "float"}, tl.f32),
         (FOLDER / "llama.f16.gguf", {}, tl.f16),
         (FOLDER / "llama.q4_0.gguf", {}, tl.f16),
         (FOLDER / "llama.q4_0.gguf", {"cache_dtype": "f32"}, tl.f32),

@@ -74,7 +74,10 @@ class CacheType(StrEnum):
 
 CacheTypeOption = Annotated[
     CacheType | None,
-    Option("What keys and values are kept in.", absent="f16; f32 for weights of f32"),
+    Option(
+        "What keys and values are kept in.",
+        absent="f16; f32 with weights of f32 or --activations float",
+    ),
 ]
 Context = Annotated[
     int | None,

@@ -309,12 +309,14 @@ class State:
         return f"State({size}, {self.dtype.name}, {self.nbytes / 1e6:.1f} MB)"
 
 
-def cache_dtype_for(model: Module) -> DType:
-    """What a model's keys and values are kept in where nobody says: f32 beside matrices of f32.
+def cache_dtype_for(model: Module, activations: str) -> DType:
+    """What a model's keys and values are kept in where nobody says: f16, or f32 where it is exact.
 
-    Those of 16 bits or fewer are rounded by more than f16 rounds keys and values, and llama.cpp
-    keeps these in f16, too; half the memory is also read in half the time.
+    That is where `activations` are floats and where matrices are of f32. Others are rounded by more
+    than f16 rounds keys and values, and llama.cpp keeps these in f16, too.
     """
+    if activations == "float":
+        return f32
     matrices = (weight.dtype for weight in model.parameters() if weight.ndim > 1)
     return f16 if any(dtype not in (f32, f64) for dtype in matrices) else f32
 

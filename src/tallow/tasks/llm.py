@@ -46,12 +46,11 @@ class LLM:
     """A language model, its tokenizer and the cache of the last conversation.
 
     `ref` and the options are those of `tallow.models.load`; `tokenizer` refers to a tokenizer.json,
-    or its folder, that stands elsewhere. Keys and values are kept in `cache_dtype`: "f32", "f16",
-    "bf16" or "q8_0" (None: f16; f32 for weights of f32). Prompts have at most `context` tokens.
+    or its folder, that stands elsewhere; prompts have at most `context` tokens. `cache_dtype` keeps
+    keys and values: f32, f16, bf16, q8_0 (None: f16; f32 if `activations` or matrices are).
 
-    A call computes what its prompt does not share with the beginning of the one before, such as a
-    chat's last turn. With `prefix_cache=` bytes, keys and values of earlier prompts and answers are
-    kept, too, up to that size, so that several conversations share instructions and go on in turns.
+    A call computes what its prompt does not share with the beginning of the one before. With
+    `prefix_cache=` bytes, those of earlier prompts and answers are kept, too, up to that size.
     Several threads may call; each at the same time works with a state of its own.
 
     With `speculation`, "prompt_lookup" or another LLM of the same vocabulary, single answers (not
@@ -99,7 +98,8 @@ class LLM:
         draft = speculation.model if isinstance(speculation, LLM) else speculation
         self._drafts = Drafts(model, draft, num_speculative_tokens)
         self._model: CausalLM | None = model
-        self.cache_dtype = model.make_state(dtype=cache_dtype or cache_dtype_for(model)).dtype
+        cache_dtype = cache_dtype or cache_dtype_for(model, activations)
+        self.cache_dtype = model.make_state(dtype=cache_dtype).dtype
         self._cache = PrefixCache(prefix_cache)
         self._template: ChatTemplate | None = None
 
@@ -346,9 +346,9 @@ class LLM:
         given = token_ids(ids, "logits")
         expect(len(given) > 0, LLM.logits, "at least one id", "none", ArgumentError)
         state = self.model.make_state(1, len(given), self.cache_dtype)
-        logits: Tensor = self.model(tensor([given], dtype=i64), state=state).logits[0]
-        refuse_non_finite(logits)
-        return logits
+        found: Tensor = self.model(tensor([given], dtype=i64), state=state).logits[0]
+        refuse_non_finite(found)
+        return found
 
     def perplexity(self, text: str, *, window: int | None = None) -> float:
         """`exp` of the mean negative log-likelihood of each token of `text` but the first.
