@@ -7,7 +7,6 @@ import types
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from operator import attrgetter, is_
 from typing import Any, overload
 
@@ -16,6 +15,7 @@ from tallow.autograd.mode import MODE
 from tallow.device import Device
 from tallow.dtype import Default, DType
 from tallow.errors import ArgumentError, CaptureError, expect
+from tallow.lazy_dataclasses import dataclass
 from tallow.nn.module import Module
 from tallow.nn.parameter import Buffer, Parameter
 from tallow.plan.capturing import Recording, memory_of

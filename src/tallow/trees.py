@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
+
+from tallow.lazy_dataclasses import dataclass, field_names, is_dataclass
 
 # type → (value → children and context, children and context → value)
 KINDS: dict[type, tuple[Callable[[Any], tuple[list[Any], Any]], Callable[..., Any]]] = {
@@ -55,7 +56,7 @@ def kind_of(x: Any, dataclasses: bool = False) -> Any:
         return type(x)
     if isinstance(x, tuple) and hasattr(x, "_fields"):
         return "named"
-    if dataclasses and is_dataclass(x) and not isinstance(x, type):
+    if dataclasses and is_dataclass(type(x)) and not isinstance(x, type):
         return "dataclass"
     return None
 
@@ -75,7 +76,7 @@ def flatten(
             children: list[Any] = list(x)
             context: Any = type(x)
         elif kind == "dataclass":
-            names = [each.name for each in fields(x)]
+            names = list(field_names(x))
             children, context = [getattr(x, name) for name in names], (type(x), names)
         else:
             children, context = KINDS[kind][0](x)

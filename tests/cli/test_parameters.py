@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import subprocess
 import sys
@@ -59,11 +60,10 @@ def test_values(line):
     name, *words = line.split()
     command, seen = load_command(name), {}
 
+    @functools.wraps(command)
     def record(**values):
         seen.update(values)
 
-    record.__signature__ = inspect.signature(command)
-    record.__annotations__ = inspect.get_annotations(command, eval_str=True)
     run_command(name, record, words)
     bound = inspect.signature(command).bind(**LINES[line])
     bound.apply_defaults()
@@ -110,7 +110,11 @@ def test_wrong_lines_say_what_is_wrong(run, line, said):
 def test_every_parameter_is_declared_and_shown(run, name):
     command = load_command(name)
     rows = list(parameters(command))
-    assert [row.name for row in rows] == list(inspect.signature(command).parameters)
+    declared = inspect.signature(command).parameters
+    assert [row.name for row in rows] == list(declared)
+    assert [row.default for row in rows if not row.required] == [
+        each.default for each in declared.values() if each.default is not each.empty
+    ]
     assert all(isinstance(row.row, Argument | Option) and row.row.help for row in rows)
     code, out, err = run(name, "--help")
     assert (code, err) == (0, "")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
+
+from tallow.lazy_dataclasses import dataclass
 
 from .._native import TensorSpec
 from .._native import next_order as now

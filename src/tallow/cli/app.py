@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import inspect
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
@@ -55,6 +54,8 @@ class Parser(argparse.ArgumentParser):
 
     def print_help(self, file: Any = None) -> None:
         """Usage, description, and a table a group."""
+        from inspect import cleandoc
+
         from rich.console import Console
         from rich.padding import Padding
         from rich.panel import Panel
@@ -62,7 +63,9 @@ class Parser(argparse.ArgumentParser):
         from rich.text import Text
 
         console = Console(file=file, highlight=False)
-        console.print(Padding(Text(f"Usage: {self.usage}\n\n{self.description}"), 1))
+        console.print(
+            Padding(Text(f"Usage: {self.usage}\n\n{cleandoc(self.description or '')}"), 1)
+        )
         for title, entries in self.groups.items():
             table = Table.grid(padding=(0, 2))
             for name, value, about in entries:
@@ -100,7 +103,7 @@ def run_command(name: str, command: Callable[..., None], line: Sequence[str]) ->
     groups = {"Arguments": [_entry(row) for row in places]} if places else {}
     groups["Options"] = [*(_entry(row) for row in options), _HELP]
     words = " ".join(["[OPTIONS]", *(row.metavar for row in places)])
-    parser = Parser(f"tallow {name}", words, inspect.cleandoc(command.__doc__ or ""), groups)
+    parser = Parser(f"tallow {name}", words, command.__doc__ or "", groups)
     declare(parser, rows)
     command(**parser.values(arranged(rows, line)))
 

@@ -9,11 +9,11 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
 
 from tallow.cli.parameters import Argument, Option
+from tallow.lazy_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from tallow.errors import TallowError

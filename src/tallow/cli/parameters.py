@@ -7,12 +7,15 @@ itself; so `arranged` brings a line into the order and spelling in which it know
 from __future__ import annotations
 
 import argparse
-import inspect
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from types import NoneType
-from typing import Annotated, Any, NoReturn, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, NoReturn, get_args, get_origin, get_type_hints
+
+from tallow.lazy_dataclasses import dataclass
+
+REQUIRED: Final = object()
+"""The default of what a command line must give."""
 
 _NAMES = {str: "text", int: "integer", float: "number"}
 
@@ -50,7 +53,7 @@ class Parameter:
     @property
     def required(self) -> bool:
         """Whether the line must give it."""
-        return self.default is inspect.Parameter.empty
+        return self.default is REQUIRED
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -101,7 +104,11 @@ class Parameter:
 
 def parameters(command: Callable[..., None]) -> Iterator[Parameter]:
     """The parameters of a command, from its annotations."""
-    declared = inspect.signature(command).parameters
+    inner = getattr(command, "__wrapped__", command)
+    code, given = inner.__code__, inner.__defaults__ or ()
+    names = code.co_varnames[: code.co_argcount]
+    defaults = dict(zip(reversed(names), reversed(given), strict=False))
+    defaults |= inner.__kwdefaults__ or {}
     for name, hint in get_type_hints(command, include_extras=True).items():
         if get_origin(hint) is Annotated:
             kind, row = get_args(hint)
@@ -109,7 +116,7 @@ def parameters(command: Callable[..., None]) -> Iterator[Parameter]:
             kinds = [part for part in parts if part is not NoneType]
             many = get_origin(kinds[0]) is list
             kind = get_args(kinds[0])[0] if many else kinds[0]
-            yield Parameter(name, kind, many, row, declared[name].default)
+            yield Parameter(name, kind, many, row, defaults.get(name, REQUIRED))
 
 
 def declare(parser: argparse.ArgumentParser, rows: Sequence[Parameter]) -> None:

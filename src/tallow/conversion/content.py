@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tallow.dtype import by_name, f32
 from tallow.errors import ModelError
+from tallow.lazy_dataclasses import dataclass, field
 
 if TYPE_CHECKING:
     from tallow.formats.mapping import Stored

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import fields
 from math import isclose
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tallow.conversion.content import Content
 from tallow.errors import ModelError
 from tallow.formats.mapping import TensorInfo
+from tallow.lazy_dataclasses import replace
 from tallow.weights import WeightSource
 from tallow.weights.source import MAX_LISTED
 

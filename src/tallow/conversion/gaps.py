@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tallow.errors import TallowError
 from tallow.formats.writing import same_bytes
+from tallow.lazy_dataclasses import dataclass
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +27,7 @@ from tallow.conversion.names import ARCHITECTURES, family_layout, named_entries,
 from tallow.dtype import by_name, f32
 from tallow.errors import ModelError
 from tallow.formats.gguf import Typed
+from tallow.lazy_dataclasses import replace
 
 if TYPE_CHECKING:
     from tallow.models import DecoderConfig

@@ -6,12 +6,12 @@ that are rotated together are neighbours there and half a head apart in Hugging 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from tallow.conversion.content import MAX_EXPANSION, Entry, entries_of
 from tallow.errors import ModelError
+from tallow.lazy_dataclasses import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable

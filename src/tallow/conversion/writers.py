@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,6 +12,7 @@ from tallow.conversion.content import Content, Entry
 from tallow.dtype import DTYPES, by_name
 from tallow.errors import ArgumentError, DTypeError
 from tallow.formats.gguf_types import GGML_TYPES
+from tallow.lazy_dataclasses import dataclass, replace
 
 if TYPE_CHECKING:
     from tallow.formats.lazy import LazyTensor

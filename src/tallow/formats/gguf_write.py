@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from tallow.errors import ArgumentError, DTypeError, ShapeError
@@ -28,6 +27,7 @@ from tallow.formats.gguf_types import (
 from tallow.formats.lazy import LazyTensor, Tensors, described, written
 from tallow.formats.mapping import shown
 from tallow.formats.writing import path_of, write_to
+from tallow.lazy_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from tallow.formats.writing import Target

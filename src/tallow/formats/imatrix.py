@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from tallow.errors import ArgumentError, FormatError, expect
@@ -21,6 +20,7 @@ from tallow.formats.gguf import GGUFFile, Typed, open_gguf, save_gguf
 from tallow.formats.gguf_types import MAGIC
 from tallow.formats.mapping import FileMap, shown
 from tallow.formats.writing import replace_file
+from tallow.lazy_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from tallow.formats.mapping import Source

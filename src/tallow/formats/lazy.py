@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from tallow._native import expect_values
 from tallow.errors import ArgumentError, DTypeError, ShapeError
 from tallow.formats.writing import tensor_bytes
+from tallow.lazy_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from tallow.formats.mapping import Stored

@@ -7,13 +7,13 @@ import os
 import stat
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from itertools import islice
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, NamedTuple, Self, TypeAlias
 
 from tallow.errors import ArgumentError, DTypeError, FormatError, MissingFileError, ShapeError
 from tallow.formats.mistaken import mistaken_for
+from tallow.lazy_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer

@@ -7,7 +7,6 @@ evaluated or unpickled: arrays of objects are refused by name.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,6 +24,7 @@ from tallow.formats.npy_header import (
     parse_header,
 )
 from tallow.formats.writing import write_to
+from tallow.lazy_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from tallow.formats.mapping import Source

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
 
 from tallow.errors import FormatError
 from tallow.formats.mapping import shown
+from tallow.lazy_dataclasses import dataclass
 
 MOST: Final = 10_000  # parts of a set; a longer one is a name that means something else
 # Of Hugging Face, torch and llama.cpp alike; some count from 0, some write numbers of other widths,

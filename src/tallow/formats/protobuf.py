@@ -8,11 +8,11 @@ from __future__ import annotations
 import struct
 from array import array
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from tallow.errors import FormatError
 from tallow.formats.mapping import shown
+from tallow.lazy_dataclasses import dataclass
 
 MAX_DEPTH: Final = 64  # messages in messages; protobuf's own limit is 100
 MAX_VALUES: Final = 1 << 26  # of all messages in one file

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from tallow.errors import FormatError
 from tallow.formats.protobuf import Field, Message, Record, read_message
+from tallow.lazy_dataclasses import dataclass
 
 ALGORITHMS: Final = {1: "unigram", 2: "bpe", 3: "word", 4: "char"}
 # Kinds of pieces, as the format numbers them.

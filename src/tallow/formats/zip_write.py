@@ -8,11 +8,11 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from tallow.errors import ArgumentError
 from tallow.formats.mapping import shown
+from tallow.lazy_dataclasses import dataclass
 
 ALIGNMENT: Final = 64
 _LOCAL: Final = struct.Struct("<4s5H3I2H")

@@ -7,7 +7,7 @@ import os
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -22,6 +22,7 @@ from tallow.generate.processors import (
     renormalize,
     suppress_at_begin,
 )
+from tallow.lazy_dataclasses import dataclass, replace
 from tallow.weights.open import read_json
 
 Ids = tuple[int, ...]

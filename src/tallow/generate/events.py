@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from tallow.lazy_dataclasses import dataclass
 
 FinishReason = Literal["stop", "length", "cancelled"]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from tallow.dtype import i64
 from tallow.errors import ArgumentError, expect
 from tallow.factories import tensor
+from tallow.lazy_dataclasses import dataclass
 from tallow.ops import log_softmax, softmax, topk, where
 from tallow.ops import sort as sorted_values
 from tallow.tensor import Tensor

@@ -6,7 +6,6 @@ import math
 import random
 from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self, TypedDict, Unpack
 
 from tallow.dtype import i64
@@ -28,6 +27,7 @@ from tallow.generate.processors import (
     typical_p,
 )
 from tallow.generate.rejection import judged, probabilities
+from tallow.lazy_dataclasses import dataclass, field, field_names, replace
 from tallow.ops import argmax, sample
 from tallow.tensor import Tensor
 
@@ -163,7 +163,7 @@ class SamplingParams:
         return [make() for wanted, make in rows if wanted]
 
 
-_NAMES = {each.name for each in fields(SamplingParams)}
+_NAMES = frozenset(field_names(SamplingParams))
 _ANY = float("inf")
 _RANGES: dict[str, tuple[Any, float, float, str]] = {
     "max_tokens": (int, 1, _ANY, "an integer of at least 1, or None"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from tallow.autograd.mode import inference_mode
 from tallow.dtype import f32, f64, i64
@@ -17,6 +16,7 @@ from tallow.generate.processors import Processor, Step, apply
 from tallow.generate.protocol import ContextGenerative, Generative
 from tallow.generate.sampling import refuse_no_choice, refuse_non_finite
 from tallow.generate.step import DecodeStep
+from tallow.lazy_dataclasses import dataclass
 from tallow.models.states import State
 from tallow.ops import argmax, log_softmax, sample, topk
 from tallow.ops import cat as joined

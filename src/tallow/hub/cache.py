@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from tallow.errors import HubError, TallowError
 from tallow.formats.replacing import flush_folder, replacing
 from tallow.hub.progress import size_text
 from tallow.hub.refs import failure, short_hash
+from tallow.lazy_dataclasses import dataclass
 
 CHUNK = 1 << 20
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}

@@ -7,7 +7,6 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,6 +25,7 @@ from tallow.hub.cache import (
 from tallow.hub.progress import Progress, polled
 from tallow.hub.refs import HubRef, failure, is_safe_member
 from tallow.hub.web import LONGEST_WAIT, retry_after
+from tallow.lazy_dataclasses import dataclass
 
 T = TypeVar("T")
 

@@ -6,12 +6,12 @@ Source: RFC 9110, sections 13 (conditional requests) and 14 (range requests).
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tallow.errors import ArgumentError, expect
 from tallow.hub import web as http
 from tallow.hub.refs import WebRef, failure, is_on, parse, redact
+from tallow.lazy_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from http.client import HTTPResponse

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from hashlib import sha256 as _sha256
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from tallow.errors import HubError
 from tallow.hub.aliases import ALIASES
+from tallow.lazy_dataclasses import dataclass, replace
 
 FORMS = (
     "an alias, a path, hf:org/name[@revision][/file], pypi:name==version#path/in/wheel "

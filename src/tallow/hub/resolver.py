@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 from tallow.errors import ArgumentError
@@ -30,6 +29,7 @@ from tallow.hub.refs import (
     is_on,
     parse,
 )
+from tallow.lazy_dataclasses import replace
 
 
 def resolve(

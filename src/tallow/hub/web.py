@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import time
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -15,6 +14,7 @@ from tallow.errors import HubError
 from tallow.hub.cache import discard, install, require_space, sha256_of, write_all, write_json
 from tallow.hub.progress import Progress
 from tallow.hub.refs import WebRef, failure, is_loopback, refuse_plain_http
+from tallow.lazy_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from http.client import HTTPResponse

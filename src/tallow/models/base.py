@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-import json
 import os
 from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
@@ -17,6 +15,8 @@ from tallow.tensor import Tensor
 from tallow.weights.arrange import WeightConverter, within
 
 if TYPE_CHECKING:
+    from inspect import Signature
+
     from tallow.text import Tokenizer
     from tallow.weights import WeightSource
 
@@ -60,7 +60,7 @@ class Model(Module):
         try:
             return super().__call__(*args, **kwargs)
         except TypeError as error:  # looked at afterwards, so that calls that fit cost nothing
-            taken = inspect.signature(self.forward).parameters
+            taken = _signature(self.forward).parameters
             unknown = [name for name in kwargs if name not in taken]
             if not unknown or any(each.kind is each.VAR_KEYWORD for each in taken.values()):
                 raise
@@ -69,7 +69,7 @@ class Model(Module):
         except ArgumentError as error:
             if "while a plan is captured" not in str(error):
                 raise
-            given = inspect.signature(self.forward).bind(*args, **kwargs).arguments
+            given = _signature(self.forward).bind(*args, **kwargs).arguments
             named = [name for name in _FOR_LOSSES if given.get(name) is not None]
             if not named:
                 raise
@@ -108,6 +108,8 @@ class Model(Module):
         Raises:
             ModelError: the model was not loaded with a config.
         """
+        import json
+
         from tallow.formats.safetensors import save_safetensors
 
         if not self.config_values:
@@ -158,6 +160,12 @@ class Model(Module):
             found = "none: give it token ids instead of text"
             raise ModelError(f"{type(self).__name__}: tokenizer: expected {wanted}, found {found}")
         return self.tokenizer_source()
+
+
+def _signature(forward: Callable[..., Any]) -> Signature:
+    from inspect import signature
+
+    return signature(forward)
 
 
 def define_heads(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import ClassVar, Self
 
+from tallow.lazy_dataclasses import dataclass
 from tallow.models.blocks.rope import RopeScaling
 from tallow.models.fields import Fields
 

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Self, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, Self, dataclass_transform
 
+from tallow.lazy_dataclasses import dataclass, field
 from tallow.models.blocks.activation import ACTIVATIONS
 from tallow.models.fields import MAX_SIZE, Fields
 
 MAX_WIDTH = 1 << 20  # of a layer; buffers of such sizes are made before the file is asked
 MAX_LAYERS = 4096  # module objects are made before the file is asked, so their number is bounded
 
+if TYPE_CHECKING:
+    from dataclasses import Field
+
 Reader = Callable[[Fields, str, Any], Any]
+
+_REQUIRED = object()
 
 
 def _field(default: Any, read: Reader | None = None, aliases: Sequence[str] = ()) -> Any:
     metadata = {"read": read, "aliases": tuple(aliases)}
-    return dataclasses.field(default=default, metadata=metadata)
+    if default is _REQUIRED:
+        return field(metadata=metadata)
+    return field(default=default, metadata=metadata)
 
 
 def size(default: int | None = None, *aliases: str, low: int = 1, high: int = MAX_WIDTH) -> Any:
@@ -26,7 +33,7 @@ def size(default: int | None = None, *aliases: str, low: int = 1, high: int = MA
     def read(fields: Fields, name: str, default: Any) -> int:
         return fields.integer(name, default, low=low, high=high)
 
-    return _field(dataclasses.MISSING if default is None else default, read, aliases)
+    return _field(_REQUIRED if default is None else default, read, aliases)
 
 
 def layers(default: int | None = None, *aliases: str) -> Any:
@@ -162,7 +169,7 @@ PROBLEM = choice(None, "regression", "single_label_classification", "multi_label
 
 def read_problem(fields: Fields) -> str | None:
     """`problem_type`: what a classifier's loss is of, None where the labels tell."""
-    return PROBLEM.metadata["read"](fields, "problem_type", None)
+    return PROBLEM.options["metadata"]["read"](fields, "problem_type", None)
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -171,7 +178,7 @@ class ConfigBase:
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        dataclasses.dataclass(frozen=True, kw_only=True)(cls)
+        dataclass(frozen=True, kw_only=True)(cls)
 
 
 class Config(ConfigBase):
@@ -181,7 +188,7 @@ class Config(ConfigBase):
     `size`, `choice` and the other functions of this module say. Defaults are transformers' own.
     """
 
-    id2label: Mapping[int, str] = dataclasses.field(default_factory=lambda: _numbered(2))
+    id2label: Mapping[int, str] = field(default_factory=lambda: _numbered(2))
     problem_type: str | None = PROBLEM
 
     without_effect: ClassVar[frozenset[str]] = frozenset()  # further keys of the family
@@ -198,8 +205,10 @@ class Config(ConfigBase):
         Raises:
             ModelError: a value is missing, out of range or of a kind that is not supported.
         """
+        from dataclasses import fields as fields_of
+
         values: dict[str, Any] = {"id2label": read_labels(fields)}
-        for each in dataclasses.fields(cls):
+        for each in fields_of(cls):
             if each.name not in values:
                 values[each.name] = _read_field(each, fields)
         if fields.get("quantization_config"):
@@ -230,15 +239,17 @@ class Config(ConfigBase):
         """Refuse fields that contradict each other; families say which."""
 
 
-def _read_field(each: dataclasses.Field[Any], fields: Fields) -> Any:
+def _read_field(each: Field[Any], fields: Fields) -> Any:
+    from dataclasses import MISSING
+
     name = each.name
     aliases = each.metadata.get("aliases", ())
     name = next((other for other in (name, *aliases) if fields.has(other)), name)
     fields.written[each.name] = name
     default = each.default
-    if default is dataclasses.MISSING:
+    if default is MISSING:
         make = each.default_factory
-        default = None if make is dataclasses.MISSING else make()
+        default = None if make is MISSING else make()
     read = each.metadata.get("read")
     if read is not None:
         return read(fields, name, default)

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from tallow.autograd.mode import no_grad
 from tallow.dtype import f32, i64
 from tallow.errors import ArgumentError, ShapeError, expect
 from tallow.factories import arange, tensor
+from tallow.lazy_dataclasses import dataclass
 from tallow.models.configs import Config
 from tallow.nn import functional as F
 from tallow.ops import cat, maximum, minimum, pad

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tallow.errors import ConfigWarning, DTypeError, ModelError, expect
+from tallow.lazy_dataclasses import dataclass, replace
 from tallow.models.configs import OF_CALLS, WITHOUT_EFFECT
 from tallow.models.fields import Fields
 from tallow.models.gguf_config import read_gguf

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from functools import cached_property
-from inspect import signature
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from tallow.autograd.mode import inference_mode
 from tallow.dtype import DType, f32
 from tallow.errors import ArgumentError, expect
 from tallow.factories import full, ones_like
+from tallow.lazy_dataclasses import field_names
 from tallow.models.base import Model
 from tallow.models.states import State
 from tallow.ops import cat
@@ -88,7 +87,7 @@ class GenerativeModel(Model):
         """
         from tallow.generate import GenerationConfig, search
 
-        names = {field.name for field in fields(GenerationConfig)}
+        names = field_names(GenerationConfig)
         config = (generation_config or self.generation_config).with_options(
             **{name: value for name, value in given.items() if name in names}
         )
@@ -138,6 +137,8 @@ class EncoderDecoderModel(GenerativeModel):
             inputs.pop("decoder_input_ids", None),
             inputs.pop("decoder_attention_mask", None),
         )
+        from inspect import signature
+
         try:
             signature(self.encode).bind(**inputs)
         except TypeError as error:

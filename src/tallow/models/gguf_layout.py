@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from tallow.lazy_dataclasses import dataclass
 from tallow.weights import NameMap
 
 

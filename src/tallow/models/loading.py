@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
@@ -12,6 +11,7 @@ from tallow.device import CPU, Device, as_device
 from tallow.dtype import DType, by_name, f32, f64
 from tallow.errors import ArgumentError, DTypeError, ModelError, deprecated, expect
 from tallow.hub.local import local_path
+from tallow.lazy_dataclasses import replace
 from tallow.models import checks
 from tallow.models.config import DecoderConfig
 from tallow.models.family import IGNORABLE, ModelSpec, identify

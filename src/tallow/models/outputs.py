@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
 from typing import Any, dataclass_transform
 
+from tallow.lazy_dataclasses import dataclass, field_names
 from tallow.tensor import Tensor
 
 
@@ -24,7 +24,7 @@ class Output:
 
     def keys(self) -> list[str]:
         """The names of what was computed, in order; the loss comes first."""
-        names = [each.name for each in fields(self) if getattr(self, each.name) is not None]
+        names = [name for name in field_names(self) if getattr(self, name) is not None]
         return sorted(names, key=lambda name: name != "loss")
 
     def values(self) -> list[Any]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from tallow.lazy_dataclasses import dataclass
 from tallow.models.base import Model
 from tallow.models.configs import custom
 from tallow.models.family import read_as, read_config

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tallow.dtype import by_name, u8
 from tallow.errors import FormatError, ModelError, expect
+from tallow.lazy_dataclasses import dataclass
 from tallow.models.states import CACHE_DTYPES, Cross, KeyValue, LayerState, SelfAndCross, State
 from tallow.tensor import Tensor
 

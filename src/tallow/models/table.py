@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from tallow.errors import ModelError
+from tallow.lazy_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from tallow.models.base import Model

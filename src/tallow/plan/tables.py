@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 from tallow import _native
+from tallow.lazy_dataclasses import dataclass, field
 
 # A sum of factor * sizes[0]**powers[0] * …, or an integer that no size changes.
 Polynomial = int | dict[tuple[int, ...], int]

@@ -8,9 +8,10 @@ has from a cache or keeps there is not known.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
+
+from tallow.lazy_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from tallow.profiling.recording import Operand

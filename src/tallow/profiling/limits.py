@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
 from time import perf_counter
 
 from tallow import _native
 from tallow.dtype import f64
 from tallow.factories import full, zeros
+from tallow.lazy_dataclasses import dataclass, replace
 
 READ_BYTES = 256 << 20  # beyond the caches of a processor
 FMA_STEPS = 1 << 20  # a few milliseconds on each thread

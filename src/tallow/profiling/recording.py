@@ -5,12 +5,12 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import cached_property
 from time import perf_counter
 
 from tallow import _native
 from tallow.dtype import DTYPES, DType
+from tallow.lazy_dataclasses import dataclass, field
 from tallow.profiling.formulas import Work, work_of
 
 _CALL, _WORK = 0, 1  # kinds of records, as in csrc/core/trace.h

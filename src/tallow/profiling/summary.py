@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
+from tallow.lazy_dataclasses import dataclass
 from tallow.profiling.limits import Limits
 from tallow.profiling.recording import Call, Profile
 

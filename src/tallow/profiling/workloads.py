@@ -6,13 +6,13 @@ import json
 import os
 import random
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tallow.autograd.mode import inference_mode
 from tallow.dtype import DTYPES, i64
 from tallow.errors import ArgumentError, ContextError, ModelError, expect
 from tallow.factories import full, ones, tensor, zeros
+from tallow.lazy_dataclasses import dataclass
 from tallow.profiling.recording import Profile, record
 from tallow.tensor import Tensor
 

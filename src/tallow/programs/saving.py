@@ -7,7 +7,6 @@ import json
 import os
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from tallow import _native
@@ -15,6 +14,7 @@ from tallow._native import xxh64
 from tallow.dtype import DTYPES
 from tallow.errors import ArgumentError, CaptureError
 from tallow.formats.replacing import replacing
+from tallow.lazy_dataclasses import dataclass, field
 from tallow.plan.capturing import Recording
 from tallow.plan.tables import Polynomial, Tables
 from tallow.programs.tables import Fit

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+
+from tallow.lazy_dataclasses import dataclass, field
 
 
 class Subject(NamedTuple):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from tallow.conversion.writers import ACTIVATION_DTYPES
 from tallow.dtype import DTYPES, by_name, f32
 from tallow.errors import ArgumentError, ModelError
 from tallow.formats.gguf_types import GGML_IDS
+from tallow.lazy_dataclasses import dataclass
 from tallow.quantization.mix_rules import TOKEN_EMBEDDINGS, Choice, Facts, Options, Subject
 from tallow.quantization.mixes import needs_imatrix, plan
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Generic, TypeVar, cast
 
 from tallow.errors import ArgumentError, OutOfMemoryError, TallowError, expect
+from tallow.lazy_dataclasses import dataclass
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from tallow.errors import ArgumentError, DTypeError, ModelError, expect
 from tallow.factories import empty
+from tallow.lazy_dataclasses import dataclass
 from tallow.ops import sigmoid, softmax, stack
 from tallow.tasks.base import Task, as_text, inputs_of, label_names
 from tallow.tasks.contrastive import scores_alone, texts_for

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from tallow.errors import ArgumentError, expect
+from tallow.lazy_dataclasses import dataclass
 from tallow.models.base import Model
 from tallow.ops import sigmoid, softmax
 from tallow.tensor import Tensor

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 from tallow.errors import ArgumentError, expect
 from tallow.generate import SamplingParams
 from tallow.generate.loop import ROOM
+from tallow.lazy_dataclasses import dataclass
 from tallow.models.states import State
 
 _LEAST = 32  # positions that a new state has room for

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from tallow.errors import ArgumentError, ModelError, expect
 from tallow.factories import empty
+from tallow.lazy_dataclasses import dataclass
 from tallow.ops import stack
 from tallow.tasks.base import Task
 from tallow.tasks.labels import check_top_k

@@ -6,12 +6,12 @@ Source: the files that sentence-transformers writes, https://sbert.net/docs/pack
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tallow.dtype import f32
 from tallow.errors import FormatError, ModelError
+from tallow.lazy_dataclasses import dataclass
 from tallow.models.fields import Fields
 from tallow.nn import LayerNorm, Linear, Module
 from tallow.nn import functional as F

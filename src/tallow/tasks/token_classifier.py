@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from tallow.errors import ArgumentError, expect
+from tallow.lazy_dataclasses import dataclass
 from tallow.ops import softmax
 from tallow.tasks.base import Task, as_text, inputs_of, label_names, longest, pads, text_inputs
 

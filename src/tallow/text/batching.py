@@ -5,12 +5,12 @@ from __future__ import annotations
 import warnings
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from tallow.borrowing import from_buffer
 from tallow.dtype import i64
 from tallow.errors import ArgumentError, DTypeError, ShapeError, expect
+from tallow.lazy_dataclasses import dataclass
 from tallow.tensor import Tensor
 from tallow.text.encoder import Encoder
 from tallow.text.rows import EncodedRow, Span, Truncate, rows_of

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from tallow.borrowing import from_buffer
 from tallow.dtype import i64
 from tallow.errors import DTypeError, ShapeError, expect
+from tallow.lazy_dataclasses import replace
 from tallow.text.batching import Encodings
 from tallow.text.vocab import BatchSettings
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from tallow.errors import ArgumentError
+from tallow.lazy_dataclasses import field_names, is_dataclass
 
 MAX_DEPTH: Final = 200
 # Names that a message's reasoning goes by: the first is the one that templates read, the second
@@ -61,9 +61,10 @@ def plain_json(value: Any, where: str, depth: int = 0) -> Any:
         }
     if isinstance(value, (list, tuple)):
         return [plain_json(item, f"{where}[{i}]"[:200], depth + 1) for i, item in enumerate(value)]
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        names = [field.name for field in dataclasses.fields(value)]
-        return plain_json({name: getattr(value, name) for name in names}, where, depth + 1)
+    if is_dataclass(type(value)) and not isinstance(value, type):
+        return plain_json(
+            {name: getattr(value, name) for name in field_names(value)}, where, depth + 1
+        )
     dump = getattr(value, "model_dump", None)  # of the objects that API clients give
     if callable(dump) and not isinstance(value, type):
         return plain_json(dump(), where, depth + 1)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from tallow.errors import ModelError
+from tallow.lazy_dataclasses import dataclass
 from tallow.text.chat_template import ChatTemplate
 from tallow.text.table_steps import packed
 from tallow.text.vocab import encode_utf8

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from tallow.errors import MissingExtraError
+from tallow.lazy_dataclasses import replace
 from tallow.text.bpe_python import PythonBPE
 from tallow.text.encoder import Encoder, VocabEncoder
 from tallow.text.folder_files import steps_of

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from tallow._native import Texts
 from tallow.errors import ModelError
 from tallow.formats.gguf_metadata import Metadata
+from tallow.lazy_dataclasses import dataclass
 from tallow.text.pretokenizers import PreTokenizer, by_name
 from tallow.text.vocab import (
     CONTROL,

@@ -8,9 +8,9 @@ knows and `unicode_regex` translates.
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, replace
 
 from tallow.errors import ModelError
+from tallow.lazy_dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)

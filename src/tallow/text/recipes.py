@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tallow.errors import FormatError
+from tallow.lazy_dataclasses import dataclass, field
 
 Part = dict[str, Any]
 Config = Mapping[str, Any]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
 from tallow.errors import ArgumentError, ModelError
+from tallow.lazy_dataclasses import dataclass, replace
 
 Span = tuple[int, int]
 

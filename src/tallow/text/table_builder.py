@@ -5,9 +5,9 @@ from __future__ import annotations
 import struct
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
+from tallow.lazy_dataclasses import dataclass, field
 from tallow.text.chat_tables import PlainChat
 from tallow.text.rows import Template
 from tallow.text.table_patterns import is_any_space, members, refused, runs_of

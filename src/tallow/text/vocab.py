@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from tallow.errors import ArgumentError
+from tallow.lazy_dataclasses import dataclass, field
 from tallow.text.pretokenizers import PreTokenizer
 
 if TYPE_CHECKING:

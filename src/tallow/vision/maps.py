@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tallow.errors import ArgumentError, expect
+from tallow.lazy_dataclasses import replace
 from tallow.vision.joining import stacked
 from tallow.vision.settings import RESAMPLE, Settings
 from tallow.vision.steps import STEPS, as_array

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from tallow.borrowing import from_numpy
 from tallow.dtype import f32, f64
 from tallow.errors import ArgumentError, MissingFileError, expect
 from tallow.factories import tensor
+from tallow.lazy_dataclasses import dataclass, replace
 from tallow.ops import stack
 from tallow.tensor import Tensor
 from tallow.vision.settings import Settings, read_settings

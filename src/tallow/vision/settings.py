@@ -7,10 +7,10 @@ import math
 import sys
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from tallow.errors import FormatError
+from tallow.lazy_dataclasses import dataclass, field
 from tallow.vision.processor_types import KINDS, ProcessorType
 
 MAX_EDGE = 65_536

@@ -8,12 +8,12 @@ computed when it is taken.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from tallow.dtype import DType, by_name
 from tallow.errors import ModelError, TallowError
 from tallow.formats.mapping import TensorInfo, unknown_name
+from tallow.lazy_dataclasses import dataclass
 from tallow.weights.entry import ComputedFile, Entry, with_slice
 from tallow.weights.patterns import pattern
 from tallow.weights.slices import equal_slice, range_slice

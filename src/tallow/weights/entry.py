@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from tallow.dtype import DType
+from tallow.lazy_dataclasses import dataclass, replace
 from tallow.weights.slices import Slice, rows_of, slice_info
 
 if TYPE_CHECKING:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tallow.errors import FormatError
 from tallow.formats.mapping import FileMap, opening, shown
+from tallow.lazy_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from tallow.formats.mapping import Source

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from tallow.device import Device, as_device
 from tallow.dtype import DType, by_name
 from tallow.errors import ModelError, TallowError
+from tallow.lazy_dataclasses import dataclass
 from tallow.nn import Module, Param
 from tallow.nn.state import shape_mismatch, targets
 from tallow.weights.source import MAX_LISTED, WeightSource

@@ -7,11 +7,11 @@ is `(n, k)`: n outputs, k inputs; a group is a run of inputs that share a scale 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from tallow.errors import ModelError
+from tallow.lazy_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tallow.errors import FormatError
 from tallow.formats.mapping import FileMap, MoreNeededError, TensorInfo, borrow, shown, unknown_name
+from tallow.lazy_dataclasses import replace
 from tallow.weights.entry import PartialFile
 from tallow.weights.source import WeightSource
 

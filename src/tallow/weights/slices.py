@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tallow.dtype import by_name
 from tallow.errors import ArgumentError, ShapeError
+from tallow.lazy_dataclasses import dataclass, replace
 
 if TYPE_CHECKING:
     from tallow.formats.mapping import TensorInfo

@@ -13,7 +13,6 @@ import math
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from tallow.errors import ArgumentError
@@ -21,6 +20,7 @@ from tallow.formats.lazy import LazyTensor, described, written
 from tallow.formats.torch_pickle.pickler import Pickler, StorageView, torch_dtype
 from tallow.formats.torch_pickle.values import DTYPES
 from tallow.formats.writing import tensor_bytes, write_to
+from tallow.lazy_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from tallow import _native

@@ -6,7 +6,6 @@ Source: torch/_utils.py and torch/_tensor.py of PyTorch 2.13, for what the argum
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Final
 
 from tallow._native import Size
@@ -20,6 +19,7 @@ from tallow.formats.torch_pickle.values import (
     Storage,
     TensorRef,
 )
+from tallow.lazy_dataclasses import replace
 
 MAX_AXES: Final = 64  # PyTorch's own limit
 _NO_DATA = "one of a device without data (meta)"

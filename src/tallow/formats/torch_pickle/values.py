@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
+
+from tallow.lazy_dataclasses import dataclass, field
 
 if TYPE_CHECKING:
     from tallow.formats.torch_pickle.machine import Machine

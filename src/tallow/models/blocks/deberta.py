@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from tallow.dtype import f32
 from tallow.factories import arange, tensor
+from tallow.lazy_dataclasses import dataclass
 from tallow.models import losses
 from tallow.models.blocks.activation import ACTIVATIONS
 from tallow.models.blocks.bert import (

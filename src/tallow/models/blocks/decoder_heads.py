@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
 from tallow.dtype import i64
 from tallow.errors import ArgumentError, ModelError, expect
 from tallow.factories import arange
+from tallow.lazy_dataclasses import dataclass, field, replace
 from tallow.models import losses
 from tallow.models.base import Model
 from tallow.models.config import DecoderConfig

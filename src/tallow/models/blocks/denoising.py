@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from tallow.dtype import f32, i64
 from tallow.factories import arange, tensor
+from tallow.lazy_dataclasses import dataclass
 from tallow.models.blocks.detr import inverse_sigmoid
 from tallow.models.blocks.embedding import Embedding
 from tallow.models.detection_losses import Labels, corners

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from tallow.dtype import f32
 from tallow.factories import tensor
+from tallow.lazy_dataclasses import dataclass
 from tallow.ops import rope_table
 from tallow.tensor import Tensor
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from tallow.dtype import i64
 from tallow.errors import ArgumentError, ModelError, expect
 from tallow.factories import arange, zeros
+from tallow.lazy_dataclasses import dataclass
 from tallow.models import losses
 from tallow.models.base import Model
 from tallow.models.blocks.bart import (

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from tallow.lazy_dataclasses import dataclass
 from tallow.models.blocks.conv import conv_norm
 from tallow.nn import AvgPool2d, BatchNorm2d, Conv2d, Identity, MaxPool2d, Module, ReLU, Sequential
 from tallow.ops import pad, relu

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import Self
 
+from tallow.lazy_dataclasses import replace
 from tallow.models.base import define_heads
 from tallow.models.blocks import Attention, DecoderLayer, GatedMlp, Rope
 from tallow.models.blocks.activation import ACTIVATIONS

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Self
 
+from tallow.lazy_dataclasses import replace
 from tallow.models.base import define_heads
 from tallow.models.blocks import decoder_heads as heads
 from tallow.models.causal_lm import CausalLM

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import Self
 
+from tallow.lazy_dataclasses import replace
 from tallow.models.base import define_heads
 from tallow.models.blocks import DecoderLayer, Rope
 from tallow.models.blocks import decoder_heads as heads

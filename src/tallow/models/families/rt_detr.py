@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, ClassVar
 
 from tallow.errors import ArgumentError, ModelError, expect
+from tallow.lazy_dataclasses import replace
 from tallow.models.base import Model
 from tallow.models.blocks.denoising import Denoising, Group, denoising
 from tallow.models.blocks.detr import (

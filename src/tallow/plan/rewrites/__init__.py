@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from tallow import _native
 from tallow.errors import ArgumentError, expect
+from tallow.lazy_dataclasses import dataclass
 from tallow.plan.rewrites.copies import copies
 from tallow.plan.rewrites.dead import dead
 from tallow.plan.rewrites.duplicates import duplicates

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 from tallow import nn, ops
 from tallow.autograd.recompute import checkpoint
 from tallow.errors import ArgumentError, expect
+from tallow.lazy_dataclasses import dataclass
 from tallow.nn import functional as F
 from tallow.tensor import Tensor
 

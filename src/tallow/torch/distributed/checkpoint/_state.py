@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from tallow.lazy_dataclasses import dataclass
 from tallow.nn.module import Module
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
+
+from tallow.lazy_dataclasses import dataclass
 
 
 class ShardingStrategy(Enum):
