@@ -163,6 +163,7 @@ struct Format {
   static constexpr bool kCommon = false;
   // half(a, b, j, i, h): 16 weights, the half h of unit kStep·j + i, of block a and then of block
   // b. Or half(w, p, h), for blocks of one unit: of blocks w[p] and w[p + 4].
+  // row(b, j, i): unit kStep·j + i, in formats whose groups are half a unit.
   // raw_words(w, j, raw): kRaw vectors of words of eight rows, from which word(raw, i, k) makes
   // word k of unit kStep·j + i. For formats where that is less work than arranging what half()
   // gives.
@@ -199,6 +200,17 @@ TL_INLINE void four_words(EightRows w, int64_t at, b32* x) {
   four_words(w, at, reinterpret_cast<u32x8*>(x));
 }
 
+// What eight rows' blocks hold besides weights, where scales are small integers: these in the bytes
+// of words, and the numbers d and m that they are to be multiplied by. Any product of such an
+// integer and a sum is exact in float, so that it does not matter which two of three are multiplied
+// first.
+struct IntegerScales {
+  u32x8 x[4];
+  f32x8 d, m;
+};
+TL_INLINE i32x8 byte_of(u32x8 x, int e) { return (i32x8)(x >> 8 * e & 255); }
+TL_INLINE i32x8 signed_byte_of(u32x8 x, int e) { return (i32x8)(x << (24 - 8 * e)) >> 24; }
+
 // The scales of n blocks of eight rows, and minima, eight to a group: d[8·group + c] is row c's, at
 // w[c] + at. w: EightRows, or eight pointers.
 template <class F, class W>
@@ -208,6 +220,18 @@ TL_INLINE void eight_scales_of(const W& w, int64_t at, int64_t n, float* d,
     for (int64_t i = 0; i < n; ++i, at += F::kBytes, d += 8 * F::kGroups) {
       F::eight_scales(w, at, d, m);
       if constexpr (F::kMins) m += 8 * F::kGroups;
+    }
+  } else if constexpr (requires { F::integer_scales(w, at); }) {
+    for (int64_t i = 0; i < n; ++i, at += F::kBytes) {
+      const IntegerScales s = F::integer_scales(w, at);
+      constexpr int kSome = F::kGroups * F::kStep / F::kUnits;  // of a step
+      for (int g = 0; g < F::kGroups; ++g, d += 8) {
+        store_at(d, s.d * to_floats(F::scale(s, g / kSome, g % kSome)));
+        if constexpr (F::kMins) {
+          store_at(m, s.m * to_floats(F::minimum(s, g / kSome, g % kSome)));
+          m += 8;
+        }
+      }
     }
   } else if constexpr (!requires { F::block_scales(w[0], d, m); }) {  // one f16 in front
     u32x8 x[4];

@@ -13,7 +13,7 @@ namespace {
 
 template <class F>
 RowsKernel kernel_of([[maybe_unused]] DType dtype, [[maybe_unused]] int64_t rows) {
-  if constexpr (requires { F::half; } && !kSmall) {
+  if constexpr ((requires { F::half; } || requires { F::row; }) && !kSmall) {
     if constexpr (F::kCommon) {
       return rows == 1 ? direct_rows<F, 1> : rows == 2 ? direct_rows<F, 2> : direct_rows<F, 0>;
     }

@@ -157,18 +157,56 @@ TL_INLINE f32x8 minima_at(const float* m) {
   return f32x8{};
 }
 
-// One or two rows of activations. acc[a] += the groups of the units of step j of a block, one after
-// the other; d and m hold eight rows' scales to a group of the block, `unit` is the block's first
-// one in the row.
+// Where the scales of eight rows come from: memory, eight floats to a group of a block.
+template <class F>
+struct FloatScales {
+  const float *d, *m;
+
+  // What the sum of group g of step j is worth.
+  TL_INLINE f32x8 value(int j, int g, i32x8 sum, const float* extra) const {
+    const int at = 8 * (F::kStep * 32 / F::kGroup * j + g);
+    return worth<F>(sum, load_as<f32x8>(d + at), minima_at<F>(m + at), extra);
+  }
+};
+// Or registers. Integers meet before they become floats.
+template <class F>
+struct InRegisters {
+  IntegerScales s;
+
+  TL_INLINE f32x8 value(int j, int g, i32x8 sum, const float* extra) const {
+    if constexpr (kExtraOf<F> == Extra::shift) {
+      int32_t shifted;
+      memcpy(&shifted, extra, 4);
+      sum += shifted;
+    }
+    const f32x8 scaled = to_floats(sum * F::scale(s, j, g));
+    if constexpr (F::kMins)
+      return group_value<Extra::minimum>(scaled, s.d, s.m, to_floats(F::minimum(s, j, g)) * *extra);
+    else
+      return group_value<kExtraOf<F>>(scaled, s.d, s.d, s.d);
+  }
+};
+
+// The activations of a step's units, of kBatch rows.
 template <class F, int kBatch>
-TL_INLINE void add_units(EightRows w, int j, const float* d, const float* m,
-                         const DotActivations& act, int64_t unit, f32x8* acc) {
+struct StepOf {
+  static constexpr int kPer = 32 / F::kGroup;
+  const int8_t* q;
+  const float *d, *extra;
+
+  TL_INLINE StepOf(const DotActivations& act, int64_t unit)
+      : q(act.q + 32 * kBatch * unit),
+        d(act.d + kBatch * unit),
+        extra(act.extra + kBatch * kPer * unit) {}
+  TL_INLINE const int8_t* unit(int i, int a) const { return q + 32 * (kBatch * i + a); }
+  TL_INLINE const float* group(int g, int a) const { return extra + kBatch * g + a; }
+};
+
+// value[a][g] = what group g of step j is worth. A vector holds halves of two rows.
+template <class F, int kBatch>
+TL_INLINE void values_by_halves(EightRows w, int j, const auto& scales, const auto& step,
+                                auto& value) {
   constexpr int kPer = 32 / F::kGroup, kHalves = 2 / kPer;  // groups of a unit, halves of a group
-  const int64_t first = F::kStep * j;
-  const int8_t* q = act.q + 32 * kBatch * (unit + first);
-  const float *da = act.d + kBatch * (unit + first),
-              *extra = act.extra + kBatch * kPer * (unit + first);
-  f32x8 value[kBatch][F::kStep * kPer];
   // Groups outside: the units of a step share the loads of a half.
 #pragma GCC unroll 2
   for (int g = 0; g < kPer; ++g) {
@@ -178,22 +216,65 @@ TL_INLINE void add_units(EightRows w, int j, const float* d, const float* m,
 #pragma GCC unroll 8
       for (int p = 0; p < 4 * kHalves; ++p)
         x[p] = weights_of<F>(w, p / kHalves, j, i, g + p % kHalves);
-      const int64_t group = (first + i) * kPer + g;
 #pragma GCC unroll 2
       for (int a = 0; a < kBatch; ++a) {
-        const i32x8 sum =
-            dot_rows<kSigned<F>, kTopOf<F>, kHalves>(x, q + 32 * (kBatch * i + a) + 16 * g);
-        value[a][i * kPer + g] =
-            worth<F>(sum, load_as<f32x8>(d + 8 * group), minima_at<F>(m + 8 * group),
-                     extra + kBatch * (i * kPer + g) + a);
+        const int8_t* q = step.unit(i, a) + 16 * g;
+        const b32 halves[] = {twice16(q), twice16(q + 16 * (kHalves - 1))};
+        const i32x8 sum = dot_rows<kSigned<F>, kTopOf<F>, kHalves>(x, halves);
+        const int at = i * kPer + g;
+        value[a][at] = scales.value(j, at, sum, step.group(at, a));
       }
     }
   }
+}
+
+// The same where groups are half a unit. A vector holds a unit of one row, so that nothing has to
+// be put together, and the sums of two groups of four rows change places at the end.
+template <class F, int kBatch>
+TL_INLINE void values_by_rows(EightRows w, int j, const auto& scales, const auto& step,
+                              auto& value) {
+#pragma GCC unroll 4
+  for (int i = 0; i < F::kStep; ++i) {
+    i32x8 four[kBatch][2];
+#pragma GCC unroll 2
+    for (int r = 0; r < 2; ++r) {
+      b32 x[4];
+#pragma GCC unroll 4
+      for (int p = 0; p < 4; ++p) x[p] = F::row(w[4 * r + p], j, i);
+#pragma GCC unroll 2
+      for (int a = 0; a < kBatch; ++a) {
+        const b32 q = load32(step.unit(i, a));
+        four[a][r] = dot_rows<kSigned<F>, kTopOf<F>, 1>(x, &q);
+      }
+    }
+#pragma GCC unroll 2
+    for (int a = 0; a < kBatch; ++a) {
+      const i32x8 x = four[a][0], y = four[a][1],
+                  first = __builtin_shufflevector(x, y, 0, 1, 2, 3, 8, 9, 10, 11),
+                  second = __builtin_shufflevector(x, y, 4, 5, 6, 7, 12, 13, 14, 15);
+      value[a][2 * i] = scales.value(j, 2 * i, first, step.group(2 * i, a));
+      value[a][2 * i + 1] = scales.value(j, 2 * i + 1, second, step.group(2 * i + 1, a));
+    }
+  }
+}
+
+// One or two rows of activations. acc[a] += the groups of the units of step j of a block, one after
+// the other; `unit` is the block's first one in the row.
+template <class F, int kBatch>
+TL_INLINE void add_units(EightRows w, int j, const auto& scales, const DotActivations& act,
+                         int64_t unit, f32x8* acc) {
+  constexpr int kPer = 32 / F::kGroup;
+  const StepOf<F, kBatch> step(act, unit + F::kStep * j);
+  f32x8 value[kBatch][F::kStep * kPer];
+  if constexpr (requires { F::row; })
+    values_by_rows<F, kBatch>(w, j, scales, step, value);
+  else
+    values_by_halves<F, kBatch>(w, j, scales, step, value);
 #pragma GCC unroll 2
   for (int a = 0; a < kBatch; ++a) {
 #pragma GCC unroll 8
     for (int i = 0; i < F::kStep * kPer; ++i)
-      acc[a] = fma(value[a][i], da[kBatch * (i / kPer) + a] - f32x8{}, acc[a]);
+      acc[a] = fma(value[a][i], step.d[kBatch * (i / kPer) + a] - f32x8{}, acc[a]);
   }
 }
 
@@ -333,6 +414,10 @@ TL_INLINE void add_step_of_rows(const EightRows* w, int j, const float* d, const
 template <int kBatch>
 inline constexpr int kEightsOf = kBatch > 0 ? 1 : kEights;
 
+// Whether few rows take scales from registers.
+template <class F, int kBatch>
+inline constexpr bool kIntegers = kBatch > 0 && requires(EightRows w) { F::integer_scales(w, 0); };
+
 // Of `count` blocks, whose scales d and m begin with: the products onto acc (of one or two rows of
 // activations) or y[16·a …]. at: what has been read of the rows before.
 template <class F, int kBatch, int kNext, bool kFetch>
@@ -340,10 +425,16 @@ TL_INLINE void add_blocks(EightRows* w, int64_t at, int64_t count, const float* 
                           const DotActivations& act, int64_t unit, f32x8* acc, float* y) {
   constexpr int kBytes = F::kBytes * F::kStep / F::kUnits, kCount = kEightsOf<kBatch>;  // of a step
   for (int64_t b = 0; b < count; ++b, at += F::kBytes, unit += F::kUnits) {
+    const auto scales = [&] {
+      if constexpr (kIntegers<F, kBatch>)
+        return InRegisters<F>{F::integer_scales(w[0], 0)};
+      else
+        return FloatScales<F>{d, m};
+    }();
     for (int j = 0; j < F::kUnits / F::kStep; ++j) {
       if constexpr (kFetch) fetch_ahead<8 * kCount>(w[0], at + j * kBytes, j * kBytes, kBytes);
       if constexpr (kBatch > 0)
-        add_units<F, kBatch>(w[0], j, d, m, act, unit, acc);
+        add_units<F, kBatch>(w[0], j, scales, act, unit, acc);
       else
         add_step_of_rows<F, kNext>(w, j, d, m, act, unit, y);
     }
@@ -368,7 +459,7 @@ TL_INLINE void end_sums(const f32x8* acc, float* y) {
 template <class F, int kBatch>
 void direct_rows(const WeightRows& rows, const DotActivations& activations, float* y) {
   // Single scales are cheaper made anew than kept.
-  constexpr bool kKept = F::kGroups > 1;
+  constexpr bool kKept = F::kGroups > 1 && !kIntegers<F, kBatch>;
   constexpr int kRun = kKept ? 64 / F::kUnits : 1, kScales = kRun * F::kGroups * 8;
   constexpr int kCount = kEightsOf<kBatch>;
   const DotActivations act = activations;  // a copy: it could change with each store
@@ -381,7 +472,9 @@ void direct_rows(const WeightRows& rows, const DotActivations& activations, floa
       const int64_t here = kKept ? min64(kRun, blocks - b) : 1;
       for (int e = 0; e < kCount; ++e) {
         float *de = d + e * kScales, *me = F::kMins ? m + e * kScales : m;
-        if constexpr (kKept)
+        if constexpr (kIntegers<F, kBatch>)
+          continue;
+        else if constexpr (kKept)
           eight_scales<F>(w[e], 0, here, de, me);
         else
           eight_scales_of<F>(w[e], 0, 1, de, me);

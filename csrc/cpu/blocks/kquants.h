@@ -6,13 +6,9 @@ namespace tl::TL_ISA {
 
 // 16 bytes of 4-bit scales and minima, 64 bytes of bit pairs, f16 d, f16 dmin.
 struct Q2_K : Format<DType::q2_k, 16, QuantScheme::minimum, 3> {
-  static TL_INLINE b32 values(const uint8_t* b, int unit) {
-    return field(load32(b + 16 + unit / 4 * 32), unit % 4 * 2, 3);
-  }
   static constexpr int kStep = 4;
-  static TL_INLINE b32 half(const uint8_t* a, const uint8_t* b, int j, int i, int h) {
-    const int at = 16 + 32 * j + 16 * h;
-    return field(join16(a + at, b + at), 2 * i, 3);
+  static TL_INLINE b32 row(const uint8_t* b, int j, int i) {
+    return field(load32(b + 16 + 32 * j), 2 * i, 3);
   }
   static TL_INLINE void block_scales(const uint8_t* b, float* d, float* m) {
     constexpr uint64_t kLow = 15 * kEachByte;
@@ -23,30 +19,29 @@ struct Q2_K : Format<DType::q2_k, 16, QuantScheme::minimum, 3> {
       scale8(least, x >> 4 & kLow, m + j);
     }
   }
-  static TL_INLINE void eight_scales(const auto& w, int64_t at, float* d, float* m) {
-    u32x8 x[4], last[4];
+  static TL_INLINE IntegerScales integer_scales(const auto& w, int64_t at) {
+    IntegerScales s;
+    u32x8 last[4];
     four_words(w, at + 68, last);
-    four_words(w, at, x);
-    const f32x8 scale = low_halves(last[3]), least = -high_halves(last[3]);
-    for (int g = 0; g < 16; ++g) {
-      store_at(d + 8 * g, scale * to_floats(x[g / 4] >> 8 * (g % 4) & 15));
-      store_at(m + 8 * g, least * to_floats(x[g / 4] >> (8 * (g % 4) + 4) & 15));
-    }
+    four_words(w, at, s.x);
+    s.d = low_halves(last[3]), s.m = -high_halves(last[3]);
+    return s;
+  }
+  static TL_INLINE i32x8 scale(const IntegerScales& s, int j, int g) {
+    return (i32x8)(s.x[2 * j + g / 4] >> 8 * (g % 4) & 15);
+  }
+  static TL_INLINE i32x8 minimum(const IntegerScales& s, int j, int g) {
+    return (i32x8)(s.x[2 * j + g / 4] >> (8 * (g % 4) + 4) & 15);
   }
 };
 
 // 32 bytes of high bits, 64 bytes of bit pairs, 16 six-bit scales in 12 bytes, f16 d.
 struct Q3_K : Format<DType::q3_k, 16, QuantScheme::shifted, 7, -4> {
-  static TL_INLINE b32 values(const uint8_t* b, int unit) {
-    b32 low = field(load32(b + 32 + unit / 4 * 32), unit % 4 * 2, 3);
-    return (low | shift_left(field(load32(b), unit, 1), 2));
-  }
   static constexpr int kStep = 4;
-  static TL_INLINE b32 half(const uint8_t* a, const uint8_t* b, int j, int i, int h) {
-    const int at = 32 + 32 * j + 16 * h;
-    const b32 bits = shift_right(join16(a + 16 * h, b + 16 * h), 4 * j);
+  static TL_INLINE b32 row(const uint8_t* b, int j, int i) {
+    const b32 bits = shift_right(load32(b), 4 * j);
     const b32 high = (i < 2 ? shift_left(bits, 2 - i) : shift_right(bits, i - 2)) & 4;
-    return field(join16(a + at, b + at), 2 * i, 3) | high;
+    return field(load32(b + 32 + 32 * j), 2 * i, 3) | high;
   }
   static TL_INLINE void block_scales(const uint8_t* b, float* d, float*) {
     constexpr uint64_t kLow = 15 * kEachByte, kHigh = 0x30 * kEachByte;
@@ -57,16 +52,20 @@ struct Q3_K : Format<DType::q3_k, 16, QuantScheme::shifted, 7, -4> {
     scale8(scale, minus32((x & kLow) | (both << 4 & kHigh)), d);
     scale8(scale, minus32((x >> 4 & kLow) | (both & kHigh)), d + 8);
   }
-  static TL_INLINE void eight_scales(const auto& w, int64_t at, float* d, float*) {
+  static TL_INLINE IntegerScales integer_scales(const auto& w, int64_t at) {
+    IntegerScales s;
     u32x8 x[4];
     four_words(w, at + 94, x);  // d in the last word; the scales two bytes into each
-    const f32x8 scale = high_halves(x[3]);
+    s.d = high_halves(x[3]);
     for (int i = 0; i < 3; ++i) x[i] = x[i] >> 16 | x[i + 1] << 16;
-    for (int g = 0; g < 16; ++g) {
-      const u32x8 low = x[g / 4 % 2] >> (8 * (g % 4) + g / 8 * 4) & 15,
-                  high = x[2] >> (8 * (g % 4) + g / 4 * 2) & 3;
-      store_at(d + 8 * g, scale * to_floats((low | high << 4) - 32));
+    for (int i = 0; i < 4; ++i) {
+      const u32x8 low = x[i % 2] >> i / 2 * 4 & 0x0f0f0f0f, high = x[2] >> 2 * i & 0x03030303;
+      s.x[i] = (u32x8)((b32)(low | high << 4) - splat32(32));
     }
+    return s;
+  }
+  static TL_INLINE i32x8 scale(const IntegerScales& s, int j, int g) {
+    return signed_byte_of(s.x[2 * j + g / 4], g % 4);
   }
 };
 
@@ -82,24 +81,26 @@ TL_INLINE void scales_4_5(const uint8_t* b, float* d, float* m) {
 }
 
 // The same of eight rows.
-TL_INLINE void eight_scales_4_5(const auto& w, int64_t at, float* d, float* m) {
-  u32x8 x[4];
-  four_words(w, at, x);
-  const f32x8 scale = low_halves(x[0]), least = -high_halves(x[0]);
-  for (int i = 0; i < 4; ++i) {
-    auto four = [&](u32x8 first, u32x8 nibbles, f32x8 by, float* to) {
-      const u32x8 low = first >> 8 * i & 63;
-      const u32x8 high = (nibbles >> 8 * i & 15) | (first >> 8 * i >> 2 & 0x30);
-      store_at(to + 8 * i, by * to_floats(low));
-      store_at(to + 8 * (i + 4), by * to_floats(high));
-    };
-    four(x[1], x[3], scale, d);
-    four(x[2], x[3] >> 4, least, m);
+struct Scales_4_5 {
+  static TL_INLINE IntegerScales integer_scales(const auto& w, int64_t at) {
+    IntegerScales s;
+    u32x8 x[4];
+    four_words(w, at, x);
+    s.d = low_halves(x[0]), s.m = -high_halves(x[0]);
+    for (int i = 0; i < 2; ++i) {
+      s.x[2 * i] = x[1 + i] & 0x3f3f3f3f;
+      s.x[2 * i + 1] = (x[3] >> 4 * i & 0x0f0f0f0f) | (x[1 + i] >> 2 & 0x30303030);
+    }
+    return s;
   }
-}
+  static TL_INLINE i32x8 scale(const IntegerScales& s, int j, int g) { return byte_of(s.x[j], g); }
+  static TL_INLINE i32x8 minimum(const IntegerScales& s, int j, int g) {
+    return byte_of(s.x[2 + j], g);
+  }
+};
 
 // The scales, 128 bytes of nibbles.
-struct Q4_K : Format<DType::q4_k, 32, QuantScheme::minimum, 15> {
+struct Q4_K : Format<DType::q4_k, 32, QuantScheme::minimum, 15>, Scales_4_5 {
   static constexpr bool kCommon = true;
   static TL_INLINE b32 values(const uint8_t* b, int unit) {
     return field(load32(b + 16 + unit / 2 * 32), unit % 2 * 4, 15);
@@ -114,14 +115,17 @@ struct Q4_K : Format<DType::q4_k, 32, QuantScheme::minimum, 15> {
     for (int h = 0; h < 2; ++h) four_words(w, 16 + 32 * j + 16 * h, raw + 4 * h);
   }
   static TL_INLINE b32 word(const b32* raw, int i, int k) { return field(raw[k], 4 * i, 15); }
-  static TL_INLINE void block_scales(const uint8_t* b, float* d, float* m) { scales_4_5(b, d, m); }
-  static TL_INLINE void eight_scales(const auto& w, int64_t at, float* d, float* m) {
-    eight_scales_4_5(w, at, d, m);
+  static TL_INLINE i32x8 scale(const IntegerScales& s, int j, int g) {
+    return byte_of(s.x[j / 2] >> j % 2 * 16, g);
   }
+  static TL_INLINE i32x8 minimum(const IntegerScales& s, int j, int g) {
+    return byte_of(s.x[2 + j / 2] >> j % 2 * 16, g);
+  }
+  static TL_INLINE void block_scales(const uint8_t* b, float* d, float* m) { scales_4_5(b, d, m); }
 };
 
 // The scales, 32 bytes of fifth bits, 128 bytes of nibbles.
-struct Q5_K : Format<DType::q5_k, 32, QuantScheme::minimum, 31> {
+struct Q5_K : Format<DType::q5_k, 32, QuantScheme::minimum, 31>, Scales_4_5 {
   static constexpr bool kCommon = true;
   static TL_INLINE b32 values(const uint8_t* b, int unit) {
     b32 low = field(load32(b + 48 + unit / 2 * 32), unit % 2 * 4, 15);
@@ -143,24 +147,15 @@ struct Q5_K : Format<DType::q5_k, 32, QuantScheme::minimum, 31> {
     return field(raw[i / 2 * 8 + k], i % 2 * 4, 15) | (shift_left(raw[16 + k], 4 - i) & 16);
   }
   static TL_INLINE void block_scales(const uint8_t* b, float* d, float* m) { scales_4_5(b, d, m); }
-  static TL_INLINE void eight_scales(const auto& w, int64_t at, float* d, float* m) {
-    eight_scales_4_5(w, at, d, m);
-  }
 };
 
 // 128 bytes of low nibbles, 64 bytes of high bit pairs, 16 int8 scales, f16 d.
 struct Q6_K : Format<DType::q6_k, 16, QuantScheme::shifted, 63, -32> {
   static constexpr bool kCommon = true;
-  static TL_INLINE b32 values(const uint8_t* b, int unit) {
-    int half = unit / 4, j = unit % 4;
-    b32 low = field(load32(b + 64 * half + 32 * (j & 1)), j / 2 * 4, 15);
-    b32 high = field(load32(b + 128 + 32 * half), 2 * j, 3);
-    return (low | shift_left(high, 4));
-  }
   static constexpr int kStep = 4;
-  static TL_INLINE b32 half(const uint8_t* a, const uint8_t* b, int j, int i, int h) {
-    const int at = 64 * j + i % 2 * 32 + 16 * h, over = 128 + 32 * j + 16 * h;
-    return field(join16(a + at, b + at), i / 2 * 4, 15) | high_pair(join16(a + over, b + over), i);
+  static TL_INLINE b32 row(const uint8_t* b, int j, int i) {
+    return field(load32(b + 64 * j + i % 2 * 32), i / 2 * 4, 15) |
+           high_pair(load32(b + 128 + 32 * j), i);
   }
   static TL_INLINE b32 high_pair(b32 pairs, int i) {
     return (i < 2 ? shift_left(pairs, 4 - 2 * i) : shift_right(pairs, 2 * i - 4)) & 0x30;
@@ -178,15 +173,16 @@ struct Q6_K : Format<DType::q6_k, 16, QuantScheme::shifted, 63, -32> {
     scale8(scale, long_at(b + 192), d);
     scale8(scale, long_at(b + 200), d + 8);
   }
-  static TL_INLINE void eight_scales(const auto& w, int64_t at, float* d, float*) {
-    u32x8 x[4], last[4];
+  static TL_INLINE IntegerScales integer_scales(const auto& w, int64_t at) {
+    IntegerScales s;
+    u32x8 last[4];
     four_words(w, at + 194, last);
-    const f32x8 scale = high_halves(last[3]);
-    four_words(w, at + 192, x);
-    for (int i = 0; i < 4; ++i) {
-      for (int e = 0; e < 4; ++e)
-        store_at(d + 8 * (4 * i + e), scale * to_floats((i32x8)(x[i] << (24 - 8 * e)) >> 24));
-    }
+    s.d = high_halves(last[3]);
+    four_words(w, at + 192, s.x);
+    return s;
+  }
+  static TL_INLINE i32x8 scale(const IntegerScales& s, int j, int g) {
+    return signed_byte_of(s.x[2 * j + g / 4], g % 4);
   }
 };
 

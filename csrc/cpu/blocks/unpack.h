@@ -7,13 +7,22 @@
 
 namespace tl::TL_ISA {
 
+// The integers of a unit.
+template <class F>
+TL_INLINE b32 values_of(const auto& block, int unit) {
+  if constexpr (requires { F::row(block, 0, 0); })
+    return F::row(block, unit / F::kStep, unit % F::kStep);
+  else
+    return F::values(block, unit);
+}
+
 template <class F>
 void block_values(const uint8_t* b, int64_t blocks, uint8_t* q) {
   for (int64_t i = 0; i < blocks; ++i, b += F::kBytes) {
     const auto block = F::open(b);
 #pragma GCC unroll 8
     for (int unit = 0; unit < F::kUnits; ++unit, q += 32) {
-      b32 w = F::values(block, unit);
+      b32 w = values_of<F>(block, unit);
       if constexpr (F::kScheme == QuantScheme::masked)
         w = negate32(w, F::mask(block, unit)) + splat32(F::kTop);
       store32(q, w);
@@ -30,7 +39,7 @@ void block_words(const uint8_t* const* rows, int64_t blocks, int64_t step, uint8
     for (int unit = 0; unit < F::kUnits; ++unit, to += 8 * step) {
       b32 v[8];
 #pragma GCC unroll 8
-      for (int c = 0; c < 8; ++c) v[c] = F::values(block[c], unit);
+      for (int c = 0; c < 8; ++c) v[c] = values_of<F>(block[c], unit);
       transpose_units(v, to, step);
     }
   }
@@ -52,7 +61,7 @@ void common_floats(const BlockFormat&, const uint8_t* b, int64_t blocks, float* 
       const auto block = F::open(b);
 #pragma GCC unroll 8
       for (int unit = 0; unit < F::kUnits; ++unit, out += 32) {
-        b32 w = F::values(block, unit);
+        b32 w = values_of<F>(block, unit);
         if constexpr (F::kShift != 0) w = w + splat32(F::kShift);
         const float* dg = d + (j * F::kUnits + unit) * (32 / F::kGroup);
         const float* mg = m + (j * F::kUnits + unit) * (32 / F::kGroup);

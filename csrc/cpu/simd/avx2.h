@@ -310,7 +310,7 @@ TL_INLINE void tile_dots(const uint8_t* w, int64_t tile, const int8_t* q, i32x8 
   for (int r = 0; r < kRows; ++r) sums[r][0] = (i32x8)sum[r][0], sums[r][1] = (i32x8)sum[r][1];
 }
 template <bool kSigned, int kTop, int kHalves>
-TL_INLINE i32x8 dot_rows(const b32* x, const int8_t* q) {
+TL_INLINE i32x8 dot_rows(const b32* x, const b32* q) {
   constexpr int kFit = 32767 / (127 * kTop);
   constexpr bool kWords = 2 * kHalves > kFit;
   __m256i sums[4];
@@ -318,7 +318,7 @@ TL_INLINE i32x8 dot_rows(const b32* x, const int8_t* q) {
   for (int p = 0; p < 4; ++p) {
 #pragma GCC unroll 2
     for (int h = 0; h < kHalves; ++h) {
-      b32 w = x[kHalves * p + h], a = twice16(q + 16 * h);
+      b32 w = x[kHalves * p + h], a = q[h];
       if constexpr (kSigned) a = sign32(a, w), w = abs32(w);
       __m256i pairs = _mm256_maddubs_epi16((__m256i)w, (__m256i)a);
       if constexpr (kWords) pairs = _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));

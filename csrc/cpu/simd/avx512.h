@@ -75,13 +75,13 @@ TL_INLINE i32x16 dot4(b64 w, b64 a) {
   return (i32x16)_mm512_dpbusd_epi32(_mm512_setzero_si512(), (__m512i)w, (__m512i)a);
 }
 template <bool kSigned, int kTop, int kHalves>
-TL_INLINE i32x8 dot_rows(const b32* x, const int8_t* q) {
+TL_INLINE i32x8 dot_rows(const b32* x, const b32* q) {
   __m256i sums[4];
 #pragma GCC unroll 4
   for (int p = 0; p < 4; ++p) {
 #pragma GCC unroll 2
     for (int h = 0; h < kHalves; ++h) {
-      b32 w = x[kHalves * p + h], a = twice16(q + 16 * h);
+      b32 w = x[kHalves * p + h], a = q[h];
       if constexpr (kSigned) a = sign32(a, w), w = abs32(w);
       sums[p] =
           _mm256_dpbusd_epi32(h == 0 ? _mm256_setzero_si256() : sums[p], (__m256i)w, (__m256i)a);

@@ -500,14 +500,15 @@ TL_INLINE void tile_dots(const uint8_t* w, int64_t tile, const int8_t* q, I (*su
     }
   }
 }
-// Eight rows: x[kHalves·p + h] holds the 16 bytes of half h of rows p and p + 4, and q 16·kHalves
-// bytes: the sum of each row's products. kSigned: weights have signs; else they are at most kTop.
+// Eight rows: x[kHalves·p + h] holds the 16 bytes of half h of rows p and p + 4, and q[h] what they
+// are multiplied by: the sum of each row's products. kSigned: weights have signs; else they are at
+// most kTop.
 template <bool kSigned, int kTop, int kHalves, SimdVector B>
-TL_INLINE i32x8 dot_rows(const B* x, const int8_t* q) {
+TL_INLINE i32x8 dot_rows(const B* x, const B* q) {
   i32x8 sums[4] = {};
   for (int p = 0; p < 4; ++p) {
     for (int h = 0; h < kHalves; ++h) {
-      const b32 w = x[kHalves * p + h], a = twice16(q + 16 * h);
+      const b32 w = x[kHalves * p + h], a = q[h];
       sums[p] += kSigned ? dot4(abs32(w), sign32(a, w)) : dot4(w, a);
     }
   }
