@@ -96,9 +96,13 @@ void round_row(const BlockFormat& f, const T* x, const DotActivations& act, int6
   }
 }
 
-// What no row before asks for: the first rows of `bytes` bytes.
-void fetch_first(const uint8_t* first, int64_t bytes) {
-  for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(first + i, 0, 2);
+// What no row before asks for: the first of the rows from `begin` to `end`, of `bytes` each. A
+// piece that begins where this thread's last one ended has been asked for.
+void fetch_first(const uint8_t* begin, const uint8_t* end, int64_t bytes) {
+  static thread_local const uint8_t* last = nullptr;
+  const int64_t size = begin == last ? 0 : min64(8 * bytes + kFarAhead, end - begin);
+  for (int64_t i = 0; i < size; i += 64) __builtin_prefetch(begin + i, 0, 2);
+  last = end;
 }
 
 // The activations are the same for all.
@@ -109,8 +113,7 @@ void decode(const LinearSeveral& products, const BlockFormat& f, const DotActiva
   const int64_t blocks = first.k / (f.units * 32);
   const auto some = [&](const Linear& l, int64_t begin, int64_t end) {
     const int64_t row_bytes = l.weight_row(1) - l.weight_row(0);
-    if (row_bytes < kLongRow)
-      fetch_first(l.weight_row(begin), min64(8 * row_bytes + kFarAhead, (end - begin) * row_bytes));
+    fetch_first(l.weight_row(begin), l.weight_row(end), row_bytes);
     for (int64_t i = begin; i < end; i += 16) {
       const int columns = static_cast<int>(min64(16, end - i));
       // Full eights, if the rows before must help out.
