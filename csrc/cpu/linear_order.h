@@ -24,12 +24,13 @@ struct Order {
   int64_t run;
   int lanes;
 
-  explicit Order(const Linear& l) : run(kDepth), lanes(1) {
-    if (l.k < kLeastRun) return;
-    const int64_t block = max64(kLanes, block_of(l.weight.dtype)), runs = ceil_div(l.k, kMostRun);
-    run = ceil_div(ceil_div(l.k, runs), block) * block;
+  explicit Order(int64_t k, int64_t block = 1) : run(kDepth), lanes(1) {
+    if (k < kLeastRun) return;
+    block = max64(kLanes, block);
+    run = ceil_div(ceil_div(k, ceil_div(k, kMostRun)), block) * block;
     lanes = kLanes;
   }
+  explicit Order(const Linear& l) : Order(l.k, block_of(l.weight.dtype)) {}
   static constexpr int64_t kLeastRun = 256, kMostRun = 512;
   // Elements of a packed lane, and of a packed line: zeros fill up the last run.
   int64_t lane(int64_t depth) const { return ceil_div(depth, lanes); }
@@ -40,7 +41,7 @@ inline constexpr int kColumns = kPanelColumns<float>;
 
 // Stands for rows that a panel does not have.
 template <class From>
-alignas(64) constexpr From kZeros[Order::kMostRun] = {};
+alignas(64) inline constexpr From kZeros[Order::kMostRun] = {};
 
 // 8 elements of 16 rows change places, rows i and i + 8 in the halves of a vector: half the
 // shuffles of 8 × 8 floats.

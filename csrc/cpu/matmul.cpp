@@ -3,7 +3,9 @@
 #include <atomic>
 #include <utility>
 
+#include "../core/blas.h"
 #include "gemm_linear.h"
+#include "linear_direct.h"
 
 namespace tl::TL_ISA {
 namespace {
@@ -160,9 +162,28 @@ const char* typed(const View& out, const View& a, const View& b, const Batch& ba
 const char* floats(const View& out, const View& a, const View& b, const Batch& batch,
                    const Product& p) {
   size_t bytes = bytes_of(out.dtype);
-  return each_product(batch, p, [&](int64_t i) {
+  const Direct direct{p.m,
+                      p.n,
+                      p.k,
+                      a.ptr<const float>(),
+                      p.a_row,
+                      p.a_step,
+                      b.ptr<const float>(),
+                      p.b_column,
+                      p.b_step,
+                      out.ptr<float>(),
+                      p.out_row};
+  const bool directly =
+      out.dtype == DType::f32 && p.out_column == 1 && takes_direct(direct) && !external_blas();
+  return each_product(batch, p, [&](int64_t i) -> const char* {
     int64_t ao, bo, oo;
     batch.offsets(i, &ao, &bo, &oo);
+    if (directly) {
+      Direct one = direct;
+      one.a += ao, one.b += bo, one.out += oo;
+      multiply_direct(one);
+      return nullptr;
+    }
     Linear l;
     l.m = p.m;
     l.n = p.n;

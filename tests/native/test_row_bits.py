@@ -183,3 +183,23 @@ def test_attention_without_a_cache_and_with_masks(call, rng, threads):
                 call, q[:1, :, rows], k[:1], v[:1], None, mask=mask[:1, :, rows], causal=0
             )
             np.testing.assert_array_equal(bits(alone), bits(whole[:1, :, rows]))
+
+
+@pytest.mark.parametrize("k", [1, 7, 64, 255, 256, 300, 1100])
+@pytest.mark.parametrize("n", [8, 15, 16, 17, 33, 64, 70])
+def test_small_products_by_the_order_of_linear(call, rng, threads, n, k):
+    """Any number of rows, any layout of the left side: the bits of a row alone, and no more."""
+    weight = rng.normal(size=(k, n)).astype(np.float32)
+    x = rng.normal(size=(37, k)).astype(np.float32)
+    alone = np.full((37, n), 9, np.float32)
+    for row in range(37):
+        call("matmul", alone[row : row + 1], x[row : row + 1], weight)
+    for m in (1, 5, 6, 7, 8, 9, 10, 13, 14, 32, 37):
+        for a in (x[:m], np.asfortranarray(x[:m]), np.repeat(x[:m], 2, axis=1)[:, ::2]):
+            space = np.full((m, n + 3), 9, np.float32)
+            call("matmul", space[:, :n], a, weight)
+            np.testing.assert_array_equal(bits(space[:, :n]), bits(alone[:m]))
+            assert (space[:, n:] == 9).all()
+    several = np.full((3, 12, n), 9, np.float32)
+    call("matmul", several, x[:36].reshape(3, 12, k), np.broadcast_to(weight, (3, k, n)))
+    np.testing.assert_array_equal(bits(several.reshape(36, n)), bits(alone[:36]))
