@@ -95,15 +95,24 @@ struct Moments {
 };
 template <class T, class W = typename OpMath<T>::Scalar>
 __attribute__((noinline)) Moments<W> moments(const T* x, int64_t n, double eps) {
+  constexpr int w = OpMath<T>::kWidth, kChains = 4;
   const W mean = sum_of(x, n, W(0), [](auto v) { return v; }) / static_cast<W>(n);
-  typename OpMath<T>::Vector together{};
-  const W squares = sum_of(x, n, mean, [&](auto v) {
+  typename OpMath<T>::Vector squares[kChains]{}, together[kChains]{};
+  auto gather = [&](int chain, auto v) {
     v = v - mean;
-    together += v;
-    return v * v;
-  });
-  const W rest = sum(together) / static_cast<W>(n);
-  const W var = squares / static_cast<W>(n) - rest * rest;
+    together[chain] += v;
+    squares[chain] += v * v;
+  };
+  int64_t i = 0;
+  for (; i + kChains * w <= n; i += kChains * w) {
+#pragma GCC unroll 4
+    for (int chain = 0; chain < kChains; ++chain) gather(chain, load(x + i + chain * w));
+  }
+  for (; i + w <= n; i += w) gather(0, load(x + i));
+  if (i < n) gather(1, load_or(x + i, n - i, mean));
+  auto total = [](const auto* parts) { return sum((parts[0] + parts[1]) + (parts[2] + parts[3])); };
+  const W rest = total(together) / static_cast<W>(n);
+  const W var = total(squares) / static_cast<W>(n) - rest * rest;
   return {mean, rest, 1 / root((var > 0 ? var : var * 0) + static_cast<W>(eps))};
 }
 

@@ -34,32 +34,39 @@ TL_INLINE void measure(Rows<T>& p, int r, int64_t n, double eps) {
   W mean = 0;
   if constexpr (kCentre)
     mean = sum_over(n, W(0), [&](int64_t i, auto get) { return get(x + i); }) / count;
-  Vector<T> squares{}, inners{}, dots{}, together{};
-  auto gather = [&](int64_t i, auto get, auto get_x) {
+  // Two chains of each sum: one would wait for its own additions.
+  Vector<T> squares[2]{}, inners[2]{}, dots[2]{}, together[2]{};
+  auto gather = [&](int chain, int64_t i, auto get, auto get_x) {
     const auto h = get_x(x + i) - mean;
     auto inner = get(g + i);
     if (p.weight) inner = inner * get(p.weight + i);
-    squares += h * h;
-    if (kCentre) inners += inner, together += h;
-    dots += inner * h;
+    squares[chain] += h * h;
+    if (kCentre) inners[chain] += inner, together[chain] += h;
+    dots[chain] += inner * h;
   };
   int64_t i = 0;
   auto whole = [](const auto* at) { return load(at); };
-  for (; i + w <= n; i += w) gather(i, whole, whole);
+  for (; i + 2 * w <= n; i += 2 * w) {
+    gather(0, i, whole, whole);
+    gather(1, i + w, whole, whole);
+  }
+  if (i + w <= n) gather(0, i, whole, whole), i += w;
   if (i < n) {
     const int64_t rest = n - i;
     gather(
-        i, [=](const auto* at) { return load_or(at, rest, W(0)); },
+        1, i, [=](const auto* at) { return load_or(at, rest, W(0)); },
         [=](const auto* at) { return load_or(at, rest, mean); });
   }
-  const W rest = kCentre ? sum(together) / count : 0;
-  const W var = sum(squares) / count - rest * rest;
+  auto total = [](const auto* parts) { return sum(parts[0] + parts[1]); };
+  const W rest = kCentre ? total(together) / count : 0;
+  const W var = total(squares) / count - rest * rest;
   const W scale = 1 / root((var > 0 ? var : var * 0) + static_cast<W>(eps));
   p.mean[r] = mean;
   p.rest[r] = rest;
   p.scale[r] = scale;
-  p.shift[r] = sum(inners) / count;
-  p.slope[r] = (sum(dots) - rest * sum(inners)) * scale * scale / count;
+  const W inner = total(inners);
+  p.shift[r] = inner / count;
+  p.slope[r] = (total(dots) - rest * inner) * scale * scale / count;
 }
 
 template <bool kCentre, int R, class T>
