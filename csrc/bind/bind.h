@@ -63,6 +63,8 @@ inline bool several_devices = false;
 // Refuses to read a value that would be fixed in the plan that this thread captures; `lent`: from
 // now on Python may read and write the memory at any time.
 void expect_readable(const Array& x, const char* where, bool lent = false);
+// Tells the trace of a call (call_cache.h) that the course of its body may depend on values.
+void refuse_trace();
 
 // How an integer that has no 64 bits is written, for errors.
 struct DigitsText {

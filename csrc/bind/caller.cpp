@@ -174,6 +174,8 @@ PyObject* caller_new(PyTypeObject* type, PyObject* args, PyObject*) {
     nb::object gradient = nb::steal(attribute(op, "gradient"));
     c->has_gradient = !gradient.is_none();
     c->autocast = some_attribute(op, "autocast");
+    if (flag_attribute(op, "cached") && !c->structured && !(c->flags & kInPlace))
+      c->cache = new_cache();
   } catch (nb::python_error& error) {
     error.restore();
     Py_DECREF(self);
@@ -210,6 +212,7 @@ void caller_dealloc(PyObject* self) {
     });
     for (Parameter& p : c->parameters) Py_CLEAR(p.name);
     Py_CLEAR(c->keyword_names);
+    drop_cache(c->cache);
     delete c;
   }
   type->tp_free(self);
@@ -270,6 +273,7 @@ PyType_Spec caller_spec{"tallow._native.Caller", sizeof(Caller), 0,
 }  // namespace
 
 void bind_dispatch(nb::module_& m) {
+  bind_call_cache(m);
   caller_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&caller_spec));
   if (!caller_type) throw nb::python_error();
   m.attr("Caller") = nb::handle(reinterpret_cast<PyObject*>(caller_type));

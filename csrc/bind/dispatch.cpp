@@ -1,5 +1,5 @@
 // Calls of ops from Python; see dispatch.h. The order is that of docs/adr/0017.
-#include "dispatch.h"
+#include "call_cache.h"
 
 #include <cstring>
 
@@ -144,7 +144,7 @@ struct NoGrad {
   void end() { mode().enabled = true; }
 };
 
-nb::object run_recorded(CallerData& c, const Values& v) {
+nb::object run_recorded(CallerData& c, const Values& v, CachedCall* cached) {
   nb::object out;
   NoGrad off;  // what the kernel's binding does with its arguments is no operation
   if (c.run == Run::elementwise) out = run_elementwise(c, v, nullptr);
@@ -154,7 +154,8 @@ nb::object run_recorded(CallerData& c, const Values& v) {
     for (int i = 0; i < v.n; ++i)
       c.parameters[i].kind ? plain.replace(i, detached(v.at[i]))
                            : static_cast<void>(plain.at[i] = v.at[i]);
-    out = c.run == Run::elementwise ? call_by_signature(c, c.reference, plain) : run(c, plain);
+    out = c.run == Run::elementwise ? call_by_signature(c, c.reference, plain)
+                                    : run(c, plain, cached);
     for (int i = 0; i < v.n; ++i)
       if (out.ptr() == plain.at[i]) return nb::borrow(v.at[i]);  // there was nothing to do
   }
@@ -193,12 +194,15 @@ void link_results(PyObject* out, PyObject* x) {
 
 nb::object call_plain(CallerData& c, Values& v) {
   if (c.autocast && mode().autocast) autocast(c, v);
-  if (c.check) call_by_position(c.check, v);
+  CachedCall found;
+  CachedCall* cached = c.cache && found.find(c, v) ? &found : nullptr;
+  if (c.check && !(cached && cached->recipe)) call_by_position(c.check, v);
   nb::object out;
   if (!c.composite && mode().enabled && any_tracked(c, v)) {
-    out = c.has_gradient || c.primitive ? run_recorded(c, v) : call_by_signature(c, c.reference, v);
+    out = c.has_gradient || c.primitive ? run_recorded(c, v, cached)
+                                        : call_by_signature(c, c.reference, v);
   } else {
-    out = run(c, v);
+    out = run(c, v, cached);
   }
   if (c.is_view) link_results(out.ptr(), v.at[0]);
   return out;
@@ -353,6 +357,8 @@ bool takes_fast_path(const CallerData& c, PyObject* const* args, Py_ssize_t give
 
 PyObject* dispatch(CallerData& c, PyObject* self, PyObject* const* args, size_t nargsf,
                    PyObject* kwnames) {
+  if (__builtin_expect(traces_running, 0) && is_traced())
+    return trace_step(c, self, args, nargsf, kwnames);
   const Py_ssize_t given = PyVectorcall_NARGS(nargsf);
   Values v;
   v.n = -1;

@@ -18,6 +18,9 @@ struct Parameter {
   bool keyword, variadic;
 };
 
+class CallCache;
+struct CachedCall;
+
 enum class Run : uint8_t { function, kernel, view, elementwise };
 enum CallerFlags : uint8_t { kOperator = 1, kSwapped = 2, kInPlace = 4 };
 
@@ -60,6 +63,7 @@ struct CallerData {
   int fewest = 0, most = 0, taken = 0;
   double constants[3] = {};
   SavePolicy rule;
+  CallCache* cache = nullptr;  // of an op that has one
 };
 
 // Functions in Python for what is rare.
@@ -119,7 +123,7 @@ nb::object call_by_position(PyObject* function, const Values& v);
 nb::object call_by_signature(const CallerData& c, PyObject* function, const Values& v);
 // An elementwise kernel; nothing where it is not for such arguments, and the reference runs.
 nb::object run_elementwise(const CallerData& c, const Values& v, Array* given);
-nb::object run(const CallerData& c, const Values& v);
+nb::object run(const CallerData& c, const Values& v, CachedCall* cached = nullptr);
 // Whether the kernel serves these arguments; else the reference runs.
 bool accepts(const CallerData& c, const Values& v);
 
@@ -133,6 +137,16 @@ bool is_absent(const Kernel& kernel, Device device);
 // What a Caller does when it is called (its vectorcall).
 PyObject* dispatch(CallerData& c, PyObject* self, PyObject* const* args, size_t nargsf,
                    PyObject* kwnames);
+
+// call_cache.cpp: what calls come to, by the signature of their arguments.
+CallCache* new_cache();
+void drop_cache(CallCache* cache);
+void forget_calls();
+extern int traces_running;  // of all threads
+bool is_traced();           // whether this thread's calls are steps of a trace
+PyObject* trace_step(CallerData& c, PyObject* self, PyObject* const* args, size_t nargsf,
+                     PyObject* kwnames);
+void bind_call_cache(nb::module_& m);
 
 // Makes the node of a call whose results are `outs` and attaches them to it.
 void record(CallerData& c, PyObject* const* values, PyObject* const* outs, int count);

@@ -80,6 +80,7 @@ Array held(const Plan& p, size_t buffer) {
 
 void expect_readable(const Array& x, const char* where, bool lent) {
   if (lent) x.storage()->guards |= kLent;
+  refuse_trace();
   Capture* capture = recording();
   if (!capture) return;
   checked([&](Error& error) {

@@ -3,7 +3,7 @@
 
 #include "../core/plan/capture.h"
 #include "../core/watch.h"
-#include "dispatch.h"
+#include "call_cache.h"
 
 namespace tl::bind {
 
@@ -85,13 +85,6 @@ nb::object allocated(const CallerData& c, PyObject* wanted, Device device) {
   return made(out.with(view));
 }
 
-constexpr int kMostResults = 8;
-// The results of a call, not computed yet: `all` is a tensor, a tuple of them, or None.
-struct Results {
-  nb::object each[kMostResults], all = nb::none();
-  int count = 0;
-};
-
 void allocate(const CallerData& c, const Values& v, Device device, Results& results) {
   nb::object wanted = call_by_position(c.outputs, v);
   if (wanted.is_none()) return;
@@ -109,12 +102,12 @@ void allocate(const CallerData& c, const Values& v, Device device, Results& resu
   }
 }
 
+}  // namespace
+
 nb::object named(const CallerData& c, Results& results) {
   if (!c.result) return results.all;
   return checked(PyObject_CallObject(c.result, results.all.ptr()));
 }
-
-}  // namespace
 
 bool is_absent(const Kernel& kernel, Device device) {
   return backend_of(device) && !kernels(device)->find(kernel.name);
@@ -139,13 +132,14 @@ bool accepts(const CallerData& c, const Values& v) {
 
 namespace {
 
-nb::object run_kernel(const CallerData& c, const Values& v) {
+nb::object run_kernel(const CallerData& c, const Values& v, Trace* trace) {
   if (!accepts(c, v)) return call_by_signature(c, c.reference, v);
   const Device device = results_device();
   if (is_absent(*c.kernel, device)) return call_by_signature(c, c.reference, v);
   Results results;
   allocate(c, v, device, results);
   if (!kernels(device)) return named(c, results);
+  if (trace) trace->outputs(results);
   PyObject* args[2 * kMaxParameters];
   int n = 0;
   nb::object mapped;
@@ -164,6 +158,7 @@ nb::object run_kernel(const CallerData& c, const Values& v) {
       args[n++] = PyTuple_GET_ITEM(mapped.ptr(), i);
   else
     for (int i = 0; i < v.n; ++i) args[n++] = v.at[i];
+  if (trace) trace->kernel(args, n);
   call_kernel(*c.kernel, args, n, c.name.c_str());
   return named(c, results);
 }
@@ -301,7 +296,27 @@ struct Named {
 
 }  // namespace
 
-nb::object run(const CallerData& c, const Values& v) {
+static nb::object run_cached(const CallerData& c, const Values& v, CachedCall& cached) {
+  if (cached.recipe) {
+    nb::object made = repeat(c, v, *cached.recipe);
+    if (made.is_valid()) return made;
+    if (c.check) call_by_position(c.check, v);
+    return run(c, v);
+  }
+  if (c.run == Run::elementwise)
+    if (nb::object made = run_elementwise(c, v, nullptr); made.is_valid()) return made;
+  Trace trace(v, cached.signature);
+  nb::object made = c.run == Run::kernel        ? run_kernel(c, v, &trace)
+                    : c.run == Run::view        ? run_view(c, v)
+                    : c.run == Run::elementwise ? call_by_signature(c, c.reference, v)
+                                                : run_function(c, v);
+  if (c.run == Run::view) trace.views(v.at[0], made.ptr());
+  trace.keep(c, cached.signature, made.ptr());
+  return made;
+}
+
+nb::object run(const CallerData& c, const Values& v, CachedCall* cached) {
+  if (cached) return run_cached(c, v, *cached);
   const Named named(c);
   switch (c.run) {
     case Run::elementwise: {
@@ -309,7 +324,7 @@ nb::object run(const CallerData& c, const Values& v) {
       return made.is_valid() ? made : call_by_signature(c, c.reference, v);
     }
     case Run::kernel:
-      return c.structured ? run_structured(c, v) : run_kernel(c, v);
+      return c.structured ? run_structured(c, v) : run_kernel(c, v, nullptr);
     case Run::view:
       return run_view(c, v);
     default:

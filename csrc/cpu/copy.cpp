@@ -266,7 +266,8 @@ int compute_bytes(ComputeType wide) { return wide == ComputeType::f32 ? 4 : 8; }
 
 void copy_words(const View& out, const View& x) {
   if (x.ndim >= 2 && out.back_stride(1) == 1 && x.back_stride(2) == 1 && x.back_stride(1) > 1 &&
-      x.back(1) >= 8 && x.back(2) >= 8) {
+      x.back(2) >= 8 &&
+      (x.back(1) >= 8 || (x.back(1) == 2 && bytes_of(x.dtype) == 4 && out.back_stride(2) == 2))) {
     switch (bytes_of(x.dtype)) {
       case 1:
         return transpose<uint8_t>(out, x);

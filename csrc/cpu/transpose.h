@@ -29,6 +29,13 @@ void transpose_tile(Loose<Word>* to, int64_t to_step, const Loose<Word>* from, i
                     int64_t rows, int64_t columns) {
   int64_t r = 0;
   if constexpr (sizeof(Word) == 4) {
+    if (columns == 2 && to_step == 2) {
+      for (; r + 8 <= rows; r += 8) {
+        const f32x8 a = load_as<f32x8>(from + r), b = load_as<f32x8>(from + from_step + r);
+        store_at(to + 2 * r, __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11));
+        store_at(to + 2 * r + 8, __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15));
+      }
+    }
     for (; r + 8 <= rows; r += 8) {
       int64_t c = 0;
       for (; c + 8 <= columns; c += 8)

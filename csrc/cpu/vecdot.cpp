@@ -17,10 +17,23 @@ double dot(const float* x, const float* y, int64_t n) {
   return total;
 }
 
-// out[…] = Σ a[…, j] · b[…, j], or the root of it.
-const char* vecdot(const Arg* args, int) {
-  const View &out = *args[0].a, &a = *args[1].a, &b = *args[2].a;
-  const bool rooted = args[3].i != 0;
+// The sum of (x - y + eps)².
+double square_distance(const float* x, const float* y, float eps, int64_t n) {
+  double total = 0;
+  for (int64_t i = 0; i < n; i += kBlock) {
+    const int64_t count = n - i < kBlock ? n - i : kBlock;
+    total += static_cast<double>(sum_over(count, 0.f, [=](int64_t j, auto get) {
+      const auto d = get(x + i + j) - get(y + i + j) + eps;
+      return d * d;
+    }));
+  }
+  return total;
+}
+
+enum Of { kProduct, kRoot, kDistance };
+
+// out[…] = Σ a[…, j] · b[…, j], or the root of it, or of the squares of a - b + eps.
+const char* pairs_of_rows(const View& out, const View& a, const View& b, Of of, float eps) {
   bool fits = a.ndim > 0 && same_shape(a, b) && a.ndim == out.ndim + 1 && a.dtype == b.dtype &&
               a.dtype == out.dtype;
   for (int i = 0; fits && i < out.ndim; ++i) fits = out.shape[i] == a.shape[i];
@@ -37,14 +50,33 @@ const char* vecdot(const Arg* args, int) {
     StridedIterator<3> it = rows;
     it.seek(begin);
     for (int64_t i = begin; i < end; ++i, it.next()) {
-      const double x = dot(a.ptr<float>() + it.offset[1], b.ptr<float>() + it.offset[2], n);
-      out.ptr<float>()[it.offset[0]] = static_cast<float>(rooted ? root(x) : x);
+      const float *p = a.ptr<float>() + it.offset[1], *q = b.ptr<float>() + it.offset[2];
+      const double x = of == kDistance ? square_distance(p, q, eps, n) : dot(p, q, n);
+      out.ptr<float>()[it.offset[0]] = static_cast<float>(of == kProduct ? x : root(x));
     }
   });
   return nullptr;
 }
 
-// log(Σ exp(x)) of n logits.
+const char* vecdot(const Arg* args, int) {
+  return pairs_of_rows(*args[0].a, *args[1].a, *args[2].a, args[3].i ? kRoot : kProduct, 0.f);
+}
+const char* row_distances(const Arg* args, int) {
+  return pairs_of_rows(*args[0].a, *args[1].a, *args[2].a, kDistance,
+                       static_cast<float>(args[3].f));
+}
+
+// log(Σ exp(x)) where the greatest is infinite or some are NaN.
+float infinite(const float* x, int64_t n) {
+  float top = -__builtin_inff();
+  for (int64_t i = 0; i < n; ++i) {
+    if (x[i] != x[i]) return x[i];
+    top = x[i] > top ? x[i] : top;
+  }
+  return top;
+}
+
+// log(Σ exp(x)) of n logits; NaN where one is infinite or NaN.
 double log_sum(const float* x, int64_t n) {
   constexpr float kInfinity = __builtin_inff();
   vf most = splat(-kInfinity);
@@ -55,6 +87,30 @@ double log_sum(const float* x, int64_t n) {
   const float total =
       sum_over(n, -kInfinity, [=](int64_t j, auto get) { return exp_negative(get(x + j) - top); });
   return static_cast<double>(top) + static_cast<double>(__builtin_logf(total));
+}
+
+// out[…] = log(Σ exp(x[…, j])).
+const char* logsumexp(const Arg* args, int) {
+  const View &out = *args[0].a, &x = *args[1].a;
+  bool fits = x.ndim == out.ndim + 1 && x.dtype == DType::f32 && out.dtype == DType::f32;
+  for (int i = 0; fits && i < out.ndim; ++i) fits = out.shape[i] == x.shape[i];
+  if (!fits) return "logsumexp: expected x of f32, and out without its last axis";
+  const int64_t n = x.back(1);
+  if (n > 1 && x.back_stride(1) != 1) return "logsumexp: expected vectors without gaps";
+  StridedIterator<2> rows;
+  for (int i = 0; i < out.ndim; ++i) rows.axis(out.shape[i], {out.strides[i], x.strides[i]});
+  if (rows.count == 0) return nullptr;
+  parallel_for(rows.count, 4000 / (n + 1) + 1, [&](int64_t begin, int64_t end, int) {
+    StridedIterator<2> it = rows;
+    it.seek(begin);
+    for (int64_t i = begin; i < end; ++i, it.next()) {
+      const float* row = x.ptr<float>() + it.offset[1];
+      const double found = log_sum(row, n);
+      out.ptr<float>()[it.offset[0]] =
+          static_cast<float>(found == found ? found : infinite(row, n));
+    }
+  });
+  return nullptr;
 }
 
 // out[i] = -log_softmax(x[i])[label[i]], or -x[i][label[i]] of what is logarithms already.
@@ -110,6 +166,8 @@ const char* one_hot(const Arg* args, int) {
 void register_vecdot(KernelTable& t);
 void register_vecdot(KernelTable& t) {
   t.add("vecdot", "out:out a:in b:in root:i", vecdot);
+  t.add("row_distances", "out:out a:in b:in eps:f", row_distances);
+  t.add("logsumexp", "out:out x:in", logsumexp);
   t.add("one_hot", "out:out labels:in", one_hot);
   t.add("label_nll", "out:out x:in labels:in logits:i", label_nll);
 }

@@ -88,9 +88,9 @@ class Op(Generic[P, R]):
         inplace: bool | None = None,
         view: bool = False,
         result: Callable[..., Any] | None = None,
+        cached: bool = False,
     ) -> None:
-        self.__name__ = name or function.__name__
-        self.__qualname__ = self.__name__
+        self.__name__ = self.__qualname__ = name or function.__name__
         self.__module__ = function.__module__
         self.__doc__ = function.__doc__
         self.signature = function
@@ -98,7 +98,7 @@ class Op(Generic[P, R]):
         self.reference: Callable[P, R] = _missing(self) if self.is_primitive else function
         self.is_view = view
         self.has_inplace = bool(inplace)
-        self.result = result
+        self.result, self.cached = result, cached or view
         self.parameters = _parameters(function)
         self.cpu: Callable[P, R] | None = function if is_primitive else None
         self.elementwise: str | None = None  # the line of csrc/ops/elementwise.def that it is
@@ -257,6 +257,7 @@ class Op(Generic[P, R]):
         expect(alone, self, "an elementwise kernel without an .out", "one", ArgumentError)
         old, self._caller = self._caller, None
         if old is not None and Op.replace_caller is not None:
+            _native.forget_calls()
             Op.replace_caller(self, old)
 
     @property

@@ -30,6 +30,7 @@ def op(
     inplace: bool | None = None,
     view: bool = False,
     result: Callable[..., Any] | None = None,
+    cached: bool = False,
 ) -> Callable[[Callable[P, R]], Op[P, R]]: ...
 def op(function: Any = None, /, **options: Any) -> Any:
     """Register an op by its signature and reference (a body of `...`: a primitive, without one).
@@ -38,6 +39,11 @@ def op(function: Any = None, /, **options: Any) -> Any:
     `name_`; `view` says that the result shares the first argument's memory; `result` makes a named
     tuple of several results. An elementwise kernel of the op's name that takes no numbers is bound
     at once; the op has such a variant then, unless `inplace` is False.
+
+    `cached`: which ops the body calls, and what `.check`, `.out`, `.kernel` and its arguments come
+    to, is decided by the shapes, strides and dtypes of tensors and by the values of all else. They
+    are asked once for each such signature; reading elements of a tensor is noticed and turns it off
+    for that signature, reading other state (a default, a generator) is not and is forbidden.
     """
     if function is None:
         return lambda function: op_of(function, options)

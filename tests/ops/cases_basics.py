@@ -168,6 +168,11 @@ CASES = {
         torch="Tensor.sum_to_size",
         factor=4,
     ),
+    "nn.logsumexp": Case(
+        lambda d: [d(d.x((4, 5))), d(d.x((2, 3, 40))), d(d.x((3,), 500, 600))],
+        torch=lambda x: x.logsumexp(-1),
+        factor=4,
+    ),
     "logsumexp": Case(
         lambda d: [d(d.x((4, 5)), 1), d(d.x((4, 5)), (0, 1), True), d(d.x((3,), 500, 600), 0)],
         factor=4,

@@ -254,6 +254,12 @@ CASES = {
         factor=4,
         hypothesis=False,
     ),
+    "nn.row_distances": Case(
+        lambda d: [d(d.x((4, 5)), d.x((4, 5)), 1e-6), d(d.x((2, 3, 40)), d.x((2, 3, 40)), 0.5)],
+        torch=lambda x, y, eps: (x - y + eps).norm(2, -1),
+        factor=4,
+        hypothesis=False,
+    ),
     "nn.picked_nll": Case(
         lambda d: [d(d.x((5, 4)), d.ints((5,), 0, 4))],
         torch=lambda x, labels: -x.gather(1, labels[:, None])[:, 0],

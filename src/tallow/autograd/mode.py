@@ -214,3 +214,8 @@ def is_inference_mode_enabled() -> bool:
 def capturing() -> bool:
     """Whether this thread captures a plan, in which no value that depends on an input is read."""
     return _native.capturing()
+
+
+def refuse_trace() -> None:
+    """Let the ops that run be asked anew each time (`op(cached=True)`): what they do shows."""
+    _native.refuse_trace()

@@ -276,6 +276,7 @@ MODULES = {
     "nn.plane_scatter": "pool_max",
     "nn.prelu": "activation_parametric",
     "nn.resample": "resample",
+    "nn.row_distances": "distance",
     "nn.row_order": "search",
     "nn.row_products": "distance",
     "nn.scatter_combine": "scatter",

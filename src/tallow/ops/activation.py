@@ -66,7 +66,7 @@ def _(g: Tensor, _x: Tensor, out: Tensor) -> Tensor:
     return sigmoid_grad(g, out)
 
 
-@op
+@op(cached=True)
 def logsigmoid(x: Tensor) -> Tensor:
     """`log(sigmoid(x))`, without overflow on the way."""
     return x.minimum(0) - (-x.abs()).exp().log1p()
@@ -179,13 +179,13 @@ def _(g: Tensor, x: Tensor) -> Tensor:
     return where(x <= -3, 0, where(x < 3, g * (x / 3 + 0.5), g))
 
 
-@op
+@op(cached=True)
 def softsign(x: Tensor) -> Tensor:
     """`x / (1 + |x|)`."""
     return x / (x.abs() + 1)
 
 
-@op
+@op(cached=True)
 def tanhshrink(x: Tensor) -> Tensor:
     """`x - tanh(x)`."""
     return x - x.tanh()

@@ -68,20 +68,20 @@ def elu(x: Tensor, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 
 _ALPHA, _SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
 
 
-@op(inplace=True)
+@op(inplace=True, cached=True)
 def selu(x: Tensor) -> Tensor:
     """ELU scaled to keep mean 0 and variance 1 (Klambauer et al. 2017)."""
     return scaled_elu(x, _ALPHA * _SCALE, 1.0, _SCALE)
 
 
-@op(inplace=True)
+@op(inplace=True, cached=True)
 def celu(x: Tensor, alpha: float = 1.0) -> Tensor:
     """`x` where it is positive, else `alpha * (exp(x / alpha) - 1)` (Barron 2017)."""
     expect(alpha != 0, celu, "an alpha other than 0", alpha, ArgumentError)
     return scaled_elu(x, alpha, 1 / alpha, 1.0)
 
 
-@op
+@op(cached=True)
 def softplus(x: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """`log(1 + exp(beta * x)) / beta`; `x` itself where `beta * x` exceeds `threshold`."""
     return where(x * beta > threshold, x, (x * beta).clamp(max=80).exp().log1p() / beta)
@@ -153,7 +153,7 @@ def _(g: Tensor, x: Tensor, threshold: float, value: float) -> Tensor:
     return where(x <= threshold, 0, g)
 
 
-@op(inplace=True)
+@op(inplace=True, cached=True)
 def hardtanh(x: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
     """`x` limited to [min_val, max_val]."""
     if x.dtype.kind in "iu":
@@ -176,7 +176,7 @@ def _(g: Tensor, x: Tensor, min_val: float, max_val: float) -> Tensor:
     return where((x <= min_val) | (x >= max_val), 0, g)
 
 
-@op(inplace=True)
+@op(inplace=True, cached=True)
 def relu6(x: Tensor) -> Tensor:
     """`x` limited to [0, 6]."""
     return hardtanh(x, 0.0, 6.0)
@@ -194,7 +194,7 @@ def leaky(x: Tensor, weight: Tensor) -> Tensor:
 leaky.kernel("leaky_product", dtypes=FLOATS)
 
 
-@op
+@op(cached=True)
 def prelu(x: Tensor, weight: Tensor) -> Tensor:
     """`x` where it is positive, else `weight * x`; one weight, or one per channel (axis 1)."""
     expect(weight.ndim <= 1, prelu, "a weight of at most one axis", weight.shape)
@@ -207,7 +207,7 @@ def prelu(x: Tensor, weight: Tensor) -> Tensor:
     return leaky(x, weight)
 
 
-@op
+@op(cached=True)
 def glu(x: Tensor, dim: int = -1) -> Tensor:
     """The first half along `dim` times the sigmoid of the second (Dauphin et al. 2016)."""
     expect(x.ndim > 0, glu, "at least one axis", "a 0-d tensor")

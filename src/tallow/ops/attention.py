@@ -14,7 +14,7 @@ from ..tensor import Tensor
 from .join import cat
 
 
-@op
+@op(cached=True)
 def embedding(ids: Tensor, weight: Tensor) -> Tensor:
     """The rows of `weight` (vocabulary, size) that integer `ids` name; block dtypes give f32."""
     rows = weight.to(f32) if weight.dtype.is_quantized else weight
@@ -81,7 +81,7 @@ def _(positions: Tensor, freqs: Tensor, scale: float) -> tuple[Any, ...]:
     return positions, freqs, float(scale)
 
 
-@op
+@op(cached=True)
 def rope(x: Tensor, table: Tensor, interleaved: bool = False) -> Tensor:
     """Rotate pairs of x (batch, n, heads, d) by the angles of `table` (batch or 1, n, 2r).
 

@@ -47,7 +47,7 @@ def _(g: Tensor, _x: Tensor, _dtype: Any) -> Tensor:
     return g  # the tape converts it to the dtype of x
 
 
-@op
+@op(cached=True)
 def clone(x: Tensor, memory_format: object = None) -> Tensor:
     """A copy with storage of its own, whose axes lie in memory as those of `x` unless asked."""
     ...

@@ -14,7 +14,7 @@ from .norm import in_rows
 from .triangle import triu_indices
 
 
-@op(name="nn.row_products")
+@op(name="nn.row_products", cached=True)
 def row_products(x1: Tensor, x2: Tensor) -> Tensor:
     """`(x1 * x2).sum(-1)` of two tensors of one shape and dtype."""
     return (x1 * x2).sum(-1, dtype=x1.dtype)
@@ -36,21 +36,40 @@ def _(g: Tensor, x1: Tensor, x2: Tensor) -> tuple[Any, ...]:
     return lambda: g * x2, lambda: g * x1
 
 
-@op
+@op(name="nn.row_distances", cached=True)
+def row_distances(x1: Tensor, x2: Tensor, eps: float) -> Tensor:
+    """The 2-norm of `x1 - x2 + eps` along the last axis, of two tensors of one shape and dtype."""
+    return vector_norm(x1 - x2 + eps, 2, -1)
+
+
+@row_distances.out
+def _(x1: Tensor, x2: Tensor, eps: float) -> Any:
+    return x1.shape[:-1], x1.dtype
+
+
+@row_distances.kernel("row_distances", dtypes=(f32,))
+def _(x1: Tensor, x2: Tensor, eps: float) -> tuple[Any, ...]:
+    return in_rows(x1), in_rows(x2), float(eps)
+
+
+@op(cached=True)
 def dist(x: Tensor, other: Tensor, p: Any = 2) -> Tensor:
     """The p-norm of all elements of `x - other`."""
     return vector_norm(x - other, p)
 
 
-@op
+@op(cached=True)
 def pairwise_distance(
     x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
 ) -> Tensor:
     """The p-norm of `x1 - x2 + eps` along the last axis."""
+    if x1.dtype is x2.dtype is f32 and x1.shape == x2.shape and x1.ndim and p == 2:
+        out: Tensor = row_distances(x1, x2, eps)
+        return out.unsqueeze(-1) if keepdim else out
     return (x1 - x2 + eps).norm(p, -1, keepdim=keepdim)
 
 
-@op
+@op(cached=True)
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """The cosine of the angle between vectors along `dim`; each length counts as `eps` at least."""
     from .shape import broadcast_tensors

@@ -191,7 +191,7 @@ def _product(sizes: Any) -> int:
     return out
 
 
-@op
+@op(cached=True)
 def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     """Products summed over `dims`: that many last axes of `a` and first of `b`, or two lists."""
     if isinstance(dims, Tensor):

@@ -150,7 +150,7 @@ def _in_one_step(x: Any, other: Any, alpha: Any, sign: int) -> Tensor | None:
         return None  # the two steps refuse it by their own names
 
 
-@op
+@op(cached=True)
 def add(x: Tensor, other: Tensor | float, *, alpha: float = 1) -> Tensor:
     """`x + alpha * other`, broadcast and promoted as in PyTorch."""
     if alpha == 1:
@@ -169,7 +169,7 @@ def _(g: Tensor, _x: Any, _other: Any, alpha: float) -> tuple[Any, Any]:
     return g, g if alpha == 1 else lambda: g * conj(alpha)
 
 
-@op
+@op(cached=True)
 def sub(x: Tensor, other: Tensor | float, *, alpha: float = 1) -> Tensor:
     """`x - alpha * other`, broadcast and promoted as in PyTorch."""
     if alpha == 1:

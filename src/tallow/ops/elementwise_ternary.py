@@ -38,7 +38,7 @@ def _(g: Tensor, condition: Tensor, _input: Any, _other: Any) -> tuple[Any, Any,
     return None, lambda: where(condition, g, 0), lambda: where(condition, 0, g)
 
 
-@op(inplace=True)
+@op(inplace=True, cached=True)
 def lerp(x: Tensor, end: Tensor, weight: Tensor | float) -> Tensor:
     """`x + weight * (end - x)`, exact at weights 0 and 1."""
     expect(x.dtype.kind in "fc", lerp, "floats", x.dtype.name, NoKernelError)
@@ -104,7 +104,7 @@ def _(g: Tensor, _x: Tensor, tensor1: Tensor, tensor2: Tensor, value: float) -> 
     )
 
 
-@op(inplace=True)
+@op(inplace=True, cached=True)
 def clamp(
     x: Tensor, min: Tensor | float | None = None, max: Tensor | float | None = None
 ) -> Tensor:

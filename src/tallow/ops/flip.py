@@ -17,7 +17,7 @@ from .shape import axes_of, axis_of, flat
 _WHOLE, _BACK = slice(None), slice(None, None, -1)
 
 
-@op
+@op(cached=True)
 def flip(x: Tensor, *axes: Any, dims: Any = None) -> Tensor:
     """A copy with the order along the given axes reversed."""
     chosen = axes_of(flat(axes) if dims is None else dims, x.ndim, flip)
@@ -47,21 +47,21 @@ def _(g: Tensor, _x: Tensor, axes: Any, dims: Any) -> Tensor:
     return g.flip(*axes, dims=dims)
 
 
-@op
+@op(cached=True)
 def fliplr(x: Tensor) -> Tensor:
     """A copy with the order along the second axis reversed."""
     expect(x.ndim >= 2, fliplr, "at least two axes", x.shape)
     return x.flip(1)
 
 
-@op
+@op(cached=True)
 def flipud(x: Tensor) -> Tensor:
     """A copy with the order along the first axis reversed."""
     expect(x.ndim >= 1, flipud, "at least one axis", x.shape)
     return x.flip(0)
 
 
-@op
+@op(cached=True)
 def roll(x: Tensor, shifts: Any, dims: Any = None) -> Tensor:
     """Elements moved on by `shifts` along `dims` (in the flat tensor, without), round the end."""
     steps = _steps(x, shifts, dims)

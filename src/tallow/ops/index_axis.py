@@ -39,7 +39,7 @@ def _spread(x: Tensor, axis: int, index: Tensor) -> Tensor:
     return index.reshape([size if i == axis else 1 for i in range(x.ndim)]).expand(shape)
 
 
-@op
+@op(cached=True)
 def index_select(x: Tensor, dim: int, index: Tensor) -> Tensor:
     """The positions `index` (a vector) of axis `dim`."""
     ...
@@ -91,7 +91,7 @@ def _picked(g: Tensor, dim: int, index: Tensor, source: Any) -> Tensor:
     return taken if taken.shape == source.shape else taken.reshape(source.shape)
 
 
-@op(inplace=True)
+@op(inplace=True, cached=True)
 def index_add(x: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> Tensor:
     """`x` with `alpha * source` added at the positions `index` of axis `dim`, in their order.
 
@@ -126,7 +126,7 @@ def _(
     return g, None, of_source
 
 
-@op(inplace=True)
+@op(inplace=True, cached=True)
 def index_copy(x: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     """`x` with `source` at the positions `index` of axis `dim`; of equal ones the last wins."""
     ...
@@ -192,7 +192,7 @@ def _(x: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, include_s
     _check_source(index_reduce, x, dim, index, source)
 
 
-@op
+@op(cached=True)
 def take_along_dim(x: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
     """`gather` with `x` and `indices` broadcast beside `dim`; of flattened ones without `dim`."""
     if dim is None:

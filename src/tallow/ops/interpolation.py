@@ -191,7 +191,7 @@ def _tables(
     )
 
 
-@op
+@op(cached=True)
 def interpolate(
     input: Tensor, size: Any = None, scale_factor: Any = None, mode: str = "nearest",
     align_corners: bool | None = None, recompute_scale_factor: bool | None = None,
@@ -227,7 +227,7 @@ def interpolate(
     return input.to(u8)
 
 
-@op
+@op(cached=True)
 def upsample(
     input: Tensor, size: Any = None, scale_factor: Any = None, mode: str = "nearest",
     align_corners: bool | None = None,
@@ -236,13 +236,13 @@ def upsample(
     return interpolate(input, size, scale_factor, mode, align_corners)
 
 
-@op
+@op(cached=True)
 def upsample_nearest(input: Tensor, size: Any = None, scale_factor: Any = None) -> Tensor:
     """`interpolate` with mode nearest."""
     return interpolate(input, size, scale_factor, "nearest")
 
 
-@op
+@op(cached=True)
 def upsample_bilinear(input: Tensor, size: Any = None, scale_factor: Any = None) -> Tensor:
     """`interpolate` with mode bilinear and aligned corners."""
     return interpolate(input, size, scale_factor, "bilinear", align_corners=True)

@@ -210,7 +210,7 @@ def combinations(x: Tensor, r: int = 2, with_replacement: bool = False) -> Tenso
 # --- repeated -------------------------------------------------------------------------------------
 
 
-@op
+@op(cached=True)
 def repeat(x: Tensor, *counts_: Any, repeats: Any = None) -> Tensor:
     """A copy with the whole tensor repeated along each axis; new axes come in front."""
     counts = [n.__index__() for n in (flat(counts_) if repeats is None else repeats)]
@@ -227,14 +227,14 @@ def repeat(x: Tensor, *counts_: Any, repeats: Any = None) -> Tensor:
     return x.reshape(apart).expand(expanded).contiguous().reshape(whole)
 
 
-@op
+@op(cached=True)
 def tile(x: Tensor, *counts_: Any, dims: Any = None) -> Tensor:
     """`repeat` that also takes fewer numbers than axes: those in front count as 1."""
     counts = list(flat(counts_) if dims is None else dims)
     return x.repeat([1] * (x.ndim - len(counts)) + counts)
 
 
-@op
+@op(cached=True)
 def repeat_interleave(
     x: Tensor, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None
 ) -> Tensor:

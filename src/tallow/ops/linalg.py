@@ -75,7 +75,7 @@ def _right(g: Tensor, a: Tensor, shape: tuple[int, ...]) -> Tensor:
 _LINEAR_DTYPES = (f32, f16, bf16)
 
 
-@op
+@op(cached=True)
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, exact: bool = False) -> Tensor:
     """`x @ weight.T + bias`, (…, n), for x (…, k), weight (n, k) of any dtype, bias (n,).
 

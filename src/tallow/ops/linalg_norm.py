@@ -29,7 +29,7 @@ def _real(dtype: DType) -> DType:
 # --- of vectors -----------------------------------------------------------------------------------
 
 
-@op
+@op(cached=True)
 def p_norm(input: Tensor, p: float, dims: Sequence[int], keepdim: bool) -> Tensor:
     """The p-norm over the axes `dims`, for finite p; its gradient at 0 is 0.
 
@@ -92,7 +92,7 @@ def _(
     return slope
 
 
-@op(name="linalg.vector_norm")
+@op(name="linalg.vector_norm", cached=True)
 def vector_norm(
     x: Tensor, ord: Any = 2, dim: Dims = None, keepdim: bool = False, *,
     dtype: DType | str | None = None,
@@ -161,7 +161,7 @@ def _kept(out: Tensor, i: int, j: int) -> Tensor:
     return out.unsqueeze(first).unsqueeze(last)
 
 
-@op(name="linalg.norm")
+@op(name="linalg.norm", cached=True)
 def linalg_norm(
     A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False, *,
     dtype: DType | str | None = None,
@@ -183,7 +183,7 @@ def linalg_norm(
     return matrix_norm(A, ord, dim, keepdim, dtype=dtype)
 
 
-@op
+@op(cached=True)
 def norm(
     x: Tensor, p: Any = "fro", dim: Dims = None, keepdim: bool = False,
     dtype: DType | str | None = None,

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+from ..autograd.mode import refuse_trace
 from ..dtype import FLOATS, bool_
 from ..errors import ArgumentError, DTypeError, ShapeError, expect
 from ..factories import full as filled
@@ -24,6 +25,7 @@ def mode(
     if size_average is not None or reduce is not None:
         text = "size_average and reduce are the older spelling of reduction"
         warnings.warn(text, DeprecationWarning, stacklevel=3)
+        refuse_trace()  # each call warns
         if reduce is False:
             return "none"
         return "sum" if size_average is False else "mean"
@@ -117,7 +119,7 @@ def _by_element(
     return op(input, target, *numbers)
 
 
-@op
+@op(cached=True)
 def mse_loss(
     input: Tensor,
     target: Tensor,
@@ -131,7 +133,7 @@ def mse_loss(
     return _values(_by_element(squared_error, input, target), weight, reduction)
 
 
-@op
+@op(cached=True)
 def l1_loss(
     input: Tensor,
     target: Tensor,
@@ -145,7 +147,7 @@ def l1_loss(
     return _values(_by_element(absolute_error, input, target), weight, reduction)
 
 
-@op
+@op(cached=True)
 def smooth_l1_loss(
     input: Tensor,
     target: Tensor,
@@ -162,7 +164,7 @@ def smooth_l1_loss(
     return reduced(_by_element(huber, input, target, beta, 1 / beta), reduction)
 
 
-@op
+@op(cached=True)
 def huber_loss(
     input: Tensor,
     target: Tensor,
@@ -218,7 +220,7 @@ def binary_cross_entropy(
     return reduced(loss if weight is None else loss * weight, reduction)
 
 
-@op
+@op(cached=True)
 def binary_cross_entropy_with_logits(
     input: Tensor,
     target: Tensor,
@@ -244,7 +246,7 @@ def binary_cross_entropy_with_logits(
     return reduced(loss if weight is None else loss * weight, reduction)
 
 
-@op
+@op(cached=True)
 def kl_div(
     input: Tensor,
     target: Tensor,
@@ -269,7 +271,7 @@ def kl_div(
     return loss / input.shape[0] if batch and input.ndim else loss
 
 
-@op
+@op(cached=True)
 def poisson_nll_loss(
     input: Tensor,
     target: Tensor,
@@ -329,7 +331,7 @@ def gaussian_nll_loss(
     return reduced(loss + 0.5 * math.log(2 * math.pi) if full else loss, reduction)
 
 
-@op
+@op(cached=True)
 def soft_margin_loss(
     input: Tensor,
     target: Tensor,

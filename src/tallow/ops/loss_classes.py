@@ -15,7 +15,7 @@ from .loss import mode, reduced
 from .norm import in_rows
 
 
-@op(name="nn.label_nll")
+@op(name="nn.label_nll", cached=True)
 def label_nll(input: Tensor, target: Tensor) -> Tensor:
     """`-log_softmax(input)[target]` of each row: (n,) for logits (n, classes), labels (n,) i64.
 
@@ -40,7 +40,7 @@ def _(g: Tensor, input: Tensor, target: Tensor) -> Any:
     return (input.softmax(1) * g).scatter_add(1, target.unsqueeze(1), -g), None
 
 
-@op(name="nn.picked_nll")
+@op(name="nn.picked_nll", cached=True)
 def picked_nll(input: Tensor, target: Tensor) -> Tensor:
     """`-input[target]` of each row: (n,) for log-probabilities (n, classes), labels (n,) i64."""
     return -input.gather(1, target.unsqueeze(1)).squeeze(1)
@@ -127,7 +127,7 @@ def _weighted(
     return loss.sum() / total
 
 
-@op
+@op(cached=True)
 def nll_loss(
     input: Tensor,
     target: Tensor,
@@ -153,7 +153,7 @@ def nll_loss(
     return _weighted(loss, labels, keep, weight, reduction)
 
 
-@op
+@op(cached=True)
 def cross_entropy(
     input: Tensor,
     target: Tensor,
@@ -173,9 +173,9 @@ def cross_entropy(
     reduction = mode(cross_entropy, reduction, size_average, reduce)
     if not 0.0 <= label_smoothing <= 1.0:
         expect(False, name, "label_smoothing in [0, 1]", label_smoothing, ArgumentError)
-    args = input, target, weight, ignore_index
-    if not label_smoothing and (found := _by_kernel(label_nll, *args)) is not None:
-        return reduced(found, reduction)
+    found = _plain_rows(input, target, weight, ignore_index, reduction, label_smoothing)
+    if found is not None:
+        return found
     weight = _class_weight(name, input, weight)
     axis = 1 if input.ndim > 1 else 0
     if target.shape == input.shape and target.dtype.kind == "f":
@@ -198,7 +198,28 @@ def cross_entropy(
         smoothing = smoothing.sum() / (each if keep is None else where(keep, each, 0)).sum()
     else:
         smoothing = reduced(smoothing, reduction)
-    return loss * (1 - label_smoothing) + smoothing * (label_smoothing / max(input.shape[axis], 1))
+    return _smoothed(loss, smoothing, label_smoothing, input.shape[axis])
+
+
+def _plain_rows(
+    input: Tensor, target: Tensor, weight: Tensor | None, ignore: int, reduction: str, share: float
+) -> Tensor | None:
+    """The loss of rows whose labels all count; None: look closer."""
+    if not share:
+        found = _by_kernel(label_nll, input, target, weight, ignore)
+        return None if found is None else reduced(found, reduction)
+    if type(input) is not Tensor or input.ndim != 2 or weight is not None:
+        return None
+    logp = input.log_softmax(1)
+    found = _by_kernel(picked_nll, logp, target, weight, ignore)
+    if found is None:
+        return None
+    uniform = reduced(-logp.sum(1), reduction)
+    return _smoothed(reduced(found, reduction), uniform, share, input.shape[1])
+
+
+def _smoothed(loss: Tensor, uniform: Tensor, share: float, classes: int) -> Tensor:
+    return loss * (1 - share) + uniform * (share / max(classes, 1))
 
 
 def _rows_nll(input: Tensor, labels: Tensor, axis: int) -> Tensor:

@@ -65,7 +65,7 @@ def argwhere(x: Tensor) -> Tensor:
     return found
 
 
-@op(inplace=True)
+@op(inplace=True, cached=True)
 def masked_fill(x: Tensor, mask: Tensor, value: Tensor | float) -> Tensor:
     """`x` with `value` (a number or 0-d tensor) where `mask` is true."""
     _check_mask(mask, masked_fill)

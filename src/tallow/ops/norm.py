@@ -51,7 +51,7 @@ def _summed(g: Tensor, x: Tensor) -> Tensor:
 # --- root mean square -----------------------------------------------------------------------------
 
 
-@op
+@op(cached=True)
 def rms_norm(x: Tensor, weight: Tensor | None = None, eps: float = 1e-6) -> Tensor:
     """Scale the last axis to root-mean-square 1, then by `weight` (Zhang & Sennrich 2019)."""
     h = x.to(f32) if x.dtype.itemsize < 4 else x
@@ -84,7 +84,7 @@ def _(g: Tensor, x: Tensor, weight: Tensor | None, eps: float) -> tuple[Any, ...
     return _chosen(rms_norm_backward(g.to(x.dtype), x, weight, eps, wanted), wanted)[:2]
 
 
-@op(name="nn.rms_norm_backward")
+@op(name="nn.rms_norm_backward", cached=True)
 def rms_norm_backward(
     g: Tensor, x: Tensor, weight: Tensor | None, eps: float, wanted: Wanted
 ) -> Any:
@@ -111,7 +111,7 @@ def _(g: Tensor, x: Tensor, weight: Tensor | None, eps: float, wanted: Wanted) -
 # --- mean and variance ----------------------------------------------------------------------------
 
 
-@op
+@op(cached=True)
 def layer_norm(
     x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
 ) -> Tensor:
@@ -145,7 +145,7 @@ def _(g: Tensor, x: Any, weight: Tensor | None, bias: Tensor | None, eps: float)
     return _chosen(layer_norm_backward(g.to(x.dtype), x, weight, eps, wanted), wanted)
 
 
-@op(name="nn.layer_norm_backward")
+@op(name="nn.layer_norm_backward", cached=True)
 def layer_norm_backward(
     g: Tensor, x: Tensor, weight: Tensor | None, eps: float, wanted: Wanted
 ) -> Any:

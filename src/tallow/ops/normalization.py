@@ -8,7 +8,6 @@ from typing import Any
 from ..autograd.mode import MODE, no_grad
 from ..dtype import bf16, f16, f32
 from ..errors import ArgumentError, NoKernelError, expect
-from ..factories import zeros
 from ..registry import op
 from ..tensor import Tensor, unwrap_tensor
 from .elementwise_ternary import addcmul
@@ -44,7 +43,7 @@ def _moments(x: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return mean, rest, var, (var + eps).rsqrt()
 
 
-@op(name="nn.channel_moments")
+@op(name="nn.channel_moments", cached=True)
 def channel_moments(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Mean, what it lost by rounding, and variance of each channel, (1, channels, 1, ...)."""
     axes = _axes(x)
@@ -70,7 +69,7 @@ def _scaled(x: Tensor, mean: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     return addcmul(shift, x - mean, scale)
 
 
-@op(name="nn.whiten_channels")
+@op(name="nn.whiten_channels", cached=True)
 def whiten_channels(
     input: Tensor,
     weight: Tensor | None,
@@ -145,7 +144,7 @@ def _(
     )
 
 
-@op(name="nn.batch_norm_by_statistics")
+@op(name="nn.batch_norm_by_statistics", cached=True)
 def by_statistics(
     input: Tensor,
     mean: Tensor | None,
@@ -194,7 +193,7 @@ def _update(running: Tensor | None, fresh: Tensor, momentum: float) -> None:
         running.copy_(running * (1 - momentum) + fresh * momentum)
 
 
-@op
+@op(cached=True)
 def batch_norm(
     input: Tensor,
     running_mean: Tensor | None,
@@ -241,7 +240,7 @@ def _affine(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
     return x if bias is None else x + _column(bias, x.ndim).to(x.dtype)
 
 
-@op
+@op(cached=True)
 def group_norm(
     input: Tensor,
     num_groups: int,
@@ -283,7 +282,7 @@ def _(
     return input.contiguous(), _floats(weight), _floats(bias), num_groups, float(eps)
 
 
-@op
+@op(cached=True)
 def instance_norm(
     input: Tensor,
     running_mean: Tensor | None = None,
@@ -320,7 +319,7 @@ def instance_norm(
     return group_norm(input, c, weight, bias, eps)
 
 
-@op
+@op(cached=True)
 def local_response_norm(
     input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
 ) -> Tensor:
@@ -334,15 +333,12 @@ def local_response_norm(
     expect(size > 0, local_response_norm, "a positive size", size, ArgumentError)
     if not input.numel():
         return input
-    from .join import cat
+    from .pad import constant_pad_nd
 
     squares = input.square()
     c = input.shape[1]
     before, after = min(size // 2, c), min((size - 1) // 2, c)
-    sides = [
-        zeros((input.shape[0], n, *input.shape[2:]), dtype=squares.dtype) for n in (before, after)
-    ]
-    padded = cat([sides[0], squares, sides[1]], 1)
+    padded = constant_pad_nd(squares, (0, 0) * (input.ndim - 2) + (before, after))
     total = padded.narrow(1, 0, c)
     for i in range(1, before + after + 1):
         total = total + padded.narrow(1, i, c)
@@ -353,7 +349,7 @@ def local_response_norm(
     return input / (mean + k) ** beta
 
 
-@op
+@op(cached=True)
 def normalize(
     input: Tensor, p: float = 2.0, dim: int | tuple[int, ...] = 1, eps: float = 1e-12
 ) -> Tensor:

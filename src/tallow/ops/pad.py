@@ -41,7 +41,7 @@ def _filled(input: Tensor, pad: Sequence[int], value: Any) -> tuple[Any, ...]:
     return input, fill, 0, *before, *NO_PADS[len(before) :]
 
 
-@op
+@op(cached=True)
 def constant_pad_nd(input: Tensor, pad: Sequence[int], value: Any = 0) -> Tensor:
     """`input` in a frame of `value`.
 
@@ -83,7 +83,7 @@ def _sides(pad: Sequence[int], ndim: int) -> list[tuple[int, int]]:
 _MODES = {"constant": 0, "reflect": 1, "replicate": 2, "circular": CIRCULAR}
 
 
-@op
+@op(cached=True)
 def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: Any = None) -> Tensor:
     """`input` extended: `pad` has (before, after) of the last axis, then of the one before it, ….
 

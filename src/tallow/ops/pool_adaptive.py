@@ -26,13 +26,13 @@ def _adaptive_max(where: str, n: int, input: Tensor, output_size: Any, return_in
     return max_of(n, input, _parts(n), size, return_indices)
 
 
-@op
+@op(cached=True)
 def adaptive_max_pool1d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
     """The maxima of `output_size` equal parts of the last axis, which overlap if need be."""
     return _adaptive_max("adaptive_max_pool1d", 1, input, output_size, return_indices)
 
 
-@op
+@op(cached=True)
 def adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
     """The maxima of equal parts of the last two axes; None keeps an axis."""
     return _adaptive_max("adaptive_max_pool2d", 2, input, output_size, return_indices)
@@ -65,19 +65,19 @@ def adaptive_average(where: str, n: int, input: Tensor, output_size: Any) -> Ten
 _LAST = ((), (-1,), (-2, -1), (-3, -2, -1))
 
 
-@op
+@op(cached=True)
 def adaptive_avg_pool1d(input: Tensor, output_size: Any) -> Tensor:
     """The means of `output_size` equal parts of the last axis, which overlap if need be."""
     return adaptive_average("adaptive_avg_pool1d", 1, input, output_size)
 
 
-@op
+@op(cached=True)
 def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
     """The means of equal parts of the last two axes; None keeps an axis."""
     return adaptive_average("adaptive_avg_pool2d", 2, input, output_size)
 
 
-@op
+@op(cached=True)
 def adaptive_avg_pool3d(input: Tensor, output_size: Any) -> Tensor:
     """The means of equal parts of the last three axes; None keeps an axis."""
     return adaptive_average("adaptive_avg_pool3d", 3, input, output_size)

@@ -28,7 +28,7 @@ def _tables(
     )
 
 
-@op(name="nn.avg_pool")
+@op(name="nn.avg_pool", cached=True)
 def average_windows(
     input: Tensor, params: Params, size: Params, include_pad: bool, divisor: int
 ) -> Tensor:
@@ -83,7 +83,7 @@ def _average(
     return (mean + mean.sign() * 1e-6).trunc().to(i64)
 
 
-@op
+@op(cached=True)
 def avg_pool1d(
     input: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0,
     ceil_mode: bool = False, count_include_pad: bool = True,
@@ -98,7 +98,7 @@ def avg_pool1d(
     )
 
 
-@op
+@op(cached=True)
 def avg_pool2d(
     input: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0,
     ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None,
@@ -110,7 +110,7 @@ def avg_pool2d(
     )  # fmt: skip
 
 
-@op
+@op(cached=True)
 def avg_pool3d(
     input: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0,
     ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None,

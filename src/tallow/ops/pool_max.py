@@ -60,7 +60,7 @@ def _(g: Tensor, _input: Any, indices: Tensor, size: int, add: bool) -> Any:
 # --- maxima ---------------------------------------------------------------------------------------
 
 
-@op(name="nn.max_pool")
+@op(name="nn.max_pool", cached=True)
 def max_windows(input: Tensor, params: Params, size: Sequence[int]) -> Tensor:
     """The maxima of windows: (batch, channels, *spatial) to (batch, channels, *size); NaN wins."""
     return max_windows_indices(input, params, size)[0]
@@ -76,7 +76,7 @@ def _(input: Tensor, params: Params, size: Sequence[int]) -> tuple[Any, ...]:
     return input, *params
 
 
-@op(name="nn.max_pool_indices")
+@op(name="nn.max_pool_indices", cached=True)
 def max_windows_indices(
     input: Tensor, params: Params, size: Sequence[int]
 ) -> tuple[Tensor, Tensor]:
@@ -138,7 +138,7 @@ def max_of(
     return pair if batched else (pair[0].squeeze(0), pair[1].squeeze(0))
 
 
-@op
+@op(cached=True)
 def max_pool1d(
     input: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0,
     dilation: Sizes = 1, ceil_mode: bool = False, return_indices: bool = False,
@@ -151,7 +151,7 @@ def max_pool1d(
     return _max(where, 1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
-@op
+@op(cached=True)
 def max_pool2d(
     input: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0,
     dilation: Sizes = 1, ceil_mode: bool = False, return_indices: bool = False,
@@ -161,7 +161,7 @@ def max_pool2d(
     return _max(where, 2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
-@op
+@op(cached=True)
 def max_pool3d(
     input: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0,
     dilation: Sizes = 1, ceil_mode: bool = False, return_indices: bool = False,

@@ -195,18 +195,43 @@ def sum_to_size(x: Tensor, *size: Any) -> Tensor:
     return x.sum(axes, keepdim=True).reshape(wanted) if axes else x
 
 
-@op
+@op(cached=True)
 def logsumexp(x: Tensor, dim: Dim, keepdim: bool = False) -> Tensor:
     """`log(sum(exp(x)))` over the axes `dim`, without overflow."""
-    from . import where
-
     h = x if x.dtype.kind in "fc" else x.to(f32)
+    if h.dtype is f32 and type(dim) is int and h.ndim and dim in (-1, h.ndim - 1):
+        sums = row_logsumexp(h)
+        return sums.unsqueeze(-1) if keepdim else sums
     if not h.ndim:
         return h.reshape(1).logsumexp(0) if h.dtype.kind == "c" else h * 1
     if not h.numel():
         return h.exp().sum(dim, keepdim).log()
+    out = _logsumexp(h, dim)
+    return out if keepdim else out.squeeze(axes_of(x, dim, logsumexp))
+
+
+def _logsumexp(h: Tensor, dim: Dim) -> Tensor:
+    from . import where
+
     top = h.detach().real if h.dtype.kind == "c" else h.detach()
     top = top.amax(dim, keepdim=True)
     top = where(top.abs().eq(math.inf), 0.0, top)
-    out = (h - top).exp().sum(dim, keepdim=True).log() + top
-    return out if keepdim else out.squeeze(axes_of(x, dim, logsumexp))
+    return (h - top).exp().sum(dim, keepdim=True).log() + top
+
+
+@op(name="nn.logsumexp", cached=True)
+def row_logsumexp(x: Tensor) -> Tensor:
+    """`logsumexp` over the last axis of floats."""
+    if not x.numel():
+        return x.exp().sum(-1).log()
+    return _logsumexp(x, -1).squeeze(-1)
+
+
+@row_logsumexp.out
+def _(x: Tensor) -> Any:
+    return x.shape[:-1], x.dtype
+
+
+@row_logsumexp.kernel("logsumexp", dtypes=(f32,))
+def _(x: Tensor) -> tuple[Any, ...]:
+    return (x if x.shape[-1] < 2 or x.stride(-1) == 1 else x.contiguous(),)

@@ -77,7 +77,7 @@ class WeightTable:
         return self._transposed
 
 
-@op(name="nn.resample")
+@op(name="nn.resample", cached=True)
 def resample(input: Tensor, table: WeightTable, dim: int, dtype: DType) -> Tensor:
     """Axis `dim` of `input` weighed by `table`, as `dtype` (that of the input, or f32 for a half)."""  # noqa: E501
     wide = f32 if dtype.itemsize == 2 else dtype

@@ -77,25 +77,25 @@ def _attach_kernel(op: Op[..., Any], kernel: str) -> None:
         return _lines(dim, out, x)
 
 
-@op(inplace=True)
+@op(inplace=True, cached=True)
 def cumsum(x: Tensor, dim: int, dtype: DType | str | None = None) -> Tensor:
     """The sums of the elements up to each, along `dim`; integers and bools give i64."""
     return _in_wide(_sums, x, dim, dtype)
 
 
-@op(inplace=True)
+@op(inplace=True, cached=True)
 def cumprod(x: Tensor, dim: int, dtype: DType | str | None = None) -> Tensor:
     """The products of the elements up to each, along `dim`; integers and bools give i64."""
     return _in_wide(_products, x, dim, dtype)
 
 
-@op(name="nn.cumsum")
+@op(name="nn.cumsum", cached=True)
 def _sums(x: Tensor, dim: int) -> Tensor:
     """`cumsum` of floats, complex numbers or i64, in their dtype."""
     ...
 
 
-@op(name="nn.cumprod")
+@op(name="nn.cumprod", cached=True)
 def _products(x: Tensor, dim: int) -> Tensor:
     """`cumprod` of floats, complex numbers or i64, in their dtype."""
     ...
@@ -128,7 +128,7 @@ def _conj(x: Tensor) -> Tensor:
     return found
 
 
-@op
+@op(cached=True)
 def linear_scan(decay: Tensor, input: Tensor, dim: int = -1) -> Tensor:
     """`y[i] = decay[i] * y[i - 1] + input[i]` along `dim`, from `y[-1] = 0`; of one shape.
 
@@ -164,13 +164,13 @@ def _(g: Tensor, decay: Tensor, _input: Tensor, dim: int, out: Tensor) -> tuple[
     return lambda: z * _shifted(_conj(out), axis, 0), z
 
 
-@op(result=ValuesIndices)
+@op(result=ValuesIndices, cached=True)
 def cummax(x: Tensor, dim: int) -> ValuesIndices:
     """The largest element up to each, along `dim`, and its last position (i64); NaN wins."""
     ...
 
 
-@op(result=ValuesIndices)
+@op(result=ValuesIndices, cached=True)
 def cummin(x: Tensor, dim: int) -> ValuesIndices:
     """The smallest element up to each, along `dim`, and its last position (i64); NaN wins."""
     ...
@@ -197,7 +197,7 @@ _attach_extreme(cummax)
 _attach_extreme(cummin)
 
 
-@op
+@op(cached=True)
 def logcumsumexp(x: Tensor, dim: int) -> Tensor:
     """`log(cumsum(exp(x)))` along `dim`, without overflow; floats or complex numbers."""
     ...
@@ -231,7 +231,7 @@ def _(g: Tensor, x: Tensor, dim: int, out: Tensor) -> Tensor:
 # --- differences and areas ------------------------------------------------------------------------
 
 
-@op
+@op(cached=True)
 def diff(
     x: Tensor,
     n: int = 1,
@@ -281,7 +281,7 @@ def _areas(y: Tensor, x: Tensor | None, dx: float, dim: int, where: object) -> T
     return diff(x, dim=place) * heights / 2
 
 
-@op
+@op(cached=True)
 def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float = 1, dim: int = -1) -> Tensor:
     """The area under `y` at the places `x`, or `dx` apart, along `dim`, by the trapezoid rule."""
     return _areas(y, x, dx, dim, trapezoid).sum(dim)

@@ -37,7 +37,7 @@ def _fits(x: Tensor, axis: int, index: Tensor, where: object) -> None:
         expect(False, where, f"an index that lies inside {x.shape} beside axis {axis}", index.shape)
 
 
-@op
+@op(cached=True)
 def gather(x: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False) -> Tensor:
     """`out[i, j, k] = x[i, index[i, j, k], k]` (for dim 1): an element of `x` for each of `index`.
 
@@ -131,7 +131,7 @@ def _(g: Tensor, _input: Tensor, dim: int, index: Tensor, _src: Tensor) -> tuple
     return rest, None, lambda: _covered(g, dim, index, _src)
 
 
-@op(inplace=True)
+@op(inplace=True, cached=True)
 def scatter(
     x: Tensor,
     dim: int,
@@ -157,7 +157,7 @@ def scatter(
     return scatter_reduce(x, dim, index, given, known[reduce])
 
 
-@op(inplace=True)
+@op(inplace=True, cached=True)
 def scatter_add(x: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """`x` with `out[i, index[i, j, k], k] += src[i, j, k]` (for dim 1), in the index's order.
 

@@ -313,7 +313,7 @@ def broadcast_to(x: Tensor, size: Sequence[int]) -> Tensor:
     return x.expand(size)
 
 
-@op
+@op(cached=True)
 def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
     """All tensors expanded to the shape that they have in common."""
     given = list(flat_tensors(tensors))

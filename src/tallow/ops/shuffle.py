@@ -14,7 +14,7 @@ def _images(where: str, input: Tensor, least: int = 3) -> None:
     expect(plain, where, "a plain dtype", input.dtype.name, NoKernelError)
 
 
-@op
+@op(cached=True)
 def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     """(…, channels * r * r, height, width) to (…, channels, height * r, width * r) (Shi 2016)."""
     r = upscale_factor
@@ -29,7 +29,7 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     return split.permute(order).reshape((*front, channels // (r * r), height * r, width * r))
 
 
-@op
+@op(cached=True)
 def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     """(…, channels, height * r, width * r) to (…, channels * r * r, height, width)."""
     r = downscale_factor
@@ -44,7 +44,7 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     return split.permute(order).reshape((*front, channels * r * r, height // r, width // r))
 
 
-@op
+@op(cached=True)
 def channel_shuffle(input: Tensor, groups: int) -> Tensor:
     """Channels (axis 1) dealt out: those of the groups alternate (Zhang 2018)."""
     _images("channel_shuffle", input)

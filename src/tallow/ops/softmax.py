@@ -25,7 +25,7 @@ def log_softmax(x: Tensor, dim: int = -1, dtype: DType | str | None = None) -> T
     return shifted - shifted.exp().sum(dim, keepdim=True).log()
 
 
-@op(name="nn.softmax_backward")
+@op(name="nn.softmax_backward", cached=True)
 def softmax_backward(g: Tensor, out: Tensor, dim: int, log: bool) -> Tensor:
     """The gradient of what `softmax` (or `log_softmax`) made `out` of, in the dtype of `out`."""
     g = g.to(out.dtype)

@@ -48,7 +48,7 @@ def _scattered(g: Tensor, x: Any, dim: int, indices: Tensor) -> Tensor:
     return g.new_zeros(x.shape).scatter(dim, indices, g)
 
 
-@op(result=ValuesIndices)
+@op(result=ValuesIndices, cached=True)
 def sort(x: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> ValuesIndices:
     """The elements along `dim` in order, and where they were (i64); equal ones keep their order."""
     ...
@@ -75,21 +75,21 @@ def _(g: Any, _x: Tensor, dim: int, _descending: bool, _stable: bool, indices: A
     return _scattered(g[0], _x, dim, indices)
 
 
-@op
+@op(cached=True)
 def argsort(x: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = False) -> Tensor:
     """The positions (i64) that `sort` gives."""
     found: Tensor = sort(x.detach(), dim, descending).indices
     return found
 
 
-@op
+@op(cached=True)
 def msort(x: Tensor) -> Tensor:
     """The elements along the first axis in order."""
     out: Tensor = sort(x, 0).values
     return out
 
 
-@op(result=ValuesIndices)
+@op(result=ValuesIndices, cached=True)
 def topk(
     x: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
 ) -> ValuesIndices:
@@ -146,7 +146,7 @@ def _picked(g: Any, x: Any, dim: int, keepdim: bool, places: Any) -> Tensor:
     return _scattered(share, x, dim, places)
 
 
-@op(result=ValuesIndices)
+@op(result=ValuesIndices, cached=True)
 def kthvalue(x: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> ValuesIndices:
     """The `k`-th smallest element (from 1) along `dim`, and its position (i64)."""
     ...
@@ -216,7 +216,7 @@ def _median(x: Tensor, which: int, dim: int | None, keepdim: bool) -> Any:
     return x.masked_select(same).amax()
 
 
-@op
+@op(cached=True)
 def median(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     """The (lower) median of all elements, or (values, indices) along `dim`; NaN if there is one."""
     return _median(x, -1, dim, keepdim)

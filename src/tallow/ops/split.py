@@ -79,7 +79,7 @@ def split_with_sizes(x: Tensor, split_sizes: Sequence[int], dim: int = 0) -> tup
     return x.split(split_sizes, dim)
 
 
-@op
+@op(cached=True)
 def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most `chunks` views of equal length (the last may be shorter) along axis `dim`."""
     shape = x.shape

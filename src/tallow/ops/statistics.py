@@ -23,7 +23,7 @@ def _variance_options(
     return dim, correction
 
 
-@op
+@op(cached=True)
 def var(
     x: Tensor,
     dim: Any = None,
@@ -98,7 +98,7 @@ def _variance_gradient(
     return (g * where(deviation.eq(0), math.nan, math.inf)).to(x.dtype)
 
 
-@op
+@op(cached=True)
 def std(
     x: Tensor,
     dim: Any = None,
@@ -123,7 +123,7 @@ def _(
     return _variance_gradient(slope, x, dim, unbiased, keepdim, correction)
 
 
-@op
+@op(cached=True)
 def var_mean(
     x: Tensor,
     dim: Any = None,
@@ -137,7 +137,7 @@ def var_mean(
     return x.var(dim, unbiased, keepdim, correction=correction), x.mean(axes, keepdim)
 
 
-@op
+@op(cached=True)
 def std_mean(
     x: Tensor,
     dim: Any = None,
@@ -151,7 +151,7 @@ def std_mean(
     return x.std(dim, unbiased, keepdim, correction=correction), x.mean(axes, keepdim)
 
 
-@op
+@op(cached=True)
 def nansum(
     x: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: DType | str | None = None
 ) -> Tensor:
@@ -162,7 +162,7 @@ def nansum(
     return known.sum(dim, keepdim, dtype=dtype)
 
 
-@op
+@op(cached=True)
 def nanmean(
     x: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: DType | str | None = None
 ) -> Tensor:

@@ -46,7 +46,7 @@ def _triangle(made: Op[..., Any], upper: bool) -> None:
         return x, max(min(int(diagonal), shape[-1]), -shape[-2] - 1), upper
 
 
-@op(inplace=True)
+@op(inplace=True, cached=True)
 def tril(x: Tensor, diagonal: int = 0) -> Tensor:
     """Zeros above the diagonal `diagonal` (0 the main one, positive above it) of each matrix."""
     return _kept(x, diagonal, False)
@@ -60,7 +60,7 @@ def _(g: Tensor, _x: Tensor, diagonal: int) -> Tensor:
     return g.tril(diagonal)
 
 
-@op(inplace=True)
+@op(inplace=True, cached=True)
 def triu(x: Tensor, diagonal: int = 0) -> Tensor:
     """Zeros below the diagonal `diagonal` (0 the main one, positive above it) of each matrix."""
     return _kept(x, diagonal, True)
@@ -155,7 +155,7 @@ def _(input: Tensor, num_classes: int) -> tuple[Any, ...]:
     return (input,)
 
 
-@op
+@op(cached=True)
 def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
     """A last axis of `num_classes` (the largest index and one, without), 1 at the index, else 0."""
     integers = input.dtype is i64
