@@ -53,6 +53,22 @@ def test_rows_of_rounded_activations(call, rng, threads, name):
     check_rows(call, x.astype(np.float16), weight, None, 0)
 
 
+def test_rows_of_the_largest_rounded_activations(call, threads):
+    """Weights of -128 and 127, and rows that round to 127 and -127: sums at their limits."""
+    blocks = np.zeros((9, 3, 34), np.uint8)
+    blocks[..., :2] = np.array([1], np.float16).view(np.uint8)
+    signs = np.where(np.arange(9 * 96).reshape(9, 3, 32) % 5 < 2, 127, -128)
+    signs[0], signs[1] = -128, 127
+    blocks[..., 2:] = signs.astype(np.int8).view(np.uint8)
+    weight = _native.Array.from_buffer(blocks, CODES["q8_0"], (9, 96), 0)
+    x = np.where(np.arange(130 * 96).reshape(130, 96) % 7 < 3, 1, -1).astype(np.float32)
+    x[0], x[1] = 1, -1
+    out = np.empty((130, 9), np.float32)
+    call("linear", out, x, weight, None, 0)
+    np.testing.assert_allclose(out, x @ signs.reshape(9, 96).T, rtol=1e-6, atol=1e-2)
+    check_rows(call, x, weight, None, 0)
+
+
 @pytest.mark.parametrize("rows", [1, 2, 4, 9])
 @pytest.mark.parametrize("n", [5, 8, 17, 27])
 def test_a_residual_in_the_place_of_the_result_is_added_once(call, rng, threads, n, rows):

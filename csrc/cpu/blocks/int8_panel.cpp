@@ -49,7 +49,10 @@ struct PanelActivations {
       d[at + across] = round_any32(x, wide(f) ? narrow : q + (at + across) * 32, sums);
       if (wide(f)) {
         auto* to = reinterpret_cast<int16_t*>(q) + (at + across) * 32;
-        for (int i = 0; i < 32; ++i) to[i] = narrow[i];
+        const i16x16 a = signed16(load_as<b16>(narrow)), b = signed16(load_as<b16>(narrow + 16));
+        store_at(to, a), store_at(to + 16, b);
+        const int32_t own = WideTile::own_products(a, b);
+        memcpy(extra + at + across, &own, 4);
       } else {
         write_extra(f, shift_of(f), sums, extra + at * f.per_unit() + across, kTileRows);
       }
@@ -64,7 +67,8 @@ struct Panel {
   static constexpr int kUnits = 8;  // unpacked at once
   const BlockFormat& f;
   uint8_t* tiles;
-  float *d, *m, *eight;  // m only with minima; eight: room for scales and minima of eight columns
+  // m only with minima, or own_products; eight: room for scales and minima of eight columns.
+  float *d, *m, *eight;
   int64_t blocks;
 
   static int64_t groups(const BlockFormat& f, int64_t blocks) { return blocks * f.groups() + 8; }
@@ -104,6 +108,8 @@ struct Panel {
         for (int c = 0; c < 8; ++c) f.values(w[column + c] + b * f.bytes, here, q[c]);
         for (int64_t unit = 0; unit < here * f.units; ++unit)
           pack(q, unit, column, to + (b * f.units + unit) * tile_bytes(f));
+        for (int64_t unit = b * f.units; wide(f) && unit < (b + here) * f.units; ++unit)
+          store_at(m + scale_at(tile, unit), WideTile::own_products(to + unit * tile_bytes(f)));
       }
     }
   }
@@ -173,15 +179,14 @@ void multiply_pair(const PanelActivations& act, const Panel& panel, int64_t row,
       typename T::Rows rows = act.rows_at<T>(row + r, unit);
       // A copy of their own, which no store can change, stays in registers, or near.
       alignas(64) float sums[kRows * kAcross];
-      if (unit == 0)
-        memset(sums, 0, sizeof sums);
-      else
-        memcpy(sums, c + r * kAcross, sizeof sums);
+      for (int i = 0; i < kRows * kAcross; i += kTileColumns)
+        store_at(sums + i, unit == 0 ? tf{} : load_as<tf>(c + r * kAcross + i));
       for (int64_t u = 0; u < units; ++u) {
         T::template times_rows<kRows>(w, rows, sums);
         w.next(), rows.next();
       }
-      memcpy(c + r * kAcross, sums, sizeof sums);
+      for (int i = 0; i < kRows * kAcross; i += kTileColumns)
+        store_at(c + r * kAcross + i, load_as<tf>(sums + i));
     };
     constexpr int kMost = kSmall ? 2 : kTileRows;
     int64_t r = 0;

@@ -330,14 +330,50 @@ TL_INLINE i32x8 dot_rows(const b32* x, const b32* q) {
   return sum_words<kWords ? 0 : 2 * kHalves, kWords ? -1 : kFit>(sums[0], sums[1], sums[2],
                                                                  sums[3]);
 }
-#endif
-// Written out, or GCC 12 would multiply everything first and keep it on the stack.
-TL_INLINE i32x8 add_dot2(i32x8 sum, i16x16 w, const int16_t* q) {
-  int32_t two;
-  memcpy(&two, q, 4);
-  const __m256i p = _mm256_madd_epi16((__m256i)w, _mm256_set1_epi32(two));
-  asm("vpaddd %1, %0, %0" : "+x"(sum) : "x"(p));
-  return sum;
+TL_INLINE i32x8 add_dot2(i32x8 sum, i16x16 x, i16x16 y) {
+  return (i32x8)sum_longs((__m256i)sum, _mm256_madd_epi16((__m256i)x, (__m256i)y));
 }
+// int8_tile.h's function, written out for four rows: GCC 12 keeps sums on the stack, or loads
+// weights for each row, which costs more than the fewer multiplications save.
+TL_INLINE void wide_dots(std::integral_constant<int, 4>, const uint8_t* w, int64_t tile,
+                         const int16_t* q, i32x8 (*sums)[2]) {
+  i32x8 s0 = sums[0][0], s1 = sums[0][1], s2 = sums[1][0], s3 = sums[1][1], s4 = sums[2][0],
+        s5 = sums[2][1], s6 = sums[3][0], s7 = sums[3][1];
+  const uint8_t* end = w + 256;
+  q += 64;  // the middle of the four rows: distances of a byte
+  b32 u, v, u2, v2, a, b, x, y;
+#define TL_DOT(u, v, sum)         \
+  "vpaddw %[" #u                  \
+  "], %[b], %[x]\n\t"             \
+  "vpaddw %[" #v                  \
+  "], %[a], %[y]\n\t"             \
+  "vpmaddwd %[x], %[y], %[x]\n\t" \
+  "vpaddd %[x], %[" #sum "], %[" #sum "]\n\t"
+#define TL_ROW(at_a, at_b, first, second) \
+  "vpbroadcastd " #at_a                   \
+  "(%[q]), %[a]\n\t"                      \
+  "vpbroadcastd " #at_b "(%[q]), %[b]\n\t" TL_DOT(u, v, first) TL_DOT(u2, v2, second)
+  asm("1:\n\t"
+      "vmovdqu (%[w]), %[u]\n\t"
+      "vmovdqu 256(%[w]), %[v]\n\t"
+      "vmovdqu (%[w],%[tile]), %[u2]\n\t"
+      "vmovdqu 256(%[w],%[tile]), %[v2]\n\t"
+      TL_ROW(-128, -96, s0, s1) TL_ROW(-64, -32, s2, s3)
+      TL_ROW(0, 32, s4, s5) TL_ROW(64, 96, s6, s7)
+      "add $32, %[w]\n\t"
+      "add $4, %[q]\n\t"
+      "cmp %[end], %[w]\n\t"
+      "jne 1b"
+      : [w] "+r"(w), [q] "+r"(q), [s0] "+x"(s0), [s1] "+x"(s1), [s2] "+x"(s2), [s3] "+x"(s3),
+        [s4] "+x"(s4), [s5] "+x"(s5), [s6] "+x"(s6), [s7] "+x"(s7), [u] "=&x"(u), [v] "=&x"(v),
+        [u2] "=&x"(u2), [v2] "=&x"(v2), [a] "=&x"(a), [b] "=&x"(b), [x] "=&x"(x), [y] "=&x"(y)
+      : [tile] "r"(tile), [end] "r"(end)
+      : "memory", "cc");
+#undef TL_ROW
+#undef TL_DOT
+  sums[0][0] = s0, sums[0][1] = s1, sums[1][0] = s2, sums[1][1] = s3, sums[2][0] = s4,
+  sums[2][1] = s5, sums[3][0] = s6, sums[3][1] = s7;
+}
+#endif
 
 }  // namespace tl::TL_ISA

@@ -514,11 +514,11 @@ TL_INLINE i32x8 dot_rows(const B* x, const B* q) {
   }
   return add_pairs(add_pairs(sums[0], sums[1]), add_pairs(sums[2], sums[3]));
 }
-// sum + w·(two numbers at q, in every lane), neighbours added.
+// sum + x·y, neighbours added.
 template <class = void>
-TL_INLINE i32x8 add_dot2(i32x8 sum, i16x16 w, const int16_t* q) {
-  const i32x8 x = (i32x8)w;
-  return sum + (x << 16 >> 16) * q[0] + (x >> 16) * q[1];
+TL_INLINE i32x8 add_dot2(i32x8 sum, i16x16 x, i16x16 y) {
+  const i32x8 a = (i32x8)x, b = (i32x8)y;
+  return sum + (a << 16 >> 16) * (b << 16 >> 16) + (a >> 16) * (b >> 16);
 }
 
 }  // namespace tl::TL_ISA
