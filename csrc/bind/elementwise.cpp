@@ -3,6 +3,7 @@
 
 #include <nanobind/stl/string.h>
 
+#include "../core/chain.h"
 #include "dispatch.h"
 
 namespace tl::bind {
@@ -54,6 +55,13 @@ void bind_elementwise(nb::module_& m) {
     const ElementwiseOp* op = find_elementwise(name);
     if (!op || !kernels().find(op->name)) return nb::none();
     return nb::make_tuple(op->operands, op->constants);
+  });
+  // Ops that a step of elementwise_chain may be: number, operands and constants by name.
+  m.def("chain_ops", [] {
+    nb::dict ops;
+    for (int code = 1; const ChainOp* op = chain_op(code); ++code)
+      ops[op->name] = nb::make_tuple(code, op->operands, op->constants);
+    return ops;
   });
   m.def("promote_types",
         [](int a, int b) { return static_cast<int>(promote_types(dtype_from(a), dtype_from(b))); });

@@ -218,7 +218,30 @@ void f32_relu6(void* o, const void* const* in, int64_t n, const double*) {
   f32_numbers<F_clamp>(o, in, n, kRange);
 }
 
+// The loop over floats of an op by its operands and constants.
+template <class F, int operands, int constants>
+constexpr Step f32_loop() {
+  if constexpr (operands == 3)
+    return f32_ternary<F>;
+  else if constexpr (operands == 2)
+    return f32_binary<F>;
+  else if constexpr (constants == 3)
+    return f32_numbers<F>;
+  else
+    return f32_unary<F>;
+}
+
 }  // namespace
+
+// By the line of ops/chain.def.
+Step chain_step(int code);
+Step chain_step(int code) {
+  static constexpr Step loops[] = {
+#define STEP(name, operands, constants) f32_loop<F_##name, operands, constants>(),
+#include "../ops/chain.def"
+  };
+  return loops[code - 1];
+}
 
 LineFn line_function(int64_t act) {
   switch (act) {
@@ -240,6 +263,7 @@ LineFn line_function(int64_t act) {
 }
 
 void register_elementwise_cold(KernelTable& t);
+void register_elementwise_chain(KernelTable& t);
 void register_elementwise(KernelTable& t) {
 #define UNARY(name, expression, ...) t.add(#name, "out:out x:in", k_##name);
 #define BINARY(name, expression, ...) t.add(#name, "out:out a:in b:in", k_##name);
@@ -256,6 +280,7 @@ void register_elementwise(KernelTable& t) {
 #include "../ops/elementwise.def"
   t.add("where", "out:out condition:in a:in b:in", where);
   register_elementwise_cold(t);
+  register_elementwise_chain(t);
 }
 
 }  // namespace tl::TL_ISA

@@ -169,6 +169,24 @@ def test_squares_of_a_size(tmp_path):
 # --- wrong calls and files ------------------------------------------------------------------------
 
 
+def test_elementwise_chains_in_a_program(tmp_path):
+    def fn(x, row):
+        return ((x * row + x).clamp(-1, 1) - 0.5) * row
+
+    def trace(sizes):
+        return Traced(fn, {"x": tl.ones(sizes["n"], 30), "row": tl.ones(30)}, ["y"])
+
+    path = tmp_path / "x.tlw"
+    entry = Entry("f", trace, {"n": Size(1, 90)}, rewrites=("elementwise_chains",))
+    save_program(path, [entry], {})
+    assert b"elementwise_chain" in path.read_bytes()
+    program = load_program(path)
+    for n in (1, 7, 90):
+        x, row = tl.arange(30 * n).float().reshape(n, 30).sin(), tl.arange(30).float().cos()
+        got = program("f", {"x": x, "row": row}, n=n)["y"]
+        assert got._array.raw_bytes() == fn(x, row)._array.raw_bytes()
+
+
 def test_wrong_calls(tmp_path):
     saved(lambda x: x * 2, tmp_path)
     program = load_program(tmp_path / "x.tlw")

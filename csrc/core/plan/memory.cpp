@@ -1,6 +1,7 @@
 // Where temporaries lie: lifetimes, results on operands that are read for the last time, offsets.
 #include <algorithm>
 
+#include "../chain.h"
 #include "../elementwise_op.h"
 #include "tables.h"
 
@@ -36,7 +37,8 @@ bool same_places(const View& a, const View& b) {
 int overwritten(const PlanTables& tables, int at) {
   const PlanCall& call = tables.calls[at];
   const Arg* args = tables.args.data() + call.first;
-  if (!find_elementwise(call.kernel->name) || args[0].kind != Arg::array) return -1;
+  const bool by_elements = find_elementwise(call.kernel->name) || is_chain(*call.kernel);
+  if (!by_elements || args[0].kind != Arg::array) return -1;
   const PlanValue& out = tables.values[args[0].i];
   if (!is_whole(tables, out) || tables.buffers[out.buffer].first != at) return -1;
   int found = -1;

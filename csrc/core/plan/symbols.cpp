@@ -1,6 +1,7 @@
 #include "symbols.h"
 
 #include "../call.h"
+#include "../chain.h"
 #include "../strides.h"
 
 namespace tl {
@@ -92,6 +93,9 @@ bool check_args(const PlanTables& tables, const PlanCall& call, Error& error) {
   }
   if (const char* text = check_call(*call.kernel, args, call.n))
     return error.set(ErrorKind::argument, call.kernel->name, "%s", text);
+  Chain chain;
+  const char* wrong = is_chain(*call.kernel) ? chain.read(args) : nullptr;
+  if (wrong) return error.set(ErrorKind::argument, call.kernel->name, "%s, got others", wrong);
   return true;
 }
 

@@ -54,11 +54,15 @@ class Size:
 
 @dataclass(frozen=True)
 class Entry:
-    """One plan of a program: `trace(sizes)` makes it for a choice of sizes."""
+    """One plan of a program: `trace(sizes)` makes it for a choice of sizes.
+
+    `rewrites` are names of `tallow.plan.rewrites`, which must come to the same calls at every size.
+    """
 
     name: str
     trace: Callable[[dict[str, int]], Traced]
     sizes: dict[str, Size] = field(default_factory=dict)
+    rewrites: tuple[str, ...] = ()
 
 
 @dataclass
@@ -81,7 +85,8 @@ def _capture(entry: Entry, weights: Mapping[str, Tensor]) -> _Captured:
         traced = entry.trace(point)
         inputs = list(traced.inputs.values())
         run = functools.partial(traced.function, *inputs)
-        recording = Recording(run, inputs, weights, traced.states, rewrites=["linear_several"])
+        passes = (*entry.rewrites, "linear_several")
+        recording = Recording(run, inputs, weights, traced.states, rewrites=passes)
         if len(recording.tensors) != len(traced.outputs):
             raise CaptureError(
                 f"export: expected {len(traced.outputs)} results, got {len(recording.tensors)}"

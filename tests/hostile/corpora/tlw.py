@@ -48,6 +48,13 @@ def run(program, name, sizes) -> None:
 # --- valid files ----------------------------------------------------------------------------------
 
 
+def chained(sizes):
+    def run(x):
+        return ((x * x[:1] + x).clamp(-1, 1) - 0.5).gelu() * x
+
+    return Traced(run, {"x": tl.zeros(sizes["n"], 32)}, ["y"])
+
+
 @cache
 def written(kind: str) -> bytes:
     """A small program; the same bytes at each call."""
@@ -85,8 +92,10 @@ def written(kind: str) -> bytes:
 
         return Traced(run, {"q": tl.zeros(1, 2, n, 8), "start": tl.ones(1)}, ["out"])
 
-    made = {"dense": dense, "looked_up": looked_up, "attended": attended}[kind]
-    return saved(Entry(kind, made, {"n": Size(1, 50, (4, 6, 9), 11)}), layers)
+    kinds = {"dense": dense, "looked_up": looked_up, "attended": attended, "chained": chained}
+    made = kinds[kind]
+    passes = ("elementwise_chains",) if kind == "chained" else ()
+    return saved(Entry(kind, made, {"n": Size(1, 50, (4, 6, 9), 11)}, passes), layers)
 
 
 def saved(entry: Entry, weights: dict) -> bytes:
@@ -96,7 +105,8 @@ def saved(entry: Entry, weights: dict) -> bytes:
         return path.read_bytes()
 
 
-VALID = {f"{kind}.tlw": written(kind) for kind in ("dense", "looked_up", "attended")}
+KINDS = ("dense", "looked_up", "attended", "chained")
+VALID = {f"{kind}.tlw": written(kind) for kind in KINDS}
 GOOD = VALID["dense.tlw"]
 
 
@@ -128,6 +138,16 @@ def instead(text: bytes, other: bytes, raw: bytes = GOOD) -> bytes:
     return checked(raw[:begin] + raw[begin:end].replace(text, other) + raw[end:])
 
 
+CHAINED = VALID["chained.tlw"]
+
+
+def step(number: int, word: int) -> bytes:
+    """With another step of the chain, counted from 0."""
+    begin, _ = tables(CHAINED)
+    at = CHAINED.index(struct.pack("<BqBq", 2, 0x10003, 2, 0x701), begin) - begin  # mul, add
+    return put(at + 9 * number, struct.pack("<Bq", 2, word), CHAINED)
+
+
 BEGIN, END = tables(GOOD)
 FAULTS = {
     "no-header": (b"\0\0\0", "program"),
@@ -145,6 +165,12 @@ FAULTS = {
     "kernel-unknown": (instead(b"\x07\0softmax", b"\x07\0softmux"), "program"),
     "kernel-of-other-arguments": (instead(b"log:i", b"lag:i"), "program"),
     "name-beyond-the-tables": (instead(b"\x05\0dense", b"\xff\xffdense"), "program"),
+    "step-of-no-op": (step(1, 0xFF), "elementwise_chain"),
+    "step-of-an-array-beyond": (step(1, 0x50701), "elementwise_chain"),
+    "step-of-a-later-result": (step(1, 0x10901), "elementwise_chain"),
+    "step-of-a-result-beyond": (step(1, 0xFF0701), "elementwise_chain"),
+    "step-of-constants-beyond": (step(2, 0x07_00_00_08_24), "elementwise_chain"),
+    "steps-with-a-gap": (step(1, 0), "elementwise_chain"),
     "trailing-bytes": (
         checked(
             GOOD[: BEGIN - 16] + struct.pack("<Q", END - BEGIN + 1) + GOOD[BEGIN - 8 :]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from tallow import _native
 from tallow.errors import ArgumentError, expect
 from tallow.lazy_dataclasses import dataclass
+from tallow.plan.rewrites.chains import elementwise_chains
 from tallow.plan.rewrites.copies import copies
 from tallow.plan.rewrites.dead import dead
 from tallow.plan.rewrites.duplicates import duplicates
@@ -43,6 +44,7 @@ REWRITES: dict[str, Rewrite] = {
     "conv_epilogues": Rewrite(conv_epilogues),
     "winograd": Rewrite(winograd, tolerance=1e-4),
     "dead": Rewrite(dead),
+    "elementwise_chains": Rewrite(elementwise_chains),
     "once": Rewrite(once),
     "linear_several": Rewrite(None),
 }
