@@ -15,6 +15,7 @@ from tallow.plan.rewrites.epilogues import conv_epilogues, linear_epilogues
 from tallow.plan.rewrites.graph import Graph
 from tallow.plan.rewrites.norms import batch_norms
 from tallow.plan.rewrites.once import once
+from tallow.plan.rewrites.pads import pads
 from tallow.plan.rewrites.winograd import winograd
 
 __all__ = ["REWRITES", "Rewrite", "chosen", "rewrite"]
@@ -39,6 +40,7 @@ class Rewrite:
 REWRITES: dict[str, Rewrite] = {
     "duplicates": Rewrite(duplicates),
     "copies": Rewrite(copies),
+    "pads": Rewrite(pads, tolerance=1e-6),
     "batch_norms": Rewrite(batch_norms, tolerance=1e-4),
     "linear_epilogues": Rewrite(linear_epilogues),
     "conv_epilogues": Rewrite(conv_epilogues),
