@@ -6,6 +6,7 @@ import os as _os
 from importlib import import_module as _import_module
 from typing import TYPE_CHECKING, Any
 
+from . import _importing  # isort: skip
 from . import _native, errors
 from ._version import __version__
 from .borrowing import from_buffer, from_dlpack, from_numpy, frombuffer
@@ -164,6 +165,7 @@ if _native.ENVIRONMENT_ERROR:
     raise _error
 
 _watch()
+_importing.end()
 
 # Loaded when first used, so that `import tallow` stays in the tens of milliseconds.
 _SUBMODULES = (

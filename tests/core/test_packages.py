@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
+import sys
 import types
 
 import pytest
@@ -34,3 +36,10 @@ def test_an_unknown_name_is_an_attribute_error(name: str) -> None:
     package = importlib.import_module(f"tallow.{name}")
     with pytest.raises(AttributeError, match=f"module 'tallow.{name}' has no attribute 'nothing'"):
         package.nothing  # noqa: B018
+
+
+def test_an_import_leaves_the_garbage_collector_as_it_was() -> None:
+    for before in ((700, 10, 10), (0, 5, 5)):
+        code = f"import gc; gc.set_threshold(*{before}); import tallow; print(gc.get_threshold())"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert done.stdout.strip() == str(before), done.stderr

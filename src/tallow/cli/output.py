@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import sys
@@ -73,6 +72,8 @@ def print_json(value: Any) -> None:
 
 def json_line(value: Any, *, ascii_only: bool = False) -> str:
     """A JSON document in one line, valid whatever the values; text as it is, if UTF-8 has it."""
+    import json
+
     finite = _finite(value)
     made = json.dumps(finite, allow_nan=False, default=str, ensure_ascii=ascii_only)
     try:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import copy
-from typing import Any, Self, TypedDict, Unpack
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 
 from tallow.dtype import i64
 from tallow.errors import ArgumentError, NonFiniteError, expect
@@ -30,6 +30,9 @@ from tallow.generate.rejection import judged, probabilities
 from tallow.lazy_dataclasses import dataclass, field, field_names, replace
 from tallow.ops import argmax, sample
 from tallow.tensor import Tensor
+
+if TYPE_CHECKING:
+    from random import Random
 
 
 class SamplingOptions(TypedDict, total=False):
@@ -235,9 +238,15 @@ class Sampler:
         self.params = SamplingParams.of(params, options)
         self._processors = self.params.processors(ends)
         self._chosen = 0
-        self._random = random.Random(_state_of(self.params.seed))
         self._plain = self.params.temperature == 0 and not self.params.penalised
         self._none = tensor([], dtype=i64)
+
+    @cached_property
+    def _random(self) -> Random:
+        """Random numbers, which the most likely token needs none of."""
+        from random import Random
+
+        return Random(_state_of(self.params.seed))
 
     @classmethod
     def greedy(cls) -> Self:
@@ -279,7 +288,7 @@ class Sampler:
     def fork(self) -> Sampler:
         """A sampler of the tokens to come with random numbers of its own."""
         copied = copy(self)
-        copied._random = random.Random(self._random.getrandbits(64))
+        copied._random = type(self._random)(self._random.getrandbits(64))
         return copied
 
     def _processed(self, logits: Tensor, tokens: Sequence[int]) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import importlib
 import re
@@ -62,8 +61,10 @@ def check_normalizer(normalizer: Any, where: str) -> None:
         stack.extend(inner if isinstance(inner, list) else [])
         given = step.get("precompiled_charsmap")
         if isinstance(given, str):
+            from base64 import b64decode
+
             try:
-                charsmap = base64.b64decode(given)
+                charsmap = b64decode(given)
             except ValueError:
                 raise ModelError(f"{where}: precompiled_charsmap: expected base64") from None
             check_charsmap(charsmap, where)

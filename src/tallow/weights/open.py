@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -87,6 +86,8 @@ def read_json_value(path: Path) -> Any:
     Raises:
         FormatError: unreadable, too large, or not JSON.
     """
+    import json
+
     try:
         size = path.stat().st_size
         if size > MAX_CONFIG_BYTES:
