@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import pytest
 
 from tallow import _native
 from tallow.formats.gguf import open_gguf, save_gguf
+from tallow.formats.gguf_metadata import Metadata
 from tallow.formats.gguf_types import Typed
+from tallow.models import loading
 
 
 def packed(texts: list[bytes]) -> bytes:
@@ -82,3 +85,48 @@ def test_metadata_gives_texts_of_arrays_of_strings_alone(tmp_path: Path) -> None
     file.close()
     assert texts.all() == tuple(words)  # it stays when the file is closed
     assert texts.find("b") == 2
+
+
+def test_a_fork_finds_what_a_thread_was_indexing() -> None:
+    raw = [b"%d" % i for i in range(60000)]
+    source = packed(raw)
+    for _ in range(8):
+        texts = _native.Texts(source, 0, len(raw))
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if texts.find("59999") == 59999 and texts[7] == "7" else 1)
+        assert os.waitpid(child, 0)[1] == 0
+        assert texts.find("59999") == 59999
+
+
+def test_an_index_that_nobody_waits_for_lets_go_of_the_buffer() -> None:
+    raw = [b"%d" % i for i in range(60000)]
+    source = bytearray(packed(raw))
+    texts = _native.Texts(source, 0, len(raw))
+    del texts
+    source.clear()  # BufferError while somebody has it
+
+
+def test_prepared_texts_are_given_once(tmp_path: Path) -> None:
+    path = str(tmp_path / "a.gguf")
+    save_gguf({}, path, {"words": Typed("arr[str]", ["a", "b"]), "one": "b"})
+    with open_gguf(path) as file:
+        file.metadata.prepare("words", "one", "absent")
+        first, second = file.metadata.texts("words"), file.metadata.texts("words")
+    assert first is not None and second is not None and first is not second
+    assert first.all() == second.all() == ("a", "b")
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_a_language_model_indexes_its_vocabulary_while_it_is_loaded(
+    given: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(Metadata, "prepare", lambda self, *keys: told.extend(keys))
+    monkeypatch.setattr(loading, "build", lambda *args, **options: None)
+    words = Typed("arr[str]", ["a", "b"])
+    keys = {"tokenizer.ggml.model": "gpt2", "tokenizer.ggml.tokens": words}
+    save_gguf({}, str(tmp_path / "a.gguf"), keys)
+    with loading.tokenizer_next(given):
+        loading.load(tmp_path / "a.gguf")
+    assert told == (["tokenizer.ggml.tokens", "tokenizer.ggml.merges"] if given else [])

@@ -152,17 +152,24 @@ class Metadata(Mapping[str, Any]):
         FormatError: a bool of an array is neither 0 nor 1, or the file was changed after opening.
     """
 
-    __slots__ = ("_file", "_places", "_values")
+    __slots__ = ("_file", "_places", "_prepared", "_values")
 
     def __init__(
         self, file: FileMap, values: dict[str, Any], places: dict[str, ValueOffset]
     ) -> None:
         self._file, self._values, self._places = file, values, places
+        self._prepared: dict[str, _native.Texts] = {}
 
     def __getitem__(self, key: str) -> Any:
         if key not in self._values:
             self._values[key] = self._cursor(key).value(self._places[key].kind)
         return self._values[key]
+
+    def prepare(self, *keys: str) -> None:
+        """Begin with what `texts` gives for these keys, in the background."""
+        for key in keys:
+            if key in self._places and (found := self.texts(key)) is not None:
+                self._prepared[key] = found
 
     def texts(self, key: str) -> _native.Texts | None:
         """An array of strings with an index from each to its first place; None for other values.
@@ -175,13 +182,17 @@ class Metadata(Mapping[str, Any]):
         """
         if self._places[key].kind != ARRAY:
             return None
+        if key in self._prepared:
+            return self._prepared.pop(key)
         cursor = self._cursor(key)
         kind, count = cursor.array(1)
         if kind != STRING:
             return None
-        start = cursor.at
-        cursor.skip_strings(count)
-        return _native.Texts(cursor.buffer, start, count)
+        try:
+            return _native.Texts(cursor.buffer, cursor.at, count)
+        except ValueError:  # written to since it was opened
+            wanted = "strings within the file"
+            raise cursor.fail(f"array of {count} strings", wanted, "one beyond it") from None
 
     def kind(self, key: str) -> str:
         """The GGUF type of a value: `u32`, `str`, `arr[str]`, …; see `Typed` for the names.

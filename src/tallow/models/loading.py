@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
@@ -27,6 +29,9 @@ from tallow.weights.resident import keep_resident
 
 if TYPE_CHECKING:
     from tallow.text import Tokenizer
+
+# Set while a model is loaded whose tokenizer is needed next.
+_tokenizer_next: ContextVar[bool] = ContextVar("tokenizer_next", default=False)
 
 Activations = Literal["int8", "float"]
 Weights = Literal["mapped", "resident"]
@@ -75,6 +80,7 @@ def load(
     target = by_name(dtype) if isinstance(dtype, str) else dtype
     _check_options(target, weights, context)
     source, config = open_ref(ref, config)
+    _prepare_tokenizer(source)
     model = build(
         source,
         task=task,
@@ -95,6 +101,23 @@ def load(
             if alias.tokenizer is not None:
                 model.tokenizer_source = partial(tokenizer_of, alias.tokenizer)
     return model
+
+
+@contextmanager
+def tokenizer_next(needed: bool) -> Iterator[None]:
+    """In this block, if `needed`, `load` lets threads index the vocabulary beside its own work."""
+    token = _tokenizer_next.set(needed)
+    try:
+        yield
+    finally:
+        _tokenizer_next.reset(token)
+
+
+def _prepare_tokenizer(source: WeightSource) -> None:
+    if _tokenizer_next.get():
+        from tallow.text.gguf_vocab import prepare
+
+        prepare(source.metadata)
 
 
 def _check_options(target: Any, weights: Any, context: Any) -> None:

@@ -26,7 +26,7 @@ from tallow.generate import (
 )
 from tallow.generate.speculation import NUM_SPECULATIVE_TOKENS, Speculation
 from tallow.models import CausalLM, load
-from tallow.models.loading import Activations, Weights, tokenizer_of
+from tallow.models.loading import Activations, Weights, tokenizer_next, tokenizer_of
 from tallow.models.states import State, cache_dtype_for
 from tallow.tasks.accepting import accepted
 from tallow.tasks.drafts import Drafts
@@ -62,6 +62,8 @@ class LLM:
         HubError, FormatError, ModelError: as `tallow.models.load`; the model continues no texts.
     """
 
+    _model: CausalLM | None
+
     def __init__(
         self,
         ref: str | os.PathLike[str],
@@ -79,27 +81,27 @@ class LLM:
         speculation: LLM | Speculation | None = None,
         num_speculative_tokens: int = NUM_SPECULATIVE_TOKENS,
     ) -> None:
-        model: CausalLM = load(
-            ref,
-            config=config,
-            device=device,
-            dtype=dtype,
-            activations=activations,
-            weights=weights,
-            context=context,
-            allow_extra=allow_extra,
-        )
+        with tokenizer_next(tokenizer is None):
+            model: CausalLM = load(
+                ref,
+                config=config,
+                device=device,
+                dtype=dtype,
+                activations=activations,
+                weights=weights,
+                context=context,
+                allow_extra=allow_extra,
+            )
         continues = hasattr(model, "make_state") and hasattr(model, "head")
         if not continues or "input_ids" not in accepted(type(model).forward):
-            found = type(model).__name__
-            raise ModelError(f"{ref}: LLM: expected a model that continues texts, found {found}")
+            wanted, found = "a model that continues texts", type(model).__name__
+            raise ModelError(f"{ref}: LLM: expected {wanted}, found {found}")
         if tokenizer is not None:
             model.tokenizer_source = partial(tokenizer_of, tokenizer)
         draft = speculation.model if isinstance(speculation, LLM) else speculation
         self._drafts = Drafts(model, draft, num_speculative_tokens)
-        self._model: CausalLM | None = model
-        cache_dtype = cache_dtype or cache_dtype_for(model, activations)
-        self.cache_dtype = model.make_state(dtype=cache_dtype).dtype
+        cached = cache_dtype or cache_dtype_for(model, activations)
+        self._model, self.cache_dtype = model, model.make_state(dtype=cached).dtype
         self._cache = PrefixCache(prefix_cache)
         self._template: ChatTemplate | None = None
 
@@ -178,9 +180,8 @@ class LLM:
         **options: Unpack[SamplingOptions],
     ) -> Iterator[RowEvent]:
         """`generate_batch` as it goes: pairs of a prompt's index and its event."""
-        found = type(prompts).__name__
         good = hasattr(prompts, "__len__") and not isinstance(prompts, str | bytes)
-        expect(good, LLM.generate_batch, "a list of prompts", found, ArgumentError)
+        expect(good, LLM.generate_batch, "a list of prompts", type(prompts).__name__, ArgumentError)
         each = list(params) if isinstance(params, Sequence) else [params] * len(prompts)
         count = f"{len(prompts)} of them"
         expect(len(each) == len(prompts), "params", count, len(each), ArgumentError)
@@ -387,8 +388,7 @@ class LLM:
         self.close()
 
     def __repr__(self) -> str:
-        name = type(self._model).__name__ if self._model is not None else "closed"
-        return f"LLM({name})"
+        return f"LLM({'closed' if self._model is None else type(self._model).__name__})"
 
 
 def _finish(events: Iterator[Event]) -> Result:

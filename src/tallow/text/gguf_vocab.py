@@ -136,6 +136,14 @@ def _text(value: object) -> str:
     raise TypeError(value)
 
 
+def prepare(metadata: Mapping[str, Any]) -> None:
+    """Let threads index what `read_vocab` will ask for; damage is told there."""
+    keys = _Keys(metadata)
+    defaults = _MODELS.get(str(keys.get("model")))
+    if isinstance(metadata, Metadata) and defaults is not None and defaults.algorithm == "bpe":
+        metadata.prepare("tokenizer.ggml.tokens", "tokenizer.ggml.merges")
+
+
 def read_vocab(metadata: Mapping[str, Any]) -> Vocab:
     """The `Vocab` that GGUF metadata describes.
 
