@@ -30,6 +30,7 @@ LineFn line_function(int64_t act);
 struct Linear {
   View x, weight, bias, out, residual;
   bool has_bias = false, has_residual = false;
+  bool near = false;  // weights were used just now: in a cache nothing is gained by asking for them
   LineFn act = nullptr;
   int64_t m = 0, n = 0, k = 0;
 

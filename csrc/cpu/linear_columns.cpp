@@ -5,8 +5,9 @@
 namespace tl::TL_ISA {
 namespace {
 
-constexpr int kBlock = 2048;  // columns: long lines suit the hardware, their sums stay near
-constexpr int kLines = 4;     // multiplied together
+// Columns: long lines suit the hardware, their sums stay near. A row alone takes twice as many.
+constexpr int kBlock = 2048;
+constexpr int kLines = 4;  // multiplied together
 
 // sums[c] = or += Σ x[i · lanes] · w[i · stride + c] over kCount elements of depth, one by one.
 template <int kCount, class T>
@@ -47,29 +48,30 @@ TL_INLINE void add_lines(const T* w, int64_t stride, const float* x, int lanes, 
 template <class T>
 void add_lane(const T* w, int64_t stride, const float* x, int64_t x_stride, int64_t rows,
               int64_t depth, int lane, int lanes, int columns, float* y) {
-  alignas(64) float sums[kDotRows][kBlock + 112];  // apart in the cache
+  constexpr int64_t kApart = kBlock + 112;  // not at one place in the cache
+  alignas(64) float sums[kDotRows * kApart];
   int64_t e = lane;
   if constexpr (__is_same(T, float)) {  // the sums pass through fewer times
     for (; e + (2 * kLines - 1) * lanes < depth; e += 2 * kLines * lanes) {
       for (int64_t a = 0; a < rows; ++a)
         add_lines<2 * kLines>(w + e * stride, lanes * stride, x + a * x_stride + e, lanes, columns,
-                              e > lane, sums[a]);
+                              e > lane, sums + a * kApart);
     }
   }
   for (; e + (kLines - 1) * lanes < depth; e += kLines * lanes) {
     for (int64_t a = 0; a < rows; ++a)
       add_lines<kLines>(w + e * stride, lanes * stride, x + a * x_stride + e, lanes, columns,
-                        e > lane, sums[a]);
+                        e > lane, sums + a * kApart);
   }
   for (; e < depth; e += lanes) {
     for (int64_t a = 0; a < rows; ++a)
       add_lines<1>(w + e * stride, lanes * stride, x + a * x_stride + e, lanes, columns, e > lane,
-                   sums[a]);
+                   sums + a * kApart);
   }
   for (int64_t a = 0; a < rows && depth > lane; ++a) {
     for (int c = 0; c < columns; c += kLanes) {
       float* to = y + a * kBlock + c;
-      store(to, load(to) + load(sums[a] + c));
+      store(to, load(to) + load(sums + a * kApart + c));
     }
   }
 }
@@ -80,10 +82,11 @@ void add_columns(const Linear& l, const float* x, int64_t x_stride) {
   const int64_t stride = l.weight.back_stride(1);
   const int64_t share = ceil_div(ceil_div(l.n, num_threads()), 16) * 16;
   const int64_t least = 16384 / max64(1, l.k * 16) * 16;  // columns that repay handing them out
-  parallel_for(l.n, min64(kBlock, max64(share, least)), [&](int64_t begin, int64_t end, int) {
+  const int64_t block = l.m == 1 ? 2 * kBlock : kBlock;
+  parallel_for(l.n, min64(block, max64(share, least)), [&](int64_t begin, int64_t end, int) {
     alignas(64) float y[kDotRows * kBlock + kLanes];
-    for (int64_t c0 = begin; c0 < end; c0 += kBlock) {
-      const int columns = static_cast<int>(min64(kBlock, end - c0));
+    for (int64_t c0 = begin; c0 < end; c0 += block) {
+      const int columns = static_cast<int>(min64(block, end - c0));
       for (int64_t a = 0; a < l.m; ++a)
         memset(y + a * kBlock, 0, (columns + kLanes) * sizeof(float));
       for (int64_t k0 = 0; k0 < l.k; k0 += order.run) {

@@ -115,6 +115,10 @@ bool takes_direct(const Direct& d) {
 void multiply_direct(const Direct& d) {
   const Order order(d.k);
   const int64_t panels = ceil_div(d.n, kColumns);
+  if (d.m * panels * kColumns * d.k <= kGrain) {  // where finding out how to share takes long
+    for (int64_t i = 0; i < panels; ++i) multiply_panel(d, order, 0, d.m, i * kColumns);
+    return;
+  }
   const int64_t chunk = chunk_rows(d.m, panels), chunks = ceil_div(d.m, chunk);
   parallel_for(panels * chunks, max64(1, kGrain / (chunk * kColumns * d.k)),
                [&](int64_t begin, int64_t end, int) {

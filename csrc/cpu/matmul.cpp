@@ -185,6 +185,7 @@ const char* floats(const View& out, const View& a, const View& b, const Batch& b
       return nullptr;
     }
     Linear l;
+    l.near = true;
     l.m = p.m;
     l.n = p.n;
     l.k = p.k;
