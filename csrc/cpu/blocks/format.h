@@ -163,10 +163,12 @@ struct Format {
   static constexpr bool kCommon = false;
   // half(a, b, j, i, h): 16 weights, the half h of unit kStep·j + i, of block a and then of block
   // b. Or half(w, p, h), for blocks of one unit: of blocks w[p] and w[p + 4].
-  // row(b, j, i): unit kStep·j + i, in formats whose groups are half a unit.
-  // raw_words(w, j, raw): kRaw vectors of words of eight rows, from which word(raw, i, k) makes
-  // word k of unit kStep·j + i. For formats where that is less work than arranging what half()
-  // gives.
+  // row(b, j, i): unit kStep·j + i, in formats whose groups are half a unit. half_words(w, j, h,
+  // raw): kHalf vectors of words of eight rows, from which half_word(raw, i, k) makes word k of
+  // half h of unit kStep·j + i, up to four times as great; times(s, g) is what then belongs to
+  // group g. raw_words(w, j, raw): kRaw vectors of words of eight rows, from which word(raw, i, k)
+  // makes word k of unit kStep·j + i. For formats where that is less work than arranging what
+  // half() gives.
   static constexpr int kStep = 1;
   // kNibblesAt: where 16 bytes begin that hold weights 0 to 15 in low nibbles, 16 to 31 in high
   // ones. A format may work something out for a whole block first; values() and mask() take the
@@ -209,6 +211,20 @@ struct IntegerScales {
   f32x8 d, m;
 };
 TL_INLINE i32x8 byte_of(u32x8 x, int e) { return (i32x8)(x >> 8 * e & 255); }
+// Byte e of each word in all four places.
+TL_INLINE u32x8 each_byte(u32x8 words, int e) {
+  const b32 x = (b32)words;
+  auto spread = [&]<int i>(std::integral_constant<int, i>) {
+    return (u32x8)__builtin_shufflevector(
+        x, x, i, i, i, i, 4 + i, 4 + i, 4 + i, 4 + i, 8 + i, 8 + i, 8 + i, 8 + i, 12 + i, 12 + i,
+        12 + i, 12 + i, 16 + i, 16 + i, 16 + i, 16 + i, 20 + i, 20 + i, 20 + i, 20 + i, 24 + i,
+        24 + i, 24 + i, 24 + i, 28 + i, 28 + i, 28 + i, 28 + i);
+  };
+  return e == 0   ? spread(std::integral_constant<int, 0>())
+         : e == 1 ? spread(std::integral_constant<int, 1>())
+         : e == 2 ? spread(std::integral_constant<int, 2>())
+                  : spread(std::integral_constant<int, 3>());
+}
 TL_INLINE i32x8 signed_byte_of(u32x8 x, int e) { return (i32x8)(x << (24 - 8 * e)) >> 24; }
 
 // The scales of n blocks of eight rows, and minima, eight to a group: d[8·group + c] is row c's, at

@@ -72,6 +72,13 @@ TL_INLINE f32x8 minima_at(const float* m) {
   return f32x8{};
 }
 
+// Four bytes, eight times.
+TL_INLINE b32 each_word(const int8_t* p) {
+  int32_t four;
+  memcpy(&four, p, 4);
+  return (b32)(i32x8{} + four);
+}
+
 // Where the scales of eight rows come from: memory, eight floats to a group of a block.
 template <class F>
 struct FloatScales {
@@ -88,17 +95,25 @@ template <class F>
 struct InRegisters {
   IntegerScales s;
 
+  // What a sum times the scale is worth, d what it is to be multiplied by.
+  TL_INLINE f32x8 of(int j, int g, i32x8 scaled, f32x8 d, const float* extra) const {
+    const f32x8 x = to_floats(scaled);
+    if constexpr (F::kMins)
+      return group_value<Extra::minimum>(x, d, s.m, to_floats(F::minimum(s, j, g)) * *extra);
+    else
+      return group_value<kExtraOf<F>>(x, d, d, d);
+  }
   TL_INLINE f32x8 value(int j, int g, i32x8 sum, const float* extra) const {
     if constexpr (kExtraOf<F> == Extra::shift) {
       int32_t shifted;
       memcpy(&shifted, extra, 4);
       sum += shifted;
     }
-    const f32x8 scaled = to_floats(sum * F::scale(s, j, g));
-    if constexpr (F::kMins)
-      return group_value<Extra::minimum>(scaled, s.d, s.m, to_floats(F::minimum(s, j, g)) * *extra);
-    else
-      return group_value<kExtraOf<F>>(scaled, s.d, s.d, s.d);
+    return of(j, g, sum * F::scale(s, j, g), s.d, extra);
+  }
+  // Two parts of a sum in 16 bits.
+  TL_INLINE f32x8 value(int j, int g, i16x16 parts, const float* extra) const {
+    return of(j, g, dot2_words(parts, F::scale_twice(s, j, g)), F::times(s, g), extra);
   }
 };
 
@@ -173,6 +188,31 @@ TL_INLINE void values_by_rows(EightRows w, int j, const auto& scales, const auto
   }
 }
 
+// The same where a group's products fit into 16 bits, from words of eight rows: sums need no
+// additions across lanes.
+template <class F, int kBatch>
+TL_INLINE void values_by_words(EightRows w, int j, const auto& scales, const auto& step,
+                               auto& value) {
+  static_assert(F::kGroup == 16 && 16 * 127 * 4 * F::kTop <= 32767);
+#pragma GCC unroll 2
+  for (int h = 0; h < 2; ++h) {
+    b32 raw[F::kHalf];
+    F::half_words(w, j, h, raw);
+#pragma GCC unroll 4
+    for (int i = 0; i < F::kStep; ++i) {
+#pragma GCC unroll 2
+      for (int a = 0; a < kBatch; ++a) {
+        i16x16 p[4];
+#pragma GCC unroll 4
+        for (int k = 0; k < 4; ++k)
+          p[k] = dot2(F::half_word(raw, i, k), each_word(step.unit(i, a) + 16 * h + 4 * k));
+        const int g = 2 * i + h;
+        value[a][g] = scales.value(j, g, (p[0] + p[1]) + (p[2] + p[3]), step.group(g, a));
+      }
+    }
+  }
+}
+
 // One or two rows of activations. acc[a] += the groups of the units of step j of a block, one after
 // the other; `unit` is the block's first one in the row.
 template <class F, int kBatch>
@@ -181,7 +221,9 @@ TL_INLINE void add_units(EightRows w, int j, const auto& scales, const DotActiva
   constexpr int kPer = 32 / F::kGroup;
   const StepOf<F, kBatch> step(act, unit + F::kStep * j);
   f32x8 value[kBatch][F::kStep * kPer];
-  if constexpr (requires { F::row; })
+  if constexpr (requires { F::kHalf; })
+    values_by_words<F, kBatch>(w, j, scales, step, value);
+  else if constexpr (requires { F::row; })
     values_by_rows<F, kBatch>(w, j, scales, step, value);
   else
     values_by_halves<F, kBatch>(w, j, scales, step, value);

@@ -10,6 +10,18 @@ struct Q2_K : Format<DType::q2_k, 16, QuantScheme::minimum, 3> {
   static TL_INLINE b32 row(const uint8_t* b, int j, int i) {
     return field(load32(b + 16 + 32 * j), 2 * i, 3);
   }
+  // Odd units stay where they are, four times as great.
+  static constexpr int kHalf = 8;
+  static TL_INLINE void half_words(EightRows w, int j, int h, b32* raw) {
+    four_words(w, 16 + 32 * j + 16 * h, raw);
+    for (int k = 0; k < 4; ++k) raw[4 + k] = shift_right(raw[k], 4);
+  }
+  static TL_INLINE b32 half_word(const b32* raw, int i, int k) {
+    return raw[i / 2 * 4 + k] & splat32(i % 2 ? 12 : 3);
+  }
+  static TL_INLINE f32x8 times(const IntegerScales& s, int g) {
+    return g / 2 % 2 ? s.d * 0.25f : s.d;
+  }
   static TL_INLINE void block_scales(const uint8_t* b, float* d, float* m) {
     constexpr uint64_t kLow = 15 * kEachByte;
     float scale = half_at(b + 80), least = -half_at(b + 82);
@@ -29,6 +41,9 @@ struct Q2_K : Format<DType::q2_k, 16, QuantScheme::minimum, 3> {
   }
   static TL_INLINE i32x8 scale(const IntegerScales& s, int j, int g) {
     return (i32x8)(s.x[2 * j + g / 4] >> 8 * (g % 4) & 15);
+  }
+  static TL_INLINE i16x16 scale_twice(const IntegerScales& s, int j, int g) {
+    return (i16x16)(each_byte(s.x[2 * j + g / 4], g % 4) & 0x000f000f);
   }
   static TL_INLINE i32x8 minimum(const IntegerScales& s, int j, int g) {
     return (i32x8)(s.x[2 * j + g / 4] >> (8 * (g % 4) + 4) & 15);

@@ -333,6 +333,10 @@ TL_INLINE i32x8 dot_rows(const b32* x, const b32* q) {
 TL_INLINE i32x8 add_dot2(i32x8 sum, i16x16 x, i16x16 y) {
   return (i32x8)sum_longs((__m256i)sum, _mm256_madd_epi16((__m256i)x, (__m256i)y));
 }
+TL_INLINE i16x16 dot2(b32 w, b32 a) { return (i16x16)_mm256_maddubs_epi16((__m256i)w, (__m256i)a); }
+TL_INLINE i32x8 dot2_words(i16x16 x, i16x16 y) {
+  return (i32x8)_mm256_madd_epi16((__m256i)x, (__m256i)y);
+}
 // int8_tile.h's function, written out for four rows: GCC 12 keeps sums on the stack, or loads
 // weights for each row, which costs more than the fewer multiplications save.
 TL_INLINE void wide_dots(std::integral_constant<int, 4>, const uint8_t* w, int64_t tile,

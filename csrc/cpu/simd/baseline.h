@@ -514,11 +514,22 @@ TL_INLINE i32x8 dot_rows(const B* x, const B* q) {
   }
   return add_pairs(add_pairs(sums[0], sums[1]), add_pairs(sums[2], sums[3]));
 }
+// Sums of two neighbours in 16 bits: unsigned w times signed a.
+template <SimdVector B>
+TL_INLINE i16x16 dot2(B w, B a) {
+  const u16x16 x = (u16x16)w, y = (u16x16)a;
+  return (i16x16)(x & 0xff) * ((i16x16)(y << 8) >> 8) + (i16x16)(x >> 8) * ((i16x16)y >> 8);
+}
+// x·y, neighbours added.
+template <SimdVector V>
+TL_INLINE i32x8 dot2_words(V x, V y) {
+  const i32x8 a = (i32x8)x, b = (i32x8)y;
+  return (a << 16 >> 16) * (b << 16 >> 16) + (a >> 16) * (b >> 16);
+}
 // sum + x·y, neighbours added.
 template <class = void>
 TL_INLINE i32x8 add_dot2(i32x8 sum, i16x16 x, i16x16 y) {
-  const i32x8 a = (i32x8)x, b = (i32x8)y;
-  return sum + (a << 16 >> 16) * (b << 16 >> 16) + (a >> 16) * (b >> 16);
+  return sum + dot2_words(x, y);
 }
 
 }  // namespace tl::TL_ISA
