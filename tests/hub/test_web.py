@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 import tallow.hub
+import tallow.hub.cache as cache_module
 from tallow.errors import HubError
 from tallow.hub import Silent, cached, remove, resolve, web
 
@@ -90,6 +91,21 @@ def test_interrupt_leaves_only_the_part_and_resumes(site, remains, recorder):
     assert get(site, progress=progress).read_bytes() == BODY
     assert progress.done == len(BODY) and "Range" in site.gets("/m.gguf")[-1]
     assert len(remains()) == 1
+
+
+def test_pieces_end_at_multiples_of_their_size(site, monkeypatch):
+    ends, write_all = [0], cache_module.write_all
+
+    def record(handle, data):
+        ends.append(ends[-1] + len(data))
+        write_all(handle, data)
+
+    monkeypatch.setattr(cache_module, "CHUNK", 64_000)
+    monkeypatch.setattr(cache_module, "write_all", record)
+    site.add("/m.gguf", BODY, cuts=[150_000])
+    assert get(site).read_bytes() == BODY
+    whole = [*range(0, len(BODY) + 1, 64_000)]
+    assert sorted({*ends}) == sorted({*whole, 150_000})  # what came is kept, then back in step
 
 
 def test_a_killed_process_leaves_nothing_whole(site, remains, child):

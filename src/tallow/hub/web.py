@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urljoin, urlsplit
 
 from tallow.errors import HubError
-from tallow.hub.cache import discard, install, require_space, sha256_of, write_all, write_json
+from tallow.hub.cache import PieceWriter, discard, install, require_space, sha256_of, write_json
 from tallow.hub.progress import Progress
 from tallow.hub.refs import WebRef, failure, is_loopback, refuse_plain_http
 from tallow.lazy_dataclasses import dataclass
@@ -126,12 +126,16 @@ def _attempt(web: WebRef, part: _Part, progress: Progress) -> None:
         progress.advance(start)
         flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0)
         handle = os.open(part.file, flags | (os.O_APPEND if start else os.O_TRUNC), 0o666)
+        writer = PieceWriter(handle, start)
         try:
             done = start
-            while block := read_block(response):
-                write_all(handle, block)
-                done += len(block)
-                progress.advance(len(block))
+            try:
+                while block := read_block(response):
+                    writer.write(block)
+                    done += len(block)
+                    progress.advance(len(block))
+            finally:  # what has come need not come again
+                writer.flush()
             os.fsync(handle)
         finally:
             os.close(handle)
