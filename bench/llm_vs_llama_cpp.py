@@ -101,8 +101,10 @@ def _quantize(command: list[str], source: Path, target: Path, form: str) -> None
 
 
 def lay_out(path: Path) -> None:
-    """Write a file again in pieces of 4 MB, as downloads are: for both sides it lies in the file
-    cache in large pages, where the system has these, as it does when it is read from disk.
+    """Write a file again in pieces of 4 MB, as downloads are.
+
+    So it lies in the file cache in large pages, where the system has these, as it does when it is
+    read from disk; for both sides.
     """
     other = path.with_name(path.name + ".pieces")
     with path.open("rb") as source, other.open("wb", buffering=0) as made:

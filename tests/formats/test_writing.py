@@ -13,6 +13,7 @@ from formats.test_mapping import gguf_file
 from tallow.borrowing import from_buffer
 from tallow.dtype import by_name
 from tallow.errors import FormatError
+from tallow.formats import replacing
 from tallow.formats.gguf import open_gguf
 from tallow.formats.writing import replace_file, tensor_bytes
 
@@ -102,3 +103,19 @@ def test_replace_file_takes_the_usual_permissions(tmp_path):
     finally:
         os.umask(old)
     assert stat.S_IMODE((tmp_path / "f").stat().st_mode) == 0o644
+
+
+def test_pieces(tmp_path, monkeypatch):
+    sizes, write = [], replacing.PieceWriter._write
+
+    def record(self, data):
+        sizes.append(len(data))
+        write(self, data)
+
+    monkeypatch.setattr(replacing, "PIECE", 100)
+    monkeypatch.setattr(replacing.PieceWriter, "_write", record)
+    chunks = [bytes([i]) * n for i, n in enumerate((30, 250, 20, 100, 7, 0, 300))]
+    path = tmp_path / "made"
+    replace_file(path, chunks)
+    assert path.read_bytes() == b"".join(chunks)
+    assert [n for n in sizes if n] == [100] * 7 + [7]

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 import tallow.hub
-import tallow.hub.cache as cache_module
 from tallow.errors import HubError
+from tallow.formats import replacing
 from tallow.hub import Silent, cached, remove, resolve, web
 
 BODY = bytes(range(256)) * 2000  # 512 kB
@@ -94,17 +94,18 @@ def test_interrupt_leaves_only_the_part_and_resumes(site, remains, recorder):
 
 
 def test_pieces_end_at_multiples_of_their_size(site, monkeypatch):
-    ends, write_all = [0], cache_module.write_all
+    ends = [0]
 
-    def record(handle, data):
-        ends.append(ends[-1] + len(data))
-        write_all(handle, data)
+    class Recorded(replacing.PieceWriter):
+        def _write(self, data):
+            ends.append(ends[-1] + len(data))
+            super()._write(data)
 
-    monkeypatch.setattr(cache_module, "CHUNK", 64_000)
-    monkeypatch.setattr(cache_module, "write_all", record)
+    monkeypatch.setattr(replacing, "PIECE", 64_000)
+    monkeypatch.setattr(web, "PieceWriter", Recorded)
     site.add("/m.gguf", BODY, cuts=[150_000])
     assert get(site).read_bytes() == BODY
-    whole = [*range(0, len(BODY) + 1, 64_000)]
+    whole = range(0, len(BODY) + 1, 64_000)
     assert sorted({*ends}) == sorted({*whole, 150_000})  # what came is kept, then back in step
 
 

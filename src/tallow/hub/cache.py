@@ -19,14 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from tallow.errors import HubError, TallowError
-from tallow.formats.replacing import flush_folder, replacing
+from tallow.formats.replacing import PIECE, flush_folder, replacing
 from tallow.hub.progress import size_text
 from tallow.hub.refs import failure, short_hash
 from tallow.lazy_dataclasses import dataclass
 
-# Bytes that are written at a time. Pieces of 2 MB and more, at multiples of that, lie in the file
-# cache in large pages where the system has these, and a mapped model is read faster (docs/log.md).
-CHUNK = 4 << 20
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NO_WRITE = {errno.EROFS, errno.EACCES, errno.EPERM}
 
@@ -206,36 +203,6 @@ def write_json(file: Path, value: Any) -> None:
         made.write(json.dumps(value).encode())
 
 
-def write_all(handle: int, data: bytes) -> None:
-    """Write all of `data` to a file descriptor."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(handle, view) :]
-
-
-class PieceWriter:
-    """Writes small blocks to a file descriptor in pieces that end at multiples of `CHUNK`."""
-
-    def __init__(self, handle: int, at: int) -> None:
-        self._handle = handle
-        self._held = bytearray()
-        self._room = CHUNK - at % CHUNK
-
-    def write(self, block: bytes) -> None:
-        """Take a block, and write what makes a piece."""
-        self._held += block
-        while len(self._held) >= self._room:
-            write_all(self._handle, bytes(self._held[: self._room]))
-            del self._held[: self._room]
-            self._room = CHUNK
-
-    def flush(self) -> None:
-        """Write what is left."""
-        write_all(self._handle, bytes(self._held))
-        self._room -= len(self._held)
-        self._held.clear()
-
-
 def install(temporary: Path, target: Path) -> None:
     """Move a finished file or folder to its place in one step, replacing what was there."""
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -264,7 +231,7 @@ def sha256_of(path: Path) -> str:
 
     digest = sha256()
     with open(path, "rb", buffering=0) as file:
-        while block := file.read(CHUNK):
+        while block := file.read(PIECE):
             digest.update(block)
     return digest.hexdigest()
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urljoin, urlsplit
 
 from tallow.errors import HubError
-from tallow.hub.cache import PieceWriter, discard, install, require_space, sha256_of, write_json
+from tallow.formats.replacing import PieceWriter
+from tallow.hub.cache import discard, install, require_space, sha256_of, write_json
 from tallow.hub.progress import Progress
 from tallow.hub.refs import WebRef, failure, is_loopback, refuse_plain_http
 from tallow.lazy_dataclasses import dataclass

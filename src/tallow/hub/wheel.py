@@ -14,13 +14,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tallow.errors import MissingExtraError
+from tallow.formats.replacing import PIECE, PieceWriter
 from tallow.hub.cache import (
-    CHUNK,
     discard,
     install,
     require_space,
     sha256_of,
-    write_all,
 )
 from tallow.hub.progress import Progress, polled
 from tallow.hub.refs import PackageRef, failure, is_safe_member, redact
@@ -249,9 +248,11 @@ def _extract(ref: PackageRef, archive: zipfile.ZipFile, info: zipfile.ZipInfo, t
     with archive.open(info) as source:
         handle = os.open(to, flags, 0o666)
         try:
-            while block := source.read(CHUNK):
-                write_all(handle, block)
+            writer = PieceWriter(handle)
+            while block := source.read(PIECE):
+                writer.write(block)
                 written += len(block)
+            writer.flush()
             os.fsync(handle)
         finally:
             os.close(handle)
