@@ -9,12 +9,14 @@ import subprocess
 import sys
 import threading
 import weakref
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from open_files import open_files
 from tallow.errors import ArgumentError, FormatError
+from tallow.formats import mapping
 from tallow.formats.gguf import open_gguf
 from tallow.formats.mapping import FileMap, element_count, shown
 from tallow.formats.safetensors import DTYPES, open_safetensors, open_safetensors_index
@@ -340,3 +342,21 @@ def test_tensors_at_odd_addresses_are_copied_to_even_ones(dtype):
         tensor = file.tensor("w")
         assert tensor.data_ptr() % (4 if dtype == "C64" else size) == 0
         assert tobytes(tensor) == data == bytes(file.data("w"))
+
+
+def test_large_files_ask_for_large_pages(tmp_path, monkeypatch):
+    asked = []
+
+    class Map(mmap.mmap):
+        def madvise(self, advice):
+            asked.append((len(self), advice))
+            raise OSError  # a system that does not know it
+
+    known = SimpleNamespace(mmap=Map, ACCESS_READ=mmap.ACCESS_READ, MADV_HUGEPAGE=14)
+    monkeypatch.setattr(mapping, "mmap", known)
+    monkeypatch.setattr(mapping, "_LARGE", 64)
+    for size in (63, 64):
+        path = tmp_path / str(size)
+        path.write_bytes(bytes(size))
+        assert mapping.FileMap(path).size == size
+    assert asked == [(64, 14)]
