@@ -101,9 +101,9 @@ bool CachedCall::find(const CallerData& c, const Values& v) {
     return false;
   if (!signature.read(c, v)) return false;
   const std::shared_ptr<Recipe>* known = c.cache->find(signature);
-  if (known && !(*known)->usable) return false;
-  if (known) recipe = *known;
-  return true;
+  if (!known) return c.cache->is_second(signature);
+  recipe = *known;
+  return recipe->usable;
 }
 
 namespace {
@@ -156,8 +156,21 @@ void make_outputs(const CallerData& c, const Recipe& recipe, Results& results) {
   }
 }
 
-nb::object views_of(const Recipe& recipe, PyObject* x) {
+// What `reshape` gives where it cannot be a view.
+nb::object copy_of(const CallerData& c, const View& wanted, const Array& x) {
+  const char* where = c.name.c_str();
+  Array out = empty(wanted.dtype, wanted.shape, wanted.ndim, where);
+  View view = x;
+  view.data = out.data;
+  set_contiguous_strides(view);
+  Array target = out.with(view);
+  copy_into(target, x, where);
+  return checked(new_tensor(new_array(std::move(out))));
+}
+
+nb::object views_of(const CallerData& c, const Recipe& recipe, PyObject* x) {
   const Array& from = *array_of(x);
+  if (recipe.copy) return copy_of(c, recipe.outputs[0], from);
   if (!recipe.several) return checked(as_view(from, recipe.outputs[0]));
   const auto n = static_cast<Py_ssize_t>(recipe.outputs.size());
   nb::object all = checked(PyTuple_New(n));
@@ -169,7 +182,7 @@ nb::object views_of(const Recipe& recipe, PyObject* x) {
 }
 
 nb::object follow(const CallerData& c, const Values& v, const Recipe& recipe) {
-  if (recipe.view) return views_of(recipe, v.at[0]);
+  if (recipe.view) return views_of(c, recipe, v.at[0]);
   Slots slots;
   std::vector<nb::object> own;
   Results results;

@@ -1,7 +1,7 @@
 // What calls of an op come to, kept for each signature of their arguments. A signature is the
 // shapes, strides and dtypes of the tensors and the values of all else; for the ops that say so
 // (`op(cached=True)`) it decides which other ops the body calls, what `.out` gives and what the
-// kernel gets. The first call runs the functions in Python and is traced; those after it repeat the
+// kernel gets. The second call of a signature is traced, those after it repeat the
 // steps without Python.
 #pragma once
 #include <memory>
@@ -76,6 +76,7 @@ struct Recipe {
   std::vector<nb::object> held;
   uint64_t made;
   bool usable = false, several = false, kernel = false, view = false;
+  bool copy = false;          // the view is one of a row-major copy, where strides allow none
   std::vector<View> outputs;  // of views: their data is counted from the first argument's
   std::vector<Step> steps;
   std::vector<Operand> args;
@@ -89,6 +90,14 @@ class CallCache {
       if (each && each->is_for(s)) return &each;
     return nullptr;
   }
+  // Whether a signature came before: shapes that change with each call are not worth a trace.
+  bool is_second(const Signature& s) {
+    const uint64_t hash = s.hash();
+    uint64_t& last = seen_[hash >> 60];
+    const bool second = last == hash;
+    last = hash;
+    return second;
+  }
   void put(const Signature& s, std::shared_ptr<Recipe> recipe) {
     std::shared_ptr<Recipe>(&set)[kWays] = at_[s.hash() >> 61];
     int place = 0;
@@ -100,6 +109,7 @@ class CallCache {
  private:
   static constexpr int kWays = 4;
   std::shared_ptr<Recipe> at_[8][kWays];
+  uint64_t seen_[16] = {};
   unsigned next_ = 0;
 };
 
@@ -122,7 +132,7 @@ class Trace {
   ~Trace();
   void outputs(const Results& results);
   void kernel(PyObject* const* args, int n);
-  void views(PyObject* x, PyObject* result);
+  void views(const CallerData& c, PyObject* x, PyObject* result);
   void step(CallerData& c, PyObject* self, PyObject* const* args, Py_ssize_t given,
             PyObject* kwnames, PyObject* out);
   // Notes the recipe, good or not.

@@ -104,9 +104,15 @@ void Trace::kernel(PyObject* const* args, int n) {
   seen_.clear();  // the results are written from here on
 }
 
-void Trace::views(PyObject* x, PyObject* result) {
+void Trace::views(const CallerData& c, PyObject* x, PyObject* result) {
   recipe_->several = PyTuple_CheckExact(result);
   const Array& from = *array_of(x);
+  if (c.name == "reshape" && row(from.dtype).kind != 'q' && is_tensor(result) &&
+      array_of(result)->storage() != from.storage()) {
+    recipe_->outputs.push_back(*array_of(result));
+    recipe_->view = recipe_->copy = true;
+    return;
+  }
   auto one = [&](PyObject* out) {
     if (!is_tensor(out) || out == x || array_of(out)->storage() != from.storage()) return false;
     recipe_->outputs.push_back(relative(*array_of(out), from));

@@ -310,7 +310,7 @@ static nb::object run_cached(const CallerData& c, const Values& v, CachedCall& c
                     : c.run == Run::view        ? run_view(c, v)
                     : c.run == Run::elementwise ? call_by_signature(c, c.reference, v)
                                                 : run_function(c, v);
-  if (c.run == Run::view) trace.views(v.at[0], made.ptr());
+  if (c.run == Run::view) trace.views(c, v.at[0], made.ptr());
   trace.keep(c, cached.signature, made.ptr());
   return made;
 }

@@ -42,7 +42,7 @@ def op(function: Any = None, /, **options: Any) -> Any:
 
     `cached`: which ops the body calls, and what `.check`, `.out`, `.kernel` and its arguments come
     to, is decided by the shapes, strides and dtypes of tensors and by the values of all else. They
-    are asked once for each such signature; reading elements of a tensor is noticed and turns it off
+    are asked twice for each signature; reading elements of a tensor is noticed and turns it off
     for that signature, reading other state (a default, a generator) is not and is forbidden.
     """
     if function is None:

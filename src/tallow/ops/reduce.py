@@ -199,7 +199,8 @@ def sum_to_size(x: Tensor, *size: Any) -> Tensor:
 def logsumexp(x: Tensor, dim: Dim, keepdim: bool = False) -> Tensor:
     """`log(sum(exp(x)))` over the axes `dim`, without overflow."""
     h = x if x.dtype.kind in "fc" else x.to(f32)
-    if h.dtype is f32 and type(dim) is int and h.ndim and dim in (-1, h.ndim - 1):
+    axis: Any = dim
+    if h.dtype is f32 and h.ndim and hasattr(axis, "__index__") and axis in (-1, h.ndim - 1):
         sums = row_logsumexp(h)
         return sums.unsqueeze(-1) if keepdim else sums
     if not h.ndim:
