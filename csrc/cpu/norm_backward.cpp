@@ -72,7 +72,18 @@ TL_INLINE void measure(Rows<T>& p, int r, int64_t n, double eps) {
 template <bool kCentre, int R, class T>
 TL_INLINE void finish(const Rows<T>& p, int64_t n) {
   using W = Scalar<T>;
+  // The rows that follow come while these are computed: a row is often a page, at whose end the
+  // hardware stops looking ahead.
+  const int64_t x_ahead = R > 1 ? R * (p.x[1] - p.x[0]) : 0,
+                g_ahead = R > 1 ? R * (p.g[1] - p.g[0]) : 0;
   vectors(n, W(0), [&](int64_t j, auto get, auto put) {
+    if (R > 1 && j * sizeof(T) % 64 == 0) {
+#pragma GCC unroll 4
+      for (int r = 0; r < R; ++r) {
+        __builtin_prefetch(p.x[r] + x_ahead + j, 0, 3);
+        __builtin_prefetch(p.g[r] + g_ahead + j, 0, 3);
+      }
+    }
     Vector<T> weights{}, toward_w{}, toward_b{};
     if (p.weight) weights = get(p.weight + j);
 #pragma GCC unroll 4
