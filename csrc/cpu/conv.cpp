@@ -1,6 +1,6 @@
 // Convolution over 1 to 3 axes and its two gradients: "conv", "conv_input_grad" (also the
 // transposed convolution) and "conv_weight_grad".
-#include "conv_gemm.h"
+#include "conv_planes.h"
 #include "gemm_linear.h"
 
 namespace tl::TL_ISA {
@@ -11,6 +11,9 @@ const char* convolve(const Conv& v) {
     return winograd_computes(v) ? winograd(v) : "conv_transformed: expected 3 x 3 and stride 1";
   if (depthwise_fits(v)) return depthwise(v);
   if (winograd_fits(v)) return winograd(v);
+  if constexpr (kLanes >= 8) {
+    if (planes_fit(v)) return conv_by_planes(v);
+  }
   return for_computing(v.out.dtype, "conv", [&]<class T>() { return conv_by_product<T>(v); });
 }
 

@@ -70,6 +70,16 @@ TL_INLINE const char* for_computing(DType d, const char* kernel, const F& f) {
   }
 }
 
+// Every second element, n >= 8 of them: eight of fifteen at a time; the last eight overlap those
+// before.
+TL_INLINE void copy_halves(const float* from, int64_t n, float* to) {
+  for (int64_t i = 0;; i = min64(i + 8, n - 8)) {
+    const f32x8 a = load_as<f32x8>(from + 2 * i), b = load_as<f32x8>(from + 2 * i + 7);
+    store_at(to + i, __builtin_shufflevector(a, b, 0, 2, 4, 6, 9, 11, 13, 15));
+    if (i + 8 == n) return;
+  }
+}
+
 template <class T, class From>
 TL_INLINE void copy_line(const From* from, int64_t step, int64_t n, T* to) {
   int64_t i = 0;
@@ -82,11 +92,7 @@ TL_INLINE void copy_line(const From* from, int64_t step, int64_t n, T* to) {
     return;
   }
   if constexpr (__is_same(T, float) && __is_same(From, float)) {
-    // Every second element, of sixteen at a time; the one behind the last is not read.
-    for (; step == 2 && i + 8 < n; i += 8) {
-      const f32x8 a = load_as<f32x8>(from + 2 * i), b = load_as<f32x8>(from + 2 * i + 8);
-      store_at(to + i, __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14));
-    }
+    if (step == 2 && n >= 8) return copy_halves(from, n, to);
   }
   for (; i < n; ++i) to[i] = widen<T>(from[i * step]);
 }

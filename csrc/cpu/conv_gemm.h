@@ -140,25 +140,34 @@ inline void pack_patches(const Conv& v, const Input<T>& in, const T* data, int64
   }
 }
 
+template <class T>
+TL_INLINE T bias_of(const Conv& v, int64_t row) {
+  return v.has_bias ? scalar_at<T>(v.bias, row * v.bias.strides[0]) : T(0);
+}
+
+// Activates the sums of a tile where that is done before they are written; whether it was.
+template <class T>
+inline bool end_tile(const Conv& v, int64_t row0, int64_t rows, T* tile, int64_t tile_row) {
+  if constexpr (__is_same(T, float)) {
+    if (activates_tile(v)) {
+      for (int64_t r = 0; r < rows; ++r)
+        add_to_line(tile + r * tile_row, tile_row, bias_of<T>(v, row0 + r));
+      activate(v, tile, rows * tile_row);
+      return true;
+    }
+  }
+  return false;
+}
+
 // out[…, row, …] for a block of outputs first … first + count: lines of the tile, `tile_row` apart.
 template <class T>
 inline void write_outputs(const Conv& v, int64_t row0, int64_t rows, int64_t first, int64_t count,
-                          T* tile, int64_t tile_row) {
+                          const T* tile, int64_t tile_row, bool activated) {
   const View& out = v.out;
   const int64_t width = out.shape[4], out_positions = v.out_positions();
   const bool flat = (out.shape[3] == 1 || out.strides[3] == width * out.strides[4]) &&
                     (out.shape[2] == 1 || out.strides[2] == out.shape[3] * width * out.strides[4]);
   const int64_t line = flat ? out_positions : width;
-  auto bias_of = [&](int64_t r) {
-    return v.has_bias ? scalar_at<T>(v.bias, (row0 + r) * v.bias.strides[0]) : T(0);
-  };
-  bool activated = false;
-  if constexpr (__is_same(T, float)) {
-    activated = activates_tile(v);
-    for (int64_t r = 0; activated && r < rows; ++r)
-      add_to_line(tile + r * tile_row, tile_row, bias_of(r));
-    if (activated) activate(v, tile, rows * tile_row);
-  }
   for (int64_t i = 0; i < count;) {
     const int64_t at = first + i, n = at / out_positions, pixel = at % out_positions;
     const int64_t here = min64(count - i, line - pixel % line);
@@ -168,7 +177,8 @@ inline void write_outputs(const Conv& v, int64_t row0, int64_t rows, int64_t fir
         n * out.strides[0] + z * out.strides[2] + y * out.strides[3] + x * out.strides[4];
     for (int64_t r = 0; r < rows; ++r) {
       const int64_t to = offset + (row0 + r) * out.strides[1];
-      write_results<T>(v, to, here, tile + r * tile_row + i, activated ? T(-0.0) : bias_of(r));
+      write_results<T>(v, to, here, tile + r * tile_row + i,
+                       activated ? T(-0.0) : bias_of<T>(v, row0 + r));
       if constexpr (__is_same(T, float)) {
         if (!activated) activate(v, out.ptr<float>() + to, here);
       }
@@ -185,7 +195,7 @@ struct Tiling {
   int64_t row_blocks, column_blocks;
   bool shared;  // few panels: all packed first, tasks split the rows
 
-  Tiling(int64_t columns, int64_t width, int64_t all_rows, int64_t groups) {
+  Tiling(int64_t columns, int64_t width, int64_t all_rows, int64_t groups, int64_t most = 8) {
     const int64_t threads = num_threads();
     panels = ceil_div(columns, width);
     shared = panels <= 8 && threads > 1 && panels * groups < 8 * threads && all_rows >= 48;
@@ -198,7 +208,7 @@ struct Tiling {
       // Wide blocks reuse a strip of weights more often; their number should divide evenly.
       double best = 0;
       block = 1;
-      for (int64_t b = 1; b <= 8 && b <= panels; ++b) {
+      for (int64_t b = 1; b <= most && b <= panels; ++b) {
         const int64_t tasks = ceil_div(panels, b) * ceil_div(all_rows, rows) * groups;
         const double cost = ceil_div(tasks, threads) * (static_cast<double>(b) + 0.15);
         if (b == 1 || cost < best) {
@@ -283,8 +293,9 @@ inline const char* conv_by_product(const Conv& v) {
       }
       if (depth == 0) memset(tile, 0, here * panels * kN * sizeof(T));
       const int64_t first = panel0 * kN;
+      const bool activated = end_tile(v, first_row, here, tile, panels * kN);
       write_outputs<T>(v, first_row, here, first, min64(panels * kN, columns - first), tile,
-                       panels * kN);
+                       panels * kN, activated);
     }
   });
   return nullptr;
