@@ -98,6 +98,7 @@ void bind_views(ArrayClass& c);
 void bind_complex_views(nb::module_& m);
 void bind_indexing(ArrayClass& c);
 void bind_join(ArrayClass& c);
+void bind_interleaved(nb::module_& m);
 void bind_exchange(ArrayClass& c);
 extern PyType_Slot kBufferSlots[];
 void bind_elementwise(nb::module_& m);

@@ -130,6 +130,7 @@ NB_MODULE(_native, m) {
   bind_complex_views(m);
   bind_elementwise(m);
   bind_scan(m);
+  bind_interleaved(m);
   bind_texts(m);
   bind_host_device(m);
   bind_plan(m);

@@ -32,6 +32,7 @@ struct Linear {
   bool has_bias = false, has_residual = false;
   bool near = false;  // weights were used just now: in a cache nothing is gained by asking for them
   LineFn act = nullptr;
+  const uint8_t* eights = nullptr;  // the weight with rows interleaved (core/interleaved.h)
   int64_t m = 0, n = 0, k = 0;
 
   TL_INLINE const uint8_t* weight_row(int64_t row) const {

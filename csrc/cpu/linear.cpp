@@ -1,4 +1,5 @@
 // The kernel "linear": checks its operands and picks float or int8 activations.
+#include "../core/interleaved.h"
 #include "gemm_linear.h"
 
 namespace tl::TL_ISA {
@@ -82,13 +83,15 @@ const BlockFormat* rounding(const Linear& l, bool exact) {
   return !exact && l.k > 0 && format && format->values ? format : nullptr;
 }
 
-const char* compute(const Linear& l, bool exact) {
+const char* compute(Linear& l, bool exact) {
   if (l.m == 0 || l.n == 0) return nullptr;
   if (l.x.dtype == DType::f64 && l.weight.dtype == DType::f64 && l.out.dtype == DType::f64)
     return linear_double(l);
   if (const char* error = check_plain(l)) return error;
   if (const BlockFormat* format = rounding(l, exact)) {
     if (l.x.back_stride(1) != 1) return "linear: x must be contiguous along its last axis";
+    const InterleavedReader reader;
+    l.eights = reader(l.weight);
     return linear_int8(l, *format);
   }
   return linear_float(l);
@@ -178,6 +181,8 @@ const char* linear_several(const Arg* args, int) {
   const LinearSeveral products{l, count};
   if (is_shared(products, exact)) {
     const BlockFormat* format = rounding(l[0], exact);
+    const InterleavedReader reader;
+    for (int i = 0; format && i < count; ++i) l[i].eights = reader(l[i].weight);
     return format ? linear_int8_several(products, *format) : linear_float_several(products);
   }
   const char* error = nullptr;

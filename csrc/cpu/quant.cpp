@@ -53,6 +53,10 @@ const char* dequantize(const Arg* args, int) {
 }  // namespace
 
 void register_quant(KernelTable& t);
-void register_quant(KernelTable& t) { t.add("dequantize", "out:out x:in", dequantize); }
+void register_interleaved(KernelTable& t);
+void register_quant(KernelTable& t) {
+  t.add("dequantize", "out:out x:in", dequantize);
+  register_interleaved(t);
+}
 
 }  // namespace tl::TL_ISA

@@ -7,6 +7,9 @@ import pytest
 
 import tallow as tl
 from tallow.errors import ArgumentError
+from tallow.nn.parameter import fill
+from tallow.tensor import tobytes
+from tallow.weights.resident import keep_resident
 
 MODELS = Path(__file__).parents[1] / "golden" / "models"
 FILES = ["llama/llama.q8_0.gguf", "llama", "qwen2", "qwen3"]
@@ -21,6 +24,70 @@ def test_results_are_those_of_mapped_weights(name):
     mapped = tl.models.load(MODELS / name)
     resident = tl.models.load(MODELS / name, weights="resident")
     np.testing.assert_array_equal(logits(resident), logits(mapped))
+
+
+def quantized(dtype):
+    """A model whose matrices came in no file; its head is the table of embeddings."""
+    model = tl.models.load(MODELS / "llama3")
+    for name, parameter in model.named_parameters():
+        if parameter.ndim == 2 and "norm" not in name:
+            fill(parameter, parameter.detach().to(dtype))
+    return model
+
+
+@pytest.mark.parametrize("length", [1, 2, 5, 16, 17, 60])
+@pytest.mark.parametrize("dtype", ["q4_0", "q4_1", "q8_0"])
+def test_results_of_interleaved_rows_are_those_of_plain_ones(dtype, length):
+    ids = tl.tensor([[i % 100 + 1 for i in range(length)]])
+    model = quantized(dtype)
+    wanted = model(ids).logits.numpy()
+    state = {name: value.to(tl.f32).numpy() for name, value in model.state_dict().items()}
+    keep_resident(model)
+    for _ in range(2):
+        np.testing.assert_array_equal(model(ids).logits.numpy(), wanted)
+        np.testing.assert_array_equal(tl.compile(model)(ids).logits.numpy(), wanted)
+        for name, value in model.state_dict().items():
+            assert value.dtype.name in (dtype, "f32")
+            np.testing.assert_array_equal(value.to(tl.f32).numpy(), state[name])
+        keep_resident(model)
+
+
+@pytest.mark.parametrize("dtype", ["q4_0", "q8_0"])
+def test_rows_alone_are_kept_by_name(dtype):
+    model, ids = quantized(dtype), tl.tensor([[1, 2, 3]])
+    wanted = model(ids).logits.numpy()
+    keep_resident(model, interleaved=False)
+    np.testing.assert_array_equal(model(ids).logits.numpy(), wanted)
+
+
+def test_float_activations_read_rows():
+    mapped = tl.models.load(MODELS / FILES[0], activations="float")
+    resident = tl.models.load(MODELS / FILES[0], activations="float", weights="resident")
+    np.testing.assert_array_equal(logits(resident), logits(mapped))
+    first, second = (next(m.parameters()) for m in (mapped, resident))
+    assert first.data_ptr() != second.data_ptr()
+
+
+def test_interleaved_weights_have_the_bytes_of_the_file():
+    mapped = tl.models.load(MODELS / FILES[0]).state_dict()
+    resident = tl.models.load(MODELS / FILES[0], weights="resident").state_dict()
+    assert mapped.keys() == resident.keys()
+    for name, value in mapped.items():
+        assert tobytes(resident[name]) == tobytes(value)
+
+
+def test_a_loaded_state_takes_the_place_of_interleaved_weights():
+    model, ids = quantized("q4_0"), tl.tensor([[1, 2, 3]])
+    keep_resident(model)
+    with tl.no_grad():
+        for layer in model.model.layers:
+            other = layer.self_attn.v_proj.weight.to(tl.f32) * 2
+            layer.self_attn.v_proj.weight.copy_(other.to("q4_0"))
+    changed = model(ids).logits.numpy()
+    again = quantized("q4_0")
+    again.load_state_dict(model.state_dict())
+    np.testing.assert_array_equal(again(ids).logits.numpy(), changed)
+    assert (changed != quantized("q4_0")(ids).logits.numpy()).any()
 
 
 def test_weights_stand_in_one_block_of_memory():

@@ -119,6 +119,7 @@ CALLS: dict[str, list[str]] = {
         "3,5 3,17 3,2 3,32 5,32:q8_0 17,32:q8_0 2,32:q8_0 none 17 none 0",
         "1,64 1,7 none 1,256 64,256:f16 7,256:f16 none none none none 0",
     ],
+    "interleave": ["320:u8 9,32:q4_0", "544:u8 5,64:q8_0", "320:u8 8,64:q4_1"],
     "linear_act": ["3,5 3,4 5,4 5 3,5 1 0", "3,5 3,32 5,32:q8_0 5 none 2 1"],
     "rope_table": ["1,3,8:f32 1,3:i64=0,1,2 4:f32 1"],
     "rope": [
@@ -168,9 +169,8 @@ CALLS: dict[str, list[str]] = {
     "label_nll": ["3 3,37 3:i64=0,36,5 1", "3 3,5 3:i64=0,4,2 0"],
     "rms_norm_backward": ["3,37 37 0 3,37 3,37 37 0.1", "3,37 0 0 3,37 3,37 none 0.1"],
     "layer_norm_backward": ["3,37 37 37 3,37 3,37 37 0.1"],
-    "logcumsumexp": ["3,4,5 3,4,5 1", "3,37 3,37 1"],
     "linear_scan": ["3,4,5 3,4,5 3,4,5 1"],
-    **{name: ["3,4,5 3,4,5 1", "3,37 3,37 1"] for name in ("cumsum", "cumprod")},
+    **{name: ["3,4,5 3,4,5 1", "3,37 3,37 1"] for name in ("cumsum", "cumprod", "logcumsumexp")},
     **{name: ["3,4,5 3,4,5:i64 3,4,5 1"] for name in ("cummax", "cummin")},
     **{name: ["3,1:i64 3,37 1", "1,37:i64 3,37 0"] for name in ("argmax", "argmin")},
     **{name: ["3,1 3,37 2", "1,37 3,37 1"] for name in ("sum", "mean", "prod", "amax", "amin")},

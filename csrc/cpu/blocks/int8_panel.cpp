@@ -1,5 +1,6 @@
 // Many rows: panels of two or four tiles of columns of weights are unpacked into cache once and
 // multiplied with all rows.
+#include "int8_interleaved.h"
 #include "int8_linear.h"
 #include "int8_rows.h"
 
@@ -66,6 +67,7 @@ struct Panel {
   static constexpr int kTiles = kTileColumns > 8 ? 2 : 4;
   static constexpr int kUnits = 8;  // unpacked at once
   const BlockFormat& f;
+  const InterleavedFormat* interleaved;  // or null
   uint8_t* tiles;
   // m only with minima, or own_products; eight: room for scales and minima of eight columns.
   float *d, *m, *eight;
@@ -77,7 +79,8 @@ struct Panel {
     const size_t floats = groups(f, blocks) * (kTileColumns * kTiles + 8) * 2;
     return kTiles * blocks * f.units * tile_bytes(f) + floats * sizeof(float);
   }
-  Panel(const BlockFormat& format, void* memory, int64_t blocks_) : f(format), blocks(blocks_) {
+  Panel(const BlockFormat& format, DType dtype, void* memory, int64_t blocks_)
+      : f(format), interleaved(interleaved_format(dtype)), blocks(blocks_) {
     tiles = static_cast<uint8_t*>(memory);
     d = reinterpret_cast<float*>(tiles + kTiles * blocks * f.units * tile_bytes(f));
     m = d + groups(f, blocks) * kTileColumns * kTiles;
@@ -93,6 +96,7 @@ struct Panel {
   // A missing column repeats the last one; its results are not written. `columns` may be 0, or
   // less.
   void fill(const Linear& l, int tile, int64_t column0, int columns) {
+    if (l.eights && interleaved) return fill_eights(l, tile, column0);
     const uint8_t* w[kTileColumns];
     for (int c = 0; c < kTileColumns; ++c)
       w[c] = l.weight_row(column0 + (c < columns ? c : columns - 1));
@@ -115,6 +119,18 @@ struct Panel {
   }
 
  private:
+  // Columns that are missing repeat the last eight.
+  void fill_eights(const Linear& l, int tile, int64_t column0) {
+    uint8_t* to = tiles + tile * blocks * f.units * tile_bytes(f);
+    for (int column = 0; column < kTileColumns; column += 8) {
+      const int64_t eight = min64(column0 + column, l.n - 1) / 8;
+      const int64_t scale = scale_at(tile, 0) + column;
+      interleaved->panel(l.eights + eight * eight_rows_bytes(l.weight.dtype, l.k), blocks,
+                         to + 4 * column, d + scale, m + scale);
+    }
+    for (int64_t unit = 0; wide(f) && unit < blocks * f.units; ++unit)
+      store_at(m + scale_at(tile, unit), WideTile::own_products(to + unit * tile_bytes(f)));
+  }
   void fill_scales(const uint8_t* const* w, int tile) {
     const int64_t count = blocks * f.groups();
     float *dt = d + scale_at(tile, 0), *mt = m + scale_at(tile, 0);
@@ -244,7 +260,7 @@ const char* multiply(const Linear& l, int64_t row0, int64_t rows, const PanelAct
   if (!scratch.as<char>()) return "linear: out of memory";
   parallel_for(panels * groups, 1, [&](int64_t begin, int64_t end, int worker) {
     char* mine = scratch.as<char>() + worker * (panel_bytes + c_bytes);
-    Panel panel(f, mine, blocks);
+    Panel panel(f, l.weight.dtype, mine, blocks);
     float* c = reinterpret_cast<float*>(mine + panel_bytes);
     for (int64_t i = begin; i < end; ++i) {
       int64_t group = i / panels, column0 = i % panels * width;

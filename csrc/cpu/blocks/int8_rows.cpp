@@ -2,6 +2,7 @@
 // has a kernel for that, else a run of a row at a time into the first-level cache.
 #include "int8_rows.h"
 
+#include "int8_interleaved.h"
 #include "int8_linear.h"
 
 namespace tl::TL_ISA {
@@ -105,13 +106,29 @@ void fetch_first(const uint8_t* begin, const uint8_t* end, int64_t bytes) {
   last = end;
 }
 
+// The rows from `begin` on, of which sixteen are two whole eights.
+void eights(const Linear& l, RowsKernel kernel, int64_t blocks, const DotActivations& act,
+            int64_t begin, int64_t end) {
+  const int64_t bytes = eight_rows_bytes(l.weight.dtype, l.k);
+  for (int64_t i = begin; i < end; i += 16) {
+    const int columns = static_cast<int>(min64(16, end - i));
+    alignas(64) float y[kFewRows * 16];
+    kernel({l.eights + i / 8 * bytes, bytes, blocks, columns}, act, y);
+    write_tile(l, 0, l.m, i, columns, y, 16);
+  }
+}
+
 // The activations are the same for all.
 void decode(const LinearSeveral& products, const BlockFormat& f, const DotActivations& act) {
   const Linear& first = products.each[0];
   const RowsKernel direct = direct_kernel(first.weight.dtype, first.m);
   const UnpackedRows unpacked(f, first.m);
   const int64_t blocks = first.k / (f.units * 32);
+  const InterleavedFormat* interleaved = interleaved_format(first.weight.dtype);
   const auto some = [&](const Linear& l, int64_t begin, int64_t end) {
+    if (l.eights && interleaved)
+      return eights(l, first.m == 1 ? interleaved->one : interleaved->some, blocks, act, begin,
+                    end);
     const int64_t row_bytes = l.weight_row(1) - l.weight_row(0);
     fetch_first(l.weight_row(begin), l.weight_row(end), row_bytes);
     for (int64_t i = begin; i < end; i += 16) {
