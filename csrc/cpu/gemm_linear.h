@@ -104,6 +104,7 @@ class Epilogue {
   void rows(int64_t row0, int64_t rows, float* tile, int64_t stride) const;
 
  private:
+  void whole_panel(int64_t row0, int64_t rows, float* tile, int64_t stride) const;
   void activate(int64_t rows, float* tile, int64_t stride) const;
   template <class T, bool kBias>
   void write(int64_t row0, int64_t rows, const float* tile, int64_t stride) const;

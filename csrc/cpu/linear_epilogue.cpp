@@ -18,17 +18,10 @@ void Epilogue::fetch(int64_t row0, int64_t rows) const {
 }
 
 void Epilogue::rows(int64_t row0, int64_t rows, float* tile, int64_t stride) const {
-  if (!l_.act && !l_.has_residual && l_.out.dtype == DType::f32 &&
-      columns_ == kPanelColumns<float> && l_.out.back_stride(1) == 1) {  // most products
-    const int64_t line = l_.out.back_stride(2);
-    float* out = l_.out.ptr<float>() + row0 * line + column0_;
-    const vf first = load(bias_), second = load(bias_ + kLanes);
-    for (int64_t r = 0; r < rows; ++r, out += line, tile += stride) {
-      store(out, load(tile) + first);
-      store(out + kLanes, load(tile + kLanes) + second);
-    }
-    return;
-  }
+  if (l_.out.dtype == DType::f32 && columns_ == kPanelColumns<float> &&
+      l_.out.back_stride(1) == 1 && (!l_.act || stride == columns_) &&
+      (!l_.has_residual || l_.residual.back_stride(1) == 1))
+    return whole_panel(row0, rows, tile, stride);  // most products
   if (l_.act) activate(rows, tile, stride);
   with_float(l_.out.dtype, [&]<class T>(T) {
     if (l_.act)
@@ -36,6 +29,37 @@ void Epilogue::rows(int64_t row0, int64_t rows, float* tile, int64_t stride) con
     else
       write<T, true>(row0, rows, tile, stride);
   });
+}
+
+// A panel's columns as two vectors; loops over columns would take longer than what they do.
+void Epilogue::whole_panel(int64_t row0, int64_t rows, float* tile, int64_t stride) const {
+  const vf first = load(bias_), second = load(bias_ + kLanes);
+  const auto each = [rows](float* to, int64_t line, const float* from, int64_t step,
+                           const auto& change) {
+    for (int64_t r = 0; r < rows; ++r, to += line, from += step) {
+      store(to, change(load(from), 0));
+      store(to + kLanes, change(load(from + kLanes), 1));
+    }
+  };
+  const auto with_bias = [&](vf v, int half) { return v + (half ? second : first); };
+  const int64_t line = l_.out.back_stride(2);
+  float* out = l_.out.ptr<float>() + row0 * line + column0_;
+  if (l_.act) {
+    each(tile, stride, tile, stride, with_bias);
+    const void* in[] = {tile};
+    l_.act(tile, in, rows * columns_, nullptr);
+    if (!l_.has_residual) return each(out, line, tile, stride, [](vf v, int) { return v; });
+  } else if (!l_.has_residual) {
+    return each(out, line, tile, stride, with_bias);
+  }
+  const int64_t apart = l_.residual.back_stride(2);
+  const float* residual = l_.residual.ptr<float>() + row0 * apart + column0_;
+  for (int64_t r = 0; r < rows; ++r, out += line, tile += stride, residual += apart) {
+    vf low = load(tile), high = load(tile + kLanes);
+    if (!l_.act) low = low + first, high = high + second;
+    store(out, low + load(residual));
+    store(out + kLanes, high + load(residual + kLanes));
+  }
 }
 
 void Epilogue::activate(int64_t rows, float* tile, int64_t stride) const {
