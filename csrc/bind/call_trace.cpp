@@ -115,6 +115,8 @@ void Trace::views(const CallerData& c, PyObject* x, PyObject* result) {
   }
   auto one = [&](PyObject* out) {
     if (!is_tensor(out) || out == x || array_of(out)->storage() != from.storage()) return false;
+    // In another dtype it may have to be a copy, which the address decides.
+    if (array_of(out)->dtype != from.dtype) return false;
     recipe_->outputs.push_back(relative(*array_of(out), from));
     return true;
   };

@@ -266,3 +266,11 @@ def test_reshaped_copies_are_made_each_time():
         assert y.tolist() == [n + i + 1 for n in (0, 3, 1, 4, 2, 5)]
         empty = tl.zeros(0, 3).t().reshape(0, 2)
         assert empty.shape == (0, 2)
+
+
+def test_bytes_at_any_address_are_seen_as_another_dtype():
+    raw = bytes(range(64))
+    for offset in (0, 0, 0, 1, 2, 3, 0, 1):
+        x = tl.from_buffer(raw, "u8", (32,), offset).view(tl.f32)
+        assert x.data_ptr() % 4 == 0
+        assert x._array.raw_bytes() == raw[offset : offset + 32]
