@@ -31,12 +31,13 @@ bool Signature::add_object(PyObject* x) {
   return add_word(kObject) && add_word(reinterpret_cast<uint64_t>(x));
 }
 
-bool Signature::add_tensor(PyObject* x, const Values& v) {
+bool Signature::add_tensor(PyObject* x) {
   if (!as_tensor(x)->array) return false;
   const Array& a = *as_array(as_tensor(x)->array);
   if (a.device().type != Device::cpu || n_ + 1 + 2 * a.ndim > kMostWords) return false;
   uint64_t same = 0;  // a body may ask whether two arguments are one tensor
-  while (static_cast<int>(same) < v.n && v.at[same] != x) ++same;
+  while (static_cast<int>(same) < count_ && tensors_[same] != x) ++same;
+  tensors_[count_++] = x;  // each takes a word at least
   words_[n_++] = kTensor | static_cast<uint64_t>(a.dtype) << 8 |
                  static_cast<uint64_t>(a.ndim) << 16 |
                  static_cast<uint64_t>(as_tensor(x)->node != Py_None) << 24 | same << 32;
@@ -47,8 +48,8 @@ bool Signature::add_tensor(PyObject* x, const Values& v) {
   return true;
 }
 
-bool Signature::add(PyObject* x, const Values& v, int depth) {
-  if (reinterpret_cast<PyObject*>(Py_TYPE(x)) == direct_type) return add_tensor(x, v);
+bool Signature::add(PyObject* x, int depth) {
+  if (reinterpret_cast<PyObject*>(Py_TYPE(x)) == direct_type) return add_tensor(x);
   if (x == Py_None || x == Py_True || x == Py_False)
     return add_word(kObject) && add_word(reinterpret_cast<uint64_t>(x));
   if (PyLong_CheckExact(x)) {
@@ -69,16 +70,16 @@ bool Signature::add(PyObject* x, const Values& v, int depth) {
       !add_word(reinterpret_cast<uint64_t>(Py_TYPE(x))))
     return false;
   for (Py_ssize_t i = 0; i < n; ++i)
-    if (!add(PySequence_Fast_GET_ITEM(x, i), v, depth + 1)) return false;
+    if (!add(PySequence_Fast_GET_ITEM(x, i), depth + 1)) return false;
   return true;
 }
 
 bool Signature::read(const CallerData&, const Values& v) {
-  n_ = holds_ = 0;
+  n_ = holds_ = count_ = 0;
   const Mode& m = mode();
   if (!add_word(m.enabled + 2u * m.inference)) return false;
   for (int i = 0; i < v.n; ++i)
-    if (!add(v.at[i], v, 0)) return false;
+    if (!add(v.at[i], 0)) return false;
   return true;
 }
 
@@ -190,13 +191,15 @@ nb::object follow(const CallerData& c, const Values& v, const Recipe& recipe) {
   for (int i = 0; i < v.n; ++i) slots.at[i] = v.at[i];
   for (int i = 0; i < results.count; ++i) slots.at[kFirstOutput + i] = results.each[i].ptr();
   PyObject* args[2 * kMaxParameters];
+  std::vector<int64_t> sizes;
   int k = 0;
   for (const Step& step : recipe.steps) {
     for (size_t i = 0; i < step.args.size(); ++i) args[i] = value_of(step.args[i], slots, own);
     slots.own[k] = checked(dispatch(*step.caller, step.self.ptr(), args,
                                     static_cast<size_t>(step.given), step.kwnames.ptr()));
     slots.at[kFirstStep + k] = slots.own[k].ptr();
-    ++k;
+    sizes.clear();
+    if (!sizes_of(slots.own[k++].ptr(), sizes) || sizes != step.sizes) return {};
   }
   if (!recipe.kernel) return nb::borrow(value_of(recipe.result, slots, own));
   for (size_t i = 0; i < recipe.args.size(); ++i) args[i] = value_of(recipe.args[i], slots, own);

@@ -22,13 +22,14 @@ class Signature {
 
  private:
   static constexpr int kMostWords = 96, kMostHeld = 16;
-  bool add(PyObject* x, const Values& v, int depth);
-  bool add_tensor(PyObject* x, const Values& v);
+  bool add(PyObject* x, int depth);
+  bool add_tensor(PyObject* x);
   bool add_word(uint64_t word) { return n_ < kMostWords && (words_[n_++] = word, true); }
   bool add_object(PyObject* x);
   uint64_t words_[kMostWords];
   PyObject* held_[kMostHeld];
-  int n_ = 0, holds_ = 0;
+  PyObject* tensors_[kMostWords];
+  int n_ = 0, holds_ = 0, count_ = 0;  // words, objects, tensors
 };
 
 // A result whose place in memory is known before it is computed, as `.out` says.
@@ -58,7 +59,11 @@ struct Step {
   nb::object self, kwnames;
   Py_ssize_t given;
   std::vector<Operand> args;
+  std::vector<int64_t> sizes;  // of its results: the body may ask for those that values decide
 };
+
+// The axes of the tensors that an op gave; false where it gave anything else.
+bool sizes_of(PyObject* out, std::vector<int64_t>& sizes);
 
 // What a call of one signature comes to.
 struct Recipe {
@@ -155,6 +160,7 @@ class Trace {
   std::vector<nb::object> alive_;
   Trace* before_;
   bool good_ = true, enabled_;
+  bool shared_ = false;  // arguments have memory in common, which others need not
 };
 
 }  // namespace tl::bind

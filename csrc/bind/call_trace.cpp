@@ -8,16 +8,57 @@ namespace tl::bind {
 int traces_running;
 static thread_local Trace* current;
 
+static const Storage* storage_of(PyObject* x) {
+  return is_tensor(x) && as_tensor(x)->array ? array_of(x)->storage() : nullptr;
+}
+
 static View relative(const Array& x, const Array& from) {
   View view = x;
   view.data = reinterpret_cast<std::byte*>(x.byte_offset() - from.byte_offset());
   return view;
 }
+// Whether no element of the view is outside those of the tensor that it is made of: another tensor
+// of the same signature may have no more memory than they need (`as_strided`).
+static bool lies_within(const View& view, const View& from) {
+  int64_t ends[2][2];
+  for (int k = 0; k < 2; ++k) {
+    const View& v = k ? from : view;
+    int64_t first = 0, last = 0;
+    for (int i = 0; i < v.ndim; ++i) {
+      if (v.shape[i] == 0) return !k;
+      const int64_t way = (v.shape[i] - 1) * v.strides[i];
+      (way < 0 ? first : last) += way;
+    }
+    const DTypeRow& r = row(v.dtype);
+    ends[k][0] = first * r.bytes / r.block;
+    ends[k][1] = (last + 1) * r.bytes / r.block;
+  }
+  const int64_t shift = view.data - from.data;
+  return ends[0][0] + shift >= ends[1][0] && ends[0][1] + shift <= ends[1][1];
+}
+
+bool sizes_of(PyObject* out, std::vector<int64_t>& sizes) {
+  if (is_tensor(out)) {
+    if (!as_tensor(out)->array) return false;
+    const Array& a = *as_array(as_tensor(out)->array);
+    sizes.push_back(a.ndim);
+    sizes.insert(sizes.end(), a.shape, a.shape + a.ndim);
+    return true;
+  }
+  if (!PyTuple_Check(out) && !PyList_Check(out)) return out == Py_None;
+  for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(out); ++i)
+    if (!sizes_of(PySequence_Fast_GET_ITEM(out, i), sizes)) return false;
+  return true;
+}
+
 Trace::Trace(const Values& v, const Signature& signature)
     : recipe_(std::make_shared<Recipe>(signature)), before_(std::exchange(current, this)) {
   ++traces_running;
   enabled_ = mode().enabled;
   for (int i = 0; i < v.n; ++i) see(v.at[i], i);
+  for (size_t i = 0; i < seen_.size() && !shared_; ++i)
+    for (size_t k = 0; k < i && !shared_; ++k)
+      shared_ = storage_of(seen_[i].x) && storage_of(seen_[i].x) == storage_of(seen_[k].x);
 }
 
 Trace::~Trace() {
@@ -47,12 +88,12 @@ bool Trace::find(PyObject* x, Operand& operand) const {
 
 // A tensor that no op gave may be a view of a known one, by an index or `detach`.
 bool Trace::find_view(PyObject* x, Operand& operand) const {
-  if (!as_tensor(x)->array || as_tensor(x)->node != Py_None) return false;
+  if (shared_ || !as_tensor(x)->array || as_tensor(x)->node != Py_None) return false;
   const Array& view = *array_of(x);
   for (const Seen& seen : seen_) {
-    if (!is_tensor(seen.x) || !as_tensor(seen.x)->array) continue;
+    if (storage_of(seen.x) != view.storage()) continue;
     const Array& from = *array_of(seen.x);
-    if (from.storage() != view.storage()) continue;
+    if (!lies_within(view, from)) continue;
     operand.slot = seen.slot, operand.part = seen.part;
     operand.is_view = true, operand.view = relative(view, from);
     return true;
@@ -117,6 +158,7 @@ void Trace::views(const CallerData& c, PyObject* x, PyObject* result) {
     if (!is_tensor(out) || out == x || array_of(out)->storage() != from.storage()) return false;
     // In another dtype it may have to be a copy, which the address decides.
     if (array_of(out)->dtype != from.dtype) return false;
+    if (!lies_within(*array_of(out), from)) return false;
     recipe_->outputs.push_back(relative(*array_of(out), from));
     return true;
   };
@@ -138,8 +180,9 @@ void Trace::step(CallerData& c, PyObject* self, PyObject* const* args, Py_ssize_
   if (!out || (c.flags & kInPlace) || n > 2 * kMaxParameters || recipe_->steps.size() == kMostSteps)
     good_ = false;
   if (!good_) return;
-  Step step{&c, nb::borrow(self), nb::borrow(kwnames), given, std::vector<Operand>(n)};
+  Step step{&c, nb::borrow(self), nb::borrow(kwnames), given, std::vector<Operand>(n), {}};
   for (size_t i = 0; good_ && i < n; ++i) good_ = describe(args[i], step.args[i], false);
+  good_ = good_ && sizes_of(out, step.sizes);
   alive_.push_back(nb::borrow(out));
   see(out, kFirstStep + static_cast<int>(recipe_->steps.size()));
   recipe_->steps.push_back(std::move(step));

@@ -251,6 +251,67 @@ def test_bodies_that_read_or_write_are_asked_each_time():
             del OPS[f"test.{each}"]
 
 
+@pytest.fixture
+def ops():
+    """Registers cached ops for one test."""
+    made = []
+
+    def register(function):
+        made.append(f"test.{function.__name__}")
+        return op(name=made[-1], cached=True)(function)
+
+    yield register
+    for each in made:
+        del OPS[each]
+
+
+def test_a_view_stays_inside_the_memory_of_each_tensor():
+    long, short = tl.arange(12), tl.tensor([1, 2, 3])
+    for _ in range(5):
+        assert long[:3].as_strided((12,), (1,)).tolist() == list(range(12))
+        with pytest.raises(TallowError, match="inside the storage of 3 elements"):
+            short.as_strided((12,), (1,))
+
+
+def test_tensors_of_a_list_are_told_apart(ops):
+    @ops
+    def difference(xs):
+        return xs[0] - xs[1]
+
+    x, y = tl.ones(3), tl.zeros(3)
+    for _ in range(5):
+        assert difference([x, x]).tolist() == [0, 0, 0]
+        assert difference([x, y]).tolist() == [1, 1, 1]
+
+
+def test_parts_are_those_of_the_argument_they_were_taken_of(ops):
+    @ops
+    def ends(x, y):
+        return x.detach()[0] - y.detach()[2]
+
+    whole = tl.arange(12).float()
+    for _ in range(5):
+        assert ends(whole[:3], whole[8:11]).item() == -10
+        assert ends(tl.ones(3), tl.full((3,), 7.0)).item() == -6
+
+
+def test_values_that_other_ops_read_do_not_decide_unseen(ops):
+    @ops
+    def same(x, y):
+        return x + 1 if tl.equal(x, y) else x - 1
+
+    @ops
+    def counted(x):
+        return x * x.nonzero().shape[0]
+
+    x, y = tl.ones(3), tl.zeros(3)
+    for _ in range(5):
+        assert same(x, tl.ones(3)).tolist() == [2, 2, 2]
+        assert same(x, y).tolist() == [0, 0, 0]
+        assert counted(x).tolist() == [3, 3, 3]
+        assert counted(tl.tensor([1.0, 0, 0])).tolist() == [1, 0, 0]
+
+
 def test_warnings_are_none():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
