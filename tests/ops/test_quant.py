@@ -135,3 +135,14 @@ def test_no_gradient_is_lost_silently(call):
     with tl.no_grad():
         assert not call(x).requires_grad
     assert same_blocks(call(x.detach()), call(drawn(2, 256)))
+
+
+@pytest.mark.parametrize("name", ["q4_0", "q6_k", "iq3_s"])
+@pytest.mark.parametrize("exact", [False, True])
+def test_products_take_rows_of_any_stride(name, exact):
+    weight, x = drawn(3, 256).to(name), drawn(256, 5)
+    wanted = tl.ops.linear(x.t().contiguous(), weight, exact=exact).tolist()
+    for _ in range(4):
+        assert tl.ops.linear(x.t(), weight, exact=exact).tolist() == wanted
+    one = x[:, 2]
+    assert tl.ops.linear(one, weight, exact=exact).tolist() == wanted[2]

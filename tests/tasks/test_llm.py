@@ -139,6 +139,11 @@ def test_keys_and_values_are_no_finer_than_weights(ref, options, wanted):
         assert kept.tolist() == llm.logits(ids).tolist()
 
 
+def test_an_empty_cache_dtype_is_none_that_there_is():
+    with pytest.raises(tl.errors.TallowError, match="dtype"):
+        tl.LLM(FOLDER, cache_dtype="")
+
+
 @pytest.mark.parametrize("window", [8, 16, 50])
 def test_perplexity(llm, window):
     text = "The quick brown fox jumps over it."

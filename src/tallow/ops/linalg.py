@@ -112,6 +112,8 @@ def _(x: Tensor, weight: Tensor, bias: Tensor | None, exact: bool) -> Any:
 def _(x: Tensor, weight: Tensor, bias: Tensor | None, exact: bool) -> tuple[Any, ...]:
     if x.ndim > 2 and not x.is_contiguous():
         x = x.reshape(-1, x.shape[-1])
+    if weight.dtype.is_quantized and x.stride(-1) != 1:  # its kernels read whole blocks of x
+        x = x.contiguous()
     return x, weight, bias, bool(exact)
 
 

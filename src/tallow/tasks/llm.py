@@ -100,7 +100,7 @@ class LLM:
             model.tokenizer_source = partial(tokenizer_of, tokenizer)
         draft = speculation.model if isinstance(speculation, LLM) else speculation
         self._drafts = Drafts(model, draft, num_speculative_tokens)
-        cached = cache_dtype or cache_dtype_for(model, activations)
+        cached = cache_dtype_for(model, activations) if cache_dtype is None else cache_dtype
         self._model, self.cache_dtype = model, model.make_state(dtype=cached).dtype
         self._cache = PrefixCache(prefix_cache)
         self._template: ChatTemplate | None = None
