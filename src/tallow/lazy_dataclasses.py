@@ -7,6 +7,7 @@ class for (`fields`, `asdict`, a subclass, a signature) is made when it is asked
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from operator import attrgetter
 from reprlib import recursive_repr
@@ -146,9 +147,9 @@ def _collected(cls: type) -> dict[str, _Field]:
             assert "_lazy_fields" in own, f"{cls}: its base {base} is a dataclass of another kind"
             fields |= own["_lazy_fields"]
     for name, kind in cls.__annotations__.items():
-        if str(kind).startswith("ClassVar"):
+        if str(kind).partition("[")[0].rpartition(".")[2] == "ClassVar":
             continue
-        given = vars(cls).get(name)
+        given = _own(vars(cls).get(name))
         if isinstance(given, _Field):
             fields[name] = _Field({**given.options, "type": kind})
             if "default" in given.options:
@@ -159,6 +160,16 @@ def _collected(cls: type) -> dict[str, _Field]:
             found = {"default": given} if name in vars(cls) else {}
             fields[name] = _Field({**found, "type": kind})
     return fields
+
+
+def _own(given: Any) -> Any:
+    """A field of `dataclasses.field` as one of ours: in a user's class, which a base makes lazy."""
+    standard = sys.modules.get("dataclasses")
+    if standard is None or not isinstance(given, standard.Field):
+        return given
+    names = ("default", "default_factory", "repr", "hash", "compare", "metadata")
+    options = {name: getattr(given, name) for name in names}
+    return _Field({k: v for k, v in options.items() if v is not standard.MISSING})
 
 
 def _with_slots(cls: type, fields: dict[str, _Field], frozen: bool) -> type:

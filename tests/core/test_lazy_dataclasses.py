@@ -17,6 +17,7 @@ import pytest
 
 import tallow
 from tallow import lazy_dataclasses as lazy
+from tallow.models.configs import Config
 
 # Of the standard library, what a greedy answer does without.
 REST = ["dataclasses", "inspect", "json", "random", "signal", "base64"]
@@ -177,6 +178,24 @@ def test_many_instances_are_as_the_first(name):
     assert cls.__init__ is not before  # compiled by now
     with pytest.raises(TypeError, match=rf"{name}.__init__\(\) missing 1 required"):
         cls()
+
+
+def test_a_class_of_a_user_may_have_fields_of_the_standard_library():
+    class Sized(Config):
+        sizes: list[int] = dataclasses.field(default_factory=lambda: [3])
+        hidden: int = dataclasses.field(default=4, repr=False, compare=False)
+
+    assert (Sized().sizes, Sized().hidden, Sized.hidden) == ([3], 4, 4)
+    assert Sized().sizes is not Sized().sizes
+    assert Sized() == Sized(hidden=5)
+    assert "sizes=[3]" in repr(Sized()) and "hidden" not in repr(Sized())
+    assert dataclasses.replace(Sized(), hidden=6).hidden == 6
+
+
+@pytest.mark.parametrize("kind", [ClassVar, ClassVar[int], "ClassVar[int]", "typing.ClassVar"])
+def test_a_class_variable_is_no_field(kind):
+    made = type("Counted", (Config,), {"count": 2, "__annotations__": {"count": kind}})
+    assert "count" not in lazy.field_names(made)
 
 
 @lazy.dataclass(frozen=True, slots=True)
