@@ -25,6 +25,12 @@ bool is_constant(PyObject* x) {
 }
 }  // namespace
 
+bool holds_no_tensor(PyObject* x) {
+  return x == Py_None || x == missing || x == Py_Ellipsis || PyBool_Check(x) ||
+         PyLong_CheckExact(x) || PyFloat_CheckExact(x) || PyComplex_CheckExact(x) ||
+         PyUnicode_CheckExact(x) || PyType_Check(x) || is_constant(x);
+}
+
 bool Signature::add_object(PyObject* x) {
   if (holds_ == kMostHeld) return false;
   held_[holds_++] = x;

@@ -32,6 +32,9 @@ class Signature {
   int n_ = 0, holds_ = 0, count_ = 0;  // words, objects, tensors
 };
 
+// Whether it is a number, a text or the like: what else a body makes may hold tensors.
+bool holds_no_tensor(PyObject* x);
+
 // A result whose place in memory is known before it is computed, as `.out` says.
 constexpr int kMostResults = 8;
 struct Results {

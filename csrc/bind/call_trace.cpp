@@ -114,7 +114,7 @@ bool Trace::describe(PyObject* x, Operand& operand, bool result) const {
         return false;
     return true;
   }
-  if (result || PyDict_Check(x) || PySet_Check(x)) return false;
+  if (result || !holds_no_tensor(x)) return false;
   operand.constant = nb::borrow(x);
   return true;
 }

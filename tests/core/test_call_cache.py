@@ -2,6 +2,7 @@
 
 import gc
 import warnings
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -293,6 +294,19 @@ def test_parts_are_those_of_the_argument_they_were_taken_of(ops):
     for _ in range(5):
         assert ends(whole[:3], whole[8:11]).item() == -10
         assert ends(tl.ones(3), tl.full((3,), 7.0)).item() == -6
+
+
+def test_tuples_of_other_classes_are_made_anew(ops):
+    class Pair(NamedTuple):
+        a: tl.Tensor
+        b: tl.Tensor
+
+    @ops
+    def paired(x, y):
+        return tl.stack(Pair(x, y)) + 0
+
+    for i in range(5):
+        assert paired(tl.full((1,), i), tl.full((1,), -i)).tolist() == [[i], [-i]]
 
 
 def test_values_that_other_ops_read_do_not_decide_unseen(ops):
