@@ -279,7 +279,9 @@ void register_elementwise(KernelTable& t) {
 #define BITWISE BINARY
 #include "../ops/elementwise.def"
   t.add("where", "out:out condition:in a:in b:in", where);
+#ifndef TL_HOT
   register_elementwise_cold(t);
+#endif
   register_elementwise_chain(t);
 }
 

@@ -104,7 +104,8 @@ __attribute__((noinline)) Moments<W> moments(const T* x, int64_t n, double eps) 
     squares[chain] += v * v;
   };
   int64_t i = 0;
-  for (; i + kChains * w <= n; i += kChains * w) {
+  // A few vectors are added in order: chains would save nothing.
+  for (; n >= 2 * kChains * w && i + kChains * w <= n; i += kChains * w) {
 #pragma GCC unroll 4
     for (int chain = 0; chain < kChains; ++chain) gather(chain, load(x + i + chain * w));
   }
