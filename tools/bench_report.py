@@ -127,6 +127,8 @@ def variants(name: str) -> dict[str, dict[str, Any]]:
         result = json.loads(line)
         said = [f"{result['machine']['isa']} kernels"]
         said += [text for key, text in VARIANTS.items() if result.get(key)]
+        if name == "llm_vs_llama_cpp" and {row.get("threads") for row in result["rows"]} == {1}:
+            said.append("one thread")
         found.pop(", ".join(said), None)
         found[", ".join(said)] = {**result, "bench": name}
     return found
