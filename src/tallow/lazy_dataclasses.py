@@ -236,7 +236,7 @@ def _init(
     def init(self: Any, /, *args: Any, **options: Any) -> None:
         nonlocal left
         left -= 1
-        if not left:
+        if not left and vars(cls).get("__init__") is init:  # not what somebody put around it
             cls.__init__ = standard().__init__  # type: ignore[misc]
         count, given = len(args) + len(options), options
         if args:

@@ -170,6 +170,20 @@ def test_is_as_in_the_standard_library(name):
     assert found == wanted
 
 
+def test_an_init_put_around_that_of_a_class_stays():
+    cls, seen = classes("lazy")["Point"], []
+    before = cls.__init__
+
+    def around(self, *args, **options):
+        seen.append(args)
+        before(self, *args, **options)
+
+    cls.__init__ = around
+    for i in range(lazy._BEFORE_COMPILED + 2):
+        cls(i)
+    assert cls.__init__ is around and len(seen) == lazy._BEFORE_COMPILED + 2
+
+
 @pytest.mark.parametrize("name", ["Point", "Slotted"])
 def test_many_instances_are_as_the_first(name):
     cls = classes("lazy")[name]
