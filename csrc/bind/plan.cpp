@@ -109,6 +109,10 @@ nb::list call_plan(Plan& p, nb::list inputs) {
 
 static void bind_capture(nb::module_& m) {
   m.def("capturing", [] { return recording() != nullptr; });
+  m.def("depends_on_input", [](const Array& x) {
+    Capture* capture = recording();
+    return capture && capture->depends_on_input(x);
+  });
   nb::class_<Capture>(m, "Capture")
       .def(nb::init<bool>())
       .def("input",

@@ -129,6 +129,7 @@ if TYPE_CHECKING:
         hub,
         models,
         nn,
+        onnx,
         plan,
         quantization,
         safetensors,
@@ -170,7 +171,7 @@ _importing.end()
 # Loaded when first used, so that `import tallow` stays in the tens of milliseconds.
 _SUBMODULES = (
     "amp", "autograd", "conversion", "data", "fft", "formats", "generate", "hub", "linalg",
-    "models", "nn", "optim", "plan", "quantization", "random", "special", "tasks", "text",
+    "models", "nn", "onnx", "optim", "plan", "quantization", "random", "special", "tasks", "text",
     "safetensors", "training", "vision", "weights",
 )  # fmt: skip
 _MODULES = {

@@ -36,6 +36,7 @@ class Capture {
   void restore();
   // Refuses to read the value of what depends on an input or a state.
   bool may_read(const Array& x, const char* where, Error& error);
+  bool depends_on_input(const Array& x) { return taint_of(x) & on_input; }
   // The memory is lent: from now on it may change in ways that are not recorded.
   bool lend(const Array& x, const char* where, Error& error);
 

@@ -1,0 +1,83 @@
+"""What an ONNX file says, as plain objects: graphs, nodes, types; no operator has a meaning yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from tallow.formats.onnx.tensors import StoredTensor
+from tallow.lazy_dataclasses import dataclass, field
+
+Dimension: TypeAlias = int | str | None  # a length, the name of one, or unknown
+
+
+@dataclass(frozen=True)
+class ValueType:
+    """The type of a value.
+
+    `kind` is tensor, sparse_tensor, sequence, optional or map; `elem_type` the code of a tensor's
+    elements (or of a map's keys), `shape` is None where nothing is said; `element` is what a
+    sequence, an optional or a map holds.
+    """
+
+    kind: str
+    elem_type: int = 0
+    shape: tuple[Dimension, ...] | None = None
+    element: ValueType | None = None
+
+
+@dataclass(frozen=True)
+class ValueInfo:
+    """A named value and its type, None where the file says nothing."""
+
+    name: str
+    type: ValueType | None
+
+
+@dataclass
+class Node:
+    """A call of an operator; an input or output that is left out is called ''.
+
+    Values of `attributes` are int, float, str, StoredTensor, Graph, ValueType, Reference, or lists.
+    """
+
+    op_type: str
+    domain: str
+    name: str
+    inputs: list[str]
+    outputs: list[str]
+    attributes: dict[str, Any]
+    overload: str = ""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """In a function: an attribute that is given by the call."""
+
+    name: str
+
+
+@dataclass
+class Graph:
+    """Nodes in topological order; sub-graphs may use values of the graphs around them."""
+
+    name: str
+    nodes: list[Node]
+    inputs: list[ValueInfo]
+    outputs: list[ValueInfo]
+    initializers: dict[str, StoredTensor] = field(default_factory=dict)
+    value_infos: dict[str, ValueInfo] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function of a model; `attributes` maps names to defaults, `...` where there is none."""
+
+    name: str
+    domain: str
+    overload: str
+    inputs: list[str]
+    outputs: list[str]
+    attributes: Mapping[str, Any]
+    nodes: list[Node]
+    opsets: Mapping[str, int]

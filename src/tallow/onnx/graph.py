@@ -1,0 +1,46 @@
+"""The graph that is optimised and run: nodes know their row, constants are values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tallow.formats.onnx import ValueInfo
+from tallow.lazy_dataclasses import dataclass, field
+from tallow.onnx.operators.table import Row
+
+
+@dataclass(eq=False)
+class Node:
+    """A call of an operator; '' is an input or output that is left out.
+
+    Values of `attributes` are Python's, tensors (as values) and Graphs.
+    """
+
+    op_type: str
+    domain: str
+    name: str
+    inputs: list[str]
+    outputs: list[str]
+    attributes: dict[str, Any]
+    row: Row
+    opset: int
+
+    @property
+    def wanted(self) -> tuple[bool, ...]:
+        """For each output, whether something uses it."""
+        return tuple(bool(name) for name in self.outputs)
+
+    def graphs(self) -> list[Graph]:
+        """The sub-graphs among the attributes."""
+        return [each for each in self.attributes.values() if isinstance(each, Graph)]
+
+
+@dataclass(eq=False)
+class Graph:
+    """Nodes in topological order; `constants` are values that are known before any input is."""
+
+    name: str
+    nodes: list[Node]
+    inputs: list[ValueInfo]
+    outputs: list[ValueInfo]
+    constants: dict[str, Any] = field(default_factory=dict)

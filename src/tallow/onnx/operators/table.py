@@ -1,0 +1,117 @@
+"""The table of operators: a row is a function for one operator and a range of opsets.
+
+A function's positional parameters are the operator's inputs, in their order (`None` for one that is
+left out, `*xs` for any number); its keyword-only parameters are the attributes, with the standard's
+defaults (none: the attribute is required). Three keyword-only names are no attributes: `outputs`,
+how many outputs the node has; `wanted`, for each of them whether something uses it; `opset`, of the
+operator's domain. It gives one value, or a tuple or list of several.
+
+A value is a Tensor; a numpy array, where the element type is no dtype of ours (strings, 4-bit
+integers, …); a list (a sequence); a dict (a map); or None (an optional without a value). `reads`
+names the inputs whose elements are needed as Python numbers: these are given as `tolist` gives
+them, numbers or nested lists. Rows with `host=True` take numpy arrays, too; others never see one.
+Rows with `capture=False` are never recorded in a plan: they draw random numbers, or have state.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any, Final, TypeVar
+
+from tallow.errors import ArgumentError
+from tallow.lazy_dataclasses import dataclass
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+LAST_OPSET: Final = 1 << 30
+_PASSED: Final = ("outputs", "wanted", "opset")
+_REQUIRED: Final = inspect.Parameter.empty
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """An operator of a domain from opset `since` to opset `until`, both included."""
+
+    domain: str
+    op_type: str
+    since: int
+    until: int
+    function: Callable[..., Any]
+    inputs: tuple[str, ...]
+    variadic: bool
+    needed: int  # inputs that may not be left out
+    attributes: dict[str, Any]  # with defaults; `inspect.Parameter.empty` where there is none
+    passed: tuple[str, ...]  # of `outputs`, `wanted` and `opset`
+    reads: frozenset[str]
+    host: bool
+    capture: bool
+
+
+_ROWS: dict[tuple[str, str], list[Row]] = {}
+
+
+def operator(
+    op_type: str,
+    since: int = 1,
+    until: int = LAST_OPSET,
+    *,
+    domain: str = "",
+    reads: Iterable[str] = (),
+    host: bool = False,
+    capture: bool = True,
+) -> Callable[[Function], Function]:
+    """Decorate a function as the row of an operator; stack it for several operators."""
+
+    def add(function: Function) -> Function:
+        row = _row(function, op_type, since, until, domain, frozenset(reads), host, capture)
+        rows = _ROWS.setdefault((domain, op_type), [])
+        for other in rows:
+            if row.since <= other.until and other.since <= row.until:
+                raise ArgumentError(
+                    f"operator: expected opsets without a row for {op_type}, "
+                    f"got {max(row.since, other.since)} twice"
+                )
+        rows.append(row)
+        return function
+
+    return add
+
+
+def _row(
+    function: Any, op_type: str, since: int, until: int, domain: str, reads: frozenset[str],
+    host: bool, capture: bool,
+) -> Row:  # fmt: skip
+    inputs, attributes, passed, needed, variadic = [], {}, [], 0, False
+    for name, each in inspect.signature(function).parameters.items():
+        if each.kind is each.VAR_POSITIONAL:
+            variadic = True
+        elif each.kind is not each.KEYWORD_ONLY:
+            needed += each.default is each.empty
+            inputs.append(name)
+        elif name in _PASSED:
+            passed.append(name)
+        else:
+            attributes[name.removesuffix("_")] = each.default
+    return Row(
+        domain, op_type, since, until, function, tuple(inputs), variadic, needed, attributes,
+        tuple(passed), reads, host, capture,
+    )  # fmt: skip
+
+
+def find(domain: str, op_type: str, opset: int) -> Row | None:
+    """The row for an operator at an opset of its domain, or None."""
+    for row in _ROWS.get((domain, op_type), ()):
+        if row.since <= opset <= row.until:
+            return row
+    return None
+
+
+def rows() -> list[Row]:
+    """All rows, in the order in which they were registered."""
+    return [row for each in _ROWS.values() for row in each]
+
+
+def forget(domain: str, op_type: str) -> list[Row]:
+    """Take the rows of an operator out of the table: for tests, and to replace them."""
+    return _ROWS.pop((domain, op_type), [])

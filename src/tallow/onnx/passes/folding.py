@@ -1,0 +1,61 @@
+"""Constant folding: nodes whose inputs are all known are computed once."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from tallow.onnx.graph import Graph, Node
+from tallow.onnx.program import Program, outer_names
+from tallow.tensor import Tensor
+
+_LARGE: Final = 1 << 20  # bytes of a result that must not be larger than what it is made of
+
+
+def folded(graph: Graph) -> Graph:
+    """The graph without nodes that depend on constants alone, and without Identity."""
+    constants = dict(graph.constants)
+    renamed: dict[str, str] = {}
+    nodes = []
+    for node in graph.nodes:
+        inputs = [renamed.get(name, name) for name in node.inputs]
+        node = _with_inputs(node, inputs)
+        if node.op_type == "Identity" and node.domain == "" and node.outputs[0] != "":
+            if inputs[0] in constants:
+                constants[node.outputs[0]] = constants[inputs[0]]
+                continue
+        used = {*filter(None, inputs), *(n for g in node.graphs() for n in outer_names(g))}
+        if node.row.capture and all(name in constants for name in used) and node.outputs:
+            found = _computed(node, constants)
+            if found is not None:
+                constants |= found
+                continue
+        nodes.append(node)
+    return Graph(graph.name, nodes, graph.inputs, graph.outputs, constants)
+
+
+def _with_inputs(node: Node, inputs: list[str]) -> Node:
+    if inputs == node.inputs:
+        return node
+    return Node(
+        node.op_type, node.domain, node.name, inputs, node.outputs, node.attributes, node.row,
+        node.opset,
+    )  # fmt: skip
+
+
+def _computed(node: Node, constants: dict[str, Any]) -> dict[str, Any] | None:
+    """The results of a node by name; None where they take much more memory than its inputs."""
+    used = {*filter(None, node.inputs), *(n for g in node.graphs() for n in outer_names(g))}
+    around = {name: constants[name] for name in used}
+    outputs = [name for name in node.outputs if name]
+    from tallow.formats.onnx import ValueInfo
+
+    inner = Graph("", [node], [], [ValueInfo(name, None) for name in outputs], around)
+    found = dict(zip(outputs, Program(inner).interpret([], []), strict=True))
+    size = sum(_bytes(value) for value in found.values())
+    if size > _LARGE and size > 2 * sum(_bytes(value) for value in around.values()):
+        return None
+    return found
+
+
+def _bytes(value: Any) -> int:
+    return value.numel() * value.dtype.itemsize if isinstance(value, Tensor) else 0

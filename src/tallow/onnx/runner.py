@@ -1,0 +1,250 @@
+"""Runs a program by plans: runs of steps are captured for each signature, and replayed.
+
+A call walks the steps from the first. At each place where a plan may begin, the signature is what
+lives there: shapes, strides and dtypes of tensors, and the elements of those that have been read.
+A signature that is seen for the first time is computed step by step; when it comes again, steps
+are captured until one needs the elements of a tensor that depends on the inputs, or gives what is
+no tensor. That step's tensor is read, counts as known, and the next plan begins there.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any, Final
+
+from tallow import _native
+from tallow.errors import CaptureError
+from tallow.lazy_dataclasses import dataclass
+from tallow.onnx.program import Program, Step
+from tallow.plan.capturing import Recording
+from tallow.plan.rewrites import chosen
+from tallow.tensor import Tensor, wrap
+
+_MOST_PLANS: Final = 32
+_MOST_SEEN: Final = 512
+_MOST_READ: Final = 1 << 12  # elements of a value that is part of a signature
+
+
+@dataclass(eq=False)
+class _Segment:
+    """A plan for steps; what it takes and gives, by place."""
+
+    plan: _native.Plan
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    fixed: tuple[tuple[int, Any], ...]  # values that follow from the signature alone
+    known: tuple[int, ...]  # their places
+    free: tuple[int, ...]
+    end: int  # the step after the last
+
+
+@dataclass(eq=False)
+class RunStats:
+    """What the calls of a program came to."""
+
+    captured: int = 0  # plans made
+    replayed: int = 0  # plans run
+    stepped: int = 0  # calls, or rests of calls, computed step by step
+
+
+class Runner:
+    """Plans of one program by signature; all share the memory of their temporaries."""
+
+    def __init__(
+        self, program: Program, *, plans: bool = True, rewrites: Any = True,
+        weights: dict[str, Tensor] | None = None, stats: RunStats | None = None,
+    ) -> None:  # fmt: skip
+        self.program = program
+        self.stats = stats or RunStats()
+        self._plans = plans
+        self._rewrites = chosen(rewrites)
+        self._weights = weights or {}
+        self._segments: OrderedDict[Any, _Segment | None] = OrderedDict()
+        self._seen: OrderedDict[Any, None] = OrderedDict()
+        self._live = _live_places(program)
+        self._constant = {place for place, _ in program.constants}
+        program.run = self.run
+        self._below = [
+            Runner(body, plans=plans, rewrites=rewrites, weights=weights, stats=self.stats)
+            for step in program.steps
+            for _, body in step.bodies
+        ]
+
+    def clear(self) -> None:
+        """Drop all plans."""
+        self._segments.clear()
+        self._seen.clear()
+        for each in self._below:
+            each.clear()
+
+    def run(self, inputs: list[Any], outer: list[Any]) -> list[Any]:
+        """The outputs of the program."""
+        program = self.program
+        if not self._plans or not program.steps:
+            return program.interpret(inputs, outer)
+        values = program.values(inputs, outer)
+        at, count = 0, len(program.steps)
+        known: set[int] = set()  # places whose elements count as constants
+        key: Any = (0, *self._signature(self._live[0], values))
+        new = False  # a signature without plans was met in this call, and not at its beginning
+        while at < count:
+            segment = self._segments.get(key)
+            if segment is None and key not in self._segments:
+                if key not in self._seen and (at == 0 or not new):
+                    self._remember(key)
+                    self.stats.stepped += 1
+                    for step in program.steps[at:]:
+                        program.execute(step, values)
+                    break
+                segment, new = self._capture(at, values, known), True
+                self._keep(key, segment)
+            elif segment is not None:
+                self._segments.move_to_end(key)
+                self._replay(segment, values)
+            if segment is None:  # a step that no plan can hold
+                step = program.steps[at]
+                program.execute(step, values)
+                known.difference_update(step.outputs)
+                at += 1
+                key = (at, key, *self._signature(step.outputs, values))
+                continue
+            at = segment.end
+            known.update(segment.known)
+            if at < count:
+                read = self._read(program.steps[at], values, known)
+                known.update(read)
+                key = (at, key, *(str(values[place].tolist()) for place in read))
+        return [values[place] for place in program.outputs]
+
+    # --- signatures -------------------------------------------------------------------------------
+
+    def _signature(self, places: tuple[int, ...], values: list[Any]) -> list[Any]:
+        """What calls must have in common to share a plan: all of these values but elements."""
+        parts: list[Any] = []
+        for place in places:
+            value = values[place] if place >= 0 else None
+            if isinstance(value, Tensor):
+                a = value._array
+                parts.append((a.dtype, a.shape, a.strides))
+            else:
+                parts.append(value is None)
+        return parts
+
+    def _remember(self, key: Any) -> None:
+        self._seen[key] = None
+        if len(self._seen) > _MOST_SEEN:
+            self._seen.popitem(last=False)
+
+    def _keep(self, key: Any, segment: _Segment | None) -> None:
+        self._segments[key] = segment
+        if len(self._segments) > _MOST_PLANS:
+            self._segments.popitem(last=False)
+
+    def _read(self, step: Step, values: list[Any], known: set[int]) -> list[int]:
+        """Places that a step wants as Python numbers and that are small enough to be a signature."""
+        return [
+            place
+            for place, read in zip(step.inputs, step.reads, strict=True)
+            if read and place >= 0 and place not in known and isinstance(values[place], Tensor)
+            and values[place].numel() <= _MOST_READ
+        ]  # fmt: skip
+
+    # --- plans ------------------------------------------------------------------------------------
+
+    def _replay(self, segment: _Segment, values: list[Any]) -> None:
+        found = segment.plan.call([values[place]._array for place in segment.inputs])
+        self.stats.replayed += 1
+        for place in segment.free:
+            values[place] = None
+        for place, array in zip(segment.outputs, found, strict=True):
+            values[place] = wrap(array)
+        for place, value in segment.fixed:
+            values[place] = value
+
+    def _capture(self, at: int, values: list[Any], known: set[int]) -> _Segment | None:
+        """Capture from step `at` on, computing these steps too; None if not even one can be."""
+        program = self.program
+        inputs = self._inputs(at, values, known)
+        work = values.copy()
+        end = at
+        fixed: list[tuple[int, Any]] = []
+        made: list[int] = []
+
+        def steps() -> list[Tensor]:
+            nonlocal end
+            end = self._record(at, work)
+            produced = {p for step in program.steps[at:end] for p in step.outputs if p >= 0}
+            for place in sorted(produced & {*self._live[end]}):
+                value = work[place]
+                if value is None or not _native.depends_on_input(value._array):
+                    fixed.append((place, value))
+                else:
+                    made.append(place)
+            return [work[place] for place in made]
+
+        beside = next((s.plan for s in self._segments.values() if s is not None), None)
+        recording = Recording(
+            steps, [values[place] for place in inputs], self._weights,
+            beside=beside, rewrites=self._rewrites,
+        )  # fmt: skip
+        if end == at:
+            return None
+        self.stats.captured += 1
+        free = tuple({p for step in program.steps[at:end] for p in step.free})
+        values[:] = work
+        return _Segment(
+            recording.plan, inputs, tuple(made), tuple(fixed), tuple(p for p, _ in fixed), free, end
+        )
+
+    def _record(self, at: int, values: list[Any]) -> int:
+        """Execute steps while a plan can hold them; gives the first that it cannot."""
+        program = self.program
+        for end in range(at, len(program.steps)):
+            step = program.steps[end]
+            if not self._recordable(step, values):
+                return end
+            places = [p for p in (*step.free, *step.outputs) if p >= 0]
+            before = [values[place] for place in places]
+            try:
+                program.execute(step, values)
+                if all(values[p] is None or isinstance(values[p], Tensor) for p in places):
+                    continue
+            except CaptureError:
+                pass
+            for place, value in zip(places, before, strict=True):
+                values[place] = value
+            return end
+        return len(program.steps)
+
+    def _recordable(self, step: Step, values: list[Any]) -> bool:
+        """Whether a plan can hold a step: tensors in, and no state of its own."""
+        return step.row.capture and all(
+            values[p] is None or isinstance(values[p], Tensor) or p in self._constant
+            for p in self.program.uses(step)
+        )
+
+    def _inputs(self, at: int, values: list[Any], known: set[int]) -> tuple[int, ...]:
+        """The tensors that a plan from here on takes; none of them shares memory with another."""
+        found: list[int] = []
+        storages: dict[int, Any] = {}
+        for place in self._live[at]:
+            value = values[place]
+            if not isinstance(value, Tensor) or place in known:
+                continue
+            a = value._array
+            view = (a.offset, a.dtype, a.shape, a.strides)
+            if storages.setdefault(a.storage_id, view) != view:
+                values[place] = value.clone()
+            found.append(place)
+        return tuple(found)
+
+
+def _live_places(program: Program) -> list[tuple[int, ...]]:
+    """For each step, the places with a value that it or a later one, or an output, needs."""
+    constants = {place for place, _ in program.constants}
+    needed = {*program.outputs} - constants
+    found = [tuple(sorted(needed))]
+    for step in reversed(program.steps):
+        needed = (needed - {*step.outputs}) | (program.uses(step) - constants)
+        found.append(tuple(sorted(needed)))
+    return found[::-1]
