@@ -1,6 +1,6 @@
 """The backend tests of the onnx package, run here; as a command it prints what fails and why.
 
-    python tests/onnx/node_cases.py [-k PART]… [--kind node] [-v]
+python tests/onnx/node_cases.py [-k PART]… [--kind node] [-v]
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""From what an ONNX file says to a graph whose nodes have rows, all unknown operators told at once."""
+"""From what an ONNX file says to a graph whose nodes have rows; unknown operators are told."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from tallow.dtype import f32, i64
 from tallow.errors import FormatError, ModelError
+from tallow.factories import tensor
 from tallow.formats import onnx as stored
 from tallow.onnx.graph import Graph, Node
 from tallow.onnx.operators import find
@@ -172,19 +174,17 @@ def _renamed_graph(
 
 def constant(node: stored.Node) -> Any:
     """The value of a Constant node."""
-    import tallow as tl
-
     given = node.attributes
     if "value" in given:
         return given["value"].value()
-    for name, dtype in (("value_float", tl.f32), ("value_int", tl.i64)):
+    for name, dtype in (("value_float", f32), ("value_int", i64)):
         if name in given:
-            return tl.tensor(given[name], dtype=dtype)
+            return tensor(given[name], dtype=dtype)
         if f"{name}s" in given:
-            return tl.tensor(given[f"{name}s"], dtype=dtype)
+            return tensor(given[f"{name}s"], dtype=dtype)
     if "value_string" in given or "value_strings" in given:
-        import numpy
+        import numpy as np
 
         found = given.get("value_strings", given.get("value_string"))
-        return numpy.array(found, dtype=object)
+        return np.array(found, dtype=object)
     raise ModelError(f"node {node.name!r} (Constant): expected a value, got {[*given]}")

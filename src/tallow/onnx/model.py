@@ -58,7 +58,9 @@ class Model(Module):
         names = [each.name for each in self.inputs]
         unknown, missing = inputs.keys() - {*names}, [n for n in names if n not in inputs]
         expect(not unknown and not missing, "run", f"the inputs {names}", [*inputs], ArgumentError)
-        found = dict(zip([o.name for o in self.outputs], self._call([inputs[n] for n in names]), strict=True))
+        found = dict(
+            zip([o.name for o in self.outputs], self._call([inputs[n] for n in names]), strict=True)
+        )
         if outputs is None:
             return found
         lost = [name for name in outputs if name not in found]

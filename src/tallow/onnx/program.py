@@ -147,9 +147,8 @@ class Program:
                 if read and hasattr(value, "tolist"):
                     value = value.tolist()
                 elif not step.row.host and _on_host(value):
-                    raise DTypeError(
-                        f"{_where(step.node)}: expected a dtype that tensors have, got {value.dtype}"
-                    )
+                    where = _where(step.node)
+                    raise DTypeError(f"{where}: expected a dtype of tensors, got {value.dtype}")
             found.append(value)
         return found
 
@@ -215,5 +214,12 @@ def _on_host(value: Any) -> bool:
 
 def _replaced(step: Step, free: tuple[int, ...]) -> Step:
     return Step(
-        step.node, step.row, step.inputs, step.reads, step.outputs, step.attributes, step.bodies, free
+        step.node,
+        step.row,
+        step.inputs,
+        step.reads,
+        step.outputs,
+        step.attributes,
+        step.bodies,
+        free,
     )

@@ -141,7 +141,7 @@ class Runner:
             self._segments.popitem(last=False)
 
     def _read(self, step: Step, values: list[Any], known: set[int]) -> list[int]:
-        """Places that a step wants as Python numbers and that are small enough to be a signature."""
+        """Places that a step wants as Python numbers, small enough to be part of a signature."""
         return [
             place
             for place, read in zip(step.inputs, step.reads, strict=True)

@@ -19,9 +19,9 @@ def as_value(given: Any) -> Any:
         return given
     if isinstance(given, list):
         return [as_value(each) for each in given]
-    import numpy
+    import numpy as np
 
-    array = numpy.asarray(given)
+    array = np.asarray(given)
     name = array.dtype.name
     if array.dtype.kind in "OUST":
         return array.astype(object)

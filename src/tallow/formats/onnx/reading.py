@@ -32,7 +32,9 @@ class OnnxFile:
             filter(None, (record.get("producer_name"), record.get("producer_version")))
         )
         self.opsets = _opsets(record)
-        self.metadata = {e.get("key", ""): e.get("value", "") for e in record.get("metadata_props", [])}
+        self.metadata = {
+            e.get("key", ""): e.get("value", "") for e in record.get("metadata_props", [])
+        }
         self.functions = [reader.function(each) for each in record.get("functions", [])]
         self.graph = reader.graph(record.get("graph", {}))
 
@@ -40,7 +42,10 @@ class OnnxFile:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -120,7 +125,9 @@ class _Reader:
             if (found := record.get(f"{kind}_type")) is not None:
                 return ValueType(kind, element=self.type(found.get("elem_type", {})))
         if (found := record.get("map_type")) is not None:
-            return ValueType("map", found.get("key_type", 0), element=self.type(found.get("value_type", {})))
+            return ValueType(
+                "map", found.get("key_type", 0), element=self.type(found.get("value_type", {}))
+            )
         return None
 
     def tensor(self, record: Record) -> StoredTensor:

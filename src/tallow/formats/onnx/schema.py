@@ -14,7 +14,9 @@ def _list(name: str, kind: str | Message) -> Field:
     return Field(name, kind, repeated=True)
 
 
-ENTRY: Final = Message("StringStringEntryProto", {1: Field("key", "string"), 2: Field("value", "string")})
+ENTRY: Final = Message(
+    "StringStringEntryProto", {1: Field("key", "string"), 2: Field("value", "string")}
+)
 
 TENSOR: Final = Message(
     "TensorProto",
@@ -48,16 +50,18 @@ _TENSOR_TYPE: Final = Message(
 _TYPE_FIELDS: Final[dict[int, Field]] = {}
 TYPE: Final = Message("TypeProto", _TYPE_FIELDS)
 _ELEMENT: Final = {1: Field("elem_type", TYPE)}
-_TYPE_FIELDS |= {
-    1: Field("tensor_type", _TENSOR_TYPE),
-    4: Field("sequence_type", Message("TypeProto.Sequence", _ELEMENT)),
-    5: Field(
-        "map_type",
-        Message("TypeProto.Map", {1: Field("key_type", "int32"), 2: Field("value_type", TYPE)}),
-    ),
-    8: Field("sparse_tensor_type", _TENSOR_TYPE),
-    9: Field("optional_type", Message("TypeProto.Optional", _ELEMENT)),
-}
+_TYPE_FIELDS.update(
+    {
+        1: Field("tensor_type", _TENSOR_TYPE),
+        4: Field("sequence_type", Message("TypeProto.Sequence", _ELEMENT)),
+        5: Field(
+            "map_type",
+            Message("TypeProto.Map", {1: Field("key_type", "int32"), 2: Field("value_type", TYPE)}),
+        ),
+        8: Field("sparse_tensor_type", _TENSOR_TYPE),
+        9: Field("optional_type", Message("TypeProto.Optional", _ELEMENT)),
+    }
+)
 VALUE_INFO: Final = Message("ValueInfoProto", {1: Field("name", "string"), 2: Field("type", TYPE)})
 
 # A graph holds nodes, a node attributes, an attribute graphs.
@@ -97,15 +101,17 @@ NODE: Final = Message(
         8: Field("overload", "string"),
     },
 )
-_GRAPH_FIELDS |= {
-    1: _list("node", NODE),
-    2: Field("name", "string"),
-    5: _list("initializer", TENSOR),
-    11: _list("input", VALUE_INFO),
-    12: _list("output", VALUE_INFO),
-    13: _list("value_info", VALUE_INFO),
-    15: _list("sparse_initializer", SPARSE_TENSOR),
-}
+_GRAPH_FIELDS.update(
+    {
+        1: _list("node", NODE),
+        2: Field("name", "string"),
+        5: _list("initializer", TENSOR),
+        11: _list("input", VALUE_INFO),
+        12: _list("output", VALUE_INFO),
+        13: _list("value_info", VALUE_INFO),
+        15: _list("sparse_initializer", SPARSE_TENSOR),
+    }
+)
 OPERATOR_SET: Final = Message(
     "OperatorSetIdProto", {1: Field("domain", "string"), 2: Field("version", "int64")}
 )

@@ -39,18 +39,18 @@ class StoredTensor:
 def host_array(data: Any, row: ElementType, shape: tuple[int, ...]) -> Any:
     """A numpy array of elements that no Tensor holds."""
     import ml_dtypes
-    import numpy
+    import numpy as np
 
     if row.name == "string":
         texts = [bytes(each).decode("utf-8") for each in data]
-        made = numpy.empty(len(texts), object)
+        made = np.empty(len(texts), object)
         made[:] = texts
         return made.reshape(shape)
-    kind = numpy.dtype(getattr(ml_dtypes, row.numpy, row.numpy))
-    raw = numpy.frombuffer(data, "uint8")
+    kind = np.dtype(getattr(ml_dtypes, row.numpy, row.numpy))
+    raw = np.frombuffer(data, "uint8")
     if row.bits < 8:
         parts = 8 // row.bits
-        shifts = numpy.arange(parts, dtype="uint8") * row.bits
+        shifts = np.arange(parts, dtype="uint8") * row.bits
         raw = ((raw[:, None] >> shifts) & ((1 << row.bits) - 1)).astype("uint8").reshape(-1)
         count = 1
         for length in shape:

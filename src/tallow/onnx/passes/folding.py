@@ -19,10 +19,6 @@ def folded(graph: Graph) -> Graph:
     for node in graph.nodes:
         inputs = [renamed.get(name, name) for name in node.inputs]
         node = _with_inputs(node, inputs)
-        if node.op_type == "Identity" and node.domain == "" and node.outputs[0] != "":
-            if inputs[0] in constants:
-                constants[node.outputs[0]] = constants[inputs[0]]
-                continue
         used = {*filter(None, inputs), *(n for g in node.graphs() for n in outer_names(g))}
         if node.row.capture and all(name in constants for name in used) and node.outputs:
             found = _computed(node, constants)
