@@ -72,6 +72,11 @@ _FIXED: Final[Mapping[str, tuple[int, struct.Struct]]] = {
 _SIZES: Final = {FIXED32: 4, FIXED64: 8}
 
 
+def fixed(kind: str) -> tuple[int, struct.Struct] | None:
+    """The wire type and layout of numbers of a fixed size, None for varints."""
+    return _FIXED.get(kind)
+
+
 def read_message(data: bytes | memoryview, message: Message, path: object) -> Record:
     """The fields of a message that are present, by name; a field that comes twice as protobuf does.
 
