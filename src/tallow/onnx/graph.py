@@ -30,6 +30,13 @@ class Node:
         """For each output, whether something uses it."""
         return tuple(bool(name) for name in self.outputs)
 
+    def with_inputs(self, inputs: list[str]) -> Node:
+        """The same call on other values."""
+        return Node(
+            self.op_type, self.domain, self.name, inputs, self.outputs, self.attributes, self.row,
+            self.opset,
+        )  # fmt: skip
+
     def graphs(self) -> list[Graph]:
         """The sub-graphs among the attributes."""
         return [each for each in self.attributes.values() if isinstance(each, Graph)]

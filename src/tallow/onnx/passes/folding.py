@@ -12,14 +12,11 @@ _LARGE: Final = 1 << 20  # bytes of a result that must not be larger than what i
 
 
 def folded(graph: Graph) -> Graph:
-    """The graph without nodes that depend on constants alone, and without Identity."""
+    """The graph without nodes that depend on constants alone."""
     constants = dict(graph.constants)
-    renamed: dict[str, str] = {}
     nodes = []
     for node in graph.nodes:
-        inputs = [renamed.get(name, name) for name in node.inputs]
-        node = _with_inputs(node, inputs)
-        used = {*filter(None, inputs), *(n for g in node.graphs() for n in outer_names(g))}
+        used = {*filter(None, node.inputs), *(n for g in node.graphs() for n in outer_names(g))}
         if node.row.capture and all(name in constants for name in used) and node.outputs:
             found = _computed(node, constants)
             if found is not None:
@@ -27,15 +24,6 @@ def folded(graph: Graph) -> Graph:
                 continue
         nodes.append(node)
     return Graph(graph.name, nodes, graph.inputs, graph.outputs, constants)
-
-
-def _with_inputs(node: Node, inputs: list[str]) -> Node:
-    if inputs == node.inputs:
-        return node
-    return Node(
-        node.op_type, node.domain, node.name, inputs, node.outputs, node.attributes, node.row,
-        node.opset,
-    )  # fmt: skip
 
 
 def _computed(node: Node, constants: dict[str, Any]) -> dict[str, Any] | None:
