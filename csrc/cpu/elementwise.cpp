@@ -257,6 +257,12 @@ LineFn line_function(int64_t act) {
       return f32_unary<F_silu>;
     case 6:
       return f32_relu6;
+    case 7:
+      return f32_unary<F_hardswish>;
+    case 8:
+      return f32_unary<F_hardsigmoid>;
+    case 9:
+      return f32_unary<F_sigmoid>;
     default:
       return nullptr;
   }

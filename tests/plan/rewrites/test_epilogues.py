@@ -14,6 +14,9 @@ ACTS = {
     "relu6": F.relu6,
     "gelu": F.gelu,
     "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
+    "hardswish": F.hardswish,
+    "hardsigmoid": F.hardsigmoid,
+    "sigmoid": tl.sigmoid,
 }
 # (channels, filters, kernel, stride, padding, groups): product, Winograd, depthwise, few columns.
 CONVS = [

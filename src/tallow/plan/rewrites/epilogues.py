@@ -13,7 +13,10 @@ from tallow.dtype import f32
 from tallow.plan.rewrites.graph import Call, Graph, Uses
 
 # Numbers of kernels (linear_act, conv_act).
-_ACTS = {"gelu": 1, "gelu_tanh": 2, "quick_gelu": 3, "relu": 4, "silu": 5}
+_ACTS = {
+    "gelu": 1, "gelu_tanh": 2, "quick_gelu": 3, "relu": 4, "silu": 5, "hardswish": 7,
+    "hardsigmoid": 8, "sigmoid": 9,
+}  # fmt: skip
 _RELU6 = 6
 _JOINED = {"linear": "linear_act", "conv": "conv_act"}
 # Places of arguments of the joined kernels; both have out, x, weight and bias before them.
