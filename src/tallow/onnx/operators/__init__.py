@@ -10,7 +10,14 @@ from tallow.onnx.operators.table import Row, operator
 __all__ = ["GROUPS", "Row", "find", "load_all", "operator"]
 
 # Modules of rows by domain, in the order in which they are imported.
-GROUPS = ("elementwise", "fused")
+GROUPS = (
+    "elementwise",
+    "fused",
+    "shape",
+    "indexing",
+    "scatter",
+)
+
 
 _loaded = False
 
