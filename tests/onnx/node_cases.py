@@ -34,13 +34,21 @@ def is_training(case):
     return any(node.domain == "ai.onnx.preview.training" for node in case.model.graph.node)
 
 
+def as_arrays(value):
+    """A case's value; those of element types that numpy has not are stored as messages."""
+    import onnx
+
+    return onnx.numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else value
+
+
 def content(case):
     """The model's bytes, and pairs of inputs and outputs."""
     import onnx
     from onnx import numpy_helper
 
     if case.model is not None:
-        return case.model.SerializeToString(), case.data_sets
+        sets = [tuple([as_arrays(x) for x in each] for each in pair) for pair in case.data_sets]
+        return case.model.SerializeToString(), sets
     folder = Path(case.model_dir)
     model = onnx.load(folder / "model.onnx")
     sets = []

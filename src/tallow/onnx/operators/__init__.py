@@ -10,14 +10,7 @@ from tallow.onnx.operators.table import Row, operator
 __all__ = ["GROUPS", "Row", "find", "load_all", "operator"]
 
 # Modules of rows by domain, in the order in which they are imported.
-GROUPS = (
-    "elementwise",
-    "fused",
-    "shape",
-    "indexing",
-    "scatter",
-)
-
+GROUPS = ("elementwise", "fused", "shape", "indexing", "scatter", "quantization")
 
 _loaded = False
 

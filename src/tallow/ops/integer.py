@@ -1,0 +1,116 @@
+"""Products and convolutions of 8-bit integers with zero points, summed in 32 bits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..dtype import DType, as_dtype, f32, f64, i8, i32, u8
+from ..errors import DTypeError, expect
+from ..registry import op
+from ..tensor import Tensor, broadcast_shapes, unwrap_tensor
+
+RANGES = {u8: (0, 255), i8: (-128, 127)}
+
+
+def ended(
+    sums: Tensor, scale: Tensor | None, bias: Tensor | None, zero: Tensor | None, dtype: DType
+) -> Tensor:
+    """int32 sums as they are, as `sums * scale + bias` in f32, or rounded to 8 bits.
+
+    Rounded, they are `round((sums + bias) * scale) + zero`, halves to even, within the range of the
+    dtype; `bias` is an i32 tensor then.
+    """
+    if dtype is i32:
+        return sums
+    assert scale is not None
+    if dtype is f32:
+        found = sums.to(f32) * scale
+        return found if bias is None else found + bias
+    if bias is not None:
+        sums = sums + bias
+    found = (sums.to(f32) * scale).round()
+    if zero is not None:
+        found = found + zero.to(f32)
+    return found.clamp(*RANGES[dtype]).to(dtype)
+
+
+def _without(x: Tensor, zero: Tensor | None) -> Tensor:
+    return x.to(i32) if zero is None else x.to(i32) - zero.to(i32)
+
+
+def _check(where: Any, tensors: Sequence[Tensor], dtype: Any) -> None:
+    for x in tensors:
+        unwrap_tensor(x, where)
+        expect(x.dtype in RANGES, where, "u8 or i8", x.dtype.name, DTypeError)
+    known = as_dtype(dtype) in (i32, f32, u8, i8)
+    expect(known, where, "a result of i32, f32, u8 or i8", as_dtype(dtype).name, DTypeError)
+
+
+@op(name="nn.matmul_int8")
+def matmul_int8(
+    a: Tensor, b: Tensor, a_zero: Tensor | None, b_zero: Tensor | None, scale: Tensor | None,
+    bias: Tensor | None, zero: Tensor | None, dtype: DType | str,
+) -> Tensor:  # fmt: skip
+    """`(a - a_zero) @ (b - b_zero)` of u8 and i8 tensors, exact in 32 bits (modulo 2**32).
+
+    Shapes: a (…, m, k), b (…, k, n); a_zero one element or (…, m, 1), b_zero one or (…, n). `dtype`
+    i32 gives the sums; f32 `sums * scale + bias`; u8 and i8 `round((sums + bias) * scale) + zero`
+    within their range, where bias is i32. scale is one element or (n,), bias (n,), zero one.
+    """
+    return ended(_without(a, a_zero) @ _without(b, b_zero), scale, bias, zero, as_dtype(dtype))
+
+
+@matmul_int8.check
+def _(a: Tensor, b: Tensor, *params: Any) -> None:
+    _check(matmul_int8, (a, b), params[-1])
+    fits = a.ndim >= 2 and b.ndim >= 2 and a.shape[-1] == b.shape[-2]
+    expect(fits, matmul_int8, "matrices (…, m, k) and (…, k, n)", f"{a.shape} and {b.shape}")
+
+
+@matmul_int8.out
+def _(a: Tensor, b: Tensor, *params: Any) -> Any:
+    batch = broadcast_shapes(a.shape[:-2], b.shape[:-2], matmul_int8)
+    return (*batch, a.shape[-2], b.shape[-1]), as_dtype(params[-1])
+
+
+@op(name="nn.conv_int8")
+def conv_int8(
+    input: Tensor, weight: Tensor, input_zero: Tensor | None, weight_zero: Tensor | None,
+    scale: Tensor | None, bias: Tensor | None, zero: Tensor | None, dtype: DType | str,
+    stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], groups: int,
+    size: Sequence[int],
+) -> Tensor:  # fmt: skip
+    """The convolution of `input - input_zero` by `weight - weight_zero`, both u8 or i8.
+
+    Shapes are those of `nn.convolution`: input (batch, channels, *spatial), weight (out channels,
+    channels / groups, *kernel), out (batch, out channels, *size). weight_zero, scale and bias have
+    one element, or one a channel of the result; `dtype` and these are as in `nn.matmul_int8`.
+    """
+    from .conv import convolution
+
+    def channels(x: Tensor | None, axes: int) -> Tensor | None:
+        return x if x is None or x.numel() == 1 else x.reshape(-1, *(1,) * axes)
+
+    x = _without(input, input_zero).to(f64)
+    w = _without(weight, channels(weight_zero, weight.ndim - 1)).to(f64)
+    # Exact: at most 2**16 times as many terms as there can be, and f64 has 53 bits.
+    sums = convolution(x, w, None, stride, padding, dilation, groups, size).to(i32)
+    n = len(size)
+    return ended(sums, channels(scale, n), channels(bias, n), zero, as_dtype(dtype))
+
+
+@conv_int8.check
+def _(input: Tensor, weight: Tensor, *params: Any) -> None:
+    _check(conv_int8, (input, weight), params[5])
+    groups = params[9]
+    fits = (
+        input.ndim >= 3 and weight.ndim == input.ndim and input.shape[1] == weight.shape[1] * groups
+    )
+    text = f"an input (batch, channels, …) for a weight {weight.shape} and groups {groups}"
+    expect(fits, conv_int8, text, input.shape)
+
+
+@conv_int8.out
+def _(input: Tensor, weight: Tensor, *params: Any) -> Any:
+    return (input.shape[0], weight.shape[0], *params[10]), as_dtype(params[5])

@@ -1,0 +1,131 @@
+"""Cases of the ops in tallow.ops.integer, against numpy's products in 64 bits."""
+
+from itertools import product
+
+import numpy as np
+
+import tallow as tl
+from ops.table import Case
+
+
+def ended(sums, scale, bias, zero, dtype):
+    """What follows the sums, as the op's docstring says."""
+    scale = None if scale is None else np.asarray(scale, "f4")
+    sums = sums.astype(np.int32)
+    if dtype is tl.i32:
+        return sums
+    if dtype is tl.f32:
+        return (sums.astype(np.float32) * scale + (0 if bias is None else bias)).astype("f4")
+    low, high = (0, 255) if dtype is tl.u8 else (-128, 127)
+    if bias is not None:
+        sums = sums + bias
+    found = np.rint(sums.astype(np.float32) * scale) + (0 if zero is None else float(zero))
+    return found.clip(low, high).astype("u1" if dtype is tl.u8 else "i1")
+
+
+def without(x, zero):
+    return x.astype(np.int64) - (0 if zero is None else zero.astype(np.int64))
+
+
+def matmul(a, b, a_zero, b_zero, scale, bias, zero, dtype):
+    return ended(without(a, a_zero) @ without(b, b_zero), scale, bias, zero, dtype)
+
+
+def conv(x, w, x_zero, w_zero, scale, bias, zero, dtype, stride, padding, dilation, groups, size):
+    axes = len(size)
+    each = (-1, *(1,) * axes)
+    x = without(x, x_zero)
+    w = without(w, w_zero if w_zero is None or not w_zero.ndim else w_zero.reshape(*each, 1))
+    out = np.zeros((x.shape[0], w.shape[0], *size), np.int64)
+    per, rows = w.shape[1], w.shape[0] // groups
+    for at in product(*map(range, size)):
+        for t in product(*map(range, w.shape[2:])):
+            p = [
+                a * s - o + k * d
+                for a, s, o, k, d in zip(at, stride, padding, t, dilation, strict=True)
+            ]
+            if not all(0 <= v < n for v, n in zip(p, x.shape[2:], strict=True)):
+                continue
+            for g in range(groups):
+                part = x[(slice(None), slice(g * per, (g + 1) * per), *p)]
+                rs = slice(g * rows, (g + 1) * rows)
+                out[(slice(None), rs, *at)] += part @ w[(rs, slice(None), *t)].T
+    scale, bias = (v if v is None or not v.ndim else v.reshape(each) for v in (scale, bias))
+    return ended(out, scale, bias, zero, dtype)
+
+
+def bytes_of(d, shape, kind="u1"):
+    info = np.iinfo(kind)
+    return d.rng.integers(info.min, info.max + 1, shape, kind)
+
+
+def floats(d, shape=(), low=0.001, high=0.002):
+    return np.asarray(d.rng.uniform(low, high, shape), "f4")
+
+
+def longs(d, shape):
+    return d.rng.integers(-900, 900, shape, "i4")
+
+
+def products(d):
+    a, b = bytes_of(d, (5, 37)), bytes_of(d, (37, 19), "i1")
+    extremes = np.full((3, 8), 255, "u1"), np.full((8, 70), -128, "i1")
+    zero, many = np.uint8(131), bytes_of(d, (19,), "i1")
+    plain = (None, None, None, None, None, tl.i32)
+    return [
+        d(a, b, *plain),
+        d(*extremes, *plain),
+        d(bytes_of(d, (4, 6), "i1"), bytes_of(d, (6, 33), "i1"), *plain),
+        d(bytes_of(d, (2, 4, 6), "i1"), bytes_of(d, (2, 6, 3)), *plain),
+        d(bytes_of(d, (2, 1, 4, 6)), bytes_of(d, (3, 6, 5)), *plain),
+        d(a, b, np.asarray(zero), many, None, None, None, tl.i32),
+        d(a, b, bytes_of(d, (5, 1)), np.asarray(np.int8(-7)), None, None, None, tl.i32),
+        d(a, b, np.asarray(zero), None, floats(d, (19,)), floats(d, (19,)), None, tl.f32),
+        d(a, b, np.asarray(zero), many, floats(d), None, None, tl.f32),
+        d(a, b, np.asarray(zero), many, floats(d), longs(d, 19), np.asarray(zero), tl.u8),
+        d(a, b, np.asarray(zero), None, floats(d, (19,)), None, np.asarray(np.int8(3)), tl.i8),
+        d(bytes_of(d, (0, 7)), bytes_of(d, (7, 3)), *plain),
+        d(bytes_of(d, (2, 0)), bytes_of(d, (0, 3)), *plain),
+    ]
+
+
+def convolutions(d):
+    x, w = bytes_of(d, (2, 4, 7, 9)), bytes_of(d, (6, 4, 3, 3), "i1")
+    zero, plain = np.asarray(np.uint8(128)), (None, None, None, tl.i32)
+    ones, one = (1, 1), ((1, 1), (0, 0), (1, 1), 1)
+    many = bytes_of(d, (6,), "i1")
+    ended = (floats(d, (6,), 0.0003, 0.0006), longs(d, 6), zero, tl.u8)
+    return [
+        d(x, w, zero, None, *plain, *one, (5, 7)),
+        d(x, w, zero, many, *plain, ones, ones, ones, 1, (7, 9)),
+        d(x, w, zero, many, *ended, ones, ones, ones, 1, (7, 9)),
+        d(x, w, zero, None, *ended, (2, 3), (1, 2), (2, 1), 1, (3, 4)),
+        d(x, bytes_of(d, (6, 4, 1, 1), "i1"), zero, None, *ended, *one, (7, 9)),
+        d(x, bytes_of(d, (6, 2, 3, 3)), zero, zero, *plain, ones, ones, ones, 2, (7, 9)),
+        d(x, bytes_of(d, (4, 1, 3, 3), "i1"), None, None, *plain, (2, 1), ones, ones, 4, (4, 9)),
+        d(
+            bytes_of(d, (1, 3, 12), "i1"),
+            bytes_of(d, (5, 3, 4), "i1"),
+            None,
+            None,
+            floats(d),
+            None,
+            None,
+            tl.i8,
+            (1,),
+            (0,),
+            (2,),
+            1,
+            (6,),
+        ),
+    ]
+
+
+def _case(samples, numpy):
+    return Case(
+        samples, dtypes=("f32",), torch=False, numpy=numpy, gradient=False, hypothesis=False,
+        wide=False,
+    )  # fmt: skip
+
+
+CASES = {"nn.matmul_int8": _case(products, matmul), "nn.conv_int8": _case(convolutions, conv)}
