@@ -10,7 +10,20 @@ from tallow.onnx.operators.table import Row, operator
 __all__ = ["GROUPS", "Row", "find", "load_all", "operator"]
 
 # Modules of rows by domain, in the order in which they are imported.
-GROUPS = ("elementwise", "fused", "shape", "indexing", "scatter", "quantization")
+GROUPS = (
+    "elementwise",
+    "fused",
+    "shape",
+    "indexing",
+    "scatter",
+    "quantization",
+    "activation",
+    "casting",
+    "creation",
+    "cumulative",
+    "logic",
+    "reduction",
+)
 
 _loaded = False
 
