@@ -63,6 +63,7 @@ class Runner:
         self._seen: OrderedDict[Any, None] = OrderedDict()
         self._live = _live_places(program)
         self._constant = {place for place, _ in program.constants}
+        self._held = _held_storages(program) | {_storage(x) for x in self._weights.values()}
         program.run = self.run
         self._below = [
             Runner(body, plans=plans, rewrites=rewrites, weights=weights, stats=self.stats)
@@ -224,19 +225,35 @@ class Runner:
         )
 
     def _inputs(self, at: int, values: list[Any], known: set[int]) -> tuple[int, ...]:
-        """The tensors that a plan from here on takes; none of them shares memory with another."""
+        """The tensors that a plan from here on takes; each is given memory of its own.
+
+        What shares it now (two inputs, an input and a weight) need not at the next call.
+        """
         found: list[int] = []
-        storages: dict[int, Any] = {}
+        storages = self._held | {_storage(values[place]) for place in known}
         for place in self._live[at]:
             value = values[place]
             if not isinstance(value, Tensor) or place in known:
                 continue
-            a = value._array
-            view = (a.offset, a.dtype, a.shape, a.strides)
-            if storages.setdefault(a.storage_id, view) != view:
+            if _storage(value) in storages:
                 values[place] = value.clone()
+            storages.add(_storage(value))
             found.append(place)
         return tuple(found)
+
+
+def _storage(value: Any) -> int | None:
+    """What tells the memory of a tensor from that of others."""
+    return value._array.storage_id if isinstance(value, Tensor) else None
+
+
+def _held_storages(program: Program) -> set[int | None]:
+    """The memory of a program's constants, those of its sub-graphs too."""
+    found = {_storage(value) for _, value in program.constants}
+    for step in program.steps:
+        for _, body in step.bodies:
+            found |= _held_storages(body)
+    return found
 
 
 def _live_places(program: Program) -> list[tuple[int, ...]]:

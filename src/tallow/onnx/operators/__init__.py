@@ -23,6 +23,8 @@ GROUPS = (
     "cumulative",
     "logic",
     "reduction",
+    "control",
+    "sequences",
 )
 
 _loaded = False

@@ -1,0 +1,88 @@
+"""Runs by plans: values that share memory in one call and not in the next."""
+
+import pytest
+
+import tallow as tl
+from tallow.formats.onnx import ValueInfo
+from tallow.onnx.graph import Graph, Node
+from tallow.onnx.operators import find
+from tallow.onnx.program import Program
+from tallow.onnx.runner import Runner
+
+OPSET = 17
+
+
+def node(op_type, inputs, outputs, **attributes):
+    row = find("", op_type, OPSET)
+    return Node(op_type, "", "", inputs.split(), outputs.split(), attributes, row, OPSET)
+
+
+def graph(nodes, inputs, outputs, constants=None):
+    def infos(names):
+        return [ValueInfo(name, None) for name in names.split()]
+
+    return Graph("g", nodes, infos(inputs), infos(outputs), constants or {})
+
+
+def runner(given):
+    weights = {n: v for n, v in given.constants.items() if isinstance(v, tl.Tensor)}
+    return Runner(Program(given), weights=weights)
+
+
+def numbers(values):
+    return [x.tolist() for x in values]
+
+
+def test_a_tensor_given_twice_is_two_inputs_in_the_plan():
+    run = runner(graph([node("Add", "a b", "c")], "a b", "c")).run
+    x, y = tl.tensor([1.0]), tl.tensor([5.0])
+    for _ in range(3):
+        assert numbers(run([x, x], [])) == [[2.0]]
+    assert numbers(run([x, y], [])) == [[6.0]]
+    assert numbers(run([y, x], [])) == [[6.0]]
+
+
+def test_a_weight_may_be_an_input():
+    weight = tl.tensor([2.0])
+    run = runner(graph([node("Add", "a w", "c")], "a", "c", {"w": weight})).run
+    for _ in range(3):
+        assert numbers(run([weight], [])) == [[4.0]]
+    assert numbers(run([tl.tensor([7.0])], [])) == [[9.0]]
+
+
+def doubling(start, constants, k=None):
+    """A Loop that carries a and b, at first both `start`: a + 1, and b + a."""
+    body = graph(
+        [node("Add", "a k", "a2"), node("Add", "b a2", "b2")],
+        "i cond a b",
+        "cond a2 b2",
+        {} if k is None else {"k": k},
+    )
+    loop = node("Loop", f"n c {start} {start}", "p q", body=body)
+    return graph([loop], "n c x", "p q", constants)
+
+
+@pytest.mark.parametrize("start", ["x", "k", "w"])
+@pytest.mark.parametrize("inside", [False, True])
+def test_what_a_loop_carries_first_may_be_one_tensor(start, inside):
+    one = tl.tensor([1.0])
+    constants = {"w": tl.tensor([3.0])} | ({} if inside and start != "k" else {"k": one})
+    run = runner(doubling(start, constants, k=one if "k" not in constants else None)).run
+    first = {"x": 5.0, "k": 1.0, "w": 3.0}[start]
+    for count in (1, 1, 1, 4, 2):
+        a = b = first
+        for _ in range(count):
+            a += 1
+            b += a
+        given = [tl.tensor(count), tl.tensor(True), tl.tensor([5.0])]
+        assert numbers(run(given, [])) == [[a], [b]]
+
+
+def test_a_constant_that_a_loop_gives_may_be_what_it_carries():
+    body = graph([node("Add", "a k", "b")], "i cond a", "cond k b", {"k": tl.tensor([1.0])})
+    loop = node("Loop", "n c x", "last all", body=body)
+    run = runner(graph([loop], "n c x", "last all")).run
+    for count in (1, 1, 1, 3, 2):
+        given = [tl.tensor(count), tl.tensor(True), tl.tensor([5.0])]
+        want = [[6.0], *[[2.0]] * (count - 1)]
+        assert numbers(run(given, [])) == [[1.0], want]
