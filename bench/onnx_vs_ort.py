@@ -1,0 +1,106 @@
+"""ONNX models beside ONNX Runtime: the real ones that can be fetched, and exports of PyTorch.
+
+Both get numpy arrays and give them; ONNX Runtime has all optimisations on. Each library runs in a
+process of its own, the processes take turns, a run is the best pass within 300 ms, a ratio the
+median over the pairs of neighbouring runs. `load` is opening a model with its first pass.
+
+    python bench/onnx_vs_ort.py [--peer-python …/bin/python] [--threads 1 2] [--models NAME …]
+"""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import _common as common
+
+SCRIPT = str(Path(__file__).with_name("_onnx_side.py"))
+EXPORTER = str(Path(__file__).with_name("_onnx_exports.py"))
+GOALS = {"geometric mean": 1.15, "least": 0.85, "load": 1.0}
+EXPORTED = {
+    "resnet18": 2, "efficientnet-lite0": 2, "mobilenet-v3": 2, "vit-s14": 1, "yolo-like": 1,
+    "minilm": 2, "minilm-dynamic": 2, "t5-small": 1,
+}  # fmt: skip
+
+
+def cases(chosen: list[str]) -> list[tuple[str, int]]:
+    """Names with indices of their sizes."""
+    sys.path.insert(0, str(common.ROOT / "tests" / "onnx"))
+    import real_models as real
+
+    sizes = {name: len(row.sizes) for name, row in real.MODELS.items()} | EXPORTED
+    return [(n, i) for n, count in sizes.items() if not chosen or n in chosen for i in range(count)]
+
+
+def measure(sides: dict[str, common.Side], name: str, index: int, pairs: int) -> dict[str, Any]:
+    """Milliseconds of both, and ONNX Runtime's time over Tallow's."""
+    line = f"{name} {index}"
+    told = {side: call(line) for side, call in sides.items()}
+    for ours, theirs in zip(told["tallow"]["sums"], told["onnxruntime"]["sums"], strict=True):
+        if not math.isclose(ours, theirs, rel_tol=0.02, abs_tol=1e-3):
+            raise SystemExit(f"{line}: the outputs differ: {ours} and {theirs}")
+    runs = common.alternate(
+        {side: lambda call=call: call(line)["seconds"] for side, call in sides.items()},
+        pairs, line,
+    )  # fmt: skip
+    row: dict[str, Any] = {"model": name, "size": index}
+    for side, seconds in runs.items():
+        row[f"{side}_ms"] = 1e3 * common.quartiles(seconds)["median"]
+        row[f"{side}_load_ms"] = 1e3 * told[side]["load"]
+    row["ratio"] = common.ratio(runs["onnxruntime"], runs["tallow"])
+    row["load"] = told["tallow"]["load"] / told["onnxruntime"]["load"]
+    return row
+
+
+def mean(values: list[float]) -> float:
+    """The geometric one."""
+    return math.exp(sum(map(math.log, values)) / len(values)) if values else math.nan
+
+
+def main() -> None:
+    """Measure each model and number of threads, print a table."""
+    options = common.parser(__doc__, pairs=7)
+    options.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    options.add_argument("--models", nargs="+", default=[])
+    options.add_argument("--exporter", help="an interpreter with torch, timm and transformers")
+    given = options.parse_args()
+    folder = common.work_folder(None) / "onnx"
+    runtime = common.interpreter(given.peer_python, "onnxruntime")
+    if runtime is None:
+        raise SystemExit("onnxruntime is needed")
+    if given.exporter:
+        subprocess.run([given.exporter, EXPORTER, str(folder)], check=True)
+    rows = []
+    for threads in given.threads:
+        sides = {
+            name: common.Side(name, [python, SCRIPT, name, str(threads), str(folder)])
+            for name, python in (("tallow", sys.executable), ("onnxruntime", runtime))
+        }
+        for name, index in cases(given.models):
+            rows.append({"threads": threads, **measure(sides, name, index, given.pairs)})
+        for side in sides.values():
+            side.close()
+    made = common.table(
+        "ONNX models", "model", "size", "threads", "tallow ms", "onnxruntime ms",
+        "onnxruntime / tallow", "load / onnxruntime's",
+    )  # fmt: skip
+    for row in rows:
+        numbers = (f"{row[f'{side}_ms']:.2f}" for side in ("tallow", "onnxruntime"))
+        made.add_row(row["model"], str(row["size"]), str(row["threads"]), *numbers,
+                     common.shown(row["ratio"]), f"{row['load']:.2f}")  # fmt: skip
+    common.show(made)
+    result: dict[str, Any] = {"pairs": given.pairs, "goals": GOALS, "rows": rows}
+    for threads in given.threads:
+        ratios = [row["ratio"]["median"] for row in rows if row["threads"] == threads]
+        result[f"mean_{threads}"] = mean(ratios)
+        loads = mean([row["load"] for row in rows if row["threads"] == threads])
+        print(f"{threads} threads: geometric mean {mean(ratios):.2f}, least {min(ratios):.2f}, "
+              f"load {loads:.2f}")  # fmt: skip
+    common.finish("onnx_vs_ort", result, record=given.record)
+
+
+if __name__ == "__main__":
+    main()
