@@ -1,6 +1,6 @@
 """Writes the ONNX models of bench/onnx_vs_ort.py that PyTorch exports: random weights, real shapes.
 
-    python bench/_onnx_exports.py FOLDER        (torch, timm, transformers, onnxruntime)
+python bench/_onnx_exports.py FOLDER        (torch, timm, transformers, onnxruntime)
 """
 
 from __future__ import annotations

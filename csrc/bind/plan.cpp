@@ -179,7 +179,15 @@ static void bind_tables(nb::class_<Plan>& c) {
       .def("__len__", [](const Plan& p) { return p.tables().calls.size(); });
 }
 
+// To be compared with others: what has been written since?
+static nb::bytes storage_versions(nb::list arrays) {
+  std::vector<uint64_t> versions;
+  for (const Array* each : arrays_of(arrays)) versions.push_back(each->storage()->version.load());
+  return nb::bytes(versions.data(), versions.size() * sizeof(uint64_t));
+}
+
 void bind_plan(nb::module_& m) {
+  m.def("storage_versions", &storage_versions);
   bind_capture(m);
   nb::class_<Plan> c(m, "Plan");
   bind_runs(c);

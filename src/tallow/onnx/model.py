@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter, is_
 from typing import Any
 
+from tallow import _native
 from tallow.autograd.mode import MODE
 from tallow.errors import ArgumentError, expect
 from tallow.formats.onnx import OnnxFile, ValueInfo
@@ -15,6 +17,8 @@ from tallow.onnx.passes import optimized
 from tallow.onnx.program import Program
 from tallow.onnx.runner import Runner, RunStats
 from tallow.tensor import Tensor
+
+_array = attrgetter("_array")
 
 
 class Model(Module):
@@ -73,8 +77,7 @@ class Model(Module):
         return found[0] if len(found) == 1 else tuple(found)
 
     def _call(self, inputs: list[Any]) -> list[Any]:
-        weights = self._parameters | self._buffers
-        return self._engine.run(weights, inputs)
+        return self._engine.run(self._parameters, self._buffers, inputs)
 
 
 class _Engine:
@@ -84,24 +87,28 @@ class _Engine:
         self._graph, self._plans, self._rewrites = graph, plans, rewrites
         self.stats = RunStats()
         self._weights: list[Tensor] = []
-        self._versions: list[int] = []
+        self._arrays: list[_native.Array] = []
+        self._versions = b""
         self._runner: Runner | None = None
 
-    def run(self, weights: Mapping[str, Any], inputs: list[Any]) -> list[Any]:
-        """The outputs of the program."""
-        tensors = [*weights.values()]
-        if MODE.enabled and any(x.requires_grad for x in tensors):
-            graph = self._with(weights)
-            return Program(graph).interpret(inputs, [])
+    def run(
+        self, parameters: Mapping[str, Any], buffers: Mapping[str, Any], inputs: list[Any]
+    ) -> list[Any]:
+        """The outputs of the program for these weights."""
+        tensors = [*parameters.values(), *buffers.values()]
+        if MODE.enabled and any(x.requires_grad for x in parameters.values()):
+            return Program(self._with({**parameters, **buffers})).interpret(inputs, [])
         if self._runner is None or self._changed(tensors):
-            self._prepare(weights, tensors)
+            self._prepare({**parameters, **buffers}, tensors)
         assert self._runner is not None
         return self._runner.run(inputs, [])
 
     def _changed(self, tensors: list[Tensor]) -> bool:
-        return len(tensors) != len(self._weights) or any(
-            a is not b or a._array.storage_version != version
-            for a, b, version in zip(tensors, self._weights, self._versions, strict=True)
+        return (
+            len(tensors) != len(self._weights)
+            or not all(map(is_, tensors, self._weights))
+            or _native.storage_versions(self._arrays) != self._versions
+            or not all(map(is_, map(_array, tensors), self._arrays))
         )
 
     def _with(self, weights: Mapping[str, Any]) -> Graph:
@@ -116,4 +123,5 @@ class _Engine:
             stats=self.stats,
         )  # fmt: skip
         self._weights = tensors
-        self._versions = [x._array.storage_version for x in tensors]
+        self._arrays = [*map(_array, tensors)]
+        self._versions = _native.storage_versions(self._arrays)
