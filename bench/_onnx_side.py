@@ -2,8 +2,8 @@
 
     python bench/_onnx_side.py tallow|onnxruntime THREADS
 
-A line on standard input is `NAME SIZE-INDEX`; the answer is the seconds of a pass, at its first time
-also how long opening and the first two passes took, and sums of the outputs.
+A line on standard input is `NAME SIZE-INDEX`; the answer is the seconds of a pass, at its first
+time also how long opening and the first two passes took, and sums of the outputs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "onnx"))
 
-import real_models as real
+import real_models as real  # noqa: E402
 
 BLOCK = 0.3  # seconds of one measurement, at least three passes
 EXPORTS = Path(sys.argv[3]) if len(sys.argv) > 3 else None
