@@ -2,11 +2,13 @@
 #include <nanobind/stl/string.h>
 
 #include <string>
+#include <utility>
 
 #include "../core/alloc.h"
 #include "../core/blas.h"
 #include "../core/isa.h"
 #include "../core/parallel.h"
+#include "../core/steady_threads.h"
 #include "../core/watch.h"
 #include "dispatch.h"
 
@@ -156,6 +158,9 @@ NB_MODULE(_native, m) {
   m.def("alignment_of", [](int dtype) { return alignment_of(dtype_from(dtype)); });
   m.def("num_threads", &num_threads);
   m.def("set_num_threads", &set_num_threads);
+  // For calls of this thread alone; 0: no other number than set_num_threads gave. Gives the last
+  // one.
+  m.def("set_thread_limit", [](int n) { return std::exchange(steady_threads, n); });
   m.def("set_default_float", [](int code) { default_float = dtype_from(code); });
   m.def("pool_stats", [] {
     PoolStats s = pool_stats();

@@ -4,17 +4,51 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tallow._version import __version__ as __version__
 from tallow.formats.onnx import open_onnx
 from tallow.onnx.importing import import_graph
 from tallow.onnx.model import Model
 from tallow.onnx.operators import operator
+from tallow.onnx.session import (
+    InferenceSession,
+    ModelMetadata,
+    NodeArg,
+    get_all_providers,
+    get_available_providers,
+    get_device,
+)
+from tallow.onnx.session_options import (
+    ExecutionMode,
+    ExecutionOrder,
+    GraphOptimizationLevel,
+    RunOptions,
+    SessionOptions,
+)
+from tallow.onnx.session_values import IOBinding, OrtValue
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tallow.formats.mapping import Source
 
-__all__ = ["Model", "load", "operator"]
+__all__ = [
+    "ExecutionMode",
+    "ExecutionOrder",
+    "GraphOptimizationLevel",
+    "IOBinding",
+    "InferenceSession",
+    "Model",
+    "ModelMetadata",
+    "NodeArg",
+    "OrtValue",
+    "RunOptions",
+    "SessionOptions",
+    "get_all_providers",
+    "get_available_providers",
+    "get_device",
+    "load",
+    "operator",
+]
 
 
 def load(

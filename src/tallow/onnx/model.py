@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter, is_
 from typing import Any
@@ -16,17 +17,25 @@ from tallow.onnx.graph import Graph
 from tallow.onnx.passes import optimized
 from tallow.onnx.program import Program
 from tallow.onnx.runner import Runner, RunStats
+from tallow.onnx.signature import bind
+from tallow.onnx.weights import Weights, WeightTable, with_weights, without_weights
 from tallow.tensor import Tensor
 
 _array = attrgetter("_array")
+_requires_grad = attrgetter("requires_grad")
 
 
 class Model(Module):
     """A graph with its weights.
 
-    `inputs` and `outputs` are what the file says of them (`ValueInfo`: name and type). Weights are
-    parameters (floats) and buffers under their names in the file; when one is replaced or written,
-    what follows from it is computed anew.
+    `inputs` and `outputs` are what the file says of them: each has `name`, `shape` (a length, the
+    name of one, or None) and `dtype`. `optional_inputs` have a value in the file that a call may
+    replace. Weights are parameters (floats) and buffers under their names in the file, those of
+    sub-graphs too; when one is replaced or written, what follows from it is computed anew. The
+    types of the graph stay what they are: a weight of another dtype (after `model.to(f16)`) is
+    converted when it is used.
+
+    Threads may call one model at the same time: their calls run one after the other.
     """
 
     def __init__(
@@ -34,74 +43,156 @@ class Model(Module):
         rewrites: bool | str | Iterable[str] = True,
     ) -> None:  # fmt: skip
         self.path = file.path
-        self.opsets, self.metadata = file.opsets, file.metadata
+        self.opsets, self.metadata, self.info = file.opsets, file.metadata, file.info
         self.inputs: list[ValueInfo] = graph.inputs
         self.outputs: list[ValueInfo] = graph.outputs
-        for name, value in graph.constants.items():
-            if isinstance(value, Tensor):
-                if value.dtype.is_floating_point:
-                    self._parameters[name] = Parameter(value, requires_grad=False)
-                else:
-                    self._buffers[name] = Buffer(value)
-        self._engine = _Engine(graph, plans, rewrites)
+        self.optional_inputs: list[ValueInfo] = [
+            each for each in file.graph.inputs if each.name in graph.constants
+        ]
+        self._graph, weights = without_weights(graph)
+        self._options: tuple[bool, Any] = (plans, rewrites)
         self.training = False
+        self.stats = RunStats()
+        self._begin({}, {})
+        for name, value in weights.items():
+            if value.dtype.is_floating_point:
+                self._parameters[name] = Parameter(value, requires_grad=False)
+            else:
+                self._buffers[name] = Buffer(value)
+
+    def _begin(self, parameters: Mapping[str, Any], buffers: Mapping[str, Any]) -> None:
+        """What a new model has, and one that was copied or unpickled."""
+        own = self.__dict__
+        own["_parameters"] = WeightTable(self, parameters)
+        own["_buffers"] = WeightTable(self, buffers)
+        own["_engines"], own["_lock"] = {}, threading.RLock()
 
     @property
-    def stats(self) -> RunStats:
-        """How many plans were captured and replayed, and how many calls ran without one."""
-        return self._engine.stats
+    def weights(self) -> Weights:
+        """Parameters and buffers by name; `model.weights[name] = tensor` replaces one."""
+        return Weights(self)
 
     def run(
         self, inputs: Mapping[str, Any], outputs: Sequence[str] | None = None
     ) -> dict[str, Any]:
-        """The outputs by name (all, or those named) for inputs by name; tensors in, tensors out.
+        """The outputs by name (all, or those named) for inputs by name; tensors out.
+
+        Takes tensors, numpy arrays, and numbers or nested lists of them, which get the input's
+        dtype.
 
         Raises:
-            ArgumentError: a name is unknown or missing.
+            ArgumentError, DTypeError, ShapeError: a name is unknown or missing; a dtype, a rank or
+                a length is none that the file allows. The text has all of them.
         """
-        names = [each.name for each in self.inputs]
-        unknown, missing = inputs.keys() - {*names}, [n for n in names if n not in inputs]
-        expect(not unknown and not missing, "run", f"the inputs {names}", [*inputs], ArgumentError)
-        found = dict(
-            zip([o.name for o in self.outputs], self._call([inputs[n] for n in names]), strict=True)
-        )
+        found = dict(zip([o.name for o in self.outputs], self._call("run", inputs), strict=True))
         if outputs is None:
             return found
         lost = [name for name in outputs if name not in found]
         expect(not lost, "run", f"outputs of {[*found]}", lost, ArgumentError)
         return {name: found[name] for name in outputs}
 
-    def forward(self, *inputs: Any) -> Any:
-        """The outputs for inputs in their order: one value, or a tuple of several."""
-        found = self._call([*inputs])
+    def forward(self, *inputs: Any, **named: Any) -> Any:
+        """The outputs for inputs in their order or by name: one value, or a tuple of several."""
+        names = [each.name for each in (*self.inputs, *self.optional_inputs)]
+        expect(len(inputs) <= len(names), "forward", f"the inputs {names}", len(inputs),
+               ArgumentError)  # fmt: skip
+        given = dict(zip(names, inputs, strict=False))
+        twice = [*given.keys() & named.keys()]
+        expect(not twice, "forward", "each input once", f"two values for {twice}", ArgumentError)
+        found = self._call("forward", given | named)
         return found[0] if len(found) == 1 else tuple(found)
 
-    def _call(self, inputs: list[Any]) -> list[Any]:
-        return self._engine.run(self._parameters, self._buffers, inputs)
+    def _call(self, where: str, given: Mapping[str, Any], *, strict: bool = True) -> list[Any]:
+        more = tuple(each.name for each in self.optional_inputs if each.name in given)
+        with self._lock:
+            engine: _Engine | None = self._engines.get(more)
+            if engine is None:
+                engine = self._engines[more] = _Engine(self._with_inputs(more), self)
+        values = bind(where, engine.inputs, given, strict=strict)
+        return engine.run(self._parameters, self._buffers, values)
+
+    def _with_inputs(self, names: tuple[str, ...]) -> Graph:
+        """The graph with values of the file as inputs."""
+        g = self._graph
+        inputs = [*g.inputs, *(each for each in self.optional_inputs if each.name in names)]
+        constants = {name: value for name, value in g.constants.items() if name not in names}
+        return Graph(g.name, g.nodes, inputs, g.outputs, constants)
+
+    # --- as a module ------------------------------------------------------------------------------
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self.__dict__ and name not in ("_parameters", "_buffers", "_modules"):
+            self.__dict__[name] = value  # its own, whatever its weights are called
+        else:
+            super().__setattr__(name, value)
+
+    def get_parameter(self, target: str) -> Parameter:
+        """The parameter of that name, which may have dots."""
+        if target in self._parameters:
+            return self._parameters[target]  # type: ignore[return-value]
+        return super().get_parameter(target)
+
+    def get_buffer(self, target: str) -> Tensor:
+        """The buffer of that name, which may have dots."""
+        if target in self._buffers:
+            return self._buffers[target]  # type: ignore[return-value]
+        return super().get_buffer(target)
+
+    def extra_repr(self) -> str:
+        """Names of inputs and outputs, and counts."""
+        names = [", ".join(e.name for e in part) for part in (self.inputs, self.outputs)]
+        return (
+            f"{names[0]} → {names[1]}; {len(self._graph.nodes)} nodes, {len(self.weights)} weights"
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        return {name: v for name, v in state.items() if name not in ("_engines", "_lock", "stats")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        own = self.__dict__
+        own.update(state)
+        own["stats"] = RunStats()
+        self._begin(state["_parameters"], state["_buffers"])
 
 
 class _Engine:
     """The program of a graph for its weights as they are."""
 
-    def __init__(self, graph: Graph, plans: bool, rewrites: Any) -> None:
-        self._graph, self._plans, self._rewrites = graph, plans, rewrites
-        self.stats = RunStats()
+    def __init__(self, graph: Graph, model: Model) -> None:
+        """`graph` has a `Weight` in the place of each weight."""
+        self._graph, self._lock, self._stats = graph, model._lock, model.stats
+        self._plans, self._rewrites = model._options
+        self.inputs = graph.inputs
         self._weights: list[Tensor] = []
         self._arrays: list[_native.Array] = []
         self._versions = b""
         self._runner: Runner | None = None
+        self._constant: frozenset[int] = frozenset()
 
     def run(
         self, parameters: Mapping[str, Any], buffers: Mapping[str, Any], inputs: list[Any]
     ) -> list[Any]:
         """The outputs of the program for these weights."""
         tensors = [*parameters.values(), *buffers.values()]
-        if MODE.enabled and any(x.requires_grad for x in parameters.values()):
-            return Program(self._with({**parameters, **buffers})).interpret(inputs, [])
-        if self._runner is None or self._changed(tensors):
-            self._prepare({**parameters, **buffers}, tensors)
-        assert self._runner is not None
-        return self._runner.run(inputs, [])
+        if MODE.enabled and (
+            any(map(_requires_grad, parameters.values()))
+            or any(isinstance(x, Tensor) and x.requires_grad for x in inputs)
+        ):
+            graph = with_weights(self._graph, {**parameters, **buffers})
+            return Program(graph).interpret(inputs, [])
+        with self._lock:  # plans share the memory of their temporaries
+            if self._runner is None or self._changed(tensors):
+                self._prepare({**parameters, **buffers}, tensors)
+            assert self._runner is not None
+            found = self._runner.run(inputs, [])
+        return [self._own(value) for value in found]
+
+    def _own(self, value: Any) -> Any:
+        """An output that may be written: no memory of constants."""
+        if isinstance(value, Tensor) and value._array.storage_id in self._constant:
+            return value.clone()
+        return value
 
     def _changed(self, tensors: list[Tensor]) -> bool:
         return (
@@ -111,17 +202,14 @@ class _Engine:
             or not all(map(is_, map(_array, tensors), self._arrays))
         )
 
-    def _with(self, weights: Mapping[str, Any]) -> Graph:
-        g = self._graph
-        return Graph(g.name, g.nodes, g.inputs, g.outputs, g.constants | dict(weights))
-
     def _prepare(self, weights: Mapping[str, Any], tensors: list[Tensor]) -> None:
-        graph = optimized(self._with(weights))
+        graph = optimized(with_weights(self._graph, weights))
         named = {n: v for n, v in graph.constants.items() if isinstance(v, Tensor)}
         self._runner = Runner(
             Program(graph), plans=self._plans, rewrites=self._rewrites, weights=named,
-            stats=self.stats,
+            stats=self._stats,
         )  # fmt: skip
         self._weights = tensors
         self._arrays = [*map(_array, tensors)]
         self._versions = _native.storage_versions(self._arrays)
+        self._constant = frozenset(x._array.storage_id for x in named.values())

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tallow.formats.onnx.tensors import StoredTensor
+from tallow.formats.onnx.types import TYPES
 from tallow.lazy_dataclasses import dataclass, field
+
+if TYPE_CHECKING:
+    from tallow.dtype import DType
 
 Dimension: TypeAlias = int | str | None  # a length, the name of one, or unknown
 
@@ -32,6 +36,21 @@ class ValueInfo:
 
     name: str
     type: ValueType | None
+
+    @property
+    def shape(self) -> tuple[Dimension, ...] | None:
+        """The lengths of a tensor (numbers, names, or None), if the file says how many axes."""
+        return None if self.type is None else self.type.shape
+
+    @property
+    def dtype(self) -> DType | None:
+        """The dtype of a tensor; None where there is none of ours, or no tensor."""
+        if self.type is None or self.type.kind != "tensor":
+            return None
+        from tallow.dtype import by_name
+
+        row = TYPES.get(self.type.elem_type)
+        return None if row is None or row.dtype is None else by_name(row.dtype)
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from tallow.errors import FormatError
 from tallow.formats.mapping import FileMap, element_count, shown
@@ -19,6 +19,24 @@ if TYPE_CHECKING:
     from tallow.formats.mapping import Source
 
 
+class ModelInfo(NamedTuple):
+    """What a file says of itself."""
+
+    ir_version: int
+    producer_name: str
+    producer_version: str
+    domain: str
+    version: int
+    description: str
+    graph_name: str
+    graph_description: str
+
+    @property
+    def producer(self) -> str:
+        """What wrote the file, with its version."""
+        return " ".join(filter(None, (self.producer_name, self.producer_version)))
+
+
 class OnnxFile:
     """An ONNX model: its graph, functions, opsets and metadata; tensors are views of the file."""
 
@@ -28,9 +46,14 @@ class OnnxFile:
         record = read_message(self._map.buffer, MODEL, self.path)
         reader = _Reader(self.path)
         self.ir_version: int = record.get("ir_version", 0)
-        self.producer = " ".join(
-            filter(None, (record.get("producer_name"), record.get("producer_version")))
-        )
+        texts = ("producer_name", "producer_version", "domain", "doc_string")
+        producer, version, domain, text = (record.get(name, "") for name in texts)
+        graph = record.get("graph", {})
+        self.info = ModelInfo(
+            self.ir_version, producer, version, domain, record.get("model_version", 0), text,
+            graph.get("name", ""), graph.get("doc_string", ""),
+        )  # fmt: skip
+        self.producer = self.info.producer
         self.opsets = _opsets(record)
         self.metadata = {
             e.get("key", ""): e.get("value", "") for e in record.get("metadata_props", [])

@@ -106,6 +106,7 @@ _GRAPH_FIELDS.update(
         1: _list("node", NODE),
         2: Field("name", "string"),
         5: _list("initializer", TENSOR),
+        10: Field("doc_string", "string"),
         11: _list("input", VALUE_INFO),
         12: _list("output", VALUE_INFO),
         13: _list("value_info", VALUE_INFO),

@@ -19,7 +19,7 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeVar
 
-from tallow.errors import ArgumentError
+from tallow.errors import ArgumentError, ModelError
 from tallow.lazy_dataclasses import dataclass
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -46,6 +46,10 @@ class Row:
     reads: frozenset[str]
     host: bool
     capture: bool
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copied and pickled as what the table has: a function may be one of a user's."""
+        return _again, (self.domain, self.op_type, self.since)
 
 
 _ROWS: dict[tuple[str, str], list[Row]] = {}
@@ -105,6 +109,14 @@ def find(domain: str, op_type: str, opset: int) -> Row | None:
         if row.since <= opset <= row.until:
             return row
     return None
+
+
+def _again(domain: str, op_type: str, opset: int) -> Row:
+    row = find(domain, op_type, opset)
+    if row is None:
+        kind = f"{domain or 'ai.onnx'}.{op_type} of opset {opset}"
+        raise ModelError(f"unpickle: expected that {kind} is registered, got no row")
+    return row
 
 
 def rows() -> list[Row]:
