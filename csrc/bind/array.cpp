@@ -68,7 +68,8 @@ nb::object element(DType dtype, const std::byte* p) {
 }
 
 Array on_host(const Array& x, const char* where) {
-  return checked([&](Error& error) { return moved(x, {}, where, error); });
+  Array own = checked([&](Error& error) { return moved(x, {}, where, error); });
+  return is_float(x.dtype) && row(x.dtype).bytes == 1 ? cast(own, DType::f32, where) : own;
 }
 
 nb::object to_list(const View& x, int axis, const std::byte* p) {

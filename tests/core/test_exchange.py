@@ -318,3 +318,13 @@ def test_copies_of_strided_tensors(dtype):
     np.testing.assert_array_equal(x.t().contiguous().numpy(), values.T)
     np.testing.assert_array_equal(x[::2, ::3].clone().numpy(), values[::2, ::3])
     assert (x[:1, :1].expand(24, 20).clone().numpy() == values[0, 0]).all()
+
+
+@pytest.mark.parametrize("dtype", ["f8e4m3", "f8e5m2"])
+def test_floats_of_8_bits_are_read_as_numbers(dtype):
+    kind = {"f8e4m3": ml_dtypes.float8_e4m3fn, "f8e5m2": ml_dtypes.float8_e5m2}[dtype]
+    every = np.arange(256, dtype="uint8").view(kind)
+    x = tl.from_numpy(every)
+    np.testing.assert_array_equal(x.tolist(), every.astype("float64"))
+    assert x[56].item() == float(every[56])
+    assert "nan" in repr(x[-4:])

@@ -25,6 +25,8 @@ GROUPS = (
     "reduction",
     "control",
     "sequences",
+    "matrix",
+    "random",
 )
 
 _loaded = False

@@ -45,3 +45,17 @@ def _in_range(x: Tensor, largest: float, saturate: bool) -> Tensor:
 def cast_like(x: Any, target: Any, *, saturate: int = 1, round_mode: str = "up") -> Any:
     """`x` in the element type of another value."""
     return cast(x, to=element_type(target), saturate=saturate, round_mode=round_mode)
+
+
+@operator("BitCast", since=26, host=True)
+def bit_cast(x: Any, *, to: int) -> Any:
+    """The bits of `x` as another element type of the same width."""
+    expect(to in TYPES, "BitCast", "an element type of ONNX", to, ArgumentError)
+    here, there = TYPES[element_type(x)], TYPES[to]
+    same = here.bits == there.bits != 0
+    expect(same, "BitCast", f"a type of {here.bits} bits", there.name, ArgumentError)
+    if isinstance(x, Tensor) and there.dtype is not None:
+        return ops.view(x, as_dtype(there.dtype))
+    from tallow.onnx.operators.casting_host import recoded
+
+    return recoded(x, to)

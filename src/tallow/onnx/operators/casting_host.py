@@ -95,3 +95,19 @@ def _powers_of_two(x: Any, saturate: bool, round_mode: str) -> Any:
         exponent = exponent.clip(0, 0xFE)
     exponent[unknown] = 0xFF
     return exponent.astype("uint8").view(ml_dtypes.float8_e8m0fnu)
+
+
+def recoded(value: Any, to: int) -> Any:
+    """The bits of a value as the element type `to` of the same width.
+
+    Types of fewer than 8 bits have a byte for each element here; its upper bits repeat the sign of
+    int4 and int2, and are 0 in the others.
+    """
+    x, bits = as_numpy(value), TYPES[to].bits
+    if bits < 8:
+        raw = x.view("uint8") & ((1 << bits) - 1)
+        if TYPES[to].name.startswith("int"):
+            half = 1 << (bits - 1)
+            raw = ((raw.astype("int8") ^ half) - half).view("uint8")
+        return as_value(raw.view(numpy_dtype(to)))
+    return as_value(x.view(numpy_dtype(to)))
