@@ -108,6 +108,13 @@ def test_names_that_name_nothing_may_have_two_lengths(name):
     assert model(np.ones((2, 1), "float32"), np.ones((1, 3), "float32")).shape == (2, 3)
 
 
+def test_negative_lengths_are_any():
+    x, y = value("x", (-1, 3)), value("y", (-1, 3))
+    model = tl.onnx.load(raw([x], [y], [node("Relu", "x", "y")]))
+    assert model.inputs[0].shape == (None, 3)
+    assert model(ROWS).shape == (2, 3)
+
+
 def overridable():
     w = value("w", (3,))
     return raw(

@@ -66,7 +66,7 @@ def test_what_a_model_says(ort):
     ]
     meta = session.get_modelmeta()
     assert meta.custom_metadata_map == {"character": "a\nb"}
-    assert (meta.producer_name, meta.graph_name) == ("maker", "main")
+    assert (meta.producer_name, meta.graph_name, meta.version) == ("maker", "main", 2**63 - 1)
     assert (meta.domain, meta.description, meta.graph_description) == ("", "", "")
     assert session.get_providers() == ["CPUExecutionProvider"]
     assert session.get_provider_options() == {"CPUExecutionProvider": {}}

@@ -25,11 +25,17 @@ def inspect(
     """Show metadata and tensors of a model file of any format, an index or a folder.
 
     Reads no tensor; of a safetensors or GGUF file behind https: only the header is fetched. In the
-    JSON a long array stands as {"length": n, "first": […]} without --full.
+    JSON a long array stands as {"length": n, "first": […]} without --full. Of an ONNX model also
+    inputs, outputs and operators are shown.
     """
+    from tallow.cli.inspect_onnx import inspect_onnx, is_onnx
     from tallow.cli.output import print_json
 
-    source = options.open_source(model)
+    path = options.local_path(model)
+    if path is not None and is_onnx(path):
+        inspect_onnx(path, json, full)
+        return
+    source = options.open_source(model if path is None else str(path))
     if json:
         print_json(_described(source, full))
     else:

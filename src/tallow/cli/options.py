@@ -226,17 +226,24 @@ def tokens_per_second(result: Result) -> float | None:
     return steps / result.decode_s if steps > 0 and result.decode_s > 0 else None
 
 
-def open_source(reference: str) -> WeightSource:
-    """The weights behind a reference; of a file behind a URL only what is needed is fetched."""
+def local_path(reference: str) -> Path | None:
+    """The file or folder behind a reference; None for a URL of which parts are fetched."""
     from tallow.hub import resolve
     from tallow.hub.refs import WebRef, parse
-    from tallow.weights import open_weights
 
     target = parse(reference)
     # A checksum is one of the whole file.
     if isinstance(target, WebRef) and target.sha256 is None and _is_read_in_parts(target.url):
-        return open_weights(reference)
-    return open_weights(resolve(reference))
+        return None
+    return Path(resolve(reference))
+
+
+def open_source(reference: str) -> WeightSource:
+    """The weights behind a reference; of a file behind a URL only what is needed is fetched."""
+    from tallow.weights import open_weights
+
+    path = local_path(reference)
+    return open_weights(reference if path is None else path)
 
 
 def _is_read_in_parts(url: str) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tallow import _native
 from tallow.autograd.mode import no_grad
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from tallow.formats.mapping import Source
     from tallow.formats.onnx import ValueInfo
 
-PROVIDER = "CPUExecutionProvider"
+PROVIDER: Final = "CPUExecutionProvider"
+_NO_VERSION: Final = (1 << 63) - 1  # ONNX Runtime's, of a file without one
 
 
 def get_available_providers() -> list[str]:
@@ -119,9 +120,10 @@ class InferenceSession:
     def get_modelmeta(self) -> ModelMetadata:
         """What the file says of itself."""
         info = self.model.info
+        version = _NO_VERSION if info.version is None else info.version
         return ModelMetadata(
             info.producer_name, info.graph_name, info.domain, info.description,
-            info.graph_description, info.version, dict(self.model.metadata),
+            info.graph_description, version, dict(self.model.metadata),
         )  # fmt: skip
 
     def get_providers(self) -> list[str]:

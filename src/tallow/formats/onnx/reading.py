@@ -26,7 +26,7 @@ class ModelInfo(NamedTuple):
     producer_name: str
     producer_version: str
     domain: str
-    version: int
+    version: int | None
     description: str
     graph_name: str
     graph_description: str
@@ -50,7 +50,7 @@ class OnnxFile:
         producer, version, domain, text = (record.get(name, "") for name in texts)
         graph = record.get("graph", {})
         self.info = ModelInfo(
-            self.ir_version, producer, version, domain, record.get("model_version", 0), text,
+            self.ir_version, producer, version, domain, record.get("model_version"), text,
             graph.get("name", ""), graph.get("doc_string", ""),
         )  # fmt: skip
         self.producer = self.info.producer
@@ -193,8 +193,8 @@ def _shape(record: Record | None) -> tuple[int | str | None, ...] | None:
     if record is None:
         return None
     return tuple(
-        each["dim_value"] if "dim_value" in each else each.get("dim_param") or None
-        for each in record.get("dim", [])
+        value if (value := each.get("dim_value", -1)) >= 0 else each.get("dim_param") or None
+        for each in record.get("dim", [])  # some exporters write -1 for any length
     )
 
 
