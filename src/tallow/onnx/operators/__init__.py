@@ -27,6 +27,10 @@ GROUPS = (
     "sequences",
     "matrix",
     "random",
+    "resizing",
+    "padding",
+    "image",
+    "selection",
 )
 
 _loaded = False

@@ -84,3 +84,32 @@ def scatter_nd(
     spread = single.unsqueeze(1).expand(rows.shape[1], size)
     given = values.reshape(rows.shape[1], size)
     return _scattered(flat, 0, spread, given, reduction).reshape(shape)
+
+
+@operator("TensorScatter", since=24, host=True)
+@moves(0, 1)
+def tensor_scatter(
+    past_cache: Tensor, update: Tensor, write_indices: Tensor | None = None, *, axis: int = -2,
+    mode: str = "linear",
+) -> Tensor:  # fmt: skip
+    """Steps written into each sequence of a batch, from a place of its own on."""
+    expect(
+        mode in ("linear", "circular"), "TensorScatter", "linear or circular", mode, ArgumentError
+    )
+    shape, given = past_cache.shape, update.shape
+    at = axis_in(axis, len(shape), "TensorScatter")
+    expect(at > 0, "TensorScatter", "an axis behind the batch", axis)
+    fits = len(given) == len(shape) and all(
+        n <= m if i == at else n == m for i, (n, m) in enumerate(zip(given, shape, strict=True))
+    )
+    expect(fits, "TensorScatter", f"an update inside {shape} along axis {at}", given)
+    steps = ops.arange(given[at], dtype=i64, device=past_cache.device)
+    places = steps.unsqueeze(0)
+    if write_indices is not None:
+        batch = write_indices.shape == (shape[0],)
+        expect(batch, "TensorScatter", f"{shape[0]} write_indices", write_indices.shape)
+        places = steps + write_indices.unsqueeze(1)
+    if mode == "circular":
+        places = ops.remainder(places, shape[at])
+    beside = [given[i] if i == at else places.shape[0] if i == 0 else 1 for i in range(len(given))]
+    return ops.scatter_values(past_cache, at, places.reshape(beside).expand(given), update)
