@@ -209,10 +209,11 @@ def _run(
     return made(*wide, *params).to(input.dtype)
 
 
-def _check(
+def check_operands(
     where: str, n: int, input: Tensor, weight: Tensor, bias: Tensor | None, groups: int,
     transposed: bool,
 ) -> None:  # fmt: skip
+    """Refuse dtypes, and shapes of input, weight and bias, that no convolution over n axes has."""
     for x in (input, weight, bias):
         if x is None:
             continue
@@ -248,7 +249,7 @@ def _convolve(
     where: str, n: int, input: Tensor, weight: Tensor, bias: Tensor | None, stride: Sizes,
     padding: str | Sizes, dilation: Sizes, groups: int,
 ) -> Tensor:  # fmt: skip
-    _check(where, n, input, weight, bias, groups, False)
+    check_operands(where, n, input, weight, bias, groups, False)
     strides = sizes(stride, n, where, "stride", 1)
     dilations = sizes(dilation, n, where, "dilation", 1)
     kernel, length = weight.shape[2:], input.shape[-n:]
@@ -281,7 +282,7 @@ def _transposed(
     where: str, n: int, input: Tensor, weight: Tensor, bias: Tensor | None, stride: Sizes,
     padding: Sizes, output_padding: Sizes, groups: int, dilation: Sizes,
 ) -> Tensor:  # fmt: skip
-    _check(where, n, input, weight, bias, groups, True)
+    check_operands(where, n, input, weight, bias, groups, True)
     strides = sizes(stride, n, where, "stride", 1)
     dilations = sizes(dilation, n, where, "dilation", 1)
     pad_before = sizes(padding, n, where, "padding")

@@ -31,6 +31,12 @@ GROUPS = (
     "padding",
     "image",
     "selection",
+    "conv",
+    "pool",
+    "normalization",
+    "matmul",
+    "softmax",
+    "recurrent",
 )
 
 _loaded = False
