@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from .single import check, same
+from tallow.errors import TallowError
+
+from .single import check, run_here, same
 
 pytestmark = pytest.mark.needs_formats
 
@@ -81,8 +83,6 @@ def test_clip_takes_bounds_that_may_be_left_out(dtype):
 
 
 def test_clip_by_attributes():
-    from .single import run_here
-
     x = numbers("float32")
     (got,) = run_here("Clip", [x], 7, min=-1.0, max=2.0)
     same(got, x.clip(-1, 2))
@@ -119,3 +119,26 @@ def test_shrink_of_integers(dtype):
 @pytest.mark.parametrize("dtype", ["int32", "int64", *FLOATS])
 def test_prelu_broadcasts_its_slope(dtype):
     check("PRelu", [numbers(dtype, (2, 3, 4)), numbers(dtype, (3, 1), 1)], 16)
+
+
+WRONG = (
+    ("Add", [np.ones((2, 3)), np.ones(4)], {}), ("Gelu", [np.ones(2)], {"approximate": [1]}),
+    ("HardSigmoid", [np.ones(2)], {"alpha": "much"}), ("Clip", [np.ones(2), np.ones(3)], {}),
+    ("Equal", [np.full((2, 3), "a", object), np.full(4, "a", object)], {}),
+    ("ArgMax", [np.ones(2)], {"axis": 5}), ("ArgMax", [np.ones(2)], {"axis": "x"}),
+    ("ConstantOfShape", [np.array([-1])], {}), ("ConstantOfShape", [np.array([[2]])], {}),
+    ("Trilu", [np.ones((2, 2)), np.array([], "int64")], {}), ("Shape", [np.ones(2)], {"end": 1.5}),
+    ("RandomNormal", [], {"shape": [2], "seed": "now"}), ("Cast", [np.ones(2)], {"to": [1]}),
+    ("Range", [np.array([]), np.array(3.0), np.array(1.0)], {}), ("Max", [np.ones(2), None], {}),
+    ("Where", [np.array([True]), np.full(2, "a", object), np.full(3, "a", object)], {}),
+    ("Div", [np.array([1]), np.array([0])], {}), ("Shrink", [np.ones(2)], {"bias": "x"}),
+    ("Hardmax", [np.ones(2)], {"axis": 3}), ("OneHot", [np.ones(2), np.array(-1), np.ones(2)], {}),
+    ("OneHot", [np.ones(2), np.array(3), np.ones(1)], {}), ("EyeLike", [np.ones(2)], {}),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("case", WRONG, ids=lambda case: case[0])
+def test_what_has_no_meaning_is_one_error_that_names_the_node(case):
+    name, inputs, attributes = case
+    with pytest.raises(TallowError, match=name):
+        run_here(name, inputs, 22, **attributes)

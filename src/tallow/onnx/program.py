@@ -14,6 +14,8 @@ from tallow.onnx.operators.table import Row
 from tallow.tensor import Tensor
 
 _REQUIRED = inspect.Parameter.empty
+# What Python and numpy raise in a row for arguments of a kind that it does not expect.
+_MISFITS = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,10 +125,13 @@ class Program:
 
     def execute(self, step: Step, values: list[Any]) -> None:
         """Run a step, put its results in their places, and drop what nothing reads any more."""
+        arguments = self.arguments(step, values)
         try:
-            found = step.row.function(*self.arguments(step, values), **self.keywords(step, values))
+            found = step.row.function(*arguments, **self.keywords(step, values))
         except TallowError as error:
             raise located(error, step.node) from error
+        except _MISFITS as error:
+            raise _misfit(error, step, arguments) from error
         outputs = step.outputs
         if isinstance(found, Tensor) or not isinstance(found, tuple):
             if outputs[0] >= 0:
@@ -198,6 +203,25 @@ def located(error: TallowError, node: Node) -> TallowError:
         return error
     made.node = node  # type: ignore[attr-defined]
     return made
+
+
+def _misfit(error: Exception, step: Step, arguments: Sequence[Any]) -> TallowError:
+    """An error that tells what a row was called with."""
+    given = ", ".join([_kind(each) for each in arguments])
+    wanted = f"inputs and attributes that {step.node.op_type} has a meaning for"
+    named = {name: _kind(value) for name, value in step.node.attributes.items()}
+    text = f"expected {wanted}, got ({given}) and {named} ({error})"
+    return located(ModelError(text), step.node)
+
+
+def _kind(value: Any) -> str:
+    """The dtype and shape of a value, or a number or list as it is, if it is short."""
+    if value is None:
+        return "nothing"
+    if hasattr(value, "shape"):
+        return f"{getattr(value.dtype, 'name', value.dtype)} of shape {tuple(value.shape)}"
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"
 
 
 def _where(node: Node) -> str:

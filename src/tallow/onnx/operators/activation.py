@@ -7,6 +7,7 @@ from typing import Any
 from tallow import ops
 from tallow.errors import ArgumentError, expect
 from tallow.onnx.operators.table import operator
+from tallow.ops.activation_parametric import leaky
 from tallow.tensor import Tensor
 
 for _name, _since, _function in (
@@ -25,6 +26,8 @@ def leaky_relu(x: Tensor, *, alpha: float = 0.01) -> Tensor:
 @operator("PRelu", since=7)
 def prelu(x: Tensor, slope: Tensor) -> Tensor:
     """`x`, times `slope` below 0."""
+    if x.dtype.kind == "f":
+        return leaky(x, slope)
     return ops.where(x < 0, x * slope, x)
 
 

@@ -45,7 +45,8 @@ def _of_strings(x: Any, to: int) -> Any:
     if TYPES[to].name == "string":
         return x
     if TYPES[to].numpy.startswith(("int", "uint")):
-        return np.array([_integer(each) for each in x.reshape(-1)], "int64").reshape(x.shape)
+        whole = [_integer(each) % (1 << 64) for each in x.reshape(-1)]
+        return np.array(whole, "uint64").reshape(x.shape)
     return np.array([_number(each) for each in x.reshape(-1)], "float64").reshape(x.shape)
 
 

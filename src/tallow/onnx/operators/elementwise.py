@@ -43,7 +43,12 @@ def mod(a: Tensor, b: Tensor, *, fmod: int = 0) -> Tensor:
 
 @operator("Pow", since=7)
 def power(x: Tensor, y: Tensor) -> Tensor:
-    """A power in the dtype of its base."""
+    """A power in the dtype of its base; squares and cubes are products, of which plans make one."""
+    exponent = number_of(y) if x.ndim >= y.ndim else None
+    if exponent == 2:
+        return ops.square(x)
+    if exponent == 3 and x.dtype.itemsize >= 4:
+        return x * x * x
     if x.dtype.kind in "iu" and y.dtype.kind == "f":
         return ops.pow(x.to("f64"), y.to("f64")).to(x.dtype)
     return ops.pow(x, y).to(x.dtype)

@@ -22,6 +22,7 @@ def _generator(seed: float | None) -> Generator:
     """A generator from a seed, a float by whose bits it is started, or the default one."""
     if seed is None:
         return default_generator
+    expect(isinstance(seed, int | float), "seed", "a number", seed, ArgumentError)
     return Generator().manual_seed(struct.unpack("<Q", struct.pack("<d", seed))[0])
 
 

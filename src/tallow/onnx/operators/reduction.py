@@ -62,7 +62,9 @@ def _sum_square(x: Tensor, dims: Dims, keep: bool) -> Tensor:
 
 def _l2(x: Tensor, dims: Dims, keep: bool) -> Tensor:
     if x.dtype.kind == "f":
-        return ops.p_norm(x, 2.0, dims, keep)
+        if x.dtype.itemsize < 4:  # whose squares are soon beyond them
+            return ops.p_norm(x, 2.0, dims, keep)
+        return ops.sqrt(_sum_square(x, dims, keep))
     return ops.sqrt(_sum_square(x, dims, keep).to("f64")).to(x.dtype)
 
 
