@@ -135,7 +135,9 @@ bool Plan::weights_changed() {
         buffer.first >= static_cast<int>(tables_.once))
       continue;
     const Storage& storage = *buffer.held.storage();
-    unseen |= (storage.guards & kLent) || (storage.release && storage.writable);
+    // What a write copied before it, or had to be copied to an even address, is no longer lent.
+    const bool borrowed = storage.release && storage.writable && !storage.copy;
+    unseen |= (storage.guards & kLent) || borrowed;
     seen.emplace_back(buffer.base(), storage.version.load(std::memory_order_relaxed));
   }
   if (!unseen && seen == seen_ && kept_) return false;

@@ -82,3 +82,16 @@ def test_a_failed_run_computes_anew():
     with pytest.raises(ArgumentError, match="ids in"):
         plan(tl.tensor([7]))
     assert bits(plan(tl.tensor([2]))) == bits(fn(tl.tensor([2])))
+
+
+@pytest.mark.parametrize("offset", [0, 1])
+def test_weights_on_read_only_bytes_are_computed_once(offset):
+    # At an odd address the elements are copied when they are borrowed: nobody else can write them.
+    raw = bytes(offset) + draw(3).numpy().tobytes()
+    weight = tl.from_buffer(raw, tl.f32, (3,), offset)
+    plan = tl.capture(folded(weight), tl.ones(3), weights={"w": weight}, rewrites=["once"])
+    plan.run()
+    assert dict(plan._native.profile())["exp"] == 0
+    weight.fill_(2.0)
+    for _ in range(2):
+        assert bits(plan(tl.ones(3))) == bits(folded(weight)(tl.ones(3)))
