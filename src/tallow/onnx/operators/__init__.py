@@ -37,6 +37,10 @@ GROUPS = (
     "matmul",
     "softmax",
     "recurrent",
+    "attention",
+    "losses",
+    "signal",
+    "conv_more",
 )
 
 _loaded = False
