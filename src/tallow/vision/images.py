@@ -46,7 +46,7 @@ FORMATS = (
 
 # What Pillow's decoders raise on broken files, beside their own OSError and SyntaxError; and its
 # warnings, where the caller made errors of them.
-_FAULTS = (
+FAULTS = (
     *(OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError),
     *(AttributeError, AssertionError, RuntimeError, MemoryError, struct.error, zlib.error),
     Warning,
@@ -163,7 +163,7 @@ def _told(name: object) -> Iterator[None]:
         raise FormatError(name, "format", f"one of {', '.join(FORMATS)}", "another") from None
     except image.DecompressionBombError as error:
         raise FormatError(name, "size", f"at most {MAX_PIXELS} pixels", error) from None
-    except _FAULTS as error:
+    except FAULTS as error:
         raise FormatError(name, "pixels", "a whole picture", error) from None
 
 

@@ -41,6 +41,8 @@ GROUPS = (
     "losses",
     "signal",
     "conv_more",
+    "sampling",
+    "detection",
 )
 
 _loaded = False

@@ -1,10 +1,19 @@
-"""Images: DepthToSpace, SpaceToDepth."""
+"""Images: DepthToSpace, SpaceToDepth, Col2Im, ImageDecoder."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from tallow import ops
+from tallow.dtype import i64, u8
 from tallow.errors import ArgumentError, expect
-from tallow.onnx.operators.moving import moves
+from tallow.factories import zeros
+from tallow.onnx.operators.moving import listed, moves
 from tallow.onnx.operators.table import operator
+from tallow.ops.fold import fold
+from tallow.ops.spatial import is_float
 from tallow.tensor import Tensor
 
 
@@ -52,3 +61,94 @@ def space_to_depth(x: Tensor, *, blocksize: int, mode: str = "DCR") -> Tensor:
 def space_to_depth_1(x: Tensor, *, blocksize: int) -> Tensor:
     """SpaceToDepth in mode DCR."""
     return space_to_depth(x, blocksize=blocksize)
+
+
+# --- Col2Im ---------------------------------------------------------------------------------------
+
+
+@operator("Col2Im", since=18, reads=("image_shape", "block_shape"))
+def col2im(
+    columns: Tensor, image_shape: list[int], block_shape: list[int], *,
+    dilations: list[int] | None = None, pads: list[int] | None = None,
+    strides: list[int] | None = None,
+) -> Tensor:  # fmt: skip
+    """Columns added up into the image of which they were the blocks."""
+    image, block = listed(image_shape), listed(block_shape)
+    n = len(image)
+    by, apart, around = strides or [1] * n, dilations or [1] * n, pads or [0] * 2 * n
+    good = n == len(block) == len(by) == len(apart) and len(around) == 2 * n > 0
+    good = good and min(*image, *block, *by, *apart) > 0 and min(around) >= 0
+    expect(good, "Col2Im", "a length, stride, … above 0 for each axis, and two pads", image_shape)
+    wide = [length + around[i] + around[n + i] for i, length in enumerate(image)]
+    counts = [(wide[i] - apart[i] * (block[i] - 1) - 1) // by[i] + 1 for i in range(n)]
+    size = math.prod(block)
+    fits = columns.ndim == 3 and min(counts) > 0 and columns.shape[2] == math.prod(counts)
+    fits = fits and columns.shape[1] % size == 0
+    expect(fits, "Col2Im", f"(batch, a multiple of {size}, {math.prod(counts)})", columns.shape)
+    if n == 2 and is_float(columns.dtype):
+        made = fold(columns, wide, block, apart, 0, by)
+    else:
+        made = _added_up(columns, wide, block, apart, by, counts)
+    key = [slice(around[i], around[i] + length) for i, length in enumerate(image)]
+    return made[(slice(None), slice(None), *key)].contiguous()
+
+
+def _added_up(
+    columns: Tensor, wide: Sequence[int], block: Sequence[int], apart: Sequence[int],
+    by: Sequence[int], counts: Sequence[int],
+) -> Tensor:  # fmt: skip
+    """Columns of any number of axes in an image of lengths `wide`."""
+    n = len(wide)
+    index = zeros((1,) * (2 * n), dtype=i64, device=columns.device)
+    for i in range(n):
+        inner = ops.arange(block[i], dtype=i64) * apart[i]
+        outer = ops.arange(counts[i], dtype=i64) * by[i]
+        beside = [1] * (2 * n)
+        beside[i], beside[n + i] = block[i], counts[i]
+        index = index * wide[i] + (inner.unsqueeze(1) + outer).reshape(beside)
+    batch, total = columns.shape[0], columns.shape[1] * columns.shape[2]
+    channels = columns.shape[1] // math.prod(block)
+    rows = columns.reshape(batch * channels, total // channels)
+    empty = rows.new_zeros((batch * channels, math.prod(wide)))
+    made = ops.scatter_add(empty, 1, index.reshape(1, -1).expand(rows.shape), rows)
+    return made.reshape(batch, channels, *wide)
+
+
+# --- ImageDecoder ---------------------------------------------------------------------------------
+
+
+_FORMATS = ("BMP", "JPEG", "JPEG2000", "TIFF", "PNG", "WEBP", "PPM")  # the standard's
+
+
+@operator("ImageDecoder", since=20)
+def image_decoder(stream: Tensor, *, pixel_format: str = "RGB") -> Tensor:
+    """The pixels (height, width, channels) of an image's file, by Pillow; none, if it is none."""
+    from tallow.borrowing import of_numpy
+
+    known = pixel_format in ("RGB", "BGR", "Grayscale")
+    expect(known, "ImageDecoder", "RGB, BGR or Grayscale", repr(pixel_format), ArgumentError)
+    fits = stream.ndim == 1 and stream.dtype is u8
+    expect(fits, "ImageDecoder", "bytes", f"{stream.dtype.name} {stream.shape}")
+    found = _decoded(stream.numpy().tobytes(), "L" if pixel_format == "Grayscale" else "RGB")
+    if found is None:
+        return zeros((0, 0, 1 if pixel_format == "Grayscale" else 3), dtype=u8)
+    pixels = of_numpy(found.reshape(*found.shape[:2], -1))
+    return pixels.flip(2) if pixel_format == "BGR" else pixels
+
+
+def _decoded(data: bytes, mode: str) -> Any:
+    """The pixels as an array, or None for what cannot be decoded."""
+    import io
+
+    import numpy as np
+
+    from tallow.vision.images import FAULTS, MAX_PIXELS, pillow
+
+    image = pillow()
+    try:
+        with image.open(io.BytesIO(data), formats=_FORMATS) as picture:
+            if picture.width * picture.height > MAX_PIXELS:
+                return None
+            return np.array(picture.convert(mode))
+    except (*FAULTS, image.DecompressionBombError):
+        return None
